@@ -1,0 +1,115 @@
+// Package bounce holds the domain of a mail-log bounce analyser in the words
+// of RFC 5321 (SMTP), RFC 3463 (enhanced status codes) and RFC 3464 (delivery
+// status notifications), and the judgement: what a reply means, who has to
+// act, whether to retry, and which rule said so.
+//
+// It imports nothing of bouncelog's other packages; all of them speak its
+// types.
+package bounce
+
+import "time"
+
+// A Delivery is one delivery attempt: one recipient of one message tried
+// once, as the MTA logged it. Text fields may hold anything a stranger's mail
+// server chose to say: they are not fit for a terminal, HTML or CSV as they
+// are.
+type Delivery struct {
+	// Source names the log the line stood in (its fingerprint, see package
+	// tailer), Offset the line's first byte in it, counted after
+	// decompression. The two are the attempt's identity. A line that stands
+	// for n equal ones ("message repeated n times") yields n deliveries at
+	// Offset, Offset+1, … Offset+n-1.
+	Source string
+	Offset int64
+
+	Time time.Time // when it was logged, UTC
+
+	Host     string // logging host; empty where the log does not say
+	MTA      MTA
+	Instance string // syslog name ("postfix-out"); Exim: "exim"
+	Agent    string // smtp, lmtp, local, pipe, virtual, error…; Exim: the transport
+
+	QueueID   string // as logged: Postfix short or long, Exim 16 or 23 characters
+	MessageID string // without the angle brackets; empty where not known
+
+	// Sender is the envelope sender (reverse-path, RFC 5321 4.1.1.2). ""
+	// is the null reverse-path where SenderKnown, else not known.
+	Sender       string
+	SenderDomain string // lower case, A-labels (RFC 5890)
+	SenderKnown  bool
+
+	Recipient         string // local part as written, domain lower case, A-labels
+	RecipientDomain   string // empty for a bare local name
+	OriginalRecipient string // before aliasing; empty where the same or not logged
+
+	RelayHost string // name of the remote MTA as logged; "" with relay=none
+	RelayIP   string
+	RelayPort uint16
+
+	Status   string // the MTA's own word: sent, deferred…; Exim: delivered, deferred, failed
+	Outcome  Outcome
+	Code     uint16       // reply code of the remote (RFC 5321 4.2); 0: none came
+	Enhanced EnhancedCode // RFC 3463; Postfix: dsn=; 0: none
+	Stage    Stage        // where the dialogue broke
+	Response string       // the remote's text, continuation lines joined, or the MTA's own reason
+
+	// Local reports that Response is the MTA's own reason (a connection that
+	// failed, a DNS answer, a local delivery), not a remote server's reply.
+	Local bool
+
+	Delay float64 // seconds since arrival; negative where not logged
+	// Delays are Postfix's a/b/c/d (before the queue manager, in it,
+	// connection set-up, transmission), in seconds; HasDelays tells whether
+	// they were logged. Exim's QT is Delay, its DT is Delays[3].
+	Delays    [4]float64
+	HasDelays bool
+
+	Size       int64  // of the message in bytes; 0 where not known
+	ClientHost string // who handed the message to this MTA
+	ClientIP   string
+	SASLUser   string
+}
+
+// Arrived is when the message came into the queue: Time less Delay, good to a
+// second or so. It tells two messages apart that bear the same short queue id.
+// It is the zero time where the delay is not known.
+func (d *Delivery) Arrived() time.Time {
+	if d.Delay < 0 {
+		return time.Time{}
+	}
+	return d.Time.Add(-time.Duration(d.Delay * float64(time.Second)))
+}
+
+// An Expiry says that a message ran out of its queue lifetime: Postfix's
+// "status=expired", which names the message and not its recipients. It ends
+// every recipient of the message that is still pending.
+type Expiry struct {
+	Source   string
+	Offset   int64
+	Time     time.Time
+	Host     string
+	MTA      MTA
+	Instance string
+	Agent    string // qmgr
+	QueueID  string
+	Status   string // expired, force-expired
+	Message  *Message
+}
+
+// A Message is what lines other than delivery attempts say of a queued
+// message. It is found by (Host, MTA, Instance, QueueID) while it is queued.
+type Message struct {
+	Host     string
+	MTA      MTA
+	Instance string
+	QueueID  string
+
+	Time        time.Time // of the first line that named it
+	MessageID   string
+	Sender      string
+	SenderKnown bool
+	Size        int64
+	ClientHost  string
+	ClientIP    string
+	SASLUser    string
+}

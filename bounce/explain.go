@@ -1,0 +1,269 @@
+package bounce
+
+import (
+	"strconv"
+	"strings"
+)
+
+// An Explanation says in words what a reply means and what to do about it.
+// Its strings are ours, not the remote's, but for Title where it quotes none.
+type Explanation struct {
+	Code     uint16
+	Enhanced EnhancedCode
+	Provider Provider // of the relay, where it is known
+	Title    string   // one line
+	Meaning  string
+	Outcome  Outcome  // the attempt's own; else Soft, Hard or Delivered by the code's first digit
+	Verdict  Verdict  // zero where there is nothing to judge
+	Turn     string   // whose turn it is, in words
+	Retry    string   // whether to try again
+	Do       []string // what to do, first things first
+	Also     string   // what else it could be
+	Links    []string // the provider's own pages, or the list's
+	RFC      string   // where the codes are defined
+	Sure     string   // how sure the judgement is, in words
+}
+
+// Explain says what a reply means and what to do. d may hold no more than a
+// code, a code and an enhanced code, or a text that starts with them.
+func (j *Judge) Explain(d *Delivery) Explanation {
+	d2 := *d
+	if d2.Code == 0 && !d2.Local && replyCode(d2.Response) {
+		n, _ := strconv.Atoi(d2.Response[:3])
+		d2.Code = uint16(n)
+	}
+	if d2.Enhanced == 0 {
+		rest := d2.Response
+		if replyCode(rest) {
+			rest = strings.TrimLeft(rest[3:], "- ")
+		}
+		if e, n := leadingEnhanced(rest); n > 0 {
+			d2.Enhanced = e
+		}
+	}
+	x := Explanation{Code: d2.Code, Enhanced: d2.Enhanced, Outcome: d2.Outcome}
+	x.Provider = j.providerOf(d)
+	class := int(d2.Code / 100)
+	if class == 0 {
+		class = d2.Enhanced.Class()
+	}
+	if x.Outcome == NoOutcome {
+		switch class {
+		case 2:
+			x.Outcome = Delivered
+		case 4:
+			x.Outcome = Soft
+		case 5:
+			x.Outcome = Hard
+		}
+	}
+	code, hasCode := replyText(d2.Code)
+	enhanced, hasEnhanced := enhancedText(d2.Enhanced)
+	var rfc []string
+	if hasCode {
+		rfc = append(rfc, code.rfc)
+	}
+	if hasEnhanced {
+		rfc = append(rfc, enhanced.rfc)
+	}
+	x.RFC = strings.Join(rfc, ", ")
+
+	// A bare code is explained as such; a text by its reason.
+	if class != 2 && class != 3 && !succeeded(&d2) {
+		x.Verdict = j.Verdict(&d2)
+	}
+	reason := ReasonText(x.Verdict.Reason)
+	byText := x.Verdict.Reason != NoReason && x.Verdict.Confidence != CodeOnly
+	switch {
+	case byText:
+		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
+	case hasEnhanced && d2.Enhanced.Subject() != 0:
+		x.Title, x.Meaning, x.Do, x.Retry, x.Also = enhanced.title, enhanced.meaning, []string{enhanced.do}, reason.Retry, reason.Also
+		if hasCode && enhanced.vague {
+			x.Do, x.Also = code.do, code.also
+		}
+	case hasCode:
+		x.Title, x.Meaning, x.Do, x.Also = code.title, code.meaning, code.do, code.also
+		x.Retry = code.retry
+	case hasEnhanced:
+		x.Title, x.Meaning, x.Do = enhanced.title, enhanced.meaning, []string{enhanced.do}
+	default:
+		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
+	}
+	if x.Title == "" {
+		x.Title = "delivered"
+	}
+	if detail := DetailText(x.Verdict.Detail); detail != "" && byText {
+		x.Meaning += " " + detail
+	}
+	x.Retry = retryText(x.Outcome, d.Outcome != NoOutcome, x.Retry, class)
+	switch {
+	case x.Verdict.Reason == Unknown && len(strings.Trim(d.Response, "0123456789. -")) == 0:
+		x.Turn = "Not known from the code alone: the text after it says who has to act."
+	case x.Verdict.Reason != NoReason:
+		x.Turn = x.Verdict.Scope.Turn()
+	case class == 2 || x.Outcome == Delivered:
+		x.Turn = "Nobody's: it worked."
+	case class == 3:
+		x.Turn = "The sending server's: it goes on with the dialogue."
+	}
+	x.Sure = sureText(x.Verdict.Confidence)
+	if x.Verdict.Reason != NoReason {
+		x.Links = append(x.Links, j.pagesOf(x.Verdict)...)
+	}
+	for _, p := range x.Provider.Pages {
+		x.Links = appendNew(x.Links, p)
+	}
+	return x
+}
+
+// providerOf is the provider of the relay; where that is none (a smarthost's
+// log), the one whose pages the text refers to.
+func (j *Judge) providerOf(d *Delivery) Provider {
+	if p, ok := j.ProviderInfo(d.RelayHost); ok {
+		return p
+	}
+	rest := d.Response[:min(len(d.Response), maxFold)]
+	for {
+		_, after, ok := strings.Cut(rest, "://")
+		if !ok {
+			return Provider{}
+		}
+		end := strings.IndexFunc(after, func(r rune) bool {
+			return r >= 0x80 || class[byte(r)]&(clLetter|clDigit|clJoin) == 0
+		})
+		if end < 0 {
+			end = len(after)
+		}
+		if p, ok := j.ProviderInfo(after[:end]); ok {
+			return p
+		}
+		rest = after
+	}
+}
+
+// pagesOf are the pages for a verdict: where the rule is documented, and that of
+// the list it names.
+func (j *Judge) pagesOf(v Verdict) (pages []string) {
+	for i := range j.rules {
+		if j.rules[i].ID != v.Rule {
+			continue
+		}
+		if strings.HasPrefix(j.rules[i].Seen, "https://") {
+			page, _, _ := strings.Cut(j.rules[i].Seen, ",")
+			pages = appendNew(pages, page)
+		}
+		for _, h := range j.rules[i].Host {
+			for _, p := range j.providers {
+				if p.ID == h && len(p.Pages) > 0 {
+					pages = appendNew(pages, p.Pages[0])
+				}
+			}
+		}
+	}
+	if p, ok := detailPages[listOf(v.Detail)]; ok {
+		pages = appendNew(pages, p)
+	}
+	return pages
+}
+
+func appendNew(list []string, s string) []string {
+	for _, t := range list {
+		if t == s {
+			return list
+		}
+	}
+	return append(list, s)
+}
+
+// retryText says whether to try again. logged tells whether o is what the mail
+// server did, or only what the code's first digit says that it will do.
+func retryText(o Outcome, logged bool, byReason string, class int) string {
+	var first string
+	switch {
+	case o == Soft && logged:
+		first = "The mail server keeps the message and tries again."
+	case o == Hard && logged:
+		first = "The mail server has given up and returned the message."
+	case o == Soft:
+		first = "Soft: a mail server that gets this keeps the message and tries again."
+	case o == Hard:
+		first = "Hard: a mail server that gets this gives up and returns the message."
+	default:
+		return ""
+	}
+	if byReason != "" {
+		byReason = "Try again? " + byReason
+	} else {
+		switch class {
+		case 4:
+			byReason = "It may pass with time."
+		case 5:
+			byReason = "Without a change the same message fails again; full mailboxes and rate limits, which some report as 5xx, may pass."
+		}
+	}
+	return strings.TrimSpace(first + " " + byReason)
+}
+
+func sureText(c Confidence) string {
+	switch c {
+	case NamedCause:
+		return "The text names the cause."
+	case ProviderCode:
+		return "The provider documents this meaning of the code."
+	case GeneralText:
+		return "The wording is general; the cause is likely, not named."
+	case CodeOnly:
+		return "There is only the code to go by."
+	}
+	return ""
+}
+
+// DetailText says what a detail adds to its reason; "" for those that speak
+// for themselves.
+func DetailText(detail string) string {
+	if t, ok := detailTexts[detail]; ok {
+		return t
+	}
+	if listOf(detail) == "spamhaus" {
+		return detailTexts["spamhaus"]
+	}
+	return ""
+}
+
+// listOf is the list's operator: spamhaus of spamhaus-zen.
+func listOf(detail string) string {
+	list, _, _ := strings.Cut(detail, "-")
+	return list
+}
+
+var detailTexts = map[string]string{
+	"spf":                  "Here it is SPF: the sending address is not allowed by the envelope sender's domain (or HELO), or the record is broken.",
+	"dkim":                 "Here it is DKIM: no signature, or none that verifies.",
+	"dmarc":                "Here it is DMARC: neither SPF nor DKIM passed for the domain in From:, and that domain asks receivers to refuse such mail.",
+	"arc":                  "Here it is ARC: the chain of results that forwarders add does not verify.",
+	"alignment":            "Here it is alignment: SPF or DKIM passed for another domain than that in From:.",
+	"spf-dkim":             "Here both SPF and DKIM are missing or failed.",
+	"ptr":                  "Here it is the PTR record: the sending address has no name, or the name does not lead back to it.",
+	"helo":                 "Here it is HELO: the name the server greets with does not exist or does not fit.",
+	"receiver-dnsbl-error": "The list refused the receiver's query (open resolver, query limit) and the receiver took that for a listing: their set-up is broken, you are not listed.",
+	"spamhaus":             "The list is one of Spamhaus's: ZEN joins SBL (sources of spam), CSS (low reputation), XBL (compromised hosts), PBL (addresses that should not send directly); DBL lists domains.",
+	"spamhaus-pbl":         "The PBL lists addresses of end users and hosts that should not send mail directly: use a relay, or have the address taken off.",
+	"spamhaus-xbl":         "The XBL lists addresses of compromised machines: look for malware or an open proxy before asking for removal.",
+	"spamhaus-dbl":         "The DBL lists domains: that of the sender, HELO, or a link.",
+}
+
+// detailPages are the operators' own look-up pages.
+var detailPages = map[string]string{
+	"spamhaus":    "https://check.spamhaus.org/",
+	"spamcop":     "https://www.spamcop.net/bl.shtml",
+	"barracuda":   "https://www.barracudacentral.org/lookups",
+	"uceprotect":  "https://www.uceprotect.net/en/rblcheck.php",
+	"uribl":       "https://lookup.uribl.com/",
+	"surbl":       "https://surbl.org/surbl-analysis",
+	"invaluement": "https://www.invaluement.com/lookup/",
+	"microsoft":   "https://sender.office.com/",
+	"talos":       "https://talosintelligence.com/reputation_center",
+	"proofpoint":  "https://ipcheck.proofpoint.com/",
+	"cloudmark":   "https://csi.cloudmark.com/en/reset/",
+}

@@ -1,0 +1,139 @@
+package bounce
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestExplain(t *testing.T) {
+	j := newJudge(t)
+	for _, c := range []struct {
+		name    string
+		d       Delivery
+		outcome Outcome
+		reason  Reason
+		title   string
+		want    []string // stand somewhere in it
+		link    string
+	}{
+		{
+			"code",
+			Delivery{Code: 550},
+			Hard, Unknown, "mailbox unavailable, or refused",
+			[]string{"RFC 5321", "SPF, DKIM and DMARC", "blocklist", "the text after it says who has to act", "a mail server that gets this gives up"},
+			"",
+		},
+		{
+			"554",
+			Delivery{Code: 554},
+			Hard, Unknown, "transaction failed",
+			[]string{"SPF, DKIM and DMARC of the sender domain first", "As a greeting"},
+			"",
+		},
+		{
+			"code and enhanced code",
+			Delivery{Code: 550, Enhanced: Enhanced(5, 7, 23)},
+			Hard, AuthFailure, "SPF validation failed",
+			[]string{"RFC 7372", "Yours:"},
+			"",
+		},
+		{
+			"enhanced code",
+			Delivery{Enhanced: Enhanced(4, 2, 2)},
+			Soft, MailboxFull, "mailbox full",
+			[]string{"RFC 3463 3.3", "keeps the message"},
+			"",
+		},
+		{"success", Delivery{Code: 250}, Delivered, NoReason, "done", []string{"it worked"}, ""},
+		{"go on", Delivery{Code: 354}, NoOutcome, NoReason, "send the message", []string{"goes on with the dialogue"}, ""},
+		{"not in the table", Delivery{Code: 459 + 30}, Soft, Unknown, "failed for now", []string{"Wait"}, ""},
+		{"no code at all", Delivery{Code: 12}, NoOutcome, Unknown, "cause not named", nil, ""},
+		{
+			"text",
+			Delivery{Response: "550-5.7.26 Unauthenticated email from example.org is not accepted due to domain's\n550 5.7.26 DMARC policy. https://support.google.com/mail/?p=DmarcRejection a1b2 - gsmtp"},
+			Hard, AuthFailure, "authentication failed",
+			[]string{"Here it is DMARC", "The text names the cause"},
+			"https://support.google.com/mail/answer/81126",
+		},
+		{
+			"provider",
+			Delivery{Response: "550 5.7.1 refused", RelayHost: "mxs.mail.ru", Outcome: Hard},
+			Hard, Policy, "delivery not authorised, message refused",
+			[]string{"has given up"},
+			"https://postmaster.mail.ru/",
+		},
+		{
+			"list",
+			Delivery{Code: 554, Response: "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org"},
+			Hard, Blocklist, "on a blocklist",
+			[]string{"Spamhaus"},
+			"https://check.spamhaus.org/",
+		},
+		{
+			"receiver's fault",
+			Delivery{Code: 554, Response: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver"},
+			Hard, SystemError, "server trouble",
+			[]string{"you are not listed", "The other side's"},
+			"",
+		},
+		{
+			"the MTA's own",
+			Delivery{Response: "connect to mx.example.org[192.0.2.1]:25: Connection timed out", Local: true, Outcome: Soft, Status: "deferred"},
+			Soft, Connection, "no connection",
+			[]string{"outgoing port 25", "tries again"},
+			"",
+		},
+		{
+			"a hostile link",
+			Delivery{Response: "550 5.7.1 refused, see https://evil.example/x\x1b[31m"},
+			Hard, Policy, "delivery not authorised, message refused",
+			nil, "",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := j.Explain(&c.d)
+			if x.Outcome != c.outcome || x.Verdict.Reason != c.reason || x.Title != c.title {
+				t.Errorf("%s, %s, %q; want %s, %s, %q", x.Outcome, x.Verdict.Reason, x.Title, c.outcome, c.reason, c.title)
+			}
+			all := strings.Join(append([]string{x.Title, x.Meaning, x.Turn, x.Retry, x.Also, x.RFC, x.Sure}, x.Do...), "\n")
+			for _, w := range c.want {
+				if !strings.Contains(all, w) {
+					t.Errorf("%q is not in\n%s", w, all)
+				}
+			}
+			if c.link != "" && !slices.Contains(x.Links, c.link) {
+				t.Errorf("links %q, want %s among them", x.Links, c.link)
+			}
+			if strings.Contains(all+strings.Join(x.Links, ""), "evil") || strings.Contains(all, "\x1b") {
+				t.Errorf("the remote's own text is in\n%s", all)
+			}
+		})
+	}
+}
+
+// The pages that are linked are pages of the web.
+func TestLinks(t *testing.T) {
+	j := newJudge(t)
+	check := func(where, s string) {
+		u, err := url.Parse(s)
+		if err != nil || u.Host == "" || !strings.Contains(u.Host, ".") || u.Scheme != "https" && u.Scheme != "http" {
+			t.Errorf("%s: %q is no link", where, s)
+		}
+	}
+	for _, p := range j.providers {
+		for _, s := range p.Pages {
+			check(p.ID, s)
+		}
+	}
+	for d, s := range detailPages {
+		check(d, s)
+	}
+	for r := range j.Rules() {
+		if strings.HasPrefix(r.Seen, "http") {
+			s, _, _ := strings.Cut(r.Seen, ",")
+			check(r.ID, s)
+		}
+	}
+}

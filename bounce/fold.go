@@ -1,0 +1,367 @@
+package bounce
+
+import (
+	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxFold bounds how much of a text is looked at. Exim cuts replies at 4,096
+// bytes, syslog lines at 2,000; a cause stands in the first few hundred.
+const maxFold = 4096
+
+// In folded text a token is one byte.
+const (
+	foldAddr byte = iota + 1
+	foldIP
+	foldHost
+	foldID
+	foldN
+	foldURL // an URL; its own text is in folded.urls
+)
+
+// folded is a template prepared for matching: lower case, without accents,
+// lines joined and the reply codes at their starts left out, one blank between
+// words, a blank at either end; URLs apart.
+type folded struct {
+	text, urls []byte
+	code       string       // the reply code, if the text starts with one
+	enhanced   EnhancedCode // what stood behind it
+}
+
+func (f *folded) reset() {
+	f.text, f.urls = append(f.text[:0], ' '), append(f.urls[:0], ' ')
+	f.code, f.enhanced = "", 0
+}
+
+// set folds a template.
+func (f *folded) set(t string) {
+	f.reset()
+	if len(t) > maxFold {
+		t = t[:maxFold]
+	}
+	code := ""
+	if u := strings.TrimLeft(t, "#\"' "); replyCode(u) {
+		t = u
+	}
+	if replyCode(t) {
+		code = t[:3]
+		f.code = code
+		t = f.skipCode(t, true)
+	} else if e, n := leadingEnhanced(t); n > 0 {
+		f.enhanced = e
+		t = t[n:]
+	}
+	var pending []byte // of a multibyte letter written in octal
+	word := true       // at the start of a word
+	for len(t) > 0 {
+		c := t[0]
+		if c == '\\' && len(t) > 3 && octal(t, 0) {
+			pending = append(pending, (t[1]-'0')<<6|(t[2]-'0')<<3|t[3]-'0')
+			t = t[4:]
+			if len(pending) < utf8.UTFMax && !utf8.FullRune(pending) {
+				continue
+			}
+			f.letters(string(pending))
+			pending = pending[:0]
+			word = false
+			continue
+		}
+		if len(pending) > 0 {
+			f.letters(string(pending))
+			pending = pending[:0]
+		}
+		switch {
+		case c <= ' ' || c == 0x7f:
+			f.blank()
+			t = t[1:]
+			word = true
+			continue
+		case c == '\\' && len(t) > 1 && (t[1] == 'n' || t[1] == 'r' || t[1] == 't'):
+			f.blank()
+			t = t[2:]
+			word = true
+			continue
+		case c == '{':
+			tok := token(t)
+			if n := len(tok); n > 0 {
+				f.text = append(f.text, foldToken(tok))
+				t = t[n:]
+				word = false
+				continue
+			}
+		}
+		if word && code != "" && strings.HasPrefix(t, code) && replyCode(t) && len(t) > 3 {
+			// The code repeated, a reply of several lines.
+			if rest := f.skipCode(t, false); len(rest) < len(t) {
+				t = rest
+				continue
+			}
+		}
+		word = false
+		if c >= utf8.RuneSelf {
+			_, n := utf8.DecodeRuneInString(t)
+			f.letters(t[:n])
+			t = t[n:]
+			continue
+		}
+		if n := urlLen(t, f.text); n > 0 {
+			f.text = append(f.text, foldURL)
+			f.url(t[:n])
+			t = t[n:]
+			continue
+		}
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c == '`' {
+			c = '\''
+		}
+		f.text = append(f.text, c)
+		t = t[1:]
+		word = c == '(' || c == '[' || c == '"'
+	}
+	if len(pending) > 0 {
+		f.letters(string(pending))
+	}
+	f.blank()
+	f.urls = append(f.urls, ' ')
+	f.dropCourtesies()
+	if f.enhanced == 0 { // qmail: "(#5.1.1)"
+		if i := bytes.IndexByte(f.text, '#'); i >= 0 {
+			f.enhanced, _ = leadingEnhanced(string(f.text[i:min(i+16, len(f.text))]))
+		}
+	}
+}
+
+// courtesies are phrases that name spam without saying that anything is.
+var courtesies = [][]byte{
+	[]byte("to best protect our users from spam and phishing"),
+	[]byte("to best protect our users from spam"),
+	[]byte("to protect our users from spam"),
+	[]byte("to protect users from spam"),
+	[]byte("to reduce the amount of spam sent to gmail"),
+	[]byte("for more information on our anti-spam policy"),
+	[]byte("to prevent spam"),
+}
+
+func (f *folded) dropCourtesies() {
+	if !bytes.Contains(f.text, []byte(" spam")) {
+		return
+	}
+	for _, c := range courtesies {
+		if i := bytes.Index(f.text, c); i >= 0 {
+			f.text = append(f.text[:i], f.text[i+len(c):]...)
+		}
+	}
+}
+
+// skipCode returns what follows the reply code, and the enhanced code where it
+// is there, at the start of t.
+func (f *folded) skipCode(t string, first bool) string {
+	rest := t[3:]
+	if rest == "" {
+		return ""
+	}
+	if rest[0] == '\\' {
+		return rest
+	}
+	if !first && rest[0] != '-' { // "550 messages" is no repeated code
+		if e, n := leadingEnhanced(rest[1:]); n > 0 && e == f.enhanced {
+			return rest[1+n:]
+		}
+		if f.enhanced != 0 || len(f.text) > 1 && f.text[len(f.text)-1] != ' ' {
+			return t
+		}
+		return rest[1:]
+	}
+	rest = rest[1:]
+	if e, n := leadingEnhanced(rest); n > 0 {
+		if first {
+			f.enhanced = e
+		}
+		rest = rest[n:]
+	}
+	return rest
+}
+
+// leadingEnhanced reads an enhanced code at the start of s, which may have
+// blanks, a parenthesis or # before it, and returns where it ends.
+func leadingEnhanced(s string) (e EnhancedCode, n int) {
+	i := 0
+	for i < len(s) && i < 8 && (s[i] == ' ' || s[i] == '#' || s[i] == '(' || s[i] == '[') {
+		i++
+	}
+	j := i
+	for j < len(s) && (class[s[j]]&clDigit != 0 || s[j] == '.') {
+		j++
+	}
+	if j > i && s[j-1] == '.' {
+		j--
+	}
+	e, ok := ParseEnhanced(s[i:j])
+	if !ok || j < len(s) && class[s[j]]&clLetter != 0 {
+		return 0, 0
+	}
+	return e, j
+}
+
+func foldToken(tok string) byte {
+	switch tok {
+	case tokAddr:
+		return foldAddr
+	case tokIP:
+		return foldIP
+	case tokHost:
+		return foldHost
+	case tokID:
+		return foldID
+	case tokN:
+		return foldN
+	}
+	return '{'
+}
+
+func (f *folded) blank() {
+	if f.text[len(f.text)-1] != ' ' {
+		f.text = append(f.text, ' ')
+	}
+}
+
+// letters appends bytes that are not ASCII, folded.
+func (f *folded) letters(s string) {
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			r = rune(s[0]) // ISO 8859-1
+		}
+		s = s[n:]
+		f.text = foldRune(f.text, r)
+	}
+}
+
+// foldRune appends a lower-case letter without its accent.
+func foldRune(b []byte, r rune) []byte {
+	switch {
+	case r < utf8.RuneSelf:
+		if r >= 'A' && r <= 'Z' {
+			r |= 0x20
+		}
+		return append(b, byte(r))
+	case r == 0xa0 || r >= 0x2000 && r <= 0x200b || r == 0x3000:
+		return append(b, ' ')
+	case r == '‘' || r == '’' || r == '´':
+		return append(b, '\'')
+	case r == '“' || r == '”' || r == '«' || r == '»' || r == '„':
+		return append(b, '"')
+	case r == '–' || r == '—' || r == '‑':
+		return append(b, '-')
+	}
+	r = unicode.ToLower(r)
+	if s, ok := accents[r]; ok {
+		return append(b, s...)
+	}
+	return utf8.AppendRune(b, r)
+}
+
+var accents = func() map[rune]string {
+	m := map[rune]string{'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'ł': "l", 'đ': "d", 'ı': "i", 'ё': "е"}
+	for _, s := range []string{
+		"aàáâãäåāăą", "cçćč", "dď", "eèéêëēėęě", "gğ", "iìíîïī", "lľ", "nñńň", "oòóôõöőō",
+		"rřŕ", "sśšş", "tťţ", "uùúûüūůűų", "yýÿ", "zźżž",
+	} {
+		base := s[:1]
+		for _, r := range s[1:] {
+			m[r] = base
+		}
+	}
+	return m
+}()
+
+// urlLen returns the length of the URL at the start of t, or 0; before is the
+// text in front of it.
+func urlLen(t string, before []byte) int {
+	n := 0
+	switch {
+	case hasPrefixFold(t, "http"):
+		for _, p := range [...]string{"http://", "https://"} {
+			if hasPrefixFold(t, p) {
+				n = len(p)
+			}
+		}
+		if n > 0 && n < len(t) && t[n] == ' ' { // "http:// example.com/…" as some servers write it
+			n++
+		}
+	case class[t[0]]&(clLetter|clDigit) != 0 && class[before[len(before)-1]]&(clLetter|clDigit|clJoin) == 0:
+		k := 0
+		for k < len(t) && class[t[k]]&(clLetter|clDigit|clJoin) != 0 {
+			k++
+		}
+		if k < len(t) && t[k] == '/' && k+1 < len(t) && hostName(t[:k]) {
+			n = k
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	for n < len(t) && (class[t[n]]&clURLEnd == 0 || t[n] == '{' || t[n] == '}') {
+		n++
+	}
+	for n > 0 && class[t[n-1]]&clTrailer != 0 {
+		n--
+	}
+	return n
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// url appends an URL, lower case, tokens folded.
+func (f *folded) url(u string) {
+	for len(u) > 0 {
+		if u[0] == '{' {
+			if tok := token(u); tok != "" {
+				f.urls = append(f.urls, foldToken(tok))
+				u = u[len(tok):]
+				continue
+			}
+		}
+		c := u[0]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		f.urls = append(f.urls, c)
+		u = u[1:]
+	}
+	f.urls = append(f.urls, ' ')
+}
+
+// foldLiteral folds a literal of a rule the way templates are folded.
+func foldLiteral(s string) string {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || c == '{' || c == '`' || c >= 'A' && c <= 'Z' {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for len(s) > 0 {
+		if s[0] == '{' {
+			if tok := token(s); tok != "" {
+				b = append(b, foldToken(tok))
+				s = s[len(tok):]
+				continue
+			}
+		}
+		r, n := utf8.DecodeRuneInString(s)
+		b = foldRune(b, r)
+		s = s[n:]
+	}
+	return string(b)
+}

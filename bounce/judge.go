@@ -1,0 +1,562 @@
+package bounce
+
+import (
+	"fmt"
+	"iter"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// A Judge decides why attempts failed. It is safe for concurrent use.
+type Judge struct {
+	rules     []Rule
+	users     int        // of the rules, the user's, which come first
+	ready     sync.Once  // compile has run
+	compiled  []compiled // beside rules
+	providers []Provider
+
+	words, links *matcher           // of the literals in texts, and in URLs
+	wordForms    [][]form           // by the matcher's number: what the rules wrote
+	linkForms    [][]form           //
+	literals     int                // numbers given to forms
+	claims       [][]int32          // by form: the rules that name it in any or url
+	byEnhanced   map[uint32][]int32 // rules without text, by subject and detail
+	byCode       []int32            // rules without text or enhanced code
+
+	hosts     hostNode
+	hostNames map[string]int32 // numbers of the names that rules use: suffixes and providers' ids
+	classes   []hostClass      // number 0 is no class
+	classOf   map[string]uint16
+
+	memory  memory
+	scratch sync.Pool // *scratch
+}
+
+// A form is a literal as one rule wrote it: with or without ends of words.
+type form struct {
+	number      int32
+	length      int
+	left, right bool // an end of a word is wanted there
+}
+
+// compiled is a rule made ready.
+type compiled struct {
+	any, all, not, url, notURL []int32 // forms
+	hosts                      []int32 // numbers of host names; see hostClass
+	codes                      []codeRange
+	enhanced                   []enhancedPattern
+	stages                     uint16  // bits
+	over                       []int32 // rules
+	user                       bool
+	extra                      int // conditions beside the text, which break ties
+	re                         atomic.Pointer[regexp.Regexp]
+}
+
+type codeRange struct{ lo, hi uint16 }
+
+type enhancedPattern struct {
+	class int // 0: 4 or 5
+	rest  uint32
+}
+
+func enhancedRest(e EnhancedCode) uint32 { return uint32(e % 1_000_000) }
+
+// scratch is what one judgement needs.
+type scratch struct {
+	f     folded
+	found bitset
+	rules []int32
+	seen  bitset
+	split []byte
+	args  []byte
+}
+
+// NewJudge makes a judge from the built-in rules, with the user's rules (each
+// the text of a TOML file) in front of them. Errors name the rule, or the line
+// and the key.
+func NewJudge(userRules ...[]byte) (*Judge, error) {
+	j := &Judge{byEnhanced: map[uint32][]int32{}}
+	var providers []Provider
+	for _, text := range userRules {
+		rules, p, err := parseRules(text)
+		if err != nil {
+			return nil, err
+		}
+		providers = append(providers, p...)
+		j.rules = append(j.rules, rules...)
+	}
+	users := len(j.rules)
+	j.rules = append(j.rules, builtinRules...)
+	j.rules = append(j.rules, codeRules()...)
+	j.providers = append(providers, builtinProviders...)
+	ids := make(map[string]bool, len(j.rules))
+	for i := range j.rules {
+		if ids[j.rules[i].ID] {
+			return nil, fmt.Errorf("rule %s: another rule has the same id", j.rules[i].ID)
+		}
+		ids[j.rules[i].ID] = true
+	}
+	j.users = users
+	j.hostTree()
+	j.scratch.New = func() any { return new(scratch) }
+	return j, nil
+}
+
+// compile makes the indexes. It runs before the first judgement that is not
+// remembered: a command that asks the store needs none.
+func (j *Judge) compile() {
+	names := j.hostNames
+	var words, links literalSet
+	total := 0
+	for i := range j.rules {
+		total += len(j.rules[i].Any) + len(j.rules[i].All) + len(j.rules[i].Not)
+	}
+	words.init(total)
+	links.init(256)
+	j.compiled = make([]compiled, len(j.rules))
+	slab := make([]int32, 0, total+512)
+	forms := func(set *literalSet, list []string) []int32 {
+		from := len(slab)
+		for _, l := range list {
+			slab = append(slab, set.add(l, &j.literals))
+		}
+		return slab[from:len(slab):len(slab)]
+	}
+	number := make(map[string]int32, len(j.rules))
+	for i := range j.rules {
+		number[j.rules[i].ID] = int32(i)
+	}
+	for i := range j.rules {
+		r, c := &j.rules[i], &j.compiled[i]
+		for _, id := range r.Over {
+			if n, ok := number[id]; ok {
+				c.over = append(c.over, n)
+			}
+		}
+		c.user = i < j.users
+		c.any, c.all, c.not = forms(&words, r.Any), forms(&words, r.All), forms(&words, r.Not)
+		c.url, c.notURL = forms(&links, r.URL), forms(&links, r.NotURL)
+		for _, h := range r.Host {
+			c.hosts = append(c.hosts, names[h])
+		}
+		for _, s := range r.Code {
+			n := uint16(s[0]-'0') * 100
+			if s[1] == 'x' {
+				c.codes = append(c.codes, codeRange{n, n + 99})
+				continue
+			}
+			n += uint16(s[1]-'0')*10 + uint16(s[2]-'0')
+			c.codes = append(c.codes, codeRange{n, n})
+		}
+		for _, s := range r.Enhanced {
+			p := enhancedPattern{}
+			if s[0] != 'x' {
+				p.class = int(s[0] - '0')
+			}
+			e, _ := ParseEnhanced("5" + s[1:])
+			p.rest = enhancedRest(e)
+			c.enhanced = append(c.enhanced, p)
+			if len(c.any)+len(c.url) == 0 {
+				j.byEnhanced[p.rest] = append(j.byEnhanced[p.rest], int32(i))
+			}
+		}
+		for _, s := range r.Stage {
+			st, _ := ParseStage(s)
+			c.stages |= 1 << st
+		}
+		for _, l := range [...]int{len(c.hosts), len(c.codes), len(c.enhanced), int(c.stages), len(c.all)} {
+			if l > 0 {
+				c.extra++
+			}
+		}
+		if len(c.any)+len(c.url)+len(c.enhanced) == 0 {
+			j.byCode = append(j.byCode, int32(i))
+		}
+	}
+	j.words, j.wordForms = newMatcher(words.patterns), words.forms
+	j.links, j.linkForms = newMatcher(links.patterns), links.forms
+	j.claims = make([][]int32, j.literals)
+	for i := range j.compiled {
+		c := &j.compiled[i]
+		for _, f := range c.any {
+			j.claims[f] = append(j.claims[f], int32(i))
+		}
+		for _, f := range c.url {
+			j.claims[f] = append(j.claims[f], int32(i))
+		}
+	}
+}
+
+// A literalSet numbers literals.
+type literalSet struct {
+	patterns []string
+	forms    [][]form
+	byText   map[string]int   // folded, without bars
+	byForm   map[string]int32 // as written
+	slab     []form
+}
+
+func (s *literalSet) init(n int) {
+	s.byText, s.byForm = make(map[string]int, n), make(map[string]int32, n)
+	s.patterns, s.forms, s.slab = make([]string, 0, n), make([][]form, 0, n), make([]form, 0, n)
+}
+
+func (s *literalSet) add(l string, count *int) int32 {
+	if n, ok := s.byForm[l]; ok {
+		return n
+	}
+	f := form{number: int32(*count)}
+	*count++
+	s.byForm[l] = f.number
+	t := l
+	t, f.left = strings.CutPrefix(t, "|")
+	t, f.right = strings.CutSuffix(t, "|")
+	t = foldLiteral(t)
+	f.length = len(t)
+	i, ok := s.byText[t]
+	if !ok {
+		i = len(s.patterns)
+		s.byText[t] = i
+		s.patterns = append(s.patterns, t)
+		s.slab = append(s.slab, f)
+		s.forms = append(s.forms, s.slab[len(s.slab)-1:len(s.slab):len(s.slab)])
+		return f.number
+	}
+	s.forms[i] = append(s.forms[i], f)
+	return f.number
+}
+
+// Verdict judges an attempt. It is the zero Verdict for attempts that did not
+// fail: delivered, handed off, a probe that succeeded.
+func (j *Judge) Verdict(d *Delivery) Verdict {
+	if succeeded(d) {
+		return Verdict{}
+	}
+	s := j.scratch.Get().(*scratch)
+	s.split, s.args = AppendSplit(s.split[:0], s.args[:0], d.Response)
+	bits := d.bits() | uint64(j.class(d.RelayHost))<<keyClassShift
+	v, ok := j.memory.getBytes(s.split, bits)
+	if !ok {
+		t := string(s.split)
+		v = j.judge(s, t, bits)
+		j.memory.put(t, bits, v)
+	}
+	j.scratch.Put(s)
+	return v
+}
+
+// VerdictOf is Verdict for a response that was split before: template is
+// Split(d.Response)'s first part, provider is Provider(d.RelayHost). Of d only
+// Code, Enhanced, Stage, Status and Outcome are looked at, so that each
+// distinct combination needs to be judged only once.
+func (j *Judge) VerdictOf(template, provider string, d *Delivery) Verdict {
+	if succeeded(d) {
+		return Verdict{}
+	}
+	bits := d.bits() | uint64(j.classOf[provider])<<keyClassShift
+	v, ok := j.memory.get(template, bits)
+	if !ok {
+		s := j.scratch.Get().(*scratch)
+		v = j.judge(s, template, bits)
+		j.scratch.Put(s)
+		j.memory.put(template, bits, v)
+	}
+	return v
+}
+
+func succeeded(d *Delivery) bool {
+	switch d.Outcome {
+	case Delivered, Handoff:
+		return true
+	case Probe:
+		return d.Status == "deliverable" || d.Status == "delivered" || d.Status == "sent"
+	case NoOutcome:
+		return d.Code/100 == 2
+	}
+	return false
+}
+
+// What a verdict depends on besides the template, in one word.
+const (
+	keyEnhancedShift = 10 // above Code
+	keyStageShift    = keyEnhancedShift + 23
+	keyExpiredShift  = keyStageShift + 4
+	keyClassShift    = keyExpiredShift + 1
+)
+
+func (d *Delivery) bits() uint64 {
+	b := uint64(d.Code)
+	if d.Code > 999 {
+		b = 0
+	}
+	b |= uint64(d.Enhanced) << keyEnhancedShift
+	b |= uint64(d.Stage) << keyStageShift
+	if d.Status == "expired" || d.Status == "force-expired" {
+		b |= 1 << keyExpiredShift
+	}
+	return b
+}
+
+// A query is what a rule is held against.
+type query struct {
+	code     uint16
+	enhanced [2]EnhancedCode // the reply's own, the MTA's
+	stage    Stage
+	class    *hostClass
+	s        *scratch
+}
+
+// judge finds the rule that decides.
+func (j *Judge) judge(s *scratch, template string, bits uint64) Verdict {
+	if bits>>keyExpiredShift&1 != 0 {
+		return verdict(&statusExpired)
+	}
+	q := j.query(s, template, bits)
+	best := j.best(&q, nil)
+	if best < 0 {
+		return verdict(&noRule)
+	}
+	v := verdict(&j.rules[best])
+	if v.Detail == "" {
+		v.Detail = j.detail(&q, v.Reason)
+	}
+	return v
+}
+
+// detail is what the other rules that match and give the same reason know
+// beyond it: a provider's code says that authentication failed, the text that
+// it was DMARC.
+func (j *Judge) detail(q *query, reason Reason) (detail string) {
+	tier, longest := len(tierNames), 0
+	for _, r := range q.s.rules {
+		rule := &j.rules[r]
+		if rule.Detail == "" || rule.Reason != reason || int(rule.Tier) > tier {
+			continue
+		}
+		if length, ok := j.matches(r, q); ok && (int(rule.Tier) < tier || length > longest) && j.finds(r, q) {
+			tier, longest, detail = int(rule.Tier), length, rule.Detail
+		}
+	}
+	return detail
+}
+
+var (
+	statusExpired = Rule{ID: "status-expired", Reason: Expired, Scope: ScopeRemote, Tier: TierText}
+	noRule        = Rule{ID: "none", Reason: Unknown, Tier: TierCode}
+)
+
+func verdict(r *Rule) Verdict {
+	return Verdict{Reason: r.Reason, Detail: r.Detail, Scope: r.Scope, Rule: r.ID, Confidence: r.Tier.confidence()}
+}
+
+// query folds the template and looks up all literals in it.
+func (j *Judge) query(s *scratch, template string, bits uint64) query {
+	j.ready.Do(j.compile)
+	if s.found == nil {
+		s.found, s.seen = newBitset(j.literals), newBitset(len(j.rules))
+	}
+	s.f.set(template)
+	q := query{
+		code: uint16(bits & 1023), stage: Stage(bits >> keyStageShift & 15),
+		class: &j.classes[bits>>keyClassShift], s: s,
+	}
+	q.enhanced[0] = s.f.enhanced
+	q.enhanced[1] = EnhancedCode(bits >> keyEnhancedShift & (1<<23 - 1))
+	if q.code == 0 && s.f.code != "" {
+		for i := range 3 {
+			q.code = q.code*10 + uint16(s.f.code[i]-'0')
+		}
+	}
+	clear(s.found)
+	s.rules = s.rules[:0]
+	clear(s.seen)
+	j.lookUp(s, j.words, j.wordForms, s.f.text)
+	if len(s.f.urls) > 1 {
+		j.lookUp(s, j.links, j.linkForms, s.f.urls)
+	}
+	// Rules without text.
+	for _, e := range q.enhanced {
+		if e != 0 {
+			for _, r := range j.byEnhanced[enhancedRest(e)] {
+				s.candidate(r)
+			}
+		}
+	}
+	for _, r := range j.byCode {
+		s.candidate(r)
+	}
+	return q
+}
+
+func (s *scratch) candidate(r int32) {
+	if !s.seen.has(r) {
+		s.seen.add(r)
+		s.rules = append(s.rules, r)
+	}
+}
+
+// lookUp notes the literals in text, and the rules that name them.
+func (j *Judge) lookUp(s *scratch, m *matcher, forms [][]form, text []byte) {
+	m.find(text, func(literal int32, end int) {
+		for _, f := range forms[literal] {
+			if s.found.has(f.number) {
+				continue
+			}
+			if f.left && class[text[end-f.length-1]]&(clLetter|clDigit) != 0 ||
+				f.right && class[text[end]]&(clLetter|clDigit) != 0 {
+				continue
+			}
+			s.found.add(f.number)
+			for _, r := range j.claims[f.number] {
+				s.candidate(r)
+			}
+		}
+	})
+}
+
+// best returns the rule that decides, or -1. Where claimed is not nil it is
+// called with every rule that matches.
+func (j *Judge) best(q *query, claimed func(rule int32)) int32 {
+	best, bestRank, bestLength := int32(-1), 0, 0
+	for _, r := range q.s.rules {
+		c := &j.compiled[r]
+		rank := int(j.rules[r].Tier)
+		if c.user {
+			rank -= 100
+		}
+		if claimed == nil && best >= 0 && rank > bestRank {
+			continue
+		}
+		length, ok := j.matches(r, q)
+		if !ok {
+			continue
+		}
+		better := best < 0 || rank < bestRank || rank == bestRank && (slices.Contains(c.over, best) ||
+			!slices.Contains(j.compiled[best].over, r) && (length > bestLength || length == bestLength && r < best))
+		if !better && claimed == nil || !j.finds(r, q) {
+			continue
+		}
+		if claimed != nil {
+			claimed(r)
+		}
+		if better {
+			best, bestRank, bestLength = r, rank, length
+		}
+	}
+	return best
+}
+
+// matches reports whether a rule's conditions but its expression hold, and the length of the
+// longest literal that was found, with a little more for further conditions.
+func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
+	c := &j.compiled[r]
+	if len(c.hosts) > 0 && !slices.ContainsFunc(c.hosts, q.class.has) {
+		return 0, false
+	}
+	if len(c.codes) > 0 && !slices.ContainsFunc(c.codes, func(r codeRange) bool { return q.code >= r.lo && q.code <= r.hi }) {
+		return 0, false
+	}
+	if c.stages != 0 && c.stages&(1<<q.stage) == 0 {
+		return 0, false
+	}
+	if len(c.enhanced) > 0 {
+		rank := q.matchEnhanced(c.enhanced)
+		if rank < 0 {
+			return 0, false
+		}
+		length += 2 * rank // the reply's own code before the MTA's
+	}
+	found := q.s.found
+	for _, f := range c.not {
+		if found.has(f) {
+			return 0, false
+		}
+	}
+	for _, f := range c.notURL {
+		if found.has(f) {
+			return 0, false
+		}
+	}
+	longest := 0
+	for i, f := range c.any {
+		if found.has(f) {
+			longest = max(longest, len(j.rules[r].Any[i]))
+		}
+	}
+	for i, f := range c.url {
+		if found.has(f) {
+			longest = max(longest, len(j.rules[r].URL[i]))
+		}
+	}
+	if longest == 0 && len(c.any)+len(c.url) > 0 {
+		return 0, false
+	}
+	for i, f := range c.all {
+		if !found.has(f) {
+			return 0, false
+		}
+		longest += len(j.rules[r].All[i])
+	}
+	return length + longest*16 + c.extra, true
+}
+
+// finds reports whether a rule's expression, where it has one, finds something.
+func (j *Judge) finds(r int32, q *query) bool {
+	re := j.rules[r].Re
+	if re == "" {
+		return true
+	}
+	x := j.compiled[r].re.Load()
+	if x == nil {
+		x = regexp.MustCompile(foldRe(re)) // checked when it was read
+		j.compiled[r].re.Store(x)
+	}
+	return x.Match(q.s.f.text)
+}
+
+// matchEnhanced reports which of the query's codes a rule names: 1 the reply's
+// own, 0 the MTA's, -1 neither. The MTA's counts only where the reply has
+// none that says anything.
+func (q *query) matchEnhanced(list []enhancedPattern) int {
+	for i, e := range q.enhanced {
+		if e == 0 || i == 1 && enhancedRest(q.enhanced[0]) != 0 {
+			continue
+		}
+		for _, p := range list {
+			if p.rest == enhancedRest(e) && (p.class == 0 && e.Class() != 2 || p.class == e.Class()) {
+				return 1 - i
+			}
+		}
+	}
+	return -1
+}
+
+// Rules yields the rules in the order of their tiers, the user's first.
+func (j *Judge) Rules() iter.Seq[Rule] {
+	order := make([]int, len(j.rules))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return j.tier(a) - j.tier(b) })
+	return func(yield func(Rule) bool) {
+		for _, i := range order {
+			r := j.rules[i]
+			if i < j.users {
+				r.Tier = TierUser
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+func (j *Judge) tier(i int) int {
+	if i < j.users {
+		return int(j.rules[i].Tier) - 100
+	}
+	return int(j.rules[i].Tier)
+}

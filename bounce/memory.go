@@ -1,0 +1,76 @@
+package bounce
+
+import "sync"
+
+// A memory keeps verdicts. It is bounded: when the young generation is full it
+// becomes the old one, and what was the old one is forgotten; what is asked
+// for again is young again. Replies that change every time thus cost time, not
+// space.
+type memory struct {
+	mu         sync.Mutex
+	young, old map[memoryKey]*Verdict
+	bytes      int // of the templates in young
+}
+
+type memoryKey struct {
+	template string
+	bits     uint64
+}
+
+// Bounds of a generation. A mail server meets a few hundred templates; a
+// large site with accepted mail a few thousand.
+const (
+	memoryEntries  = 8192
+	memoryBytes    = 4 << 20
+	memoryTemplate = 2048 // longer templates are judged anew each time
+)
+
+func (m *memory) get(template string, bits uint64) (Verdict, bool) {
+	k := memoryKey{template, bits}
+	m.mu.Lock()
+	v := m.young[k]
+	if v == nil {
+		if v = m.old[k]; v != nil {
+			m.keep(k, v)
+		}
+	}
+	m.mu.Unlock()
+	if v == nil {
+		return Verdict{}, false
+	}
+	return *v, true
+}
+
+// getBytes is get without a string made.
+func (m *memory) getBytes(template []byte, bits uint64) (Verdict, bool) {
+	m.mu.Lock()
+	v := m.young[memoryKey{string(template), bits}]
+	if v == nil {
+		if v = m.old[memoryKey{string(template), bits}]; v != nil {
+			m.keep(memoryKey{string(template), bits}, v)
+		}
+	}
+	m.mu.Unlock()
+	if v == nil {
+		return Verdict{}, false
+	}
+	return *v, true
+}
+
+func (m *memory) put(template string, bits uint64, v Verdict) {
+	if len(template) > memoryTemplate {
+		return
+	}
+	m.mu.Lock()
+	m.keep(memoryKey{template, bits}, &v)
+	m.mu.Unlock()
+}
+
+// keep adds an entry to the young generation; m.mu is held.
+func (m *memory) keep(k memoryKey, v *Verdict) {
+	if m.young == nil || len(m.young) >= memoryEntries || m.bytes+len(k.template) > memoryBytes {
+		m.old, m.young, m.bytes = m.young, make(map[memoryKey]*Verdict), 0
+	}
+	m.young[k] = v
+	m.bytes += len(k.template)
+}

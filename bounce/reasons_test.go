@@ -1,0 +1,144 @@
+package bounce
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// docs/reasons.md is written from the same words that explain prints.
+func TestReasonsDocumented(t *testing.T) {
+	var b bytes.Buffer
+	b.WriteString(`# The reasons
+
+Every failed delivery attempt has one reason. It says why, and its scope says who has to act: the recipient's side
+(clean the list), the sender (mend your own set-up), the message, the remote side, or nobody (wait). It does not say
+whether the attempt was soft or hard: that is what the mail server did, and is kept apart.
+
+Only a permanent failure whose scope is ` + "`recipient`" + ` is a ground to stop mailing an address, and
+` + "`recipient_restricted`" + ` only for the sender it was said to.
+
+This page is written from bounce/texts.go by ` + "`go generate ./bounce`" + `.
+
+| reason | in short | scope | retry |
+|---|---|---|---|
+`)
+	for r := UserUnknown; r <= Unknown; r++ {
+		x := ReasonText(r)
+		scope := x.Scope.String()
+		if scope == "" {
+			scope = "-"
+		}
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", r, r, x.Title, scope, x.Retry)
+	}
+	for r := UserUnknown; r <= Unknown; r++ {
+		x := ReasonText(r)
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", r, x.Meaning)
+		for _, d := range x.Do {
+			fmt.Fprintf(&b, "* %s\n", d)
+		}
+		fmt.Fprintf(&b, "\nTry again? %s\n\nWhat else it could be: %s\n", x.Retry, x.Also)
+	}
+	b.WriteString("\n## Details\n\nWhere the reply says so, a detail names the mechanism or the list: `spf` `dkim` `dmarc` `arc` `alignment` `spf-dkim` `ptr` `helo`,\nor the list or provider (`spamhaus-zen` `-sbl` `-xbl` `-pbl` `-css` `-dbl`, `spamcop`, `barracuda`, `microsoft`, …).\n`receiver-dnsbl-error` (reason `system_error`, scope `remote`) is no listing: a blocklist refused to answer the receiver, who took\nthat for a yes.\n\n## How sure\n\n`named`: the text names the cause. `provider`: the provider documents this meaning of the code. `text`: the wording is general.\n`code`: there was only the code to go by.\n\n" + ownRules)
+	const file = "../docs/reasons.md"
+	if *update {
+		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, b.Bytes()) {
+		t.Fatalf("%s is not what the texts say; run go generate ./bounce", file)
+	}
+}
+
+const ownRules = `## Your own rules
+
+A file of rules (TOML) given with ` + "`--rules`" + ` is looked at before the built-in ones:
+
+    [[rule]]
+    id = "acme-full"             # your name for it; it is shown with each verdict
+    reason = "mailbox_full"
+    any = ["kiste voll"]         # one of these texts, in lower case
+    not = ["beinahe"]            # and none of these
+    host = "mx.acme.example"     # only from relays of this name (or the name of a known provider)
+
+Further conditions: ` + "`code`" + ` (` + "`\"550\"`, `\"4xx\"`" + `), ` + "`enhanced`" + ` (` + "`\"5.7.1\"`, `\"x.7.1\"`" + `), ` + "`stage`" + `, ` + "`all`" + ` (every one of these texts), ` + "`url`" + ` (or one of
+these in a link of the text), ` + "`not_url`" + `, ` + "`re`" + ` (an RE2 expression, beside ` + "`any`" + `). ` + "`detail`" + ` and ` + "`scope`" + ` may be set; ` + "`over`" + ` names rules that
+give way to this one. In texts ` + "`{addr}` `{ip}` `{host}` `{id}` `{n}`" + ` stand for an address, an IP address, a host name, an id and
+a number, and ` + "`|`" + ` for the end of a word. Accents do not count. A rule with a host and a text comes before one with a host
+and a code, then texts, then codes; among equals the longest text decides. ` + "`bouncelog explain --rules`" + ` lists all rules.
+`
+
+func TestReasonTexts(t *testing.T) {
+	for r := UserUnknown; r <= Unknown; r++ {
+		x := ReasonText(r)
+		if x.Title == "" || x.Meaning == "" || len(x.Do) == 0 || x.Retry == "" || x.Also == "" {
+			t.Errorf("%s: something is missing: %+v", r, x)
+		}
+		if x.Scope == NoScope && r != Unknown {
+			t.Errorf("%s has no scope", r)
+		}
+	}
+	if ReasonText(NoReason).Meaning != "" || ReasonText(Unknown+1).Meaning != "" {
+		t.Error("words for what is no reason")
+	}
+	for s := NoScope; s <= NobodyActs; s++ {
+		if s.Turn() == "" {
+			t.Errorf("%s: nobody's turn", s)
+		}
+	}
+}
+
+// Every code of the tables has words, and those of the standards are there.
+func TestCodeTables(t *testing.T) {
+	for _, code := range []int{
+		211, 214, 220, 221, 250, 251, 252, 354, 421, 432, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504,
+		521, 523, 525, 530, 534, 535, 538, 550, 551, 552, 553, 554, 555, 556,
+	} {
+		found := false
+		for _, e := range replyCodes {
+			if e.code != code {
+				continue
+			}
+			found = true
+			if e.title == "" || e.meaning == "" || e.rfc == "" || code >= 400 && len(e.do) == 0 && code != 502 {
+				t.Errorf("%d: something is missing: %+v", code, e)
+			}
+		}
+		if !found {
+			t.Errorf("%d is not in the table", code)
+		}
+	}
+	// How many details each subject of the registry has.
+	last := map[int]int{0: 0, 1: 10, 2: 4, 3: 6, 4: 7, 5: 6, 6: 10, 7: 30}
+	seen := map[string]bool{}
+	for _, e := range enhancedCodes {
+		code := fmt.Sprintf("%d.%d", e.subject, e.detail)
+		if seen[code] {
+			t.Errorf("x.%s twice", code)
+		}
+		seen[code] = true
+		if e.title == "" || e.meaning == "" || e.do == "" || !strings.HasPrefix(e.rfc, "RFC ") {
+			t.Errorf("x.%s: something is missing: %+v", code, e)
+		}
+	}
+	n := 0
+	for subject, details := range last {
+		for d := range details + 1 {
+			n++
+			if !seen[fmt.Sprintf("%d.%d", subject, d)] {
+				t.Errorf("x.%d.%d is not in the table", subject, d)
+			}
+		}
+	}
+	if n != len(enhancedCodes) {
+		t.Errorf("%d codes in the table, %d in the registry", len(enhancedCodes), n)
+	}
+}

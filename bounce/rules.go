@@ -1,0 +1,290 @@
+package bounce
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+//go:generate go test -run "^(TestRulesGenerated|TestReasonsDocumented)$" -update
+
+// A Rule says which replies have which reason. All its conditions must hold;
+// a list holds if one of its entries does (All: every one, Not: none). Rules
+// are data: the built-in ones stand in rules.toml, from which rules_gen.go is
+// made.
+//
+// Texts are compared lower case, without accents, on the template of the reply
+// (see Split); a bar at the start or end of a literal stands for the end of a
+// word.
+type Rule struct {
+	ID     string
+	Reason Reason
+	Detail string
+	Scope  Scope // who has to act; ReasonText(Reason).Scope unless the rule says otherwise
+	Tier   Tier
+
+	Host     []string // providers' names or suffixes of the relay's host name
+	Code     []string // reply codes; 5xx stands for 500 to 599
+	Enhanced []string // enhanced status codes; x.7.1 stands for 4.7.1 and 5.7.1
+	Stage    []string
+	Any      []string // one of these stands in the text
+	URL      []string // or one of these in an URL of it
+	All      []string // and all of these stand in the text
+	Not      []string // and none of these
+	NotURL   []string // nor one of these in an URL
+	Re       string   // RE2 expression that finds something in the text
+	Over     []string // rules of the same tier that give way to this one
+
+	Seen    string   // where it is documented
+	Since   string   // when the rule was written or last checked
+	Yes, No []string // texts that it judges, and near misses that it must leave alone
+}
+
+// A Tier is the rank of a rule. Of the rules that match, those of the lowest
+// tier are looked at, and of these the one with the longest literal decides.
+type Tier uint8
+
+// The tiers. The user's rules come before all of the built-in ones and have the
+// same order among themselves.
+const (
+	TierUser     Tier = iota
+	TierHostText      // what a provider is known to say
+	TierHostCode      // a code with a meaning of its own at a provider
+	TierText          // wording that names the cause
+	TierEnhanced      // an enhanced status code of the IANA registry that names a cause
+	TierGeneral       // wording that names no cause by itself ("mailbox unavailable")
+	TierCode          // a reply code, or an enhanced status code that says no more
+)
+
+var tierNames = [...]string{"user", "host text", "host code", "text", "enhanced code", "general text", "code"}
+
+func (t Tier) String() string { return name(tierNames[:], int(t)) }
+
+// confidence is how sure a verdict by a rule of the tier is.
+func (t Tier) confidence() Confidence {
+	switch t {
+	case TierHostCode:
+		return ProviderCode
+	case TierGeneral:
+		return GeneralText
+	case TierEnhanced, TierCode:
+		return CodeOnly
+	}
+	return NamedCause
+}
+
+// A Provider is a mail provider, or a filter that others put in front of their
+// servers, known by its hosts' names.
+type Provider struct {
+	ID    string   // what rules call it
+	Name  string   // for people
+	Hosts []string // suffixes of its hosts' names
+	Pages []string // its own pages on replies, most useful first
+}
+
+// Bounds of a user's file of rules.
+const (
+	maxRuleFile = 1 << 20 // bytes
+	maxRules    = 2000
+	maxLiterals = 20_000 // over all rules of a file
+	maxRe       = 1000   // bytes of one expression
+)
+
+type ruleFile struct {
+	Since    string // of the rules that do not say
+	Rule     []ruleText
+	Provider []struct {
+		ID, Name     string
+		Hosts, Pages []string
+	}
+}
+
+// A ruleText is a rule as it stands in the file.
+type ruleText struct {
+	ID, Reason, Detail, Scope         string
+	Host, Code, Enhanced, Stage, Over texts
+	Any, All, Not, URL, Yes, No       texts
+	NotURL                            texts `toml:"not_url"`
+	Re, Seen, Since                   string
+	General                           bool
+}
+
+// texts is one string or a list of them.
+type texts []string
+
+// UnmarshalTOML reads either.
+func (t *texts) UnmarshalTOML(v any) error {
+	switch v := v.(type) {
+	case string:
+		*t = texts{v}
+	case []any:
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return fmt.Errorf("%v is no string", e)
+			}
+			*t = append(*t, s)
+		}
+	default:
+		return fmt.Errorf("%v is neither a string nor a list of strings", v)
+	}
+	return nil
+}
+
+// parseRules reads a file of rules.
+func parseRules(text []byte) ([]Rule, []Provider, error) {
+	if len(text) > maxRuleFile {
+		return nil, nil, fmt.Errorf("rules: more than %d bytes", maxRuleFile)
+	}
+	var f ruleFile
+	md, err := toml.Decode(string(text), &f)
+	if err != nil {
+		var pe toml.ParseError
+		if errors.As(err, &pe) {
+			return nil, nil, fmt.Errorf("rules: line %d: %s", pe.Position.Line, pe.Message)
+		}
+		return nil, nil, fmt.Errorf("rules: %w", err)
+	}
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		key := unknown[0]
+		return nil, nil, fmt.Errorf("rules: line %d: unknown key %q", lineOf(text, key[len(key)-1]), key)
+	}
+	if len(f.Rule) > maxRules {
+		return nil, nil, fmt.Errorf("rules: more than %d rules", maxRules)
+	}
+	var rules []Rule
+	var providers []Provider
+	seen := map[string]bool{}
+	literals := 0
+	for i, t := range f.Rule {
+		if t.Since == "" {
+			t.Since = f.Since
+		}
+		r, err := t.rule()
+		if err == nil && seen[r.ID] {
+			err = errors.New("another rule has the same id")
+		}
+		if err != nil {
+			id := t.ID
+			if id == "" {
+				id = fmt.Sprintf("number %d", i+1)
+			}
+			return nil, nil, fmt.Errorf("rule %s: %w", id, err)
+		}
+		if literals += len(r.Any) + len(r.All) + len(r.Not) + len(r.URL); literals > maxLiterals {
+			return nil, nil, fmt.Errorf("rules: more than %d texts to look for", maxLiterals)
+		}
+		seen[r.ID] = true
+		rules = append(rules, r)
+	}
+	for _, p := range f.Provider {
+		if p.ID == "" || strings.Contains(p.ID, ".") || len(p.Hosts) == 0 {
+			return nil, nil, fmt.Errorf("provider %q: an id without a dot and hosts are needed", p.ID)
+		}
+		providers = append(providers, Provider(p))
+	}
+	return rules, providers, nil
+}
+
+// lineOf finds the line that sets a key; 0 where it is not written plainly.
+func lineOf(text []byte, key string) int {
+	for i, l := range strings.Split(string(text), "\n") {
+		l = strings.TrimLeft(l, " \t[\"'")
+		if rest, ok := strings.CutPrefix(l, key); ok && strings.HasPrefix(strings.TrimLeft(rest, " \t\"'"), "=") || ok && strings.HasPrefix(rest, "]") {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+var ruleID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
+
+// rule checks a rule and fills in what follows from the rest.
+func (t *ruleText) rule() (Rule, error) {
+	r := Rule{
+		ID: t.ID, Detail: t.Detail, Host: t.Host, Code: t.Code, Enhanced: t.Enhanced, Stage: t.Stage, Over: t.Over,
+		Any: t.Any, All: t.All, Not: t.Not, NotURL: t.NotURL, URL: t.URL, Re: t.Re, Seen: t.Seen, Since: t.Since, Yes: t.Yes, No: t.No,
+	}
+	if !ruleID.MatchString(r.ID) {
+		return r, errors.New("an id of lower-case letters, digits, dots and hyphens is needed")
+	}
+	var ok bool
+	if r.Reason, ok = ParseReason(t.Reason); !ok || r.Reason == NoReason {
+		return r, fmt.Errorf("%q is no reason", t.Reason)
+	}
+	if r.Scope, ok = ParseScope(t.Scope); !ok {
+		return r, fmt.Errorf("%q is no scope", t.Scope)
+	}
+	if t.Scope == "" {
+		r.Scope = ReasonText(r.Reason).Scope
+	}
+	for _, c := range r.Code {
+		if len(c) != 3 || c[0] < '2' || c[0] > '5' || c[1:] != "xx" && (class[c[1]]&class[c[2]]&clDigit == 0) {
+			return r, fmt.Errorf("%q is no reply code", c)
+		}
+	}
+	for _, e := range r.Enhanced {
+		if _, ok := ParseEnhanced(strings.Replace(e, "x", "5", 1)); !ok {
+			return r, fmt.Errorf("%q is no enhanced status code", e)
+		}
+	}
+	for _, s := range r.Stage {
+		if st, ok := ParseStage(s); !ok || st == NoStage {
+			return r, fmt.Errorf("%q is no stage", s)
+		}
+	}
+	for _, h := range r.Host {
+		if h == "" || strings.ContainsAny(h, " */") {
+			return r, fmt.Errorf("%q is no suffix of a host name", h)
+		}
+	}
+	for _, l := range slices.Concat(r.Any, r.All, r.Not, r.URL, r.NotURL) {
+		if len(strings.Trim(l, "|")) < 2 {
+			return r, fmt.Errorf("the text %q is too short", l)
+		}
+		if len(l) > 200 {
+			return r, fmt.Errorf("the text %.20q… is too long", l)
+		}
+	}
+	if r.Re != "" {
+		if len(r.Re) > maxRe {
+			return r, fmt.Errorf("re is longer than %d bytes", maxRe)
+		}
+		if _, err := regexp.Compile(foldRe(r.Re)); err != nil {
+			return r, fmt.Errorf("re: %w", err)
+		}
+	}
+	text := len(r.Any)+len(r.URL) > 0
+	switch {
+	case !text && len(r.All)+len(r.Not)+len(r.NotURL) > 0 || !text && r.Re != "":
+		return r, errors.New("all, not and re need any or url beside them")
+	case len(r.Host) > 0 && text:
+		r.Tier = TierHostText
+	case len(r.Host) > 0 && len(r.Enhanced)+len(r.Code) > 0:
+		r.Tier = TierHostCode
+	case text && t.General:
+		r.Tier = TierGeneral
+	case text:
+		r.Tier = TierText
+	case len(r.Enhanced) > 0:
+		r.Tier = TierEnhanced
+	case len(r.Code) > 0:
+		r.Tier = TierCode
+	default:
+		return r, errors.New("any, url, enhanced or code is needed")
+	}
+	return r, nil
+}
+
+// foldRe turns the tokens in an expression into the bytes they are in folded
+// text.
+func foldRe(re string) string {
+	for _, tok := range [...]string{tokAddr, tokIP, tokHost, tokID, tokN} {
+		re = strings.ReplaceAll(re, tok, string(foldToken(tok)))
+	}
+	return re
+}

@@ -1,0 +1,88 @@
+package bounce
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// example turns a rule's example into the attempt that yields it.
+func example(r *Rule, j *Judge, text string) *Delivery {
+	d := &Delivery{Response: text, Outcome: Hard}
+	if replyCode(text) {
+		n, _ := strconv.Atoi(text[:3])
+		d.Code = uint16(n)
+	}
+	if len(r.Stage) > 0 {
+		d.Stage, _ = ParseStage(r.Stage[0])
+	}
+	if len(r.Host) > 0 {
+		d.RelayHost = r.Host[0]
+		for _, p := range j.providers {
+			if p.ID == r.Host[0] {
+				d.RelayHost = "mx1." + p.Hosts[0]
+			}
+		}
+	}
+	return d
+}
+
+// claimed lists the rules that match an attempt, and which of them decides.
+func claimed(j *Judge, d *Delivery) (all []int32, best int32) {
+	s := j.scratch.New().(*scratch)
+	template, _ := Split(d.Response)
+	q := j.query(s, template, d.bits()|uint64(j.class(d.RelayHost))<<keyClassShift)
+	best = j.best(&q, func(r int32) { all = append(all, r) })
+	return all, best
+}
+
+func TestRules(t *testing.T) {
+	j, err := NewJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for i := range j.rules {
+		ids[j.rules[i].ID] = true
+	}
+	for i := range j.rules {
+		r := &j.rules[i]
+		for _, id := range r.Over {
+			if !ids[id] {
+				t.Errorf("%s: there is no rule %s for it to be over", r.ID, id)
+			}
+		}
+		if strings.HasPrefix(r.ID, "enhanced-") || strings.HasPrefix(r.ID, "reply-") {
+			continue // made from tables, not written as rules
+		}
+		if r.Seen == "" || r.Since == "" || len(r.Yes) == 0 || len(r.No) == 0 {
+			t.Errorf("%s: where it was seen, since when, examples and near misses are needed", r.ID)
+		}
+		for _, text := range r.Yes {
+			all, best := claimed(j, example(r, j, text))
+			if !slices.Contains(all, int32(i)) {
+				t.Errorf("%s does not match its example %q", r.ID, text)
+				continue
+			}
+			if b := &j.rules[best]; b.Reason != r.Reason {
+				t.Errorf("%s: %s (%s) decides on the example %q", r.ID, b.ID, b.Reason, text)
+			}
+			for _, k := range all {
+				if o := &j.rules[k]; o.Tier == r.Tier && o.Reason != r.Reason && !tierOfLastResort(r.Tier) && !slices.Contains(r.Over, o.ID) {
+					t.Errorf("%s (%s) and %s (%s) both claim %q", r.ID, r.Reason, o.ID, o.Reason, text)
+				}
+			}
+		}
+		for _, text := range r.No {
+			if all, _ := claimed(j, example(r, j, text)); slices.Contains(all, int32(i)) {
+				t.Errorf("%s matches its near miss %q", r.ID, text)
+			}
+		}
+	}
+}
+
+// tierOfLastResort tells the tiers whose rules are ranked rather than kept
+// apart: a code of the reply's own before one the MTA made up, general words
+// before others.
+func tierOfLastResort(t Tier) bool { return t == TierCode || t == TierGeneral }

@@ -1,0 +1,114 @@
+package bounce
+
+// A Reason says why a delivery attempt failed.
+type Reason uint8
+
+// The reasons. NoReason is that of an attempt that did not fail.
+const (
+	NoReason Reason = iota
+	UserUnknown
+	MailboxDisabled
+	MailboxFull
+	RecipientRestricted
+	BadAddress
+	DomainInvalid
+	DNSRouting
+	Connection
+	Expired
+	Greylisted
+	RateLimited
+	SystemError
+	MessageTooLarge
+	ContentSpam
+	ContentRejected
+	Blocklist
+	Reputation
+	AuthFailure
+	RDNSHelo
+	SenderRejected
+	RelayDenied
+	TLS
+	Policy
+	ProtocolError
+	Unknown
+)
+
+var reasonNames = [...]string{
+	"", "user_unknown", "mailbox_disabled", "mailbox_full", "recipient_restricted", "bad_address",
+	"domain_invalid", "dns_routing", "connection", "expired", "greylisted", "rate_limited",
+	"system_error", "message_too_large", "content_spam", "content_rejected", "blocklist", "reputation",
+	"auth_failure", "rdns_helo", "sender_rejected", "relay_denied", "tls", "policy", "protocol_error",
+	"unknown",
+}
+
+func (r Reason) String() string { return name(reasonNames[:], int(r)) }
+
+// ParseReason is the inverse of String. ok is false for any other word.
+func ParseReason(s string) (r Reason, ok bool) {
+	i, ok := index(reasonNames[:], s)
+	return Reason(i), ok
+}
+
+// MarshalText writes the reason's word.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// A Scope says who has to act.
+type Scope uint8
+
+// The scopes. NobodyActs ("none") means that waiting is all there is to do.
+const (
+	NoScope Scope = iota
+	ScopeRecipient
+	ScopeSender
+	ScopeMessage
+	ScopeRemote
+	NobodyActs
+)
+
+var scopeNames = [...]string{"", "recipient", "sender", "message", "remote", "none"}
+
+func (s Scope) String() string { return name(scopeNames[:], int(s)) }
+
+// ParseScope is the inverse of String. ok is false for any other word.
+func ParseScope(w string) (s Scope, ok bool) {
+	i, ok := index(scopeNames[:], w)
+	return Scope(i), ok
+}
+
+// MarshalText writes the scope's word.
+func (s Scope) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Confidence is how sure a verdict is.
+type Confidence uint8
+
+// From the surest to the least sure.
+const (
+	NoConfidence Confidence = iota
+	NamedCause              // the text names the cause
+	ProviderCode            // the code has a documented meaning at this provider
+	GeneralText             // wording in common use
+	CodeOnly                // nothing but the reply code or enhanced status code to go by
+)
+
+var confidenceNames = [...]string{"", "named", "provider", "text", "code"}
+
+func (c Confidence) String() string { return name(confidenceNames[:], int(c)) }
+
+// ParseConfidence is the inverse of String. ok is false for any other word.
+func ParseConfidence(s string) (c Confidence, ok bool) {
+	i, ok := index(confidenceNames[:], s)
+	return Confidence(i), ok
+}
+
+// MarshalText writes the confidence's word.
+func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// A Verdict is the judgement on a reply. The zero Verdict is that of an
+// attempt that did not fail.
+type Verdict struct {
+	Reason     Reason
+	Detail     string // spf, dkim, dmarc, ptr, spamhaus-zen…; empty where the text does not say
+	Scope      Scope
+	Rule       string // id of the rule that decided
+	Confidence Confidence
+}
