@@ -1,0 +1,254 @@
+package parser
+
+import (
+	"bytes"
+	"time"
+)
+
+// A clock makes times of the stamps of one source. Stamps without a year take
+// the year from the lines around them (RFC 3164 section 4.1.2 has none):
+//
+//   - the first one is of the latest year in which it is not younger than the
+//     file (a day's slack is given for other zones and wrong clocks),
+//   - each further one is of the year that brings it nearest to the line
+//     before it, so that neither the turn of the year nor lines slightly out
+//     of order do harm,
+//   - 29 February is of a leap year.
+//
+// Stamps without a zone are local. In the hour that the end of daylight
+// saving repeats, the first of the two times is taken unless that would go
+// back; in the hour that its beginning leaves out, time.Date's answer is.
+type clock struct {
+	loc      *time.Location
+	year     int       // asked for by the user; 0: infer
+	youngest time.Time // no line is younger
+
+	sec   int64 // time of the last line
+	nsec  int32
+	known bool // sec is set
+
+	// The stamp resolved last: the line begins with raw, up to the second,
+	// and after a fraction there may be, with zone.
+	raw  []byte
+	zone []byte
+	form stampForm
+	now  time.Time // of the line that is read, UTC
+}
+
+func (c *clock) init(o Options) {
+	c.loc = o.Location
+	if c.loc == nil {
+		c.loc = time.Local
+	}
+	c.year = o.Year
+	c.youngest = o.Modified
+	if c.youngest.IsZero() {
+		c.youngest = time.Now()
+	}
+	c.youngest = c.youngest.AddDate(0, 0, 1)
+	if !o.Last.IsZero() {
+		c.set(o.Last)
+	}
+}
+
+func (c *clock) last() time.Time { return time.Unix(c.sec, int64(c.nsec)).UTC() }
+
+// read sets now to the time of the stamp in h; without a stamp, to that of the
+// line before, and failing that to the zero time. It reports false for a stamp
+// that names no time (30 February).
+func (c *clock) read(h *header) bool {
+	if h.form == stampNone {
+		return true
+	}
+	st, n := parseStamp(h.stamp, h.form)
+	if n != len(h.stamp) {
+		return false
+	}
+	sec, ok := c.resolve(&st)
+	if !ok {
+		return false
+	}
+	c.sec, c.nsec, c.known = sec, st.nsec, true
+	c.now = c.last()
+	c.raw = c.raw[:0]
+	if st.second > 0 && h.plain {
+		c.form = h.form
+		c.raw = append(c.raw, h.stamp[:st.second]...)
+		c.zone = append(c.zone[:0], h.stamp[st.second+st.fractionLen:]...)
+	}
+	return true
+}
+
+// again reads the stamp of a line that is of the same second as the line
+// before and written in the same way. It returns what follows the blank after
+// the stamp.
+func (c *clock) again(line []byte) (rest []byte, ok bool) {
+	n := len(c.raw)
+	if n == 0 || len(line) < n+2 || !bytes.Equal(line[:n], c.raw) {
+		return nil, false
+	}
+	nsec := int32(0)
+	if line[n] == '.' {
+		scale := int32(100_000_000)
+		if n++; !isDigit(line[n]) {
+			return nil, false
+		}
+		for ; n < len(line) && isDigit(line[n]); n++ {
+			nsec += int32(line[n]-'0') * scale
+			scale /= 10
+		}
+	}
+	if z := len(c.zone); z > 0 {
+		if len(line) < n+z || !bytes.Equal(line[n:n+z], c.zone) {
+			return nil, false
+		}
+		n += z
+	}
+	if n+1 >= len(line) || line[n] != ' ' || line[n+1] <= ' ' {
+		return nil, false
+	}
+	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
+		return nil, false // a zone
+	}
+	if nsec != c.nsec {
+		c.nsec = nsec
+		c.now = c.last()
+	}
+	return line[n+1:], true
+}
+
+// resolve finds the Unix time of a stamp.
+func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
+	if st.unix {
+		return st.sec, true
+	}
+	if st.year != 0 {
+		if st.day > daysIn(st.year, st.month) {
+			return 0, false
+		}
+		return c.local(st, st.year), true
+	}
+	if st.day > daysIn(2000, st.month) {
+		return 0, false
+	}
+	if !c.known {
+		return c.first(st), true
+	}
+	y := c.last().In(c.loc).Year()
+	best, found := int64(0), false
+	// A leap year is at most eight years away (2096, 2104).
+	reach := 1
+	if st.month == 2 && st.day == 29 {
+		reach = 8
+	}
+	for d := -reach; d <= reach; d++ {
+		if st.day > daysIn(y+d, st.month) {
+			continue
+		}
+		if s := c.local(st, y+d); !found || abs(s-c.sec) < abs(best-c.sec) {
+			best, found = s, true
+		}
+	}
+	return best, true
+}
+
+// first is the time of the first stamp without a year.
+func (c *clock) first(st *stamp) int64 {
+	if c.year != 0 {
+		y := c.year
+		for st.day > daysIn(y, st.month) {
+			y--
+		}
+		return c.local(st, y)
+	}
+	for y := c.youngest.In(c.loc).Year(); ; y-- {
+		if st.day > daysIn(y, st.month) {
+			continue
+		}
+		if s := c.local(st, y); s <= c.youngest.Unix() {
+			return s
+		}
+	}
+}
+
+// local is the Unix time of the stamp in the given year.
+func (c *clock) local(st *stamp, year int) int64 {
+	if st.zoned {
+		return civil(year, st.month, st.day, st.hour, st.min, st.sec) - int64(st.offset)
+	}
+	wall := civil(year, st.month, st.day, st.hour, st.min, st.sec)
+	t := time.Date(year, time.Month(st.month), st.day, st.hour, st.min, int(st.sec), 0, c.loc)
+	_, off := t.Zone()
+	s := t.Unix()
+	if s+int64(off) != wall || !c.known {
+		return s // left out by the change to daylight saving, or nothing to choose by
+	}
+	// The same wall clock may have been shown a change of offset earlier or
+	// later: a change is an hour (half an hour on Lord Howe Island).
+	early, late := s, s
+	for _, d := range [...]int64{-3600, -1800, 1800, 3600} {
+		_, o := time.Unix(s+d, 0).In(c.loc).Zone()
+		if s+d+int64(o) == wall {
+			early, late = min(early, s+d), max(late, s+d)
+		}
+	}
+	// Lines may be out of order by minutes, but hardly across the change.
+	disorder := int64(300)
+	if _, o := c.last().In(c.loc).Zone(); late != early && int64(o) == wall-late {
+		disorder = 5
+	}
+	if early < c.sec-disorder && late-c.sec < 2*3600 {
+		return late
+	}
+	return early
+}
+
+// civil is the Unix time of a date and time of day in UTC.
+func civil(year, month, day, hour, minute int, sec int64) int64 {
+	// Days since 1970-01-01, counting years from March.
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	days := int64(365*year+year/4-year/100+year/400) + int64((153*(month-3)+2)/5+day-1) - 719468
+	return ((days*24+int64(hour))*60+int64(minute))*60 + sec
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 4, 6, 9, 11:
+		return 30
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	}
+	return 31
+}
+
+func abs(n int64) int64 {
+	if n < 0 {
+		return -n
+	}
+	return n
+}
+
+// own is the time of a stamp within a message, which has a year.
+func (c *clock) own(st *stamp) (time.Time, bool) {
+	if st.year == 0 || st.day > daysIn(st.year, st.month) {
+		return time.Time{}, false
+	}
+	return time.Unix(c.local(st, st.year), int64(st.nsec)).UTC(), true
+}
+
+// zoned reports whether two times that are d seconds apart may be the same
+// instant, written in two zones.
+func (c *clock) zoned(d int64) bool { return abs(d) <= 15*3600 }
+
+// set makes t the time of the last line.
+func (c *clock) set(t time.Time) {
+	c.sec, c.nsec, c.known = t.Unix(), int32(t.Nanosecond()), true
+	c.now = t.UTC()
+	c.raw = c.raw[:0]
+}

@@ -1,0 +1,174 @@
+package parser
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// times reads stamps and gives their times in loc.
+func times(t *testing.T, o Options, stamps ...string) []string {
+	t.Helper()
+	p := New(nil, o)
+	var out []string
+	for _, s := range stamps {
+		var r Result
+		if kind := p.Parse([]byte(s+" mx1 cron[1]: x"), 0, &r); kind != Skipped {
+			t.Fatalf("%q: %v", s, kind)
+		}
+		out = append(out, r.Time.In(o.Location).Format("2006-01-02 15:04:05 -0700"))
+	}
+	return out
+}
+
+func TestYear(t *testing.T) {
+	modified := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name   string
+		o      Options
+		stamps []string
+		want   []string
+	}{
+		{
+			"the latest year in which the file is not older",
+			Options{},
+			[]string{"Nov 23 11:00:00"},
+			[]string{"2026-11-23 11:00:00 +0000"},
+		},
+		{
+			"a day's slack",
+			Options{},
+			[]string{"Nov 24 11:00:00"},
+			[]string{"2026-11-24 11:00:00 +0000"},
+		},
+		{
+			"else the year before",
+			Options{},
+			[]string{"Nov 25 11:00:00"},
+			[]string{"2025-11-25 11:00:00 +0000"},
+		},
+		{
+			"the turn of the year in the middle",
+			Options{Modified: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)},
+			[]string{"Dec 31 23:59:59", "Jan  1 00:00:00", "Dec 31 23:59:58", "Jan  1 00:00:01"},
+			[]string{"2025-12-31 23:59:59 +0000", "2026-01-01 00:00:00 +0000", "2025-12-31 23:59:58 +0000", "2026-01-01 00:00:01 +0000"},
+		},
+		{
+			"several years in one file",
+			Options{Year: 2020},
+			[]string{"Jun  1 00:00:00", "Nov  1 00:00:00", "Mar  1 00:00:00", "Aug  1 00:00:00", "Jan  1 00:00:00"},
+			[]string{"2020-06-01 00:00:00 +0000", "2020-11-01 00:00:00 +0000", "2021-03-01 00:00:00 +0000", "2021-08-01 00:00:00 +0000", "2022-01-01 00:00:00 +0000"},
+		},
+		{
+			"29 February is of a leap year",
+			Options{},
+			[]string{"Feb 29 10:00:00", "Mar  1 00:00:00"},
+			[]string{"2024-02-29 10:00:00 +0000", "2024-03-01 00:00:00 +0000"},
+		},
+		{
+			"29 February after other lines",
+			Options{Modified: time.Date(2024, 3, 2, 0, 0, 0, 0, time.UTC)},
+			[]string{"Dec 30 10:00:00", "Feb 28 23:59:59", "Feb 29 00:00:00"},
+			[]string{"2023-12-30 10:00:00 +0000", "2024-02-28 23:59:59 +0000", "2024-02-29 00:00:00 +0000"},
+		},
+		{
+			"the year asked for",
+			Options{Year: 2011},
+			[]string{"Dec 31 10:00:00", "Jan  1 10:00:00"},
+			[]string{"2011-12-31 10:00:00 +0000", "2012-01-01 10:00:00 +0000"},
+		},
+		{
+			"resumed: nearest to the last line",
+			Options{Last: time.Date(2025, 12, 31, 23, 0, 0, 0, time.UTC)},
+			[]string{"Jan  1 00:00:10"},
+			[]string{"2026-01-01 00:00:10 +0000"},
+		},
+		{
+			"30 February is no time",
+			Options{},
+			[]string{"Nov 23 11:00:00", "Feb 30 11:00:00"},
+			[]string{"2026-11-23 11:00:00 +0000", "2026-11-23 11:00:00 +0000"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.o.Location = time.UTC
+			if tt.o.Modified.IsZero() {
+				tt.o.Modified = modified
+			}
+			got := times(t, tt.o, tt.stamps...)
+			if fmt.Sprint(got) != fmt.Sprint(tt.want) {
+				t.Errorf("got  %v\nwant %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestDaylightSaving follows the clock on the wall through both changes.
+func TestDaylightSaving(t *testing.T) {
+	for _, tt := range []struct {
+		zone, day string
+		year      int
+		clock     []string
+		want      []string
+	}{
+		{
+			"Europe/Berlin", "Oct 25", 2026,
+			[]string{"01:59:59", "02:00:00", "02:30:00", "02:29:59", "02:59:59", "02:00:00", "02:30:00", "02:29:30", "02:59:59", "03:00:00"},
+			[]string{"01:59:59 +0200", "02:00:00 +0200", "02:30:00 +0200", "02:29:59 +0200", "02:59:59 +0200", "02:00:00 +0100", "02:30:00 +0100", "02:29:30 +0100", "02:59:59 +0100", "03:00:00 +0100"},
+		},
+		{
+			"America/New_York", "Nov  1", 2026,
+			[]string{"00:59:59", "01:59:50", "01:00:01", "01:59:58", "01:50:00", "02:00:00"},
+			[]string{"00:59:59 -0400", "01:59:50 -0400", "01:00:01 -0500", "01:59:58 -0400", "01:50:00 -0500", "02:00:00 -0500"},
+		},
+		{
+			"Australia/Lord_Howe", "Apr  5", 2026,
+			[]string{"01:29:59", "01:59:59", "01:30:00", "01:50:00", "02:00:00"},
+			[]string{"01:29:59 +1100", "01:59:59 +1100", "01:30:00 +1030", "01:50:00 +1030", "02:00:00 +1030"},
+		},
+		{
+			"Europe/Berlin", "Mar 29", 2026,
+			[]string{"01:59:59", "03:00:00", "03:00:01"},
+			[]string{"01:59:59 +0100", "03:00:00 +0200", "03:00:01 +0200"},
+		},
+	} {
+		loc, err := time.LoadLocation(tt.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := New(nil, Options{Location: loc, Year: tt.year})
+		last := time.Time{}
+		for i, c := range tt.clock {
+			var r Result
+			p.Parse([]byte(tt.day+" "+c+" mx1 cron[1]: x"), 0, &r)
+			if got := r.Time.In(loc).Format("15:04:05 -0700"); got != tt.want[i] {
+				t.Errorf("%s, line %d: %s, want %s", tt.zone, i, got, tt.want[i])
+			}
+			if r.Time.Before(last.Add(-time.Minute)) {
+				t.Errorf("%s, line %d: went back from %v to %v", tt.zone, i, last, r.Time)
+			}
+			last = r.Time
+		}
+	}
+}
+
+// TestLast holds that reading can be broken off anywhere and gives the same
+// times when it is resumed.
+func TestLast(t *testing.T) {
+	stamps := []string{"Dec 30 10:00:00", "Dec 31 23:59:59", "Jan  1 00:00:00", "Feb 28 23:00:00", "Mar  1 00:00:00", "Oct 10 00:00:00"}
+	o := Options{Location: time.UTC, Modified: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), Year: 2024}
+	whole := times(t, o, stamps...)
+	for i := 1; i < len(stamps); i++ {
+		p := New(nil, o)
+		var r Result
+		for _, s := range stamps[:i] {
+			p.Parse([]byte(s+" mx1 cron[1]: x"), 0, &r)
+		}
+		resumed := o
+		resumed.Last = p.Last()
+		if got := times(t, resumed, stamps[i:]...); fmt.Sprint(got) != fmt.Sprint(whole[i:]) {
+			t.Errorf("resumed at %d: %v, want %v", i, got, whole[i:])
+		}
+	}
+}

@@ -1,0 +1,913 @@
+package parser
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// isEximProgram reports the names under which Exim logs through syslog: exim,
+// exim4, and what administrators make of them (syslog_processname).
+func isEximProgram(b string) bool {
+	for i := 0; i+4 <= len(b); i++ {
+		if b[i]|0x20 == 'e' && b[i+1]|0x20 == 'x' && b[i+2]|0x20 == 'i' && b[i+3]|0x20 == 'm' {
+			return true
+		}
+	}
+	return false
+}
+
+// eximID reads a message id at the start of a message: 16 characters
+// (6-6-2), or 23 (6-11-4) since Exim 4.97.
+func eximID(msg []byte) (id, rest []byte, ok bool) {
+	if len(msg) < 16 || msg[6] != '-' {
+		return nil, nil, false
+	}
+	n := 0
+	switch {
+	case msg[13] == '-':
+		n = 16
+	case len(msg) >= 23 && msg[18] == '-':
+		n = 23
+	default:
+		return nil, nil, false
+	}
+	for i := range n {
+		if c := msg[i]; !alnum[c] && (c != '-' || i != 6 && i != n-3 && i != n-5) {
+			return nil, nil, false
+		}
+	}
+	if len(msg) == n {
+		return msg, nil, true
+	}
+	if msg[n] != ' ' {
+		return nil, nil, false
+	}
+	return msg[:n], msg[n+1:], true
+}
+
+// exim reads a line of Exim's main log, from the log itself or from syslog.
+func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
+	if prog.exim {
+		part, msg := syslogPart(h.message)
+		if part > 1 {
+			return Queued // the rest of a long line
+		}
+		h.exim(p.ownStamp(msg, h, r))
+	}
+	if h.id == nil {
+		if eximReject(h.message) {
+			return Reject
+		}
+		return Skipped
+	}
+	rest := h.rest
+	if len(rest) < 2 {
+		return Queued
+	}
+	k := key{p.hostHash, p.host, "exim", bounce.Exim, h.id}
+	if flag := eximFlag(rest); flag == "<=" {
+		if len(rest) > 3 {
+			p.eximArrival(&k, r.Time, rest[3:])
+		}
+		return Queued
+	} else if flag != "" {
+		if len(rest) < 4 {
+			return Unparsed
+		}
+		return p.eximDelivery(&k, prog, flag, r, h, offset)
+	}
+	if string(rest) == "Completed" || bytes.HasPrefix(rest, []byte("Completed ")) {
+		p.queue.remove(&k)
+		return Queued
+	}
+	if eximReject(rest) {
+		return Reject
+	}
+	return Queued
+}
+
+// syslogPart reads "[2/5] " and "[2\5] ", with which Exim numbers the parts of
+// a line that is too long for syslog, and gives the first number.
+func syslogPart(msg []byte) (part int, rest []byte) {
+	if len(msg) < 6 || msg[0] != '[' {
+		return 0, msg
+	}
+	i := 1
+	for i < len(msg) && i < 5 && isDigit(msg[i]) {
+		part = part*10 + int(msg[i]-'0')
+		i++
+	}
+	if i == 1 || i >= len(msg) || msg[i] != '/' && msg[i] != '\\' {
+		return 0, msg
+	}
+	for i++; i < len(msg) && i < 12 && isDigit(msg[i]); i++ {
+	}
+	if i+1 >= len(msg) || msg[i] != ']' || msg[i+1] != ' ' {
+		return 0, msg
+	}
+	return part, msg[i+2:]
+}
+
+// ownStamp reads the stamp and the process id that Exim puts before the
+// message, also behind a syslog header. It says the year and often the
+// millisecond, so it is preferred, but for its zone: where only syslog's has
+// one, or where the two do not agree (the option timezone), syslog's holds.
+func (p *Parser) ownStamp(msg []byte, h *header, r *Result) []byte {
+	st, n := parseISO(msg, stampExim)
+	if n == 0 || n >= len(msg) || msg[n] != ' ' {
+		return msg
+	}
+	rest := msg[n+1:]
+	if own, ok := p.clock.own(&st); ok && (st.zoned || h.form == stampRFC3164 || h.form == stampNone) {
+		const slack = 10 * 60
+		diff := own.Unix() - r.Time.Unix()
+		if h.form == stampNone || st.zoned || -slack < diff && diff < slack {
+			r.Time = own
+		} else if h.form == stampRFC3164 && !p.clock.zoned(diff) {
+			r.Time = own // another year
+			p.clock.set(own)
+		}
+	}
+	return rest
+}
+
+// eximFlag is the flag at the start of what follows the message id, or "".
+func eximFlag(b []byte) string {
+	if len(b) > 2 && b[2] != ' ' {
+		return ""
+	}
+	switch string(b[:2]) {
+	case "<=":
+		return "<="
+	case "=>":
+		return "=>"
+	case "->":
+		return "->"
+	case ">>":
+		return ">>"
+	case "*>":
+		return "*>"
+	case "**":
+		return "**"
+	case "==":
+		return "=="
+	}
+	return ""
+}
+
+// eximReject reports a line about mail that was not accepted: "H=… F=<…>
+// rejected RCPT <…>: …", also "temporarily rejected".
+func eximReject(msg []byte) bool {
+	if len(msg) < 10 || msg[1] != '=' && msg[0] != 'r' {
+		return false
+	}
+	if i := bytes.Index(msg, []byte(": ")); i > 0 {
+		msg = msg[:i]
+	}
+	return bytes.Contains(msg, []byte(" rejected ")) || bytes.HasPrefix(msg, []byte("rejected "))
+}
+
+// eximArrival reads "<= sender H=… P=… A=… S=… id=…".
+func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
+	var a arrival
+	i := bytes.IndexByte(b, ' ')
+	if i > 0 && b[0] == '"' {
+		if j := quotedBytes(b); j > 0 {
+			if i = bytes.IndexByte(b[j:], ' '); i >= 0 {
+				i += j
+			}
+		}
+	}
+	if i < 0 {
+		i = len(b)
+	}
+	a.sender, b = b[:i], b[i:]
+	if string(a.sender) == "<>" {
+		a.sender = nil
+	}
+	seen := false
+	for len(b) > 0 {
+		if b[0] == ' ' {
+			b = b[1:]
+			continue
+		}
+		end := bytes.IndexByte(b, ' ')
+		if end < 0 {
+			end = len(b)
+		}
+		if end > 2 {
+			switch b[0] {
+			case 'H':
+				if b[1] == '=' && !seen {
+					seen = true
+					b = a.client(b[2:])
+					continue
+				}
+			case 'A':
+				if b[1] == '=' && a.user == nil {
+					v := b[2:end]
+					// authenticator:id, and :sender with smtp_mailauth
+					if i := bytes.IndexByte(v, ':'); i >= 0 {
+						a.user, _, _ = bytes.Cut(v[i+1:], []byte(":"))
+					}
+				}
+			case 'S':
+				if b[1] == '=' && a.size == 0 {
+					for _, c := range b[2:end] {
+						if !isDigit(c) || a.size > 1<<50 {
+							break
+						}
+						a.size = a.size*10 + int64(c-'0')
+					}
+				}
+			case 'D':
+				if bytes.HasPrefix(b, []byte("DN=\"")) {
+					if i := quotedBytes(b[3:]); i > 0 {
+						end = 3 + i
+					}
+				}
+			case 'i':
+				if b[1] == 'd' && b[2] == '=' {
+					a.messageID = b[3:end]
+					end = len(b) // what follows is the subject and the recipients
+				}
+			case 'T':
+				if b[1] == '=' && b[2] == '"' {
+					end = len(b)
+				}
+			}
+		}
+		b = b[end:]
+	}
+	p.queue.arrival(k, at, &a)
+}
+
+// client reads "name (helo) [address]:port", of which all but the address may
+// lack, and returns what follows.
+func (a *arrival) client(b []byte) []byte {
+	i := bytes.IndexByte(b, '[')
+	if i >= 0 {
+		// An address literal as helo: "([192.0.2.1]) [198.51.100.7]".
+		for i > 0 && b[i-1] == '(' {
+			j := bytes.Index(b[i:], []byte(") ["))
+			if j < 0 {
+				break
+			}
+			i += j + 2
+		}
+		if name := b[:i]; len(name) > 1 && name[0] != '(' {
+			if j := bytes.IndexByte(name, ' '); j > 0 {
+				a.host = name[:j]
+			}
+		}
+		b = b[i+1:]
+		if j := bytes.IndexByte(b, ']'); j >= 0 {
+			a.ip, b = b[:j], b[j+1:]
+		}
+	}
+	if i = bytes.IndexByte(b, ' '); i < 0 {
+		return nil
+	}
+	return b[i:]
+}
+
+// eximDelivery reads what follows "=>", "->", ">>", "**" or "==".
+func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *header, offset int64) Kind {
+	line, known, e := p.copyLine(k, h.message)
+	var f eximFields
+	if !f.scan(flag, line[len(h.message)-len(h.rest)+3:]) {
+		return Unparsed
+	}
+	p.repeat, p.repeatProg = line, prog
+	d := r.first()
+	d.Source, d.Offset, d.Time = p.source, offset, r.Time
+	d.Host, d.MTA, d.Instance, d.Agent = k.host, bounce.Exim, k.instance, f.transport
+	d.QueueID, d.Delay = line[:len(k.id)], -1
+	d.RelayHost, d.RelayIP, d.RelayPort = f.host, f.ip, f.port
+	to, original := f.recipient()
+	d.Recipient, d.RecipientDomain = normal(to)
+	if original != "" {
+		if o, _ := normal(original); o != d.Recipient {
+			d.OriginalRecipient = o
+		}
+	}
+	if v, ok := eximDuration(f.queueTime); ok {
+		d.Delay = v
+	}
+	if v, ok := eximDuration(f.deliveryTime); ok {
+		d.Delays[3], d.HasDelays = v, true
+	}
+	switch flag {
+	case "**":
+		d.Status, d.Outcome = "failed", bounce.Hard
+	case "==":
+		d.Status, d.Outcome = "deferred", bounce.Soft
+	default:
+		d.Status, d.Outcome = "delivered", bounce.Delivered
+		if flag == "*>" {
+			// The command line option -N: the address was routed, the transport
+			// not run, nothing delivered.
+			d.Outcome = bounce.Probe
+		} else if f.isHandoff() {
+			d.Outcome = bounce.Handoff
+		}
+	}
+	f.reply(d, flag)
+	if f.hasSender {
+		d.Sender, d.SenderDomain = normal(f.sender)
+		d.SenderKnown = true
+	}
+	d.Size = f.size
+	if e != nil {
+		p.queue.join(d, e, known, 0, 0)
+	}
+	return Attempt
+}
+
+// eximFields are the fields of a delivery line, as they stand.
+type eximFields struct {
+	address, parent         string
+	router, transport       string
+	host, ip                string
+	port                    uint16
+	sender                  string
+	hasSender               bool
+	size                    int64
+	confirmation            string // C="…"
+	queueTime, deliveryTime string
+	errno                   int
+	strerror                string // the system's words, for a positive errno
+	message                 string // after the fields
+}
+
+// recipient is the address of the line, and the one that it was made of. For
+// pipes, files, :blackhole: and bare local names it is the latter alone.
+func (f *eximFields) recipient() (to, original string) {
+	if f.parent == "" {
+		return f.address, ""
+	}
+	a := f.address
+	if a == "" || a[0] == '|' || a[0] == '/' || a[0] == '>' || a[0] == ':' || strings.IndexByte(a, '@') < 0 {
+		return f.parent, ""
+	}
+	if f.parent[0] == '"' && strings.ContainsAny(a, " <>,\"\\") {
+		// The local part is shown without its quotes.
+		if i := endOfQuoted(f.parent); i > 0 {
+			domain, ok := strings.CutPrefix(a, unquote(f.parent[1:i-1]))
+			if ok && strings.EqualFold(domain, f.parent[i:]) {
+				return f.parent, ""
+			}
+		}
+	}
+	return a, f.parent
+}
+
+func unquote(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b = append(b, s[i])
+	}
+	return string(b)
+}
+
+// isHandoff reports deliveries that are none to the recipient's domain: an
+// automatic reply that was generated (it goes its own way under a message id
+// of its own) and mail given to a filter or another MTA on this machine.
+// ":blackhole:" is a delivery: the administrator wanted it so.
+func (f *eximFields) isHandoff() bool {
+	if strings.HasPrefix(f.address, ">") {
+		return true
+	}
+	filterPort := f.port >= 10000 && f.port < 11000
+	if f.ip != "127.0.0.1" && f.ip != "::1" {
+		return filterPort && strings.Contains(f.confirmation, " from MTA(")
+	}
+	if filterPort || strings.Contains(f.confirmation, " from MTA(") {
+		return true
+	}
+	// LMTP over TCP looks the same, and ends in a mail store.
+	return f.port != 24 && !strings.Contains(f.transport, "lmtp") && !strings.HasSuffix(f.confirmation, " Saved")
+}
+
+// scan reads the fields from the left.
+func (f *eximFields) scan(flag, s string) bool {
+	rest := f.scanAddress(s)
+	if f.address == "" {
+		return false
+	}
+	rest, deferred := f.scanFields(rest, flag)
+	if flag != "==" || !deferred {
+		f.message = rest
+		return true
+	}
+	// "defer (errno)[: words of the system][ H=… …][: message]"
+	i := strings.IndexByte(rest, ')')
+	if i < 0 {
+		f.message = rest
+		return true
+	}
+	var err error
+	f.errno, err = strconv.Atoi(rest[:i])
+	system := f.errno > 0 || err != nil // a word where a hand has masked it
+	rest = rest[i+1:]
+	if strings.HasPrefix(rest, " ") {
+		f.message, _ = f.scanFields(rest, "**")
+		return true
+	}
+	f.message = strings.TrimPrefix(rest, ": ")
+	if system {
+		if i := strings.Index(f.message, " H="); i > 0 {
+			f.strerror = f.message[:i]
+			f.message, _ = f.scanFields(f.message[i:], "**")
+		}
+	}
+	if f.strerror == "" {
+		f.message = f.trailing(f.message)
+	}
+	return true
+}
+
+// scanAddress reads the address and its parent, and returns what follows.
+//
+// The address is shown as Exim holds it, a local part without its quotes. So
+// it ends where a parent, a field or the colon before the message begins.
+func (f *eximFields) scanAddress(s string) string {
+	start := 0
+	if i := strings.IndexByte(s, ' '); i > 1 && s[i-1] != ':' && s[0] != '"' && fieldName(s[i+1:]) > 0 && s[0] != '|' && s[0] != '/' && s[0] != '>' {
+		f.address = s[:i]
+		return s[i:]
+	}
+	switch {
+	case s == "":
+		return ""
+	case s[0] == '"':
+		start = endOfQuoted(s)
+	case s[0] == '|' || s[0] == '/' || s[0] == '>' || s[0] == ':':
+		// Commands may hold whatever looks like a field: the parent decides.
+		for i := 0; ; {
+			j := strings.Index(s[i:], " <")
+			if j < 0 {
+				break
+			}
+			i += j
+			if parent, rest, ok := eximParent(s[i+1:]); ok {
+				f.address, f.parent = s[:i], parent
+				return rest
+			}
+			i += 2
+		}
+	}
+	// The first blank, or rather the first after an "@", ends the address if
+	// nothing known follows.
+	first, at, whole := -1, false, false
+	for i := start; i < len(s); i++ {
+		switch s[i] {
+		case ':':
+			if i > 0 && (i+1 == len(s) || s[i+1] == ' ') {
+				f.address = s[:i]
+				return s[i:]
+			}
+		case ' ':
+			next := s[i+1:]
+			if strings.HasPrefix(next, "<") {
+				if parent, rest, ok := eximParent(next); ok {
+					f.address, f.parent = s[:i], parent
+					return rest
+				}
+			}
+			if strings.HasPrefix(next, "(") {
+				// The other ancestors (log selector +all_parents), or a remark.
+				if j := strings.IndexByte(next[:min(len(next), maxAncestors)], ')'); j > 0 {
+					after := strings.TrimPrefix(next[j+1:], " ")
+					if parent, rest, ok := eximParent(after); ok {
+						f.address, f.parent = s[:i], parent
+						return rest
+					}
+					if after == "" || eximFollows(next[j+1:]) {
+						f.address = s[:i]
+						return next[j+1:]
+					}
+				}
+			}
+			if eximFollows(s[i:]) {
+				f.address = s[:i]
+				return s[i:]
+			}
+			if first < 0 || at && !whole {
+				first, whole = i, at
+			}
+		case '@':
+			at = true
+		}
+	}
+	if first >= 0 { // nothing known follows
+		f.address = s[:first]
+		return s[first:]
+	}
+	f.address = s
+	return ""
+}
+
+// maxParent and maxAncestors bound how far the end of "<parent>" and of
+// "(ancestor, …)" is looked for. An address has 320 bytes at most (RFC 5321
+// section 4.5.3.1), a redirection no more than 100 generations.
+const (
+	maxParent    = 1 << 10
+	maxAncestors = 1 << 12
+)
+
+// eximParent reads "<address>" where the line may go on after it.
+func eximParent(s string) (parent, rest string, ok bool) {
+	if len(s) < 2 || s[0] != '<' {
+		return "", "", false
+	}
+	s = s[1:]
+	window := s[:min(len(s), maxParent)]
+	i := 0
+	if s[0] == '"' {
+		i = endOfQuoted(window)
+	}
+	for range 8 {
+		j := strings.IndexByte(window[i:], '>')
+		if j < 0 {
+			return "", "", false
+		}
+		i += j
+		if rest := s[i+1:]; rest == "" || eximFollows(rest) {
+			return s[:i], rest, true
+		}
+		i++
+	}
+	return "", "", false
+}
+
+// eximFollows reports what may follow an address: a field, the colon before
+// the message, or the deferral.
+func eximFollows(s string) bool {
+	if s == "" {
+		return true
+	}
+	if s[0] == ':' {
+		return len(s) == 1 || s[1] == ' '
+	}
+	if s[0] != ' ' {
+		return false
+	}
+	s = s[1:]
+	if s == "" {
+		return true
+	}
+	if s[0] == ':' {
+		return len(s) == 1 || s[1] == ' '
+	}
+	if s[0] == 'd' || s[0] == 'r' {
+		return strings.HasPrefix(s, "defer (") || strings.HasPrefix(s, "routing defer (")
+	}
+	return fieldName(s) > 0
+}
+
+// fieldName is the length of the name of a field ("R=", "QT=") and its equals
+// sign at the start of s, or 0.
+func fieldName(s string) int {
+	i := 0
+	for i < len(s) && i < 12 && (s[i]-'A' < 26 || i > 0 && isDigit(s[i])) {
+		i++
+	}
+	if i > 0 && i < len(s) && s[i] == '=' {
+		return i + 1
+	}
+	return 0
+}
+
+// scanFields reads " NAME=value" and flags without a value up to the message.
+// It returns the message, or what follows "defer (".
+func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
+	for s != "" {
+		if s[0] == ':' && (len(s) == 1 || s[1] == ' ') {
+			return f.trailing(strings.TrimPrefix(s[1:], " ")), false
+		}
+		if s[0] == ' ' {
+			s = s[1:]
+			continue
+		}
+		n := fieldName(s)
+		if n == 0 {
+			if flag == "==" {
+				if v, ok := strings.CutPrefix(s, "routing "); ok && strings.HasPrefix(v, "defer (") {
+					s = v
+				}
+				if v, ok := strings.CutPrefix(s, "defer ("); ok {
+					return v, true
+				}
+			}
+			// A flag (L, K, TFO*, *), or words.
+			i := strings.IndexByte(s, ' ')
+			if i < 0 {
+				i = len(s)
+			}
+			if s[i-1] == ':' && i < len(s) {
+				i--
+			}
+			if flag == "**" && i > 4 && s[0]-'a' < 26 {
+				return s, false // words
+			}
+			s = s[i:]
+			continue
+		}
+		name := s[:n-1]
+		s = s[n:]
+		var v string
+		v, s = f.value(name, s)
+		switch name {
+		case "R":
+			f.router = v
+		case "T":
+			f.transport = v
+		case "F":
+			if !f.hasSender {
+				f.sender, f.hasSender = v, true
+			}
+		case "S":
+			f.size, _ = strconv.ParseInt(v, 10, 64)
+		case "C":
+			f.confirmation = v
+		case "QT":
+			f.queueTime = v
+		case "DT":
+			f.deliveryTime = v
+		}
+	}
+	return "", false
+}
+
+// value reads the value of a field.
+func (f *eximFields) value(name, s string) (v, rest string) {
+	switch {
+	case s == "":
+		return "", ""
+	case name == "H":
+		return "", f.hostValue(s)
+	case s[0] == '"':
+		if i := endOfQuoted(s); i > 0 {
+			return s[1 : i-1], s[i:]
+		}
+		return s[1:], "" // cut
+	case s[0] == '<':
+		s = s[1:]
+		i := 0
+		if len(s) > 0 && s[0] == '"' {
+			i = endOfQuoted(s)
+		}
+		if j := strings.IndexByte(s[i:], '>'); j >= 0 {
+			return s[:i+j], s[i+j+1:]
+		}
+		return s, ""
+	}
+	i := strings.IndexByte(s, ' ')
+	if i < 0 {
+		i = len(s)
+	}
+	if i > 0 && s[i-1] == ':' {
+		i--
+	}
+	return s[:i], s[i:]
+}
+
+// hostValue reads "name [address]:port*": between name and address there may
+// be "DS" or the name that a client gave.
+func (f *eximFields) hostValue(s string) (rest string) {
+	host, ip := "", ""
+	t := s
+	for range 4 {
+		t = strings.TrimLeft(t, " ")
+		if strings.HasPrefix(t, "[") {
+			i := strings.IndexByte(t[:min(len(t), maxParent)], ']')
+			if i < 0 {
+				break
+			}
+			ip, rest = t[1:i], t[i+1:]
+			if f.host == "" && f.ip == "" {
+				f.host = host
+				if isAddressLike(ip) {
+					f.ip = ip
+				}
+				if port, ok := strings.CutPrefix(rest, ":"); ok {
+					i := 0
+					for i < len(port) && isDigit(port[i]) {
+						i++
+					}
+					f.port = portNumber(port[:i])
+				}
+			}
+			// Skip the port and the marks after it, but not the colon before
+			// the message.
+			i = 0
+			for i < len(rest) && rest[i] != ' ' && !(rest[i] == ':' && (i+1 == len(rest) || rest[i+1] == ' ')) {
+				i++
+			}
+			return rest[i:]
+		}
+		i := strings.IndexByte(t, ' ')
+		if i < 0 {
+			i = len(t)
+		}
+		word := t[:i]
+		if host == "" {
+			if strings.HasSuffix(word, ":") {
+				f.host = word[:len(word)-1]
+				return t[i-1:]
+			}
+			host = word
+		} else if fieldName(word) > 0 {
+			break
+		}
+		t = t[i:]
+	}
+	if f.host == "" {
+		f.host = host
+	}
+	return s[min(len(host), len(s)):]
+}
+
+// trailing cuts the times that log selectors put after the message.
+func (f *eximFields) trailing(s string) string {
+	for _, name := range [...]string{"DT=", "QT="} {
+		i := strings.LastIndexByte(s, ' ')
+		if i < 0 || !strings.HasPrefix(s[i+1:], name) {
+			continue
+		}
+		v := s[i+1+len(name):]
+		if _, ok := eximDuration(v); !ok {
+			continue
+		}
+		if name == "DT=" {
+			f.deliveryTime = v
+		} else {
+			f.queueTime = v
+		}
+		s = s[:i]
+	}
+	return s
+}
+
+// eximDuration reads Exim's time intervals ("1w2d3h4m5.678s") as seconds.
+func eximDuration(s string) (sec float64, ok bool) {
+	if s == "" {
+		return 0, false
+	}
+	for s != "" {
+		i := 0
+		for i < len(s) && (isDigit(s[i]) || s[i] == '.') {
+			i++
+		}
+		v, ok := decimal(s[:i])
+		if !ok || i == len(s) {
+			return 0, false
+		}
+		switch s[i] {
+		case 'w':
+			v *= 7 * 24 * 3600
+		case 'd':
+			v *= 24 * 3600
+		case 'h':
+			v *= 3600
+		case 'm':
+			v *= 60
+		case 's':
+		default:
+			return 0, false
+		}
+		sec += v
+		s = s[i+1:]
+	}
+	return sec, true
+}
+
+// reply takes the confirmation or the message apart.
+func (f *eximFields) reply(d *bounce.Delivery, flag string) {
+	if flag != "**" && flag != "==" {
+		text := f.confirmation
+		if strings.IndexByte(text, '\\') >= 0 {
+			text = unprint(unquote(text))
+		}
+		d.Code = replyCode(text)
+		d.Local = d.Code == 0
+		d.Enhanced = enhancedCode(text)
+		d.Response = joinReply(text)
+		return
+	}
+	after, remote := f.command()
+	switch m := f.message; {
+	case after == "":
+		d.Stage = eximStage(m, f)
+	case strings.HasPrefix(after, "sending data block"), strings.HasPrefix(m, "LMTP error after DATA"):
+		// LMTP answers for each recipient after the message (RFC 2033).
+		d.Stage = bounce.StageEOM
+	default:
+		d.Stage = smtpStage(after)
+	}
+	if remote {
+		if reply := f.remoteReply(after, d); reply != "" {
+			reply = unprint(reply)
+			d.Response = joinReply(reply)
+			if f.message[0] != 'M' { // else no reply in the sense of RFC 5321, whatever it begins with
+				d.Code = replyCode(reply)
+				d.Enhanced = enhancedCode(reply)
+			}
+			return
+		}
+	}
+	d.Local = true
+	d.Response = unprint(f.message)
+	if f.strerror != "" {
+		d.Response = strings.TrimSuffix(f.strerror+": "+d.Response, ": ")
+	}
+}
+
+// command is what follows the words "SMTP error from remote mail server
+// after" and the like: the command, and often the reply to it. remote reports
+// that the latter is the remote's own text.
+func (f *eximFields) command() (after string, remote bool) {
+	m := f.message
+	switch {
+	case strings.HasPrefix(m, "SMTP error from remote "), strings.HasPrefix(m, "LMTP error "):
+		if i := strings.Index(m[:min(len(m), 64)], " after "); i >= 0 {
+			return m[i+len(" after "):], true
+		}
+	case strings.HasPrefix(m, "Malformed "), strings.HasPrefix(m, "Remote host "):
+		if i := strings.Index(m, " in response to "); i >= 0 {
+			return m[i+len(" in response to "):], m[0] == 'M'
+		}
+	case strings.HasPrefix(m, "SMTP timeout "), strings.HasPrefix(m, "LMTP timeout "):
+		if i := strings.Index(m, " after "); i >= 0 {
+			return m[i+len(" after "):], false
+		}
+	}
+	return "", false
+}
+
+// remoteReply is the reply behind a command, or "". Before Exim 4.88 the host
+// stands in front of it: "host name [address]: ".
+func (f *eximFields) remoteReply(after string, d *bounce.Delivery) string {
+	reply := afterCommand(after)
+	v, ok := strings.CutPrefix(reply, "host ")
+	if !ok {
+		return reply
+	}
+	i := strings.Index(v, "]: ")
+	if i < 0 {
+		return reply
+	}
+	j := strings.LastIndexByte(v[:i], '[')
+	if j <= 0 {
+		return reply
+	}
+	if f.host == "" {
+		d.RelayHost = strings.TrimSpace(v[:j])
+		if ip := v[j+1 : i]; isAddressLike(ip) {
+			d.RelayIP = ip
+		}
+	}
+	return v[i+len("]: "):]
+}
+
+// afterCommand is what follows "RCPT TO:<address>: ".
+func afterCommand(s string) string {
+	i := 0
+	if j := strings.IndexByte(s, '<'); j >= 0 && j < 24 && !strings.Contains(s[:j], ": ") {
+		if e := endOfAddress(s[j+1:]); e >= 0 {
+			i = j + 1 + e
+		}
+	}
+	if j := strings.Index(s[i:], ": "); j >= 0 {
+		return s[i+j+2:]
+	}
+	return ""
+}
+
+// eximStage is the stage named in Exim's own words for what went wrong.
+func eximStage(m string, f *eximFields) bounce.Stage {
+	switch {
+	case strings.HasPrefix(m, "TLS session"), strings.HasPrefix(m, "a TLS session is required"),
+		strings.HasPrefix(m, "failure while setting up TLS"), f.errno == -37, f.errno == -38:
+		return bounce.StageTLS
+	case strings.HasPrefix(m, "authentication required"), f.errno == -42:
+		return bounce.StageAuth
+	case f.errno > 0 && f.transport != "":
+		if m == "Connection refused" || m == "Connection timed out" || m == "No route to host" ||
+			m == "Network is unreachable" || m == "Connection reset by peer" {
+			return bounce.StageConnect
+		}
+	}
+	return bounce.NoStage
+}

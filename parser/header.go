@@ -1,0 +1,596 @@
+package parser
+
+import "bytes"
+
+// A stampForm is a way to write the time.
+type stampForm uint8
+
+const (
+	stampNone    stampForm = iota
+	stampRFC3164           // Nov 23 09:47:06, also with a fraction and with a year before or after the day
+	stampISO               // 2026-11-23T09:47:06.746288+01:00 (RFC 3339, RFC 5424), also with a blank for the T
+	stampExim              // 2026-11-23 09:47:06[.746][ +0100], as Exim writes it
+	stampUnix              // 1772409601.123456
+)
+
+// A header is what precedes the MTA's message. The slices point into the line.
+type header struct {
+	form    stampForm
+	stamp   []byte
+	host    []byte
+	program []byte // without the process id
+	message []byte
+
+	id, rest []byte // Exim's message id and what follows it, if the message begins so
+	plain    bool   // nothing stands before the stamp
+}
+
+// A stamp is a time taken apart.
+type stamp struct {
+	unix       bool // sec is the Unix time
+	year       int  // 0: not written
+	month, day int
+	hour, min  int
+	sec        int64
+	nsec       int32
+	zoned      bool
+	offset     int // seconds east of UTC
+
+	second, fractionLen int // where the second and the fraction end in the text
+}
+
+// splitHeader takes a line apart. It understands, in any sensible order and
+// number, the PRI part of syslog, stamps, and what containers put in front.
+// Without a header all of the line is the message.
+func splitHeader(line []byte, h *header) {
+	*h = header{message: line}
+	rest := line
+	if len(rest) > 1 && rest[0] == '"' {
+		rest = rest[1:]
+	}
+	for range 4 {
+		rest = bytes.TrimLeft(rest, " \t")
+		if i := pri(rest); i > 0 {
+			rest = rest[i:]
+			if len(rest) > 2 && isDigit(rest[0]) && rest[1] == ' ' {
+				if h.rfc5424(rest[2:]) {
+					return
+				}
+			}
+		}
+		form, n := scanStamp(rest)
+		if n == 0 {
+			i := containerPrefix(rest)
+			if i == 0 || h.form != stampNone {
+				break
+			}
+			rest = rest[i:]
+			continue
+		}
+		h.plain = h.form == stampNone && len(rest) == len(line)
+		if h.form == stampNone || h.form != stampISO && h.form != stampUnix || form == stampISO {
+			h.form, h.stamp = form, rest[:n]
+		}
+		rest = bytes.TrimLeft(rest[n:], " \t")
+		if i := criPrefix(rest); i > 0 {
+			h.plain = false
+			rest = rest[i:]
+			continue
+		}
+		if form == stampExim {
+			if h.exim(rest) {
+				return
+			}
+			if _, m := scanStamp(rest); m == 0 {
+				h.hostProgram(rest)
+				return
+			}
+		}
+	}
+	if h.form != stampNone {
+		h.hostProgram(rest)
+		return
+	}
+	h.stampless(rest)
+}
+
+// stampless reads a line that bears no time: the message alone, or with the
+// program, or with host and program before it.
+func (h *header) stampless(rest []byte) {
+	h.message = rest
+	tok := rest
+	if i := bytes.IndexByte(rest, ' '); i >= 0 {
+		tok = rest[:i]
+	}
+	if isProgramToken(tok) {
+		h.hostProgram(rest)
+		return
+	}
+	if len(tok) < len(rest) && !bytes.HasSuffix(tok, []byte(":")) {
+		next := rest[len(tok)+1:]
+		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) {
+			h.hostProgram(rest)
+		}
+	}
+}
+
+// isProgramToken reports "program[pid]:" and "postfix/program:".
+func isProgramToken(tok []byte) bool {
+	if n := len(tok); n < 2 || tok[n-1] != ':' {
+		return false
+	}
+	tok = tok[:len(tok)-1]
+	if i := bytes.IndexByte(tok, '['); i > 0 {
+		return tok[len(tok)-1] == ']' && allDigits(tok[i+1:len(tok)-1])
+	}
+	i := bytes.LastIndexByte(tok, '/')
+	return i > 0 && postfixDaemon(string(tok[i+1:])) != notPostfix
+}
+
+func allDigits(b []byte) bool {
+	for _, c := range b {
+		if !isDigit(c) {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// hostProgram reads "host program[pid]: message" with the host or the pid or
+// both missing. It reports false where there is no program; all is message
+// then but for the host.
+func (h *header) hostProgram(rest []byte) bool {
+	// FreeBSD's syslogd -v writes <facility.level> before or after the host.
+	rest = levelTag(rest)
+	h.host = nil
+	i := bytes.IndexByte(rest, ' ')
+	if i < 0 {
+		i = len(rest)
+	}
+	if i > 0 && rest[i-1] != ':' {
+		h.host = rest[:i]
+		for i < len(rest) && rest[i] == ' ' {
+			i++
+		}
+		rest = rest[i:]
+	}
+	return h.programMessage(rest)
+}
+
+// programMessage reads "program[pid]: message".
+func (h *header) programMessage(rest []byte) bool {
+	if len(rest) > 0 && rest[0] == '<' {
+		rest = levelTag(rest)
+	}
+	h.id, h.program, h.message = nil, nil, rest
+	for i, c := range rest {
+		switch {
+		case c > '[' || c > ' ' && c < ':':
+		case c == '[':
+			j := i + 1
+			for j < len(rest) && isDigit(rest[j]) {
+				j++
+			}
+			if j+1 < len(rest) && rest[j] == ']' && rest[j+1] == ':' {
+				h.program = rest[:i]
+				h.message = rest[j+2:]
+				h.afterColon()
+				return true
+			}
+			return false
+		case c == ':':
+			if i > 0 && (i+1 == len(rest) || rest[i+1] == ' ') {
+				h.program = rest[:i]
+				h.message = rest[i+1:]
+				h.afterColon()
+				return true
+			}
+		case c <= ' ':
+			return false
+		}
+	}
+	return false
+}
+
+// afterColon skips the blank after "program[pid]:" and what Solaris writes
+// there ("[ID 197553 mail.info] ").
+func (h *header) afterColon() {
+	if len(h.message) > 0 && h.message[0] == ' ' {
+		h.message = h.message[1:]
+	}
+	if len(h.message) > 4 && h.message[0] == '[' && string(h.message[:4]) == "[ID " {
+		if i := bytes.IndexByte(h.message, ']'); i > 0 && i < 40 {
+			h.message = bytes.TrimPrefix(h.message[i+1:], []byte(" "))
+		}
+	}
+}
+
+func levelTag(b []byte) []byte {
+	if len(b) > 4 && b[0] == '<' {
+		if i := bytes.IndexByte(b, '>'); i > 0 && i < 24 && i+1 < len(b) && b[i+1] == ' ' && bytes.IndexByte(b[:i], '.') > 0 {
+			return b[i+2:]
+		}
+	}
+	return b
+}
+
+// exim reads what follows the time in Exim's own log: "[pid] " (log selector
+// +pid) and the message. It reports false where the line rather has a host and
+// a program, as other programs write the same stamp.
+func (h *header) exim(rest []byte) bool {
+	msg := rest
+	if len(msg) > 2 && msg[0] == '[' {
+		i := 1
+		for i < len(msg) && isDigit(msg[i]) {
+			i++
+		}
+		if i > 1 && i+1 < len(msg) && msg[i] == ']' && msg[i+1] == ' ' {
+			msg = msg[i+2:]
+		}
+	}
+	h.message = msg
+	var ok bool
+	if h.id, h.rest, ok = eximID(msg); ok {
+		return true
+	}
+	// "host program[pid]: ": Exim's own messages have an equals sign, a colon
+	// or a bracket sooner, or no such second word.
+	i := 0
+	for i < len(msg) && msg[i] > ' ' && msg[i] != '=' && msg[i] != ':' && msg[i] != '(' && msg[i] != '<' {
+		i++
+	}
+	if i == 0 || i == len(msg) || msg[i] != ' ' {
+		return true
+	}
+	next := msg[i+1:]
+	if j := bytes.IndexByte(next, ' '); j > 0 {
+		next = next[:j]
+	}
+	return !isProgramToken(next)
+}
+
+// rfc5424 reads a syslog message of RFC 5424 section 6 after the version.
+func (h *header) rfc5424(rest []byte) bool {
+	var field [5][]byte // TIMESTAMP HOSTNAME APP-NAME PROCID MSGID
+	for i := range field {
+		j := bytes.IndexByte(rest, ' ')
+		if j <= 0 {
+			return false
+		}
+		field[i], rest = rest[:j], rest[j+1:]
+		if string(field[i]) == "-" {
+			field[i] = nil
+		}
+	}
+	if field[0] != nil {
+		form, n := scanStamp(field[0])
+		if n != len(field[0]) || form != stampISO {
+			return false
+		}
+	}
+	// Structured data: "-" or [id name="value" …]…, quotes and brackets in
+	// values escaped (section 6.3).
+	if len(rest) > 0 && rest[0] == '-' {
+		rest = rest[1:]
+	} else {
+		for len(rest) > 0 && rest[0] == '[' {
+			quoted, end := false, -1
+			for i := 1; i < len(rest) && end < 0; i++ {
+				switch c := rest[i]; {
+				case c == '\\' && quoted:
+					i++
+				case c == '"':
+					quoted = !quoted
+				case c == ']' && !quoted:
+					end = i
+				}
+			}
+			if end < 0 {
+				return false
+			}
+			rest = rest[end+1:]
+		}
+	}
+	if field[0] != nil {
+		h.form, h.stamp = stampISO, field[0]
+	}
+	h.host, h.program = field[1], field[2]
+	rest = bytes.TrimPrefix(rest, []byte(" "))
+	h.message = bytes.TrimPrefix(rest, []byte("\xef\xbb\xbf"))
+	return true
+}
+
+// pri is the length of the PRI part of syslog ("<22>"), or 0.
+func pri(b []byte) int {
+	if len(b) < 3 || b[0] != '<' {
+		return 0
+	}
+	i := 1
+	for i < len(b) && i < 4 && isDigit(b[i]) {
+		i++
+	}
+	if i > 1 && i < len(b) && b[i] == '>' {
+		return i + 1
+	}
+	return 0
+}
+
+// containerPrefix is the length of "name  | ", which docker compose puts
+// before each line, or 0.
+func containerPrefix(b []byte) int {
+	const longest = 80
+	i := 0
+	for i < len(b) && i < longest && b[i] > ' ' && b[i] != '|' && b[i] != '<' && b[i] != '=' && b[i] != ':' {
+		i++
+	}
+	if i == 0 {
+		return 0
+	}
+	for i < len(b) && i < longest && b[i] == ' ' {
+		i++
+	}
+	if i < len(b) && b[i] == '|' {
+		return i + 1
+	}
+	return 0
+}
+
+// criPrefix is the length of "stdout F ", which container runtimes put after
+// their stamp, or 0.
+func criPrefix(b []byte) int {
+	if len(b) > 9 && b[0] == 's' && (string(b[:7]) == "stdout " || string(b[:7]) == "stderr ") &&
+		(b[7] == 'F' || b[7] == 'P') && b[8] == ' ' {
+		return 9
+	}
+	return 0
+}
+
+// spreadsheetTail cuts the empty cells and the quote that a detour through a
+// spreadsheet leaves at the end of a line.
+func spreadsheetTail(b []byte) []byte {
+	n := len(b)
+	for n > 0 && b[n-1] == ',' {
+		n--
+	}
+	if len(b)-n >= 2 {
+		b = b[:n]
+	}
+	if n := len(b); n > 1 && b[n-1] == '"' && b[n-2] == ')' {
+		b = b[:n-1]
+	}
+	return b
+}
+
+// scanStamp recognises a stamp at the start of b and gives its length, or 0.
+func scanStamp(b []byte) (stampForm, int) {
+	if len(b) < 10 {
+		return stampNone, 0
+	}
+	switch c := b[0]; {
+	case c >= 'A' && c <= 'Z':
+		if _, n := parseStamp(b, stampRFC3164); n > 0 {
+			return stampRFC3164, n
+		}
+	case isDigit(c):
+		if b[4] == '-' {
+			if len(b) > 10 && b[10] == 'T' {
+				if _, n := parseStamp(b, stampISO); n > 0 {
+					return stampISO, n
+				}
+			} else if _, n := parseStamp(b, stampExim); n > 0 {
+				return stampExim, n
+			}
+			return stampNone, 0
+		}
+		if b[4] == ' ' {
+			if _, n := parseStamp(b, stampRFC3164); n > 0 {
+				return stampRFC3164, n
+			}
+		}
+		if _, n := parseStamp(b, stampUnix); n > 0 {
+			return stampUnix, n
+		}
+	}
+	return stampNone, 0
+}
+
+// parseStamp reads a stamp of the given form at the start of b; n is its
+// length, 0 if there is none.
+func parseStamp(b []byte, form stampForm) (st stamp, n int) {
+	switch form {
+	case stampRFC3164:
+		return parseRFC3164(b)
+	case stampISO, stampExim:
+		return parseISO(b, form)
+	case stampUnix:
+		return parseUnix(b)
+	}
+	return st, 0
+}
+
+// parseRFC3164 reads "[YYYY ]Mmm [d]d[ YYYY] hh:mm:ss[.fraction]".
+func parseRFC3164(b []byte) (st stamp, n int) {
+	i := 0
+	if len(b) > 5 && isDigit(b[0]) {
+		y, ok := digits(b[:4])
+		if !ok || b[4] != ' ' {
+			return st, 0
+		}
+		st.year = y
+		i = 5
+	}
+	if len(b) < i+12 || b[i+3] != ' ' {
+		return st, 0
+	}
+	if st.month = month(b[i : i+3]); st.month == 0 {
+		return st, 0
+	}
+	i += 4
+	if b[i] == ' ' {
+		i++
+	}
+	if !isDigit(b[i]) {
+		return st, 0
+	}
+	st.day = int(b[i] - '0')
+	i++
+	if isDigit(b[i]) {
+		st.day = st.day*10 + int(b[i]-'0')
+		i++
+	}
+	if st.day == 0 || st.day > 31 || b[i] != ' ' {
+		return st, 0
+	}
+	i++
+	if st.year == 0 && len(b) > i+5 && isDigit(b[i+3]) && b[i+4] == ' ' {
+		y, ok := digits(b[i : i+4])
+		if !ok {
+			return st, 0
+		}
+		st.year = y
+		i += 5
+	}
+	j := st.clockTime(b[i:])
+	if j == 0 {
+		return st, 0
+	}
+	st.second = i + 8
+	return st, i + j
+}
+
+// parseISO reads "YYYY-MM-DDThh:mm:ss[.fraction][zone]"; with stampExim, a
+// blank for the T and, after a blank, a zone of digits.
+func parseISO(b []byte, form stampForm) (st stamp, n int) {
+	if len(b) < 19 || b[4] != '-' || b[7] != '-' || (form == stampISO) != (b[10] == 'T') || b[10] != 'T' && b[10] != ' ' {
+		return st, 0
+	}
+	var ok1, ok2, ok3 bool
+	st.year, ok1 = digits(b[:4])
+	st.month, ok2 = digits(b[5:7])
+	st.day, ok3 = digits(b[8:10])
+	if !ok1 || !ok2 || !ok3 || st.year == 0 || st.month == 0 || st.month > 12 || st.day == 0 || st.day > 31 {
+		return st, 0
+	}
+	i := st.clockTime(b[11:])
+	if i == 0 {
+		return st, 0
+	}
+	n = 11 + i
+	st.second = 19
+	zone := b[n:]
+	blank := 0
+	if form == stampExim && len(zone) > 5 && zone[0] == ' ' {
+		zone, blank = zone[1:], 1
+	}
+	if len(zone) == 0 {
+		return st, n
+	}
+	switch zone[0] {
+	case 'Z':
+		if form == stampISO {
+			st.zoned = true
+			n++
+		}
+	case '+', '-':
+		// +01:00 (RFC 3339), +0100 (Exim, journalctl), +01
+		z := zone[1:]
+		w := 0
+		if len(z) >= 5 && z[2] == ':' {
+			if m, ok := digits(z[3:5]); ok && m < 60 {
+				st.offset, w = m*60, 5
+			}
+		} else if len(z) >= 4 {
+			if m, ok := digits(z[2:4]); ok && m < 60 {
+				st.offset, w = m*60, 4
+			}
+		}
+		if w == 0 && len(z) >= 2 && form == stampISO {
+			w = 2
+		}
+		hh, ok := 0, false
+		if w > 0 {
+			hh, ok = digits(z[:2])
+		}
+		if !ok || hh > 23 || w < len(z) && z[w] != ' ' && z[w] != ':' && z[w] != '"' {
+			st.offset = 0
+			return st, n
+		}
+		st.offset += hh * 3600
+		if zone[0] == '-' {
+			st.offset = -st.offset
+		}
+		st.zoned = true
+		n += blank + 1 + w
+	}
+	return st, n
+}
+
+// parseUnix reads "1772409601.123456", as journalctl -o short-unix writes it.
+func parseUnix(b []byte) (st stamp, n int) {
+	for n < len(b) && n < 11 && isDigit(b[n]) {
+		st.sec = st.sec*10 + int64(b[n]-'0')
+		n++
+	}
+	if n < 9 || n > 10 || n >= len(b) || b[n] != '.' {
+		return st, 0
+	}
+	st.unix = true
+	n += st.fraction(b[n:])
+	if n < len(b) && b[n] != ' ' {
+		return st, 0
+	}
+	return st, n
+}
+
+// clockTime reads "hh:mm:ss[.fraction]" and gives its length, or 0. A leap
+// second (RFC 3339 section 5.6) is allowed.
+func (st *stamp) clockTime(b []byte) int {
+	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
+		return 0
+	}
+	h, ok1 := digits(b[:2])
+	m, ok2 := digits(b[3:5])
+	s, ok3 := digits(b[6:8])
+	if !ok1 || !ok2 || !ok3 || h > 23 || m > 59 || s > 60 {
+		return 0
+	}
+	st.hour, st.min, st.sec = h, m, int64(s)
+	st.fractionLen = st.fraction(b[8:])
+	return 8 + st.fractionLen
+}
+
+// fraction reads ".123456" (or ",123") and gives its length.
+func (st *stamp) fraction(b []byte) int {
+	if len(b) < 2 || b[0] != '.' && b[0] != ',' || !isDigit(b[1]) {
+		return 0
+	}
+	i, scale := 1, int32(100_000_000)
+	for i < len(b) && isDigit(b[i]) {
+		st.nsec += int32(b[i]-'0') * scale
+		scale /= 10
+		if i++; i > 40 {
+			break
+		}
+	}
+	return i
+}
+
+func digits(b []byte) (n int, ok bool) {
+	for _, c := range b {
+		if !isDigit(c) {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, true
+}
+
+func month(b []byte) int {
+	const names = "JanFebMarAprMayJunJulAugSepOctNovDec"
+	for i := 0; i < len(names); i += 3 {
+		if b[0] == names[i] && b[1] == names[i+1] && b[2] == names[i+2] {
+			return i/3 + 1
+		}
+	}
+	return 0
+}

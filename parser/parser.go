@@ -1,0 +1,466 @@
+// Package parser reads the lines that Postfix and Exim log: it takes a line
+// apart into the syslog header and the MTA's message, and makes a
+// [bounce.Delivery] of each line that reports a delivery attempt, joined by
+// queue id with what other lines said of the message.
+//
+// The grammar stands, as regular expressions, in grammar.go. They are the
+// specification and what the tests hold the hand-written scanners against;
+// the scanners in postfix.go and exim.go are what runs.
+//
+// Lines are read from the left: nothing that stands in a reply, a recipient,
+// a sender or a subject is taken for a field of the line.
+//
+// # How attempts are counted
+//
+// The MTA decides the outcome, not the digit of a reply.
+//
+// Postfix: sent is delivered; deferred and SOFTBOUNCE (soft_bounce) are soft;
+// bounced is hard; deliverable and undeliverable are probes (address
+// verification). These are hand-offs, since the mail goes on under another
+// queue id: "forwarded as", and mail taken by a content filter or another MTA
+// on this machine, that is: SMTP to 127.0.0.1 or ::1; LMTP to these on ports
+// 10000 to 10999 or answered "queued as"; pipe(8) to a service named like a
+// filter. LMTP to a socket or any other port is a store, and a delivery. What
+// a filter refuses or defers is an outcome like any other. discard(8) delivers.
+//
+// Exim: =>, -> and >> are delivered, to files, pipes and :blackhole: too (the
+// administrator wanted it so); ** is hard; == is soft, also where only the
+// retry time was not reached. *> is a probe: with -N nothing is delivered. An
+// automatic reply (=> >address) is a hand-off: it goes its way under a message
+// id of its own. So is SMTP to 127.0.0.1 or ::1, unless port, transport name
+// or answer show a mail store behind LMTP.
+package parser
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// A Kind says what a line is about.
+type Kind uint8
+
+// The kinds of lines. Together they account for every line.
+const (
+	// Blank lines hold nothing.
+	Blank Kind = iota
+	// Attempt lines report delivery attempts: Result.Deliveries has them.
+	Attempt
+	// Expiry lines end a message's life in the queue: Result.Expiry.
+	Expiry
+	// Queued lines tell of a queued message (arrival, removal, notification,
+	// one of several mail exchangers that failed), but not of an outcome.
+	Queued
+	// Reject lines tell of mail that was refused before it was queued.
+	Reject
+	// Skipped lines are about something else.
+	Skipped
+	// Unparsed lines look like a delivery and are not understood.
+	Unparsed
+)
+
+func (k Kind) String() string {
+	names := [...]string{"blank", "attempt", "expiry", "queued", "reject", "skipped", "unparsed"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "?"
+}
+
+// maxRepeated is the largest number of repetitions believed of a syslog
+// daemon's "message repeated n times".
+const maxRepeated = 1000
+
+// Options say what is known of a source before it is read.
+type Options struct {
+	// Year overrules the inference for the first line without a year; 0
+	// means that it is inferred.
+	Year int
+	// Location is that of stamps without a zone; nil means time.Local.
+	Location *time.Location
+	// Modified is when the source was last written to: no line in it is
+	// younger (a day's slack is given). The zero time means now.
+	Modified time.Time
+	// Last is the time of the last line read before, when reading is
+	// resumed; the zero time means that it begins at the start.
+	Last time.Time
+	// Source goes into Delivery.Source and Expiry.Source.
+	Source string
+}
+
+// A Result is what Parse makes of a line.
+type Result struct {
+	// Time of the line, UTC. A line without a stamp has that of the line
+	// before it; it is zero where there is none.
+	Time time.Time
+	// Program that logged the line ("postfix/smtp"); empty where the line
+	// does not say.
+	Program string
+	// Deliveries are the attempts reported, for the kind Attempt: one, or
+	// as many as a syslog daemon says it left out. The slice is reused by
+	// the next call of Parse; the strings in it stay.
+	Deliveries []bounce.Delivery
+	// Repeated is n, if the line says that a line is repeated n times.
+	Repeated int
+	// Expiry is set for the kind Expiry.
+	Expiry bounce.Expiry
+}
+
+// copyLine makes the one copy of a delivery line that the delivery's strings
+// are parts of, together with what is known of the message; e is nil if that
+// is nothing.
+func (p *Parser) copyLine(k *key, msg []byte) (line, known string, e *queued) {
+	if e, _ = p.queue.find(k); e == nil {
+		return string(msg), "", nil
+	}
+	p.buf = append(append(p.buf[:0], msg...), e.buf...)
+	s := string(p.buf)
+	if len(s) > 1<<16 {
+		p.buf = nil
+	}
+	return s[:len(msg)], s[len(msg):], e
+}
+
+// first makes room for the first delivery.
+func (r *Result) first() *bounce.Delivery {
+	if cap(r.Deliveries) == 0 {
+		r.Deliveries = make([]bounce.Delivery, 0, 4)
+	}
+	r.Deliveries = r.Deliveries[:1]
+	r.Deliveries[0] = bounce.Delivery{}
+	return &r.Deliveries[0]
+}
+
+// A Parser reads the lines of one source in their order. It is not safe for
+// concurrent use, and parsers that share a Queue must run in turn.
+type Parser struct {
+	queue    *Queue
+	source   string
+	clock    clock
+	programs programs
+
+	h        header
+	host     string // of the line before
+	hostHash uint64
+	buf      []byte
+
+	// The delivery line before, which "last message repeated" refers to.
+	repeat     string
+	repeatProg *program
+}
+
+// New returns a parser of one source. The queue may be nil: then it has one
+// of its own.
+func New(q *Queue, o Options) *Parser {
+	if q == nil {
+		q = NewQueue(0)
+	}
+	p := &Parser{queue: q, source: o.Source}
+	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
+	p.clock.init(o)
+	return p
+}
+
+// Last is the time of the last line that had one, UTC, or the zero time. It
+// is what Options.Last wants when reading is resumed.
+func (p *Parser) Last() time.Time {
+	if !p.clock.known {
+		return time.Time{}
+	}
+	return p.clock.last()
+}
+
+// Parse reads one line, given without its line feed, that begins at offset.
+// What it finds goes into r. The line may be overwritten after the call.
+func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
+	r.Deliveries = r.Deliveries[:0]
+	r.Repeated = 0
+	n := len(line)
+	for n > 0 && line[n-1] <= ' ' {
+		n--
+	}
+	line = line[:n]
+	if n > 0 && (line[n-1] == ',' || line[n-1] == '"') {
+		line = spreadsheetTail(line)
+	}
+	h := &p.h
+	prog := p.fastHeader(line, h)
+	if prog == nil {
+		if line = bytes.TrimLeft(line, "\x00 \t\r"); len(line) == 0 {
+			r.Program = ""
+			r.Time = p.Last()
+			return Blank
+		}
+		splitHeader(line, h)
+		if !p.clock.read(h) {
+			h.form = stampNone
+		}
+		prog = p.names(h)
+	}
+	r.Time = p.clock.now
+	r.Program = prog.name
+	kind := p.message(prog, h, r, offset)
+	if kind != Attempt && r.Repeated == 0 {
+		p.repeatProg = nil
+	}
+	return kind
+}
+
+// names looks the host and the program of a header up.
+func (p *Parser) names(h *header) *program {
+	if p.host != string(h.host) {
+		p.host = p.programs.get(h.host).name
+		p.hostHash = p.queue.hashString(p.host)
+	}
+	return p.programs.get(h.program)
+}
+
+// fastHeader is splitHeader for a line of the same second as the line before,
+// as nearly all lines of a busy log are. It returns nil where there is more to
+// it.
+func (p *Parser) fastHeader(line []byte, h *header) *program {
+	rest, ok := p.clock.again(line)
+	if !ok {
+		return nil
+	}
+	h.form = p.clock.form
+	if h.form == stampExim {
+		h.host, h.program = nil, nil
+		if !h.exim(rest) {
+			return nil
+		}
+		return p.names(h)
+	}
+	n := len(p.host)
+	if n == 0 || len(rest) < n+2 || rest[n] != ' ' || string(rest[:n]) != p.host {
+		if !h.hostProgram(rest) {
+			return nil
+		}
+		return p.names(h)
+	}
+	h.host = rest[:n]
+	rest = rest[n+1:]
+	if i := bytes.IndexByte(rest[:min(len(rest), 64)], '['); i > 0 {
+		if prog := p.programs.known(rest[:i]); prog != nil {
+			for i++; i < len(rest) && isDigit(rest[i]); i++ {
+			}
+			if i+3 < len(rest) && rest[i] == ']' && rest[i+1] == ':' && rest[i+2] == ' ' && rest[i+3] != '[' {
+				h.id = nil
+				h.message = rest[i+3:]
+				return prog
+			}
+		}
+	}
+	if !h.programMessage(rest) {
+		return nil
+	}
+	return p.names(h)
+}
+
+// message looks at the text after the header.
+func (p *Parser) message(prog *program, h *header, r *Result, offset int64) Kind {
+	msg := h.message
+	if len(msg) > 1 && (msg[0] == 'm' && msg[1] == 'e' || msg[0] == 'l' && msg[1] == 'a') {
+		if n, inner, ok := repeated(msg); ok {
+			return p.repeatedMessage(prog, h, n, inner, r, offset)
+		}
+	}
+	switch {
+	case prog.daemon != notPostfix:
+		return p.postfix(prog, h, r, offset)
+	case prog.exim:
+		return p.exim(prog, h, r, offset)
+	case prog.name == "":
+		return p.bareMessage(h, r, offset)
+	case prog.agent != "":
+		// A delivery agent of somebody's own making, under any name.
+		if _, rest, ok := queueID(msg); ok && bytes.HasPrefix(rest, []byte("to=<")) {
+			own := *prog
+			own.daemon = deliveryAgent
+			return p.postfix(&own, h, r, offset)
+		}
+	}
+	return Skipped
+}
+
+// bareMessage reads a message without the name of a program, as log shippers
+// keep it, or a line of Exim's own log.
+func (p *Parser) bareMessage(h *header, r *Result, offset int64) Kind {
+	if h.form == stampExim && h.id == nil {
+		r.Program = "exim"
+		return p.exim(&noProgram, h, r, offset)
+	}
+	if h.id == nil {
+		h.id, h.rest, _ = eximID(h.message)
+	}
+	if h.id != nil {
+		r.Program = "exim"
+		return p.exim(&noProgram, h, r, offset)
+	}
+	_, rest, ok := queueID(h.message)
+	if !ok {
+		return Skipped
+	}
+	var prog program
+	switch {
+	case bytes.HasPrefix(rest, []byte("to=")):
+		prog.daemon = deliveryAgent
+	case bytes.HasPrefix(rest, []byte("from=<")), string(rest) == "removed":
+		prog.daemon = qmgrDaemon
+	case bytes.HasPrefix(rest, []byte("client=")):
+		prog.daemon = smtpdDaemon
+	case bytes.HasPrefix(rest, []byte("message-id=")):
+		prog.daemon = cleanupDaemon
+	case bytes.HasPrefix(rest, []byte("uid=")):
+		prog.daemon = pickupDaemon
+	case bytes.HasPrefix(rest, []byte("sender ")), bytes.HasPrefix(rest, []byte("postmaster ")):
+		prog.daemon = bounceDaemon
+	case isReject(rest):
+		return Reject
+	default:
+		return Skipped
+	}
+	return p.postfix(&prog, h, r, offset)
+}
+
+// repeatedMessage reads a line with which a syslog daemon stands in for n
+// equal ones. Without an inner message it is the line before that is meant.
+func (p *Parser) repeatedMessage(prog *program, h *header, n int, inner []byte, r *Result, offset int64) Kind {
+	r.Repeated = n
+	if inner == nil {
+		if p.repeatProg == nil {
+			return Skipped
+		}
+		prog, inner = p.repeatProg, []byte(p.repeat)
+	}
+	h.message, h.id = inner, nil
+	if kind := p.message(prog, h, r, offset); kind != Attempt {
+		return kind
+	}
+	if n < 1 || n > maxRepeated || n > len(h.message) {
+		r.Deliveries = r.Deliveries[:0]
+		return Unparsed
+	}
+	for i := 1; i < n; i++ {
+		d := r.Deliveries[0]
+		d.Offset = offset + int64(i)
+		r.Deliveries = append(r.Deliveries, d)
+	}
+	return Attempt
+}
+
+// repeated reads "message repeated n times: [ inner]" (rsyslog) and "last
+// message repeated n times" (the BSD syslogd and others; inner is nil).
+func repeated(msg []byte) (n int, inner []byte, ok bool) {
+	rest, inline := bytes.CutPrefix(msg, []byte("message repeated "))
+	if !inline {
+		if rest, ok = bytes.CutPrefix(msg, []byte("last message repeated ")); !ok {
+			return 0, nil, false
+		}
+	}
+	i := 0
+	for i < len(rest) && i < 9 && isDigit(rest[i]) {
+		n = n*10 + int(rest[i]-'0')
+		i++
+	}
+	if i < len(rest) && isDigit(rest[i]) {
+		n = 1 << 30 // more than anybody counts
+		for i < len(rest) && isDigit(rest[i]) {
+			i++
+		}
+	}
+	if i == 0 {
+		return 0, nil, false
+	}
+	rest, ok = bytes.CutPrefix(rest[i:], []byte(" time"))
+	if !ok {
+		return 0, nil, false
+	}
+	rest = bytes.TrimPrefix(rest, []byte("s"))
+	if !inline {
+		return n, nil, len(rest) == 0
+	}
+	rest, ok = bytes.CutPrefix(rest, []byte(": ["))
+	if !ok {
+		return 0, nil, false
+	}
+	rest = bytes.TrimPrefix(rest, []byte(" "))
+	if repeatedAgain(rest) {
+		return 0, nil, false
+	}
+	return n, bytes.TrimSuffix(rest, []byte("]")), true
+}
+
+// repeatedAgain reports a repetition within a repetition, which nobody writes
+// and which would let a line recurse.
+func repeatedAgain(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("message repeated ")) || bytes.HasPrefix(b, []byte("last message repeated "))
+}
+
+func isDigit(c byte) bool { return c-'0' < 10 }
+
+// A program is what the name of the program that logged a line says.
+type program struct {
+	name     string
+	instance string // of Postfix: what stands before the first slash
+	agent    string // what stands after the last slash; empty where it is none of Postfix's
+	daemon   daemon
+	exim     bool
+}
+
+// programs keeps what is known of the few names that nearly all lines bear: a
+// cache of fixed size.
+type programs struct {
+	slots [256]*program
+}
+
+// known returns the program of that name, if it is in the cache.
+func (c *programs) known(name []byte) *program {
+	if p := c.slots[slot(name)]; p != nil && p.name == string(name) {
+		return p
+	}
+	return nil
+}
+
+// get returns the program of that name.
+func (c *programs) get(name []byte) *program {
+	if len(name) == 0 {
+		return &noProgram
+	}
+	if p := c.known(name); p != nil {
+		return p
+	}
+	p := newProgram(string(name))
+	if len(name) <= 255 {
+		c.slots[slot(name)] = p
+	}
+	return p
+}
+
+// slot is a hash of a name that is not empty.
+func slot(name []byte) uint8 {
+	n := len(name)
+	return uint8(n*31) ^ name[0] ^ name[n-1]<<2 ^ name[n/2]<<4 ^ name[n*3/4]<<1
+}
+
+var noProgram program
+
+// newProgram knows the program by its name. Postfix's programs log as
+// "syslog_name/program", where the syslog name is "postfix", with a service's
+// own ("postfix/submission/smtpd") or another instance's ("postfix-out").
+func newProgram(name string) *program {
+	p := &program{name: name, exim: isEximProgram(name)}
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		p.agent = name[i+1:]
+		p.daemon = postfixDaemon(p.agent)
+		p.instance, _, _ = strings.Cut(name, "/")
+	} else if p.daemon = postfixDaemon(name); p.daemon != notPostfix || strings.Contains(name, "postfix") {
+		p.agent, p.instance = name, name
+		if p.daemon != notPostfix {
+			p.instance = "" // a shipper has cut the syslog name off
+		}
+	}
+	return p
+}

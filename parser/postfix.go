@@ -1,0 +1,734 @@
+package parser
+
+import (
+	"bytes"
+	"strings"
+
+	"bouncelog/bounce"
+)
+
+// A daemon is a Postfix program, as far as its lines differ.
+type daemon uint8
+
+const (
+	notPostfix    daemon = iota
+	deliveryAgent        // smtp(8), lmtp(8), local(8), virtual(8), pipe(8), error(8), discard(8)
+	qmgrDaemon           // qmgr(8)
+	cleanupDaemon        // cleanup(8)
+	smtpdDaemon          // smtpd(8)
+	pickupDaemon         // pickup(8)
+	bounceDaemon         // bounce(8), defer(8), trace(8)
+	superCommand         // postsuper(1)
+	otherDaemon
+)
+
+// postfixDaemon knows Postfix's programs by the last part of the syslog name.
+func postfixDaemon(name string) daemon {
+	switch name {
+	case "smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard", "relay":
+		return deliveryAgent
+	case "qmgr", "nqmgr", "oqmgr":
+		return qmgrDaemon
+	case "cleanup":
+		return cleanupDaemon
+	case "smtpd", "qmqpd":
+		return smtpdDaemon
+	case "pickup":
+		return pickupDaemon
+	case "bounce", "defer", "trace":
+		return bounceDaemon
+	case "postsuper":
+		return superCommand
+	case "postscreen", "anvil", "scache", "master", "verify", "tlsproxy", "tlsmgr", "dnsblog", "proxymap",
+		"trivial-rewrite", "flush", "showq", "spawn", "postlogd", "postdrop", "sendmail", "postqueue",
+		"postfix-script", "postalias", "postmap", "postcat", "postmulti", "posttls-finger":
+		return otherDaemon
+	}
+	return notPostfix
+}
+
+// queueID reads "QUEUEID: " at the start of a message. Postfix's short queue
+// ids are five and more hexadecimal digits, its long ones (enable_long_queue_ids)
+// ten and more of 0-9 and the letters but vowels; some logs carry ids that a
+// hand has changed, so any letters and digits will do.
+func queueID(msg []byte) (id, rest []byte, ok bool) {
+	i := 0
+	for i < len(msg) && i < 26 && alnum[msg[i]] {
+		i++
+	}
+	if i < 5 || i >= len(msg)-1 || msg[i] != ':' {
+		return nil, nil, false
+	}
+	if i == 7 && string(msg[:7]) == "NOQUEUE" {
+		return nil, nil, false
+	}
+	rest = msg[i+1:]
+	if rest[0] == ' ' { // "QID:from=<…>" lacks it
+		rest = rest[1:]
+	}
+	return msg[:i], rest, true
+}
+
+var alnum = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+	}
+	return t
+}()
+
+// postfix reads the message of a Postfix program.
+func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind {
+	d := prog.daemon
+	if d == smtpdDaemon && (bytes.HasPrefix(h.message, []byte("connect from ")) || bytes.HasPrefix(h.message, []byte("disconnect from "))) {
+		return Skipped
+	}
+	id, rest, ok := queueID(h.message)
+	if !ok {
+		if (d == smtpdDaemon || d == otherDaemon || d == cleanupDaemon) && isReject(h.message) {
+			return Reject
+		}
+		if d == deliveryAgent && bytes.HasPrefix(h.message, []byte("to=<")) {
+			return Unparsed
+		}
+		return Skipped
+	}
+	k := key{p.hostHash, p.host, prog.instance, bounce.Postfix, id}
+	switch d {
+	case deliveryAgent:
+		if bytes.HasPrefix(rest, []byte("to=")) {
+			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
+		}
+	case qmgrDaemon:
+		return p.qmgr(&k, prog, rest, r, offset)
+	case cleanupDaemon:
+		switch {
+		case bytes.HasPrefix(rest, []byte("message-id=")):
+			v := bytes.TrimSpace(rest[len("message-id="):])
+			if n := len(v); n > 1 && v[0] == '<' && v[n-1] == '>' {
+				v = v[1 : n-1]
+			}
+			p.queue.messageID(&k, r.Time, v)
+			return Queued
+		case isReject(rest):
+			// The message goes no further, whatever of it came.
+			p.queue.remove(&k)
+			return Reject
+		}
+	case smtpdDaemon:
+		if v, ok := bytes.CutPrefix(rest, []byte("client=")); ok {
+			host, ip, sasl := clientOf(v)
+			p.queue.client(&k, r.Time, host, ip, sasl)
+			return Queued
+		}
+		if isReject(rest) {
+			return Reject
+		}
+	case pickupDaemon:
+		if bytes.HasPrefix(rest, []byte("uid=")) {
+			p.queue.client(&k, r.Time, nil, nil, nil)
+			return Queued
+		}
+	case superCommand:
+		if string(rest) == "removed" {
+			p.queue.remove(&k)
+			return Queued
+		}
+	case otherDaemon:
+		if isReject(rest) {
+			return Reject
+		}
+	}
+	if logWord(id) {
+		return Skipped // "warning: …"
+	}
+	return Queued
+}
+
+// logWord reports the words that Postfix begins diagnostics with (msg(3)),
+// which look like a queue id.
+func logWord(id []byte) bool {
+	switch string(id) {
+	case "warning", "fatal", "error", "panic", "statistics", "table", "daemon", "using":
+		return true
+	}
+	return false
+}
+
+// isReject reports what smtpd(8), cleanup(8) and postscreen(8) log of mail
+// that they do not take: "reject: …", "NOQUEUE: milter-reject: …".
+func isReject(msg []byte) bool {
+	if len(msg) < 8 || msg[0] > 'r' || msg[0] < 'N' {
+		return false
+	}
+	msg = bytes.TrimPrefix(msg, []byte("NOQUEUE: "))
+	if len(msg) < 8 || msg[0] != 'r' && msg[0] != 'm' && msg[0] != 'd' {
+		return false
+	}
+	for _, w := range [...]string{"reject: ", "milter-reject: ", "reject_warning: ", "discard: ", "milter-discard: "} {
+		if bytes.HasPrefix(msg, []byte(w)) {
+			return w != "reject_warning: "
+		}
+	}
+	return false
+}
+
+// clientOf reads "host[ip], sasl_method=PLAIN, sasl_username=user".
+func clientOf(v []byte) (host, ip, sasl []byte) {
+	rest := v
+	if i := bytes.IndexByte(v, ','); i >= 0 {
+		v, rest = v[:i], v[i:]
+	} else {
+		rest = nil
+	}
+	if i := bytes.IndexByte(v, '['); i >= 0 {
+		host, v = v[:i], v[i+1:]
+		if j := bytes.IndexByte(v, ']'); j >= 0 {
+			ip = v[:j]
+		}
+	}
+	if string(host) == "unknown" {
+		host = nil
+	}
+	const user = ", sasl_username="
+	if i := bytes.Index(rest, []byte(user)); i >= 0 {
+		sasl = rest[i+len(user):]
+		if j := bytes.Index(sasl, []byte(", ")); j >= 0 {
+			sasl = sasl[:j]
+		}
+	}
+	return host, ip, sasl
+}
+
+// qmgr reads the queue manager's lines.
+func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int64) Kind {
+	if string(rest) == "removed" {
+		p.queue.remove(k)
+		return Queued
+	}
+	v, ok := bytes.CutPrefix(rest, []byte("from=<"))
+	if !ok {
+		if logWord(k.id) {
+			return Skipped
+		}
+		return Queued
+	}
+	i := endOfSender(v)
+	if i < 0 {
+		return Unparsed
+	}
+	sender, v := v[:i], v[i+1:]
+	if s, ok := bytes.CutPrefix(v, []byte(", size=")); ok {
+		size := int64(0)
+		for i := 0; i < len(s) && i < 18 && isDigit(s[i]); i++ {
+			size = size*10 + int64(s[i]-'0')
+		}
+		p.queue.active(k, r.Time, sender, size)
+		return Queued
+	}
+	s, ok := bytes.CutPrefix(v, []byte(", status="))
+	if !ok {
+		return Queued
+	}
+	status := s
+	if i := bytes.IndexByte(s, ','); i >= 0 {
+		status = s[:i]
+	}
+	if st := string(status); st != "expired" && st != "force-expired" {
+		return Unparsed
+	}
+	e := bounce.Expiry{
+		Source: p.source, Offset: offset, Time: r.Time,
+		Host: k.host, MTA: bounce.Postfix, Instance: k.instance, Agent: prog.agent,
+		QueueID: string(k.id), Status: string(status),
+	}
+	m, ok := p.queue.get(k)
+	if ok {
+		e.Instance = m.Instance
+	} else {
+		m = bounce.Message{Host: k.host, MTA: bounce.Postfix, Instance: k.instance, QueueID: e.QueueID, Time: r.Time}
+	}
+	if !m.SenderKnown {
+		m.Sender, _ = normal(string(sender))
+		m.SenderKnown = true
+	}
+	e.Message = &m
+	r.Expiry = e
+	return Expiry
+}
+
+// endOfSender is endOfAddress for what qmgr logs: the ">" before ", size=" or
+// ", status=".
+func endOfSender(b []byte) int {
+	i := 0
+	if len(b) > 0 && b[0] == '"' {
+		i = quotedBytes(b)
+	}
+	for {
+		j := bytes.IndexByte(b[i:], '>')
+		if j < 0 {
+			return -1
+		}
+		i += j
+		if rest := b[i+1:]; bytes.HasPrefix(rest, []byte(", size=")) || bytes.HasPrefix(rest, []byte(", status=")) {
+			return i
+		}
+		i++
+	}
+}
+
+func quotedBytes(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// postfixDelivery reads what a delivery agent logs of an attempt (Postfix's
+// log_adhoc(3)):
+//
+//	to=<R>, orig_to=<O>, relay=…, conn_use=2, delay=…, delays=a/b/c/d, tls=…, dsn=x.y.z, status=word (text)
+func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, r *Result, offset int64) Kind {
+	line, known, e := p.copyLine(k, msg)
+	var f postfixFields
+	if !f.scan(line[fields:]) {
+		return Unparsed
+	}
+	p.repeat, p.repeatProg = line, prog
+	d := r.first()
+	d.Source, d.Offset, d.Time = p.source, offset, r.Time
+	d.Host, d.MTA, d.Instance, d.Agent = k.host, bounce.Postfix, k.instance, prog.agent
+	d.QueueID, d.Status = line[:len(k.id)], f.status
+	d.Recipient, d.RecipientDomain = normal(f.to)
+	if f.origTo != "" {
+		if o, _ := normal(f.origTo); o != d.Recipient {
+			d.OriginalRecipient = o
+		}
+	}
+	relayOf(f.relay, d)
+	var ok bool
+	if d.Delay, ok = decimal(f.delay); !ok {
+		d.Delay = -1
+	}
+	d.Delays, d.HasDelays = fourDelays(f.delays)
+	d.Enhanced, _ = bounce.ParseEnhanced(f.dsn)
+	f.reply(d)
+	if d.Outcome = postfixOutcome(f.status, f.text, d); d.Outcome == bounce.NoOutcome {
+		r.Deliveries = r.Deliveries[:0]
+		return Unparsed
+	}
+	arrived := 0.0
+	if d.Delay >= 0 {
+		arrived = float64(r.Time.Unix()) - d.Delay
+	}
+	if e != nil {
+		p.queue.join(d, e, known, arrived, 600+d.Delay/10)
+	}
+	return Attempt
+}
+
+// postfixFields are the fields of a delivery line, as they stand.
+type postfixFields struct {
+	to, origTo, relay, delay, delays, dsn, status, text string
+}
+
+// maxFields is more than the number of fields between relay= and the end.
+const maxFields = 12
+
+// scan reads the fields from the left. It reports false where the line is not
+// such a one, or is cut before the end of its status.
+func (f *postfixFields) scan(s string) bool {
+	var ok bool
+	if f.to, s, ok = postfixAddress(s[len("to="):]); !ok {
+		return false
+	}
+	if v, found := strings.CutPrefix(s, "orig_to="); found {
+		if f.origTo, s, ok = postfixAddress(v); !ok {
+			return false
+		}
+	}
+	if s, ok = strings.CutPrefix(s, "relay="); !ok {
+		return false
+	}
+	i := strings.IndexByte(s, ',')
+	if i < 0 || i+2 >= len(s) || s[i+1] != ' ' {
+		return false
+	}
+	f.relay, s = s[:i], s[i+2:]
+	for range maxFields {
+		i := 0
+		for i < len(s) && (s[i]-'a' < 26 || s[i] == '_') {
+			i++
+		}
+		if i == 0 || i == len(s) || s[i] != '=' {
+			return false
+		}
+		name := s[:i]
+		s = s[i+1:]
+		if name == "status" {
+			return f.scanStatus(s)
+		}
+		i = 0
+		for i < len(s) && s[i] != ',' && s[i] != ' ' {
+			i++
+		}
+		if i == len(s) {
+			return false
+		}
+		v := s[:i]
+		if s[i] == ',' { // some versions leave the comma out
+			i++
+		}
+		if i == len(s) || s[i] != ' ' {
+			return false
+		}
+		s = s[i+1:]
+		switch name {
+		case "delay":
+			f.delay = v
+		case "delays":
+			f.delays = v
+		case "dsn":
+			f.dsn = v
+		}
+	}
+	return false
+}
+
+func (f *postfixFields) scanStatus(s string) bool {
+	i := 0
+	for i < len(s) && (s[i]|0x20-'a' < 26 || s[i] == '-') {
+		i++
+	}
+	f.status = s[:i]
+	if i == 0 {
+		return false
+	}
+	s = s[i:]
+	if s == "" {
+		return true
+	}
+	if s, ok := strings.CutPrefix(s, " ("); ok {
+		f.text = strings.TrimSuffix(strings.TrimRight(s, " "), ")")
+		return true
+	}
+	return strings.Trim(s, " ") == ""
+}
+
+// postfixAddress reads "<address>, " where the next field follows. Address
+// formats other than info_log_address_format=external do not quote, so that
+// any ">" may belong to the address: the first one that relay= or orig_to=
+// follows does not. (Some logs lack the brackets.)
+func postfixAddress(s string) (addr, rest string, ok bool) {
+	if len(s) == 0 {
+		return "", "", false
+	}
+	if s[0] != '<' {
+		i := strings.IndexByte(s, ',')
+		if i <= 0 || i+1 >= len(s) || s[i+1] != ' ' || strings.IndexByte(s[:i], ' ') >= 0 || !nextField(s[i+2:]) {
+			return "", "", false
+		}
+		return s[:i], s[i+2:], true
+	}
+	s = s[1:]
+	if len(s) > 0 && s[0] == '"' {
+		if addr, rest, ok = addressFrom(s, endOfQuoted(s)); ok {
+			return addr, rest, ok
+		}
+	}
+	return addressFrom(s, 0)
+}
+
+// addressFrom looks for the end of an address from index i on.
+func addressFrom(s string, i int) (addr, rest string, ok bool) {
+	for {
+		j := strings.IndexByte(s[i:], '>')
+		if j < 0 {
+			return "", "", false
+		}
+		i += j
+		if rest, ok := strings.CutPrefix(s[i+1:], ", "); ok && nextField(rest) {
+			return s[:i], rest, true
+		}
+		i++
+	}
+}
+
+func nextField(s string) bool {
+	return strings.HasPrefix(s, "relay=") || strings.HasPrefix(s, "orig_to=")
+}
+
+// relayOf reads the value of relay=: none, a local agent's or a service's
+// name, or host[address]:port, where the address may be a socket's path.
+func relayOf(s string, d *bounce.Delivery) {
+	if s == "none" {
+		return
+	}
+	i := strings.IndexByte(s, '[')
+	if i < 0 {
+		d.RelayHost = s
+		return
+	}
+	d.RelayHost = s[:i]
+	s = s[i+1:]
+	i = strings.LastIndexByte(s, ']')
+	if i < 0 {
+		return
+	}
+	addr, port := s[:i], s[i+1:]
+	if isAddressLike(addr) {
+		d.RelayIP = addr
+	}
+	if port, ok := strings.CutPrefix(port, ":"); ok {
+		d.RelayPort = portNumber(port)
+	}
+}
+
+func portNumber(s string) uint16 {
+	n := 0
+	for i := 0; i < len(s); i++ {
+		if !isDigit(s[i]) || i > 4 {
+			return 0
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	if n > 65535 {
+		return 0
+	}
+	return uint16(n)
+}
+
+// isAddressLike reports whether what stands in the brackets after a host's
+// name may be its IP address, as against a socket's path. It is not checked
+// further: the MTA wrote it, and logs are made anonymous in many ways.
+func isAddressLike(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !alnum[c] && c != '.' && c != ':' && c != '%' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// fourDelays reads a/b/c/d.
+func fourDelays(s string) (v [4]float64, ok bool) {
+	if s == "" {
+		return v, false
+	}
+	for i := range v {
+		j := 0
+		for j < len(s) && s[j] != '/' {
+			j++
+		}
+		if v[i], ok = decimal(s[:j]); !ok {
+			return [4]float64{}, false
+		}
+		if j == len(s) {
+			if i < 3 {
+				return [4]float64{}, false
+			}
+			return v, true
+		}
+		s = s[j+1:]
+	}
+	return [4]float64{}, false
+}
+
+// postfixOutcome maps the status word. What the MTA says is what counts, not
+// the digit of the reply.
+func postfixOutcome(status, text string, d *bounce.Delivery) bounce.Outcome {
+	switch status {
+	case "sent":
+		if strings.HasPrefix(text, "forwarded as ") || text == "expanded" || isFilter(d, text) {
+			return bounce.Handoff
+		}
+		return bounce.Delivered
+	case "expanded":
+		return bounce.Handoff
+	case "deferred", "SOFTBOUNCE":
+		return bounce.Soft
+	case "bounced", "expired", "force-expired":
+		return bounce.Hard
+	case "deliverable", "undeliverable", "undeliverable-but-not-cached":
+		return bounce.Probe
+	}
+	return bounce.NoOutcome
+}
+
+// isFilter reports a hand-off to a content filter (Postfix's FILTER_README) or
+// to another mail system on the same machine, which will log deliveries of its
+// own or has done so.
+func isFilter(d *bounce.Delivery, text string) bool {
+	if d.Agent == "pipe" {
+		return filterServices[d.RelayHost] && strings.HasPrefix(text, "delivered via ")
+	}
+	filterPort := d.RelayPort >= 10000 && d.RelayPort < 11000
+	if d.RelayIP != "127.0.0.1" && d.RelayIP != "::1" {
+		// An answer that quotes the MTA behind comes from a filter, but a
+		// filter before the queue of a remote site answers so too.
+		return filterPort && strings.Contains(text, " from MTA(")
+	}
+	if d.Agent == "lmtp" {
+		// LMTP ends in a mail store (RFC 2033), unless the other side queues.
+		return filterPort || strings.Contains(text, " from MTA(") || strings.Contains(text, "queued as ")
+	}
+	return true
+}
+
+// filterServices are the usual names in master.cf of commands that take a
+// message from pipe(8) and hand it in again, or that answer it: FILTER_README's
+// simple content filter, SpamAssassin's recipe, vacation programs.
+var filterServices = map[string]bool{
+	"filter": true, "dfilt": true, "content_filter": true, "content-filter": true, "spamfilter": true,
+	"spamassassin": true, "spamchk": true, "clamav": true, "amavis": true, "altermime": true, "disclaimer": true,
+	"vacation": true, "autoreply": true, "autoresponder": true,
+}
+
+// reply takes the status text apart: whether a remote server said it, what,
+// and at which stage.
+func (f *postfixFields) reply(d *bounce.Delivery) {
+	text := f.text
+	d.Response = text
+	d.Local = true
+	if f.status != "sent" {
+		text = strings.TrimPrefix(text, "delivery temporarily suspended: ")
+	}
+	const sasl = "SASL authentication failed; server "
+	switch {
+	case strings.HasPrefix(text, "host "), strings.HasPrefix(text, sasl):
+		reply, ok := "", false
+		if i := saidAfter(text); i > 0 {
+			switch {
+			case strings.HasPrefix(text[i:], " said: "):
+				reply, ok = text[i+len(" said: "):], true
+				if strings.HasPrefix(text, sasl) {
+					d.Stage = bounce.StageAuth
+				}
+			case strings.HasPrefix(text[i:], " refused to talk to me: "):
+				reply, ok = text[i+len(" refused to talk to me: "):], true
+				d.Stage = bounce.StageConnect
+				if strings.Contains(reply, "elo command rejected") {
+					d.Stage = bounce.StageHelo // Postfix says the same of both
+				}
+			}
+		}
+		if !ok {
+			break
+		}
+		if i := strings.LastIndex(reply, " (in reply to "); i >= 0 {
+			if command, ok := strings.CutSuffix(reply[i+len(" (in reply to "):], ")"); ok {
+				if s := smtpStage(strings.TrimSuffix(command, " command")); s != bounce.NoStage {
+					d.Stage = s
+					reply = reply[:i]
+				}
+			}
+		}
+		d.Local = false
+		d.Code = replyCode(reply)
+		d.Response = joinReply(reply)
+		return
+	case d.RelayIP != "" || d.Agent == "lmtp" || d.Agent == "smtp" || d.Agent == "" && strings.Contains(f.relay, "["):
+		if code := replyCode(text); code != 0 {
+			d.Code = code
+			d.Local = false
+			d.Response = joinReply(text)
+			if f.status == "sent" {
+				d.Stage = bounce.NoStage
+			}
+			return
+		}
+	}
+	if f.status != "sent" {
+		d.Stage = localStage(text)
+	}
+}
+
+// saidAfter is the index after "host name[address]" or "server name[address]",
+// or 0.
+func saidAfter(text string) int {
+	i := strings.IndexByte(text, '[')
+	if i < 0 {
+		return 0
+	}
+	j := strings.IndexByte(text[i:], ']')
+	if j < 0 {
+		return 0
+	}
+	i += j + 1
+	if i < len(text) && text[i] == ':' { // a port
+		i++
+		for i < len(text) && isDigit(text[i]) {
+			i++
+		}
+	}
+	return i
+}
+
+// smtpStage is the stage of an SMTP command, as Postfix and Exim name it.
+func smtpStage(command string) bounce.Stage {
+	command = strings.TrimPrefix(strings.TrimPrefix(command, "pipelined "), "pipelining ")
+	word, rest, _ := strings.Cut(command, " ")
+	switch strings.ToUpper(strings.TrimSuffix(word, ":")) {
+	case "EHLO", "HELO", "LHLO", "XCLIENT", "XFORWARD":
+		return bounce.StageHelo
+	case "STARTTLS", "TLS":
+		return bounce.StageTLS
+	case "AUTH":
+		return bounce.StageAuth
+	case "MAIL":
+		return bounce.StageMail
+	case "RCPT":
+		return bounce.StageRcpt
+	case "DATA", "BDAT":
+		return bounce.StageData
+	case "END":
+		if strings.HasPrefix(strings.ToLower(rest), "of data") {
+			return bounce.StageEOM
+		}
+	case "DATA/BDAT":
+		return bounce.StageData
+	case "INITIAL", "CONNECT":
+		return bounce.StageConnect
+	}
+	return bounce.NoStage
+}
+
+// localStage is the stage named in Postfix's own words for what went wrong.
+func localStage(text string) bounce.Stage {
+	switch {
+	case strings.HasPrefix(text, "connect to "):
+		return bounce.StageConnect
+	case strings.HasPrefix(text, "SMTPUTF8 is required"):
+		return bounce.StageHelo
+	case strings.HasPrefix(text, "message size "):
+		return bounce.StageMail
+	case strings.HasPrefix(text, "SASL authentication failed"):
+		return bounce.StageAuth
+	case strings.HasPrefix(text, "TLS is required"), strings.HasPrefix(text, "Server certificate "),
+		strings.HasPrefix(text, "Cannot start TLS"), strings.HasPrefix(text, "TLSA lookup error"),
+		strings.Contains(text, "TLS handshake"), strings.HasPrefix(text, "non DNSSEC destination"):
+		return bounce.StageTLS
+	case strings.HasPrefix(text, "lost connection with "), strings.HasPrefix(text, "conversation with "):
+		i := strings.Index(text, " while ")
+		if i < 0 {
+			return bounce.NoStage
+		}
+		what := text[i+len(" while "):]
+		switch {
+		case strings.HasPrefix(what, "receiving the initial server greeting"):
+			return bounce.StageConnect
+		case strings.HasPrefix(what, "performing the EHLO handshake"), strings.HasPrefix(what, "performing the HELO handshake"),
+			strings.HasPrefix(what, "performing the LHLO handshake"):
+			return bounce.StageHelo
+		case strings.HasPrefix(what, "sending message body"):
+			return bounce.StageEOM
+		case strings.HasPrefix(what, "sending "):
+			return smtpStage(what[len("sending "):])
+		}
+	}
+	return bounce.NoStage
+}
