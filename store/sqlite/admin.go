@@ -1,0 +1,400 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"bouncelog/bounce"
+)
+
+// Info is what "db info" tells.
+type Info struct {
+	Path          string
+	Size          int64 // bytes, the write-ahead log included
+	SchemaVersion int64
+	SQLiteVersion string
+	Pragmas       map[string]string
+	Pseudonymized bool
+
+	Attempts    int64 // rows, hand-offs and probes included
+	PerAttempt  float64
+	First, Last time.Time
+	Sources     int64
+	Addresses   int64
+	Replies     int64
+	Pending     int64            // (message, recipient) pairs
+	Bytes       map[string]int64 // by table and index, where SQLite was built to tell
+}
+
+// Info describes the database.
+func (d *DB) Info(ctx context.Context) (Info, error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return Info{}, err
+	}
+	defer done()
+	i := Info{Path: d.path, Pragmas: make(map[string]string)}
+	for _, suffix := range [...]string{"", "-wal"} {
+		if st, err := os.Stat(d.path + suffix); err == nil {
+			i.Size += st.Size()
+		}
+	}
+	for _, name := range [...]string{"application_id", "auto_vacuum", "busy_timeout", "encoding", "foreign_keys", "freelist_count", "journal_mode", "page_count", "page_size", "synchronous", "user_version"} {
+		v, err := c.one("PRAGMA " + name)
+		if err != nil {
+			return i, d.wrap("info", err)
+		}
+		i.Pragmas[name] = fmt.Sprint(v)
+	}
+	i.SQLiteVersion, _, _ = sqlite3.Version()
+	var first, last int64
+	pseudonym := int64(0)
+	for _, q := range [...]struct {
+		to  *int64
+		sql string
+	}{
+		{&i.SchemaVersion, "PRAGMA user_version"},
+		{&i.Attempts, "SELECT sum(n) FROM rollup_origin"},
+		{&i.Sources, "SELECT count(*) FROM source"},
+		{&i.Addresses, "SELECT count(*) FROM address"},
+		{&i.Replies, "SELECT count(*) FROM reply"},
+		{&i.Pending, "SELECT count(*) FROM pending"},
+		{&pseudonym, "SELECT count(*) FROM meta WHERE key = 'pseudonym_key'"},
+		{&first, "SELECT min(key >> 34) * 3600 FROM rollup_origin"},
+		{&last, "SELECT max(key >> 34) * 3600 FROM rollup_origin"},
+	} {
+		if *q.to, err = c.number(q.sql); err != nil {
+			return i, d.wrap("info", err)
+		}
+	}
+	i.Pseudonymized = pseudonym > 0
+	if i.Attempts > 0 {
+		i.PerAttempt = float64(i.Size) / float64(i.Attempts)
+		i.First, i.Last = time.Unix(first, 0).UTC(), time.Unix(last, 0).UTC()
+	}
+	bytes := make(map[string]int64)
+	if c.each(func(v []driver.Value) error {
+		bytes[str(v[0])] = num(v[1])
+		return nil
+	}, "SELECT name, sum(pgsize) FROM dbstat GROUP BY name") == nil {
+		i.Bytes = bytes
+	}
+	return i, nil
+}
+
+// Schema is the SQL of the tables, indexes and views.
+func (d *DB) Schema(ctx context.Context) (string, error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	var b strings.Builder
+	err = c.each(func(v []driver.Value) error {
+		b.WriteString(str(v[0]))
+		b.WriteString(";\n")
+		return nil
+	}, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type = 'view', rowid")
+	return b.String(), d.wrap("schema", err)
+}
+
+// Check looks for damage: in the file, between the tables, and in the rollups.
+// It returns what it found, in words; nothing is well.
+func (d *DB) Check(ctx context.Context) (problems []string, err error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	found := func(format string, args ...any) {
+		if len(problems) < 100 {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
+	}
+	if err := c.each(func(v []driver.Value) error {
+		if s := str(v[0]); s != "ok" {
+			found("file: %s", s)
+		}
+		return ctx.Err()
+	}, "PRAGMA integrity_check"); err != nil {
+		return problems, d.wrap("check", err)
+	}
+	if err := c.each(func(v []driver.Value) error {
+		found("%s: row %v refers to a missing row of %s", str(v[0]), v[1], str(v[2]))
+		return ctx.Err()
+	}, "PRAGMA foreign_key_check"); err != nil {
+		return problems, d.wrap("check", err)
+	}
+	count := func(what, sql string) {
+		if err != nil || ctx.Err() != nil {
+			return
+		}
+		var n int64
+		if n, err = c.number(sql); n != 0 {
+			found("%s: %d", what, n)
+		}
+	}
+	for _, table := range [...]string{"delivery", "failure"} {
+		for _, ref := range [...]struct{ column, table string }{
+			{"recipient", "address"}, {"sender", "address"}, {"route", "route"}, {"reply", "reply"},
+		} {
+			count(table+" rows without "+ref.column, fmt.Sprintf(
+				"SELECT count(*) FROM (SELECT DISTINCT %[2]s AS x FROM %[1]s WHERE %[2]s IS NOT NULL) WHERE x NOT IN (SELECT id FROM %[3]s)", table, ref.column, ref.table))
+		}
+		count(table+" rows without source", "SELECT count(*) FROM (SELECT DISTINCT coalesce("+map[string]string{"delivery": "NULL", "failure": "line"}[table]+
+			", id) >> 40 AS x FROM "+table+") WHERE x NOT IN (SELECT id FROM source)")
+	}
+	for _, table := range [...]string{"name", "address", "route", "reply"} {
+		count(table+" rows that cannot be looked up", fmt.Sprintf("SELECT count(*) FROM %[1]s WHERE id NOT IN (SELECT key & 268435455 FROM %[1]s_key)", table))
+		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & 268435455 NOT IN (SELECT id FROM %[1]s)", table))
+	}
+	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
+	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
+	count("original recipients without attempt", "SELECT count(*) FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)")
+	count("pairs without attempt", "SELECT count(*) FROM pair WHERE id NOT IN (SELECT id FROM failure)")
+	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = 0)")
+	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = 0 AND id NOT IN (SELECT pair FROM pending)")
+	count("open failures that are not", "SELECT count(*) FROM failing WHERE id NOT IN (SELECT id FROM failure WHERE after IS NULL)")
+	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> 40 NOT IN (SELECT id FROM source)")
+	// A repeated line reaches past its offset, by 1,000 at most.
+	count("sources with rows past their position", `SELECT count(*) FROM source AS s WHERE
+		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0),
+		    coalesce((SELECT max(id) FROM failure WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0)) >= (s.id << 40) + s.position + 1000`)
+	for _, dim := range dimensions {
+		kept := "SELECT * FROM rollup_" + string(dim)
+		rows := rollupSQL(dim, "1")
+		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
+		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
+	}
+	count("rollup by day: cells that the hours do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_day EXCEPT "+rollupDaySQL+")")
+	count("rollup by day: cells that are missing", "SELECT count(*) FROM ("+rollupDaySQL+" EXCEPT SELECT * FROM rollup_day)")
+	if err == nil {
+		err = ctx.Err()
+	}
+	return problems, d.wrap("check", err)
+}
+
+// writing runs f in a transaction of its own.
+func (d *DB) writing(what string, f func(w *writer) error) error {
+	d.write.Lock()
+	defer d.write.Unlock()
+	if d.opts.Temporary {
+		d.single.Lock()
+		defer d.single.Unlock()
+	}
+	if d.w == nil {
+		if d.opts.ReadOnly {
+			return fmt.Errorf("%s: %s: opened for reading only", what, d.path)
+		}
+		return errClosed
+	}
+	return d.wrap(what, d.w.transact(func() error { return f(d.w) }))
+}
+
+// Reclassify judges every failed reply again, each distinct one once, and brings
+// the rollups up to date. It returns how many replies have a new verdict.
+func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce.Verdict) (changed int64, err error) {
+	err = d.writing("reclassify", func(w *writer) error {
+		changed = 0
+		type verdict struct {
+			id, kind int64
+			v        bounce.Verdict
+		}
+		var news []verdict
+		moved := false
+		err := w.c.each(func(row []driver.Value) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var r replyText
+			r.scan(row)
+			if r.d.Outcome != bounce.Soft && r.d.Outcome != bounce.Hard || r.v.Rule == expiredVerdict.Rule {
+				return nil
+			}
+			r.d.Response, r.d.RelayHost = str(row[15]), str(row[16])
+			if v := judge(&r.d); v != r.v {
+				moved = moved || v.Reason != r.v.Reason
+				news = append(news, verdict{num(row[18]), kindOf(r.d.Outcome, v.Reason), v})
+			}
+			return nil
+		}, selectReply)
+		if err != nil {
+			return err
+		}
+		for _, n := range news {
+			if _, err := w.kind(outcomeOf(n.kind), n.v.Reason); err != nil {
+				return err
+			}
+			if err := w.c.run("UPDATE reply SET kind = ?, detail = ?, scope = ?, rule = ?, confidence = ? WHERE id = ?",
+				n.kind, null(n.v.Detail), null(n.v.Scope.String()), null(n.v.Rule), null(n.v.Confidence.String()), n.id); err != nil {
+				return err
+			}
+			changed++
+		}
+		if moved {
+			// Only failures have a reason.
+			failed := fmt.Sprintf("IN (%d, %d)", bounce.Soft, bounce.Hard)
+			for _, dim := range dimensions {
+				err := w.c.exec("DELETE FROM rollup_" + string(dim) + " WHERE key >> 7 & 7 " + failed)
+				if err == nil {
+					err = w.c.exec("INSERT INTO rollup_" + string(dim) + " " + rollupSQL(dim, "r.kind >> 7 "+failed))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			if err := w.remakeDays(); err != nil {
+				return err
+			}
+		}
+		return w.reset()
+	})
+	return changed, err
+}
+
+// Prune removes the attempts of the whole hours before olderThan, and what
+// only they needed, and gives the space back. What is known of the sources
+// stays, so that old logs are not read again. It returns the number of
+// attempts removed.
+func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err error) {
+	before := olderThan.Unix() / 3600 * 3600
+	err = d.writing("prune", func(w *writer) error {
+		removed = 0
+		for _, table := range [...]string{"delivery", "failure"} {
+			if err := w.c.run("DELETE FROM "+table+" WHERE at < ?", before); err != nil {
+				return err
+			}
+			n, err := w.c.number("SELECT changes()")
+			if err != nil {
+				return err
+			}
+			removed += n
+		}
+		if removed == 0 {
+			return nil
+		}
+		for _, sql := range [...]string{
+			"DELETE FROM rollup_route WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM rollup_sender WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM rollup_origin WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM rolled WHERE day < ?1 / 86400",
+			"DELETE FROM chunk WHERE until < ?1",
+			"DELETE FROM unparsed_line WHERE at < ?1",
+		} {
+			if err := w.c.run(sql, before); err != nil {
+				return err
+			}
+		}
+		for _, sql := range [...]string{
+			"DELETE FROM pair WHERE id NOT IN (SELECT id FROM failure)",
+			"DELETE FROM pending WHERE pair NOT IN (SELECT id FROM failure)",
+			"DELETE FROM failing WHERE id NOT IN (SELECT id FROM failure)",
+			"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
+			"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
+			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer')",
+			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
+			`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
+				UNION SELECT recipient FROM failure UNION SELECT sender FROM failure WHERE sender IS NOT NULL UNION SELECT address FROM original)`,
+			"DELETE FROM route WHERE id NOT IN (SELECT route FROM delivery UNION SELECT route FROM failure)",
+			"DELETE FROM reply WHERE id NOT IN (SELECT reply FROM delivery UNION SELECT reply FROM failure)",
+			`DELETE FROM name WHERE id NOT IN (SELECT domain FROM address UNION SELECT domain FROM route
+				UNION SELECT host FROM route WHERE host IS NOT NULL UNION SELECT right FROM message_id WHERE right IS NOT NULL)`,
+			"DELETE FROM address_key WHERE key & 268435455 NOT IN (SELECT id FROM address)",
+			"DELETE FROM route_key WHERE key & 268435455 NOT IN (SELECT id FROM route)",
+			"DELETE FROM reply_key WHERE key & 268435455 NOT IN (SELECT id FROM reply)",
+			"DELETE FROM name_key WHERE key & 268435455 NOT IN (SELECT id FROM name)",
+		} {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := w.c.exec(sql); err != nil {
+				return err
+			}
+		}
+		if err := w.remakeDays(); err != nil {
+			return err
+		}
+		return w.reset()
+	})
+	if err != nil || removed == 0 || d.opts.Temporary {
+		return removed, err
+	}
+	d.write.Lock()
+	defer d.write.Unlock()
+	if d.w == nil {
+		return removed, errClosed
+	}
+	// Each step of this statement frees a page.
+	err = d.w.c.each(func([]driver.Value) error { return ctx.Err() }, "PRAGMA incremental_vacuum")
+	if err == nil {
+		err = d.w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+	}
+	return removed, d.wrap("prune", err)
+}
+
+// Backup copies the database to a new file while it is in use.
+func (d *DB) Backup(ctx context.Context, to string) error {
+	if d.opts.Temporary {
+		return errors.New("backup: a temporary database is not kept")
+	}
+	c, done, err := d.reader()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return d.backup(ctx, c, to)
+}
+
+// backup writes a whole copy beside its place, then puts it there.
+func (d *DB) backup(ctx context.Context, c *conn, to string) (err error) {
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("backup: %s exists", to)
+	}
+	part := &DB{path: to + ".part", opts: d.opts}
+	os.Remove(part.path)
+	if _, err := part.create(); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer os.Remove(part.path)
+	dst, err := dial(part.address("mode", "rw"))
+	if err != nil {
+		return part.wrap("backup", err)
+	}
+	defer func() {
+		if e := dst.close(); err == nil && e != nil {
+			err = part.wrap("backup", e)
+		}
+		if err == nil {
+			err = os.Rename(part.path, to)
+		}
+	}()
+	b, err := dst.c.Backup("main", c.c, "main")
+	if err != nil {
+		return part.wrap("backup", err)
+	}
+	for {
+		// All pages in one step: between steps, a write would start it over.
+		done, err := b.Step(-1)
+		var e sqlite3.Error
+		if errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked) && ctx.Err() == nil {
+			continue
+		}
+		if done || err != nil {
+			if e := b.Finish(); err == nil {
+				err = e
+			}
+			return part.wrap("backup", err)
+		}
+		if ctx.Err() != nil {
+			b.Finish()
+			return ctx.Err()
+		}
+	}
+}

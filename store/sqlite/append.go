@@ -1,0 +1,770 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+const (
+	offsetBits = 40
+	maxOffset  = 1<<offsetBits - 1
+	maxSources = 1<<22 - 1
+	expiryBit  = 1 << 62 // in the id of a row that stands for an expired recipient
+)
+
+// A source is what is remembered of a row of that table.
+type source struct {
+	num      int64
+	position int64 // stored
+	last     int64 // highest id stored
+	chunk    *chunk
+}
+
+// Append stores a batch. A source's position says what of it is stored already:
+// attempts before it are left out, so a batch may be appended again, and a batch
+// whose sources all stand behind what is stored changes nothing.
+func (d *DB) Append(ctx context.Context, b *store.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.write.Lock()
+	defer d.write.Unlock()
+	if d.opts.Temporary {
+		d.single.Lock()
+		defer d.single.Unlock()
+	}
+	if d.w == nil {
+		if d.opts.ReadOnly {
+			return fmt.Errorf("append: %s: opened for reading only", d.path)
+		}
+		return errClosed
+	}
+	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }))
+}
+
+// transact runs f in a transaction. What is remembered of the dictionaries is
+// forgotten where it fails.
+func (w *writer) transact(f func() error) error {
+	if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		err = w.c.exec("COMMIT")
+	}
+	if err != nil {
+		if !w.c.c.AutoCommit() {
+			w.c.exec("ROLLBACK")
+		}
+		if e := w.reset(); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// A prepared attempt has been taken apart as far as that is possible without
+// the database.
+type prepared struct {
+	recipient, sender, route, reply uint64 // hashes
+	template                        string
+	args                            string
+	provider                        string
+}
+
+const stretch = 2048 // attempts prepared at a time
+
+// prepare takes the attempts apart, on all processors, and yields them a stretch
+// at a time in their order.
+func (w *writer) prepare(as []store.Attempt, yield func(i int, p []prepared) error) error {
+	n := (len(as) + stretch - 1) / stretch
+	if n == 0 {
+		return nil
+	}
+	workers := min(max(runtime.GOMAXPROCS(0)-1, 1), 4, n)
+	done := make([]chan []prepared, n)
+	for i := range done {
+		done[i] = make(chan []prepared, 1)
+	}
+	pool := make(chan []prepared, workers+2)
+	for range workers + 2 {
+		pool <- make([]prepared, stretch)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	stop := make(chan struct{})
+	defer close(stop)
+	next := make(chan int)
+	wg.Go(func() {
+		defer close(next)
+		for i := range n {
+			select {
+			case next <- i:
+			case <-stop:
+				return
+			}
+		}
+	})
+	for range workers {
+		wg.Go(func() {
+			for {
+				// The buffer first: else the stretch that is due might wait
+				// for one that the others hold.
+				var p []prepared
+				select {
+				case p = <-pool:
+				case <-stop:
+					return
+				}
+				i, ok := <-next
+				if !ok {
+					return
+				}
+				part := as[i*stretch : min((i+1)*stretch, len(as))]
+				for j := range part {
+					w.take(&part[j].Delivery, &p[j])
+				}
+				done[i] <- p[:len(part)]
+			}
+		})
+	}
+	for i := range n {
+		p := <-done[i]
+		if err := yield(i*stretch, p); err != nil {
+			return err
+		}
+		pool <- p[:stretch]
+	}
+	return nil
+}
+
+func (w *writer) take(a *bounce.Delivery, p *prepared) {
+	k := w.hash
+	p.recipient = k.add(10, a.Recipient)
+	if a.RecipientDomain == "" || !strings.HasSuffix(a.Recipient, a.RecipientDomain) {
+		p.recipient = k.add(p.recipient, a.RecipientDomain)
+	}
+	if a.SenderKnown {
+		p.sender = k.add(10, a.Sender)
+		if a.SenderDomain == "" || !strings.HasSuffix(a.Sender, a.SenderDomain) {
+			p.sender = k.add(p.sender, a.SenderDomain)
+		}
+	}
+	p.route = k.num(k.add(k.add(k.add(11, a.RecipientDomain), a.RelayHost), a.RelayIP), uint64(a.RelayPort))
+
+	p.template, p.args = bounce.Split(a.Response)
+	p.template = w.scrub(p.template)
+	p.provider = ""
+	if a.RelayHost != "" && a.Outcome != bounce.Delivered {
+		p.provider = w.d.opts.Provider(a.RelayHost)
+	}
+	h := k.add(k.add(12, p.template), a.Host)
+	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
+	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
+	h = k.num(h, uint64(bit(a.Local)))
+	p.reply = k.add(h, p.provider)
+}
+
+func (w *writer) append(b *store.Batch) error {
+	if err := w.begin(); err != nil {
+		return err
+	}
+	behind, ahead := 0, 0
+	for i := range b.Sources {
+		s, err := w.source(b.Sources[i].ID, &b.Sources[i])
+		if err != nil {
+			return err
+		}
+		switch {
+		case b.Sources[i].Offset < s.position:
+			behind++
+		case b.Sources[i].Offset > s.position || s.position == 0:
+			ahead++
+		}
+	}
+	if behind > 0 && ahead == 0 {
+		return nil // all of it is stored
+	}
+
+	expiries := make(map[string][]*bounce.Expiry)
+	for i := range b.Expiries {
+		e := &b.Expiries[i]
+		expiries[e.Source] = append(expiries[e.Source], e)
+	}
+	for _, es := range expiries {
+		slices.SortStableFunc(es, func(a, b *bounce.Expiry) int { return cmp.Compare(a.Offset, b.Offset) })
+	}
+
+	var name string
+	var src *source
+	err := w.prepare(b.Attempts, func(first int, ps []prepared) error {
+		for i := range ps {
+			a := &b.Attempts[first+i]
+			if src == nil || a.Source != name {
+				var err error
+				if src, err = w.source(a.Source, nil); err != nil {
+					return err
+				}
+				name = a.Source
+			}
+			if a.Offset < src.position {
+				continue
+			}
+			for len(expiries) > 0 && len(expiries[name]) > 0 && expiries[name][0].Offset < a.Offset {
+				if err := w.expire(src, expiries[name][0]); err != nil {
+					return err
+				}
+				expiries[name] = expiries[name][1:]
+			}
+			if err := w.attempt(src, a, &ps[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for name, es := range expiries {
+		src, err := w.source(name, nil)
+		if err != nil {
+			return err
+		}
+		for _, e := range es {
+			if err := w.expire(src, e); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.storeSources(b.Sources); err != nil {
+		return err
+	}
+	if err := w.storeMessages(b); err != nil {
+		return err
+	}
+	if ahead == 0 && len(b.Sources) > 0 {
+		return nil // nothing was read: there is nothing to be counted
+	}
+	for _, s := range b.Skipped {
+		if err := w.c.run("INSERT INTO skipped VALUES (?, ?) ON CONFLICT DO UPDATE SET lines = lines + excluded.lines",
+			clean(s.Program, maxWord), s.Lines); err != nil {
+			return err
+		}
+	}
+	for _, u := range b.Unparsed {
+		src, err := w.source(u.Source, nil)
+		if err != nil {
+			return err
+		}
+		if u.Offset < src.position {
+			continue
+		}
+		var at any
+		if !u.Time.IsZero() {
+			at = u.Time.Unix()
+		}
+		if err := w.c.run("INSERT OR IGNORE INTO unparsed_line VALUES (?, ?, ?)", src.num<<offsetBits|u.Offset, at, w.scrub(clean(u.Text, 1000))); err != nil {
+			return err
+		}
+	}
+	for i := range b.Sources {
+		s := w.sources[b.Sources[i].ID]
+		s.position = max(s.position, b.Sources[i].Offset)
+	}
+	return nil
+}
+
+var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
+
+// source finds a source, and makes it where the batch brings it.
+func (w *writer) source(id string, from *store.Source) (*source, error) {
+	if from == nil && !w.inBatch[id] {
+		return nil, fmt.Errorf("%w: %q", errNoPosition, id)
+	}
+	w.inBatch[id] = true
+	if s := w.sources[id]; s != nil {
+		return s, nil
+	}
+	name := clean(id, maxWord)
+	var s source
+	err := w.c.each(func(row []driver.Value) error {
+		s.num, s.position = row[0].(int64), row[1].(int64)
+		return errStop
+	}, "SELECT id, position FROM source WHERE name = ?", name)
+	if err != nil {
+		return nil, err
+	}
+	if s.num == 0 {
+		last, err := w.c.number("SELECT max(id) FROM source")
+		if err != nil {
+			return nil, err
+		}
+		if last >= maxSources {
+			return nil, fmt.Errorf("too many sources (%d)", last)
+		}
+		s.num = last + 1
+		if err := w.c.run("INSERT INTO source (id, name, path, position, state) VALUES (?, ?, '', 0, '')", s.num, name); err != nil {
+			return nil, err
+		}
+		s.last = s.num<<offsetBits - 1
+		s.chunk = new(chunk)
+	} else if err := w.resume(&s); err != nil {
+		return nil, err
+	}
+	if len(w.sources) >= 256 {
+		// A chunk that is not full is read again when its source goes on.
+		for k := range w.sources {
+			if !w.inBatch[k] {
+				delete(w.sources, k)
+			}
+		}
+	}
+	w.sources[id] = &s
+	return &s, nil
+}
+
+func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
+	if a.Offset < 0 || a.Offset > maxOffset {
+		return fmt.Errorf("offset %d of %q is out of range", a.Offset, a.Source)
+	}
+	// A line that stands for many may reach into the next: take the next free id.
+	id := max(src.num<<offsetBits|a.Offset, src.last+1)
+	src.last = id
+	at := a.Time.Unix()
+
+	route, err := w.route(p.route, &a.Delivery)
+	if err != nil {
+		return err
+	}
+	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template, p.provider)
+	if err != nil {
+		return err
+	}
+	var sender any
+	var senderID, senderDomain int64
+	if a.SenderKnown {
+		s, err := w.address(p.sender, a.Sender, a.SenderDomain)
+		if err != nil {
+			return err
+		}
+		senderID = s.id
+		sender = senderID
+		if senderDomain, err = w.name(a.SenderDomain); err != nil {
+			return err
+		}
+	}
+	rcpt, err := w.address(p.recipient, a.Recipient, a.RecipientDomain)
+	if err != nil {
+		return err
+	}
+	recipient := rcpt.id
+	queue := queueValue(a.QueueID)
+	c := where{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
+
+	// Has the message been seen, and at this domain?
+	pairHash, seenPair := w.pairHash(a.QueueID, recipient), false
+	counts := a.Outcome == bounce.Delivered || a.Outcome == bounce.Soft || a.Outcome == bounce.Hard
+	if counts && w.pending.has(pairHash) {
+		seenPair, err = w.meet(id, queue, recipient, a, r, c)
+		if err != nil {
+			return err
+		}
+	}
+	var first, firstToDomain int64
+	if counts && !seenPair {
+		domain, err := w.name(a.RecipientDomain)
+		if err != nil {
+			return err
+		}
+		first, firstToDomain = w.firstSeen(r.origin, a.QueueID, senderID, domain)
+	}
+	meta := delayCode(a.Delay)<<flagBits | firstToDomain<<1 | first
+	if seenPair && a.Outcome == bounce.Delivered {
+		meta |= flagRecovered
+	}
+
+	n := cell{n: 1, messages: first}
+	if a.SenderKnown && a.Sender == "" {
+		n.nulls = 1
+	}
+	n.retry = bit(r.retry)
+	switch {
+	case seenPair && a.Outcome == bounce.Delivered,
+		!seenPair && a.Outcome == bounce.Soft,
+		a.Outcome == bounce.Hard && reasonOf(r.kind) == bounce.Expired:
+		n.pairs = 1
+	}
+	w.count(c, n, firstToDomain)
+
+	if err := src.chunk.add(w, id, at, recipient, a.QueueID); err != nil {
+		return err
+	}
+	if a.OriginalRecipient != "" && a.OriginalRecipient != a.Recipient {
+		if err := w.original(id, a.OriginalRecipient); err != nil {
+			return err
+		}
+	}
+
+	if a.Outcome == bounce.Delivered {
+		// Adding the original recipient may have moved the entry.
+		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
+			return err
+		}
+		if err := w.delivered(rcpt, at); err != nil {
+			return err
+		}
+		row := w.insert.next()
+		row[0].Value = id
+		row[1].Value = at
+		row[2].Value = queue
+		row[3].Value = recipient
+		row[4].Value = sender
+		row[5].Value = route
+		row[6].Value = r.id
+		row[7].Value = meta
+		if w.insert.full() {
+			if err := w.insert.flush(); err != nil {
+				return err
+			}
+		}
+		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
+			m, err := w.message(a.MessageID)
+			if err != nil {
+				return err
+			}
+			return w.c.run("INSERT INTO delivery_message VALUES (?, ?)", id, m)
+		}
+		return nil
+	}
+
+	replyID := r.id
+	var text any
+	if p.template != a.Response {
+		if text, err = w.text(w.shorten(&a.Delivery, p)); err != nil {
+			return err
+		}
+	}
+	message, err := w.message(a.MessageID)
+	if err != nil {
+		return err
+	}
+	if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
+		return err
+	}
+	var before any
+	if rcpt.last != 0 && rcpt.last <= at {
+		before = rcpt.last
+	}
+	if counts && !rcpt.open {
+		rcpt.open = true
+		w.noteAddress(rcpt, 0)
+	}
+	if err := w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+		id, at, queue, recipient, sender, route, replyID, meta, text, message, before); err != nil {
+		return err
+	}
+	if counts {
+		if err := w.c.run("INSERT INTO failing VALUES (?, ?)", recipient, id); err != nil {
+			return err
+		}
+	}
+	if a.Outcome == bounce.Soft && !seenPair {
+		w.pending.add(pairHash)
+		var arrived any
+		if t := a.Arrived(); !t.IsZero() {
+			arrived = t.Unix()
+		}
+		if err := w.c.run("INSERT INTO pair VALUES (?, 0, NULL)", id); err != nil {
+			return err
+		}
+		return w.c.run("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?)", queue, recipient, id, c.origin, arrived, id)
+	}
+	return nil
+}
+
+// Flags in the lower bits of meta.
+const (
+	flagFirst         = 1 << iota // first attempt of its message
+	flagFirstToDomain             // first of its message to this domain
+	flagRecovered                 // delivered after a soft failure
+
+	flagBits = 3
+)
+
+// firstSeen reports, as 1 or 0, whether a message has not been seen before, and
+// not at this domain.
+func (w *writer) firstSeen(origin int64, queue string, sender, domain int64) (first, toDomain int64) {
+	m := w.hash.num(w.hash.add(w.hash.num(20, uint64(origin)), queue), uint64(sender))
+	first = 1 - bit(w.seen.see(m))
+	toDomain = 1 - bit(w.seen.see(w.hash.num(m, uint64(domain))))
+	return first, toDomain
+}
+
+// delivered brings the recipient's history up to date.
+func (w *writer) delivered(rcpt *address, at int64) error {
+	if rcpt.open {
+		var failures []int64
+		err := w.c.each(func(row []driver.Value) error {
+			failures = append(failures, row[0].(int64))
+			return nil
+		}, "SELECT id FROM failing WHERE recipient = ?", rcpt.id)
+		if err != nil {
+			return err
+		}
+		rcpt.open = false
+		for _, id := range failures {
+			failed, err := w.c.number("SELECT at FROM failure WHERE id = ?", id)
+			if err != nil {
+				return err
+			}
+			if failed > at { // of a younger log, read before
+				rcpt.open = true
+				continue
+			}
+			err = w.c.run("UPDATE failure SET after = ? WHERE id = ?", at, id)
+			if err == nil {
+				err = w.c.run("DELETE FROM failing WHERE recipient = ? AND id = ?", rcpt.id, id)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		rcpt.last = max(rcpt.last, at)
+		rcpt.kept = rcpt.last
+		w.noteAddress(rcpt, at)
+		return nil
+	}
+	const day = 24 * 60 * 60
+	earlier := at < rcpt.last // a log read after a younger one
+	rcpt.last = max(rcpt.last, at)
+	if rcpt.kept == 0 || at >= rcpt.kept+day || earlier {
+		rcpt.kept = rcpt.last
+		w.noteAddress(rcpt, at)
+	}
+	return nil
+}
+
+func (w *writer) original(id int64, whole string) error {
+	domain := ""
+	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
+		domain = lower(whole[i+1:])
+	}
+	a, err := w.address(w.hash.add(10, whole), whole, domain)
+	if err != nil {
+		return err
+	}
+	return w.c.run("INSERT INTO original VALUES (?, ?)", id, a.id)
+}
+
+// shorten makes of a response what the row and its template do not say; the
+// view puts it back.
+func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
+	response := w.scrub(clean(a.Response, maxResponse))
+	short, mark := response, ""
+	if t := clean(p.template, maxResponse); rebuild(t, p.args) == response {
+		short, mark = p.args, "\x05"
+	}
+	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
+		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName)) == r.old {
+			short = strings.ReplaceAll(short, r.old, r.mark)
+		}
+	}
+	return mark + short
+}
+
+// rebuild puts the parts of a response into the places of its template, as the
+// view deliveries does it.
+func rebuild(template, parts string) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(template, '{')
+		if i < 0 {
+			b.WriteString(template)
+			return b.String()
+		}
+		b.WriteString(template[:i])
+		template = template[i:]
+		end := strings.IndexByte(template, '}') + 1
+		if strings.HasPrefix(template, "{brace}") {
+			b.WriteByte('{')
+		} else {
+			var part string
+			part, parts, _ = strings.Cut(parts, " ")
+			b.WriteString(part)
+		}
+		if end == 0 {
+			return b.String() // not a template of Split
+		}
+		template = template[end:]
+	}
+}
+
+// flush writes what was gathered in the batch.
+func (w *writer) flush() error {
+	if err := w.insert.flush(); err != nil {
+		return err
+	}
+	b, err := newBulk(w.c, "INSERT INTO address VALUES ", 6)
+	if err != nil {
+		return err
+	}
+	for i := range w.fresh {
+		f := &w.fresh[i]
+		row := b.next()
+		row[0].Value = w.newBase + int64(i)
+		row[1].Value = f.domain
+		row[2].Value = f.local
+		row[3].Value = number(f.last)
+		row[4].Value = nil
+		if f.first != f.last {
+			row[4].Value = number(f.first)
+		}
+		row[5].Value = nil
+		if f.open {
+			row[5].Value = int64(1)
+		}
+		if b.full() {
+			if err := b.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	w.fresh = w.fresh[:0]
+	w.newBase = w.addressID
+
+	slices.Sort(w.keys)
+	b, err = newBulk(w.c, "INSERT INTO address_key VALUES ", 1)
+	if err != nil {
+		return err
+	}
+	for _, k := range w.keys {
+		b.next()[0].Value = k
+		if b.full() {
+			if err := b.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	for _, id := range sorted(w.touched) {
+		t := w.touched[id]
+		if t.last == 0 {
+			err = w.c.run("UPDATE address SET open = ? WHERE id = ?", number(bit(t.open)), id)
+		} else {
+			err = w.c.run(`UPDATE address SET open = ?1,
+				first = nullif(min(coalesce(first, last, ?2), ?2), max(coalesce(last, ?3), ?3)),
+				last = max(coalesce(last, ?3), ?3) WHERE id = ?4`, number(bit(t.open)), t.first, t.last, id)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, r := range [...]struct {
+		table string
+		cells map[int64]*cell
+	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}} {
+		s, err := w.c.stmt("INSERT INTO " + r.table + ` VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+			n = n + excluded.n, messages = messages + excluded.messages, pairs = pairs + excluded.pairs,
+			nulls = nulls + excluded.nulls, retry = retry + excluded.retry`)
+		if err != nil {
+			return err
+		}
+		for _, key := range sorted(r.cells) {
+			c := r.cells[key]
+			if err := s.run(key, c.n, c.messages, c.pairs, c.nulls, c.retry); err != nil {
+				return err
+			}
+		}
+	}
+	if len(w.routeCells) > 0 {
+		if err := w.rollDays(); err != nil {
+			return err
+		}
+	}
+	if w.pending.full() {
+		return w.loadPending()
+	}
+	return nil
+}
+
+func number(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+func sorted[V any](m map[int64]V) []int64 {
+	keys := make([]int64, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (w *writer) storeSources(ss []store.Source) error {
+	for i := range ss {
+		n, s := &ss[i], w.sources[ss[i].ID]
+		if n.Offset < s.position {
+			continue
+		}
+		var first, last any
+		if !n.First.IsZero() {
+			first = n.First.Unix()
+		}
+		if !n.Last.IsZero() {
+			last = n.Last.Unix()
+		}
+		err := w.c.run(`UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
+			attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
+			clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
+			n.Attempts, n.Repeated, n.Queue, n.Rejected, n.Skipped, n.Unparsed, n.Blank, s.num)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) storeMessages(b *store.Batch) error {
+	for i := range b.Opened {
+		m := &b.Opened[i]
+		err := w.c.run("DELETE FROM open_message WHERE queue_id = ? AND instance = ? AND host = ? AND mta = ?",
+			clean(m.QueueID, maxWord), clean(m.Instance, maxWord), clean(m.Host, maxName), clean(string(m.MTA), maxWord))
+		if err == nil {
+			err = w.c.run("INSERT INTO open_message VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
+				clean(m.MessageID, maxName), clean(m.Sender, maxName), bit(m.SenderKnown), m.Size,
+				clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), clean(m.SASLUser, maxName))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, m := range b.Closed {
+		if err := w.c.run("DELETE FROM open_message WHERE queue_id = ? AND instance = ? AND host = ? AND mta = ?",
+			clean(m.QueueID, maxWord), clean(m.Instance, maxWord), clean(m.Host, maxName), clean(string(m.MTA), maxWord)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

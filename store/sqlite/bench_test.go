@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"bouncelog/store"
+	"bouncelog/store/storetest"
+)
+
+// BenchmarkAppend stores batches as an import does, and reports attempts a
+// second and bytes an attempt.
+func BenchmarkAppend(b *testing.B) {
+	for _, temporary := range []bool{false, true} {
+		name := "file"
+		if temporary {
+			name = "temporary"
+		}
+		b.Run(name, func(b *testing.B) {
+			path := b.TempDir() + "/log.db"
+			d, err := Open(b.Context(), path, Options{Temporary: temporary})
+			must(b, err)
+			tr := storetest.NewTraffic(1)
+			rows := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				batch := tr.Batch(20_000)
+				rows += len(batch.Attempts)
+				b.StartTimer()
+				must(b, d.Append(b.Context(), batch))
+			}
+			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
+			must(b, d.Close())
+			if st, err := os.Stat(path); err == nil {
+				b.ReportMetric(float64(st.Size())/float64(rows), "bytes/row")
+			}
+		})
+	}
+}
+
+// BenchmarkAsk asks what a report asks, of BOUNCELOG_BENCH_DB or a million
+// attempts.
+func BenchmarkAsk(b *testing.B) {
+	var d *DB
+	if path := os.Getenv("BOUNCELOG_BENCH_DB"); path != "" {
+		d = open(b, path, Options{ReadOnly: true})
+	} else {
+		d = open(b, b.TempDir()+"/log.db", Options{})
+		tr := storetest.NewTraffic(1)
+		for range 50 {
+			must(b, d.Append(b.Context(), tr.Batch(20_000)))
+		}
+	}
+	first, last, err := d.Span(b.Context(), store.Filter{})
+	must(b, err)
+	var someone store.Rejection
+	for r, err := range d.Rejections(b.Context(), store.Filter{Since: last.Add(-time.Hour)}) {
+		must(b, err)
+		if !r.DeliveredBefore.IsZero() {
+			someone = r
+		}
+	}
+	day := store.Filter{Since: last.Add(-24*time.Hour - 17*time.Minute), Until: last.Add(-17 * time.Minute)}
+	half := store.Filter{Since: first.Add(last.Sub(first)/3 + 7*time.Minute), Until: last.Add(-7 * time.Minute)}
+	report := func(f store.Filter) func(b *testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				_, err := d.Totals(b.Context(), f)
+				must(b, err)
+				for _, by := range []store.By{store.ByDomain, store.ByRelay, store.ByReason, store.ByDay} {
+					_, err := d.Groups(b.Context(), f, by)
+					must(b, err)
+				}
+			}
+		}
+	}
+	b.Run("report", report(store.Filter{}))
+	b.Run("report-day", report(day))
+	b.Run("report-two-thirds", report(half))
+	trace := func(f store.Filter) func(b *testing.B) {
+		return func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				n = 0
+				for _, err := range d.Attempts(b.Context(), f) {
+					must(b, err)
+					n++
+				}
+			}
+			b.ReportMetric(float64(n), "rows")
+		}
+	}
+	b.Run("trace-recipient", trace(store.Filter{Recipient: someone.Recipient}))
+	b.Run("trace-queue-id", trace(store.Filter{QueueID: someone.QueueID}))
+	b.Run("trace-message-id", trace(store.Filter{MessageID: someone.MessageID}))
+	b.Run("rejections-day", func(b *testing.B) {
+		n := 0
+		for b.Loop() {
+			n = 0
+			for _, err := range d.Rejections(b.Context(), day) {
+				must(b, err)
+				n++
+			}
+		}
+		b.ReportMetric(float64(n), "rows")
+	})
+}

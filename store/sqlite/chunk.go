@@ -1,0 +1,100 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"math/bits"
+)
+
+// A chunk is a run of attempts of one source. Its filter says which recipients
+// and queue ids are not in it, so that the trace of one needs no index over
+// every row.
+type chunk struct {
+	first, last, since, until int64
+	rows                      int
+	keys                      map[uint64]struct{}
+}
+
+const (
+	chunkRows   = 4096
+	chunkProbes = 5 // with 8 bits a key: 1 in 50 lets a stranger through
+)
+
+func (c *chunk) add(w *writer, id, at, recipient int64, queue string) error {
+	if c.rows == 0 {
+		c.first, c.since, c.until = id, at, at
+		if c.keys == nil {
+			c.keys = make(map[uint64]struct{}, 2*chunkRows)
+		}
+		clear(c.keys)
+	}
+	c.rows++
+	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
+	c.keys[recipientKey(recipient)] = struct{}{}
+	c.keys[queueKey(queue)] = struct{}{}
+	if c.rows < chunkRows {
+		return nil
+	}
+	c.rows = 0
+	size := len(c.keys) // bytes: 8 bits a key
+	filter := make([]byte, size)
+	for k := range c.keys {
+		probe(k, size, func(i int, bit byte) bool { filter[i] |= bit; return true })
+	}
+	return w.c.run("INSERT INTO chunk VALUES (?, ?, ?, ?, ?)", c.first, c.last, c.since, c.until, filter)
+}
+
+// The keys of a filter need no secret: at worst a trace reads a few rows more.
+var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
+
+func recipientKey(id int64) uint64 { return chunkHash.num(1, uint64(id)) }
+func queueKey(queue string) uint64 { return chunkHash.add(2, queue) }
+
+func probe(key uint64, size int, f func(i int, bit byte) bool) bool {
+	for range chunkProbes {
+		hi, lo := bits.Mul64(key, uint64(size)*8)
+		if !f(int(hi/8), 1<<(hi%8)) {
+			return false
+		}
+		key = lo ^ key*0x9e3779b97f4a7c15
+	}
+	return true
+}
+
+func mayHold(filter []byte, key uint64) bool {
+	return len(filter) > 0 && probe(key, len(filter), func(i int, bit byte) bool { return filter[i]&bit != 0 })
+}
+
+// resume reads back what a source's next rows must be seen with: its chunk that
+// is not full yet, and which messages were seen last.
+func (w *writer) resume(s *source) error {
+	lo, hi := s.num<<offsetBits, s.num<<offsetBits|maxOffset
+	s.last = lo - 1
+	for _, table := range [...]string{"delivery", "failure"} {
+		last, err := w.c.number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", lo, hi)
+		if err != nil {
+			return err
+		}
+		s.last = max(s.last, last)
+	}
+	done, err := w.c.number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", lo, hi)
+	if err != nil {
+		return err
+	}
+	s.chunk = new(chunk)
+	err = w.c.each(func(row []driver.Value) error {
+		return s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
+		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(lo, done+1), hi)
+	if err != nil {
+		return err
+	}
+	return w.c.each(func(row []driver.Value) error {
+		sender, _ := row[2].(int64)
+		w.firstSeen(row[0].(int64), queueText(row[1]), sender, row[3].(int64))
+		return nil
+	}, `SELECT r.origin, a.queue, a.sender, t.domain FROM (
+			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2
+			UNION ALL SELECT id, queue, sender, route, reply FROM failure WHERE id BETWEEN ?1 AND ?2
+			ORDER BY id DESC LIMIT ?3) AS a
+		JOIN reply AS r ON r.id = a.reply AND r.kind < 512 JOIN route AS t ON t.id = a.route`, lo, hi, seenWindow/4)
+}

@@ -1,0 +1,595 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A tally adds up groups by a number.
+type tally struct {
+	groups map[int64]*store.Group
+}
+
+func (t *tally) group(key int64) *store.Group {
+	g := t.groups[key]
+	if g == nil {
+		g = &store.Group{Reasons: make(map[bounce.Reason]int64)}
+		t.groups[key] = g
+	}
+	return g
+}
+
+func (t *tally) add(g *store.Group, kind int64, n cell) {
+	if r := reasonOf(kind); r != bounce.NoReason && (outcomeOf(kind) == bounce.Soft || outcomeOf(kind) == bounce.Hard) {
+		g.Reasons[r] += n.n
+	}
+	switch outcomeOf(kind) {
+	case bounce.Delivered:
+		g.Attempts += n.n
+		g.Delivered += n.n
+		g.Recovered += n.pairs
+	case bounce.Soft:
+		g.Attempts += n.n
+		g.Soft += n.n
+		g.Pending += n.pairs
+		g.NullSoft += n.nulls
+		g.Soft5xx += n.retry
+	case bounce.Hard:
+		g.Attempts += n.n
+		g.Hard += n.n
+		g.Expired += n.pairs
+		g.NullHard += n.nulls
+	case bounce.Handoff:
+		g.Handoff += n.n
+	case bounce.Probe:
+		g.Probe += n.n
+	}
+	g.Messages += n.messages
+}
+
+// Totals counts the attempts that match f.
+func (d *DB) Totals(ctx context.Context, f store.Filter) (store.Counts, error) {
+	gs, err := d.groups(ctx, f, "")
+	if err != nil || len(gs) == 0 {
+		return store.Counts{}, err
+	}
+	return gs[0].Counts, nil
+}
+
+// Groups counts the attempts that match f, grouped. A message is counted where
+// its first attempt stands; in groups by domain or relay, its first attempt to
+// the domain.
+func (d *DB) Groups(ctx context.Context, f store.Filter, by store.By) ([]store.Group, error) {
+	switch by {
+	case store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour:
+		return d.groups(ctx, f, by)
+	}
+	return nil, fmt.Errorf("cannot group by %q", by)
+}
+
+func (d *DB) groups(ctx context.Context, f store.Filter, by store.By) ([]store.Group, error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	// All that is read must be of one moment.
+	if !d.opts.Temporary {
+		if err := c.exec("BEGIN"); err != nil {
+			return nil, d.wrap("count", err)
+		}
+		defer c.exec("COMMIT")
+	}
+	gs, err := d.count(ctx, c, f, by)
+	return gs, d.wrap("count", err)
+}
+
+// A dimension is what a rollup is kept by.
+type dimension string
+
+const (
+	byRoute  dimension = "route"
+	bySender dimension = "sender"
+	byOrigin dimension = "origin"
+	byRows   dimension = ""
+)
+
+// dimension chooses the rollup that can answer, or the rows.
+func (q *question) dimension(by store.By) dimension {
+	if q.narrow() || by == store.ByRecipient {
+		return byRows
+	}
+	var need []dimension
+	if q.routes != nil || by == store.ByDomain || by == store.ByRelay {
+		need = append(need, byRoute)
+	}
+	if q.senderDom != 0 || by == store.BySenderDomain {
+		need = append(need, bySender)
+	}
+	if q.origins != nil || by == store.ByHost {
+		need = append(need, byOrigin)
+	}
+	switch len(need) {
+	case 0:
+		return byOrigin
+	case 1:
+		return need[0]
+	}
+	return byRows
+}
+
+func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) ([]store.Group, error) {
+	q, err := d.question(c, f)
+	if err != nil || q.nothing {
+		return nil, err
+	}
+	t := &tally{groups: make(map[int64]*store.Group)}
+	if q.since >= q.until {
+		return nil, nil
+	}
+	dim := q.dimension(by)
+	if dim == byRows {
+		err = q.countRows(ctx, c, t, by)
+	} else {
+		// Whole hours come from the rollup, the rest from the rows.
+		lo, hi := q.since, q.until
+		if lo != -forever {
+			lo = (lo + 3599) / 3600 * 3600
+		} else {
+			lo = 0
+		}
+		if hi != forever {
+			hi = hi / 3600 * 3600
+		}
+		if lo >= hi {
+			err = q.countRows(ctx, c, t, by)
+		} else {
+			err = q.countHours(ctx, c, t, by, dim, lo/3600, hi/3600)
+			for _, edge := range [...]span{{q.since, lo}, {hi, q.until}} {
+				if err == nil && edge.lo < edge.hi && edge.lo != -forever {
+					part := *q
+					part.since, part.until = edge.lo, edge.hi
+					err = part.countRows(ctx, c, t, by)
+				}
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.named(c, by)
+}
+
+// countHours adds up the hours from lo to hi: whole days, where there are many, from
+// the rollup by the day.
+func (q *question) countHours(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
+	if dim != byRoute || by == store.ByHour || hi-lo < 3*24 {
+		return q.countCells(ctx, c, t, by, dim, lo, hi)
+	}
+	first, end := (lo+23)/24, hi/24
+	if err := q.countDays(ctx, c, t, by, first, end); err != nil {
+		return err
+	}
+	// The hours before and after, and days that have not been rolled up.
+	days := make(map[int64]bool)
+	err := c.each(func(v []driver.Value) error {
+		days[v[0].(int64)] = true
+		return nil
+	}, "SELECT day FROM rolled WHERE day >= ? AND day < ?", first, end)
+	if err != nil {
+		return err
+	}
+	from := lo
+	for _, d := range sorted(days) {
+		if from < d*24 {
+			if err := q.countCells(ctx, c, t, by, dim, from, d*24); err != nil {
+				return err
+			}
+		}
+		from = d*24 + 24
+	}
+	if from < hi {
+		return q.countCells(ctx, c, t, by, dim, from, hi)
+	}
+	return nil
+}
+
+// countDays adds up the days that have been rolled up.
+func (q *question) countDays(ctx context.Context, c *conn, t *tally, by store.By, first, end int64) error {
+	names, err := q.routeNames(c, by)
+	if err != nil {
+		return err
+	}
+	columns, group := "0", "route, kind"
+	if by == store.ByDay {
+		columns, group = "day", "route, kind, day"
+	}
+	return c.each(func(v []driver.Value) error {
+		route, kind := v[0].(int64), v[1].(int64)
+		if q.routes != nil && !q.routes[route] || !q.kinds(kind) {
+			return nil
+		}
+		var k int64
+		switch by {
+		case store.ByDomain, store.ByRelay:
+			k = names[route]
+		case store.ByReason:
+			k = int64(reasonOf(kind))
+		case store.ByDay:
+			k = v[2].(int64)
+		}
+		t.add(t.group(k), kind, cell{v[3].(int64), v[4].(int64), v[5].(int64), v[6].(int64), v[7].(int64)})
+		return nil
+	}, "SELECT route, kind, "+columns+", sum(n), sum(messages), sum(pairs), sum(nulls), sum(retry) FROM rollup_day WHERE day >= ? AND day < ? GROUP BY "+group, first, end)
+}
+
+func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
+	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
+	routes, err := q.routeNames(c, by)
+	if err != nil {
+		return err
+	}
+	hi = min(hi, 1<<29)
+	n := 0
+	// One group is asked for many times in a row or not at all.
+	var lastKey int64 = -1
+	var last *store.Group
+	return c.each(func(v []driver.Value) error {
+		if n++; n%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		key := v[0].(int64)
+		hour, id, kind := key>>hourShift, key>>dimShift&(1<<(hourShift-dimShift)-1), key&(1<<dimShift-1)
+		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
+			return nil
+		}
+		k := int64(0)
+		switch by {
+		case store.ByDomain, store.ByRelay:
+			k = routes[id]
+		case store.BySenderDomain, store.ByHost:
+			k = id
+		case store.ByReason:
+			k = int64(reasonOf(kind))
+		case store.ByDay:
+			k = hour / 24
+		case store.ByHour:
+			k = hour
+		}
+		if k != lastKey {
+			lastKey, last = k, t.group(k)
+		}
+		t.add(last, kind, cell{v[1].(int64), v[2].(int64), v[3].(int64), v[4].(int64), v[5].(int64)})
+		return nil
+	}, "SELECT key, n, messages, pairs, nulls, retry FROM rollup_"+string(dim)+" WHERE key >= ? AND key < ?", lo<<hourShift, hi<<hourShift)
+}
+
+// routeNames maps routes to the names they are grouped by.
+func (q *question) routeNames(c *conn, by store.By) (map[int64]int64, error) {
+	column := "domain"
+	switch by {
+	case store.ByDomain:
+	case store.ByRelay:
+		column = "coalesce(host, 0)"
+	default:
+		return nil, nil
+	}
+	if q.names != nil {
+		return q.names, nil
+	}
+	n, err := c.number("SELECT count(*) FROM route")
+	if err != nil {
+		return nil, err
+	}
+	q.names = make(map[int64]int64, n)
+	return q.names, c.each(func(v []driver.Value) error {
+		q.names[v[0].(int64)] = v[1].(int64)
+		return nil
+	}, "SELECT id, "+column+" FROM route")
+}
+
+func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By) error {
+	routes, err := q.routeNames(c, by)
+	if err != nil {
+		return err
+	}
+	type replyNumbers struct {
+		kind, origin int64
+		retry        bool
+	}
+	replies := make(map[int64]replyNumbers)
+	err = c.each(func(v []driver.Value) error {
+		kind := num(v[1])
+		replies[num(v[0])] = replyNumbers{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500}
+		return nil
+	}, "SELECT id, kind, origin, code FROM reply")
+	if err != nil {
+		return err
+	}
+	null, err := c.number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
+	if err != nil {
+		return err
+	}
+	domains := make(map[int64]int64)
+	flag := int64(flagFirst)
+	if q.routes != nil || by == store.ByDomain || by == store.ByRelay {
+		flag = flagFirstToDomain
+	}
+	type message struct {
+		group, origin int64
+		queue         driver.Value
+	}
+	seen := make(map[message]bool)
+	n := 0
+	return q.records(c, false, func(r *record) error {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p := replies[r.reply]
+		x := cell{n: 1}
+		var k int64
+		switch by {
+		case store.ByDomain, store.ByRelay:
+			k = routes[r.route]
+		case store.BySenderDomain:
+			var ok bool
+			if k, ok = domains[r.sender]; !ok && r.sender != 0 {
+				var err error
+				if k, err = c.number("SELECT domain FROM address WHERE id = ?", r.sender); err != nil {
+					return err
+				}
+				remember(domains, r.sender, k)
+			}
+		case store.ByHost:
+			k = p.origin
+		case store.ByReason:
+			k = int64(reasonOf(p.kind))
+		case store.ByRecipient:
+			k = r.recipient
+		case store.ByDay:
+			k = r.at / 86400
+		case store.ByHour:
+			k = r.at / 3600
+		}
+		switch o := outcomeOf(p.kind); {
+		case o == bounce.Handoff || o == bounce.Probe:
+		case q.narrow():
+			// Few rows: the messages can be told apart.
+			if m := (message{k, p.origin, r.queue}); !seen[m] {
+				seen[m] = true
+				x.messages = 1
+			}
+		case r.meta&flag != 0:
+			x.messages = 1
+		}
+		switch outcomeOf(p.kind) {
+		case bounce.Delivered:
+			x.pairs = r.meta & flagRecovered / flagRecovered
+		case bounce.Soft:
+			x.pairs = bit(r.pending)
+		case bounce.Hard:
+			x.pairs = bit(reasonOf(p.kind) == bounce.Expired)
+		}
+		x.nulls = bit(r.sender != 0 && r.sender == null)
+		x.retry = bit(p.retry)
+		t.add(t.group(k), p.kind, x)
+		return nil
+	})
+}
+
+// named gives the groups their keys; those that turn out to have the same
+// become one.
+func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
+	byName := make(map[string]*store.Group, len(t.groups))
+	texts := newTexts(c)
+	for _, k := range sorted(t.groups) {
+		var key string
+		var err error
+		var v driver.Value
+		switch by {
+		case store.ByDomain, store.BySenderDomain, store.ByRelay:
+			v, err = c.one("SELECT text FROM name WHERE id = ?", k)
+			key = str(v)
+		case store.ByHost:
+			v, err = c.one("SELECT host FROM origin WHERE id = ?", k)
+			key = str(v)
+		case store.ByReason:
+			key = bounce.Reason(k).String()
+		case store.ByRecipient:
+			var a addressText
+			a, err = texts.address(k)
+			key = a.whole
+		case store.ByDay:
+			key = time.Unix(k*86400, 0).UTC().Format(time.DateOnly)
+		case store.ByHour:
+			key = time.Unix(k*3600, 0).UTC().Format("2006-01-02T15:00Z")
+		}
+		if err != nil {
+			return nil, err
+		}
+		g := t.groups[k]
+		g.Key = key
+		if was := byName[key]; was != nil {
+			was.Counts = sum(was.Counts, g.Counts)
+			for r, n := range g.Reasons {
+				was.Reasons[r] += n
+			}
+		} else {
+			byName[key] = g
+		}
+	}
+	out := make([]store.Group, 0, len(byName))
+	for _, g := range byName {
+		out = append(out, *g)
+	}
+	return out, nil
+}
+
+func sum(a, b store.Counts) store.Counts {
+	a.Attempts += b.Attempts
+	a.Delivered += b.Delivered
+	a.Soft += b.Soft
+	a.Hard += b.Hard
+	a.Recovered += b.Recovered
+	a.Pending += b.Pending
+	a.Expired += b.Expired
+	a.Messages += b.Messages
+	a.NullHard += b.NullHard
+	a.NullSoft += b.NullSoft
+	a.Handoff += b.Handoff
+	a.Probe += b.Probe
+	a.Soft5xx += b.Soft5xx
+	return a
+}
+
+// Span is the time of the first and the last attempt that match f.
+func (d *DB) Span(ctx context.Context, f store.Filter) (first, last time.Time, err error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return first, last, err
+	}
+	defer done()
+	q, err := d.question(c, f)
+	if err != nil || q.nothing {
+		return first, last, d.wrap("span", err)
+	}
+	lo, hi := int64(forever), int64(-forever)
+	note := func(r *record) error {
+		lo, hi = min(lo, r.at), max(hi, r.at)
+		return nil
+	}
+	if q.dimension("") == byRows {
+		err = q.records(c, false, note)
+	} else {
+		err = q.spanByHour(ctx, c, note)
+	}
+	if err != nil || hi == -forever {
+		return first, last, d.wrap("span", err)
+	}
+	return time.Unix(lo, 0).UTC(), time.Unix(hi, 0).UTC(), nil
+}
+
+// spanByHour finds the first and the last hour in the rollup, and reads their
+// rows.
+func (q *question) spanByHour(ctx context.Context, c *conn, note func(*record) error) error {
+	t := &tally{groups: make(map[int64]*store.Group)}
+	lo, hi := max(q.since, 0)/3600, min(q.until, 1<<41)/3600+1
+	if err := q.countCells(ctx, c, t, store.ByHour, q.dimension(""), lo, hi); err != nil {
+		return err
+	}
+	hours := sorted(t.groups)
+	read := func(hour int64) (any bool, err error) {
+		part := *q
+		part.since, part.until = max(q.since, hour*3600), min(q.until, hour*3600+3600)
+		err = part.records(c, false, func(r *record) error {
+			any = true
+			return note(r)
+		})
+		return any, err
+	}
+	for _, h := range hours {
+		if any, err := read(h); err != nil || any {
+			if err != nil {
+				return err
+			}
+			break
+		}
+	}
+	for _, h := range slices.Backward(hours) {
+		if any, err := read(h); err != nil || any {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sources lists every source ever read.
+func (d *DB) Sources(ctx context.Context) ([]store.Source, error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var out []store.Source
+	err = c.each(func(v []driver.Value) error {
+		out = append(out, store.Source{
+			ID: str(v[0]), Path: str(v[1]), Offset: num(v[2]), State: str(v[3]), First: when(v[4]), Last: when(v[5]),
+			Lines: num(v[6]), Delivery: num(v[7]), Attempts: num(v[8]), Repeated: num(v[9]), Queue: num(v[10]),
+			Rejected: num(v[11]), Skipped: num(v[12]), Unparsed: num(v[13]), Blank: num(v[14]),
+		})
+		return nil
+	}, "SELECT name, path, position, state, first, last, lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank FROM source ORDER BY id")
+	return out, d.wrap("list sources", err)
+}
+
+func when(v driver.Value) time.Time {
+	n, ok := v.(int64)
+	if !ok {
+		return time.Time{}
+	}
+	return time.Unix(n, 0).UTC()
+}
+
+// OpenMessages yields the messages that were still queued when the last batch
+// was stored.
+func (d *DB) OpenMessages(ctx context.Context) iter.Seq2[bounce.Message, error] {
+	return func(yield func(bounce.Message, error) bool) {
+		c, done, err := d.reader()
+		if err != nil {
+			yield(bounce.Message{}, err)
+			return
+		}
+		defer done()
+		err = c.each(func(v []driver.Value) error {
+			if !yield(bounce.Message{
+				Host: str(v[0]), MTA: bounce.MTA(str(v[1])), Instance: str(v[2]), QueueID: str(v[3]), Time: when(v[4]),
+				MessageID: str(v[5]), Sender: str(v[6]), SenderKnown: num(v[7]) != 0, Size: num(v[8]),
+				ClientHost: str(v[9]), ClientIP: str(v[10]), SASLUser: str(v[11]),
+			}, nil) {
+				return errStop
+			}
+			return ctx.Err()
+		}, `SELECT host, mta, instance, queue_id, at, message_id, sender, sender_known, size, client_host, client_ip, sasl_user
+			FROM open_message ORDER BY id DESC`)
+		if err != nil {
+			yield(bounce.Message{}, d.wrap("read open messages", err))
+		}
+	}
+}
+
+// Skipped counts the lines that are not about deliveries, by program.
+func (d *DB) Skipped(ctx context.Context) ([]store.Skipped, error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var out []store.Skipped
+	err = c.each(func(v []driver.Value) error {
+		out = append(out, store.Skipped{Program: str(v[0]), Lines: num(v[1])})
+		return nil
+	}, "SELECT program, lines FROM skipped ORDER BY lines DESC, program")
+	return out, d.wrap("list skipped lines", err)
+}
+
+// Unparsed lists the kept sample of lines that were not understood.
+func (d *DB) Unparsed(ctx context.Context) ([]store.Unparsed, error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var out []store.Unparsed
+	err = c.each(func(v []driver.Value) error {
+		out = append(out, store.Unparsed{Source: str(v[0]), Offset: num(v[1]) & maxOffset, Time: when(v[2]), Text: str(v[3])})
+		return nil
+	}, "SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> 40 ORDER BY u.id")
+	return out, d.wrap("list unparsed lines", err)
+}

@@ -1,0 +1,178 @@
+package sqlite
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"math/bits"
+)
+
+// A hasher is a keyed 64-bit hash. The key is made with the database and kept
+// in it, so that nobody can choose addresses that collide.
+type hasher struct{ a, b uint64 }
+
+func newHasher(key []byte) hasher {
+	var k [16]byte
+	copy(k[:], key)
+	return hasher{binary.LittleEndian.Uint64(k[:8]) | 1, binary.LittleEndian.Uint64(k[8:]) | 1}
+}
+
+func newKey() []byte {
+	k := make([]byte, 32)
+	rand.Read(k) // never fails
+	return k
+}
+
+// add folds s into h. The length goes in too, so that ("ab", "c") and
+// ("a", "bc") differ.
+func (k hasher) add(h uint64, s string) uint64 {
+	h ^= uint64(len(s)) * 0x9e3779b97f4a7c15
+	for len(s) >= 8 {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		h = k.mix(h, w)
+		s = s[8:]
+	}
+	var w uint64
+	for i := range len(s) {
+		w |= uint64(s[i]) << (8 * i)
+	}
+	return k.mix(h, w)
+}
+
+func (k hasher) num(h, n uint64) uint64 { return k.mix(h, n) }
+
+func (k hasher) mix(h, w uint64) uint64 {
+	hi, lo := bits.Mul64(h^w^k.a, k.b^bits.RotateLeft64(w, 32))
+	return hi ^ lo ^ h
+}
+
+// A cache maps hashes to small values in bounded memory: once it holds max
+// entries it is emptied and starts again.
+type cache[V any] struct {
+	keys []uint64 // 0: free
+	vals []V
+	n    int
+	max  int
+	// partial is set once something may be missing that was stored: what is
+	// not found has to be looked up.
+	partial bool
+}
+
+func newCache[V any](max int, partial bool) *cache[V] {
+	return &cache[V]{keys: make([]uint64, 256), vals: make([]V, 256), max: max, partial: partial}
+}
+
+// get returns a pointer that is good until the next put, nil where h is
+// missing.
+func (c *cache[V]) get(h uint64) *V {
+	if h == 0 {
+		h = 1
+	}
+	mask := uint64(len(c.keys) - 1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		switch c.keys[i] {
+		case h:
+			return &c.vals[i]
+		case 0:
+			return nil
+		}
+	}
+}
+
+// put adds h, which must be missing.
+func (c *cache[V]) put(h uint64, v V) *V {
+	if h == 0 {
+		h = 1
+	}
+	if c.n >= c.max {
+		clear(c.keys)
+		clear(c.vals)
+		c.n, c.partial = 0, true
+	}
+	if c.n >= len(c.keys)*3/4 {
+		old := *c
+		c.keys, c.vals = make([]uint64, 2*len(old.keys)), make([]V, 2*len(old.vals))
+		for i, k := range old.keys {
+			if k != 0 {
+				*c.slot(k) = old.vals[i]
+			}
+		}
+	}
+	c.n++
+	p := c.slot(h)
+	*p = v
+	return p
+}
+
+func (c *cache[V]) slot(h uint64) *V {
+	mask := uint64(len(c.keys) - 1)
+	i := h & mask
+	for c.keys[i] != 0 {
+		i = (i + 1) & mask
+	}
+	c.keys[i] = h
+	return &c.vals[i]
+}
+
+// A window remembers the hashes that were seen recently: at least the last
+// half of its size, at most all of it.
+type window struct {
+	now, old *cache[struct{}]
+	size     int
+}
+
+func newWindow(size int) *window {
+	return &window{now: newCache[struct{}](size, false), old: newCache[struct{}](size, false), size: size}
+}
+
+// see reports whether h was there, and adds it.
+func (w *window) see(h uint64) bool {
+	if w.now.get(h) != nil {
+		return true
+	}
+	was := w.old.get(h) != nil
+	if w.now.n >= w.size/2 {
+		w.now, w.old = w.old, w.now
+		clear(w.now.keys)
+		w.now.n = 0
+	}
+	w.now.put(h, struct{}{})
+	return was
+}
+
+// A bloom filter for what may be pending.
+type bloom struct {
+	bits []uint64
+	n    int
+}
+
+func newBloom(entries int) *bloom {
+	size := 1 << 14 // words: 128 KiB, 1 M bits
+	for size*64 < entries*16 && size < 1<<22 {
+		size *= 2
+	}
+	return &bloom{bits: make([]uint64, size)}
+}
+
+func (b *bloom) add(h uint64) {
+	m := uint64(len(b.bits)*64 - 1)
+	for range 3 {
+		b.bits[(h&m)/64] |= 1 << (h & 63)
+		h = bits.RotateLeft64(h, 21) * 0x9e3779b97f4a7c15
+	}
+	b.n++
+}
+
+func (b *bloom) has(h uint64) bool {
+	m := uint64(len(b.bits)*64 - 1)
+	for range 3 {
+		if b.bits[(h&m)/64]&(1<<(h&63)) == 0 {
+			return false
+		}
+		h = bits.RotateLeft64(h, 21) * 0x9e3779b97f4a7c15
+	}
+	return true
+}
+
+// full reports that the filter lets too much through.
+func (b *bloom) full() bool { return b.n > len(b.bits)*8 && len(b.bits) < 1<<22 }

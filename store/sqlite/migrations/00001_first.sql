@@ -1,0 +1,489 @@
+-- +goose Up
+
+-- The tables are bouncelog's own and may change from one release to the next.
+-- The views at the end are the public schema: see docs/schema.md.
+--
+-- A dictionary is looked up by hash: X_key holds one integer for each row of X,
+-- the keyed hash in the upper bits and the row's id in the lower 28. That is a
+-- third of what an index over the text would cost.
+
+PRAGMA application_id = 1651401580; -- 'bncl'
+PRAGMA user_version = 1;
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value ANY NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A log in all its names and compressions.
+CREATE TABLE source (
+    id       INTEGER PRIMARY KEY, -- upper bits of an attempt's id
+    name     TEXT NOT NULL UNIQUE, -- made from the content
+    path     TEXT NOT NULL,
+    position INTEGER NOT NULL, -- first byte not stored
+    state    TEXT NOT NULL,
+    first    INTEGER,
+    last     INTEGER,
+    lines    INTEGER NOT NULL DEFAULT 0,
+    delivery INTEGER NOT NULL DEFAULT 0, -- lines with attempts
+    attempts INTEGER NOT NULL DEFAULT 0,
+    repeated INTEGER NOT NULL DEFAULT 0,
+    queue    INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0, -- lines about mail that this server refused
+    skipped  INTEGER NOT NULL DEFAULT 0,
+    unparsed INTEGER NOT NULL DEFAULT 0,
+    blank    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Domains and host names.
+CREATE TABLE name (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;
+CREATE TABLE name_key (key INTEGER PRIMARY KEY) STRICT;
+
+-- Senders and recipients. last and first are the times of a recipient's last
+-- and first delivery (first is NULL where it is the same); last is brought up
+-- to date once a day, and at once where open says that an attempt has failed
+-- since.
+CREATE TABLE address (
+    id     INTEGER PRIMARY KEY,
+    domain INTEGER NOT NULL REFERENCES name,
+    local  TEXT NOT NULL,
+    last   INTEGER,
+    first  INTEGER,
+    open   INTEGER
+) STRICT;
+CREATE TABLE address_key (key INTEGER PRIMARY KEY) STRICT;
+
+-- Where mail for a domain went.
+CREATE TABLE route (
+    id     INTEGER PRIMARY KEY,
+    domain INTEGER NOT NULL REFERENCES name,
+    host   INTEGER REFERENCES name,
+    ip     TEXT,
+    port   INTEGER
+) STRICT;
+CREATE TABLE route_key (key INTEGER PRIMARY KEY) STRICT;
+
+-- Who wrote the log.
+CREATE TABLE origin (
+    id       INTEGER PRIMARY KEY,
+    host     TEXT NOT NULL,
+    mta      TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    UNIQUE (host, mta, instance)
+) STRICT;
+
+-- The words for outcome * 128 + reason.
+CREATE TABLE kind (
+    id      INTEGER PRIMARY KEY,
+    outcome TEXT NOT NULL,
+    reason  TEXT
+) STRICT;
+
+-- What was answered, and the judgement on it. What varies from one reply to the
+-- next has been taken out of the template; sample is the first response of
+-- this kind, from which it is judged again.
+CREATE TABLE reply (
+    id          INTEGER PRIMARY KEY,
+    origin      INTEGER NOT NULL REFERENCES origin,
+    kind        INTEGER NOT NULL REFERENCES kind,
+    agent       TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    code        INTEGER,
+    enhanced    TEXT,
+    stage       TEXT,
+    local       INTEGER NOT NULL,
+    provider    TEXT NOT NULL,
+    template    TEXT NOT NULL,
+    sample      TEXT,
+    sample_host TEXT,
+    detail      TEXT,
+    scope       TEXT,
+    rule        TEXT,
+    confidence  TEXT
+) STRICT;
+CREATE TABLE reply_key (key INTEGER PRIMARY KEY) STRICT;
+
+-- Attempts that delivered. id is source << 40 | offset. queue is an integer
+-- where the queue id is hexadecimal (its digits after a 1), else text.
+-- meta is delay << 3 and flags: 1 first attempt of its message, 2 first of its
+-- message to this domain, 4 delivered after a soft failure. The delay is 0 where
+-- not known, up to 10000 hundredths of a second + 1, beyond seconds + 9901. There are no foreign
+-- keys here: they would cost a third of an import; "db check" looks for orphans.
+CREATE TABLE delivery (
+    id        INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    queue     ANY NOT NULL,
+    recipient INTEGER NOT NULL,
+    sender    INTEGER,
+    route     INTEGER NOT NULL,
+    reply     INTEGER NOT NULL,
+    meta      INTEGER NOT NULL
+) STRICT;
+
+-- All other attempts: soft, hard, hand-offs and probes, and one for each
+-- recipient of a message that expired (id 1 << 62 | pair, line is the
+-- source << 40 | offset of the expiry). text is the response where that is not
+-- the template: after char(5) the parts that go into the template's places,
+-- else the whole, with char(1) for the recipient, char(2) for the relay's host,
+-- char(3) for its IP address and char(4) for the sender. A number is that of one
+-- that came more than once. before and after are the recipient's last delivery
+-- before the attempt and first delivery after it.
+CREATE TABLE failure (
+    id        INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    queue     ANY NOT NULL,
+    recipient INTEGER NOT NULL,
+    sender    INTEGER,
+    route     INTEGER NOT NULL,
+    reply     INTEGER NOT NULL,
+    meta      INTEGER NOT NULL,
+    text      ANY,
+    message   INTEGER,
+    before    INTEGER,
+    after     INTEGER,
+    line      INTEGER
+) STRICT;
+
+-- The failures of a recipient that no delivery has followed. This and pending
+-- are tables because SQLite plans a statement over a partial index anew each
+-- time it is run.
+CREATE TABLE failing (
+    recipient INTEGER NOT NULL,
+    id        INTEGER NOT NULL,
+    PRIMARY KEY (recipient, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE text (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT;
+
+-- Message ids: left @ right, left as a blob where it is lower-case
+-- hexadecimal.
+CREATE TABLE message_id (
+    id    INTEGER PRIMARY KEY,
+    left  ANY NOT NULL,
+    right INTEGER REFERENCES name
+) STRICT;
+
+-- Kept for few attempts: the recipient before aliasing; the message id of
+-- a delivery, where all are kept.
+CREATE TABLE original (
+    id      INTEGER PRIMARY KEY,
+    address INTEGER NOT NULL
+) STRICT;
+CREATE TABLE delivery_message (
+    id      INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL REFERENCES message_id
+) STRICT;
+
+-- A message and a recipient that met a soft failure. id is that of the first;
+-- ended that of the attempt that ended it.
+CREATE TABLE pair (
+    id    INTEGER PRIMARY KEY,
+    state INTEGER NOT NULL, -- 0 pending, 1 recovered, 2 expired, 3 hard
+    ended INTEGER
+) STRICT;
+
+-- Those that have not ended; last is the last soft attempt, arrived when the
+-- message came into the queue.
+CREATE TABLE pending (
+    queue     ANY NOT NULL,
+    recipient INTEGER NOT NULL,
+    pair      INTEGER NOT NULL,
+    origin    INTEGER NOT NULL,
+    arrived   INTEGER,
+    last      INTEGER NOT NULL,
+    PRIMARY KEY (queue, recipient, pair)
+) STRICT, WITHOUT ROWID;
+
+-- Rollups, always equal to the rows. key is hour << 34 | X << 10 | kind, the
+-- hour since 1970. messages counts those whose first attempt (route: to the
+-- domain) stands here; pairs those recovered by a delivery, still pending after a
+-- soft failure, or expired; nulls attempts with the null sender; retry 5xx
+-- replies that the MTA will try again after.
+CREATE TABLE rollup_route (
+    key      INTEGER PRIMARY KEY,
+    n        INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    pairs    INTEGER NOT NULL,
+    nulls    INTEGER NOT NULL,
+    retry    INTEGER NOT NULL
+) STRICT;
+
+-- rollup_route by the day (since 1970), for the days in rolled: in an order in which
+-- long periods add up fast. The last day is not among them until it has passed.
+CREATE TABLE rollup_day (
+    route    INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    day      INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    pairs    INTEGER NOT NULL,
+    nulls    INTEGER NOT NULL,
+    retry    INTEGER NOT NULL,
+    PRIMARY KEY (route, kind, day)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rolled (day INTEGER PRIMARY KEY) STRICT;
+
+CREATE TABLE rollup_sender (
+    key      INTEGER PRIMARY KEY,
+    n        INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    pairs    INTEGER NOT NULL,
+    nulls    INTEGER NOT NULL,
+    retry    INTEGER NOT NULL
+) STRICT;
+CREATE TABLE rollup_origin (
+    key      INTEGER PRIMARY KEY,
+    n        INTEGER NOT NULL,
+    messages INTEGER NOT NULL,
+    pairs    INTEGER NOT NULL,
+    nulls    INTEGER NOT NULL,
+    retry    INTEGER NOT NULL
+) STRICT;
+
+-- Runs of attempts of one source: when, and a Bloom filter of their
+-- recipients and queue ids.
+CREATE TABLE chunk (
+    id    INTEGER PRIMARY KEY, -- of its first attempt
+    last  INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    bits  BLOB NOT NULL
+) STRICT;
+
+-- Messages that were queued when the last batch was stored.
+CREATE TABLE open_message (
+    id           INTEGER PRIMARY KEY,
+    host         TEXT NOT NULL,
+    mta          TEXT NOT NULL,
+    instance     TEXT NOT NULL,
+    queue_id     TEXT NOT NULL,
+    at           INTEGER NOT NULL,
+    message_id   TEXT NOT NULL,
+    sender       TEXT NOT NULL,
+    sender_known INTEGER NOT NULL,
+    size         INTEGER NOT NULL,
+    client_host  TEXT NOT NULL,
+    client_ip    TEXT NOT NULL,
+    sasl_user    TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX open_message_queue_id ON open_message (queue_id, instance, host, mta);
+
+CREATE TABLE skipped (
+    program TEXT PRIMARY KEY,
+    lines   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unparsed_line (
+    id   INTEGER PRIMARY KEY, -- source << 40 | offset
+    at   INTEGER,
+    text TEXT NOT NULL
+) STRICT;
+
+-- What follows is the public schema.
+
+CREATE VIEW deliveries AS
+WITH attempt AS (
+    SELECT id, at, queue, recipient, sender, route, reply, meta,
+           NULL AS text, NULL AS message, NULL AS line FROM delivery
+    UNION ALL
+    SELECT id, at, queue, recipient, sender, route, reply, meta,
+           text, message, line FROM failure
+)
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%SZ', a.at, 'unixepoch') AS time,
+    a.at AS at,
+    o.host AS host,
+    o.mta AS mta,
+    o.instance AS instance,
+    p.agent AS agent,
+    CASE typeof(a.queue) WHEN 'integer' THEN substr(printf('%X', a.queue), 2) ELSE nullif(a.queue, '') END AS queue_id,
+    (SELECT CASE typeof(m.left) WHEN 'blob' THEN lower(hex(m.left)) ELSE m.left END
+            || coalesce('@' || (SELECT text FROM name WHERE id = m.right), '')
+     FROM message_id AS m
+     WHERE m.id = coalesce(a.message, (SELECT message FROM delivery_message WHERE id = a.id))) AS message_id,
+    CASE WHEN s.id IS NULL THEN NULL WHEN sd.text = '' THEN s.local ELSE s.local || '@' || sd.text END AS sender,
+    sd.text AS sender_domain,
+    CASE WHEN d.text = '' THEN r.local ELSE r.local || '@' || d.text END AS recipient,
+    d.text AS recipient_domain,
+    (SELECT CASE WHEN y.text = '' THEN x.local ELSE x.local || '@' || y.text END
+     FROM original AS w JOIN address AS x ON x.id = w.address JOIN name AS y ON y.id = x.domain
+     WHERE w.id = a.id) AS original_recipient,
+    h.text AS relay_host,
+    t.ip AS relay_ip,
+    t.port AS relay_port,
+    p.status AS status,
+    k.outcome AS outcome,
+    p.code AS code,
+    p.enhanced AS enhanced,
+    p.stage AS stage,
+    CASE WHEN a.text IS NULL THEN p.template ELSE
+        replace(replace(replace(replace(
+            (WITH RECURSIVE
+                 stored(text) AS (SELECT CASE typeof(a.text) WHEN 'integer' THEN (SELECT text FROM text WHERE id = a.text) ELSE a.text END),
+                 part(done, template, parts) AS (
+                     SELECT '', iif(substr(text, 1, 1) = char(5), p.template, text), substr(text, 2) FROM stored
+                     UNION ALL
+                     SELECT done || substr(template, 1, instr(template, '{') - 1) ||
+                            iif(substr(template, instr(template, '{'), 7) = '{brace}', '{', substr(parts, 1, instr(parts || ' ', ' ') - 1)),
+                            substr(template, instr(template, '{') + instr(substr(template, instr(template, '{')), '}')),
+                            iif(substr(template, instr(template, '{'), 7) = '{brace}', parts, substr(parts, instr(parts || ' ', ' ') + 1))
+                     FROM part WHERE instr(template, '{') > 0 AND (SELECT substr(text, 1, 1) FROM stored) = char(5))
+             SELECT done || template FROM part ORDER BY length(template) LIMIT 1),
+            char(1), CASE WHEN d.text = '' THEN r.local ELSE r.local || '@' || d.text END),
+            char(2), coalesce(h.text, '')), char(3), coalesce(t.ip, '')),
+            char(4), coalesce(CASE WHEN sd.text = '' THEN s.local ELSE s.local || '@' || sd.text END, ''))
+    END AS response,
+    k.reason AS reason,
+    p.detail AS detail,
+    p.scope AS scope,
+    p.rule AS rule,
+    CASE WHEN a.meta < 8 THEN NULL WHEN a.meta >> 3 <= 10000 THEN ((a.meta >> 3) - 1) / 100.0
+         ELSE (a.meta >> 3) - 9901.0 END AS delay,
+    c.name AS source,
+    coalesce(a.line, a.id) & 1099511627775 AS offset
+FROM attempt AS a
+JOIN reply AS p ON p.id = a.reply
+JOIN origin AS o ON o.id = p.origin
+JOIN kind AS k ON k.id = p.kind
+JOIN route AS t ON t.id = a.route
+JOIN address AS r ON r.id = a.recipient
+JOIN name AS d ON d.id = r.domain
+LEFT JOIN address AS s ON s.id = a.sender
+LEFT JOIN name AS sd ON sd.id = s.domain
+LEFT JOIN name AS h ON h.id = t.host
+LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> 40;
+
+CREATE VIEW bounces AS
+SELECT * FROM deliveries WHERE outcome IN ('soft', 'hard');
+
+CREATE VIEW messages AS
+SELECT
+    min(time) AS time,
+    min(at) AS at,
+    max(at) AS last_at,
+    host,
+    mta,
+    instance,
+    queue_id,
+    max(message_id) AS message_id,
+    sender,
+    sender_domain,
+    count(DISTINCT recipient) AS recipients,
+    count(*) AS attempts,
+    sum(outcome = 'delivered') AS delivered,
+    sum(outcome = 'soft') AS soft,
+    sum(outcome = 'hard') AS hard
+FROM deliveries
+WHERE outcome IN ('delivered', 'soft', 'hard')
+GROUP BY host, mta, instance, queue_id, sender, sender_domain;
+
+CREATE VIEW domains AS
+SELECT
+    d.text AS domain,
+    sum(iif(k.outcome IN ('delivered', 'soft', 'hard'), c.n, 0)) AS attempts,
+    sum(iif(k.outcome = 'delivered', c.n, 0)) AS delivered,
+    sum(iif(k.outcome = 'soft', c.n, 0)) AS soft,
+    sum(iif(k.outcome = 'hard', c.n, 0)) AS hard,
+    sum(iif(k.outcome = 'delivered', c.pairs, 0)) AS recovered,
+    sum(iif(k.outcome = 'soft', c.pairs, 0)) AS pending,
+    sum(iif(k.outcome = 'hard', c.pairs, 0)) AS expired,
+    sum(c.messages) AS messages
+FROM rollup_route AS c
+JOIN route AS r ON r.id = c.key >> 10 & 16777215
+JOIN name AS d ON d.id = r.domain
+JOIN kind AS k ON k.id = c.key & 1023
+GROUP BY d.text;
+
+CREATE VIEW recipients AS
+SELECT
+    CASE WHEN d.text = '' THEN a.local ELSE a.local || '@' || d.text END AS recipient,
+    d.text AS recipient_domain,
+    strftime('%Y-%m-%dT%H:%M:%SZ', min(f.at), 'unixepoch') AS first_failure,
+    strftime('%Y-%m-%dT%H:%M:%SZ', max(f.at), 'unixepoch') AS last_failure,
+    sum(k.outcome = 'soft') AS soft,
+    sum(k.outcome = 'hard') AS hard,
+    strftime('%Y-%m-%dT%H:%M:%SZ', max(f.before), 'unixepoch') AS delivered_before,
+    strftime('%Y-%m-%dT%H:%M:%SZ', max(f.after), 'unixepoch') AS delivered_after
+FROM failure AS f
+JOIN reply AS p ON p.id = f.reply
+JOIN kind AS k ON k.id = p.kind
+JOIN address AS a ON a.id = f.recipient
+JOIN name AS d ON d.id = a.domain
+WHERE k.outcome IN ('soft', 'hard')
+GROUP BY f.recipient;
+
+CREATE VIEW daily AS
+SELECT
+    date((c.key >> 34) * 3600, 'unixepoch') AS day,
+    d.text AS domain,
+    h.text AS relay_host,
+    k.outcome AS outcome,
+    k.reason AS reason,
+    sum(c.n) AS attempts
+FROM rollup_route AS c
+JOIN route AS r ON r.id = c.key >> 10 & 16777215
+JOIN name AS d ON d.id = r.domain
+LEFT JOIN name AS h ON h.id = r.host
+JOIN kind AS k ON k.id = c.key & 1023
+GROUP BY 1, 2, 3, 4, 5;
+
+CREATE VIEW problems AS
+SELECT
+    date(f.at, 'unixepoch') AS day,
+    sd.text AS sender_domain,
+    d.text AS domain,
+    k.reason AS reason,
+    max(p.detail) AS detail,
+    count(*) AS attempts,
+    count(DISTINCT f.queue) AS messages,
+    count(DISTINCT f.recipient) AS recipients,
+    count(DISTINCT iif(f.before IS NOT NULL OR f.after IS NOT NULL, f.recipient, NULL)) AS valid_recipients,
+    strftime('%Y-%m-%dT%H:%M:%SZ', min(f.at), 'unixepoch') AS since,
+    strftime('%Y-%m-%dT%H:%M:%SZ', max(f.at), 'unixepoch') AS until,
+    min(p.sample) AS response
+FROM failure AS f
+JOIN reply AS p ON p.id = f.reply
+JOIN kind AS k ON k.id = p.kind
+JOIN route AS t ON t.id = f.route
+JOIN name AS d ON d.id = t.domain
+LEFT JOIN address AS s ON s.id = f.sender
+LEFT JOIN name AS sd ON sd.id = s.domain
+WHERE k.outcome IN ('soft', 'hard')
+  AND (k.reason IN ('auth_failure', 'reputation', 'blocklist', 'rdns_helo')
+       OR p.code IN (550, 554) AND k.reason IN ('policy', 'content_spam', 'content_rejected', 'unknown'))
+GROUP BY 1, 2, 3, 4;
+
+CREATE VIEW sources AS
+SELECT
+    name AS source,
+    path AS path,
+    position AS offset,
+    strftime('%Y-%m-%dT%H:%M:%SZ', first, 'unixepoch') AS first,
+    strftime('%Y-%m-%dT%H:%M:%SZ', last, 'unixepoch') AS last,
+    lines AS lines,
+    delivery AS delivery,
+    attempts AS attempts,
+    repeated AS repeated,
+    queue AS queue,
+    rejected AS rejected,
+    skipped AS skipped,
+    unparsed AS unparsed,
+    blank AS blank
+FROM source;
+
+CREATE VIEW unparsed AS
+SELECT
+    c.name AS source,
+    u.id & 1099511627775 AS offset,
+    strftime('%Y-%m-%dT%H:%M:%SZ', u.at, 'unixepoch') AS time,
+    u.text AS text
+FROM unparsed_line AS u
+JOIN source AS c ON c.id = u.id >> 40;
+
+-- +goose Down

@@ -1,0 +1,530 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A question is a filter in terms of the tables.
+type question struct {
+	store.Filter
+	since, until int64 // seconds; until is exclusive
+
+	nothing    bool // it names what the database does not hold
+	domain     int64
+	senderDom  int64
+	routes     map[int64]bool // nil: any
+	kinds      func(kind int64) bool
+	origins    map[int64]bool
+	recipients []int64
+	queue      any
+	messages   []int64
+
+	names map[int64]int64 // see routeNames
+}
+
+const forever = 1 << 40 // past the year 36000
+
+func (d *DB) question(c *conn, f store.Filter) (*question, error) {
+	q := &question{Filter: f, until: forever, since: -forever}
+	if !f.Since.IsZero() {
+		q.since = ceilSecond(f.Since)
+	}
+	if !f.Until.IsZero() {
+		q.until = ceilSecond(f.Until)
+	}
+	var err error
+	if f.Domain != "" {
+		if q.domain, err = c.number("SELECT min(id) FROM name WHERE text = ?", lower(f.Domain)); err != nil {
+			return nil, err
+		}
+		q.nothing = q.nothing || q.domain == 0
+	}
+	if f.SenderDomain != "" {
+		if q.senderDom, err = c.number("SELECT min(id) FROM name WHERE text = ?", lower(f.SenderDomain)); err != nil {
+			return nil, err
+		}
+		q.nothing = q.nothing || q.senderDom == 0
+	}
+	set := func(sql string, args ...any) (map[int64]bool, error) {
+		m := make(map[int64]bool)
+		err := c.each(func(row []driver.Value) error {
+			m[row[0].(int64)] = true
+			return nil
+		}, sql, args...)
+		q.nothing = q.nothing || len(m) == 0
+		return m, err
+	}
+	if f.Domain != "" || f.Relay != "" {
+		relay := strings.TrimPrefix(lower(f.Relay), ".")
+		q.routes, err = set(`SELECT r.id FROM route AS r LEFT JOIN name AS h ON h.id = r.host
+			WHERE (?1 = 0 OR r.domain = ?1) AND (?2 = '' OR lower(h.text) = ?2 OR substr(lower(h.text), -length(?2) - 1) = '.' || ?2)`, q.domain, relay)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if f.Host != "" || f.MTA != "" {
+		if q.origins, err = set("SELECT id FROM origin WHERE ?1 IN ('', host) AND ?2 IN ('', mta)", f.Host, string(f.MTA)); err != nil {
+			return nil, err
+		}
+	}
+	q.kinds = func(kind int64) bool {
+		return (len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, outcomeOf(kind))) &&
+			(len(f.Reasons) == 0 || slices.Contains(f.Reasons, reasonOf(kind)))
+	}
+	if f.Recipient != "" {
+		if q.recipients, err = d.findRecipients(c, f.Recipient); err != nil {
+			return nil, err
+		}
+		q.nothing = q.nothing || len(q.recipients) == 0
+	}
+	if f.QueueID != "" {
+		q.queue = queueValue(f.QueueID)
+	}
+	if f.MessageID != "" {
+		id := clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName)
+		left, right := id, ""
+		if i := strings.LastIndexByte(id, '@'); i >= 0 {
+			left, right = id[:i], id[i+1:]
+		}
+		err = c.each(func(row []driver.Value) error {
+			q.messages = append(q.messages, row[0].(int64))
+			return nil
+		}, "SELECT m.id FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.left = ? AND coalesce(n.text, '') = ?", packHex(left), right)
+		if err != nil {
+			return nil, err
+		}
+		q.nothing = q.nothing || len(q.messages) == 0
+	}
+	return q, nil
+}
+
+func ceilSecond(t time.Time) int64 {
+	if t.Nanosecond() > 0 {
+		return t.Unix() + 1
+	}
+	return t.Unix()
+}
+
+// narrow reports whether the question is about a few attempts.
+func (q *question) narrow() bool {
+	return q.Recipient != "" || q.QueueID != "" || q.MessageID != ""
+}
+
+// findRecipients finds the addresses that equal a but for case.
+func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
+	key, err := c.one("SELECT value FROM meta WHERE key = 'hash_key'")
+	if err != nil {
+		return nil, err
+	}
+	b, _ := key.([]byte)
+	w := writer{hash: newHasher(b)}
+	pseudonym, err := c.one("SELECT value FROM meta WHERE key = 'pseudonym_key'")
+	if err != nil {
+		return nil, err
+	}
+	a = clean(a, 2*maxName)
+	local, domain := a, ""
+	if i := strings.LastIndexByte(a, '@'); i >= 0 {
+		local, domain = a[:i], lower(a[i+1:])
+	}
+	locals := []string{local}
+	if p, ok := pseudonym.([]byte); ok {
+		// Either the address or what stands for it.
+		h := newHasher(p)
+		w.pseudonym = &h
+		locals = append(locals, w.local(local))
+	}
+	dom, err := c.number("SELECT min(id) FROM name WHERE text = ?", domain)
+	if err != nil || dom == 0 {
+		return nil, err
+	}
+	for _, local := range locals {
+		lo, hi := keyRange(w.folded(local, dom))
+		err = c.each(func(row []driver.Value) error {
+			if strings.EqualFold(row[1].(string), local) && row[2] == dom {
+				ids = append(ids, row[0].(int64))
+			}
+			return nil
+		}, `SELECT a.id, a.local, a.domain FROM address_key AS k JOIN address AS a ON a.id = k.key & 268435455 WHERE k.key BETWEEN ? AND ?`, lo, hi)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// A span is a range of ids, both ends included.
+type span struct{ lo, hi int64 }
+
+// spans finds the runs of ids that may hold what is asked for, by the chunks' times
+// and filters. What no chunk covers yet is included.
+func (q *question) spans(c *conn) ([]span, error) {
+	if q.since == -forever && q.until == forever && len(q.recipients) == 0 && q.queue == nil {
+		return []span{{0, expiryBit - 1}}, nil
+	}
+	var keys []uint64
+	for _, r := range q.recipients {
+		keys = append(keys, recipientKey(r))
+	}
+	var spans []span
+	ends := make(map[int64]int64)
+	err := c.each(func(row []driver.Value) error {
+		id, last := row[0].(int64), row[1].(int64)
+		ends[id>>offsetBits] = last
+		if row[2].(int64) >= q.until || row[3].(int64) < q.since {
+			return nil
+		}
+		bits, _ := row[4].([]byte)
+		if len(keys) > 0 && !slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) }) {
+			return nil
+		}
+		if q.queue != nil && !mayHold(bits, queueKey(q.QueueID)) {
+			return nil
+		}
+		spans = append(spans, span{id, last})
+		return nil
+	}, "SELECT id, last, since, until, iif(?, bits, NULL) FROM chunk ORDER BY id", bit(len(keys) > 0 || q.queue != nil))
+	if err != nil {
+		return nil, err
+	}
+	err = c.each(func(row []driver.Value) error {
+		num := row[0].(int64)
+		spans = append(spans, span{max(num<<offsetBits, ends[num]+1), num<<offsetBits | maxOffset})
+		return nil
+	}, "SELECT id FROM source")
+	slices.SortFunc(spans, func(a, b span) int { return int(a.lo>>1 - b.lo>>1) })
+	// Neighbours become one.
+	out := spans[:0]
+	for _, s := range spans {
+		if n := len(out); n > 0 && out[n-1].hi+1 >= s.lo {
+			out[n-1].hi = max(out[n-1].hi, s.hi)
+			continue
+		}
+		out = append(out, s)
+	}
+	return out, err
+}
+
+// A row of delivery or failure.
+type record struct {
+	id, at                       int64
+	queue                        driver.Value
+	recipient, sender, route     int64 // sender 0: not known
+	reply, meta                  int64
+	text                         driver.Value
+	message, before, after, line int64
+	pending                      bool  // a pair whose first soft attempt this is, still pending
+	words                        words // where the row was read with them
+}
+
+// Words are the texts of a failure that hardly repeat, read along with it: one
+// by one would take three times as long.
+type words struct {
+	ok          bool
+	rcpt        addressText
+	left, right driver.Value // of the message id
+	text        driver.Value
+	original    int64
+}
+
+const (
+	wordColumns = ", rl.local, rd.text, rl.last, rl.first, ml.left, mr.text, tx.text, og.address"
+	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain
+		LEFT JOIN message_id AS ml ON ml.id = a.message LEFT JOIN name AS mr ON mr.id = ml.right
+		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id`
+)
+
+const columns = "a.id, a.at, a.queue, a.recipient, a.sender, a.route, a.reply, a.meta"
+
+func (r *record) scan(v []driver.Value, failed bool) {
+	n := func(v driver.Value) int64 { i, _ := v.(int64); return i }
+	*r = record{id: n(v[0]), at: n(v[1]), queue: v[2], recipient: n(v[3]), sender: n(v[4]), route: n(v[5]), reply: n(v[6]), meta: n(v[7])}
+	if failed {
+		r.text, r.message, r.before, r.after, r.line, r.pending = v[8], n(v[9]), n(v[10]), n(v[11]), n(v[12]), v[13] != nil
+	}
+	if len(v) > 14 {
+		r.words = words{ok: true, rcpt: makeAddress(v[14:]), left: v[18], right: v[19], text: v[20], original: n(v[21])}
+	}
+}
+
+func in(column string, ids []int64) string {
+	var b strings.Builder
+	b.WriteString(column + " IN (")
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, id)
+	}
+	return b.String() + ")"
+}
+
+// wants reports which tables can hold what is asked for.
+func (q *question) wants() (delivered, failed bool) {
+	delivered, failed = true, true
+	if len(q.Outcomes) > 0 {
+		delivered = slices.Contains(q.Outcomes, bounce.Delivered)
+		failed = !delivered || len(q.Outcomes) > 1
+	}
+	if len(q.Reasons) > 0 && !slices.Contains(q.Reasons, bounce.NoReason) {
+		delivered = false
+	}
+	return delivered, failed
+}
+
+// where is the condition on a row of either table.
+func (q *question) where() string {
+	cond := []string{"a.at >= ?1 AND a.at < ?2"}
+	if q.routes != nil {
+		if len(q.routes) <= 500 {
+			cond = append(cond, in("a.route", sorted(q.routes)))
+		} else {
+			relay := strings.ReplaceAll(strings.TrimPrefix(lower(q.Relay), "."), "'", "''")
+			cond = append(cond, fmt.Sprintf(`a.route IN (SELECT r.id FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE (%[1]d = 0 OR r.domain = %[1]d)
+				AND ('%[2]s' = '' OR lower(h.text) = '%[2]s' OR substr(lower(h.text), -length('%[2]s') - 1) = '.%[2]s'))`, q.domain, relay))
+		}
+	}
+	if q.senderDom != 0 {
+		cond = append(cond, fmt.Sprintf("a.sender IN (SELECT id FROM address WHERE domain = %d)", q.senderDom))
+	}
+	var replies []string
+	if q.origins != nil {
+		replies = append(replies, in("origin", sorted(q.origins)))
+	}
+	if len(q.Outcomes) > 0 {
+		var ids []int64
+		for _, o := range q.Outcomes {
+			ids = append(ids, int64(o))
+		}
+		replies = append(replies, in("kind >> 7", ids))
+	}
+	if len(q.Reasons) > 0 {
+		var ids []int64
+		for _, r := range q.Reasons {
+			ids = append(ids, int64(r))
+		}
+		replies = append(replies, in("kind & 127", ids))
+	}
+	if len(replies) > 0 {
+		cond = append(cond, "a.reply IN (SELECT id FROM reply WHERE "+strings.Join(replies, " AND ")+")")
+	}
+	if len(q.recipients) > 0 {
+		cond = append(cond, in("a.recipient", q.recipients))
+	}
+	switch v := q.queue.(type) {
+	case int64:
+		cond = append(cond, fmt.Sprintf("a.queue = %d", v))
+	case string:
+		cond = append(cond, "a.queue = '"+strings.ReplaceAll(v, "'", "''")+"'")
+	}
+	return strings.Join(cond, " AND ")
+}
+
+// records yields the rows that match, in the order of time where sort is set.
+func (q *question) records(c *conn, sort bool, yield func(*record) error) error {
+	if q.nothing {
+		return nil
+	}
+	delivered, failed := q.wants()
+	where := q.where()
+	var all []record
+	keep := yield
+	if sort && q.narrow() {
+		keep = func(r *record) error {
+			all = append(all, *r)
+			return nil
+		}
+	}
+	var r record
+	one := func(isFailure bool) func(v []driver.Value) error {
+		return func(v []driver.Value) error {
+			r.scan(v, isFailure)
+			return keep(&r)
+		}
+	}
+	fromDelivery := "SELECT " + columns + " FROM delivery AS a WHERE " + where
+	if q.messages != nil {
+		fromDelivery = "SELECT " + columns + " FROM delivery_message AS m JOIN delivery AS a ON a.id = m.id WHERE " + in("m.message", q.messages) + " AND " + where
+	}
+	more, tables := "", ""
+	if sort && !delivered {
+		more, tables = wordColumns, wordTables
+	}
+	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, a.after, a.line, p.id` + more + ` FROM failure AS a
+		LEFT JOIN pair AS p ON p.id = a.id AND p.state = 0` + tables + ` WHERE ` + where
+	if q.messages != nil {
+		fromFailure += " AND " + in("a.message", q.messages)
+	}
+	spans, err := q.spans(c)
+	if err != nil {
+		return err
+	}
+	const each = " AND a.id BETWEEN ?3 AND ?4"
+	if sort && !q.narrow() {
+		// SQLite sorts, and moves to a file what does not fit in memory.
+		within := ""
+		if len(spans) <= 20 {
+			for _, s := range spans {
+				within += fmt.Sprintf("a.id BETWEEN %d AND %d OR ", s.lo, s.hi)
+			}
+			within = fmt.Sprintf(" AND (%sa.id >= %d)", within, int64(expiryBit))
+		}
+		switch {
+		case delivered && failed:
+			return q.once(c, one(true), "SELECT "+columns+", NULL, NULL, NULL, NULL, NULL, NULL FROM delivery AS a WHERE "+where+within+
+				" UNION ALL "+fromFailure+within+" ORDER BY 2, 1", q.since, q.until)
+		case delivered:
+			return q.once(c, one(false), fromDelivery+within+" ORDER BY a.at, a.id", q.since, q.until)
+		default:
+			return q.once(c, one(true), fromFailure+within+" ORDER BY a.at, a.id", q.since, q.until)
+		}
+	}
+	if delivered {
+		if q.messages != nil {
+			err = q.once(c, one(false), fromDelivery, q.since, q.until)
+		} else {
+			err = q.within(c, one(false), fromDelivery+each, spans)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if failed {
+		if q.messages != nil {
+			err = q.once(c, one(true), fromFailure, q.since, q.until)
+		} else {
+			err = q.within(c, one(true), fromFailure+each, append(spans, span{expiryBit, math.MaxInt64}))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if all != nil {
+		slices.SortFunc(all, func(a, b record) int {
+			if a.at != b.at {
+				return int(a.at - b.at)
+			}
+			return compareIDs(a, b)
+		})
+		for i := range all {
+			if err := yield(&all[i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func compareIDs(a, b record) int {
+	x, y := a.id, b.id
+	if a.line != 0 {
+		x = a.line
+	}
+	if b.line != 0 {
+		y = b.line
+	}
+	switch {
+	case x < y:
+		return -1
+	case x > y:
+		return 1
+	}
+	return 0
+}
+
+// within runs a statement for each span.
+func (q *question) within(c *conn, fn func([]driver.Value) error, sql string, spans []span) error {
+	s, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	defer s.s.Close()
+	for _, sp := range spans {
+		if err := s.each(fn, q.since, q.until, sp.lo, sp.hi); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// once runs a statement that will hardly be asked again.
+func (q *question) once(c *conn, fn func([]driver.Value) error, sql string, args ...any) error {
+	s, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	defer s.s.Close()
+	return s.each(fn, args...)
+}
+
+// errEnough ends a question whose caller wants no more.
+var errEnough = errors.New("enough")
+
+// Attempts yields single attempts in the order of time.
+func (d *DB) Attempts(ctx context.Context, f store.Filter) iter.Seq2[store.Attempt, error] {
+	return func(yield func(store.Attempt, error) bool) {
+		for r, err := range d.rejections(ctx, f) {
+			if !yield(r.Attempt, err) {
+				return
+			}
+		}
+	}
+}
+
+// Rejections yields the failed attempts in the order of time.
+func (d *DB) Rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rejection, error] {
+	var outcomes []bounce.Outcome
+	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
+		if len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, o) {
+			outcomes = append(outcomes, o)
+		}
+	}
+	if outcomes == nil {
+		return func(func(store.Rejection, error) bool) {}
+	}
+	f.Outcomes = outcomes
+	return d.rejections(ctx, f)
+}
+
+func (d *DB) rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rejection, error] {
+	return func(yield func(store.Rejection, error) bool) {
+		c, done, err := d.reader()
+		if err != nil {
+			yield(store.Rejection{}, err)
+			return
+		}
+		defer done()
+		q, err := d.question(c, f)
+		if err == nil {
+			t := newTexts(c)
+			n := 0
+			err = q.records(c, true, func(r *record) error {
+				if n++; n%256 == 0 && ctx.Err() != nil {
+					return ctx.Err()
+				}
+				var x store.Rejection
+				if err := t.fill(r, &x); err != nil {
+					return err
+				}
+				if !yield(x, nil) {
+					return errEnough
+				}
+				return nil
+			})
+		}
+		if err != nil && err != errEnough {
+			yield(store.Rejection{}, d.wrap("read attempts", err))
+		}
+	}
+}

@@ -1,0 +1,420 @@
+// Package sqlite keeps delivery attempts in one SQLite file.
+//
+// Repeated text is kept once, in dictionaries; an attempt is a row of small
+// numbers whose rowid is its identity (source and offset). Delivered attempts
+// and the others stand in tables of their own, since the others are few and
+// asked for most. Rollups by the hour are kept in the same transaction. The
+// views are the public schema (docs/schema.md); the tables may change.
+//
+// One process writes. Readers have connections of their own and see the last
+// committed batch (write-ahead log), so neither waits for the other.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	applicationID = 0x626e636c // "bncl"
+	schemaVersion = 1
+
+	errNoSpace = syscall.ENOSPC
+)
+
+// Options say how a database is opened.
+type Options struct {
+	// ReadOnly opens an existing database for questions only. Nothing is
+	// created and nothing migrated.
+	ReadOnly bool
+	// Temporary makes a private database that vanishes when it is closed;
+	// path is ignored.
+	Temporary bool
+	// BusyTimeout is how long to wait for another process's write; 0 means
+	// five seconds.
+	BusyTimeout time.Duration
+	// Provider names the mail provider behind a relay's host name, "" for
+	// most. Replies of different providers are judged apart. Nil: no names.
+	Provider func(relayHost string) string
+	// KeepMessageIDs keeps the message id of every attempt, not only of
+	// those that failed: about 25 bytes more for each.
+	KeepMessageIDs bool
+	// Pseudonymize replaces the local parts of addresses by a keyed hash.
+	// It counts when the database is made, and stays so.
+	Pseudonymize bool
+
+	// For tests of the way from one schema to the next.
+	migrations fs.FS
+	version    int64
+}
+
+// A DB is a database. It implements store.Store.
+type DB struct {
+	path string
+	opts Options
+	dsn  string // of a reader
+
+	write sync.Mutex // held by who writes
+	w     *writer    // nil where ReadOnly
+
+	// A temporary database has one connection for all.
+	single sync.RWMutex
+
+	mu     sync.Mutex
+	idle   []*conn // readers at rest
+	closed bool
+}
+
+var _ store.Store = (*DB)(nil)
+
+// Open opens the database at path, and makes it where it is missing, unless
+// opts.ReadOnly.
+func Open(ctx context.Context, path string, opts Options) (*DB, error) {
+	if opts.BusyTimeout == 0 {
+		opts.BusyTimeout = 5 * time.Second
+	}
+	if opts.Provider == nil {
+		opts.Provider = func(string) string { return "" }
+	}
+	if opts.migrations == nil {
+		opts.migrations, opts.version = migrations, schemaVersion
+	}
+	d := &DB{path: path, opts: opts}
+	var err error
+	switch {
+	case opts.Temporary:
+		d.path = "temporary database"
+		err = d.openTemporary()
+	case opts.ReadOnly:
+		err = d.openReadOnly()
+	default:
+		err = d.openWriter(ctx)
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *DB) openReadOnly() error {
+	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
+	}
+	d.dsn = d.address("mode", "ro", "_query_only", "1")
+	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
+	if err != nil {
+		return err
+	}
+	d.idle = append(d.idle, c)
+	version, err := d.version(c)
+	if err != nil {
+		return err
+	}
+	if version < d.opts.version {
+		return fmt.Errorf("open %s: the database has schema %d and this bouncelog reads %d: open it once for writing", d.path, version, d.opts.version)
+	}
+	return nil
+}
+
+func (d *DB) openWriter(ctx context.Context) error {
+	fresh, err := d.create()
+	if err != nil {
+		return err
+	}
+	d.dsn = d.address("mode", "ro", "_query_only", "1")
+	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_auto_vacuum", "incremental", "_mutex", "no")
+	want := []pragma{
+		{"journal_mode", "wal"},
+		{"foreign_keys", int64(1)},
+		{"synchronous", int64(1)},
+		{"auto_vacuum", int64(2)},
+		{"busy_timeout", d.opts.BusyTimeout.Milliseconds()},
+	}
+	var c *conn
+	if !fresh {
+		// Whose file it is must be known before anything is written to it.
+		c, err = d.dial(d.address("mode", "rw"), nil)
+		if err != nil {
+			return err
+		}
+		version, err := d.version(c)
+		c.close()
+		if err != nil {
+			return err
+		}
+		fresh = version < d.opts.version
+		if version > 0 && fresh {
+			if err := d.keepCopy(ctx, version); err != nil {
+				return err
+			}
+		}
+	}
+	if fresh {
+		if err := d.migrate(ctx, dsn+"&_locking_mode=EXCLUSIVE"); err != nil {
+			return err
+		}
+	}
+	if c, err = d.dial(dsn, want); err != nil {
+		return err
+	}
+	d.w, err = newWriter(d, c)
+	return err
+}
+
+// openTemporary opens SQLite's own temporary database: it lives in memory,
+// moves to an unnamed file when it grows, and is gone with its connection.
+func (d *DB) openTemporary() error {
+	c, err := d.dial("file:?_foreign_keys=1&_cache_size=-32768", []pragma{{"foreign_keys", int64(1)}})
+	if err != nil {
+		return err
+	}
+	err = c.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
+	files, globErr := fs.Glob(d.opts.migrations, "migrations/*.sql")
+	err = errors.Join(err, globErr)
+	for _, name := range files {
+		if err == nil {
+			var text []byte
+			if text, err = fs.ReadFile(d.opts.migrations, name); err == nil {
+				err = c.exec(string(text))
+			}
+		}
+	}
+	if err != nil {
+		c.close()
+		return d.wrap("make", err)
+	}
+	d.w, err = newWriter(d, c)
+	return err
+}
+
+// create makes an empty file with mode 0640 and reports whether it did.
+// SQLite gives its -wal and -shm files the same mode.
+func (d *DB) create() (bool, error) {
+	if st, err := os.Stat(d.path); err == nil {
+		return st.Size() == 0, nil
+	}
+	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case errors.Is(err, syscall.ENOSPC):
+		return false, fmt.Errorf("create %s: %w (%w)", d.path, store.ErrFull, err)
+	case err != nil:
+		return false, fmt.Errorf("create database: %w", err)
+	}
+	return true, f.Close()
+}
+
+// address is the file's URI with query parameters. The path is escaped: it may
+// hold spaces and "?", "#", "%".
+func (d *DB) address(query ...string) string {
+	path := d.path
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	q := url.Values{"_busy_timeout": {fmt.Sprint(d.opts.BusyTimeout.Milliseconds())}}
+	for i := 0; i < len(query); i += 2 {
+		q.Set(query[i], query[i+1])
+	}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
+	return u.String()
+}
+
+type pragma struct {
+	name string
+	want any
+}
+
+// dial opens a connection and reads back what was asked of it: a misspelt
+// parameter is ignored in silence.
+func (d *DB) dial(dsn string, want []pragma) (*conn, error) {
+	c, err := dial(dsn)
+	if err != nil {
+		return nil, d.wrap("open", d.cannotOpen(err))
+	}
+	for _, p := range want {
+		got, err := c.one("PRAGMA " + p.name)
+		if err == nil && got != p.want {
+			err = fmt.Errorf("pragma %s is %v, not %v", p.name, got, p.want)
+		}
+		if err != nil {
+			c.close()
+			return nil, d.wrap("open", err)
+		}
+	}
+	return c, nil
+}
+
+// cannotOpen adds the operating system's reason, which SQLite leaves out.
+func (d *DB) cannotOpen(err error) error {
+	var e sqlite3.Error
+	if errors.As(err, &e) && e.Code == sqlite3.ErrCantOpen {
+		if f, oserr := os.Open(d.path); oserr != nil {
+			return oserr
+		} else {
+			f.Close()
+		}
+	}
+	return err
+}
+
+// version reads the schema's version, and refuses what is not ours; 0 is
+// an empty database.
+func (d *DB) version(c *conn) (int64, error) {
+	// All of one moment: somebody may be making the database.
+	if err := c.exec("BEGIN"); err != nil {
+		return 0, d.wrap("open", err)
+	}
+	defer c.exec("COMMIT")
+	app, err := c.number("PRAGMA application_id")
+	if err != nil {
+		return 0, d.wrap("open", err)
+	}
+	version, err := c.number("PRAGMA user_version")
+	if err != nil {
+		return 0, d.wrap("open", err)
+	}
+	if app == 0 && version == 0 {
+		// goose makes its table before it makes ours.
+		tables, err := c.number("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence')")
+		if err != nil {
+			return 0, d.wrap("open", err)
+		}
+		if tables == 0 {
+			return 0, nil
+		}
+	}
+	switch {
+	case app != applicationID:
+		return 0, fmt.Errorf("open %s: %w", d.path, store.ErrForeign)
+	case version > d.opts.version:
+		return 0, fmt.Errorf("open %s: %w: it has schema %d, this one knows %d", d.path, store.ErrNewer, version, schemaVersion)
+	}
+	return version, nil
+}
+
+// keepCopy keeps the database as it was before it is migrated.
+func (d *DB) keepCopy(ctx context.Context, version int64) error {
+	to := fmt.Sprintf("%s.schema-%d", d.path, version)
+	if _, err := os.Stat(to); err == nil {
+		return nil
+	}
+	c, err := d.dial(d.address("mode", "rw"), nil)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return d.backup(ctx, c, to)
+}
+
+// migrate brings the schema up to date. It is called only where it is not:
+// goose takes longer than opening the database does.
+func (d *DB) migrate(ctx context.Context, dsn string) error {
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return d.wrap("migrate", err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	dir, err := fs.Sub(d.opts.migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	if err != nil {
+		return d.wrap("migrate", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return d.wrap("migrate", err)
+	}
+	return nil
+}
+
+// reader takes a connection for questions; give it back by done.
+func (d *DB) reader() (c *conn, done func(), err error) {
+	if d.opts.Temporary {
+		d.single.RLock()
+		if d.w == nil {
+			d.single.RUnlock()
+			return nil, nil, errClosed
+		}
+		c := &conn{c: d.w.c.c, prep: make(map[string]*stmt)}
+		return c, func() {
+			c.forget()
+			d.single.RUnlock()
+		}, nil
+	}
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil, nil, errClosed
+	}
+	if n := len(d.idle); n > 0 {
+		c, d.idle = d.idle[n-1], d.idle[:n-1]
+	}
+	d.mu.Unlock()
+	if c == nil {
+		if c, err = d.dial(d.dsn, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.closed || len(d.idle) >= 4 {
+			c.close()
+			return
+		}
+		d.idle = append(d.idle, c)
+	}, nil
+}
+
+var errClosed = errors.New("the database is closed")
+
+// Close closes the database. What the write-ahead log holds goes into the file,
+// unless somebody else has it open.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	for _, c := range d.idle {
+		c.close()
+	}
+	d.idle = nil
+	d.mu.Unlock()
+
+	d.write.Lock()
+	defer d.write.Unlock()
+	d.single.Lock()
+	defer d.single.Unlock()
+	if d.w == nil {
+		return nil
+	}
+	w := d.w
+	d.w = nil
+	return d.wrap("close", w.c.close())
+}
+
+func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<7 | int64(r) }
+
+func outcomeOf(kind int64) bounce.Outcome { return bounce.Outcome(kind >> 7 & 7) }
+func reasonOf(kind int64) bounce.Reason   { return bounce.Reason(kind & 127) }

@@ -1,0 +1,694 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/storetest"
+)
+
+func open(t testing.TB, path string, o Options) *DB {
+	t.Helper()
+	d, err := Open(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, t.TempDir()+"/log.db", Options{}) })
+}
+
+func TestTemporary(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, "", Options{Temporary: true}) })
+}
+
+// sound fails the test where Check finds something.
+func sound(t testing.TB, d *DB) {
+	t.Helper()
+	problems, err := d.Check(t.Context())
+	must(t, err)
+	for _, p := range problems {
+		t.Error("check:", p)
+	}
+}
+
+func totals(t testing.TB, d *DB) store.Counts {
+	t.Helper()
+	c, err := d.Totals(t.Context(), store.Filter{})
+	must(t, err)
+	return c
+}
+
+func TestOpen(t *testing.T) {
+	// A name with everything that a URI might trip over.
+	path := filepath.Join(t.TempDir(), "a b?c#d%41&mode=memory.db")
+	d := open(t, path, Options{})
+	must(t, d.Append(t.Context(), storetest.NewTraffic(1).Batch(100)))
+	st, err := os.Stat(path)
+	must(t, err)
+	if got := st.Mode().Perm(); got != 0o640 {
+		t.Errorf("mode %o, want 640", got)
+	}
+	info, err := d.Info(t.Context())
+	must(t, err)
+	for name, want := range map[string]string{"journal_mode": "wal", "application_id": "1651401580", "user_version": fmt.Sprint(schemaVersion), "auto_vacuum": "2"} {
+		if info.Pragmas[name] != want {
+			t.Errorf("pragma %s = %s, want %s", name, info.Pragmas[name], want)
+		}
+	}
+	for name, want := range map[string]int64{"foreign_keys": 1, "synchronous": 1, "busy_timeout": 5000} {
+		if got, err := d.w.c.number("PRAGMA " + name); err != nil || got != want {
+			t.Errorf("writer: pragma %s = %d, %v, want %d", name, got, err, want)
+		}
+	}
+	if c := totals(t, d); info.Attempts != c.Attempts+c.Handoff+c.Probe || info.Sources != 1 || info.Size == 0 {
+		t.Errorf("Info = %+v", info)
+	}
+	schema, err := d.Schema(t.Context())
+	must(t, err)
+	if !strings.Contains(schema, "CREATE VIEW deliveries") {
+		t.Errorf("Schema = %q", schema)
+	}
+	sound(t, d)
+	must(t, d.Close())
+	if err := d.Append(t.Context(), &store.Batch{}); err == nil {
+		t.Error("append to a closed database: no error")
+	}
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		t.Error("the write-ahead log is still there after Close")
+	}
+	// Reading only.
+	r := open(t, path, Options{ReadOnly: true})
+	if got := totals(t, r); got.Attempts == 0 {
+		t.Error("nothing to be read")
+	}
+	if err := r.Append(t.Context(), &store.Batch{}); err == nil {
+		t.Error("append to a database opened for reading: no error")
+	}
+	if names, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(names) > 3 {
+		t.Errorf("files: %q", names)
+	}
+}
+
+// TestOpenIsQuick opens a database that is up to date without goose.
+func TestOpenIsQuick(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	open(t, path, Options{}).Close()
+	best := time.Hour
+	for range 5 {
+		start := time.Now()
+		d, err := Open(t.Context(), path, Options{})
+		best = min(best, time.Since(start))
+		must(t, err)
+		d.Close()
+	}
+	if best > 50*time.Millisecond {
+		t.Errorf("opening took %v", best)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		must(t, os.WriteFile(dir+"/"+name, []byte(content), 0o600))
+		return dir + "/" + name
+	}
+	newer := dir + "/newer.db"
+	d := open(t, newer, Options{})
+	must(t, d.w.c.exec("PRAGMA user_version = 99"))
+	d.Close()
+	foreign := dir + "/foreign.db"
+	c, err := dial("file:" + foreign)
+	must(t, err)
+	must(t, c.exec("CREATE TABLE theirs (a)"))
+	c.close()
+	for _, test := range []struct {
+		name, path string
+		readOnly   bool
+		want       error
+	}{
+		{"missing", dir + "/absent.db", true, store.ErrMissing},
+		{"no directory", dir + "/absent/log.db", false, os.ErrNotExist},
+		{"text", file("text", strings.Repeat("this is a mail log\n", 100)), false, store.ErrForeign},
+		{"text, read", file("text2", strings.Repeat("this is a mail log\n", 100)), true, store.ErrForeign},
+		{"foreign", foreign, false, store.ErrForeign},
+		{"foreign, read", foreign, true, store.ErrForeign},
+		{"newer", newer, false, store.ErrNewer},
+		{"newer, read", newer, true, store.ErrNewer},
+		{"directory", dir, false, nil},
+	} {
+		before, _ := os.ReadFile(test.path)
+		d, err := Open(t.Context(), test.path, Options{ReadOnly: test.readOnly})
+		if err == nil {
+			d.Close()
+			t.Errorf("%s: opened", test.name)
+			continue
+		}
+		if test.want != nil && !errors.Is(err, test.want) {
+			t.Errorf("%s: error %q is not %q", test.name, err, test.want)
+		}
+		if !strings.Contains(err.Error(), test.path) {
+			t.Errorf("%s: error %q does not name the file", test.name, err)
+		}
+		if after, _ := os.ReadFile(test.path); !bytes.Equal(before, after) {
+			t.Errorf("%s: the file was changed", test.name)
+		}
+	}
+	if _, err := os.Stat(dir + "/absent.db"); err == nil {
+		t.Error("opening for reading made a database")
+	}
+	// An empty file is a database yet to be made.
+	sound(t, open(t, file("empty", ""), Options{}))
+}
+
+func TestReadOnlyDirectory(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Log("as root, permissions do not hold: a read-only mount would be needed")
+	}
+	dir := t.TempDir() + "/ro"
+	must(t, os.Mkdir(dir, 0o500))
+	d, err := Open(t.Context(), dir+"/log.db", Options{})
+	if err == nil {
+		d.Close()
+		if os.Getuid() != 0 {
+			t.Error("made a database in a directory that cannot be written to")
+		}
+		return
+	}
+	if !errors.Is(err, os.ErrPermission) {
+		t.Errorf("error = %v, want permission denied", err)
+	}
+}
+
+func TestLocked(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{BusyTimeout: 30 * time.Millisecond})
+	tr := storetest.NewTraffic(1)
+	must(t, d.Append(t.Context(), tr.Batch(100)))
+	before := totals(t, d)
+	other, err := dial("file:" + path)
+	must(t, err)
+	defer other.close()
+	must(t, other.exec("BEGIN IMMEDIATE"))
+	b := tr.Batch(100)
+	for range 2 {
+		if err := d.Append(t.Context(), b); !errors.Is(err, store.ErrLocked) {
+			t.Fatalf("Append = %v, want ErrLocked", err)
+		}
+	}
+	// Readers do not mind.
+	if got := totals(t, d); got != before {
+		t.Errorf("Totals = %+v, want %+v", got, before)
+	}
+	must(t, other.exec("ROLLBACK"))
+	must(t, d.Append(t.Context(), b))
+	if got := totals(t, d); got.Attempts <= before.Attempts {
+		t.Errorf("%d attempts, want more than %d", got.Attempts, before.Attempts)
+	}
+	sound(t, d)
+}
+
+func TestDamaged(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{})
+	must(t, d.Append(t.Context(), storetest.NewTraffic(1).Batch(3000)))
+	root, err := d.w.c.number("SELECT pgno FROM dbstat WHERE name = 'delivery' AND pagetype = 'leaf' LIMIT 1 OFFSET 3")
+	if err != nil { // built without dbstat
+		root, err = d.w.c.number("SELECT rootpage FROM sqlite_schema WHERE name = 'delivery'")
+	}
+	must(t, err)
+	must(t, d.Close())
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), (root-1)*4096)
+	must(t, err)
+	must(t, f.Close())
+	d = open(t, path, Options{})
+	var found error
+	for _, err := range d.Attempts(t.Context(), store.Filter{}) {
+		if err != nil {
+			found = err
+		}
+	}
+	if !errors.Is(found, store.ErrDamaged) {
+		t.Errorf("reading a damaged page: %v, want ErrDamaged", found)
+	}
+	problems, err := d.Check(t.Context())
+	if len(problems) == 0 {
+		t.Errorf("Check found nothing (%v)", err)
+	}
+	// What lies elsewhere is still there.
+	if got := totals(t, d); got.Attempts < 2500 {
+		t.Errorf("Totals = %+v", got)
+	}
+}
+
+// TestFull fills a small file system.
+func TestFull(t *testing.T) {
+	dir := t.TempDir() + "/small"
+	must(t, os.Mkdir(dir, 0o755))
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("cannot mount a tmpfs (%v): run as root", err)
+	}
+	defer syscall.Unmount(dir, syscall.MNT_DETACH)
+	d := open(t, dir+"/log.db", Options{})
+	defer d.Close()
+	tr := storetest.NewTraffic(1)
+	for range 100 {
+		before := totals(t, d)
+		b := tr.Batch(500)
+		err := d.Append(t.Context(), b)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, store.ErrFull) {
+			t.Fatalf("Append = %v, want ErrFull", err)
+		}
+		if got := totals(t, d); got != before {
+			t.Errorf("Totals = %+v, want %+v as before", got, before)
+		}
+		sound(t, d)
+		// Room again: the same batch goes in.
+		must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"))
+		must(t, d.Append(t.Context(), b))
+		sound(t, d)
+		return
+	}
+	t.Fatal("the file system never was full")
+}
+
+// rollups are the rollup tables as text, with words instead of numbers.
+func dump(t testing.TB, d *DB) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	for name, sql := range map[string]string{
+		"route": `SELECT group_concat(x, char(10)) FROM (SELECT (c.key >> 34) || ' ' || n.text || ' ' || coalesce(h.text, '') || ' ' || coalesce(r.ip, '') || ' ' || (c.key & 1023) || ': ' ||
+			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM rollup_route AS c JOIN route AS r ON r.id = c.key >> 10 & 16777215
+			JOIN name AS n ON n.id = r.domain LEFT JOIN name AS h ON h.id = r.host ORDER BY x)`,
+		"deliveries": `SELECT group_concat(x, char(10)) FROM (SELECT time || ' ' || coalesce(queue_id, '') || ' ' || recipient || ' ' || offset || ' ' || outcome || ' ' || response || ' ' || coalesce(message_id, '') AS x
+			FROM deliveries ORDER BY x)`,
+	} {
+		c, done, err := d.reader()
+		must(t, err)
+		v, err := c.one(sql)
+		done()
+		must(t, err)
+		out[name] = str(v)
+	}
+	return out
+}
+
+// TestReopen closes and opens the database between batches, and expects what an
+// undisturbed one holds.
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	whole := open(t, dir+"/whole.db", Options{})
+	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
+	tr.PerSecond, again.PerSecond = 0.03, 0.03 // days
+	for i := range 20 {
+		must(t, whole.Append(t.Context(), tr.Batch(300)))
+		d := open(t, dir+"/parts.db", Options{})
+		must(t, d.Append(t.Context(), again.Batch(300)))
+		if i == 10 {
+			sound(t, d)
+		}
+		must(t, d.Close())
+	}
+	parts := open(t, dir+"/parts.db", Options{ReadOnly: true})
+	if diff := cmp.Diff(totals(t, whole), totals(t, parts)); diff != "" {
+		t.Errorf("Totals (-undisturbed +reopened):\n%s", diff)
+	}
+	if diff := cmp.Diff(dump(t, whole), dump(t, parts)); diff != "" {
+		t.Errorf("rows (-undisturbed +reopened):\n%.3000s", diff)
+	}
+	sound(t, parts)
+	sound(t, whole)
+}
+
+// TestSmallCaches lets every cache overflow, again and again.
+func TestSmallCaches(t *testing.T) {
+	dir := t.TempDir()
+	whole, small := open(t, dir+"/whole.db", Options{}), open(t, dir+"/small.db", Options{})
+	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
+	for range 10 {
+		must(t, whole.Append(t.Context(), tr.Batch(500)))
+		w := small.w
+		for _, max := range []*int{&w.names.known.max, &w.routes.known.max, &w.replies.max, &w.addresses.max, &w.texts.max, &w.messages.max} {
+			*max = 20
+		}
+		must(t, small.Append(t.Context(), again.Batch(500)))
+	}
+	if diff := cmp.Diff(dump(t, whole), dump(t, small)); diff != "" {
+		t.Errorf("rows (-undisturbed +small caches):\n%.3000s", diff)
+	}
+	sound(t, small)
+	n, err := small.w.c.number("SELECT count(*) - count(DISTINCT domain || ' ' || local) FROM address")
+	must(t, err)
+	if n != 0 {
+		t.Errorf("%d addresses are there twice", n)
+	}
+}
+
+func TestCheckFinds(t *testing.T) {
+	for _, damage := range []string{
+		"UPDATE rollup_route SET n = n + 1 WHERE key = (SELECT min(key) FROM rollup_route)",
+		"DELETE FROM rollup_day",
+		"UPDATE rollup_day SET n = n - 1 WHERE day = (SELECT min(day) FROM rollup_day)",
+		"DELETE FROM rollup_sender WHERE key = (SELECT max(key) FROM rollup_sender)",
+		"UPDATE rollup_origin SET pairs = pairs - 1",
+		"DELETE FROM delivery WHERE id = (SELECT min(id) FROM delivery)",
+		"PRAGMA foreign_keys = OFF; DELETE FROM route WHERE id = 3",
+		"DELETE FROM address WHERE id = 1",
+		"DELETE FROM name_key WHERE key & 268435455 = 1",
+		"DELETE FROM pending",
+		"UPDATE pair SET state = 0 WHERE state = 1",
+		"DELETE FROM text",
+		"UPDATE source SET position = 5",
+		"DELETE FROM failure WHERE id = (SELECT min(id) FROM pair)",
+	} {
+		d := open(t, "", Options{Temporary: true})
+		tr := storetest.NewTraffic(1)
+		tr.PerSecond = 0.003 // days
+		must(t, d.Append(t.Context(), tr.Batch(2000)))
+		tr = storetest.NewTraffic(2)
+		tr.Source, tr.PerSecond = "second", 1
+		must(t, d.Append(t.Context(), tr.Batch(2000)))
+		sound(t, d)
+		must(t, d.w.c.exec(damage))
+		problems, err := d.Check(t.Context())
+		must(t, err)
+		if len(problems) == 0 {
+			t.Errorf("Check does not notice: %s", damage)
+		}
+	}
+}
+
+func TestPrune(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{KeepMessageIDs: true})
+	tr := storetest.NewTraffic(1)
+	tr.PerSecond = 1
+	for range 20 {
+		must(t, d.Append(t.Context(), tr.Batch(1000)))
+	}
+	first, last, err := d.Span(t.Context(), store.Filter{})
+	must(t, err)
+	cut := first.Add(last.Sub(first) / 2)
+	hour := cut.Truncate(time.Hour)
+	keep, err := d.Totals(t.Context(), store.Filter{Since: hour})
+	must(t, err)
+	size := fileSize(t, d, path)
+
+	removed, err := d.Prune(t.Context(), cut)
+	must(t, err)
+	if removed < 5000 {
+		t.Errorf("removed %d attempts", removed)
+	}
+	sound(t, d)
+	// Pairs that were pending since before are not counted any more.
+	got := totals(t, d)
+	if diff := cmp.Diff(keep, got); diff != "" {
+		t.Errorf("Totals (-since the hour +left):\n%s", diff)
+	}
+	if left := fileSize(t, d, path); left > size*3/4 {
+		t.Errorf("%d bytes are left of %d", left, size)
+	}
+	// The source is not forgotten, and goes on.
+	sources, err := d.Sources(t.Context())
+	must(t, err)
+	if len(sources) != 1 {
+		t.Errorf("Sources = %+v", sources)
+	}
+	must(t, d.Append(t.Context(), tr.Batch(1000)))
+	sound(t, d)
+	if removed, err = d.Prune(t.Context(), last.Add(1000*time.Hour)); err != nil || removed == 0 {
+		t.Errorf("Prune of all = %d, %v", removed, err)
+	}
+	sound(t, d)
+	if got := totals(t, d); got != (store.Counts{}) {
+		t.Errorf("Totals = %+v, want none", got)
+	}
+	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "failing", "original", "delivery_message", "chunk"} {
+		if n, err := d.w.c.number("SELECT count(*) FROM " + table); err != nil || n != 0 {
+			t.Errorf("%s: %d rows are left (%v)", table, n, err)
+		}
+	}
+	must(t, d.Append(t.Context(), tr.Batch(1000)))
+	sound(t, d)
+}
+
+func fileSize(t testing.TB, d *DB, path string) int64 {
+	t.Helper()
+	must(t, d.w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)"))
+	st, err := os.Stat(path)
+	must(t, err)
+	return st.Size()
+}
+
+func TestReclassify(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	tr.PerSecond = 1
+	for range 5 {
+		must(t, d.Append(t.Context(), tr.Batch(1000)))
+	}
+	before := totals(t, d)
+	judged := 0
+	judge := func(d *bounce.Delivery) bounce.Verdict {
+		judged++
+		if strings.Contains(d.Response, "Greylisted") {
+			return bounce.Verdict{Reason: bounce.RateLimited, Detail: "new", Scope: bounce.ScopeRemote, Rule: "test", Confidence: bounce.ProviderCode}
+		}
+		if strings.Contains(d.Response, "retry timeout") {
+			return bounce.Verdict{Reason: bounce.Unknown}
+		}
+		return bounce.Verdict{Reason: bounce.Policy}
+	}
+	changed, err := d.Reclassify(t.Context(), judge)
+	must(t, err)
+	if changed == 0 || judged > 200 {
+		t.Errorf("changed %d, judged %d", changed, judged)
+	}
+	sound(t, d)
+	after := totals(t, d)
+	if after.Expired >= before.Expired {
+		t.Errorf("Expired = %d, was %d", after.Expired, before.Expired)
+	}
+	after.Expired = before.Expired
+	if after != before {
+		t.Errorf("Totals = %+v, want %+v", after, before)
+	}
+	groups, err := d.Groups(t.Context(), store.Filter{}, store.ByReason)
+	must(t, err)
+	var names []string
+	for _, g := range groups {
+		names = append(names, g.Key)
+	}
+	slices.Sort(names)
+	if want := []string{"", "expired", "policy", "rate_limited", "unknown"}; !slices.Equal(names, want) {
+		t.Errorf("reasons %q, want %q", names, want)
+	}
+	if changed, err = d.Reclassify(t.Context(), judge); err != nil || changed != 0 {
+		t.Errorf("the second time: %d, %v", changed, err)
+	}
+	// What comes next has the new verdict too.
+	must(t, d.Append(t.Context(), tr.Batch(1000)))
+	sound(t, d)
+}
+
+func TestBackup(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	must(t, d.Append(t.Context(), tr.Batch(2000)))
+	want := totals(t, d)
+	// While the writer is in the middle of a batch.
+	must(t, d.w.c.exec("BEGIN IMMEDIATE; DELETE FROM delivery"))
+	must(t, d.Backup(t.Context(), dir+"/copy.db"))
+	must(t, d.w.c.exec("ROLLBACK"))
+	if err := d.Backup(t.Context(), dir+"/copy.db"); err == nil {
+		t.Error("a backup was overwritten")
+	}
+	c := open(t, dir+"/copy.db", Options{ReadOnly: true})
+	sound(t, c)
+	if got := totals(t, c); got != want {
+		t.Errorf("Totals of the backup = %+v, want %+v", got, want)
+	}
+	names, _ := filepath.Glob(dir + "/*.part*")
+	if len(names) > 0 {
+		t.Errorf("left behind: %q", names)
+	}
+}
+
+func TestPseudonyms(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{Pseudonymize: true})
+	tr := storetest.NewTraffic(1)
+	var bs []*store.Batch
+	for range 3 {
+		bs = append(bs, tr.Batch(500))
+		must(t, d.Append(t.Context(), bs[len(bs)-1]))
+	}
+	d.Close()
+	// The choice was made with the database.
+	d = open(t, path, Options{})
+	bs = append(bs, tr.Batch(500))
+	must(t, d.Append(t.Context(), bs[3]))
+	n := make(map[string]int) // attempts by recipient
+	for _, b := range bs {
+		for _, a := range b.Attempts {
+			n[a.Recipient]++
+		}
+	}
+	for r, want := range n {
+		if want < 5 {
+			continue
+		}
+		names := make(map[string]bool)
+		got := 0
+		for a, err := range d.Attempts(t.Context(), store.Filter{Recipient: r}) {
+			must(t, err)
+			if a.Status != "expired" {
+				got++
+			}
+			names[a.Recipient] = true
+			if strings.Contains(a.Response, r) {
+				t.Errorf("%s stands in %q", r, a.Response)
+			}
+		}
+		if got != want || len(names) != 1 || names[r] {
+			t.Errorf("%s: %d attempts as %v, want %d", r, got, names, want)
+		}
+		for name := range names {
+			if c, err := d.Totals(context.Background(), store.Filter{Recipient: name}); err != nil || c.Attempts == 0 {
+				t.Errorf("%s cannot be asked for: %+v, %v", name, c, err)
+			}
+		}
+	}
+	sound(t, d)
+	d.Close()
+	content, err := os.ReadFile(path)
+	must(t, err)
+	if i := bytes.Index(content, []byte("rcpt.")); i >= 0 {
+		t.Errorf("a local part stands in the file: %q", content[max(i-20, 0):i+20])
+	}
+}
+
+func TestKeepMessageIDs(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{KeepMessageIDs: true})
+	b := storetest.NewTraffic(1).Batch(300)
+	must(t, d.Append(t.Context(), b))
+	for _, a := range b.Attempts {
+		n := 0
+		for x, err := range d.Attempts(t.Context(), store.Filter{MessageID: a.MessageID}) {
+			must(t, err)
+			if x.MessageID == a.MessageID && x.Recipient == a.Recipient {
+				n++
+			}
+		}
+		if n == 0 {
+			t.Fatalf("%s of %s is not found", a.MessageID, a.Recipient)
+		}
+	}
+	sound(t, d)
+}
+
+func TestPack(t *testing.T) {
+	for _, s := range []string{"", "A", "ABCD", "ABCDE", "00000", "0000000000000F", "0123456789ABCD", "0123456789ABCDE", "abcdef", "ABCDEG", "4ZyXwv1Tz0zKjq", "1tgTHm-0008RQ-4q", "-1", "é"} {
+		if got := queueText(queueValue(s)); got != s {
+			t.Errorf("queue id %q came back as %q", s, got)
+		}
+	}
+	for _, s := range []string{"", "deadbeef", "deadbeefe", "DEADBEEF", "0123456789abcdef", "x", "é"} {
+		if got := messageText(packHex(s), nil); got != s {
+			t.Errorf("message id %q came back as %q", s, got)
+		}
+	}
+	for _, x := range []float64{-1, 0, 0.01, 0.95, 9.9, 99.99, 100, 101, 3600, 432000} {
+		if got := delayOf(delayCode(x)); got != x {
+			t.Errorf("delay %v came back as %v", x, got)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	for _, s := range []string{"", "plain", "a\x00b", "\xff\xfe", "é\xc3", strings.Repeat("é", 40), "\x01\x05{brace}"} {
+		f.Add(s, 16)
+	}
+	f.Fuzz(func(t *testing.T, s string, max int) {
+		max = max&255 + 1
+		got := clean(s, max)
+		if strings.ToValidUTF8(got, "") != got || strings.ContainsAny(got, "\x00\x01\x02\x03\x04\x05") {
+			t.Errorf("clean(%q) = %q", s, got)
+		}
+		if len(got) > 3*max { // a replacement character is longer than what it replaces
+			t.Errorf("clean(%q, %d) has %d bytes", s, max, len(got))
+		}
+		if clean(got, 1<<20) != got {
+			t.Errorf("clean is not done with %q", got)
+		}
+	})
+}
+
+// FuzzResponse stores a response and reads it back, through Go and through the view.
+func FuzzResponse(f *testing.F) {
+	for _, s := range []string{
+		"550 5.1.1 <user@example.org>: User unknown", "450 {brace} {addr} 192.0.2.1", "{", "}", "a {id} b", "\x05a", "4.2.0 mx.example.org[192.0.2.25]", "s@sender.example  x",
+		"550-5.7.1 [192.0.2.1      12] Our system 550-5.7.1 e9e14a558f8ab-1f0 - gsmtp", "a\x00\x01\xff",
+	} {
+		f.Add(s)
+	}
+	d, err := Open(context.Background(), "", Options{Temporary: true})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { d.Close() })
+	offset := int64(0)
+	f.Fuzz(func(t *testing.T, s string) {
+		offset += 10
+		a := store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: offset, Time: time.Unix(1772409600, 0), QueueID: fmt.Sprint(offset), Outcome: bounce.Soft,
+			Sender: "s@sender.example", SenderDomain: "sender.example", SenderKnown: true,
+			Recipient: "user@example.org", RecipientDomain: "example.org", RelayHost: "mx.example.org", RelayIP: "192.0.2.25", Response: s,
+		}}
+		must(t, d.Append(t.Context(), &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "log", Offset: offset + 10}}}))
+		want := clean(s, maxResponse)
+		for x, err := range d.Attempts(t.Context(), store.Filter{QueueID: a.QueueID}) {
+			must(t, err)
+			if x.Response != want {
+				t.Errorf("%q came back as %q", want, x.Response)
+			}
+		}
+		rows, err := d.Query(t.Context(), "SELECT response FROM deliveries WHERE offset = "+fmt.Sprint(offset))
+		must(t, err)
+		defer rows.Close()
+		row, err := rows.Next()
+		must(t, err)
+		if row[0] != want {
+			t.Errorf("the view has %q for %q", row[0], want)
+		}
+	})
+}

@@ -1,0 +1,277 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// Texts turns the numbers of a row back into words. What it remembers is
+// bounded.
+type texts struct {
+	c         *conn
+	addresses map[int64]addressText
+	routes    map[int64]routeText
+	replies   map[int64]replyText
+	sources   map[int64]string
+}
+
+type addressText struct {
+	whole, domain string
+	first, last   int64
+}
+
+type routeText struct {
+	host, ip string
+	port     uint16
+}
+
+type replyText struct {
+	d bounce.Delivery
+	v bounce.Verdict
+}
+
+func newTexts(c *conn) *texts {
+	return &texts{
+		c:         c,
+		addresses: make(map[int64]addressText),
+		routes:    make(map[int64]routeText),
+		replies:   make(map[int64]replyText),
+		sources:   make(map[int64]string),
+	}
+}
+
+const remembered = 10000
+
+func remember[V any](m map[int64]V, id int64, v V) V {
+	if len(m) >= remembered {
+		clear(m)
+	}
+	m[id] = v
+	return v
+}
+
+func str(v driver.Value) string {
+	s, _ := v.(string)
+	return s
+}
+
+func num(v driver.Value) int64 {
+	n, _ := v.(int64)
+	return n
+}
+
+// makeAddress makes an address of local part, domain, last and first.
+func makeAddress(row []driver.Value) addressText {
+	a := addressText{whole: str(row[0]), domain: str(row[1]), last: num(row[2]), first: num(row[3])}
+	if a.domain != "" {
+		a.whole += "@" + a.domain
+	}
+	if a.first == 0 {
+		a.first = a.last
+	}
+	return a
+}
+
+func (t *texts) address(id int64) (addressText, error) {
+	if a, ok := t.addresses[id]; ok {
+		return a, nil
+	}
+	var a addressText
+	err := t.c.each(func(row []driver.Value) error {
+		a = makeAddress(row)
+		return errStop
+	}, "SELECT a.local, n.text, a.last, a.first FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
+	return remember(t.addresses, id, a), err
+}
+
+func (t *texts) route(id int64) (routeText, error) {
+	if r, ok := t.routes[id]; ok {
+		return r, nil
+	}
+	var r routeText
+	err := t.c.each(func(row []driver.Value) error {
+		r = routeText{str(row[0]), str(row[1]), uint16(num(row[2]))}
+		return errStop
+	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
+	return remember(t.routes, id, r), err
+}
+
+const selectReply = `SELECT o.host, o.mta, o.instance, r.agent, r.status, r.kind, r.code, r.enhanced, r.stage, r.local, r.template,
+	r.detail, r.scope, r.rule, r.confidence, r.sample, r.sample_host, r.provider, r.id FROM reply AS r JOIN origin AS o ON o.id = r.origin`
+
+func (r *replyText) scan(row []driver.Value) {
+	d, v := &r.d, &r.v
+	d.Host, d.MTA, d.Instance = str(row[0]), bounce.MTA(str(row[1])), str(row[2])
+	d.Agent, d.Status = str(row[3]), str(row[4])
+	d.Outcome, v.Reason = outcomeOf(num(row[5])), reasonOf(num(row[5]))
+	d.Code = uint16(num(row[6]))
+	d.Enhanced, _ = bounce.ParseEnhanced(str(row[7]))
+	d.Stage, _ = bounce.ParseStage(str(row[8]))
+	d.Local = num(row[9]) != 0
+	d.Response = str(row[10])
+	v.Detail = str(row[11])
+	v.Scope, _ = bounce.ParseScope(str(row[12]))
+	v.Rule = str(row[13])
+	v.Confidence, _ = bounce.ParseConfidence(str(row[14]))
+}
+
+func (t *texts) reply(id int64) (replyText, error) {
+	if r, ok := t.replies[id]; ok {
+		return r, nil
+	}
+	var r replyText
+	err := t.c.each(func(row []driver.Value) error {
+		r.scan(row)
+		return errStop
+	}, selectReply+" WHERE r.id = ?", id)
+	return remember(t.replies, id, r), err
+}
+
+func (t *texts) source(num int64) (string, error) {
+	if s, ok := t.sources[num]; ok {
+		return s, nil
+	}
+	s, err := t.c.one("SELECT name FROM source WHERE id = ?", num)
+	return remember(t.sources, num, str(s)), err
+}
+
+func messageText(left, right driver.Value) string {
+	s := str(left)
+	if b, ok := left.([]byte); ok {
+		s = hex.EncodeToString(b)
+	}
+	if r, ok := right.(string); ok {
+		s += "@" + r
+	}
+	return s
+}
+
+func (t *texts) fill(r *record, x *store.Rejection) error {
+	reply, err := t.reply(r.reply)
+	if err != nil {
+		return err
+	}
+	route, err := t.route(r.route)
+	if err != nil {
+		return err
+	}
+	rcpt := r.words.rcpt
+	if !r.words.ok {
+		if rcpt, err = t.address(r.recipient); err != nil {
+			return err
+		}
+	}
+	d := &x.Delivery
+	*d, x.Verdict = reply.d, reply.v
+	where := r.id
+	if r.line != 0 {
+		where = r.line
+	}
+	d.Offset = where & maxOffset
+	if d.Source, err = t.source(where >> offsetBits); err != nil {
+		return err
+	}
+	d.Time = time.Unix(r.at, 0).UTC()
+	d.QueueID = queueText(r.queue)
+	d.Recipient, d.RecipientDomain = rcpt.whole, rcpt.domain
+	if r.sender != 0 {
+		s, err := t.address(r.sender)
+		if err != nil {
+			return err
+		}
+		d.Sender, d.SenderDomain, d.SenderKnown = s.whole, s.domain, true
+	}
+	d.RelayHost, d.RelayIP, d.RelayPort = route.host, route.ip, route.port
+	d.Delay = delayOf(r.meta >> flagBits)
+	message := r.message
+	if d.Outcome == bounce.Delivered {
+		if message, err = t.c.number("SELECT message FROM delivery_message WHERE id = ?", r.id); err != nil {
+			return err
+		}
+	}
+	switch {
+	case r.words.ok:
+		if r.message != 0 {
+			d.MessageID = messageText(r.words.left, r.words.right)
+		}
+	case message != 0:
+		err = t.c.each(func(row []driver.Value) error {
+			d.MessageID = messageText(row[0], row[1])
+			return errStop
+		}, "SELECT m.left, n.text FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.id = ?", message)
+		if err != nil {
+			return err
+		}
+	}
+	original := r.words.original
+	if !r.words.ok {
+		if original, err = t.c.number("SELECT address FROM original WHERE id = ?", r.id); err != nil {
+			return err
+		}
+	}
+	if original != 0 {
+		o, err := t.address(original)
+		if err != nil {
+			return err
+		}
+		d.OriginalRecipient = o.whole
+	}
+	text := str(r.text)
+	if id, ok := r.text.(int64); ok && r.words.ok {
+		text = str(r.words.text)
+	} else if ok {
+		v, err := t.c.one("SELECT text FROM text WHERE id = ?", id)
+		if err != nil {
+			return err
+		}
+		text = str(v)
+	}
+	if r.text != nil {
+		if parts, ok := strings.CutPrefix(text, "\x05"); ok {
+			text = rebuild(d.Response, parts)
+		}
+		d.Response = lengthen(text, d)
+	}
+	if r.before != 0 {
+		x.DeliveredBefore = time.Unix(r.before, 0).UTC()
+	} else if rcpt.first != 0 && rcpt.first < r.at {
+		x.DeliveredBefore = time.Unix(rcpt.first, 0).UTC()
+	}
+	if r.after != 0 {
+		x.DeliveredAfter = time.Unix(r.after, 0).UTC()
+	} else if rcpt.last > r.at {
+		x.DeliveredAfter = time.Unix(rcpt.last, 0).UTC()
+	}
+	return nil
+}
+
+// lengthen is the inverse of writer.shorten.
+func lengthen(s string, d *bounce.Delivery) string {
+	for i := range len(s) {
+		if c := s[i]; c < '\t' {
+			var b strings.Builder
+			b.WriteString(s[:i])
+			for _, c := range []byte(s[i:]) {
+				switch c {
+				case 1:
+					b.WriteString(d.Recipient)
+				case 2:
+					b.WriteString(d.RelayHost)
+				case 3:
+					b.WriteString(d.RelayIP)
+				case 4:
+					b.WriteString(d.Sender)
+				default:
+					b.WriteByte(c)
+				}
+			}
+			return b.String()
+		}
+	}
+	return s
+}

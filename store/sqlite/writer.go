@@ -1,0 +1,794 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"bouncelog/bounce"
+)
+
+// What is kept of hostile input, in bytes.
+const (
+	maxResponse = 16 << 10
+	maxName     = 1 << 10 // domains, host names, local parts, message ids
+	maxWord     = 255
+)
+
+// Sizes of the caches: together they stay below 64 MiB.
+const (
+	maxAddresses = 1 << 19 * 3 / 4
+	maxNames     = 1 << 17 * 3 / 4
+	maxRoutes    = 1 << 18 * 3 / 4
+	maxReplies   = 1 << 16 * 3 / 4
+	maxTexts     = 1 << 14 * 3 / 4
+	maxMessages  = 1 << 14 * 3 / 4
+	seenWindow   = 1 << 17
+)
+
+// A writer holds the one connection that writes, and what it remembers of the
+// dictionaries. What it remembers is forgotten when a transaction fails.
+type writer struct {
+	d *DB
+	c *conn
+
+	hash      hasher
+	pseudonym *hasher // nil: addresses as they are
+
+	insert *bulk // into delivery
+
+	names     dictionary
+	routes    dictionary
+	replies   *cache[reply]
+	replyID   int64
+	addresses *cache[address]
+	addressID int64 // of the next
+	newBase   int64 // id of fresh[0]
+	fresh     []newAddress
+	freshKeys map[uint64]int // hash -> index in fresh
+	touched   map[int64]*touched
+	origins   map[[3]string]int64
+	kinds     map[int64]bool
+	texts     *cache[int64] // 0: seen once
+	textID    int64
+	messages  *cache[int64]
+	messageID int64
+	keys      []int64 // of address_key, to be written in order
+
+	sources map[string]*source
+	inBatch map[string]bool
+	seen    *window
+	pending *bloom
+
+	routeCells, senderCells, originCells map[int64]*cell
+	today                                int64 // last day with rows; 0: not known yet
+}
+
+type address struct {
+	id   int64
+	last int64 // time of the last delivery; 0: none
+	kept int64 // what the database has in its place
+	open bool  // an attempt has failed since
+}
+
+type newAddress struct {
+	domain      int64
+	local       string
+	first, last int64
+	open        bool
+}
+
+type touched struct {
+	first, last int64
+	open        bool
+}
+
+// A reply is what the rest of the batch needs of a row of the table.
+type reply struct {
+	id, kind, origin int64
+	retry            bool
+}
+
+// A cell is one row of a rollup.
+type cell struct{ n, messages, pairs, nulls, retry int64 }
+
+// A dictionary gives texts numbers.
+type dictionary struct {
+	table string
+	known *cache[int64]
+	next  int64
+}
+
+func newWriter(d *DB, c *conn) (*writer, error) {
+	w := &writer{d: d, c: c}
+	err := w.c.exec("BEGIN IMMEDIATE")
+	if err == nil {
+		err = w.keep()
+		if err == nil {
+			err = w.c.exec("COMMIT")
+		}
+		if err != nil {
+			w.c.exec("ROLLBACK")
+		}
+	}
+	if err == nil {
+		err = w.reset()
+	}
+	if err != nil {
+		c.close()
+		return nil, d.wrap("open", err)
+	}
+	return w, nil
+}
+
+// keep reads the keys, and makes them in a new database.
+func (w *writer) keep() error {
+	key, err := w.c.one("SELECT value FROM meta WHERE key = 'hash_key'")
+	if err != nil {
+		return err
+	}
+	if key == nil {
+		key = newKey()
+		if err := w.c.run("INSERT INTO meta VALUES ('hash_key', ?)", key); err != nil {
+			return err
+		}
+		if w.d.opts.Pseudonymize {
+			if err := w.c.run("INSERT INTO meta VALUES ('pseudonym_key', ?)", newKey()); err != nil {
+				return err
+			}
+		}
+	}
+	w.hash = newHasher(key.([]byte))
+	pseudonym, err := w.c.one("SELECT value FROM meta WHERE key = 'pseudonym_key'")
+	if p, ok := pseudonym.([]byte); ok {
+		h := newHasher(p)
+		w.pseudonym = &h
+	}
+	return err
+}
+
+// reset forgets everything that is not in the database.
+func (w *writer) reset() error {
+	filled := func(table string) (next int64, partial bool, err error) {
+		next, err = w.c.number("SELECT max(id) FROM " + table)
+		return next + 1, next > 0, err
+	}
+	var partial bool
+	var err error
+	for _, t := range []*dictionary{&w.names, &w.routes} {
+		t.table = "name"
+		max := maxNames
+		if t == &w.routes {
+			t.table, max = "route", maxRoutes
+		}
+		if t.next, partial, err = filled(t.table); err != nil {
+			return err
+		}
+		t.known = newCache[int64](max, partial)
+	}
+	if w.addressID, partial, err = filled("address"); err != nil {
+		return err
+	}
+	w.addresses = newCache[address](maxAddresses, partial)
+	if w.replyID, partial, err = filled("reply"); err != nil {
+		return err
+	}
+	w.replies = newCache[reply](maxReplies, partial)
+	if w.textID, _, err = filled("text"); err != nil {
+		return err
+	}
+	w.texts = newCache[int64](maxTexts, true)
+	if w.messageID, _, err = filled("message_id"); err != nil {
+		return err
+	}
+	w.messages = newCache[int64](maxMessages, true)
+
+	w.today = 0
+	w.sources = make(map[string]*source)
+	w.seen = newWindow(seenWindow)
+	w.origins = make(map[[3]string]int64)
+	w.kinds = make(map[int64]bool)
+	if err := w.loadPending(); err != nil {
+		return err
+	}
+	return w.begin()
+}
+
+// begin makes ready for a batch.
+func (w *writer) begin() error {
+	w.inBatch = make(map[string]bool)
+	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
+	w.newBase = w.addressID
+	w.freshKeys = make(map[uint64]int)
+	w.touched = make(map[int64]*touched)
+	w.routeCells = make(map[int64]*cell)
+	w.senderCells = make(map[int64]*cell)
+	w.originCells = make(map[int64]*cell)
+	if w.insert == nil {
+		var err error
+		w.insert, err = newBulk(w.c, "INSERT INTO delivery VALUES ", 8)
+		return err
+	}
+	w.insert.n = 0
+	return nil
+}
+
+// A bulk collects rows of numbers and inserts them many a statement.
+type bulk struct {
+	many, one *stmt
+	columns   int
+	n         int // rows waiting
+}
+
+const bulkRows = 64
+
+func newBulk(c *conn, insert string, columns int) (*bulk, error) {
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	many, err := c.stmt(insert + row + strings.Repeat(","+row, bulkRows-1))
+	if err != nil {
+		return nil, err
+	}
+	one, err := c.stmt(insert + row)
+	return &bulk{many: many, one: one, columns: columns}, err
+}
+
+// next returns the values of the next row, to be filled in.
+func (b *bulk) next() []driver.NamedValue {
+	i := b.n * b.columns
+	b.n++
+	return b.many.args[i : i+b.columns]
+}
+
+func (b *bulk) full() bool { return b.n == bulkRows }
+
+func (b *bulk) flush() error {
+	n := b.n
+	b.n = 0
+	if n == bulkRows {
+		return b.many.bound()
+	}
+	for i := range n {
+		for j := range b.columns {
+			b.one.args[j].Value = b.many.args[i*b.columns+j].Value
+		}
+		if err := b.one.bound(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Keys of the dictionaries: 21 bits of the hash, 28 of the id.
+const idBits = 28
+
+func keyRange(h uint64) (lo, hi int64) {
+	lo = int64(h>>43) << idBits
+	return lo, lo | (1<<idBits - 1)
+}
+
+func (w *writer) addKey(table string, h uint64, id int64) error {
+	lo, _ := keyRange(h)
+	return w.c.run("INSERT INTO "+table+"_key VALUES (?)", lo|id)
+}
+
+// find looks a row up: fn is called with the ids of those with this hash, until
+// it says that one is it.
+func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
+	lo, hi := keyRange(h)
+	err = w.c.each(func(row []driver.Value) error {
+		id := row[0].(int64) - lo
+		ok, err := fn(id)
+		if ok {
+			found = id
+			return errStop
+		}
+		return err
+	}, "SELECT key FROM "+table+"_key WHERE key BETWEEN ? AND ?", lo, hi)
+	return found, err
+}
+
+// name gives a domain or host name its number.
+func (w *writer) name(s string) (int64, error) {
+	h := w.hash.add(0, s)
+	if id := w.names.known.get(h); id != nil {
+		return *id, nil
+	}
+	s = clean(s, maxName)
+	stored := w.hash.add(0, s)
+	var id int64
+	if w.names.known.partial {
+		var err error
+		id, err = w.find("name", stored, func(id int64) (bool, error) {
+			v, err := w.c.one("SELECT text FROM name WHERE id = ?", id)
+			return v == s, err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if id == 0 {
+		id = w.names.next
+		w.names.next++
+		if err := w.c.run("INSERT INTO name VALUES (?, ?)", id, s); err != nil {
+			return 0, err
+		}
+		if err := w.addKey("name", stored, id); err != nil {
+			return 0, err
+		}
+	}
+	w.names.known.put(h, id)
+	return id, nil
+}
+
+// route gives (recipient's domain, relay) its number.
+func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
+	if id := w.routes.known.get(h); id != nil {
+		return *id, nil
+	}
+	domain, err := w.name(a.RecipientDomain)
+	if err != nil {
+		return 0, err
+	}
+	var host, ip, port any
+	if a.RelayHost != "" {
+		if host, err = w.name(a.RelayHost); err != nil {
+			return 0, err
+		}
+	}
+	if a.RelayIP != "" {
+		ip = clean(a.RelayIP, maxWord)
+	}
+	if a.RelayPort != 0 {
+		port = int64(a.RelayPort)
+	}
+	var id int64
+	if w.routes.known.partial {
+		id, err = w.find("route", h, func(id int64) (ok bool, err error) {
+			err = w.c.each(func(row []driver.Value) error {
+				ok = row[0] == domain && row[1] == host && row[2] == ip && row[3] == port
+				return errStop
+			}, "SELECT domain, host, ip, port FROM route WHERE id = ?", id)
+			return ok, err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if id == 0 {
+		id = w.routes.next
+		w.routes.next++
+		if err := w.c.run("INSERT INTO route VALUES (?, ?, ?, ?, ?)", id, domain, host, ip, port); err != nil {
+			return 0, err
+		}
+		if err := w.addKey("route", h, id); err != nil {
+			return 0, err
+		}
+	}
+	w.routes.known.put(h, id)
+	return id, nil
+}
+
+func (w *writer) origin(host string, mta bounce.MTA, instance string) (int64, error) {
+	key := [3]string{host, string(mta), instance}
+	if id, ok := w.origins[key]; ok {
+		return id, nil
+	}
+	if len(w.origins) > 1000 {
+		clear(w.origins)
+	}
+	h, m, i := clean(host, maxName), clean(string(mta), maxWord), clean(instance, maxWord)
+	const find = "SELECT id FROM origin WHERE host = ? AND mta = ? AND instance = ?"
+	id, err := w.c.number(find, h, m, i)
+	if err == nil && id == 0 {
+		if err = w.c.run("INSERT INTO origin (host, mta, instance) VALUES (?, ?, ?)", h, m, i); err == nil {
+			id, err = w.c.number(find, h, m, i)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	w.origins[key] = id
+	return id, nil
+}
+
+func (w *writer) kind(o bounce.Outcome, r bounce.Reason) (int64, error) {
+	id := kindOf(o, r)
+	if w.kinds[id] {
+		return id, nil
+	}
+	if err := w.c.run("INSERT OR IGNORE INTO kind VALUES (?, ?, ?)", id, o.String(), null(r.String())); err != nil {
+		return 0, err
+	}
+	w.kinds[id] = true
+	return id, nil
+}
+
+// reply gives what was answered, and who wrote it down, its number.
+func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template, provider string) (*reply, error) {
+	if r := w.replies.get(h); r != nil {
+		return r, nil
+	}
+	origin, err := w.origin(a.Host, a.MTA, a.Instance)
+	if err != nil {
+		return nil, err
+	}
+	failed := a.Outcome != bounce.Delivered
+	var r reply
+	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
+	provider = clean(provider, maxWord)
+	if w.replies.partial {
+		_, err := w.find("reply", h, func(id int64) (ok bool, err error) {
+			err = w.c.each(func(row []driver.Value) error {
+				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
+					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
+					row[7] == bit(a.Local) && row[8] == provider && row[9] == text
+				if ok {
+					r = reply{id: id, kind: row[0].(int64), origin: origin}
+				}
+				return errStop
+			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, provider, template FROM reply WHERE id = ?", id)
+			return ok, err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if r.id == 0 {
+		if !failed {
+			v = bounce.Verdict{}
+		}
+		kind, err := w.kind(a.Outcome, v.Reason)
+		if err != nil {
+			return nil, err
+		}
+		r = reply{id: w.replyID, kind: kind, origin: origin}
+		w.replyID++
+		var sample, host any
+		if failed {
+			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
+		}
+		err = w.c.run("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			r.id, origin, kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
+			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
+		if err == nil {
+			err = w.addKey("reply", h, r.id)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
+	return w.replies.put(h, r), nil
+}
+
+func code(n uint16) any {
+	if n == 0 {
+		return nil
+	}
+	return int64(n)
+}
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func null(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// split parts an address into its local part and its domain.
+func split(a, domain string) (local string) {
+	if domain == "" {
+		return a
+	}
+	if n := len(a) - len(domain); n > 0 && a[n-1] == '@' && a[n:] == domain {
+		return a[:n-1]
+	}
+	if i := strings.LastIndexByte(a, '@'); i >= 0 {
+		return a[:i]
+	}
+	return a
+}
+
+// folded is the hash by which an address is looked up: recipients are asked
+// for without regard to case.
+func (w *writer) folded(local string, domain int64) uint64 {
+	return w.hash.num(w.hash.add(1, fold(local)), uint64(domain))
+}
+
+func fold(s string) string {
+	for i := range len(s) {
+		if c := s[i]; 'A' <= c && c <= 'Z' {
+			return lower(s)
+		}
+	}
+	return s
+}
+
+// lower folds ASCII, as SQLite does.
+func lower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// local is a local part as it is stored.
+func (w *writer) local(s string) string {
+	s = clean(s, maxName)
+	if w.pseudonym == nil || s == "" {
+		return s
+	}
+	h := w.pseudonym.add(7, s)
+	return fmt.Sprintf("p%013x", h>>12)
+}
+
+// address gives an address its number. The pointer is good until the next
+// call.
+func (w *writer) address(h uint64, whole, domain string) (*address, error) {
+	if a := w.addresses.get(h); a != nil {
+		return a, nil
+	}
+	local := w.local(split(whole, domain))
+	dom, err := w.name(domain)
+	if err != nil {
+		return nil, err
+	}
+	key := w.folded(local, dom)
+	var a address
+	if w.addresses.partial {
+		if i, ok := w.freshKeys[h]; ok {
+			f := w.fresh[i]
+			a = address{id: w.newBase + int64(i), last: f.last, open: f.open}
+		} else if a, err = w.findAddress(key, local, dom); err != nil {
+			return nil, err
+		}
+	}
+	if a.id == 0 {
+		a.id = w.addressID
+		w.addressID++
+		w.freshKeys[h] = len(w.fresh)
+		w.fresh = append(w.fresh, newAddress{domain: dom, local: local})
+		lo, _ := keyRange(key)
+		w.keys = append(w.keys, lo|a.id)
+	}
+	return w.addresses.put(h, a), nil
+}
+
+func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
+	_, err = w.find("address", key, func(id int64) (ok bool, err error) {
+		err = w.c.each(func(row []driver.Value) error {
+			if ok = row[0] == local && row[1] == domain; !ok {
+				return errStop
+			}
+			a.id = id
+			a.last, _ = row[2].(int64)
+			a.kept = a.last
+			open, _ := row[3].(int64)
+			a.open = open != 0
+			if t := w.touched[id]; t != nil {
+				a.last, a.open = max(a.last, t.last), t.open
+			}
+			return errStop
+		}, "SELECT local, domain, last, open FROM address WHERE id = ?", id)
+		return ok, err
+	})
+	return a, err
+}
+
+// noteAddress records that the recipient's history has changed.
+func (w *writer) noteAddress(a *address, at int64) {
+	if i := a.id - w.newBase; i >= 0 {
+		f := &w.fresh[i]
+		if at != 0 {
+			f.last = max(f.last, at)
+			if f.first == 0 || at < f.first {
+				f.first = at
+			}
+		}
+		f.open = a.open
+		return
+	}
+	t := w.touched[a.id]
+	if t == nil {
+		t = new(touched)
+		w.touched[a.id] = t
+	}
+	if at != 0 {
+		t.last = max(t.last, at)
+		if t.first == 0 || at < t.first {
+			t.first = at
+		}
+	}
+	t.open = a.open
+}
+
+// text stores a response's text, with what the row knows taken out. The first
+// time it stands in the row, from the second on it has a number.
+func (w *writer) text(s string) (any, error) {
+	h := w.hash.add(2, s)
+	id := w.texts.get(h)
+	switch {
+	case id == nil:
+		w.texts.put(h, 0)
+		return s, nil
+	case *id == 0:
+		if err := w.c.run("INSERT INTO text VALUES (?, ?)", w.textID, s); err != nil {
+			return nil, err
+		}
+		*id = w.textID
+		w.textID++
+	}
+	return *id, nil
+}
+
+// message gives a message id its number.
+func (w *writer) message(s string) (any, error) {
+	if s == "" {
+		return nil, nil
+	}
+	h := w.hash.add(3, s)
+	if id := w.messages.get(h); id != nil {
+		return *id, nil
+	}
+	left, right, err := w.splitMessageID(s)
+	if err != nil {
+		return nil, err
+	}
+	id := w.messageID
+	w.messageID++
+	if err := w.c.run("INSERT INTO message_id VALUES (?, ?, ?)", id, left, right); err != nil {
+		return nil, err
+	}
+	w.messages.put(h, id)
+	return id, nil
+}
+
+func (w *writer) splitMessageID(s string) (left, right any, err error) {
+	s = clean(s, maxName)
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		if right, err = w.name(s[i+1:]); err != nil {
+			return nil, nil, err
+		}
+		s = s[:i]
+	}
+	return packHex(s), right, nil
+}
+
+// packHex makes a blob of lower-case hexadecimal.
+func packHex(s string) any {
+	if len(s) >= 8 && !strings.ContainsFunc(s, func(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f') }) {
+		if b, err := hex.DecodeString(s); err == nil {
+			return b
+		}
+	}
+	return s
+}
+
+// queueValue makes a number of a hexadecimal queue id, which halves it.
+func queueValue(s string) any {
+	if n := len(s); n >= 5 && n <= 14 {
+		v := int64(1)
+		for i := range n {
+			c := s[i]
+			switch {
+			case '0' <= c && c <= '9':
+				v = v<<4 | int64(c-'0')
+			case 'A' <= c && c <= 'F':
+				v = v<<4 | int64(c-'A'+10)
+			default:
+				return clean(s, maxWord)
+			}
+		}
+		return v
+	}
+	return clean(s, maxWord)
+}
+
+// queueText is the inverse of queueValue.
+func queueText(v driver.Value) string {
+	switch v := v.(type) {
+	case int64:
+		return strings.ToUpper(strconv.FormatInt(v, 16))[1:]
+	case string:
+		return v
+	}
+	return ""
+}
+
+// delayCode packs a delay: 0 for unknown, then hundredths of a second up to
+// 100 seconds, then seconds.
+func delayCode(d float64) int64 {
+	switch {
+	case !(d >= 0):
+		return 0
+	case d < 99.995:
+		return int64(math.Round(d*100)) + 1
+	default:
+		return int64(math.Round(min(d, 1e9))) + 9901
+	}
+}
+
+func delayOf(code int64) float64 {
+	switch {
+	case code == 0:
+		return -1
+	case code <= 10000:
+		return float64(code-1) / 100
+	default:
+		return float64(code - 9901)
+	}
+}
+
+// clean makes text fit for any reader of the database: valid UTF-8, no NUL, none
+// of the marks that stand for something in a stored response, at most max
+// bytes.
+func clean(s string, max int) string {
+	ok := len(s) <= max
+	for i := 0; ok && i < len(s); i++ {
+		ok = s[i]-9 < 0x80-9 // from tab to DEL
+	}
+	if ok {
+		return s
+	}
+	if len(s) > max {
+		s = s[:max]
+		for i := 1; i < utf8.UTFMax && i <= len(s); i++ {
+			if c := s[len(s)-i]; utf8.RuneStart(c) {
+				if !utf8.FullRuneInString(s[len(s)-i:]) {
+					s = s[:len(s)-i]
+				}
+				break
+			}
+		}
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if r < '\t' {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// scrub replaces the local parts in a text, where they have to be.
+func (w *writer) scrub(s string) string {
+	if w.pseudonym == nil {
+		return s
+	}
+	var b strings.Builder
+	for {
+		at := strings.IndexByte(s, '@')
+		if at < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		start := at
+		for start > 0 && atext(s[start-1]) {
+			start--
+		}
+		b.WriteString(s[:start])
+		b.WriteString(w.local(s[start:at]))
+		b.WriteByte('@')
+		s = s[at+1:]
+	}
+}
+
+// atext reports whether c may stand in an unquoted local part (RFC 5322 3.2.3).
+func atext(c byte) bool {
+	return c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
+}

@@ -1,0 +1,199 @@
+// Package store says what bouncelog keeps and what can be asked of it, in
+// neutral types. The engines are its subpackages: store/sqlite is the default.
+// No SQL stands outside of them.
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// Errors that callers tell apart. Engines wrap them with what was being done.
+var (
+	ErrMissing = errors.New("no such database")               // exit status 10
+	ErrLocked  = errors.New("database is locked")             // exit status 11
+	ErrForeign = errors.New("not a bouncelog database")       // exit status 12
+	ErrNewer   = errors.New("database of a newer bouncelog")  // exit status 12
+	ErrDamaged = errors.New("database is damaged")            // exit status 1
+	ErrFull    = errors.New("no space left for the database") // exit status 1
+)
+
+// A Store keeps delivery attempts. One process writes at a time; any number
+// may read meanwhile. Its methods may be called from several goroutines.
+type Store interface {
+	// Append stores a batch: rows, positions, open messages and counts
+	// become visible together or not at all.
+	Append(ctx context.Context, b *Batch) error
+
+	// Sources lists every source ever read, with the position up to which
+	// it is stored, in the order in which they were first seen.
+	Sources(ctx context.Context) ([]Source, error)
+	// OpenMessages yields the messages that were still queued when the last
+	// batch was stored, those that were opened last first.
+	OpenMessages(ctx context.Context) iter.Seq2[bounce.Message, error]
+
+	// Span is the time of the first and the last attempt that match f; both
+	// zero where none does.
+	Span(ctx context.Context, f Filter) (first, last time.Time, err error)
+	// Totals counts the attempts that match f.
+	Totals(ctx context.Context, f Filter) (Counts, error)
+	// Groups counts the attempts that match f, grouped; unordered.
+	Groups(ctx context.Context, f Filter, by By) ([]Group, error)
+	// Attempts yields single attempts that match f, in the order of time.
+	Attempts(ctx context.Context, f Filter) iter.Seq2[Attempt, error]
+	// Rejections yields the failed attempts (soft and hard) that match f, in
+	// the order of time, each with what is known of its recipient.
+	Rejections(ctx context.Context, f Filter) iter.Seq2[Rejection, error]
+	// Skipped counts the lines that are not about deliveries, by program.
+	Skipped(ctx context.Context) ([]Skipped, error)
+	// Unparsed lists the kept sample of the lines that look like a delivery
+	// and were not understood.
+	Unparsed(ctx context.Context) ([]Unparsed, error)
+
+	// Query runs one read-only statement on the public views.
+	Query(ctx context.Context, sql string) (Rows, error)
+
+	Close() error
+}
+
+// An Attempt is a delivery attempt with the judgement on it.
+type Attempt struct {
+	bounce.Delivery
+	bounce.Verdict
+}
+
+// A Batch is what one stretch of log yielded.
+type Batch struct {
+	Attempts []Attempt // in the order of their log
+	Expiries []bounce.Expiry
+	Sources  []Source         // each source read since the last batch, with its new position
+	Opened   []bounce.Message // messages learnt of or changed since the last batch and still queued
+	Closed   []MessageKey     // messages that left the queue since the last batch
+	Skipped  []Skipped        // to be added to the counts so far
+	Unparsed []Unparsed
+}
+
+// A MessageKey names a queued message.
+type MessageKey struct {
+	Host     string
+	MTA      bounce.MTA
+	Instance string
+	QueueID  string
+}
+
+// A Source is one log: a file in all its names and compressions, a journal.
+type Source struct {
+	ID     string // stable name made from the content (see package tailer)
+	Path   string // where it was last seen
+	Offset int64  // first byte not yet stored, after decompression; a journal's: entries stored
+	State  string // what package tailer wants to find again, opaque to others
+
+	First, Last time.Time // of its lines; Last also lets the parser infer the year on resuming
+
+	// Counts so far; they add up: Lines = Delivery + Queue +
+	// Rejected + Skipped + Unparsed + Blank.
+	Lines    int64 // whole lines read
+	Delivery int64 // of these, lines with delivery attempts
+	Attempts int64 // delivery attempts in them
+	Repeated int64 // of these, how many came from "message repeated n times"
+	Queue    int64 // lines about messages in the queue (arrival, expiry, removal)
+	Rejected int64 // lines about mail that this server refused (inbound)
+	Skipped  int64 // lines that are not about deliveries
+	Unparsed int64 // lines that look like a delivery and were not understood
+	Blank    int64 // empty lines
+}
+
+// Skipped counts lines that are not about deliveries.
+type Skipped struct {
+	Program string // postfix/smtpd, dovecot, …; "" where the line has no header
+	Lines   int64
+}
+
+// Unparsed is a line that looks like a delivery and was not understood.
+type Unparsed struct {
+	Source string
+	Offset int64
+	Time   time.Time
+	Text   string // cut at 1,000 bytes
+}
+
+// A Filter selects attempts. Empty fields select everything.
+type Filter struct {
+	Since, Until time.Time // Since ≤ time < Until
+	Domain       string    // of the recipient
+	SenderDomain string
+	Relay        string // suffix of the relay's host name, at a label
+	Host         string
+	MTA          bounce.MTA
+	Outcomes     []bounce.Outcome
+	Reasons      []bounce.Reason
+	// Recipient, QueueID and MessageID select what happened to one of them;
+	// the case of a recipient's letters does not matter.
+	Recipient string
+	QueueID   string
+	MessageID string
+}
+
+// By is what attempts are grouped by.
+type By string
+
+// The groupings.
+const (
+	ByDomain       By = "domain"
+	BySenderDomain By = "sender-domain"
+	ByRelay        By = "relay"
+	ByReason       By = "reason"
+	ByRecipient    By = "recipient"
+	ByHost         By = "host"
+	ByDay          By = "day"
+	ByHour         By = "hour"
+)
+
+// Counts are the numbers of section "How we count" of the documentation.
+// Hand-offs and probes are in none but their own.
+type Counts struct {
+	Attempts  int64 // Delivered + Soft + Hard
+	Delivered int64
+	Soft      int64
+	Hard      int64 // the expired included
+
+	// (message, recipient) pairs by their state; those that met a soft
+	// failure first are counted as Recovered, Pending or Expired too.
+	Recovered int64 // soft, later delivered
+	Pending   int64 // soft, last seen still queued
+	Expired   int64 // given up because the time for retries had run out
+
+	Messages int64 // distinct messages with an attempt that counts
+	NullHard int64 // of Hard: with the null sender, bounces of our own notifications
+	NullSoft int64
+	Handoff  int64
+	Probe    int64
+	Soft5xx  int64 // of Soft: the reply was a 5xx all the same (a 554 greeting that Postfix defers)
+}
+
+// A Group is the counts of one key.
+type Group struct {
+	Key string
+	Counts
+	Reasons map[bounce.Reason]int64 // failed attempts by reason
+}
+
+// A Rejection is a failed attempt with what is known of its recipient.
+type Rejection struct {
+	Attempt
+	DeliveredBefore time.Time // last delivery to the recipient before the attempt; zero: none
+	DeliveredAfter  time.Time // first delivery to the recipient after the attempt; zero: none
+}
+
+// Rows is the result of a query. Close it.
+type Rows interface {
+	Columns() []string
+	// Next returns the next row, or io.EOF. The values are nil, int64,
+	// float64, string or []byte.
+	Next() ([]any, error)
+	Close() error
+}
