@@ -1,0 +1,93 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Period is a stretch of time, Since included, Until not. A zero end is
+// open.
+type Period struct {
+	Since time.Time
+	Until time.Time
+}
+
+// ParsePeriod reads pflogsumm's words for a period, as of now and in now's
+// location: today, yesterday, this_week, last_week (weeks begin on Monday),
+// this_month, last_month, 2026-11, 2026-11-22, and two of the last two forms
+// with " to " or " - " between them, both included. Underscores and blanks
+// are the same.
+func ParsePeriod(word string, now time.Time) (Period, error) {
+	day := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
+	month := day.AddDate(0, 0, 1-day.Day())
+	week := day.AddDate(0, 0, -(int(day.Weekday())+6)%7)
+	switch strings.ReplaceAll(strings.ToLower(strings.TrimSpace(word)), " ", "_") {
+	case "today":
+		return Period{day, day.AddDate(0, 0, 1)}, nil
+	case "yesterday":
+		return Period{day.AddDate(0, 0, -1), day}, nil
+	case "this_week":
+		return Period{week, week.AddDate(0, 0, 7)}, nil
+	case "last_week":
+		return Period{week.AddDate(0, 0, -7), week}, nil
+	case "this_month":
+		return Period{month, month.AddDate(0, 1, 0)}, nil
+	case "last_month":
+		return Period{month.AddDate(0, -1, 0), month}, nil
+	}
+	for _, between := range []string{" to ", " - ", "_to_"} {
+		if from, to, ok := strings.Cut(word, between); ok {
+			a, err := parseDate(from, now.Location())
+			if err != nil {
+				return Period{}, err
+			}
+			b, err := parseDate(to, now.Location())
+			if err != nil {
+				return Period{}, err
+			}
+			if !a.Since.Before(b.Until) {
+				return Period{}, fmt.Errorf("the period %q ends before it begins", word)
+			}
+			return Period{a.Since, b.Until}, nil
+		}
+	}
+	return parseDate(word, now.Location())
+}
+
+// parseDate reads a month or a day, whole.
+func parseDate(word string, loc *time.Location) (Period, error) {
+	word = strings.TrimSpace(word)
+	if t, err := time.ParseInLocation("2006-01-02", word, loc); err == nil {
+		return Period{t, t.AddDate(0, 0, 1)}, nil
+	}
+	if t, err := time.ParseInLocation("2006-01", word, loc); err == nil {
+		return Period{t, t.AddDate(0, 1, 0)}, nil
+	}
+	return Period{}, fmt.Errorf("%q is not a period", word)
+}
+
+// ParseTime reads a point in time, as of now and in now's location: a day, a
+// day with a time ("2026-11-22 14:05", seconds if you like), RFC 3339, or how
+// long ago ("90m", "24h", "7d").
+func ParseTime(word string, now time.Time) (time.Time, error) {
+	word = strings.TrimSpace(word)
+	if days, ok := strings.CutSuffix(word, "d"); ok {
+		var n int
+		if _, err := fmt.Sscanf(days+"\n", "%d\n", &n); err == nil && n >= 0 && n < 100_000 {
+			return now.AddDate(0, 0, -n), nil
+		}
+	}
+	if d, err := time.ParseDuration(word); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{"2006-01-02", "2006-01-02 15:04", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, word, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	if t, err := time.Parse(time.RFC3339, word); err == nil {
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time", word)
+}

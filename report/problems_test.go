@@ -1,0 +1,237 @@
+package report_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/report"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+)
+
+// A mail is one delivery attempt of a made-up log.
+type mail struct {
+	at       time.Duration // after the log begins
+	id       string
+	from, to string
+	relay    string
+	outcome  bounce.Outcome
+	reason   bounce.Reason
+	detail   string
+	code     uint16
+	nullFrom bool
+}
+
+var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+
+const (
+	day  = 24 * time.Hour
+	good = bounce.Delivered
+)
+
+// problemsOf reports the problems of a log.
+func problemsOf(t *testing.T, mails []mail) []report.Problem {
+	t.Helper()
+	ctx := context.Background()
+	db, err := sqlite.Open(ctx, "", sqlite.Options{Temporary: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	b := &store.Batch{}
+	for i, m := range mails {
+		a := store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: "test", Offset: int64(i) * 1000, Time: begin.Add(m.at), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp",
+				QueueID: m.id, Sender: m.from, SenderDomain: domain(m.from), SenderKnown: true,
+				Recipient: m.to, RecipientDomain: domain(m.to), RelayHost: m.relay, RelayIP: "192.0.2.1", RelayPort: 25,
+				Outcome: m.outcome, Code: m.code, Delay: 1, Status: map[bounce.Outcome]string{good: "sent", bounce.Soft: "deferred", bounce.Hard: "bounced"}[m.outcome],
+				Response: fmt.Sprintf("%d said %s %s", m.code, m.reason, m.detail),
+			},
+		}
+		if m.nullFrom {
+			a.Sender, a.SenderDomain = "", ""
+		}
+		if m.outcome != good {
+			a.Verdict = bounce.Verdict{Reason: m.reason, Detail: m.detail, Rule: "test", Scope: bounce.ReasonText(m.reason).Scope, Confidence: bounce.NamedCause}
+		}
+		b.Attempts = append(b.Attempts, a)
+	}
+	n := int64(len(mails))
+	b.Sources = []store.Source{{ID: "test", Path: "mail.log", Offset: n * 1000, Lines: n, Delivery: n, Attempts: n}}
+	if err := db.Append(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+	r, err := report.Build(ctx, db, report.Options{Sections: []string{report.SectionProblems}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Problems
+}
+
+func domain(address string) string {
+	for i := range len(address) {
+		if address[i] == '@' {
+			return address[i+1:]
+		}
+	}
+	return ""
+}
+
+// to makes deliveries to n recipients, one message each.
+func to(n int, at time.Duration, from, format, relay string) (list []mail) {
+	for i := range n {
+		list = append(list, mail{at: at + time.Duration(i)*time.Minute, id: fmt.Sprintf("D%v%d", at, i), from: from, to: fmt.Sprintf(format, i), relay: relay, outcome: good, code: 250})
+	}
+	return list
+}
+
+// refused makes refusals of n recipients in so many messages.
+func refused(n, messages int, at time.Duration, from, format, relay string, m mail) (list []mail) {
+	for i := range n {
+		m.at, m.id, m.from, m.to, m.relay = at+time.Duration(i)*time.Minute, fmt.Sprintf("R%v%d", at, i%messages), from, fmt.Sprintf(format, i), relay
+		if m.outcome == bounce.NoOutcome {
+			m.outcome = bounce.Hard
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func join(lists ...[]mail) (all []mail) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+func TestProblems(t *testing.T) {
+	const (
+		from  = "news@shop.example"
+		users = "user%d@big.example"
+		relay = "mx1.big-provider.example"
+	)
+	policy := mail{reason: bounce.Policy, code: 550}
+	type problem struct {
+		Level, Cause string
+		Reason       bounce.Reason
+		Attempts     int64
+		Valid        int
+	}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  []problem
+	}{
+		{"nothing", to(5, 0, from, users, relay), nil},
+		{
+			"one line that names a blocklist is enough",
+			refused(1, 1, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamhaus-zen", code: 554}),
+			[]problem{{report.Confirmed, "ip", bounce.Blocklist, 1, 0}},
+		},
+		{
+			"a listing is one incident, whoever sends and whoever refuses",
+			join(
+				refused(4, 4, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamhaus-zen", code: 554}),
+				refused(4, 4, time.Hour, "anna@office.example", "x%d@other.example", "mx.other.example", mail{reason: bounce.Blocklist, detail: "spamhaus-zen", code: 554}),
+			),
+			[]problem{{report.Confirmed, "ip", bounce.Blocklist, 8, 0}},
+		},
+		{
+			"two listings of the same kind a week apart are two incidents",
+			join(
+				refused(2, 2, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}),
+				refused(2, 2, 7*day, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}),
+			),
+			[]problem{{report.Confirmed, "ip", bounce.Blocklist, 2, 0}, {report.Confirmed, "ip", bounce.Blocklist, 2, 0}},
+		},
+		{
+			"authentication, with recipients known to be valid",
+			join(to(3, 0, from, users, relay), refused(3, 3, 2*day, from, users, relay, mail{reason: bounce.AuthFailure, detail: "dmarc", code: 550})),
+			[]problem{{report.Confirmed, "authentication", bounce.AuthFailure, 3, 3}},
+		},
+		{
+			"a receiver whose resolver the list refuses is no listing",
+			refused(5, 5, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "receiver-dnsbl-error", code: 554}), nil,
+		},
+		{
+			"repeated refusals without a cause, to valid recipients, new",
+			join(to(10, 0, from, users, relay), refused(5, 3, 2*day, from, users, relay, policy)),
+			[]problem{{report.Likely, "unknown", bounce.Policy, 5, 5}},
+		},
+		{
+			"the same within one hour",
+			join(to(10, 0, from, users, relay), refused(5, 3, 30*time.Minute, from, users, relay, policy)),
+			[]problem{{report.Likely, "unknown", bounce.Policy, 5, 5}},
+		},
+		{
+			"one newsletter judged spam",
+			join(to(10, 0, from, users, relay), refused(5, 1, 2*day, from, users, relay, mail{reason: bounce.ContentSpam, code: 554})),
+			[]problem{{report.Watch, "unknown", bounce.ContentSpam, 5, 5}},
+		},
+		{
+			"addresses never delivered to",
+			refused(5, 5, 2*day, from, users, relay, policy), nil,
+		},
+		{
+			"leavers",
+			join(to(10, 0, from, users, relay), refused(5, 5, 2*day, from, users, relay, mail{reason: bounce.UserUnknown, code: 550})), nil,
+		},
+		{
+			"known to be unknown in between",
+			join(
+				to(5, 0, from, users, relay),
+				refused(5, 5, day, from, users, relay, mail{reason: bounce.UserUnknown, code: 550}),
+				refused(5, 5, 2*day, from, users, relay, policy),
+			), nil,
+		},
+		{
+			"a log that starts inside the fault has nothing to compare with",
+			join(refused(5, 5, 0, from, users, relay, policy), to(5, day, "other@office.example", users, relay)),
+			[]problem{{report.Watch, "unknown", bounce.Policy, 5, 5}},
+		},
+		{
+			"greylisting",
+			join(to(5, 0, from, users, relay), refused(5, 5, day, from, users, relay, mail{outcome: bounce.Soft, reason: bounce.Greylisted, code: 450})), nil,
+		},
+		{
+			"our own notifications",
+			join(to(5, 0, from, users, relay), refused(5, 5, day, "", users, relay, mail{nullFrom: true, reason: bounce.Reputation, code: 550})), nil,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []problem
+			for _, p := range problemsOf(t, test.mails) {
+				got = append(got, problem{p.Level, p.Cause, p.Reason, p.Attempts, len(p.ValidRecipients)})
+				if p.Summary == "" || p.FirstCheck == "" || p.OtherExplanation == "" || p.DisprovedBy == "" || p.Scan == "" || len(p.Evidence) == 0 {
+					t.Errorf("incomplete: %+v", p)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProvider(t *testing.T) {
+	for _, test := range []struct{ relay, recipientDomain, want string }{
+		{"gmail-smtp-in.l.google.com", "gmail.com", "google.com"},
+		{"company-example.mail.protection.outlook.com", "company.example", "outlook.com"},
+		{"MX.Example.co.uk.", "x.example", "example.co.uk"},
+		{"mx.softbank.ne.jp", "x.example", "softbank.ne.jp"},
+		{"localhost", "x.example", "localhost"},
+		{"", "x.example", "x.example"},
+		{"[192.0.2.1]", "x.example", "x.example"},
+	} {
+		d := &bounce.Delivery{RelayHost: test.relay, RecipientDomain: test.recipientDomain}
+		if got := report.Provider(d); got != test.want {
+			t.Errorf("Provider(%q) = %q, want %q", test.relay, got, test.want)
+		}
+	}
+}

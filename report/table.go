@@ -1,0 +1,160 @@
+package report
+
+import (
+	"bytes"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+)
+
+// A Table is rows of cells under named columns. A cell is nil, a string, a
+// []byte, an int, int64, float64, bool or a time.Time; its text need not be
+// clean, every writer cleans what it writes.
+type Table struct {
+	Columns []Column
+	Rows    [][]any
+}
+
+// A Column is one column of a Table.
+type Column struct {
+	Name   string
+	Number bool // set to the right
+	Flex   bool // may be cut to make the table fit the width
+}
+
+// text is a cell as a person reads it: clean, on one line.
+func text(cell any) string {
+	switch v := cell.(type) {
+	case nil:
+		return ""
+	case string:
+		return Clean(v)
+	case []byte:
+		return Clean(string(v))
+	case int:
+		return strconv.Itoa(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case bool:
+		return strconv.FormatBool(v)
+	case time.Time:
+		if v.IsZero() {
+			return ""
+		}
+		return v.Format(time.RFC3339)
+	}
+	panic("report: a cell of an unknown type")
+}
+
+const minFlex = 12 // columns: a flexible column is not cut below this
+
+// writeText draws the table with blanks between its columns, at most width
+// columns wide as far as cutting the flexible ones can make it so; 0 is any
+// width.
+func (t *Table) writeText(w io.Writer, width int, header bool) error {
+	rows := make([][]string, 0, len(t.Rows)+1)
+	names := make([]string, len(t.Columns))
+	if header {
+		for i, c := range t.Columns {
+			names[i] = Clean(c.Name)
+		}
+	}
+	rows = append(rows, names)
+	for _, row := range t.Rows {
+		cells := make([]string, len(row))
+		for i, c := range row {
+			cells[i] = text(c)
+		}
+		rows = append(rows, cells)
+	}
+	t.fit(rows, width)
+
+	align := make([]tw.Align, len(t.Columns))
+	for i, c := range t.Columns {
+		align[i] = tw.AlignLeft
+		if c.Number {
+			align[i] = tw.AlignRight
+		}
+	}
+	var b bytes.Buffer
+	tab := tablewriter.NewTable(&b,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: tw.BorderNone,
+			Symbols: tw.NewSymbols(tw.StyleNone),
+			Settings: tw.Settings{
+				Separators: tw.SeparatorsNone,
+				Lines:      tw.LinesNone,
+			},
+		})),
+		tablewriter.WithHeaderAutoFormat(tw.Off),
+		tablewriter.WithRowAutoFormat(tw.Off),
+		tablewriter.WithHeaderAutoWrap(tw.WrapNone),
+		tablewriter.WithRowAutoWrap(tw.WrapNone),
+		tablewriter.WithHeaderAlignmentConfig(tw.CellAlignment{PerColumn: align}),
+		tablewriter.WithRowAlignmentConfig(tw.CellAlignment{PerColumn: align}),
+		tablewriter.WithPadding(tw.Padding{Left: "", Right: "  ", Overwrite: true}),
+	)
+	if header {
+		tab.Header(rows[0])
+	} else if len(t.Rows) == 0 {
+		return nil
+	}
+	if err := tab.Bulk(rows[1:]); err != nil {
+		return err
+	}
+	if err := tab.Render(); err != nil {
+		return err
+	}
+	_, err := w.Write(trimLines(b.Bytes()))
+	return err
+}
+
+// trimLines cuts the blanks at the ends of lines.
+func trimLines(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for line := range bytes.Lines(text) {
+		out = append(out, bytes.TrimRight(line, " \n")...)
+		out = append(out, '\n')
+	}
+	return out
+}
+
+// fit cuts the cells of the flexible columns so that the rows are at most
+// width columns wide, the widest column first.
+func (t *Table) fit(rows [][]string, width int) {
+	if width <= 0 {
+		return
+	}
+	widths := make([]int, len(t.Columns))
+	total := 2 * (len(widths) - 1)
+	for i := range widths {
+		for _, row := range rows {
+			widths[i] = max(widths[i], twwidth.Width(row[i]))
+		}
+		total += widths[i]
+	}
+	for total > width {
+		widest := -1
+		for i, c := range t.Columns {
+			if c.Flex && widths[i] > minFlex && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return
+		}
+		less := min(total-width, widths[widest]-minFlex)
+		widths[widest] -= less
+		total -= less
+		for _, row := range rows {
+			row[widest] = Cut(row[widest], widths[widest])
+		}
+	}
+}

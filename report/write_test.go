@@ -1,0 +1,135 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func rows(t *testing.T, f Format, set func(*RowWriter), columns []Column, table ...[]any) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := NewRowWriter(&b, f, columns)
+	if set != nil {
+		set(w)
+	}
+	for _, row := range table {
+		if err := w.Row(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestRowWriter(t *testing.T) {
+	columns := []Column{{Name: "domain"}, {Name: "hard", Number: true}}
+	table := [][]any{{"a.example", int64(12)}, {"=HYPERLINK(1)", int64(-3)}, {"<b>|\x1b[1m", nil}}
+	for _, test := range []struct {
+		format Format
+		set    func(*RowWriter)
+		want   string
+	}{
+		{FormatCSV, nil, "domain,hard\na.example,12\n'=HYPERLINK(1),-3\n<b>|\\x1b[1m,\n"},
+		{FormatCSV, func(w *RowWriter) { w.NoHeader = true }, "a.example,12\n'=HYPERLINK(1),-3\n<b>|\\x1b[1m,\n"},
+		{FormatTSV, nil, "domain\thard\na.example\t12\n'=HYPERLINK(1)\t-3\n<b>|\\x1b[1m\t\n"},
+		{FormatJSON, nil, `[{"domain":"a.example","hard":12},` + "\n" + `{"domain":"=HYPERLINK(1)","hard":-3},` + "\n" + `{"domain":"<b>|\u001b[1m","hard":null}]` + "\n"},
+		{FormatNDJSON, func(w *RowWriter) { w.OmitNil = true }, `{"domain":"a.example","hard":12}` + "\n" + `{"domain":"=HYPERLINK(1)","hard":-3}` + "\n" + `{"domain":"<b>|\u001b[1m"}` + "\n"},
+		{FormatMarkdown, nil, "| domain | hard |\n|---|---:|\n| a.example | 12 |\n| =HYPERLINK(1) | -3 |\n| &lt;b&gt;\\|\\\\x1b\\[1m |  |\n"},
+		{FormatHTML, nil, `<table><thead><tr><th>domain</th><th class="n">hard</th></tr></thead><tbody>` + "\n" +
+			`<tr><td>a.example</td><td class="n">12</td></tr>` + "\n" + `<tr><td>=HYPERLINK(1)</td><td class="n">-3</td></tr>` + "\n" +
+			`<tr><td>&lt;b&gt;|\x1b[1m</td><td class="n"></td></tr>` + "\n</tbody></table>\n"},
+	} {
+		if diff := cmp.Diff(test.want, rows(t, test.format, test.set, columns, table...)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.format, diff)
+		}
+	}
+}
+
+func TestRowWriterText(t *testing.T) {
+	got := rows(t, FormatTable, func(w *RowWriter) { w.Width = 30 },
+		[]Column{{Name: "domain", Flex: true}, {Name: "hard", Number: true}},
+		[]any{"a-very-long-domain-name-indeed.example", int64(12)}, []any{"b.example", int64(3)})
+	for i, line := range strings.Split(strings.TrimSuffix(got, "\n"), "\n") {
+		if n := len([]rune(line)); n > 30 {
+			t.Errorf("line %d is %d wide: %q", i, n, line)
+		}
+	}
+	if !strings.Contains(got, "a-very-long-domain-name…") || !strings.Contains(got, "b.example") {
+		t.Errorf("got:\n%s", got)
+	}
+}
+
+// Whatever a cell holds, nothing acts on a terminal or breaks out of its
+// place.
+func TestHostileCells(t *testing.T) {
+	hostile := []string{
+		"\x1b]0;owned\a", "\u202egpj.exe", "</td><script>alert(1)</script>", `"><img src=x>`, "=cmd|' /C calc'!A0",
+		"+1", "-1", "@SUM(A1)", "a\r\nb", "| a | b |", "`code`", "\xff\xfe", strings.Repeat("x", 10_000), "'; drop table x; --",
+	}
+	columns := []Column{{Name: "text"}}
+	for _, h := range hostile {
+		for _, f := range Formats() {
+			got := rows(t, Format(f), nil, columns, []any{h})
+			for _, r := range got {
+				if r != '\n' && r != '\t' && (r < 0x20 || hidden(r) || r == 0x7f) {
+					t.Errorf("%s: %q lets %U through", f, h[:min(len(h), 40)], r)
+				}
+			}
+			switch Format(f) {
+			case FormatHTML:
+				if strings.Contains(got, "<script") || strings.Contains(got, "<img") {
+					t.Errorf("HTML lets markup through: %s", got)
+				}
+			case FormatCSV:
+				if line := strings.Split(got, "\n")[1]; strings.ContainsAny(strings.TrimPrefix(line, `"`)[:1], "=+-@") {
+					t.Errorf("CSV cell starts with a formula: %q", line)
+				}
+			case FormatJSON:
+				var v []map[string]string
+				if err := json.Unmarshal([]byte(got), &v); err != nil {
+					t.Errorf("not JSON: %v: %s", err, got)
+				} else if h[0] != 0xff && v[0]["text"] != h {
+					t.Errorf("JSON is %q, want %q", v[0]["text"], h)
+				}
+			}
+		}
+	}
+}
+
+func TestReportFormats(t *testing.T) {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	r := &Report{
+		loc: time.UTC, By: "domain",
+		Period:     ReportPeriod{First: &at, Last: &at},
+		Sources:    []SourceCount{{Path: "/var/log/\x1b[1mmail.log"}},
+		Totals:     &Totals{Counts: Counts{Attempts: 2, Hard: 1, Delivered: 1, Messages: 2}, HardRate: 0.5},
+		Problems:   []Problem{},
+		Domains:    []Group{{Key: "<x>.example", Domain: "<x>.example", Counts: Counts{Attempts: 2, Hard: 1, Delivered: 1}}},
+		Reasons:    []ReasonCount{},
+		Recipients: []Recipient{},
+		Unparsed:   &Coverage{Sample: []UnparsedSample{{"mail.log", 7, "odd \u202e line"}}},
+	}
+	for _, f := range Formats() {
+		var b bytes.Buffer
+		if err := r.Write(&b, Format(f), WriteOptions{Width: 80}); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+		got := b.String()
+		if strings.ContainsAny(got, "\x1b\u202e") {
+			t.Errorf("%s lets control characters through:\n%s", f, got)
+		}
+		if !strings.Contains(got, "x&gt;.example") && !strings.Contains(got, "<x>.example") {
+			t.Errorf("%s does not name the domain:\n%s", f, got)
+		}
+	}
+	if err := r.Write(&bytes.Buffer{}, "pdf", WriteOptions{}); err == nil {
+		t.Error("no error for a format that does not exist")
+	}
+}
