@@ -141,7 +141,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	address := `(?:(` + quoted + `@[^\s:<>"]+|[^\s"|/>:<(][^\s<>"]*[^\s:<>"]|[^\s"|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
 		`|([|/>][^<>]*|:blackhole:) <((?:` + quoted + `)?[^<>\s"]+)>)`
 	// H=name [address]:port, NAME="quoted", NAME=<address>, NAME=word
-	named := ` H=(?:[^\s\[\]=:]+ )?(?:\([^()\s]*\) |DS )?\[[0-9A-Za-z.:]+\](?::[0-9]+)?\*?` +
+	named := ` H=(?:[^\s\[\]=:]+ )?(?:\([^()\s]*\) |DS )?\[[0-9A-Za-z.:]{1,64}\](?::[0-9]{1,5})?\*?` +
 		`| [A-GI-Z][A-Z0-9]{0,11}=` + quoted +
 		`| [A-GI-Z][A-Z0-9]{0,11}=<(?:` + quoted + `)?[^<>\s"]*>` +
 		`| [A-GI-Z][A-Z0-9]{0,11}=[^\s"<:](?:\S*[^\s:])?`
@@ -187,9 +187,12 @@ func referenceExim(flag, s string) (f eximFields, ok bool) {
 		}
 		if name == "H" {
 			i := strings.LastIndexByte(v, '[')
-			host, _, _ := strings.Cut(strings.TrimSpace(v[:i]), " ")
+			host, _, _ := strings.Cut(strings.Trim(v[:i], " "), " ")
 			ip, port, _ := strings.Cut(v[i+1:], "]")
-			n, _ := strconv.ParseUint(strings.Trim(port, ":*"), 10, 16)
+			n, err := strconv.ParseUint(strings.Trim(port, ":*"), 10, 16)
+			if err != nil {
+				n = 0
+			}
 			if f.host == "" && f.ip == "" {
 				f.host, f.ip, f.port = host, ip, uint16(n)
 			}
