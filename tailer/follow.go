@@ -1,0 +1,312 @@
+package tailer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// FollowOptions say how Follow follows. The zero value will do.
+type FollowOptions struct {
+	Stdin   io.Reader     // what "-" reads; nil: os.Stdin
+	MaxLine int           // longer lines are cut, in bytes; 0: DefaultMaxLine
+	Poll    time.Duration // how often the names are looked at; 0: 50 ms
+	// Native reads without the following library, woken by the file system
+	// (inotify) or by Poll. It is always so where the library cannot be
+	// used: not on Linux, no /proc, network file systems.
+	Native bool
+	// NoHistory leaves out the rotations that are there when a log is
+	// followed for the first time. Otherwise they are read first.
+	NoHistory bool
+	// OldDirs are further directories that rotations are moved to
+	// (logrotate's olddir). A relative one is taken from the log's directory.
+	OldDirs []string
+	// JournalMatch are matches for journalctl, instead of those that select
+	// the facility mail and Exim.
+	JournalMatch []string
+	// Reopen, when it yields, has all names looked at again at once (SIGHUP).
+	Reopen <-chan struct{}
+	// Event is told what an admin may want to know.
+	Event func(Event)
+	// Idle is called soon (50 ms) after all that can be read has been emitted,
+	// at least every 250 ms while there is more, and once a second when
+	// nothing happens: the moment to commit. behind counts the bytes known to be
+	// unread: 0 when caught up.
+	Idle func(behind int64) error
+}
+
+const (
+	defaultPoll = 50 * time.Millisecond
+	commitEvery = 250 * time.Millisecond
+	commitPause = 50 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
+	idleEvery   = time.Second
+	globEvery   = time.Second
+	retryEvery  = 2 * time.Second // for what could not be read
+	quietAfter  = time.Minute     // a file that nobody has written to for so long is finished
+	goneAfter   = time.Hour       // one that was deleted is closed, and its space is free
+	dozeAfter   = 10 * time.Minute
+	dozePoll    = 500 * time.Millisecond
+	keepOld     = 3 // rotated files that are kept open
+)
+
+// Follow hands lines of the sources to emit as they come, from where known
+// says each was left: files, which need not exist yet; globs, whose new files
+// are picked up; "journal:" or "journal:NAMESPACE", systemd's journal; "-",
+// standard input. It returns nil when ctx ends, or at the end of standard
+// input where there is nothing else to follow.
+//
+// emit and the hooks in o are called from one goroutine at a time. While emit
+// takes its time, at most about two megabytes a source are read ahead.
+//
+// A file that nobody has written to for ten minutes is looked at twice a second
+// only, so that a glob may match many.
+//
+// A line is handed out once its "\n" is there. Only the rest of a rotated file
+// that nobody has written to for a minute, or that is compressed, is handed out without.
+func Follow(ctx context.Context, sources []string, known []Position, o FollowOptions, emit func(*Chunk) error) error {
+	l, err := newLedger(known)
+	if err != nil {
+		return err
+	}
+	f := &follower{
+		reader:  reader{ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
+		o:       o,
+		logs:    map[string]*logFile{},
+		wake:    make(chan struct{}, 1),
+		started: time.Now(),
+	}
+	f.defaults()
+	if f.o.Poll <= 0 {
+		f.o.Poll = defaultPoll
+	}
+	if f.o.Idle == nil {
+		f.o.Idle = func(int64) error { return nil }
+	}
+	if f.o.Stdin == nil {
+		f.o.Stdin = os.Stdin
+	}
+	if o.Native {
+		f.notify = newNotifier()
+	}
+	defer f.close()
+	seen := map[string]bool{}
+	for _, s := range sources {
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		switch {
+		case s == "-":
+			f.feeds = append(f.feeds, newStdinFeed(f))
+		case strings.HasPrefix(s, journalPrefix):
+			j, err := newJournalFeed(f, s)
+			if err != nil {
+				return &PathError{Path: s, Err: err}
+			}
+			f.feeds = append(f.feeds, j)
+		case strings.ContainsAny(s, "*?["):
+			if _, err := filepath.Match(s, ""); err != nil {
+				return &PathError{Path: s, Err: err}
+			}
+			f.globs = append(f.globs, s)
+		default:
+			if fi, err := os.Stat(s); err == nil && fi.IsDir() {
+				return &PathError{Path: s, Err: ErrDirectory}
+			}
+			f.add(s, false)
+		}
+	}
+	if len(sources) == 0 {
+		return errors.New("nothing to follow")
+	}
+	return f.run(ctx)
+}
+
+// A follower follows all sources, in one goroutine. Reading ahead is done by
+// others: a pump for each log, a goroutine for each feed.
+type follower struct {
+	reader
+	o       FollowOptions
+	logs    map[string]*logFile
+	order   []*logFile
+	globs   []string
+	globbed time.Time
+	feeds   []feed
+	notify  *notifier
+	wake    chan struct{} // something may have been read
+	started time.Time
+}
+
+// A feed is a source that only comes in order.
+type feed interface {
+	// step hands out what is there, without waiting.
+	step() (busy bool, err error)
+	done() bool
+	close()
+}
+
+// poke wakes the follower.
+func (f *follower) poke() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// add starts to follow a log.
+func (f *follower) add(path string, globbed bool) {
+	path = filepath.Clean(path)
+	if f.logs[path] == nil {
+		l := newLogFile(f, path, globbed)
+		f.logs[path] = l
+		f.order = append(f.order, l)
+	}
+}
+
+// expand looks for new files that match, and forgets those that are gone.
+// Rotations of a log that matches too belong to that log.
+func (f *follower) expand() {
+	present := map[string]bool{}
+	for _, g := range f.globs {
+		paths, _ := filepath.Glob(g)
+		if len(paths) == 0 && f.globbed.IsZero() {
+			f.event(Event{Kind: EventMissing, Path: g, Text: "matches nothing yet"})
+		}
+		match := map[string]bool{}
+		for _, p := range paths {
+			match[filepath.Clean(p)] = true
+		}
+		for _, p := range paths {
+			dir, name := filepath.Split(filepath.Clean(p))
+			base, _ := splitRotated(name)
+			if base != name && (match[dir+base] || f.logs[dir+base] != nil) {
+				continue
+			}
+			if fi, err := os.Stat(p); err != nil || !fi.Mode().IsRegular() {
+				continue
+			}
+			present[filepath.Clean(p)] = true
+			f.add(p, true)
+		}
+	}
+	f.globbed = time.Now()
+	kept := f.order[:0]
+	for _, l := range f.order {
+		if l.globbed && !present[l.path] && l.finished() {
+			l.close()
+			delete(f.logs, l.path)
+			continue
+		}
+		kept = append(kept, l)
+	}
+	f.order = kept
+}
+
+func (f *follower) run(ctx context.Context) error {
+	tick := time.NewTicker(f.o.Poll)
+	defer tick.Stop()
+	var looked, idled time.Time
+	var committed int64 = -1
+	for ctx.Err() == nil {
+		look := time.Since(looked) >= f.o.Poll*9/10
+		if look {
+			if len(f.globs) > 0 && time.Since(f.globbed) >= globEvery {
+				f.expand()
+			}
+			looked = time.Now()
+		}
+		busy := false
+		for _, l := range f.order {
+			b, err := l.step(look)
+			if err != nil {
+				return err
+			}
+			busy = busy || b
+			if !l.caughtUp() {
+				break // logs are caught up with one after another, in their order
+			}
+		}
+		live := len(f.order) > 0 || len(f.globs) > 0
+		for _, s := range f.feeds {
+			b, err := s.step()
+			if err != nil {
+				return err
+			}
+			busy = busy || b
+			live = live || !s.done()
+		}
+		since := time.Since(idled)
+		if !busy && f.emitted != committed && since >= commitPause || since >= commitEvery && busy || since >= idleEvery || !live {
+			if err := f.o.Idle(f.behind()); err != nil {
+				return err
+			}
+			committed, idled = f.emitted, time.Now()
+		}
+		if !live {
+			return nil
+		}
+		if busy {
+			select {
+			case _, ok := <-f.o.Reopen:
+				f.reopen(ok)
+			default:
+			}
+			continue
+		}
+		select {
+		case <-f.wake:
+		case <-tick.C:
+		case _, ok := <-f.o.Reopen:
+			f.reopen(ok)
+			looked = time.Time{}
+		case <-ctx.Done():
+		}
+	}
+	// What was read ahead is handed out: its file may be gone by the next start.
+	for _, l := range f.order {
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	for _, s := range f.feeds {
+		if _, err := s.step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reopen forgets what is known of names. ok is false when it was asked for the
+// last time.
+func (f *follower) reopen(ok bool) {
+	if !ok {
+		f.o.Reopen = nil
+	}
+	f.globbed = time.Time{}
+	for _, l := range f.order {
+		l.forget()
+	}
+}
+
+func (f *follower) behind() (n int64) {
+	for _, l := range f.order {
+		n += l.behind()
+	}
+	return n
+}
+
+func (f *follower) close() {
+	for _, l := range f.order {
+		l.close()
+	}
+	for _, s := range f.feeds {
+		s.close()
+	}
+	if f.notify != nil {
+		f.notify.close()
+	}
+}

@@ -1,0 +1,327 @@
+package tailer
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"time"
+)
+
+// A generation is an open file.
+type generation struct {
+	f       *os.File
+	info    os.FileInfo
+	src     *Source
+	entry   *entry // nil: not one whole line yet
+	plain   *plain
+	pump    *pump       // of the live one
+	at      int64       // offset of entry when something of this file was handed out last
+	hole    int64       // length of the leading hole, as far as it is known
+	begun   int64       // size at which its first line had not ended
+	grown   time.Time   // when it last had something to read
+	gone    bool        // it has no name any more
+	tried   time.Time   // when it was last tried to find out what it is
+	slept   os.FileInfo // as it was when its pump was given up
+	inPlace bool        // it was truncated
+	copy    bool        // it is a copy of what is known, and shorter
+}
+
+// stopPump hands out what the pump of g had read ahead.
+func (l *logFile) stopPump(g *generation) error {
+	if g.pump == nil {
+		return nil
+	}
+	left := g.pump.stop()
+	g.pump = nil
+	for _, b := range left {
+		if _, err := l.take(g, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take hands out a block that a pump has read. It returns false where the
+// block does not continue what is known: then the pump has to start again.
+func (l *logFile) take(g *generation, b block) (bool, error) {
+	if b.event != nil {
+		l.f.event(*b.event)
+	}
+	if b.from > g.entry.offset || g.at != g.entry.offset {
+		return false, nil
+	}
+	g.grown = time.Now()
+	err := l.f.deliver(g.entry, g.src, b, max(0, b.size-b.end()))
+	g.at = g.entry.offset
+	return true, err
+}
+
+// readOld reads what was written to rotated files that are open.
+func (l *logFile) readOld() (busy bool, err error) {
+	kept := l.old[:0]
+	for i, g := range l.old {
+		more, alive, err := l.drain(g, 8)
+		if err != nil {
+			return false, err
+		}
+		if more && alive {
+			l.old = append(kept, l.old[i:]...)
+			return true, nil // the older one first
+		}
+		if alive && (len(l.old)-i > keepOld || g.gone && time.Since(g.grown) > goneAfter) {
+			alive = false
+			if err := l.finish(g); err != nil {
+				return false, err
+			}
+		}
+		if !alive {
+			if fi, err := g.f.Stat(); err == nil && g.info != nil {
+				l.checked = append(l.checked, fi)
+			}
+			g.f.Close()
+			continue
+		}
+		kept = append(kept, g)
+	}
+	l.old = kept
+	return false, nil
+}
+
+// drain reads at most n blocks of g. It returns whether there may be more, and
+// whether the file can still be read.
+func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
+	if g.entry == nil {
+		e, p, err := l.f.openPlain(g.f, g.src.Path, false)
+		if err != nil || e == nil || g.size() < e.offset {
+			return false, err == nil, nil
+		}
+		g.entry, g.plain = e, p
+	}
+	if g.plain.off != g.entry.offset {
+		ok, err := g.plain.moveTo(g.entry)
+		if err == errReplaced { // not the same content any more
+			g.entry, g.plain = nil, nil
+			return true, true, nil
+		}
+		if !ok {
+			return false, err == nil, nil
+		}
+	}
+	for range n {
+		b, err := g.plain.next()
+		if err == errNone {
+			g.entry.held = g.entry.held || g.plain.idleSize == g.entry.offset || g.size() == g.entry.offset
+			return false, true, nil
+		}
+		if err != nil { // truncated or overwritten
+			g.info = nil
+			clear(l.dirs) // see what it is now, before anything else
+			l.rescan = true
+			return false, false, nil
+		}
+		g.grown = time.Now()
+		if err := l.f.deliver(g.entry, g.src, b, max(0, b.size-b.end())); err != nil {
+			return false, false, err
+		}
+	}
+	return true, true, nil
+}
+
+func (g *generation) size() int64 {
+	fi, err := g.f.Stat()
+	if err != nil {
+		return -1
+	}
+	return fi.Size()
+}
+
+// moveTo goes to where e stands, which another file with the same content has
+// brought forward. It returns false where p's file does not reach so far.
+func (p *plain) moveTo(e *entry) (bool, error) {
+	tail := make([]byte, e.tail.n)
+	if _, err := p.f.ReadAt(tail, e.offset-int64(len(tail))); err == io.EOF {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if newPrefix(tail) != e.tail {
+		return false, errReplaced
+	}
+	p.off, p.open = e.offset, e.open
+	return true, nil
+}
+
+// finish hands out the rest of a file that nobody writes to any more.
+func (l *logFile) finish(g *generation) error {
+	if g.plain == nil || g.plain.off != g.entry.offset {
+		return nil
+	}
+	b, err := g.plain.rest()
+	if err != nil {
+		return nil
+	}
+	return l.f.deliver(g.entry, g.src, b, 0)
+}
+
+// readLive hands out what the pump has read of the live file.
+func (l *logFile) readLive(look bool) (busy bool, err error) {
+	g := l.live
+	if g == nil {
+		return false, nil
+	}
+	if g.entry == nil {
+		if time.Since(g.tried) < l.f.o.Poll/2 || g.asleep() {
+			return false, nil
+		}
+		g.tried = time.Now()
+		if err := l.identify(g); err != nil || g.entry == nil {
+			return false, err
+		}
+	}
+	for range 64 {
+		fits := g.at == g.entry.offset || g.agrees()
+		if fits {
+			select {
+			case b, ok := <-g.pump.out:
+				if !ok {
+					return true, l.broken(g)
+				}
+				g.pump.taken(b)
+				if fits, err = l.take(g, b); err != nil {
+					return true, err
+				}
+			default:
+				if look && time.Since(g.grown) > dozeAfter {
+					return false, l.doze(g)
+				}
+				return false, nil
+			}
+		}
+		if !fits {
+			// Another file with this content was ahead: see whether this one
+			// still has it.
+			g.pump.stop()
+			g.entry, g.plain, g.pump = nil, nil, nil
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// agrees tells whether g has what another file with the same content has
+// brought g's entry forward by.
+func (g *generation) agrees() bool {
+	p := plain{f: g.f}
+	ok, _ := p.moveTo(g.entry)
+	if ok {
+		g.at = g.entry.offset
+	}
+	return ok
+}
+
+// doze gives up the pump of a file that nobody has written to for long.
+func (l *logFile) doze(g *generation) error {
+	fi, err := g.f.Stat()
+	if err != nil || fi.Size() != g.entry.offset {
+		return nil
+	}
+	if err := l.stopPump(g); err != nil {
+		return err
+	}
+	g.slept, g.entry, g.plain = fi, nil, nil
+	return nil
+}
+
+// asleep tells whether g was left alone, and nobody has written to it since.
+func (g *generation) asleep() bool {
+	if g.slept == nil {
+		return false
+	}
+	fi, err := g.f.Stat()
+	if err == nil && fi.Size() == g.slept.Size() && fi.ModTime().Equal(g.slept.ModTime()) {
+		return true
+	}
+	g.slept, g.grown = nil, time.Now()
+	return false
+}
+
+func (l *logFile) dozing() bool { return l.live != nil && l.live.slept != nil }
+
+// identify finds out which source the live file is, once it has a line, and
+// starts to read it.
+func (l *logFile) identify(g *generation) error {
+	var head []byte
+	fi, err := g.f.Stat()
+	if err != nil {
+		return l.fail(g, err)
+	}
+	if g.hole, head, err = readHead(g.f, g.hole); err != nil {
+		return l.fail(g, err)
+	}
+	e, p, err := l.f.placePlain(g.f, l.path, g.hole, head, false)
+	if err != nil {
+		return l.fail(g, err)
+	}
+	if e == nil {
+		g.begun = fi.Size()
+		return nil
+	}
+	if !l.failing.IsZero() {
+		l.tell(EventRegained, l.path, "can be read again", nil)
+		l.failing, l.denied = time.Time{}, false
+	}
+	l.missed()
+	if l.truncated != nil {
+		if !l.copied[l.truncated] {
+			l.f.event(Event{
+				Kind: EventLost, Path: l.path, ID: l.truncated.id, Offset: l.truncated.offset,
+				Text: "was truncated, and no copy of it was found: lines written before that and not read by then are lost",
+			})
+		}
+		l.truncated = nil
+		clear(l.copied)
+	}
+	if size := g.size(); size < e.offset {
+		if !g.inPlace && (e.fresh || e.inode != inode(g.info)) {
+			g.copy = true
+			return nil // a shorter copy of what is known: wait for it to become longer
+		}
+		// The same file, cut short in place: what comes now is new.
+		if e, p, err = l.f.cutShort(g.f, p, size, l.path); err != nil || e == nil {
+			return nil
+		}
+	}
+	e.inode, e.fresh = inode(g.info), true
+	g.src = &Source{Path: l.path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}
+	g.entry, g.plain, g.at, g.inPlace, g.copy = e, p, e.offset, false, false
+	g.pump = l.f.newPump(p, l.path)
+	return nil
+}
+
+// cutShort makes a source of a file that has lost its end, from that end on.
+func (r *reader) cutShort(f *os.File, p *plain, size int64, path string) (*entry, *plain, error) {
+	from := max(size-blockSize, p.base)
+	buf := make([]byte, size-from)
+	n, err := f.ReadAt(buf, from)
+	if err != nil && err != io.EOF {
+		return nil, nil, err
+	}
+	i := bytes.LastIndexByte(buf[:n], '\n') + 1
+	if i == 0 {
+		return nil, nil, nil
+	}
+	e := r.ledger.add(p.base, p.head, path)
+	e.offset = from + int64(i)
+	e.setHead(p.head[:min(int64(len(p.head)), e.offset-p.base)])
+	e.tail = newPrefix(buf[max(0, i-tailMax):i])
+	r.event(Event{Kind: EventLost, Path: path, ID: e.id, Offset: e.offset, Text: "lost its end; it is read on from where it ends now"})
+	return e, &plain{f: f, base: p.base, head: p.head, off: e.offset, max: r.maxLine}, nil
+}
+
+// named notes the name that g has now. A Source that was handed out stays what
+// it is.
+func (g *generation) named(path string) {
+	src := *g.src
+	src.Path = path
+	g.src = &src
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package tailer
+
+import "os"
+
+// The library follows /proc/self/fd/N, which there is only on Linux.
+
+func libraryWorks(*os.File) bool { return false }
+
+func (p *pump) followLibrary() (ok, stalled bool) { return p.wait(), false }

@@ -1,0 +1,18 @@
+//go:build unix
+
+package tailer
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// inode names a file's device and inode.
+func inode(fi os.FileInfo) string {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%x:%x", st.Dev, st.Ino)
+}

@@ -1,0 +1,213 @@
+package tailer
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// errCopy is for a copy of the live file, which holds nothing that is not in the
+// live file: until that is truncated.
+var errCopy = errors.New("copy of the live file")
+
+// A job is a rotation that is being read.
+type job struct {
+	*generation
+	stream *stream
+	not    map[*entry]bool
+	keep   bool // it stays open: a writer may still have it
+}
+
+// nextJob takes the next rotation from the queue, to be read where it has
+// something unread.
+func (l *logFile) nextJob() {
+	r := l.queue[0]
+	keep := len(l.queue) <= keepOld
+	l.queue = l.queue[1:]
+	j, err := l.startJob(r)
+	switch {
+	case err == errCopy:
+	case err != nil:
+		l.failed(r.path, err)
+	case j == nil:
+		l.checked = append(l.checked, r.info)
+	default:
+		j.keep = keep
+		l.job = j
+	}
+}
+
+// readJob reads a piece of a rotation.
+func (l *logFile) readJob() (busy bool, err error) {
+	j := l.job
+	for range 4 {
+		var b block
+		var err error
+		if j.stream != nil {
+			var ready bool
+			if b, ready, err = j.stream.poll(); !ready {
+				return false, nil // being decompressed
+			}
+		} else {
+			b, err = j.plain.next()
+		}
+		switch {
+		case err == nil:
+			if err := l.f.deliver(j.entry, j.src, b, max(-1, b.size-b.end())); err != nil {
+				return false, err
+			}
+			continue
+		case err == errNone, err == io.EOF:
+			return true, l.endJob()
+		case err == errReplaced && j.stream != nil:
+			j.not[j.entry] = true
+			j.stream.stop()
+			if err = l.startStream(j); err == nil {
+				if j.stream == nil {
+					return true, l.endJob()
+				}
+				continue
+			}
+		case err == errReplaced:
+			// Shorter than what is known of it, or truncated: nothing to read.
+			return true, l.endJob()
+		}
+		l.job = nil
+		if j.stream != nil {
+			j.stream.stop()
+		}
+		j.f.Close()
+		l.failed(j.src.Path, err)
+		return true, nil
+	}
+	return true, nil
+}
+
+// failed deals with a rotation that could not be read. A compressed file may
+// still be being written.
+func (l *logFile) failed(path string, err error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		clear(l.dirs) // renamed meanwhile: look again
+		return
+	}
+	l.retry = true
+	l.later[path] = time.Now().Add(retryEvery)
+	fi, serr := os.Stat(path)
+	if serr != nil || time.Since(fi.ModTime()) < quietAfter {
+		return
+	}
+	l.checked = append(l.checked, fi)
+	l.f.event(Event{Kind: EventDenied, Path: path, Text: "rotated log cannot be read", Err: bare(err)})
+}
+
+// startJob opens a rotation and finds out what of it is unread. It returns nil
+// where there is nothing.
+func (l *logFile) startJob(r rotated) (*job, error) {
+	f, err := os.Open(r.path)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err != nil || !os.SameFile(fi, r.info) { // renamed meanwhile
+		f.Close()
+		return nil, fs.ErrNotExist
+	}
+	magic := make([]byte, magicLen)
+	n, err := f.ReadAt(magic, 0)
+	if err != nil && err != io.EOF {
+		f.Close()
+		return nil, err
+	}
+	j := &job{not: map[*entry]bool{}, generation: &generation{f: f, info: fi, grown: fi.ModTime(), src: &Source{
+		Path: r.path, Kind: kindOf(magic[:n]), Modified: fi.ModTime(), Size: fi.Size(),
+	}}}
+	if j.src.Kind != KindFile {
+		if err := l.startStream(j); err != nil || j.stream == nil {
+			f.Close()
+			return nil, err
+		}
+		return j, nil
+	}
+	j.entry, j.plain, err = l.f.openPlain(f, r.path, time.Since(fi.ModTime()) > quietAfter)
+	if err != nil || j.entry == nil {
+		f.Close()
+		return nil, err
+	}
+	if l.live != nil && l.live.entry == j.entry {
+		f.Close()
+		return nil, errCopy
+	}
+	l.copied[j.entry] = true
+	if fi.Size() < j.entry.offset { // a shorter copy; looked at again when it has grown
+		f.Close()
+		return nil, nil
+	}
+	return j, nil
+}
+
+// startStream begins to read a compressed rotation. Where it is known to have
+// been read to its end, j.stream is nil.
+func (l *logFile) startStream(j *job) error {
+	j.stream = nil
+	s, err := newStream(io.NewSectionReader(j.f, 0, 1<<62), nil, false, l.f.maxLine)
+	if err != nil {
+		return err
+	}
+	if len(s.head) == 0 {
+		s.stop()
+		return nil
+	}
+	j.entry = l.f.ledger.find(s.base, s.head, func(int64, int) []byte { return nil }, j.not)
+	switch {
+	case j.entry == nil:
+		j.entry = l.f.ledger.add(s.base, s.head, j.src.Path)
+	case j.entry.held, gzipEndsAt(j.f, j.src, j.entry.offset):
+		l.copied[j.entry] = true
+		s.stop()
+		return nil
+	}
+	s.wake = l.f.poke
+	s.start(j.entry.offset, j.entry.open, j.entry.tail)
+	j.stream = s
+	return nil
+}
+
+// gzipEndsAt tells whether a gzip file holds size bytes, from the length that
+// stands in its last four bytes (RFC 1952, section 2.3.1), without
+// decompressing all of it.
+func gzipEndsAt(f *os.File, src *Source, size int64) bool {
+	var b [4]byte
+	if src.Kind != KindGzip || src.Size < 18 {
+		return false
+	}
+	if _, err := f.ReadAt(b[:], src.Size-4); err != nil {
+		return false
+	}
+	return uint32(b[0])|uint32(b[1])<<8|uint32(b[2])<<16|uint32(b[3])<<24 == uint32(size)
+}
+
+// endJob closes a rotation that was read to its end, or keeps it open.
+func (l *logFile) endJob() error {
+	j := l.job
+	l.job = nil
+	l.checked = append(l.checked, j.info)
+	if j.plain == nil {
+		l.copied[j.entry] = true
+		if j.stream != nil {
+			j.stream.stop()
+		}
+		return j.f.Close()
+	}
+	if j.keep && j.plain.off == j.entry.offset {
+		l.old = append(l.old, j.generation)
+		return nil
+	}
+	var err error
+	if time.Since(j.info.ModTime()) > quietAfter {
+		err = l.finish(j.generation)
+	}
+	j.f.Close()
+	return err
+}

@@ -1,0 +1,306 @@
+package tailer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// A logFile is a followed name and all the files that hold parts of its log:
+// the live one that the name leads to, the rotated ones that are still open
+// because their writer may not have let go of them, and those in the queue,
+// found beside it with something unread.
+//
+// Rotation is found by the name leading elsewhere; truncation by the live file
+// not being what it was; and whatever was missed, by looking at each new file
+// that is named like a rotation, and asking the ledger what it is.
+type logFile struct {
+	f       *follower
+	path    string
+	globbed bool // found by a glob
+
+	live    *generation
+	old     []*generation // oldest first
+	oldBusy bool          // they had more than one step could take
+
+	queue   []rotated // to be looked at, oldest first
+	job     *job      // being read
+	copied  map[*entry]bool
+	checked []os.FileInfo // rotations that were looked at, as they were then
+	dirs    map[string]dirState
+	later   map[string]time.Time // when to try again what could not be read
+	scanned time.Time            // when the directories were listed
+	retry   bool                 // something could not be read, and should be tried again
+
+	first     bool      // nothing was looked at yet
+	settled   bool      // the rotations were read, and the log was looked for
+	rescan    bool      // a rotation that was open is not what it was
+	current   bool      // it was read to where it ended at the start
+	last      *entry    // read last before the start
+	missing   bool      // the name leads nowhere
+	looked    time.Time // when its name was looked at
+	failing   time.Time // when reading failed; zero where it works
+	denied    bool      // it cannot be opened
+	truncated *entry
+}
+
+func newLogFile(f *follower, path string, globbed bool) *logFile {
+	return &logFile{f: f, last: f.ledger.last(path), path: path, globbed: globbed, first: true, copied: map[*entry]bool{}, dirs: map[string]dirState{}, later: map[string]time.Time{}}
+}
+
+func (l *logFile) tell(kind EventKind, path, text string, err error) {
+	e := Event{Kind: kind, Path: path, Text: text, Err: err}
+	if l.live != nil && l.live.entry != nil && path == l.path {
+		e.ID, e.Offset = l.live.entry.id, l.live.entry.offset
+	}
+	l.f.event(e)
+}
+
+// step does a bounded piece of work. With look, names are looked at as well.
+func (l *logFile) step(look bool) (busy bool, err error) {
+	look = look || l.rescan || !l.settled && l.job == nil
+	if look && l.dozing() && time.Since(l.looked) < dozePoll {
+		look = false
+	}
+	if look {
+		l.looked = time.Now()
+		if err := l.look(); err != nil {
+			return false, err
+		}
+	}
+	if look || l.oldBusy {
+		if l.oldBusy, err = l.readOld(); l.oldBusy || l.rescan || err != nil {
+			return true, err
+		}
+	}
+	for l.job == nil && len(l.queue) > 0 {
+		l.nextJob()
+	}
+	if l.job != nil {
+		return l.readJob()
+	}
+	return l.readLive(look)
+}
+
+// caughtUp tells whether a log was once read to where it ended at the start.
+func (l *logFile) caughtUp() bool {
+	if !l.current && l.settled && l.job == nil && len(l.queue) == 0 && !l.oldBusy {
+		g := l.live
+		l.current = g == nil || l.behind() == 0 || g.entry != nil && g.entry.offset >= g.src.Size
+	}
+	return l.current
+}
+
+// look finds out what the name leads to now.
+func (l *logFile) look() error {
+	fi, err := os.Stat(l.path)
+	switch {
+	case err == nil && fi.IsDir():
+		err = ErrDirectory
+		fallthrough
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		l.deny(err)
+	case err != nil:
+		if l.live != nil && !l.missing || l.first {
+			l.tell(EventMissing, l.path, "is not there; waiting for it", nil)
+		}
+		l.missing = true
+	case l.live != nil && !os.SameFile(l.live.info, fi):
+		l.tell(EventRotated, l.path, "rotated, or replaced", nil)
+		if err := l.retire(); err != nil {
+			return err
+		}
+	case l.live != nil && (l.denied || l.missing) && l.failing.IsZero():
+		l.tell(EventRegained, l.path, "is there again", nil)
+		l.denied, l.missing = false, false
+	}
+	l.rescan = false
+	if err := l.scan(); err != nil {
+		return err
+	}
+	l.first = false
+	if l.job == nil && len(l.queue) == 0 && !l.oldBusy {
+		l.settled = true
+	}
+	if fi == nil || err != nil || l.live != nil || l.job != nil || len(l.queue) > 0 || l.oldBusy {
+		return nil
+	}
+	if time.Since(l.failing) < retryEvery {
+		return nil
+	}
+	if !fi.Mode().IsRegular() { // opening a named pipe would wait for its writer
+		l.deny(errors.New("not a regular file"))
+		return nil
+	}
+	return l.open()
+}
+
+func (l *logFile) deny(err error) {
+	if !l.denied {
+		l.tell(EventDenied, l.path, "cannot be read", bare(err))
+	}
+	l.denied = true
+}
+
+// open opens the file that the name leads to.
+func (l *logFile) open() error {
+	f, err := os.Open(l.path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			l.deny(err)
+		}
+		return nil
+	}
+	fi, err := f.Stat()
+	if err != nil || !fi.Mode().IsRegular() {
+		f.Close()
+		l.deny(errors.New("not a regular file"))
+		return nil
+	}
+	magic := make([]byte, magicLen)
+	if n, _ := f.ReadAt(magic, 0); kindOf(magic[:n]) != KindFile {
+		f.Close() // not to be followed, only read
+		if !l.wasChecked(fi) {
+			l.queue = append(l.queue, rotated{path: l.path, info: fi})
+		}
+		return nil
+	}
+	for i, g := range l.old { // renamed back
+		if os.SameFile(g.info, fi) {
+			f.Close()
+			l.old = append(l.old[:i], l.old[i+1:]...)
+			l.live = g
+			g.named(l.path)
+			g.plain, g.entry = nil, nil // found again from its content
+			return nil
+		}
+	}
+	switch {
+	case !l.failing.IsZero(): // told once it can be read
+	case l.denied:
+		l.tell(EventRegained, l.path, "can be read again", nil)
+		l.denied = false
+	case l.missing:
+		l.tell(EventRegained, l.path, "is there", nil)
+	default:
+		l.tell(EventStarted, l.path, "following", nil)
+	}
+	l.missing = false
+	l.live = &generation{f: f, info: fi, grown: fi.ModTime(), src: &Source{Path: l.path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}}
+	return nil
+}
+
+// retire makes the live file an old one: its writer may go on writing to it.
+func (l *logFile) retire() error {
+	g := l.live
+	l.live = nil
+	if err := l.stopPump(g); err != nil {
+		return err
+	}
+	g.grown = time.Now()
+	l.old = append(l.old, g)
+	l.oldBusy = true
+	return nil
+}
+
+// flush hands out what was read ahead.
+func (l *logFile) flush() error {
+	if l.live == nil {
+		return nil
+	}
+	return l.stopPump(l.live)
+}
+
+// missed tells, once after the start, when the file that was read last is
+// nowhere to be found.
+func (l *logFile) missed() {
+	if e := l.last; e != nil && !e.seen {
+		l.f.event(Event{
+			Kind: EventLost, Path: l.path, ID: e.id, Offset: e.offset,
+			Text: "the file that was read last is gone: lines written to it since are lost",
+		})
+	}
+	l.last = nil
+}
+
+// fail closes a live file that cannot be read. It is opened again after a while.
+func (l *logFile) fail(g *generation, err error) error {
+	l.failing = time.Now()
+	l.deny(err)
+	l.live = nil
+	g.f.Close()
+	return nil
+}
+
+// broken deals with a live file that could not be read on.
+func (l *logFile) broken(g *generation) error {
+	err := g.pump.err
+	g.pump = nil
+	if err != errReplaced {
+		return l.fail(g, err)
+	}
+	l.tell(EventTruncated, l.path, "was truncated", nil)
+	g.entry.held = false
+	l.truncated = g.entry
+	g.entry, g.plain, g.inPlace = nil, nil, true
+	// The copy may be a new file, or have been written over one that is open.
+	l.oldBusy = true
+	clear(l.dirs)
+	return l.scan()
+}
+
+// finished tells whether nothing is left to read of a log.
+func (l *logFile) finished() bool {
+	return l.job == nil && len(l.queue) == 0 && !l.oldBusy &&
+		(l.live == nil || l.missing && time.Since(l.live.grown) > quietAfter)
+}
+
+// behind counts the bytes known to be unread.
+func (l *logFile) behind() (n int64) {
+	count := func(g *generation) {
+		if g == nil {
+			return
+		}
+		size := g.size()
+		switch {
+		case g.pump != nil && g.pump.idle.Load() == size && g.pump.ahead.Load() == 0: // a line being written
+		case g.pump == nil && g.plain != nil && g.plain.idleSize == size: // nor is this one whole
+		case g.entry != nil:
+			n += max(size-g.entry.offset, 0)
+		case !g.copy && g.slept == nil && size != g.begun:
+			n += max(size, 0)
+		}
+	}
+	count(l.live)
+	for _, g := range l.old {
+		if g.entry != nil {
+			count(g)
+		}
+	}
+	for _, r := range l.queue {
+		n += r.info.Size()
+	}
+	return n
+}
+
+func (l *logFile) close() {
+	if l.live != nil {
+		if l.live.pump != nil {
+			l.live.pump.stop()
+		}
+		l.live.f.Close()
+	}
+	for _, g := range l.old {
+		g.f.Close()
+	}
+	if l.job != nil {
+		if l.job.stream != nil {
+			l.job.stream.stop()
+		}
+		l.job.f.Close()
+	}
+	if l.f.notify != nil {
+		l.f.notify.forget(l.path)
+	}
+}

@@ -1,0 +1,238 @@
+package tailer
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"time"
+)
+
+// A block is what the readers hand on: a stretch of whole lines.
+type block struct {
+	from int64  // where reading began; less than off where the rest of a cut line was skipped
+	off  int64  // of data[0]
+	data []byte // empty where something was only skipped
+	open bool   // the last line has no "\n": it was cut, or its file ends so
+	head []byte // the first bytes of the content, at most headMax, none behind this block
+	tail []byte // the last bytes before the end of data, at most tailMax
+	size int64  // of the file, -1 where unknown
+
+	event *Event // to be told with it
+}
+
+func (b *block) end() int64 { return b.off + int64(len(b.data)) }
+
+var (
+	errNone     = errors.New("no whole line there")             // plain.next: nothing to read now
+	errReplaced = errors.New("content is not that read before") // the file was truncated or rewritten
+)
+
+// A plain reads whole lines of an open regular file, from a position on, and
+// proves that they stand there: after each read the file must still begin with
+// the bytes it began with, and reach behind what was read. A file that was
+// truncated and written again meanwhile begins with something else.
+//
+// Reading is by position (pread): a plain shares its descriptor with anybody.
+type plain struct {
+	f    *os.File
+	base int64  // length of the leading hole
+	head []byte // the content's first bytes, at most headMax
+	off  int64  // first unread byte
+	open bool   // off stands within a line that was already handed out
+	max  int    // longest line
+
+	idleSize int64 // size and time at which no whole line stood behind off
+	idleTime time.Time
+}
+
+// next returns the next whole lines, about blockSize of them. It returns
+// errNone where there are none, errReplaced where the file is not what it was.
+func (p *plain) next() (block, error) {
+	fi, err := p.f.Stat()
+	if err != nil {
+		return block{}, err
+	}
+	size := fi.Size()
+	switch {
+	case size < p.off:
+		return block{}, errReplaced
+	case size == p.idleSize && fi.ModTime().Equal(p.idleTime):
+		return block{}, errNone
+	case size == p.off:
+		return block{}, p.still(fi)
+	}
+	b := block{from: p.off, off: p.off, open: p.open}
+	for n := min(blockSize, p.max); ; {
+		buf := make([]byte, min(int64(n), size-b.off))
+		m, err := p.f.ReadAt(buf, b.off)
+		if err != nil && err != io.EOF {
+			return block{}, err
+		}
+		if buf = buf[:m]; m == 0 {
+			break
+		}
+		if b.open { // the rest of a line handed out before
+			i := bytes.IndexByte(buf, '\n')
+			if i < 0 {
+				b.off += int64(m)
+				continue
+			}
+			b.off += int64(i) + 1
+			buf, b.open = buf[i+1:], false
+		}
+		if i := bytes.LastIndexByte(buf, '\n'); i >= 0 {
+			b.data = buf[: i+1 : i+1]
+			break
+		}
+		if len(buf) >= p.max {
+			b.data, b.open = buf[:p.max:p.max], true
+			break
+		}
+		if b.off+int64(len(buf)) >= size {
+			break // a line being written
+		}
+		n = min(max(2*n, blockSize), p.max)
+	}
+	return b, p.finish(&b, size, fi.ModTime())
+}
+
+// still proves that a file that was written to and is not longer is what it
+// was: it may have been truncated and have grown to the same length. It
+// returns errNone where it is.
+func (p *plain) still(fi os.FileInfo) error {
+	b := block{from: p.off, off: p.off, open: p.open}
+	return p.finish(&b, fi.Size(), fi.ModTime())
+}
+
+// rest returns what stands behind the last whole line, as a line of its own.
+func (p *plain) rest() (block, error) {
+	fi, err := p.f.Stat()
+	if err != nil {
+		return block{}, err
+	}
+	n := min(fi.Size()-p.off, int64(p.max))
+	if p.open || n <= 0 {
+		return block{}, errNone
+	}
+	b := block{from: p.off, off: p.off, data: make([]byte, n), open: true}
+	m, err := p.f.ReadAt(b.data, p.off)
+	if err != nil && err != io.EOF {
+		return block{}, err
+	}
+	if b.data = b.data[:m]; m == 0 || b.data[m-1] == '\n' {
+		return block{}, errNone
+	}
+	return b, p.finish(&b, fi.Size(), fi.ModTime())
+}
+
+// finish proves b and moves behind it.
+func (p *plain) finish(b *block, size int64, modified time.Time) error {
+	end := b.end()
+	if err := p.prove(b, end); err != nil {
+		return err
+	}
+	if end == p.off {
+		p.idleSize, p.idleTime = size, modified
+		return errNone
+	}
+	p.off, p.open = end, b.open
+	b.size = size
+	return nil
+}
+
+// prove checks that what was read up to end is of the same file as before,
+// and fills in what b's position will need.
+func (p *plain) prove(b *block, end int64) error {
+	t := min(end-p.base, tailMax)
+	if int64(len(b.data)) >= t {
+		b.tail = b.data[int64(len(b.data))-t:]
+	} else {
+		b.tail = make([]byte, t)
+		if _, err := p.f.ReadAt(b.tail, end-t); err == io.EOF {
+			return errReplaced
+		} else if err != nil {
+			return err
+		}
+	}
+	// Last, since everything above must have come from the file that begins
+	// like this.
+	head := make([]byte, min(end-p.base, headMax))
+	if len(head) < len(p.head) {
+		head = make([]byte, len(p.head))
+	}
+	if _, err := p.f.ReadAt(head, p.base); err == io.EOF {
+		return errReplaced
+	} else if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(head, p.head) {
+		return errReplaced
+	}
+	fi, err := p.f.Stat()
+	if err != nil {
+		return err
+	}
+	if fi.Size() < end {
+		return errReplaced
+	}
+	if len(head) > len(p.head) {
+		p.head = head
+	}
+	b.head = p.head[:min(int64(len(p.head)), end-p.base)]
+	return nil
+}
+
+// check reads what stands at an offset and compares it: whether want is there,
+// in the file that was read before. It is how lines that came by another way
+// are proven. It moves behind them.
+func (p *plain) check(want []byte) (block, error) {
+	b := block{from: p.off, off: p.off, data: make([]byte, len(want))}
+	if _, err := p.f.ReadAt(b.data, p.off); err == io.EOF {
+		return b, errReplaced
+	} else if err != nil {
+		return b, err
+	}
+	if !bytes.Equal(b.data, want) {
+		return b, errReplaced
+	}
+	fi, err := p.f.Stat()
+	if err != nil {
+		return b, err
+	}
+	return b, p.finish(&b, fi.Size(), fi.ModTime())
+}
+
+// readHead reads the beginning of a plain file: the length of a leading hole,
+// as a writer leaves it that does not know of a truncation, and the first bytes
+// behind it. So much of the hole is known already.
+func readHead(f *os.File, hole int64) (base int64, head []byte, err error) {
+	head = make([]byte, headMax)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return 0, nil, err
+	}
+	head = head[:n]
+	if n == 0 || head[0] != 0 {
+		return 0, head, nil
+	}
+	base = hole
+	buf := make([]byte, blockSize)
+	for {
+		n, err := f.ReadAt(buf, base)
+		if err != nil && err != io.EOF {
+			return 0, nil, err
+		}
+		rest := bytes.TrimLeft(buf[:n], "\x00")
+		base += int64(n - len(rest))
+		if n == 0 || len(rest) > 0 {
+			break
+		}
+	}
+	head = make([]byte, headMax)
+	n, err = f.ReadAt(head, base)
+	if err == io.EOF {
+		err = nil
+	}
+	return base, head[:n], err
+}

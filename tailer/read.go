@@ -1,0 +1,306 @@
+package tailer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// ReadOptions say how Read reads. The zero value will do.
+type ReadOptions struct {
+	Stdin    io.Reader               // what "-" reads; nil: os.Stdin
+	MaxLine  int                     // longer lines are cut, in bytes; 0: DefaultMaxLine
+	Progress func(read, total int64) // of the bytes as they are stored; total counts regular files. Called from this goroutine
+	Event    func(Event)             // what an admin may want to know
+}
+
+// Read reads each path once, from where known says it was left, and hands
+// whole lines to emit, the oldest rotation of each log first. A file may be
+// compressed by gzip, xz, zstd or bzip2, which is told from its first bytes, not
+// from its name; "-" is standard input.
+//
+// Content that is already known yields nothing, whatever name it has.
+//
+// The end of a file ends its last line: what stands behind the last "\n" is
+// handed out as a line, and its position remembers that it had no end. When
+// the file has grown since, the next Read or Follow skips what follows up to
+// the next "\n", since that belongs to the line already handed out. A
+// compressed file that is cut short is different: what follows its last "\n" is
+// left for when the whole file is there.
+//
+// What cannot be read is left out: the errors, each a *PathError, come joined at
+// the end. An error of emit or of ctx ends Read at once.
+func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, emit func(*Chunk) error) error {
+	l, err := newLedger(known)
+	if err != nil {
+		return err
+	}
+	r := &reader{ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit}
+	r.defaults()
+	paths = inOrder(paths)
+	var total, done int64
+	for _, path := range paths {
+		if fi, err := os.Stat(path); path != "-" && err == nil && fi.Mode().IsRegular() {
+			total += fi.Size()
+		}
+	}
+	if o.Progress != nil {
+		r.progress = func(n int64) {
+			done += n
+			o.Progress(done, max(done, total))
+		}
+		o.Progress(0, total)
+	}
+	var errs []error
+	for _, path := range paths {
+		var err error
+		if path == "-" {
+			stdin := o.Stdin
+			if stdin == nil {
+				stdin = os.Stdin
+			}
+			err = r.readStream(ctx, &Source{Path: "-", Kind: KindStdin}, stdin)
+		} else {
+			err = r.readPath(ctx, path)
+		}
+		var pe *PathError
+		switch {
+		case err == nil:
+		case errors.As(err, &pe) && ctx.Err() == nil:
+			errs = append(errs, pe)
+		default:
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A reader is what Read and Follow have in common: known sources, and handing
+// out what was read of them.
+type reader struct {
+	ledger   *ledger
+	maxLine  int
+	event    func(Event)
+	progress func(n int64) // called with bytes read from files
+	emit     func(*Chunk) error
+	emitted  int64 // chunks
+}
+
+func (r *reader) defaults() {
+	if r.maxLine <= 0 {
+		r.maxLine = DefaultMaxLine
+	}
+	if r.event == nil {
+		r.event = func(Event) {}
+	}
+	if r.progress == nil {
+		r.progress = func(int64) {}
+	}
+}
+
+// deliver hands out the part of b that is not known yet.
+func (r *reader) deliver(e *entry, src *Source, b block, behind int64) error {
+	if b.end() <= e.offset {
+		return nil
+	}
+	if b.off < e.offset { // another file with the same content was ahead
+		b.data = b.data[e.offset-b.off:]
+		b.off = e.offset
+	}
+	e.offset, e.open, e.path = b.end(), b.open, src.Path
+	e.setHead(b.head)
+	e.tail = newPrefix(b.tail)
+	if len(b.data) == 0 { // only the rest of a line was skipped
+		return nil
+	}
+	if len(b.data) >= r.maxLine && b.open {
+		r.event(Event{Kind: EventCut, Path: src.Path, ID: e.id, Offset: b.off, Text: "a line was longer than the limit and was cut"})
+	}
+	r.emitted++
+	src.ID = e.id
+	return r.emit(&Chunk{Source: src, Offset: b.off, Data: b.data, Position: e.position(), Behind: behind})
+}
+
+// readPath reads a file to its end.
+func (r *reader) readPath(ctx context.Context, path string) error {
+	fi, err := os.Stat(path)
+	if err == nil && fi.IsDir() {
+		err = ErrDirectory
+	}
+	if err != nil {
+		return &PathError{Path: path, Err: bare(err)}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return &PathError{Path: path, Err: bare(err)}
+	}
+	defer f.Close()
+	src := &Source{Path: path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}
+	if !fi.Mode().IsRegular() {
+		src.Modified, src.Size = time.Time{}, 0
+		return r.readStream(ctx, src, f)
+	}
+	magic := make([]byte, magicLen)
+	n, err := f.ReadAt(magic, 0)
+	if err != nil && err != io.EOF {
+		return &PathError{Path: path, Err: bare(err)}
+	}
+	if src.Kind = kindOf(magic[:n]); src.Kind != KindFile {
+		return r.readCompressed(ctx, src, f)
+	}
+	return r.readPlain(ctx, src, f)
+}
+
+// bare strips what *fs.PathError adds, since *PathError says it again.
+func bare(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// openPlain finds the source that f is and places a reader where it was left.
+// It returns nils where there is nothing yet; lenient: a line that has no end
+// counts as one.
+func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *plain, error) {
+	base, head, err := readHead(f, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.placePlain(f, path, base, head, lenient)
+}
+
+// placePlain is openPlain for a file whose beginning was read already.
+func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, lenient bool) (*entry, *plain, error) {
+	if _, whole := firstLine(head); len(head) == 0 || !whole && !lenient {
+		return nil, nil, nil
+	}
+	altered := false
+	e := r.ledger.find(base, head, func(off int64, n int) []byte {
+		tail := make([]byte, n)
+		if _, err := f.ReadAt(tail, off-int64(n)); err != nil {
+			return nil
+		}
+		return tail
+	}, nil)
+	if e == nil {
+		altered = r.ledger.ids[baseID(head)]
+		e = r.ledger.add(base, head, path)
+	}
+	if altered {
+		r.event(Event{Kind: EventDiffers, Path: path, ID: e.id, Text: "begins like a known file but differs from it; it is read from its beginning"})
+	}
+	return e, &plain{f: f, base: base, head: head, off: e.offset, open: e.open, max: r.maxLine}, nil
+}
+
+func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
+	e, p, err := r.openPlain(f, src.Path, true)
+	if err != nil {
+		return &PathError{Path: src.Path, Err: bare(err)}
+	}
+	if e == nil {
+		r.progress(src.Size)
+		return nil
+	}
+	r.progress(min(p.off, src.Size))
+	for {
+		b, err := p.next()
+		if err == errNone {
+			if b, err = p.rest(); err == errNone {
+				return nil
+			}
+		}
+		if err == errReplaced {
+			if fi, serr := f.Stat(); serr == nil && fi.Size() < e.offset && fi.Size() >= int64(len(p.head)) {
+				return nil // a shorter copy of what is known
+			}
+			err = ErrReplaced
+		}
+		if err != nil {
+			return &PathError{Path: src.Path, Offset: p.off, Err: bare(err)}
+		}
+		r.progress(b.end() - b.from)
+		if err := r.deliver(e, src, b, max(0, b.size-b.end())); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// readCompressed reads a compressed file to its end.
+func (r *reader) readCompressed(ctx context.Context, src *Source, f *os.File) error {
+	not := map[*entry]bool{}
+	var count, told atomic.Int64 // bytes read in all attempts
+	for {
+		count.Store(0)
+		s, err := newStream(io.NewSectionReader(f, 0, 1<<62), func(n int) { count.Add(int64(n)) }, false, r.maxLine)
+		if err != nil {
+			return &PathError{Path: src.Path, Err: bare(err)}
+		}
+		again, err := r.drainStream(ctx, src, s, not, func() {
+			if n := count.Load(); n > told.Load() {
+				r.progress(n - told.Swap(n))
+			}
+		})
+		s.stop()
+		if err != nil || again == nil {
+			return err
+		}
+		not[again] = true
+	}
+}
+
+func (r *reader) readStream(ctx context.Context, src *Source, in io.Reader) error {
+	s, err := newStream(in, nil, false, r.maxLine)
+	if err != nil {
+		return &PathError{Path: src.Path, Err: bare(err)}
+	}
+	defer s.stop()
+	again, err := r.drainStream(ctx, src, s, nil, func() {})
+	if again != nil {
+		err = &PathError{Path: src.Path, Err: ErrDiffers}
+	}
+	return err
+}
+
+// drainStream hands out what s holds. Where s turns out not to be the source
+// that it begins like, that source is returned: it has to be read again.
+func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not map[*entry]bool, progress func()) (again *entry, err error) {
+	if len(s.head) == 0 {
+		s.start(s.base, false, prefix{})
+		if _, err := s.next(); err != io.EOF {
+			return nil, &PathError{Path: src.Path, Err: bare(err)}
+		}
+		return nil, nil
+	}
+	e := r.ledger.find(s.base, s.head, func(int64, int) []byte { return nil }, not)
+	if e == nil {
+		e = r.ledger.add(s.base, s.head, src.Path)
+	}
+	s.start(e.offset, e.open, e.tail)
+	for {
+		b, err := s.next()
+		progress()
+		switch {
+		case err == io.EOF:
+			return nil, nil
+		case err == errReplaced:
+			return e, nil
+		case err != nil:
+			return nil, &PathError{Path: src.Path, Offset: e.offset, Err: bare(err)}
+		}
+		if err := r.deliver(e, src, b, -1); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,296 @@
+package tailer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	headMax = 1024 // bytes from the beginning that must agree
+	tailMax = 128  // bytes before the offset that must agree
+	endsMax = 16   // line ends in the head that are remembered
+)
+
+// A mark is what Position.State holds of a file: enough to tell whether a file
+// is the one it was made from, without keeping its text.
+type mark struct {
+	base   int64    // length of a leading hole (NUL bytes), which is not counted as content
+	head   prefix   // the first bytes, at most headMax
+	ends   []prefix // up to each line end in the head, so that a short copy is known
+	tail   prefix   // the last bytes before the offset, at most tailMax
+	open   bool     // the line before the offset has not ended: what follows up to "\n" belongs to it
+	inode  string   // device and inode it was last seen at, a hint
+	seq    int      // the higher, the later it was first seen
+	cursor string   // a journal's
+}
+
+// A prefix is a number of bytes and their hash.
+type prefix struct {
+	n   int
+	sum uint64
+}
+
+func hash(b []byte) uint64 {
+	s := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(s[:])
+}
+
+func newPrefix(b []byte) prefix { return prefix{len(b), hash(b)} }
+
+// of tells whether b begins with p.
+func (p prefix) of(b []byte) bool { return len(b) >= p.n && hash(b[:p.n]) == p.sum }
+
+func (p prefix) String() string { return fmt.Sprintf("%d:%016x", p.n, p.sum) }
+
+// String is the form that is stored: words of the form key=value.
+func (m *mark) String() string {
+	var b strings.Builder
+	b.WriteString("v1")
+	if m.base > 0 {
+		fmt.Fprintf(&b, " base=%d", m.base)
+	}
+	if m.head.n > 0 {
+		fmt.Fprintf(&b, " head=%v", m.head)
+	}
+	for i, e := range m.ends {
+		sep := ","
+		if i == 0 {
+			sep = " ends="
+		}
+		fmt.Fprintf(&b, "%s%d:%08x", sep, e.n, uint32(e.sum>>32))
+	}
+	if m.tail.n > 0 {
+		fmt.Fprintf(&b, " tail=%v", m.tail)
+	}
+	if m.open {
+		b.WriteString(" open=1")
+	}
+	if m.seq > 0 {
+		fmt.Fprintf(&b, " seq=%d", m.seq)
+	}
+	if m.inode != "" {
+		fmt.Fprintf(&b, " inode=%s", url.QueryEscape(m.inode))
+	}
+	if m.cursor != "" {
+		fmt.Fprintf(&b, " cursor=%s", url.QueryEscape(m.cursor))
+	}
+	return b.String()
+}
+
+// parseMark reads what mark.String wrote. Words it does not know are left out,
+// so that an older program can read what a newer one stored.
+func parseMark(s string) (mark, error) {
+	var m mark
+	words := strings.Fields(s)
+	if len(words) == 0 || words[0] != "v1" {
+		return m, fmt.Errorf("position state %q: unknown version", s)
+	}
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		var err error
+		switch key {
+		case "base":
+			m.base, err = strconv.ParseInt(value, 10, 64)
+			if m.base < 0 {
+				err = strconv.ErrRange
+			}
+		case "head":
+			m.head, err = parsePrefix(value, headMax, 16)
+		case "ends":
+			for e := range strings.SplitSeq(value, ",") {
+				p, perr := parsePrefix(e, headMax, 8)
+				if perr != nil || len(m.ends) == endsMax {
+					err = fmt.Errorf("line ends %q", value)
+					break
+				}
+				p.sum <<= 32
+				m.ends = append(m.ends, p)
+			}
+		case "tail":
+			m.tail, err = parsePrefix(value, tailMax, 16)
+		case "open":
+			m.open = value == "1"
+		case "seq":
+			m.seq, err = strconv.Atoi(value)
+		case "inode":
+			m.inode, err = url.QueryUnescape(value)
+		case "cursor":
+			m.cursor, err = url.QueryUnescape(value)
+		}
+		if err != nil {
+			return mark{}, fmt.Errorf("position state: %s: %w", key, err)
+		}
+	}
+	return m, nil
+}
+
+func parsePrefix(s string, limit, digits int) (prefix, error) {
+	n, sum, _ := strings.Cut(s, ":")
+	length, err := strconv.Atoi(n)
+	if err != nil || length < 1 || length > limit {
+		return prefix{}, fmt.Errorf("length %q", n)
+	}
+	v, err := strconv.ParseUint(sum, 16, 64)
+	if err != nil || len(sum) != digits {
+		return prefix{}, fmt.Errorf("hash %q", sum)
+	}
+	return prefix{length, v}, nil
+}
+
+// setHead remembers the beginning of a file, as far as it is known.
+func (m *mark) setHead(head []byte) {
+	head = head[:min(len(head), headMax)]
+	if len(head) <= m.head.n {
+		return
+	}
+	m.head = newPrefix(head)
+	from := 0
+	if n := len(m.ends); n > 0 {
+		from = m.ends[n-1].n
+	}
+	for len(m.ends) < endsMax {
+		i := bytes.IndexByte(head[from:], '\n')
+		if i < 0 {
+			break
+		}
+		from += i + 1
+		p := newPrefix(head[:from])
+		p.sum &= 0xffffffff << 32 // as it is stored
+		m.ends = append(m.ends, p)
+	}
+}
+
+// sameHead tells whether a file that begins with head may be the one that m
+// was made from. A file that is shorter must agree up to its last whole line.
+func (m *mark) sameHead(head []byte) bool {
+	if len(head) >= m.head.n {
+		return m.head.of(head)
+	}
+	last := bytes.LastIndexByte(head, '\n') + 1
+	best := prefix{}
+	for _, e := range m.ends {
+		if e.n <= last {
+			best = e
+		}
+	}
+	if best.n < last && len(m.ends) < endsMax {
+		return false // m has no line end there
+	}
+	return best.n > 0 && hash(head[:best.n])&(0xffffffff<<32) == best.sum
+}
+
+// firstLine returns the first line of head, without its "\n", and whether it
+// is known whole: up to its end, or up to headMax bytes of it.
+func firstLine(head []byte) (line []byte, whole bool) {
+	head = head[:min(len(head), headMax)]
+	if i := bytes.IndexByte(head, '\n'); i >= 0 {
+		return head[:i], true
+	}
+	return head, len(head) == headMax
+}
+
+// baseID makes a source's name from its first line.
+func baseID(head []byte) string {
+	line, _ := firstLine(head)
+	s := sha256.Sum256(line)
+	return hex.EncodeToString(s[:12])
+}
+
+// An entry is a known source and how far it has been read. All open files with
+// the same content share one.
+type entry struct {
+	id, path string
+	offset   int64
+	mark
+	held  bool // read to its end through a descriptor that is still open
+	seen  bool // found since the start
+	fresh bool // followed since the start: its inode is no hint any more
+}
+
+func (e *entry) position() Position {
+	return Position{ID: e.id, Path: e.path, Offset: e.offset, State: e.mark.String()}
+}
+
+// A ledger holds all known sources.
+type ledger struct {
+	byBase   map[string][]*entry
+	journals map[string]*entry
+	ids      map[string]bool
+	latest   int // highest seq
+}
+
+func newLedger(known []Position) (*ledger, error) {
+	l := &ledger{byBase: map[string][]*entry{}, journals: map[string]*entry{}, ids: map[string]bool{}}
+	for _, p := range known {
+		m, err := parseMark(p.State)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", p.ID, err)
+		}
+		if p.Offset < 0 {
+			return nil, fmt.Errorf("source %s: offset %d", p.ID, p.Offset)
+		}
+		e := &entry{id: p.ID, path: p.Path, offset: p.Offset, mark: m}
+		l.ids[p.ID] = true
+		l.latest = max(l.latest, m.seq)
+		if strings.HasPrefix(p.ID, journalPrefix) {
+			l.journals[p.ID] = e
+			continue
+		}
+		base, _, _ := strings.Cut(p.ID, "-")
+		l.byBase[base] = append(l.byBase[base], e)
+	}
+	return l, nil
+}
+
+// find returns the known source that a file with this beginning is, or nil.
+// tailAt reads the n bytes of the file that end at off; it returns nil where
+// the file is shorter or cannot tell yet. Sources in not are left out.
+//
+// Where several agree, that one counts whose last bytes are there too.
+func (l *ledger) find(base int64, head []byte, tailAt func(off int64, n int) []byte, not map[*entry]bool) (best *entry) {
+	proven := false
+	for _, e := range l.byBase[baseID(head)] {
+		if not[e] || e.base != base || !e.sameHead(head) {
+			continue
+		}
+		tail := tailAt(e.offset, e.tail.n)
+		switch {
+		case tail == nil: // shorter than what was read, or not known yet
+			if best == nil {
+				best = e
+			}
+		case hash(tail) == e.tail.sum || e.tail.n == 0:
+			if !proven || e.offset > best.offset {
+				best, proven = e, true
+			}
+		}
+	}
+	if best != nil {
+		best.seen = true
+	}
+	return best
+}
+
+// add makes a new source. Where its first line is that of another one, it gets
+// a number: a name is never used twice.
+func (l *ledger) add(base int64, head []byte, path string) *entry {
+	b := baseID(head)
+	id := b
+	for n := 2; l.ids[id]; n++ {
+		id = b + "-" + strconv.Itoa(n)
+	}
+	e := &entry{id: id, path: path, offset: base, seen: true}
+	e.base = base
+	e.setHead(head)
+	l.latest++
+	e.seq = l.latest
+	l.ids[id] = true
+	l.byBase[b] = append(l.byBase[b], e)
+	return e
+}

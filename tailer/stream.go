@@ -1,0 +1,362 @@
+package tailer
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// maxWindow bounds the memory that a compressed file may ask for, in bytes.
+// xz -9 needs 64 MiB, zstd --ultra 128 MiB.
+const maxWindow = 256 << 20
+
+// kindOf tells how a file is stored from its first bytes.
+func kindOf(magic []byte) string {
+	switch {
+	case bytes.HasPrefix(magic, []byte("\x1f\x8b\x08")): // RFC 1952, section 2.3.1
+		return KindGzip
+	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
+		return KindXZ
+	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")): // RFC 8878, section 3.1.1
+		return KindZstd
+	case len(magic) >= magicLen && bytes.HasPrefix(magic, []byte("BZh")) &&
+		(string(magic[4:]) == "1AY&SY" || string(magic[4:]) == "\x17\x72\x45\x38\x50\x90"):
+		return KindBzip2
+	}
+	return KindFile
+}
+
+// magicLen is how many bytes kindOf wants.
+const magicLen = 10
+
+// decompress returns what r holds. The kind is that of kindOf. All of these
+// read on over the end of a member, frame or stream into the next one.
+func decompress(r *bufio.Reader, kind string) (io.Reader, func(), error) {
+	nothing := func() {}
+	switch kind {
+	case KindGzip:
+		z, err := gzip.NewReader(r)
+		return z, nothing, err
+	case KindXZ:
+		if err := checkXZ(r); err != nil {
+			return nil, nothing, err
+		}
+		z, err := xz.NewReader(r)
+		return z, nothing, err
+	case KindZstd:
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nothing, err
+		}
+		return z, z.Close, nil
+	case KindBzip2:
+		return bzip2.NewReader(r), nothing, nil
+	}
+	return r, nothing, nil
+}
+
+// checkXZ looks at the dictionary size in the header of the first block (The
+// .xz File Format 1.1.0, section 3.1): the library would allocate whatever
+// stands there, up to 4 GiB.
+func checkXZ(r *bufio.Reader) error {
+	h, err := r.Peek(24) // stream header 12, block header size, flags, sizes, filter
+	if err != nil {
+		return nil // the library says what is wrong
+	}
+	h = h[12:]
+	if h[0] == 0 { // an index: an empty stream
+		return nil
+	}
+	flags, i := h[1], 2
+	for _, bit := range []byte{0x40, 0x80} { // compressed and uncompressed size
+		if flags&bit == 0 {
+			continue
+		}
+		for i < len(h) && h[i]&0x80 != 0 {
+			i++
+		}
+		i++
+	}
+	if i+2 >= len(h) || h[i] != 0x21 || h[i+1] != 1 {
+		return nil
+	}
+	// Section 5.3.1: the dictionary's size is (2 | bits&1) << (bits/2 + 11).
+	bits := h[i+2] & 0x3f
+	if bits > 40 || uint64(2|bits&1)<<(bits/2+11) > maxWindow {
+		return ErrMemory
+	}
+	return nil
+}
+
+// streamError names what is wrong with a compressed file.
+func streamError(err error) error {
+	var ioErr *inputError
+	switch {
+	case err == nil, errors.As(err, &ioErr), errors.Is(err, ErrMemory):
+		return err
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return fmt.Errorf("%w: %v", ErrMemory, err)
+	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
+		return ErrTruncated
+	}
+	return fmt.Errorf("%w: %v", ErrCorrupt, err)
+}
+
+// An input counts what is read and keeps an error of the reader beneath apart
+// from those of the decompressor above.
+type input struct {
+	r     io.Reader
+	count func(n int)
+}
+
+type inputError struct{ err error }
+
+func (e *inputError) Error() string { return e.err.Error() }
+func (e *inputError) Unwrap() error { return e.err }
+
+func (in *input) Read(p []byte) (int, error) {
+	n, err := in.r.Read(p)
+	if in.count != nil {
+		in.count(n)
+	}
+	if err != nil && err != io.EOF {
+		err = &inputError{err}
+	}
+	return n, err
+}
+
+// A stream reads whole lines of something that can only be read in order:
+// a compressed file, a pipe. A goroutine of its own reads ahead.
+type stream struct {
+	kind string
+	base int64  // length of leading NUL bytes
+	head []byte // the content's first bytes, at most headMax
+
+	r     io.Reader // all of the content, behind base
+	free  func()
+	early bool // hand on lines as they come, not only full blocks
+	max   int
+
+	blocks chan block
+	err    error // why blocks was closed; io.EOF at the end
+	cancel context.CancelFunc
+	wake   func() // called after each block, and at the end; may be nil
+}
+
+// newStream looks at the beginning of r. With early, lines are wanted as soon
+// as they come: it waits for the first line only.
+func newStream(r io.Reader, count func(int), early bool, maxLine int) (*stream, error) {
+	in := bufio.NewReaderSize(&input{r: r, count: count}, 64<<10)
+	magic, err := in.Peek(1)
+	if len(magic) == 1 && (magic[0] == 0x1f || magic[0] == 0xfd || magic[0] == 0x28 || magic[0] == 'B') {
+		magic, err = in.Peek(magicLen)
+	}
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	s := &stream{kind: kindOf(magic), early: early, max: maxLine}
+	z, free, err := decompress(in, s.kind)
+	if err != nil {
+		free()
+		return nil, streamError(err)
+	}
+	s.free = free
+	// The beginning: enough of it to tell which source this is.
+	first := make([]byte, 0, 4*headMax)
+	for {
+		n, rerr := z.Read(first[len(first):cap(first)])
+		first = first[:len(first)+n]
+		if s.base >= 0 && len(first) > 0 && first[0] == 0 {
+			rest := bytes.TrimLeft(first, "\x00")
+			s.base += int64(len(first) - len(rest))
+			first = first[:copy(first, rest)]
+		}
+		if rerr != nil {
+			s.r = io.MultiReader(bytes.NewReader(first), &failed{rerr})
+			break
+		}
+		if len(first) >= headMax || early && bytes.IndexByte(first, '\n') >= 0 {
+			s.r = io.MultiReader(bytes.NewReader(first), z)
+			break
+		}
+	}
+	s.head = bytes.Clone(first[:min(len(first), headMax)])
+	return s, nil
+}
+
+// failed gives the error that reading ended with.
+type failed struct{ err error }
+
+func (f *failed) Read([]byte) (int, error) { return 0, f.err }
+
+// start reads from off on. What stands before is left out; it must end with
+// tail, or next returns errReplaced. With open, the rest of a line is left out too.
+func (s *stream) start(off int64, open bool, tail prefix) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	s.blocks = make(chan block, 2)
+	go func() {
+		s.err = s.read(ctx, off, open, tail)
+		close(s.blocks)
+		if s.wake != nil {
+			s.wake()
+		}
+	}()
+}
+
+// next returns the next whole lines, and io.EOF behind the last.
+func (s *stream) next() (block, error) {
+	if b, ok := <-s.blocks; ok {
+		return b, nil
+	}
+	return block{}, s.err
+}
+
+// poll is next for those who cannot wait; ready is false when nothing is there.
+func (s *stream) poll() (b block, ready bool, err error) {
+	select {
+	case b, ok := <-s.blocks:
+		if ok {
+			return b, true, nil
+		}
+		return block{}, true, s.err
+	default:
+		return block{}, false, nil
+	}
+}
+
+// stop ends reading. It waits for the goroutine only where that cannot block.
+func (s *stream) stop() {
+	if s.cancel == nil {
+		s.free()
+		return
+	}
+	s.cancel()
+	go func() {
+		for range s.blocks {
+		}
+		s.free()
+	}()
+}
+
+func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) error {
+	head := append(make([]byte, 0, headMax), s.head...)
+	var last []byte // the last bytes before pos, at most tailMax
+	pos := s.base   // of what is read next
+	send := func(b block) error {
+		b.head = head[:min(int64(len(head)), b.end()-s.base)]
+		b.tail, b.size = last, -1
+		select {
+		case s.blocks <- b:
+			if s.wake != nil {
+				s.wake()
+			}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	moved := func(p []byte) { // pos has moved over p
+		pos += int64(len(p))
+		if n := headMax - len(head); n > 0 && pos-s.base > int64(len(head)) {
+			from := max(int64(len(head))-(pos-int64(len(p))-s.base), 0)
+			head = append(head, p[from:min(int64(len(p)), from+int64(n))]...)
+		}
+		if len(p) >= tailMax {
+			last = p[len(p)-tailMax:]
+		} else {
+			last = append(append(make([]byte, 0, 2*tailMax), last...), p...)
+			last = last[max(0, len(last)-tailMax):]
+		}
+	}
+
+	// Go to the place.
+	skip := make([]byte, blockSize)
+	for pos < start {
+		n, err := s.r.Read(skip[:min(int64(len(skip)), start-pos)])
+		moved(skip[:n])
+		last = bytes.Clone(last)
+		if err != nil && pos < start {
+			if err != io.EOF {
+				err = streamError(err)
+			}
+			return err // a shorter copy of what is known
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if start > s.base && tail.n > 0 && (len(last) < tail.n || newPrefix(last[len(last)-tail.n:]) != tail) {
+		return errReplaced
+	}
+
+	from := pos
+	var carry []byte // read, but not a whole line yet
+	size := min(blockSize, s.max)
+	for {
+		buf := make([]byte, max(size, min(2*len(carry), s.max)))
+		n := copy(buf, carry)
+		var err error
+		for n < len(buf) && err == nil {
+			var m int
+			m, err = s.r.Read(buf[n:])
+			n += m
+			if s.early && m > 0 && bytes.IndexByte(buf[n-m:n], '\n') >= 0 {
+				break
+			}
+		}
+		buf = buf[:n]
+		if open {
+			i := bytes.IndexByte(buf, '\n')
+			if i < 0 {
+				moved(buf)
+				last, buf = bytes.Clone(last), nil
+			} else {
+				moved(buf[:i+1])
+				last, buf, open = bytes.Clone(last), buf[i+1:], false
+			}
+		}
+		i := bytes.LastIndexByte(buf, '\n') + 1
+		b := block{from: from, off: pos, data: buf[:i:i], open: open}
+		switch {
+		case i == 0 && len(buf) >= s.max: // a line that is too long
+			b.data, open, b.open = buf, true, true
+			i = len(buf)
+		case err == io.EOF && len(buf) > i: // the last line has no end
+			if i > 0 {
+				moved(b.data)
+				if err := send(b); err != nil {
+					return err
+				}
+				b = block{from: pos, off: pos}
+			}
+			b.data, b.open = buf[i:], true
+			i = len(buf)
+		}
+		if len(b.data) > 0 || err != nil && pos > from {
+			moved(b.data)
+			if err := send(b); err != nil {
+				return err
+			}
+			from = pos
+		}
+		carry = buf[i:]
+		if err == io.EOF {
+			return err
+		}
+		if err != nil {
+			return streamError(err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
