@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/report"
+	"bouncelog/store/sqlite"
+)
+
+func newDB() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "db",
+		Short: "Look after the database",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageErrorf("'bouncelog db --help' lists the commands"+suggestion(cmd, args[0]), "db %s: no such command", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.AddCommand(newDBInfo(), newDBCheck(), newDBBackup(), newDBPrune(), newDBReclassify(), newDBSchema())
+	return cmd
+}
+
+func newDBInfo() *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use:   "info",
+		Short: "What is in the database, and how far each log has been read",
+		Args:  needArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			form, err := out.form(report.FormatTable)
+			if err != nil {
+				return err
+			}
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			table, err := dbInfo(cmd.Context(), db)
+			if err != nil {
+				return err
+			}
+			return out.write(cmd, func(w io.Writer) error {
+				rw := report.NewRowWriter(w, form, table.Columns)
+				rw.NoHeader = form == report.FormatTable
+				for _, row := range table.Rows {
+					if err := rw.Row(row); err != nil {
+						return err
+					}
+				}
+				return rw.Close()
+			})
+		},
+	}
+	out.flags(cmd, "table")
+	return cmd
+}
+
+func dbInfo(ctx context.Context, db *sqlite.DB) (*report.Table, error) {
+	i, err := db.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := db.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &report.Table{Columns: []report.Column{{Name: "what"}, {Name: "value"}}}
+	row := func(what string, value any) { t.Rows = append(t.Rows, []any{what, value}) }
+	row("database", i.Path)
+	row("size", fmt.Sprintf("%.1f MB", float64(i.Size)/1e6))
+	row("schema", fmt.Sprintf("%d (SQLite %s)", i.SchemaVersion, i.SQLiteVersion))
+	row("attempts", i.Attempts)
+	row("bytes per attempt", fmt.Sprintf("%.1f", i.PerAttempt))
+	if !i.First.IsZero() {
+		row("from", i.First)
+		row("to", i.Last)
+	}
+	row("addresses", i.Addresses)
+	row("distinct replies", i.Replies)
+	row("recipients waiting", i.Pending)
+	if i.Pseudonymized {
+		row("addresses are", "pseudonyms")
+	}
+	for _, s := range sources {
+		read := fmt.Sprintf("%s: %d lines up to byte %d", s.Path, s.Lines, s.Offset)
+		if !s.Last.IsZero() {
+			read += ", the last of " + s.Last.Format(time.RFC3339)
+		}
+		row("source "+s.ID, read)
+	}
+	return t, nil
+}
+
+func newDBCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Look for damage",
+		Long:  `Checks the file, the ties between its tables, and the rollups against the rows they were made of. Exits with 1 where something is wrong.`,
+		Args:  needArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			problems, err := db.Check(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, p := range problems {
+				fmt.Fprintln(cmd.OutOrStdout(), report.Clean(p))
+			}
+			if len(problems) > 0 {
+				return &exitError{
+					status: exitFailed, err: fmt.Errorf("%d things are wrong with the database", len(problems)),
+					hint: "a copy made with 'bouncelog db backup' can take its place; importing the logs again makes a new one",
+				}
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "the database is sound")
+			return nil
+		},
+	}
+}
+
+func newDBBackup() *cobra.Command {
+	return &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy the database, also while the daemon writes to it",
+		Args:  needArgs(1, 1, "the file to copy to"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			return errors.Join(db.Backup(cmd.Context(), args[0]), db.Close())
+		},
+	}
+}
+
+func newDBPrune() *cobra.Command {
+	var olderThan string
+	cmd := &cobra.Command{
+		Use:     "prune --older-than TIME",
+		Short:   "Remove old attempts and give the space back",
+		Example: `  bouncelog db prune --older-than 365d`,
+		Args:    needArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if olderThan == "" {
+				return usageErrorf("as in --older-than 365d", "prune: --older-than is missing")
+			}
+			t, err := report.ParseTime(olderThan, time.Now())
+			if err != nil {
+				return usageErrorf("a time is 2026-11-22, or 365d for as long ago", "--older-than: %w", err)
+			}
+			db, err := openWritable(cmd)
+			if err != nil {
+				return err
+			}
+			n, err := db.Prune(cmd.Context(), t)
+			if err := errors.Join(err, db.Close()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d attempts removed\n", n)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove what is older: a `TIME`, or how long ago (365d)")
+	return cmd
+}
+
+func newDBReclassify() *cobra.Command {
+	var in input
+	cmd := &cobra.Command{
+		Use:   "reclassify",
+		Short: "Judge what is stored by the rules of today",
+		Long:  `Applies the rules of this bouncelog, and those of --rules, to what was stored under older ones. Each distinct reply is judged once.`,
+		Args:  needArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			judge, err := in.judge()
+			if err != nil {
+				return err
+			}
+			db, err := openWritable(cmd)
+			if err != nil {
+				return err
+			}
+			n, err := db.Reclassify(cmd.Context(), judge.Verdict)
+			if err := errors.Join(err, db.Close()); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d replies have a new verdict\n", n)
+			return nil
+		},
+	}
+	in.rulesFlag(cmd)
+	return cmd
+}
+
+func newDBSchema() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "schema",
+		Short: "Print the views, which are the public schema",
+		Args:  needArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			schema, err := db.Schema(cmd.Context())
+			if err != nil {
+				return err
+			}
+			// The text is the program's own: there is nothing of a log in it.
+			for statement := range strings.SplitSeq(schema, ";\n") {
+				if statement != "" && all || strings.HasPrefix(statement, "CREATE VIEW") {
+					fmt.Fprintln(cmd.OutOrStdout(), statement+";")
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&all, "tables", false, "print the tables and indexes too; they may change")
+	return cmd
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+)
+
+const commandsDoc = "../../docs/commands.md"
+
+// TestCommandsDoc holds that docs/commands.md is the help texts, whole.
+func TestCommandsDoc(t *testing.T) {
+	t.Setenv("BOUNCELOG_DB", "/var/lib/bouncelog/bouncelog.db")
+	var b bytes.Buffer
+	b.WriteString("# Commands\n\nWhat `bouncelog help COMMAND` prints. Results go to standard output, all else to\nstandard error; see [exit status](exit-status.md).\n")
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Name() == "help" || c.Name() == "completion" && c.HasParent() && c.Parent().Name() == "completion" {
+			return
+		}
+		b.WriteString("\n## " + c.CommandPath() + "\n\n```\n")
+		var help bytes.Buffer
+		c.SetOut(&help)
+		if err := c.Help(); err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString(strings.TrimSpace(help.String()) + "\n```\n")
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() && c.Name() != "completion" {
+				walk(sub)
+			}
+		}
+	}
+	root := newRoot()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultHelpFlag()
+	walk(root)
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(commandsDoc, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(commandsDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Errorf("docs/commands.md is out of step with the help texts; run 'make golden' (-doc +help):\n%s", diff)
+	}
+}
+
+// TestExitStatusDoc holds that each exit status is documented, and no other.
+func TestExitStatusDoc(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/exit-status.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[int]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\| (\d+) \|`).FindAllStringSubmatch(string(doc), -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		documented[n] = true
+	}
+	for _, status := range []int{exitOK, exitFailed, exitPartly, exitCondition, exitMissing, exitLocked, exitForeign, exitUsage, exitInterrupted} {
+		if !documented[status] {
+			t.Errorf("exit status %d is not documented", status)
+		}
+		delete(documented, status)
+	}
+	for status := range documented {
+		t.Errorf("exit status %d is documented, and there is no such", status)
+	}
+}
+
+// TestJSONDoc holds that each key of an attempt is documented.
+func TestJSONDoc(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range attemptColumns() {
+		if !strings.Contains(string(doc), "`"+c.Name+"`") {
+			t.Errorf("the key %q is not documented", c.Name)
+		}
+	}
+}

@@ -1,0 +1,391 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/term"
+	"bouncelog/parser"
+	"bouncelog/report"
+)
+
+func newExplain() *cobra.Command {
+	var (
+		in           input
+		out          output
+		form, rules  string
+		relay, stage string
+		reasons      bool
+	)
+	cmd := &cobra.Command{
+		Use:   "explain CODE [ENHANCED] [TEXT] | LINE | -",
+		Short: "What a reply means and what to do",
+		Long: `Explains a reply code (550), an enhanced status code (5.7.1), a reply with its
+text, or a whole log line of Postfix or Exim: what happened, whose turn it is,
+whether to try again, what to do, and what else it could be.
+
+With - it reads one reply or log line a line from standard input and answers in
+order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
+		Example: `  bouncelog explain 550
+  bouncelog explain 550 5.7.26 "This mail has been blocked because the sender is unauthenticated"
+  grep status=bounced /var/log/mail.log | bouncelog explain - --format ndjson`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			format, err := out.form(report.FormatTable)
+			if err != nil {
+				return err
+			}
+			if format != report.FormatTable && format != report.FormatJSON && format != report.FormatNDJSON {
+				return usageErrorf("there are table, json and ndjson", "--format %s: an explanation has no such form", format)
+			}
+			if form != "text" && form != "ndjson" {
+				return usageErrorf("there are text and ndjson", "--input %s: no such input", form)
+			}
+			at, ok := bounce.ParseStage(stage)
+			if !ok {
+				return usageErrorf("there are connect, helo, tls, auth, mail, rcpt, data and eom", "--stage %s: no such stage", stage)
+			}
+			// --rules alone lists; --rules=FILE, and --rules FILE, adds rules.
+			list := rules == listRules
+			if list && len(args) > 0 && strings.HasSuffix(args[0], ".toml") {
+				rules, args, list = args[0], args[1:], len(args) == 1
+			}
+			if rules != listRules {
+				in.rules = rules
+			}
+			judge, err := in.judge()
+			if err != nil {
+				return err
+			}
+			e := &explainer{judge: judge, format: format, relay: relay, stage: at}
+			return out.write(cmd, func(w io.Writer) error {
+				e.out = bufio.NewWriter(w)
+				e.width = min(term.Width(w), 100)
+				switch {
+				case list:
+					err = e.rules()
+				case reasons:
+					err = e.reasons()
+				case len(args) == 0:
+					return usageErrorf("as in 'bouncelog explain 550', or - for standard input", "explain: a reply code, a reply or a log line is missing")
+				case len(args) == 1 && args[0] == "-" && form == "ndjson":
+					err = e.objects(cmd.InOrStdin())
+				case len(args) == 1 && args[0] == "-":
+					err = e.lines(cmd.InOrStdin())
+				default:
+					err = e.one(strings.Join(args, " "))
+				}
+				return errors.Join(err, e.out.Flush())
+			})
+		},
+	}
+	out.flags(cmd, "table, which here is words")
+	f := cmd.Flags()
+	f.StringVar(&form, "input", "text", "what - reads: text or ndjson")
+	f.StringVar(&relay, "relay", "", "the name of the `HOST` that replied: codes mean different things at different providers")
+	f.StringVar(&stage, "stage", "", "where the dialogue broke: connect, helo, tls, auth, mail, rcpt, data, eom")
+	f.StringVar(&rules, "rules", "", "list all rules; with a `FILE`.toml, rules of your own in front of the built-in ones")
+	f.Lookup("rules").NoOptDefVal = listRules
+	f.BoolVar(&reasons, "reasons", false, "list all reasons")
+	return cmd
+}
+
+const listRules = "list"
+
+// An explainer answers questions about replies.
+type explainer struct {
+	judge  *bounce.Judge
+	format report.Format
+	relay  string
+	stage  bounce.Stage
+	width  int
+	out    *bufio.Writer
+	n      int
+}
+
+// errNothing says that a question holds nothing to explain.
+var errNothing = errors.New("nothing to explain")
+
+// one explains one question.
+func (e *explainer) one(question string) error {
+	d, err := e.read(question)
+	if err != nil {
+		return usageErrorf("a reply code has three digits and begins with 2, 3, 4 or 5; an enhanced status code looks like 5.7.1", "explain: %w: %q", err, question)
+	}
+	return e.print(d)
+}
+
+// lines explains one question a line, in order.
+func (e *explainer) lines(r io.Reader) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		d, err := e.read(lines.Text())
+		if err != nil {
+			d = &bounce.Delivery{Response: lines.Text(), Delay: -1}
+		}
+		if err := e.print(d); err != nil {
+			return err
+		}
+	}
+	return e.end(lines.Err())
+}
+
+// objects explains delivery attempts as parse prints them.
+func (e *explainer) objects(r io.Reader) error {
+	in := json.NewDecoder(r)
+	for {
+		var o struct {
+			MTA       bounce.MTA `json:"mta"`
+			Agent     string     `json:"agent"`
+			Recipient string     `json:"recipient"`
+			RelayHost string     `json:"relay_host"`
+			Status    string     `json:"status"`
+			Outcome   string     `json:"outcome"`
+			Code      uint16     `json:"code"`
+			Enhanced  string     `json:"enhanced"`
+			Stage     string     `json:"stage"`
+			Response  string     `json:"response"`
+		}
+		if err := in.Decode(&o); errors.Is(err, io.EOF) {
+			return e.end(nil)
+		} else if err != nil {
+			return fmt.Errorf("standard input, object %d: %w", e.n+1, err)
+		}
+		code, enhanced, response := parser.Reply(o.Response)
+		d := &bounce.Delivery{
+			MTA: o.MTA, Agent: o.Agent, Recipient: o.Recipient, RelayHost: o.RelayHost, Status: o.Status,
+			Code: o.Code, Enhanced: enhanced, Response: response, Delay: -1,
+		}
+		if d.Code == 0 && o.MTA == "" {
+			d.Code = code
+		}
+		d.Local = d.Code == 0 && o.MTA != ""
+		if x, ok := bounce.ParseEnhanced(o.Enhanced); ok {
+			d.Enhanced = x
+		}
+		d.Outcome, _ = bounce.ParseOutcome(o.Outcome)
+		d.Stage, _ = bounce.ParseStage(o.Stage)
+		if d.Outcome == bounce.NoOutcome {
+			d.Outcome = outcomeOf(d)
+		}
+		if err := e.print(d); err != nil {
+			return err
+		}
+	}
+}
+
+// end closes a list of answers.
+func (e *explainer) end(err error) error {
+	if e.format == report.FormatJSON {
+		if e.n == 0 {
+			e.out.WriteString("[")
+		}
+		e.out.WriteString("]\n")
+	}
+	return err
+}
+
+// read takes a question for a log line, else for a reply, else for text.
+func (e *explainer) read(question string) (*bounce.Delivery, error) {
+	var r parser.Result
+	line := parser.New(nil, parser.Options{Location: time.UTC})
+	if line.Parse([]byte(question), 0, &r) == parser.Attempt {
+		return &r.Deliveries[0], nil
+	}
+	d := &bounce.Delivery{RelayHost: e.relay, Stage: e.stage, Delay: -1}
+	d.Code, d.Enhanced, d.Response = parser.Reply(question)
+	first, rest, _ := strings.Cut(d.Response, " ")
+	if d.Code == 0 {
+		if x, ok := bounce.ParseEnhanced(first); ok {
+			d.Enhanced, d.Response = x, rest
+		}
+	}
+	if _, err := strconv.Atoi(question); err == nil && d.Code == 0 {
+		return nil, fmt.Errorf("%w: not a reply code", errNothing)
+	}
+	if strings.TrimSpace(question) == "" {
+		return nil, errNothing
+	}
+	d.Outcome = outcomeOf(d)
+	return d, nil
+}
+
+// outcomeOf is what a reply's digit makes of an attempt, where no MTA has
+// decided.
+func outcomeOf(d *bounce.Delivery) bounce.Outcome {
+	class := int(d.Code) / 100
+	if class == 0 {
+		class = d.Enhanced.Class()
+	}
+	switch class {
+	case 2, 3:
+		return bounce.Delivered
+	case 4:
+		return bounce.Soft
+	}
+	return bounce.Hard
+}
+
+// An answer is an explanation as JSON.
+type answer struct {
+	Code       uint16              `json:"code,omitempty"`
+	Enhanced   bounce.EnhancedCode `json:"enhanced,omitzero"`
+	Recipient  string              `json:"recipient,omitempty"`
+	Response   string              `json:"response,omitempty"`
+	Title      string              `json:"title"`
+	Meaning    string              `json:"meaning"`
+	Outcome    bounce.Outcome      `json:"outcome"`
+	Reason     bounce.Reason       `json:"reason,omitzero"`
+	Detail     string              `json:"detail,omitempty"`
+	Scope      bounce.Scope        `json:"scope,omitzero"`
+	Turn       string              `json:"turn"`
+	Retry      string              `json:"retry"`
+	Do         []string            `json:"do"`
+	Also       string              `json:"also,omitempty"`
+	Rule       string              `json:"rule,omitempty"`
+	Confidence bounce.Confidence   `json:"confidence,omitzero"`
+	Sure       string              `json:"sure,omitempty"`
+	Links      []string            `json:"links,omitempty"`
+	Reference  string              `json:"reference,omitempty"`
+}
+
+func (e *explainer) print(d *bounce.Delivery) error {
+	x := e.judge.Explain(d)
+	e.n++
+	a := answer{
+		Code: x.Code, Enhanced: x.Enhanced, Recipient: d.Recipient, Response: d.Response, Title: x.Title, Meaning: x.Meaning,
+		Outcome: x.Outcome, Reason: x.Verdict.Reason, Detail: x.Verdict.Detail, Scope: x.Verdict.Scope, Turn: x.Turn,
+		Retry: x.Retry, Do: x.Do, Also: x.Also, Rule: x.Verdict.Rule, Confidence: x.Verdict.Confidence, Sure: x.Sure,
+		Links: x.Links, Reference: x.RFC,
+	}
+	if e.format == report.FormatTable {
+		return e.words(&a)
+	}
+	raw, err := report.MarshalJSON(a)
+	if err != nil {
+		return err
+	}
+	if e.format == report.FormatJSON {
+		e.out.WriteString([]string{"[", ",\n"}[min(e.n-1, 1)])
+		_, err = e.out.Write(raw)
+		return err
+	}
+	_, err = e.out.Write(append(raw, '\n'))
+	return err
+}
+
+// words prints an answer for a person.
+func (e *explainer) words(a *answer) error {
+	if e.n > 1 {
+		e.out.WriteByte('\n')
+	}
+	head := []string{}
+	if a.Code != 0 {
+		head = append(head, strconv.Itoa(int(a.Code)))
+	}
+	if a.Enhanced != 0 {
+		head = append(head, a.Enhanced.String())
+	}
+	e.line("", strings.TrimSpace(strings.Join(head, " ")+"  "+a.Title))
+	if a.Recipient != "" {
+		e.line("Recipient", a.Recipient)
+	}
+	if strings.Contains(a.Response, " ") {
+		e.line("Reply", a.Response)
+	}
+	e.line("Meaning", a.Meaning)
+	switch a.Outcome {
+	case bounce.Soft:
+		e.line("Outcome", "soft: the MTA keeps the message and tries again")
+	case bounce.Hard:
+		e.line("Outcome", "hard: the MTA gives up and returns the message")
+	case bounce.Delivered:
+		e.line("Outcome", "delivered, or going on")
+	}
+	if a.Reason != bounce.NoReason {
+		reason := a.Reason.String()
+		if a.Detail != "" {
+			reason += " (" + a.Detail + ")"
+		}
+		if a.Sure != "" {
+			reason += "; " + a.Sure
+		}
+		e.line("Reason", reason)
+	}
+	e.line("Whose turn", a.Turn)
+	e.line("Retry", a.Retry)
+	for i, step := range a.Do {
+		e.line([]string{"What to do", ""}[min(i, 1)], "- "+step)
+	}
+	e.line("Could also be", a.Also)
+	for i, link := range a.Links {
+		e.line([]string{"See", ""}[min(i, 1)], link)
+	}
+	e.line("Reference", a.Reference)
+	return nil
+}
+
+const labelWidth = 15
+
+// line prints one labelled line, folded to the width.
+func (e *explainer) line(label, text string) {
+	text = strings.TrimSpace(report.Clean(text))
+	if text == "" {
+		return
+	}
+	indent := strings.Repeat(" ", labelWidth)
+	column := labelWidth
+	if label == "" && !strings.HasPrefix(text, "-") && !strings.HasPrefix(text, "http") {
+		indent, column = "", 0
+	} else {
+		fmt.Fprintf(e.out, "%-*s", labelWidth, label)
+	}
+	for i, word := range strings.Fields(text) {
+		n := len([]rune(word))
+		switch {
+		case i > 0 && column+1+n > e.width:
+			e.out.WriteString("\n" + indent)
+			column = len(indent)
+		case i > 0:
+			e.out.WriteByte(' ')
+			column++
+		}
+		e.out.WriteString(word)
+		column += n
+	}
+	e.out.WriteByte('\n')
+}
+
+// rules lists the rules in the order of their tiers.
+func (e *explainer) rules() error {
+	columns := []report.Column{{Name: "rule"}, {Name: "tier"}, {Name: "reason"}, {Name: "detail"}, {Name: "scope"}, {Name: "documented", Flex: true}}
+	rw := report.NewRowWriter(e.out, e.format, columns)
+	for r := range e.judge.Rules() {
+		if err := rw.Row([]any{r.ID, r.Tier.String(), r.Reason.String(), r.Detail, r.Scope.String(), r.Seen}); err != nil {
+			return err
+		}
+	}
+	return rw.Close()
+}
+
+// reasons lists the reasons with their words.
+func (e *explainer) reasons() error {
+	columns := []report.Column{{Name: "reason"}, {Name: "scope"}, {Name: "meaning", Flex: true}, {Name: "what to do", Flex: true}}
+	rw := report.NewRowWriter(e.out, e.format, columns)
+	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
+		t := bounce.ReasonText(r)
+		if err := rw.Row([]any{r.String(), t.Scope.String(), t.Meaning, strings.Join(t.Do, " ")}); err != nil {
+			return err
+		}
+	}
+	return rw.Close()
+}

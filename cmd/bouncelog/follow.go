@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/spf13/cobra"
+
+	"bouncelog/report"
+	"bouncelog/store"
+	"bouncelog/tailer"
+)
+
+// defaultLogs are looked for, in this order, when no source is named.
+var defaultLogs = []string{
+	"/var/log/mail.log", "/var/log/maillog", "/var/log/exim4/mainlog", "/var/log/exim/main.log",
+	"/var/log/exim/mainlog", "/var/log/exim_mainlog",
+}
+
+func newFollow() *cobra.Command {
+	var (
+		in     input
+		retain string
+	)
+	cmd := &cobra.Command{
+		Use:   "follow [SOURCE...]",
+		Short: "Catch up, then follow logs until told to stop",
+		Long: `Reads what was written since the last time, then follows the logs until SIGTERM
+or SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal:
+(or journal:NAMESPACE) or - for standard input. Without one, the usual places are
+looked at: /var/log/mail.log, /var/log/maillog, Exim's mainlog, the journal.
+
+Every line is counted once, through rotation, compression, restarts and crashes.
+SIGHUP reopens the logs.`,
+		Example: `  bouncelog follow
+  bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
+		RunE: func(cmd *cobra.Command, args []string) error { return follow(cmd, args, &in, retain) },
+	}
+	in.flags(cmd)
+	in.keepFlags(cmd)
+	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
+	return cmd
+}
+
+func follow(cmd *cobra.Command, sources []string, in *input, retain string) error {
+	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	if retain != "" {
+		if _, err := report.ParseTime(retain, time.Now()); err != nil {
+			return usageErrorf("as in --retain 365d", "--retain: %w", err)
+		}
+	}
+	log := newLogger(stderr)
+	if len(sources) == 0 {
+		found, err := findLog()
+		if err != nil {
+			return err
+		}
+		log.Info("no source named, following " + found)
+		sources = []string{found}
+	}
+	opts, err := in.parserOptions()
+	if err != nil {
+		return err
+	}
+	judge, err := in.judge()
+	if err != nil {
+		return err
+	}
+	db, err := in.openForWriting(cmd, judge)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	g, err := newIngester(ctx, db, judge, opts)
+	if err != nil {
+		return err
+	}
+	g.retry = keepTrying(ctx, log)
+
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	reopen := make(chan struct{}, 1)
+	go func() {
+		for range hup {
+			select {
+			case reopen <- struct{}{}:
+			default:
+			}
+		}
+	}()
+
+	var pruned time.Time
+	prune := func() error {
+		if retain == "" || time.Since(pruned) < 24*time.Hour {
+			return nil
+		}
+		pruned = time.Now()
+		before, err := report.ParseTime(retain, pruned)
+		if err != nil {
+			return err
+		}
+		n, err := db.Prune(ctx, before)
+		if errors.Is(err, store.ErrLocked) {
+			err = nil // another day
+		}
+		if n > 0 {
+			log.Info("old attempts removed", "attempts", n)
+		}
+		return err
+	}
+
+	notify := newNotifier(log)
+	err = tailer.Follow(ctx, sources, g.positions(), tailer.FollowOptions{
+		Stdin:  cmd.InOrStdin(),
+		Reopen: reopen,
+		Event:  func(e tailer.Event) { logEvent(log, e) },
+		Idle: func(behind int64) error {
+			notify.behind(behind)
+			notify.alive()
+			return errors.Join(g.flush(), prune())
+		},
+	}, g.chunk)
+	notify.stopping()
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		err = nil // told to stop
+	}
+	return errors.Join(g.close(err), db.Close())
+}
+
+// keepTrying goes on while the database is locked or the disk is full: what was
+// read waits, and nothing more is read.
+func keepTrying(ctx context.Context, log *slog.Logger) func(error) bool {
+	var said string
+	return func(err error) bool {
+		if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrFull) {
+			return false
+		}
+		if said != err.Error() {
+			said = err.Error()
+			log.Error("cannot store, trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(time.Second):
+			return true
+		}
+	}
+}
+
+// logEvent logs what happened to a followed log.
+func logEvent(log *slog.Logger, e tailer.Event) {
+	level := slog.LevelInfo
+	switch e.Kind {
+	case tailer.EventLost, tailer.EventDenied, tailer.EventDiffers:
+		level = slog.LevelWarn
+	}
+	log.Log(context.Background(), level, report.Clean(e.String()), "event", string(e.Kind))
+}
+
+// findLog finds the log of this machine.
+func findLog() (string, error) {
+	for _, path := range defaultLogs {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	if _, err := os.Stat("/run/systemd/journal"); err == nil {
+		return "journal:", nil
+	}
+	return "", &exitError{
+		status: exitFailed, err: fmt.Errorf("no mail log found: none of %v, and no journal", defaultLogs),
+		hint: "name it: bouncelog follow FILE",
+	}
+}
+
+// newLogger writes what the daemon has to say, without a time stamp where
+// systemd puts its own in front.
+func newLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && os.Getenv("JOURNAL_STREAM") != "" {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// A notifier tells systemd, where it is the parent, how the daemon does
+// (sd_notify(3)).
+type notifier struct {
+	log      *slog.Logger
+	isReady  bool
+	interval time.Duration // of the watchdog; 0: none
+	last     time.Time
+}
+
+func newNotifier(log *slog.Logger) *notifier {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("watchdog", "error", err)
+	}
+	return &notifier{log: log, interval: interval}
+}
+
+func (n *notifier) tell(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Warn("sd_notify", "error", err)
+	}
+}
+
+// behind says once that the logs are caught up with, and until then how much
+// there is to read.
+func (n *notifier) behind(bytes int64) {
+	switch {
+	case n.isReady:
+	case bytes == 0:
+		n.isReady = true
+		n.log.Info("caught up, following")
+		n.tell(daemon.SdNotifyReady + "\nSTATUS=caught up, following")
+	case time.Since(n.last) >= time.Second:
+		n.last = time.Now()
+		n.tell(fmt.Sprintf("STATUS=catching up, %d MB to read\nEXTEND_TIMEOUT_USEC=30000000", bytes>>20))
+	}
+}
+
+func (n *notifier) alive() {
+	if n.interval > 0 && time.Since(n.last) >= n.interval/3 {
+		n.last = time.Now()
+		n.tell(daemon.SdNotifyWatchdog)
+	}
+}
+
+func (n *notifier) stopping() { n.tell(daemon.SdNotifyStopping) }

@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/term"
+	"bouncelog/parser"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+	"bouncelog/tailer"
+)
+
+func newImport() *cobra.Command {
+	var in input
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Read logs once into the database",
+		Long: `Reads each log once and keeps every delivery attempt in the database. Files may
+be plain or compressed (.gz, .xz, .zst, .bz2); - is standard input. Rotated files
+are read oldest first. A line counts once, under whatever name, rotation or
+compression its file is read again; a file that has grown is continued, and an
+import that was interrupted goes on where it stopped.`,
+		Example: `  bouncelog import /var/log/mail.log*
+  zcat old.gz | bouncelog import --year 2024 -`,
+		Args: needArgs(1, -1, "a log file (or - for standard input)"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			judge, err := in.judge()
+			if err != nil {
+				return err
+			}
+			db, err := in.openForWriting(cmd, judge)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			n, unread, err := in.read(cmd, db, judge, args)
+			if err != nil {
+				return errors.Join(err, db.Close())
+			}
+			if err := db.Close(); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", n.Lines, n.Attempts, n.Unparsed)
+			if unread {
+				return &exitError{status: exitPartly}
+			}
+			return ctx.Err()
+		},
+	}
+	in.flags(cmd)
+	in.keepFlags(cmd)
+	return cmd
+}
+
+// input is how logs are read: shared by import, follow, parse and report.
+type input struct {
+	year  int
+	tz    string
+	rules string
+
+	keepMessageIDs bool
+	pseudonymize   bool
+}
+
+func (in *input) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVar(&in.year, "year", 0, "year of the first line, where its stamp has none (default: from the file's time)")
+	f.StringVar(&in.tz, "tz", "", "time zone of stamps without one, and of the report (default: this machine's)")
+	in.rulesFlag(cmd)
+}
+
+// keepFlags are those of the commands that write to the database.
+func (in *input) keepFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&in.keepMessageIDs, "keep-message-ids", false, "keep the Message-ID of every attempt, not only of the failed ones (about 25 bytes more each)")
+	f.BoolVar(&in.pseudonymize, "pseudonymize", false, "when the database is made: keep a keyed hash in place of each address's local part, for good")
+}
+
+func (in *input) rulesFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&in.rules, "rules", "", "a `FILE` with rules of your own, in front of the built-in ones")
+}
+
+func (in *input) location() (*time.Location, error) {
+	if in.tz == "" {
+		return time.Local, nil
+	}
+	loc, err := time.LoadLocation(in.tz)
+	if err != nil {
+		return nil, usageErrorf("names are like Europe/Berlin or UTC", "--tz %s: no such time zone", in.tz)
+	}
+	return loc, nil
+}
+
+func (in *input) parserOptions() (parser.Options, error) {
+	loc, err := in.location()
+	if err != nil {
+		return parser.Options{}, err
+	}
+	if in.year != 0 && (in.year < 1982 || in.year > 9999) {
+		return parser.Options{}, usageErrorf("", "--year %d: not a year that mail was logged in", in.year)
+	}
+	return parser.Options{Year: in.year, Location: loc}, nil
+}
+
+func (in *input) judge() (*bounce.Judge, error) {
+	if in.rules == "" {
+		return bounce.NewJudge()
+	}
+	raw, err := os.ReadFile(in.rules)
+	if err != nil {
+		return nil, err
+	}
+	j, err := bounce.NewJudge(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", in.rules, err)
+	}
+	return j, nil
+}
+
+// read reads the files into db and says what was read of them now. Files that
+// cannot be read, or not to their end, are named on standard error and
+// reported by unread.
+func (in *input) read(cmd *cobra.Command, db store.Store, judge *bounce.Judge, paths []string) (n store.Source, unread bool, err error) {
+	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
+	opts, err := in.parserOptions()
+	if err != nil {
+		return n, false, err
+	}
+	g, err := newIngester(ctx, db, judge, opts)
+	if err != nil {
+		return n, false, err
+	}
+	g.retry = waitForLock(ctx, stderr)
+	before := g.totals()
+	progress := newProgress(stderr)
+	looks := newLooks(g)
+	err = tailer.Read(ctx, paths, g.positions(), tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
+		looks.before(c)
+		return g.chunk(c)
+	})
+	progress.end()
+	// What could be read is kept, whatever else went wrong.
+	bad, err := pathErrors(err)
+	for _, e := range bad {
+		unread = true
+		complain(stderr, e)
+	}
+	err = g.close(err)
+	after := g.totals()
+	n = store.Source{
+		Lines: after.Lines - before.Lines, Attempts: after.Attempts - before.Attempts, Unparsed: after.Unparsed - before.Unparsed,
+	}
+	if err == nil && looks.complain(stderr) {
+		unread = true
+	}
+	return n, unread, err
+}
+
+// pathErrors parts what could not be read, which leaves the rest as it is, from
+// any other error.
+func pathErrors(err error) (bad []*tailer.PathError, other error) {
+	list := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		list = joined.Unwrap()
+	}
+	for _, err := range list {
+		var e *tailer.PathError
+		if errors.As(err, &e) {
+			bad = append(bad, e)
+		} else {
+			other = errors.Join(other, err)
+		}
+	}
+	return bad, other
+}
+
+// complain says on stderr what is wrong with one of several inputs.
+func complain(stderr io.Writer, err error) {
+	fmt.Fprintf(stderr, "bouncelog: %s\n", cleanError(err))
+	hint := hintFor(err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "check the name; 'ls /var/log/mail* /var/log/exim4' shows the usual ones"
+	case errors.Is(err, tailer.ErrDirectory):
+		hint = "name the files in it, as in DIRECTORY/mail.log*"
+	case errors.Is(err, tailer.ErrTruncated):
+		hint = "the compressed file was cut short; what could be read is kept"
+	}
+	if hint != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", hint)
+	}
+}
+
+// looks notices inputs that are no mail logs.
+type looks struct {
+	g      *ingester
+	counts map[string]store.Source // of each source before this read
+	binary map[string]bool
+	paths  map[string]string
+}
+
+func newLooks(g *ingester) *looks {
+	return &looks{g: g, counts: map[string]store.Source{}, binary: map[string]bool{}, paths: map[string]string{}}
+}
+
+func (l *looks) before(c *tailer.Chunk) {
+	if _, seen := l.paths[c.Source.ID]; seen {
+		return
+	}
+	l.paths[c.Source.ID] = c.Source.Path
+	if s := l.g.sources[c.Source.ID]; s != nil {
+		l.counts[c.Source.ID] = s.Source
+	}
+	head := c.Data[:min(len(c.Data), 4096)]
+	odd := 0
+	for _, b := range head {
+		if b < 0x20 && b != '\n' && b != '\r' && b != '\t' && b != 0x1b {
+			odd++
+		}
+	}
+	l.binary[c.Source.ID] = odd*20 > len(head)
+}
+
+// complain names the inputs in which nothing was about mail.
+func (l *looks) complain(stderr io.Writer) (any bool) {
+	for id, path := range l.paths {
+		now, before := l.g.sources[id], l.counts[id]
+		if now.Lines == before.Lines || now.Delivery+now.Queue+now.Rejected+now.Unparsed > 0 {
+			continue
+		}
+		any = true
+		if l.binary[id] {
+			fmt.Fprintf(stderr, "bouncelog: %s: not a log: binary data\nhint: compressed logs are read as they are (gzip, xz, zstd, bzip2); anything else must be text\n", cleanPath(path))
+			continue
+		}
+		fmt.Fprintf(stderr, "bouncelog: %s: no line of Postfix or Exim in it (%d lines)\nhint: is this the mail log? It is often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog\n",
+			cleanPath(path), now.Lines-before.Lines)
+	}
+	return any
+}
+
+// waitForLock says once that the database is locked, and to go on trying until
+// ctx ends. (Each try waits for the lock by itself.)
+func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
+	said := false
+	return func(err error) bool {
+		if !errors.Is(err, store.ErrLocked) || ctx.Err() != nil {
+			return false
+		}
+		if !said {
+			fmt.Fprintf(stderr, "bouncelog: %s; waiting for it\n", cleanError(err))
+			said = true
+		}
+		return true
+	}
+}
+
+// progress is the bar on a terminal; elsewhere it is silent.
+type progress struct {
+	bar *progressbar.ProgressBar
+	out io.Writer
+}
+
+func newProgress(stderr io.Writer) *progress {
+	if !term.Is(stderr) {
+		return &progress{}
+	}
+	return &progress{out: stderr}
+}
+
+func (p *progress) update(read, total int64) {
+	if p.out == nil {
+		return
+	}
+	if p.bar == nil {
+		if total <= 0 {
+			total = -1
+		}
+		p.bar = progressbar.NewOptions64(total,
+			progressbar.OptionSetWriter(p.out), progressbar.OptionShowBytes(true), progressbar.OptionShowCount(),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	}
+	p.bar.Set64(read)
+}
+
+func (p *progress) end() {
+	if p.bar != nil {
+		p.bar.Finish()
+	}
+}
+
+// openForWriting opens the database that --db names, and makes it and its
+// directory where there is none.
+func (in *input) openForWriting(cmd *cobra.Command, judge *bounce.Judge) (*sqlite.DB, error) {
+	path, err := cmd.Flags().GetString("db")
+	if err != nil {
+		return nil, err
+	}
+	if path == "" {
+		return nil, usageErrorf("name a file", "--db is empty")
+	}
+	if dir := filepath.Dir(path); !strings.HasPrefix(path, ":") {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return nil, &exitError{status: exitFailed, err: fmt.Errorf("cannot make the directory of the database: %w", err), hint: "--db or $BOUNCELOG_DB names another place"}
+		}
+	}
+	return sqlite.Open(cmd.Context(), path, sqlite.Options{
+		Provider: judge.Provider, KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
+	})
+}
+
+// openWritable opens the database that --db names to change it; it must be
+// there.
+func openWritable(cmd *cobra.Command) (*sqlite.DB, error) {
+	path, err := cmd.Flags().GetString("db")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("open %s: %w", path, store.ErrMissing)
+	}
+	judge, err := bounce.NewJudge()
+	if err != nil {
+		return nil, err
+	}
+	return new(input).openForWriting(cmd, judge)
+}
+
+// openForReading opens the database that --db names; it must be there.
+func openForReading(cmd *cobra.Command) (*sqlite.DB, error) {
+	path, err := cmd.Flags().GetString("db")
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.Open(cmd.Context(), path, sqlite.Options{ReadOnly: true})
+}

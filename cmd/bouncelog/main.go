@@ -1,0 +1,208 @@
+// Command bouncelog reads what Postfix and Exim log about deliveries and says
+// what did not get through, why, and what to do about it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// Exit statuses. 2 is left to the Go runtime, which ends a panic with it.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitPartly      = 3 // done, but some input could not be read
+	exitCondition   = 4 // --fail-on met
+	exitMissing     = 10
+	exitLocked      = 11
+	exitForeign     = 12 // the database is newer, or not ours
+	exitUsage       = 64
+	exitInterrupted = 130
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program; it returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// After the first signal the default action is back: a second one ends
+	// the program at once.
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var e *exitError
+	if !errors.As(err, &e) {
+		e = &exitError{status: status(err), err: err}
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		e = &exitError{status: exitInterrupted, err: errors.New("interrupted")}
+	}
+	if e.err != nil {
+		fmt.Fprintf(stderr, "bouncelog: %s\n", report.Clean(e.err.Error()))
+		if hint := e.hint; hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", report.Clean(hint))
+		} else if hint := hintFor(e.err); hint != "" {
+			fmt.Fprintf(stderr, "hint: %s\n", hint)
+		}
+	}
+	return e.status
+}
+
+// An exitError ends the program with a status of its own.
+type exitError struct {
+	status int
+	err    error // nil: everything was said already
+	hint   string
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.status)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usageErrorf is a mistake in how the program was called.
+func usageErrorf(hint, format string, a ...any) error {
+	return &exitError{status: exitUsage, err: fmt.Errorf(format, a...), hint: hint}
+}
+
+func status(err error) int {
+	switch {
+	case errors.Is(err, store.ErrMissing):
+		return exitMissing
+	case errors.Is(err, store.ErrLocked):
+		return exitLocked
+	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer):
+		return exitForeign
+	}
+	return exitFailed
+}
+
+func hintFor(err error) string {
+	switch {
+	case errors.Is(err, store.ErrMissing):
+		return "'bouncelog import FILE...' or 'bouncelog follow' makes one; --db names another place"
+	case errors.Is(err, store.ErrLocked):
+		return "another process is writing to it; try again, or stop that process"
+	case errors.Is(err, store.ErrNewer):
+		return "install the newer bouncelog; this one does not touch the file"
+	case errors.Is(err, store.ErrForeign):
+		return "the file belongs to something else and was not touched; --db names another place"
+	case errors.Is(err, store.ErrDamaged):
+		return "'bouncelog db check' says more; a copy made with 'bouncelog db backup' can take its place"
+	case errors.Is(err, store.ErrFull), errors.Is(err, syscall.ENOSPC):
+		return "make room, then run the command again: it goes on where it stopped"
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as root or as a member of the group that owns the file (often adm)"
+	}
+	return ""
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "bouncelog",
+		Short: "What did not get through, why, and what to do about it",
+		Long: `bouncelog reads what Postfix and Exim log about every delivery, keeps it in one
+SQLite file, and reports soft (4xx, will be tried again) and hard (5xx, given up)
+bounces per domain with their reasons.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageErrorf("'bouncelog help' lists the commands"+suggestion(cmd, args[0]), "%q is not a command", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageErrorf("'"+cmd.CommandPath()+" --help' lists the options", "%w", err)
+	})
+	root.PersistentFlags().String("db", defaultDB(), "the database `FILE`; also $BOUNCELOG_DB")
+	root.AddGroup(
+		&cobra.Group{ID: "read", Title: "Read logs:"},
+		&cobra.Group{ID: "ask", Title: "Ask:"},
+		&cobra.Group{ID: "care", Title: "Look after:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("read", newImport(), newFollow(), newParse())
+	add("ask", newReport(), newTrace(), newExplain(), newQuery())
+	add("care", newDB(), newVersion())
+	root.SetHelpCommandGroupID("care")
+	root.SetCompletionCommandGroupID("care")
+	return root
+}
+
+func suggestion(cmd *cobra.Command, word string) string {
+	if s := cmd.SuggestionsFor(word); len(s) > 0 {
+		return "; did you mean " + strings.Join(s, " or ") + "?"
+	}
+	return ""
+}
+
+// needArgs makes a check of the number of arguments whose error says what is
+// missing.
+func needArgs(least, most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		hint := "'" + cmd.CommandPath() + " --help' shows how to call it"
+		switch {
+		case len(args) < least:
+			return usageErrorf(hint, "%s: %s is missing", cmd.Name(), what)
+		case most >= 0 && len(args) > most:
+			return usageErrorf(hint, "%s: too many arguments: %q", cmd.Name(), args[most])
+		}
+		return nil
+	}
+}
+
+// defaultDB is where the database is unless --db says otherwise.
+func defaultDB() string {
+	if path := os.Getenv("BOUNCELOG_DB"); path != "" {
+		return path
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/bouncelog/bouncelog.db"
+	}
+	dir := os.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "bouncelog.db"
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(dir, "bouncelog", "bouncelog.db")
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/internal/term"
+	"bouncelog/report"
+)
+
+// output is where and how a command prints its result.
+type output struct {
+	format   string
+	file     string
+	noHeader bool
+}
+
+// flags adds --format and -o; formats are those that the command knows.
+func (o *output) flags(cmd *cobra.Command, standard string) {
+	cmd.Flags().StringVar(&o.format, "format", "", "table, json, ndjson, csv, tsv, markdown or html (default: "+standard+", or what the ending of -o says)")
+	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to `FILE`, whole or not at all")
+}
+
+// form is the format to write in.
+func (o *output) form(standard report.Format) (report.Format, error) {
+	if o.format != "" {
+		f, err := report.ParseFormat(o.format)
+		if err != nil {
+			return "", usageErrorf("", "--format: %w", err)
+		}
+		return f, nil
+	}
+	if f := report.FormatOf(o.file); f != "" {
+		return f, nil
+	}
+	return standard, nil
+}
+
+// write calls print with where the result goes. A file comes into being only
+// when print succeeds.
+func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error {
+	if o.file == "" || o.file == "-" {
+		return print(cmd.OutOrStdout())
+	}
+	f, err := os.CreateTemp(filepath.Dir(o.file), ".bouncelog-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = print(f)
+	if err == nil {
+		err = f.Chmod(0o640)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), o.file)
+}
+
+// look is how text is to look where w is.
+func look(w io.Writer) report.WriteOptions {
+	return report.WriteOptions{Width: term.Width(w), Colour: term.Colour(w)}
+}
+
+func cleanError(err error) string { return report.Clean(err.Error()) }
+
+func cleanPath(path string) string { return report.Clean(path) }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/internal/term"
+	"bouncelog/report"
+)
+
+func newQuery() *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use:   "query SQL",
+		Short: "Put a read-only question to the database in SQL",
+		Long: `Runs one SQL statement on the database, which is opened so that nothing can be
+written. The views deliveries, bounces, messages, domains, recipients, daily,
+problems, sources and unparsed are the public schema (docs/schema.md).`,
+		Example: `  bouncelog query "select recipient_domain, count(*) n from bounces group by 1 order by n desc limit 10"
+  bouncelog query --format csv --no-header "select recipient from bounces where reason = 'user_unknown'"`,
+		Args: needArgs(1, 1, "an SQL statement"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form, err := out.form(report.FormatTable)
+			if err != nil {
+				return err
+			}
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			rows, err := db.Query(cmd.Context(), args[0])
+			if err != nil {
+				return &exitError{status: max(status(err), exitFailed), err: err, hint: "'bouncelog db schema' prints the views and their columns"}
+			}
+			defer rows.Close()
+			return out.write(cmd, func(w io.Writer) error {
+				names := rows.Columns()
+				columns := make([]report.Column, len(names))
+				for i, name := range names {
+					columns[i] = report.Column{Name: name}
+				}
+				rw := report.NewRowWriter(w, form, columns)
+				rw.NoHeader = out.noHeader
+				if term.Is(w) {
+					rw.Width = term.Width(w)
+				}
+				for {
+					cells, err := rows.Next()
+					if errors.Is(err, io.EOF) {
+						return rw.Close()
+					}
+					if err != nil {
+						return fmt.Errorf("query: %w", err)
+					}
+					if err := rw.Row(cells); err != nil {
+						return err
+					}
+				}
+			})
+		},
+	}
+	out.flags(cmd, "table")
+	cmd.Flags().BoolVar(&out.noHeader, "no-header", false, "no line with the names of the columns")
+	return cmd
+}

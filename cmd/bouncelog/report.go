@@ -1,0 +1,319 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/bounce"
+	"bouncelog/report"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+)
+
+func newReport() *cobra.Command {
+	var (
+		in       input
+		out      output
+		sel      selection
+		by, sort string
+		sections []string
+		top      int
+		all      bool
+		wide     bool
+		failOn   []string
+	)
+	cmd := &cobra.Command{
+		Use:   "report [FILE...]",
+		Short: "Who bounced, softly or hard, per domain, and why",
+		Long: `Reports soft (4xx, will be tried again) and hard (5xx, given up) bounces per
+domain with their reasons, what is probably not the recipients' fault, and what to
+do. Without FILE it reads the database; with FILE it reads the logs themselves and
+leaves the database alone.`,
+		Example: `  bouncelog report -d yesterday
+  bouncelog report /var/log/mail.log
+  bouncelog report --by relay --top 10 -o report.html`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form, err := out.form(report.FormatTable)
+			if err != nil {
+				return err
+			}
+			conditions, err := parseConditions(failOn)
+			if err != nil {
+				return err
+			}
+			loc, err := in.location()
+			if err != nil {
+				return err
+			}
+			filter, err := sel.filter(time.Now().In(loc))
+			if err != nil {
+				return err
+			}
+			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections}
+			if all {
+				o.Top = 0
+			}
+			if err := checkReportOptions(o); err != nil {
+				return err
+			}
+			if form == report.FormatCSV || form == report.FormatTSV {
+				if len(o.Sections) == 0 {
+					o.Sections = []string{report.SectionDomains}
+				} else if len(o.Sections) > 1 {
+					return usageErrorf("ask for one, as in --section domains", "%s has room for one section", form)
+				}
+			}
+
+			db, unread, err := in.database(cmd, args)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			r, err := report.Build(cmd.Context(), db, o)
+			if err != nil {
+				return err
+			}
+			err = out.write(cmd, func(w io.Writer) error {
+				how := look(w)
+				how.Wide = wide
+				return r.Write(w, form, how)
+			})
+			if err != nil {
+				return err
+			}
+			if err := db.Close(); err != nil {
+				return err
+			}
+			for _, c := range conditions {
+				met, err := c.met(cmd, r)
+				if err != nil {
+					return err
+				}
+				if met != "" {
+					return &exitError{status: exitCondition, err: errors.New(met)}
+				}
+			}
+			if unread {
+				return &exitError{status: exitPartly}
+			}
+			return nil
+		},
+	}
+	in.flags(cmd)
+	out.flags(cmd, "table")
+	sel.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay, reason, recipient, host, day or hour")
+	f.StringVar(&sort, "sort", "", "sort by "+strings.Join(report.SortKeys(), ", ")+" (default failed; key for days and hours)")
+	f.StringSliceVar(&sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
+	f.IntVar(&top, "top", 20, "rows in a section")
+	f.BoolVar(&all, "all", false, "all rows")
+	f.BoolVar(&wide, "wide", false, "all columns")
+	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 where the `CONDITION` holds: problems, or like hard>5% or soft>100")
+	return cmd
+}
+
+func checkReportOptions(o report.Options) error {
+	switch o.By {
+	case store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour:
+	default:
+		return usageErrorf("there are domain, sender-domain, relay, reason, recipient, host, day and hour", "--by %s: nothing to group by", o.By)
+	}
+	if o.Top < 0 {
+		return usageErrorf("--all shows all", "--top %d: not a number of rows", o.Top)
+	}
+	if err := o.Check(); err != nil {
+		return usageErrorf("", "%w", err)
+	}
+	return nil
+}
+
+// database is what a question is put to: the logs that were named, read into a
+// database that is gone afterwards, or else the database of --db.
+func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, unread bool, err error) {
+	if len(paths) == 0 {
+		db, err = openForReading(cmd)
+		return db, false, err
+	}
+	judge, err := in.judge()
+	if err != nil {
+		return nil, false, err
+	}
+	db, err = sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true, Provider: judge.Provider})
+	if err != nil {
+		return nil, false, err
+	}
+	_, unread, err = in.read(cmd, db, judge, paths)
+	if err != nil {
+		return nil, false, errors.Join(err, db.Close())
+	}
+	return db, unread, nil
+}
+
+// selection is which attempts a question is about.
+type selection struct {
+	since, until, day                 string
+	domain, senderDomain, relay, host string
+	mta                               string
+	outcomes, reasons                 []string
+}
+
+func (s *selection) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.since, "since", "", "from this `TIME` on: 2026-11-22, \"2026-11-22 14:05\", 24h or 7d ago")
+	f.StringVar(&s.until, "until", "", "before this `TIME`")
+	f.StringVarP(&s.day, "day", "d", "", "`PERIOD`: today, yesterday, this_week, last_week, this_month, last_month, 2026-11, 2026-11-22, \"A to B\"")
+	f.StringVar(&s.domain, "domain", "", "only recipients in this domain")
+	f.StringVar(&s.senderDomain, "sender-domain", "", "only senders in this domain")
+	f.StringVar(&s.relay, "relay", "", "only relays whose name is or ends with this")
+	f.StringVar(&s.host, "host", "", "only this logging host")
+	f.StringVar(&s.mta, "mta", "", "only postfix or exim")
+	f.StringSliceVar(&s.outcomes, "outcome", nil, "only these outcomes: delivered, soft, hard, handoff, probe")
+	f.StringSliceVar(&s.reasons, "reason", nil, "only these reasons (see 'bouncelog explain --reasons')")
+}
+
+func (s *selection) filter(now time.Time) (store.Filter, error) {
+	f := store.Filter{
+		Domain: strings.ToLower(s.domain), SenderDomain: strings.ToLower(s.senderDomain),
+		Relay: strings.ToLower(s.relay), Host: s.host, MTA: bounce.MTA(s.mta),
+	}
+	if s.day != "" {
+		if s.since != "" || s.until != "" {
+			return f, usageErrorf("say either the one or the other", "--day goes with neither --since nor --until")
+		}
+		p, err := report.ParsePeriod(s.day, now)
+		if err != nil {
+			return f, usageErrorf("a period is today, yesterday, last_week, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\"", "--day: %w", err)
+		}
+		f.Since, f.Until = p.Since, p.Until
+	}
+	for _, end := range []struct {
+		flag, word string
+		t          *time.Time
+	}{{"--since", s.since, &f.Since}, {"--until", s.until, &f.Until}} {
+		if end.word == "" {
+			continue
+		}
+		t, err := report.ParseTime(end.word, now)
+		if err != nil {
+			return f, usageErrorf("a time is 2026-11-22, \"2026-11-22 14:05\", 2026-11-22T14:05:00+01:00, or 24h or 7d for as long ago", "%s: %w", end.flag, err)
+		}
+		*end.t = t
+	}
+	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		return f, usageErrorf("", "the period ends before it begins")
+	}
+	switch f.MTA {
+	case "", bounce.Postfix, bounce.Exim:
+	default:
+		return f, usageErrorf("there are postfix and exim", "--mta %s: no such MTA", s.mta)
+	}
+	for _, word := range s.outcomes {
+		o, ok := bounce.ParseOutcome(word)
+		if !ok || o == bounce.NoOutcome {
+			return f, usageErrorf("there are delivered, soft, hard, handoff and probe", "--outcome %s: no such outcome", word)
+		}
+		f.Outcomes = append(f.Outcomes, o)
+	}
+	for _, word := range s.reasons {
+		r, ok := bounce.ParseReason(word)
+		if !ok || r == bounce.NoReason {
+			return f, usageErrorf("'bouncelog explain --reasons' lists them", "--reason %s: no such reason", word)
+		}
+		f.Reasons = append(f.Reasons, r)
+	}
+	return f, nil
+}
+
+// A condition makes the report end with a status of its own, for monitoring.
+type condition struct {
+	word  string
+	what  string // problems, or one of the counts
+	limit float64
+	share bool // limit is a percentage of the attempts
+}
+
+func parseConditions(words []string) ([]condition, error) {
+	var list []condition
+	for _, word := range words {
+		c := condition{word: word, what: word}
+		if what, limit, ok := strings.Cut(word, ">"); ok {
+			c.what = strings.TrimSpace(what)
+			limit, c.share = strings.CutSuffix(strings.TrimSpace(limit), "%")
+			n, err := strconv.ParseFloat(strings.TrimSpace(limit), 64)
+			if err != nil || n < 0 {
+				return nil, usageErrorf("write it like hard>5% or pending>100", "--fail-on %s: %q is not a number", word, limit)
+			}
+			c.limit = n
+		} else if word != "problems" {
+			return nil, usageErrorf("write problems, or like hard>5% or pending>100", "--fail-on %s: not a condition", word)
+		}
+		if _, ok := c.count(report.Counts{}); !ok && c.what != "problems" {
+			return nil, usageErrorf("there are problems, soft, hard, pending, expired, recovered, delivered and attempts", "--fail-on %s: nothing called %q is counted", word, c.what)
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func (c condition) count(n report.Counts) (int64, bool) {
+	switch c.what {
+	case "soft":
+		return n.Soft, true
+	case "hard":
+		return n.Hard, true
+	case "pending":
+		return n.Pending, true
+	case "expired":
+		return n.Expired, true
+	case "recovered":
+		return n.Recovered, true
+	case "delivered":
+		return n.Delivered, true
+	case "attempts":
+		return n.Attempts, true
+	}
+	return 0, false
+}
+
+// met says what the report has that meets the condition; "" where it does not.
+func (c condition) met(_ *cobra.Command, r *report.Report) (string, error) {
+	if c.what == "problems" {
+		n := int64(0)
+		if r.Problems == nil {
+			return "", usageErrorf("add it to --section", "--fail-on %s needs the section problems", c.word)
+		}
+		for _, p := range r.Problems {
+			if p.Level != report.Watch {
+				n++
+			}
+		}
+		if float64(n) > c.limit {
+			return fmt.Sprintf("%d problems are not the recipients' fault", n), nil
+		}
+		return "", nil
+	}
+	if r.Totals == nil {
+		return "", usageErrorf("add it to --section", "--fail-on %s needs the section totals", c.word)
+	}
+	n, _ := c.count(r.Totals.Counts)
+	if c.share {
+		if r.Totals.Attempts == 0 {
+			return "", nil
+		}
+		if share := 100 * float64(n) / float64(r.Totals.Attempts); share > c.limit {
+			return fmt.Sprintf("%s is %.1f %% of the attempts, more than %g %%", c.what, share, c.limit), nil
+		}
+		return "", nil
+	}
+	if float64(n) > c.limit {
+		return fmt.Sprintf("%s is %d, more than %g", c.what, n, c.limit), nil
+	}
+	return "", nil
+}

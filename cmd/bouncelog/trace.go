@@ -1,0 +1,216 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/bounce"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+func newTrace() *cobra.Command {
+	var (
+		out output
+		sel selection
+		tz  input
+	)
+	cmd := &cobra.Command{
+		Use:   "trace ADDRESS|QUEUE-ID|MESSAGE-ID",
+		Short: "Everything that happened to a recipient or a message, in order",
+		Long: `Prints every delivery attempt of a recipient's address, of a queue id or of a
+Message-ID (with or without its angle brackets), in order, in words.`,
+		Example: `  bouncelog trace lise@example.com --since 7d
+  bouncelog trace 4XyZ1k2m3nz4Q`,
+		Args: needArgs(1, 1, "an address, a queue id or a Message-ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form, err := out.form(report.FormatTable)
+			if err != nil {
+				return err
+			}
+			loc, err := tz.location()
+			if err != nil {
+				return err
+			}
+			filter, err := sel.filter(time.Now().In(loc))
+			if err != nil {
+				return err
+			}
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			attempts, err := find(cmd, db, filter, args[0])
+			if err != nil {
+				return err
+			}
+			if len(attempts) == 0 {
+				return &exitError{
+					status: exitFailed, err: fmt.Errorf("nothing is known of %s", args[0]),
+					hint: "the address as the MTA logged it, a queue id, or a Message-ID; 'bouncelog db info' says which period is covered",
+				}
+			}
+			return out.write(cmd, func(w io.Writer) error {
+				if form == report.FormatTable {
+					return tell(w, attempts, loc)
+				}
+				rw := report.NewRowWriter(w, form, report.AttemptColumns())
+				rw.OmitNil = true
+				for i := range attempts {
+					if err := rw.Row(report.AttemptCells(&attempts[i])); err != nil {
+						return err
+					}
+				}
+				return rw.Close()
+			})
+		},
+	}
+	out.flags(cmd, "words")
+	sel.flags(cmd)
+	cmd.Flags().StringVar(&tz.tz, "tz", "", "time zone to print times in (default: this machine's)")
+	return cmd
+}
+
+// traceAtMost bounds what is printed of an address that gets all the mail.
+const traceAtMost = 10_000
+
+// find takes what was asked for as what it looks like, and then as the others.
+func find(cmd *cobra.Command, db store.Store, f store.Filter, word string) ([]store.Attempt, error) {
+	id := strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">")
+	tries := []store.Filter{f, f, f}
+	tries[0].QueueID, tries[1].Recipient, tries[2].MessageID = word, id, id
+	for i, try := range tries {
+		if i == 0 && strings.Contains(word, "@") {
+			continue
+		}
+		list, err := attempts(cmd, db, try)
+		if err != nil {
+			return nil, err
+		}
+		if len(list) == 0 {
+			continue
+		}
+		if try.MessageID != "" {
+			// The id may be known of some attempts only: take the whole message.
+			f.QueueID, f.Host = list[0].QueueID, list[0].Host
+			if list, err = attempts(cmd, db, f); err != nil {
+				return nil, err
+			}
+		}
+		shareMessageIDs(list)
+		return list, nil
+	}
+	return nil, nil
+}
+
+func attempts(cmd *cobra.Command, db store.Store, f store.Filter) (list []store.Attempt, err error) {
+	for a, err := range db.Attempts(cmd.Context(), f) {
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, a); len(list) >= traceAtMost {
+			break
+		}
+	}
+	return list, nil
+}
+
+// shareMessageIDs gives each attempt the Message-ID that is known of another
+// attempt of its message: the store keeps it with the failures only.
+func shareMessageIDs(list []store.Attempt) {
+	type message struct{ host, instance, queueID string }
+	ids := map[message]string{}
+	for _, a := range list {
+		if a.MessageID != "" {
+			ids[message{a.Host, a.Instance, a.QueueID}] = a.MessageID
+		}
+	}
+	for i := range list {
+		if a := &list[i]; a.MessageID == "" {
+			a.MessageID = ids[message{a.Host, a.Instance, a.QueueID}]
+		}
+	}
+}
+
+// tell prints attempts in words.
+func tell(w io.Writer, attempts []store.Attempt, loc *time.Location) error {
+	var b strings.Builder
+	say := func(parts ...string) { b.WriteString(report.Clean(strings.Join(parts, "")) + "\n") }
+	message := ""
+	for i := range attempts {
+		a := &attempts[i]
+		if key := a.Host + " " + a.QueueID; key != message {
+			message = key
+			say("message ", a.QueueID, origin(a))
+		}
+		say("  ", a.Time.In(loc).Format("2006-01-02 15:04:05"), "  ", destination(a), ": ", inWords(a))
+		if a.Outcome != bounce.Delivered && a.Response != "" {
+			say("      ", a.Response)
+		}
+		if a.Reason != bounce.NoReason {
+			t := bounce.ReasonText(a.Reason)
+			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// origin says where a message came from, as far as that is known.
+func origin(a *store.Attempt) string {
+	s := ""
+	switch {
+	case a.SenderKnown && a.Sender == "":
+		s = " from the null sender (a notification)"
+	case a.SenderKnown:
+		s = " from <" + a.Sender + ">"
+	}
+	if a.MessageID != "" {
+		s += ", Message-ID <" + a.MessageID + ">"
+	}
+	if a.Host != "" {
+		s += ", on " + a.Host
+	}
+	return s
+}
+
+// destination says whom an attempt was for, and who was spoken to.
+func destination(a *store.Attempt) string {
+	s := "to <" + a.Recipient + ">"
+	if a.OriginalRecipient != "" {
+		s += " (for <" + a.OriginalRecipient + ">)"
+	}
+	switch {
+	case a.RelayHost != "" && a.RelayIP != "":
+		s += " at " + a.RelayHost + " [" + a.RelayIP + "]"
+	case a.RelayHost != "":
+		s += " at " + a.RelayHost
+	case a.Agent != "":
+		s += " by " + a.Agent
+	}
+	return s
+}
+
+func inWords(a *store.Attempt) string {
+	switch a.Outcome {
+	case bounce.Delivered:
+		return "delivered"
+	case bounce.Soft:
+		return "deferred, will be tried again"
+	case bounce.Hard:
+		if a.Reason == bounce.Expired {
+			return "given up: the time in the queue ran out"
+		}
+		return "returned to the sender"
+	case bounce.Handoff:
+		return "handed on (" + a.Status + ")"
+	case bounce.Probe:
+		return "address verification: " + a.Status
+	}
+	return a.Status
+}
