@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/mattn/go-sqlite3"
@@ -187,6 +188,8 @@ func (d *DB) wrap(what string, err error) error {
 		kind = store.ErrLocked
 	case sqlite3.ErrFull:
 		kind = store.ErrFull
+	case sqlite3.ErrReadonly, sqlite3.ErrPerm:
+		kind = fs.ErrPermission
 	case sqlite3.ErrCorrupt:
 		kind = store.ErrDamaged
 	case sqlite3.ErrNotADB:

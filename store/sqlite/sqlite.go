@@ -120,13 +120,12 @@ func (d *DB) openReadOnly() error {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
 	}
-	d.dsn = d.address("mode", "ro", "_query_only", "1")
-	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
-	if err != nil {
-		return err
+	version, err := d.firstReader("mode", "ro", "_query_only", "1")
+	if errors.Is(err, fs.ErrPermission) && d.atRest() {
+		// Readers share a file beside the database, which this user may not
+		// make. Nobody writes, so it can be read without.
+		version, err = d.firstReader("mode", "ro", "_query_only", "1", "immutable", "1")
 	}
-	d.idle = append(d.idle, c)
-	version, err := d.version(c)
 	if err != nil {
 		return err
 	}
@@ -263,6 +262,27 @@ func (d *DB) dial(dsn string, want []pragma) (*conn, error) {
 		}
 	}
 	return c, nil
+}
+
+// firstReader opens the database for questions and says what schema it has.
+func (d *DB) firstReader(query ...string) (version int64, err error) {
+	d.dsn = d.address(query...)
+	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
+	if err != nil {
+		return 0, err
+	}
+	if version, err = d.version(c); err != nil {
+		c.close()
+		return 0, err
+	}
+	d.idle = append(d.idle, c)
+	return version, nil
+}
+
+// atRest tells whether all there is stands in the database file itself.
+func (d *DB) atRest() bool {
+	st, err := os.Stat(d.path + "-wal")
+	return errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
 }
 
 // cannotOpen adds the operating system's reason, which SQLite leaves out.

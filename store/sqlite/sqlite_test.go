@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -691,4 +692,77 @@ func FuzzResponse(f *testing.F) {
 			t.Errorf("the view has %q for %q", row[0], want)
 		}
 	})
+}
+
+// TestReadOnlyPlace holds that a database at rest is read by a user who may
+// write neither it nor its directory.
+func TestReadOnlyPlace(t *testing.T) {
+	if os.Geteuid() == 0 {
+		if os.Getenv("BOUNCELOG_READ") == "" {
+			asNobody(t)
+			return
+		}
+	}
+	path := os.Getenv("BOUNCELOG_READ")
+	if path == "" {
+		dir := t.TempDir()
+		path = filepath.Join(dir, "test.db")
+		makeAtRest(t, path)
+		if err := os.Chmod(dir, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Chmod(dir, 0o755) })
+	}
+	db, err := Open(context.Background(), path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Sources(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func makeAtRest(t *testing.T, path string) {
+	t.Helper()
+	db, err := Open(context.Background(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asNobody runs TestReadOnlyPlace again as a user whom permissions bind.
+func asNobody(t *testing.T) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bouncelog-readonly-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "test.db")
+	makeAtRest(t, path)
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := filepath.Join(dir, "sqlite.test")
+	if err := os.WriteFile(test, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(test, "-test.run", "^TestReadOnlyPlace$")
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "BOUNCELOG_READ="+path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 }

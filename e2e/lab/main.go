@@ -1,0 +1,92 @@
+//go:build linux
+
+// Command lab runs real Postfix and real Exim against a made-up internet, in
+// namespaces of its own, so that their logs are genuine and the outcome of
+// each delivery is known before any log is written. See README.md.
+//
+//	lab -dir DIR up                 set up and run until standard input ends
+//	lab -dir DIR unpack             fetch and unpack the packages only
+//	lab -dir DIR send PHASE         send phase 1 or 2 of the scenario
+//	lab -dir DIR flow N             send N numbered messages to each MTA
+//	lab -dir DIR settle             wait until the queues are empty
+//	lab -dir DIR exec COMMAND...    run a command inside
+//	lab -dir DIR check              compare the logs with expected.tsv
+//	lab count LOG...                count the outcomes in logs, per domain
+//	lab cut LOG ID...               the lines of a log that are about messages of the scenario
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("lab: ")
+	dir := flag.String("dir", filepath.Join(os.TempDir(), "bouncelog-lab"), "directory of the lab")
+	flag.Parse()
+	err := run(*dir, flag.Args())
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		os.Exit(exit.ExitCode())
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(dir string, args []string) error {
+	if len(args) == 0 {
+		return errors.New("what? up, unpack, send, flow, settle, exec, check, count or cut")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	switch cmd, args := args[0], args[1:]; cmd {
+	case "up":
+		return up(dir)
+	case "unpack":
+		return install(dir)
+	case "send":
+		if len(args) != 1 {
+			return errors.New("send: which phase?")
+		}
+		return inside(dir, "/lab/lab", "inject", args[0])
+	case "flow":
+		if len(args) != 1 {
+			return errors.New("flow: how many messages?")
+		}
+		return inside(dir, "/lab/lab", "injectflow", args[0])
+	case "settle":
+		return settle(dir)
+	case "exec":
+		return inside(dir, args...)
+	case "check":
+		return check(dir)
+	case "count":
+		return countLogs(args)
+	case "cut":
+		if len(args) < 2 {
+			return errors.New("cut: which log, which messages?")
+		}
+		return cut(os.Stdout, args[0], args[1:])
+	case "world": // inside only, as the next two
+		return world(args[0], args[1])
+	case "inject":
+		return inject(args[0], "/lab/expected.tsv")
+	case "injectflow":
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		return injectFlow(n)
+	default:
+		return fmt.Errorf("no command %q", cmd)
+	}
+}

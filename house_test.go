@@ -1,0 +1,157 @@
+// Package bouncelog_test holds the conventions of the house as tests: who may
+// import whom, and that every package says what it is for.
+package bouncelog_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "bouncelog"
+
+// mayImport says which packages of ours each package may import. A package
+// that is not listed may import nothing of ours.
+var mayImport = map[string][]string{
+	"bounce":            {},
+	"parser":            {"bounce"},
+	"tailer":            {},
+	"store":             {"bounce"},
+	"store/storetest":   {"bounce", "store"},
+	"store/sqlite":      {"bounce", "store"},
+	"report":            {"bounce", "store"},
+	"internal/term":     {},
+	"cmd/bouncelog":     {"bounce", "parser", "tailer", "store", "store/sqlite", "report", "internal/term"},
+	"bench/genlog":      {},
+	"bench/run":         {},
+	"e2e":               {},
+	"e2e/lab":           {},
+	"e2e/lab/tool":      {},
+	"e2e/torture":       {},
+	"e2e/labtool":       {},
+	"e2e/torture/write": {},
+}
+
+type file struct {
+	path    string // slashes, from the root
+	dir     string // its package's
+	test    bool
+	imports []string
+	doc     string
+}
+
+func goFiles(t *testing.T) []file {
+	t.Helper()
+	var files []file
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if base := d.Name(); name != "." && (strings.HasPrefix(base, ".") || base == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		one := file{path: filepath.ToSlash(name), dir: path.Dir(filepath.ToSlash(name)), test: strings.HasSuffix(name, "_test.go"), doc: f.Doc.Text()}
+		for _, spec := range f.Imports {
+			one.imports = append(one.imports, strings.Trim(spec.Path.Value, `"`))
+		}
+		files = append(files, one)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 10 {
+		t.Fatalf("found only %d Go files: the walk is broken", len(files))
+	}
+	return files
+}
+
+// TestImportDirection holds the pipeline: imports run one way.
+func TestImportDirection(t *testing.T) {
+	for _, f := range goFiles(t) {
+		if f.test {
+			continue
+		}
+		allowed, known := mayImport[f.dir]
+		for _, imported := range f.imports {
+			ours, ok := strings.CutPrefix(imported, module+"/")
+			if !ok {
+				continue
+			}
+			if !known {
+				t.Errorf("%s: package %s is not in the table of this test", f.path, f.dir)
+			} else if !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s; package %s may import only %q", f.path, ours, f.dir, allowed)
+			}
+		}
+	}
+}
+
+// TestOneImporter holds that each third-party module is imported by one
+// package of ours, tests aside: it can be replaced there.
+func TestOneImporter(t *testing.T) {
+	importers := map[string]map[string]bool{}
+	for _, f := range goFiles(t) {
+		if f.test || strings.HasPrefix(f.dir, "e2e") || strings.HasPrefix(f.dir, "bench") {
+			continue
+		}
+		for _, imported := range f.imports {
+			first, _, _ := strings.Cut(imported, "/")
+			if first == module || !strings.Contains(first, ".") {
+				continue
+			}
+			m := moduleOf(imported)
+			if importers[m] == nil {
+				importers[m] = map[string]bool{}
+			}
+			importers[m][f.dir] = true
+		}
+	}
+	if len(importers) == 0 {
+		t.Fatal("found no third-party module at all: the test is broken")
+	}
+	for m, dirs := range importers {
+		if len(dirs) > 1 {
+			t.Errorf("%s is imported by %q; one of them should do it for all", m, slices.Sorted(maps.Keys(dirs)))
+		}
+	}
+}
+
+// moduleOf is near enough to the module's path: host, owner and name.
+func moduleOf(imported string) string {
+	parts := strings.Split(imported, "/")
+	n := 3
+	if strings.HasPrefix(imported, "gopkg.in/") {
+		n = 2
+	}
+	return strings.Join(parts[:min(n, len(parts))], "/")
+}
+
+// TestPackageDoc holds that each package says what it is for.
+func TestPackageDoc(t *testing.T) {
+	docs := map[string]string{}
+	for _, f := range goFiles(t) {
+		docs[f.dir] += f.doc
+	}
+	for dir, doc := range docs {
+		if len(doc) < 40 {
+			t.Errorf("package %s has no package comment to speak of: %q", dir, doc)
+		}
+	}
+}
