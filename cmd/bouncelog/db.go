@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"bouncelog/report"
+	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
 
@@ -98,9 +100,22 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*report.Table, error) {
 		if !s.Last.IsZero() {
 			read += ", the last of " + s.Last.Format(time.RFC3339)
 		}
+		if n := unread(s); n > 0 {
+			read += fmt.Sprintf(", %d bytes behind", n)
+		}
 		row("source "+s.ID, read)
 	}
 	return t, nil
+}
+
+// unread is how many bytes of a source's file are not stored yet, as far as its
+// size tells: nothing where it is compressed or has been rotated away.
+func unread(s store.Source) int64 {
+	st, err := os.Stat(s.Path)
+	if err != nil || !st.Mode().IsRegular() || st.ModTime().Before(s.Last) {
+		return 0
+	}
+	return st.Size() - s.Offset
 }
 
 func newDBCheck() *cobra.Command {

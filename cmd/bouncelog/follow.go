@@ -29,6 +29,7 @@ func newFollow() *cobra.Command {
 	var (
 		in     input
 		retain string
+		o      tailer.FollowOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "follow [SOURCE...]",
@@ -42,15 +43,18 @@ Every line is counted once, through rotation, compression, restarts and crashes.
 SIGHUP reopens the logs.`,
 		Example: `  bouncelog follow
   bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
-		RunE: func(cmd *cobra.Command, args []string) error { return follow(cmd, args, &in, retain) },
+		RunE: func(cmd *cobra.Command, args []string) error { return follow(cmd, args, &in, retain, o) },
 	}
 	in.flags(cmd)
 	in.keepFlags(cmd)
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
+	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
+	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
+	cmd.Flags().StringSliceVar(&o.OldDirs, "olddir", nil, "a further `DIRECTORY` that rotated files are moved to (logrotate's olddir)")
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, retain string) error {
+func follow(cmd *cobra.Command, sources []string, in *input, retain string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := report.ParseTime(retain, time.Now()); err != nil {
@@ -119,16 +123,14 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain string) erro
 	}
 
 	notify := newNotifier(log)
-	err = tailer.Follow(ctx, sources, g.positions(), tailer.FollowOptions{
-		Stdin:  cmd.InOrStdin(),
-		Reopen: reopen,
-		Event:  func(e tailer.Event) { logEvent(log, e) },
-		Idle: func(behind int64) error {
-			notify.behind(behind)
-			notify.alive()
-			return errors.Join(g.flush(), prune())
-		},
-	}, g.chunk)
+	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
+	o.Event = func(e tailer.Event) { logEvent(log, e) }
+	o.Idle = func(behind int64) error {
+		notify.behind(behind)
+		notify.alive()
+		return errors.Join(g.flush(), prune())
+	}
+	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)
 	notify.stopping()
 	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = nil // told to stop
@@ -201,8 +203,10 @@ func newLogger(w io.Writer) *slog.Logger {
 type notifier struct {
 	log      *slog.Logger
 	isReady  bool
+	lags     bool
+	said     time.Time     // when it last told how far behind it is
 	interval time.Duration // of the watchdog; 0: none
-	last     time.Time
+	last     time.Time     // when the watchdog was last fed
 }
 
 func newNotifier(log *slog.Logger) *notifier {
@@ -219,20 +223,27 @@ func (n *notifier) tell(state string) {
 	}
 }
 
-// behind says once that the logs are caught up with, and until then how much
-// there is to read.
+// behind says how much there is to read: until the logs are caught up with the
+// daemon is not ready; later it complains, once a minute, while it lags.
 func (n *notifier) behind(bytes int64) {
 	switch {
-	case n.isReady:
-	case bytes == 0:
-		n.isReady = true
+	case bytes == 0 && (!n.isReady || n.lags):
+		n.isReady, n.lags = true, false
 		n.log.Info("caught up, following")
 		n.tell(daemon.SdNotifyReady + "\nSTATUS=caught up, following")
-	case time.Since(n.last) >= time.Second:
-		n.last = time.Now()
+	case bytes < lagging && n.isReady:
+	case !n.isReady && time.Since(n.said) >= time.Second:
+		n.said = time.Now()
 		n.tell(fmt.Sprintf("STATUS=catching up, %d MB to read\nEXTEND_TIMEOUT_USEC=30000000", bytes>>20))
+	case n.isReady && time.Since(n.said) >= time.Minute:
+		n.said, n.lags = time.Now(), true
+		n.log.Warn("behind the log", "bytes", bytes)
+		n.tell(fmt.Sprintf("STATUS=behind by %d MB", bytes>>20))
 	}
 }
+
+// lagging is how much may be unread, in bytes, before it is worth a word.
+const lagging = 8 << 20
 
 func (n *notifier) alive() {
 	if n.interval > 0 && time.Since(n.last) >= n.interval/3 {

@@ -22,7 +22,7 @@ func rollupSQL(dim dimension, condition string) string {
 	}
 	one := func(table, pairs string) string {
 		return fmt.Sprintf(`SELECT (max(a.at / 3600, 0) << %d) | (%s << %d) | r.kind AS key, (a.meta & %d) / %d AS messages, %s AS pairs,
-				a.sender IS (SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1) AS nulls,
+				coalesce(a.sender = (SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1), 0) AS nulls,
 				r.kind >> 7 = %d AND coalesce(r.code, 0) >= 500 AS retry
 			FROM %s AS a JOIN reply AS r ON r.id = a.reply WHERE %s`,
 			hourShift, x, dimShift, first, first, pairs, bounce.Soft, table, condition)
