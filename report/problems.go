@@ -360,6 +360,48 @@ func members[V any](set map[string]V) []string {
 	return list
 }
 
+// A wording is what a problem of one reason says. In its summary {who} is the
+// mail, {at} the providers and {what} the detail, or else unnamed.
+type wording struct {
+	cause, summary, unnamed                   string
+	firstCheck, otherExplanation, disprovedBy string
+}
+
+var problemWords = map[bounce.Reason]wording{
+	bounce.AuthFailure: {
+		cause: "authentication", summary: "{who} is refused at {at}: {what} does not pass", unnamed: "authentication",
+		firstCheck:       "SPF, DKIM and DMARC of the sender domain: do the records name the addresses that send, is every stream signed, do the domains align?",
+		otherExplanation: "Mail that was forwarded by others fails SPF without a fault of yours; look whether only forwarded recipients are hit.",
+		disprovedBy:      "A delivery to the same provider from the same sender domain and address while the refusals go on.",
+	},
+	bounce.RDNSHelo: {
+		cause: "ip", summary: "{who} is refused at {at}: the sending address has no fitting name (PTR, HELO)",
+		firstCheck:       "The PTR record of the sending address, for IPv6 too, the forward record of that name, and smtp_helo_name or primary_hostname.",
+		otherExplanation: "A resolver of the receiver that fails for a while.",
+		disprovedBy:      "The PTR and its forward record being right as seen from outside.",
+	},
+	bounce.Blocklist: {
+		cause: "ip", summary: "{who} is refused at {at}: listed by {what}", unnamed: "a blocklist",
+		firstCheck:       "The list's own look-up page for the sending address or domain; then what was sent: a broken form, a stolen password, a bad list.",
+		otherExplanation: "A receiver whose resolver the list refuses answers as if everybody were listed.",
+		disprovedBy:      "The list not showing the address.",
+	},
+	bounce.Reputation: {
+		cause: "reputation", summary: "{who} is refused at {at}: reputation of the address or domain",
+		firstCheck:       "Volume, complaints and bounces of the last days, then SPF, DKIM and DMARC, then the provider's own form.",
+		otherExplanation: "A new address or domain has no reputation yet: send less, and steadily.",
+		disprovedBy:      "Deliveries to the same provider going on at the usual rate.",
+	},
+}
+
+// silentWords are for refusals that name no cause.
+var silentWords = wording{
+	cause: "unknown", summary: "{who} to recipients known to be valid is refused at {at}, and no cause is named",
+	firstCheck:       "SPF, DKIM and DMARC of the sender domain; then blocklists of the sending address.",
+	otherExplanation: "One message judged spam, or a rule of the recipients' own.",
+	disprovedBy:      "Other messages of the same sender domain reaching the same provider.",
+}
+
 func (in *incident) problem(level string) Problem {
 	p := Problem{
 		Level: level, Reason: in.reason,
@@ -386,46 +428,19 @@ func (in *incident) problem(level string) Problem {
 	if len(p.Providers) > manySenders {
 		at = fmt.Sprintf("%d providers", len(p.Providers))
 	}
-	switch in.reason {
-	case bounce.AuthFailure:
-		p.Cause = "authentication"
-		what := strings.ToUpper(p.Detail)
-		if what == "" {
-			what = "authentication"
-		}
-		p.Summary = fmt.Sprintf("%s is refused at %s: %s does not pass", who, at, what)
-		p.FirstCheck = "SPF, DKIM and DMARC of the sender domain: do the records name the addresses that send, is every stream signed, do the domains align?"
-		p.OtherExplanation = "Mail that was forwarded by others fails SPF without a fault of yours; look whether only forwarded recipients are hit."
-		p.DisprovedBy = "A delivery to the same provider from the same sender domain and address while the refusals go on."
-	case bounce.RDNSHelo:
-		p.Cause = "ip"
-		p.Summary = fmt.Sprintf("%s is refused at %s: the sending address has no fitting name (PTR, HELO)", who, at)
-		p.FirstCheck = "The PTR record of the sending address, for IPv6 too, the forward record of that name, and smtp_helo_name or primary_hostname."
-		p.OtherExplanation = "A resolver of the receiver that fails for a while."
-		p.DisprovedBy = "The PTR and its forward record being right as seen from outside."
-	case bounce.Blocklist:
-		p.Cause = "ip"
-		list := p.Detail
-		if list == "" {
-			list = "a blocklist"
-		}
-		p.Summary = fmt.Sprintf("%s is refused at %s: listed by %s", who, at, list)
-		p.FirstCheck = "The list's own look-up page for the sending address or domain; then what was sent: a broken form, a stolen password, a bad list."
-		p.OtherExplanation = "A receiver whose resolver the list refuses answers as if everybody were listed."
-		p.DisprovedBy = "The list not showing the address."
-	case bounce.Reputation:
-		p.Cause = "reputation"
-		p.Summary = fmt.Sprintf("%s is refused at %s: reputation of the address or domain", who, at)
-		p.FirstCheck = "Volume, complaints and bounces of the last days, then SPF, DKIM and DMARC, then the provider's own form."
-		p.OtherExplanation = "A new address or domain has no reputation yet: send less, and steadily."
-		p.DisprovedBy = "Deliveries to the same provider going on at the usual rate."
-	default:
-		p.Cause = "unknown"
-		p.Summary = fmt.Sprintf("%s to recipients known to be valid is refused at %s, and no cause is named", who, at)
-		p.FirstCheck = "SPF, DKIM and DMARC of the sender domain; then blocklists of the sending address."
-		p.OtherExplanation = "One message judged spam, or a rule of the recipients' own."
-		p.DisprovedBy = "Other messages of the same sender domain reaching the same provider."
+	words, named := problemWords[in.reason]
+	if !named {
+		words = silentWords
 	}
+	what := p.Detail
+	if what == "" {
+		what = words.unnamed
+	}
+	if in.reason == bounce.AuthFailure {
+		what = strings.ToUpper(what)
+	}
+	p.Summary = strings.NewReplacer("{who}", who, "{at}", at, "{what}", what).Replace(words.summary)
+	p.Cause, p.FirstCheck, p.OtherExplanation, p.DisprovedBy = words.cause, words.firstCheck, words.otherExplanation, words.disprovedBy
 	if len(p.SenderDomains) > 0 {
 		p.Scan = "bouncelog scan " + strings.Join(p.SenderDomains[:min(len(p.SenderDomains), manySenders)], " ")
 	} else {
