@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const deliveryLine = "Nov 23 10:00:%02d mx1 postfix/smtp[104]: 4A1B2C3D4E: to=<u%d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n"
+
+// TestFollowNotifies holds what systemd is told: READY once the log is caught
+// up with, WATCHDOG while all is well, STOPPING at the end (sd_notify(3)).
+func TestFollowNotifies(t *testing.T) {
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "300000")
+	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
+
+	log := filepath.Join(dir, "mail.log")
+	if err := os.WriteFile(log, fmt.Appendf(nil, deliveryLine, 1, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"follow", "--db", filepath.Join(dir, "test.db"), "--year", "2026", log}, strings.NewReader(""), &stdout, &stderr)
+	}()
+
+	await := func(state string) {
+		t.Helper()
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				t.Fatalf("waiting for %s: %v\n%s", state, err, &stderr)
+			}
+			if strings.Contains(string(buf[:n]), state) {
+				return
+			}
+		}
+	}
+	await("READY=1")
+	await("WATCHDOG=1")
+	cancel()
+	await("STOPPING=1")
+	select {
+	case status := <-done:
+		if status != 0 {
+			t.Errorf("exit status %d\n%s", status, &stderr)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("follow does not end")
+	}
+}
+
+// TestFollowStoresWithinASecond holds how long a line may wait for its
+// transaction.
+func TestFollowStoresWithinASecond(t *testing.T) {
+	dir := t.TempDir()
+	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
+	f, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	done := make(chan int, 1)
+	go func() {
+		done <- run(ctx, []string{"follow", "--db", db, "--year", "2026", log}, strings.NewReader(""), &out, &out)
+	}()
+	defer func() { cancel(); <-done }()
+
+	count := func() string {
+		var stdout, stderr bytes.Buffer
+		run(t.Context(), []string{"query", "--db", db, "--format", "csv", "--no-header", "select count(*) from deliveries"}, strings.NewReader(""), &stdout, &stderr)
+		return strings.TrimSpace(stdout.String())
+	}
+	var worst time.Duration
+	for i := range 5 {
+		if _, err := fmt.Fprintf(f, deliveryLine, i, i); err != nil {
+			t.Fatal(err)
+		}
+		written := time.Now()
+		for count() != fmt.Sprint(i+1) {
+			if time.Since(written) > 20*time.Second {
+				t.Fatalf("line %d is not stored\n%s", i+1, &out)
+			}
+		}
+		if i > 0 { // the first one waits for the start
+			worst = max(worst, time.Since(written))
+		}
+	}
+	t.Logf("stored within %v", worst)
+	// A second is what is promised; a machine busy with other tests gets more.
+	if limit := 4 * time.Second; worst > limit {
+		t.Errorf("a line waited %v for its transaction, more than %v", worst, limit)
+	}
+}
