@@ -32,8 +32,8 @@ type FollowOptions struct {
 	Reopen <-chan struct{}
 	// Event is told what an admin may want to know.
 	Event func(Event)
-	// Idle is called soon (50 ms) after all that can be read has been emitted,
-	// at least every 250 ms while there is more, and once a second when
+	// Idle is called when all that can be read has been emitted, 200 ms after the
+	// last time at the earliest, at least every 250 ms while there is more, and once a second when
 	// nothing happens: the moment to commit. behind counts the bytes known to be
 	// unread: 0 when caught up.
 	Idle func(behind int64) error
@@ -42,7 +42,7 @@ type FollowOptions struct {
 const (
 	defaultPoll = 50 * time.Millisecond
 	commitEvery = 250 * time.Millisecond
-	commitPause = 50 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
+	commitPause = 200 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
 	idleEvery   = time.Second
 	globEvery   = time.Second
 	retryEvery  = 2 * time.Second // for what could not be read
