@@ -58,7 +58,10 @@ func (w *writer) transact(f func() error) error {
 	if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err := f()
+	err := w.notice()
+	if err == nil {
+		err = f()
+	}
 	if err == nil {
 		err = w.c.exec("COMMIT")
 	}
@@ -71,6 +74,17 @@ func (w *writer) transact(f func() error) error {
 		}
 	}
 	return err
+}
+
+// notice forgets what is remembered of the dictionaries when another process has
+// written since: an import beside the daemon.
+func (w *writer) notice() error {
+	version, err := w.c.number("PRAGMA data_version")
+	if err != nil || version == w.version {
+		return err
+	}
+	w.version = version
+	return w.reset()
 }
 
 // A prepared attempt has been taken apart as far as that is possible without

@@ -766,3 +766,36 @@ func asNobody(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
+
+// TestTwoWriters holds that an import beside the daemon harms neither: each of
+// two open databases stores what the other has not seen.
+func TestTwoWriters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	one, two := open(t, path, Options{}), open(t, path, Options{})
+	for i := range 20 {
+		db, source := one, "daemon"
+		if i%2 == 1 {
+			db, source = two, "import"
+		}
+		b := &store.Batch{Sources: []store.Source{{ID: source, Path: source, Offset: int64(i+1) * 1000, Lines: 1, Delivery: 1, Attempts: 1}}}
+		b.Attempts = append(b.Attempts, store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: source, Offset: int64(i) * 1000, Time: time.Unix(1_790_000_000+int64(i), 0), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix",
+				Agent: "smtp", QueueID: fmt.Sprintf("A%09d", i), Recipient: fmt.Sprintf("u%d@d%d.example", i, i), RecipientDomain: fmt.Sprintf("d%d.example", i),
+				RelayHost: fmt.Sprintf("mx.d%d.example", i), Status: "bounced", Outcome: bounce.Hard, Code: 550, Response: fmt.Sprintf("550 refusal of the kind %c", 'a'+i), Delay: 1,
+			},
+			Verdict: bounce.Verdict{Reason: bounce.Policy, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.CodeOnly},
+		})
+		must(t, db.Append(t.Context(), b))
+	}
+	problems, err := one.Check(t.Context())
+	must(t, err)
+	if len(problems) > 0 {
+		t.Fatalf("the check finds %q", problems)
+	}
+	groups, err := two.Groups(t.Context(), store.Filter{}, store.ByDomain)
+	must(t, err)
+	if len(groups) != 20 {
+		t.Errorf("%d domains are stored, want 20", len(groups))
+	}
+}

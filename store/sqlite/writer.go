@@ -33,8 +33,9 @@ const (
 // A writer holds the one connection that writes, and what it remembers of the
 // dictionaries. What it remembers is forgotten when a transaction fails.
 type writer struct {
-	d *DB
-	c *conn
+	version int64 // PRAGMA data_version: changes when another process writes
+	d       *DB
+	c       *conn
 
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
