@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"encoding/binary"
 	"time"
 )
 
@@ -27,13 +28,24 @@ type clock struct {
 	nsec  int32
 	known bool // sec is set
 
-	// The stamp resolved last: the line begins with raw, up to the second,
-	// and after a fraction there may be, with zone.
-	raw  []byte
-	zone []byte
-	form stampForm
-	now  time.Time // of the line that is read, UTC
+	// The stamp resolved last, up to the second, as the words that again
+	// compares: its first eight bytes, the next eight (or as many as precede
+	// the last), the last eight, which are "hh:mm:ss". After a fraction there
+	// may be, zone follows. It takes size bytes; 0: there is none.
+	size   int
+	words  [3]uint64
+	middle int // where words[1] stands
+	zone   []byte
+	form   stampForm
+	now    time.Time // of the line that is read, UTC
 }
+
+// Of what length a stamp may be, up to the second, for again: from "Mar 2
+// 00:00:01" to what three words hold.
+const (
+	minStamp = 14
+	maxStamp = 24
+)
 
 func (c *clock) init(o Options) {
 	c.loc = o.Location
@@ -70,22 +82,34 @@ func (c *clock) read(h *header) bool {
 	}
 	c.sec, c.nsec, c.known = sec, st.nsec, true
 	c.now = c.last()
-	c.raw = c.raw[:0]
-	if st.second > 0 && h.plain {
+	c.size = 0
+	if st.second >= minStamp && st.second <= maxStamp && h.plain {
 		c.form = h.form
-		c.raw = append(c.raw, h.stamp[:st.second]...)
+		c.size = st.second
+		c.middle = min(8, c.size-8)
+		for i, at := range [...]int{0, c.middle, c.size - 8} {
+			c.words[i] = binary.LittleEndian.Uint64(h.stamp[at:])
+		}
 		c.zone = append(c.zone[:0], h.stamp[st.second+st.fractionLen:]...)
 	}
 	return true
 }
 
-// again reads the stamp of a line that is of the same second as the line
-// before and written in the same way. It returns what follows the blank after
-// the stamp.
+// again reads the stamp of a line that is of the same minute as the line
+// before, of no earlier second, and written in the same way. It returns what
+// follows the blank after the stamp. (Within a minute, offsets from UTC do not
+// change.)
 func (c *clock) again(line []byte) (rest []byte, ok bool) {
-	n := len(c.raw)
-	if n == 0 || len(line) < n+2 || !bytes.Equal(line[:n], c.raw) {
+	n := c.size
+	if n == 0 || len(line) < n+2 ||
+		binary.LittleEndian.Uint64(line) != c.words[0] || binary.LittleEndian.Uint64(line[c.middle:]) != c.words[1] {
 		return nil, false
+	}
+	last, later := binary.LittleEndian.Uint64(line[n-8:]), int64(0)
+	if last != c.words[2] {
+		if later = secondsLater(last, c.words[2]); later <= 0 {
+			return nil, false
+		}
 	}
 	nsec := int32(0)
 	if line[n] == '.' {
@@ -110,11 +134,27 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
 		return nil, false // a zone
 	}
-	if nsec != c.nsec {
+	if nsec != c.nsec || later > 0 {
+		c.words[2] = last
+		c.sec += later
 		c.nsec = nsec
 		c.now = c.last()
 	}
 	return line[n+1:], true
+}
+
+// secondsLater is how much later one "hh:mm:ss" is than another of the same
+// minute, both as little-endian words. It is 0 where they are not of the same
+// minute, or where one names a leap second or no second at all.
+func secondsLater(a, b uint64) int64 {
+	if a<<16 != b<<16 {
+		return 0
+	}
+	tens, ones := byte(a>>48), byte(a>>56)
+	if tens < '0' || tens > '5' || !isDigit(ones) || byte(b>>48) > '5' {
+		return 0
+	}
+	return (int64(tens)-int64(byte(b>>48)))*10 + int64(ones) - int64(byte(b>>56))
 }
 
 // resolve finds the Unix time of a stamp.
@@ -250,5 +290,5 @@ func (c *clock) zoned(d int64) bool { return abs(d) <= 15*3600 }
 func (c *clock) set(t time.Time) {
 	c.sec, c.nsec, c.known = t.Unix(), int32(t.Nanosecond()), true
 	c.now = t.UTC()
-	c.raw = c.raw[:0]
+	c.size = 0
 }

@@ -35,8 +35,8 @@ func eximID(msg []byte) (id, rest []byte, ok bool) {
 	default:
 		return nil, nil, false
 	}
-	for i := range n {
-		if c := msg[i]; !alnum[c] && (c != '-' || i != 6 && i != n-3 && i != n-5) {
+	for i, c := range msg[:n] {
+		if !alnum[c] && (c != '-' || i != 6 && i != n-3 && i != n-5) {
 			return nil, nil, false
 		}
 	}
@@ -68,7 +68,8 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 	if len(rest) < 2 {
 		return Queued
 	}
-	k := key{p.hostHash, p.host, "exim", bounce.Exim, h.id}
+	var k key // filled in place: a literal is made elsewhere and copied
+	k.hostHash, k.host, k.instance, k.mta, k.id = p.hostHash, p.host, "exim", bounce.Exim, h.id
 	if flag := eximFlag(rest); flag == "<=" {
 		if len(rest) > 3 {
 			p.eximArrival(&k, r.Time, rest[3:])
@@ -80,7 +81,7 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 		}
 		return p.eximDelivery(&k, prog, flag, r, h, offset)
 	}
-	if string(rest) == "Completed" || bytes.HasPrefix(rest, []byte("Completed ")) {
+	if string(rest) == "Completed" || hasPrefix(rest, "Completed ") {
 		p.queue.remove(&k)
 		return Queued
 	}
@@ -125,11 +126,16 @@ func (p *Parser) ownStamp(msg []byte, h *header, r *Result) []byte {
 	if own, ok := p.clock.own(&st); ok && (st.zoned || h.form == stampRFC3164 || h.form == stampNone) {
 		const slack = 10 * 60
 		diff := own.Unix() - r.Time.Unix()
+		if h.form == stampRFC3164 && !st.zoned && !p.clock.zoned(diff) {
+			// Another year than was thought: read syslog's stamp again in that.
+			p.clock.set(own)
+			if p.clock.read(h) {
+				r.Time = p.clock.now
+			}
+			diff = own.Unix() - r.Time.Unix()
+		}
 		if h.form == stampNone || st.zoned || -slack < diff && diff < slack {
 			r.Time = own
-		} else if h.form == stampRFC3164 && !p.clock.zoned(diff) {
-			r.Time = own // another year
-			p.clock.set(own)
 		}
 	}
 	return rest
@@ -168,7 +174,7 @@ func eximReject(msg []byte) bool {
 	if i := bytes.Index(msg, []byte(": ")); i > 0 {
 		msg = msg[:i]
 	}
-	return bytes.Contains(msg, []byte(" rejected ")) || bytes.HasPrefix(msg, []byte("rejected "))
+	return bytes.Contains(msg, []byte(" rejected ")) || hasPrefix(msg, "rejected ")
 }
 
 // eximArrival reads "<= sender H=… P=… A=… S=… id=…".
@@ -225,7 +231,7 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 					}
 				}
 			case 'D':
-				if bytes.HasPrefix(b, []byte("DN=\"")) {
+				if hasPrefix(b, "DN=\"") {
 					if i := quotedBytes(b[3:]); i > 0 {
 						end = 3 + i
 					}

@@ -33,6 +33,8 @@ package parser
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -112,16 +114,26 @@ type Result struct {
 // are parts of, together with what is known of the message; e is nil if that
 // is nothing.
 func (p *Parser) copyLine(k *key, msg []byte) (line, known string, e *queued) {
-	if e, _ = p.queue.find(k); e == nil {
-		return string(msg), "", nil
+	n := len(msg)
+	if e, _ = p.queue.find(k); e != nil {
+		n += len(e.buf)
 	}
-	p.buf = append(append(p.buf[:0], msg...), e.buf...)
-	s := string(p.buf)
-	if len(s) > 1<<16 {
-		p.buf = nil
+	if p.text.Cap()-p.text.Len() < n {
+		p.text.Reset()
+		p.text.Grow(max(n, textSize))
 	}
+	at := p.text.Len()
+	p.text.Write(msg)
+	if e != nil {
+		p.text.Write(e.buf)
+	}
+	s := p.text.String()[at:]
 	return s[:len(msg)], s[len(msg):], e
 }
+
+// textSize is how much memory is asked for at a time for the texts of
+// deliveries: a dozen of them. Whoever keeps one keeps as much.
+const textSize = 4 << 10
 
 // first makes room for the first delivery.
 func (r *Result) first() *bounce.Delivery {
@@ -144,7 +156,7 @@ type Parser struct {
 	h        header
 	host     string // of the line before
 	hostHash uint64
-	buf      []byte
+	text     strings.Builder // of the deliveries; what it holds is never written to again
 
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
@@ -244,8 +256,7 @@ func (p *Parser) fastHeader(line []byte, h *header) *program {
 	rest = rest[n+1:]
 	if i := bytes.IndexByte(rest[:min(len(rest), 64)], '['); i > 0 {
 		if prog := p.programs.known(rest[:i]); prog != nil {
-			for i++; i < len(rest) && isDigit(rest[i]); i++ {
-			}
+			i += 1 + leadingDigits(rest[i+1:])
 			if i+3 < len(rest) && rest[i] == ']' && rest[i+1] == ':' && rest[i+2] == ' ' && rest[i+3] != '[' {
 				h.id = nil
 				h.message = rest[i+3:]
@@ -276,7 +287,7 @@ func (p *Parser) message(prog *program, h *header, r *Result, offset int64) Kind
 		return p.bareMessage(h, r, offset)
 	case prog.agent != "":
 		// A delivery agent of somebody's own making, under any name.
-		if _, rest, ok := queueID(msg); ok && bytes.HasPrefix(rest, []byte("to=<")) {
+		if _, rest, ok := queueID(msg); ok && hasPrefix(rest, "to=<") {
 			own := *prog
 			own.daemon = deliveryAgent
 			return p.postfix(&own, h, r, offset)
@@ -305,17 +316,17 @@ func (p *Parser) bareMessage(h *header, r *Result, offset int64) Kind {
 	}
 	var prog program
 	switch {
-	case bytes.HasPrefix(rest, []byte("to=")):
+	case hasPrefix(rest, "to="):
 		prog.daemon = deliveryAgent
-	case bytes.HasPrefix(rest, []byte("from=<")), string(rest) == "removed":
+	case hasPrefix(rest, "from=<"), string(rest) == "removed":
 		prog.daemon = qmgrDaemon
-	case bytes.HasPrefix(rest, []byte("client=")):
+	case hasPrefix(rest, "client="):
 		prog.daemon = smtpdDaemon
-	case bytes.HasPrefix(rest, []byte("message-id=")):
+	case hasPrefix(rest, "message-id="):
 		prog.daemon = cleanupDaemon
-	case bytes.HasPrefix(rest, []byte("uid=")):
+	case hasPrefix(rest, "uid="):
 		prog.daemon = pickupDaemon
-	case bytes.HasPrefix(rest, []byte("sender ")), bytes.HasPrefix(rest, []byte("postmaster ")):
+	case hasPrefix(rest, "sender "), hasPrefix(rest, "postmaster "):
 		prog.daemon = bounceDaemon
 	case isReject(rest):
 		return Reject
@@ -354,9 +365,9 @@ func (p *Parser) repeatedMessage(prog *program, h *header, n int, inner []byte, 
 // repeated reads "message repeated n times: [ inner]" (rsyslog) and "last
 // message repeated n times" (the BSD syslogd and others; inner is nil).
 func repeated(msg []byte) (n int, inner []byte, ok bool) {
-	rest, inline := bytes.CutPrefix(msg, []byte("message repeated "))
+	rest, inline := cutPrefix(msg, "message repeated ")
 	if !inline {
-		if rest, ok = bytes.CutPrefix(msg, []byte("last message repeated ")); !ok {
+		if rest, ok = cutPrefix(msg, "last message repeated "); !ok {
 			return 0, nil, false
 		}
 	}
@@ -382,7 +393,7 @@ func repeated(msg []byte) (n int, inner []byte, ok bool) {
 	if !inline {
 		return n, nil, len(rest) == 0
 	}
-	rest, ok = bytes.CutPrefix(rest, []byte(": ["))
+	rest, ok = cutPrefix(rest, ": [")
 	if !ok {
 		return 0, nil, false
 	}
@@ -396,10 +407,43 @@ func repeated(msg []byte) (n int, inner []byte, ok bool) {
 // repeatedAgain reports a repetition within a repetition, which nobody writes
 // and which would let a line recurse.
 func repeatedAgain(b []byte) bool {
-	return bytes.HasPrefix(b, []byte("message repeated ")) || bytes.HasPrefix(b, []byte("last message repeated "))
+	return hasPrefix(b, "message repeated ") || hasPrefix(b, "last message repeated ")
 }
 
 func isDigit(c byte) bool { return c-'0' < 10 }
+
+// leadingDigits counts the digits at the start of b.
+func leadingDigits(b []byte) int {
+	n := 0
+	if len(b) >= 8 {
+		// Of a digit, XOR leaves 0 to 9: only from 10 on does the sum, or the
+		// byte itself, have its highest bit set. A carry spoils but the bytes
+		// behind the first that is no digit.
+		x := binary.LittleEndian.Uint64(b) ^ 0x3030303030303030
+		if x = (x + 0x7676767676767676 | x) & 0x8080808080808080; x != 0 {
+			return bits.TrailingZeros64(x) / 8
+		}
+		n = 8
+	}
+	for n < len(b) && isDigit(b[n]) {
+		n++
+	}
+	return n
+}
+
+// hasPrefix is bytes.HasPrefix for a constant, which the compiler then compares
+// by words.
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
+// cutPrefix is bytes.CutPrefix for a constant.
+func cutPrefix(b []byte, prefix string) (after []byte, found bool) {
+	if hasPrefix(b, prefix) {
+		return b[len(prefix):], true
+	}
+	return b, false
+}
 
 // A program is what the name of the program that logged a line says.
 type program struct {

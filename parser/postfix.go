@@ -79,7 +79,7 @@ var alnum = func() (t [256]bool) {
 // postfix reads the message of a Postfix program.
 func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind {
 	d := prog.daemon
-	if d == smtpdDaemon && (bytes.HasPrefix(h.message, []byte("connect from ")) || bytes.HasPrefix(h.message, []byte("disconnect from "))) {
+	if d == smtpdDaemon && (hasPrefix(h.message, "connect from ") || hasPrefix(h.message, "disconnect from ")) {
 		return Skipped
 	}
 	id, rest, ok := queueID(h.message)
@@ -87,22 +87,23 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		if (d == smtpdDaemon || d == otherDaemon || d == cleanupDaemon) && isReject(h.message) {
 			return Reject
 		}
-		if d == deliveryAgent && bytes.HasPrefix(h.message, []byte("to=<")) {
+		if d == deliveryAgent && hasPrefix(h.message, "to=<") {
 			return Unparsed
 		}
 		return Skipped
 	}
-	k := key{p.hostHash, p.host, prog.instance, bounce.Postfix, id}
+	var k key // filled in place: a literal is made elsewhere and copied
+	k.hostHash, k.host, k.instance, k.mta, k.id = p.hostHash, p.host, prog.instance, bounce.Postfix, id
 	switch d {
 	case deliveryAgent:
-		if bytes.HasPrefix(rest, []byte("to=")) {
+		if hasPrefix(rest, "to=") {
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		}
 	case qmgrDaemon:
 		return p.qmgr(&k, prog, rest, r, offset)
 	case cleanupDaemon:
 		switch {
-		case bytes.HasPrefix(rest, []byte("message-id=")):
+		case hasPrefix(rest, "message-id="):
 			v := bytes.TrimSpace(rest[len("message-id="):])
 			if n := len(v); n > 1 && v[0] == '<' && v[n-1] == '>' {
 				v = v[1 : n-1]
@@ -115,7 +116,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			return Reject
 		}
 	case smtpdDaemon:
-		if v, ok := bytes.CutPrefix(rest, []byte("client=")); ok {
+		if v, ok := cutPrefix(rest, "client="); ok {
 			host, ip, sasl := clientOf(v)
 			p.queue.client(&k, r.Time, host, ip, sasl)
 			return Queued
@@ -124,7 +125,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			return Reject
 		}
 	case pickupDaemon:
-		if bytes.HasPrefix(rest, []byte("uid=")) {
+		if hasPrefix(rest, "uid=") {
 			p.queue.client(&k, r.Time, nil, nil, nil)
 			return Queued
 		}
@@ -160,16 +161,12 @@ func isReject(msg []byte) bool {
 	if len(msg) < 8 || msg[0] > 'r' || msg[0] < 'N' {
 		return false
 	}
-	msg = bytes.TrimPrefix(msg, []byte("NOQUEUE: "))
+	msg, _ = cutPrefix(msg, "NOQUEUE: ")
 	if len(msg) < 8 || msg[0] != 'r' && msg[0] != 'm' && msg[0] != 'd' {
 		return false
 	}
-	for _, w := range [...]string{"reject: ", "milter-reject: ", "reject_warning: ", "discard: ", "milter-discard: "} {
-		if bytes.HasPrefix(msg, []byte(w)) {
-			return w != "reject_warning: "
-		}
-	}
-	return false
+	return hasPrefix(msg, "reject: ") || hasPrefix(msg, "milter-reject: ") ||
+		hasPrefix(msg, "discard: ") || hasPrefix(msg, "milter-discard: ")
 }
 
 // clientOf reads "host[ip], sasl_method=PLAIN, sasl_username=user".
@@ -205,7 +202,7 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 		p.queue.remove(k)
 		return Queued
 	}
-	v, ok := bytes.CutPrefix(rest, []byte("from=<"))
+	v, ok := cutPrefix(rest, "from=<")
 	if !ok {
 		if logWord(k.id) {
 			return Skipped
@@ -217,7 +214,7 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 		return Unparsed
 	}
 	sender, v := v[:i], v[i+1:]
-	if s, ok := bytes.CutPrefix(v, []byte(", size=")); ok {
+	if s, ok := cutPrefix(v, ", size="); ok {
 		size := int64(0)
 		for i := 0; i < len(s) && i < 18 && isDigit(s[i]); i++ {
 			size = size*10 + int64(s[i]-'0')
@@ -225,7 +222,7 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 		p.queue.active(k, r.Time, sender, size)
 		return Queued
 	}
-	s, ok := bytes.CutPrefix(v, []byte(", status="))
+	s, ok := cutPrefix(v, ", status=")
 	if !ok {
 		return Queued
 	}
@@ -269,7 +266,7 @@ func endOfSender(b []byte) int {
 			return -1
 		}
 		i += j
-		if rest := b[i+1:]; bytes.HasPrefix(rest, []byte(", size=")) || bytes.HasPrefix(rest, []byte(", status=")) {
+		if rest := b[i+1:]; hasPrefix(rest, ", size=") || hasPrefix(rest, ", status=") {
 			return i
 		}
 		i++
@@ -507,12 +504,20 @@ func portNumber(s string) uint16 {
 // further: the MTA wrote it, and logs are made anonymous in many ways.
 func isAddressLike(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; !alnum[c] && c != '.' && c != ':' && c != '%' && c != '-' && c != '_' {
+		if !addressByte[s[i]] {
 			return false
 		}
 	}
 	return s != "" && len(s) <= 64
 }
+
+var addressByte = func() (t [256]bool) {
+	t = alnum
+	for _, c := range ".:%-_" {
+		t[c] = true
+	}
+	return t
+}()
 
 // fourDelays reads a/b/c/d.
 func fourDelays(s string) (v [4]float64, ok bool) {

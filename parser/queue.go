@@ -43,6 +43,8 @@ type Queue struct {
 	bufs   [][]byte // to be used again
 	dirty  []int32
 	closed []Key
+
+	untracked bool
 }
 
 const (
@@ -136,6 +138,13 @@ func (q *Queue) Restore(m bounce.Message) {
 	}
 	q.oldest = e.self
 	q.shrink()
+}
+
+// Untracked ends the keeping of changes, for a process that stores none:
+// Changes finds none from now on.
+func (q *Queue) Untracked() {
+	q.Changes(nil, nil)
+	q.untracked = true
 }
 
 // Changes appends what has changed since the last call: to opened the
@@ -378,8 +387,9 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 	}
 	e := q.at(i)
 	listed := e.listed
-	*e = queued{self: i, hash: h, mta: k.mta, time: at.Unix(), inUse: true, listed: listed, reported: reported}
-	e.host, e.instance = k.host, k.instance
+	*e = queued{}
+	e.self, e.hash, e.time, e.inUse, e.listed, e.reported = i, h, at.Unix(), true, listed, reported
+	e.host, e.mta, e.instance = k.host, k.mta, k.instance
 	if n := len(q.bufs); n > 0 {
 		e.buf = q.bufs[n-1][:0]
 		q.bufs = q.bufs[:n-1]
@@ -422,6 +432,9 @@ func (q *Queue) put(e *queued, field int, v []byte) bool {
 
 // touch marks an entry as changed.
 func (q *Queue) touch(e *queued) {
+	if q.untracked {
+		return
+	}
 	e.changed = true
 	if !e.listed {
 		e.listed = true
@@ -444,7 +457,7 @@ func (q *Queue) adopt(e *queued, k *key) {
 
 // close tells the next call of Changes that e is gone, if that matters.
 func (q *Queue) close(e *queued) {
-	if !e.reported {
+	if !e.reported || q.untracked {
 		return
 	}
 	id := e.fields[fieldID]
@@ -464,8 +477,9 @@ func (q *Queue) drop(e *queued) {
 	q.used -= queuedSize + len(e.host) + len(e.instance)
 	q.release(e)
 	q.live--
-	listed := e.listed
-	*e = queued{next: q.free, listed: listed}
+	e.host, e.instance = "", ""
+	e.inUse, e.changed = false, false
+	e.next = q.free
 	q.free = i
 }
 

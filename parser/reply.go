@@ -155,22 +155,29 @@ func decimal(s string) (f float64, ok bool) {
 	if s == "" || len(s) > 16 {
 		return 0, false
 	}
-	n, scale := int64(0), int64(0)
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case isDigit(c):
-			n = n*10 + int64(c-'0')
-			scale *= 10
-		case c == '.' && scale == 0:
-			scale = 1
-		default:
-			return 0, false
-		}
+	n, i := int64(0), 0
+	for i < len(s) && isDigit(s[i]) {
+		n = n*10 + int64(s[i]-'0')
+		i++
 	}
-	if scale > 1 {
-		return float64(n) / float64(scale), true
+	if i == len(s) {
+		return float64(n), true
 	}
-	return float64(n), true
+	if s[i] != '.' {
+		return 0, false
+	}
+	scale := int64(1)
+	for i++; i < len(s) && isDigit(s[i]); i++ {
+		n = n*10 + int64(s[i]-'0')
+		scale *= 10
+	}
+	if i < len(s) {
+		return 0, false
+	}
+	if n == 0 { // as in most delays: a division takes long
+		return 0, true
+	}
+	return float64(n) / float64(scale), true
 }
 
 // Reply takes apart a remote server's reply, one line or several with the code

@@ -44,6 +44,20 @@ type plain struct {
 
 	idleSize int64 // size and time at which no whole line stood behind off
 	idleTime time.Time
+
+	reuse bool   // each block may overwrite the one before
+	buf   []byte // that is read into again and again
+}
+
+// buffer is where n bytes are read to.
+func (p *plain) buffer(n int64) []byte {
+	if !p.reuse {
+		return make([]byte, n)
+	}
+	if n > int64(cap(p.buf)) {
+		p.buf = make([]byte, n)
+	}
+	return p.buf[:n]
 }
 
 // next returns the next whole lines, about blockSize of them. It returns
@@ -64,7 +78,7 @@ func (p *plain) next() (block, error) {
 	}
 	b := block{from: p.off, off: p.off, open: p.open}
 	for n := min(blockSize, p.max); ; {
-		buf := make([]byte, min(int64(n), size-b.off))
+		buf := p.buffer(min(int64(n), size-b.off))
 		m, err := p.f.ReadAt(buf, b.off)
 		if err != nil && err != io.EOF {
 			return block{}, err

@@ -207,6 +207,7 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 		r.progress(src.Size)
 		return nil
 	}
+	p.reuse = true // emit is done with a block before the next is read
 	r.progress(min(p.off, src.Size))
 	for {
 		b, err := p.next()

@@ -60,7 +60,7 @@ type Chunk struct {
 	// Data holds whole lines, each ended by "\n". The last one lacks it where
 	// a finished file ends without, and where the line is longer than MaxLine
 	// and was cut: what follows of such a line is skipped.
-	// Data may be kept: it is never written to again.
+	// It is valid until emit returns.
 	Data     []byte
 	Position Position // behind Data
 	// Behind counts the bytes of this source that are known to be unread

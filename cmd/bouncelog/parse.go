@@ -104,6 +104,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		return false, err
 	}
 	queue := parser.NewQueue(0)
+	queue.Untracked() // nobody stores what changes
 	var (
 		log    *parser.Parser
 		source string
@@ -135,7 +136,6 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 				return err
 			}
 		}
-		queue.Changes(nil, nil) // nobody stores them
 		return nil
 	})
 	progress.end()
