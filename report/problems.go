@@ -61,11 +61,10 @@ type Evidence struct {
 // The thresholds of the likely level (see docs/counting.md).
 const (
 	validDays       = 90             // a delivery this long ago still proves an address
-	window          = 24 * time.Hour // in which refusals must repeat
-	likelyValid     = 3              // recipients known to be valid
+	window          = 24 * time.Hour // the days that an incident's share is taken of
+	likelyValid     = 3              // recipients known to be valid before the incident began
 	likelyMessages  = 2              // different messages
-	likelyShare     = 0.10           // of the messages of the pair in the window
-	baselineDays    = 28             // the pair's own past
+	likelyShare     = 0.10           // of what was tried
 	incidentGap     = 24 * time.Hour // without a refusal: another incident
 	manySenders     = 3              // more sender domains than this share one cause: it is not theirs alone
 	evidenceShown   = 3              // log lines a problem names
@@ -314,43 +313,43 @@ func refusal(a *store.Attempt) bool {
 	return false
 }
 
-// likely weighs an incident of one sender domain at one provider: repeated, to
-// valid recipients, a good share of the mail, and new against the past.
+// likely weighs an incident of one sender domain at one provider: new, since
+// enough of the recipients took mail before it began, and a good share of what
+// was sent. What was sent from here to there is not counted by itself; it is no
+// more than what the sender domain sent, and what those domains got.
 func likely(ctx context.Context, s store.Store, sender string, in *incident) (string, error) {
-	// Whole hours, since the store has these at hand.
-	since, until := in.since.Truncate(time.Hour), in.until.Truncate(time.Hour).Add(time.Hour)
-	if until.Sub(since) < window {
-		since = until.Add(-window)
+	before := 0
+	for _, delivered := range in.valid {
+		if !delivered.IsZero() && delivered.Before(in.since) {
+			before++
+		}
 	}
-	refused, all, err := in.volume(ctx, s, store.Filter{SenderDomain: sender, Since: since, Until: until})
-	if err != nil || all == 0 || float64(refused)/float64(all) < likelyShare {
-		return Watch, err
+	if before < likelyValid { // the log may have started inside the fault
+		return Watch, nil
 	}
-	before, allBefore, err := in.volume(ctx, s, store.Filter{SenderDomain: sender, Since: in.since.AddDate(0, 0, -baselineDays), Until: in.since})
-	if err != nil || allBefore == 0 { // the log starts inside the fault: nothing to compare with
-		return Watch, err
+	// Whole days, since the store has these at hand.
+	f := store.Filter{Since: in.since.Truncate(window), Until: in.until.Truncate(window).Add(window)}
+	f.SenderDomain = sender
+	sent, err := s.Totals(ctx, f)
+	if err != nil {
+		return "", err
 	}
-	// Twice the share it used to be, and then some for small numbers.
-	if float64(refused)/float64(all) < 2*float64(before+1)/float64(allBefore+1) {
+	f.SenderDomain = ""
+	var got int64
+	for domain := range in.domains {
+		f.Domain = domain
+		c, err := s.Totals(ctx, f)
+		if err != nil {
+			return "", err
+		}
+		if got += c.Attempts; got >= sent.Attempts {
+			break
+		}
+	}
+	if float64(in.attempts) < likelyShare*float64(min(sent.Attempts, got)) {
 		return Watch, nil
 	}
 	return Likely, nil
-}
-
-// volume counts the attempts that match f at the incident's domains, and how
-// many of them were refused without a named cause.
-func (in *incident) volume(ctx context.Context, s store.Store, f store.Filter) (refused, all int64, err error) {
-	groups, err := s.Groups(ctx, f, store.ByDomain)
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, g := range groups {
-		if in.domains[g.Key] {
-			all += g.Attempts
-			refused += g.Reasons[bounce.Policy] + g.Reasons[bounce.ContentSpam] + g.Reasons[bounce.Unknown]
-		}
-	}
-	return refused, all, nil
 }
 
 // members are a set's members in order; never nil, so that JSON has a list.

@@ -155,26 +155,24 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		count(table+" rows that cannot be looked up", fmt.Sprintf("SELECT count(*) FROM %[1]s WHERE id NOT IN (SELECT key & 268435455 FROM %[1]s_key)", table))
 		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & 268435455 NOT IN (SELECT id FROM %[1]s)", table))
 	}
+	count("recoveries without recipient", "SELECT count(*) FROM recovery WHERE recipient NOT IN (SELECT id FROM address)")
 	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
 	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
 	count("original recipients without attempt", "SELECT count(*) FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)")
 	count("pairs without attempt", "SELECT count(*) FROM pair WHERE id NOT IN (SELECT id FROM failure)")
 	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = 0)")
 	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = 0 AND id NOT IN (SELECT pair FROM pending)")
-	count("open failures that are not", "SELECT count(*) FROM failing WHERE id NOT IN (SELECT id FROM failure WHERE after IS NULL)")
 	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> 40 NOT IN (SELECT id FROM source)")
 	// A repeated line reaches past its offset, by 1,000 at most.
 	count("sources with rows past their position", `SELECT count(*) FROM source AS s WHERE
 		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0),
 		    coalesce((SELECT max(id) FROM failure WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0)) >= (s.id << 40) + s.position + 1000`)
 	for _, dim := range dimensions {
-		kept := "SELECT * FROM rollup_" + string(dim)
+		kept := keptSQL(dim)
 		rows := rollupSQL(dim, "1")
 		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
 		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
 	}
-	count("rollup by day: cells that the hours do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_day EXCEPT "+rollupDaySQL+")")
-	count("rollup by day: cells that are missing", "SELECT count(*) FROM ("+rollupDaySQL+" EXCEPT SELECT * FROM rollup_day)")
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -241,6 +239,9 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 		if moved {
 			// Only failures have a reason.
 			failed := fmt.Sprintf("IN (%d, %d)", bounce.Soft, bounce.Hard)
+			if err := w.c.exec("DELETE FROM rollup_day WHERE kind >> 7 " + failed); err != nil {
+				return err
+			}
 			for _, dim := range dimensions {
 				err := w.c.exec("DELETE FROM rollup_" + string(dim) + " WHERE key >> 7 & 7 " + failed)
 				if err == nil {
@@ -250,7 +251,7 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 					return err
 				}
 			}
-			if err := w.remakeDays(); err != nil {
+			if err := w.passDays(w.today); err != nil {
 				return err
 			}
 		}
@@ -259,12 +260,12 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 	return changed, err
 }
 
-// Prune removes the attempts of the whole hours before olderThan, and what
+// Prune removes the attempts of the whole days (UTC) before olderThan, and what
 // only they needed, and gives the space back. What is known of the sources
 // stays, so that old logs are not read again. It returns the number of
 // attempts removed.
 func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err error) {
-	before := olderThan.Unix() / 3600 * 3600
+	before := olderThan.Unix() / day * day
 	err = d.writing("prune", func(w *writer) error {
 		removed = 0
 		for _, table := range [...]string{"delivery", "failure"} {
@@ -281,10 +282,10 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			return nil
 		}
 		for _, sql := range [...]string{
-			"DELETE FROM rollup_route WHERE key < ?1 / 3600 << 34",
-			"DELETE FROM rollup_sender WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM rollup_route WHERE key < ?1 / 86400 << 34",
+			"DELETE FROM rollup_day WHERE day < ?1 / 86400",
+			"DELETE FROM rollup_sender WHERE key < ?1 / 86400 << 34",
 			"DELETE FROM rollup_origin WHERE key < ?1 / 3600 << 34",
-			"DELETE FROM rolled WHERE day < ?1 / 86400",
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
 		} {
@@ -295,11 +296,12 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		for _, sql := range [...]string{
 			"DELETE FROM pair WHERE id NOT IN (SELECT id FROM failure)",
 			"DELETE FROM pending WHERE pair NOT IN (SELECT id FROM failure)",
-			"DELETE FROM failing WHERE id NOT IN (SELECT id FROM failure)",
+			"DELETE FROM recovery WHERE recipient NOT IN (SELECT recipient FROM failure)",
 			"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
 			"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
 			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer')",
 			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
+			`DELETE FROM history WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT recipient FROM failure)`,
 			`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
 				UNION SELECT recipient FROM failure UNION SELECT sender FROM failure WHERE sender IS NOT NULL UNION SELECT address FROM original)`,
 			"DELETE FROM route WHERE id NOT IN (SELECT route FROM delivery UNION SELECT route FROM failure)",
@@ -317,9 +319,6 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			if err := w.c.exec(sql); err != nil {
 				return err
 			}
-		}
-		if err := w.remakeDays(); err != nil {
-			return err
 		}
 		return w.reset()
 	})

@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,10 +17,10 @@ import (
 )
 
 const (
-	offsetBits = 40
-	maxOffset  = 1<<offsetBits - 1
-	maxSources = 1<<22 - 1
-	expiryBit  = 1 << 62 // in the id of a row that stands for an expired recipient
+	offsetBits  = 40
+	maxOffset   = 1<<offsetBits - 1
+	maxSources  = 1<<22 - 1
+	firstExpiry = math.MinInt64 // + pair: id of a row that stands for an expired recipient
 )
 
 // A source is what is remembered of a row of that table.
@@ -91,8 +92,7 @@ func (w *writer) notice() error {
 // the database.
 type prepared struct {
 	recipient, sender, route, reply uint64 // hashes
-	template                        string
-	args                            string
+	template, args                  []byte // see bounce.Split; they are used again
 	provider                        string
 }
 
@@ -111,8 +111,11 @@ func (w *writer) prepare(as []store.Attempt, yield func(i int, p []prepared) err
 		done[i] = make(chan []prepared, 1)
 	}
 	pool := make(chan []prepared, workers+2)
-	for range workers + 2 {
-		pool <- make([]prepared, stretch)
+	for i := range workers + 2 {
+		if i == len(w.prepared) {
+			w.prepared = append(w.prepared, make([]prepared, stretch))
+		}
+		pool <- w.prepared[i]
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -176,13 +179,18 @@ func (w *writer) take(a *bounce.Delivery, p *prepared) {
 	}
 	p.route = k.num(k.add(k.add(k.add(11, a.RecipientDomain), a.RelayHost), a.RelayIP), uint64(a.RelayPort))
 
-	p.template, p.args = bounce.Split(a.Response)
-	p.template = w.scrub(p.template)
+	if cap(p.template)+cap(p.args) > 4<<10 {
+		p.template, p.args = nil, nil // one long response must not hold on to its room
+	}
+	p.template, p.args = bounce.AppendSplit(p.template[:0], p.args[:0], a.Response)
+	if w.pseudonym != nil {
+		p.template = []byte(w.scrub(string(p.template)))
+	}
 	p.provider = ""
 	if a.RelayHost != "" && a.Outcome != bounce.Delivered {
 		p.provider = w.d.opts.Provider(a.RelayHost)
 	}
-	h := k.add(k.add(12, p.template), a.Host)
+	h := k.add(k.addBytes(12, p.template), a.Host)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
 	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
 	h = k.num(h, uint64(bit(a.Local)))
@@ -273,8 +281,10 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // nothing was read: there is nothing to be counted
 	}
 	for _, s := range b.Skipped {
-		if err := w.c.run("INSERT INTO skipped VALUES (?, ?) ON CONFLICT DO UPDATE SET lines = lines + excluded.lines",
-			clean(s.Program, maxWord), s.Lines); err != nil {
+		if err := w.c.run(`INSERT INTO skipped
+				SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
+				WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
+			clean(s.Program, maxWord), s.Lines, maxPrograms-1); err != nil {
 			return err
 		}
 	}
@@ -290,7 +300,8 @@ func (w *writer) append(b *store.Batch) error {
 		if !u.Time.IsZero() {
 			at = u.Time.Unix()
 		}
-		if err := w.c.run("INSERT OR IGNORE INTO unparsed_line VALUES (?, ?, ?)", src.num<<offsetBits|u.Offset, at, w.scrub(clean(u.Text, 1000))); err != nil {
+		if err := w.c.run("INSERT OR IGNORE INTO unparsed_line SELECT ?, ?, ? WHERE (SELECT count(*) FROM unparsed_line) < ?",
+			src.num<<offsetBits|u.Offset, at, w.scrub(clean(u.Text, 1000)), maxUnparsed); err != nil {
 			return err
 		}
 	}
@@ -459,6 +470,9 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 			if err != nil {
 				return err
 			}
+			if err := w.flushTables("message_id"); err != nil {
+				return err
+			}
 			return w.c.run("INSERT INTO delivery_message VALUES (?, ?)", id, m)
 		}
 		return nil
@@ -466,7 +480,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 
 	replyID := r.id
 	var text any
-	if p.template != a.Response {
+	if string(p.template) != a.Response {
 		if text, err = w.text(w.shorten(&a.Delivery, p)); err != nil {
 			return err
 		}
@@ -482,18 +496,15 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if rcpt.last != 0 && rcpt.last <= at {
 		before = rcpt.last
 	}
-	if counts && !rcpt.open {
-		rcpt.open = true
-		w.noteAddress(rcpt, 0)
-	}
-	if err := w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
-		id, at, queue, recipient, sender, route, replyID, meta, text, message, before); err != nil {
-		return err
-	}
 	if counts {
-		if err := w.c.run("INSERT INTO failing VALUES (?, ?)", recipient, id); err != nil {
-			return err
+		if rcpt.failed == 0 {
+			rcpt.failed = at
+			w.noteAddress(rcpt)
 		}
+		rcpt.failed = max(rcpt.failed, at)
+	}
+	if err := w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, message, before, nil); err != nil {
+		return err
 	}
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.pending.add(pairHash)
@@ -501,7 +512,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if t := a.Arrived(); !t.IsZero() {
 			arrived = t.Unix()
 		}
-		if err := w.c.run("INSERT INTO pair VALUES (?, 0, NULL)", id); err != nil {
+		if err := w.add("pair", id, int64(pending), nil); err != nil {
 			return err
 		}
 		return w.c.run("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?)", queue, recipient, id, c.origin, arrived, id)
@@ -529,44 +540,23 @@ func (w *writer) firstSeen(origin int64, queue string, sender, domain int64) (fi
 
 // delivered brings the recipient's history up to date.
 func (w *writer) delivered(rcpt *address, at int64) error {
-	if rcpt.open {
-		var failures []int64
-		err := w.c.each(func(row []driver.Value) error {
-			failures = append(failures, row[0].(int64))
-			return nil
-		}, "SELECT id FROM failing WHERE recipient = ?", rcpt.id)
-		if err != nil {
+	note := rcpt.kept == 0 || at >= rcpt.kept+day || at < rcpt.last // a log read after a younger one
+	rcpt.last = max(rcpt.last, at)
+	if rcpt.first == 0 || at < rcpt.first {
+		rcpt.first = at
+	}
+	if rcpt.failed != 0 {
+		if err := w.c.run("INSERT OR IGNORE INTO recovery VALUES (?, ?)", rcpt.id, at); err != nil {
 			return err
 		}
-		rcpt.open = false
-		for _, id := range failures {
-			failed, err := w.c.number("SELECT at FROM failure WHERE id = ?", id)
-			if err != nil {
-				return err
-			}
-			if failed > at { // of a younger log, read before
-				rcpt.open = true
-				continue
-			}
-			err = w.c.run("UPDATE failure SET after = ? WHERE id = ?", at, id)
-			if err == nil {
-				err = w.c.run("DELETE FROM failing WHERE recipient = ? AND id = ?", rcpt.id, id)
-			}
-			if err != nil {
-				return err
-			}
+		note = true
+		if at >= rcpt.failed { // else of an older log
+			rcpt.failed = 0
 		}
-		rcpt.last = max(rcpt.last, at)
-		rcpt.kept = rcpt.last
-		w.noteAddress(rcpt, at)
-		return nil
 	}
-	const day = 24 * 60 * 60
-	earlier := at < rcpt.last // a log read after a younger one
-	rcpt.last = max(rcpt.last, at)
-	if rcpt.kept == 0 || at >= rcpt.kept+day || earlier {
+	if note {
 		rcpt.kept = rcpt.last
-		w.noteAddress(rcpt, at)
+		w.noteAddress(rcpt)
 	}
 	return nil
 }
@@ -580,7 +570,7 @@ func (w *writer) original(id int64, whole string) error {
 	if err != nil {
 		return err
 	}
-	return w.c.run("INSERT INTO original VALUES (?, ?)", id, a.id)
+	return w.add("original", id, a.id)
 }
 
 // shorten makes of a response what the row and its template do not say; the
@@ -588,8 +578,8 @@ func (w *writer) original(id int64, whole string) error {
 func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
 	response := w.scrub(clean(a.Response, maxResponse))
 	short, mark := response, ""
-	if t := clean(p.template, maxResponse); rebuild(t, p.args) == response {
-		short, mark = p.args, "\x05"
+	if t, args := clean(string(p.template), maxResponse), string(p.args); rebuild(t, args) == response {
+		short, mark = args, "\x05"
 	}
 	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
 		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName)) == r.old {
@@ -628,95 +618,66 @@ func rebuild(template, parts string) string {
 
 // flush writes what was gathered in the batch.
 func (w *writer) flush() error {
-	if err := w.insert.flush(); err != nil {
-		return err
-	}
-	b, err := newBulk(w.c, "INSERT INTO address VALUES ", 6)
-	if err != nil {
+	if err := w.flushTables("name", "name_key", "route", "route_key", "message_id", "delivery", "failure", "original", "pair"); err != nil {
 		return err
 	}
 	for i := range w.fresh {
 		f := &w.fresh[i]
-		row := b.next()
-		row[0].Value = w.newBase + int64(i)
-		row[1].Value = f.domain
-		row[2].Value = f.local
-		row[3].Value = number(f.last)
-		row[4].Value = nil
-		if f.first != f.last {
-			row[4].Value = number(f.first)
+		if err := w.add("address", f.id, f.domain, f.local, orNever(f.last)); err != nil {
+			return err
 		}
-		row[5].Value = nil
-		if f.open {
-			row[5].Value = int64(1)
+		if f.listed {
+			w.touched[f.id] = f.address
 		}
-		if b.full() {
-			if err := b.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := b.flush(); err != nil {
-		return err
 	}
 	w.fresh = w.fresh[:0]
-	w.newBase = w.addressID
 
 	slices.Sort(w.keys)
-	b, err = newBulk(w.c, "INSERT INTO address_key VALUES ", 1)
-	if err != nil {
-		return err
-	}
 	for _, k := range w.keys {
-		b.next()[0].Value = k
-		if b.full() {
-			if err := b.flush(); err != nil {
-				return err
-			}
+		if err := w.add("address_key", k); err != nil {
+			return err
 		}
 	}
-	if err := b.flush(); err != nil {
+	if err := w.flushTables("address", "address_key"); err != nil {
 		return err
 	}
 	for _, id := range sorted(w.touched) {
-		t := w.touched[id]
-		if t.last == 0 {
-			err = w.c.run("UPDATE address SET open = ? WHERE id = ?", number(bit(t.open)), id)
-		} else {
-			err = w.c.run(`UPDATE address SET open = ?1,
-				first = nullif(min(coalesce(first, last, ?2), ?2), max(coalesce(last, ?3), ?3)),
-				last = max(coalesce(last, ?3), ?3) WHERE id = ?4`, number(bit(t.open)), t.first, t.last, id)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, r := range [...]struct {
-		table string
-		cells map[int64]*cell
-	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}} {
-		s, err := w.c.stmt("INSERT INTO " + r.table + ` VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-			n = n + excluded.n, messages = messages + excluded.messages, pairs = pairs + excluded.pairs,
-			nulls = nulls + excluded.nulls, retry = retry + excluded.retry`)
-		if err != nil {
-			return err
-		}
-		for _, key := range sorted(r.cells) {
-			c := r.cells[key]
-			if err := s.run(key, c.n, c.messages, c.pairs, c.nulls, c.retry); err != nil {
+		a := w.touched[id]
+		if id < w.newBase {
+			if err := w.c.run("UPDATE address SET last = ? WHERE id = ?", orNever(a.kept), id); err != nil {
 				return err
 			}
 		}
-	}
-	if len(w.routeCells) > 0 {
-		if err := w.rollDays(); err != nil {
+		if !a.listed {
+			continue
+		}
+		var first any
+		if a.first != a.kept {
+			first = number(a.first)
+		}
+		if err := w.c.run("INSERT OR REPLACE INTO history VALUES (?, ?, ?)", id, first, number(a.failed)); err != nil {
 			return err
 		}
+	}
+	w.newBase = w.addressID
+	if err := w.addCells(); err != nil {
+		return err
 	}
 	if w.pending.full() {
 		return w.loadPending()
 	}
 	return nil
+}
+
+// never stands for the time of a last delivery where there is none. It takes as
+// much room as a time, so that the row need not grow.
+const never = -1 << 31
+
+func orNever(at int64) int64 {
+	if at == 0 {
+		return never
+	}
+	return at
 }
 
 func number(n int64) any {

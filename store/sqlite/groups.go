@@ -116,10 +116,10 @@ func (q *question) dimension(by store.By) dimension {
 	if q.origins != nil || by == store.ByHost {
 		need = append(need, byOrigin)
 	}
-	switch len(need) {
-	case 0:
+	switch {
+	case len(need) == 0:
 		return byOrigin
-	case 1:
+	case len(need) == 1 && (by != store.ByHour || need[0].period() == hour):
 		return need[0]
 	}
 	return byRows
@@ -138,20 +138,20 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) ([
 	if dim == byRows {
 		err = q.countRows(ctx, c, t, by)
 	} else {
-		// Whole hours come from the rollup, the rest from the rows.
-		lo, hi := q.since, q.until
+		// Whole periods come from the rollup, the rest from the rows.
+		lo, hi, period := q.since, q.until, dim.period()
 		if lo != -forever {
-			lo = (lo + 3599) / 3600 * 3600
+			lo = (lo + period - 1) / period * period
 		} else {
 			lo = 0
 		}
 		if hi != forever {
-			hi = hi / 3600 * 3600
+			hi = hi / period * period
 		}
 		if lo >= hi {
 			err = q.countRows(ctx, c, t, by)
 		} else {
-			err = q.countHours(ctx, c, t, by, dim, lo/3600, hi/3600)
+			err = q.countCells(ctx, c, t, by, dim, lo/period, hi/period)
 			for _, edge := range [...]span{{q.since, lo}, {hi, q.until}} {
 				if err == nil && edge.lo < edge.hi && edge.lo != -forever {
 					part := *q
@@ -167,41 +167,7 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) ([
 	return t.named(c, by)
 }
 
-// countHours adds up the hours from lo to hi: whole days, where there are many, from
-// the rollup by the day.
-func (q *question) countHours(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
-	if dim != byRoute || by == store.ByHour || hi-lo < 3*24 {
-		return q.countCells(ctx, c, t, by, dim, lo, hi)
-	}
-	first, end := (lo+23)/24, hi/24
-	if err := q.countDays(ctx, c, t, by, first, end); err != nil {
-		return err
-	}
-	// The hours before and after, and days that have not been rolled up.
-	days := make(map[int64]bool)
-	err := c.each(func(v []driver.Value) error {
-		days[v[0].(int64)] = true
-		return nil
-	}, "SELECT day FROM rolled WHERE day >= ? AND day < ?", first, end)
-	if err != nil {
-		return err
-	}
-	from := lo
-	for _, d := range sorted(days) {
-		if from < d*24 {
-			if err := q.countCells(ctx, c, t, by, dim, from, d*24); err != nil {
-				return err
-			}
-		}
-		from = d*24 + 24
-	}
-	if from < hi {
-		return q.countCells(ctx, c, t, by, dim, from, hi)
-	}
-	return nil
-}
-
-// countDays adds up the days that have been rolled up.
+// countDays adds up what rollup_day holds.
 func (q *question) countDays(ctx context.Context, c *conn, t *tally, by store.By, first, end int64) error {
 	names, err := q.routeNames(c, by)
 	if err != nil {
@@ -230,7 +196,13 @@ func (q *question) countDays(ctx context.Context, c *conn, t *tally, by store.By
 	}, "SELECT route, kind, "+columns+", sum(n), sum(messages), sum(pairs), sum(nulls), sum(retry) FROM rollup_day WHERE day >= ? AND day < ? GROUP BY "+group, first, end)
 }
 
+// countCells adds up the periods from lo to hi.
 func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
+	if dim == byRoute {
+		if err := q.countDays(ctx, c, t, by, lo, hi); err != nil {
+			return err
+		}
+	}
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
 	routes, err := q.routeNames(c, by)
 	if err != nil {
@@ -246,7 +218,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 			return ctx.Err()
 		}
 		key := v[0].(int64)
-		hour, id, kind := key>>hourShift, key>>dimShift&(1<<(hourShift-dimShift)-1), key&(1<<dimShift-1)
+		period, id, kind := key>>periodShift, key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1)
 		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
 			return nil
 		}
@@ -259,16 +231,16 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		case store.ByReason:
 			k = int64(reasonOf(kind))
 		case store.ByDay:
-			k = hour / 24
+			k = period * dim.period() / day
 		case store.ByHour:
-			k = hour
+			k = period
 		}
 		if k != lastKey {
 			lastKey, last = k, t.group(k)
 		}
 		t.add(last, kind, cell{v[1].(int64), v[2].(int64), v[3].(int64), v[4].(int64), v[5].(int64)})
 		return nil
-	}, "SELECT key, n, messages, pairs, nulls, retry FROM rollup_"+string(dim)+" WHERE key >= ? AND key < ?", lo<<hourShift, hi<<hourShift)
+	}, "SELECT key, n, messages, pairs, nulls, retry FROM rollup_"+string(dim)+" WHERE key >= ? AND key < ?", lo<<periodShift, hi<<periodShift)
 }
 
 // routeNames maps routes to the names they are grouped by.
@@ -322,6 +294,17 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	if q.routes != nil || by == store.ByDomain || by == store.ByRelay {
 		flag = flagFirstToDomain
 	}
+	if !q.narrow() && (by == store.ByDomain || by == store.ByRelay) {
+		err := q.countDelivered(c, flag, func(route, reply int64, n cell) {
+			t.add(t.group(routes[route]), replies[reply].kind, n)
+		})
+		if err != nil {
+			return err
+		}
+		failed := *q
+		failed.counted = true
+		q = &failed
+	}
 	type message struct {
 		group, origin int64
 		queue         driver.Value
@@ -354,9 +337,9 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		case store.ByRecipient:
 			k = r.recipient
 		case store.ByDay:
-			k = r.at / 86400
+			k = r.at / day
 		case store.ByHour:
-			k = r.at / 3600
+			k = r.at / hour
 		}
 		switch o := outcomeOf(p.kind); {
 		case o == bounce.Handoff || o == bounce.Probe:
@@ -382,6 +365,24 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		t.add(t.group(k), p.kind, x)
 		return nil
 	})
+}
+
+// countDelivered counts the rows of the table delivery by route and reply, in SQLite:
+// to hand over each row takes longer.
+func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int64, n cell)) error {
+	delivered, _ := q.wants()
+	if q.nothing || !delivered {
+		return nil
+	}
+	spans, err := q.spans(c)
+	if err != nil {
+		return err
+	}
+	return q.within(c, func(v []driver.Value) error {
+		add(num(v[0]), num(v[1]), cell{n: num(v[2]), messages: num(v[3]), pairs: num(v[4])})
+		return nil
+	}, fmt.Sprintf("SELECT a.route, a.reply, count(*), sum(a.meta & %d <> 0), sum(a.meta & %d <> 0) FROM delivery AS a WHERE %s AND a.id BETWEEN ?3 AND ?4 GROUP BY 1, 2",
+		flag, flagRecovered, q.where()), spans)
 }
 
 // named gives the groups their keys; those that turn out to have the same
@@ -468,7 +469,7 @@ func (d *DB) Span(ctx context.Context, f store.Filter) (first, last time.Time, e
 	if q.dimension("") == byRows {
 		err = q.records(c, false, note)
 	} else {
-		err = q.spanByHour(ctx, c, note)
+		err = q.spanByPeriod(ctx, c, note)
 	}
 	if err != nil || hi == -forever {
 		return first, last, d.wrap("span", err)
@@ -476,34 +477,39 @@ func (d *DB) Span(ctx context.Context, f store.Filter) (first, last time.Time, e
 	return time.Unix(lo, 0).UTC(), time.Unix(hi, 0).UTC(), nil
 }
 
-// spanByHour finds the first and the last hour in the rollup, and reads their
+// spanByPeriod finds the first and the last period in the rollup, and reads their
 // rows.
-func (q *question) spanByHour(ctx context.Context, c *conn, note func(*record) error) error {
+func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record) error) error {
 	t := &tally{groups: make(map[int64]*store.Group)}
-	lo, hi := max(q.since, 0)/3600, min(q.until, 1<<41)/3600+1
-	if err := q.countCells(ctx, c, t, store.ByHour, q.dimension(""), lo, hi); err != nil {
+	dim := q.dimension("")
+	by, period := store.ByHour, dim.period()
+	if period == day {
+		by = store.ByDay
+	}
+	lo, hi := max(q.since, 0)/period, min(q.until, 1<<41)/period+1
+	if err := q.countCells(ctx, c, t, by, dim, lo, hi); err != nil {
 		return err
 	}
-	hours := sorted(t.groups)
-	read := func(hour int64) (any bool, err error) {
+	periods := sorted(t.groups)
+	read := func(n int64) (any bool, err error) {
 		part := *q
-		part.since, part.until = max(q.since, hour*3600), min(q.until, hour*3600+3600)
+		part.since, part.until = max(q.since, n*period), min(q.until, (n+1)*period)
 		err = part.records(c, false, func(r *record) error {
 			any = true
 			return note(r)
 		})
 		return any, err
 	}
-	for _, h := range hours {
-		if any, err := read(h); err != nil || any {
+	for _, n := range periods {
+		if any, err := read(n); err != nil || any {
 			if err != nil {
 				return err
 			}
 			break
 		}
 	}
-	for _, h := range slices.Backward(hours) {
-		if any, err := read(h); err != nil || any {
+	for _, n := range slices.Backward(periods) {
+		if any, err := read(n); err != nil || any {
 			return err
 		}
 	}

@@ -24,7 +24,11 @@ func newKey() []byte {
 
 // add folds s into h. The length goes in too, so that ("ab", "c") and
 // ("a", "bc") differ.
-func (k hasher) add(h uint64, s string) uint64 {
+func (k hasher) add(h uint64, s string) uint64 { return addTo(k, h, s) }
+
+func (k hasher) addBytes(h uint64, b []byte) uint64 { return addTo(k, h, b) }
+
+func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
 	h ^= uint64(len(s)) * 0x9e3779b97f4a7c15
 	for len(s) >= 8 {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |

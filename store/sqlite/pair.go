@@ -21,17 +21,23 @@ type where struct {
 	route, sender, origin, kind int64 // sender is a domain
 }
 
-const hourShift, dimShift = 34, 10
+// Seconds.
+const (
+	hour = 60 * 60
+	day  = 24 * hour
+)
 
-func rollupKey(at, dim, kind int64) int64 {
-	return max(at/3600, 0)<<hourShift | dim<<dimShift | kind
+const periodShift, dimShift = 34, 10
+
+func rollupKey(period, dim, kind int64) int64 {
+	return max(period, 0)<<periodShift | dim<<dimShift | kind
 }
 
 // count adds to the three rollups. messages counts the message where it was
 // first seen; by route where it was first seen at the domain.
 func (w *writer) count(c where, n cell, firstToDomain int64) {
-	add := func(m map[int64]*cell, dim int64, n cell) {
-		key := rollupKey(c.at, dim, c.kind)
+	add := func(m map[int64]*cell, period, dim int64, n cell) {
+		key := rollupKey(period, dim, c.kind)
 		x := m[key]
 		if x == nil {
 			x = new(cell)
@@ -43,10 +49,10 @@ func (w *writer) count(c where, n cell, firstToDomain int64) {
 		x.nulls += n.nulls
 		x.retry += n.retry
 	}
-	add(w.senderCells, c.sender, n)
-	add(w.originCells, c.origin, n)
+	add(w.senderCells, c.at/day, c.sender, n)
+	add(w.originCells, c.at/hour, c.origin, n)
 	n.messages = firstToDomain
-	add(w.routeCells, c.route, n)
+	add(w.routeCells, c.at/day, c.route, n)
 }
 
 func (w *writer) pairHash(queue string, recipient int64) uint64 {
@@ -68,8 +74,9 @@ func (w *writer) loadPending() error {
 }
 
 // slack is how far two arrival times of one message may lie apart, in seconds:
-// both are a logged time, cut to the second, less a rounded delay.
-const slack = 2
+// both are a logged time less a rounded delay, and clocks are set. A queue id is
+// used again for the same recipient much later.
+const slack = 600
 
 // meet looks for the pending pair of an attempt, notes what became of it, and
 // reports whether there is one.
@@ -94,6 +101,9 @@ func (w *writer) meet(id int64, queue any, recipient int64, a *store.Attempt, r 
 	}
 	if a.Outcome == bounce.Soft {
 		return true, w.c.run("UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?", id, queue, recipient, pair)
+	}
+	if err := w.flushTables("failure", "pair"); err != nil {
+		return false, err
 	}
 	p := where{origin: c.origin}
 	var first int64
@@ -163,6 +173,9 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	if err != nil {
 		return err
 	}
+	if err := w.flushTables("failure", "pair"); err != nil {
+		return err
+	}
 	type row struct {
 		pair, recipient, route int64
 		sender, message        any
@@ -201,7 +214,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		if err != nil {
 			return err
 		}
-		if err := w.end(x.pair, x.first, expired, expiryBit|x.pair); err != nil {
+		if err := w.end(x.pair, x.first, expired, firstExpiry+x.pair); err != nil {
 			return err
 		}
 		c := where{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind}
@@ -212,11 +225,8 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		w.count(c, n, 0)
 		before, err := w.c.one("SELECT before FROM failure WHERE id = ?", x.pair)
 		if err == nil {
-			err = w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?, NULL, ?)",
-				expiryBit|x.pair, at, queueValue(e.QueueID), x.recipient, x.sender, x.route, r.id, x.message, before, src.num<<offsetBits|e.Offset)
-		}
-		if err == nil {
-			err = w.c.run("INSERT INTO failing VALUES (?, ?)", x.recipient, expiryBit|x.pair)
+			err = w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?, ?)",
+				firstExpiry+x.pair, at, queueValue(e.QueueID), x.recipient, x.sender, x.route, r.id, x.message, before, src.num<<offsetBits|e.Offset)
 		}
 		if err != nil {
 			return err

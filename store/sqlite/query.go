@@ -30,7 +30,8 @@ type question struct {
 	queue      any
 	messages   []int64
 
-	names map[int64]int64 // see routeNames
+	names   map[int64]int64 // see routeNames
+	counted bool            // the rows of the table delivery, see countDelivered
 }
 
 const forever = 1 << 40 // past the year 36000
@@ -171,7 +172,7 @@ type span struct{ lo, hi int64 }
 // and filters. What no chunk covers yet is included.
 func (q *question) spans(c *conn) ([]span, error) {
 	if q.since == -forever && q.until == forever && len(q.recipients) == 0 && q.queue == nil {
-		return []span{{0, expiryBit - 1}}, nil
+		return []span{{0, math.MaxInt64}}, nil
 	}
 	var keys []uint64
 	for _, r := range q.recipients {
@@ -239,8 +240,8 @@ type words struct {
 }
 
 const (
-	wordColumns = ", rl.local, rd.text, rl.last, rl.first, ml.left, mr.text, tx.text, og.address"
-	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain
+	wordColumns = ", rl.local, rd.text, rl.last, hy.first, ml.left, mr.text, tx.text, og.address"
+	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain LEFT JOIN history AS hy ON hy.id = a.recipient
 		LEFT JOIN message_id AS ml ON ml.id = a.message LEFT JOIN name AS mr ON mr.id = ml.right
 		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id`
 )
@@ -337,6 +338,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 		return nil
 	}
 	delivered, failed := q.wants()
+	delivered = delivered && !q.counted
 	where := q.where()
 	var all []record
 	keep := yield
@@ -357,11 +359,14 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 	if q.messages != nil {
 		fromDelivery = "SELECT " + columns + " FROM delivery_message AS m JOIN delivery AS a ON a.id = m.id WHERE " + in("m.message", q.messages) + " AND " + where
 	}
-	more, tables := "", ""
+	more, tables, after := "", "", "NULL"
+	if sort {
+		after = "(SELECT min(at) FROM recovery WHERE recipient = a.recipient AND at >= a.at)"
+	}
 	if sort && !delivered {
 		more, tables = wordColumns, wordTables
 	}
-	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, a.after, a.line, p.id` + more + ` FROM failure AS a
+	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, ` + after + `, a.line, p.id` + more + ` FROM failure AS a
 		LEFT JOIN pair AS p ON p.id = a.id AND p.state = 0` + tables + ` WHERE ` + where
 	if q.messages != nil {
 		fromFailure += " AND " + in("a.message", q.messages)
@@ -378,7 +383,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 			for _, s := range spans {
 				within += fmt.Sprintf("a.id BETWEEN %d AND %d OR ", s.lo, s.hi)
 			}
-			within = fmt.Sprintf(" AND (%sa.id >= %d)", within, int64(expiryBit))
+			within = " AND (" + within + "a.id < 0)"
 		}
 		switch {
 		case delivered && failed:
@@ -404,7 +409,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 		if q.messages != nil {
 			err = q.once(c, one(true), fromFailure, q.since, q.until)
 		} else {
-			err = q.within(c, one(true), fromFailure+each, append(spans, span{expiryBit, math.MaxInt64}))
+			err = q.within(c, one(true), fromFailure+each, append(spans, span{firstExpiry, -1}))
 		}
 		if err != nil {
 			return err

@@ -307,7 +307,7 @@ func dump(t testing.TB, d *DB) map[string]string {
 	out := make(map[string]string)
 	for name, sql := range map[string]string{
 		"route": `SELECT group_concat(x, char(10)) FROM (SELECT (c.key >> 34) || ' ' || n.text || ' ' || coalesce(h.text, '') || ' ' || coalesce(r.ip, '') || ' ' || (c.key & 1023) || ': ' ||
-			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM rollup_route AS c JOIN route AS r ON r.id = c.key >> 10 & 16777215
+			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM (` + keptSQL(byRoute) + `) AS c JOIN route AS r ON r.id = c.key >> 10 & 16777215
 			JOIN name AS n ON n.id = r.domain LEFT JOIN name AS h ON h.id = r.host ORDER BY x)`,
 		"deliveries": `SELECT group_concat(x, char(10)) FROM (SELECT time || ' ' || coalesce(queue_id, '') || ' ' || recipient || ' ' || offset || ' ' || outcome || ' ' || response || ' ' || coalesce(message_id, '') AS x
 			FROM deliveries ORDER BY x)`,
@@ -411,15 +411,15 @@ func TestPrune(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{KeepMessageIDs: true})
 	tr := storetest.NewTraffic(1)
-	tr.PerSecond = 1
+	tr.PerSecond = 0.02 // days
 	for range 20 {
 		must(t, d.Append(t.Context(), tr.Batch(1000)))
 	}
 	first, last, err := d.Span(t.Context(), store.Filter{})
 	must(t, err)
 	cut := first.Add(last.Sub(first) / 2)
-	hour := cut.Truncate(time.Hour)
-	keep, err := d.Totals(t.Context(), store.Filter{Since: hour})
+	day := cut.Truncate(24 * time.Hour)
+	keep, err := d.Totals(t.Context(), store.Filter{Since: day})
 	must(t, err)
 	size := fileSize(t, d, path)
 
@@ -432,7 +432,7 @@ func TestPrune(t *testing.T) {
 	// Pairs that were pending since before are not counted any more.
 	got := totals(t, d)
 	if diff := cmp.Diff(keep, got); diff != "" {
-		t.Errorf("Totals (-since the hour +left):\n%s", diff)
+		t.Errorf("Totals (-since the day +left):\n%s", diff)
 	}
 	if left := fileSize(t, d, path); left > size*3/4 {
 		t.Errorf("%d bytes are left of %d", left, size)
@@ -452,7 +452,7 @@ func TestPrune(t *testing.T) {
 	if got := totals(t, d); got != (store.Counts{}) {
 		t.Errorf("Totals = %+v, want none", got)
 	}
-	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "failing", "original", "delivery_message", "chunk"} {
+	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "recovery", "history", "original", "delivery_message", "chunk"} {
 		if n, err := d.w.c.number("SELECT count(*) FROM " + table); err != nil || n != 0 {
 			t.Errorf("%s: %d rows are left (%v)", table, n, err)
 		}
@@ -798,4 +798,36 @@ func TestTwoWriters(t *testing.T) {
 	if len(groups) != 20 {
 		t.Errorf("%d domains are stored, want 20", len(groups))
 	}
+}
+
+// TestBounded stores more programs and lines that were not understood than are
+// kept.
+func TestBounded(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	const batches, each = 5, 600
+	for i := range int64(batches) {
+		b := &store.Batch{Sources: []store.Source{{ID: "s", Offset: (i + 1) * each}}}
+		for j := range int64(each) {
+			n := i*each + j
+			b.Skipped = append(b.Skipped, store.Skipped{Program: fmt.Sprint("invented", n), Lines: 2}, store.Skipped{Program: "postfix/smtpd", Lines: 1})
+			b.Unparsed = append(b.Unparsed, store.Unparsed{Source: "s", Offset: n, Text: fmt.Sprint("line ", n)})
+		}
+		must(t, d.Append(t.Context(), b))
+	}
+	skipped, err := d.Skipped(t.Context())
+	must(t, err)
+	lines := make(map[string]int64)
+	for _, s := range skipped {
+		lines[s.Program] = s.Lines
+	}
+	const programs = 2000 - 2 // without "(others)" and postfix/smtpd
+	if len(skipped) != 2000 || lines["postfix/smtpd"] != batches*each || lines["(others)"] != 2*(batches*each-programs) {
+		t.Errorf("%d programs, %d lines of postfix/smtpd, %d of others", len(skipped), lines["postfix/smtpd"], lines["(others)"])
+	}
+	unparsed, err := d.Unparsed(t.Context())
+	must(t, err)
+	if len(unparsed) != 1000 {
+		t.Errorf("%d lines that were not understood, want 1000", len(unparsed))
+	}
+	sound(t, d)
 }

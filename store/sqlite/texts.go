@@ -67,7 +67,7 @@ func num(v driver.Value) int64 {
 
 // makeAddress makes an address of local part, domain, last and first.
 func makeAddress(row []driver.Value) addressText {
-	a := addressText{whole: str(row[0]), domain: str(row[1]), last: num(row[2]), first: num(row[3])}
+	a := addressText{whole: str(row[0]), domain: str(row[1]), last: max(num(row[2]), 0), first: num(row[3])}
 	if a.domain != "" {
 		a.whole += "@" + a.domain
 	}
@@ -85,7 +85,8 @@ func (t *texts) address(id int64) (addressText, error) {
 	err := t.c.each(func(row []driver.Value) error {
 		a = makeAddress(row)
 		return errStop
-	}, "SELECT a.local, n.text, a.last, a.first FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
+	}, `SELECT a.local, n.text, a.last, h.first FROM address AS a JOIN name AS n ON n.id = a.domain
+		LEFT JOIN history AS h ON h.id = a.id WHERE a.id = ?`, id)
 	return remember(t.addresses, id, a), err
 }
 
@@ -95,7 +96,7 @@ func (t *texts) route(id int64) (routeText, error) {
 	}
 	var r routeText
 	err := t.c.each(func(row []driver.Value) error {
-		r = routeText{str(row[0]), str(row[1]), uint16(num(row[2]))}
+		r = routeText{str(row[0]), ipText(row[1]), uint16(num(row[2]))}
 		return errStop
 	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
 	return remember(t.routes, id, r), err

@@ -2,9 +2,11 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -17,6 +19,12 @@ const (
 	maxResponse = 16 << 10
 	maxName     = 1 << 10 // domains, host names, local parts, message ids
 	maxWord     = 255
+)
+
+// And in number: a log may be full of invented ones.
+const (
+	maxPrograms = 2000 // that skipped lines are counted by, "(others)" included
+	maxUnparsed = 1000 // lines that were not understood
 )
 
 // Sizes of the caches: together they stay below 64 MiB.
@@ -40,7 +48,9 @@ type writer struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
 
-	insert *bulk // into delivery
+	insert   *bulk            // into delivery
+	prepared [][]prepared     // buffers, see prepare
+	bulks    map[string]*bulk // into the tables named, delivery among them
 
 	names     dictionary
 	routes    dictionary
@@ -51,7 +61,7 @@ type writer struct {
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
 	freshKeys map[uint64]int // hash -> index in fresh
-	touched   map[int64]*touched
+	touched   map[int64]address
 	origins   map[[3]string]int64
 	kinds     map[int64]bool
 	texts     *cache[int64] // 0: seen once
@@ -66,26 +76,22 @@ type writer struct {
 	pending *bloom
 
 	routeCells, senderCells, originCells map[int64]*cell
-	today                                int64 // last day with rows; 0: not known yet
+	today                                int64 // last day with rows
 }
 
+// An address and, where it is a recipient, its history; times are 0 for never.
 type address struct {
-	id   int64
-	last int64 // time of the last delivery; 0: none
-	kept int64 // what the database has in its place
-	open bool  // an attempt has failed since
+	id          int64
+	first, last int64 // deliveries
+	kept        int64 // what the database has in place of last
+	failed      int64 // last failure, where no delivery has followed
+	listed      bool  // in the table history
 }
 
 type newAddress struct {
-	domain      int64
-	local       string
-	first, last int64
-	open        bool
-}
-
-type touched struct {
-	first, last int64
-	open        bool
+	address
+	domain int64
+	local  string
 }
 
 // A reply is what the rest of the batch needs of a row of the table.
@@ -188,7 +194,9 @@ func (w *writer) reset() error {
 	}
 	w.messages = newCache[int64](maxMessages, true)
 
-	w.today = 0
+	if w.today, err = w.c.number("SELECT max(key) >> 34 FROM rollup_route"); err != nil {
+		return err
+	}
 	w.sources = make(map[string]*source)
 	w.seen = newWindow(seenWindow)
 	w.origins = make(map[[3]string]int64)
@@ -205,24 +213,65 @@ func (w *writer) begin() error {
 	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
 	w.newBase = w.addressID
 	w.freshKeys = make(map[uint64]int)
-	w.touched = make(map[int64]*touched)
+	w.touched = make(map[int64]address)
 	w.routeCells = make(map[int64]*cell)
 	w.senderCells = make(map[int64]*cell)
 	w.originCells = make(map[int64]*cell)
-	if w.insert == nil {
-		var err error
-		w.insert, err = newBulk(w.c, "INSERT INTO delivery VALUES ", 8)
-		return err
+	for _, b := range w.bulks {
+		b.n = 0
 	}
-	w.insert.n = 0
+	if w.bulks != nil {
+		return nil
+	}
+	w.bulks = make(map[string]*bulk)
+	for table, columns := range bulkTables {
+		b, err := newBulk(w.c, "INSERT INTO "+table+" VALUES ", columns)
+		if err != nil {
+			return err
+		}
+		w.bulks[table] = b
+	}
+	w.insert = w.bulks["delivery"]
+	w.bulks["route"].first = w.bulks["name"]
+	w.bulks["message_id"].first = w.bulks["name"]
 	return nil
 }
 
-// A bulk collects rows of numbers and inserts them many a statement.
+// bulkTables are the tables whose new rows are gathered, and their number of
+// columns.
+var bulkTables = map[string]int{
+	"delivery": 8, "failure": 12, "original": 2, "pair": 3,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "message_id": 3, "address": 4, "address_key": 1,
+}
+
+// add adds a row to a table, in a while; flush, before the table is read.
+func (w *writer) add(table string, values ...any) error {
+	b := w.bulks[table]
+	row := b.next()
+	for i, v := range values {
+		row[i].Value = v
+	}
+	if b.full() {
+		return b.flush()
+	}
+	return nil
+}
+
+func (w *writer) flushTables(tables ...string) error {
+	for _, t := range tables {
+		if err := w.bulks[t].flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A bulk collects rows and inserts them many a statement.
 type bulk struct {
 	many, one *stmt
 	columns   int
-	n         int // rows waiting
+	n         int   // rows waiting
+	first     *bulk // what its rows refer to
 }
 
 const bulkRows = 64
@@ -249,6 +298,11 @@ func (b *bulk) full() bool { return b.n == bulkRows }
 func (b *bulk) flush() error {
 	n := b.n
 	b.n = 0
+	if n > 0 && b.first != nil {
+		if err := b.first.flush(); err != nil {
+			return err
+		}
+	}
 	if n == bulkRows {
 		return b.many.bound()
 	}
@@ -273,12 +327,20 @@ func keyRange(h uint64) (lo, hi int64) {
 
 func (w *writer) addKey(table string, h uint64, id int64) error {
 	lo, _ := keyRange(h)
-	return w.c.run("INSERT INTO "+table+"_key VALUES (?)", lo|id)
+	if table == "reply" {
+		return w.c.run("INSERT INTO reply_key VALUES (?)", lo|id)
+	}
+	return w.add(table+"_key", lo|id)
 }
 
 // find looks a row up: fn is called with the ids of those with this hash, until
 // it says that one is it.
 func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
+	if b := w.bulks[table]; b != nil && table != "address" {
+		if err := w.flushTables(table, table+"_key"); err != nil {
+			return 0, err
+		}
+	}
 	lo, hi := keyRange(h)
 	err = w.c.each(func(row []driver.Value) error {
 		id := row[0].(int64) - lo
@@ -314,7 +376,7 @@ func (w *writer) name(s string) (int64, error) {
 	if id == 0 {
 		id = w.names.next
 		w.names.next++
-		if err := w.c.run("INSERT INTO name VALUES (?, ?)", id, s); err != nil {
+		if err := w.add("name", id, s); err != nil {
 			return 0, err
 		}
 		if err := w.addKey("name", stored, id); err != nil {
@@ -334,15 +396,13 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	var host, ip, port any
+	var host, port any
 	if a.RelayHost != "" {
 		if host, err = w.name(a.RelayHost); err != nil {
 			return 0, err
 		}
 	}
-	if a.RelayIP != "" {
-		ip = clean(a.RelayIP, maxWord)
-	}
+	ip := ipValue(a.RelayIP)
 	if a.RelayPort != 0 {
 		port = int64(a.RelayPort)
 	}
@@ -362,7 +422,7 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	if id == 0 {
 		id = w.routes.next
 		w.routes.next++
-		if err := w.c.run("INSERT INTO route VALUES (?, ?, ?, ?, ?)", id, domain, host, ip, port); err != nil {
+		if err := w.add("route", id, domain, host, ip, port); err != nil {
 			return 0, err
 		}
 		if err := w.addKey("route", h, id); err != nil {
@@ -371,6 +431,25 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	}
 	w.routes.known.put(h, id)
 	return id, nil
+}
+
+// ipValue makes a number of an IPv4 address, which halves it.
+func ipValue(s string) any {
+	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
+		b := a.As4()
+		return int64(binary.BigEndian.Uint32(b[:]))
+	}
+	return null(clean(s, maxWord))
+}
+
+// ipText is the inverse of ipValue.
+func ipText(v driver.Value) string {
+	if n, ok := v.(int64); ok {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(n))
+		return netip.AddrFrom4(b).String()
+	}
+	return str(v)
 }
 
 func (w *writer) origin(host string, mta bounce.MTA, instance string) (int64, error) {
@@ -409,7 +488,7 @@ func (w *writer) kind(o bounce.Outcome, r bounce.Reason) (int64, error) {
 }
 
 // reply gives what was answered, and who wrote it down, its number.
-func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template, provider string) (*reply, error) {
+func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template []byte, provider string) (*reply, error) {
 	if r := w.replies.get(h); r != nil {
 		return r, nil
 	}
@@ -419,7 +498,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template,
 	}
 	failed := a.Outcome != bounce.Delivered
 	var r reply
-	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
+	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(string(template), maxResponse)
 	provider = clean(provider, maxWord)
 	if w.replies.partial {
 		_, err := w.find("reply", h, func(id int64) (ok bool, err error) {
@@ -552,8 +631,7 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 	var a address
 	if w.addresses.partial {
 		if i, ok := w.freshKeys[h]; ok {
-			f := w.fresh[i]
-			a = address{id: w.newBase + int64(i), last: f.last, open: f.open}
+			a = w.fresh[i].address
 		} else if a, err = w.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}
@@ -562,7 +640,7 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 		a.id = w.addressID
 		w.addressID++
 		w.freshKeys[h] = len(w.fresh)
-		w.fresh = append(w.fresh, newAddress{domain: dom, local: local})
+		w.fresh = append(w.fresh, newAddress{address: a, domain: dom, local: local})
 		lo, _ := keyRange(key)
 		w.keys = append(w.keys, lo|a.id)
 	}
@@ -575,46 +653,36 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 			if ok = row[0] == local && row[1] == domain; !ok {
 				return errStop
 			}
-			a.id = id
-			a.last, _ = row[2].(int64)
-			a.kept = a.last
-			open, _ := row[3].(int64)
-			a.open = open != 0
-			if t := w.touched[id]; t != nil {
-				a.last, a.open = max(a.last, t.last), t.open
-			}
+			last := max(num(row[2]), 0)
+			a = address{id: id, first: last, last: last, kept: last}
 			return errStop
-		}, "SELECT local, domain, last, open FROM address WHERE id = ?", id)
+		}, "SELECT local, domain, last FROM address WHERE id = ?", id)
 		return ok, err
 	})
+	if err != nil || a.id == 0 {
+		return a, err
+	}
+	if t, ok := w.touched[a.id]; ok {
+		return t, nil
+	}
+	err = w.c.each(func(row []driver.Value) error {
+		if first := num(row[0]); first != 0 {
+			a.first = first
+		}
+		a.failed, a.listed = num(row[1]), true
+		return errStop
+	}, "SELECT first, failed FROM history WHERE id = ?", a.id)
 	return a, err
 }
 
 // noteAddress records that the recipient's history has changed.
-func (w *writer) noteAddress(a *address, at int64) {
+func (w *writer) noteAddress(a *address) {
+	a.listed = a.listed || a.failed != 0 || a.first != a.last
 	if i := a.id - w.newBase; i >= 0 {
-		f := &w.fresh[i]
-		if at != 0 {
-			f.last = max(f.last, at)
-			if f.first == 0 || at < f.first {
-				f.first = at
-			}
-		}
-		f.open = a.open
+		w.fresh[i].address = *a
 		return
 	}
-	t := w.touched[a.id]
-	if t == nil {
-		t = new(touched)
-		w.touched[a.id] = t
-	}
-	if at != 0 {
-		t.last = max(t.last, at)
-		if t.first == 0 || at < t.first {
-			t.first = at
-		}
-	}
-	t.open = a.open
+	w.touched[a.id] = *a
 }
 
 // text stores a response's text, with what the row knows taken out. The first
@@ -651,7 +719,7 @@ func (w *writer) message(s string) (any, error) {
 	}
 	id := w.messageID
 	w.messageID++
-	if err := w.c.run("INSERT INTO message_id VALUES (?, ?, ?)", id, left, right); err != nil {
+	if err := w.add("message_id", id, left, right); err != nil {
 		return nil, err
 	}
 	w.messages.put(h, id)

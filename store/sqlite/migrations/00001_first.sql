@@ -42,26 +42,39 @@ CREATE TABLE name (
 ) STRICT;
 CREATE TABLE name_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Senders and recipients. last and first are the times of a recipient's last
--- and first delivery (first is NULL where it is the same); last is brought up
--- to date once a day, and at once where open says that an attempt has failed
--- since.
+-- Senders and recipients. last is the time of a recipient's last delivery,
+-- brought up to date once a day, and at once where it follows a failure;
+-- -1 << 31 where there is none, since rows that grow leave pages half empty.
 CREATE TABLE address (
     id     INTEGER PRIMARY KEY,
     domain INTEGER NOT NULL REFERENCES name,
     local  TEXT NOT NULL,
-    last   INTEGER,
-    first  INTEGER,
-    open   INTEGER
+    last   INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE address_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Where mail for a domain went.
+-- What some recipients need besides: the time of the first delivery, where it
+-- is not the last; and that of the last failure, where no delivery has followed.
+CREATE TABLE history (
+    id     INTEGER PRIMARY KEY REFERENCES address,
+    first  INTEGER,
+    failed INTEGER
+) STRICT;
+
+-- Deliveries to a recipient that were the first after a failure. No foreign
+-- key, since addresses are stored at the end of a batch.
+CREATE TABLE recovery (
+    recipient INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (recipient, at)
+) STRICT, WITHOUT ROWID;
+
+-- Where mail for a domain went. An IPv4 address is a number.
 CREATE TABLE route (
     id     INTEGER PRIMARY KEY,
     domain INTEGER NOT NULL REFERENCES name,
     host   INTEGER REFERENCES name,
-    ip     TEXT,
+    ip     ANY,
     port   INTEGER
 ) STRICT;
 CREATE TABLE route_key (key INTEGER PRIMARY KEY) STRICT;
@@ -124,13 +137,13 @@ CREATE TABLE delivery (
 ) STRICT;
 
 -- All other attempts: soft, hard, hand-offs and probes, and one for each
--- recipient of a message that expired (id 1 << 62 | pair, line is the
+-- recipient of a message that expired (id pair - 1 << 63, line is the
 -- source << 40 | offset of the expiry). text is the response where that is not
 -- the template: after char(5) the parts that go into the template's places,
 -- else the whole, with char(1) for the recipient, char(2) for the relay's host,
 -- char(3) for its IP address and char(4) for the sender. A number is that of one
--- that came more than once. before and after are the recipient's last delivery
--- before the attempt and first delivery after it.
+-- that came more than once. before is the recipient's last delivery before the
+-- attempt.
 CREATE TABLE failure (
     id        INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
@@ -143,18 +156,8 @@ CREATE TABLE failure (
     text      ANY,
     message   INTEGER,
     before    INTEGER,
-    after     INTEGER,
     line      INTEGER
 ) STRICT;
-
--- The failures of a recipient that no delivery has followed. This and pending
--- are tables because SQLite plans a statement over a partial index anew each
--- time it is run.
-CREATE TABLE failing (
-    recipient INTEGER NOT NULL,
-    id        INTEGER NOT NULL,
-    PRIMARY KEY (recipient, id)
-) STRICT, WITHOUT ROWID;
 
 CREATE TABLE text (
     id   INTEGER PRIMARY KEY,
@@ -189,7 +192,8 @@ CREATE TABLE pair (
 ) STRICT;
 
 -- Those that have not ended; last is the last soft attempt, arrived when the
--- message came into the queue.
+-- message came into the queue. A table, since SQLite plans a statement over
+-- a partial index anew each time it is run.
 CREATE TABLE pending (
     queue     ANY NOT NULL,
     recipient INTEGER NOT NULL,
@@ -200,11 +204,13 @@ CREATE TABLE pending (
     PRIMARY KEY (queue, recipient, pair)
 ) STRICT, WITHOUT ROWID;
 
--- Rollups, always equal to the rows. key is hour << 34 | X << 10 | kind, the
--- hour since 1970. messages counts those whose first attempt (route: to the
--- domain) stands here; pairs those recovered by a delivery, still pending after a
--- soft failure, or expired; nulls attempts with the null sender; retry 5xx
--- replies that the MTA will try again after.
+-- Rollups, always equal to the rows. key is period << 34 | X << 10 | kind, the
+-- period being the hour (rollup_origin) or the day since 1970. messages counts
+-- those whose first attempt (route: to the domain) stands here; pairs those
+-- recovered by a delivery, still pending after a soft failure, or expired; nulls
+-- attempts with the null sender; retry 5xx replies that the MTA will try again
+-- after. rollup_route holds the last day, rollup_day those before, in an order in
+-- which long periods add up fast.
 CREATE TABLE rollup_route (
     key      INTEGER PRIMARY KEY,
     n        INTEGER NOT NULL,
@@ -213,9 +219,6 @@ CREATE TABLE rollup_route (
     nulls    INTEGER NOT NULL,
     retry    INTEGER NOT NULL
 ) STRICT;
-
--- rollup_route by the day (since 1970), for the days in rolled: in an order in which
--- long periods add up fast. The last day is not among them until it has passed.
 CREATE TABLE rollup_day (
     route    INTEGER NOT NULL,
     kind     INTEGER NOT NULL,
@@ -227,8 +230,6 @@ CREATE TABLE rollup_day (
     retry    INTEGER NOT NULL,
     PRIMARY KEY (route, kind, day)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE rolled (day INTEGER PRIMARY KEY) STRICT;
-
 CREATE TABLE rollup_sender (
     key      INTEGER PRIMARY KEY,
     n        INTEGER NOT NULL,
@@ -315,7 +316,7 @@ SELECT
      FROM original AS w JOIN address AS x ON x.id = w.address JOIN name AS y ON y.id = x.domain
      WHERE w.id = a.id) AS original_recipient,
     h.text AS relay_host,
-    t.ip AS relay_ip,
+    CASE typeof(t.ip) WHEN 'integer' THEN printf('%d.%d.%d.%d', t.ip >> 24, t.ip >> 16 & 255, t.ip >> 8 & 255, t.ip & 255) ELSE t.ip END AS relay_ip,
     t.port AS relay_port,
     p.status AS status,
     k.outcome AS outcome,
@@ -336,7 +337,7 @@ SELECT
                      FROM part WHERE instr(template, '{') > 0 AND (SELECT substr(text, 1, 1) FROM stored) = char(5))
              SELECT done || template FROM part ORDER BY length(template) LIMIT 1),
             char(1), CASE WHEN d.text = '' THEN r.local ELSE r.local || '@' || d.text END),
-            char(2), coalesce(h.text, '')), char(3), coalesce(t.ip, '')),
+            char(2), coalesce(h.text, '')), char(3), coalesce(CASE typeof(t.ip) WHEN 'integer' THEN printf('%d.%d.%d.%d', t.ip >> 24, t.ip >> 16 & 255, t.ip >> 8 & 255, t.ip & 255) ELSE t.ip END, '')),
             char(4), coalesce(CASE WHEN sd.text = '' THEN s.local ELSE s.local || '@' || sd.text END, ''))
     END AS response,
     k.reason AS reason,
@@ -394,10 +395,11 @@ SELECT
     sum(iif(k.outcome = 'soft', c.pairs, 0)) AS pending,
     sum(iif(k.outcome = 'hard', c.pairs, 0)) AS expired,
     sum(c.messages) AS messages
-FROM rollup_route AS c
-JOIN route AS r ON r.id = c.key >> 10 & 16777215
+FROM (SELECT day, route, kind, n, messages, pairs FROM rollup_day UNION ALL
+      SELECT key >> 34, key >> 10 & 16777215, key & 1023, n, messages, pairs FROM rollup_route) AS c
+JOIN route AS r ON r.id = c.route
 JOIN name AS d ON d.id = r.domain
-JOIN kind AS k ON k.id = c.key & 1023
+JOIN kind AS k ON k.id = c.kind
 GROUP BY d.text;
 
 CREATE VIEW recipients AS
@@ -409,7 +411,7 @@ SELECT
     sum(k.outcome = 'soft') AS soft,
     sum(k.outcome = 'hard') AS hard,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(f.before), 'unixepoch') AS delivered_before,
-    strftime('%Y-%m-%dT%H:%M:%SZ', max(f.after), 'unixepoch') AS delivered_after
+    (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', max(at), 'unixepoch') FROM recovery WHERE recipient = f.recipient) AS delivered_after
 FROM failure AS f
 JOIN reply AS p ON p.id = f.reply
 JOIN kind AS k ON k.id = p.kind
@@ -420,17 +422,18 @@ GROUP BY f.recipient;
 
 CREATE VIEW daily AS
 SELECT
-    date((c.key >> 34) * 3600, 'unixepoch') AS day,
+    date(c.day * 86400, 'unixepoch') AS day,
     d.text AS domain,
     h.text AS relay_host,
     k.outcome AS outcome,
     k.reason AS reason,
     sum(c.n) AS attempts
-FROM rollup_route AS c
-JOIN route AS r ON r.id = c.key >> 10 & 16777215
+FROM (SELECT day, route, kind, n, messages, pairs FROM rollup_day UNION ALL
+      SELECT key >> 34, key >> 10 & 16777215, key & 1023, n, messages, pairs FROM rollup_route) AS c
+JOIN route AS r ON r.id = c.route
 JOIN name AS d ON d.id = r.domain
 LEFT JOIN name AS h ON h.id = r.host
-JOIN kind AS k ON k.id = c.key & 1023
+JOIN kind AS k ON k.id = c.kind
 GROUP BY 1, 2, 3, 4, 5;
 
 CREATE VIEW problems AS
@@ -443,7 +446,7 @@ SELECT
     count(*) AS attempts,
     count(DISTINCT f.queue) AS messages,
     count(DISTINCT f.recipient) AS recipients,
-    count(DISTINCT iif(f.before IS NOT NULL OR f.after IS NOT NULL, f.recipient, NULL)) AS valid_recipients,
+    count(DISTINCT iif(f.before IS NOT NULL OR EXISTS (SELECT 1 FROM recovery WHERE recipient = f.recipient AND at >= f.at), f.recipient, NULL)) AS valid_recipients,
     strftime('%Y-%m-%dT%H:%M:%SZ', min(f.at), 'unixepoch') AS since,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(f.at), 'unixepoch') AS until,
     min(p.sample) AS response
