@@ -53,7 +53,7 @@ func postfixDaemon(name string) daemon {
 // hand has changed, so any letters and digits will do.
 func queueID(msg []byte) (id, rest []byte, ok bool) {
 	i := 0
-	for i < len(msg) && i < 26 && alnum[msg[i]] {
+	for i < len(msg) && i < 25 && alnum[msg[i]] {
 		i++
 	}
 	if i < 5 || i >= len(msg)-1 || msg[i] != ':' {
