@@ -45,8 +45,9 @@ type plain struct {
 	idleSize int64 // size and time at which no whole line stood behind off
 	idleTime time.Time
 
-	reuse bool   // each block may overwrite the one before
-	buf   []byte // that is read into again and again
+	reuse bool      // each block may overwrite the one before the last
+	bufs  [2][]byte // that are read into in turn
+	turn  int
 }
 
 // buffer is where n bytes are read to.
@@ -54,10 +55,46 @@ func (p *plain) buffer(n int64) []byte {
 	if !p.reuse {
 		return make([]byte, n)
 	}
-	if n > int64(cap(p.buf)) {
-		p.buf = make([]byte, n)
+	if n > int64(cap(p.bufs[p.turn])) {
+		p.bufs[p.turn] = make([]byte, n)
 	}
-	return p.buf[:n]
+	return p.bufs[p.turn][:n]
+}
+
+// A readBlock is a block, or why there is none.
+type readBlock struct {
+	block
+	err error
+}
+
+// ahead reads to the end of the file in a goroutine of its own: while one block
+// is worked on, the next is read. A block may be overwritten when the one
+// after it has been taken. The last thing that comes is an error: errNone at the
+// end. Call stop before p or its file is used again.
+func (p *plain) ahead() (blocks <-chan readBlock, stop func()) {
+	p.reuse = true
+	c := make(chan readBlock)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(c)
+		for {
+			p.turn ^= 1
+			b, err := p.next()
+			if err == errNone {
+				b, err = p.rest()
+			}
+			select {
+			case c <- readBlock{b, err}:
+			case <-quit:
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return c, func() { close(quit); <-done }
 }
 
 // next returns the next whole lines, about blockSize of them. It returns

@@ -207,32 +207,35 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 		r.progress(src.Size)
 		return nil
 	}
-	p.reuse = true // emit is done with a block before the next is read
 	r.progress(min(p.off, src.Size))
-	for {
-		b, err := p.next()
-		if err == errNone {
-			if b, err = p.rest(); err == errNone {
+	offset, headLen := p.off, int64(len(p.head))
+	blocks, stop := p.ahead()
+	defer stop()
+	for b := range blocks {
+		if b.err == errReplaced {
+			// A file that begins like p's head and is shorter than what is
+			// known of it is a shorter copy.
+			if fi, err := f.Stat(); err == nil && fi.Size() < e.offset && fi.Size() >= headLen {
 				return nil
 			}
+			b.err = ErrReplaced
 		}
-		if err == errReplaced {
-			if fi, serr := f.Stat(); serr == nil && fi.Size() < e.offset && fi.Size() >= int64(len(p.head)) {
-				return nil // a shorter copy of what is known
-			}
-			err = ErrReplaced
+		if b.err == errNone {
+			return nil
 		}
-		if err != nil {
-			return &PathError{Path: src.Path, Offset: p.off, Err: bare(err)}
+		if b.err != nil {
+			return &PathError{Path: src.Path, Offset: offset, Err: bare(b.err)}
 		}
+		offset = b.end()
 		r.progress(b.end() - b.from)
-		if err := r.deliver(e, src, b, max(0, b.size-b.end())); err != nil {
+		if err := r.deliver(e, src, b.block, max(0, b.size-b.end())); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // readCompressed reads a compressed file to its end.
