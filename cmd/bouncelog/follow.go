@@ -43,7 +43,13 @@ Every line is counted once, through rotation, compression, restarts and crashes.
 SIGHUP reopens the logs.`,
 		Example: `  bouncelog follow
   bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
-		RunE: func(cmd *cobra.Command, args []string) error { return follow(cmd, args, &in, retain, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := follow(cmd, args, &in, retain, o)
+			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
+				return nil // told to stop, perhaps before it had begun
+			}
+			return err
+		},
 	}
 	in.flags(cmd)
 	in.keepFlags(cmd)
@@ -132,9 +138,6 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain string, o ta
 	}
 	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)
 	notify.stopping()
-	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
-		err = nil // told to stop
-	}
 	return errors.Join(g.close(err), db.Close())
 }
 

@@ -70,6 +70,18 @@ func TestFollowNotifies(t *testing.T) {
 	}
 }
 
+// TestFollowStoppedAtOnce holds that being told to stop while it starts is no
+// failure.
+func TestFollowStoppedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if status := run(ctx, []string{"follow", "--db", filepath.Join(dir, "test.db"), filepath.Join(dir, "mail.log")}, strings.NewReader(""), &out, &out); status != 0 {
+		t.Errorf("exit status %d\n%s", status, &out)
+	}
+}
+
 // TestFollowStoresWithinASecond holds how long a line may wait for its
 // transaction.
 func TestFollowStoresWithinASecond(t *testing.T) {
