@@ -50,31 +50,54 @@ func (d *DB) Append(ctx context.Context, b *store.Batch) error {
 		}
 		return errClosed
 	}
-	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }))
+	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }, b.More))
 }
 
-// transact runs f in a transaction. What is remembered of the dictionaries is
-// forgotten where it fails.
-func (w *writer) transact(f func() error) error {
-	if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
+// transact runs f in a transaction, and in the same as what came before where
+// that was said to go on. What is remembered of the dictionaries is forgotten
+// where it fails.
+func (w *writer) transact(f func() error, more bool) error {
+	if !w.open {
+		if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		w.open = true
+		if err := w.notice(); err != nil {
+			return w.undo(err)
+		}
 	}
-	err := w.notice()
-	if err == nil {
-		err = f()
+	if err := f(); err != nil {
+		return w.undo(err)
 	}
+	if more {
+		return nil
+	}
+	return w.commit()
+}
+
+// commit ends the transaction, if there is one.
+func (w *writer) commit() error {
+	if !w.open {
+		return nil
+	}
+	err := w.flush()
 	if err == nil {
 		err = w.c.exec("COMMIT")
 	}
 	if err != nil {
-		if !w.c.c.AutoCommit() {
-			w.c.exec("ROLLBACK")
-		}
-		if e := w.reset(); e != nil {
-			err = errors.Join(err, e)
-		}
+		return w.undo(err)
 	}
-	return err
+	w.open = false
+	return nil
+}
+
+// undo takes the transaction back because of err.
+func (w *writer) undo(err error) error {
+	w.open = false
+	if !w.c.c.AutoCommit() {
+		w.c.exec("ROLLBACK")
+	}
+	return errors.Join(err, w.reset())
 }
 
 // notice forgets what is remembered of the dictionaries when another process has
@@ -198,9 +221,7 @@ func (w *writer) take(a *bounce.Delivery, p *prepared) {
 }
 
 func (w *writer) append(b *store.Batch) error {
-	if err := w.begin(); err != nil {
-		return err
-	}
+	clear(w.inBatch)
 	behind, ahead := 0, 0
 	for i := range b.Sources {
 		s, err := w.source(b.Sources[i].ID, &b.Sources[i])
@@ -268,7 +289,7 @@ func (w *writer) append(b *store.Batch) error {
 			}
 		}
 	}
-	if err := w.flush(); err != nil {
+	if err := w.flushAddresses(); err != nil {
 		return err
 	}
 	if err := w.storeSources(b.Sources); err != nil {
@@ -616,34 +637,20 @@ func rebuild(template, parts string) string {
 	}
 }
 
-// flush writes what was gathered in the batch.
+// flush writes what was gathered in the transaction.
 func (w *writer) flush() error {
-	if err := w.flushTables("name", "name_key", "route", "route_key", "message_id", "delivery", "failure", "original", "pair"); err != nil {
+	if err := w.flushAddresses(); err != nil {
 		return err
 	}
-	for i := range w.fresh {
-		f := &w.fresh[i]
-		if err := w.add("address", f.id, f.domain, f.local, orNever(f.last)); err != nil {
-			return err
-		}
-		if f.listed {
-			w.touched[f.id] = f.address
-		}
+	if err := w.flushKeys(); err != nil {
+		return err
 	}
-	w.fresh = w.fresh[:0]
-
-	slices.Sort(w.keys)
-	for _, k := range w.keys {
-		if err := w.add("address_key", k); err != nil {
-			return err
-		}
-	}
-	if err := w.flushTables("address", "address_key"); err != nil {
+	if err := w.flushTables("name", "name_key", "route", "route_key", "message_id", "delivery", "failure", "original", "pair"); err != nil {
 		return err
 	}
 	for _, id := range sorted(w.touched) {
 		a := w.touched[id]
-		if id < w.newBase {
+		if !a.written {
 			if err := w.c.run("UPDATE address SET last = ? WHERE id = ?", orNever(a.kept), id); err != nil {
 				return err
 			}
@@ -659,7 +666,7 @@ func (w *writer) flush() error {
 			return err
 		}
 	}
-	w.newBase = w.addressID
+	clear(w.touched)
 	if err := w.addCells(); err != nil {
 		return err
 	}
@@ -667,6 +674,37 @@ func (w *writer) flush() error {
 		return w.loadPending()
 	}
 	return nil
+}
+
+// flushAddresses stores the new addresses, with what is known of them by now.
+func (w *writer) flushAddresses() error {
+	for i := range w.fresh {
+		f := &w.fresh[i]
+		if err := w.add("address", f.id, f.domain, f.local, orNever(f.last)); err != nil {
+			return err
+		}
+		if f.listed {
+			a := f.address
+			a.written = true
+			w.touched[f.id] = a
+		}
+	}
+	w.fresh = w.fresh[:0]
+	w.newBase = w.addressID
+	return w.flushTables("address")
+}
+
+// flushKeys stores the keys of new addresses. In order, and many at a time,
+// since each may belong into another page.
+func (w *writer) flushKeys() error {
+	slices.Sort(w.keys)
+	for _, k := range w.keys {
+		if err := w.add("address_key", k); err != nil {
+			return err
+		}
+	}
+	w.keys = w.keys[:0]
+	return w.flushTables("address_key")
 }
 
 // never stands for the time of a last delivery where there is none. It takes as

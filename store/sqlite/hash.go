@@ -88,7 +88,7 @@ func (c *cache[V]) put(h uint64, v V) *V {
 	if h == 0 {
 		h = 1
 	}
-	if c.n >= c.max {
+	if c.full() {
 		clear(c.keys)
 		clear(c.vals)
 		c.n, c.partial = 0, true
@@ -107,6 +107,9 @@ func (c *cache[V]) put(h uint64, v V) *V {
 	*p = v
 	return p
 }
+
+// full reports that the next put will empty the cache.
+func (c *cache[V]) full() bool { return c.n >= c.max }
 
 func (c *cache[V]) slot(h uint64) *V {
 	mask := uint64(len(c.keys) - 1)

@@ -90,6 +90,7 @@ func (w *writer) addCells() error {
 				return err
 			}
 		}
+		clear(r.cells)
 	}
 	return nil
 }

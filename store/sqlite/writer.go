@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -48,6 +49,8 @@ type writer struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
 
+	open bool // in a transaction that more batches belong to
+
 	insert   *bulk            // into delivery
 	prepared [][]prepared     // buffers, see prepare
 	bulks    map[string]*bulk // into the tables named, delivery among them
@@ -60,7 +63,6 @@ type writer struct {
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
-	freshKeys map[uint64]int // hash -> index in fresh
 	touched   map[int64]address
 	origins   map[[3]string]int64
 	kinds     map[int64]bool
@@ -86,6 +88,7 @@ type address struct {
 	kept        int64 // what the database has in place of last
 	failed      int64 // last failure, where no delivery has followed
 	listed      bool  // in the table history
+	written     bool  // of what was touched: the address's own row says so already
 }
 
 type newAddress struct {
@@ -204,15 +207,9 @@ func (w *writer) reset() error {
 	if err := w.loadPending(); err != nil {
 		return err
 	}
-	return w.begin()
-}
-
-// begin makes ready for a batch.
-func (w *writer) begin() error {
 	w.inBatch = make(map[string]bool)
 	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
 	w.newBase = w.addressID
-	w.freshKeys = make(map[uint64]int)
 	w.touched = make(map[int64]address)
 	w.routeCells = make(map[int64]*cell)
 	w.senderCells = make(map[int64]*cell)
@@ -234,6 +231,7 @@ func (w *writer) begin() error {
 	w.insert = w.bulks["delivery"]
 	w.bulks["route"].first = w.bulks["name"]
 	w.bulks["message_id"].first = w.bulks["name"]
+	w.bulks["address"].first = w.bulks["name"]
 	return nil
 }
 
@@ -630,19 +628,22 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 	key := w.folded(local, dom)
 	var a address
 	if w.addresses.partial {
-		if i, ok := w.freshKeys[h]; ok {
-			a = w.fresh[i].address
-		} else if a, err = w.findAddress(key, local, dom); err != nil {
+		if a, err = w.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}
 	}
 	if a.id == 0 {
 		a.id = w.addressID
 		w.addressID++
-		w.freshKeys[h] = len(w.fresh)
 		w.fresh = append(w.fresh, newAddress{address: a, domain: dom, local: local})
 		lo, _ := keyRange(key)
 		w.keys = append(w.keys, lo|a.id)
+	}
+	if w.addresses.full() {
+		// What is forgotten must be found.
+		if err := errors.Join(w.flushAddresses(), w.flushKeys()); err != nil {
+			return nil, err
+		}
 	}
 	return w.addresses.put(h, a), nil
 }
@@ -678,6 +679,7 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 // noteAddress records that the recipient's history has changed.
 func (w *writer) noteAddress(a *address) {
 	a.listed = a.listed || a.failed != 0 || a.first != a.last
+	a.written = false
 	if i := a.id - w.newBase; i >= 0 {
 		w.fresh[i].address = *a
 		return
