@@ -193,6 +193,9 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 		}
 		return errClosed
 	}
+	if err := d.w.commit(); err != nil {
+		return d.wrap("store", err)
+	}
 	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false))
 }
 
