@@ -1,0 +1,130 @@
+package dnsscan
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+)
+
+// seeds are the TXT records of the tests' world.
+func seeds(f *testing.F) {
+	f.Helper()
+	raw, err := os.ReadFile("testdata/world.zone")
+	if err != nil {
+		f.Fatal(err)
+	}
+	n := 0
+	for _, m := range regexp.MustCompile(`(?m)^\S+\s+TXT .*$`).FindAll(raw, -1) {
+		if rr, err := dns.NewRR(string(m)); err == nil {
+			f.Add(unescape(strings.Join(rr.(*dns.TXT).Txt, "")))
+			n++
+		}
+	}
+	if n < 50 {
+		f.Fatalf("found only %d records", n)
+	}
+	f.Add("v=spf1 \x1b[31m<b>=1+1 %{d}%")
+	f.Add("v=DKIM1;\x00;;p=\xff")
+}
+
+func bounded(t *testing.T, what string, list []string, most int) {
+	t.Helper()
+	if len(list) > most {
+		t.Fatalf("%d %s", len(list), what)
+	}
+	for _, s := range list {
+		if len(s) > 400 {
+			t.Fatalf("%s: %d bytes", what, len(s))
+		}
+	}
+}
+
+func FuzzSPF(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, txt string) {
+		r := parseSPF(txt)
+		bounded(t, "faults", r.faults, 2*spfTermsAtMost)
+		bounded(t, "notes", r.notes, 2*spfTermsAtMost)
+		if len(r.faults) > 0 || !isSPF(txt) {
+			return
+		}
+		// What has no fault reads the same when it is written again, and with
+		// a term more.
+		words := []string{"v=spf1"}
+		for _, term := range r.terms {
+			words = append(words, term.text)
+		}
+		again := parseSPF(strings.Join(words, " "))
+		if !slices.Equal(r.terms, again.terms) || len(again.faults) > 0 {
+			t.Fatalf("%q: %+v, then %+v", txt, r, again)
+		}
+		more := parseSPF(withTerm(txt, "ip4:192.0.2.1"))
+		if len(more.faults) > 0 || !slices.ContainsFunc(more.terms, func(t spfTerm) bool { return t.text == "ip4:192.0.2.1" }) {
+			t.Fatalf("%q: with a term more %+v", txt, more)
+		}
+	})
+}
+
+func FuzzDKIM(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, txt string) {
+		k := parseDKIM(txt)
+		bounded(t, "faults", slices.Concat(k.broken, k.faults), 200)
+		if len(k.broken) == 0 && !k.revoked && k.bits == 0 {
+			t.Fatalf("%q has neither a fault nor a key: %+v", txt, k)
+		}
+	})
+}
+
+func FuzzDMARC(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, txt string) {
+		r := parseDMARC(txt)
+		bounded(t, "faults", slices.Concat(r.broken, r.faults), 20)
+		if len(r.broken) > 0 {
+			return
+		}
+		if r.p == "" && len(r.rua) == 0 || r.pct < 0 || r.pct > 100 || !isDMARC(txt) {
+			t.Fatalf("%q is not broken: %+v", txt, r)
+		}
+		for _, uri := range append(r.rua, r.ruf...) {
+			if d := mailDomain(uri); d != "" && !askable(d+".") {
+				t.Fatalf("%q is not a domain", d)
+			}
+		}
+	})
+}
+
+func FuzzTransport(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, txt string) {
+		sts, rpt := parseSTS(txt), parseTLSRPT(txt)
+		bounded(t, "faults", slices.Concat(sts, rpt), 500)
+		if len(sts) == 0 && len(rpt) == 0 {
+			t.Fatalf("%q is both", txt)
+		}
+	})
+}
+
+// FuzzZoneText holds that a record that is proposed can be read by a name
+// server, and says what it was to say.
+func FuzzZoneText(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, txt string) {
+		record := txtRecord("a.test", txt)
+		if record == "" {
+			return
+		}
+		rr, err := dns.NewRR(record)
+		if err != nil {
+			t.Fatalf("%s: %v", record, err)
+		}
+		if got := unescape(strings.Join(rr.(*dns.TXT).Txt, "")); got != txt {
+			t.Fatalf("%s says %q, not %q", record, got, txt)
+		}
+	})
+}
