@@ -19,15 +19,15 @@ const module = "bouncelog"
 // mayImport says which packages of ours each package may import. A package
 // that is not listed may import nothing of ours.
 var mayImport = map[string][]string{
-	"bounce":            {},
-	"parser":            {"bounce"},
-	"tailer":            {},
-	"store":             {"bounce"},
-	"store/storetest":   {"bounce", "store"},
-	"store/sqlite":      {"bounce", "store"},
-	"report":            {"bounce", "store"},
-	"internal/term":     {},
-	"internal/dnsscan":  {},
+	"bounce":           {},
+	"parser":           {"bounce"},
+	"tailer":           {},
+	"store":            {"bounce"},
+	"store/storetest":  {"bounce", "store"},
+	"store/sqlite":     {"bounce", "store"},
+	"report":           {"bounce", "store"},
+	"internal/term":    {},
+	"internal/dnsscan": {},
 
 	"internal/dnsscan/dnstest": {},
 

@@ -117,7 +117,7 @@ terms are yours to keep:
 			}
 			err = out.write(cmd, func(w io.Writer) error {
 				if inWords {
-					return tellFindings(w, found)
+					return tellFindings(w, found, ask.blocklists())
 				}
 				return writeFindings(w, form, found)
 			})
@@ -166,9 +166,11 @@ func (q *dnsAsk) client() (*dnsscan.Client, error) {
 	if q.noLists && len(q.lists)+len(q.nameLists) > 0 {
 		return nil, usageErrorf("say either the one or the other", "--no-blocklists goes with neither --blocklist nor --domain-blocklist")
 	}
-	for i, zone := range slices.Concat(q.lists, q.nameLists) {
-		if _, err := dnsscan.ParseDomain(zone); err != nil {
-			return nil, usageErrorf("a zone looks like zen.spamhaus.org", "--%sblocklist: %w", []string{"", "domain-"}[min(1, i/max(1, len(q.lists)))], err)
+	for flag, zones := range map[string][]string{"--blocklist": q.lists, "--domain-blocklist": q.nameLists} {
+		for _, zone := range zones {
+			if _, err := dnsscan.ParseDomain(zone); err != nil {
+				return nil, usageErrorf("a zone looks like zen.spamhaus.org", "%s: %w", flag, err)
+			}
 		}
 	}
 	client := &dnsscan.Client{Timeout: q.timeout}
@@ -359,7 +361,7 @@ func (*replies) reasons() []bounce.Reason {
 var addressInReply = regexp.MustCompile(`(?i)\[(?:ipv6:)?([0-9a-f:.]{3,45})\]|\b(?:ip|ips|address|host|client|from)[ =:/]{1,3}([0-9a-f:.]{7,45})`)
 
 // selectorInReply matches DKIM selectors as replies name them.
-var selectorInReply = regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|\bs=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
+var selectorInReply = regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
 
 const namedAtMost = 1000 // different addresses or selectors that are counted
 
@@ -474,7 +476,7 @@ func writeFindings(w io.Writer, form report.Format, found []dnsscan.Finding) err
 }
 
 // tellFindings prints findings in words.
-func tellFindings(w io.Writer, found []dnsscan.Finding) error {
+func tellFindings(w io.Writer, found []dnsscan.Finding, lists []dnsscan.Blocklist) error {
 	const indent = 10
 	out := bufio.NewWriter(w)
 	width := min(term.Width(w), 100)
@@ -511,7 +513,12 @@ func tellFindings(w io.Writer, found []dnsscan.Finding) error {
 	}
 	if len(found) > 0 {
 		out.WriteByte('\n')
+		for _, l := range lists {
+			if l.Terms != "" {
+				labelled(out, width, 0, "", "Terms of "+l.Zone+": "+l.Terms+".")
+			}
+		}
 	}
-	fmt.Fprintf(out, "%d errors, %d warnings, %d in order\n", counts[dnsscan.Error], counts[dnsscan.Warning], counts[dnsscan.OK])
+	fmt.Fprintf(out, "errors: %d, warnings: %d, in order: %d\n", counts[dnsscan.Error], counts[dnsscan.Warning], counts[dnsscan.OK])
 	return out.Flush()
 }

@@ -19,7 +19,7 @@ import (
 func TestServers(t *testing.T) {
 	s := world(t)
 	c := client(s)
-	c.Timeout = 300 * time.Millisecond
+	c.Timeout = time.Second
 	c.heard = true // or a silent name would be taken for a silent server
 	for _, test := range []struct{ name, want, err string }{
 		{"good.test", "v=spf1 mx ip4:203.0.113.25 ip6:2001:db8::25 -all", ""},
@@ -95,14 +95,14 @@ func TestDeadServers(t *testing.T) {
 		{"the second is good", []string{closed.LocalAddr().String(), refusing.Addr, good.Addr}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := &Client{Servers: test.servers, Timeout: 50 * time.Millisecond}
+			c := &Client{Servers: test.servers, Timeout: 250 * time.Millisecond}
 			start := time.Now()
 			_, err := Run(t.Context(), many, nil, Options{Client: c})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.HasPrefix(err.Error(), test.want)) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 			// One question, twice at each server; not twenty times that.
-			if took := time.Since(start); test.want != "" && took > 2*time.Second {
+			if took := time.Since(start); test.want != "" && took > 5*time.Second {
 				t.Errorf("it took %v to notice", took)
 			}
 		})
@@ -139,7 +139,7 @@ func TestSecondTry(t *testing.T) {
 		}
 		w.WriteMsg(new(dns.Msg).SetReply(q))
 	})
-	c.Timeout = 200 * time.Millisecond
+	c.Timeout = time.Second
 	if _, err := c.ask(t.Context(), "a.test", dns.TypeA); err != nil || n != 2 {
 		t.Errorf("after %d questions: %v", n, err)
 	}
