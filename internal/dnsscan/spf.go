@@ -529,7 +529,7 @@ func (w *spfWalk) conclude(txt string) {
 			Do: "Shorten it: wider networks, an include, a subdomain for a service.", Reference: "RFC 7208 3.4",
 		})
 	}
-	if !slices.ContainsFunc(a.found, func(f Finding) bool { return f.Level == Error }) {
+	if !slices.ContainsFunc(a.found, func(f Finding) bool { return f.Level == Error || f.Unanswered }) {
 		a.add(CheckSPF, OK, "spf-ok", Finding{What: fmt.Sprintf("%s has an SPF record: %s (%s of %d lookups).", a.domain, quote(txt), count, spfLookups)})
 	}
 }
