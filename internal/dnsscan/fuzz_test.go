@@ -73,7 +73,7 @@ func FuzzDKIM(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, txt string) {
 		k := parseDKIM(txt)
-		bounded(t, "faults", slices.Concat(k.broken, k.faults), 200)
+		bounded(t, "faults", slices.Concat(k.broken, k.faults), 20)
 		if len(k.broken) == 0 && !k.revoked && k.bits == 0 {
 			t.Fatalf("%q has neither a fault nor a key: %+v", txt, k)
 		}
@@ -103,9 +103,57 @@ func FuzzTransport(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, txt string) {
 		sts, rpt := parseSTS(txt), parseTLSRPT(txt)
-		bounded(t, "faults", slices.Concat(sts, rpt), 500)
+		bounded(t, "faults", slices.Concat(sts, rpt), 50)
 		if len(sts) == 0 && len(rpt) == 0 {
 			t.Fatalf("%q is both", txt)
+		}
+	})
+}
+
+// FuzzAnswer holds that no answer of a server does harm, whatever it says.
+func FuzzAnswer(f *testing.F) {
+	const name = "good.test."
+	for _, records := range [][]string{
+		{name + " TXT x", name + " TXT y"},
+		{name + " CNAME a.test.", "a.test. CNAME b.test.", "b.test. TXT x"},
+		{name + " CNAME a.test.", "a.test. CNAME " + name},
+		{name + " CNAME " + name},
+		{"other.test. TXT x", name + " A 192.0.2.1", name + " MX 10 a.test."},
+	} {
+		m := new(dns.Msg).SetQuestion(name, dns.TypeTXT)
+		m.Response = true
+		for _, r := range records {
+			rr, err := dns.NewRR(r)
+			if err != nil {
+				f.Fatal(err)
+			}
+			m.Answer = append(m.Answer, rr)
+		}
+		raw, err := m.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m := new(dns.Msg)
+		if m.Unpack(raw) != nil {
+			return
+		}
+		for _, kind := range []uint16{dns.TypeTXT, dns.TypeA, dns.TypeMX, dns.TypePTR, dns.TypeTLSA} {
+			done := make(chan struct{})
+			close(done)
+			c := &Client{cache: map[question]*entry{{name, kind}: {done: done, msg: m}}, slots: make(chan struct{}, 1)}
+			a, err := c.ask(t.Context(), name, kind)
+			if len(a.records) > recordsAtMost || len(a.aliases) > aliasesAtMost {
+				t.Fatalf("%d records, %d aliases", len(a.records), len(a.aliases))
+			}
+			for _, rr := range a.records {
+				if rr.Header().Rrtype != kind || err != nil {
+					t.Fatalf("%v for a question about %s (%v)", rr, dns.TypeToString[kind], err)
+				}
+			}
+			c.txt(t.Context(), name)
 		}
 	})
 }

@@ -13,13 +13,16 @@ type tag struct{ name, value string }
 // The second result says, in words, what does not belong there; the tags that
 // could be read are returned all the same, the first of each name.
 func tags(txt string) (list []tag, faults []string) {
-	const atMost = 50
+	const atMost, faultsAtMost = 50, 10
 	parts := strings.Split(txt, ";")
 	if len(parts) > 2*atMost {
 		faults = append(faults, fmt.Sprintf("it has %d parts", len(parts)))
 		parts = parts[:2*atMost]
 	}
 	for i, part := range parts {
+		if len(faults) >= faultsAtMost {
+			break
+		}
 		part = strings.Trim(part, " \t\r\n")
 		if part == "" {
 			if i != len(parts)-1 {
