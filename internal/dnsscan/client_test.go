@@ -140,7 +140,10 @@ func TestSecondTry(t *testing.T) {
 		w.WriteMsg(new(dns.Msg).SetReply(q))
 	})
 	c.Timeout = time.Second
-	if _, err := c.ask(t.Context(), "a.test", dns.TypeA); err != nil || n != 2 {
+	_, err := c.ask(t.Context(), "a.test", dns.TypeA)
+	mu.Lock()
+	defer mu.Unlock()
+	if err != nil || n != 2 {
 		t.Errorf("after %d questions: %v", n, err)
 	}
 }
@@ -179,6 +182,8 @@ func TestConcurrency(t *testing.T) {
 		})
 	}
 	wait.Wait()
+	mu.Lock()
+	defer mu.Unlock()
 	if peak != most {
 		t.Errorf("%d questions at once, want %d", peak, most)
 	}
