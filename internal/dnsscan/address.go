@@ -135,6 +135,7 @@ func (s *scanner) helo(ctx context.Context, a *about, ip netip.Addr, confirmed [
 	if a.unanswered(CheckHELO, "helo-unanswered", err) {
 		return
 	}
+	s.heloSPF(ctx, a, ip, name)
 	kind := "A"
 	if !ip.Is4() {
 		kind = "AAAA"

@@ -1,12 +1,16 @@
 package dnsscan
 
 import (
+	"context"
+	"errors"
+	"net"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"blitiri.com.ar/go/spf"
 	"github.com/miekg/dns"
 )
 
@@ -43,10 +47,41 @@ func bounded(t *testing.T, what string, list []string, most int) {
 	}
 }
 
+// oneRecord is a DNS with one record.
+type oneRecord string
+
+func (r oneRecord) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if name == "a.test" {
+		return []string{string(r)}, nil
+	}
+	return nil, notFound(name)
+}
+
+func (oneRecord) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
+	return nil, notFound(name)
+}
+
+func (oneRecord) LookupIPAddr(_ context.Context, name string) ([]net.IPAddr, error) {
+	return nil, notFound(name)
+}
+
+func (oneRecord) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	return nil, notFound(addr)
+}
+
 func FuzzSPF(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, txt string) {
 		r := parseSPF(txt)
+		// What the library that evaluates SPF takes for a fault is one.
+		if isSPF(txt) && len(r.faults) == 0 {
+			_, err := spf.CheckHostWithSender(net.IPv4(192, 0, 2, 1), "a.test", "x@a.test", spf.WithResolver(oneRecord(txt)))
+			for _, fault := range []error{spf.ErrUnknownField, spf.ErrInvalidIP, spf.ErrInvalidMask, spf.ErrInvalidMacro, spf.ErrInvalidDomain} {
+				if errors.Is(err, fault) {
+					t.Fatalf("%q has no fault, and is not evaluated: %v", txt, err)
+				}
+			}
+		}
 		bounded(t, "faults", r.faults, 2*spfTermsAtMost)
 		bounded(t, "notes", r.notes, 2*spfTermsAtMost)
 		if len(r.faults) > 0 || !isSPF(txt) {

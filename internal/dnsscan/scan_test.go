@@ -307,6 +307,8 @@ func TestAddresses(t *testing.T) {
 		{ours, "mail.local", "error helo-not-a-name, ok ptr-ok", ""},
 		{ours, "gone.good.test", "error helo-no-address, ok ptr-ok", "gone.good.test. A 203.0.113.25"},
 		{"2001:db8::25", "mail2.good.test", "warning helo-other-address, ok ptr-ok", "mail2.good.test. AAAA 2001:db8::25"},
+		{"203.0.113.25", "helo-fail.test", "warning helo-spf, ok helo-ok, ok ptr-ok", `helo-fail.test. TXT "v=spf1 a -all"`},
+		{"203.0.113.25", "helo-broken.test", "warning helo-spf, ok helo-ok, ok ptr-ok", "permerror"},
 		{ours, "x.broken.test", "warning helo-unanswered, ok ptr-ok", ""},
 	} {
 		t.Run(test.ip+" "+test.helo, func(t *testing.T) {

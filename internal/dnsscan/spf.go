@@ -573,6 +573,25 @@ func (s *scanner) spfTry(ctx context.Context, a *about, txt string) {
 	}
 }
 
+// heloSPF evaluates SPF for the name of HELO, which is what receivers go by when
+// the sender is null: with notifications (RFC 7208 sections 2.3 and 2.4).
+func (s *scanner) heloSPF(ctx context.Context, a *about, ip netip.Addr, name string) {
+	result, err := spf.CheckHostWithSender(net.IP(ip.AsSlice()), name, "postmaster@"+name, spf.WithResolver(spfResolver{s.Client}), spf.WithContext(ctx))
+	f := Finding{
+		Why: "With notifications, whose sender is null, SPF is about this name: 550 5.7.23, 550 5.7.1.", Do: "Let the record of that name pass its own address.",
+		Record: txtRecord(name, "v=spf1 a -all"), Reference: "RFC 7208 2.3, 2.4",
+	}
+	switch result {
+	case spf.Fail, spf.SoftFail:
+		f.What = fmt.Sprintf("SPF does not pass for the name that the server says in HELO: %s may not say %s (%s).", ip, name, result)
+	case spf.PermError:
+		f.What = fmt.Sprintf("SPF of %s, which the server says in HELO, ends with permerror: %s.", name, spfReason(err))
+	default:
+		return
+	}
+	a.add(CheckHELO, Warning, "helo-spf", f)
+}
+
 func spfReason(err error) string {
 	switch {
 	case errors.Is(err, spf.ErrLookupLimitReached):
