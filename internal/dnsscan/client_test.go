@@ -153,23 +153,18 @@ func TestSecondTry(t *testing.T) {
 func TestConcurrency(t *testing.T) {
 	const most, questions = 4, 60
 	var mu sync.Mutex
-	now, peak := 0, 0
-	full := make(chan struct{})
+	now := 0
+	full, over, release := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	c := handle(t, func(w dns.ResponseWriter, q *dns.Msg) {
 		mu.Lock()
-		now++
-		if peak = max(peak, now); now == most && peak == most {
-			select {
-			case <-full:
-			default:
-				close(full)
-			}
+		switch now++; now {
+		case most:
+			close(full)
+		case most + 1:
+			close(over)
 		}
 		mu.Unlock()
-		<-full
-		mu.Lock()
-		now--
-		mu.Unlock()
+		<-release
 		w.WriteMsg(new(dns.Msg).SetReply(q))
 	})
 	c.Concurrency = most
@@ -181,11 +176,29 @@ func TestConcurrency(t *testing.T) {
 			}
 		})
 	}
+	<-full
+	select { // nobody was answered yet, so nobody may ask
+	case <-over:
+		t.Errorf("more than %d questions at once", most)
+	case <-time.After(300 * time.Millisecond):
+	}
+	close(release)
 	wait.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	if peak != most {
-		t.Errorf("%d questions at once, want %d", peak, most)
+}
+
+// TestSilentServer holds that a server that never answers is left alone soon.
+func TestSilentServer(t *testing.T) {
+	s := serve(t, ";@ silent *")
+	var ips []netip.Addr
+	for i := range 40 {
+		ips = append(ips, netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}))
+	}
+	_, err := Run(t.Context(), nil, ips, Options{Client: &Client{Servers: []string{s.Addr}, Timeout: 100 * time.Millisecond}})
+	if !errors.Is(err, ErrNoServer) {
+		t.Errorf("got %v, want ErrNoServer", err)
+	}
+	if n := len(s.Questions()); n > silentAtMost+DefaultConcurrency {
+		t.Errorf("%d questions were put to it", n)
 	}
 }
 
