@@ -206,6 +206,8 @@ func TestDomains(t *testing.T) {
 		{"good.test", CheckDANE, "ok dane-ok", "mail.good.test, mail2.good.test"},
 		{"dane-broken.test", CheckDANE, strings.Repeat("warning dane-broken, ", 4) + "warning dane-broken", "2 bytes instead of 32"},
 		{"dane-unsigned.test", CheckDANE, "warning dane-unsigned", "RFC 7672"},
+		{"dane-mx.test", CheckDANE, "warning dane-unsigned", ""},
+		{"dane-tlsa.test", CheckDANE, "warning dane-unsigned", ""},
 		{"dane-none.test", CheckDANE, "info dane-missing", ""},
 		{"dane-fail.test", CheckDANE, "warning dane-unanswered, info dane-missing", ""},
 	} {

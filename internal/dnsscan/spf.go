@@ -345,7 +345,8 @@ func (w *spfWalk) record(ctx context.Context, domain, txt string, path []string)
 			w.faults = append(w.faults, f+in)
 		}
 	}
-	for _, n := range r.notes {
+	const notesAtMost = 5
+	for _, n := range r.notes[:min(len(r.notes), notesAtMost)] {
 		w.a.add(CheckSPF, Warning, "spf-ignored", Finding{
 			What: "In the SPF record of " + domain + ", " + n + ".", Why: "The record does not say what it seems to say.",
 			Do: "Take it out, or write it right.", Reference: "RFC 7208 5.1, 6",

@@ -31,8 +31,8 @@ type Server struct {
 // silent (no answer); truncated (a UDP answer is always cut short); notcp (cut
 // short, and nothing over TCP); otherid, otherquestion (only such answers),
 // forged (such answers, with other records, before the right one), garbage
-// (bytes that are no message); noedns (FORMERR to EDNS); signed (the AD bit);
-// noRA (no recursion is offered).
+// (bytes that are no message); noedns (FORMERR to EDNS); signed (the AD bit),
+// unsigned (below what is signed); noRA (no recursion is offered).
 func Start(zone string) (*Server, error) {
 	s := &Server{asked: map[string]int{}, rrs: map[string][]dns.RR{}, odd: map[string]string{}}
 	zp := dns.NewZoneParser(strings.NewReader(zone), ".", "")
