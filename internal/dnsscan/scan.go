@@ -94,7 +94,7 @@ func Run(ctx context.Context, domains []string, ips []netip.Addr, o Options) ([]
 	if len(domains) > DomainsAtMost || len(ips) > IPsAtMost {
 		return nil, fmt.Errorf("more than %d domains or %d addresses at once", DomainsAtMost, IPsAtMost)
 	}
-	s := &scanner{Client: o.Client, Options: o, ips: ips, lists: map[listKey]*listState{}}
+	s := &scanner{Client: o.Client, Options: o, lists: map[listKey]*listState{}}
 	var tasks []func(ctx context.Context) []Finding
 	task := func(domain string, ip netip.Addr, checks ...func(context.Context, *about)) {
 		for _, check := range checks {
@@ -127,6 +127,7 @@ func Run(ctx context.Context, domains []string, ips []netip.Addr, o Options) ([]
 			task("", ip, s.notPublic)
 			continue
 		}
+		s.ips = append(s.ips, ip)
 		task("", ip, s.ptr, s.listedIP)
 	}
 
@@ -184,7 +185,7 @@ func sorted(found []Finding) []Finding {
 type scanner struct {
 	*Client
 	Options
-	ips []netip.Addr
+	ips []netip.Addr // the public ones
 
 	mu    sync.Mutex
 	lists map[listKey]*listState // what the lists showed when asked about themselves

@@ -401,6 +401,14 @@ _25._tcp.mail.a.test. TLSA 3 1 1 00000000000000000000000000000000000000000000000
 	}
 }
 
+// TestPrivate holds that an address inside is not held against SPF.
+func TestPrivate(t *testing.T) {
+	found := scan(t, Options{Client: client(world(t))}, []string{"good.test"}, "10.1.2.3", "::ffff:203.0.113.25")
+	if got, want := rules(found, CheckSPF), "ok spf-ok, ok spf-pass"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestHELOInSPF holds that the name of HELO is what SPF macros see.
 func TestHELOInSPF(t *testing.T) {
 	c := client(world(t))
