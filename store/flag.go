@@ -39,6 +39,7 @@ type Refusal struct {
 
 	SenderDomain    string
 	NullSender      bool
+	Address         string // of the recipient
 	RecipientDomain string
 	// Forwarded: the mail was for an address in another domain and sent on, or
 	// its sender was rewritten for that (SRS).
@@ -56,9 +57,8 @@ type Refusal struct {
 	DeliveredBefore time.Time // last delivery to the recipient before the attempt; zero: none
 	DeliveredAfter  time.Time // first delivery to the recipient after the attempt; zero: none
 
-	// Address reads the recipient's address, Attempt all there is. They may be
-	// called until the next refusal is asked for.
-	Address func() (string, error)
+	// Attempt reads all there is. It may be called until the next refusal is
+	// asked for.
 	Attempt func() (Attempt, error)
 }
 

@@ -74,10 +74,6 @@ func (d *DB) refusals(ctx context.Context, c *conn, f store.Filter, yield func(*
 		r record
 		x store.Refusal
 	)
-	x.Address = func() (string, error) {
-		a, err := t.address(r.recipient)
-		return a.whole, err
-	}
 	x.Attempt = func() (store.Attempt, error) {
 		var whole store.Rejection
 		err := t.fill(&r, &whole)
@@ -110,7 +106,10 @@ func (d *DB) refusals(ctx context.Context, c *conn, f store.Filter, yield func(*
 			Time: time.Unix(r.at, 0).UTC(), Message: messageKey(r.queue, r.sender), Recipient: uint64(r.recipient), RecipientDomain: str(v[16]),
 			RelayHost: str(v[17]), RelayIP: ipText(v[18]), RelayPort: uint16(num(v[19])),
 			Outcome: reply.d.Outcome, Code: reply.d.Code, Stage: reply.d.Stage, Template: reply.d.Response, Verdict: reply.v,
-			Address: x.Address, Attempt: x.Attempt,
+			Address: str(v[22]), Attempt: x.Attempt,
+		}
+		if x.RecipientDomain != "" {
+			x.Address += "@" + x.RecipientDomain
 		}
 		if r.sender != 0 {
 			local := str(v[20])
@@ -144,7 +143,7 @@ func (d *DB) refusals(ctx context.Context, c *conn, f store.Filter, yield func(*
 		}
 		return nil
 	}, "SELECT "+columns+`, a.text, a.message, a.before, (SELECT min(at) FROM recovery WHERE recipient = a.recipient AND at >= a.at), a.line,
-		rl.last, hy.first, og.address, rd.text, rh.text, ro.ip, ro.port, sl.local, sd.text FROM failure AS a
+		rl.last, hy.first, og.address, rd.text, rh.text, ro.ip, ro.port, sl.local, sd.text, rl.local FROM failure AS a
 		LEFT JOIN route AS ro ON ro.id = a.route LEFT JOIN name AS rh ON rh.id = ro.host
 		LEFT JOIN address AS sl ON sl.id = a.sender LEFT JOIN name AS sd ON sd.id = sl.domain
 		LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain LEFT JOIN history AS hy ON hy.id = a.recipient
