@@ -14,7 +14,7 @@ func (p *Problem) text(clock func(time.Time) string, checked map[string]bool) []
 		fmt.Sprintf("%s to %s%s: %s, %s, %s (%d known to be valid)", clock(p.Since), clock(p.Until), p.course(clock),
 			number(p.Attempts, "attempt"), number(int64(p.Messages), "message"), number(int64(p.Recipients), "recipient"), len(p.ValidRecipients)),
 	}
-	if b, o := p.Before, p.Onset; p.Level != Watch && o != nil && o.Tried > 0 {
+	if b, o := p.Before, p.Onset; p.Level != Watch && o != nil && o.Tried > 1 {
 		line := ""
 		if b != nil && b.Tried > 0 {
 			line = fmt.Sprintf("%d of %d messages refused until %s, ", b.Refused, b.Tried, clock(p.Began()))

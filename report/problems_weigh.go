@@ -377,28 +377,46 @@ func densest(hits []hit, window time.Duration) time.Time {
 
 // An event is a message that was taken or refused.
 type event struct {
-	at      time.Time
-	refused bool
+	at         time.Time
+	refused    bool
+	recipients int
 }
 
 // timeline is what became of the messages in a stretch of time. One of which a
 // recipient was refused counts as refused, whatever became of the others.
 func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
 	var events []event
-	seen := make(map[uint64]bool, len(hits))
+	seen := make(map[uint64]int, len(hits)) // which event it is, from 1
+	type pair struct{ message, recipient uint64 }
+	counted := make(map[pair]bool, len(hits))
 	for i := range hits {
-		if h := &hits[i]; !seen[h.message] && !h.at.Before(p.Since) && !h.at.After(p.Until) {
-			seen[h.message] = true
-			events = append(events, event{h.at, true})
+		h := &hits[i]
+		if h.at.Before(p.Since) || h.at.After(p.Until) {
+			continue
+		}
+		if seen[h.message] == 0 {
+			events = append(events, event{at: h.at, refused: true})
+			seen[h.message] = len(events)
+		}
+		if who := (pair{h.message, h.recipient}); !counted[who] {
+			counted[who] = true
+			events[seen[h.message]-1].recipients++
 		}
 	}
 	for i := range deliveries {
 		d := &deliveries[i]
-		if sender != "" && d.SenderDomain != sender || seen[d.Message] || d.Time.Before(p.Since) || d.Time.After(p.Until) {
+		if sender != "" && d.SenderDomain != sender || d.Time.Before(p.Since) || d.Time.After(p.Until) {
 			continue
 		}
-		seen[d.Message] = true
-		events = append(events, event{d.Time, false})
+		n := seen[d.Message]
+		if n == 0 {
+			events = append(events, event{at: d.Time})
+			n = len(events)
+			seen[d.Message] = n
+		}
+		if !events[n-1].refused {
+			events[n-1].recipients++
+		}
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 	return events
@@ -501,37 +519,56 @@ func steepest(events []event) (i, j int) {
 // recipients known to be valid before, and new against the past. tries is among how
 // many stretches this one was picked, which makes chance likelier.
 func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64) (r run, ok bool) {
-	n, k := j-i, 0
+	var now, past sum
 	for _, e := range events[i:j] {
-		if !e.refused {
-			continue
+		now.add(e)
+		if e.refused {
+			if r.since.IsZero() {
+				r.since = e.at
+			}
+			r.until = e.at
 		}
-		if k++; k == 1 {
-			r.since = e.at
-		}
-		r.until = e.at
 	}
-	if k < g.o.Messages || float64(k) < g.o.Share*float64(n) {
+	if now.refused < g.o.Messages || float64(now.refused) < g.o.Share*float64(now.n) {
 		return r, false
 	}
-	past, refused := 0, 0
 	for h := i - 1; h >= 0 && r.since.Sub(events[h].at) < g.o.Past; h-- {
-		past++
-		if events[h].refused {
-			refused++
+		past.add(events[h])
+	}
+	if g.o.Chance < 1 {
+		if past.n == past.refused { // the log may have started inside the fault
+			return r, false
 		}
-	}
-	if past == refused && g.o.Chance < 1 { // the log may have started inside the fault
-		return r, false
-	}
-	usual := (float64(refused) + 0.5) / (float64(past) + 1)
-	if g.o.Chance < 1 && tail(k, n, usual)*tries >= g.o.Chance {
-		return r, false
+		chance := tail(now.refused, now.n, (float64(past.refused)+0.5)/(float64(past.n)+1))
+		if past.n < shortPast && past.refused == 0 {
+			// A few messages prove little, but their recipients do.
+			chance = min(chance, tail(now.refusedWeight, now.weight, 0.5/(float64(past.weight)+1)))
+		}
+		if chance*tries >= g.o.Chance {
+			return r, false
+		}
 	}
 	valid := distinct(c.hits, func(h *hit) (uint64, bool) {
 		return h.recipient, !h.at.Before(r.since) && !h.at.After(r.until) && !h.before.IsZero() && h.before.Before(r.since)
 	})
 	return r, valid >= g.o.Recipients
+}
+
+// shortPast is below how many messages the past is told by their recipients.
+const shortPast = 20
+
+// A sum is of events: the messages, and their recipients, of whom no message counts
+// more than three, since they are refused together.
+type sum struct{ n, refused, weight, refusedWeight int }
+
+func (s *sum) add(e event) {
+	w := min(e.recipients, 3)
+	s.n++
+	s.weight += w
+	if e.refused {
+		s.refused++
+		s.refusedWeight += w
+	}
 }
 
 // window looks for a whole window (a day) that stands out by itself, as a fault does

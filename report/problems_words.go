@@ -132,7 +132,7 @@ func (in *incident) cause(s shape) (cause, why string) {
 	case len(s.senders) == 1:
 		why = "One sender domain is refused at one provider" + in.othersText()
 		if s.late > s.all/2 {
-			return "unknown", why + ", at the end of the message: its alignment or its reputation there, or what was written."
+			return "unknown", why + ". It is refused after the message, so look at its DKIM and alignment, its reputation there, and what was written."
 		}
 		return "unknown", why + ": its alignment or its reputation there."
 	}
@@ -145,7 +145,7 @@ func (in *incident) othersText() string {
 	case len(in.flows) == 0:
 		return ""
 	case in.others == 0:
-		return ", and no mail of another was taken there meanwhile"
+		return ", and no other's mail was taken there meanwhile"
 	}
 	return fmt.Sprintf(", while mail of %s was taken there", number(int64(in.others), "other"))
 }

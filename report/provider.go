@@ -79,23 +79,24 @@ func namedHost(response string) string {
 }
 
 // ownAddresses are the IP addresses of ours that a reply names: public ones that
-// are not the relay's.
+// are not the relay's. What follows a dash is a version (Yahoo's "- 4.16.55.1").
 func ownAddresses(response, relayIP string) (list []string) {
-	for word := range strings.FieldsFuncSeq(response, func(r rune) bool {
-		return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f' || 'A' <= r && r <= 'F' || r == '.' || r == ':')
-	}) {
-		a, err := netip.ParseAddr(strings.Trim(word, ".:"))
-		if err != nil || strings.Count(word, ":") == 1 {
+	before := ""
+	for word := range strings.FieldsSeq(response) {
+		dash := before == "-"
+		before = word
+		word = strings.Trim(word, "[]()<>{},;.:'\"")
+		if _, rest, ok := strings.Cut(word, "["); ok {
+			word, _, _ = strings.Cut(rest, "]")
+		}
+		a, err := netip.ParseAddr(strings.TrimPrefix(word, "IPv6:"))
+		if err != nil || dash {
 			continue
 		}
-		a = a.Unmap()
-		if !a.IsGlobalUnicast() || a.IsPrivate() || a.String() == relayIP || slices.Contains(list, a.String()) {
-			continue
+		a = a.Unmap().WithZone("")
+		if a.IsGlobalUnicast() && !a.IsPrivate() && a.String() != relayIP && !slices.Contains(list, a.String()) {
+			list = append(list, a.String())
 		}
-		if a.Is6() && strings.Count(a.String(), ":") < 3 {
-			continue // words like "a::b"
-		}
-		list = append(list, a.String())
 	}
 	return list
 }
