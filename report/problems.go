@@ -101,7 +101,7 @@ type FlagOptions struct {
 	Messages   int           // refused; 2
 	Share      float64       // of the messages tried, 0 to 1; 0.10
 	Chance     float64       // of as many refusals, by the pair's own past: less than this; 0.001
-	Window     time.Duration // in which the messages are counted; without a refusal it ends an incident; 24 hours
+	Window     time.Duration // in which the messages are counted; 24 hours
 	Past       time.Duration // the pair's own; 28 days
 	Valid      time.Duration // a delivery this long ago still proves an address; 90 days
 }
@@ -119,6 +119,10 @@ func (o FlagOptions) withDefaults() FlagOptions {
 		cmp.Or(o.Window, d.Window), cmp.Or(o.Past, d.Past), cmp.Or(o.Valid, d.Valid),
 	}
 }
+
+// Quiet is how long no refusal is logged before an incident has ended: two windows,
+// since there is mail that goes out once a day.
+func (o FlagOptions) Quiet() time.Duration { return 2 * o.withDefaults().Window }
 
 // Check says what is wrong with the thresholds.
 func (o FlagOptions) Check() error {
@@ -144,15 +148,14 @@ const (
 	hitsAtMost     = 500_000 // refusals that are kept
 	pilesAtMost    = 10_000  // groups of them
 	weighedAtMost  = 50      // groups that are held against their past, the largest first
-	rowsRead       = 80_000 // deliveries that are read for that, about
+	rowsRead       = 80_000  // deliveries that are read for that, about
 	evidenceShown  = 3       // log lines a problem names
 	addressesShown = 8
-	flowProviders  = 8   // more than these are not held against what was delivered
-	problemsMerged = 200 // of these it is asked whether they are one
-	manySenders    = 3   // more sender domains than this are counted, not named
-	segmentsAtMost = 4   // incidents of one pair that are looked for
-	samplesAtMost  = 64  // texts kept of one group
-	validityBatch  = 20_000
+	recalledAtMost = 50 // incidents whose words are read again
+	flowProviders  = 8  // more than these are not held against what was delivered
+	manySenders    = 3  // more sender domains than this are counted, not named
+	segmentsAtMost = 4  // incidents of one pair that are looked for
+	samplesAtMost  = 64 // texts kept of one group
 )
 
 // problems finds what probably is not the recipients' fault among the failed
@@ -169,6 +172,9 @@ func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions)
 	}
 	incidents, err := g.weigh(ctx, s)
 	if err != nil {
+		return nil, err
+	}
+	if err := recall(ctx, s, incidents); err != nil {
 		return nil, err
 	}
 	found := []Problem{}

@@ -13,6 +13,9 @@ import (
 
 // A hit is one refusal.
 type hit struct {
+	source             string
+	offset             int64
+	template           string
 	at                 time.Time
 	message, recipient uint64
 	sender, provider   string
@@ -103,7 +106,7 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (
 // add puts a refusal on its pile.
 func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 	h := hit{
-		at: r.Time, message: r.Message, recipient: r.Recipient, sender: r.SenderDomain, domain: r.RecipientDomain,
+		source: r.Source, offset: r.Offset, template: r.Template, at: r.Time, message: r.Message, recipient: r.Recipient, sender: r.SenderDomain, domain: r.RecipientDomain,
 		reason: r.Reason, detail: r.Detail, stage: r.Stage,
 	}
 	h.provider = Provider(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
@@ -239,6 +242,37 @@ func (p *pile) sample(r *store.Refusal) error {
 	return nil
 }
 
+// recall reads the words of incidents of which no sample was kept: the first line.
+func recall(ctx context.Context, s store.Store, incidents []*incident) error {
+	n := 0
+	for _, in := range incidents {
+		if len(in.samples) > 0 {
+			continue
+		}
+		h := &in.hits[0]
+		one := sample{Evidence{h.source, h.offset, h.at, h.template}, h.template, nil}
+		if n++; n <= recalledAtMost {
+			f := store.Filter{Since: h.at, Until: h.at.Add(time.Second), Reasons: []bounce.Reason{h.reason}}
+			for r, err := range s.Refusals(ctx, f) {
+				if err != nil {
+					return err
+				}
+				if r.Source != h.source || r.Offset != h.offset {
+					continue
+				}
+				a, err := r.Attempt()
+				if err != nil {
+					return err
+				}
+				one.Text, one.addresses = a.Response, ownAddresses(a.Response, r.RelayIP)
+				break
+			}
+		}
+		in.samples = []sample{one}
+	}
+	return nil
+}
+
 // dropUnknown takes from the recipients known to be valid those who were said to
 // be unknown between their last delivery and the refusal. Only those on whom
 // something depends are asked for.
@@ -309,7 +343,7 @@ func (g *gathering) inPeriod(t time.Time) bool {
 	return !t.Before(g.f.Since) && (g.f.Until.IsZero() || t.Before(g.f.Until))
 }
 
-// chains parts hits where there was none for a window.
+// chains parts hits where there was none for so long.
 func chains(hits []hit, gap time.Duration) (parts [][]hit) {
 	slices.SortStableFunc(hits, func(a, b hit) int { return a.at.Compare(b.at) })
 	start := 0

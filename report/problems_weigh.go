@@ -40,7 +40,7 @@ type incident struct {
 func (g *gathering) weigh(ctx context.Context, s store.Store) ([]*incident, error) {
 	var named []*incident
 	for _, p := range sortedPiles(g.named) {
-		for _, part := range chains(p.hits, g.o.Window) {
+		for _, part := range chains(p.hits, g.o.Quiet()) {
 			level := Confirmed
 			if p.forward {
 				level = Watch // our forwarding, not our mail
@@ -430,7 +430,7 @@ func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run)
 	for _, p := range history.Read {
 		events := timeline(c.hits, history.Deliveries, c.sender, p)
 		for _, r := range g.search(c, events, 0, len(events), segmentsAtMost) {
-			r.until = lasts(c.hits, r, g.o.Window, events, p)
+			r.until = lasts(c.hits, r, g.o.Quiet(), events, p)
 			found = append(found, r)
 		}
 	}
@@ -440,7 +440,7 @@ func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run)
 // lasts is the last refusal of a run: also of a message that is in it already, and
 // where what was read ends with the run, the last without a window between; after
 // that nothing is known.
-func lasts(hits []hit, r run, window time.Duration, events []event, p store.Period) time.Time {
+func lasts(hits []hit, r run, quiet time.Duration, events []event, p store.Period) time.Time {
 	in := map[uint64]bool{}
 	until := r.until
 	open := !events[len(events)-1].at.After(r.until)
@@ -450,7 +450,7 @@ func lasts(hits []hit, r run, window time.Duration, events []event, p store.Peri
 		case h.at.Before(r.since):
 		case !h.at.After(r.until):
 			in[h.message] = true
-		case in[h.message], open && h.at.After(p.Until) && h.at.Sub(until) < window:
+		case in[h.message], open && h.at.After(p.Until) && h.at.Sub(until) < quiet:
 			until = h.at
 		}
 	}
@@ -620,7 +620,7 @@ func tail(k, n int, p float64) float64 {
 // measure counts what was tried before an incident began, while it lasted, and
 // after its last refusal.
 func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
-	in.ongoing = g.last.Sub(in.until) < g.o.Window
+	in.ongoing = g.last.Sub(in.until) < g.o.Quiet()
 	if len(in.flows) == 0 {
 		return
 	}
@@ -737,9 +737,9 @@ func (g *gathering) watched(used map[*pile][]bool) (out []*incident) {
 	}
 	for _, p := range sortedPiles(byProvider) {
 		slices.SortStableFunc(p.samples, func(a, b sample) int { return a.Time.Compare(b.Time) })
-		for _, part := range chains(p.hits, g.o.Window) {
+		for _, part := range chains(p.hits, g.o.Quiet()) {
 			if in := g.incident(Watch, p, part); in != nil {
-				in.ongoing = g.last.Sub(in.until) < g.o.Window
+				in.ongoing = g.last.Sub(in.until) < g.o.Quiet()
 				out = append(out, in)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 const (
 	watchEvery    = time.Minute         // the least time between two searches
 	watchAsk      = 2 * time.Second     // and between two questions whether there is anything new
-	watchBack     = 48 * time.Hour      // of the log that a search is about, at least
+	watchBack     = 72 * time.Hour      // of the log that a search is about, at least
 	watchFurthest = 14 * 24 * time.Hour // and at most, after a pause
 	// announcedKept bounds what is remembered of what was announced.
 	announcedKept = 10_000
@@ -90,7 +90,7 @@ func (w *watcher) search(ctx context.Context) error {
 	w.searched = time.Now()
 
 	since := newest.Add(-watchBack)
-	if paused := w.seen.Add(-w.gap()); !w.seen.IsZero() && paused.Before(since) { // what went on during a pause is not new
+	if paused := w.seen.Add(-w.flag.Quiet()); !w.seen.IsZero() && paused.Before(since) { // what went on during a pause is not new
 		since = paused
 	}
 	if furthest := newest.Add(-watchFurthest); since.Before(furthest) {
@@ -103,7 +103,7 @@ func (w *watcher) search(ctx context.Context) error {
 	}
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		if p.Level == report.Watch || newest.Sub(p.Until) >= w.gap() {
+		if p.Level == report.Watch || newest.Sub(p.Until) >= w.flag.Quiet() {
 			continue
 		}
 		if !w.known(p) {
@@ -121,19 +121,11 @@ func (w *watcher) search(ctx context.Context) error {
 	return w.db.Announce(ctx, w.announced)
 }
 
-// gap is how long a problem is quiet before it is another one.
-func (w *watcher) gap() time.Duration {
-	if w.flag.Window > 0 {
-		return w.flag.Window
-	}
-	return report.DefaultFlagOptions().Window
-}
-
 // known tells whether a problem was announced, and has gone on since.
 func (w *watcher) known(p *report.Problem) bool {
 	return slices.ContainsFunc(p.Keys(), func(key string) bool {
 		at, ok := w.announced[key]
-		return ok && p.Began().Sub(at) < w.gap()
+		return ok && p.Began().Sub(at) < w.flag.Quiet()
 	})
 }
 
