@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"report":            {"bounce", "store"},
 	"internal/term":     {},
 	"cmd/bouncelog":     {"bounce", "parser", "tailer", "store", "store/sqlite", "report", "internal/term"},
+	"bench/flag":        {},
 	"bench/genlog":      {},
 	"bench/run":         {},
 	"e2e":               {},

@@ -548,10 +548,42 @@ func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64
 			return r, false
 		}
 	}
-	valid := distinct(c.hits, func(h *hit) (uint64, bool) {
-		return h.recipient, !h.at.Before(r.since) && !h.at.After(r.until) && !h.before.IsZero() && h.before.Before(r.since)
-	})
-	return r, valid >= g.o.Recipients
+	return r, g.enough(c.hits, r)
+}
+
+// enough tells whether in some window of a run there are the recipients, known to be
+// valid before the run began, and the messages.
+func (g *gathering) enough(hits []hit, r run) bool {
+	recipients, messages := map[uint64]int{}, map[uint64]int{}
+	count := func(set map[uint64]int, key uint64, by int) {
+		if set[key] += by; set[key] == 0 {
+			delete(set, key)
+		}
+	}
+	change := func(h *hit, by int) {
+		count(messages, h.message, by)
+		if !h.before.IsZero() && h.before.Before(r.since) {
+			count(recipients, h.recipient, by)
+		}
+	}
+	first := -1
+	for i := range hits {
+		if hits[i].at.Before(r.since) || hits[i].at.After(r.until) {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		change(&hits[i], 1)
+		for hits[i].at.Sub(hits[first].at) >= g.o.Window {
+			change(&hits[first], -1)
+			first++
+		}
+		if len(recipients) >= g.o.Recipients && len(messages) >= g.o.Messages {
+			return true
+		}
+	}
+	return false
 }
 
 // shortPast is below how many messages the past is told by their recipients.
