@@ -144,6 +144,9 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 	return p.sample(r)
 }
 
+// passing is how soon mail is taken that was only delayed.
+const passing = 4 * time.Hour
+
 // passedOn tells whether a template may hold another host's answer.
 func passedOn(template string) bool {
 	return strings.Contains(template, " said: ") || strings.Contains(template, "host {host} [{ip}]: ")
@@ -188,8 +191,11 @@ func (g *gathering) pile(r *store.Refusal, h *hit, smarthost bool, tries map[[2]
 		return nil
 	}
 	if r.Code < 500 {
-		// A 4xx says no only when it says so again: the first is what
-		// greylisting looks like, whatever its words.
+		// A 4xx says no only when it says so again and for long: else it is
+		// what greylisting looks like, whatever its words.
+		if !r.DeliveredAfter.IsZero() && r.DeliveredAfter.Sub(r.Time) < passing {
+			return nil
+		}
 		if len(tries) >= trackedAtMost {
 			clear(tries)
 		}

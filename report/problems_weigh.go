@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -125,6 +126,15 @@ func (g *gathering) incident(level string, p *pile, hits []hit) *incident {
 // the one goes on when the other begins, and is about so many sender domains
 // already that it is nobody's own.
 func merge(list []*incident, window time.Duration, across bool) []*incident {
+	for { // two that have become larger may have something in common now
+		n := len(list)
+		if list = mergeOnce(list, window, across); len(list) == n {
+			return list
+		}
+	}
+}
+
+func mergeOnce(list []*incident, window time.Duration, across bool) []*incident {
 	slices.SortStableFunc(list, func(a, b *incident) int { return a.began.Compare(b.began) })
 	var out []*incident
 	at := map[string][]*incident{} // by what they have in common
@@ -186,7 +196,13 @@ func (in *incident) gatherJoined() {
 	}
 	in.joined = nil
 	slices.SortStableFunc(in.hits, func(a, b hit) int { return a.at.Compare(b.at) })
-	slices.SortStableFunc(in.samples, func(a, b sample) int { return a.Time.Compare(b.Time) })
+	sortSamples(in.samples)
+}
+
+func sortSamples(list []sample) {
+	slices.SortStableFunc(list, func(a, b sample) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
+	})
 }
 
 func (in *incident) join(other *incident) {
@@ -464,7 +480,7 @@ func (g *gathering) search(c *candidate, events []event, lo, hi, depth int) []ru
 		return nil
 	}
 	i, j = i+lo, j+lo
-	r, ok := g.stands(c, events, i, j, float64(len(events))/float64(j-i))
+	r, ok := g.stands(c, events, i, j, float64(len(events)))
 	if !ok {
 		r, ok = g.window(c, events, lo, hi)
 	}
@@ -606,6 +622,7 @@ func (s *sum) add(e event) {
 // window looks for a whole window (a day) that stands out by itself, as a fault does
 // that hits a part of the mail, evenly.
 func (g *gathering) window(c *candidate, events []event, lo, hi int) (r run, ok bool) {
+	windows := 1 + float64(events[len(events)-1].at.Sub(events[0].at))/float64(g.o.Window)
 	i := lo
 	for j := lo; j < hi; j++ {
 		for events[j].at.Sub(events[i].at) >= g.o.Window {
@@ -614,7 +631,7 @@ func (g *gathering) window(c *candidate, events []event, lo, hi int) (r run, ok 
 		if !events[j].refused {
 			continue
 		}
-		if one, stands := g.stands(c, events, i, j+1, 1); stands {
+		if one, stands := g.stands(c, events, i, j+1, windows); stands {
 			if !ok {
 				r, ok = one, true
 			}
@@ -768,7 +785,7 @@ func (g *gathering) watched(used map[*pile][]bool) (out []*incident) {
 		}
 	}
 	for _, p := range sortedPiles(byProvider) {
-		slices.SortStableFunc(p.samples, func(a, b sample) int { return a.Time.Compare(b.Time) })
+		sortSamples(p.samples)
 		for _, part := range chains(p.hits, g.o.Quiet()) {
 			if in := g.incident(Watch, p, part); in != nil {
 				in.ongoing = g.last.Sub(in.until) < g.o.Quiet()

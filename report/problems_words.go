@@ -284,7 +284,9 @@ func (in *incident) evidence() []Evidence {
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Evidence) int { return a.Time.Compare(b.Time) })
+	slices.SortStableFunc(list, func(a, b Evidence) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
+	})
 	return list
 }
 
