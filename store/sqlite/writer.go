@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -48,6 +49,8 @@ type writer struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
 
+	open bool // in a transaction that more batches belong to
+
 	insert   *bulk            // into delivery
 	prepared [][]prepared     // buffers, see prepare
 	bulks    map[string]*bulk // into the tables named, delivery among them
@@ -60,38 +63,44 @@ type writer struct {
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
-	freshKeys map[uint64]int // hash -> index in fresh
-	touched   map[int64]address
+	touched   map[uint32]address
 	origins   map[[3]string]int64
 	kinds     map[int64]bool
 	texts     *cache[int64] // 0: seen once
 	textID    int64
 	messages  *cache[int64]
 	messageID int64
-	keys      []int64 // of address_key, to be written in order
+	logins    *cache[int64]
+	loginID   int64
+	keys      map[string][]int64 // of the dictionaries, to be written in order
 
 	sources map[string]*source
 	inBatch map[string]bool
 	seen    *window
-	pending *bloom
+	pending *bloom // of the messages of which somebody waits
+	waiting map[uint64]*waitingMessage
 
-	routeCells, senderCells, originCells map[int64]*cell
+	routeCells, senderCells, originCells cells
 	today                                int64 // last day with rows
 }
 
-// An address and, where it is a recipient, its history; times are 0 for never.
+// Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
+// hundreds of thousands of addresses are remembered.
+type seconds uint32
+
+// An address and, where it is a recipient, its history.
 type address struct {
-	id          int64
-	first, last int64 // deliveries
-	kept        int64 // what the database has in place of last
-	failed      int64 // last failure, where no delivery has followed
-	listed      bool  // in the table history
+	id, domain  uint32
+	first, last seconds // deliveries
+	kept        seconds // what the database has in place of last
+	failed      seconds // last failure, where no delivery has followed
+	listed      bool    // in the table history
+	written     bool    // of what was touched: the address's own row says so already
 }
 
 type newAddress struct {
 	address
-	domain int64
-	local  string
+	local string
 }
 
 // A reply is what the rest of the batch needs of a row of the table.
@@ -100,7 +109,7 @@ type reply struct {
 	retry            bool
 }
 
-// A cell is one row of a rollup.
+// A cell is what one row of a rollup counts.
 type cell struct{ n, messages, pairs, nulls, retry int64 }
 
 // A dictionary gives texts numbers.
@@ -193,6 +202,10 @@ func (w *writer) reset() error {
 		return err
 	}
 	w.messages = newCache[int64](maxMessages, true)
+	if w.loginID, _, err = filled("login"); err != nil {
+		return err
+	}
+	w.logins = newCache[int64](maxMessages, true)
 
 	if w.today, err = w.c.number("SELECT max(key) >> 34 FROM rollup_route"); err != nil {
 		return err
@@ -201,22 +214,17 @@ func (w *writer) reset() error {
 	w.seen = newWindow(seenWindow)
 	w.origins = make(map[[3]string]int64)
 	w.kinds = make(map[int64]bool)
+	w.waiting = make(map[uint64]*waitingMessage)
 	if err := w.loadPending(); err != nil {
 		return err
 	}
-	return w.begin()
-}
-
-// begin makes ready for a batch.
-func (w *writer) begin() error {
 	w.inBatch = make(map[string]bool)
-	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
+	w.fresh, w.keys = w.fresh[:0], make(map[string][]int64)
 	w.newBase = w.addressID
-	w.freshKeys = make(map[uint64]int)
-	w.touched = make(map[int64]address)
-	w.routeCells = make(map[int64]*cell)
-	w.senderCells = make(map[int64]*cell)
-	w.originCells = make(map[int64]*cell)
+	w.touched = make(map[uint32]address)
+	w.routeCells = newCells()
+	w.senderCells = newCells()
+	w.originCells = newCells()
 	for _, b := range w.bulks {
 		b.n = 0
 	}
@@ -225,7 +233,7 @@ func (w *writer) begin() error {
 	}
 	w.bulks = make(map[string]*bulk)
 	for table, columns := range bulkTables {
-		b, err := newBulk(w.c, "INSERT INTO "+table+" VALUES ", columns)
+		b, err := newBulk(w.c, "INSERT OR FAIL INTO "+table+" VALUES ", columns)
 		if err != nil {
 			return err
 		}
@@ -234,14 +242,15 @@ func (w *writer) begin() error {
 	w.insert = w.bulks["delivery"]
 	w.bulks["route"].first = w.bulks["name"]
 	w.bulks["message_id"].first = w.bulks["name"]
+	w.bulks["address"].first = w.bulks["name"]
 	return nil
 }
 
 // bulkTables are the tables whose new rows are gathered, and their number of
 // columns.
 var bulkTables = map[string]int{
-	"delivery": 8, "failure": 12, "original": 2, "pair": 3,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "message_id": 3, "address": 4, "address_key": 1,
+	"delivery": 8, "failure": 13, "login": 2, "original": 2, "pair": 3,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
 }
 
 // add adds a row to a table, in a while; flush, before the table is read.
@@ -318,26 +327,37 @@ func (b *bulk) flush() error {
 }
 
 // Keys of the dictionaries: 21 bits of the hash, 28 of the id.
-const idBits = 28
+const (
+	idBits = 28
+	maxID  = 1<<idBits - 1
+)
 
 func keyRange(h uint64) (lo, hi int64) {
 	lo = int64(h>>43) << idBits
 	return lo, lo | (1<<idBits - 1)
 }
 
-func (w *writer) addKey(table string, h uint64, id int64) error {
+// addKey adds the key of a new row, in a while: see remembered.
+func (w *writer) addKey(table string, h uint64, id int64) {
 	lo, _ := keyRange(h)
-	if table == "reply" {
-		return w.c.run("INSERT INTO reply_key VALUES (?)", lo|id)
+	w.keys[table] = append(w.keys[table], lo|id)
+}
+
+// putInto adds to a dictionary's cache. What that forgets must be found.
+func putInto[V any](w *writer, c *cache[V], h uint64, v V) (*V, error) {
+	if c.full() {
+		if err := errors.Join(w.flushAddresses(), w.flushKeys()); err != nil {
+			return nil, err
+		}
 	}
-	return w.add(table+"_key", lo|id)
+	return c.put(h, v), nil
 }
 
 // find looks a row up: fn is called with the ids of those with this hash, until
 // it says that one is it.
 func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
 	if b := w.bulks[table]; b != nil && table != "address" {
-		if err := w.flushTables(table, table+"_key"); err != nil {
+		if err := w.flushTables(table); err != nil {
 			return 0, err
 		}
 	}
@@ -379,12 +399,10 @@ func (w *writer) name(s string) (int64, error) {
 		if err := w.add("name", id, s); err != nil {
 			return 0, err
 		}
-		if err := w.addKey("name", stored, id); err != nil {
-			return 0, err
-		}
+		w.addKey("name", stored, id)
 	}
-	w.names.known.put(h, id)
-	return id, nil
+	_, err := putInto(w, w.names.known, h, id)
+	return id, err
 }
 
 // route gives (recipient's domain, relay) its number.
@@ -425,12 +443,10 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 		if err := w.add("route", id, domain, host, ip, port); err != nil {
 			return 0, err
 		}
-		if err := w.addKey("route", h, id); err != nil {
-			return 0, err
-		}
+		w.addKey("route", h, id)
 	}
-	w.routes.known.put(h, id)
-	return id, nil
+	_, err = putInto(w, w.routes.known, h, id)
+	return id, err
 }
 
 // ipValue makes a number of an IPv4 address, which halves it.
@@ -534,15 +550,13 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 		err = w.c.run("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			r.id, origin, kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
-		if err == nil {
-			err = w.addKey("reply", h, r.id)
-		}
 		if err != nil {
 			return nil, err
 		}
+		w.addKey("reply", h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
-	return w.replies.put(h, r), nil
+	return putInto(w, w.replies, h, r)
 }
 
 func code(n uint16) any {
@@ -630,21 +644,20 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 	key := w.folded(local, dom)
 	var a address
 	if w.addresses.partial {
-		if i, ok := w.freshKeys[h]; ok {
-			a = w.fresh[i].address
-		} else if a, err = w.findAddress(key, local, dom); err != nil {
+		if a, err = w.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}
 	}
 	if a.id == 0 {
-		a.id = w.addressID
+		if w.addressID > maxID {
+			return nil, fmt.Errorf("too many addresses (%d)", w.addressID)
+		}
+		a = address{id: uint32(w.addressID), domain: uint32(dom)}
 		w.addressID++
-		w.freshKeys[h] = len(w.fresh)
-		w.fresh = append(w.fresh, newAddress{address: a, domain: dom, local: local})
-		lo, _ := keyRange(key)
-		w.keys = append(w.keys, lo|a.id)
+		w.fresh = append(w.fresh, newAddress{a, local})
+		w.addKey("address", key, int64(a.id))
 	}
-	return w.addresses.put(h, a), nil
+	return putInto(w, w.addresses, h, a)
 }
 
 func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
@@ -653,8 +666,8 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 			if ok = row[0] == local && row[1] == domain; !ok {
 				return errStop
 			}
-			last := max(num(row[2]), 0)
-			a = address{id: id, first: last, last: last, kept: last}
+			last := seconds(max(num(row[2]), 0))
+			a = address{id: uint32(id), domain: uint32(domain), first: last, last: last, kept: last}
 			return errStop
 		}, "SELECT local, domain, last FROM address WHERE id = ?", id)
 		return ok, err
@@ -666,10 +679,10 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 		return t, nil
 	}
 	err = w.c.each(func(row []driver.Value) error {
-		if first := num(row[0]); first != 0 {
+		if first := seconds(num(row[0])); first != 0 {
 			a.first = first
 		}
-		a.failed, a.listed = num(row[1]), true
+		a.failed, a.listed = seconds(num(row[1])), true
 		return errStop
 	}, "SELECT first, failed FROM history WHERE id = ?", a.id)
 	return a, err
@@ -678,7 +691,8 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 // noteAddress records that the recipient's history has changed.
 func (w *writer) noteAddress(a *address) {
 	a.listed = a.listed || a.failed != 0 || a.first != a.last
-	if i := a.id - w.newBase; i >= 0 {
+	a.written = false
+	if i := int64(a.id) - w.newBase; i >= 0 {
 		w.fresh[i].address = *a
 		return
 	}
@@ -724,6 +738,33 @@ func (w *writer) message(s string) (any, error) {
 	}
 	w.messages.put(h, id)
 	return id, nil
+}
+
+// client is who handed in a message: the number of a login, or else an address.
+func (w *writer) client(d *bounce.Delivery) (any, error) {
+	if d.SASLUser == "" {
+		v := ipValue(d.ClientIP)
+		if n, ok := v.(int64); ok {
+			v = -1 - n
+		}
+		return v, nil
+	}
+	h := w.hash.add(4, d.SASLUser)
+	if id := w.logins.get(h); id != nil {
+		return *id, nil
+	}
+	id := w.loginID
+	w.loginID++
+	user := clean(d.SASLUser, maxName)
+	if w.pseudonym != nil {
+		local, domain, isAddress := strings.Cut(user, "@")
+		user = w.local(local)
+		if isAddress {
+			user += "@" + domain
+		}
+	}
+	w.logins.put(h, id)
+	return id, w.add("login", id, user)
 }
 
 func (w *writer) splitMessageID(s string) (left, right any, err error) {
