@@ -480,7 +480,7 @@ func (g *gathering) search(c *candidate, events []event, lo, hi, depth int) []ru
 		return nil
 	}
 	i, j = i+lo, j+lo
-	r, ok := g.stands(c, events, i, j, float64(len(events)))
+	r, ok := g.stands(c, events, i, j, float64(len(events))/float64(j-i))
 	if !ok {
 		r, ok = g.window(c, events, lo, hi)
 	}
