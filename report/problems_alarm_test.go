@@ -157,6 +157,16 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"watch", "unknown", "shop.example", "big-provider.example"}},
 		},
 		{
+			"the least there can be: three who took mail, refused in two messages",
+			join(to(3, 0, news, users, relay), refused(3, 2, day, news, users, relay, said(silent))),
+			[]answer{{"likely", "unknown", "shop.example", "big-provider.example"}},
+		},
+		{
+			"two are too few",
+			join(to(3, 0, news, users, relay), refused(2, 2, day, news, users, relay, said(silent))),
+			[]answer{{"watch", "unknown", "shop.example", "big-provider.example"}},
+		},
+		{
 			"low volume: a message a week",
 			func() (all []mail) {
 				for i := range 4 {

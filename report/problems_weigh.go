@@ -394,6 +394,7 @@ func densest(hits []hit, window time.Duration) time.Time {
 // An event is a message that was taken or refused.
 type event struct {
 	at         time.Time
+	last       time.Time // refusal of it
 	refused    bool
 	recipients int
 }
@@ -414,6 +415,7 @@ func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p stor
 			events = append(events, event{at: h.at, refused: true})
 			seen[h.message] = len(events)
 		}
+		events[seen[h.message]-1].last = h.at
 		if who := (pair{h.message, h.recipient}); !counted[who] {
 			counted[who] = true
 			events[seen[h.message]-1].recipients++
@@ -542,7 +544,9 @@ func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64
 			if r.since.IsZero() {
 				r.since = e.at
 			}
-			r.until = e.at
+			if e.last.After(r.until) {
+				r.until = e.last
+			}
 		}
 	}
 	if now.refused < g.o.Messages || float64(now.refused) < g.o.Share*float64(now.n) {
@@ -555,12 +559,13 @@ func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64
 		if past.n == past.refused { // the log may have started inside the fault
 			return r, false
 		}
-		chance := tail(now.refused, now.n, (float64(past.refused)+0.5)/(float64(past.n)+1))
+		chance := tries * tail(now.refused, now.n, (float64(past.refused)+0.5)/(float64(past.n)+1))
 		if past.n < shortPast && past.refused == 0 {
-			// A few messages prove little, but their recipients do.
-			chance = min(chance, tail(now.refusedWeight, now.weight, 0.5/(float64(past.weight)+1)))
+			// A few messages prove little, but their recipients do. So reckoned, three
+			// who took mail and then are all refused are just enough.
+			chance = min(chance, tail(now.refusedWeight, now.weight, 0.3/(float64(past.weight)+1)))
 		}
-		if chance*tries >= g.o.Chance {
+		if chance >= g.o.Chance {
 			return r, false
 		}
 	}
