@@ -151,7 +151,7 @@ const (
 	rowsRead       = 80_000  // deliveries that are read for that, about
 	evidenceShown  = 3       // log lines a problem names
 	addressesShown = 8
-	recalledAtMost = 50 // incidents whose words are read again
+	recalledAtMost = 20 // incidents whose words are read again
 	flowProviders  = 8  // more than these are not held against what was delivered
 	manySenders    = 3  // more sender domains than this are counted, not named
 	segmentsAtMost = 4  // incidents of one pair that are looked for

@@ -236,6 +236,9 @@ func refusal(r *store.Refusal) bool {
 // to read them takes longer than all the rest.
 func (p *pile) sample(r *store.Refusal) error {
 	n := len(p.hits)
+	if !p.named && n < 3 {
+		return nil // there are many small piles; see recall
+	}
 	if len(p.samples) >= samplesAtMost || p.seen[r.Template] && (n&(n-1) != 0 || !p.named && n < 64) {
 		return nil
 	}

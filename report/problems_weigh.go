@@ -230,7 +230,7 @@ type candidate struct {
 }
 
 // candidates are the piles that reach the thresholds of recipients and messages,
-// the largest first.
+// those that stand out most first.
 func (g *gathering) candidates() (pairs, providers []*candidate) {
 	enough := func(hits []hit) bool {
 		return len(hits) >= g.o.Recipients && validRecipients(hits) >= g.o.Recipients && messages(hits) >= g.o.Messages
@@ -274,9 +274,11 @@ func (g *gathering) candidates() (pairs, providers []*candidate) {
 		}
 	}
 	for _, list := range [...][]*candidate{pairs, providers} {
-		slices.SortStableFunc(list, func(a, b *candidate) int {
-			return cmp.Compare(validRecipients(b.hits), validRecipients(a.hits))
-		})
+		score := make(map[*candidate]float64, len(list))
+		for _, c := range list {
+			_, _, score[c] = burst(c.hits, g.o.Past)
+		}
+		slices.SortStableFunc(list, func(a, b *candidate) int { return cmp.Compare(score[b], score[a]) })
 	}
 	return pairs[:min(len(pairs), weighedAtMost)], providers[:min(len(providers), weighedAtMost)]
 }
@@ -342,7 +344,8 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 		if since := c.hits[0].at.Add(-g.o.Past); since.Before(f.Since) {
 			f.Since = since
 		}
-		for _, t := range [...]time.Time{densest(c.hits, g.o.Window), c.hits[len(c.hits)-1].at} {
+		since, until, _ := burst(c.hits, g.o.Past)
+		for _, t := range [...]time.Time{since, until, c.hits[len(c.hits)-1].at} {
 			if len(f.Around) < 8 && !slices.Contains(f.Around, t) {
 				f.Around = append(f.Around, t)
 			}
@@ -370,25 +373,27 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 	return flows
 }
 
-// densest is the beginning of the window that most recipients known to be valid
-// are refused in.
-func densest(hits []hit, window time.Duration) time.Time {
-	best, most, valid, j := hits[0].at, 0, 0, 0
+// burst is where hits come closer together than they do over the past: its first and
+// its last, and how much it stands out. What was delivered is not known yet.
+func burst(hits []hit, past time.Duration) (since, until time.Time, score float64) {
+	span := max(hits[len(hits)-1].at.Sub(hits[0].at), past)
+	usual := float64(span) / float64(len(hits)) / 4
+	sum, start := 0.0, 0
 	for i := range hits {
+		if i > 0 {
+			sum -= float64(hits[i].at.Sub(hits[i-1].at)) / usual
+		}
+		if sum <= 0 {
+			sum, start = 0, i
+		}
 		if hits[i].valid {
-			valid++
+			sum++
 		}
-		for hits[i].at.Sub(hits[j].at) >= window {
-			if hits[j].valid {
-				valid--
-			}
-			j++
-		}
-		if valid > most {
-			best, most = hits[j].at, valid
+		if sum > score || i == 0 {
+			since, until, score = hits[start].at, hits[i].at, sum
 		}
 	}
-	return best
+	return since, until, score
 }
 
 // An event is a message that was taken or refused.

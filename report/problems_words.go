@@ -97,8 +97,8 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 // A shape is who is hit where.
 type shape struct {
 	senders, providers []string
-	valid, early       int // stages: connect and helo; end of message
-	late, all          int
+	early, late        int // stages: connect and helo; end of message
+	all                int
 }
 
 func (in *incident) shape() shape {
