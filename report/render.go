@@ -112,6 +112,9 @@ func (r *Report) header() []string {
 
 // number is a count with its noun.
 func number(n int64, noun string) string {
+	if n != 1 && strings.HasSuffix(noun, "ss") {
+		noun += "e"
+	}
 	if n != 1 {
 		noun += "s"
 	}

@@ -236,7 +236,7 @@ type History struct {
 	Recipient       string
 	RecipientDomain string
 	// LastDelivered is the last delivery known, be it before the failures or
-	// after; zero: none. Where no failure came in between, it may be up to a
+	// after, however the letters of the address were written; zero: none. Where no failure came in between, it may be up to a
 	// day too early.
 	LastDelivered time.Time
 	Faults        []Fault // by what was answered, in the order of their first
@@ -252,7 +252,8 @@ type Fault struct {
 	Attempts    int64
 	Since       int64 // of Attempts: after the last delivery
 	First, Last time.Time
-	Response    string // of the last
+	FirstSince  time.Time // the first after the last delivery; zero where Since is 0
+	Response    string    // of the last
 }
 
 // Waiting is a recipient of a message that is still queued.

@@ -155,12 +155,12 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 			if err != nil {
 				return err
 			}
-			again, err := c.number("SELECT max(at) FROM recovery WHERE recipient = ?", recipient)
+			last, err := d.lastDelivered(c, a.whole)
 			if err != nil {
 				return err
 			}
 			h = store.History{Recipient: a.whole, RecipientDomain: a.domain}
-			if last := max(a.last, again, num(v[4])); last > 0 {
+			if last = max(last, a.last, num(v[4])); last > 0 {
 				h.LastDelivered = time.Unix(last, 0).UTC()
 			}
 		}
@@ -182,7 +182,9 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 		x.Attempts++
 		x.Last, ids[i] = at, num(v[2])
 		if at.After(h.LastDelivered) {
-			x.Since++
+			if x.Since++; x.Since == 1 {
+				x.FirstSince = at
+			}
 		}
 		return nil
 	}, "SELECT a.recipient, a.reply, a.id, a.at, max(a.before) OVER (PARTITION BY a.recipient) FROM failure AS a WHERE "+where+" ORDER BY a.recipient, a.at, a.id", q.since, q.until)
@@ -190,6 +192,27 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 		return err
 	}
 	return flush()
+}
+
+// lastDelivered is when a recipient was delivered to last, however the letters
+// of the address were written; 0: never.
+func (d *DB) lastDelivered(c *conn, address string) (last int64, err error) {
+	ids, err := d.findRecipients(c, address)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		known, err := c.number("SELECT last FROM address WHERE id = ?", id)
+		if err != nil {
+			return 0, err
+		}
+		again, err := c.number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, known, again)
+	}
+	return last, nil
 }
 
 // response is what was answered to a failed attempt.

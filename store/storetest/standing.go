@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,7 @@ func compareHistories(t *testing.T, s store.Store, m *model, f store.Filter, nam
 	type fault struct {
 		attempts, since int64
 		first, last     time.Time
+		firstSince      time.Time
 	}
 	type history struct {
 		delivered time.Time
@@ -116,9 +118,11 @@ func compareHistories(t *testing.T, s store.Store, m *model, f store.Filter, nam
 		h, known := want[e.Recipient]
 		if !known {
 			h.faults = map[string]fault{}
-			for _, at := range m.delivered[e.Recipient] {
-				if at.After(h.delivered) {
-					h.delivered = at
+			for r, times := range m.delivered {
+				for _, at := range times {
+					if strings.EqualFold(r, e.Recipient) && at.After(h.delivered) {
+						h.delivered = at
+					}
 				}
 			}
 		}
@@ -132,7 +136,9 @@ func compareHistories(t *testing.T, s store.Store, m *model, f store.Filter, nam
 		}
 		x.attempts++
 		if e.Time.After(h.delivered) {
-			x.since++
+			if x.since++; x.firstSince.IsZero() || e.Time.Before(x.firstSince) {
+				x.firstSince = e.Time
+			}
 		}
 		h.faults[k] = x
 		want[e.Recipient] = h
@@ -150,6 +156,9 @@ func compareHistories(t *testing.T, s store.Store, m *model, f store.Filter, nam
 			z := x.faults[k]
 			z.attempts += y.Attempts
 			z.since += y.Since
+			if z.firstSince.IsZero() || !y.FirstSince.IsZero() && y.FirstSince.Before(z.firstSince) {
+				z.firstSince = y.FirstSince
+			}
 			if z.first.IsZero() || y.First.Before(z.first) {
 				z.first = y.First
 			}
