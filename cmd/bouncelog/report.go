@@ -109,7 +109,7 @@ leaves the database alone.`,
 	out.flags(cmd, "table")
 	sel.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay, reason, recipient, host, day or hour")
+	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay (by provider), relay-host, reason, recipient, host, day or hour; failures also by sender, sasl-user or client")
 	f.StringVar(&sort, "sort", "", "sort by "+strings.Join(report.SortKeys(), ", ")+" (default failed; key for days and hours)")
 	f.StringSliceVar(&sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
 	f.IntVar(&top, "top", 20, "rows in a section")
@@ -121,9 +121,10 @@ leaves the database alone.`,
 
 func checkReportOptions(o report.Options) error {
 	switch o.By {
-	case store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour:
+	case store.ByDomain, store.BySenderDomain, store.ByRelay, report.ByRelayHost, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour,
+		store.BySender, store.BySASLUser, store.ByClient:
 	default:
-		return usageErrorf("there are domain, sender-domain, relay, reason, recipient, host, day and hour", "--by %s: nothing to group by", o.By)
+		return usageErrorf("there are domain, sender-domain, relay, relay-host, reason, recipient, host, day, hour, and of failures sender, sasl-user and client", "--by %s: nothing to group by", o.By)
 	}
 	if o.Top < 0 {
 		return usageErrorf("--all shows all", "--top %d: not a number of rows", o.Top)
