@@ -26,7 +26,7 @@ var (
 // may read meanwhile. Its methods may be called from several goroutines.
 type Store interface {
 	// Append stores a batch: rows, positions, open messages and counts
-	// become visible together or not at all.
+	// become visible together or not at all (see Batch.More).
 	Append(ctx context.Context, b *Batch) error
 
 	// Sources lists every source ever read, with the position up to which
@@ -90,6 +90,11 @@ type Batch struct {
 	Closed   []MessageKey     // messages that left the queue since the last batch
 	Skipped  []Skipped        // to be added to the counts so far
 	Unparsed []Unparsed
+
+	// More says that another batch follows at once, as when a whole log is
+	// read: this one may become visible together with that. Where that fails,
+	// both are lost.
+	More bool
 }
 
 // A MessageKey names a queued message.

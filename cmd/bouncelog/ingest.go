@@ -12,9 +12,13 @@ import (
 	"bouncelog/tailer"
 )
 
-// batchSize is how many attempts are stored in one transaction. A larger one
-// gains nothing and holds more memory.
+// batchSize is how many attempts are handed to the store at a time. A larger
+// batch gains nothing and holds more memory.
 const batchSize = 5_000
+
+// readAtOnce is how many attempts become visible together where a whole log is
+// read: each commit writes the pages that it shares with the next.
+const readAtOnce = 100_000
 
 // maxUnparsed bounds how many lines a batch keeps of those that were not
 // understood; all are counted.
@@ -39,6 +43,10 @@ type ingester struct {
 	batch   *store.Batch
 	lines   int // in batch
 	skipped map[string]int64
+
+	// Whole says that whole logs are read: batches follow one another.
+	whole       bool
+	uncommitted int // attempts since the last batch that nothing followed
 
 	batches chan *store.Batch // to the writer
 	empty   chan *store.Batch // and back
@@ -106,7 +114,7 @@ func (g *ingester) chunk(c *tailer.Chunk) error {
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	g.touched[s.ID] = true
 	if len(g.batch.Attempts) >= batchSize || g.lines >= 50*batchSize {
-		return g.flush()
+		return g.send(g.whole && g.uncommitted < readAtOnce)
 	}
 	return nil
 }
@@ -173,23 +181,32 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 	}
 }
 
-// flush hands what was gathered to the writer; it waits while the writer is
-// busy with the batch before.
+// flush has what was gathered stored and made visible.
 func (g *ingester) flush() error {
-	if len(g.touched) == 0 {
+	if len(g.touched) == 0 && g.uncommitted == 0 {
 		return nil
 	}
+	return g.send(false)
+}
+
+// send hands what was gathered to the writer; it waits while the writer is busy
+// with the batch before. More says that another one follows.
+func (g *ingester) send(more bool) error {
 	b := g.batch
+	g.uncommitted += len(b.Attempts)
 	for id := range g.touched {
 		b.Sources = append(b.Sources, g.sources[id].Source)
 	}
 	for program, n := range g.skipped {
 		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: n})
 	}
-	var closed []parser.Key
-	b.Opened, closed = g.queue.Changes(b.Opened, nil)
-	for _, k := range closed {
-		b.Closed = append(b.Closed, store.MessageKey(k))
+	if b.More = more; !more {
+		g.uncommitted = 0
+		var closed []parser.Key
+		b.Opened, closed = g.queue.Changes(b.Opened, nil)
+		for _, k := range closed {
+			b.Closed = append(b.Closed, store.MessageKey(k))
+		}
 	}
 	clear(g.touched)
 	clear(g.skipped)

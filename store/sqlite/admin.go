@@ -193,7 +193,10 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 		}
 		return errClosed
 	}
-	return d.wrap(what, d.w.transact(func() error { return f(d.w) }))
+	if err := d.w.commit(); err != nil {
+		return d.wrap("store", err)
+	}
+	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false))
 }
 
 // Reclassify judges every failed reply again, each distinct one once, and brings

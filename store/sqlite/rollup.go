@@ -58,9 +58,10 @@ const addToCell = ` ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = mes
 
 // addCells adds what a batch counted to the rollups.
 func (w *writer) addCells() error {
+	byRoute := w.routeCells.sorted()
 	last := w.today
-	for key := range w.routeCells {
-		last = max(last, key>>periodShift)
+	if n := len(byRoute); n > 0 {
+		last = max(last, byRoute[n-1].key>>periodShift)
 	}
 	if last > w.today {
 		if err := w.passDays(last); err != nil {
@@ -69,8 +70,8 @@ func (w *writer) addCells() error {
 	}
 	for _, r := range [...]struct {
 		table string
-		cells map[int64]*cell
-	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}} {
+		cells []keyedCell
+	}{{"rollup_route", byRoute}, {"rollup_sender", w.senderCells.sorted()}, {"rollup_origin", w.originCells.sorted()}} {
 		add, err := w.c.stmt("INSERT INTO " + r.table + " VALUES (?, ?, ?, ?, ?, ?)" + addToCell)
 		if err != nil {
 			return err
@@ -79,8 +80,8 @@ func (w *writer) addCells() error {
 		if err != nil {
 			return err
 		}
-		for _, key := range sorted(r.cells) {
-			c := r.cells[key]
+		for _, c := range r.cells {
+			key := c.key
 			if period := key >> periodShift; r.table == "rollup_route" && period < w.today {
 				err = addToDay.run(key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1), period, c.n, c.messages, c.pairs, c.nulls, c.retry)
 			} else {
@@ -91,6 +92,9 @@ func (w *writer) addCells() error {
 			}
 		}
 	}
+	w.routeCells.empty()
+	w.senderCells.empty()
+	w.originCells.empty()
 	return nil
 }
 

@@ -431,7 +431,7 @@ func (d *DB) Close() error {
 	}
 	w := d.w
 	d.w = nil
-	return d.wrap("close", w.c.close())
+	return d.wrap("close", errors.Join(w.commit(), w.c.close()))
 }
 
 func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<7 | int64(r) }

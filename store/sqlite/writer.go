@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -48,6 +49,8 @@ type writer struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
 
+	open bool // in a transaction that more batches belong to
+
 	insert   *bulk            // into delivery
 	prepared [][]prepared     // buffers, see prepare
 	bulks    map[string]*bulk // into the tables named, delivery among them
@@ -60,8 +63,7 @@ type writer struct {
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
-	freshKeys map[uint64]int // hash -> index in fresh
-	touched   map[int64]address
+	touched   map[uint32]address
 	origins   map[[3]string]int64
 	kinds     map[int64]bool
 	texts     *cache[int64] // 0: seen once
@@ -73,25 +75,30 @@ type writer struct {
 	sources map[string]*source
 	inBatch map[string]bool
 	seen    *window
-	pending *bloom
+	pending *bloom // of the messages of which somebody waits
+	waiting map[uint64]*waitingMessage
 
-	routeCells, senderCells, originCells map[int64]*cell
+	routeCells, senderCells, originCells cells
 	today                                int64 // last day with rows
 }
 
-// An address and, where it is a recipient, its history; times are 0 for never.
+// Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
+// hundreds of thousands of addresses are remembered.
+type seconds uint32
+
+// An address and, where it is a recipient, its history.
 type address struct {
-	id          int64
-	first, last int64 // deliveries
-	kept        int64 // what the database has in place of last
-	failed      int64 // last failure, where no delivery has followed
-	listed      bool  // in the table history
+	id, domain  uint32
+	first, last seconds // deliveries
+	kept        seconds // what the database has in place of last
+	failed      seconds // last failure, where no delivery has followed
+	listed      bool    // in the table history
+	written     bool    // of what was touched: the address's own row says so already
 }
 
 type newAddress struct {
 	address
-	domain int64
-	local  string
+	local string
 }
 
 // A reply is what the rest of the batch needs of a row of the table.
@@ -100,7 +107,7 @@ type reply struct {
 	retry            bool
 }
 
-// A cell is one row of a rollup.
+// A cell is what one row of a rollup counts.
 type cell struct{ n, messages, pairs, nulls, retry int64 }
 
 // A dictionary gives texts numbers.
@@ -201,22 +208,17 @@ func (w *writer) reset() error {
 	w.seen = newWindow(seenWindow)
 	w.origins = make(map[[3]string]int64)
 	w.kinds = make(map[int64]bool)
+	w.waiting = make(map[uint64]*waitingMessage)
 	if err := w.loadPending(); err != nil {
 		return err
 	}
-	return w.begin()
-}
-
-// begin makes ready for a batch.
-func (w *writer) begin() error {
 	w.inBatch = make(map[string]bool)
 	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
 	w.newBase = w.addressID
-	w.freshKeys = make(map[uint64]int)
-	w.touched = make(map[int64]address)
-	w.routeCells = make(map[int64]*cell)
-	w.senderCells = make(map[int64]*cell)
-	w.originCells = make(map[int64]*cell)
+	w.touched = make(map[uint32]address)
+	w.routeCells = newCells()
+	w.senderCells = newCells()
+	w.originCells = newCells()
 	for _, b := range w.bulks {
 		b.n = 0
 	}
@@ -225,7 +227,7 @@ func (w *writer) begin() error {
 	}
 	w.bulks = make(map[string]*bulk)
 	for table, columns := range bulkTables {
-		b, err := newBulk(w.c, "INSERT INTO "+table+" VALUES ", columns)
+		b, err := newBulk(w.c, "INSERT OR FAIL INTO "+table+" VALUES ", columns)
 		if err != nil {
 			return err
 		}
@@ -234,6 +236,7 @@ func (w *writer) begin() error {
 	w.insert = w.bulks["delivery"]
 	w.bulks["route"].first = w.bulks["name"]
 	w.bulks["message_id"].first = w.bulks["name"]
+	w.bulks["address"].first = w.bulks["name"]
 	return nil
 }
 
@@ -318,7 +321,10 @@ func (b *bulk) flush() error {
 }
 
 // Keys of the dictionaries: 21 bits of the hash, 28 of the id.
-const idBits = 28
+const (
+	idBits = 28
+	maxID  = 1<<idBits - 1
+)
 
 func keyRange(h uint64) (lo, hi int64) {
 	lo = int64(h>>43) << idBits
@@ -630,19 +636,25 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 	key := w.folded(local, dom)
 	var a address
 	if w.addresses.partial {
-		if i, ok := w.freshKeys[h]; ok {
-			a = w.fresh[i].address
-		} else if a, err = w.findAddress(key, local, dom); err != nil {
+		if a, err = w.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}
 	}
 	if a.id == 0 {
-		a.id = w.addressID
+		if w.addressID > maxID {
+			return nil, fmt.Errorf("too many addresses (%d)", w.addressID)
+		}
+		a = address{id: uint32(w.addressID), domain: uint32(dom)}
 		w.addressID++
-		w.freshKeys[h] = len(w.fresh)
-		w.fresh = append(w.fresh, newAddress{address: a, domain: dom, local: local})
+		w.fresh = append(w.fresh, newAddress{a, local})
 		lo, _ := keyRange(key)
-		w.keys = append(w.keys, lo|a.id)
+		w.keys = append(w.keys, lo|int64(a.id))
+	}
+	if w.addresses.full() {
+		// What is forgotten must be found.
+		if err := errors.Join(w.flushAddresses(), w.flushKeys()); err != nil {
+			return nil, err
+		}
 	}
 	return w.addresses.put(h, a), nil
 }
@@ -653,8 +665,8 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 			if ok = row[0] == local && row[1] == domain; !ok {
 				return errStop
 			}
-			last := max(num(row[2]), 0)
-			a = address{id: id, first: last, last: last, kept: last}
+			last := seconds(max(num(row[2]), 0))
+			a = address{id: uint32(id), domain: uint32(domain), first: last, last: last, kept: last}
 			return errStop
 		}, "SELECT local, domain, last FROM address WHERE id = ?", id)
 		return ok, err
@@ -666,10 +678,10 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 		return t, nil
 	}
 	err = w.c.each(func(row []driver.Value) error {
-		if first := num(row[0]); first != 0 {
+		if first := seconds(num(row[0])); first != 0 {
 			a.first = first
 		}
-		a.failed, a.listed = num(row[1]), true
+		a.failed, a.listed = seconds(num(row[1])), true
 		return errStop
 	}, "SELECT first, failed FROM history WHERE id = ?", a.id)
 	return a, err
@@ -678,7 +690,8 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 // noteAddress records that the recipient's history has changed.
 func (w *writer) noteAddress(a *address) {
 	a.listed = a.listed || a.failed != 0 || a.first != a.last
-	if i := a.id - w.newBase; i >= 0 {
+	a.written = false
+	if i := int64(a.id) - w.newBase; i >= 0 {
 		w.fresh[i].address = *a
 		return
 	}
