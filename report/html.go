@@ -177,7 +177,7 @@ func (r *Report) writeBars(b *bytes.Buffer, title string, bars []bar) {
 	for _, x := range bars {
 		most = max(most, x.soft+x.hard)
 	}
-	if most == 0 {
+	if most == 0 || len(bars) < 2 { // nothing to compare
 		return
 	}
 	fmt.Fprintf(b, "<p class=\"axis\">%s %s</p>\n<table class=\"bars\" role=\"presentation\">\n", title, chartKey)
@@ -210,7 +210,7 @@ func (r *Report) writeTimeline(b *bytes.Buffer) {
 	for _, p := range points {
 		most = max(most, p.Soft+p.Hard)
 	}
-	if most == 0 {
+	if most == 0 || len(points) < 2 {
 		return
 	}
 	const height = 120 // pixels

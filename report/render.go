@@ -110,6 +110,46 @@ func (r *Report) header() []string {
 	return lines
 }
 
+// Headline is the report in a line, fit for a subject: no text of a log is in
+// it.
+func (r *Report) Headline() string {
+	line := r.periodWords()
+	if t := r.Totals; t != nil {
+		line += fmt.Sprintf(": %d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)
+	}
+	n := int64(0)
+	for i := range r.Problems {
+		if r.Problems[i].Level != Watch {
+			n++
+		}
+	}
+	if n > 0 {
+		line += ", " + number(n, "problem")
+	}
+	return line
+}
+
+// periodWords name the period, a whole day or days by their dates.
+func (r *Report) periodWords() string {
+	since, until := r.Period.Since, r.Period.Until
+	if since == nil || until == nil {
+		since, until = r.Period.First, r.Period.Last
+		if since == nil || until == nil {
+			return "nothing logged"
+		}
+		return r.time(*since) + " to " + r.time(*until)
+	}
+	a, b := since.In(r.loc), until.In(r.loc)
+	if a.Hour()+a.Minute()+a.Second()+b.Hour()+b.Minute()+b.Second() > 0 {
+		return r.time(a) + " to " + r.time(b)
+	}
+	first, last := a.Format(time.DateOnly), b.AddDate(0, 0, -1).Format(time.DateOnly)
+	if first == last {
+		return first
+	}
+	return first + " to " + last
+}
+
 // number is a count with its noun.
 func number(n int64, noun string) string {
 	if n != 1 && strings.HasSuffix(noun, "ss") {

@@ -21,7 +21,9 @@ func newReport() *cobra.Command {
 		in       input
 		out      output
 		sel      selection
+		send     mailing
 		by, sort string
+		redact   bool
 		sections []string
 		top      int
 		all      bool
@@ -41,6 +43,9 @@ leaves the database alone.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			form, err := out.form(report.FormatTable)
 			if err != nil {
+				return err
+			}
+			if err := send.check(); err != nil {
 				return err
 			}
 			conditions, err := parseConditions(failOn)
@@ -79,13 +84,25 @@ leaves the database alone.`,
 			if err != nil {
 				return err
 			}
-			err = out.write(cmd, func(w io.Writer) error {
-				how := look(w)
-				how.Wide = wide
-				return r.Write(w, form, how)
-			})
-			if err != nil {
-				return err
+			if redact {
+				if err := r.Redact(); err != nil {
+					return err
+				}
+			}
+			if len(send.to) > 0 {
+				if err := send.send(cmd.Context(), r, wide); err != nil {
+					return err
+				}
+			}
+			if len(send.to) == 0 || out.file != "" {
+				err = out.write(cmd, func(w io.Writer) error {
+					how := look(w)
+					how.Wide = wide
+					return r.Write(w, form, how)
+				})
+				if err != nil {
+					return err
+				}
 			}
 			if err := db.Close(); err != nil {
 				return err
@@ -115,6 +132,8 @@ leaves the database alone.`,
 	f.IntVar(&top, "top", 20, "rows in a section")
 	f.BoolVar(&all, "all", false, "all rows")
 	f.BoolVar(&wide, "wide", false, "all columns")
+	f.BoolVar(&redact, "redact", false, "put a keyed hash in place of each address's local part and each login, another key each time")
+	send.flags(cmd)
 	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 where the `CONDITION` holds: problems, or like hard>5% or soft>100")
 	return cmd
 }
