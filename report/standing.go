@@ -92,8 +92,7 @@ func senders(ctx context.Context, s store.Store, f store.Filter, top int) (*Send
 	}{{store.BySender, &out.Senders}, {store.BySASLUser, &out.SASLUsers}, {store.ByClient, &out.Clients}} {
 		groups, err := s.Groups(ctx, f, part.by)
 		if err != nil {
-			*part.rows = []SenderCount{} // TODO until the store can
-			continue
+			return nil, err
 		}
 		*part.rows = senderCounts(groups, top)
 	}

@@ -75,7 +75,9 @@ type Store interface {
 	Close() error
 }
 
-// An Attempt is a delivery attempt with the judgement on it.
+// An Attempt is a delivery attempt with the judgement on it. Of those that
+// delivered a store may forget who handed the message in (ClientHost,
+// ClientIP, SASLUser) and its MessageID.
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict
@@ -171,10 +173,11 @@ const (
 	ByHost         By = "host"
 	ByDay          By = "day"
 	ByHour         By = "hour"
-	// Groups by these three count failed attempts only.
-	BySender   By = "sender"
-	BySASLUser By = "sasl-user"
-	ByClient   By = "client" // address of who handed the message over
+
+	// Of failed attempts only, those that say so.
+	BySender   By = "sender"    // envelope sender
+	BySASLUser By = "sasl-user" // who logged in to hand the message in
+	ByClient   By = "client"    // IP address of the client that handed it in
 )
 
 // Counts are the numbers of section "How we count" of the documentation.

@@ -502,6 +502,10 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
+	client, err := w.client(&a.Delivery)
+	if err != nil {
+		return err
+	}
 	if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 		return err
 	}
@@ -516,7 +520,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		}
 		rcpt.failed = max(rcpt.failed, seconds(at))
 	}
-	if err := w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil); err != nil {
+	if err := w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client); err != nil {
 		return err
 	}
 	if a.Outcome == bounce.Soft && !seenPair {
@@ -640,7 +644,7 @@ func (w *writer) flush() error {
 	if err := w.flushWaiting(); err != nil {
 		return err
 	}
-	if err := w.flushTables("name", "name_key", "route", "route_key", "message_id", "delivery", "failure", "original"); err != nil {
+	if err := w.flushTables("name", "route", "message_id", "client", "delivery", "failure", "original"); err != nil {
 		return err
 	}
 	for _, id := range sorted(w.touched) {
@@ -657,7 +661,7 @@ func (w *writer) flush() error {
 		if a.first != a.kept {
 			first = number(a.first)
 		}
-		if err := w.c.run("INSERT OR REPLACE INTO history VALUES (?, ?, ?)", id, first, number(a.failed)); err != nil {
+		if err := w.c.run("INSERT INTO history VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = excluded.first, failed = excluded.failed", id, first, number(a.failed)); err != nil {
 			return err
 		}
 	}
@@ -689,17 +693,22 @@ func (w *writer) flushAddresses() error {
 	return w.flushTables("address")
 }
 
-// flushKeys stores the keys of new addresses. In order, and many at a time,
-// since each may belong into another page.
+// flushKeys stores the keys of new rows of the dictionaries. In order, and many
+// at a time, since each may belong into another page.
 func (w *writer) flushKeys() error {
-	slices.Sort(w.keys)
-	for _, k := range w.keys {
-		if err := w.add("address_key", k); err != nil {
+	for table, keys := range w.keys {
+		slices.Sort(keys)
+		for _, k := range keys {
+			if err := w.add(table+"_key", k); err != nil {
+				return err
+			}
+		}
+		w.keys[table] = keys[:0]
+		if err := w.flushTables(table + "_key"); err != nil {
 			return err
 		}
 	}
-	w.keys = w.keys[:0]
-	return w.flushTables("address_key")
+	return nil
 }
 
 // never stands for the time of a last delivery where there is none. It takes as

@@ -71,6 +71,10 @@ func (d *DB) Groups(ctx context.Context, f store.Filter, by store.By) ([]store.G
 	switch by {
 	case store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour:
 		return d.groups(ctx, f, by)
+	case store.BySender, store.BySASLUser, store.ByClient:
+		// Only of failures is it known who handed them in.
+		gs, err := d.groups(ctx, f, by)
+		return slices.DeleteFunc(gs, func(g store.Group) bool { return g.Key == "" && by != store.BySender }), err
 	}
 	return nil, fmt.Errorf("cannot group by %q", by)
 }
@@ -104,7 +108,11 @@ const (
 
 // dimension chooses the rollup that can answer, or the rows.
 func (q *question) dimension(by store.By) dimension {
-	if q.narrow() || by == store.ByRecipient {
+	switch by {
+	case store.ByRecipient, store.BySender, store.BySASLUser, store.ByClient:
+		return byRows
+	}
+	if q.narrow() {
 		return byRows
 	}
 	var need []dimension
@@ -308,6 +316,12 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		failed.counted = true
 		q = &failed
 	}
+	handedIn := by == store.BySender || by == store.BySASLUser || by == store.ByClient
+	if handedIn {
+		failed := *q
+		failed.counted = true
+		q = &failed
+	}
 	type message struct {
 		group, origin int64
 		queue         driver.Value
@@ -319,6 +333,9 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			return ctx.Err()
 		}
 		p := replies[r.reply]
+		if handedIn && (by == store.BySender && r.sender == 0 || by != store.BySender && r.client == 0) {
+			return nil
+		}
 		x := cell{n: 1}
 		var k int64
 		switch by {
@@ -339,6 +356,10 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			k = int64(reasonOf(p.kind))
 		case store.ByRecipient:
 			k = r.recipient
+		case store.BySender:
+			k = r.sender
+		case store.BySASLUser, store.ByClient:
+			k = r.client
 		case store.ByDay:
 			k = r.at / day
 		case store.ByHour:
@@ -346,7 +367,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		}
 		switch o := outcomeOf(p.kind); {
 		case o == bounce.Handoff || o == bounce.Probe:
-		case q.narrow():
+		case q.narrow() || handedIn:
 			// Few rows: the messages can be told apart.
 			if m := (message{k, p.origin, r.queue}); !seen[m] {
 				seen[m] = true
@@ -408,10 +429,17 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 			key = str(v)
 		case store.ByReason:
 			key = bounce.Reason(k).String()
-		case store.ByRecipient:
+		case store.ByRecipient, store.BySender:
 			var a addressText
 			a, err = texts.address(k)
 			key = a.whole
+		case store.BySASLUser, store.ByClient:
+			var x clientText
+			x, err = texts.client(k)
+			key = x.user
+			if by == store.ByClient {
+				key = x.ip
+			}
 		case store.ByDay:
 			key = time.Unix(k*86400, 0).UTC().Format(time.DateOnly)
 		case store.ByHour:

@@ -276,7 +276,12 @@ func (w *writer) isNull(sender any) (int64, error) {
 		empty, err := w.name("")
 		return bit(w.fresh[i].local == "" && int64(w.fresh[i].domain) == empty), err
 	}
-	return w.c.number("SELECT a.local = '' AND n.text = '' FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
+	// One table at a time: a join with parameters would be planned anew for each.
+	domain, err := w.c.number("SELECT iif(local = '', domain, 0) FROM address WHERE id = ?", id)
+	if err != nil || domain == 0 {
+		return 0, err
+	}
+	return w.c.number("SELECT text = '' FROM name WHERE id = ?", domain)
 }
 
 // expire ends what is pending of a message: each recipient gets a row.
@@ -318,11 +323,11 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		if err != nil {
 			return err
 		}
-		var sender, message, before any
+		var sender, message, before, client any
 		err = w.c.each(func(row []driver.Value) error {
-			sender, message, before = row[0], row[1], row[2]
+			sender, message, before, client = row[0], row[1], row[2], row[3]
 			return errStop
-		}, "SELECT sender, message, before FROM failure WHERE id = ?", x.pair)
+		}, "SELECT sender, message, before, client FROM failure WHERE id = ?", x.pair)
 		if err != nil {
 			return err
 		}
@@ -335,8 +340,8 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 			return err
 		}
 		w.count(c, n, 0)
-		err = w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?, ?)",
-			firstExpiry+x.pair, at, m.queue, x.recipient, sender, route, r.id, message, before, src.num<<offsetBits|e.Offset)
+		err = w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?, ?, ?)",
+			firstExpiry+x.pair, at, m.queue, x.recipient, sender, route, r.id, message, before, src.num<<offsetBits|e.Offset, client)
 		if err != nil {
 			return err
 		}

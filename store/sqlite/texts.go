@@ -17,8 +17,11 @@ type texts struct {
 	addresses map[int64]addressText
 	routes    map[int64]routeText
 	replies   map[int64]replyText
+	clients   map[int64]clientText
 	sources   map[int64]string
 }
+
+type clientText struct{ ip, host, user string }
 
 type addressText struct {
 	whole, domain string
@@ -41,6 +44,7 @@ func newTexts(c *conn) *texts {
 		addresses: make(map[int64]addressText),
 		routes:    make(map[int64]routeText),
 		replies:   make(map[int64]replyText),
+		clients:   make(map[int64]clientText),
 		sources:   make(map[int64]string),
 	}
 }
@@ -100,6 +104,18 @@ func (t *texts) route(id int64) (routeText, error) {
 		return errStop
 	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
 	return remember(t.routes, id, r), err
+}
+
+func (t *texts) client(id int64) (clientText, error) {
+	if x, ok := t.clients[id]; ok || id == 0 {
+		return x, nil
+	}
+	var x clientText
+	err := t.c.each(func(row []driver.Value) error {
+		x = clientText{ipText(row[0]), str(row[1]), str(row[2])}
+		return errStop
+	}, "SELECT ip, host, sasl_user FROM client WHERE id = ?", id)
+	return remember(t.clients, id, x), err
 }
 
 const selectReply = `SELECT o.host, o.mta, o.instance, r.agent, r.status, r.kind, r.code, r.enhanced, r.stage, r.local, r.template,
@@ -189,6 +205,11 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	d.RelayHost, d.RelayIP, d.RelayPort = route.host, route.ip, route.port
 	d.Delay = delayOf(r.meta >> flagBits)
+	client, err := t.client(r.client)
+	if err != nil {
+		return err
+	}
+	d.ClientIP, d.ClientHost, d.SASLUser = client.ip, client.host, client.user
 	message := r.message
 	if d.Outcome == bounce.Delivered {
 		if message, err = t.c.number("SELECT message FROM delivery_message WHERE id = ?", r.id); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // selectFailure reads a failure as record.scan wants it.
-const selectFailure = "SELECT " + columns + ", a.text, a.message, a.before, NULL, a.line, NULL FROM failure AS a"
+const selectFailure = "SELECT " + columns + ", a.text, a.message, a.before, NULL, a.line, NULL, a.client FROM failure AS a"
 
 // Waiting lists the recipients of messages that are still queued.
 func (d *DB) Waiting(ctx context.Context, f store.Filter, n int) ([]store.Waiting, error) {
@@ -34,11 +34,11 @@ func (d *DB) Waiting(ctx context.Context, f store.Filter, n int) ([]store.Waitin
 	// not when it arrived comes last.
 	err = q.once(c, func(v []driver.Value) error {
 		var x found
-		x.scan(v[:14], true)
-		x.arrived, x.first = num(v[14]), num(v[15])
+		x.scan(v[:15], true)
+		x.arrived, x.first = num(v[15]), num(v[16])
 		list = append(list, x)
 		return ctx.Err()
-	}, "SELECT "+columns+`, a.text, a.message, a.before, NULL, a.line, NULL, w.arrived, f.at
+	}, "SELECT "+columns+`, a.text, a.message, a.before, NULL, a.line, NULL, a.client, w.arrived, f.at
 		FROM (SELECT pair, last, arrived FROM pending ORDER BY arrived IS NULL, arrived, pair LIMIT -1) AS w
 		CROSS JOIN failure AS f ON f.id = w.pair CROSS JOIN failure AS a ON a.id = w.last
 		WHERE f.at < ?3 AND `+q.where()+" LIMIT ?4", int64(-forever), int64(forever), q.until, int64(n))

@@ -70,7 +70,9 @@ type writer struct {
 	textID    int64
 	messages  *cache[int64]
 	messageID int64
-	keys      []int64 // of address_key, to be written in order
+	clients   *cache[int64]
+	clientID  int64
+	keys      map[string][]int64 // of the dictionaries, to be written in order
 
 	sources map[string]*source
 	inBatch map[string]bool
@@ -200,6 +202,10 @@ func (w *writer) reset() error {
 		return err
 	}
 	w.messages = newCache[int64](maxMessages, true)
+	if w.clientID, _, err = filled("client"); err != nil {
+		return err
+	}
+	w.clients = newCache[int64](maxMessages, true)
 
 	if w.today, err = w.c.number("SELECT max(key) >> 34 FROM rollup_route"); err != nil {
 		return err
@@ -213,7 +219,7 @@ func (w *writer) reset() error {
 		return err
 	}
 	w.inBatch = make(map[string]bool)
-	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
+	w.fresh, w.keys = w.fresh[:0], make(map[string][]int64)
 	w.newBase = w.addressID
 	w.touched = make(map[uint32]address)
 	w.routeCells = newCells()
@@ -243,8 +249,8 @@ func (w *writer) reset() error {
 // bulkTables are the tables whose new rows are gathered, and their number of
 // columns.
 var bulkTables = map[string]int{
-	"delivery": 8, "failure": 12, "original": 2, "pair": 3,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "message_id": 3, "address": 4, "address_key": 1,
+	"delivery": 8, "failure": 13, "client": 4, "original": 2, "pair": 3,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
 }
 
 // add adds a row to a table, in a while; flush, before the table is read.
@@ -331,19 +337,27 @@ func keyRange(h uint64) (lo, hi int64) {
 	return lo, lo | (1<<idBits - 1)
 }
 
-func (w *writer) addKey(table string, h uint64, id int64) error {
+// addKey adds the key of a new row, in a while: see remembered.
+func (w *writer) addKey(table string, h uint64, id int64) {
 	lo, _ := keyRange(h)
-	if table == "reply" {
-		return w.c.run("INSERT INTO reply_key VALUES (?)", lo|id)
+	w.keys[table] = append(w.keys[table], lo|id)
+}
+
+// putInto adds to a dictionary's cache. What that forgets must be found.
+func putInto[V any](w *writer, c *cache[V], h uint64, v V) (*V, error) {
+	if c.full() {
+		if err := errors.Join(w.flushAddresses(), w.flushKeys()); err != nil {
+			return nil, err
+		}
 	}
-	return w.add(table+"_key", lo|id)
+	return c.put(h, v), nil
 }
 
 // find looks a row up: fn is called with the ids of those with this hash, until
 // it says that one is it.
 func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
 	if b := w.bulks[table]; b != nil && table != "address" {
-		if err := w.flushTables(table, table+"_key"); err != nil {
+		if err := w.flushTables(table); err != nil {
 			return 0, err
 		}
 	}
@@ -385,12 +399,10 @@ func (w *writer) name(s string) (int64, error) {
 		if err := w.add("name", id, s); err != nil {
 			return 0, err
 		}
-		if err := w.addKey("name", stored, id); err != nil {
-			return 0, err
-		}
+		w.addKey("name", stored, id)
 	}
-	w.names.known.put(h, id)
-	return id, nil
+	_, err := putInto(w, w.names.known, h, id)
+	return id, err
 }
 
 // route gives (recipient's domain, relay) its number.
@@ -431,12 +443,10 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 		if err := w.add("route", id, domain, host, ip, port); err != nil {
 			return 0, err
 		}
-		if err := w.addKey("route", h, id); err != nil {
-			return 0, err
-		}
+		w.addKey("route", h, id)
 	}
-	w.routes.known.put(h, id)
-	return id, nil
+	_, err = putInto(w, w.routes.known, h, id)
+	return id, err
 }
 
 // ipValue makes a number of an IPv4 address, which halves it.
@@ -540,15 +550,13 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 		err = w.c.run("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			r.id, origin, kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
-		if err == nil {
-			err = w.addKey("reply", h, r.id)
-		}
 		if err != nil {
 			return nil, err
 		}
+		w.addKey("reply", h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
-	return w.replies.put(h, r), nil
+	return putInto(w, w.replies, h, r)
 }
 
 func code(n uint16) any {
@@ -647,16 +655,9 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 		a = address{id: uint32(w.addressID), domain: uint32(dom)}
 		w.addressID++
 		w.fresh = append(w.fresh, newAddress{a, local})
-		lo, _ := keyRange(key)
-		w.keys = append(w.keys, lo|int64(a.id))
+		w.addKey("address", key, int64(a.id))
 	}
-	if w.addresses.full() {
-		// What is forgotten must be found.
-		if err := errors.Join(w.flushAddresses(), w.flushKeys()); err != nil {
-			return nil, err
-		}
-	}
-	return w.addresses.put(h, a), nil
+	return putInto(w, w.addresses, h, a)
 }
 
 func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
@@ -736,6 +737,32 @@ func (w *writer) message(s string) (any, error) {
 		return nil, err
 	}
 	w.messages.put(h, id)
+	return id, nil
+}
+
+// client gives who handed in a message its number.
+func (w *writer) client(d *bounce.Delivery) (any, error) {
+	if d.ClientIP == "" && d.ClientHost == "" && d.SASLUser == "" {
+		return nil, nil
+	}
+	h := w.hash.add(w.hash.add(w.hash.add(4, d.ClientIP), d.ClientHost), d.SASLUser)
+	if id := w.clients.get(h); id != nil {
+		return *id, nil
+	}
+	id := w.clientID
+	w.clientID++
+	user := clean(d.SASLUser, maxName)
+	if w.pseudonym != nil && user != "" {
+		local, domain, isAddress := strings.Cut(user, "@")
+		user = w.local(local)
+		if isAddress {
+			user += "@" + domain
+		}
+	}
+	if err := w.add("client", id, ipValue(d.ClientIP), null(clean(d.ClientHost, maxName)), null(user)); err != nil {
+		return nil, err
+	}
+	w.clients.put(h, id)
 	return id, nil
 }
 

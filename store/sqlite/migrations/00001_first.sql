@@ -45,9 +45,10 @@ CREATE TABLE name_key (key INTEGER PRIMARY KEY) STRICT;
 -- Senders and recipients. last is the time of a recipient's last delivery,
 -- brought up to date once a day, and at once where it follows a failure;
 -- -1 << 31 where there is none, since rows that grow leave pages half empty.
+-- No foreign keys here nor in what grows as fast: see delivery.
 CREATE TABLE address (
     id     INTEGER PRIMARY KEY,
-    domain INTEGER NOT NULL REFERENCES name,
+    domain INTEGER NOT NULL,
     local  TEXT NOT NULL,
     last   INTEGER NOT NULL
 ) STRICT;
@@ -56,13 +57,12 @@ CREATE TABLE address_key (key INTEGER PRIMARY KEY) STRICT;
 -- What some recipients need besides: the time of the first delivery, where it
 -- is not the last; and that of the last failure, where no delivery has followed.
 CREATE TABLE history (
-    id     INTEGER PRIMARY KEY REFERENCES address,
+    id     INTEGER PRIMARY KEY, -- of the address
     first  INTEGER,
     failed INTEGER
 ) STRICT;
 
--- Deliveries to a recipient that were the first after a failure. No foreign
--- key, since addresses are stored at the end of a batch.
+-- Deliveries to a recipient that were the first after a failure.
 CREATE TABLE recovery (
     recipient INTEGER NOT NULL,
     at        INTEGER NOT NULL,
@@ -72,8 +72,8 @@ CREATE TABLE recovery (
 -- Where mail for a domain went. An IPv4 address is a number.
 CREATE TABLE route (
     id     INTEGER PRIMARY KEY,
-    domain INTEGER NOT NULL REFERENCES name,
-    host   INTEGER REFERENCES name,
+    domain INTEGER NOT NULL,
+    host   INTEGER,
     ip     ANY,
     port   INTEGER
 ) STRICT;
@@ -156,7 +156,16 @@ CREATE TABLE failure (
     text      ANY,
     message   INTEGER,
     before    INTEGER,
-    line      INTEGER
+    line      INTEGER,
+    client    INTEGER
+) STRICT;
+
+-- Who handed in a message that failed, where the log says so.
+CREATE TABLE client (
+    id        INTEGER PRIMARY KEY,
+    ip        ANY, -- an IPv4 address is a number
+    host      TEXT,
+    sasl_user TEXT
 ) STRICT;
 
 CREATE TABLE text (
@@ -169,7 +178,7 @@ CREATE TABLE text (
 CREATE TABLE message_id (
     id    INTEGER PRIMARY KEY,
     left  ANY NOT NULL,
-    right INTEGER REFERENCES name
+    right INTEGER
 ) STRICT;
 
 -- Kept for few attempts: the recipient before aliasing; the message id of
@@ -291,10 +300,10 @@ CREATE TABLE unparsed_line (
 CREATE VIEW deliveries AS
 WITH attempt AS (
     SELECT id, at, queue, recipient, sender, route, reply, meta,
-           NULL AS text, NULL AS message, NULL AS line FROM delivery
+           NULL AS text, NULL AS message, NULL AS line, NULL AS client FROM delivery
     UNION ALL
     SELECT id, at, queue, recipient, sender, route, reply, meta,
-           text, message, line FROM failure
+           text, message, line, client FROM failure
 )
 SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', a.at, 'unixepoch') AS time,
@@ -347,7 +356,10 @@ SELECT
     CASE WHEN a.meta < 8 THEN NULL WHEN a.meta >> 3 <= 10000 THEN ((a.meta >> 3) - 1) / 100.0
          ELSE (a.meta >> 3) - 9901.0 END AS delay,
     c.name AS source,
-    coalesce(a.line, a.id) & 1099511627775 AS offset
+    coalesce(a.line, a.id) & 1099511627775 AS offset,
+    w.host AS client_host,
+    CASE typeof(w.ip) WHEN 'integer' THEN printf('%d.%d.%d.%d', w.ip >> 24, w.ip >> 16 & 255, w.ip >> 8 & 255, w.ip & 255) ELSE w.ip END AS client_ip,
+    w.sasl_user AS sasl_user
 FROM attempt AS a
 JOIN reply AS p ON p.id = a.reply
 JOIN origin AS o ON o.id = p.origin
@@ -358,7 +370,8 @@ JOIN name AS d ON d.id = r.domain
 LEFT JOIN address AS s ON s.id = a.sender
 LEFT JOIN name AS sd ON sd.id = s.domain
 LEFT JOIN name AS h ON h.id = t.host
-LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> 40;
+LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> 40
+LEFT JOIN client AS w ON w.id = a.client;
 
 CREATE VIEW bounces AS
 SELECT * FROM deliveries WHERE outcome IN ('soft', 'hard');
