@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	netmail "net/mail"
@@ -29,7 +30,7 @@ type mailing struct {
 
 func (m *mailing) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringSliceVar(&m.to, "mail-to", nil, "send the report to this `ADDRESS`, as text and as a page, and print nothing")
+	f.StringArrayVar(&m.to, "mail-to", nil, "send the report to this `ADDRESS`, as text and as a page, and print nothing")
 	f.StringVar(&m.from, "mail-from", "", "sender `ADDRESS` of the mail (default: this user at this host)")
 	f.StringVar(&m.sendmail, "sendmail", "", "`PROGRAM` that takes the mail as sendmail does (default /usr/sbin/sendmail)")
 	f.StringVar(&m.smtp, "smtp", "", "hand the mail to this `HOST:PORT` by SMTP instead of sendmail; STARTTLS where offered")
@@ -49,10 +50,11 @@ func (m *mailing) check() error {
 		if a == "" {
 			continue
 		}
-		if strings.ContainsAny(a, "\r\n\x00") {
-			return usageErrorf("one address, as in postmaster@example.com", "%q is not a mail address", a)
+		list, err := netmail.ParseAddressList(a)
+		if err == nil && (strings.ContainsAny(a, "\r\n\x00") || a == m.from && len(list) > 1) {
+			err = errors.New("more than an address")
 		}
-		if _, err := netmail.ParseAddress(a); err != nil {
+		if err != nil {
 			return usageErrorf("an address is like postmaster@example.com", "%q is not a mail address: %w", a, err)
 		}
 	}
@@ -129,7 +131,17 @@ func (m *mailing) message(r *report.Report, host string, wide bool) (*mail.Msg, 
 	if err := msg.From(m.sender(host)); err != nil {
 		return nil, err
 	}
-	if err := msg.To(m.to...); err != nil {
+	var to []string
+	for _, a := range m.to {
+		list, err := netmail.ParseAddressList(a)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range list {
+			to = append(to, one.String())
+		}
+	}
+	if err := msg.To(to...); err != nil {
 		return nil, err
 	}
 	// Nothing that a log holds stands in a header.
