@@ -49,12 +49,16 @@ func (u usual) of(r *store.Route) string {
 
 // providers are the routes by provider.
 func providers(routes []store.Route) []store.Group {
-	u := usualProviders(routes)
+	return merged(routes, usualProviders(routes).of)
+}
+
+// merged adds up the routes that have the same key.
+func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group {
 	places := map[string]int{}
 	var groups []store.Group
 	for i := range routes {
 		r := &routes[i]
-		key := u.of(r)
+		key := keyOf(r)
 		at, known := places[key]
 		if !known {
 			at = len(groups)

@@ -422,6 +422,10 @@ func (r *Report) groups(ctx context.Context, s store.Store, o Options, routes []
 		return providers(routes), nil
 	case ByRelayHost:
 		return s.Groups(ctx, o.Filter, store.ByRelay)
+	case store.ByDomain:
+		if routes != nil { // counted already
+			return merged(routes, func(r *store.Route) string { return r.Domain }), nil
+		}
 	}
 	return s.Groups(ctx, o.Filter, o.By)
 }

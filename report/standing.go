@@ -86,6 +86,10 @@ func (c *SenderCount) standsOut() bool {
 
 func senders(ctx context.Context, s store.Store, f store.Filter, top int) (*Senders, error) {
 	out := &Senders{}
+	all, err := s.Totals(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	for _, part := range []struct {
 		by   store.By
 		rows *[]SenderCount
@@ -94,17 +98,13 @@ func senders(ctx context.Context, s store.Store, f store.Filter, top int) (*Send
 		if err != nil {
 			return nil, err
 		}
-		*part.rows = senderCounts(groups, top)
+		*part.rows = senderCounts(groups, all.Hard, top)
 	}
 	return out, nil
 }
 
-func senderCounts(groups []store.Group, top int) []SenderCount {
+func senderCounts(groups []store.Group, hard int64, top int) []SenderCount {
 	rows := make([]SenderCount, 0, min(len(groups), 1000))
-	var hard int64
-	for _, g := range groups {
-		hard += g.Hard
-	}
 	for _, g := range groups {
 		if g.Key == "" || g.Soft+g.Hard == 0 {
 			continue // not known, or the null sender, which the totals show apart
