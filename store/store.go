@@ -75,9 +75,9 @@ type Store interface {
 	Close() error
 }
 
-// An Attempt is a delivery attempt with the judgement on it. Of those that
-// delivered a store may forget who handed the message in (ClientHost,
-// ClientIP, SASLUser) and its MessageID.
+// An Attempt is a delivery attempt with the judgement on it. A store keeps of
+// who handed the message in the SASLUser, or else the ClientIP; of those that
+// delivered it may forget that and the MessageID.
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict
@@ -177,7 +177,7 @@ const (
 	// Of failed attempts only, those that say so.
 	BySender   By = "sender"    // envelope sender
 	BySASLUser By = "sasl-user" // who logged in to hand the message in
-	ByClient   By = "client"    // IP address of the client that handed it in
+	ByClient   By = "client"    // IP address of a client that handed it in without logging in
 )
 
 // Counts are the numbers of section "How we count" of the documentation.

@@ -159,7 +159,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
 	count("message ids without name", "SELECT count(*) FROM message_id WHERE right IS NOT NULL AND right NOT IN (SELECT id FROM name)")
 	count("histories without address", "SELECT count(*) FROM history WHERE id NOT IN (SELECT id FROM address)")
-	count("failure rows without client", "SELECT count(*) FROM failure WHERE client IS NOT NULL AND client NOT IN (SELECT id FROM client)")
+	count("failure rows without login", "SELECT count(*) FROM failure WHERE typeof(client) = 'integer' AND client > 0 AND client NOT IN (SELECT id FROM login)")
 	count("recoveries without recipient", "SELECT count(*) FROM recovery WHERE recipient NOT IN (SELECT id FROM address)")
 	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
 	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
@@ -307,7 +307,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM recovery WHERE recipient NOT IN (SELECT recipient FROM failure)",
 			"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
 			"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
-			"DELETE FROM client WHERE id NOT IN (SELECT client FROM failure WHERE client IS NOT NULL)",
+			"DELETE FROM login WHERE id NOT IN (SELECT client FROM failure WHERE typeof(client) = 'integer')",
 			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer')",
 			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
 			`DELETE FROM history WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT recipient FROM failure)`,

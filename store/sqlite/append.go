@@ -644,7 +644,7 @@ func (w *writer) flush() error {
 	if err := w.flushWaiting(); err != nil {
 		return err
 	}
-	if err := w.flushTables("name", "route", "message_id", "client", "delivery", "failure", "original"); err != nil {
+	if err := w.flushTables("name", "route", "message_id", "login", "delivery", "failure", "original"); err != nil {
 		return err
 	}
 	for _, id := range sorted(w.touched) {

@@ -16,6 +16,22 @@ import (
 // A tally adds up groups by a number.
 type tally struct {
 	groups map[int64]*store.Group
+	texts  map[string]int64 // clients that are no number
+}
+
+// client is the number of a client that did not log in.
+func (t *tally) client(v driver.Value) int64 {
+	s, ok := v.(string)
+	if !ok {
+		return num(v)
+	}
+	if t.texts == nil {
+		t.texts = make(map[string]int64)
+	}
+	if t.texts[s] == 0 {
+		t.texts[s] = int64(len(t.texts) + 1) // those that are numbers are negative
+	}
+	return t.texts[s]
 }
 
 func (t *tally) group(key int64) *store.Group {
@@ -333,8 +349,19 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			return ctx.Err()
 		}
 		p := replies[r.reply]
-		if handedIn && (by == store.BySender && r.sender == 0 || by != store.BySender && r.client == 0) {
-			return nil
+		switch by {
+		case store.BySender:
+			if r.sender == 0 {
+				return nil
+			}
+		case store.BySASLUser:
+			if num(r.client) <= 0 {
+				return nil
+			}
+		case store.ByClient:
+			if r.client == nil || num(r.client) > 0 {
+				return nil
+			}
 		}
 		x := cell{n: 1}
 		var k int64
@@ -358,8 +385,10 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			k = r.recipient
 		case store.BySender:
 			k = r.sender
-		case store.BySASLUser, store.ByClient:
-			k = r.client
+		case store.BySASLUser:
+			k = num(r.client)
+		case store.ByClient:
+			k = t.client(r.client)
 		case store.ByDay:
 			k = r.at / day
 		case store.ByHour:
@@ -413,6 +442,10 @@ func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int
 // become one.
 func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 	byName := make(map[string]*store.Group, len(t.groups))
+	clients := make(map[int64]string, len(t.texts))
+	for text, k := range t.texts {
+		clients[k] = text
+	}
 	texts := newTexts(c)
 	for _, k := range sorted(t.groups) {
 		var key string
@@ -433,12 +466,11 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 			var a addressText
 			a, err = texts.address(k)
 			key = a.whole
-		case store.BySASLUser, store.ByClient:
-			var x clientText
-			x, err = texts.client(k)
-			key = x.user
-			if by == store.ByClient {
-				key = x.ip
+		case store.BySASLUser:
+			key, _, err = texts.client(k)
+		case store.ByClient:
+			if _, key, err = texts.client(k); k > 0 {
+				key = clients[k]
 			}
 		case store.ByDay:
 			key = time.Unix(k*86400, 0).UTC().Format(time.DateOnly)

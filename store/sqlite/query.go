@@ -225,7 +225,7 @@ type record struct {
 	reply, meta                  int64
 	text                         driver.Value
 	message, before, after, line int64
-	client                       int64
+	client                       driver.Value
 	pending                      bool  // a pair whose first soft attempt this is, still pending
 	words                        words // where the row was read with them
 }
@@ -253,7 +253,7 @@ func (r *record) scan(v []driver.Value, failed bool) {
 	n := func(v driver.Value) int64 { i, _ := v.(int64); return i }
 	*r = record{id: n(v[0]), at: n(v[1]), queue: v[2], recipient: n(v[3]), sender: n(v[4]), route: n(v[5]), reply: n(v[6]), meta: n(v[7])}
 	if failed {
-		r.text, r.message, r.before, r.after, r.line, r.pending, r.client = v[8], n(v[9]), n(v[10]), n(v[11]), n(v[12]), v[13] != nil, n(v[14])
+		r.text, r.message, r.before, r.after, r.line, r.pending, r.client = v[8], n(v[9]), n(v[10]), n(v[11]), n(v[12]), v[13] != nil, v[14]
 	}
 	if len(v) > 15 {
 		r.words = words{ok: true, rcpt: makeAddress(v[15:]), left: v[19], right: v[20], text: v[21], original: n(v[22])}

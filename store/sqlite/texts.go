@@ -17,11 +17,9 @@ type texts struct {
 	addresses map[int64]addressText
 	routes    map[int64]routeText
 	replies   map[int64]replyText
-	clients   map[int64]clientText
+	logins    map[int64]string
 	sources   map[int64]string
 }
-
-type clientText struct{ ip, host, user string }
 
 type addressText struct {
 	whole, domain string
@@ -44,7 +42,7 @@ func newTexts(c *conn) *texts {
 		addresses: make(map[int64]addressText),
 		routes:    make(map[int64]routeText),
 		replies:   make(map[int64]replyText),
-		clients:   make(map[int64]clientText),
+		logins:    make(map[int64]string),
 		sources:   make(map[int64]string),
 	}
 }
@@ -106,16 +104,23 @@ func (t *texts) route(id int64) (routeText, error) {
 	return remember(t.routes, id, r), err
 }
 
-func (t *texts) client(id int64) (clientText, error) {
-	if x, ok := t.clients[id]; ok || id == 0 {
-		return x, nil
+// client says who handed a message in: who logged in, or else from which
+// address.
+func (t *texts) client(v driver.Value) (user, ip string, err error) {
+	id, ok := v.(int64)
+	switch {
+	case !ok:
+		return "", str(v), nil
+	case id < 0:
+		return "", ipText(-1 - id), nil
+	case id == 0:
+		return "", "", nil
 	}
-	var x clientText
-	err := t.c.each(func(row []driver.Value) error {
-		x = clientText{ipText(row[0]), str(row[1]), str(row[2])}
-		return errStop
-	}, "SELECT ip, host, sasl_user FROM client WHERE id = ?", id)
-	return remember(t.clients, id, x), err
+	if user, ok := t.logins[id]; ok {
+		return user, "", nil
+	}
+	u, err := t.c.one("SELECT user FROM login WHERE id = ?", id)
+	return remember(t.logins, id, str(u)), "", err
 }
 
 const selectReply = `SELECT o.host, o.mta, o.instance, r.agent, r.status, r.kind, r.code, r.enhanced, r.stage, r.local, r.template,
@@ -205,11 +210,9 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	d.RelayHost, d.RelayIP, d.RelayPort = route.host, route.ip, route.port
 	d.Delay = delayOf(r.meta >> flagBits)
-	client, err := t.client(r.client)
-	if err != nil {
+	if d.SASLUser, d.ClientIP, err = t.client(r.client); err != nil {
 		return err
 	}
-	d.ClientIP, d.ClientHost, d.SASLUser = client.ip, client.host, client.user
 	message := r.message
 	if d.Outcome == bounce.Delivered {
 		if message, err = t.c.number("SELECT message FROM delivery_message WHERE id = ?", r.id); err != nil {

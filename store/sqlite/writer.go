@@ -70,8 +70,8 @@ type writer struct {
 	textID    int64
 	messages  *cache[int64]
 	messageID int64
-	clients   *cache[int64]
-	clientID  int64
+	logins    *cache[int64]
+	loginID   int64
 	keys      map[string][]int64 // of the dictionaries, to be written in order
 
 	sources map[string]*source
@@ -202,10 +202,10 @@ func (w *writer) reset() error {
 		return err
 	}
 	w.messages = newCache[int64](maxMessages, true)
-	if w.clientID, _, err = filled("client"); err != nil {
+	if w.loginID, _, err = filled("login"); err != nil {
 		return err
 	}
-	w.clients = newCache[int64](maxMessages, true)
+	w.logins = newCache[int64](maxMessages, true)
 
 	if w.today, err = w.c.number("SELECT max(key) >> 34 FROM rollup_route"); err != nil {
 		return err
@@ -249,7 +249,7 @@ func (w *writer) reset() error {
 // bulkTables are the tables whose new rows are gathered, and their number of
 // columns.
 var bulkTables = map[string]int{
-	"delivery": 8, "failure": 13, "client": 4, "original": 2, "pair": 3,
+	"delivery": 8, "failure": 13, "login": 2, "original": 2, "pair": 3,
 	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
 }
 
@@ -740,30 +740,31 @@ func (w *writer) message(s string) (any, error) {
 	return id, nil
 }
 
-// client gives who handed in a message its number.
+// client is who handed in a message: the number of a login, or else an address.
 func (w *writer) client(d *bounce.Delivery) (any, error) {
-	if d.ClientIP == "" && d.ClientHost == "" && d.SASLUser == "" {
-		return nil, nil
+	if d.SASLUser == "" {
+		v := ipValue(d.ClientIP)
+		if n, ok := v.(int64); ok {
+			v = -1 - n
+		}
+		return v, nil
 	}
-	h := w.hash.add(w.hash.add(w.hash.add(4, d.ClientIP), d.ClientHost), d.SASLUser)
-	if id := w.clients.get(h); id != nil {
+	h := w.hash.add(4, d.SASLUser)
+	if id := w.logins.get(h); id != nil {
 		return *id, nil
 	}
-	id := w.clientID
-	w.clientID++
+	id := w.loginID
+	w.loginID++
 	user := clean(d.SASLUser, maxName)
-	if w.pseudonym != nil && user != "" {
+	if w.pseudonym != nil {
 		local, domain, isAddress := strings.Cut(user, "@")
 		user = w.local(local)
 		if isAddress {
 			user += "@" + domain
 		}
 	}
-	if err := w.add("client", id, ipValue(d.ClientIP), null(clean(d.ClientHost, maxName)), null(user)); err != nil {
-		return nil, err
-	}
-	w.clients.put(h, id)
-	return id, nil
+	w.logins.put(h, id)
+	return id, w.add("login", id, user)
 }
 
 func (w *writer) splitMessageID(s string) (left, right any, err error) {

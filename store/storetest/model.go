@@ -175,6 +175,9 @@ func (e *event) key(by store.By) string {
 	case store.BySASLUser:
 		return e.SASLUser
 	case store.ByClient:
+		if e.SASLUser != "" {
+			return ""
+		}
 		return e.ClientIP
 	case store.ByDomain:
 		return e.RecipientDomain

@@ -142,7 +142,8 @@ CREATE TABLE delivery (
 -- the template: after char(5) the parts that go into the template's places,
 -- else the whole, with char(1) for the recipient, char(2) for the relay's host,
 -- char(3) for its IP address and char(4) for the sender. A number is that of one
--- that came more than once. before is the recipient's last delivery before the
+-- that came more than once. client is who handed the message in: a login, or else
+-- an IP address (IPv4: -1 - the number). before is the recipient's last delivery before the
 -- attempt.
 CREATE TABLE failure (
     id        INTEGER PRIMARY KEY,
@@ -157,15 +158,13 @@ CREATE TABLE failure (
     message   INTEGER,
     before    INTEGER,
     line      INTEGER,
-    client    INTEGER
+    client    ANY
 ) STRICT;
 
--- Who handed in a message that failed, where the log says so.
-CREATE TABLE client (
-    id        INTEGER PRIMARY KEY,
-    ip        ANY, -- an IPv4 address is a number
-    host      TEXT,
-    sasl_user TEXT
+-- Who logged in to hand in a message that failed.
+CREATE TABLE login (
+    id   INTEGER PRIMARY KEY,
+    user TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE text (
@@ -357,9 +356,9 @@ SELECT
          ELSE (a.meta >> 3) - 9901.0 END AS delay,
     c.name AS source,
     coalesce(a.line, a.id) & 1099511627775 AS offset,
-    w.host AS client_host,
-    CASE typeof(w.ip) WHEN 'integer' THEN printf('%d.%d.%d.%d', w.ip >> 24, w.ip >> 16 & 255, w.ip >> 8 & 255, w.ip & 255) ELSE w.ip END AS client_ip,
-    w.sasl_user AS sasl_user
+    (SELECT user FROM login WHERE id = a.client) AS sasl_user,
+    CASE WHEN typeof(a.client) = 'text' THEN a.client WHEN a.client < 0 THEN
+        printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip
 FROM attempt AS a
 JOIN reply AS p ON p.id = a.reply
 JOIN origin AS o ON o.id = p.origin
@@ -370,8 +369,7 @@ JOIN name AS d ON d.id = r.domain
 LEFT JOIN address AS s ON s.id = a.sender
 LEFT JOIN name AS sd ON sd.id = s.domain
 LEFT JOIN name AS h ON h.id = t.host
-LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> 40
-LEFT JOIN client AS w ON w.id = a.client;
+LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> 40;
 
 CREATE VIEW bounces AS
 SELECT * FROM deliveries WHERE outcome IN ('soft', 'hard');
