@@ -74,6 +74,14 @@ func (r *Report) sections(wide bool) []section {
 	add(r.Contradictions != nil, len(r.Contradictions) > 0, r.contradictionsSection)
 	add(r.Timeline != nil, r.asked, r.timelineSection)
 	add(r.Unparsed != nil, true, func() section { return r.coverageSection(wide) })
+	for i := range out {
+		for j, line := range out[i].lead {
+			out[i].lead[j] = Cut(line, longestLine)
+		}
+		for j, line := range out[i].notes {
+			out[i].notes[j] = Cut(line, longestLine)
+		}
+	}
 	return out
 }
 
@@ -82,13 +90,13 @@ func (r *Report) time(t time.Time) string { return t.In(r.loc).Format("2006-01-0
 // header says what the report covers.
 func (r *Report) header() []string {
 	var lines []string
-	span := "no delivery attempts"
+	span := "no attempts"
 	if r.Period.First != nil && r.Period.Last != nil {
-		span = "delivery attempts from " + r.time(*r.Period.First) + " to " + r.time(*r.Period.Last)
+		span = "attempts from " + r.time(*r.Period.First) + " to " + r.time(*r.Period.Last)
 	}
 	switch p := r.Period; {
 	case p.Since != nil && p.Until != nil:
-		lines = append(lines, fmt.Sprintf("Period %s to %s (%s): %s", r.time(*p.Since), r.time(*p.Until), r.loc, span))
+		lines = append(lines, fmt.Sprintf("Period %s to %s (%s)", r.time(*p.Since), r.time(*p.Until), r.loc), "There are "+span)
 	case p.Since != nil:
 		lines = append(lines, fmt.Sprintf("Since %s (%s): %s", r.time(*p.Since), r.loc, span))
 	case p.Until != nil:
@@ -102,7 +110,7 @@ func (r *Report) header() []string {
 			paths = append(paths, fmt.Sprintf("and %d more", len(r.Sources)-i))
 			break
 		}
-		paths = append(paths, s.Path)
+		paths = append(paths, Cut(s.Path, longest))
 	}
 	if len(paths) > 0 {
 		lines = append(lines, "Sources: "+strings.Join(paths, ", "))
@@ -175,15 +183,15 @@ func (r *Report) totalsSection() section {
 	row(t.Hard, "hard", percent(t.HardRate)+" of the attempts; returned to the sender")
 	row(t.Recovered, "recovered", "recipients deferred at first, delivered later")
 	row(t.Pending, "pending", "recipients deferred, still queued when last seen")
-	row(t.Expired, "expired", "recipients given up when the queue lifetime ended (in hard)")
+	row(t.Expired, "expired", "recipients given up when the queue lifetime ended (hard)")
 	if n := t.NotificationSoft + t.NotificationHard; n > 0 {
-		row(n, "notifications", fmt.Sprintf("failures of our own (null sender): %d soft, %d hard, in the numbers above", t.NotificationSoft, t.NotificationHard))
+		row(n, "null sender", fmt.Sprintf("our own notifications: %d soft, %d hard, counted above", t.NotificationSoft, t.NotificationHard))
 	}
 	if t.Soft5xx > 0 {
-		row(t.Soft5xx, "soft with a 5xx", "refused for good, but queued: often a 554 greeting, silent for days")
+		row(t.Soft5xx, "soft 5xx", "refused for good, yet queued: often a 554 greeting")
 	}
 	if t.Handoff > 0 {
-		row(t.Handoff, "hand-offs", "to a filter, an alias or an instance of one's own; not counted above")
+		row(t.Handoff, "hand-offs", "to a filter, alias or own instance; not counted above")
 	}
 	if t.Probe > 0 {
 		row(t.Probe, "probes", "address verification; not counted above")
@@ -335,7 +343,7 @@ func (r *Report) groupRow(g *Group, columns int) []any {
 	if columns > 10 {
 		blocks := ""
 		if g.Blocks {
-			blocks = "yes: " + percent(float64(g.Refused)/float64(g.Attempts))
+			blocks = percent(float64(g.Refused) / float64(g.Attempts))
 		}
 		row = append(row, g.Refused, blocks)
 	}
@@ -424,14 +432,14 @@ func (r *Report) pendingSection() section {
 		if p.Code >= 500 {
 			text = "(5xx, yet queued) " + text
 		}
-		s.table.Rows = append(s.table.Rows, []any{span(r.asOf.Sub(p.since())), p.Recipient, p.QueueID, r.time(p.LastTry), p.Reason.String(), Cut(text, longest)})
+		s.table.Rows = append(s.table.Rows, []any{Span(r.asOf.Sub(p.since())), p.Recipient, p.QueueID, r.time(p.LastTry), p.Reason.String(), Cut(text, longest)})
 	}
 	s.notes = []string{"As of " + r.time(r.asOf) + ", the end of the logs. What left the queue by hand (postsuper -d, exim -Mrm) is not logged as ended and may stand here still."}
 	return s
 }
 
-// span is a length of time in the two units that say most.
-func span(d time.Duration) string {
+// Span is a length of time in words, in the one or two units that say most.
+func Span(d time.Duration) string {
 	d = max(d, 0)
 	switch {
 	case d >= 24*time.Hour:
@@ -447,6 +455,9 @@ func span(d time.Duration) string {
 // longest is to how many characters a text is cut that a stranger chose and
 // that is shown beside others; JSON has it whole.
 const longest = 300
+
+// longestLine is that of a sentence, whatever is quoted in it.
+const longestLine = 1000
 
 func (r *Report) sendersSection(wide bool) section {
 	s := section{name: SectionSenders, title: "Whose mail failed: senders, logins, clients"}
@@ -566,7 +577,7 @@ func (r *Report) writeText(w io.Writer, o WriteOptions) error {
 	var b bytes.Buffer
 	fmt.Fprintln(&b, bold("bouncelog report"))
 	for _, line := range r.header() {
-		fmt.Fprintln(&b, Clean(line))
+		fold(&b, Clean(line), o.Width)
 	}
 	for _, s := range r.sections(o.Wide) {
 		fmt.Fprintf(&b, "\n%s\n", bold(s.title))
