@@ -464,6 +464,9 @@ func (r *Report) sendersSection(wide bool) section {
 	s.table = &Table{Columns: []Column{
 		{Name: "by"}, {Name: "who", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "of all hard", Number: true}, {Name: "main reason"},
 	}}
+	if r.Senders.Since != nil {
+		s.lead = append(s.lead, "Since "+r.time(*r.Senders.Since)+" only; --section senders counts the whole period.")
+	}
 	for _, part := range []struct {
 		by   string
 		rows []SenderCount

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"bouncelog/bounce"
@@ -289,33 +290,57 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 	return r, nil
 }
 
-// build fills in the sections.
-func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) (err error) {
-	f := o.Filter
-	past, hasPast := before(f, o.Location)
-	if hasPast {
-		c, err := s.Totals(ctx, past)
-		if err != nil {
+// build fills in the sections, several at a time.
+func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, part := range []func(context.Context, store.Store, Options, func(string) bool) error{
+		r.buildCounts,
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+			if wanted(SectionProblems) {
+				r.Problems, err = problems(ctx, s, o.Filter)
+			}
 			return err
-		}
-		hasPast = c.Attempts > 0
-		if wanted(SectionTotals) && hasPast {
-			p := counts(c)
-			defer func() {
-				if r.Totals != nil {
-					r.Totals.Previous = &p
-				}
-			}()
-		}
+		},
+		r.buildStanding,
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+			if wanted(SectionSenders) {
+				r.Senders, err = r.senders(ctx, s, o)
+			}
+			return err
+		},
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) error {
+			return r.buildCoverage(ctx, s, o, sources, wanted)
+		},
+	} {
+		wg.Go(func() {
+			if err := part(ctx, s, o, wanted); err != nil {
+				cancel(err)
+			}
+		})
 	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// buildCounts fills in what comes from the counts by route.
+func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+	f := o.Filter
 	if wanted(SectionTotals) {
 		if r.Totals, err = totals(ctx, s, f); err != nil {
 			return err
 		}
 	}
-	if wanted(SectionProblems) {
-		if r.Problems, err = problems(ctx, s, f); err != nil {
+	past, hasPast := before(f, o.Location)
+	if hasPast && (wanted(SectionTotals) || wanted(SectionChanges)) {
+		c, err := s.Totals(ctx, past)
+		if err != nil {
 			return err
+		}
+		hasPast = c.Attempts > 0
+		if p := counts(c); hasPast && r.Totals != nil {
+			r.Totals.Previous = &p
 		}
 	}
 	var routes []store.Route
@@ -359,8 +384,13 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		p.By, p.Sort, p.Top = store.ByRelay, "failed", lesser(o.Top)
 		r.Providers, r.moreProviders = sortedGroups(providers(routes), p)
 	}
+	return nil
+}
+
+// buildStanding fills in reasons, recipients and what waits.
+func (r *Report) buildStanding(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
 	if wanted(SectionReasons) {
-		if r.Reasons, err = reasons(ctx, s, f); err != nil {
+		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
 			return err
 		}
 	}
@@ -370,15 +400,14 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		}
 	}
 	if wanted(SectionPending) {
-		if r.Pending, err = pending(ctx, s, f, lesser(o.Top)); err != nil {
-			return err
-		}
+		r.Pending, err = pending(ctx, s, o.Filter, lesser(o.Top))
 	}
-	if wanted(SectionSenders) {
-		if r.Senders, err = senders(ctx, s, f, lesser(o.Top)); err != nil {
-			return err
-		}
-	}
+	return err
+}
+
+// buildCoverage fills in what was read and what is odd about it.
+func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) (err error) {
+	f := o.Filter
 	var replies []store.Reply
 	if wanted(SectionContradictions) || wanted(SectionUnparsed) {
 		replies, err = s.Replies(ctx, f, func(x *store.Reply) bool {
@@ -401,9 +430,8 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		if err != nil {
 			return err
 		}
-		if r.Unparsed, err = coverage(ctx, s, o, sources, hours, replies); err != nil {
-			return err
-		}
+		r.Unparsed, err = coverage(ctx, s, o, sources, hours, replies)
+		return err
 	}
 	return nil
 }

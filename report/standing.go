@@ -58,6 +58,9 @@ func pending(ctx context.Context, s store.Store, f store.Filter, top int) ([]Pen
 // Senders are the failed attempts by who sent the mail: an account that was
 // taken over or a form that is abused stands out.
 type Senders struct {
+	// Since is from when on they are counted, where that is not the whole
+	// period: with very many failures only the last day's are.
+	Since     *time.Time    `json:"since,omitempty"`
 	Senders   []SenderCount `json:"senders"`    // by envelope sender
 	SASLUsers []SenderCount `json:"sasl_users"` // by who was logged in
 	Clients   []SenderCount `json:"clients"`    // by the address that handed the mail over
@@ -84,11 +87,25 @@ func (c *SenderCount) standsOut() bool {
 	return c.Hard >= standsOutLeast && c.Share >= standsOutShare
 }
 
-func senders(ctx context.Context, s store.Store, f store.Filter, top int) (*Senders, error) {
+// manyFailures are so many that counting them one by one would hold up a
+// report that did not ask for it.
+const manyFailures = 100_000
+
+func (r *Report) senders(ctx context.Context, s store.Store, o Options) (*Senders, error) {
 	out := &Senders{}
+	f := o.Filter
 	all, err := s.Totals(ctx, f)
 	if err != nil {
 		return nil, err
+	}
+	if !r.asked && all.Soft+all.Hard > manyFailures && r.Period.Last != nil {
+		if day := r.Period.Last.Truncate(time.Hour).Add(-23 * time.Hour); day.After(f.Since) {
+			f.Since = day
+			out.Since = &day
+			if all, err = s.Totals(ctx, f); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, part := range []struct {
 		by   store.By
@@ -98,7 +115,7 @@ func senders(ctx context.Context, s store.Store, f store.Filter, top int) (*Send
 		if err != nil {
 			return nil, err
 		}
-		*part.rows = senderCounts(groups, all.Hard, top)
+		*part.rows = senderCounts(groups, all.Hard, lesser(o.Top))
 	}
 	return out, nil
 }
