@@ -14,7 +14,10 @@ import (
 
 // batchSize is how many attempts are handed to the store at a time. A larger
 // batch gains nothing and holds more memory.
-const batchSize = 5_000
+const batchSize = 2_500
+
+// batches is how many there are: the parser goes on while the store commits.
+const batches = 5
 
 // readAtOnce is how many attempts become visible together where a whole log is
 // read: each commit writes the pages that it shares with the next.
@@ -72,8 +75,8 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		touched: map[string]bool{},
 		skipped: map[string]int64{},
 		batch:   new(store.Batch),
-		batches: make(chan *store.Batch),
-		empty:   make(chan *store.Batch, 1),
+		batches: make(chan *store.Batch, batches),
+		empty:   make(chan *store.Batch, batches),
 		done:    make(chan error, 1),
 		retry:   func(error) bool { return false },
 	}
@@ -91,7 +94,9 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		g.queue.Restore(m)
 	}
 	g.queue.Changes(nil, nil) // what is restored is stored
-	g.empty <- new(store.Batch)
+	for range batches - 1 {
+		g.empty <- new(store.Batch)
+	}
 	go g.write(context.WithoutCancel(ctx))
 	return g, nil
 }
@@ -113,7 +118,7 @@ func (g *ingester) chunk(c *tailer.Chunk) error {
 	}
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	g.touched[s.ID] = true
-	if len(g.batch.Attempts) >= batchSize || g.lines >= 50*batchSize {
+	if len(g.batch.Attempts) >= batchSize || g.lines >= 100*batchSize {
 		return g.send(g.whole && g.uncommitted < readAtOnce)
 	}
 	return nil
@@ -217,8 +222,13 @@ func (g *ingester) send(more bool) error {
 		g.done <- err
 		return err
 	}
-	g.batch = <-g.empty
-	return nil
+	select {
+	case g.batch = <-g.empty:
+		return nil
+	case err := <-g.done:
+		g.done <- err
+		return err
+	}
 }
 
 // write stores batches until there are no more, or one cannot be stored.

@@ -158,6 +158,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("addresses without domain", "SELECT count(*) FROM address WHERE domain NOT IN (SELECT id FROM name)")
 	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
 	count("message ids without name", "SELECT count(*) FROM message_id WHERE right IS NOT NULL AND right NOT IN (SELECT id FROM name)")
+	count("delivery rows without message id", "SELECT count(*) FROM delivery_message WHERE message NOT IN (SELECT id FROM message_id)")
 	count("histories without address", "SELECT count(*) FROM history WHERE id NOT IN (SELECT id FROM address)")
 	count("failure rows without login", "SELECT count(*) FROM failure WHERE typeof(client) = 'integer' AND client > 0 AND client NOT IN (SELECT id FROM login)")
 	count("recoveries without recipient", "SELECT count(*) FROM recovery WHERE recipient NOT IN (SELECT id FROM address)")

@@ -94,6 +94,7 @@ func (w *writer) commit() error {
 // undo takes the transaction back because of err.
 func (w *writer) undo(err error) error {
 	w.open = false
+	w.c.settle() // what was still to be written is taken back too
 	if !w.c.c.AutoCommit() {
 		w.c.exec("ROLLBACK")
 	}
@@ -289,12 +290,8 @@ func (w *writer) append(b *store.Batch) error {
 			}
 		}
 	}
-	if err := w.flushAddresses(); err != nil {
-		return err
-	}
-	if err := w.storeSources(b.Sources); err != nil {
-		return err
-	}
+	w.flushAddresses()
+	w.storeSources(b.Sources)
 	if err := w.storeMessages(b); err != nil {
 		return err
 	}
@@ -302,12 +299,7 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // nothing was read: there is nothing to be counted
 	}
 	for _, s := range b.Skipped {
-		if err := w.c.run(`INSERT INTO skipped
-				SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
-				WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
-			clean(s.Program, maxWord), s.Lines, maxPrograms-1); err != nil {
-			return err
-		}
+		w.add("skipped", clean(s.Program, maxWord), s.Lines, int64(maxPrograms-1))
 	}
 	for _, u := range b.Unparsed {
 		src, err := w.source(u.Source, nil)
@@ -345,6 +337,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 		return s, nil
 	}
 	name := clean(id, maxWord)
+	w.flushTables("source")
 	var s source
 	err := w.c.each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)
@@ -421,7 +414,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	message, seenPair := w.messageHash(a.QueueID, r.origin), false
 	counts := a.Outcome == bounce.Delivered || a.Outcome == bounce.Soft || a.Outcome == bounce.Hard
 	if counts {
-		if seenPair, err = w.meet(message, id, recipient, a, r); err != nil {
+		if seenPair, err = w.meet(message, id, recipient, route, a, r); err != nil {
 			return err
 		}
 	}
@@ -447,9 +440,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	w.count(c, n, firstToDomain)
 
-	if err := src.chunk.add(w, id, at, recipient, a.QueueID); err != nil {
-		return err
-	}
+	src.chunk.add(w, id, at, recipient, a.QueueID)
 	if a.OriginalRecipient != "" && a.OriginalRecipient != a.Recipient {
 		if err := w.original(id, a.OriginalRecipient); err != nil {
 			return err
@@ -461,9 +452,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 			return err
 		}
-		if err := w.delivered(rcpt, at); err != nil {
-			return err
-		}
+		w.delivered(rcpt, at)
 		row := w.insert.next()
 		row[0].Value = id
 		row[1].Value = at
@@ -473,20 +462,13 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		row[5].Value = route
 		row[6].Value = r.id
 		row[7].Value = meta
-		if w.insert.full() {
-			if err := w.insert.flush(); err != nil {
-				return err
-			}
-		}
+		w.insert.flushFull()
 		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
 			m, err := w.message(a.MessageID)
 			if err != nil {
 				return err
 			}
-			if err := w.flushTables("message_id"); err != nil {
-				return err
-			}
-			return w.c.run("INSERT INTO delivery_message VALUES (?, ?)", id, m)
+			w.add("delivery_message", id, m)
 		}
 		return nil
 	}
@@ -494,15 +476,9 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	replyID := r.id
 	var text any
 	if string(p.template) != a.Response {
-		if text, err = w.text(w.shorten(&a.Delivery, p)); err != nil {
-			return err
-		}
+		text = w.text(w.shorten(&a.Delivery, p))
 	}
 	messageID, err := w.message(a.MessageID)
-	if err != nil {
-		return err
-	}
-	client, err := w.client(&a.Delivery)
 	if err != nil {
 		return err
 	}
@@ -520,11 +496,13 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		}
 		rcpt.failed = max(rcpt.failed, seconds(at))
 	}
-	if err := w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client); err != nil {
-		return err
-	}
+	client := w.client(&a.Delivery)
+	w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client)
 	if a.Outcome == bounce.Soft && !seenPair {
-		w.wait(message, id, recipient, &a.Delivery, c)
+		w.wait(message, queue, waiting{
+			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
+			sender: sender, message: messageID, before: before, client: client, null: n.nulls,
+		})
 	}
 	return nil
 }
@@ -555,7 +533,7 @@ func (w *writer) firstSeen(message uint64, sender, domain int64) (first, toDomai
 }
 
 // delivered brings the recipient's history up to date.
-func (w *writer) delivered(rcpt *address, time int64) error {
+func (w *writer) delivered(rcpt *address, time int64) {
 	at := seconds(time)
 	note := rcpt.kept == 0 || at >= rcpt.kept+day || at < rcpt.last // a log read after a younger one
 	rcpt.last = max(rcpt.last, at)
@@ -563,9 +541,7 @@ func (w *writer) delivered(rcpt *address, time int64) error {
 		rcpt.first = at
 	}
 	if rcpt.failed != 0 {
-		if err := w.c.run("INSERT OR IGNORE INTO recovery VALUES (?, ?)", rcpt.id, time); err != nil {
-			return err
-		}
+		w.add("recovery", int64(rcpt.id), time)
 		note = true
 		if at >= rcpt.failed { // else of an older log
 			rcpt.failed = 0
@@ -575,7 +551,6 @@ func (w *writer) delivered(rcpt *address, time int64) error {
 		rcpt.kept = rcpt.last
 		w.noteAddress(rcpt)
 	}
-	return nil
 }
 
 func (w *writer) original(id int64, whole string) error {
@@ -587,7 +562,8 @@ func (w *writer) original(id int64, whole string) error {
 	if err != nil {
 		return err
 	}
-	return w.add("original", id, int64(a.id))
+	w.add("original", id, int64(a.id))
+	return nil
 }
 
 // shorten makes of a response what the row and its template do not say; the
@@ -635,24 +611,13 @@ func rebuild(template, parts string) string {
 
 // flush writes what was gathered in the transaction.
 func (w *writer) flush() error {
-	if err := w.flushAddresses(); err != nil {
-		return err
-	}
-	if err := w.flushKeys(); err != nil {
-		return err
-	}
-	if err := w.flushWaiting(); err != nil {
-		return err
-	}
-	if err := w.flushTables("name", "route", "message_id", "login", "delivery", "failure", "original"); err != nil {
-		return err
-	}
+	w.flushAddresses()
+	w.flushKeys()
+	w.flushWaiting()
 	for _, id := range sorted(w.touched) {
 		a := w.touched[id]
 		if !a.written {
-			if err := w.c.run("UPDATE address SET last = ? WHERE id = ?", orNever(a.kept), id); err != nil {
-				return err
-			}
+			w.add("last", orNever(a.kept), int64(id))
 		}
 		if !a.listed {
 			continue
@@ -661,13 +626,14 @@ func (w *writer) flush() error {
 		if a.first != a.kept {
 			first = number(a.first)
 		}
-		if err := w.c.run("INSERT INTO history VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = excluded.first, failed = excluded.failed", id, first, number(a.failed)); err != nil {
-			return err
-		}
+		w.add("history", int64(id), first, number(a.failed))
 	}
 	clear(w.touched)
 	if err := w.addCells(); err != nil {
 		return err
+	}
+	for _, b := range w.bulks {
+		b.flush()
 	}
 	if w.pending.full() {
 		return w.loadPending()
@@ -676,12 +642,10 @@ func (w *writer) flush() error {
 }
 
 // flushAddresses stores the new addresses, with what is known of them by now.
-func (w *writer) flushAddresses() error {
+func (w *writer) flushAddresses() {
 	for i := range w.fresh {
 		f := &w.fresh[i]
-		if err := w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.last)); err != nil {
-			return err
-		}
+		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.last))
 		if f.listed {
 			a := f.address
 			a.written = true
@@ -690,25 +654,20 @@ func (w *writer) flushAddresses() error {
 	}
 	w.fresh = w.fresh[:0]
 	w.newBase = w.addressID
-	return w.flushTables("address")
+	w.flushTables("address")
 }
 
 // flushKeys stores the keys of new rows of the dictionaries. In order, and many
 // at a time, since each may belong into another page.
-func (w *writer) flushKeys() error {
+func (w *writer) flushKeys() {
 	for table, keys := range w.keys {
 		slices.Sort(keys)
 		for _, k := range keys {
-			if err := w.add(table+"_key", k); err != nil {
-				return err
-			}
+			w.add(table+"_key", k)
 		}
 		w.keys[table] = keys[:0]
-		if err := w.flushTables(table + "_key"); err != nil {
-			return err
-		}
+		w.flushTables(table + "_key")
 	}
-	return nil
 }
 
 // never stands for the time of a last delivery where there is none. It takes as
@@ -738,7 +697,7 @@ func sorted[K int64 | uint32, V any](m map[K]V) []K {
 	return keys
 }
 
-func (w *writer) storeSources(ss []store.Source) error {
+func (w *writer) storeSources(ss []store.Source) {
 	for i := range ss {
 		n, s := &ss[i], w.sources[ss[i].ID]
 		if n.Offset < s.position {
@@ -751,15 +710,9 @@ func (w *writer) storeSources(ss []store.Source) error {
 		if !n.Last.IsZero() {
 			last = n.Last.Unix()
 		}
-		err := w.c.run(`UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
-			attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
-			clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
+		w.add("source", clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
 			n.Attempts, n.Repeated, n.Queue, n.Rejected, n.Skipped, n.Unparsed, n.Blank, s.num)
-		if err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
 func (w *writer) storeMessages(b *store.Batch) error {

@@ -20,7 +20,7 @@ const (
 	chunkProbes = 5 // with 8 bits a key: 1 in 50 lets a stranger through
 )
 
-func (c *chunk) add(w *writer, id, at, recipient int64, queue string) error {
+func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at
 		c.keys = c.keys[:0]
@@ -29,7 +29,7 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) error {
 	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
 	c.keys = append(c.keys, recipientKey(recipient), queueKey(queue))
 	if c.rows < chunkRows {
-		return nil
+		return
 	}
 	c.rows = 0
 	slices.Sort(c.keys)
@@ -39,7 +39,7 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) error {
 	for _, k := range c.keys {
 		probe(k, size, func(i int, bit byte) bool { filter[i] |= bit; return true })
 	}
-	return w.c.run("INSERT INTO chunk VALUES (?, ?, ?, ?, ?)", c.first, c.last, c.since, c.until, filter)
+	w.add("chunk", c.first, c.last, c.since, c.until, filter)
 }
 
 // The keys of a filter need no secret: at worst a trace reads a few rows more.
@@ -66,6 +66,7 @@ func mayHold(filter []byte, key uint64) bool {
 // resume reads back what a source's next rows must be seen with: its chunk that
 // is not full yet, and which messages were seen last.
 func (w *writer) resume(s *source) error {
+	w.flushTables("delivery", "failure", "route", "chunk")
 	lo, hi := s.num<<offsetBits, s.num<<offsetBits|maxOffset
 	s.last = lo - 1
 	for _, table := range [...]string{"delivery", "failure"} {
@@ -81,7 +82,8 @@ func (w *writer) resume(s *source) error {
 	}
 	s.chunk = new(chunk)
 	err = w.c.each(func(row []driver.Value) error {
-		return s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+		return nil
 	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
 		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(lo, done+1), hi)
 	if err != nil {

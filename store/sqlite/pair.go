@@ -89,8 +89,14 @@ type waiting struct {
 	recipient  int64
 	arrived    int64 // when the message came into the queue; 0: not known
 	first      where // of the first attempt
-	stored     bool  // the row is there
-	changed    bool  // and not up to date
+	route      int64 // of the last
+
+	// What a row that ends it takes over from the first attempt.
+	sender, message, before, client any
+	null                            int64 // 1: the sender is the null reverse-path
+
+	stored  bool // the row is there
+	changed bool // and not up to date
 }
 
 // A message's waiting recipients.
@@ -130,16 +136,27 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 		return m, nil
 	}
 	m := &waitingMessage{queue: queueValue(queue)}
-	err := w.flushTables("failure")
-	if err == nil {
-		err = w.c.each(func(row []driver.Value) error {
-			p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
-			p.first = where{at: num(row[4]), route: num(row[5]), kind: num(row[7]), origin: origin}
-			m.pairs = append(m.pairs, p)
-			return w.senderDomain(&m.pairs[len(m.pairs)-1].first, row[6])
-		}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, f.sender, r.kind
-			FROM pending AS p JOIN failure AS f ON f.id = p.pair JOIN reply AS r ON r.id = f.reply
-			WHERE p.queue = ? AND p.origin = ?`, m.queue, origin)
+	w.flushTables("failure", "pending", "pending_last", "pending_end")
+	err := w.c.each(func(row []driver.Value) error {
+		p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
+		p.first = where{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
+		p.sender, p.message, p.before, p.client = row[7], row[8], row[9], row[10]
+		m.pairs = append(m.pairs, p)
+		return nil
+	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.before, f.client
+		FROM pending AS p JOIN failure AS f ON f.id = p.pair JOIN reply AS r ON r.id = f.reply
+		WHERE p.queue = ? AND p.origin = ?`, m.queue, origin)
+	for i := range m.pairs {
+		p := &m.pairs[i]
+		if err == nil {
+			err = w.senderOf(p)
+		}
+		if err == nil {
+			p.route, err = w.c.number("SELECT route FROM failure WHERE id = ?", p.last)
+		}
+		if p.route == 0 { // pruned
+			p.route = p.first.route
+		}
 	}
 	if err != nil || len(m.pairs) == 0 {
 		return nil, err
@@ -155,7 +172,7 @@ const slack = 600
 
 // meet looks for what waits for an attempt, notes what became of it, and reports
 // whether there is one.
-func (w *writer) meet(hash uint64, id, recipient int64, a *store.Attempt, r *reply) (bool, error) {
+func (w *writer) meet(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
 	m, err := w.waitingOf(hash, a.QueueID, r.origin)
 	if err != nil || m == nil {
 		return false, err
@@ -173,7 +190,7 @@ func (w *writer) meet(hash uint64, id, recipient int64, a *store.Attempt, r *rep
 	}
 	p := &m.pairs[found]
 	if a.Outcome == bounce.Soft {
-		p.last, p.changed = id, true
+		p.last, p.route, p.changed = id, route, true
 		return true, nil
 	}
 	state := hard
@@ -183,9 +200,7 @@ func (w *writer) meet(hash uint64, id, recipient int64, a *store.Attempt, r *rep
 	case reasonOf(r.kind) == bounce.Expired:
 		state = expired
 	}
-	if err := w.end(m, p, state, id); err != nil {
-		return false, err
-	}
+	w.end(m, p, state, id)
 	m.pairs = slices.Delete(m.pairs, found, found+1)
 	if len(m.pairs) == 0 {
 		delete(w.waiting, hash)
@@ -194,14 +209,14 @@ func (w *writer) meet(hash uint64, id, recipient int64, a *store.Attempt, r *rep
 }
 
 // wait notes that an attempt was the first of a recipient that now waits.
-func (w *writer) wait(hash uint64, id, recipient int64, d *bounce.Delivery, c where) {
+func (w *writer) wait(hash uint64, queue any, p waiting) {
 	m := w.waiting[hash]
 	if m == nil {
-		m = &waitingMessage{queue: queueValue(d.QueueID)}
+		m = &waitingMessage{queue: queue}
 		w.waiting[hash] = m
 		w.pending.add(hash)
 	}
-	m.pairs = append(m.pairs, waiting{pair: id, last: id, recipient: recipient, arrived: arrival(d), first: c})
+	m.pairs = append(m.pairs, p)
 }
 
 // arrival is when a message came into the queue, 0 where that is not known.
@@ -213,34 +228,27 @@ func arrival(d *bounce.Delivery) int64 {
 }
 
 // end ends what waits.
-func (w *writer) end(m *waitingMessage, p *waiting, state int, id int64) error {
+func (w *writer) end(m *waitingMessage, p *waiting, state int, id int64) {
 	w.count(p.first, cell{pairs: -1}, 0)
 	if !p.stored {
-		return w.add("pair", p.pair, int64(state), id)
+		w.add("pair", p.pair, int64(state), id)
+		return
 	}
-	err := w.c.run("UPDATE pair SET state = ?, ended = ? WHERE id = ?", state, id, p.pair)
-	if err == nil {
-		err = w.c.run("DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?", m.queue, p.recipient, p.pair)
-	}
-	return err
+	w.add("pair_end", int64(state), id, p.pair)
+	w.add("pending_end", m.queue, p.recipient, p.pair)
 }
 
 // flushWaiting stores who waits.
-func (w *writer) flushWaiting() error {
+func (w *writer) flushWaiting() {
 	for _, m := range w.waiting {
 		for i := range m.pairs {
 			p := &m.pairs[i]
-			var err error
 			switch {
 			case !p.stored:
-				if err = w.add("pair", p.pair, int64(pending), nil); err == nil {
-					err = w.c.run("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?)", m.queue, p.recipient, p.pair, p.first.origin, number(p.arrived), p.last)
-				}
+				w.add("pair", p.pair, int64(pending), nil)
+				w.add("pending", m.queue, p.recipient, p.pair, p.first.origin, number(p.arrived), p.last)
 			case p.changed:
-				err = w.c.run("UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?", p.last, m.queue, p.recipient, p.pair)
-			}
-			if err != nil {
-				return err
+				w.add("pending_last", p.last, m.queue, p.recipient, p.pair)
 			}
 			p.stored, p.changed = true, false
 		}
@@ -248,40 +256,35 @@ func (w *writer) flushWaiting() error {
 	if len(w.waiting) > maxWaiting {
 		clear(w.waiting)
 	}
-	return w.flushTables("pair")
 }
 
-// senderDomain fills in the domain of a sender's address.
-func (w *writer) senderDomain(p *where, sender driver.Value) error {
-	id, ok := sender.(int64)
+// senderOf fills in the domain of the sender, and whether it is the null
+// reverse-path. One table at a time: a join with parameters would be planned
+// anew for each.
+func (w *writer) senderOf(p *waiting) error {
+	id, ok := p.sender.(int64)
 	if !ok {
 		return nil
 	}
+	var local string
 	if i := id - w.newBase; i >= 0 {
-		p.sender = int64(w.fresh[i].domain)
+		p.first.sender, local = int64(w.fresh[i].domain), w.fresh[i].local
+	} else {
+		w.flushTables("address")
+		err := w.c.each(func(row []driver.Value) error {
+			p.first.sender, local = num(row[0]), str(row[1])
+			return errStop
+		}, "SELECT domain, local FROM address WHERE id = ?", id)
+		if err != nil {
+			return err
+		}
+	}
+	if local != "" {
 		return nil
 	}
-	var err error
-	p.sender, err = w.c.number("SELECT domain FROM address WHERE id = ?", id)
+	empty, err := w.name("")
+	p.null = bit(p.first.sender == empty)
 	return err
-}
-
-// isNull reports, as 1 or 0, whether a sender is the null reverse-path.
-func (w *writer) isNull(sender any) (int64, error) {
-	id, ok := sender.(int64)
-	if !ok {
-		return 0, nil
-	}
-	if i := id - w.newBase; i >= 0 {
-		empty, err := w.name("")
-		return bit(w.fresh[i].local == "" && int64(w.fresh[i].domain) == empty), err
-	}
-	// One table at a time: a join with parameters would be planned anew for each.
-	domain, err := w.c.number("SELECT iif(local = '', domain, 0) FROM address WHERE id = ?", id)
-	if err != nil || domain == 0 {
-		return 0, err
-	}
-	return w.c.number("SELECT text = '' FROM name WHERE id = ?", domain)
 }
 
 // expire ends what is pending of a message: each recipient gets a row.
@@ -298,9 +301,6 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	if err != nil || m == nil {
 		return err
 	}
-	if err := w.flushTables("failure"); err != nil {
-		return err
-	}
 	d := bounce.Delivery{
 		Host: e.Host, MTA: e.MTA, Instance: e.Instance, Agent: e.Agent, QueueID: e.QueueID,
 		Status: e.Status, Outcome: bounce.Hard, Local: true,
@@ -314,37 +314,12 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		if err != nil {
 			return err
 		}
-		if err := w.end(m, x, expired, firstExpiry+x.pair); err != nil {
-			return err
-		}
-		// It went where it was tried last, and what else is known stands with
-		// its first attempt.
-		route, err := w.c.number("SELECT route FROM failure WHERE id = ?", x.last)
-		if err != nil {
-			return err
-		}
-		var sender, message, before, client any
-		err = w.c.each(func(row []driver.Value) error {
-			sender, message, before, client = row[0], row[1], row[2], row[3]
-			return errStop
-		}, "SELECT sender, message, before, client FROM failure WHERE id = ?", x.pair)
-		if err != nil {
-			return err
-		}
-		if route == 0 {
-			route = x.first.route
-		}
-		c := where{at: at, route: route, sender: x.first.sender, origin: origin, kind: r.kind}
-		n := cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired)}
-		if n.nulls, err = w.isNull(sender); err != nil {
-			return err
-		}
-		w.count(c, n, 0)
-		err = w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?, ?, ?)",
-			firstExpiry+x.pair, at, m.queue, x.recipient, sender, route, r.id, message, before, src.num<<offsetBits|e.Offset, client)
-		if err != nil {
-			return err
-		}
+		id := firstExpiry + x.pair
+		w.end(m, x, expired, id)
+		// It went where it was tried last.
+		w.count(where{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
+			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
+		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, src.num<<offsetBits|e.Offset, x.client)
 	}
 	delete(w.waiting, hash)
 	return nil

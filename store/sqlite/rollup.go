@@ -68,29 +68,19 @@ func (w *writer) addCells() error {
 			return err
 		}
 	}
-	for _, r := range [...]struct {
-		table string
-		cells []keyedCell
-	}{{"rollup_route", byRoute}, {"rollup_sender", w.senderCells.sorted()}, {"rollup_origin", w.originCells.sorted()}} {
-		add, err := w.c.stmt("INSERT INTO " + r.table + " VALUES (?, ?, ?, ?, ?, ?)" + addToCell)
-		if err != nil {
-			return err
+	for _, c := range byRoute {
+		key := c.key
+		if period := key >> periodShift; period < w.today {
+			w.add("rollup_day", key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1), period, c.n, c.messages, c.pairs, c.nulls, c.retry)
+		} else {
+			w.add("rollup_route", key, c.n, c.messages, c.pairs, c.nulls, c.retry)
 		}
-		addToDay, err := w.c.stmt("INSERT INTO rollup_day VALUES (?, ?, ?, ?, ?, ?, ?, ?)" + addToCell)
-		if err != nil {
-			return err
-		}
-		for _, c := range r.cells {
-			key := c.key
-			if period := key >> periodShift; r.table == "rollup_route" && period < w.today {
-				err = addToDay.run(key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1), period, c.n, c.messages, c.pairs, c.nulls, c.retry)
-			} else {
-				err = add.run(key, c.n, c.messages, c.pairs, c.nulls, c.retry)
-			}
-			if err != nil {
-				return err
-			}
-		}
+	}
+	for _, c := range w.senderCells.sorted() {
+		w.add("rollup_sender", c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
+	}
+	for _, c := range w.originCells.sorted() {
+		w.add("rollup_origin", c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
 	}
 	w.routeCells.empty()
 	w.senderCells.empty()

@@ -378,6 +378,10 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 			d.single.RUnlock()
 			return nil, nil, errClosed
 		}
+		if err := d.w.c.settle(); err != nil {
+			d.single.RUnlock()
+			return nil, nil, d.wrap("read", err)
+		}
 		c := &conn{c: d.w.c.c, prep: make(map[string]*stmt)}
 		return c, func() {
 			c.forget()

@@ -4,7 +4,6 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -120,6 +119,7 @@ type dictionary struct {
 }
 
 func newWriter(d *DB, c *conn) (*writer, error) {
+	c.queue = newQueue()
 	w := &writer{d: d, c: c}
 	err := w.c.exec("BEGIN IMMEDIATE")
 	if err == nil {
@@ -232,98 +232,55 @@ func (w *writer) reset() error {
 		return nil
 	}
 	w.bulks = make(map[string]*bulk)
-	for table, columns := range bulkTables {
-		b, err := newBulk(w.c, "INSERT OR FAIL INTO "+table+" VALUES ", columns)
-		if err != nil {
+	for table, columns := range insertTables {
+		if w.bulks[table], err = newInsert(w.c, w.c.queue, table, columns); err != nil {
 			return err
 		}
-		w.bulks[table] = b
+	}
+	for name, sql := range laterSQL {
+		if w.bulks[name], err = newBulk(w.c, w.c.queue, sql); err != nil {
+			return err
+		}
 	}
 	w.insert = w.bulks["delivery"]
-	w.bulks["route"].first = w.bulks["name"]
-	w.bulks["message_id"].first = w.bulks["name"]
-	w.bulks["address"].first = w.bulks["name"]
 	return nil
 }
 
-// bulkTables are the tables whose new rows are gathered, and their number of
+// insertTables are the tables whose new rows are gathered, with their number of
 // columns.
-var bulkTables = map[string]int{
-	"delivery": 8, "failure": 13, "login": 2, "original": 2, "pair": 3,
+var insertTables = map[string]int{
+	"delivery": 8, "failure": 13, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
 	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
 }
 
-// add adds a row to a table, in a while; flush, before the table is read.
-func (w *writer) add(table string, values ...any) error {
-	b := w.bulks[table]
-	row := b.next()
-	for i, v := range values {
-		row[i].Value = v
-	}
-	if b.full() {
-		return b.flush()
-	}
-	return nil
+// laterSQL are statements that may run in a while, as those of insertTables do.
+var laterSQL = map[string]string{
+	"chunk":         "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
+	"pair_end":      "UPDATE pair SET state = ?, ended = ? WHERE id = ?",
+	"pending_last":  "UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?",
+	"pending_end":   "DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?",
+	"recovery":      "INSERT OR IGNORE INTO recovery VALUES (?, ?)",
+	"last":          "UPDATE address SET last = ? WHERE id = ?",
+	"history":       "INSERT INTO history VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = excluded.first, failed = excluded.failed",
+	"rollup_route":  "INSERT INTO rollup_route VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_sender": "INSERT INTO rollup_sender VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_origin": "INSERT INTO rollup_origin VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_day":    "INSERT INTO rollup_day VALUES (?, ?, ?, ?, ?, ?, ?, ?)" + addToCell,
+	"source": `UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
+		attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
+	"skipped": `INSERT INTO skipped
+		SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
+		WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
 }
 
-func (w *writer) flushTables(tables ...string) error {
+// add adds a row to a table, or runs one of laterSQL, in a while; flush before the
+// table is read.
+func (w *writer) add(table string, values ...any) { w.bulks[table].add(values...) }
+
+func (w *writer) flushTables(tables ...string) {
 	for _, t := range tables {
-		if err := w.bulks[t].flush(); err != nil {
-			return err
-		}
+		w.bulks[t].flush()
 	}
-	return nil
-}
-
-// A bulk collects rows and inserts them many a statement.
-type bulk struct {
-	many, one *stmt
-	columns   int
-	n         int   // rows waiting
-	first     *bulk // what its rows refer to
-}
-
-const bulkRows = 64
-
-func newBulk(c *conn, insert string, columns int) (*bulk, error) {
-	row := "(?" + strings.Repeat(",?", columns-1) + ")"
-	many, err := c.stmt(insert + row + strings.Repeat(","+row, bulkRows-1))
-	if err != nil {
-		return nil, err
-	}
-	one, err := c.stmt(insert + row)
-	return &bulk{many: many, one: one, columns: columns}, err
-}
-
-// next returns the values of the next row, to be filled in.
-func (b *bulk) next() []driver.NamedValue {
-	i := b.n * b.columns
-	b.n++
-	return b.many.args[i : i+b.columns]
-}
-
-func (b *bulk) full() bool { return b.n == bulkRows }
-
-func (b *bulk) flush() error {
-	n := b.n
-	b.n = 0
-	if n > 0 && b.first != nil {
-		if err := b.first.flush(); err != nil {
-			return err
-		}
-	}
-	if n == bulkRows {
-		return b.many.bound()
-	}
-	for i := range n {
-		for j := range b.columns {
-			b.one.args[j].Value = b.many.args[i*b.columns+j].Value
-		}
-		if err := b.one.bound(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Keys of the dictionaries: 21 bits of the hash, 28 of the id.
@@ -344,22 +301,19 @@ func (w *writer) addKey(table string, h uint64, id int64) {
 }
 
 // putInto adds to a dictionary's cache. What that forgets must be found.
-func putInto[V any](w *writer, c *cache[V], h uint64, v V) (*V, error) {
+func putInto[V any](w *writer, c *cache[V], h uint64, v V) *V {
 	if c.full() {
-		if err := errors.Join(w.flushAddresses(), w.flushKeys()); err != nil {
-			return nil, err
-		}
+		w.flushAddresses()
+		w.flushKeys()
 	}
-	return c.put(h, v), nil
+	return c.put(h, v)
 }
 
 // find looks a row up: fn is called with the ids of those with this hash, until
 // it says that one is it.
 func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
 	if b := w.bulks[table]; b != nil && table != "address" {
-		if err := w.flushTables(table); err != nil {
-			return 0, err
-		}
+		b.flush()
 	}
 	lo, hi := keyRange(h)
 	err = w.c.each(func(row []driver.Value) error {
@@ -396,13 +350,11 @@ func (w *writer) name(s string) (int64, error) {
 	if id == 0 {
 		id = w.names.next
 		w.names.next++
-		if err := w.add("name", id, s); err != nil {
-			return 0, err
-		}
+		w.add("name", id, s)
 		w.addKey("name", stored, id)
 	}
-	_, err := putInto(w, w.names.known, h, id)
-	return id, err
+	putInto(w, w.names.known, h, id)
+	return id, nil
 }
 
 // route gives (recipient's domain, relay) its number.
@@ -440,13 +392,11 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	if id == 0 {
 		id = w.routes.next
 		w.routes.next++
-		if err := w.add("route", id, domain, host, ip, port); err != nil {
-			return 0, err
-		}
+		w.add("route", id, domain, host, ip, port)
 		w.addKey("route", h, id)
 	}
-	_, err = putInto(w, w.routes.known, h, id)
-	return id, err
+	putInto(w, w.routes.known, h, id)
+	return id, nil
 }
 
 // ipValue makes a number of an IPv4 address, which halves it.
@@ -556,7 +506,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 		w.addKey("reply", h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
-	return putInto(w, w.replies, h, r)
+	return putInto(w, w.replies, h, r), nil
 }
 
 func code(n uint16) any {
@@ -657,7 +607,7 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 		w.fresh = append(w.fresh, newAddress{a, local})
 		w.addKey("address", key, int64(a.id))
 	}
-	return putInto(w, w.addresses, h, a)
+	return putInto(w, w.addresses, h, a), nil
 }
 
 func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
@@ -701,21 +651,19 @@ func (w *writer) noteAddress(a *address) {
 
 // text stores a response's text, with what the row knows taken out. The first
 // time it stands in the row, from the second on it has a number.
-func (w *writer) text(s string) (any, error) {
+func (w *writer) text(s string) any {
 	h := w.hash.add(2, s)
 	id := w.texts.get(h)
 	switch {
 	case id == nil:
 		w.texts.put(h, 0)
-		return s, nil
+		return s
 	case *id == 0:
-		if err := w.c.run("INSERT INTO text VALUES (?, ?)", w.textID, s); err != nil {
-			return nil, err
-		}
+		w.add("text", w.textID, s)
 		*id = w.textID
 		w.textID++
 	}
-	return *id, nil
+	return *id
 }
 
 // message gives a message id its number.
@@ -733,25 +681,23 @@ func (w *writer) message(s string) (any, error) {
 	}
 	id := w.messageID
 	w.messageID++
-	if err := w.add("message_id", id, left, right); err != nil {
-		return nil, err
-	}
+	w.add("message_id", id, left, right)
 	w.messages.put(h, id)
 	return id, nil
 }
 
 // client is who handed in a message: the number of a login, or else an address.
-func (w *writer) client(d *bounce.Delivery) (any, error) {
+func (w *writer) client(d *bounce.Delivery) any {
 	if d.SASLUser == "" {
 		v := ipValue(d.ClientIP)
 		if n, ok := v.(int64); ok {
 			v = -1 - n
 		}
-		return v, nil
+		return v
 	}
 	h := w.hash.add(4, d.SASLUser)
 	if id := w.logins.get(h); id != nil {
-		return *id, nil
+		return *id
 	}
 	id := w.loginID
 	w.loginID++
@@ -764,7 +710,8 @@ func (w *writer) client(d *bounce.Delivery) (any, error) {
 		}
 	}
 	w.logins.put(h, id)
-	return id, w.add("login", id, user)
+	w.add("login", id, user)
+	return id
 }
 
 func (w *writer) splitMessageID(s string) (left, right any, err error) {

@@ -188,7 +188,7 @@ CREATE TABLE original (
 ) STRICT;
 CREATE TABLE delivery_message (
     id      INTEGER PRIMARY KEY,
-    message INTEGER NOT NULL REFERENCES message_id
+    message INTEGER NOT NULL
 ) STRICT;
 
 -- A message and a recipient that met a soft failure. id is that of the first;
