@@ -230,8 +230,13 @@ func (r *Report) changesSection() section {
 		return s
 	}
 	s.table = &Table{Columns: []Column{
-		{Name: "change"}, {Name: "of", Minor: true}, {Name: "which", Flex: true}, {Name: "failed", Number: true}, {Name: "before", Number: true},
-		{Name: "hard", Number: true, Minor: true}, {Name: "main reason"},
+		{Name: "change"},
+		{Name: "of", Minor: true},
+		{Name: "which", Flex: true},
+		{Name: "failed", Number: true},
+		{Name: "before", Number: true},
+		{Name: "hard", Number: true, Minor: true},
+		{Name: "main reason"},
 	}}
 	for _, c := range r.Changes {
 		s.table.Rows = append(s.table.Rows, []any{c.Change, c.Kind, c.Key, c.Failed, c.Before, c.Hard, c.Reason.String()})
@@ -359,8 +364,14 @@ func (r *Report) providersSection(wide bool) section {
 		return s
 	}
 	s.table = &Table{Columns: []Column{
-		{Name: "provider", Flex: true}, {Name: "attempts", Number: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true},
-		{Name: "failed", Number: true}, {Name: "refused", Number: true}, {Name: "main reason"}, {Name: "blocks us"},
+		{Name: "provider", Flex: true},
+		{Name: "attempts", Number: true},
+		{Name: "soft", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "failed", Number: true},
+		{Name: "refused", Number: true},
+		{Name: "main reason"},
+		{Name: "blocks us"},
 	}}
 	for _, g := range r.Providers {
 		blocks := ""
