@@ -137,12 +137,12 @@ func changes(now, then []store.Route) []Change {
 			if b == nil {
 				b = &tally{}
 			}
-			c := Change{Kind: kind, Key: key, Failed: a.failed, Hard: a.hard, Before: b.failed, Attempts: a.attempts, Reason: commonest(a.reasons)}
+			c := Change{Kind: kind, Key: key, Failed: a.failed, Hard: a.hard, Before: b.failed, Attempts: a.attempts, Reason: mainReason(a.reasons)}
 			if c.Change = change(a.failed, b.failed, traffic); c.Change == "" || key == "" {
 				continue
 			}
 			if c.Change == ChangeSolved {
-				c.Reason = commonest(b.reasons)
+				c.Reason = mainReason(b.reasons)
 				if kind != "reason" && a.attempts == 0 {
 					continue // nobody mails it any more: that solves nothing
 				}
@@ -166,8 +166,8 @@ func changes(now, then []store.Route) []Change {
 	return found
 }
 
-// commonest is the reason that most failures had; NoReason where there are none.
-func commonest(reasons map[bounce.Reason]int64) (reason bounce.Reason) {
+// mainReason is the reason that most failures had; NoReason where there are none.
+func mainReason(reasons map[bounce.Reason]int64) (reason bounce.Reason) {
 	var most int64
 	for r, n := range reasons {
 		if n > most || n == most && r < reason {

@@ -210,7 +210,7 @@ func TestHostileReport(t *testing.T) {
 						t.Error("not JSON")
 					}
 				case FormatTable:
-					if len(got) > 60_000 {
+					if len(got) > 100_000 {
 						t.Errorf("a long text makes a report of %d bytes", len(got))
 					}
 				}

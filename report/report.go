@@ -54,6 +54,7 @@ type Options struct {
 	Sort     string         // one of SortKeys; "": failed, for days and hours key
 	Top      int            // rows in a section; 0: all
 	Sections []string       // "": all
+	Flag     FlagOptions    // thresholds of the section problems
 }
 
 // Check says what is wrong with the options: a section or a sort key that does
@@ -61,6 +62,9 @@ type Options struct {
 func (o Options) Check() error {
 	if o.Sort != "" && !slices.Contains(SortKeys(), o.Sort) {
 		return fmt.Errorf("%q is not a sort key (there are %s)", o.Sort, strings.Join(SortKeys(), ", "))
+	}
+	if err := o.Flag.Check(); err != nil {
+		return err
 	}
 	for _, section := range o.Sections {
 		if !slices.Contains(Sections(), section) {
@@ -299,7 +303,7 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		r.buildCounts,
 		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
 			if wanted(SectionProblems) {
-				r.Problems, err = problems(ctx, s, o.Filter)
+				r.Problems, err = problems(ctx, s, o.Filter, o.Flag)
 			}
 			return err
 		},
@@ -426,7 +430,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, so
 		}
 	}
 	if wanted(SectionUnparsed) {
-		hours, err := timeline(ctx, s, store.Filter{Since: f.Since, Until: f.Until}, store.ByHour)
+		hours, err := overTime(ctx, s, store.Filter{Since: f.Since, Until: f.Until}, store.ByHour)
 		if err != nil {
 			return err
 		}
@@ -466,13 +470,13 @@ func (r *Report) timeline(ctx context.Context, s store.Store, f store.Filter) ([
 	}
 	r.byDay = r.Period.Last.Sub(*r.Period.First) > hourly
 	if r.byDay {
-		return timeline(ctx, s, f, store.ByDay)
+		return overTime(ctx, s, f, store.ByDay)
 	}
-	return timeline(ctx, s, f, store.ByHour)
+	return overTime(ctx, s, f, store.ByHour)
 }
 
-// timeline counts by hour or by day (of UTC), in order.
-func timeline(ctx context.Context, s store.Store, f store.Filter, by store.By) ([]Point, error) {
+// overTime counts by hour or by day (of UTC), in order.
+func overTime(ctx context.Context, s store.Store, f store.Filter, by store.By) ([]Point, error) {
 	groups, err := s.Groups(ctx, f, by)
 	if err != nil {
 		return nil, err
@@ -538,7 +542,7 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 		if o.By == store.ByDomain {
 			row.Domain = g.Key
 		}
-		row.Reason, row.Refused = commonest(g.Reasons), refused(g.Reasons)
+		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
 		row.Blocks = o.By == store.ByRelay && row.blocks()
 		for reason, n := range g.Reasons {
 			if row.Reasons == nil {

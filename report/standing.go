@@ -126,7 +126,7 @@ func senderCounts(groups []store.Group, hard int64, top int) []SenderCount {
 		if g.Key == "" || g.Soft+g.Hard == 0 {
 			continue // not known, or the null sender, which the totals show apart
 		}
-		c := SenderCount{Key: g.Key, Failed: g.Soft + g.Hard, Soft: g.Soft, Hard: g.Hard, Reason: commonest(g.Reasons)}
+		c := SenderCount{Key: g.Key, Failed: g.Soft + g.Hard, Soft: g.Soft, Hard: g.Hard, Reason: mainReason(g.Reasons)}
 		if hard > 0 {
 			c.Share = float64(g.Hard) / float64(hard)
 		}

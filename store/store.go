@@ -63,6 +63,8 @@ type Store interface {
 	// those deferred before f.Until whose last attempt matches the rest of f.
 	// f.Since does not count: what waits since longer is what is looked for.
 	Waiting(ctx context.Context, f Filter, n int) ([]Waiting, error)
+	FlagStore
+
 	// Skipped counts the lines that are not about deliveries, by program.
 	Skipped(ctx context.Context) ([]Skipped, error)
 	// Unparsed lists the kept sample of the lines that look like a delivery

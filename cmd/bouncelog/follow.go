@@ -28,6 +28,7 @@ var defaultLogs = []string{
 func newFollow() *cobra.Command {
 	var (
 		in     input
+		flag   flagging
 		retain string
 		o      tailer.FollowOptions
 	)
@@ -40,11 +41,12 @@ or SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal
 looked at: /var/log/mail.log, /var/log/maillog, Exim's mainlog, the journal.
 
 Every line is counted once, through rotation, compression, restarts and crashes.
-SIGHUP reopens the logs.`,
+SIGHUP reopens the logs. A new problem that is probably not the recipients' fault is
+logged as a warning, once.`,
 		Example: `  bouncelog follow
   bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := follow(cmd, args, &in, retain, o)
+			err := follow(cmd, args, &in, &flag, retain, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop, perhaps before it had begun
 			}
@@ -53,6 +55,7 @@ SIGHUP reopens the logs.`,
 	}
 	in.flags(cmd)
 	in.keepFlags(cmd)
+	flag.flags(cmd)
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
 	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
 	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
@@ -60,12 +63,15 @@ SIGHUP reopens the logs.`,
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, retain string, o tailer.FollowOptions) error {
+func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, retain string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := report.ParseTime(retain, time.Now()); err != nil {
 			return usageErrorf("as in --retain 365d", "--retain: %w", err)
 		}
+	}
+	if err := flag.check(); err != nil {
+		return err
 	}
 	log := newLogger(stderr)
 	if len(sources) == 0 {
@@ -128,12 +134,14 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain string, o ta
 		return err
 	}
 
+	watch := newWatcher(log, db, flag.options())
 	notify := newNotifier(log)
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
 		notify.behind(behind)
 		notify.alive()
+		watch.look(ctx, behind)
 		return errors.Join(g.flush(), prune())
 	}
 	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)

@@ -29,6 +29,7 @@ func newReport() *cobra.Command {
 		all      bool
 		wide     bool
 		failOn   []string
+		flag     flagging
 	)
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
@@ -52,6 +53,9 @@ leaves the database alone.`,
 			if err != nil {
 				return err
 			}
+			if err := flag.check(); err != nil {
+				return err
+			}
 			loc, err := in.location()
 			if err != nil {
 				return err
@@ -60,7 +64,7 @@ leaves the database alone.`,
 			if err != nil {
 				return err
 			}
-			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections}
+			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Flag: flag.options()}
 			if all {
 				o.Top = 0
 			}
@@ -125,6 +129,7 @@ leaves the database alone.`,
 	in.flags(cmd)
 	out.flags(cmd, "table")
 	sel.flags(cmd)
+	flag.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay (by provider), relay-host, reason, recipient, host, day or hour; failures also by sender, sasl-user or client")
 	f.StringVar(&sort, "sort", "", "sort by "+strings.Join(report.SortKeys(), ", ")+" (default failed; key for days and hours)")
