@@ -13,6 +13,26 @@ type Period struct {
 	Until time.Time
 }
 
+// Before is the period of the same length before p, which must be closed: whole
+// months for whole months of loc, whole days for whole days, whatever the
+// clocks do.
+func (p Period) Before(loc *time.Location) Period {
+	midnight := func(t time.Time) bool {
+		t = t.In(loc)
+		return t.Equal(time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, loc))
+	}
+	since, until := p.Since.In(loc), p.Until.In(loc)
+	if !midnight(since) || !midnight(until) {
+		return Period{p.Since.Add(-p.Until.Sub(p.Since)), p.Since}
+	}
+	if since.Day() == 1 && until.Day() == 1 {
+		months := 12*(until.Year()-since.Year()) + int(until.Month()-since.Month())
+		return Period{since.AddDate(0, -months, 0), p.Since}
+	}
+	days := int(until.Sub(since)+12*time.Hour) / int(24*time.Hour)
+	return Period{since.AddDate(0, 0, -days), p.Since}
+}
+
 // ParsePeriod reads pflogsumm's words for a period, as of now and in now's
 // location: today, yesterday, this_week, last_week (weeks begin on Monday),
 // this_month, last_month, 2026-11, 2026-11-22, and two of the last two forms

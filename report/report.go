@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"bouncelog/bounce"
@@ -18,17 +19,26 @@ import (
 
 // The sections of a report, in their order.
 const (
-	SectionTotals     = "totals"
-	SectionProblems   = "problems"
-	SectionDomains    = "domains" // or what Options.By says
-	SectionReasons    = "reasons"
-	SectionRecipients = "recipients"
-	SectionUnparsed   = "unparsed"
+	SectionTotals         = "totals"
+	SectionProblems       = "problems"
+	SectionChanges        = "changes" // against the period before
+	SectionDomains        = "domains" // or what Options.By says
+	SectionProviders      = "providers"
+	SectionReasons        = "reasons"
+	SectionRecipients     = "recipients"
+	SectionPending        = "pending"
+	SectionSenders        = "senders"
+	SectionContradictions = "contradictions"
+	SectionTimeline       = "timeline" // in text only where asked for
+	SectionUnparsed       = "unparsed"
 )
 
 // Sections lists all sections in their order.
 func Sections() []string {
-	return []string{SectionTotals, SectionProblems, SectionDomains, SectionReasons, SectionRecipients, SectionUnparsed}
+	return []string{
+		SectionTotals, SectionProblems, SectionChanges, SectionDomains, SectionProviders, SectionReasons, SectionRecipients,
+		SectionPending, SectionSenders, SectionContradictions, SectionTimeline, SectionUnparsed,
+	}
 }
 
 // SortKeys lists what Options.Sort may be.
@@ -40,7 +50,7 @@ func SortKeys() []string {
 type Options struct {
 	Filter   store.Filter
 	Location *time.Location // for days and for times in text; nil: time.Local
-	By       store.By       // ""; store.ByDomain
+	By       store.By       // "": store.ByDomain; store.ByRelay is by provider, ByRelayHost by host
 	Sort     string         // one of SortKeys; "": failed, for days and hours key
 	Top      int            // rows in a section; 0: all
 	Sections []string       // "": all
@@ -70,16 +80,36 @@ type Report struct {
 	Sources    []SourceCount `json:"sources"`
 	Totals     *Totals       `json:"totals,omitempty"`
 	Problems   []Problem     `json:"problems,omitzero"`
+	Changes    []Change      `json:"changes,omitzero"` // nil, too, where there is no period before
 	By         store.By      `json:"by,omitempty"`
 	Domains    []Group       `json:"domains,omitzero"`
 	Groups     []Group       `json:"groups,omitzero"` // instead of Domains where By is not the domain
+	Providers  []Group       `json:"providers,omitzero"`
 	Reasons    []ReasonCount `json:"reasons,omitzero"`
 	Recipients []Recipient   `json:"recipients,omitzero"`
-	Unparsed   *Coverage     `json:"unparsed,omitempty"`
+	Pending    []Pending     `json:"pending,omitzero"`
+	Senders    *Senders      `json:"senders,omitempty"`
 
-	loc           *time.Location
-	moreGroups    int // groups, recipients that Top cut off
-	moreRecipient int
+	Contradictions []Contradiction `json:"contradictions,omitzero"`
+	Timeline       []Point         `json:"timeline,omitzero"`
+	Unparsed       *Coverage       `json:"unparsed,omitempty"`
+
+	loc            *time.Location
+	asked          bool // sections were named: the empty ones are shown too
+	moreGroups     int  // groups, providers that Top cut off
+	moreProviders  int
+	moreRecipients bool
+	byDay          bool // the timeline
+	changesWanted  bool
+	asOf           time.Time // the end of the logs
+}
+
+// A Point is the attempts of an hour or a day.
+type Point struct {
+	Time      time.Time `json:"time"`
+	Delivered int64     `json:"delivered"`
+	Soft      int64     `json:"soft"`
+	Hard      int64     `json:"hard"`
 }
 
 // A ReportPeriod is what a report covers: what was asked for, and the first
@@ -117,8 +147,9 @@ type Counts struct {
 type Totals struct {
 	Counts
 	// Shares of the attempts that count, 0 to 1.
-	SoftRate float64 `json:"soft_rate"`
-	HardRate float64 `json:"hard_rate"`
+	DeliveredRate float64 `json:"delivered_rate"`
+	SoftRate      float64 `json:"soft_rate"`
+	HardRate      float64 `json:"hard_rate"`
 	// Failures of our own notifications (null sender), in Soft and Hard.
 	NotificationSoft int64 `json:"notification_soft"`
 	NotificationHard int64 `json:"notification_hard"`
@@ -129,6 +160,9 @@ type Totals struct {
 	Soft5xx int64 `json:"soft_5xx"`
 	// The same for the period of equal length before, where there is one.
 	Previous *Counts `json:"previous,omitempty"`
+	// Uncounted is by how many attempts the domains and the totals differ:
+	// not 0 where mail was logged into the database meanwhile.
+	Uncounted int64 `json:"uncounted,omitempty"`
 }
 
 // A Group is the counts of one domain, relay, sender domain, …
@@ -136,7 +170,11 @@ type Group struct {
 	Key    string `json:"key"`
 	Domain string `json:"domain,omitempty"` // the key, where it is a domain
 	Counts
-	Reason  bounce.Reason    `json:"reason,omitzero"` // the commonest of the failures
+	// Failures for a reason that lies with us (blocklist, reputation,
+	// authentication, policy, …) or is not named.
+	Refused int64            `json:"refused"`
+	Blocks  bool             `json:"blocks,omitempty"` // by relay: most of what is sent there is so refused
+	Reason  bounce.Reason    `json:"reason,omitzero"`  // the commonest of the failures
 	Reasons map[string]int64 `json:"reasons,omitempty"`
 }
 
@@ -150,27 +188,38 @@ type ReasonCount struct {
 	Do      []string      `json:"do"` // first things first
 }
 
-// A Recipient is an address whose mail was returned for a fault of its own.
+// A Recipient is an address whose mail was returned for a fault of its own and
+// that has taken none since.
 type Recipient struct {
-	Recipient string        `json:"recipient"`
-	Hard      int64         `json:"hard"`
-	Reason    bounce.Reason `json:"reason"`
+	Recipient     string        `json:"recipient"`
+	Hard          int64         `json:"hard"`
+	Reason        bounce.Reason `json:"reason"`
+	Since         time.Time     `json:"since"`
+	Last          time.Time     `json:"last"`
+	LastDelivered *time.Time    `json:"last_delivered,omitempty"`
+	Response      string        `json:"response,omitempty"`
 }
 
-// Coverage says what of the logs was understood. The numbers add up: Lines is
-// the sum of Delivery, Queue, Rejected, Skipped, Unparsed and Blank.
+// Coverage says what of the logs was understood. The numbers are of the whole
+// logs, whatever period the report is about, and add up: Lines is the sum of
+// Delivery, Queue, Rejected, Skipped, Unparsed and Blank.
 type Coverage struct {
-	Lines    int64              `json:"lines"`
-	Delivery int64              `json:"delivery"` // lines with delivery attempts
-	Queue    int64              `json:"queue"`    // about messages in the queue
-	Rejected int64              `json:"rejected"` // about mail that this server refused
-	Skipped  int64              `json:"skipped"`  // not about deliveries
-	Unparsed int64              `json:"unparsed"` // looked like a delivery, not understood
-	Blank    int64              `json:"blank"`
-	Repeated int64              `json:"repeated"` // attempts that stood in "message repeated n times"
-	Programs []ProgramCount     `json:"programs"`
-	Sample   []UnparsedSample   `json:"sample"`
-	Reasons  []UnknownReplyText `json:"unknown_replies"`
+	Files     int                `json:"files"`
+	First     *time.Time         `json:"first,omitempty"`
+	Last      *time.Time         `json:"last,omitempty"`
+	Rotations int                `json:"rotations"` // logs that continue another
+	Gaps      []Gap              `json:"gaps"`      // of the period
+	Lines     int64              `json:"lines"`
+	Delivery  int64              `json:"delivery"` // lines with delivery attempts
+	Queue     int64              `json:"queue"`    // about messages in the queue
+	Rejected  int64              `json:"rejected"` // about mail that this server refused
+	Skipped   int64              `json:"skipped"`  // not about deliveries
+	Unparsed  int64              `json:"unparsed"` // looked like a delivery, not understood
+	Blank     int64              `json:"blank"`
+	Repeated  int64              `json:"repeated"` // attempts that stood in "message repeated n times"
+	Programs  []ProgramCount     `json:"programs"`
+	Sample    []UnparsedSample   `json:"sample"`
+	Reasons   []UnknownReplyText `json:"unknown_replies"`
 }
 
 // A ProgramCount says how many lines of a program were not about deliveries.
@@ -215,7 +264,7 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{loc: o.Location, By: o.By}
+	r := &Report{loc: o.Location, By: o.By, asked: len(o.Sections) > 0}
 	sources, err := s.Sources(ctx)
 	if err != nil {
 		return nil, err
@@ -227,26 +276,104 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 			Lines: src.Lines, Attempts: src.Attempts,
 		})
 	}
+	for _, src := range sources {
+		if src.Last.After(r.asOf) {
+			r.asOf = src.Last
+		}
+	}
+	r.changesWanted = wanted(SectionChanges)
 	first, last, err := s.Span(ctx, o.Filter)
 	if err != nil {
 		return nil, err
 	}
 	r.Period = ReportPeriod{Since: when(o.Filter.Since), Until: when(o.Filter.Until), First: when(first), Last: when(last)}
 
+	if err := r.build(ctx, s, o, sources, wanted); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// build fills in the sections, several at a time.
+func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	for _, part := range []func(context.Context, store.Store, Options, func(string) bool) error{
+		r.buildCounts,
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+			if wanted(SectionProblems) {
+				r.Problems, err = problems(ctx, s, o.Filter, o.Flag)
+			}
+			return err
+		},
+		r.buildStanding,
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+			if wanted(SectionSenders) {
+				r.Senders, err = r.senders(ctx, s, o)
+			}
+			return err
+		},
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) error {
+			return r.buildCoverage(ctx, s, o, sources, wanted)
+		},
+	} {
+		wg.Go(func() {
+			if err := part(ctx, s, o, wanted); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// buildCounts fills in what comes from the counts by route.
+func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+	f := o.Filter
 	if wanted(SectionTotals) {
-		if r.Totals, err = totals(ctx, s, o.Filter); err != nil {
-			return nil, err
+		if r.Totals, err = totals(ctx, s, f); err != nil {
+			return err
 		}
 	}
-	if wanted(SectionProblems) {
-		if r.Problems, err = problems(ctx, s, o.Filter, o.Flag); err != nil {
-			return nil, err
+	past, hasPast := before(f, o.Location)
+	if hasPast && (wanted(SectionTotals) || wanted(SectionChanges)) {
+		c, err := s.Totals(ctx, past)
+		if err != nil {
+			return err
+		}
+		hasPast = c.Attempts > 0
+		if p := counts(c); hasPast && r.Totals != nil {
+			r.Totals.Previous = &p
+		}
+	}
+	var routes []store.Route
+	if wanted(SectionProviders) || wanted(SectionChanges) && hasPast || wanted(SectionDomains) && o.By == store.ByRelay {
+		if routes, err = s.Routes(ctx, f); err != nil {
+			return err
+		}
+	}
+	if wanted(SectionChanges) && hasPast {
+		then, err := s.Routes(ctx, past)
+		if err != nil {
+			return err
+		}
+		r.Changes = changes(routes, then)
+		if o.Top > 0 {
+			r.Changes = r.Changes[:min(len(r.Changes), o.Top)]
 		}
 	}
 	if wanted(SectionDomains) {
-		groups, err := s.Groups(ctx, o.Filter, o.By)
+		groups, err := r.groups(ctx, s, o, routes)
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if o.By == store.ByDomain && r.Totals != nil {
+			sum := r.Totals.Attempts
+			for _, g := range groups {
+				sum -= g.Attempts
+			}
+			r.Totals.Uncounted = sum
 		}
 		rows, more := sortedGroups(groups, o)
 		r.moreGroups = more
@@ -256,22 +383,118 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 			r.Groups = rows
 		}
 	}
+	if wanted(SectionProviders) {
+		p := o
+		p.By, p.Sort, p.Top = store.ByRelay, "failed", lesser(o.Top)
+		r.Providers, r.moreProviders = sortedGroups(providers(routes), p)
+	}
+	return nil
+}
+
+// buildStanding fills in reasons, recipients and what waits.
+func (r *Report) buildStanding(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
 	if wanted(SectionReasons) {
 		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if wanted(SectionRecipients) {
 		if err := r.recipients(ctx, s, o); err != nil {
-			return nil, err
+			return err
+		}
+	}
+	if wanted(SectionPending) {
+		r.Pending, err = pending(ctx, s, o.Filter, lesser(o.Top))
+	}
+	return err
+}
+
+// buildCoverage fills in what was read and what is odd about it.
+func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) (err error) {
+	f := o.Filter
+	var replies []store.Reply
+	if wanted(SectionContradictions) || wanted(SectionUnparsed) {
+		replies, err = s.Replies(ctx, f, func(x *store.Reply) bool {
+			return x.Reason == bounce.Unknown || contradictionOf(x) != ""
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if wanted(SectionContradictions) {
+		r.Contradictions = contradictions(replies)
+	}
+	if wanted(SectionTimeline) {
+		if r.Timeline, err = r.timeline(ctx, s, f); err != nil {
+			return err
 		}
 	}
 	if wanted(SectionUnparsed) {
-		if r.Unparsed, err = coverage(ctx, s, o, sources); err != nil {
-			return nil, err
+		hours, err := overTime(ctx, s, store.Filter{Since: f.Since, Until: f.Until}, store.ByHour)
+		if err != nil {
+			return err
+		}
+		r.Unparsed, err = coverage(ctx, s, o, sources, hours, replies)
+		return err
+	}
+	return nil
+}
+
+// lesser is how many rows the sections after the domains have.
+func lesser(top int) int {
+	if top > 20 || top == 0 {
+		return top
+	}
+	return min(top, 10)
+}
+
+func (r *Report) groups(ctx context.Context, s store.Store, o Options, routes []store.Route) ([]store.Group, error) {
+	switch o.By {
+	case store.ByRelay:
+		return providers(routes), nil
+	case ByRelayHost:
+		return s.Groups(ctx, o.Filter, store.ByRelay)
+	case store.ByDomain:
+		if routes != nil { // counted already
+			return merged(routes, func(r *store.Route) string { return r.Domain }), nil
 		}
 	}
-	return r, nil
+	return s.Groups(ctx, o.Filter, o.By)
+}
+
+const hourly = 4 * 24 * time.Hour // a timeline up to so long is by the hour
+
+func (r *Report) timeline(ctx context.Context, s store.Store, f store.Filter) ([]Point, error) {
+	if r.Period.First == nil {
+		return []Point{}, nil
+	}
+	r.byDay = r.Period.Last.Sub(*r.Period.First) > hourly
+	if r.byDay {
+		return overTime(ctx, s, f, store.ByDay)
+	}
+	return overTime(ctx, s, f, store.ByHour)
+}
+
+// overTime counts by hour or by day (of UTC), in order.
+func overTime(ctx context.Context, s store.Store, f store.Filter, by store.By) ([]Point, error) {
+	groups, err := s.Groups(ctx, f, by)
+	if err != nil {
+		return nil, err
+	}
+	layout := "2006-01-02T15:04Z"
+	if by == store.ByDay {
+		layout = time.DateOnly
+	}
+	points := make([]Point, 0, len(groups))
+	for _, g := range groups {
+		t, err := time.Parse(layout, g.Key)
+		if err != nil {
+			return nil, fmt.Errorf("the store knows a time %q that this program does not: %w", g.Key, err)
+		}
+		points = append(points, Point{t, g.Delivered, g.Soft, g.Hard})
+	}
+	slices.SortFunc(points, func(a, b Point) int { return a.Time.Compare(b.Time) })
+	return points, nil
 }
 
 func when(t time.Time) *time.Time {
@@ -300,19 +523,9 @@ func totals(ctx context.Context, s store.Store, f store.Filter) (*Totals, error)
 		Soft5xx:          c.Soft5xx,
 	}
 	if c.Attempts > 0 {
+		t.DeliveredRate = float64(c.Delivered) / float64(c.Attempts)
 		t.SoftRate = float64(c.Soft) / float64(c.Attempts)
 		t.HardRate = float64(c.Hard) / float64(c.Attempts)
-	}
-	if !f.Since.IsZero() && !f.Until.IsZero() {
-		f.Since, f.Until = f.Since.Add(-f.Until.Sub(f.Since)), f.Since
-		before, err := s.Totals(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if before.Attempts > 0 {
-			p := counts(before)
-			t.Previous = &p
-		}
 	}
 	return t, nil
 }
@@ -329,11 +542,9 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 		if o.By == store.ByDomain {
 			row.Domain = g.Key
 		}
-		var most int64
+		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
+		row.Blocks = o.By == store.ByRelay && row.blocks()
 		for reason, n := range g.Reasons {
-			if n > most || n == most && reason < row.Reason {
-				most, row.Reason = n, reason
-			}
 			if row.Reasons == nil {
 				row.Reasons = make(map[string]int64, len(g.Reasons))
 			}
@@ -369,6 +580,9 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 		return cmp.Or(cmp.Compare(key(b), key(a)), cmp.Compare(b.Hard, a.Hard),
 			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Key, b.Key))
 	})
+	if o.By == store.ByRelay && o.Sort == "failed" {
+		blockedFirst(rows)
+	}
 	if o.Top > 0 && len(rows) > o.Top {
 		more = len(rows) - o.Top
 		if o.By == store.ByDay || o.By == store.ByHour {
@@ -414,93 +628,30 @@ func (r *Report) recipients(ctx context.Context, s store.Store, o Options) error
 	if len(f.Reasons) == 0 || len(o.Filter.Outcomes) > 0 && !slices.Contains(o.Filter.Outcomes, bounce.Hard) {
 		return nil
 	}
-	groups, err := s.Groups(ctx, f, store.ByRecipient)
-	if err != nil {
-		return err
+	// Some of them may have taken mail since.
+	n := 0
+	if o.Top > 0 {
+		n = 3*o.Top + 20
 	}
-	for _, g := range groups {
-		row := Recipient{Recipient: g.Key, Hard: g.Hard}
-		var most int64
-		for reason, n := range g.Reasons {
-			if n > most || n == most && reason < row.Reason {
-				most, row.Reason = n, reason
-			}
+	seen := 0
+	for h, err := range s.Histories(ctx, f, n) {
+		if err != nil {
+			return err
 		}
-		r.Recipients = append(r.Recipients, row)
+		seen++
+		if x, ok := suppression(&h, 1); ok {
+			r.Recipients = append(r.Recipients, Recipient{x.Recipient, x.Failures, x.Reason, x.Since, x.Last, x.LastDelivered, x.Response})
+		}
 	}
 	slices.SortFunc(r.Recipients, func(a, b Recipient) int {
-		return cmp.Or(cmp.Compare(b.Hard, a.Hard), strings.Compare(a.Recipient, b.Recipient))
+		return cmp.Or(cmp.Compare(b.Hard, a.Hard), b.Last.Compare(a.Last), strings.Compare(a.Recipient, b.Recipient))
 	})
 	if o.Top > 0 && len(r.Recipients) > o.Top {
-		r.moreRecipient = len(r.Recipients) - o.Top
 		r.Recipients = r.Recipients[:o.Top]
+		r.moreRecipients = true
 	}
+	r.moreRecipients = r.moreRecipients || n > 0 && seen == n
 	return nil
-}
-
-const unknownReplies = 10 // shown of the replies whose cause no rule names
-
-func coverage(ctx context.Context, s store.Store, o Options, sources []store.Source) (*Coverage, error) {
-	c := &Coverage{Programs: []ProgramCount{}, Sample: []UnparsedSample{}, Reasons: []UnknownReplyText{}}
-	paths := map[string]string{}
-	for _, src := range sources {
-		paths[src.ID] = src.Path
-		c.Lines += src.Lines
-		c.Delivery += src.Delivery
-		c.Queue += src.Queue
-		c.Rejected += src.Rejected
-		c.Skipped += src.Skipped
-		c.Unparsed += src.Unparsed
-		c.Blank += src.Blank
-		c.Repeated += src.Repeated
-	}
-	if sum := c.Delivery + c.Queue + c.Rejected + c.Skipped + c.Unparsed + c.Blank; sum != c.Lines {
-		return nil, fmt.Errorf("the line counts do not add up: %d lines, but %d by kind", c.Lines, sum)
-	}
-	skipped, err := s.Skipped(ctx)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(skipped, func(a, b store.Skipped) int {
-		return cmp.Or(cmp.Compare(b.Lines, a.Lines), strings.Compare(a.Program, b.Program))
-	})
-	for _, p := range skipped {
-		c.Programs = append(c.Programs, ProgramCount{p.Program, p.Lines})
-	}
-	unparsed, err := s.Unparsed(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if o.Top > 0 {
-		unparsed = unparsed[:min(len(unparsed), o.Top)]
-	}
-	for _, u := range unparsed {
-		c.Sample = append(c.Sample, UnparsedSample{paths[u.Source], u.Offset, u.Text})
-	}
-
-	f := o.Filter
-	f.Reasons = []bounce.Reason{bounce.Unknown}
-	texts := map[string]int64{}
-	for a, err := range s.Attempts(ctx, f) {
-		if err != nil {
-			return nil, err
-		}
-		template, _ := bounce.Split(a.Response)
-		if texts[template] == 0 && len(texts) >= 10_000 {
-			continue // a flood of distinct texts must not fill the memory
-		}
-		texts[template]++
-	}
-	for text, n := range texts {
-		c.Reasons = append(c.Reasons, UnknownReplyText{text, n})
-	}
-	slices.SortFunc(c.Reasons, func(a, b UnknownReplyText) int {
-		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Text, b.Text))
-	})
-	if len(c.Reasons) > unknownReplies {
-		c.Reasons = c.Reasons[:unknownReplies]
-	}
-	return c, nil
 }
 
 // ErrFormat says that there is no such output format.

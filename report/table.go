@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +26,7 @@ type Column struct {
 	Name   string
 	Number bool // set to the right
 	Flex   bool // may be cut to make the table fit the width
+	Minor  bool // may be left out of a text table that does not fit
 }
 
 // text is a cell as a person reads it: clean, on one line.
@@ -53,7 +55,10 @@ func text(cell any) string {
 	panic("report: a cell of an unknown type")
 }
 
-const minFlex = 12 // columns: a flexible column is not cut below this
+const (
+	minFlex     = 12 // columns: a flexible column is not cut below this
+	comfortable = 20 // minor columns give way before a flexible one is cut to less
+)
 
 // writeText draws the table with blanks between its columns, at most width
 // columns wide as far as cutting the flexible ones can make it so; 0 is any
@@ -74,10 +79,10 @@ func (t *Table) writeText(w io.Writer, width int, header bool) error {
 		}
 		rows = append(rows, cells)
 	}
-	t.fit(rows, width)
+	columns := fit(t.Columns, rows, width)
 
-	align := make([]tw.Align, len(t.Columns))
-	for i, c := range t.Columns {
+	align := make([]tw.Align, len(columns))
+	for i, c := range columns {
 		align[i] = tw.AlignLeft
 		if c.Number {
 			align[i] = tw.AlignRight
@@ -126,35 +131,69 @@ func trimLines(text []byte) []byte {
 	return out
 }
 
-// fit cuts the cells of the flexible columns so that the rows are at most
-// width columns wide, the widest column first.
-func (t *Table) fit(rows [][]string, width int) {
+// fit makes the rows at most width columns wide: it leaves out minor columns,
+// the last first, until the rest could fit, then cuts the cells of the flexible
+// ones, the widest first. It returns the columns that are left.
+func fit(columns []Column, rows [][]string, width int) []Column {
 	if width <= 0 {
-		return
+		return columns
 	}
-	widths := make([]int, len(t.Columns))
-	total := 2 * (len(widths) - 1)
+	columns = slices.Clone(columns)
+	widths := make([]int, len(columns))
 	for i := range widths {
 		for _, row := range rows {
 			widths[i] = max(widths[i], twwidth.Width(row[i]))
 		}
-		total += widths[i]
+	}
+	least := func() (n int) {
+		n = 2 * (len(widths) - 1)
+		for i, c := range columns {
+			if c.Flex {
+				n += min(widths[i], max(minFlex, min(widths[i]-4, comfortable)))
+			} else {
+				n += widths[i]
+			}
+		}
+		return n
+	}
+	for i := len(columns) - 1; i >= 0 && least() > width; i-- {
+		if columns[i].Minor {
+			columns = slices.Delete(columns, i, i+1)
+			widths = slices.Delete(widths, i, i+1)
+			for j := range rows {
+				rows[j] = slices.Delete(rows[j], i, i+1)
+			}
+		}
+	}
+	total := 2 * (len(widths) - 1)
+	for _, n := range widths {
+		total += n
 	}
 	for total > width {
 		widest := -1
-		for i, c := range t.Columns {
+		for i, c := range columns {
 			if c.Flex && widths[i] > minFlex && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
 		if widest < 0 {
-			return
+			break
 		}
 		less := min(total-width, widths[widest]-minFlex)
 		widths[widest] -= less
 		total -= less
 		for _, row := range rows {
-			row[widest] = Cut(row[widest], widths[widest])
+			row[widest] = cutWidth(row[widest], widths[widest])
 		}
 	}
+	return columns
+}
+
+// cutWidth shortens s to at most n columns of a terminal; a wide character
+// takes two.
+func cutWidth(s string, n int) string {
+	for k := n; twwidth.Width(s) > n && k > 0; k-- {
+		s = Cut(s, k)
+	}
+	return s
 }

@@ -287,7 +287,7 @@ func writeMarkdownRow(w io.Writer, cells []any) error {
 
 func writeHTMLTableStart(w io.Writer, columns []Column) error {
 	var b strings.Builder
-	b.WriteString("<table><thead><tr>")
+	b.WriteString(`<table class="data"><thead><tr>`)
 	for _, c := range columns {
 		b.WriteString(cellTag("th", c) + html.EscapeString(Clean(c.Name)) + "</th>")
 	}
@@ -308,8 +308,11 @@ func writeHTMLRow(w io.Writer, columns []Column, cells []any) error {
 }
 
 func cellTag(tag string, c Column) string {
-	if c.Number {
+	switch {
+	case c.Number:
 		return "<" + tag + ` class="n">`
+	case c.Flex:
+		return "<" + tag + ` class="w">`
 	}
-	return "<" + tag + ">"
+	return "<" + tag + ` class="t">`
 }

@@ -42,9 +42,9 @@ func TestRowWriter(t *testing.T) {
 		{FormatJSON, nil, `[{"domain":"a.example","hard":12},` + "\n" + `{"domain":"=HYPERLINK(1)","hard":-3},` + "\n" + `{"domain":"<b>|\u001b[1m","hard":null}]` + "\n"},
 		{FormatNDJSON, func(w *RowWriter) { w.OmitNil = true }, `{"domain":"a.example","hard":12}` + "\n" + `{"domain":"=HYPERLINK(1)","hard":-3}` + "\n" + `{"domain":"<b>|\u001b[1m"}` + "\n"},
 		{FormatMarkdown, nil, "| domain | hard |\n|---|---:|\n| a.example | 12 |\n| =HYPERLINK(1) | -3 |\n| &lt;b&gt;\\|\\\\x1b\\[1m |  |\n"},
-		{FormatHTML, nil, `<table><thead><tr><th>domain</th><th class="n">hard</th></tr></thead><tbody>` + "\n" +
-			`<tr><td>a.example</td><td class="n">12</td></tr>` + "\n" + `<tr><td>=HYPERLINK(1)</td><td class="n">-3</td></tr>` + "\n" +
-			`<tr><td>&lt;b&gt;|\x1b[1m</td><td class="n"></td></tr>` + "\n</tbody></table>\n"},
+		{FormatHTML, nil, `<table class="data"><thead><tr><th class="t">domain</th><th class="n">hard</th></tr></thead><tbody>` + "\n" +
+			`<tr><td class="t">a.example</td><td class="n">12</td></tr>` + "\n" + `<tr><td class="t">=HYPERLINK(1)</td><td class="n">-3</td></tr>` + "\n" +
+			`<tr><td class="t">&lt;b&gt;|\x1b[1m</td><td class="n"></td></tr>` + "\n</tbody></table>\n"},
 	} {
 		if diff := cmp.Diff(test.want, rows(t, test.format, test.set, columns, table...)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.format, diff)

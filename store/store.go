@@ -48,6 +48,21 @@ type Store interface {
 	// Rejections yields the failed attempts (soft and hard) that match f, in
 	// the order of time, each with what is known of its recipient.
 	Rejections(ctx context.Context, f Filter) iter.Seq2[Rejection, error]
+	// Routes counts the attempts that match f by the recipient's domain and
+	// the relay; unordered.
+	Routes(ctx context.Context, f Filter) ([]Route, error)
+	// Replies counts the failed attempts that match f by what was answered,
+	// for those replies only that want says; unordered.
+	Replies(ctx context.Context, f Filter, want func(*Reply) bool) ([]Reply, error)
+	// Histories yields the recipients of the failed attempts that match f and
+	// are hard or were answered with a 5xx: all of them, or where n is not 0
+	// the n with the most such attempts.
+	Histories(ctx context.Context, f Filter, n int) iter.Seq2[History, error]
+	// Waiting lists the recipients of messages that were still queued when the
+	// last batch was stored, the longest queued first, n at most (0: all):
+	// those deferred before f.Until whose last attempt matches the rest of f.
+	// f.Since does not count: what waits since longer is what is looked for.
+	Waiting(ctx context.Context, f Filter, n int) ([]Waiting, error)
 	FlagStore
 
 	// Skipped counts the lines that are not about deliveries, by program.
@@ -201,6 +216,61 @@ type Rejection struct {
 	Attempt
 	DeliveredBefore time.Time // last delivery to the recipient before the attempt; zero: none
 	DeliveredAfter  time.Time // first delivery to the recipient after the attempt; zero: none
+}
+
+// A Route is the counts of one domain through one relay. A message is counted
+// in the first of its routes to the domain.
+type Route struct {
+	Domain string
+	Relay  string // host name as logged; "" where none was spoken to
+	Counts
+	Reasons map[bounce.Reason]int64 // failed attempts by reason
+}
+
+// A Reply is what was answered to failed attempts, with the judgement on it.
+type Reply struct {
+	MTA      bounce.MTA
+	Status   string
+	Outcome  bounce.Outcome
+	Code     uint16
+	Enhanced bounce.EnhancedCode
+	Stage    bounce.Stage
+	Local    bool
+	Template string // the text without what varies (bounce.Split)
+	bounce.Verdict
+	Attempts int64
+}
+
+// A History is what is known of a recipient with permanent failures.
+type History struct {
+	Recipient       string
+	RecipientDomain string
+	// LastDelivered is the last delivery known, be it before the failures or
+	// after, however the letters of the address were written; zero: none. Where no failure came in between, it may be up to a
+	// day too early.
+	LastDelivered time.Time
+	Faults        []Fault // by what was answered, in the order of their first
+}
+
+// A Fault is the permanent failures of one recipient with one answer.
+type Fault struct {
+	Outcome  bounce.Outcome // Hard, or Soft in spite of a 5xx
+	Code     uint16
+	Enhanced bounce.EnhancedCode
+	Local    bool
+	bounce.Verdict
+	Attempts    int64
+	Since       int64 // of Attempts: after the last delivery
+	First, Last time.Time
+	FirstSince  time.Time // the first after the last delivery; zero where Since is 0
+	Response    string    // of the last
+}
+
+// Waiting is a recipient of a message that is still queued.
+type Waiting struct {
+	Attempt             // the last one: what it waits for
+	Arrived   time.Time // when the message came into the queue; zero: not known
+	FirstSoft time.Time // when it was deferred first
 }
 
 // Rows is the result of a query. Close it.

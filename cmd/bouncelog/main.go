@@ -159,7 +159,7 @@ bounces per domain with their reasons.`,
 		}
 	}
 	add("read", newImport(), newFollow(), newParse())
-	add("ask", newReport(), newTrace(), newExplain(), newScan(), newQuery())
+	add("ask", newReport(), newTrace(), newSuppress(), newExplain(), newScan(), newQuery())
 	add("care", newDB(), newVersion())
 	root.SetHelpCommandGroupID("care")
 	root.SetCompletionCommandGroupID("care")

@@ -21,7 +21,9 @@ func newReport() *cobra.Command {
 		in       input
 		out      output
 		sel      selection
+		send     mailing
 		by, sort string
+		redact   bool
 		sections []string
 		top      int
 		all      bool
@@ -42,6 +44,9 @@ leaves the database alone.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			form, err := out.form(report.FormatTable)
 			if err != nil {
+				return err
+			}
+			if err := send.check(); err != nil {
 				return err
 			}
 			conditions, err := parseConditions(failOn)
@@ -83,13 +88,25 @@ leaves the database alone.`,
 			if err != nil {
 				return err
 			}
-			err = out.write(cmd, func(w io.Writer) error {
-				how := look(w)
-				how.Wide = wide
-				return r.Write(w, form, how)
-			})
-			if err != nil {
-				return err
+			if redact {
+				if err := r.Redact(); err != nil {
+					return err
+				}
+			}
+			if len(send.to) > 0 {
+				if err := send.send(cmd.Context(), r, wide); err != nil {
+					return err
+				}
+			}
+			if len(send.to) == 0 || out.file != "" {
+				err = out.write(cmd, func(w io.Writer) error {
+					how := look(w)
+					how.Wide = wide
+					return r.Write(w, form, how)
+				})
+				if err != nil {
+					return err
+				}
 			}
 			if err := db.Close(); err != nil {
 				return err
@@ -114,21 +131,24 @@ leaves the database alone.`,
 	sel.flags(cmd)
 	flag.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay, reason, recipient, host, day or hour")
+	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay (by provider), relay-host, reason, recipient, host, day or hour; failures also by sender, sasl-user or client")
 	f.StringVar(&sort, "sort", "", "sort by "+strings.Join(report.SortKeys(), ", ")+" (default failed; key for days and hours)")
 	f.StringSliceVar(&sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
 	f.IntVar(&top, "top", 20, "rows in a section")
 	f.BoolVar(&all, "all", false, "all rows")
 	f.BoolVar(&wide, "wide", false, "all columns")
+	f.BoolVar(&redact, "redact", false, "put a keyed hash in place of each address's local part and each login, another key each time")
+	send.flags(cmd)
 	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 where the `CONDITION` holds: problems, or like hard>5% or soft>100")
 	return cmd
 }
 
 func checkReportOptions(o report.Options) error {
 	switch o.By {
-	case store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour:
+	case store.ByDomain, store.BySenderDomain, store.ByRelay, report.ByRelayHost, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour,
+		store.BySender, store.BySASLUser, store.ByClient:
 	default:
-		return usageErrorf("there are domain, sender-domain, relay, reason, recipient, host, day and hour", "--by %s: nothing to group by", o.By)
+		return usageErrorf("there are domain, sender-domain, relay, relay-host, reason, recipient, host, day, hour, and of failures sender, sasl-user and client", "--by %s: nothing to group by", o.By)
 	}
 	if o.Top < 0 {
 		return usageErrorf("--all shows all", "--top %d: not a number of rows", o.Top)

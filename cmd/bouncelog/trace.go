@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,8 @@ func newTrace() *cobra.Command {
 		Use:   "trace ADDRESS|QUEUE-ID|MESSAGE-ID",
 		Short: "Everything that happened to a recipient or a message, in order",
 		Long: `Prints every delivery attempt of a recipient's address, of a queue id or of a
-Message-ID (with or without its angle brackets), in order, in words.`,
+Message-ID (with or without its angle brackets), in order, in words, and how it
+ended for each recipient.`,
 		Example: `  bouncelog trace lise@example.com --since 7d
   bouncelog trace 4XyZ1k2m3nz4Q`,
 		Args: needArgs(1, 1, "an address, a queue id or a Message-ID"),
@@ -59,10 +61,17 @@ Message-ID (with or without its angle brackets), in order, in words.`,
 				if form == report.FormatTable {
 					return tell(w, attempts, loc)
 				}
-				rw := report.NewRowWriter(w, form, report.AttemptColumns())
+				columns := append(report.AttemptColumns(), report.Column{Name: "words", Flex: true}, report.Column{Name: "end"})
+				rw := report.NewRowWriter(w, form, columns)
 				rw.OmitNil = true
+				ends := endings(attempts)
 				for i := range attempts {
-					if err := rw.Row(report.AttemptCells(&attempts[i])); err != nil {
+					var end any
+					if e := ends[i]; e != nil {
+						end = e.state
+					}
+					cells := append(report.AttemptCells(&attempts[i]), sentence(&attempts[i]), end)
+					if err := rw.Row(cells); err != nil {
 						return err
 					}
 				}
@@ -137,28 +146,126 @@ func shareMessageIDs(list []store.Attempt) {
 	}
 }
 
-// tell prints attempts in words.
+// An ending is what became of one recipient of a message.
+type ending struct {
+	state string // delivered, returned, expired, queued, handed_on, probed
+	words string
+}
+
+// endings gives each attempt that is the last of its message and recipient how
+// it ended; nil for the others.
+func endings(attempts []store.Attempt) []*ending {
+	type pair struct{ host, instance, queueID, recipient string }
+	places := map[pair][]int{}
+	for i := range attempts {
+		a := &attempts[i]
+		k := pair{a.Host, a.Instance, a.QueueID, strings.ToLower(a.Recipient)}
+		places[k] = append(places[k], i)
+	}
+	out := make([]*ending, len(attempts))
+	for _, list := range places {
+		last := list[len(list)-1]
+		out[last] = endingOf(attempts, list)
+	}
+	return out
+}
+
+func endingOf(attempts []store.Attempt, list []int) *ending {
+	first, last := &attempts[list[0]], &attempts[list[len(list)-1]]
+	soft := 0
+	var reasons []string
+	for _, i := range list {
+		if a := &attempts[i]; a.Outcome == bounce.Soft {
+			soft++
+			if r := a.Reason.String(); r != "" && !slices.Contains(reasons, r) {
+				reasons = append(reasons, r)
+			}
+		}
+	}
+	before := ""
+	switch {
+	case soft > 0 && len(reasons) == 1 && reasons[0] == bounce.Greylisted.String():
+		before = "greylisted"
+	case soft > 0:
+		before = "deferred"
+		if len(reasons) > 0 {
+			before += " (" + strings.Join(reasons, ", ") + ")"
+		}
+	}
+	if soft > 1 {
+		before += fmt.Sprintf(" %d times", soft)
+	}
+	// Since when: the delay counts from the message's arrival.
+	took := last.Time.Sub(first.Time)
+	if arrived := last.Arrived(); !arrived.IsZero() {
+		took = last.Time.Sub(arrived)
+	}
+	after := " after " + report.Span(took)
+	e := &ending{}
+	switch last.Outcome {
+	case bounce.Delivered:
+		e.state, e.words = "delivered", "delivered"+after
+	case bounce.Hard:
+		e.state, e.words = "returned", "returned to the sender"+after
+		if last.Reason == bounce.Expired {
+			e.state, e.words = "expired", "given up when the time in the queue had run out, "+report.Span(last.Time.Sub(first.Time))+" after the first try"
+		}
+	case bounce.Soft:
+		e.state, e.words = "queued", before+"; still queued as far as the log goes"
+		if last.Status == "SOFTBOUNCE" {
+			e.words = "refused for good, kept in the queue by soft_bounce; still queued as far as the log goes"
+		}
+		return e
+	case bounce.Handoff:
+		e.state, e.words = "handed_on", "handed on; what became of it stands under another queue id"
+		return e
+	case bounce.Probe:
+		e.state, e.words = "probed", "only the address was verified, no mail was sent"
+		return e
+	}
+	if before != "" {
+		e.words = before + ", then " + e.words
+	}
+	return e
+}
+
+// tell prints attempts in words, and at the end of a message what became of
+// each recipient.
 func tell(w io.Writer, attempts []store.Attempt, loc *time.Location) error {
 	var b strings.Builder
 	say := func(parts ...string) { b.WriteString(report.Clean(strings.Join(parts, "")) + "\n") }
-	message := ""
+	ends := endings(attempts)
+	message, explained := "", map[bounce.Reason]bool{}
 	for i := range attempts {
 		a := &attempts[i]
-		if key := a.Host + " " + a.QueueID; key != message {
+		if key := a.Host + " " + a.Instance + " " + a.QueueID; key != message {
 			message = key
 			say("message ", a.QueueID, origin(a))
 		}
-		say("  ", a.Time.In(loc).Format("2006-01-02 15:04:05"), "  ", destination(a), ": ", inWords(a))
+		say("  ", a.Time.In(loc).Format("2006-01-02 15:04:05"), "  ", sentence(a))
 		if a.Outcome != bounce.Delivered && a.Response != "" {
 			say("      ", a.Response)
 		}
-		if a.Reason != bounce.NoReason {
+		if a.Reason != bounce.NoReason && !explained[a.Reason] {
+			explained[a.Reason] = true // once is enough
 			t := bounce.ReasonText(a.Reason)
 			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
+		}
+		if e := ends[i]; e != nil {
+			say("  in the end: <", a.Recipient, "> ", e.words)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// sentence says what happened in one attempt.
+func sentence(a *store.Attempt) string {
+	s := destination(a) + ": " + inWords(a)
+	if a.Code >= 500 && a.Outcome == bounce.Soft {
+		s += ", though the reply is a 5xx"
+	}
+	return s
 }
 
 // origin says where a message came from, as far as that is known.

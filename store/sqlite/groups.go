@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"time"
 
 	"bouncelog/bounce"
@@ -127,7 +128,7 @@ func (q *question) dimension(by store.By) dimension {
 		return byRows
 	}
 	var need []dimension
-	if q.routes != nil || by == store.ByDomain || by == store.ByRelay {
+	if q.routes != nil || byDestination(by) {
 		need = append(need, byRoute)
 	}
 	if q.senderDom != 0 || by == store.BySenderDomain {
@@ -204,7 +205,7 @@ func (q *question) countDays(ctx context.Context, c *conn, t *tally, by store.By
 		}
 		var k int64
 		switch by {
-		case store.ByDomain, store.ByRelay:
+		case store.ByDomain, store.ByRelay, byRouteID:
 			k = names[route]
 		case store.ByReason:
 			k = int64(reasonOf(kind))
@@ -244,7 +245,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		}
 		k := int64(0)
 		switch by {
-		case store.ByDomain, store.ByRelay:
+		case store.ByDomain, store.ByRelay, byRouteID:
 			k = routes[id]
 		case store.BySenderDomain, store.ByHost:
 			k = id
@@ -270,6 +271,8 @@ func (q *question) routeNames(c *conn, by store.By) (map[int64]int64, error) {
 	case store.ByDomain:
 	case store.ByRelay:
 		column = "coalesce(host, 0)"
+	case byRouteID:
+		column = "id"
 	default:
 		return nil, nil
 	}
@@ -312,10 +315,10 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	texts := newTexts(c)
 	domains := make(map[int64]int64)
 	flag := int64(flagFirst)
-	if q.routes != nil || by == store.ByDomain || by == store.ByRelay {
+	if q.routes != nil || byDestination(by) {
 		flag = flagFirstToDomain
 	}
-	if !q.narrow() && (by == store.ByDomain || by == store.ByRelay) {
+	if !q.narrow() && byDestination(by) {
 		err := q.countDelivered(c, flag, func(route, reply int64, n cell) {
 			t.add(t.group(routes[route]), replies[reply].kind, n)
 		})
@@ -360,7 +363,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		x := cell{n: 1}
 		var k int64
 		switch by {
-		case store.ByDomain, store.ByRelay:
+		case store.ByDomain, store.ByRelay, byRouteID:
 			k = routes[r.route]
 		case store.BySenderDomain:
 			var ok bool
@@ -451,6 +454,8 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 		case store.ByDomain, store.BySenderDomain, store.ByRelay:
 			v, err = c.one("SELECT text FROM name WHERE id = ?", k)
 			key = str(v)
+		case byRouteID:
+			key = strconv.FormatInt(k, 10)
 		case store.ByHost:
 			v, err = c.one("SELECT host FROM origin WHERE id = ?", k)
 			key = str(v)

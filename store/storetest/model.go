@@ -195,8 +195,18 @@ func (e *event) key(by store.By) string {
 		return e.Time.Format(time.DateOnly)
 	case store.ByHour:
 		return e.Time.Format("2006-01-02T15:00Z")
+	case byRouteOfModel:
+		return e.RecipientDomain + "\x00" + e.RelayHost
 	}
 	return ""
+}
+
+// byRouteOfModel is how the model groups for Store.Routes.
+const byRouteOfModel store.By = "domain and relay"
+
+func cutRoute(key string) (domain, relay string) {
+	domain, relay, _ = strings.Cut(key, "\x00")
+	return domain, relay
 }
 
 func (m *model) groups(f store.Filter, by store.By) map[string]store.Group {
@@ -258,7 +268,7 @@ func (m *model) groups(f store.Filter, by store.By) map[string]store.Group {
 				msg := strings.Join([]string{k, e.Host, string(e.MTA), e.Instance, e.QueueID}, "\x00")
 				first = !distinct[msg]
 				distinct[msg] = true
-			case f.Domain != "" || f.Relay != "" || by == store.ByDomain || by == store.ByRelay:
+			case f.Domain != "" || f.Relay != "" || by == store.ByDomain || by == store.ByRelay || by == byRouteOfModel:
 				first = e.toDomain
 			}
 			if first {

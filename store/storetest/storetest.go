@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"CountsOfWeeks", func(t *testing.T, s store.Store) { testCounts(t, s, 50) }},
 		{"Attempts", testAttempts},
 		{"Rejections", testRejections},
+		{"Standing", testStanding},
 		{"Refusals", testRefusals},
 		{"Flows", testFlows},
 		{"Announced", testAnnounced},

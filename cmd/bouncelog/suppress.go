@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/report"
+)
+
+func newSuppress() *cobra.Command {
+	var (
+		in     input
+		out    output
+		sel    selection
+		least  int64
+		whyNot bool
+	)
+	cmd := &cobra.Command{
+		Use:   "suppress [FILE...]",
+		Short: "Addresses that should not be mailed again, and why",
+		Long: `Lists the addresses whose mail was returned for a permanent fault of their own
+(no such mailbox, a closed one, an address or a domain that cannot be) and that have
+taken no mail since: since when, how often, and when they took mail last. Policy, a
+blocklist, reputation, failing SPF, DKIM or DMARC, a full mailbox, the content or a
+5xx that leaves the mail queued never put an address on the list; --why-not shows
+the addresses that met these, and why they are not on it.
+
+The forms list, postfix (an access map for check_recipient_access) and exim (a file
+for an lsearch lookup) leave out addresses with characters that could break them, and
+say how many these are.`,
+		Example: `  bouncelog suppress --since 90d --min 2
+  bouncelog suppress --format postfix -o /etc/postfix/suppress && postmap /etc/postfix/suppress
+  bouncelog suppress --why-not`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form := report.Format(out.format)
+			switch form {
+			case report.FormatList, report.FormatPostfix, report.FormatExim:
+			default:
+				var err error
+				if form, err = out.form(report.FormatTable); err != nil {
+					return err
+				}
+			}
+			if least < 1 {
+				return usageErrorf("1 is enough of a fault that is permanent", "--min %d: not a number of failures", least)
+			}
+			if whyNot && (form == report.FormatPostfix || form == report.FormatExim) {
+				return usageErrorf("--format list has the addresses alone", "--why-not: a map of addresses that are not to be suppressed")
+			}
+			loc, err := in.location()
+			if err != nil {
+				return err
+			}
+			filter, err := sel.filter(time.Now().In(loc))
+			if err != nil {
+				return err
+			}
+			db, unread, err := in.database(cmd, args)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			list, err := report.Suppressions(cmd.Context(), db, filter, least)
+			if err != nil {
+				return err
+			}
+			var left int
+			err = out.write(cmd, func(w io.Writer) (err error) {
+				o := report.SuppressOptions{WriteOptions: look(w), WhyNot: whyNot, Spared: 20, Location: loc, NoHeader: out.noHeader}
+				left, err = list.Write(w, form, o)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if left > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d addresses left out: they hold characters that could break this form\nhint: --format json has them all\n", left)
+			}
+			if err := db.Close(); err != nil {
+				return err
+			}
+			if unread {
+				return &exitError{status: exitPartly}
+			}
+			return nil
+		},
+	}
+	in.flags(cmd)
+	out.flags(cmd, "table")
+	sel.flags(cmd)
+	f := cmd.Flags()
+	f.Lookup("format").Usage = "table, json, ndjson, csv, tsv, markdown, html, list, postfix or exim (default: table, or what the ending of -o says)"
+	f.BoolVar(&out.noHeader, "no-header", false, "no line with the names of the columns, no comment")
+	f.Int64Var(&least, "min", 1, "at least so many failures since the last delivery")
+	f.BoolVar(&whyNot, "why-not", false, "the addresses with a 5xx that are not to be suppressed, and why")
+	return cmd
+}

@@ -1,0 +1,176 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A Gap is a stretch without a delivery attempt where there used to be many.
+type Gap struct {
+	From     time.Time `json:"from"`
+	To       time.Time `json:"to"`
+	Expected int64     `json:"expected"`           // attempts that would be usual
+	Rotation []string  `json:"rotation,omitempty"` // the two logs between which it lies
+}
+
+const unknownReplies = 10 // shown of the replies whose cause no rule names
+
+func coverage(ctx context.Context, s store.Store, o Options, sources []store.Source, hours []Point, replies []store.Reply) (*Coverage, error) {
+	c := &Coverage{Programs: []ProgramCount{}, Sample: []UnparsedSample{}, Files: len(sources)}
+	paths := map[string]string{}
+	var first, last time.Time
+	for _, src := range sources {
+		paths[src.ID] = src.Path
+		c.Lines += src.Lines
+		c.Delivery += src.Delivery
+		c.Queue += src.Queue
+		c.Rejected += src.Rejected
+		c.Skipped += src.Skipped
+		c.Unparsed += src.Unparsed
+		c.Blank += src.Blank
+		c.Repeated += src.Repeated
+		if !src.First.IsZero() && (first.IsZero() || src.First.Before(first)) {
+			first = src.First
+		}
+		if src.Last.After(last) {
+			last = src.Last
+		}
+	}
+	c.First, c.Last = when(first), when(last)
+	if sum := c.Delivery + c.Queue + c.Rejected + c.Skipped + c.Unparsed + c.Blank; sum != c.Lines {
+		return nil, fmt.Errorf("the line counts do not add up: %d lines, but %d by kind", c.Lines, sum)
+	}
+	skipped, err := s.Skipped(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(skipped, func(a, b store.Skipped) int {
+		return cmp.Or(cmp.Compare(b.Lines, a.Lines), strings.Compare(a.Program, b.Program))
+	})
+	for _, p := range skipped {
+		c.Programs = append(c.Programs, ProgramCount{p.Program, p.Lines})
+	}
+	unparsed, err := s.Unparsed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o.Top > 0 {
+		unparsed = unparsed[:min(len(unparsed), o.Top)]
+	}
+	for _, u := range unparsed {
+		c.Sample = append(c.Sample, UnparsedSample{paths[u.Source], u.Offset, u.Text})
+	}
+	texts := map[string]int64{}
+	for i := range replies {
+		if replies[i].Reason == bounce.Unknown {
+			texts[replies[i].Template] += replies[i].Attempts
+		}
+	}
+	c.Reasons = topTexts(texts, unknownReplies)
+	turns := rotations(sources)
+	c.Rotations = len(turns)
+	c.Gaps = gaps(hours, turns)
+	return c, nil
+}
+
+// A turn is where one log of a family ends and the next begins.
+type turn struct{ from, to store.Source }
+
+var rotated = regexp.MustCompile(`([-.](\d+|gz|xz|zst|bz2|old))+$`)
+
+// rotations are the turns from one log to the next of the same name.
+func rotations(sources []store.Source) (turns []turn) {
+	families := map[string][]store.Source{}
+	for _, s := range sources {
+		if s.Lines > 0 && !s.First.IsZero() {
+			name := path.Dir(s.Path) + "/" + rotated.ReplaceAllString(path.Base(s.Path), "")
+			families[name] = append(families[name], s)
+		}
+	}
+	for _, list := range families {
+		slices.SortFunc(list, func(a, b store.Source) int { return cmp.Or(a.First.Compare(b.First), a.Last.Compare(b.Last)) })
+		for i := 1; i < len(list); i++ {
+			turns = append(turns, turn{list[i-1], list[i]})
+		}
+	}
+	slices.SortFunc(turns, func(a, b turn) int { return a.to.First.Compare(b.to.First) })
+	return turns
+}
+
+const (
+	gapExpected = 20 // attempts that a silence must have swallowed
+	gapsShown   = 10 // the longest
+	profileDays = 3  // from so many days on, the hours of the day differ
+)
+
+// gaps finds the silent hours in which attempts would have been usual: as many
+// as in the median of the same hour on other days. points are the hours with
+// attempts, in their order.
+func gaps(points []Point, turns []turn) []Gap {
+	found := []Gap{}
+	if len(points) < 2 {
+		return found
+	}
+	const hour = time.Hour
+	start, end := points[0].Time, points[len(points)-1].Time
+	n := int(end.Sub(start)/hour) + 1
+	if n > 200*24 {
+		return found
+	}
+	counts := make([]int64, n)
+	for _, p := range points {
+		counts[p.Time.Sub(start)/hour] += p.Delivered + p.Soft + p.Hard
+	}
+	// The first and the last hour are not whole.
+	usual := func(i int) int64 {
+		step, from := 24, i%24
+		if n < profileDays*24 {
+			step, from = 1, 0
+		}
+		var same []int64
+		for j := from; j < n; j += step {
+			if j > 0 && j < n-1 {
+				same = append(same, counts[j])
+			}
+		}
+		if len(same) == 0 {
+			return 0
+		}
+		slices.Sort(same)
+		return same[len(same)/2]
+	}
+	for i := 1; i < n; i++ {
+		if counts[i] > 0 {
+			continue
+		}
+		j, expected := i, int64(0)
+		for ; j < n && counts[j] == 0; j++ {
+			expected += usual(j)
+		}
+		if expected >= gapExpected {
+			g := Gap{From: start.Add(time.Duration(i) * hour), To: start.Add(time.Duration(j) * hour), Expected: expected}
+			for _, t := range turns {
+				// The end and the beginning of two logs are known to the second.
+				if t.from.Last.Before(g.To) && t.to.First.After(g.From) && t.to.First.Sub(t.from.Last) >= hour {
+					g.Rotation = []string{t.from.Path, t.to.Path}
+					g.From, g.To = t.from.Last.UTC(), t.to.First.UTC()
+				}
+			}
+			found = append(found, g)
+		}
+		i = j
+	}
+	slices.SortStableFunc(found, func(a, b Gap) int { return cmp.Compare(b.Expected, a.Expected) })
+	found = found[:min(len(found), gapsShown)]
+	slices.SortFunc(found, func(a, b Gap) int { return a.From.Compare(b.From) })
+	return found
+}

@@ -1,0 +1,252 @@
+package report
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"bouncelog/store"
+)
+
+// Redact makes the report fit to be shown to strangers: the local part of
+// every address, and every login name, becomes a keyed hash, in reply texts
+// and log lines too. Domains stay. The key is made up anew each time and
+// forgotten: within one report the same address looks the same, but nobody can
+// find it out by trying, or put two reports side by side.
+func (r *Report) Redact() error {
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return fmt.Errorf("redact: %w", err)
+	}
+	d := &redactor{key: key}
+	d.report(r)
+	return nil
+}
+
+type redactor struct {
+	key    []byte
+	locals []string // local parts and logins that stood in a field of their own
+}
+
+var redactedName = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+func (d *redactor) hash(s string) string {
+	m := hmac.New(sha256.New, d.key)
+	m.Write([]byte(strings.ToLower(s)))
+	return "r-" + redactedName.EncodeToString(m.Sum(nil)[:6])
+}
+
+// address redacts what is an address or a login as a whole.
+func (d *redactor) address(a string) string {
+	if a == "" {
+		return ""
+	}
+	local, domain := a, ""
+	if i := strings.LastIndexByte(a, '@'); i >= 0 {
+		local, domain = a[:i], a[i:]
+	}
+	if local = strings.Trim(local, `"`); len(local) >= 3 {
+		d.locals = append(d.locals, local)
+	}
+	return d.hash(local+domain) + domain
+}
+
+// text redacts the addresses in free text, what stands in angle brackets or
+// behind words such as user=, and the local parts that are known from
+// elsewhere in the report.
+func (d *redactor) text(s string) string {
+	s = d.addresses(s)
+	s = namesInText.ReplaceAllStringFunc(s, func(m string) string {
+		p := namesInText.FindStringSubmatch(m)
+		if p[2] == "" || strings.HasPrefix(p[2], "r-") || strings.HasPrefix(p[2], "{") || strings.Contains(p[2], "@r-") {
+			return m
+		}
+		return p[1] + d.hash(p[2]) + p[3]
+	})
+	for _, local := range d.locals {
+		s = d.word(s, local)
+	}
+	return s
+}
+
+// namesInText are names without a domain: <root>, user "lise", sasl_username=lise.
+var namesInText = regexp.MustCompile(`(?i)(<|\b(?:user|username|sasl_username|mailbox|account|orig_to|from|to|for)[=:]?[ ]?["'(]|\b(?:user|sasl_username|username)=)([^<>"'()\s,;@]+)([>"')]|[,;\s]|$)`)
+
+// all redacts every text in v.
+func (d *redactor) all(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString(d.text(v.String()))
+		}
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			d.all(v.Elem())
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			d.all(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() && v.Type() != reflect.TypeFor[time.Time]() {
+				d.all(v.Field(i))
+			}
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			if v.MapIndex(k).Kind() == reflect.String {
+				v.SetMapIndex(k, reflect.ValueOf(d.text(v.MapIndex(k).String())).Convert(v.Type().Elem()))
+			}
+		}
+	}
+}
+
+var redacted = regexp.MustCompile(`^r-[a-z2-7]{10}$`)
+
+// addresses redacts every local part in s: what stands before an @ that a
+// domain follows.
+func (d *redactor) addresses(s string) string {
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(s, '@')
+		if i < 0 {
+			b.WriteString(s)
+			return b.String()
+		}
+		start := localStart(s, i)
+		end := i + 1
+		for end < len(s) && domainByte(s[end]) {
+			end++
+		}
+		if start == i {
+			b.WriteString(s[:i+1])
+			s = s[i+1:]
+			continue
+		}
+		b.WriteString(s[:start])
+		domain := s[i:end]
+		if redacted.MatchString(s[start:i]) {
+			b.WriteString(s[start:end])
+			s = s[end:]
+			continue
+		}
+		b.WriteString(d.hash(strings.Trim(s[start:i], `"`)+strings.TrimRight(domain, ".")) + domain)
+		s = s[end:]
+	}
+}
+
+func domainByte(c byte) bool {
+	return c >= 0x80 || c == '.' || c == '-' || c == '_' || c == '[' || c == ']' || c == ':' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// localStart is where the local part begins that ends before s[at].
+func localStart(s string, at int) int {
+	if at > 0 && s[at-1] == '"' { // quoted: back to the quote that opens it
+		for j := at - 2; j >= 0; j-- {
+			if s[j] == '"' && (j == 0 || s[j-1] != '\\') {
+				return j
+			}
+		}
+	}
+	for j := at; j > 0; {
+		r, n := utf8.DecodeLastRuneInString(s[:j])
+		if unicode.IsSpace(r) || strings.ContainsRune(`<>()[],;"`, r) || r == ':' && !strings.Contains(s[j:at], ":") {
+			return j
+		}
+		j -= n
+	}
+	return 0
+}
+
+// word redacts local where it stands as a word of its own.
+func (d *redactor) word(s, local string) string {
+	from := 0
+	for {
+		i := strings.Index(strings.ToLower(s[from:]), strings.ToLower(local))
+		if i < 0 || len(strings.ToLower(s[from:])) != len(s[from:]) {
+			return s
+		}
+		i += from
+		end := i + len(local)
+		before, _ := utf8.DecodeLastRuneInString(s[:i])
+		after, _ := utf8.DecodeRuneInString(s[end:])
+		if partOfName(before) || partOfName(after) {
+			from = end
+			continue
+		}
+		name := d.hash(local)
+		s = s[:i] + name + s[end:]
+		from = i + len(name)
+	}
+}
+
+func partOfName(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '@')
+}
+
+func (d *redactor) report(r *Report) {
+	// First what is an address as a whole: it tells which words to look for.
+	for i := range r.Recipients {
+		r.Recipients[i].Recipient = d.address(r.Recipients[i].Recipient)
+	}
+	for i := range r.Pending {
+		p := &r.Pending[i]
+		p.Recipient = d.address(p.Recipient)
+		if p.Sender != nil {
+			sender := d.address(*p.Sender)
+			p.Sender = &sender
+		}
+	}
+	if r.Senders != nil {
+		for i := range r.Senders.Senders {
+			r.Senders.Senders[i].Key = d.address(r.Senders.Senders[i].Key)
+		}
+		for i := range r.Senders.SASLUsers {
+			r.Senders.SASLUsers[i].Key = d.address(r.Senders.SASLUsers[i].Key)
+		}
+	}
+	switch r.By {
+	case store.ByRecipient, store.BySender, store.BySASLUser:
+		for i := range r.Groups {
+			r.Groups[i].Key = d.address(r.Groups[i].Key)
+		}
+	}
+	for i := range r.Problems {
+		for j := range r.Problems[i].ValidRecipients {
+			r.Problems[i].ValidRecipients[j] = d.address(r.Problems[i].ValidRecipients[j])
+		}
+	}
+	// Then the texts.
+	d.all(reflect.ValueOf(r.Problems)) // whatever a problem says
+	for i := range r.Recipients {
+		r.Recipients[i].Response = d.text(r.Recipients[i].Response)
+	}
+	for i := range r.Pending {
+		r.Pending[i].Response = d.text(r.Pending[i].Response)
+	}
+	for i := range r.Contradictions {
+		for j := range r.Contradictions[i].Replies {
+			r.Contradictions[i].Replies[j].Text = d.text(r.Contradictions[i].Replies[j].Text)
+		}
+	}
+	if c := r.Unparsed; c != nil {
+		for i := range c.Sample {
+			c.Sample[i].Text = d.text(c.Sample[i].Text)
+		}
+		for i := range c.Reasons {
+			c.Reasons[i].Text = d.text(c.Reasons[i].Text)
+		}
+	}
+}

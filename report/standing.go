@@ -1,0 +1,226 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// Pending is a recipient of a message that is still queued, and what it waits
+// for.
+type Pending struct {
+	Recipient string        `json:"recipient"`
+	Sender    *string       `json:"sender,omitempty"` // "": the null sender; absent: not known
+	QueueID   string        `json:"queue_id"`
+	Host      string        `json:"host,omitempty"`
+	Arrived   *time.Time    `json:"arrived,omitempty"`
+	FirstSoft time.Time     `json:"first_soft"`
+	LastTry   time.Time     `json:"last_try"`
+	Relay     string        `json:"relay,omitempty"`
+	Reason    bounce.Reason `json:"reason"`
+	Code      uint16        `json:"code,omitempty"`
+	Response  string        `json:"response"`
+}
+
+// since is when the waiting began.
+func (p *Pending) since() time.Time {
+	if p.Arrived != nil {
+		return *p.Arrived
+	}
+	return p.FirstSoft
+}
+
+func pending(ctx context.Context, s store.Store, f store.Filter, top int) ([]Pending, error) {
+	list, err := s.Waiting(ctx, f, top)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Pending, 0, len(list))
+	for i := range list {
+		w := &list[i]
+		p := Pending{
+			Recipient: w.Recipient, QueueID: w.QueueID, Host: w.Host, Arrived: when(w.Arrived), FirstSoft: w.FirstSoft.UTC(),
+			LastTry: w.Time.UTC(), Relay: w.RelayHost, Reason: w.Reason, Code: w.Code, Response: w.Response,
+		}
+		if w.SenderKnown {
+			p.Sender = &w.Sender
+		}
+		rows = append(rows, p)
+	}
+	return rows, nil
+}
+
+// Senders are the failed attempts by who sent the mail: an account that was
+// taken over or a form that is abused stands out.
+type Senders struct {
+	// Since is from when on they are counted, where that is not the whole
+	// period: with very many failures only the last day's are.
+	Since     *time.Time    `json:"since,omitempty"`
+	Senders   []SenderCount `json:"senders"`    // by envelope sender
+	SASLUsers []SenderCount `json:"sasl_users"` // by who was logged in
+	Clients   []SenderCount `json:"clients"`    // by the address that handed the mail over
+}
+
+// A SenderCount is the failed attempts of one sender, login or client.
+type SenderCount struct {
+	Key    string        `json:"key"`
+	Failed int64         `json:"failed"`
+	Soft   int64         `json:"soft"`
+	Hard   int64         `json:"hard"`
+	Share  float64       `json:"share"` // of all hard failures, 0 to 1
+	Reason bounce.Reason `json:"reason"`
+}
+
+const (
+	standsOutLeast = 20  // hard failures
+	standsOutShare = 0.3 // of all hard failures
+)
+
+// standsOut tells whether one sender has far more than its part of what was
+// returned, among several.
+func (c *SenderCount) standsOut() bool {
+	return c.Hard >= standsOutLeast && c.Share >= standsOutShare
+}
+
+// manyFailures are so many that counting them one by one would hold up a
+// report that did not ask for it.
+const manyFailures = 100_000
+
+func (r *Report) senders(ctx context.Context, s store.Store, o Options) (*Senders, error) {
+	out := &Senders{}
+	f := o.Filter
+	all, err := s.Totals(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	if !r.asked && all.Soft+all.Hard > manyFailures && r.Period.Last != nil {
+		if day := r.Period.Last.Truncate(time.Hour).Add(-23 * time.Hour); day.After(f.Since) {
+			f.Since = day
+			out.Since = &day
+			if all, err = s.Totals(ctx, f); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, part := range []struct {
+		by   store.By
+		rows *[]SenderCount
+	}{{store.BySender, &out.Senders}, {store.BySASLUser, &out.SASLUsers}, {store.ByClient, &out.Clients}} {
+		groups, err := s.Groups(ctx, f, part.by)
+		if err != nil {
+			return nil, err
+		}
+		*part.rows = senderCounts(groups, all.Hard, lesser(o.Top))
+	}
+	return out, nil
+}
+
+func senderCounts(groups []store.Group, hard int64, top int) []SenderCount {
+	rows := make([]SenderCount, 0, min(len(groups), 1000))
+	for _, g := range groups {
+		if g.Key == "" || g.Soft+g.Hard == 0 {
+			continue // not known, or the null sender, which the totals show apart
+		}
+		c := SenderCount{Key: g.Key, Failed: g.Soft + g.Hard, Soft: g.Soft, Hard: g.Hard, Reason: mainReason(g.Reasons)}
+		if hard > 0 {
+			c.Share = float64(g.Hard) / float64(hard)
+		}
+		rows = append(rows, c)
+	}
+	slices.SortFunc(rows, func(a, b SenderCount) int {
+		return cmp.Or(cmp.Compare(b.Hard, a.Hard), cmp.Compare(b.Failed, a.Failed), strings.Compare(a.Key, b.Key))
+	})
+	if top > 0 && len(rows) > top {
+		rows = rows[:top]
+	}
+	return rows
+}
+
+// A Contradiction is a reply whose parts, or whose code and the MTA's decision,
+// say different things.
+type Contradiction struct {
+	Kind     string               `json:"kind"`
+	Meaning  string               `json:"meaning"`
+	Attempts int64                `json:"attempts"`
+	Replies  []ContradictoryReply `json:"replies"` // the commonest
+}
+
+// A ContradictoryReply is an example with its count.
+type ContradictoryReply struct {
+	Text     string `json:"text"`
+	Attempts int64  `json:"attempts"`
+}
+
+// The kinds of contradictions, in the order in which they are tried.
+const (
+	kindSoftBounce = "soft_bounce"
+	kindGreeting   = "greeting_5xx"
+	kindSoft5xx    = "soft_5xx"
+	kindHard4xx    = "hard_4xx"
+	kindCodes      = "codes_differ"
+)
+
+var contradictionWords = map[string]string{
+	kindSoftBounce: "soft_bounce is on here: Postfix keeps in the queue what was refused for good, until it expires. Turn it off, or the senders learn of it days later.",
+	kindGreeting:   "A 5xx in place of a greeting: the server does not talk to us at all, and the mail stays queued, silent, until it expires.",
+	kindSoft5xx:    "Refused for good by the other side, but kept in the queue by this MTA.",
+	kindHard4xx:    "Only refused for now by the other side, but returned by this MTA: look at its retry and transport settings.",
+	kindCodes:      "The reply code and the enhanced code disagree about trying again; the MTA went by the reply code.",
+}
+
+func contradictionOf(r *store.Reply) string {
+	class := r.Enhanced.Class()
+	switch {
+	case r.Status == "SOFTBOUNCE":
+		return kindSoftBounce
+	case r.Outcome == bounce.Soft && r.Code >= 500 && r.Stage == bounce.StageConnect:
+		return kindGreeting
+	case r.Outcome == bounce.Soft && r.Code >= 500:
+		return kindSoft5xx
+	case r.Outcome == bounce.Hard && r.Code >= 400 && r.Code < 500 && r.Reason != bounce.Expired:
+		return kindHard4xx
+	case r.Reason != bounce.Expired && r.Code >= 400 && (class == 4 || class == 5) && int(r.Code)/100 != class:
+		return kindCodes
+	}
+	return ""
+}
+
+const contradictionsShown = 3 // replies of each kind
+
+func contradictions(list []store.Reply) []Contradiction {
+	found := []Contradiction{}
+	for _, kind := range []string{kindSoftBounce, kindGreeting, kindSoft5xx, kindHard4xx, kindCodes} {
+		c := Contradiction{Kind: kind, Meaning: contradictionWords[kind]}
+		texts := map[string]int64{}
+		for i := range list {
+			if contradictionOf(&list[i]) == kind {
+				c.Attempts += list[i].Attempts
+				texts[list[i].Template] += list[i].Attempts
+			}
+		}
+		for _, t := range topTexts(texts, contradictionsShown) {
+			c.Replies = append(c.Replies, ContradictoryReply(t))
+		}
+		if c.Attempts > 0 {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// topTexts are the n commonest texts.
+func topTexts(texts map[string]int64, n int) []UnknownReplyText {
+	list := []UnknownReplyText{}
+	for text, count := range texts {
+		list = append(list, UnknownReplyText{text, count})
+	}
+	slices.SortFunc(list, func(a, b UnknownReplyText) int {
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Text, b.Text))
+	})
+	return list[:min(n, len(list))]
+}
