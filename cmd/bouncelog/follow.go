@@ -27,9 +27,10 @@ var defaultLogs = []string{
 
 func newFollow() *cobra.Command {
 	var (
-		in     input
-		retain string
-		o      tailer.FollowOptions
+		in      input
+		sources []string
+		retain  string
+		o       tailer.FollowOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "follow [SOURCE...]",
@@ -44,6 +45,9 @@ SIGHUP reopens the logs.`,
 		Example: `  bouncelog follow
   bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				args = sources
+			}
 			err := follow(cmd, args, &in, retain, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop, perhaps before it had begun
@@ -53,6 +57,7 @@ SIGHUP reopens the logs.`,
 	}
 	in.flags(cmd)
 	in.keepFlags(cmd)
+	cmd.Flags().StringArrayVar(&sources, "source", nil, "a `SOURCE` to follow where none is named; for the configuration file")
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
 	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
 	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")

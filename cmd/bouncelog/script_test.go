@@ -17,6 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("BOUNCELOG_CONFIG") == "" {
+		os.Setenv("BOUNCELOG_CONFIG", os.DevNull) // not that of this machine
+	}
 	testscript.Main(m, map[string]func(){"bouncelog": main})
 }
 
@@ -30,6 +33,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BOUNCELOG_DB", env.Getenv("WORK")+"/test.db")
+			env.Setenv("BOUNCELOG_CONFIG", os.DevNull) // not that of this machine
 			env.Setenv("TZ", "UTC")
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("COLUMNS", "100")
