@@ -125,6 +125,9 @@ func hintFor(err error) string {
 	return ""
 }
 
+// extra are commands that only some builds have.
+var extra []*cobra.Command
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bouncelog",
@@ -163,6 +166,7 @@ bounces per domain with their reasons.`,
 	add("read", newImport(), newFollow(), newParse())
 	add("ask", newReport(), newTrace(), newExplain(), newQuery())
 	add("care", newDB(), newConfig(), newVersion())
+	root.AddCommand(extra...)
 	root.SetHelpCommandGroupID("care")
 	root.SetCompletionCommandGroupID("care")
 	return root
