@@ -30,6 +30,7 @@ func newFollow() *cobra.Command {
 		in      input
 		sources []string
 		retain  string
+		show    string // where to show metrics
 		o       tailer.FollowOptions
 	)
 	cmd := &cobra.Command{
@@ -48,7 +49,7 @@ SIGHUP reopens the logs.`,
 			if len(args) == 0 {
 				args = sources
 			}
-			err := follow(cmd, args, &in, retain, o)
+			err := follow(cmd, args, &in, retain, show, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop, perhaps before it had begun
 			}
@@ -59,13 +60,14 @@ SIGHUP reopens the logs.`,
 	in.keepFlags(cmd)
 	cmd.Flags().StringArrayVar(&sources, "source", nil, "a `SOURCE` to follow where none is named; for the configuration file")
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
+	cmd.Flags().StringVar(&show, "metrics", "", "show metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
 	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
 	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
 	cmd.Flags().StringSliceVar(&o.OldDirs, "olddir", nil, "a further `DIRECTORY` that rotated files are moved to (logrotate's olddir)")
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, retain string, o tailer.FollowOptions) error {
+func follow(cmd *cobra.Command, sources []string, in *input, retain, show string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := report.ParseTime(retain, time.Now()); err != nil {
@@ -99,6 +101,14 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain string, o ta
 		return err
 	}
 	g.retry = keepTrying(ctx, log)
+	path, _ := cmd.Flags().GetString("db")
+	m, err := serveMetrics(ctx, show, path, log)
+	if err != nil {
+		return errors.Join(g.close(err), db.Close())
+	}
+	if m != nil {
+		g.stored = g.countStored(m)
+	}
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -139,6 +149,8 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain string, o ta
 	o.Idle = func(behind int64) error {
 		notify.behind(behind)
 		notify.alive()
+		m.Behind(behind)
+		m.Alive()
 		return errors.Join(g.flush(), prune())
 	}
 	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)

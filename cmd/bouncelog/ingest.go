@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/parser"
@@ -47,6 +48,8 @@ type ingester struct {
 	// retry is asked when a batch could not be stored, and says whether to try
 	// again; it waits as long as it thinks fit.
 	retry func(error) bool
+	// stored is told of each batch that was stored, and how long that took.
+	stored func(*store.Batch, time.Duration)
 }
 
 // A source is one log that is being read.
@@ -68,6 +71,7 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		empty:   make(chan *store.Batch, 1),
 		done:    make(chan error, 1),
 		retry:   func(error) bool { return false },
+		stored:  func(*store.Batch, time.Duration) {},
 	}
 	known, err := db.Sources(ctx)
 	if err != nil {
@@ -207,6 +211,7 @@ func (g *ingester) flush() error {
 // write stores batches until there are no more, or one cannot be stored.
 func (g *ingester) write(ctx context.Context) {
 	for b := range g.batches {
+		began := time.Now()
 		err := g.db.Append(ctx, b)
 		for err != nil && g.retry(err) {
 			err = g.db.Append(ctx, b)
@@ -215,6 +220,7 @@ func (g *ingester) write(ctx context.Context) {
 			g.done <- err
 			return
 		}
+		g.stored(b, time.Since(began))
 		*b = store.Batch{
 			Attempts: recycle(b.Attempts), Expiries: recycle(b.Expiries), Sources: recycle(b.Sources),
 			Opened: recycle(b.Opened), Closed: recycle(b.Closed), Skipped: recycle(b.Skipped), Unparsed: recycle(b.Unparsed),

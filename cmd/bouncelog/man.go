@@ -132,7 +132,7 @@ func writeManual(dir string) error {
 // What cobra writes of options: that one has no default, and a paragraph where a
 // list is meant.
 var (
-	noDefault = regexp.MustCompile(`\\fP(?:=""|=\[\]|\[=false\]|\[=""\]|=0)`+"\n")
+	noDefault = regexp.MustCompile(`\\fP(?:=""|=\[\]|\[=false\]|\[=""\]|=0)` + "\n")
 	option    = regexp.MustCompile(`(?m)^(?:\.PP\n|(\.SH OPTIONS[^\n]*\n))(\\fB-[^\n]*)\n\t`)
 )
 
