@@ -258,7 +258,7 @@ func (s *settings) take(list []config.Setting) error {
 		}
 		f := known[set.Key()]
 		if f == nil {
-			return s.unknown(set, name, sortedKeys(known), all[set.Key()] != nil, commands)
+			return s.unknown(set, name, sortedKeys(known), commands)
 		}
 		if err := wants(f, set.Value); err != "" {
 			return s.errorf(set.Line, "write it like "+example(f), "%s: %s is wanted", set.Key(), err)
@@ -269,22 +269,26 @@ func (s *settings) take(list []config.Setting) error {
 }
 
 // unknown is the error about a setting that is no option.
-func (s *settings) unknown(set config.Setting, table string, known []string, elsewhere bool, commands map[string]*cobra.Command) error {
+func (s *settings) unknown(set config.Setting, table string, known []string, commands map[string]*cobra.Command) error {
 	if commands[set.Key()] != nil {
 		return s.errorf(set.Line, "the options of a command stand below ["+set.Key()+"]", "%s: the name of a command, not of an option", set.Key())
 	}
-	hint := "'bouncelog config --all' lists the options"
-	if elsewhere {
-		var have []string
-		for name, c := range commands {
-			if name != "" && slices.ContainsFunc(options(c), func(f *pflag.Flag) bool { return f.Name == set.Key() }) {
-				have = append(have, name)
+	have := map[string][]string{} // which commands have an option
+	for name, c := range commands {
+		for _, f := range options(c) {
+			if name != "" {
+				have[f.Name] = append(have[f.Name], name)
+				slices.Sort(have[f.Name])
 			}
 		}
-		slices.Sort(have)
-		hint = "it is an option of " + strings.Join(have, ", ")
+	}
+	hint := "'bouncelog config --all' lists the options"
+	if of := have[set.Key()]; of != nil {
+		hint = "it is an option of " + strings.Join(of, ", ")
 	} else if near := nearest(set.Key(), known); near != "" {
 		hint = "did you mean " + near + "?"
+	} else if near := nearest(set.Key(), sortedKeys(have)); near != "" {
+		hint = "did you mean " + near + "? It is an option of " + strings.Join(have[near], ", ")
 	}
 	what := "no such option"
 	if table != "" {
