@@ -37,9 +37,8 @@ func TestPackage(t *testing.T) {
 		}
 	}
 	t.Parallel()
-	t.Chdir("..")
-	output(t, "make", "package")
-	debs, err := filepath.Glob("dist/*.deb")
+	output(t, "make", "-C", "..", "package")
+	debs, err := filepath.Glob("../dist/*.deb")
 	if err != nil || len(debs) != 1 {
 		t.Fatalf("debs: %q, %v", debs, err)
 	}
@@ -62,6 +61,7 @@ func TestPackage(t *testing.T) {
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 			t.Log(lines[len(lines)-1])
 		}
+		output(t, "install", "-m", "755", "/bin/true", filepath.Join(dir, "usr/bin/kill")) // ExecReload's
 		units, err := filepath.Glob(filepath.Join(dir, "lib/systemd/system/*"))
 		if err != nil || len(units) != 3 {
 			t.Fatalf("units: %q, %v", units, err)
@@ -87,8 +87,8 @@ func TestPackage(t *testing.T) {
 		}
 	}
 	copyTo(debs[0], "root/bouncelog.deb")
-	copyTo("testdata/postfix-rfc3339.log", "root/mail.log")
-	copyTo("e2e/package/inside.sh", "root/inside.sh")
+	copyTo("../testdata/postfix-rfc3339.log", "root/mail.log")
+	copyTo("package/inside.sh", "root/inside.sh")
 	if err := os.WriteFile(filepath.Join(root, "etc/systemd/system/inside.service"), []byte(insideUnit), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestPackage(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	boot := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--directory="+root, "--boot")
+	boot := exec.CommandContext(ctx, "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--hostname=mx1", "--directory="+root, "--boot")
 	boot.Cancel = func() error { return boot.Process.Signal(os.Interrupt) }
 	boot.WaitDelay = 20 * time.Second
 	console, err := boot.CombinedOutput()
@@ -108,7 +108,7 @@ func TestPackage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareTranscript(t, "docs/install.md", string(transcript))
+	compareTranscript(t, "../docs/install.md", string(transcript))
 }
 
 // bootstrap makes a bare Debian 12 with systemd, from where this machine gets its

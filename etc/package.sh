@@ -23,6 +23,8 @@ modules() {
 
 # licences prints what the authors of the modules want to be handed on with them.
 licences() {
+	printf 'The Go standard library\n%s\n\n' "----------------------------------------"
+	cat "$(go env GOROOT)/LICENSE"
 	modules | while read -r path version dir; do
 		printf '\n\n%s %s\n%s\n\n' "$path" "$version" "----------------------------------------"
 		found=
@@ -39,7 +41,7 @@ licences() {
 copyright() {
 	cat LICENSE
 	printf '\nThe binary holds these modules, the Go standard library (BSD) and the GNU C library\n'
-	printf '(LGPL 2.1 or later; the source of bouncelog is all that it takes to link it with\nanother). Their licences are in third-party.gz.\n\n'
+	printf '(LGPL 2.1 or later; the source of bouncelog is all that it takes to link it with\nanother). Their licences are in third-party.gz; the LGPL is\n/usr/share/common-licenses/LGPL-2.1 on Debian.\n\n'
 	modules | sed 's/ [^ ]*$//; s/^/  /'
 }
 

@@ -55,6 +55,10 @@ func text(cell any) string {
 
 const minFlex = 12 // columns: a flexible column is not cut below this
 
+// maxCell is how wide a cell of a table may be, in columns, if nothing else cuts
+// it: all the other cells of its column are padded to the widest.
+const maxCell = 1000
+
 // writeText draws the table with blanks between its columns, at most width
 // columns wide as far as cutting the flexible ones can make it so; 0 is any
 // width.
@@ -70,7 +74,9 @@ func (t *Table) writeText(w io.Writer, width int, header bool) error {
 	for _, row := range t.Rows {
 		cells := make([]string, len(row))
 		for i, c := range row {
-			cells[i] = text(c)
+			if cells[i] = text(c); len(cells[i]) > maxCell {
+				cells[i] = Cut(cells[i], maxCell)
+			}
 		}
 		rows = append(rows, cells)
 	}

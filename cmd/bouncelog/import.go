@@ -119,7 +119,13 @@ func (in *input) judge() (*bounce.Judge, error) {
 	if in.rules == "" {
 		return bounce.NewJudge()
 	}
-	raw, err := os.ReadFile(in.rules)
+	f, err := os.Open(in.rules)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// bounce takes a megabyte, and says so.
+	raw, err := io.ReadAll(io.LimitReader(f, 2<<20))
 	if err != nil {
 		return nil, err
 	}

@@ -86,8 +86,10 @@ echo "== new lines, rotation, reload"
 line() { echo "$(date -u +%Y-%m-%dT%H:%M:%S.%6N+00:00) mx1 postfix/smtp[104]: 4A1B2C3D4$1: to=<u$1@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)"; }
 line A >>/var/log/mail.log
 until_ counts deliveries $((attempts + 1))
+install -m 640 -o root -g adm /dev/null /var/log/new
+line B >/var/log/new
 mv /var/log/mail.log /var/log/mail.log.1
-(umask 027 && line B >/var/log/mail.log && chgrp adm /var/log/mail.log)
+mv /var/log/new /var/log/mail.log
 systemctl reload bouncelog
 until_ counts deliveries $((attempts + 2))
 
@@ -136,7 +138,6 @@ systemctl restart bouncelog
 until_ active
 logger -p mail.info -t 'postfix/smtp[104]' '4A1B2C3D4F: to=<journal@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)'
 until_ counts "deliveries where recipient = 'journal@good.example'" 1
-
 
 echo "== the service was denied nothing that it wanted"
 ! journalctl -u bouncelog | grep -i 'not permitted\|read-only\|permission denied' || false
