@@ -148,10 +148,15 @@ func (s *splitter) cut(tok string, i, j int) {
 
 func (s *splitter) run() {
 	in := s.in
+	i := 0
 	if replyCode(in) {
 		s.code = in[:3]
+		if enhancedFollows(in) { // as it does in nearly every reply
+			s.t = append(s.t, in[:10]...)
+			i = 10
+		}
 	}
-	for i := 0; i < len(in); {
+	for i < len(in) {
 		c := in[i]
 		if class[c]&clDelim != 0 && !octal(in, i) {
 			switch c {
@@ -232,6 +237,13 @@ func octal(in string, i int) bool {
 func replyCode(s string) bool {
 	return len(s) >= 3 && s[0] >= '2' && s[0] <= '5' && class[s[1]]&clDigit != 0 && class[s[2]]&clDigit != 0 &&
 		(len(s) == 3 || s[3] == ' ' || s[3] == '-' || s[3] == '\\')
+}
+
+// enhancedFollows reports whether s is a reply code, an enhanced status code of
+// five characters, and more.
+func enhancedFollows(s string) bool {
+	return len(s) > 10 && s[3] == ' ' && (s[4] == '2' || s[4] == '4' || s[4] == '5') && s[5] == '.' && class[s[6]]&clDigit != 0 &&
+		s[7] == '.' && class[s[8]]&clDigit != 0 && s[9] == ' '
 }
 
 // bracketed returns where the address in angle brackets that starts at i ends,
@@ -454,7 +466,7 @@ func (s *splitter) compound(i, j int) int {
 		}
 		return j
 	}
-	if idLike(w) || after && len(w) >= 5 {
+	if after && len(w) >= 5 || idLike(w) {
 		for j < len(in) && (class[in[j]]&(clLetter|clDigit|clJoin) != 0 || in[j] == '/' || in[j] == '+' || in[j] == '=' || in[j] == '~') {
 			j++
 		}

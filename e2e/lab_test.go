@@ -56,6 +56,19 @@ func until(t *testing.T, limit time.Duration, what string, f func() bool) {
 // labDir is the lab's directory, which goes with the tests.
 func labDir() string { return filepath.Join(binaries, "lab.d") }
 
+// unpacked has the lab unpack its Debian packages, or those named, below dir. It
+// gives the root they are in, and how a program there finds its libraries.
+func unpacked(t *testing.T, dir string, packages ...string) (root, libraries string) {
+	t.Helper()
+	output(t, program(t, "e2e/lab"), append([]string{"-dir", dir, "unpack"}, packages...)...)
+	root = filepath.Join(dir, "sysroot")
+	libs, err := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
+	if err != nil || len(libs) == 0 {
+		t.Fatalf("no libraries below %s: %v", root, err)
+	}
+	return root, "LD_LIBRARY_PATH=" + libs[0]
+}
+
 // A lab is a running one.
 type lab struct {
 	t    *testing.T

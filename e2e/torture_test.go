@@ -243,13 +243,8 @@ func logrotate(t *testing.T) []string {
 	if path, err := exec.LookPath("logrotate"); err == nil {
 		return []string{path}
 	}
-	output(t, program(t, "e2e/lab"), "-dir", labDir(), "unpack")
-	root := filepath.Join(labDir(), "sysroot")
-	libs, err := filepath.Glob(filepath.Join(root, "usr/lib/*-linux-gnu"))
-	if err != nil || len(libs) == 0 {
-		t.Fatalf("no libraries below %s: %v", root, err)
-	}
-	return []string{"env", "LD_LIBRARY_PATH=" + libs[0], filepath.Join(root, "usr/sbin/logrotate")}
+	root, libraries := unpacked(t, labDir())
+	return []string{"env", libraries, filepath.Join(root, "usr/sbin/logrotate")}
 }
 
 // An ordeal is one scenario at work: a writer, a reader, a log.

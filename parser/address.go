@@ -33,14 +33,14 @@ func normal(addr string) (address, domain string) {
 	if normal {
 		return addr, d
 	}
-	if n := normalDomain(d); n != d {
+	if n := NormalDomain(d); n != d {
 		return addr[:i+1] + n, n
 	}
 	return addr, d
 }
 
-// normalDomain is a domain in lower case, in A-labels if it can be.
-func normalDomain(d string) string {
+// NormalDomain is a domain in lower case, in A-labels if it can be.
+func NormalDomain(d string) string {
 	if !utf8.ValidString(d) {
 		b := []byte(d)
 		for i, c := range b {

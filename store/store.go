@@ -26,7 +26,7 @@ var (
 // may read meanwhile. Its methods may be called from several goroutines.
 type Store interface {
 	// Append stores a batch: rows, positions, open messages and counts
-	// become visible together or not at all.
+	// become visible together or not at all (see Batch.More).
 	Append(ctx context.Context, b *Batch) error
 
 	// Sources lists every source ever read, with the position up to which
@@ -60,7 +60,9 @@ type Store interface {
 	Close() error
 }
 
-// An Attempt is a delivery attempt with the judgement on it.
+// An Attempt is a delivery attempt with the judgement on it. A store keeps of
+// who handed the message in the SASLUser, or else the ClientIP; of those that
+// delivered it may forget that and the MessageID.
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict
@@ -75,6 +77,11 @@ type Batch struct {
 	Closed   []MessageKey     // messages that left the queue since the last batch
 	Skipped  []Skipped        // to be added to the counts so far
 	Unparsed []Unparsed
+
+	// More says that another batch follows at once, as when a whole log is
+	// read: this one may become visible together with that. Where that fails,
+	// both are lost.
+	More bool
 }
 
 // A MessageKey names a queued message.
@@ -151,6 +158,11 @@ const (
 	ByHost         By = "host"
 	ByDay          By = "day"
 	ByHour         By = "hour"
+
+	// Of failed attempts only, those that say so.
+	BySender   By = "sender"    // envelope sender
+	BySASLUser By = "sasl-user" // who logged in to hand the message in
+	ByClient   By = "client"    // IP address of a client that handed it in without logging in
 )
 
 // Counts are the numbers of section "How we count" of the documentation.

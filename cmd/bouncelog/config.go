@@ -227,13 +227,11 @@ func (s *settings) errorf(line int, hint, format string, a ...any) error {
 func (s *settings) take(list []config.Setting) error {
 	s.file = map[string]config.Setting{}
 	commands := map[string]*cobra.Command{}
-	all := map[string]*pflag.Flag{} // the options of any command
+	all := map[string][]*pflag.Flag{} // the options of any command
 	for _, c := range configurable(s.root) {
 		commands[table(c)] = c
 		for _, f := range options(c) {
-			if all[f.Name] == nil {
-				all[f.Name] = f
-			}
+			all[f.Name] = append(all[f.Name], f)
 		}
 	}
 	for _, set := range list {
@@ -251,19 +249,20 @@ func (s *settings) take(list []config.Setting) error {
 		}
 		known := all
 		if name != "" {
-			known = map[string]*pflag.Flag{}
+			known = map[string][]*pflag.Flag{}
 			for _, f := range options(cmd) {
-				known[f.Name] = f
+				known[f.Name] = []*pflag.Flag{f}
 			}
 		}
-		f := known[set.Key()]
-		if f == nil {
+		of := known[set.Key()]
+		if of == nil {
 			return s.unknown(set, name, sortedKeys(known), commands)
 		}
-		if err := wants(f, set.Value); err != "" {
-			return s.errorf(set.Line, "write it like "+example(f), "%s: %s is wanted", set.Key(), err)
+		// At the top it is for the commands that take such a value.
+		if !slices.ContainsFunc(of, func(f *pflag.Flag) bool { return wants(f, set.Value) == "" }) {
+			return s.errorf(set.Line, "write it like "+example(of[0]), "%s: %s is wanted", set.Key(), wants(of[0], set.Value))
 		}
-		s.file[fileKey(name, f.Name)] = set
+		s.file[fileKey(name, set.Key())] = set
 	}
 	return nil
 }
@@ -313,6 +312,9 @@ func wants(f *pflag.Flag, v any) string {
 		_, ok = v.(float64)
 		ok = ok || whole
 		what = "a number"
+	case "duration":
+		_, ok = v.(string)
+		what = `a time in quotes, as "10s"`
 	default:
 		_, ok = v.(string)
 		if _, list := f.Value.(pflag.SliceValue); list && !ok {
@@ -335,6 +337,8 @@ func example(f *pflag.Flag) string {
 		return f.Name + " = 10"
 	case "a list of texts":
 		return f.Name + ` = ["one", "another"]`
+	case `a time in quotes, as "10s"`:
+		return f.Name + ` = "10s"`
 	}
 	return f.Name + ` = "text"`
 }
@@ -346,7 +350,7 @@ func (s *settings) find(cmd *cobra.Command, f *pflag.Flag) (weight, string, any)
 		return fromEnvironment, "$" + variable(f.Name), v
 	}
 	for _, name := range []string{table(cmd), ""} {
-		if set, ok := s.file[fileKey(name, f.Name)]; ok {
+		if set, ok := s.file[fileKey(name, f.Name)]; ok && wants(f, set.Value) == "" {
 			return fromFile, fmt.Sprintf("%s:%d", s.path, set.Line), set.Value
 		}
 	}

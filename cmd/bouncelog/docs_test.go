@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+
+	"bouncelog/internal/dnsscan"
 )
 
 const commandsDoc = "../../docs/commands.md"
@@ -80,15 +83,24 @@ func TestExitStatusDoc(t *testing.T) {
 	}
 }
 
-// TestJSONDoc holds that each key of an attempt is documented.
+// TestJSONDoc holds that each key of an attempt and of a finding is documented.
 func TestJSONDoc(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/json.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	names := []string{}
 	for _, c := range attemptColumns() {
-		if !strings.Contains(string(doc), "`"+c.Name+"`") {
-			t.Errorf("the key %q is not documented", c.Name)
+		names = append(names, c.Name)
+	}
+	finding := reflect.TypeFor[dnsscan.Finding]()
+	for i := range finding.NumField() {
+		name, _, _ := strings.Cut(finding.Field(i).Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("the key %q is not documented", name)
 		}
 	}
 }

@@ -358,31 +358,11 @@ const labelWidth = 15
 
 // line prints one labelled line, folded to the width.
 func (e *explainer) line(label, text string) {
-	text = strings.TrimSpace(report.Clean(text))
-	if text == "" {
-		return
-	}
-	indent := strings.Repeat(" ", labelWidth)
-	column := labelWidth
+	indent := labelWidth
 	if label == "" && !strings.HasPrefix(text, "-") && !strings.HasPrefix(text, "http") {
-		indent, column = "", 0
-	} else {
-		fmt.Fprintf(e.out, "%-*s", labelWidth, label)
+		indent = 0
 	}
-	for i, word := range strings.Fields(text) {
-		n := len([]rune(word))
-		switch {
-		case i > 0 && column+1+n > e.width:
-			e.out.WriteString("\n" + indent)
-			column = len(indent)
-		case i > 0:
-			e.out.WriteByte(' ')
-			column++
-		}
-		e.out.WriteString(word)
-		column += n
-	}
-	e.out.WriteByte('\n')
+	labelled(e.out, e.width, indent, label, text)
 }
 
 // rules lists the rules in the order of their tiers.

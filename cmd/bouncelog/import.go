@@ -150,7 +150,7 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *bounce.Judge, p
 	if err != nil {
 		return n, false, err
 	}
-	g.retry = waitForLock(ctx, stderr)
+	g.retry, g.whole = waitForLock(ctx, stderr), true
 	before := g.totals()
 	progress := newProgress(stderr)
 	looks := newLooks(g)

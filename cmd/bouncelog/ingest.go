@@ -13,9 +13,16 @@ import (
 	"bouncelog/tailer"
 )
 
-// batchSize is how many attempts are stored in one transaction. A larger one
-// gains nothing and holds more memory.
-const batchSize = 5_000
+// batchSize is how many attempts are handed to the store at a time. A larger
+// batch gains nothing and holds more memory.
+const batchSize = 2_500
+
+// batches is how many there are: the parser goes on while the store commits.
+const batches = 5
+
+// readAtOnce is how many attempts become visible together where a whole log is
+// read: each commit writes the pages that it shares with the next.
+const readAtOnce = 100_000
 
 // maxUnparsed bounds how many lines a batch keeps of those that were not
 // understood; all are counted.
@@ -40,6 +47,10 @@ type ingester struct {
 	batch   *store.Batch
 	lines   int // in batch
 	skipped map[string]int64
+
+	// Whole says that whole logs are read: batches follow one another.
+	whole       bool
+	uncommitted int // attempts since the last batch that nothing followed
 
 	batches chan *store.Batch // to the writer
 	empty   chan *store.Batch // and back
@@ -67,8 +78,8 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		touched: map[string]bool{},
 		skipped: map[string]int64{},
 		batch:   new(store.Batch),
-		batches: make(chan *store.Batch),
-		empty:   make(chan *store.Batch, 1),
+		batches: make(chan *store.Batch, batches),
+		empty:   make(chan *store.Batch, batches),
 		done:    make(chan error, 1),
 		retry:   func(error) bool { return false },
 		stored:  func(*store.Batch, time.Duration) {},
@@ -87,7 +98,9 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		g.queue.Restore(m)
 	}
 	g.queue.Changes(nil, nil) // what is restored is stored
-	g.empty <- new(store.Batch)
+	for range batches - 1 {
+		g.empty <- new(store.Batch)
+	}
 	go g.write(context.WithoutCancel(ctx))
 	return g, nil
 }
@@ -109,8 +122,8 @@ func (g *ingester) chunk(c *tailer.Chunk) error {
 	}
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	g.touched[s.ID] = true
-	if len(g.batch.Attempts) >= batchSize || g.lines >= 50*batchSize {
-		return g.flush()
+	if len(g.batch.Attempts) >= batchSize || g.lines >= 100*batchSize {
+		return g.send(g.whole && g.uncommitted < readAtOnce)
 	}
 	return nil
 }
@@ -177,23 +190,32 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 	}
 }
 
-// flush hands what was gathered to the writer; it waits while the writer is
-// busy with the batch before.
+// flush has what was gathered stored and made visible.
 func (g *ingester) flush() error {
-	if len(g.touched) == 0 {
+	if len(g.touched) == 0 && g.uncommitted == 0 {
 		return nil
 	}
+	return g.send(false)
+}
+
+// send hands what was gathered to the writer; it waits while the writer is busy
+// with the batch before. More says that another one follows.
+func (g *ingester) send(more bool) error {
 	b := g.batch
+	g.uncommitted += len(b.Attempts)
 	for id := range g.touched {
 		b.Sources = append(b.Sources, g.sources[id].Source)
 	}
 	for program, n := range g.skipped {
 		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: n})
 	}
-	var closed []parser.Key
-	b.Opened, closed = g.queue.Changes(b.Opened, nil)
-	for _, k := range closed {
-		b.Closed = append(b.Closed, store.MessageKey(k))
+	if b.More = more; !more {
+		g.uncommitted = 0
+		var closed []parser.Key
+		b.Opened, closed = g.queue.Changes(b.Opened, nil)
+		for _, k := range closed {
+			b.Closed = append(b.Closed, store.MessageKey(k))
+		}
 	}
 	clear(g.touched)
 	clear(g.skipped)
@@ -204,8 +226,13 @@ func (g *ingester) flush() error {
 		g.done <- err
 		return err
 	}
-	g.batch = <-g.empty
-	return nil
+	select {
+	case g.batch = <-g.empty:
+		return nil
+	case err := <-g.done:
+		g.done <- err
+		return err
+	}
 }
 
 // write stores batches until there are no more, or one cannot be stored.

@@ -164,7 +164,7 @@ bounces per domain with their reasons.`,
 		}
 	}
 	add("read", newImport(), newFollow(), newParse())
-	add("ask", newReport(), newTrace(), newExplain(), newQuery())
+	add("ask", newReport(), newTrace(), newExplain(), newScan(), newQuery())
 	add("care", newDB(), newConfig(), newVersion())
 	root.AddCommand(extra...)
 	root.SetHelpCommandGroupID("care")

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +67,33 @@ func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error 
 // look is how text is to look where w is.
 func look(w io.Writer) report.WriteOptions {
 	return report.WriteOptions{Width: term.Width(w), Colour: term.Colour(w)}
+}
+
+// labelled writes a label and, from column indent on, a text that is folded to
+// width columns. An empty text is left out.
+func labelled(w *bufio.Writer, width, indent int, label, text string) {
+	text = strings.TrimSpace(report.Clean(text))
+	if text == "" {
+		return
+	}
+	if indent > 0 {
+		fmt.Fprintf(w, "%-*s", indent, label)
+	}
+	column := indent
+	for i, word := range strings.Fields(text) {
+		n := len([]rune(word))
+		switch {
+		case i > 0 && column+1+n > width:
+			w.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		case i > 0:
+			w.WriteByte(' ')
+			column++
+		}
+		w.WriteString(word)
+		column += n
+	}
+	w.WriteByte('\n')
 }
 
 func cleanError(err error) string { return report.Clean(err.Error()) }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"bouncelog/internal/dnsscan/dnstest"
 )
 
 func TestMain(m *testing.M) {
@@ -47,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"until":   until,
 			"sigterm": sigterm,
 			"percent": percent,
+			"dns":     serveDNS,
 		},
 	})
 }
@@ -120,6 +123,14 @@ func sigterm(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Check(cmd.Process.Signal(syscall.SIGTERM))
 		}
 	}
+}
+
+// dns FILE starts a DNS server with the zone in a file; $DNS is its address.
+func serveDNS(ts *testscript.TestScript, neg bool, args []string) {
+	s, err := dnstest.Start(ts.ReadFile(args[0]))
+	ts.Check(err)
+	ts.Defer(s.Close)
+	ts.Setenv("DNS", s.Addr)
 }
 
 // percent FILE FORMAT writes bytes given as in "%00%ff" to a file.

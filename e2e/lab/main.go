@@ -5,7 +5,7 @@
 // each delivery is known before any log is written. See README.md.
 //
 //	lab -dir DIR up                 set up and run until standard input ends
-//	lab -dir DIR unpack             fetch and unpack the packages only
+//	lab -dir DIR unpack [PACKAGE...]  fetch and unpack the packages only, or others
 //	lab -dir DIR send PHASE         send phase 1 or 2 of the scenario
 //	lab -dir DIR flow N             send N numbered messages to each MTA
 //	lab -dir DIR settle             wait until the queues are empty
@@ -52,6 +52,9 @@ func run(dir string, args []string) error {
 	case "up":
 		return up(dir)
 	case "unpack":
+		if len(args) > 0 {
+			return unpack(dir, [][]string{args})
+		}
 		return install(dir)
 	case "send":
 		if len(args) != 1 {

@@ -114,7 +114,7 @@ func up(dir string) error {
 
 // install unpacks the lab's own files and the Debian packages into dir.
 func install(dir string) error {
-	for _, d := range []string{"log", "ns", "debs/partial"} {
+	for _, d := range []string{"log", "ns"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
@@ -122,11 +122,17 @@ func install(dir string) error {
 	if err := unpackFiles(dir); err != nil {
 		return err
 	}
+	return unpack(dir, packages)
+}
+
+// unpack fetches Debian packages and unpacks them into dir/sysroot, unless
+// that was done before.
+func unpack(dir string, packages [][]string) error {
 	root := filepath.Join(dir, "sysroot")
 	if _, err := os.Stat(filepath.Join(dir, "unpacked")); err == nil {
 		return nil
 	}
-	if err := fetch(filepath.Join(dir, "debs")); err != nil {
+	if err := fetch(filepath.Join(dir, "debs"), packages); err != nil {
 		return err
 	}
 	for _, d := range []string{"bin", "sbin", "lib", "lib64"} { // as a merged /usr has it
@@ -185,7 +191,10 @@ func unpackFiles(dir string) error {
 
 // fetch downloads the packages, and what they need that this machine has not,
 // into debs. Only where that fails are apt's lists fetched anew.
-func fetch(debs string) error {
+func fetch(debs string, packages [][]string) error {
+	if err := os.MkdirAll(filepath.Join(debs, "partial"), 0o755); err != nil {
+		return err
+	}
 	get := func() error {
 		for _, names := range packages {
 			args := append([]string{

@@ -155,6 +155,12 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		count(table+" rows that cannot be looked up", fmt.Sprintf("SELECT count(*) FROM %[1]s WHERE id NOT IN (SELECT key & 268435455 FROM %[1]s_key)", table))
 		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & 268435455 NOT IN (SELECT id FROM %[1]s)", table))
 	}
+	count("addresses without domain", "SELECT count(*) FROM address WHERE domain NOT IN (SELECT id FROM name)")
+	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
+	count("message ids without name", "SELECT count(*) FROM message_id WHERE right IS NOT NULL AND right NOT IN (SELECT id FROM name)")
+	count("delivery rows without message id", "SELECT count(*) FROM delivery_message WHERE message NOT IN (SELECT id FROM message_id)")
+	count("histories without address", "SELECT count(*) FROM history WHERE id NOT IN (SELECT id FROM address)")
+	count("failure rows without login", "SELECT count(*) FROM failure WHERE typeof(client) = 'integer' AND client > 0 AND client NOT IN (SELECT id FROM login)")
 	count("recoveries without recipient", "SELECT count(*) FROM recovery WHERE recipient NOT IN (SELECT id FROM address)")
 	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
 	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
@@ -193,7 +199,10 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 		}
 		return errClosed
 	}
-	return d.wrap(what, d.w.transact(func() error { return f(d.w) }))
+	if err := d.w.commit(); err != nil {
+		return d.wrap("store", err)
+	}
+	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false))
 }
 
 // Reclassify judges every failed reply again, each distinct one once, and brings
@@ -299,6 +308,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM recovery WHERE recipient NOT IN (SELECT recipient FROM failure)",
 			"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
 			"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
+			"DELETE FROM login WHERE id NOT IN (SELECT client FROM failure WHERE typeof(client) = 'integer')",
 			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer')",
 			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
 			`DELETE FROM history WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT recipient FROM failure)`,

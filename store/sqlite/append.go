@@ -50,31 +50,55 @@ func (d *DB) Append(ctx context.Context, b *store.Batch) error {
 		}
 		return errClosed
 	}
-	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }))
+	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }, b.More))
 }
 
-// transact runs f in a transaction. What is remembered of the dictionaries is
-// forgotten where it fails.
-func (w *writer) transact(f func() error) error {
-	if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
+// transact runs f in a transaction, and in the same as what came before where
+// that was said to go on. What is remembered of the dictionaries is forgotten
+// where it fails.
+func (w *writer) transact(f func() error, more bool) error {
+	if !w.open {
+		if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		w.open = true
+		if err := w.notice(); err != nil {
+			return w.undo(err)
+		}
 	}
-	err := w.notice()
-	if err == nil {
-		err = f()
+	if err := f(); err != nil {
+		return w.undo(err)
 	}
+	if more {
+		return nil
+	}
+	return w.commit()
+}
+
+// commit ends the transaction, if there is one.
+func (w *writer) commit() error {
+	if !w.open {
+		return nil
+	}
+	err := w.flush()
 	if err == nil {
 		err = w.c.exec("COMMIT")
 	}
 	if err != nil {
-		if !w.c.c.AutoCommit() {
-			w.c.exec("ROLLBACK")
-		}
-		if e := w.reset(); e != nil {
-			err = errors.Join(err, e)
-		}
+		return w.undo(err)
 	}
-	return err
+	w.open = false
+	return nil
+}
+
+// undo takes the transaction back because of err.
+func (w *writer) undo(err error) error {
+	w.open = false
+	w.c.settle() // what was still to be written is taken back too
+	if !w.c.c.AutoCommit() {
+		w.c.exec("ROLLBACK")
+	}
+	return errors.Join(err, w.reset())
 }
 
 // notice forgets what is remembered of the dictionaries when another process has
@@ -96,7 +120,7 @@ type prepared struct {
 	provider                        string
 }
 
-const stretch = 2048 // attempts prepared at a time
+const stretch = 256 // attempts prepared at a time
 
 // prepare takes the attempts apart, on all processors, and yields them a stretch
 // at a time in their order.
@@ -198,9 +222,7 @@ func (w *writer) take(a *bounce.Delivery, p *prepared) {
 }
 
 func (w *writer) append(b *store.Batch) error {
-	if err := w.begin(); err != nil {
-		return err
-	}
+	clear(w.inBatch)
 	behind, ahead := 0, 0
 	for i := range b.Sources {
 		s, err := w.source(b.Sources[i].ID, &b.Sources[i])
@@ -268,12 +290,8 @@ func (w *writer) append(b *store.Batch) error {
 			}
 		}
 	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if err := w.storeSources(b.Sources); err != nil {
-		return err
-	}
+	w.flushAddresses()
+	w.storeSources(b.Sources)
 	if err := w.storeMessages(b); err != nil {
 		return err
 	}
@@ -281,12 +299,7 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // nothing was read: there is nothing to be counted
 	}
 	for _, s := range b.Skipped {
-		if err := w.c.run(`INSERT INTO skipped
-				SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
-				WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
-			clean(s.Program, maxWord), s.Lines, maxPrograms-1); err != nil {
-			return err
-		}
+		w.add("skipped", clean(s.Program, maxWord), s.Lines, int64(maxPrograms-1))
 	}
 	for _, u := range b.Unparsed {
 		src, err := w.source(u.Source, nil)
@@ -324,6 +337,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 		return s, nil
 	}
 	name := clean(id, maxWord)
+	w.flushTables("source")
 	var s source
 	err := w.c.each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)
@@ -385,36 +399,28 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if err != nil {
 			return err
 		}
-		senderID = s.id
+		senderID, senderDomain = int64(s.id), int64(s.domain)
 		sender = senderID
-		if senderDomain, err = w.name(a.SenderDomain); err != nil {
-			return err
-		}
 	}
 	rcpt, err := w.address(p.recipient, a.Recipient, a.RecipientDomain)
 	if err != nil {
 		return err
 	}
-	recipient := rcpt.id
+	recipient, domain := int64(rcpt.id), int64(rcpt.domain)
 	queue := queueValue(a.QueueID)
 	c := where{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
 
 	// Has the message been seen, and at this domain?
-	pairHash, seenPair := w.pairHash(a.QueueID, recipient), false
+	message, seenPair := w.messageHash(a.QueueID, r.origin), false
 	counts := a.Outcome == bounce.Delivered || a.Outcome == bounce.Soft || a.Outcome == bounce.Hard
-	if counts && w.pending.has(pairHash) {
-		seenPair, err = w.meet(id, queue, recipient, a, r, c)
-		if err != nil {
+	if counts {
+		if seenPair, err = w.meet(message, id, recipient, route, a, r); err != nil {
 			return err
 		}
 	}
 	var first, firstToDomain int64
 	if counts && !seenPair {
-		domain, err := w.name(a.RecipientDomain)
-		if err != nil {
-			return err
-		}
-		first, firstToDomain = w.firstSeen(r.origin, a.QueueID, senderID, domain)
+		first, firstToDomain = w.firstSeen(message, senderID, domain)
 	}
 	meta := delayCode(a.Delay)<<flagBits | firstToDomain<<1 | first
 	if seenPair && a.Outcome == bounce.Delivered {
@@ -434,9 +440,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	w.count(c, n, firstToDomain)
 
-	if err := src.chunk.add(w, id, at, recipient, a.QueueID); err != nil {
-		return err
-	}
+	src.chunk.add(w, id, at, recipient, a.QueueID)
 	if a.OriginalRecipient != "" && a.OriginalRecipient != a.Recipient {
 		if err := w.original(id, a.OriginalRecipient); err != nil {
 			return err
@@ -448,9 +452,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 			return err
 		}
-		if err := w.delivered(rcpt, at); err != nil {
-			return err
-		}
+		w.delivered(rcpt, at)
 		row := w.insert.next()
 		row[0].Value = id
 		row[1].Value = at
@@ -460,20 +462,13 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		row[5].Value = route
 		row[6].Value = r.id
 		row[7].Value = meta
-		if w.insert.full() {
-			if err := w.insert.flush(); err != nil {
-				return err
-			}
-		}
+		w.insert.flushFull()
 		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
 			m, err := w.message(a.MessageID)
 			if err != nil {
 				return err
 			}
-			if err := w.flushTables("message_id"); err != nil {
-				return err
-			}
-			return w.c.run("INSERT INTO delivery_message VALUES (?, ?)", id, m)
+			w.add("delivery_message", id, m)
 		}
 		return nil
 	}
@@ -481,11 +476,9 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	replyID := r.id
 	var text any
 	if string(p.template) != a.Response {
-		if text, err = w.text(w.shorten(&a.Delivery, p)); err != nil {
-			return err
-		}
+		text = w.text(w.shorten(&a.Delivery, p))
 	}
-	message, err := w.message(a.MessageID)
+	messageID, err := w.message(a.MessageID)
 	if err != nil {
 		return err
 	}
@@ -493,29 +486,23 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		return err
 	}
 	var before any
-	if rcpt.last != 0 && rcpt.last <= at {
-		before = rcpt.last
+	if rcpt.last != 0 && rcpt.last <= seconds(at) {
+		before = int64(rcpt.last)
 	}
 	if counts {
 		if rcpt.failed == 0 {
-			rcpt.failed = at
+			rcpt.failed = seconds(at)
 			w.noteAddress(rcpt)
 		}
-		rcpt.failed = max(rcpt.failed, at)
+		rcpt.failed = max(rcpt.failed, seconds(at))
 	}
-	if err := w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, message, before, nil); err != nil {
-		return err
-	}
+	client := w.client(&a.Delivery)
+	w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client)
 	if a.Outcome == bounce.Soft && !seenPair {
-		w.pending.add(pairHash)
-		var arrived any
-		if t := a.Arrived(); !t.IsZero() {
-			arrived = t.Unix()
-		}
-		if err := w.add("pair", id, int64(pending), nil); err != nil {
-			return err
-		}
-		return w.c.run("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?)", queue, recipient, id, c.origin, arrived, id)
+		w.wait(message, queue, waiting{
+			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
+			sender: sender, message: messageID, before: before, client: client, null: n.nulls,
+		})
 	}
 	return nil
 }
@@ -530,25 +517,31 @@ const (
 )
 
 // firstSeen reports, as 1 or 0, whether a message has not been seen before, and
-// not at this domain.
-func (w *writer) firstSeen(origin int64, queue string, sender, domain int64) (first, toDomain int64) {
-	m := w.hash.num(w.hash.add(w.hash.num(20, uint64(origin)), queue), uint64(sender))
-	first = 1 - bit(w.seen.see(m))
-	toDomain = 1 - bit(w.seen.see(w.hash.num(m, uint64(domain))))
-	return first, toDomain
+// not at this domain. Most messages go to one domain: it stands with the
+// message.
+func (w *writer) firstSeen(message uint64, sender, domain int64) (first, toDomain int64) {
+	m := w.hash.num(message, uint64(sender))
+	seen, firstDomain := w.seen.see(m, uint32(domain))
+	switch {
+	case !seen:
+		return 1, 1
+	case firstDomain == uint32(domain):
+		return 0, 0
+	}
+	seen, _ = w.seen.see(w.hash.num(m, uint64(domain)), 0)
+	return 0, 1 - bit(seen)
 }
 
 // delivered brings the recipient's history up to date.
-func (w *writer) delivered(rcpt *address, at int64) error {
+func (w *writer) delivered(rcpt *address, time int64) {
+	at := seconds(time)
 	note := rcpt.kept == 0 || at >= rcpt.kept+day || at < rcpt.last // a log read after a younger one
 	rcpt.last = max(rcpt.last, at)
 	if rcpt.first == 0 || at < rcpt.first {
 		rcpt.first = at
 	}
 	if rcpt.failed != 0 {
-		if err := w.c.run("INSERT OR IGNORE INTO recovery VALUES (?, ?)", rcpt.id, at); err != nil {
-			return err
-		}
+		w.add("recovery", int64(rcpt.id), time)
 		note = true
 		if at >= rcpt.failed { // else of an older log
 			rcpt.failed = 0
@@ -558,7 +551,6 @@ func (w *writer) delivered(rcpt *address, at int64) error {
 		rcpt.kept = rcpt.last
 		w.noteAddress(rcpt)
 	}
-	return nil
 }
 
 func (w *writer) original(id int64, whole string) error {
@@ -570,7 +562,8 @@ func (w *writer) original(id int64, whole string) error {
 	if err != nil {
 		return err
 	}
-	return w.add("original", id, a.id)
+	w.add("original", id, int64(a.id))
+	return nil
 }
 
 // shorten makes of a response what the row and its template do not say; the
@@ -616,37 +609,15 @@ func rebuild(template, parts string) string {
 	}
 }
 
-// flush writes what was gathered in the batch.
+// flush writes what was gathered in the transaction.
 func (w *writer) flush() error {
-	if err := w.flushTables("name", "name_key", "route", "route_key", "message_id", "delivery", "failure", "original", "pair"); err != nil {
-		return err
-	}
-	for i := range w.fresh {
-		f := &w.fresh[i]
-		if err := w.add("address", f.id, f.domain, f.local, orNever(f.last)); err != nil {
-			return err
-		}
-		if f.listed {
-			w.touched[f.id] = f.address
-		}
-	}
-	w.fresh = w.fresh[:0]
-
-	slices.Sort(w.keys)
-	for _, k := range w.keys {
-		if err := w.add("address_key", k); err != nil {
-			return err
-		}
-	}
-	if err := w.flushTables("address", "address_key"); err != nil {
-		return err
-	}
+	w.flushAddresses()
+	w.flushKeys()
+	w.flushWaiting()
 	for _, id := range sorted(w.touched) {
 		a := w.touched[id]
-		if id < w.newBase {
-			if err := w.c.run("UPDATE address SET last = ? WHERE id = ?", orNever(a.kept), id); err != nil {
-				return err
-			}
+		if !a.written {
+			w.add("last", orNever(a.kept), int64(id))
 		}
 		if !a.listed {
 			continue
@@ -655,13 +626,14 @@ func (w *writer) flush() error {
 		if a.first != a.kept {
 			first = number(a.first)
 		}
-		if err := w.c.run("INSERT OR REPLACE INTO history VALUES (?, ?, ?)", id, first, number(a.failed)); err != nil {
-			return err
-		}
+		w.add("history", int64(id), first, number(a.failed))
 	}
-	w.newBase = w.addressID
+	clear(w.touched)
 	if err := w.addCells(); err != nil {
 		return err
+	}
+	for _, b := range w.bulks {
+		b.flush()
 	}
 	if w.pending.full() {
 		return w.loadPending()
@@ -669,26 +641,55 @@ func (w *writer) flush() error {
 	return nil
 }
 
+// flushAddresses stores the new addresses, with what is known of them by now.
+func (w *writer) flushAddresses() {
+	for i := range w.fresh {
+		f := &w.fresh[i]
+		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.last))
+		if f.listed {
+			a := f.address
+			a.written = true
+			w.touched[f.id] = a
+		}
+	}
+	w.fresh = w.fresh[:0]
+	w.newBase = w.addressID
+	w.flushTables("address")
+}
+
+// flushKeys stores the keys of new rows of the dictionaries. In order, and many
+// at a time, since each may belong into another page.
+func (w *writer) flushKeys() {
+	for table, keys := range w.keys {
+		slices.Sort(keys)
+		for _, k := range keys {
+			w.add(table+"_key", k)
+		}
+		w.keys[table] = keys[:0]
+		w.flushTables(table + "_key")
+	}
+}
+
 // never stands for the time of a last delivery where there is none. It takes as
 // much room as a time, so that the row need not grow.
 const never = -1 << 31
 
-func orNever(at int64) int64 {
+func orNever(at seconds) int64 {
 	if at == 0 {
 		return never
 	}
-	return at
+	return int64(at)
 }
 
-func number(n int64) any {
+func number[N int64 | seconds](n N) any {
 	if n == 0 {
 		return nil
 	}
-	return n
+	return int64(n)
 }
 
-func sorted[V any](m map[int64]V) []int64 {
-	keys := make([]int64, 0, len(m))
+func sorted[K int64 | uint32, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
@@ -696,7 +697,7 @@ func sorted[V any](m map[int64]V) []int64 {
 	return keys
 }
 
-func (w *writer) storeSources(ss []store.Source) error {
+func (w *writer) storeSources(ss []store.Source) {
 	for i := range ss {
 		n, s := &ss[i], w.sources[ss[i].ID]
 		if n.Offset < s.position {
@@ -709,15 +710,9 @@ func (w *writer) storeSources(ss []store.Source) error {
 		if !n.Last.IsZero() {
 			last = n.Last.Unix()
 		}
-		err := w.c.run(`UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
-			attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
-			clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
+		w.add("source", clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
 			n.Attempts, n.Repeated, n.Queue, n.Rejected, n.Skipped, n.Unparsed, n.Blank, s.num)
-		if err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
 func (w *writer) storeMessages(b *store.Batch) error {

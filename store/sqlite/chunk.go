@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql/driver"
 	"math/bits"
+	"slices"
 )
 
 // A chunk is a run of attempts of one source. Its filter says which recipients
@@ -11,7 +12,7 @@ import (
 type chunk struct {
 	first, last, since, until int64
 	rows                      int
-	keys                      map[uint64]struct{}
+	keys                      []uint64 // of recipients and queue ids, many more than once
 }
 
 const (
@@ -19,28 +20,26 @@ const (
 	chunkProbes = 5 // with 8 bits a key: 1 in 50 lets a stranger through
 )
 
-func (c *chunk) add(w *writer, id, at, recipient int64, queue string) error {
+func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at
-		if c.keys == nil {
-			c.keys = make(map[uint64]struct{}, 2*chunkRows)
-		}
-		clear(c.keys)
+		c.keys = c.keys[:0]
 	}
 	c.rows++
 	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
-	c.keys[recipientKey(recipient)] = struct{}{}
-	c.keys[queueKey(queue)] = struct{}{}
+	c.keys = append(c.keys, recipientKey(recipient), queueKey(queue))
 	if c.rows < chunkRows {
-		return nil
+		return
 	}
 	c.rows = 0
+	slices.Sort(c.keys)
+	c.keys = slices.Compact(c.keys)
 	size := len(c.keys) // bytes: 8 bits a key
 	filter := make([]byte, size)
-	for k := range c.keys {
+	for _, k := range c.keys {
 		probe(k, size, func(i int, bit byte) bool { filter[i] |= bit; return true })
 	}
-	return w.c.run("INSERT INTO chunk VALUES (?, ?, ?, ?, ?)", c.first, c.last, c.since, c.until, filter)
+	w.add("chunk", c.first, c.last, c.since, c.until, filter)
 }
 
 // The keys of a filter need no secret: at worst a trace reads a few rows more.
@@ -67,6 +66,7 @@ func mayHold(filter []byte, key uint64) bool {
 // resume reads back what a source's next rows must be seen with: its chunk that
 // is not full yet, and which messages were seen last.
 func (w *writer) resume(s *source) error {
+	w.flushTables("delivery", "failure", "route", "chunk")
 	lo, hi := s.num<<offsetBits, s.num<<offsetBits|maxOffset
 	s.last = lo - 1
 	for _, table := range [...]string{"delivery", "failure"} {
@@ -82,7 +82,8 @@ func (w *writer) resume(s *source) error {
 	}
 	s.chunk = new(chunk)
 	err = w.c.each(func(row []driver.Value) error {
-		return s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+		return nil
 	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
 		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(lo, done+1), hi)
 	if err != nil {
@@ -90,7 +91,7 @@ func (w *writer) resume(s *source) error {
 	}
 	return w.c.each(func(row []driver.Value) error {
 		sender, _ := row[2].(int64)
-		w.firstSeen(row[0].(int64), queueText(row[1]), sender, row[3].(int64))
+		w.firstSeen(w.messageHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
 		return nil
 	}, `SELECT r.origin, a.queue, a.sender, t.domain FROM (
 			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2

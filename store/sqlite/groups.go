@@ -15,6 +15,22 @@ import (
 // A tally adds up groups by a number.
 type tally struct {
 	groups map[int64]*store.Group
+	texts  map[string]int64 // clients that are no number
+}
+
+// client is the number of a client that did not log in.
+func (t *tally) client(v driver.Value) int64 {
+	s, ok := v.(string)
+	if !ok {
+		return num(v)
+	}
+	if t.texts == nil {
+		t.texts = make(map[string]int64)
+	}
+	if t.texts[s] == 0 {
+		t.texts[s] = int64(len(t.texts) + 1) // those that are numbers are negative
+	}
+	return t.texts[s]
 }
 
 func (t *tally) group(key int64) *store.Group {
@@ -70,6 +86,10 @@ func (d *DB) Groups(ctx context.Context, f store.Filter, by store.By) ([]store.G
 	switch by {
 	case store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour:
 		return d.groups(ctx, f, by)
+	case store.BySender, store.BySASLUser, store.ByClient:
+		// Only of failures is it known who handed them in.
+		gs, err := d.groups(ctx, f, by)
+		return slices.DeleteFunc(gs, func(g store.Group) bool { return g.Key == "" && by != store.BySender }), err
 	}
 	return nil, fmt.Errorf("cannot group by %q", by)
 }
@@ -103,7 +123,11 @@ const (
 
 // dimension chooses the rollup that can answer, or the rows.
 func (q *question) dimension(by store.By) dimension {
-	if q.narrow() || by == store.ByRecipient {
+	switch by {
+	case store.ByRecipient, store.BySender, store.BySASLUser, store.ByClient:
+		return byRows
+	}
+	if q.narrow() {
 		return byRows
 	}
 	var need []dimension
@@ -305,6 +329,12 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		failed.counted = true
 		q = &failed
 	}
+	handedIn := by == store.BySender || by == store.BySASLUser || by == store.ByClient
+	if handedIn {
+		failed := *q
+		failed.counted = true
+		q = &failed
+	}
 	type message struct {
 		group, origin int64
 		queue         driver.Value
@@ -316,6 +346,20 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			return ctx.Err()
 		}
 		p := replies[r.reply]
+		switch by {
+		case store.BySender:
+			if r.sender == 0 {
+				return nil
+			}
+		case store.BySASLUser:
+			if num(r.client) <= 0 {
+				return nil
+			}
+		case store.ByClient:
+			if r.client == nil || num(r.client) > 0 {
+				return nil
+			}
+		}
 		x := cell{n: 1}
 		var k int64
 		switch by {
@@ -336,6 +380,12 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			k = int64(reasonOf(p.kind))
 		case store.ByRecipient:
 			k = r.recipient
+		case store.BySender:
+			k = r.sender
+		case store.BySASLUser:
+			k = num(r.client)
+		case store.ByClient:
+			k = t.client(r.client)
 		case store.ByDay:
 			k = r.at / day
 		case store.ByHour:
@@ -343,7 +393,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		}
 		switch o := outcomeOf(p.kind); {
 		case o == bounce.Handoff || o == bounce.Probe:
-		case q.narrow():
+		case q.narrow() || handedIn:
 			// Few rows: the messages can be told apart.
 			if m := (message{k, p.origin, r.queue}); !seen[m] {
 				seen[m] = true
@@ -389,6 +439,10 @@ func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int
 // become one.
 func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 	byName := make(map[string]*store.Group, len(t.groups))
+	clients := make(map[int64]string, len(t.texts))
+	for text, k := range t.texts {
+		clients[k] = text
+	}
 	texts := newTexts(c)
 	for _, k := range sorted(t.groups) {
 		var key string
@@ -403,10 +457,16 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 			key = str(v)
 		case store.ByReason:
 			key = bounce.Reason(k).String()
-		case store.ByRecipient:
+		case store.ByRecipient, store.BySender:
 			var a addressText
 			a, err = texts.address(k)
 			key = a.whole
+		case store.BySASLUser:
+			key, _, err = texts.client(k)
+		case store.ByClient:
+			if _, key, err = texts.client(k); k > 0 {
+				key = clients[k]
+			}
 		case store.ByDay:
 			key = time.Unix(k*86400, 0).UTC().Format(time.DateOnly)
 		case store.ByHour:

@@ -53,95 +53,98 @@ func (k hasher) mix(h, w uint64) uint64 {
 // A cache maps hashes to small values in bounded memory: once it holds max
 // entries it is emptied and starts again.
 type cache[V any] struct {
-	keys []uint64 // 0: free
-	vals []V
-	n    int
-	max  int
+	entries []entry[V]
+	n       int
+	max     int
 	// partial is set once something may be missing that was stored: what is
 	// not found has to be looked up.
 	partial bool
 }
 
+type entry[V any] struct {
+	key uint64 // 0: free
+	val V
+}
+
 func newCache[V any](max int, partial bool) *cache[V] {
-	return &cache[V]{keys: make([]uint64, 256), vals: make([]V, 256), max: max, partial: partial}
+	return &cache[V]{entries: make([]entry[V], 256), max: max, partial: partial}
 }
 
 // get returns a pointer that is good until the next put, nil where h is
 // missing.
 func (c *cache[V]) get(h uint64) *V {
-	if h == 0 {
-		h = 1
+	if e := c.slot(h); e.key != 0 {
+		return &e.val
 	}
-	mask := uint64(len(c.keys) - 1)
-	for i := h & mask; ; i = (i + 1) & mask {
-		switch c.keys[i] {
-		case h:
-			return &c.vals[i]
-		case 0:
-			return nil
-		}
-	}
+	return nil
 }
 
 // put adds h, which must be missing.
 func (c *cache[V]) put(h uint64, v V) *V {
-	if h == 0 {
-		h = 1
+	if c.full() {
+		c.empty()
+		c.partial = true
 	}
-	if c.n >= c.max {
-		clear(c.keys)
-		clear(c.vals)
-		c.n, c.partial = 0, true
-	}
-	if c.n >= len(c.keys)*3/4 {
-		old := *c
-		c.keys, c.vals = make([]uint64, 2*len(old.keys)), make([]V, 2*len(old.vals))
-		for i, k := range old.keys {
-			if k != 0 {
-				*c.slot(k) = old.vals[i]
+	if c.n >= len(c.entries)*3/4 {
+		old := c.entries
+		c.entries = make([]entry[V], 2*len(old))
+		for i := range old {
+			if old[i].key != 0 {
+				*c.slot(old[i].key) = old[i]
 			}
 		}
 	}
 	c.n++
-	p := c.slot(h)
-	*p = v
-	return p
+	e := c.slot(h)
+	e.key, e.val = max(h, 1), v
+	return &e.val
 }
 
-func (c *cache[V]) slot(h uint64) *V {
-	mask := uint64(len(c.keys) - 1)
+// full reports that the next put will empty the cache.
+func (c *cache[V]) full() bool { return c.n >= c.max }
+
+func (c *cache[V]) empty() {
+	clear(c.entries)
+	c.n = 0
+}
+
+// slot is where h stands, or would.
+func (c *cache[V]) slot(h uint64) *entry[V] {
+	h = max(h, 1)
+	mask := uint64(len(c.entries) - 1)
 	i := h & mask
-	for c.keys[i] != 0 {
+	for c.entries[i].key != h && c.entries[i].key != 0 {
 		i = (i + 1) & mask
 	}
-	c.keys[i] = h
-	return &c.vals[i]
+	return &c.entries[i]
 }
 
-// A window remembers the hashes that were seen recently: at least the last
-// half of its size, at most all of it.
+// A window remembers the hashes that were seen recently, each with the number
+// that it was first seen with: at least the last half of its size, at most all
+// of it.
 type window struct {
-	now, old *cache[struct{}]
+	now, old *cache[uint32]
 	size     int
 }
 
 func newWindow(size int) *window {
-	return &window{now: newCache[struct{}](size, false), old: newCache[struct{}](size, false), size: size}
+	return &window{now: newCache[uint32](size, false), old: newCache[uint32](size, false), size: size}
 }
 
-// see reports whether h was there, and adds it.
-func (w *window) see(h uint64) bool {
-	if w.now.get(h) != nil {
-		return true
+// see reports whether h was there, and with which number; else it adds it.
+func (w *window) see(h uint64, n uint32) (seen bool, with uint32) {
+	if v := w.now.get(h); v != nil {
+		return true, *v
 	}
-	was := w.old.get(h) != nil
+	if v := w.old.get(h); v != nil {
+		seen, n = true, *v
+	}
 	if w.now.n >= w.size/2 {
 		w.now, w.old = w.old, w.now
-		clear(w.now.keys)
-		w.now.n = 0
+		w.now.empty()
 	}
-	w.now.put(h, struct{}{})
-	return was
+	w.now.put(h, n)
+	return seen, n
 }
 
 // A bloom filter for what may be pending.

@@ -1,7 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql/driver"
+	"math"
+	"math/bits"
+	"slices"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -33,34 +37,83 @@ func rollupKey(period, dim, kind int64) int64 {
 	return max(period, 0)<<periodShift | dim<<dimShift | kind
 }
 
+// Cells are what a transaction adds to one rollup.
+type cells struct{ *cache[keyedCell] }
+
+type keyedCell struct {
+	key int64
+	cell
+}
+
+func newCells() cells { return cells{newCache[keyedCell](math.MaxInt, false)} }
+
+func (c cells) add(key int64, n cell) {
+	h := bits.RotateLeft64(uint64(key)*0x9e3779b97f4a7c15, 32) // no two keys have the same
+	x := c.get(h)
+	if x == nil {
+		c.put(h, keyedCell{key, n})
+		return
+	}
+	x.n += n.n
+	x.messages += n.messages
+	x.pairs += n.pairs
+	x.nulls += n.nulls
+	x.retry += n.retry
+}
+
+// sorted are the cells in the order of their keys.
+func (c cells) sorted() []keyedCell {
+	list := make([]keyedCell, 0, c.n)
+	for i := range c.entries {
+		if c.entries[i].key != 0 {
+			list = append(list, c.entries[i].val)
+		}
+	}
+	slices.SortFunc(list, func(a, b keyedCell) int { return cmp.Compare(a.key, b.key) })
+	return list
+}
+
 // count adds to the three rollups. messages counts the message where it was
 // first seen; by route where it was first seen at the domain.
 func (w *writer) count(c where, n cell, firstToDomain int64) {
-	add := func(m map[int64]*cell, period, dim int64, n cell) {
-		key := rollupKey(period, dim, c.kind)
-		x := m[key]
-		if x == nil {
-			x = new(cell)
-			m[key] = x
-		}
-		x.n += n.n
-		x.messages += n.messages
-		x.pairs += n.pairs
-		x.nulls += n.nulls
-		x.retry += n.retry
-	}
-	add(w.senderCells, c.at/day, c.sender, n)
-	add(w.originCells, c.at/hour, c.origin, n)
+	w.senderCells.add(rollupKey(c.at/day, c.sender, c.kind), n)
+	w.originCells.add(rollupKey(c.at/hour, c.origin, c.kind), n)
 	n.messages = firstToDomain
-	add(w.routeCells, c.at/day, c.route, n)
+	w.routeCells.add(rollupKey(c.at/day, c.route, c.kind), n)
 }
 
-func (w *writer) pairHash(queue string, recipient int64) uint64 {
-	return w.hash.num(w.hash.add(30, queue), uint64(recipient))
+// A waiting is a message and a recipient that met a soft failure and has not
+// ended: a row of the table pending, and what else is asked of it.
+type waiting struct {
+	pair, last int64 // ids of its first and of its last soft attempt
+	recipient  int64
+	arrived    int64 // when the message came into the queue; 0: not known
+	first      where // of the first attempt
+	route      int64 // of the last
+
+	// What a row that ends it takes over from the first attempt.
+	sender, message, before, client any
+	null                            int64 // 1: the sender is the null reverse-path
+
+	stored  bool // the row is there
+	changed bool // and not up to date
 }
 
-// loadPending makes the filter that tells most attempts that no pair of theirs
-// is pending.
+// A message's waiting recipients.
+type waitingMessage struct {
+	queue any // see queueValue
+	pairs []waiting
+}
+
+// maxWaiting bounds the messages of which the waiting recipients are remembered.
+const maxWaiting = 1 << 14
+
+func (w *writer) messageHash(queue string, origin int64) uint64 {
+	return w.hash.num(w.hash.add(30, queue), uint64(origin))
+}
+
+// loadPending makes the filter that tells most attempts that nobody of their
+// message waits.
 func (w *writer) loadPending() error {
 	n, err := w.c.number("SELECT count(*) FROM pending")
 	if err != nil {
@@ -68,9 +121,48 @@ func (w *writer) loadPending() error {
 	}
 	w.pending = newBloom(int(2 * n))
 	return w.c.each(func(row []driver.Value) error {
-		w.pending.add(w.pairHash(queueText(row[0]), row[1].(int64)))
+		w.pending.add(w.messageHash(queueText(row[0]), row[1].(int64)))
 		return nil
-	}, "SELECT queue, recipient FROM pending")
+	}, "SELECT queue, origin FROM pending")
+}
+
+// waitingOf finds who waits of a message; nil: nobody. It is good until the next
+// call.
+func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMessage, error) {
+	if !w.pending.has(hash) {
+		return nil, nil
+	}
+	if m := w.waiting[hash]; m != nil {
+		return m, nil
+	}
+	m := &waitingMessage{queue: queueValue(queue)}
+	w.flushTables("failure", "pending", "pending_last", "pending_end")
+	err := w.c.each(func(row []driver.Value) error {
+		p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
+		p.first = where{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
+		p.sender, p.message, p.before, p.client = row[7], row[8], row[9], row[10]
+		m.pairs = append(m.pairs, p)
+		return nil
+	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.before, f.client
+		FROM pending AS p JOIN failure AS f ON f.id = p.pair JOIN reply AS r ON r.id = f.reply
+		WHERE p.queue = ? AND p.origin = ?`, m.queue, origin)
+	for i := range m.pairs {
+		p := &m.pairs[i]
+		if err == nil {
+			err = w.senderOf(p)
+		}
+		if err == nil {
+			p.route, err = w.c.number("SELECT route FROM failure WHERE id = ?", p.last)
+		}
+		if p.route == 0 { // pruned
+			p.route = p.first.route
+		}
+	}
+	if err != nil || len(m.pairs) == 0 {
+		return nil, err
+	}
+	w.waiting[hash] = m
+	return m, nil
 }
 
 // slack is how far two arrival times of one message may lie apart, in seconds:
@@ -78,44 +170,28 @@ func (w *writer) loadPending() error {
 // used again for the same recipient much later.
 const slack = 600
 
-// meet looks for the pending pair of an attempt, notes what became of it, and
-// reports whether there is one.
-func (w *writer) meet(id int64, queue any, recipient int64, a *store.Attempt, r *reply, c where) (bool, error) {
-	var arrived int64
-	t := a.Arrived()
-	if !t.IsZero() {
-		arrived = t.Unix()
+// meet looks for what waits for an attempt, notes what became of it, and reports
+// whether there is one.
+func (w *writer) meet(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
+	m, err := w.waitingOf(hash, a.QueueID, r.origin)
+	if err != nil || m == nil {
+		return false, err
 	}
-	// One table at a time: a join with parameters would be planned anew for
-	// each.
-	var pair int64
-	err := w.c.each(func(row []driver.Value) error {
-		if when, ok := row[1].(int64); ok && !t.IsZero() && max(when-arrived, arrived-when) > slack {
-			return nil // another message with the same queue id
+	arrived := arrival(&a.Delivery)
+	found := -1
+	for i := range m.pairs {
+		p := &m.pairs[i]
+		if p.recipient == recipient && (p.arrived == 0 || arrived == 0 || max(p.arrived-arrived, arrived-p.arrived) <= slack) {
+			found = i // else another message with the same queue id
 		}
-		pair = row[0].(int64)
-		return nil
-	}, "SELECT pair, arrived FROM pending WHERE queue = ? AND recipient = ? AND origin = ?", queue, recipient, c.origin)
-	if err != nil || pair == 0 {
-		return false, err
 	}
+	if found < 0 {
+		return false, nil
+	}
+	p := &m.pairs[found]
 	if a.Outcome == bounce.Soft {
-		return true, w.c.run("UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?", id, queue, recipient, pair)
-	}
-	if err := w.flushTables("failure", "pair"); err != nil {
-		return false, err
-	}
-	p := where{origin: c.origin}
-	var first int64
-	err = w.c.each(func(row []driver.Value) error {
-		p.at, p.route, first = row[0].(int64), row[1].(int64), row[3].(int64)
-		return w.senderDomain(&p, row[2])
-	}, "SELECT at, route, sender, reply FROM failure WHERE id = ?", pair)
-	if err == nil {
-		p.kind, err = w.c.number("SELECT kind FROM reply WHERE id = ?", first)
-	}
-	if err != nil {
-		return false, err
+		p.last, p.route, p.changed = id, route, true
+		return true, nil
 	}
 	state := hard
 	switch {
@@ -124,44 +200,91 @@ func (w *writer) meet(id int64, queue any, recipient int64, a *store.Attempt, r 
 	case reasonOf(r.kind) == bounce.Expired:
 		state = expired
 	}
-	if err := w.end(pair, p, state, id); err != nil {
-		return false, err
+	w.end(m, p, state, id)
+	m.pairs = slices.Delete(m.pairs, found, found+1)
+	if len(m.pairs) == 0 {
+		delete(w.waiting, hash)
 	}
-	return true, w.c.run("DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?", queue, recipient, pair)
+	return true, nil
 }
 
-// end ends a pending pair, whose first attempt stands at p in the rollups.
-func (w *writer) end(pair int64, p where, state int, id int64) error {
-	w.count(p, cell{pairs: -1}, 0)
-	return w.c.run("UPDATE pair SET state = ?, ended = ? WHERE id = ?", state, id, pair)
+// wait notes that an attempt was the first of a recipient that now waits.
+func (w *writer) wait(hash uint64, queue any, p waiting) {
+	m := w.waiting[hash]
+	if m == nil {
+		m = &waitingMessage{queue: queue}
+		w.waiting[hash] = m
+		w.pending.add(hash)
+	}
+	m.pairs = append(m.pairs, p)
 }
 
-// senderDomain fills in the domain of a sender's address.
-func (w *writer) senderDomain(p *where, sender driver.Value) error {
-	id, ok := sender.(int64)
+// arrival is when a message came into the queue, 0 where that is not known.
+func arrival(d *bounce.Delivery) int64 {
+	if t := d.Arrived(); !t.IsZero() {
+		return t.Unix()
+	}
+	return 0
+}
+
+// end ends what waits.
+func (w *writer) end(m *waitingMessage, p *waiting, state int, id int64) {
+	w.count(p.first, cell{pairs: -1}, 0)
+	if !p.stored {
+		w.add("pair", p.pair, int64(state), id)
+		return
+	}
+	w.add("pair_end", int64(state), id, p.pair)
+	w.add("pending_end", m.queue, p.recipient, p.pair)
+}
+
+// flushWaiting stores who waits.
+func (w *writer) flushWaiting() {
+	for _, m := range w.waiting {
+		for i := range m.pairs {
+			p := &m.pairs[i]
+			switch {
+			case !p.stored:
+				w.add("pair", p.pair, int64(pending), nil)
+				w.add("pending", m.queue, p.recipient, p.pair, p.first.origin, number(p.arrived), p.last)
+			case p.changed:
+				w.add("pending_last", p.last, m.queue, p.recipient, p.pair)
+			}
+			p.stored, p.changed = true, false
+		}
+	}
+	if len(w.waiting) > maxWaiting {
+		clear(w.waiting)
+	}
+}
+
+// senderOf fills in the domain of the sender, and whether it is the null
+// reverse-path. One table at a time: a join with parameters would be planned
+// anew for each.
+func (w *writer) senderOf(p *waiting) error {
+	id, ok := p.sender.(int64)
 	if !ok {
 		return nil
 	}
+	var local string
 	if i := id - w.newBase; i >= 0 {
-		p.sender = w.fresh[i].domain
+		p.first.sender, local = int64(w.fresh[i].domain), w.fresh[i].local
+	} else {
+		w.flushTables("address")
+		err := w.c.each(func(row []driver.Value) error {
+			p.first.sender, local = num(row[0]), str(row[1])
+			return errStop
+		}, "SELECT domain, local FROM address WHERE id = ?", id)
+		if err != nil {
+			return err
+		}
+	}
+	if local != "" {
 		return nil
 	}
-	var err error
-	p.sender, err = w.c.number("SELECT domain FROM address WHERE id = ?", id)
+	empty, err := w.name("")
+	p.null = bit(p.first.sender == empty)
 	return err
-}
-
-// isNull reports, as 1 or 0, whether a sender is the null reverse-path.
-func (w *writer) isNull(sender any) (int64, error) {
-	id, ok := sender.(int64)
-	if !ok {
-		return 0, nil
-	}
-	if i := id - w.newBase; i >= 0 {
-		empty, err := w.name("")
-		return bit(w.fresh[i].local == "" && w.fresh[i].domain == empty), err
-	}
-	return w.c.number("SELECT a.local = '' AND n.text = '' FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
 }
 
 // expire ends what is pending of a message: each recipient gets a row.
@@ -173,33 +296,9 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	if err != nil {
 		return err
 	}
-	if err := w.flushTables("failure", "pair"); err != nil {
-		return err
-	}
-	type row struct {
-		pair, recipient, route int64
-		sender, message        any
-		first                  where
-	}
-	var rows []row
-	err = w.c.each(func(v []driver.Value) error {
-		r := row{pair: v[0].(int64), recipient: v[1].(int64), route: v[2].(int64), sender: v[3], message: v[4]}
-		r.first = where{at: v[5].(int64), route: v[6].(int64), kind: v[7].(int64), origin: origin}
-		if err := w.senderDomain(&r.first, v[3]); err != nil {
-			return err
-		}
-		rows = append(rows, r)
-		return nil
-	}, `SELECT p.pair, p.recipient, coalesce(l.route, f.route), f.sender, f.message, f.at, f.route, r.kind
-		FROM pending AS p JOIN failure AS f ON f.id = p.pair LEFT JOIN failure AS l ON l.id = p.last JOIN reply AS r ON r.id = f.reply
-		WHERE p.queue = ? AND p.origin = ?`, queueValue(e.QueueID), origin)
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	if err := w.c.run("DELETE FROM pending WHERE queue = ? AND origin = ?", queueValue(e.QueueID), origin); err != nil {
+	hash := w.messageHash(e.QueueID, origin)
+	m, err := w.waitingOf(hash, e.QueueID, origin)
+	if err != nil || m == nil {
 		return err
 	}
 	d := bounce.Delivery{
@@ -209,29 +308,20 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	var p prepared
 	w.take(&d, &p)
 	at := e.Time.Unix()
-	for _, x := range rows {
+	for i := range m.pairs {
+		x := &m.pairs[i]
 		r, err := w.reply(p.reply, &d, expiredVerdict, p.template, p.provider)
 		if err != nil {
 			return err
 		}
-		if err := w.end(x.pair, x.first, expired, firstExpiry+x.pair); err != nil {
-			return err
-		}
-		c := where{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind}
-		n := cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired)}
-		if n.nulls, err = w.isNull(x.sender); err != nil {
-			return err
-		}
-		w.count(c, n, 0)
-		before, err := w.c.one("SELECT before FROM failure WHERE id = ?", x.pair)
-		if err == nil {
-			err = w.c.run("INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?, 0, NULL, ?, ?, ?)",
-				firstExpiry+x.pair, at, queueValue(e.QueueID), x.recipient, x.sender, x.route, r.id, x.message, before, src.num<<offsetBits|e.Offset)
-		}
-		if err != nil {
-			return err
-		}
+		id := firstExpiry + x.pair
+		w.end(m, x, expired, id)
+		// It went where it was tried last.
+		w.count(where{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
+			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
+		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, src.num<<offsetBits|e.Offset, x.client)
 	}
+	delete(w.waiting, hash)
 	return nil
 }
 

@@ -225,6 +225,7 @@ type record struct {
 	reply, meta                  int64
 	text                         driver.Value
 	message, before, after, line int64
+	client                       driver.Value
 	pending                      bool  // a pair whose first soft attempt this is, still pending
 	words                        words // where the row was read with them
 }
@@ -252,10 +253,10 @@ func (r *record) scan(v []driver.Value, failed bool) {
 	n := func(v driver.Value) int64 { i, _ := v.(int64); return i }
 	*r = record{id: n(v[0]), at: n(v[1]), queue: v[2], recipient: n(v[3]), sender: n(v[4]), route: n(v[5]), reply: n(v[6]), meta: n(v[7])}
 	if failed {
-		r.text, r.message, r.before, r.after, r.line, r.pending = v[8], n(v[9]), n(v[10]), n(v[11]), n(v[12]), v[13] != nil
+		r.text, r.message, r.before, r.after, r.line, r.pending, r.client = v[8], n(v[9]), n(v[10]), n(v[11]), n(v[12]), v[13] != nil, v[14]
 	}
-	if len(v) > 14 {
-		r.words = words{ok: true, rcpt: makeAddress(v[14:]), left: v[18], right: v[19], text: v[20], original: n(v[21])}
+	if len(v) > 15 {
+		r.words = words{ok: true, rcpt: makeAddress(v[15:]), left: v[19], right: v[20], text: v[21], original: n(v[22])}
 	}
 }
 
@@ -366,7 +367,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 	if sort && !delivered {
 		more, tables = wordColumns, wordTables
 	}
-	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, ` + after + `, a.line, p.id` + more + ` FROM failure AS a
+	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, ` + after + `, a.line, p.id, a.client` + more + ` FROM failure AS a
 		LEFT JOIN pair AS p ON p.id = a.id AND p.state = 0` + tables + ` WHERE ` + where
 	if q.messages != nil {
 		fromFailure += " AND " + in("a.message", q.messages)
@@ -387,7 +388,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 		}
 		switch {
 		case delivered && failed:
-			return q.once(c, one(true), "SELECT "+columns+", NULL, NULL, NULL, NULL, NULL, NULL FROM delivery AS a WHERE "+where+within+
+			return q.once(c, one(true), "SELECT "+columns+", NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM delivery AS a WHERE "+where+within+
 				" UNION ALL "+fromFailure+within+" ORDER BY 2, 1", q.since, q.until)
 		case delivered:
 			return q.once(c, one(false), fromDelivery+within+" ORDER BY a.at, a.id", q.since, q.until)

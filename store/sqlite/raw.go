@@ -17,8 +17,18 @@ import (
 // A conn is a driver connection without database/sql, which costs half of the
 // speed.
 type conn struct {
-	c    *sqlite3.SQLiteConn
-	prep map[string]*stmt
+	c     *sqlite3.SQLiteConn
+	prep  map[string]*stmt
+	queue *queue // of the connection that writes; nil: none
+}
+
+// settle waits for what the queue still has to run. It comes before every other
+// use of the connection.
+func (c *conn) settle() error {
+	if c.queue == nil {
+		return nil
+	}
+	return c.queue.settle()
 }
 
 // A stmt is a prepared statement. Its rows and arguments are used again by the
@@ -38,8 +48,13 @@ func dial(dsn string) (*conn, error) {
 }
 
 func (c *conn) close() error {
+	err := c.settle()
+	if c.queue != nil {
+		close(c.queue.jobs)
+		c.queue = nil
+	}
 	c.forget()
-	return c.c.Close()
+	return errors.Join(err, c.c.Close())
 }
 
 // forget drops the prepared statements.
@@ -63,6 +78,9 @@ func (c *conn) stmt(sql string) (*stmt, error) {
 }
 
 func (c *conn) prepare(sql string) (*stmt, error) {
+	if err := c.settle(); err != nil {
+		return nil, err
+	}
 	s, err := c.c.Prepare(sql)
 	if err != nil {
 		return nil, fmt.Errorf("%w in %q", err, sql)
@@ -77,6 +95,9 @@ func (c *conn) prepare(sql string) (*stmt, error) {
 
 // exec runs SQL of one or more statements.
 func (c *conn) exec(sql string) error {
+	if err := c.settle(); err != nil {
+		return err
+	}
 	_, err := c.c.ExecContext(context.Background(), sql, nil)
 	return err
 }
@@ -84,14 +105,21 @@ func (c *conn) exec(sql string) error {
 // run runs a prepared statement that returns no row.
 func (c *conn) run(sql string, args ...any) error {
 	s, err := c.stmt(sql)
+	if err == nil {
+		err = c.settle()
+	}
 	if err != nil {
 		return err
 	}
-	return s.run(args...)
+	s.bind(args)
+	return s.exec(s.args)
 }
 
 func (c *conn) each(fn func(row []driver.Value) error, sql string, args ...any) error {
 	s, err := c.stmt(sql)
+	if err == nil {
+		err = c.settle()
+	}
 	if err != nil {
 		return err
 	}
@@ -116,15 +144,10 @@ func (c *conn) number(sql string, args ...any) (int64, error) {
 
 var errStop = errors.New("stop")
 
-// run executes by way of Query: it resets, binds and steps in one call of C,
-// where Exec makes one for each argument.
-func (s *stmt) run(args ...any) error {
-	s.bind(args)
-	return s.bound()
-}
-
-func (s *stmt) bound() error {
-	rows, err := s.s.QueryContext(context.Background(), s.args)
+// exec runs the statement with these arguments, by way of Query: it resets, binds
+// and steps in one call of C, where Exec makes one for each argument.
+func (s *stmt) exec(args []driver.NamedValue) error {
+	rows, err := s.s.QueryContext(context.Background(), args)
 	if err != nil {
 		return err
 	}

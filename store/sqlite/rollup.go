@@ -58,39 +58,33 @@ const addToCell = ` ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = mes
 
 // addCells adds what a batch counted to the rollups.
 func (w *writer) addCells() error {
+	byRoute := w.routeCells.sorted()
 	last := w.today
-	for key := range w.routeCells {
-		last = max(last, key>>periodShift)
+	if n := len(byRoute); n > 0 {
+		last = max(last, byRoute[n-1].key>>periodShift)
 	}
 	if last > w.today {
 		if err := w.passDays(last); err != nil {
 			return err
 		}
 	}
-	for _, r := range [...]struct {
-		table string
-		cells map[int64]*cell
-	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}} {
-		add, err := w.c.stmt("INSERT INTO " + r.table + " VALUES (?, ?, ?, ?, ?, ?)" + addToCell)
-		if err != nil {
-			return err
-		}
-		addToDay, err := w.c.stmt("INSERT INTO rollup_day VALUES (?, ?, ?, ?, ?, ?, ?, ?)" + addToCell)
-		if err != nil {
-			return err
-		}
-		for _, key := range sorted(r.cells) {
-			c := r.cells[key]
-			if period := key >> periodShift; r.table == "rollup_route" && period < w.today {
-				err = addToDay.run(key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1), period, c.n, c.messages, c.pairs, c.nulls, c.retry)
-			} else {
-				err = add.run(key, c.n, c.messages, c.pairs, c.nulls, c.retry)
-			}
-			if err != nil {
-				return err
-			}
+	for _, c := range byRoute {
+		key := c.key
+		if period := key >> periodShift; period < w.today {
+			w.add("rollup_day", key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1), period, c.n, c.messages, c.pairs, c.nulls, c.retry)
+		} else {
+			w.add("rollup_route", key, c.n, c.messages, c.pairs, c.nulls, c.retry)
 		}
 	}
+	for _, c := range w.senderCells.sorted() {
+		w.add("rollup_sender", c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
+	}
+	for _, c := range w.originCells.sorted() {
+		w.add("rollup_origin", c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
+	}
+	w.routeCells.empty()
+	w.senderCells.empty()
+	w.originCells.empty()
 	return nil
 }
 

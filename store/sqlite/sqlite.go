@@ -378,6 +378,10 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 			d.single.RUnlock()
 			return nil, nil, errClosed
 		}
+		if err := d.w.c.settle(); err != nil {
+			d.single.RUnlock()
+			return nil, nil, d.wrap("read", err)
+		}
 		c := &conn{c: d.w.c.c, prep: make(map[string]*stmt)}
 		return c, func() {
 			c.forget()
@@ -431,7 +435,7 @@ func (d *DB) Close() error {
 	}
 	w := d.w
 	d.w = nil
-	return d.wrap("close", w.c.close())
+	return d.wrap("close", errors.Join(w.commit(), w.c.close()))
 }
 
 func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<7 | int64(r) }

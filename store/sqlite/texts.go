@@ -17,6 +17,7 @@ type texts struct {
 	addresses map[int64]addressText
 	routes    map[int64]routeText
 	replies   map[int64]replyText
+	logins    map[int64]string
 	sources   map[int64]string
 }
 
@@ -41,6 +42,7 @@ func newTexts(c *conn) *texts {
 		addresses: make(map[int64]addressText),
 		routes:    make(map[int64]routeText),
 		replies:   make(map[int64]replyText),
+		logins:    make(map[int64]string),
 		sources:   make(map[int64]string),
 	}
 }
@@ -100,6 +102,25 @@ func (t *texts) route(id int64) (routeText, error) {
 		return errStop
 	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
 	return remember(t.routes, id, r), err
+}
+
+// client says who handed a message in: who logged in, or else from which
+// address.
+func (t *texts) client(v driver.Value) (user, ip string, err error) {
+	id, ok := v.(int64)
+	switch {
+	case !ok:
+		return "", str(v), nil
+	case id < 0:
+		return "", ipText(-1 - id), nil
+	case id == 0:
+		return "", "", nil
+	}
+	if user, ok := t.logins[id]; ok {
+		return user, "", nil
+	}
+	u, err := t.c.one("SELECT user FROM login WHERE id = ?", id)
+	return remember(t.logins, id, str(u)), "", err
 }
 
 const selectReply = `SELECT o.host, o.mta, o.instance, r.agent, r.status, r.kind, r.code, r.enhanced, r.stage, r.local, r.template,
@@ -189,6 +210,9 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	d.RelayHost, d.RelayIP, d.RelayPort = route.host, route.ip, route.port
 	d.Delay = delayOf(r.meta >> flagBits)
+	if d.SASLUser, d.ClientIP, err = t.client(r.client); err != nil {
+		return err
+	}
 	message := r.message
 	if d.Outcome == bounce.Delivered {
 		if message, err = t.c.number("SELECT message FROM delivery_message WHERE id = ?", r.id); err != nil {

@@ -48,6 +48,8 @@ type writer struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
 
+	open bool // in a transaction that more batches belong to
+
 	insert   *bulk            // into delivery
 	prepared [][]prepared     // buffers, see prepare
 	bulks    map[string]*bulk // into the tables named, delivery among them
@@ -60,38 +62,44 @@ type writer struct {
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
-	freshKeys map[uint64]int // hash -> index in fresh
-	touched   map[int64]address
+	touched   map[uint32]address
 	origins   map[[3]string]int64
 	kinds     map[int64]bool
 	texts     *cache[int64] // 0: seen once
 	textID    int64
 	messages  *cache[int64]
 	messageID int64
-	keys      []int64 // of address_key, to be written in order
+	logins    *cache[int64]
+	loginID   int64
+	keys      map[string][]int64 // of the dictionaries, to be written in order
 
 	sources map[string]*source
 	inBatch map[string]bool
 	seen    *window
-	pending *bloom
+	pending *bloom // of the messages of which somebody waits
+	waiting map[uint64]*waitingMessage
 
-	routeCells, senderCells, originCells map[int64]*cell
+	routeCells, senderCells, originCells cells
 	today                                int64 // last day with rows
 }
 
-// An address and, where it is a recipient, its history; times are 0 for never.
+// Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
+// hundreds of thousands of addresses are remembered.
+type seconds uint32
+
+// An address and, where it is a recipient, its history.
 type address struct {
-	id          int64
-	first, last int64 // deliveries
-	kept        int64 // what the database has in place of last
-	failed      int64 // last failure, where no delivery has followed
-	listed      bool  // in the table history
+	id, domain  uint32
+	first, last seconds // deliveries
+	kept        seconds // what the database has in place of last
+	failed      seconds // last failure, where no delivery has followed
+	listed      bool    // in the table history
+	written     bool    // of what was touched: the address's own row says so already
 }
 
 type newAddress struct {
 	address
-	domain int64
-	local  string
+	local string
 }
 
 // A reply is what the rest of the batch needs of a row of the table.
@@ -100,7 +108,7 @@ type reply struct {
 	retry            bool
 }
 
-// A cell is one row of a rollup.
+// A cell is what one row of a rollup counts.
 type cell struct{ n, messages, pairs, nulls, retry int64 }
 
 // A dictionary gives texts numbers.
@@ -111,6 +119,7 @@ type dictionary struct {
 }
 
 func newWriter(d *DB, c *conn) (*writer, error) {
+	c.queue = newQueue()
 	w := &writer{d: d, c: c}
 	err := w.c.exec("BEGIN IMMEDIATE")
 	if err == nil {
@@ -193,6 +202,10 @@ func (w *writer) reset() error {
 		return err
 	}
 	w.messages = newCache[int64](maxMessages, true)
+	if w.loginID, _, err = filled("login"); err != nil {
+		return err
+	}
+	w.logins = newCache[int64](maxMessages, true)
 
 	if w.today, err = w.c.number("SELECT max(key) >> 34 FROM rollup_route"); err != nil {
 		return err
@@ -201,22 +214,17 @@ func (w *writer) reset() error {
 	w.seen = newWindow(seenWindow)
 	w.origins = make(map[[3]string]int64)
 	w.kinds = make(map[int64]bool)
+	w.waiting = make(map[uint64]*waitingMessage)
 	if err := w.loadPending(); err != nil {
 		return err
 	}
-	return w.begin()
-}
-
-// begin makes ready for a batch.
-func (w *writer) begin() error {
 	w.inBatch = make(map[string]bool)
-	w.fresh, w.keys = w.fresh[:0], w.keys[:0]
+	w.fresh, w.keys = w.fresh[:0], make(map[string][]int64)
 	w.newBase = w.addressID
-	w.freshKeys = make(map[uint64]int)
-	w.touched = make(map[int64]address)
-	w.routeCells = make(map[int64]*cell)
-	w.senderCells = make(map[int64]*cell)
-	w.originCells = make(map[int64]*cell)
+	w.touched = make(map[uint32]address)
+	w.routeCells = newCells()
+	w.senderCells = newCells()
+	w.originCells = newCells()
 	for _, b := range w.bulks {
 		b.n = 0
 	}
@@ -224,122 +232,88 @@ func (w *writer) begin() error {
 		return nil
 	}
 	w.bulks = make(map[string]*bulk)
-	for table, columns := range bulkTables {
-		b, err := newBulk(w.c, "INSERT INTO "+table+" VALUES ", columns)
-		if err != nil {
+	for table, columns := range insertTables {
+		if w.bulks[table], err = newInsert(w.c, w.c.queue, table, columns); err != nil {
 			return err
 		}
-		w.bulks[table] = b
+	}
+	for name, sql := range laterSQL {
+		if w.bulks[name], err = newBulk(w.c, w.c.queue, sql); err != nil {
+			return err
+		}
 	}
 	w.insert = w.bulks["delivery"]
-	w.bulks["route"].first = w.bulks["name"]
-	w.bulks["message_id"].first = w.bulks["name"]
 	return nil
 }
 
-// bulkTables are the tables whose new rows are gathered, and their number of
+// insertTables are the tables whose new rows are gathered, with their number of
 // columns.
-var bulkTables = map[string]int{
-	"delivery": 8, "failure": 12, "original": 2, "pair": 3,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "message_id": 3, "address": 4, "address_key": 1,
+var insertTables = map[string]int{
+	"delivery": 8, "failure": 13, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
 }
 
-// add adds a row to a table, in a while; flush, before the table is read.
-func (w *writer) add(table string, values ...any) error {
-	b := w.bulks[table]
-	row := b.next()
-	for i, v := range values {
-		row[i].Value = v
-	}
-	if b.full() {
-		return b.flush()
-	}
-	return nil
+// laterSQL are statements that may run in a while, as those of insertTables do.
+var laterSQL = map[string]string{
+	"chunk":         "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
+	"pair_end":      "UPDATE pair SET state = ?, ended = ? WHERE id = ?",
+	"pending_last":  "UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?",
+	"pending_end":   "DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?",
+	"recovery":      "INSERT OR IGNORE INTO recovery VALUES (?, ?)",
+	"last":          "UPDATE address SET last = ? WHERE id = ?",
+	"history":       "INSERT INTO history VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = excluded.first, failed = excluded.failed",
+	"rollup_route":  "INSERT INTO rollup_route VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_sender": "INSERT INTO rollup_sender VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_origin": "INSERT INTO rollup_origin VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_day":    "INSERT INTO rollup_day VALUES (?, ?, ?, ?, ?, ?, ?, ?)" + addToCell,
+	"source": `UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
+		attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
+	"skipped": `INSERT INTO skipped
+		SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
+		WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
 }
 
-func (w *writer) flushTables(tables ...string) error {
+// add adds a row to a table, or runs one of laterSQL, in a while; flush before the
+// table is read.
+func (w *writer) add(table string, values ...any) { w.bulks[table].add(values...) }
+
+func (w *writer) flushTables(tables ...string) {
 	for _, t := range tables {
-		if err := w.bulks[t].flush(); err != nil {
-			return err
-		}
+		w.bulks[t].flush()
 	}
-	return nil
-}
-
-// A bulk collects rows and inserts them many a statement.
-type bulk struct {
-	many, one *stmt
-	columns   int
-	n         int   // rows waiting
-	first     *bulk // what its rows refer to
-}
-
-const bulkRows = 64
-
-func newBulk(c *conn, insert string, columns int) (*bulk, error) {
-	row := "(?" + strings.Repeat(",?", columns-1) + ")"
-	many, err := c.stmt(insert + row + strings.Repeat(","+row, bulkRows-1))
-	if err != nil {
-		return nil, err
-	}
-	one, err := c.stmt(insert + row)
-	return &bulk{many: many, one: one, columns: columns}, err
-}
-
-// next returns the values of the next row, to be filled in.
-func (b *bulk) next() []driver.NamedValue {
-	i := b.n * b.columns
-	b.n++
-	return b.many.args[i : i+b.columns]
-}
-
-func (b *bulk) full() bool { return b.n == bulkRows }
-
-func (b *bulk) flush() error {
-	n := b.n
-	b.n = 0
-	if n > 0 && b.first != nil {
-		if err := b.first.flush(); err != nil {
-			return err
-		}
-	}
-	if n == bulkRows {
-		return b.many.bound()
-	}
-	for i := range n {
-		for j := range b.columns {
-			b.one.args[j].Value = b.many.args[i*b.columns+j].Value
-		}
-		if err := b.one.bound(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Keys of the dictionaries: 21 bits of the hash, 28 of the id.
-const idBits = 28
+const (
+	idBits = 28
+	maxID  = 1<<idBits - 1
+)
 
 func keyRange(h uint64) (lo, hi int64) {
 	lo = int64(h>>43) << idBits
 	return lo, lo | (1<<idBits - 1)
 }
 
-func (w *writer) addKey(table string, h uint64, id int64) error {
+// addKey adds the key of a new row, in a while: see remembered.
+func (w *writer) addKey(table string, h uint64, id int64) {
 	lo, _ := keyRange(h)
-	if table == "reply" {
-		return w.c.run("INSERT INTO reply_key VALUES (?)", lo|id)
+	w.keys[table] = append(w.keys[table], lo|id)
+}
+
+// putInto adds to a dictionary's cache. What that forgets must be found.
+func putInto[V any](w *writer, c *cache[V], h uint64, v V) *V {
+	if c.full() {
+		w.flushAddresses()
+		w.flushKeys()
 	}
-	return w.add(table+"_key", lo|id)
+	return c.put(h, v)
 }
 
 // find looks a row up: fn is called with the ids of those with this hash, until
 // it says that one is it.
 func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
 	if b := w.bulks[table]; b != nil && table != "address" {
-		if err := w.flushTables(table, table+"_key"); err != nil {
-			return 0, err
-		}
+		b.flush()
 	}
 	lo, hi := keyRange(h)
 	err = w.c.each(func(row []driver.Value) error {
@@ -376,14 +350,10 @@ func (w *writer) name(s string) (int64, error) {
 	if id == 0 {
 		id = w.names.next
 		w.names.next++
-		if err := w.add("name", id, s); err != nil {
-			return 0, err
-		}
-		if err := w.addKey("name", stored, id); err != nil {
-			return 0, err
-		}
+		w.add("name", id, s)
+		w.addKey("name", stored, id)
 	}
-	w.names.known.put(h, id)
+	putInto(w, w.names.known, h, id)
 	return id, nil
 }
 
@@ -422,14 +392,10 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	if id == 0 {
 		id = w.routes.next
 		w.routes.next++
-		if err := w.add("route", id, domain, host, ip, port); err != nil {
-			return 0, err
-		}
-		if err := w.addKey("route", h, id); err != nil {
-			return 0, err
-		}
+		w.add("route", id, domain, host, ip, port)
+		w.addKey("route", h, id)
 	}
-	w.routes.known.put(h, id)
+	putInto(w, w.routes.known, h, id)
 	return id, nil
 }
 
@@ -534,15 +500,13 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 		err = w.c.run("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			r.id, origin, kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
-		if err == nil {
-			err = w.addKey("reply", h, r.id)
-		}
 		if err != nil {
 			return nil, err
 		}
+		w.addKey("reply", h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
-	return w.replies.put(h, r), nil
+	return putInto(w, w.replies, h, r), nil
 }
 
 func code(n uint16) any {
@@ -630,21 +594,20 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 	key := w.folded(local, dom)
 	var a address
 	if w.addresses.partial {
-		if i, ok := w.freshKeys[h]; ok {
-			a = w.fresh[i].address
-		} else if a, err = w.findAddress(key, local, dom); err != nil {
+		if a, err = w.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}
 	}
 	if a.id == 0 {
-		a.id = w.addressID
+		if w.addressID > maxID {
+			return nil, fmt.Errorf("too many addresses (%d)", w.addressID)
+		}
+		a = address{id: uint32(w.addressID), domain: uint32(dom)}
 		w.addressID++
-		w.freshKeys[h] = len(w.fresh)
-		w.fresh = append(w.fresh, newAddress{address: a, domain: dom, local: local})
-		lo, _ := keyRange(key)
-		w.keys = append(w.keys, lo|a.id)
+		w.fresh = append(w.fresh, newAddress{a, local})
+		w.addKey("address", key, int64(a.id))
 	}
-	return w.addresses.put(h, a), nil
+	return putInto(w, w.addresses, h, a), nil
 }
 
 func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
@@ -653,8 +616,8 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 			if ok = row[0] == local && row[1] == domain; !ok {
 				return errStop
 			}
-			last := max(num(row[2]), 0)
-			a = address{id: id, first: last, last: last, kept: last}
+			last := seconds(max(num(row[2]), 0))
+			a = address{id: uint32(id), domain: uint32(domain), first: last, last: last, kept: last}
 			return errStop
 		}, "SELECT local, domain, last FROM address WHERE id = ?", id)
 		return ok, err
@@ -666,10 +629,10 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 		return t, nil
 	}
 	err = w.c.each(func(row []driver.Value) error {
-		if first := num(row[0]); first != 0 {
+		if first := seconds(num(row[0])); first != 0 {
 			a.first = first
 		}
-		a.failed, a.listed = num(row[1]), true
+		a.failed, a.listed = seconds(num(row[1])), true
 		return errStop
 	}, "SELECT first, failed FROM history WHERE id = ?", a.id)
 	return a, err
@@ -678,7 +641,8 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 // noteAddress records that the recipient's history has changed.
 func (w *writer) noteAddress(a *address) {
 	a.listed = a.listed || a.failed != 0 || a.first != a.last
-	if i := a.id - w.newBase; i >= 0 {
+	a.written = false
+	if i := int64(a.id) - w.newBase; i >= 0 {
 		w.fresh[i].address = *a
 		return
 	}
@@ -687,21 +651,19 @@ func (w *writer) noteAddress(a *address) {
 
 // text stores a response's text, with what the row knows taken out. The first
 // time it stands in the row, from the second on it has a number.
-func (w *writer) text(s string) (any, error) {
+func (w *writer) text(s string) any {
 	h := w.hash.add(2, s)
 	id := w.texts.get(h)
 	switch {
 	case id == nil:
 		w.texts.put(h, 0)
-		return s, nil
+		return s
 	case *id == 0:
-		if err := w.c.run("INSERT INTO text VALUES (?, ?)", w.textID, s); err != nil {
-			return nil, err
-		}
+		w.add("text", w.textID, s)
 		*id = w.textID
 		w.textID++
 	}
-	return *id, nil
+	return *id
 }
 
 // message gives a message id its number.
@@ -719,11 +681,37 @@ func (w *writer) message(s string) (any, error) {
 	}
 	id := w.messageID
 	w.messageID++
-	if err := w.add("message_id", id, left, right); err != nil {
-		return nil, err
-	}
+	w.add("message_id", id, left, right)
 	w.messages.put(h, id)
 	return id, nil
+}
+
+// client is who handed in a message: the number of a login, or else an address.
+func (w *writer) client(d *bounce.Delivery) any {
+	if d.SASLUser == "" {
+		v := ipValue(d.ClientIP)
+		if n, ok := v.(int64); ok {
+			v = -1 - n
+		}
+		return v
+	}
+	h := w.hash.add(4, d.SASLUser)
+	if id := w.logins.get(h); id != nil {
+		return *id
+	}
+	id := w.loginID
+	w.loginID++
+	user := clean(d.SASLUser, maxName)
+	if w.pseudonym != nil {
+		local, domain, isAddress := strings.Cut(user, "@")
+		user = w.local(local)
+		if isAddress {
+			user += "@" + domain
+		}
+	}
+	w.logins.put(h, id)
+	w.add("login", id, user)
+	return id
 }
 
 func (w *writer) splitMessageID(s string) (left, right any, err error) {

@@ -138,6 +138,7 @@ func (m *model) expire(x bounce.Expiry) {
 				QueueID: x.QueueID, MessageID: first.MessageID, Sender: first.Sender, SenderDomain: first.SenderDomain, SenderKnown: first.SenderKnown,
 				Recipient: first.Recipient, RecipientDomain: first.RecipientDomain,
 				RelayHost: last.RelayHost, RelayIP: last.RelayIP, RelayPort: last.RelayPort,
+				ClientHost: first.ClientHost, ClientIP: first.ClientIP, SASLUser: first.SASLUser,
 				Status: x.Status, Outcome: bounce.Hard, Local: true, Delay: -1,
 			}
 			e.Verdict = bounce.Verdict{Reason: bounce.Expired}
@@ -161,8 +162,23 @@ func (e *event) matches(f store.Filter) bool {
 		(f.MessageID == "" || e.MessageID == f.MessageID)
 }
 
+// handedIn reports whether by groups by who handed a message in: that is told of
+// failures only.
+func handedIn(by store.By) bool {
+	return by == store.BySender || by == store.BySASLUser || by == store.ByClient
+}
+
 func (e *event) key(by store.By) string {
 	switch by {
+	case store.BySender:
+		return e.Sender
+	case store.BySASLUser:
+		return e.SASLUser
+	case store.ByClient:
+		if e.SASLUser != "" {
+			return ""
+		}
+		return e.ClientIP
 	case store.ByDomain:
 		return e.RecipientDomain
 	case store.BySenderDomain:
@@ -193,6 +209,9 @@ func (m *model) groups(f store.Filter, by store.By) map[string]store.Group {
 			continue
 		}
 		k := e.key(by)
+		if handedIn(by) && (e.Outcome == bounce.Delivered || k == "" && (by != store.BySender || !e.SenderKnown)) {
+			continue
+		}
 		g, ok := out[k]
 		if !ok {
 			g = store.Group{Key: k, Reasons: make(map[bounce.Reason]int64)}
@@ -235,7 +254,7 @@ func (m *model) groups(f store.Filter, by store.By) map[string]store.Group {
 			}
 			first := e.first
 			switch {
-			case narrow:
+			case narrow || handedIn(by):
 				msg := strings.Join([]string{k, e.Host, string(e.MTA), e.Instance, e.QueueID}, "\x00")
 				first = !distinct[msg]
 				distinct[msg] = true

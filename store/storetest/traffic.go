@@ -95,6 +95,13 @@ func (t *Traffic) step(b *store.Batch) {
 	if t.Hosts > 1 {
 		base.Host = fmt.Sprintf("mx%d", 1+t.r.IntN(t.Hosts))
 	}
+	switch t.n % 3 { // who handed it in
+	case 0:
+		base.ClientIP, base.ClientHost = fmt.Sprintf("198.51.100.%d", t.n%50), "client.example"
+		base.SASLUser = fmt.Sprintf("user%d", t.n%7)
+	case 1:
+		base.ClientIP = fmt.Sprintf("2001:db8::%x", t.n%50)
+	}
 	switch t.r.IntN(10) {
 	case 0: // one of our own notifications
 		base.SenderKnown = true

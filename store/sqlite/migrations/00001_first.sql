@@ -45,9 +45,10 @@ CREATE TABLE name_key (key INTEGER PRIMARY KEY) STRICT;
 -- Senders and recipients. last is the time of a recipient's last delivery,
 -- brought up to date once a day, and at once where it follows a failure;
 -- -1 << 31 where there is none, since rows that grow leave pages half empty.
+-- No foreign keys here nor in what grows as fast: see delivery.
 CREATE TABLE address (
     id     INTEGER PRIMARY KEY,
-    domain INTEGER NOT NULL REFERENCES name,
+    domain INTEGER NOT NULL,
     local  TEXT NOT NULL,
     last   INTEGER NOT NULL
 ) STRICT;
@@ -56,13 +57,12 @@ CREATE TABLE address_key (key INTEGER PRIMARY KEY) STRICT;
 -- What some recipients need besides: the time of the first delivery, where it
 -- is not the last; and that of the last failure, where no delivery has followed.
 CREATE TABLE history (
-    id     INTEGER PRIMARY KEY REFERENCES address,
+    id     INTEGER PRIMARY KEY, -- of the address
     first  INTEGER,
     failed INTEGER
 ) STRICT;
 
--- Deliveries to a recipient that were the first after a failure. No foreign
--- key, since addresses are stored at the end of a batch.
+-- Deliveries to a recipient that were the first after a failure.
 CREATE TABLE recovery (
     recipient INTEGER NOT NULL,
     at        INTEGER NOT NULL,
@@ -72,8 +72,8 @@ CREATE TABLE recovery (
 -- Where mail for a domain went. An IPv4 address is a number.
 CREATE TABLE route (
     id     INTEGER PRIMARY KEY,
-    domain INTEGER NOT NULL REFERENCES name,
-    host   INTEGER REFERENCES name,
+    domain INTEGER NOT NULL,
+    host   INTEGER,
     ip     ANY,
     port   INTEGER
 ) STRICT;
@@ -142,7 +142,8 @@ CREATE TABLE delivery (
 -- the template: after char(5) the parts that go into the template's places,
 -- else the whole, with char(1) for the recipient, char(2) for the relay's host,
 -- char(3) for its IP address and char(4) for the sender. A number is that of one
--- that came more than once. before is the recipient's last delivery before the
+-- that came more than once. client is who handed the message in: a login, or else
+-- an IP address (IPv4: -1 - the number). before is the recipient's last delivery before the
 -- attempt.
 CREATE TABLE failure (
     id        INTEGER PRIMARY KEY,
@@ -156,7 +157,14 @@ CREATE TABLE failure (
     text      ANY,
     message   INTEGER,
     before    INTEGER,
-    line      INTEGER
+    line      INTEGER,
+    client    ANY
+) STRICT;
+
+-- Who logged in to hand in a message that failed.
+CREATE TABLE login (
+    id   INTEGER PRIMARY KEY,
+    user TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE text (
@@ -169,7 +177,7 @@ CREATE TABLE text (
 CREATE TABLE message_id (
     id    INTEGER PRIMARY KEY,
     left  ANY NOT NULL,
-    right INTEGER REFERENCES name
+    right INTEGER
 ) STRICT;
 
 -- Kept for few attempts: the recipient before aliasing; the message id of
@@ -180,7 +188,7 @@ CREATE TABLE original (
 ) STRICT;
 CREATE TABLE delivery_message (
     id      INTEGER PRIMARY KEY,
-    message INTEGER NOT NULL REFERENCES message_id
+    message INTEGER NOT NULL
 ) STRICT;
 
 -- A message and a recipient that met a soft failure. id is that of the first;
@@ -291,10 +299,10 @@ CREATE TABLE unparsed_line (
 CREATE VIEW deliveries AS
 WITH attempt AS (
     SELECT id, at, queue, recipient, sender, route, reply, meta,
-           NULL AS text, NULL AS message, NULL AS line FROM delivery
+           NULL AS text, NULL AS message, NULL AS line, NULL AS client FROM delivery
     UNION ALL
     SELECT id, at, queue, recipient, sender, route, reply, meta,
-           text, message, line FROM failure
+           text, message, line, client FROM failure
 )
 SELECT
     strftime('%Y-%m-%dT%H:%M:%SZ', a.at, 'unixepoch') AS time,
@@ -347,7 +355,10 @@ SELECT
     CASE WHEN a.meta < 8 THEN NULL WHEN a.meta >> 3 <= 10000 THEN ((a.meta >> 3) - 1) / 100.0
          ELSE (a.meta >> 3) - 9901.0 END AS delay,
     c.name AS source,
-    coalesce(a.line, a.id) & 1099511627775 AS offset
+    coalesce(a.line, a.id) & 1099511627775 AS offset,
+    (SELECT user FROM login WHERE id = a.client) AS sasl_user,
+    CASE WHEN typeof(a.client) = 'text' THEN a.client WHEN a.client < 0 THEN
+        printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip
 FROM attempt AS a
 JOIN reply AS p ON p.id = a.reply
 JOIN origin AS o ON o.id = p.origin

@@ -1,0 +1,524 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/dnsscan"
+	"bouncelog/internal/term"
+	"bouncelog/parser"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+func newScan() *cobra.Command {
+	var (
+		in        input
+		out       output
+		sel       selection
+		ask       dnsAsk
+		flagged   bool
+		ips       []string
+		selectors []string
+		failOn    string
+	)
+	lists := make([]string, 0, 4)
+	for _, l := range dnsscan.Blocklists() {
+		lists = append(lists, fmt.Sprintf("  %-18s %s", l.Zone, l.Terms))
+	}
+	cmd := &cobra.Command{
+		Use:   "scan DOMAIN... | --flagged [FILE...]",
+		Short: "Ask the DNS what receivers ask: SPF, DKIM, DMARC, MX, PTR, blocklists",
+		Long: `Asks the DNS about domains that send mail, and about the addresses that send it,
+what receivers ask: MX, SPF, DKIM keys, DMARC, the names of the addresses (PTR, HELO),
+MTA-STS, TLS-RPT, DANE and blocklists. It says what is wrong, why mail is refused
+for it, and which record to publish.
+
+With --flagged it looks at the sender domains of the confirmed and likely problems
+of the report, from the database or from the log FILEs, and at the sending addresses
+and DKIM selectors that the refusing replies name.
+
+Nothing but DNS questions is sent: no mail server is connected to, and no MTA-STS
+policy is fetched over HTTPS. Blocklists are asked through your resolver; their
+terms are yours to keep:
+` + strings.Join(lists, "\n"),
+		Example: `  bouncelog scan example.com --ip 192.0.2.25 --selector mail
+  bouncelog scan --flagged -d yesterday
+  bouncelog scan --flagged /var/log/mail.log --ip 192.0.2.25 --fail-on error`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			form, err := out.form(report.FormatTable)
+			if err != nil {
+				return err
+			}
+			inWords := form == report.FormatTable && out.format == ""
+			if failOn != "" && failOn != string(dnsscan.Error) && failOn != string(dnsscan.Warning) {
+				return usageErrorf("there are error and warning", "--fail-on %s: no such level", failOn)
+			}
+			client, err := ask.client()
+			if err != nil {
+				return err
+			}
+			s := subjects{selectors: selectors}
+			if err := s.addIPs(ips); err != nil {
+				return err
+			}
+			unread := false
+			switch {
+			case flagged:
+				loc, err := in.location()
+				if err != nil {
+					return err
+				}
+				filter, err := sel.filter(time.Now().In(loc))
+				if err != nil {
+					return err
+				}
+				db, partly, err := in.database(cmd, args)
+				if err != nil {
+					return err
+				}
+				defer db.Close()
+				unread = partly
+				if err := s.addFlagged(cmd, db, filter); err != nil {
+					return err
+				}
+				if err := db.Close(); err != nil {
+					return err
+				}
+				if len(s.domains) == 0 && len(s.ips) == 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: no problem is flagged, and the DNS was not asked")
+				}
+			case len(args) == 0 && len(ips) == 0:
+				return usageErrorf("as in 'bouncelog scan example.com --ip 192.0.2.25', or 'bouncelog scan --flagged'", "scan: a domain is missing")
+			default:
+				for _, flag := range []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"} {
+					if f := cmd.Flag(flag); f != nil && onCommandLine(f) {
+						return usageErrorf("add --flagged to scan what the log shows", "--%s goes with --flagged only", flag)
+					}
+				}
+				if err := s.addDomains(args); err != nil {
+					return err
+				}
+			}
+			found, err := ask.findings(cmd.Context(), client, s)
+			if err != nil {
+				return err
+			}
+			err = out.write(cmd, func(w io.Writer) error {
+				if inWords {
+					return tellFindings(w, found, ask.blocklists())
+				}
+				return writeFindings(w, form, found)
+			})
+			if err != nil {
+				return err
+			}
+			return verdictOf(found, failOn, unread)
+		},
+	}
+	in.flags(cmd)
+	out.flags(cmd, "words")
+	sel.flags(cmd)
+	ask.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&flagged, "flagged", false, "scan what the report's confirmed and likely problems name, in the database or in the log FILEs")
+	f.StringSliceVar(&ips, "ip", nil, "a sending `ADDRESS`, as receivers see it; several times for several")
+	f.StringSliceVar(&selectors, "selector", nil, "a DKIM `SELECTOR` in use (s= in the DKIM-Signature; default: common ones are tried)")
+	f.StringVar(&failOn, "fail-on", "", "exit with 4 where there is an error, or a warning: `LEVEL` error or warning")
+	return cmd
+}
+
+// dnsAsk is how the DNS is asked.
+type dnsAsk struct {
+	resolvers        []string
+	timeout          time.Duration
+	helo             string
+	lists, nameLists []string
+	noLists          bool
+}
+
+func (q *dnsAsk) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArrayVar(&q.resolvers, "resolver", nil, "ask this DNS server, `ADDRESS` or ADDRESS:PORT (default: those of /etc/resolv.conf)")
+	f.DurationVar(&q.timeout, "timeout", dnsscan.DefaultTimeout, "how long to wait for an answer; each question is put twice at most")
+	f.StringVar(&q.helo, "helo", "", "the `NAME` that the sending server says in HELO")
+	f.StringArrayVar(&q.lists, "blocklist", nil, "ask this blocklist of addresses, a `ZONE`, and not the built-in lists")
+	f.StringArrayVar(&q.nameLists, "domain-blocklist", nil, "ask this blocklist of domains, a `ZONE`, and not the built-in lists")
+	f.BoolVar(&q.noLists, "no-blocklists", false, "ask no blocklist")
+}
+
+// client checks the flags and returns who asks.
+func (q *dnsAsk) client() (*dnsscan.Client, error) {
+	if q.timeout < 10*time.Millisecond || q.timeout > 5*time.Minute {
+		return nil, usageErrorf("write it like 500ms or 5s", "--timeout %v: not a time to wait", q.timeout)
+	}
+	if q.noLists && len(q.lists)+len(q.nameLists) > 0 {
+		return nil, usageErrorf("say either the one or the other", "--no-blocklists goes with neither --blocklist nor --domain-blocklist")
+	}
+	for flag, zones := range map[string][]string{"--blocklist": q.lists, "--domain-blocklist": q.nameLists} {
+		for _, zone := range zones {
+			if _, err := dnsscan.ParseDomain(zone); err != nil {
+				return nil, usageErrorf("a zone looks like zen.spamhaus.org", "%s: %w", flag, err)
+			}
+		}
+	}
+	client := &dnsscan.Client{Timeout: q.timeout}
+	for _, word := range q.resolvers {
+		server, err := dnsscan.ParseServer(word)
+		if err != nil {
+			return nil, usageErrorf("write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53", "--resolver: %w", err)
+		}
+		client.Servers = append(client.Servers, server)
+	}
+	if len(client.Servers) == 0 {
+		servers, err := dnsscan.SystemServers("/etc/resolv.conf")
+		if err != nil {
+			return nil, &exitError{status: exitFailed, err: fmt.Errorf("no DNS server is known: %w", err), hint: "--resolver ADDRESS names one"}
+		}
+		client.Servers = servers
+	}
+	return client, nil
+}
+
+// blocklists are those to be asked.
+func (q *dnsAsk) blocklists() []dnsscan.Blocklist {
+	switch {
+	case q.noLists:
+		return nil
+	case len(q.lists)+len(q.nameLists) == 0:
+		return dnsscan.Blocklists()
+	}
+	var list []dnsscan.Blocklist
+	for _, zone := range q.lists {
+		list = append(list, dnsscan.Blocklist{Zone: strings.TrimSuffix(zone, ".")})
+	}
+	for _, zone := range q.nameLists {
+		list = append(list, dnsscan.Blocklist{Zone: strings.TrimSuffix(zone, "."), Domains: true})
+	}
+	return list
+}
+
+// findings asks the DNS about the subjects.
+func (q *dnsAsk) findings(ctx context.Context, client *dnsscan.Client, s subjects) ([]dnsscan.Finding, error) {
+	if len(s.domains) == 0 && len(s.ips) == 0 {
+		return nil, nil
+	}
+	found, err := dnsscan.Run(ctx, s.domains, s.ips, dnsscan.Options{
+		Client: client, Selectors: s.selectors, HELO: q.helo, Blocklists: q.blocklists(),
+	})
+	if err != nil && ctx.Err() == nil {
+		return nil, &exitError{status: exitFailed, err: fmt.Errorf("scan: %w", err), hint: "--resolver ADDRESS asks another DNS server; --timeout waits longer"}
+	}
+	return found, err
+}
+
+// subjects are what is to be scanned.
+type subjects struct {
+	domains   []string // that send mail, lower case, A-labels
+	ips       []netip.Addr
+	selectors []string // of DKIM keys; none: common ones
+}
+
+func (s *subjects) addDomains(words []string) error {
+	for _, word := range words {
+		domain, err := dnsscan.ParseDomain(parser.NormalDomain(word))
+		if err != nil {
+			hint := "a domain looks like example.com"
+			if _, after, ok := strings.Cut(word, "@"); ok {
+				hint = "give the part after the @: " + after
+			} else if _, err := netip.ParseAddr(word); err == nil {
+				hint = "--ip " + word + " scans an address"
+			}
+			return usageErrorf(hint, "scan: %w", err)
+		}
+		if !slices.Contains(s.domains, domain) {
+			s.domains = append(s.domains, domain)
+		}
+	}
+	if len(s.domains) > dnsscan.DomainsAtMost {
+		return usageErrorf("scan them in several goes", "scan: %d domains are too many; %d at once", len(s.domains), dnsscan.DomainsAtMost)
+	}
+	return nil
+}
+
+func (s *subjects) addIPs(words []string) error {
+	for _, word := range words {
+		ip, err := netip.ParseAddr(strings.Trim(word, "[]"))
+		if err != nil {
+			return usageErrorf("an address looks like 192.0.2.25 or 2001:db8::25", "--ip: %q is not an IP address", word)
+		}
+		if ip = ip.Unmap().WithZone(""); !slices.Contains(s.ips, ip) {
+			s.ips = append(s.ips, ip)
+		}
+	}
+	if len(s.ips) > dnsscan.IPsAtMost {
+		return usageErrorf("scan them in several goes", "--ip: %d addresses are too many; %d at once", len(s.ips), dnsscan.IPsAtMost)
+	}
+	for _, selector := range s.selectors {
+		if _, err := dnsscan.ParseDomain(selector + "._domainkey.example.com"); err != nil {
+			return usageErrorf("it stands as s= in the DKIM-Signature of a message", "--selector: %q is not a selector", selector)
+		}
+	}
+	return nil
+}
+
+// What --flagged takes from the log at most: a flood of refusals must not
+// become a flood of questions.
+const (
+	flaggedDomains   = 50
+	flaggedIPs       = 10
+	flaggedSelectors = 10
+	repliesRead      = 200_000
+)
+
+// addFlagged adds what the problems among the attempts that match f name.
+func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter) error {
+	r, err := report.Build(cmd.Context(), db, report.Options{Filter: f, Sections: []string{report.SectionProblems}})
+	if err != nil {
+		return err
+	}
+	flagged := map[string]bool{}
+	alarmed := false
+	more := 0
+	for _, p := range r.Problems {
+		if p.Level != report.Confirmed && p.Level != report.Likely {
+			continue
+		}
+		alarmed = true
+		for _, domain := range p.SenderDomains {
+			domain, err := dnsscan.ParseDomain(domain)
+			if err != nil || flagged[domain] {
+				continue
+			}
+			if flagged[domain] = true; len(s.domains) < flaggedDomains {
+				s.domains = append(s.domains, domain)
+			} else {
+				more++
+			}
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d more sender domains are flagged; the first %d are scanned\n", more, flaggedDomains)
+	}
+	if !alarmed || len(s.ips) > 0 && len(s.selectors) > 0 {
+		return nil
+	}
+
+	// Who sends, and with which key, is in the refusals.
+	named := replies{relays: map[netip.Addr]bool{}, ips: map[netip.Addr]int{}, selectors: map[string]int{}}
+	f.Reasons = slices.DeleteFunc(named.reasons(), func(r bounce.Reason) bool {
+		return len(f.Reasons) > 0 && !slices.Contains(f.Reasons, r)
+	})
+	if len(f.Reasons) == 0 {
+		return nil
+	}
+	n := 0
+	for a, err := range db.Rejections(cmd.Context(), f) {
+		if err != nil {
+			return err
+		}
+		if n++; n > repliesRead {
+			break
+		}
+		if flagged[a.SenderDomain] {
+			named.read(&a.Attempt)
+		}
+	}
+	if len(s.ips) == 0 {
+		s.ips = named.senders()
+	}
+	if len(s.selectors) == 0 {
+		s.selectors = commonest(named.selectors, flaggedSelectors, strings.Compare)
+	}
+	return nil
+}
+
+// replies gathers what refusing replies name.
+type replies struct {
+	relays    map[netip.Addr]bool // who was spoken to: no sender of ours
+	ips       map[netip.Addr]int
+	selectors map[string]int
+}
+
+// reasons are those of replies that speak of the sender.
+func (*replies) reasons() []bounce.Reason {
+	return []bounce.Reason{bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation, bounce.Policy, bounce.ContentSpam}
+}
+
+// addressInReply matches addresses as replies write those of the client: in
+// brackets, or after a word that says what it is.
+var addressInReply = regexp.MustCompile(`(?i)\[(?:ipv6:)?([0-9a-f:.]{3,45})\]|\b(?:ip|ips|address|host|client|from)[ =:/]{1,3}([0-9a-f:.]{7,45})`)
+
+// selectorInReply matches DKIM selectors as replies name them.
+var selectorInReply = regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
+
+const namedAtMost = 1000 // different addresses or selectors that are counted
+
+// read takes what one refusal names.
+func (r *replies) read(a *store.Attempt) {
+	if ip, err := netip.ParseAddr(a.RelayIP); err == nil && len(r.relays) < namedAtMost*100 {
+		r.relays[ip.Unmap()] = true
+	}
+	if a.Local {
+		return // the MTA's own words name whom it spoke to
+	}
+	text := a.Response[:min(len(a.Response), 2000)]
+	for _, m := range addressInReply.FindAllStringSubmatch(text, 10) {
+		ip, err := netip.ParseAddr(strings.TrimRight(cmp.Or(m[1], m[2]), ".:"))
+		if err != nil {
+			continue
+		}
+		if ip = ip.Unmap(); dnsscan.Public(ip) && (r.ips[ip] > 0 || len(r.ips) < namedAtMost) {
+			r.ips[ip]++
+		}
+	}
+	if a.Reason != bounce.AuthFailure {
+		return
+	}
+	for _, m := range selectorInReply.FindAllStringSubmatch(text, 10) {
+		selector := strings.ToLower(cmp.Or(m[1], m[2], m[3]))
+		if r.selectors[selector] > 0 || len(r.selectors) < namedAtMost {
+			r.selectors[selector]++
+		}
+	}
+}
+
+// senders are the addresses that were named most and never spoken to.
+func (r *replies) senders() []netip.Addr {
+	for ip := range r.relays {
+		delete(r.ips, ip)
+	}
+	return commonest(r.ips, flaggedIPs, netip.Addr.Compare)
+}
+
+// commonest are the n keys with the highest counts.
+func commonest[K comparable](counts map[K]int, n int, compare func(a, b K) int) []K {
+	var keys []K
+	for k := range counts {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b K) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), compare(a, b)) })
+	return keys[:min(n, len(keys))]
+}
+
+// verdictOf is the exit status that findings make.
+func verdictOf(found []dnsscan.Finding, failOn string, unread bool) error {
+	counts := map[dnsscan.Level]int{}
+	for _, f := range found {
+		counts[f.Level]++
+		unread = unread || f.Unanswered && f.Level == dnsscan.Warning
+	}
+	if n := counts[dnsscan.Error]; failOn != "" && n > 0 {
+		return &exitError{status: exitCondition, err: fmt.Errorf("the scan found errors: %d", n)}
+	}
+	if n := counts[dnsscan.Warning]; failOn == string(dnsscan.Warning) && n > 0 {
+		return &exitError{status: exitCondition, err: fmt.Errorf("the scan found warnings: %d", n)}
+	}
+	if unread {
+		return &exitError{status: exitPartly}
+	}
+	return nil
+}
+
+// writeFindings prints findings as rows.
+func writeFindings(w io.Writer, form report.Format, found []dnsscan.Finding) error {
+	columns := []report.Column{
+		{Name: "level"},
+		{Name: "check"},
+		{Name: "rule"},
+		{Name: "domain"},
+		{Name: "ip"},
+		{Name: "what", Flex: true},
+		{Name: "why", Flex: true},
+		{Name: "do", Flex: true},
+		{Name: "record", Flex: true},
+		{Name: "reference"},
+		{Name: "unanswered"},
+	}
+	if form == report.FormatTable {
+		columns = columns[:6]
+	}
+	rw := report.NewRowWriter(w, form, columns)
+	rw.OmitNil = true
+	if term.Is(w) {
+		rw.Width = term.Width(w)
+	}
+	cell := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	for _, f := range found {
+		cells := []any{
+			string(f.Level), string(f.Check), f.Rule, cell(f.Domain), cell(f.IP),
+			f.What, cell(f.Why), cell(f.Do), cell(f.Record), cell(f.Reference), nil,
+		}
+		if f.Unanswered {
+			cells[10] = true
+		}
+		if err := rw.Row(cells[:len(columns)]); err != nil {
+			return err
+		}
+	}
+	return rw.Close()
+}
+
+// tellFindings prints findings in words.
+func tellFindings(w io.Writer, found []dnsscan.Finding, lists []dnsscan.Blocklist) error {
+	const indent = 10
+	out := bufio.NewWriter(w)
+	width := min(term.Width(w), 100)
+	subject := ""
+	for _, f := range found {
+		if s := cmp.Or(f.Domain, f.IP); s != subject {
+			if subject != "" {
+				out.WriteByte('\n')
+			}
+			subject = s
+			labelled(out, width, 0, "", subject)
+		}
+		label := "  " + string(f.Level)
+		if f.Level == dnsscan.Error || f.Level == dnsscan.Warning {
+			label = strings.ToUpper(label)
+		}
+		labelled(out, width, indent+2, label, f.What)
+		if f.Level == dnsscan.OK {
+			continue
+		}
+		labelled(out, width, indent+2, "    why", f.Why)
+		labelled(out, width, indent+2, "    do", f.Do)
+		// One line a record, not folded, so that it can be copied.
+		for record := range strings.SplitSeq(f.Record, "\n") {
+			if record != "" {
+				fmt.Fprintf(out, "%-*s%s\n", indent+2, "    record", report.Clean(record))
+			}
+		}
+		labelled(out, width, indent+2, "    see", f.Reference)
+	}
+	counts := map[dnsscan.Level]int{}
+	for _, f := range found {
+		counts[f.Level]++
+	}
+	if len(found) > 0 {
+		out.WriteByte('\n')
+		for _, l := range lists {
+			if l.Terms != "" {
+				labelled(out, width, 0, "", "Terms of "+l.Zone+": "+l.Terms+".")
+			}
+		}
+	}
+	fmt.Fprintf(out, "errors: %d, warnings: %d, in order: %d\n", counts[dnsscan.Error], counts[dnsscan.Warning], counts[dnsscan.OK])
+	return out.Flush()
+}
