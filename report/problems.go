@@ -3,8 +3,8 @@ package report
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,24 +30,60 @@ type Problem struct {
 	Reason  bounce.Reason `json:"reason,omitzero"`
 	Detail  string        `json:"detail,omitempty"`
 	Cause   string        `json:"cause"` // authentication, reputation, ip, unknown
+	Why     string        `json:"why"`   // that cause and that level
 
 	SenderDomains []string `json:"sender_domains"`
 	Domains       []string `json:"domains"`   // of the recipients
 	Providers     []string `json:"providers"` // who refused
+	// Addresses are our own, as the replies name them.
+	Addresses []string `json:"addresses"`
 
+	// Since and Until are the first and the last refusal of the period.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
+	// FirstHeard is when it began, where that was before the period.
+	FirstHeard time.Time `json:"first_heard,omitzero"`
+	Ongoing    bool      `json:"ongoing"`
+	Ended      string    `json:"ended,omitempty"`       // how
+	EndedAt    time.Time `json:"ended_at,omitzero"`     // the first message taken after the last refusal
+	Before     *Tried    `json:"before,omitempty"`      // before it began
+	Onset      *Tried    `json:"since_onset,omitempty"` // from then to its last refusal
 
 	Attempts        int64    `json:"attempts"`
 	Messages        int      `json:"messages"`
 	Recipients      int      `json:"recipients"`
 	ValidRecipients []string `json:"valid_recipients"`
+	// ValidBefore are those of them who took mail before they were refused.
+	ValidBefore []string `json:"valid_before"`
 
 	Evidence         []Evidence `json:"evidence"`
 	FirstCheck       string     `json:"first_check"`
 	OtherExplanation string     `json:"other_explanation"`
 	DisprovedBy      string     `json:"disproved_by"`
 	Scan             string     `json:"scan"`
+
+	keys []string
+}
+
+// Keys name what a problem is about. It is the same problem as an earlier one
+// where they have a key in common and no day passed between them.
+func (p *Problem) Keys() []string { return p.keys }
+
+// Began is when the problem was first heard of.
+func (p *Problem) Began() time.Time {
+	if p.FirstHeard.IsZero() {
+		return p.Since
+	}
+	return p.FirstHeard
+}
+
+// Tried are the messages of the senders to the providers of a problem that were
+// taken or refused in a stretch of time, by the deliveries that were looked at.
+type Tried struct {
+	Refused int       `json:"refused"`
+	Tried   int       `json:"tried"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
 }
 
 // Evidence is a log line that a problem rests on.
@@ -58,200 +94,92 @@ type Evidence struct {
 	Text   string    `json:"text"`
 }
 
-// The thresholds of the likely level (see docs/counting.md).
+// FlagOptions are the thresholds of the likely level (see docs/counting.md). A
+// field that is zero stands for its default.
+type FlagOptions struct {
+	Recipients int           // refused, and known to be valid before it began; 3
+	Messages   int           // refused; 2
+	Share      float64       // of the messages tried, 0 to 1; 0.10
+	Chance     float64       // of as many refusals, by the pair's own past: less than this; 0.001
+	Window     time.Duration // in which the messages are counted; 24 hours
+	Past       time.Duration // the pair's own; 28 days
+	Valid      time.Duration // a delivery this long ago still proves an address; 90 days
+}
+
+// DefaultFlagOptions are the thresholds that zero fields stand for.
+func DefaultFlagOptions() FlagOptions {
+	const day = 24 * time.Hour
+	return FlagOptions{Recipients: 3, Messages: 2, Share: 0.10, Chance: 1e-3, Window: day, Past: 28 * day, Valid: 90 * day}
+}
+
+func (o FlagOptions) withDefaults() FlagOptions {
+	d := DefaultFlagOptions()
+	return FlagOptions{
+		cmp.Or(o.Recipients, d.Recipients), cmp.Or(o.Messages, d.Messages), cmp.Or(o.Share, d.Share), cmp.Or(o.Chance, d.Chance),
+		cmp.Or(o.Window, d.Window), cmp.Or(o.Past, d.Past), cmp.Or(o.Valid, d.Valid),
+	}
+}
+
+// Quiet is how long no refusal is logged before an incident has ended: two windows,
+// since there is mail that goes out once a day.
+func (o FlagOptions) Quiet() time.Duration { return 2 * o.withDefaults().Window }
+
+// Check says what is wrong with the thresholds.
+func (o FlagOptions) Check() error {
+	switch {
+	case o.Recipients < 0:
+		return errors.New("the flag needs at least one recipient")
+	case o.Messages < 0:
+		return errors.New("the flag needs at least one message")
+	case o.Share < 0 || o.Share > 1:
+		return fmt.Errorf("%g is no share of the messages: that is 0 to 1", o.Share)
+	case o.Chance < 0 || o.Chance > 1:
+		return fmt.Errorf("%g is no probability: that is 0 to 1", o.Chance)
+	case o.Window < 0 || o.Past < 0 || o.Valid < 0:
+		return errors.New("a length of time is not negative")
+	}
+	return nil
+}
+
+// What bounds the search, so that a flood of rejections, or of invented names,
+// cannot fill the memory, and a report does not slow down with history.
 const (
-	validDays       = 90             // a delivery this long ago still proves an address
-	window          = 24 * time.Hour // the days that an incident's share is taken of
-	likelyValid     = 3              // recipients known to be valid before the incident began
-	likelyMessages  = 2              // different messages
-	likelyShare     = 0.10           // of what was tried
-	incidentGap     = 24 * time.Hour // without a refusal: another incident
-	manySenders     = 3              // more sender domains than this share one cause: it is not theirs alone
-	evidenceShown   = 3              // log lines a problem names
-	trackedAtMost   = 100_000        // members of a set, so that a flood of rejections cannot fill the memory
-	incidentsAtMost = 10_000
-	weighedAtMost   = 50 // incidents that are held against the past, the largest first
+	trackedAtMost  = 100_000 // members of one incident's sets
+	hitsAtMost     = 500_000 // refusals that are kept
+	pilesAtMost    = 10_000  // groups of them
+	weighedAtMost  = 50      // groups that are held against their past, the largest first
+	rowsRead       = 80_000  // deliveries that are read for that, about
+	evidenceShown  = 3       // log lines a problem names
+	addressesShown = 8
+	recalledAtMost = 50 // incidents whose words are read again
+	flowProviders  = 8  // more than these are not held against what was delivered
+	manySenders    = 3  // more sender domains than this are counted, not named
+	segmentsAtMost = 4  // incidents of one pair that are looked for
+	samplesAtMost  = 64 // texts kept of one group
 )
 
-// An incident gathers failed attempts that probably have one cause.
-type incident struct {
-	reason       bounce.Reason
-	details      map[string]int64
-	senders      map[string]bool
-	domains      map[string]bool
-	providers    map[string]bool
-	since, until time.Time
-	attempts     int64
-	messages     map[string]bool
-	recipients   map[string]bool
-	valid        map[string]time.Time // recipients known to be valid, and their last delivery before; zero: only after
-	evidence     []Evidence
-}
-
-func newIncident(reason bounce.Reason) *incident {
-	return &incident{
-		reason: reason, details: map[string]int64{}, senders: map[string]bool{}, domains: map[string]bool{},
-		providers: map[string]bool{}, messages: map[string]bool{}, recipients: map[string]bool{}, valid: map[string]time.Time{},
-	}
-}
-
-func note(set map[string]bool, member string) {
-	if len(set) < trackedAtMost {
-		set[member] = true
-	}
-}
-
-func (in *incident) add(r *store.Rejection, valid bool) {
-	if in.attempts == 0 || r.Time.Before(in.since) {
-		in.since = r.Time
-	}
-	if r.Time.After(in.until) {
-		in.until = r.Time
-	}
-	in.attempts++
-	if r.Verdict.Detail != "" {
-		in.details[r.Verdict.Detail]++
-	}
-	if r.SenderDomain != "" {
-		note(in.senders, r.SenderDomain)
-	}
-	note(in.domains, r.RecipientDomain)
-	note(in.providers, Provider(&r.Delivery))
-	note(in.messages, r.QueueID)
-	note(in.recipients, r.Recipient)
-	if valid && len(in.valid) < trackedAtMost {
-		if _, known := in.valid[r.Recipient]; !known {
-			in.valid[r.Recipient] = r.DeliveredBefore
-		}
-	}
-	if len(in.evidence) < evidenceShown {
-		in.evidence = append(in.evidence, Evidence{r.Source, r.Offset, r.Time, r.Response})
-	}
-}
-
-// Provider is who answered for a recipient: the registered domain of the
-// relay (google.com for every gmail-smtp-in.l.google.com), so that company
-// domains count with the provider that hosts them; without a relay the
-// recipient's domain.
-func Provider(d *bounce.Delivery) string {
-	if d.RelayHost == "" || strings.HasPrefix(d.RelayHost, "[") || d.RelayHost == d.RelayIP {
-		return d.RecipientDomain
-	}
-	labels := strings.Split(strings.ToLower(strings.TrimSuffix(d.RelayHost, ".")), ".")
-	n := 2
-	if len(labels) > 2 && len(labels[len(labels)-1]) == 2 && len(labels[len(labels)-2]) <= 3 {
-		n = 3 // example.co.uk, example.ne.jp
-	}
-	return strings.Join(labels[max(0, len(labels)-n):], ".")
-}
-
 // problems finds what probably is not the recipients' fault among the failed
-// attempts that match f.
-func problems(ctx context.Context, s store.Store, f store.Filter) ([]Problem, error) {
-	type pair struct{ sender, provider string }
-	named := map[string][]*incident{} // by what is named
-	silent := map[pair][]*incident{}  // 550/554 that name no cause
-	n := 0
-	current := func(list []*incident, t time.Time, reason bounce.Reason) ([]*incident, *incident) {
-		if len(list) > 0 && t.Sub(list[len(list)-1].until) < incidentGap {
-			return list, list[len(list)-1]
-		}
-		if n++; n > incidentsAtMost {
-			return list, nil
-		}
-		in := newIncident(reason)
-		return append(list, in), in
+// attempts that match f: it gathers the refusals, weighs those that name no cause
+// against what was delivered, and puts into words what is left.
+func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) ([]Problem, error) {
+	o = o.withDefaults()
+	g, err := gather(ctx, s, f, o)
+	if err != nil || g == nil {
+		return []Problem{}, err
 	}
-
-	suspect := f
-	suspect.Reasons = both(f.Reasons, []bounce.Reason{
-		bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation,
-		bounce.Policy, bounce.ContentSpam, bounce.Unknown,
-	})
-	if len(suspect.Reasons) == 0 {
-		return []Problem{}, nil
-	}
-	for r, err := range s.Rejections(ctx, suspect) {
-		if err != nil {
-			return nil, err
-		}
-		if r.SenderKnown && r.Sender == "" {
-			continue // our own notifications go to whatever address a spammer forged
-		}
-		valid := !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < validDays*24*time.Hour ||
-			!r.DeliveredAfter.IsZero()
-		switch {
-		case r.Verdict.Detail == "receiver-dnsbl-error":
-			// the receiver's own resolver is refused by the list: nobody is listed
-		case r.Reason == bounce.AuthFailure, r.Reason == bounce.RDNSHelo,
-			r.Reason == bounce.Blocklist, r.Reason == bounce.Reputation:
-			key := r.Reason.String()
-			switch r.Reason {
-			case bounce.Blocklist:
-				key += " " + r.Verdict.Detail
-			case bounce.Reputation:
-				key += " " + Provider(&r.Delivery)
-			}
-			var in *incident
-			named[key], in = current(named[key], r.Time, r.Reason)
-			if in != nil {
-				in.add(&r, valid)
-			}
-		case valid && refusal(&r.Attempt):
-			key := pair{r.SenderDomain, Provider(&r.Delivery)}
-			var in *incident
-			silent[key], in = current(silent[key], r.Time, r.Reason)
-			if in != nil {
-				in.add(&r, valid)
-			}
-		}
-	}
-
-	var all []*incident
-	for _, list := range named {
-		all = append(all, list...)
-	}
-	for _, list := range silent {
-		all = append(all, list...)
-	}
-	if err := dropUnknown(ctx, s, f, all); err != nil {
+	if err := g.dropUnknown(ctx, s); err != nil {
 		return nil, err
 	}
-
+	incidents, err := g.weigh(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := recall(ctx, s, incidents); err != nil {
+		return nil, err
+	}
 	found := []Problem{}
-	for _, key := range slices.Sorted(maps.Keys(named)) {
-		for _, in := range named[key] {
-			found = append(found, in.problem(Confirmed))
-		}
-	}
-	type candidate struct {
-		sender string
-		*incident
-	}
-	var candidates []candidate
-	for key, list := range silent {
-		for _, in := range list {
-			switch {
-			case len(in.valid) == 0:
-			case len(in.valid) >= likelyValid && len(in.messages) >= likelyMessages && key.sender != "":
-				candidates = append(candidates, candidate{key.sender, in})
-			default:
-				found = append(found, in.problem(Watch))
-			}
-		}
-	}
-	slices.SortFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(len(b.valid), len(a.valid)), a.since.Compare(b.since), strings.Compare(a.sender, b.sender))
-	})
-	for i, c := range candidates {
-		level := Watch
-		if i < weighedAtMost {
-			var err error
-			if level, err = likely(ctx, s, c.sender, c.incident); err != nil {
-				return nil, err
-			}
-		}
-		found = append(found, c.problem(level))
+	for _, in := range incidents {
+		found = append(found, in.problem(o))
 	}
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {
@@ -267,183 +195,4 @@ func both(some, others []bounce.Reason) []bounce.Reason {
 		return others
 	}
 	return slices.DeleteFunc(slices.Clone(others), func(r bounce.Reason) bool { return !slices.Contains(some, r) })
-}
-
-// dropUnknown takes the recipients out of the known valid ones who were said
-// to be unknown between their last delivery and the incident.
-func dropUnknown(ctx context.Context, s store.Store, f store.Filter, incidents []*incident) error {
-	candidates := map[string][]*incident{}
-	for _, in := range incidents {
-		for recipient, before := range in.valid {
-			if !before.IsZero() {
-				candidates[recipient] = append(candidates[recipient], in)
-			}
-		}
-	}
-	if len(candidates) == 0 {
-		return nil
-	}
-	f.Reasons = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
-	for r, err := range s.Rejections(ctx, f) {
-		if err != nil {
-			return err
-		}
-		for _, in := range candidates[r.Recipient] {
-			if before := in.valid[r.Recipient]; r.Time.After(before) && r.Time.Before(in.since) {
-				delete(in.valid, r.Recipient)
-			}
-		}
-	}
-	return nil
-}
-
-// refusal tells whether an attempt ended in a 550 or 554, or a 4xx twin of
-// them, whose text names no cause: what a failing authentication looks like
-// when the provider does not say so.
-func refusal(a *store.Attempt) bool {
-	switch a.Reason {
-	case bounce.Policy, bounce.ContentSpam, bounce.Unknown:
-	default:
-		return false
-	}
-	switch a.Code {
-	case 550, 554, 450, 451, 421:
-		return true
-	}
-	return false
-}
-
-// likely weighs an incident of one sender domain at one provider: new, since
-// enough of the recipients took mail before it began, and a good share of what
-// was sent. What was sent from here to there is not counted by itself; it is no
-// more than what the sender domain sent, and what those domains got.
-func likely(ctx context.Context, s store.Store, sender string, in *incident) (string, error) {
-	before := 0
-	for _, delivered := range in.valid {
-		if !delivered.IsZero() && delivered.Before(in.since) {
-			before++
-		}
-	}
-	if before < likelyValid { // the log may have started inside the fault
-		return Watch, nil
-	}
-	// Whole days, since the store has these at hand.
-	f := store.Filter{Since: in.since.Truncate(window), Until: in.until.Truncate(window).Add(window)}
-	f.SenderDomain = sender
-	sent, err := s.Totals(ctx, f)
-	if err != nil {
-		return "", err
-	}
-	f.SenderDomain = ""
-	var got int64
-	for domain := range in.domains {
-		f.Domain = domain
-		c, err := s.Totals(ctx, f)
-		if err != nil {
-			return "", err
-		}
-		if got += c.Attempts; got >= sent.Attempts {
-			break
-		}
-	}
-	if float64(in.attempts) < likelyShare*float64(min(sent.Attempts, got)) {
-		return Watch, nil
-	}
-	return Likely, nil
-}
-
-// members are a set's members in order; never nil, so that JSON has a list.
-func members[V any](set map[string]V) []string {
-	list := slices.AppendSeq(make([]string, 0, len(set)), maps.Keys(set))
-	slices.Sort(list)
-	return list
-}
-
-// A wording is what a problem of one reason says. In its summary {who} is the
-// mail, {at} the providers and {what} the detail, or else unnamed.
-type wording struct {
-	cause, summary, unnamed                   string
-	firstCheck, otherExplanation, disprovedBy string
-}
-
-var problemWords = map[bounce.Reason]wording{
-	bounce.AuthFailure: {
-		cause: "authentication", summary: "{who} is refused at {at}: {what} does not pass", unnamed: "authentication",
-		firstCheck:       "SPF, DKIM and DMARC of the sender domain: do the records name the addresses that send, is every stream signed, do the domains align?",
-		otherExplanation: "Mail that was forwarded by others fails SPF without a fault of yours; look whether only forwarded recipients are hit.",
-		disprovedBy:      "A delivery to the same provider from the same sender domain and address while the refusals go on.",
-	},
-	bounce.RDNSHelo: {
-		cause: "ip", summary: "{who} is refused at {at}: the sending address has no fitting name (PTR, HELO)",
-		firstCheck:       "The PTR record of the sending address, for IPv6 too, the forward record of that name, and smtp_helo_name or primary_hostname.",
-		otherExplanation: "A resolver of the receiver that fails for a while.",
-		disprovedBy:      "The PTR and its forward record being right as seen from outside.",
-	},
-	bounce.Blocklist: {
-		cause: "ip", summary: "{who} is refused at {at}: listed by {what}", unnamed: "a blocklist",
-		firstCheck:       "The list's own look-up page for the sending address or domain; then what was sent: a broken form, a stolen password, a bad list.",
-		otherExplanation: "A receiver whose resolver the list refuses answers as if everybody were listed.",
-		disprovedBy:      "The list not showing the address.",
-	},
-	bounce.Reputation: {
-		cause: "reputation", summary: "{who} is refused at {at}: reputation of the address or domain",
-		firstCheck:       "Volume, complaints and bounces of the last days, then SPF, DKIM and DMARC, then the provider's own form.",
-		otherExplanation: "A new address or domain has no reputation yet: send less, and steadily.",
-		disprovedBy:      "Deliveries to the same provider going on at the usual rate.",
-	},
-}
-
-// silentWords are for refusals that name no cause.
-var silentWords = wording{
-	cause: "unknown", summary: "{who} to recipients known to be valid is refused at {at}, and no cause is named",
-	firstCheck:       "SPF, DKIM and DMARC of the sender domain; then blocklists of the sending address.",
-	otherExplanation: "One message judged spam, or a rule of the recipients' own.",
-	disprovedBy:      "Other messages of the same sender domain reaching the same provider.",
-}
-
-func (in *incident) problem(level string) Problem {
-	p := Problem{
-		Level: level, Reason: in.reason,
-		SenderDomains: members(in.senders), Domains: members(in.domains),
-		Providers: members(in.providers),
-		Since:     in.since.UTC(), Until: in.until.UTC(), Attempts: in.attempts, Messages: len(in.messages),
-		Recipients: len(in.recipients), ValidRecipients: members(in.valid), Evidence: in.evidence,
-	}
-	var most int64
-	for _, detail := range slices.Sorted(maps.Keys(in.details)) {
-		if in.details[detail] > most {
-			most, p.Detail = in.details[detail], detail
-		}
-	}
-	who := "Mail"
-	switch len(p.SenderDomains) {
-	case 0:
-	case 1, 2, manySenders:
-		who = "Mail from " + strings.Join(p.SenderDomains, ", ")
-	default:
-		who = fmt.Sprintf("Mail from %d sender domains", len(p.SenderDomains))
-	}
-	at := strings.Join(p.Providers, ", ")
-	if len(p.Providers) > manySenders {
-		at = fmt.Sprintf("%d providers", len(p.Providers))
-	}
-	words, named := problemWords[in.reason]
-	if !named {
-		words = silentWords
-	}
-	what := p.Detail
-	if what == "" {
-		what = words.unnamed
-	}
-	if in.reason == bounce.AuthFailure {
-		what = strings.ToUpper(what)
-	}
-	p.Summary = strings.NewReplacer("{who}", who, "{at}", at, "{what}", what).Replace(words.summary)
-	p.Cause, p.FirstCheck, p.OtherExplanation, p.DisprovedBy = words.cause, words.firstCheck, words.otherExplanation, words.disprovedBy
-	if len(p.SenderDomains) > 0 {
-		p.Scan = "bouncelog scan " + strings.Join(p.SenderDomains[:min(len(p.SenderDomains), manySenders)], " ")
-	} else {
-		p.Scan = "bouncelog scan --flagged"
-	}
-	return p
 }

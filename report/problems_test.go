@@ -1,12 +1,15 @@
 package report_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"bouncelog/bounce"
 	"bouncelog/report"
@@ -25,6 +28,10 @@ type mail struct {
 	detail   string
 	code     uint16
 	nullFrom bool
+	says     string // in place of reason, detail and code: the reply, which is judged
+	stage    bounce.Stage
+	port     uint16 // 0: 25
+	original string // before forwarding
 }
 
 var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
@@ -34,30 +41,49 @@ const (
 	good = bounce.Delivered
 )
 
-// problemsOf reports the problems of a log.
-func problemsOf(t *testing.T, mails []mail) []report.Problem {
+// logOf puts a made-up log into a database.
+func logOf(t *testing.T, mails []mail) store.Store {
 	t.Helper()
 	ctx := context.Background()
 	db, err := sqlite.Open(ctx, "", sqlite.Options{Temporary: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
+	judge, err := bounce.NewJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails = slices.Clone(mails)
+	slices.SortStableFunc(mails, func(a, b mail) int { return cmp.Compare(a.at, b.at) })
 	b := &store.Batch{}
 	for i, m := range mails {
 		a := store.Attempt{
 			Delivery: bounce.Delivery{
 				Source: "test", Offset: int64(i) * 1000, Time: begin.Add(m.at), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp",
 				QueueID: m.id, Sender: m.from, SenderDomain: domain(m.from), SenderKnown: true,
-				Recipient: m.to, RecipientDomain: domain(m.to), RelayHost: m.relay, RelayIP: "192.0.2.1", RelayPort: 25,
+				Recipient: m.to, RecipientDomain: domain(m.to), OriginalRecipient: m.original, RelayHost: m.relay, RelayIP: "192.0.2.1", RelayPort: 25, Stage: m.stage,
 				Outcome: m.outcome, Code: m.code, Delay: 1, Status: map[bounce.Outcome]string{good: "sent", bounce.Soft: "deferred", bounce.Hard: "bounced"}[m.outcome],
 				Response: fmt.Sprintf("%d said %s %s", m.code, m.reason, m.detail),
 			},
 		}
+		if m.port != 0 {
+			a.RelayPort = m.port
+		}
 		if m.nullFrom {
 			a.Sender, a.SenderDomain = "", ""
 		}
-		if m.outcome != good {
+		switch {
+		case m.outcome == good:
+		case m.says != "":
+			a.Response = m.says
+			code, err := strconv.ParseUint(m.says[:3], 10, 16)
+			if err != nil {
+				t.Fatalf("%q bears no reply code", m.says)
+			}
+			a.Code = uint16(code)
+			a.Verdict = judge.Verdict(&a.Delivery)
+		default:
 			a.Verdict = bounce.Verdict{Reason: m.reason, Detail: m.detail, Rule: "test", Scope: bounce.ReasonText(m.reason).Scope, Confidence: bounce.NamedCause}
 		}
 		b.Attempts = append(b.Attempts, a)
@@ -67,11 +93,22 @@ func problemsOf(t *testing.T, mails []mail) []report.Problem {
 	if err := db.Append(ctx, b); err != nil {
 		t.Fatal(err)
 	}
-	r, err := report.Build(ctx, db, report.Options{Sections: []string{report.SectionProblems}})
+	return db
+}
+
+// problemsIn reports the problems of a period.
+func problemsIn(t *testing.T, s store.Store, f store.Filter) []report.Problem {
+	t.Helper()
+	r, err := report.Build(context.Background(), s, report.Options{Filter: f, Sections: []string{report.SectionProblems}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r.Problems
+}
+
+func problemsOf(t *testing.T, mails []mail) []report.Problem {
+	t.Helper()
+	return problemsIn(t, logOf(t, mails), store.Filter{})
 }
 
 func domain(address string) string {
@@ -212,7 +249,7 @@ func TestProblems(t *testing.T) {
 					t.Errorf("incomplete: %+v", p)
 				}
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			if diff := gocmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

@@ -163,17 +163,7 @@ func (r *Report) problemsSection() section {
 		if i > 0 {
 			s.lead = append(s.lead, "")
 		}
-		s.lead = append(s.lead,
-			strings.ToUpper(p.Level)+": "+p.Summary,
-			fmt.Sprintf("%s to %s: %s, %s, %s (%d known to be valid)", r.time(p.Since), r.time(p.Until),
-				number(p.Attempts, "attempt"), number(int64(p.Messages), "message"), number(int64(p.Recipients), "recipient"), len(p.ValidRecipients)))
-		if len(p.Evidence) > 0 {
-			s.lead = append(s.lead, "They say: "+Cut(p.Evidence[0].Text, 150))
-		}
-		if p.Level != Watch && !checked[p.FirstCheck] {
-			checked[p.FirstCheck] = true
-			s.lead = append(s.lead, "Check first: "+p.FirstCheck)
-		}
+		s.lead = append(s.lead, p.text(r.time, checked)...)
 	}
 	if more := len(r.Problems) - len(shown); more > 0 {
 		s.lead = append(s.lead, "", fmt.Sprintf("and %d more, in --format json", more))

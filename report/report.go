@@ -44,6 +44,7 @@ type Options struct {
 	Sort     string         // one of SortKeys; "": failed, for days and hours key
 	Top      int            // rows in a section; 0: all
 	Sections []string       // "": all
+	Flag     FlagOptions    // thresholds of the section problems
 }
 
 // Check says what is wrong with the options: a section or a sort key that does
@@ -51,6 +52,9 @@ type Options struct {
 func (o Options) Check() error {
 	if o.Sort != "" && !slices.Contains(SortKeys(), o.Sort) {
 		return fmt.Errorf("%q is not a sort key (there are %s)", o.Sort, strings.Join(SortKeys(), ", "))
+	}
+	if err := o.Flag.Check(); err != nil {
+		return err
 	}
 	for _, section := range o.Sections {
 		if !slices.Contains(Sections(), section) {
@@ -235,7 +239,7 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 		}
 	}
 	if wanted(SectionProblems) {
-		if r.Problems, err = problems(ctx, s, o.Filter); err != nil {
+		if r.Problems, err = problems(ctx, s, o.Filter, o.Flag); err != nil {
 			return nil, err
 		}
 	}

@@ -48,6 +48,8 @@ type Store interface {
 	// Rejections yields the failed attempts (soft and hard) that match f, in
 	// the order of time, each with what is known of its recipient.
 	Rejections(ctx context.Context, f Filter) iter.Seq2[Rejection, error]
+	FlagStore
+
 	// Skipped counts the lines that are not about deliveries, by program.
 	Skipped(ctx context.Context) ([]Skipped, error)
 	// Unparsed lists the kept sample of the lines that look like a delivery

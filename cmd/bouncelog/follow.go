@@ -28,6 +28,7 @@ var defaultLogs = []string{
 func newFollow() *cobra.Command {
 	var (
 		in      input
+		flag    flagging
 		sources []string
 		retain  string
 		show    string // where to show metrics
@@ -42,14 +43,15 @@ or SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal
 looked at: /var/log/mail.log, /var/log/maillog, Exim's mainlog, the journal.
 
 Every line is counted once, through rotation, compression, restarts and crashes.
-SIGHUP reopens the logs.`,
+SIGHUP reopens the logs. A new problem that is probably not the recipients' fault is
+logged as a warning, once.`,
 		Example: `  bouncelog follow
   bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = sources
 			}
-			err := follow(cmd, args, &in, retain, show, o)
+			err := follow(cmd, args, &in, &flag, retain, show, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop, perhaps before it had begun
 			}
@@ -58,6 +60,7 @@ SIGHUP reopens the logs.`,
 	}
 	in.flags(cmd)
 	in.keepFlags(cmd)
+	flag.flags(cmd)
 	cmd.Flags().StringArrayVar(&sources, "source", nil, "a `SOURCE` to follow where none is named; for the configuration file")
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
 	cmd.Flags().StringVar(&show, "metrics", "", "show metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
@@ -67,12 +70,15 @@ SIGHUP reopens the logs.`,
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, retain, show string, o tailer.FollowOptions) error {
+func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, retain, show string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := report.ParseTime(retain, time.Now()); err != nil {
 			return usageErrorf("as in --retain 365d", "--retain: %w", err)
 		}
+	}
+	if err := flag.check(); err != nil {
+		return err
 	}
 	log := newLogger(stderr)
 	if len(sources) == 0 {
@@ -143,6 +149,8 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain, show string
 		return err
 	}
 
+	watch := newWatcher(log, db, flag.options())
+	watch.metrics = m
 	notify := newNotifier(log)
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
@@ -151,6 +159,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, retain, show string
 		notify.alive()
 		m.Behind(behind)
 		m.Alive()
+		watch.look(ctx, behind)
 		return errors.Join(g.flush(), prune())
 	}
 	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)

@@ -27,6 +27,7 @@ func newReport() *cobra.Command {
 		all      bool
 		wide     bool
 		failOn   []string
+		flag     flagging
 	)
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
@@ -47,6 +48,9 @@ leaves the database alone.`,
 			if err != nil {
 				return err
 			}
+			if err := flag.check(); err != nil {
+				return err
+			}
 			loc, err := in.location()
 			if err != nil {
 				return err
@@ -55,7 +59,7 @@ leaves the database alone.`,
 			if err != nil {
 				return err
 			}
-			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections}
+			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Flag: flag.options()}
 			if all {
 				o.Top = 0
 			}
@@ -108,6 +112,7 @@ leaves the database alone.`,
 	in.flags(cmd)
 	out.flags(cmd, "table")
 	sel.flags(cmd)
+	flag.flags(cmd)
 	f := cmd.Flags()
 	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay, reason, recipient, host, day or hour")
 	f.StringVar(&sort, "sort", "", "sort by "+strings.Join(report.SortKeys(), ", ")+" (default failed; key for days and hours)")

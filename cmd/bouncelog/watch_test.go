@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/report"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+)
+
+// A watchLog is a made-up log in a database.
+type watchLog struct {
+	t      *testing.T
+	db     *sqlite.DB
+	offset int64
+}
+
+// refuse stores refusals that name a blocklist.
+func (l *watchLog) refuse(at time.Time, n int, detail string) {
+	l.t.Helper()
+	b := &store.Batch{}
+	for range n {
+		l.offset += 100
+		b.Attempts = append(b.Attempts, store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: "log", Offset: l.offset, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp", QueueID: fmt.Sprintf("%X", 0x10000+l.offset),
+				Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true, Recipient: fmt.Sprintf("u%d@x.example", l.offset), RecipientDomain: "x.example",
+				RelayHost: "mx.x.example", RelayIP: "192.0.2.1", RelayPort: 25, Status: "bounced", Outcome: bounce.Hard, Code: 554,
+				Response: "554 blocked \x1b[31m by " + detail,
+			},
+			Verdict: bounce.Verdict{Reason: bounce.Blocklist, Detail: detail, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
+		})
+	}
+	b.Sources = []store.Source{{ID: "log", Path: "mail.log", Offset: l.offset + 1}}
+	if err := l.db.Append(l.t.Context(), b); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// TestWatch holds that a problem is announced once: not again while it goes on,
+// nor after a restart, but again when it comes back.
+func TestWatch(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	open := func() *sqlite.DB {
+		db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	l := &watchLog{t: t, db: open()}
+	defer func() { l.db.Close() }()
+	var said bytes.Buffer
+	w := newWatcher(slog.New(slog.NewTextHandler(&said, nil)), l.db, report.FlagOptions{})
+	look := func(want int, what string) {
+		t.Helper()
+		said.Reset()
+		w.searched, w.asked = time.Time{}, time.Time{}
+		w.look(t.Context(), 0)
+		if got := strings.Count(said.String(), "level=WARN"); got != want {
+			t.Errorf("%s: %d announced, want %d\n%s", what, got, want, &said)
+		}
+		if strings.Contains(said.String(), "\x1b") {
+			t.Errorf("%s: a control character was logged", what)
+		}
+	}
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	look(0, "empty")
+	l.refuse(at, 1, "spamcop")
+	look(1, "the first refusal")
+	if !strings.Contains(said.String(), `run="bouncelog scan shop.example"`) {
+		t.Errorf("no command in %s", &said)
+	}
+	look(0, "nothing new")
+	l.refuse(at.Add(time.Hour), 3, "spamcop")
+	look(0, "the same goes on")
+	l.refuse(at.Add(2*time.Hour), 1, "barracuda\x1b[31m")
+	look(1, "another list")
+
+	l.db.Close()
+	l.db = open()
+	w = newWatcher(slog.New(slog.NewTextHandler(&said, nil)), l.db, report.FlagOptions{})
+	look(0, "after a restart")
+	l.refuse(at.Add(20*time.Hour), 1, "spamcop")
+	look(0, "it goes on after a restart")
+	l.refuse(at.Add(80*time.Hour), 1, "spamcop")
+	look(1, "it comes back after days")
+	for i := range 30 {
+		l.refuse(at.Add(80*time.Hour+time.Duration(i)*12*time.Hour), 1, "spamcop")
+	}
+	look(0, "it went on for weeks while nobody looked")
+
+	l.refuse(at.Add(100*24*time.Hour), 1, "uceprotect")
+	said.Reset()
+	w.look(t.Context(), 0)
+	if said.Len() > 0 {
+		t.Errorf("it looked twice in a minute: %s", &said)
+	}
+	w.searched, w.asked = time.Time{}, time.Time{}
+	w.look(t.Context(), lagging)
+	if said.Len() > 0 {
+		t.Errorf("it looked while catching up: %s", &said)
+	}
+}
+
+// TestFollowAnnounces runs follow over a log with a listing, twice.
+func TestFollowAnnounces(t *testing.T) {
+	dir := t.TempDir()
+	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
+	const refused = "Nov 23 10:00:%02d mx1 postfix/smtp[104]: 4A1B2C3D4E: to=<u%d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org (in reply to RCPT TO command))\n"
+	if err := os.WriteFile(log, fmt.Appendf(nil, refused, 1, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	follow := func(until func(stderr string) bool) string {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stdout bytes.Buffer
+		stderr := &lockedBuffer{}
+		done := make(chan int, 1)
+		go func() {
+			done <- run(ctx, []string{"follow", "--db", db, "--year", "2026", log}, strings.NewReader(""), &stdout, stderr)
+		}()
+		deadline := time.Now().Add(20 * time.Second)
+		for !until(stderr.String()) {
+			if time.Now().After(deadline) {
+				t.Errorf("after 20 s it has said\n%s", stderr.String())
+				break
+			}
+			time.Sleep(10 * time.Millisecond) // polled, with a deadline
+		}
+		cancel()
+		if status := <-done; status != 0 {
+			t.Errorf("exit status %d\n%s", status, stderr.String())
+		}
+		return stderr.String()
+	}
+	announced := func(said string) bool { return strings.Contains(said, "Confirmed problem: Mail is refused") }
+	follow(announced)
+	// The second time something else is new; the first must not be said again.
+	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(f, strings.ReplaceAll(fmt.Sprintf(refused, 30, 2), "zen.spamhaus.org", "bl.spamcop.net"))
+	f.Close()
+	said := follow(func(said string) bool { return strings.Contains(said, "listed by spamcop") })
+	if strings.Contains(said, "spamhaus") {
+		t.Errorf("announced again:\n%s", said)
+	}
+}
+
+// A lockedBuffer may be written and read at the same time.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

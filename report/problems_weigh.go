@@ -1,0 +1,802 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// An incident is refusals that probably have one cause.
+type incident struct {
+	level   string
+	keys    []string
+	named   bool
+	forward bool
+	hits    []hit // in the period
+	all     []hit // from its beginning
+	past    []hit // on the same piles, before it began
+	samples []sample
+	joined  []*incident // that have become part of it
+	froms   map[string]bool
+	flows   []int // which histories tell what was delivered
+
+	began, until time.Time // first and last refusal; began may lie before the period
+
+	before, onset *Tried
+	ongoing       bool
+	taken         int       // messages of its senders taken after the last refusal
+	endedAt       time.Time // the first of them
+	others        int       // sender domains without a refusal whose mail was taken meanwhile
+}
+
+// weigh makes incidents of the piles: of those that name a cause, of those that
+// stand out from what was delivered, and of what is left.
+func (g *gathering) weigh(ctx context.Context, s store.Store) ([]*incident, error) {
+	var named []*incident
+	for _, p := range sortedPiles(g.named) {
+		for _, part := range chains(p.hits, g.o.Quiet()) {
+			level := Confirmed
+			if p.forward {
+				level = Watch // our forwarding, not our mail
+			}
+			if in := g.incident(level, p, part); in != nil {
+				named = append(named, in)
+			}
+		}
+	}
+	named = merge(named, g.o.Window, false)
+
+	pairs, providers := g.candidates()
+	flows := g.flows(named, pairs, providers)
+	histories, err := s.FlowHistories(ctx, flows, rowsRead)
+	if err != nil {
+		return nil, err
+	}
+
+	var likely []*incident
+	used := map[*pile][]bool{} // hits that are in an incident
+	for _, c := range slices.Concat(pairs, providers) {
+		if c.flow >= len(histories) || c.flow < 0 {
+			continue
+		}
+		c.leaveOut(used)
+		for _, run := range g.runs(c, &histories[c.flow]) {
+			if in := g.incident(Likely, c.pile, c.take(run, used)); in != nil {
+				in.flows = []int{c.flow}
+				likely = append(likely, in)
+			}
+		}
+	}
+	likely = merge(likely, g.o.Window, true)
+
+	all := slices.Concat(named, likely)
+	for _, in := range all {
+		g.measure(in, histories)
+	}
+	return append(all, g.watched(used)...), nil
+}
+
+func sortedPiles(piles map[string]*pile) []*pile {
+	list := make([]*pile, 0, len(piles))
+	for _, key := range slices.Sorted(maps.Keys(piles)) {
+		list = append(list, piles[key])
+	}
+	return list
+}
+
+// incident makes one of some hits of a pile; nil where none is in the period.
+func (g *gathering) incident(level string, p *pile, hits []hit) *incident {
+	if len(hits) == 0 {
+		return nil
+	}
+	in := &incident{
+		level: level, keys: []string{p.key}, named: p.named, forward: p.forward,
+		began: hits[0].at, until: hits[len(hits)-1].at, all: hits,
+	}
+	for _, h := range hits {
+		if g.inPeriod(h.at) {
+			in.hits = append(in.hits, h)
+		}
+	}
+	if len(in.hits) == 0 {
+		return nil
+	}
+	for _, h := range p.hits {
+		if h.at.Before(in.began) && in.began.Sub(h.at) < g.o.Past {
+			in.past = append(in.past, h)
+		}
+	}
+	for _, s := range p.samples {
+		if !s.Time.Before(in.began) && !s.Time.After(in.until) && g.inPeriod(s.Time) {
+			in.samples = append(in.samples, s)
+		}
+	}
+	return in
+}
+
+// merge makes one of incidents that have the provider in common (or the sender
+// domain too, where across is set) and began within a window of each other; or where
+// the one goes on when the other begins, and is about so many sender domains
+// already that it is nobody's own.
+func merge(list []*incident, window time.Duration, across bool) []*incident {
+	for { // two that have become larger may have something in common now
+		n := len(list)
+		if list = mergeOnce(list, window, across); len(list) == n {
+			return list
+		}
+	}
+}
+
+func mergeOnce(list []*incident, window time.Duration, across bool) []*incident {
+	slices.SortStableFunc(list, func(a, b *incident) int { return a.began.Compare(b.began) })
+	var out []*incident
+	at := map[string][]*incident{} // by what they have in common
+	common := func(in *incident) []string {
+		set := map[string]bool{}
+		for i := range in.hits {
+			set["at "+in.hits[i].provider] = true
+			if across {
+				set["from "+in.hits[i].sender] = true
+			}
+		}
+		return slices.Sorted(maps.Keys(set))
+	}
+next:
+	for _, in := range list {
+		reason := in.hits[0].reason
+		keys := common(in)
+		in.froms = map[string]bool{}
+		for i := range in.hits {
+			in.froms[in.hits[i].sender] = true
+		}
+		if !in.forward && (!in.named || reason == bounce.AuthFailure) {
+			for _, key := range keys {
+				for _, t := range at[key] {
+					if in.began.Sub(t.began) < window || !in.began.After(t.until) && len(t.froms) >= manySenders {
+						t.join(in)
+						for _, k := range keys {
+							if !slices.Contains(at[k], t) {
+								at[k] = append(at[k], t)
+							}
+						}
+						continue next
+					}
+				}
+			}
+			for _, key := range keys {
+				at[key] = append(at[key], in)
+			}
+		}
+		out = append(out, in)
+	}
+	for _, in := range out {
+		in.gatherJoined()
+	}
+	return out
+}
+
+// gatherJoined takes over what the joined incidents hold.
+func (in *incident) gatherJoined() {
+	if len(in.joined) == 0 {
+		return
+	}
+	in.all = slices.Clone(in.all)
+	for _, j := range in.joined {
+		in.hits = append(in.hits, j.hits...)
+		in.all = append(in.all, j.all...)
+		in.past = append(in.past, j.past...)
+		in.samples = append(in.samples, j.samples...)
+	}
+	in.joined = nil
+	slices.SortStableFunc(in.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+	sortSamples(in.samples)
+}
+
+func sortSamples(list []sample) {
+	slices.SortStableFunc(list, func(a, b sample) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
+	})
+}
+
+func (in *incident) join(other *incident) {
+	maps.Copy(in.froms, other.froms)
+	in.keys = append(in.keys, other.keys...)
+	in.joined = append(in.joined, other)
+	for _, f := range other.flows {
+		if !slices.Contains(in.flows, f) {
+			in.flows = append(in.flows, f)
+		}
+	}
+	if other.until.After(in.until) {
+		in.until = other.until
+	}
+}
+
+// A candidate is a pile that may be a likely incident: of one sender domain at one
+// provider, or of all of them there.
+type candidate struct {
+	*pile
+	of   []*pile // where it is made of others'
+	from []int   // which of them each hit is from
+	nth  []int   // and which hit of it
+	flow int     // -1: not weighed
+}
+
+// candidates are the piles that reach the thresholds of recipients and messages,
+// the largest first.
+func (g *gathering) candidates() (pairs, providers []*candidate) {
+	enough := func(hits []hit) bool {
+		return len(hits) >= g.o.Recipients && validRecipients(hits) >= g.o.Recipients && messages(hits) >= g.o.Messages
+	}
+	together := map[string]*candidate{}
+	for _, p := range sortedPiles(g.pairs) {
+		slices.SortStableFunc(p.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+		if enough(p.hits) {
+			c := &candidate{pile: p, of: []*pile{p}, flow: -1}
+			for i := range p.hits {
+				c.from, c.nth = append(c.from, 0), append(c.nth, i)
+			}
+			pairs = append(pairs, c)
+		}
+		key := p.provider + "/" + p.domain
+		c := together[key]
+		if c == nil {
+			c = &candidate{pile: &pile{key: "any " + key, provider: p.provider, domain: p.domain}, flow: -1}
+			together[key] = c
+		}
+		for i := range p.hits {
+			c.from, c.nth = append(c.from, len(c.of)), append(c.nth, i)
+		}
+		c.of = append(c.of, p)
+		c.hits = append(c.hits, p.hits...)
+		c.samples = append(c.samples, p.samples...)
+	}
+	for _, key := range slices.Sorted(maps.Keys(together)) {
+		if c := together[key]; len(c.of) > 1 && enough(c.hits) {
+			order := make([]int, len(c.hits))
+			for i := range order {
+				order[i] = i
+			}
+			slices.SortStableFunc(order, func(a, b int) int { return c.hits[a].at.Compare(c.hits[b].at) })
+			hits, from, nth := make([]hit, len(order)), make([]int, len(order)), make([]int, len(order))
+			for i, j := range order {
+				hits[i], from[i], nth[i] = c.hits[j], c.from[j], c.nth[j]
+			}
+			c.hits, c.from, c.nth = hits, from, nth
+			providers = append(providers, c)
+		}
+	}
+	for _, list := range [...][]*candidate{pairs, providers} {
+		slices.SortStableFunc(list, func(a, b *candidate) int {
+			return cmp.Compare(validRecipients(b.hits), validRecipients(a.hits))
+		})
+	}
+	return pairs[:min(len(pairs), weighedAtMost)], providers[:min(len(providers), weighedAtMost)]
+}
+
+// leaveOut drops the hits that are in an incident already.
+func (c *candidate) leaveOut(used map[*pile][]bool) {
+	if c.sender != "" {
+		return // it comes first, and its hits are the pile's own
+	}
+	n := 0
+	for i := range c.hits {
+		if u := used[c.of[c.from[i]]]; u != nil && u[c.nth[i]] {
+			continue
+		}
+		c.hits[n], c.from[n], c.nth[n] = c.hits[i], c.from[i], c.nth[i]
+		n++
+	}
+	c.hits, c.from, c.nth = c.hits[:n], c.from[:n], c.nth[:n]
+}
+
+// A run is a stretch of time in which refusals stand out.
+type run struct{ since, until time.Time }
+
+// take marks the hits of a run as used.
+func (c *candidate) take(r run, used map[*pile][]bool) (hits []hit) {
+	for i, h := range c.hits {
+		if h.at.Before(r.since) || h.at.After(r.until) {
+			continue
+		}
+		p := c.of[c.from[i]]
+		if used[p] == nil {
+			used[p] = make([]bool, len(p.hits))
+		}
+		if !used[p][c.nth[i]] {
+			used[p][c.nth[i]] = true
+			hits = append(hits, h)
+		}
+	}
+	return hits
+}
+
+// flows says what is to be read of what was delivered: for the candidates, since
+// they depend on it, then for the incidents that are there already.
+func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flows []store.Flow) {
+	index := map[string]int{}
+	for _, c := range slices.Concat(pairs, providers) {
+		key := c.provider + "/" + c.domain
+		i, ok := index[key]
+		if !ok {
+			if len(index) >= weighedAtMost {
+				continue
+			}
+			i = len(flows)
+			index[key] = i
+			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.Add(-g.o.Past), Until: g.last}
+			if c.domain != "" {
+				f.Relays, f.Domains = nil, []string{c.domain}
+			}
+			flows = append(flows, f)
+		}
+		c.flow = i
+		f := &flows[i]
+		if since := c.hits[0].at.Add(-g.o.Past); since.Before(f.Since) {
+			f.Since = since
+		}
+		for _, t := range [...]time.Time{densest(c.hits, g.o.Window), c.hits[len(c.hits)-1].at} {
+			if len(f.Around) < 8 && !slices.Contains(f.Around, t) {
+				f.Around = append(f.Around, t)
+			}
+		}
+	}
+	for _, in := range named {
+		f := store.Flow{Since: in.began.Add(-g.o.Past), Until: g.last, Around: []time.Time{in.began, in.until}}
+		for _, h := range in.hits {
+			list, name := &f.Relays, h.provider
+			if h.unnamed {
+				list = &f.Domains
+			}
+			if !slices.Contains(*list, name) {
+				*list = append(*list, name)
+			}
+			if len(f.Relays)+len(f.Domains) > flowProviders {
+				break
+			}
+		}
+		if len(f.Relays)+len(f.Domains) <= flowProviders && len(flows) < 2*weighedAtMost {
+			in.flows = []int{len(flows)}
+			flows = append(flows, f)
+		}
+	}
+	return flows
+}
+
+// densest is the beginning of the window that most recipients known to be valid
+// are refused in.
+func densest(hits []hit, window time.Duration) time.Time {
+	best, most, valid, j := hits[0].at, 0, 0, 0
+	for i := range hits {
+		if hits[i].valid {
+			valid++
+		}
+		for hits[i].at.Sub(hits[j].at) >= window {
+			if hits[j].valid {
+				valid--
+			}
+			j++
+		}
+		if valid > most {
+			best, most = hits[j].at, valid
+		}
+	}
+	return best
+}
+
+// An event is a message that was taken or refused.
+type event struct {
+	at         time.Time
+	last       time.Time // refusal of it
+	refused    bool
+	recipients int
+}
+
+// timeline is what became of the messages in a stretch of time. One of which a
+// recipient was refused counts as refused, whatever became of the others.
+func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
+	var events []event
+	seen := make(map[uint64]int, len(hits)) // which event it is, from 1
+	type pair struct{ message, recipient uint64 }
+	counted := make(map[pair]bool, len(hits))
+	for i := range hits {
+		h := &hits[i]
+		if h.at.Before(p.Since) || h.at.After(p.Until) {
+			continue
+		}
+		if seen[h.message] == 0 {
+			events = append(events, event{at: h.at, refused: true})
+			seen[h.message] = len(events)
+		}
+		events[seen[h.message]-1].last = h.at
+		if who := (pair{h.message, h.recipient}); !counted[who] {
+			counted[who] = true
+			events[seen[h.message]-1].recipients++
+		}
+	}
+	for i := range deliveries {
+		d := &deliveries[i]
+		if sender != "" && d.SenderDomain != sender || d.Time.Before(p.Since) || d.Time.After(p.Until) {
+			continue
+		}
+		n := seen[d.Message]
+		if n == 0 {
+			events = append(events, event{at: d.Time})
+			n = len(events)
+			seen[d.Message] = n
+		}
+		if !events[n-1].refused {
+			events[n-1].recipients++
+		}
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
+	return events
+}
+
+// runs finds where a candidate's refusals stand out from what was delivered.
+func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run) {
+	if len(c.hits) < g.o.Recipients || c.sender == "" && senders(c.hits) < 2 {
+		return nil
+	}
+	for _, p := range history.Read {
+		events := timeline(c.hits, history.Deliveries, c.sender, p)
+		for _, r := range g.search(c, events, 0, len(events), segmentsAtMost) {
+			r.until = lasts(c.hits, r, g.o.Quiet(), events, p)
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// lasts is the last refusal of a run: also of a message that is in it already, and
+// where what was read ends with the run, the last without a window between; after
+// that nothing is known.
+func lasts(hits []hit, r run, quiet time.Duration, events []event, p store.Period) time.Time {
+	in := map[uint64]bool{}
+	until := r.until
+	open := !events[len(events)-1].at.After(r.until)
+	for i := range hits {
+		h := &hits[i]
+		switch {
+		case h.at.Before(r.since):
+		case !h.at.After(r.until):
+			in[h.message] = true
+		case in[h.message], open && h.at.After(p.Until) && h.at.Sub(until) < quiet:
+			until = h.at
+		}
+	}
+	return until
+}
+
+// search looks for runs in events[lo:hi].
+func (g *gathering) search(c *candidate, events []event, lo, hi, depth int) []run {
+	i, j := steepest(events[lo:hi])
+	if i == j || depth == 0 {
+		return nil
+	}
+	i, j = i+lo, j+lo
+	r, ok := g.stands(c, events, i, j, float64(len(events))/float64(j-i))
+	if !ok {
+		r, ok = g.window(c, events, lo, hi)
+	}
+	if !ok {
+		return nil
+	}
+	end := j
+	for end < hi && !events[end].at.After(r.until) {
+		end++
+	}
+	start := i
+	for start > lo && !events[start-1].at.Before(r.since) {
+		start--
+	}
+	return slices.Concat(g.search(c, events, lo, start, depth-1), []run{r}, g.search(c, events, end, hi, depth-1))
+}
+
+// steepest is the stretch events[i:j] in which refusals stand out most: the
+// greatest sum of log-likelihood ratios, of one in four refused to what is usual
+// here. It is empty where nothing is refused.
+func steepest(events []event) (i, j int) {
+	const fault = 0.25
+	refused := 0
+	for _, e := range events {
+		if e.refused {
+			refused++
+		}
+	}
+	if refused == 0 {
+		return 0, 0
+	}
+	usual := min(float64(refused)/float64(len(events)+1), 0.05)
+	up, down := math.Log(fault/usual), math.Log((1-fault)/(1-usual))
+	best, sum, start := 0.0, 0.0, 0
+	for k, e := range events {
+		if sum <= 0 {
+			sum, start = 0, k
+		}
+		if e.refused {
+			sum += up
+		} else {
+			sum += down
+		}
+		if sum > best {
+			best, i, j = sum, start, k+1
+		}
+	}
+	return i, j
+}
+
+// stands tells whether events[i:j] are a fault: enough of the messages, enough
+// recipients known to be valid before, and new against the past. tries is among how
+// many stretches this one was picked, which makes chance likelier.
+func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64) (r run, ok bool) {
+	var now, past sum
+	for _, e := range events[i:j] {
+		now.add(e)
+		if e.refused {
+			if r.since.IsZero() {
+				r.since = e.at
+			}
+			if e.last.After(r.until) {
+				r.until = e.last
+			}
+		}
+	}
+	if now.refused < g.o.Messages || float64(now.refused) < g.o.Share*float64(now.n) {
+		return r, false
+	}
+	for h := i - 1; h >= 0 && r.since.Sub(events[h].at) < g.o.Past; h-- {
+		past.add(events[h])
+	}
+	if g.o.Chance < 1 {
+		if past.n == past.refused { // the log may have started inside the fault
+			return r, false
+		}
+		chance := tries * tail(now.refused, now.n, (float64(past.refused)+0.5)/(float64(past.n)+1))
+		if past.n < shortPast && past.refused == 0 {
+			// A few messages prove little, but their recipients do. So reckoned, three
+			// who took mail and then are all refused are just enough.
+			chance = min(chance, tail(now.refusedWeight, now.weight, 0.3/(float64(past.weight)+1)))
+		}
+		if chance >= g.o.Chance {
+			return r, false
+		}
+	}
+	return r, g.enough(c.hits, r)
+}
+
+// enough tells whether in some window of a run there are the recipients, known to be
+// valid before the run began, and the messages.
+func (g *gathering) enough(hits []hit, r run) bool {
+	recipients, messages := map[uint64]int{}, map[uint64]int{}
+	count := func(set map[uint64]int, key uint64, by int) {
+		if set[key] += by; set[key] == 0 {
+			delete(set, key)
+		}
+	}
+	change := func(h *hit, by int) {
+		count(messages, h.message, by)
+		if !h.before.IsZero() && h.before.Before(r.since) {
+			count(recipients, h.recipient, by)
+		}
+	}
+	first := -1
+	for i := range hits {
+		if hits[i].at.Before(r.since) || hits[i].at.After(r.until) {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		change(&hits[i], 1)
+		for hits[i].at.Sub(hits[first].at) >= g.o.Window {
+			change(&hits[first], -1)
+			first++
+		}
+		if len(recipients) >= g.o.Recipients && len(messages) >= g.o.Messages {
+			return true
+		}
+	}
+	return false
+}
+
+// shortPast is below how many messages the past is told by their recipients.
+const shortPast = 20
+
+// A sum is of events: the messages, and their recipients, of whom no message counts
+// more than three, since they are refused together.
+type sum struct{ n, refused, weight, refusedWeight int }
+
+func (s *sum) add(e event) {
+	w := min(e.recipients, 3)
+	s.n++
+	s.weight += w
+	if e.refused {
+		s.refused++
+		s.refusedWeight += w
+	}
+}
+
+// window looks for a whole window (a day) that stands out by itself, as a fault does
+// that hits a part of the mail, evenly.
+func (g *gathering) window(c *candidate, events []event, lo, hi int) (r run, ok bool) {
+	windows := 1 + float64(events[len(events)-1].at.Sub(events[0].at))/float64(g.o.Window)
+	i := lo
+	for j := lo; j < hi; j++ {
+		for events[j].at.Sub(events[i].at) >= g.o.Window {
+			i++
+		}
+		if !events[j].refused {
+			continue
+		}
+		if one, stands := g.stands(c, events, i, j+1, windows); stands {
+			if !ok {
+				r, ok = one, true
+			}
+			r.until = one.until
+		} else if ok && events[j].at.Sub(r.until) >= g.o.Window {
+			break
+		}
+	}
+	return r, ok
+}
+
+// tail is the probability of k or more of n where each has the probability p.
+func tail(k, n int, p float64) float64 {
+	switch {
+	case k <= 0:
+		return 1
+	case k > n || p <= 0:
+		return 0
+	case p >= 1:
+		return 1
+	}
+	lg := func(x int) float64 { v, _ := math.Lgamma(float64(x) + 1); return v }
+	term := math.Exp(lg(n) - lg(k) - lg(n-k) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
+	sum := 0.0
+	for i := k; i <= n; i++ {
+		sum += term
+		term *= float64(n-i) / float64(i+1) * p / (1 - p)
+		if term < sum*1e-9 && float64(i) > float64(n)*p {
+			break
+		}
+	}
+	return min(sum, 1)
+}
+
+// measure counts what was tried before an incident began, while it lasted, and
+// after its last refusal.
+func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
+	in.ongoing = g.last.Sub(in.until) < g.o.Quiet()
+	if len(in.flows) == 0 {
+		return
+	}
+	from := map[string]bool{}
+	for i := range in.hits {
+		from[in.hits[i].sender] = true
+	}
+	var own []store.FlowDelivery
+	others := map[string]bool{}
+	at, ok := covered(in.flows, histories, in.began)
+	end, endOK := covered(in.flows, histories, in.until)
+	for _, f := range in.flows {
+		for _, d := range histories[f].Deliveries {
+			if from[d.SenderDomain] {
+				own = append(own, d)
+			} else if d.SenderDomain != "" && !d.Time.Before(in.began) && !d.Time.After(in.until) {
+				others[d.SenderDomain] = true
+			}
+		}
+	}
+	in.others = len(others)
+	count := func(since, until time.Time) *Tried {
+		t := &Tried{Since: since, Until: until}
+		for _, e := range timeline(slices.Concat(in.past, in.all), own, "", store.Period{Since: since, Until: until}) {
+			t.Tried++
+			if e.refused {
+				t.Refused++
+			}
+		}
+		return t
+	}
+	if ok {
+		since := in.began.Add(-g.o.Past)
+		if at.Since.After(since) {
+			since = at.Since
+		}
+		if until := in.began.Add(-time.Second); since.Before(until) {
+			in.before = count(since, until)
+		}
+		until := in.until
+		if at.Until.Before(until) {
+			until = at.Until
+		}
+		in.onset = count(in.began, until)
+	}
+	if !endOK {
+		return
+	}
+	seen := map[uint64]bool{}
+	for _, d := range own {
+		if !d.Time.After(in.until) || d.Time.After(end.Until) || d.Time.After(g.last) {
+			continue
+		}
+		if in.endedAt.IsZero() || d.Time.Before(in.endedAt) {
+			in.endedAt = d.Time
+		}
+		seen[d.Message] = true
+	}
+	in.taken = len(seen)
+	// As many taken in a row would be rare, were it still going on.
+	share := 0.5
+	if in.onset != nil && in.onset.Tried > 0 {
+		share = min(float64(in.onset.Refused)/float64(in.onset.Tried), 0.9)
+	}
+	if math.Pow(1-share, float64(in.taken)) < 0.01 {
+		in.ongoing = false
+	} else {
+		in.endedAt = time.Time{}
+	}
+}
+
+// covered is the stretch around t that was read in all of some flows.
+func covered(flows []int, histories []store.FlowHistory, t time.Time) (p store.Period, ok bool) {
+	for n, f := range flows {
+		found := false
+		for _, r := range histories[f].Read {
+			if t.Before(r.Since) || t.After(r.Until) {
+				continue
+			}
+			found = true
+			if n == 0 || r.Since.After(p.Since) {
+				p.Since = r.Since
+			}
+			if n == 0 || r.Until.Before(p.Until) {
+				p.Until = r.Until
+			}
+		}
+		if !found {
+			return p, false
+		}
+	}
+	return p, len(flows) > 0
+}
+
+// watched makes incidents of what is left: refusals of recipients known to be
+// valid, by provider.
+func (g *gathering) watched(used map[*pile][]bool) (out []*incident) {
+	byProvider := map[string]*pile{}
+	for _, p := range sortedPiles(g.pairs) {
+		key := "watch " + p.provider + "/" + p.domain
+		to := byProvider[key]
+		if to == nil {
+			to = &pile{key: key}
+			byProvider[key] = to
+		}
+		for i, h := range p.hits {
+			if h.valid && (used[p] == nil || !used[p][i]) && g.inPeriod(h.at) {
+				to.hits = append(to.hits, h)
+			}
+		}
+		if len(to.samples) < samplesAtMost {
+			to.samples = append(to.samples, p.samples...)
+		}
+	}
+	for _, p := range sortedPiles(byProvider) {
+		sortSamples(p.samples)
+		for _, part := range chains(p.hits, g.o.Quiet()) {
+			if in := g.incident(Watch, p, part); in != nil {
+				in.ongoing = g.last.Sub(in.until) < g.o.Quiet()
+				out = append(out, in)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,322 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+)
+
+// A wording is what a problem of one kind says. In its summary {who} is the
+// mail, {at} the providers and {what} the detail, or else unnamed.
+type wording struct {
+	cause, summary, unnamed                   string
+	firstCheck, otherExplanation, disprovedBy string
+}
+
+var problemWords = map[bounce.Reason]wording{
+	bounce.AuthFailure: {
+		cause: "authentication", summary: "{who} is refused at {at}: {what} does not pass", unnamed: "authentication",
+		firstCheck:       "SPF, DKIM and DMARC of the sender domain: do the records name the addresses that send, is every stream signed, do the domains align?",
+		otherExplanation: "Mail that was forwarded by others fails SPF without a fault of yours; look whether only forwarded recipients are hit.",
+		disprovedBy:      "A delivery to the same provider from the same sender domain and address while the refusals go on.",
+	},
+	bounce.RDNSHelo: {
+		cause: "ip", summary: "{who} is refused at {at}: the sending address has no fitting name (PTR, HELO)",
+		firstCheck:       "The PTR record of the sending address, for IPv6 too, the forward record of that name, and smtp_helo_name or primary_hostname.",
+		otherExplanation: "A resolver of the receiver that fails for a while.",
+		disprovedBy:      "The PTR and its forward record being right as seen from outside.",
+	},
+	bounce.Blocklist: {
+		cause: "ip", summary: "{who} is refused at {at}: listed by {what}", unnamed: "a blocklist",
+		firstCheck:       "The list's own look-up page for the sending address or domain; then what was sent: a broken form, a stolen password, a bad list.",
+		otherExplanation: "A receiver whose resolver the list refuses answers as if everybody were listed.",
+		disprovedBy:      "The list not showing the address.",
+	},
+	bounce.Reputation: {
+		cause: "reputation", summary: "{who} is refused at {at}: reputation of the address or domain",
+		firstCheck:       "Volume, complaints and bounces of the last days, then SPF, DKIM and DMARC, then the provider's own form.",
+		otherExplanation: "A new address or domain has no reputation yet: send less, and steadily.",
+		disprovedBy:      "Deliveries to the same provider going on at the usual rate.",
+	},
+}
+
+// domainLists are those that list domains: what is listed is a name that was sent,
+// not the address that sent it.
+var domainLists = []string{"spamhaus-dbl", "uribl", "surbl", "invaluement-uri", "sem-uri", "sem-fresh"}
+
+// forwardedWords are for mail that was forwarded and failed authentication.
+var forwardedWords = wording{
+	cause: "authentication", summary: "Forwarded {mail} is refused at {at}: {what} does not pass", unnamed: "authentication",
+	firstCheck:       "Whether the mail is forwarded unchanged and with a rewritten sender (SRS), so that DKIM survives and SPF passes for a domain of yours.",
+	otherExplanation: "The original sender's own SPF, DKIM or DMARC is broken, and nothing here is.",
+	disprovedBy:      "The same refusals for mail that was not forwarded.",
+}
+
+// silentWords are for refusals that name no cause, by the cause that who is hit
+// points to.
+var silentWords = map[string]wording{
+	"authentication": {
+		firstCheck:       "SPF, DKIM and DMARC of the sender domain; then whether a domain blocklist has it.",
+		otherExplanation: "Something that all these messages carry, such as a link, is judged spam.",
+		disprovedBy:      "Other messages of the same sender domain reaching these providers, or another sender domain refused there.",
+	},
+	"ip": {
+		firstCheck:       "The sending address: blocklists, its PTR record, and whether mail goes out by IPv6 or by a new address; then the provider's own form.",
+		otherExplanation: "A fault at the provider itself, that will pass.",
+		disprovedBy:      "Mail of some sender domain reaching the same provider from the same address meanwhile.",
+	},
+	"unknown": {
+		firstCheck:       "SPF, DKIM and DMARC of the sender domain; then blocklists of the sending address.",
+		otherExplanation: "One message judged spam, or a rule of the recipients' own.",
+		disprovedBy:      "Other messages of the same sender domain reaching the same provider.",
+	},
+}
+
+const silentSummary = "{who} to recipients known to be valid is refused at {at}, and no cause is named"
+
+// words chooses the wording.
+func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
+	if !in.named {
+		w := silentWords[cause]
+		w.cause, w.summary = cause, silentSummary
+		return w
+	}
+	w := problemWords[reason]
+	if in.forward {
+		w = forwardedWords
+	}
+	if reason == bounce.Blocklist && slices.Contains(domainLists, detail) {
+		w.cause = "reputation"
+	}
+	return w
+}
+
+// A shape is who is hit where.
+type shape struct {
+	senders, providers []string
+	valid, early       int // stages: connect and helo; end of message
+	late, all          int
+}
+
+func (in *incident) shape() shape {
+	s := shape{senders: tracked(in.hits, func(h *hit) string { return h.sender }), providers: tracked(in.hits, func(h *hit) string { return h.provider })}
+	for i := range in.hits {
+		switch in.hits[i].stage {
+		case bounce.StageConnect, bounce.StageHelo:
+			s.early++
+		case bounce.StageEOM:
+			s.late++
+		}
+		s.all++
+	}
+	return s
+}
+
+// cause says what is likely at fault where no reply names it, and why.
+func (in *incident) cause(s shape) (cause, why string) {
+	switch {
+	case in.level == Watch:
+		return "unknown", ""
+	case s.early > s.all/2:
+		return "ip", "The refusals come before a sender is named, so they are about the address that connects."
+	case len(s.senders) > 1 && in.others < len(s.senders):
+		if len(s.providers) == 1 {
+			return "ip", fmt.Sprintf("%s are refused at one provider%s, which points to the address that sends.", number(int64(len(s.senders)), "sender domain"), in.othersText())
+		}
+		return "ip", fmt.Sprintf("%s are refused at %d providers%s, which points to the address that sends.", number(int64(len(s.senders)), "sender domain"), len(s.providers), in.othersText())
+	case len(s.senders) == 1 && len(s.providers) > 1:
+		return "authentication", fmt.Sprintf("One sender domain is refused at %d providers%s, which points to its SPF, DKIM or DMARC, or to a domain blocklist.", len(s.providers), in.othersText())
+	case len(s.senders) == 1:
+		why = "One sender domain is refused at one provider" + in.othersText()
+		if s.late > s.all/2 {
+			return "unknown", why + ". It is refused after the message, so look at its DKIM and alignment, its reputation there, and what was written."
+		}
+		return "unknown", why + ": its alignment or its reputation there."
+	}
+	return "unknown", fmt.Sprintf("%s are refused, and %s are not.", number(int64(len(s.senders)), "sender domain"), number(int64(in.others), "other"))
+}
+
+// othersText says what became of the other sender domains' mail.
+func (in *incident) othersText() string {
+	switch {
+	case len(in.flows) == 0:
+		return ""
+	case in.others == 0:
+		return ", and no other's mail was taken there meanwhile"
+	}
+	return fmt.Sprintf(", while mail of %s was taken there", number(int64(in.others), "other"))
+}
+
+// tracked are the different values of some hits in order, bounded; never nil, so
+// that JSON has a list.
+func tracked(hits []hit, of func(*hit) string) []string {
+	set := map[string]bool{}
+	for i := range hits {
+		if v := of(&hits[i]); v != "" && len(set) < trackedAtMost {
+			set[v] = true
+		}
+	}
+	list := make([]string, 0, len(set))
+	for v := range set {
+		list = append(list, v)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// problem puts an incident into words.
+func (in *incident) problem(o FlagOptions) Problem {
+	s := in.shape()
+	reason := commonest(in.hits, func(h *hit) bounce.Reason { return h.reason })
+	detail := commonest(in.hits, func(h *hit) string { return h.detail })
+	cause, why := in.cause(s)
+	w := in.words(reason, detail, cause)
+	p := Problem{
+		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
+		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(in.hits, func(h *hit) string { return h.domain }),
+		Since: in.hits[0].at, Until: in.hits[len(in.hits)-1].at, Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
+		Attempts: int64(len(in.hits)), Messages: messages(in.hits),
+		Recipients:      distinct(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
+		ValidRecipients: tracked(in.hits, func(h *hit) string { return h.address }),
+		ValidBefore: tracked(in.hits, func(h *hit) string {
+			if h.before.IsZero() {
+				return ""
+			}
+			return h.address
+		}),
+		Evidence: in.evidence(), Addresses: in.addresses(),
+		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
+		keys: in.keys,
+	}
+	if in.began.Before(p.Since) {
+		p.FirstHeard = in.began
+	}
+	p.Why = in.why(&p, s, why, o)
+	if !p.Ongoing {
+		p.Ended, p.EndedAt = in.ended(), in.endedAt
+	}
+	p.Summary = in.summary(&p, w)
+	p.Scan = scanCommand(p.SenderDomains)
+	return p
+}
+
+func (in *incident) summary(p *Problem, w wording) string {
+	from := ""
+	switch n := len(p.SenderDomains); {
+	case n == 0:
+	case n <= manySenders:
+		from = " from " + strings.Join(p.SenderDomains, ", ")
+	default:
+		from = fmt.Sprintf(" from %d sender domains", n)
+	}
+	at := strings.Join(p.Providers, ", ")
+	if len(p.Providers) > manySenders {
+		at = fmt.Sprintf("%d providers", len(p.Providers))
+	}
+	what := cmp.Or(p.Detail, w.unnamed)
+	if p.Reason == bounce.AuthFailure && p.Detail != "" {
+		what = strings.ToUpper(what)
+	}
+	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
+}
+
+// why says what the level and the cause rest on.
+func (in *incident) why(p *Problem, s shape, shapeWhy string, o FlagOptions) string {
+	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), number(int64(p.Recipients), "recipient"))
+	switch {
+	case in.forward:
+		return "The replies name the cause, and the mail was for another domain and sent on, so it is not about the sender's own set-up."
+	case in.named:
+		why := "The replies name the cause"
+		if len(p.ValidBefore) > 0 {
+			why += ", and " + valid
+		}
+		switch {
+		case p.Reason == bounce.AuthFailure && len(s.senders) == 1 && len(s.providers) > 1:
+			why += fmt.Sprintf(". One sender domain is refused at %d providers%s: its records or its signing", len(s.providers), in.othersText())
+		case p.Reason == bounce.AuthFailure && len(s.senders) > 1 && len(in.flows) > 0 && in.others < len(s.senders):
+			why += fmt.Sprintf(". %d sender domains are refused%s: look for what they have in common, an address that sends or the signing", len(s.senders), in.othersText())
+		}
+		return why + "."
+	case in.level == Likely:
+		return fmt.Sprintf("%s, and then were refused in %s%s. %s", valid, number(int64(p.Messages), "message"), newText(in), shapeWhy)
+	}
+	missing := "nothing says that it is more than chance"
+	switch {
+	case len(p.ValidBefore) < o.Recipients:
+		missing = fmt.Sprintf("fewer than %d of the recipients took mail before", o.Recipients)
+	case p.Messages < o.Messages:
+		missing = "one message may be judged spam"
+	}
+	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.ValidRecipients), number(int64(p.Messages), "message"), missing)
+}
+
+func newText(in *incident) string {
+	if in.before == nil || in.before.Tried == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", where %d of %d were refused before", in.before.Refused, in.before.Tried)
+}
+
+// ended says how an incident ended.
+func (in *incident) ended() string {
+	if in.taken > 0 && !in.endedAt.IsZero() {
+		return fmt.Sprintf("%s taken since, none refused", number(int64(in.taken), "message"))
+	}
+	return "no refusal since, and too little mail to tell"
+}
+
+// evidence are the log lines that a problem rests on: the first, and those that
+// read otherwise.
+func (in *incident) evidence() []Evidence {
+	list := []Evidence{}
+	seen := map[string]bool{}
+	for _, again := range [...]bool{false, true} {
+		for _, s := range in.samples {
+			if len(list) < evidenceShown && (!seen[s.template] || again && !slices.ContainsFunc(list, func(e Evidence) bool {
+				return e.Source == s.Source && e.Offset == s.Offset
+			})) {
+				seen[s.template] = true
+				list = append(list, s.Evidence)
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Evidence) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
+	})
+	return list
+}
+
+// addresses are our own, those named most often first.
+func (in *incident) addresses() []string {
+	n := map[string]int{}
+	for _, s := range in.samples {
+		for _, a := range s.addresses {
+			n[a]++
+		}
+	}
+	list := make([]string, 0, len(n))
+	for a := range n {
+		list = append(list, a)
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a, b)) })
+	return list[:min(len(list), addressesShown)]
+}
+
+// scanCommand is the DNS check of the sender domains: all there are, or the
+// first of many. A name that a shell might take for more than a word is left out.
+func scanCommand(domains []string) string {
+	words := []string{}
+	for _, d := range domains {
+		if strings.Trim(d, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" && !strings.HasPrefix(d, "-") && len(words) < manySenders {
+			words = append(words, d)
+		}
+	}
+	if len(words) == 0 || len(domains) > manySenders {
+		return "bouncelog scan --flagged"
+	}
+	return "bouncelog scan " + strings.Join(words, " ")
+}
