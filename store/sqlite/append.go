@@ -57,6 +57,9 @@ func (d *DB) Append(ctx context.Context, b *store.Batch) error {
 // that was said to go on. What is remembered of the dictionaries is forgotten
 // where it fails.
 func (w *writer) transact(f func() error, more bool) error {
+	if w.broken != nil {
+		return w.broken
+	}
 	if !w.open {
 		if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
 			return err
@@ -95,6 +98,10 @@ func (w *writer) commit() error {
 func (w *writer) undo(err error) error {
 	w.open = false
 	w.c.settle() // what was still to be written is taken back too
+	if w.d.opts.Temporary {
+		w.broken = err // it has no journal that could undo anything
+		return err
+	}
 	if !w.c.c.AutoCommit() {
 		w.c.exec("ROLLBACK")
 	}

@@ -15,20 +15,16 @@ import (
 // A tally adds up groups by a number.
 type tally struct {
 	groups map[int64]*store.Group
-	texts  map[string]int64 // clients that are no number
+	texts  map[string]int64 // what has no number, or several
 }
 
-// client is the number of a client that did not log in.
-func (t *tally) client(v driver.Value) int64 {
-	s, ok := v.(string)
-	if !ok {
-		return num(v)
-	}
+// text is the number of a text, from 1.
+func (t *tally) text(s string) int64 {
 	if t.texts == nil {
 		t.texts = make(map[string]int64)
 	}
 	if t.texts[s] == 0 {
-		t.texts[s] = int64(len(t.texts) + 1) // those that are numbers are negative
+		t.texts[s] = int64(len(t.texts) + 1)
 	}
 	return t.texts[s]
 }
@@ -313,6 +309,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	if err != nil {
 		return err
 	}
+	texts := newTexts(c)
 	domains := make(map[int64]int64)
 	flag := int64(flagFirst)
 	if q.routes != nil || by == store.ByDomain || by == store.ByRelay {
@@ -382,10 +379,12 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			k = r.recipient
 		case store.BySender:
 			k = r.sender
-		case store.BySASLUser:
-			k = num(r.client)
-		case store.ByClient:
-			k = t.client(r.client)
+		case store.BySASLUser, store.ByClient:
+			user, ip, err := texts.client(r.client)
+			if err != nil {
+				return err
+			}
+			k = t.text(user + ip)
 		case store.ByDay:
 			k = r.at / day
 		case store.ByHour:
@@ -439,9 +438,9 @@ func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int
 // become one.
 func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 	byName := make(map[string]*store.Group, len(t.groups))
-	clients := make(map[int64]string, len(t.texts))
+	words := make(map[int64]string, len(t.texts))
 	for text, k := range t.texts {
-		clients[k] = text
+		words[k] = text
 	}
 	texts := newTexts(c)
 	for _, k := range sorted(t.groups) {
@@ -461,12 +460,8 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 			var a addressText
 			a, err = texts.address(k)
 			key = a.whole
-		case store.BySASLUser:
-			key, _, err = texts.client(k)
-		case store.ByClient:
-			if _, key, err = texts.client(k); k > 0 {
-				key = clients[k]
-			}
+		case store.BySASLUser, store.ByClient:
+			key = words[k]
 		case store.ByDay:
 			key = time.Unix(k*86400, 0).UTC().Format(time.DateOnly)
 		case store.ByHour:

@@ -37,8 +37,8 @@ func killTraffic() *storetest.Traffic {
 	return t
 }
 
-// child stores the traffic in batches of random size, from where the database
-// stands.
+// child stores the traffic in batches of random size, some of them together, from
+// where the database stands.
 func child(path string) error {
 	ctx := context.Background()
 	d, err := Open(ctx, path, Options{})
@@ -57,6 +57,7 @@ func child(path string) error {
 	for n := int64(0); n < killAttempts; {
 		b := t.Batch(min(20+rand.IntN(800), int(killAttempts-n)))
 		n = b.Sources[0].Attempts
+		b.More = rand.IntN(3) > 0 // the last is committed by Close
 		if b.Sources[0].Offset <= stored {
 			continue
 		}

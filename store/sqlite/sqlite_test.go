@@ -800,6 +800,35 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
+// TestMoreIsLost holds that a batch that cannot be stored takes those with it
+// that it was to become visible with, and that they can be stored again.
+func TestMoreIsLost(t *testing.T) {
+	d, undisturbed := open(t, t.TempDir()+"/log.db", Options{}), open(t, t.TempDir()+"/log.db", Options{})
+	tr := storetest.NewTraffic(6)
+	first, second, third := tr.Batch(300), tr.Batch(300), tr.Batch(300)
+	second.More = true
+	bad := storetest.NewTraffic(5).Batch(10)
+	bad.Sources = nil
+	must(t, d.Append(t.Context(), first))
+	must(t, d.Append(t.Context(), second))
+	if err := d.Append(t.Context(), bad); err == nil {
+		t.Error("attempts without the position of their source were stored")
+	}
+	sources, err := d.Sources(t.Context())
+	must(t, err)
+	if got, want := sources[0].Offset, first.Sources[0].Offset; got != want {
+		t.Errorf("the position is %d, want %d: that of the last batch that nothing was to follow", got, want)
+	}
+	for _, b := range []*store.Batch{first, second, third} {
+		must(t, d.Append(t.Context(), b))
+		must(t, undisturbed.Append(t.Context(), b))
+	}
+	if got, want := totals(t, d), totals(t, undisturbed); got != want {
+		t.Errorf("Totals = %+v, want %+v", got, want)
+	}
+	sound(t, d)
+}
+
 // TestBounded stores more programs and lines that were not understood than are
 // kept.
 func TestBounded(t *testing.T) {

@@ -48,7 +48,8 @@ type writer struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are
 
-	open bool // in a transaction that more batches belong to
+	open   bool  // in a transaction that more batches belong to
+	broken error // of a temporary database: why nothing more can be stored
 
 	insert   *bulk            // into delivery
 	prepared [][]prepared     // buffers, see prepare

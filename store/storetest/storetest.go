@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Flows", testFlows},
 		{"Announced", testAnnounced},
 		{"Replay", testReplay},
+		{"More", testMore},
 		{"NoPosition", testNoPosition},
 		{"State", testState},
 		{"ReusedQueueID", testReusedQueueID},
@@ -441,6 +442,33 @@ func snapshot(t *testing.T, s store.Store) map[string]any {
 	}
 	m["open"] = open
 	return m
+}
+
+// testMore stores batches that are said to be followed by more.
+func testMore(t *testing.T, s store.Store) {
+	tr := NewTraffic(6)
+	tr.PerSecond = 0.2
+	m := newModel()
+	for i := range 6 {
+		b := tr.Batch(300)
+		b.More = i%3 < 2
+		appendAll(t, s, b)
+		m.append(b)
+		if b.More {
+			continue
+		}
+		for _, by := range groupings {
+			got, err := s.Groups(t.Context(), store.Filter{}, by)
+			must(t, err)
+			have := make(map[string]store.Group)
+			for _, g := range got {
+				have[g.Key] = g
+			}
+			if diff := gocmp.Diff(m.groups(store.Filter{}, by), have); diff != "" {
+				t.Errorf("Groups by %s (-want +got):\n%.2000s", by, diff)
+			}
+		}
+	}
 }
 
 func testNoPosition(t *testing.T, s store.Store) {
