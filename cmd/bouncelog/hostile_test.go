@@ -98,6 +98,9 @@ var tag = regexp.MustCompile(`<[/!]?[a-zA-Z][^\s>]*`)
 // crash, nothing of them may reach a terminal, HTML, a spreadsheet or SQL as what
 // it wants to be, and memory may not grow with them.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some thousand runs")
+	}
 	if len(hostile) < 100 {
 		t.Fatalf("only %d texts", len(hostile))
 	}
