@@ -2,18 +2,31 @@
 GO      ?= go
 DESTDIR ?=
 PREFIX  ?= /usr/local
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DOCDIR  ?= $(PREFIX)/share/doc/bouncelog
 # The tools are run at a fixed version and are no part of the module.
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+NFPM        = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME ?= 1m
 export CGO_ENABLED = 1
 
+# A release has a tag; what lies between sorts before the next one.
+VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || \
+	git log -1 --format='0.0.0~git%cd.%h' --date=format:%Y%m%d%H%M 2>/dev/null || echo 0.0.0~unknown)
+# Every file of a package has the time of the commit, so that two builds are the
+# same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+ARCH = $(shell $(GO) env GOARCH)
+# What is installed elsewhere needs nothing of there: no C library, no time zones.
+STATIC = -tags netgo,osusergo,timetzdata,sqlite_omit_load_extension
+
 .DEFAULT_GOAL = help
-.PHONY: help build need demo test race fuzz bench e2e lint vuln golden install clean
+.PHONY: help build need demo test race fuzz bench e2e e2e-package lint vuln golden man install dist package reproducible clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 need:
 	@command -v $(GO) >/dev/null || { echo "Go is missing: get it from https://go.dev/dl/ or with 'apt-get install golang'" >&2; exit 1; }
@@ -57,8 +70,32 @@ vuln: need ## known vulnerabilities in what is linked in (needs the network)
 golden: need ## rewrite the golden files; look at the difference before you commit it
 	UPDATE_GOLDEN=1 $(GO) test ./...
 
-install: build ## install below $(DESTDIR)$(PREFIX)
+man: need ## manual pages and shell completions, from the help texts, into dist/
+	rm -rf dist/man dist/completions
+	$(GO) run -tags man -ldflags '-X main.release=$(VERSION)' ./cmd/bouncelog man dist
+
+install: build man ## install below $(DESTDIR)$(PREFIX)
 	install -D -m 755 bouncelog $(DESTDIR)$(PREFIX)/bin/bouncelog
+	etc/install.sh '$(DESTDIR)' '$(PREFIX)' '$(UNITDIR)' '$(DOCDIR)'
+
+dist/bouncelog: need FORCE
+	mkdir -p dist
+	$(GO) build -trimpath -buildvcs=false $(STATIC) -ldflags '-s -w -buildid= -X main.release=$(VERSION) -linkmode=external -extldflags "-static -Wl,--build-id=none"' -o $@ ./cmd/bouncelog
+	@! readelf -d $@ | grep -q NEEDED || { echo "$@ is not static" >&2; exit 1; }
+
+FORCE:
+
+dist: dist/bouncelog man ## a static binary with all that belongs to it: dist/*.tar.gz
+	etc/package.sh tarball '$(VERSION)' '$(ARCH)'
+
+package: dist/bouncelog man ## dist/*.deb and dist/*.rpm
+	NFPM='$(GO) run $(NFPM)' etc/package.sh packages '$(VERSION)' '$(ARCH)'
+
+reproducible: ## build everything twice, in two places, and compare
+	etc/package.sh reproducible '$(VERSION)'
+
+e2e-package: package ## install, run and purge the package in a bare Debian 12 with systemd (Debian, root)
+	$(GO) test -tags e2e -count=1 -timeout 15m -run '^TestPackage' -v ./e2e/
 
 clean: ## remove what was built
 	rm -rf bouncelog dist

@@ -60,6 +60,10 @@ const (
 	comfortable = 20 // minor columns give way before a flexible one is cut to less
 )
 
+// maxCell is how wide a cell of a table may be, in columns, if nothing else cuts
+// it: all the other cells of its column are padded to the widest.
+const maxCell = 1000
+
 // writeText draws the table with blanks between its columns, at most width
 // columns wide as far as cutting the flexible ones can make it so; 0 is any
 // width.
@@ -75,7 +79,9 @@ func (t *Table) writeText(w io.Writer, width int, header bool) error {
 	for _, row := range t.Rows {
 		cells := make([]string, len(row))
 		for i, c := range row {
-			cells[i] = text(c)
+			if cells[i] = text(c); len(cells[i]) > maxCell {
+				cells[i] = Cut(cells[i], maxCell)
+			}
 		}
 		rows = append(rows, cells)
 	}

@@ -133,3 +133,25 @@ func TestReportFormats(t *testing.T) {
 		t.Error("no error for a format that does not exist")
 	}
 }
+
+// TestTableBounded holds that one long cell does not blow up all the others,
+// which are padded to its width.
+func TestTableBounded(t *testing.T) {
+	var b bytes.Buffer
+	rw := NewRowWriter(&b, FormatTable, []Column{{Name: "a"}, {Name: "b"}})
+	for i := range 1000 {
+		cell := "short"
+		if i == 500 {
+			cell = strings.Repeat("long ", 20_000)
+		}
+		if err := rw.Row([]any{cell, cell}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rw.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() > 4<<20 {
+		t.Errorf("the table has %d bytes", b.Len())
+	}
+}

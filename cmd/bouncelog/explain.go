@@ -141,8 +141,10 @@ func (e *explainer) lines(r io.Reader) error {
 
 // objects explains delivery attempts as parse prints them.
 func (e *explainer) objects(r io.Reader) error {
-	in := json.NewDecoder(r)
+	bounded := &bounded{r: r}
+	in := json.NewDecoder(bounded)
 	for {
+		bounded.left = maxObject
 		var o struct {
 			MTA       bounce.MTA `json:"mta"`
 			Agent     string     `json:"agent"`
@@ -181,6 +183,24 @@ func (e *explainer) objects(r io.Reader) error {
 			return err
 		}
 	}
+}
+
+// maxObject bounds one object on standard input, in bytes.
+const maxObject = 4 << 20
+
+// bounded is a reader that has had enough after so many bytes.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("longer than %d bytes", maxObject)
+	}
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // end closes a list of answers.

@@ -27,10 +27,12 @@ var defaultLogs = []string{
 
 func newFollow() *cobra.Command {
 	var (
-		in     input
-		flag   flagging
-		retain string
-		o      tailer.FollowOptions
+		in      input
+		flag    flagging
+		sources []string
+		retain  string
+		show    string // where to show metrics
+		o       tailer.FollowOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "follow [SOURCE...]",
@@ -46,7 +48,10 @@ logged as a warning, once.`,
 		Example: `  bouncelog follow
   bouncelog follow /var/log/mail.log '/var/log/exim4/mainlog'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := follow(cmd, args, &in, &flag, retain, o)
+			if len(args) == 0 {
+				args = sources
+			}
+			err := follow(cmd, args, &in, &flag, retain, show, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop, perhaps before it had begun
 			}
@@ -56,14 +61,16 @@ logged as a warning, once.`,
 	in.flags(cmd)
 	in.keepFlags(cmd)
 	flag.flags(cmd)
+	cmd.Flags().StringArrayVar(&sources, "source", nil, "a `SOURCE` to follow where none is named; for the configuration file")
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
+	cmd.Flags().StringVar(&show, "metrics", "", "show metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
 	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
 	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
 	cmd.Flags().StringSliceVar(&o.OldDirs, "olddir", nil, "a further `DIRECTORY` that rotated files are moved to (logrotate's olddir)")
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, retain string, o tailer.FollowOptions) error {
+func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, retain, show string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := report.ParseTime(retain, time.Now()); err != nil {
@@ -100,6 +107,14 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 		return err
 	}
 	g.retry = keepTrying(ctx, log)
+	path, _ := cmd.Flags().GetString("db")
+	m, err := serveMetrics(ctx, show, path, log)
+	if err != nil {
+		return errors.Join(g.close(err), db.Close())
+	}
+	if m != nil {
+		g.stored = g.countStored(m)
+	}
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -135,12 +150,15 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 	}
 
 	watch := newWatcher(log, db, flag.options())
+	watch.metrics = m
 	notify := newNotifier(log)
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
 		notify.behind(behind)
 		notify.alive()
+		m.Behind(behind)
+		m.Alive()
 		watch.look(ctx, behind)
 		return errors.Join(g.flush(), prune())
 	}

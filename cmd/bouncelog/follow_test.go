@@ -126,3 +126,39 @@ func TestFollowStoresWithinASecond(t *testing.T) {
 		t.Errorf("a line waited %v for its transaction, more than %v", worst, limit)
 	}
 }
+
+// TestRootsDatabase holds that a database that root makes in the daemon's
+// directory can be written by the daemon.
+func TestRootsDatabase(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	const uid, gid = 12345, 12346
+	if err := os.Chown(dir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	log, db := filepath.Join(t.TempDir(), "mail.log"), filepath.Join(dir, "test.db")
+	if err := os.WriteFile(log, fmt.Appendf(nil, deliveryLine, 1, 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"import", "import"} { // made, then opened again
+		var out bytes.Buffer
+		if status := run(t.Context(), []string{command, "--db", db, "--year", "2026", log}, nil, &out, &out); status != 0 {
+			t.Fatalf("exit status %d\n%s", status, &out)
+		}
+		files, err := filepath.Glob(db + "*")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%q, %v", files, err)
+		}
+		for _, file := range files {
+			st, err := os.Stat(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if u, g, ok := owner(st); !ok || u != uid || g != gid {
+				t.Errorf("%s belongs to %d:%d, want %d:%d", filepath.Base(file), u, g, uid, gid)
+			}
+		}
+	}
+}

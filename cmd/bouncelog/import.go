@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -119,7 +120,13 @@ func (in *input) judge() (*bounce.Judge, error) {
 	if in.rules == "" {
 		return bounce.NewJudge()
 	}
-	raw, err := os.ReadFile(in.rules)
+	f, err := os.Open(in.rules)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// bounce takes a megabyte, and says so.
+	raw, err := io.ReadAll(io.LimitReader(f, 2<<20))
 	if err != nil {
 		return nil, err
 	}
@@ -317,9 +324,53 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *bounce.Judge) (*sqlit
 			return nil, &exitError{status: exitFailed, err: fmt.Errorf("cannot make the directory of the database: %w", err), hint: "--db or $BOUNCELOG_DB names another place"}
 		}
 	}
-	return sqlite.Open(cmd.Context(), path, sqlite.Options{
+	_, err = os.Stat(path)
+	made := errors.Is(err, fs.ErrNotExist)
+	db, err := sqlite.Open(cmd.Context(), path, sqlite.Options{
 		Provider: judge.Provider, KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
 	})
+	if err == nil && made {
+		err = ownedLikeDirectory(path)
+	}
+	if err != nil {
+		if db != nil {
+			db.Close()
+		}
+		return nil, err
+	}
+	return db, nil
+}
+
+// ownedLikeDirectory gives a database that root has just made to the owner of its
+// directory: the daemon, which is not root, is to write to it too. SQLite itself
+// sees to the files beside it that come later.
+func ownedLikeDirectory(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	st, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	uid, gid, ok := owner(st)
+	if !ok || uid == 0 {
+		return nil
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Lchown(path+suffix, uid, gid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// owner is who a file belongs to.
+func owner(st fs.FileInfo) (uid, gid int, ok bool) {
+	s, ok := st.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return int(s.Uid), int(s.Gid), true
 }
 
 // openWritable opens the database that --db names to change it; it must be

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/parser"
@@ -58,6 +59,8 @@ type ingester struct {
 	// retry is asked when a batch could not be stored, and says whether to try
 	// again; it waits as long as it thinks fit.
 	retry func(error) bool
+	// stored is told of each batch that was stored, and how long that took.
+	stored func(*store.Batch, time.Duration)
 }
 
 // A source is one log that is being read.
@@ -79,6 +82,7 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		empty:   make(chan *store.Batch, batches),
 		done:    make(chan error, 1),
 		retry:   func(error) bool { return false },
+		stored:  func(*store.Batch, time.Duration) {},
 	}
 	known, err := db.Sources(ctx)
 	if err != nil {
@@ -234,6 +238,7 @@ func (g *ingester) send(more bool) error {
 // write stores batches until there are no more, or one cannot be stored.
 func (g *ingester) write(ctx context.Context) {
 	for b := range g.batches {
+		began := time.Now()
 		err := g.db.Append(ctx, b)
 		for err != nil && g.retry(err) {
 			err = g.db.Append(ctx, b)
@@ -242,6 +247,7 @@ func (g *ingester) write(ctx context.Context) {
 			g.done <- err
 			return
 		}
+		g.stored(b, time.Since(began))
 		*b = store.Batch{
 			Attempts: recycle(b.Attempts), Expiries: recycle(b.Expiries), Sources: recycle(b.Sources),
 			Opened: recycle(b.Opened), Closed: recycle(b.Closed), Skipped: recycle(b.Skipped), Unparsed: recycle(b.Unparsed),

@@ -125,6 +125,9 @@ func hintFor(err error) string {
 	return ""
 }
 
+// extra are commands that only some builds have.
+var extra []*cobra.Command
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bouncelog",
@@ -140,13 +143,15 @@ bounces per domain with their reasons.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return configure(cmd) },
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorf("'"+cmd.CommandPath()+" --help' lists the options", "%w", err)
 	})
 	root.PersistentFlags().String("db", defaultDB(), "the database `FILE`; also $BOUNCELOG_DB")
+	root.PersistentFlags().String("config", defaultConfig, "the configuration `FILE`; also $BOUNCELOG_CONFIG")
 	root.AddGroup(
 		&cobra.Group{ID: "read", Title: "Read logs:"},
 		&cobra.Group{ID: "ask", Title: "Ask:"},
@@ -160,7 +165,8 @@ bounces per domain with their reasons.`,
 	}
 	add("read", newImport(), newFollow(), newParse())
 	add("ask", newReport(), newTrace(), newSuppress(), newExplain(), newScan(), newQuery())
-	add("care", newDB(), newVersion())
+	add("care", newDB(), newConfig(), newVersion())
+	root.AddCommand(extra...)
 	root.SetHelpCommandGroupID("care")
 	root.SetCompletionCommandGroupID("care")
 	return root

@@ -103,7 +103,7 @@ terms are yours to keep:
 				return usageErrorf("as in 'bouncelog scan example.com --ip 192.0.2.25', or 'bouncelog scan --flagged'", "scan: a domain is missing")
 			default:
 				for _, flag := range []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"} {
-					if cmd.Flags().Changed(flag) {
+					if f := cmd.Flag(flag); f != nil && onCommandLine(f) {
 						return usageErrorf("add --flagged to scan what the log shows", "--%s goes with --flagged only", flag)
 					}
 				}

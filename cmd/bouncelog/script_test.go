@@ -20,6 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("BOUNCELOG_CONFIG") == "" {
+		os.Setenv("BOUNCELOG_CONFIG", os.DevNull) // not that of this machine
+	}
 	testscript.Main(m, map[string]func(){"bouncelog": main})
 }
 
@@ -33,6 +36,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BOUNCELOG_DB", env.Getenv("WORK")+"/test.db")
+			env.Setenv("BOUNCELOG_CONFIG", os.DevNull) // not that of this machine
 			env.Setenv("TZ", "UTC")
 			docs, err := filepath.Abs("../../docs")
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/metrics"
 	"bouncelog/report"
 	"bouncelog/store"
 )
@@ -30,6 +31,8 @@ type watcher struct {
 	log  *slog.Logger
 	db   store.Store
 	flag report.FlagOptions
+
+	metrics *metrics.Metrics // told how many problems there are; may be nil
 
 	announced map[string]time.Time // until when each key of a problem was seen
 	seen      time.Time            // refusals up to here have been looked at; kept with announced
@@ -85,6 +88,9 @@ func (w *watcher) search(ctx context.Context) error {
 		newest = r.Time
 	}
 	if newest.IsZero() {
+		if time.Since(w.seen) >= w.flag.Quiet() {
+			w.count(nil) // what there was is over
+		}
 		return nil
 	}
 	w.searched = time.Now()
@@ -101,6 +107,7 @@ func (w *watcher) search(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.count(slices.DeleteFunc(slices.Clone(r.Problems), func(p report.Problem) bool { return newest.Sub(p.Until) >= w.flag.Quiet() }))
 	for i := range r.Problems {
 		p := &r.Problems[i]
 		if p.Level == report.Watch || newest.Sub(p.Until) >= w.flag.Quiet() {
@@ -119,6 +126,17 @@ func (w *watcher) search(ctx context.Context) error {
 	w.announced[seenKey] = newest
 	w.forget(newest)
 	return w.db.Announce(ctx, w.announced)
+}
+
+// count shows how many problems of each level go on.
+func (w *watcher) count(going []report.Problem) {
+	n := map[string]int{report.Confirmed: 0, report.Likely: 0, report.Watch: 0}
+	for i := range going {
+		n[going[i].Level]++
+	}
+	for level, n := range n {
+		w.metrics.Problems(level, n)
+	}
 }
 
 // known tells whether a problem was announced, and has gone on since.

@@ -1,0 +1,159 @@
+#!/bin/bash
+# Runs as a service in a bare Debian that was booted with systemd. Installs the
+# package, uses it, breaks it, and purges it. What an admin would type is written
+# to /transcript with what came of it; what is only checked is not. The last line
+# of /result is "ok" if all went well.
+set -uE
+export LC_ALL=C.UTF-8 TZ=UTC PAGER=cat SYSTEMD_PAGER=cat COLUMNS=100 SYSTEMD_COLORS=0 HOME=/root DEBIAN_FRONTEND=noninteractive
+exec >/result 2>&1
+trap 'echo "FAILED in line $LINENO: $BASH_COMMAND"; journalctl -u bouncelog --no-pager | tail -40; finish' ERR
+finish() { systemctl poweroff --no-block >/dev/null 2>&1; exit; }
+cd /root
+
+# run COMMAND: one command of the transcript.
+run() {
+	printf '# %s\n' "$1" >>/transcript
+	bash -c "$1" >>/transcript 2>&1
+	local status=$?
+	echo "ran: $1: $status"
+	return $status
+}
+# until COMMAND...: again and again, for at most 30 seconds.
+until_() {
+	local deadline=$((SECONDS + 30))
+	until "$@"; do
+		[ $SECONDS -lt $deadline ] || { echo "not within 30 s: $*"; return 1; }
+	done
+}
+count() { bouncelog query --format csv --no-header "select count(*) from $1"; }
+counts() { [ "$(count "$1")" = "$2" ]; }
+active() { [ "$(systemctl show -P ActiveState bouncelog)" = active ]; }
+restarted() { [ "$(property NRestarts)" = "$1" ]; }
+said() { journalctl -u bouncelog | grep -q "$1"; }
+property() { systemctl show -P "$1" bouncelog; }
+# What there is on the machine, but for what changes by itself.
+snapshot() {
+	find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /root -o -path /var/log -o -path /var/cache \
+		-o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path '/var/tmp/systemd-private-*' \) -prune -o -print | grep -v '^/result$\|^/transcript$\|^/etc/.*-$' | sort
+	sort /etc/passwd /etc/group | cut -d: -f1
+}
+
+echo "== nothing is started by the installation"
+snapshot >/tmp/before
+run 'dpkg -i bouncelog.deb'
+run 'systemctl is-enabled bouncelog; systemctl is-active bouncelog' || true
+[ "$(property ActiveState)" = inactive ]
+[ "$(stat -c '%U %G %a' /var/lib/bouncelog)" = 'bouncelog bouncelog 750' ]
+
+echo "== it follows the log"
+install -m 640 -o root -g adm mail.log /var/log/mail.log
+run 'ls -l /var/log/mail.log'
+run 'systemctl enable --now bouncelog'
+until_ active
+run 'systemctl status bouncelog -n 4'
+run 'bouncelog db info'
+run 'bouncelog report -d 2026-11-23 --top 5 --section totals,domains'
+attempts=$(count deliveries)
+[ "$attempts" -gt 50 ]
+[ "$(stat -c '%U %G %a' /var/lib/bouncelog/bouncelog.db)" = 'bouncelog bouncelog 640' ]
+
+echo "== a member of the group asks, another user does not"
+useradd --system -G bouncelog postmaster
+run 'runuser -u postmaster -- bouncelog query "select outcome, count(*) from deliveries group by 1"'
+useradd --system stranger
+! runuser -u stranger -- bouncelog query 'select 1' || false
+userdel postmaster
+userdel stranger
+
+echo "== the cell"
+pid=$(property MainPID)
+grep -q '^NoNewPrivs:[[:space:]]*1$' /proc/$pid/status
+grep -q '^Seccomp:[[:space:]]*2$' /proc/$pid/status
+grep -q '^CapEff:[[:space:]]*0*$' /proc/$pid/status
+grep -q '^CapBnd:[[:space:]]*0*$' /proc/$pid/status
+for ns in net mnt user ipc; do
+	[ "$(readlink /proc/$pid/ns/$ns)" != "$(readlink /proc/1/ns/$ns)" ]
+done
+mount() { awk -v dir="$1" '$5 == dir { print $6 }' /proc/$pid/mountinfo | tail -1; }
+mount / | grep -q '^ro,'
+# Nothing of a disk but its own directories is writable.
+writable=$(awk '$6 ~ /^rw/ && / - (ext4|xfs|btrfs|overlay) / && $5 !~ "^(/var/lib/bouncelog|/tmp|/var/tmp|/run/.*)$" { print $5 }' /proc/$pid/mountinfo)
+echo "writable: ${writable:-nothing else}"
+[ -z "$writable" ]
+mount /var/lib/bouncelog | grep -q '^rw,'
+
+echo "== new lines, rotation, reload"
+line() { echo "$(date -u +%Y-%m-%dT%H:%M:%S.%6N+00:00) mx1 postfix/smtp[104]: 4A1B2C3D4$1: to=<u$1@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)"; }
+line A >>/var/log/mail.log
+until_ counts deliveries $((attempts + 1))
+install -m 640 -o root -g adm /dev/null /var/log/new
+line B >/var/log/new
+mv /var/log/mail.log /var/log/mail.log.1
+mv /var/log/new /var/log/mail.log
+systemctl reload bouncelog
+until_ counts deliveries $((attempts + 2))
+
+echo "== killed, and crashed as the Go runtime does (status 2): it starts again"
+systemctl kill -s KILL bouncelog
+until_ restarted 1
+until_ active
+systemctl kill -s QUIT bouncelog
+until_ restarted 2
+until_ active
+line C >>/var/log/mail.log
+until_ counts deliveries $((attempts + 3))
+bouncelog db check
+
+echo "== a mistake in the configuration: it says so, and is not started again and again"
+cp -p /etc/bouncelog/bouncelog.toml /tmp/good.toml
+echo 'retian = "365d"' >>/etc/bouncelog/bouncelog.toml
+! systemctl restart bouncelog || false
+[ "$(property ExecMainStatus)" = 64 ]
+[ "$(property ActiveState)" = failed ]
+until_ said 'bouncelog.toml:[0-9]*: retian: report has no such option'
+until_ said 'hint: did you mean retain?'
+cp -p /tmp/good.toml /etc/bouncelog/bouncelog.toml
+
+echo "== metrics, on the loopback interface only"
+mkdir -p /etc/systemd/system/bouncelog.service.d
+cp /usr/share/doc/bouncelog/examples/metrics.conf /etc/systemd/system/bouncelog.service.d/
+sed -i 's/^#metrics/metrics/' /etc/bouncelog/bouncelog.toml
+systemctl daemon-reload
+systemctl restart bouncelog
+ask() { exec 3<>/dev/tcp/127.0.0.1/9154 && printf 'GET %s HTTP/1.0\r\n\r\n' "$1" >&3 && cat <&3; }
+until_ sh -c 'bash -c "exec 3<>/dev/tcp/127.0.0.1/9154" 2>/dev/null'
+ask /metrics >/tmp/metrics
+grep -q '^bouncelog_ready 1' /tmp/metrics
+cp -p /tmp/good.toml /etc/bouncelog/bouncelog.toml
+rm -r /etc/systemd/system/bouncelog.service.d
+systemctl daemon-reload
+
+echo "== the journal, by way of journalctl in the same cell"
+# systemd-nspawn lays another boot id over the machine's in /proc; the service, with
+# a /proc of its own (ProtectProc=), would take the journal for that of another boot.
+umount /proc/sys/kernel/random/boot_id
+systemctl restart systemd-journald
+sed -i 's/^#source = .*/source = ["journal:"]/' /etc/bouncelog/bouncelog.toml
+systemctl restart bouncelog
+until_ active
+logger -p mail.info -t 'postfix/smtp[104]' '4A1B2C3D4F: to=<journal@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)'
+until_ counts "deliveries where recipient = 'journal@good.example'" 1
+
+echo "== the service was denied nothing that it wanted"
+! journalctl -u bouncelog | grep -i 'not permitted\|read-only\|permission denied' || false
+
+echo "== an upgrade restarts it and keeps the configuration; removal stops it and keeps the data"
+before=$(property MainPID)
+dpkg -i bouncelog.deb
+until_ active
+[ "$(property MainPID)" != "$before" ]
+grep -q '^source = \["journal:"\]' /etc/bouncelog/bouncelog.toml
+run 'dpkg -r bouncelog'
+! pgrep -x bouncelog || false
+run 'ls -l /var/lib/bouncelog /etc/bouncelog'
+run 'dpkg -P bouncelog'
+run 'ls -d /var/lib/bouncelog /etc/bouncelog; getent passwd bouncelog' || true
+snapshot >/tmp/after
+diff /tmp/before /tmp/after
+echo ok
+finish
