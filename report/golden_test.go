@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func fullReport(by store.By) *Report {
 	}
 	reason := func(r bounce.Reason, soft, hard int64) ReasonCount {
 		t := bounce.ReasonText(r)
-		return ReasonCount{r, t.Scope, soft, hard, t.Meaning, t.Do}
+		return ReasonCount{r, t.Scope, soft, hard, t.Meaning, slices.Clone(t.Do)}
 	}
 	r := &Report{
 		loc: time.UTC, By: by, asOf: at(23, 23, 59),

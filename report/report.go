@@ -94,6 +94,10 @@ type Report struct {
 	Timeline       []Point         `json:"timeline,omitzero"`
 	Unparsed       *Coverage       `json:"unparsed,omitempty"`
 
+	// Scan is what the DNS said of what the problems name, where it was asked;
+	// it goes into JSON as it is.
+	Scan any `json:"scan,omitempty"`
+
 	loc            *time.Location
 	asked          bool // sections were named: the empty ones are shown too
 	moreGroups     int  // groups, providers that Top cut off
@@ -608,7 +612,7 @@ func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount,
 			return nil, fmt.Errorf("the store knows a reason %q that this program does not", g.Key)
 		}
 		t := bounce.ReasonText(reason)
-		rows = append(rows, ReasonCount{reason, t.Scope, g.Soft, g.Hard, t.Meaning, t.Do})
+		rows = append(rows, ReasonCount{reason, t.Scope, g.Soft, g.Hard, t.Meaning, slices.Clone(t.Do)})
 	}
 	slices.SortFunc(rows, func(a, b ReasonCount) int {
 		return cmp.Or(cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard), cmp.Compare(b.Hard, a.Hard), cmp.Compare(a.Reason, b.Reason))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/dnsscan"
 	"bouncelog/report"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
@@ -30,6 +32,8 @@ func newReport() *cobra.Command {
 		wide     bool
 		failOn   []string
 		flag     flagging
+		ask      dnsAsk
+		scan     bool
 	)
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
@@ -79,6 +83,19 @@ leaves the database alone.`,
 				}
 			}
 
+			var client *dnsscan.Client
+			if scan {
+				if form != report.FormatTable && form != report.FormatJSON || len(send.to) > 0 {
+					return usageErrorf("'bouncelog scan --flagged' has every format", "--scan goes with the formats table and json, and not with --mail-to")
+				}
+				if len(o.Sections) > 0 && !slices.Contains(o.Sections, report.SectionProblems) {
+					return usageErrorf("add it to --section", "--scan needs the section problems")
+				}
+				if client, err = ask.client(); err != nil {
+					return err
+				}
+			}
+
 			db, unread, err := in.database(cmd, args)
 			if err != nil {
 				return err
@@ -87,6 +104,17 @@ leaves the database alone.`,
 			r, err := report.Build(cmd.Context(), db, o)
 			if err != nil {
 				return err
+			}
+			var found []dnsscan.Finding
+			if scan {
+				var s subjects
+				if err := s.addFlagged(cmd, db, filter, r.Problems); err != nil {
+					return err
+				}
+				if found, err = ask.findings(cmd.Context(), client, s); err != nil {
+					return err
+				}
+				r.Scan = append([]dnsscan.Finding{}, found...)
 			}
 			if redact {
 				if err := r.Redact(); err != nil {
@@ -102,7 +130,11 @@ leaves the database alone.`,
 				err = out.write(cmd, func(w io.Writer) error {
 					how := look(w)
 					how.Wide = wide
-					return r.Write(w, form, how)
+					if err := r.Write(w, form, how); err != nil || len(found) == 0 || form != report.FormatTable {
+						return err
+					}
+					fmt.Fprintln(w, "\nThe DNS about what is flagged")
+					return tellFindings(w, found, ask.blocklists())
 				})
 				if err != nil {
 					return err
@@ -139,6 +171,8 @@ leaves the database alone.`,
 	f.BoolVar(&wide, "wide", false, "all columns")
 	f.BoolVar(&redact, "redact", false, "put a keyed hash in place of each address's local part and each login, another key each time")
 	send.flags(cmd)
+	f.BoolVar(&scan, "scan", false, "ask the DNS about what the confirmed and likely problems name, as 'bouncelog scan --flagged' does")
+	ask.flags(cmd)
 	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 where the `CONDITION` holds: problems, or like hard>5% or soft>100")
 	return cmd
 }

@@ -28,6 +28,7 @@ func newScan() *cobra.Command {
 		out       output
 		sel       selection
 		ask       dnsAsk
+		flag      flagging
 		flagged   bool
 		ips       []string
 		selectors []string
@@ -65,6 +66,9 @@ terms are yours to keep:
 			if failOn != "" && failOn != string(dnsscan.Error) && failOn != string(dnsscan.Warning) {
 				return usageErrorf("there are error and warning", "--fail-on %s: no such level", failOn)
 			}
+			if err := flag.check(); err != nil {
+				return err
+			}
 			client, err := ask.client()
 			if err != nil {
 				return err
@@ -90,7 +94,11 @@ terms are yours to keep:
 				}
 				defer db.Close()
 				unread = partly
-				if err := s.addFlagged(cmd, db, filter); err != nil {
+				r, err := report.Build(cmd.Context(), db, report.Options{Filter: filter, Sections: []string{report.SectionProblems}, Flag: flag.options()})
+				if err != nil {
+					return err
+				}
+				if err := s.addFlagged(cmd, db, filter, r.Problems); err != nil {
 					return err
 				}
 				if err := db.Close(); err != nil {
@@ -130,6 +138,7 @@ terms are yours to keep:
 	in.flags(cmd)
 	out.flags(cmd, "words")
 	sel.flags(cmd)
+	flag.flags(cmd)
 	ask.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&flagged, "flagged", false, "scan what the report's confirmed and likely problems name, in the database or in the log FILEs")
@@ -282,16 +291,13 @@ const (
 	repliesRead      = 200_000
 )
 
-// addFlagged adds what the problems among the attempts that match f name.
-func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter) error {
-	r, err := report.Build(cmd.Context(), db, report.Options{Filter: f, Sections: []string{report.SectionProblems}})
-	if err != nil {
-		return err
-	}
+// addFlagged adds what the problems name, which were found among the attempts that
+// match f.
+func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter, problems []report.Problem) error {
 	flagged := map[string]bool{}
 	alarmed := false
 	more := 0
-	for _, p := range r.Problems {
+	for _, p := range problems {
 		if p.Level != report.Confirmed && p.Level != report.Likely {
 			continue
 		}
