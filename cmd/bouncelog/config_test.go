@@ -102,7 +102,9 @@ func TestVariablesDiffer(t *testing.T) {
 			kinds[f.Name] = wants(f, nil)
 		}
 	}
-	// A table and an option of the same name cannot both stand in a file.
+	// A table and an option of the same name cannot both stand first in a file. One
+	// command has an option named after another: it goes below [report].
+	delete(kinds, "scan")
 	for _, c := range configurable(newRoot()) {
 		if name := table(c); kinds[name] != "" && len(options(c)) > len(persistent(c)) {
 			t.Errorf("[%s] bars the option %s", name, name)

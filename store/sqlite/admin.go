@@ -174,11 +174,13 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0),
 		    coalesce((SELECT max(id) FROM failure WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0)) >= (s.id << 40) + s.position + 1000`)
 	for _, dim := range dimensions {
-		kept := keptSQL(dim)
+		kept := "SELECT * FROM rollup_" + string(dim)
 		rows := rollupSQL(dim, "1")
 		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
 		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
 	}
+	count("rollup of the whole time: cells that the days do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
+	count("rollup of the whole time: cells that are missing", "SELECT count(*) FROM ("+totalSQL+" EXCEPT SELECT * FROM rollup_total)")
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -248,9 +250,6 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 		if moved {
 			// Only failures have a reason.
 			failed := fmt.Sprintf("IN (%d, %d)", bounce.Soft, bounce.Hard)
-			if err := w.c.exec("DELETE FROM rollup_day WHERE kind >> 7 " + failed); err != nil {
-				return err
-			}
 			for _, dim := range dimensions {
 				err := w.c.exec("DELETE FROM rollup_" + string(dim) + " WHERE key >> 7 & 7 " + failed)
 				if err == nil {
@@ -260,7 +259,7 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 					return err
 				}
 			}
-			if err := w.passDays(w.today); err != nil {
+			if err := w.sumTotals(); err != nil {
 				return err
 			}
 		}
@@ -292,7 +291,6 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		}
 		for _, sql := range [...]string{
 			"DELETE FROM rollup_route WHERE key < ?1 / 86400 << 34",
-			"DELETE FROM rollup_day WHERE day < ?1 / 86400",
 			"DELETE FROM rollup_sender WHERE key < ?1 / 86400 << 34",
 			"DELETE FROM rollup_origin WHERE key < ?1 / 3600 << 34",
 			"DELETE FROM chunk WHERE until < ?1",
@@ -329,6 +327,9 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			if err := w.c.exec(sql); err != nil {
 				return err
 			}
+		}
+		if err := w.sumTotals(); err != nil {
+			return err
 		}
 		return w.reset()
 	})

@@ -636,9 +636,7 @@ func (w *writer) flush() error {
 		w.add("history", int64(id), first, number(a.failed))
 	}
 	clear(w.touched)
-	if err := w.addCells(); err != nil {
-		return err
-	}
+	w.addCells()
 	for _, b := range w.bulks {
 		b.flush()
 	}

@@ -188,48 +188,18 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) ([
 	return t.named(c, by)
 }
 
-// countDays adds up what rollup_day holds.
-func (q *question) countDays(ctx context.Context, c *conn, t *tally, by store.By, first, end int64) error {
-	names, err := q.routeNames(c, by)
-	if err != nil {
-		return err
-	}
-	columns, group := "0", "route, kind"
-	if by == store.ByDay {
-		columns, group = "day", "route, kind, day"
-	}
-	return c.each(func(v []driver.Value) error {
-		route, kind := v[0].(int64), v[1].(int64)
-		if q.routes != nil && !q.routes[route] || !q.kinds(kind) {
-			return nil
-		}
-		var k int64
-		switch by {
-		case store.ByDomain, store.ByRelay, byRouteID:
-			k = names[route]
-		case store.ByReason:
-			k = int64(reasonOf(kind))
-		case store.ByDay:
-			k = v[2].(int64)
-		}
-		t.add(t.group(k), kind, cell{v[3].(int64), v[4].(int64), v[5].(int64), v[6].(int64), v[7].(int64)})
-		return nil
-	}, "SELECT route, kind, "+columns+", sum(n), sum(messages), sum(pairs), sum(nulls), sum(retry) FROM rollup_day WHERE day >= ? AND day < ? GROUP BY "+group, first, end)
-}
-
 // countCells adds up the periods from lo to hi.
 func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
-	if dim == byRoute {
-		if err := q.countDays(ctx, c, t, by, lo, hi); err != nil {
-			return err
-		}
-	}
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
 	routes, err := q.routeNames(c, by)
 	if err != nil {
 		return err
 	}
 	hi = min(hi, 1<<29)
+	table := "rollup_" + string(dim)
+	if dim == byRoute && by != store.ByDay && q.since == -forever && q.until == forever {
+		table, lo, hi = "rollup_total", 0, 1 // whose keys are without a period
+	}
 	n := 0
 	// One group is asked for many times in a row or not at all.
 	var lastKey int64 = -1
@@ -261,7 +231,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		}
 		t.add(last, kind, cell{v[1].(int64), v[2].(int64), v[3].(int64), v[4].(int64), v[5].(int64)})
 		return nil
-	}, "SELECT key, n, messages, pairs, nulls, retry FROM rollup_"+string(dim)+" WHERE key >= ? AND key < ?", lo<<periodShift, hi<<periodShift)
+	}, "SELECT key, n, messages, pairs, nulls, retry FROM "+table+" WHERE key >= ? AND key < ?", lo<<periodShift, hi<<periodShift)
 }
 
 // routeNames maps routes to the names they are grouped by.

@@ -44,57 +44,30 @@ func (d dimension) period() int64 {
 	return day
 }
 
-// keptSQL is the cells that are kept.
-func keptSQL(dim dimension) string {
-	sql := "SELECT * FROM rollup_" + string(dim)
-	if dim == byRoute {
-		sql = "SELECT * FROM (" + sql + fmt.Sprintf(" UNION ALL SELECT (day << %d) | (route << %d) | kind, n, messages, pairs, nulls, retry FROM rollup_day)", periodShift, dimShift)
-	}
-	return sql
+// totalSQL adds up rollup_route over all days.
+const totalSQL = "SELECT key & 17179869183 AS key, sum(n) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM rollup_route GROUP BY 1"
+
+// sumTotals makes rollup_total anew.
+func (w *writer) sumTotals() error {
+	return w.c.exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
 }
 
 const addToCell = ` ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
 	pairs = pairs + excluded.pairs, nulls = nulls + excluded.nulls, retry = retry + excluded.retry`
 
-// addCells adds what a batch counted to the rollups.
-func (w *writer) addCells() error {
-	byRoute := w.routeCells.sorted()
-	last := w.today
-	if n := len(byRoute); n > 0 {
-		last = max(last, byRoute[n-1].key>>periodShift)
-	}
-	if last > w.today {
-		if err := w.passDays(last); err != nil {
-			return err
+// addCells adds what was counted to the rollups.
+func (w *writer) addCells() {
+	total := newCells()
+	for _, r := range [...]struct {
+		table string
+		cells cells
+	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}, {"rollup_total", total}} {
+		for _, c := range r.cells.sorted() {
+			w.add(r.table, c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
+			if r.table == "rollup_route" {
+				total.add(c.key&(1<<periodShift-1), c.cell)
+			}
 		}
+		r.cells.empty()
 	}
-	for _, c := range byRoute {
-		key := c.key
-		if period := key >> periodShift; period < w.today {
-			w.add("rollup_day", key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1), period, c.n, c.messages, c.pairs, c.nulls, c.retry)
-		} else {
-			w.add("rollup_route", key, c.n, c.messages, c.pairs, c.nulls, c.retry)
-		}
-	}
-	for _, c := range w.senderCells.sorted() {
-		w.add("rollup_sender", c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
-	}
-	for _, c := range w.originCells.sorted() {
-		w.add("rollup_origin", c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
-	}
-	w.routeCells.empty()
-	w.senderCells.empty()
-	w.originCells.empty()
-	return nil
-}
-
-// passDays moves the days before today from rollup_route to rollup_day.
-func (w *writer) passDays(today int64) error {
-	w.today = today
-	err := w.c.run(fmt.Sprintf("INSERT INTO rollup_day SELECT key >> %d & %d, key & %d, key >> %d, n, messages, pairs, nulls, retry FROM rollup_route WHERE key < ? ORDER BY 1, 2, 3",
-		dimShift, 1<<(periodShift-dimShift)-1, 1<<dimShift-1, periodShift)+addToCell, today<<periodShift)
-	if err != nil {
-		return err
-	}
-	return w.c.run("DELETE FROM rollup_route WHERE key < ?", today<<periodShift)
 }

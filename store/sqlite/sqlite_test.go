@@ -307,7 +307,7 @@ func dump(t testing.TB, d *DB) map[string]string {
 	out := make(map[string]string)
 	for name, sql := range map[string]string{
 		"route": `SELECT group_concat(x, char(10)) FROM (SELECT (c.key >> 34) || ' ' || n.text || ' ' || coalesce(h.text, '') || ' ' || coalesce(r.ip, '') || ' ' || (c.key & 1023) || ': ' ||
-			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM (` + keptSQL(byRoute) + `) AS c JOIN route AS r ON r.id = c.key >> 10 & 16777215
+			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM rollup_route AS c JOIN route AS r ON r.id = c.key >> 10 & 16777215
 			JOIN name AS n ON n.id = r.domain LEFT JOIN name AS h ON h.id = r.host ORDER BY x)`,
 		"deliveries": `SELECT group_concat(x, char(10)) FROM (SELECT time || ' ' || coalesce(queue_id, '') || ' ' || recipient || ' ' || offset || ' ' || outcome || ' ' || response || ' ' || coalesce(message_id, '') AS x
 			FROM deliveries ORDER BY x)`,
@@ -376,8 +376,8 @@ func TestSmallCaches(t *testing.T) {
 func TestCheckFinds(t *testing.T) {
 	for _, damage := range []string{
 		"UPDATE rollup_route SET n = n + 1 WHERE key = (SELECT min(key) FROM rollup_route)",
-		"DELETE FROM rollup_day",
-		"UPDATE rollup_day SET n = n - 1 WHERE day = (SELECT min(day) FROM rollup_day)",
+		"DELETE FROM rollup_total",
+		"UPDATE rollup_total SET n = n - 1 WHERE key = (SELECT min(key) FROM rollup_total)",
 		"DELETE FROM rollup_sender WHERE key = (SELECT max(key) FROM rollup_sender)",
 		"UPDATE rollup_origin SET pairs = pairs - 1",
 		"DELETE FROM delivery WHERE id = (SELECT min(id) FROM delivery)",

@@ -81,7 +81,6 @@ type writer struct {
 	waiting map[uint64]*waitingMessage
 
 	routeCells, senderCells, originCells cells
-	today                                int64 // last day with rows
 }
 
 // Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
@@ -208,9 +207,6 @@ func (w *writer) reset() error {
 	}
 	w.logins = newCache[int64](maxMessages, true)
 
-	if w.today, err = w.c.number("SELECT max(key) >> 34 FROM rollup_route"); err != nil {
-		return err
-	}
 	w.sources = make(map[string]*source)
 	w.seen = newWindow(seenWindow)
 	w.origins = make(map[[3]string]int64)
@@ -266,7 +262,7 @@ var laterSQL = map[string]string{
 	"rollup_route":  "INSERT INTO rollup_route VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
 	"rollup_sender": "INSERT INTO rollup_sender VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
 	"rollup_origin": "INSERT INTO rollup_origin VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
-	"rollup_day":    "INSERT INTO rollup_day VALUES (?, ?, ?, ?, ?, ?, ?, ?)" + addToCell,
+	"rollup_total":  "INSERT INTO rollup_total VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
 	"source": `UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
 		attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
 	"skipped": `INSERT INTO skipped

@@ -217,8 +217,8 @@ CREATE TABLE pending (
 -- those whose first attempt (route: to the domain) stands here; pairs those
 -- recovered by a delivery, still pending after a soft failure, or expired; nulls
 -- attempts with the null sender; retry 5xx replies that the MTA will try again
--- after. rollup_route holds the last day, rollup_day those before, in an order in
--- which long periods add up fast.
+-- after. rollup_total is rollup_route without the day: what is asked of the whole
+-- time does not take longer with each day.
 CREATE TABLE rollup_route (
     key      INTEGER PRIMARY KEY,
     n        INTEGER NOT NULL,
@@ -227,17 +227,14 @@ CREATE TABLE rollup_route (
     nulls    INTEGER NOT NULL,
     retry    INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE rollup_day (
-    route    INTEGER NOT NULL,
-    kind     INTEGER NOT NULL,
-    day      INTEGER NOT NULL,
+CREATE TABLE rollup_total (
+    key      INTEGER PRIMARY KEY,
     n        INTEGER NOT NULL,
     messages INTEGER NOT NULL,
     pairs    INTEGER NOT NULL,
     nulls    INTEGER NOT NULL,
-    retry    INTEGER NOT NULL,
-    PRIMARY KEY (route, kind, day)
-) STRICT, WITHOUT ROWID;
+    retry    INTEGER NOT NULL
+) STRICT;
 CREATE TABLE rollup_sender (
     key      INTEGER PRIMARY KEY,
     n        INTEGER NOT NULL,
@@ -406,8 +403,7 @@ SELECT
     sum(iif(k.outcome = 'soft', c.pairs, 0)) AS pending,
     sum(iif(k.outcome = 'hard', c.pairs, 0)) AS expired,
     sum(c.messages) AS messages
-FROM (SELECT day, route, kind, n, messages, pairs FROM rollup_day UNION ALL
-      SELECT key >> 34, key >> 10 & 16777215, key & 1023, n, messages, pairs FROM rollup_route) AS c
+FROM (SELECT key >> 10 AS route, key & 1023 AS kind, n, messages, pairs FROM rollup_total) AS c
 JOIN route AS r ON r.id = c.route
 JOIN name AS d ON d.id = r.domain
 JOIN kind AS k ON k.id = c.kind
@@ -439,8 +435,7 @@ SELECT
     k.outcome AS outcome,
     k.reason AS reason,
     sum(c.n) AS attempts
-FROM (SELECT day, route, kind, n, messages, pairs FROM rollup_day UNION ALL
-      SELECT key >> 34, key >> 10 & 16777215, key & 1023, n, messages, pairs FROM rollup_route) AS c
+FROM (SELECT key >> 34 AS day, key >> 10 & 16777215 AS route, key & 1023 AS kind, n FROM rollup_route) AS c
 JOIN route AS r ON r.id = c.route
 JOIN name AS d ON d.id = r.domain
 LEFT JOIN name AS h ON h.id = r.host
