@@ -80,6 +80,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 	if err := flag.check(); err != nil {
 		return err
 	}
+	limitHeap()
 	log := newLogger(stderr)
 	if len(sources) == 0 {
 		found, err := findLog()

@@ -38,6 +38,7 @@ import that was interrupted goes on where it stopped.`,
 		Args: needArgs(1, -1, "a log file (or - for standard input)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
+			limitHeap()
 			judge, err := in.judge()
 			if err != nil {
 				return err

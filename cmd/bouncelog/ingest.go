@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"bouncelog/bounce"
@@ -67,6 +69,19 @@ type ingester struct {
 type source struct {
 	store.Source
 	parser *parser.Parser
+}
+
+// heapLimit is how large Go's heap may grow before garbage is collected more
+// often, in bytes. What is remembered is bounded to some sixty million; without
+// this, as much again would be garbage.
+const heapLimit = 88 << 20
+
+// limitHeap is for the commands that only fill the database: they shall take the
+// same memory however long a log is. GOMEMLIMIT overrides it.
+func limitHeap() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(heapLimit)
+	}
 }
 
 // newIngester makes an ingester that goes on where db stands.
