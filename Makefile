@@ -23,7 +23,7 @@ ARCH = $(shell $(GO) env GOARCH)
 STATIC = -tags netgo,osusergo,timetzdata,sqlite_omit_load_extension
 
 .DEFAULT_GOAL = help
-.PHONY: help build need demo test race fuzz bench e2e e2e-package lint vuln golden man install dist package reproducible clean
+.PHONY: help build need demo test race fuzz bench profile e2e e2e-package lint vuln golden man install dist package reproducible clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -54,6 +54,14 @@ fuzz: need ## every fuzz test for FUZZTIME (1m) each
 
 bench: build ## measure beside peers and limits; writes bench/RESULTS.md
 	$(GO) run ./bench/run
+
+profile: need ## CPU and heap profile of an import; dist/cpu.out, dist/heap.out
+	mkdir -p dist
+	$(GO) run ./bench/genlog -bytes 300M -rate 500000 -o dist/profile.log
+	BOUNCELOG_BENCH_LOG=$(CURDIR)/dist/profile.log $(GO) test ./cmd/bouncelog -run '^$$' -bench Import -benchtime 3x \
+		-cpuprofile dist/cpu.out -memprofile dist/heap.out -o dist/profile.test
+	$(GO) tool pprof -top -nodecount 25 dist/profile.test dist/cpu.out
+	$(GO) tool pprof -top -nodecount 15 -sample_index alloc_space dist/profile.test dist/heap.out
 
 e2e: need ## the lab: real Postfix and Exim (Debian, root)
 	$(GO) test -tags e2e -count=1 -timeout 12m ./e2e/...

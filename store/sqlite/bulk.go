@@ -98,7 +98,7 @@ func newBulk(c *conn, q *queue, sql string) (*bulk, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bulk{q: q, one: one, columns: len(one.args), spare: make(chan []driver.NamedValue, 4)}
+	b := &bulk{q: q, one: one, columns: len(one.args), spare: make(chan []driver.NamedValue, queued)}
 	b.renew()
 	return b, nil
 }
