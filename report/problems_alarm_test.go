@@ -321,6 +321,9 @@ func TestCourse(t *testing.T) {
 		if diff := gocmp.Diff([]string{"203.0.113.26"}, p.Addresses); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
 		}
+		if want := "bouncelog scan shop.example --ip 203.0.113.26"; p.Scan != want {
+			t.Errorf("scan = %q, want %q", p.Scan, want)
+		}
 	})
 	t.Run("a name that a shell would take apart", func(t *testing.T) {
 		p := problemsOf(t, refused(1, 1, 0, "x@$(reboot).example", users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}))[0]

@@ -199,7 +199,7 @@ func (in *incident) problem(o FlagOptions) Problem {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt
 	}
 	p.Summary = in.summary(&p, w)
-	p.Scan = scanCommand(p.SenderDomains)
+	p.Scan = scanCommand(p.SenderDomains, p.Addresses)
 	return p
 }
 
@@ -306,9 +306,10 @@ func (in *incident) addresses() []string {
 	return list[:min(len(list), addressesShown)]
 }
 
-// scanCommand is the DNS check of the sender domains: all there are, or the
-// first of many. A name that a shell might take for more than a word is left out.
-func scanCommand(domains []string) string {
+// scanCommand is the DNS check of the sender domains and of the addresses that were
+// named as theirs; of many, --flagged finds them. A name that a shell might take
+// for more than a word is left out.
+func scanCommand(domains, addresses []string) string {
 	words := []string{}
 	for _, d := range domains {
 		if strings.Trim(d, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" && !strings.HasPrefix(d, "-") && len(words) < manySenders {
@@ -317,6 +318,9 @@ func scanCommand(domains []string) string {
 	}
 	if len(words) == 0 || len(domains) > manySenders {
 		return "bouncelog scan --flagged"
+	}
+	for _, ip := range addresses[:min(len(addresses), manySenders)] {
+		words = append(words, "--ip", ip)
 	}
 	return "bouncelog scan " + strings.Join(words, " ")
 }
