@@ -41,8 +41,11 @@ demo: build ## import the sample logs into a throw-away database and print the r
 test: need ## all tests but the end-to-end ones
 	$(GO) test -shuffle=on ./...
 
+# Scripts of commands that run one after another, and the measurements, show it
+# nothing.
 race: need ## the same with the race detector
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|explain|flag|mail|morning|parse|query|suppress|trace|usage)$$' \
+		$$($(GO) list ./... | grep -v /bench/)
 
 fuzz: need ## every fuzz test for FUZZTIME (1m) each
 	@for package in $$($(GO) list ./...); do \
