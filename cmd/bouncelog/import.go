@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -242,11 +244,20 @@ func (l *looks) before(c *tailer.Chunk) {
 	l.binary[c.Source.ID] = odd*20 > len(head)
 }
 
+// fewLines is how many lines prove nothing beside other logs that are mail logs:
+// what follows a rotation may begin with a few of syslog's own.
+const fewLines = 20
+
 // complain names the inputs in which nothing was about mail.
 func (l *looks) complain(stderr io.Writer) (any bool) {
+	mail := func(id string) bool {
+		now := l.g.sources[id]
+		return now.Delivery+now.Queue+now.Rejected+now.Unparsed > 0
+	}
+	others := slices.ContainsFunc(slices.Collect(maps.Keys(l.paths)), mail)
 	for id, path := range l.paths {
 		now, before := l.g.sources[id], l.counts[id]
-		if now.Lines == before.Lines || now.Delivery+now.Queue+now.Rejected+now.Unparsed > 0 {
+		if now.Lines == before.Lines || mail(id) || others && !l.binary[id] && now.Lines < fewLines {
 			continue
 		}
 		any = true
