@@ -17,10 +17,10 @@ import (
 
 // batchSize is how many attempts are handed to the store at a time. A larger
 // batch gains nothing and holds more memory.
-const batchSize = 2_500
+const batchSize = 2_000
 
 // batches is how many there are: the parser goes on while the store commits.
-const batches = 5
+const batches = 4
 
 // readAtOnce is how many attempts become visible together where a whole log is
 // read: each commit writes the pages that it shares with the next.
@@ -74,7 +74,7 @@ type source struct {
 // heapLimit is how large Go's heap may grow before garbage is collected more
 // often, in bytes. What is remembered is bounded to some sixty million; without
 // this, as much again would be garbage.
-const heapLimit = 88 << 20
+const heapLimit = 92 << 20
 
 // limitHeap is for the commands that only fill the database: they shall take the
 // same memory however long a log is. GOMEMLIMIT overrides it.
@@ -137,7 +137,7 @@ func (g *ingester) chunk(c *tailer.Chunk) error {
 	}
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	g.touched[s.ID] = true
-	if len(g.batch.Attempts) >= batchSize || g.lines >= 100*batchSize {
+	if len(g.batch.Attempts) >= batchSize || g.lines >= 125*batchSize {
 		return g.send(g.whole && g.uncommitted < readAtOnce)
 	}
 	return nil
