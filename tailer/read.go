@@ -226,13 +226,19 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 		if b.err != nil {
 			return &PathError{Path: src.Path, Offset: offset, Err: bare(b.err)}
 		}
-		offset = b.end()
-		r.progress(b.end() - b.from)
-		if err := r.deliver(e, src, b.block, max(0, b.size-b.end())); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+		for rest := true; rest; {
+			var piece block
+			if piece, rest = b.cut(p.base); !rest {
+				piece = b.block
+			}
+			offset = piece.end()
+			r.progress(piece.end() - piece.from)
+			if err := r.deliver(e, src, piece, max(0, b.size-piece.end())); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
