@@ -294,6 +294,7 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 	if e == nil {
 		e = r.ledger.add(s.base, s.head, src.Path)
 	}
+	s.reuse = !s.early
 	s.start(e.offset, e.open, e.tail)
 	for {
 		b, err := s.next()
@@ -306,11 +307,17 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 		case err != nil:
 			return nil, &PathError{Path: src.Path, Offset: e.offset, Err: bare(err)}
 		}
-		if err := r.deliver(e, src, b, -1); err != nil {
-			return nil, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		for rest := true; rest; {
+			var piece block
+			if piece, rest = b.cut(s.base); !rest {
+				piece = b
+			}
+			if err := r.deliver(e, src, piece, -1); err != nil {
+				return nil, err
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
