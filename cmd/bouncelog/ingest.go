@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"bouncelog/bounce"
@@ -176,7 +177,9 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 		}
 		for i := range r.Deliveries {
 			d := &r.Deliveries[i]
-			g.batch.Attempts = append(g.batch.Attempts, store.Attempt{Delivery: *d, Verdict: g.judge.Verdict(d)})
+			g.batch.Attempts = slices.Grow(g.batch.Attempts, 1)[:len(g.batch.Attempts)+1]
+			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
+			a.Delivery, a.Verdict = *d, g.judge.Verdict(d)
 		}
 	case parser.Expiry:
 		s.Queue++

@@ -668,22 +668,29 @@ func packHex(s string) any {
 
 // queueValue makes a number of a hexadecimal queue id, which halves it.
 func queueValue(s string) any {
-	if n := len(s); n >= 5 && n <= 14 {
-		v := int64(1)
-		for i := range n {
-			c := s[i]
-			switch {
-			case '0' <= c && c <= '9':
-				v = v<<4 | int64(c-'0')
-			case 'A' <= c && c <= 'F':
-				v = v<<4 | int64(c-'A'+10)
-			default:
-				return clean(s, maxWord)
-			}
-		}
-		return v
+	if n, ok := queueNumber(s); ok {
+		return n
 	}
 	return clean(s, maxWord)
+}
+
+func queueNumber(s string) (n int64, ok bool) {
+	if len(s) < 5 || len(s) > 14 {
+		return 0, false
+	}
+	n = 1
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | int64(c-'0')
+		case 'A' <= c && c <= 'F':
+			n = n<<4 | int64(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // queueText is the inverse of queueValue.
