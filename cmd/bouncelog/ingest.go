@@ -18,10 +18,10 @@ import (
 
 // batchSize is how many attempts are handed to the store at a time. A larger
 // batch gains nothing and holds more memory.
-const batchSize = 2_000
+const batchSize = 500
 
 // batches is how many there are: the parser goes on while the store commits.
-const batches = 4
+const batches = 8
 
 // readAtOnce is how many attempts become visible together where a whole log is
 // read: each commit writes the pages that it shares with the next. (A variable for

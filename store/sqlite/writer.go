@@ -81,7 +81,8 @@ type writer struct {
 	pending *bloom // of the messages of which somebody waits
 	waiting map[uint64]*waitingMessage
 
-	routeCells, senderCells, originCells cells
+	routeCells, senderCells, originCells, totalCells cells
+	sorted                                           []keyedCell // a buffer
 }
 
 // Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
@@ -208,6 +209,7 @@ func (w *writer) reset() error {
 	w.routeCells = newCells()
 	w.senderCells = newCells()
 	w.originCells = newCells()
+	w.totalCells = newCells()
 	w.bulks = make(map[string]*bulk)
 	for table, columns := range insertTables {
 		w.bulks[table] = newInsert(w.c.queue, table, columns)
