@@ -232,6 +232,84 @@ func TestLocked(t *testing.T) {
 	sound(t, d)
 }
 
+// TestOvertaken has another process store something between two batches that
+// nobody waited for: what was made of the second is not stored, and it can be
+// appended again.
+func TestOvertaken(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d, other := open(t, path, Options{}), open(t, path, Options{})
+	tr, others := storetest.NewTraffic(1), storetest.NewTraffic(2)
+	others.Source = "another"
+	var all []*store.Batch
+	for i := range 6 {
+		b := tr.Batch(100)
+		b.Ahead = i < 5
+		all = append(all, b)
+	}
+	var err error
+	overtaken := 0
+	for next := 0; next < len(all); {
+		if err = d.Append(t.Context(), all[next]); errors.Is(err, store.ErrTakenBack) {
+			if !errors.Is(err, store.ErrOvertaken) {
+				t.Fatal(err)
+			}
+			overtaken++
+			next = 0 // what is stored is left out
+			continue
+		}
+		must(t, err)
+		if next == 2 && overtaken == 0 {
+			must(t, other.Append(t.Context(), others.Batch(100)))
+		}
+		next++
+	}
+	if overtaken != 1 {
+		t.Errorf("overtaken %d times, want once", overtaken)
+	}
+	alone := open(t, t.TempDir()+"/alone.db", Options{})
+	for _, b := range all {
+		must(t, alone.Append(t.Context(), b))
+	}
+	others = storetest.NewTraffic(2)
+	others.Source = "another"
+	must(t, alone.Append(t.Context(), others.Batch(100)))
+	if diff := cmp.Diff(totals(t, alone), totals(t, d)); diff != "" {
+		t.Errorf("Totals (-undisturbed +overtaken):\n%s", diff)
+	}
+	sound(t, d)
+}
+
+// TestFailsLater has a commit fail that nobody waited for: the next Append says
+// so, and nothing that was committed before is lost.
+func TestFailsLater(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	must(t, d.Append(t.Context(), tr.Batch(100)))
+	before := totals(t, d)
+	pages, err := d.w.c.number("PRAGMA page_count")
+	must(t, err)
+	must(t, d.w.c.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+4)))
+	b := tr.Batch(3000)
+	b.Ahead = true
+	err = d.Append(t.Context(), b)
+	if err == nil {
+		err = d.Append(t.Context(), tr.Batch(1))
+		if !errors.Is(err, store.ErrTakenBack) {
+			t.Errorf("error = %v, want ErrTakenBack", err)
+		}
+	}
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("error = %v, want ErrFull", err)
+	}
+	if got := totals(t, d); got != before {
+		t.Errorf("Totals = %+v, want %+v", got, before)
+	}
+	must(t, d.w.c.exec("PRAGMA max_page_count = 1000000"))
+	b.Ahead = false
+	must(t, d.Append(t.Context(), b))
+	sound(t, d)
+}
+
 func TestDamaged(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
@@ -859,4 +937,40 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%d lines that were not understood, want 1000", len(unparsed))
 	}
 	sound(t, d)
+}
+
+// TestForReport asks a database that is only there for a report what it may be
+// asked: all of it but what delivered attempts were answered.
+func TestForReport(t *testing.T) {
+	whole, lean := open(t, "", Options{Temporary: true}), open(t, "", Options{Temporary: true, ForReport: true})
+	tr := storetest.NewTraffic(3)
+	for range 3 {
+		b := tr.Batch(4000)
+		must(t, whole.Append(t.Context(), b))
+		must(t, lean.Append(t.Context(), b))
+	}
+	if diff := cmp.Diff(totals(t, whole), totals(t, lean)); diff != "" {
+		t.Errorf("Totals (-whole +lean):\n%s", diff)
+	}
+	var recipient string
+	attempts := func(d *DB, f store.Filter) (list []store.Attempt) {
+		for a, err := range d.Attempts(t.Context(), f) {
+			must(t, err)
+			if a.Outcome == bounce.Delivered {
+				a.Response = ""
+				recipient = a.Recipient
+			}
+			list = append(list, a)
+		}
+		return list
+	}
+	if diff := cmp.Diff(attempts(whole, store.Filter{}), attempts(lean, store.Filter{})); diff != "" {
+		t.Errorf("Attempts (-whole +lean):\n%.2000s", diff)
+	}
+	one := store.Filter{Recipient: recipient}
+	got := attempts(lean, one)
+	if diff := cmp.Diff(attempts(whole, one), got); diff != "" || len(got) == 0 {
+		t.Errorf("%d attempts at %s (-whole +lean):\n%.2000s", len(got), recipient, diff)
+	}
+	sound(t, lean)
 }
