@@ -187,7 +187,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 		return err
 	}
 	d.w.c.queue.checkpoints = newCheckpointer(c)
-	return d.wrap("open", d.w.c.exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", maxLogPages)))
+	return d.wrap("open", d.w.c.exec("PRAGMA wal_autocheckpoint = 0"))
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,

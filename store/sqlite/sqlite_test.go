@@ -974,3 +974,23 @@ func TestForReport(t *testing.T) {
 	}
 	sound(t, lean)
 }
+
+// TestCheckpoints stores so many small batches that the write-ahead log would
+// grow to many times this size if nobody emptied it meanwhile.
+func TestCheckpoints(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{})
+	tr := storetest.NewTraffic(1)
+	var largest int64
+	for range 800 {
+		must(t, d.Append(t.Context(), tr.Batch(20)))
+		st, err := os.Stat(path + "-wal")
+		must(t, err)
+		largest = max(largest, st.Size())
+	}
+	if largest > 100<<20 {
+		t.Errorf("the write-ahead log grew to %d bytes", largest)
+	}
+	t.Logf("%d bytes", largest)
+	sound(t, d)
+}
