@@ -8,6 +8,17 @@ import (
 	"bouncelog/bounce"
 )
 
+// Suspect are the reasons of refusals that may be about us, Faults those that are
+// the recipient's: reports ask for these again and again, and a store may keep them
+// apart.
+var (
+	Suspect = []bounce.Reason{
+		bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation,
+		bounce.Policy, bounce.ContentSpam, bounce.Unknown,
+	}
+	Faults = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.BadAddress, bounce.DomainInvalid}
+)
+
 // A FlagStore answers what the search for problems asks (see "Problems" in
 // docs/counting.md). It reads numbers where Rejections reads texts: there may be
 // a hundred thousand refusals, and the words of a few are wanted.

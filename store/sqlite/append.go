@@ -505,6 +505,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	client := w.client(&a.Delivery)
 	w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client)
+	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, replyID, before)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.wait(message, queue, waiting{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
