@@ -26,6 +26,12 @@ type FlagStore interface {
 	// Refusals yields the failed attempts (soft and hard) that match f, in the
 	// order of time.
 	Refusals(ctx context.Context, f Filter) iter.Seq2[*Refusal, error]
+	// Responses are what was answered to the refusals with these ids, in their
+	// order.
+	Responses(ctx context.Context, ids []int64) ([]string, error)
+	// Recipients are the addresses of the recipients of some refusals, in their
+	// order.
+	Recipients(ctx context.Context, recipients []uint64) ([]string, error)
 	// FailureTimes says when the recipients of some refusals failed as f
 	// selects; those that did not are left out.
 	FailureTimes(ctx context.Context, f Filter, recipients []uint64) (map[uint64][]time.Time, error)
@@ -42,6 +48,7 @@ type FlagStore interface {
 
 // A Refusal is a failed attempt without its texts.
 type Refusal struct {
+	ID        int64 // see Responses
 	Source    string
 	Offset    int64
 	Time      time.Time
@@ -50,7 +57,6 @@ type Refusal struct {
 
 	SenderDomain    string
 	NullSender      bool
-	Address         string // of the recipient
 	RecipientDomain string
 	// Forwarded: the mail was for an address in another domain and sent on, or
 	// its sender was rewritten for that (SRS).
