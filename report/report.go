@@ -55,6 +55,9 @@ type Options struct {
 	Top      int            // rows in a section; 0: all
 	Sections []string       // "": all
 	Flag     FlagOptions    // thresholds of the section problems
+	// NumbersOnly leaves out the addresses of the recipients of problems: a report
+	// for a person has their number only.
+	NumbersOnly bool
 }
 
 // Check says what is wrong with the options: a section or a sort key that does
@@ -307,7 +310,7 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		r.buildCounts,
 		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
 			if wanted(SectionProblems) {
-				r.Problems, err = problems(ctx, s, o.Filter, o.Flag)
+				r.Problems, err = problems(ctx, s, o.Filter, o.Flag, !o.NumbersOnly)
 			}
 			return err
 		},

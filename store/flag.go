@@ -49,6 +49,7 @@ type FlagStore interface {
 // A Refusal is a failed attempt without its texts.
 type Refusal struct {
 	ID        int64 // see Responses
+	Alike     int   // two refusals with the same number differ in nothing but ID, Offset, Time, Message, Recipient and what was delivered
 	Source    string
 	Offset    int64
 	Time      time.Time

@@ -97,7 +97,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	t := newTexts(c)
+	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
 		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), from, scan)
 		if err != nil {
@@ -292,6 +292,7 @@ func (p *person) after(at int64) int64 {
 
 // A senderText is what is asked of a sender.
 type senderText struct {
+	id        int32 // of the domain
 	domain    string
 	null, srs bool
 }
@@ -321,9 +322,9 @@ func refusalSenders(c *conn, rows []refusalRow) (map[int32]senderText, error) {
 			domains[domain] = domain
 		}
 		srs := len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
-		senders[int32(num(v[0]))] = senderText{domain, local == "" && v[2] == "", srs}
+		senders[int32(num(v[0]))] = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
 		return nil
-	}, "SELECT a.id, a.local, n.text FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", string(wanted))
+	}, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", string(wanted))
 }
 
 // A refusalRoute is what is asked of a route.
@@ -353,8 +354,34 @@ func refusalRoutes(c *conn, rows []refusalRow) (map[int32]*refusalRoute, error) 
 		JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, string(wanted))
 }
 
+// A likeness is what refusals may have in common.
+type likeness struct {
+	source, route, reply, domain int32 // domain is the sender's
+	null, forwarded              bool
+}
+
+// Alike numbers the likenesses.
+type alike struct {
+	*texts
+	numbers map[likeness]int
+	last    int
+}
+
+func (a *alike) number(l likeness) int {
+	n, known := a.numbers[l]
+	if !known {
+		a.last++
+		n = a.last
+		if len(a.numbers) >= refusalsSorted {
+			clear(a.numbers)
+		}
+		a.numbers[l] = n
+	}
+	return n
+}
+
 // yieldRefusals puts rows into words, as far as they are asked for.
-func (d *DB) yieldRefusals(ctx context.Context, t *texts, rows []refusalRow, yield func(*store.Refusal) bool) error {
+func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yield func(*store.Refusal) bool) error {
 	people, err := d.people(t.c, rows)
 	if err != nil {
 		return err
@@ -407,6 +434,7 @@ func (d *DB) yieldRefusals(ctx context.Context, t *texts, rows []refusalRow, yie
 		x.Outcome, x.Code, x.Stage, x.Template, x.Verdict = reply.d.Outcome, reply.d.Code, reply.d.Stage, reply.d.Response, reply.v
 		sender := senders[r.sender] // none has the number 0
 		x.SenderDomain, x.NullSender, x.Forwarded = sender.domain, sender.null, sender.srs || r.original != 0 && r.original != route.domain
+		x.Alike = t.number(likeness{int32(where >> offsetBits), r.route, r.reply, sender.id, sender.null, x.Forwarded})
 		x.DeliveredBefore, x.DeliveredAfter = time(person.before(r)), time(person.after(r.at))
 		if !yield(&x) {
 			return errEnough
