@@ -77,7 +77,7 @@ type pile struct {
 	sender   string // "": any
 	provider string // of a silent pile
 	domain   string // of the recipients, where a filter or nobody known answers for them
-	hits     []hit
+	hits     []*hit
 	samples  []sample
 	seen     map[string]bool // templates
 	forward  bool            // mail that was forwarded
@@ -93,6 +93,7 @@ type gathering struct {
 	last  moment // of all attempts there are, or the end of the period
 
 	since, until moment         // the period
+	slab         []hit          // room for the next
 	common       map[int]*alike // by store.Refusal.Alike
 }
 
@@ -170,7 +171,8 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 		own.pile = nil
 		c = &own
 	}
-	h := hit{alike: c, id: r.ID, offset: r.Offset, at: momentOf(r.Time), message: r.Message, recipient: r.Recipient}
+	h := g.hit()
+	*h = hit{alike: c, id: r.ID, offset: r.Offset, at: momentOf(r.Time), message: r.Message, recipient: r.Recipient}
 	if !c.smarthost {
 		if !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < g.o.Valid {
 			h.before, h.valid = momentOf(r.DeliveredBefore), true
@@ -179,14 +181,23 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 		h.valid = h.valid || h.since
 		h.took = h.valid
 	}
-	p := g.pile(r, &h, tries)
+	p := g.pile(r, h, tries)
 	if p == nil {
 		return nil
 	}
 	g.hits++
+	g.slab = g.slab[1:]
 	p.hits = append(p.hits, h)
-	p.sample(&h)
+	p.sample(h)
 	return nil
+}
+
+// hit is room for a hit; it is taken when the slab goes on behind it.
+func (g *gathering) hit() *hit {
+	if len(g.slab) == 0 {
+		g.slab = make([]hit, 1024)
+	}
+	return &g.slab[0]
 }
 
 // passing is how soon mail is taken that was only delayed.
@@ -360,7 +371,7 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 	visit := func(do func(*hit)) {
 		for _, p := range g.named {
 			for i := range p.hits {
-				do(&p.hits[i])
+				do(p.hits[i])
 			}
 		}
 		for _, p := range g.pairs {
@@ -368,7 +379,7 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 				continue // watched at most
 			}
 			for i := range p.hits {
-				do(&p.hits[i])
+				do(p.hits[i])
 			}
 		}
 	}
@@ -420,15 +431,15 @@ func (g *gathering) inPeriod(t moment) bool {
 }
 
 // inOrder sorts hits by time.
-func inOrder(hits []hit) {
-	byTime := func(a, b hit) int { return cmp.Compare(a.at, b.at) }
+func inOrder(hits []*hit) {
+	byTime := func(a, b *hit) int { return cmp.Compare(a.at, b.at) }
 	if !slices.IsSortedFunc(hits, byTime) {
 		slices.SortStableFunc(hits, byTime)
 	}
 }
 
 // chains parts hits where there was none for so long.
-func chains(hits []hit, gap time.Duration) (parts [][]hit) {
+func chains(hits []*hit, gap time.Duration) (parts [][]*hit) {
 	inOrder(hits)
 	start := 0
 	for i := range hits {
@@ -444,34 +455,34 @@ func chains(hits []hit, gap time.Duration) (parts [][]hit) {
 }
 
 // distinct counts the different values of some hits.
-func distinct[K comparable](hits []hit, of func(*hit) (K, bool)) int {
+func distinct[K comparable](hits []*hit, of func(*hit) (K, bool)) int {
 	set := make(map[K]struct{})
 	for i := range hits {
-		if k, ok := of(&hits[i]); ok {
+		if k, ok := of(hits[i]); ok {
 			set[k] = struct{}{}
 		}
 	}
 	return len(set)
 }
 
-func validRecipients(hits []hit) int {
+func validRecipients(hits []*hit) int {
 	return distinct(hits, func(h *hit) (uint64, bool) { return h.recipient, h.valid })
 }
 
-func messages(hits []hit) int {
+func messages(hits []*hit) int {
 	return distinct(hits, func(h *hit) (uint64, bool) { return h.message, true })
 }
 
-func senders(hits []hit) int {
+func senders(hits []*hit) int {
 	return distinct(hits, func(h *hit) (string, bool) { return h.sender, h.sender != "" })
 }
 
 // commonest is the value that most hits have; the first in order of those that
 // are equally common.
-func commonest[K cmp.Ordered](hits []hit, of func(*hit) K) (most K) {
+func commonest[K cmp.Ordered](hits []*hit, of func(*hit) K) (most K) {
 	n := map[K]int{}
 	for i := range hits {
-		n[of(&hits[i])]++
+		n[of(hits[i])]++
 	}
 	var zero K
 	for k, c := range n {

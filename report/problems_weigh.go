@@ -19,9 +19,9 @@ type incident struct {
 	keys    []string
 	named   bool
 	forward bool
-	hits    []hit // in the period
-	all     []hit // from its beginning
-	past    []hit // on the same piles, before it began
+	hits    []*hit // in the period
+	all     []*hit // from its beginning
+	past    []*hit // on the same piles, before it began
 	samples []sample
 	joined  []*incident // that have become part of it
 	froms   map[string]bool
@@ -92,7 +92,7 @@ func sortedPiles(piles map[string]*pile) []*pile {
 }
 
 // incident makes one of some hits of a pile; nil where none is in the period.
-func (g *gathering) incident(level string, p *pile, hits []hit) *incident {
+func (g *gathering) incident(level string, p *pile, hits []*hit) *incident {
 	if len(hits) == 0 {
 		return nil
 	}
@@ -139,11 +139,19 @@ func mergeOnce(list []*incident, window time.Duration, across bool) []*incident 
 	var out []*incident
 	at := map[string][]*incident{} // by what they have in common
 	common := func(in *incident) []string {
-		set := map[string]bool{}
-		for i := range in.hits {
-			set["at "+in.hits[i].provider] = true
+		set, providers := map[string]bool{}, map[string]bool{}
+		var last *alike
+		for _, h := range in.hits {
+			if h.alike == last {
+				continue
+			}
+			last = h.alike
+			if !providers[last.provider] {
+				providers[last.provider] = true
+				set["at "+last.provider] = true
+			}
 			if across {
-				set["from "+in.hits[i].sender] = true
+				set["from "+last.sender] = true
 			}
 		}
 		return slices.Sorted(maps.Keys(set))
@@ -187,7 +195,12 @@ func (in *incident) gatherJoined() {
 	if len(in.joined) == 0 {
 		return
 	}
-	in.all = slices.Clone(in.all)
+	var hits, all, past int
+	for _, j := range in.joined {
+		hits, all, past = hits+len(j.hits), all+len(j.all), past+len(j.past)
+	}
+	in.hits, in.past = slices.Grow(in.hits, hits), slices.Grow(in.past, past)
+	in.all = append(make([]*hit, 0, len(in.all)+all), in.all...)
 	for _, j := range in.joined {
 		in.hits = append(in.hits, j.hits...)
 		in.all = append(in.all, j.all...)
@@ -230,7 +243,7 @@ type candidate struct {
 // candidates are the piles that reach the thresholds of recipients and messages,
 // those that stand out most first.
 func (g *gathering) candidates() (pairs, providers []*candidate) {
-	enough := func(hits []hit) bool {
+	enough := func(hits []*hit) bool {
 		return len(hits) >= g.o.Recipients && validRecipients(hits) >= g.o.Recipients && messages(hits) >= g.o.Messages
 	}
 	together := map[string]*candidate{}
@@ -263,7 +276,7 @@ func (g *gathering) candidates() (pairs, providers []*candidate) {
 				order[i] = i
 			}
 			slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(c.hits[a].at, c.hits[b].at) })
-			hits, from, nth := make([]hit, len(order)), make([]int, len(order)), make([]int, len(order))
+			hits, from, nth := make([]*hit, len(order)), make([]int, len(order)), make([]int, len(order))
 			for i, j := range order {
 				hits[i], from[i], nth[i] = c.hits[j], c.from[j], c.nth[j]
 			}
@@ -301,7 +314,7 @@ func (c *candidate) leaveOut(used map[*pile][]bool) {
 type run struct{ since, until moment }
 
 // take marks the hits of a run as used.
-func (c *candidate) take(r run, used map[*pile][]bool) (hits []hit) {
+func (c *candidate) take(r run, used map[*pile][]bool) (hits []*hit) {
 	for i, h := range c.hits {
 		if h.at < r.since || h.at > r.until {
 			continue
@@ -374,7 +387,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 
 // burst is where hits come closer together than they do over the past: its first and
 // its last, and how much it stands out. What was delivered is not known yet.
-func burst(hits []hit, past time.Duration) (since, until moment, score float64) {
+func burst(hits []*hit, past time.Duration) (since, until moment, score float64) {
 	span := max(hits[len(hits)-1].at.sub(hits[0].at), past)
 	usual := float64(span) / float64(len(hits)) / 4
 	sum, start := 0.0, 0
@@ -405,14 +418,14 @@ type event struct {
 
 // timeline is what became of the messages in a stretch of time. One of which a
 // recipient was refused counts as refused, whatever became of the others.
-func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
+func timeline(hits []*hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
 	var events []event
 	since, until := momentOf(p.Since), momentOf(p.Until)
 	seen := make(map[uint64]int, len(hits)) // which event it is, from 1
 	type pair struct{ message, recipient uint64 }
 	counted := make(map[pair]bool, len(hits))
 	for i := range hits {
-		h := &hits[i]
+		h := hits[i]
 		if h.at < since || h.at > until {
 			continue
 		}
@@ -467,13 +480,13 @@ func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run)
 // lasts is the last refusal of a run: also of a message that is in it already, and
 // where what was read ends with the run, the last without a window between; after
 // that nothing is known.
-func lasts(hits []hit, r run, quiet time.Duration, events []event, p store.Period) moment {
+func lasts(hits []*hit, r run, quiet time.Duration, events []event, p store.Period) moment {
 	in := map[uint64]bool{}
 	until := r.until
 	open := events[len(events)-1].at <= r.until
 	end := momentOf(p.Until)
 	for i := range hits {
-		h := &hits[i]
+		h := hits[i]
 		switch {
 		case h.at < r.since:
 		case h.at <= r.until:
@@ -582,7 +595,7 @@ func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64
 
 // enough tells whether in some window of a run there are the recipients, known to be
 // valid before the run began, and the messages.
-func (g *gathering) enough(hits []hit, r run) bool {
+func (g *gathering) enough(hits []*hit, r run) bool {
 	recipients, messages := map[uint64]int{}, map[uint64]int{}
 	count := func(set map[uint64]int, key uint64, by int) {
 		if set[key] += by; set[key] == 0 {
@@ -603,9 +616,9 @@ func (g *gathering) enough(hits []hit, r run) bool {
 		if first < 0 {
 			first = i
 		}
-		change(&hits[i], 1)
+		change(hits[i], 1)
 		for hits[i].at.sub(hits[first].at) >= g.o.Window {
-			change(&hits[first], -1)
+			change(hits[first], -1)
 			first++
 		}
 		if len(recipients) >= g.o.Recipients && len(messages) >= g.o.Messages {

@@ -154,10 +154,10 @@ func (in *incident) othersText() string {
 
 // tracked are the different values of some hits in order, bounded; never nil, so
 // that JSON has a list.
-func tracked(hits []hit, of func(*hit) string) []string {
+func tracked(hits []*hit, of func(*hit) string) []string {
 	set := map[string]bool{}
 	for i := range hits {
-		if v := of(&hits[i]); v != "" && len(set) < trackedAtMost {
+		if v := of(hits[i]); v != "" && len(set) < trackedAtMost {
 			set[v] = true
 		}
 	}
@@ -170,10 +170,10 @@ func tracked(hits []hit, of func(*hit) string) []string {
 }
 
 // trackedRecipients are the different recipients of some hits, bounded.
-func trackedRecipients(hits []hit, of func(*hit) bool) (list []uint64) {
+func trackedRecipients(hits []*hit, of func(*hit) bool) (list []uint64) {
 	set := map[uint64]bool{}
 	for i := range hits {
-		if h := &hits[i]; of(h) && !set[h.recipient] && len(set) < trackedAtMost {
+		if h := hits[i]; of(h) && !set[h.recipient] && len(set) < trackedAtMost {
 			set[h.recipient] = true
 			list = append(list, h.recipient)
 		}

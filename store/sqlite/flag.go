@@ -9,7 +9,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"bouncelog/bounce"
@@ -99,7 +98,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	}
 	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
-		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), from, scan)
+		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, from, scan)
 		if err != nil {
 			return err
 		}
@@ -144,80 +143,43 @@ func inSpans(spans []span) string {
 	return " AND (" + strings.Join(within, " OR ") + ")"
 }
 
-// refusalRows reads rows in the order of time, on two connections side by side.
-func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, from string, scan func([]driver.Value) refusalRow) ([]refusalRow, error) {
-	parts, err := inHalves(c, spans)
-	if err != nil {
-		return nil, err
-	}
-	var rows [2][]refusalRow
-	err = d.sideBySide(c, len(parts), func(c *conn, i int) error {
-		n := 0
-		return q.within(c, func(v []driver.Value) error {
-			if n++; n%1024 == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			rows[i] = append(rows[i], scan(v))
-			return nil
-		}, from+" AND a.id BETWEEN ?3 AND ?4", parts[i])
-	})
-	if err != nil {
-		return nil, err
-	}
-	all := append(rows[0], rows[1]...)
-	inOrder := func(a, b refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
-	if !slices.IsSortedFunc(all, inOrder) {
-		slices.SortFunc(all, inOrder)
-	}
-	return all, nil
-}
-
-// inHalves parts spans in two with about as many rows.
-func inHalves(c *conn, spans []span) (parts [2][]span, err error) {
-	middle, err := c.number("SELECT id FROM chunk ORDER BY id LIMIT 1 OFFSET (SELECT count(*) / 2 FROM chunk)")
-	for _, s := range spans {
-		if s.lo < middle {
-			parts[0] = append(parts[0], span{s.lo, min(s.hi, middle-1)})
+// refusalRows reads rows in the order of time.
+func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]driver.Value) refusalRow) ([]refusalRow, error) {
+	rows := make([]refusalRow, 0, n)
+	var ends []int // of runs that are in order, as each log mostly is
+	err := q.within(c, func(v []driver.Value) error {
+		if len(rows)%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
-		if s.hi >= middle {
-			parts[1] = append(parts[1], span{max(s.lo, middle), s.hi})
-		}
-	}
-	return parts, err
-}
-
-// sideBySide runs n parts of a question, the first on c, the others on connections
-// of their own where there can be some. All see the database as it is when they
-// start; what is read must bear a batch more in one part.
-func (d *DB) sideBySide(c *conn, n int, part func(c *conn, i int) error) error {
-	if d.opts.Temporary {
-		for i := range n {
-			if err := part(c, i); err != nil {
-				return err
-			}
+		rows = append(rows, scan(v))
+		if n := len(rows); n > 1 && inOrder(&rows[n-1], &rows[n-2]) < 0 {
+			ends = append(ends, n-1)
 		}
 		return nil
+	}, from+" AND a.id BETWEEN ?3 AND ?4", spans)
+	switch {
+	case err != nil || len(ends) == 0:
+		return rows, err
+	case len(ends) > 1:
+		slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
+		return rows, nil
 	}
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i := 1; i < n; i++ {
-		wg.Go(func() {
-			other, done, err := d.reader()
-			if err == nil {
-				defer done()
-				err = part(other, i)
-			}
-			errs[i] = err
-		})
-	}
-	errs[0] = part(c, 0)
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
+	return merged(rows[:ends[0]], rows[ends[0]:]), nil
+}
+
+func inOrder(a, b *refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
+
+// merged makes one of two lists that are in order.
+func merged(a, b []refusalRow) []refusalRow {
+	out := make([]refusalRow, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if inOrder(&a[0], &b[0]) < 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
 		}
 	}
-	return nil
+	return append(append(out, a...), b...)
 }
 
 // A person is what is known of a recipient by now.
@@ -227,7 +189,7 @@ type person struct {
 }
 
 // people reads what is known of the recipients of some rows.
-func (d *DB) people(c *conn, rows []refusalRow) (map[int32]*person, error) {
+func people(c *conn, rows []refusalRow) (map[int32]*person, error) {
 	index := make(map[int32]*person, len(rows)/4)
 	ids := make([]int32, 0, len(rows)/4)
 	for i := range rows {
@@ -242,26 +204,23 @@ func (d *DB) people(c *conn, rows []refusalRow) (map[int32]*person, error) {
 	for i, id := range ids {
 		index[id] = &list[i]
 	}
-	halves := [...][]int32{ids[:len(ids)/2], ids[len(ids)/2:]}
-	return index, d.sideBySide(c, len(halves), func(c *conn, i int) error {
-		wanted, err := json.Marshal(halves[i])
-		if err != nil || len(halves[i]) == 0 {
-			return err
-		}
-		err = c.each(func(v []driver.Value) error {
-			p := index[int32(num(v[0])>>34)]
-			p.last, p.first = num(v[0])&(1<<34-1), num(v[1])
-			return nil
-		}, "SELECT a.id << 34 | max(a.last, 0), h.first FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", string(wanted))
-		if err != nil {
-			return err
-		}
-		return c.each(func(v []driver.Value) error {
-			p := index[int32(num(v[0])>>34)]
-			p.recovered = append(p.recovered, num(v[0])&(1<<34-1)) // in order
-			return nil
-		}, "SELECT r.recipient << 34 | max(r.at, 0) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", string(wanted))
-	})
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return index, err
+	}
+	err = c.each(func(v []driver.Value) error {
+		p := index[int32(num(v[0])>>34)]
+		p.last, p.first = num(v[0])&(1<<34-1), num(v[1])
+		return nil
+	}, "SELECT a.id << 34 | max(a.last, 0), h.first FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", string(wanted))
+	if err != nil {
+		return nil, err
+	}
+	return index, c.each(func(v []driver.Value) error {
+		p := index[int32(num(v[0])>>34)]
+		p.recovered = append(p.recovered, num(v[0])&(1<<34-1)) // in order
+		return nil
+	}, "SELECT r.recipient << 34 | max(r.at, 0) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", string(wanted))
 }
 
 var nobody = new(person)
@@ -382,7 +341,7 @@ func (a *alike) number(l likeness) int {
 
 // yieldRefusals puts rows into words, as far as they are asked for.
 func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yield func(*store.Refusal) bool) error {
-	people, err := d.people(t.c, rows)
+	people, err := people(t.c, rows)
 	if err != nil {
 		return err
 	}
@@ -575,27 +534,17 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	for _, r := range recipients {
 		wanted[int64(r)] = true
 	}
-	halves, err := inHalves(c, spans)
-	if err != nil {
-		return nil, d.wrap("read failures", err)
-	}
 	times := make(map[uint64][]time.Time)
-	var mu sync.Mutex
-	err = d.sideBySide(c, len(halves), func(c *conn, i int) error {
-		n := 0
-		return q.within(c, func(v []driver.Value) error {
-			if n++; n%1024 == 0 && ctx.Err() != nil {
-				return ctx.Err()
-			}
-			both := num(v[0])
-			if wanted[both>>34] {
-				mu.Lock()
-				times[uint64(both>>34)] = append(times[uint64(both>>34)], unix(both&(1<<34-1)))
-				mu.Unlock()
-			}
-			return nil
-		}, "SELECT a.recipient << 34 | max(a.at, 0) FROM "+table+" AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", halves[i])
-	})
+	n := 0
+	err = q.within(c, func(v []driver.Value) error {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if recipient, at := num(v[0])>>34, num(v[0])&(1<<34-1); wanted[recipient] {
+			times[uint64(recipient)] = append(times[uint64(recipient)], unix(at))
+		}
+		return nil
+	}, "SELECT a.recipient << 34 | max(a.at, 0) FROM "+table+" AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", spans)
 	return times, d.wrap("read failures", err)
 }
 
@@ -800,7 +749,7 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 	byHost, byDomain := make(map[int64][]int), make(map[int64][]int)
 	var ids []int64
 	err := c.each(func(v []driver.Value) error {
-		id, name := num(v[0]), lower(str(v[1]))
+		id, name := num(v[0]), fold(str(v[1]))
 		if of := domains[name]; of != nil {
 			byDomain[id] = of
 			ids = append(ids, id)

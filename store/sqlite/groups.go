@@ -524,10 +524,27 @@ func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record)
 	read := func(n int64) (any bool, err error) {
 		part := *q
 		part.since, part.until = max(q.since, n*period), min(q.until, (n+1)*period)
-		err = part.records(c, false, func(r *record) error {
+		spans, err := part.spans(c)
+		if err != nil {
+			return false, err
+		}
+		ends := func(v []driver.Value) error {
+			if v[0] == nil {
+				return nil
+			}
 			any = true
-			return note(r)
-		})
+			if err := note(&record{at: num(v[0])}); err != nil {
+				return err
+			}
+			return note(&record{at: num(v[1])})
+		}
+		delivered, failed := part.wants()
+		if delivered {
+			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM delivery AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", spans)
+		}
+		if failed && err == nil {
+			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM failure AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, span{firstExpiry, -1}))
+		}
 		return any, err
 	}
 	for _, n := range periods {
