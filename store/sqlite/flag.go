@@ -526,10 +526,7 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	if err != nil {
 		return nil, d.wrap("read failures", err)
 	}
-	table := "failure"
-	if covers(store.Faults, f.Reasons) {
-		table = "fault"
-	}
+	table := q.faults()
 	wanted := make(map[int64]bool, len(recipients))
 	for _, r := range recipients {
 		wanted[int64(r)] = true

@@ -86,12 +86,26 @@ func testRefusals(t *testing.T, s store.Store) {
 		}
 	}
 
-	f := store.Filter{Reasons: []bounce.Reason{bounce.UserUnknown}}
+	domain := ""
+	for r, err := range s.Refusals(t.Context(), store.Filter{Reasons: []bounce.Reason{bounce.UserUnknown}}) {
+		must(t, err)
+		domain = r.RecipientDomain
+	}
+	for _, f := range []store.Filter{
+		{Reasons: []bounce.Reason{bounce.UserUnknown}},
+		{Reasons: []bounce.Reason{bounce.UserUnknown, bounce.Greylisted}},
+		{Reasons: []bounce.Reason{bounce.UserUnknown}, Domain: domain},
+	} {
+		testFailureTimes(t, s, f, recipients)
+	}
+}
+
+func testFailureTimes(t *testing.T, s store.Store, f store.Filter, recipients map[uint64]string) {
 	want := map[uint64]int{}
 	var keys []uint64
 	for r, err := range s.Refusals(t.Context(), f) {
 		must(t, err)
-		if want[r.Recipient]++; want[r.Recipient] == 1 && len(want)%2 == 0 {
+		if want[r.Recipient]++; want[r.Recipient] == 1 && len(want)%2 == 1 {
 			keys = append(keys, r.Recipient)
 		}
 	}
