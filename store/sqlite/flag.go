@@ -354,6 +354,7 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 		return err
 	}
 	replies := make(map[int32]*replyText)
+	source, sourceNum := "", int64(-1)
 	var x store.Refusal
 	var r *refusalRow
 	x.Attempt = func() (store.Attempt, error) { return t.attempt(r.id) }
@@ -381,9 +382,11 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 		if r.line != 0 {
 			where = r.line
 		}
-		source, err := t.source(where >> offsetBits)
-		if err != nil {
-			return err
+		if n := where >> offsetBits; n != sourceNum {
+			if source, err = t.source(n); err != nil {
+				return err
+			}
+			sourceNum = n
 		}
 		route, person := routes[r.route], people[r.recipient]
 		x.ID, x.Source, x.Offset = r.id, source, where&maxOffset
@@ -557,13 +560,15 @@ func pieces(c *conn) ([]*piece, error) {
 	var all []*piece
 	ends := make(map[int64]*piece) // the last of each source
 	err := c.each(func(v []driver.Value) error {
-		p := &piece{span: span{num(v[0]), num(v[1])}, since: num(v[2]), until: num(v[3])}
-		ends[p.lo>>offsetBits] = p
-		all = append(all, p)
+		all = append(all, &piece{span: span{num(v[0]), num(v[1])}, since: num(v[2]), until: num(v[3])})
 		return nil
-	}, "SELECT id, last, since, until FROM chunk ORDER BY id")
+	}, "SELECT id, last, since, until FROM chunk INDEXED BY chunk_time")
 	if err != nil {
 		return nil, err
+	}
+	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
+	for _, p := range all {
+		ends[p.lo>>offsetBits] = p
 	}
 	return all, c.each(func(v []driver.Value) error {
 		n := num(v[0])

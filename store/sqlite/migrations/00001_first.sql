@@ -282,6 +282,8 @@ CREATE TABLE chunk (
     until INTEGER NOT NULL,
     bits  BLOB NOT NULL
 ) STRICT;
+-- To find those of a time without a page for each filter.
+CREATE INDEX chunk_time ON chunk (since, until, last);
 
 -- Messages that were queued when the last batch was stored.
 CREATE TABLE open_message (
