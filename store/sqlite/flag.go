@@ -530,21 +530,29 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 		return nil, d.wrap("read failures", err)
 	}
 	table := q.faults()
-	wanted := make(map[int64]bool, len(recipients))
-	for _, r := range recipients {
-		wanted[int64(r)] = true
+	wanted, err := json.Marshal(recipients)
+	if err != nil {
+		return nil, err
+	}
+	list := make([][2]int64, 0, len(spans))
+	for _, s := range spans {
+		list = append(list, [2]int64{s.lo, s.hi})
+	}
+	within, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
 	}
 	times := make(map[uint64][]time.Time)
 	n := 0
-	err = q.within(c, func(v []driver.Value) error {
+	err = q.once(c, func(v []driver.Value) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if recipient, at := num(v[0])>>34, num(v[0])&(1<<34-1); wanted[recipient] {
-			times[uint64(recipient)] = append(times[uint64(recipient)], unix(at))
-		}
+		recipient := uint64(num(v[0]))
+		times[recipient] = append(times[recipient], unix(num(v[1])))
 		return nil
-	}, "SELECT a.recipient << 34 | max(a.at, 0) FROM "+table+" AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", spans)
+	}, `SELECT a.recipient, a.at FROM json_each(?3) AS s CROSS JOIN `+table+` AS a ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1
+		WHERE `+q.where()+" AND a.recipient IN (SELECT value FROM json_each(?4))", q.since, q.until, string(within), string(wanted))
 	return times, d.wrap("read failures", err)
 }
 
