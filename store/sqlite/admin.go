@@ -207,10 +207,10 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 		}
 		return errClosed
 	}
-	if err := d.w.commit(); err != nil {
+	if err := d.w.commit(false); err != nil {
 		return d.wrap("store", err)
 	}
-	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false))
+	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false, false))
 }
 
 // Reclassify judges every failed reply again, each distinct one once, and brings
@@ -244,9 +244,7 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 			return err
 		}
 		for _, n := range news {
-			if _, err := w.kind(outcomeOf(n.kind), n.v.Reason); err != nil {
-				return err
-			}
+			w.kind(outcomeOf(n.kind), n.v.Reason)
 			if err := w.c.run("UPDATE reply SET kind = ?, detail = ?, scope = ?, rule = ?, confidence = ? WHERE id = ?",
 				n.kind, null(n.v.Detail), null(n.v.Scope.String()), null(n.v.Rule), null(n.v.Confidence.String()), n.id); err != nil {
 				return err

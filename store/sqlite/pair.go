@@ -136,7 +136,7 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 		return m, nil
 	}
 	m := &waitingMessage{queue: queueValue(queue)}
-	w.flushTables("failure", "pending", "pending_last", "pending_end")
+	w.flushTables("failure", "reply", "pending", "pending_last", "pending_end")
 	err := w.c.each(func(row []driver.Value) error {
 		p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
 		p.first = where{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
@@ -306,7 +306,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		Status: e.Status, Outcome: bounce.Hard, Local: true,
 	}
 	var p prepared
-	w.take(&d, &p)
+	w.d.take(&d, &p)
 	at := e.Time.Unix()
 	for i := range m.pairs {
 		x := &m.pairs[i]

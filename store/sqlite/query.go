@@ -132,13 +132,7 @@ func (q *question) narrow() bool {
 
 // findRecipients finds the addresses that equal a but for case.
 func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
-	key, err := c.one("SELECT value FROM meta WHERE key = 'hash_key'")
-	if err != nil {
-		return nil, err
-	}
-	b, _ := key.([]byte)
-	w := writer{hash: newHasher(b)}
-	pseudonym, err := c.one("SELECT value FROM meta WHERE key = 'pseudonym_key'")
+	secret, _, err := readSecret(c)
 	if err != nil {
 		return nil, err
 	}
@@ -148,18 +142,15 @@ func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
 		local, domain = a[:i], lower(a[i+1:])
 	}
 	locals := []string{local}
-	if p, ok := pseudonym.([]byte); ok {
-		// Either the address or what stands for it.
-		h := newHasher(p)
-		w.pseudonym = &h
-		locals = append(locals, w.local(local))
+	if secret.pseudonym != nil { // either the address or what stands for it
+		locals = append(locals, secret.local(local))
 	}
 	dom, err := c.number("SELECT min(id) FROM name WHERE text = ?", domain)
 	if err != nil || dom == 0 {
 		return nil, err
 	}
 	for _, local := range locals {
-		lo, hi := keyRange(w.folded(local, dom))
+		lo, hi := keyRange(secret.folded(local, dom))
 		err = c.each(func(row []driver.Value) error {
 			if strings.EqualFold(row[1].(string), local) && row[2] == dom {
 				ids = append(ids, row[0].(int64))

@@ -50,7 +50,7 @@ func dial(dsn string) (*conn, error) {
 func (c *conn) close() error {
 	err := c.settle()
 	if c.queue != nil {
-		close(c.queue.jobs)
+		err = errors.Join(err, c.queue.close())
 		c.queue = nil
 	}
 	c.forget()

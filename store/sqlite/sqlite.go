@@ -73,8 +73,9 @@ type DB struct {
 	opts Options
 	dsn  string // of a reader
 
-	write sync.Mutex // held by who writes
-	w     *writer    // nil where ReadOnly
+	write  sync.Mutex // held by who writes
+	w      *writer    // nil where ReadOnly
+	secret secret     // of w
 
 	// A temporary database has one connection for all.
 	single sync.RWMutex
@@ -152,7 +153,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 	var c *conn
 	if !fresh {
 		// Whose file it is must be known before anything is written to it.
-		c, err = d.dial(d.address("mode", "rw"), nil)
+		c, err = d.dial(dial, d.address("mode", "rw"), nil)
 		if err != nil {
 			return err
 		}
@@ -173,17 +174,23 @@ func (d *DB) openWriter(ctx context.Context) error {
 			return err
 		}
 	}
-	if c, err = d.dial(dsn, want); err != nil {
+	if c, err = d.dial(dialWithRows, dsn, want); err != nil {
 		return err
 	}
-	d.w, err = newWriter(d, c)
-	return err
+	if d.w, err = newWriter(d, c); err != nil {
+		return err
+	}
+	if c, err = d.dial(dial, d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
+		return err
+	}
+	d.w.c.queue.checkpoints = newCheckpointer(c)
+	return d.wrap("open", d.w.c.exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", maxLogPages)))
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,
 // moves to an unnamed file when it grows, and is gone with its connection.
 func (d *DB) openTemporary() error {
-	c, err := d.dial("file:?_foreign_keys=1&_cache_size=-32768", []pragma{{"foreign_keys", int64(1)}})
+	c, err := d.dial(dialWithRows, "file:?_foreign_keys=1&_cache_size=-32768", []pragma{{"foreign_keys", int64(1)}})
 	if err != nil {
 		return err
 	}
@@ -246,8 +253,8 @@ type pragma struct {
 
 // dial opens a connection and reads back what was asked of it: a misspelt
 // parameter is ignored in silence.
-func (d *DB) dial(dsn string, want []pragma) (*conn, error) {
-	c, err := dial(dsn)
+func (d *DB) dial(open func(dsn string) (*conn, error), dsn string, want []pragma) (*conn, error) {
+	c, err := open(dsn)
 	if err != nil {
 		return nil, d.wrap("open", d.cannotOpen(err))
 	}
@@ -267,7 +274,7 @@ func (d *DB) dial(dsn string, want []pragma) (*conn, error) {
 // firstReader opens the database for questions and says what schema it has.
 func (d *DB) firstReader(query ...string) (version int64, err error) {
 	d.dsn = d.address(query...)
-	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
+	c, err := d.dial(dial, d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
 	if err != nil {
 		return 0, err
 	}
@@ -339,7 +346,7 @@ func (d *DB) keepCopy(ctx context.Context, version int64) error {
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
-	c, err := d.dial(d.address("mode", "rw"), nil)
+	c, err := d.dial(dial, d.address("mode", "rw"), nil)
 	if err != nil {
 		return err
 	}
@@ -398,7 +405,7 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 	}
 	d.mu.Unlock()
 	if c == nil {
-		if c, err = d.dial(d.dsn, nil); err != nil {
+		if c, err = d.dial(dial, d.dsn, nil); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -435,7 +442,7 @@ func (d *DB) Close() error {
 	}
 	w := d.w
 	d.w = nil
-	return d.wrap("close", errors.Join(w.commit(), w.c.close()))
+	return d.wrap("close", errors.Join(w.commit(false), w.c.close()))
 }
 
 func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<7 | int64(r) }

@@ -232,6 +232,84 @@ func TestLocked(t *testing.T) {
 	sound(t, d)
 }
 
+// TestOvertaken has another process store something between two batches that
+// nobody waited for: what was made of the second is not stored, and it can be
+// appended again.
+func TestOvertaken(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d, other := open(t, path, Options{}), open(t, path, Options{})
+	tr, others := storetest.NewTraffic(1), storetest.NewTraffic(2)
+	others.Source = "another"
+	var all []*store.Batch
+	for i := range 6 {
+		b := tr.Batch(100)
+		b.Ahead = i < 5
+		all = append(all, b)
+	}
+	var err error
+	overtaken := 0
+	for next := 0; next < len(all); {
+		if err = d.Append(t.Context(), all[next]); errors.Is(err, store.ErrTakenBack) {
+			if !errors.Is(err, store.ErrOvertaken) {
+				t.Fatal(err)
+			}
+			overtaken++
+			next = 0 // what is stored is left out
+			continue
+		}
+		must(t, err)
+		if next == 2 && overtaken == 0 {
+			must(t, other.Append(t.Context(), others.Batch(100)))
+		}
+		next++
+	}
+	if overtaken != 1 {
+		t.Errorf("overtaken %d times, want once", overtaken)
+	}
+	alone := open(t, t.TempDir()+"/alone.db", Options{})
+	for _, b := range all {
+		must(t, alone.Append(t.Context(), b))
+	}
+	others = storetest.NewTraffic(2)
+	others.Source = "another"
+	must(t, alone.Append(t.Context(), others.Batch(100)))
+	if diff := cmp.Diff(totals(t, alone), totals(t, d)); diff != "" {
+		t.Errorf("Totals (-undisturbed +overtaken):\n%s", diff)
+	}
+	sound(t, d)
+}
+
+// TestFailsLater has a commit fail that nobody waited for: the next Append says
+// so, and nothing that was committed before is lost.
+func TestFailsLater(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	must(t, d.Append(t.Context(), tr.Batch(100)))
+	before := totals(t, d)
+	pages, err := d.w.c.number("PRAGMA page_count")
+	must(t, err)
+	must(t, d.w.c.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+4)))
+	b := tr.Batch(3000)
+	b.Ahead = true
+	err = d.Append(t.Context(), b)
+	if err == nil {
+		err = d.Append(t.Context(), tr.Batch(1))
+		if !errors.Is(err, store.ErrTakenBack) {
+			t.Errorf("error = %v, want ErrTakenBack", err)
+		}
+	}
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("error = %v, want ErrFull", err)
+	}
+	if got := totals(t, d); got != before {
+		t.Errorf("Totals = %+v, want %+v", got, before)
+	}
+	must(t, d.w.c.exec("PRAGMA max_page_count = 1000000"))
+	b.Ahead = false
+	must(t, d.Append(t.Context(), b))
+	sound(t, d)
+}
+
 func TestDamaged(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
