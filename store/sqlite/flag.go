@@ -19,10 +19,11 @@ import (
 // are used again.
 func messageKey(queue driver.Value, sender int64) uint64 {
 	h := chunkHash.num(3, uint64(sender))
-	if n, ok := queue.(int64); ok {
-		return chunkHash.num(h, uint64(n))
+	n, ok := queue.(int64)
+	if !ok {
+		n = textHash(str(queue))
 	}
-	return chunkHash.add(h, str(queue))
+	return chunkHash.num(h, uint64(n))
 }
 
 // A refusalRow is a row of refusal or failure.
@@ -82,14 +83,14 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	from := "SELECT a.id, a.at << 24 | a.reply, a.queue, a.recipient << 28 | coalesce(a.sender, 0), coalesce(a.before, 0) << 24 | a.route, " + line + `,
-		(SELECT d.domain FROM original AS o JOIN address AS d ON d.id = o.address WHERE o.id = a.id) FROM ` + table + " AS a WHERE " + q.where()
-	scan := func(v []driver.Value) refusalRow {
-		atReply, people, beforeRoute := num(v[1]), num(v[3]), num(v[4])
+	row := "a.id, a.at << 24 | a.reply, a.queue, a.recipient << 28 | coalesce(a.sender, 0), coalesce(a.before, 0) << 24 | a.route, " + line + `,
+		(SELECT d.domain FROM original AS o JOIN address AS d ON d.id = o.address WHERE o.id = a.id)`
+	from := " FROM " + table + " AS a WHERE " + q.where()
+	scan := func(v []int64) refusalRow {
 		return refusalRow{
-			id: num(v[0]), line: num(v[5]), message: messageKey(v[2], people&maxID), at: atReply >> 24, before: beforeRoute >> 24,
-			recipient: int32(people >> idBits), sender: int32(people & maxID), route: int32(beforeRoute & (1<<24 - 1)), reply: int32(atReply & (1<<24 - 1)),
-			original: int32(num(v[6])),
+			id: v[0], line: v[5], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: v[4] >> 24,
+			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & (1<<24 - 1)), reply: int32(v[1] & (1<<24 - 1)),
+			original: int32(v[6]),
 		}
 	}
 	n, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
@@ -98,7 +99,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	}
 	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
-		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, from, scan)
+		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, "SELECT ints("+row+")"+from, scan)
 		if err != nil {
 			return err
 		}
@@ -111,13 +112,18 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	defer done()
 	rows := make([]refusalRow, 0, refusalsBatch)
 	err = q.once(ordered, func(v []driver.Value) error {
-		if rows = append(rows, scan(v)); len(rows) < cap(rows) {
+		queue := v[2]
+		if text, ok := queue.(string); ok {
+			queue = textHash(text)
+		}
+		r := scan([]int64{num(v[0]), num(v[1]), num(queue), num(v[3]), num(v[4]), num(v[5]), num(v[6])})
+		if rows = append(rows, r); len(rows) < cap(rows) {
 			return nil
 		}
 		err := d.yieldRefusals(ctx, t, rows, yield)
 		rows = rows[:0]
 		return err
-	}, from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
+	}, "SELECT "+row+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
@@ -144,10 +150,10 @@ func inSpans(spans []span) string {
 }
 
 // refusalRows reads rows in the order of time.
-func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]driver.Value) refusalRow) ([]refusalRow, error) {
+func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) ([]refusalRow, error) {
 	rows := make([]refusalRow, 0, n)
 	var ends []int // of runs that are in order, as each log mostly is
-	err := q.within(c, func(v []driver.Value) error {
+	one := func(v []int64) error {
 		if len(rows)%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -156,7 +162,13 @@ func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span
 			ends = append(ends, n-1)
 		}
 		return nil
-	}, from+" AND a.id BETWEEN ?3 AND ?4", spans)
+	}
+	var err error
+	for _, sp := range spans {
+		if err == nil {
+			err = c.ints(7, one, from+" AND a.id BETWEEN ?3 AND ?4", q.since, q.until, sp.lo, sp.hi)
+		}
+	}
 	switch {
 	case err != nil || len(ends) == 0:
 		return rows, err
@@ -208,19 +220,19 @@ func people(c *conn, rows []refusalRow) (map[int32]*person, error) {
 	if err != nil || len(ids) == 0 {
 		return index, err
 	}
-	err = c.each(func(v []driver.Value) error {
-		p := index[int32(num(v[0])>>34)]
-		p.last, p.first = num(v[0])&(1<<34-1), num(v[1])
+	err = c.ints(3, func(v []int64) error {
+		p := index[int32(v[0])]
+		p.last, p.first = max(v[1], 0), v[2]
 		return nil
-	}, "SELECT a.id << 34 | max(a.last, 0), h.first FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", string(wanted))
+	}, "SELECT ints(a.id, a.last, h.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", string(wanted))
 	if err != nil {
 		return nil, err
 	}
-	return index, c.each(func(v []driver.Value) error {
-		p := index[int32(num(v[0])>>34)]
-		p.recovered = append(p.recovered, num(v[0])&(1<<34-1)) // in order
+	return index, c.ints(2, func(v []int64) error {
+		p := index[int32(v[0])]
+		p.recovered = append(p.recovered, v[1]) // in order
 		return nil
-	}, "SELECT r.recipient << 34 | max(r.at, 0) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", string(wanted))
+	}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", string(wanted))
 }
 
 var nobody = new(person)

@@ -213,11 +213,12 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	// One group is asked for many times in a row or not at all.
 	var lastKey int64 = -1
 	var last *store.Group
-	return c.each(func(v []driver.Value) error {
+	one := func(v []int64) error {
 		if n++; n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		key := v[0].(int64)
+		key := v[0]
+		lo = key + 1
 		period, id, kind := key>>periodShift, key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1)
 		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
 			return nil
@@ -238,9 +239,19 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		if k != lastKey {
 			lastKey, last = k, t.group(k)
 		}
-		t.add(last, kind, cell{v[1].(int64), v[2].(int64), v[3].(int64), v[4].(int64), v[5].(int64)})
+		t.add(last, kind, cell{v[1], v[2], v[3], v[4], v[5]})
 		return nil
-	}, "SELECT key, n, messages, pairs, nulls, retry FROM "+table+" WHERE key >= ? AND key < ?", lo<<periodShift, hi<<periodShift)
+	}
+	// So many at a time take little memory.
+	const cells = 1 << 16
+	lo, hi = lo<<periodShift, hi<<periodShift
+	for {
+		read := n
+		err := c.ints(6, one, "SELECT ints(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(cells))
+		if err != nil || n-read < cells {
+			return err
+		}
+	}
 }
 
 // routeNames maps routes to the names they are grouped by.

@@ -223,11 +223,11 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 	type often struct{ rows, last int64 }
 	counts := make(map[int64]*often)
 	seen := 0
-	err = q.once(c, func(v []driver.Value) error {
+	err = c.ints(2, func(v []int64) error {
 		if seen++; seen%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		recipient, at := num(v[0])>>34, num(v[0])&(1<<34-1)
+		recipient, at := v[0], v[1]
 		o := counts[recipient]
 		if o == nil {
 			o = new(often)
@@ -236,7 +236,7 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 		o.rows++
 		o.last = max(o.last, at)
 		return nil
-	}, "SELECT a.recipient << 34 | max(a.at, 0) FROM "+table+" AS a WHERE "+where, q.since, q.until)
+	}, "SELECT ints(a.recipient, a.at) FROM "+table+" AS a WHERE "+where, q.since, q.until)
 	if err != nil {
 		return nil, err
 	}
