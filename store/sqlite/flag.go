@@ -509,20 +509,11 @@ func (d *DB) Recipients(ctx context.Context, recipients []uint64) ([]string, err
 		return nil, err
 	}
 	defer done()
-	wanted, err := json.Marshal(recipients)
-	if err != nil {
-		return nil, err
-	}
+	addresses, err := addressesOf(c, recipients)
 	list := make([]string, len(recipients))
-	n := 0
-	err = c.each(func(v []driver.Value) error {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		list[num(v[0])] = str(v[1])
-		return nil
-	}, `SELECT w.key, iif(n.text = '', a.local, a.local || '@' || n.text) FROM json_each(?) AS w
-		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`, string(wanted))
+	for i, id := range recipients {
+		list[i] = addresses[id]
+	}
 	return list, d.wrap("read addresses", err)
 }
 

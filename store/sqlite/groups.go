@@ -474,10 +474,10 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 		return nil, nil, nil, d.wrap("count senders", err)
 	}
 	texts := newTexts(c)
-	senders, err = tallies[0].list(func(id int64) (string, error) {
-		a, err := texts.address(id)
-		return a.whole, err
-	})
+	addresses, err := addressesOf(c, sorted(tallies[0].groups))
+	if err == nil {
+		senders, err = tallies[0].list(func(id int64) (string, error) { return addresses[id], nil })
+	}
 	if err == nil {
 		users, err = tallies[1].list(func(id int64) (string, error) {
 			user, _, err := texts.client(id)
@@ -606,6 +606,20 @@ func namesOf(c *conn, ids []int64) (map[int64]string, error) {
 		names[num(v[0])] = str(v[1])
 		return nil
 	}, "SELECT n.id, n.text FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value", string(wanted))
+}
+
+// addressesOf reads the addresses with these numbers.
+func addressesOf[N int64 | uint64](c *conn, ids []N) (map[N]string, error) {
+	addresses := make(map[N]string, len(ids))
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return addresses, err
+	}
+	return addresses, c.each(func(v []driver.Value) error {
+		addresses[N(num(v[0]))] = str(v[1])
+		return nil
+	}, `SELECT a.id, iif(n.text = '', a.local, a.local || '@' || n.text) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`, string(wanted))
 }
 
 // sumReasons adds b to a.
