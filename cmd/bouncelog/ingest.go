@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"bouncelog/bounce"
@@ -17,10 +18,10 @@ import (
 
 // batchSize is how many attempts are handed to the store at a time. A larger
 // batch gains nothing and holds more memory.
-const batchSize = 2_000
+const batchSize = 500
 
 // batches is how many there are: the parser goes on while the store commits.
-const batches = 4
+const batches = 8
 
 // readAtOnce is how many attempts become visible together where a whole log is
 // read: each commit writes the pages that it shares with the next. (A variable for
@@ -176,7 +177,9 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 		}
 		for i := range r.Deliveries {
 			d := &r.Deliveries[i]
-			g.batch.Attempts = append(g.batch.Attempts, store.Attempt{Delivery: *d, Verdict: g.judge.Verdict(d)})
+			g.batch.Attempts = slices.Grow(g.batch.Attempts, 1)[:len(g.batch.Attempts)+1]
+			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
+			a.Delivery, a.Verdict = *d, g.judge.Verdict(d)
 		}
 	case parser.Expiry:
 		s.Queue++

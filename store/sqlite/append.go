@@ -188,7 +188,10 @@ func (d *DB) take(a *bounce.Delivery, p *prepared) {
 	if cap(p.template)+cap(p.args) > 4<<10 {
 		p.template, p.args = nil, nil // one long response must not hold on to its room
 	}
-	p.template, p.args = bounce.AppendSplit(p.template[:0], p.args[:0], a.Response)
+	p.template, p.args = p.template[:0], p.args[:0]
+	if a.Outcome != bounce.Delivered || !d.opts.ForReport {
+		p.template, p.args = bounce.AppendSplit(p.template, p.args, a.Response)
+	}
 	if d.secret.pseudonym != nil {
 		p.template = []byte(d.secret.scrub(string(p.template)))
 	}
@@ -381,7 +384,6 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	var sender any
 	var senderID, senderDomain int64
 	if a.SenderKnown {
 		s, err := w.address(p.sender, a.Sender, a.SenderDomain)
@@ -389,14 +391,12 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 			return err
 		}
 		senderID, senderDomain = int64(s.id), int64(s.domain)
-		sender = senderID
 	}
 	rcpt, err := w.address(p.recipient, a.Recipient, a.RecipientDomain)
 	if err != nil {
 		return err
 	}
 	recipient, domain := int64(rcpt.id), int64(rcpt.domain)
-	queue := queueValue(a.QueueID)
 	c := where{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
 
 	// Has the message been seen, and at this domain?
@@ -434,14 +434,23 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if err := w.original(id, a.OriginalRecipient); err != nil {
 			return err
 		}
-	}
-
-	if a.Outcome == bounce.Delivered {
-		// Adding the original recipient may have moved the entry.
+		// Adding that may have moved the entry.
 		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 			return err
 		}
+	}
+
+	if a.Outcome == bounce.Delivered {
 		w.delivered(rcpt, at)
+		var queue, sender any // they do not leave this block: no memory is needed for them
+		if n, ok := queueNumber(a.QueueID); ok {
+			queue = n
+		} else {
+			queue = clean(a.QueueID, maxWord)
+		}
+		if a.SenderKnown {
+			sender = senderID
+		}
 		w.insert.add(id, at, queue, recipient, sender, route, r.id, meta)
 		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
 			m, err := w.message(a.MessageID)
@@ -453,16 +462,16 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		return nil
 	}
 
-	replyID := r.id
-	var text any
+	queue := queueValue(a.QueueID)
+	var text, sender any
+	if a.SenderKnown {
+		sender = senderID
+	}
 	if string(p.template) != a.Response {
 		text = w.text(w.shorten(&a.Delivery, p))
 	}
 	messageID, err := w.message(a.MessageID)
 	if err != nil {
-		return err
-	}
-	if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 		return err
 	}
 	var before any
@@ -477,8 +486,8 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		rcpt.failed = max(rcpt.failed, seconds(at))
 	}
 	client := w.client(&a.Delivery)
-	w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client)
-	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, replyID, before)
+	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
+	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.wait(message, queue, waiting{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,

@@ -85,7 +85,11 @@ func (q *queue) do(j job) error {
 	case begin:
 		return q.notice()
 	case commit:
-		if q.logged += commitWeight; q.logged >= checkpointAfter && q.checkpoints != nil {
+		if q.checkpoints == nil {
+			break
+		}
+		q.checkpoints.catchUp(q.c)
+		if q.logged += commitWeight; q.logged >= checkpointAfter {
 			q.logged = 0
 			q.checkpoints.start()
 		}

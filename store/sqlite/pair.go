@@ -61,9 +61,8 @@ func (c cells) add(key int64, n cell) {
 	x.retry += n.retry
 }
 
-// sorted are the cells in the order of their keys.
-func (c cells) sorted() []keyedCell {
-	list := make([]keyedCell, 0, c.n)
+// appendSorted appends the cells in the order of their keys.
+func (c cells) appendSorted(list []keyedCell) []keyedCell {
 	for i := range c.entries {
 		if c.entries[i].key != 0 {
 			list = append(list, c.entries[i].val)

@@ -49,6 +49,9 @@ type Options struct {
 	// Temporary makes a private database that vanishes when it is closed;
 	// path is ignored.
 	Temporary bool
+	// ForReport keeps of a delivered attempt what a report asks for: not what
+	// was answered, nor what makes a trace fast.
+	ForReport bool
 	// BusyTimeout is how long to wait for another process's write; 0 means
 	// five seconds.
 	BusyTimeout time.Duration
@@ -184,7 +187,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 		return err
 	}
 	d.w.c.queue.checkpoints = newCheckpointer(c)
-	return d.wrap("open", d.w.c.exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = %d", maxLogPages)))
+	return d.wrap("open", d.w.c.exec("PRAGMA wal_autocheckpoint = 0"))
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -973,4 +974,60 @@ func TestInts(t *testing.T) {
 	if len(got) != 10_000 {
 		t.Errorf("%d rows, want 10000", len(got))
 	}
+}
+
+// TestForReport asks a database that is only there for a report what it may be
+// asked: all of it but what delivered attempts were answered.
+func TestForReport(t *testing.T) {
+	whole, lean := open(t, "", Options{Temporary: true}), open(t, "", Options{Temporary: true, ForReport: true})
+	tr := storetest.NewTraffic(3)
+	for range 3 {
+		b := tr.Batch(4000)
+		must(t, whole.Append(t.Context(), b))
+		must(t, lean.Append(t.Context(), b))
+	}
+	if diff := cmp.Diff(totals(t, whole), totals(t, lean)); diff != "" {
+		t.Errorf("Totals (-whole +lean):\n%s", diff)
+	}
+	var recipient string
+	attempts := func(d *DB, f store.Filter) (list []store.Attempt) {
+		for a, err := range d.Attempts(t.Context(), f) {
+			must(t, err)
+			if a.Outcome == bounce.Delivered {
+				a.Response = ""
+				recipient = a.Recipient
+			}
+			list = append(list, a)
+		}
+		return list
+	}
+	if diff := cmp.Diff(attempts(whole, store.Filter{}), attempts(lean, store.Filter{})); diff != "" {
+		t.Errorf("Attempts (-whole +lean):\n%.2000s", diff)
+	}
+	one := store.Filter{Recipient: recipient}
+	got := attempts(lean, one)
+	if diff := cmp.Diff(attempts(whole, one), got); diff != "" || len(got) == 0 {
+		t.Errorf("%d attempts at %s (-whole +lean):\n%.2000s", len(got), recipient, diff)
+	}
+	sound(t, lean)
+}
+
+// TestCheckpoints stores so many small batches that the write-ahead log would
+// grow to many times this size if nobody emptied it meanwhile.
+func TestCheckpoints(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{})
+	tr := storetest.NewTraffic(1)
+	var largest int64
+	for range 800 {
+		must(t, d.Append(t.Context(), tr.Batch(20)))
+		st, err := os.Stat(path + "-wal")
+		must(t, err)
+		largest = max(largest, st.Size())
+	}
+	if largest > 100<<20 {
+		t.Errorf("the write-ahead log grew to %d bytes", largest)
+	}
+	t.Logf("%d bytes", largest)
+	sound(t, d)
 }

@@ -81,7 +81,8 @@ type writer struct {
 	pending *bloom // of the messages of which somebody waits
 	waiting map[uint64]*waitingMessage
 
-	routeCells, senderCells, originCells cells
+	routeCells, senderCells, originCells, totalCells cells
+	sorted                                           []keyedCell // a buffer
 }
 
 // Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
@@ -208,6 +209,7 @@ func (w *writer) reset() error {
 	w.routeCells = newCells()
 	w.senderCells = newCells()
 	w.originCells = newCells()
+	w.totalCells = newCells()
 	w.bulks = make(map[string]*bulk)
 	for table, columns := range insertTables {
 		w.bulks[table] = newInsert(w.c.queue, table, columns)
@@ -668,22 +670,29 @@ func packHex(s string) any {
 
 // queueValue makes a number of a hexadecimal queue id, which halves it.
 func queueValue(s string) any {
-	if n := len(s); n >= 5 && n <= 14 {
-		v := int64(1)
-		for i := range n {
-			c := s[i]
-			switch {
-			case '0' <= c && c <= '9':
-				v = v<<4 | int64(c-'0')
-			case 'A' <= c && c <= 'F':
-				v = v<<4 | int64(c-'A'+10)
-			default:
-				return clean(s, maxWord)
-			}
-		}
-		return v
+	if n, ok := queueNumber(s); ok {
+		return n
 	}
 	return clean(s, maxWord)
+}
+
+func queueNumber(s string) (n int64, ok bool) {
+	if len(s) < 5 || len(s) > 14 {
+		return 0, false
+	}
+	n = 1
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | int64(c-'0')
+		case 'A' <= c && c <= 'F':
+			n = n<<4 | int64(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // queueText is the inverse of queueValue.
