@@ -52,6 +52,10 @@ type Store interface {
 	Totals(ctx context.Context, f Filter) (Counts, error)
 	// Groups counts the attempts that match f, grouped; unordered.
 	Groups(ctx context.Context, f Filter, by By) ([]Group, error)
+	// FailedBy counts the failed attempts that match f by the envelope sender, by who
+	// logged in, and by the address of the client, as Groups does one by one: Soft,
+	// Hard, Attempts and Reasons only.
+	FailedBy(ctx context.Context, f Filter) (senders, users, clients []Group, err error)
 	// Attempts yields single attempts that match f, in the order of time.
 	Attempts(ctx context.Context, f Filter) iter.Seq2[Attempt, error]
 	// Rejections yields the failed attempts (soft and hard) that match f, in

@@ -69,6 +69,7 @@ leaves the database alone.`,
 				return err
 			}
 			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Flag: flag.options()}
+			o.NumbersOnly = form != report.FormatJSON && form != report.FormatNDJSON
 			if all {
 				o.Top = 0
 			}

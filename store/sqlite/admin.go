@@ -179,6 +179,12 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
 		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
 	}
+	for i := range narrows {
+		n := &narrows[i]
+		kept := "SELECT * FROM " + n.table
+		count(n.table+": rows that the failures do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+n.narrowSQL()+")")
+		count(n.table+": rows that are missing", "SELECT count(*) FROM ("+n.narrowSQL()+" EXCEPT "+kept+")")
+	}
 	count("rollup of the whole time: cells that the days do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
 	count("rollup of the whole time: cells that are missing", "SELECT count(*) FROM ("+totalSQL+" EXCEPT SELECT * FROM rollup_total)")
 	if err == nil {
@@ -260,6 +266,9 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 			if err := w.sumTotals(); err != nil {
 				return err
 			}
+			if err := w.fillNarrow(); err != nil {
+				return err
+			}
 		}
 		return w.reset()
 	})
@@ -291,6 +300,8 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM rollup_route WHERE key < ?1 / 86400 << 34",
 			"DELETE FROM rollup_sender WHERE key < ?1 / 86400 << 34",
 			"DELETE FROM rollup_origin WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM refusal WHERE at < ?1",
+			"DELETE FROM fault WHERE at < ?1",
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
 		} {

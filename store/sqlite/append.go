@@ -487,6 +487,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	client := w.client(&a.Delivery)
 	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
+	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.wait(message, queue, waiting{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,

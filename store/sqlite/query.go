@@ -20,6 +20,7 @@ type question struct {
 	store.Filter
 	since, until int64 // seconds; until is exclusive
 
+	failedOnly bool // of recipients that took no mail ever
 	nothing    bool // it names what the database does not hold
 	domain     int64
 	senderDom  int64
@@ -88,6 +89,13 @@ func (d *DB) question(c *conn, f store.Filter) (*question, error) {
 			return nil, err
 		}
 		q.nothing = q.nothing || len(q.recipients) == 0
+		if !q.nothing {
+			n, err := c.number("SELECT count(*) FROM address WHERE " + in("id", q.recipients) + " AND last > 0")
+			if err != nil {
+				return nil, err
+			}
+			q.failedOnly = n == 0
+		}
 	}
 	if f.QueueID != "" {
 		q.queue = queueValue(f.QueueID)
@@ -171,9 +179,13 @@ func (q *question) spans(c *conn) ([]span, error) {
 	}
 	var spans []span
 	ends := make(map[int64]int64)
+	fromChunks := "SELECT id, last, since, until, NULL FROM chunk INDEXED BY chunk_time"
+	if len(keys) > 0 || q.queue != nil {
+		fromChunks = "SELECT id, last, since, until, bits FROM chunk"
+	}
 	err := c.each(func(row []driver.Value) error {
 		id, last := row[0].(int64), row[1].(int64)
-		ends[id>>offsetBits] = last
+		ends[id>>offsetBits] = max(ends[id>>offsetBits], last)
 		if row[2].(int64) >= q.until || row[3].(int64) < q.since {
 			return nil
 		}
@@ -186,7 +198,7 @@ func (q *question) spans(c *conn) ([]span, error) {
 		}
 		spans = append(spans, span{id, last})
 		return nil
-	}, "SELECT id, last, since, until, iif(?, bits, NULL) FROM chunk ORDER BY id", bit(len(keys) > 0 || q.queue != nil))
+	}, fromChunks)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +285,7 @@ func (q *question) wants() (delivered, failed bool) {
 	if len(q.Reasons) > 0 && !slices.Contains(q.Reasons, bounce.NoReason) {
 		delivered = false
 	}
-	return delivered, failed
+	return delivered && !q.failedOnly, failed
 }
 
 // where is the condition on a row of either table.

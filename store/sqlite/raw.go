@@ -40,6 +40,9 @@ type stmt struct {
 }
 
 func dial(dsn string) (*conn, error) {
+	if err := install(); err != nil {
+		return nil, err
+	}
 	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn)
 	if err != nil {
 		return nil, err

@@ -124,11 +124,11 @@ func (d *DB) openReadOnly() error {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
 	}
-	version, err := d.firstReader("mode", "ro", "_query_only", "1")
+	version, err := d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no")
 	if errors.Is(err, fs.ErrPermission) && d.atRest() {
 		// Readers share a file beside the database, which this user may not
 		// make. Nobody writes, so it can be read without.
-		version, err = d.firstReader("mode", "ro", "_query_only", "1", "immutable", "1")
+		version, err = d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no", "immutable", "1")
 	}
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.dsn = d.address("mode", "ro", "_query_only", "1")
+	d.dsn = d.address("mode", "ro", "_query_only", "1", "_mutex", "no")
 	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-8192", "_auto_vacuum", "incremental", "_mutex", "no")
 	want := []pragma{
 		{"journal_mode", "wal"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -467,6 +468,9 @@ func TestCheckFinds(t *testing.T) {
 		"DELETE FROM text",
 		"UPDATE source SET position = 5",
 		"DELETE FROM failure WHERE id = (SELECT min(id) FROM pair)",
+		"DELETE FROM refusal WHERE id = (SELECT max(id) FROM refusal)",
+		"UPDATE fault SET recipient = recipient + 1 WHERE id = (SELECT min(id) FROM fault)",
+		"INSERT INTO fault SELECT id, at, recipient, reply, before FROM refusal LIMIT 1",
 	} {
 		d := open(t, "", Options{Temporary: true})
 		tr := storetest.NewTraffic(1)
@@ -937,6 +941,39 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%d lines that were not understood, want 1000", len(unparsed))
 	}
 	sound(t, d)
+}
+
+// TestInts reads rows as one blob.
+func TestInts(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	c, done, err := d.reader()
+	must(t, err)
+	defer done()
+	var got [][]int64
+	read := func(sql string) {
+		got = nil
+		must(t, c.ints(2, func(v []int64) error {
+			got = append(got, slices.Clone(v))
+			return nil
+		}, sql))
+	}
+	read("SELECT ints(column1, column2) FROM (VALUES (1, -1), (NULL, 'abc'), (9223372036854775807, ''), (x'00', 1.5))")
+	want := [][]int64{{1, -1}, {0, textHash("abc")}, {math.MaxInt64, textHash("")}, {0, 0}}
+	if !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("ints = %v, want %v", got, want)
+	}
+	if read("SELECT ints(1, 1) FROM source WHERE false"); got != nil {
+		t.Errorf("ints of no row = %v", got)
+	}
+	read("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT ints(i, i * i) FROM n")
+	for i, v := range got {
+		if v[0] != int64(i) || v[1] != int64(i*i) {
+			t.Fatalf("row %d = %v", i, v)
+		}
+	}
+	if len(got) != 10_000 {
+		t.Errorf("%d rows, want 10000", len(got))
+	}
 }
 
 // TestForReport asks a database that is only there for a report what it may be
