@@ -353,7 +353,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 	// Each step of this statement frees a page.
 	err = d.w.c.each(func([]driver.Value) error { return ctx.Err() }, "PRAGMA incremental_vacuum")
 	if err == nil {
-		err = d.w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		err = d.w.c.queue.checkpoints.truncate(d.w.c)
 	}
 	return removed, d.wrap("prune", err)
 }

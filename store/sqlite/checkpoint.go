@@ -81,6 +81,13 @@ func (k *checkpointer) catchUp(writer *conn) {
 	k.large.Store(false)
 }
 
+// truncate moves all of the log into the database and cuts both to their sizes.
+func (k *checkpointer) truncate(writer *conn) error {
+	k.running.Lock()
+	defer k.running.Unlock()
+	return writer.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
 func (k *checkpointer) close() error {
 	close(k.due)
 	<-k.ended

@@ -545,7 +545,7 @@ func TestPrune(t *testing.T) {
 
 func fileSize(t testing.TB, d *DB, path string) int64 {
 	t.Helper()
-	must(t, d.w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)"))
+	must(t, d.w.c.queue.checkpoints.truncate(d.w.c))
 	st, err := os.Stat(path)
 	must(t, err)
 	return st.Size()

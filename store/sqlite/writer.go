@@ -42,9 +42,8 @@ const (
 // A writer holds the one connection that writes, and what it remembers of the
 // dictionaries. What it remembers is forgotten when a transaction fails.
 type writer struct {
-	version int64 // PRAGMA data_version: changes when another process writes
-	d       *DB
-	c       *conn
+	d *DB
+	c *conn
 
 	secret
 
