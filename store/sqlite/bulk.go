@@ -38,8 +38,8 @@ const (
 	begin  = "BEGIN IMMEDIATE"
 	commit = "COMMIT"
 
-	queued    = 64       // bounds the jobs that wait
-	jobLength = 32 << 10 // bytes of rows at which a job is handed over
+	queued    = 32        // bounds the jobs that wait
+	jobLength = 128 << 10 // bytes of rows at which a job is handed over
 )
 
 func newQueue(c *conn) (*queue, error) {

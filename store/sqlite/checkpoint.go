@@ -29,7 +29,7 @@ const (
 )
 
 // maxLogPages is at how many pages the log is large.
-const maxLogPages = 8192
+const maxLogPages = 16384
 
 func newCheckpointer(c *conn) *checkpointer {
 	k := &checkpointer{c: c, due: make(chan struct{}, 1), ended: make(chan struct{})}

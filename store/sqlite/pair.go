@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"database/sql/driver"
+	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -98,7 +99,8 @@ type waiting struct {
 	changed bool // and not up to date
 }
 
-// A message's waiting recipients.
+// A message's waiting recipients. None are left where it has ended: to know that
+// spares a look into the database.
 type waitingMessage struct {
 	queue any // see queueValue
 	pairs []waiting
@@ -157,7 +159,7 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 			p.route = p.first.route
 		}
 	}
-	if err != nil || len(m.pairs) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	w.waiting[hash] = m
@@ -201,9 +203,6 @@ func (w *writer) meet(hash uint64, id, recipient, route int64, a *store.Attempt,
 	}
 	w.end(m, p, state, id)
 	m.pairs = slices.Delete(m.pairs, found, found+1)
-	if len(m.pairs) == 0 {
-		delete(w.waiting, hash)
-	}
 	return true, nil
 }
 
@@ -251,6 +250,9 @@ func (w *writer) flushWaiting() {
 			}
 			p.stored, p.changed = true, false
 		}
+	}
+	if len(w.waiting) > maxWaiting {
+		maps.DeleteFunc(w.waiting, func(_ uint64, m *waitingMessage) bool { return len(m.pairs) == 0 })
 	}
 	if len(w.waiting) > maxWaiting {
 		clear(w.waiting)
@@ -320,7 +322,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
 		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, src.num<<offsetBits|e.Offset, x.client)
 	}
-	delete(w.waiting, hash)
+	m.pairs = nil
 	return nil
 }
 
