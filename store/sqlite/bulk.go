@@ -38,7 +38,7 @@ const (
 	begin  = "BEGIN IMMEDIATE"
 	commit = "COMMIT"
 
-	queued    = 32        // bounds the jobs that wait
+	queued    = 16        // bounds the jobs that wait
 	jobLength = 128 << 10 // bytes of rows at which a job is handed over
 )
 

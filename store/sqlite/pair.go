@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -136,7 +137,7 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 	if m := w.waiting[hash]; m != nil {
 		return m, nil
 	}
-	m := &waitingMessage{queue: queueValue(queue)}
+	m := &waitingMessage{queue: own(queueValue(queue))}
 	w.flushTables("failure", "reply", "pending", "pending_last", "pending_end")
 	err := w.c.each(func(row []driver.Value) error {
 		p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
@@ -209,12 +210,22 @@ func (w *writer) meet(hash uint64, id, recipient, route int64, a *store.Attempt,
 // wait notes that an attempt was the first of a recipient that now waits.
 func (w *writer) wait(hash uint64, queue any, p waiting) {
 	m := w.waiting[hash]
+	p.client = own(p.client)
 	if m == nil {
-		m = &waitingMessage{queue: queue}
+		m = &waitingMessage{queue: own(queue)}
 		w.waiting[hash] = m
 		w.pending.add(hash)
 	}
 	m.pairs = append(m.pairs, p)
+}
+
+// own copies a text, which else would hold on to all the lines that were read with
+// it.
+func own(v any) any {
+	if s, ok := v.(string); ok {
+		return strings.Clone(s)
+	}
+	return v
 }
 
 // arrival is when a message came into the queue, 0 where that is not known.

@@ -145,7 +145,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 		return err
 	}
 	d.dsn = d.address("mode", "ro", "_query_only", "1", "_mutex", "no")
-	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-8192", "_auto_vacuum", "incremental", "_mutex", "no")
+	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_auto_vacuum", "incremental", "_mutex", "no")
 	want := []pragma{
 		{"journal_mode", "wal"},
 		{"foreign_keys", int64(1)},
