@@ -38,6 +38,52 @@ func Split(response string) (template, args string) {
 	return string(t), string(a)
 }
 
+// Opening is what a response that accepted a message says before its first word
+// that may vary: most begin alike, and what follows is an id. It is cheaper than
+// Split, which is for responses whose every word counts. The template that Split
+// makes of a response has the same opening.
+func Opening(response string) string {
+	i := 0
+	if len(response) >= 3 && replyCode(response[:3]) && (len(response) == 3 || response[3] == ' ') {
+		i = 3
+		end := min(4, len(response))
+		for end < len(response) && response[end] != ' ' {
+			end++
+		}
+		if _, ok := ParseEnhanced(response[min(4, len(response)):end]); ok {
+			i = end
+		}
+	}
+	last := i // end of the last word that does not vary
+	for i < len(response) {
+		for i < len(response) && response[i] == ' ' {
+			i++
+		}
+		start := i
+		if i < len(response) && response[i] == '(' {
+			i++
+		}
+		for i < len(response) && class[response[i]]&clLetter != 0 && response[i] < 0x80 {
+			i++
+		}
+		if i-start >= 16 { // an id of letters
+			break
+		}
+		w := response[start:i]
+		for i < len(response) && strings.IndexByte(",.;:!)", response[i]) >= 0 {
+			i++
+		}
+		if i < len(response) && response[i] != ' ' {
+			break // a host name, an address, an id
+		}
+		last = i
+		if w == "as" || w == "id" {
+			break // what follows is an id, and may look like a word
+		}
+	}
+	return response[:last]
+}
+
 // AppendSplit is Split for callers that bring their own buffers: it appends
 // the template and the arguments to them.
 func AppendSplit(template, args []byte, response string) (t, a []byte) {

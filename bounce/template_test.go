@@ -150,3 +150,36 @@ func BenchmarkSplit(b *testing.B) {
 		})
 	}
 }
+
+func TestOpening(t *testing.T) {
+	for _, c := range []struct{ response, want string }{
+		{"250 2.0.0 Ok: queued as 4XyZabc", "250 2.0.0 Ok: queued as"},
+		{"250 2.0.0 Ok: queued as ABCDEFGH", "250 2.0.0 Ok: queued as"},
+		{"250 2.0.0 OK  1700000000 a1-2002abc.12 - gsmtp", "250 2.0.0 OK"},
+		{"250 2.6.0 <a@b.example> [InternalId=1, Hostname=H.example] 1 bytes Queued", "250 2.6.0"},
+		{"250 OK id=1rXyZ0-000abc-DE", "250 OK"},
+		{"250 Message accepted for delivery.", "250 Message accepted for delivery."},
+		{"250 ok dirdel", "250 ok dirdel"},
+		{"250 Queued by mx.example.com", "250 Queued by"},
+		{"delivered via dovecot service (mail delivered)", "delivered via dovecot service (mail delivered)"},
+		{"delivered to mailbox", "delivered to mailbox"},
+		{"250 2.0.0 <a@b.example> Rq1sJ5 Saved", "250 2.0.0"},
+		{"250", "250"},
+		{"", ""},
+		{"sent to dead::beef", "sent to"},
+	} {
+		if got := Opening(c.response); got != c.want {
+			t.Errorf("Opening(%q) = %q, want %q", c.response, got, c.want)
+		}
+		template, _ := Split(c.response)
+		if got := Opening(template); got != c.want {
+			t.Errorf("Opening of the template %q = %q, want %q", template, got, c.want)
+		}
+	}
+}
+
+func BenchmarkOpening(b *testing.B) {
+	for b.Loop() {
+		Opening("250 2.0.0 OK  1700000000 a1-2002abc.12 - gsmtp")
+	}
+}

@@ -92,7 +92,7 @@ type Store interface {
 
 // An Attempt is a delivery attempt with the judgement on it. A store keeps of
 // who handed the message in the SASLUser, or else the ClientIP; of those that
-// delivered it may forget that and the MessageID.
+// delivered it may forget that, the MessageID, and of the Response what varies.
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict

@@ -136,7 +136,7 @@ func (w *writer) undo(err error) error {
 // the database.
 type prepared struct {
 	recipient, sender, route, reply uint64 // hashes
-	template, args                  []byte // see bounce.Split; they are used again
+	template, args                  []byte // see bounce.Split; they are used again. Of what was delivered bounce.Opening
 	provider                        string
 }
 
@@ -189,7 +189,9 @@ func (d *DB) take(a *bounce.Delivery, p *prepared) {
 		p.template, p.args = nil, nil // one long response must not hold on to its room
 	}
 	p.template, p.args = p.template[:0], p.args[:0]
-	if a.Outcome != bounce.Delivered || !d.opts.ForReport {
+	if a.Outcome == bounce.Delivered {
+		p.template = append(p.template, bounce.Opening(a.Response)...)
+	} else {
 		p.template, p.args = bounce.AppendSplit(p.template, p.args, a.Response)
 	}
 	if d.secret.pseudonym != nil {

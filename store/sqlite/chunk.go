@@ -53,18 +53,13 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	}
 	c.rows++
 	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
-	if !w.d.opts.ForReport {
-		c.keys.add(recipientKey(recipient))
-		c.keys.add(queueKey(queue))
-	}
+	c.keys.add(recipientKey(recipient))
+	c.keys.add(queueKey(queue))
 	if c.rows < chunkRows {
 		return
 	}
 	size := len(c.keys.list) // bytes: 8 bits a key
 	filter := make([]byte, size)
-	if w.d.opts.ForReport {
-		filter = []byte{0xff} // anything may be in it
-	}
 	for _, k := range c.keys.list {
 		probe(k, size, func(i int, bit byte) bool { filter[i] |= bit; return true })
 	}

@@ -49,9 +49,6 @@ type Options struct {
 	// Temporary makes a private database that vanishes when it is closed;
 	// path is ignored.
 	Temporary bool
-	// ForReport keeps of a delivered attempt what a report asks for: not what
-	// was answered, nor what makes a trace fast.
-	ForReport bool
 	// BusyTimeout is how long to wait for another process's write; 0 means
 	// five seconds.
 	BusyTimeout time.Duration

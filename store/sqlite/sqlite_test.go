@@ -976,42 +976,6 @@ func TestInts(t *testing.T) {
 	}
 }
 
-// TestForReport asks a database that is only there for a report what it may be
-// asked: all of it but what delivered attempts were answered.
-func TestForReport(t *testing.T) {
-	whole, lean := open(t, "", Options{Temporary: true}), open(t, "", Options{Temporary: true, ForReport: true})
-	tr := storetest.NewTraffic(3)
-	for range 3 {
-		b := tr.Batch(4000)
-		must(t, whole.Append(t.Context(), b))
-		must(t, lean.Append(t.Context(), b))
-	}
-	if diff := cmp.Diff(totals(t, whole), totals(t, lean)); diff != "" {
-		t.Errorf("Totals (-whole +lean):\n%s", diff)
-	}
-	var recipient string
-	attempts := func(d *DB, f store.Filter) (list []store.Attempt) {
-		for a, err := range d.Attempts(t.Context(), f) {
-			must(t, err)
-			if a.Outcome == bounce.Delivered {
-				a.Response = ""
-				recipient = a.Recipient
-			}
-			list = append(list, a)
-		}
-		return list
-	}
-	if diff := cmp.Diff(attempts(whole, store.Filter{}), attempts(lean, store.Filter{})); diff != "" {
-		t.Errorf("Attempts (-whole +lean):\n%.2000s", diff)
-	}
-	one := store.Filter{Recipient: recipient}
-	got := attempts(lean, one)
-	if diff := cmp.Diff(attempts(whole, one), got); diff != "" || len(got) == 0 {
-		t.Errorf("%d attempts at %s (-whole +lean):\n%.2000s", len(got), recipient, diff)
-	}
-	sound(t, lean)
-}
-
 // TestCheckpoints stores so many small batches that the write-ahead log would
 // grow to many times this size if nobody emptied it meanwhile.
 func TestCheckpoints(t *testing.T) {
@@ -1030,4 +994,42 @@ func TestCheckpoints(t *testing.T) {
 	}
 	t.Logf("%d bytes", largest)
 	sound(t, d)
+}
+
+// TestAcceptedReplies stores responses of accepted mail that begin alike: they
+// share one row, also where it has to be looked up.
+func TestAcceptedReplies(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	n := int64(0)
+	batch := func(responses ...string) *store.Batch {
+		b := new(store.Batch)
+		for _, r := range responses {
+			n++
+			b.Attempts = append(b.Attempts, store.Attempt{Delivery: bounce.Delivery{
+				Source: "a", Offset: n, Time: time.Unix(1.7e9+n, 0), Host: "mx1", MTA: bounce.Postfix, QueueID: fmt.Sprintf("%05X", n),
+				Recipient: "a@b.example", RecipientDomain: "b.example", Outcome: bounce.Delivered, Status: "sent", Response: r,
+			}})
+		}
+		b.Sources = []store.Source{{ID: "a", Offset: n + 1}}
+		return b
+	}
+	d := open(t, path, Options{})
+	must(t, d.Append(t.Context(), batch("250 2.0.0 Ok: queued as 4XyZ1a", "250 2.0.0 Ok: queued as ABCDEF", "250 2.0.0 Ok: queued as 4XyZ1a by x1", "250 ok")))
+	must(t, d.Close())
+	d = open(t, path, Options{})
+	must(t, d.Append(t.Context(), batch("250 2.0.0 Ok: queued as 9A8B7C", "250 ok")))
+	var got []string
+	for a, err := range d.Attempts(t.Context(), store.Filter{}) {
+		must(t, err)
+		got = append(got, a.Response)
+	}
+	const queued = "250 2.0.0 Ok: queued as {id}"
+	if diff := cmp.Diff([]string{queued, queued, queued, "250 ok", queued, "250 ok"}, got); diff != "" {
+		t.Errorf("responses (-want +got):\n%s", diff)
+	}
+	rows, err := d.w.c.number("SELECT count(*) FROM reply")
+	must(t, err)
+	if rows != 2 {
+		t.Errorf("%d rows of replies, want 2", rows)
+	}
 }

@@ -439,6 +439,17 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 		return nil, err
 	}
 	failed := a.Outcome != bounce.Delivered
+	if !failed {
+		// The first that begins like this stands for all.
+		whole, _ := bounce.Split(a.Response)
+		template = []byte(w.scrub(whole))
+	}
+	same := func(text driver.Value) bool {
+		if failed {
+			return text == clean(string(template), maxResponse)
+		}
+		return bounce.Opening(str(text)) == bounce.Opening(string(template))
+	}
 	var r reply
 	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(string(template), maxResponse)
 	provider = clean(provider, maxWord)
@@ -447,7 +458,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 			err = w.c.each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
-					row[7] == bit(a.Local) && row[8] == provider && row[9] == text
+					row[7] == bit(a.Local) && row[8] == provider && same(row[9])
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
 				}
