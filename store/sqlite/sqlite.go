@@ -136,12 +136,22 @@ func (d *DB) openReadOnly() error {
 }
 
 func (d *DB) openWriter(ctx context.Context) error {
+	c, err := d.dialWriter(ctx)
+	if err == nil {
+		d.w, err = newWriter(d, c)
+	}
+	return err
+}
+
+// dialWriter opens the connection that writes. It asks for the lock only where the
+// database has to be made or migrated.
+func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 	fresh, err := d.create()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.dsn = d.address("mode", "ro", "_query_only", "1")
-	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-8192", "_auto_vacuum", "incremental", "_mutex", "no")
+	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-8192", "_mutex", "no")
 	want := []pragma{
 		{"journal_mode", "wal"},
 		{"foreign_keys", int64(1)},
@@ -149,35 +159,31 @@ func (d *DB) openWriter(ctx context.Context) error {
 		{"auto_vacuum", int64(2)},
 		{"busy_timeout", d.opts.BusyTimeout.Milliseconds()},
 	}
-	var c *conn
 	if !fresh {
 		// Whose file it is must be known before anything is written to it.
-		c, err = d.dial(d.address("mode", "rw"), nil)
+		c, err := d.dial(d.address("mode", "rw"), nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		version, err := d.version(c)
 		c.close()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		fresh = version < d.opts.version
 		if version > 0 && fresh {
 			if err := d.keepCopy(ctx, version); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
 	if fresh {
-		if err := d.migrate(ctx, dsn+"&_locking_mode=EXCLUSIVE"); err != nil {
-			return err
+		// The file keeps auto_vacuum. Setting it again would take the lock.
+		if err := d.migrate(ctx, dsn+"&_auto_vacuum=incremental&_locking_mode=EXCLUSIVE"); err != nil {
+			return nil, err
 		}
 	}
-	if c, err = d.dial(dsn, want); err != nil {
-		return err
-	}
-	d.w, err = newWriter(d, c)
-	return err
+	return d.dial(dsn, want)
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,
