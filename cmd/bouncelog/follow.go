@@ -169,11 +169,23 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 		m.Alive()
 		watch.look(ctx, behind)
 		keep()
-		return g.flush()
+		return errors.Join(g.flush(), g.failed())
 	}
 	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)
 	notify.stopping()
 	return errors.Join(g.close(err), db.Close())
+}
+
+// failed is why the writer has ended, nil while it has not. While no line comes,
+// nothing else would show it.
+func (g *ingester) failed() error {
+	select {
+	case err := <-g.done:
+		g.done <- err
+		return err
+	default:
+		return nil
+	}
 }
 
 // waiting is what the daemon does while the database is locked or the disk is
