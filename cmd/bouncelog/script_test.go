@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"dns":     serveDNS,
 			"lock":    lock,
 			"unlock":  unlock,
+			"damage":  damage,
 		},
 	})
 }
@@ -169,6 +170,21 @@ func unlock(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%s is not locked", args[0])
 	}
 	release.(func())()
+}
+
+// damage DATABASE TABLE writes nonsense over the table's first page.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	path := ts.MkAbs(args[0])
+	db, err := sql.Open("sqlite3", "file:"+path)
+	ts.Check(err)
+	var page, size int64
+	ts.Check(errors.Join(
+		db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = ?", args[1]).Scan(&page),
+		db.QueryRow("PRAGMA page_size").Scan(&size), db.Close()))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(size)), (page-1)*size)
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 // percent FILE FORMAT writes bytes given as in "%00%ff" to a file.

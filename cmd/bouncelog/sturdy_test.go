@@ -364,9 +364,67 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 }
 
+// TestNotAllowed stores, as somebody who may not, where only others may.
+func TestNotAllowed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, who alone can be somebody else")
+	}
+	self, err := exec.LookPath("bouncelog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Under /tmp for a user who may not enter root's directories.
+	dir, err := os.MkdirTemp("/tmp", "bouncelog-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	raw, err := os.ReadFile(self)
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.WriteFile(dir+"/bouncelog", raw, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	log, db := dir+"/mail.log", dir+"/test.db"
+	writeLog(t, log, 0, 10)
+	bouncelog(t, exitOK, "import", "--db", db, log)
+	if err := os.Chmod(db, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, log, 10, 20)
+	as := func(args ...string) (status int, out string) {
+		cmd := exec.Command(dir+"/bouncelog", args...)
+		cmd.Env = append(os.Environ(), "HOME=/")
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		said, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(said)
+	}
+	for _, args := range [][]string{
+		{"import", "--db", db, log},
+		{"import", "--db", dir + "/other.db", log},
+		{"import", "--db", dir + "/directory/other.db", log},
+		{"follow", "--db", db, log},
+	} {
+		status, said := as(args...)
+		if status != exitFailed || !strings.Contains(said, dir) || !strings.Contains(said, "permission denied") || !strings.Contains(said, "\nhint: ") {
+			t.Errorf("%q: exit status %d\n%s", args, status, said)
+		}
+	}
+	if status, said := as("query", "--db", db, "--format", "csv", "--no-header", "SELECT count(*) FROM deliveries"); status != exitOK || said != "20\n" {
+		t.Errorf("query: exit status %d\n%s", status, said)
+	}
+	bouncelog(t, exitOK, "import", "--db", db, log)
+	if n := count(t, db); n != 40 {
+		t.Errorf("%d attempts, want 40", n)
+	}
+}
+
 // TestManySources reads and follows a great many logs.
 func TestManySources(t *testing.T) {
-	const sources, each = 600, 5
+	const sources, followed, each = 1000, 100, 5
 	dir := t.TempDir()
 	db := filepath.Join(dir, "test.db")
 	log := func(i int) string { return fmt.Sprintf("%s/host%04d.log", dir, i) }
@@ -383,15 +441,15 @@ func TestManySources(t *testing.T) {
 	if !strings.Contains(said, ": 0 lines read") {
 		t.Errorf("read again: %s", said)
 	}
-	p := start(t, "follow", "--db", db, dir+"/host*.log")
-	for i := range sources {
+	p := start(t, "follow", "--db", db, dir+"/host00*.log")
+	for i := range followed {
 		writeLog(t, log(i), (sources+i)*each, (sources+i+1)*each)
 	}
-	eventually(t, "all stored", func() bool { return count(t, db) >= 4*sources*each })
+	eventually(t, "all stored", func() bool { return count(t, db) >= 2*(sources+followed)*each })
 	p.Process.Signal(syscall.SIGTERM)
 	p.end(t)
-	if n := count(t, db); n != 4*sources*each {
-		t.Errorf("%d attempts, want %d", n, 4*sources*each)
+	if n := count(t, db); n != 2*(sources+followed)*each {
+		t.Errorf("%d attempts, want %d", n, 2*(sources+followed)*each)
 	}
 	info, _ := bouncelog(t, exitOK, "db", "info", "--db", db)
 	if n := strings.Count(info, "\nsource "); n != sources {
