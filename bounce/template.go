@@ -96,6 +96,7 @@ const (
 	clJoin    // joins the parts of a host name or a session id: . _ -
 	clURLEnd  // ends an URL
 	clTrailer // does not end an URL, when it is followed by the URL's end
+	clOther   // within a word, but neither a letter nor a digit
 )
 
 var class = func() (c [256]uint8) {
@@ -127,7 +128,34 @@ var class = func() (c [256]uint8) {
 		c[b] |= clJoin
 	}
 	c['\\'] = clDelim | clURLEnd
+	for i := range c {
+		if c[i]&(clDelim|clLetter|clDigit) == 0 {
+			c[i] |= clOther
+		}
+	}
 	return c
+}()
+
+// Kinds of bytes, for splitter.prose.
+const (
+	proseWord  = iota // part of a word that nothing is replaced in
+	proseEnd          // ends a word, and stays
+	proseDot          // part of such a word if the word ends with it
+	proseOther        // has to be looked at
+)
+
+var prose = func() (p [256]uint8) {
+	for i := range p {
+		switch b := byte(i); {
+		case b == '.' || b == ':':
+			p[i] = proseDot
+		case class[b]&(clDigit|clJoin) != 0 || strings.IndexByte("@/=\\{<\"", b) >= 0:
+			p[i] = proseOther
+		case class[b]&clDelim != 0:
+			p[i] = proseEnd
+		}
+	}
+	return p
 }()
 
 type splitter struct {
@@ -135,6 +163,7 @@ type splitter struct {
 	t, a []byte
 	a0   int    // where this response's arguments start
 	code string // the reply code the response starts with
+	long bool   // take no short cuts; for the tests
 }
 
 // cut replaces in[i:j] by a token.
@@ -157,6 +186,11 @@ func (s *splitter) run() {
 		}
 	}
 	for i < len(in) {
+		if !s.long {
+			if i = s.prose(i); i == len(in) {
+				break
+			}
+		}
 		c := in[i]
 		if class[c]&clDelim != 0 && !octal(in, i) {
 			switch c {
@@ -192,15 +226,21 @@ func (s *splitter) run() {
 		j, seen, at, slashes := i, uint8(0), -1, -1
 		for j < len(in) {
 			b := in[j]
-			if class[b]&clDelim != 0 {
+			cl := class[b]
+			if cl&(clDelim|clOther) == 0 {
+				seen |= cl
+				j++
+				continue
+			}
+			if cl&clDelim != 0 {
 				if !octal(in, j) {
 					break
 				}
 				j += 4
-				seen |= clLetter
+				seen |= clLetter | clOther
 				continue
 			}
-			seen |= class[b]
+			seen |= cl
 			switch b {
 			case '@':
 				at = j
@@ -220,11 +260,58 @@ func (s *splitter) run() {
 		case seen&(clDigit|clJoin) == 0 && !hexColons(in[i:j]) && (j-i < 8 || j-i < 16 && !s.afterID()):
 			s.t = append(s.t, in[i:j]...)
 			i = j
+		case seen&clOther == 0 && !s.long: // no IP address, no host name
+			if seen&clLetter == 0 && j-i > 4 && j-i < 16 && !s.afterID() {
+				s.cut(tokN, i, j)
+			} else {
+				s.compound(i, j)
+			}
+			i = j
 		default:
 			s.word(i, j)
 			i = j
 		}
 	}
+}
+
+// prose copies, from i on, whole words that are letters and delimiters that
+// stay, as most of a reply is. It returns where there is more to be done: at the
+// start of a word, at a delimiter, or at the end.
+func (s *splitter) prose(i int) int {
+	in := s.in
+	start, word := i, i // what is not copied yet, and the word in it
+	for ; i < len(in); i++ {
+		switch prose[in[i]] {
+		case proseWord:
+			continue
+		case proseDot:
+			if i+1 == len(in) || prose[in[i+1]] == proseEnd {
+				continue
+			}
+			i = word
+		case proseEnd:
+			if i-word < 5 || i-word < 16 && !mayAfterID(in[:word]) {
+				word = i + 1
+				continue
+			}
+			i = word
+		default:
+			i = word
+		}
+		break
+	}
+	if i == len(in) && i-word >= 5 && (i-word >= 16 || mayAfterID(in[:word])) {
+		i = word
+	}
+	s.t = append(s.t, in[start:i]...)
+	return i
+}
+
+// mayAfterID reports whether a response that begins so may have a template for
+// which afterID holds.
+func mayAfterID(before string) bool {
+	n := len(before)
+	return n >= 3 && before[n-1] == ' ' && (before[n-2] == 's' || before[n-2] == 'd')
 }
 
 // octal reports whether in[i:] is a byte as Exim writes it: \ooo.
@@ -520,7 +607,7 @@ func codeBefore(in string, j int) bool {
 // follows, however much the id may look like a word.
 func (s *splitter) afterID() bool {
 	n := len(s.t)
-	if n < 3 || s.t[n-1] != ' ' && s.t[n-1] != '=' {
+	if n < 3 || s.t[n-1] != ' ' && s.t[n-1] != '=' || s.t[n-2] != 'd' && s.t[n-2] != 's' {
 		return false
 	}
 	t := s.t[max(0, n-10):n]
@@ -605,6 +692,9 @@ func idLike(w string) bool {
 			changes++
 		}
 		last = k
+		if changes >= 1 && (longest >= 5 || changes >= 2 && digits >= 2) {
+			return true
+		}
 	}
 	// Words joined in CamelCase have long runs of small letters, base64 has not.
 	mixed := cases >= 4 && lower < 3*lowers
@@ -614,9 +704,7 @@ func idLike(w string) bool {
 	if letters == 0 {
 		return false
 	}
-	return changes >= 2 && digits >= 2 ||
-		changes >= 1 && longest >= 5 ||
-		len(w) >= 8 && hex == len(w) && digits >= 2 ||
+	return len(w) >= 8 && hex == len(w) && digits >= 2 ||
 		len(w) >= 10 && mixed ||
 		len(w) >= 14 && changes >= 2 && cases >= 3
 }

@@ -17,6 +17,62 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
+// FuzzSplitShort holds the short cuts of the splitter against the long way.
+func FuzzSplitShort(f *testing.F) {
+	for _, c := range splitCases {
+		f.Add(c.in)
+	}
+	for _, s := range shortCases {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) { sameSplit(t, s) })
+}
+
+func sameSplit(t *testing.T, s string) {
+	t.Helper()
+	template, args := Split(s)
+	long := splitter{in: s, long: true}
+	long.run()
+	if template != string(long.t) || args != string(long.a) {
+		t.Fatalf("Split(%q):\n got %q, %q\nwant %q, %q", s, template, args, long.t, long.a)
+	}
+}
+
+// shortCases are what the short cuts must not take for prose or for numbers.
+var shortCases = []string{
+	"queued as abcdefgh. queued as abc. queued as abcde: id abcdefg id abcde.",
+	"message id=abcdefgh. (id=abcde) id= abcdef",
+	"1234567890123456 Saved 12345678901234567 Saved, 123456789012345 Saved 1234 12345",
+	"queued as 12345678 id 1234 id 12345",
+	"550 250 550 5.1.1 x 250. 821 RFC 5321 53210",
+	"a. b: c.: d:: .e :f g.h i:j ::1 dead:beef::1 dead: beef. 1. 2: k..",
+	"\\303\\274ber \\nabc\\303 \\r\\t x\\ y\\12 queued as \\303abcdefg",
+	"abcdefghijklmnop AbCdEfGhIjKlMnOp AbCdEfGhIjKlMnO. ABCDefghIJKLmnopQRST.",
+	"a=b. user=\"x\" user \"y\", {a} {} <b> <c d> } ) ] 'x' `y` *z* w! v?",
+	"a1 b2c3 d4e5f6 SBL123 x12345 12345x ABCDEF12 aaaaaaaaaa1",
+	"m\u00fcller. \xff\xfe. a\x00b \x7f.",
+}
+
+// TestSplitShort is FuzzSplitShort over real replies, and over what the rules
+// name.
+func TestSplitShort(t *testing.T) {
+	replies := append([]string(nil), shortCases...)
+	for _, c := range splitCases {
+		replies = append(replies, c.in)
+	}
+	for i := range builtinRules {
+		replies = append(replies, builtinRules[i].Yes...)
+		replies = append(replies, builtinRules[i].No...)
+	}
+	for _, s := range replies {
+		sameSplit(t, s)
+		for i := range s { // cut anywhere, too
+			sameSplit(t, s[i:])
+			sameSplit(t, s[:i])
+		}
+	}
+}
+
 var splitCases = []struct{ in, template string }{
 	{"250 2.0.0 Ok: queued as 4BxYzKLmno", "250 2.0.0 Ok: queued as {id}"},
 	{"250 2.0.0 Ok: queued as BCDFGHJKLM", "250 2.0.0 Ok: queued as {id}"},
@@ -59,10 +115,38 @@ func TestSplit(t *testing.T) {
 }
 
 func BenchmarkSplit(b *testing.B) {
-	b.ReportAllocs()
-	s := "550 5.1.1 <no.body@example.com>: Recipient address rejected: User unknown in local recipient table"
-	var t, a []byte
-	for b.Loop() {
-		t, a = AppendSplit(t[:0], a[:0], s)
+	for _, set := range []struct {
+		name    string
+		replies []string
+	}{
+		{"accepted", []string{
+			"250 2.0.0 OK  1772409641 819e1c8a83de-aa69b4fc4bd4.01411095 - gsmtp",
+			"250 2.0.0 OK  1772409642 2121ec2892e0-d4ce6ce687d6.64104462 - gsmtp",
+			"250 2.6.0 <1c935db8d876126b78c324d1@mail.example.net> [InternalId=1082127955130792, Hostname=AM0PR079901921.eurprd03.prod.outlook.com] 23711 bytes in 0.214, 108.026 KB/sec Queued mail for delivery -> 250 2.1.5",
+			"250 2.0.0 <hans.mueller@example.net> a6KVDlmTpWkZ3wMAfg9k1Q Saved",
+			"250 2.0.0 Ok: queued as 6A6614FDA0",
+			"250 Requested mail action okay, completed: id=1MfvTrXZfGZ54ddy0D-0RiHcWfq7G7ZsXrv9",
+			"250 ok dirdel",
+			"250 OK id=1xVQdg-0005Lh-1R",
+			"delivered to maildir",
+		}},
+		{"failed", []string{
+			"550 5.1.1 <no.body@example.com>: Recipient address rejected: User unknown in local recipient table",
+			"452 4.2.2 The recipient's inbox is out of storage space. Please direct the recipient to https://support.google.com/mail/?p=OverQuotaTemp 819e1c8a83de-aa69b4fc4bd4si1234567a12.345 - gsmtp",
+			"450 4.2.0 <jonas@example.com>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/example.com.html",
+			"connect to mx1.example.com[192.0.2.25]:25: Connection timed out",
+			"450 4.7.1 Greylisting in action, please come back later",
+			"550 Requested action not taken: mailbox unavailable For explanation visit https://postmaster.gmx.net/en/case?c=r0601&i=ip&v=192.0.2.1&r=1MxAbC12dEf",
+		}},
+	} {
+		b.Run(set.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var t, a []byte
+			for b.Loop() {
+				for _, r := range set.replies {
+					t, a = AppendSplit(t[:0], a[:0], r)
+				}
+			}
+		})
 	}
 }

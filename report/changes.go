@@ -92,7 +92,7 @@ func tallies(routes []store.Route) map[string]map[string]*tally {
 	for i := range routes {
 		r := &routes[i]
 		add("domain", r.Domain, r)
-		add("provider", usual.of(r), r)
+		add("provider", usual.provider(r), r)
 		for reason, n := range r.Reasons {
 			t := kinds["reason"][reason.String()]
 			if t == nil {

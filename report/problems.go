@@ -62,8 +62,13 @@ type Problem struct {
 	DisprovedBy      string     `json:"disproved_by"`
 	Scan             string     `json:"scan"`
 
-	keys []string
+	keys               []string
+	valid, validBefore []uint64 // of ValidRecipients and ValidBefore
 }
+
+// Valid is how many of the recipients are known to be valid. Where only the number
+// was asked for (Options.NumbersOnly), ValidRecipients does not name them.
+func (p *Problem) Valid() int { return max(len(p.valid), len(p.ValidRecipients)) }
 
 // Keys name what a problem is about. It is the same problem as an earlier one
 // where they have a key in common and no day passed between them.
@@ -161,7 +166,7 @@ const (
 // problems finds what probably is not the recipients' fault among the failed
 // attempts that match f: it gathers the refusals, weighs those that name no cause
 // against what was delivered, and puts into words what is left.
-func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) ([]Problem, error) {
+func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions, named bool) ([]Problem, error) {
 	o = o.withDefaults()
 	g, err := gather(ctx, s, f, o)
 	if err != nil || g == nil {
@@ -181,9 +186,14 @@ func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions)
 	for _, in := range incidents {
 		found = append(found, in.problem(o))
 	}
+	if named {
+		if err := addresses(ctx, s, found); err != nil {
+			return nil, err
+		}
+	}
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(len(b.ValidRecipients), len(a.ValidRecipients)),
+		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
 			cmp.Compare(b.Attempts, a.Attempts), a.Since.Compare(b.Since), strings.Compare(a.Summary, b.Summary))
 	})
 	return found, nil

@@ -11,29 +11,62 @@ import (
 	"bouncelog/store"
 )
 
-// A hit is one refusal.
-type hit struct {
-	source             string
-	offset             int64
-	template           string
-	at                 time.Time
-	message, recipient uint64
-	sender, provider   string
-	domain             string // of the recipient
-	unnamed            bool   // the relay has no name: the provider is the domain
-	reason             bounce.Reason
-	detail             string
-	stage              bounce.Stage
-	before             time.Time // the recipient's last delivery before, where that proves something
-	since              bool      // it took mail since
-	valid              bool      // known to be, before or since
-	address            string    // of the recipient, where valid
+// A moment is a time in nanoseconds since 1970; 0: none. There may be half a million
+// hits.
+type moment int64
+
+func momentOf(t time.Time) moment {
+	if t.IsZero() {
+		return 0
+	}
+	return moment(t.UnixNano())
 }
 
-// A sample is a refusal with its words.
+func (m moment) time() (t time.Time) {
+	if m != 0 {
+		t = time.Unix(0, int64(m)).UTC()
+	}
+	return t
+}
+
+func (m moment) add(d time.Duration) moment { return m + moment(d) }
+func (m moment) sub(o moment) time.Duration { return time.Duration(m - o) }
+
+// A hit is one refusal.
+type hit struct {
+	*alike
+	id                 int64
+	offset             int64
+	at                 moment
+	message, recipient uint64
+	before             moment // the recipient's last delivery before, where that proves something
+	since              bool   // it took mail since
+	valid              bool   // known to be, before or since
+	took               bool   // it took mail, whatever was said of it later
+}
+
+// An alike is what many hits have in common.
+type alike struct {
+	source           string
+	template         string
+	sender, provider string
+	domain           string // of the recipient
+	unnamed          bool   // the relay has no name: the provider is the domain
+	smarthost        bool   // and who refused is told by the text
+	relayIP          string
+	reason           bounce.Reason
+	detail           string
+	stage            bounce.Stage
+
+	pile *pile // where it goes, once that is known
+}
+
+// A sample is a refusal that is shown with its words.
 type sample struct {
 	Evidence
+	id        int64
 	template  string
+	relayIP   string
 	addresses []string
 }
 
@@ -44,7 +77,7 @@ type pile struct {
 	sender   string // "": any
 	provider string // of a silent pile
 	domain   string // of the recipients, where a filter or nobody known answers for them
-	hits     []hit
+	hits     []*hit
 	samples  []sample
 	seen     map[string]bool // templates
 	forward  bool            // mail that was forwarded
@@ -57,28 +90,32 @@ type gathering struct {
 	named map[string]*pile
 	pairs map[string]*pile // that name no cause, by sender domain and provider
 	hits  int
-	last  time.Time // of all attempts there are, or the end of the period
+	last  moment // of all attempts there are, or the end of the period
+
+	since, until moment         // the period
+	slab         []hit          // room for the next
+	common       map[int]*alike // by store.Refusal.Alike
 }
 
 // gather reads the refusals that match f, and those of the past that they are held
 // against. It is nil where f leaves none.
 func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (*gathering, error) {
 	suspect := f
-	suspect.Reasons = both(f.Reasons, []bounce.Reason{
-		bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation,
-		bounce.Policy, bounce.ContentSpam, bounce.Unknown,
-	})
+	suspect.Reasons = both(f.Reasons, store.Suspect)
 	if len(suspect.Reasons) == 0 {
 		return nil, nil
 	}
-	g := &gathering{f: f, o: o, named: map[string]*pile{}, pairs: map[string]*pile{}}
+	g := &gathering{
+		f: f, o: o, named: map[string]*pile{}, pairs: map[string]*pile{},
+		since: momentOf(f.Since), until: momentOf(f.Until), common: map[int]*alike{},
+	}
 	_, last, err := s.Span(ctx, store.Filter{})
 	if err != nil || last.IsZero() {
 		return nil, err
 	}
-	g.last = last
+	g.last = momentOf(last)
 	if !f.Until.IsZero() && f.Until.Before(last) {
-		g.last = f.Until
+		g.last = g.until
 	}
 	if !f.Since.IsZero() {
 		suspect.Since = f.Since.Add(-o.Past)
@@ -105,43 +142,62 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (
 
 // add puts a refusal on its pile.
 func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
-	h := hit{
-		source: r.Source, offset: r.Offset, template: r.Template, at: r.Time, message: r.Message, recipient: r.Recipient, sender: r.SenderDomain, domain: r.RecipientDomain,
-		reason: r.Reason, detail: r.Detail, stage: r.Stage,
+	c := g.common[r.Alike]
+	if c == nil {
+		c = &alike{
+			source: r.Source, template: r.Template, sender: r.SenderDomain, domain: r.RecipientDomain,
+			relayIP: r.RelayIP, reason: r.Reason, detail: r.Detail, stage: r.Stage,
+		}
+		c.provider = Provider(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
+		c.unnamed = r.RelayHost == "" || strings.HasPrefix(r.RelayHost, "[") || r.RelayHost == r.RelayIP
+		c.smarthost = submits(r.RelayPort)
+		if len(g.common) >= hitsAtMost {
+			clear(g.common)
+		}
+		g.common[r.Alike] = c
 	}
-	h.provider = Provider(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
-	h.unnamed = r.RelayHost == "" || strings.HasPrefix(r.RelayHost, "[") || r.RelayHost == r.RelayIP
 	// A smarthost's 2xx proves nothing, and who refused is told by the text.
-	smarthost := submits(r.RelayPort)
-	if smarthost || passedOn(r.Template) {
+	if c.smarthost || passedOn(r.Template) {
 		a, err := r.Attempt()
 		if err != nil {
 			return err
 		}
-		if host := namedHost(a.Response); host != "" && registered(host) != h.provider {
-			smarthost, h.provider, h.unnamed = true, registered(host), false
-		} else if smarthost {
-			h.provider, h.unnamed = r.RecipientDomain, true
+		own := *c
+		if host := namedHost(a.Response); host != "" && registered(host) != own.provider {
+			own.smarthost, own.provider, own.unnamed = true, registered(host), false
+		} else if own.smarthost {
+			own.provider, own.unnamed = r.RecipientDomain, true
 		}
+		own.pile = nil
+		c = &own
 	}
-	if !smarthost {
+	h := g.hit()
+	*h = hit{alike: c, id: r.ID, offset: r.Offset, at: momentOf(r.Time), message: r.Message, recipient: r.Recipient}
+	if !c.smarthost {
 		if !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < g.o.Valid {
-			h.before, h.valid = r.DeliveredBefore, true
+			h.before, h.valid = momentOf(r.DeliveredBefore), true
 		}
 		h.since = !r.DeliveredAfter.IsZero()
 		h.valid = h.valid || h.since
+		h.took = h.valid
 	}
-
-	p := g.pile(r, &h, smarthost, tries)
+	p := g.pile(r, h, tries)
 	if p == nil {
 		return nil
 	}
-	if h.valid {
-		h.address = r.Address
-	}
 	g.hits++
+	g.slab = g.slab[1:]
 	p.hits = append(p.hits, h)
-	return p.sample(r)
+	p.sample(h)
+	return nil
+}
+
+// hit is room for a hit; it is taken when the slab goes on behind it.
+func (g *gathering) hit() *hit {
+	if len(g.slab) == 0 {
+		g.slab = make([]hit, 1024)
+	}
+	return &g.slab[0]
 }
 
 // passing is how soon mail is taken that was only delayed.
@@ -153,7 +209,21 @@ func passedOn(template string) bool {
 }
 
 // pile finds the pile of a refusal; nil where it is on none.
-func (g *gathering) pile(r *store.Refusal, h *hit, smarthost bool, tries map[[2]uint64]int) *pile {
+func (g *gathering) pile(r *store.Refusal, h *hit, tries map[[2]uint64]int) *pile {
+	switch r.Reason {
+	case bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation:
+	default:
+		if !g.silent(r, h, tries) {
+			return nil
+		}
+	}
+	if h.pile == nil {
+		h.pile = g.pileOf(r, h)
+	}
+	return h.pile
+}
+
+func (g *gathering) pileOf(r *store.Refusal, h *hit) *pile {
 	in := func(piles map[string]*pile, key string) *pile {
 		p := piles[key]
 		if p == nil && len(g.named)+len(g.pairs) < pilesAtMost {
@@ -187,23 +257,6 @@ func (g *gathering) pile(r *store.Refusal, h *hit, smarthost bool, tries map[[2]
 		}
 		return p
 	}
-	if r.Forwarded || smarthost || h.sender == "" || !refusal(r) {
-		return nil
-	}
-	if r.Code < 500 {
-		// A 4xx says no only when it says so again and for long: else it is
-		// what greylisting looks like, whatever its words.
-		if !r.DeliveredAfter.IsZero() && r.DeliveredAfter.Sub(r.Time) < passing {
-			return nil
-		}
-		if len(tries) >= trackedAtMost {
-			clear(tries)
-		}
-		again := [2]uint64{h.message, h.recipient}
-		if tries[again]++; tries[again] < 2 {
-			return nil
-		}
-	}
 	answers := h.provider
 	domain := ""
 	if isFilter(h.provider) || h.unnamed {
@@ -214,6 +267,28 @@ func (g *gathering) pile(r *store.Refusal, h *hit, smarthost bool, tries map[[2]
 		p.sender, p.provider, p.domain = h.sender, h.provider, domain
 	}
 	return p
+}
+
+// silent tells whether a refusal that names no cause counts.
+func (g *gathering) silent(r *store.Refusal, h *hit, tries map[[2]uint64]int) bool {
+	if r.Forwarded || h.smarthost || h.sender == "" || !refusal(r) {
+		return false
+	}
+	if r.Code < 500 {
+		// A 4xx says no only when it says so again and for long: else it is
+		// what greylisting looks like, whatever its words.
+		if !r.DeliveredAfter.IsZero() && r.DeliveredAfter.Sub(r.Time) < passing {
+			return false
+		}
+		if len(tries) >= trackedAtMost {
+			clear(tries)
+		}
+		again := [2]uint64{h.message, h.recipient}
+		if tries[again]++; tries[again] < 2 {
+			return false
+		}
+	}
+	return true
 }
 
 // refusal tells whether an attempt ended in a 550 or 554, or a 4xx twin of
@@ -232,52 +307,57 @@ func refusal(r *store.Refusal) bool {
 	return false
 }
 
-// sample keeps the words of each new wording, and of ever fewer of the others:
-// to read them takes longer than all the rest.
-func (p *pile) sample(r *store.Refusal) error {
+// sample notes of which refusals the words are kept: of each new wording, and of ever
+// fewer of the others.
+func (p *pile) sample(h *hit) {
 	n := len(p.hits)
 	if !p.named && n < 3 {
-		return nil // there are many small piles; see recall
+		return // there are many small piles; see recall
 	}
-	if len(p.samples) >= samplesAtMost || p.seen[r.Template] && (n&(n-1) != 0 || !p.named && n < 64) {
-		return nil
+	if len(p.samples) >= samplesAtMost || p.seen[h.template] && (n&(n-1) != 0 || !p.named && n < 64) {
+		return
 	}
-	a, err := r.Attempt()
+	p.seen[h.template] = true
+	p.samples = append(p.samples, h.sampled())
+}
+
+// sampled is a hit without its words yet.
+func (h *hit) sampled() sample {
+	return sample{Evidence{h.source, h.offset, h.at.time(), h.template}, h.id, h.template, h.relayIP, nil}
+}
+
+// recall reads the words of the samples, for incidents of which none was kept those
+// of the first line.
+func recall(ctx context.Context, s store.Store, incidents []*incident) error {
+	n := 0
+	var ids []int64
+	index := map[int64]int{}
+	for _, in := range incidents {
+		if len(in.samples) == 0 {
+			in.samples = []sample{in.hits[0].sampled()}
+			if n++; n > recalledAtMost {
+				continue
+			}
+		}
+		for i := range in.samples {
+			if id := in.samples[i].id; index[id] == 0 {
+				ids = append(ids, id)
+				index[id] = len(ids)
+			}
+		}
+	}
+	texts, err := s.Responses(ctx, ids)
 	if err != nil {
 		return err
 	}
-	p.seen[r.Template] = true
-	p.samples = append(p.samples, sample{Evidence{r.Source, r.Offset, r.Time, a.Response}, r.Template, ownAddresses(a.Response, r.RelayIP)})
-	return nil
-}
-
-// recall reads the words of incidents of which no sample was kept: the first line.
-func recall(ctx context.Context, s store.Store, incidents []*incident) error {
-	n := 0
 	for _, in := range incidents {
-		if len(in.samples) > 0 {
-			continue
-		}
-		h := &in.hits[0]
-		one := sample{Evidence{h.source, h.offset, h.at, h.template}, h.template, nil}
-		if n++; n <= recalledAtMost {
-			f := store.Filter{Since: h.at, Until: h.at.Add(time.Second), Reasons: []bounce.Reason{h.reason}}
-			for r, err := range s.Refusals(ctx, f) {
-				if err != nil {
-					return err
-				}
-				if r.Source != h.source || r.Offset != h.offset {
-					continue
-				}
-				a, err := r.Attempt()
-				if err != nil {
-					return err
-				}
-				one.Text, one.addresses = a.Response, ownAddresses(a.Response, r.RelayIP)
-				break
+		for i := range in.samples {
+			x := &in.samples[i]
+			if n := index[x.id]; n > 0 {
+				x.Text = texts[n-1]
+				x.addresses = ownAddresses(x.Text, x.relayIP)
 			}
 		}
-		in.samples = []sample{one}
 	}
 	return nil
 }
@@ -287,11 +367,11 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 // something depends are asked for.
 func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 	wanted := map[uint64]bool{}
-	var from, to time.Time
+	var from, to moment
 	visit := func(do func(*hit)) {
 		for _, p := range g.named {
 			for i := range p.hits {
-				do(&p.hits[i])
+				do(p.hits[i])
 			}
 		}
 		for _, p := range g.pairs {
@@ -299,27 +379,25 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 				continue // watched at most
 			}
 			for i := range p.hits {
-				do(&p.hits[i])
+				do(p.hits[i])
 			}
 		}
 	}
 	visit(func(h *hit) {
-		if h.before.IsZero() || !g.inPeriod(h.at) || len(wanted) >= trackedAtMost {
+		if h.before == 0 || !g.inPeriod(h.at) || len(wanted) >= trackedAtMost {
 			return
 		}
 		wanted[h.recipient] = true
-		if from.IsZero() || h.before.Before(from) {
+		if from == 0 || h.before < from {
 			from = h.before
 		}
-		if h.at.After(to) {
-			to = h.at
-		}
+		to = max(to, h.at)
 	})
 	if len(wanted) == 0 {
 		return nil
 	}
 	f := g.f
-	f.Since, f.Until = from, to
+	f.Since, f.Until = from.time(), to.time()
 	f.Outcomes, f.Reasons = nil, []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
 	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
 	list := make([]uint64, 0, len(wanted))
@@ -335,12 +413,12 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 		return nil
 	}
 	visit(func(h *hit) {
-		if h.before.IsZero() {
+		if h.before == 0 {
 			return
 		}
 		for _, t := range times[h.recipient] {
-			if t.After(h.before) && t.Before(h.at) {
-				h.before, h.valid = time.Time{}, h.since
+			if t := momentOf(t); t > h.before && t < h.at {
+				h.before, h.valid = 0, h.since
 				return
 			}
 		}
@@ -348,16 +426,24 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 	return nil
 }
 
-func (g *gathering) inPeriod(t time.Time) bool {
-	return !t.Before(g.f.Since) && (g.f.Until.IsZero() || t.Before(g.f.Until))
+func (g *gathering) inPeriod(t moment) bool {
+	return (g.f.Since.IsZero() || t >= g.since) && (g.f.Until.IsZero() || t < g.until)
+}
+
+// inOrder sorts hits by time.
+func inOrder(hits []*hit) {
+	byTime := func(a, b *hit) int { return cmp.Compare(a.at, b.at) }
+	if !slices.IsSortedFunc(hits, byTime) {
+		slices.SortStableFunc(hits, byTime)
+	}
 }
 
 // chains parts hits where there was none for so long.
-func chains(hits []hit, gap time.Duration) (parts [][]hit) {
-	slices.SortStableFunc(hits, func(a, b hit) int { return a.at.Compare(b.at) })
+func chains(hits []*hit, gap time.Duration) (parts [][]*hit) {
+	inOrder(hits)
 	start := 0
 	for i := range hits {
-		if i > 0 && hits[i].at.Sub(hits[i-1].at) >= gap {
+		if i > 0 && hits[i].at.sub(hits[i-1].at) >= gap {
 			parts = append(parts, hits[start:i])
 			start = i
 		}
@@ -369,34 +455,34 @@ func chains(hits []hit, gap time.Duration) (parts [][]hit) {
 }
 
 // distinct counts the different values of some hits.
-func distinct[K comparable](hits []hit, of func(*hit) (K, bool)) int {
+func distinct[K comparable](hits []*hit, of func(*hit) (K, bool)) int {
 	set := make(map[K]struct{})
 	for i := range hits {
-		if k, ok := of(&hits[i]); ok {
+		if k, ok := of(hits[i]); ok {
 			set[k] = struct{}{}
 		}
 	}
 	return len(set)
 }
 
-func validRecipients(hits []hit) int {
+func validRecipients(hits []*hit) int {
 	return distinct(hits, func(h *hit) (uint64, bool) { return h.recipient, h.valid })
 }
 
-func messages(hits []hit) int {
+func messages(hits []*hit) int {
 	return distinct(hits, func(h *hit) (uint64, bool) { return h.message, true })
 }
 
-func senders(hits []hit) int {
+func senders(hits []*hit) int {
 	return distinct(hits, func(h *hit) (string, bool) { return h.sender, h.sender != "" })
 }
 
 // commonest is the value that most hits have; the first in order of those that
 // are equally common.
-func commonest[K cmp.Ordered](hits []hit, of func(*hit) K) (most K) {
+func commonest[K cmp.Ordered](hits []*hit, of func(*hit) K) (most K) {
 	n := map[K]int{}
 	for i := range hits {
-		n[of(&hits[i])]++
+		n[of(hits[i])]++
 	}
 	var zero K
 	for k, c := range n {

@@ -12,7 +12,7 @@ func (p *Problem) text(clock func(time.Time) string, checked map[string]bool) []
 	lines := []string{
 		strings.ToUpper(p.Level) + ": " + p.Summary,
 		fmt.Sprintf("%s to %s%s: %s, %s, %s (%d known to be valid)", clock(p.Since), clock(p.Until), p.course(clock),
-			number(p.Attempts, "attempt"), number(int64(p.Messages), "message"), number(int64(p.Recipients), "recipient"), len(p.ValidRecipients)),
+			number(p.Attempts, "attempt"), number(int64(p.Messages), "message"), number(int64(p.Recipients), "recipient"), p.Valid()),
 	}
 	if b, o := p.Before, p.Onset; p.Level != Watch && o != nil && o.Tried > 1 {
 		line := ""

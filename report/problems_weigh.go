@@ -19,21 +19,21 @@ type incident struct {
 	keys    []string
 	named   bool
 	forward bool
-	hits    []hit // in the period
-	all     []hit // from its beginning
-	past    []hit // on the same piles, before it began
+	hits    []*hit // in the period
+	all     []*hit // from its beginning
+	past    []*hit // on the same piles, before it began
 	samples []sample
 	joined  []*incident // that have become part of it
 	froms   map[string]bool
 	flows   []int // which histories tell what was delivered
 
-	began, until time.Time // first and last refusal; began may lie before the period
+	began, until moment // first and last refusal; began may lie before the period
 
 	before, onset *Tried
 	ongoing       bool
-	taken         int       // messages of its senders taken after the last refusal
-	endedAt       time.Time // the first of them
-	others        int       // sender domains without a refusal whose mail was taken meanwhile
+	taken         int    // messages of its senders taken after the last refusal
+	endedAt       moment // the first of them
+	others        int    // sender domains without a refusal whose mail was taken meanwhile
 }
 
 // weigh makes incidents of the piles: of those that name a cause, of those that
@@ -92,7 +92,7 @@ func sortedPiles(piles map[string]*pile) []*pile {
 }
 
 // incident makes one of some hits of a pile; nil where none is in the period.
-func (g *gathering) incident(level string, p *pile, hits []hit) *incident {
+func (g *gathering) incident(level string, p *pile, hits []*hit) *incident {
 	if len(hits) == 0 {
 		return nil
 	}
@@ -109,12 +109,12 @@ func (g *gathering) incident(level string, p *pile, hits []hit) *incident {
 		return nil
 	}
 	for _, h := range p.hits {
-		if h.at.Before(in.began) && in.began.Sub(h.at) < g.o.Past {
+		if h.at < in.began && in.began.sub(h.at) < g.o.Past {
 			in.past = append(in.past, h)
 		}
 	}
 	for _, s := range p.samples {
-		if !s.Time.Before(in.began) && !s.Time.After(in.until) && g.inPeriod(s.Time) {
+		if at := momentOf(s.Time); at >= in.began && at <= in.until && g.inPeriod(at) {
 			in.samples = append(in.samples, s)
 		}
 	}
@@ -135,15 +135,23 @@ func merge(list []*incident, window time.Duration, across bool) []*incident {
 }
 
 func mergeOnce(list []*incident, window time.Duration, across bool) []*incident {
-	slices.SortStableFunc(list, func(a, b *incident) int { return a.began.Compare(b.began) })
+	slices.SortStableFunc(list, func(a, b *incident) int { return cmp.Compare(a.began, b.began) })
 	var out []*incident
 	at := map[string][]*incident{} // by what they have in common
 	common := func(in *incident) []string {
-		set := map[string]bool{}
-		for i := range in.hits {
-			set["at "+in.hits[i].provider] = true
+		set, providers := map[string]bool{}, map[string]bool{}
+		var last *alike
+		for _, h := range in.hits {
+			if h.alike == last {
+				continue
+			}
+			last = h.alike
+			if !providers[last.provider] {
+				providers[last.provider] = true
+				set["at "+last.provider] = true
+			}
 			if across {
-				set["from "+in.hits[i].sender] = true
+				set["from "+last.sender] = true
 			}
 		}
 		return slices.Sorted(maps.Keys(set))
@@ -159,7 +167,7 @@ next:
 		if !in.forward && (!in.named || reason == bounce.AuthFailure) {
 			for _, key := range keys {
 				for _, t := range at[key] {
-					if in.began.Sub(t.began) < window || !in.began.After(t.until) && len(t.froms) >= manySenders {
+					if in.began.sub(t.began) < window || in.began <= t.until && len(t.froms) >= manySenders {
 						t.join(in)
 						for _, k := range keys {
 							if !slices.Contains(at[k], t) {
@@ -187,7 +195,12 @@ func (in *incident) gatherJoined() {
 	if len(in.joined) == 0 {
 		return
 	}
-	in.all = slices.Clone(in.all)
+	var hits, all, past int
+	for _, j := range in.joined {
+		hits, all, past = hits+len(j.hits), all+len(j.all), past+len(j.past)
+	}
+	in.hits, in.past = slices.Grow(in.hits, hits), slices.Grow(in.past, past)
+	in.all = append(make([]*hit, 0, len(in.all)+all), in.all...)
 	for _, j := range in.joined {
 		in.hits = append(in.hits, j.hits...)
 		in.all = append(in.all, j.all...)
@@ -195,7 +208,7 @@ func (in *incident) gatherJoined() {
 		in.samples = append(in.samples, j.samples...)
 	}
 	in.joined = nil
-	slices.SortStableFunc(in.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+	inOrder(in.hits)
 	sortSamples(in.samples)
 }
 
@@ -214,9 +227,7 @@ func (in *incident) join(other *incident) {
 			in.flows = append(in.flows, f)
 		}
 	}
-	if other.until.After(in.until) {
-		in.until = other.until
-	}
+	in.until = max(in.until, other.until)
 }
 
 // A candidate is a pile that may be a likely incident: of one sender domain at one
@@ -232,12 +243,12 @@ type candidate struct {
 // candidates are the piles that reach the thresholds of recipients and messages,
 // those that stand out most first.
 func (g *gathering) candidates() (pairs, providers []*candidate) {
-	enough := func(hits []hit) bool {
+	enough := func(hits []*hit) bool {
 		return len(hits) >= g.o.Recipients && validRecipients(hits) >= g.o.Recipients && messages(hits) >= g.o.Messages
 	}
 	together := map[string]*candidate{}
 	for _, p := range sortedPiles(g.pairs) {
-		slices.SortStableFunc(p.hits, func(a, b hit) int { return a.at.Compare(b.at) })
+		inOrder(p.hits)
 		if enough(p.hits) {
 			c := &candidate{pile: p, of: []*pile{p}, flow: -1}
 			for i := range p.hits {
@@ -264,8 +275,8 @@ func (g *gathering) candidates() (pairs, providers []*candidate) {
 			for i := range order {
 				order[i] = i
 			}
-			slices.SortStableFunc(order, func(a, b int) int { return c.hits[a].at.Compare(c.hits[b].at) })
-			hits, from, nth := make([]hit, len(order)), make([]int, len(order)), make([]int, len(order))
+			slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(c.hits[a].at, c.hits[b].at) })
+			hits, from, nth := make([]*hit, len(order)), make([]int, len(order)), make([]int, len(order))
 			for i, j := range order {
 				hits[i], from[i], nth[i] = c.hits[j], c.from[j], c.nth[j]
 			}
@@ -300,12 +311,12 @@ func (c *candidate) leaveOut(used map[*pile][]bool) {
 }
 
 // A run is a stretch of time in which refusals stand out.
-type run struct{ since, until time.Time }
+type run struct{ since, until moment }
 
 // take marks the hits of a run as used.
-func (c *candidate) take(r run, used map[*pile][]bool) (hits []hit) {
+func (c *candidate) take(r run, used map[*pile][]bool) (hits []*hit) {
 	for i, h := range c.hits {
-		if h.at.Before(r.since) || h.at.After(r.until) {
+		if h.at < r.since || h.at > r.until {
 			continue
 		}
 		p := c.of[c.from[i]]
@@ -333,7 +344,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 			}
 			i = len(flows)
 			index[key] = i
-			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.Add(-g.o.Past), Until: g.last}
+			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.add(-g.o.Past).time(), Until: g.last.time()}
 			if c.domain != "" {
 				f.Relays, f.Domains = nil, []string{c.domain}
 			}
@@ -341,18 +352,19 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 		}
 		c.flow = i
 		f := &flows[i]
-		if since := c.hits[0].at.Add(-g.o.Past); since.Before(f.Since) {
+		if since := c.hits[0].at.add(-g.o.Past).time(); since.Before(f.Since) {
 			f.Since = since
 		}
 		since, until, _ := burst(c.hits, g.o.Past)
-		for _, t := range [...]time.Time{since, until, c.hits[len(c.hits)-1].at} {
+		for _, at := range [...]moment{since, until, c.hits[len(c.hits)-1].at} {
+			t := at.time()
 			if len(f.Around) < 8 && !slices.Contains(f.Around, t) {
 				f.Around = append(f.Around, t)
 			}
 		}
 	}
 	for _, in := range named {
-		f := store.Flow{Since: in.began.Add(-g.o.Past), Until: g.last, Around: []time.Time{in.began, in.until}}
+		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.last.time(), Around: []time.Time{in.began.time(), in.until.time()}}
 		for _, h := range in.hits {
 			list, name := &f.Relays, h.provider
 			if h.unnamed {
@@ -375,13 +387,13 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 
 // burst is where hits come closer together than they do over the past: its first and
 // its last, and how much it stands out. What was delivered is not known yet.
-func burst(hits []hit, past time.Duration) (since, until time.Time, score float64) {
-	span := max(hits[len(hits)-1].at.Sub(hits[0].at), past)
+func burst(hits []*hit, past time.Duration) (since, until moment, score float64) {
+	span := max(hits[len(hits)-1].at.sub(hits[0].at), past)
 	usual := float64(span) / float64(len(hits)) / 4
 	sum, start := 0.0, 0
 	for i := range hits {
 		if i > 0 {
-			sum -= float64(hits[i].at.Sub(hits[i-1].at)) / usual
+			sum -= float64(hits[i].at.sub(hits[i-1].at)) / usual
 		}
 		if sum <= 0 {
 			sum, start = 0, i
@@ -398,22 +410,23 @@ func burst(hits []hit, past time.Duration) (since, until time.Time, score float6
 
 // An event is a message that was taken or refused.
 type event struct {
-	at         time.Time
-	last       time.Time // refusal of it
+	at         moment
+	last       moment // refusal of it
 	refused    bool
 	recipients int
 }
 
 // timeline is what became of the messages in a stretch of time. One of which a
 // recipient was refused counts as refused, whatever became of the others.
-func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
+func timeline(hits []*hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
 	var events []event
+	since, until := momentOf(p.Since), momentOf(p.Until)
 	seen := make(map[uint64]int, len(hits)) // which event it is, from 1
 	type pair struct{ message, recipient uint64 }
 	counted := make(map[pair]bool, len(hits))
 	for i := range hits {
-		h := &hits[i]
-		if h.at.Before(p.Since) || h.at.After(p.Until) {
+		h := hits[i]
+		if h.at < since || h.at > until {
 			continue
 		}
 		if seen[h.message] == 0 {
@@ -428,12 +441,16 @@ func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p stor
 	}
 	for i := range deliveries {
 		d := &deliveries[i]
-		if sender != "" && d.SenderDomain != sender || d.Time.Before(p.Since) || d.Time.After(p.Until) {
+		if sender != "" && d.SenderDomain != sender {
+			continue
+		}
+		at := momentOf(d.Time)
+		if at < since || at > until {
 			continue
 		}
 		n := seen[d.Message]
 		if n == 0 {
-			events = append(events, event{at: d.Time})
+			events = append(events, event{at: at})
 			n = len(events)
 			seen[d.Message] = n
 		}
@@ -441,7 +458,7 @@ func timeline(hits []hit, deliveries []store.FlowDelivery, sender string, p stor
 			events[n-1].recipients++
 		}
 	}
-	slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	return events
 }
 
@@ -463,17 +480,18 @@ func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run)
 // lasts is the last refusal of a run: also of a message that is in it already, and
 // where what was read ends with the run, the last without a window between; after
 // that nothing is known.
-func lasts(hits []hit, r run, quiet time.Duration, events []event, p store.Period) time.Time {
+func lasts(hits []*hit, r run, quiet time.Duration, events []event, p store.Period) moment {
 	in := map[uint64]bool{}
 	until := r.until
-	open := !events[len(events)-1].at.After(r.until)
+	open := events[len(events)-1].at <= r.until
+	end := momentOf(p.Until)
 	for i := range hits {
-		h := &hits[i]
+		h := hits[i]
 		switch {
-		case h.at.Before(r.since):
-		case !h.at.After(r.until):
+		case h.at < r.since:
+		case h.at <= r.until:
 			in[h.message] = true
-		case in[h.message], open && h.at.After(p.Until) && h.at.Sub(until) < quiet:
+		case in[h.message], open && h.at > end && h.at.sub(until) < quiet:
 			until = h.at
 		}
 	}
@@ -495,11 +513,11 @@ func (g *gathering) search(c *candidate, events []event, lo, hi, depth int) []ru
 		return nil
 	}
 	end := j
-	for end < hi && !events[end].at.After(r.until) {
+	for end < hi && events[end].at <= r.until {
 		end++
 	}
 	start := i
-	for start > lo && !events[start-1].at.Before(r.since) {
+	for start > lo && events[start-1].at >= r.since {
 		start--
 	}
 	return slices.Concat(g.search(c, events, lo, start, depth-1), []run{r}, g.search(c, events, end, hi, depth-1))
@@ -546,18 +564,16 @@ func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64
 	for _, e := range events[i:j] {
 		now.add(e)
 		if e.refused {
-			if r.since.IsZero() {
+			if r.since == 0 {
 				r.since = e.at
 			}
-			if e.last.After(r.until) {
-				r.until = e.last
-			}
+			r.until = max(r.until, e.last)
 		}
 	}
 	if now.refused < g.o.Messages || float64(now.refused) < g.o.Share*float64(now.n) {
 		return r, false
 	}
-	for h := i - 1; h >= 0 && r.since.Sub(events[h].at) < g.o.Past; h-- {
+	for h := i - 1; h >= 0 && r.since.sub(events[h].at) < g.o.Past; h-- {
 		past.add(events[h])
 	}
 	if g.o.Chance < 1 {
@@ -579,7 +595,7 @@ func (g *gathering) stands(c *candidate, events []event, i, j int, tries float64
 
 // enough tells whether in some window of a run there are the recipients, known to be
 // valid before the run began, and the messages.
-func (g *gathering) enough(hits []hit, r run) bool {
+func (g *gathering) enough(hits []*hit, r run) bool {
 	recipients, messages := map[uint64]int{}, map[uint64]int{}
 	count := func(set map[uint64]int, key uint64, by int) {
 		if set[key] += by; set[key] == 0 {
@@ -588,21 +604,21 @@ func (g *gathering) enough(hits []hit, r run) bool {
 	}
 	change := func(h *hit, by int) {
 		count(messages, h.message, by)
-		if !h.before.IsZero() && h.before.Before(r.since) {
+		if h.before != 0 && h.before < r.since {
 			count(recipients, h.recipient, by)
 		}
 	}
 	first := -1
 	for i := range hits {
-		if hits[i].at.Before(r.since) || hits[i].at.After(r.until) {
+		if hits[i].at < r.since || hits[i].at > r.until {
 			continue
 		}
 		if first < 0 {
 			first = i
 		}
-		change(&hits[i], 1)
-		for hits[i].at.Sub(hits[first].at) >= g.o.Window {
-			change(&hits[first], -1)
+		change(hits[i], 1)
+		for hits[i].at.sub(hits[first].at) >= g.o.Window {
+			change(hits[first], -1)
 			first++
 		}
 		if len(recipients) >= g.o.Recipients && len(messages) >= g.o.Messages {
@@ -632,10 +648,10 @@ func (s *sum) add(e event) {
 // window looks for a whole window (a day) that stands out by itself, as a fault does
 // that hits a part of the mail, evenly.
 func (g *gathering) window(c *candidate, events []event, lo, hi int) (r run, ok bool) {
-	windows := 1 + float64(events[len(events)-1].at.Sub(events[0].at))/float64(g.o.Window)
+	windows := 1 + float64(events[len(events)-1].at.sub(events[0].at))/float64(g.o.Window)
 	i := lo
 	for j := lo; j < hi; j++ {
-		for events[j].at.Sub(events[i].at) >= g.o.Window {
+		for events[j].at.sub(events[i].at) >= g.o.Window {
 			i++
 		}
 		if !events[j].refused {
@@ -646,7 +662,7 @@ func (g *gathering) window(c *candidate, events []event, lo, hi int) (r run, ok 
 				r, ok = one, true
 			}
 			r.until = one.until
-		} else if ok && events[j].at.Sub(r.until) >= g.o.Window {
+		} else if ok && events[j].at.sub(r.until) >= g.o.Window {
 			break
 		}
 	}
@@ -679,7 +695,7 @@ func tail(k, n int, p float64) float64 {
 // measure counts what was tried before an incident began, while it lasted, and
 // after its last refusal.
 func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
-	in.ongoing = g.last.Sub(in.until) < g.o.Quiet()
+	in.ongoing = g.last.sub(in.until) < g.o.Quiet()
 	if len(in.flows) == 0 {
 		return
 	}
@@ -689,13 +705,14 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	}
 	var own []store.FlowDelivery
 	others := map[string]bool{}
-	at, ok := covered(in.flows, histories, in.began)
-	end, endOK := covered(in.flows, histories, in.until)
+	began, until := in.began.time(), in.until.time()
+	at, ok := covered(in.flows, histories, began)
+	end, endOK := covered(in.flows, histories, until)
 	for _, f := range in.flows {
 		for _, d := range histories[f].Deliveries {
 			if from[d.SenderDomain] {
 				own = append(own, d)
-			} else if d.SenderDomain != "" && !d.Time.Before(in.began) && !d.Time.After(in.until) {
+			} else if d.SenderDomain != "" && !d.Time.Before(began) && !d.Time.After(until) {
 				others[d.SenderDomain] = true
 			}
 		}
@@ -712,29 +729,29 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 		return t
 	}
 	if ok {
-		since := in.began.Add(-g.o.Past)
+		since := began.Add(-g.o.Past)
 		if at.Since.After(since) {
 			since = at.Since
 		}
-		if until := in.began.Add(-time.Second); since.Before(until) {
+		if until := began.Add(-time.Second); since.Before(until) {
 			in.before = count(since, until)
 		}
-		until := in.until
 		if at.Until.Before(until) {
 			until = at.Until
 		}
-		in.onset = count(in.began, until)
+		in.onset = count(began, until)
 	}
 	if !endOK {
 		return
 	}
 	seen := map[uint64]bool{}
 	for _, d := range own {
-		if !d.Time.After(in.until) || d.Time.After(end.Until) || d.Time.After(g.last) {
+		t := momentOf(d.Time)
+		if t <= in.until || d.Time.After(end.Until) || t > g.last {
 			continue
 		}
-		if in.endedAt.IsZero() || d.Time.Before(in.endedAt) {
-			in.endedAt = d.Time
+		if in.endedAt == 0 || t < in.endedAt {
+			in.endedAt = t
 		}
 		seen[d.Message] = true
 	}
@@ -747,7 +764,7 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	if math.Pow(1-share, float64(in.taken)) < 0.01 {
 		in.ongoing = false
 	} else {
-		in.endedAt = time.Time{}
+		in.endedAt = 0
 	}
 }
 
@@ -798,7 +815,7 @@ func (g *gathering) watched(used map[*pile][]bool) (out []*incident) {
 		sortSamples(p.samples)
 		for _, part := range chains(p.hits, g.o.Quiet()) {
 			if in := g.incident(Watch, p, part); in != nil {
-				in.ongoing = g.last.Sub(in.until) < g.o.Quiet()
+				in.ongoing = g.last.sub(in.until) < g.o.Quiet()
 				out = append(out, in)
 			}
 		}

@@ -2,11 +2,13 @@ package report
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 // A wording is what a problem of one kind says. In its summary {who} is the
@@ -152,10 +154,10 @@ func (in *incident) othersText() string {
 
 // tracked are the different values of some hits in order, bounded; never nil, so
 // that JSON has a list.
-func tracked(hits []hit, of func(*hit) string) []string {
+func tracked(hits []*hit, of func(*hit) string) []string {
 	set := map[string]bool{}
 	for i := range hits {
-		if v := of(&hits[i]); v != "" && len(set) < trackedAtMost {
+		if v := of(hits[i]); v != "" && len(set) < trackedAtMost {
 			set[v] = true
 		}
 	}
@@ -165,6 +167,49 @@ func tracked(hits []hit, of func(*hit) string) []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// trackedRecipients are the different recipients of some hits, bounded.
+func trackedRecipients(hits []*hit, of func(*hit) bool) (list []uint64) {
+	set := map[uint64]bool{}
+	for i := range hits {
+		if h := hits[i]; of(h) && !set[h.recipient] && len(set) < trackedAtMost {
+			set[h.recipient] = true
+			list = append(list, h.recipient)
+		}
+	}
+	return list
+}
+
+// addresses fills in the addresses of the recipients known to be valid.
+func addresses(ctx context.Context, s store.Store, found []Problem) error {
+	index := map[uint64]int{}
+	var ids []uint64
+	for i := range found {
+		for _, id := range found[i].valid {
+			if _, known := index[id]; !known {
+				index[id] = len(ids)
+				ids = append(ids, id)
+			}
+		}
+	}
+	texts, err := s.Recipients(ctx, ids)
+	if err != nil {
+		return err
+	}
+	named := func(ids []uint64) []string {
+		list := make([]string, 0, len(ids))
+		for _, id := range ids {
+			list = append(list, texts[index[id]])
+		}
+		slices.Sort(list)
+		return list
+	}
+	for i := range found {
+		p := &found[i]
+		p.ValidRecipients, p.ValidBefore = named(p.valid), named(p.validBefore)
+	}
+	return nil
 }
 
 // problem puts an incident into words.
@@ -177,26 +222,20 @@ func (in *incident) problem(o FlagOptions) Problem {
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
 		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(in.hits, func(h *hit) string { return h.domain }),
-		Since: in.hits[0].at, Until: in.hits[len(in.hits)-1].at, Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
+		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
 		Attempts: int64(len(in.hits)), Messages: messages(in.hits),
-		Recipients:      distinct(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
-		ValidRecipients: tracked(in.hits, func(h *hit) string { return h.address }),
-		ValidBefore: tracked(in.hits, func(h *hit) string {
-			if h.before.IsZero() {
-				return ""
-			}
-			return h.address
-		}),
-		Evidence: in.evidence(), Addresses: in.addresses(),
+		Recipients: distinct(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
+		Evidence:   in.evidence(), Addresses: in.addresses(),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
 	}
-	if in.began.Before(p.Since) {
-		p.FirstHeard = in.began
+	if began := in.began.time(); began.Before(p.Since) {
+		p.FirstHeard = began
 	}
+	p.valid, p.validBefore = trackedRecipients(in.hits, func(h *hit) bool { return h.took }), trackedRecipients(in.hits, func(h *hit) bool { return h.took && h.before != 0 })
 	p.Why = in.why(&p, s, why, o)
 	if !p.Ongoing {
-		p.Ended, p.EndedAt = in.ended(), in.endedAt
+		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
 	}
 	p.Summary = in.summary(&p, w)
 	p.Scan = scanCommand(p.SenderDomains, p.Addresses)
@@ -225,13 +264,13 @@ func (in *incident) summary(p *Problem, w wording) string {
 
 // why says what the level and the cause rest on.
 func (in *incident) why(p *Problem, s shape, shapeWhy string, o FlagOptions) string {
-	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), number(int64(p.Recipients), "recipient"))
+	valid := fmt.Sprintf("%d of %s took mail before", len(p.validBefore), number(int64(p.Recipients), "recipient"))
 	switch {
 	case in.forward:
 		return "The replies name the cause, and the mail was for another domain and sent on, so it is not about the sender's own set-up."
 	case in.named:
 		why := "The replies name the cause"
-		if len(p.ValidBefore) > 0 {
+		if len(p.validBefore) > 0 {
 			why += ", and " + valid
 		}
 		switch {
@@ -246,12 +285,12 @@ func (in *incident) why(p *Problem, s shape, shapeWhy string, o FlagOptions) str
 	}
 	missing := "nothing says that it is more than chance"
 	switch {
-	case len(p.ValidBefore) < o.Recipients:
+	case len(p.validBefore) < o.Recipients:
 		missing = fmt.Sprintf("fewer than %d of the recipients took mail before", o.Recipients)
 	case p.Messages < o.Messages:
 		missing = "one message may be judged spam"
 	}
-	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.ValidRecipients), number(int64(p.Messages), "message"), missing)
+	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.valid), number(int64(p.Messages), "message"), missing)
 }
 
 func newText(in *incident) string {
@@ -263,7 +302,7 @@ func newText(in *incident) string {
 
 // ended says how an incident ended.
 func (in *incident) ended() string {
-	if in.taken > 0 && !in.endedAt.IsZero() {
+	if in.taken > 0 && in.endedAt != 0 {
 		return fmt.Sprintf("%s taken since, none refused", number(int64(in.taken), "message"))
 	}
 	return "no refusal since, and too little mail to tell"

@@ -1,8 +1,6 @@
 package report
 
 import (
-	"slices"
-
 	"bouncelog/bounce"
 	"bouncelog/store"
 )
@@ -25,36 +23,54 @@ const (
 
 // usual maps a domain to the provider that most of its mail goes to: where no
 // relay was reached, the mail counts with it.
-type usual map[string]string
+type usual struct {
+	most map[string]*store.Route // by domain
+	of   map[string]string       // provider by relay
+}
 
-func usualProviders(routes []store.Route) usual {
-	u, most := usual{}, map[string]int64{}
+func usualProviders(routes []store.Route) *usual {
+	u := &usual{make(map[string]*store.Route, len(routes)/2), make(map[string]string, len(routes)/4)}
 	for i := range routes {
-		if r := &routes[i]; r.Relay != "" && (r.Attempts > most[r.Domain] || u[r.Domain] == "") {
-			most[r.Domain] = r.Attempts
-			u[r.Domain] = Provider(&bounce.Delivery{RelayHost: r.Relay, RecipientDomain: r.Domain})
+		if r := &routes[i]; r.Relay != "" {
+			if most := u.most[r.Domain]; most == nil || r.Attempts > most.Attempts {
+				u.most[r.Domain] = r
+			}
 		}
 	}
 	return u
 }
 
-func (u usual) of(r *store.Route) string {
+func (u *usual) provider(r *store.Route) string {
 	if r.Relay == "" {
-		if p := u[r.Domain]; p != "" {
-			return p
+		most := u.most[r.Domain]
+		if most == nil {
+			return r.Domain
 		}
+		r = most
 	}
-	return Provider(&bounce.Delivery{RelayHost: r.Relay, RecipientDomain: r.Domain})
+	p, known := u.of[r.Relay]
+	if !known {
+		if p = Provider(&bounce.Delivery{RelayHost: r.Relay}); p == "" {
+			p = noProvider
+		}
+		u.of[r.Relay] = p
+	}
+	if p == noProvider { // the relay has no name
+		return r.Domain
+	}
+	return p
 }
+
+const noProvider = "\x00"
 
 // providers are the routes by provider.
 func providers(routes []store.Route) []store.Group {
-	return merged(routes, usualProviders(routes).of)
+	return merged(routes, usualProviders(routes).provider)
 }
 
 // merged adds up the routes that have the same key.
 func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group {
-	places := map[string]int{}
+	places := make(map[string]int, len(routes)/4)
 	var groups []store.Group
 	for i := range routes {
 		r := &routes[i]
@@ -63,7 +79,7 @@ func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group
 		if !known {
 			at = len(groups)
 			places[key] = at
-			groups = append(groups, store.Group{Key: key, Reasons: map[bounce.Reason]int64{}})
+			groups = append(groups, store.Group{Key: key})
 		}
 		g := &groups[at]
 		g.Attempts += r.Attempts
@@ -74,6 +90,9 @@ func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group
 		g.Pending += r.Pending
 		g.Expired += r.Expired
 		g.Messages += r.Messages
+		if g.Reasons == nil && len(r.Reasons) > 0 {
+			g.Reasons = make(map[bounce.Reason]int64, len(r.Reasons))
+		}
 		for reason, n := range r.Reasons {
 			g.Reasons[reason] += n
 		}
@@ -83,6 +102,9 @@ func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group
 
 // refused counts the failures that are about us.
 func refused(reasons map[bounce.Reason]int64) (n int64) {
+	if len(reasons) == 0 {
+		return 0
+	}
 	for _, r := range refusals {
 		n += reasons[r]
 	}
@@ -90,19 +112,6 @@ func refused(reasons map[bounce.Reason]int64) (n int64) {
 }
 
 // blocks tells whether a provider refuses most of what we send to it.
-func (g *Group) blocks() bool {
-	return g.Refused >= blocksLeast && float64(g.Refused) >= blocksShare*float64(g.Attempts)
-}
-
-// blockedFirst moves the providers that block us before the others.
-func blockedFirst(rows []Group) {
-	slices.SortStableFunc(rows, func(a, b Group) int {
-		switch {
-		case a.blocks() && !b.blocks():
-			return -1
-		case b.blocks() && !a.blocks():
-			return 1
-		}
-		return 0
-	})
+func blocks(refused, attempts int64) bool {
+	return refused >= blocksLeast && float64(refused) >= blocksShare*float64(attempts)
 }

@@ -55,6 +55,9 @@ type Options struct {
 	Top      int            // rows in a section; 0: all
 	Sections []string       // "": all
 	Flag     FlagOptions    // thresholds of the section problems
+	// NumbersOnly leaves out the addresses of the recipients of problems: a report
+	// for a person has their number only.
+	NumbersOnly bool
 }
 
 // Check says what is wrong with the options: a section or a sort key that does
@@ -307,7 +310,7 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		r.buildCounts,
 		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
 			if wanted(SectionProblems) {
-				r.Problems, err = problems(ctx, s, o.Filter, o.Flag)
+				r.Problems, err = problems(ctx, s, o.Filter, o.Flag, !o.NumbersOnly)
 			}
 			return err
 		},
@@ -537,26 +540,14 @@ func totals(ctx context.Context, s store.Store, f store.Filter) (*Totals, error)
 // sortedGroups are the groups that count, in their order; more says how many of
 // them Top leaves out.
 func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
-	rows = make([]Group, 0, len(groups))
-	for _, g := range groups {
-		if g.Attempts+g.Pending == 0 {
-			continue // nothing but hand-offs and probes
+	// What is left out is not put into words.
+	list := make([]*store.Group, 0, len(groups))
+	for i := range groups {
+		if g := &groups[i]; g.Attempts+g.Pending > 0 { // else nothing but hand-offs and probes
+			list = append(list, g)
 		}
-		row := Group{Key: g.Key, Counts: counts(g.Counts)}
-		if o.By == store.ByDomain {
-			row.Domain = g.Key
-		}
-		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
-		row.Blocks = o.By == store.ByRelay && row.blocks()
-		for reason, n := range g.Reasons {
-			if row.Reasons == nil {
-				row.Reasons = make(map[string]int64, len(g.Reasons))
-			}
-			row.Reasons[reason.String()] = n
-		}
-		rows = append(rows, row)
 	}
-	key := func(g Group) int64 {
+	key := func(g *store.Group) int64 {
 		switch o.Sort {
 		case "hard":
 			return g.Hard
@@ -577,24 +568,62 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 		}
 		return g.Hard + g.Soft
 	}
-	slices.SortFunc(rows, func(a, b Group) int {
+	order := func(a, b *store.Group) int {
 		if o.Sort == "key" {
 			return strings.Compare(a.Key, b.Key)
 		}
 		return cmp.Or(cmp.Compare(key(b), key(a)), cmp.Compare(b.Hard, a.Hard),
 			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Key, b.Key))
-	})
-	if o.By == store.ByRelay && o.Sort == "failed" {
-		blockedFirst(rows)
 	}
-	if o.Top > 0 && len(rows) > o.Top {
-		more = len(rows) - o.Top
-		if o.By == store.ByDay || o.By == store.ByHour {
-			return rows[more:], more // the newest
+	first := o.By == store.ByRelay && o.Sort == "failed" // the providers that block us
+	if first {
+		blocking := make(map[*store.Group]bool)
+		for _, g := range list {
+			if blocks(refused(g.Reasons), g.Attempts) {
+				blocking[g] = true
+			}
 		}
-		rows = rows[:o.Top]
+		byFailed := order
+		order = func(a, b *store.Group) int {
+			if blocking[a] != blocking[b] {
+				return cmp.Compare(bit(blocking[b]), bit(blocking[a]))
+			}
+			return byFailed(a, b)
+		}
+	}
+	slices.SortFunc(list, order)
+	if o.Top > 0 && len(list) > o.Top {
+		more = len(list) - o.Top
+		if o.By == store.ByDay || o.By == store.ByHour {
+			list = list[more:] // the newest
+		} else {
+			list = list[:o.Top]
+		}
+	}
+	rows = make([]Group, 0, len(list))
+	for _, g := range list {
+		row := Group{Key: g.Key, Counts: counts(g.Counts)}
+		if o.By == store.ByDomain {
+			row.Domain = g.Key
+		}
+		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
+		row.Blocks = o.By == store.ByRelay && blocks(row.Refused, row.Attempts)
+		for reason, n := range g.Reasons {
+			if row.Reasons == nil {
+				row.Reasons = make(map[string]int64, len(g.Reasons))
+			}
+			row.Reasons[reason.String()] = n
+		}
+		rows = append(rows, row)
 	}
 	return rows, more
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount, error) {

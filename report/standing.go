@@ -107,16 +107,12 @@ func (r *Report) senders(ctx context.Context, s store.Store, o Options) (*Sender
 			}
 		}
 	}
-	for _, part := range []struct {
-		by   store.By
-		rows *[]SenderCount
-	}{{store.BySender, &out.Senders}, {store.BySASLUser, &out.SASLUsers}, {store.ByClient, &out.Clients}} {
-		groups, err := s.Groups(ctx, f, part.by)
-		if err != nil {
-			return nil, err
-		}
-		*part.rows = senderCounts(groups, all.Hard, lesser(o.Top))
+	senders, users, clients, err := s.FailedBy(ctx, f)
+	if err != nil {
+		return nil, err
 	}
+	top := lesser(o.Top)
+	out.Senders, out.SASLUsers, out.Clients = senderCounts(senders, all.Hard, top), senderCounts(users, all.Hard, top), senderCounts(clients, all.Hard, top)
 	return out, nil
 }
 

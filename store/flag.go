@@ -8,6 +8,17 @@ import (
 	"bouncelog/bounce"
 )
 
+// Suspect are the reasons of refusals that may be about us, Faults those that are
+// the recipient's: reports ask for these again and again, and a store may keep them
+// apart.
+var (
+	Suspect = []bounce.Reason{
+		bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation,
+		bounce.Policy, bounce.ContentSpam, bounce.Unknown,
+	}
+	Faults = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.BadAddress, bounce.DomainInvalid}
+)
+
 // A FlagStore answers what the search for problems asks (see "Problems" in
 // docs/counting.md). It reads numbers where Rejections reads texts: there may be
 // a hundred thousand refusals, and the words of a few are wanted.
@@ -15,6 +26,12 @@ type FlagStore interface {
 	// Refusals yields the failed attempts (soft and hard) that match f, in the
 	// order of time.
 	Refusals(ctx context.Context, f Filter) iter.Seq2[*Refusal, error]
+	// Responses are what was answered to the refusals with these ids, in their
+	// order.
+	Responses(ctx context.Context, ids []int64) ([]string, error)
+	// Recipients are the addresses of the recipients of some refusals, in their
+	// order.
+	Recipients(ctx context.Context, recipients []uint64) ([]string, error)
 	// FailureTimes says when the recipients of some refusals failed as f
 	// selects; those that did not are left out.
 	FailureTimes(ctx context.Context, f Filter, recipients []uint64) (map[uint64][]time.Time, error)
@@ -31,6 +48,8 @@ type FlagStore interface {
 
 // A Refusal is a failed attempt without its texts.
 type Refusal struct {
+	ID        int64 // see Responses
+	Alike     int   // two refusals with the same number differ in nothing but ID, Offset, Time, Message, Recipient and what was delivered
 	Source    string
 	Offset    int64
 	Time      time.Time
@@ -39,7 +58,6 @@ type Refusal struct {
 
 	SenderDomain    string
 	NullSender      bool
-	Address         string // of the recipient
 	RecipientDomain string
 	// Forwarded: the mail was for an address in another domain and sent on, or
 	// its sender was rewritten for that (SRS).

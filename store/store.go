@@ -14,12 +14,17 @@ import (
 
 // Errors that callers tell apart. Engines wrap them with what was being done.
 var (
-	ErrMissing = errors.New("no such database")               // exit status 10
-	ErrLocked  = errors.New("database is locked")             // exit status 11
-	ErrForeign = errors.New("not a bouncelog database")       // exit status 12
-	ErrNewer   = errors.New("database of a newer bouncelog")  // exit status 12
-	ErrDamaged = errors.New("database is damaged")            // exit status 1
-	ErrFull    = errors.New("no space left for the database") // exit status 1
+	ErrMissing = errors.New("no such database")              // exit status 10
+	ErrLocked  = errors.New("database is locked")            // exit status 11
+	ErrForeign = errors.New("not a bouncelog database")      // exit status 12
+	ErrNewer   = errors.New("database of a newer bouncelog") // exit status 12
+	ErrDamaged = errors.New("database is damaged")           // exit status 1
+	// ErrTakenBack: with batches that had been appended before; see Batch.More
+	// and Batch.Ahead. What caused it is wrapped too.
+	ErrTakenBack = errors.New("what was stored last was taken back")
+	// ErrOvertaken is such a cause: another process has stored something.
+	ErrOvertaken = errors.New("another process has written meanwhile")
+	ErrFull      = errors.New("no space left for the database") // exit status 1
 )
 
 // A Store keeps delivery attempts. One process writes at a time; any number
@@ -28,6 +33,10 @@ type Store interface {
 	// Append stores a batch: rows, positions, open messages and counts
 	// become visible together or not at all (see Batch.More).
 	Append(ctx context.Context, b *Batch) error
+	// Prepare does the part of Append that needs no database. Who has a batch
+	// ready while another is being appended may call it first; Append does
+	// what was not done.
+	Prepare(b *Batch)
 
 	// Sources lists every source ever read, with the position up to which
 	// it is stored, in the order in which they were first seen.
@@ -43,6 +52,10 @@ type Store interface {
 	Totals(ctx context.Context, f Filter) (Counts, error)
 	// Groups counts the attempts that match f, grouped; unordered.
 	Groups(ctx context.Context, f Filter, by By) ([]Group, error)
+	// FailedBy counts the failed attempts that match f by the envelope sender, by who
+	// logged in, and by the address of the client, as Groups does one by one: Soft,
+	// Hard, Attempts and Reasons only.
+	FailedBy(ctx context.Context, f Filter) (senders, users, clients []Group, err error)
 	// Attempts yields single attempts that match f, in the order of time.
 	Attempts(ctx context.Context, f Filter) iter.Seq2[Attempt, error]
 	// Rejections yields the failed attempts (soft and hard) that match f, in
@@ -97,8 +110,14 @@ type Batch struct {
 
 	// More says that another batch follows at once, as when a whole log is
 	// read: this one may become visible together with that. Where that fails,
-	// both are lost.
+	// both are lost (ErrTakenBack).
 	More bool
+	// Ahead says that Append need not wait until this batch is visible. Where
+	// it fails in the end, the next Append says so (ErrTakenBack). It counts
+	// where More is not set.
+	Ahead bool
+
+	Prepared any // by Prepare, for Append; the same batch filled again may keep it
 }
 
 // A MessageKey names a queued message.

@@ -23,6 +23,24 @@ type block struct {
 
 func (b *block) end() int64 { return b.off + int64(len(b.data)) }
 
+// cut takes about blockSize of lines off the front of b, and leaves the rest; it
+// reports false where b is no longer than that, and is the last piece itself.
+func (b *block) cut(base int64) (front block, ok bool) {
+	if len(b.data) <= blockSize+blockSize/2 {
+		return block{}, false
+	}
+	i := bytes.LastIndexByte(b.data[:blockSize], '\n') + 1
+	if i < tailMax {
+		return block{}, false // a line that is longer than a block
+	}
+	front = *b
+	front.data, front.open = b.data[:i:i], false
+	front.tail = front.data[i-tailMax:]
+	front.head = b.head[:min(int64(len(b.head)), front.end()-base)]
+	b.from, b.off, b.data, b.event = front.end(), front.end(), b.data[i:], nil
+	return front, true
+}
+
 var (
 	errNone     = errors.New("no whole line there")             // plain.next: nothing to read now
 	errReplaced = errors.New("content is not that read before") // the file was truncated or rewritten
@@ -45,10 +63,16 @@ type plain struct {
 	idleSize int64 // size and time at which no whole line stood behind off
 	idleTime time.Time
 
+	ask   int       // how much to read at a time; 0: blockSize
 	reuse bool      // each block may overwrite the one before the last
 	bufs  [2][]byte // that are read into in turn
 	turn  int
 }
+
+// aheadSize is how much is read at a time in a goroutine of its own, in bytes:
+// to hand a block over, and to wake who waits for it, costs as much as to read
+// a fair part of one.
+const aheadSize = 4 * blockSize
 
 // buffer is where n bytes are read to.
 func (p *plain) buffer(n int64) []byte {
@@ -72,7 +96,7 @@ type readBlock struct {
 // after it has been taken. The last thing that comes is an error: errNone at the
 // end. Call stop before p or its file is used again.
 func (p *plain) ahead() (blocks <-chan readBlock, stop func()) {
-	p.reuse = true
+	p.reuse, p.ask = true, aheadSize
 	c := make(chan readBlock)
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -97,7 +121,7 @@ func (p *plain) ahead() (blocks <-chan readBlock, stop func()) {
 	return c, func() { close(quit); <-done }
 }
 
-// next returns the next whole lines, about blockSize of them. It returns
+// next returns the next whole lines, about blockSize (or p.ask) of them. It returns
 // errNone where there are none, errReplaced where the file is not what it was.
 func (p *plain) next() (block, error) {
 	fi, err := p.f.Stat()
@@ -114,7 +138,7 @@ func (p *plain) next() (block, error) {
 		return block{}, p.still(fi)
 	}
 	b := block{from: p.off, off: p.off, open: p.open}
-	for n := min(blockSize, p.max); ; {
+	for n := min(max(p.ask, blockSize), p.max); ; {
 		buf := p.buffer(min(int64(n), size-b.off))
 		m, err := p.f.ReadAt(buf, b.off)
 		if err != nil && err != io.EOF {

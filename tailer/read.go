@@ -226,13 +226,19 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 		if b.err != nil {
 			return &PathError{Path: src.Path, Offset: offset, Err: bare(b.err)}
 		}
-		offset = b.end()
-		r.progress(b.end() - b.from)
-		if err := r.deliver(e, src, b.block, max(0, b.size-b.end())); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
+		for rest := true; rest; {
+			var piece block
+			if piece, rest = b.cut(p.base); !rest {
+				piece = b.block
+			}
+			offset = piece.end()
+			r.progress(piece.end() - piece.from)
+			if err := r.deliver(e, src, piece, max(0, b.size-piece.end())); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -288,6 +294,7 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 	if e == nil {
 		e = r.ledger.add(s.base, s.head, src.Path)
 	}
+	s.reuse = !s.early
 	s.start(e.offset, e.open, e.tail)
 	for {
 		b, err := s.next()
@@ -300,11 +307,17 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 		case err != nil:
 			return nil, &PathError{Path: src.Path, Offset: e.offset, Err: bare(err)}
 		}
-		if err := r.deliver(e, src, b, -1); err != nil {
-			return nil, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
+		for rest := true; rest; {
+			var piece block
+			if piece, rest = b.cut(s.base); !rest {
+				piece = b
+			}
+			if err := r.deliver(e, src, piece, -1); err != nil {
+				return nil, err
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

@@ -476,3 +476,56 @@ func BenchmarkRead(b *testing.B) {
 		})
 	}
 }
+
+// TestReadPieces stops behind each chunk of a log that is read in several
+// blocks, and goes on from its position: the pieces that a block is handed out
+// in must be as good as blocks of their own.
+func TestReadPieces(t *testing.T) {
+	lines := numbered(0, 60_000)
+	for i := range lines {
+		lines[i] += strings.Repeat(" x", 20+i%17)
+	}
+	lines[40_000] = strings.Repeat("long ", blockSize/4)
+	text := join(lines)
+	if len(text) < 2*aheadSize {
+		t.Fatalf("%d bytes are too few", len(text))
+	}
+	for _, kind := range []string{KindFile, KindGzip} {
+		path := newLog(t)
+		stored := text
+		if kind == KindGzip {
+			stored = compressed(t, kind, text)
+		}
+		write(t, path, stored)
+		var positions []Position
+		var got bytes.Buffer
+		if err := Read(t.Context(), []string{path}, nil, ReadOptions{}, func(c *Chunk) error {
+			if len(c.Data) > aheadSize || len(c.Data) > 2*blockSize && !bytes.Contains(c.Data, []byte("long ")) {
+				t.Errorf("%s: %d bytes at %d", kind, len(c.Data), c.Offset)
+			}
+			got.Write(c.Data)
+			positions = append(positions, c.Position)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != text {
+			t.Fatalf("%s: %d bytes differ from the %d written", kind, got.Len(), len(text))
+		}
+		if len(positions) < 8 {
+			t.Fatalf("%s: only %d chunks", kind, len(positions))
+		}
+		for _, p := range positions {
+			var rest bytes.Buffer
+			if err := Read(t.Context(), []string{path}, []Position{p}, ReadOptions{}, func(c *Chunk) error {
+				rest.Write(c.Data)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if rest.String() != text[p.Offset:] {
+				t.Errorf("%s: from %d on %d bytes, want %d", kind, p.Offset, rest.Len(), len(text)-int(p.Offset))
+			}
+		}
+	}
+}

@@ -145,6 +145,8 @@ type stream struct {
 	early bool // hand on lines as they come, not only full blocks
 	max   int
 
+	reuse bool // a block may be overwritten when the one after it has been taken
+
 	blocks chan block
 	err    error // why blocks was closed; io.EOF at the end
 	cancel context.CancelFunc
@@ -197,12 +199,19 @@ type failed struct{ err error }
 
 func (f *failed) Read([]byte) (int, error) { return 0, f.err }
 
+// streamBufs is how many buffers are read into in turn: one block is worked on,
+// the others wait, the next is read.
+const streamBufs = 3
+
 // start reads from off on. What stands before is left out; it must end with
 // tail, or next returns errReplaced. With open, the rest of a line is left out too.
 func (s *stream) start(off int64, open bool, tail prefix) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.blocks = make(chan block, 2)
+	if s.reuse {
+		s.blocks = make(chan block, streamBufs-2)
+	}
 	go func() {
 		s.err = s.read(ctx, off, open, tail)
 		close(s.blocks)
@@ -301,8 +310,21 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) 
 	from := pos
 	var carry []byte // read, but not a whole line yet
 	size := min(blockSize, s.max)
+	if s.reuse {
+		size = min(aheadSize, s.max)
+	}
+	var bufs [streamBufs][]byte
+	turn := 0
 	for {
-		buf := make([]byte, max(size, min(2*len(carry), s.max)))
+		want := max(size, min(2*len(carry), s.max))
+		buf := bufs[turn]
+		if buf = buf[:cap(buf)]; len(buf) < want {
+			buf = make([]byte, want)
+			if s.reuse {
+				bufs[turn] = buf
+			}
+		}
+		buf = buf[:want]
 		n := copy(buf, carry)
 		var err error
 		for n < len(buf) && err == nil {
@@ -347,6 +369,7 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) 
 				return err
 			}
 			from = pos
+			turn = (turn + 1) % streamBufs
 		}
 		carry = buf[i:]
 		if err == io.EOF {

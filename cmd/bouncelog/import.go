@@ -144,39 +144,58 @@ func (in *input) judge() (*bounce.Judge, error) {
 // cannot be read, or not to their end, are named on standard error and
 // reported by unread.
 func (in *input) read(cmd *cobra.Command, db store.Store, judge *bounce.Judge, paths []string) (n store.Source, unread bool, err error) {
-	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	opts, err := in.parserOptions()
 	if err != nil {
 		return n, false, err
 	}
-	g, err := newIngester(ctx, db, judge, opts)
-	if err != nil {
-		return n, false, err
+	wait := waitForLock(cmd.Context(), cmd.ErrOrStderr())
+	progress := newProgress(cmd.ErrOrStderr())
+	var before store.Source
+	for first := true; ; first = false {
+		g, err := newIngester(cmd.Context(), db, judge, opts)
+		if err != nil {
+			return n, false, err
+		}
+		// What standard input has given cannot be read again.
+		g.retry, g.whole, g.again = wait, true, !slices.Contains(paths, "-")
+		if first {
+			before = g.totals()
+		}
+		bad, err := in.readOnce(cmd, g, progress, paths)
+		if g.again && errors.Is(err, store.ErrTakenBack) && (wait(err) || errors.Is(err, store.ErrOvertaken) && cmd.Context().Err() == nil) {
+			continue
+		}
+		after := g.totals()
+		n = store.Source{
+			Lines: after.Lines - before.Lines, Attempts: after.Attempts - before.Attempts, Unparsed: after.Unparsed - before.Unparsed,
+		}
+		return n, bad, err
 	}
-	g.retry, g.whole = waitForLock(ctx, stderr), true
-	before := g.totals()
-	progress := newProgress(stderr)
+}
+
+// readOnce reads the files from where the database stands.
+func (in *input) readOnce(cmd *cobra.Command, g *ingester, progress *progress, paths []string) (unread bool, err error) {
+	stderr := cmd.ErrOrStderr()
 	looks := newLooks(g)
-	err = tailer.Read(ctx, paths, g.positions(), tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
+	err = tailer.Read(cmd.Context(), paths, g.positions(), tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
 		looks.before(c)
 		return g.chunk(c)
 	})
 	progress.end()
 	// What could be read is kept, whatever else went wrong.
 	bad, err := pathErrors(err)
+	err = g.close(err)
+	if errors.Is(err, store.ErrTakenBack) {
+		return false, err
+	}
 	for _, e := range bad {
 		unread = true
 		complain(stderr, e)
 	}
-	err = g.close(err)
-	after := g.totals()
-	n = store.Source{
-		Lines: after.Lines - before.Lines, Attempts: after.Attempts - before.Attempts, Unparsed: after.Unparsed - before.Unparsed,
-	}
 	if err == nil && looks.complain(stderr) {
 		unread = true
 	}
-	return n, unread, err
+	return unread, err
 }
 
 // pathErrors parts what could not be read, which leaves the rest as it is, from
@@ -277,18 +296,24 @@ func (l *looks) complain(stderr io.Writer) (any bool) {
 var lockPatience = 10 * time.Minute
 
 // waitForLock says once that the database is locked, and to go on trying for as
-// long as lockPatience. (Each try waits for the lock by itself.)
+// long as lockPatience each time. (Each try waits for the lock by itself.)
 func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
-	var since time.Time
+	var since, last time.Time
+	said := false
 	return func(err error) bool {
 		if !errors.Is(err, store.ErrLocked) || ctx.Err() != nil {
 			return false
 		}
-		if since.IsZero() {
-			since = time.Now()
+		now := time.Now()
+		if now.Sub(last) > time.Minute { // it was free meanwhile
+			since = now
+		}
+		last = now
+		if !said {
+			said = true
 			fmt.Fprintf(stderr, "bouncelog: %s; waiting for it\n", cleanError(err))
 		}
-		return time.Since(since) < lockPatience
+		return now.Sub(since) < lockPatience
 	}
 }
 

@@ -2,14 +2,100 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"bouncelog/bounce"
 	"bouncelog/store"
+	"bouncelog/store/sqlite"
 )
+
+// A meddler stores something by way of other each time that a batch was appended
+// whose commit is not waited for, as a daemon does beside an import.
+type meddler struct {
+	*sqlite.DB
+	other *sqlite.DB
+	times int
+	n     int64
+}
+
+func (m *meddler) Append(ctx context.Context, b *store.Batch) error {
+	if err := m.DB.Append(ctx, b); err != nil || !b.Ahead || b.More || m.times == 0 {
+		return err
+	}
+	m.times--
+	m.n++
+	return m.other.Append(ctx, &store.Batch{
+		Attempts: []store.Attempt{{Delivery: bounce.Delivery{
+			Source: "daemon", Offset: m.n, Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Host: "mx1", MTA: bounce.Postfix, QueueID: "AAAAA",
+			Recipient: fmt.Sprintf("meddler%d@daemon.example", m.n), RecipientDomain: "daemon.example", Outcome: bounce.Delivered, Status: "sent",
+		}}},
+		Sources: []store.Source{{ID: "daemon", Offset: m.n + 1, State: "v1"}},
+	})
+}
+
+// TestImportOvertaken imports a log while another process writes: what was taken
+// back is read again, and every line counts once.
+func TestImportOvertaken(t *testing.T) {
+	defer func(n int) { readAtOnce = n }(readAtOnce)
+	readAtOnce = 2 * batchSize
+	const lines = 20 * batchSize
+	var log bytes.Buffer
+	for i := range lines {
+		fmt.Fprintf(&log, "Mar  1 %02d:%02d:%02d mx1 postfix/smtp[77]: %05X: to=<user%d@dest%d.example>, relay=mx.dest.example[192.0.2.7]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 12345)\n",
+			i/3600%24, i/60%60, i%60, 0xA0000+i, i%100, i%7)
+	}
+	path := t.TempDir() + "/mail.log"
+	if err := os.WriteFile(path, log.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open := func(path string) *sqlite.DB {
+		d, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { d.Close() })
+		return d
+	}
+	dbPath := t.TempDir() + "/log.db"
+	m := &meddler{DB: open(dbPath), other: open(dbPath), times: 3}
+	judge, err := bounce.NewJudge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd := new(cobra.Command)
+	cmd.SetContext(t.Context())
+	cmd.SetErr(&stderr)
+	in := &input{year: 2026, tz: "UTC"}
+	n, unread, err := in.read(cmd, m, judge, []string{path})
+	if err != nil || unread || stderr.Len() > 0 {
+		t.Fatalf("read: %v, unread %v, %s", err, unread, &stderr)
+	}
+	if n.Lines != lines || n.Attempts != lines {
+		t.Errorf("read %d lines with %d attempts, want %d", n.Lines, n.Attempts, lines)
+	}
+	if m.times != 0 {
+		t.Errorf("it was not overtaken as often as it should have been: %d left", m.times)
+	}
+	got, err := m.Totals(t.Context(), store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Delivered != lines+3 {
+		t.Errorf("%d attempts are stored, want %d", got.Delivered, lines+3)
+	}
+	if problems, err := m.Check(t.Context()); err != nil || len(problems) > 0 {
+		t.Errorf("check: %v %v", problems, err)
+	}
+}
 
 // TestImportWaitsForLock holds how long an import waits for another process (what it
 // then does is in the script locked).

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"bouncelog/bounce"
@@ -17,14 +18,15 @@ import (
 
 // batchSize is how many attempts are handed to the store at a time. A larger
 // batch gains nothing and holds more memory.
-const batchSize = 2_000
+const batchSize = 500
 
 // batches is how many there are: the parser goes on while the store commits.
-const batches = 4
+const batches = 8
 
 // readAtOnce is how many attempts become visible together where a whole log is
-// read: each commit writes the pages that it shares with the next.
-const readAtOnce = 100_000
+// read: each commit writes the pages that it shares with the next. (A variable for
+// tests.)
+var readAtOnce = 100_000
 
 // maxUnparsed bounds how many lines a batch keeps of those that were not
 // understood; all are counted.
@@ -50,13 +52,16 @@ type ingester struct {
 	lines   int // in batch
 	skipped map[string]int64
 
-	// Whole says that whole logs are read: batches follow one another.
-	whole       bool
-	uncommitted int // attempts since the last batch that nothing followed
+	// Whole says that whole logs are read: batches follow one another. Again
+	// says that the caller will read again what is taken back
+	// (store.ErrTakenBack), so that nobody need wait for a commit.
+	whole, again bool
+	uncommitted  int // attempts since the last batch that nothing followed
 
-	batches chan *store.Batch // to the writer
-	empty   chan *store.Batch // and back
-	done    chan error        // the writer's end
+	batches  chan *store.Batch // read
+	prepared chan *store.Batch // for the writer
+	empty    chan *store.Batch // and back
+	done     chan error        // the writer's end
 
 	// retry is asked when a batch could not be stored, and says whether to try
 	// again; it waits as long as it thinks fit.
@@ -74,7 +79,7 @@ type source struct {
 // heapLimit is how large Go's heap may grow before garbage is collected more
 // often, in bytes. What is remembered is bounded to some sixty million; without
 // this, as much again would be garbage.
-const heapLimit = 92 << 20
+const heapLimit = 84 << 20
 
 // limitHeap is for the commands that only fill the database: they shall take the
 // same memory however long a log is. GOMEMLIMIT overrides it.
@@ -88,16 +93,17 @@ func limitHeap() {
 func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts parser.Options) (*ingester, error) {
 	g := &ingester{
 		db: db, judge: judge, opts: opts,
-		queue:   parser.NewQueue(0),
-		sources: map[string]*source{},
-		touched: map[string]bool{},
-		skipped: map[string]int64{},
-		batch:   new(store.Batch),
-		batches: make(chan *store.Batch, batches),
-		empty:   make(chan *store.Batch, batches),
-		done:    make(chan error, 1),
-		retry:   func(error) bool { return false },
-		stored:  func(*store.Batch, time.Duration) {},
+		queue:    parser.NewQueue(0),
+		sources:  map[string]*source{},
+		touched:  map[string]bool{},
+		skipped:  map[string]int64{},
+		batch:    new(store.Batch),
+		batches:  make(chan *store.Batch, batches),
+		prepared: make(chan *store.Batch, batches),
+		empty:    make(chan *store.Batch, batches),
+		done:     make(chan error, 1),
+		retry:    func(error) bool { return false },
+		stored:   func(*store.Batch, time.Duration) {},
 	}
 	known, err := db.Sources(ctx)
 	if err != nil {
@@ -116,6 +122,7 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 	for range batches - 1 {
 		g.empty <- new(store.Batch)
 	}
+	go g.prepare()
 	go g.write(context.WithoutCancel(ctx))
 	return g, nil
 }
@@ -138,7 +145,7 @@ func (g *ingester) chunk(c *tailer.Chunk) error {
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	g.touched[s.ID] = true
 	if len(g.batch.Attempts) >= batchSize || g.lines >= 125*batchSize {
-		return g.send(g.whole && g.uncommitted < readAtOnce)
+		return g.send(g.whole && g.uncommitted < readAtOnce, g.again)
 	}
 	return nil
 }
@@ -170,7 +177,9 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 		}
 		for i := range r.Deliveries {
 			d := &r.Deliveries[i]
-			g.batch.Attempts = append(g.batch.Attempts, store.Attempt{Delivery: *d, Verdict: g.judge.Verdict(d)})
+			g.batch.Attempts = slices.Grow(g.batch.Attempts, 1)[:len(g.batch.Attempts)+1]
+			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
+			a.Delivery, a.Verdict = *d, g.judge.Verdict(d)
 		}
 	case parser.Expiry:
 		s.Queue++
@@ -210,12 +219,12 @@ func (g *ingester) flush() error {
 	if len(g.touched) == 0 && g.uncommitted == 0 {
 		return nil
 	}
-	return g.send(false)
+	return g.send(false, false)
 }
 
 // send hands what was gathered to the writer; it waits while the writer is busy
-// with the batch before. More says that another one follows.
-func (g *ingester) send(more bool) error {
+// with the batch before. More and ahead are those of the batch.
+func (g *ingester) send(more, ahead bool) error {
 	b := g.batch
 	g.uncommitted += len(b.Attempts)
 	for id := range g.touched {
@@ -224,7 +233,7 @@ func (g *ingester) send(more bool) error {
 	for program, n := range g.skipped {
 		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: n})
 	}
-	if b.More = more; !more {
+	if b.More, b.Ahead = more, ahead; !more {
 		g.uncommitted = 0
 		var closed []parser.Key
 		b.Opened, closed = g.queue.Changes(b.Opened, nil)
@@ -250,12 +259,21 @@ func (g *ingester) send(more bool) error {
 	}
 }
 
+// prepare takes batches apart while the one before is being stored.
+func (g *ingester) prepare() {
+	for b := range g.batches {
+		g.db.Prepare(b)
+		g.prepared <- b // there is room for all
+	}
+	close(g.prepared)
+}
+
 // write stores batches until there are no more, or one cannot be stored.
 func (g *ingester) write(ctx context.Context) {
-	for b := range g.batches {
+	for b := range g.prepared {
 		began := time.Now()
 		err := g.db.Append(ctx, b)
-		for err != nil && g.retry(err) {
+		for err != nil && !errors.Is(err, store.ErrTakenBack) && g.retry(err) {
 			err = g.db.Append(ctx, b)
 		}
 		if err != nil {
@@ -266,6 +284,7 @@ func (g *ingester) write(ctx context.Context) {
 		*b = store.Batch{
 			Attempts: recycle(b.Attempts), Expiries: recycle(b.Expiries), Sources: recycle(b.Sources),
 			Opened: recycle(b.Opened), Closed: recycle(b.Closed), Skipped: recycle(b.Skipped), Unparsed: recycle(b.Unparsed),
+			Prepared: b.Prepared,
 		}
 		g.empty <- b
 	}

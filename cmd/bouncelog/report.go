@@ -69,6 +69,7 @@ leaves the database alone.`,
 				return err
 			}
 			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Flag: flag.options()}
+			o.NumbersOnly = form != report.FormatJSON && form != report.FormatNDJSON
 			if all {
 				o.Top = 0
 			}
@@ -204,7 +205,7 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, un
 	if err != nil {
 		return nil, false, err
 	}
-	db, err = sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true, Provider: judge.Provider})
+	db, err = sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true, ForReport: true, Provider: judge.Provider})
 	if err != nil {
 		return nil, false, err
 	}

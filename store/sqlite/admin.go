@@ -179,6 +179,12 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
 		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
 	}
+	for i := range narrows {
+		n := &narrows[i]
+		kept := "SELECT * FROM " + n.table
+		count(n.table+": rows that the failures do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+n.narrowSQL()+")")
+		count(n.table+": rows that are missing", "SELECT count(*) FROM ("+n.narrowSQL()+" EXCEPT "+kept+")")
+	}
 	count("rollup of the whole time: cells that the days do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
 	count("rollup of the whole time: cells that are missing", "SELECT count(*) FROM ("+totalSQL+" EXCEPT SELECT * FROM rollup_total)")
 	if err == nil {
@@ -201,10 +207,10 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 		}
 		return errClosed
 	}
-	if err := d.w.commit(); err != nil {
+	if err := d.w.commit(false); err != nil {
 		return d.wrap("store", err)
 	}
-	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false))
+	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false, false))
 }
 
 // Reclassify judges every failed reply again, each distinct one once, and brings
@@ -238,9 +244,7 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 			return err
 		}
 		for _, n := range news {
-			if _, err := w.kind(outcomeOf(n.kind), n.v.Reason); err != nil {
-				return err
-			}
+			w.kind(outcomeOf(n.kind), n.v.Reason)
 			if err := w.c.run("UPDATE reply SET kind = ?, detail = ?, scope = ?, rule = ?, confidence = ? WHERE id = ?",
 				n.kind, null(n.v.Detail), null(n.v.Scope.String()), null(n.v.Rule), null(n.v.Confidence.String()), n.id); err != nil {
 				return err
@@ -260,6 +264,9 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 				}
 			}
 			if err := w.sumTotals(); err != nil {
+				return err
+			}
+			if err := w.fillNarrow(); err != nil {
 				return err
 			}
 		}
@@ -293,6 +300,8 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM rollup_route WHERE key < ?1 / 86400 << 34",
 			"DELETE FROM rollup_sender WHERE key < ?1 / 86400 << 34",
 			"DELETE FROM rollup_origin WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM refusal WHERE at < ?1",
+			"DELETE FROM fault WHERE at < ?1",
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
 		} {
@@ -344,7 +353,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 	// Each step of this statement frees a page.
 	err = d.w.c.each(func([]driver.Value) error { return ctx.Err() }, "PRAGMA incremental_vacuum")
 	if err == nil {
-		err = d.w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		err = d.w.c.queue.checkpoints.truncate(d.w.c)
 	}
 	return removed, d.wrap("prune", err)
 }

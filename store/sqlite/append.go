@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -50,54 +48,80 @@ func (d *DB) Append(ctx context.Context, b *store.Batch) error {
 		}
 		return errClosed
 	}
-	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }, b.More))
+	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }, b.More, b.Ahead))
 }
 
 // transact runs f in a transaction, and in the same as what came before where
-// that was said to go on. What is remembered of the dictionaries is forgotten
-// where it fails.
-func (w *writer) transact(f func() error, more bool) error {
+// that was said to go on. Ahead says not to wait until it has been committed. What
+// is remembered of the dictionaries is forgotten where it fails.
+func (w *writer) transact(f func() error, more, ahead bool) error {
 	if w.broken != nil {
 		return w.broken
 	}
-	if !w.open {
-		if err := w.c.exec("BEGIN IMMEDIATE"); err != nil {
-			return err
-		}
-		w.open = true
-		if err := w.notice(); err != nil {
-			return w.undo(err)
-		}
+	last := w.open || w.ahead // others depend on this
+	err := w.c.queue.failed()
+	if err == nil && !w.open {
+		err = w.begin()
 	}
-	if err := f(); err != nil {
-		return w.undo(err)
+	if err == nil {
+		err = f()
 	}
-	if more {
+	if err == nil && !more {
+		err = w.commit(ahead)
+	}
+	if err == nil {
 		return nil
 	}
-	return w.commit()
+	err = w.undo(err)
+	if last {
+		err = fmt.Errorf("%w: %w", store.ErrTakenBack, err)
+	}
+	return err
 }
 
-// commit ends the transaction, if there is one.
-func (w *writer) commit() error {
-	if !w.open {
+// begin begins a transaction. After a commit that is not waited for it does not
+// wait either; else it forgets what is remembered of the dictionaries if another
+// process has written since.
+func (w *writer) begin() error {
+	for {
+		w.c.queue.add(job{sql: begin})
+		w.open = true
+		if w.ahead {
+			return nil
+		}
+		err := w.c.settle()
+		if !errors.Is(err, store.ErrOvertaken) {
+			return err
+		}
+		if err := w.reset(); err != nil {
+			return err
+		}
+	}
+}
+
+// commit ends the transaction, if there is one, and waits for that unless it may
+// run ahead.
+func (w *writer) commit(ahead bool) error {
+	if w.open {
+		if err := w.flush(); err != nil {
+			return err
+		}
+		w.c.queue.add(job{sql: commit})
+	}
+	w.open, w.ahead = false, ahead
+	if ahead {
 		return nil
 	}
-	err := w.flush()
-	if err == nil {
-		err = w.c.exec("COMMIT")
-	}
-	if err != nil {
-		return w.undo(err)
-	}
-	w.open = false
-	return nil
+	return w.c.settle()
 }
 
 // undo takes the transaction back because of err.
 func (w *writer) undo(err error) error {
-	w.open = false
-	w.c.settle() // what was still to be written is taken back too
+	first := w.c.settle() // what was still to be written is taken back too
+	if first != nil && !errors.Is(err, first) {
+		err = errors.Join(first, err)
+	}
+	w.open, w.ahead = false, false
 	if w.d.opts.Temporary {
 		w.broken = err // it has no journal that could undo anything
 		return err
@@ -108,17 +132,6 @@ func (w *writer) undo(err error) error {
 	return errors.Join(err, w.reset())
 }
 
-// notice forgets what is remembered of the dictionaries when another process has
-// written since: an import beside the daemon.
-func (w *writer) notice() error {
-	version, err := w.c.number("PRAGMA data_version")
-	if err != nil || version == w.version {
-		return err
-	}
-	w.version = version
-	return w.reset()
-}
-
 // A prepared attempt has been taken apart as far as that is possible without
 // the database.
 type prepared struct {
@@ -127,77 +140,39 @@ type prepared struct {
 	provider                        string
 }
 
-const stretch = 256 // attempts prepared at a time
-
-// prepare takes the attempts apart, on all processors, and yields them a stretch
-// at a time in their order.
-func (w *writer) prepare(as []store.Attempt, yield func(i int, p []prepared) error) error {
-	n := (len(as) + stretch - 1) / stretch
-	if n == 0 {
-		return nil
-	}
-	workers := min(max(runtime.GOMAXPROCS(0)-1, 1), 4, n)
-	done := make([]chan []prepared, n)
-	for i := range done {
-		done[i] = make(chan []prepared, 1)
-	}
-	pool := make(chan []prepared, workers+2)
-	for i := range workers + 2 {
-		if i == len(w.prepared) {
-			w.prepared = append(w.prepared, make([]prepared, stretch))
-		}
-		pool <- w.prepared[i]
-	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	stop := make(chan struct{})
-	defer close(stop)
-	next := make(chan int)
-	wg.Go(func() {
-		defer close(next)
-		for i := range n {
-			select {
-			case next <- i:
-			case <-stop:
-				return
-			}
-		}
-	})
-	for range workers {
-		wg.Go(func() {
-			for {
-				// The buffer first: else the stretch that is due might wait
-				// for one that the others hold.
-				var p []prepared
-				select {
-				case p = <-pool:
-				case <-stop:
-					return
-				}
-				i, ok := <-next
-				if !ok {
-					return
-				}
-				part := as[i*stretch : min((i+1)*stretch, len(as))]
-				for j := range part {
-					w.take(&part[j].Delivery, &p[j])
-				}
-				done[i] <- p[:len(part)]
-			}
-		})
-	}
-	for i := range n {
-		p := <-done[i]
-		if err := yield(i*stretch, p); err != nil {
-			return err
-		}
-		pool <- p[:stretch]
-	}
-	return nil
+// A preparation is what Prepare made of the attempts of a batch.
+type preparation struct {
+	of   *DB // nil: Append has used it
+	list []prepared
 }
 
-func (w *writer) take(a *bounce.Delivery, p *prepared) {
-	k := w.hash
+// Prepare takes the attempts of a batch apart.
+func (d *DB) Prepare(b *store.Batch) {
+	p, ok := b.Prepared.(*preparation)
+	if !ok {
+		p = new(preparation)
+		b.Prepared = p
+	}
+	n := len(b.Attempts)
+	p.of, p.list = d, slices.Grow(p.list[:0], n)[:n]
+	for i := range b.Attempts {
+		d.take(&b.Attempts[i].Delivery, &p.list[i])
+	}
+}
+
+// preparation is what was prepared of b, or is now.
+func (d *DB) preparation(b *store.Batch) []prepared {
+	p, ok := b.Prepared.(*preparation)
+	if !ok || p.of != d || len(p.list) != len(b.Attempts) {
+		d.Prepare(b)
+		p = b.Prepared.(*preparation)
+	}
+	p.of = nil
+	return p.list
+}
+
+func (d *DB) take(a *bounce.Delivery, p *prepared) {
+	k := d.secret.hash
 	p.recipient = k.add(10, a.Recipient)
 	if a.RecipientDomain == "" || !strings.HasSuffix(a.Recipient, a.RecipientDomain) {
 		p.recipient = k.add(p.recipient, a.RecipientDomain)
@@ -213,13 +188,16 @@ func (w *writer) take(a *bounce.Delivery, p *prepared) {
 	if cap(p.template)+cap(p.args) > 4<<10 {
 		p.template, p.args = nil, nil // one long response must not hold on to its room
 	}
-	p.template, p.args = bounce.AppendSplit(p.template[:0], p.args[:0], a.Response)
-	if w.pseudonym != nil {
-		p.template = []byte(w.scrub(string(p.template)))
+	p.template, p.args = p.template[:0], p.args[:0]
+	if a.Outcome != bounce.Delivered || !d.opts.ForReport {
+		p.template, p.args = bounce.AppendSplit(p.template, p.args, a.Response)
+	}
+	if d.secret.pseudonym != nil {
+		p.template = []byte(d.secret.scrub(string(p.template)))
 	}
 	p.provider = ""
 	if a.RelayHost != "" && a.Outcome != bounce.Delivered {
-		p.provider = w.d.opts.Provider(a.RelayHost)
+		p.provider = d.opts.Provider(a.RelayHost)
 	}
 	h := k.add(k.addBytes(12, p.template), a.Host)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
@@ -258,33 +236,31 @@ func (w *writer) append(b *store.Batch) error {
 
 	var name string
 	var src *source
-	err := w.prepare(b.Attempts, func(first int, ps []prepared) error {
-		for i := range ps {
-			a := &b.Attempts[first+i]
-			if src == nil || a.Source != name {
-				var err error
-				if src, err = w.source(a.Source, nil); err != nil {
-					return err
-				}
-				name = a.Source
-			}
-			if a.Offset < src.position {
-				continue
-			}
-			for len(expiries) > 0 && len(expiries[name]) > 0 && expiries[name][0].Offset < a.Offset {
-				if err := w.expire(src, expiries[name][0]); err != nil {
-					return err
-				}
-				expiries[name] = expiries[name][1:]
-			}
-			if err := w.attempt(src, a, &ps[i]); err != nil {
+	ps := w.d.preparation(b)
+	for i := range b.Attempts {
+		if i%fetchAtOnce == 0 {
+			w.fetch(ps[i:min(i+fetchAtOnce, len(ps))])
+		}
+		a := &b.Attempts[i]
+		if src == nil || a.Source != name {
+			var err error
+			if src, err = w.source(a.Source, nil); err != nil {
 				return err
 			}
+			name = a.Source
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+		if a.Offset < src.position {
+			continue
+		}
+		for len(expiries) > 0 && len(expiries[name]) > 0 && expiries[name][0].Offset < a.Offset {
+			if err := w.expire(src, expiries[name][0]); err != nil {
+				return err
+			}
+			expiries[name] = expiries[name][1:]
+		}
+		if err := w.attempt(src, a, &ps[i]); err != nil {
+			return err
+		}
 	}
 	for name, es := range expiries {
 		src, err := w.source(name, nil)
@@ -299,9 +275,7 @@ func (w *writer) append(b *store.Batch) error {
 	}
 	w.flushAddresses()
 	w.storeSources(b.Sources)
-	if err := w.storeMessages(b); err != nil {
-		return err
-	}
+	w.storeMessages(b)
 	if ahead == 0 && len(b.Sources) > 0 {
 		return nil // nothing was read: there is nothing to be counted
 	}
@@ -320,16 +294,27 @@ func (w *writer) append(b *store.Batch) error {
 		if !u.Time.IsZero() {
 			at = u.Time.Unix()
 		}
-		if err := w.c.run("INSERT OR IGNORE INTO unparsed_line SELECT ?, ?, ? WHERE (SELECT count(*) FROM unparsed_line) < ?",
-			src.num<<offsetBits|u.Offset, at, w.scrub(clean(u.Text, 1000)), maxUnparsed); err != nil {
-			return err
-		}
+		w.add("unparsed", src.num<<offsetBits|u.Offset, at, w.scrub(clean(u.Text, 1000)), int64(maxUnparsed))
 	}
 	for i := range b.Sources {
 		s := w.sources[b.Sources[i].ID]
 		s.position = max(s.position, b.Sources[i].Offset)
 	}
 	return nil
+}
+
+// fetchAtOnce is for how many attempts what is remembered of their addresses is fetched at
+// once.
+const fetchAtOnce = 64
+
+// fetch has the processor's caches hold the addresses of some attempts: it waits
+// for memory once instead of each time.
+func (w *writer) fetch(ps []prepared) {
+	var all uint64
+	for i := range ps {
+		all ^= w.addresses.slotKey(ps[i].recipient) ^ w.addresses.slotKey(ps[i].sender)
+	}
+	w.fetched = all // or else nothing would be read
 }
 
 var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
@@ -399,7 +384,6 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	var sender any
 	var senderID, senderDomain int64
 	if a.SenderKnown {
 		s, err := w.address(p.sender, a.Sender, a.SenderDomain)
@@ -407,14 +391,12 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 			return err
 		}
 		senderID, senderDomain = int64(s.id), int64(s.domain)
-		sender = senderID
 	}
 	rcpt, err := w.address(p.recipient, a.Recipient, a.RecipientDomain)
 	if err != nil {
 		return err
 	}
 	recipient, domain := int64(rcpt.id), int64(rcpt.domain)
-	queue := queueValue(a.QueueID)
 	c := where{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
 
 	// Has the message been seen, and at this domain?
@@ -452,24 +434,24 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if err := w.original(id, a.OriginalRecipient); err != nil {
 			return err
 		}
-	}
-
-	if a.Outcome == bounce.Delivered {
-		// Adding the original recipient may have moved the entry.
+		// Adding that may have moved the entry.
 		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 			return err
 		}
+	}
+
+	if a.Outcome == bounce.Delivered {
 		w.delivered(rcpt, at)
-		row := w.insert.next()
-		row[0].Value = id
-		row[1].Value = at
-		row[2].Value = queue
-		row[3].Value = recipient
-		row[4].Value = sender
-		row[5].Value = route
-		row[6].Value = r.id
-		row[7].Value = meta
-		w.insert.flushFull()
+		var queue, sender any // they do not leave this block: no memory is needed for them
+		if n, ok := queueNumber(a.QueueID); ok {
+			queue = n
+		} else {
+			queue = clean(a.QueueID, maxWord)
+		}
+		if a.SenderKnown {
+			sender = senderID
+		}
+		w.insert.add(id, at, queue, recipient, sender, route, r.id, meta)
 		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
 			m, err := w.message(a.MessageID)
 			if err != nil {
@@ -480,16 +462,16 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		return nil
 	}
 
-	replyID := r.id
-	var text any
+	queue := queueValue(a.QueueID)
+	var text, sender any
+	if a.SenderKnown {
+		sender = senderID
+	}
 	if string(p.template) != a.Response {
 		text = w.text(w.shorten(&a.Delivery, p))
 	}
 	messageID, err := w.message(a.MessageID)
 	if err != nil {
-		return err
-	}
-	if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 		return err
 	}
 	var before any
@@ -504,7 +486,8 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		rcpt.failed = max(rcpt.failed, seconds(at))
 	}
 	client := w.client(&a.Delivery)
-	w.add("failure", id, at, queue, recipient, sender, route, replyID, meta, text, messageID, before, nil, client)
+	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
+	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.wait(message, queue, waiting{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
@@ -720,26 +703,15 @@ func (w *writer) storeSources(ss []store.Source) {
 	}
 }
 
-func (w *writer) storeMessages(b *store.Batch) error {
+func (w *writer) storeMessages(b *store.Batch) {
 	for i := range b.Opened {
 		m := &b.Opened[i]
-		err := w.c.run("DELETE FROM open_message WHERE queue_id = ? AND instance = ? AND host = ? AND mta = ?",
-			clean(m.QueueID, maxWord), clean(m.Instance, maxWord), clean(m.Host, maxName), clean(string(m.MTA), maxWord))
-		if err == nil {
-			err = w.c.run("INSERT INTO open_message VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-				clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
-				clean(m.MessageID, maxName), clean(m.Sender, maxName), bit(m.SenderKnown), m.Size,
-				clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), clean(m.SASLUser, maxName))
-		}
-		if err != nil {
-			return err
-		}
+		w.add("opened", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
+			clean(m.MessageID, maxName), clean(m.Sender, maxName), bit(m.SenderKnown), m.Size,
+			clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), clean(m.SASLUser, maxName))
 	}
 	for _, m := range b.Closed {
-		if err := w.c.run("DELETE FROM open_message WHERE queue_id = ? AND instance = ? AND host = ? AND mta = ?",
-			clean(m.QueueID, maxWord), clean(m.Instance, maxWord), clean(m.Host, maxName), clean(string(m.MTA), maxWord)); err != nil {
-			return err
-		}
+		w.add("closed", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord))
 	}
-	return nil
+	w.flushTables("opened", "closed")
 }

@@ -1,50 +1,131 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql/driver"
 	"strings"
 	"sync"
+
+	"bouncelog/store"
 )
 
 // A queue runs the statements of the connection that writes in a goroutine of
 // its own, in their order, while more rows are made ready. Whoever uses the
 // connection in another way waits first until all have run (conn.settle).
 type queue struct {
+	c       *conn
+	rows    *stmt // with_rows
+	version *stmt
+	seen    driver.Value // PRAGMA data_version: changes when another process writes
 	jobs    chan job
+	spare   chan []byte
 	waiting sync.WaitGroup // jobs that have not run
-	mu      sync.Mutex
-	err     error // of the first that failed; what followed was left out
+
+	checkpoints *checkpointer // nil: a temporary database
+	logged      int           // bytes committed since one was started, about
+
+	mu  sync.Mutex
+	err error // of the first that failed; what followed was left out
 }
 
-// A job is some rows for one statement.
+// A job is a statement, with rows or without parameters.
 type job struct {
-	b    *bulk
-	args []driver.NamedValue
-	n    int // rows
+	sql  string
+	rows []byte
 }
 
-// queued bounds the jobs that wait: some thousand rows.
-const queued = 64
+const (
+	begin  = "BEGIN IMMEDIATE"
+	commit = "COMMIT"
 
-func newQueue() *queue {
-	q := &queue{jobs: make(chan job, queued)}
-	go func() {
-		for j := range q.jobs {
-			if q.failed() == nil {
-				if err := j.run(); err != nil {
-					q.mu.Lock()
-					q.err = err
-					q.mu.Unlock()
-				}
+	queued    = 16        // bounds the jobs that wait
+	jobLength = 128 << 10 // bytes of rows at which a job is handed over
+)
+
+func newQueue(c *conn) (*queue, error) {
+	q := &queue{c: c, jobs: make(chan job, queued), spare: make(chan []byte, queued)}
+	var err error
+	if q.rows, err = c.stmt("SELECT with_rows(?, ?)"); err != nil {
+		return nil, err
+	}
+	if q.version, err = c.stmt("PRAGMA data_version"); err != nil {
+		return nil, err
+	}
+	go q.work()
+	return q, nil
+}
+
+func (q *queue) work() {
+	for j := range q.jobs {
+		if q.failed() == nil {
+			if err := q.do(j); err != nil {
+				q.fail(err)
 			}
+		}
+		if j.rows != nil {
 			select {
-			case j.b.spare <- j.args:
+			case q.spare <- j.rows[:0]:
 			default:
 			}
-			q.waiting.Done()
 		}
-	}()
-	return q
+		q.waiting.Done()
+	}
+}
+
+func (q *queue) do(j job) error {
+	if j.rows != nil {
+		q.logged += len(j.rows)
+		q.rows.args[0].Value, q.rows.args[1].Value = j.sql, j.rows
+		return q.rows.exec(q.rows.args)
+	}
+	if _, err := q.c.c.ExecContext(context.Background(), j.sql, nil); err != nil {
+		return err
+	}
+	switch j.sql {
+	case begin:
+		return q.notice()
+	case commit:
+		if q.checkpoints == nil {
+			break
+		}
+		q.checkpoints.catchUp(q.c)
+		if q.logged += commitWeight; q.logged >= checkpointAfter {
+			q.logged = 0
+			q.checkpoints.start()
+		}
+	}
+	return nil
+}
+
+// notice returns store.ErrOvertaken where another process has written since it was
+// last asked, an import beside the daemon: what is remembered of the dictionaries
+// does not hold.
+func (q *queue) notice() error {
+	before := q.seen
+	err := q.version.each(func(row []driver.Value) error {
+		q.seen = row[0]
+		return errStop
+	})
+	if err == nil && q.seen != before {
+		err = store.ErrOvertaken
+	}
+	return err
+}
+
+// fail has what follows left out. The transaction ends at once: others wait for it.
+func (q *queue) fail(err error) {
+	if q.checkpoints != nil && !q.c.c.AutoCommit() {
+		q.c.c.ExecContext(context.Background(), "ROLLBACK", nil)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.err = err
+}
+
+// add has a job done, in its turn.
+func (q *queue) add(j job) {
+	q.waiting.Add(1)
+	q.jobs <- j
 }
 
 func (q *queue) failed() error {
@@ -64,96 +145,50 @@ func (q *queue) settle() error {
 	return err
 }
 
-func (j job) run() error {
-	b := j.b
-	if b.many != nil && j.n == bulkRows {
-		return b.many.exec(j.args)
+// close ends the queue, when all has run.
+func (q *queue) close() error {
+	close(q.jobs)
+	if q.checkpoints == nil {
+		return nil
 	}
-	for i := range j.n {
-		for k := range b.columns {
-			b.one.args[k].Value = j.args[i*b.columns+k].Value
-		}
-		if err := b.one.exec(b.one.args); err != nil {
-			return err
-		}
-	}
-	return nil
+	return q.checkpoints.close()
 }
 
 // A bulk collects rows for one statement and runs it with many at a time.
 type bulk struct {
-	q         *queue
-	many, one *stmt // many is nil where a statement takes one row
-	columns   int
-	args      []driver.NamedValue // of the rows that are waiting
-	n         int                 // how many these are
-	spare     chan []driver.NamedValue
-}
-
-const bulkRows = 64
-
-// newBulk makes a bulk that runs sql, a statement with one parameter a column.
-func newBulk(c *conn, q *queue, sql string) (*bulk, error) {
-	one, err := c.stmt(sql)
-	if err != nil {
-		return nil, err
-	}
-	b := &bulk{q: q, one: one, columns: len(one.args), spare: make(chan []driver.NamedValue, queued)}
-	b.renew()
-	return b, nil
+	q    *queue
+	sql  string
+	rows []byte // see with_rows
 }
 
 // newInsert makes a bulk that adds rows to a table. Nothing of it can fail for
 // one row only, so SQLite need not be ready to take back a part.
-func newInsert(c *conn, q *queue, table string, columns int) (*bulk, error) {
-	insert, row := "INSERT OR FAIL INTO "+table+" VALUES ", "(?"+strings.Repeat(",?", columns-1)+")"
-	b, err := newBulk(c, q, insert+row)
-	if err == nil {
-		b.many, err = c.stmt(insert + row + strings.Repeat(","+row, bulkRows-1))
-	}
-	return b, err
-}
-
-func (b *bulk) renew() {
-	select {
-	case b.args = <-b.spare:
-	default:
-		b.args = make([]driver.NamedValue, bulkRows*b.columns)
-		for i := range b.args {
-			b.args[i].Ordinal = i + 1
-		}
-	}
-	b.n = 0
-}
-
-// next returns the values of the next row, to be filled in.
-func (b *bulk) next() []driver.NamedValue {
-	i := b.n * b.columns
-	b.n++
-	return b.args[i : i+b.columns]
+func newInsert(q *queue, table string, columns int) *bulk {
+	return &bulk{q: q, sql: "INSERT OR FAIL INTO " + table + " VALUES (?" + strings.Repeat(",?", columns-1) + ")"}
 }
 
 // add adds a row. The values are int64, string, []byte or nil.
 func (b *bulk) add(values ...any) {
-	row := b.next()
-	for i, v := range values {
-		row[i].Value = v
+	if b.rows == nil {
+		select {
+		case b.rows = <-b.q.spare:
+		default:
+			b.rows = make([]byte, 0, jobLength+jobLength/8)
+		}
 	}
-	b.flushFull()
-}
-
-func (b *bulk) flushFull() {
-	if b.n == bulkRows {
+	for _, v := range values {
+		b.rows = appendValue(b.rows, v)
+	}
+	if len(b.rows) >= jobLength {
 		b.flush()
 	}
 }
 
 // flush hands over the rows that are waiting.
 func (b *bulk) flush() {
-	if b.n == 0 {
+	if len(b.rows) == 0 {
 		return
 	}
-	b.q.waiting.Add(1)
-	b.q.jobs <- job{b, b.args, b.n}
-	b.renew()
+	b.q.add(job{b.sql, b.rows})
+	b.rows = nil
 }

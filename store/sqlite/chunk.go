@@ -3,7 +3,6 @@ package sqlite
 import (
 	"database/sql/driver"
 	"math/bits"
-	"slices"
 )
 
 // A chunk is a run of attempts of one source. Its filter says which recipients
@@ -12,7 +11,35 @@ import (
 type chunk struct {
 	first, last, since, until int64
 	rows                      int
-	keys                      []uint64 // of recipients and queue ids, many more than once
+	keys                      keySet // of recipients and queue ids
+}
+
+// A keySet holds different keys.
+type keySet struct {
+	slots []uint64 // 0: free
+	list  []uint64
+}
+
+// slots for the two keys of each row: at most half of them are taken.
+const chunkSlots = 4 * chunkRows
+
+func (s *keySet) add(key uint64) {
+	if s.slots == nil {
+		s.slots = make([]uint64, chunkSlots)
+	}
+	i := key % chunkSlots
+	for s.slots[i] != 0 && s.slots[i] != key {
+		i = (i + 1) % chunkSlots
+	}
+	if s.slots[i] == 0 {
+		s.slots[i] = key
+		s.list = append(s.list, key)
+	}
+}
+
+func (s *keySet) empty() {
+	clear(s.slots)
+	s.list = s.list[:0]
 }
 
 const (
@@ -23,30 +50,35 @@ const (
 func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at
-		c.keys = c.keys[:0]
 	}
 	c.rows++
 	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
-	c.keys = append(c.keys, recipientKey(recipient), queueKey(queue))
+	if !w.d.opts.ForReport {
+		c.keys.add(recipientKey(recipient))
+		c.keys.add(queueKey(queue))
+	}
 	if c.rows < chunkRows {
 		return
 	}
-	c.rows = 0
-	slices.Sort(c.keys)
-	c.keys = slices.Compact(c.keys)
-	size := len(c.keys) // bytes: 8 bits a key
+	size := len(c.keys.list) // bytes: 8 bits a key
 	filter := make([]byte, size)
-	for _, k := range c.keys {
+	if w.d.opts.ForReport {
+		filter = []byte{0xff} // anything may be in it
+	}
+	for _, k := range c.keys.list {
 		probe(k, size, func(i int, bit byte) bool { filter[i] |= bit; return true })
 	}
+	c.rows = 0
+	c.keys.empty()
 	w.add("chunk", c.first, c.last, c.since, c.until, filter)
 }
 
 // The keys of a filter need no secret: at worst a trace reads a few rows more.
 var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
 
-func recipientKey(id int64) uint64 { return chunkHash.num(1, uint64(id)) }
-func queueKey(queue string) uint64 { return chunkHash.add(2, queue) }
+// None is 0, see keySet.
+func recipientKey(id int64) uint64 { return max(chunkHash.num(1, uint64(id)), 1) }
+func queueKey(queue string) uint64 { return max(chunkHash.add(2, queue), 1) }
 
 func probe(key uint64, size int, f func(i int, bit byte) bool) bool {
 	for range chunkProbes {

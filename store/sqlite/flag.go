@@ -19,29 +19,41 @@ import (
 // are used again.
 func messageKey(queue driver.Value, sender int64) uint64 {
 	h := chunkHash.num(3, uint64(sender))
-	if n, ok := queue.(int64); ok {
-		return chunkHash.num(h, uint64(n))
+	n, ok := queue.(int64)
+	if !ok {
+		n = textHash(str(queue))
 	}
-	return chunkHash.add(h, str(queue))
+	return chunkHash.num(h, uint64(n))
 }
+
+// A refusalRow is a row of refusal or failure.
+type refusalRow struct {
+	id, line          int64 // line is 0 where id says where it was logged
+	message           uint64
+	at, before        int64
+	recipient, sender int32
+	route, reply      int32
+	original          int32 // id of the domain; 0: no original recipient
+}
+
+// What is read and put in order at once; more is put in order by SQLite, and read
+// by and by.
+const (
+	refusalsSorted = 600_000
+	refusalsBatch  = 50_000
+)
 
 // Refusals yields the failed attempts that match f in the order of time.
 func (d *DB) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	return func(yield func(*store.Refusal, error) bool) {
-		c, done, err := d.reader()
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer done()
-		err = d.refusals(ctx, c, f, func(r *store.Refusal) bool { return yield(r, nil) })
+		err := d.refusals(ctx, f, func(r *store.Refusal) bool { return yield(r, nil) })
 		if err != nil && err != errEnough {
 			yield(nil, d.wrap("read refusals", err))
 		}
 	}
 }
 
-func (d *DB) refusals(ctx context.Context, c *conn, f store.Filter, yield func(*store.Refusal) bool) error {
+func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Refusal) bool) error {
 	var outcomes []bounce.Outcome
 	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
 		if len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, o) {
@@ -51,103 +63,458 @@ func (d *DB) refusals(ctx context.Context, c *conn, f store.Filter, yield func(*
 	if f.Outcomes = outcomes; outcomes == nil {
 		return nil
 	}
+	c, done, err := d.reader()
+	if err != nil {
+		return err
+	}
+	defer done()
 	q, err := d.question(c, f)
 	if err != nil || q.nothing {
 		return err
+	}
+	table, line := "failure", "a.line"
+	if covers(store.Suspect, f.Reasons) {
+		table, line = "refusal", "NULL"
+		if len(f.Reasons) == len(store.Suspect) && len(outcomes) == 2 {
+			q.Outcomes, q.Reasons = nil, nil // that is what the table holds
+		}
 	}
 	spans, err := q.spans(c)
 	if err != nil {
 		return err
 	}
-	within := ""
-	if len(spans) <= 20 {
-		for _, s := range append(spans, span{firstExpiry, -1}) {
-			within += fmt.Sprintf("a.id BETWEEN %d AND %d OR ", s.lo, s.hi)
+	row := "a.id, a.at << 24 | a.reply, a.queue, a.recipient << 28 | coalesce(a.sender, 0), coalesce(a.before, 0) << 24 | a.route, " + line + `,
+		(SELECT d.domain FROM original AS o JOIN address AS d ON d.id = o.address WHERE o.id = a.id)`
+	from := " FROM " + table + " AS a WHERE " + q.where()
+	scan := func(v []int64) refusalRow {
+		return refusalRow{
+			id: v[0], line: v[5], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: v[4] >> 24,
+			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & (1<<24 - 1)), reply: int32(v[1] & (1<<24 - 1)),
+			original: int32(v[6]),
 		}
-		within = " AND (" + strings.TrimSuffix(within, " OR ") + ")"
 	}
-	if err := c.exec("PRAGMA cache_size = -16384"); err != nil { // recipients are looked up all over the file
+	n, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
+	if err != nil {
 		return err
 	}
-	t := newTexts(c)
-	var (
-		r record
-		x store.Refusal
-	)
-	x.Attempt = func() (store.Attempt, error) {
-		var whole store.Rejection
-		err := t.fill(&r, &whole)
-		return whole.Attempt, err
-	}
-	n := 0
-	return q.once(c, func(v []driver.Value) error {
-		if n++; n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r = record{
-			id: num(v[0]), at: num(v[1]), queue: v[2], recipient: num(v[3]), sender: num(v[4]), route: num(v[5]), reply: num(v[6]), meta: num(v[7]),
-			text: v[8], message: num(v[9]), before: num(v[10]), after: num(v[11]), line: num(v[12]),
-		}
-		last, first, original := num(v[13]), num(v[14]), num(v[15])
-		reply, err := t.reply(r.reply)
+	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
+	if n <= refusalsSorted {
+		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, "SELECT ints("+row+")"+from, scan)
 		if err != nil {
 			return err
+		}
+		return d.yieldRefusals(ctx, t, rows, yield)
+	}
+	ordered, done, err := d.reader()
+	if err != nil {
+		return err
+	}
+	defer done()
+	rows := make([]refusalRow, 0, refusalsBatch)
+	err = q.once(ordered, func(v []driver.Value) error {
+		queue := v[2]
+		if text, ok := queue.(string); ok {
+			queue = textHash(text)
+		}
+		r := scan([]int64{num(v[0]), num(v[1]), num(queue), num(v[3]), num(v[4]), num(v[5]), num(v[6])})
+		if rows = append(rows, r); len(rows) < cap(rows) {
+			return nil
+		}
+		err := d.yieldRefusals(ctx, t, rows, yield)
+		rows = rows[:0]
+		return err
+	}, "SELECT "+row+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
+	if err != nil {
+		return err
+	}
+	return d.yieldRefusals(ctx, t, rows, yield)
+}
+
+// covers tells whether all that is asked for is in a list; nothing asked for is
+// everything.
+func covers(list, asked []bounce.Reason) bool {
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(r bounce.Reason) bool { return !slices.Contains(list, r) })
+}
+
+// inSpans is the condition that a row is in one of the spans; of many, none is
+// looked for.
+func inSpans(spans []span) string {
+	if len(spans) > 20 {
+		return ""
+	}
+	var within []string
+	for _, s := range spans {
+		within = append(within, fmt.Sprintf("a.id BETWEEN %d AND %d", s.lo, s.hi))
+	}
+	return " AND (" + strings.Join(within, " OR ") + ")"
+}
+
+// refusalRows reads rows in the order of time.
+func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) ([]refusalRow, error) {
+	rows := make([]refusalRow, 0, n)
+	var ends []int // of runs that are in order, as each log mostly is
+	one := func(v []int64) error {
+		if len(rows)%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		rows = append(rows, scan(v))
+		if n := len(rows); n > 1 && inOrder(&rows[n-1], &rows[n-2]) < 0 {
+			ends = append(ends, n-1)
+		}
+		return nil
+	}
+	var err error
+	for _, sp := range spans {
+		if err == nil {
+			err = c.ints(7, one, from+" AND a.id BETWEEN ?3 AND ?4", q.since, q.until, sp.lo, sp.hi)
+		}
+	}
+	switch {
+	case err != nil || len(ends) == 0:
+		return rows, err
+	case len(ends) > 1:
+		slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
+		return rows, nil
+	}
+	return merged(rows[:ends[0]], rows[ends[0]:]), nil
+}
+
+func inOrder(a, b *refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
+
+// merged makes one of two lists that are in order.
+func merged(a, b []refusalRow) []refusalRow {
+	out := make([]refusalRow, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		if inOrder(&a[0], &b[0]) < 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// A person is what is known of a recipient by now.
+type person struct {
+	last, first int64 // deliveries, 0: none
+	recovered   []int64
+}
+
+// people reads what is known of the recipients of some rows.
+func people(c *conn, rows []refusalRow) (map[int32]*person, error) {
+	index := make(map[int32]*person, len(rows)/4)
+	ids := make([]int32, 0, len(rows)/4)
+	for i := range rows {
+		r := rows[i].recipient
+		if index[r] == nil {
+			index[r] = nobody
+			ids = append(ids, r)
+		}
+	}
+	slices.Sort(ids)
+	list := make([]person, len(ids))
+	for i, id := range ids {
+		index[id] = &list[i]
+	}
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return index, err
+	}
+	err = c.ints(3, func(v []int64) error {
+		p := index[int32(v[0])]
+		p.last, p.first = max(v[1], 0), v[2]
+		return nil
+	}, "SELECT ints(a.id, a.last, h.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", string(wanted))
+	if err != nil {
+		return nil, err
+	}
+	return index, c.ints(2, func(v []int64) error {
+		p := index[int32(v[0])]
+		p.recovered = append(p.recovered, v[1]) // in order
+		return nil
+	}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", string(wanted))
+}
+
+var nobody = new(person)
+
+// before and after are the last delivery before at and the first after it, as in
+// texts.fill; 0: none.
+func (p *person) before(r *refusalRow) int64 {
+	switch {
+	case r.before != 0:
+		return r.before
+	case p.first == 0 && p.last > 0 && p.last < r.at:
+		return p.last
+	case p.first != 0 && p.first < r.at:
+		return p.first
+	}
+	return 0
+}
+
+func (p *person) after(at int64) int64 {
+	if i, _ := slices.BinarySearch(p.recovered, at); i < len(p.recovered) {
+		return p.recovered[i]
+	}
+	if p.last > at {
+		return p.last
+	}
+	return 0
+}
+
+// A senderText is what is asked of a sender.
+type senderText struct {
+	id        int32 // of the domain
+	domain    string
+	null, srs bool
+}
+
+// senders reads the senders of some rows.
+func refusalSenders(c *conn, rows []refusalRow) (map[int32]senderText, error) {
+	senders := make(map[int32]senderText)
+	var ids []int32
+	for i := range rows {
+		if id := rows[i].sender; id != 0 {
+			if _, known := senders[id]; !known {
+				senders[id] = senderText{}
+				ids = append(ids, id)
+			}
+		}
+	}
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return senders, err
+	}
+	domains := make(map[string]string) // each text once
+	return senders, c.each(func(v []driver.Value) error {
+		local, domain := str(v[1]), str(v[2])
+		if known, ok := domains[domain]; ok {
+			domain = known
+		} else {
+			domains[domain] = domain
+		}
+		srs := len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
+		senders[int32(num(v[0]))] = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
+		return nil
+	}, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", string(wanted))
+}
+
+// A refusalRoute is what is asked of a route.
+type refusalRoute struct {
+	routeText
+	domain   int32
+	domainAs string
+}
+
+func refusalRoutes(c *conn, rows []refusalRow) (map[int32]*refusalRoute, error) {
+	routes := make(map[int32]*refusalRoute)
+	var ids []int32
+	for i := range rows {
+		if id := rows[i].route; routes[id] == nil {
+			routes[id] = new(refusalRoute)
+			ids = append(ids, id)
+		}
+	}
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return routes, err
+	}
+	return routes, c.each(func(v []driver.Value) error {
+		*routes[int32(num(v[0]))] = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
+		return nil
+	}, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
+		JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, string(wanted))
+}
+
+// A likeness is what refusals may have in common.
+type likeness struct {
+	source, route, reply, domain int32 // domain is the sender's
+	null, forwarded              bool
+}
+
+// Alike numbers the likenesses.
+type alike struct {
+	*texts
+	numbers map[likeness]int
+	last    int
+}
+
+func (a *alike) number(l likeness) int {
+	n, known := a.numbers[l]
+	if !known {
+		a.last++
+		n = a.last
+		if len(a.numbers) >= refusalsSorted {
+			clear(a.numbers)
+		}
+		a.numbers[l] = n
+	}
+	return n
+}
+
+// yieldRefusals puts rows into words, as far as they are asked for.
+func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yield func(*store.Refusal) bool) error {
+	people, err := people(t.c, rows)
+	if err != nil {
+		return err
+	}
+	senders, err := refusalSenders(t.c, rows)
+	if err != nil {
+		return err
+	}
+	routes, err := refusalRoutes(t.c, rows)
+	if err != nil {
+		return err
+	}
+	replies := make(map[int32]*replyText)
+	source, sourceNum := "", int64(-1)
+	var x store.Refusal
+	var r *refusalRow
+	x.Attempt = func() (store.Attempt, error) { return t.attempt(r.id) }
+	time := func(at int64) (t time.Time) {
+		if at != 0 {
+			t = unix(at)
+		}
+		return t
+	}
+	for i := range rows {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r = &rows[i]
+		reply := replies[r.reply]
+		if reply == nil {
+			text, err := t.reply(int64(r.reply))
+			if err != nil {
+				return err
+			}
+			reply = &text
+			replies[r.reply] = reply
 		}
 		where := r.id
 		if r.line != 0 {
 			where = r.line
 		}
-		source, err := t.source(where >> offsetBits)
-		if err != nil {
-			return err
-		}
-		x = store.Refusal{
-			Source: source, Offset: where & maxOffset,
-			Time: time.Unix(r.at, 0).UTC(), Message: messageKey(r.queue, r.sender), Recipient: uint64(r.recipient), RecipientDomain: str(v[16]),
-			RelayHost: str(v[17]), RelayIP: ipText(v[18]), RelayPort: uint16(num(v[19])),
-			Outcome: reply.d.Outcome, Code: reply.d.Code, Stage: reply.d.Stage, Template: reply.d.Response, Verdict: reply.v,
-			Address: str(v[22]), Attempt: x.Attempt,
-		}
-		if x.RecipientDomain != "" {
-			x.Address += "@" + x.RecipientDomain
-		}
-		if r.sender != 0 {
-			local := str(v[20])
-			x.SenderDomain, x.NullSender = str(v[21]), local == "" && v[21] == ""
-			x.Forwarded = len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
-		}
-		if original != 0 {
-			o, err := t.address(original)
-			if err != nil {
+		if n := where >> offsetBits; n != sourceNum {
+			if source, err = t.source(n); err != nil {
 				return err
 			}
-			x.Forwarded = x.Forwarded || o.domain != x.RecipientDomain
+			sourceNum = n
 		}
-		// As in texts.fill.
-		switch {
-		case r.before != 0:
-			x.DeliveredBefore = time.Unix(r.before, 0).UTC()
-		case first == 0 && last > 0 && last < r.at:
-			x.DeliveredBefore = time.Unix(last, 0).UTC()
-		case first != 0 && first < r.at:
-			x.DeliveredBefore = time.Unix(first, 0).UTC()
-		}
-		switch {
-		case r.after != 0:
-			x.DeliveredAfter = time.Unix(r.after, 0).UTC()
-		case last > r.at:
-			x.DeliveredAfter = time.Unix(last, 0).UTC()
-		}
+		route, person := routes[r.route], people[r.recipient]
+		x.ID, x.Source, x.Offset = r.id, source, where&maxOffset
+		x.Time, x.Message, x.Recipient = unix(r.at), r.message, uint64(r.recipient)
+		x.RecipientDomain = route.domainAs
+		x.RelayHost, x.RelayIP, x.RelayPort = route.host, route.ip, route.port
+		x.Outcome, x.Code, x.Stage, x.Template, x.Verdict = reply.d.Outcome, reply.d.Code, reply.d.Stage, reply.d.Response, reply.v
+		sender := senders[r.sender] // none has the number 0
+		x.SenderDomain, x.NullSender, x.Forwarded = sender.domain, sender.null, sender.srs || r.original != 0 && r.original != route.domain
+		x.Alike = t.number(likeness{int32(where >> offsetBits), r.route, r.reply, sender.id, sender.null, x.Forwarded})
+		x.DeliveredBefore, x.DeliveredAfter = time(person.before(r)), time(person.after(r.at))
 		if !yield(&x) {
 			return errEnough
 		}
+	}
+	return nil
+}
+
+func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
+
+// attempt reads all there is of a failed attempt.
+func (t *texts) attempt(id int64) (store.Attempt, error) {
+	var r record
+	var x store.Rejection
+	err := t.c.each(func(v []driver.Value) error {
+		r.scan(v, true)
+		return errStop
+	}, selectFailure+" WHERE a.id = ?", id)
+	if err != nil {
+		return store.Attempt{}, err
+	}
+	err = t.fill(&r, &x)
+	return x.Attempt, err
+}
+
+// Responses are what was answered to some refusals, in their order.
+func (d *DB) Responses(ctx context.Context, ids []int64) ([]string, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	wanted, err := json.Marshal(ids)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]string, len(ids))
+	t := newTexts(c)
+	n := 0
+	err = c.each(func(v []driver.Value) error {
+		if n++; n%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		reply, err := t.reply(num(v[1]))
+		if err != nil {
+			return err
+		}
+		text := reply.d.Response
+		if v[2] != nil {
+			text = str(v[2])
+			if parts, ok := strings.CutPrefix(text, "\x05"); ok {
+				text = rebuild(reply.d.Response, parts)
+			}
+			if strings.ContainsAny(text, "\x01\x02\x03\x04") {
+				var d bounce.Delivery
+				if d, err = t.parties(num(v[3]), num(v[4]), num(v[5])); err != nil {
+					return err
+				}
+				text = lengthen(text, &d)
+			}
+		}
+		list[num(v[0])] = text
 		return nil
-	}, "SELECT "+columns+`, a.text, a.message, a.before, (SELECT min(at) FROM recovery WHERE recipient = a.recipient AND at >= a.at), a.line,
-		rl.last, hy.first, og.address, rd.text, rh.text, ro.ip, ro.port, sl.local, sd.text, rl.local FROM failure AS a
-		LEFT JOIN route AS ro ON ro.id = a.route LEFT JOIN name AS rh ON rh.id = ro.host
-		LEFT JOIN address AS sl ON sl.id = a.sender LEFT JOIN name AS sd ON sd.id = sl.domain
-		LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain LEFT JOIN history AS hy ON hy.id = a.recipient
-		LEFT JOIN original AS og ON og.id = a.id WHERE `+q.where()+within+" ORDER BY a.at, a.id", q.since, q.until)
+	}, `SELECT w.key, a.reply, iif(typeof(a.text) = 'integer', (SELECT text FROM text WHERE id = a.text), a.text), a.recipient, a.sender, a.route
+		FROM json_each(?) AS w CROSS JOIN failure AS a ON a.id = w.value`, string(wanted))
+	return list, d.wrap("read replies", err)
+}
+
+// parties are those whom a response may name.
+func (t *texts) parties(recipient, sender, route int64) (d bounce.Delivery, err error) {
+	rcpt, err := t.address(recipient)
+	if err != nil {
+		return d, err
+	}
+	d.Recipient = rcpt.whole
+	if sender != 0 {
+		s, err := t.address(sender)
+		if err != nil {
+			return d, err
+		}
+		d.Sender = s.whole
+	}
+	r, err := t.route(route)
+	d.RelayHost, d.RelayIP = r.host, r.ip
+	return d, err
+}
+
+// Recipients are the addresses of the recipients of some refusals, in their order.
+func (d *DB) Recipients(ctx context.Context, recipients []uint64) ([]string, error) {
+	if len(recipients) == 0 {
+		return nil, nil
+	}
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	addresses, err := addressesOf(c, recipients)
+	list := make([]string, len(recipients))
+	for i, id := range recipients {
+		list[i] = addresses[id]
+	}
+	return list, d.wrap("read addresses", err)
 }
 
 // FailureTimes says when the recipients failed as f selects.
@@ -165,6 +532,7 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	if err != nil {
 		return nil, d.wrap("read failures", err)
 	}
+	table := q.faults()
 	wanted, err := json.Marshal(recipients)
 	if err != nil {
 		return nil, err
@@ -184,9 +552,9 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 			return ctx.Err()
 		}
 		recipient := uint64(num(v[0]))
-		times[recipient] = append(times[recipient], time.Unix(num(v[1]), 0).UTC())
+		times[recipient] = append(times[recipient], unix(num(v[1])))
 		return nil
-	}, `SELECT a.recipient, a.at FROM json_each(?3) AS s CROSS JOIN failure AS a ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1
+	}, `SELECT a.recipient, a.at FROM json_each(?3) AS s CROSS JOIN `+table+` AS a ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1
 		WHERE `+q.where()+" AND a.recipient IN (SELECT value FROM json_each(?4))", q.since, q.until, string(within), string(wanted))
 	return times, d.wrap("read failures", err)
 }
@@ -203,13 +571,15 @@ func pieces(c *conn) ([]*piece, error) {
 	var all []*piece
 	ends := make(map[int64]*piece) // the last of each source
 	err := c.each(func(v []driver.Value) error {
-		p := &piece{span: span{num(v[0]), num(v[1])}, since: num(v[2]), until: num(v[3])}
-		ends[p.lo>>offsetBits] = p
-		all = append(all, p)
+		all = append(all, &piece{span: span{num(v[0]), num(v[1])}, since: num(v[2]), until: num(v[3])})
 		return nil
-	}, "SELECT id, last, since, until FROM chunk ORDER BY id")
+	}, "SELECT id, last, since, until FROM chunk INDEXED BY chunk_time")
 	if err != nil {
 		return nil, err
+	}
+	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
+	for _, p := range all {
+		ends[p.lo>>offsetBits] = p
 	}
 	return all, c.each(func(v []driver.Value) error {
 		n := num(v[0])
@@ -392,7 +762,7 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 	byHost, byDomain := make(map[int64][]int), make(map[int64][]int)
 	var ids []int64
 	err := c.each(func(v []driver.Value) error {
-		id, name := num(v[0]), lower(str(v[1]))
+		id, name := num(v[0]), fold(str(v[1]))
 		if of := domains[name]; of != nil {
 			byDomain[id] = of
 			ids = append(ids, id)

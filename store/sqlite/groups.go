@@ -3,10 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 	"time"
 
 	"bouncelog/bounce"
@@ -17,6 +17,7 @@ import (
 type tally struct {
 	groups map[int64]*store.Group
 	texts  map[string]int64 // what has no number, or several
+	room   []store.Group    // for the next groups
 }
 
 // text is the number of a text, from 1.
@@ -33,7 +34,10 @@ func (t *tally) text(s string) int64 {
 func (t *tally) group(key int64) *store.Group {
 	g := t.groups[key]
 	if g == nil {
-		g = &store.Group{Reasons: make(map[bounce.Reason]int64)}
+		if len(t.room) == 0 {
+			t.room = make([]store.Group, 256)
+		}
+		g, t.room = &t.room[0], t.room[1:]
 		t.groups[key] = g
 	}
 	return g
@@ -41,6 +45,9 @@ func (t *tally) group(key int64) *store.Group {
 
 func (t *tally) add(g *store.Group, kind int64, n cell) {
 	if r := reasonOf(kind); r != bounce.NoReason && (outcomeOf(kind) == bounce.Soft || outcomeOf(kind) == bounce.Hard) {
+		if g.Reasons == nil {
+			g.Reasons = make(map[bounce.Reason]int64, 1)
+		}
 		g.Reasons[r] += n.n
 	}
 	switch outcomeOf(kind) {
@@ -104,7 +111,11 @@ func (d *DB) groups(ctx context.Context, f store.Filter, by store.By) ([]store.G
 		}
 		defer c.exec("COMMIT")
 	}
-	gs, err := d.count(ctx, c, f, by)
+	t, err := d.count(ctx, c, f, by)
+	if err != nil || t == nil {
+		return nil, d.wrap("count", err)
+	}
+	gs, err := t.named(c, by)
 	return gs, d.wrap("count", err)
 }
 
@@ -146,7 +157,8 @@ func (q *question) dimension(by store.By) dimension {
 	return byRows
 }
 
-func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) ([]store.Group, error) {
+// count adds up what matches f by number; nil: nothing does.
+func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) (*tally, error) {
 	q, err := d.question(c, f)
 	if err != nil || q.nothing {
 		return nil, err
@@ -182,10 +194,7 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) ([
 			}
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return t.named(c, by)
+	return t, err
 }
 
 // countCells adds up the periods from lo to hi.
@@ -204,11 +213,12 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	// One group is asked for many times in a row or not at all.
 	var lastKey int64 = -1
 	var last *store.Group
-	return c.each(func(v []driver.Value) error {
+	one := func(v []int64) error {
 		if n++; n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		key := v[0].(int64)
+		key := v[0]
+		lo = key + 1
 		period, id, kind := key>>periodShift, key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1)
 		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
 			return nil
@@ -229,9 +239,19 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		if k != lastKey {
 			lastKey, last = k, t.group(k)
 		}
-		t.add(last, kind, cell{v[1].(int64), v[2].(int64), v[3].(int64), v[4].(int64), v[5].(int64)})
+		t.add(last, kind, cell{v[1], v[2], v[3], v[4], v[5]})
 		return nil
-	}, "SELECT key, n, messages, pairs, nulls, retry FROM "+table+" WHERE key >= ? AND key < ?", lo<<periodShift, hi<<periodShift)
+	}
+	// So many at a time take little memory.
+	const cells = 1 << 16
+	lo, hi = lo<<periodShift, hi<<periodShift
+	for {
+		read := n
+		err := c.ints(6, one, "SELECT ints(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(cells))
+		if err != nil || n-read < cells {
+			return err
+		}
+	}
 }
 
 // routeNames maps routes to the names they are grouped by.
@@ -389,6 +409,113 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	})
 }
 
+// FailedBy counts the failed attempts by who sent them and who handed them in.
+func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clients []store.Group, err error) {
+	c, done, err := d.reader()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer done()
+	q, err := d.question(c, f)
+	if err != nil || q.nothing {
+		return nil, nil, nil, d.wrap("count senders", err)
+	}
+	if _, failed := q.wants(); !failed || q.messages != nil || q.since >= q.until {
+		return nil, nil, nil, nil
+	}
+	kinds := make(map[int64]int64)
+	err = c.each(func(v []driver.Value) error {
+		if o := outcomeOf(num(v[1])); o == bounce.Soft || o == bounce.Hard {
+			kinds[num(v[0])] = num(v[1])
+		}
+		return nil
+	}, "SELECT id, kind FROM reply")
+	if err != nil {
+		return nil, nil, nil, d.wrap("count senders", err)
+	}
+	spans, err := q.spans(c)
+	if err != nil {
+		return nil, nil, nil, d.wrap("count senders", err)
+	}
+	var tallies [3]tally
+	for i := range tallies {
+		tallies[i].groups = make(map[int64]*store.Group)
+	}
+	clientTexts := make(map[int64]string) // of tallies[2]
+	n := 0
+	err = q.within(c, func(v []driver.Value) error {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		kind, ok := kinds[num(v[0])]
+		if !ok {
+			return nil
+		}
+		add := func(t *tally, key int64) { t.add(t.group(key), kind, cell{n: 1}) }
+		if sender := num(v[1]); sender != 0 {
+			add(&tallies[0], sender)
+		}
+		switch client := v[2].(type) {
+		case int64:
+			switch {
+			case client > 0:
+				add(&tallies[1], client)
+			case client < 0:
+				add(&tallies[2], client)
+			}
+		case string:
+			k := tallies[2].text(client)
+			clientTexts[k] = client
+			add(&tallies[2], k)
+		}
+		return nil
+	}, "SELECT a.reply, a.sender, a.client FROM failure AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, span{firstExpiry, -1}))
+	if err != nil {
+		return nil, nil, nil, d.wrap("count senders", err)
+	}
+	texts := newTexts(c)
+	addresses, err := addressesOf(c, sorted(tallies[0].groups))
+	if err == nil {
+		senders, err = tallies[0].list(func(id int64) (string, error) { return addresses[id], nil })
+	}
+	if err == nil {
+		users, err = tallies[1].list(func(id int64) (string, error) {
+			user, _, err := texts.client(id)
+			return user, err
+		})
+	}
+	if err == nil {
+		clients, err = tallies[2].list(func(id int64) (string, error) {
+			if id > 0 {
+				return clientTexts[id], nil
+			}
+			return ipText(-1 - id), nil
+		})
+	}
+	return senders, users, clients, d.wrap("count senders", err)
+}
+
+// list gives the groups their keys; those that turn out to have the same become one.
+func (t *tally) list(keyOf func(int64) (string, error)) ([]store.Group, error) {
+	out := make([]store.Group, 0, len(t.groups))
+	places := make(map[string]int, len(t.groups))
+	for _, k := range sorted(t.groups) {
+		key, err := keyOf(k)
+		if err != nil {
+			return nil, err
+		}
+		g := t.groups[k]
+		if i, known := places[key]; known {
+			out[i].Counts, out[i].Reasons = sum(out[i].Counts, g.Counts), sumReasons(out[i].Reasons, g.Reasons)
+			continue
+		}
+		places[key] = len(out)
+		g.Key = key
+		out = append(out, *g)
+	}
+	return out, nil
+}
+
 // countDelivered counts the rows of the table delivery by route and reply, in SQLite:
 // to hand over each row takes longer.
 func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int64, n cell)) error {
@@ -416,16 +543,20 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 		words[k] = text
 	}
 	texts := newTexts(c)
+	var names map[int64]string
+	if by == store.ByDomain || by == store.BySenderDomain || by == store.ByRelay {
+		var err error
+		if names, err = namesOf(c, sorted(t.groups)); err != nil {
+			return nil, err
+		}
+	}
 	for _, k := range sorted(t.groups) {
 		var key string
 		var err error
 		var v driver.Value
 		switch by {
 		case store.ByDomain, store.BySenderDomain, store.ByRelay:
-			v, err = c.one("SELECT text FROM name WHERE id = ?", k)
-			key = str(v)
-		case byRouteID:
-			key = strconv.FormatInt(k, 10)
+			key = names[k]
 		case store.ByHost:
 			v, err = c.one("SELECT host FROM origin WHERE id = ?", k)
 			key = str(v)
@@ -447,11 +578,12 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 		}
 		g := t.groups[k]
 		g.Key = key
+		if g.Reasons == nil {
+			g.Reasons = map[bounce.Reason]int64{}
+		}
 		if was := byName[key]; was != nil {
 			was.Counts = sum(was.Counts, g.Counts)
-			for r, n := range g.Reasons {
-				was.Reasons[r] += n
-			}
+			was.Reasons = sumReasons(was.Reasons, g.Reasons)
 		} else {
 			byName[key] = g
 		}
@@ -461,6 +593,44 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 		out = append(out, *g)
 	}
 	return out, nil
+}
+
+// namesOf reads the names with these numbers, which are in order.
+func namesOf(c *conn, ids []int64) (map[int64]string, error) {
+	names := make(map[int64]string, len(ids))
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return names, err
+	}
+	return names, c.each(func(v []driver.Value) error {
+		names[num(v[0])] = str(v[1])
+		return nil
+	}, "SELECT n.id, n.text FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value", string(wanted))
+}
+
+// addressesOf reads the addresses with these numbers.
+func addressesOf[N int64 | uint64](c *conn, ids []N) (map[N]string, error) {
+	addresses := make(map[N]string, len(ids))
+	wanted, err := json.Marshal(ids)
+	if err != nil || len(ids) == 0 {
+		return addresses, err
+	}
+	return addresses, c.each(func(v []driver.Value) error {
+		addresses[N(num(v[0]))] = str(v[1])
+		return nil
+	}, `SELECT a.id, iif(n.text = '', a.local, a.local || '@' || n.text) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`, string(wanted))
+}
+
+// sumReasons adds b to a.
+func sumReasons(a, b map[bounce.Reason]int64) map[bounce.Reason]int64 {
+	if a == nil {
+		return b
+	}
+	for r, n := range b {
+		a[r] += n
+	}
+	return a
 }
 
 func sum(a, b store.Counts) store.Counts {
@@ -524,10 +694,27 @@ func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record)
 	read := func(n int64) (any bool, err error) {
 		part := *q
 		part.since, part.until = max(q.since, n*period), min(q.until, (n+1)*period)
-		err = part.records(c, false, func(r *record) error {
+		spans, err := part.spans(c)
+		if err != nil {
+			return false, err
+		}
+		ends := func(v []driver.Value) error {
+			if v[0] == nil {
+				return nil
+			}
 			any = true
-			return note(r)
-		})
+			if err := note(&record{at: num(v[0])}); err != nil {
+				return err
+			}
+			return note(&record{at: num(v[1])})
+		}
+		delivered, failed := part.wants()
+		if delivered {
+			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM delivery AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", spans)
+		}
+		if failed && err == nil {
+			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM failure AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, span{firstExpiry, -1}))
+		}
 		return any, err
 	}
 	for _, n := range periods {

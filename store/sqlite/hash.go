@@ -100,6 +100,9 @@ func (c *cache[V]) put(h uint64, v V) *V {
 	return &e.val
 }
 
+// slotKey is the key where the search for h begins.
+func (c *cache[V]) slotKey(h uint64) uint64 { return c.entries[h&uint64(len(c.entries)-1)].key }
+
 // full reports that the next put will empty the cache.
 func (c *cache[V]) full() bool { return c.n >= c.max }
 
@@ -121,29 +124,48 @@ func (c *cache[V]) slot(h uint64) *entry[V] {
 
 // A window remembers the hashes that were seen recently, each with the number
 // that it was first seen with: at least the last half of its size, at most all
-// of it.
+// of it. Of a hash it keeps its place and half of its bits: of a thousand million
+// new ones it takes one or two for known.
 type window struct {
-	now, old *cache[uint32]
-	size     int
+	now, old []mark
+	n, size  int // in now; at most
 }
 
+type mark struct{ tag, with uint32 } // tag 0: free
+
 func newWindow(size int) *window {
-	return &window{now: newCache[uint32](size, false), old: newCache[uint32](size, false), size: size}
+	slots := 4
+	for slots < size { // at most half of them are taken
+		slots *= 2
+	}
+	return &window{now: make([]mark, slots), old: make([]mark, slots), size: size}
+}
+
+func findMark(marks []mark, h uint64) *mark {
+	tag, mask := max(uint32(h>>32), 1), uint64(len(marks)-1)
+	i := h & mask
+	for marks[i].tag != tag && marks[i].tag != 0 {
+		i = (i + 1) & mask
+	}
+	return &marks[i]
 }
 
 // see reports whether h was there, and with which number; else it adds it.
 func (w *window) see(h uint64, n uint32) (seen bool, with uint32) {
-	if v := w.now.get(h); v != nil {
-		return true, *v
+	m := findMark(w.now, h)
+	if m.tag != 0 {
+		return true, m.with
 	}
-	if v := w.old.get(h); v != nil {
-		seen, n = true, *v
+	if old := findMark(w.old, h); old.tag != 0 {
+		seen, n = true, old.with
 	}
-	if w.now.n >= w.size/2 {
-		w.now, w.old = w.old, w.now
-		w.now.empty()
+	if w.n >= w.size/2 {
+		w.now, w.old, w.n = w.old, w.now, 0
+		clear(w.now)
+		m = findMark(w.now, h)
 	}
-	w.now.put(h, n)
+	m.tag, m.with = max(uint32(h>>32), 1), n
+	w.n++
 	return seen, n
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"fmt"
@@ -26,6 +27,15 @@ func (q *question) failures(c *conn, replies []int64) (string, error) {
 		within += fmt.Sprintf(" OR a.id BETWEEN %d AND %d", s.lo, s.hi)
 	}
 	return where + " AND (" + within + ")", nil
+}
+
+// faults is the table to read recipients' failures from: the narrow one where it
+// holds what is asked for and what that depends on.
+func (q *question) faults() string {
+	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.messages == nil {
+		return "fault"
+	}
+	return "failure"
 }
 
 // Replies counts the failed attempts that match f by what was answered.
@@ -96,8 +106,8 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 	}
 	var permanent []int64
 	err = c.each(func(v []driver.Value) error {
-		o := outcomeOf(num(v[1]))
-		if o == bounce.Hard || o == bounce.Soft && num(v[2]) >= 500 {
+		kind := num(v[1])
+		if o := outcomeOf(kind); (o == bounce.Hard || o == bounce.Soft && num(v[2]) >= 500) && q.kinds(kind) {
 			permanent = append(permanent, num(v[0]))
 		}
 		return nil
@@ -105,20 +115,17 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 	if err != nil || len(permanent) == 0 {
 		return err
 	}
+	table := q.faults()
+	q.Outcomes, q.Reasons = nil, nil // that is said by the replies
 	where, err := q.failures(c, permanent)
 	if err != nil {
 		return err
 	}
 	if n > 0 {
-		var most []int64
-		err := q.once(c, func(v []driver.Value) error {
-			most = append(most, num(v[0]))
-			return ctx.Err()
-		}, fmt.Sprintf("SELECT a.recipient, count(*), max(a.at) FROM failure AS a WHERE %s GROUP BY a.recipient ORDER BY 2 DESC, 3 DESC, 1 LIMIT %d", where, n), q.since, q.until)
+		most, err := q.mostOften(ctx, c, table, where, n)
 		if err != nil || len(most) == 0 {
 			return err
 		}
-		slices.Sort(most)
 		where += " AND " + in("a.recipient", most)
 	}
 
@@ -187,11 +194,63 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 			}
 		}
 		return nil
-	}, "SELECT a.recipient, a.reply, a.id, a.at, max(a.before) OVER (PARTITION BY a.recipient) FROM failure AS a WHERE "+where+" ORDER BY a.recipient, a.at, a.id", q.since, q.until)
+	}, "SELECT a.recipient, a.reply, a.id, a.at, max(a.before) OVER (PARTITION BY a.recipient) FROM "+table+" AS a WHERE "+where+" ORDER BY a.recipient, a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
 	return flush()
+}
+
+// countedAtMost are so many rows that counting them by recipient takes little memory.
+const countedAtMost = 2_000_000
+
+// mostOften finds the n recipients with the most rows, of equals those whose last is
+// the latest, in the order of their numbers.
+func (q *question) mostOften(ctx context.Context, c *conn, table, where string, n int) ([]int64, error) {
+	rows, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", countedAtMost+1)
+	if err != nil {
+		return nil, err
+	}
+	if rows > countedAtMost { // SQLite moves to a file what does not fit in memory
+		var most []int64
+		err := q.once(c, func(v []driver.Value) error {
+			most = append(most, num(v[0]))
+			return ctx.Err()
+		}, fmt.Sprintf("SELECT a.recipient, count(*), max(a.at) FROM %s AS a WHERE %s GROUP BY a.recipient ORDER BY 2 DESC, 3 DESC, 1 LIMIT %d", table, where, n), q.since, q.until)
+		slices.Sort(most)
+		return most, err
+	}
+	type often struct{ rows, last int64 }
+	counts := make(map[int64]*often)
+	seen := 0
+	err = c.ints(2, func(v []int64) error {
+		if seen++; seen%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		recipient, at := v[0], v[1]
+		o := counts[recipient]
+		if o == nil {
+			o = new(often)
+			counts[recipient] = o
+		}
+		o.rows++
+		o.last = max(o.last, at)
+		return nil
+	}, "SELECT ints(a.recipient, a.at) FROM "+table+" AS a WHERE "+where, q.since, q.until)
+	if err != nil {
+		return nil, err
+	}
+	most := make([]int64, 0, len(counts))
+	for id := range counts {
+		most = append(most, id)
+	}
+	slices.SortFunc(most, func(a, b int64) int {
+		x, y := counts[a], counts[b]
+		return cmp.Or(cmp.Compare(y.rows, x.rows), cmp.Compare(y.last, x.last), cmp.Compare(a, b))
+	})
+	most = most[:min(n, len(most))]
+	slices.Sort(most)
+	return most, nil
 }
 
 // lastDelivered is when a recipient was delivered to last, however the letters

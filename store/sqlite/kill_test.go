@@ -58,6 +58,7 @@ func child(path string) error {
 		b := t.Batch(min(20+rand.IntN(800), int(killAttempts-n)))
 		n = b.Sources[0].Attempts
 		b.More = rand.IntN(3) > 0 // the last is committed by Close
+		b.Ahead = rand.IntN(3) > 0
 		if b.Sources[0].Offset <= stored {
 			continue
 		}

@@ -3,9 +3,11 @@ package sqlite
 import (
 	"cmp"
 	"database/sql/driver"
+	"maps"
 	"math"
 	"math/bits"
 	"slices"
+	"strings"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -61,9 +63,8 @@ func (c cells) add(key int64, n cell) {
 	x.retry += n.retry
 }
 
-// sorted are the cells in the order of their keys.
-func (c cells) sorted() []keyedCell {
-	list := make([]keyedCell, 0, c.n)
+// appendSorted appends the cells in the order of their keys.
+func (c cells) appendSorted(list []keyedCell) []keyedCell {
 	for i := range c.entries {
 		if c.entries[i].key != 0 {
 			list = append(list, c.entries[i].val)
@@ -99,7 +100,8 @@ type waiting struct {
 	changed bool // and not up to date
 }
 
-// A message's waiting recipients.
+// A message's waiting recipients. None are left where it has ended: to know that
+// spares a look into the database.
 type waitingMessage struct {
 	queue any // see queueValue
 	pairs []waiting
@@ -135,8 +137,8 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 	if m := w.waiting[hash]; m != nil {
 		return m, nil
 	}
-	m := &waitingMessage{queue: queueValue(queue)}
-	w.flushTables("failure", "pending", "pending_last", "pending_end")
+	m := &waitingMessage{queue: own(queueValue(queue))}
+	w.flushTables("failure", "reply", "pending", "pending_last", "pending_end")
 	err := w.c.each(func(row []driver.Value) error {
 		p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
 		p.first = where{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
@@ -158,7 +160,7 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 			p.route = p.first.route
 		}
 	}
-	if err != nil || len(m.pairs) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	w.waiting[hash] = m
@@ -202,21 +204,28 @@ func (w *writer) meet(hash uint64, id, recipient, route int64, a *store.Attempt,
 	}
 	w.end(m, p, state, id)
 	m.pairs = slices.Delete(m.pairs, found, found+1)
-	if len(m.pairs) == 0 {
-		delete(w.waiting, hash)
-	}
 	return true, nil
 }
 
 // wait notes that an attempt was the first of a recipient that now waits.
 func (w *writer) wait(hash uint64, queue any, p waiting) {
 	m := w.waiting[hash]
+	p.client = own(p.client)
 	if m == nil {
-		m = &waitingMessage{queue: queue}
+		m = &waitingMessage{queue: own(queue)}
 		w.waiting[hash] = m
 		w.pending.add(hash)
 	}
 	m.pairs = append(m.pairs, p)
+}
+
+// own copies a text, which else would hold on to all the lines that were read with
+// it.
+func own(v any) any {
+	if s, ok := v.(string); ok {
+		return strings.Clone(s)
+	}
+	return v
 }
 
 // arrival is when a message came into the queue, 0 where that is not known.
@@ -252,6 +261,9 @@ func (w *writer) flushWaiting() {
 			}
 			p.stored, p.changed = true, false
 		}
+	}
+	if len(w.waiting) > maxWaiting {
+		maps.DeleteFunc(w.waiting, func(_ uint64, m *waitingMessage) bool { return len(m.pairs) == 0 })
 	}
 	if len(w.waiting) > maxWaiting {
 		clear(w.waiting)
@@ -306,7 +318,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		Status: e.Status, Outcome: bounce.Hard, Local: true,
 	}
 	var p prepared
-	w.take(&d, &p)
+	w.d.take(&d, &p)
 	at := e.Time.Unix()
 	for i := range m.pairs {
 		x := &m.pairs[i]
@@ -321,7 +333,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
 		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, src.num<<offsetBits|e.Offset, x.client)
 	}
-	delete(w.waiting, hash)
+	m.pairs = nil
 	return nil
 }
 

@@ -20,6 +20,7 @@ type question struct {
 	store.Filter
 	since, until int64 // seconds; until is exclusive
 
+	failedOnly bool // of recipients that took no mail ever
 	nothing    bool // it names what the database does not hold
 	domain     int64
 	senderDom  int64
@@ -88,6 +89,13 @@ func (d *DB) question(c *conn, f store.Filter) (*question, error) {
 			return nil, err
 		}
 		q.nothing = q.nothing || len(q.recipients) == 0
+		if !q.nothing {
+			n, err := c.number("SELECT count(*) FROM address WHERE " + in("id", q.recipients) + " AND last > 0")
+			if err != nil {
+				return nil, err
+			}
+			q.failedOnly = n == 0
+		}
 	}
 	if f.QueueID != "" {
 		q.queue = queueValue(f.QueueID)
@@ -124,13 +132,7 @@ func (q *question) narrow() bool {
 
 // findRecipients finds the addresses that equal a but for case.
 func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
-	key, err := c.one("SELECT value FROM meta WHERE key = 'hash_key'")
-	if err != nil {
-		return nil, err
-	}
-	b, _ := key.([]byte)
-	w := writer{hash: newHasher(b)}
-	pseudonym, err := c.one("SELECT value FROM meta WHERE key = 'pseudonym_key'")
+	secret, _, err := readSecret(c)
 	if err != nil {
 		return nil, err
 	}
@@ -140,18 +142,15 @@ func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
 		local, domain = a[:i], lower(a[i+1:])
 	}
 	locals := []string{local}
-	if p, ok := pseudonym.([]byte); ok {
-		// Either the address or what stands for it.
-		h := newHasher(p)
-		w.pseudonym = &h
-		locals = append(locals, w.local(local))
+	if secret.pseudonym != nil { // either the address or what stands for it
+		locals = append(locals, secret.local(local))
 	}
 	dom, err := c.number("SELECT min(id) FROM name WHERE text = ?", domain)
 	if err != nil || dom == 0 {
 		return nil, err
 	}
 	for _, local := range locals {
-		lo, hi := keyRange(w.folded(local, dom))
+		lo, hi := keyRange(secret.folded(local, dom))
 		err = c.each(func(row []driver.Value) error {
 			if strings.EqualFold(row[1].(string), local) && row[2] == dom {
 				ids = append(ids, row[0].(int64))
@@ -180,9 +179,13 @@ func (q *question) spans(c *conn) ([]span, error) {
 	}
 	var spans []span
 	ends := make(map[int64]int64)
+	fromChunks := "SELECT id, last, since, until, NULL FROM chunk INDEXED BY chunk_time"
+	if len(keys) > 0 || q.queue != nil {
+		fromChunks = "SELECT id, last, since, until, bits FROM chunk"
+	}
 	err := c.each(func(row []driver.Value) error {
 		id, last := row[0].(int64), row[1].(int64)
-		ends[id>>offsetBits] = last
+		ends[id>>offsetBits] = max(ends[id>>offsetBits], last)
 		if row[2].(int64) >= q.until || row[3].(int64) < q.since {
 			return nil
 		}
@@ -195,7 +198,7 @@ func (q *question) spans(c *conn) ([]span, error) {
 		}
 		spans = append(spans, span{id, last})
 		return nil
-	}, "SELECT id, last, since, until, iif(?, bits, NULL) FROM chunk ORDER BY id", bit(len(keys) > 0 || q.queue != nil))
+	}, fromChunks)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +285,7 @@ func (q *question) wants() (delivered, failed bool) {
 	if len(q.Reasons) > 0 && !slices.Contains(q.Reasons, bounce.NoReason) {
 		delivered = false
 	}
-	return delivered, failed
+	return delivered && !q.failedOnly, failed
 }
 
 // where is the condition on a row of either table.

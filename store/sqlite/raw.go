@@ -41,6 +41,9 @@ type stmt struct {
 }
 
 func dial(dsn string) (*conn, error) {
+	if err := install(); err != nil {
+		return nil, err
+	}
 	c, err := (&sqlite3.SQLiteDriver{}).Open(dsn)
 	if err != nil {
 		return nil, err
@@ -51,7 +54,7 @@ func dial(dsn string) (*conn, error) {
 func (c *conn) close() error {
 	err := c.settle()
 	if c.queue != nil {
-		close(c.queue.jobs)
+		err = errors.Join(err, c.queue.close())
 		c.queue = nil
 	}
 	c.forget()

@@ -57,15 +57,15 @@ const addToCell = ` ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = mes
 
 // addCells adds what was counted to the rollups.
 func (w *writer) addCells() {
-	total := newCells()
 	for _, r := range [...]struct {
 		table string
 		cells cells
-	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}, {"rollup_total", total}} {
-		for _, c := range r.cells.sorted() {
+	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}, {"rollup_total", w.totalCells}} {
+		w.sorted = r.cells.appendSorted(w.sorted[:0])
+		for _, c := range w.sorted {
 			w.add(r.table, c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
 			if r.table == "rollup_route" {
-				total.add(c.key&(1<<periodShift-1), c.cell)
+				w.totalCells.add(c.key&(1<<periodShift-1), c.cell)
 			}
 		}
 		r.cells.empty()

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"strconv"
 
+	"bouncelog/bounce"
 	"bouncelog/store"
 )
 
@@ -19,43 +19,59 @@ func byDestination(by store.By) bool {
 // Routes counts the attempts that match f by domain and relay. Routes of other
 // addresses of the same relay count together.
 func (d *DB) Routes(ctx context.Context, f store.Filter) ([]store.Route, error) {
-	groups, err := d.groups(ctx, f, byRouteID)
-	if err != nil || len(groups) == 0 {
-		return nil, err
-	}
-	byID := make(map[int64]*store.Group, len(groups))
-	for i := range groups {
-		id, err := strconv.ParseInt(groups[i].Key, 10, 64)
-		if err != nil {
-			return nil, err
-		}
-		byID[id] = &groups[i]
-	}
 	c, done, err := d.reader()
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	type ends struct{ domain, relay string }
-	seen := make(map[ends]int, len(groups))
-	var out []store.Route
+	// All that is read must be of one moment.
+	if !d.opts.Temporary {
+		if err := c.exec("BEGIN"); err != nil {
+			return nil, d.wrap("count routes", err)
+		}
+		defer c.exec("COMMIT")
+	}
+	out, err := d.routes(ctx, c, f)
+	return out, d.wrap("count routes", err)
+}
+
+func (d *DB) routes(ctx context.Context, c *conn, f store.Filter) ([]store.Route, error) {
+	t, err := d.count(ctx, c, f, byRouteID)
+	if err != nil || t == nil || len(t.groups) == 0 {
+		return nil, err
+	}
+	type ends struct{ domain, relay int64 } // numbers of names; 0: none
+	seen := make(map[ends]int, len(t.groups))
+	where := make([]ends, 0, len(t.groups))
+	out := make([]store.Route, 0, len(t.groups))
+	used := make(map[int64]bool)
 	err = c.each(func(v []driver.Value) error {
-		g := byID[num(v[0])]
+		g := t.groups[num(v[0])]
 		if g == nil {
 			return nil
 		}
-		e := ends{str(v[1]), str(v[2])}
+		e := ends{num(v[1]), num(v[2])}
 		i, known := seen[e]
 		if !known {
 			seen[e] = len(out)
-			out = append(out, store.Route{Domain: e.domain, Relay: e.relay, Counts: g.Counts, Reasons: g.Reasons})
+			where = append(where, e)
+			used[e.domain], used[e.relay] = true, true
+			out = append(out, store.Route{Counts: g.Counts, Reasons: g.Reasons})
 			return nil
 		}
 		out[i].Counts = sum(out[i].Counts, g.Counts)
-		for r, n := range g.Reasons {
-			out[i].Reasons[r] += n
-		}
+		out[i].Reasons = sumReasons(out[i].Reasons, g.Reasons)
 		return nil
-	}, "SELECT r.id, d.text, h.text FROM route AS r JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host")
-	return out, d.wrap("count routes", err)
+	}, "SELECT id, domain, host FROM route")
+	if err != nil {
+		return nil, err
+	}
+	names, err := namesOf(c, sorted(used))
+	for i, e := range where {
+		out[i].Domain, out[i].Relay = names[e.domain], names[e.relay]
+		if out[i].Reasons == nil {
+			out[i].Reasons = map[bounce.Reason]int64{}
+		}
+	}
+	return out, err
 }

@@ -49,6 +49,9 @@ type Options struct {
 	// Temporary makes a private database that vanishes when it is closed;
 	// path is ignored.
 	Temporary bool
+	// ForReport keeps of a delivered attempt what a report asks for: not what
+	// was answered, nor what makes a trace fast.
+	ForReport bool
 	// BusyTimeout is how long to wait for another process's write; 0 means
 	// five seconds.
 	BusyTimeout time.Duration
@@ -73,8 +76,9 @@ type DB struct {
 	opts Options
 	dsn  string // of a reader
 
-	write sync.Mutex // held by who writes
-	w     *writer    // nil where ReadOnly
+	write  sync.Mutex // held by who writes
+	w      *writer    // nil where ReadOnly
+	secret secret     // of w
 
 	// A temporary database has one connection for all.
 	single sync.RWMutex
@@ -120,11 +124,11 @@ func (d *DB) openReadOnly() error {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
 	}
-	version, err := d.firstReader("mode", "ro", "_query_only", "1")
+	version, err := d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no")
 	if errors.Is(err, fs.ErrPermission) && d.atRest() {
 		// Readers share a file beside the database, which this user may not
 		// make. Nobody writes, so it can be read without.
-		version, err = d.firstReader("mode", "ro", "_query_only", "1", "immutable", "1")
+		version, err = d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no", "immutable", "1")
 	}
 	if err != nil {
 		return err
@@ -137,10 +141,17 @@ func (d *DB) openReadOnly() error {
 
 func (d *DB) openWriter(ctx context.Context) error {
 	c, err := d.dialWriter(ctx)
-	if err == nil {
-		d.w, err = newWriter(d, c)
+	if err != nil {
+		return err
 	}
-	return err
+	if d.w, err = newWriter(d, c); err != nil {
+		return err
+	}
+	if c, err = d.dial(dial, d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
+		return err
+	}
+	d.w.c.queue.checkpoints = newCheckpointer(c)
+	return d.wrap("open", d.w.c.exec("PRAGMA wal_autocheckpoint = 0"))
 }
 
 // dialWriter opens the connection that writes. It asks for the lock only where the
@@ -150,8 +161,12 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.dsn = d.address("mode", "ro", "_query_only", "1")
-	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-8192", "_mutex", "no")
+	// SQLite would open it for reading only, and say so at the first write.
+	if err := syscall.Access(d.path, 2); err != nil { // 2: W_OK
+		return nil, fmt.Errorf("open %s for writing: %w", d.path, err)
+	}
+	d.dsn = d.address("mode", "ro", "_query_only", "1", "_mutex", "no")
+	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_mutex", "no")
 	want := []pragma{
 		{"journal_mode", "wal"},
 		{"foreign_keys", int64(1)},
@@ -161,7 +176,7 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 	}
 	if !fresh {
 		// Whose file it is must be known before anything is written to it.
-		c, err := d.dial(d.address("mode", "rw"), nil)
+		c, err := d.dial(dial, d.address("mode", "rw"), nil)
 		if err != nil {
 			return nil, err
 		}
@@ -183,13 +198,13 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 			return nil, err
 		}
 	}
-	return d.dial(dsn, want)
+	return d.dial(dialWithRows, dsn, want)
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,
 // moves to an unnamed file when it grows, and is gone with its connection.
 func (d *DB) openTemporary() error {
-	c, err := d.dial("file:?_foreign_keys=1&_cache_size=-32768", []pragma{{"foreign_keys", int64(1)}})
+	c, err := d.dial(dialWithRows, "file:?_foreign_keys=1&_cache_size=-32768", []pragma{{"foreign_keys", int64(1)}})
 	if err != nil {
 		return err
 	}
@@ -252,8 +267,8 @@ type pragma struct {
 
 // dial opens a connection and reads back what was asked of it: a misspelt
 // parameter is ignored in silence.
-func (d *DB) dial(dsn string, want []pragma) (*conn, error) {
-	c, err := dial(dsn)
+func (d *DB) dial(open func(dsn string) (*conn, error), dsn string, want []pragma) (*conn, error) {
+	c, err := open(dsn)
 	if err != nil {
 		return nil, d.wrap("open", d.cannotOpen(err))
 	}
@@ -273,7 +288,7 @@ func (d *DB) dial(dsn string, want []pragma) (*conn, error) {
 // firstReader opens the database for questions and says what schema it has.
 func (d *DB) firstReader(query ...string) (version int64, err error) {
 	d.dsn = d.address(query...)
-	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
+	c, err := d.dial(dial, d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
 	if err != nil {
 		return 0, err
 	}
@@ -345,7 +360,7 @@ func (d *DB) keepCopy(ctx context.Context, version int64) error {
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
-	c, err := d.dial(d.address("mode", "rw"), nil)
+	c, err := d.dial(dial, d.address("mode", "rw"), nil)
 	if err != nil {
 		return err
 	}
@@ -404,7 +419,7 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 	}
 	d.mu.Unlock()
 	if c == nil {
-		if c, err = d.dial(d.dsn, nil); err != nil {
+		if c, err = d.dial(dial, d.dsn, nil); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -441,7 +456,7 @@ func (d *DB) Close() error {
 	}
 	w := d.w
 	d.w = nil
-	return d.wrap("close", errors.Join(w.commit(), w.c.close()))
+	return d.wrap("close", errors.Join(w.commit(false), w.c.close()))
 }
 
 func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<7 | int64(r) }

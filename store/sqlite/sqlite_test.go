@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -255,6 +256,84 @@ func TestDialLocked(t *testing.T) {
 	sound(t, open(t, path, Options{}))
 }
 
+// TestOvertaken has another process store something between two batches that
+// nobody waited for: what was made of the second is not stored, and it can be
+// appended again.
+func TestOvertaken(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d, other := open(t, path, Options{}), open(t, path, Options{})
+	tr, others := storetest.NewTraffic(1), storetest.NewTraffic(2)
+	others.Source = "another"
+	var all []*store.Batch
+	for i := range 6 {
+		b := tr.Batch(100)
+		b.Ahead = i < 5
+		all = append(all, b)
+	}
+	var err error
+	overtaken := 0
+	for next := 0; next < len(all); {
+		if err = d.Append(t.Context(), all[next]); errors.Is(err, store.ErrTakenBack) {
+			if !errors.Is(err, store.ErrOvertaken) {
+				t.Fatal(err)
+			}
+			overtaken++
+			next = 0 // what is stored is left out
+			continue
+		}
+		must(t, err)
+		if next == 2 && overtaken == 0 {
+			must(t, other.Append(t.Context(), others.Batch(100)))
+		}
+		next++
+	}
+	if overtaken != 1 {
+		t.Errorf("overtaken %d times, want once", overtaken)
+	}
+	alone := open(t, t.TempDir()+"/alone.db", Options{})
+	for _, b := range all {
+		must(t, alone.Append(t.Context(), b))
+	}
+	others = storetest.NewTraffic(2)
+	others.Source = "another"
+	must(t, alone.Append(t.Context(), others.Batch(100)))
+	if diff := cmp.Diff(totals(t, alone), totals(t, d)); diff != "" {
+		t.Errorf("Totals (-undisturbed +overtaken):\n%s", diff)
+	}
+	sound(t, d)
+}
+
+// TestFailsLater has a commit fail that nobody waited for: the next Append says
+// so, and nothing that was committed before is lost.
+func TestFailsLater(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	must(t, d.Append(t.Context(), tr.Batch(100)))
+	before := totals(t, d)
+	pages, err := d.w.c.number("PRAGMA page_count")
+	must(t, err)
+	must(t, d.w.c.exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+4)))
+	b := tr.Batch(3000)
+	b.Ahead = true
+	err = d.Append(t.Context(), b)
+	if err == nil {
+		err = d.Append(t.Context(), tr.Batch(1))
+		if !errors.Is(err, store.ErrTakenBack) {
+			t.Errorf("error = %v, want ErrTakenBack", err)
+		}
+	}
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("error = %v, want ErrFull", err)
+	}
+	if got := totals(t, d); got != before {
+		t.Errorf("Totals = %+v, want %+v", got, before)
+	}
+	must(t, d.w.c.exec("PRAGMA max_page_count = 1000000"))
+	b.Ahead = false
+	must(t, d.Append(t.Context(), b))
+	sound(t, d)
+}
+
 func TestDamaged(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
@@ -412,6 +491,9 @@ func TestCheckFinds(t *testing.T) {
 		"DELETE FROM text",
 		"UPDATE source SET position = 5",
 		"DELETE FROM failure WHERE id = (SELECT min(id) FROM pair)",
+		"DELETE FROM refusal WHERE id = (SELECT max(id) FROM refusal)",
+		"UPDATE fault SET recipient = recipient + 1 WHERE id = (SELECT min(id) FROM fault)",
+		"INSERT INTO fault SELECT id, at, recipient, reply, before FROM refusal LIMIT 1",
 	} {
 		d := open(t, "", Options{Temporary: true})
 		tr := storetest.NewTraffic(1)
@@ -486,7 +568,7 @@ func TestPrune(t *testing.T) {
 
 func fileSize(t testing.TB, d *DB, path string) int64 {
 	t.Helper()
-	must(t, d.w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)"))
+	must(t, d.w.c.queue.checkpoints.truncate(d.w.c))
 	st, err := os.Stat(path)
 	must(t, err)
 	return st.Size()
@@ -881,5 +963,94 @@ func TestBounded(t *testing.T) {
 	if len(unparsed) != 1000 {
 		t.Errorf("%d lines that were not understood, want 1000", len(unparsed))
 	}
+	sound(t, d)
+}
+
+// TestInts reads rows as one blob.
+func TestInts(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	c, done, err := d.reader()
+	must(t, err)
+	defer done()
+	var got [][]int64
+	read := func(sql string) {
+		got = nil
+		must(t, c.ints(2, func(v []int64) error {
+			got = append(got, slices.Clone(v))
+			return nil
+		}, sql))
+	}
+	read("SELECT ints(column1, column2) FROM (VALUES (1, -1), (NULL, 'abc'), (9223372036854775807, ''), (x'00', 1.5))")
+	want := [][]int64{{1, -1}, {0, textHash("abc")}, {math.MaxInt64, textHash("")}, {0, 0}}
+	if !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("ints = %v, want %v", got, want)
+	}
+	if read("SELECT ints(1, 1) FROM source WHERE false"); got != nil {
+		t.Errorf("ints of no row = %v", got)
+	}
+	read("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT ints(i, i * i) FROM n")
+	for i, v := range got {
+		if v[0] != int64(i) || v[1] != int64(i*i) {
+			t.Fatalf("row %d = %v", i, v)
+		}
+	}
+	if len(got) != 10_000 {
+		t.Errorf("%d rows, want 10000", len(got))
+	}
+}
+
+// TestForReport asks a database that is only there for a report what it may be
+// asked: all of it but what delivered attempts were answered.
+func TestForReport(t *testing.T) {
+	whole, lean := open(t, "", Options{Temporary: true}), open(t, "", Options{Temporary: true, ForReport: true})
+	tr := storetest.NewTraffic(3)
+	for range 3 {
+		b := tr.Batch(4000)
+		must(t, whole.Append(t.Context(), b))
+		must(t, lean.Append(t.Context(), b))
+	}
+	if diff := cmp.Diff(totals(t, whole), totals(t, lean)); diff != "" {
+		t.Errorf("Totals (-whole +lean):\n%s", diff)
+	}
+	var recipient string
+	attempts := func(d *DB, f store.Filter) (list []store.Attempt) {
+		for a, err := range d.Attempts(t.Context(), f) {
+			must(t, err)
+			if a.Outcome == bounce.Delivered {
+				a.Response = ""
+				recipient = a.Recipient
+			}
+			list = append(list, a)
+		}
+		return list
+	}
+	if diff := cmp.Diff(attempts(whole, store.Filter{}), attempts(lean, store.Filter{})); diff != "" {
+		t.Errorf("Attempts (-whole +lean):\n%.2000s", diff)
+	}
+	one := store.Filter{Recipient: recipient}
+	got := attempts(lean, one)
+	if diff := cmp.Diff(attempts(whole, one), got); diff != "" || len(got) == 0 {
+		t.Errorf("%d attempts at %s (-whole +lean):\n%.2000s", len(got), recipient, diff)
+	}
+	sound(t, lean)
+}
+
+// TestCheckpoints stores so many small batches that the write-ahead log would
+// grow to many times this size if nobody emptied it meanwhile.
+func TestCheckpoints(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{})
+	tr := storetest.NewTraffic(1)
+	var largest int64
+	for range 1000 {
+		must(t, d.Append(t.Context(), tr.Batch(20)))
+		st, err := os.Stat(path + "-wal")
+		must(t, err)
+		largest = max(largest, st.Size())
+	}
+	if largest > 130<<20 {
+		t.Errorf("the write-ahead log grew to %d bytes", largest)
+	}
+	t.Logf("%d bytes", largest)
 	sound(t, d)
 }

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 // What is kept of hostile input, in bytes.
@@ -41,25 +42,24 @@ const (
 // A writer holds the one connection that writes, and what it remembers of the
 // dictionaries. What it remembers is forgotten when a transaction fails.
 type writer struct {
-	version int64 // PRAGMA data_version: changes when another process writes
-	d       *DB
-	c       *conn
+	d *DB
+	c *conn
 
-	hash      hasher
-	pseudonym *hasher // nil: addresses as they are
+	secret
 
 	open   bool  // in a transaction that more batches belong to
+	ahead  bool  // the commit of the last one was not waited for
 	broken error // of a temporary database: why nothing more can be stored
 
-	insert   *bulk            // into delivery
-	prepared [][]prepared     // buffers, see prepare
-	bulks    map[string]*bulk // into the tables named, delivery among them
+	insert *bulk            // into delivery
+	bulks  map[string]*bulk // into the tables named, delivery among them
 
 	names     dictionary
 	routes    dictionary
 	replies   *cache[reply]
 	replyID   int64
 	addresses *cache[address]
+	fetched   uint64
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
@@ -80,7 +80,8 @@ type writer struct {
 	pending *bloom // of the messages of which somebody waits
 	waiting map[uint64]*waitingMessage
 
-	routeCells, senderCells, originCells cells
+	routeCells, senderCells, originCells, totalCells cells
+	sorted                                           []keyedCell // a buffer
 }
 
 // Seconds are a time: seconds since 1970, 0 for never. Half the room counts:
@@ -119,50 +120,35 @@ type dictionary struct {
 }
 
 func newWriter(d *DB, c *conn) (*writer, error) {
-	c.queue = newQueue()
 	w := &writer{d: d, c: c}
-	err := w.c.exec("BEGIN IMMEDIATE")
-	if err == nil {
-		err = w.keep()
-		if err == nil {
-			err = w.c.exec("COMMIT")
-		}
-		if err != nil {
-			w.c.exec("ROLLBACK")
-		}
-	}
-	if err == nil {
-		err = w.reset()
-	}
+	err := w.start()
 	if err != nil {
 		c.close()
 		return nil, d.wrap("open", err)
 	}
+	d.secret = w.secret
 	return w, nil
 }
 
-// keep reads the keys, and makes them in a new database.
-func (w *writer) keep() error {
-	key, err := w.c.one("SELECT value FROM meta WHERE key = 'hash_key'")
-	if err != nil {
+// start reads what the database holds, and makes the keys of a new one.
+func (w *writer) start() (err error) {
+	if w.c.queue, err = newQueue(w.c); err != nil {
 		return err
 	}
-	if key == nil {
-		key = newKey()
-		if err := w.c.run("INSERT INTO meta VALUES ('hash_key', ?)", key); err != nil {
-			return err
-		}
-		if w.d.opts.Pseudonymize {
-			if err := w.c.run("INSERT INTO meta VALUES ('pseudonym_key', ?)", newKey()); err != nil {
-				return err
-			}
+	if err := w.c.exec(begin); err != nil {
+		return err
+	}
+	w.secret, err = makeSecret(w.c, w.d.opts.Pseudonymize)
+	if err == nil {
+		err = w.reset()
+	}
+	if err == nil {
+		if err = w.c.queue.notice(); err == store.ErrOvertaken { // by what was read now
+			err = w.c.exec(commit)
 		}
 	}
-	w.hash = newHasher(key.([]byte))
-	pseudonym, err := w.c.one("SELECT value FROM meta WHERE key = 'pseudonym_key'")
-	if p, ok := pseudonym.([]byte); ok {
-		h := newHasher(p)
-		w.pseudonym = &h
+	if err != nil {
+		w.c.exec("ROLLBACK")
 	}
 	return err
 }
@@ -222,22 +208,13 @@ func (w *writer) reset() error {
 	w.routeCells = newCells()
 	w.senderCells = newCells()
 	w.originCells = newCells()
-	for _, b := range w.bulks {
-		b.n = 0
-	}
-	if w.bulks != nil {
-		return nil
-	}
+	w.totalCells = newCells()
 	w.bulks = make(map[string]*bulk)
 	for table, columns := range insertTables {
-		if w.bulks[table], err = newInsert(w.c, w.c.queue, table, columns); err != nil {
-			return err
-		}
+		w.bulks[table] = newInsert(w.c.queue, table, columns)
 	}
 	for name, sql := range laterSQL {
-		if w.bulks[name], err = newBulk(w.c, w.c.queue, sql); err != nil {
-			return err
-		}
+		w.bulks[name] = &bulk{q: w.c.queue, sql: sql}
 	}
 	w.insert = w.bulks["delivery"]
 	return nil
@@ -246,12 +223,13 @@ func (w *writer) reset() error {
 // insertTables are the tables whose new rows are gathered, with their number of
 // columns.
 var insertTables = map[string]int{
-	"delivery": 8, "failure": 13, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
+	"delivery": 8, "failure": 13, "refusal": 8, "fault": 5, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 17, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
 }
 
 // laterSQL are statements that may run in a while, as those of insertTables do.
 var laterSQL = map[string]string{
+	"kind":          "INSERT OR IGNORE INTO kind VALUES (?, ?, ?)",
 	"chunk":         "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
 	"pair_end":      "UPDATE pair SET state = ?, ended = ? WHERE id = ?",
 	"pending_last":  "UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?",
@@ -268,6 +246,9 @@ var laterSQL = map[string]string{
 	"skipped": `INSERT INTO skipped
 		SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
 		WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
+	"unparsed": "INSERT OR IGNORE INTO unparsed_line SELECT ?, ?, ? WHERE (SELECT count(*) FROM unparsed_line) < ?",
+	"opened":   "INSERT OR REPLACE INTO open_message VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	"closed":   "DELETE FROM open_message WHERE host = ? AND mta = ? AND instance = ? AND queue_id = ?",
 }
 
 // add adds a row to a table, or runs one of laterSQL, in a while; flush before the
@@ -438,16 +419,14 @@ func (w *writer) origin(host string, mta bounce.MTA, instance string) (int64, er
 	return id, nil
 }
 
-func (w *writer) kind(o bounce.Outcome, r bounce.Reason) (int64, error) {
+func (w *writer) kind(o bounce.Outcome, r bounce.Reason) int64 {
 	id := kindOf(o, r)
-	if w.kinds[id] {
-		return id, nil
+	if !w.kinds[id] {
+		w.add("kind", id, o.String(), null(r.String()))
+		w.flushTables("kind") // reply refers to it
+		w.kinds[id] = true
 	}
-	if err := w.c.run("INSERT OR IGNORE INTO kind VALUES (?, ?, ?)", id, o.String(), null(r.String())); err != nil {
-		return 0, err
-	}
-	w.kinds[id] = true
-	return id, nil
+	return id
 }
 
 // reply gives what was answered, and who wrote it down, its number.
@@ -484,22 +463,14 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 		if !failed {
 			v = bounce.Verdict{}
 		}
-		kind, err := w.kind(a.Outcome, v.Reason)
-		if err != nil {
-			return nil, err
-		}
-		r = reply{id: w.replyID, kind: kind, origin: origin}
+		r = reply{id: w.replyID, kind: w.kind(a.Outcome, v.Reason), origin: origin}
 		w.replyID++
 		var sample, host any
 		if failed {
 			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
 		}
-		err = w.c.run("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			r.id, origin, kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
+		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
-		if err != nil {
-			return nil, err
-		}
 		w.addKey("reply", h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
@@ -539,42 +510,6 @@ func split(a, domain string) (local string) {
 		return a[:i]
 	}
 	return a
-}
-
-// folded is the hash by which an address is looked up: recipients are asked
-// for without regard to case.
-func (w *writer) folded(local string, domain int64) uint64 {
-	return w.hash.num(w.hash.add(1, fold(local)), uint64(domain))
-}
-
-func fold(s string) string {
-	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			return lower(s)
-		}
-	}
-	return s
-}
-
-// lower folds ASCII, as SQLite does.
-func lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
-}
-
-// local is a local part as it is stored.
-func (w *writer) local(s string) string {
-	s = clean(s, maxName)
-	if w.pseudonym == nil || s == "" {
-		return s
-	}
-	h := w.pseudonym.add(7, s)
-	return fmt.Sprintf("p%013x", h>>12)
 }
 
 // address gives an address its number. The pointer is good until the next
@@ -734,22 +669,29 @@ func packHex(s string) any {
 
 // queueValue makes a number of a hexadecimal queue id, which halves it.
 func queueValue(s string) any {
-	if n := len(s); n >= 5 && n <= 14 {
-		v := int64(1)
-		for i := range n {
-			c := s[i]
-			switch {
-			case '0' <= c && c <= '9':
-				v = v<<4 | int64(c-'0')
-			case 'A' <= c && c <= 'F':
-				v = v<<4 | int64(c-'A'+10)
-			default:
-				return clean(s, maxWord)
-			}
-		}
-		return v
+	if n, ok := queueNumber(s); ok {
+		return n
 	}
 	return clean(s, maxWord)
+}
+
+func queueNumber(s string) (n int64, ok bool) {
+	if len(s) < 5 || len(s) > 14 {
+		return 0, false
+	}
+	n = 1
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | int64(c-'0')
+		case 'A' <= c && c <= 'F':
+			n = n<<4 | int64(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // queueText is the inverse of queueValue.
@@ -816,33 +758,4 @@ func clean(s string, max int) string {
 		}
 		return r
 	}, s)
-}
-
-// scrub replaces the local parts in a text, where they have to be.
-func (w *writer) scrub(s string) string {
-	if w.pseudonym == nil {
-		return s
-	}
-	var b strings.Builder
-	for {
-		at := strings.IndexByte(s, '@')
-		if at < 0 {
-			b.WriteString(s)
-			return b.String()
-		}
-		start := at
-		for start > 0 && atext(s[start-1]) {
-			start--
-		}
-		b.WriteString(s[:start])
-		b.WriteString(w.local(s[start:at]))
-		b.WriteByte('@')
-		s = s[at+1:]
-	}
-}
-
-// atext reports whether c may stand in an unquoted local part (RFC 5322 3.2.3).
-func atext(c byte) bool {
-	return c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
 }

@@ -39,7 +39,7 @@ func testRefusals(t *testing.T, s store.Store) {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Recipient, b.Recipient))
 	}
 	messages, recipients := map[uint64]string{}, map[uint64]string{}
-	for _, f := range []store.Filter{{}, {Outcomes: []bounce.Outcome{bounce.Hard}}, {Outcomes: []bounce.Outcome{bounce.Delivered}}, {Reasons: []bounce.Reason{bounce.UserUnknown, bounce.Greylisted}}} {
+	for _, f := range []store.Filter{{}, {Outcomes: []bounce.Outcome{bounce.Hard}}, {Outcomes: []bounce.Outcome{bounce.Delivered}}, {Reasons: []bounce.Reason{bounce.UserUnknown, bounce.Greylisted}}, {Reasons: store.Suspect}, {Reasons: store.Suspect[2:5], Outcomes: []bounce.Outcome{bounce.Soft}}} {
 		var got, want []row
 		last := time.Time{}
 		for r, err := range s.Refusals(t.Context(), f) {
@@ -60,8 +60,15 @@ func testRefusals(t *testing.T, s store.Store) {
 			} else if recipients[r.Recipient] != a.Recipient {
 				t.Errorf("one key for the recipients %q and %q", recipients[r.Recipient], a.Recipient)
 			}
+			addresses, err := s.Recipients(t.Context(), []uint64{r.Recipient})
+			must(t, err)
+			responses, err := s.Responses(t.Context(), []int64{r.ID})
+			must(t, err)
+			if responses[0] != a.Response {
+				t.Errorf("Responses = %q, want %q", responses[0], a.Response)
+			}
 			got = append(got, row{
-				r.Source, r.Offset, r.Time, r.Address, r.RecipientDomain, r.SenderDomain, r.NullSender, r.RelayHost, r.RelayIP, r.RelayPort,
+				r.Source, r.Offset, r.Time, addresses[0], r.RecipientDomain, r.SenderDomain, r.NullSender, r.RelayHost, r.RelayIP, r.RelayPort,
 				r.Outcome, r.Code, r.Stage, r.Verdict, a.Response, r.DeliveredBefore, r.DeliveredAfter, a.MessageID, a.OriginalRecipient,
 			})
 		}
@@ -79,12 +86,26 @@ func testRefusals(t *testing.T, s store.Store) {
 		}
 	}
 
-	f := store.Filter{Reasons: []bounce.Reason{bounce.UserUnknown}}
+	domain := ""
+	for r, err := range s.Refusals(t.Context(), store.Filter{Reasons: []bounce.Reason{bounce.UserUnknown}}) {
+		must(t, err)
+		domain = r.RecipientDomain
+	}
+	for _, f := range []store.Filter{
+		{Reasons: []bounce.Reason{bounce.UserUnknown}},
+		{Reasons: []bounce.Reason{bounce.UserUnknown, bounce.Greylisted}},
+		{Reasons: []bounce.Reason{bounce.UserUnknown}, Domain: domain},
+	} {
+		testFailureTimes(t, s, f, recipients)
+	}
+}
+
+func testFailureTimes(t *testing.T, s store.Store, f store.Filter, recipients map[uint64]string) {
 	want := map[uint64]int{}
 	var keys []uint64
 	for r, err := range s.Refusals(t.Context(), f) {
 		must(t, err)
-		if want[r.Recipient]++; want[r.Recipient] == 1 && len(want)%2 == 0 {
+		if want[r.Recipient]++; want[r.Recipient] == 1 && len(want)%2 == 1 {
 			keys = append(keys, r.Recipient)
 		}
 	}

@@ -41,6 +41,7 @@ func testStanding(t *testing.T, s store.Store) {
 		compareRoutes(t, s, m, f, name)
 		compareReplies(t, s, m, f, name)
 		compareHistories(t, s, m, f, name)
+		compareFailedBy(t, s, f, name)
 		compareWaiting(t, s, m, f, name)
 	}
 }
@@ -95,6 +96,29 @@ func compareReplies(t *testing.T, s store.Store, m *model, f store.Filter, name 
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("Replies(%s) (-want +got):\n%.2000s", name, diff)
+	}
+}
+
+// compareFailedBy holds FailedBy against Groups.
+func compareFailedBy(t *testing.T, s store.Store, f store.Filter, name string) {
+	t.Helper()
+	senders, users, clients, err := s.FailedBy(t.Context(), f)
+	must(t, err)
+	for by, list := range map[store.By][]store.Group{store.BySender: senders, store.BySASLUser: users, store.ByClient: clients} {
+		groups, err := s.Groups(t.Context(), f, by)
+		must(t, err)
+		want, got := map[string]store.Group{}, map[string]store.Group{}
+		for _, g := range groups {
+			if g.Soft+g.Hard > 0 {
+				want[g.Key] = store.Group{Key: g.Key, Counts: store.Counts{Attempts: g.Attempts, Soft: g.Soft, Hard: g.Hard}, Reasons: g.Reasons}
+			}
+		}
+		for _, g := range list {
+			got[g.Key] = g
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("FailedBy(%s) by %s (-want +got):\n%.2000s", name, by, diff)
+		}
 	}
 }
 

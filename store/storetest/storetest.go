@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Announced", testAnnounced},
 		{"Replay", testReplay},
 		{"More", testMore},
+		{"Ahead", testAhead},
 		{"NoPosition", testNoPosition},
 		{"State", testState},
 		{"ReusedQueueID", testReusedQueueID},
@@ -468,6 +469,34 @@ func testMore(t *testing.T, s store.Store) {
 			if diff := gocmp.Diff(m.groups(store.Filter{}, by), have); diff != "" {
 				t.Errorf("Groups by %s (-want +got):\n%.2000s", by, diff)
 			}
+		}
+	}
+}
+
+// testAhead appends batches that are not waited for, some of them prepared; the
+// last is.
+func testAhead(t *testing.T, s store.Store) {
+	tr := NewTraffic(6)
+	tr.PerSecond = 0.2
+	m := newModel()
+	for i := range 12 {
+		b := tr.Batch(300)
+		b.More, b.Ahead = i%3 == 1, i < 11
+		if i%2 == 0 {
+			s.Prepare(b)
+		}
+		appendAll(t, s, b)
+		m.append(b)
+	}
+	for _, by := range groupings {
+		got, err := s.Groups(t.Context(), store.Filter{}, by)
+		must(t, err)
+		have := make(map[string]store.Group)
+		for _, g := range got {
+			have[g.Key] = g
+		}
+		if diff := gocmp.Diff(m.groups(store.Filter{}, by), have); diff != "" {
+			t.Errorf("Groups by %s (-want +got):\n%.2000s", by, diff)
 		}
 	}
 }

@@ -161,6 +161,27 @@ CREATE TABLE failure (
     client    ANY
 ) STRICT;
 
+-- Of the soft and hard failures that may be about us (refusal), or are the
+-- recipient's fault (fault), what a report asks of each: a row of failure is three
+-- times as wide, and most are for other reasons.
+CREATE TABLE refusal (
+    id        INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    queue     ANY NOT NULL,
+    recipient INTEGER NOT NULL,
+    sender    INTEGER,
+    route     INTEGER NOT NULL,
+    reply     INTEGER NOT NULL,
+    before    INTEGER
+) STRICT;
+CREATE TABLE fault (
+    id        INTEGER PRIMARY KEY,
+    at        INTEGER NOT NULL,
+    recipient INTEGER NOT NULL,
+    reply     INTEGER NOT NULL,
+    before    INTEGER
+) STRICT;
+
 -- Who logged in to hand in a message that failed.
 CREATE TABLE login (
     id   INTEGER PRIMARY KEY,
@@ -261,6 +282,8 @@ CREATE TABLE chunk (
     until INTEGER NOT NULL,
     bits  BLOB NOT NULL
 ) STRICT;
+-- To find those of a time without a page for each filter.
+CREATE INDEX chunk_time ON chunk (since, until, last);
 
 -- Messages that were queued when the last batch was stored.
 CREATE TABLE open_message (

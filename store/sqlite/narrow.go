@@ -1,0 +1,68 @@
+package sqlite
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A narrow table holds of the failures with some reasons again what a report asks of
+// them: a row of failure is three times as wide, and most are of other reasons.
+type narrow struct {
+	table   string
+	columns string // of failure
+	reasons []bounce.Reason
+}
+
+var narrows = [...]narrow{
+	{"refusal", "id, at, queue, recipient, sender, route, reply, before", store.Suspect},
+	{"fault", "id, at, recipient, reply, before", store.Faults},
+}
+
+// narrow tells in which narrow table a failure of this kind stands; "": in none.
+func narrowOf(kind int64) string {
+	if o := outcomeOf(kind); o != bounce.Soft && o != bounce.Hard {
+		return ""
+	}
+	for i := range narrows {
+		if slices.Contains(narrows[i].reasons, reasonOf(kind)) {
+			return narrows[i].table
+		}
+	}
+	return ""
+}
+
+// narrowSQL selects what the table must hold.
+func (n *narrow) narrowSQL() string {
+	var kinds []string
+	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
+		for _, r := range n.reasons {
+			kinds = append(kinds, fmt.Sprint(kindOf(o, r)))
+		}
+	}
+	return "SELECT " + n.columns + " FROM failure WHERE reply IN (SELECT id FROM reply WHERE kind IN (" + strings.Join(kinds, ",") + "))"
+}
+
+// addNarrow adds a failure to its narrow table, if there is one.
+func (w *writer) addNarrow(kind, id, at int64, queue any, recipient int64, sender any, route, reply int64, before any) {
+	switch narrowOf(kind) {
+	case "refusal":
+		w.add("refusal", id, at, queue, recipient, sender, route, reply, before)
+	case "fault":
+		w.add("fault", id, at, recipient, reply, before)
+	}
+}
+
+// fillNarrow makes the narrow tables anew.
+func (w *writer) fillNarrow() error {
+	for i := range narrows {
+		n := &narrows[i]
+		if err := w.c.exec("DELETE FROM " + n.table + "; INSERT INTO " + n.table + " " + n.narrowSQL()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package sqlite
+
+// This file holds all the C that is ours. A row handed to SQLite through its Go
+// driver costs as much as SQLite's own work on it; here many go in one call.
+
+/*
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Of sqlite3.h, which comes with the driver.
+typedef struct sqlite3 sqlite3;
+typedef struct sqlite3_stmt sqlite3_stmt;
+typedef struct sqlite3_context sqlite3_context;
+typedef struct sqlite3_value sqlite3_value;
+typedef int64_t sqlite3_int64;
+int sqlite3_auto_extension(void (*)(void));
+int sqlite3_create_function_v2(sqlite3 *, const char *, int, int, void *,
+	void (*)(sqlite3_context *, int, sqlite3_value **), void (*)(sqlite3_context *, int, sqlite3_value **),
+	void (*)(sqlite3_context *), void (*)(void *));
+sqlite3 *sqlite3_context_db_handle(sqlite3_context *);
+const void *sqlite3_value_blob(sqlite3_value *);
+const unsigned char *sqlite3_value_text(sqlite3_value *);
+int sqlite3_value_bytes(sqlite3_value *);
+int sqlite3_prepare_v2(sqlite3 *, const char *, int, sqlite3_stmt **, const char **);
+int sqlite3_bind_parameter_count(sqlite3_stmt *);
+int sqlite3_bind_int64(sqlite3_stmt *, int, sqlite3_int64);
+int sqlite3_bind_null(sqlite3_stmt *, int);
+int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int, void (*)(void *));
+int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int, void (*)(void *));
+int sqlite3_step(sqlite3_stmt *);
+int sqlite3_reset(sqlite3_stmt *);
+int sqlite3_finalize(sqlite3_stmt *);
+const char *sqlite3_errmsg(sqlite3 *);
+int sqlite3_extended_errcode(sqlite3 *);
+void sqlite3_result_error(sqlite3_context *, const char *, int);
+void sqlite3_result_error_code(sqlite3_context *, int);
+void sqlite3_result_int64(sqlite3_context *, sqlite3_int64);
+void *sqlite3_aggregate_context(sqlite3_context *, int);
+int sqlite3_value_type(sqlite3_value *);
+sqlite3_int64 sqlite3_value_int64(sqlite3_value *);
+void sqlite3_result_blob64(sqlite3_context *, const void *, uint64_t, void (*)(void *));
+void sqlite3_result_error_nomem(sqlite3_context *);
+void sqlite3_result_error_toobig(sqlite3_context *);
+enum { OK = 0, MISMATCH = 20, DONE = 101, UTF8 = 1, DIRECTONLY = 0x80000, DETERMINISTIC = 0x800 };
+
+// with_rows runs a statement with many rows of parameters: with_rows(statement,
+// rows). Rows follow one another without a gap; a value is a byte that says what
+// it is, and what it is: 'n'; 'i' and 8 bytes; 't' or 'b', 4 bytes of length and
+// the text or blob. It returns the number of rows.
+static void with_rows(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+	sqlite3 *db = sqlite3_context_db_handle(ctx);
+	const char *sql = (const char *)sqlite3_value_text(argv[0]);
+	const char *p = sqlite3_value_blob(argv[1]);
+	const char *end = p + sqlite3_value_bytes(argv[1]);
+	sqlite3_stmt *s = 0;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &s, 0);
+	int columns = rc == OK ? sqlite3_bind_parameter_count(s) : 0;
+	sqlite3_int64 rows = 0;
+	while (rc == OK && p < end) {
+		int i;
+		for (i = 1; i <= columns && rc == OK; i++) {
+			char kind = p < end ? *p++ : 0;
+			int64_t n = 0;
+			uint32_t size = 0;
+			if (kind == 'n') {
+				rc = sqlite3_bind_null(s, i);
+				continue;
+			}
+			if (kind == 'i' && end - p >= 8) {
+				memcpy(&n, p, 8);
+				p += 8;
+				rc = sqlite3_bind_int64(s, i, n);
+				continue;
+			}
+			if (end - p >= 4)
+				memcpy(&size, p, 4);
+			if ((kind != 't' && kind != 'b') || end - p < 4 || end - p - 4 < size) {
+				sqlite3_finalize(s);
+				sqlite3_result_error_code(ctx, MISMATCH);
+				return;
+			}
+			p += 4;
+			if (kind == 't')
+				rc = sqlite3_bind_text(s, i, p, (int)size, 0);
+			else
+				rc = sqlite3_bind_blob(s, i, p, (int)size, 0);
+			p += size;
+		}
+		if (rc != OK)
+			break;
+		rc = sqlite3_step(s);
+		if (rc == DONE)
+			rc = sqlite3_reset(s);
+		if (columns == 0)
+			break;
+		rows++;
+	}
+	if (rc != OK) {
+		int code = sqlite3_extended_errcode(db);
+		sqlite3_result_error(ctx, sqlite3_errmsg(db), -1);
+		sqlite3_result_error_code(ctx, code);
+	} else
+		sqlite3_result_int64(ctx, rows);
+	sqlite3_finalize(s);
+}
+
+// ints is an aggregate: it makes one blob of the arguments of all rows, 8 bytes
+// each. NULL is 0, of a text it is a hash (see textHash).
+struct list { int64_t *v; uint64_t n, room; };
+enum { MOST = 1 << 26 };
+
+static void ints_step(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+	struct list *l = sqlite3_aggregate_context(ctx, sizeof *l);
+	int i;
+	if (l != 0 && l->n + argc > l->room && l->room < MOST) {
+		uint64_t room = l->room == 0 ? 1024 : 2 * l->room;
+		int64_t *v = realloc(l->v, room * sizeof *v);
+		if (v != 0) {
+			l->v = v;
+			l->room = room;
+		}
+	}
+	if (l == 0 || l->n + argc > l->room) {
+		if (l != 0 && l->room >= MOST)
+			sqlite3_result_error_toobig(ctx);
+		else
+			sqlite3_result_error_nomem(ctx);
+		return;
+	}
+	for (i = 0; i < argc; i++) {
+		int64_t n = 0;
+		switch (sqlite3_value_type(argv[i])) {
+		case 1:
+			n = sqlite3_value_int64(argv[i]);
+			break;
+		case 3: {
+			const unsigned char *p = sqlite3_value_text(argv[i]);
+			int left = sqlite3_value_bytes(argv[i]);
+			uint64_t h = 14695981039346656037u;
+			for (; left > 0; left--)
+				h = (h ^ *p++) * 1099511628211u;
+			n = (int64_t)h;
+		}
+		}
+		l->v[l->n++] = n;
+	}
+}
+
+static void ints_final(sqlite3_context *ctx) {
+	struct list *l = sqlite3_aggregate_context(ctx, 0);
+	if (l != 0 && l->v != 0)
+		sqlite3_result_blob64(ctx, l->v, l->n * sizeof *l->v, free);
+}
+
+// Only the connection that writes has with_rows: SQL of others shall not run other SQL.
+static __thread int wanted;
+
+static int extend(sqlite3 *db, char **err, const void *api) {
+	int rc = sqlite3_create_function_v2(db, "ints", -1, UTF8 | DETERMINISTIC, 0, 0, ints_step, ints_final, 0);
+	if (!wanted || rc != OK)
+		return rc;
+	return sqlite3_create_function_v2(db, "with_rows", 2, UTF8 | DIRECTONLY, 0, with_rows, 0, 0, 0);
+}
+
+static int install(void) { return sqlite3_auto_extension((void (*)(void))extend); }
+static void want(int yes) { wanted = yes; }
+*/
+import "C"
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"runtime"
+	"sync"
+)
+
+var install = sync.OnceValue(func() error {
+	if rc := C.install(); rc != 0 {
+		return fmt.Errorf("cannot extend SQLite: error %d", int(rc))
+	}
+	return nil
+})
+
+// dialWithRows opens a connection that knows the function with_rows.
+func dialWithRows(dsn string) (*conn, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	C.want(1)
+	defer C.want(0)
+	return dial(dsn)
+}
+
+// appendValue appends a value as with_rows reads it: an int64, a string, a []byte
+// or nil.
+func appendValue(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, 'n')
+	case int64:
+		return binary.NativeEndian.AppendUint64(append(b, 'i'), uint64(v))
+	case string:
+		return append(binary.NativeEndian.AppendUint32(append(b, 't'), uint32(len(v))), v...)
+	case []byte:
+		return append(binary.NativeEndian.AppendUint32(append(b, 'b'), uint32(len(v))), v...)
+	}
+	panic("sqlite: a value that is no int64, string, []byte or nil") // not which one: the values need no memory of their own then
+}
+
+// textHash is the number that ints makes of a text (FNV-1a).
+func textHash(s string) int64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return int64(h.Sum64())
+}
+
+// ints runs a statement that returns one blob of the function ints, and calls fn
+// for each of its rows of so many columns. A row handed over by itself takes longer
+// than all that SQLite does for it.
+func (c *conn) ints(columns int, fn func(v []int64) error, sql string, args ...any) error {
+	s, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	defer s.s.Close()
+	var blob []byte
+	err = s.each(func(v []driver.Value) error {
+		blob, _ = v[0].([]byte)
+		return nil
+	}, args...)
+	row := make([]int64, columns)
+	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
+		for i := range row {
+			row[i] = int64(binary.NativeEndian.Uint64(blob[8*i:]))
+		}
+		err = fn(row)
+	}
+	return err
+}
