@@ -131,6 +131,10 @@ func newDBCheck() *cobra.Command {
 			}
 			defer db.Close()
 			problems, err := db.Check(cmd.Context())
+			if errors.Is(err, store.ErrDamaged) {
+				// So much that not all of it could be looked at.
+				problems, err = append(problems, err.Error()), nil
+			}
 			if err != nil {
 				return err
 			}

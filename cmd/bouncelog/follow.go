@@ -98,7 +98,9 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 	if err != nil {
 		return err
 	}
-	db, err := in.openForWriting(cmd, judge)
+	notify := newNotifier(log)
+	wait := &waiting{ctx: ctx, log: log, notify: notify}
+	db, err := in.openForWriting(cmd, judge, wait.retry)
 	if err != nil {
 		return err
 	}
@@ -107,14 +109,20 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 	if err != nil {
 		return err
 	}
-	g.retry = keepTrying(ctx, log)
+	wait.over()
+	g.retry = wait.retry
 	path, _ := cmd.Flags().GetString("db")
 	m, err := serveMetrics(ctx, show, path, log)
 	if err != nil {
 		return errors.Join(g.close(err), db.Close())
 	}
+	count := g.stored
 	if m != nil {
-		g.stored = g.countStored(m)
+		count = g.countStored(m)
+	}
+	g.stored = func(b *store.Batch, took time.Duration) {
+		wait.over()
+		count(b, took)
 	}
 
 	hup := make(chan os.Signal, 1)
@@ -130,29 +138,28 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 		}
 	}()
 
-	var pruned time.Time
-	prune := func() error {
-		if retain == "" || time.Since(pruned) < 24*time.Hour {
-			return nil
+	var prune time.Time // when next
+	keep := func() {
+		if retain == "" || time.Now().Before(prune) {
+			return
 		}
-		pruned = time.Now()
-		before, err := report.ParseTime(retain, pruned)
-		if err != nil {
-			return err
+		prune = time.Now().Add(24 * time.Hour)
+		before, err := report.ParseTime(retain, time.Now())
+		if err == nil {
+			var n int64
+			if n, err = db.Prune(ctx, before); n > 0 {
+				log.Info("old attempts removed", "attempts", n)
+			}
 		}
-		n, err := db.Prune(ctx, before)
-		if errors.Is(err, store.ErrLocked) {
-			err = nil // another day
+		if err != nil && ctx.Err() == nil {
+			// What is written now matters more than what is old.
+			prune = time.Now().Add(time.Hour)
+			log.Error("cannot remove old attempts, trying again in an hour", "error", cleanError(err))
 		}
-		if n > 0 {
-			log.Info("old attempts removed", "attempts", n)
-		}
-		return err
 	}
 
 	watch := newWatcher(log, db, flag.options())
 	watch.metrics = m
-	notify := newNotifier(log)
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
@@ -161,31 +168,62 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 		m.Behind(behind)
 		m.Alive()
 		watch.look(ctx, behind)
-		return errors.Join(g.flush(), prune())
+		keep()
+		return errors.Join(g.flush(), g.failed())
 	}
 	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)
 	notify.stopping()
 	return errors.Join(g.close(err), db.Close())
 }
 
-// keepTrying goes on while the database is locked or the disk is full: what was
-// read waits, and nothing more is read.
-func keepTrying(ctx context.Context, log *slog.Logger) func(error) bool {
-	var said string
-	return func(err error) bool {
-		if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrFull) {
-			return false
-		}
-		if said != err.Error() {
-			said = err.Error()
-			log.Error("cannot store, trying again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(time.Second):
-			return true
-		}
+// failed is why the writer has ended, nil while it has not. While no line comes,
+// nothing else would show it.
+func (g *ingester) failed() error {
+	select {
+	case err := <-g.done:
+		g.done <- err
+		return err
+	default:
+		return nil
+	}
+}
+
+// waiting is what the daemon does while the database is locked or the disk is
+// full: what was read is kept, nothing more is read, and it is said once.
+type waiting struct {
+	ctx    context.Context
+	log    *slog.Logger
+	notify *notifier
+	since  time.Time
+	said   string
+}
+
+// retry waits, and says whether to try again.
+func (w *waiting) retry(err error) bool {
+	if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrFull) {
+		return false
+	}
+	if w.since.IsZero() {
+		w.since = time.Now()
+	}
+	if said := err.Error(); w.said != said {
+		w.said = said
+		w.log.Error("cannot store, trying again", "error", report.Clean(said))
+	}
+	w.notify.waiting()
+	select {
+	case <-w.ctx.Done():
+		return false
+	case <-time.After(time.Second):
+		return true
+	}
+}
+
+// over says that it goes on.
+func (w *waiting) over() {
+	if !w.since.IsZero() {
+		w.log.Info("storing again", "after", time.Since(w.since).Round(time.Second))
+		w.since, w.said = time.Time{}, ""
 	}
 }
 
@@ -280,6 +318,12 @@ func (n *notifier) alive() {
 		n.last = time.Now()
 		n.tell(daemon.SdNotifyWatchdog)
 	}
+}
+
+// waiting keeps systemd from ending a daemon that can do nothing but wait for its
+// database. Any goroutine may call it.
+func (n *notifier) waiting() {
+	n.tell(daemon.SdNotifyWatchdog + "\nSTATUS=waiting for the database\nEXTEND_TIMEOUT_USEC=30000000")
 }
 
 func (n *notifier) stopping() { n.tell(daemon.SdNotifyStopping) }

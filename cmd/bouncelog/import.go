@@ -45,7 +45,7 @@ import that was interrupted goes on where it stopped.`,
 			if err != nil {
 				return err
 			}
-			db, err := in.openForWriting(cmd, judge)
+			db, err := in.openForWriting(cmd, judge, waitForLock(ctx, cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -290,19 +290,30 @@ func (l *looks) complain(stderr io.Writer) (any bool) {
 	return any
 }
 
-// waitForLock says once that the database is locked, and to go on trying until
-// ctx ends. (Each try waits for the lock by itself.)
+// lockPatience is how long an import waits for a database that another process
+// has locked: long enough for a backup or a query that forgot its transaction,
+// and not so long that cron's imports pile up behind it.
+var lockPatience = 10 * time.Minute
+
+// waitForLock says once that the database is locked, and to go on trying for as
+// long as lockPatience each time. (Each try waits for the lock by itself.)
 func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
+	var since, last time.Time
 	said := false
 	return func(err error) bool {
 		if !errors.Is(err, store.ErrLocked) || ctx.Err() != nil {
 			return false
 		}
-		if !said {
-			fmt.Fprintf(stderr, "bouncelog: %s; waiting for it\n", cleanError(err))
-			said = true
+		now := time.Now()
+		if now.Sub(last) > time.Minute { // it was free meanwhile
+			since = now
 		}
-		return true
+		last = now
+		if !said {
+			said = true
+			fmt.Fprintf(stderr, "bouncelog: %s; waiting for it\n", cleanError(err))
+		}
+		return now.Sub(since) < lockPatience
 	}
 }
 
@@ -341,8 +352,9 @@ func (p *progress) end() {
 }
 
 // openForWriting opens the database that --db names, and makes it and its
-// directory where there is none.
-func (in *input) openForWriting(cmd *cobra.Command, judge *bounce.Judge) (*sqlite.DB, error) {
+// directory where there is none. Where that fails, retry says whether to try
+// again.
+func (in *input) openForWriting(cmd *cobra.Command, judge *bounce.Judge, retry func(error) bool) (*sqlite.DB, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
 		return nil, err
@@ -357,9 +369,18 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *bounce.Judge) (*sqlit
 	}
 	_, err = os.Stat(path)
 	made := errors.Is(err, fs.ErrNotExist)
-	db, err := sqlite.Open(cmd.Context(), path, sqlite.Options{
-		Provider: judge.Provider, KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
-	})
+	var db *sqlite.DB
+	for {
+		db, err = sqlite.Open(cmd.Context(), path, sqlite.Options{
+			Provider: judge.Provider, KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
+		})
+		if err == nil || !retry(err) {
+			break
+		}
+	}
+	if stopped := cmd.Context().Err(); err != nil && stopped != nil {
+		return nil, stopped
+	}
 	if err == nil && made {
 		err = ownedLikeDirectory(path)
 	}
@@ -418,7 +439,7 @@ func openWritable(cmd *cobra.Command) (*sqlite.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return new(input).openForWriting(cmd, judge)
+	return new(input).openForWriting(cmd, judge, func(error) bool { return false })
 }
 
 // openForReading opens the database that --db names; it must be there.

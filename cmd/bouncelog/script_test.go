@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +59,9 @@ func TestScripts(t *testing.T) {
 			"sigterm": sigterm,
 			"percent": percent,
 			"dns":     serveDNS,
+			"lock":    lock,
+			"unlock":  unlock,
+			"damage":  damage,
 		},
 	})
 }
@@ -111,7 +116,7 @@ func appendLines(ts *testscript.TestScript, neg bool, args []string) {
 // TEXT, or 20 seconds have passed.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	deadline := time.Now().Add(20 * time.Second)
-	for {
+	for range time.Tick(20 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
 		got := strings.TrimSpace(ts.ReadFile("stdout"))
 		if err == nil && got == args[0] {
@@ -138,6 +143,48 @@ func serveDNS(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(s.Close)
 	ts.Setenv("DNS", s.Addr)
+}
+
+// locks are the databases held from outside of the program, and how to let go.
+var locks sync.Map
+
+// lock DATABASE begins to write to a database, and goes on until unlock.
+func lock(ts *testscript.TestScript, neg bool, args []string) {
+	db, err := sql.Open("sqlite3", "file:"+ts.MkAbs(args[0])+"?_txlock=exclusive")
+	ts.Check(err)
+	tx, err := db.Begin()
+	ts.Check(err)
+	release := sync.OnceFunc(func() {
+		if err := errors.Join(tx.Rollback(), db.Close()); err != nil {
+			ts.Logf("unlock: %v", err)
+		}
+	})
+	locks.Store(ts.MkAbs(args[0]), release)
+	ts.Defer(release)
+}
+
+// unlock DATABASE ends what lock has begun.
+func unlock(ts *testscript.TestScript, neg bool, args []string) {
+	release, ok := locks.LoadAndDelete(ts.MkAbs(args[0]))
+	if !ok {
+		ts.Fatalf("%s is not locked", args[0])
+	}
+	release.(func())()
+}
+
+// damage DATABASE TABLE writes nonsense over the table's first page.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	path := ts.MkAbs(args[0])
+	db, err := sql.Open("sqlite3", "file:"+path)
+	ts.Check(err)
+	var page, size int64
+	ts.Check(errors.Join(
+		db.QueryRow("SELECT rootpage FROM sqlite_schema WHERE name = ?", args[1]).Scan(&page),
+		db.QueryRow("PRAGMA page_size").Scan(&size), db.Close()))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(size)), (page-1)*size)
+	ts.Check(errors.Join(err, f.Close()))
 }
 
 // percent FILE FORMAT writes bytes given as in "%00%ff" to a file.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/mattn/go-sqlite3"
 
@@ -216,6 +217,9 @@ func (d *DB) wrap(what string, err error) error {
 		kind = store.ErrFull
 	case sqlite3.ErrReadonly, sqlite3.ErrPerm:
 		kind = fs.ErrPermission
+		if err := syscall.Access(d.path, 2); errors.Is(err, syscall.EROFS) { // 2: W_OK
+			kind = err
+		}
 	case sqlite3.ErrCorrupt:
 		kind = store.ErrDamaged
 	case sqlite3.ErrNotADB:

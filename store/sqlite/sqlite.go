@@ -137,44 +137,8 @@ func (d *DB) openReadOnly() error {
 }
 
 func (d *DB) openWriter(ctx context.Context) error {
-	fresh, err := d.create()
+	c, err := d.dialWriter(ctx)
 	if err != nil {
-		return err
-	}
-	d.dsn = d.address("mode", "ro", "_query_only", "1", "_mutex", "no")
-	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_auto_vacuum", "incremental", "_mutex", "no")
-	want := []pragma{
-		{"journal_mode", "wal"},
-		{"foreign_keys", int64(1)},
-		{"synchronous", int64(1)},
-		{"auto_vacuum", int64(2)},
-		{"busy_timeout", d.opts.BusyTimeout.Milliseconds()},
-	}
-	var c *conn
-	if !fresh {
-		// Whose file it is must be known before anything is written to it.
-		c, err = d.dial(dial, d.address("mode", "rw"), nil)
-		if err != nil {
-			return err
-		}
-		version, err := d.version(c)
-		c.close()
-		if err != nil {
-			return err
-		}
-		fresh = version < d.opts.version
-		if version > 0 && fresh {
-			if err := d.keepCopy(ctx, version); err != nil {
-				return err
-			}
-		}
-	}
-	if fresh {
-		if err := d.migrate(ctx, dsn+"&_locking_mode=EXCLUSIVE"); err != nil {
-			return err
-		}
-	}
-	if c, err = d.dial(dialWithRows, dsn, want); err != nil {
 		return err
 	}
 	if d.w, err = newWriter(d, c); err != nil {
@@ -185,6 +149,53 @@ func (d *DB) openWriter(ctx context.Context) error {
 	}
 	d.w.c.queue.checkpoints = newCheckpointer(c)
 	return d.wrap("open", d.w.c.exec("PRAGMA wal_autocheckpoint = 0"))
+}
+
+// dialWriter opens the connection that writes. It asks for the lock only where the
+// database has to be made or migrated.
+func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
+	fresh, err := d.create()
+	if err != nil {
+		return nil, err
+	}
+	// SQLite would open it for reading only, and say so at the first write.
+	if err := syscall.Access(d.path, 2); err != nil { // 2: W_OK
+		return nil, fmt.Errorf("open %s for writing: %w", d.path, err)
+	}
+	d.dsn = d.address("mode", "ro", "_query_only", "1", "_mutex", "no")
+	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_mutex", "no")
+	want := []pragma{
+		{"journal_mode", "wal"},
+		{"foreign_keys", int64(1)},
+		{"synchronous", int64(1)},
+		{"auto_vacuum", int64(2)},
+		{"busy_timeout", d.opts.BusyTimeout.Milliseconds()},
+	}
+	if !fresh {
+		// Whose file it is must be known before anything is written to it.
+		c, err := d.dial(dial, d.address("mode", "rw"), nil)
+		if err != nil {
+			return nil, err
+		}
+		version, err := d.version(c)
+		c.close()
+		if err != nil {
+			return nil, err
+		}
+		fresh = version < d.opts.version
+		if version > 0 && fresh {
+			if err := d.keepCopy(ctx, version); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if fresh {
+		// The file keeps auto_vacuum. Setting it again would take the lock.
+		if err := d.migrate(ctx, dsn+"&_auto_vacuum=incremental&_locking_mode=EXCLUSIVE"); err != nil {
+			return nil, err
+		}
+	}
+	return d.dial(dialWithRows, dsn, want)
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,

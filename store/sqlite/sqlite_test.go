@@ -233,6 +233,29 @@ func TestLocked(t *testing.T) {
 	sound(t, d)
 }
 
+// TestDialLocked holds that opening asks for the lock only where there is something
+// to set.
+func TestDialLocked(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	must(t, open(t, path, Options{}).Close())
+	other, err := dial("file:" + path)
+	must(t, err)
+	defer other.close()
+	for _, begin := range []string{"BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"} {
+		must(t, other.exec(begin))
+		d := &DB{path: path, opts: Options{migrations: migrations, version: schemaVersion}}
+		c, err := d.dialWriter(t.Context())
+		if err != nil {
+			t.Errorf("%s: %v", begin, err)
+		} else {
+			must(t, c.close())
+		}
+		sound(t, open(t, path, Options{ReadOnly: true}))
+		must(t, other.exec("ROLLBACK"))
+	}
+	sound(t, open(t, path, Options{}))
+}
+
 // TestOvertaken has another process store something between two batches that
 // nobody waited for: what was made of the second is not stored, and it can be
 // appended again.
