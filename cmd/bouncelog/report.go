@@ -60,11 +60,7 @@ leaves the database alone.`,
 			if err := flag.check(); err != nil {
 				return err
 			}
-			loc, err := in.location()
-			if err != nil {
-				return err
-			}
-			filter, err := sel.filter(time.Now().In(loc))
+			filter, loc, err := sel.filter(&in)
 			if err != nil {
 				return err
 			}
@@ -238,7 +234,17 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&s.reasons, "reason", nil, "only these reasons (see 'bouncelog explain --reasons')")
 }
 
-func (s *selection) filter(now time.Time) (store.Filter, error) {
+// filter is what it selects, and the time zone that its times are in.
+func (s *selection) filter(in *input) (store.Filter, *time.Location, error) {
+	loc, err := in.location()
+	if err != nil {
+		return store.Filter{}, nil, err
+	}
+	f, err := s.filterAt(time.Now().In(loc))
+	return f, loc, err
+}
+
+func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 	f := store.Filter{
 		Domain: strings.ToLower(s.domain), SenderDomain: strings.ToLower(s.senderDomain),
 		Relay: strings.ToLower(s.relay), Host: s.host, MTA: bounce.MTA(s.mta),

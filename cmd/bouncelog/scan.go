@@ -80,11 +80,7 @@ terms are yours to keep:
 			unread := false
 			switch {
 			case flagged:
-				loc, err := in.location()
-				if err != nil {
-					return err
-				}
-				filter, err := sel.filter(time.Now().In(loc))
+				filter, _, err := sel.filter(&in)
 				if err != nil {
 					return err
 				}

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,11 +49,7 @@ say how many these are.`,
 			if whyNot && (form == report.FormatPostfix || form == report.FormatExim) {
 				return usageErrorf("--format list has the addresses alone", "--why-not: a map of addresses that are not to be suppressed")
 			}
-			loc, err := in.location()
-			if err != nil {
-				return err
-			}
-			filter, err := sel.filter(time.Now().In(loc))
+			filter, loc, err := sel.filter(&in)
 			if err != nil {
 				return err
 			}

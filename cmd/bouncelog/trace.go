@@ -34,11 +34,7 @@ ended for each recipient.`,
 			if err != nil {
 				return err
 			}
-			loc, err := tz.location()
-			if err != nil {
-				return err
-			}
-			filter, err := sel.filter(time.Now().In(loc))
+			filter, loc, err := sel.filter(&tz)
 			if err != nil {
 				return err
 			}

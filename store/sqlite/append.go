@@ -83,7 +83,7 @@ func (w *writer) transact(f func() error, more, ahead bool) error {
 // wait either; else it forgets what is remembered of the dictionaries if another
 // process has written since.
 func (w *writer) begin() error {
-	for {
+	for range 10 {
 		w.c.queue.add(job{sql: begin})
 		w.open = true
 		if w.ahead {
@@ -97,6 +97,7 @@ func (w *writer) begin() error {
 			return err
 		}
 	}
+	return fmt.Errorf("%w: others write to it all the time", store.ErrLocked)
 }
 
 // commit ends the transaction, if there is one, and waits for that unless it may
