@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -1054,5 +1055,35 @@ func TestAcceptedReplies(t *testing.T) {
 	must(t, err)
 	if rows != 2 {
 		t.Errorf("%d rows of replies, want 2", rows)
+	}
+}
+
+// TestWaitingOwnsItsTexts stores a soft failure whose queue id and client are parts
+// of a long line: what is remembered must not hold on to that.
+func TestWaitingOwnsItsTexts(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	line := strings.Repeat("1rXyZ0-000abc-DE 2001:db8::7 ", 1000)
+	must(t, d.Append(t.Context(), &store.Batch{
+		Attempts: []store.Attempt{{Delivery: bounce.Delivery{
+			Source: "a", Time: time.Unix(1.7e9, 0), Host: "mx1", MTA: bounce.Exim, QueueID: line[:16], ClientIP: line[17:28],
+			Recipient: "a@b.example", RecipientDomain: "b.example", Outcome: bounce.Soft, Code: 450, Response: "450 later",
+		}}},
+		Sources: []store.Source{{ID: "a", Offset: 1}},
+	}))
+	held := func(v any) bool {
+		s, ok := v.(string)
+		if !ok || s == "" {
+			t.Errorf("%v is no text", v)
+		}
+		at := func(s string) uintptr { return uintptr(unsafe.Pointer(unsafe.StringData(s))) }
+		return at(s) >= at(line) && at(s) < at(line)+uintptr(len(line))
+	}
+	if len(d.w.waiting) != 1 {
+		t.Fatalf("%d messages wait, want 1", len(d.w.waiting))
+	}
+	for _, m := range d.w.waiting {
+		if held(m.queue) || held(m.pairs[0].client) {
+			t.Error("a part of the line is remembered")
+		}
 	}
 }
