@@ -44,7 +44,7 @@ test: need ## all tests but the end-to-end ones
 # Scripts of commands that run one after another, and the measurements, show it
 # nothing.
 race: need ## the same with the race detector
-	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|explain|flag|locked|mail|morning|parse|query|suppress|trace|usage)$$' \
+	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|suppress|trace|usage)$$' \
 		$$($(GO) list ./... | grep -v /bench/)
 
 fuzz: need ## every fuzz test for FUZZTIME (1m) each

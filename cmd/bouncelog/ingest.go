@@ -26,7 +26,7 @@ const batches = 8
 // readAtOnce is how many attempts become visible together where a whole log is
 // read: each commit writes the pages that it shares with the next. (A variable for
 // tests.)
-var readAtOnce = 100_000
+var readAtOnce = 200_000
 
 // maxUnparsed bounds how many lines a batch keeps of those that were not
 // understood; all are counted.

@@ -378,7 +378,7 @@ func (d *DB) backup(ctx context.Context, c *conn, to string) (err error) {
 	}
 	part := &DB{path: to + ".part", opts: d.opts}
 	os.Remove(part.path)
-	if _, err := part.create(); err != nil {
+	if err := part.create(); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	defer os.Remove(part.path)

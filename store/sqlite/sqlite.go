@@ -154,8 +154,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 // dialWriter opens the connection that writes. It asks for the lock only where the
 // database has to be made or migrated.
 func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
-	fresh, err := d.create()
-	if err != nil {
+	if err := d.create(); err != nil {
 		return nil, err
 	}
 	// SQLite would open it for reading only, and say so at the first write.
@@ -171,25 +170,27 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 		{"auto_vacuum", int64(2)},
 		{"busy_timeout", d.opts.BusyTimeout.Milliseconds()},
 	}
-	if !fresh {
-		// Whose file it is must be known before anything is written to it.
-		c, err := d.dial(dial, d.address("mode", "rw"), nil)
+	// Whose file it is must be known before anything is written to it.
+	version, err := d.fileVersion()
+	if err != nil {
+		return nil, err
+	}
+	if version < d.opts.version {
+		done, err := alone(d.path)
 		if err != nil {
 			return nil, err
 		}
-		version, err := d.version(c)
-		c.close()
-		if err != nil {
+		defer done()
+		if version, err = d.fileVersion(); err != nil { // another process may have been first
 			return nil, err
 		}
-		fresh = version < d.opts.version
-		if version > 0 && fresh {
+		if 0 < version && version < d.opts.version {
 			if err := d.keepCopy(ctx, version); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if fresh {
+	if version < d.opts.version {
 		// The file keeps auto_vacuum. Setting it again would take the lock.
 		if err := d.migrate(ctx, dsn+"&_auto_vacuum=incremental&_locking_mode=EXCLUSIVE"); err != nil {
 			return nil, err
@@ -224,22 +225,46 @@ func (d *DB) openTemporary() error {
 	return err
 }
 
-// create makes an empty file with mode 0640 and reports whether it did.
-// SQLite gives its -wal and -shm files the same mode.
-func (d *DB) create() (bool, error) {
-	if st, err := os.Stat(d.path); err == nil {
-		return st.Size() == 0, nil
+// fileVersion is version of the file as it is now.
+func (d *DB) fileVersion() (int64, error) {
+	c, err := d.dial(dial, d.address("mode", "rw"), nil)
+	if err != nil {
+		return 0, err
+	}
+	defer c.close()
+	return d.version(c)
+}
+
+// alone waits until nobody else makes or migrates a database in the directory of
+// path: two that do would wait for each other's locks in vain.
+func alone(path string) (done func() error, err error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("open directory of the database: %w", err)
+	}
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir.Name(), err)
+	}
+	return dir.Close, nil // which unlocks it
+}
+
+// create makes an empty file with mode 0640 where there is none. SQLite gives its
+// -wal and -shm files the same mode.
+func (d *DB) create() error {
+	if _, err := os.Stat(d.path); err == nil {
+		return nil
 	}
 	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return false, nil
+		return nil
 	case errors.Is(err, syscall.ENOSPC):
-		return false, fmt.Errorf("create %s: %w (%w)", d.path, store.ErrFull, err)
+		return fmt.Errorf("create %s: %w (%w)", d.path, store.ErrFull, err)
 	case err != nil:
-		return false, fmt.Errorf("create database: %w", err)
+		return fmt.Errorf("create database: %w", err)
 	}
-	return true, f.Close()
+	return f.Close()
 }
 
 // address is the file's URI with query parameters. The path is escaped: it may
