@@ -79,7 +79,7 @@ type source struct {
 // heapLimit is how large Go's heap may grow before garbage is collected more
 // often, in bytes. What is remembered is bounded to some sixty million; without
 // this, as much again would be garbage.
-const heapLimit = 84 << 20
+const heapLimit = 78 << 20
 
 // limitHeap is for the commands that only fill the database: they shall take the
 // same memory however long a log is. GOMEMLIMIT overrides it.
