@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"time"
 )
@@ -39,6 +40,22 @@ func (b *block) cut(base int64) (front block, ok bool) {
 	front.head = b.head[:min(int64(len(b.head)), front.end()-base)]
 	b.from, b.off, b.data, b.event = front.end(), front.end(), b.data[i:], nil
 	return front, true
+}
+
+// pieces parts b into pieces of about blockSize.
+func (b *block) pieces(base int64) iter.Seq[block] {
+	return func(yield func(block) bool) {
+		for {
+			front, more := b.cut(base)
+			if !more {
+				yield(*b)
+				return
+			}
+			if !yield(front) {
+				return
+			}
+		}
+	}
 }
 
 var (

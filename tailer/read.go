@@ -226,11 +226,7 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 		if b.err != nil {
 			return &PathError{Path: src.Path, Offset: offset, Err: bare(b.err)}
 		}
-		for rest := true; rest; {
-			var piece block
-			if piece, rest = b.cut(p.base); !rest {
-				piece = b.block
-			}
+		for piece := range b.pieces(p.base) {
 			offset = piece.end()
 			r.progress(piece.end() - piece.from)
 			if err := r.deliver(e, src, piece, max(0, b.size-piece.end())); err != nil {
@@ -307,11 +303,7 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 		case err != nil:
 			return nil, &PathError{Path: src.Path, Offset: e.offset, Err: bare(err)}
 		}
-		for rest := true; rest; {
-			var piece block
-			if piece, rest = b.cut(s.base); !rest {
-				piece = b
-			}
+		for piece := range b.pieces(s.base) {
 			if err := r.deliver(e, src, piece, -1); err != nil {
 				return nil, err
 			}

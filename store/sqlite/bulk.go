@@ -88,7 +88,7 @@ func (q *queue) do(j job) error {
 		if q.checkpoints == nil {
 			break
 		}
-		q.checkpoints.catchUp(q.c)
+		q.checkpoints.catchUp()
 		if q.logged += commitWeight; q.logged >= checkpointAfter {
 			q.logged = 0
 			q.checkpoints.start()

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"database/sql/driver"
 	"log/slog"
 	"sync"
@@ -36,11 +35,7 @@ func newCheckpointer(c *conn) *checkpointer {
 	go func() {
 		defer close(k.ended)
 		for range k.due {
-			pages, err := k.run()
-			if err != nil { // whatever stands in the way, the log keeps all of it
-				slog.Debug("checkpoint", "error", err)
-			}
-			if pages > maxLogPages {
+			if k.run() > maxLogPages {
 				k.large.Store(true)
 			}
 		}
@@ -48,15 +43,19 @@ func newCheckpointer(c *conn) *checkpointer {
 	return k
 }
 
-// run makes a checkpoint and returns the size of the log.
-func (k *checkpointer) run() (pages int64, err error) {
+// run makes a checkpoint and returns the size of the log in pages. Whatever stands
+// in its way, the log keeps all of it.
+func (k *checkpointer) run() (pages int64) {
 	k.running.Lock()
 	defer k.running.Unlock()
-	err = k.c.each(func(row []driver.Value) error {
+	err := k.c.each(func(row []driver.Value) error {
 		pages = num(row[1])
 		return errStop
 	}, "PRAGMA wal_checkpoint(PASSIVE)")
-	return pages, err
+	if err != nil {
+		slog.Debug("checkpoint", "error", err)
+	}
+	return pages
 }
 
 // start has a checkpoint made soon, unless one is due already.
@@ -67,18 +66,13 @@ func (k *checkpointer) start() {
 	}
 }
 
-// catchUp makes a checkpoint where the log is large, between two transactions:
-// with all of it in the database, and only then, the next begins the log anew.
-func (k *checkpointer) catchUp(writer *conn) {
-	if !k.large.Load() {
-		return
+// catchUp makes a checkpoint where the log is large. It is called between two
+// transactions: with all of it in the database, and only then, the next begins
+// the log anew.
+func (k *checkpointer) catchUp() {
+	if k.large.Swap(false) {
+		k.run()
 	}
-	k.running.Lock()
-	defer k.running.Unlock()
-	if _, err := writer.c.ExecContext(context.Background(), "PRAGMA wal_checkpoint(PASSIVE)", nil); err != nil {
-		slog.Debug("checkpoint", "error", err)
-	}
-	k.large.Store(false)
 }
 
 // truncate moves all of the log into the database and cuts both to their sizes.

@@ -268,7 +268,7 @@ type senderText struct {
 	null, srs bool
 }
 
-// senders reads the senders of some rows.
+// refusalSenders reads the senders of some rows.
 func refusalSenders(c *conn, rows []refusalRow) (map[int32]senderText, error) {
 	senders := make(map[int32]senderText)
 	var ids []int32
@@ -305,6 +305,7 @@ type refusalRoute struct {
 	domainAs string
 }
 
+// refusalRoutes reads the routes of some rows.
 func refusalRoutes(c *conn, rows []refusalRow) (map[int32]*refusalRoute, error) {
 	routes := make(map[int32]*refusalRoute)
 	var ids []int32
@@ -331,7 +332,7 @@ type likeness struct {
 	null, forwarded              bool
 }
 
-// Alike numbers the likenesses.
+// An alike numbers the likenesses.
 type alike struct {
 	*texts
 	numbers map[likeness]int

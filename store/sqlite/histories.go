@@ -139,10 +139,11 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 			return nil
 		}
 		for i := range h.Faults {
-			var err error
-			if h.Faults[i].Response, err = t.response(ids[i]); err != nil {
+			last, err := t.attempt(ids[i])
+			if err != nil {
 				return err
 			}
+			h.Faults[i].Response = last.Response
 		}
 		return yield(h)
 	}
@@ -272,19 +273,4 @@ func (d *DB) lastDelivered(c *conn, address string) (last int64, err error) {
 		last = max(last, known, again)
 	}
 	return last, nil
-}
-
-// response is what was answered to a failed attempt.
-func (t *texts) response(id int64) (string, error) {
-	var r record
-	var x store.Rejection
-	err := t.c.each(func(v []driver.Value) error {
-		r.scan(v, true)
-		return errStop
-	}, selectFailure+" WHERE a.id = ?", id)
-	if err != nil {
-		return "", err
-	}
-	err = t.fill(&r, &x)
-	return x.Response, err
 }

@@ -22,7 +22,7 @@ var narrows = [...]narrow{
 	{"fault", "id, at, recipient, reply, before", store.Faults},
 }
 
-// narrow tells in which narrow table a failure of this kind stands; "": in none.
+// narrowOf tells in which narrow table a failure of this kind stands; "": in none.
 func narrowOf(kind int64) string {
 	if o := outcomeOf(kind); o != bounce.Soft && o != bounce.Hard {
 		return ""

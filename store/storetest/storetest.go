@@ -179,23 +179,7 @@ func testCounts(t *testing.T, s store.Store, slow int) {
 		if diff := gocmp.Diff(want.Counts, totals(t, s, f)); diff != "" {
 			t.Errorf("Totals(%s) (-want +got):\n%s", name, diff)
 		}
-		for _, by := range groupings {
-			got, err := s.Groups(t.Context(), f, by)
-			must(t, err)
-			have := make(map[string]store.Group)
-			for _, g := range got {
-				if _, twice := have[g.Key]; twice {
-					t.Errorf("Groups(%s, %s): %q comes twice", name, by, g.Key)
-				}
-				have[g.Key] = g
-			}
-			if diff := gocmp.Diff(m.groups(f, by), have); diff != "" {
-				if len(diff) > 2000 {
-					diff = diff[:2000] + "…"
-				}
-				t.Errorf("Groups(%s, %s) (-want +got):\n%s", name, by, diff)
-			}
-		}
+		compareGroups(t, s, m, f)
 		first, last, err := s.Span(t.Context(), f)
 		must(t, err)
 		var wantFirst, wantLast time.Time
@@ -446,6 +430,29 @@ func snapshot(t *testing.T, s store.Store) map[string]any {
 	return m
 }
 
+// compareGroups holds what is counted, in every grouping, against the model.
+func compareGroups(t *testing.T, s store.Store, m *model, f store.Filter) {
+	t.Helper()
+	name := describe(f)
+	for _, by := range groupings {
+		got, err := s.Groups(t.Context(), f, by)
+		must(t, err)
+		have := make(map[string]store.Group)
+		for _, g := range got {
+			if _, twice := have[g.Key]; twice {
+				t.Errorf("Groups(%s, %s): %q comes twice", name, by, g.Key)
+			}
+			have[g.Key] = g
+		}
+		if diff := gocmp.Diff(m.groups(f, by), have); diff != "" {
+			if len(diff) > 2000 {
+				diff = diff[:2000] + "…"
+			}
+			t.Errorf("Groups(%s, %s) (-want +got):\n%s", name, by, diff)
+		}
+	}
+}
+
 // testMore stores batches that are said to be followed by more.
 func testMore(t *testing.T, s store.Store) {
 	tr := NewTraffic(6)
@@ -459,17 +466,7 @@ func testMore(t *testing.T, s store.Store) {
 		if b.More {
 			continue
 		}
-		for _, by := range groupings {
-			got, err := s.Groups(t.Context(), store.Filter{}, by)
-			must(t, err)
-			have := make(map[string]store.Group)
-			for _, g := range got {
-				have[g.Key] = g
-			}
-			if diff := gocmp.Diff(m.groups(store.Filter{}, by), have); diff != "" {
-				t.Errorf("Groups by %s (-want +got):\n%.2000s", by, diff)
-			}
-		}
+		compareGroups(t, s, m, store.Filter{})
 	}
 }
 
@@ -488,17 +485,7 @@ func testAhead(t *testing.T, s store.Store) {
 		appendAll(t, s, b)
 		m.append(b)
 	}
-	for _, by := range groupings {
-		got, err := s.Groups(t.Context(), store.Filter{}, by)
-		must(t, err)
-		have := make(map[string]store.Group)
-		for _, g := range got {
-			have[g.Key] = g
-		}
-		if diff := gocmp.Diff(m.groups(store.Filter{}, by), have); diff != "" {
-			t.Errorf("Groups by %s (-want +got):\n%.2000s", by, diff)
-		}
-	}
+	compareGroups(t, s, m, store.Filter{})
 }
 
 func testNoPosition(t *testing.T, s store.Store) {
