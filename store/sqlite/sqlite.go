@@ -3,11 +3,15 @@
 // Repeated text is kept once, in dictionaries; an attempt is a row of small
 // numbers whose rowid is its identity (source and offset). Delivered attempts
 // and the others stand in tables of their own, since the others are few and
-// asked for most. Rollups by the hour are kept in the same transaction. The
-// views are the public schema (docs/schema.md); the tables may change.
+// asked for most; what reports ask of some of them stands again in narrow tables.
+// Rollups are kept in the same transaction. The views are the public schema (docs/schema.md); the tables may change.
 //
 // One process writes. Readers have connections of their own and see the last
 // committed batch (write-ahead log), so neither waits for the other.
+//
+// The way of a batch: DB.Prepare takes its attempts apart, writer.append gives what
+// they name its numbers (writer.go, pair.go), a queue hands the rows to SQLite
+// (bulk.go, withrows.go), and checkpoints are made beside it (checkpoint.go).
 package sqlite
 
 import (
