@@ -490,22 +490,18 @@ func follow(t *testing.T, bouncelog, log string) *follower {
 func (f *follower) run() {
 	defer close(f.ended)
 	for {
-		var stderr bytes.Buffer
-		cmd := exec.Command(f.bouncelog, "--db", f.db, "follow", f.log)
-		cmd.Stderr = &stderr
-		if err := cmd.Start(); err != nil {
+		r, err := startReader(f.bouncelog, "--db", f.db, "follow", f.log)
+		if err != nil {
 			f.t.Error(err)
 			return
 		}
-		gone := make(chan error, 1)
-		go func() { gone <- cmd.Wait() }()
 		last := false
 		for grown := size(f.log) + 20_000; !last && size(f.log) < grown && size(f.log) > grown-40_000; {
 			select {
 			case <-f.stop:
 				last = true
-			case err := <-gone:
-				f.t.Errorf("follow %s ended by itself: %v\n%s", f.log, err, tail(stderr.Bytes()))
+			case <-r.gone:
+				f.t.Errorf("follow %s ended by itself: %v\n%s", f.log, r.err, r.words())
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
@@ -514,9 +510,8 @@ func (f *follower) run() {
 		if f.kills%2 == 1 && !last {
 			signal = syscall.SIGKILL
 		}
-		cmd.Process.Signal(signal)
-		if err := <-gone; err != nil && signal == syscall.SIGTERM {
-			f.t.Errorf("follow %s: %v after SIGTERM\n%s", f.log, err, tail(stderr.Bytes()))
+		if err := r.end(signal); err != nil {
+			f.t.Error(err)
 		}
 		if last {
 			return

@@ -256,8 +256,8 @@ type ordeal struct {
 	dir, log, db string
 	written      int
 	writer       *exec.Cmd
-	reader       *exec.Cmd
-	said         *bytes.Buffer // by the reader
+	reader       *reader // nil while it is down
+	last         *reader // the same, or the last that was
 	rotations    int
 	killed       int
 }
@@ -358,28 +358,23 @@ func (o *ordeal) rotate(conf string, hup bool) {
 	o.rotations++
 }
 
-// startReader starts bouncelog and waits until it has opened its database, or
-// has had the time to.
+// startReader starts bouncelog and gives it some time.
 func (o *ordeal) startReader() {
-	o.said = new(bytes.Buffer)
-	o.reader = exec.Command(o.follow[0], o.follow[1:]...)
-	o.reader.Stdout, o.reader.Stderr = o.said, o.said
-	if err := o.reader.Start(); err != nil {
+	r, err := startReader(o.follow[0], o.follow[1:]...)
+	if err != nil {
 		o.t.Fatal(err)
 	}
-	time.Sleep(150 * time.Millisecond) // the reader is to be at work, not ready: kills may come at any time
+	o.reader, o.last = r, r
+	time.Sleep(150 * time.Millisecond) // it is to be at work, not ready: kills may come at any time
 }
 
 func (o *ordeal) stopReader(sig syscall.Signal) {
 	if o.reader == nil {
 		return
 	}
-	r := o.reader
 	o.reader = nil
-	r.Process.Signal(sig)
-	err := r.Wait()
-	if ws := r.ProcessState.Sys().(syscall.WaitStatus); sig == syscall.SIGKILL && ws.Exited() || sig == syscall.SIGTERM && err != nil {
-		o.t.Errorf("bouncelog follow: %v\n%s", err, tail(o.said.Bytes()))
+	if err := o.last.end(sig); err != nil {
+		o.t.Error(err)
 	}
 }
 
@@ -445,9 +440,9 @@ func (o *ordeal) verify(destroys bool) {
 	o.t.Logf("%d lines, %d rotations, %d kills; %d lost, %d twice, %d destroyed before they could be read",
 		o.written, o.rotations, o.killed, lost, twice, gone)
 	if lost > 0 || twice > 0 {
-		said := ""
-		if o.said != nil {
-			said = string(tail(o.said.Bytes()))
+		var said []byte
+		if o.last != nil {
+			said = o.last.words()
 		}
 		o.t.Errorf("lines lost or stored twice, such as %v\n%s", sample, said)
 	}
