@@ -83,9 +83,9 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	row := "a.id, a.at << 24 | a.reply, a.queue, a.recipient << 28 | coalesce(a.sender, 0), coalesce(a.before, 0) << 24 | a.route, " + line + `,
-		(SELECT d.domain FROM original AS o JOIN address AS d ON d.id = o.address WHERE o.id = a.id)`
-	from := " FROM " + table + " AS a WHERE " + q.where()
+	row := "a.id AS id, a.at << 24 | a.reply AS at, a.queue AS queue, a.recipient << 28 | coalesce(a.sender, 0) AS who, coalesce(a.before, 0) << 24 | a.route AS route, " +
+		line + " AS line, d.domain AS original"
+	from := " FROM " + table + " AS a LEFT JOIN original AS o ON o.id = a.id LEFT JOIN address AS d ON d.id = o.address WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
 		return refusalRow{
 			id: v[0], line: v[5], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: v[4] >> 24,
@@ -99,7 +99,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	}
 	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
-		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, "SELECT ints("+row+")"+from, scan)
+		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, "SELECT "+row+from, scan)
 		if err != nil {
 			return err
 		}
@@ -165,8 +165,12 @@ func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span
 	}
 	var err error
 	for _, sp := range spans {
-		if err == nil {
-			err = c.ints(7, one, from+" AND a.id BETWEEN ?3 AND ?4", q.since, q.until, sp.lo, sp.hi)
+		for lo, read := sp.lo, batch; err == nil && read == batch; {
+			was := len(rows)
+			err = c.ints(7, one, "SELECT ints(id, at, queue, who, route, line, original) FROM ("+from+" AND a.id BETWEEN ?3 AND ?4 ORDER BY a.id LIMIT ?5)", q.since, q.until, lo, sp.hi, batch)
+			if read = len(rows) - was; read > 0 {
+				lo = rows[len(rows)-1].id + 1
+			}
 		}
 	}
 	switch {
@@ -196,46 +200,33 @@ func merged(a, b []refusalRow) []refusalRow {
 
 // A person is what is known of a recipient by now.
 type person struct {
-	last, first int64 // deliveries, 0: none
-	recovered   []int64
+	last, first int64   // deliveries, 0: none
+	recovered   []int64 // in order
 }
 
 // people reads what is known of the recipients of some rows.
-func people(c *conn, rows []refusalRow) (map[int32]*person, error) {
-	index := make(map[int32]*person, len(rows)/4)
-	ids := make([]int32, 0, len(rows)/4)
-	for i := range rows {
-		r := rows[i].recipient
-		if index[r] == nil {
-			index[r] = nobody
-			ids = append(ids, r)
-		}
-	}
-	slices.Sort(ids)
-	list := make([]person, len(ids))
-	for i, id := range ids {
-		index[id] = &list[i]
-	}
-	wanted, err := json.Marshal(ids)
-	if err != nil || len(ids) == 0 {
-		return index, err
-	}
-	err = c.ints(3, func(v []int64) error {
-		p := index[int32(v[0])]
-		p.last, p.first = max(v[1], 0), v[2]
-		return nil
-	}, "SELECT ints(a.id, a.last, h.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", string(wanted))
+func people(c *conn, rows []refusalRow) (*byID[person], error) {
+	all := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
+	wanted, err := all.wanted()
 	if err != nil {
 		return nil, err
 	}
-	return index, c.ints(2, func(v []int64) error {
-		p := index[int32(v[0])]
-		p.recovered = append(p.recovered, v[1]) // in order
+	err = c.ints(3, func(v []int64) error {
+		p := all.at(v[0])
+		p.last, p.first = max(v[1], 0), v[2]
 		return nil
-	}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", string(wanted))
+	}, "SELECT ints(a.id, a.last, h.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", wanted)
+	if err != nil {
+		return nil, err
+	}
+	var times []int64 // those of one recipient follow one another
+	return all, c.ints(2, func(v []int64) error {
+		p := all.at(v[0])
+		times = append(times, v[1])
+		p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
+		return nil
+	}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
 }
-
-var nobody = new(person)
 
 // before and after are the last delivery before at and the first after it, as in
 // texts.fill; 0: none.
@@ -269,20 +260,11 @@ type senderText struct {
 }
 
 // refusalSenders reads the senders of some rows.
-func refusalSenders(c *conn, rows []refusalRow) (map[int32]senderText, error) {
-	senders := make(map[int32]senderText)
-	var ids []int32
-	for i := range rows {
-		if id := rows[i].sender; id != 0 {
-			if _, known := senders[id]; !known {
-				senders[id] = senderText{}
-				ids = append(ids, id)
-			}
-		}
-	}
-	wanted, err := json.Marshal(ids)
-	if err != nil || len(ids) == 0 {
-		return senders, err
+func refusalSenders(c *conn, rows []refusalRow) (*byID[senderText], error) {
+	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender }) // none has the number 0
+	wanted, err := senders.wanted()
+	if err != nil {
+		return nil, err
 	}
 	domains := make(map[string]string) // each text once
 	return senders, c.each(func(v []driver.Value) error {
@@ -293,9 +275,9 @@ func refusalSenders(c *conn, rows []refusalRow) (map[int32]senderText, error) {
 			domains[domain] = domain
 		}
 		srs := len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
-		senders[int32(num(v[0]))] = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
+		*senders.at(num(v[0])) = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
 		return nil
-	}, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", string(wanted))
+	}, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
 }
 
 // A refusalRoute is what is asked of a route.
@@ -306,24 +288,17 @@ type refusalRoute struct {
 }
 
 // refusalRoutes reads the routes of some rows.
-func refusalRoutes(c *conn, rows []refusalRow) (map[int32]*refusalRoute, error) {
-	routes := make(map[int32]*refusalRoute)
-	var ids []int32
-	for i := range rows {
-		if id := rows[i].route; routes[id] == nil {
-			routes[id] = new(refusalRoute)
-			ids = append(ids, id)
-		}
-	}
-	wanted, err := json.Marshal(ids)
-	if err != nil || len(ids) == 0 {
-		return routes, err
+func refusalRoutes(c *conn, rows []refusalRow) (*byID[refusalRoute], error) {
+	routes := newByID[refusalRoute](rows, func(r *refusalRow) int32 { return r.route })
+	wanted, err := routes.wanted()
+	if err != nil {
+		return nil, err
 	}
 	return routes, c.each(func(v []driver.Value) error {
-		*routes[int32(num(v[0]))] = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
+		*routes.at(num(v[0])) = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
 		return nil
 	}, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
-		JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, string(wanted))
+		JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, wanted)
 }
 
 // A likeness is what refusals may have in common.
@@ -366,7 +341,7 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 	if err != nil {
 		return err
 	}
-	replies := make(map[int32]*replyText)
+	replies := newByID[*replyText](rows, func(r *refusalRow) int32 { return r.reply })
 	source, sourceNum := "", int64(-1)
 	var x store.Refusal
 	var r *refusalRow
@@ -382,15 +357,15 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 			return ctx.Err()
 		}
 		r = &rows[i]
-		reply := replies[r.reply]
-		if reply == nil {
+		known := replies.at(int64(r.reply))
+		if *known == nil {
 			text, err := t.reply(int64(r.reply))
 			if err != nil {
 				return err
 			}
-			reply = &text
-			replies[r.reply] = reply
+			*known = &text
 		}
+		reply := *known
 		where := r.id
 		if r.line != 0 {
 			where = r.line
@@ -401,13 +376,13 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 			}
 			sourceNum = n
 		}
-		route, person := routes[r.route], people[r.recipient]
+		route, person := routes.at(int64(r.route)), people.at(int64(r.recipient))
 		x.ID, x.Source, x.Offset = r.id, source, where&maxOffset
 		x.Time, x.Message, x.Recipient = unix(r.at), r.message, uint64(r.recipient)
 		x.RecipientDomain = route.domainAs
 		x.RelayHost, x.RelayIP, x.RelayPort = route.host, route.ip, route.port
 		x.Outcome, x.Code, x.Stage, x.Template, x.Verdict = reply.d.Outcome, reply.d.Code, reply.d.Stage, reply.d.Response, reply.v
-		sender := senders[r.sender] // none has the number 0
+		sender := senders.at(int64(r.sender))
 		x.SenderDomain, x.NullSender, x.Forwarded = sender.domain, sender.null, sender.srs || r.original != 0 && r.original != route.domain
 		x.Alike = t.number(likeness{int32(where >> offsetBits), r.route, r.reply, sender.id, sender.null, x.Forwarded})
 		x.DeliveredBefore, x.DeliveredAfter = time(person.before(r)), time(person.after(r.at))
@@ -534,9 +509,9 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 		return nil, d.wrap("read failures", err)
 	}
 	table := q.faults()
-	wanted, err := json.Marshal(recipients)
-	if err != nil {
-		return nil, err
+	var wanted idSet
+	for _, r := range recipients {
+		wanted.add(int64(r))
 	}
 	list := make([][2]int64, 0, len(spans))
 	for _, s := range spans {
@@ -548,15 +523,15 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	}
 	times := make(map[uint64][]time.Time)
 	n := 0
-	err = q.once(c, func(v []driver.Value) error {
+	err = c.ints(2, func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		recipient := uint64(num(v[0]))
-		times[recipient] = append(times[recipient], unix(num(v[1])))
+		if wanted.has(v[0]) {
+			times[uint64(v[0])] = append(times[uint64(v[0])], unix(v[1]))
+		}
 		return nil
-	}, `SELECT a.recipient, a.at FROM json_each(?3) AS s CROSS JOIN `+table+` AS a ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1
-		WHERE `+q.where()+" AND a.recipient IN (SELECT value FROM json_each(?4))", q.since, q.until, string(within), string(wanted))
+	}, "SELECT ints(a.recipient, a.at) FROM json_each(?3) AS s CROSS JOIN "+table+" AS a ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1 WHERE "+q.where(), q.since, q.until, string(within))
 	return times, d.wrap("read failures", err)
 }
 
@@ -722,13 +697,13 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 	}
 	t := newTexts(c)
 	n := 0
-	return out, c.each(func(v []driver.Value) error {
+	return out, c.ints(4, func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		at, sender := num(v[0]), num(v[2])
+		at, sender := v[0], v[2]
 		var x store.FlowDelivery
-		for _, i := range routes[num(v[3])] {
+		for _, i := range routes[v[3]] {
 			if !slices.ContainsFunc(flows[i].read, func(s span) bool { return s.lo <= at && at <= s.hi }) {
 				continue
 			}
@@ -745,7 +720,7 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 			out[i].Deliveries = append(out[i].Deliveries, x)
 		}
 		return nil
-	}, `SELECT a.at, a.queue, a.sender, a.route FROM json_each(?1) AS s CROSS JOIN delivery AS a
+	}, `SELECT ints(a.at, a.queue, a.sender, a.route) FROM json_each(?1) AS s CROSS JOIN delivery AS a
 		ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1 WHERE a.route IN (SELECT value FROM json_each(?2))`, string(where), string(wanted))
 }
 
@@ -761,36 +736,32 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 		}
 	}
 	byHost, byDomain := make(map[int64][]int), make(map[int64][]int)
-	var ids []int64
-	err := c.each(func(v []driver.Value) error {
-		id, name := num(v[0]), fold(str(v[1]))
-		if of := domains[name]; of != nil {
-			byDomain[id] = of
-			ids = append(ids, id)
-		}
-		for rest, more := name, true; more; _, rest, more = strings.Cut(rest, ".") {
-			if of := relays[rest]; of != nil {
-				byHost[id] = append(byHost[id], of...)
-				ids = append(ids, id)
+	err := c.batches("name", func(lo, hi int64) error {
+		return c.texts(1, func(v []int64, name string) error {
+			name = fold(name)
+			if of := domains[name]; of != nil {
+				byDomain[v[0]] = of
 			}
-		}
-		return nil
-	}, "SELECT id, text FROM name")
-	if err != nil {
-		return nil, err
-	}
-	wanted, err := json.Marshal(ids)
+			for rest, more := name, true; more; _, rest, more = strings.Cut(rest, ".") {
+				if of := relays[rest]; of != nil {
+					byHost[v[0]] = append(byHost[v[0]], of...)
+				}
+			}
+			return nil
+		}, "SELECT ints(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
+	})
 	if err != nil {
 		return nil, err
 	}
 	routes := make(map[int64][]int)
-	return routes, c.each(func(v []driver.Value) error {
-		of := slices.Concat(byDomain[num(v[1])], byHost[num(v[2])])
-		slices.Sort(of)
-		if of = slices.Compact(of); len(of) > 0 {
-			routes[num(v[0])] = of
-		}
-		return nil
-	}, `WITH w AS MATERIALIZED (SELECT value FROM json_each(?1)) SELECT id, domain, host FROM route
-		WHERE host IN (SELECT value FROM w) OR domain IN (SELECT value FROM w)`, string(wanted))
+	return routes, c.batches("route", func(lo, hi int64) error {
+		return c.ints(3, func(v []int64) error {
+			of := slices.Concat(byDomain[v[1]], byHost[v[2]])
+			slices.Sort(of)
+			if of = slices.Compact(of); len(of) > 0 {
+				routes[v[0]] = of
+			}
+			return nil
+		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+	})
 }

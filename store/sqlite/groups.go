@@ -274,10 +274,12 @@ func (q *question) routeNames(c *conn, by store.By) (map[int64]int64, error) {
 		return nil, err
 	}
 	q.names = make(map[int64]int64, n)
-	return q.names, c.each(func(v []driver.Value) error {
-		q.names[v[0].(int64)] = v[1].(int64)
-		return nil
-	}, "SELECT id, "+column+" FROM route")
+	return q.names, c.batches("route", func(lo, hi int64) error {
+		return c.ints(2, func(v []int64) error {
+			q.names[v[0]] = v[1]
+			return nil
+		}, "SELECT ints(id, "+column+") FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+	})
 }
 
 func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By) error {
@@ -597,29 +599,30 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 
 // namesOf reads the names with these numbers, which are in order.
 func namesOf(c *conn, ids []int64) (map[int64]string, error) {
-	names := make(map[int64]string, len(ids))
-	wanted, err := json.Marshal(ids)
-	if err != nil || len(ids) == 0 {
-		return names, err
-	}
-	return names, c.each(func(v []driver.Value) error {
-		names[num(v[0])] = str(v[1])
-		return nil
-	}, "SELECT n.id, n.text FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value", string(wanted))
+	return textsOf(c, ids, "SELECT ints(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
 }
 
 // addressesOf reads the addresses with these numbers.
 func addressesOf[N int64 | uint64](c *conn, ids []N) (map[N]string, error) {
-	addresses := make(map[N]string, len(ids))
-	wanted, err := json.Marshal(ids)
-	if err != nil || len(ids) == 0 {
-		return addresses, err
+	return textsOf(c, ids, `SELECT ints(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
+}
+
+func textsOf[N int64 | uint64](c *conn, ids []N, sql string) (map[N]string, error) {
+	all := make(map[N]string, len(ids))
+	for some := range slices.Chunk(ids, batch) {
+		wanted, err := json.Marshal(some)
+		if err == nil {
+			err = c.texts(1, func(v []int64, text string) error {
+				all[N(v[0])] = text
+				return nil
+			}, sql, string(wanted))
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return addresses, c.each(func(v []driver.Value) error {
-		addresses[N(num(v[0]))] = str(v[1])
-		return nil
-	}, `SELECT a.id, iif(n.text = '', a.local, a.local || '@' || n.text) FROM json_each(?) AS w
-		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`, string(wanted))
+	return all, nil
 }
 
 // sumReasons adds b to a.

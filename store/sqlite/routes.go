@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
+	"slices"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -44,29 +44,33 @@ func (d *DB) routes(ctx context.Context, c *conn, f store.Filter) ([]store.Route
 	seen := make(map[ends]int, len(t.groups))
 	where := make([]ends, 0, len(t.groups))
 	out := make([]store.Route, 0, len(t.groups))
-	used := make(map[int64]bool)
-	err = c.each(func(v []driver.Value) error {
-		g := t.groups[num(v[0])]
+	var used idSet
+	one := func(v []int64) error {
+		g := t.groups[v[0]]
 		if g == nil {
 			return nil
 		}
-		e := ends{num(v[1]), num(v[2])}
+		e := ends{v[1], v[2]}
 		i, known := seen[e]
 		if !known {
 			seen[e] = len(out)
 			where = append(where, e)
-			used[e.domain], used[e.relay] = true, true
+			used.add(e.domain)
+			used.add(e.relay)
 			out = append(out, store.Route{Counts: g.Counts, Reasons: g.Reasons})
 			return nil
 		}
 		out[i].Counts = sum(out[i].Counts, g.Counts)
 		out[i].Reasons = sumReasons(out[i].Reasons, g.Reasons)
 		return nil
-	}, "SELECT id, domain, host FROM route")
+	}
+	err = c.batches("route", func(lo, hi int64) error {
+		return c.ints(3, one, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+	})
 	if err != nil {
 		return nil, err
 	}
-	names, err := namesOf(c, sorted(used))
+	names, err := namesOf(c, slices.Collect(used.all()))
 	for i, e := range where {
 		out[i].Domain, out[i].Relay = names[e.domain], names[e.relay]
 		if out[i].Reasons == nil {

@@ -174,6 +174,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -220,22 +221,57 @@ func textHash(s string) int64 {
 // for each of its rows of so many columns. A row handed over by itself takes longer
 // than all that SQLite does for it.
 func (c *conn) ints(columns int, fn func(v []int64) error, sql string, args ...any) error {
-	s, err := c.prepare(sql)
-	if err != nil {
-		return err
-	}
-	defer s.s.Close()
-	var blob []byte
-	err = s.each(func(v []driver.Value) error {
-		blob, _ = v[0].([]byte)
-		return nil
-	}, args...)
+	blob, _, err := c.columns(sql, args)
 	row := make([]int64, columns)
 	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
 		for i := range row {
 			row[i] = int64(binary.NativeEndian.Uint64(blob[8*i:]))
 		}
 		err = fn(row)
+	}
+	return err
+}
+
+// texts is ints for a statement that returns, after the blob, group_concat(X,
+// char(1)): a text for each row. What is stored holds no char(1), see clean.
+func (c *conn) texts(columns int, fn func(v []int64, text string) error, sql string, args ...any) error {
+	blob, all, err := c.columns(sql, args)
+	row := make([]int64, columns)
+	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
+		for i := range row {
+			row[i] = int64(binary.NativeEndian.Uint64(blob[8*i:]))
+		}
+		var text string
+		text, all, _ = strings.Cut(all, "\x01")
+		err = fn(row, text)
+	}
+	return err
+}
+
+// columns runs a statement that returns one row of a blob and, perhaps, a text.
+func (c *conn) columns(sql string, args []any) (blob []byte, text string, err error) {
+	s, err := c.prepare(sql)
+	if err != nil {
+		return nil, "", err
+	}
+	defer s.s.Close()
+	return blob, text, s.each(func(v []driver.Value) error {
+		blob, _ = v[0].([]byte)
+		if len(v) > 1 {
+			text = str(v[1])
+		}
+		return nil
+	}, args...)
+}
+
+// A batch is how many rows are handed over at once where there may be very many.
+const batch = 1 << 16
+
+// batches calls fn for each run of so many ids that a dictionary may have.
+func (c *conn) batches(table string, fn func(lo, hi int64) error) error {
+	last, err := c.number("SELECT max(id) FROM " + table)
+	for lo := int64(0); err == nil && lo < last; lo += batch {
+		err = fn(lo+1, lo+batch)
 	}
 	return err
 }
