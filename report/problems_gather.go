@@ -53,6 +53,7 @@ type alike struct {
 	domain           string // of the recipient
 	unnamed          bool   // the relay has no name: the provider is the domain
 	smarthost        bool   // and who refused is told by the text
+	passed           bool   // the text may hold another host's answer
 	relayIP          string
 	reason           bounce.Reason
 	detail           string
@@ -150,14 +151,14 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 		}
 		c.provider = Provider(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
 		c.unnamed = r.RelayHost == "" || strings.HasPrefix(r.RelayHost, "[") || r.RelayHost == r.RelayIP
-		c.smarthost = submits(r.RelayPort)
+		c.smarthost, c.passed = submits(r.RelayPort), passedOn(r.Template)
 		if len(g.common) >= hitsAtMost {
 			clear(g.common)
 		}
 		g.common[r.Alike] = c
 	}
 	// A smarthost's 2xx proves nothing, and who refused is told by the text.
-	if c.smarthost || passedOn(r.Template) {
+	if c.smarthost || c.passed {
 		a, err := r.Attempt()
 		if err != nil {
 			return err
@@ -430,11 +431,45 @@ func (g *gathering) inPeriod(t moment) bool {
 	return (g.f.Since.IsZero() || t >= g.since) && (g.f.Until.IsZero() || t < g.until)
 }
 
-// inOrder sorts hits by time.
+// inOrder sorts hits by time; equal ones stay as they are. They are a few lists in
+// order, one behind the other, which are merged two by two.
 func inOrder(hits []*hit) {
-	byTime := func(a, b *hit) int { return cmp.Compare(a.at, b.at) }
-	if !slices.IsSortedFunc(hits, byTime) {
-		slices.SortStableFunc(hits, byTime)
+	var runs [][]*hit
+	start := 0
+	for i := 1; i <= len(hits); i++ {
+		if i == len(hits) || hits[i].at < hits[i-1].at {
+			runs = append(runs, hits[start:i])
+			start = i
+		}
+	}
+	if len(runs) < 2 {
+		return
+	}
+	from, to := hits, make([]*hit, len(hits))
+	for len(runs) > 1 {
+		rest, half := to, runs[:0]
+		for i := 0; i < len(runs); i += 2 {
+			a, b := runs[i], []*hit(nil)
+			if i+1 < len(runs) {
+				b = runs[i+1]
+			}
+			n := len(a) + len(b)
+			mergeHits(rest[:n], a, b)
+			half, rest = append(half, rest[:n]), rest[n:]
+		}
+		runs, from, to = half, to, from
+	}
+	copy(hits, from)
+}
+
+// mergeHits makes one list in order of two, in out.
+func mergeHits(out, a, b []*hit) {
+	for i := range out {
+		if len(b) == 0 || len(a) > 0 && a[0].at <= b[0].at {
+			out[i], a = a[0], a[1:]
+		} else {
+			out[i], b = b[0], b[1:]
+		}
 	}
 }
 

@@ -546,10 +546,10 @@ type piece struct {
 func pieces(c *conn) ([]*piece, error) {
 	var all []*piece
 	ends := make(map[int64]*piece) // the last of each source
-	err := c.each(func(v []driver.Value) error {
-		all = append(all, &piece{span: span{num(v[0]), num(v[1])}, since: num(v[2]), until: num(v[3])})
+	err := c.ints(4, func(v []int64) error {
+		all = append(all, &piece{span: span{v[0], v[1]}, since: v[2], until: v[3]})
 		return nil
-	}, "SELECT id, last, since, until FROM chunk INDEXED BY chunk_time")
+	}, "SELECT ints(id, last, since, until) FROM chunk INDEXED BY chunk_time")
 	if err != nil {
 		return nil, err
 	}
@@ -695,33 +695,37 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 	if err != nil {
 		return nil, err
 	}
-	t := newTexts(c)
+	type delivery struct {
+		at, sender int64
+		message    uint64
+		flows      []int
+	}
+	var found []delivery
+	var senders idSet
 	n := 0
-	return out, c.ints(4, func(v []int64) error {
+	err = c.ints(4, func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		at, sender := v[0], v[2]
-		var x store.FlowDelivery
-		for _, i := range routes[v[3]] {
-			if !slices.ContainsFunc(flows[i].read, func(s span) bool { return s.lo <= at && at <= s.hi }) {
-				continue
-			}
-			if x.Time.IsZero() {
-				x = store.FlowDelivery{Time: time.Unix(at, 0).UTC(), Message: messageKey(v[1], sender)}
-				if sender != 0 {
-					s, err := t.address(sender)
-					if err != nil {
-						return err
-					}
-					x.SenderDomain = s.domain
-				}
-			}
-			out[i].Deliveries = append(out[i].Deliveries, x)
-		}
+		senders.add(v[2])
+		found = append(found, delivery{v[0], v[2], messageKey(v[1], v[2]), routes[v[3]]})
 		return nil
 	}, `SELECT ints(a.at, a.queue, a.sender, a.route) FROM json_each(?1) AS s CROSS JOIN delivery AS a
 		ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1 WHERE a.route IN (SELECT value FROM json_each(?2))`, string(where), string(wanted))
+	if err != nil {
+		return nil, err
+	}
+	domains, err := textsOf(c, slices.Collect(senders.all()), `SELECT ints(a.id), group_concat(n.text, char(1)) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
+	for i := range found {
+		x := &found[i]
+		for _, f := range x.flows {
+			if slices.ContainsFunc(flows[f].read, func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
+				out[f].Deliveries = append(out[f].Deliveries, store.FlowDelivery{Time: unix(x.at), Message: x.message, SenderDomain: domains[x.sender]})
+			}
+		}
+	}
+	return out, err
 }
 
 // flowRoutes finds the routes of each flow.
@@ -756,10 +760,10 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 	routes := make(map[int64][]int)
 	return routes, c.batches("route", func(lo, hi int64) error {
 		return c.ints(3, func(v []int64) error {
-			of := slices.Concat(byDomain[v[1]], byHost[v[2]])
-			slices.Sort(of)
-			if of = slices.Compact(of); len(of) > 0 {
-				routes[v[0]] = of
+			if here, there := byDomain[v[1]], byHost[v[2]]; here != nil || there != nil {
+				of := slices.Concat(here, there)
+				slices.Sort(of)
+				routes[v[0]] = slices.Compact(of)
 			}
 			return nil
 		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)

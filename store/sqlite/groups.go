@@ -443,35 +443,52 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 	for i := range tallies {
 		tallies[i].groups = make(map[int64]*store.Group)
 	}
+	const text = 1 << 62 // and part of its hash: a client that is no number
+	var texted bool
+	clientOf := func(hash int64) int64 { return text | hash&(text-1) }
 	clientTexts := make(map[int64]string) // of tallies[2]
 	n := 0
-	err = q.within(c, func(v []driver.Value) error {
+	one := func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		kind, ok := kinds[num(v[0])]
+		kind, ok := kinds[v[0]]
 		if !ok {
 			return nil
 		}
 		add := func(t *tally, key int64) { t.add(t.group(key), kind, cell{n: 1}) }
-		if sender := num(v[1]); sender != 0 {
+		if sender := v[1]; sender != 0 {
 			add(&tallies[0], sender)
 		}
-		switch client := v[2].(type) {
-		case int64:
-			switch {
-			case client > 0:
-				add(&tallies[1], client)
-			case client < 0:
-				add(&tallies[2], client)
-			}
-		case string:
-			k := tallies[2].text(client)
-			clientTexts[k] = client
-			add(&tallies[2], k)
+		switch client := v[2]; {
+		case v[3] != 0:
+			texted = true
+			add(&tallies[2], clientOf(client))
+		case client > 0:
+			add(&tallies[1], client)
+		case client < 0:
+			add(&tallies[2], client)
 		}
 		return nil
-	}, "SELECT a.reply, a.sender, a.client FROM failure AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, span{firstExpiry, -1}))
+	}
+	from := " FROM failure AS a WHERE " + q.where() + " AND a.id BETWEEN ?3 AND ?4"
+	spans = append(spans, span{firstExpiry, -1})
+	for _, sp := range spans {
+		for lo, read := sp.lo, batch; err == nil && read == batch; {
+			read = 0
+			err = c.ints(5, func(v []int64) error {
+				read++
+				lo = v[4] + 1
+				return one(v)
+			}, "SELECT ints(reply, sender, client, typeof(client) = 'text', id) FROM (SELECT a.reply, a.sender, a.client, a.id"+from+" ORDER BY a.id LIMIT ?5)", q.since, q.until, lo, sp.hi, batch)
+		}
+	}
+	if texted && err == nil {
+		err = q.within(c, func(v []driver.Value) error {
+			clientTexts[clientOf(textHash(str(v[0])))] = str(v[0])
+			return nil
+		}, "SELECT DISTINCT a.client"+from+" AND typeof(a.client) = 'text'", spans)
+	}
 	if err != nil {
 		return nil, nil, nil, d.wrap("count senders", err)
 	}

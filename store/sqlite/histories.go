@@ -223,6 +223,7 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 	}
 	type often struct{ rows, last int64 }
 	counts := make(map[int64]*often)
+	var room []often // for the next
 	seen := 0
 	err = c.ints(2, func(v []int64) error {
 		if seen++; seen%1024 == 0 && ctx.Err() != nil {
@@ -231,7 +232,10 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 		recipient, at := v[0], v[1]
 		o := counts[recipient]
 		if o == nil {
-			o = new(often)
+			if len(room) == 0 {
+				room = make([]often, 1024)
+			}
+			o, room = &room[0], room[1:]
 			counts[recipient] = o
 		}
 		o.rows++

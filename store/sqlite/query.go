@@ -179,26 +179,35 @@ func (q *question) spans(c *conn) ([]span, error) {
 	}
 	var spans []span
 	ends := make(map[int64]int64)
-	fromChunks := "SELECT id, last, since, until, NULL FROM chunk INDEXED BY chunk_time"
-	if len(keys) > 0 || q.queue != nil {
-		fromChunks = "SELECT id, last, since, until, bits FROM chunk"
-	}
-	err := c.each(func(row []driver.Value) error {
-		id, last := row[0].(int64), row[1].(int64)
+	in := func(id, last, since, until int64) bool {
 		ends[id>>offsetBits] = max(ends[id>>offsetBits], last)
-		if row[2].(int64) >= q.until || row[3].(int64) < q.since {
+		return since < q.until && until >= q.since
+	}
+	var err error
+	if len(keys) == 0 && q.queue == nil {
+		err = c.ints(4, func(v []int64) error {
+			if in(v[0], v[1], v[2], v[3]) {
+				spans = append(spans, span{v[0], v[1]})
+			}
 			return nil
-		}
-		bits, _ := row[4].([]byte)
-		if len(keys) > 0 && !slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) }) {
+		}, "SELECT ints(id, last, since, until) FROM chunk INDEXED BY chunk_time")
+	} else {
+		err = c.each(func(row []driver.Value) error {
+			id, last := row[0].(int64), row[1].(int64)
+			if !in(id, last, row[2].(int64), row[3].(int64)) {
+				return nil
+			}
+			bits, _ := row[4].([]byte)
+			if len(keys) > 0 && !slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) }) {
+				return nil
+			}
+			if q.queue != nil && !mayHold(bits, queueKey(q.QueueID)) {
+				return nil
+			}
+			spans = append(spans, span{id, last})
 			return nil
-		}
-		if q.queue != nil && !mayHold(bits, queueKey(q.QueueID)) {
-			return nil
-		}
-		spans = append(spans, span{id, last})
-		return nil
-	}, fromChunks)
+		}, "SELECT id, last, since, until, bits FROM chunk")
+	}
 	if err != nil {
 		return nil, err
 	}
