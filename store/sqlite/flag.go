@@ -120,14 +120,14 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 		if rows = append(rows, r); len(rows) < cap(rows) {
 			return nil
 		}
-		err := d.yieldRefusals(ctx, t, rows, yield)
+		err := d.yieldRefusals(ctx, t, runs{rows, len(rows)}, yield)
 		rows = rows[:0]
 		return err
 	}, "SELECT "+row+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
-	return d.yieldRefusals(ctx, t, rows, yield)
+	return d.yieldRefusals(ctx, t, runs{rows, len(rows)}, yield)
 }
 
 // covers tells whether all that is asked for is in a list; nothing asked for is
@@ -149,8 +149,8 @@ func inSpans(spans []span) string {
 	return " AND (" + strings.Join(within, " OR ") + ")"
 }
 
-// refusalRows reads rows in the order of time.
-func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) ([]refusalRow, error) {
+// refusalRows reads rows in the order of time, in two lists.
+func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) (runs, error) {
 	rows := make([]refusalRow, 0, n)
 	var ends []int // of runs that are in order, as each log mostly is
 	one := func(v []int64) error {
@@ -173,29 +173,36 @@ func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span
 			}
 		}
 	}
-	switch {
-	case err != nil || len(ends) == 0:
-		return rows, err
-	case len(ends) > 1:
+	if len(ends) > 1 {
 		slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
-		return rows, nil
+		ends = nil
 	}
-	return merged(rows[:ends[0]], rows[ends[0]:]), nil
+	return runs{rows, append(ends, len(rows))[0]}, err
 }
 
 func inOrder(a, b *refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
-// merged makes one of two lists that are in order.
-func merged(a, b []refusalRow) []refusalRow {
-	out := make([]refusalRow, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		if inOrder(&a[0], &b[0]) < 0 {
-			out, a = append(out, a[0]), a[1:]
-		} else {
-			out, b = append(out, b[0]), b[1:]
+// Runs are rows of which those before a place are in order, and the others too.
+type runs struct {
+	rows   []refusalRow
+	second int
+}
+
+// all yields the rows in order.
+func (r runs) all() iter.Seq[*refusalRow] {
+	return func(yield func(*refusalRow) bool) {
+		i, j := 0, r.second
+		for i < r.second || j < len(r.rows) {
+			next := &i
+			if i == r.second || j < len(r.rows) && inOrder(&r.rows[j], &r.rows[i]) < 0 {
+				next = &j
+			}
+			if !yield(&r.rows[*next]) {
+				return
+			}
+			*next++
 		}
 	}
-	return append(append(out, a...), b...)
 }
 
 // A person is what is known of a recipient by now.
@@ -328,7 +335,8 @@ func (a *alike) number(l likeness) int {
 }
 
 // yieldRefusals puts rows into words, as far as they are asked for.
-func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yield func(*store.Refusal) bool) error {
+func (d *DB) yieldRefusals(ctx context.Context, t *alike, list runs, yield func(*store.Refusal) bool) error {
+	rows := list.rows
 	people, err := people(t.c, rows)
 	if err != nil {
 		return err
@@ -352,11 +360,11 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 		}
 		return t
 	}
-	for i := range rows {
-		if i%1024 == 0 && ctx.Err() != nil {
+	n := 0
+	for r = range list.all() {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r = &rows[i]
 		known := replies.at(int64(r.reply))
 		if *known == nil {
 			text, err := t.reply(int64(r.reply))
@@ -370,11 +378,11 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows []refusalRow, yie
 		if r.line != 0 {
 			where = r.line
 		}
-		if n := where >> offsetBits; n != sourceNum {
-			if source, err = t.source(n); err != nil {
+		if num := where >> offsetBits; num != sourceNum {
+			if source, err = t.source(num); err != nil {
 				return err
 			}
-			sourceNum = n
+			sourceNum = num
 		}
 		route, person := routes.at(int64(r.route)), people.at(int64(r.recipient))
 		x.ID, x.Source, x.Offset = r.id, source, where&maxOffset
@@ -696,9 +704,8 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 		return nil, err
 	}
 	type delivery struct {
-		at, sender int64
-		message    uint64
-		flows      []int
+		at, sender, route int64
+		message           uint64
 	}
 	var found []delivery
 	var senders idSet
@@ -708,7 +715,7 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 			return ctx.Err()
 		}
 		senders.add(v[2])
-		found = append(found, delivery{v[0], v[2], messageKey(v[1], v[2]), routes[v[3]]})
+		found = append(found, delivery{v[0], v[2], v[3], messageKey(v[1], v[2])})
 		return nil
 	}, `SELECT ints(a.at, a.queue, a.sender, a.route) FROM json_each(?1) AS s CROSS JOIN delivery AS a
 		ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1 WHERE a.route IN (SELECT value FROM json_each(?2))`, string(where), string(wanted))
@@ -719,7 +726,7 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
 	for i := range found {
 		x := &found[i]
-		for _, f := range x.flows {
+		for _, f := range routes[x.route] {
 			if slices.ContainsFunc(flows[f].read, func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
 				out[f].Deliveries = append(out[f].Deliveries, store.FlowDelivery{Time: unix(x.at), Message: x.message, SenderDomain: domains[x.sender]})
 			}
@@ -733,10 +740,10 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 	relays, domains := make(map[string][]int), make(map[string][]int)
 	for i, f := range flows {
 		for _, name := range f.Relays {
-			relays[lower(name)] = append(relays[lower(name)], i)
+			relays[lower(name)] = union(relays[lower(name)], []int{i})
 		}
 		for _, name := range f.Domains {
-			domains[lower(name)] = append(domains[lower(name)], i)
+			domains[lower(name)] = union(domains[lower(name)], []int{i})
 		}
 	}
 	byHost, byDomain := make(map[int64][]int), make(map[int64][]int)
@@ -748,7 +755,7 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 			}
 			for rest, more := name, true; more; _, rest, more = strings.Cut(rest, ".") {
 				if of := relays[rest]; of != nil {
-					byHost[v[0]] = append(byHost[v[0]], of...)
+					byHost[v[0]] = union(byHost[v[0]], of)
 				}
 			}
 			return nil
@@ -760,12 +767,23 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 	routes := make(map[int64][]int)
 	return routes, c.batches("route", func(lo, hi int64) error {
 		return c.ints(3, func(v []int64) error {
-			if here, there := byDomain[v[1]], byHost[v[2]]; here != nil || there != nil {
-				of := slices.Concat(here, there)
-				slices.Sort(of)
-				routes[v[0]] = slices.Compact(of)
+			if of := union(byDomain[v[1]], byHost[v[2]]); of != nil {
+				routes[v[0]] = of
 			}
 			return nil
 		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 	})
+}
+
+// union is the numbers that are in either list, in order; as are the lists.
+func union(a, b []int) []int {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

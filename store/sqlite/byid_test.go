@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"bouncelog/store"
+)
+
+func TestIDSet(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, most := range []int64{1, 63, 64, 65, 5000, maxID} {
+		var s idSet
+		known := make(map[int64]bool)
+		for range 300 {
+			id := 1 + rnd.Int64N(most)
+			s.add(id)
+			known[id] = true
+		}
+		for _, none := range []int64{0, -1, -1 << 63, maxID + 1, 1 << 40} {
+			s.add(none)
+			if s.has(none) {
+				t.Errorf("the set has %d", none)
+			}
+		}
+		ids := sorted(known)
+		if n := s.ranked(); n != len(ids) {
+			t.Fatalf("%d ids, want %d", n, len(ids))
+		}
+		if got := slices.Collect(s.all()); !slices.Equal(got, ids) {
+			t.Fatalf("ids to %d: %d of them, not those that were added", most, len(got))
+		}
+		for i, id := range ids {
+			if s.place(id) != i {
+				t.Fatalf("the place of %d is %d, want %d", id, s.place(id), i)
+			}
+			if next := id + 1; s.has(next) != known[next] || !known[next] && s.place(next) != -1 {
+				t.Fatalf("has(%d) is %v", next, s.has(next))
+			}
+		}
+	}
+}
+
+// TestTexts reads names, among them an empty one, back with their numbers.
+func TestTexts(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	c, done, err := d.reader()
+	must(t, err)
+	defer done()
+	must(t, c.exec("DELETE FROM name; INSERT INTO name VALUES (3, ''), (5, 'a,b'), (9, 'ä'), (200000, '')"))
+	var got []string
+	must(t, c.batches("name", func(lo, hi int64) error {
+		return c.texts(2, func(v []int64, text string) error {
+			got = append(got, text+"/"+strings.Repeat("x", int(v[1])))
+			return nil
+		}, "SELECT ints(id, id % 4), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
+	}))
+	if want := []string{"/xxx", "a,b/x", "ä/x", "/"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	names, err := namesOf(c, []int64{3, 4, 9})
+	must(t, err)
+	if len(names) != 2 || names[9] != "ä" {
+		t.Errorf("names %v", names)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	for _, at := range [][]int64{{}, {1}, {1, 2, 3}, {1, 4, 6, 2, 3, 7}, {5, 6, 1, 2}, {1, 1, 2, 1, 1}} {
+		r := runs{second: len(at)}
+		for i, n := range at {
+			r.rows = append(r.rows, refusalRow{id: int64(i), at: n})
+			if i > 0 && n < at[i-1] {
+				r.second = i
+			}
+		}
+		var got []refusalRow
+		for row := range r.all() {
+			got = append(got, *row)
+		}
+		if len(got) != len(at) || !slices.IsSortedFunc(got, func(a, b refusalRow) int { return inOrder(&a, &b) }) {
+			t.Errorf("%v comes out as %v", at, got)
+		}
+	}
+}
+
+// TestFailedByTextClients counts clients whose address is a text in the database,
+// beside those of which it is a number.
+func TestFailedByTextClients(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	c, done, err := d.reader()
+	must(t, err)
+	must(t, c.exec(`INSERT INTO origin VALUES (1, 'h', 'postfix', '');
+		INSERT INTO kind SELECT 400, 'hard', 'x' WHERE NOT EXISTS (SELECT 1 FROM kind WHERE id = 400);
+		INSERT INTO reply (id, origin, kind, agent, status, local, provider, template) VALUES (1, 1, 400, '', '', 0, '', '');
+		INSERT INTO login VALUES (1, 'who');
+		INSERT INTO failure (id, at, queue, recipient, route, reply, meta, client) VALUES
+			(11, 1, 1, 1, 1, 1, 0, '2001:db8::1'), (12, 1, 2, 1, 1, 1, 0, '2001:db8::1'), (13, 1, 3, 1, 1, 1, 0, '2001:db8::2'),
+			(14, 1, 4, 1, 1, 1, 0, -1 - 3221225985), (15, 1, 5, 1, 1, 1, 0, 1), (16, 1, 6, 1, 1, 1, 0, NULL)`))
+	done()
+	_, users, clients, err := d.FailedBy(t.Context(), store.Filter{})
+	must(t, err)
+	if len(users) != 1 || users[0].Key != "who" || users[0].Soft+users[0].Hard != 1 {
+		t.Errorf("users %+v", users)
+	}
+	got := make(map[string]int64)
+	for _, g := range clients {
+		got[g.Key] = g.Soft + g.Hard
+	}
+	if len(got) != 3 || got["2001:db8::1"] != 2 || got["2001:db8::2"] != 1 || got["192.0.2.1"] != 1 {
+		t.Errorf("clients %v", got)
+	}
+}
