@@ -7,7 +7,7 @@ import (
 )
 
 // An idSet is a set of ids of a dictionary, which are small numbers: a bit for each.
-// A map takes thirty times as long to ask, and there may be half a million rows.
+// A map takes several times as long to ask, and there may be half a million rows.
 type idSet struct {
 	words []uint64
 	ranks []uint32 // how many are in the words before; see ranked
@@ -70,10 +70,12 @@ type byID[V any] struct {
 }
 
 // newByID makes room for the ids that some rows have.
-func newByID[V any](rows []refusalRow, of func(*refusalRow) int32) *byID[V] {
+func newByID[V any](rows runs, of func(*refusalRow) int32) *byID[V] {
 	b := new(byID[V])
-	for i := range rows {
-		b.ids.add(int64(of(&rows[i])))
+	for _, list := range rows {
+		for i := range list {
+			b.ids.add(int64(of(&list[i])))
+		}
 	}
 	b.list = make([]V, b.ids.ranked())
 	return b

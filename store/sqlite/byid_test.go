@@ -68,13 +68,13 @@ func TestTexts(t *testing.T) {
 }
 
 func TestRuns(t *testing.T) {
-	for _, at := range [][]int64{{}, {1}, {1, 2, 3}, {1, 4, 6, 2, 3, 7}, {5, 6, 1, 2}, {1, 1, 2, 1, 1}} {
-		r := runs{second: len(at)}
+	for _, at := range [][]int64{{}, {1}, {1, 2, 3}, {1, 4, 6, 2, 3, 7}, {5, 6, 1, 2}, {1, 1, 2, 1, 1}, {3, 2, 1, 5}} {
+		var r runs
 		for i, n := range at {
-			r.rows = append(r.rows, refusalRow{id: int64(i), at: n})
-			if i > 0 && n < at[i-1] {
-				r.second = i
+			if i == 0 || n < at[i-1] {
+				r = append(r, nil)
 			}
+			r[len(r)-1] = append(r[len(r)-1], refusalRow{id: int64(i), at: n})
 		}
 		var got []refusalRow
 		for row := range r.all() {

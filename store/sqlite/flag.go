@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -99,7 +100,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	}
 	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
-		rows, err := d.refusalRows(ctx, c, q, append(spans, span{firstExpiry, -1}), n, "SELECT "+row+from, scan)
+		rows, err := d.refusalRows(ctx, c, q, table, append(spans, span{firstExpiry, -1}), n, "SELECT "+row+from, scan)
 		if err != nil {
 			return err
 		}
@@ -120,14 +121,14 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 		if rows = append(rows, r); len(rows) < cap(rows) {
 			return nil
 		}
-		err := d.yieldRefusals(ctx, t, runs{rows, len(rows)}, yield)
+		err := d.yieldRefusals(ctx, t, runs{rows}, yield)
 		rows = rows[:0]
 		return err
 	}, "SELECT "+row+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
-	return d.yieldRefusals(ctx, t, runs{rows, len(rows)}, yield)
+	return d.yieldRefusals(ctx, t, runs{rows}, yield)
 }
 
 // covers tells whether all that is asked for is in a list; nothing asked for is
@@ -149,8 +150,38 @@ func inSpans(spans []span) string {
 	return " AND (" + strings.Join(within, " OR ") + ")"
 }
 
-// refusalRows reads rows in the order of time, in two lists.
-func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) (runs, error) {
+// refusalRows reads rows, each half of the table by a reader of its own.
+func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, table string, spans []span, n int64, from string, scan func([]int64) refusalRow) (runs, error) {
+	middle, err := c.number("SELECT id FROM "+table+" ORDER BY id LIMIT 1 OFFSET ?", n/2)
+	if err != nil {
+		return nil, err
+	}
+	var halves [2]runs
+	read := func(half int, part span) func(c *conn) error {
+		return func(c *conn) (err error) {
+			halves[half], err = refusalRuns(ctx, c, q, within(spans, part), n-n/2, from, scan)
+			return err
+		}
+	}
+	err = d.together(c, read(0, span{math.MinInt64, middle - 1}), read(1, span{middle, math.MaxInt64}))
+	return slices.Concat(halves[0], halves[1]), err
+}
+
+// within are the parts of spans that are in another.
+func within(spans []span, in span) (out []span) {
+	for _, s := range spans {
+		if s.lo, s.hi = max(s.lo, in.lo), min(s.hi, in.hi); s.lo <= s.hi {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// runsAtMost are merged; where there are more, the rows are sorted.
+const runsAtMost = 4
+
+// refusalRuns reads at most n rows.
+func refusalRuns(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) (runs, error) {
 	rows := make([]refusalRow, 0, n)
 	var ends []int // of runs that are in order, as each log mostly is
 	one := func(v []int64) error {
@@ -173,34 +204,41 @@ func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, spans []span
 			}
 		}
 	}
-	if len(ends) > 1 {
+	if len(ends) >= runsAtMost {
 		slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
 		ends = nil
 	}
-	return runs{rows, append(ends, len(rows))[0]}, err
+	var list runs
+	start := 0
+	for _, end := range append(ends, len(rows)) {
+		if start < end {
+			list = append(list, rows[start:end])
+		}
+		start = end
+	}
+	return list, err
 }
 
 func inOrder(a, b *refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
-// Runs are rows of which those before a place are in order, and the others too.
-type runs struct {
-	rows   []refusalRow
-	second int
-}
+// Runs are a few lists of rows that are in order.
+type runs [][]refusalRow
 
 // all yields the rows in order.
 func (r runs) all() iter.Seq[*refusalRow] {
 	return func(yield func(*refusalRow) bool) {
-		i, j := 0, r.second
-		for i < r.second || j < len(r.rows) {
-			next := &i
-			if i == r.second || j < len(r.rows) && inOrder(&r.rows[j], &r.rows[i]) < 0 {
-				next = &j
+		left := slices.Clone(r)
+		for {
+			least := -1
+			for i := range left {
+				if len(left[i]) > 0 && (least < 0 || inOrder(&left[i][0], &left[least][0]) < 0) {
+					least = i
+				}
 			}
-			if !yield(&r.rows[*next]) {
+			if least < 0 || !yield(&left[least][0]) {
 				return
 			}
-			*next++
+			left[least] = left[least][1:]
 		}
 	}
 }
@@ -211,8 +249,8 @@ type person struct {
 	recovered   []int64 // in order
 }
 
-// people reads what is known of the recipients of some rows.
-func people(c *conn, rows []refusalRow) (*byID[person], error) {
+// readPeople reads what is known of the recipients of some rows.
+func readPeople(c *conn, rows runs) (*byID[person], error) {
 	all := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
 	wanted, err := all.wanted()
 	if err != nil {
@@ -267,7 +305,7 @@ type senderText struct {
 }
 
 // refusalSenders reads the senders of some rows.
-func refusalSenders(c *conn, rows []refusalRow) (*byID[senderText], error) {
+func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
 	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender }) // none has the number 0
 	wanted, err := senders.wanted()
 	if err != nil {
@@ -295,7 +333,7 @@ type refusalRoute struct {
 }
 
 // refusalRoutes reads the routes of some rows.
-func refusalRoutes(c *conn, rows []refusalRow) (*byID[refusalRoute], error) {
+func refusalRoutes(c *conn, rows runs) (*byID[refusalRoute], error) {
 	routes := newByID[refusalRoute](rows, func(r *refusalRow) int32 { return r.route })
 	wanted, err := routes.wanted()
 	if err != nil {
@@ -335,17 +373,21 @@ func (a *alike) number(l likeness) int {
 }
 
 // yieldRefusals puts rows into words, as far as they are asked for.
-func (d *DB) yieldRefusals(ctx context.Context, t *alike, list runs, yield func(*store.Refusal) bool) error {
-	rows := list.rows
-	people, err := people(t.c, rows)
-	if err != nil {
-		return err
-	}
-	senders, err := refusalSenders(t.c, rows)
-	if err != nil {
-		return err
-	}
-	routes, err := refusalRoutes(t.c, rows)
+func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(*store.Refusal) bool) error {
+	var people *byID[person]
+	var senders *byID[senderText]
+	var routes *byID[refusalRoute]
+	err := d.together(t.c,
+		func(c *conn) (err error) {
+			people, err = readPeople(c, rows)
+			return err
+		},
+		func(c *conn) (err error) {
+			if senders, err = refusalSenders(c, rows); err == nil {
+				routes, err = refusalRoutes(c, rows)
+			}
+			return err
+		})
 	if err != nil {
 		return err
 	}
@@ -361,7 +403,7 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, list runs, yield func(
 		return t
 	}
 	n := 0
-	for r = range list.all() {
+	for r = range rows.all() {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}

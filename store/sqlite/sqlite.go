@@ -479,6 +479,24 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 	}, nil
 }
 
+// together runs two questions at the same time, the one on c, the other on a reader
+// of its own. A temporary database has one connection, so there it is one by one.
+func (d *DB) together(c *conn, one, other func(*conn) error) error {
+	if d.opts.Temporary {
+		return errors.Join(one(c), other(c))
+	}
+	failed := make(chan error, 1)
+	go func() {
+		c, done, err := d.reader()
+		if err == nil {
+			err = other(c)
+			done()
+		}
+		failed <- err
+	}()
+	return errors.Join(one(c), <-failed)
+}
+
 var errClosed = errors.New("the database is closed")
 
 // Close closes the database. What the write-ahead log holds goes into the file,
