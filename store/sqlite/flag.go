@@ -84,8 +84,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	row := "a.id AS id, a.at << 24 | a.reply AS at, a.queue AS queue, a.recipient << 28 | coalesce(a.sender, 0) AS who, coalesce(a.before, 0) << 24 | a.route AS route, " +
-		line + " AS line, d.domain AS original"
+	row := []string{"a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", line, "d.domain"}
 	from := " FROM " + table + " AS a LEFT JOIN original AS o ON o.id = a.id LEFT JOIN address AS d ON d.id = o.address WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
 		return refusalRow{
@@ -100,7 +99,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	}
 	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
-		rows, err := d.refusalRows(ctx, c, q, table, append(spans, span{firstExpiry, -1}), n, "SELECT "+row+from, scan)
+		rows, err := d.refusalRows(ctx, c, q, table, append(spans, span{firstExpiry, -1}), n, row, from, scan)
 		if err != nil {
 			return err
 		}
@@ -124,7 +123,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 		err := d.yieldRefusals(ctx, t, runs{rows}, yield)
 		rows = rows[:0]
 		return err
-	}, "SELECT "+row+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
+	}, "SELECT a.id, "+strings.Join(row, ", ")+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
@@ -151,7 +150,7 @@ func inSpans(spans []span) string {
 }
 
 // refusalRows reads rows, each half of the table by a reader of its own.
-func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, table string, spans []span, n int64, from string, scan func([]int64) refusalRow) (runs, error) {
+func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, table string, spans []span, n int64, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	middle, err := c.number("SELECT id FROM "+table+" ORDER BY id LIMIT 1 OFFSET ?", n/2)
 	if err != nil {
 		return nil, err
@@ -159,7 +158,7 @@ func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, table string
 	var halves [2]runs
 	read := func(half int, part span) func(c *conn) error {
 		return func(c *conn) (err error) {
-			halves[half], err = refusalRuns(ctx, c, q, within(spans, part), n-n/2, from, scan)
+			halves[half], err = refusalRuns(ctx, c, q, within(spans, part), n-n/2, row, from, scan)
 			return err
 		}
 	}
@@ -181,10 +180,10 @@ func within(spans []span, in span) (out []span) {
 const runsAtMost = 4
 
 // refusalRuns reads at most n rows.
-func refusalRuns(ctx context.Context, c *conn, q *question, spans []span, n int64, from string, scan func([]int64) refusalRow) (runs, error) {
+func refusalRuns(ctx context.Context, c *conn, q *question, spans []span, n int64, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	rows := make([]refusalRow, 0, n)
 	var ends []int // of runs that are in order, as each log mostly is
-	one := func(v []int64) error {
+	err := q.intsWithin(c, spans, row, from, func(v []int64) error {
 		if len(rows)%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -193,17 +192,7 @@ func refusalRuns(ctx context.Context, c *conn, q *question, spans []span, n int6
 			ends = append(ends, n-1)
 		}
 		return nil
-	}
-	var err error
-	for _, sp := range spans {
-		for lo, read := sp.lo, batch; err == nil && read == batch; {
-			was := len(rows)
-			err = c.ints(7, one, "SELECT ints(id, at, queue, who, route, line, original) FROM ("+from+" AND a.id BETWEEN ?3 AND ?4 ORDER BY a.id LIMIT ?5)", q.since, q.until, lo, sp.hi, batch)
-			if read = len(rows) - was; read > 0 {
-				lo = rows[len(rows)-1].id + 1
-			}
-		}
-	}
+	})
 	if len(ends) >= runsAtMost {
 		slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
 		ends = nil
@@ -563,25 +552,17 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	for _, r := range recipients {
 		wanted.add(int64(r))
 	}
-	list := make([][2]int64, 0, len(spans))
-	for _, s := range spans {
-		list = append(list, [2]int64{s.lo, s.hi})
-	}
-	within, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
 	times := make(map[uint64][]time.Time)
 	n := 0
-	err = c.ints(2, func(v []int64) error {
+	err = q.intsWithin(c, spans, []string{"a.recipient", "a.at"}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if wanted.has(v[0]) {
-			times[uint64(v[0])] = append(times[uint64(v[0])], unix(v[1]))
+		if wanted.has(v[1]) {
+			times[uint64(v[1])] = append(times[uint64(v[1])], unix(v[2]))
 		}
 		return nil
-	}, "SELECT ints(a.recipient, a.at) FROM json_each(?3) AS s CROSS JOIN "+table+" AS a ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1 WHERE "+q.where(), q.since, q.until, string(within))
+	})
 	return times, d.wrap("read failures", err)
 }
 

@@ -448,20 +448,22 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 	clientOf := func(hash int64) int64 { return text | hash&(text-1) }
 	clientTexts := make(map[int64]string) // of tallies[2]
 	n := 0
-	one := func(v []int64) error {
+	spans = append(spans, span{firstExpiry, -1})
+	from := "FROM failure AS a WHERE " + q.where()
+	err = q.intsWithin(c, spans, []string{"a.reply", "a.sender", "a.client", "typeof(a.client) = 'text'"}, from, func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		kind, ok := kinds[v[0]]
+		kind, ok := kinds[v[1]]
 		if !ok {
 			return nil
 		}
 		add := func(t *tally, key int64) { t.add(t.group(key), kind, cell{n: 1}) }
-		if sender := v[1]; sender != 0 {
+		if sender := v[2]; sender != 0 {
 			add(&tallies[0], sender)
 		}
-		switch client := v[2]; {
-		case v[3] != 0:
+		switch client := v[3]; {
+		case v[4] != 0:
 			texted = true
 			add(&tallies[2], clientOf(client))
 		case client > 0:
@@ -470,24 +472,12 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 			add(&tallies[2], client)
 		}
 		return nil
-	}
-	from := " FROM failure AS a WHERE " + q.where() + " AND a.id BETWEEN ?3 AND ?4"
-	spans = append(spans, span{firstExpiry, -1})
-	for _, sp := range spans {
-		for lo, read := sp.lo, batch; err == nil && read == batch; {
-			read = 0
-			err = c.ints(5, func(v []int64) error {
-				read++
-				lo = v[4] + 1
-				return one(v)
-			}, "SELECT ints(reply, sender, client, typeof(client) = 'text', id) FROM (SELECT a.reply, a.sender, a.client, a.id"+from+" ORDER BY a.id LIMIT ?5)", q.since, q.until, lo, sp.hi, batch)
-		}
-	}
+	})
 	if texted && err == nil {
 		err = q.within(c, func(v []driver.Value) error {
 			clientTexts[clientOf(textHash(str(v[0])))] = str(v[0])
 			return nil
-		}, "SELECT DISTINCT a.client"+from+" AND typeof(a.client) = 'text'", spans)
+		}, "SELECT DISTINCT a.client "+from+" AND typeof(a.client) = 'text' AND a.id BETWEEN ?3 AND ?4", spans)
 	}
 	if err != nil {
 		return nil, nil, nil, d.wrap("count senders", err)

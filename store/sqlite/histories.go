@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -225,11 +226,12 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 	counts := make(map[int64]*often)
 	var room []often // for the next
 	seen := 0
-	err = c.ints(2, func(v []int64) error {
+	everywhere := []span{{math.MinInt64, math.MaxInt64}}
+	err = q.intsWithin(c, everywhere, []string{"a.recipient", "a.at"}, "FROM "+table+" AS a WHERE "+where, func(v []int64) error {
 		if seen++; seen%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		recipient, at := v[0], v[1]
+		recipient, at := v[1], v[2]
 		o := counts[recipient]
 		if o == nil {
 			if len(room) == 0 {
@@ -241,7 +243,7 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 		o.rows++
 		o.last = max(o.last, at)
 		return nil
-	}, "SELECT ints(a.recipient, a.at) FROM "+table+" AS a WHERE "+where, q.since, q.until)
+	})
 	if err != nil {
 		return nil, err
 	}

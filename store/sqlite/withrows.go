@@ -222,14 +222,61 @@ func textHash(s string) int64 {
 // than all that SQLite does for it.
 func (c *conn) ints(columns int, fn func(v []int64) error, sql string, args ...any) error {
 	blob, _, err := c.columns(sql, args)
+	if err != nil {
+		return err
+	}
+	_, err = eachInts(blob, columns, fn)
+	return err
+}
+
+// eachInts calls fn for each row of a blob of the function ints, and says how many
+// there were.
+func eachInts(blob []byte, columns int, fn func(v []int64) error) (n int, err error) {
 	row := make([]int64, columns)
 	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
 		for i := range row {
 			row[i] = int64(binary.NativeEndian.Uint64(blob[8*i:]))
 		}
+		n++
 		err = fn(row)
 	}
-	return err
+	return n, err
+}
+
+// intsWithin is ints for the rows of one table whose ids are in some spans, in the
+// order of the spans, a batch at a time: from is the statement from "FROM" on, with
+// the table as a, a condition, and two parameters of the question's times.
+func (q *question) intsWithin(c *conn, spans []span, columns []string, from string, fn func(v []int64) error) error {
+	inner, outer := "a.id AS c", "c"
+	for i, column := range columns {
+		inner += fmt.Sprintf(", %s AS c%d", column, i)
+		outer += fmt.Sprintf(", c%d", i)
+	}
+	s, err := c.prepare("SELECT ints(" + outer + ") FROM (SELECT " + inner + " " + from + " AND a.id BETWEEN ?3 AND ?4 ORDER BY a.id LIMIT ?5)")
+	if err != nil {
+		return err
+	}
+	defer s.s.Close()
+	for _, sp := range spans {
+		for lo, n := sp.lo, batch; n == batch; {
+			var blob []byte
+			err := s.each(func(v []driver.Value) error {
+				blob, _ = v[0].([]byte)
+				return nil
+			}, q.since, q.until, lo, sp.hi, batch)
+			if err != nil {
+				return err
+			}
+			n, err = eachInts(blob, len(columns)+1, func(v []int64) error {
+				lo = v[0] + 1
+				return fn(v)
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // texts is ints for a statement that returns, after the blob, group_concat(X,
@@ -265,7 +312,7 @@ func (c *conn) columns(sql string, args []any) (blob []byte, text string, err er
 }
 
 // A batch is how many rows are handed over at once where there may be very many.
-const batch = 1 << 16
+const batch = 1 << 14
 
 // batches calls fn for each run of so many ids that a dictionary may have.
 func (c *conn) batches(table string, fn func(lo, hi int64) error) error {
