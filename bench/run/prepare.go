@@ -3,13 +3,13 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -17,55 +17,128 @@ import (
 const (
 	postfixLog = "mail.log"
 	postfixGz  = "mail.log.gz"
+	smallLog   = "small.log" // the first tenth of mail.log
 	eximLog    = "mainlog"
+	bigLog     = "big.log"
 )
 
-// prepare builds the programs, writes the logs, fetches the peers and makes
-// what the limits are measured with.
-func (b *bench) prepare(size string) error {
-	for pkg, name := range map[string]string{"cmd/bouncelog": "bouncelog", "bench/genlog": "genlog"} {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(b.dir, name), "bouncelog/"+pkg).CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
+// Every log's database stays, see check.
+func checked(name string) string { return name + ".db" }
+
+// largest is the log whose database is asked and multiplied.
+func (b *bench) largest() string {
+	if b.big != "" {
+		return bigLog
+	}
+	return postfixLog
+}
+
+// prepare builds the programs, writes the logs, checks that they are understood,
+// makes what the limits are measured with, and chooses what is measured.
+func (b *bench) prepare(only *regexp.Regexp) error {
+	dir, err := filepath.Abs(b.dir)
+	if err != nil {
+		return err
+	}
+	var rows int64
+	if b.rows != "" {
+		if rows, err = b.number("numfmt --from=si " + b.rows); err != nil {
+			return fmt.Errorf("-rows: %w", err)
 		}
 	}
-	stamp := filepath.Join(b.dir, "size")
-	if old, _ := os.ReadFile(stamp); string(old) != size {
-		log.Printf("writing logs of %s", size)
-		for _, c := range []string{
-			"./genlog -bytes " + size + " -rate 200000 -o " + postfixLog + " -truth postfix.json",
-			"./genlog -mta exim -bytes " + size + " -rate 200000 -o " + eximLog + " -truth exim.json",
-			"gzip -kf " + postfixLog,
-		} {
-			if _, err := b.sh(c); err != nil {
-				return err
-			}
+	for name, c := range map[string]*exec.Cmd{
+		"bouncelog": exec.Command("make", "-s", "build", "BINARY="+filepath.Join(dir, "bouncelog")),
+		"genlog":    exec.Command("go", "build", "-o", filepath.Join(dir, "genlog"), "bouncelog/bench/genlog"),
+	} {
+		if out, err := c.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", c, err, out)
 		}
-		if err := os.WriteFile(stamp, []byte(size), 0o644); err != nil {
-			return err
-		}
-	}
-	b.logSize = map[string]int64{}
-	for _, name := range []string{postfixLog, postfixGz, eximLog} {
-		st, err := os.Stat(filepath.Join(b.dir, name))
+		st, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}
-		b.logSize[name] = st.Size()
+		if name == "bouncelog" {
+			b.binary = st.Size()
+		}
 	}
-	if err := b.fetchPeers(); err != nil {
+	if err := b.generate(); err != nil {
 		return err
 	}
-	for mta, name := range map[string]string{"postfix": postfixLog, "exim": eximLog} {
-		if err := b.check(mta, name); err != nil {
+	b.logs = map[string]logFile{}
+	if strings.HasPrefix(b.sqlite3(), "peers/") {
+		if err := b.fetchPeers(); err != nil {
 			return err
 		}
 	}
-	for _, mta := range []string{"postfix", "exim"} {
-		if err := b.dump(mta); err != nil {
+	for _, name := range []string{postfixLog, smallLog, eximLog, bigLog} {
+		if !b.exists(name) {
+			continue
+		}
+		if err := b.check(name); err != nil {
 			return err
+		}
+	}
+	st, err := os.Stat(filepath.Join(dir, postfixGz))
+	if err != nil {
+		return err
+	}
+	b.logs[postfixGz] = logFile{bytes: st.Size()}
+	for _, name := range []string{postfixLog, eximLog} {
+		if err := b.dump(name); err != nil {
+			return err
+		}
+	}
+	if rows > 0 {
+		if err := b.multiply(rows); err != nil {
+			return err
+		}
+	}
+	if err := b.chooseRecipient(); err != nil {
+		return err
+	}
+	b.sections = b.allSections()
+	b.choose(only)
+	if len(b.subjects) == 0 {
+		return fmt.Errorf("-only: nothing is called %q", only)
+	}
+	for _, s := range b.subjects {
+		if strings.Contains(s.command, "peers/") {
+			if err := b.fetchPeers(); err != nil {
+				return err
+			}
 		}
 	}
 	return b.findVersions()
+}
+
+// generate writes the logs, where those that are there were not made so.
+func (b *bench) generate() error {
+	const genlog = "./genlog -rate 200000 -truth %[1]s.json -o %[1]s -bytes %[2]s"
+	made := map[string]string{
+		postfixLog: fmt.Sprintf(genlog, postfixLog, b.bytes) + " && gzip -kf " + postfixLog +
+			" && head -c $(($(stat -c %s " + postfixLog + ") / 10)) " + postfixLog + " | sed '$d' >" + smallLog,
+		eximLog: fmt.Sprintf(genlog, eximLog, b.bytes) + " -mta exim",
+	}
+	if b.big != "" {
+		// The same server, weeks before.
+		made[bigLog] = fmt.Sprintf(genlog, bigLog, b.big) + " -start 2026-01-01T00:00:00Z"
+	} else if err := os.RemoveAll(filepath.Join(b.dir, bigLog)); err != nil {
+		return err
+	}
+	for name, command := range made {
+		stamp := filepath.Join(b.dir, name+".made")
+		if old, _ := os.ReadFile(stamp); string(old) == command && b.exists(name) {
+			continue
+		}
+		log.Printf("writing %s", name)
+		if _, err := b.sh(command); err != nil {
+			return err
+		}
+		if err := os.WriteFile(stamp, []byte(command), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fetchPeers unpacks the peers' Debian packages below peers/.
@@ -90,80 +163,162 @@ func (b *bench) fetchPeers() error {
 
 // check imports a log and compares the report with what the generator wrote:
 // the time that a wrong result took is worth nothing.
-func (b *bench) check(mta, name string) error {
+func (b *bench) check(name string) error {
+	log.Printf("checking %s", name)
+	db := checked(name)
+	if _, err := b.sh("rm -f " + db + "* && ./bouncelog --db " + db + " import " + name + " >/dev/null"); err != nil {
+		return err
+	}
+	var f logFile
+	st, err := os.Stat(filepath.Join(b.dir, name))
+	if err != nil {
+		return err
+	}
+	f.bytes = st.Size()
+	if f.lines, err = b.number("wc -l <" + name); err != nil {
+		return err
+	}
+	if f.attempts, err = b.held(db); err != nil {
+		return err
+	}
+	b.logs[name] = f
+	line := fmt.Sprintf("%s: %d lines, %d attempts", name, f.lines, f.attempts)
+	if name == smallLog {
+		b.checks = append(b.checks, line+": the first of "+postfixLog)
+		return nil
+	}
+	said, err := b.compare(name)
+	b.checks = append(b.checks, line+"; "+said)
+	return err
+}
+
+// compare says what the report on a log's database counts, and fails where the
+// generator wrote something else.
+func (b *bench) compare(name string) (string, error) {
 	var truth struct {
 		Lines  int64            `json:"lines"`
 		Status map[string]int64 `json:"by_status"`
 	}
-	raw, err := os.ReadFile(filepath.Join(b.dir, mta+".json"))
+	raw, err := os.ReadFile(filepath.Join(b.dir, name+".json"))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := json.Unmarshal(raw, &truth); err != nil {
-		return err
+		return "", err
 	}
-	raw, err = b.sh("rm -f check-" + mta + ".db* && ./bouncelog --db check-" + mta + ".db import " + name +
-		" >/dev/null && ./bouncelog --db check-" + mta + ".db report --all --section domains --format json")
+	raw, err = b.sh("./bouncelog --db " + checked(name) + " report --all --section domains --format json")
 	if err != nil {
-		return err
+		return "", err
 	}
 	var report struct {
 		Domains []struct{ Delivered, Soft, Hard, Expired int64 }
 	}
 	if err := json.Unmarshal(raw, &report); err != nil {
-		return err
+		return "", err
 	}
 	var delivered, soft, hard, expired int64
 	for _, d := range report.Domains {
 		delivered, soft, hard, expired = delivered+d.Delivered, soft+d.Soft, hard+d.Hard, expired+d.Expired
 	}
+	said := fmt.Sprintf("delivered %d, soft %d, hard %d, of these expired %d", delivered, soft, hard, expired)
 	s := truth.Status
-	agree := delivered == s["sent"] && soft == s["deferred"] && hard == s["bounced"]+s["expired"] && expired == s["expired"]
-	line := fmt.Sprintf("%s: %d lines; delivered %d, soft %d, hard %d, of these expired %d", name, truth.Lines, delivered, soft, hard, expired)
-	if !agree {
-		return fmt.Errorf("the report is wrong: %s; the generator wrote %d, %d, %d + %d", line, s["sent"], s["deferred"], s["bounced"], s["expired"])
+	if truth.Lines != b.logs[name].lines || delivered != s["sent"] || soft != s["deferred"] || hard != s["bounced"]+s["expired"] || expired != s["expired"] {
+		return "", fmt.Errorf("the report on %s is wrong: %s; the generator wrote %d, %d, %d + %d in %d lines", name, said, s["sent"], s["deferred"], s["bounced"], s["expired"], truth.Lines)
 	}
-	b.checks = append(b.checks, line)
-	return nil
+	return said, nil
 }
 
 // dump writes each table of a log's database to a file, and a script that has
 // the sqlite3 shell read them into the same tables with the same indexes.
-func (b *bench) dump(mta string) error {
-	db := "check-" + mta + ".db"
-	out, err := b.sh(b.sqlite3() + " -batch " + db + ` "PRAGMA wal_checkpoint; SELECT name FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL AND name NOT LIKE 'sqlite%' AND sql NOT LIKE 'CREATE VIRTUAL%'"`)
-	if err != nil {
-		return err
-	}
-	var load strings.Builder
-	load.WriteString("PRAGMA journal_mode = WAL;\nPRAGMA synchronous = NORMAL;\n")
+func (b *bench) dump(name string) error {
+	shell := b.sqlite3() + " -batch -bail " + checked(name)
 	// STRICT would refuse the text that .import makes of each value, and
 	// NULLs come as empty text.
-	schema, err := b.sh(b.sqlite3() + " -batch " + db + ` "SELECT replace(replace(sql, ') STRICT', ')'), ', STRICT', '') || ';' FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') AND name NOT LIKE 'sqlite%' ORDER BY type DESC"`)
+	schema, err := b.sh(shell + ` "SELECT replace(replace(sql, ') STRICT, ', ') '), ') STRICT', ')') || ';' FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') AND name NOT LIKE 'sqlite%' ORDER BY type DESC"`)
 	if err != nil {
 		return err
 	}
-	load.Write(schema)
-	for _, table := range strings.Fields(string(out)) {
-		if strings.ContainsAny(table, "|") || table == "0" { // the answer to the pragma
-			continue
-		}
-		// A blob would not survive as text; its digits do.
-		columns, err := b.sh(fmt.Sprintf(`%s -batch %s "SELECT group_concat(printf('CASE typeof(\"%%w\") WHEN ''blob'' THEN hex(\"%%w\") ELSE \"%%w\" END', name, name, name)) FROM pragma_table_info('%s')"`, b.sqlite3(), db, table))
-		if err != nil {
-			return err
-		}
-		file := "rows-" + mta + "-" + table
-		query := fmt.Sprintf(`SELECT %s FROM "%s";`, bytes.TrimSpace(columns), table)
-		if err := os.WriteFile(filepath.Join(b.dir, "dump.sql"), []byte(query), 0o644); err != nil {
-			return err
-		}
-		if _, err := b.sh(fmt.Sprintf("%s -batch -ascii %s <dump.sql >%s", b.sqlite3(), db, file)); err != nil {
-			return err
-		}
-		fmt.Fprintf(&load, ".import --ascii %s %s\n", file, table)
+	// A blob would not survive as text; its digits do.
+	tables, err := b.sh(shell + ` "SELECT t.name, group_concat(printf('CASE typeof(\"%w\") WHEN ''blob'' THEN hex(\"%w\") ELSE \"%w\" END', c.name, c.name, c.name))
+		FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' GROUP BY t.name"`)
+	if err != nil {
+		return err
 	}
-	return os.WriteFile(filepath.Join(b.dir, "load-"+mta+".sql"), []byte(load.String()), 0o644)
+	load := "PRAGMA journal_mode = WAL;\nPRAGMA synchronous = NORMAL;\n" + string(schema)
+	dump := ""
+	for row := range strings.Lines(string(tables)) {
+		table, columns, _ := strings.Cut(strings.TrimSpace(row), "|")
+		file := "rows-" + name + "-" + table
+		dump += fmt.Sprintf(".once %s\nSELECT %s FROM \"%s\";\n", file, columns, table)
+		load += fmt.Sprintf(".import --ascii %s %s\n", file, table)
+	}
+	for file, script := range map[string]string{"dump.sql": dump, "load-" + name + ".sql": load} {
+		if err := os.WriteFile(filepath.Join(b.dir, file), []byte(script), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = b.sh(shell + " -ascii <dump.sql")
+	return err
+}
+
+// The database with many attempts: those of the largest log again and again, each
+// time so many days earlier as it spans, from another source. What does not grow
+// with each attempt is as that log left it.
+const (
+	manyDB     = "many.db"
+	multiplied = `
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+ATTACH '%[1]s' AS base;
+CREATE TEMP TABLE again AS
+	WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k + 1 < %[2]d)
+	SELECT k, k << 40 AS ids, k * ((last - first) / 86400 + 1) * 86400 AS time FROM n, base.source WHERE k < %[2]d;
+BEGIN;
+INSERT INTO source SELECT id + k, name || '-' || k, path, position, state, first - time, last - time,
+		lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank
+	FROM again CROSS JOIN base.source;
+INSERT INTO delivery SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta
+	FROM again CROSS JOIN base.delivery;
+INSERT INTO failure SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta, text, message, before - time, line + ids, client
+	FROM again CROSS JOIN base.failure;
+INSERT INTO refusal SELECT id + ids, at - time, queue, recipient, sender, route, reply, before - time
+	FROM again CROSS JOIN base.refusal;
+INSERT INTO fault SELECT id + ids, at - time, recipient, reply, before - time
+	FROM again CROSS JOIN base.fault;
+INSERT INTO chunk SELECT id + ids, last + ids, since - time, until - time, bits
+	FROM again CROSS JOIN base.chunk;
+COMMIT;
+PRAGMA journal_mode = WAL;
+`
+)
+
+// multiply makes the database with so many attempts, or a few more.
+func (b *bench) multiply(rows int64) error {
+	of := b.logs[b.largest()].attempts
+	b.copies = (rows + of - 1) / of
+	log.Printf("making a database of %d attempts", b.copies*of)
+	script := fmt.Sprintf(multiplied, checked(b.largest()), b.copies)
+	if err := os.WriteFile(filepath.Join(b.dir, "many.sql"), []byte(script), 0o644); err != nil {
+		return err
+	}
+	_, err := b.sh("rm -f " + manyDB + "* && cp " + checked(b.largest()) + " " + manyDB + " && " + b.sqlite3() + " -batch -bail " + manyDB + " <many.sql")
+	if err != nil {
+		return err
+	}
+	b.many, err = b.held(manyDB)
+	return err
+}
+
+// chooseRecipient writes down whose attempts are looked for, and counts them.
+func (b *bench) chooseRecipient() error {
+	db := checked(b.largest())
+	_, err := b.sh(b.sqlite3() + " -batch -readonly " + db + ` "SELECT a.local || '@' || n.text FROM address AS a JOIN name AS n ON n.id = a.domain
+		WHERE a.id = (SELECT recipient FROM delivery WHERE id >= (SELECT (min(id) + max(id)) / 2 FROM delivery) ORDER BY id LIMIT 1)" >recipient`)
+	if err != nil {
+		return err
+	}
+	b.traced, err = b.number("./bouncelog --db " + db + ` trace --format ndjson "$(cat recipient)" | wc -l`)
+	return err
 }
 
 func (b *bench) sqlite3() string {
@@ -180,53 +335,14 @@ func (b *bench) findVersions() error {
 		b.sqlite3() + " --version | cut -d' ' -f1 | sed 's/^/sqlite3 /'",
 		"grep --version | head -n 1",
 		"gzip --version | head -n 1",
-		`perl -e 'print "perl $^V\n"'`,
+		`test ! -d peers || perl -e 'print "perl $^V\n"'`,
 		`for d in debs/*.deb; do case $d in *pflogsumm* | *exim4-base* | *logwatch*) dpkg-deb -f $d Package Version | sed 's/^.*: //' | paste -sd' ';; esac; done`,
 	} {
 		out, err := b.sh(c)
 		if err != nil {
 			return err
 		}
-		b.versions = append(b.versions, strings.Split(strings.TrimSpace(string(out)), "\n")...)
+		b.versions = append(b.versions, strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })...)
 	}
 	return nil
-}
-
-// subjects is what is measured.
-func (b *bench) subjects() []*subject {
-	const (
-		postfix = "Postfix log"
-		gz      = "Postfix log, .gz"
-		exim    = "Exim log"
-		db      = "database of the Postfix log"
-	)
-	perl := "PERL5LIB=peers/usr/share/perl5:$(ls -d peers/usr/lib/*/perl5/* | head -n 1) perl "
-	rows := b.sqlite3() + " -batch limit.db <load-"
-	const rowsName = "sqlite3 .import of the same rows"
-	readPostfix, readGz, readExim := postfix+": grep -c", gz+": gzip -dc", exim+": grep -cE"
-	storePostfix, storeExim := postfix+": "+rowsName, exim+": "+rowsName
-	return []*subject{
-		{group: postfix, name: "wc -l", command: "wc -l " + postfixLog, input: postfixLog},
-		{group: postfix, name: "grep -c", command: "grep -c 'status=' " + postfixLog, input: postfixLog},
-		{group: postfix, name: rowsName, command: rows + "postfix.sql", input: postfixLog, fresh: []string{"limit.db"}},
-		{group: postfix, name: "bouncelog import", command: "./bouncelog --db new.db import " + postfixLog, input: postfixLog, fresh: []string{"new.db"}, limits: []string{readPostfix, storePostfix}},
-		{group: postfix, name: "bouncelog report FILE", command: "./bouncelog report " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-		{group: postfix, name: "bouncelog parse", command: "./bouncelog parse " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-		{group: postfix, name: "pflogsumm", command: perl + "peers/usr/sbin/pflogsumm " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-		{group: postfix, name: "logwatch postfix", command: perl + "peers/usr/share/logwatch/scripts/services/postfix -f peers/usr/share/logwatch/default.conf/services/postfix.conf " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-
-		{group: gz, name: "gzip -dc", command: "gzip -dc " + postfixGz, input: postfixLog},
-		{group: gz, name: "bouncelog import", command: "./bouncelog --db gz.db import " + postfixGz, input: postfixLog, fresh: []string{"gz.db"}, limits: []string{readGz, storePostfix}},
-
-		{group: exim, name: "wc -l", command: "wc -l " + eximLog, input: eximLog},
-		{group: exim, name: "grep -cE", command: "grep -cE ' (=>|->|==|[*][*]) ' " + eximLog, input: eximLog},
-		{group: exim, name: rowsName, command: rows + "exim.sql", input: eximLog, fresh: []string{"limit.db"}},
-		{group: exim, name: "bouncelog import", command: "./bouncelog --db exim.db import " + eximLog, input: eximLog, fresh: []string{"exim.db"}, limits: []string{readExim, storeExim}},
-		{group: exim, name: "bouncelog report FILE", command: "./bouncelog report " + eximLog, input: eximLog, limits: []string{readExim}},
-		{group: exim, name: "bouncelog parse", command: "./bouncelog parse " + eximLog, input: eximLog, limits: []string{readExim}},
-		{group: exim, name: "eximstats", command: "perl peers/usr/sbin/eximstats " + eximLog, input: eximLog, limits: []string{readExim}},
-
-		{group: db, name: "bouncelog report", command: "./bouncelog --db check-postfix.db report"},
-		{group: db, name: "bouncelog import, nothing new", command: "./bouncelog --db check-postfix.db import " + postfixLog},
-	}
 }
