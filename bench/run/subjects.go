@@ -118,7 +118,7 @@ func (b *bench) allSections() []section {
 		full,
 		{
 			title: "Questions", columns: slices.Concat(wall, []column{cpu, peak, than("of the SELECT", raw), rounds}),
-			about: fmt.Sprintf("To the database of %s, which holds %d attempts. The SELECT reads each delivery once. The trace is that of the recipient in the middle of the table, who has %d attempts. With `-big`, it is the database of the larger log.", b.largest(), large.attempts, b.traced),
+			about: fmt.Sprintf("To the database of %s, which holds %d attempts. The SELECT reads each delivery once. The trace is that of the recipient in the middle of the table (attempts: %d). With `-big`, it is the database of the larger log.", b.largest(), large.attempts, b.traced),
 			subjects: []*subject{
 				raw,
 				ask("bouncelog report", "report"),
