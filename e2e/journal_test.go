@@ -50,7 +50,7 @@ func TestJournal(t *testing.T) {
 	})
 	pid := strconv.Itoa(daemon.Process.Pid)
 	var conn net.Conn
-	until(t, 10*time.Second, "journald to listen", func() (ok bool) {
+	until(t, time.Minute, "journald to listen", func() (ok bool) {
 		var err error
 		conn, err = net.Dial("unixgram", "/proc/"+pid+"/root/run/systemd/journal.mail/dev-log")
 		return err == nil

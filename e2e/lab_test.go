@@ -119,7 +119,7 @@ func (l *lab) log(name string) string { return filepath.Join(l.dir, "log", name)
 // delivered or given up.
 func (l *lab) scenario() {
 	l.run("send", "1")
-	until(l.t, 2*time.Minute, "longfail.test to have failed for long", func() bool {
+	until(l.t, 5*time.Minute, "longfail.test to have failed for long", func() bool {
 		for _, name := range []string{"exim4/mainlog", "exim4-all/mainlog", "exim4-millis/mainlog"} {
 			raw, err := os.ReadFile(l.log(name))
 			if err != nil {
@@ -185,7 +185,7 @@ func TestLab(t *testing.T) {
 		flow.Stderr = os.Stderr
 		go func() { done <- flow.Run() }()
 		waitFor := func(id string) {
-			until(t, time.Minute, "message "+id, func() bool {
+			until(t, 5*time.Minute, "message "+id, func() bool {
 				raw, _ := os.ReadFile(l.log("exim-syslog.log"))
 				return bytes.Contains(raw, []byte("id="+id+"."))
 			})
@@ -545,7 +545,7 @@ func (f *follower) compare(t *testing.T, logs ...string) {
 	output(t, f.bouncelog, append([]string{"--db", db, "import"}, logs...)...)
 	want := rows(t, f.bouncelog, db)
 	var got map[string]int
-	until(t, 20*time.Second, "the follower to have stored the last attempt of "+f.log, func() bool {
+	until(t, time.Minute, "the follower to have stored the last attempt of "+f.log, func() bool {
 		got = rows(t, f.bouncelog, f.db)
 		return sum(got) >= sum(want)
 	})

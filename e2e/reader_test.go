@@ -59,7 +59,7 @@ func (r *reader) end(sig syscall.Signal) error {
 		select {
 		case <-r.spoke:
 		case <-r.gone:
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 		}
 	}
 	r.process.Process.Signal(sig)

@@ -80,66 +80,40 @@ type plain struct {
 	idleSize int64 // size and time at which no whole line stood behind off
 	idleTime time.Time
 
-	ask   int       // how much to read at a time; 0: blockSize
-	reuse bool      // each block may overwrite the one before the last
-	bufs  [2][]byte // that are read into in turn
-	turn  int
+	reuse bool // each block may overwrite the one before
+	buf   []byte
 }
-
-// aheadSize is how much is read at a time in a goroutine of its own, in bytes:
-// to hand a block over, and to wake who waits for it, costs as much as to read
-// a fair part of one.
-const aheadSize = 4 * blockSize
 
 // buffer is where n bytes are read to.
 func (p *plain) buffer(n int64) []byte {
 	if !p.reuse {
 		return make([]byte, n)
 	}
-	if n > int64(cap(p.bufs[p.turn])) {
-		p.bufs[p.turn] = make([]byte, n)
+	if n > int64(cap(p.buf)) {
+		p.buf = make([]byte, n)
 	}
-	return p.bufs[p.turn][:n]
+	return p.buf[:n]
 }
 
-// A readBlock is a block, or why there is none.
-type readBlock struct {
-	block
-	err error
-}
-
-// ahead reads to the end of the file in a goroutine of its own: while one block
-// is worked on, the next is read. A block may be overwritten when the one
-// after it has been taken. The last thing that comes is an error: errNone at the
-// end. Call stop before p or its file is used again.
-func (p *plain) ahead() (blocks <-chan readBlock, stop func()) {
-	p.reuse, p.ask = true, aheadSize
-	c := make(chan readBlock)
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		defer close(c)
+// blocks yields all there is to the end of the file. A block is overwritten by the
+// next: it is worked on while the processor's caches hold it. The last that comes is
+// an error: errNone at the end.
+func (p *plain) blocks() iter.Seq2[block, error] {
+	p.reuse = true
+	return func(yield func(block, error) bool) {
 		for {
-			p.turn ^= 1
 			b, err := p.next()
 			if err == errNone {
 				b, err = p.rest()
 			}
-			select {
-			case c <- readBlock{b, err}:
-			case <-quit:
-				return
-			}
-			if err != nil {
+			if !yield(b, err) || err != nil {
 				return
 			}
 		}
-	}()
-	return c, func() { close(quit); <-done }
+	}
 }
 
-// next returns the next whole lines, about blockSize (or p.ask) of them. It returns
-// errNone where there are none, errReplaced where the file is not what it was.
+// next returns the next whole lines, about blockSize of them. It returns errNone where there are none, errReplaced where the file is not what it was.
 func (p *plain) next() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
@@ -155,7 +129,7 @@ func (p *plain) next() (block, error) {
 		return block{}, p.still(fi)
 	}
 	b := block{from: p.off, off: p.off, open: p.open}
-	for n := min(max(p.ask, blockSize), p.max); ; {
+	for n := min(blockSize, p.max); ; {
 		buf := p.buffer(min(int64(n), size-b.off))
 		m, err := p.f.ReadAt(buf, b.off)
 		if err != nil && err != io.EOF {

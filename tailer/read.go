@@ -209,32 +209,28 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 	}
 	r.progress(min(p.off, src.Size))
 	offset, headLen := p.off, int64(len(p.head))
-	blocks, stop := p.ahead()
-	defer stop()
-	for b := range blocks {
-		if b.err == errReplaced {
+	for b, err := range p.blocks() {
+		if err == errReplaced {
 			// A file that begins like p's head and is shorter than what is
 			// known of it is a shorter copy.
 			if fi, err := f.Stat(); err == nil && fi.Size() < e.offset && fi.Size() >= headLen {
 				return nil
 			}
-			b.err = ErrReplaced
+			err = ErrReplaced
 		}
-		if b.err == errNone {
+		if err == errNone {
 			return nil
 		}
-		if b.err != nil {
-			return &PathError{Path: src.Path, Offset: offset, Err: bare(b.err)}
+		if err != nil {
+			return &PathError{Path: src.Path, Offset: offset, Err: bare(err)}
 		}
-		for piece := range b.pieces(p.base) {
-			offset = piece.end()
-			r.progress(piece.end() - piece.from)
-			if err := r.deliver(e, src, piece, max(0, b.size-piece.end())); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
+		offset = b.end()
+		r.progress(b.end() - b.from)
+		if err := r.deliver(e, src, b, max(0, b.size-b.end())); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -203,6 +203,10 @@ func (f *failed) Read([]byte) (int, error) { return 0, f.err }
 // the others wait, the next is read.
 const streamBufs = 3
 
+// aheadSize is how much is decompressed at a time, in bytes: to hand a block over,
+// and to wake who waits for it, costs as much as to read a fair part of one.
+const aheadSize = 4 * blockSize
+
 // start reads from off on. What stands before is left out; it must end with
 // tail, or next returns errReplaced. With open, the rest of a line is left out too.
 func (s *stream) start(off int64, open bool, tail prefix) {

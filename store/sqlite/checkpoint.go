@@ -28,7 +28,7 @@ const (
 )
 
 // maxLogPages is at how many pages the log is large.
-const maxLogPages = 16384
+const maxLogPages = 8192
 
 func newCheckpointer(c *conn) *checkpointer {
 	k := &checkpointer{c: c, due: make(chan struct{}, 1), ended: make(chan struct{})}

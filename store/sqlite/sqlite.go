@@ -195,8 +195,12 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 		}
 	}
 	if version < d.opts.version {
-		// The file keeps auto_vacuum. Setting it again would take the lock.
-		if err := d.migrate(ctx, dsn+"&_auto_vacuum=incremental&_locking_mode=EXCLUSIVE"); err != nil {
+		if version == 0 {
+			if err := d.format(); err != nil {
+				return nil, err
+			}
+		}
+		if err := d.migrate(ctx, dsn+"&_locking_mode=EXCLUSIVE"); err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +214,7 @@ func (d *DB) openTemporary() error {
 	if err != nil {
 		return err
 	}
-	err = c.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
+	err = c.exec(pageSize + "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
 	files, globErr := fs.Glob(d.opts.migrations, "migrations/*.sql")
 	err = errors.Join(err, globErr)
 	for _, name := range files {
@@ -227,6 +231,21 @@ func (d *DB) openTemporary() error {
 	}
 	d.w, err = newWriter(d, c)
 	return err
+}
+
+// pageSize is that of a new database, which keeps it. An import is a tenth quicker
+// than with SQLite's 4 KiB: half as many pages are written to the log, and from there
+// to the file, by two calls each. Larger ones gain nothing more.
+const pageSize = "PRAGMA page_size = 8192; "
+
+// format makes a database, without tables, of an empty file.
+func (d *DB) format() error {
+	c, err := d.dial(dial, d.address("mode", "rw"), nil)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return d.wrap("make", c.exec(pageSize+"PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = WAL"))
 }
 
 // fileVersion is version of the file as it is now.

@@ -77,7 +77,7 @@ func TestOpen(t *testing.T) {
 	}
 	info, err := d.Info(t.Context())
 	must(t, err)
-	for name, want := range map[string]string{"journal_mode": "wal", "application_id": "1651401580", "user_version": fmt.Sprint(schemaVersion), "auto_vacuum": "2"} {
+	for name, want := range map[string]string{"journal_mode": "wal", "application_id": "1651401580", "user_version": fmt.Sprint(schemaVersion), "auto_vacuum": "2", "page_size": "8192"} {
 		if info.Pragmas[name] != want {
 			t.Errorf("pragma %s = %s, want %s", name, info.Pragmas[name], want)
 		}
@@ -344,10 +344,12 @@ func TestDamaged(t *testing.T) {
 		root, err = d.w.c.number("SELECT rootpage FROM sqlite_schema WHERE name = 'delivery'")
 	}
 	must(t, err)
+	size, err := d.w.c.number("PRAGMA page_size")
+	must(t, err)
 	must(t, d.Close())
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	must(t, err)
-	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, 4096), (root-1)*4096)
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xa5}, int(size)), (root-1)*size)
 	must(t, err)
 	must(t, f.Close())
 	d = open(t, path, Options{})
