@@ -1,5 +1,8 @@
 # 'make help' lists the targets. Needed: Go, a C compiler (for SQLite) and make.
 GO      ?= go
+# What 'make build' makes, and how.
+BINARY     ?= bouncelog
+BUILDFLAGS ?= -trimpath -ldflags '-s -w'
 DESTDIR ?=
 PREFIX  ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -33,7 +36,7 @@ need:
 	@command -v $${CC:-cc} >/dev/null || command -v gcc >/dev/null || { echo "A C compiler is missing: 'apt-get install gcc libc6-dev' (Debian), 'dnf install gcc' (Fedora)" >&2; exit 1; }
 
 build: need ## build ./bouncelog
-	$(GO) build -trimpath -ldflags '-s -w' -o bouncelog ./cmd/bouncelog
+	$(GO) build $(BUILDFLAGS) -o $(BINARY) ./cmd/bouncelog
 
 demo: build ## import the sample logs into a throw-away database and print the report
 	@./testdata/demo.sh

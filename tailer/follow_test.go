@@ -442,6 +442,32 @@ func TestHistory(t *testing.T) {
 	f.stop(lines[20:]...)
 }
 
+// Nobody has caught up while a rotation is read, or before the log itself is.
+func TestBehindRotation(t *testing.T) {
+	lines := numbered(1, 60000)
+	for name, text := range map[string]string{".1.gz": compressed(t, KindGzip, join(lines[:50000])), ".1": join(lines[:50000])} {
+		t.Run(name, func(t *testing.T) {
+			path := newLog(t)
+			write(t, path+name, text)
+			write(t, path, join(lines[50000:]))
+			r := newRecorder(t, nil)
+			ctx, cancel := context.WithTimeout(context.Background(), deadline)
+			defer cancel()
+			read := -1 // when it first said that it has caught up
+			err := Follow(ctx, []string{path}, nil, FollowOptions{Idle: func(behind int64) error {
+				if behind == 0 && read < 0 {
+					read = len(r.lines)
+					cancel()
+				}
+				return nil
+			}}, r.emit)
+			if err != nil || read != len(lines) {
+				t.Errorf("caught up after %d lines of %d; %v", read, len(lines), err)
+			}
+		})
+	}
+}
+
 func TestOldDir(t *testing.T) {
 	readers(t, func(t *testing.T, o FollowOptions) {
 		o.OldDirs = []string{"old"}

@@ -256,7 +256,8 @@ func (l *logFile) finished() bool {
 		(l.live == nil || l.missing && time.Since(l.live.grown) > quietAfter)
 }
 
-// behind counts the bytes known to be unread.
+// behind counts the bytes known to be unread: of a compressed file all that it
+// has, and one where there may be some.
 func (l *logFile) behind() (n int64) {
 	count := func(g *generation) {
 		if g == nil {
@@ -280,6 +281,14 @@ func (l *logFile) behind() (n int64) {
 	}
 	for _, r := range l.queue {
 		n += r.info.Size()
+	}
+	if j := l.job; j != nil && j.stream != nil {
+		n += j.info.Size()
+	} else if j != nil {
+		count(j.generation)
+	}
+	if !l.settled || l.job != nil {
+		n = max(n, 1)
 	}
 	return n
 }

@@ -3,230 +3,153 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"log"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
+	"regexp"
+	"runtime"
+	"slices"
 )
 
-// The logs. Their rates make them span days, so that mail expires in them.
-const (
-	postfixLog = "mail.log"
-	postfixGz  = "mail.log.gz"
-	eximLog    = "mainlog"
-)
+// A section is a table of the page.
+type section struct {
+	title    string
+	about    string     // a paragraph
+	flag     string     // what it takes, where it has no subjects without
+	subjects []*subject // in order; the first section that one stands in is its own
+	columns  []column
+}
 
-// prepare builds the programs, writes the logs, fetches the peers and makes
-// what the limits are measured with.
-func (b *bench) prepare(size string) error {
-	for pkg, name := range map[string]string{"cmd/bouncelog": "bouncelog", "bench/genlog": "genlog"} {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(b.dir, name), "bouncelog/"+pkg).CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
-		}
+// allSections is all that can be measured with the options given.
+func (b *bench) allSections() []section {
+	few, many := min(b.rounds, 3), max(b.rounds, 20)
+	perl := "PERL5LIB=peers/usr/share/perl5:$(ls -d peers/usr/lib/*/perl5/* | head -n 1) perl "
+	large, largeDB := b.logs[b.largest()], checked(b.largest())
+
+	sameRows := func(log string) *subject {
+		return &subject{name: "sqlite3 .import of the same rows", rounds: b.rounds, before: "rm -f limit.db*", command: b.sqlite3() + " -batch -bail limit.db <load-" + log + ".sql", input: log}
 	}
-	stamp := filepath.Join(b.dir, "size")
-	if old, _ := os.ReadFile(stamp); string(old) != size {
-		log.Printf("writing logs of %s", size)
-		for _, c := range []string{
-			"./genlog -bytes " + size + " -rate 200000 -o " + postfixLog + " -truth postfix.json",
-			"./genlog -mta exim -bytes " + size + " -rate 200000 -o " + eximLog + " -truth exim.json",
-			"gzip -kf " + postfixLog,
-		} {
-			if _, err := b.sh(c); err != nil {
-				return err
+	importOf := func(name string, rounds int, file, log string, limits ...*subject) *subject {
+		return &subject{name: name, rounds: rounds, before: "rm -f new.db*", command: "./bouncelog --db new.db import " + file, input: log, db: "new.db", limits: limits}
+	}
+	grepPostfix := &subject{name: "grep -c", rounds: b.rounds, command: "grep -c 'status=' " + postfixLog, input: postfixLog}
+	rowsPostfix := sameRows(postfixLog)
+	importPostfix := importOf("bouncelog import", b.rounds, postfixLog, postfixLog, grepPostfix, rowsPostfix)
+	gunzip := &subject{name: "gzip -dc", rounds: b.rounds, command: "gzip -dc " + postfixGz, input: postfixLog}
+	grepExim := &subject{name: "grep -cE", rounds: b.rounds, command: "grep -cE ' (=>|->|==|[*][*]) ' " + eximLog, input: eximLog}
+	rowsExim := sameRows(eximLog)
+	importExim := importOf("bouncelog import", b.rounds, eximLog, eximLog, grepExim, rowsExim)
+	// other reads what there is and stores nothing.
+	other := func(name, command, log string, limits ...*subject) *subject {
+		return &subject{name: name, rounds: b.rounds, command: command, input: log, limits: limits}
+	}
+
+	sizes := []*subject{importOf("bouncelog import, "+megabytes(b.logs[smallLog].bytes), b.rounds, smallLog, smallLog), importPostfix, importExim}
+	if b.big != "" {
+		sizes = append(sizes, importOf("bouncelog import, "+megabytes(large.bytes), few, bigLog, bigLog))
+	}
+	full := section{
+		title: "Import into a full database", flag: "-rows",
+		columns: slices.Concat(wall, []column{cpu, perMillion, lineRate, peak, than("of that into an empty one", importPostfix), rounds}),
+	}
+	if b.rows != "" {
+		full.about = fmt.Sprintf("It holds %d attempts, those of %s %d times: each time from another source and as many days earlier as the log spans. The rows of delivery, failure, refusal, fault, chunk and source were multiplied; the dictionaries (addresses, hosts, replies), the rollups and the messages that wait are as the log left them. Each run gets a new copy of it, written to disk before.",
+			b.many, b.largest(), b.copies)
+		full.subjects = []*subject{importPostfix, {
+			name: "bouncelog import, into " + manyDB, rounds: few, before: "rm -f full.db* && cp " + manyDB + " full.db && sync full.db",
+			command: "./bouncelog --db full.db import " + postfixLog, input: postfixLog, db: "full.db",
+		}}
+	}
+	raw := other("sqlite3 SELECT sum(meta) FROM delivery", b.sqlite3()+" -batch -readonly "+largeDB+" 'SELECT sum(meta) FROM delivery'", "")
+	ask := func(name, question string) *subject {
+		return other(name, "./bouncelog --db "+largeDB+" "+question, "")
+	}
+
+	return []section{
+		{
+			title: "Postfix log", columns: compared,
+			subjects: []*subject{
+				other("wc -l", "wc -l "+postfixLog, postfixLog),
+				grepPostfix, rowsPostfix, importPostfix,
+				other("bouncelog report FILE", "./bouncelog report "+postfixLog, postfixLog, grepPostfix),
+				other("bouncelog parse", "./bouncelog parse "+postfixLog, postfixLog, grepPostfix),
+				other("pflogsumm", perl+"peers/usr/sbin/pflogsumm "+postfixLog, postfixLog, grepPostfix),
+				other("logwatch postfix", perl+"peers/usr/share/logwatch/scripts/services/postfix -f peers/usr/share/logwatch/default.conf/services/postfix.conf "+postfixLog, postfixLog, grepPostfix),
+			},
+		},
+		{
+			title: "Postfix log, .gz", columns: compared,
+			subjects: []*subject{gunzip, importOf("bouncelog import", b.rounds, postfixGz, postfixLog, gunzip, rowsPostfix)},
+		},
+		{
+			title: "Exim log", columns: compared,
+			subjects: []*subject{
+				other("wc -l", "wc -l "+eximLog, eximLog),
+				grepExim, rowsExim, importExim,
+				other("bouncelog report FILE", "./bouncelog report "+eximLog, eximLog, grepExim),
+				other("bouncelog parse", "./bouncelog parse "+eximLog, eximLog, grepExim),
+				other("eximstats", "perl peers/usr/sbin/eximstats "+eximLog, eximLog, grepExim),
+			},
+		},
+		{
+			title: "Cost per line by size", columns: slices.Concat(wall, []column{cpu, perMillion, lineRate, peak, perAttempt, rounds}),
+			about:    "The smallest log is the first tenth of the Postfix log. One larger than all is measured with `-big`. Bytes per attempt is the size of the database after the import, divided by the attempts in it.",
+			subjects: sizes,
+		},
+		{
+			title: "Follow", columns: slices.Concat(wall, []column{cpu, perMillion, lineRate, peak, perAttempt, than("of the import", importPostfix), rounds}),
+			about: "The wall time of `follow` is that until it says that it has caught up, which may be 0.2 s late; then it is told to stop. The CPU time is that of the whole run.",
+			subjects: []*subject{
+				importPostfix,
+				{
+					name: "bouncelog follow", rounds: few, before: "rm -f new.db*", command: "exec ./bouncelog --db new.db follow --no-history " + postfixLog,
+					until: "caught up, following", input: postfixLog, db: "new.db",
+				},
+			},
+		},
+		{
+			title: "Import while others read", columns: slices.Concat(wall, []column{cpu, perMillion, peak, than("of the import alone", importPostfix), reports, rounds}),
+			about: fmt.Sprintf("Four processes run a report on the database again and again, without a pause, from when it is there until the import has ended: they all share %d cores. Had one of them failed, this page would not have been written. CPU time and peak are those of the import.", runtime.NumCPU()),
+			subjects: []*subject{
+				importPostfix,
+				{
+					name: "bouncelog import, four readers", rounds: b.rounds, before: "rm -f new.db*", command: "./bouncelog --db new.db import " + postfixLog,
+					readers: "./bouncelog --db new.db report", input: postfixLog, db: "new.db",
+				},
+			},
+		},
+		full,
+		{
+			title: "Questions", columns: slices.Concat(wall, []column{cpu, peak, than("of the SELECT", raw), rounds}),
+			about: fmt.Sprintf("To the database of %s, which holds %d attempts. The SELECT reads each delivery once. The trace is that of the recipient in the middle of the table (attempts: %d). With `-big`, it is the database of the larger log.", b.largest(), large.attempts, b.traced),
+			subjects: []*subject{
+				raw,
+				ask("bouncelog report", "report"),
+				ask("bouncelog report --section problems", "report --section problems"),
+				ask("bouncelog trace", `trace "$(cat recipient)"`),
+				ask("bouncelog import, nothing new", "import "+b.largest()),
+			},
+		},
+		{
+			title: "Start-up", columns: slices.Concat(milliseconds, []column{peak, rounds}),
+			about: fmt.Sprintf("The binary, as `make build` makes it, has %s (%d bytes). The report is that on the database of %s.", megabytes(b.binary), b.binary, postfixLog),
+			subjects: []*subject{
+				{name: "bouncelog version", rounds: many, command: "./bouncelog version"},
+				{name: "bouncelog report --section totals", rounds: many, command: "./bouncelog --db " + checked(postfixLog) + " report --section totals"},
+			},
+		},
+	}
+}
+
+// choose takes the subjects whose key matches, each once.
+func (b *bench) choose(only *regexp.Regexp) {
+	for _, sec := range b.sections {
+		for _, s := range sec.subjects {
+			if s.section != "" {
+				continue
+			}
+			s.section = sec.title
+			if only.MatchString(s.key()) {
+				b.subjects = append(b.subjects, s)
 			}
 		}
-		if err := os.WriteFile(stamp, []byte(size), 0o644); err != nil {
-			return err
-		}
-	}
-	b.logSize = map[string]int64{}
-	for _, name := range []string{postfixLog, postfixGz, eximLog} {
-		st, err := os.Stat(filepath.Join(b.dir, name))
-		if err != nil {
-			return err
-		}
-		b.logSize[name] = st.Size()
-	}
-	if err := b.fetchPeers(); err != nil {
-		return err
-	}
-	for mta, name := range map[string]string{"postfix": postfixLog, "exim": eximLog} {
-		if err := b.check(mta, name); err != nil {
-			return err
-		}
-	}
-	for _, mta := range []string{"postfix", "exim"} {
-		if err := b.dump(mta); err != nil {
-			return err
-		}
-	}
-	return b.findVersions()
-}
-
-// fetchPeers unpacks the peers' Debian packages below peers/.
-func (b *bench) fetchPeers() error {
-	if _, err := os.Stat(filepath.Join(b.dir, "peers/usr/sbin/pflogsumm")); err == nil {
-		return nil
-	}
-	packages := "pflogsumm libdate-calc-perl libcarp-clan-perl libbit-vector-perl exim4-base logwatch"
-	if _, err := exec.LookPath("sqlite3"); err != nil {
-		packages += " sqlite3"
-	}
-	log.Printf("fetching %s", packages)
-	download := "mkdir -p debs && cd debs && apt-get download -q " + packages
-	if _, err := b.sh(download); err != nil { // apt may have no lists, or old ones
-		if _, err := b.sh("apt-get update -qq && " + download); err != nil {
-			return err
-		}
-	}
-	_, err := b.sh("for d in debs/*.deb; do dpkg -x $d peers || exit 1; done")
-	return err
-}
-
-// check imports a log and compares the report with what the generator wrote:
-// the time that a wrong result took is worth nothing.
-func (b *bench) check(mta, name string) error {
-	var truth struct {
-		Lines  int64            `json:"lines"`
-		Status map[string]int64 `json:"by_status"`
-	}
-	raw, err := os.ReadFile(filepath.Join(b.dir, mta+".json"))
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, &truth); err != nil {
-		return err
-	}
-	raw, err = b.sh("rm -f check-" + mta + ".db* && ./bouncelog --db check-" + mta + ".db import " + name +
-		" >/dev/null && ./bouncelog --db check-" + mta + ".db report --all --section domains --format json")
-	if err != nil {
-		return err
-	}
-	var report struct {
-		Domains []struct{ Delivered, Soft, Hard, Expired int64 }
-	}
-	if err := json.Unmarshal(raw, &report); err != nil {
-		return err
-	}
-	var delivered, soft, hard, expired int64
-	for _, d := range report.Domains {
-		delivered, soft, hard, expired = delivered+d.Delivered, soft+d.Soft, hard+d.Hard, expired+d.Expired
-	}
-	s := truth.Status
-	agree := delivered == s["sent"] && soft == s["deferred"] && hard == s["bounced"]+s["expired"] && expired == s["expired"]
-	line := fmt.Sprintf("%s: %d lines; delivered %d, soft %d, hard %d, of these expired %d", name, truth.Lines, delivered, soft, hard, expired)
-	if !agree {
-		return fmt.Errorf("the report is wrong: %s; the generator wrote %d, %d, %d + %d", line, s["sent"], s["deferred"], s["bounced"], s["expired"])
-	}
-	b.checks = append(b.checks, line)
-	return nil
-}
-
-// dump writes each table of a log's database to a file, and a script that has
-// the sqlite3 shell read them into the same tables with the same indexes.
-func (b *bench) dump(mta string) error {
-	db := "check-" + mta + ".db"
-	out, err := b.sh(b.sqlite3() + " -batch " + db + ` "PRAGMA wal_checkpoint; SELECT name FROM sqlite_master WHERE type = 'table' AND sql IS NOT NULL AND name NOT LIKE 'sqlite%' AND sql NOT LIKE 'CREATE VIRTUAL%'"`)
-	if err != nil {
-		return err
-	}
-	var load strings.Builder
-	load.WriteString("PRAGMA journal_mode = WAL;\nPRAGMA synchronous = NORMAL;\n")
-	// STRICT would refuse the text that .import makes of each value, and
-	// NULLs come as empty text.
-	schema, err := b.sh(b.sqlite3() + " -batch " + db + ` "SELECT replace(replace(sql, ') STRICT', ')'), ', STRICT', '') || ';' FROM sqlite_master WHERE sql IS NOT NULL AND type IN ('table', 'index') AND name NOT LIKE 'sqlite%' ORDER BY type DESC"`)
-	if err != nil {
-		return err
-	}
-	load.Write(schema)
-	for _, table := range strings.Fields(string(out)) {
-		if strings.ContainsAny(table, "|") || table == "0" { // the answer to the pragma
-			continue
-		}
-		// A blob would not survive as text; its digits do.
-		columns, err := b.sh(fmt.Sprintf(`%s -batch %s "SELECT group_concat(printf('CASE typeof(\"%%w\") WHEN ''blob'' THEN hex(\"%%w\") ELSE \"%%w\" END', name, name, name)) FROM pragma_table_info('%s')"`, b.sqlite3(), db, table))
-		if err != nil {
-			return err
-		}
-		file := "rows-" + mta + "-" + table
-		query := fmt.Sprintf(`SELECT %s FROM "%s";`, bytes.TrimSpace(columns), table)
-		if err := os.WriteFile(filepath.Join(b.dir, "dump.sql"), []byte(query), 0o644); err != nil {
-			return err
-		}
-		if _, err := b.sh(fmt.Sprintf("%s -batch -ascii %s <dump.sql >%s", b.sqlite3(), db, file)); err != nil {
-			return err
-		}
-		fmt.Fprintf(&load, ".import --ascii %s %s\n", file, table)
-	}
-	return os.WriteFile(filepath.Join(b.dir, "load-"+mta+".sql"), []byte(load.String()), 0o644)
-}
-
-func (b *bench) sqlite3() string {
-	if _, err := exec.LookPath("sqlite3"); err != nil {
-		return "peers/usr/bin/sqlite3"
-	}
-	return "sqlite3"
-}
-
-func (b *bench) findVersions() error {
-	for _, c := range []string{
-		"./bouncelog version | head -n 1",
-		"go version",
-		b.sqlite3() + " --version | cut -d' ' -f1 | sed 's/^/sqlite3 /'",
-		"grep --version | head -n 1",
-		"gzip --version | head -n 1",
-		`perl -e 'print "perl $^V\n"'`,
-		`for d in debs/*.deb; do case $d in *pflogsumm* | *exim4-base* | *logwatch*) dpkg-deb -f $d Package Version | sed 's/^.*: //' | paste -sd' ';; esac; done`,
-	} {
-		out, err := b.sh(c)
-		if err != nil {
-			return err
-		}
-		b.versions = append(b.versions, strings.Split(strings.TrimSpace(string(out)), "\n")...)
-	}
-	return nil
-}
-
-// subjects is what is measured.
-func (b *bench) subjects() []*subject {
-	const (
-		postfix = "Postfix log"
-		gz      = "Postfix log, .gz"
-		exim    = "Exim log"
-		db      = "database of the Postfix log"
-	)
-	perl := "PERL5LIB=peers/usr/share/perl5:$(ls -d peers/usr/lib/*/perl5/* | head -n 1) perl "
-	rows := b.sqlite3() + " -batch limit.db <load-"
-	const rowsName = "sqlite3 .import of the same rows"
-	readPostfix, readGz, readExim := postfix+": grep -c", gz+": gzip -dc", exim+": grep -cE"
-	storePostfix, storeExim := postfix+": "+rowsName, exim+": "+rowsName
-	return []*subject{
-		{group: postfix, name: "wc -l", command: "wc -l " + postfixLog, input: postfixLog},
-		{group: postfix, name: "grep -c", command: "grep -c 'status=' " + postfixLog, input: postfixLog},
-		{group: postfix, name: rowsName, command: rows + "postfix.sql", input: postfixLog, fresh: []string{"limit.db"}},
-		{group: postfix, name: "bouncelog import", command: "./bouncelog --db new.db import " + postfixLog, input: postfixLog, fresh: []string{"new.db"}, limits: []string{readPostfix, storePostfix}},
-		{group: postfix, name: "bouncelog report FILE", command: "./bouncelog report " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-		{group: postfix, name: "bouncelog parse", command: "./bouncelog parse " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-		{group: postfix, name: "pflogsumm", command: perl + "peers/usr/sbin/pflogsumm " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-		{group: postfix, name: "logwatch postfix", command: perl + "peers/usr/share/logwatch/scripts/services/postfix -f peers/usr/share/logwatch/default.conf/services/postfix.conf " + postfixLog, input: postfixLog, limits: []string{readPostfix}},
-
-		{group: gz, name: "gzip -dc", command: "gzip -dc " + postfixGz, input: postfixLog},
-		{group: gz, name: "bouncelog import", command: "./bouncelog --db gz.db import " + postfixGz, input: postfixLog, fresh: []string{"gz.db"}, limits: []string{readGz, storePostfix}},
-
-		{group: exim, name: "wc -l", command: "wc -l " + eximLog, input: eximLog},
-		{group: exim, name: "grep -cE", command: "grep -cE ' (=>|->|==|[*][*]) ' " + eximLog, input: eximLog},
-		{group: exim, name: rowsName, command: rows + "exim.sql", input: eximLog, fresh: []string{"limit.db"}},
-		{group: exim, name: "bouncelog import", command: "./bouncelog --db exim.db import " + eximLog, input: eximLog, fresh: []string{"exim.db"}, limits: []string{readExim, storeExim}},
-		{group: exim, name: "bouncelog report FILE", command: "./bouncelog report " + eximLog, input: eximLog, limits: []string{readExim}},
-		{group: exim, name: "bouncelog parse", command: "./bouncelog parse " + eximLog, input: eximLog, limits: []string{readExim}},
-		{group: exim, name: "eximstats", command: "perl peers/usr/sbin/eximstats " + eximLog, input: eximLog, limits: []string{readExim}},
-
-		{group: db, name: "bouncelog report", command: "./bouncelog --db check-postfix.db report"},
-		{group: db, name: "bouncelog import, nothing new", command: "./bouncelog --db check-postfix.db import " + postfixLog},
 	}
 }

@@ -49,8 +49,8 @@ type ingester struct {
 	touched map[string]bool // sources read since the last batch
 	result  parser.Result
 	batch   *store.Batch
-	lines   int // in batch
-	skipped map[string]int64
+	lines   int               // in batch
+	skipped map[string]*int64 // lines by program
 
 	// Whole says that whole logs are read: batches follow one another. Again
 	// says that the caller will read again what is taken back
@@ -96,7 +96,7 @@ func newIngester(ctx context.Context, db store.Store, judge *bounce.Judge, opts 
 		queue:    parser.NewQueue(0),
 		sources:  map[string]*source{},
 		touched:  map[string]bool{},
-		skipped:  map[string]int64{},
+		skipped:  map[string]*int64{},
 		batch:    new(store.Batch),
 		batches:  make(chan *store.Batch, batches),
 		prepared: make(chan *store.Batch, batches),
@@ -190,11 +190,11 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 		s.Rejected++
 	case parser.Skipped:
 		s.Skipped++
-		program := r.Program
-		if _, known := g.skipped[program]; !known && len(g.skipped) >= maxPrograms {
-			program = "(others)"
+		n := g.skipped[r.Program]
+		if n == nil {
+			n = g.skip(r.Program)
 		}
-		g.skipped[program]++
+		*n++
 	case parser.Unparsed:
 		s.Unparsed++
 		if len(g.batch.Unparsed) < maxUnparsed {
@@ -214,6 +214,19 @@ func (g *ingester) line(s *source, offset int64, line []byte) {
 	}
 }
 
+// skip gives a program its count of skipped lines.
+func (g *ingester) skip(program string) *int64 {
+	if len(g.skipped) >= maxPrograms {
+		program = "(others)"
+		if n := g.skipped[program]; n != nil {
+			return n
+		}
+	}
+	n := new(int64)
+	g.skipped[program] = n
+	return n
+}
+
 // flush has what was gathered stored and made visible.
 func (g *ingester) flush() error {
 	if len(g.touched) == 0 && g.uncommitted == 0 {
@@ -231,7 +244,7 @@ func (g *ingester) send(more, ahead bool) error {
 		b.Sources = append(b.Sources, g.sources[id].Source)
 	}
 	for program, n := range g.skipped {
-		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: n})
+		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: *n})
 	}
 	if b.More, b.Ahead = more, ahead; !more {
 		g.uncommitted = 0

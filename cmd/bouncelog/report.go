@@ -41,11 +41,13 @@ func newReport() *cobra.Command {
 		Long: `Reports soft (4xx, will be tried again) and hard (5xx, given up) bounces per
 domain with their reasons, what is probably not the recipients' fault, and what to
 do. Without FILE it reads the database; with FILE it reads the logs themselves and
-leaves the database alone.`,
+leaves the database alone. It gives way to others, as with nice(1): the mail comes
+first.`,
 		Example: `  bouncelog report -d yesterday
   bouncelog report /var/log/mail.log
   bouncelog report --by relay --top 10 -o report.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			stepBack()
 			form, err := out.form(report.FormatTable)
 			if err != nil {
 				return err

@@ -29,18 +29,32 @@ func (k hasher) add(h uint64, s string) uint64 { return addTo(k, h, s) }
 func (k hasher) addBytes(h uint64, b []byte) uint64 { return addTo(k, h, b) }
 
 func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
-	h ^= uint64(len(s)) * 0x9e3779b97f4a7c15
-	for len(s) >= 8 {
-		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		h = k.mix(h, w)
-		s = s[8:]
+	n := len(s)
+	h ^= uint64(n) * 0x9e3779b97f4a7c15
+	switch {
+	case n >= 8:
+		end := s[n-8:] // what is left at the end is taken with some of what went in
+		for len(s) > 8 {
+			h = k.mix(h, word(s))
+			s = s[8:]
+		}
+		return k.mix(h, word(end))
+	case n >= 4:
+		return k.mix(h, half(s)|half(s[n-4:])<<32)
+	case n > 0:
+		return k.mix(h, uint64(s[0])|uint64(s[n/2])<<8|uint64(s[n-1])<<16)
 	}
-	var w uint64
-	for i := range len(s) {
-		w |= uint64(s[i]) << (8 * i)
-	}
-	return k.mix(h, w)
+	return k.mix(h, 0)
+}
+
+// word and half are the first 8 and 4 bytes: one load each.
+func word[S string | []byte](s S) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+func half[S string | []byte](s S) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 func (k hasher) num(h, n uint64) uint64 { return k.mix(h, n) }

@@ -762,6 +762,21 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+// TestPlain puts each byte at each place.
+func TestPlain(t *testing.T) {
+	for n := range 20 {
+		for at := range n {
+			for c := range 256 {
+				b := bytes.Repeat([]byte("\t\x7f"), n)[:n]
+				b[at] = byte(c)
+				if got, want := plain(string(b)), '\t' <= c && c <= '\x7f'; got != want {
+					t.Fatalf("plain(%q) = %v", b, got)
+				}
+			}
+		}
+	}
+}
+
 // FuzzResponse stores a response and reads it back, through Go and through the view.
 func FuzzResponse(f *testing.F) {
 	for _, s := range []string{

@@ -744,11 +744,7 @@ func delayOf(code int64) float64 {
 // of the marks that stand for something in a stored response, at most max
 // bytes.
 func clean(s string, max int) string {
-	ok := len(s) <= max
-	for i := 0; ok && i < len(s); i++ {
-		ok = s[i]-9 < 0x80-9 // from tab to DEL
-	}
-	if ok {
+	if len(s) <= max && plain(s) {
 		return s
 	}
 	if len(s) > max {
@@ -769,4 +765,23 @@ func clean(s string, max int) string {
 		}
 		return r
 	}, s)
+}
+
+// plain tells whether s holds no more than ASCII from tab to DEL, eight bytes at a
+// time.
+func plain(s string) bool {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	for len(s) >= 8 {
+		w := word(s)
+		if (w|(w-9*each))&top != 0 { // the first byte that lacks 9 borrows from what is above it
+			return false
+		}
+		s = s[8:]
+	}
+	for i := range len(s) {
+		if s[i]-9 >= 0x80-9 {
+			return false
+		}
+	}
+	return true
 }
