@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
@@ -145,7 +146,8 @@ func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
 	if secret.pseudonym != nil { // either the address or what stands for it
 		locals = append(locals, secret.local(local))
 	}
-	dom, err := c.number("SELECT min(id) FROM name WHERE text = ?", domain)
+	lo, hi := keyRange(secret.hash.add(0, domain))
+	dom, err := c.number("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & 268435455 WHERE k.key BETWEEN ? AND ? AND n.text = ?", lo, hi, domain)
 	if err != nil || dom == 0 {
 		return nil, err
 	}
@@ -177,46 +179,55 @@ func (q *question) spans(c *conn) ([]span, error) {
 	for _, r := range q.recipients {
 		keys = append(keys, recipientKey(r))
 	}
-	var spans []span
-	ends := make(map[int64]int64)
-	in := func(id, last, since, until int64) bool {
-		ends[id>>offsetBits] = max(ends[id>>offsetBits], last)
-		return since < q.until && until >= q.since
+	type run struct {
+		span
+		in bool
+	}
+	var runs []run
+	chunk := func(id, last, since, until int64) *run {
+		runs = append(runs, run{span{id, last}, since < q.until && until >= q.since})
+		return &runs[len(runs)-1]
 	}
 	var err error
 	if len(keys) == 0 && q.queue == nil {
 		err = c.ints(4, func(v []int64) error {
-			if in(v[0], v[1], v[2], v[3]) {
-				spans = append(spans, span{v[0], v[1]})
-			}
+			chunk(v[0], v[1], v[2], v[3])
 			return nil
 		}, "SELECT ints(id, last, since, until) FROM chunk INDEXED BY chunk_time")
+		slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.lo, b.lo) })
 	} else {
 		err = c.each(func(row []driver.Value) error {
-			id, last := row[0].(int64), row[1].(int64)
-			if !in(id, last, row[2].(int64), row[3].(int64)) {
-				return nil
-			}
+			r := chunk(num(row[0]), num(row[1]), num(row[2]), num(row[3]))
 			bits, _ := row[4].([]byte)
-			if len(keys) > 0 && !slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) }) {
-				return nil
+			if len(keys) > 0 && !slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) }) ||
+				q.queue != nil && !mayHold(bits, queueKey(q.QueueID)) {
+				r.in = false
 			}
-			if q.queue != nil && !mayHold(bits, queueKey(q.QueueID)) {
-				return nil
-			}
-			spans = append(spans, span{id, last})
 			return nil
-		}, "SELECT id, last, since, until, bits FROM chunk")
+		}, "SELECT id, last, since, until, bits FROM chunk ORDER BY id")
 	}
 	if err != nil {
 		return nil, err
+	}
+	var spans []span
+	ends := make(map[int64]int64) // of each source
+	for i, r := range runs {
+		source := r.lo >> offsetBits
+		ends[source] = r.hi
+		if !r.in {
+			continue
+		}
+		if i+1 < len(runs) && runs[i+1].lo>>offsetBits == source {
+			r.hi = runs[i+1].lo - 1 // no row lies between
+		}
+		spans = append(spans, r.span)
 	}
 	err = c.each(func(row []driver.Value) error {
 		num := row[0].(int64)
 		spans = append(spans, span{max(num<<offsetBits, ends[num]+1), num<<offsetBits | maxOffset})
 		return nil
 	}, "SELECT id FROM source")
-	slices.SortFunc(spans, func(a, b span) int { return int(a.lo>>1 - b.lo>>1) })
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
 	// Neighbours become one.
 	out := spans[:0]
 	for _, s := range spans {

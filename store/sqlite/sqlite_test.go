@@ -1104,3 +1104,22 @@ func TestWaitingOwnsItsTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestSpans holds that chunks which follow one another are read in one go: each span
+// runs a statement, and some take long to begin.
+func TestSpans(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	b := storetest.NewTraffic(1).Batch(12 * chunkRows)
+	must(t, d.Append(t.Context(), b))
+	c, done, err := d.reader()
+	must(t, err)
+	defer done()
+	n := len(b.Attempts)
+	q, err := d.question(c, store.Filter{Since: b.Attempts[n/4].Time, Until: b.Attempts[3*n/4].Time})
+	must(t, err)
+	spans, err := q.spans(c)
+	must(t, err)
+	if all, err := c.number("SELECT count(*) FROM chunk"); err != nil || all < 10 || len(spans) > 2 {
+		t.Errorf("%d spans of %d chunks; %v", len(spans), all, err)
+	}
+}
