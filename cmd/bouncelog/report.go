@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -102,8 +103,10 @@ first.`,
 			}
 			defer db.Close()
 			// What is read in batches is garbage soon: a tenth less memory, at no cost that
-			// could be measured.
-			defer debug.SetGCPercent(debug.SetGCPercent(50))
+			// could be measured. GOGC overrides it.
+			if os.Getenv("GOGC") == "" {
+				defer debug.SetGCPercent(debug.SetGCPercent(50))
+			}
 			r, err := report.Build(cmd.Context(), db, o)
 			if err != nil {
 				return err
