@@ -113,7 +113,8 @@ func (p *plain) blocks() iter.Seq2[block, error] {
 	}
 }
 
-// next returns the next whole lines, about blockSize of them. It returns errNone where there are none, errReplaced where the file is not what it was.
+// next returns the next whole lines, about blockSize of them. It returns errNone
+// where there are none, errReplaced where the file is not what it was.
 func (p *plain) next() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {

@@ -199,10 +199,8 @@ func (q *question) spans(c *conn) ([]span, error) {
 		err = c.each(func(row []driver.Value) error {
 			r := chunk(num(row[0]), num(row[1]), num(row[2]), num(row[3]))
 			bits, _ := row[4].([]byte)
-			if len(keys) > 0 && !slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) }) ||
-				q.queue != nil && !mayHold(bits, queueKey(q.QueueID)) {
-				r.in = false
-			}
+			r.in = r.in && (len(keys) == 0 || slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) })) &&
+				(q.queue == nil || mayHold(bits, queueKey(q.QueueID)))
 			return nil
 		}, "SELECT id, last, since, until, bits FROM chunk ORDER BY id")
 	}

@@ -4,7 +4,8 @@
 // numbers whose rowid is its identity (source and offset). Delivered attempts
 // and the others stand in tables of their own, since the others are few and
 // asked for most; what reports ask of some of them stands again in narrow tables.
-// Rollups are kept in the same transaction. The views are the public schema (docs/schema.md); the tables may change.
+// Rollups are kept in the same transaction. The views are the public schema
+// (docs/schema.md); the tables may change.
 //
 // One process writes. Readers have connections of their own and see the last
 // committed batch (write-ahead log), so neither waits for the other.

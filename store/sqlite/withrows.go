@@ -221,17 +221,39 @@ func textHash(s string) int64 {
 // for each of its rows of so many columns. A row handed over by itself takes longer
 // than all that SQLite does for it.
 func (c *conn) ints(columns int, fn func(v []int64) error, sql string, args ...any) error {
-	blob, _, err := c.columns(sql, args)
+	s, err := c.prepare(sql)
 	if err != nil {
 		return err
 	}
-	_, err = eachInts(blob, columns, fn)
+	defer s.s.Close()
+	_, err = s.eachInts(columns, fn, args...)
 	return err
 }
 
-// eachInts calls fn for each row of a blob of the function ints, and says how many
+// eachInts is ints for a statement that was prepared; it says how many rows there were.
+func (s *stmt) eachInts(columns int, fn func(v []int64) error, args ...any) (n int, err error) {
+	blob, _, err := s.blobAndText(args...)
+	if err != nil {
+		return 0, err
+	}
+	return eachRow(blob, columns, fn)
+}
+
+// blobAndText runs a statement that returns one row of a blob and, perhaps, a text.
+func (s *stmt) blobAndText(args ...any) (blob []byte, text string, err error) {
+	err = s.each(func(v []driver.Value) error {
+		blob, _ = v[0].([]byte)
+		if len(v) > 1 {
+			text = str(v[1])
+		}
+		return nil
+	}, args...)
+	return blob, text, err
+}
+
+// eachRow calls fn for each row of a blob of the function ints, and says how many
 // there were.
-func eachInts(blob []byte, columns int, fn func(v []int64) error) (n int, err error) {
+func eachRow(blob []byte, columns int, fn func(v []int64) error) (n int, err error) {
 	row := make([]int64, columns)
 	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
 		for i := range row {
@@ -259,18 +281,10 @@ func (q *question) intsWithin(c *conn, spans []span, columns []string, from stri
 	defer s.s.Close()
 	for _, sp := range spans {
 		for lo, n := sp.lo, batch; n == batch; {
-			var blob []byte
-			err := s.each(func(v []driver.Value) error {
-				blob, _ = v[0].([]byte)
-				return nil
-			}, q.since, q.until, lo, sp.hi, batch)
-			if err != nil {
-				return err
-			}
-			n, err = eachInts(blob, len(columns)+1, func(v []int64) error {
+			n, err = s.eachInts(len(columns)+1, func(v []int64) error {
 				lo = v[0] + 1
 				return fn(v)
-			})
+			}, q.since, q.until, lo, sp.hi, batch)
 			if err != nil {
 				return err
 			}
@@ -282,33 +296,21 @@ func (q *question) intsWithin(c *conn, spans []span, columns []string, from stri
 // texts is ints for a statement that returns, after the blob, group_concat(X,
 // char(1)): a text for each row. What is stored holds no char(1), see clean.
 func (c *conn) texts(columns int, fn func(v []int64, text string) error, sql string, args ...any) error {
-	blob, all, err := c.columns(sql, args)
-	row := make([]int64, columns)
-	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
-		for i := range row {
-			row[i] = int64(binary.NativeEndian.Uint64(blob[8*i:]))
-		}
-		var text string
-		text, all, _ = strings.Cut(all, "\x01")
-		err = fn(row, text)
-	}
-	return err
-}
-
-// columns runs a statement that returns one row of a blob and, perhaps, a text.
-func (c *conn) columns(sql string, args []any) (blob []byte, text string, err error) {
 	s, err := c.prepare(sql)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	defer s.s.Close()
-	return blob, text, s.each(func(v []driver.Value) error {
-		blob, _ = v[0].([]byte)
-		if len(v) > 1 {
-			text = str(v[1])
-		}
-		return nil
-	}, args...)
+	blob, all, err := s.blobAndText(args...)
+	if err != nil {
+		return err
+	}
+	_, err = eachRow(blob, columns, func(v []int64) error {
+		var text string
+		text, all, _ = strings.Cut(all, "\x01")
+		return fn(v, text)
+	})
+	return err
 }
 
 // A batch is how many rows are handed over at once where there may be very many.
