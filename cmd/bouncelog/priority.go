@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// backNice is the nice value of what can wait, as that of nice(1).
-const backNice = 10
+// backNice is the nice value of what can wait: the lowest priority there is.
+const backNice = 19
 
-// stepBack lets others go first, mail above all: it lowers the process's priority to
-// nice 10, as the systemd unit of the report does (setpriority(2)). Linux keeps one for
+// stepBack lets others go first, mail above all: it gives the process the lowest
+// priority, as the systemd unit of the report does (setpriority(2)). Linux keeps one for
 // each thread; a new thread has that of the one that made it, so threads are gone
 // through until there is no new one. Where it is not allowed, nothing is lost.
 func stepBack() {
