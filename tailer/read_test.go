@@ -515,7 +515,10 @@ func TestReadPieces(t *testing.T) {
 		if len(positions) < 8 {
 			t.Fatalf("%s: only %d chunks", kind, len(positions))
 		}
-		for _, p := range positions {
+		for i, p := range positions {
+			if testing.Short() && i%8 != 0 {
+				continue
+			}
 			var rest bytes.Buffer
 			if err := Read(t.Context(), []string{path}, []Position{p}, ReadOptions{}, func(c *Chunk) error {
 				rest.Write(c.Data)

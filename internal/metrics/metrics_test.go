@@ -167,7 +167,10 @@ func TestServe(t *testing.T) {
 func TestRankingBounded(t *testing.T) {
 	m := New("1", func() float64 { return 0 })
 	r := rand.New(rand.NewPCG(1, 2))
-	const floods, often = 1_000_000, 20
+	floods, often := 1_000_000, 20
+	if testing.Short() {
+		floods /= 10
+	}
 	want := map[string]int{}
 	for i := range floods {
 		m.Failure(fmt.Sprintf("x%d.flood.example", i), "hard")

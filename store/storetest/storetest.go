@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -444,7 +445,11 @@ func compareGroups(t *testing.T, s store.Store, m *model, f store.Filter) {
 			}
 			have[g.Key] = g
 		}
-		if diff := gocmp.Diff(m.groups(f, by), have); diff != "" {
+		want := m.groups(f, by)
+		if reflect.DeepEqual(want, have) {
+			continue // gocmp takes ten times as long to say so
+		}
+		if diff := gocmp.Diff(want, have); diff != "" {
 			if len(diff) > 2000 {
 				diff = diff[:2000] + "…"
 			}
