@@ -48,7 +48,7 @@ test: need ## all tests but the end-to-end ones
 # counts once more show it nothing.
 race: need ## the same with the race detector
 	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts' \
-		$$($(GO) list ./... | grep -v /bench/)
+		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$')
 
 fuzz: need ## every fuzz test for FUZZTIME (1m) each
 	@for package in $$($(GO) list ./...); do \
@@ -70,7 +70,7 @@ profile: need ## CPU and heap profile of an import; dist/cpu.out, dist/heap.out
 	$(GO) tool pprof -top -nodecount 15 -sample_index alloc_space dist/profile.test dist/heap.out
 
 e2e: need ## the lab: real Postfix and Exim (Debian, root)
-	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/...
+	$(GO) test -tags e2e -count=1 -timeout 20m -skip '^TestSamples' ./e2e/...
 
 lint: need ## gofumpt, go vet, staticcheck
 	@unformatted=$$($(GO) run $(GOFUMPT) -l .) || exit 1; \

@@ -152,6 +152,7 @@ var labLogs = []struct{ name, instance, mta string }{
 // must be the outcomes laid down in advance.
 func TestLab(t *testing.T) {
 	need(t)
+	t.Parallel() // it waits for retries, most of the time
 	bouncelog := program(t, "cmd/bouncelog")
 	begin := time.Now()
 	stage := func(name string) {
@@ -179,7 +180,7 @@ func TestLab(t *testing.T) {
 	stage("followers compared")
 
 	t.Run("Rotate", func(t *testing.T) {
-		const messages = 150
+		const messages = 90
 		done := make(chan error, 1)
 		flow := exec.Command(l.tool, "-dir", l.dir, "flow", fmt.Sprint(messages))
 		flow.Stderr = os.Stderr
@@ -190,9 +191,9 @@ func TestLab(t *testing.T) {
 				return bytes.Contains(raw, []byte("id="+id+"."))
 			})
 		}
-		waitFor("flow-40")
+		waitFor("flow-25")
 		l.run("exec", "logrotate", "-f", "-s", "/run/logrotate.1", "/etc/lab/logrotate-create.conf")
-		waitFor("flow-80")
+		waitFor("flow-50")
 		l.run("exec", "logrotate", "-f", "-s", "/run/logrotate.2", "/etc/lab/logrotate-copytruncate.conf")
 		if err := <-done; err != nil {
 			t.Fatal(err)

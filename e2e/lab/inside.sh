@@ -120,7 +120,7 @@ init() {
 		install -d -o Debian-exim -g Debian-exim -m 750 "/var/spool/$c" "/var/log/$c"
 	done
 	for c in "${EXIM[@]}"; do # in a shell of its own: a child of init would stay in the foreground
-		bash -c 'exim4 -C "$0" -bd -q4s; :' "/etc/exim4/$c.conf"
+		bash -c 'exim4 -C "$0" -bd -q10s; :' "/etc/exim4/$c.conf"
 	done
 	touch ready
 	trap stop TERM

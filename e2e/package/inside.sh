@@ -18,11 +18,11 @@ run() {
 	echo "ran: $1: $status"
 	return $status
 }
-# until COMMAND...: again and again, for at most 30 seconds.
+# until COMMAND...: again and again, for at most two minutes.
 until_() {
-	local deadline=$((SECONDS + 30))
+	local deadline=$((SECONDS + 120))
 	until "$@"; do
-		[ $SECONDS -lt $deadline ] || { echo "not within 30 s: $*"; return 1; }
+		[ $SECONDS -lt $deadline ] || { echo "not within two minutes: $*"; return 1; }
 	done
 }
 count() { bouncelog query --format csv --no-header "select count(*) from $1"; }
