@@ -81,8 +81,8 @@ type source struct {
 // this, as much again would be garbage.
 const heapLimit = 78 << 20
 
-// limitHeap is for the commands that only fill the database: they shall take the
-// same memory however long a log is. GOMEMLIMIT overrides it.
+// limitHeap is for the commands that fill a database: they shall take the same
+// memory however long a log is. GOMEMLIMIT overrides it.
 func limitHeap() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(heapLimit)

@@ -214,7 +214,10 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, un
 	if err != nil {
 		return nil, false, err
 	}
-	_, unread, err = in.read(cmd, db, judge, paths)
+	limitHeap()
+	if _, unread, err = in.read(cmd, db, judge, paths); err == nil {
+		err = db.Filled()
+	}
 	if err != nil {
 		return nil, false, errors.Join(err, db.Close())
 	}

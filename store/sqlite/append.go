@@ -133,6 +133,23 @@ func (w *writer) undo(err error) error {
 	return errors.Join(err, w.reset())
 }
 
+// Filled says that a temporary database will mostly be asked from now on: what is
+// remembered of the dictionaries, some forty megabytes, is forgotten.
+func (d *DB) Filled() error {
+	d.write.Lock()
+	defer d.write.Unlock()
+	d.single.Lock()
+	defer d.single.Unlock()
+	if d.w == nil {
+		return errClosed
+	}
+	err := d.w.commit(false)
+	if err == nil {
+		err = d.w.reset()
+	}
+	return d.wrap("store", err)
+}
+
 // A prepared attempt has been taken apart as far as that is possible without
 // the database.
 type prepared struct {

@@ -211,7 +211,7 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 // openTemporary opens SQLite's own temporary database: it lives in memory,
 // moves to an unnamed file when it grows, and is gone with its connection.
 func (d *DB) openTemporary() error {
-	c, err := d.dial(dialWithRows, "file:?_foreign_keys=1&_cache_size=-32768", []pragma{{"foreign_keys", int64(1)}})
+	c, err := d.dial(dialWithRows, "file:?_foreign_keys=1&_cache_size=-16384", []pragma{{"foreign_keys", int64(1)}})
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,29 @@ func TestTemporary(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, "", Options{Temporary: true}) })
 }
 
+// TestFilled has a temporary database forget what it remembers, and go on.
+func TestFilled(t *testing.T) {
+	d, want := open(t, "", Options{Temporary: true}), open(t, filepath.Join(t.TempDir(), "f.db"), Options{})
+	tr := storetest.NewTraffic(1)
+	for range 3 {
+		b := tr.Batch(1000)
+		must(t, d.Append(t.Context(), b))
+		must(t, want.Append(t.Context(), b))
+		must(t, d.Filled())
+		if n := d.w.addresses.n; n != 0 {
+			t.Errorf("%d addresses are remembered", n)
+		}
+		if diff := cmp.Diff(totals(t, want), totals(t, d)); diff != "" {
+			t.Errorf("-kept +forgotten:\n%s", diff)
+		}
+	}
+	sound(t, d)
+	must(t, d.Close())
+	if err := d.Filled(); err == nil {
+		t.Error("closed: no error")
+	}
+}
+
 // sound fails the test where Check finds something.
 func sound(t testing.TB, d *DB) {
 	t.Helper()
