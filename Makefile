@@ -44,8 +44,8 @@ demo: build ## import the sample logs into a throw-away database and print the r
 test: need ## all tests but the end-to-end ones
 	$(GO) test -shuffle=on ./...
 
-# Scripts of commands that run one after another, the measurements, and the same
-# counts once more show it nothing.
+# Scripts of commands that run one after another, the measurements, the same counts
+# once more, and a program that is built without it show it nothing.
 race: need ## the same with the race detector
 	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts' \
 		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$')

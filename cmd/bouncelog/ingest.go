@@ -82,11 +82,13 @@ type source struct {
 const heapLimit = 78 << 20
 
 // limitHeap is for the commands that fill a database: they shall take the same
-// memory however long a log is. GOMEMLIMIT overrides it.
-func limitHeap() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(heapLimit)
+// memory however long a log is. GOMEMLIMIT overrides it. Lift takes it back.
+func limitHeap() (lift func()) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return func() {}
 	}
+	before := debug.SetMemoryLimit(heapLimit)
+	return func() { debug.SetMemoryLimit(before) }
 }
 
 // newIngester makes an ingester that goes on where db stands.

@@ -43,8 +43,8 @@ func newReport() *cobra.Command {
 		Long: `Reports soft (4xx, will be tried again) and hard (5xx, given up) bounces per
 domain with their reasons, what is probably not the recipients' fault, and what to
 do. Without FILE it reads the database; with FILE it reads the logs themselves and
-leaves the database alone. It gives way to others, as with nice(1): the mail comes
-first.`,
+leaves the database alone. It gives way to others, as with 'nice -n 19': the mail
+comes first.`,
 		Example: `  bouncelog report -d yesterday
   bouncelog report /var/log/mail.log
   bouncelog report --by relay --top 10 -o report.html`,
@@ -214,10 +214,11 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, un
 	if err != nil {
 		return nil, false, err
 	}
-	limitHeap()
+	lift := limitHeap()
 	if _, unread, err = in.read(cmd, db, judge, paths); err == nil {
 		err = db.Filled()
 	}
+	lift() // a report may hold more, and would do little but collect garbage
 	if err != nil {
 		return nil, false, errors.Join(err, db.Close())
 	}

@@ -447,7 +447,7 @@ func compareGroups(t *testing.T, s store.Store, m *model, f store.Filter) {
 		}
 		want := m.groups(f, by)
 		if reflect.DeepEqual(want, have) {
-			continue // gocmp takes ten times as long to say so
+			continue // gocmp takes long to say so
 		}
 		if diff := gocmp.Diff(want, have); diff != "" {
 			if len(diff) > 2000 {
