@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"bouncelog/bounce"
@@ -85,14 +86,14 @@ func coverage(ctx context.Context, s store.Store, o Options, sources []store.Sou
 // A turn is where one log of a family ends and the next begins.
 type turn struct{ from, to store.Source }
 
-var rotated = regexp.MustCompile(`([-.](\d+|gz|xz|zst|bz2|old))+$`)
+var rotated = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([-.](\d+|gz|xz|zst|bz2|old))+$`) })
 
 // rotations are the turns from one log to the next of the same name.
 func rotations(sources []store.Source) (turns []turn) {
 	families := map[string][]store.Source{}
 	for _, s := range sources {
 		if s.Lines > 0 && !s.First.IsZero() {
-			name := path.Dir(s.Path) + "/" + rotated.ReplaceAllString(path.Base(s.Path), "")
+			name := path.Dir(s.Path) + "/" + rotated().ReplaceAllString(path.Base(s.Path), "")
 			families[name] = append(families[name], s)
 		}
 	}

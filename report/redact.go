@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -64,8 +65,8 @@ func (d *redactor) address(a string) string {
 // elsewhere in the report.
 func (d *redactor) text(s string) string {
 	s = d.addresses(s)
-	s = namesInText.ReplaceAllStringFunc(s, func(m string) string {
-		p := namesInText.FindStringSubmatch(m)
+	s = namesInText().ReplaceAllStringFunc(s, func(m string) string {
+		p := namesInText().FindStringSubmatch(m)
 		if p[2] == "" || strings.HasPrefix(p[2], "r-") || strings.HasPrefix(p[2], "{") || strings.Contains(p[2], "@r-") {
 			return m
 		}
@@ -78,7 +79,9 @@ func (d *redactor) text(s string) string {
 }
 
 // namesInText are names without a domain: <root>, user "lise", sasl_username=lise.
-var namesInText = regexp.MustCompile(`(?i)(<|\b(?:user|username|sasl_username|mailbox|account|orig_to|from|to|for)[=:]?[ ]?["'(]|\b(?:user|sasl_username|username)=)([^<>"'()\s,;@]+)([>"')]|[,;\s]|$)`)
+var namesInText = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(<|\b(?:user|username|sasl_username|mailbox|account|orig_to|from|to|for)[=:]?[ ]?["'(]|\b(?:user|sasl_username|username)=)([^<>"'()\s,;@]+)([>"')]|[,;\s]|$)`)
+})
 
 // all redacts every text in v.
 func (d *redactor) all(v reflect.Value) {
@@ -110,7 +113,7 @@ func (d *redactor) all(v reflect.Value) {
 	}
 }
 
-var redacted = regexp.MustCompile(`^r-[a-z2-7]{10}$`)
+var redacted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^r-[a-z2-7]{10}$`) })
 
 // addresses redacts every local part in s: what stands before an @ that a
 // domain follows.
@@ -137,7 +140,7 @@ func (d *redactor) addresses(s string) string {
 		}
 		b.WriteString(s[:start])
 		domain := s[i:end]
-		if redacted.MatchString(s[start:i]) {
+		if redacted().MatchString(s[start:i]) {
 			b.WriteString(s[start:end])
 			s = s[end:]
 			continue

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -20,21 +21,23 @@ import (
 const rotationPattern = `[.\-_](\d[\d.:T_\-]*|old)(?:\.backup)?`
 
 var (
-	reCompressed = regexp.MustCompile(`\.(gz|xz|zst|bz2)$`)
-	reRotated    = regexp.MustCompile(`^(.+?)` + rotationPattern + `$`)
-	reSuffix     = regexp.MustCompile(`^` + rotationPattern + `$`)
-	reDate       = regexp.MustCompile(`^(19|20)\d\d[.\-_]?(0[1-9]|1[0-2])[.\-_]?([0-2]\d|3[01])`)
+	reCompressed = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\.(gz|xz|zst|bz2)$`) })
+	reRotated    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.+?)` + rotationPattern + `$`) })
+	reSuffix     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + rotationPattern + `$`) })
+	reDate       = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(19|20)\d\d[.\-_]?(0[1-9]|1[0-2])[.\-_]?([0-2]\d|3[01])`)
+	})
 )
 
 // splitRotated takes a file name apart: the log it is a rotation of, and what
 // was added. rotation is empty for a log itself.
 func splitRotated(name string) (base, rotation string) {
-	plain := reCompressed.ReplaceAllString(name, "")
-	if m := reRotated.FindStringSubmatch(plain); m != nil {
+	plain := reCompressed().ReplaceAllString(name, "")
+	if m := reRotated().FindStringSubmatch(plain); m != nil {
 		return m[1], m[2]
 	}
 	ext := filepath.Ext(plain)
-	if m := reRotated.FindStringSubmatch(strings.TrimSuffix(plain, ext)); m != nil && reDate.MatchString(m[2]) {
+	if m := reRotated().FindStringSubmatch(strings.TrimSuffix(plain, ext)); m != nil && reDate().MatchString(m[2]) {
 		return m[1] + ext, m[2] // mail-20261123.log
 	}
 	return plain, ""
@@ -42,9 +45,9 @@ func splitRotated(name string) (base, rotation string) {
 
 // rotationOf tells whether name is a rotation of the log base, and which.
 func rotationOf(base, name string) (rotation string, ok bool) {
-	plain := reCompressed.ReplaceAllString(name, "")
+	plain := reCompressed().ReplaceAllString(name, "")
 	if rest, found := strings.CutPrefix(plain, base); found {
-		if m := reSuffix.FindStringSubmatch(rest); m != nil {
+		if m := reSuffix().FindStringSubmatch(rest); m != nil {
 			return m[1], true
 		}
 		return "", rest == "" && plain != name // mail.log.gz
@@ -55,7 +58,7 @@ func rotationOf(base, name string) (rotation string, ok bool) {
 		return "", false
 	}
 	if rest, found = strings.CutSuffix(rest, ext); found {
-		if m := reSuffix.FindStringSubmatch(rest); m != nil && m[1] != "old" {
+		if m := reSuffix().FindStringSubmatch(rest); m != nil && m[1] != "old" {
 			return m[1], true
 		}
 	}
@@ -101,7 +104,7 @@ func oldestFirst(list []rotated) {
 	dates, numbers := 0, 0
 	for _, r := range list {
 		switch {
-		case reDate.MatchString(r.rotation):
+		case reDate().MatchString(r.rotation):
 			dates++
 		case r.rotation != "":
 			numbers++

@@ -129,15 +129,12 @@ func writeManual(dir string) error {
 	return nil
 }
 
-// What cobra writes of options: that one has no default, and a paragraph where a
-// list is meant.
-var (
-	noDefault = regexp.MustCompile(`\\fP(?:=""|=\[\]|\[=false\]|\[=""\]|=0)` + "\n")
-	option    = regexp.MustCompile(`(?m)^(?:\.PP\n|(\.SH OPTIONS[^\n]*\n))(\\fB-[^\n]*)\n\t`)
-)
-
 // withFooter puts the footer in front of SEE ALSO, and more into the latter.
 func withFooter(page string) []byte {
+	// What cobra writes of options: that one has no default, and a paragraph where a
+	// list is meant.
+	noDefault := regexp.MustCompile(`\\fP(?:=""|=\[\]|\[=false\]|\[=""\]|=0)` + "\n")
+	option := regexp.MustCompile(`(?m)^(?:\.PP\n|(\.SH OPTIONS[^\n]*\n))(\\fB-[^\n]*)\n\t`)
 	page = noDefault.ReplaceAllString(page, "\\fP\n")
 	page = option.ReplaceAllString(page, "$1.TP\n$2\n")
 	body, see, found := strings.Cut(page, ".SH SEE ALSO\n")

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -360,10 +361,14 @@ func (*replies) reasons() []bounce.Reason {
 
 // addressInReply matches addresses as replies write those of the client: in
 // brackets, or after a word that says what it is.
-var addressInReply = regexp.MustCompile(`(?i)\[(?:ipv6:)?([0-9a-f:.]{3,45})\]|\b(?:ip|ips|address|host|client|from)[ =:/]{1,3}([0-9a-f:.]{7,45})`)
+var addressInReply = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\[(?:ipv6:)?([0-9a-f:.]{3,45})\]|\b(?:ip|ips|address|host|client|from)[ =:/]{1,3}([0-9a-f:.]{7,45})`)
+})
 
 // selectorInReply matches DKIM selectors as replies name them.
-var selectorInReply = regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
+var selectorInReply = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
+})
 
 const namedAtMost = 1000 // different addresses or selectors that are counted
 
@@ -376,7 +381,7 @@ func (r *replies) read(a *store.Attempt) {
 		return // the MTA's own words name whom it spoke to
 	}
 	text := a.Response[:min(len(a.Response), 2000)]
-	for _, m := range addressInReply.FindAllStringSubmatch(text, 10) {
+	for _, m := range addressInReply().FindAllStringSubmatch(text, 10) {
 		ip, err := netip.ParseAddr(strings.TrimRight(cmp.Or(m[1], m[2]), ".:"))
 		if err != nil {
 			continue
@@ -388,7 +393,7 @@ func (r *replies) read(a *store.Attempt) {
 	if a.Reason != bounce.AuthFailure {
 		return
 	}
-	for _, m := range selectorInReply.FindAllStringSubmatch(text, 10) {
+	for _, m := range selectorInReply().FindAllStringSubmatch(text, 10) {
 		selector := strings.ToLower(cmp.Or(m[1], m[2], m[3]))
 		if r.selectors[selector] > 0 || len(r.selectors) < namedAtMost {
 			r.selectors[selector]++

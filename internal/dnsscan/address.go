@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/miekg/dns"
 )
@@ -14,7 +15,9 @@ import (
 const whyPTR = "Gmail, Yahoo, Microsoft, T-Online and many others refuse addresses without a fitting name: 550 5.7.25, 550 5.7.1, 554 5.7.1, 421 4.7.0."
 
 // genericName matches names that providers give to addresses of customers.
-var genericName = regexp.MustCompile(`(?i)(^|[.-])(dyn|dynamic|dhcp|dsl|adsl|vdsl|pool|dialup|dial|ppp|cable|cust|customer|client|static|broadband|unassigned)[0-9]*([.-]|$)`)
+var genericName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(^|[.-])(dyn|dynamic|dhcp|dsl|adsl|vdsl|pool|dialup|dial|ppp|cable|cust|customer|client|static|broadband|unassigned)[0-9]*([.-]|$)`)
+})
 
 // ptr looks at the name of a sending address, and at the name it says itself.
 func (s *scanner) ptr(ctx context.Context, a *about) {
@@ -68,7 +71,7 @@ func (s *scanner) ptr(ctx context.Context, a *about) {
 	switch {
 	case len(confirmed) > 0:
 		a.add(CheckPTR, OK, "ptr-ok", Finding{What: fmt.Sprintf("The address %s is named %s, and that name leads back to it.", a.ip, some(confirmed, 3))})
-		if name := confirmed[0]; genericName.MatchString(name) || holdsAddress(name, ip) {
+		if name := confirmed[0]; genericName().MatchString(name) || holdsAddress(name, ip) {
 			a.add(CheckPTR, Warning, "ptr-generic", Finding{
 				What: fmt.Sprintf("The name %s of the address %s looks like that of a customer's line.", short(name, 100), a.ip), Why: "Many receivers take no mail from such addresses: 550 5.7.1, 554 5.7.1 Dynamic/generic hostname.",
 				Do: "Give it a name of your own, and that name the address.", Record: record, Reference: "RFC 1912 2.1",

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"blitiri.com.ar/go/spf"
 	"github.com/miekg/dns"
@@ -61,12 +62,16 @@ func isSPF(txt string) bool {
 }
 
 // nearlySPF matches what was meant to be an SPF record and is none.
-var nearlySPF = regexp.MustCompile(`(?i)^[\s"'“”]*(?:v\s*=\s*)?spf\s*[12]\b|^[\s"']+v=spf1`)
+var nearlySPF = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^[\s"'“”]*(?:v\s*=\s*)?spf\s*[12]\b|^[\s"']+v=spf1`)
+})
 
 var (
-	spfModifier = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9._-]*=`)
-	spfMacro    = regexp.MustCompile(`%(?:%|_|-|\{[slodiphcrtvSLODIPHCRTV][0-9]{0,3}[rR]?[-.+,/_=]*\})`)
-	spfCIDR     = regexp.MustCompile(`^(.*?)(?:/([0-9]{1,3}))?(?://([0-9]{1,3}))?$`)
+	spfModifier = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9._-]*=`) })
+	spfMacro    = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`%(?:%|_|-|\{[slodiphcrtvSLODIPHCRTV][0-9]{0,3}[rR]?[-.+,/_=]*\})`)
+	})
+	spfCIDR = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.*?)(?:/([0-9]{1,3}))?(?://([0-9]{1,3}))?$`) })
 )
 
 const spfTermsAtMost = 500
@@ -91,7 +96,7 @@ func parseSPF(txt string) *spfRecord {
 			continue
 		}
 		t := spfTerm{text: word, qualifier: '+'}
-		if spfModifier.MatchString(word) {
+		if spfModifier().MatchString(word) {
 			t.modifier = true
 			t.name, t.value, _ = strings.Cut(word, "=")
 			t.name = strings.ToLower(t.name)
@@ -134,7 +139,7 @@ func parseSPF(txt string) *spfRecord {
 				bad = domainSpec(t.value)
 			}
 		case "a", "mx", "ptr":
-			m := spfCIDR.FindStringSubmatch(t.value)
+			m := spfCIDR().FindStringSubmatch(t.value)
 			switch {
 			case t.name == "ptr" && (m[2] != "" || m[3] != ""):
 				bad = "ptr takes no prefix length"
@@ -192,9 +197,9 @@ func domainSpec(s string) string {
 	if s == "" {
 		return "the domain is missing"
 	}
-	plain := spfMacro.ReplaceAllString(s, "")
+	plain := spfMacro().ReplaceAllString(s, "")
 	macroAtEnd := false
-	if all := spfMacro.FindAllStringIndex(s, -1); len(all) > 0 {
+	if all := spfMacro().FindAllStringIndex(s, -1); len(all) > 0 {
 		macroAtEnd = all[len(all)-1][1] == len(s)
 	}
 	trimmed := strings.TrimSuffix(s, ".")
@@ -246,7 +251,7 @@ func (s *scanner) spf(ctx context.Context, a *about) {
 		switch {
 		case isSPF(txt):
 			records = append(records, txt)
-		case nearlySPF.MatchString(txt[:min(len(txt), 64)]):
+		case nearlySPF().MatchString(txt[:min(len(txt), 64)]):
 			a.add(CheckSPF, Error, "spf-not-quite", Finding{
 				What: fmt.Sprintf("%s has a TXT record that looks like SPF and is none: %s.", a.domain, quote(txt)), Why: whySPF,
 				Do: "It must begin with v=spf1 and a blank.", Record: txtRecord(a.domain, s.spfProposal()), Reference: "RFC 7208 4.5",
