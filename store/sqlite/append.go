@@ -191,17 +191,11 @@ func (d *DB) preparation(b *store.Batch) []prepared {
 
 func (d *DB) take(a *bounce.Delivery, p *prepared) {
 	k := d.secret.hash
-	p.recipient = k.add(10, a.Recipient)
-	if a.RecipientDomain == "" || !strings.HasSuffix(a.Recipient, a.RecipientDomain) {
-		p.recipient = k.add(p.recipient, a.RecipientDomain)
-	}
+	p.recipient = k.address(a.Recipient, a.RecipientDomain)
 	if a.SenderKnown {
-		p.sender = k.add(10, a.Sender)
-		if a.SenderDomain == "" || !strings.HasSuffix(a.Sender, a.SenderDomain) {
-			p.sender = k.add(p.sender, a.SenderDomain)
-		}
+		p.sender = k.address(a.Sender, a.SenderDomain)
 	}
-	p.route = k.num(k.add(k.add(k.add(11, a.RecipientDomain), a.RelayHost), a.RelayIP), uint64(a.RelayPort))
+	p.route = k.route(a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort)
 
 	if cap(p.template)+cap(p.args) > 4<<10 {
 		p.template, p.args = nil, nil // one long response must not hold on to its room
@@ -257,6 +251,9 @@ func (w *writer) append(b *store.Batch) error {
 	var name string
 	var src *source
 	ps := w.d.preparation(b)
+	if err := w.remember(); err != nil {
+		return err
+	}
 	for i := range b.Attempts {
 		if i%fetchAtOnce == 0 {
 			w.fetch(ps[i:min(i+fetchAtOnce, len(ps))])
@@ -500,7 +497,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	if counts {
 		if rcpt.failed == 0 {
-			rcpt.failed = seconds(at)
+			rcpt.failed, rcpt.changed = seconds(at), true
 			w.noteAddress(rcpt)
 		}
 		rcpt.failed = max(rcpt.failed, seconds(at))
@@ -548,11 +545,11 @@ func (w *writer) delivered(rcpt *address, time int64) {
 	note := rcpt.kept == 0 || at >= rcpt.kept+day || at < rcpt.last // a log read after a younger one
 	rcpt.last = max(rcpt.last, at)
 	if rcpt.first == 0 || at < rcpt.first {
-		rcpt.first = at
+		rcpt.first, rcpt.changed = at, true
 	}
 	if rcpt.failed != 0 {
 		w.add("recovery", int64(rcpt.id), time)
-		note = true
+		note, rcpt.changed = true, true
 		if at >= rcpt.failed { // else of an older log
 			rcpt.failed = 0
 		}
@@ -568,7 +565,7 @@ func (w *writer) original(id int64, whole string) error {
 	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
 		domain = lower(whole[i+1:])
 	}
-	a, err := w.address(w.hash.add(10, whole), whole, domain)
+	a, err := w.address(w.hash.address(whole, domain), whole, domain)
 	if err != nil {
 		return err
 	}
@@ -629,7 +626,7 @@ func (w *writer) flush() error {
 		if !a.written {
 			w.add("last", orNever(a.kept), int64(id))
 		}
-		if !a.listed {
+		if !a.listed || !a.changed {
 			continue
 		}
 		var first any
@@ -656,7 +653,7 @@ func (w *writer) flushAddresses() {
 		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.last))
 		if f.listed {
 			a := f.address
-			a.written = true
+			a.written, a.changed = true, true
 			w.touched[f.id] = a
 		}
 	}

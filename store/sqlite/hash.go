@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 )
 
 // A hasher is a keyed 64-bit hash. The key is made with the database and kept
@@ -57,6 +58,20 @@ func half[S string | []byte](s S) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
+// address is the hash of an address and its domain.
+func (k hasher) address(whole, domain string) uint64 {
+	h := k.add(10, whole)
+	if domain == "" || !strings.HasSuffix(whole, domain) {
+		h = k.add(h, domain)
+	}
+	return h
+}
+
+// route is the hash of a recipient's domain and a relay.
+func (k hasher) route(domain, host, ip string, port uint16) uint64 {
+	return k.num(k.add(k.add(k.add(11, domain), host), ip), uint64(port))
+}
+
 func (k hasher) num(h, n uint64) uint64 { return k.mix(h, n) }
 
 func (k hasher) mix(h, w uint64) uint64 {
@@ -73,7 +88,15 @@ type cache[V any] struct {
 	// partial is set once something may be missing that was stored: what is
 	// not found has to be looked up.
 	partial bool
+	// asStored is set once the hashes are those of what is stored: what the log wrote
+	// in another way has to be looked up.
+	asStored bool
+	lookUps  int // while it was partial
 }
+
+// mayLack reports that what is not found may be stored all the same. Exact says that
+// it would be stored as the log has it.
+func (c *cache[V]) mayLack(exact bool) bool { return c.partial || c.asStored && !exact }
 
 type entry[V any] struct {
 	key uint64 // 0: free
@@ -99,19 +122,29 @@ func (c *cache[V]) put(h uint64, v V) *V {
 		c.empty()
 		c.partial = true
 	}
-	if c.n >= len(c.entries)*3/4 {
-		old := c.entries
-		c.entries = make([]entry[V], 2*len(old))
-		for i := range old {
-			if old[i].key != 0 {
-				*c.slot(old[i].key) = old[i]
-			}
-		}
-	}
+	c.grow(c.n + 1)
 	c.n++
 	e := c.slot(h)
 	e.key, e.val = max(h, 1), v
 	return &e.val
+}
+
+// grow makes room for so many entries.
+func (c *cache[V]) grow(n int) {
+	size := len(c.entries)
+	for n > size/4*3 {
+		size *= 2
+	}
+	if size == len(c.entries) {
+		return
+	}
+	old := c.entries
+	c.entries = make([]entry[V], size)
+	for i := range old {
+		if old[i].key != 0 {
+			*c.slot(old[i].key) = old[i]
+		}
+	}
 }
 
 // slotKey is the key where the search for h begins.

@@ -81,6 +81,21 @@ func sound(t testing.TB, d *DB) {
 	}
 }
 
+// histories holds what is known of each address against the rows.
+func histories(t testing.TB, d *DB) {
+	t.Helper()
+	n, err := d.w.c.number(`WITH delivered AS (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient),
+			failed AS (SELECT a.recipient, max(a.at) AS last FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind < 512 GROUP BY a.recipient)
+		SELECT count(*) FROM address AS a LEFT JOIN history AS h ON h.id = a.id
+			LEFT JOIN delivered AS d ON d.recipient = a.id LEFT JOIN failed AS f ON f.recipient = a.id
+		WHERE coalesce(h.first, max(a.last, 0)) <> coalesce(d.first, 0) OR max(a.last, 0) NOT BETWEEN coalesce(d.last - 86400, 0) AND coalesce(d.last, 0)
+			OR f.last <> coalesce(d.last, 0) AND (h.failed IS NOT NULL) <> (f.last > coalesce(d.last, 0))`)
+	must(t, err)
+	if n != 0 {
+		t.Errorf("the histories of %d addresses are not those of the rows", n)
+	}
+}
+
 func totals(t testing.TB, d *DB) store.Counts {
 	t.Helper()
 	c, err := d.Totals(t.Context(), store.Filter{})
@@ -456,7 +471,7 @@ func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	whole := open(t, dir+"/whole.db", Options{})
 	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
-	tr.PerSecond, again.PerSecond = 0.03, 0.03 // days
+	tr.PerSecond, again.PerSecond = 0.003, 0.003 // days
 	for i := range 20 {
 		must(t, whole.Append(t.Context(), tr.Batch(300)))
 		d := open(t, dir+"/parts.db", Options{})
@@ -464,6 +479,7 @@ func TestReopen(t *testing.T) {
 		if i == 10 {
 			sound(t, d)
 		}
+		histories(t, d)
 		must(t, d.Close())
 	}
 	parts := open(t, dir+"/parts.db", Options{ReadOnly: true})
@@ -475,6 +491,7 @@ func TestReopen(t *testing.T) {
 	}
 	sound(t, parts)
 	sound(t, whole)
+	histories(t, whole)
 }
 
 // TestSmallCaches lets every cache overflow, again and again.
@@ -494,6 +511,7 @@ func TestSmallCaches(t *testing.T) {
 		t.Errorf("rows (-undisturbed +small caches):\n%.3000s", diff)
 	}
 	sound(t, small)
+	histories(t, small)
 	n, err := small.w.c.number("SELECT count(*) - count(DISTINCT domain || ' ' || local) FROM address")
 	must(t, err)
 	if n != 0 {

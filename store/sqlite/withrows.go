@@ -313,8 +313,9 @@ func (c *conn) texts(columns int, fn func(v []int64, text string) error, sql str
 	return err
 }
 
-// A batch is how many rows are handed over at once where there may be very many.
-const batch = 1 << 14
+// A batch is how many rows are handed over at once where there may be very many. More
+// need new memory each time.
+const batch = 1 << 12
 
 // batches calls fn for each run of so many ids that a dictionary may have.
 func (c *conn) batches(table string, fn func(lo, hi int64) error) error {

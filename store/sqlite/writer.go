@@ -95,6 +95,8 @@ type address struct {
 	kept        seconds // what the database has in place of last
 	failed      seconds // last failure, where no delivery has followed
 	listed      bool    // in the table history
+	firstKept   bool    // and first is in its row there
+	changed     bool    // first or failed; of what was touched: the row in history is to be written
 	written     bool    // of what was touched: the address's own row says so already
 }
 
@@ -289,7 +291,8 @@ func putInto[V any](w *writer, c *cache[V], h uint64, v V) *V {
 
 // find looks a row up: fn is called with the ids of those with this hash, until
 // it says that one is it.
-func (w *writer) find(table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
+func find[V any](w *writer, c *cache[V], table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
+	c.lookUps++
 	if b := w.bulks[table]; b != nil && table != "address" {
 		b.flush()
 	}
@@ -312,14 +315,14 @@ func (w *writer) name(s string) (int64, error) {
 	if id := w.names.known.get(h); id != nil {
 		return *id, nil
 	}
-	s = clean(s, maxName)
-	stored := w.hash.add(0, s)
+	text := clean(s, maxName)
+	stored := w.hash.add(0, text)
 	var id int64
-	if w.names.known.partial {
+	if w.names.known.mayLack(text == s) {
 		var err error
-		id, err = w.find("name", stored, func(id int64) (bool, error) {
+		id, err = find(w, w.names.known, "name", stored, func(id int64) (bool, error) {
 			v, err := w.c.one("SELECT text FROM name WHERE id = ?", id)
-			return v == s, err
+			return v == text, err
 		})
 		if err != nil {
 			return 0, err
@@ -328,7 +331,7 @@ func (w *writer) name(s string) (int64, error) {
 	if id == 0 {
 		id = w.names.next
 		w.names.next++
-		w.add("name", id, s)
+		w.add("name", id, text)
 		w.addKey("name", stored, id)
 	}
 	putInto(w, w.names.known, h, id)
@@ -355,8 +358,9 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 		port = int64(a.RelayPort)
 	}
 	var id int64
-	if w.routes.known.partial {
-		id, err = w.find("route", h, func(id int64) (ok bool, err error) {
+	exact := clean(a.RecipientDomain, maxName) == a.RecipientDomain && clean(a.RelayHost, maxName) == a.RelayHost && clean(a.RelayIP, maxWord) == a.RelayIP
+	if w.routes.known.mayLack(exact) {
+		id, err = find(w, w.routes.known, "route", h, func(id int64) (ok bool, err error) {
 			err = w.c.each(func(row []driver.Value) error {
 				ok = row[0] == domain && row[1] == host && row[2] == ip && row[3] == port
 				return errStop
@@ -454,7 +458,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(string(template), maxResponse)
 	provider = clean(provider, maxWord)
 	if w.replies.partial {
-		_, err := w.find("reply", h, func(id int64) (ok bool, err error) {
+		_, err := find(w, w.replies, "reply", h, func(id int64) (ok bool, err error) {
 			err = w.c.each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
@@ -523,6 +527,14 @@ func split(a, domain string) (local string) {
 	return a
 }
 
+// join is the inverse of split.
+func join(local, domain string) string {
+	if domain == "" {
+		return local
+	}
+	return local + "@" + domain
+}
+
 // address gives an address its number. The pointer is good until the next
 // call.
 func (w *writer) address(h uint64, whole, domain string) (*address, error) {
@@ -536,7 +548,7 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 	}
 	key := w.folded(local, dom)
 	var a address
-	if w.addresses.partial {
+	if w.addresses.mayLack(join(local, clean(domain, maxName)) == whole) {
 		if a, err = w.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}
@@ -554,42 +566,48 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 }
 
 func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
-	_, err = w.find("address", key, func(id int64) (ok bool, err error) {
+	_, err = find(w, w.addresses, "address", key, func(id int64) (ok bool, err error) {
 		err = w.c.each(func(row []driver.Value) error {
-			if ok = row[0] == local && row[1] == domain; !ok {
-				return errStop
+			if ok = row[0] == local && num(row[2]) == domain; ok {
+				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4]), num(row[5]), num(row[6])})
 			}
-			last := seconds(max(num(row[2]), 0))
-			a = address{id: uint32(id), domain: uint32(domain), first: last, last: last, kept: last}
 			return errStop
-		}, "SELECT local, domain, last FROM address WHERE id = ?", id)
+		}, "SELECT a.local, "+addressColumns+" FROM address AS a LEFT JOIN history AS h ON h.id = a.id WHERE a.id = ?", id)
 		return ok, err
 	})
-	if err != nil || a.id == 0 {
-		return a, err
-	}
-	if t, ok := w.touched[a.id]; ok {
-		return t, nil
-	}
-	err = w.c.each(func(row []driver.Value) error {
-		if first := seconds(num(row[0])); first != 0 {
-			a.first = first
-		}
-		a.failed, a.listed = seconds(num(row[1])), true
-		return errStop
-	}, "SELECT first, failed FROM history WHERE id = ?", a.id)
 	return a, err
+}
+
+// addressColumns are what storedAddress takes.
+const addressColumns = "a.id, a.domain, max(a.last, 0), h.id IS NOT NULL, h.first, h.failed"
+
+// storedAddress is an address as the database has it, with what is to be written of
+// its history still.
+func (w *writer) storedAddress(v []int64) address {
+	if t, ok := w.touched[uint32(v[0])]; ok {
+		return t
+	}
+	last := seconds(v[2])
+	a := address{id: uint32(v[0]), domain: uint32(v[1]), first: last, last: last, kept: last, listed: v[3] != 0, failed: seconds(v[5])}
+	if v[4] != 0 {
+		a.first, a.firstKept = seconds(v[4]), true
+	}
+	return a
 }
 
 // noteAddress records that the recipient's history has changed.
 func (w *writer) noteAddress(a *address) {
 	a.listed = a.listed || a.failed != 0 || a.first != a.last
-	a.written = false
+	first := a.first != a.kept // or else the row has none
+	rewrite := a.changed || first != a.firstKept
+	a.firstKept, a.changed = first, false
 	if i := int64(a.id) - w.newBase; i >= 0 {
 		w.fresh[i].address = *a
 		return
 	}
-	w.touched[a.id] = *a
+	t := *a
+	t.changed = rewrite || w.touched[a.id].changed
+	w.touched[a.id] = t
 }
 
 // text stores a response's text, with what the row knows taken out. The first

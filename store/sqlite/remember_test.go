@@ -1,0 +1,101 @@
+package sqlite
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/storetest"
+)
+
+// odd makes attempts whose texts are not stored as the log has them, or are easily
+// taken for others.
+func odd(from store.Attempt) (list []store.Attempt) {
+	for i, d := range []bounce.Delivery{
+		{Recipient: "a\x02b@b.example", RecipientDomain: "b.example"},
+		{Recipient: "a@o\x03d.example", RecipientDomain: "o\x03d.example", RelayHost: "mx.o\x02d.example", RelayIP: "192.0.2.1"},
+		{Recipient: "a@bücher.example", RecipientDomain: "xn--bcher-kva.example", RelayHost: "mx.b.example", RelayIP: "2001:db8::1", RelayPort: 25},
+		{Recipient: "root"},
+		{Recipient: "root@", RelayHost: "0.0.0.0", RelayIP: "0.0.0.0"},
+		{Recipient: "a@b.example", RecipientDomain: "b.example", RelayHost: "none"},
+		{Recipient: "a@b.example", RecipientDomain: "b.example", RelayHost: "none", RelayIP: "1.2.3", RelayPort: 10025},
+		{Recipient: "A@b.example", RecipientDomain: "b.example", RelayHost: "\xff", RelayIP: "fe80::1%eth\x00"},
+	} {
+		a := from
+		a.Offset += int64(i + 1)
+		a.QueueID = fmt.Sprintf("0DD%05X", a.Offset&0xfffff)
+		a.Recipient, a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort = d.Recipient, d.RecipientDomain, d.RelayHost, d.RelayIP, d.RelayPort
+		a.OriginalRecipient = ""
+		list = append(list, a)
+	}
+	return list
+}
+
+// TestRemember opens a database again and again and has it read its dictionaries as a
+// whole at once, and expects what an undisturbed one holds.
+func TestRemember(t *testing.T) {
+	for _, o := range []Options{{}, {Pseudonymize: true}} {
+		t.Run(fmt.Sprintf("pseudonyms %t", o.Pseudonymize), func(t *testing.T) {
+			dir := t.TempDir()
+			whole, parts := open(t, dir+"/whole.db", o), open(t, dir+"/parts.db", o)
+			batches := func() func() *store.Batch {
+				tr := storetest.NewTraffic(1)
+				tr.PerSecond = 0.003 // days
+				return func() *store.Batch {
+					b := tr.Batch(300)
+					more := odd(b.Attempts[len(b.Attempts)-1])
+					b.Attempts = append(b.Attempts, more...)
+					b.Sources[0].Offset = max(b.Sources[0].Offset, more[len(more)-1].Offset+1)
+					return b
+				}
+			}
+			one, other := batches(), batches()
+			for i := range 8 {
+				must(t, whole.Append(t.Context(), one()))
+				w := parts.w
+				w.names.known.lookUps, w.routes.known.lookUps, w.addresses.lookUps = math.MaxInt32, math.MaxInt32, math.MaxInt32
+				must(t, parts.Append(t.Context(), other()))
+				if i == 0 {
+					must(t, parts.Close())
+					parts = open(t, dir+"/parts.db", o)
+					continue
+				}
+				for name, c := range map[string][2]bool{
+					"name":    {w.names.known.partial, w.names.known.asStored},
+					"route":   {w.routes.known.partial, w.routes.known.asStored},
+					"address": {w.addresses.partial, w.addresses.asStored},
+				} {
+					if want := name != "address" || !o.Pseudonymize; c[0] == want || c[1] != want {
+						t.Errorf("%s: partial %t, as stored %t", name, c[0], c[1])
+					}
+				}
+				for _, key := range []string{"name: text", "route: domain, host, ip, port", "address: local, domain"} {
+					var table, columns string
+					fmt.Sscanf(key, "%s", &table)
+					table, columns = table[:len(table)-1], key[len(table):]
+					n, err := w.c.number("SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT " + columns + " FROM " + table + ")) FROM " + table)
+					must(t, err)
+					if n != 0 {
+						t.Errorf("batch %d: %d rows of %s are there twice", i, n, table)
+					}
+				}
+				must(t, parts.Close())
+				parts = open(t, dir+"/parts.db", o)
+			}
+			if !o.Pseudonymize { // those have a key of their own
+				if diff := cmp.Diff(dump(t, whole), dump(t, parts)); diff != "" {
+					t.Errorf("rows (-undisturbed +remembered):\n%.3000s", diff)
+				}
+			}
+			if diff := cmp.Diff(totals(t, whole), totals(t, parts)); diff != "" {
+				t.Errorf("Totals (-undisturbed +remembered):\n%s", diff)
+			}
+			sound(t, parts)
+			histories(t, parts)
+		})
+	}
+}
