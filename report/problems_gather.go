@@ -367,7 +367,7 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 // be unknown between their last delivery and the refusal. Only those on whom
 // something depends are asked for.
 func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
-	wanted := map[uint64]bool{}
+	var wanted []uint64
 	var from, to moment
 	visit := func(do func(*hit)) {
 		for _, p := range g.named {
@@ -385,10 +385,10 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 		}
 	}
 	visit(func(h *hit) {
-		if h.before == 0 || !g.inPeriod(h.at) || len(wanted) >= trackedAtMost {
+		if h.before == 0 || !g.inPeriod(h.at) {
 			return
 		}
-		wanted[h.recipient] = true
+		wanted = append(wanted, h.recipient)
 		if from == 0 || h.before < from {
 			from = h.before
 		}
@@ -401,12 +401,9 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 	f.Since, f.Until = from.time(), to.time()
 	f.Outcomes, f.Reasons = nil, []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
 	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
-	list := make([]uint64, 0, len(wanted))
-	for r := range wanted {
-		list = append(list, r)
-	}
-	slices.Sort(list)
-	times, err := s.FailureTimes(ctx, f, list)
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	times, err := s.FailureTimes(ctx, f, wanted)
 	if err != nil {
 		return err
 	}

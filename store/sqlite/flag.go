@@ -16,15 +16,10 @@ import (
 	"bouncelog/store"
 )
 
-// messageKey stands for a message: its queue id and sender, since short queue ids
-// are used again.
-func messageKey(queue driver.Value, sender int64) uint64 {
-	h := chunkHash.num(3, uint64(sender))
-	n, ok := queue.(int64)
-	if !ok {
-		n = textHash(str(queue))
-	}
-	return chunkHash.num(h, uint64(n))
+// messageKey stands for a message: its queue id, as the function ints has it, and its
+// sender, since short queue ids are used again.
+func messageKey(queue, sender int64) uint64 {
+	return chunkHash.num(chunkHash.num(3, uint64(sender)), uint64(queue))
 }
 
 // A refusalRow is a row of refusal or failure.
@@ -238,24 +233,20 @@ type person struct {
 	recovered   []int64 // in order
 }
 
-// readPeople reads what is known of the recipients of some rows.
-func readPeople(c *conn, rows runs) (*byID[person], error) {
-	all := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
-	wanted, err := all.wanted()
-	if err != nil {
-		return nil, err
-	}
-	err = c.ints(3, func(v []int64) error {
-		p := all.at(v[0])
+// readPeople reads the deliveries of the recipients of some rows.
+func readPeople(c *conn, people *byID[person], wanted string) error {
+	return c.ints(3, func(v []int64) error {
+		p := people.at(v[0])
 		p.last, p.first = max(v[1], 0), v[2]
 		return nil
 	}, "SELECT ints(a.id, a.last, h.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", wanted)
-	if err != nil {
-		return nil, err
-	}
+}
+
+// readRecoveries reads when they took mail again after a failure.
+func readRecoveries(c *conn, people *byID[person], wanted string) error {
 	var times []int64 // those of one recipient follow one another
-	return all, c.ints(2, func(v []int64) error {
-		p := all.at(v[0])
+	return c.ints(2, func(v []int64) error {
+		p := people.at(v[0])
 		times = append(times, v[1])
 		p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
 		return nil
@@ -363,17 +354,21 @@ func (a *alike) number(l likeness) int {
 
 // yieldRefusals puts rows into words, as far as they are asked for.
 func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(*store.Refusal) bool) error {
-	var people *byID[person]
 	var senders *byID[senderText]
 	var routes *byID[refusalRoute]
-	err := d.together(t.c,
-		func(c *conn) (err error) {
-			people, err = readPeople(c, rows)
-			return err
-		},
+	people := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
+	wanted, err := people.wanted()
+	if err != nil {
+		return err
+	}
+	err = d.together(t.c,
+		func(c *conn) error { return readPeople(c, people, wanted) },
 		func(c *conn) (err error) {
 			if senders, err = refusalSenders(c, rows); err == nil {
 				routes, err = refusalRoutes(c, rows)
+			}
+			if err == nil {
+				err = readRecoveries(c, people, wanted)
 			}
 			return err
 		})
@@ -691,95 +686,149 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 		return nil, err
 	}
 	plan(flows, all, rows)
-	routes, err := flowRoutes(c, asked)
-	if err != nil {
-		return nil, err
-	}
 	out := make([]store.FlowHistory, len(asked))
 	for i, f := range flows {
 		for _, s := range f.read {
 			out[i].Read = append(out[i].Read, store.Period{Since: time.Unix(s.lo, 0).UTC(), Until: time.Unix(s.hi, 0).UTC()})
 		}
 	}
-	ids := make([]int64, 0, len(routes))
-	for id := range routes {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	wanted, err := json.Marshal(ids)
+	var found []flowRow
+	var routes *flowRoutes
+	err = d.together(c,
+		func(c *conn) (err error) {
+			found, err = readFlowRows(ctx, c, all)
+			return err
+		},
+		func(c *conn) (err error) {
+			routes, err = readFlowRoutes(c, asked)
+			return err
+		})
 	if err != nil {
 		return nil, err
 	}
+	var senders idSet
+	n := 0
+	for _, x := range found {
+		if len(routes.of(x.route)) > 0 {
+			senders.add(int64(x.sender))
+			found[n] = x
+			n++
+		}
+	}
+	found = found[:n]
+	domains, err := textsOf(c, slices.Collect(senders.all()), `SELECT ints(a.id), group_concat(n.text, char(1)) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
+	if err != nil {
+		return nil, err
+	}
+	each := func(do func(f int, x *flowRow)) {
+		for i := range found {
+			x := &found[i]
+			for _, f := range routes.of(x.route) {
+				if slices.ContainsFunc(flows[f].read, func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
+					do(f, x)
+				}
+			}
+		}
+	}
+	size := make([]int, len(flows))
+	each(func(f int, _ *flowRow) { size[f]++ })
+	for f, n := range size {
+		out[f].Deliveries = make([]store.FlowDelivery, 0, n)
+	}
+	each(func(f int, x *flowRow) {
+		out[f].Deliveries = append(out[f].Deliveries, store.FlowDelivery{Time: unix(x.at), Message: x.message, SenderDomain: domains[int64(x.sender)]})
+	})
+	return out, nil
+}
+
+// A flowRow is a row of delivery.
+type flowRow struct {
+	at            int64
+	message       uint64
+	sender, route int32
+}
+
+// readFlowRows reads the deliveries of the pieces that are to be read.
+func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, err error) {
 	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
-	var spans [][2]int64
+	var spans []span
 	for _, s := range all {
 		if !s.read {
 			continue
 		}
-		if n := len(spans); n > 0 && spans[n-1][1]+1 >= s.lo {
-			spans[n-1][1] = max(spans[n-1][1], s.hi)
+		if n := len(spans); n > 0 && spans[n-1].hi+1 >= s.lo {
+			spans[n-1].hi = max(spans[n-1].hi, s.hi)
 		} else {
-			spans = append(spans, [2]int64{s.lo, s.hi})
+			spans = append(spans, s.span)
 		}
 	}
-	where, err := json.Marshal(spans)
-	if err != nil {
-		return nil, err
-	}
-	type delivery struct {
-		at, sender, route int64
-		message           uint64
-	}
-	var found []delivery
-	var senders idSet
-	n := 0
-	err = c.ints(4, func(v []int64) error {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
+	q := question{since: -forever, until: forever}
+	return found, q.intsWithin(c, spans, []string{"a.at", "a.queue", "coalesce(a.sender, 0) << 24 | a.route"}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
+		if len(found)%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		senders.add(v[2])
-		found = append(found, delivery{v[0], v[2], v[3], messageKey(v[1], v[2])})
+		sender, route := v[3]>>24, v[3]&(1<<24-1)
+		found = append(found, flowRow{v[1], messageKey(v[2], sender), int32(sender), int32(route)})
 		return nil
-	}, `SELECT ints(a.at, a.queue, a.sender, a.route) FROM json_each(?1) AS s CROSS JOIN delivery AS a
-		ON a.id BETWEEN s.value ->> 0 AND s.value ->> 1 WHERE a.route IN (SELECT value FROM json_each(?2))`, string(where), string(wanted))
-	if err != nil {
-		return nil, err
-	}
-	domains, err := textsOf(c, slices.Collect(senders.all()), `SELECT ints(a.id), group_concat(n.text, char(1)) FROM json_each(?) AS w
-		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
-	for i := range found {
-		x := &found[i]
-		for _, f := range routes[x.route] {
-			if slices.ContainsFunc(flows[f].read, func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
-				out[f].Deliveries = append(out[f].Deliveries, store.FlowDelivery{Time: unix(x.at), Message: x.message, SenderDomain: domains[x.sender]})
-			}
-		}
-	}
-	return out, err
+	})
 }
 
-// flowRoutes finds the routes of each flow.
-func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
-	relays, domains := make(map[string][]int), make(map[string][]int)
+// Flow routes tell which flows a route is of. There may be many routes, and there are
+// few sets of flows.
+type flowRoutes struct {
+	sets   [][]int
+	unions map[[2]int32]int32
+	set    []int32 // by route; 0: none
+}
+
+func (r *flowRoutes) of(route int32) []int {
+	if int(route) >= len(r.set) {
+		return nil
+	}
+	return r.sets[r.set[route]]
+}
+
+// with is the set that holds the flows of both.
+func (r *flowRoutes) with(a, b int32) int32 {
+	switch {
+	case a == b || b == 0:
+		return a
+	case a == 0:
+		return b
+	}
+	n, known := r.unions[[2]int32{a, b}]
+	if !known {
+		list := slices.Concat(r.sets[a], r.sets[b])
+		slices.Sort(list)
+		n = int32(len(r.sets))
+		r.sets = append(r.sets, slices.Compact(list))
+		r.unions[[2]int32{a, b}] = n
+	}
+	return n
+}
+
+func readFlowRoutes(c *conn, flows []store.Flow) (*flowRoutes, error) {
+	r := &flowRoutes{sets: [][]int{nil}, unions: make(map[[2]int32]int32)}
+	relays, domains := make(map[string]int32), make(map[string]int32)
 	for i, f := range flows {
+		r.sets = append(r.sets, []int{i})
+		n := int32(len(r.sets) - 1)
 		for _, name := range f.Relays {
-			relays[lower(name)] = union(relays[lower(name)], []int{i})
+			relays[lower(name)] = r.with(relays[lower(name)], n)
 		}
 		for _, name := range f.Domains {
-			domains[lower(name)] = union(domains[lower(name)], []int{i})
+			domains[lower(name)] = r.with(domains[lower(name)], n)
 		}
 	}
-	byHost, byDomain := make(map[int64][]int), make(map[int64][]int)
+	var hosts, ends []int32 // by name: the sets of a relay, of a recipient's domain
 	err := c.batches("name", func(lo, hi int64) error {
+		hosts, ends = append(hosts, make([]int32, int(hi)+1-len(hosts))...), append(ends, make([]int32, int(hi)+1-len(ends))...)
 		return c.texts(1, func(v []int64, name string) error {
 			name = fold(name)
-			if of := domains[name]; of != nil {
-				byDomain[v[0]] = of
-			}
+			ends[v[0]] = domains[name]
 			for rest, more := name, true; more; _, rest, more = strings.Cut(rest, ".") {
-				if of := relays[rest]; of != nil {
-					byHost[v[0]] = union(byHost[v[0]], of)
-				}
+				hosts[v[0]] = r.with(hosts[v[0]], relays[rest])
 			}
 			return nil
 		}, "SELECT ints(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
@@ -787,26 +836,17 @@ func flowRoutes(c *conn, flows []store.Flow) (map[int64][]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	routes := make(map[int64][]int)
-	return routes, c.batches("route", func(lo, hi int64) error {
+	of := func(list []int32, name int64) int32 {
+		if name >= int64(len(list)) {
+			return 0
+		}
+		return list[name]
+	}
+	return r, c.batches("route", func(lo, hi int64) error {
+		r.set = append(r.set, make([]int32, int(hi)+1-len(r.set))...)
 		return c.ints(3, func(v []int64) error {
-			if of := union(byDomain[v[1]], byHost[v[2]]); of != nil {
-				routes[v[0]] = of
-			}
+			r.set[v[0]] = r.with(of(ends, v[1]), of(hosts, v[2]))
 			return nil
 		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 	})
-}
-
-// union is the numbers that are in either list, in order; as are the lists.
-func union(a, b []int) []int {
-	switch {
-	case a == nil:
-		return b
-	case b == nil:
-		return a
-	}
-	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
 }
