@@ -70,32 +70,23 @@ func providers(routes []store.Route) []store.Group {
 
 // merged adds up the routes that have the same key.
 func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group {
-	places := make(map[string]int, len(routes)/4)
-	var groups []store.Group
+	places := make(map[string]int32, len(routes)/2)
+	of := make([]int32, len(routes))
 	for i := range routes {
-		r := &routes[i]
-		key := keyOf(r)
+		key := keyOf(&routes[i])
 		at, known := places[key]
 		if !known {
-			at = len(groups)
+			at = int32(len(places))
 			places[key] = at
-			groups = append(groups, store.Group{Key: key})
 		}
-		g := &groups[at]
-		g.Attempts += r.Attempts
-		g.Delivered += r.Delivered
-		g.Soft += r.Soft
-		g.Hard += r.Hard
-		g.Recovered += r.Recovered
-		g.Pending += r.Pending
-		g.Expired += r.Expired
-		g.Messages += r.Messages
-		if g.Reasons == nil && len(r.Reasons) > 0 {
-			g.Reasons = make(map[bounce.Reason]int64, len(r.Reasons))
-		}
-		for reason, n := range r.Reasons {
-			g.Reasons[reason] += n
-		}
+		of[i] = at
+	}
+	groups := make([]store.Group, len(places))
+	for key, at := range places {
+		groups[at].Key = key
+	}
+	for i := range routes {
+		groups[of[i]].Add(&routes[i].Tally)
 	}
 	return groups
 }

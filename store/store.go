@@ -223,11 +223,39 @@ type Counts struct {
 	Soft5xx  int64 // of Soft: the reply was a 5xx all the same (a 554 greeting that Postfix defers)
 }
 
-// A Group is the counts of one key.
+// A Tally is what some attempts add up to.
+type Tally struct {
+	Counts
+	Reasons map[bounce.Reason]int64 // failed attempts by reason; nil where there are none
+}
+
+// Add adds what others add up to.
+func (t *Tally) Add(o *Tally) {
+	t.Attempts += o.Attempts
+	t.Delivered += o.Delivered
+	t.Soft += o.Soft
+	t.Hard += o.Hard
+	t.Recovered += o.Recovered
+	t.Pending += o.Pending
+	t.Expired += o.Expired
+	t.Messages += o.Messages
+	t.NullHard += o.NullHard
+	t.NullSoft += o.NullSoft
+	t.Handoff += o.Handoff
+	t.Probe += o.Probe
+	t.Soft5xx += o.Soft5xx
+	if t.Reasons == nil && len(o.Reasons) > 0 {
+		t.Reasons = make(map[bounce.Reason]int64, len(o.Reasons))
+	}
+	for r, n := range o.Reasons {
+		t.Reasons[r] += n
+	}
+}
+
+// A Group is the tally of one key.
 type Group struct {
 	Key string
-	Counts
-	Reasons map[bounce.Reason]int64 // failed attempts by reason
+	Tally
 }
 
 // A Rejection is a failed attempt with what is known of its recipient.
@@ -237,13 +265,12 @@ type Rejection struct {
 	DeliveredAfter  time.Time // first delivery to the recipient after the attempt; zero: none
 }
 
-// A Route is the counts of one domain through one relay. A message is counted
+// A Route is the tally of one domain through one relay. A message is counted
 // in the first of its routes to the domain.
 type Route struct {
 	Domain string
 	Relay  string // host name as logged; "" where none was spoken to
-	Counts
-	Reasons map[bounce.Reason]int64 // failed attempts by reason
+	Tally
 }
 
 // A Reply is what was answered to failed attempts, with the judgement on it.

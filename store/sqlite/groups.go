@@ -15,9 +15,12 @@ import (
 
 // A tally adds up groups by a number.
 type tally struct {
-	groups map[int64]*store.Group
+	groups map[int64]*store.Tally
 	texts  map[string]int64 // what has no number, or several
-	room   []store.Group    // for the next groups
+	room   []store.Tally    // for the next groups
+
+	routes []store.Route // by byEnds, in place of groups: without their names
+	ends   []ends        // of routes
 }
 
 // text is the number of a text, from 1.
@@ -31,11 +34,14 @@ func (t *tally) text(s string) int64 {
 	return t.texts[s]
 }
 
-func (t *tally) group(key int64) *store.Group {
+func (t *tally) group(key int64) *store.Tally {
+	if t.routes != nil {
+		return &t.routes[key].Tally
+	}
 	g := t.groups[key]
 	if g == nil {
 		if len(t.room) == 0 {
-			t.room = make([]store.Group, 256)
+			t.room = make([]store.Tally, 256)
 		}
 		g, t.room = &t.room[0], t.room[1:]
 		t.groups[key] = g
@@ -43,7 +49,7 @@ func (t *tally) group(key int64) *store.Group {
 	return g
 }
 
-func (t *tally) add(g *store.Group, kind int64, n cell) {
+func (t *tally) add(g *store.Tally, kind int64, n cell) {
 	if r := reasonOf(kind); r != bounce.NoReason && (outcomeOf(kind) == bounce.Soft || outcomeOf(kind) == bounce.Hard) {
 		if g.Reasons == nil {
 			g.Reasons = make(map[bounce.Reason]int64, 1)
@@ -163,7 +169,7 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) (*
 	if err != nil || q.nothing {
 		return nil, err
 	}
-	t := &tally{groups: make(map[int64]*store.Group)}
+	t := &tally{groups: make(map[int64]*store.Tally)}
 	if q.since >= q.until {
 		return nil, nil
 	}
@@ -200,7 +206,7 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) (*
 // countCells adds up the periods from lo to hi.
 func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
-	routes, err := q.routeNames(c, by)
+	routes, err := q.routeNames(c, t, by)
 	if err != nil {
 		return err
 	}
@@ -212,7 +218,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	n := 0
 	// One group is asked for many times in a row or not at all.
 	var lastKey int64 = -1
-	var last *store.Group
+	var last *store.Tally
 	one := func(v []int64) error {
 		if n++; n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -225,8 +231,8 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		}
 		k := int64(0)
 		switch by {
-		case store.ByDomain, store.ByRelay, byRouteID:
-			k = routes[id]
+		case store.ByDomain, store.ByRelay, byEnds:
+			k = routes.of(id)
 		case store.BySenderDomain, store.ByHost:
 			k = id
 		case store.ByReason:
@@ -242,48 +248,62 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		t.add(last, kind, cell{v[1], v[2], v[3], v[4], v[5]})
 		return nil
 	}
-	// So many at a time take little memory.
-	const cells = 1 << 16
 	lo, hi = lo<<periodShift, hi<<periodShift
 	for {
 		read := n
-		err := c.ints(6, one, "SELECT ints(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(cells))
-		if err != nil || n-read < cells {
+		err := c.ints(6, one, "SELECT ints(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(batch))
+		if err != nil || n-read < batch {
 			return err
 		}
 	}
 }
 
-// routeNames maps routes to the names they are grouped by.
-func (q *question) routeNames(c *conn, by store.By) (map[int64]int64, error) {
-	column := "domain"
-	switch by {
-	case store.ByDomain:
-	case store.ByRelay:
-		column = "coalesce(host, 0)"
-	case byRouteID:
-		column = "id"
-	default:
-		return nil, nil
+// Route names are, by route, the numbers of what routes are grouped by.
+type routeNames []int32
+
+// of is 0 for a route that is not there, as in a damaged database.
+func (names routeNames) of(route int64) int64 {
+	if route < 0 || route >= int64(len(names)) {
+		return 0
 	}
-	if q.names != nil {
+	return int64(names[route])
+}
+
+func (q *question) routeNames(c *conn, t *tally, by store.By) (routeNames, error) {
+	if q.names != nil || !byDestination(by) {
 		return q.names, nil
 	}
-	n, err := c.number("SELECT count(*) FROM route")
-	if err != nil {
-		return nil, err
-	}
-	q.names = make(map[int64]int64, n)
-	return q.names, c.batches("route", func(lo, hi int64) error {
-		return c.ints(2, func(v []int64) error {
-			q.names[v[0]] = v[1]
+	t.ends = make([]ends, 1)
+	places := make(map[ends]int32)
+	err := c.batches("route", func(lo, hi int64) error {
+		q.names = append(q.names, make([]int32, int(hi)+1-len(q.names))...)
+		return c.ints(3, func(v []int64) error {
+			e := ends{int32(v[1]), int32(v[2])}
+			switch by {
+			case store.ByDomain:
+				q.names[v[0]] = e.domain
+			case store.ByRelay:
+				q.names[v[0]] = e.relay
+			default:
+				at, known := places[e]
+				if !known {
+					at = int32(len(t.ends))
+					places[e] = at
+					t.ends = append(t.ends, e)
+				}
+				q.names[v[0]] = at
+			}
 			return nil
-		}, "SELECT ints(id, "+column+") FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 	})
+	if by == byEnds {
+		t.routes = make([]store.Route, len(t.ends))
+	}
+	return q.names, err
 }
 
 func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By) error {
-	routes, err := q.routeNames(c, by)
+	routes, err := q.routeNames(c, t, by)
 	if err != nil {
 		return err
 	}
@@ -312,7 +332,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	}
 	if !q.narrow() && byDestination(by) {
 		err := q.countDelivered(c, flag, func(route, reply int64, n cell) {
-			t.add(t.group(routes[route]), replies[reply].kind, n)
+			t.add(t.group(routes.of(route)), replies[reply].kind, n)
 		})
 		if err != nil {
 			return err
@@ -355,8 +375,8 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		x := cell{n: 1}
 		var k int64
 		switch by {
-		case store.ByDomain, store.ByRelay, byRouteID:
-			k = routes[r.route]
+		case store.ByDomain, store.ByRelay, byEnds:
+			k = routes.of(r.route)
 		case store.BySenderDomain:
 			var ok bool
 			if k, ok = domains[r.sender]; !ok && r.sender != 0 {
@@ -441,7 +461,7 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 	}
 	var tallies [3]tally
 	for i := range tallies {
-		tallies[i].groups = make(map[int64]*store.Group)
+		tallies[i].groups = make(map[int64]*store.Tally)
 	}
 	const text = 1 << 62 // and part of its hash: a client that is no number
 	var texted bool
@@ -515,12 +535,11 @@ func (t *tally) list(keyOf func(int64) (string, error)) ([]store.Group, error) {
 		}
 		g := t.groups[k]
 		if i, known := places[key]; known {
-			out[i].Counts, out[i].Reasons = sum(out[i].Counts, g.Counts), sumReasons(out[i].Reasons, g.Reasons)
+			out[i].Add(g)
 			continue
 		}
 		places[key] = len(out)
-		g.Key = key
-		out = append(out, *g)
+		out = append(out, store.Group{Key: key, Tally: *g})
 	}
 	return out, nil
 }
@@ -543,10 +562,8 @@ func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int
 		flag, flagRecovered, q.where()), spans)
 }
 
-// named gives the groups their keys; those that turn out to have the same
-// become one.
+// named lists the groups by what they were grouped by.
 func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
-	byName := make(map[string]*store.Group, len(t.groups))
 	words := make(map[int64]string, len(t.texts))
 	for text, k := range t.texts {
 		words[k] = text
@@ -559,49 +576,27 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 			return nil, err
 		}
 	}
-	for _, k := range sorted(t.groups) {
-		var key string
-		var err error
-		var v driver.Value
+	return t.list(func(k int64) (string, error) {
 		switch by {
 		case store.ByDomain, store.BySenderDomain, store.ByRelay:
-			key = names[k]
+			return names[k], nil
 		case store.ByHost:
-			v, err = c.one("SELECT host FROM origin WHERE id = ?", k)
-			key = str(v)
+			host, err := c.one("SELECT host FROM origin WHERE id = ?", k)
+			return str(host), err
 		case store.ByReason:
-			key = bounce.Reason(k).String()
+			return bounce.Reason(k).String(), nil
 		case store.ByRecipient, store.BySender:
-			var a addressText
-			a, err = texts.address(k)
-			key = a.whole
+			a, err := texts.address(k)
+			return a.whole, err
 		case store.BySASLUser, store.ByClient:
-			key = words[k]
+			return words[k], nil
 		case store.ByDay:
-			key = time.Unix(k*86400, 0).UTC().Format(time.DateOnly)
+			return time.Unix(k*86400, 0).UTC().Format(time.DateOnly), nil
 		case store.ByHour:
-			key = time.Unix(k*3600, 0).UTC().Format("2006-01-02T15:00Z")
+			return time.Unix(k*3600, 0).UTC().Format("2006-01-02T15:00Z"), nil
 		}
-		if err != nil {
-			return nil, err
-		}
-		g := t.groups[k]
-		g.Key = key
-		if g.Reasons == nil {
-			g.Reasons = map[bounce.Reason]int64{}
-		}
-		if was := byName[key]; was != nil {
-			was.Counts = sum(was.Counts, g.Counts)
-			was.Reasons = sumReasons(was.Reasons, g.Reasons)
-		} else {
-			byName[key] = g
-		}
-	}
-	out := make([]store.Group, 0, len(byName))
-	for _, g := range byName {
-		out = append(out, *g)
-	}
-	return out, nil
+		return "", nil
+	})
 }
 
 // namesOf reads the names with these numbers, which are in order.
@@ -630,34 +625,6 @@ func textsOf[N int64 | uint64](c *conn, ids []N, sql string) (map[N]string, erro
 		}
 	}
 	return all, nil
-}
-
-// sumReasons adds b to a.
-func sumReasons(a, b map[bounce.Reason]int64) map[bounce.Reason]int64 {
-	if a == nil {
-		return b
-	}
-	for r, n := range b {
-		a[r] += n
-	}
-	return a
-}
-
-func sum(a, b store.Counts) store.Counts {
-	a.Attempts += b.Attempts
-	a.Delivered += b.Delivered
-	a.Soft += b.Soft
-	a.Hard += b.Hard
-	a.Recovered += b.Recovered
-	a.Pending += b.Pending
-	a.Expired += b.Expired
-	a.Messages += b.Messages
-	a.NullHard += b.NullHard
-	a.NullSoft += b.NullSoft
-	a.Handoff += b.Handoff
-	a.Probe += b.Probe
-	a.Soft5xx += b.Soft5xx
-	return a
 }
 
 // Span is the time of the first and the last attempt that match f.
@@ -690,7 +657,7 @@ func (d *DB) Span(ctx context.Context, f store.Filter) (first, last time.Time, e
 // spanByPeriod finds the first and the last period in the rollup, and reads their
 // rows.
 func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record) error) error {
-	t := &tally{groups: make(map[int64]*store.Group)}
+	t := &tally{groups: make(map[int64]*store.Tally)}
 	dim := q.dimension("")
 	by, period := store.ByHour, dim.period()
 	if period == day {

@@ -224,7 +224,7 @@ func (m *model) groups(f store.Filter, by store.By) map[string]store.Group {
 		}
 		g, ok := out[k]
 		if !ok {
-			g = store.Group{Key: k, Reasons: make(map[bounce.Reason]int64)}
+			g.Key = k
 		}
 		n := int64(0)
 		if e.pair {
@@ -260,6 +260,9 @@ func (m *model) groups(f store.Filter, by store.By) map[string]store.Group {
 		if counts {
 			g.Attempts++
 			if e.Reason != bounce.NoReason {
+				if g.Reasons == nil {
+					g.Reasons = make(map[bounce.Reason]int64)
+				}
 				g.Reasons[e.Reason]++
 			}
 			first := e.first

@@ -50,7 +50,7 @@ func compareRoutes(t *testing.T, s store.Store, m *model, f store.Filter, name s
 	t.Helper()
 	want := map[string]store.Route{}
 	for k, g := range m.groups(f, byRouteOfModel) {
-		r := store.Route{Counts: g.Counts, Reasons: g.Reasons}
+		r := store.Route{Tally: g.Tally}
 		r.Domain, r.Relay = cutRoute(k)
 		want[k] = r
 	}
@@ -110,7 +110,7 @@ func compareFailedBy(t *testing.T, s store.Store, f store.Filter, name string) {
 		want, got := map[string]store.Group{}, map[string]store.Group{}
 		for _, g := range groups {
 			if g.Soft+g.Hard > 0 {
-				want[g.Key] = store.Group{Key: g.Key, Counts: store.Counts{Attempts: g.Attempts, Soft: g.Soft, Hard: g.Hard}, Reasons: g.Reasons}
+				want[g.Key] = store.Group{Key: g.Key, Tally: store.Tally{Counts: store.Counts{Attempts: g.Attempts, Soft: g.Soft, Hard: g.Hard}, Reasons: g.Reasons}}
 			}
 		}
 		for _, g := range list {
