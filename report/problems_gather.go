@@ -486,27 +486,28 @@ func chains(hits []*hit, gap time.Duration) (parts [][]*hit) {
 	return parts
 }
 
-// distinct counts the different values of some hits.
-func distinct[K comparable](hits []*hit, of func(*hit) (K, bool)) int {
-	set := make(map[K]struct{})
-	for i := range hits {
-		if k, ok := of(hits[i]); ok {
-			set[k] = struct{}{}
+// numbers are the different values of some hits, in order; of says which it takes.
+func numbers(hits []*hit, of func(*hit) (uint64, bool)) []uint64 {
+	list := make([]uint64, 0, len(hits))
+	for _, h := range hits {
+		if n, ok := of(h); ok {
+			list = append(list, n)
 		}
 	}
-	return len(set)
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func validRecipients(hits []*hit) int {
-	return distinct(hits, func(h *hit) (uint64, bool) { return h.recipient, h.valid })
+	return len(numbers(hits, func(h *hit) (uint64, bool) { return h.recipient, h.valid }))
 }
 
 func messages(hits []*hit) int {
-	return distinct(hits, func(h *hit) (uint64, bool) { return h.message, true })
+	return len(numbers(hits, func(h *hit) (uint64, bool) { return h.message, true }))
 }
 
 func senders(hits []*hit) int {
-	return distinct(hits, func(h *hit) (string, bool) { return h.sender, h.sender != "" })
+	return len(tracked(hits, func(h *hit) string { return h.sender }))
 }
 
 // commonest is the value that most hits have; the first in order of those that

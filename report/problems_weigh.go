@@ -421,12 +421,18 @@ type event struct {
 func timeline(hits []*hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
 	var events []event
 	since, until := momentOf(p.Since), momentOf(p.Until)
-	seen := make(map[uint64]int, len(hits)) // which event it is, from 1
+	within := func(h *hit) bool { return h.at >= since && h.at <= until }
+	n := 0
+	for _, h := range hits {
+		if within(h) {
+			n++
+		}
+	}
+	seen := make(map[uint64]int, n) // which event it is, from 1
 	type pair struct{ message, recipient uint64 }
-	counted := make(map[pair]bool, len(hits))
-	for i := range hits {
-		h := hits[i]
-		if h.at < since || h.at > until {
+	counted := make(map[pair]bool, n)
+	for _, h := range hits {
+		if !within(h) {
 			continue
 		}
 		if seen[h.message] == 0 {
@@ -718,9 +724,9 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 		}
 	}
 	in.others = len(others)
-	count := func(since, until time.Time) *Tried {
+	count := func(hits []*hit, since, until time.Time) *Tried {
 		t := &Tried{Since: since, Until: until}
-		for _, e := range timeline(slices.Concat(in.past, in.all), own, "", store.Period{Since: since, Until: until}) {
+		for _, e := range timeline(hits, own, "", store.Period{Since: since, Until: until}) {
 			t.Tried++
 			if e.refused {
 				t.Refused++
@@ -734,12 +740,12 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 			since = at.Since
 		}
 		if until := began.Add(-time.Second); since.Before(until) {
-			in.before = count(since, until)
+			in.before = count(in.past, since, until) // the others came later
 		}
 		if at.Until.Before(until) {
 			until = at.Until
 		}
-		in.onset = count(began, until)
+		in.onset = count(slices.Concat(in.past, in.all), began, until)
 	}
 	if !endOK {
 		return

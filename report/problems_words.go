@@ -169,18 +169,6 @@ func tracked(hits []*hit, of func(*hit) string) []string {
 	return list
 }
 
-// trackedRecipients are the different recipients of some hits, bounded.
-func trackedRecipients(hits []*hit, of func(*hit) bool) (list []uint64) {
-	set := map[uint64]bool{}
-	for i := range hits {
-		if h := hits[i]; of(h) && !set[h.recipient] && len(set) < trackedAtMost {
-			set[h.recipient] = true
-			list = append(list, h.recipient)
-		}
-	}
-	return list
-}
-
 // addresses fills in the addresses of the recipients known to be valid.
 func addresses(ctx context.Context, s store.Store, found []Problem) error {
 	index := map[uint64]int{}
@@ -224,7 +212,7 @@ func (in *incident) problem(o FlagOptions) Problem {
 		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(in.hits, func(h *hit) string { return h.domain }),
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
 		Attempts: int64(len(in.hits)), Messages: messages(in.hits),
-		Recipients: distinct(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
+		Recipients: len(numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true })),
 		Evidence:   in.evidence(), Addresses: in.addresses(),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
@@ -232,7 +220,8 @@ func (in *incident) problem(o FlagOptions) Problem {
 	if began := in.began.time(); began.Before(p.Since) {
 		p.FirstHeard = began
 	}
-	p.valid, p.validBefore = trackedRecipients(in.hits, func(h *hit) bool { return h.took }), trackedRecipients(in.hits, func(h *hit) bool { return h.took && h.before != 0 })
+	p.valid = numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took })
+	p.validBefore = numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took && h.before != 0 })
 	p.Why = in.why(&p, s, why, o)
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
