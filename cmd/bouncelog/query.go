@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +35,8 @@ problems, sources and unparsed are the public schema (docs/schema.md).`,
 			defer db.Close()
 			rows, err := db.Query(cmd.Context(), args[0])
 			if err != nil {
-				return &exitError{status: max(status(err), exitFailed), err: err, hint: "'bouncelog db schema' prints the views and their columns"}
+				hint := cmp.Or(hintFor(err), "'bouncelog db schema' prints the views and their columns")
+				return &exitError{status: max(status(err), exitFailed), err: err, hint: hint}
 			}
 			defer rows.Close()
 			return out.write(cmd, func(w io.Writer) error {

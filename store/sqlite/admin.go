@@ -119,8 +119,10 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		}
 	}
 	if err := c.each(func(v []driver.Value) error {
-		if s := str(v[0]); s != "ok" {
-			found("file: %s", s)
+		for s := range strings.Lines(str(v[0])) { // one row may hold many, below a heading
+			if s = strings.TrimSpace(s); s != "ok" && !strings.HasPrefix(s, "***") {
+				found("file: %s", s)
+			}
 		}
 		return ctx.Err()
 	}, "PRAGMA integrity_check"); err != nil {
