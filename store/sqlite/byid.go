@@ -63,6 +63,25 @@ func (s *idSet) all() iter.Seq[int64] {
 	}
 }
 
+// Numbers are kept by the ids of a dictionary; 0: none.
+type numbers []int32
+
+// set sets that of an id.
+func (n *numbers) set(id int64, to int32) {
+	if more := int(id) + 1 - len(*n); more > 0 {
+		*n = append(*n, make([]int32, more)...)
+	}
+	(*n)[id] = to
+}
+
+// of is 0 also for an id that is not there, as in a damaged database.
+func (n numbers) of(id int64) int32 {
+	if id < 0 || id >= int64(len(n)) {
+		return 0
+	}
+	return n[id]
+}
+
 // A byID holds something for each of some ids.
 type byID[V any] struct {
 	ids  idSet

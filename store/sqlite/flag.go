@@ -779,15 +779,10 @@ func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, 
 type flowRoutes struct {
 	sets   [][]int
 	unions map[[2]int32]int32
-	set    []int32 // by route; 0: none
+	set    numbers // by route
 }
 
-func (r *flowRoutes) of(route int32) []int {
-	if int(route) >= len(r.set) {
-		return nil
-	}
-	return r.sets[r.set[route]]
-}
+func (r *flowRoutes) of(route int32) []int { return r.sets[r.set.of(int64(route))] }
 
 // with is the set that holds the flows of both.
 func (r *flowRoutes) with(a, b int32) int32 {
@@ -821,14 +816,17 @@ func readFlowRoutes(c *conn, flows []store.Flow) (*flowRoutes, error) {
 			domains[lower(name)] = r.with(domains[lower(name)], n)
 		}
 	}
-	var hosts, ends []int32 // by name: the sets of a relay, of a recipient's domain
+	var hosts, ends numbers // by name: the sets of a relay, of a recipient's domain
 	err := c.batches("name", func(lo, hi int64) error {
-		hosts, ends = append(hosts, make([]int32, int(hi)+1-len(hosts))...), append(ends, make([]int32, int(hi)+1-len(ends))...)
 		return c.texts(1, func(v []int64, name string) error {
 			name = fold(name)
-			ends[v[0]] = domains[name]
+			if set := domains[name]; set != 0 {
+				ends.set(v[0], set)
+			}
 			for rest, more := name, true; more; _, rest, more = strings.Cut(rest, ".") {
-				hosts[v[0]] = r.with(hosts[v[0]], relays[rest])
+				if set := relays[rest]; set != 0 {
+					hosts.set(v[0], r.with(hosts.of(v[0]), set))
+				}
 			}
 			return nil
 		}, "SELECT ints(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
@@ -836,16 +834,11 @@ func readFlowRoutes(c *conn, flows []store.Flow) (*flowRoutes, error) {
 	if err != nil {
 		return nil, err
 	}
-	of := func(list []int32, name int64) int32 {
-		if name >= int64(len(list)) {
-			return 0
-		}
-		return list[name]
-	}
 	return r, c.batches("route", func(lo, hi int64) error {
-		r.set = append(r.set, make([]int32, int(hi)+1-len(r.set))...)
 		return c.ints(3, func(v []int64) error {
-			r.set[v[0]] = r.with(of(ends, v[1]), of(hosts, v[2]))
+			if set := r.with(ends.of(v[1]), hosts.of(v[2])); set != 0 {
+				r.set.set(v[0], set)
+			}
 			return nil
 		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 	})

@@ -232,7 +232,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		k := int64(0)
 		switch by {
 		case store.ByDomain, store.ByRelay, byEnds:
-			k = routes.of(id)
+			k = int64(routes.of(id))
 		case store.BySenderDomain, store.ByHost:
 			k = id
 		case store.ByReason:
@@ -258,32 +258,21 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	}
 }
 
-// Route names are, by route, the numbers of what routes are grouped by.
-type routeNames []int32
-
-// of is 0 for a route that is not there, as in a damaged database.
-func (names routeNames) of(route int64) int64 {
-	if route < 0 || route >= int64(len(names)) {
-		return 0
-	}
-	return int64(names[route])
-}
-
-func (q *question) routeNames(c *conn, t *tally, by store.By) (routeNames, error) {
+// routeNames are, by route, the numbers of what routes are grouped by.
+func (q *question) routeNames(c *conn, t *tally, by store.By) (numbers, error) {
 	if q.names != nil || !byDestination(by) {
 		return q.names, nil
 	}
 	t.ends = make([]ends, 1)
 	places := make(map[ends]int32)
 	err := c.batches("route", func(lo, hi int64) error {
-		q.names = append(q.names, make([]int32, int(hi)+1-len(q.names))...)
 		return c.ints(3, func(v []int64) error {
 			e := ends{int32(v[1]), int32(v[2])}
 			switch by {
 			case store.ByDomain:
-				q.names[v[0]] = e.domain
+				q.names.set(v[0], e.domain)
 			case store.ByRelay:
-				q.names[v[0]] = e.relay
+				q.names.set(v[0], e.relay)
 			default:
 				at, known := places[e]
 				if !known {
@@ -291,7 +280,7 @@ func (q *question) routeNames(c *conn, t *tally, by store.By) (routeNames, error
 					places[e] = at
 					t.ends = append(t.ends, e)
 				}
-				q.names[v[0]] = at
+				q.names.set(v[0], at)
 			}
 			return nil
 		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
@@ -332,7 +321,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	}
 	if !q.narrow() && byDestination(by) {
 		err := q.countDelivered(c, flag, func(route, reply int64, n cell) {
-			t.add(t.group(routes.of(route)), replies[reply].kind, n)
+			t.add(t.group(int64(routes.of(route))), replies[reply].kind, n)
 		})
 		if err != nil {
 			return err
@@ -376,7 +365,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		var k int64
 		switch by {
 		case store.ByDomain, store.ByRelay, byEnds:
-			k = routes.of(r.route)
+			k = int64(routes.of(r.route))
 		case store.BySenderDomain:
 			var ok bool
 			if k, ok = domains[r.sender]; !ok && r.sender != 0 {

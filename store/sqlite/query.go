@@ -32,7 +32,7 @@ type question struct {
 	queue      any
 	messages   []int64
 
-	names   routeNames
+	names   numbers
 	counted bool // the rows of the table delivery, see countDelivered
 }
 

@@ -320,6 +320,7 @@ const batch = 1 << 12
 // batches calls fn for each run of so many ids that a dictionary may have.
 func (c *conn) batches(table string, fn func(lo, hi int64) error) error {
 	last, err := c.number("SELECT max(id) FROM " + table)
+	last = min(last, maxID) // a damaged one may hold any
 	for lo := int64(0); err == nil && lo < last; lo += batch {
 		err = fn(lo+1, lo+batch)
 	}
