@@ -499,6 +499,7 @@ func TestSmallCaches(t *testing.T) {
 	dir := t.TempDir()
 	whole, small := open(t, dir+"/whole.db", Options{}), open(t, dir+"/small.db", Options{})
 	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
+	tr.PerSecond, again.PerSecond = 0.003, 0.003 // days
 	for range 10 {
 		must(t, whole.Append(t.Context(), tr.Batch(500)))
 		w := small.w

@@ -598,6 +598,7 @@ func (w *writer) storedAddress(v []int64) address {
 // noteAddress records that the recipient's history has changed.
 func (w *writer) noteAddress(a *address) {
 	a.listed = a.listed || a.failed != 0 || a.first != a.last
+	a.written = false
 	first := a.first != a.kept // or else the row has none
 	rewrite := a.changed || first != a.firstKept
 	a.firstKept, a.changed = first, false
