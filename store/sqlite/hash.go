@@ -91,7 +91,7 @@ type cache[V any] struct {
 	// asStored is set once the hashes are those of what is stored: what the log wrote
 	// in another way has to be looked up.
 	asStored bool
-	lookUps  int // while it was partial
+	lookUps  int // what was not found and had to be looked up
 }
 
 // mayLack reports that what is not found may be stored all the same. Exact says that

@@ -32,8 +32,8 @@ type question struct {
 	queue      any
 	messages   []int64
 
-	names   numbers
-	counted bool // the rows of the table delivery, see countDelivered
+	names   numbers // see routeNames
+	counted bool    // the rows of the table delivery, see countDelivered
 }
 
 const forever = 1 << 40 // past the year 36000

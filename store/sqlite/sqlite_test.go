@@ -81,6 +81,18 @@ func sound(t testing.TB, d *DB) {
 	}
 }
 
+// same holds that two databases hold the same, and that the second is sound.
+func same(t testing.TB, want, got *DB) {
+	t.Helper()
+	if diff := cmp.Diff(totals(t, want), totals(t, got)); diff != "" {
+		t.Errorf("Totals (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(dump(t, want), dump(t, got)); diff != "" {
+		t.Errorf("rows (-want +got):\n%.3000s", diff)
+	}
+	sound(t, got)
+}
+
 // histories holds what is known of each address against the rows.
 func histories(t testing.TB, d *DB) {
 	t.Helper()
@@ -483,13 +495,7 @@ func TestReopen(t *testing.T) {
 		must(t, d.Close())
 	}
 	parts := open(t, dir+"/parts.db", Options{ReadOnly: true})
-	if diff := cmp.Diff(totals(t, whole), totals(t, parts)); diff != "" {
-		t.Errorf("Totals (-undisturbed +reopened):\n%s", diff)
-	}
-	if diff := cmp.Diff(dump(t, whole), dump(t, parts)); diff != "" {
-		t.Errorf("rows (-undisturbed +reopened):\n%.3000s", diff)
-	}
-	sound(t, parts)
+	same(t, whole, parts)
 	sound(t, whole)
 	histories(t, whole)
 }
@@ -508,10 +514,7 @@ func TestSmallCaches(t *testing.T) {
 		}
 		must(t, small.Append(t.Context(), again.Batch(500)))
 	}
-	if diff := cmp.Diff(dump(t, whole), dump(t, small)); diff != "" {
-		t.Errorf("rows (-undisturbed +small caches):\n%.3000s", diff)
-	}
-	sound(t, small)
+	same(t, whole, small)
 	histories(t, small)
 	n, err := small.w.c.number("SELECT count(*) - count(DISTINCT domain || ' ' || local) FROM address")
 	must(t, err)

@@ -69,10 +69,8 @@ func num(v driver.Value) int64 {
 
 // makeAddress makes an address of local part, domain, last and first.
 func makeAddress(row []driver.Value) addressText {
-	a := addressText{whole: str(row[0]), domain: str(row[1]), last: max(num(row[2]), 0), first: num(row[3])}
-	if a.domain != "" {
-		a.whole += "@" + a.domain
-	}
+	local, domain := str(row[0]), str(row[1])
+	a := addressText{whole: join(local, domain), domain: domain, last: max(num(row[2]), 0), first: num(row[3])}
 	if a.first == 0 {
 		a.first = a.last
 	}
