@@ -161,7 +161,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
 	count("message ids without name", "SELECT count(*) FROM message_id WHERE right IS NOT NULL AND right NOT IN (SELECT id FROM name)")
 	count("delivery rows without message id", "SELECT count(*) FROM delivery_message WHERE message NOT IN (SELECT id FROM message_id)")
-	count("histories without address", "SELECT count(*) FROM history WHERE id NOT IN (SELECT id FROM address)")
+	count("failing recipients without failure", "SELECT count(*) FROM failing WHERE id NOT IN (SELECT recipient FROM failure)")
 	count("failure rows without login", "SELECT count(*) FROM failure WHERE typeof(client) = 'integer' AND client > 0 AND client NOT IN (SELECT id FROM login)")
 	count("recoveries without recipient", "SELECT count(*) FROM recovery WHERE recipient NOT IN (SELECT id FROM address)")
 	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
@@ -320,7 +320,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM login WHERE id NOT IN (SELECT client FROM failure WHERE typeof(client) = 'integer')",
 			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer')",
 			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
-			`DELETE FROM history WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT recipient FROM failure)`,
+			"DELETE FROM failing WHERE id NOT IN (SELECT recipient FROM failure)",
 			`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
 				UNION SELECT recipient FROM failure UNION SELECT sender FROM failure WHERE sender IS NOT NULL UNION SELECT address FROM original)`,
 			"DELETE FROM route WHERE id NOT IN (SELECT route FROM delivery UNION SELECT route FROM failure)",

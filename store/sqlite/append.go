@@ -290,7 +290,9 @@ func (w *writer) append(b *store.Batch) error {
 			}
 		}
 	}
-	w.flushAddresses()
+	if len(w.fresh) >= freshAtMost {
+		w.flushAddresses()
+	}
 	w.storeSources(b.Sources)
 	w.storeMessages(b)
 	if ahead == 0 && len(b.Sources) > 0 {
@@ -496,11 +498,11 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		before = int64(rcpt.last)
 	}
 	if counts {
-		if rcpt.failed == 0 {
-			rcpt.failed, rcpt.changed = seconds(at), true
-			w.noteAddress(rcpt)
+		failed := rcpt.failed
+		rcpt.failed = max(failed, seconds(at))
+		if failed == 0 {
+			w.noteAddress(rcpt, false, true)
 		}
-		rcpt.failed = max(rcpt.failed, seconds(at))
 	}
 	client := w.client(&a.Delivery)
 	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
@@ -545,18 +547,19 @@ func (w *writer) delivered(rcpt *address, time int64) {
 	note := rcpt.kept == 0 || at >= rcpt.kept+day || at < rcpt.last // a log read after a younger one
 	rcpt.last = max(rcpt.last, at)
 	if rcpt.first == 0 || at < rcpt.first {
-		rcpt.first, rcpt.changed = at, true
+		rcpt.first = at
 	}
-	if rcpt.failed != 0 {
+	failed := rcpt.failed
+	if failed != 0 {
 		w.add("recovery", int64(rcpt.id), time)
-		note, rcpt.changed = true, true
-		if at >= rcpt.failed { // else of an older log
+		note = true
+		if at >= failed { // else of an older log
 			rcpt.failed = 0
 		}
 	}
 	if note {
 		rcpt.kept = rcpt.last
-		w.noteAddress(rcpt)
+		w.noteAddress(rcpt, true, rcpt.failed != failed)
 	}
 }
 
@@ -622,18 +625,16 @@ func (w *writer) flush() error {
 	w.flushKeys()
 	w.flushWaiting()
 	for _, id := range sorted(w.touched) {
-		a := w.touched[id]
-		if !a.written {
-			w.add("last", orNever(a.kept), int64(id))
+		t := w.touched[id]
+		if t.delivered {
+			w.add("delivered", orNever(t.first), orNever(t.kept), int64(id))
 		}
-		if !a.listed || !a.changed {
-			continue
+		switch {
+		case t.failing && t.failed != 0:
+			w.add("failing", int64(id), int64(t.failed))
+		case t.failing:
+			w.add("failing_end", int64(id))
 		}
-		var first any
-		if a.first != a.kept {
-			first = number(a.first)
-		}
-		w.add("history", int64(id), first, number(a.failed))
 	}
 	clear(w.touched)
 	w.addCells()
@@ -646,15 +647,17 @@ func (w *writer) flush() error {
 	return nil
 }
 
+// freshAtMost is how many new addresses wait, about: one that is used again meanwhile
+// is written once.
+const freshAtMost = 4096
+
 // flushAddresses stores the new addresses, with what is known of them by now.
 func (w *writer) flushAddresses() {
 	for i := range w.fresh {
 		f := &w.fresh[i]
-		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.last))
-		if f.listed {
-			a := f.address
-			a.written, a.changed = true, true
-			w.touched[f.id] = a
+		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.first), orNever(f.last))
+		if f.failed != 0 {
+			w.touched[f.id] = touched{address: f.address, failing: true}
 		}
 	}
 	w.fresh = w.fresh[:0]

@@ -237,9 +237,9 @@ type person struct {
 func readPeople(c *conn, people *byID[person], wanted string) error {
 	return c.ints(3, func(v []int64) error {
 		p := people.at(v[0])
-		p.last, p.first = max(v[1], 0), v[2]
+		p.last, p.first = max(v[1], 0), max(v[2], 0)
 		return nil
-	}, "SELECT ints(a.id, a.last, h.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value LEFT JOIN history AS h ON h.id = a.id", wanted)
+	}, "SELECT ints(a.id, a.last, a.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
 }
 
 // readRecoveries reads when they took mail again after a failure.
@@ -256,15 +256,10 @@ func readRecoveries(c *conn, people *byID[person], wanted string) error {
 // before and after are the last delivery before at and the first after it, as in
 // texts.fill; 0: none.
 func (p *person) before(r *refusalRow) int64 {
-	switch {
-	case r.before != 0:
-		return r.before
-	case p.first == 0 && p.last > 0 && p.last < r.at:
-		return p.last
-	case p.first != 0 && p.first < r.at:
+	if r.before == 0 && p.first < r.at {
 		return p.first
 	}
-	return 0
+	return r.before
 }
 
 func (p *person) after(at int64) int64 {

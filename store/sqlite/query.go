@@ -262,8 +262,8 @@ type words struct {
 }
 
 const (
-	wordColumns = ", rl.local, rd.text, rl.last, hy.first, ml.left, mr.text, tx.text, og.address"
-	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain LEFT JOIN history AS hy ON hy.id = a.recipient
+	wordColumns = ", rl.local, rd.text, rl.last, rl.first, ml.left, mr.text, tx.text, og.address"
+	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain
 		LEFT JOIN message_id AS ml ON ml.id = a.message LEFT JOIN name AS mr ON mr.id = ml.right
 		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id`
 )

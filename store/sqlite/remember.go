@@ -30,9 +30,9 @@ func (w *writer) remember() error {
 	if err != nil || w.pseudonym != nil { // of a pseudonym nobody knows whose it is
 		return err
 	}
-	return readAll(w, w.addresses, "address", w.addressID, 6,
+	return readAll(w, w.addresses, "address", w.addressID, 5,
 		`SELECT ints(`+addressColumns+`), group_concat(a.local || char(2) || d.text, char(1))
-			FROM address AS a LEFT JOIN history AS h ON h.id = a.id JOIN name AS d ON d.id = a.domain`,
+			FROM address AS a LEFT JOIN failing AS f ON f.id = a.id JOIN name AS d ON d.id = a.domain`,
 		func(v []int64, text string) (uint64, address) {
 			local, domain, _ := strings.Cut(text, "\x02")
 			return w.hash.address(join(local, domain), domain), w.storedAddress(v)

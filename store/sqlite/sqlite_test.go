@@ -98,10 +98,10 @@ func histories(t testing.TB, d *DB) {
 	t.Helper()
 	n, err := d.w.c.number(`WITH delivered AS (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient),
 			failed AS (SELECT a.recipient, max(a.at) AS last FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind < 512 GROUP BY a.recipient)
-		SELECT count(*) FROM address AS a LEFT JOIN history AS h ON h.id = a.id
+		SELECT count(*) FROM address AS a LEFT JOIN failing AS h ON h.id = a.id
 			LEFT JOIN delivered AS d ON d.recipient = a.id LEFT JOIN failed AS f ON f.recipient = a.id
-		WHERE coalesce(h.first, max(a.last, 0)) <> coalesce(d.first, 0) OR max(a.last, 0) NOT BETWEEN coalesce(d.last - 86400, 0) AND coalesce(d.last, 0)
-			OR f.last <> coalesce(d.last, 0) AND (h.failed IS NOT NULL) <> (f.last > coalesce(d.last, 0))`)
+		WHERE max(a.first, 0) <> coalesce(d.first, 0) OR max(a.last, 0) NOT BETWEEN coalesce(d.last - 86400, 0) AND coalesce(d.last, 0)
+			OR f.last <> coalesce(d.last, 0) AND (h.at IS NOT NULL) <> (f.last > coalesce(d.last, 0))`)
 	must(t, err)
 	if n != 0 {
 		t.Errorf("the histories of %d addresses are not those of the rows", n)
@@ -605,7 +605,7 @@ func TestPrune(t *testing.T) {
 	if got := totals(t, d); got != (store.Counts{}) {
 		t.Errorf("Totals = %+v, want none", got)
 	}
-	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "recovery", "history", "original", "delivery_message", "chunk"} {
+	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "recovery", "failing", "original", "delivery_message", "chunk"} {
 		if n, err := d.w.c.number("SELECT count(*) FROM " + table); err != nil || n != 0 {
 			t.Errorf("%s: %d rows are left (%v)", table, n, err)
 		}

@@ -70,11 +70,7 @@ func num(v driver.Value) int64 {
 // makeAddress makes an address of local part, domain, last and first.
 func makeAddress(row []driver.Value) addressText {
 	local, domain := str(row[0]), str(row[1])
-	a := addressText{whole: join(local, domain), domain: domain, last: max(num(row[2]), 0), first: num(row[3])}
-	if a.first == 0 {
-		a.first = a.last
-	}
-	return a
+	return addressText{whole: join(local, domain), domain: domain, last: max(num(row[2]), 0), first: max(num(row[3]), 0)}
 }
 
 func (t *texts) address(id int64) (addressText, error) {
@@ -85,8 +81,7 @@ func (t *texts) address(id int64) (addressText, error) {
 	err := t.c.each(func(row []driver.Value) error {
 		a = makeAddress(row)
 		return errStop
-	}, `SELECT a.local, n.text, a.last, h.first FROM address AS a JOIN name AS n ON n.id = a.domain
-		LEFT JOIN history AS h ON h.id = a.id WHERE a.id = ?`, id)
+	}, "SELECT a.local, n.text, a.last, a.first FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
 	return remember(t.addresses, id, a), err
 }
 

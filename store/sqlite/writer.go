@@ -63,7 +63,7 @@ type writer struct {
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
-	touched   map[uint32]address
+	touched   map[uint32]touched
 	origins   map[[3]string]int64
 	kinds     map[int64]bool
 	texts     *cache[int64] // 0: seen once
@@ -94,15 +94,18 @@ type address struct {
 	first, last seconds // deliveries
 	kept        seconds // what the database has in place of last
 	failed      seconds // last failure, where no delivery has followed
-	listed      bool    // in the table history
-	firstKept   bool    // and first is in its row there
-	changed     bool    // first or failed; of what was touched: the row in history is to be written
-	written     bool    // of what was touched: the address's own row says so already
 }
 
 type newAddress struct {
 	address
 	local string
+}
+
+// A touched address's history is to be written: its deliveries, whether it is in the
+// table failing.
+type touched struct {
+	address
+	delivered, failing bool
 }
 
 // A reply is what the rest of the batch needs of a row of the table.
@@ -206,7 +209,7 @@ func (w *writer) reset() error {
 	w.inBatch = make(map[string]bool)
 	w.fresh, w.keys = w.fresh[:0], make(map[string][]int64)
 	w.newBase = w.addressID
-	w.touched = make(map[uint32]address)
+	w.touched = make(map[uint32]touched)
 	w.routeCells = newCells()
 	w.senderCells = newCells()
 	w.originCells = newCells()
@@ -226,7 +229,7 @@ func (w *writer) reset() error {
 // columns.
 var insertTables = map[string]int{
 	"delivery": 8, "failure": 13, "refusal": 8, "fault": 5, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 17, "reply_key": 1, "message_id": 3, "address": 4, "address_key": 1,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 17, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
 }
 
 // laterSQL are statements that may run in a while, as those of insertTables do.
@@ -237,8 +240,9 @@ var laterSQL = map[string]string{
 	"pending_last":  "UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?",
 	"pending_end":   "DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?",
 	"recovery":      "INSERT OR IGNORE INTO recovery VALUES (?, ?)",
-	"last":          "UPDATE address SET last = ? WHERE id = ?",
-	"history":       "INSERT INTO history VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET first = excluded.first, failed = excluded.failed",
+	"delivered":     "UPDATE address SET first = ?, last = ? WHERE id = ?",
+	"failing":       "INSERT OR REPLACE INTO failing VALUES (?, ?)",
+	"failing_end":   "DELETE FROM failing WHERE id = ?",
 	"rollup_route":  "INSERT INTO rollup_route VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
 	"rollup_sender": "INSERT INTO rollup_sender VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
 	"rollup_origin": "INSERT INTO rollup_origin VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
@@ -559,7 +563,7 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 		}
 		a = address{id: uint32(w.addressID), domain: uint32(dom)}
 		w.addressID++
-		w.fresh = append(w.fresh, newAddress{a, local})
+		w.fresh = append(w.fresh, newAddress{a, strings.Clone(local)}) // see own
 		w.addKey("address", key, int64(a.id))
 	}
 	return putInto(w, w.addresses, h, a), nil
@@ -569,46 +573,36 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 	_, err = find(w, w.addresses, "address", key, func(id int64) (ok bool, err error) {
 		err = w.c.each(func(row []driver.Value) error {
 			if ok = row[0] == local && num(row[2]) == domain; ok {
-				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4]), num(row[5]), num(row[6])})
+				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4]), num(row[5])})
 			}
 			return errStop
-		}, "SELECT a.local, "+addressColumns+" FROM address AS a LEFT JOIN history AS h ON h.id = a.id WHERE a.id = ?", id)
+		}, "SELECT a.local, "+addressColumns+" FROM address AS a LEFT JOIN failing AS f ON f.id = a.id WHERE a.id = ?", id)
 		return ok, err
 	})
 	return a, err
 }
 
 // addressColumns are what storedAddress takes.
-const addressColumns = "a.id, a.domain, max(a.last, 0), h.id IS NOT NULL, h.first, h.failed"
+const addressColumns = "a.id, a.domain, max(a.first, 0), max(a.last, 0), f.at"
 
 // storedAddress is an address as the database has it, with what is to be written of
 // its history still.
 func (w *writer) storedAddress(v []int64) address {
 	if t, ok := w.touched[uint32(v[0])]; ok {
-		return t
+		return t.address
 	}
-	last := seconds(v[2])
-	a := address{id: uint32(v[0]), domain: uint32(v[1]), first: last, last: last, kept: last, listed: v[3] != 0, failed: seconds(v[5])}
-	if v[4] != 0 {
-		a.first, a.firstKept = seconds(v[4]), true
-	}
-	return a
+	last := seconds(v[3])
+	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, kept: last, failed: seconds(v[4])}
 }
 
-// noteAddress records that the recipient's history has changed.
-func (w *writer) noteAddress(a *address) {
-	a.listed = a.listed || a.failed != 0 || a.first != a.last
-	a.written = false
-	first := a.first != a.kept // or else the row has none
-	rewrite := a.changed || first != a.firstKept
-	a.firstKept, a.changed = first, false
+// noteAddress records what of the recipient's history has changed.
+func (w *writer) noteAddress(a *address, delivered, failing bool) {
 	if i := int64(a.id) - w.newBase; i >= 0 {
 		w.fresh[i].address = *a
 		return
 	}
-	t := *a
-	t.changed = rewrite || w.touched[a.id].changed
-	w.touched[a.id] = t
+	t := w.touched[a.id]
+	w.touched[a.id] = touched{*a, t.delivered || delivered, t.failing || failing}
 }
 
 // text stores a response's text, with what the row knows taken out. The first

@@ -42,24 +42,23 @@ CREATE TABLE name (
 ) STRICT;
 CREATE TABLE name_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Senders and recipients. last is the time of a recipient's last delivery,
--- brought up to date once a day, and at once where it follows a failure;
--- -1 << 31 where there is none, since rows that grow leave pages half empty.
--- No foreign keys here nor in what grows as fast: see delivery.
+-- Senders and recipients. first and last are the times of a recipient's
+-- deliveries; last is brought up to date once a day, and at once where it follows a
+-- failure. Where there is none they are -1 << 31, since rows that grow leave pages
+-- half empty. No foreign keys here nor in what grows as fast: see delivery.
 CREATE TABLE address (
     id     INTEGER PRIMARY KEY,
     domain INTEGER NOT NULL,
     local  TEXT NOT NULL,
+    first  INTEGER NOT NULL,
     last   INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE address_key (key INTEGER PRIMARY KEY) STRICT;
 
--- What some recipients need besides: the time of the first delivery, where it
--- is not the last; and that of the last failure, where no delivery has followed.
-CREATE TABLE history (
-    id     INTEGER PRIMARY KEY, -- of the address
-    first  INTEGER,
-    failed INTEGER
+-- Recipients with a failure that no delivery has followed yet, and when that was.
+CREATE TABLE failing (
+    id INTEGER PRIMARY KEY, -- of the address
+    at INTEGER NOT NULL
 ) STRICT;
 
 -- Deliveries to a recipient that were the first after a failure.
