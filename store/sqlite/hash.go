@@ -223,7 +223,7 @@ type bloom struct {
 }
 
 func newBloom(entries int) *bloom {
-	size := 1 << 14 // words: 128 KiB, 1 M bits
+	size := 1 << 16 // words: 512 KiB, 4 M bits
 	for size*64 < entries*16 && size < 1<<22 {
 		size *= 2
 	}
