@@ -573,26 +573,26 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 	_, err = find(w, w.addresses, "address", key, func(id int64) (ok bool, err error) {
 		err = w.c.each(func(row []driver.Value) error {
 			if ok = row[0] == local && num(row[2]) == domain; ok {
-				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4]), num(row[5])})
+				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4])}, num(row[5]))
 			}
 			return errStop
-		}, "SELECT a.local, "+addressColumns+" FROM address AS a LEFT JOIN failing AS f ON f.id = a.id WHERE a.id = ?", id)
+		}, "SELECT local, "+addressColumns+", (SELECT at FROM failing WHERE id = address.id) FROM address WHERE id = ?", id)
 		return ok, err
 	})
 	return a, err
 }
 
 // addressColumns are what storedAddress takes.
-const addressColumns = "a.id, a.domain, max(a.first, 0), max(a.last, 0), f.at"
+const addressColumns = "id, domain, max(first, 0), max(last, 0)"
 
 // storedAddress is an address as the database has it, with what is to be written of
-// its history still.
-func (w *writer) storedAddress(v []int64) address {
+// its history still. Failed is when it failed if that goes on, or else 0.
+func (w *writer) storedAddress(v []int64, failed int64) address {
 	if t, ok := w.touched[uint32(v[0])]; ok {
 		return t.address
 	}
 	last := seconds(v[3])
-	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, kept: last, failed: seconds(v[4])}
+	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, kept: last, failed: seconds(failed)}
 }
 
 // noteAddress records what of the recipient's history has changed.
