@@ -1,9 +1,9 @@
 package sqlite
 
 // rowsALookUp is the part of a dictionary, one row in so many, that is looked up by
-// itself. One takes as long as ten or so that are read in order; but where a few
-// thousand have been looked up many more will follow.
-const rowsALookUp = 40
+// itself. One takes as long as twenty or so that are read in order; but where a
+// thousand or two have been looked up many more will follow.
+const rowsALookUp = 100
 
 // due reports that it is time to read a dictionary of so many rows as a whole.
 func due[V any](c *cache[V], rows int64) bool {
