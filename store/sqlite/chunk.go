@@ -61,7 +61,7 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	size := len(c.keys.list) // bytes: 8 bits a key
 	filter := make([]byte, size)
 	for _, k := range c.keys.list {
-		probe(k, size, func(i int, bit byte) bool { filter[i] |= bit; return true })
+		probe(k, filter)
 	}
 	c.rows = 0
 	c.keys.empty()
@@ -75,19 +75,13 @@ var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
 func recipientKey(id int64) uint64 { return max(chunkHash.num(1, uint64(id)), 1) }
 func queueKey(queue string) uint64 { return max(chunkHash.add(2, queue), 1) }
 
-func probe(key uint64, size int, f func(i int, bit byte) bool) bool {
+// probe sets the bits of a key in a filter.
+func probe(key uint64, filter []byte) {
 	for range chunkProbes {
-		hi, lo := bits.Mul64(key, uint64(size)*8)
-		if !f(int(hi/8), 1<<(hi%8)) {
-			return false
-		}
+		hi, lo := bits.Mul64(key, uint64(len(filter))*8)
+		filter[hi/8] |= 1 << (hi % 8)
 		key = lo ^ key*0x9e3779b97f4a7c15
 	}
-	return true
-}
-
-func mayHold(filter []byte, key uint64) bool {
-	return len(filter) > 0 && probe(key, len(filter), func(i int, bit byte) bool { return filter[i]&bit != 0 })
 }
 
 // resume reads back what a source's next rows must be seen with: its chunk that

@@ -175,35 +175,35 @@ func (q *question) spans(c *conn) ([]span, error) {
 	if q.since == -forever && q.until == forever && len(q.recipients) == 0 && q.queue == nil {
 		return []span{{0, math.MaxInt64}}, nil
 	}
-	var keys []uint64
-	for _, r := range q.recipients {
-		keys = append(keys, recipientKey(r))
-	}
 	type run struct {
 		span
 		in bool
 	}
 	var runs []run
-	chunk := func(id, last, since, until int64) *run {
-		runs = append(runs, run{span{id, last}, since < q.until && until >= q.since})
-		return &runs[len(runs)-1]
+	in, from := "since < ? AND until >= ?", "chunk INDEXED BY chunk_time"
+	args := []any{q.until, q.since}
+	hold := func(keys ...uint64) {
+		in += " AND may_hold(bits" + strings.Repeat(", ?", len(keys)) + ")"
+		from = "chunk"
+		for _, k := range keys {
+			args = append(args, int64(k))
+		}
 	}
-	var err error
-	if len(keys) == 0 && q.queue == nil {
-		err = c.ints(4, func(v []int64) error {
-			chunk(v[0], v[1], v[2], v[3])
-			return nil
-		}, "SELECT ints(id, last, since, until) FROM chunk INDEXED BY chunk_time")
-		slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.lo, b.lo) })
-	} else {
-		err = c.each(func(row []driver.Value) error {
-			r := chunk(num(row[0]), num(row[1]), num(row[2]), num(row[3]))
-			bits, _ := row[4].([]byte)
-			r.in = r.in && (len(keys) == 0 || slices.ContainsFunc(keys, func(k uint64) bool { return mayHold(bits, k) })) &&
-				(q.queue == nil || mayHold(bits, queueKey(q.QueueID)))
-			return nil
-		}, "SELECT id, last, since, until, bits FROM chunk ORDER BY id")
+	if len(q.recipients) > 0 {
+		var keys []uint64
+		for _, r := range q.recipients {
+			keys = append(keys, recipientKey(r))
+		}
+		hold(keys...)
 	}
+	if q.queue != nil {
+		hold(queueKey(q.QueueID))
+	}
+	err := c.ints(3, func(v []int64) error {
+		runs = append(runs, run{span{v[0], v[1]}, v[2] != 0})
+		return nil
+	}, "SELECT ints(id, last, "+in+") FROM "+from, args...)
+	slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.lo, b.lo) })
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ sqlite3_int64 sqlite3_value_int64(sqlite3_value *);
 void sqlite3_result_blob64(sqlite3_context *, const void *, uint64_t, void (*)(void *));
 void sqlite3_result_error_nomem(sqlite3_context *);
 void sqlite3_result_error_toobig(sqlite3_context *);
+enum { PROBES = 5 }; // chunkProbes
 enum { OK = 0, MISMATCH = 20, DONE = 101, UTF8 = 1, DIRECTONLY = 0x80000, DETERMINISTIC = 0x800 };
 
 // with_rows runs a statement with many rows of parameters: with_rows(statement,
@@ -153,11 +154,30 @@ static void ints_final(sqlite3_context *ctx) {
 		sqlite3_result_blob64(ctx, l->v, l->n * sizeof *l->v, free);
 }
 
+// may_hold(bits, key...) tells whether one of the keys may be in a filter: see probe,
+// which this repeats, since a trace asks thousands of filters.
+static void may_hold(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+	const unsigned char *bits = sqlite3_value_blob(argv[0]);
+	uint64_t size = 8 * (uint64_t)sqlite3_value_bytes(argv[0]); // in bits
+	int i, n, found = 0;
+	for (i = 1; i < argc && !found && size > 0; i++) {
+		uint64_t key = (uint64_t)sqlite3_value_int64(argv[i]);
+		for (n = 0, found = 1; n < PROBES && found; n++) {
+			uint64_t low = (uint32_t)key * size, high = (key >> 32) * size + (low >> 32);
+			found = bits[high >> 35] >> (high >> 32) % 8 & 1;
+			key = (high << 32 | (uint32_t)low) ^ key * 0x9e3779b97f4a7c15u;
+		}
+	}
+	sqlite3_result_int64(ctx, found);
+}
+
 // Only the connection that writes has with_rows: SQL of others shall not run other SQL.
 static __thread int wanted;
 
 static int extend(sqlite3 *db, char **err, const void *api) {
 	int rc = sqlite3_create_function_v2(db, "ints", -1, UTF8 | DETERMINISTIC, 0, 0, ints_step, ints_final, 0);
+	if (rc == OK)
+		rc = sqlite3_create_function_v2(db, "may_hold", -1, UTF8 | DETERMINISTIC, 0, may_hold, 0, 0, 0);
 	if (!wanted || rc != OK)
 		return rc;
 	return sqlite3_create_function_v2(db, "with_rows", 2, UTF8 | DIRECTONLY, 0, with_rows, 0, 0, 0);
