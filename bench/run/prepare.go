@@ -281,7 +281,7 @@ INSERT INTO delivery SELECT id + ids, at - time, queue, recipient, sender, route
 	FROM again CROSS JOIN base.delivery;
 INSERT INTO failure SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta, text, message, before - time, line + ids, client
 	FROM again CROSS JOIN base.failure;
-INSERT INTO refusal SELECT id + ids, at - time, queue, recipient, sender, route, reply, before - time
+INSERT INTO refusal SELECT id + ids, at - time, queue, recipient, sender, route, reply, before - time, original
 	FROM again CROSS JOIN base.refusal;
 INSERT INTO fault SELECT id + ids, at - time, recipient, reply, before - time
 	FROM again CROSS JOIN base.fault;

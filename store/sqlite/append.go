@@ -449,8 +449,9 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	w.count(c, n, firstToDomain)
 
 	src.chunk.add(w, id, at, recipient, a.QueueID)
+	var original any // its domain
 	if a.OriginalRecipient != "" && a.OriginalRecipient != a.Recipient {
-		if err := w.original(id, a.OriginalRecipient); err != nil {
+		if original, err = w.original(id, a.OriginalRecipient); err != nil {
 			return err
 		}
 		// Adding that may have moved the entry.
@@ -506,7 +507,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	client := w.client(&a.Delivery)
 	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
-	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before)
+	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before, original)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.wait(message, queue, waiting{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
@@ -563,17 +564,18 @@ func (w *writer) delivered(rcpt *address, time int64) {
 	}
 }
 
-func (w *writer) original(id int64, whole string) error {
+// original stores the recipient before aliasing, and returns the number of the domain.
+func (w *writer) original(id int64, whole string) (any, error) {
 	domain := ""
 	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
 		domain = lower(whole[i+1:])
 	}
 	a, err := w.address(w.hash.address(whole, domain), whole, domain)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.add("original", id, int64(a.id))
-	return nil
+	return int64(a.domain), nil
 }
 
 // shorten makes of a response what the row and its template do not say; the

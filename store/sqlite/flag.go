@@ -68,9 +68,9 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil || q.nothing {
 		return err
 	}
-	table, line := "failure", "a.line"
+	table := "failure"
 	if covers(store.Suspect, f.Reasons) {
-		table, line = "refusal", "NULL"
+		table = "refusal"
 		if len(f.Reasons) == len(store.Suspect) && len(outcomes) == 2 {
 			q.Outcomes, q.Reasons = nil, nil // that is what the table holds
 		}
@@ -79,14 +79,22 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	row := []string{"a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", line, "d.domain"}
-	from := " FROM " + table + " AS a LEFT JOIN original AS o ON o.id = a.id LEFT JOIN address AS d ON d.id = o.address WHERE " + q.where()
+	row := []string{"a.id", "a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", "a.original"}
+	if table == "failure" {
+		row[5] = strings.ReplaceAll(originalDomain, "failure.", "a.")
+		row = append(row, "a.line")
+	}
+	from := " FROM " + table + " AS a WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
-		return refusalRow{
-			id: v[0], line: v[5], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: v[4] >> 24,
+		r := refusalRow{
+			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: v[4] >> 24,
 			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & (1<<24 - 1)), reply: int32(v[1] & (1<<24 - 1)),
-			original: int32(v[6]),
+			original: int32(v[5]),
 		}
+		if len(v) > 6 {
+			r.line = v[6]
+		}
+		return r
 	}
 	n, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
 	if err != nil {
@@ -105,20 +113,23 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 		return err
 	}
 	defer done()
-	rows := make([]refusalRow, 0, refusalsBatch)
+	rows, values := make([]refusalRow, 0, refusalsBatch), make([]int64, len(row))
 	err = q.once(ordered, func(v []driver.Value) error {
 		queue := v[2]
 		if text, ok := queue.(string); ok {
 			queue = textHash(text)
 		}
-		r := scan([]int64{num(v[0]), num(v[1]), num(queue), num(v[3]), num(v[4]), num(v[5]), num(v[6])})
-		if rows = append(rows, r); len(rows) < cap(rows) {
+		for i := range v {
+			values[i] = num(v[i])
+		}
+		values[2] = num(queue)
+		if rows = append(rows, scan(values)); len(rows) < cap(rows) {
 			return nil
 		}
 		err := d.yieldRefusals(ctx, t, runs{rows}, yield)
 		rows = rows[:0]
 		return err
-	}, "SELECT a.id, "+strings.Join(row, ", ")+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
+	}, "SELECT "+strings.Join(row, ", ")+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
@@ -544,12 +555,12 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	}
 	times := make(map[uint64][]time.Time)
 	n := 0
-	err = q.intsWithin(c, spans, []string{"a.recipient", "a.at"}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
+	err = q.intsWithin(c, spans, []string{"a.at << 28 | a.recipient"}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if wanted.has(v[1]) {
-			times[uint64(v[1])] = append(times[uint64(v[1])], unix(v[2]))
+		if r := v[0] & maxID; wanted.has(r) {
+			times[uint64(r)] = append(times[uint64(r)], unix(v[0]>>idBits))
 		}
 		return nil
 	})
@@ -763,8 +774,8 @@ func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, 
 		if len(found)%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		sender, route := v[3]>>24, v[3]&(1<<24-1)
-		found = append(found, flowRow{v[1], messageKey(v[2], sender), int32(sender), int32(route)})
+		sender, route := v[2]>>24, v[2]&(1<<24-1)
+		found = append(found, flowRow{v[0], messageKey(v[1], sender), int32(sender), int32(route)})
 		return nil
 	})
 }

@@ -463,16 +463,16 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		kind, ok := kinds[v[1]]
+		kind, ok := kinds[v[0]]
 		if !ok {
 			return nil
 		}
 		add := func(t *tally, key int64) { t.add(t.group(key), kind, cell{n: 1}) }
-		if sender := v[2]; sender != 0 {
+		if sender := v[1]; sender != 0 {
 			add(&tallies[0], sender)
 		}
-		switch client := v[3]; {
-		case v[4] != 0:
+		switch client := v[2]; {
+		case v[3] != 0:
 			texted = true
 			add(&tallies[2], clientOf(client))
 		case client > 0:

@@ -231,7 +231,7 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 		if seen++; seen%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		recipient, at := v[1], v[2]
+		recipient, at := v[0], v[1]
 		o := counts[recipient]
 		if o == nil {
 			if len(room) == 0 {

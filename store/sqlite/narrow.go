@@ -18,9 +18,12 @@ type narrow struct {
 }
 
 var narrows = [...]narrow{
-	{"refusal", "id, at, queue, recipient, sender, route, reply, before", store.Suspect},
+	{"refusal", "id, at, queue, recipient, sender, route, reply, before, " + originalDomain, store.Suspect},
 	{"fault", "id, at, recipient, reply, before", store.Faults},
 }
+
+// originalDomain is the domain of the recipient before aliasing of a failure.
+const originalDomain = "(SELECT x.domain FROM original AS o JOIN address AS x ON x.id = o.address WHERE o.id = failure.id)"
 
 // narrowOf tells in which narrow table a failure of this kind stands; "": in none.
 func narrowOf(kind int64) string {
@@ -47,10 +50,10 @@ func (n *narrow) narrowSQL() string {
 }
 
 // addNarrow adds a failure to its narrow table, if there is one.
-func (w *writer) addNarrow(kind, id, at int64, queue any, recipient int64, sender any, route, reply int64, before any) {
+func (w *writer) addNarrow(kind, id, at int64, queue any, recipient int64, sender any, route, reply int64, before, original any) {
 	switch narrowOf(kind) {
 	case "refusal":
-		w.add("refusal", id, at, queue, recipient, sender, route, reply, before)
+		w.add("refusal", id, at, queue, recipient, sender, route, reply, before, original)
 	case "fault":
 		w.add("fault", id, at, recipient, reply, before)
 	}

@@ -542,6 +542,7 @@ func TestCheckFinds(t *testing.T) {
 		"DELETE FROM refusal WHERE id = (SELECT max(id) FROM refusal)",
 		"UPDATE fault SET recipient = recipient + 1 WHERE id = (SELECT min(id) FROM fault)",
 		"INSERT INTO fault SELECT id, at, recipient, reply, before FROM refusal LIMIT 1",
+		"UPDATE refusal SET original = 1 WHERE original IS NULL",
 	} {
 		d := open(t, "", Options{Temporary: true})
 		tr := storetest.NewTraffic(1)

@@ -171,7 +171,8 @@ CREATE TABLE refusal (
     sender    INTEGER,
     route     INTEGER NOT NULL,
     reply     INTEGER NOT NULL,
-    before    INTEGER
+    before    INTEGER,
+    original  INTEGER -- domain of the recipient before aliasing
 ) STRICT;
 CREATE TABLE fault (
     id        INTEGER PRIMARY KEY,
