@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -91,11 +92,16 @@ type gathering struct {
 	named map[string]*pile
 	pairs map[string]*pile // that name no cause, by sender domain and provider
 	hits  int
-	last  moment // of all attempts there are, or the end of the period
+	end   moment // the last of all attempts there are, or the end of the period
 
-	since, until moment         // the period
+	since, until moment         // the period; the end is not in it
 	slab         []hit          // room for the next
 	common       map[int]*alike // by store.Refusal.Alike
+
+	// Who took mail before a refusal of the period, and from when to when it matters
+	// that they were said to be unknown; some more than once.
+	proven       []uint64
+	oldest, last moment
 }
 
 // gather reads the refusals that match f, and those of the past that they are held
@@ -108,17 +114,19 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (
 	}
 	g := &gathering{
 		f: f, o: o, named: map[string]*pile{}, pairs: map[string]*pile{},
-		since: momentOf(f.Since), until: momentOf(f.Until), common: map[int]*alike{},
+		since: math.MinInt64, until: math.MaxInt64, common: map[int]*alike{}, oldest: math.MaxInt64,
 	}
 	_, last, err := s.Span(ctx, store.Filter{})
 	if err != nil || last.IsZero() {
 		return nil, err
 	}
-	g.last = momentOf(last)
-	if !f.Until.IsZero() && f.Until.Before(last) {
-		g.last = g.until
+	g.end = momentOf(last)
+	if !f.Until.IsZero() {
+		g.until = momentOf(f.Until)
+		g.end = min(g.end, g.until)
 	}
 	if !f.Since.IsZero() {
+		g.since = momentOf(f.Since)
 		suspect.Since = f.Since.Add(-o.Past)
 	}
 	tries := map[[2]uint64]int{} // of a message to a recipient that got a 4xx
@@ -190,6 +198,10 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 	g.slab = g.slab[1:]
 	p.hits = append(p.hits, h)
 	p.sample(h)
+	if h.before != 0 && g.inPeriod(h.at) {
+		g.proven = append(g.proven, h.recipient)
+		g.oldest, g.last = min(g.oldest, h.before), max(g.last, h.at)
+	}
 	return nil
 }
 
@@ -364,68 +376,45 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 }
 
 // dropUnknown takes from the recipients known to be valid those who were said to
-// be unknown between their last delivery and the refusal. Only those on whom
-// something depends are asked for.
+// be unknown between their last delivery and the refusal.
 func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
-	var wanted []uint64
-	var from, to moment
-	visit := func(do func(*hit)) {
-		for _, p := range g.named {
-			for i := range p.hits {
-				do(p.hits[i])
-			}
-		}
-		for _, p := range g.pairs {
-			if len(p.hits) < g.o.Recipients {
-				continue // watched at most
-			}
-			for i := range p.hits {
-				do(p.hits[i])
-			}
-		}
-	}
-	visit(func(h *hit) {
-		if h.before == 0 || !g.inPeriod(h.at) {
-			return
-		}
-		wanted = append(wanted, h.recipient)
-		if from == 0 || h.before < from {
-			from = h.before
-		}
-		to = max(to, h.at)
-	})
-	if len(wanted) == 0 {
+	if len(g.proven) == 0 {
 		return nil
 	}
 	f := g.f
-	f.Since, f.Until = from.time(), to.time()
+	f.Since, f.Until = g.oldest.time(), g.last.time()
 	f.Outcomes, f.Reasons = nil, []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
 	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
-	slices.Sort(wanted)
-	wanted = slices.Compact(wanted)
-	times, err := s.FailureTimes(ctx, f, wanted)
-	if err != nil {
+	times, err := s.FailureTimes(ctx, f, g.proven)
+	g.proven = nil
+	if err != nil || len(times) == 0 {
 		return err
 	}
-	if len(times) == 0 {
-		return nil
-	}
-	visit(func(h *hit) {
-		if h.before == 0 {
-			return
-		}
-		for _, t := range times[h.recipient] {
-			if t := momentOf(t); t > h.before && t < h.at {
-				h.before, h.valid = 0, h.since
-				return
+	for _, piles := range [...]map[string]*pile{g.named, g.pairs} {
+		for _, p := range piles {
+			for _, h := range p.hits {
+				if h.before == 0 {
+					continue
+				}
+				unknown := func(t time.Time) bool { return momentOf(t) > h.before && momentOf(t) < h.at }
+				if slices.ContainsFunc(times[h.recipient], unknown) {
+					h.before, h.valid = 0, h.since
+				}
 			}
 		}
-	})
+	}
 	return nil
 }
 
-func (g *gathering) inPeriod(t moment) bool {
-	return (g.f.Since.IsZero() || t >= g.since) && (g.f.Until.IsZero() || t < g.until)
+func (g *gathering) inPeriod(t moment) bool { return g.since <= t && t < g.until }
+
+// between are those of some hits, in the order of time, that are in a stretch of it;
+// the end is not in it.
+func between(hits []*hit, since, until moment) []*hit {
+	at := func(h *hit, t moment) int { return cmp.Compare(h.at, t) }
+	from, _ := slices.BinarySearchFunc(hits, since, at)
+	to, _ := slices.BinarySearchFunc(hits, until, at)
+	return slices.Clip(hits[from:to])
 }
 
 // inOrder sorts hits by time; equal ones stay as they are. They are a few lists in

@@ -91,7 +91,8 @@ func sortedPiles(piles map[string]*pile) []*pile {
 	return list
 }
 
-// incident makes one of some hits of a pile; nil where none is in the period.
+// incident makes one of some hits of a pile, both in the order of time; nil where none is
+// in the period.
 func (g *gathering) incident(level string, p *pile, hits []*hit) *incident {
 	if len(hits) == 0 {
 		return nil
@@ -100,19 +101,10 @@ func (g *gathering) incident(level string, p *pile, hits []*hit) *incident {
 		level: level, keys: []string{p.key}, named: p.named, forward: p.forward,
 		began: hits[0].at, until: hits[len(hits)-1].at, all: hits,
 	}
-	for _, h := range hits {
-		if g.inPeriod(h.at) {
-			in.hits = append(in.hits, h)
-		}
-	}
-	if len(in.hits) == 0 {
+	if in.hits = between(hits, g.since, g.until); len(in.hits) == 0 {
 		return nil
 	}
-	for _, h := range p.hits {
-		if h.at < in.began && in.began.sub(h.at) < g.o.Past {
-			in.past = append(in.past, h)
-		}
-	}
+	in.past = between(p.hits, in.began.add(-g.o.Past)+1, in.began)
 	for _, s := range p.samples {
 		if at := momentOf(s.Time); at >= in.began && at <= in.until && g.inPeriod(at) {
 			in.samples = append(in.samples, s)
@@ -344,7 +336,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 			}
 			i = len(flows)
 			index[key] = i
-			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.add(-g.o.Past).time(), Until: g.last.time()}
+			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.add(-g.o.Past).time(), Until: g.end.time()}
 			if c.domain != "" {
 				f.Relays, f.Domains = nil, []string{c.domain}
 			}
@@ -364,7 +356,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 		}
 	}
 	for _, in := range named {
-		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.last.time(), Around: []time.Time{in.began.time(), in.until.time()}}
+		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.end.time(), Around: []time.Time{in.began.time(), in.until.time()}}
 		for _, h := range in.hits {
 			list, name := &f.Relays, h.provider
 			if h.unnamed {
@@ -701,7 +693,7 @@ func tail(k, n int, p float64) float64 {
 // measure counts what was tried before an incident began, while it lasted, and
 // after its last refusal.
 func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
-	in.ongoing = g.last.sub(in.until) < g.o.Quiet()
+	in.ongoing = g.end.sub(in.until) < g.o.Quiet()
 	if len(in.flows) == 0 {
 		return
 	}
@@ -753,7 +745,7 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	seen := map[uint64]bool{}
 	for _, d := range own {
 		t := momentOf(d.Time)
-		if t <= in.until || d.Time.After(end.Until) || t > g.last {
+		if t <= in.until || d.Time.After(end.Until) || t > g.end {
 			continue
 		}
 		if in.endedAt == 0 || t < in.endedAt {
@@ -821,7 +813,7 @@ func (g *gathering) watched(used map[*pile][]bool) (out []*incident) {
 		sortSamples(p.samples)
 		for _, part := range chains(p.hits, g.o.Quiet()) {
 			if in := g.incident(Watch, p, part); in != nil {
-				in.ongoing = g.last.sub(in.until) < g.o.Quiet()
+				in.ongoing = g.end.sub(in.until) < g.o.Quiet()
 				out = append(out, in)
 			}
 		}

@@ -33,7 +33,8 @@ type FlagStore interface {
 	// order.
 	Recipients(ctx context.Context, recipients []uint64) ([]string, error)
 	// FailureTimes says when the recipients of some refusals failed as f
-	// selects; those that did not are left out.
+	// selects; those that did not are left out. A recipient may be named more than
+	// once.
 	FailureTimes(ctx context.Context, f Filter, recipients []uint64) (map[uint64][]time.Time, error)
 	// FlowHistories reads what was delivered in each flow, the nearest to its
 	// times first, and of all flows together not much more than so many rows:

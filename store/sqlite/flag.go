@@ -759,16 +759,19 @@ type flowRow struct {
 func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, err error) {
 	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
 	var spans []span
+	pieces := 0
 	for _, s := range all {
 		if !s.read {
 			continue
 		}
+		pieces++
 		if n := len(spans); n > 0 && spans[n-1].hi+1 >= s.lo {
 			spans[n-1].hi = max(spans[n-1].hi, s.hi)
 		} else {
 			spans = append(spans, s.span)
 		}
 	}
+	found = make([]flowRow, 0, pieces*chunkRows)
 	q := question{since: -forever, until: forever}
 	return found, q.intsWithin(c, spans, []string{"a.at", "a.queue", "coalesce(a.sender, 0) << 24 | a.route"}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
 		if len(found)%1024 == 0 && ctx.Err() != nil {
