@@ -20,7 +20,8 @@ import (
 type conn struct {
 	c     *sqlite3.SQLiteConn
 	prep  map[string]*stmt
-	queue *queue // of the connection that writes; nil: none
+	queue *queue  // of the connection that writes; nil: none
+	room  []int64 // see collect
 }
 
 // settle waits for what the queue still has to run. It comes before every other

@@ -106,20 +106,37 @@ static void with_rows(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 	sqlite3_finalize(s);
 }
 
-// ints is an aggregate: it makes one blob of the arguments of all rows, 8 bytes
-// each. NULL is 0, of a text it is a hash (see textHash).
-struct list { int64_t *v; uint64_t n, room; };
+// ints is an aggregate: it makes one list of the arguments of all rows. NULL is 0, of a
+// text it is a hash (see textHash). The list goes to where lend says, and the result is
+// how many numbers it has; where there is no room for it, the result is a blob.
+struct list { int64_t *v; uint64_t n, room; int lent; };
 enum { MOST = 1 << 26 };
+static __thread int64_t *lent; // for one list
+static __thread uint64_t lent_room;
+
+static void lend(int64_t *v, uint64_t room) {
+	lent = v;
+	lent_room = room;
+}
 
 static void ints_step(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 	struct list *l = sqlite3_aggregate_context(ctx, sizeof *l);
 	int i;
+	if (l != 0 && l->v == 0 && lent != 0) {
+		l->v = lent;
+		l->room = lent_room;
+		l->lent = 1;
+		lent = 0;
+	}
 	if (l != 0 && l->n + argc > l->room && l->room < MOST) {
 		uint64_t room = l->room == 0 ? 1024 : 2 * l->room;
-		int64_t *v = realloc(l->v, room * sizeof *v);
+		int64_t *v = realloc(l->lent ? 0 : l->v, room * sizeof *v);
 		if (v != 0) {
+			if (l->lent)
+				memcpy(v, l->v, l->n * sizeof *v);
 			l->v = v;
 			l->room = room;
+			l->lent = 0;
 		}
 	}
 	if (l == 0 || l->n + argc > l->room) {
@@ -150,7 +167,9 @@ static void ints_step(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
 
 static void ints_final(sqlite3_context *ctx) {
 	struct list *l = sqlite3_aggregate_context(ctx, 0);
-	if (l != 0 && l->v != 0)
+	if (l != 0 && l->lent)
+		sqlite3_result_int64(ctx, (sqlite3_int64)l->n);
+	else if (l != 0 && l->v != 0)
 		sqlite3_result_blob64(ctx, l->v, l->n * sizeof *l->v, free);
 }
 
@@ -196,6 +215,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"unsafe"
 )
 
 var install = sync.OnceValue(func() error {
@@ -237,46 +257,62 @@ func textHash(s string) int64 {
 	return int64(h.Sum64())
 }
 
-// ints runs a statement that returns one blob of the function ints, and calls fn
-// for each of its rows of so many columns. A row handed over by itself takes longer
-// than all that SQLite does for it.
+// ints runs a statement that returns the function ints, and calls fn for each of its
+// rows of so many columns. A row handed over by itself takes longer than all that SQLite
+// does for it.
 func (c *conn) ints(columns int, fn func(v []int64) error, sql string, args ...any) error {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return err
 	}
 	defer s.s.Close()
-	blob, _, err := s.blobAndText(args...)
-	if err == nil {
-		_, err = eachRow(blob, columns, fn)
-	}
+	_, err = c.collect(s, columns, func(v []int64, _ driver.Value) error { return fn(v) }, args...)
 	return err
 }
 
-// blobAndText runs a statement that returns one row of a blob and, perhaps, a text.
-func (s *stmt) blobAndText(args ...any) (blob []byte, text string, err error) {
-	err = s.each(func(v []driver.Value) error {
-		blob, _ = v[0].([]byte)
-		if len(v) > 1 {
-			text = str(v[1])
-		}
-		return nil
-	}, args...)
-	return blob, text, err
-}
+// roomFor is how many numbers most lists have at most.
+const roomFor = 8 * batch
 
-// eachRow calls fn for each row of a blob of the function ints, and says how many
-// there were.
-func eachRow(blob []byte, columns int, fn func(v []int64) error) (n int, err error) {
-	row := make([]int64, columns)
-	for ; err == nil && len(blob) >= 8*columns; blob = blob[8*columns:] {
-		for i := range row {
-			row[i] = int64(binary.NativeEndian.Uint64(blob[8*i:]))
-		}
+// collect runs a statement that returns the function ints and, perhaps, another value. It
+// calls fn for each row with both, and says how many rows there were.
+func (c *conn) collect(s *stmt, columns int, fn func(v []int64, other driver.Value) error, args ...any) (n int, err error) {
+	room := c.room // memory that is used again need not be found, and is near
+	if room == nil {
+		room = make([]int64, roomFor)
+	}
+	c.room = nil
+	defer func() { c.room = room }()
+	var list []int64
+	var other driver.Value
+	err = lending(room, func() error {
+		return s.each(func(v []driver.Value) error {
+			switch v := v[0].(type) {
+			case int64:
+				list = room[:v]
+			case []byte:
+				list = unsafe.Slice((*int64)(unsafe.Pointer(unsafe.SliceData(v))), len(v)/8) // as C wrote it
+			}
+			other = v[len(v)-1]
+			return nil
+		}, args...)
+	})
+	for ; err == nil && len(list) >= columns; list = list[columns:] {
 		n++
-		err = fn(row)
+		err = fn(list[:columns], other)
 	}
 	return n, err
+}
+
+// lending runs f with room for a list of the function ints.
+func lending(room []int64, f func() error) error {
+	var pinned runtime.Pinner
+	pinned.Pin(&room[0])
+	defer pinned.Unpin()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	C.lend((*C.int64_t)(&room[0]), C.uint64_t(len(room)))
+	defer C.lend(nil, 0)
+	return f()
 }
 
 // intsWithin is ints for the rows of one table whose ids are in some spans, in the
@@ -296,15 +332,10 @@ func (q *question) intsWithin(c *conn, spans []span, columns []string, from stri
 	defer s.s.Close()
 	for _, sp := range spans {
 		for lo, n := sp.lo, batch; n == batch; {
-			var blob []byte
-			err := s.each(func(v []driver.Value) error {
-				blob, _ = v[0].([]byte)
-				lo = num(v[1]) + 1
-				return nil
+			n, err = c.collect(s, len(columns), func(v []int64, last driver.Value) error {
+				lo = num(last) + 1
+				return fn(v)
 			}, q.since, q.until, lo, sp.hi, batch)
-			if err == nil {
-				n, err = eachRow(blob, len(columns), fn)
-			}
 			if err != nil {
 				return err
 			}
@@ -313,23 +344,24 @@ func (q *question) intsWithin(c *conn, spans []span, columns []string, from stri
 	return nil
 }
 
-// texts is ints for a statement that returns, after the blob, group_concat(X,
-// char(1)): a text for each row. What is stored holds no char(1), see clean.
+// texts is ints for a statement that returns, after it, group_concat(X, char(1)): a
+// text for each row. What is stored holds no char(1), see clean.
 func (c *conn) texts(columns int, fn func(v []int64, text string) error, sql string, args ...any) error {
 	s, err := c.prepare(sql)
 	if err != nil {
 		return err
 	}
 	defer s.s.Close()
-	blob, all, err := s.blobAndText(args...)
-	if err != nil {
-		return err
-	}
-	_, err = eachRow(blob, columns, func(v []int64) error {
+	var rest string
+	first := true
+	_, err = c.collect(s, columns, func(v []int64, all driver.Value) error {
+		if first {
+			rest, first = str(all), false
+		}
 		var text string
-		text, all, _ = strings.Cut(all, "\x01")
+		text, rest, _ = strings.Cut(rest, "\x01")
 		return fn(v, text)
-	})
+	}, args...)
 	return err
 }
 
