@@ -1,9 +1,9 @@
 package sqlite
 
 import (
-	"encoding/json"
 	"iter"
 	"math/bits"
+	"strconv"
 )
 
 // An idSet is a set of ids of a dictionary, which are small numbers: a bit for each.
@@ -108,12 +108,21 @@ func (b *byID[V]) at(id int64) *V {
 	return new(V)
 }
 
-// wanted are the ids for json_each.
-func (b *byID[V]) wanted() (string, error) {
-	list := make([]int64, 0, len(b.list))
-	for id := range b.ids.all() {
-		list = append(list, id)
+// wanted yields the ids for json_each, a batch at a time.
+func (b *byID[V]) wanted() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		var list []byte
+		n := 0
+		for id := range b.ids.all() {
+			list = strconv.AppendInt(append(list, ','), id, 10)
+			if n++; n%batch != 0 && n < len(b.list) {
+				continue
+			}
+			list[0] = '['
+			if !yield(string(append(list, ']'))) {
+				return
+			}
+			list = list[:0]
+		}
 	}
-	text, err := json.Marshal(list)
-	return string(text), err
 }

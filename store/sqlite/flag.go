@@ -245,23 +245,35 @@ type person struct {
 }
 
 // readPeople reads the deliveries of the recipients of some rows.
-func readPeople(c *conn, people *byID[person], wanted string) error {
-	return c.ints(3, func(v []int64) error {
-		p := people.at(v[0])
-		p.last, p.first = max(v[1], 0), max(v[2], 0)
-		return nil
-	}, "SELECT ints(a.id, a.last, a.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
+func readPeople(c *conn, people *byID[person]) error {
+	for wanted := range people.wanted() {
+		err := c.ints(3, func(v []int64) error {
+			p := people.at(v[0])
+			p.last, p.first = max(v[1], 0), max(v[2], 0)
+			return nil
+		}, "SELECT ints(a.id, a.last, a.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readRecoveries reads when they took mail again after a failure.
-func readRecoveries(c *conn, people *byID[person], wanted string) error {
-	var times []int64 // those of one recipient follow one another
-	return c.ints(2, func(v []int64) error {
-		p := people.at(v[0])
-		times = append(times, v[1])
-		p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
-		return nil
-	}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
+func readRecoveries(c *conn, people *byID[person]) error {
+	for wanted := range people.wanted() {
+		var times []int64 // those of one recipient follow one another
+		err := c.ints(2, func(v []int64) error {
+			p := people.at(v[0])
+			times = append(times, v[1])
+			p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
+			return nil
+		}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // before and after are the last delivery before at and the first after it, as in
@@ -293,12 +305,8 @@ type senderText struct {
 // refusalSenders reads the senders of some rows.
 func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
 	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender }) // none has the number 0
-	wanted, err := senders.wanted()
-	if err != nil {
-		return nil, err
-	}
-	domains := make(map[string]string) // each text once
-	return senders, c.each(func(v []driver.Value) error {
+	domains := make(map[string]string)                                                  // each text once
+	note := func(v []driver.Value) error {
 		local, domain := str(v[1]), str(v[2])
 		if known, ok := domains[domain]; ok {
 			domain = known
@@ -308,7 +316,14 @@ func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
 		srs := len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
 		*senders.at(num(v[0])) = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
 		return nil
-	}, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
+	}
+	for wanted := range senders.wanted() {
+		err := c.each(note, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return senders, nil
 }
 
 // A refusalRoute is what is asked of a route.
@@ -321,15 +336,18 @@ type refusalRoute struct {
 // refusalRoutes reads the routes of some rows.
 func refusalRoutes(c *conn, rows runs) (*byID[refusalRoute], error) {
 	routes := newByID[refusalRoute](rows, func(r *refusalRow) int32 { return r.route })
-	wanted, err := routes.wanted()
-	if err != nil {
-		return nil, err
-	}
-	return routes, c.each(func(v []driver.Value) error {
+	note := func(v []driver.Value) error {
 		*routes.at(num(v[0])) = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
 		return nil
-	}, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
-		JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, wanted)
+	}
+	for wanted := range routes.wanted() {
+		err := c.each(note, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
+			JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, wanted)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return routes, nil
 }
 
 // A likeness is what refusals may have in common.
@@ -363,18 +381,14 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(
 	var senders *byID[senderText]
 	var routes *byID[refusalRoute]
 	people := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
-	wanted, err := people.wanted()
-	if err != nil {
-		return err
-	}
-	err = d.together(t.c,
-		func(c *conn) error { return readPeople(c, people, wanted) },
+	err := d.together(t.c,
+		func(c *conn) error { return readPeople(c, people) },
 		func(c *conn) (err error) {
 			if senders, err = refusalSenders(c, rows); err == nil {
 				routes, err = refusalRoutes(c, rows)
 			}
 			if err == nil {
-				err = readRecoveries(c, people, wanted)
+				err = readRecoveries(c, people)
 			}
 			return err
 		})
