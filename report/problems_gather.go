@@ -79,6 +79,7 @@ type pile struct {
 	sender   string // "": any
 	provider string // of a silent pile
 	domain   string // of the recipients, where a filter or nobody known answers for them
+	n        int    // of hits
 	hits     []*hit
 	samples  []sample
 	seen     map[string]bool // templates
@@ -95,7 +96,7 @@ type gathering struct {
 	end   moment // the last of all attempts there are, or the end of the period
 
 	since, until moment         // the period; the end is not in it
-	slab         []hit          // room for the next
+	slabs        [][]hit        // all hits, in order; the last is not full
 	common       map[int]*alike // by store.Refusal.Alike
 
 	// Who took mail before a refusal of the period, and from when to when it matters
@@ -146,6 +147,7 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (
 			return nil, err
 		}
 	}
+	g.deal()
 	return g, nil
 }
 
@@ -194,9 +196,8 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 	if p == nil {
 		return nil
 	}
+	p.n++
 	g.hits++
-	g.slab = g.slab[1:]
-	p.hits = append(p.hits, h)
 	p.sample(h)
 	if h.before != 0 && g.inPeriod(h.at) {
 		g.proven = append(g.proven, h.recipient)
@@ -205,12 +206,29 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 	return nil
 }
 
-// hit is room for a hit; it is taken when the slab goes on behind it.
+// slabSize is for how many hits room is made at a time.
+const slabSize = 1024
+
+// hit is room for the next.
 func (g *gathering) hit() *hit {
-	if len(g.slab) == 0 {
-		g.slab = make([]hit, 1024)
+	if g.hits == len(g.slabs)*slabSize {
+		g.slabs = append(g.slabs, make([]hit, slabSize))
 	}
-	return &g.slab[0]
+	return &g.slabs[g.hits/slabSize][g.hits%slabSize]
+}
+
+// deal puts the hits on their piles, now that it is known how many each gets.
+func (g *gathering) deal() {
+	room := make([]*hit, g.hits)
+	for _, piles := range [...]map[string]*pile{g.named, g.pairs} {
+		for _, p := range piles {
+			p.hits, room = room[:0:p.n], room[p.n:]
+		}
+	}
+	for i := range g.hits {
+		h := &g.slabs[i/slabSize][i%slabSize]
+		h.pile.hits = append(h.pile.hits, h)
+	}
 }
 
 // passing is how soon mail is taken that was only delayed.
@@ -323,7 +341,7 @@ func refusal(r *store.Refusal) bool {
 // sample notes of which refusals the words are kept: of each new wording, and of ever
 // fewer of the others.
 func (p *pile) sample(h *hit) {
-	n := len(p.hits)
+	n := p.n
 	if !p.named && n < 3 {
 		return // there are many small piles; see recall
 	}

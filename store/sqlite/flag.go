@@ -24,9 +24,10 @@ func messageKey(queue, sender int64) uint64 {
 
 // A refusalRow is a row of refusal or failure.
 type refusalRow struct {
-	id, line          int64 // line is 0 where id says where it was logged
+	id                int64
 	message           uint64
-	at, before        int64
+	at                int64
+	before            seconds
 	recipient, sender int32
 	route, reply      int32
 	original          int32 // id of the domain; 0: no original recipient
@@ -82,19 +83,14 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	row := []string{"a.id", "a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", "a.original"}
 	if table == "failure" {
 		row[5] = strings.ReplaceAll(originalDomain, "failure.", "a.")
-		row = append(row, "a.line")
 	}
 	from := " FROM " + table + " AS a WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
-		r := refusalRow{
-			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: v[4] >> 24,
+		return refusalRow{
+			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: seconds(v[4] >> 24),
 			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & (1<<24 - 1)), reply: int32(v[1] & (1<<24 - 1)),
 			original: int32(v[5]),
 		}
-		if len(v) > 6 {
-			r.line = v[6]
-		}
-		return r
 	}
 	n, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
 	if err != nil {
@@ -282,7 +278,7 @@ func (p *person) before(r *refusalRow) int64 {
 	if r.before == 0 && p.first < r.at {
 		return p.first
 	}
-	return r.before
+	return int64(r.before)
 }
 
 func (p *person) after(at int64) int64 {
@@ -421,8 +417,10 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(
 		}
 		reply := *known
 		where := r.id
-		if r.line != 0 {
-			where = r.line
+		if where < 0 { // expired
+			if where, err = t.c.number("SELECT line FROM failure WHERE id = ?", where); err != nil {
+				return err
+			}
 		}
 		if num := where >> offsetBits; num != sourceNum {
 			if source, err = t.source(num); err != nil {
