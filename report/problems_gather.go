@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"context"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -98,11 +99,6 @@ type gathering struct {
 	since, until moment         // the period; the end is not in it
 	slabs        [][]hit        // all hits, in order; the last is not full
 	common       map[int]*alike // by store.Refusal.Alike
-
-	// Who took mail before a refusal of the period, and from when to when it matters
-	// that they were said to be unknown; some more than once.
-	proven       []uint64
-	oldest, last moment
 }
 
 // gather reads the refusals that match f, and those of the past that they are held
@@ -115,7 +111,7 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (
 	}
 	g := &gathering{
 		f: f, o: o, named: map[string]*pile{}, pairs: map[string]*pile{},
-		since: math.MinInt64, until: math.MaxInt64, common: map[int]*alike{}, oldest: math.MaxInt64,
+		since: math.MinInt64, until: math.MaxInt64, common: map[int]*alike{},
 	}
 	_, last, err := s.Span(ctx, store.Filter{})
 	if err != nil || last.IsZero() {
@@ -199,10 +195,6 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 	p.n++
 	g.hits++
 	p.sample(h)
-	if h.before != 0 && g.inPeriod(h.at) {
-		g.proven = append(g.proven, h.recipient)
-		g.oldest, g.last = min(g.oldest, h.before), max(g.last, h.at)
-	}
 	return nil
 }
 
@@ -225,9 +217,19 @@ func (g *gathering) deal() {
 			p.hits, room = room[:0:p.n], room[p.n:]
 		}
 	}
-	for i := range g.hits {
-		h := &g.slabs[i/slabSize][i%slabSize]
+	for h := range g.all() {
 		h.pile.hits = append(h.pile.hits, h)
+	}
+}
+
+// all yields the hits.
+func (g *gathering) all() iter.Seq[*hit] {
+	return func(yield func(*hit) bool) {
+		for i := range g.hits {
+			if !yield(&g.slabs[i/slabSize][i%slabSize]) {
+				return
+			}
+		}
 	}
 }
 
@@ -396,29 +398,41 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 // dropUnknown takes from the recipients known to be valid those who were said to
 // be unknown between their last delivery and the refusal.
 func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
-	if len(g.proven) == 0 {
+	proven := func(yield func(*hit) bool) {
+		for h := range g.all() {
+			if h.before != 0 && g.inPeriod(h.at) && !yield(h) {
+				return
+			}
+		}
+	}
+	var from, to moment
+	for h := range proven {
+		if from == 0 || h.before < from {
+			from = h.before
+		}
+		to = max(to, h.at)
+	}
+	if to == 0 {
 		return nil
 	}
 	f := g.f
-	f.Since, f.Until = g.oldest.time(), g.last.time()
+	f.Since, f.Until = from.time(), to.time()
 	f.Outcomes, f.Reasons = nil, []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
 	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
-	times, err := s.FailureTimes(ctx, f, g.proven)
-	g.proven = nil
+	times, err := s.FailureTimes(ctx, f, func(yield func(uint64) bool) {
+		for h := range proven {
+			if !yield(h.recipient) {
+				return
+			}
+		}
+	})
 	if err != nil || len(times) == 0 {
 		return err
 	}
-	for _, piles := range [...]map[string]*pile{g.named, g.pairs} {
-		for _, p := range piles {
-			for _, h := range p.hits {
-				if h.before == 0 {
-					continue
-				}
-				unknown := func(t time.Time) bool { return momentOf(t) > h.before && momentOf(t) < h.at }
-				if slices.ContainsFunc(times[h.recipient], unknown) {
-					h.before, h.valid = 0, h.since
-				}
-			}
+	for h := range g.all() {
+		unknown := func(t time.Time) bool { return momentOf(t) > h.before && momentOf(t) < h.at }
+		if h.before != 0 && slices.ContainsFunc(times[h.recipient], unknown) {
+			h.before, h.valid = 0, h.since
 		}
 	}
 	return nil

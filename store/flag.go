@@ -35,7 +35,7 @@ type FlagStore interface {
 	// FailureTimes says when the recipients of some refusals failed as f
 	// selects; those that did not are left out. A recipient may be named more than
 	// once.
-	FailureTimes(ctx context.Context, f Filter, recipients []uint64) (map[uint64][]time.Time, error)
+	FailureTimes(ctx context.Context, f Filter, recipients iter.Seq[uint64]) (map[uint64][]time.Time, error)
 	// FlowHistories reads what was delivered in each flow, the nearest to its
 	// times first, and of all flows together not much more than so many rows:
 	// the first flows are served first. The answers are in the flows' order.

@@ -546,7 +546,7 @@ func (d *DB) Recipients(ctx context.Context, recipients []uint64) ([]string, err
 }
 
 // FailureTimes says when the recipients failed as f selects.
-func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint64) (map[uint64][]time.Time, error) {
+func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients iter.Seq[uint64]) (map[uint64][]time.Time, error) {
 	c, done, err := d.reader()
 	if err != nil {
 		return nil, err
@@ -562,7 +562,7 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients []uint
 	}
 	table := q.faults()
 	var wanted idSet
-	for _, r := range recipients {
+	for r := range recipients {
 		wanted.add(int64(r))
 	}
 	times := make(map[uint64][]time.Time)

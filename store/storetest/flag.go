@@ -109,7 +109,7 @@ func testFailureTimes(t *testing.T, s store.Store, f store.Filter, recipients ma
 			keys = append(keys, r.Recipient)
 		}
 	}
-	times, err := s.FailureTimes(t.Context(), f, keys)
+	times, err := s.FailureTimes(t.Context(), f, slices.Values(keys))
 	must(t, err)
 	if len(keys) == 0 || len(times) != len(keys) {
 		t.Errorf("FailureTimes of %d recipients: %d", len(keys), len(times))
