@@ -62,6 +62,7 @@ type alike struct {
 	stage            bounce.Stage
 
 	pile *pile // where it goes, once that is known
+	n    int   // see kinds
 }
 
 // A sample is a refusal that is shown with its words.
@@ -527,16 +528,37 @@ func messages(hits []*hit) int {
 	return len(numbers(hits, func(h *hit) (uint64, bool) { return h.message, true }))
 }
 
-func senders(hits []*hit) int {
-	return len(tracked(hits, func(h *hit) string { return h.sender }))
+func senders(kinds []kind) []string { return tracked(kinds, func(k kind) string { return k.sender }) }
+
+// A kind is what n hits have in common.
+type kind struct {
+	*alike
+	n int
+}
+
+// kinds are what some hits are made of, in the order in which they come first: a few
+// thousand, where there may be a hundred thousand hits.
+func kinds(hits []*hit) []kind {
+	var list []kind
+	for _, h := range hits {
+		if h.n == 0 {
+			list = append(list, kind{alike: h.alike})
+		}
+		h.n++
+	}
+	for i := range list {
+		k := &list[i]
+		k.n, k.alike.n = k.alike.n, 0
+	}
+	return list
 }
 
 // commonest is the value that most hits have; the first in order of those that
 // are equally common.
-func commonest[K cmp.Ordered](hits []*hit, of func(*hit) K) (most K) {
+func commonest[K cmp.Ordered](kinds []kind, of func(kind) K) (most K) {
 	n := map[K]int{}
-	for i := range hits {
-		n[of(hits[i])]++
+	for _, k := range kinds {
+		n[of(k)] += k.n
 	}
 	var zero K
 	for k, c := range n {

@@ -130,31 +130,25 @@ func mergeOnce(list []*incident, window time.Duration, across bool) []*incident 
 	slices.SortStableFunc(list, func(a, b *incident) int { return cmp.Compare(a.began, b.began) })
 	var out []*incident
 	at := map[string][]*incident{} // by what they have in common
-	common := func(in *incident) []string {
-		set, providers := map[string]bool{}, map[string]bool{}
-		var last *alike
-		for _, h := range in.hits {
-			if h.alike == last {
-				continue
-			}
-			last = h.alike
-			if !providers[last.provider] {
-				providers[last.provider] = true
-				set["at "+last.provider] = true
-			}
-			if across {
-				set["from "+last.sender] = true
+	common := func(kinds []kind) (keys []string) {
+		for _, p := range tracked(kinds, func(k kind) string { return k.provider }) {
+			keys = append(keys, "at "+p)
+		}
+		if across {
+			for _, s := range senders(kinds) {
+				keys = append(keys, "from "+s)
 			}
 		}
-		return slices.Sorted(maps.Keys(set))
+		return keys
 	}
 next:
 	for _, in := range list {
 		reason := in.hits[0].reason
-		keys := common(in)
+		kinds := kinds(in.hits)
+		keys := common(kinds)
 		in.froms = map[string]bool{}
-		for i := range in.hits {
-			in.froms[in.hits[i].sender] = true
+		for _, k := range kinds {
+			in.froms[k.sender] = true
 		}
 		if !in.forward && (!in.named || reason == bounce.AuthFailure) {
 			for _, key := range keys {
@@ -357,9 +351,9 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 	}
 	for _, in := range named {
 		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.end.time(), Around: []time.Time{in.began.time(), in.until.time()}}
-		for _, h := range in.hits {
-			list, name := &f.Relays, h.provider
-			if h.unnamed {
+		for _, k := range kinds(in.hits) {
+			list, name := &f.Relays, k.provider
+			if k.unnamed {
 				list = &f.Domains
 			}
 			if !slices.Contains(*list, name) {
@@ -462,7 +456,7 @@ func timeline(hits []*hit, deliveries []store.FlowDelivery, sender string, p sto
 
 // runs finds where a candidate's refusals stand out from what was delivered.
 func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run) {
-	if len(c.hits) < g.o.Recipients || c.sender == "" && senders(c.hits) < 2 {
+	if len(c.hits) < g.o.Recipients || c.sender == "" && len(senders(kinds(c.hits))) < 2 {
 		return nil
 	}
 	for _, p := range history.Read {
@@ -698,8 +692,8 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 		return
 	}
 	from := map[string]bool{}
-	for i := range in.hits {
-		from[in.hits[i].sender] = true
+	for _, k := range kinds(in.hits) {
+		from[k.sender] = true
 	}
 	var own []store.FlowDelivery
 	others := map[string]bool{}

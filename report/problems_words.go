@@ -103,16 +103,16 @@ type shape struct {
 	all                int
 }
 
-func (in *incident) shape() shape {
-	s := shape{senders: tracked(in.hits, func(h *hit) string { return h.sender }), providers: tracked(in.hits, func(h *hit) string { return h.provider })}
-	for i := range in.hits {
-		switch in.hits[i].stage {
+func shapeOf(kinds []kind) shape {
+	s := shape{senders: senders(kinds), providers: tracked(kinds, func(k kind) string { return k.provider })}
+	for _, k := range kinds {
+		switch k.stage {
 		case bounce.StageConnect, bounce.StageHelo:
-			s.early++
+			s.early += k.n
 		case bounce.StageEOM:
-			s.late++
+			s.late += k.n
 		}
-		s.all++
+		s.all += k.n
 	}
 	return s
 }
@@ -154,10 +154,10 @@ func (in *incident) othersText() string {
 
 // tracked are the different values of some hits in order, bounded; never nil, so
 // that JSON has a list.
-func tracked(hits []*hit, of func(*hit) string) []string {
+func tracked(kinds []kind, of func(kind) string) []string {
 	set := map[string]bool{}
-	for i := range hits {
-		if v := of(hits[i]); v != "" && len(set) < trackedAtMost {
+	for _, k := range kinds {
+		if v := of(k); v != "" && len(set) < trackedAtMost {
 			set[v] = true
 		}
 	}
@@ -202,14 +202,15 @@ func addresses(ctx context.Context, s store.Store, found []Problem) error {
 
 // problem puts an incident into words.
 func (in *incident) problem(o FlagOptions) Problem {
-	s := in.shape()
-	reason := commonest(in.hits, func(h *hit) bounce.Reason { return h.reason })
-	detail := commonest(in.hits, func(h *hit) string { return h.detail })
+	kinds := kinds(in.hits)
+	s := shapeOf(kinds)
+	reason := commonest(kinds, func(k kind) bounce.Reason { return k.reason })
+	detail := commonest(kinds, func(k kind) string { return k.detail })
 	cause, why := in.cause(s)
 	w := in.words(reason, detail, cause)
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
-		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(in.hits, func(h *hit) string { return h.domain }),
+		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(kinds, func(k kind) string { return k.domain }),
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
 		Attempts: int64(len(in.hits)), Messages: messages(in.hits),
 		Recipients: len(numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true })),
