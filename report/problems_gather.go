@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -508,25 +509,53 @@ func chains(hits []*hit, gap time.Duration) (parts [][]*hit) {
 	return parts
 }
 
-// numbers are the different values of some hits, in order; of says which it takes.
-func numbers(hits []*hit, of func(*hit) (uint64, bool)) []uint64 {
-	list := make([]uint64, 0, len(hits))
+// A counter tells how many different values some hits have. Its memory is used again.
+type counter struct{ slots []uint64 } // 0: free
+
+// values are the different values; of says which it takes of a hit.
+func (c *counter) values(hits []*hit, of func(*hit) (uint64, bool)) []uint64 {
+	var list []uint64
+	c.each(hits, of, func(n uint64) { list = append(list, n) })
+	return list
+}
+
+// count is how many there are.
+func (c *counter) count(hits []*hit, of func(*hit) (uint64, bool)) (n int) {
+	c.each(hits, of, func(uint64) { n++ })
+	return n
+}
+
+func (c *counter) each(hits []*hit, of func(*hit) (uint64, bool), do func(uint64)) {
+	size := 1 << bits.Len(uint(2*len(hits)))
+	if size > len(c.slots) {
+		c.slots = make([]uint64, size)
+	}
+	slots := c.slots[:size]
+	clear(slots)
+	zero := false
 	for _, h := range hits {
-		if n, ok := of(h); ok {
-			list = append(list, n)
+		n, ok := of(h)
+		if !ok {
+			continue
+		}
+		if n == 0 && !zero {
+			zero = true
+			do(0)
+		}
+		i := n * 0x9e3779b97f4a7c15 >> 32 & uint64(size-1)
+		for slots[i] != n && slots[i] != 0 {
+			i = (i + 1) & uint64(size-1)
+		}
+		if slots[i] != n {
+			slots[i] = n
+			do(n)
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
 }
 
-func validRecipients(hits []*hit) int {
-	return len(numbers(hits, func(h *hit) (uint64, bool) { return h.recipient, h.valid }))
-}
-
-func messages(hits []*hit) int {
-	return len(numbers(hits, func(h *hit) (uint64, bool) { return h.message, true }))
-}
+// What may be counted.
+func ofValid(h *hit) (recipient uint64, ok bool) { return h.recipient, h.valid }
+func ofMessage(h *hit) (uint64, bool)            { return h.message, true }
 
 func senders(kinds []kind) []string { return tracked(kinds, func(k kind) string { return k.sender }) }
 

@@ -272,3 +272,37 @@ func TestProvider(t *testing.T) {
 		}
 	}
 }
+
+// TestValidRecipients names those known to be valid of more than one problem, who
+// were refused in another order than the one in which they first took mail.
+func TestValidRecipients(t *testing.T) {
+	names := []string{"ann", "ben", "cora", "dan", "eve", "fred"}
+	var mails []mail
+	for i, name := range names {
+		mails = append(mails, mail{at: time.Duration(i) * time.Minute, id: "A" + name, from: "a@s.example", to: name + "@b.example", relay: "mx.b.example", outcome: good})
+	}
+	for i, name := range []string{"fred", "ann", "dan", "cora", "eve"} {
+		m := mail{
+			at: day + time.Duration(i)*time.Minute, id: "B" + name, from: "a@s.example", to: name + "@b.example", relay: "mx.b.example",
+			outcome: bounce.Hard, reason: bounce.AuthFailure, detail: "dkim", code: 550,
+		}
+		if i%2 == 1 {
+			m.reason, m.detail = bounce.Blocklist, "spamcop"
+		}
+		mails = append(mails, m)
+	}
+	got := map[string][]string{}
+	for _, p := range problemsOf(t, mails) {
+		got[p.Detail] = p.ValidRecipients
+		if diff := gocmp.Diff(p.ValidRecipients, p.ValidBefore); diff != "" {
+			t.Errorf("%s: valid and valid before: %s", p.Detail, diff)
+		}
+	}
+	want := map[string][]string{
+		"dkim":    {"dan@b.example", "eve@b.example", "fred@b.example"},
+		"spamcop": {"ann@b.example", "cora@b.example"},
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

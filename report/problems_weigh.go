@@ -229,8 +229,9 @@ type candidate struct {
 // candidates are the piles that reach the thresholds of recipients and messages,
 // those that stand out most first.
 func (g *gathering) candidates() (pairs, providers []*candidate) {
+	var c counter
 	enough := func(hits []*hit) bool {
-		return len(hits) >= g.o.Recipients && validRecipients(hits) >= g.o.Recipients && messages(hits) >= g.o.Messages
+		return len(hits) >= g.o.Recipients && c.count(hits, ofValid) >= g.o.Recipients && c.count(hits, ofMessage) >= g.o.Messages
 	}
 	together := map[string]*candidate{}
 	for _, p := range sortedPiles(g.pairs) {

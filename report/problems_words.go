@@ -171,24 +171,21 @@ func tracked(kinds []kind, of func(kind) string) []string {
 
 // addresses fills in the addresses of the recipients known to be valid.
 func addresses(ctx context.Context, s store.Store, found []Problem) error {
-	index := map[uint64]int{}
 	var ids []uint64
 	for i := range found {
-		for _, id := range found[i].valid {
-			if _, known := index[id]; !known {
-				index[id] = len(ids)
-				ids = append(ids, id)
-			}
-		}
+		ids = append(ids, found[i].valid...)
 	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	texts, err := s.Recipients(ctx, ids)
 	if err != nil {
 		return err
 	}
-	named := func(ids []uint64) []string {
-		list := make([]string, 0, len(ids))
-		for _, id := range ids {
-			list = append(list, texts[index[id]])
+	named := func(valid []uint64) []string {
+		list := make([]string, 0, len(valid))
+		for _, id := range valid {
+			i, _ := slices.BinarySearch(ids, id)
+			list = append(list, texts[i])
 		}
 		slices.Sort(list)
 		return list
@@ -201,7 +198,7 @@ func addresses(ctx context.Context, s store.Store, found []Problem) error {
 }
 
 // problem puts an incident into words.
-func (in *incident) problem(o FlagOptions) Problem {
+func (in *incident) problem(o FlagOptions, c *counter) Problem {
 	kinds := kinds(in.hits)
 	s := shapeOf(kinds)
 	reason := commonest(kinds, func(k kind) bounce.Reason { return k.reason })
@@ -212,8 +209,8 @@ func (in *incident) problem(o FlagOptions) Problem {
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
 		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(kinds, func(k kind) string { return k.domain }),
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
-		Attempts: int64(len(in.hits)), Messages: messages(in.hits),
-		Recipients: len(numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true })),
+		Attempts: int64(len(in.hits)), Messages: c.count(in.hits, ofMessage),
+		Recipients: c.count(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
 		Evidence:   in.evidence(), Addresses: in.addresses(),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
@@ -221,8 +218,8 @@ func (in *incident) problem(o FlagOptions) Problem {
 	if began := in.began.time(); began.Before(p.Since) {
 		p.FirstHeard = began
 	}
-	p.valid = numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took })
-	p.validBefore = numbers(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took && h.before != 0 })
+	p.valid = c.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took })
+	p.validBefore = c.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took && h.before != 0 })
 	p.Why = in.why(&p, s, why, o)
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
