@@ -183,9 +183,9 @@ func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions,
 		return nil, err
 	}
 	found := []Problem{}
-	var c counter
+	var seen counter
 	for _, in := range incidents {
-		found = append(found, in.problem(o, &c))
+		found = append(found, in.problem(o, &seen))
 	}
 	if named {
 		if err := addresses(ctx, s, found); err != nil {

@@ -96,7 +96,7 @@ type gathering struct {
 	named map[string]*pile
 	pairs map[string]*pile // that name no cause, by sender domain and provider
 	hits  int
-	end   moment // the last of all attempts there are, or the end of the period
+	last  moment // of all attempts there are, or the end of the period
 
 	since, until moment         // the period; the end is not in it
 	slabs        [][]hit        // all hits, in order; the last is not full
@@ -119,10 +119,10 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (
 	if err != nil || last.IsZero() {
 		return nil, err
 	}
-	g.end = momentOf(last)
+	g.last = momentOf(last)
 	if !f.Until.IsZero() {
 		g.until = momentOf(f.Until)
-		g.end = min(g.end, g.until)
+		g.last = min(g.last, g.until)
 	}
 	if !f.Since.IsZero() {
 		g.since = momentOf(f.Since)

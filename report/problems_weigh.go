@@ -229,9 +229,9 @@ type candidate struct {
 // candidates are the piles that reach the thresholds of recipients and messages,
 // those that stand out most first.
 func (g *gathering) candidates() (pairs, providers []*candidate) {
-	var c counter
+	var seen counter
 	enough := func(hits []*hit) bool {
-		return len(hits) >= g.o.Recipients && c.count(hits, ofValid) >= g.o.Recipients && c.count(hits, ofMessage) >= g.o.Messages
+		return len(hits) >= g.o.Recipients && seen.count(hits, ofValid) >= g.o.Recipients && seen.count(hits, ofMessage) >= g.o.Messages
 	}
 	together := map[string]*candidate{}
 	for _, p := range sortedPiles(g.pairs) {
@@ -331,7 +331,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 			}
 			i = len(flows)
 			index[key] = i
-			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.add(-g.o.Past).time(), Until: g.end.time()}
+			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.add(-g.o.Past).time(), Until: g.last.time()}
 			if c.domain != "" {
 				f.Relays, f.Domains = nil, []string{c.domain}
 			}
@@ -351,7 +351,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 		}
 	}
 	for _, in := range named {
-		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.end.time(), Around: []time.Time{in.began.time(), in.until.time()}}
+		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.last.time(), Around: []time.Time{in.began.time(), in.until.time()}}
 		for _, k := range kinds(in.hits) {
 			list, name := &f.Relays, k.provider
 			if k.unnamed {
@@ -688,7 +688,7 @@ func tail(k, n int, p float64) float64 {
 // measure counts what was tried before an incident began, while it lasted, and
 // after its last refusal.
 func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
-	in.ongoing = g.end.sub(in.until) < g.o.Quiet()
+	in.ongoing = g.last.sub(in.until) < g.o.Quiet()
 	if len(in.flows) == 0 {
 		return
 	}
@@ -740,7 +740,7 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	seen := map[uint64]bool{}
 	for _, d := range own {
 		t := momentOf(d.Time)
-		if t <= in.until || d.Time.After(end.Until) || t > g.end {
+		if t <= in.until || d.Time.After(end.Until) || t > g.last {
 			continue
 		}
 		if in.endedAt == 0 || t < in.endedAt {
@@ -808,7 +808,7 @@ func (g *gathering) watched(used map[*pile][]bool) (out []*incident) {
 		sortSamples(p.samples)
 		for _, part := range chains(p.hits, g.o.Quiet()) {
 			if in := g.incident(Watch, p, part); in != nil {
-				in.ongoing = g.end.sub(in.until) < g.o.Quiet()
+				in.ongoing = g.last.sub(in.until) < g.o.Quiet()
 				out = append(out, in)
 			}
 		}

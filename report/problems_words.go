@@ -198,7 +198,7 @@ func addresses(ctx context.Context, s store.Store, found []Problem) error {
 }
 
 // problem puts an incident into words.
-func (in *incident) problem(o FlagOptions, c *counter) Problem {
+func (in *incident) problem(o FlagOptions, seen *counter) Problem {
 	kinds := kinds(in.hits)
 	s := shapeOf(kinds)
 	reason := commonest(kinds, func(k kind) bounce.Reason { return k.reason })
@@ -209,8 +209,8 @@ func (in *incident) problem(o FlagOptions, c *counter) Problem {
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
 		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(kinds, func(k kind) string { return k.domain }),
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
-		Attempts: int64(len(in.hits)), Messages: c.count(in.hits, ofMessage),
-		Recipients: c.count(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
+		Attempts: int64(len(in.hits)), Messages: seen.count(in.hits, ofMessage),
+		Recipients: seen.count(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
 		Evidence:   in.evidence(), Addresses: in.addresses(),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
@@ -218,8 +218,8 @@ func (in *incident) problem(o FlagOptions, c *counter) Problem {
 	if began := in.began.time(); began.Before(p.Since) {
 		p.FirstHeard = began
 	}
-	p.valid = c.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took })
-	p.validBefore = c.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took && h.before != 0 })
+	p.valid = seen.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took })
+	p.validBefore = seen.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took && h.before != 0 })
 	p.Why = in.why(&p, s, why, o)
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()

@@ -42,10 +42,7 @@ func (s *keySet) empty() {
 	s.list = s.list[:0]
 }
 
-const (
-	chunkRows   = 4096
-	chunkProbes = 5 // with 8 bits a key: 1 in 50 lets a stranger through
-)
+const chunkRows = 4096
 
 func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	if c.rows == 0 {

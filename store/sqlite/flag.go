@@ -69,9 +69,9 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil || q.nothing {
 		return err
 	}
-	table := "failure"
+	table, original := "failure", originalDomain
 	if covers(store.Suspect, f.Reasons) {
-		table = "refusal"
+		table, original = "refusal", "a.original"
 		if len(f.Reasons) == len(store.Suspect) && len(outcomes) == 2 {
 			q.Outcomes, q.Reasons = nil, nil // that is what the table holds
 		}
@@ -80,10 +80,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	row := []string{"a.id", "a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", "a.original"}
-	if table == "failure" {
-		row[5] = strings.ReplaceAll(originalDomain, "failure.", "a.")
-	}
+	row := []string{"a.id", "a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", original}
 	from := " FROM " + table + " AS a WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
 		return refusalRow{
@@ -300,8 +297,9 @@ type senderText struct {
 
 // refusalSenders reads the senders of some rows.
 func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
-	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender }) // none has the number 0
-	domains := make(map[string]string)                                                  // each text once
+	// None has the number 0.
+	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender })
+	domains := make(map[string]string) // each text once
 	note := func(v []driver.Value) error {
 		local, domain := str(v[1]), str(v[2])
 		if known, ok := domains[domain]; ok {

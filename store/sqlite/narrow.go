@@ -22,8 +22,8 @@ var narrows = [...]narrow{
 	{"fault", "id, at, recipient, reply, before", store.Faults},
 }
 
-// originalDomain is the domain of the recipient before aliasing of a failure.
-const originalDomain = "(SELECT x.domain FROM original AS o JOIN address AS x ON x.id = o.address WHERE o.id = failure.id)"
+// originalDomain is the domain of the recipient before aliasing of a failure a.
+const originalDomain = "(SELECT x.domain FROM original AS o JOIN address AS x ON x.id = o.address WHERE o.id = a.id)"
 
 // narrowOf tells in which narrow table a failure of this kind stands; "": in none.
 func narrowOf(kind int64) string {
@@ -46,7 +46,7 @@ func (n *narrow) narrowSQL() string {
 			kinds = append(kinds, fmt.Sprint(kindOf(o, r)))
 		}
 	}
-	return "SELECT " + n.columns + " FROM failure WHERE reply IN (SELECT id FROM reply WHERE kind IN (" + strings.Join(kinds, ",") + "))"
+	return "SELECT " + n.columns + " FROM failure AS a WHERE reply IN (SELECT id FROM reply WHERE kind IN (" + strings.Join(kinds, ",") + "))"
 }
 
 // addNarrow adds a failure to its narrow table, if there is one.

@@ -42,7 +42,6 @@ sqlite3_int64 sqlite3_value_int64(sqlite3_value *);
 void sqlite3_result_blob64(sqlite3_context *, const void *, uint64_t, void (*)(void *));
 void sqlite3_result_error_nomem(sqlite3_context *);
 void sqlite3_result_error_toobig(sqlite3_context *);
-enum { PROBES = 5 }; // chunkProbes
 enum { OK = 0, MISMATCH = 20, DONE = 101, UTF8 = 1, DIRECTONLY = 0x80000, DETERMINISTIC = 0x800 };
 
 // with_rows runs a statement with many rows of parameters: with_rows(statement,
@@ -173,6 +172,8 @@ static void ints_final(sqlite3_context *ctx) {
 		sqlite3_result_blob64(ctx, l->v, l->n * sizeof *l->v, free);
 }
 
+enum { PROBES = 5 }; // with 8 bits a key: 1 in 50 lets a stranger through
+
 // may_hold(bits, key...) tells whether one of the keys may be in a filter: see probe,
 // which this repeats, since a trace asks thousands of filters.
 static void may_hold(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
@@ -217,6 +218,9 @@ import (
 	"sync"
 	"unsafe"
 )
+
+// chunkProbes is how many bits of a filter stand for a key.
+const chunkProbes = C.PROBES
 
 var install = sync.OnceValue(func() error {
 	if rc := C.install(); rc != 0 {
