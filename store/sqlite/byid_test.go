@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -38,6 +39,33 @@ func TestIDSet(t *testing.T) {
 			}
 			if next := id + 1; s.has(next) != known[next] || !known[next] && s.place(next) != -1 {
 				t.Fatalf("has(%d) is %v", next, s.has(next))
+			}
+		}
+	}
+}
+
+// TestWanted reads the ids for json_each back, batch after batch.
+func TestWanted(t *testing.T) {
+	for _, n := range []int{0, 1, batch - 1, batch, batch + 1, 2*batch + 7} {
+		rows := make([]refusalRow, n)
+		for i := range rows {
+			rows[i].recipient = int32(3 * (i + 1))
+		}
+		people := newByID[person](runs{rows}, func(r *refusalRow) int32 { return r.recipient })
+		var got []int32
+		parts := 0
+		for wanted := range people.wanted() {
+			var ids []int32
+			must(t, json.Unmarshal([]byte(wanted), &ids))
+			got = append(got, ids...)
+			parts++
+		}
+		if parts != (n+batch-1)/batch || len(got) != n {
+			t.Errorf("%d ids in %d parts, want %d", len(got), parts, n)
+		}
+		for i, id := range got {
+			if id != rows[i].recipient {
+				t.Fatalf("id %d is %d, want %d", i, id, rows[i].recipient)
 			}
 		}
 	}

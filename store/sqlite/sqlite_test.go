@@ -1030,7 +1030,7 @@ func TestBounded(t *testing.T) {
 	sound(t, d)
 }
 
-// TestInts reads rows as one blob.
+// TestInts reads rows as one list, also one that is longer than the room for it.
 func TestInts(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	c, done, err := d.reader()
@@ -1052,14 +1052,61 @@ func TestInts(t *testing.T) {
 	if read("SELECT ints(1, 1) FROM source WHERE false"); got != nil {
 		t.Errorf("ints of no row = %v", got)
 	}
-	read("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) SELECT ints(i, i * i) FROM n")
-	for i, v := range got {
-		if v[0] != int64(i) || v[1] != int64(i*i) {
-			t.Fatalf("row %d = %v", i, v)
+	for _, n := range []int{1, 10_000, roomFor / 2, roomFor/2 + 1, 2 * roomFor} {
+		read(fmt.Sprintf("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT ints(i, i * i) FROM n", n-1))
+		for i, v := range got {
+			if v[0] != int64(i) || v[1] != int64(i*i) {
+				t.Fatalf("of %d: row %d = %v", n, i, v)
+			}
+		}
+		if len(got) != n {
+			t.Errorf("%d rows, want %d", len(got), n)
 		}
 	}
-	if len(got) != 10_000 {
-		t.Errorf("%d rows, want 10000", len(got))
+	// One list in the room, and others elsewhere: of the same statement, of one that
+	// runs meanwhile, of SQL that nobody lends room.
+	must(t, c.ints(1, func(v []int64) error {
+		read("SELECT ints(column1, column1) FROM (VALUES (3), (4))")
+		if !slices.EqualFunc(got, [][]int64{{3, 3}, {4, 4}}, slices.Equal) || v[0] != 1 {
+			t.Errorf("ints within ints = %v, of %v", got, v)
+		}
+		return nil
+	}, "SELECT ints(1), ints(2)"))
+	blob, err := c.one("SELECT ints(5)")
+	must(t, err)
+	if b, _ := blob.([]byte); len(b) != 8 || b[0]+b[7] != 5 {
+		t.Errorf("ints without room = %v", blob)
+	}
+}
+
+// TestMayHold holds the filters that Go writes against what SQLite reads in them.
+func TestMayHold(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	c, done, err := d.reader()
+	must(t, err)
+	defer done()
+	filter := make([]byte, 500)
+	for id := range int64(500) {
+		probe(recipientKey(id), filter)
+	}
+	holds := func(args ...any) int64 {
+		n, err := c.number("SELECT may_hold(?"+strings.Repeat(", ?", len(args)-1)+")", args...)
+		must(t, err)
+		return n
+	}
+	strangers := int64(0)
+	for id := range int64(500) {
+		key, stranger := int64(recipientKey(id)), int64(recipientKey(1000+id))
+		if holds(filter, key) != 1 || holds(filter, stranger, key) != 1 {
+			t.Errorf("recipient %d is not found", id)
+		}
+		strangers += holds(filter, stranger)
+	}
+	if strangers > 25 {
+		t.Errorf("%d of 500 strangers are let through", strangers)
+	}
+	if holds(filter)+holds([]byte{}, int64(1))+holds(nil, int64(1)) != 0 {
+		t.Error("something is held where there is no key or no filter")
 	}
 }
 
