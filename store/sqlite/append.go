@@ -691,11 +691,11 @@ func orNever(at seconds) int64 {
 	return int64(at)
 }
 
-func number[N int64 | seconds](n N) any {
+func number(n int64) any {
 	if n == 0 {
 		return nil
 	}
-	return int64(n)
+	return n
 }
 
 func sorted[K int64 | uint32, V any](m map[K]V) []K {

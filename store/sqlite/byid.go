@@ -108,21 +108,27 @@ func (b *byID[V]) at(id int64) *V {
 	return new(V)
 }
 
-// wanted yields the ids for json_each, a batch at a time.
-func (b *byID[V]) wanted() iter.Seq[string] {
-	return func(yield func(string) bool) {
-		var list []byte
-		n := 0
-		for id := range b.ids.all() {
-			list = strconv.AppendInt(append(list, ','), id, 10)
-			if n++; n%batch != 0 && n < len(b.list) {
-				continue
-			}
-			list[0] = '['
-			if !yield(string(append(list, ']'))) {
-				return
-			}
-			list = list[:0]
+// inBatches calls fn with ids for json_each, a batch at a time.
+func inBatches[N int64 | uint64](ids iter.Seq[N], fn func(wanted string) error) error {
+	var list []byte
+	n := 0
+	hand := func() error {
+		if n == 0 {
+			return nil
+		}
+		list[0] = '['
+		wanted := string(append(list, ']'))
+		list, n = list[:0], 0
+		return fn(wanted)
+	}
+	for id := range ids {
+		list = strconv.AppendInt(append(list, ','), int64(id), 10)
+		if n++; n < batch {
+			continue
+		}
+		if err := hand(); err != nil {
+			return err
 		}
 	}
+	return hand()
 }

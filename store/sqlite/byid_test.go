@@ -44,8 +44,8 @@ func TestIDSet(t *testing.T) {
 	}
 }
 
-// TestWanted reads the ids for json_each back, batch after batch.
-func TestWanted(t *testing.T) {
+// TestInBatches reads the ids for json_each back, batch after batch.
+func TestInBatches(t *testing.T) {
 	for _, n := range []int{0, 1, batch - 1, batch, batch + 1, 2*batch + 7} {
 		rows := make([]refusalRow, n)
 		for i := range rows {
@@ -54,12 +54,13 @@ func TestWanted(t *testing.T) {
 		people := newByID[person](runs{rows}, func(r *refusalRow) int32 { return r.recipient })
 		var got []int32
 		parts := 0
-		for wanted := range people.wanted() {
+		must(t, inBatches(people.ids.all(), func(wanted string) error {
 			var ids []int32
 			must(t, json.Unmarshal([]byte(wanted), &ids))
 			got = append(got, ids...)
 			parts++
-		}
+			return nil
+		}))
 		if parts != (n+batch-1)/batch || len(got) != n {
 			t.Errorf("%d ids in %d parts, want %d", len(got), parts, n)
 		}

@@ -239,34 +239,26 @@ type person struct {
 
 // readPeople reads the deliveries of the recipients of some rows.
 func readPeople(c *conn, people *byID[person]) error {
-	for wanted := range people.wanted() {
-		err := c.ints(3, func(v []int64) error {
+	return inBatches(people.ids.all(), func(wanted string) error {
+		return c.ints(3, func(v []int64) error {
 			p := people.at(v[0])
 			p.last, p.first = max(v[1], 0), max(v[2], 0)
 			return nil
 		}, "SELECT ints(a.id, a.last, a.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // readRecoveries reads when they took mail again after a failure.
 func readRecoveries(c *conn, people *byID[person]) error {
-	for wanted := range people.wanted() {
+	return inBatches(people.ids.all(), func(wanted string) error {
 		var times []int64 // those of one recipient follow one another
-		err := c.ints(2, func(v []int64) error {
+		return c.ints(2, func(v []int64) error {
 			p := people.at(v[0])
 			times = append(times, v[1])
 			p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
 			return nil
 		}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // before and after are the last delivery before at and the first after it, as in
@@ -311,13 +303,9 @@ func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
 		*senders.at(num(v[0])) = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
 		return nil
 	}
-	for wanted := range senders.wanted() {
-		err := c.each(note, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return senders, nil
+	return senders, inBatches(senders.ids.all(), func(wanted string) error {
+		return c.each(note, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
+	})
 }
 
 // A refusalRoute is what is asked of a route.
@@ -334,14 +322,10 @@ func refusalRoutes(c *conn, rows runs) (*byID[refusalRoute], error) {
 		*routes.at(num(v[0])) = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
 		return nil
 	}
-	for wanted := range routes.wanted() {
-		err := c.each(note, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
+	return routes, inBatches(routes.ids.all(), func(wanted string) error {
+		return c.each(note, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
 			JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, wanted)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return routes, nil
+	})
 }
 
 // A likeness is what refusals may have in common.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -601,19 +600,12 @@ func addressesOf[N int64 | uint64](c *conn, ids []N) (map[N]string, error) {
 
 func textsOf[N int64 | uint64](c *conn, ids []N, sql string) (map[N]string, error) {
 	all := make(map[N]string, len(ids))
-	for some := range slices.Chunk(ids, batch) {
-		wanted, err := json.Marshal(some)
-		if err == nil {
-			err = c.texts(1, func(v []int64, text string) error {
-				all[N(v[0])] = text
-				return nil
-			}, sql, string(wanted))
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return all, inBatches(slices.Values(ids), func(wanted string) error {
+		return c.texts(1, func(v []int64, text string) error {
+			all[N(v[0])] = text
+			return nil
+		}, sql, wanted)
+	})
 }
 
 // Span is the time of the first and the last attempt that match f.

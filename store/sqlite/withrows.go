@@ -324,12 +324,13 @@ func lending(room []int64, f func() error) error {
 // the table as a, a condition, and two parameters of the question's times. The fewer
 // columns, the faster: numbers that have room in one go together.
 func (q *question) intsWithin(c *conn, spans []span, columns []string, from string, fn func(v []int64) error) error {
-	inner, outer := "", ""
+	var inner, outer []string
 	for i, column := range columns {
-		inner += fmt.Sprintf("%s AS c%d, ", column, i)
-		outer += fmt.Sprintf(", c%d", i)
+		inner = append(inner, fmt.Sprintf("%s AS c%d", column, i))
+		outer = append(outer, fmt.Sprintf("c%d", i))
 	}
-	s, err := c.prepare("SELECT ints(" + outer[2:] + "), max(id) FROM (SELECT " + inner + "a.id " + from + " AND a.id BETWEEN ?3 AND ?4 ORDER BY a.id LIMIT ?5)")
+	s, err := c.prepare("SELECT ints(" + strings.Join(outer, ", ") + "), max(id) FROM (SELECT " + strings.Join(inner, ", ") + ", a.id " + from +
+		" AND a.id BETWEEN ?3 AND ?4 ORDER BY a.id LIMIT ?5)")
 	if err != nil {
 		return err
 	}
