@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/when"
 	"bouncelog/store"
 )
 
@@ -61,7 +62,7 @@ func before(f store.Filter, loc *time.Location) (store.Filter, bool) {
 	if f.Since.IsZero() || f.Until.IsZero() {
 		return f, false
 	}
-	p := Period{f.Since, f.Until}.Before(loc)
+	p := when.Period{Since: f.Since, Until: f.Until}.Before(loc)
 	f.Since, f.Until = p.Since, p.Until
 	return f, true
 }

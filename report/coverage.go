@@ -46,7 +46,7 @@ func coverage(ctx context.Context, s store.Store, o Options, sources []store.Sou
 			last = src.Last
 		}
 	}
-	c.First, c.Last = when(first), when(last)
+	c.First, c.Last = optional(first), optional(last)
 	if sum := c.Delivery + c.Queue + c.Rejected + c.Skipped + c.Unparsed + c.Blank; sum != c.Lines {
 		return nil, fmt.Errorf("the line counts do not add up: %d lines, but %d by kind", c.Lines, sum)
 	}

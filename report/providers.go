@@ -2,6 +2,7 @@ package report
 
 import (
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/store"
 )
 
@@ -50,7 +51,7 @@ func (u *usual) provider(r *store.Route) string {
 	}
 	p, known := u.of[r.Relay]
 	if !known {
-		if p = Provider(&bounce.Delivery{RelayHost: r.Relay}); p == "" {
+		if p = provider.Of(&bounce.Delivery{RelayHost: r.Relay}); p == "" {
 			p = noProvider
 		}
 		u.of[r.Relay] = p

@@ -1,12 +1,11 @@
 // Package report makes the report: what did not get through, why, who has to
-// act, and what probably is not the recipient's fault. It asks a store.Store
-// and renders the answer as text, JSON, CSV, TSV, Markdown or HTML.
+// act, and what probably is not the recipient's fault. It asks a store.Store;
+// package report/render prints the answer.
 package report
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/problem"
 	"bouncelog/store"
 )
 
@@ -49,12 +49,12 @@ func SortKeys() []string {
 // Options say what to report. The zero value is everything, by domain.
 type Options struct {
 	Filter   store.Filter
-	Location *time.Location // for days and for times in text; nil: time.Local
-	By       store.By       // "": store.ByDomain; store.ByRelay is by provider, ByRelayHost by host
-	Sort     string         // one of SortKeys; "": failed, for days and hours key
-	Top      int            // rows in a section; 0: all
-	Sections []string       // "": all
-	Flag     FlagOptions    // thresholds of the section problems
+	Location *time.Location     // for days and for times in text; nil: time.Local
+	By       store.By           // "": store.ByDomain; store.ByRelay is by provider, ByRelayHost by host
+	Sort     string             // one of SortKeys; "": failed, for days and hours key
+	Top      int                // rows in a section; 0: all
+	Sections []string           // "": all
+	Problems problem.Thresholds // of the section problems
 	// NumbersOnly leaves out the addresses of the recipients of problems: a report
 	// for a person has their number only.
 	NumbersOnly bool
@@ -66,7 +66,7 @@ func (o Options) Check() error {
 	if o.Sort != "" && !slices.Contains(SortKeys(), o.Sort) {
 		return fmt.Errorf("%q is not a sort key (there are %s)", o.Sort, strings.Join(SortKeys(), ", "))
 	}
-	if err := o.Flag.Check(); err != nil {
+	if err := o.Problems.Check(); err != nil {
 		return err
 	}
 	for _, section := range o.Sections {
@@ -79,19 +79,19 @@ func (o Options) Check() error {
 
 // A Report is the answer. Sections that were not asked for are nil.
 type Report struct {
-	Period     ReportPeriod  `json:"period"`
-	Sources    []SourceCount `json:"sources"`
-	Totals     *Totals       `json:"totals,omitempty"`
-	Problems   []Problem     `json:"problems,omitzero"`
-	Changes    []Change      `json:"changes,omitzero"` // nil, too, where there is no period before
-	By         store.By      `json:"by,omitempty"`
-	Domains    []Group       `json:"domains,omitzero"`
-	Groups     []Group       `json:"groups,omitzero"` // instead of Domains where By is not the domain
-	Providers  []Group       `json:"providers,omitzero"`
-	Reasons    []ReasonCount `json:"reasons,omitzero"`
-	Recipients []Recipient   `json:"recipients,omitzero"`
-	Pending    []Pending     `json:"pending,omitzero"`
-	Senders    *Senders      `json:"senders,omitempty"`
+	Period     ReportPeriod      `json:"period"`
+	Sources    []SourceCount     `json:"sources"`
+	Totals     *Totals           `json:"totals,omitempty"`
+	Problems   []problem.Problem `json:"problems,omitzero"`
+	Changes    []Change          `json:"changes,omitzero"` // nil, too, where there is no period before
+	By         store.By          `json:"by,omitempty"`
+	Domains    []Group           `json:"domains,omitzero"`
+	Groups     []Group           `json:"groups,omitzero"` // instead of Domains where By is not the domain
+	Providers  []Group           `json:"providers,omitzero"`
+	Reasons    []ReasonCount     `json:"reasons,omitzero"`
+	Recipients []Recipient       `json:"recipients,omitzero"`
+	Pending    []Pending         `json:"pending,omitzero"`
+	Senders    *Senders          `json:"senders,omitempty"`
 
 	Contradictions []Contradiction `json:"contradictions,omitzero"`
 	Timeline       []Point         `json:"timeline,omitzero"`
@@ -101,14 +101,15 @@ type Report struct {
 	// it goes into JSON as it is.
 	Scan any `json:"scan,omitempty"`
 
-	loc            *time.Location
-	asked          bool // sections were named: the empty ones are shown too
-	moreGroups     int  // groups, providers that Top cut off
-	moreProviders  int
-	moreRecipients bool
-	byDay          bool // the timeline
-	changesWanted  bool
-	asOf           time.Time // the end of the logs
+	// What a rendering needs beside the data.
+	Location       *time.Location `json:"-"` // of days and of times in text
+	Named          bool           `json:"-"` // Options.Sections names the sections: the empty ones are shown too
+	MoreGroups     int            `json:"-"` // groups that Options.Top leaves out
+	MoreProviders  int            `json:"-"`
+	MoreRecipients bool           `json:"-"`
+	NoPrevious     bool           `json:"-"` // changes are wanted, and nothing is known of the period before
+	ByDay          bool           `json:"-"` // Timeline has a point for each day, not for each hour
+	AsOf           time.Time      `json:"-"` // the last line of the logs
 }
 
 // A Point is the attempts of an hour or a day.
@@ -271,7 +272,7 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{loc: o.Location, By: o.By, asked: len(o.Sections) > 0}
+	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0}
 	sources, err := s.Sources(ctx)
 	if err != nil {
 		return nil, err
@@ -279,21 +280,20 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 	r.Sources = make([]SourceCount, 0, len(sources))
 	for _, src := range sources {
 		r.Sources = append(r.Sources, SourceCount{
-			Path: src.Path, Source: src.ID, First: when(src.First), Last: when(src.Last),
+			Path: src.Path, Source: src.ID, First: optional(src.First), Last: optional(src.Last),
 			Lines: src.Lines, Attempts: src.Attempts,
 		})
 	}
 	for _, src := range sources {
-		if src.Last.After(r.asOf) {
-			r.asOf = src.Last
+		if src.Last.After(r.AsOf) {
+			r.AsOf = src.Last
 		}
 	}
-	r.changesWanted = wanted(SectionChanges)
 	first, last, err := s.Span(ctx, o.Filter)
 	if err != nil {
 		return nil, err
 	}
-	r.Period = ReportPeriod{Since: when(o.Filter.Since), Until: when(o.Filter.Until), First: when(first), Last: when(last)}
+	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(first), Last: optional(last)}
 
 	if err := r.build(ctx, s, o, sources, wanted); err != nil {
 		return nil, err
@@ -310,7 +310,7 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		r.buildCounts,
 		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
 			if wanted(SectionProblems) {
-				r.Problems, err = problems(ctx, s, o.Filter, o.Flag, !o.NumbersOnly)
+				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems, !o.NumbersOnly)
 			}
 			return err
 		},
@@ -354,6 +354,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, want
 			r.Totals.Previous = &p
 		}
 	}
+	r.NoPrevious = wanted(SectionChanges) && !hasPast
 	var routes []store.Route
 	if wanted(SectionProviders) || wanted(SectionChanges) && hasPast || wanted(SectionDomains) && o.By == store.ByRelay {
 		if routes, err = s.Routes(ctx, f); err != nil {
@@ -383,7 +384,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, want
 			r.Totals.Uncounted = sum
 		}
 		rows, more := sortedGroups(groups, o)
-		r.moreGroups = more
+		r.MoreGroups = more
 		if o.By == store.ByDomain {
 			r.Domains = rows
 		} else {
@@ -393,7 +394,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, want
 	if wanted(SectionProviders) {
 		p := o
 		p.By, p.Sort, p.Top = store.ByRelay, "failed", lesser(o.Top)
-		r.Providers, r.moreProviders = sortedGroups(providers(routes), p)
+		r.Providers, r.MoreProviders = sortedGroups(providers(routes), p)
 	}
 	return nil
 }
@@ -475,8 +476,8 @@ func (r *Report) timeline(ctx context.Context, s store.Store, f store.Filter) ([
 	if r.Period.First == nil {
 		return []Point{}, nil
 	}
-	r.byDay = r.Period.Last.Sub(*r.Period.First) > hourly
-	if r.byDay {
+	r.ByDay = r.Period.Last.Sub(*r.Period.First) > hourly
+	if r.ByDay {
 		return overTime(ctx, s, f, store.ByDay)
 	}
 	return overTime(ctx, s, f, store.ByHour)
@@ -504,7 +505,7 @@ func overTime(ctx context.Context, s store.Store, f store.Filter, by store.By) (
 	return points, nil
 }
 
-func when(t time.Time) *time.Time {
+func optional(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
@@ -649,16 +650,11 @@ func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount,
 	return rows, nil
 }
 
-// recipientFaults are the reasons for which an address should not be mailed
-// again as it is.
-var recipientFaults = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.BadAddress, bounce.DomainInvalid}
-
 func (r *Report) recipients(ctx context.Context, s store.Store, o Options) error {
-	f := o.Filter
+	f, ok := o.Filter.Restrict(store.Faults)
 	f.Outcomes = []bounce.Outcome{bounce.Hard}
-	f.Reasons = both(f.Reasons, recipientFaults)
 	r.Recipients = []Recipient{}
-	if len(f.Reasons) == 0 || len(o.Filter.Outcomes) > 0 && !slices.Contains(o.Filter.Outcomes, bounce.Hard) {
+	if !ok || len(o.Filter.Outcomes) > 0 && !slices.Contains(o.Filter.Outcomes, bounce.Hard) {
 		return nil
 	}
 	// Some of them may have taken mail since.
@@ -681,11 +677,8 @@ func (r *Report) recipients(ctx context.Context, s store.Store, o Options) error
 	})
 	if o.Top > 0 && len(r.Recipients) > o.Top {
 		r.Recipients = r.Recipients[:o.Top]
-		r.moreRecipients = true
+		r.MoreRecipients = true
 	}
-	r.moreRecipients = r.moreRecipients || n > 0 && seen == n
+	r.MoreRecipients = r.MoreRecipients || n > 0 && seen == n
 	return nil
 }
-
-// ErrFormat says that there is no such output format.
-var ErrFormat = errors.New("no such format")

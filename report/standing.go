@@ -27,8 +27,8 @@ type Pending struct {
 	Response  string        `json:"response"`
 }
 
-// since is when the waiting began.
-func (p *Pending) since() time.Time {
+// Since is when the waiting began.
+func (p *Pending) Since() time.Time {
 	if p.Arrived != nil {
 		return *p.Arrived
 	}
@@ -44,7 +44,7 @@ func pending(ctx context.Context, s store.Store, f store.Filter, top int) ([]Pen
 	for i := range list {
 		w := &list[i]
 		p := Pending{
-			Recipient: w.Recipient, QueueID: w.QueueID, Host: w.Host, Arrived: when(w.Arrived), FirstSoft: w.FirstSoft.UTC(),
+			Recipient: w.Recipient, QueueID: w.QueueID, Host: w.Host, Arrived: optional(w.Arrived), FirstSoft: w.FirstSoft.UTC(),
 			LastTry: w.Time.UTC(), Relay: w.RelayHost, Reason: w.Reason, Code: w.Code, Response: w.Response,
 		}
 		if w.SenderKnown {
@@ -81,9 +81,9 @@ const (
 	standsOutShare = 0.3 // of all hard failures
 )
 
-// standsOut tells whether one sender has far more than its part of what was
+// StandsOut reports whether one sender has far more than its part of what was
 // returned, among several.
-func (c *SenderCount) standsOut() bool {
+func (c *SenderCount) StandsOut() bool {
 	return c.Hard >= standsOutLeast && c.Share >= standsOutShare
 }
 
@@ -98,7 +98,7 @@ func (r *Report) senders(ctx context.Context, s store.Store, o Options) (*Sender
 	if err != nil {
 		return nil, err
 	}
-	if !r.asked && all.Soft+all.Hard > manyFailures && r.Period.Last != nil {
+	if !r.Named && all.Soft+all.Hard > manyFailures && r.Period.Last != nil {
 		if day := r.Period.Last.Truncate(time.Hour).Add(-23 * time.Hour); day.After(f.Since) {
 			f.Since = day
 			out.Since = &day

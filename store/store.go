@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"bouncelog/bounce"
@@ -179,6 +180,16 @@ type Filter struct {
 	Recipient string
 	QueueID   string
 	MessageID string
+}
+
+// Restrict returns f for these reasons only. ok is false where f selects none of them.
+func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
+	if len(f.Reasons) == 0 {
+		f.Reasons = reasons
+	} else {
+		f.Reasons = slices.DeleteFunc(slices.Clone(reasons), func(r bounce.Reason) bool { return !slices.Contains(f.Reasons, r) })
+	}
+	return f, len(f.Reasons) > 0
 }
 
 // By is what attempts are grouped by.

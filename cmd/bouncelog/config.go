@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"bouncelog/internal/config"
-	"bouncelog/report"
+	"bouncelog/internal/table"
 )
 
 // defaultConfig is read if it is there.
@@ -57,7 +57,7 @@ too.`,
 		Example: `  bouncelog config
   bouncelog config follow`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			form, err := out.form(report.FormatTable)
+			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
@@ -75,7 +75,7 @@ too.`,
 				return err
 			}
 			for _, name := range s.strangers() {
-				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: $%s is no option of any command\n", report.Clean(name))
+				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: $%s is no option of any command\n", table.Clean(name))
 				if near := nearest(name, s.variables()); near != "" {
 					fmt.Fprintf(cmd.ErrOrStderr(), "hint: did you mean %s?\n", near)
 				}
@@ -85,7 +85,7 @@ too.`,
 				return err
 			}
 			return out.write(cmd, func(w io.Writer) error {
-				rw := report.NewRowWriter(w, form, []report.Column{{Name: "command"}, {Name: "option"}, {Name: "value", Flex: true}, {Name: "from", Flex: true}})
+				rw := table.NewRowWriter(w, form, []table.Column{{Name: "command"}, {Name: "option"}, {Name: "value", Flex: true}, {Name: "from", Flex: true}})
 				for _, row := range rows {
 					if err := rw.Row(row); err != nil {
 						return err
@@ -140,13 +140,13 @@ type settings struct {
 // fileKey names a setting in the map of the file.
 func fileKey(table, option string) string { return table + "\x00" + option }
 
-// table is the name of a command's table in the file: "db-prune", for a table
+// tableOf is the name of a command's table in the file: "db-prune", for a table
 // within [db] would bar the option db.
-func table(cmd *cobra.Command) string {
+func tableOf(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return ""
 	}
-	if up := table(cmd.Parent()); up != "" {
+	if up := tableOf(cmd.Parent()); up != "" {
 		return up + "-" + cmd.Name()
 	}
 	return cmd.Name()
@@ -229,7 +229,7 @@ func (s *settings) take(list []config.Setting) error {
 	commands := map[string]*cobra.Command{}
 	all := map[string][]*pflag.Flag{} // the options of any command
 	for _, c := range configurable(s.root) {
-		commands[table(c)] = c
+		commands[tableOf(c)] = c
 		for _, f := range options(c) {
 			all[f.Name] = append(all[f.Name], f)
 		}
@@ -349,7 +349,7 @@ func (s *settings) find(cmd *cobra.Command, f *pflag.Flag) (weight, string, any)
 	if v := os.Getenv(variable(f.Name)); v != "" {
 		return fromEnvironment, "$" + variable(f.Name), v
 	}
-	for _, name := range []string{table(cmd), ""} {
+	for _, name := range []string{tableOf(cmd), ""} {
 		if set, ok := s.file[fileKey(name, f.Name)]; ok && wants(f, set.Value) == "" {
 			return fromFile, fmt.Sprintf("%s:%d", s.path, set.Line), set.Value
 		}

@@ -71,7 +71,7 @@ func TestEveryOptionConfigurable(t *testing.T) {
 				everywhere := f.Name + " = " + fileValue + "\n"
 				got, from := value(everywhere)
 				check(fileWant, "bouncelog.toml", got, from)
-				if name := table(c); name != "" {
+				if name := tableOf(c); name != "" {
 					got, from = value("[" + name + "]\n" + everywhere)
 					check(fileWant, "bouncelog.toml", got, from)
 				}
@@ -106,7 +106,7 @@ func TestVariablesDiffer(t *testing.T) {
 	// command has an option named after another: it goes below [report].
 	delete(kinds, "scan")
 	for _, c := range configurable(newRoot()) {
-		if name := table(c); kinds[name] != "" && len(options(c)) > len(persistent(c)) {
+		if name := tableOf(c); kinds[name] != "" && len(options(c)) > len(persistent(c)) {
 			t.Errorf("[%s] bars the option %s", name, name)
 		}
 	}

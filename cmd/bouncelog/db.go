@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bouncelog/report"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -40,7 +41,7 @@ func newDBInfo() *cobra.Command {
 		Short: "What is in the database, and how far each log has been read",
 		Args:  needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			form, err := out.form(report.FormatTable)
+			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
@@ -49,14 +50,14 @@ func newDBInfo() *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			table, err := dbInfo(cmd.Context(), db)
+			t, err := dbInfo(cmd.Context(), db)
 			if err != nil {
 				return err
 			}
 			return out.write(cmd, func(w io.Writer) error {
-				rw := report.NewRowWriter(w, form, table.Columns)
-				rw.NoHeader = form == report.FormatTable
-				for _, row := range table.Rows {
+				rw := table.NewRowWriter(w, form, t.Columns)
+				rw.NoHeader = form == table.FormatTable
+				for _, row := range t.Rows {
 					if err := rw.Row(row); err != nil {
 						return err
 					}
@@ -69,7 +70,7 @@ func newDBInfo() *cobra.Command {
 	return cmd
 }
 
-func dbInfo(ctx context.Context, db *sqlite.DB) (*report.Table, error) {
+func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 	i, err := db.Info(ctx)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*report.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &report.Table{Columns: []report.Column{{Name: "what"}, {Name: "value"}}}
+	t := &table.Table{Columns: []table.Column{{Name: "what"}, {Name: "value"}}}
 	row := func(what string, value any) { t.Rows = append(t.Rows, []any{what, value}) }
 	row("database", i.Path)
 	row("size", fmt.Sprintf("%.1f MB", float64(i.Size)/1e6))
@@ -139,7 +140,7 @@ func newDBCheck() *cobra.Command {
 				return err
 			}
 			for _, p := range problems {
-				fmt.Fprintln(cmd.OutOrStdout(), report.Clean(p))
+				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(p))
 			}
 			if len(problems) > 0 {
 				return &exitError{
@@ -179,7 +180,7 @@ func newDBPrune() *cobra.Command {
 			if olderThan == "" {
 				return usageErrorf("as in --older-than 365d", "prune: --older-than is missing")
 			}
-			t, err := report.ParseTime(olderThan, time.Now())
+			t, err := when.ParseTime(olderThan, time.Now())
 			if err != nil {
 				return usageErrorf("a time is 2026-11-22, or 365d for as long ago", "--older-than: %w", err)
 			}

@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/internal/term"
 	"bouncelog/parser"
-	"bouncelog/report"
 )
 
 func newExplain() *cobra.Command {
@@ -39,11 +39,11 @@ order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
   bouncelog explain 550 5.7.26 "This mail has been blocked because the sender is unauthenticated"
   grep status=bounced /var/log/mail.log | bouncelog explain - --format ndjson`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			format, err := out.form(report.FormatTable)
+			format, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
-			if format != report.FormatTable && format != report.FormatJSON && format != report.FormatNDJSON {
+			if format != table.FormatTable && format != table.FormatJSON && format != table.FormatNDJSON {
 				return usageErrorf("there are table, json and ndjson", "--format %s: an explanation has no such form", format)
 			}
 			if form != "text" && form != "ndjson" {
@@ -103,7 +103,7 @@ const listRules = "list"
 // An explainer answers questions about replies.
 type explainer struct {
 	judge  *bounce.Judge
-	format report.Format
+	format table.Format
 	relay  string
 	stage  bounce.Stage
 	width  int
@@ -205,7 +205,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // end closes a list of answers.
 func (e *explainer) end(err error) error {
-	if e.format == report.FormatJSON {
+	if e.format == table.FormatJSON {
 		if e.n == 0 {
 			e.out.WriteString("[")
 		}
@@ -287,14 +287,14 @@ func (e *explainer) print(d *bounce.Delivery) error {
 		Retry: x.Retry, Do: x.Do, Also: x.Also, Rule: x.Verdict.Rule, Confidence: x.Verdict.Confidence, Sure: x.Sure,
 		Links: x.Links, Reference: x.RFC,
 	}
-	if e.format == report.FormatTable {
+	if e.format == table.FormatTable {
 		return e.words(&a)
 	}
-	raw, err := report.MarshalJSON(a)
+	raw, err := table.MarshalJSON(a)
 	if err != nil {
 		return err
 	}
-	if e.format == report.FormatJSON {
+	if e.format == table.FormatJSON {
 		e.out.WriteString([]string{"[", ",\n"}[min(e.n-1, 1)])
 		_, err = e.out.Write(raw)
 		return err
@@ -367,8 +367,8 @@ func (e *explainer) line(label, text string) {
 
 // rules lists the rules in the order of their tiers.
 func (e *explainer) rules() error {
-	columns := []report.Column{{Name: "rule"}, {Name: "tier"}, {Name: "reason"}, {Name: "detail"}, {Name: "scope"}, {Name: "documented", Flex: true}}
-	rw := report.NewRowWriter(e.out, e.format, columns)
+	columns := []table.Column{{Name: "rule"}, {Name: "tier"}, {Name: "reason"}, {Name: "detail"}, {Name: "scope"}, {Name: "documented", Flex: true}}
+	rw := table.NewRowWriter(e.out, e.format, columns)
 	for r := range e.judge.Rules() {
 		if err := rw.Row([]any{r.ID, r.Tier.String(), r.Reason.String(), r.Detail, r.Scope.String(), r.Seen}); err != nil {
 			return err
@@ -379,8 +379,8 @@ func (e *explainer) rules() error {
 
 // reasons lists the reasons with their words.
 func (e *explainer) reasons() error {
-	columns := []report.Column{{Name: "reason"}, {Name: "scope"}, {Name: "meaning", Flex: true}, {Name: "what to do", Flex: true}}
-	rw := report.NewRowWriter(e.out, e.format, columns)
+	columns := []table.Column{{Name: "reason"}, {Name: "scope"}, {Name: "meaning", Flex: true}, {Name: "what to do", Flex: true}}
+	rw := table.NewRowWriter(e.out, e.format, columns)
 	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
 		t := bounce.ReasonText(r)
 		if err := rw.Row([]any{r.String(), t.Scope.String(), t.Meaning, strings.Join(t.Do, " ")}); err != nil {

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
+	"bouncelog/problem"
 
-	"bouncelog/report"
+	"github.com/spf13/cobra"
 )
 
 // flagging is the thresholds of what is likely not the recipients' fault, as flags
@@ -20,7 +20,7 @@ type flagging struct {
 }
 
 func (x *flagging) flags(cmd *cobra.Command) {
-	d := report.DefaultFlagOptions()
+	d := problem.DefaultThresholds()
 	days := func(t time.Duration) string { return fmt.Sprintf("%dd", t/(24*time.Hour)) }
 	f := cmd.Flags()
 	f.IntVar(&x.recipients, "flag-recipients", d.Recipients, "a likely problem: so many refused recipients who took mail before")
@@ -39,13 +39,13 @@ func (x *flagging) check() error {
 }
 
 // options are the thresholds. Call check before.
-func (x *flagging) options() report.FlagOptions {
+func (x *flagging) options() problem.Thresholds {
 	o, _ := x.parse()
 	return o
 }
 
-func (x *flagging) parse() (report.FlagOptions, error) {
-	o := report.FlagOptions{Recipients: x.recipients, Messages: x.messages}
+func (x *flagging) parse() (problem.Thresholds, error) {
+	o := problem.Thresholds{Recipients: x.recipients, Messages: x.messages}
 	if o.Recipients < 1 || o.Messages < 1 {
 		return o, usageErrorf("one is the least", "--flag-recipients and --flag-messages: %d recipients in %d messages are no refusal", o.Recipients, o.Messages)
 	}

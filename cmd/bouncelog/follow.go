@@ -14,7 +14,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
-	"bouncelog/report"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/store"
 	"bouncelog/tailer"
 )
@@ -73,7 +74,7 @@ logged as a warning, once.`,
 func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, retain, show string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
-		if _, err := report.ParseTime(retain, time.Now()); err != nil {
+		if _, err := when.ParseTime(retain, time.Now()); err != nil {
 			return usageErrorf("as in --retain 365d", "--retain: %w", err)
 		}
 	}
@@ -144,7 +145,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 			return
 		}
 		prune = time.Now().Add(24 * time.Hour)
-		before, err := report.ParseTime(retain, time.Now())
+		before, err := when.ParseTime(retain, time.Now())
 		if err == nil {
 			var n int64
 			if n, err = db.Prune(ctx, before); n > 0 {
@@ -208,7 +209,7 @@ func (w *waiting) retry(err error) bool {
 	}
 	if said := err.Error(); w.said != said {
 		w.said = said
-		w.log.Error("cannot store, trying again", "error", report.Clean(said))
+		w.log.Error("cannot store, trying again", "error", table.Clean(said))
 	}
 	w.notify.waiting()
 	select {
@@ -234,7 +235,7 @@ func logEvent(log *slog.Logger, e tailer.Event) {
 	case tailer.EventLost, tailer.EventDenied, tailer.EventDiffers:
 		level = slog.LevelWarn
 	}
-	log.Log(context.Background(), level, report.Clean(e.String()), "event", string(e.Kind))
+	log.Log(context.Background(), level, table.Clean(e.String()), "event", string(e.Kind))
 }
 
 // findLog finds the log of this machine.

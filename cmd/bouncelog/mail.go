@@ -17,7 +17,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/wneessen/go-mail"
 
+	"bouncelog/internal/table"
 	"bouncelog/report"
+	"bouncelog/report/render"
 )
 
 // mailing is how and to whom a report is sent.
@@ -121,10 +123,10 @@ const mailWidth = 78
 
 func (m *mailing) message(r *report.Report, host string, wide bool) (*mail.Msg, error) {
 	var text, page bytes.Buffer
-	if err := r.Write(&text, report.FormatTable, report.WriteOptions{Width: mailWidth, Wide: wide}); err != nil {
+	if err := render.Report(&text, r, table.FormatTable, render.Options{Width: mailWidth, Wide: wide}); err != nil {
 		return nil, err
 	}
-	if err := r.Write(&page, report.FormatHTML, report.WriteOptions{}); err != nil {
+	if err := render.Report(&page, r, table.FormatHTML, render.Options{}); err != nil {
 		return nil, err
 	}
 	msg := mail.NewMsg()
@@ -145,7 +147,7 @@ func (m *mailing) message(r *report.Report, host string, wide bool) (*mail.Msg, 
 		return nil, err
 	}
 	// Nothing that a log holds stands in a header.
-	msg.Subject(report.Cut(report.Clean("bouncelog, "+host+": "+r.Headline()), 200))
+	msg.Subject(table.Cut(table.Clean("bouncelog, "+host+": "+render.Headline(r)), 200))
 	msg.SetDate()
 	msg.SetMessageID()
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834

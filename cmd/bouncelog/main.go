@@ -16,7 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bouncelog/report"
+	"bouncelog/internal/table"
 	"bouncelog/store"
 )
 
@@ -62,9 +62,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		e = &exitError{status: exitInterrupted, err: errors.New("interrupted")}
 	}
 	if e.err != nil {
-		fmt.Fprintf(stderr, "bouncelog: %s\n", report.Clean(e.err.Error()))
+		fmt.Fprintf(stderr, "bouncelog: %s\n", table.Clean(e.err.Error()))
 		if hint := e.hint; hint != "" {
-			fmt.Fprintf(stderr, "hint: %s\n", report.Clean(hint))
+			fmt.Fprintf(stderr, "hint: %s\n", table.Clean(hint))
 		} else if hint := hintFor(e.err); hint != "" {
 			fmt.Fprintf(stderr, "hint: %s\n", hint)
 		}

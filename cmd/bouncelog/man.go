@@ -181,7 +181,7 @@ A name that no command knows, and a value of the wrong kind, are errors of every
 		if len(list) == 0 {
 			continue
 		}
-		if name := table(c); name == "" {
+		if name := tableOf(c); name == "" {
 			b.WriteString(".SS For every command\n")
 		} else {
 			fmt.Fprintf(&b, ".SS [%s]\n", quote.Replace(name))

@@ -11,8 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bouncelog/internal/table"
 	"bouncelog/internal/term"
-	"bouncelog/report"
+	"bouncelog/report/render"
 )
 
 // output is where and how a command prints its result.
@@ -29,15 +30,15 @@ func (o *output) flags(cmd *cobra.Command, standard string) {
 }
 
 // form is the format to write in.
-func (o *output) form(standard report.Format) (report.Format, error) {
+func (o *output) form(standard table.Format) (table.Format, error) {
 	if o.format != "" {
-		f, err := report.ParseFormat(o.format)
+		f, err := table.ParseFormat(o.format)
 		if err != nil {
 			return "", usageErrorf("", "--format: %w", err)
 		}
 		return f, nil
 	}
-	if f := report.FormatOf(o.file); f != "" {
+	if f := table.FormatOf(o.file); f != "" {
 		return f, nil
 	}
 	return standard, nil
@@ -65,14 +66,14 @@ func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error 
 }
 
 // look is how text is to look where w is.
-func look(w io.Writer) report.WriteOptions {
-	return report.WriteOptions{Width: term.Width(w), Colour: term.Colour(w)}
+func look(w io.Writer) render.Options {
+	return render.Options{Width: term.Width(w), Colour: term.Colour(w)}
 }
 
 // labelled writes a label and, from column indent on, a text that is folded to
 // width columns. An empty text is left out.
 func labelled(w *bufio.Writer, width, indent int, label, text string) {
-	text = strings.TrimSpace(report.Clean(text))
+	text = strings.TrimSpace(table.Clean(text))
 	if text == "" {
 		return
 	}
@@ -96,6 +97,6 @@ func labelled(w *bufio.Writer, width, indent int, label, text string) {
 	w.WriteByte('\n')
 }
 
-func cleanError(err error) string { return report.Clean(err.Error()) }
+func cleanError(err error) string { return table.Clean(err.Error()) }
 
-func cleanPath(path string) string { return report.Clean(path) }
+func cleanPath(path string) string { return table.Clean(path) }

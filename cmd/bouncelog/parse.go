@@ -9,8 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/parser"
-	"bouncelog/report"
+	"bouncelog/report/render"
 	"bouncelog/store"
 	"bouncelog/tailer"
 )
@@ -36,7 +37,7 @@ object without a recipient.`,
 			if none {
 				out.format = ""
 			}
-			form, err := out.form(report.FormatNDJSON)
+			form, err := out.form(table.FormatNDJSON)
 			if err != nil {
 				return err
 			}
@@ -48,10 +49,10 @@ object without a recipient.`,
 				p := &parsing{unmatched: unmatched}
 				columns := attemptColumns()
 				if unmatched {
-					columns = append(columns[:3], report.Column{Name: "text"})
+					columns = append(columns[:3], table.Column{Name: "text"})
 				}
 				if !none {
-					p.rows = report.NewRowWriter(w, form, columns)
+					p.rows = table.NewRowWriter(w, form, columns)
 					p.rows.OmitNil = true
 				}
 				if unread, err = p.read(cmd, in, args); err != nil {
@@ -81,15 +82,15 @@ object without a recipient.`,
 }
 
 // attemptColumns are where an attempt stands, and what it is.
-func attemptColumns() []report.Column {
-	where := []report.Column{{Name: "source"}, {Name: "line", Number: true}, {Name: "offset", Number: true}}
-	return append(where, report.AttemptColumns()...)
+func attemptColumns() []table.Column {
+	where := []table.Column{{Name: "source"}, {Name: "line", Number: true}, {Name: "offset", Number: true}}
+	return append(where, render.AttemptColumns()...)
 }
 
 // A parsing prints what it reads.
 type parsing struct {
 	unmatched bool
-	rows      *report.RowWriter // nil: only count
+	rows      *table.RowWriter // nil: only count
 
 	lines, attempts, notUnderstood int64
 }
@@ -159,12 +160,12 @@ func (p *parsing) print(kind parser.Kind, path string, number, offset int64, lin
 		for i := range r.Deliveries {
 			d := &r.Deliveries[i]
 			a := store.Attempt{Delivery: *d, Verdict: judge.Verdict(d)}
-			if err := p.rows.Row(append(where[:3:3], report.AttemptCells(&a)...)); err != nil {
+			if err := p.rows.Row(append(where[:3:3], render.AttemptCells(&a)...)); err != nil {
 				return err
 			}
 		}
 	case parser.Expiry:
-		return p.rows.Row(append(where, report.AttemptCells(expired(&r.Expiry))...))
+		return p.rows.Row(append(where, render.AttemptCells(expired(&r.Expiry))...))
 	}
 	return nil
 }

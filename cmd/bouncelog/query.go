@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bouncelog/internal/table"
 	"bouncelog/internal/term"
-	"bouncelog/report"
 )
 
 func newQuery() *cobra.Command {
@@ -24,7 +24,7 @@ problems, sources and unparsed are the public schema (docs/schema.md).`,
   bouncelog query --format csv --no-header "select recipient from bounces where reason = 'user_unknown'"`,
 		Args: needArgs(1, 1, "an SQL statement"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			form, err := out.form(report.FormatTable)
+			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
@@ -41,11 +41,11 @@ problems, sources and unparsed are the public schema (docs/schema.md).`,
 			defer rows.Close()
 			return out.write(cmd, func(w io.Writer) error {
 				names := rows.Columns()
-				columns := make([]report.Column, len(names))
+				columns := make([]table.Column, len(names))
 				for i, name := range names {
-					columns[i] = report.Column{Name: name}
+					columns[i] = table.Column{Name: name}
 				}
-				rw := report.NewRowWriter(w, form, columns)
+				rw := table.NewRowWriter(w, form, columns)
 				rw.NoHeader = out.noHeader
 				if term.Is(w) {
 					rw.Width = term.Width(w)

@@ -15,7 +15,11 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/dnsscan"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/problem"
 	"bouncelog/report"
+	"bouncelog/report/render"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -50,7 +54,7 @@ comes first.`,
   bouncelog report --by relay --top 10 -o report.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stepBack()
-			form, err := out.form(report.FormatTable)
+			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
@@ -68,15 +72,15 @@ comes first.`,
 			if err != nil {
 				return err
 			}
-			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Flag: flag.options()}
-			o.NumbersOnly = form != report.FormatJSON && form != report.FormatNDJSON
+			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Problems: flag.options()}
+			o.NumbersOnly = form != table.FormatJSON && form != table.FormatNDJSON
 			if all {
 				o.Top = 0
 			}
 			if err := checkReportOptions(o); err != nil {
 				return err
 			}
-			if form == report.FormatCSV || form == report.FormatTSV {
+			if form == table.FormatCSV || form == table.FormatTSV {
 				if len(o.Sections) == 0 {
 					o.Sections = []string{report.SectionDomains}
 				} else if len(o.Sections) > 1 {
@@ -86,7 +90,7 @@ comes first.`,
 
 			var client *dnsscan.Client
 			if scan {
-				if form != report.FormatTable && form != report.FormatJSON || len(send.to) > 0 {
+				if form != table.FormatTable && form != table.FormatJSON || len(send.to) > 0 {
 					return usageErrorf("'bouncelog scan --flagged' has every format", "--scan goes with the formats table and json, and not with --mail-to")
 				}
 				if len(o.Sections) > 0 && !slices.Contains(o.Sections, report.SectionProblems) {
@@ -136,7 +140,7 @@ comes first.`,
 				err = out.write(cmd, func(w io.Writer) error {
 					how := look(w)
 					how.Wide = wide
-					if err := r.Write(w, form, how); err != nil || len(found) == 0 || form != report.FormatTable {
+					if err := render.Report(w, r, form, how); err != nil || len(found) == 0 || form != table.FormatTable {
 						return err
 					}
 					fmt.Fprintln(w, "\nThe DNS about what is flagged")
@@ -266,7 +270,7 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 		if s.since != "" || s.until != "" {
 			return f, usageErrorf("say either the one or the other", "--day goes with neither --since nor --until")
 		}
-		p, err := report.ParsePeriod(s.day, now)
+		p, err := when.ParsePeriod(s.day, now)
 		if err != nil {
 			return f, usageErrorf("a period is today, yesterday, last_week, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\"", "--day: %w", err)
 		}
@@ -279,7 +283,7 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 		if end.word == "" {
 			continue
 		}
-		t, err := report.ParseTime(end.word, now)
+		t, err := when.ParseTime(end.word, now)
 		if err != nil {
 			return f, usageErrorf("a time is 2026-11-22, \"2026-11-22 14:05\", 2026-11-22T14:05:00+01:00, or 24h or 7d for as long ago", "%s: %w", end.flag, err)
 		}
@@ -369,7 +373,7 @@ func (c condition) met(_ *cobra.Command, r *report.Report) (string, error) {
 			return "", usageErrorf("add it to --section", "--fail-on %s needs the section problems", c.word)
 		}
 		for _, p := range r.Problems {
-			if p.Level != report.Watch {
+			if p.Level != problem.Watch {
 				n++
 			}
 		}

@@ -17,9 +17,10 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/dnsscan"
+	"bouncelog/internal/table"
 	"bouncelog/internal/term"
 	"bouncelog/parser"
-	"bouncelog/report"
+	"bouncelog/problem"
 	"bouncelog/store"
 )
 
@@ -59,11 +60,11 @@ terms are yours to keep:
   bouncelog scan --flagged -d yesterday
   bouncelog scan --flagged /var/log/mail.log --ip 192.0.2.25 --fail-on error`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			form, err := out.form(report.FormatTable)
+			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
-			inWords := form == report.FormatTable && out.format == ""
+			inWords := form == table.FormatTable && out.format == ""
 			if failOn != "" && failOn != string(dnsscan.Error) && failOn != string(dnsscan.Warning) {
 				return usageErrorf("there are error and warning", "--fail-on %s: no such level", failOn)
 			}
@@ -91,11 +92,11 @@ terms are yours to keep:
 				}
 				defer db.Close()
 				unread = partly
-				r, err := report.Build(cmd.Context(), db, report.Options{Filter: filter, Sections: []string{report.SectionProblems}, Flag: flag.options()})
+				problems, err := problem.Find(cmd.Context(), db, filter, flag.options(), true)
 				if err != nil {
 					return err
 				}
-				if err := s.addFlagged(cmd, db, filter, r.Problems); err != nil {
+				if err := s.addFlagged(cmd, db, filter, problems); err != nil {
 					return err
 				}
 				if err := db.Close(); err != nil {
@@ -290,12 +291,12 @@ const (
 
 // addFlagged adds what the problems name, which were found among the attempts that
 // match f.
-func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter, problems []report.Problem) error {
+func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter, problems []problem.Problem) error {
 	flagged := map[string]bool{}
 	alarmed := false
 	more := 0
 	for _, p := range problems {
-		if p.Level != report.Confirmed && p.Level != report.Likely {
+		if p.Level != problem.Confirmed && p.Level != problem.Likely {
 			continue
 		}
 		alarmed = true
@@ -439,8 +440,8 @@ func verdictOf(found []dnsscan.Finding, failOn string, unread bool) error {
 }
 
 // writeFindings prints findings as rows.
-func writeFindings(w io.Writer, form report.Format, found []dnsscan.Finding) error {
-	columns := []report.Column{
+func writeFindings(w io.Writer, form table.Format, found []dnsscan.Finding) error {
+	columns := []table.Column{
 		{Name: "level"},
 		{Name: "check"},
 		{Name: "rule"},
@@ -453,10 +454,10 @@ func writeFindings(w io.Writer, form report.Format, found []dnsscan.Finding) err
 		{Name: "reference"},
 		{Name: "unanswered"},
 	}
-	if form == report.FormatTable {
+	if form == table.FormatTable {
 		columns = columns[:6]
 	}
-	rw := report.NewRowWriter(w, form, columns)
+	rw := table.NewRowWriter(w, form, columns)
 	rw.OmitNil = true
 	if term.Is(w) {
 		rw.Width = term.Width(w)
@@ -509,7 +510,7 @@ func tellFindings(w io.Writer, found []dnsscan.Finding, lists []dnsscan.Blocklis
 		// One line a record, not folded, so that it can be copied.
 		for record := range strings.SplitSeq(f.Record, "\n") {
 			if record != "" {
-				fmt.Fprintf(out, "%-*s%s\n", indent+2, "    record", report.Clean(record))
+				fmt.Fprintf(out, "%-*s%s\n", indent+2, "    record", table.Clean(record))
 			}
 		}
 		labelled(out, width, indent+2, "    see", f.Reference)

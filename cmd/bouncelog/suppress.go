@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bouncelog/internal/table"
 	"bouncelog/report"
+	"bouncelog/report/render"
 )
 
 func newSuppress() *cobra.Command {
@@ -34,19 +36,19 @@ say how many these are.`,
   bouncelog suppress --format postfix -o /etc/postfix/suppress && postmap /etc/postfix/suppress
   bouncelog suppress --why-not`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			form := report.Format(out.format)
+			form := table.Format(out.format)
 			switch form {
-			case report.FormatList, report.FormatPostfix, report.FormatExim:
+			case render.FormatList, render.FormatPostfix, render.FormatExim:
 			default:
 				var err error
-				if form, err = out.form(report.FormatTable); err != nil {
+				if form, err = out.form(table.FormatTable); err != nil {
 					return err
 				}
 			}
 			if least < 1 {
 				return usageErrorf("1 is enough of a fault that is permanent", "--min %d: not a number of failures", least)
 			}
-			if whyNot && (form == report.FormatPostfix || form == report.FormatExim) {
+			if whyNot && (form == render.FormatPostfix || form == render.FormatExim) {
 				return usageErrorf("--format list has the addresses alone", "--why-not: a map of addresses that are not to be suppressed")
 			}
 			filter, loc, err := sel.filter(&in)
@@ -64,8 +66,8 @@ say how many these are.`,
 			}
 			var left int
 			err = out.write(cmd, func(w io.Writer) (err error) {
-				o := report.SuppressOptions{WriteOptions: look(w), WhyNot: whyNot, Spared: 20, Location: loc, NoHeader: out.noHeader}
-				left, err = list.Write(w, form, o)
+				o := render.SuppressOptions{Options: look(w), WhyNot: whyNot, Spared: 20, Location: loc, NoHeader: out.noHeader}
+				left, err = render.Suppressions(w, list, form, o)
 				return err
 			})
 			if err != nil {

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
-	"bouncelog/report"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/report/render"
 	"bouncelog/store"
 )
 
@@ -30,7 +32,7 @@ ended for each recipient.`,
   bouncelog trace 4XyZ1k2m3nz4Q`,
 		Args: needArgs(1, 1, "an address, a queue id or a Message-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			form, err := out.form(report.FormatTable)
+			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
 			}
@@ -54,11 +56,11 @@ ended for each recipient.`,
 				}
 			}
 			return out.write(cmd, func(w io.Writer) error {
-				if form == report.FormatTable {
+				if form == table.FormatTable {
 					return tell(w, attempts, loc)
 				}
-				columns := append(report.AttemptColumns(), report.Column{Name: "words", Flex: true}, report.Column{Name: "end"})
-				rw := report.NewRowWriter(w, form, columns)
+				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"})
+				rw := table.NewRowWriter(w, form, columns)
 				rw.OmitNil = true
 				ends := endings(attempts)
 				for i := range attempts {
@@ -66,7 +68,7 @@ ended for each recipient.`,
 					if e := ends[i]; e != nil {
 						end = e.state
 					}
-					cells := append(report.AttemptCells(&attempts[i]), sentence(&attempts[i]), end)
+					cells := append(render.AttemptCells(&attempts[i]), sentence(&attempts[i]), end)
 					if err := rw.Row(cells); err != nil {
 						return err
 					}
@@ -196,7 +198,7 @@ func endingOf(attempts []store.Attempt, list []int) *ending {
 	if arrived := last.Arrived(); !arrived.IsZero() {
 		took = last.Time.Sub(arrived)
 	}
-	after := " after " + report.Span(took)
+	after := " after " + when.Span(took)
 	e := &ending{}
 	switch last.Outcome {
 	case bounce.Delivered:
@@ -204,7 +206,7 @@ func endingOf(attempts []store.Attempt, list []int) *ending {
 	case bounce.Hard:
 		e.state, e.words = "returned", "returned to the sender"+after
 		if last.Reason == bounce.Expired {
-			e.state, e.words = "expired", "given up when the time in the queue had run out, "+report.Span(last.Time.Sub(first.Time))+" after the first try"
+			e.state, e.words = "expired", "given up when the time in the queue had run out, "+when.Span(last.Time.Sub(first.Time))+" after the first try"
 		}
 	case bounce.Soft:
 		e.state, e.words = "queued", before+"; still queued as far as the log goes"
@@ -229,7 +231,7 @@ func endingOf(attempts []store.Attempt, list []int) *ending {
 // each recipient.
 func tell(w io.Writer, attempts []store.Attempt, loc *time.Location) error {
 	var b strings.Builder
-	say := func(parts ...string) { b.WriteString(report.Clean(strings.Join(parts, "")) + "\n") }
+	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
 	ends := endings(attempts)
 	message, explained := "", map[bounce.Reason]bool{}
 	for i := range attempts {

@@ -11,7 +11,8 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/metrics"
-	"bouncelog/report"
+	"bouncelog/internal/table"
+	"bouncelog/problem"
 	"bouncelog/store"
 )
 
@@ -30,7 +31,7 @@ const (
 type watcher struct {
 	log  *slog.Logger
 	db   store.Store
-	flag report.FlagOptions
+	flag problem.Thresholds
 
 	metrics *metrics.Metrics // told how many problems there are; may be nil
 
@@ -40,7 +41,7 @@ type watcher struct {
 	asked     time.Time            // when it was asked last whether there are any
 }
 
-func newWatcher(log *slog.Logger, db store.Store, flag report.FlagOptions) *watcher {
+func newWatcher(log *slog.Logger, db store.Store, flag problem.Thresholds) *watcher {
 	return &watcher{log: log, db: db, flag: flag}
 }
 
@@ -55,7 +56,7 @@ func (w *watcher) look(ctx context.Context, behind int64) {
 	err := w.search(ctx)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrLocked) {
 		w.searched = time.Now() // not again at once
-		w.log.Warn("cannot look for problems", "error", report.Clean(err.Error()))
+		w.log.Warn("cannot look for problems", "error", table.Clean(err.Error()))
 	}
 }
 
@@ -102,15 +103,14 @@ func (w *watcher) search(ctx context.Context) error {
 	if furthest := newest.Add(-watchFurthest); since.Before(furthest) {
 		since = furthest
 	}
-	o := report.Options{Filter: store.Filter{Since: since}, Sections: []string{report.SectionProblems}, Flag: w.flag}
-	r, err := report.Build(ctx, w.db, o)
+	problems, err := problem.Find(ctx, w.db, store.Filter{Since: since}, w.flag, true)
 	if err != nil {
 		return err
 	}
-	w.count(slices.DeleteFunc(slices.Clone(r.Problems), func(p report.Problem) bool { return newest.Sub(p.Until) >= w.flag.Quiet() }))
-	for i := range r.Problems {
-		p := &r.Problems[i]
-		if p.Level == report.Watch || newest.Sub(p.Until) >= w.flag.Quiet() {
+	w.count(slices.DeleteFunc(slices.Clone(problems), func(p problem.Problem) bool { return newest.Sub(p.Until) >= w.flag.Quiet() }))
+	for i := range problems {
+		p := &problems[i]
+		if p.Level == problem.Watch || newest.Sub(p.Until) >= w.flag.Quiet() {
 			continue
 		}
 		if !w.known(p) {
@@ -129,8 +129,8 @@ func (w *watcher) search(ctx context.Context) error {
 }
 
 // count shows how many problems of each level go on.
-func (w *watcher) count(going []report.Problem) {
-	n := map[string]int{report.Confirmed: 0, report.Likely: 0, report.Watch: 0}
+func (w *watcher) count(going []problem.Problem) {
+	n := map[string]int{problem.Confirmed: 0, problem.Likely: 0, problem.Watch: 0}
 	for i := range going {
 		n[going[i].Level]++
 	}
@@ -140,17 +140,17 @@ func (w *watcher) count(going []report.Problem) {
 }
 
 // known tells whether a problem was announced, and has gone on since.
-func (w *watcher) known(p *report.Problem) bool {
+func (w *watcher) known(p *problem.Problem) bool {
 	return slices.ContainsFunc(p.Keys(), func(key string) bool {
 		at, ok := w.announced[key]
 		return ok && p.Began().Sub(at) < w.flag.Quiet()
 	})
 }
 
-func (w *watcher) announce(p *report.Problem) {
-	w.log.Warn(strings.ToUpper(p.Level[:1])+p.Level[1:]+" problem: "+report.Clean(p.Summary),
+func (w *watcher) announce(p *problem.Problem) {
+	w.log.Warn(strings.ToUpper(p.Level[:1])+p.Level[1:]+" problem: "+table.Clean(p.Summary),
 		"since", p.Began().Format(time.RFC3339), "messages", p.Messages, "recipients", p.Recipients, "valid", len(p.ValidRecipients),
-		"cause", p.Cause, "check", report.Clean(p.FirstCheck), "run", report.Clean(p.Scan))
+		"cause", p.Cause, "check", table.Clean(p.FirstCheck), "run", table.Clean(p.Scan))
 }
 
 // forget drops what was seen last so long ago that it would be a new problem, the

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/report"
+	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -61,7 +61,7 @@ func TestWatch(t *testing.T) {
 	l := &watchLog{t: t, db: open()}
 	defer func() { l.db.Close() }()
 	var said bytes.Buffer
-	w := newWatcher(slog.New(slog.NewTextHandler(&said, nil)), l.db, report.FlagOptions{})
+	w := newWatcher(slog.New(slog.NewTextHandler(&said, nil)), l.db, problem.Thresholds{})
 	look := func(want int, what string) {
 		t.Helper()
 		said.Reset()
@@ -89,7 +89,7 @@ func TestWatch(t *testing.T) {
 
 	l.db.Close()
 	l.db = open()
-	w = newWatcher(slog.New(slog.NewTextHandler(&said, nil)), l.db, report.FlagOptions{})
+	w = newWatcher(slog.New(slog.NewTextHandler(&said, nil)), l.db, problem.Thresholds{})
 	look(0, "after a restart")
 	l.refuse(at.Add(20*time.Hour), 1, "spamcop")
 	look(0, "it goes on after a restart")

@@ -1,4 +1,4 @@
-package report
+package table
 
 import (
 	"fmt"
@@ -34,7 +34,7 @@ func Clean(s string) string {
 			b.WriteByte(' ')
 		case r < 0x20 || r == 0x7f:
 			fmt.Fprintf(&b, `\x%02x`, r)
-		case hidden(r):
+		case Hidden(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteString(s[i : i+n])
@@ -44,10 +44,10 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// hidden tells whether r acts on a terminal or on its neighbours without
+// Hidden tells whether r acts on a terminal or on its neighbours without
 // being seen: C1 controls, format characters (bidirectional overrides, zero
 // width, tags), line and paragraph separators, private use and surrogates.
-func hidden(r rune) bool {
+func Hidden(r rune) bool {
 	return r >= 0x80 && r < 0xa0 ||
 		unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs) ||
 		r == 0x115f || r == 0x1160 || r == 0x3164 || r == 0xffa0 // Hangul fillers

@@ -1,10 +1,15 @@
-package report
+// Package table prints rows of cells as text, JSON, CSV, TSV, Markdown and HTML.
+// A stranger's mail server may have chosen the text of a cell: every writer makes
+// it harmless for its format.
+package table
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/olekukonko/tablewriter"
@@ -64,10 +69,10 @@ const (
 // it: all the other cells of its column are padded to the widest.
 const maxCell = 1000
 
-// writeText draws the table with blanks between its columns, at most width
+// WriteText draws the table with blanks between its columns, at most width
 // columns wide as far as cutting the flexible ones can make it so; 0 is any
 // width.
-func (t *Table) writeText(w io.Writer, width int, header bool) error {
+func (t *Table) WriteText(w io.Writer, width int, header bool) error {
 	rows := make([][]string, 0, len(t.Rows)+1)
 	names := make([]string, len(t.Columns))
 	if header {
@@ -202,4 +207,42 @@ func cutWidth(s string, n int) string {
 		s = Cut(s, k)
 	}
 	return s
+}
+
+// WriteMarkdown writes the table as Markdown.
+func (t *Table) WriteMarkdown(w io.Writer) error {
+	if err := writeMarkdownHeader(w, t.Columns); err != nil {
+		return err
+	}
+	for _, row := range t.Rows {
+		if err := writeMarkdownRow(w, row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WriteHTML writes the table as HTML.
+func (t *Table) WriteHTML(w io.Writer) error {
+	if err := writeHTMLTableStart(w, t.Columns); err != nil {
+		return err
+	}
+	for _, row := range t.Rows {
+		if err := writeHTMLRow(w, t.Columns, row); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "</tbody></table>")
+	return err
+}
+
+// Count is a number with its noun, in the plural where that is due.
+func Count(n int64, noun string) string {
+	if n != 1 && strings.HasSuffix(noun, "ss") {
+		noun += "e"
+	}
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

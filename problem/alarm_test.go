@@ -1,4 +1,4 @@
-package report_test
+package problem_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"bouncelog/bounce"
-	"bouncelog/report"
+	"bouncelog/problem"
 	"bouncelog/store"
 )
 
@@ -286,7 +286,7 @@ func TestCourse(t *testing.T) {
 			t.Fatalf("%d problems", len(ps))
 		}
 		p := ps[0]
-		if p.Level != report.Likely || p.Attempts != 12 || !p.FirstHeard.Equal(onset) || !p.Since.Equal(onset.Add(20*time.Hour)) || !p.Ongoing {
+		if p.Level != problem.Likely || p.Attempts != 12 || !p.FirstHeard.Equal(onset) || !p.Since.Equal(onset.Add(20*time.Hour)) || !p.Ongoing {
 			t.Errorf("%s, %d attempts, first heard %v, since %v, ongoing %v", p.Level, p.Attempts, p.FirstHeard, p.Since, p.Ongoing)
 		}
 	})
@@ -312,7 +312,7 @@ func TestCourse(t *testing.T) {
 			}
 		}
 		ps := problemsOf(t, join(always, refused(12, 12, 20*day+2*time.Hour, news, users, relay, silent)))
-		if len(ps) == 0 || ps[0].Level != report.Likely || !ps[0].Since.Equal(begin.Add(20*day+2*time.Hour)) || ps[0].Attempts != 12 || ps[0].Before.Refused != 20 {
+		if len(ps) == 0 || ps[0].Level != problem.Likely || !ps[0].Since.Equal(begin.Add(20*day+2*time.Hour)) || ps[0].Attempts != 12 || ps[0].Before.Refused != 20 {
 			t.Errorf("%+v", ps[0])
 		}
 	})

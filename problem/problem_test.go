@@ -1,4 +1,4 @@
-package report_test
+package problem_test
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"bouncelog/bounce"
-	"bouncelog/report"
+	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -97,16 +97,16 @@ func logOf(t *testing.T, mails []mail) store.Store {
 }
 
 // problemsIn reports the problems of a period.
-func problemsIn(t *testing.T, s store.Store, f store.Filter) []report.Problem {
+func problemsIn(t *testing.T, s store.Store, f store.Filter) []problem.Problem {
 	t.Helper()
-	r, err := report.Build(context.Background(), s, report.Options{Filter: f, Sections: []string{report.SectionProblems}})
+	found, err := problem.Find(context.Background(), s, f, problem.Thresholds{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Problems
+	return found
 }
 
-func problemsOf(t *testing.T, mails []mail) []report.Problem {
+func problemsOf(t *testing.T, mails []mail) []problem.Problem {
 	t.Helper()
 	return problemsIn(t, logOf(t, mails), store.Filter{})
 }
@@ -154,7 +154,7 @@ func TestProblems(t *testing.T) {
 		relay = "mx1.big-provider.example"
 	)
 	policy := mail{reason: bounce.Policy, code: 550}
-	type problem struct {
+	type finding struct {
 		Level, Cause string
 		Reason       bounce.Reason
 		Attempts     int64
@@ -163,13 +163,13 @@ func TestProblems(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		mails []mail
-		want  []problem
+		want  []finding
 	}{
 		{"nothing", to(5, 0, from, users, relay), nil},
 		{
 			"one line that names a blocklist is enough",
 			refused(1, 1, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamhaus-zen", code: 554}),
-			[]problem{{report.Confirmed, "ip", bounce.Blocklist, 1, 0}},
+			[]finding{{problem.Confirmed, "ip", bounce.Blocklist, 1, 0}},
 		},
 		{
 			"a listing is one incident, whoever sends and whoever refuses",
@@ -177,7 +177,7 @@ func TestProblems(t *testing.T) {
 				refused(4, 4, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamhaus-zen", code: 554}),
 				refused(4, 4, time.Hour, "anna@office.example", "x%d@other.example", "mx.other.example", mail{reason: bounce.Blocklist, detail: "spamhaus-zen", code: 554}),
 			),
-			[]problem{{report.Confirmed, "ip", bounce.Blocklist, 8, 0}},
+			[]finding{{problem.Confirmed, "ip", bounce.Blocklist, 8, 0}},
 		},
 		{
 			"two listings of the same kind a week apart are two incidents",
@@ -185,12 +185,12 @@ func TestProblems(t *testing.T) {
 				refused(2, 2, 0, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}),
 				refused(2, 2, 7*day, from, users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}),
 			),
-			[]problem{{report.Confirmed, "ip", bounce.Blocklist, 2, 0}, {report.Confirmed, "ip", bounce.Blocklist, 2, 0}},
+			[]finding{{problem.Confirmed, "ip", bounce.Blocklist, 2, 0}, {problem.Confirmed, "ip", bounce.Blocklist, 2, 0}},
 		},
 		{
 			"authentication, with recipients known to be valid",
 			join(to(3, 0, from, users, relay), refused(3, 3, 2*day, from, users, relay, mail{reason: bounce.AuthFailure, detail: "dmarc", code: 550})),
-			[]problem{{report.Confirmed, "authentication", bounce.AuthFailure, 3, 3}},
+			[]finding{{problem.Confirmed, "authentication", bounce.AuthFailure, 3, 3}},
 		},
 		{
 			"a receiver whose resolver the list refuses is no listing",
@@ -199,17 +199,17 @@ func TestProblems(t *testing.T) {
 		{
 			"repeated refusals without a cause, to valid recipients, new",
 			join(to(10, 0, from, users, relay), refused(5, 3, 2*day, from, users, relay, policy)),
-			[]problem{{report.Likely, "unknown", bounce.Policy, 5, 5}},
+			[]finding{{problem.Likely, "unknown", bounce.Policy, 5, 5}},
 		},
 		{
 			"the same within one hour",
 			join(to(10, 0, from, users, relay), refused(5, 3, 30*time.Minute, from, users, relay, policy)),
-			[]problem{{report.Likely, "unknown", bounce.Policy, 5, 5}},
+			[]finding{{problem.Likely, "unknown", bounce.Policy, 5, 5}},
 		},
 		{
 			"one newsletter judged spam",
 			join(to(10, 0, from, users, relay), refused(5, 1, 2*day, from, users, relay, mail{reason: bounce.ContentSpam, code: 554})),
-			[]problem{{report.Watch, "unknown", bounce.ContentSpam, 5, 5}},
+			[]finding{{problem.Watch, "unknown", bounce.ContentSpam, 5, 5}},
 		},
 		{
 			"addresses never delivered to",
@@ -230,7 +230,7 @@ func TestProblems(t *testing.T) {
 		{
 			"a log that starts inside the fault has nothing to compare with",
 			join(refused(5, 5, 0, from, users, relay, policy), to(5, day, "other@office.example", users, relay)),
-			[]problem{{report.Watch, "unknown", bounce.Policy, 5, 5}},
+			[]finding{{problem.Watch, "unknown", bounce.Policy, 5, 5}},
 		},
 		{
 			"greylisting",
@@ -242,9 +242,9 @@ func TestProblems(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var got []problem
+			var got []finding
 			for _, p := range problemsOf(t, test.mails) {
-				got = append(got, problem{p.Level, p.Cause, p.Reason, p.Attempts, len(p.ValidRecipients)})
+				got = append(got, finding{p.Level, p.Cause, p.Reason, p.Attempts, len(p.ValidRecipients)})
 				if p.Summary == "" || p.FirstCheck == "" || p.OtherExplanation == "" || p.DisprovedBy == "" || p.Scan == "" || len(p.Evidence) == 0 {
 					t.Errorf("incomplete: %+v", p)
 				}
@@ -253,23 +253,6 @@ func TestProblems(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestProvider(t *testing.T) {
-	for _, test := range []struct{ relay, recipientDomain, want string }{
-		{"gmail-smtp-in.l.google.com", "gmail.com", "google.com"},
-		{"company-example.mail.protection.outlook.com", "company.example", "outlook.com"},
-		{"MX.Example.co.uk.", "x.example", "example.co.uk"},
-		{"mx.softbank.ne.jp", "x.example", "softbank.ne.jp"},
-		{"localhost", "x.example", "localhost"},
-		{"", "x.example", "x.example"},
-		{"[192.0.2.1]", "x.example", "x.example"},
-	} {
-		d := &bounce.Delivery{RelayHost: test.relay, RecipientDomain: test.recipientDomain}
-		if got := report.Provider(d); got != test.want {
-			t.Errorf("Provider(%q) = %q, want %q", test.relay, got, test.want)
-		}
 	}
 }
 

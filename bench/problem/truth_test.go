@@ -1,4 +1,4 @@
-package flag
+package problem
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"bouncelog/report"
+	"bouncelog/problem"
 )
 
 // A truth is what genlog says of the log it wrote.
@@ -68,7 +68,7 @@ func generate(t *testing.T, genlog, dir, mta, size, rate string, seed int, more 
 }
 
 // problems are those that bouncelog reports of a log.
-func problems(t *testing.T, bouncelog, log string) []report.Problem {
+func problems(t *testing.T, bouncelog, log string) []problem.Problem {
 	t.Helper()
 	cmd := exec.Command(bouncelog, "report", "--year", "2026", "--tz", "UTC", "--format", "json", "--section", "problems", log)
 	var stdout, stderr bytes.Buffer
@@ -76,13 +76,13 @@ func problems(t *testing.T, bouncelog, log string) []report.Problem {
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, &stderr)
 	}
-	var r struct{ Problems []problem }
+	var r struct{ Problems []found }
 	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
 		t.Fatal(err)
 	}
-	list := make([]report.Problem, 0, len(r.Problems))
+	list := make([]problem.Problem, 0, len(r.Problems))
 	for _, p := range r.Problems {
-		list = append(list, report.Problem{
+		list = append(list, problem.Problem{
 			Level: p.Level, Cause: p.Cause, Since: p.Since, Until: p.Until, Messages: p.Messages, Attempts: p.Attempts, Summary: p.Summary,
 			ValidRecipients: p.Valid, ValidBefore: p.Before, Evidence: p.Evidence, Providers: p.Providers, SenderDomains: p.Senders,
 		})
@@ -91,19 +91,19 @@ func problems(t *testing.T, bouncelog, log string) []report.Problem {
 }
 
 // A problem is what of the JSON is looked at.
-type problem struct {
-	Level     string            `json:"level"`
-	Cause     string            `json:"cause"`
-	Summary   string            `json:"summary"`
-	Since     time.Time         `json:"since"`
-	Until     time.Time         `json:"until"`
-	Messages  int               `json:"messages"`
-	Attempts  int64             `json:"attempts"`
-	Valid     []string          `json:"valid_recipients"`
-	Before    []string          `json:"valid_before"`
-	Providers []string          `json:"providers"`
-	Senders   []string          `json:"sender_domains"`
-	Evidence  []report.Evidence `json:"evidence"`
+type found struct {
+	Level     string             `json:"level"`
+	Cause     string             `json:"cause"`
+	Summary   string             `json:"summary"`
+	Since     time.Time          `json:"since"`
+	Until     time.Time          `json:"until"`
+	Messages  int                `json:"messages"`
+	Attempts  int64              `json:"attempts"`
+	Valid     []string           `json:"valid_recipients"`
+	Before    []string           `json:"valid_before"`
+	Providers []string           `json:"providers"`
+	Senders   []string           `json:"sender_domains"`
+	Evidence  []problem.Evidence `json:"evidence"`
 }
 
 func env(name, otherwise string) string {
@@ -133,9 +133,9 @@ func TestTruth(t *testing.T) {
 				if len(x.Auth.Flagged) == 0 {
 					t.Fatal("nothing is flagged in the truth: the log is too small")
 				}
-				var auth []report.Problem
+				var auth []problem.Problem
 				for _, p := range problems(t, bouncelog, log) {
-					if p.Cause == "authentication" && p.Level != report.Watch {
+					if p.Cause == "authentication" && p.Level != problem.Watch {
 						auth = append(auth, p)
 					}
 				}
@@ -152,7 +152,7 @@ func TestTruth(t *testing.T) {
 					t.Fatal("there is an incident")
 				}
 				for _, p := range problems(t, bouncelog, log) {
-					if p.Cause == "authentication" || p.Level == report.Likely {
+					if p.Cause == "authentication" || p.Level == problem.Likely {
 						t.Errorf("%s: %s", p.Level, p.Summary)
 					}
 				}
@@ -162,7 +162,7 @@ func TestTruth(t *testing.T) {
 }
 
 // compare holds the recipients of problems against the truth.
-func compare(t *testing.T, ps []report.Problem, x *truth) {
+func compare(t *testing.T, ps []problem.Problem, x *truth) {
 	t.Helper()
 	var got []string
 	since := 0
@@ -193,7 +193,7 @@ func minus(a, b []string) (list []string) {
 
 // soon replays the log up to its first line about the incident: it must be reported then, and
 // not a line before.
-func soon(t *testing.T, bouncelog, log string, auth []report.Problem, x *truth) {
+func soon(t *testing.T, bouncelog, log string, auth []problem.Problem, x *truth) {
 	t.Helper()
 	if len(auth) == 0 {
 		return
@@ -210,7 +210,7 @@ func soon(t *testing.T, bouncelog, log string, auth []report.Problem, x *truth) 
 			t.Fatal(err)
 		}
 		defer os.Remove(part)
-		return slices.ContainsFunc(problems(t, bouncelog, part), func(p report.Problem) bool { return p.Cause == "authentication" })
+		return slices.ContainsFunc(problems(t, bouncelog, part), func(p problem.Problem) bool { return p.Cause == "authentication" })
 	}
 	if found(start) || !found(end) {
 		t.Errorf("not found with its first line, or before it")
@@ -263,10 +263,10 @@ func TestSilent(t *testing.T) {
 				if err := os.WriteFile(log, raw, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				var likely []report.Problem
+				var likely []problem.Problem
 				got := map[string]bool{}
 				for _, p := range problems(t, bouncelog, log) {
-					if p.Level == report.Likely {
+					if p.Level == problem.Likely {
 						likely = append(likely, p)
 						for _, r := range p.ValidBefore {
 							got[strings.ToLower(r)] = true
@@ -295,7 +295,7 @@ func TestSilent(t *testing.T) {
 					if err := os.WriteFile(part, raw[:end], 0o600); err != nil {
 						t.Fatal(err)
 					}
-					if slices.ContainsFunc(problems(t, bouncelog, part), func(p report.Problem) bool { return p.Level == report.Likely }) {
+					if slices.ContainsFunc(problems(t, bouncelog, part), func(p problem.Problem) bool { return p.Level == problem.Likely }) {
 						t.Logf("silent: found with %d refused lines, %v after the incident began", n, at.Sub(x.Auth.From))
 						return
 					}

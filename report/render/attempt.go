@@ -1,23 +1,24 @@
-package report
+package render
 
 import (
 	"fmt"
 	"time"
 
+	"bouncelog/internal/table"
 	"bouncelog/store"
 )
 
 // AttemptColumns are the fields of a delivery attempt, in the names and the
 // order of the view deliveries.
-func AttemptColumns() []Column {
-	var columns []Column
+func AttemptColumns() []table.Column {
+	var columns []table.Column
 	for _, name := range []string{
 		"time", "host", "mta", "instance", "agent", "queue_id", "message_id", "sender", "sender_domain",
 		"recipient", "recipient_domain", "original_recipient", "relay_host", "relay_ip", "relay_port",
 		"status", "outcome", "code", "enhanced", "stage", "response", "reason", "detail", "scope", "rule", "confidence",
 		"delay", "delays", "size", "client_host", "client_ip", "sasl_user",
 	} {
-		c := Column{Name: name}
+		c := table.Column{Name: name}
 		switch name {
 		case "relay_port", "code", "delay", "size":
 			c.Number = true

@@ -1,4 +1,6 @@
-package report
+// Package problem finds refusals that are probably not the recipients' fault:
+// failing authentication, a bad reputation, a blocklist.
+package problem
 
 import (
 	"cmp"
@@ -99,9 +101,9 @@ type Evidence struct {
 	Text   string    `json:"text"`
 }
 
-// FlagOptions are the thresholds of the likely level (see docs/counting.md). A
+// Thresholds are the thresholds of the likely level (see docs/counting.md). A
 // field that is zero stands for its default.
-type FlagOptions struct {
+type Thresholds struct {
 	Recipients int           // refused, and known to be valid before it began; 3
 	Messages   int           // refused; 2
 	Share      float64       // of the messages tried, 0 to 1; 0.10
@@ -111,15 +113,15 @@ type FlagOptions struct {
 	Valid      time.Duration // a delivery this long ago still proves an address; 90 days
 }
 
-// DefaultFlagOptions are the thresholds that zero fields stand for.
-func DefaultFlagOptions() FlagOptions {
+// DefaultThresholds are the thresholds that zero fields stand for.
+func DefaultThresholds() Thresholds {
 	const day = 24 * time.Hour
-	return FlagOptions{Recipients: 3, Messages: 2, Share: 0.10, Chance: 1e-3, Window: day, Past: 28 * day, Valid: 90 * day}
+	return Thresholds{Recipients: 3, Messages: 2, Share: 0.10, Chance: 1e-3, Window: day, Past: 28 * day, Valid: 90 * day}
 }
 
-func (o FlagOptions) withDefaults() FlagOptions {
-	d := DefaultFlagOptions()
-	return FlagOptions{
+func (o Thresholds) withDefaults() Thresholds {
+	d := DefaultThresholds()
+	return Thresholds{
 		cmp.Or(o.Recipients, d.Recipients), cmp.Or(o.Messages, d.Messages), cmp.Or(o.Share, d.Share), cmp.Or(o.Chance, d.Chance),
 		cmp.Or(o.Window, d.Window), cmp.Or(o.Past, d.Past), cmp.Or(o.Valid, d.Valid),
 	}
@@ -127,10 +129,10 @@ func (o FlagOptions) withDefaults() FlagOptions {
 
 // Quiet is how long no refusal is logged before an incident has ended: two windows,
 // since there is mail that goes out once a day.
-func (o FlagOptions) Quiet() time.Duration { return 2 * o.withDefaults().Window }
+func (o Thresholds) Quiet() time.Duration { return 2 * o.withDefaults().Window }
 
 // Check says what is wrong with the thresholds.
-func (o FlagOptions) Check() error {
+func (o Thresholds) Check() error {
 	switch {
 	case o.Recipients < 0:
 		return errors.New("the flag needs at least one recipient")
@@ -163,10 +165,10 @@ const (
 	samplesAtMost  = 64 // texts kept of one group
 )
 
-// problems finds what probably is not the recipients' fault among the failed
+// Find looks for what probably is not the recipients' fault among the failed
 // attempts that match f: it gathers the refusals, weighs those that name no cause
 // against what was delivered, and puts into words what is left.
-func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions, named bool) ([]Problem, error) {
+func Find(ctx context.Context, s store.Store, f store.Filter, o Thresholds, named bool) ([]Problem, error) {
 	o = o.withDefaults()
 	g, err := gather(ctx, s, f, o)
 	if err != nil || g == nil {
@@ -198,12 +200,4 @@ func problems(ctx context.Context, s store.Store, f store.Filter, o FlagOptions,
 			cmp.Compare(b.Attempts, a.Attempts), a.Since.Compare(b.Since), strings.Compare(a.Summary, b.Summary))
 	})
 	return found, nil
-}
-
-// both is what stands in both lists; an empty first list stands for everything.
-func both(some, others []bounce.Reason) []bounce.Reason {
-	if len(some) == 0 {
-		return others
-	}
-	return slices.DeleteFunc(slices.Clone(others), func(r bounce.Reason) bool { return !slices.Contains(some, r) })
 }

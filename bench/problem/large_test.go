@@ -1,4 +1,4 @@
-package flag
+package problem
 
 import (
 	"fmt"

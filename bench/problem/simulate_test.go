@@ -1,4 +1,4 @@
-package flag
+package problem
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/report"
+	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -122,18 +122,16 @@ func simulated(t *testing.T, seed uint64, first, n, faultFrom int, fault float64
 
 // likelyOn says which sender domains have a likely problem on a day, as the
 // report of that day tells.
-func likelyOn(t *testing.T, s store.Store, day int, o report.FlagOptions) map[string]bool {
+func likelyOn(t *testing.T, s store.Store, day int, o problem.Thresholds) map[string]bool {
 	t.Helper()
 	since := simBegin.Add(time.Duration(day) * simDay)
-	r, err := report.Build(t.Context(), s, report.Options{
-		Filter: store.Filter{Since: since, Until: since.Add(simDay)}, Sections: []string{report.SectionProblems}, Flag: o,
-	})
+	problems, err := problem.Find(t.Context(), s, store.Filter{Since: since, Until: since.Add(simDay)}, o, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]bool{}
-	for _, p := range r.Problems {
-		if p.Level == report.Likely {
+	for _, p := range problems {
+		if p.Level == problem.Likely {
 			for _, d := range p.SenderDomains {
 				found[d] = true
 			}
@@ -145,12 +143,12 @@ func likelyOn(t *testing.T, s store.Store, day int, o report.FlagOptions) map[st
 // The rules, from the loosest to the one that is the default.
 var rules = []struct {
 	name string
-	o    report.FlagOptions
+	o    problem.Thresholds
 }{
-	{"any refusal of a valid recipient", report.FlagOptions{Recipients: 1, Messages: 1, Share: 1e-9, Chance: 1}},
-	{"at least 3 valid recipients", report.FlagOptions{Recipients: 3, Messages: 1, Share: 1e-9, Chance: 1}},
-	{"and at least 2 messages", report.FlagOptions{Recipients: 3, Messages: 2, Share: 1e-9, Chance: 1}},
-	{"and new against its own 28 days, at least 10 %: the default", report.FlagOptions{}},
+	{"any refusal of a valid recipient", problem.Thresholds{Recipients: 1, Messages: 1, Share: 1e-9, Chance: 1}},
+	{"at least 3 valid recipients", problem.Thresholds{Recipients: 3, Messages: 1, Share: 1e-9, Chance: 1}},
+	{"and at least 2 messages", problem.Thresholds{Recipients: 3, Messages: 2, Share: 1e-9, Chance: 1}},
+	{"and new against its own 28 days, at least 10 %: the default", problem.Thresholds{}},
 }
 
 var faults = []float64{1, 0.5, 0.2}

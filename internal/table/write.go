@@ -1,4 +1,4 @@
-package report
+package table
 
 import (
 	"bufio"
@@ -186,7 +186,7 @@ func (rw *RowWriter) Close() error {
 	case FormatHTML:
 		rw.out.WriteString("</tbody></table>\n")
 	case FormatTable:
-		if err := rw.table.writeText(rw.out, rw.Width, !rw.NoHeader); err != nil {
+		if err := rw.table.WriteText(rw.out, rw.Width, !rw.NoHeader); err != nil {
 			return err
 		}
 	}
@@ -209,9 +209,10 @@ func csvCell(cell any) string {
 // MarshalJSON is json.Marshal with every character escaped that acts on a
 // terminal (C1 controls, bidirectional overrides and the like): what a JSON
 // reader sees is the same.
-func MarshalJSON(v any) ([]byte, error) { return marshal(v, "") }
+func MarshalJSON(v any) ([]byte, error) { return MarshalIndent(v, "") }
 
-func marshal(v any, indent string) ([]byte, error) {
+// MarshalIndent is MarshalJSON with each level indented by indent.
+func MarshalIndent(v any, indent string) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -233,7 +234,7 @@ func escapeHidden(raw []byte) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(raw[i:])
-		if r == 0x7f || hidden(r) {
+		if r == 0x7f || Hidden(r) {
 			out = append(out, raw[last:i]...)
 			if r > 0xffff {
 				r -= 0x10000
@@ -254,13 +255,13 @@ func escapeHidden(raw []byte) []byte {
 var markdownEscaper = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`,
 	"<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "#", `\#`, "~", `\~`)
 
-// markdown is a clean text with all that Markdown would act on escaped.
-func markdown(cell any) string { return markdownEscaper.Replace(text(cell)) }
+// Markdown is a clean text with all that Markdown would act on escaped.
+func Markdown(cell any) string { return markdownEscaper.Replace(text(cell)) }
 
 func writeMarkdownHeader(w io.Writer, columns []Column) error {
 	var b strings.Builder
 	for _, c := range columns {
-		b.WriteString("| " + markdown(c.Name) + " ")
+		b.WriteString("| " + Markdown(c.Name) + " ")
 	}
 	b.WriteString("|\n")
 	for _, c := range columns {
@@ -278,7 +279,7 @@ func writeMarkdownHeader(w io.Writer, columns []Column) error {
 func writeMarkdownRow(w io.Writer, cells []any) error {
 	var b strings.Builder
 	for _, c := range cells {
-		b.WriteString("| " + markdown(c) + " ")
+		b.WriteString("| " + Markdown(c) + " ")
 	}
 	b.WriteString("|\n")
 	_, err := io.WriteString(w, b.String())

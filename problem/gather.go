@@ -1,4 +1,4 @@
-package report
+package problem
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/store"
 )
 
@@ -92,7 +93,7 @@ type pile struct {
 // A gathering is all of them.
 type gathering struct {
 	f     store.Filter
-	o     FlagOptions
+	o     Thresholds
 	named map[string]*pile
 	pairs map[string]*pile // that name no cause, by sender domain and provider
 	hits  int
@@ -105,10 +106,9 @@ type gathering struct {
 
 // gather reads the refusals that match f, and those of the past that they are held
 // against. It is nil where f leaves none.
-func gather(ctx context.Context, s store.Store, f store.Filter, o FlagOptions) (*gathering, error) {
-	suspect := f
-	suspect.Reasons = both(f.Reasons, store.Suspect)
-	if len(suspect.Reasons) == 0 {
+func gather(ctx context.Context, s store.Store, f store.Filter, o Thresholds) (*gathering, error) {
+	suspect, ok := f.Restrict(store.Suspect)
+	if !ok {
 		return nil, nil
 	}
 	g := &gathering{
@@ -157,9 +157,9 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 			source: r.Source, template: r.Template, sender: r.SenderDomain, domain: r.RecipientDomain,
 			relayIP: r.RelayIP, reason: r.Reason, detail: r.Detail, stage: r.Stage,
 		}
-		c.provider = Provider(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
+		c.provider = provider.Of(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
 		c.unnamed = r.RelayHost == "" || strings.HasPrefix(r.RelayHost, "[") || r.RelayHost == r.RelayIP
-		c.smarthost, c.passed = submits(r.RelayPort), passedOn(r.Template)
+		c.smarthost, c.passed = provider.Submits(r.RelayPort), passedOn(r.Template)
 		if len(g.common) >= hitsAtMost {
 			clear(g.common)
 		}
@@ -172,8 +172,8 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 			return err
 		}
 		own := *c
-		if host := namedHost(a.Response); host != "" && registered(host) != own.provider {
-			own.smarthost, own.provider, own.unnamed = true, registered(host), false
+		if host := provider.NamedHost(a.Response); host != "" && provider.Registered(host) != own.provider {
+			own.smarthost, own.provider, own.unnamed = true, provider.Registered(host), false
 		} else if own.smarthost {
 			own.provider, own.unnamed = r.RecipientDomain, true
 		}
@@ -294,7 +294,7 @@ func (g *gathering) pileOf(r *store.Refusal, h *hit) *pile {
 	}
 	answers := h.provider
 	domain := ""
-	if isFilter(h.provider) || h.unnamed {
+	if provider.IsFilter(h.provider) || h.unnamed {
 		answers, domain = h.provider+"/"+h.domain, h.domain
 	}
 	p := in(g.pairs, h.sender+" "+answers)
@@ -390,7 +390,7 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 			x := &in.samples[i]
 			if n := index[x.id]; n > 0 {
 				x.Text = texts[n-1]
-				x.addresses = ownAddresses(x.Text, x.relayIP)
+				x.addresses = provider.OwnAddresses(x.Text, x.relayIP)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package report
+package problem
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/store"
 )
 
@@ -126,9 +127,9 @@ func (in *incident) cause(s shape) (cause, why string) {
 		return "ip", "The refusals come before a sender is named, so they are about the address that connects."
 	case len(s.senders) > 1 && in.others < len(s.senders):
 		if len(s.providers) == 1 {
-			return "ip", fmt.Sprintf("%s are refused at one provider%s, which points to the address that sends.", number(int64(len(s.senders)), "sender domain"), in.othersText())
+			return "ip", fmt.Sprintf("%s are refused at one provider%s, which points to the address that sends.", table.Count(int64(len(s.senders)), "sender domain"), in.othersText())
 		}
-		return "ip", fmt.Sprintf("%s are refused at %d providers%s, which points to the address that sends.", number(int64(len(s.senders)), "sender domain"), len(s.providers), in.othersText())
+		return "ip", fmt.Sprintf("%s are refused at %d providers%s, which points to the address that sends.", table.Count(int64(len(s.senders)), "sender domain"), len(s.providers), in.othersText())
 	case len(s.senders) == 1 && len(s.providers) > 1:
 		return "authentication", fmt.Sprintf("One sender domain is refused at %d providers%s, which points to its SPF, DKIM or DMARC, or to a domain blocklist.", len(s.providers), in.othersText())
 	case len(s.senders) == 1:
@@ -138,7 +139,7 @@ func (in *incident) cause(s shape) (cause, why string) {
 		}
 		return "unknown", why + ": its alignment or its reputation there."
 	}
-	return "unknown", fmt.Sprintf("%s are refused, and %s are not.", number(int64(len(s.senders)), "sender domain"), number(int64(in.others), "other"))
+	return "unknown", fmt.Sprintf("%s are refused, and %s are not.", table.Count(int64(len(s.senders)), "sender domain"), table.Count(int64(in.others), "other"))
 }
 
 // othersText says what became of the other sender domains' mail.
@@ -149,7 +150,7 @@ func (in *incident) othersText() string {
 	case in.others == 0:
 		return ", and no other's mail was taken there meanwhile"
 	}
-	return fmt.Sprintf(", while mail of %s was taken there", number(int64(in.others), "other"))
+	return fmt.Sprintf(", while mail of %s was taken there", table.Count(int64(in.others), "other"))
 }
 
 // tracked are the different values of some hits in order, bounded; never nil, so
@@ -198,7 +199,7 @@ func addresses(ctx context.Context, s store.Store, found []Problem) error {
 }
 
 // problem puts an incident into words.
-func (in *incident) problem(o FlagOptions, seen *counter) Problem {
+func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	kinds := kinds(in.hits)
 	s := shapeOf(kinds)
 	reason := commonest(kinds, func(k kind) bounce.Reason { return k.reason })
@@ -250,8 +251,8 @@ func (in *incident) summary(p *Problem, w wording) string {
 }
 
 // why says what the level and the cause rest on.
-func (in *incident) why(p *Problem, s shape, shapeWhy string, o FlagOptions) string {
-	valid := fmt.Sprintf("%d of %s took mail before", len(p.validBefore), number(int64(p.Recipients), "recipient"))
+func (in *incident) why(p *Problem, s shape, shapeWhy string, o Thresholds) string {
+	valid := fmt.Sprintf("%d of %s took mail before", len(p.validBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
 	case in.forward:
 		return "The replies name the cause, and the mail was for another domain and sent on, so it is not about the sender's own set-up."
@@ -268,7 +269,7 @@ func (in *incident) why(p *Problem, s shape, shapeWhy string, o FlagOptions) str
 		}
 		return why + "."
 	case in.level == Likely:
-		return fmt.Sprintf("%s, and then were refused in %s%s. %s", valid, number(int64(p.Messages), "message"), newText(in), shapeWhy)
+		return fmt.Sprintf("%s, and then were refused in %s%s. %s", valid, table.Count(int64(p.Messages), "message"), newText(in), shapeWhy)
 	}
 	missing := "nothing says that it is more than chance"
 	switch {
@@ -277,7 +278,7 @@ func (in *incident) why(p *Problem, s shape, shapeWhy string, o FlagOptions) str
 	case p.Messages < o.Messages:
 		missing = "one message may be judged spam"
 	}
-	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.valid), number(int64(p.Messages), "message"), missing)
+	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.valid), table.Count(int64(p.Messages), "message"), missing)
 }
 
 func newText(in *incident) string {
@@ -290,7 +291,7 @@ func newText(in *incident) string {
 // ended says how an incident ended.
 func (in *incident) ended() string {
 	if in.taken > 0 && in.endedAt != 0 {
-		return fmt.Sprintf("%s taken since, none refused", number(int64(in.taken), "message"))
+		return fmt.Sprintf("%s taken since, none refused", table.Count(int64(in.taken), "message"))
 	}
 	return "no refusal since, and too little mail to tell"
 }

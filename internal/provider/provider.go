@@ -1,4 +1,7 @@
-package report
+// Package provider says who answers for a recipient: the provider that hosts a
+// domain, told by the name of the relay. It also reads the hosts and addresses
+// that a reply names.
+package provider
 
 import (
 	"net/netip"
@@ -8,20 +11,20 @@ import (
 	"bouncelog/bounce"
 )
 
-// Provider is who answered for a recipient: the registered domain of the
+// Of is who answered for a recipient: the Registered domain of the
 // relay (google.com for every gmail-smtp-in.l.google.com), so that company
 // domains count with the provider that hosts them; without a relay the
 // recipient's domain.
-func Provider(d *bounce.Delivery) string {
+func Of(d *bounce.Delivery) string {
 	if d.RelayHost == "" || strings.HasPrefix(d.RelayHost, "[") || d.RelayHost == d.RelayIP {
 		return d.RecipientDomain
 	}
-	return registered(d.RelayHost)
+	return Registered(d.RelayHost)
 }
 
-// registered is the domain that a host's owner registered, as far as that can be
+// Registered is the domain that a host's owner Registered, as far as that can be
 // told without the list of public suffixes.
-func registered(host string) string {
+func Registered(host string) string {
 	labels := strings.Split(strings.ToLower(strings.TrimSuffix(host, ".")), ".")
 	n := 2
 	if len(labels) > 2 && len(labels[len(labels)-1]) == 2 && len(labels[len(labels)-2]) <= 3 {
@@ -38,11 +41,11 @@ var filters = []string{
 	"ppe-hosted.com", "pphosted.com", "retarus.com", "sophos.com", "spamexperts.com", "spamexperts.eu", "symanteccloud.com", "trendmicro.com", "trendmicro.eu",
 }
 
-func isFilter(provider string) bool { return slices.Contains(filters, provider) }
+func IsFilter(provider string) bool { return slices.Contains(filters, provider) }
 
-// submits tells whether a relay's port is one that mail exchangers do not listen
+// Submits tells whether a relay's port is one that mail exchangers do not listen
 // on: mail is handed to a smarthost there.
-func submits(port uint16) bool {
+func Submits(port uint16) bool {
 	switch port {
 	case 0, 24, 25:
 		return false
@@ -50,9 +53,9 @@ func submits(port uint16) bool {
 	return true
 }
 
-// namedHost is the host whose answer a smarthost passes on, as Postfix and Exim
+// NamedHost is the host whose answer a smarthost passes on, as Postfix and Exim
 // write it: "host mx.example.com[192.0.2.1] said: 550 …".
-func namedHost(response string) string {
+func NamedHost(response string) string {
 	before, _, ok := strings.Cut(response, " said: ")
 	if !ok {
 		before, _, ok = strings.Cut(response, "]: ") // Exim: "host mx.example.com [192.0.2.1]: 550 …"
@@ -78,9 +81,9 @@ func namedHost(response string) string {
 	return host
 }
 
-// ownAddresses are the IP addresses of ours that a reply names: public ones that
+// OwnAddresses are the IP addresses of ours that a reply names: public ones that
 // are not the relay's. What follows a dash is a version (Yahoo's "- 4.16.55.1").
-func ownAddresses(response, relayIP string) (list []string) {
+func OwnAddresses(response, relayIP string) (list []string) {
 	before := ""
 	for word := range strings.FieldsSeq(response) {
 		dash := before == "-"

@@ -1,4 +1,4 @@
-package report
+package render
 
 import (
 	"bytes"
@@ -8,6 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/problem"
+	"bouncelog/report"
 )
 
 // The page is one file without script, images or anything fetched, and is also
@@ -38,19 +42,19 @@ p.axis { margin-top: 1.4em } .key { white-space: nowrap } .key i { display: inli
 </style></head><body>
 `
 
-func escape(s string) string { return html.EscapeString(Clean(s)) }
+func escape(s string) string { return html.EscapeString(table.Clean(s)) }
 
-func (r *Report) writeHTML(w io.Writer) error {
+func (v *view) writeHTML(w io.Writer) error {
 	var b bytes.Buffer
 	b.WriteString(htmlHead + "<h1>bouncelog report</h1>\n<p class=\"about\">")
-	for i, line := range r.header() {
+	for i, line := range v.header() {
 		if i > 0 {
 			b.WriteString("<br>")
 		}
 		b.WriteString(escape(line))
 	}
 	b.WriteString("</p>\n")
-	if t := r.Totals; t != nil {
+	if t := v.Totals; t != nil {
 		b.WriteString(`<p class="tiles">`)
 		tile := func(class string, n int64, what string) {
 			fmt.Fprintf(&b, `<span class="%s"><b>%s</b>%s</span>`, class, thousands(n), what)
@@ -61,36 +65,38 @@ func (r *Report) writeHTML(w io.Writer) error {
 		tile("", t.Pending, "pending")
 		b.WriteString("</p>\n")
 	}
-	for _, s := range r.sections(true) {
+	for _, s := range v.sections() {
 		fmt.Fprintf(&b, "<h2>%s</h2>\n", escape(s.title))
 		writeParagraphs(&b, s)
 		switch s.name {
-		case SectionDomains:
-			if rows := r.Domains; len(rows) > 0 {
-				r.writeBars(&b, "Failed attempts", groupBars(rows))
-			} else if len(r.Groups) > 0 {
-				r.writeBars(&b, "Failed attempts", groupBars(r.Groups))
+		case report.SectionDomains:
+			if rows := v.Domains; len(rows) > 0 {
+				v.writeBars(&b, "Failed attempts", groupBars(rows))
+			} else if len(v.Groups) > 0 {
+				v.writeBars(&b, "Failed attempts", groupBars(v.Groups))
 			}
-		case SectionReasons:
+		case report.SectionReasons:
 			var bars []bar
-			for _, x := range r.Reasons {
+			for _, x := range v.Reasons {
 				bars = append(bars, bar{x.Reason.String(), x.Soft, x.Hard})
 			}
-			r.writeBars(&b, "Failed attempts", bars)
-		case SectionTimeline:
-			r.writeTimeline(&b)
+			v.writeBars(&b, "Failed attempts", bars)
+		case report.SectionTimeline:
+			v.writeTimeline(&b)
 		}
 		if s.table != nil {
-			if err := writeHTMLTable(&b, s.table); err != nil {
+			b.WriteString(`<div class="scroll">`)
+			if err := s.table.WriteHTML(&b); err != nil {
 				return err
 			}
+			b.WriteString("</div>\n")
 		}
 		for _, line := range s.notes {
 			fmt.Fprintf(&b, "<p class=\"note\">%s</p>\n", escape(line))
 		}
 		// The chart over time belongs to the totals.
-		if s.name == SectionTotals && !r.asked {
-			r.writeTimeline(&b)
+		if s.name == report.SectionTotals && !v.Named {
+			v.writeTimeline(&b)
 		}
 	}
 	b.WriteString("</body></html>\n")
@@ -101,7 +107,7 @@ func (r *Report) writeHTML(w io.Writer) error {
 // writeParagraphs writes what stands before a section's table. A problem is
 // some lines that an empty one ends.
 func writeParagraphs(b *bytes.Buffer, s section) {
-	if s.name != SectionProblems {
+	if s.name != report.SectionProblems {
 		for _, line := range s.lead {
 			if line != "" {
 				fmt.Fprintf(b, "<p>%s</p>\n", escape(line))
@@ -115,7 +121,7 @@ func writeParagraphs(b *bytes.Buffer, s section) {
 			return
 		}
 		class := "case"
-		if level, _, ok := strings.Cut(lines[0], ":"); ok && (level == strings.ToUpper(Confirmed) || level == strings.ToUpper(Likely)) {
+		if level, _, ok := strings.Cut(lines[0], ":"); ok && (level == strings.ToUpper(problem.Confirmed) || level == strings.ToUpper(problem.Likely)) {
 			class += " " + strings.ToLower(level)
 		}
 		fmt.Fprintf(b, "<p class=\"%s\"><b>%s</b>", class, escape(lines[0]))
@@ -135,20 +141,6 @@ func writeParagraphs(b *bytes.Buffer, s section) {
 	flush()
 }
 
-func writeHTMLTable(b *bytes.Buffer, t *Table) error {
-	b.WriteString(`<div class="scroll">`)
-	if err := writeHTMLTableStart(b, t.Columns); err != nil {
-		return err
-	}
-	for _, row := range t.Rows {
-		if err := writeHTMLRow(b, t.Columns, row); err != nil {
-			return err
-		}
-	}
-	b.WriteString("</tbody></table></div>\n")
-	return nil
-}
-
 // A bar is a line of a chart of soft and hard failures.
 type bar struct {
 	what       string
@@ -157,7 +149,7 @@ type bar struct {
 
 const barsShown = 10
 
-func groupBars(groups []Group) (bars []bar) {
+func groupBars(groups []report.Group) (bars []bar) {
 	for _, g := range groups {
 		key := g.Key
 		if key == "" {
@@ -171,7 +163,7 @@ func groupBars(groups []Group) (bars []bar) {
 const chartKey = `<span class="key"><i class="soft"></i>soft<i class="hard"></i>hard</span>`
 
 // writeBars draws lying bars, the widest as long as there is room.
-func (r *Report) writeBars(b *bytes.Buffer, title string, bars []bar) {
+func (v *view) writeBars(b *bytes.Buffer, title string, bars []bar) {
 	bars = bars[:min(len(bars), barsShown)]
 	var most int64
 	for _, x := range bars {
@@ -182,7 +174,7 @@ func (r *Report) writeBars(b *bytes.Buffer, title string, bars []bar) {
 	}
 	fmt.Fprintf(b, "<p class=\"axis\">%s %s</p>\n<table class=\"bars\" role=\"presentation\">\n", title, chartKey)
 	for _, x := range bars {
-		fmt.Fprintf(b, `<tr><td class="what">%s</td><td class="room">`, escape(Cut(x.what, 60)))
+		fmt.Fprintf(b, `<tr><td class="what">%s</td><td class="room">`, escape(table.Cut(x.what, 60)))
 		for _, part := range []struct {
 			class string
 			n     int64
@@ -204,8 +196,8 @@ func width(n, most int64) string {
 const timelineColumns = 60
 
 // writeTimeline draws soft and hard failures over time.
-func (r *Report) writeTimeline(b *bytes.Buffer) {
-	points := r.evenPoints()
+func (v *view) writeTimeline(b *bytes.Buffer) {
+	points := v.evenPoints()
 	var most int64
 	for _, p := range points {
 		most = max(most, p.Soft+p.Hard)
@@ -218,7 +210,7 @@ func (r *Report) writeTimeline(b *bytes.Buffer) {
 	fmt.Fprintf(b, "<p class=\"axis\">Failed attempts over time, per %s; the highest %s %s</p>\n", stepWords(each), thousands(most), chartKey)
 	b.WriteString("<table class=\"time\" role=\"presentation\"><tr>")
 	for _, p := range points {
-		fmt.Fprintf(b, `<td title="%s: %d soft, %d hard">`, escape(r.pointTime(p.Point)), p.Soft, p.Hard)
+		fmt.Fprintf(b, `<td title="%s: %d soft, %d hard">`, escape(v.pointTime(p.Point)), p.Soft, p.Hard)
 		if p.Hard > 0 {
 			fmt.Fprintf(b, `<div class="hard" style="height:%dpx"></div>`, p.Hard*height/most)
 		}
@@ -228,24 +220,24 @@ func (r *Report) writeTimeline(b *bytes.Buffer) {
 		b.WriteString("</td>")
 	}
 	fmt.Fprintf(b, "</tr></table>\n<table class=\"axis\" role=\"presentation\"><tr><td>%s</td><td>%s</td></tr></table>\n",
-		escape(r.pointTime(points[0].Point)), escape(r.pointTime(points[len(points)-1].Point)))
+		escape(v.pointTime(points[0].Point)), escape(v.pointTime(points[len(points)-1].Point)))
 }
 
 type evenPoint struct {
-	Point
+	report.Point
 	step time.Duration
 }
 
 // evenPoints are the timeline without holes, in at most timelineColumns steps.
-func (r *Report) evenPoints() []evenPoint {
-	if len(r.Timeline) == 0 {
+func (v *view) evenPoints() []evenPoint {
+	if len(v.Timeline) == 0 {
 		return nil
 	}
 	step := time.Hour
-	if r.byDay {
+	if v.ByDay {
 		step = 24 * time.Hour
 	}
-	start, end := r.Timeline[0].Time, r.Timeline[len(r.Timeline)-1].Time
+	start, end := v.Timeline[0].Time, v.Timeline[len(v.Timeline)-1].Time
 	n := int(end.Sub(start)/step) + 1
 	wide := (n + timelineColumns - 1) / timelineColumns
 	step *= time.Duration(wide)
@@ -254,7 +246,7 @@ func (r *Report) evenPoints() []evenPoint {
 		points[i].Time = start.Add(time.Duration(i) * step)
 		points[i].step = step
 	}
-	for _, p := range r.Timeline {
+	for _, p := range v.Timeline {
 		x := &points[p.Time.Sub(start)/step]
 		x.Delivered += p.Delivered
 		x.Soft += p.Soft

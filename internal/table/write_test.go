@@ -1,11 +1,10 @@
-package report
+package table
 
 import (
 	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -78,7 +77,7 @@ func TestHostileCells(t *testing.T) {
 		for _, f := range Formats() {
 			got := rows(t, Format(f), nil, columns, []any{h})
 			for _, r := range got {
-				if r != '\n' && r != '\t' && (r < 0x20 || hidden(r) || r == 0x7f) {
+				if r != '\n' && r != '\t' && (r < 0x20 || Hidden(r) || r == 0x7f) {
 					t.Errorf("%s: %q lets %U through", f, h[:min(len(h), 40)], r)
 				}
 			}
@@ -100,37 +99,6 @@ func TestHostileCells(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestReportFormats(t *testing.T) {
-	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	r := &Report{
-		loc: time.UTC, By: "domain",
-		Period:     ReportPeriod{First: &at, Last: &at},
-		Sources:    []SourceCount{{Path: "/var/log/\x1b[1mmail.log"}},
-		Totals:     &Totals{Counts: Counts{Attempts: 2, Hard: 1, Delivered: 1, Messages: 2}, HardRate: 0.5},
-		Problems:   []Problem{},
-		Domains:    []Group{{Key: "<x>.example", Domain: "<x>.example", Counts: Counts{Attempts: 2, Hard: 1, Delivered: 1}}},
-		Reasons:    []ReasonCount{},
-		Recipients: []Recipient{},
-		Unparsed:   &Coverage{Sample: []UnparsedSample{{"mail.log", 7, "odd \u202e line"}}},
-	}
-	for _, f := range Formats() {
-		var b bytes.Buffer
-		if err := r.Write(&b, Format(f), WriteOptions{Width: 80}); err != nil {
-			t.Fatalf("%s: %v", f, err)
-		}
-		got := b.String()
-		if strings.ContainsAny(got, "\x1b\u202e") {
-			t.Errorf("%s lets control characters through:\n%s", f, got)
-		}
-		if !strings.Contains(got, "x&gt;.example") && !strings.Contains(got, "<x>.example") {
-			t.Errorf("%s does not name the domain:\n%s", f, got)
-		}
-	}
-	if err := r.Write(&bytes.Buffer{}, "pdf", WriteOptions{}); err == nil {
-		t.Error("no error for a format that does not exist")
 	}
 }
 

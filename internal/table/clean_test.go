@@ -1,4 +1,4 @@
-package report
+package table
 
 import (
 	"strings"
@@ -62,7 +62,7 @@ func FuzzClean(f *testing.F) {
 			t.Fatalf("Clean(%q) = %q is not UTF-8", s, got)
 		}
 		for _, r := range got {
-			if unicode.IsControl(r) || hidden(r) {
+			if unicode.IsControl(r) || Hidden(r) {
 				t.Fatalf("Clean(%q) = %q holds %U", s, got, r)
 			}
 		}

@@ -1,4 +1,4 @@
-package report
+package when
 
 import (
 	"testing"
@@ -58,6 +58,28 @@ func TestParseTime(t *testing.T) {
 	for _, word := range []string{"", "never", "-24h", "-7d", "7 days", "2026-02-30", "1e9d", "99999999d"} {
 		if got, err := ParseTime(word, now); err == nil {
 			t.Errorf("ParseTime(%q) = %v, want an error", word, got)
+		}
+	}
+}
+
+func TestPeriodBefore(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	day := func(y, m, d int) time.Time { return time.Date(y, time.Month(m), d, 0, 0, 0, 0, berlin) }
+	for _, c := range []struct{ since, until, want time.Time }{
+		{day(2026, 10, 25), day(2026, 10, 26), day(2026, 10, 24)}, // 25 hours
+		{day(2026, 10, 26), day(2026, 10, 27), day(2026, 10, 25)}, // the day after
+		{day(2026, 3, 29), day(2026, 3, 30), day(2026, 3, 28)},    // 23 hours
+		{day(2026, 3, 1), day(2026, 4, 1), day(2026, 2, 1)},       // a month
+		{day(2026, 1, 1), day(2027, 1, 1), day(2025, 1, 1)},
+		{day(2026, 11, 16), day(2026, 11, 23), day(2026, 11, 9)}, // a week
+		{day(2026, 11, 16).Add(time.Hour), day(2026, 11, 16).Add(3 * time.Hour), day(2026, 11, 15).Add(23 * time.Hour)},
+	} {
+		got := Period{c.since, c.until}.Before(berlin)
+		if !got.Since.Equal(c.want) || !got.Until.Equal(c.since) {
+			t.Errorf("before %s to %s: %s to %s, want from %s", c.since, c.until, got.Since, got.Until, c.want)
 		}
 	}
 }

@@ -1,20 +1,23 @@
-package report
+package render
 
 import (
 	"fmt"
 	"strings"
 	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/problem"
 )
 
-// text is a problem as a person reads it, in lines. The first check is left out
+// problemLines is a problem as a person reads it, in lines. The first check is left out
 // where it has been said.
-func (p *Problem) text(clock func(time.Time) string, checked map[string]bool) []string {
+func problemLines(p *problem.Problem, clock func(time.Time) string, checked map[string]bool) []string {
 	lines := []string{
 		strings.ToUpper(p.Level) + ": " + p.Summary,
-		fmt.Sprintf("%s to %s%s: %s, %s, %s (%d known to be valid)", clock(p.Since), clock(p.Until), p.course(clock),
-			number(p.Attempts, "attempt"), number(int64(p.Messages), "message"), number(int64(p.Recipients), "recipient"), p.Valid()),
+		fmt.Sprintf("%s to %s%s: %s, %s, %s (%d known to be valid)", clock(p.Since), clock(p.Until), course(p, clock),
+			table.Count(p.Attempts, "attempt"), table.Count(int64(p.Messages), "message"), table.Count(int64(p.Recipients), "recipient"), p.Valid()),
 	}
-	if b, o := p.Before, p.Onset; p.Level != Watch && o != nil && o.Tried > 1 {
+	if b, o := p.Before, p.Onset; p.Level != problem.Watch && o != nil && o.Tried > 1 {
 		line := ""
 		if b != nil && b.Tried > 0 {
 			line = fmt.Sprintf("%d of %d messages refused until %s, ", b.Refused, b.Tried, clock(p.Began()))
@@ -26,9 +29,9 @@ func (p *Problem) text(clock func(time.Time) string, checked map[string]bool) []
 		lines = append(lines, fmt.Sprintf("%s%d of %d %s", line, o.Refused, o.Tried, since))
 	}
 	if len(p.Evidence) > 0 {
-		lines = append(lines, "They say: "+Cut(p.Evidence[0].Text, 150))
+		lines = append(lines, "They say: "+table.Cut(p.Evidence[0].Text, 150))
 	}
-	if p.Level == Watch {
+	if p.Level == problem.Watch {
 		return lines
 	}
 	lines = append(lines, "Why: "+p.Why)
@@ -43,7 +46,7 @@ func (p *Problem) text(clock func(time.Time) string, checked map[string]bool) []
 }
 
 // course says how a problem goes on or ended.
-func (p *Problem) course(clock func(time.Time) string) string {
+func course(p *problem.Problem, clock func(time.Time) string) string {
 	s := ""
 	if !p.FirstHeard.IsZero() {
 		s = ", first heard of " + clock(p.FirstHeard)

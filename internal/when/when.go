@@ -1,4 +1,6 @@
-package report
+// Package when reads and writes periods and points in time in the words of the
+// command line.
+package when
 
 import (
 	"fmt"
@@ -110,4 +112,18 @@ func ParseTime(word string, now time.Time) (time.Time, error) {
 		return t, nil
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time", word)
+}
+
+// Span is a length of time in words, in the one or two units that say most.
+func Span(d time.Duration) string {
+	d = max(d, 0)
+	switch {
+	case d >= 24*time.Hour:
+		return fmt.Sprintf("%d d %d h", d/(24*time.Hour), d/time.Hour%24)
+	case d >= time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d/time.Minute%60)
+	case d >= time.Minute:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
 }

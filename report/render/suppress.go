@@ -1,0 +1,273 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"bouncelog/internal/table"
+	"bouncelog/report"
+)
+
+// Forms that only a suppression list has.
+const (
+	FormatList    table.Format = "list"    // one address a line
+	FormatPostfix table.Format = "postfix" // access(5) map, for check_recipient_access
+	FormatExim    table.Format = "exim"    // file for Exim's lsearch lookup
+)
+
+var (
+	suppressColumns = []table.Column{
+		{Name: "recipient", Flex: true},
+		{Name: "reason"},
+		{Name: "failures", Number: true},
+		{Name: "since"},
+		{Name: "last"},
+		{Name: "last_delivered"},
+		{Name: "code", Number: true},
+		{Name: "enhanced"},
+		{Name: "response", Flex: true},
+	}
+	sparedColumns = []table.Column{
+		{Name: "recipient", Flex: true},
+		{Name: "why", Flex: true},
+		{Name: "reason"},
+		{Name: "failures", Number: true},
+		{Name: "last"},
+		{Name: "last_delivered"},
+		{Name: "response", Flex: true},
+	}
+)
+
+func orNil(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return *t
+}
+
+func suppressionCells(s *report.Suppression) []any {
+	var code any
+	if s.Code != 0 {
+		code = int(s.Code)
+	}
+	return []any{s.Recipient, s.Reason.String(), s.Failures, s.Since, s.Last, orNil(s.LastDelivered), code, s.Enhanced.String(), s.Response}
+}
+
+func sparedCells(s *report.Spared) []any {
+	return []any{s.Recipient, s.Why, s.Reason.String(), s.Failures, s.Last, orNil(s.LastDelivered), s.Response}
+}
+
+// A SuppressOptions says how a suppression list is to look.
+type SuppressOptions struct {
+	Options
+	WhyNot   bool           // the spared instead of the suppressed
+	Spared   int            // of the spared, how many stand below the table; 0: all
+	Location *time.Location // of times in a table; nil: time.Local
+	NoHeader bool
+}
+
+// Suppressions writes the list. Left tells how many addresses a form that is read by
+// other programs (list, postfix, exim) left out, because they hold characters
+// that could break it; JSON and CSV have them.
+func Suppressions(w io.Writer, l *report.SuppressionList, f table.Format, o SuppressOptions) (left int, err error) {
+	switch f {
+	case FormatList, FormatPostfix, FormatExim:
+		return suppressMap(w, l, f, o)
+	case table.FormatTable:
+		return 0, suppressTable(w, l, o)
+	case table.FormatJSON:
+		var v any = l
+		if o.WhyNot {
+			v = struct {
+				Spared []report.Spared `json:"spared"`
+			}{l.Spared}
+		}
+		raw, err := table.MarshalIndent(v, "  ")
+		if err != nil {
+			return 0, err
+		}
+		_, err = w.Write(append(raw, '\n'))
+		return 0, err
+	case table.FormatNDJSON:
+		return 0, suppressNDJSON(w, l, o)
+	}
+	columns := suppressColumns
+	if o.WhyNot {
+		columns = sparedColumns
+	}
+	rw := table.NewRowWriter(w, f, columns)
+	rw.NoHeader = o.NoHeader
+	for i := range l.Suppress {
+		if !o.WhyNot {
+			if err := rw.Row(suppressionCells(&l.Suppress[i])); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for i := range l.Spared {
+		if o.WhyNot {
+			if err := rw.Row(sparedCells(&l.Spared[i])); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return 0, rw.Close()
+}
+
+func suppressNDJSON(w io.Writer, l *report.SuppressionList, o SuppressOptions) error {
+	b := bufio.NewWriter(w)
+	row := func(list string, v any) error {
+		raw, err := table.MarshalJSON(v)
+		if err == nil {
+			_, err = fmt.Fprintf(b, `{"list":%q,%s`+"\n", list, raw[1:])
+		}
+		return err
+	}
+	for i := range l.Suppress {
+		if !o.WhyNot {
+			if err := row("suppress", &l.Suppress[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range l.Spared {
+		if err := row("spared", &l.Spared[i]); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// plainAddress returns an address as maps are looked up by, in lower case.
+// ok is false for one that is no local@domain or holds characters that mean
+// something in a map or in a list of addresses (blanks, quotes, colons,
+// control characters, a # at its start): nothing of it could be looked up
+// safely.
+func plainAddress(a string) (plain string, ok bool) {
+	i := strings.LastIndexByte(a, '@')
+	if i <= 0 || i == len(a)-1 || !utf8.ValidString(a) || a[0] == '#' {
+		return "", false
+	}
+	for _, r := range a[:i] {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r):
+		case r >= 0xa0 && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r)) && !table.Hidden(r):
+		default:
+			return "", false
+		}
+	}
+	for _, r := range a[i+1:] {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '-' || r == '_') {
+			return "", false
+		}
+	}
+	return strings.ToLower(a), true
+}
+
+func suppressMap(w io.Writer, l *report.SuppressionList, f table.Format, o SuppressOptions) (left int, err error) {
+	b := bufio.NewWriter(w)
+	if !o.NoHeader {
+		switch f {
+		case FormatPostfix:
+			b.WriteString("# For check_recipient_access; run postmap on it. Made by bouncelog suppress.\n")
+		case FormatExim:
+			b.WriteString("# For a lookup of type lsearch. Made by bouncelog suppress.\n")
+		}
+	}
+	seen := make(map[string]bool)
+	address := func(a string) string {
+		plain, ok := plainAddress(a)
+		if !ok {
+			left++
+			return ""
+		}
+		if seen[plain] { // differs in case only
+			return ""
+		}
+		seen[plain] = true
+		return plain
+	}
+	if o.WhyNot {
+		for i := range l.Spared {
+			if a := address(l.Spared[i].Recipient); a != "" {
+				b.WriteString(a + "\n")
+			}
+		}
+		return left, b.Flush()
+	}
+	for i := range l.Suppress {
+		s := &l.Suppress[i]
+		a := address(s.Recipient)
+		if a == "" {
+			continue
+		}
+		since := s.Since.UTC().Format(time.DateOnly)
+		switch f {
+		case FormatPostfix:
+			fmt.Fprintf(b, "%s 550 5.1.1 not mailed any more: %s since %s\n", a, s.Reason, since)
+		case FormatExim:
+			fmt.Fprintf(b, "%s: %s since %s\n", a, s.Reason, since)
+		default:
+			b.WriteString(a + "\n")
+		}
+	}
+	return left, b.Flush()
+}
+
+func suppressTable(w io.Writer, l *report.SuppressionList, o SuppressOptions) error {
+	loc := o.Location
+	if loc == nil {
+		loc = time.Local
+	}
+	stamp := func(t *time.Time) any {
+		if t == nil {
+			return "never"
+		}
+		return t.In(loc).Format("2006-01-02 15:04")
+	}
+	b := bufio.NewWriter(w)
+	bold := func(s string) string {
+		if o.Colour {
+			return "\x1b[1m" + s + "\x1b[0m"
+		}
+		return s
+	}
+	if !o.WhyNot {
+		fmt.Fprintf(b, "%s\n", bold("To be mailed no more: "+table.Count(int64(len(l.Suppress)), "address")))
+		if len(l.Suppress) > 0 {
+			t := &table.Table{Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "reason"}, {Name: "failures", Number: true}, {Name: "since"}, {Name: "last delivered"}}}
+			for i := range l.Suppress {
+				s := &l.Suppress[i]
+				t.Rows = append(t.Rows, []any{s.Recipient, s.Reason.String(), s.Failures, stamp(&s.Since), stamp(s.LastDelivered)})
+			}
+			if err := t.WriteText(b, o.Width, true); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintln(b)
+	}
+	fmt.Fprintf(b, "%s\n", bold("Spared, though they met a 5xx: "+table.Count(int64(len(l.Spared)), "address")))
+	shown := l.Spared
+	if !o.WhyNot && o.Spared > 0 && len(shown) > o.Spared {
+		shown = shown[:o.Spared]
+	}
+	if len(shown) > 0 {
+		t := &table.Table{Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "failures", Number: true}, {Name: "last delivered"}, {Name: "why not", Flex: true}}}
+		for i := range shown {
+			s := &shown[i]
+			t.Rows = append(t.Rows, []any{s.Recipient, s.Failures, stamp(s.LastDelivered), s.Why})
+		}
+		if err := t.WriteText(b, o.Width, true); err != nil {
+			return err
+		}
+	}
+	if more := len(l.Spared) - len(shown); more > 0 {
+		fmt.Fprintf(b, "and %d more (--why-not)\n", more)
+	}
+	return b.Flush()
+}
