@@ -14,6 +14,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
+	"bouncelog/ingest"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/store"
@@ -106,25 +107,26 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 		return err
 	}
 	defer db.Close()
-	g, err := newIngester(ctx, db, judge, opts)
+	path, _ := cmd.Flags().GetString("db")
+	m, err := serveMetrics(ctx, show, path, log)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	stored, err := storedCounter(ctx, m, db)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	g, err := ingest.New(ctx, db, ingest.Options{
+		Judge: judge, Parser: opts, Retry: wait.retry,
+		Stored: func(b *store.Batch, took time.Duration) {
+			wait.over()
+			stored(b, took)
+		},
+	})
 	if err != nil {
 		return err
 	}
 	wait.over()
-	g.retry = wait.retry
-	path, _ := cmd.Flags().GetString("db")
-	m, err := serveMetrics(ctx, show, path, log)
-	if err != nil {
-		return errors.Join(g.close(err), db.Close())
-	}
-	count := g.stored
-	if m != nil {
-		count = g.countStored(m)
-	}
-	g.stored = func(b *store.Batch, took time.Duration) {
-		wait.over()
-		count(b, took)
-	}
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -170,23 +172,11 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, ret
 		m.Alive()
 		watch.look(ctx, behind)
 		keep()
-		return errors.Join(g.flush(), g.failed())
+		return errors.Join(g.Flush(), g.Failed())
 	}
-	err = tailer.Follow(ctx, sources, g.positions(), o, g.chunk)
+	err = tailer.Follow(ctx, sources, g.Positions(), o, g.Chunk)
 	notify.stopping()
-	return errors.Join(g.close(err), db.Close())
-}
-
-// failed is why the writer has ended, nil while it has not. While no line comes,
-// nothing else would show it.
-func (g *ingester) failed() error {
-	select {
-	case err := <-g.done:
-		g.done <- err
-		return err
-	default:
-		return nil
-	}
+	return errors.Join(g.Close(err), db.Close())
 }
 
 // waiting is what the daemon does while the database is locked or the disk is

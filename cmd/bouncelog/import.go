@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/ingest"
 	"bouncelog/internal/term"
 	"bouncelog/parser"
 	"bouncelog/store"
@@ -75,6 +75,7 @@ type input struct {
 	tz    string
 	rules string
 
+	commitEvery    int // see ingest.Options; for tests
 	keepMessageIDs bool
 	pseudonymize   bool
 }
@@ -151,21 +152,22 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *bounce.Judge, p
 	wait := waitForLock(cmd.Context(), cmd.ErrOrStderr())
 	progress := newProgress(cmd.ErrOrStderr())
 	var before store.Source
+	again := !slices.Contains(paths, "-") // standard input cannot be read twice
 	for first := true; ; first = false {
-		g, err := newIngester(cmd.Context(), db, judge, opts)
+		g, err := ingest.New(cmd.Context(), db, ingest.Options{
+			Judge: judge, Parser: opts, Whole: true, Again: again, CommitEvery: in.commitEvery, Retry: wait,
+		})
 		if err != nil {
 			return n, false, err
 		}
-		// What standard input has given cannot be read again.
-		g.retry, g.whole, g.again = wait, true, !slices.Contains(paths, "-")
 		if first {
-			before = g.totals()
+			before = g.Totals()
 		}
 		bad, err := in.readOnce(cmd, g, progress, paths)
-		if g.again && errors.Is(err, store.ErrTakenBack) && (wait(err) || errors.Is(err, store.ErrOvertaken) && cmd.Context().Err() == nil) {
+		if again && errors.Is(err, store.ErrTakenBack) && (wait(err) || errors.Is(err, store.ErrOvertaken) && cmd.Context().Err() == nil) {
 			continue
 		}
-		after := g.totals()
+		after := g.Totals()
 		n = store.Source{
 			Lines: after.Lines - before.Lines, Attempts: after.Attempts - before.Attempts, Unparsed: after.Unparsed - before.Unparsed,
 		}
@@ -174,17 +176,17 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *bounce.Judge, p
 }
 
 // readOnce reads the files from where the database stands.
-func (in *input) readOnce(cmd *cobra.Command, g *ingester, progress *progress, paths []string) (unread bool, err error) {
+func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *progress, paths []string) (unread bool, err error) {
 	stderr := cmd.ErrOrStderr()
-	looks := newLooks(g)
-	err = tailer.Read(cmd.Context(), paths, g.positions(), tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
-		looks.before(c)
-		return g.chunk(c)
+	check := ingest.NewInputCheck(g)
+	err = tailer.Read(cmd.Context(), paths, g.Positions(), tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
+		check.See(c)
+		return g.Chunk(c)
 	})
 	progress.end()
 	// What could be read is kept, whatever else went wrong.
 	bad, err := pathErrors(err)
-	err = g.close(err)
+	err = g.Close(err)
 	if errors.Is(err, store.ErrTakenBack) {
 		return false, err
 	}
@@ -192,10 +194,19 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingester, progress *progress, p
 		unread = true
 		complain(stderr, e)
 	}
-	if err == nil && looks.complain(stderr) {
-		unread = true
+	if err != nil {
+		return unread, err
 	}
-	return unread, err
+	for _, s := range check.Strange() {
+		unread = true
+		if s.Binary {
+			fmt.Fprintf(stderr, "bouncelog: %s: not a log: binary data\nhint: compressed logs are read as they are (gzip, xz, zstd, bzip2); anything else must be text\n", cleanPath(s.Path))
+			continue
+		}
+		fmt.Fprintf(stderr, "bouncelog: %s: no line of Postfix or Exim in it (%d lines)\nhint: is this the mail log? It is often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog\n",
+			cleanPath(s.Path), s.Lines)
+	}
+	return unread, nil
 }
 
 // pathErrors parts what could not be read, which leaves the rest as it is, from
@@ -231,63 +242,6 @@ func complain(stderr io.Writer, err error) {
 	if hint != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", hint)
 	}
-}
-
-// looks notices inputs that are no mail logs.
-type looks struct {
-	g      *ingester
-	counts map[string]store.Source // of each source before this read
-	binary map[string]bool
-	paths  map[string]string
-}
-
-func newLooks(g *ingester) *looks {
-	return &looks{g: g, counts: map[string]store.Source{}, binary: map[string]bool{}, paths: map[string]string{}}
-}
-
-func (l *looks) before(c *tailer.Chunk) {
-	if _, seen := l.paths[c.Source.ID]; seen {
-		return
-	}
-	l.paths[c.Source.ID] = c.Source.Path
-	if s := l.g.sources[c.Source.ID]; s != nil {
-		l.counts[c.Source.ID] = s.Source
-	}
-	head := c.Data[:min(len(c.Data), 4096)]
-	odd := 0
-	for _, b := range head {
-		if b < 0x20 && b != '\n' && b != '\r' && b != '\t' && b != 0x1b {
-			odd++
-		}
-	}
-	l.binary[c.Source.ID] = odd*20 > len(head)
-}
-
-// fewLines is how many lines prove nothing beside other logs that are mail logs:
-// what follows a rotation may begin with a few of syslog's own.
-const fewLines = 20
-
-// complain names the inputs in which nothing was about mail.
-func (l *looks) complain(stderr io.Writer) (any bool) {
-	mail := func(id string) bool {
-		now := l.g.sources[id]
-		return now.Delivery+now.Queue+now.Rejected+now.Unparsed > 0
-	}
-	others := slices.ContainsFunc(slices.Collect(maps.Keys(l.paths)), mail)
-	for id, path := range l.paths {
-		now, before := l.g.sources[id], l.counts[id]
-		if now.Lines == before.Lines || mail(id) || others && !l.binary[id] && now.Lines < fewLines {
-			continue
-		}
-		any = true
-		if l.binary[id] {
-			fmt.Fprintf(stderr, "bouncelog: %s: not a log: binary data\nhint: compressed logs are read as they are (gzip, xz, zstd, bzip2); anything else must be text\n", cleanPath(path))
-			continue
-		}
-		fmt.Fprintf(stderr, "bouncelog: %s: no line of Postfix or Exim in it (%d lines)\nhint: is this the mail log? It is often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog\n",
-			cleanPath(path), now.Lines-before.Lines)
-	}
-	return any
 }
 
 // lockPatience is how long an import waits for a database that another process

@@ -44,8 +44,7 @@ func (m *meddler) Append(ctx context.Context, b *store.Batch) error {
 // TestImportOvertaken imports a log while another process writes: what was taken
 // back is read again, and every line counts once.
 func TestImportOvertaken(t *testing.T) {
-	defer func(n int) { readAtOnce = n }(readAtOnce)
-	readAtOnce = 2 * batchSize
+	const batchSize = 500 // of package ingest
 	const lines = 20 * batchSize
 	var log bytes.Buffer
 	for i := range lines {
@@ -74,7 +73,7 @@ func TestImportOvertaken(t *testing.T) {
 	cmd := new(cobra.Command)
 	cmd.SetContext(t.Context())
 	cmd.SetErr(&stderr)
-	in := &input{year: 2026, tz: "UTC"}
+	in := &input{year: 2026, tz: "UTC", commitEvery: 2 * batchSize}
 	n, unread, err := in.read(cmd, m, judge, []string{path})
 	if err != nil || unread || stderr.Len() > 0 {
 		t.Fatalf("read: %v, unread %v, %s", err, unread, &stderr)

@@ -38,11 +38,19 @@ func serveMetrics(ctx context.Context, addr, path string, log *slog.Logger) (*me
 	return m, nil
 }
 
-// countStored returns a function that counts each batch once it is stored.
-func (g *ingester) countStored(m *metrics.Metrics) func(*store.Batch, time.Duration) {
+// storedCounter returns a function that counts each batch once it is stored; without
+// metrics it does nothing.
+func storedCounter(ctx context.Context, m *metrics.Metrics, db store.Store) (func(*store.Batch, time.Duration), error) {
+	if m == nil {
+		return func(*store.Batch, time.Duration) {}, nil
+	}
+	sources, err := db.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
 	before := map[string]store.Source{}
-	for id, s := range g.sources {
-		before[id] = s.Source
+	for _, s := range sources {
+		before[s.ID] = s
 	}
 	attempts := map[metrics.Key]int{}
 	return func(b *store.Batch, took time.Duration) {
@@ -71,5 +79,5 @@ func (g *ingester) countStored(m *metrics.Metrics) func(*store.Batch, time.Durat
 			before[s.ID] = s
 		}
 		m.Batch(took)
-	}
+	}, nil
 }

@@ -1,0 +1,147 @@
+package ingest
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"bouncelog/parser"
+	"bouncelog/store"
+	"bouncelog/tailer"
+)
+
+// maxUnparsed bounds how many lines a batch keeps of those that were not
+// understood; all are counted.
+const maxUnparsed = 100
+
+// maxPrograms bounds the names of programs that lines are counted by, since a
+// log may be full of invented ones.
+const maxPrograms = 1000
+
+// line parses one line, judges its attempts, and counts it as what it is.
+func (g *Ingester) line(s *source, offset int64, line []byte) {
+	g.lines++
+	s.Lines++
+	r := &g.result
+	switch kind := s.parser.Parse(line, offset, r); kind {
+	case parser.Attempt:
+		s.Delivery++
+		s.Attempts += int64(len(r.Deliveries))
+		if len(r.Deliveries) > 1 {
+			s.Repeated += int64(len(r.Deliveries))
+		}
+		for i := range r.Deliveries {
+			d := &r.Deliveries[i]
+			g.batch.Attempts = slices.Grow(g.batch.Attempts, 1)[:len(g.batch.Attempts)+1]
+			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
+			a.Delivery, a.Verdict = *d, g.o.Judge.Verdict(d)
+		}
+	case parser.Expiry:
+		s.Queue++
+		g.batch.Expiries = append(g.batch.Expiries, r.Expiry)
+	case parser.Queued:
+		s.Queue++
+	case parser.Reject:
+		s.Rejected++
+	case parser.Skipped:
+		s.Skipped++
+		n := g.skipped[r.Program]
+		if n == nil {
+			n = g.skip(r.Program)
+		}
+		*n++
+	case parser.Unparsed:
+		s.Unparsed++
+		if len(g.batch.Unparsed) < maxUnparsed {
+			g.batch.Unparsed = append(g.batch.Unparsed, store.Unparsed{
+				Source: s.ID, Offset: offset, Time: r.Time, Text: string(bytes.ToValidUTF8(line[:min(len(line), 1000)], nil)),
+			})
+		}
+	case parser.Blank:
+		s.Blank++
+		return
+	}
+	if !r.Time.IsZero() {
+		if s.First.IsZero() || r.Time.Before(s.First) {
+			s.First = r.Time
+		}
+		s.Last = r.Time
+	}
+}
+
+// skip gives a program its count of skipped lines.
+func (g *Ingester) skip(program string) *int64 {
+	if len(g.skipped) >= maxPrograms {
+		program = "(others)"
+		if n := g.skipped[program]; n != nil {
+			return n
+		}
+	}
+	n := new(int64)
+	g.skipped[program] = n
+	return n
+}
+
+// An InputCheck notices inputs that are no mail logs. Call See before the Ingester
+// gets a chunk, and Strange at the end.
+type InputCheck struct {
+	g      *Ingester
+	counts map[string]store.Source // of each source before this read
+	binary map[string]bool
+	paths  map[string]string
+}
+
+// NewInputCheck returns a check of what g reads from now on.
+func NewInputCheck(g *Ingester) *InputCheck {
+	return &InputCheck{g: g, counts: map[string]store.Source{}, binary: map[string]bool{}, paths: map[string]string{}}
+}
+
+// See looks at a chunk.
+func (l *InputCheck) See(c *tailer.Chunk) {
+	if _, seen := l.paths[c.Source.ID]; seen {
+		return
+	}
+	l.paths[c.Source.ID] = c.Source.Path
+	if s, known := l.g.Source(c.Source.ID); known {
+		l.counts[c.Source.ID] = s
+	}
+	head := c.Data[:min(len(c.Data), 4096)]
+	odd := 0
+	for _, b := range head {
+		if b < 0x20 && b != '\n' && b != '\r' && b != '\t' && b != 0x1b {
+			odd++
+		}
+	}
+	l.binary[c.Source.ID] = odd*20 > len(head)
+}
+
+// fewLines is how many lines prove nothing beside other logs that are mail logs: a
+// log may begin, after a rotation, with a few lines of syslog itself.
+const fewLines = 20
+
+// A StrangeInput is an input in which no line is about mail.
+type StrangeInput struct {
+	Path   string
+	Lines  int64 // read now
+	Binary bool  // it is no text
+}
+
+// Strange returns the inputs that are no mail logs, in the order of their paths.
+func (l *InputCheck) Strange() (list []StrangeInput) {
+	mail := func(id string) bool {
+		now, _ := l.g.Source(id)
+		return now.Delivery+now.Queue+now.Rejected+now.Unparsed > 0
+	}
+	others := slices.ContainsFunc(slices.Collect(maps.Keys(l.paths)), mail)
+	for id, path := range l.paths {
+		now, _ := l.g.Source(id)
+		n := now.Lines - l.counts[id].Lines
+		if n == 0 || mail(id) || others && !l.binary[id] && now.Lines < fewLines {
+			continue
+		}
+		list = append(list, StrangeInput{path, n, l.binary[id]})
+	}
+	slices.SortFunc(list, func(a, b StrangeInput) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}

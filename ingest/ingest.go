@@ -1,0 +1,179 @@
+// Package ingest carries log lines into a store: it parses the chunks that a tailer
+// hands over, judges what the parser finds and gathers it into batches. The commands
+// import, follow and report FILE do the same work; only their chunks come from
+// different readers.
+//
+//	tailer.Chunk -> parser.Parser -> judge -> store.Batch -> store.Store
+//
+// The caller's goroutine parses and judges. A second goroutine runs the part of
+// storing that needs no database (store.Store.Prepare), a third one stores: an
+// engine takes one writer.
+package ingest
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/parser"
+	"bouncelog/store"
+	"bouncelog/tailer"
+)
+
+// Options say how an Ingester works.
+type Options struct {
+	Judge  *bounce.Judge
+	Parser parser.Options // Source, Modified and Last are filled in for each source
+
+	// Whole means that whole logs are read, so that batches follow one another.
+	Whole bool
+	// Again means that the caller reads again what was rolled back
+	// (store.ErrTakenBack), so that it need not wait for a commit.
+	Again bool
+	// CommitEvery is how many attempts become visible together where Whole is set;
+	// 0: 200,000. Each commit writes the pages that it shares with the next.
+	CommitEvery int
+
+	// Retry is asked when a batch could not be stored. It waits as long as it
+	// thinks fit and reports whether to try again; nil: never.
+	Retry func(error) bool
+	// Stored is called with each batch that was stored and the time that took; it
+	// must not keep the batch. It runs in the goroutine that stores. May be nil.
+	Stored func(*store.Batch, time.Duration)
+}
+
+// An Ingester carries lines into a store. Its methods, Failed aside, are for one
+// goroutine. Close it.
+type Ingester struct {
+	o  Options
+	db store.Store
+
+	// Owned by the goroutine that parses.
+	queue       *parser.Queue
+	sources     map[string]*source
+	touched     map[string]bool // sources read since the last batch
+	result      parser.Result
+	batch       *store.Batch
+	lines       int               // in batch
+	skipped     map[string]*int64 // lines by program
+	uncommitted int               // attempts since the last batch that ended a commit
+
+	// A batch goes round: filled, prepared, stored, emptied.
+	filled   chan *store.Batch
+	prepared chan *store.Batch
+	empty    chan *store.Batch
+	done     chan error // how storing ended
+}
+
+// A source is one log that is being read.
+type source struct {
+	store.Source
+	parser *parser.Parser
+}
+
+// New returns an Ingester that resumes where db stands. Its errors are those of db.
+func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
+	if o.CommitEvery == 0 {
+		o.CommitEvery = 200_000
+	}
+	if o.Retry == nil {
+		o.Retry = func(error) bool { return false }
+	}
+	if o.Stored == nil {
+		o.Stored = func(*store.Batch, time.Duration) {}
+	}
+	g := &Ingester{
+		o: o, db: db,
+		queue:    parser.NewQueue(0),
+		sources:  map[string]*source{},
+		touched:  map[string]bool{},
+		skipped:  map[string]*int64{},
+		batch:    new(store.Batch),
+		filled:   make(chan *store.Batch, batches),
+		prepared: make(chan *store.Batch, batches),
+		empty:    make(chan *store.Batch, batches),
+		done:     make(chan error, 1),
+	}
+	known, err := db.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range known {
+		g.sources[s.ID] = &source{Source: s}
+	}
+	for m, err := range db.OpenMessages(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		g.queue.Restore(m)
+	}
+	g.queue.Changes(nil, nil) // what is restored is stored
+	for range batches - 1 {
+		g.empty <- new(store.Batch)
+	}
+	go g.prepare()
+	go g.store(context.WithoutCancel(ctx))
+	return g, nil
+}
+
+// Positions are how far each source has been read: where the tailer resumes.
+func (g *Ingester) Positions() []tailer.Position {
+	list := make([]tailer.Position, 0, len(g.sources))
+	for _, s := range g.sources {
+		list = append(list, tailer.Position{ID: s.ID, Path: s.Path, Offset: s.Offset, State: s.State})
+	}
+	return list
+}
+
+// Source returns the counts of one source, and whether it is known.
+func (g *Ingester) Source(id string) (store.Source, bool) {
+	if s := g.sources[id]; s != nil {
+		return s.Source, true
+	}
+	return store.Source{}, false
+}
+
+// Totals adds up the counts of all sources.
+func (g *Ingester) Totals() (t store.Source) {
+	for s := range maps.Values(g.sources) {
+		t.Lines += s.Lines
+		t.Delivery += s.Delivery
+		t.Attempts += s.Attempts
+		t.Queue += s.Queue
+		t.Rejected += s.Rejected
+		t.Skipped += s.Skipped
+		t.Unparsed += s.Unparsed
+		t.Blank += s.Blank
+	}
+	return t
+}
+
+// Chunk parses one stretch of a log. It blocks while storing lags behind. An error is
+// the end of storing: call Close.
+func (g *Ingester) Chunk(c *tailer.Chunk) error {
+	s := g.source(c.Source)
+	for offset, line := range c.Lines() {
+		g.line(s, offset, line)
+	}
+	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
+	g.touched[s.ID] = true
+	if len(g.batch.Attempts) >= batchSize || g.lines >= 125*batchSize {
+		return g.send(g.o.Whole && g.uncommitted < g.o.CommitEvery, g.o.Again)
+	}
+	return nil
+}
+
+func (g *Ingester) source(from *tailer.Source) *source {
+	s := g.sources[from.ID]
+	if s == nil {
+		s = &source{Source: store.Source{ID: from.ID, Path: from.Path}}
+		g.sources[from.ID] = s
+	}
+	if s.parser == nil {
+		o := g.o.Parser
+		o.Source, o.Modified, o.Last = s.ID, from.Modified, s.Last
+		s.parser = parser.New(g.queue, o)
+	}
+	return s
+}
