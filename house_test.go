@@ -140,8 +140,12 @@ func TestOneImporter(t *testing.T) {
 	}
 }
 
-// moduleOf is near enough to the module's path: host, owner and name.
+// moduleOf is near enough to the module's path: host, owner and name. The packages of
+// golang.org/x have no more in common than those of the standard library.
 func moduleOf(imported string) string {
+	if strings.HasPrefix(imported, "golang.org/x/") {
+		return imported
+	}
 	parts := strings.Split(imported, "/")
 	n := 3
 	if strings.HasPrefix(imported, "gopkg.in/") {

@@ -157,8 +157,8 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 			source: r.Source, template: r.Template, sender: r.SenderDomain, domain: r.RecipientDomain,
 			relayIP: r.RelayIP, reason: r.Reason, detail: r.Detail, stage: r.Stage,
 		}
-		c.provider = provider.Of(&bounce.Delivery{RelayHost: r.RelayHost, RelayIP: r.RelayIP, RecipientDomain: r.RecipientDomain})
-		c.unnamed = r.RelayHost == "" || strings.HasPrefix(r.RelayHost, "[") || r.RelayHost == r.RelayIP
+		c.provider = provider.Of(&bounce.Delivery{RelayHost: r.RelayHost, RecipientDomain: r.RecipientDomain})
+		c.unnamed = r.RelayHost == ""
 		c.smarthost, c.passed = provider.Submits(r.RelayPort), passedOn(r.Template)
 		if len(g.common) >= hitsAtMost {
 			clear(g.common)
@@ -172,8 +172,8 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 			return err
 		}
 		own := *c
-		if host := provider.NamedHost(a.Response); host != "" && provider.Registered(host) != own.provider {
-			own.smarthost, own.provider, own.unnamed = true, provider.Registered(host), false
+		if host := provider.NamedHost(a.Response); host != "" && provider.OfHost(host) != own.provider {
+			own.smarthost, own.provider, own.unnamed = true, provider.OfHost(host), false
 		} else if own.smarthost {
 			own.provider, own.unnamed = r.RecipientDomain, true
 		}

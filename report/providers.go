@@ -51,18 +51,11 @@ func (u *usual) provider(r *store.Route) string {
 	}
 	p, known := u.of[r.Relay]
 	if !known {
-		if p = provider.Of(&bounce.Delivery{RelayHost: r.Relay}); p == "" {
-			p = noProvider
-		}
+		p = provider.OfHost(r.Relay)
 		u.of[r.Relay] = p
-	}
-	if p == noProvider { // the relay has no name
-		return r.Domain
 	}
 	return p
 }
-
-const noProvider = "\x00"
 
 // providers are the routes by provider.
 func providers(routes []store.Route) []store.Group {

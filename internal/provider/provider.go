@@ -9,28 +9,65 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+
+	"golang.org/x/net/publicsuffix"
 )
 
-// Of is who answered for a recipient: the Registered domain of the
-// relay (google.com for every gmail-smtp-in.l.google.com), so that company
-// domains count with the provider that hosts them; without a relay the
-// recipient's domain.
+// Of names who answered for the recipient of an attempt: the provider that the relay
+// belongs to (google.com for every gmail-smtp-in.l.google.com), so that a hosted
+// domain counts with its host. A relay that is known by its address only is that
+// address. Without a relay it is the recipient's domain.
 func Of(d *bounce.Delivery) string {
-	if d.RelayHost == "" || strings.HasPrefix(d.RelayHost, "[") || d.RelayHost == d.RelayIP {
+	if d.RelayHost == "" {
 		return d.RecipientDomain
 	}
-	return Registered(d.RelayHost)
+	return OfHost(d.RelayHost)
 }
 
-// Registered is the domain that a host's owner Registered, as far as that can be
-// told without the list of public suffixes.
-func Registered(host string) string {
-	labels := strings.Split(strings.ToLower(strings.TrimSuffix(host, ".")), ".")
-	n := 2
-	if len(labels) > 2 && len(labels[len(labels)-1]) == 2 && len(labels[len(labels)-2]) <= 3 {
-		n = 3 // example.co.uk, example.ne.jp
+// OfHost names the provider that a host belongs to: the registered domain of its
+// name, where several are one provider the best known of them. An address is itself.
+func OfHost(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if _, err := netip.ParseAddr(strings.TrimPrefix(host, "ipv6:")); err == nil {
+		return strings.TrimPrefix(host, "ipv6:")
 	}
-	return strings.Join(labels[max(0, len(labels)-n):], ".")
+	domain := registered(host)
+	if one, ok := families[domain]; ok {
+		return one
+	}
+	return domain
+}
+
+// registered is the domain below a public suffix that a host is in. Suffixes that a
+// company opens to its customers (eu-west-1.amazonaws.com) do not count: the company
+// answers.
+func registered(host string) string {
+	suffix, icann := publicsuffix.PublicSuffix(host)
+	for !icann {
+		_, parent, ok := strings.Cut(suffix, ".")
+		if !ok {
+			break // a top-level domain that is not on the list
+		}
+		suffix, icann = publicsuffix.PublicSuffix(parent)
+	}
+	name := strings.TrimSuffix(strings.TrimSuffix(host, suffix), ".")
+	if name == "" {
+		return host
+	}
+	return name[strings.LastIndexByte(name, '.')+1:] + "." + suffix
+}
+
+// families maps a registered domain to the one that its provider is known by.
+var families = map[string]string{
+	"gmail.com": "google.com", "googlemail.com": "google.com",
+	// Consumer (olc.protection.outlook.com), business (mail.protection.outlook.com)
+	// and DANE (mx.microsoft) are edges of one provider.
+	"hotmail.com": "outlook.com", "mx.microsoft": "outlook.com", "office365.us": "outlook.com",
+	"aol.com": "yahoodns.net", "yahoo.com": "yahoodns.net",
+	"gmx.com": "gmx.net", "gmx.de": "gmx.net",
+	"mac.com": "icloud.com", "me.com": "icloud.com",
+	"yandex.com": "yandex.ru", "yandex.net": "yandex.ru",
+	"zoho.com.au": "zoho.com", "zoho.com.cn": "zoho.com", "zoho.eu": "zoho.com", "zoho.in": "zoho.com", "zoho.jp": "zoho.com", "zohomail.com": "zoho.com",
 }
 
 // filters are the hosted mail filters: what is refused there is each customer's
@@ -41,9 +78,10 @@ var filters = []string{
 	"ppe-hosted.com", "pphosted.com", "retarus.com", "sophos.com", "spamexperts.com", "spamexperts.eu", "symanteccloud.com", "trendmicro.com", "trendmicro.eu",
 }
 
+// IsFilter reports whether a provider is a hosted mail filter.
 func IsFilter(provider string) bool { return slices.Contains(filters, provider) }
 
-// Submits tells whether a relay's port is one that mail exchangers do not listen
+// Submits reports whether a relay's port is one that mail exchangers do not listen
 // on: mail is handed to a smarthost there.
 func Submits(port uint16) bool {
 	switch port {

@@ -6,7 +6,7 @@ import (
 	"bouncelog/bounce"
 )
 
-func TestProvider(t *testing.T) {
+func TestOf(t *testing.T) {
 	for _, test := range []struct{ relay, recipientDomain, want string }{
 		{"gmail-smtp-in.l.google.com", "gmail.com", "google.com"},
 		{"company-example.mail.protection.outlook.com", "company.example", "outlook.com"},
@@ -14,7 +14,20 @@ func TestProvider(t *testing.T) {
 		{"mx.softbank.ne.jp", "x.example", "softbank.ne.jp"},
 		{"localhost", "x.example", "localhost"},
 		{"", "x.example", "x.example"},
-		{"[192.0.2.1]", "x.example", "x.example"},
+		{"[192.0.2.1]", "x.example", "192.0.2.1"},
+		{"203.0.113.7", "x.example", "203.0.113.7"},
+		{"127.0.0.1", "x.example", "127.0.0.1"},
+		{"[IPv6:2001:db8::7]", "x.example", "2001:db8::7"},
+		{"2001:db8::7", "x.example", "2001:db8::7"},
+		{"mx-ha03.web.de", "web.de", "web.de"},
+		{"mx.a.co.at", "a.co.at", "a.co.at"},
+		{"alt1.gmr-smtp-in.l.googlemail.com", "x.example", "google.com"},
+		{"company-example.u-v1.mx.microsoft", "company.example", "outlook.com"},
+		{"outlook-com.olc.protection.outlook.com", "hotmail.com", "outlook.com"},
+		{"mx2.zoho.eu", "x.example", "zoho.com"},
+		{"inbound-smtp.eu-west-1.amazonaws.com", "x.example", "amazonaws.com"},
+		{"mx.city.kobe.jp", "x.example", "city.kobe.jp"},
+		{"com", "x.example", "com"},
 	} {
 		d := &bounce.Delivery{RelayHost: test.relay, RecipientDomain: test.recipientDomain}
 		if got := Of(d); got != test.want {
