@@ -2,11 +2,9 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,7 +24,7 @@ type output struct {
 // flags adds --format and -o; formats are those that the command knows.
 func (o *output) flags(cmd *cobra.Command, standard string) {
 	cmd.Flags().StringVar(&o.format, "format", "", "table, json, ndjson, csv, tsv, markdown or html (default: "+standard+", or what the ending of -o says)")
-	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to `FILE`, whole or not at all")
+	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to `FILE`, whole or not at all; its mode and owner stay, links are followed")
 }
 
 // form is the format to write in.
@@ -44,25 +42,25 @@ func (o *output) form(standard table.Format) (table.Format, error) {
 	return standard, nil
 }
 
-// write calls print with where the result goes. A file comes into being only
-// when print succeeds.
+// write calls print with the writer that the result goes to. See writeFile for -o.
 func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error {
 	if o.file == "" || o.file == "-" {
 		return print(cmd.OutOrStdout())
 	}
-	f, err := os.CreateTemp(filepath.Dir(o.file), ".bouncelog-*")
+	if stdout, ok := cmd.OutOrStdout().(*os.File); ok && isFile(o.file, stdout) { // /dev/stdout
+		return print(stdout)
+	}
+	return writeFile(cmd.Context(), o.file, print)
+}
+
+// isFile reports whether path leads to the file that is open as f.
+func isFile(path string, f *os.File) bool {
+	a, err := os.Stat(path)
 	if err != nil {
-		return err
+		return false
 	}
-	defer os.Remove(f.Name())
-	err = print(f)
-	if err == nil {
-		err = f.Chmod(0o640)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), o.file)
+	b, err := f.Stat()
+	return err == nil && os.SameFile(a, b)
 }
 
 // look is how text is to look where w is.

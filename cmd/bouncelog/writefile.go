@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	newFileMode fs.FileMode = 0o640
+	maxLinks                = 40 // symbolic links to follow, as in Linux (path_resolution(7))
+)
+
+// writeFile calls print with a writer whose text becomes the content of the file at
+// path.
+//
+// A regular file is written beside its place and renamed over it: it is replaced as a
+// whole where print succeeds, and left as it was where anything fails. It keeps its
+// mode, owner and group; where the owner or group cannot be kept, nothing is written.
+// A new file gets mode 0640. Symbolic links are followed and stay; the file that a
+// dangling link names comes into being. What else is there (a device, a named pipe, a
+// socket) is written to as it is, since a rename would replace it by a file.
+//
+// A link that another user than root laid, and what another user put into a sticky
+// directory that all may write to, such as /tmp, is an error that is fs.ErrPermission.
+func writeFile(ctx context.Context, path string, print func(w io.Writer) error) error {
+	there, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	target, old, err := followLinks(path)
+	switch {
+	case err != nil:
+		return err
+	case there != nil && there.IsDir():
+		return &fs.PathError{Op: "write", Path: path, Err: syscall.EISDIR}
+	case there != nil && !there.Mode().IsRegular():
+		return writeInto(ctx, path, there.Mode(), print)
+	case there != nil && (old == nil || !os.SameFile(there, old)):
+		// A link of /proc to an open file whose name is gone.
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("the file has no name any more")}
+	}
+	return replaceFile(target, old, print)
+}
+
+// followLinks is the path that path leads to, which is no symbolic link, and what is
+// there; nil: nothing yet.
+func followLinks(path string) (target string, info fs.FileInfo, err error) {
+	for range maxLinks {
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return path, nil, nil
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		if err := ofStranger(path, info); err != nil {
+			return "", nil, err
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			return path, info, nil
+		}
+		link, err := os.Readlink(path)
+		if err != nil {
+			return "", nil, err
+		}
+		if !filepath.IsAbs(link) {
+			dir, _ := filepath.Split(path)
+			link = dir + link // not cleaned: "link/.." is not the directory that link is in
+		}
+		path = link
+	}
+	return "", nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+}
+
+// ofStranger is an error where info, at path, was put there by another user to have
+// something else written to: a link by anyone but root, or whatever stands in a sticky
+// directory that all may write to and is not of the directory's owner. The kernel has
+// such rules for programs that open a file (proc(5): fs.protected_symlinks,
+// protected_fifos, protected_regular); they do not hold for a link that is read, nor
+// for a rename.
+func ofStranger(path string, info fs.FileInfo) error {
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if owner == uint32(os.Geteuid()) {
+		return nil
+	}
+	if info.Mode().Type() == fs.ModeSymlink {
+		if owner == 0 {
+			return nil
+		}
+		return refused(fmt.Errorf("write %s: %w: the link belongs to another user", path, fs.ErrPermission), "name the file that it leads to")
+	}
+	dir, _ := filepath.Split(path)
+	parent, err := os.Stat(dir + ".")
+	if err != nil {
+		return err
+	}
+	if parent.Mode()&fs.ModeSticky == 0 || parent.Mode().Perm()&0o002 == 0 || owner == parent.Sys().(*syscall.Stat_t).Uid {
+		return nil
+	}
+	return refused(fmt.Errorf("write %s: %w: it belongs to another user, in a directory that all may write to", path, fs.ErrPermission), "write to a directory of your own")
+}
+
+func refused(err error, hint string) error {
+	return &exitError{status: exitFailed, err: err, hint: hint}
+}
+
+// replaceFile writes a file beside path and renames it over path. Old is the file that
+// is there, or nil.
+func replaceFile(path string, old fs.FileInfo, print func(w io.Writer) error) error {
+	dir, _ := filepath.Split(path)
+	f, err := os.CreateTemp(dir+".", ".bouncelog-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = keepAttributes(f, old)
+	if err == nil {
+		err = print(f)
+	}
+	if err == nil {
+		err = f.Sync() // before the rename: a crash must not leave an empty file
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// keepAttributes gives f the owner, group and mode of old, or those of a new file
+// where old is nil. Access control lists and other extended attributes are not kept.
+func keepAttributes(f *os.File, old fs.FileInfo) error {
+	if old == nil {
+		return f.Chmod(newFileMode)
+	}
+	now, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	// Only what differs: some file systems know neither owners nor modes.
+	was, is := old.Sys().(*syscall.Stat_t), now.Sys().(*syscall.Stat_t)
+	if was.Uid != is.Uid || was.Gid != is.Gid {
+		if err := f.Chown(int(was.Uid), int(was.Gid)); err != nil {
+			return refused(fmt.Errorf("keep the owner and group of %s: %w", old.Name(), err), "run it as the owner of the file or as root, or remove the file first")
+		}
+	}
+	if old.Mode() == now.Mode() {
+		return nil
+	}
+	return f.Chmod(old.Mode()) // after Chown, which may clear bits
+}
+
+// writeInto writes to what is at path and is no regular file.
+func writeInto(ctx context.Context, path string, mode fs.FileMode, print func(w io.Writer) error) error {
+	type opened struct {
+		w   io.WriteCloser
+		err error
+	}
+	open := make(chan opened, 1)
+	go func() {
+		var o opened
+		if mode.Type() == fs.ModeSocket {
+			o.w, o.err = net.Dial("unix", path)
+		} else {
+			// Waits for a reader, where it is a named pipe.
+			o.w, o.err = os.OpenFile(path, os.O_WRONLY|syscall.O_NOCTTY, 0)
+		}
+		open <- o
+	}()
+	var w io.WriteCloser
+	select {
+	case <-ctx.Done():
+		return ctx.Err() // the program ends, and the opening with it
+	case o := <-open:
+		if o.err != nil {
+			return o.err
+		}
+		w = o.w
+	}
+	return errors.Join(print(w), w.Close())
+}
