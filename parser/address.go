@@ -69,35 +69,154 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// endOfAddress is the index of the ">" that ends an address in angle
-// brackets, of which s is what follows the "<". A ">" within a quoted local
-// part does not count (RFC 5321 section 4.1.2). It is -1 where there is none.
-func endOfAddress(s string) int {
+// mailbox reads an address as Exim and Postfix write it with its quotes: words
+// of atoms, quoted strings and quoted pairs (RFC 5321 section 4.1.2, with RFC
+// 5322's obs-local-part, which Exim takes), "@" and the domain. End is the
+// index after it and 0 where there is none; at is that of the "@". Quoted
+// reports a quote or a backslash in the local part, also where no end was
+// found.
+func mailbox[T string | []byte](s T) (end, at int, quoted bool) {
 	i := 0
-	if len(s) > 0 && s[0] == '"' {
-		if j := endOfQuoted(s); j > 0 {
-			i = j
+	for {
+		if i >= len(s) {
+			return 0, 0, quoted
+		}
+		c := s[i]
+		if localByte[c] {
+			i++
+			continue
+		}
+		switch c {
+		case '"':
+			quoted = true
+			n := endOfQuoted(s[i:])
+			if n == 0 {
+				return 0, 0, true
+			}
+			i += n
+			continue
+		case '\\':
+			quoted = true
+			i += 2
+			continue
+		}
+		break
+	}
+	if s[i] != '@' || i == 0 {
+		return 0, 0, quoted
+	}
+	at = i
+	i++
+	if i < len(s) && s[i] == '[' { // an address literal, RFC 5321 section 4.1.3
+		for i < len(s) && s[i] != ']' && s[i] > ' ' && s[i] != '<' && s[i] != '>' {
+			i++
+		}
+		if i == len(s) || s[i] != ']' {
+			return 0, 0, quoted
+		}
+		return i + 1, at, quoted
+	}
+	for i < len(s) && localByte[s[i]] {
+		i++
+	}
+	if i == at+1 {
+		return 0, 0, quoted
+	}
+	return i, at, quoted
+}
+
+// localByte are the bytes that stand in a local part without quotes, and in a
+// domain: all but RFC 5322's specials, blanks and control characters.
+var localByte = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c > ' ' && c != 0x7f
+	}
+	for _, c := range `<>()@,;:\"[]` {
+		t[c] = false
+	}
+	return t
+}()
+
+// plainLocal reports a local part that needs no quotes.
+func plainLocal[T string | []byte](s T) bool {
+	for i := 0; i < len(s); i++ {
+		if !localByte[s[i]] {
+			return false
 		}
 	}
-	if j := strings.IndexByte(s[i:], '>'); j >= 0 {
-		return i + j
+	return len(s) > 0
+}
+
+// plainAddress reports a mailbox, or a bare local name, without quotes.
+func plainAddress(s string) bool {
+	if plainLocal(s) {
+		return true
 	}
-	return -1
+	end, _, quoted := mailbox(s)
+	return end == len(s) && !quoted
+}
+
+// unquote takes a local part's quotes and backslashes off, as Exim's
+// deliver_split_address does.
+func unquote(local string) string {
+	if strings.IndexByte(local, '\\') < 0 && strings.IndexByte(local, '"') < 0 {
+		return local
+	}
+	b := make([]byte, 0, len(local))
+	for i := 0; i < len(local); i++ {
+		switch local[i] {
+		case '"':
+			continue
+		case '\\':
+			if i+1 < len(local) {
+				i++
+			}
+		}
+		b = append(b, local[i])
+	}
+	return string(b)
+}
+
+// lower is the ASCII letter in lower case, and any other byte as it is.
+func lower(c byte) byte {
+	if c-'A' < 26 {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// equalFold is strings.EqualFold for ASCII letters only: no other letter may
+// stand for one of them.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// endOfAddress is the index of the ">" that ends an address in angle
+// brackets, of which s is what follows the "<". A ">" within quotes does not
+// count (RFC 5321 section 4.1.2). It is -1 where there is none.
+func endOfAddress(s string) int {
+	end, _, quoted := mailbox(s)
+	if end > 0 && end < len(s) && s[end] == '>' {
+		return end
+	}
+	if quoted {
+		return -1
+	}
+	return strings.IndexByte(s, '>')
 }
 
 // endOfQuoted is the index after the quote that closes the quoted string at
 // the start of s, or 0.
-func endOfQuoted(s string) int {
-	// Few quoted strings hold a backslash.
-	i := 1 + strings.IndexByte(s[1:], '"')
-	if i == 0 {
-		return 0
-	}
-	j := strings.IndexByte(s[:i], '\\')
-	if j < 0 {
-		return i + 1
-	}
-	for i = j; i < len(s); i++ {
+func endOfQuoted[T string | []byte](s T) int {
+	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':
 			i++

@@ -181,15 +181,15 @@ func eximReject(msg []byte) bool {
 func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 	var a arrival
 	i := bytes.IndexByte(b, ' ')
-	if i > 0 && b[0] == '"' {
-		if j := quotedBytes(b); j > 0 {
-			if i = bytes.IndexByte(b[j:], ' '); i >= 0 {
-				i += j
-			}
-		}
-	}
 	if i < 0 {
 		i = len(b)
+	}
+	if bytes.IndexByte(b[:i], '"') >= 0 || bytes.IndexByte(b[:i], '\\') >= 0 {
+		// The blank may be the sender's.
+		if i, _, _ = mailbox(b); i == 0 {
+			p.queue.remove(k) // who sent it is not known
+			return
+		}
 	}
 	a.sender, b = b[:i], b[i:]
 	if string(a.sender) == "<>" {
@@ -232,7 +232,7 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 				}
 			case 'D':
 				if hasPrefix(b, "DN=\"") {
-					if i := quotedBytes(b[3:]); i > 0 {
+					if i := endOfQuoted(b[3:]); i > 0 {
 						end = 3 + i
 					}
 				}
@@ -256,15 +256,16 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 // lack, and returns what follows.
 func (a *arrival) client(b []byte) []byte {
 	i := bytes.IndexByte(b, '[')
-	if i >= 0 {
-		// An address literal as helo: "([192.0.2.1]) [198.51.100.7]".
-		for i > 0 && b[i-1] == '(' {
-			j := bytes.Index(b[i:], []byte(") ["))
-			if j < 0 {
-				break
-			}
-			i += j + 2
+	if j := bytes.IndexByte(b, '('); j >= 0 && j < i {
+		// The client chose what stands in the parentheses: an address literal,
+		// or whatever helo_accept_junk_hosts lets through.
+		n := bytes.Index(b[j:], []byte(") ["))
+		if n < 0 {
+			return nil
 		}
+		i = j + n + 2
+	}
+	if i >= 0 {
 		if name := b[:i]; len(name) > 1 && name[0] != '(' {
 			if j := bytes.IndexByte(name, ' '); j > 0 {
 				a.host = name[:j]
@@ -350,32 +351,9 @@ type eximFields struct {
 	message                 string // after the fields
 }
 
-// recipient is the address of the line, and the one that it was made of. For
-// pipes, files, :blackhole: and bare local names it is the latter alone.
-func (f *eximFields) recipient() (to, original string) {
-	if f.parent == "" {
-		return f.address, ""
-	}
-	a := f.address
-	if a == "" || a[0] == '|' || a[0] == '/' || a[0] == '>' || a[0] == ':' || strings.IndexByte(a, '@') < 0 {
-		return f.parent, ""
-	}
-	if f.parent[0] == '"' && strings.ContainsAny(a, " <>,\"\\") {
-		// The local part is shown without its quotes.
-		if i := endOfQuoted(f.parent); i > 0 {
-			domain, ok := strings.CutPrefix(a, unquote(f.parent[1:i-1]))
-			if ok && strings.EqualFold(domain, f.parent[i:]) {
-				return f.parent, ""
-			}
-		}
-	}
-	return a, f.parent
-}
-
-func unquote(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
+// unescape takes the backslashes off that Exim puts before quotes and
+// backslashes in a quoted value.
+func unescape(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '\\' && i+1 < len(s) {
@@ -407,8 +385,8 @@ func (f *eximFields) isHandoff() bool {
 
 // scan reads the fields from the left.
 func (f *eximFields) scan(flag, s string) bool {
-	rest := f.scanAddress(s)
-	if f.address == "" {
+	rest, ok := f.scanAddress(s)
+	if !ok || f.address == "" {
 		return false
 	}
 	rest, deferred := f.scanFields(rest, flag)
@@ -441,145 +419,6 @@ func (f *eximFields) scan(flag, s string) bool {
 		f.message = f.trailing(f.message)
 	}
 	return true
-}
-
-// scanAddress reads the address and its parent, and returns what follows.
-//
-// The address is shown as Exim holds it, a local part without its quotes. So
-// it ends where a parent, a field or the colon before the message begins.
-func (f *eximFields) scanAddress(s string) string {
-	start := 0
-	if i := strings.IndexByte(s, ' '); i > 1 && s[i-1] != ':' && s[0] != '"' && fieldName(s[i+1:]) > 0 && s[0] != '|' && s[0] != '/' && s[0] != '>' {
-		f.address = s[:i]
-		return s[i:]
-	}
-	switch {
-	case s == "":
-		return ""
-	case s[0] == '"':
-		start = endOfQuoted(s)
-	case s[0] == '|' || s[0] == '/' || s[0] == '>' || s[0] == ':':
-		// Commands may hold whatever looks like a field: the parent decides.
-		for i := 0; ; {
-			j := strings.Index(s[i:], " <")
-			if j < 0 {
-				break
-			}
-			i += j
-			if parent, rest, ok := eximParent(s[i+1:]); ok {
-				f.address, f.parent = s[:i], parent
-				return rest
-			}
-			i += 2
-		}
-	}
-	// The first blank, or rather the first after an "@", ends the address if
-	// nothing known follows.
-	first, at, whole := -1, false, false
-	for i := start; i < len(s); i++ {
-		switch s[i] {
-		case ':':
-			if i > 0 && (i+1 == len(s) || s[i+1] == ' ') {
-				f.address = s[:i]
-				return s[i:]
-			}
-		case ' ':
-			next := s[i+1:]
-			if strings.HasPrefix(next, "<") {
-				if parent, rest, ok := eximParent(next); ok {
-					f.address, f.parent = s[:i], parent
-					return rest
-				}
-			}
-			if strings.HasPrefix(next, "(") {
-				// The other ancestors (log selector +all_parents), or a remark.
-				if j := strings.IndexByte(next[:min(len(next), maxAncestors)], ')'); j > 0 {
-					after := strings.TrimPrefix(next[j+1:], " ")
-					if parent, rest, ok := eximParent(after); ok {
-						f.address, f.parent = s[:i], parent
-						return rest
-					}
-					if after == "" || eximFollows(next[j+1:]) {
-						f.address = s[:i]
-						return next[j+1:]
-					}
-				}
-			}
-			if eximFollows(s[i:]) {
-				f.address = s[:i]
-				return s[i:]
-			}
-			if first < 0 || at && !whole {
-				first, whole = i, at
-			}
-		case '@':
-			at = true
-		}
-	}
-	if first >= 0 { // nothing known follows
-		f.address = s[:first]
-		return s[first:]
-	}
-	f.address = s
-	return ""
-}
-
-// maxParent and maxAncestors bound how far the end of "<parent>" and of
-// "(ancestor, …)" is looked for. An address has 320 bytes at most (RFC 5321
-// section 4.5.3.1), a redirection no more than 100 generations.
-const (
-	maxParent    = 1 << 10
-	maxAncestors = 1 << 12
-)
-
-// eximParent reads "<address>" where the line may go on after it.
-func eximParent(s string) (parent, rest string, ok bool) {
-	if len(s) < 2 || s[0] != '<' {
-		return "", "", false
-	}
-	s = s[1:]
-	window := s[:min(len(s), maxParent)]
-	i := 0
-	if s[0] == '"' {
-		i = endOfQuoted(window)
-	}
-	for range 8 {
-		j := strings.IndexByte(window[i:], '>')
-		if j < 0 {
-			return "", "", false
-		}
-		i += j
-		if rest := s[i+1:]; rest == "" || eximFollows(rest) {
-			return s[:i], rest, true
-		}
-		i++
-	}
-	return "", "", false
-}
-
-// eximFollows reports what may follow an address: a field, the colon before
-// the message, or the deferral.
-func eximFollows(s string) bool {
-	if s == "" {
-		return true
-	}
-	if s[0] == ':' {
-		return len(s) == 1 || s[1] == ' '
-	}
-	if s[0] != ' ' {
-		return false
-	}
-	s = s[1:]
-	if s == "" {
-		return true
-	}
-	if s[0] == ':' {
-		return len(s) == 1 || s[1] == ' '
-	}
-	if s[0] == 'd' || s[0] == 'r' {
-		return strings.HasPrefix(s, "defer (") || strings.HasPrefix(s, "routing defer (")
-	}
-	return fieldName(s) > 0
 }
 
 // fieldName is the length of the name of a field ("R=", "QT=") and its equals
@@ -670,14 +509,10 @@ func (f *eximFields) value(name, s string) (v, rest string) {
 		return s[1:], "" // cut
 	case s[0] == '<':
 		s = s[1:]
-		i := 0
-		if len(s) > 0 && s[0] == '"' {
-			i = endOfQuoted(s)
+		if i := endOfAddress(s); i >= 0 {
+			return s[:i], s[i+1:]
 		}
-		if j := strings.IndexByte(s[i:], '>'); j >= 0 {
-			return s[:i+j], s[i+j+1:]
-		}
-		return s, ""
+		return s, "" // cut
 	}
 	i := strings.IndexByte(s, ' ')
 	if i < 0 {
@@ -804,7 +639,7 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 	if flag != "**" && flag != "==" {
 		text := f.confirmation
 		if strings.IndexByte(text, '\\') >= 0 {
-			text = unprint(unquote(text))
+			text = unprint(unescape(text))
 		}
 		d.Code = replyCode(text)
 		d.Local = d.Code == 0
@@ -891,9 +726,11 @@ func (f *eximFields) remoteReply(after string, d *bounce.Delivery) string {
 func afterCommand(s string) string {
 	i := 0
 	if j := strings.IndexByte(s, '<'); j >= 0 && j < 24 && !strings.Contains(s[:j], ": ") {
-		if e := endOfAddress(s[j+1:]); e >= 0 {
-			i = j + 1 + e
+		e := endOfAddress(s[j+1:])
+		if e < 0 {
+			return "" // cut
 		}
+		i = j + 1 + e
 	}
 	if j := strings.Index(s[i:], ": "); j >= 0 {
 		return s[i+j+2:]

@@ -206,6 +206,11 @@ func FuzzEximDiff(f *testing.F) {
 		if !ok || len(want.parent) > maxParent/2 {
 			return // the scanner does not look for its end for ever
 		}
+		if i := strings.Index(s, " <"); i >= 0 {
+			if tops, ok := quotedTops(s, i); !ok || len(tops) > 0 {
+				return // FuzzForge holds what is read of these
+			}
+		}
 		var got eximFields
 		if !got.scan(flag, s) {
 			t.Fatalf("%s %q: not understood by the scanner", flag, s)

@@ -130,7 +130,8 @@ func referenceReply(text string) (reply string, stage bounce.Stage, ok bool) {
 
 // eximGrammar is what Exim's specification says of delivery lines (chapter
 // "Log files"). Exim's writers are many, so the scanner forgives more than
-// this; of a line that matches, the two read the same.
+// this; of a line that matches, the two read the same, unless it names a quoted
+// address in brackets: eximaddress.go says what holds then.
 var eximGrammar = sync.OnceValue(func() (g struct {
 	id, delivered, failed, deferred, field *regexp.Regexp
 },
@@ -138,7 +139,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)
 	// user@domain, or a bare local name, a pipe, a file, or :blackhole:, with
 	// the address that it was made of.
-	address := `(?:(` + quoted + `@[^\s:<>"]+|[^\s"|/>:<(][^\s<>"]*[^\s:<>"]|[^\s"|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
+	address := `(?:(` + quoted + `@[^\s:<>"]+|[^\s"\\|/>:<(][^\s<>"\\]*[^\s:<>"\\]|[^\s"\\|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
 		`|([|/>][^<>]*|:blackhole:) <((?:` + quoted + `)?[^<>\s"]+)>)`
 	// H=name [address]:port, NAME="quoted", NAME=<address>, NAME=word
 	named := ` H=(?:[^\s\[\]=:]+ )?(?:\([^()\s]*\) |DS )?\[[0-9A-Za-z.:]{1,64}\](?::[0-9]{1,5})?\*?` +

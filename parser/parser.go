@@ -158,6 +158,10 @@ type Parser struct {
 	hostHash uint64
 	text     strings.Builder // of the deliveries; what it holds is never written to again
 
+	// Postfix has shown an address that needs quotes without them, as it does
+	// before version 3.5 (and with info_log_address_format = internal).
+	unquoted bool
+
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
 	repeatProg *program

@@ -214,6 +214,9 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 		return Unparsed
 	}
 	sender, v := v[:i], v[i+1:]
+	if !p.unquoted && bytes.IndexByte(sender, '>') >= 0 && sender[0] != '"' {
+		p.unquoted = true
+	}
 	if s, ok := cutPrefix(v, ", size="); ok {
 		size := int64(0)
 		for i := 0; i < len(s) && i < 18 && isDigit(s[i]); i++ {
@@ -253,36 +256,12 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 	return Expiry
 }
 
-// endOfSender is endOfAddress for what qmgr logs: the ">" before ", size=" or
-// ", status=".
+// endOfSender is the index of the ">" that ends the sender in what qmgr logs,
+// or -1. Nothing of a stranger's stands behind it, so it is the last before
+// ", size=" or ", status=": before Postfix 3.5 a sender is shown without its
+// quotes, and may hold the others.
 func endOfSender(b []byte) int {
-	i := 0
-	if len(b) > 0 && b[0] == '"' {
-		i = quotedBytes(b)
-	}
-	for {
-		j := bytes.IndexByte(b[i:], '>')
-		if j < 0 {
-			return -1
-		}
-		i += j
-		if rest := b[i+1:]; hasPrefix(rest, ", size=") || hasPrefix(rest, ", status=") {
-			return i
-		}
-		i++
-	}
-}
-
-func quotedBytes(b []byte) int {
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return 0
+	return max(bytes.LastIndex(b, []byte(">, size=")), bytes.LastIndex(b, []byte(">, status=")))
 }
 
 // postfixDelivery reads what a delivery agent logs of an attempt (Postfix's
@@ -292,7 +271,7 @@ func quotedBytes(b []byte) int {
 func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, r *Result, offset int64) Kind {
 	line, known, e := p.copyLine(k, msg)
 	var f postfixFields
-	if !f.scan(line[fields:]) {
+	if !f.scan(line[fields:]) || p.unquoted && f.forged(line[fields:]) {
 		return Unparsed
 	}
 	p.repeat, p.repeatProg = line, prog
@@ -331,6 +310,14 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 // postfixFields are the fields of a delivery line, as they stand.
 type postfixFields struct {
 	to, origTo, relay, delay, delays, dsn, status, text string
+}
+
+// forged reports that the address may be a longer one, which imitates the end
+// of an address and the fields after it. A remote's reply could do the same, so
+// it is asked only where addresses are known to stand without their quotes.
+func (f *postfixFields) forged(s string) bool {
+	s = s[len("to=")+len(f.to):]
+	return strings.Count(s, ">, relay=") > 1 || strings.LastIndex(s, ">, orig_to=") > strings.Index(s, ">, relay=")
 }
 
 // maxFields is more than the number of fields between relay= and the end.

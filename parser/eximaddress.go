@@ -1,0 +1,365 @@
+package parser
+
+import "strings"
+
+// Exim shows a recipient as it holds it (string_log_address in deliver.c): the
+// local part without its quotes and backslashes and often in lower case, "@",
+// the domain; of a local delivery the local part alone. After that come, in
+// parentheses, ancestors of a redirected address, and in angle brackets the
+// address that the message came with, whole and with its quotes, unless the
+// two are the same:
+//
+//	lise@bigmail.test: user unknown@evil.test <"lise@bigmail.test: User unknown"@evil.test> R=…
+//
+// A stranger chooses the local part, so that what stands before the brackets
+// may imitate anything: a shorter address, its parent, fields, a reply. Behind
+// it, a remote server chooses the words of its reply. Two rules hold against
+// both:
+//
+//   - An address in brackets that is quoted, and whose unquoted form is all
+//     that stands before it, is the recipient.
+//   - Where any other quoted address on the line names the address that was
+//     read, the line is not understood: a router may have changed the local
+//     part (a suffix cut off), or somebody forges.
+//
+// An address that is not quoted holds neither blank nor colon nor bracket.
+
+// scanAddress reads the address and its parent, and returns what follows. It
+// reports false where another mailbox may be meant.
+func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
+	var tops []quotedTop
+	if i := strings.Index(s, " <"); i >= 0 {
+		if tops, ok = quotedTops(s, i); !ok {
+			return "", false
+		}
+		for i := range tops {
+			if t := &tops[i]; t.shown {
+				f.address, f.parent = t.recipient()
+				return t.rest, t.alone(tops) && !mayQuote(s[:t.at])
+			}
+		}
+	}
+	if rest, ok = f.shownAddress(s); !ok {
+		return "", false
+	}
+	to, original := f.recipient()
+	for i := range tops {
+		if t := &tops[i]; t.names(to) || original != t.address && t.names(original) || f.parent == t.address && !plainAddress(f.address) && !notMailbox(f.address) {
+			return "", false
+		}
+	}
+	return rest, true
+}
+
+// A quotedTop is an address in angle brackets whose local part is quoted.
+type quotedTop struct {
+	at      int    // of the blank before the bracket
+	address string // as it stands
+	local   string // without its quotes
+	domain  string
+	rest    string // what follows the bracket
+
+	shown    bool   // its unquoted form is what stands before it
+	redirect string // that form's domain, if it is another one
+}
+
+// maxTops bounds how many quoted addresses are looked at. An honest line has
+// one, and a few more where a reply names some.
+const maxTops = 16
+
+// quotedTops lists the quoted addresses in brackets from index i on. It
+// reports false where there are too many to look at.
+func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
+	for tries := 0; ; {
+		b := s[i+2:]
+		end, at, quoted := mailbox(b)
+		if quoted {
+			if tries++; tries > maxTops {
+				return nil, false
+			}
+			t := quotedTop{at: i}
+			if end > 0 && end < len(b) && b[end] == '>' {
+				t.address, t.domain, t.local, t.rest = b[:end], b[at+1:end], unquote(b[:at]), b[end+1:]
+				if eximFollows(t.rest) {
+					t.shown, t.redirect = t.isShown(s[:i])
+				}
+			} else {
+				t.local = unquote(b) // cut, or no address: it may still name one
+			}
+			tops = append(tops, t)
+		}
+		j := strings.Index(b, " <")
+		if j < 0 {
+			return tops, true
+		}
+		i += 2 + j
+	}
+}
+
+// isShown reports whether what stands before the bracket is the address
+// without its quotes. Domain is what it is shown with where a router has
+// changed it.
+func (t *quotedTop) isShown(before string) (ok bool, domain string) {
+	n := len(t.local)
+	if n == 0 || len(before) < n || !equalFold(before[:n], t.local) {
+		return false, ""
+	}
+	before = before[n:]
+	if strings.HasPrefix(before, "@") {
+		domain = before[1:]
+		if i := strings.IndexByte(domain, ' '); i >= 0 {
+			domain = domain[:i]
+		}
+		if domain == "" {
+			return false, ""
+		}
+		before = before[1+len(domain):]
+		if equalFold(domain, t.domain) {
+			domain = ""
+		}
+	}
+	return before == "" || endOfAncestors(before) == len(before), domain
+}
+
+// recipient is the address to count for, and the one it was made of.
+func (t *quotedTop) recipient() (to, original string) {
+	local := t.address[:len(t.address)-len(t.domain)-1]
+	if plainLocal(t.local) {
+		local = t.local // quoted without need
+	}
+	if t.redirect == "" {
+		return local + "@" + t.domain, ""
+	}
+	return local + "@" + t.redirect, t.address
+}
+
+// alone reports that no other quoted address is shown before its bracket, nor
+// names the address of this one.
+func (t *quotedTop) alone(tops []quotedTop) bool {
+	for i := range tops {
+		if o := &tops[i]; o.at != t.at && (o.shown || o.names(t.local)) {
+			return false
+		}
+	}
+	return true
+}
+
+// names reports whether the local part holds an address, whatever is around it.
+func (t *quotedTop) names(address string) bool {
+	n := len(address)
+	if n == 0 || n > len(t.local) {
+		return false
+	}
+	first := lower(address[0])
+	for i := 0; i+n <= len(t.local); i++ {
+		if lower(t.local[i]) == first && equalFold(t.local[i:i+n], address) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayQuote reports whether a line that begins so may quote a remote server
+// from there on: a field stands in it, and after that a message or a quoted
+// value.
+func mayQuote(s string) bool {
+	for i := 0; ; {
+		j := strings.IndexByte(s[i:], ' ')
+		if j < 0 {
+			return false
+		}
+		i += j + 1
+		if n := fieldName(s[i:]); n > 0 {
+			return strings.Contains(s[i:], ": ") || strings.Contains(s[i:], `="`)
+		}
+	}
+}
+
+// shownAddress reads the address and its parent where no quoted address stands
+// behind its unquoted form.
+func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
+	if s == "" {
+		return "", false
+	}
+	i := strings.IndexByte(s, ' ')
+	if i > 1 && s[i-1] != ':' && fieldName(s[i+1:]) > 0 && !notMailbox(s) && plainAddress(s[:i]) {
+		f.address = s[:i]
+		return s[i:], true
+	}
+	if notMailbox(s) {
+		// Commands may hold whatever looks like a field: the parent decides.
+		for i := 0; ; {
+			j := strings.Index(s[i:], " <")
+			if j < 0 {
+				break
+			}
+			i += j
+			if parent, rest, ok := eximParent(s[i+1:]); ok {
+				f.address, f.parent = s[:i], parent
+				return rest, true
+			}
+			i += 2
+		}
+	} else if end, _, quoted := mailbox(s); quoted {
+		// Not yet taken apart into local part and domain, it is shown whole.
+		if end == 0 || !eximFollows(s[end:]) && !strings.HasPrefix(s[end:], " <") {
+			return "", false
+		}
+		f.address, rest = s[:end], s[end:]
+		if parent, after, ok := eximParent(strings.TrimPrefix(rest, " ")); ok {
+			f.parent, rest = parent, after
+		}
+		return rest, true
+	}
+	// The first blank, or rather the first after an "@", ends the address if
+	// nothing known follows.
+	first, at, whole := -1, false, false
+	for i := range len(s) {
+		switch s[i] {
+		case ':':
+			if i > 0 && (i+1 == len(s) || s[i+1] == ' ') {
+				f.address = s[:i]
+				return s[i:], true
+			}
+		case ' ':
+			next := s[i+1:]
+			if strings.HasPrefix(next, "<") {
+				if parent, rest, ok := eximParent(next); ok {
+					f.address, f.parent = s[:i], parent
+					return rest, true
+				}
+			}
+			if strings.HasPrefix(next, "(") {
+				// The other ancestors (log selector +all_parents), or a remark.
+				if j := endOfAncestors(s[i:]); j > 0 {
+					after := s[i+j:]
+					if parent, rest, ok := eximParent(strings.TrimPrefix(after, " ")); ok {
+						f.address, f.parent = s[:i], parent
+						return rest, true
+					}
+					if eximFollows(after) {
+						f.address = s[:i]
+						return after, true
+					}
+				}
+			}
+			if eximFollows(s[i:]) {
+				f.address = s[:i]
+				return s[i:], true
+			}
+			if first < 0 || at && !whole {
+				first, whole = i, at
+			}
+		case '@':
+			at = true
+		}
+	}
+	if first >= 0 { // nothing known follows
+		f.address = s[:first]
+		return s[first:], f.address != ""
+	}
+	f.address = s
+	return "", true
+}
+
+// recipient is the address of the line, and the one that it was made of. For
+// pipes, files, :blackhole: and bare local names it is the latter alone.
+func (f *eximFields) recipient() (to, original string) {
+	if f.parent == "" {
+		return f.address, ""
+	}
+	if f.address == "" || notMailbox(f.address) || strings.IndexByte(f.address, '@') < 0 {
+		return f.parent, ""
+	}
+	return f.address, f.parent
+}
+
+// notMailbox reports what Exim shows in an address's place: a pipe, a file, an
+// automatic reply, :blackhole:.
+func notMailbox(s string) bool {
+	return s != "" && (s[0] == '|' || s[0] == '/' || s[0] == '>' || s[0] == ':')
+}
+
+// maxParent and maxAncestors bound how far the end of "<parent>" and of
+// "(ancestor, …)" is looked for. An address has 320 bytes at most (RFC 5321
+// section 4.5.3.1), a redirection no more than 100 generations.
+const (
+	maxParent    = 1 << 10
+	maxAncestors = 1 << 12
+)
+
+// eximParent reads "<address>" where the line may go on after it.
+func eximParent(s string) (parent, rest string, ok bool) {
+	if len(s) < 2 || s[0] != '<' {
+		return "", "", false
+	}
+	s = s[1:]
+	if end, _, _ := mailbox(s[:min(len(s), 4*maxParent)]); end > 0 && end < len(s) && s[end] == '>' && eximFollows(s[end+1:]) {
+		return s[:end], s[end+1:], true
+	}
+	window := s[:min(len(s), maxParent)]
+	i := 0
+	if s[0] == '"' {
+		i = endOfQuoted(window)
+	}
+	for range 8 {
+		j := strings.IndexByte(window[i:], '>')
+		if j < 0 {
+			return "", "", false
+		}
+		i += j
+		if rest := s[i+1:]; eximFollows(rest) {
+			return s[:i], rest, true
+		}
+		i++
+	}
+	return "", "", false
+}
+
+// endOfAncestors is the index after " (address, address)" at the start of s, or
+// after any other remark in parentheses, or 0.
+func endOfAncestors(s string) int {
+	if !strings.HasPrefix(s, " (") {
+		return 0
+	}
+	window := s[:min(len(s), maxAncestors)]
+	for i := 2; ; {
+		end, _, _ := mailbox(window[i:])
+		i += end
+		switch {
+		case end == 0 || i == len(window):
+		case window[i] == ')':
+			return i + 1
+		case strings.HasPrefix(window[i:], ", "):
+			i += 2
+			continue
+		}
+		break
+	}
+	return 1 + strings.IndexByte(window, ')')
+}
+
+// eximFollows reports what may follow an address: a field, the colon before
+// the message, or the deferral.
+func eximFollows(s string) bool {
+	if s == "" {
+		return true
+	}
+	if s[0] == ':' {
+		return len(s) == 1 || s[1] == ' '
+	}
+	if s[0] != ' ' {
+		return false
+	}
+	s = s[1:]
+	if s == "" {
+		return true
+	}
+	if s[0] == ':' {
+		return len(s) == 1 || s[1] == ' '
+	}
+	if s[0] == 'd' || s[0] == 'r' {
+		return strings.HasPrefix(s, "defer (") || strings.HasPrefix(s, "routing defer (")
+	}
+	return fieldName(s) > 0
+}
