@@ -1,7 +1,7 @@
 // Package bounce holds the domain of a mail-log bounce analyser in the words
 // of RFC 5321 (SMTP), RFC 3463 (enhanced status codes) and RFC 3464 (delivery
-// status notifications), and the judgement: what a reply means, who has to
-// act, whether to retry, and which rule said so.
+// status notifications): deliveries, outcomes, stages, codes, reasons, and the
+// templates of replies. Package judge finds the reason of a reply.
 //
 // It imports nothing of bouncelog's other packages; all of them speak its
 // types.
@@ -78,6 +78,21 @@ func (d *Delivery) Arrived() time.Time {
 		return time.Time{}
 	}
 	return d.Time.Add(-time.Duration(d.Delay * float64(time.Second)))
+}
+
+// Failed reports whether the attempt failed, so that there is a reason to look
+// for: it was neither delivered nor handed off, and is no probe that found its
+// recipient. Where no outcome is known the reply code decides.
+func (d *Delivery) Failed() bool {
+	switch d.Outcome {
+	case Delivered, Handoff:
+		return false
+	case Probe:
+		return d.Status != "deliverable" && d.Status != "delivered" && d.Status != "sent"
+	case NoOutcome:
+		return d.Code/100 != 2
+	}
+	return true
 }
 
 // An Expiry says that a message ran out of its queue lifetime: Postfix's

@@ -21,12 +21,12 @@ import (
 // varies in their path. Only a token starts with a brace, so a response
 // cannot pretend to hold one.
 const (
-	tokAddr  = "{addr}"
-	tokIP    = "{ip}"
-	tokHost  = "{host}"
-	tokID    = "{id}"
-	tokN     = "{n}"
-	tokBrace = "{brace}"
+	TokenAddr  = "{addr}"
+	TokenIP    = "{ip}"
+	TokenHost  = "{host}"
+	TokenID    = "{id}"
+	TokenN     = "{n}"
+	TokenBrace = "{brace}"
 )
 
 // Split parts a response into its template, in which whatever varies from one
@@ -44,7 +44,7 @@ func Split(response string) (template, args string) {
 // makes of a response has the same opening.
 func Opening(response string) string {
 	i := 0
-	if len(response) >= 3 && replyCode(response[:3]) && (len(response) == 3 || response[3] == ' ') {
+	if len(response) >= 3 && ReplyCode(response[:3]) != 0 && (len(response) == 3 || response[3] == ' ') {
 		i = 3
 		end := min(4, len(response))
 		for end < len(response) && response[end] != ' ' {
@@ -84,6 +84,21 @@ func Opening(response string) string {
 	return response[:last]
 }
 
+// A Template is a response taken apart: what identifies it, and what varies.
+type Template struct {
+	Text string // see Split; of what was delivered the Opening only
+	Args string // the parts replaced in Text
+}
+
+// TemplateOf takes the response of an attempt apart.
+func TemplateOf(d *Delivery) Template {
+	if d.Outcome == Delivered {
+		return Template{Text: Opening(d.Response)}
+	}
+	text, args := Split(d.Response)
+	return Template{Text: text, Args: args}
+}
+
 // AppendSplit is Split for callers that bring their own buffers: it appends
 // the template and the arguments to them.
 func AppendSplit(template, args []byte, response string) (t, a []byte) {
@@ -106,11 +121,11 @@ func Join(template, args string) string {
 		}
 		b = append(b, template[:i]...)
 		template = template[i:]
-		switch tok := token(template); tok {
+		switch tok := LeadingToken(template); tok {
 		case "":
 			b = append(b, '{')
 			template = template[1:]
-		case tokBrace:
+		case TokenBrace:
 			b = append(b, '{')
 			template = template[len(tok):]
 		default:
@@ -123,9 +138,9 @@ func Join(template, args string) string {
 	return string(append(b, template...))
 }
 
-// token returns the token at the start of s, or "".
-func token(s string) string {
-	for _, tok := range [...]string{tokAddr, tokIP, tokHost, tokID, tokN, tokBrace} {
+// LeadingToken returns the token at the start of a template's rest, or "".
+func LeadingToken(s string) string {
+	for _, tok := range [...]string{TokenAddr, TokenIP, TokenHost, TokenID, TokenN, TokenBrace} {
 		if strings.HasPrefix(s, tok) {
 			return tok
 		}
@@ -224,7 +239,7 @@ func (s *splitter) cut(tok string, i, j int) {
 func (s *splitter) run() {
 	in := s.in
 	i := 0
-	if replyCode(in) {
+	if ReplyCode(in) != 0 {
 		s.code = in[:3]
 		if enhancedFollows(in) { // as it does in nearly every reply
 			s.t = append(s.t, in[:10]...)
@@ -241,18 +256,18 @@ func (s *splitter) run() {
 		if class[c]&clDelim != 0 && !octal(in, i) {
 			switch c {
 			case '{':
-				s.t = append(s.t, tokBrace...)
+				s.t = append(s.t, TokenBrace...)
 			case '<':
 				s.t = append(s.t, c)
 				if j := bracketed(in, i+1); j > 0 {
-					s.cut(tokAddr, i+1, j)
+					s.cut(TokenAddr, i+1, j)
 					i = j
 					continue
 				}
 			case '"':
 				s.t = append(s.t, c)
 				if j := quotedUser(in, i); j > 0 {
-					s.cut(tokAddr, i+1, j)
+					s.cut(TokenAddr, i+1, j)
 					i = j
 					continue
 				}
@@ -308,7 +323,7 @@ func (s *splitter) run() {
 			i = j
 		case seen&clOther == 0 && !s.long: // no IP address, no host name
 			if seen&clLetter == 0 && j-i > 4 && j-i < 16 && !s.afterID() {
-				s.cut(tokN, i, j)
+				s.cut(TokenN, i, j)
 			} else {
 				s.compound(i, j)
 			}
@@ -362,14 +377,19 @@ func mayAfterID(before string) bool {
 
 // octal reports whether in[i:] is a byte as Exim writes it: \ooo.
 func octal(in string, i int) bool {
-	return in[i] == '\\' && i+3 < len(in) && in[i+1] >= '0' && in[i+1] <= '3' &&
-		in[i+2] >= '0' && in[i+2] <= '7' && in[i+3] >= '0' && in[i+3] <= '7'
+	if in[i] != '\\' {
+		return false
+	}
+	_, ok := LeadingOctal(in[i:])
+	return ok
 }
 
-// replyCode reports whether s starts with a reply code (RFC 5321 4.2).
-func replyCode(s string) bool {
-	return len(s) >= 3 && s[0] >= '2' && s[0] <= '5' && class[s[1]]&clDigit != 0 && class[s[2]]&clDigit != 0 &&
-		(len(s) == 3 || s[3] == ' ' || s[3] == '-' || s[3] == '\\')
+// LeadingOctal reads a byte written as Exim does, \ooo, at the start of s.
+func LeadingOctal(s string) (b byte, ok bool) {
+	if len(s) > 3 && s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7' {
+		return (s[1]-'0')<<6 | (s[2]-'0')<<3 | s[3] - '0', true
+	}
+	return 0, false
 }
 
 // enhancedFollows reports whether s is a reply code, an enhanced status code of
@@ -423,7 +443,7 @@ func quotedUser(in string, i int) int {
 // URL without a scheme.
 func bareURL(w string) bool {
 	w = strings.TrimLeft(w, "'*=:#")
-	return hostName(w)
+	return IsHostName(w)
 }
 
 // address replaces the address in in[i:j], which has its last @ at at.
@@ -447,7 +467,7 @@ func (s *splitter) address(i, at, j int) {
 		return
 	}
 	s.t = append(s.t, in[i:start]...)
-	s.cut(tokAddr, start, end)
+	s.cut(TokenAddr, start, end)
 	s.word(end, j)
 }
 
@@ -481,7 +501,7 @@ func (s *splitter) word(i, j int) {
 			if loopback(in[i:k]) {
 				s.t = append(s.t, in[i:k]...)
 			} else {
-				s.cut(tokIP, i, k)
+				s.cut(TokenIP, i, k)
 			}
 			i = k
 			continue
@@ -577,7 +597,7 @@ func (s *splitter) compound(i, j int) int {
 	in := s.in
 	w := in[i:j]
 	if class[w[0]]&clDigit != 0 {
-		if len(w) > 4 && w[3] == '-' && replyCode(w) && (s.code == "" || s.code == w[:3]) { // 550-5.7.1, a line that goes on
+		if len(w) > 4 && w[3] == '-' && ReplyCode(w) != 0 && (s.code == "" || s.code == w[:3]) { // 550-5.7.1, a line that goes on
 			s.t = append(s.t, w[:4]...)
 			return i + 4
 		}
@@ -591,11 +611,11 @@ func (s *splitter) compound(i, j int) int {
 		}
 	}
 	after := s.afterID() || len(w) >= 16 && strings.HasPrefix(in[j:], " Saved") // Dovecot's session id
-	if !after && hostName(w) {
+	if !after && IsHostName(w) {
 		if listName(w) {
 			s.t = append(s.t, w...)
 		} else {
-			s.cut(tokHost, i, j)
+			s.cut(TokenHost, i, j)
 		}
 		return j
 	}
@@ -606,7 +626,7 @@ func (s *splitter) compound(i, j int) int {
 		for class[in[j-1]]&clJoin != 0 {
 			j--
 		}
-		s.cut(tokID, i, j)
+		s.cut(TokenID, i, j)
 		return j
 	}
 	if shortCode(w) {
@@ -626,7 +646,7 @@ func (s *splitter) compound(i, j int) int {
 		if rfcNumber(w[k:m]) {
 			s.t = append(s.t, w[k:m]...)
 		} else {
-			s.cut(tokN, i+k, i+m)
+			s.cut(TokenN, i+k, i+m)
 		}
 		k = m
 	}
@@ -664,9 +684,9 @@ func hasSuffix(b []byte, s string) bool {
 	return len(b) >= len(s) && string(b[len(b)-len(s):]) == s
 }
 
-// hostName reports whether w looks like a host or domain name: labels and a
+// IsHostName reports whether w looks like a host or domain name: labels and a
 // top-level domain. "rejected.See" and "RESOLVER.ADR.RecipNotFound" do not.
-func hostName(w string) bool {
+func IsHostName(w string) bool {
 	dot := strings.LastIndexByte(w, '.')
 	if dot < 1 || len(w)-dot < 3 {
 		return false
@@ -819,7 +839,7 @@ func (s *splitter) url(i, slash int) int {
 		}
 		if class[in[p]]&(clLetter|clDigit|clJoin) == 0 && in[p] != '@' && in[p] != '%' && in[p] != '+' {
 			if k := ip(in, p, end); in[p] == ':' && k > 0 {
-				s.cut(tokIP, p, k)
+				s.cut(TokenIP, p, k)
 				p = k
 				continue
 			}
@@ -828,7 +848,7 @@ func (s *splitter) url(i, slash int) int {
 			continue
 		}
 		if k := ip(in, p, end); k > 0 {
-			s.cut(tokIP, p, k)
+			s.cut(TokenIP, p, k)
 			p = k
 			continue
 		}
@@ -842,13 +862,13 @@ func (s *splitter) url(i, slash int) int {
 		}
 		switch w := in[p:k]; {
 		case kind&clDelim != 0: // an address, or percent-encoded
-			s.cut(tokID, p, k)
-		case kind&clDigit == 0 && k-p <= 32 && (in[p-1] != '=' || !hostName(w)),
+			s.cut(TokenID, p, k)
+		case kind&clDigit == 0 && k-p <= 32 && (in[p-1] != '=' || !IsHostName(w)),
 			kind&clDigit != 0 && kind&clLetter == 0 && k-p <= 9 && s.page(),
 			kind&clDigit != 0 && kind&clLetter != 0 && k-p <= 16 && pageName(w, query):
 			s.t = append(s.t, w...)
 		default:
-			s.cut(tokID, p, k)
+			s.cut(TokenID, p, k)
 		}
 		p = k
 	}

@@ -1,6 +1,11 @@
 package bounce
 
-import "testing"
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+)
 
 func FuzzSplit(f *testing.F) {
 	for _, c := range splitCases {
@@ -60,9 +65,18 @@ func TestSplitShort(t *testing.T) {
 	for _, c := range splitCases {
 		replies = append(replies, c.in)
 	}
-	for i := range builtinRules {
-		replies = append(replies, builtinRules[i].Yes...)
-		replies = append(replies, builtinRules[i].No...)
+	rules, err := os.ReadFile("../judge/rules.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile(`"([^"\\]|\\.)*"`).FindAllString(string(rules), -1)
+	if len(examples) < 1000 {
+		t.Fatalf("only %d texts in the rules", len(examples))
+	}
+	for _, quoted := range examples {
+		if s, err := strconv.Unquote(quoted); err == nil {
+			replies = append(replies, s)
+		}
 	}
 	for _, s := range replies {
 		sameSplit(t, s)

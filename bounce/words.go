@@ -3,7 +3,6 @@ package bounce
 import (
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // MTA names the mail transfer agent that wrote a line.
@@ -81,34 +80,6 @@ type EnhancedCode uint32
 // Enhanced makes the code class.subject.detail.
 func Enhanced(class, subject, detail int) EnhancedCode {
 	return EnhancedCode(class*1_000_000 + subject*1000 + detail)
-}
-
-// ParseEnhanced reads "5.1.1". ok is false where s is not such a code: a class
-// other than 2, 4 and 5, or a part of more than three digits.
-func ParseEnhanced(s string) (e EnhancedCode, ok bool) {
-	if len(s) < 5 || s[0] != '2' && s[0] != '4' && s[0] != '5' || s[1] != '.' {
-		return 0, false
-	}
-	subject, detail, ok := strings.Cut(s[2:], ".")
-	x, okx := threeDigits(subject)
-	y, oky := threeDigits(detail)
-	if !ok || !okx || !oky {
-		return 0, false
-	}
-	return Enhanced(int(s[0]-'0'), x, y), true
-}
-
-func threeDigits(s string) (n int, ok bool) {
-	if len(s) < 1 || len(s) > 3 {
-		return 0, false
-	}
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + int(s[i]-'0')
-	}
-	return n, true
 }
 
 // Class is the first part: 2 (success), 4 (persistent transient failure), 5

@@ -35,7 +35,8 @@ func (g *Ingester) line(s *source, offset int64, line []byte) {
 			d := &r.Deliveries[i]
 			g.batch.Attempts = slices.Grow(g.batch.Attempts, 1)[:len(g.batch.Attempts)+1]
 			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
-			a.Delivery, a.Verdict = *d, g.o.Judge.Verdict(d)
+			a.Delivery = *d
+			a.Template, a.Verdict = g.o.Judge.Judge(d)
 		}
 	case parser.Expiry:
 		s.Queue++

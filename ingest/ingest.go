@@ -15,7 +15,7 @@ import (
 	"maps"
 	"time"
 
-	"bouncelog/bounce"
+	"bouncelog/judge"
 	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/tailer"
@@ -23,7 +23,7 @@ import (
 
 // Options say how an Ingester works.
 type Options struct {
-	Judge  *bounce.Judge
+	Judge  *judge.Judge
 	Parser parser.Options // Source, Modified and Last are filled in for each source
 
 	// Whole means that whole logs are read, so that batches follow one another.

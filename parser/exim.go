@@ -641,10 +641,10 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 		if strings.IndexByte(text, '\\') >= 0 {
 			text = unprint(unescape(text))
 		}
-		d.Code = replyCode(text)
+		d.Code = bounce.ReplyCode(text)
 		d.Local = d.Code == 0
-		d.Enhanced = enhancedCode(text)
-		d.Response = joinReply(text)
+		d.Enhanced = bounce.ReplyEnhanced(text)
+		d.Response = bounce.JoinReply(text)
 		return
 	}
 	after, remote := f.command()
@@ -660,10 +660,10 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 	if remote {
 		if reply := f.remoteReply(after, d); reply != "" {
 			reply = unprint(reply)
-			d.Response = joinReply(reply)
+			d.Response = bounce.JoinReply(reply)
 			if f.message[0] != 'M' { // else no reply in the sense of RFC 5321, whatever it begins with
-				d.Code = replyCode(reply)
-				d.Enhanced = enhancedCode(reply)
+				d.Code = bounce.ReplyCode(reply)
+				d.Enhanced = bounce.ReplyEnhanced(reply)
 			}
 			return
 		}

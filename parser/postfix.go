@@ -620,14 +620,14 @@ func (f *postfixFields) reply(d *bounce.Delivery) {
 			}
 		}
 		d.Local = false
-		d.Code = replyCode(reply)
-		d.Response = joinReply(reply)
+		d.Code = bounce.ReplyCode(reply)
+		d.Response = bounce.JoinReply(reply)
 		return
 	case d.RelayIP != "" || d.Agent == "lmtp" || d.Agent == "smtp" || d.Agent == "" && strings.Contains(f.relay, "["):
-		if code := replyCode(text); code != 0 {
+		if code := bounce.ReplyCode(text); code != 0 {
 			d.Code = code
 			d.Local = false
-			d.Response = joinReply(text)
+			d.Response = bounce.JoinReply(text)
 			if f.status == "sent" {
 				d.Stage = bounce.NoStage
 			}

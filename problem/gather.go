@@ -245,12 +245,8 @@ func passedOn(template string) bool {
 
 // pile finds the pile of a refusal; nil where it is on none.
 func (g *gathering) pile(r *store.Refusal, h *hit, tries map[[2]uint64]int) *pile {
-	switch r.Reason {
-	case bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation:
-	default:
-		if !g.silent(r, h, tries) {
-			return nil
-		}
+	if !r.Reason.NamesCause() && !g.silent(r, h, tries) {
+		return nil
 	}
 	if h.pile == nil {
 		h.pile = g.pileOf(r, h)
@@ -330,9 +326,7 @@ func (g *gathering) silent(r *store.Refusal, h *hit, tries map[[2]uint64]int) bo
 // them, whose text names no cause: what a failing authentication looks like
 // when the provider does not say so.
 func refusal(r *store.Refusal) bool {
-	switch r.Reason {
-	case bounce.Policy, bounce.ContentSpam, bounce.Unknown:
-	default:
+	if !r.Reason.HidesCause() {
 		return false
 	}
 	switch r.Code {
@@ -419,7 +413,7 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 	}
 	f := g.f
 	f.Since, f.Until = from.time(), to.time()
-	f.Outcomes, f.Reasons = nil, []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled}
+	f.Outcomes, f.Reasons = nil, bounce.Reasons(bounce.Reason.NoMailbox)
 	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
 	times, err := s.FailureTimes(ctx, f, func(yield func(uint64) bool) {
 		for h := range proven {

@@ -12,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"bouncelog/bounce"
+	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
@@ -50,7 +51,7 @@ func logOf(t *testing.T, mails []mail) store.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	judge, err := bounce.NewJudge()
+	j, err := judge.New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,9 +83,9 @@ func logOf(t *testing.T, mails []mail) store.Store {
 				t.Fatalf("%q bears no reply code", m.says)
 			}
 			a.Code = uint16(code)
-			a.Verdict = judge.Verdict(&a.Delivery)
+			a.Verdict = j.Verdict(&a.Delivery)
 		default:
-			a.Verdict = bounce.Verdict{Reason: m.reason, Detail: m.detail, Rule: "test", Scope: bounce.ReasonText(m.reason).Scope, Confidence: bounce.NamedCause}
+			a.Verdict = bounce.Verdict{Reason: m.reason, Detail: m.detail, Rule: "test", Scope: judge.ReasonText(m.reason).Scope, Confidence: bounce.NamedCause}
 		}
 		b.Attempts = append(b.Attempts, a)
 	}

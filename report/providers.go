@@ -10,13 +10,6 @@ import (
 // provider.
 const ByRelayHost store.By = "relay-host"
 
-// refusals are the reasons that mean a provider does not want mail from here,
-// whoever it is for.
-var refusals = []bounce.Reason{
-	bounce.Blocklist, bounce.Reputation, bounce.AuthFailure, bounce.RDNSHelo, bounce.SenderRejected,
-	bounce.ContentSpam, bounce.Policy, bounce.Unknown,
-}
-
 const (
 	blocksLeast = 3   // refusals
 	blocksShare = 0.5 // of all attempts: it blocks us
@@ -87,11 +80,10 @@ func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group
 
 // refused counts the failures that are about us.
 func refused(reasons map[bounce.Reason]int64) (n int64) {
-	if len(reasons) == 0 {
-		return 0
-	}
-	for _, r := range refusals {
-		n += reasons[r]
+	for r, count := range reasons {
+		if r.RefusesSender() {
+			n += count
+		}
 	}
 	return n
 }

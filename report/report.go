@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/store"
 )
@@ -641,7 +642,7 @@ func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount,
 		if !ok {
 			return nil, fmt.Errorf("the store knows a reason %q that this program does not", g.Key)
 		}
-		t := bounce.ReasonText(reason)
+		t := judge.ReasonText(reason)
 		rows = append(rows, ReasonCount{reason, t.Scope, g.Soft, g.Hard, t.Meaning, slices.Clone(t.Do)})
 	}
 	slices.SortFunc(rows, func(a, b ReasonCount) int {

@@ -10,6 +10,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -92,7 +93,7 @@ func compareAddresses(a, b string) int {
 
 // ownFault tells whether the recipient's address itself is at fault, for good.
 func ownFault(x *store.Fault) bool {
-	return x.Outcome == bounce.Hard && slices.Contains(store.Faults, x.Reason) &&
+	return x.Outcome == bounce.Hard && x.Reason.AboutAddress() &&
 		(x.Scope == bounce.ScopeRecipient || x.Scope == bounce.NoScope)
 }
 
@@ -136,7 +137,7 @@ func spared(h *store.History, least int64) Spared {
 		s.Why = "took mail again since"
 	case own > 0:
 		s.Why = fmt.Sprintf("%s of its own since the last delivery, fewer than %d", table.Count(since, "fault"), least)
-	case last.Outcome == bounce.Soft && slices.Contains(store.Faults, last.Reason):
+	case last.Outcome == bounce.Soft && last.Reason.AboutAddress():
 		s.Why = "the mail is still tried"
 	case last.Outcome == bounce.Soft:
 		s.Why = "the mail is still tried; " + sparedWords(last)
@@ -152,8 +153,6 @@ func sparedWords(x *store.Fault) string {
 		return "mailbox full, which may pass"
 	case bounce.RecipientRestricted:
 		return "refuses this sender, may take mail from others"
-	case bounce.Blocklist, bounce.Reputation, bounce.AuthFailure, bounce.RDNSHelo, bounce.SenderRejected, bounce.RelayDenied, bounce.TLS, bounce.RateLimited:
-		return "about the sender: " + bounce.ReasonText(x.Reason).Title
 	case bounce.Policy:
 		return "policy, no word of the address"
 	case bounce.Expired:
@@ -161,11 +160,11 @@ func sparedWords(x *store.Fault) string {
 	case bounce.Unknown:
 		return "the reply names no cause"
 	}
-	switch x.Scope {
-	case bounce.ScopeMessage:
-		return "about the message: " + bounce.ReasonText(x.Reason).Title
-	case bounce.ScopeSender:
-		return "about the sender: " + bounce.ReasonText(x.Reason).Title
+	switch {
+	case x.Reason.SparesAddress() || x.Scope == bounce.ScopeSender:
+		return "about the sender: " + judge.ReasonText(x.Reason).Title
+	case x.Scope == bounce.ScopeMessage:
+		return "about the message: " + judge.ReasonText(x.Reason).Title
 	}
-	return "trouble on the way: " + bounce.ReasonText(x.Reason).Title
+	return "trouble on the way: " + judge.ReasonText(x.Reason).Title
 }

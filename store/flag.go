@@ -12,11 +12,8 @@ import (
 // the recipient's: reports ask for these again and again, and a store may keep them
 // apart.
 var (
-	Suspect = []bounce.Reason{
-		bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation,
-		bounce.Policy, bounce.ContentSpam, bounce.Unknown,
-	}
-	Faults = []bounce.Reason{bounce.UserUnknown, bounce.MailboxDisabled, bounce.BadAddress, bounce.DomainInvalid}
+	Suspect = bounce.Reasons(bounce.Reason.AboutSender)
+	Faults  = bounce.Reasons(bounce.Reason.AboutAddress)
 )
 
 // A FlagStore answers what the search for problems asks (see "Problems" in

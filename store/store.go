@@ -97,6 +97,9 @@ type Store interface {
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict
+	// Template is the Response taken apart, for Append: see bounce.TemplateOf.
+	// Where its text is empty Append makes it; attempts that are read have none.
+	Template bounce.Template
 }
 
 // A Batch is what one stretch of log yielded.

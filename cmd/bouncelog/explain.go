@@ -15,6 +15,7 @@ import (
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/internal/term"
+	"bouncelog/judge"
 	"bouncelog/parser"
 )
 
@@ -102,7 +103,7 @@ const listRules = "list"
 
 // An explainer answers questions about replies.
 type explainer struct {
-	judge  *bounce.Judge
+	judge  *judge.Judge
 	format table.Format
 	relay  string
 	stage  bounce.Stage
@@ -162,7 +163,7 @@ func (e *explainer) objects(r io.Reader) error {
 		} else if err != nil {
 			return fmt.Errorf("standard input, object %d: %w", e.n+1, err)
 		}
-		code, enhanced, response := parser.Reply(o.Response)
+		code, enhanced, response := bounce.ParseReply(o.Response)
 		d := &bounce.Delivery{
 			MTA: o.MTA, Agent: o.Agent, Recipient: o.Recipient, RelayHost: o.RelayHost, Status: o.Status,
 			Code: o.Code, Enhanced: enhanced, Response: response, Delay: -1,
@@ -222,7 +223,7 @@ func (e *explainer) read(question string) (*bounce.Delivery, error) {
 		return &r.Deliveries[0], nil
 	}
 	d := &bounce.Delivery{RelayHost: e.relay, Stage: e.stage, Delay: -1}
-	d.Code, d.Enhanced, d.Response = parser.Reply(question)
+	d.Code, d.Enhanced, d.Response = bounce.ParseReply(question)
 	first, rest, _ := strings.Cut(d.Response, " ")
 	if d.Code == 0 {
 		if x, ok := bounce.ParseEnhanced(first); ok {
@@ -382,7 +383,7 @@ func (e *explainer) reasons() error {
 	columns := []table.Column{{Name: "reason"}, {Name: "scope"}, {Name: "meaning", Flex: true}, {Name: "what to do", Flex: true}}
 	rw := table.NewRowWriter(e.out, e.format, columns)
 	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
-		t := bounce.ReasonText(r)
+		t := judge.ReasonText(r)
 		if err := rw.Row([]any{r.String(), t.Scope.String(), t.Meaning, strings.Join(t.Do, " ")}); err != nil {
 			return err
 		}

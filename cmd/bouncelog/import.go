@@ -16,9 +16,9 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"bouncelog/bounce"
 	"bouncelog/ingest"
 	"bouncelog/internal/term"
+	"bouncelog/judge"
 	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
@@ -120,9 +120,9 @@ func (in *input) parserOptions() (parser.Options, error) {
 	return parser.Options{Year: in.year, Location: loc}, nil
 }
 
-func (in *input) judge() (*bounce.Judge, error) {
+func (in *input) judge() (*judge.Judge, error) {
 	if in.rules == "" {
-		return bounce.NewJudge()
+		return judge.New()
 	}
 	f, err := os.Open(in.rules)
 	if err != nil {
@@ -134,7 +134,7 @@ func (in *input) judge() (*bounce.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	j, err := bounce.NewJudge(raw)
+	j, err := judge.New(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.rules, err)
 	}
@@ -144,7 +144,7 @@ func (in *input) judge() (*bounce.Judge, error) {
 // read reads the files into db and says what was read of them now. Files that
 // cannot be read, or not to their end, are named on standard error and
 // reported by unread.
-func (in *input) read(cmd *cobra.Command, db store.Store, judge *bounce.Judge, paths []string) (n store.Source, unread bool, err error) {
+func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, paths []string) (n store.Source, unread bool, err error) {
 	opts, err := in.parserOptions()
 	if err != nil {
 		return n, false, err
@@ -308,7 +308,7 @@ func (p *progress) end() {
 // openForWriting opens the database that --db names, and makes it and its
 // directory where there is none. Where that fails, retry says whether to try
 // again.
-func (in *input) openForWriting(cmd *cobra.Command, judge *bounce.Judge, retry func(error) bool) (*sqlite.DB, error) {
+func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry func(error) bool) (*sqlite.DB, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
 		return nil, err
@@ -389,7 +389,7 @@ func openWritable(cmd *cobra.Command) (*sqlite.DB, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open %s: %w", path, store.ErrMissing)
 	}
-	judge, err := bounce.NewJudge()
+	judge, err := judge.New()
 	if err != nil {
 		return nil, err
 	}

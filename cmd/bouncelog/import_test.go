@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/judge"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 )
@@ -65,7 +66,7 @@ func TestImportOvertaken(t *testing.T) {
 	}
 	dbPath := t.TempDir() + "/log.db"
 	m := &meddler{DB: open(dbPath), other: open(dbPath), times: 3}
-	judge, err := bounce.NewJudge()
+	judge, err := judge.New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/parser"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -147,7 +148,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 	return len(bad) > 0, err
 }
 
-func (p *parsing) print(kind parser.Kind, path string, number, offset int64, line []byte, r *parser.Result, judge *bounce.Judge) error {
+func (p *parsing) print(kind parser.Kind, path string, number, offset int64, line []byte, r *parser.Result, judge *judge.Judge) error {
 	where := []any{path, number, offset}
 	if p.unmatched {
 		if kind != parser.Unparsed {
@@ -177,7 +178,7 @@ func expired(e *bounce.Expiry) *store.Attempt {
 			Time: e.Time, Host: e.Host, MTA: e.MTA, Instance: e.Instance, Agent: e.Agent, QueueID: e.QueueID,
 			Status: e.Status, Outcome: bounce.Hard, Delay: -1,
 		},
-		Verdict: bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ReasonText(bounce.Expired).Scope},
+		Verdict: bounce.Verdict{Reason: bounce.Expired, Scope: judge.ReasonText(bounce.Expired).Scope},
 	}
 	if m := e.Message; m != nil {
 		a.MessageID, a.Sender, a.SenderKnown, a.Size = m.MessageID, m.Sender, m.SenderKnown, m.Size

@@ -12,6 +12,7 @@ import (
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
+	"bouncelog/judge"
 	"bouncelog/report/render"
 	"bouncelog/store"
 )
@@ -246,7 +247,7 @@ func tell(w io.Writer, attempts []store.Attempt, loc *time.Location) error {
 		}
 		if a.Reason != bounce.NoReason && !explained[a.Reason] {
 			explained[a.Reason] = true // once is enough
-			t := bounce.ReasonText(a.Reason)
+			t := judge.ReasonText(a.Reason)
 			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
 		}
 		if e := ends[i]; e != nil {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/metrics"
 	"bouncelog/internal/table"
 	"bouncelog/problem"
@@ -60,11 +59,6 @@ func (w *watcher) look(ctx context.Context, behind int64) {
 	}
 }
 
-// watched are the reasons of refusals that may be a problem.
-var watched = []bounce.Reason{
-	bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation, bounce.Policy, bounce.ContentSpam, bounce.Unknown,
-}
-
 func (w *watcher) search(ctx context.Context) error {
 	if w.announced == nil {
 		var err error
@@ -73,7 +67,7 @@ func (w *watcher) search(ctx context.Context) error {
 		}
 		w.seen = w.announced[seenKey]
 	}
-	fresh := store.Filter{Reasons: watched}
+	fresh := store.Filter{Reasons: store.Suspect}
 	if !w.seen.IsZero() {
 		fresh.Since = w.seen.Add(time.Second)
 	} else if _, last, err := w.db.Span(ctx, store.Filter{}); err != nil || last.IsZero() {

@@ -1,5 +1,6 @@
-// Package config reads the configuration file: TOML, as a list of settings that
-// each know their line. What a setting means is left to the caller.
+// Package config reads TOML, the configuration file and files of rules, as a list
+// of settings that each know their line. What a setting means is left to the
+// caller.
 package config
 
 import (
@@ -21,6 +22,7 @@ type Setting struct {
 	Path  []string // the tables it stands in, and its key
 	Value any      // string, int64, float64, bool, []string; nil: anything else
 	Line  int      // from 1
+	Item  int      // which element of an array of tables it stands in, from 1; 0: none
 }
 
 // Key is the setting's own name.
@@ -61,10 +63,21 @@ func Read(path string) ([]Setting, error) {
 
 // Parse reads the text of a file, in the order in which it was written. A table
 // without a key yields a setting with an empty key, so that a name that nobody
-// knows is found.
+// knows is found. Arrays of tables are an error.
 func Parse(text []byte) ([]Setting, error) {
-	if len(text) > MaxFile {
-		return nil, &Error{Err: fmt.Errorf("longer than %d bytes", MaxFile)}
+	return parse(text, MaxFile, false)
+}
+
+// ParseArrays is Parse for a file of at most so many bytes in which the top
+// level may hold arrays of tables ("[[rule]]"). Each of their elements begins
+// with a setting with an empty key.
+func ParseArrays(text []byte, most int) ([]Setting, error) {
+	return parse(text, most, true)
+}
+
+func parse(text []byte, most int, arrays bool) ([]Setting, error) {
+	if len(text) > most {
+		return nil, &Error{Err: fmt.Errorf("longer than %d bytes", most)}
 	}
 	// The decoder checks what the parser below does not: keys set twice,
 	// tables that are none.
@@ -77,37 +90,57 @@ func Parse(text []byte) ([]Setting, error) {
 		}
 		return nil, &Error{Err: err}
 	}
-	var (
-		p     unstable.Parser
-		table []string
-		list  []Setting
-	)
+	r := reader{values: values}
+	items := map[string]int{}
+	p := &r.p
 	p.Reset(text)
 	for p.NextExpression() {
 		e := p.Expression()
-		path, line := keyOf(&p, e)
+		path, line := r.keyOf(e)
 		switch e.Kind {
 		case unstable.ArrayTable:
-			return nil, &Error{Line: line, Err: fmt.Errorf("[[%s]]: a table is written with single brackets", strings.Join(path, "."))}
+			if !arrays || len(path) != 1 {
+				return nil, &Error{Line: line, Err: fmt.Errorf("[[%s]]: a table is written with single brackets", strings.Join(path, "."))}
+			}
+			elements, ok := values[path[0]].([]any)
+			if n := items[path[0]]; ok && n < len(elements) {
+				r.values, _ = elements[n].(map[string]any)
+			}
+			items[path[0]]++
+			r.table, r.item, r.from = path, items[path[0]], 1
+			r.list = append(r.list, Setting{Path: append(path[:1:1], ""), Item: r.item, Line: line})
 		case unstable.Table:
-			table = path
-			list = append(list, Setting{Path: append(path[:len(path):len(path)], ""), Line: line})
+			r.table = path
+			if items[path[0]] == 0 { // else a table below the element of an array
+				r.values, r.item, r.from = values, 0, 0
+			}
+			r.list = append(r.list, Setting{Path: append(path[:len(path):len(path)], ""), Item: r.item, Line: line})
 		case unstable.KeyValue:
-			list = settings(list, &p, table, e, values)
+			r.settings(r.table, e)
 		}
 	}
 	if err := p.Error(); err != nil {
 		return nil, &Error{Err: err}
 	}
-	return list, nil
+	return r.list, nil
+}
+
+// A reader makes settings of the expressions of a file.
+type reader struct {
+	p      unstable.Parser
+	list   []Setting
+	table  []string       // that is being read
+	item   int            // see Setting
+	values map[string]any // of the file, or of the element of an array
+	from   int            // how many names of a path lead to values
 }
 
 // keyOf is the key of an expression and the line that it begins in.
-func keyOf(p *unstable.Parser, e *unstable.Node) (path []string, line int) {
+func (r *reader) keyOf(e *unstable.Node) (path []string, line int) {
 	for key := e.Key(); key.Next(); {
 		n := key.Node()
 		if line == 0 {
-			line = p.Shape(n.Raw).Start.Line
+			line = r.p.Shape(n.Raw).Start.Line
 		}
 		path = append(path, string(n.Data))
 	}
@@ -115,17 +148,17 @@ func keyOf(p *unstable.Parser, e *unstable.Node) (path []string, line int) {
 }
 
 // settings appends what a key says: one setting, or those of an inline table.
-func settings(list []Setting, p *unstable.Parser, table []string, e *unstable.Node, values map[string]any) []Setting {
-	key, line := keyOf(p, e)
+func (r *reader) settings(table []string, e *unstable.Node) {
+	key, line := r.keyOf(e)
 	path := append(table[:len(table):len(table)], key...)
 	if v := e.Value(); v.Kind == unstable.InlineTable {
-		list = append(list, Setting{Path: append(path[:len(path):len(path)], ""), Line: line})
+		r.list = append(r.list, Setting{Path: append(path[:len(path):len(path)], ""), Item: r.item, Line: line})
 		for child := v.Children(); child.Next(); {
-			list = settings(list, p, path, child.Node(), values)
+			r.settings(path, child.Node())
 		}
-		return list
+		return
 	}
-	return append(list, Setting{Path: path, Value: valueAt(values, path), Line: line})
+	r.list = append(r.list, Setting{Path: path, Item: r.item, Value: valueAt(r.values, path[r.from:]), Line: line})
 }
 
 // valueAt finds a value by its path.

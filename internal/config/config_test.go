@@ -38,23 +38,23 @@ page = { format = "html", deep = { x = 1 } }
 		t.Fatal(err)
 	}
 	want := []Setting{
-		{[]string{"retain"}, "365d", 2},
-		{[]string{"top"}, int64(20), 3},
-		{[]string{"wide"}, true, 4},
-		{[]string{"limit"}, 0.5, 5},
-		{[]string{"list"}, []string{"a", "b"}, 6},
-		{[]string{"when"}, nil, 10},
-		{[]string{"mixed"}, nil, 11},
-		{[]string{"follow", ""}, nil, 13},
-		{[]string{"follow", "source"}, []string{"/var/log/mail.log"}, 14},
-		{[]string{"follow", "text"}, "top = 1\n", 15},
-		{[]string{"empty", ""}, nil, 18},
-		{[]string{"report", ""}, nil, 19},
-		{[]string{"report", "db", "file"}, "x", 20},
-		{[]string{"report", "page", ""}, nil, 21},
-		{[]string{"report", "page", "format"}, "html", 21},
-		{[]string{"report", "page", "deep", ""}, nil, 21},
-		{[]string{"report", "page", "deep", "x"}, int64(1), 21},
+		{[]string{"retain"}, "365d", 2, 0},
+		{[]string{"top"}, int64(20), 3, 0},
+		{[]string{"wide"}, true, 4, 0},
+		{[]string{"limit"}, 0.5, 5, 0},
+		{[]string{"list"}, []string{"a", "b"}, 6, 0},
+		{[]string{"when"}, nil, 10, 0},
+		{[]string{"mixed"}, nil, 11, 0},
+		{[]string{"follow", ""}, nil, 13, 0},
+		{[]string{"follow", "source"}, []string{"/var/log/mail.log"}, 14, 0},
+		{[]string{"follow", "text"}, "top = 1\n", 15, 0},
+		{[]string{"empty", ""}, nil, 18, 0},
+		{[]string{"report", ""}, nil, 19, 0},
+		{[]string{"report", "db", "file"}, "x", 20, 0},
+		{[]string{"report", "page", ""}, nil, 21, 0},
+		{[]string{"report", "page", "format"}, "html", 21, 0},
+		{[]string{"report", "page", "deep", ""}, nil, 21, 0},
+		{[]string{"report", "page", "deep", "x"}, int64(1), 21, 0},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -121,4 +121,47 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A file of rules holds arrays of tables; each element's values are its own.
+func TestParseArrays(t *testing.T) {
+	list, err := ParseArrays([]byte(`since = "2026"
+[[rule]]
+id = "a"
+any = ["x", "y"]
+[[rule]]
+id = "b"
+[rule.below]
+deep = 1
+[[provider]]
+id = "p"
+[other]
+x = "y"
+`), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Setting{
+		{[]string{"since"}, "2026", 1, 0},
+		{[]string{"rule", ""}, nil, 2, 1},
+		{[]string{"rule", "id"}, "a", 3, 1},
+		{[]string{"rule", "any"}, []string{"x", "y"}, 4, 1},
+		{[]string{"rule", ""}, nil, 5, 2},
+		{[]string{"rule", "id"}, "b", 6, 2},
+		{[]string{"rule", "below", ""}, nil, 7, 2},
+		{[]string{"rule", "below", "deep"}, int64(1), 8, 2},
+		{[]string{"provider", ""}, nil, 9, 1},
+		{[]string{"provider", "id"}, "p", 10, 1},
+		{[]string{"other", ""}, nil, 11, 0},
+		{[]string{"other", "x"}, "y", 12, 0},
+	}
+	if diff := cmp.Diff(want, list); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := ParseArrays([]byte("[[a.b]]\n"), 1000); err == nil {
+		t.Error("an array of tables below a table is taken")
+	}
+	if _, err := ParseArrays([]byte("a = 1\n"), 3); err == nil {
+		t.Error("a file longer than the bound is taken")
+	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/report"
 	"bouncelog/store"
@@ -35,7 +36,7 @@ func fullReport(by store.By) *report.Report {
 		{Key: "block.example", Domain: "block.example", Counts: counts(0, 2, 20), Refused: 22, Blocks: by == store.ByRelay, Reason: bounce.Blocklist, Reasons: map[string]int64{"blocklist": 22}},
 	}
 	reason := func(r bounce.Reason, soft, hard int64) report.ReasonCount {
-		t := bounce.ReasonText(r)
+		t := judge.ReasonText(r)
 		return report.ReasonCount{Reason: r, Scope: t.Scope, Soft: soft, Hard: hard, Meaning: t.Meaning, Do: slices.Clone(t.Do)}
 	}
 	r := &report.Report{

@@ -154,7 +154,7 @@ func (d *DB) Filled() error {
 // the database.
 type prepared struct {
 	recipient, sender, route, reply uint64 // hashes
-	template, args                  []byte // see bounce.Split; they are used again. Of what was delivered bounce.Opening
+	template                        bounce.Template
 	provider                        string
 }
 
@@ -174,7 +174,7 @@ func (d *DB) Prepare(b *store.Batch) {
 	n := len(b.Attempts)
 	p.of, p.list = d, slices.Grow(p.list[:0], n)[:n]
 	for i := range b.Attempts {
-		d.take(&b.Attempts[i].Delivery, &p.list[i])
+		d.take(&b.Attempts[i], &p.list[i])
 	}
 }
 
@@ -189,7 +189,7 @@ func (d *DB) preparation(b *store.Batch) []prepared {
 	return p.list
 }
 
-func (d *DB) take(a *bounce.Delivery, p *prepared) {
+func (d *DB) take(a *store.Attempt, p *prepared) {
 	k := d.secret.hash
 	p.recipient = k.address(a.Recipient, a.RecipientDomain)
 	if a.SenderKnown {
@@ -197,23 +197,18 @@ func (d *DB) take(a *bounce.Delivery, p *prepared) {
 	}
 	p.route = k.route(a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort)
 
-	if cap(p.template)+cap(p.args) > 4<<10 {
-		p.template, p.args = nil, nil // one long response must not hold on to its room
-	}
-	p.template, p.args = p.template[:0], p.args[:0]
-	if a.Outcome == bounce.Delivered {
-		p.template = append(p.template, bounce.Opening(a.Response)...)
-	} else {
-		p.template, p.args = bounce.AppendSplit(p.template, p.args, a.Response)
+	p.template = a.Template
+	if p.template.Text == "" {
+		p.template = bounce.TemplateOf(&a.Delivery)
 	}
 	if d.secret.pseudonym != nil {
-		p.template = []byte(d.secret.scrub(string(p.template)))
+		p.template.Text = d.secret.scrub(p.template.Text)
 	}
 	p.provider = ""
 	if a.RelayHost != "" && a.Outcome != bounce.Delivered {
 		p.provider = d.opts.Provider(a.RelayHost)
 	}
-	h := k.add(k.addBytes(12, p.template), a.Host)
+	h := k.add(k.add(12, p.template.Text), a.Host)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
 	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
 	h = k.num(h, uint64(bit(a.Local)))
@@ -399,7 +394,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template, p.provider)
+	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template.Text, p.provider)
 	if err != nil {
 		return err
 	}
@@ -487,7 +482,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if a.SenderKnown {
 		sender = senderID
 	}
-	if string(p.template) != a.Response {
+	if p.template.Text != a.Response {
 		text = w.text(w.shorten(&a.Delivery, p))
 	}
 	messageID, err := w.message(a.MessageID)
@@ -583,7 +578,7 @@ func (w *writer) original(id int64, whole string) (any, error) {
 func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
 	response := w.scrub(clean(a.Response, maxResponse))
 	short, mark := response, ""
-	if t, args := clean(string(p.template), maxResponse), string(p.args); rebuild(t, args) == response {
+	if t, args := clean(p.template.Text, maxResponse), p.template.Args; rebuild(t, args) == response {
 		short, mark = args, "\x05"
 	}
 	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {

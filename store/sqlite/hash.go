@@ -27,8 +27,6 @@ func newKey() []byte {
 // ("a", "bc") differ.
 func (k hasher) add(h uint64, s string) uint64 { return addTo(k, h, s) }
 
-func (k hasher) addBytes(h uint64, b []byte) uint64 { return addTo(k, h, b) }
-
 func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
 	n := len(s)
 	h ^= uint64(n) * 0x9e3779b97f4a7c15

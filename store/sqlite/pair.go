@@ -313,16 +313,16 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	if err != nil || m == nil {
 		return err
 	}
-	d := bounce.Delivery{
+	a := store.Attempt{Delivery: bounce.Delivery{
 		Host: e.Host, MTA: e.MTA, Instance: e.Instance, Agent: e.Agent, QueueID: e.QueueID,
 		Status: e.Status, Outcome: bounce.Hard, Local: true,
-	}
+	}}
 	var p prepared
-	w.d.take(&d, &p)
+	w.d.take(&a, &p)
 	at := e.Time.Unix()
 	for i := range m.pairs {
 		x := &m.pairs[i]
-		r, err := w.reply(p.reply, &d, expiredVerdict, p.template, p.provider)
+		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template.Text, p.provider)
 		if err != nil {
 			return err
 		}

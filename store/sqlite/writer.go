@@ -438,7 +438,7 @@ func (w *writer) kind(o bounce.Outcome, r bounce.Reason) int64 {
 }
 
 // reply gives what was answered, and who wrote it down, its number.
-func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template []byte, provider string) (*reply, error) {
+func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template, provider string) (*reply, error) {
 	if r := w.replies.get(h); r != nil {
 		return r, nil
 	}
@@ -450,16 +450,16 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template 
 	if !failed {
 		// The first that begins like this stands for all.
 		whole, _ := bounce.Split(a.Response)
-		template = []byte(w.scrub(whole))
+		template = w.scrub(whole)
 	}
 	same := func(text driver.Value) bool {
 		if failed {
-			return text == clean(string(template), maxResponse)
+			return text == clean(template, maxResponse)
 		}
-		return bounce.Opening(str(text)) == bounce.Opening(string(template))
+		return bounce.Opening(str(text)) == bounce.Opening(template)
 	}
 	var r reply
-	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(string(template), maxResponse)
+	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
 	provider = clean(provider, maxWord)
 	if w.replies.partial {
 		_, err := find(w, w.replies, "reply", h, func(id int64) (ok bool, err error) {

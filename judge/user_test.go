@@ -1,8 +1,10 @@
-package bounce
+package judge
 
 import (
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 func TestUserRules(t *testing.T) {
@@ -33,17 +35,17 @@ name = "Acme Mail"
 hosts = ["acme.example"]
 `)
 	for _, c := range []struct {
-		d    Delivery
-		want Verdict
+		d    bounce.Delivery
+		want bounce.Verdict
 	}{
-		{Delivery{Code: 550, Response: "550 Die Kiste VOLL"}, Verdict{MailboxFull, "acme", ScopeRecipient, "acme-full", NamedCause}},
-		{Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "a.mx.ACME.example."}, Verdict{RateLimited, "", ScopeSender, "acme-code", ProviderCode}},
-		{Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "xmx.acme.example"}, Verdict{Policy, "", ScopeSender, "enhanced-x.7.1", CodeOnly}},
-		{Delivery{Code: 550, Response: "550 5.1.1 User unknown"}, Verdict{Policy, "", ScopeRemote, "acme-users", NamedCause}},
-		{Delivery{Code: 550, Response: "550 5.1.1 User certainly unknown, user unknown"}, Verdict{UserUnknown, "", ScopeRecipient, "no-such-user", NamedCause}},
-		{Delivery{Code: 450, Response: "450 4.1.1 User unknown"}, Verdict{UserUnknown, "", ScopeRecipient, "no-such-user", NamedCause}},
+		{bounce.Delivery{Code: 550, Response: "550 Die Kiste VOLL"}, bounce.Verdict{Reason: bounce.MailboxFull, Detail: "acme", Scope: bounce.ScopeRecipient, Rule: "acme-full", Confidence: bounce.NamedCause}},
+		{bounce.Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "a.mx.ACME.example."}, bounce.Verdict{Reason: bounce.RateLimited, Detail: "", Scope: bounce.ScopeSender, Rule: "acme-code", Confidence: bounce.ProviderCode}},
+		{bounce.Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "xmx.acme.example"}, bounce.Verdict{Reason: bounce.Policy, Detail: "", Scope: bounce.ScopeSender, Rule: "enhanced-x.7.1", Confidence: bounce.CodeOnly}},
+		{bounce.Delivery{Code: 550, Response: "550 5.1.1 User unknown"}, bounce.Verdict{Reason: bounce.Policy, Detail: "", Scope: bounce.ScopeRemote, Rule: "acme-users", Confidence: bounce.NamedCause}},
+		{bounce.Delivery{Code: 550, Response: "550 5.1.1 User certainly unknown, user unknown"}, bounce.Verdict{Reason: bounce.UserUnknown, Detail: "", Scope: bounce.ScopeRecipient, Rule: "no-such-user", Confidence: bounce.NamedCause}},
+		{bounce.Delivery{Code: 450, Response: "450 4.1.1 User unknown"}, bounce.Verdict{Reason: bounce.UserUnknown, Detail: "", Scope: bounce.ScopeRecipient, Rule: "no-such-user", Confidence: bounce.NamedCause}},
 	} {
-		c.d.Outcome = Hard
+		c.d.Outcome = bounce.Hard
 		if got := j.Verdict(&c.d); got != c.want {
 			t.Errorf("%q from %q: %+v, want %+v", c.d.Response, c.d.RelayHost, got, c.want)
 		}
@@ -88,10 +90,10 @@ func TestUserRulesErrors(t *testing.T) {
 		{"[[rule]]\nid = \"a\"\nreason = \"policy\"\nany = [\"xyz\"]\n[[rule]]\nid = \"a\"\nreason = \"policy\"\nany = [\"xyz\"]\n", "another rule has the same id"},
 		{"[[rule]]\nid = \"spf\"\nreason = \"policy\"\nany = [\"xyz\"]\n", "another rule has the same id"},
 		{"[[rule]]\nid = \"a\nreason = 1", "line 2"},
-		{"[[rule]]\nid = \"a\"\nany = [1]\n", "1 is no string"},
-		{strings.Repeat("# a long comment\n", 1<<16), "more than"},
+		{"[[rule]]\nid = \"a\"\nany = [1]\n", "line 3: any: a text or a list of texts"},
+		{strings.Repeat("# a long comment\n", 1<<16), "longer than"},
 	} {
-		_, err := NewJudge([]byte(c.rules))
+		_, err := New([]byte(c.rules))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("rules %.60q: %v, want %q in it", c.rules, err, c.want)
 		}
@@ -102,8 +104,8 @@ func TestUserRulesErrors(t *testing.T) {
 // and only so much of a text is looked at.
 func TestLongReply(t *testing.T) {
 	j := newJudge(t)
-	d := &Delivery{Code: 550, Outcome: Hard, Response: "550 " + strings.Repeat("user mailbox not found but ", 100_000)}
-	if v := j.Verdict(d); v.Reason != UserUnknown {
+	d := &bounce.Delivery{Code: 550, Outcome: bounce.Hard, Response: "550 " + strings.Repeat("user mailbox not found but ", 100_000)}
+	if v := j.Verdict(d); v.Reason != bounce.UserUnknown {
 		t.Errorf("%+v", v)
 	}
 }

@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"cmp"

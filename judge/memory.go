@@ -1,6 +1,10 @@
-package bounce
+package judge
 
-import "sync"
+import (
+	"sync"
+
+	"bouncelog/bounce"
+)
 
 // A memory keeps verdicts. It is bounded: when the young generation is full it
 // becomes the old one, and what was the old one is forgotten; what is asked
@@ -8,7 +12,7 @@ import "sync"
 // space.
 type memory struct {
 	mu         sync.Mutex
-	young, old map[memoryKey]*Verdict
+	young, old map[memoryKey]*judged
 	bytes      int // of the templates in young
 }
 
@@ -25,51 +29,41 @@ const (
 	memoryTemplate = 2048 // longer templates are judged anew each time
 )
 
-func (m *memory) get(template string, bits uint64) (Verdict, bool) {
-	k := memoryKey{template, bits}
-	m.mu.Lock()
-	v := m.young[k]
-	if v == nil {
-		if v = m.old[k]; v != nil {
-			m.keep(k, v)
-		}
-	}
-	m.mu.Unlock()
-	if v == nil {
-		return Verdict{}, false
-	}
-	return *v, true
+// A judged template is what a memory holds.
+type judged struct {
+	template string
+	verdict  bounce.Verdict
 }
 
-// getBytes is get without a string made.
-func (m *memory) getBytes(template []byte, bits uint64) (Verdict, bool) {
+// get finds the judgement on a template. It makes no string of it.
+func (m *memory) get(template []byte, bits uint64) (judged, bool) {
 	m.mu.Lock()
 	v := m.young[memoryKey{string(template), bits}]
 	if v == nil {
 		if v = m.old[memoryKey{string(template), bits}]; v != nil {
-			m.keep(memoryKey{string(template), bits}, v)
+			m.keep(memoryKey{v.template, bits}, v)
 		}
 	}
 	m.mu.Unlock()
 	if v == nil {
-		return Verdict{}, false
+		return judged{}, false
 	}
 	return *v, true
 }
 
-func (m *memory) put(template string, bits uint64, v Verdict) {
-	if len(template) > memoryTemplate {
+func (m *memory) put(bits uint64, v judged) {
+	if len(v.template) > memoryTemplate {
 		return
 	}
 	m.mu.Lock()
-	m.keep(memoryKey{template, bits}, &v)
+	m.keep(memoryKey{v.template, bits}, &v)
 	m.mu.Unlock()
 }
 
 // keep adds an entry to the young generation; m.mu is held.
-func (m *memory) keep(k memoryKey, v *Verdict) {
+func (m *memory) keep(k memoryKey, v *judged) {
 	if m.young == nil || len(m.young) >= memoryEntries || m.bytes+len(k.template) > memoryBytes {
-		m.old, m.young, m.bytes = m.young, make(map[memoryKey]*Verdict), 0
+		m.old, m.young, m.bytes = m.young, make(map[memoryKey]*judged), 0
 	}
 	m.young[k] = v
 	m.bytes += len(k.template)

@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"bufio"
@@ -8,12 +8,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 // labelled is a reply that was judged by hand.
 type labelled struct {
 	id       string
-	delivery Delivery
+	delivery bounce.Delivery
 	reason   string
 	authrep  string
 }
@@ -45,27 +47,27 @@ func readLabelled(t *testing.T, file string) []labelled {
 		}
 		r := labelled{id: get("id"), reason: get("reason"), authrep: get("authrep")}
 		d := &r.delivery
-		d.Response, d.RelayHost, d.Outcome = get("text"), get("host"), Hard
+		d.Response, d.RelayHost, d.Outcome = get("text"), get("host"), bounce.Hard
 		if get("class") == "soft" {
-			d.Outcome = Soft
+			d.Outcome = bounce.Soft
 		}
 		if n, err := strconv.Atoi(get("code")); err == nil {
 			d.Code = uint16(n)
 		}
-		d.Enhanced, _ = ParseEnhanced(get("dsn"))
+		d.Enhanced, _ = bounce.ParseEnhanced(get("dsn"))
 		switch get("stage") {
 		case "CONN":
-			d.Stage = StageConnect
+			d.Stage = bounce.StageConnect
 		case "EHLO", "HELO":
-			d.Stage = StageHelo
+			d.Stage = bounce.StageHelo
 		case "MAIL":
-			d.Stage = StageMail
+			d.Stage = bounce.StageMail
 		case "RCPT":
-			d.Stage = StageRcpt
+			d.Stage = bounce.StageRcpt
 		case "DATA":
-			d.Stage = StageData
+			d.Stage = bounce.StageData
 		case "EOD":
-			d.Stage = StageEOM
+			d.Stage = bounce.StageEOM
 		}
 		rows = append(rows, r)
 	}
@@ -86,11 +88,11 @@ func (m measures) String() string {
 		m.n, m.reason, m.macroF1, m.precision, m.recall, m.abstained)
 }
 
-func authrep(r Reason) bool {
-	return r == Blocklist || r == Reputation || r == AuthFailure || r == RDNSHelo
+func authrep(r bounce.Reason) bool {
+	return r == bounce.Blocklist || r == bounce.Reputation || r == bounce.AuthFailure || r == bounce.RDNSHelo
 }
 
-func score(rows []labelled, verdicts []Verdict) (m measures) {
+func score(rows []labelled, verdicts []bounce.Verdict) (m measures) {
 	right, said, is := map[string]int{}, map[string]int{}, map[string]int{}
 	tp, fp, fn, hits := 0, 0, 0, 0
 	for i, r := range rows {
@@ -140,13 +142,13 @@ func setAside(id string) bool {
 // shows the score of either part, and what is judged otherwise in the first.
 func TestLabelledReplies(t *testing.T) {
 	rows := readLabelled(t, "../../shared/responses/dev.tsv")
-	j, err := NewJudge()
+	j, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdicts := make([]Verdict, len(rows))
+	verdicts := make([]bounce.Verdict, len(rows))
 	var seen, aside []labelled
-	var seenV, asideV []Verdict
+	var seenV, asideV []bounce.Verdict
 	for i := range rows {
 		verdicts[i] = j.Verdict(&rows[i].delivery)
 		if setAside(rows[i].id) {

@@ -1,94 +1,96 @@
-package bounce
+package judge
 
 import (
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 func TestExplain(t *testing.T) {
 	j := newJudge(t)
 	for _, c := range []struct {
 		name    string
-		d       Delivery
-		outcome Outcome
-		reason  Reason
+		d       bounce.Delivery
+		outcome bounce.Outcome
+		reason  bounce.Reason
 		title   string
 		want    []string // stand somewhere in it
 		link    string
 	}{
 		{
 			"code",
-			Delivery{Code: 550},
-			Hard, Unknown, "mailbox unavailable, or refused",
+			bounce.Delivery{Code: 550},
+			bounce.Hard, bounce.Unknown, "mailbox unavailable, or refused",
 			[]string{"RFC 5321", "SPF, DKIM and DMARC", "blocklist", "the text after it says who has to act", "a mail server that gets this gives up"},
 			"",
 		},
 		{
 			"554",
-			Delivery{Code: 554},
-			Hard, Unknown, "transaction failed",
+			bounce.Delivery{Code: 554},
+			bounce.Hard, bounce.Unknown, "transaction failed",
 			[]string{"SPF, DKIM and DMARC of the sender domain first", "As a greeting"},
 			"",
 		},
 		{
 			"code and enhanced code",
-			Delivery{Code: 550, Enhanced: Enhanced(5, 7, 23)},
-			Hard, AuthFailure, "SPF validation failed",
+			bounce.Delivery{Code: 550, Enhanced: bounce.Enhanced(5, 7, 23)},
+			bounce.Hard, bounce.AuthFailure, "SPF validation failed",
 			[]string{"RFC 7372", "Yours:"},
 			"",
 		},
 		{
 			"enhanced code",
-			Delivery{Enhanced: Enhanced(4, 2, 2)},
-			Soft, MailboxFull, "mailbox full",
+			bounce.Delivery{Enhanced: bounce.Enhanced(4, 2, 2)},
+			bounce.Soft, bounce.MailboxFull, "mailbox full",
 			[]string{"RFC 3463 3.3", "keeps the message"},
 			"",
 		},
-		{"success", Delivery{Code: 250}, Delivered, NoReason, "done", []string{"it worked"}, ""},
-		{"go on", Delivery{Code: 354}, NoOutcome, NoReason, "send the message", []string{"goes on with the dialogue"}, ""},
-		{"not in the table", Delivery{Code: 459 + 30}, Soft, Unknown, "failed for now", []string{"Wait"}, ""},
-		{"no code at all", Delivery{Code: 12}, NoOutcome, Unknown, "cause not named", nil, ""},
+		{"success", bounce.Delivery{Code: 250}, bounce.Delivered, bounce.NoReason, "done", []string{"it worked"}, ""},
+		{"go on", bounce.Delivery{Code: 354}, bounce.NoOutcome, bounce.NoReason, "send the message", []string{"goes on with the dialogue"}, ""},
+		{"not in the table", bounce.Delivery{Code: 459 + 30}, bounce.Soft, bounce.Unknown, "failed for now", []string{"Wait"}, ""},
+		{"no code at all", bounce.Delivery{Code: 12}, bounce.NoOutcome, bounce.Unknown, "cause not named", nil, ""},
 		{
 			"text",
-			Delivery{Response: "550-5.7.26 Unauthenticated email from example.org is not accepted due to domain's\n550 5.7.26 DMARC policy. https://support.google.com/mail/?p=DmarcRejection a1b2 - gsmtp"},
-			Hard, AuthFailure, "authentication failed",
+			bounce.Delivery{Response: "550-5.7.26 Unauthenticated email from example.org is not accepted due to domain's\n550 5.7.26 DMARC policy. https://support.google.com/mail/?p=DmarcRejection a1b2 - gsmtp"},
+			bounce.Hard, bounce.AuthFailure, "authentication failed",
 			[]string{"Here it is DMARC", "The text names the cause"},
 			"https://support.google.com/mail/answer/81126",
 		},
 		{
 			"provider",
-			Delivery{Response: "550 5.7.1 refused", RelayHost: "mxs.mail.ru", Outcome: Hard},
-			Hard, Policy, "delivery not authorised, message refused",
+			bounce.Delivery{Response: "550 5.7.1 refused", RelayHost: "mxs.mail.ru", Outcome: bounce.Hard},
+			bounce.Hard, bounce.Policy, "delivery not authorised, message refused",
 			[]string{"has given up"},
 			"https://postmaster.mail.ru/",
 		},
 		{
 			"list",
-			Delivery{Code: 554, Response: "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org"},
-			Hard, Blocklist, "on a blocklist",
+			bounce.Delivery{Code: 554, Response: "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org"},
+			bounce.Hard, bounce.Blocklist, "on a blocklist",
 			[]string{"Spamhaus"},
 			"https://check.spamhaus.org/",
 		},
 		{
 			"receiver's fault",
-			Delivery{Code: 554, Response: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver"},
-			Hard, SystemError, "server trouble",
+			bounce.Delivery{Code: 554, Response: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver"},
+			bounce.Hard, bounce.SystemError, "server trouble",
 			[]string{"you are not listed", "The other side's"},
 			"",
 		},
 		{
 			"the MTA's own",
-			Delivery{Response: "connect to mx.example.org[192.0.2.1]:25: Connection timed out", Local: true, Outcome: Soft, Status: "deferred"},
-			Soft, Connection, "no connection",
+			bounce.Delivery{Response: "connect to mx.example.org[192.0.2.1]:25: Connection timed out", Local: true, Outcome: bounce.Soft, Status: "deferred"},
+			bounce.Soft, bounce.Connection, "no connection",
 			[]string{"outgoing port 25", "tries again"},
 			"",
 		},
 		{
 			"a hostile link",
-			Delivery{Response: "550 5.7.1 refused, see https://evil.example/x\x1b[31m"},
-			Hard, Policy, "delivery not authorised, message refused",
+			bounce.Delivery{Response: "550 5.7.1 refused, see https://evil.example/x\x1b[31m"},
+			bounce.Hard, bounce.Policy, "delivery not authorised, message refused",
 			nil, "",
 		},
 	} {

@@ -1,21 +1,23 @@
-package bounce
+package judge
 
 import (
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 // example turns a rule's example into the attempt that yields it.
-func example(r *Rule, j *Judge, text string) *Delivery {
-	d := &Delivery{Response: text, Outcome: Hard}
-	if replyCode(text) {
+func example(r *Rule, j *Judge, text string) *bounce.Delivery {
+	d := &bounce.Delivery{Response: text, Outcome: bounce.Hard}
+	if bounce.ReplyCode(text) != 0 {
 		n, _ := strconv.Atoi(text[:3])
 		d.Code = uint16(n)
 	}
 	if len(r.Stage) > 0 {
-		d.Stage, _ = ParseStage(r.Stage[0])
+		d.Stage, _ = bounce.ParseStage(r.Stage[0])
 	}
 	if len(r.Host) > 0 {
 		d.RelayHost = r.Host[0]
@@ -29,16 +31,16 @@ func example(r *Rule, j *Judge, text string) *Delivery {
 }
 
 // claimed lists the rules that match an attempt, and which of them decides.
-func claimed(j *Judge, d *Delivery) (all []int32, best int32) {
+func claimed(j *Judge, d *bounce.Delivery) (all []int32, best int32) {
 	s := j.scratch.New().(*scratch)
-	template, _ := Split(d.Response)
-	q := j.query(s, template, d.bits()|uint64(j.class(d.RelayHost))<<keyClassShift)
+	template, _ := bounce.Split(d.Response)
+	q := j.query(s, template, j.keyOf(d))
 	best = j.best(&q, func(r int32) { all = append(all, r) })
 	return all, best
 }
 
 func TestRules(t *testing.T) {
-	j, err := NewJudge()
+	j, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,10 @@
-package bounce
+package judge
 
 import (
 	"os"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 // Whatever stands in a user's file of rules, reading it ends with an error or with
@@ -21,12 +23,12 @@ func FuzzRules(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		j, err := NewJudge([]byte(text))
+		j, err := New([]byte(text))
 		if err != nil {
 			return
 		}
-		d := &Delivery{Response: "550 5.7.1 no entry " + text, Code: 550, RelayHost: "mx.example", Stage: StageRcpt, Outcome: Hard}
-		if v := j.Verdict(d); v.Reason == NoReason || v.Rule == "" {
+		d := &bounce.Delivery{Response: "550 5.7.1 no entry " + text, Code: 550, RelayHost: "mx.example", Stage: bounce.StageRcpt, Outcome: bounce.Hard}
+		if v := j.Verdict(d); v.Reason == bounce.NoReason || v.Rule == "" {
 			t.Fatalf("%+v", v)
 		}
 	})

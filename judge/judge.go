@@ -1,4 +1,8 @@
-package bounce
+// Package judge decides why a delivery attempt failed: the reason, who has to
+// act, and which rule said so. Rules are data (rules.toml); what they look at is
+// the template of the reply (see bounce.Split) and the codes beside it. A
+// judgement is remembered, since the same replies come again and again.
+package judge
 
 import (
 	"fmt"
@@ -8,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"bouncelog/bounce"
 )
 
 // A Judge decides why attempts failed. It is safe for concurrent use.
@@ -62,7 +68,7 @@ type enhancedPattern struct {
 	rest  uint32
 }
 
-func enhancedRest(e EnhancedCode) uint32 { return uint32(e % 1_000_000) }
+func enhancedRest(e bounce.EnhancedCode) uint32 { return uint32(e % 1_000_000) }
 
 // scratch is what one judgement needs.
 type scratch struct {
@@ -74,10 +80,10 @@ type scratch struct {
 	args  []byte
 }
 
-// NewJudge makes a judge from the built-in rules, with the user's rules (each
+// New makes a judge from the built-in rules, with the user's rules (each
 // the text of a TOML file) in front of them. Errors name the rule, or the line
 // and the key.
-func NewJudge(userRules ...[]byte) (*Judge, error) {
+func New(userRules ...[]byte) (*Judge, error) {
 	j := &Judge{byEnhanced: map[uint32][]int32{}}
 	var providers []Provider
 	for _, text := range userRules {
@@ -156,7 +162,7 @@ func (j *Judge) compile() {
 			if s[0] != 'x' {
 				p.class = int(s[0] - '0')
 			}
-			e, _ := ParseEnhanced("5" + s[1:])
+			e, _ := bounce.ParseEnhanced("5" + s[1:])
 			p.rest = enhancedRest(e)
 			c.enhanced = append(c.enhanced, p)
 			if len(c.any)+len(c.url) == 0 {
@@ -164,7 +170,7 @@ func (j *Judge) compile() {
 			}
 		}
 		for _, s := range r.Stage {
-			st, _ := ParseStage(s)
+			st, _ := bounce.ParseStage(s)
 			c.stages |= 1 << st
 		}
 		for _, l := range [...]int{len(c.hosts), len(c.codes), len(c.enhanced), int(c.stages), len(c.all)} {
@@ -229,54 +235,44 @@ func (s *literalSet) add(l string, count *int) int32 {
 	return f.number
 }
 
-// Verdict judges an attempt. It is the zero Verdict for attempts that did not
-// fail: delivered, handed off, a probe that succeeded.
-func (j *Judge) Verdict(d *Delivery) Verdict {
-	if succeeded(d) {
-		return Verdict{}
+// Judge takes the response of an attempt apart and judges it: the template goes
+// with the verdict to the store, so that a reply is split once. The verdict is
+// the zero Verdict for attempts that did not fail (see bounce.Delivery.Failed).
+func (j *Judge) Judge(d *bounce.Delivery) (bounce.Template, bounce.Verdict) {
+	if !d.Failed() {
+		return bounce.TemplateOf(d), bounce.Verdict{}
 	}
 	s := j.scratch.Get().(*scratch)
-	s.split, s.args = AppendSplit(s.split[:0], s.args[:0], d.Response)
-	bits := d.bits() | uint64(j.class(d.RelayHost))<<keyClassShift
-	v, ok := j.memory.getBytes(s.split, bits)
-	if !ok {
-		t := string(s.split)
-		v = j.judge(s, t, bits)
-		j.memory.put(t, bits, v)
-	}
+	m := j.remembered(s, d)
+	t := bounce.Template{Text: m.template, Args: string(s.args)}
 	j.scratch.Put(s)
-	return v
+	return t, m.verdict
 }
 
-// VerdictOf is Verdict for a response that was split before: template is
-// Split(d.Response)'s first part, provider is Provider(d.RelayHost). Of d only
-// Code, Enhanced, Stage, Status and Outcome are looked at, so that each
-// distinct combination needs to be judged only once.
-func (j *Judge) VerdictOf(template, provider string, d *Delivery) Verdict {
-	if succeeded(d) {
-		return Verdict{}
+// Verdict is Judge without the template. It allocates nothing for a reply that
+// is remembered.
+func (j *Judge) Verdict(d *bounce.Delivery) bounce.Verdict {
+	if !d.Failed() {
+		return bounce.Verdict{}
 	}
-	bits := d.bits() | uint64(j.classOf[provider])<<keyClassShift
-	v, ok := j.memory.get(template, bits)
+	s := j.scratch.Get().(*scratch)
+	m := j.remembered(s, d)
+	j.scratch.Put(s)
+	return m.verdict
+}
+
+// remembered splits the response of a failed attempt into s.split and s.args,
+// and finds or makes the judgement on it.
+func (j *Judge) remembered(s *scratch, d *bounce.Delivery) judged {
+	s.split, s.args = bounce.AppendSplit(s.split[:0], s.args[:0], d.Response)
+	bits := j.keyOf(d)
+	m, ok := j.memory.get(s.split, bits)
 	if !ok {
-		s := j.scratch.Get().(*scratch)
-		v = j.judge(s, template, bits)
-		j.scratch.Put(s)
-		j.memory.put(template, bits, v)
+		m.template = string(s.split)
+		m.verdict = j.judge(s, m.template, bits)
+		j.memory.put(bits, m)
 	}
-	return v
-}
-
-func succeeded(d *Delivery) bool {
-	switch d.Outcome {
-	case Delivered, Handoff:
-		return true
-	case Probe:
-		return d.Status == "deliverable" || d.Status == "delivered" || d.Status == "sent"
-	case NoOutcome:
-		return d.Code/100 == 2
-	}
-	return false
+	return m
 }
 
 // What a verdict depends on besides the template, in one word.
@@ -287,7 +283,8 @@ const (
 	keyClassShift    = keyExpiredShift + 1
 )
 
-func (d *Delivery) bits() uint64 {
+// keyOf is the part of an attempt that a verdict depends on, but for the template.
+func (j *Judge) keyOf(d *bounce.Delivery) uint64 {
 	b := uint64(d.Code)
 	if d.Code > 999 {
 		b = 0
@@ -297,20 +294,20 @@ func (d *Delivery) bits() uint64 {
 	if d.Status == "expired" || d.Status == "force-expired" {
 		b |= 1 << keyExpiredShift
 	}
-	return b
+	return b | uint64(j.class(d.RelayHost))<<keyClassShift
 }
 
 // A query is what a rule is held against.
 type query struct {
 	code     uint16
-	enhanced [2]EnhancedCode // the reply's own, the MTA's
-	stage    Stage
+	enhanced [2]bounce.EnhancedCode // the reply's own, the MTA's
+	stage    bounce.Stage
 	class    *hostClass
 	s        *scratch
 }
 
 // judge finds the rule that decides.
-func (j *Judge) judge(s *scratch, template string, bits uint64) Verdict {
+func (j *Judge) judge(s *scratch, template string, bits uint64) bounce.Verdict {
 	if bits>>keyExpiredShift&1 != 0 {
 		return verdict(&statusExpired)
 	}
@@ -329,7 +326,7 @@ func (j *Judge) judge(s *scratch, template string, bits uint64) Verdict {
 // detail is what the other rules that match and give the same reason know
 // beyond it: a provider's code says that authentication failed, the text that
 // it was DMARC.
-func (j *Judge) detail(q *query, reason Reason) (detail string) {
+func (j *Judge) detail(q *query, reason bounce.Reason) (detail string) {
 	tier, longest := len(tierNames), 0
 	for _, r := range q.s.rules {
 		rule := &j.rules[r]
@@ -344,12 +341,12 @@ func (j *Judge) detail(q *query, reason Reason) (detail string) {
 }
 
 var (
-	statusExpired = Rule{ID: "status-expired", Reason: Expired, Scope: ScopeRemote, Tier: TierText}
-	noRule        = Rule{ID: "none", Reason: Unknown, Tier: TierCode}
+	statusExpired = Rule{ID: "status-expired", Reason: bounce.Expired, Scope: bounce.ScopeRemote, Tier: TierText}
+	noRule        = Rule{ID: "none", Reason: bounce.Unknown, Tier: TierCode}
 )
 
-func verdict(r *Rule) Verdict {
-	return Verdict{Reason: r.Reason, Detail: r.Detail, Scope: r.Scope, Rule: r.ID, Confidence: r.Tier.confidence()}
+func verdict(r *Rule) bounce.Verdict {
+	return bounce.Verdict{Reason: r.Reason, Detail: r.Detail, Scope: r.Scope, Rule: r.ID, Confidence: r.Tier.confidence()}
 }
 
 // query folds the template and looks up all literals in it.
@@ -360,11 +357,11 @@ func (j *Judge) query(s *scratch, template string, bits uint64) query {
 	}
 	s.f.set(template)
 	q := query{
-		code: uint16(bits & 1023), stage: Stage(bits >> keyStageShift & 15),
+		code: uint16(bits & 1023), stage: bounce.Stage(bits >> keyStageShift & 15),
 		class: &j.classes[bits>>keyClassShift], s: s,
 	}
 	q.enhanced[0] = s.f.enhanced
-	q.enhanced[1] = EnhancedCode(bits >> keyEnhancedShift & (1<<23 - 1))
+	q.enhanced[1] = bounce.EnhancedCode(bits >> keyEnhancedShift & (1<<23 - 1))
 	if q.code == 0 && s.f.code != "" {
 		for i := range 3 {
 			q.code = q.code*10 + uint16(s.f.code[i]-'0')
@@ -405,8 +402,8 @@ func (j *Judge) lookUp(s *scratch, m *matcher, forms [][]form, text []byte) {
 			if s.found.has(f.number) {
 				continue
 			}
-			if f.left && class[text[end-f.length-1]]&(clLetter|clDigit) != 0 ||
-				f.right && class[text[end]]&(clLetter|clDigit) != 0 {
+			if f.left && isWord(text[end-f.length-1]) ||
+				f.right && isWord(text[end]) {
 				continue
 			}
 			s.found.add(f.number)

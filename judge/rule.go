@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"errors"
@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"bouncelog/bounce"
+	"bouncelog/internal/config"
 )
 
 //go:generate go test -run "^(TestRulesGenerated|TestReasonsDocumented)$" -update
@@ -22,9 +23,9 @@ import (
 // word.
 type Rule struct {
 	ID     string
-	Reason Reason
+	Reason bounce.Reason
 	Detail string
-	Scope  Scope // who has to act; ReasonText(Reason).Scope unless the rule says otherwise
+	Scope  bounce.Scope // who has to act; ReasonText(Reason).Scope unless the rule says otherwise
 	Tier   Tier
 
 	Host     []string // providers' names or suffixes of the relay's host name
@@ -62,19 +63,24 @@ const (
 
 var tierNames = [...]string{"user", "host text", "host code", "text", "enhanced code", "general text", "code"}
 
-func (t Tier) String() string { return name(tierNames[:], int(t)) }
+func (t Tier) String() string {
+	if int(t) < len(tierNames) {
+		return tierNames[t]
+	}
+	return fmt.Sprintf("?%d", t)
+}
 
 // confidence is how sure a verdict by a rule of the tier is.
-func (t Tier) confidence() Confidence {
+func (t Tier) confidence() bounce.Confidence {
 	switch t {
 	case TierHostCode:
-		return ProviderCode
+		return bounce.ProviderCode
 	case TierGeneral:
-		return GeneralText
+		return bounce.GeneralText
 	case TierEnhanced, TierCode:
-		return CodeOnly
+		return bounce.CodeOnly
 	}
-	return NamedCause
+	return bounce.NamedCause
 }
 
 // A Provider is a mail provider, or a filter that others put in front of their
@@ -94,75 +100,103 @@ const (
 	maxRe       = 1000   // bytes of one expression
 )
 
-type ruleFile struct {
-	Since    string // of the rules that do not say
-	Rule     []ruleText
-	Provider []struct {
-		ID, Name     string
-		Hosts, Pages []string
-	}
-}
-
 // A ruleText is a rule as it stands in the file.
 type ruleText struct {
 	ID, Reason, Detail, Scope         string
-	Host, Code, Enhanced, Stage, Over texts
-	Any, All, Not, URL, Yes, No       texts
-	NotURL                            texts `toml:"not_url"`
+	Host, Code, Enhanced, Stage, Over []string
+	Any, All, Not, URL, NotURL        []string
+	Yes, No                           []string
 	Re, Seen, Since                   string
 	General                           bool
 }
 
-// texts is one string or a list of them.
-type texts []string
-
-// UnmarshalTOML reads either.
-func (t *texts) UnmarshalTOML(v any) error {
-	switch v := v.(type) {
-	case string:
-		*t = texts{v}
-	case []any:
-		for _, e := range v {
-			s, ok := e.(string)
-			if !ok {
-				return fmt.Errorf("%v is no string", e)
-			}
-			*t = append(*t, s)
-		}
-	default:
-		return fmt.Errorf("%v is neither a string nor a list of strings", v)
+// keys are the keys of a rule, and where their values go.
+func (t *ruleText) keys() map[string]any {
+	return map[string]any{
+		"id": &t.ID, "reason": &t.Reason, "detail": &t.Detail, "scope": &t.Scope, "host": &t.Host, "code": &t.Code,
+		"enhanced": &t.Enhanced, "stage": &t.Stage, "over": &t.Over, "any": &t.Any, "all": &t.All, "not": &t.Not,
+		"url": &t.URL, "not_url": &t.NotURL, "yes": &t.Yes, "no": &t.No, "re": &t.Re, "seen": &t.Seen, "since": &t.Since,
+		"general": &t.General,
 	}
-	return nil
+}
+
+func providerKeys(p *Provider) map[string]any {
+	return map[string]any{"id": &p.ID, "name": &p.Name, "hosts": &p.Hosts, "pages": &p.Pages}
+}
+
+// set gives a key its value. A list may be written as a single text.
+func set(to, value any) error {
+	switch to := to.(type) {
+	case *string:
+		if v, ok := value.(string); ok {
+			*to = v
+			return nil
+		}
+		return errors.New("a text is needed")
+	case *bool:
+		if v, ok := value.(bool); ok {
+			*to = v
+			return nil
+		}
+		return errors.New("true or false is needed")
+	case *[]string:
+		switch v := value.(type) {
+		case string:
+			*to = []string{v}
+			return nil
+		case []string:
+			*to = v
+			return nil
+		}
+	}
+	return errors.New("a text or a list of texts is needed")
 }
 
 // parseRules reads a file of rules.
 func parseRules(text []byte) ([]Rule, []Provider, error) {
-	if len(text) > maxRuleFile {
-		return nil, nil, fmt.Errorf("rules: more than %d bytes", maxRuleFile)
-	}
-	var f ruleFile
-	md, err := toml.Decode(string(text), &f)
+	list, err := config.ParseArrays(text, maxRuleFile)
 	if err != nil {
-		var pe toml.ParseError
-		if errors.As(err, &pe) {
-			return nil, nil, fmt.Errorf("rules: line %d: %s", pe.Position.Line, pe.Message)
-		}
 		return nil, nil, fmt.Errorf("rules: %w", err)
 	}
-	if unknown := md.Undecoded(); len(unknown) > 0 {
-		key := unknown[0]
-		return nil, nil, fmt.Errorf("rules: line %d: unknown key %q", lineOf(text, key[len(key)-1]), key)
-	}
-	if len(f.Rule) > maxRules {
-		return nil, nil, fmt.Errorf("rules: more than %d rules", maxRules)
+	since := "" // of the rules that do not say
+	var texts []ruleText
+	var providers []Provider
+	var keys map[string]any // of the table that is being read
+	for _, s := range list {
+		switch {
+		case len(s.Path) == 2 && s.Item > 0 && s.Key() == "":
+			switch s.Path[0] {
+			case "rule":
+				if s.Item > maxRules {
+					return nil, nil, fmt.Errorf("rules: more than %d rules", maxRules)
+				}
+				texts = append(texts, ruleText{})
+				keys = texts[s.Item-1].keys()
+				continue
+			case "provider":
+				providers = append(providers, Provider{})
+				keys = providerKeys(&providers[s.Item-1])
+				continue
+			}
+		case len(s.Path) == 2 && s.Item > 0 && keys[s.Key()] != nil:
+			if err := set(keys[s.Key()], s.Value); err != nil {
+				return nil, nil, fmt.Errorf("rules: line %d: %s: %w", s.Line, s.Key(), err)
+			}
+			continue
+		case len(s.Path) == 1 && s.Key() == "since":
+			if err := set(&since, s.Value); err != nil {
+				return nil, nil, fmt.Errorf("rules: line %d: since: %w", s.Line, err)
+			}
+			continue
+		}
+		return nil, nil, fmt.Errorf("rules: line %d: unknown key %q", s.Line, strings.TrimSuffix(strings.Join(s.Path, "."), "."))
 	}
 	var rules []Rule
-	var providers []Provider
 	seen := map[string]bool{}
 	literals := 0
-	for i, t := range f.Rule {
+	for i, t := range texts {
 		if t.Since == "" {
-			t.Since = f.Since
+			t.Since = since
 		}
 		r, err := t.rule()
 		if err == nil && seen[r.ID] {
@@ -181,24 +215,12 @@ func parseRules(text []byte) ([]Rule, []Provider, error) {
 		seen[r.ID] = true
 		rules = append(rules, r)
 	}
-	for _, p := range f.Provider {
+	for _, p := range providers {
 		if p.ID == "" || strings.Contains(p.ID, ".") || len(p.Hosts) == 0 {
 			return nil, nil, fmt.Errorf("provider %q: an id without a dot and hosts are needed", p.ID)
 		}
-		providers = append(providers, Provider(p))
 	}
 	return rules, providers, nil
-}
-
-// lineOf finds the line that sets a key; 0 where it is not written plainly.
-func lineOf(text []byte, key string) int {
-	for i, l := range strings.Split(string(text), "\n") {
-		l = strings.TrimLeft(l, " \t[\"'")
-		if rest, ok := strings.CutPrefix(l, key); ok && strings.HasPrefix(strings.TrimLeft(rest, " \t\"'"), "=") || ok && strings.HasPrefix(rest, "]") {
-			return i + 1
-		}
-	}
-	return 0
 }
 
 var ruleID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
@@ -213,27 +235,27 @@ func (t *ruleText) rule() (Rule, error) {
 		return r, errors.New("an id of lower-case letters, digits, dots and hyphens is needed")
 	}
 	var ok bool
-	if r.Reason, ok = ParseReason(t.Reason); !ok || r.Reason == NoReason {
+	if r.Reason, ok = bounce.ParseReason(t.Reason); !ok || r.Reason == bounce.NoReason {
 		return r, fmt.Errorf("%q is no reason", t.Reason)
 	}
-	if r.Scope, ok = ParseScope(t.Scope); !ok {
+	if r.Scope, ok = bounce.ParseScope(t.Scope); !ok {
 		return r, fmt.Errorf("%q is no scope", t.Scope)
 	}
 	if t.Scope == "" {
 		r.Scope = ReasonText(r.Reason).Scope
 	}
 	for _, c := range r.Code {
-		if len(c) != 3 || c[0] < '2' || c[0] > '5' || c[1:] != "xx" && (class[c[1]]&class[c[2]]&clDigit == 0) {
+		if len(c) != 3 || c[0] < '2' || c[0] > '5' || c[1:] != "xx" && (!isDigit(c[1]) || !isDigit(c[2])) {
 			return r, fmt.Errorf("%q is no reply code", c)
 		}
 	}
 	for _, e := range r.Enhanced {
-		if _, ok := ParseEnhanced(strings.Replace(e, "x", "5", 1)); !ok {
+		if _, ok := bounce.ParseEnhanced(strings.Replace(e, "x", "5", 1)); !ok {
 			return r, fmt.Errorf("%q is no enhanced status code", e)
 		}
 	}
 	for _, s := range r.Stage {
-		if st, ok := ParseStage(s); !ok || st == NoStage {
+		if st, ok := bounce.ParseStage(s); !ok || st == bounce.NoStage {
 			return r, fmt.Errorf("%q is no stage", s)
 		}
 	}
@@ -283,8 +305,10 @@ func (t *ruleText) rule() (Rule, error) {
 // foldRe turns the tokens in an expression into the bytes they are in folded
 // text.
 func foldRe(re string) string {
-	for _, tok := range [...]string{tokAddr, tokIP, tokHost, tokID, tokN} {
+	for _, tok := range [...]string{bounce.TokenAddr, bounce.TokenIP, bounce.TokenHost, bounce.TokenID, bounce.TokenN} {
 		re = strings.ReplaceAll(re, tok, string(foldToken(tok)))
 	}
 	return re
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

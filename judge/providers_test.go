@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"os"
@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 // TestProviders holds the judge against the table in docs/providers.md, which
@@ -37,9 +39,9 @@ func TestProviders(t *testing.T) {
 		}
 		rows++
 		reply, reason, detail := strings.TrimPrefix(c[0], "| "), c[1], strings.Trim(c[2], "| ")
-		d := &Delivery{RelayHost: host, Outcome: Hard}
+		d := &bounce.Delivery{RelayHost: host, Outcome: bounce.Hard}
 		if m := stage.FindStringSubmatch(reply); m != nil {
-			d.Stage, _ = ParseStage(m[1])
+			d.Stage, _ = bounce.ParseStage(m[1])
 			reply = reply[len(m[0]):]
 		}
 		d.Response = reply

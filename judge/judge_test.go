@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"flag"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 func newJudge(t testing.TB, user ...string) *Judge {
@@ -17,7 +19,7 @@ func newJudge(t testing.TB, user ...string) *Judge {
 	for _, u := range user {
 		files = append(files, []byte(u))
 	}
-	j, err := NewJudge(files...)
+	j, err := New(files...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,32 +45,32 @@ func thousandRules(t testing.TB) string {
 	return b.String()
 }
 
-var benchReply = Delivery{
-	Code: 550, Enhanced: Enhanced(5, 7, 26), Stage: StageEOM, Outcome: Hard, Status: "bounced", RelayHost: "gmail-smtp-in.l.google.com",
+var benchReply = bounce.Delivery{
+	Code: 550, Enhanced: bounce.Enhanced(5, 7, 26), Stage: bounce.StageEOM, Outcome: bounce.Hard, Status: "bounced", RelayHost: "gmail-smtp-in.l.google.com",
 	Response: "550-5.7.26 Your email has been blocked because the sender is unauthenticated. 550-5.7.26 Gmail requires all senders to authenticate with either SPF or DKIM. 550-5.7.26  Authentication results: 550-5.7.26  DKIM = did not pass 550-5.7.26  SPF [example.org] with ip: [192.0.2.1] = did not pass 550 5.7.26  https://support.google.com/mail/answer/81126#authentication a1b2c3d4e5f6a-0b1c2d3e4f5a6.123 - gsmtp",
 }
 
 // The look-up of a remembered template.
 func BenchmarkRemembered(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
-	template, _ := Split(benchReply.Response)
-	provider := j.Provider(benchReply.RelayHost)
-	j.VerdictOf(template, provider, &benchReply)
-	b.ReportAllocs()
-	for b.Loop() {
-		j.VerdictOf(template, provider, &benchReply)
-	}
+	benchRemembered(b, j, &benchReply)
 }
 
 // The same for a short reply.
 func BenchmarkRememberedShort(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
-	d := Delivery{Code: 550, Outcome: Hard, Response: "550 5.1.1 <joe@example.org>: Recipient address rejected: User unknown in local recipient table"}
-	template, _ := Split(d.Response)
-	j.VerdictOf(template, "", &d)
+	d := bounce.Delivery{Code: 550, Outcome: bounce.Hard, Response: "550 5.1.1 <joe@example.org>: Recipient address rejected: User unknown in local recipient table"}
+	benchRemembered(b, j, &d)
+}
+
+func benchRemembered(b *testing.B, j *Judge, d *bounce.Delivery) {
+	template, _ := bounce.AppendSplit(nil, nil, d.Response)
+	want := j.Verdict(d)
 	b.ReportAllocs()
 	for b.Loop() {
-		j.VerdictOf(template, "", &d)
+		if m, _ := j.memory.get(template, j.keyOf(d)); m.verdict != want {
+			b.Fatal("not remembered")
+		}
 	}
 }
 
@@ -85,8 +87,8 @@ func BenchmarkVerdict(b *testing.B) {
 func BenchmarkNew(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	s := j.scratch.New().(*scratch)
-	template, _ := Split(benchReply.Response)
-	bits := benchReply.bits() | uint64(j.class(benchReply.RelayHost))<<keyClassShift
+	template, _ := bounce.Split(benchReply.Response)
+	bits := j.keyOf(&benchReply)
 	b.ReportAllocs()
 	for b.Loop() {
 		j.judge(s, template, bits)
@@ -103,7 +105,7 @@ func BenchmarkNewKinds(b *testing.B) {
 	var templates []string
 	for _, line := range strings.Split(string(text), "\n") {
 		if line != "" && line[0] != '#' {
-			t, _ := Split(line[strings.LastIndexByte(line, '\t')+1:])
+			t, _ := bounce.Split(line[strings.LastIndexByte(line, '\t')+1:])
 			templates = append(templates, t)
 		}
 	}
@@ -153,7 +155,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	var before, after runtime.MemStats
 	run := func(n int) {
 		text := make([]byte, 0, 256)
-		d := Delivery{Code: 550, Outcome: Hard}
+		d := bounce.Delivery{Code: 550, Outcome: bounce.Hard}
 		for range n {
 			text = append(text[:0], "550 no "...)
 			for x := r.Uint64(); x > 1; x >>= 3 {
@@ -180,7 +182,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	// Long replies are bounded in bytes.
 	for i := range 3 * memoryBytes / memoryTemplate {
-		d := Delivery{Code: 550, Outcome: Hard, Response: strings.Repeat(string(rune('a'+i%26)), memoryTemplate-20) + " " + fmt.Sprint(strings.Repeat("x", i%17))}
+		d := bounce.Delivery{Code: 550, Outcome: bounce.Hard, Response: strings.Repeat(string(rune('a'+i%26)), memoryTemplate-20) + " " + fmt.Sprint(strings.Repeat("x", i%17))}
 		j.Verdict(&d)
 	}
 	if j.memory.bytes > memoryBytes {
@@ -191,17 +193,17 @@ func TestMemoryIsBounded(t *testing.T) {
 // What is asked for between floods of new replies is still remembered.
 func TestMemoryKeepsWhatIsUsed(t *testing.T) {
 	var m memory
-	want := Verdict{Reason: UserUnknown, Rule: "r"}
-	m.put("kept", 1, want)
+	want := bounce.Verdict{Reason: bounce.UserUnknown, Rule: "r"}
+	m.put(1, judged{"kept", want})
 	for i := range 5 * memoryEntries {
-		m.put(fmt.Sprint("new ", i), 1, Verdict{})
+		m.put(1, judged{template: fmt.Sprint("new ", i)})
 		if i%1000 == 0 {
-			if got, ok := m.get("kept", 1); !ok || got != want {
+			if got, ok := m.get([]byte("kept"), 1); !ok || got.verdict != want {
 				t.Fatalf("after %d others: %v, %t", i, got, ok)
 			}
 		}
 	}
-	if _, ok := m.get("new 1", 1); ok {
+	if _, ok := m.get([]byte("new 1"), 1); ok {
 		t.Fatal("the first of many others is still remembered")
 	}
 }
@@ -215,7 +217,7 @@ func TestVerdictConcurrent(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			for i := range 2000 {
-				d := Delivery{Code: 451, Outcome: Soft, Response: fmt.Sprintf("451 try %c%c later", 'a'+g, 'a'+i%26)}
+				d := bounce.Delivery{Code: 451, Outcome: bounce.Soft, Response: fmt.Sprintf("451 try %c%c later", 'a'+g, 'a'+i%26)}
 				j.Verdict(&d)
 				if got := j.Verdict(&benchReply); got != want {
 					t.Errorf("%+v, want %+v", got, want)
@@ -232,10 +234,8 @@ func TestVerdictNoAllocation(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	j := newJudge(t)
-	template, _ := Split(benchReply.Response)
-	provider := j.Provider(benchReply.RelayHost)
-	j.VerdictOf(template, provider, &benchReply)
-	if n := testing.AllocsPerRun(1000, func() { j.VerdictOf(template, provider, &benchReply) }); n != 0 {
+	j.Verdict(&benchReply)
+	if n := testing.AllocsPerRun(1000, func() { j.Verdict(&benchReply) }); n != 0 {
 		t.Errorf("%v allocations for a remembered template", n)
 	}
 }
@@ -244,19 +244,19 @@ func TestVerdictNoAllocation(t *testing.T) {
 // same twice, and is that of its template.
 func FuzzVerdict(f *testing.F) {
 	j := newJudge(f)
-	f.Add(benchReply.Response, benchReply.RelayHost, uint16(550), uint32(benchReply.Enhanced), uint8(StageEOM))
+	f.Add(benchReply.Response, benchReply.RelayHost, uint16(550), uint32(benchReply.Enhanced), uint8(bounce.StageEOM))
 	f.Add("", "", uint16(0), uint32(0), uint8(0))
 	f.Add("\\377\\n550-{addr} \x00 \\", "..", uint16(999), uint32(5_999_999), uint8(8))
 	f.Add("550 {n} {brace} spam http:// https://{host}/{", "a.google.com", uint16(65535), uint32(1<<31), uint8(255))
 	f.Fuzz(func(t *testing.T, text, host string, code uint16, enhanced uint32, stage uint8) {
-		d := &Delivery{Response: text, RelayHost: host, Code: code, Enhanced: EnhancedCode(enhanced % 6_000_000), Stage: Stage(stage % 9), Outcome: Hard}
+		d := &bounce.Delivery{Response: text, RelayHost: host, Code: code, Enhanced: bounce.EnhancedCode(enhanced % 6_000_000), Stage: bounce.Stage(stage % 9), Outcome: bounce.Hard}
 		v := j.Verdict(d)
-		if v.Reason == NoReason || v.Rule == "" || v.Confidence == NoConfidence || v.Reason > Unknown {
+		if v.Reason == bounce.NoReason || v.Rule == "" || v.Confidence == bounce.NoConfidence || v.Reason > bounce.Unknown {
 			t.Fatalf("%q: %+v", text, v)
 		}
-		template, _ := Split(text)
-		if w := j.VerdictOf(template, j.Provider(host), d); w != v {
-			t.Fatalf("%q: %+v by its template, %+v by itself", text, w, v)
+		template, _ := bounce.Split(text)
+		if got, w := j.Judge(d); w != v || got.Text != template || bounce.Join(got.Text, got.Args) != text {
+			t.Fatalf("%q: %+v with the template %q, %+v with %q", text, w, got.Text, v, template)
 		}
 		if w := newVerdict(j, d); w != v {
 			t.Fatalf("%q: %+v without memory, %+v with it", text, w, v)
@@ -266,8 +266,8 @@ func FuzzVerdict(f *testing.F) {
 }
 
 // newVerdict judges without memory.
-func newVerdict(j *Judge, d *Delivery) Verdict {
+func newVerdict(j *Judge, d *bounce.Delivery) bounce.Verdict {
 	s := j.scratch.New().(*scratch)
-	template, _ := Split(d.Response)
-	return j.judge(s, template, d.bits()|uint64(j.class(d.RelayHost))<<keyClassShift)
+	template, _ := bounce.Split(d.Response)
+	return j.judge(s, template, j.keyOf(d))
 }

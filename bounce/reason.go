@@ -52,6 +52,74 @@ func ParseReason(s string) (r Reason, ok bool) {
 // MarshalText writes the reason's word.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
+// NamesCause reports whether the reason names something about the sending
+// server or its domain that the receiver refuses by: authentication, a host name,
+// a blocklist, a reputation. One such reply is a problem by itself.
+func (r Reason) NamesCause() bool {
+	switch r {
+	case AuthFailure, RDNSHelo, Blocklist, Reputation:
+		return true
+	}
+	return false
+}
+
+// HidesCause reports whether the reason is what a receiver gives that refuses by
+// one of the causes of NamesCause and does not say so. Only many such replies to
+// recipients who take mail otherwise are a problem.
+func (r Reason) HidesCause() bool {
+	switch r {
+	case Policy, ContentSpam, Unknown:
+		return true
+	}
+	return false
+}
+
+// AboutSender reports whether a refusal with this reason is, or may be, about the
+// sending server or its domain and not about this recipient or this message.
+func (r Reason) AboutSender() bool { return r.NamesCause() || r.HidesCause() }
+
+// RefusesSender reports whether the reason means that a provider takes no mail
+// from this sender, whoever it is for: AboutSender, or the sender's address is
+// refused. It decides whether a provider blocks us.
+func (r Reason) RefusesSender() bool { return r.AboutSender() || r == SenderRejected }
+
+// SparesAddress reports whether the reason, whoever has to act on this one reply,
+// is the sending side's identity, access or rate: however often it comes, it is no
+// ground to stop mailing the address.
+func (r Reason) SparesAddress() bool {
+	switch r {
+	case RateLimited, SenderRejected, RelayDenied, TLS:
+		return true
+	}
+	return r.NamesCause()
+}
+
+// AboutAddress reports whether the reason says that the recipient's address is at
+// fault: it should not be mailed again as it is.
+func (r Reason) AboutAddress() bool {
+	switch r {
+	case UserUnknown, MailboxDisabled, BadAddress, DomainInvalid:
+		return true
+	}
+	return false
+}
+
+// NoMailbox reports whether the reason says that a well-formed address at an
+// existing domain has no mailbox, or none any more. It ends what an earlier
+// delivery to the address proved.
+func (r Reason) NoMailbox() bool { return r == UserUnknown || r == MailboxDisabled }
+
+// Reasons lists the reasons that is holds for, in their order:
+// Reasons(Reason.AboutSender).
+func Reasons(is func(Reason) bool) (list []Reason) {
+	for r := UserUnknown; r <= Unknown; r++ {
+		if is(r) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // A Scope says who has to act.
 type Scope uint8
 

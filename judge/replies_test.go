@@ -1,10 +1,12 @@
-package bounce
+package judge
 
 import (
 	"os"
 	"strconv"
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 func TestReplies(t *testing.T) {
@@ -18,7 +20,7 @@ func TestReplies(t *testing.T) {
 			continue
 		}
 		c := strings.Split(line, "\t")
-		d := &Delivery{Outcome: Hard, Response: c[len(c)-1], Local: c[1] == "local"}
+		d := &bounce.Delivery{Outcome: bounce.Hard, Response: c[len(c)-1], Local: c[1] == "local"}
 		if !d.Local {
 			code, err := strconv.Atoi(d.Response[:3])
 			if err != nil {

@@ -1,40 +1,40 @@
-package bounce
+package judge
 
 import (
-	"strconv"
 	"strings"
+
+	"bouncelog/bounce"
 )
 
 // An Explanation says in words what a reply means and what to do about it.
 // Its strings are ours, not the remote's, but for Title where it quotes none.
 type Explanation struct {
 	Code     uint16
-	Enhanced EnhancedCode
+	Enhanced bounce.EnhancedCode
 	Provider Provider // of the relay, where it is known
 	Title    string   // one line
 	Meaning  string
-	Outcome  Outcome  // the attempt's own; else Soft, Hard or Delivered by the code's first digit
-	Verdict  Verdict  // zero where there is nothing to judge
-	Turn     string   // whose turn it is, in words
-	Retry    string   // whether to try again
-	Do       []string // what to do, first things first
-	Also     string   // what else it could be
-	Links    []string // the provider's own pages, or the list's
-	RFC      string   // where the codes are defined
-	Sure     string   // how sure the judgement is, in words
+	Outcome  bounce.Outcome // the attempt's own; else Soft, Hard or Delivered by the code's first digit
+	Verdict  bounce.Verdict // zero where there is nothing to judge
+	Turn     string         // whose turn it is, in words
+	Retry    string         // whether to try again
+	Do       []string       // what to do, first things first
+	Also     string         // what else it could be
+	Links    []string       // the provider's own pages, or the list's
+	RFC      string         // where the codes are defined
+	Sure     string         // how sure the judgement is, in words
 }
 
 // Explain says what a reply means and what to do. d may hold no more than a
 // code, a code and an enhanced code, or a text that starts with them.
-func (j *Judge) Explain(d *Delivery) Explanation {
+func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	d2 := *d
-	if d2.Code == 0 && !d2.Local && replyCode(d2.Response) {
-		n, _ := strconv.Atoi(d2.Response[:3])
-		d2.Code = uint16(n)
+	if d2.Code == 0 && !d2.Local && bounce.ReplyCode(d2.Response) != 0 {
+		d2.Code = bounce.ReplyCode(d2.Response)
 	}
 	if d2.Enhanced == 0 {
 		rest := d2.Response
-		if replyCode(rest) {
+		if bounce.ReplyCode(rest) != 0 {
 			rest = strings.TrimLeft(rest[3:], "- ")
 		}
 		if e, n := leadingEnhanced(rest); n > 0 {
@@ -47,14 +47,14 @@ func (j *Judge) Explain(d *Delivery) Explanation {
 	if class == 0 {
 		class = d2.Enhanced.Class()
 	}
-	if x.Outcome == NoOutcome {
+	if x.Outcome == bounce.NoOutcome {
 		switch class {
 		case 2:
-			x.Outcome = Delivered
+			x.Outcome = bounce.Delivered
 		case 4:
-			x.Outcome = Soft
+			x.Outcome = bounce.Soft
 		case 5:
-			x.Outcome = Hard
+			x.Outcome = bounce.Hard
 		}
 	}
 	code, hasCode := replyText(d2.Code)
@@ -69,11 +69,11 @@ func (j *Judge) Explain(d *Delivery) Explanation {
 	x.RFC = strings.Join(rfc, ", ")
 
 	// A bare code is explained as such; a text by its reason.
-	if class != 2 && class != 3 && !succeeded(&d2) {
+	if class != 2 && class != 3 && d2.Failed() {
 		x.Verdict = j.Verdict(&d2)
 	}
 	reason := ReasonText(x.Verdict.Reason)
-	byText := x.Verdict.Reason != NoReason && x.Verdict.Confidence != CodeOnly
+	byText := x.Verdict.Reason != bounce.NoReason && x.Verdict.Confidence != bounce.CodeOnly
 	switch {
 	case byText:
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
@@ -96,19 +96,19 @@ func (j *Judge) Explain(d *Delivery) Explanation {
 	if detail := DetailText(x.Verdict.Detail); detail != "" && byText {
 		x.Meaning += " " + detail
 	}
-	x.Retry = retryText(x.Outcome, d.Outcome != NoOutcome, x.Retry, class)
+	x.Retry = retryText(x.Outcome, d.Outcome != bounce.NoOutcome, x.Retry, class)
 	switch {
-	case x.Verdict.Reason == Unknown && len(strings.Trim(d.Response, "0123456789. -")) == 0:
+	case x.Verdict.Reason == bounce.Unknown && len(strings.Trim(d.Response, "0123456789. -")) == 0:
 		x.Turn = "Not known from the code alone: the text after it says who has to act."
-	case x.Verdict.Reason != NoReason:
-		x.Turn = x.Verdict.Scope.Turn()
-	case class == 2 || x.Outcome == Delivered:
+	case x.Verdict.Reason != bounce.NoReason:
+		x.Turn = TurnText(x.Verdict.Scope)
+	case class == 2 || x.Outcome == bounce.Delivered:
 		x.Turn = "Nobody's: it worked."
 	case class == 3:
 		x.Turn = "The sending server's: it goes on with the dialogue."
 	}
 	x.Sure = sureText(x.Verdict.Confidence)
-	if x.Verdict.Reason != NoReason {
+	if x.Verdict.Reason != bounce.NoReason {
 		x.Links = append(x.Links, j.pagesOf(x.Verdict)...)
 	}
 	for _, p := range x.Provider.Pages {
@@ -119,7 +119,7 @@ func (j *Judge) Explain(d *Delivery) Explanation {
 
 // providerOf is the provider of the relay; where that is none (a smarthost's
 // log), the one whose pages the text refers to.
-func (j *Judge) providerOf(d *Delivery) Provider {
+func (j *Judge) providerOf(d *bounce.Delivery) Provider {
 	if p, ok := j.ProviderInfo(d.RelayHost); ok {
 		return p
 	}
@@ -130,7 +130,7 @@ func (j *Judge) providerOf(d *Delivery) Provider {
 			return Provider{}
 		}
 		end := strings.IndexFunc(after, func(r rune) bool {
-			return r >= 0x80 || class[byte(r)]&(clLetter|clDigit|clJoin) == 0
+			return r >= 0x80 || !inHost(byte(r))
 		})
 		if end < 0 {
 			end = len(after)
@@ -144,7 +144,7 @@ func (j *Judge) providerOf(d *Delivery) Provider {
 
 // pagesOf are the pages for a verdict: where the rule is documented, and that of
 // the list it names.
-func (j *Judge) pagesOf(v Verdict) (pages []string) {
+func (j *Judge) pagesOf(v bounce.Verdict) (pages []string) {
 	for i := range j.rules {
 		if j.rules[i].ID != v.Rule {
 			continue
@@ -178,16 +178,16 @@ func appendNew(list []string, s string) []string {
 
 // retryText says whether to try again. logged tells whether o is what the mail
 // server did, or only what the code's first digit says that it will do.
-func retryText(o Outcome, logged bool, byReason string, class int) string {
+func retryText(o bounce.Outcome, logged bool, byReason string, class int) string {
 	var first string
 	switch {
-	case o == Soft && logged:
+	case o == bounce.Soft && logged:
 		first = "The mail server keeps the message and tries again."
-	case o == Hard && logged:
+	case o == bounce.Hard && logged:
 		first = "The mail server has given up and returned the message."
-	case o == Soft:
+	case o == bounce.Soft:
 		first = "Soft: a mail server that gets this keeps the message and tries again."
-	case o == Hard:
+	case o == bounce.Hard:
 		first = "Hard: a mail server that gets this gives up and returns the message."
 	default:
 		return ""
@@ -205,15 +205,15 @@ func retryText(o Outcome, logged bool, byReason string, class int) string {
 	return strings.TrimSpace(first + " " + byReason)
 }
 
-func sureText(c Confidence) string {
+func sureText(c bounce.Confidence) string {
 	switch c {
-	case NamedCause:
+	case bounce.NamedCause:
 		return "The text names the cause."
-	case ProviderCode:
+	case bounce.ProviderCode:
 		return "The provider documents this meaning of the code."
-	case GeneralText:
+	case bounce.GeneralText:
 		return "The wording is general; the cause is likely, not named."
-	case CodeOnly:
+	case bounce.CodeOnly:
 		return "There is only the code to go by."
 	}
 	return ""

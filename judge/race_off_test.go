@@ -1,5 +1,5 @@
 //go:build !race
 
-package bounce
+package judge
 
 const raceEnabled = false

@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"bouncelog/bounce"
 )
 
 // docs/reasons.md is written from the same words that explain prints.
@@ -20,12 +22,12 @@ whether the attempt was soft or hard: that is what the mail server did, and is k
 Only a permanent failure whose scope is ` + "`recipient`" + ` is a ground to stop mailing an address, and
 ` + "`recipient_restricted`" + ` only for the sender it was said to.
 
-This page is written from bounce/texts.go by ` + "`go generate ./bounce`" + `.
+This page is written from judge/texts.go by ` + "`go generate ./judge`" + `.
 
 | reason | in short | scope | retry |
 |---|---|---|---|
 `)
-	for r := UserUnknown; r <= Unknown; r++ {
+	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
 		x := ReasonText(r)
 		scope := x.Scope.String()
 		if scope == "" {
@@ -33,7 +35,7 @@ This page is written from bounce/texts.go by ` + "`go generate ./bounce`" + `.
 		}
 		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", r, r, x.Title, scope, x.Retry)
 	}
-	for r := UserUnknown; r <= Unknown; r++ {
+	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
 		x := ReasonText(r)
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", r, x.Meaning)
 		for _, d := range x.Do {
@@ -54,7 +56,7 @@ This page is written from bounce/texts.go by ` + "`go generate ./bounce`" + `.
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, b.Bytes()) {
-		t.Fatalf("%s is not what the texts say; run go generate ./bounce", file)
+		t.Fatalf("%s is not what the texts say; run go generate ./judge", file)
 	}
 }
 
@@ -77,20 +79,20 @@ and a code, then texts, then codes; among equals the longest text decides. ` + "
 `
 
 func TestReasonTexts(t *testing.T) {
-	for r := UserUnknown; r <= Unknown; r++ {
+	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
 		x := ReasonText(r)
 		if x.Title == "" || x.Meaning == "" || len(x.Do) == 0 || x.Retry == "" || x.Also == "" {
 			t.Errorf("%s: something is missing: %+v", r, x)
 		}
-		if x.Scope == NoScope && r != Unknown {
+		if x.Scope == bounce.NoScope && r != bounce.Unknown {
 			t.Errorf("%s has no scope", r)
 		}
 	}
-	if ReasonText(NoReason).Meaning != "" || ReasonText(Unknown+1).Meaning != "" {
+	if ReasonText(bounce.NoReason).Meaning != "" || ReasonText(bounce.Unknown+1).Meaning != "" {
 		t.Error("words for what is no reason")
 	}
-	for s := NoScope; s <= NobodyActs; s++ {
-		if s.Turn() == "" {
+	for s := bounce.NoScope; s <= bounce.NobodyActs; s++ {
+		if TurnText(s) == "" {
 			t.Errorf("%s: nobody's turn", s)
 		}
 	}

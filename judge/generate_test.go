@@ -1,4 +1,4 @@
-package bounce
+package judge
 
 import (
 	"bytes"
@@ -36,14 +36,14 @@ func TestRulesGenerated(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Fatalf("%s is not what rules.toml says; run go generate ./bounce", file)
+		t.Fatalf("%s is not what rules.toml says; run go generate ./judge", file)
 	}
 }
 
 func generate(t *testing.T, rules []Rule, providers []Provider) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	b.WriteString("// Code generated from rules.toml by go generate. DO NOT EDIT.\n\npackage bounce\n\nvar builtinRules = []Rule{\n")
+	b.WriteString("// Code generated from rules.toml by go generate. DO NOT EDIT.\n\npackage judge\n\nvar builtinRules = []Rule{\n")
 	for _, r := range rules {
 		literal(&b, reflect.ValueOf(r))
 	}

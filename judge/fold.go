@@ -1,10 +1,12 @@
-package bounce
+package judge
 
 import (
 	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"bouncelog/bounce"
 )
 
 // maxFold bounds how much of a text is looked at. Exim cuts replies at 4,096
@@ -26,8 +28,8 @@ const (
 // words, a blank at either end; URLs apart.
 type folded struct {
 	text, urls []byte
-	code       string       // the reply code, if the text starts with one
-	enhanced   EnhancedCode // what stood behind it
+	code       string              // the reply code, if the text starts with one
+	enhanced   bounce.EnhancedCode // what stood behind it
 }
 
 func (f *folded) reset() {
@@ -42,10 +44,10 @@ func (f *folded) set(t string) {
 		t = t[:maxFold]
 	}
 	code := ""
-	if u := strings.TrimLeft(t, "#\"' "); replyCode(u) {
+	if u := strings.TrimLeft(t, "#\"' "); bounce.ReplyCode(u) != 0 {
 		t = u
 	}
-	if replyCode(t) {
+	if bounce.ReplyCode(t) != 0 {
 		code = t[:3]
 		f.code = code
 		t = f.skipCode(t, true)
@@ -57,8 +59,8 @@ func (f *folded) set(t string) {
 	word := true       // at the start of a word
 	for len(t) > 0 {
 		c := t[0]
-		if c == '\\' && len(t) > 3 && octal(t, 0) {
-			pending = append(pending, (t[1]-'0')<<6|(t[2]-'0')<<3|t[3]-'0')
+		if b, ok := bounce.LeadingOctal(t); ok {
+			pending = append(pending, b)
 			t = t[4:]
 			if len(pending) < utf8.UTFMax && !utf8.FullRune(pending) {
 				continue
@@ -84,7 +86,7 @@ func (f *folded) set(t string) {
 			word = true
 			continue
 		case c == '{':
-			tok := token(t)
+			tok := bounce.LeadingToken(t)
 			if n := len(tok); n > 0 {
 				f.text = append(f.text, foldToken(tok))
 				t = t[n:]
@@ -92,7 +94,7 @@ func (f *folded) set(t string) {
 				continue
 			}
 		}
-		if word && code != "" && strings.HasPrefix(t, code) && replyCode(t) && len(t) > 3 {
+		if word && code != "" && strings.HasPrefix(t, code) && bounce.ReplyCode(t) != 0 && len(t) > 3 {
 			// The code repeated, a reply of several lines.
 			if rest := f.skipCode(t, false); len(rest) < len(t) {
 				t = rest
@@ -188,36 +190,28 @@ func (f *folded) skipCode(t string, first bool) string {
 
 // leadingEnhanced reads an enhanced code at the start of s, which may have
 // blanks, a parenthesis or # before it, and returns where it ends.
-func leadingEnhanced(s string) (e EnhancedCode, n int) {
+func leadingEnhanced(s string) (e bounce.EnhancedCode, n int) {
 	i := 0
 	for i < len(s) && i < 8 && (s[i] == ' ' || s[i] == '#' || s[i] == '(' || s[i] == '[') {
 		i++
 	}
-	j := i
-	for j < len(s) && (class[s[j]]&clDigit != 0 || s[j] == '.') {
-		j++
-	}
-	if j > i && s[j-1] == '.' {
-		j--
-	}
-	e, ok := ParseEnhanced(s[i:j])
-	if !ok || j < len(s) && class[s[j]]&clLetter != 0 {
+	if e, n = bounce.LeadingEnhanced(s[i:]); n == 0 {
 		return 0, 0
 	}
-	return e, j
+	return e, i + n
 }
 
 func foldToken(tok string) byte {
 	switch tok {
-	case tokAddr:
+	case bounce.TokenAddr:
 		return foldAddr
-	case tokIP:
+	case bounce.TokenIP:
 		return foldIP
-	case tokHost:
+	case bounce.TokenHost:
 		return foldHost
-	case tokID:
+	case bounce.TokenID:
 		return foldID
-	case tokN:
+	case bounce.TokenN:
 		return foldN
 	}
 	return '{'
@@ -293,25 +287,39 @@ func urlLen(t string, before []byte) int {
 		if n > 0 && n < len(t) && t[n] == ' ' { // "http:// example.com/…" as some servers write it
 			n++
 		}
-	case class[t[0]]&(clLetter|clDigit) != 0 && class[before[len(before)-1]]&(clLetter|clDigit|clJoin) == 0:
+	case isWord(t[0]) && !inHost(before[len(before)-1]):
 		k := 0
-		for k < len(t) && class[t[k]]&(clLetter|clDigit|clJoin) != 0 {
+		for k < len(t) && inHost(t[k]) {
 			k++
 		}
-		if k < len(t) && t[k] == '/' && k+1 < len(t) && hostName(t[:k]) {
+		if k < len(t) && t[k] == '/' && k+1 < len(t) && bounce.IsHostName(t[:k]) {
 			n = k
 		}
 	}
 	if n == 0 {
 		return 0
 	}
-	for n < len(t) && (class[t[n]]&clURLEnd == 0 || t[n] == '{' || t[n] == '}') {
+	for n < len(t) && (!endsURL(t[n])) {
 		n++
 	}
-	for n > 0 && class[t[n-1]]&clTrailer != 0 {
+	for n > 0 && strings.IndexByte(",;.:!?'*", t[n-1]) >= 0 {
 		n--
 	}
 	return n
+}
+
+// isWord reports whether b is a letter, a digit, or part of a letter beyond ASCII.
+func isWord(b byte) bool {
+	return b|0x20 >= 'a' && b|0x20 <= 'z' || b >= '0' && b <= '9' || b >= utf8.RuneSelf
+}
+
+// inHost reports whether b may stand in a host name.
+func inHost(b byte) bool { return isWord(b) || b == '.' || b == '-' || b == '_' }
+
+// endsURL reports whether an URL in a template ends before b. Braces are those
+// of tokens.
+func endsURL(b byte) bool {
+	return b <= ' ' || b == 0x7f || strings.IndexByte("<>\"()[]\\", b) >= 0
 }
 
 func hasPrefixFold(s, prefix string) bool {
@@ -322,7 +330,7 @@ func hasPrefixFold(s, prefix string) bool {
 func (f *folded) url(u string) {
 	for len(u) > 0 {
 		if u[0] == '{' {
-			if tok := token(u); tok != "" {
+			if tok := bounce.LeadingToken(u); tok != "" {
 				f.urls = append(f.urls, foldToken(tok))
 				u = u[len(tok):]
 				continue
@@ -353,7 +361,7 @@ func foldLiteral(s string) string {
 	b := make([]byte, 0, len(s))
 	for len(s) > 0 {
 		if s[0] == '{' {
-			if tok := token(s); tok != "" {
+			if tok := bounce.LeadingToken(s); tok != "" {
 				b = append(b, foldToken(tok))
 				s = s[len(tok):]
 				continue

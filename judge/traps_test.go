@@ -1,0 +1,88 @@
+package judge
+
+import (
+	"testing"
+
+	"bouncelog/bounce"
+)
+
+// The same code means different things at different providers, and words that
+// name a mechanism are not always about it.
+func TestTraps(t *testing.T) {
+	j := newJudge(t)
+	const google, microsoft, yahoo = "gmail-smtp-in.l.google.com", "example-org.mail.protection.outlook.com", "mta5.am0.yahoodns.net"
+	for _, c := range []struct {
+		host, text string
+		reason     bounce.Reason
+		detail     string
+		scope      bounce.Scope
+		sure       bounce.Confidence
+	}{
+		{"", "550 5.7.27 refused", bounce.SenderRejected, "", bounce.ScopeSender, bounce.CodeOnly},
+		{google, "550 5.7.27 refused", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.ProviderCode},
+		{"", "550 5.7.30 refused", bounce.TLS, "", bounce.ScopeSender, bounce.CodeOnly},
+		{google, "550 5.7.30 refused", bounce.AuthFailure, "dkim", bounce.ScopeSender, bounce.ProviderCode},
+		{"", "550 5.7.29 refused", bounce.AuthFailure, "arc", bounce.ScopeSender, bounce.CodeOnly},
+		{google, "421 4.7.29 refused", bounce.TLS, "", bounce.ScopeSender, bounce.ProviderCode},
+		{"", "421 4.7.23 refused", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.CodeOnly},
+		{google, "421 4.7.23 refused", bounce.RDNSHelo, "ptr", bounce.ScopeSender, bounce.ProviderCode},
+		{"", "556 5.1.10 refused", bounce.DomainInvalid, "", bounce.ScopeRecipient, bounce.CodeOnly},
+		{microsoft, "550 5.1.10 refused", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.ProviderCode},
+		{"", "550 5.4.1 refused", bounce.Connection, "", bounce.ScopeRemote, bounce.CodeOnly},
+		{microsoft, "550 5.4.1 Recipient address rejected: Access denied", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", "535 5.7.9 refused", bounce.RelayDenied, "", bounce.ScopeSender, bounce.CodeOnly},
+		{yahoo, "554 5.7.9 Message not accepted for policy reasons.", bounce.Policy, "", bounce.ScopeSender, bounce.ProviderCode},
+		{yahoo, "550 5.7.9 the sender is unauthenticated", bounce.AuthFailure, "", bounce.ScopeSender, bounce.NamedCause},
+		{google, "550 5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages from being delivered.", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+		{"mx1.titan.email", "550 5.4.6 Domain Daily Quota Exceeded", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+
+		{"", "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver", bounce.SystemError, "receiver-dnsbl-error", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "421 4.7.28 unusual rate of mail originating from your SPF domain [example.org]", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "554 Transaction failed: Duplicate header 'DKIM-Signature'.", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.NamedCause},
+		{"", "550 5.7.1 Policy rejection on the target address", bounce.MailboxDisabled, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", "421 4.7.0 this message is suspicious due to the nature of the content and/or the links within.", bounce.ContentSpam, "", bounce.ScopeMessage, bounce.NamedCause},
+		{"", "421 4.7.0 this message is suspicious due to the very low reputation of the sending IP address.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "554 5.7.1 Sender address rejected: Blocked by this recipient", bounce.RecipientRestricted, "", bounce.ScopeRecipient, bounce.NamedCause},
+
+		// Words in links do not count, nor in addresses and host names.
+		{"", "550 refused, see https://example.org/help/dmarc/spam/authentication", bounce.Unknown, "", bounce.NoScope, bounce.CodeOnly},
+		{"", "550 5.1.1 <spf.dkim@blacklist.example>: User unknown", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		// A reply of several lines is one text.
+		{"", `550-5.7.1 you are on our block\n550 5.7.1 list`, bounce.Blocklist, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550-5.7.1 the SPF 550-5.7.1 check 550 5.7.1 failed", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.NamedCause},
+		// Accents, in whatever encoding they were logged.
+		{"", `550 Empf\303\244nger unbekannt`, bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", `550 Empf\344nger unbekannt`, bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", "550 Empf\xe4nger unbekannt", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", "550 EMPFÄNGER UNBEKANNT", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+	} {
+		d := &bounce.Delivery{RelayHost: c.host, Response: c.text, Outcome: bounce.Hard}
+		v := j.Verdict(d)
+		if v.Reason != c.reason || v.Detail != c.detail || v.Scope != c.scope || v.Confidence != c.sure {
+			t.Errorf("%s %q: %s %q %s %s by %s; want %s %q %s %s", c.host, c.text,
+				v.Reason, v.Detail, v.Scope, v.Confidence, v.Rule, c.reason, c.detail, c.scope, c.sure)
+		}
+	}
+}
+
+func TestNoVerdict(t *testing.T) {
+	j := newJudge(t)
+	for _, d := range []bounce.Delivery{
+		{Outcome: bounce.Delivered, Code: 250, Response: "250 user unknown, but taken"},
+		{Outcome: bounce.Handoff, Response: "forwarded as 4ABC"},
+		{Outcome: bounce.Probe, Status: "deliverable", Code: 250, Response: "250 2.1.5 Ok"},
+		{Code: 250, Response: "250 2.0.0 Ok"},
+	} {
+		if v := j.Verdict(&d); v != (bounce.Verdict{}) {
+			t.Errorf("%+v: %+v", d, v)
+		}
+	}
+	d := bounce.Delivery{Outcome: bounce.Probe, Status: "undeliverable", Code: 550, Response: "550 5.1.1 User unknown"}
+	if v := j.Verdict(&d); v.Reason != bounce.UserUnknown {
+		t.Errorf("a probe that failed: %+v", v)
+	}
+	d = bounce.Delivery{Outcome: bounce.Hard, Status: "expired", Response: "returned to sender"}
+	if v := j.Verdict(&d); v.Reason != bounce.Expired {
+		t.Errorf("an expired message: %+v", v)
+	}
+}
