@@ -8,6 +8,7 @@
 //	lab -dir DIR unpack [PACKAGE...]  fetch and unpack the packages only, or others
 //	lab -dir DIR send PHASE         send phase 1 or 2 of the scenario
 //	lab -dir DIR flow N             send N numbered messages to each MTA
+//	lab -dir DIR pairs FILE         send a message to each MTA for each line: sender, tab, recipient
 //	lab -dir DIR settle             wait until the queues are empty
 //	lab -dir DIR exec COMMAND...    run a command inside
 //	lab -dir DIR check              compare the logs with expected.tsv
@@ -42,7 +43,7 @@ func main() {
 
 func run(dir string, args []string) error {
 	if len(args) == 0 {
-		return errors.New("what? up, unpack, send, flow, settle, exec, check, count or cut")
+		return errors.New("what? up, unpack, send, flow, pairs, settle, exec, check, count or cut")
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -66,6 +67,18 @@ func run(dir string, args []string) error {
 			return errors.New("flow: how many messages?")
 		}
 		return inside(dir, "/lab/lab", "injectflow", args[0])
+	case "pairs":
+		if len(args) != 1 {
+			return errors.New("pairs: which file?")
+		}
+		pairs, err := os.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "pairs.tsv"), pairs, 0o644); err != nil {
+			return err
+		}
+		return inside(dir, "/lab/lab", "injectpairs", "/lab/pairs.tsv")
 	case "settle":
 		return settle(dir)
 	case "exec":
@@ -79,7 +92,7 @@ func run(dir string, args []string) error {
 			return errors.New("cut: which log, which messages?")
 		}
 		return cut(os.Stdout, args[0], args[1:])
-	case "world": // inside only, as the next two
+	case "world": // inside only, as the next three
 		return world(args[0], args[1])
 	case "inject":
 		return inject(args[0], "/lab/expected.tsv")
@@ -89,6 +102,8 @@ func run(dir string, args []string) error {
 			return err
 		}
 		return injectFlow(n)
+	case "injectpairs":
+		return injectPairs(args[0])
 	default:
 		return fmt.Errorf("no command %q", cmd)
 	}

@@ -56,6 +56,25 @@ func injectFlow(n int) error {
 	return sendAll(msgs, 40*time.Millisecond)
 }
 
+// injectPairs sends a message to every instance for each line of a file, in
+// order: the sender, a tab, the recipient. Where one is refused, so it is.
+func injectPairs(file string) error {
+	var msgs []*message
+	err := readLines(file, func(line string) error {
+		sender, rcpt, ok := strings.Cut(line, "\t")
+		if !ok {
+			return fmt.Errorf("no tab in %q", line)
+		}
+		id := fmt.Sprintf("pair-%d", len(msgs))
+		msgs = append(msgs, &message{id: id, via: "smtp", sender: sender, rcpts: []recipient{{addr: rcpt}}})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return sendAll(msgs, 20*time.Millisecond)
+}
+
 // sendAll sends the messages to each instance in turn, with a pause after each.
 func sendAll(msgs []*message, pause time.Duration) error {
 	errs := make([]error, len(instances))
