@@ -217,6 +217,8 @@ func TestLab(t *testing.T) {
 		}
 	})
 	stage("rotation compared")
+	t.Run("Recipes", l.testRecipes)
+	stage("recipes tried")
 	for _, f := range followers {
 		f.end()
 	}

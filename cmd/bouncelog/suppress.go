@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -64,6 +67,8 @@ say how many these are.`,
 			if err != nil {
 				return err
 			}
+			_, err = os.Stat(out.file)
+			fresh := out.file != "" && errors.Is(err, fs.ErrNotExist)
 			var left int
 			err = out.write(cmd, func(w io.Writer) (err error) {
 				o := render.SuppressOptions{Options: look(w), WhyNot: whyNot, Spared: 20, Location: loc, NoHeader: out.noHeader}
@@ -72,6 +77,10 @@ say how many these are.`,
 			})
 			if err != nil {
 				return err
+			}
+			if fresh && form == render.FormatExim {
+				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s is new, with mode %04o: Exim puts off all mail unless its user can read it\n"+
+					"hint: as root, 'chgrp Debian-exim' (or exim) on it; owner and mode stay from then on\n", table.Clean(out.file), newFileMode)
 			}
 			if left > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d addresses left out: they hold characters that could break this form\nhint: --format json has them all\n", left)
