@@ -26,6 +26,8 @@ var (
 	// ErrOvertaken is such a cause: another process has stored something.
 	ErrOvertaken = errors.New("another process has written meanwhile")
 	ErrFull      = errors.New("no space left for the database") // exit status 1
+	// ErrTooMany is a dictionary that is full: its ids would no longer fit where they are kept.
+	ErrTooMany = errors.New("the database is full") // exit status 1
 )
 
 // A Store keeps delivery attempts. One process writes at a time; any number

@@ -119,6 +119,8 @@ func hintFor(err error) string {
 		return "'bouncelog db check' says more; a copy made with 'bouncelog db backup' can take its place"
 	case errors.Is(err, store.ErrFull), errors.Is(err, syscall.ENOSPC):
 		return "make room, then run the command again: it goes on where it stopped"
+	case errors.Is(err, store.ErrTooMany):
+		return "start a new database: --db names it; this one can still be read"
 	case errors.Is(err, syscall.EROFS):
 		return "the file system is mounted for reading only; --db names another place"
 	case errors.Is(err, fs.ErrPermission):

@@ -67,10 +67,10 @@ func (d *DB) Info(ctx context.Context) (Info, error) {
 		{&i.Replies, "SELECT count(*) FROM reply"},
 		{&i.Pending, "SELECT count(*) FROM pending"},
 		{&pseudonym, "SELECT count(*) FROM meta WHERE key = 'pseudonym_key'"},
-		{&first, "SELECT min(key >> 34) * 3600 FROM rollup_origin"},
-		{&last, "SELECT max(key >> 34) * 3600 FROM rollup_origin"},
+		{&first, "SELECT min(key >> $PERIOD_SHIFT) * $HOUR_SECONDS FROM rollup_origin"},
+		{&last, "SELECT max(key >> $PERIOD_SHIFT) * $HOUR_SECONDS FROM rollup_origin"},
 	} {
-		if *q.to, err = c.number(q.sql); err != nil {
+		if *q.to, err = c.number(layoutSQL(q.sql)); err != nil {
 			return i, d.wrap("info", err)
 		}
 	}
@@ -139,7 +139,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 			return
 		}
 		var n int64
-		if n, err = c.number(sql); n != 0 {
+		if n, err = c.number(layoutSQL(sql)); n != 0 {
 			found("%s: %d", what, n)
 		}
 	}
@@ -151,11 +151,11 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 				"SELECT count(*) FROM (SELECT DISTINCT %[2]s AS x FROM %[1]s WHERE %[2]s IS NOT NULL) WHERE x NOT IN (SELECT id FROM %[3]s)", table, ref.column, ref.table))
 		}
 		count(table+" rows without source", "SELECT count(*) FROM (SELECT DISTINCT coalesce("+map[string]string{"delivery": "NULL", "failure": "line"}[table]+
-			", id) >> 40 AS x FROM "+table+") WHERE x NOT IN (SELECT id FROM source)")
+			", id) >> $OFFSET_BITS AS x FROM "+table+") WHERE x NOT IN (SELECT id FROM source)")
 	}
 	for _, table := range [...]string{"name", "address", "route", "reply"} {
-		count(table+" rows that cannot be looked up", fmt.Sprintf("SELECT count(*) FROM %[1]s WHERE id NOT IN (SELECT key & 268435455 FROM %[1]s_key)", table))
-		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & 268435455 NOT IN (SELECT id FROM %[1]s)", table))
+		count(table+" rows that cannot be looked up", fmt.Sprintf("SELECT count(*) FROM %[1]s WHERE id NOT IN (SELECT key & $MAX_ID FROM %[1]s_key)", table))
+		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & $MAX_ID NOT IN (SELECT id FROM %[1]s)", table))
 	}
 	count("addresses without domain", "SELECT count(*) FROM address WHERE domain NOT IN (SELECT id FROM name)")
 	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
@@ -168,13 +168,13 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
 	count("original recipients without attempt", "SELECT count(*) FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)")
 	count("pairs without attempt", "SELECT count(*) FROM pair WHERE id NOT IN (SELECT id FROM failure)")
-	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = 0)")
-	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = 0 AND id NOT IN (SELECT pair FROM pending)")
-	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> 40 NOT IN (SELECT id FROM source)")
+	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = $STATE_PENDING)")
+	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = $STATE_PENDING AND id NOT IN (SELECT pair FROM pending)")
+	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
 	// A repeated line reaches past its offset, by 1,000 at most.
 	count("sources with rows past their position", `SELECT count(*) FROM source AS s WHERE
-		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0),
-		    coalesce((SELECT max(id) FROM failure WHERE id BETWEEN s.id << 40 AND s.id << 40 | 1099511627775), 0)) >= (s.id << 40) + s.position + 1000`)
+		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << $OFFSET_BITS AND s.id << $OFFSET_BITS | $MAX_OFFSET), 0),
+		    coalesce((SELECT max(id) FROM failure WHERE id BETWEEN s.id << $OFFSET_BITS AND s.id << $OFFSET_BITS | $MAX_OFFSET), 0)) >= (s.id << $OFFSET_BITS) + s.position + 1000`)
 	for _, dim := range dimensions {
 		kept := "SELECT * FROM rollup_" + string(dim)
 		rows := rollupSQL(dim, "1")
@@ -255,11 +255,11 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 		}
 		if moved {
 			// Only failures have a reason.
-			failed := fmt.Sprintf("IN (%d, %d)", bounce.Soft, bounce.Hard)
+			const failed = "IN ($SOFT, $HARD)"
 			for _, dim := range dimensions {
-				err := w.c.exec("DELETE FROM rollup_" + string(dim) + " WHERE key >> 7 & 7 " + failed)
+				err := w.c.exec(layoutSQL("DELETE FROM rollup_" + string(dim) + " WHERE key >> $REASON_BITS & $OUTCOME_MASK " + failed))
 				if err == nil {
-					err = w.c.exec("INSERT INTO rollup_" + string(dim) + " " + rollupSQL(dim, "r.kind >> 7 "+failed))
+					err = w.c.exec(layoutSQL("INSERT INTO rollup_" + string(dim) + " " + rollupSQL(dim, "r.kind >> $REASON_BITS "+failed)))
 				}
 				if err != nil {
 					return err
@@ -299,15 +299,15 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			return nil
 		}
 		for _, sql := range [...]string{
-			"DELETE FROM rollup_route WHERE key < ?1 / 86400 << 34",
-			"DELETE FROM rollup_sender WHERE key < ?1 / 86400 << 34",
-			"DELETE FROM rollup_origin WHERE key < ?1 / 3600 << 34",
+			"DELETE FROM rollup_route WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT",
+			"DELETE FROM rollup_sender WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT",
+			"DELETE FROM rollup_origin WHERE key < ?1 / $HOUR_SECONDS << $PERIOD_SHIFT",
 			"DELETE FROM refusal WHERE at < ?1",
 			"DELETE FROM fault WHERE at < ?1",
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
 		} {
-			if err := w.c.run(sql, before); err != nil {
+			if err := w.c.run(layoutSQL(sql), before); err != nil {
 				return err
 			}
 		}
@@ -327,15 +327,15 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM reply WHERE id NOT IN (SELECT reply FROM delivery UNION SELECT reply FROM failure)",
 			`DELETE FROM name WHERE id NOT IN (SELECT domain FROM address UNION SELECT domain FROM route
 				UNION SELECT host FROM route WHERE host IS NOT NULL UNION SELECT right FROM message_id WHERE right IS NOT NULL)`,
-			"DELETE FROM address_key WHERE key & 268435455 NOT IN (SELECT id FROM address)",
-			"DELETE FROM route_key WHERE key & 268435455 NOT IN (SELECT id FROM route)",
-			"DELETE FROM reply_key WHERE key & 268435455 NOT IN (SELECT id FROM reply)",
-			"DELETE FROM name_key WHERE key & 268435455 NOT IN (SELECT id FROM name)",
+			"DELETE FROM address_key WHERE key & $MAX_ID NOT IN (SELECT id FROM address)",
+			"DELETE FROM route_key WHERE key & $MAX_ID NOT IN (SELECT id FROM route)",
+			"DELETE FROM reply_key WHERE key & $MAX_ID NOT IN (SELECT id FROM reply)",
+			"DELETE FROM name_key WHERE key & $MAX_ID NOT IN (SELECT id FROM name)",
 		} {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := w.c.exec(sql); err != nil {
+			if err := w.c.exec(layoutSQL(sql)); err != nil {
 				return err
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -14,18 +13,11 @@ import (
 	"bouncelog/store"
 )
 
-const (
-	offsetBits  = 40
-	maxOffset   = 1<<offsetBits - 1
-	maxSources  = 1<<22 - 1
-	firstExpiry = math.MinInt64 // + pair: id of a row that stands for an expired recipient
-)
-
 // A source is what is remembered of a row of that table.
 type source struct {
 	num      int64
-	position int64 // stored
-	last     int64 // highest id stored
+	position int64     // stored
+	last     attemptID // highest stored
 	chunk    *chunk
 }
 
@@ -308,7 +300,7 @@ func (w *writer) append(b *store.Batch) error {
 		if !u.Time.IsZero() {
 			at = u.Time.Unix()
 		}
-		w.add("unparsed", src.num<<offsetBits|u.Offset, at, w.scrub(clean(u.Text, 1000)), int64(maxUnparsed))
+		w.add("unparsed", int64(newAttemptID(src.num, u.Offset)), at, w.scrub(clean(u.Text, 1000)), int64(maxUnparsed))
 	}
 	for i := range b.Sources {
 		s := w.sources[b.Sources[i].ID]
@@ -358,13 +350,13 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 			return nil, err
 		}
 		if last >= maxSources {
-			return nil, fmt.Errorf("too many sources (%d)", last)
+			return nil, fmt.Errorf("%w: too many sources (%d)", store.ErrTooMany, last)
 		}
 		s.num = last + 1
 		if err := w.c.run("INSERT INTO source (id, name, path, position, state) VALUES (?, ?, '', 0, '')", s.num, name); err != nil {
 			return nil, err
 		}
-		s.last = s.num<<offsetBits - 1
+		s.last = newAttemptID(s.num, 0) - 1
 		s.chunk = new(chunk)
 	} else if err := w.resume(&s); err != nil {
 		return nil, err
@@ -382,13 +374,13 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 }
 
 func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
-	if a.Offset < 0 || a.Offset > maxOffset {
+	// A line that stands for many may reach into the next: take the next free id.
+	next := max(newAttemptID(src.num, a.Offset), src.last+1)
+	if a.Offset < 0 || a.Offset > maxOffset || next.source() != src.num {
 		return fmt.Errorf("offset %d of %q is out of range", a.Offset, a.Source)
 	}
-	// A line that stands for many may reach into the next: take the next free id.
-	id := max(src.num<<offsetBits|a.Offset, src.last+1)
-	src.last = id
-	at := a.Time.Unix()
+	src.last = next
+	id, at := int64(next), unixTime(a.Time)
 
 	route, err := w.route(p.route, &a.Delivery)
 	if err != nil {
@@ -511,15 +503,6 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	return nil
 }
-
-// Flags in the lower bits of meta.
-const (
-	flagFirst         = 1 << iota // first attempt of its message
-	flagFirstToDomain             // first of its message to this domain
-	flagRecovered                 // delivered after a soft failure
-
-	flagBits = 3
-)
 
 // firstSeen reports, as 1 or 0, whether a message has not been seen before, and
 // not at this domain. Most messages go to one domain: it stands with the
@@ -668,7 +651,7 @@ func (w *writer) flushKeys() {
 	for table, keys := range w.keys {
 		slices.Sort(keys)
 		for _, k := range keys {
-			w.add(table+"_key", k)
+			w.add(table+"_key", int64(k))
 		}
 		w.keys[table] = keys[:0]
 		w.flushTables(table + "_key")

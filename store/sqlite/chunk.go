@@ -85,16 +85,16 @@ func probe(key uint64, filter []byte) {
 // is not full yet, and which messages were seen last.
 func (w *writer) resume(s *source) error {
 	w.flushTables("delivery", "failure", "route", "chunk")
-	lo, hi := s.num<<offsetBits, s.num<<offsetBits|maxOffset
-	s.last = lo - 1
+	ids := attemptsOf(s.num)
+	s.last = attemptID(ids.lo) - 1
 	for _, table := range [...]string{"delivery", "failure"} {
-		last, err := w.c.number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", lo, hi)
+		last, err := w.c.number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", ids.lo, ids.hi)
 		if err != nil {
 			return err
 		}
-		s.last = max(s.last, last)
+		s.last = max(s.last, attemptID(last))
 	}
-	done, err := w.c.number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", lo, hi)
+	done, err := w.c.number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", ids.lo, ids.hi)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (w *writer) resume(s *source) error {
 		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
 		return nil
 	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
-		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(lo, done+1), hi)
+		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(ids.lo, done+1), ids.hi)
 	if err != nil {
 		return err
 	}
@@ -111,9 +111,9 @@ func (w *writer) resume(s *source) error {
 		sender, _ := row[2].(int64)
 		w.firstSeen(w.messageHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
 		return nil
-	}, `SELECT r.origin, a.queue, a.sender, t.domain FROM (
+	}, layoutSQL(`SELECT r.origin, a.queue, a.sender, t.domain FROM (
 			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2
 			UNION ALL SELECT id, queue, sender, route, reply FROM failure WHERE id BETWEEN ?1 AND ?2
 			ORDER BY id DESC LIMIT ?3) AS a
-		JOIN reply AS r ON r.id = a.reply AND r.kind < 512 JOIN route AS t ON t.id = a.route`, lo, hi, seenWindow/4)
+		JOIN reply AS r ON r.id = a.reply AND r.kind < $UNCOUNTED JOIN route AS t ON t.id = a.route`), ids.lo, ids.hi, seenWindow/4)
 }

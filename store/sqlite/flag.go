@@ -80,12 +80,12 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if err != nil {
 		return err
 	}
-	row := []string{"a.id", "a.at << 24 | a.reply", "a.queue", "a.recipient << 28 | coalesce(a.sender, 0)", "coalesce(a.before, 0) << 24 | a.route", original}
+	row := []string{"a.id", layoutSQL("a.at << $ID_BITS | a.reply"), "a.queue", layoutSQL("a.recipient << $ID_BITS | coalesce(a.sender, 0)"), layoutSQL("coalesce(a.before, 0) << $ID_BITS | a.route"), original}
 	from := " FROM " + table + " AS a WHERE " + q.where()
 	scan := func(v []int64) refusalRow {
 		return refusalRow{
-			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> 24, before: seconds(v[4] >> 24),
-			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & (1<<24 - 1)), reply: int32(v[1] & (1<<24 - 1)),
+			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> idBits, before: seconds(v[4] >> idBits),
+			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & maxID), reply: int32(v[1] & maxID),
 			original: int32(v[5]),
 		}
 	}
@@ -95,7 +95,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	}
 	t := &alike{texts: newTexts(c), numbers: make(map[likeness]int)}
 	if n <= refusalsSorted {
-		rows, err := d.refusalRows(ctx, c, q, table, append(spans, span{firstExpiry, -1}), n, row, from, scan)
+		rows, err := d.refusalRows(ctx, c, q, table, append(spans, expiries), n, row, from, scan)
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 		err := d.yieldRefusals(ctx, t, runs{rows}, yield)
 		rows = rows[:0]
 		return err
-	}, "SELECT "+strings.Join(row, ", ")+from+inSpans(append(spans, span{firstExpiry, -1}))+" ORDER BY a.at, a.id", q.since, q.until)
+	}, "SELECT "+strings.Join(row, ", ")+from+inSpans(append(spans, expiries))+" ORDER BY a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
@@ -398,27 +398,29 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(
 			*known = &text
 		}
 		reply := *known
-		where := r.id
-		if where < 0 { // expired
-			if where, err = t.c.number("SELECT line FROM failure WHERE id = ?", where); err != nil {
+		where := attemptID(r.id)
+		if where.expired() {
+			line, err := t.c.number("SELECT line FROM failure WHERE id = ?", r.id)
+			if err != nil {
 				return err
 			}
+			where = attemptID(line)
 		}
-		if num := where >> offsetBits; num != sourceNum {
+		if num := where.source(); num != sourceNum {
 			if source, err = t.source(num); err != nil {
 				return err
 			}
 			sourceNum = num
 		}
 		route, person := routes.at(int64(r.route)), people.at(int64(r.recipient))
-		x.ID, x.Source, x.Offset = r.id, source, where&maxOffset
+		x.ID, x.Source, x.Offset = r.id, source, where.offset()
 		x.Time, x.Message, x.Recipient = unix(r.at), r.message, uint64(r.recipient)
 		x.RecipientDomain = route.domainAs
 		x.RelayHost, x.RelayIP, x.RelayPort = route.host, route.ip, route.port
 		x.Outcome, x.Code, x.Stage, x.Template, x.Verdict = reply.d.Outcome, reply.d.Code, reply.d.Stage, reply.d.Response, reply.v
 		sender := senders.at(int64(r.sender))
 		x.SenderDomain, x.NullSender, x.Forwarded = sender.domain, sender.null, sender.srs || r.original != 0 && r.original != route.domain
-		x.Alike = t.number(likeness{int32(where >> offsetBits), r.route, r.reply, sender.id, sender.null, x.Forwarded})
+		x.Alike = t.number(likeness{int32(where.source()), r.route, r.reply, sender.id, sender.null, x.Forwarded})
 		x.DeliveredBefore, x.DeliveredAfter = time(person.before(r)), time(person.after(r.at))
 		if !yield(&x) {
 			return errEnough
@@ -549,7 +551,7 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients iter.S
 	}
 	times := make(map[uint64][]time.Time)
 	n := 0
-	err = q.intsWithin(c, spans, []string{"a.at << 28 | a.recipient"}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
+	err = q.intsWithin(c, spans, []string{layoutSQL("a.at << $ID_BITS | a.recipient")}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -581,11 +583,11 @@ func pieces(c *conn) ([]*piece, error) {
 	}
 	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
 	for _, p := range all {
-		ends[p.lo>>offsetBits] = p
+		ends[attemptID(p.lo).source()] = p
 	}
 	return all, c.each(func(v []driver.Value) error {
 		n := num(v[0])
-		p := &piece{span: span{n << offsetBits, n<<offsetBits | maxOffset}, since: -forever, until: forever}
+		p := &piece{span: attemptsOf(n), since: -forever, until: forever}
 		if v[1] != nil && v[2] != nil {
 			p.since, p.until = num(v[1]), num(v[2])
 		}
@@ -767,11 +769,11 @@ func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, 
 	}
 	found = make([]flowRow, 0, pieces*chunkRows)
 	q := question{since: -forever, until: forever}
-	return found, q.intsWithin(c, spans, []string{"a.at", "a.queue", "coalesce(a.sender, 0) << 24 | a.route"}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
+	return found, q.intsWithin(c, spans, []string{"a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
 		if len(found)%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		sender, route := v[2]>>24, v[2]&(1<<24-1)
+		sender, route := v[2]>>idBits, v[2]&maxID
 		found = append(found, flowRow{v[0], messageKey(v[1], sender), int32(sender), int32(route)})
 		return nil
 	})

@@ -209,7 +209,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	if err != nil {
 		return err
 	}
-	hi = min(hi, 1<<29)
+	hi = min(hi, maxPeriod+1)
 	table := "rollup_" + string(dim)
 	if dim == byRoute && by != store.ByDay && q.since == -forever && q.until == forever {
 		table, lo, hi = "rollup_total", 0, 1 // whose keys are without a period
@@ -222,9 +222,9 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		if n++; n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		key := v[0]
-		lo = key + 1
-		period, id, kind := key>>periodShift, key>>dimShift&(1<<(periodShift-dimShift)-1), key&(1<<dimShift-1)
+		key := cellKey(v[0])
+		lo = v[0] + 1
+		period, id, kind := key.period(), key.id(), key.kind()
 		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
 			return nil
 		}
@@ -247,7 +247,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 		t.add(last, kind, cell{v[1], v[2], v[3], v[4], v[5]})
 		return nil
 	}
-	lo, hi = lo<<periodShift, hi<<periodShift
+	lo, hi = int64(newCellKey(lo, 0, 0)), int64(newCellKey(hi, 0, 0))
 	for {
 		read := n
 		err := c.ints(6, one, "SELECT ints(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(batch))
@@ -456,7 +456,7 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 	clientOf := func(hash int64) int64 { return text | hash&(text-1) }
 	clientTexts := make(map[int64]string) // of tallies[2]
 	n := 0
-	spans = append(spans, span{firstExpiry, -1})
+	spans = append(spans, expiries)
 	from := "FROM failure AS a WHERE " + q.where()
 	err = q.intsWithin(c, spans, []string{"a.reply", "a.sender", "a.client", "typeof(a.client) = 'text'"}, from, func(v []int64) error {
 		if n++; n%1024 == 0 && ctx.Err() != nil {
@@ -579,9 +579,9 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 		case store.BySASLUser, store.ByClient:
 			return words[k], nil
 		case store.ByDay:
-			return time.Unix(k*86400, 0).UTC().Format(time.DateOnly), nil
+			return time.Unix(k*day, 0).UTC().Format(time.DateOnly), nil
 		case store.ByHour:
-			return time.Unix(k*3600, 0).UTC().Format("2006-01-02T15:00Z"), nil
+			return time.Unix(k*hour, 0).UTC().Format("2006-01-02T15:00Z"), nil
 		}
 		return "", nil
 	})
@@ -671,7 +671,7 @@ func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record)
 			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM delivery AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", spans)
 		}
 		if failed && err == nil {
-			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM failure AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, span{firstExpiry, -1}))
+			err = part.within(c, ends, "SELECT min(a.at), max(a.at) FROM failure AS a WHERE "+part.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, expiries))
 		}
 		return any, err
 	}
@@ -769,8 +769,8 @@ func (d *DB) Unparsed(ctx context.Context) ([]store.Unparsed, error) {
 	defer done()
 	var out []store.Unparsed
 	err = c.each(func(v []driver.Value) error {
-		out = append(out, store.Unparsed{Source: str(v[0]), Offset: num(v[1]) & maxOffset, Time: when(v[2]), Text: str(v[3])})
+		out = append(out, store.Unparsed{Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Text: str(v[3])})
 		return nil
-	}, "SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> 40 ORDER BY u.id")
+	}, layoutSQL("SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> $OFFSET_BITS ORDER BY u.id"))
 	return out, d.wrap("list unparsed lines", err)
 }

@@ -27,29 +27,17 @@ type where struct {
 	route, sender, origin, kind int64 // sender is a domain
 }
 
-// Seconds.
-const (
-	hour = 60 * 60
-	day  = 24 * hour
-)
-
-const periodShift, dimShift = 34, 10
-
-func rollupKey(period, dim, kind int64) int64 {
-	return max(period, 0)<<periodShift | dim<<dimShift | kind
-}
-
 // Cells are what a transaction adds to one rollup.
 type cells struct{ *cache[keyedCell] }
 
 type keyedCell struct {
-	key int64
+	key cellKey
 	cell
 }
 
 func newCells() cells { return cells{newCache[keyedCell](math.MaxInt, false)} }
 
-func (c cells) add(key int64, n cell) {
+func (c cells) add(key cellKey, n cell) {
 	h := bits.RotateLeft64(uint64(key)*0x9e3779b97f4a7c15, 32) // no two keys have the same
 	x := c.get(h)
 	if x == nil {
@@ -77,10 +65,10 @@ func (c cells) appendSorted(list []keyedCell) []keyedCell {
 // count adds to the three rollups. messages counts the message where it was
 // first seen; by route where it was first seen at the domain.
 func (w *writer) count(c where, n cell, firstToDomain int64) {
-	w.senderCells.add(rollupKey(c.at/day, c.sender, c.kind), n)
-	w.originCells.add(rollupKey(c.at/hour, c.origin, c.kind), n)
+	w.senderCells.add(newCellKey(c.at/day, c.sender, c.kind), n)
+	w.originCells.add(newCellKey(c.at/hour, c.origin, c.kind), n)
 	n.messages = firstToDomain
-	w.routeCells.add(rollupKey(c.at/day, c.route, c.kind), n)
+	w.routeCells.add(newCellKey(c.at/day, c.route, c.kind), n)
 }
 
 // A waiting is a message and a recipient that met a soft failure and has not
@@ -319,19 +307,19 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	}}
 	var p prepared
 	w.d.take(&a, &p)
-	at := e.Time.Unix()
+	at := unixTime(e.Time)
 	for i := range m.pairs {
 		x := &m.pairs[i]
 		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template.Text, p.provider)
 		if err != nil {
 			return err
 		}
-		id := firstExpiry + x.pair
+		id := int64(attemptID(x.pair).expiry())
 		w.end(m, x, expired, id)
 		// It went where it was tried last.
 		w.count(where{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
-		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, src.num<<offsetBits|e.Offset, x.client)
+		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(src.num, e.Offset)), x.client)
 	}
 	m.pairs = nil
 	return nil

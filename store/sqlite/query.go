@@ -146,19 +146,19 @@ func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
 	if secret.pseudonym != nil { // either the address or what stands for it
 		locals = append(locals, secret.local(local))
 	}
-	lo, hi := keyRange(secret.hash.add(0, domain))
-	dom, err := c.number("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & 268435455 WHERE k.key BETWEEN ? AND ? AND n.text = ?", lo, hi, domain)
+	lo, hi := dictKeys(secret.hash.add(0, domain))
+	dom, err := c.number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), domain)
 	if err != nil || dom == 0 {
 		return nil, err
 	}
 	for _, local := range locals {
-		lo, hi := keyRange(secret.folded(local, dom))
+		lo, hi := dictKeys(secret.folded(local, dom))
 		err = c.each(func(row []driver.Value) error {
 			if strings.EqualFold(row[1].(string), local) && row[2] == dom {
 				ids = append(ids, row[0].(int64))
 			}
 			return nil
-		}, `SELECT a.id, a.local, a.domain FROM address_key AS k JOIN address AS a ON a.id = k.key & 268435455 WHERE k.key BETWEEN ? AND ?`, lo, hi)
+		}, layoutSQL(`SELECT a.id, a.local, a.domain FROM address_key AS k JOIN address AS a ON a.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ?`), int64(lo), int64(hi))
 		if err != nil {
 			return nil, err
 		}
@@ -210,19 +210,21 @@ func (q *question) spans(c *conn) ([]span, error) {
 	var spans []span
 	ends := make(map[int64]int64) // of each source
 	for i, r := range runs {
-		source := r.lo >> offsetBits
+		source := attemptID(r.lo).source()
 		ends[source] = r.hi
 		if !r.in {
 			continue
 		}
-		if i+1 < len(runs) && runs[i+1].lo>>offsetBits == source {
+		if i+1 < len(runs) && attemptID(runs[i+1].lo).source() == source {
 			r.hi = runs[i+1].lo - 1 // no row lies between
 		}
 		spans = append(spans, r.span)
 	}
 	err = c.each(func(row []driver.Value) error {
 		num := row[0].(int64)
-		spans = append(spans, span{max(num<<offsetBits, ends[num]+1), num<<offsetBits | maxOffset})
+		rest := attemptsOf(num)
+		rest.lo = max(rest.lo, ends[num]+1)
+		spans = append(spans, rest)
 		return nil
 	}, "SELECT id FROM source")
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
@@ -330,14 +332,14 @@ func (q *question) where() string {
 		for _, o := range q.Outcomes {
 			ids = append(ids, int64(o))
 		}
-		replies = append(replies, in("kind >> 7", ids))
+		replies = append(replies, in(layoutSQL("kind >> $REASON_BITS"), ids))
 	}
 	if len(q.Reasons) > 0 {
 		var ids []int64
 		for _, r := range q.Reasons {
 			ids = append(ids, int64(r))
 		}
-		replies = append(replies, in("kind & 127", ids))
+		replies = append(replies, in(layoutSQL("kind & $REASON_MASK"), ids))
 	}
 	if len(replies) > 0 {
 		cond = append(cond, "a.reply IN (SELECT id FROM reply WHERE "+strings.Join(replies, " AND ")+")")
@@ -389,7 +391,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 		more, tables = wordColumns, wordTables
 	}
 	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, ` + after + `, a.line, p.id, a.client` + more + ` FROM failure AS a
-		LEFT JOIN pair AS p ON p.id = a.id AND p.state = 0` + tables + ` WHERE ` + where
+		LEFT JOIN pair AS p ON p.id = a.id AND p.state = ` + fmt.Sprint(pending) + tables + ` WHERE ` + where
 	if q.messages != nil {
 		fromFailure += " AND " + in("a.message", q.messages)
 	}
@@ -431,7 +433,7 @@ func (q *question) records(c *conn, sort bool, yield func(*record) error) error 
 		if q.messages != nil {
 			err = q.once(c, one(true), fromFailure, q.since, q.until)
 		} else {
-			err = q.within(c, one(true), fromFailure+each, append(spans, span{firstExpiry, -1}))
+			err = q.within(c, one(true), fromFailure+each, append(spans, expiries))
 		}
 		if err != nil {
 			return err

@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"fmt"
-
-	"bouncelog/bounce"
 )
 
 // rollupSQL computes a rollup from the rows: what is kept must equal it. It is
@@ -20,18 +18,17 @@ func rollupSQL(dim dimension, condition string) string {
 		first = flagFirstToDomain
 	}
 	one := func(table, pairs string) string {
-		return fmt.Sprintf(`SELECT (max(a.at / %d, 0) << %d) | (%s << %d) | r.kind AS key, (a.meta & %d) / %d AS messages, %s AS pairs,
+		return fmt.Sprintf(`SELECT (a.at / %d << $PERIOD_SHIFT) | (%s << $DIM_SHIFT) | r.kind AS key, (a.meta & %d) / %d AS messages, %s AS pairs,
 				coalesce(a.sender = (SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1), 0) AS nulls,
-				r.kind >> 7 = %d AND coalesce(r.code, 0) >= 500 AS retry
+				r.kind >> $REASON_BITS = $SOFT AND coalesce(r.code, 0) >= 500 AS retry
 			FROM %s AS a JOIN reply AS r ON r.id = a.reply WHERE %s`,
-			dim.period(), periodShift, x, dimShift, first, first, pairs, bounce.Soft, table, condition)
+			dim.period(), x, first, first, pairs, table, condition)
 	}
-	return "SELECT key, count(*) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM (" +
+	return layoutSQL("SELECT key, count(*) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM (" +
 		one("delivery", fmt.Sprintf("(a.meta & %d) / %d", flagRecovered, flagRecovered)) +
 		" UNION ALL " +
-		one("failure", fmt.Sprintf("CASE r.kind >> 7 WHEN %d THEN EXISTS (SELECT 1 FROM pair WHERE id = a.id AND state = 0) WHEN %d THEN r.kind & 127 = %d ELSE 0 END",
-			bounce.Soft, bounce.Hard, bounce.Expired)) +
-		") GROUP BY key"
+		one("failure", "CASE r.kind >> $REASON_BITS WHEN $SOFT THEN EXISTS (SELECT 1 FROM pair WHERE id = a.id AND state = $STATE_PENDING) WHEN $HARD THEN r.kind & $REASON_MASK = $EXPIRED ELSE 0 END") +
+		") GROUP BY key")
 }
 
 var dimensions = [...]dimension{byRoute, bySender, byOrigin}
@@ -45,7 +42,7 @@ func (d dimension) period() int64 {
 }
 
 // totalSQL adds up rollup_route over all days.
-const totalSQL = "SELECT key & 17179869183 AS key, sum(n) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM rollup_route GROUP BY 1"
+var totalSQL = layoutSQL("SELECT key & $TOTAL_MASK AS key, sum(n) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM rollup_route GROUP BY 1")
 
 // sumTotals makes rollup_total anew.
 func (w *writer) sumTotals() error {
@@ -63,9 +60,9 @@ func (w *writer) addCells() {
 	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}, {"rollup_total", w.totalCells}} {
 		w.sorted = r.cells.appendSorted(w.sorted[:0])
 		for _, c := range w.sorted {
-			w.add(r.table, c.key, c.n, c.messages, c.pairs, c.nulls, c.retry)
+			w.add(r.table, int64(c.key), c.n, c.messages, c.pairs, c.nulls, c.retry)
 			if r.table == "rollup_route" {
-				w.totalCells.add(c.key&(1<<periodShift-1), c.cell)
+				w.totalCells.add(c.key.total(), c.cell)
 			}
 		}
 		r.cells.empty()

@@ -32,7 +32,6 @@ import (
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
 
-	"bouncelog/bounce"
 	"bouncelog/store"
 )
 
@@ -104,6 +103,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	if opts.migrations == nil {
 		opts.migrations, opts.version = migrations, schemaVersion
 	}
+	opts.migrations = layoutFS{opts.migrations}
 	d := &DB{path: path, opts: opts}
 	var err error
 	switch {
@@ -522,8 +522,3 @@ func (d *DB) Close() error {
 	d.w = nil
 	return d.wrap("close", errors.Join(w.commit(false), w.c.close()))
 }
-
-func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<7 | int64(r) }
-
-func outcomeOf(kind int64) bounce.Outcome { return bounce.Outcome(kind >> 7 & 7) }
-func reasonOf(kind int64) bounce.Reason   { return bounce.Reason(kind & 127) }

@@ -96,12 +96,12 @@ func same(t testing.TB, want, got *DB) {
 // histories holds what is known of each address against the rows.
 func histories(t testing.TB, d *DB) {
 	t.Helper()
-	n, err := d.w.c.number(`WITH delivered AS (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient),
-			failed AS (SELECT a.recipient, max(a.at) AS last FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind < 512 GROUP BY a.recipient)
+	n, err := d.w.c.number(layoutSQL(`WITH delivered AS (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient),
+			failed AS (SELECT a.recipient, max(a.at) AS last FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind < $UNCOUNTED GROUP BY a.recipient)
 		SELECT count(*) FROM address AS a LEFT JOIN failing AS h ON h.id = a.id
 			LEFT JOIN delivered AS d ON d.recipient = a.id LEFT JOIN failed AS f ON f.recipient = a.id
-		WHERE max(a.first, 0) <> coalesce(d.first, 0) OR max(a.last, 0) NOT BETWEEN coalesce(d.last - 86400, 0) AND coalesce(d.last, 0)
-			OR f.last <> coalesce(d.last, 0) AND (h.at IS NOT NULL) <> (f.last > coalesce(d.last, 0))`)
+		WHERE max(a.first, 0) <> coalesce(d.first, 0) OR max(a.last, 0) NOT BETWEEN coalesce(d.last - $DAY_SECONDS, 0) AND coalesce(d.last, 0)
+			OR f.last <> coalesce(d.last, 0) AND (h.at IS NOT NULL) <> (f.last > coalesce(d.last, 0))`))
 	must(t, err)
 	if n != 0 {
 		t.Errorf("the histories of %d addresses are not those of the rows", n)
@@ -461,15 +461,15 @@ func dump(t testing.TB, d *DB) map[string]string {
 	t.Helper()
 	out := make(map[string]string)
 	for name, sql := range map[string]string{
-		"route": `SELECT group_concat(x, char(10)) FROM (SELECT (c.key >> 34) || ' ' || n.text || ' ' || coalesce(h.text, '') || ' ' || coalesce(r.ip, '') || ' ' || (c.key & 1023) || ': ' ||
-			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM rollup_route AS c JOIN route AS r ON r.id = c.key >> 10 & 16777215
+		"route": `SELECT group_concat(x, char(10)) FROM (SELECT (c.key >> $PERIOD_SHIFT) || ' ' || n.text || ' ' || coalesce(h.text, '') || ' ' || coalesce(r.ip, '') || ' ' || (c.key & $KIND_MASK) || ': ' ||
+			c.n || ' ' || c.messages || ' ' || c.pairs || ' ' || c.nulls || ' ' || c.retry AS x FROM rollup_route AS c JOIN route AS r ON r.id = c.key >> $DIM_SHIFT & $MAX_ID
 			JOIN name AS n ON n.id = r.domain LEFT JOIN name AS h ON h.id = r.host ORDER BY x)`,
 		"deliveries": `SELECT group_concat(x, char(10)) FROM (SELECT time || ' ' || coalesce(queue_id, '') || ' ' || recipient || ' ' || offset || ' ' || outcome || ' ' || response || ' ' || coalesce(message_id, '') AS x
 			FROM deliveries ORDER BY x)`,
 	} {
 		c, done, err := d.reader()
 		must(t, err)
-		v, err := c.one(sql)
+		v, err := c.one(layoutSQL(sql))
 		done()
 		must(t, err)
 		out[name] = str(v)
@@ -533,9 +533,9 @@ func TestCheckFinds(t *testing.T) {
 		"DELETE FROM delivery WHERE id = (SELECT min(id) FROM delivery)",
 		"PRAGMA foreign_keys = OFF; DELETE FROM route WHERE id = 3",
 		"DELETE FROM address WHERE id = 1",
-		"DELETE FROM name_key WHERE key & 268435455 = 1",
+		"DELETE FROM name_key WHERE key & $MAX_ID = 1",
 		"DELETE FROM pending",
-		"UPDATE pair SET state = 0 WHERE state = 1",
+		"UPDATE pair SET state = $STATE_PENDING WHERE state = 1",
 		"DELETE FROM text",
 		"UPDATE source SET position = 5",
 		"DELETE FROM failure WHERE id = (SELECT min(id) FROM pair)",
@@ -552,7 +552,7 @@ func TestCheckFinds(t *testing.T) {
 		tr.Source, tr.PerSecond = "second", 1
 		must(t, d.Append(t.Context(), tr.Batch(2000)))
 		sound(t, d)
-		must(t, d.w.c.exec(damage))
+		must(t, d.w.c.exec(layoutSQL(damage)))
 		problems, err := d.Check(t.Context())
 		must(t, err)
 		if len(problems) == 0 {

@@ -183,12 +183,12 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	d := &x.Delivery
 	*d, x.Verdict = reply.d, reply.v
-	where := r.id
+	where := attemptID(r.id)
 	if r.line != 0 {
-		where = r.line
+		where = attemptID(r.line)
 	}
-	d.Offset = where & maxOffset
-	if d.Source, err = t.source(where >> offsetBits); err != nil {
+	d.Offset = where.offset()
+	if d.Source, err = t.source(where.source()); err != nil {
 		return err
 	}
 	d.Time = time.Unix(r.at, 0).UTC()

@@ -4,8 +4,6 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
-	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -72,7 +70,7 @@ type writer struct {
 	messageID int64
 	logins    *cache[int64]
 	loginID   int64
-	keys      map[string][]int64 // of the dictionaries, to be written in order
+	keys      map[string][]dictKey // of the dictionaries, to be written in order
 
 	sources map[string]*source
 	inBatch map[string]bool
@@ -207,7 +205,7 @@ func (w *writer) reset() error {
 		return err
 	}
 	w.inBatch = make(map[string]bool)
-	w.fresh, w.keys = w.fresh[:0], make(map[string][]int64)
+	w.fresh, w.keys = w.fresh[:0], make(map[string][]dictKey)
 	w.newBase = w.addressID
 	w.touched = make(map[uint32]touched)
 	w.routeCells = newCells()
@@ -267,21 +265,9 @@ func (w *writer) flushTables(tables ...string) {
 	}
 }
 
-// Keys of the dictionaries: 21 bits of the hash, 28 of the id.
-const (
-	idBits = 28
-	maxID  = 1<<idBits - 1
-)
-
-func keyRange(h uint64) (lo, hi int64) {
-	lo = int64(h>>43) << idBits
-	return lo, lo | (1<<idBits - 1)
-}
-
 // addKey adds the key of a new row, in a while: see remembered.
 func (w *writer) addKey(table string, h uint64, id int64) {
-	lo, _ := keyRange(h)
-	w.keys[table] = append(w.keys[table], lo|id)
+	w.keys[table] = append(w.keys[table], newDictKey(h, id))
 }
 
 // putInto adds to a dictionary's cache. What that forgets must be found.
@@ -300,16 +286,16 @@ func find[V any](w *writer, c *cache[V], table string, h uint64, fn func(id int6
 	if b := w.bulks[table]; b != nil && table != "address" {
 		b.flush()
 	}
-	lo, hi := keyRange(h)
+	lo, hi := dictKeys(h)
 	err = w.c.each(func(row []driver.Value) error {
-		id := row[0].(int64) - lo
+		id := row[0].(int64) & maxID
 		ok, err := fn(id)
 		if ok {
 			found = id
 			return errStop
 		}
 		return err
-	}, "SELECT key FROM "+table+"_key WHERE key BETWEEN ? AND ?", lo, hi)
+	}, "SELECT key FROM "+table+"_key WHERE key BETWEEN ? AND ?", int64(lo), int64(hi))
 	return found, err
 }
 
@@ -333,8 +319,10 @@ func (w *writer) name(s string) (int64, error) {
 		}
 	}
 	if id == 0 {
-		id = w.names.next
-		w.names.next++
+		var err error
+		if id, err = nextID(&w.names.next, "names"); err != nil {
+			return 0, err
+		}
 		w.add("name", id, text)
 		w.addKey("name", stored, id)
 	}
@@ -376,8 +364,9 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 		}
 	}
 	if id == 0 {
-		id = w.routes.next
-		w.routes.next++
+		if id, err = nextID(&w.routes.next, "routes"); err != nil {
+			return 0, err
+		}
 		w.add("route", id, domain, host, ip, port)
 		w.addKey("route", h, id)
 	}
@@ -416,8 +405,13 @@ func (w *writer) origin(host string, mta bounce.MTA, instance string) (int64, er
 	const find = "SELECT id FROM origin WHERE host = ? AND mta = ? AND instance = ?"
 	id, err := w.c.number(find, h, m, i)
 	if err == nil && id == 0 {
-		if err = w.c.run("INSERT INTO origin (host, mta, instance) VALUES (?, ?, ?)", h, m, i); err == nil {
-			id, err = w.c.number(find, h, m, i)
+		var next int64
+		if next, err = w.c.number("SELECT max(id) + 1 FROM origin"); err == nil {
+			next = max(next, 1)
+			id, err = nextID(&next, "logging hosts")
+		}
+		if err == nil {
+			err = w.c.run("INSERT INTO origin (id, host, mta, instance) VALUES (?, ?, ?, ?)", id, h, m, i)
 		}
 	}
 	if err != nil {
@@ -482,8 +476,11 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template,
 		if !failed {
 			v = bounce.Verdict{}
 		}
-		r = reply{id: w.replyID, kind: w.kind(a.Outcome, v.Reason), origin: origin}
-		w.replyID++
+		id, err := nextID(&w.replyID, "replies")
+		if err != nil {
+			return nil, err
+		}
+		r = reply{id: id, kind: w.kind(a.Outcome, v.Reason), origin: origin}
 		var sample, host any
 		if failed {
 			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
@@ -558,11 +555,11 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 		}
 	}
 	if a.id == 0 {
-		if w.addressID > maxID {
-			return nil, fmt.Errorf("too many addresses (%d)", w.addressID)
+		id, err := nextID(&w.addressID, "addresses")
+		if err != nil {
+			return nil, err
 		}
-		a = address{id: uint32(w.addressID), domain: uint32(dom)}
-		w.addressID++
+		a = address{id: uint32(id), domain: uint32(dom)}
 		w.fresh = append(w.fresh, newAddress{a, strings.Clone(local)}) // see own
 		w.addKey("address", key, int64(a.id))
 	}
@@ -727,30 +724,6 @@ func queueText(v driver.Value) string {
 		return v
 	}
 	return ""
-}
-
-// delayCode packs a delay: 0 for unknown, then hundredths of a second up to
-// 100 seconds, then seconds.
-func delayCode(d float64) int64 {
-	switch {
-	case !(d >= 0):
-		return 0
-	case d < 99.995:
-		return int64(math.Round(d*100)) + 1
-	default:
-		return int64(math.Round(min(d, 1e9))) + 9901
-	}
-}
-
-func delayOf(code int64) float64 {
-	switch {
-	case code == 0:
-		return -1
-	case code <= 10000:
-		return float64(code-1) / 100
-	default:
-		return float64(code - 9901)
-	}
 }
 
 // clean makes text fit for any reader of the database: valid UTF-8, no NUL, none

@@ -4,8 +4,11 @@
 -- The views at the end are the public schema: see docs/schema.md.
 --
 -- A dictionary is looked up by hash: X_key holds one integer for each row of X,
--- the keyed hash in the upper bits and the row's id in the lower 28. That is a
+-- the keyed hash in the upper bits and the row's id in the lower $ID_BITS. That is a
 -- third of what an index over the text would cost.
+--
+-- Names that begin with a dollar sign are constants of layout.go, which says how
+-- integers are packed.
 
 PRAGMA application_id = 1651401580; -- 'bncl'
 PRAGMA user_version = 1;
@@ -87,7 +90,7 @@ CREATE TABLE origin (
     UNIQUE (host, mta, instance)
 ) STRICT;
 
--- The words for outcome * 128 + reason.
+-- The words for outcome << $REASON_BITS | reason.
 CREATE TABLE kind (
     id      INTEGER PRIMARY KEY,
     outcome TEXT NOT NULL,
@@ -118,11 +121,11 @@ CREATE TABLE reply (
 ) STRICT;
 CREATE TABLE reply_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Attempts that delivered. id is source << 40 | offset. queue is an integer
+-- Attempts that delivered. id is source << $OFFSET_BITS | offset. queue is an integer
 -- where the queue id is hexadecimal (its digits after a 1), else text.
--- meta is delay << 3 and flags: 1 first attempt of its message, 2 first of its
+-- meta is delay << $FLAG_BITS and flags: 1 first attempt of its message, 2 first of its
 -- message to this domain, 4 delivered after a soft failure. The delay is 0 where
--- not known, up to 10000 hundredths of a second + 1, beyond seconds + 9901. There are no foreign
+-- not known, up to $MAX_FINE hundredths of a second + 1, beyond seconds + $COARSE_BASE. There are no foreign
 -- keys here: they would cost a third of an import; "db check" looks for orphans.
 CREATE TABLE delivery (
     id        INTEGER PRIMARY KEY,
@@ -137,7 +140,7 @@ CREATE TABLE delivery (
 
 -- All other attempts: soft, hard, hand-offs and probes, and one for each
 -- recipient of a message that expired (id pair - 1 << 63, line is the
--- source << 40 | offset of the expiry). text is the response where that is not
+-- source << $OFFSET_BITS | offset of the expiry). text is the response where that is not
 -- the template: after char(5) the parts that go into the template's places,
 -- else the whole, with char(1) for the recipient, char(2) for the relay's host,
 -- char(3) for its IP address and char(4) for the sender. A number is that of one
@@ -233,7 +236,7 @@ CREATE TABLE pending (
     PRIMARY KEY (queue, recipient, pair)
 ) STRICT, WITHOUT ROWID;
 
--- Rollups, always equal to the rows. key is period << 34 | X << 10 | kind, the
+-- Rollups, always equal to the rows. key is period << $PERIOD_SHIFT | X << $DIM_SHIFT | kind, the
 -- period being the hour (rollup_origin) or the day since 1970. messages counts
 -- those whose first attempt (route: to the domain) stands here; pairs those
 -- recovered by a delivery, still pending after a soft failure, or expired; nulls
@@ -309,7 +312,7 @@ CREATE TABLE skipped (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unparsed_line (
-    id   INTEGER PRIMARY KEY, -- source << 40 | offset
+    id   INTEGER PRIMARY KEY, -- source << $OFFSET_BITS | offset
     at   INTEGER,
     text TEXT NOT NULL
 ) STRICT;
@@ -372,10 +375,10 @@ SELECT
     p.detail AS detail,
     p.scope AS scope,
     p.rule AS rule,
-    CASE WHEN a.meta < 8 THEN NULL WHEN a.meta >> 3 <= 10000 THEN ((a.meta >> 3) - 1) / 100.0
-         ELSE (a.meta >> 3) - 9901.0 END AS delay,
+    CASE WHEN a.meta >> $FLAG_BITS = 0 THEN NULL WHEN a.meta >> $FLAG_BITS <= $MAX_FINE THEN ((a.meta >> $FLAG_BITS) - 1) / 100.0
+         ELSE (a.meta >> $FLAG_BITS) - $COARSE_BASE.0 END AS delay,
     c.name AS source,
-    coalesce(a.line, a.id) & 1099511627775 AS offset,
+    coalesce(a.line, a.id) & $MAX_OFFSET AS offset,
     (SELECT user FROM login WHERE id = a.client) AS sasl_user,
     CASE WHEN typeof(a.client) = 'text' THEN a.client WHEN a.client < 0 THEN
         printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip
@@ -389,7 +392,7 @@ JOIN name AS d ON d.id = r.domain
 LEFT JOIN address AS s ON s.id = a.sender
 LEFT JOIN name AS sd ON sd.id = s.domain
 LEFT JOIN name AS h ON h.id = t.host
-LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> 40;
+LEFT JOIN source AS c ON c.id = coalesce(a.line, a.id) >> $OFFSET_BITS;
 
 CREATE VIEW bounces AS
 SELECT * FROM deliveries WHERE outcome IN ('soft', 'hard');
@@ -426,7 +429,7 @@ SELECT
     sum(iif(k.outcome = 'soft', c.pairs, 0)) AS pending,
     sum(iif(k.outcome = 'hard', c.pairs, 0)) AS expired,
     sum(c.messages) AS messages
-FROM (SELECT key >> 10 AS route, key & 1023 AS kind, n, messages, pairs FROM rollup_total) AS c
+FROM (SELECT key >> $DIM_SHIFT AS route, key & $KIND_MASK AS kind, n, messages, pairs FROM rollup_total) AS c
 JOIN route AS r ON r.id = c.route
 JOIN name AS d ON d.id = r.domain
 JOIN kind AS k ON k.id = c.kind
@@ -452,13 +455,13 @@ GROUP BY f.recipient;
 
 CREATE VIEW daily AS
 SELECT
-    date(c.day * 86400, 'unixepoch') AS day,
+    date(c.day * $DAY_SECONDS, 'unixepoch') AS day,
     d.text AS domain,
     h.text AS relay_host,
     k.outcome AS outcome,
     k.reason AS reason,
     sum(c.n) AS attempts
-FROM (SELECT key >> 34 AS day, key >> 10 & 16777215 AS route, key & 1023 AS kind, n FROM rollup_route) AS c
+FROM (SELECT key >> $PERIOD_SHIFT AS day, key >> $DIM_SHIFT & $MAX_ID AS route, key & $KIND_MASK AS kind, n FROM rollup_route) AS c
 JOIN route AS r ON r.id = c.route
 JOIN name AS d ON d.id = r.domain
 LEFT JOIN name AS h ON h.id = r.host
@@ -512,10 +515,10 @@ FROM source;
 CREATE VIEW unparsed AS
 SELECT
     c.name AS source,
-    u.id & 1099511627775 AS offset,
+    u.id & $MAX_OFFSET AS offset,
     strftime('%Y-%m-%dT%H:%M:%SZ', u.at, 'unixepoch') AS time,
     u.text AS text
 FROM unparsed_line AS u
-JOIN source AS c ON c.id = u.id >> 40;
+JOIN source AS c ON c.id = u.id >> $OFFSET_BITS;
 
 -- +goose Down

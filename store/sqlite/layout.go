@@ -1,0 +1,269 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// Every integer of the database that holds more than one number, with the limits that
+// follow from its bits. SQL takes the same constants by name: see layoutSQL. A limit
+// that something can reach has a check, which returns store.ErrTooMany or says which
+// value is out of range.
+//
+// SQLite stores an integer in as many bytes as it needs, and a rowid as a varint of 7
+// bits a byte: what is small most of the time belongs into the upper bits.
+//
+//	attemptID, rowid of delivery and failure, and of all tables about single attempts
+//	  63    62              40                                      0
+//	   +-----+---------------+---------------------------------------+
+//	   |  0  |  source (22)  |  offset of the line (40)              |
+//	   +-----+---------------+---------------------------------------+
+//	   |  1  |  attemptID of the pair that expired (62)              |   one failure for each recipient
+//	   +-----+-------------------------------------------------------+   of an expired message
+//
+//	dictKey, rowid of name_key, address_key, route_key and reply_key
+//	          49                      28                             0
+//	           +-----------------------+-----------------------------+
+//	           | part of the hash (21) | id of the row (28)          |   49 bits: a varint of 7 bytes
+//	           +-----------------------+-----------------------------+
+//
+//	cellKey, rowid of the rollups
+//	    63                    38                        10           0
+//	     +---------------------+-------------------------+-----------+
+//	     | hour or day (25)    | id of the dimension (28)| kind (10) |   rollup_total: hour or day 0
+//	     +---------------------+-------------------------+-----------+
+//
+//	kind, id of the table kind                 meta, of delivery and failure
+//	     10         7            0              63                   3            0
+//	      +---------+------------+               +-------------------+------------+
+//	      | outcome | reason (7) |               | delay (see below) | flags (3)  |
+//	      +---------+------------+               +-------------------+------------+
+
+// attemptID.
+const (
+	offsetBits = 40
+	maxOffset  = 1<<offsetBits - 1 // a log of 1 TiB, uncompressed
+	maxSources = 1<<22 - 1         // with the offset 62 bits: the sign says that a message expired
+)
+
+// An attemptID is the identity of an attempt: its log and the byte at which its line
+// begins. A line that stands for several attempts takes the ids from there on.
+type attemptID int64
+
+func newAttemptID(source, offset int64) attemptID { return attemptID(source<<offsetBits | offset) }
+
+func (id attemptID) source() int64 { return int64(id >> offsetBits) }
+func (id attemptID) offset() int64 { return int64(id & maxOffset) }
+
+// expiry is the id of the row that says that a pair, whose id this is, has expired. The
+// line that said so is in the row.
+func (id attemptID) expiry() attemptID { return math.MinInt64 + id }
+
+// expired reports whether id is one that expiry made.
+func (id attemptID) expired() bool { return id < 0 }
+
+// attemptsOf are the ids that the attempts of a source may have.
+func attemptsOf(source int64) span {
+	return span{int64(newAttemptID(source, 0)), int64(newAttemptID(source, maxOffset))}
+}
+
+// expiries are the ids that expiry makes.
+var expiries = span{math.MinInt64, -1}
+
+// Ids of the rows of dictionaries. Two of them, or one and a time, fit in 64 bits.
+const (
+	idBits = 28
+	maxID  = 1<<idBits - 1
+)
+
+// nextID takes the next id of a dictionary, whose rows what names.
+func nextID(next *int64, what string) (int64, error) {
+	if *next > maxID {
+		return 0, fmt.Errorf("%w: too many %s (%d)", store.ErrTooMany, what, *next-1)
+	}
+	id := *next
+	*next++
+	return id, nil
+}
+
+// A dictKey finds a row of a dictionary by the hash of what it holds: all rows with the
+// same 21 bits of the hash follow one another. One key in 2^21 is another row's: with
+// the largest dictionary (2^28 rows) 128 rows are compared for each that is looked up,
+// which is why the keys that a hostile sender knows must not choose these bits (see
+// hasher).
+type dictKey int64
+
+const dictHashBits = 21
+
+// dictKeys are the first and the last key that a row with this hash may have.
+func dictKeys(h uint64) (lo, hi dictKey) {
+	lo = dictKey(h>>(64-dictHashBits)) << idBits
+	return lo, lo | maxID
+}
+
+func newDictKey(h uint64, id int64) dictKey {
+	lo, _ := dictKeys(h)
+	return lo | dictKey(id)
+}
+
+// Times of attempts are seconds since 1970. 0 stands for never, and 32 bits must hold
+// them where recipients are remembered. A clock may be wrong, and a stranger's log may
+// say anything: what lies outside is taken for the nearest of these.
+const (
+	minTime = 1
+	maxTime = 1<<32 - 1 // 2106-02-07
+)
+
+func unixTime(t time.Time) int64 { return min(max(t.Unix(), minTime), maxTime) }
+
+// Seconds.
+const (
+	hour = 60 * 60
+	day  = 24 * hour
+)
+
+// A cellKey is the place of a cell in a rollup.
+type cellKey int64
+
+const (
+	dimensionShift = kindBits
+	periodShift    = dimensionShift + idBits
+	maxPeriod      = maxTime / hour // of hours and days
+)
+
+// newCellKey is the key of the cell that counts the attempts of a period (hours or days
+// since 1970), a row of the dimension's dictionary and a kind.
+func newCellKey(period, id, kind int64) cellKey {
+	return cellKey(period<<periodShift | id<<dimensionShift | kind)
+}
+
+func (k cellKey) period() int64 { return int64(k >> periodShift) }
+func (k cellKey) id() int64     { return int64(k >> dimensionShift & maxID) }
+func (k cellKey) kind() int64   { return int64(k & maxKind) }
+
+// total is the key without the period: that of rollup_total.
+func (k cellKey) total() cellKey { return k & (1<<periodShift - 1) }
+
+// A kind is what became of an attempt and why.
+const (
+	kindBits   = reasonBits + 3
+	maxKind    = 1<<kindBits - 1
+	reasonBits = 7
+	maxReason  = 1<<reasonBits - 1
+	// uncounted is the first kind of the hand-offs and probes, which are not counted as attempts.
+	uncounted = int64(bounce.Handoff) << reasonBits
+)
+
+func kindOf(o bounce.Outcome, r bounce.Reason) int64 { return int64(o)<<reasonBits | int64(r) }
+
+func outcomeOf(kind int64) bounce.Outcome { return bounce.Outcome(kind >> reasonBits & 7) }
+func reasonOf(kind int64) bounce.Reason   { return bounce.Reason(kind & maxReason) }
+
+// Flags in the lower bits of meta.
+const (
+	flagFirst         = 1 << iota // first attempt of its message
+	flagFirstToDomain             // first of its message to this domain
+	flagRecovered                 // delivered after a soft failure
+
+	flagBits = iota
+)
+
+// A delay is a code: 0 is not known; up to maxFine hundredths of a second, plus 1; above
+// it seconds, plus coarseBase.
+const (
+	maxFine    = 10000                // 99.99 s
+	coarseBase = maxFine + 1 - 100    // 100 s is the code after that of 99.99 s
+	maxDelay   = 1_000_000_000        // seconds
+	fineBelow  = maxFine/100.0 - .005 // seconds
+)
+
+func delayCode(d float64) int64 {
+	switch {
+	case !(d >= 0):
+		return 0
+	case d < fineBelow:
+		return int64(math.Round(d*100)) + 1
+	default:
+		return int64(math.Round(min(d, maxDelay))) + coarseBase
+	}
+}
+
+func delayOf(code int64) float64 {
+	switch {
+	case code == 0:
+		return -1
+	case code <= maxFine:
+		return float64(code-1) / 100
+	default:
+		return float64(code - coarseBase)
+	}
+}
+
+// layoutNames are the constants as SQL names them. No name is the beginning of another.
+var layoutNames = map[string]int64{
+	"$OFFSET_BITS":   offsetBits,
+	"$MAX_OFFSET":    maxOffset,
+	"$ID_BITS":       idBits,
+	"$MAX_ID":        maxID,
+	"$PERIOD_SHIFT":  periodShift,
+	"$DIM_SHIFT":     dimensionShift,
+	"$TOTAL_MASK":    1<<periodShift - 1,
+	"$KIND_MASK":     maxKind,
+	"$REASON_BITS":   reasonBits,
+	"$REASON_MASK":   maxReason,
+	"$OUTCOME_MASK":  maxKind >> reasonBits,
+	"$UNCOUNTED":     uncounted,
+	"$SOFT":          int64(bounce.Soft),
+	"$HARD":          int64(bounce.Hard),
+	"$EXPIRED":       int64(bounce.Expired),
+	"$FLAG_BITS":     flagBits,
+	"$MAX_FINE":      maxFine,
+	"$COARSE_BASE":   coarseBase,
+	"$HOUR_SECONDS":  hour,
+	"$DAY_SECONDS":   day,
+	"$STATE_PENDING": pending,
+}
+
+var layoutReplacer = func() *strings.Replacer {
+	var list []string
+	for name, n := range layoutNames {
+		list = append(list, name, strconv.FormatInt(n, 10))
+	}
+	return strings.NewReplacer(list...)
+}()
+
+// layoutSQL puts the numbers into SQL that names them.
+func layoutSQL(sql string) string { return layoutReplacer.Replace(sql) }
+
+// A layoutFS puts the numbers into the SQL files of another file system.
+type layoutFS struct{ fs.FS }
+
+// Open opens a file; one that ends in ".sql" has its numbers.
+func (f layoutFS) Open(name string) (fs.File, error) {
+	file, err := f.FS.Open(name)
+	if err != nil || !strings.HasSuffix(name, ".sql") {
+		return file, err
+	}
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return layoutFile{file, bytes.NewReader([]byte(layoutSQL(string(text))))}, nil
+}
+
+type layoutFile struct {
+	fs.File
+	text *bytes.Reader
+}
+
+func (f layoutFile) Read(p []byte) (int, error) { return f.text.Read(p) }

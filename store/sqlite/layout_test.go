@@ -1,0 +1,249 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// seedIDs makes a database whose dictionaries have one row each, with a high id.
+func seedIDs(t *testing.T, id int64) string {
+	t.Helper()
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{})
+	must(t, d.w.c.exec(fmt.Sprintf(`INSERT INTO name VALUES (%[1]d, 'seed.example'); INSERT INTO name_key VALUES (%[1]d);
+		INSERT INTO address VALUES (%[1]d, %[1]d, 'seed', 0, 0); INSERT INTO address_key VALUES (%[1]d);
+		INSERT INTO route VALUES (%[1]d, %[1]d, NULL, NULL, NULL); INSERT INTO route_key VALUES (%[1]d);
+		INSERT INTO origin VALUES (%[1]d, 'seed', 'postfix', ''); INSERT INTO kind VALUES (128, 'delivered', NULL);
+		INSERT INTO reply (id, origin, kind, agent, status, local, provider, template) VALUES (%[1]d, %[1]d, 128, '', '', 0, '', ''); INSERT INTO reply_key VALUES (%[1]d)`, id)))
+	must(t, d.Close())
+	return path
+}
+
+// newNames is a batch whose attempts bring a new one of everything.
+func newNames() *store.Batch {
+	b := &store.Batch{Sources: []store.Source{{ID: "log", Offset: 1000}}}
+	for i := range 6 {
+		d := bounce.Delivery{
+			Source: "log", Offset: int64(i), Time: time.Date(2026, 3, 2+i/3, 1, 0, i, 0, time.UTC), Host: fmt.Sprint("mx", i), MTA: bounce.Postfix,
+			QueueID: fmt.Sprint("ABCDE", i), MessageID: fmt.Sprint("m@right", i, ".example"), SenderKnown: true,
+			Sender: fmt.Sprintf("a@from%d.example", i), SenderDomain: fmt.Sprintf("from%d.example", i),
+			Recipient: fmt.Sprintf("b@to%d.example", i), RecipientDomain: fmt.Sprintf("to%d.example", i),
+			RelayHost: fmt.Sprintf("mx.to%d.example", i), RelayIP: "192.0.2.1", RelayPort: 25,
+			Outcome: bounce.Hard, Status: "bounced", Code: 550, Response: fmt.Sprintf("550 no %c", 'a'+i),
+		}
+		if i%2 == 1 {
+			d.Outcome, d.Status, d.Code, d.Response = bounce.Delivered, "sent", 250, fmt.Sprintf("250 yes %c", 'a'+i)
+		}
+		b.Attempts = append(b.Attempts, store.Attempt{Delivery: d, Verdict: bounce.Verdict{Reason: bounce.Policy, Rule: "test"}})
+	}
+	return b
+}
+
+// TestHighIDs appends to databases whose dictionaries are nearly full: what is counted
+// and read is the same as in a new one, on either side of each power of two that an id
+// may have to fit below.
+func TestHighIDs(t *testing.T) {
+	type answers struct {
+		Days, Senders, Domains, Hosts []store.Group
+		Refusals                      []store.Refusal
+		Deliveries                    []store.FlowHistory
+	}
+	ask := func(d *DB) (a answers) {
+		t.Helper()
+		for _, q := range []struct {
+			by store.By
+			to *[]store.Group
+		}{{store.ByDay, &a.Days}, {store.BySenderDomain, &a.Senders}, {store.ByDomain, &a.Domains}, {store.ByHost, &a.Hosts}} {
+			for day := range 2 {
+				since := time.Date(2026, 3, 2+day, 0, 0, 0, 0, time.UTC)
+				groups, err := d.Groups(t.Context(), store.Filter{Since: since, Until: since.AddDate(0, 0, 1)}, q.by)
+				must(t, err)
+				*q.to = append(*q.to, groups...)
+			}
+		}
+		for r, err := range d.Refusals(t.Context(), store.Filter{}) {
+			must(t, err)
+			r.Message, r.Recipient, r.Attempt = 0, 0, nil
+			a.Refusals = append(a.Refusals, *r)
+		}
+		var err error
+		a.Deliveries, err = d.FlowHistories(t.Context(), []store.Flow{{
+			Domains: []string{"to1.example", "to3.example"}, Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2026, 3, 9, 0, 0, 0, 0, time.UTC),
+			Around: []time.Time{time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)},
+		}}, 1000)
+		must(t, err)
+		for i := range a.Deliveries {
+			for j := range a.Deliveries[i].Deliveries {
+				a.Deliveries[i].Deliveries[j].Message = 0
+			}
+		}
+		return a
+	}
+	plain := open(t, t.TempDir()+"/plain.db", Options{})
+	must(t, plain.Append(t.Context(), newNames()))
+	want := ask(plain)
+	if len(want.Refusals) != 3 || len(want.Deliveries[0].Deliveries) != 2 || len(want.Senders) != 6 {
+		t.Fatalf("the question answers too little: %+v", want)
+	}
+	for _, id := range []int64{1<<16 - 2, 1<<24 - 4, 1<<24 + 4} {
+		d := open(t, seedIDs(t, id), Options{})
+		must(t, d.Append(t.Context(), newNames()))
+		byKey := cmpopts.SortSlices(func(a, b store.Group) bool { return a.Key < b.Key })
+		if diff := cmp.Diff(want, ask(d), byKey); diff != "" {
+			t.Errorf("ids from %d on (-new database +this):\n%.2000s", id, diff)
+		}
+	}
+}
+
+// TestTooMany appends to databases whose dictionaries are full.
+func TestTooMany(t *testing.T) {
+	b := newNames()
+	b.Attempts = b.Attempts[:1]
+	for _, table := range []string{"name", "route", "reply", "address", "origin"} {
+		path := seedIDs(t, 1<<28-1)
+		d := open(t, path, Options{})
+		for _, other := range []string{"name", "route", "reply", "address", "origin"} {
+			if other != table {
+				must(t, d.w.c.exec("PRAGMA foreign_keys = OFF; DELETE FROM "+other))
+			}
+		}
+		must(t, d.Close())
+		d = open(t, path, Options{})
+		err := d.Append(t.Context(), b)
+		if !errors.Is(err, store.ErrTooMany) {
+			t.Errorf("%s: error %v, want ErrTooMany", table, err)
+		}
+		for _, cells := range []string{"rollup_route", "rollup_sender", "rollup_origin", "rollup_total", "failure"} {
+			if n, err := d.w.c.number("SELECT count(*) FROM " + cells); n != 0 || err != nil {
+				t.Errorf("%s: %s has %d rows, %v", table, cells, n, err)
+			}
+		}
+	}
+}
+
+// TestLayout takes integers apart again, at the limits of their parts.
+func TestLayout(t *testing.T) {
+	for _, source := range []int64{1, 77, maxSources} {
+		for _, offset := range []int64{0, 1, maxOffset} {
+			id := newAttemptID(source, offset)
+			if id.source() != source || id.offset() != offset || id.expired() || id <= 0 {
+				t.Errorf("attempt %d of source %d: %d of %d", offset, source, id.offset(), id.source())
+			}
+			if e := id.expiry(); !e.expired() || int64(e) < expiries.lo || int64(e) > expiries.hi {
+				t.Errorf("the expiry of attempt %d is %d", id, e)
+			}
+			if s := attemptsOf(source); int64(id) < s.lo || int64(id) > s.hi {
+				t.Errorf("attempt %d is not one of source %d", id, source)
+			}
+		}
+	}
+	for _, h := range []uint64{0, 1, 1 << 63, math.MaxUint64} {
+		lo, hi := dictKeys(h)
+		for _, id := range []int64{1, maxID} {
+			if k := newDictKey(h, id); k < lo || k > hi || int64(k)&maxID != id || k < 0 || k >= 1<<49 {
+				t.Errorf("key of %d with hash %x is %d, not from %d to %d", id, h, k, lo, hi)
+			}
+		}
+	}
+	for _, period := range []int64{0, 1, maxPeriod} {
+		for _, id := range []int64{0, 1, maxID} {
+			for _, kind := range []int64{0, 1, maxKind} {
+				k := newCellKey(period, id, kind)
+				if k.period() != period || k.id() != id || k.kind() != kind || k < 0 || k.total() != newCellKey(0, id, kind) {
+					t.Errorf("cell %d, %d, %d: %d, %d, %d", period, id, kind, k.period(), k.id(), k.kind())
+				}
+			}
+		}
+	}
+	// One bit more than there is room for: all that bounce knows must fit.
+	for n := range 2 << reasonBits {
+		r := bounce.Reason(n)
+		if got, ok := bounce.ParseReason(r.String()); ok && got == r && n > maxReason {
+			t.Errorf("reason %v (%d) has no room", r, n)
+		}
+	}
+	for n := range 2 * (maxKind>>reasonBits + 1) {
+		o := bounce.Outcome(n)
+		if got, ok := bounce.ParseOutcome(o.String()); !ok || got != o {
+			continue
+		}
+		k := kindOf(o, maxReason)
+		if outcomeOf(k) != o || reasonOf(k) != maxReason || k > maxKind {
+			t.Errorf("%v and %d are %v and %d", o, maxReason, outcomeOf(k), reasonOf(k))
+		}
+		if counted := o <= bounce.Hard; counted != (k < uncounted) {
+			t.Errorf("%v: kind %d", o, k)
+		}
+	}
+	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(5, 999), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		if n := unixTime(at); n < minTime || n > maxTime || at.Unix() == 5 && n != 5 {
+			t.Errorf("%v is stored as %d", at, n)
+		}
+	}
+}
+
+// TestLayoutNames holds that a name in SQL stands for one constant, and that every name
+// in the schema is one.
+func TestLayoutNames(t *testing.T) {
+	for a := range layoutNames {
+		for b := range layoutNames {
+			if a != b && strings.HasPrefix(a, b) {
+				t.Errorf("%s begins with %s", a, b)
+			}
+		}
+	}
+	text, err := fs.ReadFile(layoutFS{migrations}, "migrations/00001_first.sql")
+	must(t, err)
+	if i := bytes.IndexByte(text, '$'); i >= 0 {
+		t.Errorf("a name that is no constant: %.30s", text[i:])
+	}
+}
+
+// TestOddTimes stores attempts whose clock was wrong by thousands of years: they are
+// counted, and what is kept agrees.
+func TestOddTimes(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	b := newNames()
+	for i, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1e9, 0), time.Date(2107, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(3100, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		b.Attempts[i].Time = at
+	}
+	must(t, d.Append(t.Context(), b))
+	sound(t, d)
+	if got := totals(t, d); got.Attempts != 6 || got.Hard != 3 || got.Messages != 6 {
+		t.Errorf("Totals = %+v", got)
+	}
+	groups, err := d.Groups(t.Context(), store.Filter{}, store.ByDay)
+	must(t, err)
+	var days []string
+	for _, g := range groups {
+		days = append(days, fmt.Sprint(g.Key, " ", g.Attempts))
+	}
+	slices.Sort(days)
+	if want := []string{"1970-01-01 3", "2106-02-07 3"}; !slices.Equal(days, want) {
+		t.Errorf("days %q, want %q", days, want)
+	}
+	n := 0
+	for r, err := range d.Refusals(t.Context(), store.Filter{}) {
+		must(t, err)
+		if y := r.Time.Year(); y != 1970 && y != 2106 {
+			t.Errorf("a refusal of %v", r.Time)
+		}
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d refusals, want 3", n)
+	}
+}
