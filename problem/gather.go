@@ -73,7 +73,17 @@ type sample struct {
 	id        int64
 	template  string
 	relayIP   string
-	addresses []string
+	addresses []string // ours that it names, and our DKIM selectors
+	selectors []string
+}
+
+// read finds what the words of a sample name.
+func (x *sample) read() {
+	template, args := bounce.Split(x.Text)
+	for _, a := range bounce.NamedAddresses(bounce.Template{Text: template, Args: args}, x.relayIP) {
+		x.addresses = append(x.addresses, a.String())
+	}
+	x.selectors = bounce.NamedSelectors(x.Text)
 }
 
 // A pile is the refusals that may have one cause, in the order of time.
@@ -352,7 +362,7 @@ func (p *pile) sample(h *hit) {
 
 // sampled is a hit without its words yet.
 func (h *hit) sampled() sample {
-	return sample{Evidence{h.source, h.offset, h.at.time(), h.template}, h.id, h.template, h.relayIP, nil}
+	return sample{Evidence{h.source, h.offset, h.at.time(), h.template}, h.id, h.template, h.relayIP, nil, nil}
 }
 
 // recall reads the words of the samples, for incidents of which none was kept those
@@ -384,7 +394,7 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 			x := &in.samples[i]
 			if n := index[x.id]; n > 0 {
 				x.Text = texts[n-1]
-				x.addresses = provider.OwnAddresses(x.Text, x.relayIP)
+				x.read()
 			}
 		}
 	}

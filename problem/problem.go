@@ -65,12 +65,17 @@ type Problem struct {
 	Scan             string     `json:"scan"`
 
 	keys               []string
+	selectors          []string
 	valid, validBefore []uint64 // of ValidRecipients and ValidBefore
 }
 
 // Valid is how many of the recipients are known to be valid. Where only the number
 // was asked for (Options.NumbersOnly), ValidRecipients does not name them.
 func (p *Problem) Valid() int { return max(len(p.valid), len(p.ValidRecipients)) }
+
+// Selectors are our DKIM selectors that the replies name, the most often named
+// first.
+func (p *Problem) Selectors() []string { return p.selectors }
 
 // Keys name what a problem is about. It is the same problem as an earlier one
 // where they have a key in common and no day passed between them.

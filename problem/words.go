@@ -212,7 +212,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
 		Attempts: int64(len(in.hits)), Messages: seen.count(in.hits, ofMessage),
 		Recipients: seen.count(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
-		Evidence:   in.evidence(), Addresses: in.addresses(),
+		Evidence:   in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
 	}
@@ -226,6 +226,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
 	}
 	p.Summary = in.summary(&p, w)
+	if p.Reason == bounce.AuthFailure {
+		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
+	}
 	p.Scan = scanCommand(p.SenderDomains, p.Addresses)
 	return p
 }
@@ -317,11 +320,11 @@ func (in *incident) evidence() []Evidence {
 	return list
 }
 
-// addresses are our own, those named most often first.
-func (in *incident) addresses() []string {
+// namedMost are what the samples name, the most often named first.
+func (in *incident) namedMost(names func(*sample) []string) []string {
 	n := map[string]int{}
-	for _, s := range in.samples {
-		for _, a := range s.addresses {
+	for i := range in.samples {
+		for _, a := range names(&in.samples[i]) {
 			n[a]++
 		}
 	}

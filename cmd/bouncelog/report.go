@@ -118,9 +118,7 @@ comes first.`,
 			var found []dnsscan.Finding
 			if scan {
 				var s subjects
-				if err := s.addFlagged(cmd, db, filter, r.Problems); err != nil {
-					return err
-				}
+				s.addFlagged(cmd, r.Problems)
 				if found, err = ask.findings(cmd.Context(), client, s); err != nil {
 					return err
 				}

@@ -7,21 +7,17 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/dnsscan"
 	"bouncelog/internal/table"
 	"bouncelog/internal/term"
 	"bouncelog/parser"
 	"bouncelog/problem"
-	"bouncelog/store"
 )
 
 func newScan() *cobra.Command {
@@ -96,9 +92,7 @@ terms are yours to keep:
 				if err != nil {
 					return err
 				}
-				if err := s.addFlagged(cmd, db, filter, problems); err != nil {
-					return err
-				}
+				s.addFlagged(cmd, problems)
 				if err := db.Close(); err != nil {
 					return err
 				}
@@ -286,20 +280,18 @@ const (
 	flaggedDomains   = 50
 	flaggedIPs       = 10
 	flaggedSelectors = 10
-	repliesRead      = 200_000
 )
 
-// addFlagged adds what the problems name, which were found among the attempts that
-// match f.
-func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter, problems []problem.Problem) error {
+// addFlagged adds what the problems name.
+func (s *subjects) addFlagged(cmd *cobra.Command, problems []problem.Problem) {
 	flagged := map[string]bool{}
-	alarmed := false
 	more := 0
+	var ips, selectors []string
 	for _, p := range problems {
 		if p.Level != problem.Confirmed && p.Level != problem.Likely {
 			continue
 		}
-		alarmed = true
+		ips, selectors = append(ips, p.Addresses...), append(selectors, p.Selectors()...)
 		for _, domain := range p.SenderDomains {
 			domain, err := dnsscan.ParseDomain(domain)
 			if err != nil || flagged[domain] {
@@ -315,109 +307,22 @@ func (s *subjects) addFlagged(cmd *cobra.Command, db store.Store, f store.Filter
 	if more > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d more sender domains are flagged; the first %d are scanned\n", more, flaggedDomains)
 	}
-	if !alarmed || len(s.ips) > 0 && len(s.selectors) > 0 {
-		return nil
-	}
-
 	// Who sends, and with which key, is in the refusals.
-	named := replies{relays: map[netip.Addr]bool{}, ips: map[netip.Addr]int{}, selectors: map[string]int{}}
-	f.Reasons = slices.DeleteFunc(named.reasons(), func(r bounce.Reason) bool {
-		return len(f.Reasons) > 0 && !slices.Contains(f.Reasons, r)
-	})
-	if len(f.Reasons) == 0 {
-		return nil
-	}
-	n := 0
-	for a, err := range db.Rejections(cmd.Context(), f) {
-		if err != nil {
-			return err
-		}
-		if n++; n > repliesRead {
-			break
-		}
-		if flagged[a.SenderDomain] {
-			named.read(&a.Attempt)
-		}
-	}
 	if len(s.ips) == 0 {
-		s.ips = named.senders()
+		for _, word := range ips {
+			ip, err := netip.ParseAddr(word)
+			if err == nil && dnsscan.Public(ip) && !slices.Contains(s.ips, ip) && len(s.ips) < flaggedIPs {
+				s.ips = append(s.ips, ip)
+			}
+		}
 	}
 	if len(s.selectors) == 0 {
-		s.selectors = commonest(named.selectors, flaggedSelectors, strings.Compare)
-	}
-	return nil
-}
-
-// replies gathers what refusing replies name.
-type replies struct {
-	relays    map[netip.Addr]bool // who was spoken to: no sender of ours
-	ips       map[netip.Addr]int
-	selectors map[string]int
-}
-
-// reasons are those of replies that speak of the sender.
-func (*replies) reasons() []bounce.Reason {
-	return []bounce.Reason{bounce.AuthFailure, bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation, bounce.Policy, bounce.ContentSpam}
-}
-
-// addressInReply matches addresses as replies write those of the client: in
-// brackets, or after a word that says what it is.
-var addressInReply = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\[(?:ipv6:)?([0-9a-f:.]{3,45})\]|\b(?:ip|ips|address|host|client|from)[ =:/]{1,3}([0-9a-f:.]{7,45})`)
-})
-
-// selectorInReply matches DKIM selectors as replies name them.
-var selectorInReply = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
-})
-
-const namedAtMost = 1000 // different addresses or selectors that are counted
-
-// read takes what one refusal names.
-func (r *replies) read(a *store.Attempt) {
-	if ip, err := netip.ParseAddr(a.RelayIP); err == nil && len(r.relays) < namedAtMost*100 {
-		r.relays[ip.Unmap()] = true
-	}
-	if a.Local {
-		return // the MTA's own words name whom it spoke to
-	}
-	text := a.Response[:min(len(a.Response), 2000)]
-	for _, m := range addressInReply().FindAllStringSubmatch(text, 10) {
-		ip, err := netip.ParseAddr(strings.TrimRight(cmp.Or(m[1], m[2]), ".:"))
-		if err != nil {
-			continue
-		}
-		if ip = ip.Unmap(); dnsscan.Public(ip) && (r.ips[ip] > 0 || len(r.ips) < namedAtMost) {
-			r.ips[ip]++
+		for _, selector := range selectors {
+			if !slices.Contains(s.selectors, selector) && len(s.selectors) < flaggedSelectors {
+				s.selectors = append(s.selectors, selector)
+			}
 		}
 	}
-	if a.Reason != bounce.AuthFailure {
-		return
-	}
-	for _, m := range selectorInReply().FindAllStringSubmatch(text, 10) {
-		selector := strings.ToLower(cmp.Or(m[1], m[2], m[3]))
-		if r.selectors[selector] > 0 || len(r.selectors) < namedAtMost {
-			r.selectors[selector]++
-		}
-	}
-}
-
-// senders are the addresses that were named most and never spoken to.
-func (r *replies) senders() []netip.Addr {
-	for ip := range r.relays {
-		delete(r.ips, ip)
-	}
-	return commonest(r.ips, flaggedIPs, netip.Addr.Compare)
-}
-
-// commonest are the n keys with the highest counts.
-func commonest[K comparable](counts map[K]int, n int, compare func(a, b K) int) []K {
-	var keys []K
-	for k := range counts {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b K) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), compare(a, b)) })
-	return keys[:min(n, len(keys))]
 }
 
 // verdictOf is the exit status that findings make.

@@ -1,6 +1,6 @@
 // Package provider says who answers for a recipient: the provider that hosts a
-// domain, told by the name of the relay. It also reads the hosts and addresses
-// that a reply names.
+// domain, told by the name of the relay. It also reads the host
+// whose answer a reply passes on.
 package provider
 
 import (
@@ -117,27 +117,4 @@ func NamedHost(response string) string {
 		return ""
 	}
 	return host
-}
-
-// OwnAddresses are the IP addresses of ours that a reply names: public ones that
-// are not the relay's. What follows a dash is a version (Yahoo's "- 4.16.55.1").
-func OwnAddresses(response, relayIP string) (list []string) {
-	before := ""
-	for word := range strings.FieldsSeq(response) {
-		dash := before == "-"
-		before = word
-		word = strings.Trim(word, "[]()<>{},;.:'\"")
-		if _, rest, ok := strings.Cut(word, "["); ok {
-			word, _, _ = strings.Cut(rest, "]")
-		}
-		a, err := netip.ParseAddr(strings.TrimPrefix(word, "IPv6:"))
-		if err != nil || dash {
-			continue
-		}
-		a = a.Unmap().WithZone("")
-		if a.IsGlobalUnicast() && !a.IsPrivate() && a.String() != relayIP && !slices.Contains(list, a.String()) {
-			list = append(list, a.String())
-		}
-	}
-	return list
 }

@@ -1,0 +1,67 @@
+package bounce
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// NamedAddresses lists the IP addresses that a remote server's reply names as
+// those of its client, in their order: public ones, each once. Not among them are
+// the relay's own, that of a host whose answer the reply passes on and whatever
+// that answer names (its client was the relay, not this server), and what looks
+// like an address and is a version (Yahoo's "- 4.16.55.1").
+func NamedAddresses(t Template, relayIP string) (list []netip.Addr) {
+	relay, _ := netip.ParseAddr(relayIP)
+	text, args := t.Text, t.Args
+	for {
+		i := strings.IndexByte(text, '{')
+		if i < 0 {
+			return list
+		}
+		before := text[:i]
+		text = text[i:]
+		token := LeadingToken(text)
+		if token == "" || token == TokenBrace {
+			text = text[max(1, len(token)):]
+			continue
+		}
+		var arg string
+		arg, args, _ = strings.Cut(args, " ")
+		text = text[len(token):]
+		if token != TokenIP {
+			continue
+		}
+		if strings.HasPrefix(text, "] said: ") || strings.HasSuffix(before, " [") && strings.HasPrefix(text, "]: ") {
+			return list
+		}
+		a, err := netip.ParseAddr(arg)
+		if err != nil || strings.HasSuffix(before, "- ") && text == "" || strings.HasSuffix(before, "ersion ") {
+			continue
+		}
+		a = a.Unmap().WithZone("")
+		if a.IsGlobalUnicast() && !a.IsPrivate() && a != relay.Unmap() && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+}
+
+// selectorInReply matches DKIM selectors as replies name them.
+var selectorInReply = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b([a-z0-9](?:[a-z0-9_-]{0,60}[a-z0-9])?)\._domainkey\.|\bselector[ =:]{1,3}["'<]?([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)|(?:^|[\s(;,])s=([a-z0-9](?:[a-z0-9._-]{0,60}[a-z0-9])?)\b`)
+})
+
+// NamedSelectors lists the DKIM selectors (RFC 6376 3.1) that a reply names,
+// lower case, ten at most.
+func NamedSelectors(response string) (list []string) {
+	for _, m := range selectorInReply().FindAllStringSubmatch(response[:min(len(response), 2000)], 10) {
+		for _, s := range m[1:] {
+			if s = strings.ToLower(s); s != "" && !slices.Contains(list, s) {
+				list = append(list, s)
+			}
+		}
+	}
+	return list
+}
