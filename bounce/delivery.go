@@ -59,7 +59,7 @@ type Delivery struct {
 
 	Delay float64 // seconds since arrival; negative where not logged
 	// Delays are Postfix's a/b/c/d (before the queue manager, in it,
-	// connection set-up, transmission), in seconds; HasDelays tells whether
+	// connection set-up, transmission), in seconds; HasDelays reports whether
 	// they were logged. Exim's QT is Delay, its DT is Delays[3].
 	Delays    [4]float64
 	HasDelays bool

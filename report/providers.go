@@ -88,7 +88,7 @@ func refused(reasons map[bounce.Reason]int64) (n int64) {
 	return n
 }
 
-// blocks tells whether a provider refuses most of what we send to it.
+// blocks reports whether a provider refuses most of what we send to it.
 func blocks(refused, attempts int64) bool {
 	return refused >= blocksLeast && float64(refused) >= blocksShare*float64(attempts)
 }

@@ -91,7 +91,7 @@ func compareAddresses(a, b string) int {
 	return cmp.Or(strings.Compare(a[i+1:], b[j+1:]), strings.Compare(a, b))
 }
 
-// ownFault tells whether the recipient's address itself is at fault, for good.
+// ownFault reports whether the recipient's address itself is at fault, for good.
 func ownFault(x *store.Fault) bool {
 	return x.Outcome == bounce.Hard && x.Reason.AboutAddress() &&
 		(x.Scope == bounce.ScopeRecipient || x.Scope == bounce.NoScope)

@@ -119,7 +119,7 @@ func (z *zones) answer(m *dns.Msg, name string, qtype uint16) {
 	}
 }
 
-// exists tells whether name, or a name below it, owns a record.
+// exists reports whether name, or a name below it, owns a record.
 func (z *zones) exists(name string) bool {
 	if len(z.rrs[name]) > 0 {
 		return true

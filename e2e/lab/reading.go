@@ -101,7 +101,7 @@ func eximEvent(m []string, line string) event {
 	return e
 }
 
-// isFor tells whether the event is about this recipient.
+// isFor reports whether the event is about this recipient.
 func (e *event) isFor(rcpt string) bool {
 	return e.rcpt != "" && (fold(e.rcpt) == fold(rcpt) || fold(e.orig) == fold(rcpt))
 }

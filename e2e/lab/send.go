@@ -97,7 +97,7 @@ func sendAll(msgs []*message, pause time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// goesTo tells whether the scenario has the message sent to this instance.
+// goesTo reports whether the scenario has the message sent to this instance.
 func (m *message) goesTo(in instance) bool {
 	via, _, _ := strings.Cut(m.via, ":")
 	if special[via] != "" && in.name != "postfix" {

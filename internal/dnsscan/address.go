@@ -95,7 +95,7 @@ func (s *scanner) ptr(ctx context.Context, a *about) {
 	s.helo(ctx, a, ip, confirmed)
 }
 
-// holdsAddress tells whether a name spells out the address: the mark of names
+// holdsAddress reports whether a name spells out the address: the mark of names
 // that were made by a machine.
 func holdsAddress(name string, ip netip.Addr) bool {
 	if !ip.Is4() {

@@ -179,7 +179,7 @@ func (c *Client) ask(ctx context.Context, name string, kind uint16) (answer, err
 	}
 }
 
-// askable tells whether a name can go into a question as it is: its labels
+// askable reports whether a name can go into a question as it is: its labels
 // and its length fit, and no byte means something else to the library.
 func askable(name string) bool {
 	if name == "." {
@@ -370,7 +370,7 @@ func (c *Client) once(ctx context.Context, network, server string, q *dns.Msg) (
 	return nil, errors.New("nothing but answers to other questions")
 }
 
-// belongs tells whether r answers q (RFC 5452 section 9.1).
+// belongs reports whether r answers q (RFC 5452 section 9.1).
 func belongs(r, q *dns.Msg) bool {
 	if r.Id != q.Id || !r.Response || r.Opcode != q.Opcode {
 		return false

@@ -200,7 +200,7 @@ func (s *scanner) dkim(ctx context.Context, a *about) {
 	a.add(CheckDKIM, Warning, "dkim-not-found", f)
 }
 
-// dkimSelector looks at the key of one selector, and tells whether there is a
+// dkimSelector looks at the key of one selector, and reports whether there is a
 // record.
 func (s *scanner) dkimSelector(ctx context.Context, a *about, selector string, given bool) bool {
 	name := selector + "._domainkey." + a.domain

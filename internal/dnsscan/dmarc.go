@@ -25,7 +25,7 @@ type dmarcRecord struct {
 	faults      []string // a part of it is ignored
 }
 
-// isDMARC tells whether a TXT record is a DMARC record (RFC 9989 section 4.7).
+// isDMARC reports whether a TXT record is a DMARC record (RFC 9989 section 4.7).
 func isDMARC(txt string) bool {
 	first, _, _ := strings.Cut(txt, ";")
 	name, value, ok := strings.Cut(first, "=")

@@ -81,7 +81,7 @@ func (s *scanner) mx(ctx context.Context, a *about) {
 	s.dane(ctx, a, answer.validated, hosts[:min(len(hosts), hostsAtMost)])
 }
 
-// mxHost looks at one mail server, and tells whether it has an address.
+// mxHost looks at one mail server, and reports whether it has an address.
 func (s *scanner) mxHost(ctx context.Context, a *about, host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		a.add(CheckMX, Error, "mx-address", Finding{

@@ -210,7 +210,7 @@ func (a *about) add(check Check, level Level, rule string, f Finding) {
 
 const foundAtMost = 100 // findings of one check of one domain
 
-// unanswered adds that something could not be looked up. It tells whether err
+// unanswered adds that something could not be looked up. It reports whether err
 // is such a failure.
 func (a *about) unanswered(check Check, rule string, err error) bool {
 	var e *lookupError
@@ -263,14 +263,14 @@ func txtRecord(name, value string) string {
 	return b.String()
 }
 
-// Public tells whether an address can send mail on the internet.
+// Public reports whether an address can send mail on the internet.
 func Public(ip netip.Addr) bool {
 	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !sharedSpace.Contains(ip)
 }
 
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
-// domain tells whether a domain exists, and says so where it does not.
+// domain reports whether a domain exists, and says so where it does not.
 func (s *scanner) domain(ctx context.Context, a *about) bool {
 	answer, err := s.ask(ctx, a.domain, dns.TypeSOA)
 	if a.unanswered(CheckDomain, "domain-unanswered", err) {

@@ -55,7 +55,7 @@ func (r *spfRecord) all() (spfTerm, bool) {
 	return spfTerm{}, false
 }
 
-// isSPF tells whether a TXT record is an SPF record (RFC 7208 section 4.5).
+// isSPF reports whether a TXT record is an SPF record (RFC 7208 section 4.5).
 func isSPF(txt string) bool {
 	s := strings.ToLower(txt[:min(len(txt), 7)])
 	return s == "v=spf1" || s == "v=spf1 "

@@ -44,7 +44,7 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// Hidden tells whether r acts on a terminal or on its neighbours without
+// Hidden reports whether r acts on a terminal or on its neighbours without
 // being seen: C1 controls, format characters (bidirectional overrides, zero
 // width, tags), line and paragraph separators, private use and surrogates.
 func Hidden(r rune) bool {

@@ -13,7 +13,7 @@ import (
 // DefaultWidth is the width assumed where there is no terminal to ask.
 const DefaultWidth = 100
 
-// Is tells whether w is a terminal.
+// Is reports whether w is a terminal.
 func Is(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -33,7 +33,7 @@ func Width(w io.Writer) int {
 	return DefaultWidth
 }
 
-// Colour tells whether w may be coloured: a terminal that is not dumb, and no
+// Colour reports whether w may be coloured: a terminal that is not dumb, and no
 // NO_COLOR (https://no-color.org).
 func Colour(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && Is(w)
