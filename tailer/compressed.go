@@ -11,7 +11,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 )
 
 // maxWindow bounds the memory that a compressed file may ask for, in bytes.
@@ -46,10 +45,7 @@ func decompress(r *bufio.Reader, kind string) (io.Reader, func(), error) {
 		z, err := gzip.NewReader(r)
 		return z, nothing, err
 	case KindXZ:
-		if err := checkXZ(r); err != nil {
-			return nil, nothing, err
-		}
-		z, err := xz.NewReader(r)
+		z, err := newXZReader(r)
 		return z, nothing, err
 	case KindZstd:
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
@@ -61,39 +57,6 @@ func decompress(r *bufio.Reader, kind string) (io.Reader, func(), error) {
 		return bzip2.NewReader(r), nothing, nil
 	}
 	return r, nothing, nil
-}
-
-// checkXZ looks at the dictionary size in the header of the first block (The
-// .xz File Format 1.1.0, section 3.1): the library would allocate whatever
-// stands there, up to 4 GiB.
-func checkXZ(r *bufio.Reader) error {
-	h, err := r.Peek(24) // stream header 12, block header size, flags, sizes, filter
-	if err != nil {
-		return nil // the library says what is wrong
-	}
-	h = h[12:]
-	if h[0] == 0 { // an index: an empty stream
-		return nil
-	}
-	flags, i := h[1], 2
-	for _, bit := range []byte{0x40, 0x80} { // compressed and uncompressed size
-		if flags&bit == 0 {
-			continue
-		}
-		for i < len(h) && h[i]&0x80 != 0 {
-			i++
-		}
-		i++
-	}
-	if i+2 >= len(h) || h[i] != 0x21 || h[i+1] != 1 {
-		return nil
-	}
-	// Section 5.3.1: the dictionary's size is (2 | bits&1) << (bits/2 + 11).
-	bits := h[i+2] & 0x3f
-	if bits > 40 || uint64(2|bits&1)<<(bits/2+11) > maxWindow {
-		return ErrMemory
-	}
-	return nil
 }
 
 // streamError names what is wrong with a compressed file.

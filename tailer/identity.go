@@ -36,15 +36,15 @@ type prefix struct {
 	sum uint64
 }
 
-func hash(b []byte) uint64 {
+func hash64(b []byte) uint64 {
 	s := sha256.Sum256(b)
 	return binary.BigEndian.Uint64(s[:])
 }
 
-func newPrefix(b []byte) prefix { return prefix{len(b), hash(b)} }
+func newPrefix(b []byte) prefix { return prefix{len(b), hash64(b)} }
 
 // of tells whether b begins with p.
-func (p prefix) of(b []byte) bool { return len(b) >= p.n && hash(b[:p.n]) == p.sum }
+func (p prefix) of(b []byte) bool { return len(b) >= p.n && hash64(b[:p.n]) == p.sum }
 
 func (p prefix) String() string { return fmt.Sprintf("%d:%016x", p.n, p.sum) }
 
@@ -182,7 +182,7 @@ func (m *mark) sameHead(head []byte) bool {
 	if best.n < last && len(m.ends) < endsMax {
 		return false // m has no line end there
 	}
-	return best.n > 0 && hash(head[:best.n])&(0xffffffff<<32) == best.sum
+	return best.n > 0 && hash64(head[:best.n])&(0xffffffff<<32) == best.sum
 }
 
 // firstLine returns the first line of head, without its "\n", and whether it
@@ -265,7 +265,7 @@ func (l *ledger) find(base int64, head []byte, tailAt func(off int64, n int) []b
 			if best == nil {
 				best = e
 			}
-		case hash(tail) == e.tail.sum || e.tail.n == 0:
+		case hash64(tail) == e.tail.sum || e.tail.n == 0:
 			if !proven || e.offset > best.offset {
 				best, proven = e, true
 			}

@@ -305,14 +305,7 @@ func TestReadErrors(t *testing.T) {
 	}
 	write(t, damaged, string(z))
 	greedy := filepath.Join(dir, "greedy.xz")
-	x := []byte(compressed(t, KindXZ, "one\n"))
-	for i := 12; i < 24; i++ {
-		if x[i] == 0x21 && x[i+1] == 1 {
-			x[i+2] = 38 // a dictionary of 2 GiB
-			break
-		}
-	}
-	write(t, greedy, string(x))
+	write(t, greedy, string(askFor(t, []byte(compressed(t, KindXZ, "one\n")), 0, 38))) // a dictionary of 2 GiB
 	for _, test := range []struct {
 		path string
 		want error
