@@ -16,7 +16,7 @@ type block struct {
 	data []byte // empty where something was only skipped
 	open bool   // the last line has no "\n": it was cut, or its file ends so
 	head []byte // the first bytes of the content, at most headMax, none behind this block
-	tail []byte // the last bytes before the end of data, at most tailMax
+	tail []byte // what endOf gives of the content up to the end of data
 	size int64  // of the file, -1 where unknown
 
 	event *Event // to be told with it
@@ -36,7 +36,7 @@ func (b *block) cut(base int64) (front block, ok bool) {
 	}
 	front = *b
 	front.data, front.open = b.data[:i:i], false
-	front.tail = front.data[i-tailMax:]
+	front.tail = endOf(front.data)
 	front.head = b.head[:min(int64(len(b.head)), front.end()-base)]
 	b.from, b.off, b.data, b.event = front.end(), front.end(), b.data[i:], nil
 	return front, true
@@ -211,16 +211,16 @@ func (p *plain) finish(b *block, size int64, modified time.Time) error {
 // prove checks that what was read up to end is of the same file as before,
 // and fills in what b's position will need.
 func (p *plain) prove(b *block, end int64) error {
-	t := min(end-p.base, tailMax)
-	if int64(len(b.data)) >= t {
-		b.tail = b.data[int64(len(b.data))-t:]
+	if t := min(end-p.base, tailMax); int64(len(b.data)) >= t {
+		b.tail = endOf(b.data)
 	} else {
-		b.tail = make([]byte, t)
-		if _, err := p.f.ReadAt(b.tail, end-t); err == io.EOF {
+		before := make([]byte, t)
+		if _, err := p.f.ReadAt(before, end-t); err == io.EOF {
 			return errReplaced
 		} else if err != nil {
 			return err
 		}
+		b.tail = endOf(before)
 	}
 	// Last, since everything above must have come from the file that begins
 	// like this.

@@ -313,7 +313,7 @@ func (r *reader) cutShort(f *os.File, p *plain, size int64, path string) (*entry
 	e := r.ledger.add(p.base, p.head, path)
 	e.offset = from + int64(i)
 	e.setHead(p.head[:min(int64(len(p.head)), e.offset-p.base)])
-	e.tail = newPrefix(buf[max(0, i-tailMax):i])
+	e.tail = newPrefix(endOf(buf[:i]))
 	r.event(Event{Kind: EventLost, Path: path, ID: e.id, Offset: e.offset, Text: "lost its end; it is read on from where it ends now"})
 	return e, &plain{f: f, base: p.base, head: p.head, off: e.offset, max: r.maxLine}, nil
 }

@@ -13,7 +13,8 @@ import (
 
 const (
 	headMax = 1024 // bytes from the beginning that must agree
-	tailMax = 128  // bytes before the offset that must agree
+	tailMin = 128  // bytes before the offset that must agree, at least: from the beginning of the line that holds the first of them
+	tailMax = 4096 // and at most
 	endsMax = 16   // line ends in the head that are remembered
 )
 
@@ -23,7 +24,7 @@ type mark struct {
 	base   int64    // length of a leading hole (NUL bytes), which is not counted as content
 	head   prefix   // the first bytes, at most headMax
 	ends   []prefix // up to each line end in the head, so that a short copy is known
-	tail   prefix   // the last bytes before the offset, at most tailMax
+	tail   prefix   // the bytes before the offset that endOf gives
 	open   bool     // the line before the offset has not ended: what follows up to "\n" belongs to it
 	inode  string   // device and inode it was last seen at, a hint
 	seq    int      // the higher, the later it was first seen
@@ -42,6 +43,18 @@ func hash64(b []byte) uint64 {
 }
 
 func newPrefix(b []byte) prefix { return prefix{len(b), hash64(b)} }
+
+// endOf gives the bytes at the end of what was read that a file must have there to be
+// the one that was read: from the beginning of a line on, since lines may end alike
+// (the replies of one host), but hardly begin alike (time, queue id). before holds at
+// least the last tailMax bytes before the offset, or all there are.
+func endOf(before []byte) []byte {
+	before = before[max(0, len(before)-tailMax):]
+	if len(before) <= tailMin {
+		return before
+	}
+	return before[bytes.LastIndexByte(before[:len(before)-tailMin], '\n')+1:]
+}
 
 // of tells whether b begins with p.
 func (p prefix) of(b []byte) bool { return len(b) >= p.n && hash64(b[:p.n]) == p.sum }

@@ -1,6 +1,8 @@
 package tailer
 
 import (
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -29,7 +31,7 @@ func TestMark(t *testing.T) {
 
 func TestParseMarkErrors(t *testing.T) {
 	for _, s := range []string{
-		"", "v2", "v1 head=0:0123456789abcdef", "v1 head=2000:0123456789abcdef", "v1 head=3:xyz", "v1 tail=200:0123456789abcdef",
+		"", "v2", "v1 head=0:0123456789abcdef", "v1 head=2000:0123456789abcdef", "v1 head=3:xyz", "v1 tail=5000:0123456789abcdef",
 		"v1 base=-1", "v1 base=x", "v1 ends=3", "v1 ends=" + strings.Repeat("3:01234567,", 20), "v1 cursor=%zz", "v1 seq=x",
 	} {
 		if m, err := parseMark(s); err == nil {
@@ -89,5 +91,49 @@ func TestSameHead(t *testing.T) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// Two logs that begin alike and whose last lines have the same length and the same
+// long end, as replies are: what tells them apart stands at the lines' beginnings.
+func TestSameEnds(t *testing.T) {
+	dir := t.TempDir()
+	reply := strings.Repeat(" said: 550 5.1.1 the same long reply of the same host", 20)
+	head := join(numbered(1, 20))
+	for _, length := range []int{130, 600, 1000} {
+		one, other := filepath.Join(dir, "one.log"), filepath.Join(dir, "other.log")
+		var first, second []string
+		for i := range 100 {
+			first = append(first, fmt.Sprintf("Nov 23 09:00:00 mx1 a%08d%s", i, reply[:length]))
+			second = append(second, fmt.Sprintf("Nov 23 09:00:00 mx1 b%08d%s", i, reply[:length]))
+		}
+		write(t, one, head+join(first))
+		write(t, other, head+join(second))
+		_, pos := mustRead(t, nil, one)
+		got, _ := mustRead(t, pos, other)
+		sameLines(t, got, append(numbered(1, 20), second...))
+	}
+}
+
+// The end that is remembered begins at a line's beginning, is neither short nor
+// long, and ends where it shall.
+
+// The end that is remembered begins at a line's beginning, and is neither short nor
+// long.
+func TestEndOf(t *testing.T) {
+	long := strings.Repeat("x", 3*tailMax)
+	for _, test := range []struct{ name, text, want string }{
+		{"nothing", "", ""},
+		{"one short line", "a\n", "a\n"},
+		{"short lines", strings.Repeat("a line\n", 100), strings.Repeat("a line\n", (tailMin+6)/7)},
+		{"a line of some length", "first\n" + long[:tailMin] + "\n", long[:tailMin] + "\n"},
+		{"a long line", "first\n" + long[:tailMax-1] + "\n", long[:tailMax-1] + "\n"},
+		{"a line that is too long", "first\n" + long + "\n", long[:tailMax-1] + "\n"},
+		{"a short line behind one that is too long", long + "\na\n", long[:tailMax-3] + "\na\n"},
+		{"a last line without end", "first\n" + long[:200], long[:200]},
+	} {
+		if got := endOf([]byte(test.text)); string(got) != test.want {
+			t.Errorf("%s: %d bytes %.20q, want %d bytes %.20q", test.name, len(got), got, len(test.want), test.want)
+		}
 	}
 }
