@@ -57,6 +57,22 @@ type Delivery struct {
 	// failed, a DNS answer, a local delivery), not a remote server's reply.
 	Local bool
 
+	// Untried reports a deferral without an attempt: the retry time of the
+	// address or of its hosts had not come (Exim's specification, chapter
+	// "Retry configuration"). What went wrong is what the attempt before it says.
+	Untried bool
+
+	// Disposal is what one's own content filter said it did with a message that
+	// it took and did not pass on: "discarded", "quarantined" or "bounced". It is
+	// set for hand-offs only, of which nothing is heard again.
+	Disposal string
+
+	// TLS is Postfix 3.11's tls=: the TLS level wanted (none, may, encrypt, dane,
+	// verify, secure), ":" and the level reached where that is another, "!" where
+	// the policy was not kept, "?" where it was not decided, "/requiretls" (RFC
+	// 8689). Empty where the log does not say.
+	TLS string
+
 	Delay float64 // seconds since arrival; negative where not logged
 	// Delays are Postfix's a/b/c/d (before the queue manager, in it,
 	// connection set-up, transmission), in seconds; HasDelays reports whether
@@ -111,6 +127,45 @@ type Expiry struct {
 	Message  *Message
 }
 
+// An EndEvent is what became of a message as a whole.
+type EndEvent string
+
+// What can become of a message, apart from its deliveries.
+const (
+	// MessageCompleted: nothing of it is left in the queue. Exim: Completed;
+	// Postfix: the queue manager's removed.
+	MessageCompleted EndEvent = "completed"
+	// MessageRemoved: somebody took it out of the queue, so that what was still
+	// to be delivered is neither delivered nor returned. Exim: removed by
+	// (exim -Mrm), cancelled by (exim -Mg, timeout_frozen_after); Postfix:
+	// postsuper -d, and a submission that was cancelled.
+	MessageRemoved EndEvent = "removed"
+	// MessageFrozen: it is held in the queue until somebody acts. Exim: Frozen,
+	// frozen by; Postfix: postsuper -h. A notification that can be neither
+	// delivered nor returned is frozen, since its sender is null (RFC 5321
+	// section 4.5.5).
+	MessageFrozen EndEvent = "frozen"
+	// MessageThawed: it is no longer held.
+	MessageThawed EndEvent = "thawed"
+	// MessageDiscarded: a filter or an access control list threw all its
+	// recipients away, whom the log does not name.
+	MessageDiscarded EndEvent = "discarded"
+)
+
+// An End says what became of a message as a whole. It is found by (Host, MTA,
+// Instance, QueueID), as the attempts of the message are.
+type End struct {
+	Source   string
+	Offset   int64
+	Time     time.Time
+	Host     string
+	MTA      MTA
+	Instance string
+	QueueID  string
+	Event    EndEvent
+	By       string // who did it, as logged: a login, an option of Exim's; may be empty
+}
+
 // A Message is what lines other than delivery attempts say of a queued
 // message. It is found by (Host, MTA, Instance, QueueID) while it is queued.
 type Message struct {
@@ -124,6 +179,7 @@ type Message struct {
 	Sender      string
 	SenderKnown bool
 	Size        int64
+	Frozen      bool // held in the queue until somebody acts: see MessageFrozen
 	ClientHost  string
 	ClientIP    string
 	SASLUser    string

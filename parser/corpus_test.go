@@ -91,6 +91,8 @@ func TestCorpus(t *testing.T) {
 			want, isDelivery := truth[at]
 			switch {
 			case ambiguous[at]:
+			case r.End.Event == bounce.MessageDiscarded && kind == Queued:
+				// The independent reading has a recipient "blackhole": there is none.
 			case kind == Attempt && !isDelivery:
 				t.Errorf("%s:%d: taken for a delivery:\n\t%s", base, i+1, line)
 			case isDelivery:

@@ -81,14 +81,46 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 		}
 		return p.eximDelivery(&k, prog, flag, r, h, offset)
 	}
-	if string(rest) == "Completed" || hasPrefix(rest, "Completed ") {
-		p.queue.remove(&k)
+	if event, by := eximEnd(rest); event != "" {
+		p.end(&k, event, by, r, offset)
 		return Queued
 	}
 	if eximReject(rest) {
 		return Reject
 	}
 	return Queued
+}
+
+// eximEnd reads what Exim says of a message as a whole: that nothing of it is
+// left in the queue, that somebody removed it, that it is frozen or thawed.
+func eximEnd(rest []byte) (event bounce.EndEvent, by []byte) {
+	switch rest[0] {
+	case 'C':
+		if string(rest) == "Completed" || hasPrefix(rest, "Completed ") {
+			return bounce.MessageCompleted, nil
+		}
+	case 'r':
+		if by, ok := cutPrefix(rest, "removed by "); ok {
+			return bounce.MessageRemoved, by
+		}
+	case 'c':
+		if by, ok := cutPrefix(rest, "cancelled by "); ok {
+			return bounce.MessageRemoved, by
+		}
+	case 'F', 'f', 'M', '*':
+		rest, _ = cutPrefix(rest, "*** ")
+		if by, ok := cutPrefix(rest, "frozen by "); ok {
+			return bounce.MessageFrozen, by
+		}
+		if string(rest) == "Frozen" || hasPrefix(rest, "Frozen ") || string(rest) == "Message is frozen" {
+			return bounce.MessageFrozen, nil
+		}
+	case 'U', 'u':
+		if by, ok := cutPrefix(rest[1:], "nfrozen by "); ok {
+			return bounce.MessageThawed, by
+		}
+	}
+	return "", nil
 }
 
 // syslogPart reads "[2/5] " and "[2\5] ", with which Exim numbers the parts of
@@ -289,6 +321,13 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	if !f.scan(flag, line[len(h.message)-len(h.rest)+3:]) {
 		return Unparsed
 	}
+	if flag == "=>" && f.discards() {
+		p.end(k, bounce.MessageDiscarded, nil, r, offset)
+		return Queued
+	}
+	if flag == "==" && f.message == "domain matches queue_smtp_domains, or -odqs set" {
+		return Queued // on purpose: nobody was to be tried
+	}
 	p.repeat, p.repeatProg = line, prog
 	d := r.first()
 	d.Source, d.Offset, d.Time = p.source, offset, r.Time
@@ -313,6 +352,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 		d.Status, d.Outcome = "failed", bounce.Hard
 	case "==":
 		d.Status, d.Outcome = "deferred", bounce.Soft
+		d.Untried = retryTime(f.message)
 	default:
 		d.Status, d.Outcome = "delivered", bounce.Delivered
 		if flag == "*>" {
@@ -324,6 +364,9 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 		}
 	}
 	f.reply(d, flag)
+	if d.Outcome == bounce.Handoff {
+		d.Disposal = disposal(f.confirmation)
+	}
 	if f.hasSender {
 		d.Sender, d.SenderDomain = normal(f.sender)
 		d.SenderKnown = true
@@ -364,6 +407,19 @@ func unescape(s string) string {
 	return string(b)
 }
 
+// discards reports what Exim writes in an address's place where all
+// recipients of a message were thrown away: "=> discarded (system filter)",
+// "=> blackhole (RCPT ACL discarded recipients)".
+func (f *eximFields) discards() bool {
+	return f.parent == "" && f.router == "" && f.transport == "" && (f.address == "discarded" || f.address == "blackhole")
+}
+
+// retryTime reports a deferral without an attempt: the address or its hosts
+// were tried before, and the time for the next try has not come.
+func retryTime(message string) bool {
+	return strings.HasPrefix(message, "retry time not reached") || strings.HasPrefix(message, "Retry time not yet reached")
+}
+
 // isHandoff reports deliveries that are none to the recipient's domain: an
 // automatic reply that was generated (it goes its own way under a message id
 // of its own) and mail given to a filter or another MTA on this machine.
@@ -394,31 +450,53 @@ func (f *eximFields) scan(flag, s string) bool {
 		f.message = rest
 		return true
 	}
-	// "defer (errno)[: words of the system][ H=… …][: message]"
-	i := strings.IndexByte(rest, ')')
-	if i < 0 {
-		f.message = rest
-		return true
+	f.scanDeferral(rest)
+	return true
+}
+
+// scanDeferral reads what follows "defer". Up to Exim 4.99 that is a number,
+// which is the system's where it is positive, and then its words:
+//
+//	(errno)[: words of the system][ H=… …][: message]
+//
+// Exim 4.100 has no number, and words only where there is no message:
+//
+//	[ (words)][ H=… …][: message]
+func (f *eximFields) scanDeferral(rest string) {
+	system := false
+	if v, ok := strings.CutPrefix(rest, " ("); ok {
+		i := strings.IndexByte(v, ')')
+		if i < 0 {
+			f.message = v
+			return
+		}
+		word := v[:i]
+		rest = v[i+1:]
+		if n, err := strconv.Atoi(word); err == nil {
+			f.errno = n
+			system = n > 0
+		} else if strings.IndexByte(word, ' ') >= 0 || !strings.Contains(rest, ": ") {
+			f.strerror = word
+		} else {
+			system = true // a hand has masked the number
+		}
 	}
-	var err error
-	f.errno, err = strconv.Atoi(rest[:i])
-	system := f.errno > 0 || err != nil // a word where a hand has masked it
-	rest = rest[i+1:]
 	if strings.HasPrefix(rest, " ") {
 		f.message, _ = f.scanFields(rest, "**")
-		return true
+		return
 	}
 	f.message = strings.TrimPrefix(rest, ": ")
 	if system {
 		if i := strings.Index(f.message, " H="); i > 0 {
 			f.strerror = f.message[:i]
 			f.message, _ = f.scanFields(f.message[i:], "**")
+		} else if i := strings.Index(f.message, ": "); i > 0 && !strings.HasPrefix(f.message, "SMTP ") {
+			f.strerror, f.message = f.message[:i], f.message[i+2:]
 		}
 	}
-	if f.strerror == "" {
+	if f.strerror == "" || f.host == "" {
 		f.message = f.trailing(f.message)
 	}
-	return true
 }
 
 // fieldName is the length of the name of a field ("R=", "QT=") and its equals
@@ -448,11 +526,15 @@ func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 		n := fieldName(s)
 		if n == 0 {
 			if flag == "==" {
-				if v, ok := strings.CutPrefix(s, "routing "); ok && strings.HasPrefix(v, "defer (") {
-					s = v
-				}
-				if v, ok := strings.CutPrefix(s, "defer ("); ok {
+				if v, ok := cutDefer(s); ok {
 					return v, true
+				}
+			}
+			if s[0] == '(' && flag == "**" {
+				// Exim 4.100: the words of the system, where there is no message.
+				if i := strings.IndexByte(s, ')'); i > 0 {
+					f.strerror, s = s[1:i], s[i+1:]
+					continue
 				}
 			}
 			// A flag (L, K, TFO*, *), or words.
@@ -493,6 +575,12 @@ func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 		}
 	}
 	return "", false
+}
+
+// cutDefer cuts "defer" or "routing defer" off, where a deferral is told.
+func cutDefer(s string) (rest string, ok bool) {
+	rest, ok = strings.CutPrefix(strings.TrimPrefix(s, "routing "), "defer")
+	return rest, ok && (rest == "" || rest[0] == ':' || rest[0] == ' ')
 }
 
 // value reads the value of a field.
@@ -669,6 +757,7 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 		}
 	}
 	d.Local = true
+	f.hostInWords(d)
 	d.Response = unprint(f.message)
 	if f.strerror != "" {
 		d.Response = strings.TrimSuffix(f.strerror+": "+d.Response, ": ")
@@ -695,6 +784,28 @@ func (f *eximFields) command() (after string, remote bool) {
 		}
 	}
 	return "", false
+}
+
+// hostInWords takes the host out of Exim's own words, where it stood before
+// version 4.88: "Remote host name [address] closed connection in response to
+// …", "SMTP timeout while connected to name [address] after …".
+func (f *eximFields) hostInWords(d *bounce.Delivery) {
+	if f.host != "" || f.ip != "" {
+		return
+	}
+	v, ok := strings.CutPrefix(f.message, "Remote host ")
+	if !ok {
+		if v, ok = strings.CutPrefix(f.message, "SMTP timeout while connected to "); !ok {
+			return
+		}
+	}
+	host, v, ok := strings.Cut(v, " [")
+	if !ok || !plainLocal(host) {
+		return
+	}
+	if ip, _, ok := strings.Cut(v, "]"); ok && isAddressLike(ip) {
+		d.RelayHost, d.RelayIP = host, ip
+	}
 }
 
 // remoteReply is the reply behind a command, or "". Before Exim 4.88 the host
@@ -746,11 +857,15 @@ func eximStage(m string, f *eximFields) bounce.Stage {
 		return bounce.StageTLS
 	case strings.HasPrefix(m, "authentication required"), f.errno == -42:
 		return bounce.StageAuth
-	case f.errno > 0 && f.transport != "":
-		if m == "Connection refused" || m == "Connection timed out" || m == "No route to host" ||
-			m == "Network is unreachable" || m == "Connection reset by peer" {
-			return bounce.StageConnect
-		}
+	case f.transport != "" && (noConnection[f.strerror] || f.errno > 0 && f.strerror == "" && noConnection[m]):
+		return bounce.StageConnect
 	}
 	return bounce.NoStage
+}
+
+// noConnection are the words of the system, strerror(3), for a connection that
+// was not made.
+var noConnection = map[string]bool{
+	"Connection refused": true, "Connection timed out": true, "Operation timed out": true, "No route to host": true,
+	"Host is down": true, "Network is unreachable": true, "Connection reset by peer": true,
 }

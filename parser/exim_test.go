@@ -37,6 +37,7 @@ func TestEximDelivery(t *testing.T) {
 		return func(d *bounce.Delivery) { d.RelayHost, d.RelayIP, d.RelayPort = host, ip, port }
 	}
 	agent := func(s string) func(*bounce.Delivery) { return func(d *bounce.Delivery) { d.Agent = s } }
+	untried := func(d *bounce.Delivery) { d.Untried = true }
 	tests := []struct {
 		name, msg string
 		want      bounce.Delivery
@@ -111,10 +112,6 @@ func TestEximDelivery(t *testing.T) {
 		{
 			"autoreply", "=> >sender@x.example <a@b.example> R=userforward T=address_reply",
 			with(local, "delivered", bounce.Handoff, 0, "", 0, "", agent("address_reply")),
-		},
-		{
-			"discarded by the ACL", "=> blackhole (RCPT ACL discarded recipients)",
-			with(bare, "delivered", bounce.Delivered, 0, "", 0, "", to("blackhole", "")),
 		},
 		{
 			"to a filter on this machine", `=> a@b.example R=amavis T=amavis H=127.0.0.1 [127.0.0.1]:10024 C="250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 OK"`,
@@ -208,11 +205,11 @@ func TestEximDelivery(t *testing.T) {
 		},
 		{
 			"retry time not reached", "== a@b.example R=dnslookup T=remote_smtp defer (-53): retry time not reached for any host for 'b.example'",
-			with(bare, "deferred", bounce.Soft, 0, "", 0, "retry time not reached for any host for 'b.example'", agent("remote_smtp")),
+			with(bare, "deferred", bounce.Soft, 0, "", 0, "retry time not reached for any host for 'b.example'", agent("remote_smtp"), untried),
 		},
 		{
 			"routing", "== a@b.example routing defer (-52): retry time not reached",
-			with(bare, "deferred", bounce.Soft, 0, "", 0, "retry time not reached"),
+			with(bare, "deferred", bounce.Soft, 0, "", 0, "retry time not reached", untried),
 		},
 		{
 			"host lookup", "== a@b.example R=dnslookup defer (-36): host lookup did not complete",
@@ -225,6 +222,46 @@ func TestEximDelivery(t *testing.T) {
 		{
 			"LMTP, after the message", "** a@b.example R=r T=remote_smtp H=mx.b.example [192.0.2.1]: LMTP error after DATA: 552 5.2.2 full",
 			with(remote, "failed", bounce.Hard, 552, "5.2.2", bounce.StageEOM, "552 5.2.2 full"),
+		},
+		{
+			"4.100: a host that refuses", "== a@b.example R=dnslookup T=remote_smtp defer (Connection refused) H=mx.b.example [192.0.2.1] DT=0.1s",
+			with(remote, "deferred", bounce.Soft, 0, "", bounce.StageConnect, "Connection refused", func(d *bounce.Delivery) { d.Delays[3], d.HasDelays = 0.1, true }),
+		},
+		{
+			"4.100: a reply", "== a@b.example R=dnslookup T=remote_smtp defer H=mx.b.example [192.0.2.1] DSN=yes DT=0.1s: SMTP error from remote mail server after RCPT TO:<a@b.example>: 451 4.7.1 later",
+			with(remote, "deferred", bounce.Soft, 451, "4.7.1", bounce.StageRcpt, "451 4.7.1 later", func(d *bounce.Delivery) { d.Delays[3], d.HasDelays = 0.1, true }),
+		},
+		{
+			"4.100: neither words nor message", "== a@b.example R=dnslookup T=remote_smtp defer H=mx.b.example [192.0.2.1]",
+			with(remote, "deferred", bounce.Soft, 0, "", 0, ""),
+		},
+		{
+			"4.100: routing", "== a@b.example routing defer: retry time not reached",
+			with(bare, "deferred", bounce.Soft, 0, "", 0, "retry time not reached", untried),
+		},
+		{
+			"4.100: held", "== a@b.example defer: domain is held",
+			with(bare, "deferred", bounce.Soft, 0, "", 0, "domain is held"),
+		},
+		{
+			"4.100: given up", "** a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.1] (Connection timed out) DT=0.9s",
+			with(remote, "failed", bounce.Hard, 0, "", bounce.StageConnect, "Connection timed out", func(d *bounce.Delivery) { d.Delays[3], d.HasDelays = 0.9, true }),
+		},
+		{
+			"4.100: a local part with defer in it", `== a defer: b@b.example <"a defer: b"@b.example> routing defer: retry time not reached`,
+			with(bare, "deferred", bounce.Soft, 0, "", 0, "retry time not reached", to(`"a defer: b"@b.example`, ""), untried),
+		},
+		{
+			"old: the host repeated", "== a@b.example R=dnslookup T=remote_smtp defer (113): No route to host H=mx.b.example [192.0.2.1]: mx.b.example [192.0.2.1]",
+			with(remote, "deferred", bounce.Soft, 0, "", bounce.StageConnect, "No route to host: mx.b.example [192.0.2.1]"),
+		},
+		{
+			"old: the host in the words", "== a@b.example R=dnslookup T=remote_smtp defer (110): Connection timed out: SMTP timeout while connected to mx.b.example [192.0.2.1] after end of data (1234 bytes written)",
+			with(remote, "deferred", bounce.Soft, 0, "", bounce.StageEOM, "Connection timed out: SMTP timeout while connected to mx.b.example [192.0.2.1] after end of data (1234 bytes written)"),
+		},
+		{
+			"old: closed", "== a@b.example R=dnslookup T=remote_smtp defer (-18): Remote host mx.b.example [192.0.2.1] closed connection in response to MAIL FROM:<s@x.example> SIZE=1822",
+			with(remote, "deferred", bounce.Soft, 0, "", bounce.StageMail, "Remote host mx.b.example [192.0.2.1] closed connection in response to MAIL FROM:<s@x.example> SIZE=1822"),
 		},
 		{
 			"a very old line", "== a@b.example T=smtp defer",
@@ -292,5 +329,73 @@ func TestEximArrival(t *testing.T) {
 				t.Errorf("still known after Completed: %+v", d)
 			}
 		})
+	}
+}
+
+// TestEnds goes through what is said of a message as a whole.
+func TestEnds(t *testing.T) {
+	const exim = "2026-11-23 09:47:06 10HmbE-000000005vi-0000 "
+	deferred := []string{exim + "<= s@x.example U=s P=local S=5", exim + "== a@b.example R=r defer (-1): no"}
+	done := []string{exim + "<= s@x.example U=s P=local S=5", exim + "=> a@b.example R=r T=t"}
+	queued := []string{pfHeader + "qmgr[1]: 4028B460: from=<s@x.example>, size=5, nrcpt=1 (queue active)", pfDelivery}
+	for _, tt := range []struct {
+		name   string
+		before []string
+		line   string
+		event  bounce.EndEvent
+		by     string
+	}{
+		{"-Mrm", deferred, exim + "removed by root", bounce.MessageRemoved, "root"},
+		{"-Mg", nil, exim + "cancelled by root", bounce.MessageRemoved, "root"},
+		{"timeout_frozen_after", deferred, exim + "cancelled by timeout_frozen_after", bounce.MessageRemoved, "timeout_frozen_after"},
+		{"nothing left of a deferred one", deferred, exim + "Completed", bounce.MessageCompleted, ""},
+		{"nothing left of an unknown one", nil, exim + "Completed QT=3s", bounce.MessageCompleted, ""},
+		{"nothing left, and nothing was deferred", done, exim + "Completed", "", ""},
+		{"frozen", deferred, exim + "Frozen (delivery error message)", bounce.MessageFrozen, ""},
+		{"frozen, in a queue run", deferred, exim + "Message is frozen", bounce.MessageFrozen, ""},
+		{"-Mf", deferred, exim + "frozen by root", bounce.MessageFrozen, "root"},
+		{"-Mt", deferred, exim + "unfrozen by root", bounce.MessageThawed, "root"},
+		{"auto_thaw", deferred, exim + "Unfrozen by auto-thaw", bounce.MessageThawed, "auto-thaw"},
+		{"system filter", deferred[:1], exim + "=> discarded (system filter)", bounce.MessageDiscarded, ""},
+		{"by the ACL", deferred[:1], exim + "=> blackhole (RCPT ACL discarded recipients)", bounce.MessageDiscarded, ""},
+		{"a subject", nil, exim + `<= s@x.example U=s P=local S=5 T="removed by root" for a@b.example`, "", ""},
+		{"postsuper -d", queued, pfHeader + "postsuper[1]: 4028B460: removed", bounce.MessageRemoved, "postsuper"},
+		{"postsuper -h", queued, pfHeader + "postsuper[1]: 4028B460: placed on hold", bounce.MessageFrozen, "postsuper"},
+		{"postsuper -H", queued, pfHeader + "postsuper[1]: 4028B460: released from hold", bounce.MessageThawed, "postsuper"},
+		{"qmgr, deferred before", queued, pfHeader + "qmgr[1]: 4028B460: removed", bounce.MessageCompleted, ""},
+		{"qmgr, nothing deferred", queued[:1], pfHeader + "qmgr[1]: 4028B460: removed", "", ""},
+		{"cancelled", queued[:1], pfHeader + "cleanup[1]: 4028B460: canceled", bounce.MessageRemoved, "cleanup"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			kind, r := parseLines(t, append(append([]string{}, tt.before...), tt.line)...)
+			if kind != Queued || r.End.Event != tt.event || r.End.By != tt.by {
+				t.Errorf("%v %+v, want %q by %q", kind, r.End, tt.event, tt.by)
+			}
+			if tt.event != "" && r.End.QueueID != "4028B460" && r.End.QueueID != "10HmbE-000000005vi-0000" {
+				t.Errorf("queue id %q", r.End.QueueID)
+			}
+		})
+	}
+	// A frozen message is known as such, also to a new process.
+	q := NewQueue(0)
+	p := New(q, Options{Location: time.UTC})
+	var r Result
+	for _, line := range append(deferred, exim+"Frozen") {
+		p.Parse([]byte(line), 0, &r)
+	}
+	opened, _ := q.Changes(nil, nil)
+	if len(opened) != 1 || !opened[0].Frozen {
+		t.Fatalf("%+v, want one, frozen", opened)
+	}
+	q = NewQueue(0)
+	q.Restore(opened[0])
+	p = New(q, Options{Location: time.UTC})
+	p.Parse([]byte(exim+"unfrozen by root"), 0, &r)
+	if opened, _ = q.Changes(nil, nil); len(opened) != 1 || opened[0].Frozen {
+		t.Fatalf("%+v, want it thawed", opened)
+	}
+	// Mail that is queued on purpose was not tried.
+	if kind, _ := parseLines(t, exim+"== a@b.example R=dnslookup T=remote_smtp defer (-1): domain matches queue_smtp_domains, or -odqs set"); kind != Queued {
+		t.Errorf("queued on purpose: %v", kind)
 	}
 }

@@ -359,7 +359,8 @@ func eximFollows(s string) bool {
 		return len(s) == 1 || s[1] == ' '
 	}
 	if s[0] == 'd' || s[0] == 'r' {
-		return strings.HasPrefix(s, "defer (") || strings.HasPrefix(s, "routing defer (")
+		_, ok := cutDefer(s)
+		return ok
 	}
 	return fieldName(s) > 0
 }

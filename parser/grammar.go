@@ -95,6 +95,8 @@ func referencePostfix(msg string) (id string, f postfixFields, ok bool) {
 			f.delay = m[2]
 		case "delays":
 			f.delays = m[2]
+		case "tls":
+			f.tls = m[2]
 		case "dsn":
 			f.dsn = m[2]
 		}
@@ -150,7 +152,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	fields := `((?:(?:` + named + `)(?:` + field + `)*)?)`
 	g.delivered = regexp.MustCompile(`^` + address + fields + `$`)
 	g.failed = regexp.MustCompile(`^` + address + fields + ` ?: (.*)$`)
-	g.deferred = regexp.MustCompile(`^` + address + fields + `(?: routing)? defer \((-?[0-9]{1,6})\)` + fields + `: (.*)$`)
+	g.deferred = regexp.MustCompile(`^` + address + fields + `(?: routing)? defer(?: \((-?[0-9]{1,6})\))?` + fields + `: (.*)$`)
 	g.field = regexp.MustCompile(field)
 	return g
 })

@@ -108,6 +108,40 @@ type Result struct {
 	Repeated int
 	// Expiry is set for the kind Expiry.
 	Expiry bounce.Expiry
+	// End is set where a line of the kind Queued says what became of a message
+	// as a whole, else its Event is empty. The completion of a message of which
+	// nothing was deferred is not told. The strings are copies.
+	End bounce.End
+}
+
+// end notes what became of a message as a whole.
+func (p *Parser) end(k *key, event bounce.EndEvent, by []byte, r *Result, offset int64) {
+	e, _ := p.queue.find(k)
+	if event == bounce.MessageCompleted && e != nil && !e.deferred {
+		// Nothing was waiting: the attempts have said it all.
+		p.queue.drop(e)
+		return
+	}
+	r.End = bounce.End{
+		Source: p.source, Offset: offset, Time: r.Time,
+		Host: k.host, MTA: k.mta, Instance: k.instance, QueueID: string(k.id),
+		Event: event,
+	}
+	if len(by) > 0 {
+		r.End.By = string(by[:min(len(by), maxField)])
+	}
+	if e == nil {
+		return
+	}
+	r.End.Instance = e.instance
+	switch event {
+	case bounce.MessageFrozen:
+		p.queue.freeze(e, true)
+	case bounce.MessageThawed:
+		p.queue.freeze(e, false)
+	case bounce.MessageCompleted, bounce.MessageRemoved:
+		p.queue.drop(e)
+	}
 }
 
 // copyLine makes the one copy of a delivery line that the delivery's strings
@@ -193,6 +227,9 @@ func (p *Parser) Last() time.Time {
 func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.Deliveries = r.Deliveries[:0]
 	r.Repeated = 0
+	if r.End.Event != "" {
+		r.End = bounce.End{}
+	}
 	n := len(line)
 	for n > 0 && line[n-1] <= ' ' {
 		n--

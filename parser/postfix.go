@@ -110,6 +110,9 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			}
 			p.queue.messageID(&k, r.Time, v)
 			return Queued
+		case string(rest) == "canceled": // Postfix 3.10
+			p.end(&k, bounce.MessageRemoved, []byte("cleanup"), r, offset)
+			return Queued
 		case isReject(rest):
 			// The message goes no further, whatever of it came.
 			p.queue.remove(&k)
@@ -130,8 +133,15 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			return Queued
 		}
 	case superCommand:
-		if string(rest) == "removed" {
-			p.queue.remove(&k)
+		switch string(rest) {
+		case "removed":
+			p.end(&k, bounce.MessageRemoved, []byte("postsuper"), r, offset)
+			return Queued
+		case "placed on hold":
+			p.end(&k, bounce.MessageFrozen, []byte("postsuper"), r, offset)
+			return Queued
+		case "released from hold":
+			p.end(&k, bounce.MessageThawed, []byte("postsuper"), r, offset)
 			return Queued
 		}
 	case otherDaemon:
@@ -149,7 +159,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 // which look like a queue id.
 func logWord(id []byte) bool {
 	switch string(id) {
-	case "warning", "fatal", "error", "panic", "statistics", "table", "daemon", "using":
+	case "warning", "fatal", "error", "panic", "statistics", "table", "daemon", "using", "TLSRPT":
 		return true
 	}
 	return false
@@ -199,7 +209,7 @@ func clientOf(v []byte) (host, ip, sasl []byte) {
 // qmgr reads the queue manager's lines.
 func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int64) Kind {
 	if string(rest) == "removed" {
-		p.queue.remove(k)
+		p.end(k, bounce.MessageCompleted, nil, r, offset)
 		return Queued
 	}
 	v, ok := cutPrefix(rest, "from=<")
@@ -291,11 +301,15 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 		d.Delay = -1
 	}
 	d.Delays, d.HasDelays = fourDelays(f.delays)
+	d.TLS = f.tls
 	d.Enhanced, _ = bounce.ParseEnhanced(f.dsn)
 	f.reply(d)
 	if d.Outcome = postfixOutcome(f.status, f.text, d); d.Outcome == bounce.NoOutcome {
 		r.Deliveries = r.Deliveries[:0]
 		return Unparsed
+	}
+	if d.Outcome == bounce.Handoff {
+		d.Disposal = disposal(f.text)
 	}
 	arrived := 0.0
 	if d.Delay >= 0 {
@@ -309,7 +323,7 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 
 // postfixFields are the fields of a delivery line, as they stand.
 type postfixFields struct {
-	to, origTo, relay, delay, delays, dsn, status, text string
+	to, origTo, relay, delay, delays, tls, dsn, status, text string
 }
 
 // forged reports that the address may be a longer one, which imitates the end
@@ -376,6 +390,8 @@ func (f *postfixFields) scan(s string) bool {
 			f.delay = v
 		case "delays":
 			f.delays = v
+		case "tls":
+			f.tls = v
 		case "dsn":
 			f.dsn = v
 		}
@@ -569,6 +585,23 @@ func isFilter(d *bounce.Delivery, text string) bool {
 		return filterPort || strings.Contains(text, " from MTA(") || strings.Contains(text, "queued as ")
 	}
 	return true
+}
+
+// disposal is what one's own content filter says in its reply that it did with
+// a message that it did not pass on: amavisd-new's "250 2.7.0 Ok, discarded,
+// id=… - spam", "250 2.5.0 Ok, id=…, DISCARD(bounce.suppressed)", "…, BOUNCE".
+func disposal(text string) string {
+	switch {
+	case strings.Contains(text, "queued as "), strings.Contains(text, " from MTA("):
+		return ""
+	case strings.Contains(text, ", discarded"), strings.Contains(text, ", DISCARD"):
+		return "discarded"
+	case strings.Contains(text, ", quarantined"), strings.Contains(text, ", QUARANTINE"):
+		return "quarantined"
+	case strings.Contains(text, ", BOUNCE"):
+		return "bounced"
+	}
+	return ""
 }
 
 // filterServices are the usual names in master.cf of commands that take a

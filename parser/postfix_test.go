@@ -47,6 +47,7 @@ func TestPostfixDelivery(t *testing.T) {
 		delay                    float64
 		delays                   [4]float64
 		hasDelays                bool
+		tls, disposal            string
 	}
 	const fields = "relay=mx.b.example[192.0.2.1]:25, delay=1.5, delays=0.1/0.2/0.3/0.9, "
 	base := want{
@@ -79,7 +80,19 @@ func TestPostfixDelivery(t *testing.T) {
 		},
 		{
 			"conn_use and tls", "postfix/smtp", "4028B460: to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, conn_use=3, delay=1.5, delays=0.1/0.2/0.3/0.9, tls=dane/requiretls, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
-			with(base, "sent", bounce.Delivered, 250, "2.0.0", 0, "250 2.0.0 Ok"),
+			with(base, "sent", bounce.Delivered, 250, "2.0.0", 0, "250 2.0.0 Ok", func(w *want) { w.tls = "dane/requiretls" }),
+		},
+		{
+			"Postfix 3.11: the TLS level was not reached", "postfix/smtp", "4028B460: to=<a@b.example>, " + fields + "tls=secure:encrypt!, dsn=4.7.5, status=deferred (Server certificate not verified)",
+			with(base, "deferred", bounce.Soft, 0, "4.7.5", bounce.StageTLS, "Server certificate not verified", func(w *want) { w.tls = "secure:encrypt!" }),
+		},
+		{
+			"thrown away by one's own filter", "postfix/smtp", "4028B460: to=<a@b.example>, relay=127.0.0.1[127.0.0.1]:10024, delay=1.5, delays=0.1/0.2/0.3/0.9, dsn=2.7.0, status=sent (250 2.7.0 Ok, discarded, id=11-02 - spam)",
+			with(base, "sent", bounce.Handoff, 250, "2.7.0", 0, "250 2.7.0 Ok, discarded, id=11-02 - spam", relay("127.0.0.1", "127.0.0.1", 10024), func(w *want) { w.disposal = "discarded" }),
+		},
+		{
+			"a remote that discards has taken it", "postfix/smtp", "4028B460: to=<a@b.example>, " + fields + "dsn=2.7.0, status=sent (250 2.7.0 Ok, discarded, id=11-02 - spam)",
+			with(base, "sent", bounce.Delivered, 250, "2.7.0", 0, "250 2.7.0 Ok, discarded, id=11-02 - spam"),
 		},
 		{
 			"no comma behind conn_use", "postfix/smtp", "4028B460: to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, conn_use=3 delay=1.5, delays=0.1/0.2/0.3/0.9, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
@@ -259,6 +272,7 @@ func TestPostfixDelivery(t *testing.T) {
 				Status: tt.want.status, Outcome: tt.want.outcome, Code: tt.want.code, Stage: tt.want.stage,
 				Response: tt.want.response, Local: tt.want.local,
 				Delay: tt.want.delay, Delays: tt.want.delays, HasDelays: tt.want.hasDelays,
+				TLS: tt.want.tls, Disposal: tt.want.disposal,
 			}
 			if tt.want.enhanced != "" {
 				w.Enhanced = enhanced(t, tt.want.enhanced)

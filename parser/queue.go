@@ -83,6 +83,8 @@ type queued struct {
 	older, newer int32
 
 	senderKnown bool
+	frozen      bool
+	deferred    bool // an attempt was, or may have been before it was restored
 	changed     bool // since the last call of Changes
 	listed      bool // in Queue.dirty
 	reported    bool // by Changes, as opened
@@ -127,7 +129,7 @@ func (q *Queue) Restore(m bounce.Message) {
 	q.set(e, fieldClientHost, []byte(m.ClientHost))
 	q.set(e, fieldClientIP, []byte(m.ClientIP))
 	q.set(e, fieldSASL, []byte(m.SASLUser))
-	e.size = m.Size
+	e.size, e.frozen, e.deferred = m.Size, m.Frozen, true
 	e.changed, e.reported = false, true
 	q.unlink(e)
 	e.older, e.newer = 0, q.oldest
@@ -196,6 +198,7 @@ func (q *Queue) message(e *queued) bounce.Message {
 		MessageID: e.field(text, fieldMessageID),
 		Sender:    sender, SenderKnown: e.senderKnown,
 		Size:       e.size,
+		Frozen:     e.frozen,
 		ClientHost: e.field(text, fieldClientHost), ClientIP: e.field(text, fieldClientIP),
 		SASLUser: e.field(text, fieldSASL),
 	}
@@ -274,6 +277,14 @@ type arrival struct {
 	size                              int64
 }
 
+// freeze notes that a message is held in the queue, or is no longer.
+func (q *Queue) freeze(e *queued, frozen bool) {
+	if e.frozen != frozen {
+		e.frozen = frozen
+		q.touch(e)
+	}
+}
+
 // remove forgets a message that left the queue.
 func (q *Queue) remove(k *key) {
 	if e, _ := q.find(k); e != nil {
@@ -290,6 +301,9 @@ func (q *Queue) join(d *bounce.Delivery, e *queued, text string, arrived, slack 
 	if arrived > 0 && arrived-slack > float64(e.time) {
 		q.drop(e)
 		return
+	}
+	if d.Outcome == bounce.Soft {
+		e.deferred = true
 	}
 	d.Instance = e.instance
 	d.MessageID = e.field(text, fieldMessageID)
