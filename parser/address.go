@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
+
+	"bouncelog/internal/ascii"
 )
 
 // domainOf is the part after the last "@" (RFC 5321 section 4.1.2 lets the
@@ -39,26 +41,18 @@ func normal(addr string) (address, domain string) {
 	return addr, d
 }
 
-// NormalDomain is a domain in lower case, in A-labels if it can be.
+// NormalDomain is a domain in A-labels if it can be, with A to Z in lower case.
 func NormalDomain(d string) string {
-	if !utf8.ValidString(d) {
-		b := []byte(d)
-		for i, c := range b {
-			if c-'A' < 26 {
-				b[i] = c + 'a' - 'A'
-			}
-		}
-		return string(b)
-	}
 	for i := 0; i < len(d) && len(d) <= 1024; i++ {
 		if d[i] >= 0x80 {
-			if a, err := idna.Lookup.ToASCII(d); err == nil {
+			// Bytes that are no UTF-8 have no A-label.
+			if a, err := idna.Lookup.ToASCII(d); err == nil && utf8.ValidString(d) {
 				d = a
 			}
 			break
 		}
 	}
-	return strings.ToLower(d)
+	return ascii.Lower(d)
 }
 
 // plain are the bytes that stand in a normal domain.

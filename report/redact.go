@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"bouncelog/internal/ascii"
 	"bouncelog/store"
 )
 
@@ -41,7 +42,7 @@ var redactedName = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPa
 
 func (d *redactor) hash(s string) string {
 	m := hmac.New(sha256.New, d.key)
-	m.Write([]byte(strings.ToLower(s)))
+	m.Write([]byte(ascii.Lower(s)))
 	return "r-" + redactedName.EncodeToString(m.Sum(nil)[:6])
 }
 
@@ -173,12 +174,13 @@ func localStart(s string, at int) int {
 	return 0
 }
 
-// word redacts local where it stands as a word of its own.
+// word redacts local where it stands as a word of its own, in whatever case.
 func (d *redactor) word(s, local string) string {
+	name, lower := d.hash(local), lowerSameLength(local)
 	from := 0
 	for {
-		i := strings.Index(strings.ToLower(s[from:]), strings.ToLower(local))
-		if i < 0 || len(strings.ToLower(s[from:])) != len(s[from:]) {
+		i := strings.Index(lowerSameLength(s[from:]), lower)
+		if i < 0 {
 			return s
 		}
 		i += from
@@ -189,10 +191,25 @@ func (d *redactor) word(s, local string) string {
 			from = end
 			continue
 		}
-		name := d.hash(local)
 		s = s[:i] + name + s[end:]
 		from = i + len(name)
 	}
+}
+
+// lowerSameLength is s in lower case, but for the few letters whose small one takes
+// another number of bytes: an index into it is one into s.
+func lowerSameLength(s string) string {
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if l := unicode.ToLower(r); l != r && utf8.RuneLen(l) == n {
+			b = utf8.AppendRune(b, l)
+		} else {
+			b = append(b, s[i:i+n]...)
+		}
+		i += n
+	}
+	return string(b)
 }
 
 func partOfName(r rune) bool {

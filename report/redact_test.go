@@ -24,6 +24,8 @@ func TestRedactText(t *testing.T) {
 		{"550 5.1.1 table.Hidden.name is not here", "hidden.name"},
 		{"550 5.1.1 HIDDEN.NAME: unknown", "HIDDEN.NAME"},
 		{"550 mailto:secret@good.example", "secret"},
+		{"550 \u212a\u0130 hidden.name is not here", "hidden.name"}, // letters whose small ones have another length
+		{"550 hidden.name \u2c62\u023a", "hidden.name"},
 		{"550 secret@", "nothing to find"},
 	} {
 		got := d.text(c.in)
@@ -45,6 +47,9 @@ func TestRedactText(t *testing.T) {
 	a := d.address("Lise@good.example")
 	if got := d.text("no <lise@good.example> here"); got != "no <"+a+"> here" {
 		t.Errorf("%s and %s", a, got)
+	}
+	if d.address("l\u0131se@good.example") == a || d.address("fran\u212a@x.example") == d.address("frank@x.example") {
+		t.Error("a look-alike letter makes two addresses the same")
 	}
 	if b := d.address("lisa@good.example"); b == a || !strings.HasSuffix(b, "@good.example") {
 		t.Errorf("%s, %s", a, b)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/table"
 	"bouncelog/judge"
 	"bouncelog/store"
@@ -54,15 +55,15 @@ type Spared struct {
 // reply code.
 func Suppressions(ctx context.Context, s store.Store, f store.Filter, least int64) (*SuppressionList, error) {
 	list := &SuppressionList{Suppress: []Suppression{}, Spared: []Spared{}}
-	// Addresses that differ in case only are one mailbox in practice, and one
-	// key in a map.
+	// Addresses that differ in the case of A to Z only are one mailbox in practice,
+	// and one key in a map.
 	places := map[string]int{}
 	var all []store.History
 	for h, err := range s.Histories(ctx, f, 0) {
 		if err != nil {
 			return nil, err
 		}
-		folded := strings.ToLower(h.Recipient)
+		folded := ascii.Lower(h.Recipient)
 		if i, known := places[folded]; known {
 			all[i].Faults = append(all[i].Faults, h.Faults...)
 			if h.LastDelivered.After(all[i].LastDelivered) {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/dnsscan"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
@@ -261,8 +262,8 @@ func (s *selection) filter(in *input) (store.Filter, *time.Location, error) {
 
 func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 	f := store.Filter{
-		Domain: strings.ToLower(s.domain), SenderDomain: strings.ToLower(s.senderDomain),
-		Relay: strings.ToLower(s.relay), Host: s.host, MTA: bounce.MTA(s.mta),
+		Domain: ascii.Lower(s.domain), SenderDomain: ascii.Lower(s.senderDomain),
+		Relay: ascii.Lower(s.relay), Host: s.host, MTA: bounce.MTA(s.mta),
 	}
 	if s.day != "" {
 		if s.since != "" || s.until != "" {

@@ -33,8 +33,8 @@ blocklist, reputation, failing SPF, DKIM or DMARC, a full mailbox, the content o
 the addresses that met these, and why they are not on it.
 
 The forms list, postfix (an access map for check_recipient_access) and exim (a file
-for an lsearch lookup) leave out addresses with characters that could break them, and
-say how many these are.`,
+for an lsearch lookup) leave out addresses that are not plain ASCII or hold characters
+that mean something in such a file (wildcards, signs of patterns), and say how many.`,
 		Example: `  bouncelog suppress --since 90d --min 2
   bouncelog suppress --format postfix -o /etc/postfix/suppress && postmap /etc/postfix/suppress
   bouncelog suppress --why-not`,
@@ -83,7 +83,7 @@ say how many these are.`,
 					"hint: as root, 'chgrp Debian-exim' (or exim) on it; owner and mode stay from then on\n", table.Clean(out.file), newFileMode)
 			}
 			if left > 0 {
-				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d addresses left out: they hold characters that could break this form\nhint: --format json has them all\n", left)
+				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d addresses left out: they hold characters that could mean more, or another address, in this form\nhint: --format json has them all\n", left)
 			}
 			if err := db.Close(); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/judge"
@@ -158,7 +159,7 @@ func endings(attempts []store.Attempt) []*ending {
 	places := map[pair][]int{}
 	for i := range attempts {
 		a := &attempts[i]
-		k := pair{a.Host, a.Instance, a.QueueID, strings.ToLower(a.Recipient)}
+		k := pair{a.Host, a.Instance, a.QueueID, ascii.Lower(a.Recipient)}
 		places[k] = append(places[k], i)
 	}
 	out := make([]*ending, len(attempts))

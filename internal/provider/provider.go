@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -27,7 +28,7 @@ func Of(d *bounce.Delivery) string {
 // OfHost names the provider that a host belongs to: the registered domain of its
 // name, where several are one provider the best known of them. An address is itself.
 func OfHost(host string) string {
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	host = ascii.Lower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	if _, err := netip.ParseAddr(strings.TrimPrefix(host, "ipv6:")); err == nil {
 		return strings.TrimPrefix(host, "ipv6:")
 	}
@@ -112,7 +113,7 @@ func NamedHost(response string) string {
 		return ""
 	}
 	host, _, _ := strings.Cut(words[i], "[")
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = ascii.Lower(strings.TrimSuffix(host, "."))
 	if !strings.Contains(host, ".") || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
 		return ""
 	}

@@ -11,6 +11,7 @@ func TestOf(t *testing.T) {
 		{"gmail-smtp-in.l.google.com", "gmail.com", "google.com"},
 		{"company-example.mail.protection.outlook.com", "company.example", "outlook.com"},
 		{"MX.Example.co.uk.", "x.example", "example.co.uk"},
+		{"mx.outloo\u212a.com", "x.example", "outloo\u212a.com"}, // KELVIN SIGN is no k
 		{"mx.softbank.ne.jp", "x.example", "softbank.ne.jp"},
 		{"localhost", "x.example", "localhost"},
 		{"", "x.example", "x.example"},

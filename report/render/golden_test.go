@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -226,16 +227,52 @@ func TestHostileReport(t *testing.T) {
 
 func TestPlainAddress(t *testing.T) {
 	for in, want := range map[string]string{
-		"Bob@Good.example": "bob@good.example", "a+b=c@x.example": "a+b=c@x.example", "müller@x.example": "müller@x.example",
-		"": "", "bare": "", "@x.example": "", "a@": "", "a b@x.example": "", "a\nb@x.example": "", `"a"@x.example`: "", "#a@x.example": "",
+		"Bob@Good.example": "bob@good.example", "a+b=c@x.example": "a+b=c@x.example", "0'brien_x/y&z@x.example": "0'brien_x/y&z@x.example",
+		"SRS0=ab=XY=shop.example=a@x.example": "srs0=ab=xy=shop.example=a@x.example",
+		"":                                    "", "bare": "", "@x.example": "", "a@": "", "a b@x.example": "", "a\nb@x.example": "", `"a"@x.example`: "", "#a@x.example": "",
 		"a:b@x.example": "", "a,b@x.example": "", "a\\b@x.example": "", "a\u202eb@x.example": "", "a\u00a0b@x.example": "", "\xff@x.example": "",
 		"a@x example": "", "a@[192.0.2.1]": "", "a@x.example\nb@y.example": "", "a@b@x.example": "",
+		"a@.x.example": "", "a@x..example": "", "a@x.example.": "", "a@-x.example": "",
+		// Letters that fold to plain ones, here or in the program that reads the map.
+		"fran\u212a@x.example": "", "\u017fam@x.example": "", "\u0130da@x.example": "", "\uff41@x.example": "", "m\u00fcller@x.example": "", "mu\u0308ller@x.example": "",
+		"a@ban\u212a.example": "", "a@\uff58.example": "",
+		// What means more than itself in lsearch*@, wildlsearch and lists of addresses (Exim), or in a regexp or pcre table (Postfix).
+		"*@x.example": "", "a*@x.example": "", "*a@x.example": "", "^.*@x.example": "", "/.*/@x.example": "", "!a@x.example": "", "!/a/@x.example": "",
+		"+list@x.example": "", "$local_part@x.example": "", "a$@x.example": "", "a?@x.example": "", "a|b@x.example": "", "{a}@x.example": "", "`id`@x.example": "",
+		"~.*~@x.example": "", "'.*'@x.example": "", "_a_@x.example": "", "=.*=@x.example": "", "&a&@x.example": "", "-a@x.example": "", ".a@x.example": "",
+		"a%y.example@x.example": "", "a#b@x.example": "", "a!b@x.example": "", "a^b@x.example": "", "a~b@x.example": "",
 	} {
 		got, ok := plainAddress(in)
 		if got != want || ok != (want != "") {
 			t.Errorf("plainAddress(%q) = %q, %v; want %q", in, got, ok, want)
 		}
 	}
+}
+
+// FuzzPlainAddress holds that a map gets nothing but words of plain characters, and
+// that what is left of an address is the address.
+func FuzzPlainAddress(f *testing.F) {
+	for _, s := range []string{"Bob@Good.example", "fran\u212a@x.example", "*@x.example", "/.*/@x", "!a@x", "a b@x", "a@b@c", "@", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, a string) {
+		plain, ok := plainAddress(a)
+		if !ok {
+			if plain != "" {
+				t.Errorf("%q: %q", a, plain)
+			}
+			return
+		}
+		if !regexp.MustCompile(`^[a-z0-9][a-z0-9.&'+/=_-]*@[a-z0-9_][a-z0-9._-]*$`).MatchString(plain) {
+			t.Errorf("%q became %q", a, plain)
+		}
+		if len(plain) != len(a) || !strings.EqualFold(plain, a) {
+			t.Errorf("%q became %q: another address", a, plain)
+		}
+		if again, ok := plainAddress(plain); !ok || again != plain {
+			t.Errorf("%q, and again %q", plain, again)
+		}
+	})
 }
 
 func TestReportFormats(t *testing.T) {

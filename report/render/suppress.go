@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/table"
 	"bouncelog/report"
 )
@@ -143,31 +143,36 @@ func suppressNDJSON(w io.Writer, l *report.SuppressionList, o SuppressOptions) e
 	return b.Flush()
 }
 
-// plainAddress returns an address as maps are looked up by, in lower case.
-// ok is false for one that is no local@domain or holds characters that mean
-// something in a map or in a list of addresses (blanks, quotes, colons,
-// control characters, a # at its start): nothing of it could be looked up
-// safely.
+// plainAddress returns an address as maps are looked up by, with A to Z in lower case.
+// ok is false for one that a program which reads a map or a list of addresses could take
+// for another, or for more than one:
+//   - anything but ASCII: Postfix folds the case of its keys as Unicode does, where U+212A
+//     KELVIN SIGN is a k;
+//   - blanks, quotes, colons, commas, control characters, #;
+//   - wildcards and signs of patterns, lists and variables: those of Exim's lsearch*@,
+//     wildlsearch and address lists, and a sign at the start, which delimits the pattern
+//     in Postfix's regexp and pcre tables whatever it is;
+//   - % and !, by which a local part routes on in old ways of writing.
 func plainAddress(a string) (plain string, ok bool) {
-	i := strings.LastIndexByte(a, '@')
-	if i <= 0 || i == len(a)-1 || !utf8.ValidString(a) || a[0] == '#' {
+	a = ascii.Lower(a)
+	local, domain, ok := strings.Cut(a, "@")
+	if !ok || local == "" || !alphanumeric(local[0]) || strings.IndexFunc(local, func(r rune) bool {
+		return !(r < utf8.RuneSelf && alphanumeric(byte(r)) || strings.ContainsRune(".-_+='&/", r))
+	}) >= 0 {
 		return "", false
 	}
-	for _, r := range a[:i] {
-		switch {
-		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.", r):
-		case r >= 0xa0 && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r)) && !table.Hidden(r):
-		default:
+	for label := range strings.SplitSeq(domain, ".") {
+		if label == "" || !alphanumeric(label[0]) && label[0] != '_' || strings.IndexFunc(label, func(r rune) bool {
+			return !(r < utf8.RuneSelf && alphanumeric(byte(r)) || r == '-' || r == '_')
+		}) >= 0 {
 			return "", false
 		}
 	}
-	for _, r := range a[i+1:] {
-		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '.' || r == '-' || r == '_') {
-			return "", false
-		}
-	}
-	return strings.ToLower(a), true
+	return a, true
 }
+
+// alphanumeric reports whether c is a letter in lower case or a digit.
+func alphanumeric(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
 func suppressMap(w io.Writer, l *report.SuppressionList, f table.Format, o SuppressOptions) (left int, err error) {
 	b := bufio.NewWriter(w)

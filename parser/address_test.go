@@ -1,0 +1,16 @@
+package parser
+
+import "testing"
+
+// A look-alike letter makes another domain, unless the DNS takes the two for one: then
+// the A-label is that of the plain letter.
+func TestNormalDomain(t *testing.T) {
+	for in, want := range map[string]string{
+		"Mail.Example": "mail.example", "BÜCHER.example": "xn--bcher-kva.example", "ban\u212a.example": "bank.example",
+		"ban\u212a_x.example": "ban\u212a_x.example", "BAN\u212a\xff.Example": "ban\u212a\xff.example", "": "",
+	} {
+		if got := NormalDomain(in); got != want {
+			t.Errorf("NormalDomain(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
