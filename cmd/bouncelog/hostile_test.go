@@ -30,7 +30,7 @@ var hostile = []string{
 	"<script>alert(1)</script>", "</td></table><script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "javascript:alert(1)", "<!--", "]]>", "&lt;script&gt;", "&#x3c;b&#x3e;", "</title><h1>", "</style><b>",
 	"[x](javascript:alert(1))", "![x](http://evil.example/p.png)", "| a | b |", "`code`", "# heading", "<http://evil.example>", "\\|", "***", "<iframe src=//evil.example>",
 	// Spreadsheets.
-	"=cmd|' /C calc'!A0", "=HYPERLINK(\"http://evil.example\")", "+1+1", "-2+3", "@SUM(1+1)", "=1+1", "\t=1", "\r=1", "\"quoted\"", "a,b;c", "a\tb", "'", "''", "=", "+", "@", "-",
+	"x;=cmd|' /C calc'!A0", "x; \"=1\"", "＝1+1", "x;－1+1", "=cmd|' /C calc'!A0", "=HYPERLINK(\"http://evil.example\")", "+1+1", "-2+3", "@SUM(1+1)", "=1+1", "\t=1", "\r=1", "\"quoted\"", "a,b;c", "a\tb", "'", "''", "=", "+", "@", "-",
 	// SQL.
 	"'; DROP TABLE attempts; --", "x' OR '1'='1", "\" OR 1=1", "%' --", "%", "_", "\\", "';SELECT load_extension('x')--", "NULL", "0x41", "?1", ":name",
 	// Shells, formats, paths.
@@ -182,14 +182,18 @@ func TestHostile(t *testing.T) {
 				}
 			}
 		case "csv":
-			rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
-			if err != nil {
-				t.Error(err)
-			}
-			for _, row := range rows {
-				for _, cell := range row {
-					if _, err := strconv.ParseFloat(cell, 64); err != nil && cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-						t.Errorf("a cell that a spreadsheet takes for a formula: %.100q", cell)
+			for _, separator := range ",;" {
+				r := csv.NewReader(strings.NewReader(out))
+				r.Comma, r.LazyQuotes, r.FieldsPerRecord = separator, separator != ',', -1
+				rows, err := r.ReadAll()
+				if err != nil {
+					t.Error(err)
+				}
+				for _, row := range rows {
+					for _, cell := range row {
+						if _, err := strconv.ParseFloat(cell, 64); err != nil && cell != "" && strings.ContainsRune("=+-@\t\r＝＋－＠", []rune(cell)[0]) {
+							t.Errorf("with %q between cells, one that a spreadsheet takes for a formula: %.100q", separator, cell)
+						}
 					}
 				}
 			}

@@ -3,7 +3,6 @@ package table
 import (
 	"bufio"
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -64,7 +63,6 @@ type RowWriter struct {
 	Width    int  // of a text table; 0: any
 
 	out   *bufio.Writer
-	csv   *csv.Writer
 	table Table
 	n     int
 }
@@ -86,7 +84,7 @@ func (rw *RowWriter) Row(cells []any) error {
 		for i, c := range cells {
 			record[i] = csvCell(c)
 		}
-		return rw.csv.Write(record)
+		return writeRecord(rw.out, rw.separator(), record)
 	case FormatJSON, FormatNDJSON:
 		if rw.Format == FormatJSON && rw.n > 1 {
 			rw.out.WriteString(",\n")
@@ -108,6 +106,14 @@ func (rw *RowWriter) Row(cells []any) error {
 	}
 }
 
+// separator stands between the cells of CSV or TSV.
+func (rw *RowWriter) separator() byte {
+	if rw.Format == FormatTSV {
+		return '\t'
+	}
+	return ','
+}
+
 // start writes what comes before the first row.
 func (rw *RowWriter) start() error {
 	if rw.n > 0 || rw.table.Columns != nil {
@@ -116,10 +122,6 @@ func (rw *RowWriter) start() error {
 	rw.table.Columns = rw.Columns
 	switch rw.Format {
 	case FormatCSV, FormatTSV:
-		rw.csv = csv.NewWriter(rw.out)
-		if rw.Format == FormatTSV {
-			rw.csv.Comma = '\t'
-		}
 		if rw.NoHeader {
 			return nil
 		}
@@ -127,7 +129,7 @@ func (rw *RowWriter) start() error {
 		for i, c := range rw.Columns {
 			record[i] = csvCell(c.Name)
 		}
-		return rw.csv.Write(record)
+		return writeRecord(rw.out, rw.separator(), record)
 	case FormatJSON:
 		_, err := rw.out.WriteString("[")
 		return err
@@ -176,11 +178,6 @@ func (rw *RowWriter) Close() error {
 		return err
 	}
 	switch rw.Format {
-	case FormatCSV, FormatTSV:
-		rw.csv.Flush()
-		if err := rw.csv.Error(); err != nil {
-			return err
-		}
 	case FormatJSON:
 		rw.out.WriteString("]\n")
 	case FormatHTML:
@@ -191,19 +188,6 @@ func (rw *RowWriter) Close() error {
 		}
 	}
 	return rw.out.Flush()
-}
-
-// csvCell is a cell for CSV and TSV: clean, and where a spreadsheet would take
-// text for a formula (it starts with = + - @), behind an apostrophe.
-func csvCell(cell any) string {
-	s := text(cell)
-	switch cell.(type) {
-	case string, []byte:
-		if s != "" && strings.ContainsRune("=+-@", rune(s[0])) {
-			return "'" + s
-		}
-	}
-	return s
 }
 
 // MarshalJSON is json.Marshal with every character escaped that acts on a

@@ -1,0 +1,74 @@
+package table
+
+import (
+	"bufio"
+	"strings"
+	"unicode"
+)
+
+// csvCell is a cell for CSV and TSV: clean, and where a spreadsheet would take text for
+// a formula, behind an apostrophe. Numbers stay.
+func csvCell(cell any) string {
+	s := text(cell)
+	switch cell.(type) {
+	case string, []byte:
+		return markFormulas(s)
+	}
+	return s
+}
+
+// markFormulas puts an apostrophe in front of what would begin a formula: at the start
+// of the cell, and behind each semicolon. Spreadsheets set to most European languages
+// separate there, also within quotes that another separator stands before.
+func markFormulas(s string) string {
+	if !strings.ContainsAny(s, formulaSigns) {
+		return s
+	}
+	var b strings.Builder
+	for part := range strings.SplitAfterSeq(s, ";") {
+		// Some programs trim blanks, and a doubled quote is an empty text to those that
+		// separate here.
+		inner := strings.TrimLeftFunc(part, func(r rune) bool { return unicode.IsSpace(r) || r == '"' })
+		for _, r := range inner {
+			if strings.ContainsRune(formulaSigns, r) {
+				b.WriteByte('\'')
+			}
+			break
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
+
+// formulaSigns begin a formula; those beyond ASCII do in East Asian editions, or are
+// taken for the plain ones.
+const formulaSigns = "=+-@" +
+	"\uff1d\uff0b\uff0d\uff20" + // full width
+	"\ufe66\ufe62\ufe63\ufe6b" + // small
+	"\u2212" // minus sign
+
+// writeRecord writes a line of CSV (RFC 4180, with a bare line feed) or, where separator
+// is a tab, TSV. In CSV a cell stands in quotes where it holds anything that some program
+// separates at.
+func writeRecord(w *bufio.Writer, separator byte, record []string) error {
+	special := "\"\t\r\n"
+	if separator == ',' {
+		special += ",;"
+	}
+	for i, cell := range record {
+		if i > 0 {
+			w.WriteByte(separator)
+		}
+		quoted := strings.ContainsAny(cell, special) || strings.TrimSpace(cell) != cell ||
+			cell == "" && len(record) == 1 || // else an empty line, which readers skip
+			cell == `\.` // the end of the data, to PostgreSQL
+		if !quoted {
+			w.WriteString(cell)
+			continue
+		}
+		w.WriteByte('"')
+		w.WriteString(strings.ReplaceAll(cell, `"`, `""`))
+		w.WriteByte('"')
+	}
+	return w.WriteByte('\n')
+}
