@@ -38,7 +38,7 @@ func TestNamed(t *testing.T) {
 	} {
 		template, args := Split(test.reply)
 		var ips []string
-		for _, a := range NamedAddresses(Template{template, args}, "198.51.100.7") {
+		for _, a := range NamedAddresses(Template{Text: template, Args: args}, "198.51.100.7") {
 			ips = append(ips, a.String())
 		}
 		if got := strings.Join(ips, " "); got != test.ips {

@@ -88,6 +88,9 @@ func Opening(response string) string {
 type Template struct {
 	Text string // see Split; of what was delivered the Opening only
 	Args string // the parts replaced in Text
+	// Situation is what a verdict on the template rests on besides the codes: who
+	// spoke, and to whom, in the words of package judge; empty where nobody judged.
+	Situation string
 }
 
 // TemplateOf takes the response of an attempt apart.

@@ -37,6 +37,7 @@ type Judge struct {
 	classes   []hostClass      // number 0 is no class
 	classOf   map[string]uint16
 
+	asked   facts // those that a rule asks for, or ownSide
 	memory  memory
 	scratch sync.Pool // *scratch
 }
@@ -55,6 +56,7 @@ type compiled struct {
 	codes                      []codeRange
 	enhanced                   []enhancedPattern
 	stages                     uint16  // bits
+	when, unless               facts   // all of these, none of those
 	over                       []int32 // rules
 	user                       bool
 	extra                      int // conditions beside the text, which break ties
@@ -106,6 +108,15 @@ func New(userRules ...[]byte) (*Judge, error) {
 		ids[j.rules[i].ID] = true
 	}
 	j.users = users
+	j.asked = ownHop | factLocal
+	for i := range j.rules {
+		for _, list := range [...][]string{j.rules[i].When, j.rules[i].Unless} {
+			for _, name := range list {
+				f, _ := parseFact(name)
+				j.asked |= f
+			}
+		}
+	}
 	j.hostTree()
 	j.scratch.New = func() any { return new(scratch) }
 	return j, nil
@@ -173,7 +184,15 @@ func (j *Judge) compile() {
 			st, _ := bounce.ParseStage(s)
 			c.stages |= 1 << st
 		}
-		for _, l := range [...]int{len(c.hosts), len(c.codes), len(c.enhanced), int(c.stages), len(c.all)} {
+		for _, name := range r.When {
+			f, _ := parseFact(name)
+			c.when |= f
+		}
+		for _, name := range r.Unless {
+			f, _ := parseFact(name)
+			c.unless |= f
+		}
+		for _, l := range [...]int{len(c.hosts), len(c.codes), len(c.enhanced), int(c.stages), len(c.all), int(c.when)} {
 			if l > 0 {
 				c.extra++
 			}
@@ -244,7 +263,7 @@ func (j *Judge) Judge(d *bounce.Delivery) (bounce.Template, bounce.Verdict) {
 	}
 	s := j.scratch.Get().(*scratch)
 	m := j.remembered(s, d)
-	t := bounce.Template{Text: m.template, Args: string(s.args)}
+	t := bounce.Template{Text: m.template, Args: string(s.args), Situation: m.situation}
 	j.scratch.Put(s)
 	return t, m.verdict
 }
@@ -265,36 +284,56 @@ func (j *Judge) Verdict(d *bounce.Delivery) bounce.Verdict {
 // and finds or makes the judgement on it.
 func (j *Judge) remembered(s *scratch, d *bounce.Delivery) judged {
 	s.split, s.args = bounce.AppendSplit(s.split[:0], s.args[:0], d.Response)
-	bits := j.keyOf(d)
-	m, ok := j.memory.get(s.split, bits)
+	a := j.aboutOf(d)
+	m, ok := j.memory.get(s.split, a)
 	if !ok {
-		m.template = string(s.split)
-		m.verdict = j.judge(s, m.template, bits)
-		j.memory.put(bits, m)
+		m = judged{string(s.split), j.situation(a.class, a.facts), j.judge(s, string(s.split), a)}
+		j.memory.put(a, m)
 	}
 	return m
 }
 
-// What a verdict depends on besides the template, in one word.
-const (
-	keyEnhancedShift = 10 // above Code
-	keyStageShift    = keyEnhancedShift + 23
-	keyExpiredShift  = keyStageShift + 4
-	keyClassShift    = keyExpiredShift + 1
-)
+// Again judges a reply that is stored, in the situation that was stored with it:
+// of d the texts, codes and stage are looked at, but not the relay or recipient.
+func (j *Judge) Again(d *bounce.Delivery, situation string) bounce.Verdict {
+	if !d.Failed() {
+		return bounce.Verdict{}
+	}
+	a := j.codesOf(d)
+	a.class, a.facts = j.parseSituation(situation)
+	s := j.scratch.Get().(*scratch)
+	defer j.scratch.Put(s)
+	s.split, s.args = bounce.AppendSplit(s.split[:0], s.args[:0], d.Response)
+	return j.judge(s, string(s.split), a)
+}
 
-// keyOf is the part of an attempt that a verdict depends on, but for the template.
-func (j *Judge) keyOf(d *bounce.Delivery) uint64 {
-	b := uint64(d.Code)
+// about is what a verdict depends on besides the template.
+type about struct {
+	enhanced bounce.EnhancedCode
+	code     uint16
+	class    uint16 // of the relay, see Judge.classes
+	facts    facts  // those that rules ask for
+	stage    bounce.Stage
+	expired  bool
+}
+
+// codesOf is the part of it that a reply says itself.
+func (j *Judge) codesOf(d *bounce.Delivery) about {
+	a := about{
+		enhanced: d.Enhanced, code: d.Code, stage: d.Stage,
+		expired: d.Status == "expired" || d.Status == "force-expired",
+	}
 	if d.Code > 999 {
-		b = 0
+		a.code = 0
 	}
-	b |= uint64(d.Enhanced) << keyEnhancedShift
-	b |= uint64(d.Stage) << keyStageShift
-	if d.Status == "expired" || d.Status == "force-expired" {
-		b |= 1 << keyExpiredShift
-	}
-	return b | uint64(j.class(d.RelayHost))<<keyClassShift
+	return a
+}
+
+// aboutOf is all of it.
+func (j *Judge) aboutOf(d *bounce.Delivery) about {
+	a := j.codesOf(d)
+	a.class, a.facts = j.class(d.RelayHost), factsOf(d)&j.asked
+	return a
 }
 
 // A query is what a rule is held against.
@@ -302,24 +341,25 @@ type query struct {
 	code     uint16
 	enhanced [2]bounce.EnhancedCode // the reply's own, the MTA's
 	stage    bounce.Stage
+	facts    facts
 	class    *hostClass
 	s        *scratch
 }
 
 // judge finds the rule that decides.
-func (j *Judge) judge(s *scratch, template string, bits uint64) bounce.Verdict {
-	if bits>>keyExpiredShift&1 != 0 {
+func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
+	if a.expired {
 		return verdict(&statusExpired)
 	}
-	q := j.query(s, template, bits)
-	best := j.best(&q, nil)
-	if best < 0 {
-		return verdict(&noRule)
+	q := j.query(s, template, a)
+	v := verdict(&noRule)
+	if best := j.best(&q, nil); best >= 0 {
+		v = verdict(&j.rules[best])
+		if v.Detail == "" {
+			v.Detail = j.detail(&q, v.Reason)
+		}
 	}
-	v := verdict(&j.rules[best])
-	if v.Detail == "" {
-		v.Detail = j.detail(&q, v.Reason)
-	}
+	ownSide(&v, a.facts)
 	return v
 }
 
@@ -350,18 +390,17 @@ func verdict(r *Rule) bounce.Verdict {
 }
 
 // query folds the template and looks up all literals in it.
-func (j *Judge) query(s *scratch, template string, bits uint64) query {
+func (j *Judge) query(s *scratch, template string, a about) query {
 	j.ready.Do(j.compile)
 	if s.found == nil {
 		s.found, s.seen = newBitset(j.literals), newBitset(len(j.rules))
 	}
 	s.f.set(template)
 	q := query{
-		code: uint16(bits & 1023), stage: bounce.Stage(bits >> keyStageShift & 15),
-		class: &j.classes[bits>>keyClassShift], s: s,
+		code: a.code, stage: a.stage, facts: a.facts, class: &j.classes[a.class], s: s,
 	}
 	q.enhanced[0] = s.f.enhanced
-	q.enhanced[1] = bounce.EnhancedCode(bits >> keyEnhancedShift & (1<<23 - 1))
+	q.enhanced[1] = a.enhanced
 	if q.code == 0 && s.f.code != "" {
 		for i := range 3 {
 			q.code = q.code*10 + uint16(s.f.code[i]-'0')
@@ -456,7 +495,7 @@ func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
 	if len(c.codes) > 0 && !slices.ContainsFunc(c.codes, func(r codeRange) bool { return q.code >= r.lo && q.code <= r.hi }) {
 		return 0, false
 	}
-	if c.stages != 0 && c.stages&(1<<q.stage) == 0 {
+	if c.stages != 0 && c.stages&(1<<q.stage) == 0 || q.facts&c.when != c.when || q.facts&c.unless != 0 {
 		return 0, false
 	}
 	if len(c.enhanced) > 0 {

@@ -68,7 +68,7 @@ func benchRemembered(b *testing.B, j *Judge, d *bounce.Delivery) {
 	want := j.Verdict(d)
 	b.ReportAllocs()
 	for b.Loop() {
-		if m, _ := j.memory.get(template, j.keyOf(d)); m.verdict != want {
+		if m, _ := j.memory.get(template, j.aboutOf(d)); m.verdict != want {
 			b.Fatal("not remembered")
 		}
 	}
@@ -88,10 +88,10 @@ func BenchmarkNew(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	s := j.scratch.New().(*scratch)
 	template, _ := bounce.Split(benchReply.Response)
-	bits := j.keyOf(&benchReply)
+	a := j.aboutOf(&benchReply)
 	b.ReportAllocs()
 	for b.Loop() {
-		j.judge(s, template, bits)
+		j.judge(s, template, a)
 	}
 }
 
@@ -113,7 +113,7 @@ func BenchmarkNewKinds(b *testing.B) {
 	i := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		j.judge(s, templates[i%len(templates)], 550)
+		j.judge(s, templates[i%len(templates)], about{code: 550})
 		i++
 	}
 }
@@ -194,16 +194,16 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestMemoryKeepsWhatIsUsed(t *testing.T) {
 	var m memory
 	want := bounce.Verdict{Reason: bounce.UserUnknown, Rule: "r"}
-	m.put(1, judged{"kept", want})
+	m.put(about{code: 1}, judged{template: "kept", verdict: want})
 	for i := range 5 * memoryEntries {
-		m.put(1, judged{template: fmt.Sprint("new ", i)})
+		m.put(about{code: 1}, judged{template: fmt.Sprint("new ", i)})
 		if i%1000 == 0 {
-			if got, ok := m.get([]byte("kept"), 1); !ok || got.verdict != want {
+			if got, ok := m.get([]byte("kept"), about{code: 1}); !ok || got.verdict != want {
 				t.Fatalf("after %d others: %v, %t", i, got, ok)
 			}
 		}
 	}
-	if _, ok := m.get([]byte("new 1"), 1); ok {
+	if _, ok := m.get([]byte("new 1"), about{code: 1}); ok {
 		t.Fatal("the first of many others is still remembered")
 	}
 }
@@ -269,5 +269,5 @@ func FuzzVerdict(f *testing.F) {
 func newVerdict(j *Judge, d *bounce.Delivery) bounce.Verdict {
 	s := j.scratch.New().(*scratch)
 	template, _ := bounce.Split(d.Response)
-	return j.judge(s, template, j.keyOf(d))
+	return j.judge(s, template, j.aboutOf(d))
 }

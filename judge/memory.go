@@ -18,7 +18,7 @@ type memory struct {
 
 type memoryKey struct {
 	template string
-	bits     uint64
+	about
 }
 
 // Bounds of a generation. A mail server meets a few hundred templates; a
@@ -31,17 +31,18 @@ const (
 
 // A judged template is what a memory holds.
 type judged struct {
-	template string
-	verdict  bounce.Verdict
+	template  string
+	situation string
+	verdict   bounce.Verdict
 }
 
 // get finds the judgement on a template. It makes no string of it.
-func (m *memory) get(template []byte, bits uint64) (judged, bool) {
+func (m *memory) get(template []byte, a about) (judged, bool) {
 	m.mu.Lock()
-	v := m.young[memoryKey{string(template), bits}]
+	v := m.young[memoryKey{string(template), a}]
 	if v == nil {
-		if v = m.old[memoryKey{string(template), bits}]; v != nil {
-			m.keep(memoryKey{v.template, bits}, v)
+		if v = m.old[memoryKey{string(template), a}]; v != nil {
+			m.keep(memoryKey{v.template, a}, v)
 		}
 	}
 	m.mu.Unlock()
@@ -51,12 +52,12 @@ func (m *memory) get(template []byte, bits uint64) (judged, bool) {
 	return *v, true
 }
 
-func (m *memory) put(bits uint64, v judged) {
+func (m *memory) put(a about, v judged) {
 	if len(v.template) > memoryTemplate {
 		return
 	}
 	m.mu.Lock()
-	m.keep(memoryKey{v.template, bits}, &v)
+	m.keep(memoryKey{v.template, a}, &v)
 	m.mu.Unlock()
 }
 

@@ -32,6 +32,8 @@ type Rule struct {
 	Code     []string // reply codes; 5xx stands for 500 to 599
 	Enhanced []string // enhanced status codes; x.7.1 stands for 4.7.1 and 5.7.1
 	Stage    []string
+	When     []string // all of these facts are known of the attempt; see factNames
+	Unless   []string // and none of these
 	Any      []string // one of these stands in the text
 	URL      []string // or one of these in an URL of it
 	All      []string // and all of these stand in the text
@@ -104,6 +106,7 @@ const (
 type ruleText struct {
 	ID, Reason, Detail, Scope         string
 	Host, Code, Enhanced, Stage, Over []string
+	When, Unless                      []string
 	Any, All, Not, URL, NotURL        []string
 	Yes, No                           []string
 	Re, Seen, Since                   string
@@ -114,7 +117,7 @@ type ruleText struct {
 func (t *ruleText) keys() map[string]any {
 	return map[string]any{
 		"id": &t.ID, "reason": &t.Reason, "detail": &t.Detail, "scope": &t.Scope, "host": &t.Host, "code": &t.Code,
-		"enhanced": &t.Enhanced, "stage": &t.Stage, "over": &t.Over, "any": &t.Any, "all": &t.All, "not": &t.Not,
+		"enhanced": &t.Enhanced, "stage": &t.Stage, "when": &t.When, "unless": &t.Unless, "over": &t.Over, "any": &t.Any, "all": &t.All, "not": &t.Not,
 		"url": &t.URL, "not_url": &t.NotURL, "yes": &t.Yes, "no": &t.No, "re": &t.Re, "seen": &t.Seen, "since": &t.Since,
 		"general": &t.General,
 	}
@@ -228,7 +231,7 @@ var ruleID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
 // rule checks a rule and fills in what follows from the rest.
 func (t *ruleText) rule() (Rule, error) {
 	r := Rule{
-		ID: t.ID, Detail: t.Detail, Host: t.Host, Code: t.Code, Enhanced: t.Enhanced, Stage: t.Stage, Over: t.Over,
+		ID: t.ID, Detail: t.Detail, Host: t.Host, Code: t.Code, Enhanced: t.Enhanced, Stage: t.Stage, When: t.When, Unless: t.Unless, Over: t.Over,
 		Any: t.Any, All: t.All, Not: t.Not, NotURL: t.NotURL, URL: t.URL, Re: t.Re, Seen: t.Seen, Since: t.Since, Yes: t.Yes, No: t.No,
 	}
 	if !ruleID.MatchString(r.ID) {
@@ -257,6 +260,11 @@ func (t *ruleText) rule() (Rule, error) {
 	for _, s := range r.Stage {
 		if st, ok := bounce.ParseStage(s); !ok || st == bounce.NoStage {
 			return r, fmt.Errorf("%q is no stage", s)
+		}
+	}
+	for _, name := range slices.Concat(r.When, r.Unless) {
+		if _, ok := parseFact(name); !ok {
+			return r, fmt.Errorf("%q is no fact; there are %s", name, strings.Join(factNames[:], ", "))
 		}
 	}
 	for _, h := range r.Host {

@@ -34,7 +34,7 @@ func example(r *Rule, j *Judge, text string) *bounce.Delivery {
 func claimed(j *Judge, d *bounce.Delivery) (all []int32, best int32) {
 	s := j.scratch.New().(*scratch)
 	template, _ := bounce.Split(d.Response)
-	q := j.query(s, template, j.keyOf(d))
+	q := j.query(s, template, j.aboutOf(d))
 	best = j.best(&q, func(r int32) { all = append(all, r) })
 	return all, best
 }

@@ -216,7 +216,7 @@ func newDBReclassify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := db.Reclassify(cmd.Context(), judge.Verdict)
+			n, err := db.Reclassify(cmd.Context(), judge.Again)
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}

@@ -326,7 +326,7 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 	var db *sqlite.DB
 	for {
 		db, err = sqlite.Open(cmd.Context(), path, sqlite.Options{
-			Provider: judge.Provider, KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
+			KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
 		})
 		if err == nil || !retry(err) {
 			break

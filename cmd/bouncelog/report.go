@@ -213,7 +213,7 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, un
 	if err != nil {
 		return nil, false, err
 	}
-	db, err = sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true, Provider: judge.Provider})
+	db, err = sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true})
 	if err != nil {
 		return nil, false, err
 	}

@@ -215,9 +215,10 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false, false))
 }
 
-// Reclassify judges every failed reply again, each distinct one once, and brings
-// the rollups up to date. It returns how many replies have a new verdict.
-func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce.Verdict) (changed int64, err error) {
+// Reclassify judges every failed reply again, each distinct one once, in the
+// situation that was stored with it (bounce.Template.Situation), and brings the
+// rollups up to date. It returns how many replies have a new verdict.
+func (d *DB) Reclassify(ctx context.Context, judge func(d *bounce.Delivery, situation string) bounce.Verdict) (changed int64, err error) {
 	err = d.writing("reclassify", func(w *writer) error {
 		changed = 0
 		type verdict struct {
@@ -235,8 +236,8 @@ func (d *DB) Reclassify(ctx context.Context, judge func(*bounce.Delivery) bounce
 			if r.d.Outcome != bounce.Soft && r.d.Outcome != bounce.Hard || r.v.Rule == expiredVerdict.Rule {
 				return nil
 			}
-			r.d.Response, r.d.RelayHost = str(row[15]), str(row[16])
-			if v := judge(&r.d); v != r.v {
+			r.d.Response = str(row[15])
+			if v := judge(&r.d, str(row[16])); v != r.v {
 				moved = moved || v.Reason != r.v.Reason
 				news = append(news, verdict{num(row[18]), kindOf(r.d.Outcome, v.Reason), v})
 			}

@@ -147,7 +147,6 @@ func (d *DB) Filled() error {
 type prepared struct {
 	recipient, sender, route, reply uint64 // hashes
 	template                        bounce.Template
-	provider                        string
 }
 
 // A preparation is what Prepare made of the attempts of a batch.
@@ -196,15 +195,11 @@ func (d *DB) take(a *store.Attempt, p *prepared) {
 	if d.secret.pseudonym != nil {
 		p.template.Text = d.secret.scrub(p.template.Text)
 	}
-	p.provider = ""
-	if a.RelayHost != "" && a.Outcome != bounce.Delivered {
-		p.provider = d.opts.Provider(a.RelayHost)
-	}
 	h := k.add(k.add(12, p.template.Text), a.Host)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
 	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
 	h = k.num(h, uint64(bit(a.Local)))
-	p.reply = k.add(h, p.provider)
+	p.reply = k.add(h, p.template.Situation)
 }
 
 func (w *writer) append(b *store.Batch) error {
@@ -386,7 +381,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template.Text, p.provider)
+	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template)
 	if err != nil {
 		return err
 	}

@@ -310,7 +310,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	at := unixTime(e.Time)
 	for i := range m.pairs {
 		x := &m.pairs[i]
-		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template.Text, p.provider)
+		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template)
 		if err != nil {
 			return err
 		}

@@ -56,9 +56,6 @@ type Options struct {
 	// BusyTimeout is how long to wait for another process's write; 0 means
 	// five seconds.
 	BusyTimeout time.Duration
-	// Provider names the mail provider behind a relay's host name, "" for
-	// most. Replies of different providers are judged apart. Nil: no names.
-	Provider func(relayHost string) string
 	// KeepMessageIDs keeps the message id of every attempt, not only of
 	// those that failed: about 25 bytes more for each.
 	KeepMessageIDs bool
@@ -96,9 +93,6 @@ var _ store.Store = (*DB)(nil)
 func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	if opts.BusyTimeout == 0 {
 		opts.BusyTimeout = 5 * time.Second
-	}
-	if opts.Provider == nil {
-		opts.Provider = func(string) string { return "" }
 	}
 	if opts.migrations == nil {
 		opts.migrations, opts.version = migrations, schemaVersion

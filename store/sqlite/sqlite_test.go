@@ -632,7 +632,7 @@ func TestReclassify(t *testing.T) {
 	}
 	before := totals(t, d)
 	judged := 0
-	judge := func(d *bounce.Delivery) bounce.Verdict {
+	judge := func(d *bounce.Delivery, _ string) bounce.Verdict {
 		judged++
 		if strings.Contains(d.Response, "Greylisted") {
 			return bounce.Verdict{Reason: bounce.RateLimited, Detail: "new", Scope: bounce.ScopeRemote, Rule: "test", Confidence: bounce.ProviderCode}

@@ -432,7 +432,7 @@ func (w *writer) kind(o bounce.Outcome, r bounce.Reason) int64 {
 }
 
 // reply gives what was answered, and who wrote it down, its number.
-func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template, provider string) (*reply, error) {
+func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template) (*reply, error) {
 	if r := w.replies.get(h); r != nil {
 		return r, nil
 	}
@@ -440,7 +440,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template,
 	if err != nil {
 		return nil, err
 	}
-	failed := a.Outcome != bounce.Delivered
+	template, failed := t.Text, a.Outcome != bounce.Delivered
 	if !failed {
 		// The first that begins like this stands for all.
 		whole, _ := bounce.Split(a.Response)
@@ -454,13 +454,13 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template,
 	}
 	var r reply
 	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
-	provider = clean(provider, maxWord)
+	situation := clean(t.Situation, maxWord)
 	if w.replies.partial {
 		_, err := find(w, w.replies, "reply", h, func(id int64) (ok bool, err error) {
 			err = w.c.each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
-					row[7] == bit(a.Local) && row[8] == provider && same(row[9])
+					row[7] == bit(a.Local) && row[8] == situation && same(row[9])
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
 				}
@@ -485,7 +485,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, template,
 		if failed {
 			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
 		}
-		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), provider, text,
+		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
 		w.addKey("reply", h, r.id)
 	}
