@@ -72,10 +72,10 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	if class != 2 && class != 3 && d2.Failed() {
 		x.Verdict = j.Verdict(&d2)
 	}
-	reason := ReasonText(x.Verdict.Reason)
+	reason := VerdictText(x.Verdict)
 	byText := x.Verdict.Reason != bounce.NoReason && x.Verdict.Confidence != bounce.CodeOnly
 	switch {
-	case byText:
+	case byText || ownDetail(x.Verdict.Detail):
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
 	case hasEnhanced && d2.Enhanced.Subject() != 0:
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = enhanced.title, enhanced.meaning, []string{enhanced.do}, reason.Retry, reason.Also
@@ -92,9 +92,6 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	}
 	if x.Title == "" {
 		x.Title = "delivered"
-	}
-	if detail := DetailText(x.Verdict.Detail); detail != "" && byText {
-		x.Meaning += " " + detail
 	}
 	x.Retry = retryText(x.Outcome, d.Outcome != bounce.NoOutcome, x.Retry, class)
 	switch {
@@ -217,40 +214,6 @@ func sureText(c bounce.Confidence) string {
 		return "There is only the code to go by."
 	}
 	return ""
-}
-
-// DetailText says what a detail adds to its reason; "" for those that speak
-// for themselves.
-func DetailText(detail string) string {
-	if t, ok := detailTexts[detail]; ok {
-		return t
-	}
-	if listOf(detail) == "spamhaus" {
-		return detailTexts["spamhaus"]
-	}
-	return ""
-}
-
-// listOf is the list's operator: spamhaus of spamhaus-zen.
-func listOf(detail string) string {
-	list, _, _ := strings.Cut(detail, "-")
-	return list
-}
-
-var detailTexts = map[string]string{
-	"spf":                  "Here it is SPF: the sending address is not allowed by the envelope sender's domain (or HELO), or the record is broken.",
-	"dkim":                 "Here it is DKIM: no signature, or none that verifies.",
-	"dmarc":                "Here it is DMARC: neither SPF nor DKIM passed for the domain in From:, and that domain asks receivers to refuse such mail.",
-	"arc":                  "Here it is ARC: the chain of results that forwarders add does not verify.",
-	"alignment":            "Here it is alignment: SPF or DKIM passed for another domain than that in From:.",
-	"spf-dkim":             "Here both SPF and DKIM are missing or failed.",
-	"ptr":                  "Here it is the PTR record: the sending address has no name, or the name does not lead back to it.",
-	"helo":                 "Here it is HELO: the name the server greets with does not exist or does not fit.",
-	"receiver-dnsbl-error": "The list refused the receiver's query (open resolver, query limit) and the receiver took that for a listing: their set-up is broken, you are not listed.",
-	"spamhaus":             "The list is one of Spamhaus's: ZEN joins SBL (sources of spam), CSS (low reputation), XBL (compromised hosts), PBL (addresses that should not send directly); DBL lists domains.",
-	"spamhaus-pbl":         "The PBL lists addresses of end users and hosts that should not send mail directly: use a relay, or have the address taken off.",
-	"spamhaus-xbl":         "The XBL lists addresses of compromised machines: look for malware or an open proxy before asking for removal.",
-	"spamhaus-dbl":         "The DBL lists domains: that of the sender, HELO, or a link.",
 }
 
 // detailPages are the operators' own look-up pages.

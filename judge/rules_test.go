@@ -19,6 +19,21 @@ func example(r *Rule, j *Judge, text string) *bounce.Delivery {
 	if len(r.Stage) > 0 {
 		d.Stage, _ = bounce.ParseStage(r.Stage[0])
 	}
+	for _, fact := range r.When {
+		switch fact {
+		case "local":
+			d.Local, d.Code = true, 0
+		case "own-name":
+			d.RecipientDomain = "recipient.test"
+		case "their-name", "same-name":
+			d.RecipientDomain = "example.org"
+		case "port-465":
+			d.RelayPort = 465
+		case "given-up", "remote":
+		default:
+			panic("no example of " + fact)
+		}
+	}
 	if len(r.Host) > 0 {
 		d.RelayHost = r.Host[0]
 		for _, p := range j.providers {

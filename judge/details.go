@@ -1,0 +1,221 @@
+package judge
+
+import (
+	"strings"
+
+	"bouncelog/bounce"
+)
+
+// VerdictText returns the words for a verdict: those of its reason, with what its
+// detail says beside or instead of them.
+func VerdictText(v bounce.Verdict) Text {
+	t := ReasonText(v.Reason)
+	if v.Reason == bounce.NoReason {
+		return t
+	}
+	d := detailText(v.Detail)
+	if d.Title != "" {
+		t.Title = d.Title
+	}
+	if d.Meaning != "" {
+		t.Meaning += " " + d.Meaning
+	}
+	if d.instead {
+		t.Meaning = d.Meaning
+	}
+	if d.Do != nil {
+		t.Do = d.Do
+	}
+	if d.Retry != "" {
+		t.Retry = d.Retry
+	}
+	if d.Also != "" {
+		t.Also = d.Also
+	}
+	t.Scope = v.Scope
+	return t
+}
+
+// DetailText says what a detail adds to its reason; "" for those that speak
+// for themselves.
+func DetailText(detail string) string { return detailText(detail).Meaning }
+
+func detailText(detail string) detailWords {
+	if t, ok := detailTexts[detail]; ok {
+		return t
+	}
+	if listOf(detail) == "spamhaus" {
+		return detailTexts["spamhaus"]
+	}
+	return detailWords{}
+}
+
+// ownDetail reports whether a detail says that this server's own side is at fault.
+func ownDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
+
+// listOf is the list's operator: spamhaus of spamhaus-zen.
+func listOf(detail string) string {
+	list, _, _ := strings.Cut(detail, "-")
+	return list
+}
+
+// detailWords are the words for a detail. What is set replaces the reason's own;
+// the meaning is said after the reason's, or instead of it.
+type detailWords struct {
+	Text
+	instead bool
+}
+
+func adds(meaning string) detailWords { return detailWords{Text: Text{Meaning: meaning}} }
+
+var detailTexts = map[string]detailWords{
+	"spf":                  adds("Here it is SPF: the sending address is not allowed by the envelope sender's domain (or HELO), or the record is broken."),
+	"dkim":                 adds("Here it is DKIM: no signature, or none that verifies."),
+	"dmarc":                adds("Here it is DMARC: neither SPF nor DKIM passed for the domain in From:, and that domain asks receivers to refuse such mail."),
+	"arc":                  adds("Here it is ARC: the chain of results that forwarders add does not verify."),
+	"alignment":            adds("Here it is alignment: SPF or DKIM passed for another domain than that in From:."),
+	"spf-dkim":             adds("Here both SPF and DKIM are missing or failed."),
+	"ptr":                  adds("Here it is the PTR record: the sending address has no name, or the name does not lead back to it."),
+	"helo":                 adds("Here it is HELO: the name the server greets with does not exist or does not fit."),
+	"receiver-dnsbl-error": adds("The list refused the receiver's query (open resolver, query limit) and the receiver took that for a listing: their set-up is broken, you are not listed."),
+	"spamhaus":             adds("The list is one of Spamhaus's: ZEN joins SBL (sources of spam), CSS (low reputation), XBL (compromised hosts), PBL (addresses that should not send directly); DBL lists domains."),
+	"spamhaus-pbl":         adds("The PBL lists addresses of end users and hosts that should not send mail directly: use a relay, or have the address taken off."),
+	"spamhaus-xbl":         adds("The XBL lists addresses of compromised machines: look for malware or an open proxy before asking for removal."),
+	"spamhaus-dbl":         adds("The DBL lists domains: that of the sender, HELO, or a link."),
+
+	detailOwnHost: {instead: true, Text: Text{
+		Title:   "fault on this server",
+		Meaning: "The mail server speaks of itself: a disk, permissions, a program, a table or a parameter of your own server is at fault.",
+		Do: []string{
+			"Read the warning or error that stands just before this line in the mail log of your server: it names the file, the table or the program.",
+			"Postfix: check master.cf (is the service there, does its command exist?), main.cf (postconf -n, postfix check) and the tables that they name.",
+			"Exim: check the router and transport that the line names (R=, T=) with exim -bt ADDRESS, and the paniclog.",
+			"Check free disk space, and the owner and permissions of spool, mailboxes and commands.",
+		},
+		Retry: "The queue tries again by itself once it is mended.",
+		Also:  "A package upgrade that changed a path, a user or a rule (AppArmor, SELinux).",
+	}},
+	detailOwnHop: {instead: true, Text: Text{
+		Title:   "next hop of your own",
+		Meaning: "The next hop is on this host or in its own network: a content filter, a mail store or a relay of your own does not take the mail.",
+		Do: []string{
+			"See whether the service at that address and port runs and listens (ss -ltnp), and read its log.",
+			"Postfix: content_filter, relayhost, transport_maps, mailbox_transport or a service of master.cf names that hop; Exim: the router's route_list or the transport's hosts.",
+			"A TLS level of your own (smtp_tls_security_level) applies to such a hop too: exempt it in smtp_tls_policy_maps.",
+		},
+		Retry: "The queue tries again by itself once the service runs.",
+		Also:  "A domain whose MX names a private address: then it is theirs.",
+	}},
+	detailOwnStore: {instead: true, Text: Text{
+		Title:   "mail store of your own",
+		Meaning: "Your own mail store (the LMTP server or socket) does not take the mail.",
+		Do: []string{
+			"See whether the store (Dovecot, Cyrus) runs, and read its log.",
+			"Check that the socket or address that mailbox_transport, virtual_transport or the LMTP transport names is there, and that the mail server may open it.",
+		},
+		Retry: "The queue tries again by itself once the store runs.",
+		Also:  "A container that was stopped or renamed.",
+	}},
+	detailOwnRoute: {instead: true, Text: Text{
+		Title:   "next hop not found",
+		Meaning: "The host that your own configuration names as the next hop was not found in the DNS. It is not the recipient's domain, and the address is not at fault.",
+		Do: []string{
+			"Look for a typing error in relayhost, transport_maps, content_filter or mailbox_transport (Exim: route_list, hosts).",
+			"If the name is right: check your resolver (/etc/resolv.conf, smtp_host_lookup), and that a container or host of this name runs.",
+		},
+		Retry: "Only after it is mended; mail that came back has to be sent again.",
+		Also:  "A mail exchanger of the recipient's domain whose name no longer exists.",
+	}},
+	"own-loop": {instead: true, Text: Text{
+		Title:   "loop at your own server",
+		Meaning: "The DNS sends mail for this domain to your own server, which does not know the domain as its own: the mail would come back.",
+		Do: []string{
+			"Postfix: name the domain in mydestination, virtual_mailbox_domains or relay_domains, or the address of a proxy in front of the server in proxy_interfaces.",
+			"Exim: name it in local_domains or relay_to_domains.",
+			"Or correct the domain's MX record, if the mail belongs elsewhere.",
+		},
+		Retry: "Not before the route is mended.",
+		Also:  "A split DNS, or a backup MX without the domain in relay_domains.",
+	}},
+	"own-address": {instead: true, Text: Text{
+		Title:   "source address not on this host",
+		Meaning: "The mail server shall send from an address that this host does not have.",
+		Do: []string{
+			"Compare smtp_bind_address (Postfix), or interface and the file it reads, such as /etc/mailips (Exim), with the addresses of the host (ip address).",
+			"Configure the local address, or remove it from the setting.",
+		},
+		Retry: "The queue tries again by itself once it is mended.",
+		Also:  "An interface that comes up after the mail server.",
+	}},
+	"wrapper-mode": {instead: true, Text: Text{
+		Title:   "no TLS on port 465",
+		Meaning: "The relay waits for TLS: on port 465 it comes before the greeting, and your server waits for a greeting in clear.",
+		Do:      []string{"Postfix: set smtp_tls_wrappermode = yes and smtp_tls_security_level = encrypt for this relay, or use port 587.", "Exim: set protocol = smtps in the transport."},
+		Retry:   "Only after it is mended.",
+		Also:    "A firewall that lets the connection through and drops it.",
+	}},
+	"own-tls-policy": {Text: Text{
+		Title:   "TLS policy of your own",
+		Meaning: "It is your own TLS policy that asks for it (smtp_tls_security_level, smtp_tls_policy_maps), and the destination does not fulfil it.",
+		Do: []string{
+			"Check the level that main.cf (smtp_tls_security_level) or the policy table (smtp_tls_policy_maps) asks for with this destination; dane-only needs DNSSEC and TLSA records.",
+			"A large provider that does not offer TLS to you while it does to others usually has something against your address: look at blocklists and reputation.",
+		},
+		Also: "A middlebox that strips STARTTLS.",
+	}},
+	"own-account": {instead: true, Text: Text{
+		Title:   "sender suspended by your own server",
+		Meaning: "Your own server has suspended or holds the outgoing mail of this sender's account or domain.",
+		Do:      []string{"Ask why the hosting account was suspended (cPanel/WHM: account and mail settings): a compromised password is the usual reason.", "Lift the suspension once the cause is removed."},
+		Retry:   "After the suspension is lifted; what was discarded has to be sent again.",
+		Also:    "A limit that your provider set.",
+	}},
+	"own-limit": {instead: true, Text: Text{
+		Title:   "limit of your own server",
+		Meaning: "Your own server limits how much this domain may send in an hour, or how much of it may fail.",
+		Do:      []string{"Find out what used the limit up: bounces of a list with bad addresses, a forwarder of spam, a compromised account or form.", "Only then raise the limit (WHM: Tweak Settings, Mail)."},
+		Retry:   "After the hour; what was discarded has to be sent again.",
+		Also:    "A limit that your hosting provider set.",
+	}},
+	"cancelled": {instead: true, Text: Text{
+		Title: "cancelled by hand", Meaning: "An administrator of your own server cancelled the delivery.", Do: []string{"Nothing."}, Retry: "No.", Also: "A frozen message whose time ran out.",
+	}},
+	"not-tried": {instead: true, Text: Text{
+		Title:   "not tried yet",
+		Meaning: "Nobody was spoken to: the time for the next try had not come. The reason is that of the last real try.",
+		Do:      []string{"Look at the last real try of this message or of another to the same host."},
+		Retry:   "The queue does so.",
+		Also:    "exim -M ID tries at once; exim -qff the whole queue.",
+	}},
+	"login": {Text: Text{
+		Title:   "login refused or missing",
+		Meaning: "The server wants a login, or did not accept it.",
+		Do:      []string{"Check the relay host's user name and password, and that they are sent (smtp_sasl_auth_enable, smtp_sasl_password_maps; Exim: client authenticators).", "If it is the recipient's MX and no relay of yours: use port 25, without a login."},
+	}},
+	"sasl-mechanism": {Text: Text{
+		Title:   "no login mechanism",
+		Meaning: "Your server and the relay have no login mechanism in common.",
+		Do:      []string{"Install the SASL plug-ins (libsasl2-modules, cyrus-sasl-plain).", "Check smtp_sasl_security_options (noplaintext forbids PLAIN and LOGIN without TLS) and smtp_sasl_mechanism_filter."},
+	}},
+	"identity": {Text: Text{
+		Title:   "sender identity not verified",
+		Meaning: "The relay sends only for identities that are verified with it, in this region.",
+		Do:      []string{"Verify the sender's address or domain with the relay, in the region that the reply names.", "An account in the sandbox needs verified recipients too: ask for production access.", "Forwarded mail has other people's senders: rewrite the envelope sender and From:."},
+	}},
+	"callout": {Text: Text{
+		Title:   "sender not verified",
+		Meaning: "The receiver asks your server (the sender domain's MX) whether the sender's address takes mail, and got no yes.",
+		Do:      []string{"See that the sender domain's MX answers on port 25 from outside, and accepts MAIL FROM:<> for this address: bounces are sent so.", "Use a sender address that exists."},
+	}},
+	"dynamic": {Text: Text{
+		Title:   "address of an end user's line",
+		Meaning: "The sending address counts as dynamic or as that of an end user.",
+		Do:      []string{"Send through a smarthost: the SMTP relay of your provider (relayhost; Exim: dc_smarthost, route_list).", "With a fixed address: set a PTR record that looks like a mail server's, and have the address taken off the PBL."},
+		Retry:   "Not directly from this address.",
+	}},
+	"smtputf8": {Text: Text{
+		Title:   "SMTPUTF8 not offered",
+		Meaning: "An address or header needs SMTPUTF8 (non-ASCII letters, RFC 6531), and the next server does not offer it.",
+		Do:      []string{"Use an ASCII address for the recipient and the sender.", "Or tell the recipient that their server does not take non-ASCII addresses."},
+	}},
+}
