@@ -77,7 +77,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	switch {
 	case byText || ownDetail(x.Verdict.Detail):
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
-	case hasEnhanced && d2.Enhanced.Subject() != 0:
+	case hasEnhanced && d2.Enhanced.Subject() != 0 && class != 2: // of a success the subject says nothing
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = enhanced.title, enhanced.meaning, []string{enhanced.do}, reason.Retry, reason.Also
 		if hasCode && enhanced.vague {
 			x.Do, x.Also = code.do, code.also
@@ -85,6 +85,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	case hasCode:
 		x.Title, x.Meaning, x.Do, x.Also = code.title, code.meaning, code.do, code.also
 		x.Retry = code.retry
+	case class == 2:
 	case hasEnhanced:
 		x.Title, x.Meaning, x.Do = enhanced.title, enhanced.meaning, []string{enhanced.do}
 	default:
