@@ -2,6 +2,7 @@ package tailer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"iter"
@@ -142,7 +143,9 @@ func (p *plain) next() (block, error) {
 		if b.open { // the rest of a line handed out before
 			i := bytes.IndexByte(buf, '\n')
 			if i < 0 {
-				b.off += int64(m)
+				if b.off += int64(m); b.off-b.from >= skipMax {
+					break
+				}
 				continue
 			}
 			b.off += int64(i) + 1
@@ -270,10 +273,14 @@ func (p *plain) check(want []byte) (block, error) {
 	return b, p.finish(&b, fi.Size(), fi.ModTime())
 }
 
+// skipMax bounds how much of the rest of a cut line is skipped at a time, in bytes,
+// so that whoever reads can be told to end.
+const skipMax = 64 << 20
+
 // readHead reads the beginning of a plain file: the length of a leading hole,
 // as a writer leaves it that does not know of a truncation, and the first bytes
 // behind it. So much of the hole is known already.
-func readHead(f *os.File, hole int64) (base int64, head []byte, err error) {
+func readHead(ctx context.Context, f *os.File, hole int64) (base int64, head []byte, err error) {
 	head = make([]byte, headMax)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
@@ -286,6 +293,10 @@ func readHead(f *os.File, hole int64) (base int64, head []byte, err error) {
 	base = hole
 	buf := make([]byte, blockSize)
 	for {
+		if err := ctx.Err(); err != nil {
+			return 0, nil, err
+		}
+		base = holeEnd(f, base)
 		n, err := f.ReadAt(buf, base)
 		if err != nil && err != io.EOF {
 			return 0, nil, err

@@ -118,7 +118,7 @@ type stream struct {
 
 // newStream looks at the beginning of r. With early, lines are wanted as soon
 // as they come: it waits for the first line only.
-func newStream(r io.Reader, count func(int), early bool, maxLine int) (*stream, error) {
+func newStream(ctx context.Context, r io.Reader, count func(int), early bool, maxLine int) (*stream, error) {
 	in := bufio.NewReaderSize(&input{r: r, count: count}, 64<<10)
 	magic, err := in.Peek(1)
 	if len(magic) == 1 && (magic[0] == 0x1f || magic[0] == 0xfd || magic[0] == 0x28 || magic[0] == 'B') {
@@ -137,6 +137,10 @@ func newStream(r io.Reader, count func(int), early bool, maxLine int) (*stream, 
 	// The beginning: enough of it to tell which source this is.
 	first := make([]byte, 0, 4*headMax)
 	for {
+		if err := ctx.Err(); err != nil {
+			free()
+			return nil, err
+		}
 		n, rerr := z.Read(first[len(first):cap(first)])
 		first = first[:len(first)+n]
 		if s.base >= 0 && len(first) > 0 && first[0] == 0 {
@@ -189,11 +193,16 @@ func (s *stream) start(off int64, open bool, tail prefix) {
 }
 
 // next returns the next whole lines, and io.EOF behind the last.
-func (s *stream) next() (block, error) {
-	if b, ok := <-s.blocks; ok {
-		return b, nil
+func (s *stream) next(ctx context.Context) (block, error) {
+	select {
+	case b, ok := <-s.blocks:
+		if ok {
+			return b, nil
+		}
+		return block{}, s.err
+	case <-ctx.Done():
+		return block{}, ctx.Err()
 	}
-	return block{}, s.err
 }
 
 // poll is next for those who cannot wait; ready is false when nothing is there.

@@ -73,7 +73,7 @@ func Follow(ctx context.Context, sources []string, known []Position, o FollowOpt
 		return err
 	}
 	f := &follower{
-		reader:  reader{ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
+		reader:  reader{ctx: ctx, ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
 		o:       o,
 		logs:    map[string]*logFile{},
 		wake:    make(chan struct{}, 1),
@@ -123,7 +123,7 @@ func Follow(ctx context.Context, sources []string, known []Position, o FollowOpt
 	if len(sources) == 0 {
 		return errors.New("nothing to follow")
 	}
-	return f.run(ctx)
+	return f.run()
 }
 
 // A follower follows all sources, in one goroutine. Reading ahead is done by
@@ -206,12 +206,12 @@ func (f *follower) expand() {
 	f.order = kept
 }
 
-func (f *follower) run(ctx context.Context) error {
+func (f *follower) run() error {
 	tick := time.NewTicker(f.o.Poll)
 	defer tick.Stop()
 	var looked, idled time.Time
 	var committed int64 = -1
-	for ctx.Err() == nil {
+	for f.ctx.Err() == nil {
 		look := time.Since(looked) >= f.o.Poll*9/10
 		if look {
 			if len(f.globs) > 0 && time.Since(f.globbed) >= globEvery {
@@ -263,7 +263,7 @@ func (f *follower) run(ctx context.Context) error {
 		case _, ok := <-f.o.Reopen:
 			f.reopen(ok)
 			looked = time.Time{}
-		case <-ctx.Done():
+		case <-f.ctx.Done():
 		}
 	}
 	// What was read ahead is handed out: its file may be gone by the next start.

@@ -255,7 +255,10 @@ func (l *logFile) identify(g *generation) error {
 	if err != nil {
 		return l.fail(g, err)
 	}
-	if g.hole, head, err = readHead(g.f, g.hole); err != nil {
+	if g.hole, head, err = readHead(l.f.ctx, g.f, g.hole); err != nil {
+		if l.f.ctx.Err() != nil {
+			return nil
+		}
 		return l.fail(g, err)
 	}
 	e, p, err := l.f.placePlain(g.f, l.path, g.hole, head, false)

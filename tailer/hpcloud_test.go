@@ -20,7 +20,7 @@ func newTestPump(t *testing.T, path string) *pump {
 	if !libraryWorks(f) {
 		t.Skip("the following library cannot be used here")
 	}
-	_, head, err := readHead(f, 0)
+	_, head, err := readHead(t.Context(), f, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 	if err != nil {
 		return err
 	}
-	r := &reader{ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit}
+	r := &reader{ctx: ctx, ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit}
 	r.defaults()
 	paths = inOrder(paths)
 	var total, done int64
@@ -63,14 +63,16 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 			if stdin == nil {
 				stdin = os.Stdin
 			}
-			err = r.readStream(ctx, &Source{Path: "-", Kind: KindStdin}, stdin)
+			err = r.readStream(&Source{Path: "-", Kind: KindStdin}, stdin)
 		} else {
-			err = r.readPath(ctx, path)
+			err = r.readPath(path)
 		}
 		var pe *PathError
 		switch {
 		case err == nil:
-		case errors.As(err, &pe) && ctx.Err() == nil:
+		case errors.As(err, &pe) && ctx.Err() != nil:
+			return ctx.Err() // it could not be read because of that
+		case errors.As(err, &pe):
 			errs = append(errs, pe)
 		default:
 			return err
@@ -82,6 +84,7 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 // A reader is what Read and Follow have in common: known sources, and handing
 // out what was read of them.
 type reader struct {
+	ctx      context.Context // of the one call of Read or Follow that it serves
 	ledger   *ledger
 	maxLine  int
 	event    func(Event)
@@ -126,7 +129,7 @@ func (r *reader) deliver(e *entry, src *Source, b block, behind int64) error {
 }
 
 // readPath reads a file to its end.
-func (r *reader) readPath(ctx context.Context, path string) error {
+func (r *reader) readPath(path string) error {
 	fi, err := os.Stat(path)
 	if err == nil && fi.IsDir() {
 		err = ErrDirectory
@@ -134,7 +137,7 @@ func (r *reader) readPath(ctx context.Context, path string) error {
 	if err != nil {
 		return &PathError{Path: path, Err: bare(err)}
 	}
-	f, err := os.Open(path)
+	f, err := r.open(path, fi)
 	if err != nil {
 		return &PathError{Path: path, Err: bare(err)}
 	}
@@ -142,7 +145,7 @@ func (r *reader) readPath(ctx context.Context, path string) error {
 	src := &Source{Path: path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}
 	if !fi.Mode().IsRegular() {
 		src.Modified, src.Size = time.Time{}, 0
-		return r.readStream(ctx, src, f)
+		return r.readStream(src, f)
 	}
 	magic := make([]byte, magicLen)
 	n, err := f.ReadAt(magic, 0)
@@ -150,9 +153,44 @@ func (r *reader) readPath(ctx context.Context, path string) error {
 		return &PathError{Path: path, Err: bare(err)}
 	}
 	if src.Kind = kindOf(magic[:n]); src.Kind != KindFile {
-		return r.readCompressed(ctx, src, f)
+		return r.readCompressed(src, f)
 	}
-	return r.readPlain(ctx, src, f)
+	return r.readPlain(src, f)
+}
+
+// open opens the file at path, which fi describes. To open a named pipe is to wait
+// for its writer.
+func (r *reader) open(path string, fi os.FileInfo) (*os.File, error) {
+	if fi.Mode()&os.ModeNamedPipe == 0 {
+		return os.Open(path)
+	}
+	return await(r.ctx, func() (*os.File, error) { return os.Open(path) }, func(f *os.File) { f.Close() })
+}
+
+// await returns what get returns, or the error of ctx where that ends before: then
+// get is left to itself, and what it yields is dropped.
+func await[T any](ctx context.Context, get func() (T, error), drop func(T)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := get()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.err == nil {
+				drop(r.v)
+			}
+		}()
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // bare strips what *fs.PathError adds, since *PathError says it again.
@@ -168,7 +206,7 @@ func bare(err error) error {
 // It returns nils where there is nothing yet; lenient: a line that has no end
 // counts as one.
 func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *plain, error) {
-	base, head, err := readHead(f, 0)
+	base, head, err := readHead(r.ctx, f, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -198,7 +236,7 @@ func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, le
 	return e, &plain{f: f, base: base, head: head, off: e.offset, open: e.open, max: r.maxLine}, nil
 }
 
-func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
+func (r *reader) readPlain(src *Source, f *os.File) error {
 	e, p, err := r.openPlain(f, src.Path, true)
 	if err != nil {
 		return &PathError{Path: src.Path, Err: bare(err)}
@@ -229,7 +267,7 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 		if err := r.deliver(e, src, b, max(0, b.size-b.end())); err != nil {
 			return err
 		}
-		if err := ctx.Err(); err != nil {
+		if err := r.ctx.Err(); err != nil {
 			return err
 		}
 	}
@@ -237,16 +275,16 @@ func (r *reader) readPlain(ctx context.Context, src *Source, f *os.File) error {
 }
 
 // readCompressed reads a compressed file to its end.
-func (r *reader) readCompressed(ctx context.Context, src *Source, f *os.File) error {
+func (r *reader) readCompressed(src *Source, f *os.File) error {
 	not := map[*entry]bool{}
 	var count, told atomic.Int64 // bytes read in all attempts
 	for {
 		count.Store(0)
-		s, err := newStream(io.NewSectionReader(f, 0, 1<<62), func(n int) { count.Add(int64(n)) }, false, r.maxLine)
+		s, err := newStream(r.ctx, io.NewSectionReader(f, 0, 1<<62), func(n int) { count.Add(int64(n)) }, false, r.maxLine)
 		if err != nil {
 			return &PathError{Path: src.Path, Err: bare(err)}
 		}
-		again, err := r.drainStream(ctx, src, s, not, func() {
+		again, err := r.drainStream(src, s, not, func() {
 			if n := count.Load(); n > told.Load() {
 				r.progress(n - told.Swap(n))
 			}
@@ -259,13 +297,13 @@ func (r *reader) readCompressed(ctx context.Context, src *Source, f *os.File) er
 	}
 }
 
-func (r *reader) readStream(ctx context.Context, src *Source, in io.Reader) error {
-	s, err := newStream(in, nil, false, r.maxLine)
+func (r *reader) readStream(src *Source, in io.Reader) error {
+	s, err := await(r.ctx, func() (*stream, error) { return newStream(r.ctx, in, nil, false, r.maxLine) }, (*stream).stop)
 	if err != nil {
 		return &PathError{Path: src.Path, Err: bare(err)}
 	}
 	defer s.stop()
-	again, err := r.drainStream(ctx, src, s, nil, func() {})
+	again, err := r.drainStream(src, s, nil, func() {})
 	if again != nil {
 		err = &PathError{Path: src.Path, Err: ErrDiffers}
 	}
@@ -274,10 +312,10 @@ func (r *reader) readStream(ctx context.Context, src *Source, in io.Reader) erro
 
 // drainStream hands out what s holds. Where s turns out not to be the source
 // that it begins like, that source is returned: it has to be read again.
-func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not map[*entry]bool, progress func()) (again *entry, err error) {
+func (r *reader) drainStream(src *Source, s *stream, not map[*entry]bool, progress func()) (again *entry, err error) {
 	if len(s.head) == 0 {
 		s.start(s.base, false, prefix{})
-		if _, err := s.next(); err != io.EOF {
+		if _, err := s.next(r.ctx); err != io.EOF {
 			return nil, &PathError{Path: src.Path, Err: bare(err)}
 		}
 		return nil, nil
@@ -289,7 +327,7 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 	s.reuse = !s.early
 	s.start(e.offset, e.open, e.tail)
 	for {
-		b, err := s.next()
+		b, err := s.next(r.ctx)
 		progress()
 		switch {
 		case err == io.EOF:
@@ -303,7 +341,7 @@ func (r *reader) drainStream(ctx context.Context, src *Source, s *stream, not ma
 			if err := r.deliver(e, src, piece, -1); err != nil {
 				return nil, err
 			}
-			if err := ctx.Err(); err != nil {
+			if err := r.ctx.Err(); err != nil {
 				return nil, err
 			}
 		}

@@ -175,7 +175,7 @@ func (l *logFile) nextJob() {
 	l.queue = l.queue[1:]
 	j, err := l.startJob(r)
 	switch {
-	case err == errCopy:
+	case err == errCopy, l.f.ctx.Err() != nil:
 	case err != nil:
 		l.failed(r.path, err)
 	case j == nil:
@@ -298,7 +298,7 @@ func (l *logFile) startJob(r rotated) (*job, error) {
 // been read to its end, j.stream is nil.
 func (l *logFile) startStream(j *job) error {
 	j.stream = nil
-	s, err := newStream(io.NewSectionReader(j.f, 0, 1<<62), nil, false, l.f.maxLine)
+	s, err := newStream(l.f.ctx, io.NewSectionReader(j.f, 0, 1<<62), nil, false, l.f.maxLine)
 	if err != nil {
 		return err
 	}

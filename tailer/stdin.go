@@ -17,7 +17,7 @@ func newStdinFeed(f *follower) *stdinFeed {
 	in := &stdinFeed{f: f, ready: make(chan *stream, 1), src: &Source{Path: "-", Kind: KindStdin}}
 	stdin, maxLine := f.o.Stdin, f.maxLine
 	go func() {
-		s, err := newStream(stdin, nil, true, maxLine)
+		s, err := newStream(f.ctx, stdin, nil, true, maxLine)
 		if err != nil {
 			in.err = err
 			close(in.ready)
