@@ -52,9 +52,14 @@ func eximID(msg []byte) (id, rest []byte, ok bool) {
 // exim reads a line of Exim's main log, from the log itself or from syslog.
 func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 	if prog.exim {
-		part, msg := syslogPart(h.message)
-		if part > 1 {
-			return Queued // the rest of a long line
+		msg := h.message
+		if len(msg) > 0 && msg[0] == '[' {
+			if part, ok := syslogPart(msg); ok {
+				var kind Kind
+				if msg, kind = p.parts.join(p, prog, &part); msg == nil {
+					return kind
+				}
+			}
 		}
 		h.exim(p.ownStamp(msg, h, r))
 	}
@@ -121,28 +126,6 @@ func eximEnd(rest []byte) (event bounce.EndEvent, by []byte) {
 		}
 	}
 	return "", nil
-}
-
-// syslogPart reads "[2/5] " and "[2\5] ", with which Exim numbers the parts of
-// a line that is too long for syslog, and gives the first number.
-func syslogPart(msg []byte) (part int, rest []byte) {
-	if len(msg) < 6 || msg[0] != '[' {
-		return 0, msg
-	}
-	i := 1
-	for i < len(msg) && i < 5 && isDigit(msg[i]) {
-		part = part*10 + int(msg[i]-'0')
-		i++
-	}
-	if i == 1 || i >= len(msg) || msg[i] != '/' && msg[i] != '\\' {
-		return 0, msg
-	}
-	for i++; i < len(msg) && i < 12 && isDigit(msg[i]); i++ {
-	}
-	if i+1 >= len(msg) || msg[i] != ']' || msg[i+1] != ' ' {
-		return 0, msg
-	}
-	return part, msg[i+2:]
 }
 
 // ownStamp reads the stamp and the process id that Exim puts before the

@@ -135,9 +135,10 @@ func referenceReply(text string) (reply string, stage bounce.Stage, ok bool) {
 // this; of a line that matches, the two read the same, unless it names a quoted
 // address in brackets: eximaddress.go says what holds then.
 var eximGrammar = sync.OnceValue(func() (g struct {
-	id, delivered, failed, deferred, field *regexp.Regexp
+	id, delivered, failed, deferred, field, anywhere *regexp.Regexp
 },
 ) {
+	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})[ \t]+(?:=>|->|>>|\*>|\*\*|==)[ \t]`)
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)
 	// user@domain, or a bare local name, a pipe, a file, or :blackhole:, with
 	// the address that it was made of.
@@ -155,6 +156,27 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	g.deferred = regexp.MustCompile(`^` + address + fields + `(?: routing)? defer(?: \((-?[0-9]{1,6})\))?` + fields + `: (.*)$`)
 	g.field = regexp.MustCompile(field)
 	return g
+})
+
+// wrapperGrammar is what may stand before a line of an MTA's, and be nothing
+// but a wrapper: the marks of a quotation, the names of files, containers and
+// hosts, levels, times and numbers, brackets and labels, and at the end a
+// program. It makes no difference between letters, nor between digits
+// (isWrapper counts on that).
+var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
+	const (
+		marks     = `(?:<[0-9]{1,3}>)?[ \t|>+*-]*`
+		separator = `(?:[ \t|:,>-]+|$)`
+		number    = `[0-9][0-9TZ:.,/+-]*`
+		bracket   = `\[[^\[\]"=<>]*\]`
+		labels    = `\{[^{}<>]*\}`
+		letters   = `[^\x00-\x20"'=<>(){}\[\]|:;,?&!$^\\]+`
+		program   = letters + `(?:\[[0-9]*\])?: ?`
+		other     = `(?:(?:` + number + `|` + bracket + `|` + labels + `)` + separator + `)*`
+		// A colon that a blank follows ends a program, and that stands last.
+		name = letters + `(?::|[ \t|,>-]+)`
+	)
+	return regexp.MustCompile(`^` + marks + other + `(?:` + name + other + `){0,5}(?:` + program + `|` + bracket + `:? ?)?$`)
 })
 
 // referenceExim reads what follows the flag of a line by the grammar.

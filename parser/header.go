@@ -1,6 +1,10 @@
 package parser
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
 
 // A stampForm is a way to write the time.
 type stampForm uint8
@@ -11,6 +15,7 @@ const (
 	stampISO               // 2026-11-23T09:47:06.746288+01:00 (RFC 3339, RFC 5424), also with a blank for the T
 	stampExim              // 2026-11-23 09:47:06[.746][ +0100], as Exim writes it
 	stampUnix              // 1772409601.123456
+	stampDay               // 23-10-2026 15:12:21, 10/23/2026, 3:12:21 PM
 )
 
 // A header is what precedes the MTA's message. The slices point into the line.
@@ -108,7 +113,7 @@ func (h *header) stampless(rest []byte) {
 	}
 	if len(tok) < len(rest) && !bytes.HasSuffix(tok, []byte(":")) {
 		next := rest[len(tok)+1:]
-		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) {
+		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) && bytes.IndexAny(tok, "\"'=(){}<>") < 0 {
 			h.hostProgram(rest)
 		}
 	}
@@ -148,7 +153,9 @@ func (h *header) hostProgram(rest []byte) bool {
 		i = len(rest)
 	}
 	if i > 0 && rest[i-1] != ':' {
-		h.host = rest[:i]
+		if h.host = rest[:i]; isLevel(h.host) {
+			h.host = nil
+		}
 		for i < len(rest) && rest[i] == ' ' {
 			i++
 		}
@@ -203,6 +210,26 @@ func (h *header) afterColon() {
 			h.message = bytes.TrimPrefix(h.message[i+1:], []byte(" "))
 		}
 	}
+}
+
+// isLevel reports the severity that some loggers write where a host would stand:
+// "INFO", "warning", "mail.info" (RFC 5424 section 6.2.1 names them).
+func isLevel(b []byte) bool {
+	if i := bytes.LastIndexByte(b, '.'); i > 0 {
+		b = b[i+1:]
+	}
+	if len(b) < 3 || len(b) > 9 {
+		return false
+	}
+	var word [9]byte
+	for i, c := range b {
+		word[i] = c | 0x20
+	}
+	switch string(word[:len(b)]) {
+	case "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg", "fatal":
+		return true
+	}
+	return false
 }
 
 func levelTag(b []byte) []byte {
@@ -367,7 +394,7 @@ func scanStamp(b []byte) (stampForm, int) {
 		return stampNone, 0
 	}
 	switch c := b[0]; {
-	case c >= 'A' && c <= 'Z':
+	case c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80:
 		if _, n := parseStamp(b, stampRFC3164); n > 0 {
 			return stampRFC3164, n
 		}
@@ -382,9 +409,14 @@ func scanStamp(b []byte) (stampForm, int) {
 			}
 			return stampNone, 0
 		}
-		if b[4] == ' ' {
+		if b[4] == ' ' || b[1] >= 0x80 || b[2] >= 0x80 {
 			if _, n := parseStamp(b, stampRFC3164); n > 0 {
 				return stampRFC3164, n
+			}
+		}
+		if c := b[1]; c == '-' || c == '.' || c == '/' || b[2] == '-' || b[2] == '.' || b[2] == '/' {
+			if _, n := parseStamp(b, stampDay); n > 0 {
+				return stampDay, n
 			}
 		}
 		if _, n := parseStamp(b, stampUnix); n > 0 {
@@ -404,6 +436,8 @@ func parseStamp(b []byte, form stampForm) (st stamp, n int) {
 		return parseISO(b, form)
 	case stampUnix:
 		return parseUnix(b)
+	case stampDay:
+		return parseDay(b)
 	}
 	return st, 0
 }
@@ -411,7 +445,7 @@ func parseStamp(b []byte, form stampForm) (st stamp, n int) {
 // parseRFC3164 reads "[YYYY ]Mmm [d]d[ YYYY] hh:mm:ss[.fraction]".
 func parseRFC3164(b []byte) (st stamp, n int) {
 	i := 0
-	if len(b) > 5 && isDigit(b[0]) {
+	if len(b) > 5 && isDigit(b[0]) && b[1] < 0x80 && b[2] < 0x80 {
 		y, ok := digits(b[:4])
 		if !ok || b[4] != ' ' {
 			return st, 0
@@ -419,13 +453,22 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		st.year = y
 		i = 5
 	}
-	if len(b) < i+12 || b[i+3] != ' ' {
+	if len(b) < i+12 {
 		return st, 0
 	}
-	if st.month = month(b[i : i+3]); st.month == 0 {
+	m := 3
+	if b[i+3] == ' ' {
+		st.month = month(b[i : i+3])
+	}
+	if st.month == 0 {
+		if st.month, m = localMonth(b[i:]); st.month == 0 {
+			return st, 0
+		}
+	}
+	i += m + 1
+	if i+10 > len(b) {
 		return st, 0
 	}
-	i += 4
 	if b[i] == ' ' {
 		i++
 	}
@@ -455,7 +498,83 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		return st, 0
 	}
 	st.second = i + 8
-	return st, i + j
+	i += j
+	// asctime(3) has the year at the end.
+	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ') {
+		if y, ok := digits(b[i+1 : i+5]); ok && y >= 1970 && y < 2100 {
+			st.year = y
+			i += 5
+		}
+	}
+	return st, i
+}
+
+// parseDay reads a date with its day before or behind the month: "23-10-2026
+// 15:12:21", "23.10.2026, 15:12:21", "10/23/2026, 3:12:21 PM". Where it may be
+// either, between slashes, it is none.
+func parseDay(b []byte) (st stamp, n int) {
+	var part [3]int
+	sep := byte(0)
+	i := 0
+	for k := range part {
+		first := i
+		for i < len(b) && i < first+4 && isDigit(b[i]) {
+			part[k] = part[k]*10 + int(b[i]-'0')
+			i++
+		}
+		if i == first || i == len(b) || k < 2 && i > first+2 || k == 2 && i != first+4 {
+			return st, 0
+		}
+		if k < 2 {
+			if sep == 0 {
+				sep = b[i]
+			}
+			if b[i] != sep || sep != '-' && sep != '.' && sep != '/' {
+				return st, 0
+			}
+			i++
+		}
+	}
+	st.day, st.month, st.year = part[0], part[1], part[2]
+	if sep == '/' && st.month > 12 {
+		st.day, st.month = st.month, st.day
+	} else if sep == '/' && st.day <= 12 && st.day != st.month {
+		return st, 0
+	}
+	if st.month == 0 || st.month > 12 || st.day == 0 || st.day > 31 || st.year == 0 {
+		return st, 0
+	}
+	if b[i] == ',' {
+		i++
+	}
+	if i+8 > len(b) || b[i] != ' ' {
+		return st, 0
+	}
+	i++
+	var clock [8]byte
+	text := b[i:]
+	if text[1] == ':' { // an hour of one digit
+		copy(clock[1:], text[:min(7, len(text))])
+		clock[0] = '0'
+		text = clock[:]
+		i--
+	}
+	st.second = i + 8
+	if st.clockTime(text[:min(8, len(text))]) == 0 {
+		return st, 0
+	}
+	i += 8
+	if i+3 <= len(b) && b[i] == ' ' && b[i+2]|0x20 == 'm' && st.hour >= 1 && st.hour <= 12 {
+		switch b[i+1] | 0x20 {
+		case 'a':
+			st.hour %= 12
+			i += 3
+		case 'p':
+			st.hour = st.hour%12 + 12
+			i += 3
+		}
+	}
+	return st, i
 }
 
 // parseISO reads "YYYY-MM-DDThh:mm:ss[.fraction][zone]"; with stampExim, a
@@ -479,13 +598,18 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 	st.second = 19
 	zone := b[n:]
 	blank := 0
-	if form == stampExim && len(zone) > 5 && zone[0] == ' ' {
+	if form == stampExim && len(zone) > 3 && zone[0] == ' ' {
 		zone, blank = zone[1:], 1
 	}
 	if len(zone) == 0 {
 		return st, n
 	}
 	switch zone[0] {
+	case 'U', 'G': // journalctl -o short-full
+		if blank > 0 && len(zone) >= 3 && (len(zone) == 3 || zone[3] == ' ') && (string(zone[:3]) == "UTC" || string(zone[:3]) == "GMT") {
+			st.zoned = true
+			n += blank + 3
+		}
 	case 'Z':
 		if form == stampISO {
 			st.zoned = true
@@ -504,8 +628,8 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 				st.offset, w = m*60, 4
 			}
 		}
-		if w == 0 && len(z) >= 2 && form == stampISO {
-			w = 2
+		if w == 0 && len(z) >= 2 && (form == stampISO || len(z) == 2 || z[2] == ' ') {
+			w = 2 // also journalctl -o short-full, where a zone has no name
 		}
 		hh, ok := 0, false
 		if w > 0 {
@@ -584,6 +708,69 @@ func digits(b []byte) (n int, ok bool) {
 	}
 	return n, true
 }
+
+// localMonth reads the name of a month in a language that strftime(3) knows, up
+// to the blank after it; n is its length.
+func localMonth(b []byte) (month, n int) {
+	n = bytes.IndexByte(b[:min(len(b), 14)], ' ')
+	if n < 2 {
+		return 0, 0
+	}
+	name := b[:n]
+	if name[n-1] == '.' {
+		name = name[:n-1]
+	}
+	var lower [14]byte
+	for i, c := range name {
+		if c-'A' < 26 {
+			c += 'a' - 'A'
+		}
+		lower[i] = c
+	}
+	return monthNames[string(lower[:len(name)])], n
+}
+
+// monthNames are the abbreviated names of the months in the locales of glibc
+// (%b), in lower case and without a full stop; no two of these languages
+// disagree about a name. The C locale's are month's.
+var monthNames = func() map[string]int {
+	m := map[string]int{}
+	for _, names := range [...]string{
+		"jan feb mar apr may jun jul aug sep oct nov dec",                      // en, lower case
+		"jan feb mär apr mai jun jul aug sep okt nov dez",                      // de
+		"jän feb mrz apr mai jun jul aug sep okt nov dez",                      // de_AT, old de
+		"janv févr mars avril mai juin juil août sept oct nov déc",             // fr
+		"janv f\xe9vr m\xe4r avr mai juin juil ao\xfbt sept oct nov d\xe9c",    // ISO 8859-1
+		"ene feb mar abr may jun jul ago sep oct nov dic",                      // es
+		"gen feb mar apr mag giu lug ago set ott nov dic",                      // it
+		"jan fev mar abr mai jun jul ago set out nov dez",                      // pt
+		"jan feb mrt apr mei jun jul aug sep okt nov dec",                      // nl
+		"sty lut mar kwi maj cze lip sie wrz paź lis gru",                      // pl
+		"jan feb mar apr maj jun jul aug sep okt nov dec",                      // sv, da
+		"jan feb mars april mai juni juli aug sep okt nov des",                 // nb, nn
+		"tammi helmi maalis huhti touko kesä heinä elo syys loka marras joulu", // fi
+		"led úno bře dub kvě čen čec srp zář říj lis pro",                      // cs
+		"jan feb mar apr máj jún júl aug sep okt nov dec",                      // sk
+		"jan febr márc ápr máj jún júl aug szept okt nov dec",                  // hu
+		"ian feb mar apr mai iun iul aug sep oct nov dec",                      // ro
+		"oca şub mar nis may haz tem ağu eyl eki kas ara",                      // tr
+		"gen febr març abr maig juny jul ag set oct nov des",                   // ca
+		"янв фев мар апр мая июн июл авг сен окт ноя дек",                      // ru
+		"янв фев мар апр май июн июл авг сен окт ноя дек",                      // ru, bg
+		"січ лют бер кві тра чер лип сер вер жов лис гру",                      // uk
+		"1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",                               // ja, zh
+		"1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",                               // ko
+	} {
+		for i, name := range strings.Fields(names) {
+			m[name] = i + 1
+			_, n := utf8.DecodeRuneInString(name)
+			if first := strings.ToUpper(name[:n]); n > 1 && utf8.ValidString(name) && len(first) == n {
+				m[first+name[n:]] = i + 1
+			}
+		}
+	}
+	return m
+}()
 
 func month(b []byte) int {
 	const names = "JanFebMarAprMayJunJulAugSepOctNovDec"

@@ -107,7 +107,7 @@ func TestEximHeader(t *testing.T) {
 		{"syslog with a zone, own stamp without", "2026-11-23T08:47:10.5Z mx1 exim[20573]: 2026-11-23 09:47:09 " + msg, "mx1", "exim", "2026-11-23T08:47:10.5Z"},
 		{"syslog, no own stamp", "Nov 23 09:47:10 mx1 exim4[20573]: " + msg, "mx1", "exim4", "2026-11-23T08:47:10Z"},
 		{"syslog, no own stamp, pid", "Nov 23 09:47:10 mx1 exim4[20573]: [20573] " + msg, "mx1", "exim4", "2026-11-23T08:47:10Z"},
-		{"syslog, first part of two", "Nov 23 09:47:10 mx1 exim[20573]: [1/2] 2026-11-23 09:47:09 " + msg, "mx1", "exim", "2026-11-23T08:47:09Z"},
+		{"syslog, the only part", "Nov 23 09:47:10 mx1 exim[20573]: [1/1] 2026-11-23 09:47:09 " + msg, "mx1", "exim", "2026-11-23T08:47:09Z"},
 		{"docker compose", "exim-1  | 2026-11-23 09:47:09 " + msg, "", "exim", "2026-11-23T08:47:09Z"},
 		{"message only", msg, "", "exim", ""},
 	}

@@ -196,6 +196,17 @@ type Parser struct {
 	// before version 3.5 (and with info_log_address_format = internal).
 	unquoted bool
 
+	line     []byte // that is read, without the blanks at its end
+	blankEnd bool   // it had one
+	parts    parts
+
+	// What the second chance (wrapper.go) remembers.
+	wrapped           int // more than 0: a line was unwrapped before
+	shapes            shapes
+	consolePID        []byte
+	scratch, scratch2 []byte
+	uncoloured        []byte
+
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
 	repeatProg *program
@@ -207,7 +218,7 @@ func New(q *Queue, o Options) *Parser {
 	if q == nil {
 		q = NewQueue(0)
 	}
-	p := &Parser{queue: q, source: o.Source}
+	p := &Parser{queue: q, source: o.Source, wrapped: -1}
 	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
 	p.clock.init(o)
 	return p
@@ -234,20 +245,39 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	for n > 0 && line[n-1] <= ' ' {
 		n--
 	}
+	p.blankEnd = n < len(line) && line[n] == ' '
 	line = line[:n]
 	if n > 0 && (line[n-1] == ',' || line[n-1] == '"') {
 		line = spreadsheetTail(line)
 	}
+	if bytes.IndexByte(line, 0x1b) >= 0 {
+		line = p.plainText(line)
+	}
+	kind := p.parse(line, r, offset)
+	if (kind == Skipped || kind == Unparsed) && bytes.IndexByte(line, '\t') >= 0 {
+		kind = p.parse(p.untabbed(line), r, offset)
+	}
+	if kind != Attempt && r.Repeated == 0 {
+		p.repeatProg = nil
+	}
+	return kind
+}
+
+// parse reads a line without the blanks at its end.
+func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
+	p.line = line
 	h := &p.h
+	impossible := false
 	prog := p.fastHeader(line, h)
 	if prog == nil {
+		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 		if line = bytes.TrimLeft(line, "\x00 \t\r"); len(line) == 0 {
 			r.Program = ""
 			r.Time = p.Last()
 			return Blank
 		}
 		splitHeader(line, h)
-		if !p.clock.read(h) {
+		if impossible = !p.clock.read(h); impossible {
 			h.form = stampNone
 		}
 		prog = p.names(h)
@@ -255,8 +285,12 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.Time = p.clock.now
 	r.Program = prog.name
 	kind := p.message(prog, h, r, offset)
-	if kind != Attempt && r.Repeated == 0 {
-		p.repeatProg = nil
+	if kind == Skipped && prog.daemon == notPostfix && !prog.exim {
+		kind = p.second(line, h.host, r, offset)
+	}
+	if impossible && kind == Attempt {
+		r.Deliveries = r.Deliveries[:0]
+		kind = Unparsed // when it was is not known
 	}
 	return kind
 }
@@ -536,6 +570,9 @@ var noProgram program
 // "syslog_name/program", where the syslog name is "postfix", with a service's
 // own ("postfix/submission/smtpd") or another instance's ("postfix-out").
 func newProgram(name string) *program {
+	if strings.ContainsAny(name, "\"'=(){}<>\\|") {
+		return &program{name: name} // some of a wrapper
+	}
 	p := &program{name: name, exim: isEximProgram(name)}
 	if i := strings.LastIndexByte(name, '/'); i >= 0 {
 		p.agent = name[i+1:]

@@ -1,0 +1,122 @@
+package parser
+
+import "bytes"
+
+// A part is one of several lines that Exim makes of a line that is too long
+// for syslog (write_syslog in log.c): "[2/5] text", or "[2\\5] text" where the
+// line before ended at a line feed.
+type part struct {
+	n, of    int
+	linefeed bool
+	text     []byte
+}
+
+// syslogPart reads the number of a part.
+func syslogPart(msg []byte) (p part, ok bool) {
+	if len(msg) < 6 || msg[0] != '[' {
+		return p, false
+	}
+	i := 1
+	for i < len(msg) && i < 5 && isDigit(msg[i]) {
+		p.n = p.n*10 + int(msg[i]-'0')
+		i++
+	}
+	if i == 1 || i >= len(msg) || msg[i] != '/' && msg[i] != '\\' {
+		return p, false
+	}
+	p.linefeed = msg[i] == '\\'
+	first := i + 1
+	for i++; i < len(msg) && i < 12 && isDigit(msg[i]); i++ {
+		p.of = p.of*10 + int(msg[i]-'0')
+	}
+	if i == first || i+1 >= len(msg) || msg[i] != ']' || msg[i+1] != ' ' || p.n < 1 || p.n > p.of {
+		return p, false
+	}
+	p.text = msg[i+2:]
+	return p, true
+}
+
+// parts keeps the beginnings of lines until their last part comes. The parts of
+// one process come in order, those of several processes among each other.
+//
+// What is kept is bounded: maxBegun lines of maxJoined bytes. A line whose end
+// does not come is counted as not understood when its place is needed, or when
+// its process begins another one.
+type parts struct {
+	begun []begun
+}
+
+// A begun line waits for its next part.
+type begun struct {
+	host, program string
+	pid           []byte
+	next          int
+	text          []byte
+}
+
+const (
+	maxBegun  = 16
+	maxJoined = 64 << 10
+)
+
+// join takes a part in. It returns the whole line with the last part, which
+// holds until the next call, else nil and the kind of this line.
+func (ps *parts) join(p *Parser, prog *program, part *part) (whole []byte, kind Kind) {
+	pid := p.pid(part.text)
+	at := -1
+	for i := range ps.begun {
+		if b := &ps.begun[i]; b.host == p.host && b.program == prog.name && bytes.Equal(b.pid, pid) {
+			at = i
+		}
+	}
+	kind = Queued
+	if part.n == 1 {
+		if at < 0 && len(ps.begun) < maxBegun {
+			ps.begun = append(ps.begun, begun{})
+			at = len(ps.begun) - 1
+		} else if at < 0 {
+			at = 0
+		}
+		b := &ps.begun[at]
+		if b.next > 0 && holdsDelivery(b.text) {
+			kind = Unparsed // for the line whose end never came
+		}
+		if part.of > 1 {
+			*b = begun{host: p.host, program: prog.name, pid: append(b.pid[:0], pid...), next: 2, text: append(b.text[:0], part.text...)}
+			b.text = append(b.text, p.blank()...)
+			return nil, kind
+		}
+		b.next = 0
+		return part.text, kind
+	}
+	if at < 0 || ps.begun[at].next != part.n || len(ps.begun[at].text)+len(part.text) > maxJoined {
+		return nil, Queued // the beginning stands in another log, and was counted there
+	}
+	b := &ps.begun[at]
+	if part.linefeed && len(b.text) > 0 && b.text[len(b.text)-1] != ' ' {
+		b.text = append(b.text, ' ')
+	}
+	b.text = append(b.text, part.text...)
+	b.next++
+	if part.n < part.of {
+		b.text = append(b.text, p.blank()...)
+		return nil, Queued
+	}
+	b.next = 0
+	return b.text, Queued
+}
+
+// pid is the process id in front of a message that ends the line.
+func (p *Parser) pid(message []byte) []byte {
+	head := p.line[:max(0, len(p.line)-len(message))]
+	head = head[:max(0, bytes.LastIndex(head, []byte("]: [")))]
+	return lastDigits(head)
+}
+
+// blank is the one that was cut off at the end of the line.
+func (p *Parser) blank() []byte {
+	if p.blankEnd {
+		return []byte(" ")
+	}
+	return nil
+}

@@ -1,0 +1,581 @@
+package parser
+
+import (
+	"bytes"
+	"strconv"
+	"unicode/utf8"
+)
+
+// A line of an MTA's may stand within a line of something else: a container's
+// log driver, a journal, grep, a log shipper, a mail that quotes it. What none
+// of the headers in header.go fits gets a second chance here, by one mechanism:
+// at each place near the beginning where a line could begin, one is looked for,
+// and the first that an MTA wrote counts, with the nearest time and host before
+// it, provided that what stands before it is nothing but a wrapper. The regular
+// expression wrapperGrammar (grammar.go) says what that is.
+//
+// It must not be a door. Others than the MTA write strangers' text into logs
+// too: a web server the address asked for, sshd a user's name. So a wrapper has
+// no words of prose, no quotes, no equals sign, and where it names a program,
+// the line within begins at once behind that.
+
+// maxWrapper bounds how far from the beginning a line within is looked for.
+const maxWrapper = 400
+
+// maxDepth bounds how many wrappers are taken off one after the other.
+const maxDepth = 3
+
+// An envelope is what wrappers say of the line within.
+type envelope struct {
+	form    stampForm
+	stamp   []byte
+	host    []byte
+	program []byte
+}
+
+// second gives a line that nobody's header fits its second chance.
+// Host is what the header that did not fit has for one.
+func (p *Parser) second(line, host []byte, r *Result, offset int64) Kind {
+	if p.wrapped < 0 && !mayHoldLine(line) {
+		return Skipped
+	}
+	var out envelope
+	if isHostName(host) && !allDigits(host) {
+		out.host = host
+	}
+	kind := p.unwrap(line, &out, r, offset, 0)
+	switch {
+	case kind != Skipped:
+		p.wrapped = 1
+	case holdsDelivery(line):
+		kind = Unparsed
+	}
+	return kind
+}
+
+// unwrap takes one wrapper off. It returns Skipped where there is none, or
+// nothing of an MTA's within.
+func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64, depth int) Kind {
+	if depth == maxDepth {
+		return Skipped
+	}
+	line = bytes.TrimLeft(line, " ")
+	if len(line) > 0 && line[0] == '{' {
+		var o object
+		if o.read(line, &p.scratch2) {
+			return p.inner(o.text, o.envelope(out), r, offset, depth)
+		}
+	}
+	if kind := p.console(line, out, r, offset); kind != Skipped {
+		return kind
+	}
+	form, stampEnd := stampNone, 0
+	start := true
+	for i := 0; i < len(line) && i < maxWrapper; i++ {
+		c := line[i]
+		if !start || c == ' ' {
+			start = c == ' ' || c == ':' || c == '|' || c == '>' || c == ']' || c == '}' || c == '-'
+			continue
+		}
+		rest := line[i:]
+		start = false
+		if c == '{' && i > 0 && isWrapper(line[:i], &p.shapes) {
+			var o object
+			if o.read(rest, &p.scratch2) {
+				return p.inner(o.text, o.envelope(out), r, offset, depth)
+			}
+		}
+		f, n := scanStamp(rest)
+		if n > 0 {
+			if form == stampNone || i >= stampEnd {
+				form, stampEnd = f, i+n
+				out.prefer(f, rest[:n])
+			}
+		} else if i < stampEnd {
+			continue
+		}
+		if i == 0 && n > 0 || !beginsLine(rest, n) {
+			continue
+		}
+		h := &p.h
+		splitHeader(rest, h)
+		prog := p.programs.get(h.program)
+		if prog.daemon == notPostfix && !prog.exim {
+			switch {
+			case n > 0 && h.form == stampExim && h.id != nil: // Exim's own log
+			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !p.bare(rest, h):
+				continue // another program's words
+			default:
+				prog = p.programBefore(line[:i])
+			}
+		}
+		if !isWrapper(line[:i], &p.shapes) {
+			return Skipped
+		}
+		if h.form == stampNone && out.form == stampNone && holdsClock(line[:i]) {
+			return Skipped // a time that is none
+		}
+		return p.taken(prog, h, out, r, offset)
+	}
+	return Skipped
+}
+
+// inner reads the text that a wrapper of named fields carries.
+func (p *Parser) inner(text []byte, out *envelope, r *Result, offset int64, depth int) Kind {
+	text = bytes.Trim(text, " \t\r\n")
+	h := &p.h
+	splitHeader(text, h)
+	prog := p.programs.get(h.program)
+	if prog.daemon == notPostfix && !prog.exim {
+		prog = p.programs.get(out.program)
+		switch {
+		case prog.daemon != notPostfix || prog.exim:
+			splitMessage(text, h)
+		case h.form == stampExim && h.id != nil, p.bare(text, h):
+			prog = &noProgram
+		default:
+			return p.unwrap(text, out, r, offset, depth+1)
+		}
+	}
+	return p.taken(prog, h, out, r, offset)
+}
+
+// splitMessage makes a header of a text that has none.
+func splitMessage(text []byte, h *header) { *h = header{message: text} }
+
+// taken reads the message of the line within.
+func (p *Parser) taken(prog *program, h *header, out *envelope, r *Result, offset int64) Kind {
+	h.plain = false
+	if h.form != stampNone {
+		out.prefer(h.form, h.stamp)
+	}
+	h.form, h.stamp = out.form, out.stamp
+	if h.form != stampNone && !p.clock.read(h) {
+		return Unparsed // a time that is none
+	}
+	if h.host == nil {
+		h.host = out.host
+	}
+	p.names(h)
+	r.Time, r.Program = p.clock.now, prog.name
+	return p.message(prog, h, r, offset)
+}
+
+// prefer takes a time that stands nearer to the line within, unless the one
+// farther off says its zone and this one does not.
+func (e *envelope) prefer(form stampForm, stamp []byte) {
+	if e.form != stampNone && zoned(e.form, e.stamp) && !zoned(form, stamp) {
+		return
+	}
+	e.form, e.stamp = form, stamp
+}
+
+func zoned(form stampForm, b []byte) bool {
+	st, _ := parseStamp(b, form)
+	return st.zoned || st.unix
+}
+
+// beginsLine reports whether a line of an MTA's could begin here, behind a
+// stamp of n bytes or without one.
+func beginsLine(b []byte, n int) bool {
+	if n > 0 {
+		return true
+	}
+	if !alnum[b[0]] && b[0] < 0x80 {
+		return false
+	}
+	i := bytes.IndexByte(b[:min(len(b), 128)], ' ')
+	if i < 3 {
+		return false
+	}
+	if b[i-1] == ':' || b[i-1] == ')' {
+		return true
+	}
+	if len(b) > 16 && b[6] == '-' {
+		return true
+	}
+	// "host program[pid]: "
+	next := b[i+1:]
+	j := bytes.IndexByte(next[:min(len(next), 128)], ' ')
+	return j > 0 && next[j-1] == ':'
+}
+
+// bare reports a message without the name of a program, and makes a header of
+// it.
+func (p *Parser) bare(b []byte, h *header) bool {
+	splitMessage(b, h)
+	if id, rest, ok := eximID(b); ok {
+		h.id, h.rest = id, rest
+		return len(rest) > 1 && eximFlag(rest) != "" || string(rest) == "Completed"
+	}
+	_, rest, ok := queueID(b)
+	if !ok {
+		return false
+	}
+	for _, word := range [...]string{"to=<", "from=<", "client=", "message-id=", "uid="} {
+		if hasPrefix(rest, word) {
+			return true
+		}
+	}
+	return string(rest) == "removed"
+}
+
+// programBefore is the program of an MTA's that the end of a wrapper names, as
+// in "[1:mail1:postfix/lmtp] ", or no program.
+func (p *Parser) programBefore(prefix []byte) *program {
+	prefix = bytes.TrimRight(prefix, " ])}>|:")
+	for i := len(prefix) - 1; i >= 0 && len(prefix)-i < 64; i-- {
+		switch prefix[i] {
+		case ' ', ':', '[', '(', '{', '|', '"':
+			prefix = prefix[i+1:]
+			i = 0
+		}
+	}
+	if len(prefix) > 0 && len(prefix) < 64 {
+		if prog := p.programs.get(prefix); prog.daemon != notPostfix || prog.exim {
+			return prog
+		}
+	}
+	return &noProgram
+}
+
+// console reads what an Exim in the foreground prints (exim -v, -bdf with
+// debugging): the process id, "LOG: MAIN", and on the next line the message
+// without its id, in whose place the process id stands.
+func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Kind {
+	if i := bytes.Index(line, []byte(" LOG: MAIN")); i > 0 {
+		if pid := lastDigits(line[:i]); len(pid) > 0 && isWrapper(line[:i-len(pid)], &p.shapes) {
+			p.consolePID = append(p.consolePID[:0], pid...)
+			return Queued
+		}
+	}
+	if len(p.consolePID) == 0 {
+		return Skipped
+	}
+	i := bytes.Index(line[:min(len(line), maxWrapper)], p.consolePID)
+	if i < 0 || i > 0 && line[i-1] != ' ' || !isWrapper(line[:i], &p.shapes) {
+		return Skipped
+	}
+	id, rest := line[i:i+len(p.consolePID)], line[i+len(p.consolePID):]
+	rest, ok := cutPrefix(rest, "   ")
+	if !ok || len(rest) < 3 || eximFlag(rest) == "" && string(rest) != "Completed" {
+		return Skipped
+	}
+	p.consolePID = p.consolePID[:0]
+	h := &p.h
+	*h = header{message: line[i:], id: id, rest: rest}
+	for j := range line[:i] {
+		if form, n := scanStamp(line[j:i]); n > 0 {
+			out.prefer(form, line[j:j+n])
+			break
+		}
+	}
+	return p.taken(&noProgram, h, out, r, offset)
+}
+
+// lastDigits are the digits at the end of b.
+func lastDigits(b []byte) []byte {
+	i := len(b)
+	for i > 0 && isDigit(b[i-1]) {
+		i--
+	}
+	return b[i:]
+}
+
+// isHostName reports what may be the name of a host, or its address.
+func isHostName(b []byte) bool {
+	for _, c := range b {
+		if !addressByte[c] {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// holdsClock reports what looks like the time of day: "25:00:00".
+func holdsClock(b []byte) bool {
+	for i := 0; i+8 <= len(b); i++ {
+		if b[i+2] == ':' && b[i+5] == ':' && isDigit(b[i+1]) && isDigit(b[i+3]) && isDigit(b[i+4]) && isDigit(b[i+6]) && isDigit(b[i+7]) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayHoldLine is a cheap look for anything of an MTA's in a line.
+func mayHoldLine(line []byte) bool {
+	return bytes.Contains(line, []byte("postfix")) || bytes.Contains(line, []byte("exim")) ||
+		bytes.Contains(line, []byte("to=")) || bytes.Contains(line, []byte("from=<")) ||
+		bytes.Contains(line, []byte("LOG: MAIN")) || holdsEximID(line)
+}
+
+// holdsDelivery reports a line that holds what a delivery line holds, in
+// whatever wrapping.
+func holdsDelivery(line []byte) bool {
+	if bytes.Contains(line, []byte("status=")) && (bytes.Contains(line, []byte("to=<")) || bytes.Contains(line, []byte(`to=\u003c`))) {
+		return true
+	}
+	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
+}
+
+// holdsEximID reports a message id of Exim's anywhere in a line.
+func holdsEximID(b []byte) bool {
+	for i := 0; ; {
+		j := bytes.IndexByte(b[i:], '-')
+		if j < 0 {
+			return false
+		}
+		i += j
+		if i >= 6 && len(b) >= i+10 {
+			s := b[i-6:]
+			if len(s) >= 16 && (s[13] == '-' || len(s) >= 23 && s[18] == '-') && alnum[s[0]] && alnum[s[5]] && alnum[s[7]] {
+				return true
+			}
+		}
+		i++
+	}
+}
+
+// shapes remembers the form of wrappers that the grammar has taken, so that it
+// is asked once a form and not once a line: letters and digits in a row count
+// as one, and the grammar makes no difference between them.
+type shapes struct {
+	known [4][64]byte
+	size  [4]int
+	next  int
+}
+
+// isWrapper reports whether b is nothing but a wrapper.
+func isWrapper(b []byte, s *shapes) bool {
+	if len(b) == 0 {
+		return true
+	}
+	var form [64]byte
+	n, last := 0, byte(0)
+	for _, c := range b {
+		switch {
+		case isDigit(c):
+			c = '0'
+		case c|0x20-'a' < 26 || c >= 0x80:
+			c = 'a'
+		}
+		if c == last && (c == '0' || c == 'a' || c == ' ') {
+			continue
+		}
+		last = c
+		if n == len(form) {
+			return wrapperGrammar().Match(b)
+		}
+		form[n] = c
+		n++
+	}
+	for i := range s.known {
+		if s.size[i] == n && string(s.known[i][:n]) == string(form[:n]) {
+			return true
+		}
+	}
+	if !wrapperGrammar().Match(b) {
+		return false
+	}
+	s.known[s.next], s.size[s.next] = form, n
+	s.next = (s.next + 1) % len(s.known)
+	return true
+}
+
+// An object is a line that is JSON, as far as it is of use. Objects within are
+// read as if their fields were its own.
+type object struct {
+	text, host, program []byte
+	time                []byte
+	form                stampForm
+}
+
+// read takes an object apart. Strings with escapes are undone into buf. It
+// reports false where there is no text.
+func (o *object) read(b []byte, buf *[]byte) bool {
+	*buf = (*buf)[:0]
+	if cap(*buf) < len(b)+64 {
+		*buf = make([]byte, 0, len(b)+64) // never grows below, so that slices of it stay
+	}
+	depth := 0
+	rank := 0
+	for i := 0; i < len(b); {
+		switch c := b[i]; c {
+		case '{':
+			if depth++; depth > 4 {
+				return o.text != nil
+			}
+			i++
+		case '}':
+			if depth--; depth == 0 {
+				return o.text != nil
+			}
+			i++
+		case '"':
+			end := endOfQuoted(b[i:])
+			if end == 0 {
+				return o.text != nil
+			}
+			key := b[i+1 : i+end-1]
+			i += end
+			for i < len(b) && b[i] == ' ' {
+				i++
+			}
+			if i == len(b) || b[i] != ':' {
+				continue // a string in a list
+			}
+			for i++; i < len(b) && b[i] == ' '; i++ {
+			}
+			if i == len(b) {
+				return o.text != nil
+			}
+			start := i
+			if b[i] == '"' {
+				if end = endOfQuoted(b[i:]); end == 0 {
+					return o.text != nil
+				}
+				i += end
+				o.field(key, b[start+1:i-1], buf, &rank)
+			} else if b[i] == '-' || isDigit(b[i]) {
+				for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
+					i++
+				}
+				o.field(key, b[start:i], buf, &rank)
+			}
+		default:
+			i++
+		}
+	}
+	return o.text != nil
+}
+
+// textKeys are the names under which log shippers carry the line, the better
+// ones last: the raw line says more than the message.
+var textKeys = map[string]int{
+	"short_message": 1, "msg": 2, "message": 3, "MESSAGE": 3, "line": 4, "log": 4, "full_message": 4, "_raw": 5, "rawmsg": 5,
+}
+
+// field takes in a field with its value as it stands in JSON.
+func (o *object) field(key, v []byte, buf *[]byte, rank *int) {
+	if n := textKeys[string(key)]; n > 0 {
+		if n > *rank {
+			*rank = n
+			o.text = unescapeJSON(v, buf)
+		}
+		return
+	}
+	switch string(key) {
+	case "time", "timestamp", "@timestamp", "ts", "date", "_time", "timereported", "timegenerated", "eventTime":
+		if form, n := scanStamp(v); n > 0 && o.form == stampNone {
+			o.form, o.time = form, v[:n]
+		} else if allDigits(v) || len(v) > 10 && v[10] == '.' && allDigits(v[:10]) && allDigits(v[11:]) {
+			o.unix(v, buf)
+		}
+	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP":
+		o.form = stampNone // more exact than any other
+		o.unix(v, buf)
+	case "_HOSTNAME", "hostname", "host", "HOSTNAME":
+		if plainLocal(v) {
+			o.host = v
+		}
+	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "syslog_identifier":
+		o.program = v
+	}
+}
+
+// unix reads the seconds, milliseconds or microseconds since 1970.
+func (o *object) unix(v []byte, buf *[]byte) {
+	if o.form != stampNone || len(v) < 10 || len(v) > 20 {
+		return
+	}
+	at := len(*buf)
+	*buf = append(*buf, v[:10]...)
+	*buf = append(*buf, '.')
+	if rest := bytes.TrimPrefix(v[10:], []byte(".")); len(rest) > 0 {
+		*buf = append(*buf, rest...)
+	} else {
+		*buf = append(*buf, '0')
+	}
+	o.form, o.time = stampUnix, (*buf)[at:]
+}
+
+// envelope is what the object says of the line within.
+func (o *object) envelope(outer *envelope) *envelope {
+	e := &envelope{form: o.form, stamp: o.time, host: o.host, program: o.program}
+	if e.form == stampNone || outer.form != stampNone && !zoned(e.form, e.stamp) && zoned(outer.form, outer.stamp) {
+		e.form, e.stamp = outer.form, outer.stamp
+	}
+	if e.host == nil {
+		e.host = outer.host
+	}
+	return e
+}
+
+// unescapeJSON undoes the escapes of a JSON string (RFC 8259 section 7). Line
+// ends become blanks: what follows them is no line of its own.
+func unescapeJSON(v []byte, buf *[]byte) []byte {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v
+	}
+	at := len(*buf)
+	b := *buf
+	for i := 0; i < len(v); i++ {
+		c := v[i]
+		if c != '\\' || i+1 == len(v) {
+			b = append(b, c)
+			continue
+		}
+		i++
+		switch v[i] {
+		case 'n', 'r', 't', 'b', 'f':
+			b = append(b, ' ')
+		case 'u':
+			if i+4 >= len(v) {
+				return append(b, v[i-1:]...)[at:]
+			}
+			n, err := strconv.ParseUint(string(v[i+1:i+5]), 16, 16)
+			if err != nil {
+				b = append(b, '\\', 'u')
+				continue
+			}
+			i += 4
+			if n < ' ' {
+				n = ' '
+			}
+			b = utf8.AppendRune(b, rune(n))
+		default:
+			b = append(b, v[i])
+		}
+	}
+	*buf = b
+	return b[at:]
+}
+
+// untabbed is a line with blanks for its tabs.
+func (p *Parser) untabbed(line []byte) []byte {
+	p.scratch = append(p.scratch[:0], line...)
+	for i, c := range p.scratch {
+		if c == '\t' {
+			p.scratch[i] = ' '
+		}
+	}
+	return p.scratch
+}
+
+// plainText is a line without a terminal's colours (ECMA-48's control
+// sequences), which no MTA writes.
+func (p *Parser) plainText(line []byte) []byte {
+	b := p.uncoloured[:0]
+	for i := 0; i < len(line); i++ {
+		if line[i] != 0x1b {
+			b = append(b, line[i])
+			continue
+		}
+		if i+1 < len(line) && line[i+1] == '[' {
+			for i += 2; i < len(line) && (line[i] < 0x40 || line[i] > 0x7e); i++ {
+			}
+		}
+	}
+	p.uncoloured = b
+	return b
+}

@@ -1,0 +1,261 @@
+package parser
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"bouncelog/bounce"
+)
+
+// The lines that are wrapped: with a header of their own, and bare.
+const (
+	wrapTo     = "to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.b.example[192.0.2.1] said: 550 5.1.1 <a@b.example>: no such user (in reply to RCPT TO command))"
+	wrapBare   = "4028B460: " + wrapTo
+	wrapSyslog = "Nov 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare
+	wrapExim   = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y ** a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 5.1.1 no such user"
+)
+
+// TestWrappers goes through what lines are wrapped in.
+func TestWrappers(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	for _, tt := range []struct{ name, line, host, agent string }{
+		{"grep of several files", "/var/log/mail.log.1:" + wrapSyslog, "mx1", "smtp"},
+		{"grep -n of several", "/var/log/mail.log:118:" + wrapSyslog, "mx1", "smtp"},
+		{"zgrep, Exim", "mainlog.3.gz:" + wrapExim, "", "remote_smtp"},
+		{"cat -n", "     6\t" + wrapSyslog, "mx1", "smtp"},
+		{"quoted in a mail", "> > " + wrapSyslog, "mx1", "smtp"},
+		{"byte order mark", "\xef\xbb\xbf" + wrapSyslog, "mx1", "smtp"},
+		{"colours", "\x1b[32mNov 23 09:47:06\x1b[0m mx1 postfix/smtp[7]: 4028B460: \x1b[1;31m" + wrapTo + "\x1b[0m", "mx1", "smtp"},
+		{"tabs", strings.Replace(wrapSyslog, " mx1 postfix/smtp[7]: ", "\tmx1\tpostfix/smtp[7]:\t", 1), "mx1", "smtp"},
+		{"docker's syslog driver", "Nov 23 10:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
+		{"docker's syslog driver, Exim", "Nov 23 09:47:06 host7 mailout[991]: " + wrapExim, "host7", "remote_smtp"},
+		{"docker's syslog driver, with a zone", "2026-11-23T10:47:06+01:00 host7 mail/postfix[9]: " + wrapSyslog, "mx1", "smtp"},
+		{"docker's syslog driver, RFC 5424", "<30>1 2026-11-23T09:47:06Z host7 5f2ab 9 5f2ab - " + wrapSyslog, "mx1", "smtp"},
+		{"docker's json-file", `{"log":` + quote(wrapSyslog+"\n") + `,"stream":"stdout","time":"2026-11-23T09:47:06.1Z"}`, "mx1", "smtp"},
+		{"journalctl -o json", `{"__CURSOR":"s=1","MESSAGE":` + quote(wrapBare) + `,"SYSLOG_IDENTIFIER":"postfix/smtp","_HOSTNAME":"mx1","__REALTIME_TIMESTAMP":"1795427226123456"}`, "mx1", "smtp"},
+		{"a shipper's fields within fields", `{"fields":{"host":"mx1","program":"postfix/smtp"},"message":` + quote(wrapBare) + `,"@timestamp":"2026-11-23T09:47:06Z"}`, "mx1", "smtp"},
+		{"JSON after a header", `Nov 23 09:47:06 host7 fluentd[4]: {"log":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"milliseconds since 1970", `{"timestamp":1795427226123,"msg":` + quote(wrapBare) + `,"host":"mx1"}`, "mx1", ""},
+		{"journalctl -o short-full", "Mon 2026-11-23 09:47:06 UTC mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"journalctl -o short-full, an offset", "Mon 2026-11-23 06:47:06 -03 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"journalctl -o with-unit", "Mon 2026-11-23 09:47:06 UTC mx1 postfix@-.service[7]: " + wrapSyslog, "mx1", "smtp"},
+		{"asctime", "Mon Nov 23 09:47:06 2026 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"the year behind the time", "Nov 23 09:47:06 2026 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"BusyBox", "mail.info: Nov 23 09:47:06 postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"BusyBox, behind the host", "Nov 23 09:47:06 mx1 mail.info postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"a level for a host", "2026-11-23T09:47:06+00:00 WARNING postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"NethServer", "2026-11-23T09:47:06+00:00 [1:mail1:postfix/smtp] " + wrapBare, "", "smtp"},
+		{"mailcow", "23-11-2026 09:47:06 | info | " + wrapBare, "", ""},
+		{"mailcow, in English", "11/23/2026, 9:47:06 AM | info | " + wrapBare, "", ""},
+		{"kubectl logs --prefix", "[pod/mail-0/postfix] " + wrapSyslog, "mx1", "smtp"},
+		{"stern", "mail-0 postfix " + wrapSyslog, "mx1", "smtp"},
+		{"logcli", `{app="mail"} ` + wrapSyslog, "mx1", "smtp"},
+		{"CloudWatch", "2026-11-23T09:47:06.123Z mail/postfix/3f2a77 " + wrapSyslog, "mx1", "smtp"},
+		{"compose and a driver", "relay-1  | Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
+		{"German", "Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
+		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 2 { // once with the shape of the wrapper unknown, once known
+				p := New(nil, Options{Location: time.UTC, Year: 2026})
+				var r Result
+				for i := range 2 {
+					kind := p.Parse([]byte(tt.line), int64(i), &r)
+					if kind != Attempt || len(r.Deliveries) != 1 {
+						t.Fatalf("%v with %d deliveries, want an attempt", kind, len(r.Deliveries))
+					}
+					d := r.Deliveries[0]
+					if want := time.Date(2026, 11, 23, 9, 47, 6, 0, time.UTC); !d.Time.Truncate(time.Second).Equal(want) {
+						t.Errorf("time %v, want %v", d.Time, want)
+					}
+					if d.Recipient != "a@b.example" || d.Code != 550 || d.Enhanced.String() != "5.1.1" || d.Host != tt.host || d.Agent != tt.agent || d.Outcome != bounce.Hard {
+						t.Errorf("%+v", d)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestMonths holds that a year of any language's loses nothing.
+func TestMonths(t *testing.T) {
+	for name, want := range monthNames {
+		for _, name := range []string{name, strings.ToUpper(name[:1]) + name[1:], name + "."} {
+			if !utf8.ValidString(name) {
+				continue
+			}
+			kind, r := parseLines(t, name+" 11 03:58:22 mx1 postfix/smtp[7]: "+wrapBare)
+			if kind != Attempt || int(r.Deliveries[0].Time.Month()) != want || r.Deliveries[0].Host != "mx1" {
+				t.Errorf("%q: %v %+v, want month %d", name, kind, r.Deliveries, want)
+			}
+		}
+	}
+}
+
+// TestNotWrapped has others than the MTA write an MTA's line, because a
+// stranger asked for it.
+func TestNotWrapped(t *testing.T) {
+	forged := strings.ReplaceAll(wrapSyslog, "a@b.example", "victim@b.example")
+	exim := strings.ReplaceAll(wrapExim, "a@b.example", "victim@b.example")
+	for _, within := range []string{forged, exim, forged[len("Nov 23 09:47:06 "):], forged[strings.Index(forged, "4028B460"):]} {
+		quoted, _ := json.Marshal(within)
+		for _, before := range []string{
+			`203.0.113.5 - - [23/Nov/2026:09:47:06 +0000] "GET /?q=`,
+			`203.0.113.5 - - [23/Nov/2026:09:47:06 +0000] GET /`,
+			`Nov 23 09:47:06 mx1 sshd[9]: Invalid user `,
+			`Nov 23 09:47:06 mx1 sshd[9]: Invalid user x `,
+			`Nov 23 09:47:06 mx1 opendkim[7]: 4028B461: header was "`,
+			`Nov 23 09:47:06 mx1 postfix/cleanup[7]: 4028B461: warning: header Subject: `,
+			`Nov 23 09:47:06 mx1 postfix/smtpd[7]: warning: `,
+			`Nov 23 09:47:06 mx1 dovecot: lda(u): msgid=<`,
+			`Nov 23 09:47:06 mx1 spamd[9]: spamd: result: Y 9 - subject="`,
+			`2026-11-23 09:47:06 1xVUtG-0005Lh-1y <= x@y.example H=x [192.0.2.9] P=esmtp S=9 T="`,
+			`2026-11-23 09:47:06 H=(`,
+			`2026-11-23 09:47:06 SMTP command timeout on connection from (`,
+			`Nov 23 09:47:06 mx1 app[7]: {"user":"`,
+		} {
+			line := before + within
+			kind, r := parseLines(t, line)
+			if kind == Attempt {
+				t.Errorf("%s:\n%+v", line, r.Deliveries)
+			}
+		}
+		for _, before := range []string{`{"user":`, `{"log":"GET /?q=","url":`} {
+			if kind, r := parseLines(t, before+string(quoted)+"}"); kind == Attempt {
+				t.Errorf("%s%s: %+v", before, quoted, r.Deliveries)
+			}
+		}
+	}
+}
+
+// TestParts joins the lines that Exim makes of a long one for syslog.
+func TestParts(t *testing.T) {
+	const head = "Nov 23 09:47:06 mx1 exim[%d]: [%d/%d] %s"
+	text := wrapExim[len("2026-11-23 09:47:06 "):]
+	cut := strings.Index(text, "550 ")
+	first, second := text[:cut-1], text[cut-1:]
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		kind  Kind
+		code  uint16
+	}{
+		{"two", []string{fmt.Sprintf(head, 7, 1, 2, first), fmt.Sprintf(head, 7, 2, 2, second)}, Attempt, 550},
+		{"cut behind a blank", []string{fmt.Sprintf(head, 7, 1, 2, first+" "), fmt.Sprintf(head, 7, 2, 2, second[1:])}, Attempt, 550},
+		{"three", []string{fmt.Sprintf(head, 7, 1, 3, first[:40]), fmt.Sprintf(head, 7, 2, 3, first[40:]), fmt.Sprintf(head, 7, 3, 3, second)}, Attempt, 550},
+		{"another process between", []string{fmt.Sprintf(head, 7, 1, 2, first), fmt.Sprintf(head, 8, 1, 2, first), fmt.Sprintf(head, 7, 2, 2, second)}, Attempt, 550},
+		{"the first alone", []string{fmt.Sprintf(head, 7, 1, 2, first)}, Queued, 0},
+		{"the first alone, and another", []string{fmt.Sprintf(head, 7, 1, 2, first), fmt.Sprintf(head, 7, 1, 2, first)}, Unparsed, 0},
+		{"the second alone", []string{fmt.Sprintf(head, 7, 2, 2, second)}, Queued, 0},
+		{"out of order", []string{fmt.Sprintf(head, 7, 1, 3, first), fmt.Sprintf(head, 7, 3, 3, second)}, Queued, 0},
+		{
+			"an address cut in two", []string{
+				fmt.Sprintf(head, 7, 1, 2, `1xVUtG-0005Lh-1y ** victim@b.example: User unknown@evil.test <"victim@b.example: Us`),
+				fmt.Sprintf(head, 7, 2, 2, `er unknown"@evil.test>: 550 no`),
+			}, Attempt, 0,
+		},
+	} {
+		kind, r := parseLines(t, tt.lines...)
+		if kind != tt.kind {
+			t.Errorf("%s: %v, want %v", tt.name, kind, tt.kind)
+			continue
+		}
+		if kind == Attempt && (r.Deliveries[0].Code != tt.code || r.Deliveries[0].Recipient == "victim@b.example") {
+			t.Errorf("%s: %+v", tt.name, r.Deliveries[0])
+		}
+	}
+}
+
+// TestConsole reads what an Exim in the foreground prints.
+func TestConsole(t *testing.T) {
+	const delivery = "  277   == a@b.example R=r defer (-1): host lookup did not complete"
+	for _, before := range []string{"", "smtp_1  | ", "2026-11-23T09:47:06.1Z "} {
+		kind, r := parseLines(t, before+"  277 LOG: MAIN", before+delivery)
+		if kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" || r.Deliveries[0].Host != "" {
+			t.Errorf("%q: %v %+v", before, kind, r.Deliveries)
+		}
+	}
+	if kind, _ := parseLines(t, delivery); kind == Attempt {
+		t.Error("taken without LOG: MAIN before it")
+	}
+}
+
+// TestImpossibleTime holds that an attempt at no possible time is counted as
+// not understood.
+func TestImpossibleTime(t *testing.T) {
+	for _, stamp := range []string{"Nov 28 25:00:00", "Nov 31 09:47:06", "Feb 30 09:47:06", "2026-02-30T09:47:06Z", "2026-11-28T25:00:00Z", "Nov 28 09:60:00", "Nov 28 09:47:61"} {
+		if kind, r := parseLines(t, stamp+" mx1 postfix/smtp[7]: "+wrapBare); kind != Unparsed {
+			t.Errorf("%s: %v %+v", stamp, kind, r.Deliveries)
+		}
+	}
+	if kind, _ := parseLines(t, "2026-02-30 09:47:06 "+wrapExim[len("2026-11-23 09:47:06 "):]); kind != Unparsed {
+		t.Errorf("Exim's own log: %v", kind)
+	}
+}
+
+// wraps are wrappers to be put round each other at random.
+var wraps = []func(string) string{
+	func(s string) string { return "/var/log/mail.log.1:" + s },
+	func(s string) string { return "212:" + s },
+	func(s string) string { return "> " + s },
+	func(s string) string { return "name-1  | " + s },
+	func(s string) string { return "2026-11-23T09:47:06.746288+01:00 " + s },
+	func(s string) string { return "2026-11-23T09:47:06Z stdout F " + s },
+	func(s string) string { return "Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + s },
+	func(s string) string { return "<22>1 2026-11-23T09:47:06Z host7 app 9 - - " + s },
+	func(s string) string { return "[pod/a/b] " + s },
+	func(s string) string { return "\x1b[31m" + s + "\x1b[0m" },
+	func(s string) string { return "\xef\xbb\xbf" + s },
+	func(s string) string { return "Mon " + s },
+	func(s string) string { return strings.ReplaceAll(s, " ", "\t") },
+	func(s string) string { return `"` + s + `",,,` },
+	func(s string) string { return "MESSAGE=" + s },
+	func(s string) string {
+		b, _ := json.Marshal(s + "\n")
+		return `{"log":` + string(b) + `,"stream":"stdout"}`
+	},
+	func(s string) string { b, _ := json.Marshal(s); return `{"a":[1,{"message":` + string(b) + `}]}` },
+}
+
+// FuzzWrap puts lines with deliveries into wrappers, known and unknown ones:
+// each is an attempt, the right one, or counted as not understood.
+func FuzzWrap(f *testing.F) {
+	for i := range wraps {
+		f.Add(byte(i), uint64(i), "", "")
+		f.Add(byte(i), uint64(i*31+i<<8), "", "")
+		f.Add(byte(i), uint64(i), "x y ", "")
+	}
+	f.Add(byte(0), uint64(0), "prefix without end: ", " trailing")
+	f.Add(byte(1), uint64(0), "ts=1 msg=\"", "\"")
+	f.Fuzz(func(t *testing.T, which byte, how uint64, before, after string) {
+		lines := []string{wrapSyslog, wrapExim, "postfix/smtp[7]: " + wrapBare, wrapBare}
+		line := lines[int(which)%len(lines)]
+		if strings.ContainsAny(before+after, "\n\r\x00\x1b") || strings.ContainsAny(before, "0123456789-") && holdsDelivery([]byte(before+"x")) {
+			return
+		}
+		line = before + line + after
+		for ; how > 0; how >>= 5 {
+			line = wraps[int(how&31)%len(wraps)](line)
+		}
+		// A program that is known to write no deliveries, or a line of Exim's that
+		// is none, may quote one. Only what stands before decides.
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		kind := p.Parse([]byte(line), 0, &r)
+		switch kind {
+		case Attempt:
+			if d := r.Deliveries[0]; before == "" && (d.Recipient != "a@b.example" || d.Outcome != bounce.Hard || d.RelayHost != "mx.b.example") {
+				t.Errorf("%q: %+v", line, d)
+			}
+		case Unparsed:
+		default:
+			if before == "" {
+				t.Errorf("%q: %v", line, kind)
+			}
+		}
+	})
+}
