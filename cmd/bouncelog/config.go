@@ -156,7 +156,7 @@ func tableOf(cmd *cobra.Command) string {
 func options(cmd *cobra.Command) []*pflag.Flag {
 	var list []*pflag.Flag
 	add := func(f *pflag.Flag) {
-		if f.Name != "help" && f.Name != "config" {
+		if f.Name != "help" && f.Name != "config" && f.Name != "version" {
 			list = append(list, f)
 		}
 	}

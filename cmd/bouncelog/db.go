@@ -75,6 +75,10 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	first, last, err := db.Span(ctx, store.Filter{})
+	if err != nil {
+		return nil, err
+	}
 	sources, err := db.Sources(ctx)
 	if err != nil {
 		return nil, err
@@ -86,9 +90,9 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 	row("schema", fmt.Sprintf("%d (SQLite %s)", i.SchemaVersion, i.SQLiteVersion))
 	row("attempts", i.Attempts)
 	row("bytes per attempt", fmt.Sprintf("%.1f", i.PerAttempt))
-	if !i.First.IsZero() {
-		row("from", i.First)
-		row("to", i.Last)
+	if !first.IsZero() {
+		row("from", first)
+		row("to", last)
 	}
 	row("addresses", i.Addresses)
 	row("distinct replies", i.Replies)

@@ -90,6 +90,7 @@ order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
 	}
 	out.flags(cmd, "table, which here is words")
 	f := cmd.Flags()
+	f.Lookup("format").Usage = "table (words), json or ndjson (default: table, or what the ending of -o says)"
 	f.StringVar(&form, "input", "text", "what - reads: text or ndjson")
 	f.StringVar(&relay, "relay", "", "the name of the `HOST` that replied: codes mean different things at different providers")
 	f.StringVar(&stage, "stage", "", "where the dialogue broke: connect, helo, tls, auth, mail, rcpt, data, eom")
@@ -121,7 +122,7 @@ func (e *explainer) one(question string) error {
 	if err != nil {
 		return usageErrorf("a reply code has three digits and begins with 2, 3, 4 or 5; an enhanced status code looks like 5.7.1", "explain: %w: %q", err, question)
 	}
-	return e.print(d)
+	return e.end(e.print(d))
 }
 
 // lines explains one question a line, in order.

@@ -10,6 +10,8 @@ import (
 	netmail "net/mail"
 	"os"
 	"os/user"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +34,7 @@ type mailing struct {
 
 func (m *mailing) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringArrayVar(&m.to, "mail-to", nil, "send the report to this `ADDRESS`, as text and as a page, and print nothing")
+	f.StringArrayVar(&m.to, "mail-to", nil, "send the report to this `ADDRESS` (or user of this machine), as text and as a page, and print nothing")
 	f.StringVar(&m.from, "mail-from", "", "sender `ADDRESS` of the mail (default: this user at this host)")
 	f.StringVar(&m.sendmail, "sendmail", "", "`PROGRAM` that takes the mail as sendmail does (default /usr/sbin/sendmail)")
 	f.StringVar(&m.smtp, "smtp", "", "hand the mail to this `HOST:PORT` by SMTP instead of sendmail; STARTTLS where offered")
@@ -48,16 +50,23 @@ func (m *mailing) check() error {
 		}
 		return nil
 	}
-	for _, a := range append([]string{m.from}, m.to...) {
-		if a == "" {
-			continue
-		}
-		list, err := netmail.ParseAddressList(a)
-		if err == nil && (strings.ContainsAny(a, "\r\n\x00") || a == m.from && len(list) > 1) {
+	const hint = "an address is like postmaster@example.com, or root for a user of this machine"
+	if m.from != "" {
+		list, err := parseAddresses(m.from)
+		if err == nil && len(list) > 1 {
 			err = errors.New("more than an address")
 		}
 		if err != nil {
-			return usageErrorf("an address is like postmaster@example.com", "%q is not a mail address: %w", a, err)
+			return usageErrorf(hint, "%q is not a mail address: %w", m.from, err)
+		}
+	}
+	for _, a := range m.to {
+		list, err := parseAddresses(a)
+		if err != nil {
+			return usageErrorf(hint, "%q is not a mail address: %w", a, err)
+		}
+		if m.smtp != "" && slices.ContainsFunc(list, isLocalName) {
+			return usageErrorf("with --smtp an address is like postmaster@example.com", "%q has no domain, which a server needs", a)
 		}
 	}
 	if m.smtp != "" {
@@ -70,6 +79,43 @@ func (m *mailing) check() error {
 	}
 	return nil
 }
+
+// parseAddresses reads a list of addresses, each in the form of a header. One that is a
+// bare name stands for a user of this machine, as for sendmail(1), which completes it.
+func parseAddresses(s string) (list []string, err error) {
+	if strings.ContainsAny(s, "\r\n\x00") {
+		return nil, errors.New("a line break in it")
+	}
+	parsed, err := netmail.ParseAddressList(s)
+	if err != nil {
+		// Bare names, perhaps among others; then no comma may be within quotes.
+		parsed = nil
+		for part := range strings.SplitSeq(s, ",") {
+			part = strings.Trim(part, " \t")
+			if isLocalName(part) {
+				list = append(list, part)
+				continue
+			}
+			one, e := netmail.ParseAddress(part)
+			if e != nil {
+				return nil, err
+			}
+			list = append(list, one.String())
+		}
+		return list, nil
+	}
+	for _, one := range parsed {
+		list = append(list, one.String())
+	}
+	return list, nil
+}
+
+// localName is what may be the name of a user or an alias: nothing that means anything
+// in a header or to sendmail. It is 64 characters long at most (RFC 5321 section
+// 4.5.3.1.1).
+var localName = regexp.MustCompile(`^[A-Za-z0-9._+][A-Za-z0-9._+-]{0,63}$`)
+
+func isLocalName(s string) bool { return localName.MatchString(s) }
 
 func (m *mailing) server() (host string, port int, err error) {
 	host, word, err := net.SplitHostPort(m.smtp)
@@ -84,11 +130,12 @@ func (m *mailing) server() (host string, port int, err error) {
 
 // sender is who the mail is from.
 func (m *mailing) sender(host string) string {
-	if m.from != "" {
-		return m.from
-	}
 	name := "bouncelog"
-	if u, err := user.Current(); err == nil && u.Username != "" {
+	if isLocalName(m.from) {
+		name = m.from
+	} else if m.from != "" {
+		return m.from
+	} else if u, err := user.Current(); err == nil && u.Username != "" {
 		name = u.Username
 	}
 	return name + "@" + host
@@ -135,15 +182,16 @@ func (m *mailing) message(r *report.Report, host string, wide bool) (*mail.Msg, 
 	}
 	var to []string
 	for _, a := range m.to {
-		list, err := netmail.ParseAddressList(a)
+		list, err := parseAddresses(a)
 		if err != nil {
 			return nil, err
 		}
-		for _, one := range list {
-			to = append(to, one.String())
-		}
+		to = append(to, list...)
 	}
-	if err := msg.To(to...); err != nil {
+	if slices.ContainsFunc(to, isLocalName) {
+		// As it is, for sendmail -t: go-mail knows addresses with a domain only.
+		msg.SetGenHeaderPreformatted("To", strings.Join(to, ",\r\n "))
+	} else if err := msg.To(to...); err != nil {
 		return nil, err
 	}
 	// Nothing that a log holds stands in a header.

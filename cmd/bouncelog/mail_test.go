@@ -8,6 +8,7 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +126,52 @@ func TestMailNoServer(t *testing.T) {
 	if status != exitFailed || !strings.Contains(stderr.String(), "the report was not sent: ") {
 		t.Errorf("status %d, %s", status, &stderr)
 	}
+}
+
+// A bare name is a user of this machine; what could mean more, to sendmail or in a
+// header, is no address.
+func TestParseAddresses(t *testing.T) {
+	for in, want := range map[string][]string{
+		"root":                    {"root"},
+		"j.r_d+x-1":               {"j.r_d+x-1"},
+		"root, ops , 1":           {"root", "ops", "1"},
+		"root,a@shop.example":     {"root", "<a@shop.example>"},
+		"a@b.example,c@d.example": {"<a@b.example>", "<c@d.example>"},
+		`"A, B" <a@b.example>`:    {`"A, B" <a@b.example>`},
+		strings.Repeat("a", 64):   {strings.Repeat("a", 64)},
+	} {
+		got, err := parseAddresses(in)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q is %q, %v; want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{
+		"", " ", ",", "root,", ",root", "root,,ops", "-oQ/tmp", "-root", "root,-t", "|/bin/sh", "/var/spool/x", ":include:/etc/passwd", "root;id", "$(id)", "`id`",
+		"root\tx", "root x", `"root"`, "root@", "@", "@x.example", "r%x", "r!x", "r=x", "r/x", "\u00fcser", "fran\u212a", "root\n", "root\nBcc: x@y.example", "root\r\nBcc: x", "root\x00",
+		"\nroot", "a@b.example\r\nBcc: c@d.example", "root\u0085", "root\u2028x", strings.Repeat("a", 65), "root <", "<root>", "root (x)", "Bcc: root",
+	} {
+		if got, err := parseAddresses(in); err == nil {
+			t.Errorf("%q is taken for %q", in, got)
+		}
+	}
+}
+
+func FuzzParseAddresses(f *testing.F) {
+	for _, s := range []string{"root", "root, a@b.example", "-t", "root\nBcc: x", `"A" <a@b.example>`, "=?utf-8?q?=0d=0aBcc:?= <a@b.example>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		list, err := parseAddresses(s)
+		if err != nil {
+			return
+		}
+		for _, a := range list {
+			if a == "" || a[0] == '-' || strings.ContainsAny(a, "\r\n\x00") {
+				t.Errorf("%q holds %q", s, a)
+			}
+			if again, err := parseAddresses(a); err != nil || len(again) != 1 || again[0] != a {
+				t.Errorf("%q holds %q, which is %q, %v", s, a, again, err)
+			}
+		}
+	})
 }

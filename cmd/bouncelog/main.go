@@ -139,6 +139,7 @@ func newRoot() *cobra.Command {
 		Long: `bouncelog reads what Postfix and Exim log about every delivery, keeps it in one
 SQLite file, and reports soft (4xx, will be tried again) and hard (5xx, given up)
 bounces per domain with their reasons.`,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -151,6 +152,8 @@ bounces per domain with their reasons.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return configure(cmd) },
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate(versionLine())
+	root.Flags().Bool("version", false, "print the version")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorf("'"+cmd.CommandPath()+" --help' lists the options", "%w", err)
 	})

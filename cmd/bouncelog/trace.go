@@ -34,6 +34,9 @@ ended for each recipient.`,
   bouncelog trace 4XyZ1k2m3nz4Q`,
 		Args: needArgs(1, 1, "an address, a queue id or a Message-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if strings.TrimSpace(bareID(args[0])) == "" {
+				return needArgs(1, 1, "an address, a queue id or a Message-ID")(cmd, nil)
+			}
 			form, err := out.form(table.FormatTable)
 			if err != nil {
 				return err
@@ -90,7 +93,7 @@ const traceAtMost = 10_000
 
 // find takes what was asked for as what it looks like, and then as the others.
 func find(cmd *cobra.Command, db store.Store, f store.Filter, word string) ([]store.Attempt, error) {
-	id := strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">")
+	id := bareID(word)
 	tries := []store.Filter{f, f, f}
 	tries[0].QueueID, tries[1].Recipient, tries[2].MessageID = word, id, id
 	for i, try := range tries {
@@ -116,6 +119,9 @@ func find(cmd *cobra.Command, db store.Store, f store.Filter, word string) ([]st
 	}
 	return nil, nil
 }
+
+// bareID is an address or a Message-ID without its angle brackets.
+func bareID(word string) string { return strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">") }
 
 func attempts(cmd *cobra.Command, db store.Store, f store.Filter) (list []store.Attempt, err error) {
 	for a, err := range db.Attempts(cmd.Context(), f) {
