@@ -19,37 +19,41 @@ func TestRulesGenerated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, providers, err := parseRules(text)
+	file, err := parseRules(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := generate(t, rules, providers)
-	const file = "rules_gen.go"
+	want := generate(t, file)
+	const out = "rules_gen.go"
 	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
+		if err := os.WriteFile(out, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	got, err := os.ReadFile(file)
+	got, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Fatalf("%s is not what rules.toml says; run go generate ./judge", file)
+		t.Fatalf("%s is not what rules.toml says; run go generate ./judge", out)
 	}
 }
 
-func generate(t *testing.T, rules []Rule, providers []Provider) []byte {
+func generate(t *testing.T, file *ruleFile) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	b.WriteString("// Code generated from rules.toml by go generate. DO NOT EDIT.\n\npackage judge\n\nvar builtinRules = []Rule{\n")
-	for _, r := range rules {
+	for _, r := range file.rules {
 		literal(&b, reflect.ValueOf(r))
 	}
 	b.WriteString("}\n\nvar builtinProviders = []Provider{\n")
-	for _, p := range providers {
+	for _, p := range file.providers {
 		literal(&b, reflect.ValueOf(p))
+	}
+	b.WriteString("}\n\nvar builtinConcepts = []Concept{\n")
+	for _, c := range file.concepts {
+		literal(&b, reflect.ValueOf(c))
 	}
 	b.WriteString("}\n")
 	out, err := format.Source(b.Bytes())

@@ -7,6 +7,7 @@ package judge
 import (
 	"fmt"
 	"iter"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type Judge struct {
 	ready     sync.Once  // compile has run
 	compiled  []compiled // beside rules
 	providers []Provider
+	concepts  []Concept
 
 	words, links *matcher           // of the literals in texts, and in URLs
 	wordForms    [][]form           // by the matcher's number: what the rules wrote
@@ -31,6 +33,8 @@ type Judge struct {
 	claims       [][]int32          // by form: the rules that name it in any or url
 	byEnhanced   map[uint32][]int32 // rules without text, by subject and detail
 	byCode       []int32            // rules without text or enhanced code
+	byConcept    []int32            // rules with concepts, in order
+	conceptsOf   [][]int32          // by form: the concepts that it is a word for
 
 	hosts     hostNode
 	hostNames map[string]int32 // numbers of the names that rules use: suffixes and providers' ids
@@ -58,6 +62,7 @@ type compiled struct {
 	stages                     uint16  // bits
 	when, unless               facts   // all of these, none of those
 	over                       []int32 // rules
+	has, lacks                 []int32 // concepts
 	user                       bool
 	extra                      int // conditions beside the text, which break ties
 	re                         atomic.Pointer[regexp.Regexp]
@@ -78,6 +83,7 @@ type scratch struct {
 	found bitset
 	rules []int32
 	seen  bitset
+	said  []uint64 // by concept: the sentences that it stands in, one bit each
 	split []byte
 	args  []byte
 }
@@ -89,23 +95,30 @@ func New(userRules ...[]byte) (*Judge, error) {
 	j := &Judge{byEnhanced: map[uint32][]int32{}}
 	var providers []Provider
 	for _, text := range userRules {
-		rules, p, err := parseRules(text)
+		file, err := parseRules(text)
 		if err != nil {
 			return nil, err
 		}
-		providers = append(providers, p...)
-		j.rules = append(j.rules, rules...)
+		providers = append(providers, file.providers...)
+		j.concepts = append(j.concepts, file.concepts...)
+		j.rules = append(j.rules, file.rules...)
 	}
 	users := len(j.rules)
 	j.rules = append(j.rules, builtinRules...)
 	j.rules = append(j.rules, codeRules()...)
 	j.providers = append(providers, builtinProviders...)
+	j.concepts = append(j.concepts, builtinConcepts...)
 	ids := make(map[string]bool, len(j.rules))
 	for i := range j.rules {
 		if ids[j.rules[i].ID] {
 			return nil, fmt.Errorf("rule %s: another rule has the same id", j.rules[i].ID)
 		}
 		ids[j.rules[i].ID] = true
+		for _, name := range slices.Concat(j.rules[i].Has, j.rules[i].Lacks) {
+			if !slices.ContainsFunc(j.concepts, func(c Concept) bool { return c.ID == name }) {
+				return nil, fmt.Errorf("rule %s: there is no concept %q", j.rules[i].ID, name)
+			}
+		}
 	}
 	j.users = users
 	j.asked = ownHop | factLocal
@@ -173,11 +186,13 @@ func (j *Judge) compile() {
 			if s[0] != 'x' {
 				p.class = int(s[0] - '0')
 			}
-			e, _ := bounce.ParseEnhanced("5" + s[1:])
-			p.rest = enhancedRest(e)
-			c.enhanced = append(c.enhanced, p)
-			if len(c.any)+len(c.url) == 0 {
-				j.byEnhanced[p.rest] = append(j.byEnhanced[p.rest], int32(i))
+			first, last, _ := enhancedRange(s)
+			for e := first; e <= last; e++ {
+				p.rest = enhancedRest(e)
+				c.enhanced = append(c.enhanced, p)
+				if len(c.any)+len(c.url)+len(r.Has) == 0 {
+					j.byEnhanced[p.rest] = append(j.byEnhanced[p.rest], int32(i))
+				}
 			}
 		}
 		for _, s := range r.Stage {
@@ -197,13 +212,32 @@ func (j *Judge) compile() {
 				c.extra++
 			}
 		}
-		if len(c.any)+len(c.url)+len(c.enhanced) == 0 {
+		for _, name := range r.Has {
+			c.has = append(c.has, j.conceptNumber(name))
+		}
+		for _, name := range r.Lacks {
+			c.lacks = append(c.lacks, j.conceptNumber(name))
+		}
+		switch {
+		case len(c.has) > 0:
+			j.byConcept = append(j.byConcept, int32(i))
+		case len(c.any)+len(c.url)+len(c.enhanced) == 0:
 			j.byCode = append(j.byCode, int32(i))
 		}
+	}
+	var conceptForms [][]int32
+	for i := range j.concepts {
+		conceptForms = append(conceptForms, forms(&words, j.concepts[i].Any))
 	}
 	j.words, j.wordForms = newMatcher(words.patterns), words.forms
 	j.links, j.linkForms = newMatcher(links.patterns), links.forms
 	j.claims = make([][]int32, j.literals)
+	j.conceptsOf = make([][]int32, j.literals)
+	for i, list := range conceptForms {
+		for _, f := range list {
+			j.conceptsOf[f] = append(j.conceptsOf[f], int32(i))
+		}
+	}
 	for i := range j.compiled {
 		c := &j.compiled[i]
 		for _, f := range c.any {
@@ -213,6 +247,10 @@ func (j *Judge) compile() {
 			j.claims[f] = append(j.claims[f], int32(i))
 		}
 	}
+}
+
+func (j *Judge) conceptNumber(id string) int32 {
+	return int32(slices.IndexFunc(j.concepts, func(c Concept) bool { return c.ID == id }))
 }
 
 // A literalSet numbers literals.
@@ -394,6 +432,7 @@ func (j *Judge) query(s *scratch, template string, a about) query {
 	j.ready.Do(j.compile)
 	if s.found == nil {
 		s.found, s.seen = newBitset(j.literals), newBitset(len(j.rules))
+		s.said = make([]uint64, len(j.concepts))
 	}
 	s.f.set(template)
 	q := query{
@@ -409,7 +448,13 @@ func (j *Judge) query(s *scratch, template string, a about) query {
 	clear(s.found)
 	s.rules = s.rules[:0]
 	clear(s.seen)
+	clear(s.said)
 	j.lookUp(s, j.words, j.wordForms, s.f.text)
+	for _, r := range j.byConcept {
+		if s.says(&j.compiled[r]) {
+			s.candidate(r)
+		}
+	}
 	if len(s.f.urls) > 1 {
 		j.lookUp(s, j.links, j.linkForms, s.f.urls)
 	}
@@ -436,13 +481,26 @@ func (s *scratch) candidate(r int32) {
 
 // lookUp notes the literals in text, and the rules that name them.
 func (j *Judge) lookUp(s *scratch, m *matcher, forms [][]form, text []byte) {
+	sentence, at := 0, 0
 	m.find(text, func(literal int32, end int) {
 		for _, f := range forms[literal] {
-			if s.found.has(f.number) {
+			concepts := j.conceptsOf[f.number]
+			if s.found.has(f.number) && concepts == nil {
 				continue
 			}
 			if f.left && isWord(text[end-f.length-1]) ||
 				f.right && isWord(text[end]) {
+				continue
+			}
+			for ; at < end; at++ {
+				if (text[at] == '.' || text[at] == ';' || text[at] == '!' || text[at] == '?') && text[at+1] == ' ' && sentence < 63 {
+					sentence++
+				}
+			}
+			for _, c := range concepts {
+				s.said[c] |= 1 << sentence
+			}
+			if s.found.has(f.number) {
 				continue
 			}
 			s.found.add(f.number)
@@ -451,6 +509,18 @@ func (j *Judge) lookUp(s *scratch, m *matcher, forms [][]form, text []byte) {
 			}
 		}
 	})
+}
+
+// says reports whether a sentence holds a rule's concepts.
+func (s *scratch) says(c *compiled) bool {
+	sentences := ^uint64(0)
+	for _, n := range c.has {
+		sentences &= s.said[n]
+	}
+	for _, n := range c.lacks {
+		sentences &^= s.said[n]
+	}
+	return sentences != 0
 }
 
 // best returns the rule that decides, or -1. Where claimed is not nil it is
@@ -526,6 +596,9 @@ func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
 		if found.has(f) {
 			longest = max(longest, len(j.rules[r].URL[i]))
 		}
+	}
+	if len(c.has) > 0 {
+		return math.MaxInt32 - int(r), true // the first of them decides
 	}
 	if longest == 0 && len(c.any)+len(c.url) > 0 {
 		return 0, false

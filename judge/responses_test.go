@@ -15,6 +15,7 @@ import (
 // labelled is a reply that was judged by hand.
 type labelled struct {
 	id       string
+	source   string
 	delivery bounce.Delivery
 	reason   string
 	authrep  string
@@ -45,7 +46,7 @@ func readLabelled(t *testing.T, file string) []labelled {
 			}
 			return ""
 		}
-		r := labelled{id: get("id"), reason: get("reason"), authrep: get("authrep")}
+		r := labelled{id: get("id"), source: get("source"), reason: get("reason"), authrep: get("authrep")}
 		d := &r.delivery
 		d.Response, d.RelayHost, d.Outcome = get("text"), get("host"), bounce.Hard
 		if get("class") == "soft" {
@@ -128,44 +129,50 @@ func score(rows []labelled, verdicts []bounce.Verdict) (m measures) {
 	return m
 }
 
-// setAside picks the third of the replies that was not looked at while the
-// rules were written.
-func setAside(id string) bool {
-	sum := 0
-	for _, b := range md5.Sum([]byte("x7" + id)) {
-		sum += int(b)
-	}
-	return sum%3 == 0
+// folds is into how many parts the sources of the labelled replies are dealt.
+const folds = 3
+
+// foldOf deals the sources: all replies of one are in one fold. The last fold is
+// not looked at while rules are written, so its score is that of replies that
+// nobody has seen.
+func foldOf(source string) int {
+	sum := md5.Sum([]byte("f1" + source))
+	return int(sum[0]) % folds
 }
 
-// TestLabelledReplies holds the judge against replies judged by hand. -v
-// shows the score of either part, and what is judged otherwise in the first.
+// TestLabelledReplies holds the judge against replies judged by hand: the common
+// ones of dev.tsv, and dev2.tsv, the tail of rare wordings. -v shows the score of
+// each fold, and what is judged otherwise in those that may be looked at.
 func TestLabelledReplies(t *testing.T) {
-	rows := readLabelled(t, "../../shared/responses/dev.tsv")
-	j, err := New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	verdicts := make([]bounce.Verdict, len(rows))
-	var seen, aside []labelled
-	var seenV, asideV []bounce.Verdict
-	for i := range rows {
-		verdicts[i] = j.Verdict(&rows[i].delivery)
-		if setAside(rows[i].id) {
-			aside, asideV = append(aside, rows[i]), append(asideV, verdicts[i])
-			continue
+	j := newJudge(t)
+	for _, set := range []struct {
+		file                                          string
+		reason, macroF1, precision, recall, abstained float64 // what is asked for
+	}{
+		{"dev.tsv", 0.97, 0.95, 0.97, 0.97, 0.03},
+		{"dev2.tsv", 0.72, 0.65, 0.90, 0.80, 0.12},
+	} {
+		rows := readLabelled(t, "../../shared/responses/"+set.file)
+		verdicts := make([]bounce.Verdict, len(rows))
+		var fold [folds][]labelled
+		var foldVerdicts [folds][]bounce.Verdict
+		for i := range rows {
+			r := &rows[i]
+			verdicts[i] = j.Verdict(&r.delivery)
+			f := foldOf(r.source)
+			fold[f], foldVerdicts[f] = append(fold[f], *r), append(foldVerdicts[f], verdicts[i])
+			if got := verdicts[i]; testing.Verbose() && got.Reason.String() != r.reason && f != folds-1 {
+				d := &r.delivery
+				t.Logf("%s %s: %s (%s), want %s: %d %s %s %.200s", r.id, d.RelayHost, got.Reason, got.Rule, r.reason, d.Code, d.Enhanced, d.Stage, d.Response)
+			}
 		}
-		seen, seenV = append(seen, rows[i]), append(seenV, verdicts[i])
-		if got := verdicts[i]; testing.Verbose() && got.Reason.String() != rows[i].reason {
-			d := &rows[i].delivery
-			t.Logf("%s %s: %s (%s), want %s: %d %s %s %.200s", rows[i].id, d.RelayHost, got.Reason, got.Rule, rows[i].reason, d.Code, d.Enhanced, d.Stage, d.Response)
+		for f := range fold {
+			t.Logf("%s fold %d: %s", set.file, f, score(fold[f], foldVerdicts[f]))
 		}
-	}
-	t.Logf("two thirds: %s", score(seen, seenV))
-	t.Logf("one third:  %s", score(aside, asideV))
-	m := score(rows, verdicts)
-	t.Logf("all:        %s", m)
-	if m.reason < 0.92 || m.macroF1 < 0.85 || m.precision < 0.97 || m.recall < 0.95 || m.abstained >= 0.05 {
-		t.Errorf("below what is asked for (reason 0.92, macro-F1 0.85, precision 0.97, recall 0.95, unknown under 0.05): %s", m)
+		m := score(rows, verdicts)
+		t.Logf("%s all:    %s", set.file, m)
+		if m.reason < set.reason || m.macroF1 < set.macroF1 || m.precision < set.precision || m.recall < set.recall || m.abstained > set.abstained {
+			t.Errorf("%s: below what is asked for (%+v): %s", set.file, set, m)
+		}
 	}
 }

@@ -39,6 +39,8 @@ type Rule struct {
 	All      []string // and all of these stand in the text
 	Not      []string // and none of these
 	NotURL   []string // nor one of these in an URL
+	Has      []string // concepts that stand in one sentence of the text; see Concept
+	Lacks    []string // and none of these in that sentence
 	Re       string   // RE2 expression that finds something in the text
 	Over     []string // rules of the same tier that give way to this one
 
@@ -58,12 +60,13 @@ const (
 	TierHostText      // what a provider is known to say
 	TierHostCode      // a code with a meaning of its own at a provider
 	TierText          // wording that names the cause
+	TierConcept       // a subject and what is said of it, in whatever words; the first rule decides
 	TierEnhanced      // an enhanced status code of the IANA registry that names a cause
 	TierGeneral       // wording that names no cause by itself ("mailbox unavailable")
 	TierCode          // a reply code, or an enhanced status code that says no more
 )
 
-var tierNames = [...]string{"user", "host text", "host code", "text", "enhanced code", "general text", "code"}
+var tierNames = [...]string{"user", "host text", "host code", "text", "concepts", "enhanced code", "general text", "code"}
 
 func (t Tier) String() string {
 	if int(t) < len(tierNames) {
@@ -77,12 +80,20 @@ func (t Tier) confidence() bounce.Confidence {
 	switch t {
 	case TierHostCode:
 		return bounce.ProviderCode
-	case TierGeneral:
+	case TierConcept, TierGeneral:
 		return bounce.GeneralText
 	case TierEnhanced, TierCode:
 		return bounce.CodeOnly
 	}
 	return bounce.NamedCause
+}
+
+// A Concept is a set of words for one thing that replies speak of: the recipient,
+// the content, that something is forbidden. Rules that name concepts judge
+// wordings that nobody has seen. They are tried in the order in which they stand.
+type Concept struct {
+	ID  string
+	Any []string // literals, as in rules
 }
 
 // A Provider is a mail provider, or a filter that others put in front of their
@@ -108,7 +119,7 @@ type ruleText struct {
 	Host, Code, Enhanced, Stage, Over []string
 	When, Unless                      []string
 	Any, All, Not, URL, NotURL        []string
-	Yes, No                           []string
+	Has, Lacks, Yes, No               []string
 	Re, Seen, Since                   string
 	General                           bool
 }
@@ -118,7 +129,7 @@ func (t *ruleText) keys() map[string]any {
 	return map[string]any{
 		"id": &t.ID, "reason": &t.Reason, "detail": &t.Detail, "scope": &t.Scope, "host": &t.Host, "code": &t.Code,
 		"enhanced": &t.Enhanced, "stage": &t.Stage, "when": &t.When, "unless": &t.Unless, "over": &t.Over, "any": &t.Any, "all": &t.All, "not": &t.Not,
-		"url": &t.URL, "not_url": &t.NotURL, "yes": &t.Yes, "no": &t.No, "re": &t.Re, "seen": &t.Seen, "since": &t.Since,
+		"url": &t.URL, "not_url": &t.NotURL, "has": &t.Has, "lacks": &t.Lacks, "yes": &t.Yes, "no": &t.No, "re": &t.Re, "seen": &t.Seen, "since": &t.Since,
 		"general": &t.General,
 	}
 }
@@ -156,14 +167,14 @@ func set(to, value any) error {
 }
 
 // parseRules reads a file of rules.
-func parseRules(text []byte) ([]Rule, []Provider, error) {
+func parseRules(text []byte) (*ruleFile, error) {
 	list, err := config.ParseArrays(text, maxRuleFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("rules: %w", err)
+		return nil, fmt.Errorf("rules: %w", err)
 	}
 	since := "" // of the rules that do not say
 	var texts []ruleText
-	var providers []Provider
+	var file ruleFile
 	var keys map[string]any // of the table that is being read
 	for _, s := range list {
 		switch {
@@ -171,30 +182,34 @@ func parseRules(text []byte) ([]Rule, []Provider, error) {
 			switch s.Path[0] {
 			case "rule":
 				if s.Item > maxRules {
-					return nil, nil, fmt.Errorf("rules: more than %d rules", maxRules)
+					return nil, fmt.Errorf("rules: more than %d rules", maxRules)
 				}
 				texts = append(texts, ruleText{})
 				keys = texts[s.Item-1].keys()
 				continue
 			case "provider":
-				providers = append(providers, Provider{})
-				keys = providerKeys(&providers[s.Item-1])
+				file.providers = append(file.providers, Provider{})
+				keys = providerKeys(&file.providers[s.Item-1])
+				continue
+			case "concept":
+				file.concepts = append(file.concepts, Concept{})
+				c := &file.concepts[s.Item-1]
+				keys = map[string]any{"id": &c.ID, "any": &c.Any}
 				continue
 			}
 		case len(s.Path) == 2 && s.Item > 0 && keys[s.Key()] != nil:
 			if err := set(keys[s.Key()], s.Value); err != nil {
-				return nil, nil, fmt.Errorf("rules: line %d: %s: %w", s.Line, s.Key(), err)
+				return nil, fmt.Errorf("rules: line %d: %s: %w", s.Line, s.Key(), err)
 			}
 			continue
 		case len(s.Path) == 1 && s.Key() == "since":
 			if err := set(&since, s.Value); err != nil {
-				return nil, nil, fmt.Errorf("rules: line %d: since: %w", s.Line, err)
+				return nil, fmt.Errorf("rules: line %d: since: %w", s.Line, err)
 			}
 			continue
 		}
-		return nil, nil, fmt.Errorf("rules: line %d: unknown key %q", s.Line, strings.TrimSuffix(strings.Join(s.Path, "."), "."))
+		return nil, fmt.Errorf("rules: line %d: unknown key %q", s.Line, strings.TrimSuffix(strings.Join(s.Path, "."), "."))
 	}
-	var rules []Rule
 	seen := map[string]bool{}
 	literals := 0
 	for i, t := range texts {
@@ -210,20 +225,52 @@ func parseRules(text []byte) ([]Rule, []Provider, error) {
 			if id == "" {
 				id = fmt.Sprintf("number %d", i+1)
 			}
-			return nil, nil, fmt.Errorf("rule %s: %w", id, err)
+			return nil, fmt.Errorf("rule %s: %w", id, err)
 		}
 		if literals += len(r.Any) + len(r.All) + len(r.Not) + len(r.URL); literals > maxLiterals {
-			return nil, nil, fmt.Errorf("rules: more than %d texts to look for", maxLiterals)
+			return nil, fmt.Errorf("rules: more than %d texts to look for", maxLiterals)
 		}
 		seen[r.ID] = true
-		rules = append(rules, r)
+		file.rules = append(file.rules, r)
 	}
-	for _, p := range providers {
-		if p.ID == "" || strings.Contains(p.ID, ".") || len(p.Hosts) == 0 {
-			return nil, nil, fmt.Errorf("provider %q: an id without a dot and hosts are needed", p.ID)
+	for _, c := range file.concepts {
+		if !ruleID.MatchString(c.ID) || len(c.Any) == 0 || checkLiterals(c.Any) != nil {
+			return nil, fmt.Errorf("concept %q: an id and texts of at least two letters are needed", c.ID)
 		}
 	}
-	return rules, providers, nil
+	for _, p := range file.providers {
+		if p.ID == "" || strings.Contains(p.ID, ".") || len(p.Hosts) == 0 {
+			return nil, fmt.Errorf("provider %q: an id without a dot and hosts are needed", p.ID)
+		}
+	}
+	return &file, nil
+}
+
+// A ruleFile is what a file of rules holds.
+type ruleFile struct {
+	rules     []Rule
+	providers []Provider
+	concepts  []Concept
+}
+
+// enhancedRange reads "5.7.1", "x.7.1" or "5.7.606-649": the first and the last
+// code meant, of class 5 where it says x.
+func enhancedRange(s string) (first, last bounce.EnhancedCode, ok bool) {
+	s, end, ranged := strings.Cut(s, "-")
+	if first, ok = bounce.ParseEnhanced(strings.Replace(s, "x", "5", 1)); !ok || !ranged {
+		return first, first, ok
+	}
+	last, ok = bounce.ParseEnhanced(fmt.Sprintf("%d.%d.%s", first.Class(), first.Subject(), end))
+	return first, last, ok && last > first
+}
+
+// ownCodes reports whether codes are a provider's own, far beyond those of the
+// IANA registry: they mean the same wherever they are seen.
+func ownCodes(codes []string) bool {
+	return !slices.ContainsFunc(codes, func(s string) bool {
+		first, _, _ := enhancedRange(s)
+		return first.Detail() < 100
+	})
 }
 
 var ruleID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
@@ -232,7 +279,7 @@ var ruleID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
 func (t *ruleText) rule() (Rule, error) {
 	r := Rule{
 		ID: t.ID, Detail: t.Detail, Host: t.Host, Code: t.Code, Enhanced: t.Enhanced, Stage: t.Stage, When: t.When, Unless: t.Unless, Over: t.Over,
-		Any: t.Any, All: t.All, Not: t.Not, NotURL: t.NotURL, URL: t.URL, Re: t.Re, Seen: t.Seen, Since: t.Since, Yes: t.Yes, No: t.No,
+		Has: t.Has, Lacks: t.Lacks, Any: t.Any, All: t.All, Not: t.Not, NotURL: t.NotURL, URL: t.URL, Re: t.Re, Seen: t.Seen, Since: t.Since, Yes: t.Yes, No: t.No,
 	}
 	if !ruleID.MatchString(r.ID) {
 		return r, errors.New("an id of lower-case letters, digits, dots and hyphens is needed")
@@ -253,7 +300,7 @@ func (t *ruleText) rule() (Rule, error) {
 		}
 	}
 	for _, e := range r.Enhanced {
-		if _, ok := bounce.ParseEnhanced(strings.Replace(e, "x", "5", 1)); !ok {
+		if _, _, ok := enhancedRange(e); !ok {
 			return r, fmt.Errorf("%q is no enhanced status code", e)
 		}
 	}
@@ -272,13 +319,8 @@ func (t *ruleText) rule() (Rule, error) {
 			return r, fmt.Errorf("%q is no suffix of a host name", h)
 		}
 	}
-	for _, l := range slices.Concat(r.Any, r.All, r.Not, r.URL, r.NotURL) {
-		if len(strings.Trim(l, "|")) < 2 {
-			return r, fmt.Errorf("the text %q is too short", l)
-		}
-		if len(l) > 200 {
-			return r, fmt.Errorf("the text %.20q… is too long", l)
-		}
+	if err := checkLiterals(slices.Concat(r.Any, r.All, r.Not, r.URL, r.NotURL)); err != nil {
+		return r, err
 	}
 	if r.Re != "" {
 		if len(r.Re) > maxRe {
@@ -290,6 +332,11 @@ func (t *ruleText) rule() (Rule, error) {
 	}
 	text := len(r.Any)+len(r.URL) > 0
 	switch {
+	case len(r.Has) > 0:
+		if text || r.Re != "" {
+			return r, errors.New("has needs no any, url or re beside it")
+		}
+		r.Tier = TierConcept
 	case !text && len(r.All)+len(r.Not)+len(r.NotURL) > 0 || !text && r.Re != "":
 		return r, errors.New("all, not and re need any or url beside them")
 	case len(r.Host) > 0 && text:
@@ -300,6 +347,8 @@ func (t *ruleText) rule() (Rule, error) {
 		r.Tier = TierGeneral
 	case text:
 		r.Tier = TierText
+	case len(r.Enhanced) > 0 && ownCodes(r.Enhanced):
+		r.Tier = TierHostCode
 	case len(r.Enhanced) > 0:
 		r.Tier = TierEnhanced
 	case len(r.Code) > 0:
@@ -308,6 +357,18 @@ func (t *ruleText) rule() (Rule, error) {
 		return r, errors.New("any, url, enhanced or code is needed")
 	}
 	return r, nil
+}
+
+func checkLiterals(list []string) error {
+	for _, l := range list {
+		if len(strings.Trim(l, "|")) < 2 {
+			return fmt.Errorf("the text %q is too short", l)
+		}
+		if len(l) > 200 {
+			return fmt.Errorf("the text %.20q… is too long", l)
+		}
+	}
+	return nil
 }
 
 // foldRe turns the tokens in an expression into the bytes they are in folded

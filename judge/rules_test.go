@@ -102,4 +102,4 @@ func TestRules(t *testing.T) {
 // tierOfLastResort tells the tiers whose rules are ranked rather than kept
 // apart: a code of the reply's own before one the MTA made up, general words
 // before others.
-func tierOfLastResort(t Tier) bool { return t == TierCode || t == TierGeneral }
+func tierOfLastResort(t Tier) bool { return t == TierCode || t == TierGeneral || t == TierConcept }
