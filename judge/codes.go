@@ -78,7 +78,7 @@ var enhancedCodes = [...]enhancedEntry{
 	{6, 10, "UTF-8 reply is required (old number of X.6.8)", "The same as X.6.8; registered twice by mistake.", "Enable SMTPUTF8.", bounce.ProtocolError, false, "RFC 5248"},
 
 	{7, 0, "other or undefined security status", "Refused for a reason of security or policy that is not named.", "Check SPF, DKIM and DMARC first, then the blocklists.", bounce.Policy, true, "RFC 3463 3.8"},
-	{7, 1, "delivery not authorised, message refused", "The sender may not send to this recipient. In practice the code for every refusal by policy: blocklists, authentication, spam, relaying.", "Go by the text; without one check authentication and blocklists.", bounce.Policy, true, "RFC 3463 3.8"},
+	{7, 1, "delivery not authorised, message refused", "The sender may not send to this recipient. In practice the code for every refusal by policy: blocklists, authentication, spam, relaying.", "Go by the text; without one check authentication and blocklists.", bounce.Unknown, true, "RFC 3463 3.8"},
 	{7, 2, "mailing list expansion prohibited", "The sender may not write to this list.", "Ask the list's owner.", bounce.RecipientRestricted, false, "RFC 3463 3.8"},
 	{7, 3, "security conversion required but not possible", "A change from one security protocol to another was needed and is not possible.", "Ask their postmaster.", bounce.Policy, true, "RFC 3463 3.8"},
 	{7, 4, "security features not supported", "The message asks for a security feature that the server does not have.", "Check TLS and authentication settings.", bounce.TLS, false, "RFC 3463 3.8"},

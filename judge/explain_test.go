@@ -62,7 +62,7 @@ func TestExplain(t *testing.T) {
 		{
 			"provider",
 			bounce.Delivery{Response: "550 5.7.1 refused", RelayHost: "mxs.mail.ru", Outcome: bounce.Hard},
-			bounce.Hard, bounce.Policy, "delivery not authorised, message refused",
+			bounce.Hard, bounce.Unknown, "delivery not authorised, message refused",
 			[]string{"has given up"},
 			"https://postmaster.mail.ru/",
 		},
@@ -90,7 +90,7 @@ func TestExplain(t *testing.T) {
 		{
 			"a hostile link",
 			bounce.Delivery{Response: "550 5.7.1 refused, see https://evil.example/x\x1b[31m"},
-			bounce.Hard, bounce.Policy, "delivery not authorised, message refused",
+			bounce.Hard, bounce.Unknown, "delivery not authorised, message refused",
 			nil, "",
 		},
 	} {

@@ -40,7 +40,7 @@ hosts = ["acme.example"]
 	}{
 		{bounce.Delivery{Code: 550, Response: "550 Die Kiste VOLL"}, bounce.Verdict{Reason: bounce.MailboxFull, Detail: "acme", Scope: bounce.ScopeRecipient, Rule: "acme-full", Confidence: bounce.NamedCause}},
 		{bounce.Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "a.mx.ACME.example."}, bounce.Verdict{Reason: bounce.RateLimited, Detail: "", Scope: bounce.ScopeSender, Rule: "acme-code", Confidence: bounce.ProviderCode}},
-		{bounce.Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "xmx.acme.example"}, bounce.Verdict{Reason: bounce.Policy, Detail: "", Scope: bounce.ScopeSender, Rule: "enhanced-x.7.1", Confidence: bounce.CodeOnly}},
+		{bounce.Delivery{Code: 550, Response: "550 5.7.1 no", RelayHost: "xmx.acme.example"}, bounce.Verdict{Reason: bounce.Unknown, Detail: "", Rule: "enhanced-x.7.1", Confidence: bounce.CodeOnly}},
 		{bounce.Delivery{Code: 550, Response: "550 5.1.1 User unknown"}, bounce.Verdict{Reason: bounce.Policy, Detail: "", Scope: bounce.ScopeRemote, Rule: "acme-users", Confidence: bounce.NamedCause}},
 		{bounce.Delivery{Code: 550, Response: "550 5.1.1 User certainly unknown, user unknown"}, bounce.Verdict{Reason: bounce.UserUnknown, Detail: "", Scope: bounce.ScopeRecipient, Rule: "no-such-user", Confidence: bounce.NamedCause}},
 		{bounce.Delivery{Code: 450, Response: "450 4.1.1 User unknown"}, bounce.Verdict{Reason: bounce.UserUnknown, Detail: "", Scope: bounce.ScopeRecipient, Rule: "no-such-user", Confidence: bounce.NamedCause}},
