@@ -137,6 +137,26 @@ func (f *folded) set(t string) {
 	}
 }
 
+// frames are the words that servers put before a cause: "sender address
+// rejected: …", "sender verify failed: …".
+var frames = [][]byte{[]byte("rejected: "), []byte("failed: ")}
+
+// toCause cuts the text down to the cause, which stands behind the last frame.
+// It reports whether there is one.
+func (f *folded) toCause() bool {
+	start := 0
+	for _, frame := range frames {
+		if i := bytes.LastIndex(f.text, frame); i >= 0 {
+			start = max(start, i+len(frame))
+		}
+	}
+	if start == 0 || len(f.text)-start < 10 {
+		return false
+	}
+	f.text = append(f.text[:1], f.text[start:]...)
+	return true
+}
+
 // courtesies are phrases that name spam without saying that anything is.
 var courtesies = [][]byte{
 	[]byte("to best protect our users from spam and phishing"),

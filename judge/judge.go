@@ -390,11 +390,22 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 		return verdict(&statusExpired)
 	}
 	q := j.query(s, template, a)
+	best := j.best(&q, nil)
 	v := verdict(&noRule)
-	if best := j.best(&q, nil); best >= 0 {
+	if best >= 0 {
 		v = verdict(&j.rules[best])
 		if v.Detail == "" {
 			v.Detail = j.detail(&q, v.Reason)
+		}
+	}
+	// What a server says behind "… rejected:" is the cause, whatever the words
+	// before it; but not who is meant: "sender address rejected: domain not found".
+	if best >= 0 && j.rules[best].Tier == TierText && s.f.toCause() {
+		q := j.queryFolded(s, a)
+		if b := j.best(&q, nil); b >= 0 && j.rules[b].Tier <= TierText {
+			if r := j.rules[b].Reason; r != v.Reason && !r.AboutAddress() && r != bounce.RelayDenied {
+				v = verdict(&j.rules[b])
+			}
 		}
 	}
 	ownSide(&v, a.facts)
@@ -435,6 +446,11 @@ func (j *Judge) query(s *scratch, template string, a about) query {
 		s.said = make([]uint64, len(j.concepts))
 	}
 	s.f.set(template)
+	return j.queryFolded(s, a)
+}
+
+// queryFolded looks up all literals in the folded template.
+func (j *Judge) queryFolded(s *scratch, a about) query {
 	q := query{
 		code: a.code, stage: a.stage, facts: a.facts, class: &j.classes[a.class], s: s,
 	}
