@@ -9,9 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
-
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 )
 
 // Info is what "db info" tells.
@@ -35,7 +34,7 @@ type Info struct {
 
 // Info describes the database.
 func (d *DB) Info(ctx context.Context) (Info, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return Info{}, err
 	}
@@ -47,13 +46,13 @@ func (d *DB) Info(ctx context.Context) (Info, error) {
 		}
 	}
 	for _, name := range [...]string{"application_id", "auto_vacuum", "busy_timeout", "encoding", "foreign_keys", "freelist_count", "journal_mode", "page_count", "page_size", "synchronous", "user_version"} {
-		v, err := c.one("PRAGMA " + name)
+		v, err := c.One("PRAGMA " + name)
 		if err != nil {
 			return i, d.wrap("info", err)
 		}
 		i.Pragmas[name] = fmt.Sprint(v)
 	}
-	i.SQLiteVersion, _, _ = sqlite3.Version()
+	i.SQLiteVersion = sqlite3.Version()
 	var first, last int64
 	pseudonym := int64(0)
 	for _, q := range [...]struct {
@@ -70,7 +69,7 @@ func (d *DB) Info(ctx context.Context) (Info, error) {
 		{&first, "SELECT min(key >> $PERIOD_SHIFT) * $HOUR_SECONDS FROM rollup_origin"},
 		{&last, "SELECT max(key >> $PERIOD_SHIFT) * $HOUR_SECONDS FROM rollup_origin"},
 	} {
-		if *q.to, err = c.number(layoutSQL(q.sql)); err != nil {
+		if *q.to, err = c.Number(layoutSQL(q.sql)); err != nil {
 			return i, d.wrap("info", err)
 		}
 	}
@@ -80,7 +79,7 @@ func (d *DB) Info(ctx context.Context) (Info, error) {
 		i.First, i.Last = time.Unix(first, 0).UTC(), time.Unix(last, 0).UTC()
 	}
 	bytes := make(map[string]int64)
-	if c.each(func(v []driver.Value) error {
+	if c.Each(func(v []driver.Value) error {
 		bytes[str(v[0])] = num(v[1])
 		return nil
 	}, "SELECT name, sum(pgsize) FROM dbstat GROUP BY name") == nil {
@@ -91,13 +90,13 @@ func (d *DB) Info(ctx context.Context) (Info, error) {
 
 // Schema is the SQL of the tables, indexes and views.
 func (d *DB) Schema(ctx context.Context) (string, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer done()
 	var b strings.Builder
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		b.WriteString(str(v[0]))
 		b.WriteString(";\n")
 		return nil
@@ -108,7 +107,7 @@ func (d *DB) Schema(ctx context.Context) (string, error) {
 // Check looks for damage: in the file, between the tables, and in the rollups.
 // It returns what it found, in words; nothing is well.
 func (d *DB) Check(ctx context.Context) (problems []string, err error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +117,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 			problems = append(problems, fmt.Sprintf(format, args...))
 		}
 	}
-	if err := c.each(func(v []driver.Value) error {
+	if err := c.Each(func(v []driver.Value) error {
 		for s := range strings.Lines(str(v[0])) { // one row may hold many, below a heading
 			if s = strings.TrimSpace(s); s != "ok" && !strings.HasPrefix(s, "***") {
 				found("file: %s", s)
@@ -128,7 +127,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	}, "PRAGMA integrity_check"); err != nil {
 		return problems, d.wrap("check", err)
 	}
-	if err := c.each(func(v []driver.Value) error {
+	if err := c.Each(func(v []driver.Value) error {
 		found("%s: row %v refers to a missing row of %s", str(v[0]), v[1], str(v[2]))
 		return ctx.Err()
 	}, "PRAGMA foreign_key_check"); err != nil {
@@ -139,7 +138,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 			return
 		}
 		var n int64
-		if n, err = c.number(layoutSQL(sql)); n != 0 {
+		if n, err = c.Number(layoutSQL(sql)); n != 0 {
 			found("%s: %d", what, n)
 		}
 	}
@@ -227,7 +226,7 @@ func (d *DB) Reclassify(ctx context.Context, judge func(d *bounce.Delivery, situ
 		}
 		var news []verdict
 		moved := false
-		err := w.c.each(func(row []driver.Value) error {
+		err := w.c.Each(func(row []driver.Value) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -248,7 +247,7 @@ func (d *DB) Reclassify(ctx context.Context, judge func(d *bounce.Delivery, situ
 		}
 		for _, n := range news {
 			w.kind(outcomeOf(n.kind), n.v.Reason)
-			if err := w.c.run("UPDATE reply SET kind = ?, detail = ?, scope = ?, rule = ?, confidence = ? WHERE id = ?",
+			if err := w.c.Run("UPDATE reply SET kind = ?, detail = ?, scope = ?, rule = ?, confidence = ? WHERE id = ?",
 				n.kind, null(n.v.Detail), null(n.v.Scope.String()), null(n.v.Rule), null(n.v.Confidence.String()), n.id); err != nil {
 				return err
 			}
@@ -258,9 +257,9 @@ func (d *DB) Reclassify(ctx context.Context, judge func(d *bounce.Delivery, situ
 			// Only failures have a reason.
 			const failed = "IN ($SOFT, $HARD)"
 			for _, dim := range dimensions {
-				err := w.c.exec(layoutSQL("DELETE FROM rollup_" + string(dim) + " WHERE key >> $REASON_BITS & $OUTCOME_MASK " + failed))
+				err := w.c.Exec(layoutSQL("DELETE FROM rollup_" + string(dim) + " WHERE key >> $REASON_BITS & $OUTCOME_MASK " + failed))
 				if err == nil {
-					err = w.c.exec(layoutSQL("INSERT INTO rollup_" + string(dim) + " " + rollupSQL(dim, "r.kind >> $REASON_BITS "+failed)))
+					err = w.c.Exec(layoutSQL("INSERT INTO rollup_" + string(dim) + " " + rollupSQL(dim, "r.kind >> $REASON_BITS "+failed)))
 				}
 				if err != nil {
 					return err
@@ -287,10 +286,10 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 	err = d.writing("prune", func(w *writer) error {
 		removed = 0
 		for _, table := range [...]string{"delivery", "failure"} {
-			if err := w.c.run("DELETE FROM "+table+" WHERE at < ?", before); err != nil {
+			if err := w.c.Run("DELETE FROM "+table+" WHERE at < ?", before); err != nil {
 				return err
 			}
-			n, err := w.c.number("SELECT changes()")
+			n, err := w.c.Number("SELECT changes()")
 			if err != nil {
 				return err
 			}
@@ -308,7 +307,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
 		} {
-			if err := w.c.run(layoutSQL(sql), before); err != nil {
+			if err := w.c.Run(layoutSQL(sql), before); err != nil {
 				return err
 			}
 		}
@@ -336,7 +335,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := w.c.exec(layoutSQL(sql)); err != nil {
+			if err := w.c.Exec(layoutSQL(sql)); err != nil {
 				return err
 			}
 		}
@@ -354,9 +353,9 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		return removed, errClosed
 	}
 	// Each step of this statement frees a page.
-	err = d.w.c.each(func([]driver.Value) error { return ctx.Err() }, "PRAGMA incremental_vacuum")
+	err = d.w.c.Each(func([]driver.Value) error { return ctx.Err() }, "PRAGMA incremental_vacuum")
 	if err == nil {
-		err = d.w.c.queue.checkpoints.truncate(d.w.c)
+		err = d.w.q.Truncate()
 	}
 	return removed, d.wrap("prune", err)
 }
@@ -366,7 +365,7 @@ func (d *DB) Backup(ctx context.Context, to string) error {
 	if d.opts.Temporary {
 		return errors.New("backup: a temporary database is not kept")
 	}
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -375,7 +374,7 @@ func (d *DB) Backup(ctx context.Context, to string) error {
 }
 
 // backup writes a whole copy beside its place, then puts it there.
-func (d *DB) backup(ctx context.Context, c *conn, to string) (err error) {
+func (d *DB) backup(ctx context.Context, c *sqlite3.Conn, to string) (err error) {
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("backup: %s exists", to)
 	}
@@ -385,38 +384,17 @@ func (d *DB) backup(ctx context.Context, c *conn, to string) (err error) {
 		return fmt.Errorf("backup: %w", err)
 	}
 	defer os.Remove(part.path)
-	dst, err := dial(part.address("mode", "rw"))
+	dst, err := sqlite3.Open(part.address("mode", "rw"))
 	if err != nil {
 		return part.wrap("backup", err)
 	}
 	defer func() {
-		if e := dst.close(); err == nil && e != nil {
+		if e := dst.Close(); err == nil && e != nil {
 			err = part.wrap("backup", e)
 		}
 		if err == nil {
 			err = os.Rename(part.path, to)
 		}
 	}()
-	b, err := dst.c.Backup("main", c.c, "main")
-	if err != nil {
-		return part.wrap("backup", err)
-	}
-	for {
-		// All pages in one step: between steps, a write would start it over.
-		done, err := b.Step(-1)
-		var e sqlite3.Error
-		if errors.As(err, &e) && (e.Code == sqlite3.ErrBusy || e.Code == sqlite3.ErrLocked) && ctx.Err() == nil {
-			continue
-		}
-		if done || err != nil {
-			if e := b.Finish(); err == nil {
-				err = e
-			}
-			return part.wrap("backup", err)
-		}
-		if ctx.Err() != nil {
-			b.Finish()
-			return ctx.Err()
-		}
-	}
+	return part.wrap("backup", dst.Backup(c))
 }

@@ -12,13 +12,13 @@ import (
 const announced = "announced"
 
 // Announced says what was announced, and until when it was last seen.
-func (d *DB) Announced(context.Context) (map[string]time.Time, error) {
-	c, done, err := d.reader()
+func (d *DB) Announced(ctx context.Context) (map[string]time.Time, error) {
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	v, err := c.one("SELECT value FROM meta WHERE key = ?", announced)
+	v, err := c.One("SELECT value FROM meta WHERE key = ?", announced)
 	if err != nil {
 		return nil, d.wrap("read what was announced", err)
 	}
@@ -46,6 +46,6 @@ func (d *DB) Announce(_ context.Context, all map[string]time.Time) error {
 		return err
 	}
 	return d.writing("announce", func(w *writer) error {
-		return w.c.run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", announced, string(text))
+		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", announced, string(text))
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -51,7 +52,7 @@ func (w *writer) transact(f func() error, more, ahead bool) error {
 		return w.broken
 	}
 	last := w.open || w.ahead // others depend on this
-	err := w.c.queue.failed()
+	err := overtaken(w.q.Failed())
 	if err == nil && !w.open {
 		err = w.begin()
 	}
@@ -64,7 +65,7 @@ func (w *writer) transact(f func() error, more, ahead bool) error {
 	if err == nil {
 		return nil
 	}
-	err = w.undo(err)
+	err = w.undo(overtaken(err))
 	if last {
 		err = fmt.Errorf("%w: %w", store.ErrTakenBack, err)
 	}
@@ -76,13 +77,13 @@ func (w *writer) transact(f func() error, more, ahead bool) error {
 // process has written since.
 func (w *writer) begin() error {
 	for range 10 {
-		w.c.queue.add(job{sql: begin})
+		w.q.Begin()
 		w.open = true
 		if w.ahead {
 			return nil
 		}
-		err := w.c.settle()
-		if !errors.Is(err, store.ErrOvertaken) {
+		err := w.c.Settle()
+		if !errors.Is(err, sqlite3.ErrChanged) {
 			return err
 		}
 		if err := w.reset(); err != nil {
@@ -99,18 +100,26 @@ func (w *writer) commit(ahead bool) error {
 		if err := w.flush(); err != nil {
 			return err
 		}
-		w.c.queue.add(job{sql: commit})
+		w.q.Commit()
 	}
 	w.open, w.ahead = false, ahead
 	if ahead {
 		return nil
 	}
-	return w.c.settle()
+	return overtaken(w.c.Settle())
+}
+
+// overtaken gives an error of the queue the name by which callers know it.
+func overtaken(err error) error {
+	if errors.Is(err, sqlite3.ErrChanged) {
+		return store.ErrOvertaken
+	}
+	return err
 }
 
 // undo takes the transaction back because of err.
 func (w *writer) undo(err error) error {
-	first := w.c.settle() // what was still to be written is taken back too
+	first := overtaken(w.c.Settle()) // what was still to be written is taken back too
 	if first != nil && !errors.Is(err, first) {
 		err = errors.Join(first, err)
 	}
@@ -119,8 +128,8 @@ func (w *writer) undo(err error) error {
 		w.broken = err // it has no journal that could undo anything
 		return err
 	}
-	if !w.c.c.AutoCommit() {
-		w.c.exec("ROLLBACK")
+	if w.c.InTransaction() {
+		w.c.Exec("ROLLBACK")
 	}
 	return errors.Join(err, w.reset())
 }
@@ -237,9 +246,6 @@ func (w *writer) append(b *store.Batch) error {
 		return err
 	}
 	for i := range b.Attempts {
-		if i%fetchAtOnce == 0 {
-			w.fetch(ps[i:min(i+fetchAtOnce, len(ps))])
-		}
 		a := &b.Attempts[i]
 		if src == nil || a.Source != name {
 			var err error
@@ -304,20 +310,6 @@ func (w *writer) append(b *store.Batch) error {
 	return nil
 }
 
-// fetchAtOnce is for how many attempts what is remembered of their addresses is fetched at
-// once.
-const fetchAtOnce = 64
-
-// fetch has the processor's caches hold the addresses of some attempts: it waits
-// for memory once instead of each time.
-func (w *writer) fetch(ps []prepared) {
-	var all uint64
-	for i := range ps {
-		all ^= w.addresses.slotKey(ps[i].recipient) ^ w.addresses.slotKey(ps[i].sender)
-	}
-	w.fetched = all // or else nothing would be read
-}
-
 var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
 
 // source finds a source, and makes it where the batch brings it.
@@ -332,15 +324,15 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 	name := clean(id, maxWord)
 	w.flushTables("source")
 	var s source
-	err := w.c.each(func(row []driver.Value) error {
+	err := w.c.Each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)
-		return errStop
+		return sqlite3.Stop
 	}, "SELECT id, position FROM source WHERE name = ?", name)
 	if err != nil {
 		return nil, err
 	}
 	if s.num == 0 {
-		last, err := w.c.number("SELECT max(id) FROM source")
+		last, err := w.c.Number("SELECT max(id) FROM source")
 		if err != nil {
 			return nil, err
 		}
@@ -348,7 +340,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 			return nil, fmt.Errorf("%w: too many sources (%d)", store.ErrTooMany, last)
 		}
 		s.num = last + 1
-		if err := w.c.run("INSERT INTO source (id, name, path, position, state) VALUES (?, ?, '', 0, '')", s.num, name); err != nil {
+		if err := w.c.Run("INSERT INTO source (id, name, path, position, state) VALUES (?, ?, '', 0, '')", s.num, name); err != nil {
 			return nil, err
 		}
 		s.last = newAttemptID(s.num, 0) - 1
@@ -453,7 +445,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if a.SenderKnown {
 			sender = senderID
 		}
-		w.insert.add(id, at, queue, recipient, sender, route, r.id, meta)
+		w.insert.Add(id, at, queue, recipient, sender, route, r.id, meta)
 		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
 			m, err := w.message(a.MessageID)
 			if err != nil {
@@ -614,7 +606,7 @@ func (w *writer) flush() error {
 	clear(w.touched)
 	w.addCells()
 	for _, b := range w.bulks {
-		b.flush()
+		b.Flush()
 	}
 	if w.pending.full() {
 		return w.loadPending()

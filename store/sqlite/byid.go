@@ -4,6 +4,8 @@ import (
 	"iter"
 	"math/bits"
 	"strconv"
+
+	"bouncelog/internal/sqlite3"
 )
 
 // An idSet is a set of ids of a dictionary, which are small numbers: a bit for each.
@@ -123,7 +125,7 @@ func inBatches[N int64 | uint64](ids iter.Seq[N], fn func(wanted string) error) 
 	}
 	for id := range ids {
 		list = strconv.AppendInt(append(list, ','), int64(id), 10)
-		if n++; n < batch {
+		if n++; n < sqlite3.Batch {
 			continue
 		}
 		if err := hand(); err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"bouncelog/internal/sqlite3"
+
 	"bouncelog/store"
 )
 
@@ -46,7 +48,7 @@ func TestIDSet(t *testing.T) {
 
 // TestInBatches reads the ids for json_each back, batch after batch.
 func TestInBatches(t *testing.T) {
-	for _, n := range []int{0, 1, batch - 1, batch, batch + 1, 2*batch + 7} {
+	for _, n := range []int{0, 1, sqlite3.Batch - 1, sqlite3.Batch, sqlite3.Batch + 1, 2*sqlite3.Batch + 7} {
 		rows := make([]refusalRow, n)
 		for i := range rows {
 			rows[i].recipient = int32(3 * (i + 1))
@@ -61,7 +63,7 @@ func TestInBatches(t *testing.T) {
 			parts++
 			return nil
 		}))
-		if parts != (n+batch-1)/batch || len(got) != n {
+		if parts != (n+sqlite3.Batch-1)/sqlite3.Batch || len(got) != n {
 			t.Errorf("%d ids in %d parts, want %d", len(got), parts, n)
 		}
 		for i, id := range got {
@@ -75,16 +77,16 @@ func TestInBatches(t *testing.T) {
 // TestTexts reads names, among them an empty one, back with their numbers.
 func TestTexts(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
-	c, done, err := d.reader()
+	c, done, err := d.reader(t.Context())
 	must(t, err)
 	defer done()
-	must(t, c.exec("DELETE FROM name; INSERT INTO name VALUES (3, ''), (5, 'a,b'), (9, 'ä'), (200000, '')"))
+	must(t, c.Exec("DELETE FROM name; INSERT INTO name VALUES (3, ''), (5, 'a,b'), (9, 'ä'), (200000, '')"))
 	var got []string
-	must(t, c.batches("name", func(lo, hi int64) error {
-		return c.texts(2, func(v []int64, text string) error {
+	must(t, batches(c, "name", func(lo, hi int64) error {
+		return c.Texts(2, func(v []int64, text string) error {
 			got = append(got, text+"/"+strings.Repeat("x", int(v[1])))
 			return nil
-		}, "SELECT ints(id, id % 4), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
+		}, "SELECT columns(id, id % 4), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
 	}))
 	if want := []string{"/xxx", "a,b/x", "ä/x", "/"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -119,9 +121,9 @@ func TestRuns(t *testing.T) {
 // beside those of which it is a number.
 func TestFailedByTextClients(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
-	c, done, err := d.reader()
+	c, done, err := d.reader(t.Context())
 	must(t, err)
-	must(t, c.exec(`INSERT INTO origin VALUES (1, 'h', 'postfix', '');
+	must(t, c.Exec(`INSERT INTO origin VALUES (1, 'h', 'postfix', '');
 		INSERT INTO kind SELECT 400, 'hard', 'x' WHERE NOT EXISTS (SELECT 1 FROM kind WHERE id = 400);
 		INSERT INTO reply (id, origin, kind, agent, status, local, provider, template) VALUES (1, 1, 400, '', '', 0, '', '');
 		INSERT INTO login VALUES (1, 'who');

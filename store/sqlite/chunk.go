@@ -58,7 +58,7 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	size := len(c.keys.list) // bytes: 8 bits a key
 	filter := make([]byte, size)
 	for _, k := range c.keys.list {
-		probe(k, filter)
+		addKey(filter, k)
 	}
 	c.rows = 0
 	c.keys.empty()
@@ -72,13 +72,38 @@ var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
 func recipientKey(id int64) uint64 { return max(chunkHash.num(1, uint64(id)), 1) }
 func queueKey(queue string) uint64 { return max(chunkHash.add(2, queue), 1) }
 
-// probe sets the bits of a key in a filter.
-func probe(key uint64, filter []byte) {
-	for range chunkProbes {
-		hi, lo := bits.Mul64(key, uint64(len(filter))*8)
-		filter[hi/8] |= 1 << (hi % 8)
+// chunkProbes is how many bits of a filter stand for a key: with 8 bits a key, 1 in 50
+// that is not in the chunk may seem to be.
+const chunkProbes = 5
+
+// probes are the bits of a key in a filter of so many bytes.
+func probes(key uint64, size int) (at [chunkProbes]uint64) {
+	for i := range at {
+		hi, lo := bits.Mul64(key, uint64(size)*8)
+		at[i] = hi
 		key = lo ^ key*0x9e3779b97f4a7c15
 	}
+	return at
+}
+
+// addKey adds a key to a filter.
+func addKey(filter []byte, key uint64) {
+	for _, n := range probes(key, len(filter)) {
+		filter[n/8] |= 1 << (n % 8)
+	}
+}
+
+// mayHold reports whether a key may be in a filter.
+func mayHold(filter []byte, key uint64) bool {
+	if len(filter) == 0 {
+		return false
+	}
+	for _, n := range probes(key, len(filter)) {
+		if filter[n/8]>>(n%8)&1 == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // resume reads back what a source's next rows must be seen with: its chunk that
@@ -88,18 +113,18 @@ func (w *writer) resume(s *source) error {
 	ids := attemptsOf(s.num)
 	s.last = attemptID(ids.lo) - 1
 	for _, table := range [...]string{"delivery", "failure"} {
-		last, err := w.c.number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", ids.lo, ids.hi)
+		last, err := w.c.Number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", ids.lo, ids.hi)
 		if err != nil {
 			return err
 		}
 		s.last = max(s.last, attemptID(last))
 	}
-	done, err := w.c.number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", ids.lo, ids.hi)
+	done, err := w.c.Number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", ids.lo, ids.hi)
 	if err != nil {
 		return err
 	}
 	s.chunk = new(chunk)
-	err = w.c.each(func(row []driver.Value) error {
+	err = w.c.Each(func(row []driver.Value) error {
 		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
 		return nil
 	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
@@ -107,7 +132,7 @@ func (w *writer) resume(s *source) error {
 	if err != nil {
 		return err
 	}
-	return w.c.each(func(row []driver.Value) error {
+	return w.c.Each(func(row []driver.Value) error {
 		sender, _ := row[2].(int64)
 		w.firstSeen(w.messageHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
 		return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -60,7 +61,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	if f.Outcomes = outcomes; outcomes == nil {
 		return nil
 	}
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 			original: int32(v[5]),
 		}
 	}
-	n, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
+	n, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 		}
 		return d.yieldRefusals(ctx, t, rows, yield)
 	}
-	ordered, done, err := d.reader()
+	ordered, done, err := d.reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (d *DB) refusals(ctx context.Context, f store.Filter, yield func(*store.Ref
 	err = q.once(ordered, func(v []driver.Value) error {
 		queue := v[2]
 		if text, ok := queue.(string); ok {
-			queue = textHash(text)
+			queue = sqlite3.TextHash(text)
 		}
 		for i := range v {
 			values[i] = num(v[i])
@@ -149,14 +150,14 @@ func inSpans(spans []span) string {
 }
 
 // refusalRows reads rows, each half of the table by a reader of its own.
-func (d *DB) refusalRows(ctx context.Context, c *conn, q *question, table string, spans []span, n int64, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
-	middle, err := c.number("SELECT id FROM "+table+" ORDER BY id LIMIT 1 OFFSET ?", n/2)
+func (d *DB) refusalRows(ctx context.Context, c *sqlite3.Conn, q *question, table string, spans []span, n int64, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+	middle, err := c.Number("SELECT id FROM "+table+" ORDER BY id LIMIT 1 OFFSET ?", n/2)
 	if err != nil {
 		return nil, err
 	}
 	var halves [2]runs
-	read := func(half int, part span) func(c *conn) error {
-		return func(c *conn) (err error) {
+	read := func(half int, part span) func(c *sqlite3.Conn) error {
+		return func(c *sqlite3.Conn) (err error) {
 			halves[half], err = refusalRuns(ctx, c, q, within(spans, part), n-n/2, row, from, scan)
 			return err
 		}
@@ -179,13 +180,10 @@ func within(spans []span, in span) (out []span) {
 const runsAtMost = 4
 
 // refusalRuns reads at most n rows.
-func refusalRuns(ctx context.Context, c *conn, q *question, spans []span, n int64, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+func refusalRuns(ctx context.Context, c *sqlite3.Conn, q *question, spans []span, n int64, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	rows := make([]refusalRow, 0, n)
 	var ends []int // of runs that are in order, as each log mostly is
-	err := q.intsWithin(c, spans, row, from, func(v []int64) error {
-		if len(rows)%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err := q.scanColumns(c, spans, row, from, func(v []int64) error {
 		rows = append(rows, scan(v))
 		if n := len(rows); n > 1 && inOrder(&rows[n-1], &rows[n-2]) < 0 {
 			ends = append(ends, n-1)
@@ -238,26 +236,26 @@ type person struct {
 }
 
 // readPeople reads the deliveries of the recipients of some rows.
-func readPeople(c *conn, people *byID[person]) error {
+func readPeople(c *sqlite3.Conn, people *byID[person]) error {
 	return inBatches(people.ids.all(), func(wanted string) error {
-		return c.ints(3, func(v []int64) error {
+		return c.Columns(3, func(v []int64) error {
 			p := people.at(v[0])
 			p.last, p.first = max(v[1], 0), max(v[2], 0)
 			return nil
-		}, "SELECT ints(a.id, a.last, a.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
+		}, "SELECT columns(a.id, a.last, a.first) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
 	})
 }
 
 // readRecoveries reads when they took mail again after a failure.
-func readRecoveries(c *conn, people *byID[person]) error {
+func readRecoveries(c *sqlite3.Conn, people *byID[person]) error {
 	return inBatches(people.ids.all(), func(wanted string) error {
 		var times []int64 // those of one recipient follow one another
-		return c.ints(2, func(v []int64) error {
+		return c.Columns(2, func(v []int64) error {
 			p := people.at(v[0])
 			times = append(times, v[1])
 			p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
 			return nil
-		}, "SELECT ints(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
+		}, "SELECT columns(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
 	})
 }
 
@@ -288,7 +286,7 @@ type senderText struct {
 }
 
 // refusalSenders reads the senders of some rows.
-func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
+func refusalSenders(c *sqlite3.Conn, rows runs) (*byID[senderText], error) {
 	// None has the number 0.
 	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender })
 	domains := make(map[string]string) // each text once
@@ -304,7 +302,7 @@ func refusalSenders(c *conn, rows runs) (*byID[senderText], error) {
 		return nil
 	}
 	return senders, inBatches(senders.ids.all(), func(wanted string) error {
-		return c.each(note, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
+		return c.Each(note, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
 	})
 }
 
@@ -316,14 +314,14 @@ type refusalRoute struct {
 }
 
 // refusalRoutes reads the routes of some rows.
-func refusalRoutes(c *conn, rows runs) (*byID[refusalRoute], error) {
+func refusalRoutes(c *sqlite3.Conn, rows runs) (*byID[refusalRoute], error) {
 	routes := newByID[refusalRoute](rows, func(r *refusalRow) int32 { return r.route })
 	note := func(v []driver.Value) error {
 		*routes.at(num(v[0])) = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
 		return nil
 	}
 	return routes, inBatches(routes.ids.all(), func(wanted string) error {
-		return c.each(note, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
+		return c.Each(note, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
 			JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, wanted)
 	})
 }
@@ -360,8 +358,8 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(
 	var routes *byID[refusalRoute]
 	people := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
 	err := d.together(t.c,
-		func(c *conn) error { return readPeople(c, people) },
-		func(c *conn) (err error) {
+		func(c *sqlite3.Conn) error { return readPeople(c, people) },
+		func(c *sqlite3.Conn) (err error) {
 			if senders, err = refusalSenders(c, rows); err == nil {
 				routes, err = refusalRoutes(c, rows)
 			}
@@ -384,11 +382,7 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(
 		}
 		return t
 	}
-	n := 0
 	for r = range rows.all() {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 		known := replies.at(int64(r.reply))
 		if *known == nil {
 			text, err := t.reply(int64(r.reply))
@@ -400,7 +394,7 @@ func (d *DB) yieldRefusals(ctx context.Context, t *alike, rows runs, yield func(
 		reply := *known
 		where := attemptID(r.id)
 		if where.expired() {
-			line, err := t.c.number("SELECT line FROM failure WHERE id = ?", r.id)
+			line, err := t.c.Number("SELECT line FROM failure WHERE id = ?", r.id)
 			if err != nil {
 				return err
 			}
@@ -435,9 +429,9 @@ func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
 func (t *texts) attempt(id int64) (store.Attempt, error) {
 	var r record
 	var x store.Rejection
-	err := t.c.each(func(v []driver.Value) error {
+	err := t.c.Each(func(v []driver.Value) error {
 		r.scan(v, true)
-		return errStop
+		return sqlite3.Stop
 	}, selectFailure+" WHERE a.id = ?", id)
 	if err != nil {
 		return store.Attempt{}, err
@@ -451,7 +445,7 @@ func (d *DB) Responses(ctx context.Context, ids []int64) ([]string, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -462,11 +456,7 @@ func (d *DB) Responses(ctx context.Context, ids []int64) ([]string, error) {
 	}
 	list := make([]string, len(ids))
 	t := newTexts(c)
-	n := 0
-	err = c.each(func(v []driver.Value) error {
-		if n++; n%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err = c.Each(func(v []driver.Value) error {
 		reply, err := t.reply(num(v[1]))
 		if err != nil {
 			return err
@@ -516,7 +506,7 @@ func (d *DB) Recipients(ctx context.Context, recipients []uint64) ([]string, err
 	if len(recipients) == 0 {
 		return nil, nil
 	}
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -531,7 +521,7 @@ func (d *DB) Recipients(ctx context.Context, recipients []uint64) ([]string, err
 
 // FailureTimes says when the recipients failed as f selects.
 func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients iter.Seq[uint64]) (map[uint64][]time.Time, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -550,11 +540,7 @@ func (d *DB) FailureTimes(ctx context.Context, f store.Filter, recipients iter.S
 		wanted.add(int64(r))
 	}
 	times := make(map[uint64][]time.Time)
-	n := 0
-	err = q.intsWithin(c, spans, []string{layoutSQL("a.at << $ID_BITS | a.recipient")}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err = q.scanColumns(c, spans, []string{layoutSQL("a.at << $ID_BITS | a.recipient")}, "FROM "+table+" AS a WHERE "+q.where(), func(v []int64) error {
 		if r := v[0] & maxID; wanted.has(r) {
 			times[uint64(r)] = append(times[uint64(r)], unix(v[0]>>idBits))
 		}
@@ -571,13 +557,13 @@ type piece struct {
 }
 
 // pieces are the chunks, and for each source the rows that are in none yet.
-func pieces(c *conn) ([]*piece, error) {
+func pieces(c *sqlite3.Conn) ([]*piece, error) {
 	var all []*piece
 	ends := make(map[int64]*piece) // the last of each source
-	err := c.ints(4, func(v []int64) error {
+	err := c.Columns(4, func(v []int64) error {
 		all = append(all, &piece{span: span{v[0], v[1]}, since: v[2], until: v[3]})
 		return nil
-	}, "SELECT ints(id, last, since, until) FROM chunk INDEXED BY chunk_time")
+	}, "SELECT columns(id, last, since, until) FROM chunk INDEXED BY chunk_time")
 	if err != nil {
 		return nil, err
 	}
@@ -585,7 +571,7 @@ func pieces(c *conn) ([]*piece, error) {
 	for _, p := range all {
 		ends[attemptID(p.lo).source()] = p
 	}
-	return all, c.each(func(v []driver.Value) error {
+	return all, c.Each(func(v []driver.Value) error {
 		n := num(v[0])
 		p := &piece{span: attemptsOf(n), since: -forever, until: forever}
 		if v[1] != nil && v[2] != nil {
@@ -665,7 +651,7 @@ func (d *DB) FlowHistories(ctx context.Context, flows []store.Flow, rows int) ([
 	if len(flows) == 0 {
 		return nil, nil
 	}
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -674,7 +660,7 @@ func (d *DB) FlowHistories(ctx context.Context, flows []store.Flow, rows int) ([
 	return out, d.wrap("read deliveries", err)
 }
 
-func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, rows int) ([]store.FlowHistory, error) {
+func (d *DB) flowHistories(ctx context.Context, c *sqlite3.Conn, asked []store.Flow, rows int) ([]store.FlowHistory, error) {
 	flows := make([]*flow, len(asked))
 	for i, a := range asked {
 		f := &flow{since: a.Since.Unix(), until: a.Until.Unix()}
@@ -697,11 +683,11 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 	var found []flowRow
 	var routes *flowRoutes
 	err = d.together(c,
-		func(c *conn) (err error) {
+		func(c *sqlite3.Conn) (err error) {
 			found, err = readFlowRows(ctx, c, all)
 			return err
 		},
-		func(c *conn) (err error) {
+		func(c *sqlite3.Conn) (err error) {
 			routes, err = readFlowRoutes(c, asked)
 			return err
 		})
@@ -718,7 +704,7 @@ func (d *DB) flowHistories(ctx context.Context, c *conn, asked []store.Flow, row
 		}
 	}
 	found = found[:n]
-	domains, err := textsOf(c, slices.Collect(senders.all()), `SELECT ints(a.id), group_concat(n.text, char(1)) FROM json_each(?) AS w
+	domains, err := textsOf(c, slices.Collect(senders.all()), `SELECT columns(a.id), group_concat(n.text, char(1)) FROM json_each(?) AS w
 		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
 	if err != nil {
 		return nil, err
@@ -752,7 +738,7 @@ type flowRow struct {
 }
 
 // readFlowRows reads the deliveries of the pieces that are to be read.
-func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, err error) {
+func readFlowRows(ctx context.Context, c *sqlite3.Conn, all []*piece) (found []flowRow, err error) {
 	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
 	var spans []span
 	pieces := 0
@@ -769,10 +755,7 @@ func readFlowRows(ctx context.Context, c *conn, all []*piece) (found []flowRow, 
 	}
 	found = make([]flowRow, 0, pieces*chunkRows)
 	q := question{since: -forever, until: forever}
-	return found, q.intsWithin(c, spans, []string{"a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
-		if len(found)%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	return found, q.scanColumns(c, spans, []string{"a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
 		sender, route := v[2]>>idBits, v[2]&maxID
 		found = append(found, flowRow{v[0], messageKey(v[1], sender), int32(sender), int32(route)})
 		return nil
@@ -808,7 +791,7 @@ func (r *flowRoutes) with(a, b int32) int32 {
 	return n
 }
 
-func readFlowRoutes(c *conn, flows []store.Flow) (*flowRoutes, error) {
+func readFlowRoutes(c *sqlite3.Conn, flows []store.Flow) (*flowRoutes, error) {
 	r := &flowRoutes{sets: [][]int{nil}, unions: make(map[[2]int32]int32)}
 	relays, domains := make(map[string]int32), make(map[string]int32)
 	for i, f := range flows {
@@ -822,8 +805,8 @@ func readFlowRoutes(c *conn, flows []store.Flow) (*flowRoutes, error) {
 		}
 	}
 	var hosts, ends numbers // by name: the sets of a relay, of a recipient's domain
-	err := c.batches("name", func(lo, hi int64) error {
-		return c.texts(1, func(v []int64, name string) error {
+	err := batches(c, "name", func(lo, hi int64) error {
+		return c.Texts(1, func(v []int64, name string) error {
 			name = fold(name)
 			if set := domains[name]; set != 0 {
 				ends.set(v[0], set)
@@ -834,17 +817,17 @@ func readFlowRoutes(c *conn, flows []store.Flow) (*flowRoutes, error) {
 				}
 			}
 			return nil
-		}, "SELECT ints(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
+		}, "SELECT columns(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return r, c.batches("route", func(lo, hi int64) error {
-		return c.ints(3, func(v []int64) error {
+	return r, batches(c, "route", func(lo, hi int64) error {
+		return c.Columns(3, func(v []int64) error {
 			if set := r.with(ends.of(v[1]), hosts.of(v[2])); set != 0 {
 				r.set.set(v[0], set)
 			}
 			return nil
-		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+		}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 	})
 }

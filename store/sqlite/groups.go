@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -104,17 +105,17 @@ func (d *DB) Groups(ctx context.Context, f store.Filter, by store.By) ([]store.G
 }
 
 func (d *DB) groups(ctx context.Context, f store.Filter, by store.By) ([]store.Group, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	// All that is read must be of one moment.
 	if !d.opts.Temporary {
-		if err := c.exec("BEGIN"); err != nil {
+		if err := c.Exec("BEGIN"); err != nil {
 			return nil, d.wrap("count", err)
 		}
-		defer c.exec("COMMIT")
+		defer c.Exec("COMMIT")
 	}
 	t, err := d.count(ctx, c, f, by)
 	if err != nil || t == nil {
@@ -163,7 +164,7 @@ func (q *question) dimension(by store.By) dimension {
 }
 
 // count adds up what matches f by number; nil: nothing does.
-func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) (*tally, error) {
+func (d *DB) count(ctx context.Context, c *sqlite3.Conn, f store.Filter, by store.By) (*tally, error) {
 	q, err := d.question(c, f)
 	if err != nil || q.nothing {
 		return nil, err
@@ -203,7 +204,7 @@ func (d *DB) count(ctx context.Context, c *conn, f store.Filter, by store.By) (*
 }
 
 // countCells adds up the periods from lo to hi.
-func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
+func (q *question) countCells(ctx context.Context, c *sqlite3.Conn, t *tally, by store.By, dim dimension, lo, hi int64) error {
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
 	routes, err := q.routeNames(c, t, by)
 	if err != nil {
@@ -219,9 +220,7 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	var lastKey int64 = -1
 	var last *store.Tally
 	one := func(v []int64) error {
-		if n++; n%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+		n++
 		key := cellKey(v[0])
 		lo = v[0] + 1
 		period, id, kind := key.period(), key.id(), key.kind()
@@ -250,22 +249,22 @@ func (q *question) countCells(ctx context.Context, c *conn, t *tally, by store.B
 	lo, hi = int64(newCellKey(lo, 0, 0)), int64(newCellKey(hi, 0, 0))
 	for {
 		read := n
-		err := c.ints(6, one, "SELECT ints(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(batch))
-		if err != nil || n-read < batch {
+		err := c.Columns(6, one, "SELECT columns(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(sqlite3.Batch))
+		if err != nil || n-read < sqlite3.Batch {
 			return err
 		}
 	}
 }
 
 // routeNames are, by route, the numbers of what routes are grouped by.
-func (q *question) routeNames(c *conn, t *tally, by store.By) (numbers, error) {
+func (q *question) routeNames(c *sqlite3.Conn, t *tally, by store.By) (numbers, error) {
 	if q.names != nil || !byDestination(by) {
 		return q.names, nil
 	}
 	t.ends = make([]ends, 1)
 	places := make(map[ends]int32)
-	err := c.batches("route", func(lo, hi int64) error {
-		return c.ints(3, func(v []int64) error {
+	err := batches(c, "route", func(lo, hi int64) error {
+		return c.Columns(3, func(v []int64) error {
 			e := ends{int32(v[1]), int32(v[2])}
 			switch by {
 			case store.ByDomain:
@@ -282,7 +281,7 @@ func (q *question) routeNames(c *conn, t *tally, by store.By) (numbers, error) {
 				q.names.set(v[0], at)
 			}
 			return nil
-		}, "SELECT ints(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+		}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
 	})
 	if by == byEnds {
 		t.routes = make([]store.Route, len(t.ends))
@@ -290,7 +289,7 @@ func (q *question) routeNames(c *conn, t *tally, by store.By) (numbers, error) {
 	return q.names, err
 }
 
-func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By) error {
+func (q *question) countRows(ctx context.Context, c *sqlite3.Conn, t *tally, by store.By) error {
 	routes, err := q.routeNames(c, t, by)
 	if err != nil {
 		return err
@@ -300,7 +299,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		retry        bool
 	}
 	replies := make(map[int64]replyNumbers)
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		kind := num(v[1])
 		replies[num(v[0])] = replyNumbers{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500}
 		return nil
@@ -308,7 +307,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 	if err != nil {
 		return err
 	}
-	null, err := c.number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
+	null, err := c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
 	if err != nil {
 		return err
 	}
@@ -340,11 +339,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 		queue         driver.Value
 	}
 	seen := make(map[message]bool)
-	n := 0
 	return q.records(c, false, func(r *record) error {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 		p := replies[r.reply]
 		switch by {
 		case store.BySender:
@@ -369,7 +364,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 			var ok bool
 			if k, ok = domains[r.sender]; !ok && r.sender != 0 {
 				var err error
-				if k, err = c.number("SELECT domain FROM address WHERE id = ?", r.sender); err != nil {
+				if k, err = c.Number("SELECT domain FROM address WHERE id = ?", r.sender); err != nil {
 					return err
 				}
 				remember(domains, r.sender, k)
@@ -421,7 +416,7 @@ func (q *question) countRows(ctx context.Context, c *conn, t *tally, by store.By
 
 // FailedBy counts the failed attempts by who sent them and who handed them in.
 func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clients []store.Group, err error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -434,7 +429,7 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 		return nil, nil, nil, nil
 	}
 	kinds := make(map[int64]int64)
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		if o := outcomeOf(num(v[1])); o == bounce.Soft || o == bounce.Hard {
 			kinds[num(v[0])] = num(v[1])
 		}
@@ -455,13 +450,9 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 	var texted bool
 	clientOf := func(hash int64) int64 { return text | hash&(text-1) }
 	clientTexts := make(map[int64]string) // of tallies[2]
-	n := 0
 	spans = append(spans, expiries)
 	from := "FROM failure AS a WHERE " + q.where()
-	err = q.intsWithin(c, spans, []string{"a.reply", "a.sender", "a.client", "typeof(a.client) = 'text'"}, from, func(v []int64) error {
-		if n++; n%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err = q.scanColumns(c, spans, []string{"a.reply", "a.sender", "a.client", "typeof(a.client) = 'text'"}, from, func(v []int64) error {
 		kind, ok := kinds[v[0]]
 		if !ok {
 			return nil
@@ -483,7 +474,7 @@ func (d *DB) FailedBy(ctx context.Context, f store.Filter) (senders, users, clie
 	})
 	if texted && err == nil {
 		err = q.within(c, func(v []driver.Value) error {
-			clientTexts[clientOf(textHash(str(v[0])))] = str(v[0])
+			clientTexts[clientOf(sqlite3.TextHash(str(v[0])))] = str(v[0])
 			return nil
 		}, "SELECT DISTINCT a.client "+from+" AND typeof(a.client) = 'text' AND a.id BETWEEN ?3 AND ?4", spans)
 	}
@@ -534,7 +525,7 @@ func (t *tally) list(keyOf func(int64) (string, error)) ([]store.Group, error) {
 
 // countDelivered counts the rows of the table delivery by route and reply, in SQLite:
 // to hand over each row takes longer.
-func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int64, n cell)) error {
+func (q *question) countDelivered(c *sqlite3.Conn, flag int64, add func(route, reply int64, n cell)) error {
 	delivered, _ := q.wants()
 	if q.nothing || !delivered {
 		return nil
@@ -551,7 +542,7 @@ func (q *question) countDelivered(c *conn, flag int64, add func(route, reply int
 }
 
 // named lists the groups by what they were grouped by.
-func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
+func (t *tally) named(c *sqlite3.Conn, by store.By) ([]store.Group, error) {
 	words := make(map[int64]string, len(t.texts))
 	for text, k := range t.texts {
 		words[k] = text
@@ -569,7 +560,7 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 		case store.ByDomain, store.BySenderDomain, store.ByRelay:
 			return names[k], nil
 		case store.ByHost:
-			host, err := c.one("SELECT host FROM origin WHERE id = ?", k)
+			host, err := c.One("SELECT host FROM origin WHERE id = ?", k)
 			return str(host), err
 		case store.ByReason:
 			return bounce.Reason(k).String(), nil
@@ -588,20 +579,20 @@ func (t *tally) named(c *conn, by store.By) ([]store.Group, error) {
 }
 
 // namesOf reads the names with these numbers, which are in order.
-func namesOf(c *conn, ids []int64) (map[int64]string, error) {
-	return textsOf(c, ids, "SELECT ints(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
+func namesOf(c *sqlite3.Conn, ids []int64) (map[int64]string, error) {
+	return textsOf(c, ids, "SELECT columns(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
 }
 
 // addressesOf reads the addresses with these numbers.
-func addressesOf[N int64 | uint64](c *conn, ids []N) (map[N]string, error) {
-	return textsOf(c, ids, `SELECT ints(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
+func addressesOf[N int64 | uint64](c *sqlite3.Conn, ids []N) (map[N]string, error) {
+	return textsOf(c, ids, `SELECT columns(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
 		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
 }
 
-func textsOf[N int64 | uint64](c *conn, ids []N, sql string) (map[N]string, error) {
+func textsOf[N int64 | uint64](c *sqlite3.Conn, ids []N, sql string) (map[N]string, error) {
 	all := make(map[N]string, len(ids))
 	return all, inBatches(slices.Values(ids), func(wanted string) error {
-		return c.texts(1, func(v []int64, text string) error {
+		return c.Texts(1, func(v []int64, text string) error {
 			all[N(v[0])] = text
 			return nil
 		}, sql, wanted)
@@ -610,7 +601,7 @@ func textsOf[N int64 | uint64](c *conn, ids []N, sql string) (map[N]string, erro
 
 // Span is the time of the first and the last attempt that match f.
 func (d *DB) Span(ctx context.Context, f store.Filter) (first, last time.Time, err error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return first, last, err
 	}
@@ -637,7 +628,7 @@ func (d *DB) Span(ctx context.Context, f store.Filter) (first, last time.Time, e
 
 // spanByPeriod finds the first and the last period in the rollup, and reads their
 // rows.
-func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record) error) error {
+func (q *question) spanByPeriod(ctx context.Context, c *sqlite3.Conn, note func(*record) error) error {
 	t := &tally{groups: make(map[int64]*store.Tally)}
 	dim := q.dimension("")
 	by, period := store.ByHour, dim.period()
@@ -693,13 +684,13 @@ func (q *question) spanByPeriod(ctx context.Context, c *conn, note func(*record)
 
 // Sources lists every source ever read.
 func (d *DB) Sources(ctx context.Context) ([]store.Source, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var out []store.Source
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		out = append(out, store.Source{
 			ID: str(v[0]), Path: str(v[1]), Offset: num(v[2]), State: str(v[3]), First: when(v[4]), Last: when(v[5]),
 			Lines: num(v[6]), Delivery: num(v[7]), Attempts: num(v[8]), Repeated: num(v[9]), Queue: num(v[10]),
@@ -722,19 +713,19 @@ func when(v driver.Value) time.Time {
 // was stored.
 func (d *DB) OpenMessages(ctx context.Context) iter.Seq2[bounce.Message, error] {
 	return func(yield func(bounce.Message, error) bool) {
-		c, done, err := d.reader()
+		c, done, err := d.reader(ctx)
 		if err != nil {
 			yield(bounce.Message{}, err)
 			return
 		}
 		defer done()
-		err = c.each(func(v []driver.Value) error {
+		err = c.Each(func(v []driver.Value) error {
 			if !yield(bounce.Message{
 				Host: str(v[0]), MTA: bounce.MTA(str(v[1])), Instance: str(v[2]), QueueID: str(v[3]), Time: when(v[4]),
 				MessageID: str(v[5]), Sender: str(v[6]), SenderKnown: num(v[7]) != 0, Size: num(v[8]),
 				ClientHost: str(v[9]), ClientIP: str(v[10]), SASLUser: str(v[11]),
 			}, nil) {
-				return errStop
+				return sqlite3.Stop
 			}
 			return ctx.Err()
 		}, `SELECT host, mta, instance, queue_id, at, message_id, sender, sender_known, size, client_host, client_ip, sasl_user
@@ -747,13 +738,13 @@ func (d *DB) OpenMessages(ctx context.Context) iter.Seq2[bounce.Message, error] 
 
 // Skipped counts the lines that are not about deliveries, by program.
 func (d *DB) Skipped(ctx context.Context) ([]store.Skipped, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var out []store.Skipped
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		out = append(out, store.Skipped{Program: str(v[0]), Lines: num(v[1])})
 		return nil
 	}, "SELECT program, lines FROM skipped ORDER BY lines DESC, program")
@@ -762,13 +753,13 @@ func (d *DB) Skipped(ctx context.Context) ([]store.Skipped, error) {
 
 // Unparsed lists the kept sample of lines that were not understood.
 func (d *DB) Unparsed(ctx context.Context) ([]store.Unparsed, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var out []store.Unparsed
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		out = append(out, store.Unparsed{Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Text: str(v[3])})
 		return nil
 	}, layoutSQL("SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> $OFFSET_BITS ORDER BY u.id"))

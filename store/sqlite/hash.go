@@ -145,9 +145,6 @@ func (c *cache[V]) grow(n int) {
 	}
 }
 
-// slotKey is the key where the search for h begins.
-func (c *cache[V]) slotKey(h uint64) uint64 { return c.entries[h&uint64(len(c.entries)-1)].key }
-
 // full reports that the next put will empty the cache.
 func (c *cache[V]) full() bool { return c.n >= c.max }
 

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
 // failures is a question's condition on rows of failure: only soft and hard
 // ones, and of those only the replies whose ids are given.
-func (q *question) failures(c *conn, replies []int64) (string, error) {
+func (q *question) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 	where := q.where() + " AND " + in("a.reply", replies)
 	spans, err := q.spans(c)
 	if err != nil || len(spans) > 20 {
@@ -41,7 +42,7 @@ func (q *question) faults() string {
 
 // Replies counts the failed attempts that match f by what was answered.
 func (d *DB) Replies(ctx context.Context, f store.Filter, want func(*store.Reply) bool) ([]store.Reply, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (d *DB) Replies(ctx context.Context, f store.Filter, want func(*store.Reply
 		return nil, d.wrap("count replies", err)
 	}
 	wanted := make(map[int64]store.Reply)
-	err = c.each(func(row []driver.Value) error {
+	err = c.Each(func(row []driver.Value) error {
 		var t replyText
 		t.scan(row)
 		r := store.Reply{
@@ -96,7 +97,7 @@ func (d *DB) Histories(ctx context.Context, f store.Filter, n int) iter.Seq2[sto
 }
 
 func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(store.History) error) error {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 		return err
 	}
 	var permanent []int64
-	err = c.each(func(v []driver.Value) error {
+	err = c.Each(func(v []driver.Value) error {
 		kind := num(v[1])
 		if o := outcomeOf(kind); (o == bounce.Hard || o == bounce.Soft && num(v[2]) >= 500) && q.kinds(kind) {
 			permanent = append(permanent, num(v[0]))
@@ -148,11 +149,7 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 		}
 		return yield(h)
 	}
-	rows := 0
 	err = q.once(c, func(v []driver.Value) error {
-		if rows++; rows%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
 		if num(v[0]) != recipient {
 			if err := flush(); err != nil {
 				return err
@@ -208,8 +205,8 @@ const countedAtMost = 2_000_000
 
 // mostOften finds the n recipients with the most rows, of equals those whose last is
 // the latest, in the order of their numbers.
-func (q *question) mostOften(ctx context.Context, c *conn, table, where string, n int) ([]int64, error) {
-	rows, err := c.number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", countedAtMost+1)
+func (q *question) mostOften(ctx context.Context, c *sqlite3.Conn, table, where string, n int) ([]int64, error) {
+	rows, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", countedAtMost+1)
 	if err != nil {
 		return nil, err
 	}
@@ -225,12 +222,8 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 	type often struct{ rows, last int64 }
 	counts := make(map[int64]*often)
 	var room []often // for the next
-	seen := 0
 	everywhere := []span{{math.MinInt64, math.MaxInt64}}
-	err = q.intsWithin(c, everywhere, []string{"a.recipient", "a.at"}, "FROM "+table+" AS a WHERE "+where, func(v []int64) error {
-		if seen++; seen%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
+	err = q.scanColumns(c, everywhere, []string{"a.recipient", "a.at"}, "FROM "+table+" AS a WHERE "+where, func(v []int64) error {
 		recipient, at := v[0], v[1]
 		o := counts[recipient]
 		if o == nil {
@@ -262,17 +255,17 @@ func (q *question) mostOften(ctx context.Context, c *conn, table, where string, 
 
 // lastDelivered is when a recipient was delivered to last, however the letters
 // of the address were written; 0: never.
-func (d *DB) lastDelivered(c *conn, address string) (last int64, err error) {
+func (d *DB) lastDelivered(c *sqlite3.Conn, address string) (last int64, err error) {
 	ids, err := d.findRecipients(c, address)
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
-		known, err := c.number("SELECT last FROM address WHERE id = ?", id)
+		known, err := c.Number("SELECT last FROM address WHERE id = ?", id)
 		if err != nil {
 			return 0, err
 		}
-		again, err := c.number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
+		again, err := c.Number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
 		if err != nil {
 			return 0, err
 		}

@@ -23,7 +23,7 @@ func seedIDs(t *testing.T, id int64) string {
 	t.Helper()
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
-	must(t, d.w.c.exec(fmt.Sprintf(`INSERT INTO name VALUES (%[1]d, 'seed.example'); INSERT INTO name_key VALUES (%[1]d);
+	must(t, d.w.c.Exec(fmt.Sprintf(`INSERT INTO name VALUES (%[1]d, 'seed.example'); INSERT INTO name_key VALUES (%[1]d);
 		INSERT INTO address VALUES (%[1]d, %[1]d, 'seed', 0, 0); INSERT INTO address_key VALUES (%[1]d);
 		INSERT INTO route VALUES (%[1]d, %[1]d, NULL, NULL, NULL); INSERT INTO route_key VALUES (%[1]d);
 		INSERT INTO origin VALUES (%[1]d, 'seed', 'postfix', ''); INSERT INTO kind VALUES (128, 'delivered', NULL);
@@ -117,7 +117,7 @@ func TestTooMany(t *testing.T) {
 		d := open(t, path, Options{})
 		for _, other := range []string{"name", "route", "reply", "address", "origin"} {
 			if other != table {
-				must(t, d.w.c.exec("PRAGMA foreign_keys = OFF; DELETE FROM "+other))
+				must(t, d.w.c.Exec("PRAGMA foreign_keys = OFF; DELETE FROM "+other))
 			}
 		}
 		must(t, d.Close())
@@ -127,7 +127,7 @@ func TestTooMany(t *testing.T) {
 			t.Errorf("%s: error %v, want ErrTooMany", table, err)
 		}
 		for _, cells := range []string{"rollup_route", "rollup_sender", "rollup_origin", "rollup_total", "failure"} {
-			if n, err := d.w.c.number("SELECT count(*) FROM " + cells); n != 0 || err != nil {
+			if n, err := d.w.c.Number("SELECT count(*) FROM " + cells); n != 0 || err != nil {
 				t.Errorf("%s: %s has %d rows, %v", table, cells, n, err)
 			}
 		}

@@ -30,7 +30,7 @@ func TestReleasedSchemas(t *testing.T) {
 		os.Remove(now)
 		d := open(t, now, Options{})
 		must(t, d.Append(t.Context(), released()))
-		must(t, d.w.c.exec("VACUUM"))
+		must(t, d.w.c.Exec("VACUUM"))
 		must(t, d.Close())
 	}
 	files, err := filepath.Glob("testdata/schema-*.db")
@@ -93,7 +93,7 @@ func TestMigrate(t *testing.T) {
 	if got := totals(t, d); got != want {
 		t.Errorf("Totals = %+v, want %+v", got, want)
 	}
-	if _, err := d.w.c.number("SELECT count(more) FROM source"); err != nil {
+	if _, err := d.w.c.Number("SELECT count(more) FROM source"); err != nil {
 		t.Error(err)
 	}
 	must(t, d.Close())

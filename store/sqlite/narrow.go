@@ -63,7 +63,7 @@ func (w *writer) addNarrow(kind, id, at int64, queue any, recipient int64, sende
 func (w *writer) fillNarrow() error {
 	for i := range narrows {
 		n := &narrows[i]
-		if err := w.c.exec("DELETE FROM " + n.table + "; INSERT INTO " + n.table + " " + n.narrowSQL()); err != nil {
+		if err := w.c.Exec("DELETE FROM " + n.table + "; INSERT INTO " + n.table + " " + n.narrowSQL()); err != nil {
 			return err
 		}
 	}

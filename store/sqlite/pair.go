@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -105,12 +106,12 @@ func (w *writer) messageHash(queue string, origin int64) uint64 {
 // loadPending makes the filter that tells most attempts that nobody of their
 // message waits.
 func (w *writer) loadPending() error {
-	n, err := w.c.number("SELECT count(*) FROM pending")
+	n, err := w.c.Number("SELECT count(*) FROM pending")
 	if err != nil {
 		return err
 	}
 	w.pending = newBloom(int(2 * n))
-	return w.c.each(func(row []driver.Value) error {
+	return w.c.Each(func(row []driver.Value) error {
 		w.pending.add(w.messageHash(queueText(row[0]), row[1].(int64)))
 		return nil
 	}, "SELECT queue, origin FROM pending")
@@ -127,7 +128,7 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 	}
 	m := &waitingMessage{queue: own(queueValue(queue))}
 	w.flushTables("failure", "reply", "pending", "pending_last", "pending_end")
-	err := w.c.each(func(row []driver.Value) error {
+	err := w.c.Each(func(row []driver.Value) error {
 		p := waiting{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
 		p.first = where{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
 		p.sender, p.message, p.before, p.client = row[7], row[8], row[9], row[10]
@@ -142,7 +143,7 @@ func (w *writer) waitingOf(hash uint64, queue string, origin int64) (*waitingMes
 			err = w.senderOf(p)
 		}
 		if err == nil {
-			p.route, err = w.c.number("SELECT route FROM failure WHERE id = ?", p.last)
+			p.route, err = w.c.Number("SELECT route FROM failure WHERE id = ?", p.last)
 		}
 		if p.route == 0 { // pruned
 			p.route = p.first.route
@@ -271,9 +272,9 @@ func (w *writer) senderOf(p *waiting) error {
 		p.first.sender, local = int64(w.fresh[i].domain), w.fresh[i].local
 	} else {
 		w.flushTables("address")
-		err := w.c.each(func(row []driver.Value) error {
+		err := w.c.Each(func(row []driver.Value) error {
 			p.first.sender, local = num(row[0]), str(row[1])
-			return errStop
+			return sqlite3.Stop
 		}, "SELECT domain, local FROM address WHERE id = ?", id)
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -38,7 +39,7 @@ type question struct {
 
 const forever = 1 << 40 // past the year 36000
 
-func (d *DB) question(c *conn, f store.Filter) (*question, error) {
+func (d *DB) question(c *sqlite3.Conn, f store.Filter) (*question, error) {
 	q := &question{Filter: f, until: forever, since: -forever}
 	if !f.Since.IsZero() {
 		q.since = ceilSecond(f.Since)
@@ -48,20 +49,20 @@ func (d *DB) question(c *conn, f store.Filter) (*question, error) {
 	}
 	var err error
 	if f.Domain != "" {
-		if q.domain, err = c.number("SELECT min(id) FROM name WHERE text = ?", lower(f.Domain)); err != nil {
+		if q.domain, err = c.Number("SELECT min(id) FROM name WHERE text = ?", lower(f.Domain)); err != nil {
 			return nil, err
 		}
 		q.nothing = q.nothing || q.domain == 0
 	}
 	if f.SenderDomain != "" {
-		if q.senderDom, err = c.number("SELECT min(id) FROM name WHERE text = ?", lower(f.SenderDomain)); err != nil {
+		if q.senderDom, err = c.Number("SELECT min(id) FROM name WHERE text = ?", lower(f.SenderDomain)); err != nil {
 			return nil, err
 		}
 		q.nothing = q.nothing || q.senderDom == 0
 	}
 	set := func(sql string, args ...any) (map[int64]bool, error) {
 		m := make(map[int64]bool)
-		err := c.each(func(row []driver.Value) error {
+		err := c.Each(func(row []driver.Value) error {
 			m[row[0].(int64)] = true
 			return nil
 		}, sql, args...)
@@ -91,7 +92,7 @@ func (d *DB) question(c *conn, f store.Filter) (*question, error) {
 		}
 		q.nothing = q.nothing || len(q.recipients) == 0
 		if !q.nothing {
-			n, err := c.number("SELECT count(*) FROM address WHERE " + in("id", q.recipients) + " AND last > 0")
+			n, err := c.Number("SELECT count(*) FROM address WHERE " + in("id", q.recipients) + " AND last > 0")
 			if err != nil {
 				return nil, err
 			}
@@ -107,7 +108,7 @@ func (d *DB) question(c *conn, f store.Filter) (*question, error) {
 		if i := strings.LastIndexByte(id, '@'); i >= 0 {
 			left, right = id[:i], id[i+1:]
 		}
-		err = c.each(func(row []driver.Value) error {
+		err = c.Each(func(row []driver.Value) error {
 			q.messages = append(q.messages, row[0].(int64))
 			return nil
 		}, "SELECT m.id FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.left = ? AND coalesce(n.text, '') = ?", packHex(left), right)
@@ -132,7 +133,7 @@ func (q *question) narrow() bool {
 }
 
 // findRecipients finds the addresses that equal a but for case.
-func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
+func (d *DB) findRecipients(c *sqlite3.Conn, a string) (ids []int64, err error) {
 	secret, _, err := readSecret(c)
 	if err != nil {
 		return nil, err
@@ -147,13 +148,13 @@ func (d *DB) findRecipients(c *conn, a string) (ids []int64, err error) {
 		locals = append(locals, secret.local(local))
 	}
 	lo, hi := dictKeys(secret.hash.add(0, domain))
-	dom, err := c.number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), domain)
+	dom, err := c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), domain)
 	if err != nil || dom == 0 {
 		return nil, err
 	}
 	for _, local := range locals {
 		lo, hi := dictKeys(secret.folded(local, dom))
-		err = c.each(func(row []driver.Value) error {
+		err = c.Each(func(row []driver.Value) error {
 			if strings.EqualFold(row[1].(string), local) && row[2] == dom {
 				ids = append(ids, row[0].(int64))
 			}
@@ -171,7 +172,7 @@ type span struct{ lo, hi int64 }
 
 // spans finds the runs of ids that may hold what is asked for, by the chunks' times
 // and filters. What no chunk covers yet is included.
-func (q *question) spans(c *conn) ([]span, error) {
+func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
 	if q.since == -forever && q.until == forever && len(q.recipients) == 0 && q.queue == nil {
 		return []span{{0, math.MaxInt64}}, nil
 	}
@@ -180,29 +181,34 @@ func (q *question) spans(c *conn) ([]span, error) {
 		in bool
 	}
 	var runs []run
-	in, from := "since < ? AND until >= ?", "chunk INDEXED BY chunk_time"
-	args := []any{q.until, q.since}
-	hold := func(keys ...uint64) {
-		in += " AND may_hold(bits" + strings.Repeat(", ?", len(keys)) + ")"
-		from = "chunk"
-		for _, k := range keys {
-			args = append(args, int64(k))
-		}
-	}
+	var keys [][]uint64 // one of each must be in a chunk
 	if len(q.recipients) > 0 {
-		var keys []uint64
+		var any []uint64
 		for _, r := range q.recipients {
-			keys = append(keys, recipientKey(r))
+			any = append(any, recipientKey(r))
 		}
-		hold(keys...)
+		keys = append(keys, any)
 	}
 	if q.queue != nil {
-		hold(queueKey(q.QueueID))
+		keys = append(keys, []uint64{queueKey(q.QueueID)})
 	}
-	err := c.ints(3, func(v []int64) error {
-		runs = append(runs, run{span{v[0], v[1]}, v[2] != 0})
-		return nil
-	}, "SELECT ints(id, last, "+in+") FROM "+from, args...)
+	var err error
+	if keys == nil {
+		err = c.Columns(3, func(v []int64) error {
+			runs = append(runs, run{span{v[0], v[1]}, v[2] != 0})
+			return nil
+		}, "SELECT columns(id, last, since < ? AND until >= ?) FROM chunk INDEXED BY chunk_time", q.until, q.since)
+	} else {
+		err = c.Each(func(row []driver.Value) error {
+			filter, _ := row[3].([]byte)
+			in := num(row[2]) != 0
+			for _, any := range keys {
+				in = in && slices.ContainsFunc(any, func(key uint64) bool { return mayHold(filter, key) })
+			}
+			runs = append(runs, run{span{num(row[0]), num(row[1])}, in})
+			return nil
+		}, "SELECT id, last, since < ?1 AND until >= ?2, iif(since < ?1 AND until >= ?2, bits, NULL) FROM chunk", q.until, q.since)
+	}
 	slices.SortFunc(runs, func(a, b run) int { return cmp.Compare(a.lo, b.lo) })
 	if err != nil {
 		return nil, err
@@ -220,7 +226,7 @@ func (q *question) spans(c *conn) ([]span, error) {
 		}
 		spans = append(spans, r.span)
 	}
-	err = c.each(func(row []driver.Value) error {
+	err = c.Each(func(row []driver.Value) error {
 		num := row[0].(int64)
 		rest := attemptsOf(num)
 		rest.lo = max(rest.lo, ends[num]+1)
@@ -357,7 +363,7 @@ func (q *question) where() string {
 }
 
 // records yields the rows that match, in the order of time where sort is set.
-func (q *question) records(c *conn, sort bool, yield func(*record) error) error {
+func (q *question) records(c *sqlite3.Conn, sort bool, yield func(*record) error) error {
 	if q.nothing {
 		return nil
 	}
@@ -472,15 +478,55 @@ func compareIDs(a, b record) int {
 	return 0
 }
 
-// within runs a statement for each span.
-func (q *question) within(c *conn, fn func([]driver.Value) error, sql string, spans []span) error {
-	s, err := c.prepare(sql)
+// scanColumns is Conn.Columns for the rows of one table whose ids are in some spans, in the
+// order of the spans, a batch at a time: from is the statement from "FROM" on, with
+// the table as a, a condition, and two parameters of the question's times. The fewer
+// columns, the faster: numbers that have room in one go together.
+func (q *question) scanColumns(c *sqlite3.Conn, spans []span, columns []string, from string, fn func(v []int64) error) error {
+	var inner, outer []string
+	for i, column := range columns {
+		inner = append(inner, fmt.Sprintf("%s AS c%d", column, i))
+		outer = append(outer, fmt.Sprintf("c%d", i))
+	}
+	s, err := c.Prepare("SELECT columns(" + strings.Join(outer, ", ") + "), max(id) FROM (SELECT " + strings.Join(inner, ", ") + ", a.id " + from +
+		" AND a.id BETWEEN ?3 AND ?4 ORDER BY a.id LIMIT ?5)")
 	if err != nil {
 		return err
 	}
-	defer s.s.Close()
+	defer s.Close()
 	for _, sp := range spans {
-		if err := s.each(fn, q.since, q.until, sp.lo, sp.hi); err != nil {
+		for lo, n := sp.lo, sqlite3.Batch; n == sqlite3.Batch; {
+			n, err = s.Columns(len(columns), func(v []int64, last driver.Value) error {
+				lo = num(last) + 1
+				return fn(v)
+			}, q.since, q.until, lo, sp.hi, sqlite3.Batch)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// batches calls fn for each run of so many ids that a dictionary may have.
+func batches(c *sqlite3.Conn, table string, fn func(lo, hi int64) error) error {
+	last, err := c.Number("SELECT max(id) FROM " + table)
+	last = min(last, maxID) // a damaged one may hold any
+	for lo := int64(0); err == nil && lo < last; lo += sqlite3.Batch {
+		err = fn(lo+1, lo+sqlite3.Batch)
+	}
+	return err
+}
+
+// within runs a statement for each span.
+func (q *question) within(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, spans []span) error {
+	s, err := c.Prepare(sql)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, sp := range spans {
+		if err := s.Each(fn, q.since, q.until, sp.lo, sp.hi); err != nil {
 			return err
 		}
 	}
@@ -488,13 +534,8 @@ func (q *question) within(c *conn, fn func([]driver.Value) error, sql string, sp
 }
 
 // once runs a statement that will hardly be asked again.
-func (q *question) once(c *conn, fn func([]driver.Value) error, sql string, args ...any) error {
-	s, err := c.prepare(sql)
-	if err != nil {
-		return err
-	}
-	defer s.s.Close()
-	return s.each(fn, args...)
+func (q *question) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, args ...any) error {
+	return c.Once(fn, sql, args...)
 }
 
 // errEnough ends a question whose caller wants no more.
@@ -528,7 +569,7 @@ func (d *DB) Rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rej
 
 func (d *DB) rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rejection, error] {
 	return func(yield func(store.Rejection, error) bool) {
-		c, done, err := d.reader()
+		c, done, err := d.reader(ctx)
 		if err != nil {
 			yield(store.Rejection{}, err)
 			return
@@ -537,11 +578,7 @@ func (d *DB) rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rej
 		q, err := d.question(c, f)
 		if err == nil {
 			t := newTexts(c)
-			n := 0
 			err = q.records(c, true, func(r *record) error {
-				if n++; n%256 == 0 && ctx.Err() != nil {
-					return ctx.Err()
-				}
 				var x store.Rejection
 				if err := t.fill(r, &x); err != nil {
 					return err

@@ -29,14 +29,14 @@ func (w *writer) remember() error {
 		}
 		return texts[id]
 	}
-	err := readAll(w, w.names.known, "name", w.names.next, 1, "ints(id), group_concat(text, char(1))",
+	err := readAll(w, w.names.known, "name", w.names.next, 1, "columns(id), group_concat(text, char(1))",
 		func(v []int64, text string) (uint64, int64) {
 			texts[v[0]] = text
 			return w.hash.add(0, text), v[0]
 		})
 	if err == nil && routes {
 		err = readAll(w, w.routes.known, "route", w.routes.next, 5,
-			"ints(id, domain, host, port, iif(typeof(ip) = 'integer', ip, -1)), group_concat(iif(typeof(ip) = 'text', ip, ''), char(1))",
+			"columns(id, domain, host, port, iif(typeof(ip) = 'integer', ip, -1)), group_concat(iif(typeof(ip) = 'text', ip, ''), char(1))",
 			func(v []int64, ip string) (uint64, int64) {
 				if v[4] >= 0 {
 					ip = ipText(v[4])
@@ -48,16 +48,16 @@ func (w *writer) remember() error {
 		return err
 	}
 	failing := make(map[int64]int64)
-	err = w.c.batches("failing", func(lo, hi int64) error {
-		return w.c.ints(2, func(v []int64) error {
+	err = batches(w.c, "failing", func(lo, hi int64) error {
+		return w.c.Columns(2, func(v []int64) error {
 			failing[v[0]] = v[1]
 			return nil
-		}, "SELECT ints(id, at) FROM failing WHERE id BETWEEN ? AND ?", lo, hi)
+		}, "SELECT columns(id, at) FROM failing WHERE id BETWEEN ? AND ?", lo, hi)
 	})
 	if err != nil {
 		return err
 	}
-	return readAll(w, w.addresses, "address", w.addressID, 4, "ints("+addressColumns+"), group_concat(local, char(1))",
+	return readAll(w, w.addresses, "address", w.addressID, 4, "columns("+addressColumns+"), group_concat(local, char(1))",
 		func(v []int64, local string) (uint64, address) {
 			domain := name(v[1])
 			return w.hash.address(join(local, domain), domain), w.storedAddress(v, failing[v[0]])
@@ -70,8 +70,8 @@ func (w *writer) remember() error {
 func readAll[V any](w *writer, c *cache[V], table string, rows int64, numbers int, columns string, row func(v []int64, text string) (uint64, V)) error {
 	c.partial, c.lookUps, c.asStored = false, 0, true
 	c.grow(int(rows))
-	return w.c.batches(table, func(lo, hi int64) error {
-		return w.c.texts(numbers, func(v []int64, text string) error {
+	return batches(w.c, table, func(lo, hi int64) error {
+		return w.c.Texts(numbers, func(v []int64, text string) error {
 			if h, val := row(v, text); c.get(h) == nil {
 				c.put(h, val)
 			}

@@ -72,7 +72,7 @@ func TestRemember(t *testing.T) {
 					}
 				}
 				for table, columns := range map[string]string{"name": "text", "route": "domain, host, ip, port", "address": "local, domain"} {
-					n, err := w.c.number("SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT " + columns + " FROM " + table + ")) FROM " + table)
+					n, err := w.c.Number("SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT " + columns + " FROM " + table + ")) FROM " + table)
 					must(t, err)
 					if n != 0 {
 						t.Errorf("batch %d: %d rows of %s are there twice", i, n, table)

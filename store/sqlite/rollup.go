@@ -46,10 +46,10 @@ var totalSQL = layoutSQL("SELECT key & $TOTAL_MASK AS key, sum(n) AS n, sum(mess
 
 // sumTotals makes rollup_total anew.
 func (w *writer) sumTotals() error {
-	return w.c.exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
+	return w.c.Exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
 }
 
-const addToCell = ` ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
+const addToCell = `ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
 	pairs = pairs + excluded.pairs, nulls = nulls + excluded.nulls, retry = retry + excluded.retry`
 
 // addCells adds what was counted to the rollups.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -21,23 +22,23 @@ func byDestination(by store.By) bool {
 // Routes counts the attempts that match f by domain and relay. Routes of other
 // addresses of the same relay count together.
 func (d *DB) Routes(ctx context.Context, f store.Filter) ([]store.Route, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	// All that is read must be of one moment.
 	if !d.opts.Temporary {
-		if err := c.exec("BEGIN"); err != nil {
+		if err := c.Exec("BEGIN"); err != nil {
 			return nil, d.wrap("count routes", err)
 		}
-		defer c.exec("COMMIT")
+		defer c.Exec("COMMIT")
 	}
 	out, err := d.routes(ctx, c, f)
 	return out, d.wrap("count routes", err)
 }
 
-func (d *DB) routes(ctx context.Context, c *conn, f store.Filter) ([]store.Route, error) {
+func (d *DB) routes(ctx context.Context, c *sqlite3.Conn, f store.Filter) ([]store.Route, error) {
 	t, err := d.count(ctx, c, f, byEnds)
 	if err != nil || t == nil {
 		return nil, err

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"fmt"
 	"strings"
+
+	"bouncelog/internal/sqlite3"
 )
 
 // A secret is what a database's own keys make of texts.
@@ -12,7 +14,7 @@ type secret struct {
 }
 
 // readSecret reads the keys; both are missing in a new database.
-func readSecret(c *conn) (s secret, found bool, err error) {
+func readSecret(c *sqlite3.Conn) (s secret, found bool, err error) {
 	for _, key := range [...]struct {
 		name string
 		use  func(hasher)
@@ -20,7 +22,7 @@ func readSecret(c *conn) (s secret, found bool, err error) {
 		{"hash_key", func(h hasher) { s.hash, found = h, true }},
 		{"pseudonym_key", func(h hasher) { s.pseudonym = &h }},
 	} {
-		v, err := c.one("SELECT value FROM meta WHERE key = ?", key.name)
+		v, err := c.One("SELECT value FROM meta WHERE key = ?", key.name)
 		if err != nil {
 			return s, false, err
 		}
@@ -32,16 +34,16 @@ func readSecret(c *conn) (s secret, found bool, err error) {
 }
 
 // makeSecret reads the keys, and makes them in a new database.
-func makeSecret(c *conn, pseudonymize bool) (secret, error) {
+func makeSecret(c *sqlite3.Conn, pseudonymize bool) (secret, error) {
 	s, found, err := readSecret(c)
 	if err != nil || found {
 		return s, err
 	}
-	if err := c.run("INSERT INTO meta VALUES ('hash_key', ?)", newKey()); err != nil {
+	if err := c.Run("INSERT INTO meta VALUES ('hash_key', ?)", newKey()); err != nil {
 		return s, err
 	}
 	if pseudonymize {
-		if err := c.run("INSERT INTO meta VALUES ('pseudonym_key', ?)", newKey()); err != nil {
+		if err := c.Run("INSERT INTO meta VALUES ('pseudonym_key', ?)", newKey()); err != nil {
 			return s, err
 		}
 	}

@@ -11,8 +11,8 @@
 // committed batch (write-ahead log), so neither waits for the other.
 //
 // The way of a batch: DB.Prepare takes its attempts apart, writer.append gives what
-// they name its numbers (writer.go, pair.go), a queue hands the rows to SQLite
-// (bulk.go, withrows.go), and checkpoints are made beside it (checkpoint.go).
+// they name its ids (writer.go, pair.go), and package internal/sqlite3 hands the rows to
+// SQLite and makes checkpoints beside that. How integers are packed is in layout.go.
 package sqlite
 
 import (
@@ -29,9 +29,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
 
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -82,7 +82,7 @@ type DB struct {
 	single sync.RWMutex
 
 	mu     sync.Mutex
-	idle   []*conn // readers at rest
+	idle   []*sqlite3.Conn // readers at rest
 	closed bool
 }
 
@@ -143,16 +143,16 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if d.w, err = newWriter(d, c); err != nil {
 		return err
 	}
-	if c, err = d.dial(dial, d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
+	if c, err = d.dial(d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
 		return err
 	}
-	d.w.c.queue.checkpoints = newCheckpointer(c)
-	return d.wrap("open", d.w.c.exec("PRAGMA wal_autocheckpoint = 0"))
+	d.w.q.Checkpoint(sqlite3.NewCheckpointer(c))
+	return d.wrap("open", d.w.c.Exec("PRAGMA wal_autocheckpoint = 0"))
 }
 
 // dialWriter opens the connection that writes. It asks for the lock only where the
 // database has to be made or migrated.
-func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
+func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 	if err := d.create(); err != nil {
 		return nil, err
 	}
@@ -199,29 +199,29 @@ func (d *DB) dialWriter(ctx context.Context) (*conn, error) {
 			return nil, err
 		}
 	}
-	return d.dial(dialWithRows, dsn, want)
+	return d.dialAs(sqlite3.OpenWriter, dsn, want)
 }
 
 // openTemporary opens SQLite's own temporary database: it lives in memory,
 // moves to an unnamed file when it grows, and is gone with its connection.
 func (d *DB) openTemporary() error {
-	c, err := d.dial(dialWithRows, "file:?_foreign_keys=1&_cache_size=-16384", []pragma{{"foreign_keys", int64(1)}})
+	c, err := d.dialAs(sqlite3.OpenWriter, "file:?_foreign_keys=1&_cache_size=-16384", []pragma{{"foreign_keys", int64(1)}})
 	if err != nil {
 		return err
 	}
-	err = c.exec(pageSize + "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
+	err = c.Exec(pageSize + "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE")
 	files, globErr := fs.Glob(d.opts.migrations, "migrations/*.sql")
 	err = errors.Join(err, globErr)
 	for _, name := range files {
 		if err == nil {
 			var text []byte
 			if text, err = fs.ReadFile(d.opts.migrations, name); err == nil {
-				err = c.exec(string(text))
+				err = c.Exec(string(text))
 			}
 		}
 	}
 	if err != nil {
-		c.close()
+		c.Close()
 		return d.wrap("make", err)
 	}
 	d.w, err = newWriter(d, c)
@@ -235,21 +235,21 @@ const pageSize = "PRAGMA page_size = 8192; "
 
 // format makes a database, without tables, of an empty file.
 func (d *DB) format() error {
-	c, err := d.dial(dial, d.address("mode", "rw"), nil)
+	c, err := d.dial(d.address("mode", "rw"), nil)
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	return d.wrap("make", c.exec(pageSize+"PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = WAL"))
+	defer c.Close()
+	return d.wrap("make", c.Exec(pageSize+"PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = WAL"))
 }
 
 // fileVersion is version of the file as it is now.
 func (d *DB) fileVersion() (int64, error) {
-	c, err := d.dial(dial, d.address("mode", "rw"), nil)
+	c, err := d.dial(d.address("mode", "rw"), nil)
 	if err != nil {
 		return 0, err
 	}
-	defer c.close()
+	defer c.Close()
 	return d.version(c)
 }
 
@@ -307,18 +307,22 @@ type pragma struct {
 
 // dial opens a connection and reads back what was asked of it: a misspelt
 // parameter is ignored in silence.
-func (d *DB) dial(open func(dsn string) (*conn, error), dsn string, want []pragma) (*conn, error) {
+func (d *DB) dial(dsn string, want []pragma) (*sqlite3.Conn, error) {
+	return d.dialAs(sqlite3.Open, dsn, want)
+}
+
+func (d *DB) dialAs(open func(dsn string) (*sqlite3.Conn, error), dsn string, want []pragma) (*sqlite3.Conn, error) {
 	c, err := open(dsn)
 	if err != nil {
 		return nil, d.wrap("open", d.cannotOpen(err))
 	}
 	for _, p := range want {
-		got, err := c.one("PRAGMA " + p.name)
+		got, err := c.One("PRAGMA " + p.name)
 		if err == nil && got != p.want {
 			err = fmt.Errorf("pragma %s is %v, not %v", p.name, got, p.want)
 		}
 		if err != nil {
-			c.close()
+			c.Close()
 			return nil, d.wrap("open", err)
 		}
 	}
@@ -328,12 +332,12 @@ func (d *DB) dial(open func(dsn string) (*conn, error), dsn string, want []pragm
 // firstReader opens the database for questions and says what schema it has.
 func (d *DB) firstReader(query ...string) (version int64, err error) {
 	d.dsn = d.address(query...)
-	c, err := d.dial(dial, d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
+	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
 	if err != nil {
 		return 0, err
 	}
 	if version, err = d.version(c); err != nil {
-		c.close()
+		c.Close()
 		return 0, err
 	}
 	d.idle = append(d.idle, c)
@@ -346,38 +350,25 @@ func (d *DB) atRest() bool {
 	return errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
 }
 
-// cannotOpen adds the operating system's reason, which SQLite leaves out.
-func (d *DB) cannotOpen(err error) error {
-	var e sqlite3.Error
-	if errors.As(err, &e) && e.Code == sqlite3.ErrCantOpen {
-		if f, oserr := os.Open(d.path); oserr != nil {
-			return oserr
-		} else {
-			f.Close()
-		}
-	}
-	return err
-}
-
 // version reads the schema's version, and refuses what is not ours; 0 is
 // an empty database.
-func (d *DB) version(c *conn) (int64, error) {
+func (d *DB) version(c *sqlite3.Conn) (int64, error) {
 	// All of one moment: somebody may be making the database.
-	if err := c.exec("BEGIN"); err != nil {
+	if err := c.Exec("BEGIN"); err != nil {
 		return 0, d.wrap("open", err)
 	}
-	defer c.exec("COMMIT")
-	app, err := c.number("PRAGMA application_id")
+	defer c.Exec("COMMIT")
+	app, err := c.Number("PRAGMA application_id")
 	if err != nil {
 		return 0, d.wrap("open", err)
 	}
-	version, err := c.number("PRAGMA user_version")
+	version, err := c.Number("PRAGMA user_version")
 	if err != nil {
 		return 0, d.wrap("open", err)
 	}
 	if app == 0 && version == 0 {
 		// goose makes its table before it makes ours.
-		tables, err := c.number("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence')")
+		tables, err := c.Number("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence')")
 		if err != nil {
 			return 0, d.wrap("open", err)
 		}
@@ -400,11 +391,11 @@ func (d *DB) keepCopy(ctx context.Context, version int64) error {
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
-	c, err := d.dial(dial, d.address("mode", "rw"), nil)
+	c, err := d.dial(d.address("mode", "rw"), nil)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	return d.backup(ctx, c, to)
 }
 
@@ -431,21 +422,22 @@ func (d *DB) migrate(ctx context.Context, dsn string) error {
 	return nil
 }
 
-// reader takes a connection for questions; give it back by done.
-func (d *DB) reader() (c *conn, done func(), err error) {
+// reader takes a connection whose statements end with ctx; give it back by done.
+func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
 	if d.opts.Temporary {
 		d.single.RLock()
 		if d.w == nil {
 			d.single.RUnlock()
 			return nil, nil, errClosed
 		}
-		if err := d.w.c.settle(); err != nil {
+		c, err := d.w.c.Share()
+		if err != nil {
 			d.single.RUnlock()
 			return nil, nil, d.wrap("read", err)
 		}
-		c := &conn{c: d.w.c.c, prep: make(map[string]*stmt)}
+		c.Under(ctx)
 		return c, func() {
-			c.forget()
+			c.Close()
 			d.single.RUnlock()
 		}, nil
 	}
@@ -459,15 +451,17 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 	}
 	d.mu.Unlock()
 	if c == nil {
-		if c, err = d.dial(dial, d.dsn, nil); err != nil {
+		if c, err = d.dial(d.dsn, nil); err != nil {
 			return nil, nil, err
 		}
 	}
+	whole := c.Under(ctx)
 	return c, func() {
+		whole()
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.closed || len(d.idle) >= 4 {
-			c.close()
+			c.Close()
 			return
 		}
 		d.idle = append(d.idle, c)
@@ -476,13 +470,13 @@ func (d *DB) reader() (c *conn, done func(), err error) {
 
 // together runs two questions at the same time, the one on c, the other on a reader
 // of its own. A temporary database has one connection, so there it is one by one.
-func (d *DB) together(c *conn, one, other func(*conn) error) error {
+func (d *DB) together(c *sqlite3.Conn, one, other func(*sqlite3.Conn) error) error {
 	if d.opts.Temporary {
 		return errors.Join(one(c), other(c))
 	}
 	failed := make(chan error, 1)
 	go func() {
-		c, done, err := d.reader()
+		c, done, err := d.reader(c.Context())
 		if err == nil {
 			err = other(c)
 			done()
@@ -492,15 +486,13 @@ func (d *DB) together(c *conn, one, other func(*conn) error) error {
 	return errors.Join(one(c), <-failed)
 }
 
-var errClosed = errors.New("the database is closed")
-
 // Close closes the database. What the write-ahead log holds goes into the file,
 // unless somebody else has it open.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	d.closed = true
 	for _, c := range d.idle {
-		c.close()
+		c.Close()
 	}
 	d.idle = nil
 	d.mu.Unlock()
@@ -514,5 +506,5 @@ func (d *DB) Close() error {
 	}
 	w := d.w
 	d.w = nil
-	return d.wrap("close", errors.Join(w.commit(false), w.c.close()))
+	return d.wrap("close", errors.Join(w.commit(false), w.c.Close()))
 }

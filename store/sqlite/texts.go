@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
 // Texts turns the numbers of a row back into words. What it remembers is
 // bounded.
 type texts struct {
-	c         *conn
+	c         *sqlite3.Conn
 	addresses map[int64]addressText
 	routes    map[int64]routeText
 	replies   map[int64]replyText
@@ -36,7 +37,7 @@ type replyText struct {
 	v bounce.Verdict
 }
 
-func newTexts(c *conn) *texts {
+func newTexts(c *sqlite3.Conn) *texts {
 	return &texts{
 		c:         c,
 		addresses: make(map[int64]addressText),
@@ -78,9 +79,9 @@ func (t *texts) address(id int64) (addressText, error) {
 		return a, nil
 	}
 	var a addressText
-	err := t.c.each(func(row []driver.Value) error {
+	err := t.c.Each(func(row []driver.Value) error {
 		a = makeAddress(row)
-		return errStop
+		return sqlite3.Stop
 	}, "SELECT a.local, n.text, a.last, a.first FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
 	return remember(t.addresses, id, a), err
 }
@@ -90,9 +91,9 @@ func (t *texts) route(id int64) (routeText, error) {
 		return r, nil
 	}
 	var r routeText
-	err := t.c.each(func(row []driver.Value) error {
+	err := t.c.Each(func(row []driver.Value) error {
 		r = routeText{str(row[0]), ipText(row[1]), uint16(num(row[2]))}
-		return errStop
+		return sqlite3.Stop
 	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
 	return remember(t.routes, id, r), err
 }
@@ -112,7 +113,7 @@ func (t *texts) client(v driver.Value) (user, ip string, err error) {
 	if user, ok := t.logins[id]; ok {
 		return user, "", nil
 	}
-	u, err := t.c.one("SELECT user FROM login WHERE id = ?", id)
+	u, err := t.c.One("SELECT user FROM login WHERE id = ?", id)
 	return remember(t.logins, id, str(u)), "", err
 }
 
@@ -140,9 +141,9 @@ func (t *texts) reply(id int64) (replyText, error) {
 		return r, nil
 	}
 	var r replyText
-	err := t.c.each(func(row []driver.Value) error {
+	err := t.c.Each(func(row []driver.Value) error {
 		r.scan(row)
-		return errStop
+		return sqlite3.Stop
 	}, selectReply+" WHERE r.id = ?", id)
 	return remember(t.replies, id, r), err
 }
@@ -151,7 +152,7 @@ func (t *texts) source(num int64) (string, error) {
 	if s, ok := t.sources[num]; ok {
 		return s, nil
 	}
-	s, err := t.c.one("SELECT name FROM source WHERE id = ?", num)
+	s, err := t.c.One("SELECT name FROM source WHERE id = ?", num)
 	return remember(t.sources, num, str(s)), err
 }
 
@@ -208,7 +209,7 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	message := r.message
 	if d.Outcome == bounce.Delivered {
-		if message, err = t.c.number("SELECT message FROM delivery_message WHERE id = ?", r.id); err != nil {
+		if message, err = t.c.Number("SELECT message FROM delivery_message WHERE id = ?", r.id); err != nil {
 			return err
 		}
 	}
@@ -218,9 +219,9 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 			d.MessageID = messageText(r.words.left, r.words.right)
 		}
 	case message != 0:
-		err = t.c.each(func(row []driver.Value) error {
+		err = t.c.Each(func(row []driver.Value) error {
 			d.MessageID = messageText(row[0], row[1])
-			return errStop
+			return sqlite3.Stop
 		}, "SELECT m.left, n.text FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.id = ?", message)
 		if err != nil {
 			return err
@@ -228,7 +229,7 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	original := r.words.original
 	if !r.words.ok {
-		if original, err = t.c.number("SELECT address FROM original WHERE id = ?", r.id); err != nil {
+		if original, err = t.c.Number("SELECT address FROM original WHERE id = ?", r.id); err != nil {
 			return err
 		}
 	}
@@ -243,7 +244,7 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	if id, ok := r.text.(int64); ok && r.words.ok {
 		text = str(r.words.text)
 	} else if ok {
-		v, err := t.c.one("SELECT text FROM text WHERE id = ?", id)
+		v, err := t.c.One("SELECT text FROM text WHERE id = ?", id)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ const selectFailure = "SELECT " + columns + ", a.text, a.message, a.before, NULL
 
 // Waiting lists the recipients of messages that are still queued.
 func (d *DB) Waiting(ctx context.Context, f store.Filter, n int) ([]store.Waiting, error) {
-	c, done, err := d.reader()
+	c, done, err := d.reader(ctx)
 	if err != nil {
 		return nil, err
 	}

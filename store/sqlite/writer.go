@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"bouncelog/bounce"
-	"bouncelog/store"
+	"bouncelog/internal/sqlite3"
 )
 
 // What is kept of hostile input, in bytes.
@@ -41,7 +41,8 @@ const (
 // dictionaries. What it remembers is forgotten when a transaction fails.
 type writer struct {
 	d *DB
-	c *conn
+	c *sqlite3.Conn
+	q *sqlite3.Queue // of c
 
 	secret
 
@@ -49,15 +50,14 @@ type writer struct {
 	ahead  bool  // the commit of the last one was not waited for
 	broken error // of a temporary database: why nothing more can be stored
 
-	insert *bulk            // into delivery
-	bulks  map[string]*bulk // into the tables named, delivery among them
+	insert *sqlite3.Bulk            // into delivery
+	bulks  map[string]*sqlite3.Bulk // into the tables named, delivery among them
 
 	names     dictionary
 	routes    dictionary
 	replies   *cache[reply]
 	replyID   int64
 	addresses *cache[address]
-	fetched   uint64
 	addressID int64 // of the next
 	newBase   int64 // id of fresh[0]
 	fresh     []newAddress
@@ -122,11 +122,11 @@ type dictionary struct {
 	next  int64
 }
 
-func newWriter(d *DB, c *conn) (*writer, error) {
+func newWriter(d *DB, c *sqlite3.Conn) (*writer, error) {
 	w := &writer{d: d, c: c}
 	err := w.start()
 	if err != nil {
-		c.close()
+		c.Close()
 		return nil, d.wrap("open", err)
 	}
 	d.secret = w.secret
@@ -135,10 +135,11 @@ func newWriter(d *DB, c *conn) (*writer, error) {
 
 // start reads what the database holds, and makes the keys of a new one.
 func (w *writer) start() (err error) {
-	if w.c.queue, err = newQueue(w.c); err != nil {
+	if w.q, err = sqlite3.NewQueue(w.c); err != nil {
 		return err
 	}
-	if err := w.c.exec(begin); err != nil {
+	w.makeBulks()
+	if err := w.c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	w.secret, err = makeSecret(w.c, w.d.opts.Pseudonymize)
@@ -146,12 +147,12 @@ func (w *writer) start() (err error) {
 		err = w.reset()
 	}
 	if err == nil {
-		if err = w.c.queue.notice(); err == store.ErrOvertaken { // by what was read now
-			err = w.c.exec(commit)
+		if err = w.q.Notice(); err == sqlite3.ErrChanged { // by what was read now
+			err = w.c.Exec("COMMIT")
 		}
 	}
 	if err != nil {
-		w.c.exec("ROLLBACK")
+		w.c.Exec("ROLLBACK")
 	}
 	return err
 }
@@ -159,7 +160,7 @@ func (w *writer) start() (err error) {
 // reset forgets everything that is not in the database.
 func (w *writer) reset() error {
 	filled := func(table string) (next int64, partial bool, err error) {
-		next, err = w.c.number("SELECT max(id) FROM " + table)
+		next, err = w.c.Number("SELECT max(id) FROM " + table)
 		return next + 1, next > 0, err
 	}
 	var partial bool
@@ -212,15 +213,25 @@ func (w *writer) reset() error {
 	w.senderCells = newCells()
 	w.originCells = newCells()
 	w.totalCells = newCells()
-	w.bulks = make(map[string]*bulk)
+	for _, b := range w.bulks {
+		b.Discard()
+	}
+	return nil
+}
+
+// makeBulks makes what writes to each table.
+func (w *writer) makeBulks() {
+	w.bulks = make(map[string]*sqlite3.Bulk)
 	for table, columns := range insertTables {
-		w.bulks[table] = newInsert(w.c.queue, table, columns)
+		w.bulks[table] = w.q.NewInsert(table, columns, "")
+	}
+	for _, rollup := range [...]string{"rollup_route", "rollup_sender", "rollup_origin", "rollup_total"} {
+		w.bulks[rollup] = w.q.NewInsert(rollup, 6, addToCell)
 	}
 	for name, sql := range laterSQL {
-		w.bulks[name] = &bulk{q: w.c.queue, sql: sql}
+		w.bulks[name] = w.q.NewBulk(sql, strings.Count(sql, "?"))
 	}
 	w.insert = w.bulks["delivery"]
-	return nil
 }
 
 // insertTables are the tables whose new rows are gathered, with their number of
@@ -232,24 +243,20 @@ var insertTables = map[string]int{
 
 // laterSQL are statements that may run in a while, as those of insertTables do.
 var laterSQL = map[string]string{
-	"kind":          "INSERT OR IGNORE INTO kind VALUES (?, ?, ?)",
-	"chunk":         "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
-	"pair_end":      "UPDATE pair SET state = ?, ended = ? WHERE id = ?",
-	"pending_last":  "UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?",
-	"pending_end":   "DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?",
-	"recovery":      "INSERT OR IGNORE INTO recovery VALUES (?, ?)",
-	"delivered":     "UPDATE address SET first = ?, last = ? WHERE id = ?",
-	"failing":       "INSERT OR REPLACE INTO failing VALUES (?, ?)",
-	"failing_end":   "DELETE FROM failing WHERE id = ?",
-	"rollup_route":  "INSERT INTO rollup_route VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
-	"rollup_sender": "INSERT INTO rollup_sender VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
-	"rollup_origin": "INSERT INTO rollup_origin VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
-	"rollup_total":  "INSERT INTO rollup_total VALUES (?, ?, ?, ?, ?, ?)" + addToCell,
+	"kind":         "INSERT OR IGNORE INTO kind VALUES (?, ?, ?)",
+	"chunk":        "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
+	"pair_end":     "UPDATE pair SET state = ?, ended = ? WHERE id = ?",
+	"pending_last": "UPDATE pending SET last = ? WHERE queue = ? AND recipient = ? AND pair = ?",
+	"pending_end":  "DELETE FROM pending WHERE queue = ? AND recipient = ? AND pair = ?",
+	"recovery":     "INSERT OR IGNORE INTO recovery VALUES (?, ?)",
+	"delivered":    "UPDATE address SET first = ?, last = ? WHERE id = ?",
+	"failing":      "INSERT OR REPLACE INTO failing VALUES (?, ?)",
+	"failing_end":  "DELETE FROM failing WHERE id = ?",
 	"source": `UPDATE source SET path = ?, position = ?, state = ?, first = ?, last = ?, lines = ?, delivery = ?,
 		attempts = ?, repeated = ?, queue = ?, rejected = ?, skipped = ?, unparsed = ?, blank = ? WHERE id = ?`,
-	"skipped": `INSERT INTO skipped
-		SELECT iif(EXISTS (SELECT 1 FROM skipped WHERE program = ?1) OR (SELECT count(*) FROM skipped) < ?3, ?1, '(others)'), ?2
-		WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
+	"skipped": `WITH s (program, lines, most) AS (VALUES (?, ?, ?)) INSERT INTO skipped
+		SELECT iif(EXISTS (SELECT 1 FROM skipped AS k WHERE k.program = s.program) OR (SELECT count(*) FROM skipped) < s.most, s.program, '(others)'), s.lines
+		FROM s WHERE true ON CONFLICT DO UPDATE SET lines = lines + excluded.lines`,
 	"unparsed": "INSERT OR IGNORE INTO unparsed_line SELECT ?, ?, ? WHERE (SELECT count(*) FROM unparsed_line) < ?",
 	"opened":   "INSERT OR REPLACE INTO open_message VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	"closed":   "DELETE FROM open_message WHERE host = ? AND mta = ? AND instance = ? AND queue_id = ?",
@@ -257,11 +264,11 @@ var laterSQL = map[string]string{
 
 // add adds a row to a table, or runs one of laterSQL, in a while; flush before the
 // table is read.
-func (w *writer) add(table string, values ...any) { w.bulks[table].add(values...) }
+func (w *writer) add(table string, values ...any) { w.bulks[table].Add(values...) }
 
 func (w *writer) flushTables(tables ...string) {
 	for _, t := range tables {
-		w.bulks[t].flush()
+		w.bulks[t].Flush()
 	}
 }
 
@@ -284,15 +291,15 @@ func putInto[V any](w *writer, c *cache[V], h uint64, v V) *V {
 func find[V any](w *writer, c *cache[V], table string, h uint64, fn func(id int64) (bool, error)) (found int64, err error) {
 	c.lookUps++
 	if b := w.bulks[table]; b != nil && table != "address" {
-		b.flush()
+		b.Flush()
 	}
 	lo, hi := dictKeys(h)
-	err = w.c.each(func(row []driver.Value) error {
+	err = w.c.Each(func(row []driver.Value) error {
 		id := row[0].(int64) & maxID
 		ok, err := fn(id)
 		if ok {
 			found = id
-			return errStop
+			return sqlite3.Stop
 		}
 		return err
 	}, "SELECT key FROM "+table+"_key WHERE key BETWEEN ? AND ?", int64(lo), int64(hi))
@@ -311,7 +318,7 @@ func (w *writer) name(s string) (int64, error) {
 	if w.names.known.mayLack(text == s) {
 		var err error
 		id, err = find(w, w.names.known, "name", stored, func(id int64) (bool, error) {
-			v, err := w.c.one("SELECT text FROM name WHERE id = ?", id)
+			v, err := w.c.One("SELECT text FROM name WHERE id = ?", id)
 			return v == text, err
 		})
 		if err != nil {
@@ -353,9 +360,9 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	exact := clean(a.RecipientDomain, maxName) == a.RecipientDomain && clean(a.RelayHost, maxName) == a.RelayHost && clean(a.RelayIP, maxWord) == a.RelayIP
 	if w.routes.known.mayLack(exact) {
 		id, err = find(w, w.routes.known, "route", h, func(id int64) (ok bool, err error) {
-			err = w.c.each(func(row []driver.Value) error {
+			err = w.c.Each(func(row []driver.Value) error {
 				ok = row[0] == domain && row[1] == host && row[2] == ip && row[3] == port
-				return errStop
+				return sqlite3.Stop
 			}, "SELECT domain, host, ip, port FROM route WHERE id = ?", id)
 			return ok, err
 		})
@@ -403,15 +410,15 @@ func (w *writer) origin(host string, mta bounce.MTA, instance string) (int64, er
 	}
 	h, m, i := clean(host, maxName), clean(string(mta), maxWord), clean(instance, maxWord)
 	const find = "SELECT id FROM origin WHERE host = ? AND mta = ? AND instance = ?"
-	id, err := w.c.number(find, h, m, i)
+	id, err := w.c.Number(find, h, m, i)
 	if err == nil && id == 0 {
 		var next int64
-		if next, err = w.c.number("SELECT max(id) + 1 FROM origin"); err == nil {
+		if next, err = w.c.Number("SELECT max(id) + 1 FROM origin"); err == nil {
 			next = max(next, 1)
 			id, err = nextID(&next, "logging hosts")
 		}
 		if err == nil {
-			err = w.c.run("INSERT INTO origin (id, host, mta, instance) VALUES (?, ?, ?, ?)", id, h, m, i)
+			err = w.c.Run("INSERT INTO origin (id, host, mta, instance) VALUES (?, ?, ?, ?)", id, h, m, i)
 		}
 	}
 	if err != nil {
@@ -457,14 +464,14 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 	situation := clean(t.Situation, maxWord)
 	if w.replies.partial {
 		_, err := find(w, w.replies, "reply", h, func(id int64) (ok bool, err error) {
-			err = w.c.each(func(row []driver.Value) error {
+			err = w.c.Each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
 					row[7] == bit(a.Local) && row[8] == situation && same(row[9])
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
 				}
-				return errStop
+				return sqlite3.Stop
 			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, provider, template FROM reply WHERE id = ?", id)
 			return ok, err
 		})
@@ -568,11 +575,11 @@ func (w *writer) address(h uint64, whole, domain string) (*address, error) {
 
 func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
 	_, err = find(w, w.addresses, "address", key, func(id int64) (ok bool, err error) {
-		err = w.c.each(func(row []driver.Value) error {
+		err = w.c.Each(func(row []driver.Value) error {
 			if ok = row[0] == local && num(row[2]) == domain; ok {
 				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4])}, num(row[5]))
 			}
-			return errStop
+			return sqlite3.Stop
 		}, "SELECT local, "+addressColumns+", (SELECT at FROM failing WHERE id = address.id) FROM address WHERE id = ?", id)
 		return ok, err
 	})

@@ -10,8 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
-
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
 
@@ -89,7 +88,7 @@ func skipBlank(s string) string {
 }
 
 type rows struct {
-	s    *sqlite3.SQLiteStmt
+	s    *sqlite3.Stmt
 	r    driver.Rows
 	row  []driver.Value
 	d    *DB
@@ -101,28 +100,42 @@ func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 	if err := oneQuestion(sql); err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
-	c, done, err := d.reader()
+	c, done, err := d.plainReader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.c.Prepare(sql)
+	s, err := c.Prepare(sql)
 	if err != nil {
 		done()
 		return nil, d.wrap("query", err)
 	}
-	st := s.(*sqlite3.SQLiteStmt)
-	if !st.Readonly() {
-		s.Close()
-		done()
-		return nil, fmt.Errorf("query: %w", errReadOnly)
+	r := &rows{s: s, d: d, done: done}
+	if !s.ReadOnly() {
+		return nil, errors.Join(fmt.Errorf("query: %w", errReadOnly), r.Close())
 	}
-	r, err := st.QueryContext(ctx, nil)
-	if err != nil {
-		s.Close()
-		done()
-		return nil, d.wrap("query", err)
+	if r.r, err = s.Query(make([]any, s.Parameters())...); err != nil {
+		return nil, errors.Join(d.wrap("query", err), r.Close())
 	}
-	return &rows{s: st, r: r, d: d, done: done, row: make([]driver.Value, len(r.Columns()))}, nil
+	r.row = make([]driver.Value, len(r.r.Columns()))
+	return r, nil
+}
+
+// plainReader is a connection for SQL of others.
+func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
+	if d.opts.Temporary {
+		return d.reader(ctx)
+	}
+	d.mu.Lock()
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return nil, nil, errClosed
+	}
+	if c, err = sqlite3.OpenPlain(d.dsn); err != nil {
+		return nil, nil, d.wrap("open", d.cannotOpen(err))
+	}
+	c.Under(ctx)
+	return c, func() { c.Close() }, nil
 }
 
 func (r *rows) Columns() []string { return r.r.Columns() }
@@ -150,14 +163,16 @@ func (r *rows) Next() ([]any, error) {
 	return out, nil
 }
 
+// Close ends the statement.
 func (r *rows) Close() error {
 	if r.done == nil {
 		return nil
 	}
-	err := r.r.Close()
-	if e := r.s.Close(); err == nil {
-		err = e
+	var err error
+	if r.r != nil {
+		err = r.r.Close()
 	}
+	err = errors.Join(err, r.s.Close())
 	r.done()
 	r.done = nil
 	return err

@@ -1,0 +1,181 @@
+package sqlite3
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"sync"
+)
+
+// A Queue runs statements of one connection in a goroutine of its own, in the order in
+// which they were handed over, while the caller makes more rows ready. Whoever uses the
+// connection in another way waits first until all have run (Conn.Settle).
+//
+// When a statement fails its transaction is rolled back at once, since others wait for its
+// end, and what follows is left out until Settle has returned the error. (A database
+// without a journal cannot roll back: see Checkpoint.)
+type Queue struct {
+	c       *Conn
+	version *Stmt
+	seen    driver.Value // PRAGMA data_version: changes when another connection commits
+	writes  chan write
+	rows    *Stmt          // with_rows
+	spare   chan []byte    // buffers to be used again
+	pending sync.WaitGroup // writes that have not run
+
+	checkpoints *Checkpointer // nil: none
+	logged      int           // bytes committed since a checkpoint was started, about
+
+	mu  sync.Mutex
+	err error // of the first write that failed since Settle
+}
+
+// A write is a statement, with rows of parameters or without.
+type write struct {
+	sql  string
+	rows []byte // nil: none; see with_rows
+}
+
+const (
+	begin  = "BEGIN IMMEDIATE"
+	commit = "COMMIT"
+
+	// writesAhead is how many writes may wait.
+	writesAhead = 16
+	// writeSize is at how many bytes rows are handed over.
+	writeSize = 128 << 10
+)
+
+// ErrChanged says that another connection has committed since the last Begin or Noticed.
+var ErrChanged = errors.New("another connection has written")
+
+// NewQueue starts the queue of a connection of OpenWriter. Conn.Close ends it.
+func NewQueue(c *Conn) (*Queue, error) {
+	q := &Queue{c: c, writes: make(chan write, writesAhead), spare: make(chan []byte, writesAhead)}
+	var err error
+	if q.rows, err = c.Prepare("SELECT with_rows(?, ?)"); err != nil {
+		return nil, err
+	}
+	if q.version, err = c.Prepare("PRAGMA data_version"); err != nil {
+		return nil, err
+	}
+	c.queue = q
+	go q.work()
+	return q, nil
+}
+
+// Checkpoint has checkpoints made as the log grows, and what failed rolled back.
+func (q *Queue) Checkpoint(k *Checkpointer) { q.checkpoints = k }
+
+// Truncate moves all of the write-ahead log into the database and cuts both to their
+// sizes.
+func (q *Queue) Truncate() error { return q.checkpoints.truncate(q.c) }
+
+// Begin begins a transaction that writes, in its turn. The next Settle returns ErrChanged
+// where another connection has committed since the transaction before.
+func (q *Queue) Begin() { q.add(write{sql: begin}) }
+
+// Commit commits the transaction, in its turn.
+func (q *Queue) Commit() { q.add(write{sql: commit}) }
+
+// Failed is the error that Settle will return, of what has run.
+func (q *Queue) Failed() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// Notice returns ErrChanged where another connection has committed since it was last
+// asked, by Begin too.
+func (q *Queue) Notice() error {
+	if err := q.settle(); err != nil {
+		return err
+	}
+	return q.notice()
+}
+
+func (q *Queue) work() {
+	for w := range q.writes {
+		if q.Failed() == nil {
+			if err := q.run(&w); err != nil {
+				q.fail(err)
+			}
+		}
+		if w.rows != nil {
+			select {
+			case q.spare <- w.rows[:0]:
+			default:
+			}
+		}
+		q.pending.Done()
+	}
+}
+
+func (q *Queue) run(w *write) error {
+	if w.rows != nil {
+		q.logged += len(w.rows)
+		q.rows.args[0].Value, q.rows.args[1].Value = w.sql, w.rows
+		return q.rows.exec(context.Background(), q.rows.args)
+	}
+	if err := q.c.exec(context.Background(), w.sql); err != nil {
+		return err
+	}
+	switch w.sql {
+	case begin:
+		return q.notice()
+	case commit:
+		if q.checkpoints == nil {
+			break
+		}
+		q.checkpoints.catchUp()
+		if q.logged += commitWeight; q.logged >= checkpointAfter {
+			q.logged = 0
+			q.checkpoints.start()
+		}
+	}
+	return nil
+}
+
+func (q *Queue) notice() error {
+	before := q.seen
+	err := q.version.Each(func(row []driver.Value) error {
+		q.seen = row[0]
+		return Stop
+	})
+	if err == nil && q.seen != before {
+		err = ErrChanged
+	}
+	return err
+}
+
+func (q *Queue) fail(err error) {
+	if q.checkpoints != nil && q.c.InTransaction() {
+		q.c.exec(context.Background(), "ROLLBACK")
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.err = err
+}
+
+func (q *Queue) add(w write) {
+	q.pending.Add(1)
+	q.writes <- w
+}
+
+func (q *Queue) settle() error {
+	q.pending.Wait()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	err := q.err
+	q.err = nil
+	return err
+}
+
+func (q *Queue) close() error {
+	close(q.writes)
+	err := errors.Join(q.version.Close(), q.rows.Close())
+	if q.checkpoints == nil {
+		return err
+	}
+	return errors.Join(err, q.checkpoints.close())
+}
