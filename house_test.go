@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"store/sqlite":             {"bounce", "store", "internal/sqlite3"},
 	"problem":                  {"bounce", "store", "internal/provider", "internal/table"},
 	"report":                   {"bounce", "judge", "store", "problem", "internal/ascii", "internal/provider", "internal/table", "internal/when"},
-	"report/render":            {"bounce", "store", "problem", "report", "internal/ascii", "internal/table", "internal/when"},
+	"report/render":            {"bounce", "store", "problem", "report", "internal/ascii", "internal/provider", "internal/table", "internal/when"},
 	"internal/ascii":           {},
 	"internal/config":          {},
 	"internal/sqlite3":         {},

@@ -327,7 +327,7 @@ func TestCourse(t *testing.T) {
 	})
 	t.Run("a name that a shell would take apart", func(t *testing.T) {
 		p := problemsOf(t, refused(1, 1, 0, "x@$(reboot).example", users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}))[0]
-		if p.Scan != "bouncelog scan --flagged" {
+		if p.Scan != "bouncelog explain 554" {
 			t.Errorf("scan = %q", p.Scan)
 		}
 	})

@@ -47,6 +47,7 @@ type hit struct {
 	since              bool   // it took mail since
 	valid              bool   // known to be, before or since
 	took               bool   // it took mail, whatever was said of it later
+	hard               bool   // the MTA gave up and returned the message
 }
 
 // An alike is what many hits have in common.
@@ -191,7 +192,7 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 		c = &own
 	}
 	h := g.hit()
-	*h = hit{alike: c, id: r.ID, offset: r.Offset, at: momentOf(r.Time), message: r.Message, recipient: r.Recipient}
+	*h = hit{alike: c, id: r.ID, offset: r.Offset, at: momentOf(r.Time), message: r.Message, recipient: r.Recipient, hard: r.Outcome == bounce.Hard}
 	if !c.smarthost {
 		if !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < g.o.Valid {
 			h.before, h.valid = momentOf(r.DeliveredBefore), true

@@ -51,12 +51,17 @@ type Problem struct {
 	Before     *Tried    `json:"before,omitempty"`      // before it began
 	Onset      *Tried    `json:"since_onset,omitempty"` // from then to its last refusal
 
-	Attempts        int64    `json:"attempts"`
-	Messages        int      `json:"messages"`
+	Attempts int64 `json:"attempts"`
+	Messages int   `json:"messages"`
+	// Returned are those of the messages that were given up: their mail is lost.
+	Returned        int      `json:"returned"`
 	Recipients      int      `json:"recipients"`
 	ValidRecipients []string `json:"valid_recipients"`
 	// ValidBefore are those of them who took mail before they were refused.
 	ValidBefore []string `json:"valid_before"`
+
+	// Hours are the refusals of the period by the hour, as far as there are any.
+	Hours []Hour `json:"hours"`
 
 	Evidence         []Evidence `json:"evidence"`
 	FirstCheck       string     `json:"first_check"`
@@ -96,6 +101,12 @@ type Tried struct {
 	Tried   int       `json:"tried"`
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"`
+}
+
+// An Hour is the refusals of one.
+type Hour struct {
+	Time    time.Time `json:"time"`
+	Refused int       `json:"refused"` // attempts
 }
 
 // Evidence is a log line that a problem rests on.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
@@ -135,7 +136,7 @@ func (in *incident) cause(s shape) (cause, why string) {
 	case len(s.senders) == 1:
 		why = "One sender domain is refused at one provider" + in.othersText()
 		if s.late > s.all/2 {
-			return "unknown", why + ". It is refused after the message, so look at its DKIM and alignment, its reputation there, and what was written."
+			return "unknown", why + ". The refusal comes after DATA: check DKIM alignment, reputation at this provider, and the content."
 		}
 		return "unknown", why + ": its alignment or its reputation there."
 	}
@@ -212,7 +213,8 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
 		Attempts: int64(len(in.hits)), Messages: seen.count(in.hits, ofMessage),
 		Recipients: seen.count(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
-		Evidence:   in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
+		Returned:   seen.count(in.hits, func(h *hit) (uint64, bool) { return h.message, h.hard }), Hours: in.hours(),
+		Evidence: in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
 	}
@@ -229,7 +231,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	if p.Reason == bounce.AuthFailure {
 		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
 	}
-	p.Scan = scanCommand(p.SenderDomains, p.Addresses)
+	p.Scan = nextCommand(&p)
 	return p
 }
 
@@ -299,6 +301,20 @@ func (in *incident) ended() string {
 	return "no refusal since, and too little mail to tell"
 }
 
+// hours counts the refusals of the period by the hour.
+func (in *incident) hours() []Hour {
+	list := []Hour{}
+	for _, h := range in.hits { // in the order of time
+		at := h.at.time().UTC().Truncate(time.Hour)
+		if n := len(list); n > 0 && list[n-1].Time.Equal(at) {
+			list[n-1].Refused++
+		} else {
+			list = append(list, Hour{at, 1})
+		}
+	}
+	return list
+}
+
 // evidence are the log lines that a problem rests on: the first, and those that
 // read otherwise.
 func (in *incident) evidence() []Evidence {
@@ -336,21 +352,38 @@ func (in *incident) namedMost(names func(*sample) []string) []string {
 	return list[:min(len(list), addressesShown)]
 }
 
-// scanCommand is the DNS check of the sender domains and of the addresses that were
-// named as theirs; of many, --flagged finds them. A name that a shell might take
-// for more than a word is left out.
-func scanCommand(domains, addresses []string) string {
+// ScanFlagged is the command that scans what all problems of a report name.
+const ScanFlagged = "bouncelog scan --flagged"
+
+// nextCommand is what looks further: the DNS check of the sender domains and of
+// the addresses that were named as theirs; of many, ScanFlagged finds them. Where
+// nothing of ours is named, it explains the reply. Words that a shell might take
+// for more than a word are left out.
+func nextCommand(p *Problem) string {
 	words := []string{}
-	for _, d := range domains {
+	for _, d := range p.SenderDomains {
 		if strings.Trim(d, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" && !strings.HasPrefix(d, "-") && len(words) < manySenders {
 			words = append(words, d)
 		}
 	}
-	if len(words) == 0 || len(domains) > manySenders {
-		return "bouncelog scan --flagged"
+	if len(p.SenderDomains) > manySenders {
+		return ScanFlagged
 	}
-	for _, ip := range addresses[:min(len(addresses), manySenders)] {
+	for _, ip := range p.Addresses[:min(len(p.Addresses), manySenders)] {
 		words = append(words, "--ip", ip)
 	}
-	return "bouncelog scan " + strings.Join(words, " ")
+	if len(words) > 0 {
+		return "bouncelog scan " + strings.Join(words, " ")
+	}
+	code := "550"
+	if len(p.Evidence) > 0 {
+		text := p.Evidence[0].Text
+		if first, rest, _ := strings.Cut(text, " "); len(first) == 3 && (first[0] == '4' || first[0] == '5') && strings.Trim(first, "0123456789") == "" {
+			code = first
+			if enhanced, _, _ := strings.Cut(rest, " "); len(enhanced) <= 9 && strings.Count(enhanced, ".") == 2 && strings.Trim(enhanced, "0123456789.") == "" {
+				code += " " + enhanced
+			}
+		}
+	}
+	return "bouncelog explain " + code
 }

@@ -15,14 +15,18 @@ import (
 // A Change is a domain, a provider or a reason that fails otherwise than in
 // the period before.
 type Change struct {
-	Kind     string        `json:"kind"` // domain, provider, reason
-	Key      string        `json:"key"`
-	Change   string        `json:"change"` // new, worse, solved
-	Failed   int64         `json:"failed"` // attempts, soft and hard
-	Hard     int64         `json:"hard"`
-	Before   int64         `json:"failed_before"`
-	Attempts int64         `json:"attempts"`        // where the kind has a number of its own
-	Reason   bounce.Reason `json:"reason,omitzero"` // the commonest: of now, of then where solved
+	Kind   string `json:"kind"` // domain, provider, reason
+	Key    string `json:"key"`
+	Change string `json:"change"` // new, worse, solved
+	// Messages failed for a recipient, however often each was tried; the change is
+	// told from these.
+	Messages       int64         `json:"messages"`
+	MessagesBefore int64         `json:"messages_before"`
+	Failed         int64         `json:"failed"` // attempts, soft and hard
+	Hard           int64         `json:"hard"`
+	Before         int64         `json:"failed_before"`
+	Attempts       int64         `json:"attempts"`        // where the kind has a number of its own
+	Reason         bounce.Reason `json:"reason,omitzero"` // the commonest: of now, of then where solved
 }
 
 // The words for Change.Change.
@@ -34,13 +38,13 @@ const (
 
 // What changed at less than this is noise (see docs/counting.md).
 const (
-	changeLeast  = 5   // failed attempts in the worse of the two periods
+	changeLeast  = 5   // failed messages in the worse of the two periods
 	changeFactor = 2.0 // how much worse, at the traffic of then
 	changeSigma  = 3.0 // standard deviations of a count that varies by chance
 )
 
-// change says how now failed attempts compare with before failed ones, where
-// traffic is the ratio of all attempts now to those before; "": nothing to
+// change says how now failed messages compare with before failed ones, where
+// traffic is the ratio of all messages now to those before; "": nothing to
 // speak of.
 func change(now, before int64, traffic float64) string {
 	expected := float64(before) * traffic
@@ -69,19 +73,30 @@ func before(f store.Filter, loc *time.Location) (store.Filter, bool) {
 
 // A tally is what changes are told from.
 type tally struct {
-	failed, hard, attempts int64
-	reasons                map[bounce.Reason]int64
+	messages, failed, hard, attempts int64
+	reasons                          map[bounce.Reason]int64
 }
 
-// tallies counts domains, providers and reasons.
-func tallies(routes []store.Route) map[string]map[string]*tally {
-	kinds := map[string]map[string]*tally{"domain": {}, "provider": {}, "reason": {}}
+// failedMessages are the messages of t that were returned or deferred, once for
+// each recipient: a retry adds nothing.
+func failedMessages(t *store.Tally) int64 { return t.Hard + t.Recovered + t.Pending }
+
+// A talliedPeriod has the tallies of domains, providers and reasons by their names.
+type talliedPeriod struct {
+	kinds    map[string]map[string]*tally
+	messages int64 // that were taken, returned or deferred, once for each recipient
+	attempts int64
+}
+
+func tallies(routes []store.Route, reasons []store.Group) talliedPeriod {
+	p := talliedPeriod{kinds: map[string]map[string]*tally{"domain": {}, "provider": {}, "reason": {}}}
 	add := func(kind, key string, r *store.Route) {
-		t := kinds[kind][key]
+		t := p.kinds[kind][key]
 		if t == nil {
 			t = &tally{reasons: map[bounce.Reason]int64{}}
-			kinds[kind][key] = t
+			p.kinds[kind][key] = t
 		}
+		t.messages += failedMessages(&r.Tally)
 		t.failed += r.Soft + r.Hard
 		t.hard += r.Hard
 		t.attempts += r.Attempts
@@ -92,54 +107,46 @@ func tallies(routes []store.Route) map[string]map[string]*tally {
 	usual := usualProviders(routes)
 	for i := range routes {
 		r := &routes[i]
+		p.attempts += r.Attempts
+		p.messages += r.Delivered - r.Recovered + failedMessages(&r.Tally)
 		add("domain", r.Domain, r)
 		add("provider", usual.provider(r), r)
-		for reason, n := range r.Reasons {
-			t := kinds["reason"][reason.String()]
-			if t == nil {
-				t = &tally{}
-				kinds["reason"][reason.String()] = t
-			}
-			t.failed += n
-		}
 	}
-	return kinds
+	for i := range reasons {
+		g := &reasons[i]
+		if g.Soft+g.Hard == 0 {
+			continue
+		}
+		t := &tally{messages: g.Messages, failed: g.Soft + g.Hard}
+		if g.Key == bounce.Expired.String() {
+			t.messages = g.Expired // a message counts with what was said of it first
+		}
+		p.kinds["reason"][g.Key] = t
+	}
+	return p
 }
 
-// changes compares the routes of two periods. A provider that is one domain
-// only is told as that.
-func changes(now, then []store.Route) []Change {
-	nowBy, thenBy := tallies(now), tallies(then)
-	total := func(routes []store.Route) (n int64) {
-		for i := range routes {
-			n += routes[i].Attempts
-		}
-		return n
-	}
+// changes compares two periods. A provider that is one domain only is told as that.
+func changes(now, then talliedPeriod) []Change {
 	found := []Change{}
-	was, is := total(then), total(now)
-	if was == 0 || is == 0 {
+	if now.messages == 0 || then.messages == 0 {
 		return found
 	}
-	traffic := float64(is) / float64(was)
+	traffic := float64(now.messages) / float64(then.messages)
 	for _, kind := range []string{"domain", "provider", "reason"} {
 		keys := map[string]bool{}
-		for key := range nowBy[kind] {
-			keys[key] = true
-		}
-		for key := range thenBy[kind] {
-			keys[key] = true
+		for _, p := range []talliedPeriod{now, then} {
+			for key := range p.kinds[kind] {
+				keys[key] = true
+			}
 		}
 		for key := range keys {
-			a, b := nowBy[kind][key], thenBy[kind][key]
-			if a == nil {
-				a = &tally{}
+			a, b := cmp.Or(now.kinds[kind][key], &tally{}), cmp.Or(then.kinds[kind][key], &tally{})
+			c := Change{
+				Kind: kind, Key: key, Messages: a.messages, MessagesBefore: b.messages,
+				Failed: a.failed, Hard: a.hard, Before: b.failed, Attempts: a.attempts, Reason: mainReason(a.reasons),
 			}
-			if b == nil {
-				b = &tally{}
-			}
-			c := Change{Kind: kind, Key: key, Failed: a.failed, Hard: a.hard, Before: b.failed, Attempts: a.attempts, Reason: mainReason(a.reasons)}
-			if c.Change = change(a.failed, b.failed, traffic); c.Change == "" || key == "" {
+			if c.Change = change(a.messages, b.messages, traffic); c.Change == "" || key == "" {
 				continue
 			}
 			if c.Change == ChangeSolved {
@@ -149,10 +156,10 @@ func changes(now, then []store.Route) []Change {
 				}
 			}
 			if kind == "provider" {
-				if d := nowBy["domain"][key]; d != nil && d.failed == a.failed {
+				if d := now.kinds["domain"][key]; d != nil && d.failed == a.failed {
 					continue
 				}
-				if d := thenBy["domain"][key]; c.Change == ChangeSolved && d != nil && d.failed == b.failed {
+				if d := then.kinds["domain"][key]; c.Change == ChangeSolved && d != nil && d.failed == b.failed {
 					continue
 				}
 			}
@@ -161,18 +168,35 @@ func changes(now, then []store.Route) []Change {
 	}
 	rank := map[string]int{ChangeNew: 0, ChangeWorse: 1, ChangeSolved: 2, "provider": 0, "domain": 1, "reason": 2}
 	slices.SortFunc(found, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(rank[a.Change], rank[b.Change]), cmp.Compare(max(b.Failed, b.Before), max(a.Failed, a.Before)),
+		return cmp.Or(cmp.Compare(rank[a.Change], rank[b.Change]), cmp.Compare(max(b.Messages, b.MessagesBefore), max(a.Messages, a.MessagesBefore)),
 			cmp.Compare(rank[a.Kind], rank[b.Kind]), strings.Compare(a.Key, b.Key))
 	})
 	return found
 }
 
 // mainReason is the reason that most failures had; NoReason where there are none.
+// That the queue lifetime ended is no reason of its own where others are known: the
+// temporary failures before it are among them. Of equals it is the one that is
+// about us, then the one that no retry mends, then the first in the alphabet.
 func mainReason(reasons map[bounce.Reason]int64) (reason bounce.Reason) {
-	var most int64
+	better := func(r bounce.Reason, n int64) bool {
+		switch {
+		case reason == bounce.NoReason:
+			return true
+		case (r == bounce.Expired) != (reason == bounce.Expired):
+			return reason == bounce.Expired
+		case n != reasons[reason]:
+			return n > reasons[reason]
+		case r.RefusesSender() != reason.RefusesSender():
+			return r.RefusesSender()
+		case r.AboutAddress() != reason.AboutAddress():
+			return r.AboutAddress()
+		}
+		return r.String() < reason.String()
+	}
 	for r, n := range reasons {
-		if n > most || n == most && r < reason {
-			most, reason = n, r
+		if n > 0 && better(r, n) {
+			reason = r
 		}
 	}
 	return reason

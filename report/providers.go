@@ -6,9 +6,15 @@ import (
 	"bouncelog/store"
 )
 
-// ByRelayHost groups by the name of each relay; store.ByRelay, in a report, by
-// provider.
-const ByRelayHost store.By = "relay-host"
+// Groupings of a report that no store knows. store.ByRelay is another name for
+// ByProvider in a report.
+const (
+	ByProvider  store.By = "provider"   // who runs the relays
+	ByRelayHost store.By = "relay-host" // the name of each relay
+)
+
+// IsProvider reports whether a report is by provider.
+func IsProvider(by store.By) bool { return by == ByProvider || by == store.ByRelay }
 
 const (
 	blocksLeast = 3   // refusals

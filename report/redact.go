@@ -250,6 +250,8 @@ func (d *redactor) report(r *Report) {
 	}
 	// Then the texts.
 	d.all(reflect.ValueOf(r.Problems)) // whatever a problem says
+	d.all(reflect.ValueOf(r.Verdict))
+	d.all(reflect.ValueOf(r.Lists))
 	for i := range r.Recipients {
 		r.Recipients[i].Response = d.text(r.Recipients[i].Response)
 	}

@@ -20,11 +20,12 @@ import (
 
 // The sections of a report, in their order.
 const (
+	SectionVerdict        = "verdict" // and what to act on
 	SectionTotals         = "totals"
 	SectionProblems       = "problems"
-	SectionChanges        = "changes" // against the period before
-	SectionDomains        = "domains" // or what Options.By says
 	SectionProviders      = "providers"
+	SectionChanges        = "changes" // since the previous period
+	SectionDomains        = "domains" // or what Options.By says
 	SectionReasons        = "reasons"
 	SectionRecipients     = "recipients"
 	SectionPending        = "pending"
@@ -37,7 +38,7 @@ const (
 // Sections lists all sections in their order.
 func Sections() []string {
 	return []string{
-		SectionTotals, SectionProblems, SectionChanges, SectionDomains, SectionProviders, SectionReasons, SectionRecipients,
+		SectionVerdict, SectionTotals, SectionProblems, SectionProviders, SectionChanges, SectionDomains, SectionReasons, SectionRecipients,
 		SectionPending, SectionSenders, SectionContradictions, SectionTimeline, SectionUnparsed,
 	}
 }
@@ -51,7 +52,7 @@ func SortKeys() []string {
 type Options struct {
 	Filter   store.Filter
 	Location *time.Location     // for days and for times in text; nil: time.Local
-	By       store.By           // "": store.ByDomain; store.ByRelay is by provider, ByRelayHost by host
+	By       store.By           // "": store.ByDomain; ByProvider, ByRelayHost
 	Sort     string             // one of SortKeys; "": failed, for days and hours key
 	Top      int                // rows in a section; 0: all
 	Sections []string           // "": all
@@ -59,6 +60,14 @@ type Options struct {
 	// NumbersOnly leaves out the addresses of the recipients of problems: a report
 	// for a person has their number only.
 	NumbersOnly bool
+	// Now is the time of the report; zero: nothing is said of the age of the logs.
+	Now time.Time
+	// Live says that the logs are still written, so that it is a finding where they
+	// end before the period or Now.
+	Live bool
+	// Rerun are the words of a command line that select the same attempts, quoted for
+	// a shell. They end every command that the report names.
+	Rerun []string
 }
 
 // Check says what is wrong with the options: a section or a sort key that does
@@ -80,37 +89,48 @@ func (o Options) Check() error {
 
 // A Report is the answer. Sections that were not asked for are nil.
 type Report struct {
-	Period     ReportPeriod      `json:"period"`
-	Sources    []SourceCount     `json:"sources"`
-	Totals     *Totals           `json:"totals,omitempty"`
-	Problems   []problem.Problem `json:"problems,omitzero"`
-	Changes    []Change          `json:"changes,omitzero"` // nil, too, where there is no period before
-	By         store.By          `json:"by,omitempty"`
-	Domains    []Group           `json:"domains,omitzero"`
-	Groups     []Group           `json:"groups,omitzero"` // instead of Domains where By is not the domain
-	Providers  []Group           `json:"providers,omitzero"`
-	Reasons    []ReasonCount     `json:"reasons,omitzero"`
-	Recipients []Recipient       `json:"recipients,omitzero"`
-	Pending    []Pending         `json:"pending,omitzero"`
-	Senders    *Senders          `json:"senders,omitempty"`
+	Verdict   *Verdict          `json:"verdict,omitempty"`
+	Period    ReportPeriod      `json:"period"`
+	Sources   []SourceCount     `json:"sources"`
+	Totals    *Totals           `json:"totals,omitempty"`
+	Problems  []problem.Problem `json:"problems,omitzero"`
+	Changes   []Change          `json:"changes,omitzero"` // nil, too, where there is no period before
+	By        store.By          `json:"by,omitempty"`
+	Domains   []Group           `json:"domains,omitzero"`
+	Groups    []Group           `json:"groups,omitzero"` // instead of Domains where By is not the domain
+	Providers []Group           `json:"providers,omitzero"`
+	// ProviderTable is Providers in rows that add up.
+	ProviderTable *ProviderTable `json:"provider_table,omitempty"`
+	Reasons       []ReasonCount  `json:"reasons,omitzero"`
+	Recipients    []Recipient    `json:"recipients,omitzero"`
+	Pending       []Pending      `json:"pending,omitzero"`
+	Senders       *Senders       `json:"senders,omitempty"`
 
 	Contradictions []Contradiction `json:"contradictions,omitzero"`
 	Timeline       []Point         `json:"timeline,omitzero"`
-	Unparsed       *Coverage       `json:"unparsed,omitempty"`
+	// TimelineBefore is that of the previous period, at its own times.
+	TimelineBefore []Point     `json:"timeline_previous,omitempty"`
+	Comparison     *Comparison `json:"comparison,omitempty"`
+	Lists          []List      `json:"lists,omitempty"` // how much each section's list holds
+	Unparsed       *Coverage   `json:"unparsed,omitempty"`
 
 	// Scan is what the DNS said of what the problems name, where it was asked;
 	// it goes into JSON as it is.
 	Scan any `json:"scan,omitempty"`
 
 	// What a rendering needs beside the data.
-	Location       *time.Location `json:"-"` // of days and of times in text
-	Named          bool           `json:"-"` // Options.Sections names the sections: the empty ones are shown too
-	MoreGroups     int            `json:"-"` // groups that Options.Top leaves out
-	MoreProviders  int            `json:"-"`
-	MoreRecipients bool           `json:"-"`
-	NoPrevious     bool           `json:"-"` // changes are wanted, and nothing is known of the period before
-	ByDay          bool           `json:"-"` // Timeline has a point for each day, not for each hour
-	AsOf           time.Time      `json:"-"` // the last line of the logs
+	Location   *time.Location `json:"-"` // of days and of times in text
+	Named      bool           `json:"-"` // Options.Sections names the sections: the empty ones are shown too
+	NoPrevious bool           `json:"-"` // changes are wanted, and nothing is known of the period before
+	ByDay      bool           `json:"-"` // Timeline has a point for each day, not for each hour
+	AsOf       time.Time      `json:"-"` // the last line of the logs
+	Live       bool           `json:"-"` // Options.Live
+
+	asked            []string         // Options.Sections
+	command          string           // that lists the problems
+	messages         int64            // all of the period
+	providerMessages map[string]int64 // of the period, by provider
+	listsMu          sync.Mutex
 }
 
 // A Point is the attempts of an hour or a day.
@@ -195,6 +215,9 @@ type ReasonCount struct {
 	Hard    int64         `json:"hard"`
 	Meaning string        `json:"meaning"`
 	Do      []string      `json:"do"` // first things first
+	// Last is, of recipients given up when the queue lifetime ended, the reason of the
+	// last temporary failure before; absent where too much would have to be read.
+	Last map[string]int64 `json:"last_temporary,omitempty"`
 }
 
 // A Recipient is an address whose mail was returned for a fault of its own and
@@ -273,7 +296,7 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0}
+	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, asked: o.Sections, command: o.command("report", "--section", SectionProblems)}
 	sources, err := s.Sources(ctx)
 	if err != nil {
 		return nil, err
@@ -308,10 +331,17 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	for _, part := range []func(context.Context, store.Store, Options, func(string) bool) error{
-		r.buildCounts,
+		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) error {
+			return r.buildCounts(ctx, s, o, sources, wanted)
+		},
 		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
-			if wanted(SectionProblems) {
+			if wanted(SectionProblems) || wanted(SectionVerdict) {
 				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems, !o.NumbersOnly)
+				for i := range r.Problems {
+					if p := &r.Problems[i]; p.Scan == problem.ScanFlagged {
+						p.Scan = o.command("scan", "--flagged")
+					}
+				}
 			}
 			return err
 		},
@@ -333,43 +363,49 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 		})
 	}
 	wg.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	slices.SortStableFunc(r.Lists, func(a, b List) int {
+		return cmp.Compare(slices.Index(Sections(), a.Section), slices.Index(Sections(), b.Section))
+	})
+	if wanted(SectionVerdict) {
+		return r.buildVerdict(ctx, s, o)
+	}
+	if wanted(SectionProblems) {
+		r.orderProblems()
+	}
+	return nil
 }
 
 // buildCounts fills in what comes from the counts by route.
-func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) (err error) {
 	f := o.Filter
-	if wanted(SectionTotals) {
-		if r.Totals, err = totals(ctx, s, f); err != nil {
-			return err
-		}
-	}
-	past, hasPast := before(f, o.Location)
-	if hasPast && (wanted(SectionTotals) || wanted(SectionChanges)) {
-		c, err := s.Totals(ctx, past)
+	if wanted(SectionTotals) || wanted(SectionVerdict) || wanted(SectionProblems) {
+		t, err := totals(ctx, s, f)
 		if err != nil {
 			return err
 		}
-		hasPast = c.Attempts > 0
-		if p := counts(c); hasPast && r.Totals != nil {
-			r.Totals.Previous = &p
+		r.messages = t.Messages
+		if wanted(SectionTotals) || wanted(SectionVerdict) {
+			r.Totals = t
 		}
 	}
-	r.NoPrevious = wanted(SectionChanges) && !hasPast
+	byProvider := wanted(SectionProviders) || wanted(SectionVerdict)
 	var routes []store.Route
-	if wanted(SectionProviders) || wanted(SectionChanges) && hasPast || wanted(SectionDomains) && o.By == store.ByRelay {
+	if byProvider || wanted(SectionProblems) || wanted(SectionChanges) || wanted(SectionDomains) && IsProvider(o.By) {
 		if routes, err = s.Routes(ctx, f); err != nil {
 			return err
 		}
 	}
-	if wanted(SectionChanges) && hasPast {
-		then, err := s.Routes(ctx, past)
-		if err != nil {
+	r.providerMessages = map[string]int64{}
+	for _, g := range providers(routes) {
+		r.providerMessages[g.Key] = g.Messages
+	}
+	var then []store.Route
+	if wanted(SectionTotals) || wanted(SectionChanges) || byProvider {
+		if then, err = r.compare(ctx, s, o, sources, routes, wanted); err != nil {
 			return err
-		}
-		r.Changes = changes(routes, then)
-		if o.Top > 0 {
-			r.Changes = r.Changes[:min(len(r.Changes), o.Top)]
 		}
 	}
 	if wanted(SectionDomains) {
@@ -385,17 +421,22 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, want
 			r.Totals.Uncounted = sum
 		}
 		rows, more := sortedGroups(groups, o)
-		r.MoreGroups = more
+		r.note(o, List{Section: SectionDomains, Shown: len(rows), Total: len(rows) + more})
 		if o.By == store.ByDomain {
 			r.Domains = rows
 		} else {
 			r.Groups = rows
 		}
 	}
-	if wanted(SectionProviders) {
+	if byProvider {
 		p := o
-		p.By, p.Sort, p.Top = store.ByRelay, "failed", lesser(o.Top)
-		r.Providers, r.MoreProviders = sortedGroups(providers(routes), p)
+		p.By, p.Sort, p.Top = ByProvider, "failed", lesser(o.Top)
+		rows, more := sortedGroups(providers(routes), p)
+		r.ProviderTable = providerTable(routes, then, p.Top)
+		if wanted(SectionProviders) {
+			r.Providers = rows
+			r.note(o, List{Section: SectionProviders, Shown: len(rows), Total: len(rows) + more})
+		}
 	}
 	return nil
 }
@@ -406,6 +447,9 @@ func (r *Report) buildStanding(ctx context.Context, s store.Store, o Options, wa
 		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
 			return err
 		}
+		if err := lastTemporary(ctx, s, o.Filter, r.Reasons); err != nil {
+			return err
+		}
 	}
 	if wanted(SectionRecipients) {
 		if err := r.recipients(ctx, s, o); err != nil {
@@ -413,7 +457,7 @@ func (r *Report) buildStanding(ctx context.Context, s store.Store, o Options, wa
 		}
 	}
 	if wanted(SectionPending) {
-		r.Pending, err = pending(ctx, s, o.Filter, lesser(o.Top))
+		r.Pending, err = r.pending(ctx, s, o)
 	}
 	return err
 }
@@ -437,6 +481,15 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, so
 		if r.Timeline, err = r.timeline(ctx, s, f); err != nil {
 			return err
 		}
+		if _, past, _, ok := r.comparable(f, sources); ok {
+			by := store.ByHour
+			if r.ByDay {
+				by = store.ByDay
+			}
+			if r.TimelineBefore, err = overTime(ctx, s, past, by); err != nil {
+				return err
+			}
+		}
 	}
 	if wanted(SectionUnparsed) {
 		hours, err := overTime(ctx, s, store.Filter{Since: f.Since, Until: f.Until}, store.ByHour)
@@ -459,7 +512,7 @@ func lesser(top int) int {
 
 func (r *Report) groups(ctx context.Context, s store.Store, o Options, routes []store.Route) ([]store.Group, error) {
 	switch o.By {
-	case store.ByRelay:
+	case store.ByRelay, ByProvider:
 		return providers(routes), nil
 	case ByRelayHost:
 		return s.Groups(ctx, o.Filter, store.ByRelay)
@@ -471,7 +524,7 @@ func (r *Report) groups(ctx context.Context, s store.Store, o Options, routes []
 	return s.Groups(ctx, o.Filter, o.By)
 }
 
-const hourly = 4 * 24 * time.Hour // a timeline up to so long is by the hour
+const hourly = 8 * 24 * time.Hour // a timeline up to so long is by the hour
 
 func (r *Report) timeline(ctx context.Context, s store.Store, f store.Filter) ([]Point, error) {
 	if r.Period.First == nil {
@@ -577,7 +630,7 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 		return cmp.Or(cmp.Compare(key(b), key(a)), cmp.Compare(b.Hard, a.Hard),
 			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Key, b.Key))
 	}
-	first := o.By == store.ByRelay && o.Sort == "failed" // the providers that block us
+	first := IsProvider(o.By) && o.Sort == "failed" // the providers that block us
 	if first {
 		blocking := make(map[*store.Group]bool)
 		for _, g := range list {
@@ -609,7 +662,7 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 			row.Domain = g.Key
 		}
 		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
-		row.Blocks = o.By == store.ByRelay && blocks(row.Refused, row.Attempts)
+		row.Blocks = IsProvider(o.By) && blocks(row.Refused, row.Attempts)
 		for reason, n := range g.Reasons {
 			if row.Reasons == nil {
 				row.Reasons = make(map[string]int64, len(g.Reasons))
@@ -643,7 +696,7 @@ func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount,
 			return nil, fmt.Errorf("the store knows a reason %q that this program does not", g.Key)
 		}
 		t := judge.ReasonText(reason)
-		rows = append(rows, ReasonCount{reason, t.Scope, g.Soft, g.Hard, t.Meaning, slices.Clone(t.Do)})
+		rows = append(rows, ReasonCount{Reason: reason, Scope: t.Scope, Soft: g.Soft, Hard: g.Hard, Meaning: t.Meaning, Do: slices.Clone(t.Do)})
 	}
 	slices.SortFunc(rows, func(a, b ReasonCount) int {
 		return cmp.Or(cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard), cmp.Compare(b.Hard, a.Hard), cmp.Compare(a.Reason, b.Reason))
@@ -676,10 +729,11 @@ func (r *Report) recipients(ctx context.Context, s store.Store, o Options) error
 	slices.SortFunc(r.Recipients, func(a, b Recipient) int {
 		return cmp.Or(cmp.Compare(b.Hard, a.Hard), b.Last.Compare(a.Last), strings.Compare(a.Recipient, b.Recipient))
 	})
+	l := List{Section: SectionRecipients, Total: len(r.Recipients), Least: n > 0 && seen == n}
 	if o.Top > 0 && len(r.Recipients) > o.Top {
 		r.Recipients = r.Recipients[:o.Top]
-		r.MoreRecipients = true
 	}
-	r.MoreRecipients = r.MoreRecipients || n > 0 && seen == n
+	l.Shown = len(r.Recipients)
+	r.note(o, l)
 	return nil
 }

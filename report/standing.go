@@ -35,11 +35,27 @@ func (p *Pending) Since() time.Time {
 	return p.FirstSoft
 }
 
-func pending(ctx context.Context, s store.Store, f store.Filter, top int) ([]Pending, error) {
-	list, err := s.Waiting(ctx, f, top)
+// waitingCounted is up to how many recipients that wait are counted: each is read.
+const waitingCounted = 10_000
+
+func (r *Report) pending(ctx context.Context, s store.Store, o Options) ([]Pending, error) {
+	top, most := lesser(o.Top), 0
+	if top > 0 {
+		most = max(top, waitingCounted) + 1
+	}
+	list, err := s.Waiting(ctx, o.Filter, most)
 	if err != nil {
 		return nil, err
 	}
+	l := List{Section: SectionPending, Total: len(list)}
+	if most > 0 && len(list) == most {
+		l.Total, l.Least = most-1, true
+	}
+	if top > 0 {
+		list = list[:min(top, len(list))]
+	}
+	l.Shown = len(list)
+	r.note(o, l)
 	rows := make([]Pending, 0, len(list))
 	for i := range list {
 		w := &list[i]

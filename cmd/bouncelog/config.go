@@ -34,6 +34,14 @@ var givesWay = map[string][]string{
 	"top":    {"all"},
 	"all":    {"top"},
 	"format": {"output"},
+
+	"problem-recipients": {"flag-recipients"}, "flag-recipients": {"problem-recipients"}, // old names
+	"problem-messages": {"flag-messages"}, "flag-messages": {"problem-messages"},
+	"problem-share": {"flag-share"}, "flag-share": {"problem-share"},
+	"problem-chance": {"flag-chance"}, "flag-chance": {"problem-chance"},
+	"problem-window": {"flag-window"}, "flag-window": {"problem-window"},
+	"problem-past": {"flag-past"}, "flag-past": {"problem-past"},
+	"problem-valid": {"flag-valid"}, "flag-valid": {"problem-valid"},
 }
 
 func newConfig() *cobra.Command {
@@ -464,7 +472,7 @@ func (s *settings) inForce(of []*cobra.Command, all bool) ([][]any, error) {
 				if shared[f.Name] == from[f.Name] {
 					continue
 				}
-			case !all && from[f.Name] == "default":
+			case (!all || f.Hidden) && from[f.Name] == "default":
 				continue
 			}
 			rows = append(rows, []any{name, f.Name, valueOf(f), from[f.Name]})

@@ -69,7 +69,7 @@ order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
 			e := &explainer{judge: judge, format: format, relay: relay, stage: at}
 			return out.write(cmd, func(w io.Writer) error {
 				e.out = bufio.NewWriter(w)
-				e.width = min(term.Width(w), 100)
+				e.width = term.Fold(w)
 				switch {
 				case list:
 					err = e.rules()

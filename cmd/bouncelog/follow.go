@@ -30,7 +30,7 @@ var defaultLogs = []string{
 func newFollow() *cobra.Command {
 	var (
 		in      input
-		flag    flagging
+		flag    thresholds
 		sources []string
 		retain  string
 		show    string // where to show metrics
@@ -72,7 +72,7 @@ logged as a warning, once.`,
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, flag *flagging, retain, show string, o tailer.FollowOptions) error {
+func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, retain, show string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := when.ParseTime(retain, time.Now()); err != nil {

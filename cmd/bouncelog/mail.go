@@ -150,9 +150,9 @@ func hostName() string {
 }
 
 // send mails the report.
-func (m *mailing) send(ctx context.Context, r *report.Report, wide bool) error {
+func (m *mailing) send(ctx context.Context, r *report.Report, wide bool, made string) error {
 	host := hostName()
-	msg, err := m.message(r, host, wide)
+	msg, err := m.message(r, host, wide, made)
 	if err == nil {
 		err = m.deliver(ctx, msg)
 	}
@@ -168,12 +168,12 @@ func (m *mailing) send(ctx context.Context, r *report.Report, wide bool) error {
 // mailWidth is that of the text part, RFC 5322 2.1.1.
 const mailWidth = 78
 
-func (m *mailing) message(r *report.Report, host string, wide bool) (*mail.Msg, error) {
+func (m *mailing) message(r *report.Report, host string, wide bool, made string) (*mail.Msg, error) {
 	var text, page bytes.Buffer
 	if err := render.Report(&text, r, table.FormatTable, render.Options{Width: mailWidth, Wide: wide}); err != nil {
 		return nil, err
 	}
-	if err := render.Report(&page, r, table.FormatHTML, render.Options{}); err != nil {
+	if err := render.Report(&page, r, table.FormatHTML, render.Options{Mail: true, Made: made}); err != nil {
 		return nil, err
 	}
 	msg := mail.NewMsg()
@@ -195,7 +195,7 @@ func (m *mailing) message(r *report.Report, host string, wide bool) (*mail.Msg, 
 		return nil, err
 	}
 	// Nothing that a log holds stands in a header.
-	msg.Subject(table.Cut(table.Clean("bouncelog, "+host+": "+render.Headline(r)), 200))
+	msg.Subject(table.Cut(table.Clean("bouncelog, "+host+": "+r.Headline()), 200))
 	msg.SetDate()
 	msg.SetMessageID()
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834

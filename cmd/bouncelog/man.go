@@ -187,6 +187,9 @@ A name that no command knows, and a value of the wrong kind, are errors of every
 			fmt.Fprintf(&b, ".SS [%s]\n", quote.Replace(name))
 		}
 		for _, f := range list {
+			if f.Hidden {
+				continue
+			}
 			fmt.Fprintf(&b, ".TP\n\\fB%s\\fP (%s, \\fB%s\\fP)\n%s\n", quote.Replace(f.Name), wants(f, nil), variable(f.Name),
 				quote.Replace(first.ReplaceAllString(f.Usage, "$1")))
 		}

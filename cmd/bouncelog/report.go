@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/dnsscan"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
-	"bouncelog/problem"
 	"bouncelog/report"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -38,7 +38,7 @@ func newReport() *cobra.Command {
 		all      bool
 		wide     bool
 		failOn   []string
-		flag     flagging
+		flag     thresholds
 		ask      dnsAsk
 		scan     bool
 	)
@@ -74,6 +74,10 @@ comes first.`,
 				return err
 			}
 			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Problems: flag.options()}
+			o.Now = time.Now().In(loc)
+			o.Live = len(args) == 0 || sel.since != "" || sel.until != "" || sel.day != ""
+			o.Rerun = rerun(cmd, filter, loc, args)
+			made := strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")
 			o.NumbersOnly = form != table.FormatJSON && form != table.FormatNDJSON
 			if all {
 				o.Top = 0
@@ -86,6 +90,8 @@ comes first.`,
 					o.Sections = []string{report.SectionDomains}
 				} else if len(o.Sections) > 1 {
 					return usageErrorf("ask for one, as in --section domains", "%s has room for one section", form)
+				} else if o.Sections[0] == report.SectionVerdict {
+					return usageErrorf("--section problems has one; --format json has the verdict", "the section %s has no table", o.Sections[0])
 				}
 			}
 
@@ -131,14 +137,14 @@ comes first.`,
 				}
 			}
 			if len(send.to) > 0 {
-				if err := send.send(cmd.Context(), r, wide); err != nil {
+				if err := send.send(cmd.Context(), r, wide, made); err != nil {
 					return err
 				}
 			}
 			if len(send.to) == 0 || out.file != "" {
 				err = out.write(cmd, func(w io.Writer) error {
 					how := look(w)
-					how.Wide = wide
+					how.Wide, how.Made = wide, made
 					if err := render.Report(w, r, form, how); err != nil || len(found) == 0 || form != table.FormatTable {
 						return err
 					}
@@ -149,11 +155,16 @@ comes first.`,
 					return err
 				}
 			}
+			if form == table.FormatCSV || form == table.FormatTSV {
+				if l := r.List(o.Sections[0]); l != nil && l.Cut() {
+					fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %d of %d rows\nhint: all: %s\n", l.Section, l.Shown, l.Total, table.Clean(l.More))
+				}
+			}
 			if err := db.Close(); err != nil {
 				return err
 			}
 			for _, c := range conditions {
-				met, err := c.met(cmd, r)
+				met, err := c.met(r, o.Now)
 				if err != nil {
 					return err
 				}
@@ -188,10 +199,10 @@ comes first.`,
 
 func checkReportOptions(o report.Options) error {
 	switch o.By {
-	case store.ByDomain, store.BySenderDomain, store.ByRelay, report.ByRelayHost, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour,
+	case store.ByDomain, store.BySenderDomain, store.ByRelay, report.ByProvider, report.ByRelayHost, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour,
 		store.BySender, store.BySASLUser, store.ByClient:
 	default:
-		return usageErrorf("there are domain, sender-domain, relay, relay-host, reason, recipient, host, day, hour, and of failures sender, sasl-user and client", "--by %s: nothing to group by", o.By)
+		return usageErrorf("valid values: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour, and of failures sender, sasl-user, client", "--by: unknown grouping %q", o.By)
 	}
 	if o.Top < 0 {
 		return usageErrorf("--all shows all", "--top %d: not a number of rows", o.Top)
@@ -316,28 +327,36 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 // A condition makes the report end with a status of its own, for monitoring.
 type condition struct {
 	word  string
-	what  string // problems, or one of the counts
+	what  string // problems, silence, or one of the counts
 	limit float64
-	share bool // limit is a percentage of the attempts
+	share bool          // limit is a percentage of the attempts
+	age   time.Duration // of silence
 }
 
 func parseConditions(words []string) ([]condition, error) {
+	const hint = "write problems, or like hard>5%, pending>100 or silence>2h"
 	var list []condition
 	for _, word := range words {
 		c := condition{word: word, what: word}
-		if what, limit, ok := strings.Cut(word, ">"); ok {
-			c.what = strings.TrimSpace(what)
-			limit, c.share = strings.CutSuffix(strings.TrimSpace(limit), "%")
-			n, err := strconv.ParseFloat(strings.TrimSpace(limit), 64)
-			if err != nil || n < 0 {
-				return nil, usageErrorf("write it like hard>5% or pending>100", "--fail-on %s: %q is not a number", word, limit)
+		what, limit, compared := strings.Cut(word, ">")
+		c.what, limit = strings.TrimSpace(what), strings.TrimSpace(limit)
+		var err error
+		switch {
+		case !compared && c.what == "problems":
+		case !compared:
+			return nil, usageErrorf(hint, "--fail-on %s: not a condition", word)
+		case c.what == "silence":
+			if c.age, err = duration(limit); err != nil {
+				return nil, usageErrorf("write it like silence>2h or silence>1d", "--fail-on %s: %q is not a length of time", word, limit)
 			}
-			c.limit = n
-		} else if word != "problems" {
-			return nil, usageErrorf("write problems, or like hard>5% or pending>100", "--fail-on %s: not a condition", word)
+		default:
+			limit, c.share = strings.CutSuffix(limit, "%")
+			if c.limit, err = strconv.ParseFloat(strings.TrimSpace(limit), 64); err != nil || !(c.limit >= 0) {
+				return nil, usageErrorf(hint, "--fail-on %s: %q is not a number", word, limit)
+			}
 		}
-		if _, ok := c.count(report.Counts{}); !ok && c.what != "problems" {
-			return nil, usageErrorf("there are problems, soft, hard, pending, expired, recovered, delivered and attempts", "--fail-on %s: nothing called %q is counted", word, c.what)
+		if _, ok := c.count(report.Counts{}); !ok && c.what != "problems" && c.what != "silence" {
+			return nil, usageErrorf("valid values: problems, silence, soft, hard, pending, expired, recovered, delivered, attempts", "--fail-on %s: nothing called %q is counted", word, c.what)
 		}
 		list = append(list, c)
 	}
@@ -365,19 +384,22 @@ func (c condition) count(n report.Counts) (int64, bool) {
 }
 
 // met says what the report has that meets the condition; "" where it does not.
-func (c condition) met(_ *cobra.Command, r *report.Report) (string, error) {
-	if c.what == "problems" {
-		n := int64(0)
+func (c condition) met(r *report.Report, now time.Time) (string, error) {
+	switch c.what {
+	case "silence":
+		if r.AsOf.IsZero() {
+			return "nothing was ever logged", nil
+		}
+		if age := now.Sub(r.AsOf); age > c.age {
+			return fmt.Sprintf("the newest log line is %s old, more than %s", when.Span(age), when.Span(c.age)), nil
+		}
+		return "", nil
+	case "problems":
 		if r.Problems == nil {
 			return "", usageErrorf("add it to --section", "--fail-on %s needs the section problems", c.word)
 		}
-		for _, p := range r.Problems {
-			if p.Level != problem.Watch {
-				n++
-			}
-		}
-		if float64(n) > c.limit {
-			return fmt.Sprintf("%d problems are not the recipients' fault", n), nil
+		if n := r.Alarms(); float64(n) > c.limit {
+			return table.Count(int64(n), "problem") + " on the sending side", nil
 		}
 		return "", nil
 	}
@@ -398,4 +420,58 @@ func (c condition) met(_ *cobra.Command, r *report.Report) (string, error) {
 		return fmt.Sprintf("%s is %d, more than %g", c.what, n, c.limit), nil
 	}
 	return "", nil
+}
+
+// formOptions shape a report, but select nothing.
+var formOptions = []string{"by", "sort", "section", "top", "all"}
+
+// selectOptions say which attempts a question is about, but for the period.
+var selectOptions = []string{"db", "config", "tz", "year", "rules", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
+
+// rerun are the words of a command line that select the same attempts another time:
+// the period as points in time, whatever word named it, and the logs.
+func rerun(cmd *cobra.Command, f store.Filter, loc *time.Location, logs []string) []string {
+	words := changed(cmd, selectOptions)
+	stamp := func(t time.Time) string {
+		t = t.In(loc)
+		switch {
+		case t.Hour()+t.Minute()+t.Second() == 0:
+			return t.Format(time.DateOnly)
+		case t.Second() == 0:
+			return t.Format("2006-01-02T15:04")
+		}
+		return t.Format("2006-01-02T15:04:05")
+	}
+	if !f.Since.IsZero() {
+		words = append(words, "--since", stamp(f.Since))
+	}
+	if !f.Until.IsZero() {
+		words = append(words, "--until", stamp(f.Until))
+	}
+	for _, log := range logs {
+		words = append(words, table.ShellWord(log))
+	}
+	return words
+}
+
+// changed are the options of a list that were given, as words of a command line.
+func changed(cmd *cobra.Command, names []string) (words []string) {
+	for _, name := range names {
+		f := cmd.Flag(name)
+		if f == nil || !f.Changed {
+			continue
+		}
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = []string{strings.Join(list.GetSlice(), ",")}
+		}
+		for _, v := range values {
+			if f.Value.Type() == "bool" {
+				words = append(words, "--"+name)
+				continue
+			}
+			words = append(words, "--"+name, table.ShellWord(v))
+		}
+	}
+	return words
 }

@@ -26,7 +26,7 @@ func newScan() *cobra.Command {
 		out       output
 		sel       selection
 		ask       dnsAsk
-		flag      flagging
+		flag      thresholds
 		flagged   bool
 		ips       []string
 		selectors []string
@@ -392,7 +392,7 @@ func writeFindings(w io.Writer, form table.Format, found []dnsscan.Finding) erro
 func tellFindings(w io.Writer, found []dnsscan.Finding, lists []dnsscan.Blocklist) error {
 	const indent = 10
 	out := bufio.NewWriter(w)
-	width := min(term.Width(w), 100)
+	width := term.Fold(w)
 	subject := ""
 	for _, f := range found {
 		if s := cmp.Or(f.Domain, f.IP); s != subject {

@@ -65,3 +65,12 @@ func Cut(s string, n int) string {
 	}
 	return s[:i] + "…"
 }
+
+// ShellWord quotes a word for a POSIX shell, where it needs that.
+func ShellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,@+=%"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -19,8 +19,8 @@ import (
 )
 
 // A Table is rows of cells under named columns. A cell is nil, a string, a
-// []byte, an int, int64, float64, bool or a time.Time; its text need not be
-// clean, every writer cleans what it writes.
+// []byte, an int, int64, float64, bool, a Share, a Minute or a time.Time; its
+// text need not be clean, every writer cleans what it writes.
 type Table struct {
 	Columns []Column
 	Rows    [][]any
@@ -34,7 +34,25 @@ type Column struct {
 	Minor  bool // may be left out of a text table that does not fit
 }
 
-// text is a cell as a person reads it: clean, on one line.
+// A Share is a part of a whole, 0 to 1; its text is a percentage.
+type Share float64
+
+func (s Share) String() string { return fmt.Sprintf("%.1f %%", 100*float64(s)) }
+
+// A Minute is a point in time whose text is its date and time to the minute, in
+// its own location.
+type Minute struct{ time.Time }
+
+func (m Minute) String() string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.Format("2006-01-02 15:04")
+}
+
+// Text is a cell as a person reads it: clean, on one line.
+func Text(cell any) string { return text(cell) }
+
 func text(cell any) string {
 	switch v := cell.(type) {
 	case nil:
@@ -51,13 +69,17 @@ func text(cell any) string {
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case bool:
 		return strconv.FormatBool(v)
+	case Share:
+		return v.String()
+	case Minute:
+		return v.String()
 	case time.Time:
 		if v.IsZero() {
 			return ""
 		}
 		return v.Format(time.RFC3339)
 	}
-	panic("report: a cell of an unknown type")
+	panic(fmt.Sprintf("table: a cell of type %T", cell))
 }
 
 const (

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// DefaultWidth is the width assumed where there is no terminal to ask.
-const DefaultWidth = 100
+// foldWidth is at how many columns sentences are folded at most.
+const foldWidth = 100
 
 // Is reports whether w is a terminal.
 func Is(w io.Writer) bool {
@@ -19,8 +19,8 @@ func Is(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Width is the number of columns of w: $COLUMNS, else what the terminal says,
-// else DefaultWidth.
+// Width is the number of columns of w: $COLUMNS, else what the terminal says; 0 where
+// there is no terminal, so that nothing need be cut.
 func Width(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		return n
@@ -30,7 +30,15 @@ func Width(w io.Writer) int {
 			return n
 		}
 	}
-	return DefaultWidth
+	return 0
+}
+
+// Fold is the number of columns at which sentences are folded.
+func Fold(w io.Writer) int {
+	if n := Width(w); n > 0 {
+		return min(n, foldWidth)
+	}
+	return foldWidth
 }
 
 // Colour reports whether w may be coloured: a terminal that is not dumb, and no

@@ -24,7 +24,8 @@ import (
 	"bouncelog/store"
 )
 
-// fullReport has something in every section.
+// fullReport has something in every section: it is for layout. What the numbers mean is
+// tested on the sample logs, through the whole pipeline (cmd/bouncelog).
 func fullReport(by store.By) *report.Report {
 	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, time.UTC) }
 	ptr := func(t time.Time) *time.Time { return &t }
@@ -34,14 +35,14 @@ func fullReport(by store.By) *report.Report {
 	}
 	groups := []report.Group{
 		{Key: "big.example", Domain: "big.example", Counts: counts(12000, 340, 120), Reason: bounce.UserUnknown, Reasons: map[string]int64{"user_unknown": 120, "greylisted": 340}},
-		{Key: "block.example", Domain: "block.example", Counts: counts(0, 2, 20), Refused: 22, Blocks: by == store.ByRelay, Reason: bounce.Blocklist, Reasons: map[string]int64{"blocklist": 22}},
+		{Key: "block.example", Domain: "block.example", Counts: counts(0, 2, 20), Refused: 22, Blocks: by == report.ByProvider, Reason: bounce.Blocklist, Reasons: map[string]int64{"blocklist": 22}},
 	}
 	reason := func(r bounce.Reason, soft, hard int64) report.ReasonCount {
 		t := judge.ReasonText(r)
 		return report.ReasonCount{Reason: r, Scope: t.Scope, Soft: soft, Hard: hard, Meaning: t.Meaning, Do: slices.Clone(t.Do)}
 	}
 	r := &report.Report{
-		Location: time.UTC, By: by, AsOf: at(23, 23, 59),
+		Location: time.UTC, By: by, AsOf: at(23, 23, 59), Live: true,
 		Period:  report.ReportPeriod{Since: ptr(at(23, 0, 0)), Until: ptr(at(24, 0, 0)), First: ptr(at(23, 0, 1)), Last: ptr(at(23, 23, 58))},
 		Sources: []report.SourceCount{{Path: "/var/log/mail.log.1", Lines: 90000, Attempts: 9000}, {Path: "/var/log/mail.log", Lines: 30000, Attempts: 3482}},
 		Totals: &report.Totals{
@@ -56,8 +57,8 @@ func fullReport(by store.By) *report.Report {
 			FirstCheck: "The list's own look-up page.", OtherExplanation: "A receiver whose resolver is refused.", DisprovedBy: "The list not showing the address.", Scan: "bouncelog scan shop.example",
 		}},
 		Changes: []report.Change{
-			{Kind: "domain", Key: "block.example", Change: report.ChangeNew, Failed: 22, Hard: 20, Attempts: 22, Reason: bounce.Blocklist},
-			{Kind: "provider", Key: "old.example", Change: report.ChangeSolved, Before: 40, Attempts: 300, Reason: bounce.RateLimited},
+			{Kind: "domain", Key: "block.example", Change: report.ChangeNew, Messages: 20, Failed: 22, Hard: 20, Attempts: 22, Reason: bounce.Blocklist},
+			{Kind: "provider", Key: "old.example", Change: report.ChangeSolved, MessagesBefore: 38, Before: 40, Attempts: 300, Reason: bounce.RateLimited},
 		},
 		Providers:  []report.Group{{Key: "block.example", Counts: counts(0, 2, 20), Refused: 22, Blocks: true, Reason: bounce.Blocklist}, {Key: "big.example", Counts: counts(12000, 340, 120), Reason: bounce.UserUnknown}},
 		Reasons:    []report.ReasonCount{reason(bounce.Greylisted, 340, 0), reason(bounce.UserUnknown, 0, 120), reason(bounce.Blocklist, 2, 20)},
@@ -80,7 +81,41 @@ func fullReport(by store.By) *report.Report {
 			Reasons:  []report.UnknownReplyText{{Text: "550 the computer says no", Attempts: 12}},
 		},
 	}
+	problemAt := 0
+	r.Verdict = &report.Verdict{
+		Status: report.StatusIncident, Sentence: "1 incident is going on: block.example refuses shop.example since 10:00, 20 of 22 messages.",
+		Phrases: []report.Phrase{{Text: "1 incident is going on: "}, {Text: "block.example refuses shop.example", Bad: true}, {Text: " since 10:00, 20 of 22 messages."}},
+		Going:   1, Newest: ptr(at(23, 23, 59)), Age: 25 * 3600,
+		Act: []report.Incident{{
+			Problem: &problemAt, Level: problem.Confirmed, Title: "block.example refuses shop.example: listed by spamhaus-zen", Short: "block.example refuses shop.example", Ours: true, Ongoing: true,
+			Since: at(23, 10, 0), Until: at(23, 10, 19), Refused: 20, Tried: 22, Before: 0, BeforeTried: 40, Share: 0.016, Lost: 20, LostPerDay: 20, Recipients: 20, Valid: 1,
+			SenderDomains: []string{"shop.example"}, Providers: []string{"block.example"}, Addresses: []string{"192.0.2.1"},
+			Hours: []problem.Hour{{Time: at(23, 10, 0), Refused: 12}, {Time: at(23, 11, 0), Refused: 10}},
+			Reply: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org", Why: "The replies name the cause.", Check: "The list's own look-up page.",
+			Otherwise: "A receiver whose resolver is refused.", Disproved: "The list not showing the address.", Command: "bouncelog scan shop.example",
+		}},
+		Ended: []report.Incident{{
+			Level: problem.Confirmed, Title: "old.example refuses shop.example: SPF does not pass", Short: "old.example refuses shop.example", Since: at(23, 1, 0), Until: at(23, 3, 0), EndedAt: at(23, 3, 5),
+			Ended: "12 messages taken since, none refused", Refused: 9, Tried: 9, Share: 0.001, Recipients: 9, Valid: 9, Command: "bouncelog scan shop.example", Check: "SPF.",
+		}},
+		Background: &report.Background{Messages: 7, Providers: 3, Share: 0.0006, Command: "bouncelog report --section problems"},
+		Silence:    &report.Silence{Since: at(23, 23, 59), Seconds: 90000, Expected: 12000, Command: "bouncelog db info"},
+	}
+	r.ProviderTable = &report.ProviderTable{
+		Rows: []report.ProviderRow{
+			{Provider: "block.example", Providers: 1, Attempts: 22, Soft: 2, Hard: 20, Messages: 22, Refused: 22, Reason: bounce.Blocklist, Mark: report.MarkRefuses},
+			{Provider: "big.example", Providers: 1, Attempts: 12460, Delivered: 12000, Soft: 340, Waiting: 171, Hard: 120, Messages: 12000, RefusedBefore: 2, Reason: bounce.UserUnknown, Mark: report.MarkTakes},
+		},
+		Small: &report.ProviderRow{Providers: 8, Attempts: 9, Delivered: 9, Messages: 9}, Rest: &report.ProviderRow{Providers: 2, Attempts: 40, Delivered: 40, Messages: 40},
+		Total: report.ProviderRow{Providers: 12, Attempts: 12531, Delivered: 12049, Soft: 342, Waiting: 171, Hard: 140, Messages: 12071, Refused: 22, RefusedBefore: 2}, Compared: true,
+	}
+	r.Comparison = &report.Comparison{
+		Since: at(23, 2, 0), Until: at(24, 0, 0), PreviousSince: at(22, 2, 0), PreviousUntil: at(23, 0, 0), Hours: 24, Covered: 22,
+		Counts: counts(12000, 342, 140), Before: report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
+	}
+	r.Lists = []report.List{{Section: report.SectionProviders, Shown: 10, Total: 12, More: "bouncelog report --section providers --all"}, {Section: report.SectionPending, Shown: 2, Total: 10000, Least: true, More: "bouncelog report --section pending --all"}}
 	for hour := range 24 {
+		r.TimelineBefore = append(r.TimelineBefore, report.Point{Time: at(22, hour, 0), Delivered: 450, Soft: 9})
 		r.Timeline = append(r.Timeline, report.Point{Time: at(23, hour, 0), Delivered: 500, Soft: int64(hour), Hard: int64(hour % 7)})
 	}
 	if by == store.ByDomain {
@@ -101,14 +136,10 @@ func TestGolden(t *testing.T) {
 		o      Options
 	}{
 		{"report-80.txt", store.ByDomain, table.FormatTable, Options{Width: 80}},
-		{"report-wide.txt", store.ByDomain, table.FormatTable, Options{Width: 200, Wide: true}},
-		{"report-relay-80.txt", store.ByRelay, table.FormatTable, Options{Width: 80}},
-		{"report.json", store.ByDomain, table.FormatJSON, Options{}},
-		{"report.ndjson", store.ByDomain, table.FormatNDJSON, Options{}},
-		{"report.csv", store.ByDomain, table.FormatCSV, Options{}},
-		{"report-relay.tsv", store.ByRelay, table.FormatTSV, Options{}},
+		{"report-provider-80.txt", report.ByProvider, table.FormatTable, Options{Width: 80}},
 		{"report.md", store.ByDomain, table.FormatMarkdown, Options{}},
-		{"report.html", store.ByDomain, table.FormatHTML, Options{}},
+		{"report.html", store.ByDomain, table.FormatHTML, Options{Made: "bouncelog report -d 2026-11-23"}},
+		{"report-mail.html", store.ByDomain, table.FormatHTML, Options{Mail: true}},
 	} {
 		var b bytes.Buffer
 		if err := Report(&b, fullReport(c.by), c.format, c.o); err != nil {
@@ -175,7 +206,7 @@ func TestHostileReport(t *testing.T) {
 		"\x1b]0;owned\a\x1b[2J", "\u202etxt.exe\u2066", "</td></table><script>alert(1)</script><img src=http://evil.example/x onerror=x>",
 		`" style="x" onload="alert(1)`, "=cmd|' /C calc'!A0", "a\r\nBcc: x\n| b |", "![x](http://evil.example)", "\xff\xfe\x00", strings.Repeat("x<", 5_000),
 	} {
-		for _, by := range []store.By{store.ByDomain, store.ByRelay} {
+		for _, by := range []store.By{store.ByDomain, report.ByProvider} {
 			for _, f := range table.Formats() {
 				r := fullReport(by)
 				setStrings(reflect.ValueOf(r).Elem(), hostile)
@@ -315,6 +346,8 @@ func TestRedact(t *testing.T) {
 		return &report.Report{
 			Location: time.UTC, By: store.ByRecipient, Period: report.ReportPeriod{First: &at, Last: &at},
 			Totals:         &report.Totals{},
+			Verdict:        &report.Verdict{Sentence: "secret1@shop.example", Phrases: []report.Phrase{{Text: "secret1@shop.example"}}, Act: []report.Incident{{Title: "secret1@shop.example", Reply: reply, Check: reply}}, Ended: []report.Incident{{Title: "secret3@good.example"}}},
+			Lists:          []report.List{{Section: report.SectionPending, Total: 9, More: "bouncelog report --section pending 'log of secret1@shop.example'"}},
 			Problems:       []problem.Problem{{Level: problem.Confirmed, Summary: "Mail of secret1@shop.example", ValidRecipients: []string{"secret3@good.example"}, Evidence: []problem.Evidence{{Text: reply}}}},
 			Groups:         []report.Group{{Key: "secret2@good.example", Counts: report.Counts{Attempts: 1, Hard: 1}}},
 			Reasons:        []report.ReasonCount{},

@@ -2,257 +2,526 @@ package render
 
 import (
 	"bytes"
+	"embed"
 	"fmt"
-	"html"
+	"html/template"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/problem"
 	"bouncelog/report"
 )
 
-// The page is one file without script, images or anything fetched, and is also
-// sent as mail. So its charts are cells with a background, not SVG: mail
-// programs strip SVG, a drawing of fixed width does not reflow on a telephone,
-// and the colours come from the style sheet, light or dark.
-const htmlHead = `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>bouncelog report</title>
-<style>
-:root { color-scheme: light dark; --ground: #fff; --text: #1b1f24; --dim: #59636e; --line: #d5dae0; --panel: #f4f6f8; --good: #1a7f37; --soft: #b86e00; --hard: #c62828 }
-@media (prefers-color-scheme: dark) { :root { --ground: #14171b; --text: #e4e7eb; --dim: #9aa4af; --line: #343a42; --panel: #1d2127; --good: #4cc06b; --soft: #e8a33d; --hard: #f2675f } }
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "Liberation Sans", Arial, sans-serif; background: var(--ground); color: var(--text); margin: 0 auto; max-width: 72em; padding: 1.2em 1.2em 3em }
-h1 { font-size: 1.5em; margin: 0 0 .2em } h2 { font-size: 1.15em; margin: 2.2em 0 .5em; padding-bottom: .25em; border-bottom: 1px solid var(--line) } h3 { font-size: 1em; margin: 1.6em 0 .4em }
-p { margin: .5em 0; overflow-wrap: anywhere } .about, .note, .axis { color: var(--dim) } .note { font-size: .9em; max-width: 60em }
-.tiles span { display: inline-block; background: var(--panel); border-radius: .4em; padding: .5em .9em; margin: .3em .4em .3em 0 } .tiles b { display: block; font-size: 1.45em; line-height: 1.2; font-variant-numeric: tabular-nums }
-.good { color: var(--good) } .soft { color: var(--soft) } .hard { color: var(--hard) }
-.case { background: var(--panel); border-left: .3em solid var(--line); border-radius: .2em; padding: .6em .9em; margin: .6em 0 } .confirmed { border-color: var(--hard) } .likely { border-color: var(--soft) }
-.scroll { overflow-x: auto }
-table { border-collapse: collapse } .data { font-size: .93em }
-.data th, .data td { text-align: left; padding: .28em 1em .28em 0; border-bottom: 1px solid var(--line); vertical-align: top } .data th { color: var(--dim); font-weight: 600; white-space: nowrap } .data td { overflow-wrap: anywhere; min-width: 4em }
-.data .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; min-width: 0 } .data .t { white-space: nowrap } .data .w { min-width: 13em }
-p.axis { margin-top: 1.4em } .key { white-space: nowrap } .key i { display: inline-block; width: .8em; height: .8em; border-radius: .15em; margin: 0 .35em 0 1em } i.soft, div.soft { background: var(--soft) } i.hard, div.hard { background: var(--hard) }
-.time { width: 100%; table-layout: fixed; border-bottom: 1px solid var(--dim) } .time td { height: 120px; padding: 0 1px; vertical-align: bottom } .time div { min-height: 1px } .axis { width: 100%; font-size: .85em } .axis td:last-child { text-align: right }
-.bars { width: 100%; font-size: .93em; margin-bottom: 1em } .bars td { padding: .18em .7em .18em 0; vertical-align: middle } .bars .what { width: 28%; max-width: 16em; overflow-wrap: anywhere } .bars .n { width: 8em; padding-left: .7em; white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--dim) } .bars div { display: inline-block; height: .95em; vertical-align: middle } .bars .room { white-space: nowrap; font-size: 0 } .bars .room div { font-size: 15px }
-@media (max-width: 500px) { body { padding: .8em .8em 2em; font-size: 14px } .tiles span { padding: .35em .6em } .bars .what { width: 40% } .bars .n { width: 6em } .data th, .data td { padding-right: .7em } }
-</style></head><body>
-`
+//go:embed html
+var files embed.FS
 
-func escape(s string) string { return html.EscapeString(table.Clean(s)) }
+// Components are the parts of a page as templates: verdict, fresh, incident, facts,
+// figures, strip, bar, trend, table, foot. Other pages add their own to the copy that
+// they get. They hold no script, no style attribute and nothing to be fetched, so that
+// a page of them needs no exception in a Content-Security-Policy.
+func Components() *template.Template {
+	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText}).ParseFS(files, "html/components.tmpl"))
+}
 
-func (v *view) writeHTML(w io.Writer) error {
+// StyleSheet is the style of all components, for light and dark, wide and narrow
+// screens, and paper.
+func StyleSheet() string {
+	raw, err := files.ReadFile("html/style.css")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(raw)
+}
+
+func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
+
+// cellText is a cell as a page shows it.
+func cellText(cell any) string {
+	switch n := cell.(type) {
+	case int:
+		return thousands(int64(n))
+	case int64:
+		return thousands(n)
+	}
+	return clean(table.Text(cell))
+}
+
+// thousands writes a count in groups of three digits, with a narrow blank between
+// them.
+func thousands(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "\u202f" + s[i:]
+	}
+	return s
+}
+
+// A page is what page.tmpl prints.
+type page struct {
+	Title    string
+	Style    template.CSS
+	Phrases  []report.Phrase
+	Header   []report.Fact
+	Sections []part
+	Foot     []report.Fact
+}
+
+// A part is a section of the page. That of the verdict has no ID: it has no heading of
+// its own.
+type part struct {
+	ID, Title, Short string
+	Lead             []string
+	Incidents        []card
+	Facts            []report.Fact
+	Table            *grid
+	Empty            string
+	Notes            []report.Note
+	Trend            *trend
+}
+
+// A card is an incident.
+type card struct {
+	ID, Class, Shape, State string
+	Number                  int // that its mark in the trend has; 0: none
+	Title                   string
+	Facts, More             []report.Fact
+	Strip                   *strip
+	Reply, Check, Command   string
+	Pages                   []link
+}
+
+type link struct{ Name, URL string }
+
+// A grid is a table.
+type grid struct {
+	Head []head
+	Rows []row
+}
+
+type head struct {
+	Name, Class string
+	Chart       bool
+}
+
+type row struct {
+	Class string
+	Cells []cell
+}
+
+type cell struct {
+	Text, Class, Label string
+	Bar                []rect
+}
+
+// A rect is a bar of a drawing: X and W in percent of its width, Y and H in pixels.
+type rect struct {
+	Class, X, W, Y, H, Title string
+}
+
+// A segment is a part of a line, from X, Y to X2, Y2.
+type segment struct{ X, Y, X2, Y2 string }
+
+// A mark is where an incident began.
+type mark struct {
+	X      string
+	Number int
+}
+
+type strip struct {
+	Height int
+	Title  string
+	Bars   []rect
+	Marks  []mark
+}
+
+func writeHTML(w io.Writer, r *report.Report, o Options) error {
+	p := page{Title: "bouncelog: " + r.Headline(), Style: template.CSS(StyleSheet()), Header: r.Header()}
+	if r.Verdict != nil {
+		p.Phrases = r.Verdict.Phrases
+		if len(p.Phrases) == 0 {
+			p.Phrases = []report.Phrase{{Text: r.Verdict.Sentence}}
+		}
+	} else {
+		p.Phrases = []report.Phrase{{Text: "bouncelog report"}}
+	}
+	if c := r.Unparsed; c != nil && c.Delivery+c.Unparsed > 0 {
+		share := float64(c.Unparsed) / float64(c.Delivery+c.Unparsed)
+		p.Header = append(p.Header, report.Fact{Label: "Not understood", Value: fmt.Sprintf("%.2f %%", 100*share), Note: "of the delivery lines"})
+	}
+	axis := newAxis(r)
+	for _, s := range r.Parts(true) {
+		one := part{ID: s.Name, Title: s.Title, Short: short(s.Title), Lead: s.Lead, Facts: s.Facts, Notes: s.Notes}
+		if s.Name == report.SectionVerdict {
+			one.ID = ""
+		}
+		for i := range s.Cards {
+			number := 0
+			if s.Name == report.SectionVerdict {
+				number = i + 1
+			}
+			c := newCard(r, &s.Cards[i], number)
+			if axis != nil && !o.Mail {
+				c.Strip = axis.strip(&s.Cards[i])
+			}
+			one.Incidents = append(one.Incidents, c)
+		}
+		for i := range s.Over {
+			c := newCard(r, &s.Over[i], 0)
+			c.Check, c.Pages, c.More = "", nil, nil
+			if axis != nil && !o.Mail {
+				c.Strip = axis.strip(&s.Over[i])
+			}
+			one.Incidents = append(one.Incidents, c)
+		}
+		if s.Table != nil && len(s.Table.Rows) > 0 {
+			one.Table = newGrid(s.Table, o.Mail)
+		} else if len(s.Cards) == 0 {
+			one.Empty = s.Empty
+		}
+		if s.Name == report.SectionVerdict && axis != nil && !o.Mail || s.Name == report.SectionTimeline && axis != nil && r.Verdict == nil && !o.Mail {
+			one.Trend = axis.trend(r)
+			if s.Name == report.SectionTimeline {
+				one.Table = nil
+			}
+		}
+		p.Sections = append(p.Sections, one)
+	}
+	if o.Made != "" {
+		p.Foot = append(p.Foot, report.Fact{Label: "This page:", Note: o.Made})
+	}
+	p.Foot = append(p.Foot, report.Fact{Label: "Times are", Value: r.Location.String()})
+	t, err := Components().ParseFS(files, "html/page.tmpl")
+	if err != nil {
+		return err
+	}
 	var b bytes.Buffer
-	b.WriteString(htmlHead + "<h1>bouncelog report</h1>\n<p class=\"about\">")
-	for i, line := range v.header() {
-		if i > 0 {
-			b.WriteString("<br>")
-		}
-		b.WriteString(escape(line))
+	if err := t.ExecuteTemplate(&b, "page.tmpl", p); err != nil {
+		return err
 	}
-	b.WriteString("</p>\n")
-	if t := v.Totals; t != nil {
-		b.WriteString(`<p class="tiles">`)
-		tile := func(class string, n int64, what string) {
-			fmt.Fprintf(&b, `<span class="%s"><b>%s</b>%s</span>`, class, thousands(n), what)
-		}
-		tile("good", t.Delivered, "delivered, "+percent(t.DeliveredRate))
-		tile("soft", t.Soft, "soft, "+percent(t.SoftRate))
-		tile("hard", t.Hard, "hard, "+percent(t.HardRate))
-		tile("", t.Pending, "pending")
-		b.WriteString("</p>\n")
-	}
-	for _, s := range v.sections() {
-		fmt.Fprintf(&b, "<h2>%s</h2>\n", escape(s.title))
-		writeParagraphs(&b, s)
-		switch s.name {
-		case report.SectionDomains:
-			if rows := v.Domains; len(rows) > 0 {
-				v.writeBars(&b, "Failed attempts", groupBars(rows))
-			} else if len(v.Groups) > 0 {
-				v.writeBars(&b, "Failed attempts", groupBars(v.Groups))
-			}
-		case report.SectionReasons:
-			var bars []bar
-			for _, x := range v.Reasons {
-				bars = append(bars, bar{x.Reason.String(), x.Soft, x.Hard})
-			}
-			v.writeBars(&b, "Failed attempts", bars)
-		case report.SectionTimeline:
-			v.writeTimeline(&b)
-		}
-		if s.table != nil {
-			b.WriteString(`<div class="scroll">`)
-			if err := s.table.WriteHTML(&b); err != nil {
-				return err
-			}
-			b.WriteString("</div>\n")
-		}
-		for _, line := range s.notes {
-			fmt.Fprintf(&b, "<p class=\"note\">%s</p>\n", escape(line))
-		}
-		// The chart over time belongs to the totals.
-		if s.name == report.SectionTotals && !v.Named {
-			v.writeTimeline(&b)
-		}
-	}
-	b.WriteString("</body></html>\n")
-	_, err := w.Write(b.Bytes())
+	_, err = w.Write(b.Bytes())
 	return err
 }
 
-// writeParagraphs writes what stands before a section's table. A problem is
-// some lines that an empty one ends.
-func writeParagraphs(b *bytes.Buffer, s section) {
-	if s.name != report.SectionProblems {
-		for _, line := range s.lead {
-			if line != "" {
-				fmt.Fprintf(b, "<p>%s</p>\n", escape(line))
+// short is the heading of a section as the contents name it.
+func short(title string) string {
+	for _, after := range []string{",", " since", " by"} {
+		title, _, _ = strings.Cut(title, after)
+	}
+	if domain, ok := strings.CutPrefix(title, "By recipient "); ok {
+		return strings.ToUpper(domain[:1]) + domain[1:] + "s"
+	}
+	return title
+}
+
+func newCard(r *report.Report, in *report.Incident, number int) card {
+	c := card{
+		Class: "ended", Shape: "●", State: state(in), Number: number, Title: table.Cut(in.Title, longest),
+		Reply: in.Reply, Check: in.Check, Command: in.Command,
+	}
+	if number > 0 {
+		c.ID = fmt.Sprintf("incident-%d", number)
+	}
+	switch {
+	case in.Level == problem.Watch || !in.Ongoing:
+	case in.Level == problem.Confirmed:
+		c.Class, c.Shape = "confirmed", "✖"
+	default:
+		c.Class, c.Shape = "likely", "▲"
+	}
+	for _, f := range facts(r, in, true) {
+		switch f.Label {
+		case "Sample reply", "Check first", "Run":
+		case "Why", "Or else", "Disproved by":
+			c.More = append(c.More, f)
+		default:
+			c.Facts = append(c.Facts, f)
+		}
+	}
+	for _, name := range in.Providers {
+		if url := provider.Page(name); url != "" && len(c.Pages) < 3 {
+			c.Pages = append(c.Pages, link{name, url})
+		}
+	}
+	return c
+}
+
+// newGrid lays out a table. Where it has attempts, delivered, soft and hard, a bar
+// shows their parts.
+func newGrid(t *table.Table, mail bool) *grid {
+	g := &grid{}
+	at := map[string]int{}
+	for i, c := range t.Columns {
+		at[c.Name] = i
+	}
+	_, parts := at["attempts"]
+	for _, name := range []string{"delivered", "soft", "hard"} {
+		_, ok := at[name]
+		parts = parts && ok
+	}
+	parts = parts && !mail
+	name := 0 // the column that names the row
+	for i, c := range t.Columns {
+		if c.Flex {
+			name = i
+			break
+		}
+	}
+	class := func(i int) string {
+		c, words := t.Columns[i], []string{}
+		switch {
+		case c.Number:
+			words = append(words, "n")
+		case c.Flex:
+			words = append(words, "wide")
+		default:
+			words = append(words, "whole")
+		}
+		if i == name {
+			words = append(words, "name")
+		}
+		return strings.Join(words, " ")
+	}
+	for i, c := range t.Columns {
+		h := head{Name: c.Name}
+		if c.Number {
+			h.Class = "n"
+		}
+		g.Head = append(g.Head, h)
+		if parts && i == name {
+			g.Head = append(g.Head, head{Chart: true})
+		}
+	}
+	for n, cells := range t.Rows {
+		x := row{}
+		for i, v := range cells {
+			one := cell{Text: cellText(v), Class: class(i), Label: t.Columns[i].Name}
+			if k, ok := v.(int64); ok && k == 0 {
+				one.Class += " zero"
+			}
+			if t.Columns[i].Name == "verdict" && one.Text != "" {
+				one.Class += " mark-" + one.Text
+				one.Text = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkTakes: "● "}[one.Text] + one.Text
+			}
+			one.Class = strings.TrimSpace(one.Class)
+			x.Cells = append(x.Cells, one)
+			if parts && i == name {
+				bar := cell{Class: "chart"}
+				all, _ := cells[at["attempts"]].(int64)
+				left := 0.0
+				for _, part := range []string{"delivered", "soft", "hard"} {
+					k, _ := cells[at[part]].(int64)
+					if all > 0 && k > 0 {
+						width := 100 * float64(k) / float64(all)
+						bar.Bar = append(bar.Bar, rect{Class: part, X: number(left), W: number(width)})
+						left += width
+					}
+				}
+				x.Cells = append(x.Cells, bar)
 			}
 		}
-		return
+		if parts && t.Columns[0].Name == "provider" && len(t.Rows) > 1 {
+			switch {
+			case n == len(t.Rows)-1:
+				x.Class = "sum"
+			case t.Columns[len(t.Columns)-1].Name == "verdict" && strings.Contains(table.Text(cells[0]), " "):
+				x.Class = "rest"
+			}
+		}
+		g.Rows = append(g.Rows, x)
 	}
-	var lines []string
-	flush := func() {
-		if len(lines) == 0 {
-			return
-		}
-		class := "case"
-		if level, _, ok := strings.Cut(lines[0], ":"); ok && (level == strings.ToUpper(problem.Confirmed) || level == strings.ToUpper(problem.Likely)) {
-			class += " " + strings.ToLower(level)
-		}
-		fmt.Fprintf(b, "<p class=\"%s\"><b>%s</b>", class, escape(lines[0]))
-		for _, line := range lines[1:] {
-			b.WriteString("<br>" + escape(line))
-		}
-		b.WriteString("</p>\n")
-		lines = nil
-	}
-	for _, line := range s.lead {
-		if line == "" {
-			flush()
-			continue
-		}
-		lines = append(lines, line)
-	}
-	flush()
+	return g
 }
 
-// A bar is a line of a chart of soft and hard failures.
-type bar struct {
-	what       string
-	soft, hard int64
+// number is a length in a drawing.
+func number(x float64) string { return strconv.FormatFloat(math.Round(x*100)/100, 'f', -1, 64) }
+
+// An axis is the time that all drawings of a page share.
+type axis struct {
+	start, end time.Time
+	step       time.Duration
+	points     []report.Point
 }
 
-const barsShown = 10
+const stepsAtMost = 72
 
-func groupBars(groups []report.Group) (bars []bar) {
-	for _, g := range groups {
-		key := g.Key
-		if key == "" {
-			key = "(none)"
+func newAxis(r *report.Report) *axis {
+	if len(r.Timeline) == 0 {
+		return nil
+	}
+	a := &axis{step: time.Hour, start: r.Timeline[0].Time}
+	if r.ByDay {
+		a.step = 24 * time.Hour
+	}
+	n := int(r.Timeline[len(r.Timeline)-1].Time.Sub(a.start)/a.step) + 1
+	if n < 2 {
+		return nil
+	}
+	wide := (n + stepsAtMost - 1) / stepsAtMost
+	a.step *= time.Duration(wide)
+	n = (n + wide - 1) / wide
+	a.end = a.start.Add(time.Duration(n) * a.step)
+	a.points = steps(r.Timeline, a.start, a.end, a.step, n)
+	return a
+}
+
+// x is where a point in time is, in percent.
+func (a *axis) x(t time.Time) float64 {
+	return min(max(100*float64(t.Sub(a.start))/float64(a.end.Sub(a.start)), 0), 100)
+}
+
+func (a *axis) width() float64 { return 100 / float64(len(a.points)) }
+
+const stripHeight = 30
+
+// strip draws when an incident's refusals were.
+func (a *axis) strip(in *report.Incident) *strip {
+	if len(in.Hours) == 0 {
+		return nil
+	}
+	counts := make([]int, len(a.points))
+	most, steps := 0, 0
+	for _, h := range in.Hours {
+		if i := int(h.Time.Sub(a.start) / a.step); i >= 0 && i < len(counts) {
+			if counts[i] == 0 {
+				steps++
+			}
+			counts[i] += h.Refused
+			most = max(most, counts[i])
 		}
-		bars = append(bars, bar{key, g.Soft, g.Hard})
 	}
-	return bars
+	if steps < 2 {
+		return nil // nothing to see
+	}
+	s := &strip{Height: stripHeight, Title: fmt.Sprintf("Refused attempts over time, %d at most in a %s", most, stepWords(a.step)), Marks: []mark{{X: number(a.x(in.Since))}}}
+	for i, n := range counts {
+		if n > 0 {
+			h := max(float64(n)*stripHeight/float64(most), 1)
+			s.Bars = append(s.Bars, rect{Class: "hard", X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(stripHeight - h), H: number(h)})
+		}
+	}
+	return s
 }
 
-const chartKey = `<span class="key"><i class="soft"></i>soft<i class="hard"></i>hard</span>`
+// A trend is the figure over time.
+type trend struct {
+	Step                string
+	Before              bool
+	ShareHeight, Height int
+	ShareTitle, Title   string
+	Share, BeforeShare  []segment
+	Bars, Spans         []rect
+	Marks               []mark
+	Floor               int
+	FloorY              int
+	Most                string
+	Times               []string
+	Table               *grid
+}
 
-// writeBars draws lying bars, the widest as long as there is room.
-func (v *view) writeBars(b *bytes.Buffer, title string, bars []bar) {
-	bars = bars[:min(len(bars), barsShown)]
-	var most int64
-	for _, x := range bars {
-		most = max(most, x.soft+x.hard)
+const (
+	shareHeight = 70
+	barsHeight  = 96
+)
+
+func (a *axis) trend(r *report.Report) *trend {
+	t := &trend{Step: stepWords(a.step), ShareHeight: shareHeight, Height: barsHeight, Floor: 100}
+	before := []report.Point(nil)
+	if r.TimelineBefore != nil && r.Period.Since != nil && r.Comparison != nil {
+		// The previous period lies as long before as it is long.
+		back := r.Period.Since.Sub(r.Comparison.PreviousSince) - r.Period.Since.Sub(r.Comparison.Since)
+		moved := make([]report.Point, len(r.TimelineBefore))
+		for i, p := range r.TimelineBefore {
+			p.Time = p.Time.Add(back)
+			moved[i] = p
+		}
+		before = steps(moved, a.start, a.end, a.step, len(a.points))
+		t.Before = true
 	}
-	if most == 0 || len(bars) < 2 { // nothing to compare
-		return
+	share := func(p report.Point) (float64, bool) {
+		all := p.Delivered + p.Soft + p.Hard
+		return 100 * float64(p.Delivered) / float64(max(all, 1)), all > 0
 	}
-	fmt.Fprintf(b, "<p class=\"axis\">%s %s</p>\n<table class=\"bars\" role=\"presentation\">\n", title, chartKey)
-	for _, x := range bars {
-		fmt.Fprintf(b, `<tr><td class="what">%s</td><td class="room">`, escape(table.Cut(x.what, 60)))
+	least, worst, most := 100.0, report.Point{}, int64(0)
+	for _, list := range [][]report.Point{a.points, before} {
+		for _, p := range list {
+			if s, ok := share(p); ok && s < least {
+				least, worst = s, p
+			}
+		}
+	}
+	for _, p := range a.points {
+		most = max(most, p.Soft+p.Hard)
+	}
+	for _, floor := range []int{98, 95, 90, 80, 70, 50, 0} {
+		if t.Floor = floor; least >= float64(floor) {
+			break
+		}
+	}
+	y := func(s float64) string { return number(shareHeight * (100 - s) / float64(100-t.Floor)) }
+	line := func(points []report.Point) (out []segment) {
+		last, known := 0.0, false
+		for i, p := range points {
+			s, ok := share(p)
+			mid := (float64(i) + .5) * a.width()
+			if ok && known {
+				out = append(out, segment{number(mid - a.width()), y(last), number(mid), y(s)})
+			}
+			last, known = s, ok
+		}
+		return out
+	}
+	t.Share, t.BeforeShare = line(a.points), line(before)
+	t.ShareTitle = fmt.Sprintf("Delivered share of the attempts over time, %.1f %% at the least, at %s", least, r.PointTime(worst.Time))
+	t.Title = fmt.Sprintf("Failed attempts over time, %d at most in a %s", most, t.Step)
+	t.Most = thousands(most)
+	t.FloorY = shareHeight - 5
+	grid := &table.Table{Columns: []table.Column{{Name: "time", Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered share", Number: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}}}
+	for i, p := range a.points {
+		when := r.PointTime(p.Time)
+		grid.Rows = append(grid.Rows, []any{when, p.Delivered + p.Soft + p.Hard, table.Share(float64(p.Delivered) / float64(max(p.Delivered+p.Soft+p.Hard, 1))), p.Soft, p.Hard})
+		bottom := float64(barsHeight)
 		for _, part := range []struct {
 			class string
 			n     int64
-		}{{"soft", x.soft}, {"hard", x.hard}} {
+		}{{"hard", p.Hard}, {"soft", p.Soft}} {
 			if part.n > 0 {
-				fmt.Fprintf(b, `<div class="%s" style="width:%s%%" title="%d %s"></div>`, part.class, width(part.n, most), part.n, part.class)
+				h := max(float64(part.n)*(barsHeight-18)/float64(most), 1)
+				bottom -= h
+				t.Bars = append(t.Bars, rect{
+					Class: part.class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(bottom), H: number(h),
+					Title: fmt.Sprintf("%s: %d soft, %d hard, %d delivered", when, p.Soft, p.Hard, p.Delivered),
+				})
 			}
 		}
-		fmt.Fprintf(b, "</td><td class=\"n\">%s + %s</td></tr>\n", thousands(x.soft), thousands(x.hard))
 	}
-	b.WriteString("</table>\n")
-}
-
-// width is n of most in percent.
-func width(n, most int64) string {
-	return strconv.FormatFloat(max(100*float64(n)/float64(most), 0.2), 'f', 1, 64)
-}
-
-const timelineColumns = 60
-
-// writeTimeline draws soft and hard failures over time.
-func (v *view) writeTimeline(b *bytes.Buffer) {
-	points := v.evenPoints()
-	var most int64
-	for _, p := range points {
-		most = max(most, p.Soft+p.Hard)
-	}
-	if most == 0 || len(points) < 2 {
-		return
-	}
-	const height = 120 // pixels
-	each := points[0].step
-	fmt.Fprintf(b, "<p class=\"axis\">Failed attempts over time, per %s; the highest %s %s</p>\n", stepWords(each), thousands(most), chartKey)
-	b.WriteString("<table class=\"time\" role=\"presentation\"><tr>")
-	for _, p := range points {
-		fmt.Fprintf(b, `<td title="%s: %d soft, %d hard">`, escape(v.pointTime(p.Point)), p.Soft, p.Hard)
-		if p.Hard > 0 {
-			fmt.Fprintf(b, `<div class="hard" style="height:%dpx"></div>`, p.Hard*height/most)
+	t.Table = newGrid(grid, true)
+	if v := r.Verdict; v != nil {
+		for i := range v.Act {
+			t.mark(a, &v.Act[i], i+1)
 		}
-		if p.Soft > 0 {
-			fmt.Fprintf(b, `<div class="soft" style="height:%dpx"></div>`, p.Soft*height/most)
+		for i := range v.Ended {
+			t.mark(a, &v.Ended[i], 0)
 		}
-		b.WriteString("</td>")
 	}
-	fmt.Fprintf(b, "</tr></table>\n<table class=\"axis\" role=\"presentation\"><tr><td>%s</td><td>%s</td></tr></table>\n",
-		escape(v.pointTime(points[0].Point)), escape(v.pointTime(points[len(points)-1].Point)))
+	labels := min(len(a.points), 4)
+	for i := range labels {
+		t.Times = append(t.Times, r.PointTime(a.points[i*(len(a.points)-1)/max(labels-1, 1)].Time))
+	}
+	return t
 }
 
-type evenPoint struct {
-	report.Point
-	step time.Duration
-}
-
-// evenPoints are the timeline without holes, in at most timelineColumns steps.
-func (v *view) evenPoints() []evenPoint {
-	if len(v.Timeline) == 0 {
-		return nil
+// mark shows how long an incident lasted.
+func (t *trend) mark(a *axis, in *report.Incident, n int) {
+	from, to := a.x(in.Since), a.x(in.Until)
+	t.Spans = append(t.Spans, rect{X: number(from), W: number(max(to-from, .4))})
+	if n > 0 {
+		t.Marks = append(t.Marks, mark{number(from), n})
 	}
-	step := time.Hour
-	if v.ByDay {
-		step = 24 * time.Hour
-	}
-	start, end := v.Timeline[0].Time, v.Timeline[len(v.Timeline)-1].Time
-	n := int(end.Sub(start)/step) + 1
-	wide := (n + timelineColumns - 1) / timelineColumns
-	step *= time.Duration(wide)
-	points := make([]evenPoint, (n+wide-1)/wide)
-	for i := range points {
-		points[i].Time = start.Add(time.Duration(i) * step)
-		points[i].step = step
-	}
-	for _, p := range v.Timeline {
-		x := &points[p.Time.Sub(start)/step]
-		x.Delivered += p.Delivered
-		x.Soft += p.Soft
-		x.Hard += p.Hard
-	}
-	return points
 }
 
 func stepWords(step time.Duration) string {
@@ -266,14 +535,4 @@ func stepWords(step time.Duration) string {
 		return "hour"
 	}
 	return fmt.Sprintf("%d hours", step/time.Hour)
-}
-
-// thousands writes a count in groups of three digits, with a narrow blank
-// between them.
-func thousands(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "\u202f" + s[i:]
-	}
-	return s
 }

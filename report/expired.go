@@ -1,0 +1,68 @@
+package report
+
+import (
+	"context"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+const (
+	expiredCounted = 10_000  // recipients given up whose last failure is looked for
+	softRead       = 200_000 // temporary failures that are read for it at most
+	queueLifetime  = 7 * 24 * time.Hour
+)
+
+// lastTemporary fills in why the mail that expired had been deferred last.
+func lastTemporary(ctx context.Context, s store.Store, f store.Filter, rows []ReasonCount) error {
+	var expired *ReasonCount
+	var soft int64
+	for i := range rows {
+		soft += rows[i].Soft
+		if rows[i].Reason == bounce.Expired {
+			expired = &rows[i]
+		}
+	}
+	if expired == nil || expired.Hard > expiredCounted || soft > softRead {
+		return nil
+	}
+	type pair struct{ message, recipient uint64 }
+	last := make(map[pair]bounce.Reason, expired.Hard)
+	ended := f
+	ended.Reasons = []bounce.Reason{bounce.Expired}
+	for r, err := range s.Refusals(ctx, ended) {
+		if err != nil {
+			return err
+		}
+		last[pair{r.Message, r.Recipient}] = bounce.NoReason
+	}
+	before := f
+	before.Reasons, before.Outcomes = nil, []bounce.Outcome{bounce.Soft}
+	if !f.Since.IsZero() {
+		before.Since = f.Since.Add(-queueLifetime)
+	}
+	read := 0
+	for r, err := range s.Refusals(ctx, before) { // in the order of time
+		if err != nil {
+			return err
+		}
+		if read++; read > softRead {
+			return nil
+		}
+		p := pair{r.Message, r.Recipient}
+		if _, gone := last[p]; gone {
+			last[p] = r.Reason
+		}
+	}
+	for _, reason := range last {
+		if reason == bounce.NoReason {
+			continue
+		}
+		if expired.Last == nil {
+			expired.Last = map[string]int64{}
+		}
+		expired.Last[reason.String()]++
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package report
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/store"
+)
+
+// What is said of a provider with enough mail to say anything.
+const (
+	MarkRefuses = "refuses" // most of our mail, for a reason that is ours or not named
+	MarkFails   = "fails"   // most attempts fail otherwise
+	MarkTakes   = "takes"   // what we send
+)
+
+const (
+	markLeast = 20  // messages
+	markShare = 0.5 // of the attempts
+)
+
+// A ProviderTable has the providers that matter most, and what the others add up to,
+// so that each column sums to its total.
+type ProviderTable struct {
+	Rows  []ProviderRow `json:"rows"`
+	Small *ProviderRow  `json:"small,omitempty"`  // those with too few messages for a verdict
+	Rest  *ProviderRow  `json:"others,omitempty"` // all others
+	Total ProviderRow   `json:"total"`
+	// Compared says that RefusedBefore is known.
+	Compared bool `json:"compared"`
+}
+
+// A ProviderRow is the counts of a provider, or of several together.
+type ProviderRow struct {
+	Provider  string `json:"provider,omitempty"`
+	Providers int    `json:"providers"` // how many are added up
+	Attempts  int64  `json:"attempts"`
+	Delivered int64  `json:"delivered"`
+	Soft      int64  `json:"soft"`
+	Waiting   int64  `json:"waiting"` // messages still queued, once for each recipient
+	Hard      int64  `json:"hard"`
+	Messages  int64  `json:"messages"`
+	Failed    int64  `json:"failed_messages"` // once for each recipient
+	// Refused are failures for a reason that is ours or not named, and those of the
+	// period before.
+	Refused       int64         `json:"refused"`
+	RefusedBefore int64         `json:"refused_before"`
+	Reason        bounce.Reason `json:"reason,omitzero"`
+	Mark          string        `json:"verdict,omitempty"`
+
+	relay bool // it has relays of its own
+}
+
+// DeliveredShare is how much of the attempts was delivered.
+func (p *ProviderRow) DeliveredShare() table.Share {
+	return table.Share(float64(p.Delivered) / float64(max(p.Attempts, 1)))
+}
+
+func (p *ProviderRow) add(o *ProviderRow) {
+	p.Providers += o.Providers
+	p.Attempts += o.Attempts
+	p.Delivered += o.Delivered
+	p.Soft += o.Soft
+	p.Waiting += o.Waiting
+	p.Hard += o.Hard
+	p.Messages += o.Messages
+	p.Failed += o.Failed
+	p.Refused += o.Refused
+	p.RefusedBefore += o.RefusedBefore
+}
+
+// providerTable makes the table of the routes of the period and, where they are known,
+// of the one before; top is how many providers have a row of their own (0: all).
+func providerTable(routes, then []store.Route, top int) *ProviderTable {
+	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
+	usual := usualProviders(routes)
+	relays := map[string]bool{}
+	for i := range routes {
+		if r := &routes[i]; r.Relay != "" && usual.provider(r) != r.Domain {
+			relays[usual.provider(r)] = true
+		}
+	}
+	before := map[string]int64{}
+	for _, g := range providers(then) {
+		before[g.Key] = refused(g.Reasons)
+	}
+	var rows []ProviderRow
+	for _, g := range providers(routes) {
+		was := before[g.Key]
+		delete(before, g.Key)
+		if g.Attempts+g.Pending == 0 && was == 0 {
+			continue // nothing but hand-offs and probes
+		}
+		p := ProviderRow{
+			Provider: g.Key, Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: g.Pending, Hard: g.Hard,
+			Messages: g.Messages, Failed: failedMessages(&g.Tally), Refused: refused(g.Reasons), RefusedBefore: was, Reason: mainReason(g.Reasons), relay: relays[g.Key],
+		}
+		if p.Messages >= markLeast {
+			switch {
+			case blocks(p.Refused, p.Attempts):
+				p.Mark = MarkRefuses
+			case float64(p.Soft+p.Hard) >= markShare*float64(p.Attempts):
+				p.Mark = MarkFails
+			default:
+				p.Mark = MarkTakes
+			}
+		}
+		rows = append(rows, p)
+		t.Total.add(&p)
+	}
+	gone := ProviderRow{}
+	for _, n := range before { // nothing was sent there this time
+		if n > 0 {
+			gone.Providers++
+			gone.RefusedBefore += n
+		}
+	}
+	t.Total.add(&gone)
+	rank := map[string]int{MarkRefuses: 0, MarkFails: 1}
+	slices.SortFunc(rows, func(a, b ProviderRow) int {
+		x, bad := rank[a.Mark]
+		y, worse := rank[b.Mark]
+		if !bad {
+			x = 2
+		}
+		if !worse {
+			y = 2
+		}
+		return cmp.Or(cmp.Compare(x, y), cmp.Compare(b.Refused, a.Refused), cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard),
+			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Provider, b.Provider))
+	})
+	var small, rest ProviderRow
+	rest.add(&gone)
+	for i := range rows {
+		switch {
+		case top == 0 || i < top:
+			t.Rows = append(t.Rows, rows[i])
+		case rows[i].Messages < markLeast:
+			small.add(&rows[i])
+		default:
+			rest.add(&rows[i])
+		}
+	}
+	if small.Providers > 0 {
+		t.Small = &small
+	}
+	if rest.Providers > 0 {
+		t.Rest = &rest
+	}
+	return t
+}

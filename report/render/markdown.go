@@ -1,0 +1,60 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"bouncelog/internal/table"
+	"bouncelog/report"
+)
+
+func writeMarkdown(w io.Writer, r *report.Report) error {
+	var b bytes.Buffer
+	b.WriteString("# bouncelog report\n\n")
+	if r.Verdict != nil {
+		fmt.Fprintf(&b, "**%s**\n\n", table.Markdown(r.Verdict.Sentence))
+	}
+	for _, f := range r.Header() {
+		fmt.Fprintf(&b, "%s: %s  \n", table.Markdown(f.Label), table.Markdown(f.Value))
+	}
+	for _, s := range r.Parts(true) {
+		fmt.Fprintf(&b, "\n## %s\n\n", table.Markdown(s.Title))
+		for _, line := range s.Lead {
+			fmt.Fprintf(&b, "%s\n\n", table.Markdown(line))
+		}
+		for i := range s.Cards {
+			in := &s.Cards[i]
+			fmt.Fprintf(&b, "### %s: %s\n\n", state(in), table.Markdown(table.Cut(in.Title, longest)))
+			for _, f := range facts(r, in, true) {
+				fmt.Fprintf(&b, "* %s: %s\n", table.Markdown(f.Label), table.Markdown(line(f)))
+			}
+			b.WriteByte('\n')
+		}
+		for i := range s.Over {
+			fmt.Fprintf(&b, "%s\n\n", table.Markdown(over(r, &s.Over[i])))
+		}
+		tables := []*table.Table{s.Table}
+		if len(s.Facts) > 0 {
+			tables = []*table.Table{factsTable(s.Facts), s.Table}
+		}
+		for _, t := range tables {
+			if t == nil || len(t.Rows) == 0 {
+				continue
+			}
+			if err := t.WriteMarkdown(&b); err != nil {
+				return err
+			}
+			b.WriteByte('\n')
+		}
+		if s.Empty != "" && len(s.Cards) == 0 && (s.Table == nil || len(s.Table.Rows) == 0) {
+			fmt.Fprintf(&b, "%s\n\n", table.Markdown(s.Empty))
+		}
+		for _, n := range s.Notes {
+			fmt.Fprintf(&b, "%s\n\n", table.Markdown(strings.TrimSpace(n.Text+" "+n.Command)))
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}

@@ -1,0 +1,154 @@
+package report
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"bouncelog/internal/table"
+)
+
+// A Section is one part of the report in the form that all renderings share:
+// facts, sentences, and one table of typed cells.
+type Section struct {
+	Name  string // as in Options.Sections
+	Title string // a noun
+	Lead  []string
+	Facts []Fact
+	// Cards are incidents with all their facts; the sections verdict and problems
+	// have them.
+	Cards []Incident
+	Over  []Incident // that have ended, in short
+	// Table has the same columns whether or not it has rows. It is nil where the
+	// section is no table.
+	Table *table.Table
+	// Data is the table for CSV and TSV, where that is another.
+	Data  *table.Table
+	Empty string // what to say in place of a table without rows
+	Notes []Note
+}
+
+// A Fact is a figure with its label.
+type Fact struct {
+	Label string
+	Value any // a cell; see table.Table
+	Note  string
+}
+
+// A Note is a sentence, and the command that it ends with, if any: a command stands on a
+// line of its own, whole, to be copied.
+type Note struct{ Text, Command string }
+
+// A List says how much of a section's list the report holds.
+type List struct {
+	Section string `json:"section"`
+	Shown   int    `json:"shown"`
+	Total   int    `json:"total"`
+	// Least: there are more than Total, which was not counted to the end.
+	Least bool   `json:"at_least,omitempty"`
+	More  string `json:"more,omitempty"` // the command that shows all of it
+}
+
+// Cut reports whether a part of the list is left out.
+func (l *List) Cut() bool { return l.Total > l.Shown || l.Least }
+
+// note adds what is known of a list.
+func (r *Report) note(o Options, l List) {
+	if l.Cut() {
+		l.More = o.command("report", "--section", l.Section, "--all")
+	}
+	r.listsMu.Lock()
+	defer r.listsMu.Unlock()
+	r.Lists = append(r.Lists, l)
+}
+
+// cut leaves the first top entries of a list (0: all of it) and notes how many
+// there were.
+func cut[T any](r *Report, o Options, section string, top int, list []T) []T {
+	l := List{Section: section, Total: len(list), Shown: len(list)}
+	if top > 0 && len(list) > top {
+		list, l.Shown = slices.Clip(list[:top]), top
+	}
+	r.note(o, l)
+	return list
+}
+
+// List is what is known of the list of a section; nil where the report has none.
+func (r *Report) List(section string) *List {
+	for i := range r.Lists {
+		if r.Lists[i].Section == section {
+			return &r.Lists[i]
+		}
+	}
+	return nil
+}
+
+// command is one that asks about the same attempts: Options.Rerun selects them.
+func (o Options) command(words ...string) string {
+	return strings.Join(append(append([]string{"bouncelog"}, words...), o.Rerun...), " ")
+}
+
+// Entries yields what the sections hold, one entry at a time, each with the name
+// of its section: the lines of NDJSON.
+func (r *Report) Entries() iter.Seq2[string, any] {
+	groups := string(r.By)
+	return func(yield func(string, any) bool) {
+		for _, part := range []struct {
+			section string
+			entries []any
+		}{
+			{SectionVerdict, one(r.Verdict)},
+			{SectionTotals, one(r.Totals)},
+			{SectionProblems, many(r.Problems)},
+			{SectionChanges, many(r.Changes)},
+			{SectionDomains, many(r.Domains)},
+			{groups, many(r.Groups)},
+			{SectionProviders, many(r.Providers)},
+			{"provider_table", one(r.ProviderTable)},
+			{SectionReasons, many(r.Reasons)},
+			{SectionRecipients, many(r.Recipients)},
+			{SectionPending, many(r.Pending)},
+			{SectionSenders, one(r.Senders)},
+			{SectionContradictions, many(r.Contradictions)},
+			{SectionTimeline, many(r.Timeline)},
+			{SectionUnparsed, one(r.Unparsed)},
+			{"lists", lists(r.Lists)},
+		} {
+			for _, entry := range part.entries {
+				if !yield(part.section, entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func one[T any](v *T) []any {
+	if v == nil {
+		return nil
+	}
+	return []any{v}
+}
+
+func many[T any](list []T) []any {
+	out := make([]any, len(list))
+	for i := range list {
+		out[i] = &list[i]
+	}
+	return out
+}
+
+// lists are those entries under a key of their own: "section" is taken by the line.
+func lists(all []List) []any {
+	out := make([]any, len(all))
+	for i, l := range all {
+		out[i] = struct {
+			Of    string `json:"of"`
+			Shown int    `json:"shown"`
+			Total int    `json:"total"`
+			Least bool   `json:"at_least,omitempty"`
+			More  string `json:"more,omitempty"`
+		}{l.Section, l.Shown, l.Total, l.Least, l.More}
+	}
+	return out
+}

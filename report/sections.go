@@ -1,0 +1,699 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// Parts are the sections that the report has, in their order. A section without
+// anything in it is left out, unless Options.Sections names it. Wide ones have all
+// their columns and whole sentences.
+func (r *Report) Parts(wide bool) []Section {
+	var out []Section
+	add := func(have, something bool, make func(wide bool) Section) {
+		if have && (something || r.Named) {
+			out = append(out, make(wide))
+		}
+	}
+	add(r.Verdict != nil, true, r.verdictSection)
+	add(r.Problems != nil && r.wants(SectionProblems), len(r.others()) > 0, r.problemsSection)
+	add(r.Totals != nil && r.wants(SectionTotals), true, r.totalsSection)
+	add(r.Providers != nil, len(r.Providers) > 0 && !IsProvider(r.By), r.providersSection)
+	add(r.Changes != nil || r.Named && r.NoPrevious, true, r.changesSection)
+	add(r.Domains != nil || r.Groups != nil, true, r.groupsSection)
+	add(r.Reasons != nil, true, r.reasonsSection)
+	add(r.Recipients != nil, len(r.Recipients) > 0, r.recipientsSection)
+	add(r.Pending != nil, len(r.Pending) > 0, r.pendingSection)
+	add(r.Senders != nil, r.Senders != nil && len(r.Senders.Senders)+len(r.Senders.SASLUsers)+len(r.Senders.Clients) > 0, r.sendersSection)
+	add(r.Contradictions != nil, len(r.Contradictions) > 0, r.contradictionsSection)
+	add(r.Timeline != nil, r.Named, r.timelineSection)
+	add(r.Unparsed != nil, true, r.coverageSection)
+	return out
+}
+
+// wants reports whether a section was asked for.
+func (r *Report) wants(section string) bool {
+	return len(r.asked) == 0 || slices.Contains(r.asked, section)
+}
+
+func (r *Report) minute(t time.Time) table.Minute { return table.Minute{Time: t.In(r.Location)} }
+
+// Interval is from one point in time to another, the date of the second only where
+// it differs.
+func (r *Report) Interval(a, b time.Time) string {
+	from, to := r.minute(a), r.minute(b)
+	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
+		return from.String() + "–" + to.Format("15:04")
+	}
+	return from.String() + " – " + to.String()
+}
+
+// PeriodWords name the period that was asked for, whole days by their dates.
+func (r *Report) PeriodWords() string {
+	p := r.Period
+	switch {
+	case p.Since == nil && p.Until == nil:
+		return "all data"
+	case p.Until == nil:
+		return "since " + r.minute(*p.Since).String()
+	case p.Since == nil:
+		return "until " + r.minute(*p.Until).String()
+	}
+	a, b := p.Since.In(r.Location), p.Until.In(r.Location)
+	midnight := func(t time.Time) bool { return t.Hour()+t.Minute()+t.Second() == 0 }
+	if !midnight(a) || !midnight(b) {
+		return r.Interval(a, b)
+	}
+	first, last := a.Format(time.DateOnly), b.AddDate(0, 0, -1).Format(time.DateOnly)
+	if first == last {
+		return first
+	}
+	return first + " to " + last
+}
+
+// Header says what the report is about, and how new its logs are.
+func (r *Report) Header() []Fact {
+	span := "no attempts"
+	if r.Period.First != nil && r.Period.Last != nil {
+		span = r.Interval(*r.Period.First, *r.Period.Last)
+		if r.Period.Since != nil || r.Period.Until != nil {
+			span = "attempts " + span
+		}
+	}
+	facts := []Fact{{Label: "Period", Value: r.PeriodWords() + ", " + span + " " + r.Location.String()}}
+	if age := r.Age(); age != "" {
+		facts = append(facts, Fact{Label: "Last line", Value: age})
+	}
+	paths := make([]string, 0, 4)
+	for i, s := range r.Sources {
+		if i == 3 && len(r.Sources) > 4 {
+			paths = append(paths, fmt.Sprintf("and %d more", len(r.Sources)-i))
+			break
+		}
+		paths = append(paths, table.Cut(s.Path, longest))
+	}
+	if len(paths) > 0 {
+		facts = append(facts, Fact{Label: "Logs", Value: strings.Join(paths, ", ")})
+	}
+	return facts
+}
+
+// Age is the time of the newest line and, of logs that are still written, how long
+// ago that is; "" where it is not known.
+func (r *Report) Age() string {
+	v := r.Verdict
+	if v == nil || v.Newest == nil {
+		return ""
+	}
+	words := r.minute(*v.Newest).String()
+	if r.Live {
+		words += ", " + when.Span(time.Duration(v.Age)*time.Second) + " ago"
+	}
+	return words
+}
+
+// longest is to how many characters a text is cut that a stranger chose and that is
+// shown beside others in a table; JSON has it whole.
+const longest = 1000
+
+func (r *Report) verdictSection(wide bool) Section {
+	v := r.Verdict
+	s := Section{Name: SectionVerdict, Title: "Verdict", Cards: v.Act}
+	if v.More > 0 {
+		s.say("", "Further incidents going on, see below: %d.", v.More)
+	}
+	if n := v.Silence; n != nil && n.Expected > 0 {
+		s.say(n.Command, "Silent: about %s would be usual in that time. Is the log still read? Run:", table.Count(n.Expected, "attempt"))
+	} else if n != nil {
+		s.say(n.Command, "Silent: is the log still read? Run:")
+	}
+	s.Over = v.Ended[:min(len(v.Ended), endedShown)]
+	if more := len(v.Ended) - len(s.Over); more > 0 {
+		s.say("", "Further ended incidents, see below: %d.", more)
+	}
+	if b := v.Background; b != nil {
+		s.say(b.Command, "Background: %s refused at %s, %s of all mail. Run:", table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share)
+	}
+	return s
+}
+
+const endedShown = 3
+
+// End is when an incident ended, as far as the log tells.
+func (in *Incident) End() time.Time {
+	if !in.EndedAt.IsZero() {
+		return in.EndedAt
+	}
+	return in.Until
+}
+
+// others are the problems that the verdict has no card for.
+func (r *Report) others() (list []int) {
+	shown := map[int]bool{}
+	if r.Verdict != nil {
+		for _, in := range slices.Concat(r.Verdict.Act, r.Verdict.Ended[:min(len(r.Verdict.Ended), endedShown)]) {
+			if in.Problem != nil {
+				shown[*in.Problem] = true
+			}
+		}
+	}
+	for i := range r.Problems {
+		if !shown[i] {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+const problemsShown = 20
+
+func (r *Report) problemsSection(wide bool) Section {
+	s := Section{Name: SectionProblems, Title: "Problems", Empty: "None found."}
+	state := func(in *Incident) string {
+		switch {
+		case in.Level == problem.Watch:
+			return problem.Watch
+		case in.noise:
+			return "background"
+		case in.Ongoing:
+			return "going on"
+		}
+		return "ended"
+	}
+	s.Data = &table.Table{Columns: []table.Column{
+		{Name: "level"}, {Name: "state"}, {Name: "problem", Flex: true}, {Name: "since"}, {Name: "until"}, {Name: "messages", Number: true},
+		{Name: "tried", Number: true}, {Name: "returned", Number: true}, {Name: "recipients", Number: true}, {Name: "valid", Number: true},
+		{Name: "sender domains"}, {Name: "providers"}, {Name: "our addresses"}, {Name: "reply"}, {Name: "check first"}, {Name: "run"},
+	}}
+	list := make([]Incident, len(r.Problems))
+	for i := range r.Problems {
+		list[i] = r.incident(&r.Problems[i])
+		in := &list[i]
+		var tried any
+		if in.Tried > 0 {
+			tried = in.Tried
+		}
+		s.Data.Rows = append(s.Data.Rows, []any{
+			in.Level, state(in), in.Title, r.minute(in.Since), r.minute(in.Until), in.Refused, tried, in.Lost, in.Recipients, in.Valid,
+			strings.Join(in.SenderDomains, " "), strings.Join(in.Providers, " "), strings.Join(in.Addresses, " "), in.Reply, in.Check, in.Command,
+		})
+	}
+	if r.Verdict == nil {
+		s.Cards = list[:min(len(list), problemsShown)]
+		if more := len(list) - len(s.Cards); more > 0 {
+			s.say("", "%d of %d shown; --format json has all.", len(s.Cards), len(list))
+		}
+		return s
+	}
+	s.Title = "Other problems"
+	s.Table = &table.Table{Columns: []table.Column{
+		{Name: "state"}, {Name: "problem", Flex: true}, {Name: "messages", Number: true}, {Name: "valid", Number: true, Minor: true}, {Name: "since"}, {Name: "until", Minor: true},
+	}}
+	others := r.others()
+	for _, i := range others[:min(len(others), problemsShown)] {
+		in := &list[i]
+		s.Table.Rows = append(s.Table.Rows, []any{state(in), in.Title, in.Refused, in.Valid, r.minute(in.Since), r.minute(in.Until)})
+	}
+	if len(others) > 0 {
+		s.say(r.command, "%d of %d shown. Replies and checks:", min(len(others), problemsShown), len(others))
+	}
+	return s
+}
+
+func (r *Report) totalsSection(wide bool) Section {
+	t := r.Totals
+	s := Section{Name: SectionTotals, Title: "Totals"}
+	fact := func(n int64, what, meaning string) { s.Facts = append(s.Facts, Fact{what, n, meaning}) }
+	fact(t.Attempts, "attempts", "of "+table.Count(t.Messages, "message"))
+	fact(t.Delivered, "delivered", table.Share(t.DeliveredRate).String()+" of the attempts")
+	fact(t.Soft, "soft", table.Share(t.SoftRate).String()+" of the attempts; the MTA tries again")
+	fact(t.Hard, "hard", table.Share(t.HardRate).String()+" of the attempts; returned to the sender")
+	fact(t.Recovered, "recovered", "recipients deferred at first, delivered later")
+	fact(t.Pending, "pending", "recipients deferred, still queued when last seen")
+	fact(t.Expired, "expired", "recipients given up when the queue lifetime ended")
+	if n := t.NotificationSoft + t.NotificationHard; n > 0 {
+		fact(n, "null sender", fmt.Sprintf("our own notifications: %d soft, %d hard (counted above)", t.NotificationSoft, t.NotificationHard))
+	}
+	if t.Soft5xx > 0 {
+		fact(t.Soft5xx, "soft 5xx", "a 5xx reply, yet queued: often a 554 greeting")
+	}
+	if t.Handoff > 0 {
+		fact(t.Handoff, "hand-offs", "to a filter, alias or own instance (not counted above)")
+	}
+	if t.Probe > 0 {
+		fact(t.Probe, "probes", "address verification (not counted above)")
+	}
+	if c := r.Comparison; c != nil {
+		s.say("", "Previous period: %s. %s", strings.Join([]string{
+			against("attempts", c.Counts.Attempts, c.Before.Attempts), against("delivered", c.Counts.Delivered, c.Before.Delivered),
+			against("soft", c.Counts.Soft, c.Before.Soft), against("hard", c.Counts.Hard, c.Before.Hard),
+		}, ", "), r.comparedWords())
+	}
+	if t.Uncounted != 0 {
+		s.say("", "Mail was logged during the count: domains and totals differ by %s.", table.Count(max(t.Uncounted, -t.Uncounted), "attempt"))
+	}
+	return s
+}
+
+// against says how a count compares with that of the previous period.
+func against(what string, now, then int64) string {
+	switch {
+	case then == 0 && now == 0:
+		return what + " 0 (as before)"
+	case then == 0:
+		return fmt.Sprintf("%s %d (none before)", what, now)
+	case now == then:
+		return fmt.Sprintf("%s %d (as before)", what, now)
+	}
+	change := math.Round(100 * (float64(now)/float64(then) - 1))
+	return fmt.Sprintf("%s %d (%+.0f %%, %d before)", what, now, change+0, then) // -0 becomes 0
+}
+
+// comparedWords say which time is compared, where that is not all of it.
+func (r *Report) comparedWords() string {
+	c := r.Comparison
+	if c == nil || c.Whole() {
+		return ""
+	}
+	length := func(hours int) string {
+		if hours%24 == 0 && hours > 24 {
+			return fmt.Sprintf("%d days", hours/24)
+		}
+		return table.Count(int64(hours), "hour")
+	}
+	return fmt.Sprintf("Compared: the %s of %s that the logs cover in both periods, %s with %s.",
+		length(c.Covered), length(c.Hours), r.Interval(c.Since, c.Until), r.Interval(c.PreviousSince, c.PreviousUntil))
+}
+
+func (r *Report) changesSection(wide bool) Section {
+	s := Section{Name: SectionChanges, Title: "Changes since the previous period", Empty: "No significant changes."}
+	s.Table = &table.Table{Columns: []table.Column{
+		{Name: "change"},
+		{Name: "of", Minor: true},
+		{Name: "which", Flex: true},
+		{Name: "messages", Number: true},
+		{Name: "before", Number: true},
+		{Name: "hard", Number: true, Minor: true},
+		{Name: "main reason"},
+	}}
+	if r.Changes == nil {
+		s.Empty = "No previous period to compare with: give a period (-d yesterday) whose previous one is in the logs."
+		return s
+	}
+	for _, c := range r.Changes {
+		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, c.Key, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String()})
+	}
+	s.note(r.List(SectionChanges))
+	if words := r.comparedWords(); words != "" && (wide || r.Named) {
+		s.say("", "%s", words)
+	}
+	return s
+}
+
+// say adds a note.
+func (s *Section) say(command, format string, a ...any) {
+	s.Notes = append(s.Notes, Note{fmt.Sprintf(format, a...), command})
+}
+
+// note says how many rows a cut list has, and how to see them.
+func (s *Section) note(l *List) {
+	if l == nil || !l.Cut() {
+		return
+	}
+	of := fmt.Sprintf("%d of %d shown", l.Shown, l.Total)
+	if l.Least {
+		of = fmt.Sprintf("%d of more than %d shown", l.Shown, l.Total)
+	}
+	s.say(l.More, "%s. All:", of)
+}
+
+func (r *Report) groupsSection(wide bool) Section {
+	groups, title, column := r.Domains, "By recipient domain", "domain"
+	if r.By != store.ByDomain {
+		groups, title, column = r.Groups, "By "+strings.ReplaceAll(string(r.By), "-", " "), string(r.By)
+	}
+	s := Section{Name: SectionDomains, Title: title, Empty: "No delivery attempts."}
+	failures := r.By == store.BySender || r.By == store.BySASLUser || r.By == store.ByClient
+	text := func(s string) any {
+		if s == "" {
+			return "(none)"
+		}
+		return s
+	}
+	// The columns and their cells are made by the same list.
+	type cell struct {
+		table.Column
+		of func(*Group) any
+	}
+	cells := []cell{{table.Column{Name: column, Flex: true}, func(g *Group) any { return text(g.Key) }}}
+	number := func(name string, minor bool, of func(*Group) int64) {
+		cells = append(cells, cell{table.Column{Name: name, Number: true, Minor: minor}, func(g *Group) any { return of(g) }})
+	}
+	if failures {
+		s.Lead = []string{"Failed attempts only: deliveries are not counted by this."}
+		number("soft", false, func(g *Group) int64 { return g.Soft })
+		number("hard", false, func(g *Group) int64 { return g.Hard })
+	} else {
+		number("attempts", false, func(g *Group) int64 { return g.Attempts })
+		number("delivered", false, func(g *Group) int64 { return g.Delivered })
+		number("soft", false, func(g *Group) int64 { return g.Soft })
+		number("hard", false, func(g *Group) int64 { return g.Hard })
+		number("recovered", true, func(g *Group) int64 { return g.Recovered })
+		number("pending", true, func(g *Group) int64 { return g.Pending })
+		number("expired", true, func(g *Group) int64 { return g.Expired })
+	}
+	cells = append(cells, cell{table.Column{Name: "main reason"}, func(g *Group) any { return g.Reason.String() }})
+	if wide && !failures {
+		number("messages", false, func(g *Group) int64 { return g.Messages })
+	}
+	if IsProvider(r.By) {
+		number("refused", false, func(g *Group) int64 { return g.Refused })
+		cells = append(cells, cell{table.Column{Name: "blocks us"}, func(g *Group) any {
+			if !g.Blocks {
+				return ""
+			}
+			return table.Share(float64(g.Refused) / float64(g.Attempts))
+		}})
+	}
+	s.Table = &table.Table{}
+	for _, c := range cells {
+		s.Table.Columns = append(s.Table.Columns, c.Column)
+	}
+	for i := range groups {
+		row := make([]any, len(cells))
+		for j, c := range cells {
+			row[j] = c.of(&groups[i])
+		}
+		s.Table.Rows = append(s.Table.Rows, row)
+	}
+	s.note(r.List(SectionDomains))
+	if IsProvider(r.By) {
+		s.say("", "%s", providerNote)
+	}
+	return s
+}
+
+const providerNote = "Refused: failures for a reason that lies with the sender or is not named (blocklist, reputation, authentication, policy, spam, unknown). --by relay-host lists single hosts."
+
+func (r *Report) providersSection(wide bool) Section {
+	s := Section{Name: SectionProviders, Title: "Providers", Empty: "No delivery attempts."}
+	s.Data = &table.Table{Columns: []table.Column{
+		{Name: "provider"}, {Name: "attempts"}, {Name: "soft"}, {Name: "hard"}, {Name: "failed"}, {Name: "refused"}, {Name: "main reason"}, {Name: "blocks us"},
+		{Name: "delivered"}, {Name: "waiting"}, {Name: "messages"},
+	}}
+	for _, g := range r.Providers {
+		blocks := ""
+		if g.Blocks {
+			blocks = "yes"
+		}
+		s.Data.Rows = append(s.Data.Rows, []any{
+			g.Key, g.Attempts, g.Soft, g.Hard, table.Share(float64(g.Soft+g.Hard) / float64(max(g.Attempts, 1))), g.Refused, g.Reason.String(), blocks,
+			g.Delivered, g.Pending, g.Messages,
+		})
+	}
+	t := r.ProviderTable
+	if t == nil {
+		t = &ProviderTable{}
+	}
+	s.Table = &table.Table{Columns: []table.Column{
+		{Name: "provider", Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered", Number: true}, {Name: "soft", Number: true}, {Name: "waiting", Number: true},
+		{Name: "hard", Number: true}, {Name: "refused", Number: true},
+	}}
+	if t.Compared {
+		s.Table.Columns = append(s.Table.Columns, table.Column{Name: "before", Number: true, Minor: true})
+	}
+	s.Table.Columns = append(s.Table.Columns, table.Column{Name: "main reason", Minor: true}, table.Column{Name: "verdict"})
+	row := func(name string, p *ProviderRow) {
+		cells := []any{name, p.Attempts, p.Delivered, p.Soft, p.Waiting, p.Hard, p.Refused}
+		if t.Compared {
+			cells = append(cells, p.RefusedBefore)
+		}
+		s.Table.Rows = append(s.Table.Rows, append(cells, p.Reason.String(), p.Mark))
+	}
+	for i := range t.Rows {
+		row(t.Rows[i].Provider, &t.Rows[i])
+	}
+	if t.Small != nil {
+		row(fmt.Sprintf("%d below %d messages", t.Small.Providers, markLeast), t.Small)
+	}
+	if t.Rest != nil {
+		row(table.Count(int64(t.Rest.Providers), "other"), t.Rest)
+	}
+	if len(s.Table.Rows) > 1 {
+		row("all", &t.Total)
+	}
+	s.note(r.List(SectionProviders))
+	if wide || r.Named {
+		s.say("", "No verdict below %d messages. %s", markLeast, providerNote)
+	}
+	return s
+}
+
+func (r *Report) reasonsSection(wide bool) Section {
+	s := Section{Name: SectionReasons, Title: "Reasons", Empty: "No failures.", Table: &table.Table{Columns: []table.Column{
+		{Name: "reason"},
+		{Name: "soft", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "who acts"},
+		{Name: "what to do", Flex: true},
+	}}}
+	for i := range r.Reasons {
+		x := &r.Reasons[i]
+		do := strings.Join(x.Do[:min(1, len(x.Do))], "")
+		if wide {
+			do = strings.Join(x.Do, " ")
+		}
+		if len(x.Last) > 0 {
+			do = "Last temporary failure: " + counted(x.Last) + "."
+		}
+		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, x.Scope.String(), do})
+	}
+	return s
+}
+
+// counted lists what there is of each, the most first.
+func counted(n map[string]int64) string {
+	keys := slices.SortedFunc(maps.Keys(n), func(a, b string) int {
+		if n[a] != n[b] {
+			return int(min(max(n[b]-n[a], -1), 1))
+		}
+		return strings.Compare(a, b)
+	})
+	for i, key := range keys {
+		keys[i] = fmt.Sprintf("%s (%d)", key, n[key])
+	}
+	return strings.Join(keys, ", ")
+}
+
+func (r *Report) recipientsSection(wide bool) Section {
+	s := Section{Name: SectionRecipients, Title: "Invalid recipients", Empty: "None.", Table: &table.Table{Columns: []table.Column{
+		{Name: "recipient", Flex: true}, {Name: "hard", Number: true}, {Name: "reason"}, {Name: "since", Minor: true}, {Name: "last delivered", Minor: true},
+	}}}
+	for _, x := range r.Recipients {
+		var delivered any = "never"
+		if x.LastDelivered != nil {
+			delivered = r.minute(*x.LastDelivered)
+		}
+		s.Table.Rows = append(s.Table.Rows, []any{x.Recipient, x.Hard, x.Reason.String(), r.minute(x.Since), delivered})
+	}
+	s.note(r.List(SectionRecipients))
+	return s
+}
+
+func (r *Report) pendingSection(wide bool) Section {
+	s := Section{Name: SectionPending, Title: "Still in the queue, oldest first", Empty: "No message is known to be queued.", Table: &table.Table{Columns: []table.Column{
+		{Name: "waiting"}, {Name: "recipient", Flex: true}, {Name: "queue id", Minor: true}, {Name: "last try", Minor: true}, {Name: "reason"}, {Name: "last reply", Flex: true},
+	}}}
+	for i := range r.Pending {
+		p := &r.Pending[i]
+		text := p.Response
+		if p.Code >= 500 {
+			text = "(5xx, yet queued) " + text
+		}
+		s.Table.Rows = append(s.Table.Rows, []any{when.Span(r.AsOf.Sub(p.Since())), p.Recipient, p.QueueID, r.minute(p.LastTry), p.Reason.String(), table.Cut(text, longest)})
+	}
+	s.note(r.List(SectionPending))
+	if len(r.Pending) > 0 {
+		s.say("", "%s", "As of "+r.minute(r.AsOf).String()+", the end of the logs. Postfix does not log messages that postsuper -d removed; they may still be listed.")
+	}
+	return s
+}
+
+func (r *Report) sendersSection(wide bool) Section {
+	s := Section{Name: SectionSenders, Title: "Failures by sender, login and client", Empty: "No failures of a known sender."}
+	s.Table = &table.Table{Columns: []table.Column{
+		{Name: "by"}, {Name: "who", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "of all hard", Number: true}, {Name: "main reason"},
+	}}
+	if r.Senders.Since != nil {
+		s.Lead = append(s.Lead, "Since "+r.minute(*r.Senders.Since).String()+" only; --section senders counts the whole period.")
+	}
+	for _, part := range []struct {
+		by   string
+		rows []SenderCount
+	}{{"sender", r.Senders.Senders}, {"login", r.Senders.SASLUsers}, {"client", r.Senders.Clients}} {
+		rows := part.rows
+		if !wide && !r.Named {
+			rows = rows[:min(len(rows), sendersShown)]
+		}
+		for i := range rows {
+			x := &rows[i]
+			s.Table.Rows = append(s.Table.Rows, []any{part.by, x.Key, x.Soft, x.Hard, table.Share(x.Share), x.Reason.String()})
+			if x.StandsOut() && len(part.rows) > 1 {
+				s.Lead = append(s.Lead, fmt.Sprintf("The %s %s has %s of all returned mail (%d): check for a stolen password, an abused form or a bad list.", part.by, table.Cut(x.Key, 80), table.Share(x.Share), x.Hard))
+			}
+		}
+	}
+	if l := r.List(SectionSenders); l != nil {
+		shown := *l
+		shown.Shown = len(s.Table.Rows)
+		s.note(&shown)
+	}
+	return s
+}
+
+const sendersShown = 3 // of each kind, unless the section is asked for
+
+func (r *Report) contradictionsSection(wide bool) Section {
+	s := Section{Name: SectionContradictions, Title: "Contradictory replies", Empty: "None.", Table: &table.Table{Columns: []table.Column{
+		{Name: "attempts", Number: true}, {Name: "what"}, {Name: "reply", Flex: true},
+	}}}
+	for _, c := range r.Contradictions {
+		for _, x := range c.Replies {
+			s.Table.Rows = append(s.Table.Rows, []any{x.Attempts, c.Kind, table.Cut(x.Text, longest)})
+		}
+		s.say("", "%s (%s): %s", c.Kind, table.Count(c.Attempts, "attempt"), c.Meaning)
+	}
+	return s
+}
+
+func (r *Report) timelineSection(wide bool) Section {
+	s := Section{Name: SectionTimeline, Title: "Over time", Empty: "No delivery attempts.", Table: &table.Table{Columns: []table.Column{
+		{Name: "time"}, {Name: "delivered", Number: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true},
+	}}}
+	for _, p := range r.Timeline {
+		s.Table.Rows = append(s.Table.Rows, []any{r.PointTime(p.Time), p.Delivered, p.Soft, p.Hard})
+	}
+	return s
+}
+
+// PointTime names a point of the timeline.
+func (r *Report) PointTime(t time.Time) string {
+	if r.ByDay {
+		return t.Format(time.DateOnly) // days are those of UTC
+	}
+	return r.minute(t).String()
+}
+
+func (r *Report) coverageSection(wide bool) Section {
+	c := r.Unparsed
+	s := Section{Name: SectionUnparsed, Title: "Log coverage"}
+	files := table.Count(int64(c.Files), "log")
+	if c.First != nil && c.Last != nil {
+		files += ", " + r.Interval(*c.First, *c.Last)
+	}
+	if c.Rotations > 0 {
+		files += ", " + table.Count(int64(c.Rotations), "rotation")
+	}
+	fact := func(label string, n int64, note string) { s.Facts = append(s.Facts, Fact{label, n, note}) }
+	fact("lines", c.Lines, files)
+	fact("delivery", c.Delivery, "with delivery attempts")
+	fact("queue", c.Queue, "about queued messages")
+	fact("inbound rejects", c.Rejected, "mail that this server refused")
+	programs := make([]string, 0, programsShown)
+	if wide {
+		for _, p := range c.Programs[:min(len(c.Programs), programsShown)] {
+			name := p.Program
+			if name == "" {
+				name = "(no program)"
+			}
+			programs = append(programs, fmt.Sprintf("%s %d", name, p.Lines))
+		}
+	}
+	fact("other programs", c.Skipped, strings.Join(programs, ", "))
+	fact("blank", c.Blank, "")
+	fact("not understood", c.Unparsed, "looked like a delivery")
+	if c.Repeated > 0 {
+		fact("repeated", c.Repeated, `attempts in lines like "message repeated 2 times"`)
+	}
+	for _, g := range c.Gaps {
+		where := ""
+		if len(g.Rotation) == 2 {
+			where = fmt.Sprintf(", between %s and %s", g.Rotation[0], g.Rotation[1])
+		}
+		s.Lead = append(s.Lead, fmt.Sprintf("Silent %s%s: about %s would be usual. Is a log missing?", r.Interval(g.From, g.To), where, table.Count(g.Expected, "attempt")))
+	}
+	s.Table = &table.Table{Columns: []table.Column{{Name: "source", Flex: true}, {Name: "offset", Number: true}, {Name: "not understood", Flex: true}}}
+	for _, u := range c.Sample {
+		s.Table.Rows = append(s.Table.Rows, []any{u.Source, u.Offset, table.Cut(u.Text, longest)})
+	}
+	if len(c.Sample) > 0 && c.Unparsed > int64(len(c.Sample)) {
+		words := "bouncelog parse --unmatched"
+		for _, u := range c.Sample {
+			if word := " " + table.ShellWord(u.Source); !strings.Contains(words+" ", word+" ") {
+				words += word
+			}
+		}
+		s.say(words, "%d of %d shown. All:", len(c.Sample), c.Unparsed)
+	}
+	for _, u := range c.Reasons {
+		s.say("", "No rule matches this reply (%s): %s", table.Count(u.Attempts, "time"), table.Cut(u.Text, longest))
+	}
+	return s
+}
+
+const programsShown = 12
+
+// Headline is the report in a line of ASCII, fit for a subject: no text of a log is in
+// it.
+func (r *Report) Headline() string {
+	line := r.PeriodWords()
+	if r.Period.Since == nil && r.Period.Until == nil && r.Period.First != nil && r.Period.Last != nil {
+		line = r.Interval(*r.Period.First, *r.Period.Last)
+	}
+	line = strings.ReplaceAll(line, "–", "-")
+	if t := r.Totals; t != nil {
+		line += fmt.Sprintf(": %d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)
+	}
+	if v := r.Verdict; v != nil {
+		if v.Going > 0 {
+			line += ", " + table.Count(int64(v.Going), "incident") + " going on"
+		}
+		switch {
+		case v.Silence != nil:
+			line += ", log silent for " + when.Span(time.Duration(v.Silence.Seconds)*time.Second)
+		case v.Newest != nil && r.Live:
+			line += ", last line " + when.Span(time.Duration(v.Age)*time.Second) + " ago"
+		}
+		return line
+	}
+	n := int64(0)
+	for i := range r.Problems {
+		if r.Problems[i].Level != problem.Watch {
+			n++
+		}
+	}
+	if n > 0 {
+		line += ", " + table.Count(n, "problem")
+	}
+	return line
+}
+
+// Alarms is how many problems are an alarm: confirmed or likely, and no background.
+func (r *Report) Alarms() (n int) {
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		if in := r.incident(p); p.Level != problem.Watch && !in.noise {
+			n++
+		}
+	}
+	return n
+}

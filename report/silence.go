@@ -1,0 +1,72 @@
+package report
+
+import (
+	"slices"
+	"time"
+)
+
+// silentFor is after how long without a line a log is silent on any server.
+const silentFor = 24 * time.Hour
+
+// silence is how the logs end before the period does; nil where they do not, or
+// where so few attempts are missing that it may be chance. Hours are all attempts by
+// the hour.
+func (r *Report) silence(o Options, hours []Point) *Silence {
+	if o.Now.IsZero() || !o.Live || r.AsOf.IsZero() {
+		return nil
+	}
+	end := o.Now
+	if u := o.Filter.Until; !u.IsZero() && u.Before(end) {
+		end = u
+	}
+	quiet := end.Sub(r.AsOf).Truncate(time.Second)
+	expected := usualAttempts(hours, r.AsOf, end)
+	if quiet < silentFor && (quiet < time.Hour || expected < gapExpected) {
+		return nil
+	}
+	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("db", "info")}
+}
+
+// usualAttempts is how many attempts there are usually between two points in time, by
+// the median of each hour of the day (of all hours, where there are fewer than
+// profileDays days). Points are hours with attempts, in their order.
+func usualAttempts(points []Point, from, to time.Time) (n int64) {
+	if len(points) < 3 || to.Sub(from) > 366*24*time.Hour {
+		return 0
+	}
+	const hour = time.Hour
+	// The first and the last hour are not whole.
+	start, end := points[0].Time.Add(hour), points[len(points)-1].Time
+	if back := end.Add(-28 * 24 * hour); back.After(start) {
+		start = back
+	}
+	size := int(end.Sub(start) / hour)
+	if size < 1 {
+		return 0
+	}
+	counts := make([]int64, size)
+	for _, p := range points {
+		if !p.Time.Before(start) && p.Time.Before(end) {
+			counts[p.Time.Sub(start)/hour] += p.Delivered + p.Soft + p.Hard
+		}
+	}
+	step := 1
+	if size >= profileDays*24 {
+		step = 24
+	}
+	var usual [24]int64
+	for h := range usual {
+		var same []int64
+		for i := range counts {
+			if step == 1 || start.Add(time.Duration(i)*hour).UTC().Hour() == h {
+				same = append(same, counts[i])
+			}
+		}
+		slices.Sort(same)
+		usual[h] = same[len(same)/2]
+	}
+	for t := from.UTC().Truncate(hour).Add(hour); !t.Add(hour).After(to); t = t.Add(hour) { // whole hours
+		n += usual[t.Hour()]
+	}
+	return n
+}

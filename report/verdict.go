@@ -1,0 +1,459 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/judge"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// What a verdict says in a word.
+const (
+	StatusIncident = "incident" // one or more are going on
+	StatusSilent   = "silent"   // none is, but the log has ended
+	StatusEnded    = "ended"    // none is any more
+	StatusQuiet    = "quiet"    // there was none
+	StatusEmpty    = "empty"    // there was no mail
+)
+
+// A Verdict is the report in one sentence, and what to act on.
+type Verdict struct {
+	Status   string `json:"status"`
+	Sentence string `json:"sentence"`
+	// Phrases are the sentence in its parts: the worst stands out.
+	Phrases []Phrase `json:"-"`
+
+	Going int `json:"going_on"` // incidents
+	// Act is at most five of them, and of what else is to be looked at: those
+	// going on first, ours before others', by what is lost a day and how many
+	// recipients are known to be valid.
+	Act   []Incident `json:"act"`
+	More  int        `json:"more,omitempty"`        // going on, and not in Act
+	Ended []Incident `json:"ended"`                 // the last that ended first
+	Quiet *time.Time `json:"quiet_since,omitempty"` // the last refusal on our account, where nothing is going on
+	// Background is the refusals that are no incident.
+	Background *Background `json:"background,omitempty"`
+
+	// Newest is the time of the newest line of the logs, and Age how old it was when the
+	// report was made, of logs that are still written.
+	Newest *time.Time `json:"newest_line,omitempty"`
+	Age    float64    `json:"age_seconds,omitempty"`
+	// Silence says that the logs end before the period does, for longer than is
+	// usual at this time of day.
+	Silence *Silence `json:"silence,omitempty"`
+}
+
+// A Phrase is a part of a sentence.
+type Phrase struct {
+	Text string
+	Bad  bool
+}
+
+// A Silence is how long nothing was logged at the end of the period.
+type Silence struct {
+	Since    time.Time `json:"since"`
+	Seconds  float64   `json:"seconds"`
+	Expected int64     `json:"expected"` // attempts that would be usual; 0: not known
+	Command  string    `json:"command"`
+}
+
+// Background is refusals as there are every day: few, and a small part of the mail
+// to the same providers.
+type Background struct {
+	Messages  int         `json:"messages"`
+	Providers int         `json:"providers"`
+	Share     table.Share `json:"share"` // of all messages
+	Command   string      `json:"command"`
+}
+
+// An Incident is a problem as it is shown: one window of time, and the same figures
+// wherever it is named.
+type Incident struct {
+	Problem *int   `json:"problem,omitempty"` // its place in the problems, from 0
+	Level   string `json:"level"`
+	Title   string `json:"title"`
+	Short   string `json:"short"` // the title without the cause
+	Ours    bool   `json:"ours"`
+	Ongoing bool   `json:"ongoing"`
+
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
+	Ended   string    `json:"ended,omitempty"`
+	EndedAt time.Time `json:"ended_at,omitzero"`
+
+	// Refused of Tried messages since Since; Before of BeforeTried earlier. A Tried of
+	// 0 is not known.
+	Refused     int         `json:"refused"`
+	Tried       int         `json:"tried,omitempty"`
+	Before      int         `json:"before,omitempty"`
+	BeforeTried int         `json:"before_tried,omitempty"`
+	Share       table.Share `json:"share"` // of all messages of the period
+	Lost        int         `json:"lost"`  // messages returned to their senders
+	LostPerDay  float64     `json:"lost_per_day"`
+	Recipients  int         `json:"recipients"`
+	Valid       int         `json:"valid"` // of them, known to be valid
+
+	SenderDomains []string       `json:"sender_domains,omitempty"`
+	Providers     []string       `json:"providers,omitempty"`
+	Addresses     []string       `json:"addresses,omitempty"`
+	Hours         []problem.Hour `json:"-"`
+	Reply         string         `json:"reply,omitempty"`
+	Why           string         `json:"why,omitempty"`
+	Check         string         `json:"check"`
+	Otherwise     string         `json:"other_explanation,omitempty"`
+	Disproved     string         `json:"disproved_by,omitempty"`
+	Command       string         `json:"command"`
+
+	noise bool
+}
+
+const (
+	actAtMost = 5
+	// What is refused less than this is no incident (see docs/counting.md).
+	noisePerDay   = 20.0 // messages
+	noiseShare    = 0.05 // of the messages to the same providers, or of the same senders there
+	noiseSent     = 100  // messages, at least, that make a provider large
+	noiseTried    = 20   // messages of the same senders, at least, that say something
+	noiseSame     = 0.25 // of them
+	noiseMessages = 2    // where less is known: so many
+	noiseOfAll    = 0.01 // and this part of all messages
+)
+
+// buildVerdict sums up the sections that are there.
+func (r *Report) buildVerdict(ctx context.Context, s store.Store, o Options) error {
+	r.orderProblems()
+	v := &Verdict{Act: []Incident{}, Ended: []Incident{}}
+	if !r.AsOf.IsZero() {
+		newest := r.AsOf.UTC()
+		v.Newest = &newest
+		if !o.Now.IsZero() && o.Live {
+			v.Age = max(o.Now.Sub(newest), 0).Truncate(time.Second).Seconds()
+		}
+	}
+	hours, err := overTime(ctx, s, store.Filter{}, store.ByHour)
+	if err != nil {
+		return err
+	}
+	v.Silence = r.silence(o, hours)
+
+	var last time.Time // refusal on our account
+	noise := Background{Command: o.command("report", "--section", "problems")}
+	places := map[string]bool{}
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		if p.Until.After(last) {
+			last = p.Until
+		}
+		in := r.incident(p)
+		in.Problem = &i
+		switch {
+		case p.Level == problem.Watch || in.noise:
+			noise.Messages += p.Messages
+			for _, name := range p.Providers {
+				places[name] = true
+			}
+		case in.Ongoing:
+			v.Going++
+			v.Act = append(v.Act, in)
+		default:
+			v.Ended = append(v.Ended, in)
+		}
+	}
+	stuck, err := r.stuck(ctx, s, o, v.Act)
+	if err != nil {
+		return err
+	}
+	v.Going += len(stuck)
+	v.Act = append(v.Act, stuck...)
+	if len(v.Act) > actAtMost {
+		v.More = len(v.Act) - actAtMost
+		v.Act = slices.Clip(v.Act[:actAtMost])
+	}
+	slices.SortStableFunc(v.Ended, func(a, b Incident) int { return b.Until.Compare(a.Until) })
+	if noise.Messages > 0 {
+		noise.Providers = len(places)
+		noise.Share = r.share(noise.Messages)
+		v.Background = &noise
+	}
+	if v.Going == 0 && !last.IsZero() {
+		last = last.UTC()
+		v.Quiet = &last
+	}
+	r.Verdict = v
+	v.say(r)
+	return nil
+}
+
+// orderProblems puts the worst first: going on before ended, by level, ours before
+// others', by what is lost a day, how many recipients are known to be valid, and how
+// much was refused.
+func (r *Report) orderProblems() {
+	rank := func(p *problem.Problem) int {
+		switch {
+		case p.Level == problem.Watch:
+			return 2
+		case !p.Ongoing:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(r.Problems, func(a, b problem.Problem) int {
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(bit(ours(&b)), bit(ours(&a))), cmp.Compare(lostPerDay(&b), lostPerDay(&a)),
+			cmp.Compare(b.Valid(), a.Valid()), cmp.Compare(b.Messages, a.Messages))
+	})
+}
+
+// ours reports whether the sending side has to act.
+func ours(p *problem.Problem) bool {
+	scope := judge.ReasonText(p.Reason).Scope
+	return scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown"
+}
+
+// lostPerDay is how many messages are returned a day, a day at least being counted.
+func lostPerDay(p *problem.Problem) float64 {
+	return float64(p.Returned) / max(p.Until.Sub(p.Since).Hours()/24, 1)
+}
+
+// incident sets out a problem among all messages.
+func (r *Report) incident(p *problem.Problem) Incident {
+	in := Incident{
+		Level: p.Level, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt,
+		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
+		SenderDomains: p.SenderDomains, Providers: p.Providers, Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
+		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan,
+	}
+	in.Short, in.Title = titles(p)
+	if len(p.Evidence) > 0 {
+		in.Reply = p.Evidence[0].Text
+	}
+	// What was delivered is read in part: "of" is said only where it covers what was
+	// refused.
+	if t := p.Onset; t != nil && t.Refused == p.Messages {
+		in.Tried = t.Tried
+		if b := p.Before; b != nil {
+			in.Before, in.BeforeTried = b.Refused, b.Tried
+		}
+	}
+	in.Share = r.share(p.Messages)
+	in.noise = r.isNoise(p, float64(in.Share))
+	return in
+}
+
+// share is a part of all messages of the period.
+func (r *Report) share(messages int) table.Share {
+	all := r.messages
+	if r.Totals != nil {
+		all = r.Totals.Messages
+	}
+	if all == 0 {
+		return 0
+	}
+	return table.Share(min(float64(messages)/float64(all), 1))
+}
+
+// isNoise reports whether a confirmed problem is of the kind that every server has
+// every day: few messages a day, at a provider that takes the rest, now of this sender
+// domain, now of that.
+func (r *Report) isNoise(p *problem.Problem, share float64) bool {
+	lasted := max(p.Until.Sub(p.Since), 24*time.Hour)
+	perDay := float64(p.Messages) * 24 / lasted.Hours()
+	if p.Level != problem.Confirmed || perDay > noisePerDay {
+		return false
+	}
+	// Of the same senders, as far as that was looked up; where each was refused about
+	// once, that says nothing: they were chosen for having been refused.
+	same, known := 0.0, false
+	if t := p.Onset; t != nil && t.Tried >= noiseTried {
+		same, known = float64(t.Refused)/float64(t.Tried), true
+	}
+	spread := len(p.SenderDomains) >= 3 && p.Messages < 2*len(p.SenderDomains)
+	// Of all mail to the same providers in that time, by what goes there usually.
+	sent := 0.0
+	for _, name := range p.Providers {
+		sent += float64(r.providerMessages[name])
+	}
+	if first, last := r.Period.First, r.Period.Last; first != nil && last != nil {
+		sent *= min(lasted.Hours()/max(last.Sub(*first), 24*time.Hour).Hours(), 1)
+	}
+	switch {
+	case sent >= noiseSent && float64(p.Messages) < noiseShare*sent:
+		return spread || p.Messages <= noiseMessages || known && same < noiseSame
+	case known && same < noiseShare:
+		return true
+	}
+	return (p.Reason != bounce.Blocklist || !p.Ongoing) && p.Messages <= noiseMessages && share < noiseOfAll
+}
+
+// titles are what a problem is called, without and with its cause.
+func titles(p *problem.Problem) (short, title string) {
+	cause := ""
+	switch p.Reason {
+	case bounce.AuthFailure:
+		cause = map[string]string{
+			"": "authentication does not pass", "spf-dkim": "SPF and DKIM do not pass", "alignment": "its From domain is not aligned",
+		}[p.Detail]
+		if cause == "" {
+			cause = strings.ToUpper(p.Detail) + " does not pass"
+		}
+	case bounce.RDNSHelo:
+		cause = "no matching PTR or HELO name"
+	case bounce.Blocklist:
+		cause = "listed by " + cmp.Or(p.Detail, "a blocklist")
+	case bounce.Reputation:
+		cause = "bad reputation"
+	default:
+		if p.Level != problem.Likely || len(p.Providers) == 0 {
+			return p.Summary, p.Summary
+		}
+		cause = "no cause named"
+	}
+	verb := " refuses "
+	if len(p.Providers) > 1 {
+		verb = " refuse "
+	}
+	short = nameSome(p.Providers, "providers") + verb + nameSome(p.SenderDomains, "sender domains")
+	return short, short + ": " + cause
+}
+
+const namedAtMost = 3
+
+// nameSome names a few, and says how many more there are.
+func nameSome(names []string, noun string) string {
+	switch n := len(names); {
+	case n == 0 && noun == "providers":
+		return "the receiver"
+	case n == 0:
+		return "our mail"
+	case n == 1:
+		return names[0]
+	case n <= namedAtMost:
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	case noun == "sender domains":
+		return fmt.Sprintf("%d sender domains", n)
+	default:
+		return fmt.Sprintf("%s and %d other %s", strings.Join(names[:namedAtMost-1], ", "), n-namedAtMost+1, noun)
+	}
+}
+
+// stuck are the providers that most mail does not get through to, without a refusal
+// that would be ours, the largest first.
+func (r *Report) stuck(ctx context.Context, s store.Store, o Options, others []Incident) (list []Incident, err error) {
+	if r.ProviderTable == nil {
+		return nil, nil
+	}
+	rows := slices.Clone(r.ProviderTable.Rows)
+	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard) })
+	for i := range rows {
+		row := &rows[i]
+		t := judge.ReasonText(row.Reason)
+		if row.Mark != MarkFails || t.Scope != bounce.ScopeRemote || len(list) == actAtMost ||
+			slices.ContainsFunc(others, func(in Incident) bool { return slices.Contains(in.Providers, row.Provider) }) {
+			continue
+		}
+		f := o.Filter
+		f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+		option := "--domain"
+		if row.relay {
+			option, f.Relay = "--relay", row.Provider
+		} else {
+			f.Domain = row.Provider
+		}
+		first, last, err := s.Span(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		in := Incident{
+			Level: problem.Likely, Short: row.Provider + " does not take our mail", Since: first.UTC(), Until: last.UTC(),
+			Ongoing: r.AsOf.Sub(last) < problem.Thresholds{}.Quiet(), Refused: int(row.Failed), Tried: int(row.Messages), Lost: int(row.Hard),
+			Providers: []string{row.Provider}, Command: o.command("report", option, row.Provider), Why: t.Meaning,
+		}
+		in.LostPerDay = float64(in.Lost) / max(last.Sub(first).Hours()/24, 1)
+		in.Title = fmt.Sprintf("%s: %s", in.Short, t.Title)
+		in.Share = r.share(in.Refused)
+		if len(t.Do) > 0 {
+			in.Check = t.Do[0]
+		}
+		if in.Ongoing {
+			list = append(list, in)
+		}
+	}
+	return list, nil
+}
+
+// Figures are how many messages are refused, of how many.
+func (in *Incident) Figures() string {
+	switch {
+	case in.Tried == 0:
+		return table.Count(int64(in.Refused), "message")
+	case in.Refused == in.Tried && in.Tried == 1:
+		return "1 of 1 messages"
+	case in.Refused == in.Tried:
+		return fmt.Sprintf("all %d messages", in.Tried)
+	}
+	return fmt.Sprintf("%d of %d messages", in.Refused, in.Tried)
+}
+
+// Clock is a point in time as the report writes it: without the date on the day on
+// which the logs end.
+func (r *Report) Clock(t time.Time) string {
+	t = t.In(r.Location)
+	if asOf := r.AsOf.In(r.Location); t.Format(time.DateOnly) == asOf.Format(time.DateOnly) {
+		return t.Format("15:04")
+	}
+	return t.Format("2006-01-02 15:04")
+}
+
+// say puts the verdict into a sentence.
+func (v *Verdict) say(r *Report) {
+	good := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), false}) }
+	bad := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), true}) }
+	worst := func() {
+		in := &v.Act[0]
+		bad("%s", in.Short)
+		good(" since %s, %s.", r.Clock(in.Since), in.Figures())
+	}
+	switch {
+	case r.Totals != nil && r.Totals.Attempts == 0:
+		v.Status = StatusEmpty
+		good("No delivery attempts in this period.")
+	case len(v.Act) > 0 && len(v.Act)+v.More == 1:
+		v.Status = StatusIncident
+		good("1 incident is going on: ")
+		worst()
+	case len(v.Act) > 0:
+		v.Status = StatusIncident
+		good("%d incidents are going on. The worst: ", len(v.Act)+v.More)
+		worst()
+	case len(v.Ended) > 0:
+		v.Status = StatusEnded
+		good("No incident is going on. The last: %s, %s, until %s.", v.Ended[0].Short, v.Ended[0].Figures(), r.Clock(v.Ended[0].Until))
+	case v.Quiet != nil:
+		v.Status = StatusQuiet
+		good("No incident. Nothing was refused on our account for %s.", when.Span(r.AsOf.Sub(*v.Quiet)))
+	default:
+		v.Status = StatusQuiet
+		good("No incident. Nothing was refused on our account.")
+	}
+	if s := v.Silence; s != nil {
+		if v.Status != StatusIncident {
+			v.Status = StatusSilent
+		}
+		phrases := v.Phrases
+		v.Phrases = nil
+		bad("The log is silent")
+		good(" since %s (%s). ", s.Since.In(r.Location).Format("2006-01-02 15:04"), when.Span(time.Duration(s.Seconds)*time.Second))
+		v.Phrases = append(v.Phrases, phrases...)
+	}
+	for _, p := range v.Phrases {
+		v.Sentence += p.Text
+	}
+}
