@@ -562,19 +562,23 @@ func (p *Parser) untabbed(line []byte) []byte {
 	return p.scratch
 }
 
-// plainText is a line without a terminal's colours (ECMA-48's control
-// sequences), which no MTA writes.
+// plainText is a line without a terminal's colours (ECMA-48's Select Graphic Rendition
+// and Erase in Line), which no MTA writes. Any other escape stays: a remote server
+// wrote it.
 func (p *Parser) plainText(line []byte) []byte {
 	b := p.uncoloured[:0]
 	for i := 0; i < len(line); i++ {
-		if line[i] != 0x1b {
-			b = append(b, line[i])
-			continue
-		}
-		if i+1 < len(line) && line[i+1] == '[' {
-			for i += 2; i < len(line) && (line[i] < 0x40 || line[i] > 0x7e); i++ {
+		if line[i] == 0x1b && i+1 < len(line) && line[i+1] == '[' {
+			end := i + 2
+			for end < len(line) && (line[end] >= '0' && line[end] <= '9' || line[end] == ';') {
+				end++
+			}
+			if end < len(line) && (line[end] == 'm' || line[end] == 'K') {
+				i = end
+				continue
 			}
 		}
+		b = append(b, line[i])
 	}
 	p.uncoloured = b
 	return b

@@ -76,7 +76,7 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 		return nil, err
 	}
 	first, last, err := db.Span(ctx, store.Filter{})
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // the rest can be told
 		return nil, err
 	}
 	sources, err := db.Sources(ctx)
