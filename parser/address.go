@@ -83,7 +83,7 @@ func mailbox[T string | []byte](s T) (end, at int, quoted bool) {
 		switch c {
 		case '"':
 			quoted = true
-			n := endOfQuoted(s[i:])
+			n := quotedEnd(s[i:])
 			if n == 0 {
 				return 0, 0, true
 			}
@@ -143,11 +143,13 @@ func plainLocal[T string | []byte](s T) bool {
 
 // plainAddress reports a mailbox, or a bare local name, without quotes.
 func plainAddress(s string) bool {
-	if plainLocal(s) {
-		return true
+	for i := range len(s) {
+		if !localByte[s[i]] {
+			end, _, quoted := mailbox(s)
+			return end == len(s) && !quoted
+		}
 	}
-	end, _, quoted := mailbox(s)
-	return end == len(s) && !quoted
+	return s != ""
 }
 
 // unquote takes a local part's quotes and backslashes off, as Exim's
@@ -209,7 +211,20 @@ func endOfAddress(s string) int {
 
 // endOfQuoted is the index after the quote that closes the quoted string at
 // the start of s, or 0.
-func endOfQuoted[T string | []byte](s T) int {
+func endOfQuoted(s string) int {
+	// Few quoted strings hold a backslash.
+	i := 1 + strings.IndexByte(s[1:], '"')
+	if i == 0 {
+		return 0
+	}
+	if strings.IndexByte(s[:i], '\\') < 0 {
+		return i + 1
+	}
+	return quotedEnd(s)
+}
+
+// quotedEnd is endOfQuoted, byte by byte.
+func quotedEnd[T string | []byte](s T) int {
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '\\':

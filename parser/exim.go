@@ -247,7 +247,7 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 				}
 			case 'D':
 				if hasPrefix(b, "DN=\"") {
-					if i := endOfQuoted(b[3:]); i > 0 {
+					if i := quotedEnd(b[3:]); i > 0 {
 						end = 3 + i
 					}
 				}
@@ -271,7 +271,7 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 // lack, and returns what follows.
 func (a *arrival) client(b []byte) []byte {
 	i := bytes.IndexByte(b, '[')
-	if j := bytes.IndexByte(b, '('); j >= 0 && j < i {
+	if j := bytes.IndexByte(b[:max(i, 0)], '('); j >= 0 {
 		// The client chose what stands in the parentheses: an address literal,
 		// or whatever helo_accept_junk_hosts lets through.
 		n := bytes.Index(b[j:], []byte(") ["))

@@ -200,12 +200,19 @@ type Parser struct {
 	blankEnd bool   // it had one
 	parts    parts
 
-	// What the second chance (wrapper.go) remembers.
-	wrapped           int // more than 0: a line was unwrapped before
-	shapes            shapes
-	consolePID        []byte
-	scratch, scratch2 []byte
-	uncoloured        []byte
+	// The second chance (wrapper.go): the parser of the lines within, how the
+	// last one was found, and what it is told of its wrapper.
+	within             *Parser
+	options            Options
+	depth              int
+	how                wrapping
+	prefix             []byte
+	over               time.Time // instead of the line's own time, if not zero
+	outerHost          string
+	shapes             shapes
+	consolePID         []byte
+	scratch            []byte // of a text out of JSON
+	blanks, uncoloured []byte
 
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
@@ -218,7 +225,7 @@ func New(q *Queue, o Options) *Parser {
 	if q == nil {
 		q = NewQueue(0)
 	}
-	p := &Parser{queue: q, source: o.Source, wrapped: -1}
+	p := &Parser{queue: q, source: o.Source, options: o}
 	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
 	p.clock.init(o)
 	return p
@@ -227,10 +234,16 @@ func New(q *Queue, o Options) *Parser {
 // Last is the time of the last line that had one, UTC, or the zero time. It
 // is what Options.Last wants when reading is resumed.
 func (p *Parser) Last() time.Time {
-	if !p.clock.known {
-		return time.Time{}
+	var last time.Time
+	if p.clock.known {
+		last = p.clock.last()
 	}
-	return p.clock.last()
+	if p.within != nil {
+		if t := p.within.Last(); t.After(last) {
+			return t
+		}
+	}
+	return last
 }
 
 // Parse reads one line, given without its line feed, that begins at offset.
@@ -254,7 +267,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		line = p.plainText(line)
 	}
 	kind := p.parse(line, r, offset)
-	if (kind == Skipped || kind == Unparsed) && bytes.IndexByte(line, '\t') >= 0 {
+	if (kind == Skipped || kind == Unparsed) && bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
 		kind = p.parse(p.untabbed(line), r, offset)
 	}
 	if kind != Attempt && r.Repeated == 0 {
@@ -265,6 +278,11 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 
 // parse reads a line without the blanks at its end.
 func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
+	if p.how != unwrapped {
+		if kind, ok := p.again(line, r, offset); ok {
+			return kind
+		}
+	}
 	p.line = line
 	h := &p.h
 	impossible := false
@@ -283,10 +301,13 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 		prog = p.names(h)
 	}
 	r.Time = p.clock.now
+	if p.depth > 0 {
+		r.Time = p.now()
+	}
 	r.Program = prog.name
 	kind := p.message(prog, h, r, offset)
 	if kind == Skipped && prog.daemon == notPostfix && !prog.exim {
-		kind = p.second(line, h.host, r, offset)
+		kind = p.second(line, r, offset)
 	}
 	if impossible && kind == Attempt {
 		r.Deliveries = r.Deliveries[:0]
@@ -297,6 +318,9 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 
 // names looks the host and the program of a header up.
 func (p *Parser) names(h *header) *program {
+	if p.outerHost != "" && len(h.host) == 0 {
+		h.host = []byte(p.outerHost)
+	}
 	if p.host != string(h.host) {
 		p.host = p.programs.get(h.host).name
 		p.hostHash = p.queue.hashString(p.host)

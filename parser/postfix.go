@@ -271,6 +271,9 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 // ", size=" or ", status=": before Postfix 3.5 a sender is shown without its
 // quotes, and may hold the others.
 func endOfSender(b []byte) int {
+	if i := bytes.LastIndexByte(b, '>'); i >= 0 && hasPrefix(b[i:], ">, size=") {
+		return i
+	}
 	return max(bytes.LastIndex(b, []byte(">, size=")), bytes.LastIndex(b, []byte(">, status=")))
 }
 

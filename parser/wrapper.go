@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,7 +24,18 @@ import (
 const maxWrapper = 400
 
 // maxDepth bounds how many wrappers are taken off one after the other.
-const maxDepth = 3
+const maxDepth = 4
+
+// A wrapping is what the last line that was unwrapped was wrapped in. The next
+// one is tried in the same way at once: of a wrapped log, every line is.
+type wrapping uint8
+
+const (
+	unwrapped    wrapping = iota
+	behindPrefix          // the same bytes on every line
+	behindHeader          // a header like those in header.go, of no MTA's program
+	inObject              // JSON
+)
 
 // An envelope is what wrappers say of the line within.
 type envelope struct {
@@ -33,44 +45,149 @@ type envelope struct {
 	program []byte
 }
 
-// second gives a line that nobody's header fits its second chance.
-// Host is what the header that did not fit has for one.
-func (p *Parser) second(line, host []byte, r *Result, offset int64) Kind {
-	if p.wrapped < 0 && !mayHoldLine(line) {
+// inside is the parser of the lines within. It has a clock and a host of its
+// own, and so the short way through a header that repeats.
+func (p *Parser) inside() *Parser {
+	if p.within == nil {
+		w := New(p.queue, p.options)
+		w.depth = p.depth + 1
+		p.within = w
+	}
+	return p.within
+}
+
+// again takes off what the line before was wrapped in. It reports false where
+// that does not fit.
+func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
+	w := p.within
+	switch p.how {
+	case behindPrefix:
+		if !bytes.HasPrefix(line, p.prefix) {
+			return 0, false
+		}
+		w.over, w.outerHost = time.Time{}, ""
+		kind = w.parse(line[len(p.prefix):], r, offset)
+	case behindHeader:
+		h := &p.h
+		prog := p.fastHeader(line, h)
+		if prog == nil || prog.daemon != notPostfix || prog.exim || len(h.program) == 0 {
+			return 0, false
+		}
+		if _, same := w.clock.again(h.message); !same {
+			return 0, false
+		}
+		p.over = time.Time{}
+		p.enclose(w, &envelope{host: h.host})
+		kind = w.parse(h.message, r, offset)
+	case inObject:
+		if len(line) == 0 || line[0] != '{' {
+			return 0, false
+		}
+		var o object
+		if !o.read(line, &p.scratch) {
+			return 0, false
+		}
+		return p.open(&o, &envelope{}, r, offset), true
+	}
+	return kind, kind != Skipped || w.h.form != stampNone && len(w.h.program) > 0
+}
+
+// enclose tells the parser of the lines within what their wrapper says.
+func (p *Parser) enclose(w *Parser, out *envelope) {
+	w.over, w.outerHost = time.Time{}, ""
+	if isHostName(out.host) && !allDigits(out.host) {
+		w.outerHost = p.programs.get(out.host).name
+	}
+}
+
+// second gives a line that nobody's header fits its second chance. What its
+// header has for host and program is in p.h.
+func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
+	h := &p.h
+	if h.form != stampNone && len(h.program) > 0 && !mayBegin(h) {
+		// Another program's line.
+		if bytes.Contains(line, []byte("status=")) && holdsDelivery(line) {
+			return Unparsed
+		}
 		return Skipped
 	}
-	var out envelope
-	if isHostName(host) && !allDigits(host) {
-		out.host = host
+	if p.how == unwrapped && len(p.consolePID) == 0 && !mayHoldLine(line) {
+		return Skipped
 	}
-	kind := p.unwrap(line, &out, r, offset, 0)
+	out := envelope{host: h.host}
+	if kind := p.console(line, &out, r, offset); kind != Skipped {
+		return kind
+	}
+	behind := len(h.program) > 0 && h.form != stampNone
+	message := len(line) - len(h.message)
+	kind, at := p.unwrap(line, &out, r, offset)
+	if at < 0 {
+		if holdsDelivery(line) {
+			return Unparsed
+		}
+		return Skipped
+	}
+	p.how = unwrapped
 	switch {
-	case kind != Skipped:
-		p.wrapped = 1
-	case holdsDelivery(line):
-		kind = Unparsed
+	case line[at] == '{':
+		if at == 0 {
+			p.how = inObject
+		}
+	case behind && at == message:
+		p.how = behindHeader
+	case out.form == stampNone && kind != Skipped:
+		p.how, p.prefix = behindPrefix, append(p.prefix[:0], line[:at]...)
 	}
 	return kind
 }
 
-// unwrap takes one wrapper off. It returns Skipped where there is none, or
-// nothing of an MTA's within.
-func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64, depth int) Kind {
-	if depth == maxDepth {
-		return Skipped
+// mayBegin reports whether the message of a program that is no MTA's may be a
+// line of one, or the header may be none.
+func mayBegin(h *header) bool {
+	m := h.message
+	if len(m) < 12 {
+		return len(m) == 4 && string(m) == "MAIN" || hasPrefix(m, "removed")
 	}
-	line = bytes.TrimLeft(line, " ")
-	if len(line) > 0 && line[0] == '{' {
-		var o object
-		if o.read(line, &p.scratch2) {
-			return p.inner(o.text, o.envelope(out), r, offset, depth)
+	switch m[0] {
+	case '{', '<', '"':
+		return true
+	case 't':
+		if hasPrefix(m, "to=<") {
+			return true
+		}
+	case 'f':
+		if hasPrefix(m, "from=<") {
+			return true
+		}
+	case 'c':
+		if hasPrefix(m, "client=") {
+			return true
+		}
+	case 'm':
+		if hasPrefix(m, "message-id=") {
+			return true
+		}
+	case 'u':
+		if hasPrefix(m, "uid=") {
+			return true
 		}
 	}
-	if kind := p.console(line, out, r, offset); kind != Skipped {
-		return kind
+	if m[6] == '-' && holdsEximID(m[:min(len(m), 24)]) {
+		return true
 	}
-	form, stampEnd := stampNone, 0
+	_, n := scanStamp(m)
+	return n > 0
+}
+
+// unwrap takes one wrapper off, and reads the line within, which begins at the
+// index at; that is negative where there is none.
+func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (kind Kind, at int) {
+	if p.depth == maxDepth {
+		return Skipped, -1
+	}
+	stampEnd := 0
 	start := true
+	var last envelope // the stamp found last, which may be the line's own
 	for i := 0; i < len(line) && i < maxWrapper; i++ {
 		c := line[i]
 		if !start || c == ' ' {
@@ -79,17 +196,23 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64, dep
 		}
 		rest := line[i:]
 		start = false
-		if c == '{' && i > 0 && isWrapper(line[:i], &p.shapes) {
+		if c == '{' {
 			var o object
-			if o.read(rest, &p.scratch2) {
-				return p.inner(o.text, o.envelope(out), r, offset, depth)
+			if isWrapper(line[:i], &p.shapes) && o.read(rest, &p.scratch) {
+				if last.form != stampNone {
+					out.prefer(last.form, last.stamp)
+				}
+				return p.open(&o, out, r, offset), i
 			}
 		}
-		f, n := scanStamp(rest)
+		form, n := scanStamp(rest)
 		if n > 0 {
-			if form == stampNone || i >= stampEnd {
-				form, stampEnd = f, i+n
-				out.prefer(f, rest[:n])
+			if i >= stampEnd {
+				if last.form != stampNone {
+					out.prefer(last.form, last.stamp)
+				}
+				stampEnd = i + n
+				last.form, last.stamp = form, rest[:n]
 			}
 		} else if i < stampEnd {
 			continue
@@ -99,66 +222,111 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64, dep
 		}
 		h := &p.h
 		splitHeader(rest, h)
-		prog := p.programs.get(h.program)
+		prog, bare := p.programs.get(h.program), false
 		if prog.daemon == notPostfix && !prog.exim {
 			switch {
 			case n > 0 && h.form == stampExim && h.id != nil: // Exim's own log
-			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !p.bare(rest, h):
+			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !isBare(rest, h):
 				continue // another program's words
 			default:
-				prog = p.programBefore(line[:i])
+				prog, bare = p.programBefore(line[:i]), true
 			}
 		}
-		if !isWrapper(line[:i], &p.shapes) {
-			return Skipped
+		if !isWrapper(line[:i], &p.shapes) || bytes.IndexAny(h.host, "\"'=(){}<>") >= 0 {
+			return Skipped, -1
 		}
-		if h.form == stampNone && out.form == stampNone && holdsClock(line[:i]) {
-			return Skipped // a time that is none
+		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
+			return Skipped, -1 // a time that is none
 		}
-		return p.taken(prog, h, out, r, offset)
+		if last.form != stampNone && n == 0 {
+			out.prefer(last.form, last.stamp)
+		}
+		w := p.inside()
+		p.enclose(w, out)
+		if h.form == stampNone || zoned(out.form, out.stamp) && !zoned(h.form, h.stamp) {
+			if !p.timed(w, out) {
+				return Unparsed, i
+			}
+		}
+		if bare {
+			return w.bare(prog, rest, r, offset), i
+		}
+		return w.parse(rest, r, offset), i
 	}
-	return Skipped
+	return Skipped, -1
 }
 
-// inner reads the text that a wrapper of named fields carries.
-func (p *Parser) inner(text []byte, out *envelope, r *Result, offset int64, depth int) Kind {
-	text = bytes.Trim(text, " \t\r\n")
-	h := &p.h
+// open reads the text that an object carries.
+func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
+	out := envelope{form: o.form, stamp: o.time, host: o.host, program: o.program}
+	if out.form == stampNone || outer.form != stampNone && !zoned(out.form, out.stamp) && zoned(outer.form, outer.stamp) {
+		out.form, out.stamp = outer.form, outer.stamp
+	}
+	if out.host == nil {
+		out.host = outer.host
+	}
+	text := bytes.Trim(o.text, " \t\r\n")
+	w := p.inside()
+	p.enclose(w, &out)
+	if _, same := w.clock.again(text); same {
+		if len(w.clock.zone) == 0 && w.clock.form != stampUnix && zoned(out.form, out.stamp) && !p.timed(w, &out) {
+			return Unparsed
+		}
+		return w.parse(text, r, offset)
+	}
+	h := &w.h
 	splitHeader(text, h)
+	if h.form == stampNone || zoned(out.form, out.stamp) && !zoned(h.form, h.stamp) {
+		if !p.timed(w, &out) {
+			return Unparsed
+		}
+	}
 	prog := p.programs.get(h.program)
 	if prog.daemon == notPostfix && !prog.exim {
-		prog = p.programs.get(out.program)
-		switch {
-		case prog.daemon != notPostfix || prog.exim:
-			splitMessage(text, h)
-		case h.form == stampExim && h.id != nil, p.bare(text, h):
-			prog = &noProgram
-		default:
-			return p.unwrap(text, out, r, offset, depth+1)
+		if prog = p.programs.get(out.program); prog.daemon != notPostfix || prog.exim {
+			return w.bare(prog, text, r, offset)
+		}
+		if h.form == stampNone && isBare(text, h) {
+			return w.bare(&noProgram, text, r, offset)
 		}
 	}
-	return p.taken(prog, h, out, r, offset)
+	return w.parse(text, r, offset)
 }
 
-// splitMessage makes a header of a text that has none.
-func splitMessage(text []byte, h *header) { *h = header{message: text} }
+// timed sets the time of the next line within to that of its wrapper. It
+// reports false where that is none.
+func (p *Parser) timed(w *Parser, out *envelope) bool {
+	if out.form == stampNone {
+		return true
+	}
+	h := header{form: out.form, stamp: out.stamp}
+	if !p.clock.read(&h) {
+		return false
+	}
+	w.over = p.clock.now
+	return true
+}
 
-// taken reads the message of the line within.
-func (p *Parser) taken(prog *program, h *header, out *envelope, r *Result, offset int64) Kind {
-	h.plain = false
-	if h.form != stampNone {
-		out.prefer(h.form, h.stamp)
-	}
-	h.form, h.stamp = out.form, out.stamp
-	if h.form != stampNone && !p.clock.read(h) {
-		return Unparsed // a time that is none
-	}
-	if h.host == nil {
-		h.host = out.host
+// bare reads a message that has no header.
+func (p *Parser) bare(prog *program, text []byte, r *Result, offset int64) Kind {
+	p.line = text
+	h := &p.h
+	*h = header{message: text}
+	h.id, h.rest, _ = eximID(text)
+	if prog.daemon != notPostfix {
+		h.id = nil
 	}
 	p.names(h)
-	r.Time, r.Program = p.clock.now, prog.name
+	r.Time, r.Program = p.now(), prog.name
 	return p.message(prog, h, r, offset)
+}
+
+// now is the time of the line that is read.
+func (p *Parser) now() time.Time {
+	if !p.over.IsZero() {
+		return p.over
+	}
+	return p.clock.now
 }
 
 // prefer takes a time that stands nearer to the line within, unless the one
@@ -171,8 +339,14 @@ func (e *envelope) prefer(form stampForm, stamp []byte) {
 }
 
 func zoned(form stampForm, b []byte) bool {
+	if form != stampISO && form != stampExim {
+		return form == stampUnix
+	}
+	if b[len(b)-1] == 'Z' {
+		return true
+	}
 	st, _ := parseStamp(b, form)
-	return st.zoned || st.unix
+	return st.zoned
 }
 
 // beginsLine reports whether a line of an MTA's could begin here, behind a
@@ -200,12 +374,10 @@ func beginsLine(b []byte, n int) bool {
 	return j > 0 && next[j-1] == ':'
 }
 
-// bare reports a message without the name of a program, and makes a header of
-// it.
-func (p *Parser) bare(b []byte, h *header) bool {
-	splitMessage(b, h)
-	if id, rest, ok := eximID(b); ok {
-		h.id, h.rest = id, rest
+// isBare reports a message of an MTA's without a header. The header is used.
+func isBare(b []byte, h *header) bool {
+	*h = header{message: b}
+	if _, rest, ok := eximID(b); ok {
 		return len(rest) > 1 && eximFlag(rest) != "" || string(rest) == "Completed"
 	}
 	_, rest, ok := queueID(b)
@@ -262,15 +434,23 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 		return Skipped
 	}
 	p.consolePID = p.consolePID[:0]
-	h := &p.h
-	*h = header{message: line[i:], id: id, rest: rest}
+	out.host = nil // it may be the process id
 	for j := range line[:i] {
 		if form, n := scanStamp(line[j:i]); n > 0 {
 			out.prefer(form, line[j:j+n])
 			break
 		}
 	}
-	return p.taken(&noProgram, h, out, r, offset)
+	w := p.inside()
+	p.enclose(w, out)
+	if !p.timed(w, out) {
+		return Unparsed
+	}
+	h := &w.h
+	*h = header{message: line[i:], id: id, rest: rest}
+	w.names(h)
+	r.Time, r.Program = w.now(), "exim"
+	return w.exim(&noProgram, h, r, offset)
 }
 
 // lastDigits are the digits at the end of b.
@@ -412,7 +592,7 @@ func (o *object) read(b []byte, buf *[]byte) bool {
 			}
 			i++
 		case '"':
-			end := endOfQuoted(b[i:])
+			end := endOfString(b[i:])
 			if end == 0 {
 				return o.text != nil
 			}
@@ -431,7 +611,7 @@ func (o *object) read(b []byte, buf *[]byte) bool {
 			}
 			start := i
 			if b[i] == '"' {
-				if end = endOfQuoted(b[i:]); end == 0 {
+				if end = endOfString(b[i:]); end == 0 {
 					return o.text != nil
 				}
 				i += end
@@ -447,6 +627,25 @@ func (o *object) read(b []byte, buf *[]byte) bool {
 		}
 	}
 	return o.text != nil
+}
+
+// endOfString is quotedEnd for long strings.
+func endOfString(b []byte) int {
+	i := 1
+	for {
+		j := bytes.IndexByte(b[i:], '"')
+		if j < 0 {
+			return 0
+		}
+		i += j
+		n := 0 // backslashes before it
+		for b[i-1-n] == '\\' {
+			n++
+		}
+		if i++; n%2 == 0 {
+			return i
+		}
+	}
 }
 
 // textKeys are the names under which log shippers carry the line, the better
@@ -499,32 +698,25 @@ func (o *object) unix(v []byte, buf *[]byte) {
 	o.form, o.time = stampUnix, (*buf)[at:]
 }
 
-// envelope is what the object says of the line within.
-func (o *object) envelope(outer *envelope) *envelope {
-	e := &envelope{form: o.form, stamp: o.time, host: o.host, program: o.program}
-	if e.form == stampNone || outer.form != stampNone && !zoned(e.form, e.stamp) && zoned(outer.form, outer.stamp) {
-		e.form, e.stamp = outer.form, outer.stamp
-	}
-	if e.host == nil {
-		e.host = outer.host
-	}
-	return e
-}
-
 // unescapeJSON undoes the escapes of a JSON string (RFC 8259 section 7). Line
 // ends become blanks: what follows them is no line of its own.
 func unescapeJSON(v []byte, buf *[]byte) []byte {
-	if bytes.IndexByte(v, '\\') < 0 {
+	next := bytes.IndexByte(v, '\\')
+	if next < 0 {
 		return v
+	}
+	if next == len(v)-2 && v[next+1] == 'n' {
+		return v[:next] // the line end alone, as docker has it
 	}
 	at := len(*buf)
 	b := *buf
 	for i := 0; i < len(v); i++ {
-		c := v[i]
-		if c != '\\' || i+1 == len(v) {
-			b = append(b, c)
-			continue
+		if next = bytes.IndexByte(v[i:], '\\'); next < 0 || i+next+1 == len(v) {
+			b = append(b, v[i:]...)
+			break
 		}
+		b = append(b, v[i:i+next]...)
+		i += next
 		i++
 		switch v[i] {
 		case 'n', 'r', 't', 'b', 'f':
@@ -553,13 +745,13 @@ func unescapeJSON(v []byte, buf *[]byte) []byte {
 
 // untabbed is a line with blanks for its tabs.
 func (p *Parser) untabbed(line []byte) []byte {
-	p.scratch = append(p.scratch[:0], line...)
-	for i, c := range p.scratch {
+	p.blanks = append(p.blanks[:0], line...)
+	for i, c := range p.blanks {
 		if c == '\t' {
-			p.scratch[i] = ' '
+			p.blanks[i] = ' '
 		}
 	}
-	return p.scratch
+	return p.blanks
 }
 
 // plainText is a line without a terminal's colours (ECMA-48's Select Graphic Rendition
