@@ -45,12 +45,12 @@ const (
 	commitPause = 200 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
 	idleEvery   = time.Second
 	globEvery   = time.Second
-	retryEvery  = 2 * time.Second // for what could not be read
-	quietAfter  = time.Minute     // a file that nobody has written to for so long is finished
-	goneAfter   = time.Hour       // one that was deleted is closed, and its space is free
-	dozeAfter   = 10 * time.Minute
-	dozePoll    = 500 * time.Millisecond
-	keepOld     = 3 // rotated files that are kept open
+	retryEvery  = 2 * time.Second        // for what could not be read
+	quietAfter  = time.Minute            // a file that nobody has written to for so long is finished
+	goneAfter   = time.Hour              // one that was deleted is closed, and its space is free
+	dozeAfter   = 2 * time.Second        // a file that nobody has written to for so long is not waited on any more
+	quietPoll   = 500 * time.Millisecond // how often, at least, a quiet log is looked at
+	keepOld     = 3                      // rotated files that are kept open
 )
 
 // Follow hands lines of the sources to emit as they come, from where known
@@ -62,8 +62,9 @@ const (
 // emit and the hooks in o are called from one goroutine at a time. While emit
 // takes its time, at most about two megabytes a source are read ahead.
 //
-// A file that nobody has written to for ten minutes is looked at twice a second
-// only, so that a glob may match many.
+// A log that nobody writes to is looked at the less often the longer that lasts, down
+// to twice a second, and the file system is asked to tell of changes (inotify): a glob
+// may match many.
 //
 // A line is handed out once its "\n" is there. Only the rest of a rotated file
 // that nobody has written to for a minute, or that is compressed, is handed out without.
@@ -89,9 +90,8 @@ func Follow(ctx context.Context, sources []string, known []Position, o FollowOpt
 	if f.o.Stdin == nil {
 		f.o.Stdin = os.Stdin
 	}
-	if o.Native {
-		f.notify = newNotifier()
-	}
+	f.notify = newNotifier()
+	f.library = make(chan struct{}, libraryLogs)
 	defer f.close()
 	seen := map[string]bool{}
 	for _, s := range sources {
@@ -136,7 +136,8 @@ type follower struct {
 	globs   []string
 	globbed time.Time
 	feeds   []feed
-	notify  *notifier
+	notify  *notifier     // nil where the file system tells nothing
+	library chan struct{} // holds one for each log that is left to the following library
 	wake    chan struct{} // something may have been read
 	started time.Time
 }

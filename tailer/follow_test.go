@@ -943,6 +943,62 @@ func TestDoze(t *testing.T) {
 	}
 }
 
+// A log that nothing happens to is left alone, until the file system tells of a
+// change.
+func TestQuietLog(t *testing.T) {
+	path := newLog(t)
+	write(t, path, "one\n")
+	r, l, until := stepper(t, path)
+	if l.f.notify = newNotifier(); l.f.notify == nil {
+		t.Skip("the file system tells nothing here")
+	}
+	t.Cleanup(l.f.notify.close)
+	until(func() bool { return len(r.lines) == 1 })
+	for _, quiet := range []struct{ since, pause time.Duration }{
+		{0, 0}, {time.Second, 50 * time.Millisecond}, {5 * time.Second, 250 * time.Millisecond}, {time.Hour, quietPoll},
+	} {
+		l.active = time.Now().Add(-quiet.since)
+		if p := l.pause(); p < quiet.pause || p > quiet.pause+20*time.Millisecond {
+			t.Errorf("pause of %v after %v, want %v", p, quiet.since, quiet.pause)
+		}
+	}
+	l.live.grown = time.Now().Add(-2 * dozeAfter)
+	l.active = time.Now()
+	until(func() bool { return l.dozing() && l.watched })
+	l.active, l.looked = time.Now().Add(-time.Hour), time.Now().Add(time.Hour) // not to be looked at by itself
+	l.live.tried = l.looked
+	for range 3 {
+		if _, err := l.step(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendTo(t, path, "two\n")
+	until(func() bool { return len(r.lines) == 2 })
+	// The end of a name is told, too.
+	l.live.grown = time.Now().Add(-2 * dozeAfter)
+	l.active, l.looked = time.Now(), time.Time{}
+	until(func() bool { return l.dozing() && l.watched })
+	l.active, l.looked = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	rename(t, path, path+".1")
+	until(func() bool { return !l.looked.After(time.Now()) })
+	write(t, path, "three\n")
+	until(func() bool { return len(r.lines) == 3 })
+	sameLines(t, r.lines, []string{"one", "two", "three"})
+}
+
+// Half a line at the end of a log that nobody writes to any more is not waited for.
+func TestDozeBehindHalfALine(t *testing.T) {
+	path := newLog(t)
+	write(t, path, "one\nhalf")
+	r, l, until := stepper(t, path)
+	until(func() bool { return len(r.lines) == 1 })
+	l.live.grown = time.Now().Add(-2 * dozeAfter)
+	until(l.dozing)
+	appendTo(t, path, " a line\n")
+	until(func() bool { return len(r.lines) == 2 })
+	sameLines(t, r.lines, []string{"one", "half a line"})
+}
+
 // Deleted rotations are closed after an hour, with the rest of their last line.
 func TestOldFilesAreClosed(t *testing.T) {
 	path := newLog(t)

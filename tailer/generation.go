@@ -50,7 +50,7 @@ func (l *logFile) take(g *generation, b block) (bool, error) {
 	if b.from > g.entry.offset || g.at != g.entry.offset {
 		return false, nil
 	}
-	g.grown = time.Now()
+	g.grown, l.active = time.Now(), time.Now()
 	err := l.f.deliver(g.entry, g.src, b, max(0, b.size-b.end()))
 	g.at = g.entry.offset
 	return true, err
@@ -119,7 +119,7 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 			l.rescan = true
 			return false, false, nil
 		}
-		g.grown = time.Now()
+		g.grown, l.active = time.Now(), time.Now()
 		if err := l.f.deliver(g.entry, g.src, b, max(0, b.size-b.end())); err != nil {
 			return false, false, err
 		}
@@ -170,11 +170,17 @@ func (l *logFile) readLive(look bool) (busy bool, err error) {
 		return false, nil
 	}
 	if g.entry == nil {
-		if time.Since(g.tried) < l.f.o.Poll/2 || g.asleep() {
+		if time.Since(g.tried) < max(l.f.o.Poll/2, l.pause()) {
 			return false, nil
 		}
 		g.tried = time.Now()
+		if l.asleep(g) {
+			return false, nil
+		}
 		if err := l.identify(g); err != nil || g.entry == nil {
+			if time.Since(l.active) > dozeAfter {
+				l.watch()
+			}
 			return false, err
 		}
 	}
@@ -219,21 +225,25 @@ func (g *generation) agrees() bool {
 	return ok
 }
 
-// doze gives up the pump of a file that nobody has written to for long.
+// doze gives up the pump of a file that nobody has written to for some time: to wait
+// on it costs as much as to read a busy one. What stands behind the last whole line
+// is not waited for either.
 func (l *logFile) doze(g *generation) error {
 	fi, err := g.f.Stat()
-	if err != nil || fi.Size() != g.entry.offset {
+	if err != nil || g.pump.ahead.Load() > 0 || fi.Size() != g.entry.offset && fi.Size() != g.pump.idle.Load() {
 		return nil
 	}
 	if err := l.stopPump(g); err != nil {
 		return err
 	}
 	g.slept, g.entry, g.plain = fi, nil, nil
+	l.watch()             // the pump's own watch has ended with it
+	g.tried = time.Time{} // it may have been written to before that
 	return nil
 }
 
 // asleep tells whether g was left alone, and nobody has written to it since.
-func (g *generation) asleep() bool {
+func (l *logFile) asleep(g *generation) bool {
 	if g.slept == nil {
 		return false
 	}
@@ -241,7 +251,8 @@ func (g *generation) asleep() bool {
 	if err == nil && fi.Size() == g.slept.Size() && fi.ModTime().Equal(g.slept.ModTime()) {
 		return true
 	}
-	g.slept, g.grown = nil, time.Now()
+	g.slept, g.grown, l.active = nil, time.Now(), time.Now()
+	l.unwatch()
 	return false
 }
 
@@ -297,6 +308,7 @@ func (l *logFile) identify(g *generation) error {
 	e.inode, e.fresh = inode(g.info), true
 	g.src = &Source{Path: l.path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}
 	g.entry, g.plain, g.at, g.inPlace, g.copy = e, p, e.offset, false, false
+	l.unwatch()
 	g.pump = l.f.newPump(p, l.path)
 	return nil
 }

@@ -2,10 +2,13 @@
 
 package tailer
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // The library follows /proc/self/fd/N, which there is only on Linux.
 
 func libraryWorks(*os.File) bool { return false }
 
-func (p *pump) followLibrary() (ok, stalled bool) { return p.wait(), false }
+func (p *pump) followLibrary() (ok, stalled bool) { return p.wait(time.Now()), false }

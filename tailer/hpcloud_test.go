@@ -120,3 +120,29 @@ func TestCheck(t *testing.T) {
 		t.Errorf("check after the file was written again: %v", err)
 	}
 }
+
+// A log for which the library has no room is waited on without it.
+func TestLibraryIsFull(t *testing.T) {
+	path := newLog(t)
+	write(t, path, "one\n")
+	p := newTestPump(t, path)
+	p.poll, p.done, p.room = time.Millisecond, make(chan struct{}), make(chan struct{}, 1)
+	p.library = make(chan struct{}, 1)
+	p.library <- struct{}{}
+	go p.run()
+	for _, line := range []string{"two\n", "three\n"} {
+		appendTo(t, path, line)
+		select {
+		case b := <-p.out:
+			if string(b.data) != line {
+				t.Errorf("got %q", b.data)
+			}
+		case <-time.After(deadline):
+			t.Fatal("no line")
+		}
+	}
+	p.stop()
+	if len(p.library) != 1 {
+		t.Error("gave back what it did not take")
+	}
+}

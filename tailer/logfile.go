@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,13 +41,16 @@ type logFile struct {
 	last      *entry    // read last before the start
 	missing   bool      // the name leads nowhere
 	looked    time.Time // when its name was looked at
+	active    time.Time // when something last happened to it
+	watched   bool      // the notifier tells of changes, by setting notified
+	notified  atomic.Bool
 	failing   time.Time // when reading failed; zero where it works
 	denied    bool      // it cannot be opened
 	truncated *entry
 }
 
 func newLogFile(f *follower, path string, globbed bool) *logFile {
-	return &logFile{f: f, last: f.ledger.last(path), path: path, globbed: globbed, first: true, copied: map[*entry]bool{}, dirs: map[string]dirState{}, later: map[string]time.Time{}}
+	return &logFile{f: f, last: f.ledger.last(path), path: path, globbed: globbed, first: true, active: time.Now(), copied: map[*entry]bool{}, dirs: map[string]dirState{}, later: map[string]time.Time{}}
 }
 
 func (l *logFile) tell(kind EventKind, path, text string, err error) {
@@ -57,12 +61,42 @@ func (l *logFile) tell(kind EventKind, path, text string, err error) {
 	l.f.event(e)
 }
 
-// step does a bounded piece of work. With look, names are looked at as well.
-func (l *logFile) step(look bool) (busy bool, err error) {
-	look = look || l.rescan || !l.settled && l.job == nil
-	if look && l.dozing() && time.Since(l.looked) < dozePoll {
-		look = false
+// pause is how long a log can be left alone: a twentieth of the time for which
+// nothing has happened to it.
+func (l *logFile) pause() time.Duration { return min(time.Since(l.active)/20, quietPoll) }
+
+// watch has the file system tell of the next change, so that a log that is left
+// alone is still read at once.
+func (l *logFile) watch() {
+	if l.f.notify == nil || l.watched {
+		return
 	}
+	l.watched = true
+	l.f.notify.watch(l.path, func() {
+		l.notified.Store(true)
+		l.f.poke()
+	})
+}
+
+func (l *logFile) unwatch() {
+	if l.watched {
+		l.f.notify.forget(l.path)
+	}
+	l.watched = false
+}
+
+// step does a bounded piece of work. With look, names are looked at as well, unless
+// the log can be left alone.
+func (l *logFile) step(look bool) (busy bool, err error) {
+	told := l.notified.Swap(false)
+	if told {
+		l.unwatch()
+		l.active = time.Now()
+		if l.live != nil {
+			l.live.tried = time.Time{}
+		}
+	}
+	look = told || look && time.Since(l.looked) >= l.pause() || l.rescan || !l.settled && l.job == nil
 	if look {
 		l.looked = time.Now()
 		if err := l.look(); err != nil {
@@ -186,7 +220,7 @@ func (l *logFile) open() error {
 	default:
 		l.tell(EventStarted, l.path, "following", nil)
 	}
-	l.missing = false
+	l.missing, l.active = false, time.Now()
 	l.live = &generation{f: f, info: fi, grown: fi.ModTime(), src: &Source{Path: l.path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}}
 	return nil
 }
@@ -195,10 +229,11 @@ func (l *logFile) open() error {
 func (l *logFile) retire() error {
 	g := l.live
 	l.live = nil
+	l.unwatch()
 	if err := l.stopPump(g); err != nil {
 		return err
 	}
-	g.grown = time.Now()
+	g.grown, l.active = time.Now(), time.Now()
 	l.old = append(l.old, g)
 	l.oldBusy = true
 	return nil
@@ -229,6 +264,7 @@ func (l *logFile) fail(g *generation, err error) error {
 	l.failing = time.Now()
 	l.deny(err)
 	l.live = nil
+	l.unwatch()
 	g.f.Close()
 	return nil
 }
@@ -300,6 +336,7 @@ func (l *logFile) close() {
 		}
 		l.live.f.Close()
 	}
+	l.unwatch()
 	for _, g := range l.old {
 		g.f.Close()
 	}
@@ -308,8 +345,5 @@ func (l *logFile) close() {
 			l.job.stream.stop()
 		}
 		l.job.f.Close()
-	}
-	if l.f.notify != nil {
-		l.f.notify.forget(l.path)
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A notifier wakes pumps when their file was written to, where the file system
-// tells. What it misses is found by polling, so its errors do not matter.
+// A notifier calls whoever waits for a change of a file, where the file system tells.
+// What it misses is found by polling, so its errors do not matter.
 type notifier struct {
-	w  *fsnotify.Watcher
-	mu sync.Mutex
-	ch map[string]chan struct{}
+	w    *fsnotify.Watcher
+	mu   sync.Mutex
+	tell map[string]func() // by the file's name
 }
 
 // newNotifier returns nil where there is no such thing.
@@ -20,7 +20,7 @@ func newNotifier() *notifier {
 	if err != nil {
 		return nil
 	}
-	n := &notifier{w: w, ch: map[string]chan struct{}{}}
+	n := &notifier{w: w, tell: map[string]func(){}}
 	go n.run()
 	return n
 }
@@ -33,11 +33,10 @@ func (n *notifier) run() {
 				return
 			}
 			n.mu.Lock()
-			ch := n.ch[ev.Name]
+			tell := n.tell[ev.Name]
 			n.mu.Unlock()
-			select {
-			case ch <- struct{}{}:
-			default:
+			if tell != nil {
+				tell()
 			}
 		case _, ok := <-n.w.Errors:
 			if !ok {
@@ -47,23 +46,21 @@ func (n *notifier) run() {
 	}
 }
 
-// watch returns a channel that yields when the file at path has changed.
-func (n *notifier) watch(path string) <-chan struct{} {
+// watch has tell called when the file at path has changed. tell must not wait. It
+// takes the place of one that was given before.
+func (n *notifier) watch(path string, tell func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.ch[path] == nil {
-		n.ch[path] = make(chan struct{}, 1)
-	}
+	n.tell[path] = tell
 	n.w.Remove(path) // may be that of the file before it
 	n.w.Add(path)
-	return n.ch[path]
 }
 
 func (n *notifier) forget(path string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.w.Remove(path)
-	delete(n.ch, path)
+	delete(n.tell, path)
 }
 
 func (n *notifier) close() { n.w.Close() }

@@ -13,6 +13,9 @@ const (
 	// takes a line at a time, and reads a line that is not whole yet again and
 	// again without bound.
 	libraryMax = 1 << 20
+	// libraryLogs is how many logs are left to the library at a time: it looks at
+	// each a hundred times a second, which is half a percent of a processor.
+	libraryLogs = 16
 	// aheadMax bounds what a pump reads ahead, in bytes; aheadBlocks in blocks,
 	// which may be a single line each.
 	aheadMax    = 1 << 20
@@ -29,8 +32,10 @@ type pump struct {
 	plain
 	path    string
 	native  bool          // do not use the library
-	poll    time.Duration // without the library
-	changed <-chan struct{}
+	poll    time.Duration // without the library, at least
+	notify  *notifier     // nil: there is none
+	changed chan struct{} // yields when the file system tells of a change; nil: it was not asked yet
+	library chan struct{} // see follower
 	wake    func()
 
 	out   chan block
@@ -44,19 +49,17 @@ type pump struct {
 
 func (f *follower) newPump(p *plain, path string) *pump {
 	pu := &pump{
-		plain:  *p,
-		path:   path,
-		native: f.o.Native || !libraryWorks(p.f),
-		poll:   min(f.o.Poll, 10*time.Millisecond),
-		wake:   f.poke,
-		out:    make(chan block, aheadBlocks),
-		room:   make(chan struct{}, 1),
-		quit:   make(chan struct{}),
-		done:   make(chan struct{}),
-	}
-	if f.notify != nil {
-		pu.changed = f.notify.watch(path)
-		pu.poll *= 2 // only for what the file system does not tell
+		plain:   *p,
+		path:    path,
+		native:  f.o.Native || !libraryWorks(p.f),
+		poll:    min(f.o.Poll, 10*time.Millisecond),
+		notify:  f.notify,
+		library: f.library,
+		wake:    f.poke,
+		out:     make(chan block, aheadBlocks),
+		room:    make(chan struct{}, 1),
+		quit:    make(chan struct{}),
+		done:    make(chan struct{}),
 	}
 	go pu.run()
 	return pu
@@ -66,7 +69,9 @@ func (p *pump) run() {
 	defer close(p.done)
 	defer p.wake()
 	defer close(p.out)
-	stalled := false // the library gave up with lines unread
+	defer p.unwatch()
+	stalled := false   // the library gave up with lines unread
+	last := time.Now() // of a block
 	for {
 		b, err := p.next()
 		switch err {
@@ -74,20 +79,24 @@ func (p *pump) run() {
 			if stalled {
 				b.event = &Event{Kind: EventStalled, Path: p.path, Offset: b.off, Text: "the following library missed lines; they were read without it"}
 			}
-			stalled = false
+			stalled, last = false, time.Now()
 			if !p.send(b) {
 				return
 			}
 		case errNone:
 			p.idle.Store(p.idleSize)
-			if p.native || p.open {
-				if !p.wait() {
+			if p.native || p.open || !p.takeLibrary() {
+				if !p.wait(last) {
 					return
 				}
 				continue
 			}
+			p.unwatch()
 			var ok bool
-			if ok, stalled = p.followLibrary(); !ok {
+			ok, stalled = p.followLibrary()
+			last = time.Now()
+			<-p.library
+			if !ok {
 				return
 			}
 		default:
@@ -125,9 +134,36 @@ func (p *pump) taken(b block) {
 	}
 }
 
-// wait waits until the file may have changed.
-func (p *pump) wait() bool {
-	t := time.NewTimer(p.poll)
+// takeLibrary tells whether the library is to be had. It has to be given back.
+func (p *pump) takeLibrary() bool {
+	select {
+	case p.library <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits until the file may have changed: until the file system says so, or, for
+// what it does not tell, a while, which is the longer the longer ago the last block
+// was.
+func (p *pump) wait(last time.Time) bool {
+	poll := p.poll
+	if p.notify != nil {
+		if p.changed == nil {
+			changed := make(chan struct{}, 1)
+			p.changed = changed
+			p.notify.watch(p.path, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+			return true // it may have changed before
+		}
+		poll *= 2
+	}
+	t := time.NewTimer(max(poll, min(time.Since(last)/20, quietPoll)))
 	defer t.Stop()
 	select {
 	case <-p.quit:
@@ -136,6 +172,13 @@ func (p *pump) wait() bool {
 	case <-t.C:
 	}
 	return true
+}
+
+func (p *pump) unwatch() {
+	if p.changed != nil {
+		p.notify.forget(p.path)
+		p.changed = nil
+	}
 }
 
 // stop ends the pump and returns what it had read ahead.

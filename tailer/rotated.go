@@ -45,6 +45,9 @@ func splitRotated(name string) (base, rotation string) {
 
 // rotationOf tells whether name is a rotation of the log base, and which.
 func rotationOf(base, name string) (rotation string, ok bool) {
+	if !strings.HasPrefix(name, strings.TrimSuffix(base, filepath.Ext(base))) {
+		return "", false // most of a directory with many logs
+	}
 	plain := reCompressed().ReplaceAllString(name, "")
 	if rest, found := strings.CutPrefix(plain, base); found {
 		if m := reSuffix().FindStringSubmatch(rest); m != nil {
