@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,12 +118,12 @@ type explainer struct {
 var errNothing = errors.New("nothing to explain")
 
 // one explains one question.
-func (e *explainer) one(question string) error {
-	d, err := e.read(question)
+func (e *explainer) one(text string) error {
+	q, err := e.read(text)
 	if err != nil {
-		return usageErrorf("a reply code has three digits and begins with 2, 3, 4 or 5; an enhanced status code looks like 5.7.1", "explain: %w: %q", err, question)
+		return usageErrorf("a reply code has three digits and begins with 2, 3, 4 or 5; an enhanced status code looks like 5.7.1", "explain: %w: %q", err, text)
 	}
-	return e.end(e.print(d))
+	return e.end(e.print(q))
 }
 
 // lines explains one question a line, in order.
@@ -130,11 +131,11 @@ func (e *explainer) lines(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
-		d, err := e.read(lines.Text())
+		q, err := e.read(lines.Text())
 		if err != nil {
-			d = &bounce.Delivery{Response: lines.Text(), Delay: -1}
+			q = &question{attempt: &bounce.Delivery{Response: lines.Text(), Delay: -1}}
 		}
-		if err := e.print(d); err != nil {
+		if err := e.print(q); err != nil {
 			return err
 		}
 	}
@@ -181,7 +182,7 @@ func (e *explainer) objects(r io.Reader) error {
 		if d.Outcome == bounce.NoOutcome {
 			d.Outcome = outcomeOf(d)
 		}
-		if err := e.print(d); err != nil {
+		if err := e.print(&question{attempt: d}); err != nil {
 			return err
 		}
 	}
@@ -216,33 +217,151 @@ func (e *explainer) end(err error) error {
 	return err
 }
 
-// read takes a question for a log line, else for a reply, else for text.
-func (e *explainer) read(question string) (*bounce.Delivery, error) {
-	var r parser.Result
-	line := parser.New(nil, parser.Options{Location: time.UTC})
-	if line.Parse([]byte(question), 0, &r) == parser.Attempt {
-		return &r.Deliveries[0], nil
-	}
-	d := &bounce.Delivery{RelayHost: e.relay, Stage: e.stage, Delay: -1}
-	d.Code, d.Enhanced, d.Response = bounce.ParseReply(question)
-	first, rest, _ := strings.Cut(d.Response, " ")
-	if d.Code == 0 {
-		if x, ok := bounce.ParseEnhanced(first); ok {
-			d.Enhanced, d.Response = x, rest
-		}
-	}
-	if _, err := strconv.Atoi(question); err == nil && d.Code == 0 {
-		return nil, fmt.Errorf("%w: not a reply code", errNothing)
-	}
-	if strings.TrimSpace(question) == "" {
+// A question is what explain was given, as far as it was understood: an attempt,
+// or a line that reports none.
+type question struct {
+	attempt *bounce.Delivery
+	line    judge.Line
+	interim bool // the attempt is one of several hosts; the MTA goes on
+	text    string
+}
+
+// read takes a question for a log line, else for a reply as a log, a queue
+// listing or a notification shows it, else for text.
+func (e *explainer) read(text string) (*question, error) {
+	if strings.TrimSpace(text) == "" {
 		return nil, errNothing
 	}
+	q := &question{text: text}
+	var r parser.Result
+	line := parser.New(nil, parser.Options{Location: time.UTC})
+	switch kind := line.Parse([]byte(text), 0, &r); kind {
+	case parser.Attempt:
+		q.attempt = &r.Deliveries[0]
+		return q, nil
+	case parser.Expiry:
+		q.attempt = &bounce.Delivery{MTA: r.Expiry.MTA, Status: r.Expiry.Status, Outcome: bounce.Hard, Local: true, Delay: -1}
+		return q, nil
+	case parser.Reject:
+		q.line = judge.LineInbound
+		if strings.Contains(text, "sasl_username=") || strings.Contains(text, " A=") {
+			q.line = judge.LineSubmitted
+		}
+		return q, nil
+	case parser.Queued:
+		if d := replyIn(afterHost(text)); d != nil && d.Code >= 400 {
+			q.attempt, q.interim = d, true
+			d.Outcome = bounce.Soft
+			return q, nil
+		}
+		q.line = judge.EndLine(r.End.Event)
+		if q.line == judge.LineQueued {
+			q.line = queueLine(text)
+		}
+		return q, nil
+	case parser.Skipped, parser.Unparsed:
+		if r.Program != "" || !r.Time.IsZero() {
+			q.line = queueLine(text)
+			return q, nil
+		}
+	}
+	if rest := strings.TrimLeft(text, " "); strings.HasPrefix(rest, "NOQUEUE: ") || strings.Contains(rest, ": milter-reject: ") {
+		q.line = judge.LineInbound
+		return q, nil
+	}
+
+	d := &bounce.Delivery{Delay: -1}
+	d.Code, d.Enhanced, d.Response = bounce.ParseReply(text)
+	if d.Code == 0 {
+		first, rest, _ := strings.Cut(d.Response, " ")
+		if x, ok := bounce.ParseEnhanced(first); ok {
+			d.Enhanced, d.Response = x, rest
+		} else if framed := replyIn(text); framed != nil {
+			d = framed
+		} else if _, err := strconv.Atoi(strings.TrimSpace(text)); err == nil {
+			return nil, fmt.Errorf("%w: not a reply code", errNothing)
+		}
+	}
+	d.RelayHost = cmp.Or(d.RelayHost, e.relay)
+	if e.stage != bounce.NoStage {
+		d.Stage = e.stage
+	}
 	d.Outcome = outcomeOf(d)
-	return d, nil
+	q.attempt = d
+	return q, nil
+}
+
+// replyIn reads a reply with the words that an MTA puts around it ("host mx said:
+// 450 …", "SMTP error from remote mail server after RCPT TO:<…>: 451 …"), or an
+// MTA's own words, by the parser: the text is put where a log line has it. It is
+// nil where nothing was made of it.
+func replyIn(text string) *bounce.Delivery {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "(") && strings.HasSuffix(text, ")") { // as mailq shows it
+		text = text[1 : len(text)-1]
+	}
+	if text == "" || strings.ContainsAny(text, "\n\r") {
+		return nil
+	}
+	var own *bounce.Delivery
+	for _, form := range [...]string{
+		"Jan  1 00:00:00 h postfix/smtp[1]: 0A0A0A0A0A: to=<a@a.invalid>, relay=none, delay=0, delays=0/0/0/0, dsn=4.0.0, status=deferred (%s)",
+		"2026-01-01 00:00:00 1aAaAa-000000-00 == a@a.invalid R=r T=remote_smtp defer (-1): %s",
+		"2026-01-01 00:00:00 1aAaAa-000000-00 == a@a.invalid R=r T=remote_smtp defer (-1) %s",
+		"2026-01-01 00:00:00 1aAaAa-000000-00 == a@a.invalid R=r T=remote_smtp defer (-44): SMTP error from remote mail server after RCPT TO:<a@a.invalid>: %s",
+	} {
+		if strings.Contains(form, "RCPT") && !strings.HasPrefix(text, "host ") { // Exim before 4.88
+			continue
+		}
+		var r parser.Result
+		p := parser.New(nil, parser.Options{Location: time.UTC, Year: 2026})
+		if p.Parse([]byte(fmt.Sprintf(form, text)), 0, &r) != parser.Attempt {
+			continue
+		}
+		d := r.Deliveries[0]
+		if d.Enhanced.Subject() == 0 && d.Enhanced.Detail() == 0 { // that of the form
+			d.Enhanced = bounce.ReplyEnhanced(d.Response)
+		}
+		d = bounce.Delivery{
+			RelayHost: d.RelayHost, RelayIP: d.RelayIP, RelayPort: d.RelayPort, Code: d.Code, Enhanced: d.Enhanced, Stage: d.Stage,
+			Response: d.Response, Local: d.Local, Delay: -1,
+		}
+		if d.Code != 0 {
+			return &d
+		}
+		if own == nil && d.Stage != bounce.NoStage {
+			own = &d
+		}
+	}
+	return own
+}
+
+// afterHost is Exim's line for one of several hosts, from the host on.
+func afterHost(line string) string {
+	_, after, ok := strings.Cut(line, " H=")
+	if !ok {
+		return ""
+	}
+	return "H=" + after
+}
+
+// queueLine is what a line says that the parser has no event for.
+func queueLine(text string) judge.Line {
+	switch {
+	case strings.Contains(text, " Frozen"), strings.Contains(text, "Message is frozen"):
+		return judge.LineFrozen
+	case strings.HasSuffix(text, " Completed"):
+		return judge.LineCompleted
+	case strings.Contains(text, " <= "), strings.Contains(text, ": client="), strings.Contains(text, ": message-id="), strings.Contains(text, ": from=<"):
+		return judge.LineArrived
+	case strings.Contains(text, "rejected "), strings.Contains(text, ": reject: "):
+		return judge.LineInbound
+	}
+	return judge.LineOther
 }
 
 // outcomeOf is what a reply's digit makes of an attempt, where no MTA has
-// decided.
+// decided. Without a digit nothing is claimed.
 func outcomeOf(d *bounce.Delivery) bounce.Outcome {
 	class := int(d.Code) / 100
 	if class == 0 {
@@ -253,8 +372,10 @@ func outcomeOf(d *bounce.Delivery) bounce.Outcome {
 		return bounce.Delivered
 	case 4:
 		return bounce.Soft
+	case 5:
+		return bounce.Hard
 	}
-	return bounce.Hard
+	return bounce.NoOutcome
 }
 
 // An answer is an explanation as JSON.
@@ -280,8 +401,18 @@ type answer struct {
 	Reference  string              `json:"reference,omitempty"`
 }
 
-func (e *explainer) print(d *bounce.Delivery) error {
-	x := e.judge.Explain(d)
+func (e *explainer) print(q *question) error {
+	d := q.attempt
+	var x judge.Explanation
+	if d == nil {
+		d = &bounce.Delivery{Response: q.text}
+		x = judge.ExplainLine(q.line)
+	} else {
+		x = e.judge.Explain(d)
+	}
+	if q.interim {
+		x.Meaning += " This host was one of several: the mail server goes on with the next, or tries again later."
+	}
 	e.n++
 	a := answer{
 		Code: x.Code, Enhanced: x.Enhanced, Recipient: d.Recipient, Response: d.Response, Title: x.Title, Meaning: x.Meaning,
