@@ -1,0 +1,119 @@
+package judge
+
+import (
+	"strings"
+	"testing"
+
+	"bouncelog/bounce"
+)
+
+// The same words mean another thing where the next hop is one's own.
+func TestOwnSide(t *testing.T) {
+	j := newJudge(t)
+	const (
+		refused  = "connect to relay.example[%]:10025: Connection refused"
+		notFound = "Host or domain name not found. Name service error for name=% type=A: Host not found"
+	)
+	for _, c := range []struct {
+		name   string
+		d      bounce.Delivery
+		reason bounce.Reason
+		scope  bounce.Scope
+		detail string
+	}{
+		{"a public host", bounce.Delivery{Agent: "smtp", Local: true, Response: strings.Replace(refused, "%", "192.0.2.1", 1)}, bounce.Connection, bounce.ScopeRemote, ""},
+		{"loopback", bounce.Delivery{Agent: "smtp", Local: true, Response: strings.Replace(refused, "%", "127.0.0.1", 1)}, bounce.Connection, bounce.ScopeSender, detailOwnHop},
+		{"loopback, IPv6", bounce.Delivery{Agent: "smtp", Local: true, Response: strings.Replace(refused, "%", "::1", 1)}, bounce.Connection, bounce.ScopeSender, detailOwnHop},
+		{"a private address", bounce.Delivery{Agent: "smtp", Local: true, Response: strings.Replace(refused, "%", "172.31.0.9", 1)}, bounce.Connection, bounce.ScopeSender, detailOwnHop},
+		{"no private address", bounce.Delivery{Agent: "smtp", Local: true, Response: strings.Replace(refused, "%", "172.32.0.9", 1)}, bounce.Connection, bounce.ScopeRemote, ""},
+		{"a unique local address", bounce.Delivery{Agent: "smtp", Local: true, Response: strings.Replace(refused, "%", "fd12::1", 1)}, bounce.Connection, bounce.ScopeSender, detailOwnHop},
+		{"LMTP", bounce.Delivery{Agent: "lmtp", Local: true, Response: strings.Replace(refused, "%", "192.0.2.1", 1)}, bounce.Connection, bounce.ScopeSender, detailOwnStore},
+		{"suspended", bounce.Delivery{Agent: "error", Local: true, Response: "delivery temporarily suspended: " + strings.Replace(refused, "%", "10.1.2.3", 1)}, bounce.Connection, bounce.ScopeSender, detailOwnHop},
+		{"their loopback", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 451, Response: "451 4.3.0 connect to 127.0.0.1[127.0.0.1]:10024: Connection refused"}, bounce.Connection, bounce.ScopeRemote, ""},
+		{"their disk", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 452, Response: "452 4.3.1 Insufficient system storage"}, bounce.SystemError, bounce.ScopeRemote, ""},
+		{"own disk", bounce.Delivery{Agent: "virtual", RelayHost: "virtual", Local: true, Response: "error writing file: No space left on device"}, bounce.SystemError, bounce.ScopeSender, detailOwnHost},
+		{"own filter speaks", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 451, Response: "451 4.5.0 internal error"}, bounce.SystemError, bounce.ScopeSender, detailOwnHop},
+		{"own store knows no mailbox", bounce.Delivery{Agent: "lmtp", RelayHost: "store", Code: 550, Response: "550 5.1.1 <joe@us.example> User unknown"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
+
+		{"the recipient's domain", bounce.Delivery{Agent: "smtp", RecipientDomain: "typo.example", Local: true, Response: strings.Replace(notFound, "%", "Typo.example", 1)}, bounce.DomainInvalid, bounce.ScopeRecipient, ""},
+		{"its mail exchanger", bounce.Delivery{Agent: "smtp", RecipientDomain: "typo.example", Local: true, Response: strings.Replace(notFound, "%", "mx1.typo.example", 1)}, bounce.DNSRouting, bounce.ScopeRemote, ""},
+		{"another name", bounce.Delivery{Agent: "smtp", RecipientDomain: "right.example", Local: true, Response: strings.Replace(notFound, "%", "relay.isp.example", 1)}, bounce.DNSRouting, bounce.ScopeSender, detailOwnRoute},
+		{"a container", bounce.Delivery{Agent: "lmtp", RecipientDomain: "us.example", Local: true, Response: strings.Replace(notFound, "%", "store.us.example", 1)}, bounce.DNSRouting, bounce.ScopeSender, detailOwnRoute},
+		{"no recipient known", bounce.Delivery{Local: true, Response: strings.Replace(notFound, "%", "typo.example", 1)}, bounce.DomainInvalid, bounce.ScopeRecipient, ""},
+
+		{"Exim's own router", bounce.Delivery{MTA: bounce.Exim, RecipientDomain: "typo.example", Local: true, Response: "Unrouteable address"}, bounce.DomainInvalid, bounce.ScopeRecipient, ""},
+		{"a remote Exim", bounce.Delivery{MTA: bounce.Exim, Agent: "remote_smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 550, Response: "550 Unrouteable address"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
+		{"own loop", bounce.Delivery{Agent: "smtp", Local: true, Response: "mail for us.example loops back to myself"}, bounce.DNSRouting, bounce.ScopeSender, "own-loop"},
+		{"port 465", bounce.Delivery{Agent: "smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 465, Local: true, Response: "lost connection with smtp.isp.example[192.0.2.1] while receiving the initial server greeting"}, bounce.Connection, bounce.ScopeSender, "wrapper-mode"},
+		{"port 25", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Local: true, Response: "lost connection with mx.far.example[192.0.2.1] while receiving the initial server greeting"}, bounce.Connection, bounce.ScopeRemote, ""},
+	} {
+		c.d.Outcome = bounce.Soft
+		tpl, v := j.Judge(&c.d)
+		if v.Reason != c.reason || v.Scope != c.scope || v.Detail != c.detail {
+			t.Errorf("%s: %s %s %q by %s, want %s %s %q", c.name, v.Reason, v.Scope, v.Detail, v.Rule, c.reason, c.scope, c.detail)
+		}
+		// What is stored says enough to judge it again.
+		stored := bounce.Delivery{
+			MTA: c.d.MTA, Agent: c.d.Agent, Code: c.d.Code, Enhanced: c.d.Enhanced, Stage: c.d.Stage, Outcome: c.d.Outcome,
+			Local: c.d.Local, Response: c.d.Response,
+		}
+		if again := j.Again(&stored, tpl.Situation); again != v {
+			t.Errorf("%s: %+v from what is stored (%q), %+v at first", c.name, again, tpl.Situation, v)
+		}
+	}
+}
+
+// Each fact has a name, and a situation is read as it is written.
+func TestSituation(t *testing.T) {
+	j := newJudge(t)
+	for i, name := range factNames {
+		if f, ok := parseFact(name); !ok || f != 1<<i || f.String() != name {
+			t.Errorf("%s: %v, %t", name, f, ok)
+		}
+	}
+	if 1<<(len(factNames)-1) != factForwarded {
+		t.Errorf("%d names of facts", len(factNames))
+	}
+	for _, host := range []string{"", "gmail-smtp-in.l.google.com", "mx.unknown.example"} {
+		for _, f := range []facts{0, factLocal, factLocal | factLoopback | factOwnName, factForwarded} {
+			class := j.class(host)
+			if gotClass, gotFacts := j.parseSituation(j.situation(class, f)); gotClass != class || gotFacts != f {
+				t.Errorf("%q %s: %q is read as %d %s", host, f, j.situation(class, f), gotClass, gotFacts)
+			}
+		}
+	}
+}
+
+// Every detail that a rule names and that needs words has them, and what is said of
+// one's own side names what to do.
+func TestDetails(t *testing.T) {
+	j := newJudge(t)
+	used := map[string]bool{detailOwnHost: true, detailOwnHop: true, detailOwnStore: true, detailOwnRoute: true}
+	for r := range j.Rules() {
+		used[r.Detail] = true
+		if ownDetail(r.Detail) && r.Scope != bounce.ScopeSender && r.Detail != "own-limit" {
+			t.Errorf("%s: %s with scope %s", r.ID, r.Detail, r.Scope)
+		}
+	}
+	for detail, words := range detailTexts {
+		if !used[detail] && !strings.HasPrefix(detail, "spamhaus") {
+			t.Errorf("no rule gives the detail %s", detail)
+		}
+		if ownDetail(detail) && (words.Title == "" || len(words.Do) == 0) {
+			t.Errorf("%s: a title and what to do are needed", detail)
+		}
+	}
+	for detail := range used {
+		if ownDetail(detail) && DetailText(detail) == "" {
+			t.Errorf("no words for the detail %s", detail)
+		}
+	}
+}
+
+func BenchmarkFacts(b *testing.B) {
+	d := bounce.Delivery{Agent: "smtp", Outcome: bounce.Hard, RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Code: 550, Response: "550 5.1.1 no such user"}
+	b.ReportAllocs()
+	for b.Loop() {
+		factsOf(&d)
+	}
+}
