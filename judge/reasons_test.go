@@ -3,7 +3,9 @@ package judge
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,7 +45,23 @@ This page is written from judge/texts.go by ` + "`go generate ./judge`" + `.
 		}
 		fmt.Fprintf(&b, "\nTry again? %s\n\nWhat else it could be: %s\n", x.Retry, x.Also)
 	}
-	b.WriteString("\n## Details\n\nWhere the reply says so, a detail names the mechanism or the list: `spf` `dkim` `dmarc` `arc` `alignment` `spf-dkim` `ptr` `helo`,\nor the list or provider (`spamhaus-zen` `-sbl` `-xbl` `-pbl` `-css` `-dbl`, `spamcop`, `barracuda`, `microsoft`, …).\n`receiver-dnsbl-error` (reason `system_error`, scope `remote`) is no listing: a blocklist refused to answer the receiver, who took\nthat for a yes.\n\n## How sure\n\n`named`: the text names the cause. `provider`: the provider documents this meaning of the code. `text`: the wording is general.\n`code`: there was only the code to go by.\n\n" + ownRules)
+	b.WriteString(details)
+	names := slices.Sorted(maps.Keys(detailTexts))
+	for _, name := range names {
+		x := detailTexts[name]
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, x.Meaning)
+	}
+	for _, name := range names {
+		x := detailTexts[name]
+		if len(x.Do) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n### %s: %s\n\n", name, x.Title)
+		for _, d := range x.Do {
+			fmt.Fprintf(&b, "* %s\n", d)
+		}
+	}
+	b.WriteString(sure + ownRules)
 	const file = "../docs/reasons.md"
 	if *update {
 		if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
@@ -60,6 +78,24 @@ This page is written from judge/texts.go by ` + "`go generate ./judge`" + `.
 	}
 }
 
+const details = `
+## Details
+
+Where the reply or the situation says so, a detail names the mechanism, the list or the provider (` + "`spamhaus-zen` `spamcop`\n`barracuda` `microsoft`" + ` …), or the part of your own side that is at fault. Details that begin with ` + "`own-`" + ` have the scope sender: there is
+no other side that could act. ` + "`receiver-dnsbl-error`" + ` (reason ` + "`system_error`, scope `remote`" + `) is no listing: a blocklist refused to answer
+the receiver, who took that for a yes.
+
+| detail | meaning |
+|---|---|
+`
+
+const sure = `
+## How sure
+
+` + "`named`: the text names the cause. `provider`: the provider documents this meaning of the code. `text`: the wording is general.\n`code`: there was only the code to go by." + `
+
+`
+
 const ownRules = `## Your own rules
 
 A file of rules (TOML) given with ` + "`--rules`" + ` is looked at before the built-in ones:
@@ -75,7 +111,15 @@ Further conditions: ` + "`code`" + ` (` + "`\"550\"`, `\"4xx\"`" + `), ` + "`enh
 these in a link of the text), ` + "`not_url`" + `, ` + "`re`" + ` (an RE2 expression, beside ` + "`any`" + `). ` + "`detail`" + ` and ` + "`scope`" + ` may be set; ` + "`over`" + ` names rules that
 give way to this one. In texts ` + "`{addr}` `{ip}` `{host}` `{id}` `{n}`" + ` stand for an address, an IP address, a host name, an id and
 a number, and ` + "`|`" + ` for the end of a word. Accents do not count. A rule with a host and a text comes before one with a host
-and a code, then texts, then codes; among equals the longest text decides. ` + "`bouncelog explain --rules`" + ` lists all rules.
+and a code, then texts, then codes; among equals the longest text decides. ` + "`enhanced = \"5.7.606-649\"`" + ` means a range.
+
+A rule may ask for the situation with ` + "`when`" + ` (all of these facts) and ` + "`unless`" + ` (none of them): ` + "`local`" + ` (the words are the mail
+server's own), ` + "`remote`" + ` (a remote server replied), ` + "`here`" + ` (a delivery agent of this host), ` + "`router`" + ` (Exim: no transport was reached), ` + "`lmtp`" + `,
+` + "`loopback`, `private`" + ` (the next hop's address, or a socket), ` + "`submission`" + ` (a port other than 25), ` + "`port-465`" + `; of the name that was not
+found: ` + "`same-name`" + ` (the recipient's domain), ` + "`their-name`" + ` (a name below it), ` + "`own-name`" + ` (another); ` + "`given-up`, `forwarded`" + `.
+
+Instead of texts a rule may ask for concepts that stand in one sentence: ` + "`has = [\"content\", \"forbidden\"]`" + `, and ` + "`lacks`" + ` for those that may not.
+A ` + "`[[concept]]` has an `id` and its words in `any`" + `. Such rules come after texts; the first in the file decides. ` + "`bouncelog explain --rules`" + ` lists all rules.
 `
 
 func TestReasonTexts(t *testing.T) {
