@@ -82,6 +82,7 @@ type scratch struct {
 	f     folded
 	found bitset
 	rules []int32
+	held  []holds // see best
 	seen  bitset
 	said  []uint64 // by concept: the sentences that it stands in, one bit each
 	split []byte
@@ -398,9 +399,9 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 			v.Detail = j.detail(&q, v.Reason)
 		}
 	}
-	// What a server says behind "… rejected:" is the cause, whatever the words
+	// What a remote server says behind "… rejected:" is the cause, whatever the words
 	// before it; but not who is meant: "sender address rejected: domain not found".
-	if best >= 0 && j.rules[best].Tier == TierText && s.f.toCause() {
+	if best >= 0 && j.rules[best].Tier == TierText && a.facts&factLocal == 0 && s.f.toCause() {
 		q := j.queryFolded(s, a)
 		if b := j.best(&q, nil); b >= 0 && j.rules[b].Tier <= TierText {
 			if r := j.rules[b].Reason; r != v.Reason && !r.AboutAddress() && r != bounce.RelayDenied {
@@ -539,36 +540,55 @@ func (s *scratch) says(c *compiled) bool {
 	return sentences != 0
 }
 
-// best returns the rule that decides, or -1. Where claimed is not nil it is
-// called with every rule that matches.
+// best returns the rule that decides, or -1: of those that hold and have the lowest
+// rank, and that no other of these is over, the one with the longest literal. Where
+// claimed is not nil it is called with every rule that holds.
 func (j *Judge) best(q *query, claimed func(rule int32)) int32 {
-	best, bestRank, bestLength := int32(-1), 0, 0
+	held, lowest := q.s.held[:0], math.MaxInt
 	for _, r := range q.s.rules {
-		c := &j.compiled[r]
 		rank := int(j.rules[r].Tier)
-		if c.user {
+		if j.compiled[r].user {
 			rank -= 100
 		}
-		if claimed == nil && best >= 0 && rank > bestRank {
+		if claimed == nil && rank > lowest {
 			continue
 		}
 		length, ok := j.matches(r, q)
-		if !ok {
-			continue
-		}
-		better := best < 0 || rank < bestRank || rank == bestRank && (slices.Contains(c.over, best) ||
-			!slices.Contains(j.compiled[best].over, r) && (length > bestLength || length == bestLength && r < best))
-		if !better && claimed == nil || !j.finds(r, q) {
+		if !ok || !j.finds(r, q) {
 			continue
 		}
 		if claimed != nil {
 			claimed(r)
 		}
-		if better {
-			best, bestRank, bestLength = r, rank, length
+		if rank < lowest {
+			held, lowest = held[:0], rank
+		}
+		if rank == lowest {
+			held = append(held, holds{r, length})
 		}
 	}
+	q.s.held = held
+	best, longest := int32(-1), 0
+	for _, h := range held {
+		if length := h.length; best >= 0 && (length < longest || length == longest && h.rule > best) {
+			continue
+		}
+		if !slices.ContainsFunc(held, func(o holds) bool {
+			return slices.Contains(j.compiled[o.rule].over, h.rule) && !slices.Contains(j.compiled[h.rule].over, o.rule)
+		}) {
+			best, longest = h.rule, h.length
+		}
+	}
+	if best < 0 && len(held) > 0 { // over one another in a circle
+		best = held[0].rule
+	}
 	return best
+}
+
+// A rule that holds, and how long its literal is.
+type holds struct {
+	rule   int32
+	length int
 }
 
 // matches reports whether a rule's conditions but its expression hold, and the length of the
