@@ -142,10 +142,13 @@ func (f *folded) set(t string) {
 var frames = [][]byte{[]byte("rejected: "), []byte("failed: ")}
 
 // toCause cuts the text down to the cause, which stands behind the last frame.
-// It reports whether there is one.
-func (f *folded) toCause() bool {
+// It reports whether there is one. In the MTA's own words "failed:" is no frame.
+func (f *folded) toCause(local bool) bool {
 	start := 0
-	for _, frame := range frames {
+	for i, frame := range frames {
+		if local && i > 0 {
+			break
+		}
 		if i := bytes.LastIndex(f.text, frame); i >= 0 {
 			start = max(start, i+len(frame))
 		}

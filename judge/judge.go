@@ -399,9 +399,9 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 			v.Detail = j.detail(&q, v.Reason)
 		}
 	}
-	// What a remote server says behind "… rejected:" is the cause, whatever the words
+	// What a server says behind "… rejected:" is the cause, whatever the words
 	// before it; but not who is meant: "sender address rejected: domain not found".
-	if best >= 0 && j.rules[best].Tier == TierText && a.facts&factLocal == 0 && s.f.toCause() {
+	if best >= 0 && j.rules[best].Tier == TierText && s.f.toCause(a.facts&factLocal != 0) {
 		q := j.queryFolded(s, a)
 		if b := j.best(&q, nil); b >= 0 && j.rules[b].Tier <= TierText {
 			if r := j.rules[b].Reason; r != v.Reason && !r.AboutAddress() && r != bounce.RelayDenied {

@@ -48,7 +48,7 @@ func parseFact(s string) (facts, bool) {
 
 // factsOf finds the facts of a failed attempt.
 func factsOf(d *bounce.Delivery) (f facts) {
-	local := d.Local || d.Code == 0 && bounce.ReplyCode(d.Response) == 0
+	local := d.Local || d.Code == 0 && bounce.ReplyCode(d.Response) == 0 && d.Stage <= bounce.StageConnect
 	if local {
 		f |= factLocal
 	} else {
