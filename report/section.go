@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncelog/internal/table"
+	"bouncelog/store"
 )
 
 // A Section is one part of the report in the form that all renderings share:
@@ -55,7 +56,14 @@ func (l *List) Cut() bool { return l.Total > l.Shown || l.Least }
 // note adds what is known of a list.
 func (r *Report) note(o Options, l List) {
 	if l.Cut() {
-		l.More = o.command("report", "--section", l.Section, "--all")
+		words := []string{"report", "--section", l.Section, "--all"}
+		if l.Section == SectionDomains && o.By != store.ByDomain {
+			words = append(words, "--by", string(o.By))
+		}
+		if l.Section == SectionDomains && o.Sort != "failed" && o.Sort != "key" {
+			words = append(words, "--sort", o.Sort)
+		}
+		l.More = o.command(words...)
 	}
 	r.listsMu.Lock()
 	defer r.listsMu.Unlock()

@@ -79,6 +79,10 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 	if err != nil && !errors.Is(err, store.ErrDamaged) { // the rest can be told
 		return nil, err
 	}
+	all, err := db.Totals(ctx, store.Filter{})
+	if err != nil {
+		return nil, err
+	}
 	sources, err := db.Sources(ctx)
 	if err != nil {
 		return nil, err
@@ -88,7 +92,10 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 	row("database", i.Path)
 	row("size", fmt.Sprintf("%.1f MB", float64(i.Size)/1e6))
 	row("schema", fmt.Sprintf("%d (SQLite %s)", i.SchemaVersion, i.SQLiteVersion))
-	row("attempts", i.Attempts)
+	row("attempts", all.Attempts)
+	if n := all.Handoff + all.Probe; n > 0 {
+		row("hand-offs and probes", n)
+	}
 	row("bytes per attempt", fmt.Sprintf("%.1f", i.PerAttempt))
 	if !first.IsZero() {
 		row("from", first)

@@ -50,14 +50,24 @@ import that was interrupted goes on where it stopped.`,
 				return err
 			}
 			defer db.Close()
+			before, err := db.Totals(ctx, store.Filter{})
+			if err != nil {
+				return err
+			}
 			n, unread, err := in.read(cmd, db, judge, args)
+			if err != nil {
+				return errors.Join(err, db.Close())
+			}
+			// Attempts as the report counts them: without hand-offs, with the recipients
+			// of messages that expired.
+			after, err := db.Totals(ctx, store.Filter{})
 			if err != nil {
 				return errors.Join(err, db.Close())
 			}
 			if err := db.Close(); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", n.Lines, n.Attempts, n.Unparsed)
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", n.Lines, after.Attempts-before.Attempts, n.Unparsed)
 			if unread {
 				return &exitError{status: exitPartly}
 			}
@@ -82,8 +92,8 @@ type input struct {
 
 func (in *input) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.IntVar(&in.year, "year", 0, "year of the first line, where its stamp has none (default: from the file's time)")
-	f.StringVar(&in.tz, "tz", "", "time zone of stamps without one, and of the report (default: this machine's)")
+	f.IntVar(&in.year, "year", 0, "year of the first line, where its stamp has none (default: the file's)")
+	f.StringVar(&in.tz, "tz", "", "time zone of stamps without one, and of the report (default: local)")
 	in.rulesFlag(cmd)
 }
 

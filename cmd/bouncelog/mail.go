@@ -34,7 +34,7 @@ type mailing struct {
 
 func (m *mailing) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringArrayVar(&m.to, "mail-to", nil, "send the report to this `ADDRESS` (or user of this machine), as text and as a page, and print nothing")
+	f.StringArrayVar(&m.to, "mail-to", nil, "mail the report to this `ADDRESS` or local user, and print nothing")
 	f.StringVar(&m.from, "mail-from", "", "sender `ADDRESS` of the mail (default: this user at this host)")
 	f.StringVar(&m.sendmail, "sendmail", "", "`PROGRAM` that takes the mail as sendmail does (default /usr/sbin/sendmail)")
 	f.StringVar(&m.smtp, "smtp", "", "hand the mail to this `HOST:PORT` by SMTP instead of sendmail; STARTTLS where offered")

@@ -44,15 +44,14 @@ func newReport() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
-		Short: "Who bounced, softly or hard, per domain, and why",
-		Long: `Reports soft (4xx, will be tried again) and hard (5xx, given up) bounces per
-domain with their reasons, what is probably not the recipients' fault, and what to
-do. Without FILE it reads the database; with FILE it reads the logs themselves and
-leaves the database alone. It gives way to others, as with 'nice -n 19': the mail
-comes first.`,
+		Short: "Say in a sentence what is wrong, then soft and hard bounces and their reasons",
+		Long: `The verdict first: which refusals are probably not the recipients' fault, since when,
+and what to check. Then soft (4xx, to be retried) and hard (5xx, returned) failures by
+provider, domain and reason, invalid recipients and the queue. Reads the database, or
+the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 		Example: `  bouncelog report -d yesterday
   bouncelog report /var/log/mail.log
-  bouncelog report --by relay --top 10 -o report.html`,
+  bouncelog report --by provider --top 10 -o report.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stepBack()
 			form, err := out.form(table.FormatTable)
@@ -183,18 +182,33 @@ comes first.`,
 	sel.flags(cmd)
 	flag.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&by, "by", "domain", "group by domain, sender-domain, relay (by provider), relay-host, reason, recipient, host, day or hour; failures also by sender, sasl-user or client")
-	f.StringVar(&sort, "sort", "", "sort by "+strings.Join(report.SortKeys(), ", ")+" (default failed; key for days and hours)")
+	f.StringVar(&by, "by", "domain", "group by `KEY`: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour; failures by sender, sasl-user, client")
+	f.StringVar(&sort, "sort", "", "sort by `KEY`: "+strings.Join(report.SortKeys(), ", "))
 	f.StringSliceVar(&sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
-	f.IntVar(&top, "top", 20, "rows in a section")
+	f.IntVar(&top, "top", 20, "rows of a section")
 	f.BoolVar(&all, "all", false, "all rows")
-	f.BoolVar(&wide, "wide", false, "all columns")
-	f.BoolVar(&redact, "redact", false, "put a keyed hash in place of each address's local part and each login, another key each time")
+	f.BoolVar(&wide, "wide", false, "all columns and whole sentences")
+	f.BoolVar(&redact, "redact", false, "replace local parts and logins with a hash; the key changes on every run")
 	send.flags(cmd)
-	f.BoolVar(&scan, "scan", false, "ask the DNS about what the confirmed and likely problems name, as 'bouncelog scan --flagged' does")
+	f.BoolVar(&scan, "scan", false, "look up in the DNS what the problems name, like 'scan --flagged'")
 	ask.flags(cmd)
-	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 where the `CONDITION` holds: problems, or like hard>5% or soft>100")
+	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 on `CONDITION`: problems, hard>5%, pending>100, silence>2h")
+	groupUsage(cmd, reportGroups)
 	return cmd
+}
+
+// reportGroups are the options of report in its help text.
+var reportGroups = []flagGroup{
+	{title: "Logs", flags: []string{"db", "year", "tz"}},
+	{title: "Selection", flags: []string{"day", "since", "until", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}},
+	{title: "Content", flags: []string{"by", "sort", "section", "top", "all", "wide", "redact", "scan"}},
+	{title: "Output", flags: []string{"format", "output", "mail-to", "fail-on"}},
+	{title: "More, explained in bouncelog-report(1)", named: []string{
+		"logs:       --rules, --config",
+		"mail:       --mail-from, --sendmail, --smtp",
+		"DNS:        --resolver, --timeout, --helo, --blocklist, --domain-blocklist, --no-blocklists",
+		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",
+	}},
 }
 
 func checkReportOptions(o report.Options) error {
@@ -249,9 +263,9 @@ type selection struct {
 
 func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.since, "since", "", "from this `TIME` on: 2026-11-22, \"2026-11-22 14:05\", 24h or 7d ago")
+	f.StringVar(&s.since, "since", "", "from this `TIME` on: 2026-11-22, \"2026-11-22 14:05\", 24h, 7d")
 	f.StringVar(&s.until, "until", "", "before this `TIME`")
-	f.StringVarP(&s.day, "day", "d", "", "`PERIOD`: today, yesterday, this_week, last_week, this_month, last_month, 2026-11, 2026-11-22, \"A to B\"")
+	f.StringVarP(&s.day, "day", "d", "", "`PERIOD`: today, yesterday, last_week, 2026-11, 2026-11-22, \"A to B\"")
 	f.StringVar(&s.domain, "domain", "", "only recipients in this domain")
 	f.StringVar(&s.senderDomain, "sender-domain", "", "only senders in this domain")
 	f.StringVar(&s.relay, "relay", "", "only relays whose name is or ends with this")
@@ -426,12 +440,15 @@ func (c condition) met(r *report.Report, now time.Time) (string, error) {
 var formOptions = []string{"by", "sort", "section", "top", "all"}
 
 // selectOptions say which attempts a question is about, but for the period.
-var selectOptions = []string{"db", "config", "tz", "year", "rules", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
+var selectOptions = []string{"config", "tz", "year", "rules", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
 
 // rerun are the words of a command line that select the same attempts another time:
 // the period as points in time, whatever word named it, and the logs.
 func rerun(cmd *cobra.Command, f store.Filter, loc *time.Location, logs []string) []string {
 	words := changed(cmd, selectOptions)
+	if len(logs) == 0 {
+		words = append(changed(cmd, []string{"db"}), words...)
+	}
 	stamp := func(t time.Time) string {
 		t = t.In(loc)
 		switch {
@@ -454,11 +471,11 @@ func rerun(cmd *cobra.Command, f store.Filter, loc *time.Location, logs []string
 	return words
 }
 
-// changed are the options of a list that were given, as words of a command line.
+// changed are the options of a list that the command line has, as its words.
 func changed(cmd *cobra.Command, names []string) (words []string) {
 	for _, name := range names {
 		f := cmd.Flag(name)
-		if f == nil || !f.Changed {
+		if f == nil || !onCommandLine(f) {
 			continue
 		}
 		values := []string{f.Value.String()}

@@ -96,7 +96,12 @@ terms are yours to keep:
 				if err := db.Close(); err != nil {
 					return err
 				}
-				if len(s.domains) == 0 && len(s.ips) == 0 {
+				alarms := slices.ContainsFunc(problems, func(p problem.Problem) bool { return p.Level != problem.Watch })
+				switch {
+				case len(s.domains) > 0 || len(s.ips) > 0:
+				case alarms:
+					fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: the problems name no sender domain and no sending address; the DNS was not asked\nhint: name them, as in 'bouncelog scan example.com --ip 192.0.2.25'")
+				default:
 					fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: no problem is flagged, and the DNS was not asked")
 				}
 			case len(args) == 0 && len(ips) == 0:

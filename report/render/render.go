@@ -66,13 +66,11 @@ const longest = 1000
 
 // state is what a card is headed with.
 func state(in *report.Incident) string {
-	switch {
-	case in.Level == problem.Watch:
-		return "WATCH"
-	case !in.Ongoing:
-		return "ENDED"
+	level := table.Clean(table.Cut(strings.ToUpper(in.Level), 20))
+	if in.Level != problem.Watch && !in.Ongoing {
+		return level + ", ended"
 	}
-	return table.Clean(table.Cut(strings.ToUpper(in.Level), 20))
+	return level
 }
 
 // facts are what a card says, in the order in which all formats say it. Detail adds

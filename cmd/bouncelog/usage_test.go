@@ -1,0 +1,44 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// TestUsageGroups holds that the grouped help of report names every option and fits a
+// screen of 50 lines and 100 columns.
+func TestUsageGroups(t *testing.T) {
+	t.Setenv("BOUNCELOG_DB", "/var/lib/bouncelog/bouncelog.db")
+	root := newRoot()
+	cmd, _, err := root.Find([]string{"report"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	root.SetOut(&b)
+	root.SetArgs([]string{"report", "--help"})
+	if err := root.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer("{recipients,messages,share,chance,window,past,valid}",
+		"recipients --problem-messages --problem-share --problem-chance --problem-window --problem-past --problem-valid").Replace(b.String())
+	missing := func(f *pflag.Flag) {
+		if !f.Hidden && f.Name != "help" && !strings.Contains(strings.NewReplacer(",", " ", "\n", " ").Replace(text), "--"+f.Name+" ") {
+			t.Errorf("--%s is in no group", f.Name)
+		}
+	}
+	cmd.LocalFlags().VisitAll(missing)
+	cmd.InheritedFlags().VisitAll(missing)
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	if len(lines) > 50 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, l := range lines {
+		if n := len([]rune(l)); n > 100 {
+			t.Errorf("%d columns: %s", n, l)
+		}
+	}
+}
