@@ -163,6 +163,8 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 
 	watch := newWatcher(log, db, flag.options())
 	watch.metrics = m
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
@@ -170,12 +172,14 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 		notify.alive()
 		m.Behind(behind)
 		m.Alive()
-		watch.look(ctx, behind)
+		watch.look(watching, behind)
 		keep()
 		return errors.Join(g.Flush(), g.Failed())
 	}
 	err = tailer.Follow(ctx, sources, g.Positions(), o, g.Chunk)
 	notify.stopping()
+	stopWatching()
+	watch.wait() // it reads the database
 	return errors.Join(g.Close(err), db.Close())
 }
 

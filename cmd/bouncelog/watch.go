@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,6 +18,8 @@ import (
 
 const (
 	watchEvery    = time.Minute         // the least time between two searches
+	watchShare    = 4                   // and so many times as long as the first took
+	watchLongest  = 10 * time.Minute    // a search that takes longer is given up
 	watchAsk      = 2 * time.Second     // and between two questions whether there is anything new
 	watchBack     = 72 * time.Hour      // of the log that a search is about, at least
 	watchFurthest = 14 * 24 * time.Hour // and at most, after a pause
@@ -26,7 +29,9 @@ const (
 )
 
 // A watcher announces new problems while a log is followed, each once: what it
-// announced is kept in the database.
+// announced is kept in the database. It looks for them in a goroutine of its own, one
+// search at a time, so that reading goes on meanwhile; the fields below search belong
+// to the search while one runs.
 type watcher struct {
 	log  *slog.Logger
 	db   store.Store
@@ -34,36 +39,78 @@ type watcher struct {
 
 	metrics *metrics.Metrics // told how many problems there are; may be nil
 
+	asked  time.Time     // when it was asked last whether there are any
+	search chan struct{} // closed when the last search has ended; nil: there was none
+
 	announced map[string]time.Time // until when each key of a problem was seen
 	seen      time.Time            // refusals up to here have been looked at; kept with announced
-	searched  time.Time            // when
-	asked     time.Time            // when it was asked last whether there are any
+	next      time.Time            // no search begins before
 }
 
 func newWatcher(log *slog.Logger, db store.Store, flag problem.Thresholds) *watcher {
 	return &watcher{log: log, db: db, flag: flag}
 }
 
-// look looks for new problems, where there are new refusals and the last search is
-// a minute ago; not while there is much to catch up with (behind, in bytes). What keeps it from looking is logged, and is no reason to stop
-// following.
+// look begins to look for new problems, where there are new refusals and the last
+// search was a while ago; not while there is much to catch up with (behind, in bytes),
+// nor while a search runs. It does not wait for the search. What keeps it from looking
+// is logged, and is no reason to stop following.
 func (w *watcher) look(ctx context.Context, behind int64) {
-	if behind >= lagging || time.Since(w.searched) < watchEvery || time.Since(w.asked) < watchAsk {
+	if behind >= lagging || w.searching() || time.Now().Before(w.next) || time.Since(w.asked) < watchAsk {
 		return
 	}
 	w.asked = time.Now()
-	err := w.search(ctx)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrLocked) {
-		w.searched = time.Now() // not again at once
-		w.log.Warn("cannot look for problems", "error", table.Clean(err.Error()))
+	done := make(chan struct{})
+	w.search = done
+	go func() {
+		defer close(done)
+		began := time.Now()
+		limited, cancel := context.WithTimeoutCause(ctx, watchLongest, errTooLong)
+		defer cancel()
+		searched, err := w.find(limited)
+		failed := err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrLocked)
+		if searched || failed {
+			w.next = time.Now().Add(rest(time.Since(began)))
+		}
+		if failed {
+			if limited.Err() != nil {
+				err = context.Cause(limited)
+			}
+			w.log.Warn("cannot look for problems", "error", table.Clean(err.Error()))
+		}
+	}()
+}
+
+var errTooLong = fmt.Errorf("given up after %v", watchLongest)
+
+// rest is how long no search begins after one that took so long.
+func rest(took time.Duration) time.Duration { return max(watchEvery, watchShare*took) }
+
+// searching reports whether a search runs.
+func (w *watcher) searching() bool {
+	if w.search == nil {
+		return false
+	}
+	select {
+	case <-w.search:
+		return false
+	default:
+		return true
 	}
 }
 
-func (w *watcher) search(ctx context.Context) error {
+// wait waits for the end of the search that runs, if one does.
+func (w *watcher) wait() {
+	if w.search != nil {
+		<-w.search
+	}
+}
+
+// find looks for new problems, and reports whether there was anything to search.
+func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 	if w.announced == nil {
-		var err error
 		if w.announced, err = w.db.Announced(ctx); err != nil {
-			return err
+			return false, err
 		}
 		w.seen = w.announced[seenKey]
 	}
@@ -71,14 +118,14 @@ func (w *watcher) search(ctx context.Context) error {
 	if !w.seen.IsZero() {
 		fresh.Since = w.seen.Add(time.Second)
 	} else if _, last, err := w.db.Span(ctx, store.Filter{}); err != nil || last.IsZero() {
-		return err
+		return false, err
 	} else {
 		fresh.Since = last.Add(-watchBack)
 	}
 	var newest time.Time
 	for r, err := range w.db.Refusals(ctx, fresh) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		newest = r.Time
 	}
@@ -86,9 +133,8 @@ func (w *watcher) search(ctx context.Context) error {
 		if time.Since(w.seen) >= w.flag.Quiet() {
 			w.count(nil) // what there was is over
 		}
-		return nil
+		return false, nil
 	}
-	w.searched = time.Now()
 
 	since := newest.Add(-watchBack)
 	if paused := w.seen.Add(-w.flag.Quiet()); !w.seen.IsZero() && paused.Before(since) { // what went on during a pause is not new
@@ -99,7 +145,7 @@ func (w *watcher) search(ctx context.Context) error {
 	}
 	problems, err := problem.Find(ctx, w.db, store.Filter{Since: since}, w.flag, true)
 	if err != nil {
-		return err
+		return true, err
 	}
 	w.count(slices.DeleteFunc(slices.Clone(problems), func(p problem.Problem) bool { return newest.Sub(p.Until) >= w.flag.Quiet() }))
 	for i := range problems {
@@ -119,7 +165,7 @@ func (w *watcher) search(ctx context.Context) error {
 	w.seen = newest
 	w.announced[seenKey] = newest
 	w.forget(newest)
-	return w.db.Announce(ctx, w.announced)
+	return true, w.db.Announce(ctx, w.announced)
 }
 
 // count shows how many problems of each level go on.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -65,8 +66,9 @@ func TestWatch(t *testing.T) {
 	look := func(want int, what string) {
 		t.Helper()
 		said.Reset()
-		w.searched, w.asked = time.Time{}, time.Time{}
+		w.next, w.asked = time.Time{}, time.Time{}
 		w.look(t.Context(), 0)
+		w.wait()
 		if got := strings.Count(said.String(), "level=WARN"); got != want {
 			t.Errorf("%s: %d announced, want %d\n%s", what, got, want, &said)
 		}
@@ -103,13 +105,109 @@ func TestWatch(t *testing.T) {
 	l.refuse(at.Add(100*24*time.Hour), 1, "uceprotect")
 	said.Reset()
 	w.look(t.Context(), 0)
+	w.wait()
 	if said.Len() > 0 {
 		t.Errorf("it looked twice in a minute: %s", &said)
 	}
-	w.searched, w.asked = time.Time{}, time.Time{}
+	w.next, w.asked = time.Time{}, time.Time{}
 	w.look(t.Context(), lagging)
+	w.wait()
 	if said.Len() > 0 {
 		t.Errorf("it looked while catching up: %s", &said)
+	}
+}
+
+// A slowStore answers what is asked of refusals when it is told to.
+type slowStore struct {
+	store.Store
+	asked  chan struct{} // gets a value for each question
+	answer chan struct{} // closed: go on
+}
+
+func (s *slowStore) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
+	return func(yield func(*store.Refusal, error) bool) {
+		s.asked <- struct{}{}
+		select {
+		case <-s.answer:
+		case <-ctx.Done():
+			yield(nil, ctx.Err())
+			return
+		}
+		for r, err := range s.Store.Refusals(ctx, f) {
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestWatchHoldsNothingUp holds that who follows a log goes on at once while problems
+// are looked for, that one search runs at a time, and that it ends when it is told to.
+func TestWatchHoldsNothingUp(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	l := &watchLog{t: t, db: db}
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	l.refuse(at, 1, "spamcop")
+	slow := &slowStore{Store: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
+	said := &lockedBuffer{}
+	w := newWatcher(slog.New(slog.NewTextHandler(said, nil)), slow, problem.Thresholds{})
+	look := func(ctx context.Context) {
+		t.Helper()
+		returned := make(chan struct{})
+		go func() {
+			w.look(ctx, 0)
+			close(returned)
+		}()
+		select {
+		case <-returned:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the search holds up who follows")
+		}
+	}
+	look(t.Context())
+	<-slow.asked // it is at it
+	l.refuse(at.Add(time.Minute), 1, "spamcop")
+	for range 3 {
+		w.asked = time.Time{}
+		look(t.Context())
+	}
+	if n := len(slow.asked); n > 0 {
+		t.Errorf("%d more searches were begun beside it", n)
+	}
+	close(slow.answer)
+	w.wait()
+	if got := strings.Count(said.String(), "level=WARN"); got != 1 {
+		t.Errorf("%d announced, want 1:\n%s", got, said)
+	}
+
+	// It ends with its context, and that is no failure.
+	slow.answer = make(chan struct{})
+	for len(slow.asked) > 0 {
+		<-slow.asked
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.asked, w.next = time.Time{}, time.Time{}
+	look(ctx)
+	<-slow.asked
+	cancel()
+	w.wait()
+	if got := strings.Count(said.String(), "level=WARN"); got != 1 {
+		t.Errorf("an end that was asked for is told:\n%s", said)
+	}
+}
+
+// A search that takes long is followed by a longer rest.
+func TestWatchRest(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: time.Minute, time.Second: time.Minute, 15 * time.Second: time.Minute, 2 * time.Minute: 8 * time.Minute,
+	} {
+		if got := rest(took); got != want {
+			t.Errorf("after %v it rests %v, want %v", took, got, want)
+		}
 	}
 }
 
