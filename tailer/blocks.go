@@ -17,7 +17,7 @@ type block struct {
 	data []byte // empty where something was only skipped
 	open bool   // the last line has no "\n": it was cut, or its file ends so
 	head []byte // the first bytes of the content, at most headMax, none behind this block
-	tail []byte // what endOf gives of the content up to the end of data
+	tail prefix // of what endOf gives of the content up to the end of data
 	size int64  // of the file, -1 where unknown
 
 	event *Event // to be told with it
@@ -37,7 +37,7 @@ func (b *block) cut(base int64) (front block, ok bool) {
 	}
 	front = *b
 	front.data, front.open = b.data[:i:i], false
-	front.tail = endOf(front.data)
+	front.tail = newPrefix(endOf(front.data))
 	front.head = b.head[:min(int64(len(b.head)), front.end()-base)]
 	b.from, b.off, b.data, b.event = front.end(), front.end(), b.data[i:], nil
 	return front, true
@@ -66,8 +66,9 @@ var (
 
 // A plain reads whole lines of an open regular file, from a position on, and
 // proves that they stand there: after each read the file must still begin with
-// the bytes it began with, and reach behind what was read. A file that was
-// truncated and written again meanwhile begins with something else.
+// the bytes it began with, have the last bytes that were read before where they
+// were, and reach behind what was read. A file that was truncated and written again
+// meanwhile begins with something else; one that was edited has something else there.
 //
 // Reading is by position (pread): a plain shares its descriptor with anybody.
 type plain struct {
@@ -75,6 +76,7 @@ type plain struct {
 	base int64  // length of the leading hole
 	head []byte // the content's first bytes, at most headMax
 	off  int64  // first unread byte
+	tail prefix // of what stands before it
 	open bool   // off stands within a line that was already handed out
 	max  int    // longest line
 
@@ -83,6 +85,12 @@ type plain struct {
 
 	reuse bool // each block may overwrite the one before
 	buf   []byte
+}
+
+// newPlain reads f on from where e was left. head is what the content begins with,
+// behind base.
+func newPlain(f *os.File, base int64, head []byte, e *entry, maxLine int) *plain {
+	return &plain{f: f, base: base, head: head, off: e.offset, tail: e.tail, open: e.open, max: maxLine}
 }
 
 // buffer is where n bytes are read to.
@@ -206,7 +214,7 @@ func (p *plain) finish(b *block, size int64, modified time.Time) error {
 		p.idleSize, p.idleTime = size, modified
 		return errNone
 	}
-	p.off, p.open = end, b.open
+	p.off, p.open, p.tail = end, b.open, b.tail
 	b.size = size
 	return nil
 }
@@ -215,7 +223,7 @@ func (p *plain) finish(b *block, size int64, modified time.Time) error {
 // and fills in what b's position will need.
 func (p *plain) prove(b *block, end int64) error {
 	if t := min(end-p.base, tailMax); int64(len(b.data)) >= t {
-		b.tail = endOf(b.data)
+		b.tail = newPrefix(endOf(b.data))
 	} else {
 		before := make([]byte, t)
 		if _, err := p.f.ReadAt(before, end-t); err == io.EOF {
@@ -223,7 +231,18 @@ func (p *plain) prove(b *block, end int64) error {
 		} else if err != nil {
 			return err
 		}
-		b.tail = endOf(before)
+		b.tail = newPrefix(endOf(before))
+	}
+	// What was read before must still stand before it.
+	if before := make([]byte, p.tail.n); p.tail.n > 0 {
+		if _, err := p.f.ReadAt(before, p.off-int64(len(before))); err == io.EOF {
+			return errReplaced
+		} else if err != nil {
+			return err
+		}
+		if newPrefix(before) != p.tail {
+			return errReplaced
+		}
 	}
 	// Last, since everything above must have come from the file that begins
 	// like this.

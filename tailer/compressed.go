@@ -238,7 +238,7 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) 
 	pos := s.base   // of what is read next
 	send := func(b block) error {
 		b.head = head[:min(int64(len(head)), b.end()-s.base)]
-		b.tail, b.size = endOf(last), -1
+		b.tail, b.size = newPrefix(endOf(last)), -1
 		select {
 		case s.blocks <- b:
 			if s.wake != nil {

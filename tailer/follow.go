@@ -74,7 +74,7 @@ func Follow(ctx context.Context, sources []string, known []Position, o FollowOpt
 		return err
 	}
 	f := &follower{
-		reader:  reader{ctx: ctx, ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
+		reader:  reader{ctx: ctx, live: true, ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
 		o:       o,
 		logs:    map[string]*logFile{},
 		wake:    make(chan struct{}, 1),

@@ -860,7 +860,7 @@ func stepper(t *testing.T, path string) (*recorder, *logFile, func(cond func() b
 		t.Fatal(err)
 	}
 	f := &follower{
-		reader: reader{ctx: t.Context(), ledger: l, event: r.event, emit: r.emit},
+		reader: reader{ctx: t.Context(), live: true, ledger: l, event: r.event, emit: r.emit},
 		o:      FollowOptions{Poll: time.Millisecond, Native: true}, logs: map[string]*logFile{}, wake: make(chan struct{}, 1),
 	}
 	f.defaults()

@@ -17,12 +17,13 @@ type generation struct {
 	pump    *pump       // of the live one
 	at      int64       // offset of entry when something of this file was handed out last
 	hole    int64       // length of the leading hole, as far as it is known
-	begun   int64       // size at which its first line had not ended
+	begun   int64       // size at which it could not be told what it is, or was a copy
 	grown   time.Time   // when it last had something to read
 	gone    bool        // it has no name any more
 	tried   time.Time   // when it was last tried to find out what it is
-	slept   os.FileInfo // as it was when its pump was given up
+	slept   os.FileInfo // as it was when its pump was given up; nil while there is one
 	inPlace bool        // it was truncated
+	cut     int64       // its size when that was found out
 	copy    bool        // it is a copy of what is known, and shorter
 }
 
@@ -91,8 +92,13 @@ func (l *logFile) readOld() (busy bool, err error) {
 // whether the file can still be read.
 func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 	if g.entry == nil {
+		size := g.size()
+		if size == g.begun {
+			return false, true, nil
+		}
 		e, p, err := l.f.openPlain(g.f, g.src.Path, false)
-		if err != nil || e == nil || g.size() < e.offset {
+		if err != nil || e == nil || size < e.offset {
+			g.begun = size
 			return false, err == nil, nil
 		}
 		g.entry, g.plain = e, p
@@ -127,6 +133,12 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 	return true, true, nil
 }
 
+// deleted tells whether no name leads to g any more.
+func (g *generation) deleted() bool {
+	fi, err := g.f.Stat()
+	return err == nil && links(fi) == 0
+}
+
 func (g *generation) size() int64 {
 	fi, err := g.f.Stat()
 	if err != nil {
@@ -147,7 +159,7 @@ func (p *plain) moveTo(e *entry) (bool, error) {
 	if newPrefix(tail) != e.tail {
 		return false, errReplaced
 	}
-	p.off, p.open = e.offset, e.open
+	p.off, p.open, p.tail = e.offset, e.open, e.tail
 	return true, nil
 }
 
@@ -169,7 +181,7 @@ func (l *logFile) readLive(look bool) (busy bool, err error) {
 	if g == nil {
 		return false, nil
 	}
-	if g.entry == nil {
+	if g.pump == nil {
 		if time.Since(g.tried) < max(l.f.o.Poll/2, l.pause()) {
 			return false, nil
 		}
@@ -177,7 +189,9 @@ func (l *logFile) readLive(look bool) (busy bool, err error) {
 		if l.asleep(g) {
 			return false, nil
 		}
-		if err := l.identify(g); err != nil || g.entry == nil {
+		if g.entry != nil {
+			g.pump = l.f.newPump(g.plain, l.path)
+		} else if err := l.identify(g); err != nil || g.entry == nil {
 			if time.Since(l.active) > dozeAfter {
 				l.watch()
 			}
@@ -233,12 +247,13 @@ func (l *logFile) doze(g *generation) error {
 	if err != nil || g.pump.ahead.Load() > 0 || fi.Size() != g.entry.offset && fi.Size() != g.pump.idle.Load() {
 		return nil
 	}
+	read := &g.pump.plain
 	if err := l.stopPump(g); err != nil {
 		return err
 	}
-	g.slept, g.entry, g.plain = fi, nil, nil
-	l.watch()             // the pump's own watch has ended with it
-	g.tried = time.Time{} // it may have been written to before that
+	g.slept, g.plain = fi, read // where it goes on, and what it has to be then
+	l.watch()                   // the pump's own watch has ended with it
+	g.tried = time.Time{}       // it may have been written to before that
 	return nil
 }
 
@@ -272,8 +287,14 @@ func (l *logFile) identify(g *generation) error {
 		}
 		return l.fail(g, err)
 	}
+	if g.copy && fi.Size() == g.begun || !l.quiet(fi) {
+		return nil
+	}
 	e, p, err := l.f.placePlain(g.f, l.path, g.hole, head, false)
 	if err != nil {
+		if l.f.ctx.Err() != nil {
+			return nil
+		}
 		return l.fail(g, err)
 	}
 	if e == nil {
@@ -286,7 +307,7 @@ func (l *logFile) identify(g *generation) error {
 	}
 	l.missed()
 	if l.truncated != nil {
-		if !l.copied[l.truncated] {
+		if !l.copied[l.truncated] && e.was != l.truncated {
 			l.f.event(Event{
 				Kind: EventLost, Path: l.path, ID: l.truncated.id, Offset: l.truncated.offset,
 				Text: "was truncated, and no copy of it was found: lines written before that and not read by then are lost",
@@ -295,12 +316,26 @@ func (l *logFile) identify(g *generation) error {
 		l.truncated = nil
 		clear(l.copied)
 	}
+	if was := l.replaced; was != nil {
+		l.replaced = nil
+		// A new log is short. This one may hold what was read, with all lines altered.
+		if was.entry != nil && was.deleted() && e.offset == e.base && fi.Size() >= was.entry.offset/2 {
+			l.f.event(Event{
+				Kind: EventDiffers, Path: l.path, ID: e.id,
+				Text: "another file is in its place, which has none of the last lines: it is read from its beginning",
+			})
+		}
+	}
 	if size := g.size(); size < e.offset {
 		if !g.inPlace && (e.fresh || e.inode != inode(g.info)) {
-			g.copy = true
+			g.copy, g.begun = true, fi.Size()
 			return nil // a shorter copy of what is known: wait for it to become longer
 		}
-		// The same file, cut short in place: what comes now is new.
+		// The same file, cut short in place: what comes now is new, and what has
+		// come since that was found out.
+		if g.inPlace {
+			size = min(size, g.cut)
+		}
 		if e, p, err = l.f.cutShort(g.f, p, size, l.path); err != nil || e == nil {
 			return nil
 		}
@@ -311,6 +346,17 @@ func (l *logFile) identify(g *generation) error {
 	l.unwatch()
 	g.pump = l.f.newPump(p, l.path)
 	return nil
+}
+
+// quiet tells whether a file can be read that was truncated: at once where a copy was
+// found, since what it holds now is new. Otherwise it may be being written what it
+// held before, or a part of that, and what it is can be told only when that is done.
+func (l *logFile) quiet(fi os.FileInfo) bool {
+	if l.truncated == nil || l.copied[l.truncated] {
+		return true
+	}
+	waited := time.Since(l.since)
+	return waited > settleMax || waited > settleMin && time.Since(fi.ModTime()) > settleMin
 }
 
 // cutShort makes a source of a file that has lost its end, from that end on.
@@ -329,8 +375,9 @@ func (r *reader) cutShort(f *os.File, p *plain, size int64, path string) (*entry
 	e.offset = from + int64(i)
 	e.setHead(p.head[:min(int64(len(p.head)), e.offset-p.base)])
 	e.tail = newPrefix(endOf(buf[:i]))
+	e.addLines(buf[:i])
 	r.event(Event{Kind: EventLost, Path: path, ID: e.id, Offset: e.offset, Text: "lost its end; it is read on from where it ends now"})
-	return e, &plain{f: f, base: p.base, head: p.head, off: e.offset, max: r.maxLine}, nil
+	return e, newPlain(f, p.base, p.head, e, r.maxLine), nil
 }
 
 // named notes the name that g has now. A Source that was handed out stays what

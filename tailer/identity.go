@@ -25,11 +25,15 @@ type mark struct {
 	head   prefix   // the first bytes, at most headMax
 	ends   []prefix // up to each line end in the head, so that a short copy is known
 	tail   prefix   // the bytes before the offset that endOf gives
+	lines  []prefix // the last lines before the offset, at most linesMax; see edited.go
 	open   bool     // the line before the offset has not ended: what follows up to "\n" belongs to it
 	inode  string   // device and inode it was last seen at, a hint
 	seq    int      // the higher, the later it was first seen
 	cursor string   // a journal's
 }
+
+// shortSum is the part of a hash that is stored where there are many of them.
+const shortSum = 0xffffffff << 32
 
 // A prefix is a number of bytes and their hash.
 type prefix struct {
@@ -81,6 +85,13 @@ func (m *mark) String() string {
 	if m.tail.n > 0 {
 		fmt.Fprintf(&b, " tail=%v", m.tail)
 	}
+	for i, l := range m.lines {
+		sep := ","
+		if i == 0 {
+			sep = " lines="
+		}
+		fmt.Fprintf(&b, "%s%d:%08x", sep, l.n, uint32(l.sum>>32))
+	}
 	if m.open {
 		b.WriteString(" open=1")
 	}
@@ -116,15 +127,9 @@ func parseMark(s string) (mark, error) {
 		case "head":
 			m.head, err = parsePrefix(value, headMax, 16)
 		case "ends":
-			for e := range strings.SplitSeq(value, ",") {
-				p, perr := parsePrefix(e, headMax, 8)
-				if perr != nil || len(m.ends) == endsMax {
-					err = fmt.Errorf("line ends %q", value)
-					break
-				}
-				p.sum <<= 32
-				m.ends = append(m.ends, p)
-			}
+			m.ends, err = parsePrefixes(value, headMax, endsMax)
+		case "lines":
+			m.lines, err = parsePrefixes(value, lineMax+1, linesMax)
 		case "tail":
 			m.tail, err = parsePrefix(value, tailMax, 16)
 		case "open":
@@ -141,6 +146,19 @@ func parseMark(s string) (mark, error) {
 		}
 	}
 	return m, nil
+}
+
+// parsePrefixes parses a list of at most number prefixes with short hashes.
+func parsePrefixes(s string, limit, number int) (list []prefix, err error) {
+	for e := range strings.SplitSeq(s, ",") {
+		p, err := parsePrefix(e, limit, 8)
+		if err != nil || len(list) == number {
+			return nil, fmt.Errorf("list %q", s)
+		}
+		p.sum <<= 32
+		list = append(list, p)
+	}
+	return list, nil
 }
 
 func parsePrefix(s string, limit, digits int) (prefix, error) {
@@ -174,7 +192,7 @@ func (m *mark) setHead(head []byte) {
 		}
 		from += i + 1
 		p := newPrefix(head[:from])
-		p.sum &= 0xffffffff << 32 // as it is stored
+		p.sum &= shortSum
 		m.ends = append(m.ends, p)
 	}
 }
@@ -195,7 +213,7 @@ func (m *mark) sameHead(head []byte) bool {
 	if best.n < last && len(m.ends) < endsMax {
 		return false // m has no line end there
 	}
-	return best.n > 0 && hash64(head[:best.n])&(0xffffffff<<32) == best.sum
+	return best.n > 0 && hash64(head[:best.n])&shortSum == best.sum
 }
 
 // firstLine returns the first line of head, without its "\n", and whether it
@@ -221,9 +239,10 @@ type entry struct {
 	id, path string
 	offset   int64
 	mark
-	held  bool // read to its end through a descriptor that is still open
-	seen  bool // found since the start
-	fresh bool // followed since the start: its inode is no hint any more
+	held  bool   // read to its end through a descriptor that is still open
+	seen  bool   // found since the start
+	was   *entry // the source that it was before it was edited
+	fresh bool   // followed since the start: its inode is no hint any more
 }
 
 func (e *entry) position() Position {

@@ -16,3 +16,12 @@ func inode(fi os.FileInfo) string {
 	}
 	return fmt.Sprintf("%x:%x", st.Dev, st.Ino)
 }
+
+// links counts the names that lead to a file.
+func links(fi os.FileInfo) uint64 {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 1
+	}
+	return uint64(st.Nlink)
+}

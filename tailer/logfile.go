@@ -44,9 +44,11 @@ type logFile struct {
 	active    time.Time // when something last happened to it
 	watched   bool      // the notifier tells of changes, by setting notified
 	notified  atomic.Bool
-	failing   time.Time // when reading failed; zero where it works
-	denied    bool      // it cannot be opened
-	truncated *entry
+	failing   time.Time   // when reading failed; zero where it works
+	denied    bool        // it cannot be opened
+	truncated *entry      // what the live file was before it was truncated, until it is known what it is now
+	since     time.Time   // when that was found out
+	replaced  *generation // what the name led to before, until it is known what it leads to now
 }
 
 func newLogFile(f *follower, path string, globbed bool) *logFile {
@@ -233,8 +235,9 @@ func (l *logFile) retire() error {
 	if err := l.stopPump(g); err != nil {
 		return err
 	}
-	g.grown, l.active = time.Now(), time.Now()
+	g.grown, l.active, g.slept = time.Now(), time.Now(), nil
 	l.old = append(l.old, g)
+	l.replaced = g
 	l.oldBusy = true
 	return nil
 }
@@ -276,10 +279,10 @@ func (l *logFile) broken(g *generation) error {
 	if err != errReplaced {
 		return l.fail(g, err)
 	}
-	l.tell(EventTruncated, l.path, "was truncated", nil)
+	l.tell(EventTruncated, l.path, "was truncated or rewritten", nil)
 	g.entry.held = false
-	l.truncated = g.entry
-	g.entry, g.plain, g.inPlace = nil, nil, true
+	l.truncated, l.since, g.cut = g.entry, time.Now(), g.size()
+	g.entry, g.plain, g.inPlace, g.hole = nil, nil, true, 0
 	// The copy may be a new file, or have been written over one that is open.
 	l.oldBusy = true
 	clear(l.dirs)

@@ -85,6 +85,7 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 // out what was read of them.
 type reader struct {
 	ctx      context.Context // of the one call of Read or Follow that it serves
+	live     bool            // it serves Follow
 	ledger   *ledger
 	maxLine  int
 	event    func(Event)
@@ -116,7 +117,8 @@ func (r *reader) deliver(e *entry, src *Source, b block, behind int64) error {
 	}
 	e.offset, e.open, e.path = b.end(), b.open, src.Path
 	e.setHead(b.head)
-	e.tail = newPrefix(b.tail)
+	e.tail = b.tail
+	e.addLines(b.data)
 	if len(b.data) == 0 { // only the rest of a line was skipped
 		return nil
 	}
@@ -218,7 +220,10 @@ func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, le
 	if _, whole := firstLine(head); len(head) == 0 || !whole && !lenient {
 		return nil, nil, nil
 	}
-	altered := false
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
 	e := r.ledger.find(base, head, func(off int64, n int) []byte {
 		tail := make([]byte, n)
 		if _, err := f.ReadAt(tail, off-int64(n)); err != nil {
@@ -226,14 +231,22 @@ func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, le
 		}
 		return tail
 	}, nil)
+	if e == nil || fi.Size() < e.offset {
+		if was := r.edited(f, path, base, head, e); was != nil {
+			e = was
+		}
+	}
+	if err := r.ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	if e == nil {
-		altered = r.ledger.ids[baseID(head)]
+		altered := r.ledger.ids[baseID(head)]
 		e = r.ledger.add(base, head, path)
+		if altered {
+			r.event(Event{Kind: EventDiffers, Path: path, ID: e.id, Text: "begins like a known file but differs from it; it is read from its beginning"})
+		}
 	}
-	if altered {
-		r.event(Event{Kind: EventDiffers, Path: path, ID: e.id, Text: "begins like a known file but differs from it; it is read from its beginning"})
-	}
-	return e, &plain{f: f, base: base, head: head, off: e.offset, open: e.open, max: r.maxLine}, nil
+	return e, newPlain(f, base, head, e, r.maxLine), nil
 }
 
 func (r *reader) readPlain(src *Source, f *os.File) error {

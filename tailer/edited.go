@@ -1,0 +1,198 @@
+package tailer
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A log that was trimmed (tail -n 200 log >tmp; mv tmp log), edited (sed -i), or whose
+// beginning was given back to the file system (fallocate -c, -p) does not begin any
+// more as it did, or holds something else before the place where it was left. It is
+// recognised by the last lines that were read: where they stand in the file, reading
+// goes on. What stands before them counts as read; nobody knows better.
+
+const (
+	linesMax  = 16       // lines that are remembered of each source
+	lineMax   = 64 << 10 // length of those, at most
+	linesFew  = 4        // so many that agree are enough, wherever they are
+	linesSize = 64       // and so many bytes: short lines may come again
+
+	// settleMin and settleMax bound how long a file is left alone that was truncated
+	// and of which no copy was found: what is written to it may be what it held.
+	settleMin = 200 * time.Millisecond
+	settleMax = time.Second
+)
+
+// addLines remembers the last lines of data, which continues what was added before.
+func (m *mark) addLines(data []byte) {
+	var added [linesMax]prefix
+	n := linesMax
+	for n > 0 && len(data) > 0 {
+		i := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
+		n--
+		added[n] = shortPrefix(data[i:])
+		data = data[:i]
+	}
+	kept := m.lines[max(0, len(m.lines)-n):]
+	m.lines = append(slices.Clip(kept), added[n:]...)
+}
+
+// shortPrefix is newPrefix of a line, as it is stored. One that is longer than
+// lineMax has no hash: it is not looked for.
+func shortPrefix(line []byte) prefix {
+	if len(line) > lineMax {
+		return prefix{n: lineMax + 1}
+	}
+	p := newPrefix(line)
+	p.sum &= shortSum
+	return p
+}
+
+// findLines looks in r for lines, which are in the order in which they were read.
+// It returns the offset behind the last of them that is there. As many as possible
+// have to be there, in that order and close to each other: at least linesFew of them,
+// or the last of them where r begins later. With last, the last one has to be there.
+func findLines(r io.Reader, lines []prefix, last bool) (end int64, ok bool) {
+	places := map[prefix][]int{}
+	lengths := map[int]bool{}
+	for i, l := range lines {
+		places[l] = append(places[l], i)
+		lengths[l.n] = true
+	}
+	type hit struct {
+		nth  int // line of r
+		line prefix
+	}
+	var hits []hit // among the last lines of r, as many as are remembered
+	in := bufio.NewReaderSize(r, lineMax)
+	best, whole := 0, false // whole: the first line of r is one of those
+	var pos int64
+	for nth := 0; ; nth++ {
+		line, err := in.ReadSlice('\n')
+		long := false
+		for ; err == bufio.ErrBufferFull; long = true {
+			pos += int64(len(line))
+			line, err = in.ReadSlice('\n')
+		}
+		if err != nil {
+			return end, best > 0 // what has no end is no line yet
+		}
+		pos += int64(len(line))
+		if long || !lengths[len(line)] {
+			continue
+		}
+		h := hit{nth, shortPrefix(line)}
+		if places[h.line] == nil {
+			continue
+		}
+		whole = whole || nth == 0
+		hits = append(hits, h)
+		for hits[0].nth <= nth-linesMax {
+			hits = hits[1:]
+		}
+		count, size, newest, next := 0, 0, -1, len(lines)
+		for _, h := range slices.Backward(hits) {
+			i, _ := slices.BinarySearch(places[h.line], next)
+			if i == 0 {
+				continue
+			}
+			next = places[h.line][i-1]
+			newest = max(newest, next)
+			count++
+			size += h.line.n
+		}
+		there := nth + 1
+		if !whole {
+			there-- // the first line may have lost its beginning
+		}
+		isLast := newest == len(lines)-1
+		if count < min(linesFew, there, len(lines)) || count < linesFew && !isLast || last && !isLast || size < linesSize || count < best {
+			continue
+		}
+		best, end = count, pos
+	}
+}
+
+// edited finds out whether a file that is not known, or shorter than what is known of
+// it (as short), is a log that was edited, and makes a source of it that was read up
+// to where it was left.
+func (r *reader) edited(f *os.File, path string, base int64, head []byte, short *entry) *entry {
+	fi, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	from := base
+	candidates := []*entry{short}
+	if short != nil {
+		// It may be a copy that grows, which is looked at often. What was added
+		// to an edited log since is not much.
+		from = max(base, fi.Size()-1<<20)
+	} else {
+		candidates = r.ledger.left(path, r.live)
+	}
+	for _, e := range candidates {
+		if len(e.lines) == 0 {
+			continue
+		}
+		// An edited log is about as long as it was, or shorter.
+		limit := min(fi.Size(), base+2*(e.offset-e.base)+1<<20)
+		end, ok := findLines(&until{r: io.NewSectionReader(f, from, max(0, limit-from)), err: r.ctx.Err}, e.lines, short != nil)
+		if !ok {
+			continue
+		}
+		end += from
+		before := make([]byte, min(end-base, tailMax))
+		if _, err := f.ReadAt(before, end-int64(len(before))); err != nil {
+			return nil
+		}
+		now := r.ledger.add(base, head, path)
+		now.offset, now.was = end, e
+		now.tail, now.lines = newPrefix(endOf(before)), slices.Clone(e.lines)
+		e.seen = true
+		r.event(Event{
+			Kind: EventDiffers, Path: path, ID: now.id, Offset: end,
+			Text: "was trimmed or edited: it is read on behind the last line that is known, at byte " + strconv.FormatInt(end, 10),
+		})
+		return now
+	}
+	return nil
+}
+
+// until reads r until err returns an error.
+type until struct {
+	r   io.Reader
+	err func() error
+}
+
+func (u *until) Read(p []byte) (int, error) {
+	if err := u.err(); err != nil {
+		return 0, err
+	}
+	return u.r.Read(p)
+}
+
+// left returns the sources that a file at path may have been before it was edited,
+// the latest first: those that were last seen there, or under the name of the log that
+// it is a rotation of. With live, also those that have been found since under this or
+// another name.
+func (l *ledger) left(path string, live bool) (list []*entry) {
+	dir, name := filepath.Split(path)
+	log, _ := splitRotated(name)
+	log = filepath.Join(dir, log)
+	for _, entries := range l.byBase {
+		for _, e := range entries {
+			if (e.path == path || e.path == log) && (live || !e.seen) {
+				list = append(list, e)
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b *entry) int { return cmp.Compare(b.seq, a.seq) })
+	return list[:min(len(list), 4)]
+}
