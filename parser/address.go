@@ -143,8 +143,12 @@ func plainLocal[T string | []byte](s T) bool {
 
 // plainAddress reports a mailbox, or a bare local name, without quotes.
 func plainAddress(s string) bool {
+	signs := 0
 	for i := range len(s) {
-		if !localByte[s[i]] {
+		if localByte[s[i]] {
+			continue
+		}
+		if signs++; s[i] != '@' || signs > 1 {
 			end, _, quoted := mailbox(s)
 			return end == len(s) && !quoted
 		}

@@ -28,7 +28,7 @@ import "strings"
 // reports false where another mailbox may be meant.
 func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 	var tops []quotedTop
-	if i := strings.Index(s, " <"); i >= 0 {
+	if i := nextParent(s, 0); i >= 0 {
 		if tops, ok = quotedTops(s, i); !ok {
 			return "", false
 		}
@@ -39,8 +39,8 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 			}
 		}
 	}
-	if rest, ok = f.shownAddress(s); !ok {
-		return "", false
+	if rest, ok = f.shownAddress(s); !ok || len(tops) == 0 {
+		return rest, ok
 	}
 	to, original := f.recipient()
 	for i := range tops {
@@ -88,11 +88,24 @@ func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
 			}
 			tops = append(tops, t)
 		}
-		j := strings.Index(b, " <")
-		if j < 0 {
+		if i = nextParent(s, i+2); i < 0 {
 			return tops, true
 		}
-		i += 2 + j
+	}
+}
+
+// nextParent is the index of the next " <" from i on, or -1. Hardly any line
+// has a "<" that is none, and all have blanks.
+func nextParent(s string, i int) int {
+	for {
+		j := strings.IndexByte(s[i:], '<')
+		if j < 0 {
+			return -1
+		}
+		if i += j; i > 0 && s[i-1] == ' ' {
+			return i - 1
+		}
+		i++
 	}
 }
 

@@ -198,6 +198,7 @@ type Parser struct {
 
 	line     []byte // that is read, without the blanks at its end
 	blankEnd bool   // it had one
+	slow     bool   // its header is another one than that of the line before
 	parts    parts
 
 	// The second chance (wrapper.go): the parser of the lines within, how the
@@ -263,11 +264,12 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	if n > 0 && (line[n-1] == ',' || line[n-1] == '"') {
 		line = spreadsheetTail(line)
 	}
-	if bytes.IndexByte(line, 0x1b) >= 0 {
-		line = p.plainText(line)
-	}
 	kind := p.parse(line, r, offset)
-	if (kind == Skipped || kind == Unparsed) && bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
+	if kind == Unparsed && bytes.IndexByte(line, 0x1b) >= 0 || kind == Attempt && strings.IndexByte(r.Deliveries[0].Recipient, 0x1b) >= 0 {
+		kind = p.parse(p.plainText(line), r, offset) // grep --color
+	}
+	if (kind == Skipped && (p.slow || len(p.h.message) > 0 && p.h.message[0] == '\t') || kind == Unparsed) &&
+		bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
 		kind = p.parse(p.untabbed(line), r, offset)
 	}
 	if kind != Attempt && r.Repeated == 0 {
@@ -287,8 +289,12 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	impossible := false
 	prog := p.fastHeader(line, h)
-	if prog == nil {
+	if p.slow = prog == nil; p.slow {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+		if bytes.IndexByte(line, 0x1b) >= 0 {
+			line = p.plainText(line)
+			p.line = line
+		}
 		if line = bytes.TrimLeft(line, "\x00 \t\r"); len(line) == 0 {
 			r.Program = ""
 			r.Time = p.Last()

@@ -106,7 +106,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	if h.form != stampNone && len(h.program) > 0 && !mayBegin(h) {
 		// Another program's line.
-		if bytes.Contains(line, []byte("status=")) && holdsDelivery(line) {
+		if holdsDelivery(line) {
 			return Unparsed
 		}
 		return Skipped
@@ -174,6 +174,13 @@ func mayBegin(h *header) bool {
 	}
 	if m[6] == '-' && holdsEximID(m[:min(len(m), 24)]) {
 		return true
+	}
+	if !isDigit(m[0]) {
+		// The name of a month, a blank or two, the day.
+		i := bytes.IndexByte(m[:min(len(m), 14)], ' ')
+		if i < 2 || i+3 > len(m) || !isDigit(m[i+1]) && (m[i+1] != ' ' || !isDigit(m[i+2])) {
+			return false
+		}
 	}
 	_, n := scanStamp(m)
 	return n > 0
@@ -484,16 +491,44 @@ func holdsClock(b []byte) bool {
 
 // mayHoldLine is a cheap look for anything of an MTA's in a line.
 func mayHoldLine(line []byte) bool {
-	return bytes.Contains(line, []byte("postfix")) || bytes.Contains(line, []byte("exim")) ||
-		bytes.Contains(line, []byte("to=")) || bytes.Contains(line, []byte("from=<")) ||
-		bytes.Contains(line, []byte("LOG: MAIN")) || holdsEximID(line)
+	for b := line; ; {
+		i := bytes.IndexByte(b, 'x')
+		if i < 0 {
+			break
+		}
+		if i >= 6 && string(b[i-6:i]) == "postfi" || i > 0 && b[i-1] == 'e' && hasPrefix(b[i:], "xim") {
+			return true
+		}
+		b = b[i+1:]
+	}
+	for b := line; ; {
+		i := bytes.IndexByte(b, '=')
+		if i < 0 {
+			break
+		}
+		if b = b[i+1:]; hasPrefix(b, "<") || hasPrefix(b, `\u003c`) {
+			return true
+		}
+	}
+	return holdsEximID(line) || len(line) < maxWrapper && bytes.Contains(line, []byte(" LOG: MAIN"))
 }
 
 // holdsDelivery reports a line that holds what a delivery line holds, in
 // whatever wrapping.
 func holdsDelivery(line []byte) bool {
-	if bytes.Contains(line, []byte("status=")) && (bytes.Contains(line, []byte("to=<")) || bytes.Contains(line, []byte(`to=\u003c`))) {
-		return true
+	for b := line; ; {
+		i := bytes.IndexByte(b, '=')
+		if i < 0 {
+			break
+		}
+		rest := b[i+1:]
+		if i >= 2 && b[i-1] == 'o' && b[i-2] == 't' && (hasPrefix(rest, "<") || hasPrefix(rest, `\u003c`)) {
+			if bytes.Contains(rest, []byte("status=")) {
+				return true
+			}
+			break
+		}
+		b = rest
 	}
 	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
 }
