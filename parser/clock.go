@@ -6,15 +6,22 @@ import (
 	"time"
 )
 
-// A clock makes times of the stamps of one source. Stamps without a year take
-// the year from the lines around them (RFC 3164 section 4.1.2 has none):
+// A clock makes times of the stamps of one source. A stamp later than now and a
+// day, or before 1990, counts as none: a clock without a battery or a forger
+// wrote it. Stamps without a year take the year from the lines around them (RFC
+// 3164 section 4.1.2 has none):
 //
 //   - the first one is of the latest year in which it is not younger than the
-//     file (a day's slack is given for other zones and wrong clocks),
-//   - each further one is of the year that brings it nearest to the line
+//     file, nor than now (a day's slack is given for other zones and wrong
+//     clocks),
+//   - each further one is of the year that brings it nearest to the lines
 //     before it, so that neither the turn of the year nor lines slightly out
-//     of order do harm,
+//     of order do harm, and that is not in the future,
 //   - 29 February is of a leap year.
+//
+// One line that stands alone in time, by more than two months, is no measure
+// for those behind it unless the next line agrees with it (follow): but for one
+// without a year that goes forward, as a log of few lines does.
 //
 // Stamps without a zone are local. In the hour that the end of daylight
 // saving repeats, the first of the two times is taken unless that would go
@@ -27,6 +34,12 @@ type clock struct {
 	sec   int64 // time of the last line
 	nsec  int32
 	known bool // sec is set
+
+	measure time.Time // what stamps without a year are measured by; zero: nothing yet
+	alone   time.Time // a stamp far from it, until the next one agrees with either
+	fixed   int64     // now and a day, where the options say so, else 0
+	latest  int64     // no stamp is later; brought up to date when one seems to be
+	doubted bool      // the stamp read last is not believed
 
 	// The stamp resolved last, up to the second, as the words that again
 	// compares: its first eight bytes, the next eight (or as many as precede
@@ -53,9 +66,19 @@ func (c *clock) init(o Options) {
 		c.loc = time.Local
 	}
 	c.year = o.Year
+	now := time.Now()
+	if !o.Now.IsZero() {
+		now = o.Now
+		c.fixed = now.AddDate(0, 0, 1).Unix()
+	}
+	c.latest = now.AddDate(0, 0, 1).Unix()
+	if c.year != 0 { // the user knows better: that year, and the turn of the next
+		c.fixed = max(c.latest, civil(c.year+2, 1, 1, 0, 0, 0))
+		c.latest = c.fixed
+	}
 	c.youngest = o.Modified
-	if c.youngest.IsZero() {
-		c.youngest = time.Now()
+	if c.youngest.IsZero() || c.youngest.After(now) {
+		c.youngest = now
 	}
 	c.youngest = c.youngest.AddDate(0, 0, 1)
 	if !o.Last.IsZero() {
@@ -65,10 +88,39 @@ func (c *clock) init(o Options) {
 
 func (c *clock) last() time.Time { return time.Unix(c.sec, int64(c.nsec)).UTC() }
 
-// read sets now to the time of the stamp in h; without a stamp, to that of the
-// line before, and failing that to the zero time. It reports false for a stamp
-// that names no time (30 February).
+// earliest is the first moment of 1990: no log that anybody reads is older.
+const earliest = 631152000
+
+// believable reports whether a line can be of that time.
+func (c *clock) believable(sec int64) bool {
+	if sec > c.latest && c.fixed == 0 {
+		c.latest = time.Now().AddDate(0, 0, 1).Unix()
+	}
+	return sec >= earliest && sec <= c.latest
+}
+
+// lone is how far a stamp may be from the lines before it to be a measure for
+// those behind it at once.
+const lone = 62 * 24 * 3600
+
+// follow makes a time the measure for those behind it, unless it stands alone.
+// Where nothing was known, a year that a line names has to be named again.
+func (c *clock) follow(sec int64, named bool) {
+	t := time.Unix(sec, 0)
+	near := func(u time.Time) bool { return !u.IsZero() && abs(sec-u.Unix()) <= lone }
+	forward := !named && sec > c.measure.Unix()
+	if near(c.measure) || near(c.alone) || c.measure.IsZero() && !named || forward {
+		c.measure, c.alone = t, time.Time{}
+	} else {
+		c.alone = t
+	}
+}
+
+// read sets now to the time of the stamp in h; without a stamp, or with one
+// that is not believable, to that of the line before, and failing that to the
+// zero time. It reports false for a stamp that names no time (30 February).
 func (c *clock) read(h *header) bool {
+	c.doubted = false
 	if h.form == stampNone {
 		return true
 	}
@@ -80,6 +132,12 @@ func (c *clock) read(h *header) bool {
 	if !ok {
 		return false
 	}
+	if !c.believable(sec) {
+		c.doubted = true
+		c.size = 0
+		return true
+	}
+	c.follow(sec, st.year != 0 || st.unix)
 	c.sec, c.nsec, c.known = sec, st.nsec, true
 	c.now = c.last()
 	c.size = 0
@@ -134,6 +192,9 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
 		return nil, false // a zone
 	}
+	if !c.alone.IsZero() {
+		c.follow(c.sec+later, true)
+	}
 	if nsec != c.nsec || later > 0 {
 		c.words[2] = last
 		c.sec += later
@@ -171,10 +232,11 @@ func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 	if st.day > daysIn(2000, st.month) {
 		return 0, false
 	}
-	if !c.known {
+	if c.measure.IsZero() {
 		return c.first(st), true
 	}
-	y := c.last().In(c.loc).Year()
+	y, measure := c.measure.In(c.loc).Year(), c.measure.Unix()
+	c.believable(civil(y+1, 1, 1, 0, 0, 0)) // latest is of today
 	best, found := int64(0), false
 	// A leap year is at most eight years away (2096, 2104).
 	reach := 1
@@ -185,11 +247,11 @@ func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 		if st.day > daysIn(y+d, st.month) {
 			continue
 		}
-		if s := c.local(st, y+d); !found || abs(s-c.sec) < abs(best-c.sec) {
+		if s := c.local(st, y+d); s <= c.latest && (!found || abs(s-measure) < abs(best-measure)) {
 			best, found = s, true
 		}
 	}
-	return best, true
+	return best, found
 }
 
 // first is the time of the first stamp without a year.
@@ -279,7 +341,8 @@ func (c *clock) own(st *stamp) (time.Time, bool) {
 	if st.year == 0 || st.day > daysIn(st.year, st.month) {
 		return time.Time{}, false
 	}
-	return time.Unix(c.local(st, st.year), int64(st.nsec)).UTC(), true
+	sec := c.local(st, st.year)
+	return time.Unix(sec, int64(st.nsec)).UTC(), c.believable(sec)
 }
 
 // zoned reports whether two times that are d seconds apart may be the same
@@ -289,6 +352,7 @@ func (c *clock) zoned(d int64) bool { return abs(d) <= 15*3600 }
 // set makes t the time of the last line.
 func (c *clock) set(t time.Time) {
 	c.sec, c.nsec, c.known = t.Unix(), int32(t.Nanosecond()), true
+	c.measure, c.alone = t, time.Time{}
 	c.now = t.UTC()
 	c.size = 0
 }

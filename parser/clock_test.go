@@ -172,3 +172,101 @@ func TestLast(t *testing.T) {
 		}
 	}
 }
+
+// TestDoubt holds that a wrong clock, or a forger, makes no time of the future,
+// and moves no other line in time.
+func TestDoubt(t *testing.T) {
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name   string
+		o      Options
+		stamps []string
+		want   []string // "": no time
+	}{
+		{
+			"a server without a battery boots",
+			Options{},
+			[]string{"Nov 28 10:01:00", "Jan  1 00:00:12", "Nov 28 10:03:00"},
+			[]string{"2026-11-28 10:01:00", "2026-01-01 00:00:12", "2026-11-28 10:03:00"},
+		},
+		{
+			"29 February",
+			Options{},
+			[]string{"Nov 28 10:01:00", "Feb 29 10:02:00", "Nov 28 10:03:00", "Nov 28 10:04:00"},
+			[]string{"2026-11-28 10:01:00", "2024-02-29 10:02:00", "2026-11-28 10:03:00", "2026-11-28 10:04:00"},
+		},
+		{
+			"another year, named once",
+			Options{},
+			[]string{"Nov 28 10:01:00", "1999 Nov 28 10:02:00", "Nov 28 10:03:00"},
+			[]string{"2026-11-28 10:01:00", "1999-11-28 10:02:00", "2026-11-28 10:03:00"},
+		},
+		{
+			"another year, named once, at the beginning",
+			Options{},
+			[]string{"1999 Nov 28 10:02:00", "Nov 28 10:03:00"},
+			[]string{"1999-11-28 10:02:00", "2026-11-28 10:03:00"},
+		},
+		{
+			"another year, named twice",
+			Options{},
+			[]string{"Nov 28 10:01:00", "2019-11-28T10:02:00Z", "2019-11-28T10:02:01Z", "Nov 28 10:03:00"},
+			[]string{"2026-11-28 10:01:00", "2019-11-28 10:02:00", "2019-11-28 10:02:01", "2019-11-28 10:03:00"},
+		},
+		{
+			"the future",
+			Options{},
+			[]string{"2026-11-28T10:00:00Z", "2099-01-01T00:00:00Z", "2026-11-28T10:00:01Z", "9999-12-31T23:59:59-23:59", "2262-04-12T00:00:00Z"},
+			[]string{"2026-11-28 10:00:00", "2026-11-28 10:00:00", "2026-11-28 10:00:01", "2026-11-28 10:00:01", "2026-11-28 10:00:01"},
+		},
+		{
+			"the future, at the beginning",
+			Options{},
+			[]string{"2099-01-01T00:00:00Z", "Nov 28 10:03:00"},
+			[]string{"", "2026-11-28 10:03:00"},
+		},
+		{
+			"a day's slack", Options{}, []string{"2026-11-29T11:59:00Z", "2026-11-29T12:01:00Z"}, []string{"2026-11-29 11:59:00", "2026-11-29 11:59:00"},
+		},
+		{
+			"before mail", Options{}, []string{"1989-12-31T23:59:59Z", "1990-01-01T00:00:00Z", "0001-01-01T00:00:00Z"}, []string{"", "1990-01-01 00:00:00", "1990-01-01 00:00:00"},
+		},
+		{
+			"a file of the future",
+			Options{Modified: time.Date(2096, 1, 1, 0, 0, 0, 0, time.UTC)},
+			[]string{"Nov 28 10:01:00"},
+			[]string{"2026-11-28 10:01:00"},
+		},
+		{
+			"a quiet half year",
+			Options{},
+			[]string{"Jan  5 10:01:00", "May  1 10:02:00", "May  1 10:03:00", "Oct  1 10:03:00", "Oct  1 10:03:01"},
+			[]string{"2026-01-05 10:01:00", "2026-05-01 10:02:00", "2026-05-01 10:03:00", "2026-10-01 10:03:00", "2026-10-01 10:03:01"},
+		},
+		{
+			"the user names the year",
+			Options{Year: 2026},
+			[]string{"Dec 31 10:01:00", "Jan  1 10:02:00"},
+			[]string{"2026-12-31 10:01:00", "2027-01-01 10:02:00"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.o.Location, tt.o.Now = time.UTC, now
+			p := New(nil, tt.o)
+			for i, s := range tt.stamps {
+				var r Result
+				p.Parse([]byte(s+" mx1 cron[1]: x"), 0, &r)
+				got := ""
+				if !r.Time.IsZero() {
+					got = r.Time.Format("2006-01-02 15:04:05")
+				}
+				if got != tt.want[i] {
+					t.Errorf("%s: %s, want %s", s, got, tt.want[i])
+				}
+				if doubted := i > 0 && got == tt.want[i-1] || got == ""; r.Doubted != doubted {
+					t.Errorf("%s: doubted %v", s, r.Doubted)
+				}
+			}
+		})
+	}
+}

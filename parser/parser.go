@@ -83,8 +83,12 @@ type Options struct {
 	// Location is that of stamps without a zone; nil means time.Local.
 	Location *time.Location
 	// Modified is when the source was last written to: no line in it is
-	// younger (a day's slack is given). The zero time means now.
+	// younger (a day's slack is given). The zero time, or one to come, means
+	// now.
 	Modified time.Time
+	// Now is the present: a stamp more than a day later counts as none. The
+	// zero time means that of the machine.
+	Now time.Time
 	// Last is the time of the last line read before, when reading is
 	// resumed; the zero time means that it begins at the start.
 	Last time.Time
@@ -97,6 +101,9 @@ type Result struct {
 	// Time of the line, UTC. A line without a stamp has that of the line
 	// before it; it is zero where there is none.
 	Time time.Time
+	// Doubted reports a stamp that is not believed: later than now and a day, or
+	// before 1990. Time is then that of a line without a stamp.
+	Doubted bool
 	// Program that logged the line ("postfix/smtp"); empty where the line
 	// does not say.
 	Program string
@@ -252,6 +259,7 @@ func (p *Parser) Last() time.Time {
 func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.Deliveries = r.Deliveries[:0]
 	r.Repeated = 0
+	r.Doubted = false
 	if r.End.Event != "" {
 		r.End = bounce.End{}
 	}
@@ -304,6 +312,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 		if impossible = !p.clock.read(h); impossible {
 			h.form = stampNone
 		}
+		r.Doubted = p.clock.doubted
 		prog = p.names(h)
 	}
 	r.Time = p.clock.now
