@@ -273,8 +273,11 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		line = spreadsheetTail(line)
 	}
 	kind := p.parse(line, r, offset)
-	if kind == Unparsed && bytes.IndexByte(line, 0x1b) >= 0 || kind == Attempt && strings.IndexByte(r.Deliveries[0].Recipient, 0x1b) >= 0 {
-		kind = p.parse(p.plainText(line), r, offset) // grep --color
+	// Colours are taken off only where the line is not understood with them: an
+	// address may hold whatever a stranger put into it.
+	if (kind == Skipped && p.slow || kind == Unparsed) && bytes.IndexByte(line, 0x1b) >= 0 {
+		line = p.plainText(line)
+		kind = p.parse(line, r, offset)
 	}
 	if (kind == Skipped && (p.slow || len(p.h.message) > 0 && p.h.message[0] == '\t') || kind == Unparsed) &&
 		bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
@@ -299,10 +302,6 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	prog := p.fastHeader(line, h)
 	if p.slow = prog == nil; p.slow {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
-		if bytes.IndexByte(line, 0x1b) >= 0 {
-			line = p.plainText(line)
-			p.line = line
-		}
 		if line = bytes.TrimLeft(line, "\x00 \t\r"); len(line) == 0 {
 			r.Program = ""
 			r.Time = p.Last()

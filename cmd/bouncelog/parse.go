@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,10 @@ func newParse() *cobra.Command {
 		Long: `Prints every delivery attempt as one JSON object a line, with its source, line
 number and the judgement on it. The keys are documented in docs/json.md; what a line
 does not say is left out. A message's expiry (Postfix: status=expired) comes as an
-object without a recipient.`,
+object without a recipient, and so does a message that was removed, frozen, thawed or
+discarded. On standard error it says how many lines became attempts,
+how many were not understood, and how many were left; it ends with status 3 where most
+deliveries of a log are not understood.`,
 		Example: `  bouncelog parse /var/log/mail.log | jq 'select(.outcome == "hard")'
   bouncelog parse --unmatched /var/log/mail.log`,
 		Args: needArgs(1, -1, "a log file (or - for standard input)"),
@@ -46,8 +50,8 @@ object without a recipient.`,
 			// collector would run all the time.
 			defer debug.SetGCPercent(debug.SetGCPercent(400))
 			var unread bool
+			p := &parsing{unmatched: unmatched}
 			err = out.write(cmd, func(w io.Writer) error {
-				p := &parsing{unmatched: unmatched}
 				columns := attemptColumns()
 				if unmatched {
 					columns = append(columns[:3], table.Column{Name: "text"})
@@ -64,11 +68,12 @@ object without a recipient.`,
 						return err
 					}
 				}
-				if none {
-					fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", p.lines, p.attempts, p.notUnderstood)
-				}
 				return nil
 			})
+			if err == nil {
+				p.summary(cmd.ErrOrStderr())
+				unread = p.foreign(cmd.ErrOrStderr()) || unread
+			}
 			if err == nil && unread {
 				return &exitError{status: exitPartly}
 			}
@@ -85,7 +90,31 @@ object without a recipient.`,
 // attemptColumns are where an attempt stands, and what it is.
 func attemptColumns() []table.Column {
 	where := []table.Column{{Name: "source"}, {Name: "line", Number: true}, {Name: "offset", Number: true}}
-	return append(where, render.AttemptColumns()...)
+	where = append(where, render.AttemptColumns()...)
+	return append(where, table.Column{Name: "tls"}, table.Column{Name: "disposal"}, table.Column{Name: "untried"}, table.Column{Name: "by"})
+}
+
+// attemptCells are the values of attemptColumns.
+func attemptCells(where []any, a *store.Attempt, by string) []any {
+	text := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	var untried any
+	if a.Untried {
+		untried = true
+	}
+	cells := append(where[:3:3], render.AttemptCells(a)...)
+	if a.Outcome == bounce.NoOutcome {
+		for i, c := range render.AttemptColumns() {
+			if c.Name == "outcome" {
+				cells[3+i] = nil
+			}
+		}
+	}
+	return append(cells, text(a.TLS), text(a.Disposal), untried, text(by))
 }
 
 // A parsing prints what it reads.
@@ -93,7 +122,46 @@ type parsing struct {
 	unmatched bool
 	rows      *table.RowWriter // nil: only count
 
-	lines, attempts, notUnderstood int64
+	lines, attempts, notUnderstood, left int64
+
+	untimed, doubted int64    // attempts without a time; lines whose time is not believed
+	files            []parsed // in which most deliveries are not understood
+}
+
+// A parsed is what was made of one log.
+type parsed struct {
+	path                    string
+	attempts, notUnderstood int64
+	sample                  string
+}
+
+// foreignShare is the share of a log's deliveries that must be understood.
+const foreignShare = 0.5
+
+// summary says how many lines became attempts, and how many did not.
+func (p *parsing) summary(stderr io.Writer) {
+	fmt.Fprintf(stderr, "bouncelog: %d lines read: %d delivery attempts, %d lines not understood, %d not about deliveries\n",
+		p.lines, p.attempts, p.notUnderstood, p.left)
+	if p.untimed > 0 {
+		fmt.Fprintf(stderr, "bouncelog: %d of the attempts have no time: their lines have none, nor have those before them\n", p.untimed)
+	}
+	if p.doubted > 0 {
+		fmt.Fprintf(stderr, "bouncelog: the time of %d lines lies in the future or before 1990, and was not believed\n", p.doubted)
+	}
+}
+
+// foreign names the logs of which most deliveries are not understood, and what
+// they are wrapped in.
+func (p *parsing) foreign(stderr io.Writer) (any bool) {
+	for _, f := range p.files {
+		if share := float64(f.attempts) / float64(f.attempts+f.notUnderstood); f.notUnderstood == 0 || share >= foreignShare {
+			continue
+		}
+		any = true
+		fmt.Fprintf(stderr, "bouncelog: %s: %d of %d lines with deliveries are not understood; one begins %s\nhint: 'bouncelog parse --unmatched' prints them\n",
+			cleanPath(f.path), f.notUnderstood, f.attempts+f.notUnderstood, f.sample)
+	}
+	return any
 }
 
 func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread bool, err error) {
@@ -117,6 +185,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
 		if log == nil || c.Source.ID != source {
 			source, number = c.Source.ID, 0
+			p.files = append(p.files, parsed{path: c.Source.Path})
 			o := opts
 			o.Source, o.Modified = c.Source.ID, c.Source.Modified
 			log = parser.New(queue, o)
@@ -125,13 +194,26 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 			number++
 			p.lines++
 			kind := log.Parse(line, offset, &r)
+			file := &p.files[len(p.files)-1]
+			if r.Doubted {
+				p.doubted++
+			}
 			switch kind {
 			case parser.Attempt:
 				p.attempts += int64(len(r.Deliveries))
+				file.attempts += int64(len(r.Deliveries))
+				if r.Time.IsZero() {
+					p.untimed += int64(len(r.Deliveries))
+				}
 			case parser.Unparsed:
 				p.notUnderstood++
+				if file.notUnderstood++; file.sample == "" {
+					file.sample = strconv.Quote(table.Clean(string(line[:min(len(line), 60)])))
+				}
+			default:
+				p.left++
 			}
-			if p.rows == nil || kind != parser.Attempt && kind != parser.Expiry && kind != parser.Unparsed {
+			if p.rows == nil || kind != parser.Attempt && kind != parser.Expiry && kind != parser.Unparsed && !told(&r.End) {
 				continue
 			}
 			if err := p.print(kind, c.Source.Path, number, offset, line, &r, judge); err != nil {
@@ -161,14 +243,28 @@ func (p *parsing) print(kind parser.Kind, path string, number, offset int64, lin
 		for i := range r.Deliveries {
 			d := &r.Deliveries[i]
 			a := store.Attempt{Delivery: *d, Verdict: judge.Verdict(d)}
-			if err := p.rows.Row(append(where[:3:3], render.AttemptCells(&a)...)); err != nil {
+			if err := p.rows.Row(attemptCells(where, &a, "")); err != nil {
 				return err
 			}
 		}
 	case parser.Expiry:
-		return p.rows.Row(append(where, render.AttemptCells(expired(&r.Expiry))...))
+		return p.rows.Row(attemptCells(where, expired(&r.Expiry), ""))
+	case parser.Queued:
+		return p.rows.Row(attemptCells(where, ended(&r.End), r.End.By))
 	}
 	return nil
+}
+
+// told reports what became of a message that is worth an object of its own:
+// that it is complete is what its attempts say.
+func told(e *bounce.End) bool { return e.Event != "" && e.Event != bounce.MessageCompleted }
+
+// ended is what became of a message, as an attempt without recipient and
+// outcome.
+func ended(e *bounce.End) *store.Attempt {
+	return &store.Attempt{Delivery: bounce.Delivery{
+		Time: e.Time, Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID, Status: string(e.Event), Delay: -1,
+	}}
 }
 
 // expired is an expiry as an attempt without a recipient.

@@ -45,7 +45,10 @@ func AttemptCells(a *store.Attempt) []any {
 		}
 		return n
 	}
-	var sender, delay, delays any
+	var at, sender, delay, delays any
+	if !a.Time.IsZero() {
+		at = a.Time.UTC().Format(time.RFC3339Nano)
+	}
 	if a.SenderKnown {
 		sender = a.Sender
 	}
@@ -56,7 +59,7 @@ func AttemptCells(a *store.Attempt) []any {
 		delays = fmt.Sprintf("%g/%g/%g/%g", a.Delays[0], a.Delays[1], a.Delays[2], a.Delays[3])
 	}
 	return []any{
-		a.Time.UTC().Format(time.RFC3339Nano), cell(a.Host), string(a.MTA), cell(a.Instance), cell(a.Agent),
+		at, cell(a.Host), string(a.MTA), cell(a.Instance), cell(a.Agent),
 		cell(a.QueueID), cell(a.MessageID), sender, cell(a.SenderDomain),
 		cell(a.Recipient), cell(a.RecipientDomain), cell(a.OriginalRecipient),
 		cell(a.RelayHost), cell(a.RelayIP), number(int64(a.RelayPort)),
