@@ -177,6 +177,13 @@ var detailTexts = map[string]detailWords{
 		Retry:   "After the hour; what was discarded has to be sent again.",
 		Also:    "A limit that your hosting provider set.",
 	}},
+	"account-limit": {instead: true, Text: Text{
+		Title:   "limit of your account at the relay",
+		Meaning: "The relay counts what your account sends, and the account has reached its limit or has no credits left.",
+		Do:      []string{"Look at the account's limit and bill with the relay.", "Find out what used it up: a compromised login or form, a mailing."},
+		Retry:   "After the limit is reset or raised.",
+		Also:    "A trial account.",
+	}},
 	"cancelled": {instead: true, Text: Text{
 		Title: "cancelled by hand", Meaning: "An administrator of your own server cancelled the delivery.", Do: []string{"Nothing."}, Retry: "No.", Also: "A frozen message whose time ran out.",
 	}},

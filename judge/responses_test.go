@@ -3,6 +3,7 @@ package judge
 import (
 	"bufio"
 	"crypto/md5"
+	"flag"
 	"fmt"
 	"os"
 	"strconv"
@@ -132,9 +133,11 @@ func score(rows []labelled, verdicts []bounce.Verdict) (m measures) {
 // folds is into how many parts the sources of the labelled replies are dealt.
 const folds = 3
 
-// foldOf deals the sources: all replies of one are in one fold. The last fold is
-// not looked at while rules are written, so its score is that of replies that
-// nobody has seen.
+// unseen is the fold of which wrong verdicts are not shown, so that rules can be
+// written without it: its score is then that of replies that nobody has seen.
+var unseen = flag.Int("unseen", folds-1, "the fold of sources of which TestLabelledReplies shows no wrong verdicts")
+
+// foldOf deals the sources: all replies of one are in one fold.
 func foldOf(source string) int {
 	sum := md5.Sum([]byte("f1" + source))
 	return int(sum[0]) % folds
@@ -142,7 +145,7 @@ func foldOf(source string) int {
 
 // TestLabelledReplies holds the judge against replies judged by hand: the common
 // ones of dev.tsv, and dev2.tsv, the tail of rare wordings. -v shows the score of
-// each fold, and what is judged otherwise in those that may be looked at.
+// each fold, and what is judged otherwise.
 func TestLabelledReplies(t *testing.T) {
 	j := newJudge(t)
 	for _, set := range []struct {
@@ -150,7 +153,7 @@ func TestLabelledReplies(t *testing.T) {
 		reason, macroF1, precision, recall, abstained float64 // what is asked for
 	}{
 		{"dev.tsv", 0.97, 0.95, 0.97, 0.97, 0.03},
-		{"dev2.tsv", 0.72, 0.65, 0.90, 0.80, 0.12},
+		{"dev2.tsv", 0.90, 0.88, 0.93, 0.90, 0.03},
 	} {
 		rows := readLabelled(t, "../../shared/responses/"+set.file)
 		verdicts := make([]bounce.Verdict, len(rows))
@@ -161,7 +164,7 @@ func TestLabelledReplies(t *testing.T) {
 			verdicts[i] = j.Verdict(&r.delivery)
 			f := foldOf(r.source)
 			fold[f], foldVerdicts[f] = append(fold[f], *r), append(foldVerdicts[f], verdicts[i])
-			if got := verdicts[i]; testing.Verbose() && got.Reason.String() != r.reason && f != folds-1 {
+			if got := verdicts[i]; testing.Verbose() && got.Reason.String() != r.reason && f != *unseen {
 				d := &r.delivery
 				t.Logf("%s %s: %s (%s), want %s: %d %s %s %.200s", r.id, d.RelayHost, got.Reason, got.Rule, r.reason, d.Code, d.Enhanced, d.Stage, d.Response)
 			}
