@@ -33,7 +33,8 @@ func newExplain() *cobra.Command {
 		Short: "What a reply means and what to do",
 		Long: `Explains a reply code (550), an enhanced status code (5.7.1), a reply with its
 text, or a whole log line of Postfix or Exim: what happened, whose turn it is,
-whether to try again, what to do, and what else it could be.
+whether to try again, what to do, and what else it could be. A line that reports
+no delivery attempt (a reject, an arrival, a frozen message) is explained as that.
 
 With - it reads one reply or log line a line from standard input and answers in
 order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
@@ -152,7 +153,11 @@ func (e *explainer) objects(r io.Reader) error {
 			MTA       bounce.MTA `json:"mta"`
 			Agent     string     `json:"agent"`
 			Recipient string     `json:"recipient"`
+			Domain    string     `json:"recipient_domain"`
+			Original  string     `json:"original_recipient"`
 			RelayHost string     `json:"relay_host"`
+			RelayIP   string     `json:"relay_ip"`
+			RelayPort uint16     `json:"relay_port"`
 			Status    string     `json:"status"`
 			Outcome   string     `json:"outcome"`
 			Code      uint16     `json:"code"`
@@ -167,7 +172,8 @@ func (e *explainer) objects(r io.Reader) error {
 		}
 		code, enhanced, response := bounce.ParseReply(o.Response)
 		d := &bounce.Delivery{
-			MTA: o.MTA, Agent: o.Agent, Recipient: o.Recipient, RelayHost: o.RelayHost, Status: o.Status,
+			MTA: o.MTA, Agent: o.Agent, Recipient: o.Recipient, RecipientDomain: o.Domain, OriginalRecipient: o.Original,
+			RelayHost: o.RelayHost, RelayIP: o.RelayIP, RelayPort: o.RelayPort, Status: o.Status,
 			Code: o.Code, Enhanced: enhanced, Response: response, Delay: -1,
 		}
 		if d.Code == 0 && o.MTA == "" {
@@ -233,6 +239,9 @@ func (e *explainer) read(text string) (*question, error) {
 		return nil, errNothing
 	}
 	q := &question{text: text}
+	if rest, ok := consoleLine(text); ok {
+		text = "2026-01-01 00:00:00 1aAaAa-000000-00 " + rest
+	}
 	var r parser.Result
 	line := parser.New(nil, parser.Options{Location: time.UTC})
 	switch kind := line.Parse([]byte(text), 0, &r); kind {
@@ -334,6 +343,19 @@ func replyIn(text string) *bounce.Delivery {
 		}
 	}
 	return own
+}
+
+// consoleLine is the event of a line that Exim prints in the foreground (exim -v),
+// where a process id stands for time and message id: "  277   == joe@example.org …".
+func consoleLine(text string) (event string, ok bool) {
+	event = strings.TrimLeft(strings.TrimLeft(text, " 0123456789"), " ")
+	event = strings.TrimLeft(strings.TrimPrefix(event, "LOG: MAIN"), " ")
+	for _, arrow := range [...]string{"== ", "** ", "=> ", "-> "} {
+		if strings.HasPrefix(event, arrow) {
+			return event, true
+		}
+	}
+	return "", false
 }
 
 // afterHost is Exim's line for one of several hosts, from the host on.
