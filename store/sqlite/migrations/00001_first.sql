@@ -491,7 +491,7 @@ LEFT JOIN address AS s ON s.id = f.sender
 LEFT JOIN name AS sd ON sd.id = s.domain
 WHERE k.outcome IN ('soft', 'hard')
   AND (k.reason IN ('auth_failure', 'reputation', 'blocklist', 'rdns_helo')
-       OR p.code IN (550, 554) AND k.reason IN ('policy', 'content_spam', 'content_rejected', 'unknown'))
+       OR p.code IN (550, 554) AND k.reason IN ('policy', 'content_spam', 'unknown'))
 GROUP BY 1, 2, 3, 4;
 
 CREATE VIEW sources AS
