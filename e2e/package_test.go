@@ -76,6 +76,7 @@ func TestPackage(t *testing.T) {
 
 	root := filepath.Join(t.TempDir(), "debian")
 	bootstrap(t, root)
+	download(t, root)
 	copyTo := func(from, to string) {
 		t.Helper()
 		b, err := os.ReadFile(from)
@@ -123,7 +124,18 @@ func bootstrap(t *testing.T, root string) {
 	if site == "" {
 		t.Skip("apt knows no source of Debian 12")
 	}
-	output(t, "nice", "debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,procps", "bookworm", root, site)
+	output(t, "nice", "debootstrap", "--variant=minbase", "--include=systemd,systemd-sysv,procps,postfix", "bookworm", root, site)
+}
+
+// download puts the packages that Exim needs, beside what is in root, below root/root/exim.
+func download(t *testing.T, root string) {
+	t.Helper()
+	archives := filepath.Join(root, "root/exim")
+	if err := os.MkdirAll(filepath.Join(archives, "partial"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	output(t, "apt-get", "install", "-y", "--download-only", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300",
+		"-o", "Dir::State::status="+filepath.Join(root, "var/lib/dpkg/status"), "-o", "Dir::Cache::archives="+archives, "exim4-daemon-light")
 }
 
 // block is the transcript in a document.

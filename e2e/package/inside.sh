@@ -6,7 +6,7 @@
 set -uE
 export LC_ALL=C.UTF-8 TZ=UTC PAGER=cat SYSTEMD_PAGER=cat COLUMNS=100 SYSTEMD_COLORS=0 HOME=/root DEBIAN_FRONTEND=noninteractive
 exec >/result 2>&1
-trap 'echo "FAILED in line $LINENO: $BASH_COMMAND"; journalctl -u bouncelog --no-pager | tail -40; finish' ERR
+trap 'echo "FAILED in line $LINENO: $BASH_COMMAND"; journalctl -u bouncelog -u bouncelog-report --no-pager | tail -40; tail -20 /var/log/exim4/*log; finish' ERR
 finish() { systemctl poweroff --no-block >/dev/null 2>&1; exit; }
 cd /root
 
@@ -34,6 +34,7 @@ property() { systemctl show -P "$1" bouncelog; }
 # What there is on the machine, but for what changes by itself.
 snapshot() {
 	find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /root -o -path /var/log -o -path /var/cache \
+		-o -path /var/spool/postfix -o -path /var/lib/postfix -o -path /var/mail \
 		-o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path '/var/tmp/systemd-private-*' \) -prune -o -print | grep -v '^/result$\|^/transcript$\|^/etc/.*-$' | sort
 	sort /etc/passwd /etc/group | cut -d: -f1
 }
@@ -114,6 +115,32 @@ until_ said 'bouncelog.toml:[0-9]*: retian: report has no such option'
 until_ said 'hint: did you mean retain?'
 cp -p /tmp/good.toml /etc/bouncelog/bouncelog.toml
 
+echo "== the report of yesterday comes by mail, through a sendmail that is set-group-ID (Postfix)"
+yesterday() { date -u -d yesterday +%Y-%m-%dT10:00:00+00:00; }
+bounce="$(yesterday) mx1 postfix/smtp[104]: 4A1B2C3D4D: to=<gone@yesterday.example>, relay=mx.yesterday.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.yesterday.example[192.0.2.20] said: 550 5.1.1 no such user (in reply to RCPT TO command))"
+came() { grep -qs '^Subject: bouncelog, ' /var/mail/*; }
+# What came is the report, for root, from the service's user, with what was logged.
+read_mail() {
+	grep -h '^From:\|^To:\|^Subject:' /var/mail/*
+	grep -q '^To: root' /var/mail/*
+	grep -q '^From: <bouncelog@' /var/mail/*
+	grep -q '^Subject: bouncelog, .*1 hard' /var/mail/*
+	grep -q 'multipart/alternative' /var/mail/*
+	grep -q 'yesterday\.example' /var/mail/*
+	[ "$(grep -h '^Subject: bouncelog, ' /var/mail/* | wc -l)" = 1 ]
+	! grep -i 'undeliver\|failure' /var/mail/* || false
+	rm -f /var/mail/*
+}
+systemctl restart bouncelog
+until_ active
+echo "$bounce" >>/var/log/mail.log
+until_ counts "deliveries where recipient = 'gone@yesterday.example'" 1
+systemctl is-active postfix
+run 'systemctl start bouncelog-report; systemctl show -P Result,ExecMainStatus bouncelog-report'
+until_ came
+read_mail
+[ "$(systemctl show -P TimersCalendar bouncelog-report.timer | wc -l)" -ge 1 ]
+
 echo "== metrics, on the loopback interface only"
 mkdir -p /etc/systemd/system/bouncelog.service.d
 cp /usr/share/doc/bouncelog/examples/metrics.conf /etc/systemd/system/bouncelog.service.d/
@@ -155,5 +182,21 @@ run 'dpkg -P bouncelog'
 run 'ls -d /var/lib/bouncelog /etc/bouncelog; getent passwd bouncelog' || true
 snapshot >/tmp/after
 diff /tmp/before /tmp/after
+
+echo "== the same through a sendmail that is set-user-ID and delivers at once (Exim)"
+dpkg -P postfix
+dpkg -i exim/*.deb
+! dpkg -s postfix 2>/dev/null | grep '^Status: .* installed' || false
+dpkg -i bouncelog.deb
+echo "$bounce" >/root/yesterday.log
+cp /root/yesterday.log /var/log/yesterday.log
+chown bouncelog /var/log/yesterday.log
+runuser -u bouncelog -- bouncelog import /var/log/yesterday.log
+systemctl start bouncelog-report
+until_ came
+# It is delivered to its end, and will not come again.
+until_ grep -q ' Completed$' /var/log/exim4/mainlog
+[ -z "$(exim4 -bp)" ]
+read_mail
 echo ok
 finish
