@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-const (
-	newFileMode fs.FileMode = 0o640
-	maxLinks                = 40 // symbolic links to follow, as in Linux (path_resolution(7))
-)
+const newFileMode fs.FileMode = 0o640
+
+// maxLinks is how many symbolic links are followed, as in Linux (path_resolution(7)).
+const maxLinks = 40
 
 // writeFile calls print with a writer whose text becomes the content of the file at
 // path.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // csvCell is a cell for CSV and TSV: clean, and where a spreadsheet would take text for
@@ -29,11 +30,8 @@ func markFormulas(s string) string {
 		// Some programs trim blanks, and a doubled quote is an empty text to those that
 		// separate here.
 		inner := strings.TrimLeftFunc(part, func(r rune) bool { return unicode.IsSpace(r) || r == '"' })
-		for _, r := range inner {
-			if strings.ContainsRune(formulaSigns, r) {
-				b.WriteByte('\'')
-			}
-			break
+		if r, _ := utf8.DecodeRuneInString(inner); inner != "" && strings.ContainsRune(formulaSigns, r) {
+			b.WriteByte('\'')
 		}
 		b.WriteString(part)
 	}
