@@ -127,8 +127,7 @@ read_mail() {
 	grep -q '^Subject: bouncelog, .*1 hard' /var/mail/*
 	grep -q 'multipart/alternative' /var/mail/*
 	grep -q 'yesterday\.example' /var/mail/*
-	[ "$(grep -h '^Subject: bouncelog, ' /var/mail/* | wc -l)" = 1 ]
-	! grep -i 'undeliver\|failure' /var/mail/* || false
+	[ "$(cat /var/mail/* | grep -c '^From ')" = 1 ] # and no notification
 	rm -f /var/mail/*
 }
 systemctl restart bouncelog
