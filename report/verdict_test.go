@@ -1,0 +1,230 @@
+package report
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+func TestIsNoise(t *testing.T) {
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	end := at.Add(24 * time.Hour)
+	senders := func(n int) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprintf("s%d.example", i))
+		}
+		return list
+	}
+	for _, c := range []struct {
+		name           string
+		p              problem.Problem
+		onset          *problem.Tried
+		sent, messages int64 // to the provider; in all
+		want           bool
+	}{
+		{"a few of many to a large provider", problem.Problem{Reason: bounce.Reputation, Messages: 9, SenderDomains: senders(7)}, nil, 900, 3300, true},
+		{"one domain whose mail is all refused", problem.Problem{Reason: bounce.AuthFailure, Messages: 6, SenderDomains: senders(1)}, &problem.Tried{Refused: 6, Tried: 6}, 900, 3300, false},
+		{"one domain with few refusals of much mail", problem.Problem{Reason: bounce.AuthFailure, Messages: 6, SenderDomains: senders(1)}, &problem.Tried{Refused: 6, Tried: 400}, 900, 3300, true},
+		{"many a day", problem.Problem{Reason: bounce.Reputation, Messages: 30, SenderDomains: senders(20)}, nil, 9000, 33000, false},
+		{"a tenth of the mail to a provider", problem.Problem{Reason: bounce.Reputation, Messages: 15, SenderDomains: senders(15)}, nil, 150, 3300, false},
+		{"one refusal at a small provider", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
+		{"the same on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 30, false},
+		{"a listing is about all mail", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, false},
+		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, false},
+	} {
+		p := c.p
+		if p.Level == "" {
+			p.Level = problem.Confirmed
+		}
+		p.Providers, p.Since, p.Until, p.Onset = []string{"big.example"}, at, end, c.onset
+		r := &Report{messages: c.messages, providerMessages: map[string]int64{"big.example": c.sent}, Period: ReportPeriod{First: &at, Last: &end}}
+		if got := r.isNoise(&p, float64(r.share(p.Messages))); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// The figures of headline and evidence are of one window: "of" is said only where what
+// was looked up covers all that was refused.
+func TestOneWindow(t *testing.T) {
+	r := &Report{messages: 1000}
+	p := problem.Problem{Level: problem.Confirmed, Messages: 33, Onset: &problem.Tried{Refused: 14, Tried: 601}}
+	if in := r.incident(&p); in.Figures() != "33 messages" {
+		t.Error(in.Figures())
+	}
+	p.Onset = &problem.Tried{Refused: 33, Tried: 601}
+	if in := r.incident(&p); in.Figures() != "33 of 601 messages" {
+		t.Error(in.Figures())
+	}
+}
+
+func TestOrder(t *testing.T) {
+	day := 24 * time.Hour
+	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	r := &Report{Problems: []problem.Problem{
+		{Summary: "ended, much lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Since: at, Until: at.Add(day), Returned: 900, Messages: 900},
+		{Summary: "watch", Level: problem.Watch, Ongoing: true, Since: at, Until: at, Returned: 2000},
+		{Summary: "little lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Ongoing: true, Since: at, Until: at.Add(day), Returned: 3},
+		{Summary: "none lost, known recipients", Level: problem.Confirmed, Reason: bounce.Reputation, Ongoing: true, Since: at, Until: at.Add(day), ValidRecipients: []string{"a", "b"}},
+		{Summary: "none lost", Level: problem.Likely, Reason: bounce.Reputation, Ongoing: true, Since: at, Until: at.Add(day)},
+		{Summary: "much lost over days", Level: problem.Likely, Reason: bounce.Policy, Ongoing: true, Since: at, Until: at.Add(10 * day), Returned: 100},
+	}}
+	r.orderProblems()
+	want := []string{"much lost over days", "little lost", "none lost, known recipients", "none lost", "ended, much lost", "watch"}
+	for i, p := range r.Problems {
+		if p.Summary != want[i] {
+			t.Errorf("%d. is %q, want %q", i, p.Summary, want[i])
+		}
+	}
+}
+
+func TestSilence(t *testing.T) {
+	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	var hours []Point
+	for h := range 20 * 24 { // ten an hour by day, none by night
+		p := Point{Time: start.Add(time.Duration(h) * time.Hour)}
+		if hour := p.Time.Hour(); hour >= 8 && hour < 20 {
+			p.Delivered = 10
+			hours = append(hours, p)
+		}
+	}
+	last := start.Add(20*24*time.Hour - 4*time.Hour) // 20:00
+	for _, c := range []struct {
+		name   string
+		now    time.Time
+		until  time.Time
+		live   bool
+		silent bool
+	}{
+		{"a night", last.Add(12 * time.Hour), time.Time{}, true, false},
+		{"a morning", last.Add(16 * time.Hour), time.Time{}, true, true},
+		{"a log that is not written any more", last.Add(16 * time.Hour), time.Time{}, false, false},
+		{"a period that ends before the log does", last.Add(16 * time.Hour), last.Add(-time.Hour), true, false},
+		{"a period that ends a day later", last.Add(100 * time.Hour), last.Add(25 * time.Hour), true, true},
+		{"no clock", time.Time{}, time.Time{}, true, false},
+	} {
+		r := &Report{AsOf: last}
+		s := r.silence(Options{Now: c.now, Live: c.live, Filter: store.Filter{Until: c.until}}, hours)
+		if (s != nil) != c.silent {
+			t.Errorf("%s: %+v", c.name, s)
+		}
+	}
+}
+
+func TestMainReason(t *testing.T) {
+	for _, c := range []struct {
+		reasons map[bounce.Reason]int64
+		want    bounce.Reason
+	}{
+		{nil, bounce.NoReason},
+		{map[bounce.Reason]int64{bounce.Expired: 3}, bounce.Expired},
+		{map[bounce.Reason]int64{bounce.Expired: 25, bounce.Reputation: 25}, bounce.Reputation},
+		{map[bounce.Reason]int64{bounce.Expired: 90, bounce.Greylisted: 2}, bounce.Greylisted},
+		{map[bounce.Reason]int64{bounce.Connection: 23, bounce.Reputation: 23}, bounce.Reputation},
+		{map[bounce.Reason]int64{bounce.MailboxFull: 1, bounce.UserUnknown: 1}, bounce.UserUnknown},
+		{map[bounce.Reason]int64{bounce.Connection: 4, bounce.Reputation: 3}, bounce.Connection},
+	} {
+		for range 20 { // maps have no order
+			if got := mainReason(c.reasons); got != c.want {
+				t.Fatalf("%v: %v, want %v", c.reasons, got, c.want)
+			}
+		}
+	}
+}
+
+func TestComparable(t *testing.T) {
+	day := func(d, h int) time.Time { return time.Date(2026, 11, d, h, 0, 0, 0, time.UTC) }
+	r := &Report{Location: time.UTC}
+	f := store.Filter{Since: day(16, 0), Until: day(23, 0)}
+	for _, c := range []struct {
+		name        string
+		first, last time.Time
+		hours       int // 0: not comparable
+		since       time.Time
+	}{
+		{"all of both", day(1, 0), day(25, 0), 168, day(16, 0)},
+		{"a week before of two days", day(14, 0), day(25, 0), 48, day(21, 0)},
+		{"and this week is not over", day(14, 0), day(22, 12), 36, day(21, 0)},
+		{"a minute is missing", day(9, 0).Add(time.Minute), day(25, 0), 168, day(16, 0)},
+		{"nothing before", day(16, 0), day(25, 0), 0, time.Time{}},
+		{"nothing at all", time.Time{}, time.Time{}, 0, time.Time{}},
+	} {
+		now, then, got, ok := r.comparable(f, []store.Source{{First: c.first, Last: c.last}})
+		if ok != (c.hours > 0) {
+			t.Errorf("%s: %v", c.name, ok)
+			continue
+		}
+		if !ok {
+			continue
+		}
+		if got.Covered != c.hours || !now.Since.Equal(c.since) || now.Until.Sub(now.Since) != then.Until.Sub(then.Since) || now.Since.Sub(then.Since) != 7*24*time.Hour {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+	if _, _, _, ok := r.comparable(store.Filter{Since: day(16, 0)}, []store.Source{{First: day(1, 0), Last: day(25, 0)}}); ok {
+		t.Error("an open period has none before it")
+	}
+}
+
+// Changes count messages, however often each is tried.
+func TestChangesCountMessages(t *testing.T) {
+	route := func(domain string, attempts, pending int64) store.Route {
+		x := store.Route{Domain: domain, Relay: "mx." + domain}
+		x.Attempts, x.Soft, x.Pending, x.Messages = attempts, attempts, pending, pending
+		x.Reasons = map[bounce.Reason]int64{bounce.Greylisted: attempts}
+		return x
+	}
+	base := store.Route{Domain: "fine.example", Relay: "mx.fine.example"}
+	base.Attempts, base.Delivered, base.Messages = 1000, 1000, 1000
+	now := []store.Route{base, route("retries.example", 13, 1), route("messages.example", 13, 13)}
+	list := changes(tallies(now, nil), tallies([]store.Route{base}, nil))
+	if len(list) != 1 || list[0].Key != "messages.example" || list[0].Messages != 13 {
+		t.Errorf("%+v", list)
+	}
+}
+
+// Whatever is left out, the columns add up to the total.
+func TestProviderTableAddsUp(t *testing.T) {
+	var routes, then []store.Route
+	for i := range 60 {
+		x := store.Route{Domain: fmt.Sprintf("d%d.example", i), Relay: fmt.Sprintf("mx.p%d.example", i)}
+		n := int64(i * 7 % 50)
+		x.Delivered, x.Soft, x.Hard, x.Pending, x.Messages = n, int64(i%3), int64(i%5), int64(i%2), n+int64(i%5)
+		x.Attempts = x.Delivered + x.Soft + x.Hard
+		x.Reasons = map[bounce.Reason]int64{bounce.Policy: x.Hard, bounce.Connection: x.Soft}
+		routes = append(routes, x)
+		x.Domain = fmt.Sprintf("d%d.example", i+20)
+		x.Relay = fmt.Sprintf("mx.p%d.example", i+20)
+		then = append(then, x)
+	}
+	for _, top := range []int{0, 1, 10, 100} {
+		p := providerTable(routes, then, top)
+		var sum ProviderRow
+		for i := range p.Rows {
+			sum.add(&p.Rows[i])
+			if p.Rows[i].Messages < markLeast && p.Rows[i].Mark != "" {
+				t.Errorf("a verdict on %d messages", p.Rows[i].Messages)
+			}
+		}
+		for _, x := range []*ProviderRow{p.Small, p.Rest} {
+			if x != nil {
+				sum.add(x)
+			}
+		}
+		if sum != p.Total {
+			t.Errorf("top %d: %+v, want %+v", top, sum, p.Total)
+		}
+		var attempts, before int64
+		for i := range routes {
+			attempts += routes[i].Attempts
+			before += then[i].Hard
+		}
+		if p.Total.Attempts != attempts || p.Total.RefusedBefore != before || p.Total.Delivered+p.Total.Soft+p.Total.Hard != attempts {
+			t.Errorf("top %d: %+v, want %d attempts, %d refused before", top, p.Total, attempts, before)
+		}
+	}
+}
