@@ -47,10 +47,26 @@ func (r *Report) wants(section string) bool {
 
 func (r *Report) minute(t time.Time) table.Minute { return table.Minute{Time: t.In(r.Location)} }
 
+// Zone names the time zone of the report.
+func (r *Report) Zone() string {
+	if r.Location != time.Local {
+		return r.Location.String()
+	}
+	at := r.AsOf
+	if at.IsZero() {
+		at = time.Now()
+	}
+	name, _ := at.In(r.Location).Zone()
+	return name
+}
+
 // Interval is from one point in time to another, the date of the second only where
 // it differs.
 func (r *Report) Interval(a, b time.Time) string {
 	from, to := r.minute(a), r.minute(b)
+	if from.String() == to.String() {
+		return from.String()
+	}
 	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
 		return from.String() + "–" + to.Format("15:04")
 	}
@@ -89,7 +105,7 @@ func (r *Report) Header() []Fact {
 			span = "attempts " + span
 		}
 	}
-	facts := []Fact{{Label: "Period", Value: r.PeriodWords() + ", " + span + " " + r.Location.String()}}
+	facts := []Fact{{Label: "Period", Value: r.PeriodWords() + ", " + span + " " + r.Zone()}}
 	if age := r.Age(); age != "" {
 		facts = append(facts, Fact{Label: "Last line", Value: age})
 	}

@@ -194,7 +194,7 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 	if o.Made != "" {
 		p.Foot = append(p.Foot, report.Fact{Label: "This page:", Note: o.Made})
 	}
-	p.Foot = append(p.Foot, report.Fact{Label: "Times are", Value: r.Location.String()})
+	p.Foot = append(p.Foot, report.Fact{Label: "Times are", Value: r.Zone()})
 	t, err := Components().ParseFS(files, "html/page.tmpl")
 	if err != nil {
 		return err
