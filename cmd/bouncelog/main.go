@@ -157,8 +157,8 @@ bounces per domain with their reasons.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorf("'"+cmd.CommandPath()+" --help' lists the options", "%w", err)
 	})
-	root.PersistentFlags().String("db", defaultDB(), "the database `FILE`; also $BOUNCELOG_DB")
-	root.PersistentFlags().String("config", defaultConfig, "the configuration `FILE`; also $BOUNCELOG_CONFIG")
+	root.PersistentFlags().String("db", defaultDB(), "the database `FILE`, or $BOUNCELOG_DB")
+	root.PersistentFlags().String("config", defaultConfig, "the configuration `FILE`, or $BOUNCELOG_CONFIG")
 	root.AddGroup(
 		&cobra.Group{ID: "read", Title: "Read logs:"},
 		&cobra.Group{ID: "ask", Title: "Ask:"},

@@ -22,7 +22,7 @@ type flagGroup struct {
 func groupUsage(cmd *cobra.Command, groups []flagGroup) {
 	cmd.SetUsageFunc(func(c *cobra.Command) error {
 		out := c.OutOrStderr()
-		fmt.Fprintf(out, "Usage: %s\n%s\n", c.UseLine(), c.Example)
+		fmt.Fprintf(out, "Usage:\n  %s\nExamples:\n%s\n", c.UseLine(), c.Example)
 		for _, g := range groups {
 			fmt.Fprintf(out, "%s:\n", g.title)
 			for _, name := range g.flags {
