@@ -38,8 +38,8 @@ need:
 build: need ## build ./bouncelog
 	$(GO) build $(BUILDFLAGS) -o $(BINARY) ./cmd/bouncelog
 
-demo: build ## import the sample logs into a throw-away database and print the report
-	@./testdata/demo.sh
+demo: build ## import a generated log of nine days, and print the report; demo.html
+	@GO='$(GO)' ./testdata/demo.sh
 
 test: need ## all tests but the end-to-end ones
 	$(GO) test -shuffle=on ./...
@@ -112,4 +112,4 @@ e2e-package: package ## install, run and purge the package in a bare Debian 12 w
 	$(GO) test -tags e2e -count=1 -timeout 15m -run '^TestPackage' -v ./e2e/
 
 clean: ## remove what was built
-	rm -rf bouncelog dist
+	rm -rf bouncelog dist demo.html

@@ -432,6 +432,9 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, sour
 		p := o
 		p.By, p.Sort, p.Top = ByProvider, "failed", lesser(o.Top)
 		rows, more := sortedGroups(providers(routes), p)
+		if r.Comparison == nil || !r.Comparison.Whole() {
+			then = nil // it is of another length of time
+		}
 		r.ProviderTable = providerTable(routes, then, p.Top)
 		if wanted(SectionProviders) {
 			r.Providers = rows

@@ -1,10 +1,14 @@
 #!/bin/sh
-# Imports the sample logs into a database that is gone afterwards, and prints
-# the report.
+# Writes a log of nine days with an incident that begins and ends (bench/genlog: the
+# same bytes each time), imports it into a database that is gone afterwards, and prints
+# the report of its last six days, which is also written as a page to demo.html.
 set -eu
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+export BOUNCELOG_CONFIG=/dev/null
+${GO:-go} run ./bench/genlog -bytes 9M -rate 500 -start 2026-11-13T00:00:00Z -incident-domains 3 -incident-at 0.55 -incident-length 0.2 -o "$dir/mail.log"
 set -x
-./bouncelog import --db "$dir/demo.db" --tz UTC --year 2026 testdata/postfix-rfc3164.log testdata/exim-mainlog.log
-./bouncelog report --db "$dir/demo.db" --tz UTC
+./bouncelog import --db "$dir/demo.db" --tz UTC --year 2026 "$dir/mail.log"
+./bouncelog report --db "$dir/demo.db" --tz UTC -d '2026-11-16 to 2026-11-21'
+./bouncelog report --db "$dir/demo.db" --tz UTC -d '2026-11-16 to 2026-11-21' -o demo.html

@@ -182,7 +182,7 @@ the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 	sel.flags(cmd)
 	flag.flags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&by, "by", "domain", "group by `KEY`: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour; failures by sender, sasl-user, client")
+	f.StringVar(&by, "by", "domain", "group by `KEY`: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour, sender, sasl-user, client")
 	f.StringVar(&sort, "sort", "", "sort by `KEY`: "+strings.Join(report.SortKeys(), ", "))
 	f.StringSliceVar(&sections, "section", nil, "only these sections: "+strings.Join(report.Sections(), ", "))
 	f.IntVar(&top, "top", 20, "rows of a section")
