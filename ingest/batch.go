@@ -29,8 +29,9 @@ func (g *Ingester) Flush() error {
 func (g *Ingester) send(more, ahead bool) error {
 	b := g.batch
 	g.uncommitted += len(b.Attempts)
-	for id := range g.touched {
-		b.Sources = append(b.Sources, g.sources[id].Source)
+	for _, s := range g.touched {
+		s.touched = false
+		b.Sources = append(b.Sources, s.Source)
 	}
 	for program, n := range g.skipped {
 		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: *n})
@@ -43,7 +44,7 @@ func (g *Ingester) send(more, ahead bool) error {
 			b.Closed = append(b.Closed, store.MessageKey(k))
 		}
 	}
-	clear(g.touched)
+	g.touched = g.touched[:0]
 	clear(g.skipped)
 	g.lines = 0
 	select {

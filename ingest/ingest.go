@@ -52,7 +52,7 @@ type Ingester struct {
 	// Owned by the goroutine that parses.
 	queue       *parser.Queue
 	sources     map[string]*source
-	touched     map[string]bool // sources read since the last batch
+	touched     []*source // read since the last batch, in that order
 	result      parser.Result
 	batch       *store.Batch
 	lines       int               // in batch
@@ -69,7 +69,8 @@ type Ingester struct {
 // A source is one log that is being read.
 type source struct {
 	store.Source
-	parser *parser.Parser
+	touched bool // in Ingester.touched
+	parser  *parser.Parser
 }
 
 // New returns an Ingester that resumes where db stands. Its errors are those of db.
@@ -87,7 +88,6 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 		o: o, db: db,
 		queue:    parser.NewQueue(0),
 		sources:  map[string]*source{},
-		touched:  map[string]bool{},
 		skipped:  map[string]*int64{},
 		batch:    new(store.Batch),
 		filled:   make(chan *store.Batch, batches),
@@ -157,7 +157,10 @@ func (g *Ingester) Chunk(c *tailer.Chunk) error {
 		g.line(s, offset, line)
 	}
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
-	g.touched[s.ID] = true
+	if !s.touched {
+		s.touched = true
+		g.touched = append(g.touched, s)
+	}
 	if len(g.batch.Attempts) >= batchSize || g.lines >= 125*batchSize {
 		return g.send(g.o.Whole && g.uncommitted < g.o.CommitEvery, g.o.Again)
 	}

@@ -308,6 +308,16 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 			Lines: src.Lines, Attempts: src.Attempts,
 		})
 	}
+	slices.SortStableFunc(r.Sources, func(a, b SourceCount) int {
+		var x, y time.Time
+		if a.First != nil {
+			x = *a.First
+		}
+		if b.First != nil {
+			y = *b.First
+		}
+		return cmp.Or(x.Compare(y), strings.Compare(a.Path, b.Path))
+	})
 	for _, src := range sources {
 		if src.Last.After(r.AsOf) {
 			r.AsOf = src.Last
