@@ -12,6 +12,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
@@ -95,17 +96,18 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 		empty:    make(chan *store.Batch, batches),
 		done:     make(chan error, 1),
 	}
-	known, err := db.Sources(ctx)
+	r, err := db.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range known {
+	from, err := r.Resume(ctx)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
+	for _, s := range from.Sources {
 		g.sources[s.ID] = &source{Source: s}
 	}
-	for m, err := range db.OpenMessages(ctx) {
-		if err != nil {
-			return nil, err
-		}
+	for _, m := range from.Messages {
 		g.queue.Restore(m)
 	}
 	g.queue.Changes(nil, nil) // what is restored is stored

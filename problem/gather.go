@@ -3,6 +3,7 @@ package problem
 import (
 	"cmp"
 	"context"
+	"hash/maphash"
 	"iter"
 	"math"
 	"math/bits"
@@ -39,30 +40,25 @@ func (m moment) sub(o moment) time.Duration { return time.Duration(m - o) }
 // A hit is one refusal.
 type hit struct {
 	*alike
-	id                 int64
-	offset             int64
-	at                 moment
-	message, recipient uint64
-	before             moment // the recipient's last delivery before, where that proves something
-	since              bool   // it took mail since
-	valid              bool   // known to be, before or since
-	took               bool   // it took mail, whatever was said of it later
-	hard               bool   // the MTA gave up and returned the message
+	offset    int64
+	at        moment
+	message   uint64
+	recipient uint64 // a hash of the address
+	address   string
+	before    moment // the recipient's last delivery before, where that proves something
+	since     bool   // it took mail since
+	valid     bool   // known to be, before or since
+	took      bool   // it took mail, whatever was said of it later
+	hard      bool   // the MTA gave up and returned the message
 }
 
 // An alike is what many hits have in common.
 type alike struct {
-	source           string
-	template         string
-	sender, provider string
-	domain           string // of the recipient
-	unnamed          bool   // the relay has no name: the provider is the domain
-	smarthost        bool   // and who refused is told by the text
-	passed           bool   // the text may hold another host's answer
-	relayIP          string
-	reason           bounce.Reason
-	detail           string
-	stage            bounce.Stage
+	*store.Traits
+	provider  string
+	unnamed   bool // the relay has no name: the provider is the domain
+	smarthost bool // and who refused is told by the text
+	passed    bool // the text may hold another host's answer
 
 	pile *pile // where it goes, once that is known
 	n    int   // see kinds
@@ -71,7 +67,6 @@ type alike struct {
 // A sample is a refusal that is shown with its words.
 type sample struct {
 	Evidence
-	id        int64
 	template  string
 	relayIP   string
 	addresses []string // ours that it names, and our DKIM selectors
@@ -85,6 +80,11 @@ func (x *sample) read() {
 		x.addresses = append(x.addresses, a.String())
 	}
 	x.selectors = bounce.NamedSelectors(x.Text)
+}
+
+// ref names the sample's attempt. (No line about a sender stands for several.)
+func (s *sample) ref() store.Ref {
+	return store.Ref{Time: s.Time.Unix(), Source: s.Source, Offset: s.Offset}
 }
 
 // A pile is the refusals that may have one cause, in the order of time.
@@ -110,27 +110,30 @@ type gathering struct {
 	hits  int
 	last  moment // of all attempts there are, or the end of the period
 
-	since, until moment         // the period; the end is not in it
-	slabs        [][]hit        // all hits, in order; the last is not full
-	common       map[int]*alike // by store.Refusal.Alike
+	since, until moment  // the period; the end is not in it
+	slabs        [][]hit // all hits, in order; the last is not full
+	common       map[*store.Traits]*alike
+	seed         maphash.Seed
+	tries        map[[2]uint64]int // of a message to a recipient that got a 4xx
 }
 
 // gather reads the refusals that match f, and those of the past that they are held
 // against. It is nil where f leaves none.
-func gather(ctx context.Context, s store.Store, f store.Filter, o Thresholds) (*gathering, error) {
+func gather(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) (*gathering, error) {
 	suspect, ok := f.Restrict(store.Suspect)
 	if !ok {
 		return nil, nil
 	}
 	g := &gathering{
 		f: f, o: o, named: map[string]*pile{}, pairs: map[string]*pile{},
-		since: math.MinInt64, until: math.MaxInt64, common: map[int]*alike{},
+		since: math.MinInt64, until: math.MaxInt64, common: map[*store.Traits]*alike{},
+		seed: maphash.MakeSeed(), tries: map[[2]uint64]int{},
 	}
-	_, last, err := s.Span(ctx, store.Filter{})
-	if err != nil || last.IsZero() {
+	all, err := s.Span(ctx, store.Filter{})
+	if err != nil || all.IsZero() {
 		return nil, err
 	}
-	g.last = momentOf(last)
+	g.last = momentOf(all.Last)
 	if !f.Until.IsZero() {
 		g.until = momentOf(f.Until)
 		g.last = min(g.last, g.until)
@@ -139,7 +142,7 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o Thresholds) (*
 		g.since = momentOf(f.Since)
 		suspect.Since = f.Since.Add(-o.Past)
 	}
-	tries := map[[2]uint64]int{} // of a message to a recipient that got a 4xx
+	part := make([]store.Refusal, 0, refusalsAtOnce)
 	for r, err := range s.Refusals(ctx, suspect) {
 		if err != nil {
 			return nil, err
@@ -149,50 +152,94 @@ func gather(ctx context.Context, s store.Store, f store.Filter, o Thresholds) (*
 			// a list that refuses the receiver's resolver lists nobody.
 			continue
 		}
-		if g.hits >= hitsAtMost {
-			break
+		if part = append(part, *r); len(part) < cap(part) {
+			continue
 		}
-		if err := g.add(r, tries); err != nil {
+		if err := g.addAll(ctx, s, part); err != nil {
 			return nil, err
 		}
+		if part = part[:0]; g.hits >= hitsAtMost {
+			break
+		}
 	}
+	if err := g.addAll(ctx, s, part); err != nil {
+		return nil, err
+	}
+	g.tries = nil
 	g.deal()
 	return g, nil
 }
 
+// refusalsAtOnce is how many refusals are put on their piles at once: the texts that
+// this needs are read together.
+const refusalsAtOnce = 512
+
+// addAll puts refusals on their piles.
+func (g *gathering) addAll(ctx context.Context, s store.Reader, part []store.Refusal) error {
+	list := make([]*alike, len(part))
+	var refs []store.Ref
+	for i := range part {
+		// A smarthost's 2xx proves nothing, and who refused is told by the text.
+		list[i] = g.alike(part[i].Traits)
+		if list[i].smarthost || list[i].passed {
+			refs = append(refs, part[i].Ref())
+		}
+	}
+	texts, err := s.Lookup(ctx, refs...)
+	if err != nil {
+		return err
+	}
+	for i := range part {
+		if g.hits >= hitsAtMost {
+			return nil
+		}
+		c := list[i]
+		if c.smarthost || c.passed {
+			if texts[0] != nil {
+				c = c.answeredBy(texts[0].Response)
+			}
+			texts = texts[1:]
+		}
+		g.add(&part[i], c)
+	}
+	return nil
+}
+
+// alike finds what refusals with these traits have in common.
+func (g *gathering) alike(t *store.Traits) *alike {
+	c := g.common[t]
+	if c != nil {
+		return c
+	}
+	c = &alike{Traits: t, provider: provider.Of(&bounce.Delivery{RelayHost: t.RelayHost, RecipientDomain: t.RecipientDomain})}
+	c.unnamed = t.RelayHost == ""
+	c.smarthost, c.passed = provider.Submits(t.RelayPort), passedOn(t.Template)
+	if len(g.common) >= hitsAtMost {
+		clear(g.common)
+	}
+	g.common[t] = c
+	return c
+}
+
+// answeredBy is c with who refused as the text tells it.
+func (c *alike) answeredBy(text string) *alike {
+	own := *c
+	if host := provider.NamedHost(text); host != "" && provider.OfHost(host) != own.provider {
+		own.smarthost, own.provider, own.unnamed = true, provider.OfHost(host), false
+	} else if own.smarthost {
+		own.provider, own.unnamed = c.RecipientDomain, true
+	}
+	own.pile = nil
+	return &own
+}
+
 // add puts a refusal on its pile.
-func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
-	c := g.common[r.Alike]
-	if c == nil {
-		c = &alike{
-			source: r.Source, template: r.Template, sender: r.SenderDomain, domain: r.RecipientDomain,
-			relayIP: r.RelayIP, reason: r.Reason, detail: r.Detail, stage: r.Stage,
-		}
-		c.provider = provider.Of(&bounce.Delivery{RelayHost: r.RelayHost, RecipientDomain: r.RecipientDomain})
-		c.unnamed = r.RelayHost == ""
-		c.smarthost, c.passed = provider.Submits(r.RelayPort), passedOn(r.Template)
-		if len(g.common) >= hitsAtMost {
-			clear(g.common)
-		}
-		g.common[r.Alike] = c
-	}
-	// A smarthost's 2xx proves nothing, and who refused is told by the text.
-	if c.smarthost || c.passed {
-		a, err := r.Attempt()
-		if err != nil {
-			return err
-		}
-		own := *c
-		if host := provider.NamedHost(a.Response); host != "" && provider.OfHost(host) != own.provider {
-			own.smarthost, own.provider, own.unnamed = true, provider.OfHost(host), false
-		} else if own.smarthost {
-			own.provider, own.unnamed = r.RecipientDomain, true
-		}
-		own.pile = nil
-		c = &own
-	}
+func (g *gathering) add(r *store.Refusal, c *alike) {
 	h := g.hit()
-	*h = hit{alike: c, id: r.ID, offset: r.Offset, at: momentOf(r.Time), message: r.Message, recipient: r.Recipient, hard: r.Outcome == bounce.Hard}
+	*h = hit{
+		alike: c, offset: r.Offset, at: momentOf(r.Time), message: r.Message,
+		recipient: g.hash(r.Recipient), address: r.Recipient, hard: r.Outcome == bounce.Hard,
+	}
 	if !c.smarthost {
 		if !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < g.o.Valid {
 			h.before, h.valid = momentOf(r.DeliveredBefore), true
@@ -201,15 +248,17 @@ func (g *gathering) add(r *store.Refusal, tries map[[2]uint64]int) error {
 		h.valid = h.valid || h.since
 		h.took = h.valid
 	}
-	p := g.pile(r, h, tries)
+	p := g.pile(r, h)
 	if p == nil {
-		return nil
+		return
 	}
 	p.n++
 	g.hits++
 	p.sample(h)
-	return nil
 }
+
+// hash stands for an address.
+func (g *gathering) hash(address string) uint64 { return maphash.String(g.seed, address) }
 
 // slabSize is for how many hits room is made at a time.
 const slabSize = 1024
@@ -255,8 +304,8 @@ func passedOn(template string) bool {
 }
 
 // pile finds the pile of a refusal; nil where it is on none.
-func (g *gathering) pile(r *store.Refusal, h *hit, tries map[[2]uint64]int) *pile {
-	if !r.Reason.NamesCause() && !g.silent(r, h, tries) {
+func (g *gathering) pile(r *store.Refusal, h *hit) *pile {
+	if !r.Reason.NamesCause() && !g.silent(r, h) {
 		return nil
 	}
 	if h.pile == nil {
@@ -277,13 +326,13 @@ func (g *gathering) pileOf(r *store.Refusal, h *hit) *pile {
 	name := r.Reason.String()
 	switch r.Reason {
 	case bounce.AuthFailure:
-		key := name + " " + h.sender
+		key := name + " " + h.SenderDomain
 		if r.Forwarded {
 			key = name + " forwarded"
 		}
 		p := in(g.named, key)
 		if p != nil {
-			p.named, p.sender, p.forward = true, h.sender, r.Forwarded
+			p.named, p.sender, p.forward = true, h.SenderDomain, r.Forwarded
 		}
 		return p
 	case bounce.RDNSHelo, bounce.Blocklist, bounce.Reputation:
@@ -302,18 +351,18 @@ func (g *gathering) pileOf(r *store.Refusal, h *hit) *pile {
 	answers := h.provider
 	domain := ""
 	if provider.IsFilter(h.provider) || h.unnamed {
-		answers, domain = h.provider+"/"+h.domain, h.domain
+		answers, domain = h.provider+"/"+h.RecipientDomain, h.RecipientDomain
 	}
-	p := in(g.pairs, h.sender+" "+answers)
+	p := in(g.pairs, h.SenderDomain+" "+answers)
 	if p != nil {
-		p.sender, p.provider, p.domain = h.sender, h.provider, domain
+		p.sender, p.provider, p.domain = h.SenderDomain, h.provider, domain
 	}
 	return p
 }
 
 // silent tells whether a refusal that names no cause counts.
-func (g *gathering) silent(r *store.Refusal, h *hit, tries map[[2]uint64]int) bool {
-	if r.Forwarded || h.smarthost || h.sender == "" || !refusal(r) {
+func (g *gathering) silent(r *store.Refusal, h *hit) bool {
+	if r.Forwarded || h.smarthost || h.SenderDomain == "" || !refusal(r) {
 		return false
 	}
 	if r.Code < 500 {
@@ -322,11 +371,11 @@ func (g *gathering) silent(r *store.Refusal, h *hit, tries map[[2]uint64]int) bo
 		if !r.DeliveredAfter.IsZero() && r.DeliveredAfter.Sub(r.Time) < passing {
 			return false
 		}
-		if len(tries) >= trackedAtMost {
-			clear(tries)
+		if len(g.tries) >= trackedAtMost {
+			clear(g.tries)
 		}
 		again := [2]uint64{h.message, h.recipient}
-		if tries[again]++; tries[again] < 2 {
+		if g.tries[again]++; g.tries[again] < 2 {
 			return false
 		}
 	}
@@ -354,24 +403,24 @@ func (p *pile) sample(h *hit) {
 	if !p.named && n < 3 {
 		return // there are many small piles; see recall
 	}
-	if len(p.samples) >= samplesAtMost || p.seen[h.template] && (n&(n-1) != 0 || !p.named && n < 64) {
+	if len(p.samples) >= samplesAtMost || p.seen[h.Template] && (n&(n-1) != 0 || !p.named && n < 64) {
 		return
 	}
-	p.seen[h.template] = true
+	p.seen[h.Template] = true
 	p.samples = append(p.samples, h.sampled())
 }
 
 // sampled is a hit without its words yet.
 func (h *hit) sampled() sample {
-	return sample{Evidence{h.source, h.offset, h.at.time(), h.template}, h.id, h.template, h.relayIP, nil, nil}
+	return sample{Evidence{h.Source, h.offset, h.at.time(), h.Template}, h.Template, h.RelayIP, nil, nil}
 }
 
 // recall reads the words of the samples, for incidents of which none was kept those
 // of the first line.
-func recall(ctx context.Context, s store.Store, incidents []*incident) error {
+func recall(ctx context.Context, s store.Reader, incidents []*incident) error {
 	n := 0
-	var ids []int64
-	index := map[int64]int{}
+	var refs []store.Ref
+	index := map[store.Ref]int{} // from 1
 	for _, in := range incidents {
 		if len(in.samples) == 0 {
 			in.samples = []sample{in.hits[0].sampled()}
@@ -380,21 +429,21 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 			}
 		}
 		for i := range in.samples {
-			if id := in.samples[i].id; index[id] == 0 {
-				ids = append(ids, id)
-				index[id] = len(ids)
+			if ref := in.samples[i].ref(); index[ref] == 0 {
+				refs = append(refs, ref)
+				index[ref] = len(refs)
 			}
 		}
 	}
-	texts, err := s.Responses(ctx, ids)
+	texts, err := s.Lookup(ctx, refs...)
 	if err != nil {
 		return err
 	}
 	for _, in := range incidents {
 		for i := range in.samples {
 			x := &in.samples[i]
-			if n := index[x.id]; n > 0 {
-				x.Text = texts[n-1]
+			if n := index[x.ref()]; n > 0 && texts[n-1] != nil {
+				x.Text = texts[n-1].Response
 				x.read()
 			}
 		}
@@ -404,7 +453,7 @@ func recall(ctx context.Context, s store.Store, incidents []*incident) error {
 
 // dropUnknown takes from the recipients known to be valid those who were said to
 // be unknown between their last delivery and the refusal.
-func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
+func (g *gathering) dropUnknown(ctx context.Context, s store.Reader) error {
 	proven := func(yield func(*hit) bool) {
 		for h := range g.all() {
 			if h.before != 0 && g.inPeriod(h.at) && !yield(h) {
@@ -413,32 +462,40 @@ func (g *gathering) dropUnknown(ctx context.Context, s store.Store) error {
 		}
 	}
 	var from, to moment
+	f := g.f
+	f.Recipients = nil
+	times := map[uint64][]moment{}
 	for h := range proven {
 		if from == 0 || h.before < from {
 			from = h.before
 		}
 		to = max(to, h.at)
+		if _, known := times[h.recipient]; !known {
+			times[h.recipient] = nil
+			f.Recipients = append(f.Recipients, h.address)
+		}
 	}
 	if to == 0 {
 		return nil
 	}
-	f := g.f
 	f.Since, f.Until = from.time(), to.time()
 	f.Outcomes, f.Reasons = nil, bounce.Reasons(bounce.Reason.NoMailbox)
 	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
-	times, err := s.FailureTimes(ctx, f, func(yield func(uint64) bool) {
-		for h := range proven {
-			if !yield(h.recipient) {
-				return
-			}
+	unknown := 0
+	for r, err := range s.Refusals(ctx, f) {
+		if err != nil {
+			return err
 		}
-	})
-	if err != nil || len(times) == 0 {
-		return err
+		unknown++
+		who := g.hash(r.Recipient)
+		times[who] = append(times[who], momentOf(r.Time))
+	}
+	if unknown == 0 {
+		return nil
 	}
 	for h := range g.all() {
-		unknown := func(t time.Time) bool { return momentOf(t) > h.before && momentOf(t) < h.at }
-		if h.before != 0 && slices.ContainsFunc(times[h.recipient], unknown) {
+		between := func(t moment) bool { return t > h.before && t < h.at }
+		if h.before != 0 && slices.ContainsFunc(times[h.recipient], between) {
 			h.before, h.valid = 0, h.since
 		}
 	}
@@ -517,20 +574,14 @@ func chains(hits []*hit, gap time.Duration) (parts [][]*hit) {
 // A counter tells how many different values some hits have. Its memory is used again.
 type counter struct{ slots []uint64 } // 0: free
 
-// values are the different values; of says which it takes of a hit.
-func (c *counter) values(hits []*hit, of func(*hit) (uint64, bool)) []uint64 {
-	var list []uint64
-	c.each(hits, of, func(n uint64) { list = append(list, n) })
-	return list
-}
-
-// count is how many there are.
+// count is how many there are; of says which value it takes of a hit.
 func (c *counter) count(hits []*hit, of func(*hit) (uint64, bool)) (n int) {
-	c.each(hits, of, func(uint64) { n++ })
+	c.each(hits, of, func(*hit) { n++ })
 	return n
 }
 
-func (c *counter) each(hits []*hit, of func(*hit) (uint64, bool), do func(uint64)) {
+// each calls do with the first hit of each value.
+func (c *counter) each(hits []*hit, of func(*hit) (uint64, bool), do func(*hit)) {
 	size := 1 << bits.Len(uint(2*len(hits)))
 	if size > len(c.slots) {
 		c.slots = make([]uint64, size)
@@ -545,7 +596,7 @@ func (c *counter) each(hits []*hit, of func(*hit) (uint64, bool), do func(uint64
 		}
 		if n == 0 && !zero {
 			zero = true
-			do(0)
+			do(h)
 		}
 		i := n * 0x9e3779b97f4a7c15 >> 32 & uint64(size-1)
 		for slots[i] != n && slots[i] != 0 {
@@ -553,7 +604,7 @@ func (c *counter) each(hits []*hit, of func(*hit) (uint64, bool), do func(uint64
 		}
 		if slots[i] != n {
 			slots[i] = n
-			do(n)
+			do(h)
 		}
 	}
 }
@@ -562,7 +613,9 @@ func (c *counter) each(hits []*hit, of func(*hit) (uint64, bool), do func(uint64
 func ofValid(h *hit) (recipient uint64, ok bool) { return h.recipient, h.valid }
 func ofMessage(h *hit) (uint64, bool)            { return h.message, true }
 
-func senders(kinds []kind) []string { return tracked(kinds, func(k kind) string { return k.sender }) }
+func senders(kinds []kind) []string {
+	return tracked(kinds, func(k kind) string { return k.SenderDomain })
+}
 
 // A kind is what n hits have in common.
 type kind struct {

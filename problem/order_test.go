@@ -12,7 +12,7 @@ func TestInOrder(t *testing.T) {
 	for n := range 60 {
 		hits := make([]*hit, n)
 		for i := range hits {
-			hits[i] = &hit{at: moment(rnd.IntN(20)), id: int64(i)}
+			hits[i] = &hit{at: moment(rnd.IntN(20)), offset: int64(i)}
 			if n%3 == 0 {
 				hits[i].at = moment(i % (n/3 + 1)) // a few lists in order
 			}

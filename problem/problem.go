@@ -69,14 +69,12 @@ type Problem struct {
 	DisprovedBy      string     `json:"disproved_by"`
 	Scan             string     `json:"scan"`
 
-	keys               []string
-	selectors          []string
-	valid, validBefore []uint64 // of ValidRecipients and ValidBefore
+	keys      []string
+	selectors []string
 }
 
-// Valid is how many of the recipients are known to be valid. Where only the number
-// was asked for (Options.NumbersOnly), ValidRecipients does not name them.
-func (p *Problem) Valid() int { return max(len(p.valid), len(p.ValidRecipients)) }
+// Valid is how many of the recipients are known to be valid.
+func (p *Problem) Valid() int { return len(p.ValidRecipients) }
 
 // Selectors are our DKIM selectors that the replies name, the most often named
 // first.
@@ -167,24 +165,24 @@ func (o Thresholds) Check() error {
 // What bounds the search, so that a flood of rejections, or of invented names,
 // cannot fill the memory, and a report does not slow down with history.
 const (
-	trackedAtMost  = 100_000 // members of one incident's sets
-	hitsAtMost     = 500_000 // refusals that are kept
-	pilesAtMost    = 10_000  // groups of them
-	weighedAtMost  = 50      // groups that are held against their past, the largest first
-	rowsRead       = 80_000  // deliveries that are read for that, about
-	evidenceShown  = 3       // log lines a problem names
-	addressesShown = 8
-	recalledAtMost = 20 // incidents whose words are read again
-	flowProviders  = 8  // more than these are not held against what was delivered
-	manySenders    = 3  // more sender domains than this are counted, not named
-	segmentsAtMost = 4  // incidents of one pair that are looked for
-	samplesAtMost  = 64 // texts kept of one group
+	trackedAtMost   = 100_000 // members of one incident's sets
+	hitsAtMost      = 500_000 // refusals that are kept
+	pilesAtMost     = 10_000  // groups of them
+	weighedAtMost   = 50      // groups that are held against their past, the largest first
+	deliveriesRead  = 80_000  // deliveries that are read for that
+	evidenceShown   = 3       // log lines a problem names
+	addressesShown  = 8
+	recalledAtMost  = 20 // incidents whose words are read again
+	streamProviders = 8  // more than these are not held against what was delivered
+	manySenders     = 3  // more sender domains than this are counted, not named
+	segmentsAtMost  = 4  // incidents of one pair that are looked for
+	samplesAtMost   = 64 // texts kept of one group
 )
 
 // Find looks for what probably is not the recipients' fault among the failed
 // attempts that match f: it gathers the refusals, weighs those that name no cause
 // against what was delivered, and puts into words what is left.
-func Find(ctx context.Context, s store.Store, f store.Filter, o Thresholds, named bool) ([]Problem, error) {
+func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	o = o.withDefaults()
 	g, err := gather(ctx, s, f, o)
 	if err != nil || g == nil {
@@ -204,11 +202,6 @@ func Find(ctx context.Context, s store.Store, f store.Filter, o Thresholds, name
 	var seen counter
 	for _, in := range incidents {
 		found = append(found, in.problem(o, &seen))
-	}
-	if named {
-		if err := addresses(ctx, s, found); err != nil {
-			return nil, err
-		}
 	}
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {

@@ -100,7 +100,12 @@ func logOf(t *testing.T, mails []mail) store.Store {
 // problemsIn reports the problems of a period.
 func problemsIn(t *testing.T, s store.Store, f store.Filter) []problem.Problem {
 	t.Helper()
-	found, err := problem.Find(context.Background(), s, f, problem.Thresholds{}, true)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	found, err := problem.Find(t.Context(), r, f, problem.Thresholds{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type incident struct {
 	samples []sample
 	joined  []*incident // that have become part of it
 	froms   map[string]bool
-	flows   []int // which histories tell what was delivered
+	streams []int // which histories tell what was delivered
 
 	began, until moment // first and last refusal; began may lie before the period
 
@@ -38,7 +38,7 @@ type incident struct {
 
 // weigh makes incidents of the piles: of those that name a cause, of those that
 // stand out from what was delivered, and of what is left.
-func (g *gathering) weigh(ctx context.Context, s store.Store) ([]*incident, error) {
+func (g *gathering) weigh(ctx context.Context, s store.Reader) ([]*incident, error) {
 	var named []*incident
 	for _, p := range sortedPiles(g.named) {
 		for _, part := range chains(p.hits, g.o.Quiet()) {
@@ -54,8 +54,8 @@ func (g *gathering) weigh(ctx context.Context, s store.Store) ([]*incident, erro
 	named = merge(named, g.o.Window, false)
 
 	pairs, providers := g.candidates()
-	flows := g.flows(named, pairs, providers)
-	histories, err := s.FlowHistories(ctx, flows, rowsRead)
+	streams := g.streams(named, pairs, providers)
+	histories, err := s.Delivered(ctx, streams, deliveriesRead)
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +63,13 @@ func (g *gathering) weigh(ctx context.Context, s store.Store) ([]*incident, erro
 	var likely []*incident
 	used := map[*pile][]bool{} // hits that are in an incident
 	for _, c := range slices.Concat(pairs, providers) {
-		if c.flow >= len(histories) || c.flow < 0 {
+		if c.stream >= len(histories) || c.stream < 0 {
 			continue
 		}
 		c.leaveOut(used)
-		for _, run := range g.runs(c, &histories[c.flow]) {
+		for _, run := range g.runs(c, &histories[c.stream]) {
 			if in := g.incident(Likely, c.pile, c.take(run, used)); in != nil {
-				in.flows = []int{c.flow}
+				in.streams = []int{c.stream}
 				likely = append(likely, in)
 			}
 		}
@@ -143,12 +143,12 @@ func mergeOnce(list []*incident, window time.Duration, across bool) []*incident 
 	}
 next:
 	for _, in := range list {
-		reason := in.hits[0].reason
+		reason := in.hits[0].Reason
 		kinds := kinds(in.hits)
 		keys := common(kinds)
 		in.froms = map[string]bool{}
 		for _, k := range kinds {
-			in.froms[k.sender] = true
+			in.froms[k.SenderDomain] = true
 		}
 		if !in.forward && (!in.named || reason == bounce.AuthFailure) {
 			for _, key := range keys {
@@ -208,9 +208,9 @@ func (in *incident) join(other *incident) {
 	maps.Copy(in.froms, other.froms)
 	in.keys = append(in.keys, other.keys...)
 	in.joined = append(in.joined, other)
-	for _, f := range other.flows {
-		if !slices.Contains(in.flows, f) {
-			in.flows = append(in.flows, f)
+	for _, f := range other.streams {
+		if !slices.Contains(in.streams, f) {
+			in.streams = append(in.streams, f)
 		}
 	}
 	in.until = max(in.until, other.until)
@@ -220,10 +220,10 @@ func (in *incident) join(other *incident) {
 // provider, or of all of them there.
 type candidate struct {
 	*pile
-	of   []*pile // where it is made of others'
-	from []int   // which of them each hit is from
-	nth  []int   // and which hit of it
-	flow int     // -1: not weighed
+	of     []*pile // where it is made of others'
+	from   []int   // which of them each hit is from
+	nth    []int   // and which hit of it
+	stream int     // -1: not weighed
 }
 
 // candidates are the piles that reach the thresholds of recipients and messages,
@@ -237,7 +237,7 @@ func (g *gathering) candidates() (pairs, providers []*candidate) {
 	for _, p := range sortedPiles(g.pairs) {
 		inOrder(p.hits)
 		if enough(p.hits) {
-			c := &candidate{pile: p, of: []*pile{p}, flow: -1}
+			c := &candidate{pile: p, of: []*pile{p}, stream: -1}
 			for i := range p.hits {
 				c.from, c.nth = append(c.from, 0), append(c.nth, i)
 			}
@@ -246,7 +246,7 @@ func (g *gathering) candidates() (pairs, providers []*candidate) {
 		key := p.provider + "/" + p.domain
 		c := together[key]
 		if c == nil {
-			c = &candidate{pile: &pile{key: "any " + key, provider: p.provider, domain: p.domain}, flow: -1}
+			c = &candidate{pile: &pile{key: "any " + key, provider: p.provider, domain: p.domain}, stream: -1}
 			together[key] = c
 		}
 		for i := range p.hits {
@@ -318,9 +318,9 @@ func (c *candidate) take(r run, used map[*pile][]bool) (hits []*hit) {
 	return hits
 }
 
-// flows says what is to be read of what was delivered: for the candidates, since
+// streams says what is to be read of what was delivered: for the candidates, since
 // they depend on it, then for the incidents that are there already.
-func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flows []store.Flow) {
+func (g *gathering) streams(named []*incident, pairs, providers []*candidate) (streams []store.Stream) {
 	index := map[string]int{}
 	for _, c := range slices.Concat(pairs, providers) {
 		key := c.provider + "/" + c.domain
@@ -329,18 +329,18 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 			if len(index) >= weighedAtMost {
 				continue
 			}
-			i = len(flows)
+			i = len(streams)
 			index[key] = i
-			f := store.Flow{Relays: []string{c.provider}, Since: c.hits[0].at.add(-g.o.Past).time(), Until: g.last.time()}
+			f := store.Stream{Relays: []string{c.provider}, Span: store.Span{First: c.hits[0].at.add(-g.o.Past).time(), Last: g.last.time()}}
 			if c.domain != "" {
 				f.Relays, f.Domains = nil, []string{c.domain}
 			}
-			flows = append(flows, f)
+			streams = append(streams, f)
 		}
-		c.flow = i
-		f := &flows[i]
-		if since := c.hits[0].at.add(-g.o.Past).time(); since.Before(f.Since) {
-			f.Since = since
+		c.stream = i
+		f := &streams[i]
+		if since := c.hits[0].at.add(-g.o.Past).time(); since.Before(f.First) {
+			f.First = since
 		}
 		since, until, _ := burst(c.hits, g.o.Past)
 		for _, at := range [...]moment{since, until, c.hits[len(c.hits)-1].at} {
@@ -351,7 +351,7 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 		}
 	}
 	for _, in := range named {
-		f := store.Flow{Since: in.began.add(-g.o.Past).time(), Until: g.last.time(), Around: []time.Time{in.began.time(), in.until.time()}}
+		f := store.Stream{Span: store.Span{First: in.began.add(-g.o.Past).time(), Last: g.last.time()}, Around: []time.Time{in.began.time(), in.until.time()}}
 		for _, k := range kinds(in.hits) {
 			list, name := &f.Relays, k.provider
 			if k.unnamed {
@@ -360,16 +360,16 @@ func (g *gathering) flows(named []*incident, pairs, providers []*candidate) (flo
 			if !slices.Contains(*list, name) {
 				*list = append(*list, name)
 			}
-			if len(f.Relays)+len(f.Domains) > flowProviders {
+			if len(f.Relays)+len(f.Domains) > streamProviders {
 				break
 			}
 		}
-		if len(f.Relays)+len(f.Domains) <= flowProviders && len(flows) < 2*weighedAtMost {
-			in.flows = []int{len(flows)}
-			flows = append(flows, f)
+		if len(f.Relays)+len(f.Domains) <= streamProviders && len(streams) < 2*weighedAtMost {
+			in.streams = []int{len(streams)}
+			streams = append(streams, f)
 		}
 	}
-	return flows
+	return streams
 }
 
 // burst is where hits come closer together than they do over the past: its first and
@@ -405,9 +405,9 @@ type event struct {
 
 // timeline is what became of the messages in a stretch of time. One of which a
 // recipient was refused counts as refused, whatever became of the others.
-func timeline(hits []*hit, deliveries []store.FlowDelivery, sender string, p store.Period) []event {
+func timeline(hits []*hit, deliveries []store.Delivered, sender string, p store.Span) []event {
 	var events []event
-	since, until := momentOf(p.Since), momentOf(p.Until)
+	since, until := momentOf(p.First), momentOf(p.Last)
 	within := func(h *hit) bool { return h.at >= since && h.at <= until }
 	n := 0
 	for _, h := range hits {
@@ -456,11 +456,11 @@ func timeline(hits []*hit, deliveries []store.FlowDelivery, sender string, p sto
 }
 
 // runs finds where a candidate's refusals stand out from what was delivered.
-func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run) {
+func (g *gathering) runs(c *candidate, history *store.History) (found []run) {
 	if len(c.hits) < g.o.Recipients || c.sender == "" && len(senders(kinds(c.hits))) < 2 {
 		return nil
 	}
-	for _, p := range history.Read {
+	for _, p := range history.Covered {
 		events := timeline(c.hits, history.Deliveries, c.sender, p)
 		for _, r := range g.search(c, events, 0, len(events), segmentsAtMost) {
 			r.until = lasts(c.hits, r, g.o.Quiet(), events, p)
@@ -473,11 +473,11 @@ func (g *gathering) runs(c *candidate, history *store.FlowHistory) (found []run)
 // lasts is the last refusal of a run: also of a message that is in it already, and
 // where what was read ends with the run, the last without a window between; after
 // that nothing is known.
-func lasts(hits []*hit, r run, quiet time.Duration, events []event, p store.Period) moment {
+func lasts(hits []*hit, r run, quiet time.Duration, events []event, p store.Span) moment {
 	in := map[uint64]bool{}
 	until := r.until
 	open := events[len(events)-1].at <= r.until
-	end := momentOf(p.Until)
+	end := momentOf(p.Last)
 	for i := range hits {
 		h := hits[i]
 		switch {
@@ -687,21 +687,21 @@ func tail(k, n int, p float64) float64 {
 
 // measure counts what was tried before an incident began, while it lasted, and
 // after its last refusal.
-func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
+func (g *gathering) measure(in *incident, histories []store.History) {
 	in.ongoing = g.last.sub(in.until) < g.o.Quiet()
-	if len(in.flows) == 0 {
+	if len(in.streams) == 0 {
 		return
 	}
 	from := map[string]bool{}
 	for _, k := range kinds(in.hits) {
-		from[k.sender] = true
+		from[k.SenderDomain] = true
 	}
-	var own []store.FlowDelivery
+	var own []store.Delivered
 	others := map[string]bool{}
 	began, until := in.began.time(), in.until.time()
-	at, ok := covered(in.flows, histories, began)
-	end, endOK := covered(in.flows, histories, until)
-	for _, f := range in.flows {
+	at, ok := covered(in.streams, histories, began)
+	end, endOK := covered(in.streams, histories, until)
+	for _, f := range in.streams {
 		for _, d := range histories[f].Deliveries {
 			if from[d.SenderDomain] {
 				own = append(own, d)
@@ -713,7 +713,7 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	in.others = len(others)
 	count := func(hits []*hit, since, until time.Time) *Tried {
 		t := &Tried{Since: since, Until: until}
-		for _, e := range timeline(hits, own, "", store.Period{Since: since, Until: until}) {
+		for _, e := range timeline(hits, own, "", store.Span{First: since, Last: until}) {
 			t.Tried++
 			if e.refused {
 				t.Refused++
@@ -723,14 +723,14 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	}
 	if ok {
 		since := began.Add(-g.o.Past)
-		if at.Since.After(since) {
-			since = at.Since
+		if at.First.After(since) {
+			since = at.First
 		}
 		if until := began.Add(-time.Second); since.Before(until) {
 			in.before = count(in.past, since, until) // the others came later
 		}
-		if at.Until.Before(until) {
-			until = at.Until
+		if at.Last.Before(until) {
+			until = at.Last
 		}
 		in.onset = count(slices.Concat(in.past, in.all), began, until)
 	}
@@ -740,7 +740,7 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	seen := map[uint64]bool{}
 	for _, d := range own {
 		t := momentOf(d.Time)
-		if t <= in.until || d.Time.After(end.Until) || t > g.last {
+		if t <= in.until || d.Time.After(end.Last) || t > g.last {
 			continue
 		}
 		if in.endedAt == 0 || t < in.endedAt {
@@ -761,27 +761,27 @@ func (g *gathering) measure(in *incident, histories []store.FlowHistory) {
 	}
 }
 
-// covered is the stretch around t that was read in all of some flows.
-func covered(flows []int, histories []store.FlowHistory, t time.Time) (p store.Period, ok bool) {
-	for n, f := range flows {
+// covered is the stretch around t that was read in all of some streams.
+func covered(streams []int, histories []store.History, t time.Time) (p store.Span, ok bool) {
+	for n, f := range streams {
 		found := false
-		for _, r := range histories[f].Read {
-			if t.Before(r.Since) || t.After(r.Until) {
+		for _, r := range histories[f].Covered {
+			if t.Before(r.First) || t.After(r.Last) {
 				continue
 			}
 			found = true
-			if n == 0 || r.Since.After(p.Since) {
-				p.Since = r.Since
+			if n == 0 || r.First.After(p.First) {
+				p.First = r.First
 			}
-			if n == 0 || r.Until.Before(p.Until) {
-				p.Until = r.Until
+			if n == 0 || r.Last.Before(p.Last) {
+				p.Last = r.Last
 			}
 		}
 		if !found {
 			return p, false
 		}
 	}
-	return p, len(flows) > 0
+	return p, len(streams) > 0
 }
 
 // watched makes incidents of what is left: refusals of recipients known to be

@@ -2,7 +2,6 @@ package problem
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
-	"bouncelog/store"
 )
 
 // A wording is what a problem of one kind says. In its summary {who} is the
@@ -108,7 +106,7 @@ type shape struct {
 func shapeOf(kinds []kind) shape {
 	s := shape{senders: senders(kinds), providers: tracked(kinds, func(k kind) string { return k.provider })}
 	for _, k := range kinds {
-		switch k.stage {
+		switch k.Stage {
 		case bounce.StageConnect, bounce.StageHelo:
 			s.early += k.n
 		case bounce.StageEOM:
@@ -146,7 +144,7 @@ func (in *incident) cause(s shape) (cause, why string) {
 // othersText says what became of the other sender domains' mail.
 func (in *incident) othersText() string {
 	switch {
-	case len(in.flows) == 0:
+	case len(in.streams) == 0:
 		return ""
 	case in.others == 0:
 		return ", and no other's mail was taken there meanwhile"
@@ -171,45 +169,25 @@ func tracked(kinds []kind, of func(kind) string) []string {
 	return list
 }
 
-// addresses fills in the addresses of the recipients known to be valid.
-func addresses(ctx context.Context, s store.Store, found []Problem) error {
-	var ids []uint64
-	for i := range found {
-		ids = append(ids, found[i].valid...)
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	texts, err := s.Recipients(ctx, ids)
-	if err != nil {
-		return err
-	}
-	named := func(valid []uint64) []string {
-		list := make([]string, 0, len(valid))
-		for _, id := range valid {
-			i, _ := slices.BinarySearch(ids, id)
-			list = append(list, texts[i])
-		}
-		slices.Sort(list)
-		return list
-	}
-	for i := range found {
-		p := &found[i]
-		p.ValidRecipients, p.ValidBefore = named(p.valid), named(p.validBefore)
-	}
-	return nil
+// addressesOf are the addresses of the recipients of some hits, in order, each once.
+func addressesOf(hits []*hit, seen *counter, of func(*hit) bool) []string {
+	list := []string{}
+	seen.each(hits, func(h *hit) (uint64, bool) { return h.recipient, of(h) }, func(h *hit) { list = append(list, h.address) })
+	slices.Sort(list)
+	return list
 }
 
 // problem puts an incident into words.
 func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	kinds := kinds(in.hits)
 	s := shapeOf(kinds)
-	reason := commonest(kinds, func(k kind) bounce.Reason { return k.reason })
-	detail := commonest(kinds, func(k kind) string { return k.detail })
+	reason := commonest(kinds, func(k kind) bounce.Reason { return k.Reason })
+	detail := commonest(kinds, func(k kind) string { return k.Detail })
 	cause, why := in.cause(s)
 	w := in.words(reason, detail, cause)
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
-		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(kinds, func(k kind) string { return k.domain }),
+		SenderDomains: s.senders, Providers: s.providers, Domains: tracked(kinds, func(k kind) string { return k.RecipientDomain }),
 		Since: in.hits[0].at.time(), Until: in.hits[len(in.hits)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
 		Attempts: int64(len(in.hits)), Messages: seen.count(in.hits, ofMessage),
 		Recipients: seen.count(in.hits, func(h *hit) (uint64, bool) { return h.recipient, true }),
@@ -221,8 +199,8 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	if began := in.began.time(); began.Before(p.Since) {
 		p.FirstHeard = began
 	}
-	p.valid = seen.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took })
-	p.validBefore = seen.values(in.hits, func(h *hit) (uint64, bool) { return h.recipient, h.took && h.before != 0 })
+	p.ValidRecipients = addressesOf(in.hits, seen, func(h *hit) bool { return h.took })
+	p.ValidBefore = addressesOf(in.hits, seen, func(h *hit) bool { return h.took && h.before != 0 })
 	p.Why = in.why(&p, s, why, o)
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
@@ -257,19 +235,19 @@ func (in *incident) summary(p *Problem, w wording) string {
 
 // why says what the level and the cause rest on.
 func (in *incident) why(p *Problem, s shape, shapeWhy string, o Thresholds) string {
-	valid := fmt.Sprintf("%d of %s took mail before", len(p.validBefore), table.Count(int64(p.Recipients), "recipient"))
+	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
 	case in.forward:
 		return "The replies name the cause, and the mail was for another domain and sent on, so it is not about the sender's own set-up."
 	case in.named:
 		why := "The replies name the cause"
-		if len(p.validBefore) > 0 {
+		if len(p.ValidBefore) > 0 {
 			why += ", and " + valid
 		}
 		switch {
 		case p.Reason == bounce.AuthFailure && len(s.senders) == 1 && len(s.providers) > 1:
 			why += fmt.Sprintf(". One sender domain is refused at %d providers%s: its records or its signing", len(s.providers), in.othersText())
-		case p.Reason == bounce.AuthFailure && len(s.senders) > 1 && len(in.flows) > 0 && in.others < len(s.senders):
+		case p.Reason == bounce.AuthFailure && len(s.senders) > 1 && len(in.streams) > 0 && in.others < len(s.senders):
 			why += fmt.Sprintf(". %d sender domains are refused%s: look for what they have in common, an address that sends or the signing", len(s.senders), in.othersText())
 		}
 		return why + "."
@@ -278,12 +256,12 @@ func (in *incident) why(p *Problem, s shape, shapeWhy string, o Thresholds) stri
 	}
 	missing := "nothing says that it is more than chance"
 	switch {
-	case len(p.validBefore) < o.Recipients:
+	case len(p.ValidBefore) < o.Recipients:
 		missing = fmt.Sprintf("fewer than %d of the recipients took mail before", o.Recipients)
 	case p.Messages < o.Messages:
 		missing = "one message may be judged spam"
 	}
-	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.valid), table.Count(int64(p.Messages), "message"), missing)
+	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.ValidRecipients), table.Count(int64(p.Messages), "message"), missing)
 }
 
 func newText(in *incident) string {

@@ -24,7 +24,14 @@ func BenchmarkBuild(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, err := report.Build(b.Context(), db, report.Options{Sections: sections, Top: 20, NumbersOnly: true})
+				_, err := func() (*report.Report, error) {
+					r, err := db.Read(b.Context())
+					if err != nil {
+						return nil, err
+					}
+					defer r.Close()
+					return report.Build(b.Context(), r, report.Options{Sections: sections, Top: 20})
+				}()
 				if err != nil {
 					b.Fatal(err)
 				}

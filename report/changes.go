@@ -88,9 +88,9 @@ type talliedPeriod struct {
 	attempts int64
 }
 
-func tallies(routes []store.Route, reasons []store.Group) talliedPeriod {
+func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 	p := talliedPeriod{kinds: map[string]map[string]*tally{"domain": {}, "provider": {}, "reason": {}}}
-	add := func(kind, key string, r *store.Route) {
+	add := func(kind, key string, r *store.Cell) {
 		t := p.kinds[kind][key]
 		if t == nil {
 			t = &tally{reasons: map[bounce.Reason]int64{}}
@@ -109,7 +109,7 @@ func tallies(routes []store.Route, reasons []store.Group) talliedPeriod {
 		r := &routes[i]
 		p.attempts += r.Attempts
 		p.messages += r.Delivered - r.Recovered + failedMessages(&r.Tally)
-		add("domain", r.Domain, r)
+		add("domain", r.Keys[0], r)
 		add("provider", usual.provider(r), r)
 	}
 	for i := range reasons {
@@ -118,10 +118,10 @@ func tallies(routes []store.Route, reasons []store.Group) talliedPeriod {
 			continue
 		}
 		t := &tally{messages: g.Messages, failed: g.Soft + g.Hard}
-		if g.Key == bounce.Expired.String() {
+		if g.Keys[0] == bounce.Expired.String() {
 			t.messages = g.Expired // a message counts with what was said of it first
 		}
-		p.kinds["reason"][g.Key] = t
+		p.kinds["reason"][g.Keys[0]] = t
 	}
 	return p
 }

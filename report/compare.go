@@ -76,21 +76,21 @@ func (r *Report) comparable(f store.Filter, sources []store.Source) (now, then s
 
 // compare fills in what tells the period from the one before, and returns the
 // routes of then; routes are those of the whole period.
-func (r *Report) compare(ctx context.Context, s store.Store, o Options, sources []store.Source, routes []store.Route, wanted func(string) bool) (then []store.Route, err error) {
+func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources []store.Source, routes []store.Cell, wanted func(string) bool) (then []store.Cell, err error) {
 	r.NoPrevious = wanted(SectionChanges)
 	now, past, c, ok := r.comparable(o.Filter, sources)
 	if !ok {
 		return nil, nil
 	}
-	was, err := s.Totals(ctx, past)
+	was, err := countAll(ctx, s, past)
 	if err != nil || was.Attempts == 0 {
 		return nil, err
 	}
-	is, err := s.Totals(ctx, now)
+	is, err := countAll(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}
-	c.Counts, c.Before = counts(is), counts(was)
+	c.Counts, c.Before = counts(&is), counts(&was)
 	r.Comparison, r.NoPrevious = &c, false
 	if r.Totals != nil {
 		r.Totals.Previous = &c.Before
@@ -98,22 +98,22 @@ func (r *Report) compare(ctx context.Context, s store.Store, o Options, sources 
 	if !wanted(SectionChanges) && !wanted(SectionProviders) && !wanted(SectionVerdict) {
 		return nil, nil
 	}
-	if then, err = s.Routes(ctx, past); err != nil {
+	if then, err = s.Count(ctx, past, store.ByDomain, store.ByRelay); err != nil {
 		return nil, err
 	}
 	if !wanted(SectionChanges) {
 		return then, nil
 	}
 	if !now.Since.Equal(o.Filter.Since) || !now.Until.Equal(o.Filter.Until) {
-		if routes, err = s.Routes(ctx, now); err != nil {
+		if routes, err = s.Count(ctx, now, store.ByDomain, store.ByRelay); err != nil {
 			return nil, err
 		}
 	}
-	reasons, err := s.Groups(ctx, now, store.ByReason)
+	reasons, err := s.Count(ctx, now, store.ByReason)
 	if err != nil {
 		return nil, err
 	}
-	reasonsThen, err := s.Groups(ctx, past, store.ByReason)
+	reasonsThen, err := s.Count(ctx, past, store.ByReason)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"path"
 	"regexp"
@@ -25,7 +24,8 @@ type Gap struct {
 
 const unknownReplies = 10 // shown of the replies whose cause no rule names
 
-func coverage(ctx context.Context, s store.Store, o Options, sources []store.Source, hours []Point, replies []store.Reply) (*Coverage, error) {
+func coverage(read *store.Coverage, o Options, hours []Point, replies []store.Reply) (*Coverage, error) {
+	sources := read.Sources
 	c := &Coverage{Programs: []ProgramCount{}, Sample: []UnparsedSample{}, Files: len(sources)}
 	paths := map[string]string{}
 	var first, last time.Time
@@ -50,20 +50,14 @@ func coverage(ctx context.Context, s store.Store, o Options, sources []store.Sou
 	if sum := c.Delivery + c.Queue + c.Rejected + c.Skipped + c.Unparsed + c.Blank; sum != c.Lines {
 		return nil, fmt.Errorf("the line counts do not add up: %d lines, but %d by kind", c.Lines, sum)
 	}
-	skipped, err := s.Skipped(ctx)
-	if err != nil {
-		return nil, err
-	}
+	skipped := slices.Clone(read.Skipped)
 	slices.SortFunc(skipped, func(a, b store.Skipped) int {
 		return cmp.Or(cmp.Compare(b.Lines, a.Lines), strings.Compare(a.Program, b.Program))
 	})
 	for _, p := range skipped {
 		c.Programs = append(c.Programs, ProgramCount{p.Program, p.Lines})
 	}
-	unparsed, err := s.Unparsed(ctx)
-	if err != nil {
-		return nil, err
-	}
+	unparsed := read.Unparsed
 	if o.Top > 0 {
 		unparsed = unparsed[:min(len(unparsed), o.Top)]
 	}

@@ -15,7 +15,7 @@ const (
 )
 
 // lastTemporary fills in why the mail that expired had been deferred last.
-func lastTemporary(ctx context.Context, s store.Store, f store.Filter, rows []ReasonCount) error {
+func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []ReasonCount) error {
 	var expired *ReasonCount
 	var soft int64
 	for i := range rows {
@@ -27,7 +27,10 @@ func lastTemporary(ctx context.Context, s store.Store, f store.Filter, rows []Re
 	if expired == nil || expired.Hard > expiredCounted || soft > softRead {
 		return nil
 	}
-	type pair struct{ message, recipient uint64 }
+	type pair struct {
+		message   uint64
+		recipient string
+	}
 	last := make(map[pair]bounce.Reason, expired.Hard)
 	ended := f
 	ended.Reasons = []bounce.Reason{bounce.Expired}

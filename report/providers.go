@@ -9,12 +9,12 @@ import (
 // Groupings of a report that no store knows. store.ByRelay is another name for
 // ByProvider in a report.
 const (
-	ByProvider  store.By = "provider"   // who runs the relays
-	ByRelayHost store.By = "relay-host" // the name of each relay
+	ByProvider  store.Dimension = "provider"   // who runs the relays
+	ByRelayHost store.Dimension = "relay-host" // the name of each relay
 )
 
 // IsProvider reports whether a report is by provider.
-func IsProvider(by store.By) bool { return by == ByProvider || by == store.ByRelay }
+func IsProvider(by store.Dimension) bool { return by == ByProvider || by == store.ByRelay }
 
 const (
 	blocksLeast = 3   // refusals
@@ -24,45 +24,45 @@ const (
 // usual maps a domain to the provider that most of its mail goes to: where no
 // relay was reached, the mail counts with it.
 type usual struct {
-	most map[string]*store.Route // by domain
-	of   map[string]string       // provider by relay
+	most map[string]*store.Cell // by domain
+	of   map[string]string      // provider by relay
 }
 
-func usualProviders(routes []store.Route) *usual {
-	u := &usual{make(map[string]*store.Route, len(routes)/2), make(map[string]string, len(routes)/4)}
+func usualProviders(routes []store.Cell) *usual {
+	u := &usual{make(map[string]*store.Cell, len(routes)/2), make(map[string]string, len(routes)/4)}
 	for i := range routes {
-		if r := &routes[i]; r.Relay != "" {
-			if most := u.most[r.Domain]; most == nil || r.Attempts > most.Attempts {
-				u.most[r.Domain] = r
+		if r := &routes[i]; r.Keys[1] != "" {
+			if most := u.most[r.Keys[0]]; most == nil || r.Attempts > most.Attempts {
+				u.most[r.Keys[0]] = r
 			}
 		}
 	}
 	return u
 }
 
-func (u *usual) provider(r *store.Route) string {
-	if r.Relay == "" {
-		most := u.most[r.Domain]
+func (u *usual) provider(r *store.Cell) string {
+	if r.Keys[1] == "" {
+		most := u.most[r.Keys[0]]
 		if most == nil {
-			return r.Domain
+			return r.Keys[0]
 		}
 		r = most
 	}
-	p, known := u.of[r.Relay]
+	p, known := u.of[r.Keys[1]]
 	if !known {
-		p = provider.OfHost(r.Relay)
-		u.of[r.Relay] = p
+		p = provider.OfHost(r.Keys[1])
+		u.of[r.Keys[1]] = p
 	}
 	return p
 }
 
 // providers are the routes by provider.
-func providers(routes []store.Route) []store.Group {
+func providers(routes []store.Cell) []store.Cell {
 	return merged(routes, usualProviders(routes).provider)
 }
 
 // merged adds up the routes that have the same key.
-func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group {
+func merged(routes []store.Cell, keyOf func(*store.Cell) string) []store.Cell {
 	places := make(map[string]int32, len(routes)/2)
 	of := make([]int32, len(routes))
 	for i := range routes {
@@ -74,9 +74,9 @@ func merged(routes []store.Route, keyOf func(*store.Route) string) []store.Group
 		}
 		of[i] = at
 	}
-	groups := make([]store.Group, len(places))
+	groups := make([]store.Cell, len(places))
 	for key, at := range places {
-		groups[at].Key = key
+		groups[at].Keys[0] = key
 	}
 	for i := range routes {
 		groups[of[i]].Add(&routes[i].Tally)

@@ -74,29 +74,29 @@ func (p *ProviderRow) add(o *ProviderRow) {
 
 // providerTable makes the table of the routes of the period and, where they are known,
 // of the one before; top is how many providers have a row of their own (0: all).
-func providerTable(routes, then []store.Route, top int) *ProviderTable {
+func providerTable(routes, then []store.Cell, top int) *ProviderTable {
 	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
 	usual := usualProviders(routes)
 	relays := map[string]bool{}
 	for i := range routes {
-		if r := &routes[i]; r.Relay != "" && usual.provider(r) != r.Domain {
+		if r := &routes[i]; r.Keys[1] != "" && usual.provider(r) != r.Keys[0] {
 			relays[usual.provider(r)] = true
 		}
 	}
 	before := map[string]int64{}
 	for _, g := range providers(then) {
-		before[g.Key] = refused(g.Reasons)
+		before[g.Keys[0]] = refused(g.Reasons)
 	}
 	var rows []ProviderRow
 	for _, g := range providers(routes) {
-		was := before[g.Key]
-		delete(before, g.Key)
+		was := before[g.Keys[0]]
+		delete(before, g.Keys[0])
 		if g.Attempts+g.Pending == 0 && was == 0 {
 			continue // nothing but hand-offs and probes
 		}
 		p := ProviderRow{
-			Provider: g.Key, Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: g.Pending, Hard: g.Hard,
-			Messages: g.Messages, Failed: failedMessages(&g.Tally), Refused: refused(g.Reasons), RefusedBefore: was, Reason: mainReason(g.Reasons), relay: relays[g.Key],
+			Provider: g.Keys[0], Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: g.Pending, Hard: g.Hard,
+			Messages: g.Messages, Failed: failedMessages(&g.Tally), Refused: refused(g.Reasons), RefusedBefore: was, Reason: mainReason(g.Reasons), relay: relays[g.Keys[0]],
 		}
 		if p.Messages >= markLeast {
 			switch {

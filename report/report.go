@@ -1,5 +1,5 @@
 // Package report makes the report: what did not get through, why, who has to
-// act, and what probably is not the recipient's fault. It asks a store.Store;
+// act, and what probably is not the recipient's fault. It asks a store.Reader;
 // package report/render prints the answer.
 package report
 
@@ -52,14 +52,11 @@ func SortKeys() []string {
 type Options struct {
 	Filter   store.Filter
 	Location *time.Location     // for days and for times in text; nil: time.Local
-	By       store.By           // "": store.ByDomain; ByProvider, ByRelayHost
+	By       store.Dimension    // "": store.ByDomain; ByProvider, ByRelayHost
 	Sort     string             // one of SortKeys; "": failed, for days and hours key
 	Top      int                // rows in a section; 0: all
 	Sections []string           // "": all
 	Problems problem.Thresholds // of the section problems
-	// NumbersOnly leaves out the addresses of the recipients of problems: a report
-	// for a person has their number only.
-	NumbersOnly bool
 	// Now is the time of the report; zero: nothing is said of the age of the logs.
 	Now time.Time
 	// Live says that the logs are still written, so that it is a finding where they
@@ -95,7 +92,7 @@ type Report struct {
 	Totals    *Totals           `json:"totals,omitempty"`
 	Problems  []problem.Problem `json:"problems,omitzero"`
 	Changes   []Change          `json:"changes,omitzero"` // nil, too, where there is no period before
-	By        store.By          `json:"by,omitempty"`
+	By        store.Dimension   `json:"by,omitempty"`
 	Domains   []Group           `json:"domains,omitzero"`
 	Groups    []Group           `json:"groups,omitzero"` // instead of Domains where By is not the domain
 	Providers []Group           `json:"providers,omitzero"`
@@ -189,9 +186,6 @@ type Totals struct {
 	Soft5xx int64 `json:"soft_5xx"`
 	// The same for the period of equal length before, where there is one.
 	Previous *Counts `json:"previous,omitempty"`
-	// Uncounted is by how many attempts the domains and the totals differ:
-	// not 0 where mail was logged into the database meanwhile.
-	Uncounted int64 `json:"uncounted,omitempty"`
 }
 
 // A Group is the counts of one domain, relay, sender domain, …
@@ -274,9 +268,9 @@ type UnknownReplyText struct {
 	Attempts int64  `json:"attempts"`
 }
 
-// Build asks s. Its errors are those of s, but for a section or a sort key
-// that does not exist.
-func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
+// Build asks s, whose moment the whole report is of. Its errors are those of s, but
+// for a section or a sort key that does not exist.
+func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	if o.By == "" {
 		o.By = store.ByDomain
 	}
@@ -297,10 +291,11 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 	}
 
 	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, asked: o.Sections, command: o.command("report", "--section", SectionProblems)}
-	sources, err := s.Sources(ctx)
+	read, err := s.Coverage(ctx)
 	if err != nil {
 		return nil, err
 	}
+	sources := read.Sources
 	r.Sources = make([]SourceCount, 0, len(sources))
 	for _, src := range sources {
 		r.Sources = append(r.Sources, SourceCount{
@@ -323,30 +318,30 @@ func Build(ctx context.Context, s store.Store, o Options) (*Report, error) {
 			r.AsOf = src.Last
 		}
 	}
-	first, last, err := s.Span(ctx, o.Filter)
+	span, err := s.Span(ctx, o.Filter)
 	if err != nil {
 		return nil, err
 	}
-	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(first), Last: optional(last)}
+	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(span.First), Last: optional(span.Last)}
 
-	if err := r.build(ctx, s, o, sources, wanted); err != nil {
+	if err := r.build(ctx, s, o, read, wanted); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 // build fills in the sections, several at a time.
-func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) error {
+func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context, store.Store, Options, func(string) bool) error{
-		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) error {
-			return r.buildCounts(ctx, s, o, sources, wanted)
+	for _, part := range []func(context.Context, store.Reader, Options, func(string) bool) error{
+		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) error {
+			return r.buildCounts(ctx, s, o, read.Sources, wanted)
 		},
-		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 			if wanted(SectionProblems) || wanted(SectionVerdict) {
-				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems, !o.NumbersOnly)
+				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems)
 				for i := range r.Problems {
 					if p := &r.Problems[i]; p.Scan == problem.ScanFlagged {
 						p.Scan = o.command("scan", "--flagged")
@@ -356,14 +351,14 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 			return err
 		},
 		r.buildStanding,
-		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 			if wanted(SectionSenders) {
 				r.Senders, err = r.senders(ctx, s, o)
 			}
 			return err
 		},
-		func(ctx context.Context, s store.Store, o Options, wanted func(string) bool) error {
-			return r.buildCoverage(ctx, s, o, sources, wanted)
+		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) error {
+			return r.buildCoverage(ctx, s, o, read, wanted)
 		},
 	} {
 		wg.Go(func() {
@@ -389,7 +384,7 @@ func (r *Report) build(ctx context.Context, s store.Store, o Options, sources []
 }
 
 // buildCounts fills in what comes from the counts by route.
-func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) (err error) {
+func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sources []store.Source, wanted func(string) bool) (err error) {
 	f := o.Filter
 	if wanted(SectionTotals) || wanted(SectionVerdict) || wanted(SectionProblems) {
 		t, err := totals(ctx, s, f)
@@ -402,17 +397,17 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, sour
 		}
 	}
 	byProvider := wanted(SectionProviders) || wanted(SectionVerdict)
-	var routes []store.Route
+	var routes []store.Cell // by domain and relay
 	if byProvider || wanted(SectionProblems) || wanted(SectionChanges) || wanted(SectionDomains) && IsProvider(o.By) {
-		if routes, err = s.Routes(ctx, f); err != nil {
+		if routes, err = s.Count(ctx, f, store.ByDomain, store.ByRelay); err != nil {
 			return err
 		}
 	}
 	r.providerMessages = map[string]int64{}
 	for _, g := range providers(routes) {
-		r.providerMessages[g.Key] = g.Messages
+		r.providerMessages[g.Keys[0]] = g.Messages
 	}
-	var then []store.Route
+	var then []store.Cell
 	if wanted(SectionTotals) || wanted(SectionChanges) || byProvider {
 		if then, err = r.compare(ctx, s, o, sources, routes, wanted); err != nil {
 			return err
@@ -422,13 +417,6 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, sour
 		groups, err := r.groups(ctx, s, o, routes)
 		if err != nil {
 			return err
-		}
-		if o.By == store.ByDomain && r.Totals != nil {
-			sum := r.Totals.Attempts
-			for _, g := range groups {
-				sum -= g.Attempts
-			}
-			r.Totals.Uncounted = sum
 		}
 		rows, more := sortedGroups(groups, o)
 		r.note(o, List{Section: SectionDomains, Shown: len(rows), Total: len(rows) + more})
@@ -455,7 +443,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Store, o Options, sour
 }
 
 // buildStanding fills in reasons, recipients and what waits.
-func (r *Report) buildStanding(ctx context.Context, s store.Store, o Options, wanted func(string) bool) (err error) {
+func (r *Report) buildStanding(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 	if wanted(SectionReasons) {
 		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
 			return err
@@ -476,14 +464,11 @@ func (r *Report) buildStanding(ctx context.Context, s store.Store, o Options, wa
 }
 
 // buildCoverage fills in what was read and what is odd about it.
-func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, sources []store.Source, wanted func(string) bool) (err error) {
+func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) (err error) {
 	f := o.Filter
 	var replies []store.Reply
 	if wanted(SectionContradictions) || wanted(SectionUnparsed) {
-		replies, err = s.Replies(ctx, f, func(x *store.Reply) bool {
-			return x.Reason == bounce.Unknown || contradictionOf(x) != ""
-		})
-		if err != nil {
+		if replies, err = s.Replies(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -494,7 +479,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, so
 		if r.Timeline, err = r.timeline(ctx, s, f); err != nil {
 			return err
 		}
-		if _, past, _, ok := r.comparable(f, sources); ok {
+		if _, past, _, ok := r.comparable(f, read.Sources); ok {
 			by := store.ByHour
 			if r.ByDay {
 				by = store.ByDay
@@ -509,7 +494,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Store, o Options, so
 		if err != nil {
 			return err
 		}
-		r.Unparsed, err = coverage(ctx, s, o, sources, hours, replies)
+		r.Unparsed, err = coverage(read, o, hours, replies)
 		return err
 	}
 	return nil
@@ -523,23 +508,35 @@ func lesser(top int) int {
 	return min(top, 10)
 }
 
-func (r *Report) groups(ctx context.Context, s store.Store, o Options, routes []store.Route) ([]store.Group, error) {
+func (r *Report) groups(ctx context.Context, s store.Reader, o Options, routes []store.Cell) ([]store.Cell, error) {
 	switch o.By {
 	case store.ByRelay, ByProvider:
 		return providers(routes), nil
 	case ByRelayHost:
-		return s.Groups(ctx, o.Filter, store.ByRelay)
+		return s.Count(ctx, o.Filter, store.ByRelay)
 	case store.ByDomain:
 		if routes != nil { // counted already
-			return merged(routes, func(r *store.Route) string { return r.Domain }), nil
+			return merged(routes, func(r *store.Cell) string { return r.Keys[0] }), nil
 		}
+	case store.BySender, store.BySASLUser, store.ByClient:
+		groups, err := s.Count(ctx, o.Filter, o.By)
+		groups = slices.DeleteFunc(groups, func(c store.Cell) bool { return c.Keys[0] == "" })
+		for i := range groups {
+			if groups[i].Keys[0] == nullSender {
+				groups[i].Keys[0] = ""
+			}
+		}
+		return groups, err
 	}
-	return s.Groups(ctx, o.Filter, o.By)
+	return s.Count(ctx, o.Filter, o.By)
 }
+
+// nullSender is how store.BySender names it; the report names it "".
+const nullSender = "<>"
 
 const hourly = 8 * 24 * time.Hour // a timeline up to so long is by the hour
 
-func (r *Report) timeline(ctx context.Context, s store.Store, f store.Filter) ([]Point, error) {
+func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter) ([]Point, error) {
 	if r.Period.First == nil {
 		return []Point{}, nil
 	}
@@ -551,8 +548,8 @@ func (r *Report) timeline(ctx context.Context, s store.Store, f store.Filter) ([
 }
 
 // overTime counts by hour or by day (of UTC), in order.
-func overTime(ctx context.Context, s store.Store, f store.Filter, by store.By) ([]Point, error) {
-	groups, err := s.Groups(ctx, f, by)
+func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dimension) ([]Point, error) {
+	groups, err := s.Count(ctx, f, by)
 	if err != nil {
 		return nil, err
 	}
@@ -562,9 +559,9 @@ func overTime(ctx context.Context, s store.Store, f store.Filter, by store.By) (
 	}
 	points := make([]Point, 0, len(groups))
 	for _, g := range groups {
-		t, err := time.Parse(layout, g.Key)
+		t, err := time.Parse(layout, g.Keys[0])
 		if err != nil {
-			return nil, fmt.Errorf("the store knows a time %q that this program does not: %w", g.Key, err)
+			return nil, fmt.Errorf("the store knows a time %q that this program does not: %w", g.Keys[0], err)
 		}
 		points = append(points, Point{t, g.Delivered, g.Soft, g.Hard})
 	}
@@ -580,17 +577,26 @@ func optional(t time.Time) *time.Time {
 	return &t
 }
 
-func counts(c store.Counts) Counts {
+func counts(c *store.Tally) Counts {
 	return Counts{c.Attempts, c.Delivered, c.Soft, c.Hard, c.Recovered, c.Pending, c.Expired, c.Messages}
 }
 
-func totals(ctx context.Context, s store.Store, f store.Filter) (*Totals, error) {
-	c, err := s.Totals(ctx, f)
+// countAll counts what matches f, all together.
+func countAll(ctx context.Context, s store.Reader, f store.Filter) (t store.Tally, err error) {
+	cells, err := s.Count(ctx, f)
+	for i := range cells {
+		t.Add(&cells[i].Tally)
+	}
+	return t, err
+}
+
+func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error) {
+	c, err := countAll(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
 	t := &Totals{
-		Counts:           counts(c),
+		Counts:           counts(&c),
 		NotificationSoft: c.NullSoft,
 		NotificationHard: c.NullHard,
 		Handoff:          c.Handoff,
@@ -607,15 +613,15 @@ func totals(ctx context.Context, s store.Store, f store.Filter) (*Totals, error)
 
 // sortedGroups are the groups that count, in their order; more says how many of
 // them Top leaves out.
-func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
+func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 	// What is left out is not put into words.
-	list := make([]*store.Group, 0, len(groups))
+	list := make([]*store.Cell, 0, len(groups))
 	for i := range groups {
 		if g := &groups[i]; g.Attempts+g.Pending > 0 { // else nothing but hand-offs and probes
 			list = append(list, g)
 		}
 	}
-	key := func(g *store.Group) int64 {
+	key := func(g *store.Cell) int64 {
 		switch o.Sort {
 		case "hard":
 			return g.Hard
@@ -636,23 +642,23 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 		}
 		return g.Hard + g.Soft
 	}
-	order := func(a, b *store.Group) int {
+	order := func(a, b *store.Cell) int {
 		if o.Sort == "key" {
-			return strings.Compare(a.Key, b.Key)
+			return strings.Compare(a.Keys[0], b.Keys[0])
 		}
 		return cmp.Or(cmp.Compare(key(b), key(a)), cmp.Compare(b.Hard, a.Hard),
-			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Key, b.Key))
+			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Keys[0], b.Keys[0]))
 	}
 	first := IsProvider(o.By) && o.Sort == "failed" // the providers that block us
 	if first {
-		blocking := make(map[*store.Group]bool)
+		blocking := make(map[*store.Cell]bool)
 		for _, g := range list {
 			if blocks(refused(g.Reasons), g.Attempts) {
 				blocking[g] = true
 			}
 		}
 		byFailed := order
-		order = func(a, b *store.Group) int {
+		order = func(a, b *store.Cell) int {
 			if blocking[a] != blocking[b] {
 				return cmp.Compare(bit(blocking[b]), bit(blocking[a]))
 			}
@@ -670,9 +676,9 @@ func sortedGroups(groups []store.Group, o Options) (rows []Group, more int) {
 	}
 	rows = make([]Group, 0, len(list))
 	for _, g := range list {
-		row := Group{Key: g.Key, Counts: counts(g.Counts)}
+		row := Group{Key: g.Keys[0], Counts: counts(&g.Tally)}
 		if o.By == store.ByDomain {
-			row.Domain = g.Key
+			row.Domain = row.Key
 		}
 		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
 		row.Blocks = IsProvider(o.By) && blocks(row.Refused, row.Attempts)
@@ -694,8 +700,8 @@ func bit(b bool) int {
 	return 0
 }
 
-func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount, error) {
-	groups, err := s.Groups(ctx, f, store.ByReason)
+func reasons(ctx context.Context, s store.Reader, f store.Filter) ([]ReasonCount, error) {
+	groups, err := s.Count(ctx, f, store.ByReason)
 	if err != nil {
 		return nil, err
 	}
@@ -704,9 +710,9 @@ func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount,
 		if g.Soft+g.Hard == 0 {
 			continue
 		}
-		reason, ok := bounce.ParseReason(g.Key)
+		reason, ok := bounce.ParseReason(g.Keys[0])
 		if !ok {
-			return nil, fmt.Errorf("the store knows a reason %q that this program does not", g.Key)
+			return nil, fmt.Errorf("the store knows a reason %q that this program does not", g.Keys[0])
 		}
 		t := judge.ReasonText(reason)
 		rows = append(rows, ReasonCount{Reason: reason, Scope: t.Scope, Soft: g.Soft, Hard: g.Hard, Meaning: t.Meaning, Do: slices.Clone(t.Do)})
@@ -717,25 +723,25 @@ func reasons(ctx context.Context, s store.Store, f store.Filter) ([]ReasonCount,
 	return rows, nil
 }
 
-func (r *Report) recipients(ctx context.Context, s store.Store, o Options) error {
+func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) error {
 	f, ok := o.Filter.Restrict(store.Faults)
 	f.Outcomes = []bounce.Outcome{bounce.Hard}
 	r.Recipients = []Recipient{}
 	if !ok || len(o.Filter.Outcomes) > 0 && !slices.Contains(o.Filter.Outcomes, bounce.Hard) {
 		return nil
 	}
-	// Some of them may have taken mail since.
+	f.Undelivered = true
 	n := 0
 	if o.Top > 0 {
-		n = 3*o.Top + 20
+		n = 3*o.Top + 20 // a rule may say of some that they are not about the address
 	}
 	seen := 0
-	for h, err := range s.Histories(ctx, f, n) {
+	for h, err := range s.Recipients(ctx, f, n) {
 		if err != nil {
 			return err
 		}
 		seen++
-		if x, ok := suppression(&h, 1); ok {
+		if x, ok := suppression(h, 1); ok {
 			r.Recipients = append(r.Recipients, Recipient{x.Recipient, x.Failures, x.Reason, x.Since, x.Last, x.LastDelivered, x.Response})
 		}
 	}

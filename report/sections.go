@@ -274,9 +274,6 @@ func (r *Report) totalsSection(wide bool) Section {
 			against("soft", c.Counts.Soft, c.Before.Soft), against("hard", c.Counts.Hard, c.Before.Hard),
 		}, ", "), r.comparedWords())
 	}
-	if t.Uncounted != 0 {
-		s.say("", "Mail was logged during the count: domains and totals differ by %s.", table.Count(max(t.Uncounted, -t.Uncounted), "attempt"))
-	}
 	return s
 }
 

@@ -38,12 +38,15 @@ func (p *Pending) Since() time.Time {
 // waitingCounted is up to how many recipients that wait are counted: each is read.
 const waitingCounted = 10_000
 
-func (r *Report) pending(ctx context.Context, s store.Store, o Options) ([]Pending, error) {
+func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pending, error) {
 	top, most := lesser(o.Top), 0
 	if top > 0 {
 		most = max(top, waitingCounted) + 1
 	}
-	list, err := s.Waiting(ctx, o.Filter, most)
+	f := o.Filter
+	// Since when it waits does not matter: the longest is looked for.
+	f.QueuedBefore, f.Since, f.Until = f.Until, time.Time{}, time.Time{}
+	list, err := s.Queue(ctx, f, most)
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +110,10 @@ func (c *SenderCount) StandsOut() bool {
 // report that did not ask for it.
 const manyFailures = 100_000
 
-func (r *Report) senders(ctx context.Context, s store.Store, o Options) (*Senders, error) {
+func (r *Report) senders(ctx context.Context, s store.Reader, o Options) (*Senders, error) {
 	out := &Senders{}
 	f := o.Filter
-	all, err := s.Totals(ctx, f)
+	all, err := countAll(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
@@ -118,27 +121,29 @@ func (r *Report) senders(ctx context.Context, s store.Store, o Options) (*Sender
 		if day := r.Period.Last.Truncate(time.Hour).Add(-23 * time.Hour); day.After(f.Since) {
 			f.Since = day
 			out.Since = &day
-			if all, err = s.Totals(ctx, f); err != nil {
+			if all, err = countAll(ctx, s, f); err != nil {
 				return nil, err
 			}
 		}
 	}
-	senders, users, clients, err := s.FailedBy(ctx, f)
+	cells, err := s.Count(ctx, f, store.BySender, store.BySASLUser, store.ByClient)
 	if err != nil {
 		return nil, err
 	}
-	top := lesser(o.Top)
-	out.Senders, out.SASLUsers, out.Clients = senderCounts(senders, all.Hard, top), senderCounts(users, all.Hard, top), senderCounts(clients, all.Hard, top)
+	for i, list := range [...]*[]SenderCount{&out.Senders, &out.SASLUsers, &out.Clients} {
+		groups := merged(cells, func(c *store.Cell) string { return c.Keys[i] })
+		*list = senderCounts(groups, all.Hard, lesser(o.Top))
+	}
 	return out, nil
 }
 
-func senderCounts(groups []store.Group, hard int64, top int) []SenderCount {
+func senderCounts(groups []store.Cell, hard int64, top int) []SenderCount {
 	rows := make([]SenderCount, 0, min(len(groups), 1000))
 	for _, g := range groups {
-		if g.Key == "" || g.Soft+g.Hard == 0 {
+		if g.Keys[0] == "" || g.Keys[0] == nullSender || g.Soft+g.Hard == 0 {
 			continue // not known, or the null sender, which the totals show apart
 		}
-		c := SenderCount{Key: g.Key, Failed: g.Soft + g.Hard, Soft: g.Soft, Hard: g.Hard, Reason: mainReason(g.Reasons)}
+		c := SenderCount{Key: g.Keys[0], Failed: g.Soft + g.Hard, Soft: g.Soft, Hard: g.Hard, Reason: mainReason(g.Reasons)}
 		if hard > 0 {
 			c.Share = float64(g.Hard) / float64(hard)
 		}

@@ -53,17 +53,17 @@ type Spared struct {
 // permanent and the address's own: no such mailbox, a closed one, an address or
 // a domain that cannot be. Nothing else suppresses an address, whatever its
 // reply code.
-func Suppressions(ctx context.Context, s store.Store, f store.Filter, least int64) (*SuppressionList, error) {
+func Suppressions(ctx context.Context, s store.Reader, f store.Filter, least int64) (*SuppressionList, error) {
 	list := &SuppressionList{Suppress: []Suppression{}, Spared: []Spared{}}
 	// Addresses that differ in the case of A to Z only are one mailbox in practice,
 	// and one key in a map.
 	places := map[string]int{}
-	var all []store.History
-	for h, err := range s.Histories(ctx, f, 0) {
+	var all []store.Recipient
+	for h, err := range s.Recipients(ctx, f, 0) {
 		if err != nil {
 			return nil, err
 		}
-		folded := ascii.Lower(h.Recipient)
+		folded := ascii.Lower(h.Address)
 		if i, known := places[folded]; known {
 			all[i].Faults = append(all[i].Faults, h.Faults...)
 			if h.LastDelivered.After(all[i].LastDelivered) {
@@ -72,7 +72,7 @@ func Suppressions(ctx context.Context, s store.Store, f store.Filter, least int6
 			continue
 		}
 		places[folded] = len(all)
-		all = append(all, h)
+		all = append(all, *h)
 	}
 	for i := range all {
 		if x, ok := suppression(&all[i], max(least, 1)); ok {
@@ -98,8 +98,8 @@ func ownFault(x *store.Fault) bool {
 		(x.Scope == bounce.ScopeRecipient || x.Scope == bounce.NoScope)
 }
 
-func suppression(h *store.History, least int64) (s Suppression, ok bool) {
-	s = Suppression{Recipient: h.Recipient, LastDelivered: optional(h.LastDelivered)}
+func suppression(h *store.Recipient, least int64) (s Suppression, ok bool) {
+	s = Suppression{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
 	for i := range h.Faults {
 		x := &h.Faults[i]
 		if !ownFault(x) || x.Since == 0 {
@@ -117,8 +117,8 @@ func suppression(h *store.History, least int64) (s Suppression, ok bool) {
 }
 
 // spared says why an address is not suppressed.
-func spared(h *store.History, least int64) Spared {
-	s := Spared{Recipient: h.Recipient, LastDelivered: optional(h.LastDelivered)}
+func spared(h *store.Recipient, least int64) Spared {
+	s := Spared{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
 	var last *store.Fault
 	var own, since int64
 	for i := range h.Faults {

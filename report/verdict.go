@@ -129,7 +129,7 @@ const (
 )
 
 // buildVerdict sums up the sections that are there.
-func (r *Report) buildVerdict(ctx context.Context, s store.Store, o Options) error {
+func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) error {
 	r.orderProblems()
 	v := &Verdict{Act: []Incident{}, Ended: []Incident{}}
 	if !r.AsOf.IsZero() {
@@ -346,7 +346,7 @@ func nameSome(names []string, noun string) string {
 
 // stuck are the providers that most mail does not get through to, without a refusal
 // that would be ours, the largest first.
-func (r *Report) stuck(ctx context.Context, s store.Store, o Options, others []Incident) (list []Incident, err error) {
+func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []Incident) (list []Incident, err error) {
 	if r.ProviderTable == nil {
 		return nil, nil
 	}
@@ -367,10 +367,11 @@ func (r *Report) stuck(ctx context.Context, s store.Store, o Options, others []I
 		} else {
 			f.Domain = row.Provider
 		}
-		first, last, err := s.Span(ctx, f)
+		span, err := s.Span(ctx, f)
 		if err != nil {
 			return nil, err
 		}
+		first, last := span.First, span.Last
 		in := Incident{
 			Level: problem.Likely, Short: row.Provider + " does not take our mail", Since: first.UTC(), Until: last.UTC(),
 			Ongoing: r.AsOf.Sub(last) < problem.Thresholds{}.Quiet(), Refused: int(row.Failed), Tried: int(row.Messages), Lost: int(row.Hard),

@@ -55,7 +55,12 @@ func TestLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	_, last, err := db.Span(t.Context(), store.Filter{})
+	r, err := db.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	span, err := r.Span(t.Context(), store.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +69,14 @@ func TestLarge(t *testing.T) {
 		o    report.Options
 	}{
 		{"problems of all", report.Options{Sections: []string{report.SectionProblems}}},
-		{"problems of the last day", report.Options{Filter: store.Filter{Since: last.Add(-simDay)}, Sections: []string{report.SectionProblems}}},
+		{"problems of the last day", report.Options{Filter: store.Filter{Since: span.Last.Add(-simDay)}, Sections: []string{report.SectionProblems}}},
 		{"the other sections of all", report.Options{Sections: []string{report.SectionTotals, report.SectionDomains, report.SectionReasons, report.SectionRecipients, report.SectionUnparsed}}},
 	} {
 		least := time.Hour
 		levels := map[string]int{}
 		for range 3 {
 			began := time.Now()
-			rep, err := report.Build(t.Context(), db, x.o)
+			rep, err := report.Build(t.Context(), r, x.o)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -125,7 +125,12 @@ func simulated(t *testing.T, seed uint64, first, n, faultFrom int, fault float64
 func likelyOn(t *testing.T, s store.Store, day int, o problem.Thresholds) map[string]bool {
 	t.Helper()
 	since := simBegin.Add(time.Duration(day) * simDay)
-	problems, err := problem.Find(t.Context(), s, store.Filter{Since: since, Until: since.Add(simDay)}, o, true)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	problems, err := problem.Find(t.Context(), r, store.Filter{Since: since, Until: since.Add(simDay)}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,6 @@ import (
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/store"
-	"bouncelog/store/sqlite"
 )
 
 func newDB() *cobra.Command {
@@ -70,44 +69,28 @@ func newDBInfo() *cobra.Command {
 	return cmd
 }
 
-func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
-	i, err := db.Info(ctx)
-	if err != nil {
-		return nil, err
-	}
-	first, last, err := db.Span(ctx, store.Filter{})
-	if err != nil && !errors.Is(err, store.ErrDamaged) { // the rest can be told
-		return nil, err
-	}
-	all, err := db.Totals(ctx, store.Filter{})
-	if err != nil {
-		return nil, err
-	}
-	sources, err := db.Sources(ctx)
-	if err != nil {
-		return nil, err
-	}
+func dbInfo(ctx context.Context, db store.Store) (*table.Table, error) {
 	t := &table.Table{Columns: []table.Column{{Name: "what"}, {Name: "value"}}}
 	row := func(what string, value any) { t.Rows = append(t.Rows, []any{what, value}) }
-	row("database", i.Path)
-	row("size", fmt.Sprintf("%.1f MB", float64(i.Size)/1e6))
-	row("schema", fmt.Sprintf("%d (SQLite %s)", i.SchemaVersion, i.SQLiteVersion))
-	row("attempts", all.Attempts)
-	if n := all.Handoff + all.Probe; n > 0 {
-		row("hand-offs and probes", n)
+	if d, ok := db.(store.Describer); ok {
+		facts, err := d.Describe(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range facts {
+			row(f.What, f.Value)
+		}
 	}
-	row("bytes per attempt", fmt.Sprintf("%.1f", i.PerAttempt))
-	if !first.IsZero() {
-		row("from", first)
-		row("to", last)
+	r, err := db.Read(ctx)
+	if err != nil {
+		return nil, err
 	}
-	row("addresses", i.Addresses)
-	row("distinct replies", i.Replies)
-	row("recipients waiting", i.Pending)
-	if i.Pseudonymized {
-		row("addresses are", "pseudonyms")
+	defer r.Close()
+	read, err := r.Coverage(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for _, s := range sources {
+	for _, s := range read.Sources {
 		read := fmt.Sprintf("%s: %d lines up to byte %d", s.Path, s.Lines, s.Offset)
 		if !s.Last.IsZero() {
 			read += ", the last of " + s.Last.Format(time.RFC3339)
@@ -118,6 +101,15 @@ func dbInfo(ctx context.Context, db *sqlite.DB) (*table.Table, error) {
 		row("source "+s.ID, read)
 	}
 	return t, nil
+}
+
+// can is db as something that not every database can do.
+func can[Capability any](db store.Store, what string) (Capability, error) {
+	c, ok := db.(Capability)
+	if !ok {
+		return c, &exitError{status: exitFailed, err: fmt.Errorf("this database cannot %s", what)}
+	}
+	return c, nil
 }
 
 // unread is how many bytes of a source's file are not stored yet, as far as its
@@ -142,7 +134,11 @@ func newDBCheck() *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			problems, err := db.Check(cmd.Context())
+			checker, err := can[store.Checker](db, "be checked")
+			if err != nil {
+				return err
+			}
+			problems, err := checker.Check(cmd.Context())
 			if errors.Is(err, store.ErrDamaged) {
 				// So much that not all of it could be looked at.
 				problems, err = append(problems, err.Error()), nil
@@ -175,7 +171,11 @@ func newDBBackup() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return errors.Join(db.Backup(cmd.Context(), args[0]), db.Close())
+			backuper, err := can[store.Backuper](db, "be copied")
+			if err == nil {
+				err = backuper.Backup(cmd.Context(), args[0])
+			}
+			return errors.Join(err, db.Close())
 		},
 	}
 }
@@ -199,7 +199,11 @@ func newDBPrune() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := db.Prune(cmd.Context(), t)
+			var n int64
+			pruner, err := can[store.Pruner](db, "forget")
+			if err == nil {
+				n, err = pruner.Prune(cmd.Context(), t)
+			}
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -227,7 +231,11 @@ func newDBReclassify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := db.Reclassify(cmd.Context(), judge.Again)
+			var n int64
+			rejudger, err := can[store.Rejudger](db, "judge anew")
+			if err == nil {
+				n, err = rejudger.Rejudge(cmd.Context(), judge.Again)
+			}
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -251,7 +259,11 @@ func newDBSchema() *cobra.Command {
 				return err
 			}
 			defer db.Close()
-			schema, err := db.Schema(cmd.Context())
+			sql, err := can[store.SQL](db, "be asked in SQL")
+			if err != nil {
+				return err
+			}
+			schema, err := sql.Schema(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -141,6 +141,12 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 		}
 	}()
 
+	var pruner store.Pruner
+	if retain != "" {
+		if pruner, err = can[store.Pruner](db, "forget"); err != nil {
+			return errors.Join(g.Close(err), db.Close())
+		}
+	}
 	var prune time.Time // when next
 	keep := func() {
 		if retain == "" || time.Now().Before(prune) {
@@ -150,7 +156,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 		before, err := when.ParseTime(retain, time.Now())
 		if err == nil {
 			var n int64
-			if n, err = db.Prune(ctx, before); n > 0 {
+			if n, err = pruner.Prune(ctx, before); n > 0 {
 				log.Info("old attempts removed", "attempts", n)
 			}
 		}

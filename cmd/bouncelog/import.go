@@ -50,7 +50,7 @@ import that was interrupted goes on where it stopped.`,
 				return err
 			}
 			defer db.Close()
-			before, err := db.Totals(ctx, store.Filter{})
+			before, err := counted(ctx, db)
 			if err != nil {
 				return err
 			}
@@ -58,16 +58,14 @@ import that was interrupted goes on where it stopped.`,
 			if err != nil {
 				return errors.Join(err, db.Close())
 			}
-			// Attempts as the report counts them: without hand-offs, with the recipients
-			// of messages that expired.
-			after, err := db.Totals(ctx, store.Filter{})
+			after, err := counted(ctx, db)
 			if err != nil {
 				return errors.Join(err, db.Close())
 			}
 			if err := db.Close(); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", n.Lines, after.Attempts-before.Attempts, n.Unparsed)
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d lines read: %d delivery attempts, %d lines not understood\n", n.Lines, after-before, n.Unparsed)
 			if unread {
 				return &exitError{status: exitPartly}
 			}
@@ -318,7 +316,7 @@ func (p *progress) end() {
 // openForWriting opens the database that --db names, and makes it and its
 // directory where there is none. Where that fails, retry says whether to try
 // again.
-func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry func(error) bool) (*sqlite.DB, error) {
+func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry func(error) bool) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
 		return nil, err
@@ -333,9 +331,9 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 	}
 	_, err = os.Stat(path)
 	made := errors.Is(err, fs.ErrNotExist)
-	var db *sqlite.DB
+	var db store.Store
 	for {
-		db, err = sqlite.Open(cmd.Context(), path, sqlite.Options{
+		db, err = openSQLite(cmd.Context(), path, sqlite.Options{
 			KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
 		})
 		if err == nil || !retry(err) {
@@ -355,6 +353,29 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 		return nil, err
 	}
 	return db, nil
+}
+
+// openSQLite opens a database; nil with an error.
+func openSQLite(ctx context.Context, path string, o sqlite.Options) (store.Store, error) {
+	db, err := sqlite.Open(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// counted is how many attempts are stored, as the report counts them: without
+// hand-offs, with the recipients of messages that expired.
+func counted(ctx context.Context, db store.Store) (n int64, err error) {
+	r, err := db.Read(ctx)
+	if err != nil {
+		return 0, err
+	}
+	cells, err := r.Count(ctx, store.Filter{})
+	for i := range cells {
+		n += cells[i].Attempts
+	}
+	return n, errors.Join(err, r.Close())
 }
 
 // ownedLikeDirectory gives a database that root has just made to the owner of its
@@ -391,7 +412,7 @@ func owner(st fs.FileInfo) (uid, gid int, ok bool) {
 
 // openWritable opens the database that --db names to change it; it must be
 // there.
-func openWritable(cmd *cobra.Command) (*sqlite.DB, error) {
+func openWritable(cmd *cobra.Command) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
 		return nil, err
@@ -407,10 +428,10 @@ func openWritable(cmd *cobra.Command) (*sqlite.DB, error) {
 }
 
 // openForReading opens the database that --db names; it must be there.
-func openForReading(cmd *cobra.Command) (*sqlite.DB, error) {
+func openForReading(cmd *cobra.Command) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
 		return nil, err
 	}
-	return sqlite.Open(cmd.Context(), path, sqlite.Options{ReadOnly: true})
+	return openSQLite(cmd.Context(), path, sqlite.Options{ReadOnly: true})
 }

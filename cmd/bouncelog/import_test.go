@@ -16,6 +16,7 @@ import (
 	"bouncelog/judge"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 )
 
 // A meddler stores something by way of other each time that a batch was appended
@@ -85,11 +86,7 @@ func TestImportOvertaken(t *testing.T) {
 	if m.times != 0 {
 		t.Errorf("it was not overtaken as often as it should have been: %d left", m.times)
 	}
-	got, err := m.Totals(t.Context(), store.Filter{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.Delivered != lines+3 {
+	if got := storetest.Totals(t, m, store.Filter{}); got.Delivered != lines+3 {
 		t.Errorf("%d attempts are stored, want %d", got.Delivered, lines+3)
 	}
 	if problems, err := m.Check(t.Context()); err != nil || len(problems) > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -44,12 +45,16 @@ func storedCounter(ctx context.Context, m *metrics.Metrics, db store.Store) (fun
 	if m == nil {
 		return func(*store.Batch, time.Duration) {}, nil
 	}
-	sources, err := db.Sources(ctx)
+	r, err := db.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
+	read, err := r.Coverage(ctx)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, err
+	}
 	before := map[string]store.Source{}
-	for _, s := range sources {
+	for _, s := range read.Sources {
 		before[s.ID] = s
 	}
 	attempts := map[metrics.Key]int{}

@@ -10,6 +10,7 @@ import (
 
 	"bouncelog/internal/table"
 	"bouncelog/internal/term"
+	"bouncelog/store"
 )
 
 func newQuery() *cobra.Command {
@@ -33,7 +34,11 @@ problems, sources and unparsed are the public schema (docs/schema.md).`,
 				return err
 			}
 			defer db.Close()
-			rows, err := db.Query(cmd.Context(), args[0])
+			sql, err := can[store.SQL](db, "be asked in SQL")
+			if err != nil {
+				return err
+			}
+			rows, err := sql.Query(cmd.Context(), args[0])
 			if err != nil {
 				hint := cmp.Or(hintFor(err), "'bouncelog db schema' prints the views and their columns")
 				return &exitError{status: max(status(err), exitFailed), err: err, hint: hint}

@@ -72,12 +72,11 @@ the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 			if err != nil {
 				return err
 			}
-			o := report.Options{Filter: filter, Location: loc, By: store.By(by), Sort: sort, Top: top, Sections: sections, Problems: flag.options()}
+			o := report.Options{Filter: filter, Location: loc, By: store.Dimension(by), Sort: sort, Top: top, Sections: sections, Problems: flag.options()}
 			o.Now = time.Now().In(loc)
 			o.Live = len(args) == 0 || sel.since != "" || sel.until != "" || sel.day != ""
 			o.Rerun = rerun(cmd, filter, loc, args)
 			made := strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")
-			o.NumbersOnly = form != table.FormatJSON && form != table.FormatNDJSON
 			if all {
 				o.Top = 0
 			}
@@ -117,7 +116,12 @@ the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 			if os.Getenv("GOGC") == "" {
 				defer debug.SetGCPercent(debug.SetGCPercent(50))
 			}
-			r, err := report.Build(cmd.Context(), db, o)
+			reader, err := db.Read(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer reader.Close()
+			r, err := report.Build(cmd.Context(), reader, o)
 			if err != nil {
 				return err
 			}
@@ -159,7 +163,7 @@ the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %d of %d rows\nhint: all: %s\n", l.Section, l.Shown, l.Total, table.Clean(l.More))
 				}
 			}
-			if err := db.Close(); err != nil {
+			if err := errors.Join(reader.Close(), db.Close()); err != nil {
 				return err
 			}
 			for _, c := range conditions {
@@ -229,7 +233,7 @@ func checkReportOptions(o report.Options) error {
 
 // database is what a question is put to: the logs that were named, read into a
 // database that is gone afterwards, or else the database of --db.
-func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, unread bool, err error) {
+func (in *input) database(cmd *cobra.Command, paths []string) (db store.Store, unread bool, err error) {
 	if len(paths) == 0 {
 		db, err = openForReading(cmd)
 		return db, false, err
@@ -238,19 +242,19 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db *sqlite.DB, un
 	if err != nil {
 		return nil, false, err
 	}
-	db, err = sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true})
+	temporary, err := sqlite.Open(cmd.Context(), "", sqlite.Options{Temporary: true})
 	if err != nil {
 		return nil, false, err
 	}
 	lift := limitHeap()
-	if _, unread, err = in.read(cmd, db, judge, paths); err == nil {
-		err = db.Filled()
+	if _, unread, err = in.read(cmd, temporary, judge, paths); err == nil {
+		err = temporary.Filled()
 	}
 	lift() // a report may hold more, and would do little but collect garbage
 	if err != nil {
-		return nil, false, errors.Join(err, db.Close())
+		return nil, false, errors.Join(err, temporary.Close())
 	}
-	return db, unread, nil
+	return temporary, unread, nil
 }
 
 // selection is which attempts a question is about.

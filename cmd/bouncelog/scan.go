@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -88,12 +89,17 @@ terms are yours to keep:
 				}
 				defer db.Close()
 				unread = partly
-				problems, err := problem.Find(cmd.Context(), db, filter, flag.options(), true)
+				r, err := db.Read(cmd.Context())
+				if err != nil {
+					return err
+				}
+				defer r.Close()
+				problems, err := problem.Find(cmd.Context(), r, filter, flag.options())
 				if err != nil {
 					return err
 				}
 				s.addFlagged(cmd, problems)
-				if err := db.Close(); err != nil {
+				if err := errors.Join(r.Close(), db.Close()); err != nil {
 					return err
 				}
 				alarms := slices.ContainsFunc(problems, func(p problem.Problem) bool { return p.Level != problem.Watch })

@@ -63,7 +63,12 @@ that mean something in such a file (wildcards, signs of patterns), and say how m
 				return err
 			}
 			defer db.Close()
-			list, err := report.Suppressions(cmd.Context(), db, filter, least)
+			r, err := db.Read(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			list, err := report.Suppressions(cmd.Context(), r, filter, least)
 			if err != nil {
 				return err
 			}
@@ -85,7 +90,7 @@ that mean something in such a file (wildcards, signs of patterns), and say how m
 			if left > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d addresses left out: they hold characters that could mean more, or another address, in this form\nhint: --format json has them all\n", left)
 			}
-			if err := db.Close(); err != nil {
+			if err := errors.Join(r.Close(), db.Close()); err != nil {
 				return err
 			}
 			if unread {

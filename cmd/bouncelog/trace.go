@@ -50,7 +50,12 @@ ended for each recipient.`,
 				return err
 			}
 			defer db.Close()
-			attempts, err := find(cmd, db, filter, args[0])
+			r, err := db.Read(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			attempts, err := find(cmd, r, filter, args[0])
 			if err != nil {
 				return err
 			}
@@ -92,15 +97,15 @@ ended for each recipient.`,
 const traceAtMost = 10_000
 
 // find takes what was asked for as what it looks like, and then as the others.
-func find(cmd *cobra.Command, db store.Store, f store.Filter, word string) ([]store.Attempt, error) {
+func find(cmd *cobra.Command, r store.Reader, f store.Filter, word string) ([]store.Attempt, error) {
 	id := bareID(word)
 	tries := []store.Filter{f, f, f}
-	tries[0].QueueID, tries[1].Recipient, tries[2].MessageID = word, id, id
+	tries[0].QueueID, tries[1].Recipients, tries[2].MessageID = word, []string{id}, id
 	for i, try := range tries {
 		if i == 0 && strings.Contains(word, "@") {
 			continue
 		}
-		list, err := attempts(cmd, db, try)
+		list, err := attempts(cmd, r, try)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +115,7 @@ func find(cmd *cobra.Command, db store.Store, f store.Filter, word string) ([]st
 		if try.MessageID != "" {
 			// The id may be known of some attempts only: take the whole message.
 			f.QueueID, f.Host = list[0].QueueID, list[0].Host
-			if list, err = attempts(cmd, db, f); err != nil {
+			if list, err = attempts(cmd, r, f); err != nil {
 				return nil, err
 			}
 		}
@@ -123,14 +128,12 @@ func find(cmd *cobra.Command, db store.Store, f store.Filter, word string) ([]st
 // bareID is an address or a Message-ID without its angle brackets.
 func bareID(word string) string { return strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">") }
 
-func attempts(cmd *cobra.Command, db store.Store, f store.Filter) (list []store.Attempt, err error) {
-	for a, err := range db.Attempts(cmd.Context(), f) {
+func attempts(cmd *cobra.Command, r store.Reader, f store.Filter) (list []store.Attempt, err error) {
+	for a, err := range r.Attempts(cmd.Context(), f, store.Page{Limit: traceAtMost}) {
 		if err != nil {
 			return nil, err
 		}
-		if list = append(list, a); len(list) >= traceAtMost {
-			break
-		}
+		list = append(list, *a)
 	}
 	return list, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/metrics"
 	"bouncelog/internal/table"
 	"bouncelog/problem"
@@ -106,29 +108,72 @@ func (w *watcher) wait() {
 	}
 }
 
+// announcedNote is under which key the database keeps what was announced: as JSON,
+// until which Unix time each key of a problem was seen.
+const announcedNote = "announced"
+
+// remember reads what was announced.
+func (w *watcher) remember(ctx context.Context, r store.Reader) error {
+	note, err := r.Note(ctx, announcedNote)
+	if err != nil {
+		return err
+	}
+	seconds := map[string]int64{}
+	if note != nil {
+		if err := json.Unmarshal(note, &seconds); err != nil {
+			return fmt.Errorf("read what was announced: %w", err)
+		}
+	}
+	w.announced = map[string]time.Time{}
+	for key, at := range seconds {
+		w.announced[key] = time.Unix(at, 0).UTC()
+	}
+	w.seen = w.announced[seenKey]
+	return nil
+}
+
+// note keeps what was announced.
+func (w *watcher) note(ctx context.Context) error {
+	n, ok := w.db.(store.Noter)
+	if !ok {
+		return nil // it is announced again after a restart
+	}
+	seconds := make(map[string]int64, len(w.announced))
+	for key, at := range w.announced {
+		seconds[key] = at.Unix()
+	}
+	note, err := json.Marshal(seconds)
+	if err != nil {
+		return err
+	}
+	return n.SetNote(ctx, announcedNote, note)
+}
+
 // find looks for new problems, and reports whether there was anything to search.
 func (w *watcher) find(ctx context.Context) (searched bool, err error) {
+	r, err := w.db.Read(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer r.Close()
 	if w.announced == nil {
-		if w.announced, err = w.db.Announced(ctx); err != nil {
+		if err := w.remember(ctx, r); err != nil {
 			return false, err
 		}
-		w.seen = w.announced[seenKey]
 	}
-	fresh := store.Filter{Reasons: store.Suspect}
+	fresh := store.Filter{Outcomes: []bounce.Outcome{bounce.Soft, bounce.Hard}, Reasons: store.Suspect}
 	if !w.seen.IsZero() {
 		fresh.Since = w.seen.Add(time.Second)
-	} else if _, last, err := w.db.Span(ctx, store.Filter{}); err != nil || last.IsZero() {
+	} else if all, err := r.Span(ctx, store.Filter{}); err != nil || all.IsZero() {
 		return false, err
 	} else {
-		fresh.Since = last.Add(-watchBack)
+		fresh.Since = all.Last.Add(-watchBack)
 	}
-	var newest time.Time
-	for r, err := range w.db.Refusals(ctx, fresh) {
-		if err != nil {
-			return false, err
-		}
-		newest = r.Time
+	refused, err := r.Span(ctx, fresh)
+	if err != nil {
+		return false, err
 	}
+	newest := refused.Last
 	if newest.IsZero() {
 		if time.Since(w.seen) >= w.flag.Quiet() {
 			w.count(nil) // what there was is over
@@ -143,7 +188,7 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 	if furthest := newest.Add(-watchFurthest); since.Before(furthest) {
 		since = furthest
 	}
-	problems, err := problem.Find(ctx, w.db, store.Filter{Since: since}, w.flag, true)
+	problems, err := problem.Find(ctx, r, store.Filter{Since: since}, w.flag)
 	if err != nil {
 		return true, err
 	}
@@ -165,7 +210,10 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 	w.seen = newest
 	w.announced[seenKey] = newest
 	w.forget(newest)
-	return true, w.db.Announce(ctx, w.announced)
+	if err := r.Close(); err != nil {
+		return true, err
+	}
+	return true, w.note(ctx)
 }
 
 // count shows how many problems of each level go on.

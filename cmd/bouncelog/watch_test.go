@@ -119,12 +119,24 @@ func TestWatch(t *testing.T) {
 
 // A slowStore answers what is asked of refusals when it is told to.
 type slowStore struct {
-	store.Store
+	*sqlite.DB
 	asked  chan struct{} // gets a value for each question
 	answer chan struct{} // closed: go on
 }
 
-func (s *slowStore) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
+func (s *slowStore) Read(ctx context.Context) (store.Reader, error) {
+	r, err := s.DB.Read(ctx)
+	return &slowReader{r, s}, err
+}
+
+type slowReader struct {
+	store.Reader
+	*slowStore
+}
+
+func (s *slowReader) Close() error { return s.Reader.Close() }
+
+func (s *slowReader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	return func(yield func(*store.Refusal, error) bool) {
 		s.asked <- struct{}{}
 		select {
@@ -133,7 +145,7 @@ func (s *slowStore) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*sto
 			yield(nil, ctx.Err())
 			return
 		}
-		for r, err := range s.Store.Refusals(ctx, f) {
+		for r, err := range s.Reader.Refusals(ctx, f) {
 			if !yield(r, err) {
 				return
 			}
@@ -152,7 +164,7 @@ func TestWatchHoldsNothingUp(t *testing.T) {
 	l := &watchLog{t: t, db: db}
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	l.refuse(at, 1, "spamcop")
-	slow := &slowStore{Store: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
+	slow := &slowStore{DB: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
 	said := &lockedBuffer{}
 	w := newWatcher(slog.New(slog.NewTextHandler(said, nil)), slow, problem.Thresholds{})
 	look := func(ctx context.Context) {

@@ -26,7 +26,7 @@ import (
 
 // fullReport has something in every section: it is for layout. What the numbers mean is
 // tested on the sample logs, through the whole pipeline (cmd/bouncelog).
-func fullReport(by store.By) *report.Report {
+func fullReport(by store.Dimension) *report.Report {
 	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, time.UTC) }
 	ptr := func(t time.Time) *time.Time { return &t }
 	sender := "anna@shop.example"
@@ -131,7 +131,7 @@ func fullReport(by store.By) *report.Report {
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		by     store.By
+		by     store.Dimension
 		format table.Format
 		o      Options
 	}{
@@ -206,7 +206,7 @@ func TestHostileReport(t *testing.T) {
 		"\x1b]0;owned\a\x1b[2J", "\u202etxt.exe\u2066", "</td></table><script>alert(1)</script><img src=http://evil.example/x onerror=x>",
 		`" style="x" onload="alert(1)`, "=cmd|' /C calc'!A0", "a\r\nBcc: x\n| b |", "![x](http://evil.example)", "\xff\xfe\x00", strings.Repeat("x<", 5_000),
 	} {
-		for _, by := range []store.By{store.ByDomain, report.ByProvider} {
+		for _, by := range []store.Dimension{store.ByDomain, report.ByProvider} {
 			for _, f := range table.Formats() {
 				r := fullReport(by)
 				setStrings(reflect.ValueOf(r).Elem(), hostile)

@@ -11,80 +11,99 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
 )
 
-// Info is what "db info" tells.
-type Info struct {
-	Path          string
-	Size          int64 // bytes, the write-ahead log included
-	SchemaVersion int64
-	SQLiteVersion string
-	Pragmas       map[string]string
-	Pseudonymized bool
+// An info is what the tables and the file say of themselves.
+type info struct {
+	size          int64 // bytes, the write-ahead log included
+	pragmas       map[string]string
+	pseudonymized bool
 
-	Attempts    int64 // rows, hand-offs and probes included
-	PerAttempt  float64
-	First, Last time.Time
-	Sources     int64
-	Addresses   int64
-	Replies     int64
-	Pending     int64            // (message, recipient) pairs
-	Bytes       map[string]int64 // by table and index, where SQLite was built to tell
+	rows, addresses, replies, queued int64 // rows: of attempts, hand-offs and probes included
 }
 
-// Info describes the database.
-func (d *DB) Info(ctx context.Context) (Info, error) {
+// Describe says what is in the database.
+func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
+	i, err := d.info(ctx)
+	if err != nil {
+		return nil, d.wrap("describe", err)
+	}
+	r, err := d.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	span, err := r.Span(ctx, store.Filter{})
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // the rest can be told
+		return nil, err
+	}
+	var all store.Cell
+	cells, err := r.Count(ctx, store.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	for i := range cells {
+		all = cells[i]
+	}
+	var facts []store.Fact
+	fact := func(what string, value any) { facts = append(facts, store.Fact{What: what, Value: value}) }
+	fact("database", d.path)
+	fact("size", fmt.Sprintf("%.1f MB", float64(i.size)/1e6))
+	fact("schema", fmt.Sprintf("%s (SQLite %s)", i.pragmas["user_version"], sqlite3.Version()))
+	fact("attempts", all.Attempts)
+	if n := all.Handoff + all.Probe; n > 0 {
+		fact("hand-offs and probes", n)
+	}
+	fact("bytes per attempt", fmt.Sprintf("%.1f", float64(i.size)/float64(max(i.rows, 1))))
+	if !span.IsZero() {
+		fact("from", span.First)
+		fact("to", span.Last)
+	}
+	fact("addresses", i.addresses)
+	fact("distinct replies", i.replies)
+	fact("recipients waiting", i.queued)
+	if i.pseudonymized {
+		fact("addresses are", "pseudonyms")
+	}
+	return facts, nil
+}
+
+func (d *DB) info(ctx context.Context) (*info, error) {
 	c, done, err := d.reader(ctx)
 	if err != nil {
-		return Info{}, err
+		return nil, err
 	}
 	defer done()
-	i := Info{Path: d.path, Pragmas: make(map[string]string)}
+	i := &info{pragmas: make(map[string]string)}
 	for _, suffix := range [...]string{"", "-wal"} {
 		if st, err := os.Stat(d.path + suffix); err == nil {
-			i.Size += st.Size()
+			i.size += st.Size()
 		}
 	}
 	for _, name := range [...]string{"application_id", "auto_vacuum", "busy_timeout", "encoding", "foreign_keys", "freelist_count", "journal_mode", "page_count", "page_size", "synchronous", "user_version"} {
 		v, err := c.One("PRAGMA " + name)
 		if err != nil {
-			return i, d.wrap("info", err)
+			return nil, err
 		}
-		i.Pragmas[name] = fmt.Sprint(v)
+		i.pragmas[name] = fmt.Sprint(v)
 	}
-	i.SQLiteVersion = sqlite3.Version()
-	var first, last int64
 	pseudonym := int64(0)
 	for _, q := range [...]struct {
 		to  *int64
 		sql string
 	}{
-		{&i.SchemaVersion, "PRAGMA user_version"},
-		{&i.Attempts, "SELECT sum(n) FROM rollup_origin"},
-		{&i.Sources, "SELECT count(*) FROM source"},
-		{&i.Addresses, "SELECT count(*) FROM address"},
-		{&i.Replies, "SELECT count(*) FROM reply"},
-		{&i.Pending, "SELECT count(*) FROM pending"},
+		{&i.rows, "SELECT sum(n) FROM rollup_origin"},
+		{&i.addresses, "SELECT count(*) FROM address"},
+		{&i.replies, "SELECT count(*) FROM reply"},
+		{&i.queued, "SELECT count(*) FROM pending"},
 		{&pseudonym, "SELECT count(*) FROM meta WHERE key = 'pseudonym_key'"},
-		{&first, "SELECT min(key >> $PERIOD_SHIFT) * $HOUR_SECONDS FROM rollup_origin"},
-		{&last, "SELECT max(key >> $PERIOD_SHIFT) * $HOUR_SECONDS FROM rollup_origin"},
 	} {
-		if *q.to, err = c.Number(layoutSQL(q.sql)); err != nil {
-			return i, d.wrap("info", err)
+		if *q.to, err = c.Number(q.sql); err != nil {
+			return nil, err
 		}
 	}
-	i.Pseudonymized = pseudonym > 0
-	if i.Attempts > 0 {
-		i.PerAttempt = float64(i.Size) / float64(i.Attempts)
-		i.First, i.Last = time.Unix(first, 0).UTC(), time.Unix(last, 0).UTC()
-	}
-	bytes := make(map[string]int64)
-	if c.Each(func(v []driver.Value) error {
-		bytes[str(v[0])] = num(v[1])
-		return nil
-	}, "SELECT name, sum(pgsize) FROM dbstat GROUP BY name") == nil {
-		i.Bytes = bytes
-	}
+	i.pseudonymized = pseudonym > 0
 	return i, nil
 }
 
@@ -214,11 +233,11 @@ func (d *DB) writing(what string, f func(w *writer) error) error {
 	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false, false))
 }
 
-// Reclassify judges every failed reply again, each distinct one once, in the
+// Rejudge judges every failed reply again, each distinct one once, in the
 // situation that was stored with it (bounce.Template.Situation), and brings the
 // rollups up to date. It returns how many replies have a new verdict.
-func (d *DB) Reclassify(ctx context.Context, judge func(d *bounce.Delivery, situation string) bounce.Verdict) (changed int64, err error) {
-	err = d.writing("reclassify", func(w *writer) error {
+func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situation string) bounce.Verdict) (changed int64, err error) {
+	err = d.writing("judge anew", func(w *writer) error {
 		changed = 0
 		type verdict struct {
 			id, kind int64

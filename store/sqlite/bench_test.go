@@ -53,24 +53,28 @@ func BenchmarkAsk(b *testing.B) {
 			must(b, d.Append(b.Context(), tr.Batch(20_000)))
 		}
 	}
-	first, last, err := d.Span(b.Context(), store.Filter{})
+	r, err := d.Read(b.Context())
 	must(b, err)
-	var someone store.Rejection
-	for r, err := range d.Rejections(b.Context(), store.Filter{Since: last.Add(-time.Hour)}) {
+	defer r.Close()
+	span, err := r.Span(b.Context(), store.Filter{})
+	must(b, err)
+	first, last := span.First, span.Last
+	var someone store.Ref
+	for x, err := range r.Refusals(b.Context(), store.Filter{Since: last.Add(-time.Hour)}) {
 		must(b, err)
-		if !r.DeliveredBefore.IsZero() {
-			someone = r
+		if !x.DeliveredBefore.IsZero() {
+			someone = x.Ref()
 		}
 	}
+	found, err := r.Lookup(b.Context(), someone)
+	must(b, err)
 	day := store.Filter{Since: last.Add(-24*time.Hour - 17*time.Minute), Until: last.Add(-17 * time.Minute)}
 	half := store.Filter{Since: first.Add(last.Sub(first)/3 + 7*time.Minute), Until: last.Add(-7 * time.Minute)}
 	report := func(f store.Filter) func(b *testing.B) {
 		return func(b *testing.B) {
 			for b.Loop() {
-				_, err := d.Totals(b.Context(), f)
-				must(b, err)
-				for _, by := range []store.By{store.ByDomain, store.ByRelay, store.ByReason, store.ByDay} {
-					_, err := d.Groups(b.Context(), f, by)
+				for _, by := range [][]store.Dimension{{}, {store.ByDomain}, {store.ByRelay}, {store.ByReason}, {store.ByDay}} {
+					_, err := r.Count(b.Context(), f, by...)
 					must(b, err)
 				}
 			}
@@ -84,7 +88,7 @@ func BenchmarkAsk(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				n = 0
-				for _, err := range d.Attempts(b.Context(), f) {
+				for _, err := range r.Attempts(b.Context(), f, store.Page{}) {
 					must(b, err)
 					n++
 				}
@@ -92,17 +96,26 @@ func BenchmarkAsk(b *testing.B) {
 			b.ReportMetric(float64(n), "rows")
 		}
 	}
-	b.Run("trace-recipient", trace(store.Filter{Recipient: someone.Recipient}))
-	b.Run("trace-queue-id", trace(store.Filter{QueueID: someone.QueueID}))
-	b.Run("trace-message-id", trace(store.Filter{MessageID: someone.MessageID}))
-	b.Run("rejections-day", func(b *testing.B) {
+	b.Run("trace-recipient", trace(store.Filter{Recipients: []string{found[0].Recipient}}))
+	b.Run("trace-queue-id", trace(store.Filter{QueueID: found[0].QueueID}))
+	b.Run("trace-message-id", trace(store.Filter{MessageID: found[0].MessageID}))
+	b.Run("refusals", func(b *testing.B) {
 		n := 0
 		for b.Loop() {
 			n = 0
-			for _, err := range d.Rejections(b.Context(), day) {
+			for _, err := range r.Refusals(b.Context(), store.Filter{Reasons: store.Suspect}) {
 				must(b, err)
 				n++
 			}
+		}
+		b.ReportMetric(float64(n), "rows")
+	})
+	b.Run("delivered", func(b *testing.B) {
+		n := 0
+		for b.Loop() {
+			h, err := r.Delivered(b.Context(), []store.Stream{{Relays: []string{"icloud.com"}, Span: span, Around: []time.Time{first.Add(last.Sub(first) / 2)}}}, 200_000)
+			must(b, err)
+			n = len(h[0].Deliveries)
 		}
 		b.ReportMetric(float64(n), "rows")
 	})

@@ -117,9 +117,9 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// TestFailedByTextClients counts clients whose address is a text in the database,
+// TestTextClients counts clients whose address is a text in the database,
 // beside those of which it is a number.
-func TestFailedByTextClients(t *testing.T) {
+func TestTextClients(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	c, done, err := d.reader(t.Context())
 	must(t, err)
@@ -131,16 +131,15 @@ func TestFailedByTextClients(t *testing.T) {
 			(11, 1, 1, 1, 1, 1, 0, '2001:db8::1'), (12, 1, 2, 1, 1, 1, 0, '2001:db8::1'), (13, 1, 3, 1, 1, 1, 0, '2001:db8::2'),
 			(14, 1, 4, 1, 1, 1, 0, -1 - 3221225985), (15, 1, 5, 1, 1, 1, 0, 1), (16, 1, 6, 1, 1, 1, 0, NULL)`))
 	done()
-	_, users, clients, err := d.FailedBy(t.Context(), store.Filter{})
-	must(t, err)
-	if len(users) != 1 || users[0].Key != "who" || users[0].Soft+users[0].Hard != 1 {
-		t.Errorf("users %+v", users)
-	}
 	got := make(map[string]int64)
-	for _, g := range clients {
-		got[g.Key] = g.Soft + g.Hard
-	}
-	if len(got) != 3 || got["2001:db8::1"] != 2 || got["2001:db8::2"] != 1 || got["192.0.2.1"] != 1 {
+	ask(t, d, func(r store.Reader) {
+		list, err := r.Count(t.Context(), store.Filter{}, store.BySASLUser, store.ByClient)
+		must(t, err)
+		for _, g := range list {
+			got[g.Keys[0]+g.Keys[1]] = g.Soft + g.Hard
+		}
+	})
+	if len(got) != 5 || got["who"] != 1 || got[""] != 1 || got["2001:db8::1"] != 2 || got["2001:db8::2"] != 1 || got["192.0.2.1"] != 1 {
 		t.Errorf("clients %v", got)
 	}
 }

@@ -45,10 +45,15 @@ func child(path string) error {
 	if err != nil {
 		return err
 	}
-	sources, err := d.Sources(ctx)
+	r, err := d.Read(ctx)
 	if err != nil {
 		return err
 	}
+	from, err := r.Resume(ctx)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return err
+	}
+	sources := from.Sources
 	stored := int64(0)
 	if len(sources) > 0 {
 		stored = sources[0].Offset

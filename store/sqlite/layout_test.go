@@ -57,31 +57,33 @@ func newNames() *store.Batch {
 // may have to fit below.
 func TestHighIDs(t *testing.T) {
 	type answers struct {
-		Days, Senders, Domains, Hosts []store.Group
+		Days, Senders, Domains, Hosts []store.Cell
 		Refusals                      []store.Refusal
-		Deliveries                    []store.FlowHistory
+		Deliveries                    []store.History
 	}
-	ask := func(d *DB) (a answers) {
+	answersOf := func(d *DB) (a answers) {
 		t.Helper()
+		r, err := d.Read(t.Context())
+		must(t, err)
+		defer r.Close()
 		for _, q := range []struct {
-			by store.By
-			to *[]store.Group
+			by store.Dimension
+			to *[]store.Cell
 		}{{store.ByDay, &a.Days}, {store.BySenderDomain, &a.Senders}, {store.ByDomain, &a.Domains}, {store.ByHost, &a.Hosts}} {
 			for day := range 2 {
 				since := time.Date(2026, 3, 2+day, 0, 0, 0, 0, time.UTC)
-				groups, err := d.Groups(t.Context(), store.Filter{Since: since, Until: since.AddDate(0, 0, 1)}, q.by)
+				groups, err := r.Count(t.Context(), store.Filter{Since: since, Until: since.AddDate(0, 0, 1)}, q.by)
 				must(t, err)
 				*q.to = append(*q.to, groups...)
 			}
 		}
-		for r, err := range d.Refusals(t.Context(), store.Filter{}) {
+		for r, err := range r.Refusals(t.Context(), store.Filter{}) {
 			must(t, err)
-			r.Message, r.Recipient, r.Attempt = 0, 0, nil
+			r.Message = 0
 			a.Refusals = append(a.Refusals, *r)
 		}
-		var err error
-		a.Deliveries, err = d.FlowHistories(t.Context(), []store.Flow{{
-			Domains: []string{"to1.example", "to3.example"}, Since: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(2026, 3, 9, 0, 0, 0, 0, time.UTC),
+		a.Deliveries, err = r.Delivered(t.Context(), []store.Stream{{
+			Domains: []string{"to1.example", "to3.example"}, Span: store.Span{First: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Last: time.Date(2026, 3, 9, 0, 0, 0, 0, time.UTC)},
 			Around: []time.Time{time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)},
 		}}, 1000)
 		must(t, err)
@@ -94,15 +96,15 @@ func TestHighIDs(t *testing.T) {
 	}
 	plain := open(t, t.TempDir()+"/plain.db", Options{})
 	must(t, plain.Append(t.Context(), newNames()))
-	want := ask(plain)
+	want := answersOf(plain)
 	if len(want.Refusals) != 3 || len(want.Deliveries[0].Deliveries) != 2 || len(want.Senders) != 6 {
 		t.Fatalf("the question answers too little: %+v", want)
 	}
 	for _, id := range []int64{1<<16 - 2, 1<<24 - 4, 1<<24 + 4} {
 		d := open(t, seedIDs(t, id), Options{})
 		must(t, d.Append(t.Context(), newNames()))
-		byKey := cmpopts.SortSlices(func(a, b store.Group) bool { return a.Key < b.Key })
-		if diff := cmp.Diff(want, ask(d), byKey); diff != "" {
+		byKey := cmpopts.SortSlices(func(a, b store.Cell) bool { return a.Keys[0] < b.Keys[0] })
+		if diff := cmp.Diff(want, answersOf(d), byKey); diff != "" {
 			t.Errorf("ids from %d on (-new database +this):\n%.2000s", id, diff)
 		}
 	}
@@ -225,24 +227,24 @@ func TestOddTimes(t *testing.T) {
 	if got := totals(t, d); got.Attempts != 6 || got.Hard != 3 || got.Messages != 6 {
 		t.Errorf("Totals = %+v", got)
 	}
-	groups, err := d.Groups(t.Context(), store.Filter{}, store.ByDay)
-	must(t, err)
 	var days []string
-	for _, g := range groups {
-		days = append(days, fmt.Sprint(g.Key, " ", g.Attempts))
+	for _, g := range countBy(t, d, store.ByDay) {
+		days = append(days, fmt.Sprint(g.Keys[0], " ", g.Attempts))
 	}
 	slices.Sort(days)
 	if want := []string{"1970-01-01 3", "2106-02-07 3"}; !slices.Equal(days, want) {
 		t.Errorf("days %q, want %q", days, want)
 	}
 	n := 0
-	for r, err := range d.Refusals(t.Context(), store.Filter{}) {
-		must(t, err)
-		if y := r.Time.Year(); y != 1970 && y != 2106 {
-			t.Errorf("a refusal of %v", r.Time)
+	ask(t, d, func(r store.Reader) {
+		for x, err := range r.Refusals(t.Context(), store.Filter{}) {
+			must(t, err)
+			if y := x.Time.Year(); y != 1970 && y != 2106 {
+				t.Errorf("a refusal of %v", x.Time)
+			}
+			n++
 		}
-		n++
-	}
+	})
 	if n != 3 {
 		t.Errorf("%d refusals, want 3", n)
 	}

@@ -2,13 +2,12 @@ package sqlite
 
 import (
 	"cmp"
-	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,15 +30,14 @@ type question struct {
 	origins    map[int64]bool
 	recipients []int64
 	queue      any
-	messages   []int64
+	ids        []int64 // of the attempts with the Message-ID
 
-	names   numbers // see routeNames
-	counted bool    // the rows of the table delivery, see countDelivered
+	anyone bool // the recipients are told apart by the caller
 }
 
 const forever = 1 << 40 // past the year 36000
 
-func (d *DB) question(c *sqlite3.Conn, f store.Filter) (*question, error) {
+func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
 	q := &question{Filter: f, until: forever, since: -forever}
 	if !f.Since.IsZero() {
 		q.since = ceilSecond(f.Since)
@@ -86,12 +84,12 @@ func (d *DB) question(c *sqlite3.Conn, f store.Filter) (*question, error) {
 		return (len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, outcomeOf(kind))) &&
 			(len(f.Reasons) == 0 || slices.Contains(f.Reasons, reasonOf(kind)))
 	}
-	if f.Recipient != "" {
-		if q.recipients, err = d.findRecipients(c, f.Recipient); err != nil {
+	if len(f.Recipients) > 0 {
+		if q.recipients, err = findRecipients(c, f.Recipients); err != nil {
 			return nil, err
 		}
 		q.nothing = q.nothing || len(q.recipients) == 0
-		if !q.nothing {
+		if len(q.recipients) > 0 && len(q.recipients) <= few {
 			n, err := c.Number("SELECT count(*) FROM address WHERE " + in("id", q.recipients) + " AND last > 0")
 			if err != nil {
 				return nil, err
@@ -108,14 +106,24 @@ func (d *DB) question(c *sqlite3.Conn, f store.Filter) (*question, error) {
 		if i := strings.LastIndexByte(id, '@'); i >= 0 {
 			left, right = id[:i], id[i+1:]
 		}
+		var messages []int64
 		err = c.Each(func(row []driver.Value) error {
-			q.messages = append(q.messages, row[0].(int64))
+			messages = append(messages, row[0].(int64))
 			return nil
 		}, "SELECT m.id FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.left = ? AND coalesce(n.text, '') = ?", packHex(left), right)
 		if err != nil {
 			return nil, err
 		}
-		q.nothing = q.nothing || len(q.messages) == 0
+		if len(messages) > 0 {
+			err = q.once(c, func(row []driver.Value) error {
+				q.ids = append(q.ids, row[0].(int64))
+				return nil
+			}, "SELECT id FROM failure WHERE "+in("message", messages)+" UNION ALL SELECT id FROM delivery_message WHERE "+in("message", messages))
+			if err != nil {
+				return nil, err
+			}
+		}
+		q.nothing = q.nothing || len(q.ids) == 0
 	}
 	return q, nil
 }
@@ -129,33 +137,55 @@ func ceilSecond(t time.Time) int64 {
 
 // narrow reports whether the question is about a few attempts.
 func (q *question) narrow() bool {
-	return q.Recipient != "" || q.QueueID != "" || q.MessageID != ""
+	return len(q.Recipients) > 0 || q.QueueID != "" || q.MessageID != ""
 }
 
-// findRecipients finds the addresses that equal a but for case.
-func (d *DB) findRecipients(c *sqlite3.Conn, a string) (ids []int64, err error) {
+// A finder finds addresses.
+type finder struct {
+	c       *sqlite3.Conn
+	secret  secret
+	domains map[string]int64 // ids, 0: none
+}
+
+func newFinder(c *sqlite3.Conn) (*finder, error) {
 	secret, _, err := readSecret(c)
-	if err != nil {
-		return nil, err
-	}
+	return &finder{c: c, secret: secret, domains: make(map[string]int64)}, err
+}
+
+// parts are the local parts that a may be stored with, and the id of its domain; 0: it is
+// not stored.
+func (f *finder) parts(a string) (locals []string, domain int64, err error) {
 	a = clean(a, 2*maxName)
-	local, domain := a, ""
+	local, name := a, ""
 	if i := strings.LastIndexByte(a, '@'); i >= 0 {
-		local, domain = a[:i], lower(a[i+1:])
+		local, name = a[:i], lower(a[i+1:])
 	}
-	locals := []string{local}
-	if secret.pseudonym != nil { // either the address or what stands for it
-		locals = append(locals, secret.local(local))
+	locals = []string{local}
+	if f.secret.pseudonym != nil { // either the address or what stands for it
+		locals = append(locals, f.secret.local(local))
 	}
-	lo, hi := dictKeys(secret.hash.add(0, domain))
-	dom, err := c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), domain)
-	if err != nil || dom == 0 {
+	domain, known := f.domains[name]
+	if !known {
+		lo, hi := dictKeys(f.secret.hash.add(0, name))
+		domain, err = f.c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), name)
+		if err != nil {
+			return nil, 0, err
+		}
+		remember(f.domains, name, domain)
+	}
+	return locals, domain, nil
+}
+
+// find finds the addresses that equal a but for case.
+func (f *finder) find(a string) (ids []int64, err error) {
+	locals, domain, err := f.parts(a)
+	if err != nil || domain == 0 {
 		return nil, err
 	}
 	for _, local := range locals {
-		lo, hi := dictKeys(secret.folded(local, dom))
-		err = c.Each(func(row []driver.Value) error {
-			if strings.EqualFold(row[1].(string), local) && row[2] == dom {
+		lo, hi := dictKeys(f.secret.folded(local, domain))
+		err = f.c.Each(func(row []driver.Value) error {
+			if fold(str(row[1])) == fold(local) && row[2] == domain {
 				ids = append(ids, row[0].(int64))
 			}
 			return nil
@@ -167,13 +197,58 @@ func (d *DB) findRecipients(c *sqlite3.Conn, a string) (ids []int64, err error) 
 	return ids, nil
 }
 
+// findRecipients finds the addresses that equal some others but for case, in order.
+func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error) {
+	f, err := newFinder(c)
+	if err != nil {
+		return nil, err
+	}
+	type wanted struct {
+		local  string
+		domain int64
+	}
+	var keys []int64
+	byKey := make(map[int64][]wanted, len(addresses))
+	for _, a := range addresses {
+		locals, domain, err := f.parts(a)
+		if err != nil {
+			return nil, err
+		}
+		for _, local := range locals {
+			lo, _ := dictKeys(f.secret.folded(local, domain))
+			if domain == 0 {
+				continue
+			}
+			if byKey[int64(lo)] == nil {
+				keys = append(keys, int64(lo))
+			}
+			byKey[int64(lo)] = append(byKey[int64(lo)], wanted{local, domain})
+		}
+	}
+	slices.Sort(keys)
+	err = inBatches(slices.Values(keys), func(list string) error {
+		return c.Texts(3, func(v []int64, local string) error {
+			if slices.ContainsFunc(byKey[v[2]], func(w wanted) bool { return w.domain == v[1] && fold(w.local) == fold(local) }) {
+				ids = append(ids, v[0])
+			}
+			return nil
+		}, layoutSQL(`SELECT columns(a.id, a.domain, w.value), group_concat(a.local, char(1)) FROM json_each(?) AS w
+			CROSS JOIN address_key AS k ON k.key BETWEEN w.value AND w.value | $MAX_ID CROSS JOIN address AS a ON a.id = k.key & $MAX_ID`), list)
+	})
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}
+
+// few ids may stand in a statement one by one.
+const few = 500
+
 // A span is a range of ids, both ends included.
 type span struct{ lo, hi int64 }
 
 // spans finds the runs of ids that may hold what is asked for, by the chunks' times
 // and filters. What no chunk covers yet is included.
 func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
-	if q.since == -forever && q.until == forever && len(q.recipients) == 0 && q.queue == nil {
+	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil {
 		return []span{{0, math.MaxInt64}}, nil
 	}
 	type run struct {
@@ -182,7 +257,7 @@ func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
 	}
 	var runs []run
 	var keys [][]uint64 // one of each must be in a chunk
-	if len(q.recipients) > 0 {
+	if n := len(q.recipients); 0 < n && n <= few {
 		var any []uint64
 		for _, r := range q.recipients {
 			any = append(any, recipientKey(r))
@@ -246,51 +321,19 @@ func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
 	return out, err
 }
 
-// A row of delivery or failure.
-type record struct {
-	id, at                       int64
-	queue                        driver.Value
-	recipient, sender, route     int64 // sender 0: not known
-	reply, meta                  int64
-	text                         driver.Value
-	message, before, after, line int64
-	client                       driver.Value
-	pending                      bool  // a pair whose first soft attempt this is, still pending
-	words                        words // where the row was read with them
-}
-
-// Words are the texts of a failure that hardly repeat, read along with it: one
-// by one would take three times as long.
-type words struct {
-	ok          bool
-	rcpt        addressText
-	left, right driver.Value // of the message id
-	text        driver.Value
-	original    int64
-}
-
-const (
-	wordColumns = ", rl.local, rd.text, rl.last, rl.first, ml.left, mr.text, tx.text, og.address"
-	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain
-		LEFT JOIN message_id AS ml ON ml.id = a.message LEFT JOIN name AS mr ON mr.id = ml.right
-		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id`
-)
-
-const columns = "a.id, a.at, a.queue, a.recipient, a.sender, a.route, a.reply, a.meta"
-
-func (r *record) scan(v []driver.Value, failed bool) {
-	n := func(v driver.Value) int64 { i, _ := v.(int64); return i }
-	*r = record{id: n(v[0]), at: n(v[1]), queue: v[2], recipient: n(v[3]), sender: n(v[4]), route: n(v[5]), reply: n(v[6]), meta: n(v[7])}
-	if failed {
-		r.text, r.message, r.before, r.after, r.line, r.pending, r.client = v[8], n(v[9]), n(v[10]), n(v[11]), n(v[12]), v[13] != nil, v[14]
-	}
-	if len(v) > 15 {
-		r.words = words{ok: true, rcpt: makeAddress(v[15:]), left: v[19], right: v[20], text: v[21], original: n(v[22])}
-	}
-}
-
+// in is the condition that a column is one of some ids.
 func in(column string, ids []int64) string {
 	var b strings.Builder
+	if len(ids) > few {
+		b.WriteString(column + " IN (SELECT value FROM json_each('[")
+		for i, id := range ids {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(strconv.FormatInt(id, 10))
+		}
+		return b.String() + "]'))"
+	}
 	b.WriteString(column + " IN (")
 	for i, id := range ids {
 		if i > 0 {
@@ -318,7 +361,7 @@ func (q *question) wants() (delivered, failed bool) {
 func (q *question) where() string {
 	cond := []string{"a.at >= ?1 AND a.at < ?2"}
 	if q.routes != nil {
-		if len(q.routes) <= 500 {
+		if len(q.routes) <= few {
 			cond = append(cond, in("a.route", sorted(q.routes)))
 		} else {
 			relay := strings.ReplaceAll(strings.TrimPrefix(lower(q.Relay), "."), "'", "''")
@@ -350,8 +393,11 @@ func (q *question) where() string {
 	if len(replies) > 0 {
 		cond = append(cond, "a.reply IN (SELECT id FROM reply WHERE "+strings.Join(replies, " AND ")+")")
 	}
-	if len(q.recipients) > 0 {
+	if len(q.recipients) > 0 && !q.anyone {
 		cond = append(cond, in("a.recipient", q.recipients))
+	}
+	if q.ids != nil {
+		cond = append(cond, in("a.id", q.ids))
 	}
 	switch v := q.queue.(type) {
 	case int64:
@@ -360,122 +406,6 @@ func (q *question) where() string {
 		cond = append(cond, "a.queue = '"+strings.ReplaceAll(v, "'", "''")+"'")
 	}
 	return strings.Join(cond, " AND ")
-}
-
-// records yields the rows that match, in the order of time where sort is set.
-func (q *question) records(c *sqlite3.Conn, sort bool, yield func(*record) error) error {
-	if q.nothing {
-		return nil
-	}
-	delivered, failed := q.wants()
-	delivered = delivered && !q.counted
-	where := q.where()
-	var all []record
-	keep := yield
-	if sort && q.narrow() {
-		keep = func(r *record) error {
-			all = append(all, *r)
-			return nil
-		}
-	}
-	var r record
-	one := func(isFailure bool) func(v []driver.Value) error {
-		return func(v []driver.Value) error {
-			r.scan(v, isFailure)
-			return keep(&r)
-		}
-	}
-	fromDelivery := "SELECT " + columns + " FROM delivery AS a WHERE " + where
-	if q.messages != nil {
-		fromDelivery = "SELECT " + columns + " FROM delivery_message AS m JOIN delivery AS a ON a.id = m.id WHERE " + in("m.message", q.messages) + " AND " + where
-	}
-	more, tables, after := "", "", "NULL"
-	if sort {
-		after = "(SELECT min(at) FROM recovery WHERE recipient = a.recipient AND at >= a.at)"
-	}
-	if sort && !delivered {
-		more, tables = wordColumns, wordTables
-	}
-	fromFailure := "SELECT " + columns + `, a.text, a.message, a.before, ` + after + `, a.line, p.id, a.client` + more + ` FROM failure AS a
-		LEFT JOIN pair AS p ON p.id = a.id AND p.state = ` + fmt.Sprint(pending) + tables + ` WHERE ` + where
-	if q.messages != nil {
-		fromFailure += " AND " + in("a.message", q.messages)
-	}
-	spans, err := q.spans(c)
-	if err != nil {
-		return err
-	}
-	const each = " AND a.id BETWEEN ?3 AND ?4"
-	if sort && !q.narrow() {
-		// SQLite sorts, and moves to a file what does not fit in memory.
-		within := ""
-		if len(spans) <= 20 {
-			for _, s := range spans {
-				within += fmt.Sprintf("a.id BETWEEN %d AND %d OR ", s.lo, s.hi)
-			}
-			within = " AND (" + within + "a.id < 0)"
-		}
-		switch {
-		case delivered && failed:
-			return q.once(c, one(true), "SELECT "+columns+", NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM delivery AS a WHERE "+where+within+
-				" UNION ALL "+fromFailure+within+" ORDER BY 2, 1", q.since, q.until)
-		case delivered:
-			return q.once(c, one(false), fromDelivery+within+" ORDER BY a.at, a.id", q.since, q.until)
-		default:
-			return q.once(c, one(true), fromFailure+within+" ORDER BY a.at, a.id", q.since, q.until)
-		}
-	}
-	if delivered {
-		if q.messages != nil {
-			err = q.once(c, one(false), fromDelivery, q.since, q.until)
-		} else {
-			err = q.within(c, one(false), fromDelivery+each, spans)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if failed {
-		if q.messages != nil {
-			err = q.once(c, one(true), fromFailure, q.since, q.until)
-		} else {
-			err = q.within(c, one(true), fromFailure+each, append(spans, expiries))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if all != nil {
-		slices.SortFunc(all, func(a, b record) int {
-			if a.at != b.at {
-				return int(a.at - b.at)
-			}
-			return compareIDs(a, b)
-		})
-		for i := range all {
-			if err := yield(&all[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func compareIDs(a, b record) int {
-	x, y := a.id, b.id
-	if a.line != 0 {
-		x = a.line
-	}
-	if b.line != 0 {
-		y = b.line
-	}
-	switch {
-	case x < y:
-		return -1
-	case x > y:
-		return 1
-	}
-	return 0
 }
 
 // scanColumns is Conn.Columns for the rows of one table whose ids are in some spans, in the
@@ -540,57 +470,3 @@ func (q *question) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql stri
 
 // errEnough ends a question whose caller wants no more.
 var errEnough = errors.New("enough")
-
-// Attempts yields single attempts in the order of time.
-func (d *DB) Attempts(ctx context.Context, f store.Filter) iter.Seq2[store.Attempt, error] {
-	return func(yield func(store.Attempt, error) bool) {
-		for r, err := range d.rejections(ctx, f) {
-			if !yield(r.Attempt, err) {
-				return
-			}
-		}
-	}
-}
-
-// Rejections yields the failed attempts in the order of time.
-func (d *DB) Rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rejection, error] {
-	var outcomes []bounce.Outcome
-	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
-		if len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, o) {
-			outcomes = append(outcomes, o)
-		}
-	}
-	if outcomes == nil {
-		return func(func(store.Rejection, error) bool) {}
-	}
-	f.Outcomes = outcomes
-	return d.rejections(ctx, f)
-}
-
-func (d *DB) rejections(ctx context.Context, f store.Filter) iter.Seq2[store.Rejection, error] {
-	return func(yield func(store.Rejection, error) bool) {
-		c, done, err := d.reader(ctx)
-		if err != nil {
-			yield(store.Rejection{}, err)
-			return
-		}
-		defer done()
-		q, err := d.question(c, f)
-		if err == nil {
-			t := newTexts(c)
-			err = q.records(c, true, func(r *record) error {
-				var x store.Rejection
-				if err := t.fill(r, &x); err != nil {
-					return err
-				}
-				if !yield(x, nil) {
-					return errEnough
-				}
-				return nil
-			})
-		}
-		if err != nil && err != errEnough {
-			yield(store.Rejection{}, d.wrap("read attempts", err))
-		}
-	}
-}

@@ -86,7 +86,16 @@ type DB struct {
 	closed bool
 }
 
-var _ store.Store = (*DB)(nil)
+var _ interface {
+	store.Store
+	store.Noter
+	store.Pruner
+	store.Rejudger
+	store.Checker
+	store.Backuper
+	store.Describer
+	store.SQL
+} = (*DB)(nil)
 
 // Open opens the database at path, and makes it where it is missing, unless
 // opts.ReadOnly.
@@ -466,24 +475,6 @@ func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err erro
 		}
 		d.idle = append(d.idle, c)
 	}, nil
-}
-
-// together runs two questions at the same time, the one on c, the other on a reader
-// of its own. A temporary database has one connection, so there it is one by one.
-func (d *DB) together(c *sqlite3.Conn, one, other func(*sqlite3.Conn) error) error {
-	if d.opts.Temporary {
-		return errors.Join(one(c), other(c))
-	}
-	failed := make(chan error, 1)
-	go func() {
-		c, done, err := d.reader(c.Context())
-		if err == nil {
-			err = other(c)
-			done()
-		}
-		failed <- err
-	}()
-	return errors.Join(one(c), <-failed)
 }
 
 // Close closes the database. What the write-ahead log holds goes into the file,

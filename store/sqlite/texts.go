@@ -24,7 +24,7 @@ type texts struct {
 
 type addressText struct {
 	whole, domain string
-	first, last   int64
+	last          int64 // delivery, 0: none
 }
 
 type routeText struct {
@@ -50,7 +50,7 @@ func newTexts(c *sqlite3.Conn) *texts {
 
 const remembered = 10000
 
-func remember[V any](m map[int64]V, id int64, v V) V {
+func remember[K comparable, V any](m map[K]V, id K, v V) V {
 	if len(m) >= remembered {
 		clear(m)
 	}
@@ -68,10 +68,10 @@ func num(v driver.Value) int64 {
 	return n
 }
 
-// makeAddress makes an address of local part, domain, last and first.
+// makeAddress makes an address of local part and domain.
 func makeAddress(row []driver.Value) addressText {
 	local, domain := str(row[0]), str(row[1])
-	return addressText{whole: join(local, domain), domain: domain, last: max(num(row[2]), 0), first: max(num(row[3]), 0)}
+	return addressText{whole: join(local, domain), domain: domain}
 }
 
 func (t *texts) address(id int64) (addressText, error) {
@@ -81,8 +81,9 @@ func (t *texts) address(id int64) (addressText, error) {
 	var a addressText
 	err := t.c.Each(func(row []driver.Value) error {
 		a = makeAddress(row)
+		a.last = max(num(row[2]), 0)
 		return sqlite3.Stop
-	}, "SELECT a.local, n.text, a.last, a.first FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
+	}, "SELECT a.local, n.text, a.last FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
 	return remember(t.addresses, id, a), err
 }
 
@@ -167,7 +168,8 @@ func messageText(left, right driver.Value) string {
 	return s
 }
 
-func (t *texts) fill(r *record, x *store.Rejection) error {
+// fill puts a row into words.
+func (t *texts) fill(r *record, x *store.Attempt) error {
 	reply, err := t.reply(r.reply)
 	if err != nil {
 		return err
@@ -184,21 +186,20 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 	}
 	d := &x.Delivery
 	*d, x.Verdict = reply.d, reply.v
-	where := attemptID(r.id)
-	if r.line != 0 {
-		where = attemptID(r.line)
-	}
-	d.Offset = where.offset()
-	if d.Source, err = t.source(where.source()); err != nil {
+	line := attemptID(r.key())
+	d.Offset, x.N = line.offset(), r.n()
+	if d.Source, err = t.source(line.source()); err != nil {
 		return err
 	}
 	d.Time = time.Unix(r.at, 0).UTC()
 	d.QueueID = queueText(r.queue)
 	d.Recipient, d.RecipientDomain = rcpt.whole, rcpt.domain
 	if r.sender != 0 {
-		s, err := t.address(r.sender)
-		if err != nil {
-			return err
+		s := r.words.sender
+		if !r.words.ok {
+			if s, err = t.address(r.sender); err != nil {
+				return err
+			}
 		}
 		d.Sender, d.SenderDomain, d.SenderKnown = s.whole, s.domain, true
 	}
@@ -255,16 +256,6 @@ func (t *texts) fill(r *record, x *store.Rejection) error {
 			text = rebuild(d.Response, parts)
 		}
 		d.Response = lengthen(text, d)
-	}
-	if r.before != 0 {
-		x.DeliveredBefore = time.Unix(r.before, 0).UTC()
-	} else if rcpt.first != 0 && rcpt.first < r.at {
-		x.DeliveredBefore = time.Unix(rcpt.first, 0).UTC()
-	}
-	if r.after != 0 {
-		x.DeliveredAfter = time.Unix(r.after, 0).UTC()
-	} else if rcpt.last > r.at {
-		x.DeliveredAfter = time.Unix(rcpt.last, 0).UTC()
 	}
 	return nil
 }

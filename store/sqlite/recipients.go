@@ -8,7 +8,7 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"time"
+	"strings"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/sqlite3"
@@ -34,75 +34,26 @@ func (q *question) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 // faults is the table to read recipients' failures from: the narrow one where it
 // holds what is asked for and what that depends on.
 func (q *question) faults() string {
-	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.messages == nil {
+	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.ids == nil {
 		return "fault"
 	}
 	return "failure"
 }
 
-// Replies counts the failed attempts that match f by what was answered.
-func (d *DB) Replies(ctx context.Context, f store.Filter, want func(*store.Reply) bool) ([]store.Reply, error) {
-	c, done, err := d.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	q, err := d.question(c, f)
-	if err != nil || q.nothing {
-		return nil, d.wrap("count replies", err)
-	}
-	wanted := make(map[int64]store.Reply)
-	err = c.Each(func(row []driver.Value) error {
-		var t replyText
-		t.scan(row)
-		r := store.Reply{
-			MTA: t.d.MTA, Status: t.d.Status, Outcome: t.d.Outcome, Code: t.d.Code, Enhanced: t.d.Enhanced,
-			Stage: t.d.Stage, Local: t.d.Local, Template: t.d.Response, Verdict: t.v,
-		}
-		if (r.Outcome == bounce.Soft || r.Outcome == bounce.Hard) && want(&r) {
-			wanted[num(row[18])] = r
-		}
-		return nil
-	}, selectReply)
-	if err != nil || len(wanted) == 0 {
-		return nil, d.wrap("count replies", err)
-	}
-	where, err := q.failures(c, sorted(wanted))
-	if err != nil {
-		return nil, d.wrap("count replies", err)
-	}
-	var out []store.Reply
-	err = q.once(c, func(v []driver.Value) error {
-		r := wanted[num(v[0])]
-		r.Attempts = num(v[1])
-		out = append(out, r)
-		return ctx.Err()
-	}, "SELECT a.reply, count(*) FROM failure AS a WHERE "+where+" GROUP BY a.reply", q.since, q.until)
-	return out, d.wrap("count replies", err)
-}
-
-// Histories yields the recipients with permanent failures.
-func (d *DB) Histories(ctx context.Context, f store.Filter, n int) iter.Seq2[store.History, error] {
-	return func(yield func(store.History, error) bool) {
-		err := d.histories(ctx, f, n, func(h store.History) error {
-			if !yield(h, nil) {
-				return errEnough
-			}
-			return nil
-		})
+// Recipients yields the recipients with permanent failures.
+func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {
+	return func(yield func(*store.Recipient, error) bool) {
+		err := r.recipients(ctx, f, limit, func(x *store.Recipient) bool { return yield(x, nil) })
 		if err != nil && err != errEnough {
-			yield(store.History{}, d.wrap("read histories", err))
+			yield(nil, r.d.wrap("read recipients", err))
 		}
 	}
 }
 
-func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(store.History) error) error {
-	c, done, err := d.reader(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	q, err := d.question(c, f)
+func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yield func(*store.Recipient) bool) error {
+	c := r.take(ctx)
+	defer c.Unlock()
+	q, err := newQuestion(c.Conn, f)
 	if err != nil || q.nothing {
 		return err
 	}
@@ -119,35 +70,99 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 	}
 	table := q.faults()
 	q.Outcomes, q.Reasons = nil, nil // that is said by the replies
-	where, err := q.failures(c, permanent)
+	where, err := q.failures(c.Conn, permanent)
 	if err != nil {
 		return err
 	}
-	if n > 0 {
-		most, err := q.mostOften(ctx, c, table, where, n)
+	paused := func(x *store.Recipient) error {
+		if !c.pause(func() bool { return yield(x) }) {
+			return errEnough
+		}
+		return nil
+	}
+	if limit <= 0 {
+		return q.histories(c.Conn, table, where, paused)
+	}
+	// Who has the most failures is known, how many are left of them since the last
+	// delivery is not: so some more are read, until no other can have as many.
+	for n := 3*limit + 20; ; n *= 4 {
+		most, err := q.mostOften(c.Conn, table, where, n+1)
 		if err != nil || len(most) == 0 {
 			return err
 		}
-		where += " AND " + in("a.recipient", most)
+		part := most[:min(n, len(most))]
+		ids := make([]int64, len(part))
+		for i := range part {
+			ids[i] = part[i].recipient
+		}
+		slices.Sort(ids)
+		var list []ranked
+		err = q.histories(c.Conn, table, where+" AND "+in("a.recipient", ids), func(x *store.Recipient) error {
+			list = append(list, rank(x))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		slices.SortFunc(list, func(a, b ranked) int {
+			return cmp.Or(compareOften(a.often, b.often), strings.Compare(a.Address, b.Address))
+		})
+		if n < len(most) && (len(list) < limit || compareOften(list[limit-1].often, most[n]) >= 0) {
+			continue
+		}
+		for i := range list[:min(limit, len(list))] {
+			if err := paused(&list[i].Recipient); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
+}
 
+// Often is how many failures a recipient has, and when the last was.
+type often struct{ recipient, rows, last int64 }
+
+// compareOften sorts the most often, and of equals the latest, to the front.
+func compareOften(a, b often) int {
+	return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(b.last, a.last))
+}
+
+type ranked struct {
+	store.Recipient
+	often
+}
+
+func rank(x *store.Recipient) ranked {
+	r := ranked{Recipient: *x}
+	r.Faults = slices.Clone(x.Faults)
+	for i := range x.Faults {
+		r.rows += x.Faults[i].Attempts
+		r.last = max(r.last, x.Faults[i].Last.Unix())
+	}
+	return r
+}
+
+// histories yields the recipients of the failures that a condition selects.
+func (q *question) histories(c *sqlite3.Conn, table, where string, yield func(*store.Recipient) error) error {
 	t := newTexts(c)
-	var h store.History
+	find, err := newFinder(c)
+	if err != nil {
+		return err
+	}
+	var h store.Recipient
 	var recipient int64
 	lasts := make(map[int64]int64) // reply -> index in h.Faults
 	ids := []int64{}               // of the last attempt of each fault
 	flush := func() error {
-		if recipient == 0 {
+		if recipient == 0 || len(h.Faults) == 0 {
 			return nil
 		}
 		for i := range h.Faults {
-			last, err := t.attempt(ids[i])
-			if err != nil {
+			if h.Faults[i].Response, err = t.failureResponse(ids[i]); err != nil {
 				return err
 			}
-			h.Faults[i].Response = last.Response
 		}
-		return yield(h)
+		return yield(&h)
 	}
 	err = q.once(c, func(v []driver.Value) error {
 		if num(v[0]) != recipient {
@@ -161,16 +176,20 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 			if err != nil {
 				return err
 			}
-			last, err := d.lastDelivered(c, a.whole)
+			last, err := find.lastDelivered(a.whole)
 			if err != nil {
 				return err
 			}
-			h = store.History{Recipient: a.whole, RecipientDomain: a.domain}
+			h = store.Recipient{Address: a.whole, Domain: a.domain}
 			if last = max(last, a.last, num(v[4])); last > 0 {
-				h.LastDelivered = time.Unix(last, 0).UTC()
+				h.LastDelivered = unix(last)
 			}
 		}
-		at := time.Unix(num(v[3]), 0).UTC()
+		at := unix(num(v[3]))
+		since := at.After(h.LastDelivered)
+		if q.Undelivered && !since {
+			return nil
+		}
 		i, known := lasts[num(v[1])]
 		if !known {
 			r, err := t.reply(num(v[1]))
@@ -187,7 +206,7 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 		x := &h.Faults[i]
 		x.Attempts++
 		x.Last, ids[i] = at, num(v[2])
-		if at.After(h.LastDelivered) {
+		if since {
 			if x.Since++; x.Since == 1 {
 				x.FirstSince = at
 			}
@@ -204,22 +223,20 @@ func (d *DB) histories(ctx context.Context, f store.Filter, n int, yield func(st
 const countedAtMost = 2_000_000
 
 // mostOften finds the n recipients with the most rows, of equals those whose last is
-// the latest, in the order of their numbers.
-func (q *question) mostOften(ctx context.Context, c *sqlite3.Conn, table, where string, n int) ([]int64, error) {
+// the latest.
+func (q *question) mostOften(c *sqlite3.Conn, table, where string, n int) ([]often, error) {
 	rows, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", countedAtMost+1)
 	if err != nil {
 		return nil, err
 	}
 	if rows > countedAtMost { // SQLite moves to a file what does not fit in memory
-		var most []int64
+		var most []often
 		err := q.once(c, func(v []driver.Value) error {
-			most = append(most, num(v[0]))
-			return ctx.Err()
+			most = append(most, often{num(v[0]), num(v[1]), num(v[2])})
+			return nil
 		}, fmt.Sprintf("SELECT a.recipient, count(*), max(a.at) FROM %s AS a WHERE %s GROUP BY a.recipient ORDER BY 2 DESC, 3 DESC, 1 LIMIT %d", table, where, n), q.since, q.until)
-		slices.Sort(most)
 		return most, err
 	}
-	type often struct{ rows, last int64 }
 	counts := make(map[int64]*often)
 	var room []often // for the next
 	everywhere := []span{{math.MinInt64, math.MaxInt64}}
@@ -231,6 +248,7 @@ func (q *question) mostOften(ctx context.Context, c *sqlite3.Conn, table, where 
 				room = make([]often, 1024)
 			}
 			o, room = &room[0], room[1:]
+			o.recipient = recipient
 			counts[recipient] = o
 		}
 		o.rows++
@@ -240,32 +258,27 @@ func (q *question) mostOften(ctx context.Context, c *sqlite3.Conn, table, where 
 	if err != nil {
 		return nil, err
 	}
-	most := make([]int64, 0, len(counts))
-	for id := range counts {
-		most = append(most, id)
+	most := make([]often, 0, len(counts))
+	for _, o := range counts {
+		most = append(most, *o)
 	}
-	slices.SortFunc(most, func(a, b int64) int {
-		x, y := counts[a], counts[b]
-		return cmp.Or(cmp.Compare(y.rows, x.rows), cmp.Compare(y.last, x.last), cmp.Compare(a, b))
-	})
-	most = most[:min(n, len(most))]
-	slices.Sort(most)
-	return most, nil
+	slices.SortFunc(most, func(a, b often) int { return cmp.Or(compareOften(a, b), cmp.Compare(a.recipient, b.recipient)) })
+	return most[:min(n, len(most))], nil
 }
 
 // lastDelivered is when a recipient was delivered to last, however the letters
 // of the address were written; 0: never.
-func (d *DB) lastDelivered(c *sqlite3.Conn, address string) (last int64, err error) {
-	ids, err := d.findRecipients(c, address)
+func (f *finder) lastDelivered(address string) (last int64, err error) {
+	ids, err := f.find(address)
 	if err != nil {
 		return 0, err
 	}
 	for _, id := range ids {
-		known, err := c.Number("SELECT last FROM address WHERE id = ?", id)
+		known, err := f.c.Number("SELECT last FROM address WHERE id = ?", id)
 		if err != nil {
 			return 0, err
 		}
-		again, err := c.Number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
+		again, err := f.c.Number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
 		if err != nil {
 			return 0, err
 		}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// A Filter selects attempts. Empty fields select everything.
+type Filter struct {
+	Since, Until time.Time // Since ≤ time < Until
+	Domain       string    // of the recipient
+	SenderDomain string
+	Relay        string // suffix of the relay's host name, at a label
+	Host         string
+	MTA          bounce.MTA
+	Outcomes     []bounce.Outcome
+	Reasons      []bounce.Reason
+	// Recipients (any of them), QueueID and MessageID select what happened to
+	// them; the case of an address's letters does not matter.
+	Recipients []string
+	QueueID    string
+	MessageID  string
+
+	// Undelivered, for Reader.Recipients: only failures after the last delivery to
+	// the recipient.
+	Undelivered bool
+	// QueuedBefore, for Reader.Queue: only what was deferred first before that.
+	QueuedBefore time.Time
+}
+
+// Restrict returns f for these reasons only. ok is false where f selects none of them.
+func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
+	if len(f.Reasons) == 0 {
+		f.Reasons = reasons
+	} else {
+		f.Reasons = slices.DeleteFunc(slices.Clone(reasons), func(r bounce.Reason) bool { return !slices.Contains(f.Reasons, r) })
+	}
+	return f, len(f.Reasons) > 0
+}
+
+// Suspect are the reasons of refusals that may be about us, Faults those that are
+// the recipient's: reports ask for these again and again, and a store may keep them
+// apart.
+var (
+	Suspect = bounce.Reasons(bounce.Reason.AboutSender)
+	Faults  = bounce.Reasons(bounce.Reason.AboutAddress)
+)
+
+// A Dimension is what attempts are counted by.
+type Dimension string
+
+// The dimensions, and the values of their keys.
+const (
+	ByDomain       Dimension = "domain" // of the recipient
+	BySenderDomain Dimension = "sender-domain"
+	ByRelay        Dimension = "relay" // host name as logged; "" where none was spoken to
+	ByReason       Dimension = "reason"
+	ByRecipient    Dimension = "recipient"
+	ByHost         Dimension = "host"
+	ByDay          Dimension = "day"  // 2026-11-22, UTC
+	ByHour         Dimension = "hour" // 2026-11-22T14:00Z
+
+	// Of these it is kept for failed attempts only; others do not count.
+	BySender   Dimension = "sender"    // envelope sender; "<>": the null sender; "": not known
+	BySASLUser Dimension = "sasl-user" // who logged in to hand the message in, or ""
+	ByClient   Dimension = "client"    // IP address of a client that handed it in without logging in, or ""
+)
+
+// MaxDimensions is how many dimensions Count takes.
+const MaxDimensions = 3
+
+// A Page is a part of a long answer. The zero value is all of it.
+type Page struct {
+	Limit  int  // at most so many; 0: all
+	Newest bool // the newest first
+	After  Ref  // those that come after this one in the order asked for; zero: from the start
+}
+
+// A Ref names an attempt, in every database that holds it, and is its place in the
+// order of time.
+type Ref struct {
+	Time   int64  // Unix seconds
+	Source string // Source.ID
+	Offset int64  // at which its line begins
+	// N tells apart the attempts that one line stands for; 0 for most. A line that
+	// ends a message stands for each recipient that was still tried: 1 + the offset
+	// of the recipient's first attempt.
+	N int64
+}
+
+// A Span is a stretch of time, both ends included, in whole seconds.
+type Span struct{ First, Last time.Time }
+
+// IsZero reports whether there is none.
+func (s Span) IsZero() bool { return s.First.IsZero() }

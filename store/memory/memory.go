@@ -1,0 +1,403 @@
+// Package memory keeps delivery attempts in memory, in the plainest way. It is the
+// specification of what a store counts: which attempt is the first of its message,
+// what is recovered, pending or expired, and what is known of a recipient before and
+// after a failure. Other engines are held against it; tests and small logs use it.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A DB is a store in memory.
+type DB struct {
+	mu     sync.Mutex
+	l      *ledger
+	moment *moment // of l; nil: not made yet
+	notes  map[string][]byte
+	closed bool
+}
+
+var (
+	_ store.Store = (*DB)(nil)
+	_ store.Noter = (*DB)(nil)
+)
+
+// Open returns an empty store.
+func Open() *DB { return &DB{l: newLedger(), notes: make(map[string][]byte)} }
+
+var errClosed = errors.New("the store is closed")
+
+// Append stores a batch.
+func (d *DB) Append(ctx context.Context, b *store.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return errClosed
+	}
+	d.moment = nil
+	return d.l.append(b)
+}
+
+// Prepare does nothing: nothing can be done beforehand.
+func (d *DB) Prepare(*store.Batch) {}
+
+// Read returns a Reader of what is stored now.
+func (d *DB) Read(context.Context) (store.Reader, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errClosed
+	}
+	if d.moment == nil {
+		d.moment = d.l.now()
+	}
+	return &reader{d.moment, maps.Clone(d.notes)}, nil
+}
+
+// SetNote notes a value.
+func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.notes[key] = slices.Clone(value)
+	return nil
+}
+
+// Close closes the store. Readers may be used on.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	return nil
+}
+
+// An event is an attempt with what it means for its message and its recipient.
+type event struct {
+	store.Attempt
+	source int // index, in the order in which they were first seen
+
+	// pair: what the outcome makes of a (message, recipient) pair is still so.
+	// Delivered: it met a soft failure first. Soft: this was the first, and it is
+	// still tried. Hard: the time for retries ran out.
+	pair bool
+	// first of its message, and of its message to this domain.
+	first, toDomain bool
+	before, after   time.Time // the recipient's deliveries next to a failure
+}
+
+// A ledger is what is stored, and what is remembered to go on.
+type ledger struct {
+	events    []event
+	sources   []store.Source
+	index     map[string]int // of sources
+	messages  []bounce.Message
+	skipped   map[string]int64
+	unparsed  []store.Unparsed
+	pending   map[pairKey][]*queued
+	seen      map[string]bool        // messages, and messages to a domain
+	failures  map[string][]int       // by recipient
+	delivered map[string][]time.Time // by recipient, in the order of the logs
+}
+
+// A pairKey is a queue id and a recipient: of one message, until the id is used again.
+type pairKey struct{ host, mta, instance, queue, recipient string }
+
+// Queued is a pair that is still tried: its first and its last soft failure.
+type queued struct{ first, last int }
+
+func newLedger() *ledger {
+	return &ledger{
+		index: make(map[string]int), skipped: make(map[string]int64), pending: make(map[pairKey][]*queued),
+		seen: make(map[string]bool), failures: make(map[string][]int), delivered: make(map[string][]time.Time),
+	}
+}
+
+// append takes in a batch. What a source's position says is stored is left out, so a
+// batch may come again.
+func (l *ledger) append(b *store.Batch) error {
+	known := make(map[string]bool, len(b.Sources))
+	for i := range b.Sources {
+		known[b.Sources[i].ID] = true
+	}
+	for i := range b.Attempts {
+		if !known[b.Attempts[i].Source] {
+			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
+		}
+	}
+	behind, ahead := 0, 0
+	for i := range b.Sources {
+		at := l.position(b.Sources[i].ID)
+		switch {
+		case b.Sources[i].Offset < at:
+			behind++
+		case b.Sources[i].Offset > at || at == 0:
+			ahead++
+		}
+	}
+	if behind > 0 && ahead == 0 {
+		return nil // all of it is stored
+	}
+	for i := range b.Sources {
+		if id := b.Sources[i].ID; l.find(id) == nil {
+			l.index[id] = len(l.sources)
+			l.sources = append(l.sources, store.Source{ID: clean(id, maxWord)})
+		}
+	}
+	expiries := make(map[string][]bounce.Expiry)
+	for _, e := range b.Expiries {
+		expiries[e.Source] = append(expiries[e.Source], e)
+	}
+	for _, list := range expiries {
+		slices.SortStableFunc(list, func(a, b bounce.Expiry) int { return cmp.Compare(a.Offset, b.Offset) })
+	}
+	for i := range b.Attempts {
+		a := &b.Attempts[i]
+		if a.Offset < l.position(a.Source) {
+			continue
+		}
+		for list := expiries[a.Source]; len(list) > 0 && list[0].Offset < a.Offset; list = expiries[a.Source] {
+			l.expire(&list[0])
+			expiries[a.Source] = list[1:]
+		}
+		l.attempt(a)
+	}
+	for _, id := range slices.Sorted(maps.Keys(expiries)) {
+		for i := range expiries[id] {
+			l.expire(&expiries[id][i])
+		}
+	}
+	l.queue(b)
+	if ahead > 0 || len(b.Sources) == 0 {
+		for _, s := range b.Skipped {
+			l.skipped[clean(s.Program, maxWord)] += s.Lines
+		}
+		for _, u := range b.Unparsed {
+			if u.Offset >= l.position(u.Source) {
+				u.Text = clean(u.Text, 1000)
+				l.unparsed = append(l.unparsed, u)
+			}
+		}
+	}
+	for _, s := range b.Sources {
+		if to := l.find(s.ID); s.Offset >= to.Offset {
+			s.ID, s.Path, s.First, s.Last = to.ID, clean(s.Path, 4096), whole(s.First), whole(s.Last)
+			*to = s
+		}
+	}
+	return nil
+}
+
+func (l *ledger) find(id string) *store.Source {
+	if i, known := l.index[id]; known {
+		return &l.sources[i]
+	}
+	return nil
+}
+
+func (l *ledger) position(id string) int64 {
+	if s := l.find(id); s != nil {
+		return s.Offset
+	}
+	return 0
+}
+
+// queue brings the queued messages up to date, those that were opened last at the end.
+func (l *ledger) queue(b *store.Batch) {
+	key := func(m *bounce.Message) store.MessageKey {
+		return store.MessageKey{Host: m.Host, MTA: m.MTA, Instance: m.Instance, QueueID: m.QueueID}
+	}
+	for _, m := range b.Opened {
+		m.Time = whole(m.Time)
+		if i := slices.IndexFunc(l.messages, func(o bounce.Message) bool { return key(&o) == key(&m) }); i >= 0 {
+			l.messages = slices.Delete(l.messages, i, i+1)
+		}
+		l.messages = append(l.messages, m)
+	}
+	for _, k := range b.Closed {
+		l.messages = slices.DeleteFunc(l.messages, func(m bounce.Message) bool { return key(&m) == k })
+	}
+}
+
+func counts(o bounce.Outcome) bool { return o == bounce.Delivered || failed(o) }
+
+func failed(o bounce.Outcome) bool { return o == bounce.Soft || o == bounce.Hard }
+
+func keyOf(d *bounce.Delivery) pairKey {
+	return pairKey{d.Host, string(d.MTA), d.Instance, d.QueueID, d.Recipient}
+}
+
+// slack is how far two arrival times of one message may lie apart, in seconds: both
+// are a logged time less a rounded delay, and clocks are set. A queue id is used again
+// for the same recipient much later.
+const slack = 600
+
+// sameMessage reports whether two attempts with one queue id are of one message.
+func sameMessage(a, b *bounce.Delivery) bool {
+	x, y := a.Arrived(), b.Arrived()
+	if x.IsZero() || y.IsZero() {
+		return true
+	}
+	diff := x.Unix() - y.Unix()
+	return max(diff, -diff) <= slack
+}
+
+// attempt takes in an attempt.
+func (l *ledger) attempt(a *store.Attempt) {
+	e := event{Attempt: cleaned(a), source: l.index[a.Source]}
+	i, k := len(l.events), keyOf(&e.Delivery)
+	if counts(e.Outcome) {
+		found := -1
+		for j, q := range l.pending[k] {
+			if sameMessage(&l.events[q.first].Delivery, &e.Delivery) {
+				found = j
+			}
+		}
+		switch {
+		case found >= 0 && e.Outcome == bounce.Soft:
+			l.pending[k][found].last = i
+		case found >= 0:
+			l.events[l.pending[k][found].first].pair = false
+			l.pending[k] = slices.Delete(l.pending[k], found, found+1)
+			e.pair = e.Outcome == bounce.Delivered
+		case e.Outcome == bounce.Soft:
+			e.pair = true
+			l.pending[k] = append(l.pending[k], &queued{i, i})
+		}
+		if e.Outcome == bounce.Hard {
+			e.pair = e.Reason == bounce.Expired
+		}
+		if found < 0 {
+			message := strings.Join([]string{e.Host, string(e.MTA), e.Instance, e.QueueID, e.Sender, fmt.Sprint(e.SenderKnown)}, "\x00")
+			domain := message + "\x00@" + e.RecipientDomain
+			e.first, e.toDomain = !l.seen[message], !l.seen[domain]
+			l.seen[message], l.seen[domain] = true, true
+		}
+	}
+	l.events = append(l.events, e)
+	l.history(i)
+}
+
+// history notes what an attempt says of its recipient.
+func (l *ledger) history(i int) {
+	e := &l.events[i]
+	switch {
+	case e.Outcome == bounce.Delivered:
+		l.delivered[e.Recipient] = append(l.delivered[e.Recipient], e.Time)
+		for _, j := range l.failures[e.Recipient] {
+			x := &l.events[j]
+			if !e.Time.Before(x.Time) && (x.after.IsZero() || e.Time.Before(x.after)) {
+				x.after = e.Time
+			}
+			if e.Time.Before(x.Time) && e.Time.After(x.before) { // of an older log
+				x.before = e.Time
+			}
+		}
+	case failed(e.Outcome):
+		for _, at := range l.delivered[e.Recipient] {
+			if !at.After(e.Time) && at.After(e.before) {
+				e.before = at
+			}
+			if at.After(e.Time) && (e.after.IsZero() || at.Before(e.after)) {
+				e.after = at
+			}
+		}
+		l.failures[e.Recipient] = append(l.failures[e.Recipient], i)
+	}
+}
+
+// expire ends the pairs of a message whose time in the queue has run out: each becomes
+// a hard failure where it was tried last.
+func (l *ledger) expire(x *bounce.Expiry) {
+	if x.Offset < l.position(x.Source) {
+		return
+	}
+	var ended []*queued
+	for k, list := range l.pending {
+		if k.host == x.Host && k.mta == string(x.MTA) && k.instance == x.Instance && k.queue == x.QueueID {
+			ended = append(ended, list...)
+			delete(l.pending, k)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *queued) int { return cmp.Compare(a.first, b.first) })
+	for _, q := range ended {
+		first, last := &l.events[q.first], l.events[q.last]
+		first.pair = false
+		e := event{source: l.index[x.Source], pair: true, before: first.before}
+		e.Attempt = store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: x.Source, Offset: x.Offset, Time: whole(x.Time), Host: x.Host, MTA: x.MTA, Instance: x.Instance, Agent: x.Agent,
+				QueueID: x.QueueID, MessageID: first.MessageID, Sender: first.Sender, SenderDomain: first.SenderDomain, SenderKnown: first.SenderKnown,
+				Recipient: first.Recipient, RecipientDomain: first.RecipientDomain,
+				RelayHost: last.RelayHost, RelayIP: last.RelayIP, RelayPort: last.RelayPort,
+				ClientHost: first.ClientHost, ClientIP: first.ClientIP, SASLUser: first.SASLUser,
+				Status: x.Status, Outcome: bounce.Hard, Local: true, Delay: -1,
+			},
+			Verdict: expired,
+			N:       1 + first.Offset,
+		}
+		l.events = append(l.events, e)
+		l.failures[e.Recipient] = append(l.failures[e.Recipient], len(l.events)-1)
+	}
+}
+
+// expired is the judgement on a message that expired.
+var expired = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
+
+// Stored texts are at most so long, in bytes.
+const (
+	maxResponse = 16 << 10
+	maxName     = 1 << 10
+	maxWord     = 255
+)
+
+// clean makes a text fit for any reader: valid UTF-8, no control characters but tab and
+// line ends, at most max bytes.
+func clean(s string, max int) string {
+	s = strings.ToValidUTF8(s[:min(len(s), max)], "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if r < '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// whole is a time in whole seconds.
+func whole(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return time.Unix(t.Unix(), 0).UTC()
+}
+
+// cleaned is what is kept of an attempt.
+func cleaned(a *store.Attempt) store.Attempt {
+	c := *a
+	c.Time, c.N, c.Template = whole(a.Time), 0, bounce.Template{}
+	if !(c.Delay >= 0) {
+		c.Delay = -1
+	}
+	c.Delay = min(c.Delay, math.MaxInt32)
+	for _, s := range []*string{&c.Host, &c.Agent, &c.Status, &c.QueueID, &c.RelayIP, &c.ClientIP, &c.Detail, &c.Rule} {
+		*s = clean(*s, maxWord)
+	}
+	for _, s := range []*string{&c.Instance, &c.MessageID, &c.Sender, &c.SenderDomain, &c.Recipient, &c.RecipientDomain, &c.OriginalRecipient, &c.RelayHost, &c.ClientHost, &c.SASLUser} {
+		*s = clean(*s, maxName)
+	}
+	c.Response = clean(c.Response, maxResponse)
+	return c
+}

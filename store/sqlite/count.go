@@ -1,0 +1,612 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// Count counts the attempts that match f, by some dimensions. A message is counted
+// where its first attempt stands; by domain or relay, its first attempt to the domain.
+func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
+	if len(by) > store.MaxDimensions {
+		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
+	}
+	for _, dim := range by {
+		if !slices.Contains(dimensionsKnown, dim) {
+			return nil, fmt.Errorf("count: cannot count by %q", dim)
+		}
+	}
+	c := r.take(ctx)
+	defer c.Unlock()
+	t, err := count(c.Conn, f, by)
+	if err != nil || t == nil {
+		return nil, r.d.wrap("count", err)
+	}
+	cells, err := t.named(c.Conn)
+	return cells, r.d.wrap("count", err)
+}
+
+var dimensionsKnown = []store.Dimension{
+	store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost,
+	store.ByDay, store.ByHour, store.BySender, store.BySASLUser, store.ByClient,
+}
+
+// byDestination reports whether a dimension is of where mail went.
+func byDestination(by store.Dimension) bool { return by == store.ByDomain || by == store.ByRelay }
+
+// byHandover reports whether a dimension is of who handed a message in, which is known
+// of failed attempts only.
+func byHandover(by store.Dimension) bool {
+	return by == store.BySender || by == store.BySASLUser || by == store.ByClient
+}
+
+// A point is the values of the dimensions as numbers.
+type point [store.MaxDimensions]int64
+
+// A tally adds up cells.
+type tally struct {
+	by    []store.Dimension
+	keys  []point
+	cells []store.Cell // in the order of keys, without their keys
+	index map[point]int32
+
+	lastKey point // was asked for last: one cell is asked for many times in a row
+	last    int32
+
+	// Where all dimensions are of where mail went, the cells are made beforehand.
+	routes  bool
+	byRoute numbers // cell by route, from 1
+
+	domains, relays numbers // names by route; nil: not asked for
+	hosts           map[int64]int64
+	clients         map[int64]string // texts of clients that are no numbers, by their hash
+}
+
+func newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
+	t := &tally{by: by, index: make(map[point]int32), last: -1, routes: len(by) > 0}
+	destination := false
+	for _, dim := range by {
+		t.routes = t.routes && byDestination(dim)
+		destination = destination || byDestination(dim)
+	}
+	if slices.Contains(by, store.ByHost) {
+		t.hosts = make(map[int64]int64)
+		first := make(map[string]int64)
+		err := c.Each(func(v []driver.Value) error {
+			if host := str(v[1]); first[host] == 0 {
+				first[host] = num(v[0])
+			}
+			t.hosts[num(v[0])] = first[str(v[1])]
+			return nil
+		}, "SELECT id, host FROM origin ORDER BY id")
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !destination {
+		return t, nil
+	}
+	n := int32(0)
+	err := batches(c, "route", func(lo, hi int64) error {
+		return c.Columns(3, func(v []int64) error {
+			if !t.routes {
+				t.domains.set(v[0], int32(v[1]))
+				t.relays.set(v[0], int32(v[2]))
+				return nil
+			}
+			var k point
+			for i, dim := range by {
+				k[i] = v[1]
+				if dim == store.ByRelay {
+					k[i] = v[2]
+				}
+			}
+			at, known := t.index[k]
+			if !known {
+				at = n
+				n++
+				t.index[k] = at
+				t.keys = append(t.keys, k)
+			}
+			t.byRoute.set(v[0], at+1)
+			return nil
+		}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+	})
+	t.cells = make([]store.Cell, n)
+	if t.routes {
+		t.index = nil
+	}
+	return t, err
+}
+
+// A fact is what an attempt, or a cell of a rollup, says of the dimensions.
+type fact struct {
+	route, senderDomain, origin, kind, at int64
+	recipient, sender, user, client       int64
+}
+
+// cell is the index of the cell that something belongs to.
+func (t *tally) cell(f *fact) int32 {
+	if t.routes {
+		if at := t.byRoute.of(f.route); at > 0 {
+			return at - 1
+		}
+	}
+	var k point
+	for i, dim := range t.by {
+		switch dim {
+		case store.ByDomain:
+			k[i] = int64(t.domains.of(f.route))
+		case store.ByRelay:
+			k[i] = int64(t.relays.of(f.route))
+		case store.BySenderDomain:
+			k[i] = f.senderDomain
+		case store.ByHost:
+			k[i] = t.hosts[f.origin]
+		case store.ByReason:
+			k[i] = int64(reasonOf(f.kind))
+		case store.ByRecipient:
+			k[i] = f.recipient
+		case store.BySender:
+			k[i] = f.sender
+		case store.BySASLUser:
+			k[i] = f.user
+		case store.ByClient:
+			k[i] = f.client
+		case store.ByDay:
+			k[i] = f.at / day
+		case store.ByHour:
+			k[i] = f.at / hour
+		}
+	}
+	if k == t.lastKey && t.last >= 0 {
+		return t.last
+	}
+	at, known := t.index[k]
+	if !known {
+		if t.index == nil {
+			t.index = make(map[point]int32) // of a route that is not there, as in a damaged database
+		}
+		at = int32(len(t.keys))
+		t.index[k] = at
+		t.keys = append(t.keys, k)
+		t.cells = append(t.cells, store.Cell{})
+	}
+	t.lastKey, t.last = k, at
+	return at
+}
+
+func (t *tally) add(at int32, kind int64, n cell) {
+	g := &t.cells[at].Tally
+	if r := reasonOf(kind); r != bounce.NoReason && isFailed(outcomeOf(kind)) {
+		if g.Reasons == nil {
+			g.Reasons = make(map[bounce.Reason]int64, 1)
+		}
+		g.Reasons[r] += n.n
+	}
+	switch outcomeOf(kind) {
+	case bounce.Delivered:
+		g.Attempts += n.n
+		g.Delivered += n.n
+		g.Recovered += n.pairs
+	case bounce.Soft:
+		g.Attempts += n.n
+		g.Soft += n.n
+		g.Pending += n.pairs
+		g.NullSoft += n.nulls
+		g.Soft5xx += n.retry
+	case bounce.Hard:
+		g.Attempts += n.n
+		g.Hard += n.n
+		g.Expired += n.pairs
+		g.NullHard += n.nulls
+	case bounce.Handoff:
+		g.Handoff += n.n
+	case bounce.Probe:
+		g.Probe += n.n
+	}
+	g.Messages += n.messages
+}
+
+// named gives the cells their keys, and leaves out those in which nothing counts.
+func (t *tally) named(c *sqlite3.Conn) ([]store.Cell, error) {
+	n := 0
+	for i := range t.cells {
+		if t.cells[i].Counts != (store.Counts{}) {
+			t.cells[n], t.keys[n] = t.cells[i], t.keys[i]
+			n++
+		}
+	}
+	cells, keys := t.cells[:n], t.keys[:n]
+	for i, dim := range t.by {
+		name, err := t.names(c, dim, func(yield func(int64) bool) {
+			for _, k := range keys {
+				if !yield(k[i]) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		for j := range cells {
+			cells[j].Keys[i] = name(keys[j][i])
+		}
+	}
+	if !slices.Contains(t.by, store.BySenderDomain) {
+		return cells, nil
+	}
+	// Neither the null sender nor one that is not known has a domain.
+	index := make(map[[store.MaxDimensions]string]int, len(cells))
+	n = 0
+	for i := range cells {
+		if at, known := index[cells[i].Keys]; known {
+			cells[at].Add(&cells[i].Tally)
+			continue
+		}
+		index[cells[i].Keys] = n
+		cells[n] = cells[i]
+		n++
+	}
+	return cells[:n], nil
+}
+
+// names says what the values of a dimension are called.
+func (t *tally) names(c *sqlite3.Conn, by store.Dimension, values func(func(int64) bool)) (func(int64) string, error) {
+	distinct := func() []int64 {
+		var set idSet
+		for v := range values {
+			set.add(v)
+		}
+		return slices.Collect(set.all())
+	}
+	called := func(all map[int64]string, err error) (func(int64) string, error) {
+		return func(v int64) string { return all[v] }, err
+	}
+	switch by {
+	case store.ByDomain, store.BySenderDomain, store.ByRelay:
+		return called(namesOf(c, distinct()))
+	case store.ByRecipient:
+		return called(addressesOf(c, distinct()))
+	case store.BySender:
+		all, err := addressesOf(c, distinct())
+		return func(v int64) string {
+			if v != 0 && all[v] == "" {
+				return nullSender
+			}
+			return all[v]
+		}, err
+	case store.BySASLUser:
+		return called(textsOf(c, distinct(), "SELECT columns(l.id), group_concat(l.user, char(1)) FROM json_each(?) AS w CROSS JOIN login AS l ON l.id = w.value"))
+	case store.ByClient:
+		return func(v int64) string {
+			switch {
+			case v > 0:
+				return t.clients[v]
+			case v < 0:
+				return ipText(-1 - v)
+			}
+			return ""
+		}, nil
+	case store.ByHost:
+		hosts := make(map[int64]string)
+		return called(hosts, c.Each(func(v []driver.Value) error {
+			hosts[num(v[0])] = str(v[1])
+			return nil
+		}, "SELECT id, host FROM origin"))
+	case store.ByReason:
+		return func(v int64) string { return bounce.Reason(v).String() }, nil
+	case store.ByDay:
+		return func(v int64) string { return time.Unix(v*day, 0).UTC().Format(time.DateOnly) }, nil
+	}
+	return func(v int64) string { return time.Unix(v*hour, 0).UTC().Format("2006-01-02T15:00Z") }, nil
+}
+
+// nullSender is what store.BySender calls it.
+const nullSender = "<>"
+
+// namesOf reads the names with these numbers, which are in order.
+func namesOf(c *sqlite3.Conn, ids []int64) (map[int64]string, error) {
+	return textsOf(c, ids, "SELECT columns(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
+}
+
+// addressesOf reads the addresses with these numbers.
+func addressesOf[N int64 | uint64](c *sqlite3.Conn, ids []N) (map[N]string, error) {
+	return textsOf(c, ids, `SELECT columns(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
+}
+
+func textsOf[N int64 | uint64](c *sqlite3.Conn, ids []N, sql string) (map[N]string, error) {
+	all := make(map[N]string, len(ids))
+	return all, inBatches(slices.Values(ids), func(wanted string) error {
+		return c.Texts(1, func(v []int64, text string) error {
+			all[N(v[0])] = text
+			return nil
+		}, sql, wanted)
+	})
+}
+
+// A dimension is what a rollup is kept by.
+type dimension string
+
+const (
+	byRoute  dimension = "route"
+	bySender dimension = "sender"
+	byOrigin dimension = "origin"
+	byRows   dimension = ""
+)
+
+// dimension chooses the rollup that can answer, or the rows.
+func (q *question) dimension(by ...store.Dimension) dimension {
+	if q.narrow() {
+		return byRows
+	}
+	route, sender, origin, hourly := q.routes != nil, q.senderDom != 0, q.origins != nil, false
+	for _, dim := range by {
+		switch {
+		case dim == store.ByRecipient || byHandover(dim):
+			return byRows
+		case byDestination(dim):
+			route = true
+		case dim == store.BySenderDomain:
+			sender = true
+		case dim == store.ByHost:
+			origin = true
+		case dim == store.ByHour:
+			hourly = true
+		}
+	}
+	need := byOrigin
+	n := 0
+	for dim, asked := range map[dimension]bool{byRoute: route, bySender: sender, byOrigin: origin} {
+		if asked {
+			need = dim
+			n++
+		}
+	}
+	if n > 1 || hourly && need.period() != hour {
+		return byRows
+	}
+	return need
+}
+
+// count adds up what matches f by number; nil: nothing does.
+func count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error) {
+	q, err := newQuestion(c, f)
+	if err != nil || q.nothing || q.since >= q.until {
+		return nil, err
+	}
+	t, err := newTally(c, by)
+	if err != nil {
+		return nil, err
+	}
+	dim := q.dimension(by...)
+	// Whole periods come from the rollup, the rest from the rows.
+	lo, hi := q.since, q.until
+	if dim != byRows {
+		period := dim.period()
+		if lo != -forever {
+			lo = (lo + period - 1) / period * period
+		} else {
+			lo = 0
+		}
+		if hi != forever {
+			hi = hi / period * period
+		}
+	}
+	if dim == byRows || lo >= hi {
+		return t, q.countRows(c, t)
+	}
+	err = q.countCells(c, t, dim, lo/dim.period(), hi/dim.period())
+	for _, edge := range [...]span{{q.since, lo}, {hi, q.until}} {
+		if err == nil && edge.lo < edge.hi && edge.lo != -forever {
+			part := *q
+			part.since, part.until = edge.lo, edge.hi
+			err = part.countRows(c, t)
+		}
+	}
+	return t, err
+}
+
+// countCells adds up the periods from lo to hi of a rollup.
+func (q *question) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int64) error {
+	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
+	hi = min(hi, maxPeriod+1)
+	table := "rollup_" + string(dim)
+	if dim == byRoute && !slices.Contains(t.by, store.ByDay) && q.since == -forever && q.until == forever {
+		table, lo, hi = "rollup_total", 0, 1 // whose keys are without a period
+	}
+	n := 0
+	one := func(v []int64) error {
+		n++
+		key := cellKey(v[0])
+		lo = v[0] + 1
+		period, id, kind := key.period(), key.id(), key.kind()
+		if allowed != nil && !allowed[id] || dim == bySender && q.senderDom != 0 && id != q.senderDom || !q.kinds(kind) {
+			return nil
+		}
+		f := fact{kind: kind, at: period * dim.period()}
+		switch dim {
+		case byRoute:
+			f.route = id
+		case bySender:
+			f.senderDomain = id
+		case byOrigin:
+			f.origin = id
+		}
+		t.add(t.cell(&f), kind, cell{v[1], v[2], v[3], v[4], v[5]})
+		return nil
+	}
+	lo, hi = int64(newCellKey(lo, 0, 0)), int64(newCellKey(hi, 0, 0))
+	for {
+		read := n
+		err := c.Columns(6, one, "SELECT columns(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(sqlite3.Batch))
+		if err != nil || n-read < sqlite3.Batch {
+			return err
+		}
+	}
+}
+
+// A replyKind is what counts of a reply.
+type replyKind struct {
+	kind, origin int64
+	retry        bool
+}
+
+// countRows adds up the rows.
+func (q *question) countRows(c *sqlite3.Conn, t *tally) error {
+	delivered, failed := q.wants()
+	replies := make(map[int64]replyKind)
+	err := c.Each(func(v []driver.Value) error {
+		kind := num(v[1])
+		replies[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500}
+		return nil
+	}, "SELECT id, kind, origin, code FROM reply")
+	if err != nil {
+		return err
+	}
+	null, err := c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
+	if err != nil {
+		return err
+	}
+	handover := slices.ContainsFunc(t.by, byHandover)
+	flag := int64(flagFirst)
+	if q.routes != nil || slices.ContainsFunc(t.by, byDestination) {
+		flag = flagFirstToDomain
+	}
+	spans, err := q.spans(c)
+	if err != nil {
+		return err
+	}
+	bySenderDomain, senderDomains := slices.Contains(t.by, store.BySenderDomain), make(map[int64]int64)
+	if delivered && t.routes && !q.narrow() {
+		delivered = false
+		err := q.countDelivered(c, spans, flag, func(route, reply int64, n cell) {
+			t.add(t.cell(&fact{route: route}), replies[reply].kind, n)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	// A few rows, or what is counted one by one: the messages can be told apart.
+	type message struct{ cell, origin, queue int64 }
+	var seen map[message]bool
+	if q.narrow() || handover {
+		seen = make(map[message]bool)
+	}
+	var waiting map[int64]bool
+	columns := []string{
+		layoutSQL("a.route << $ID_BITS | a.reply"), layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.recipient"),
+		layoutSQL("max(a.at, 0) << $FLAG_BITS | (a.meta & (1 << $FLAG_BITS) - 1)"), "a.queue",
+	}
+	texted := false // a client is no number
+	row := func(v []int64) error {
+		p := replies[v[0]&maxID]
+		o := outcomeOf(p.kind)
+		if handover && !isFailed(o) {
+			return nil
+		}
+		f := fact{route: v[0] >> idBits, origin: p.origin, kind: p.kind, at: v[2] >> flagBits, sender: v[1] >> idBits, recipient: v[1] & maxID}
+		if bySenderDomain && f.sender != 0 {
+			var known bool
+			if f.senderDomain, known = senderDomains[f.sender]; !known {
+				var err error
+				if f.senderDomain, err = c.Number("SELECT domain FROM address WHERE id = ?", f.sender); err != nil {
+					return err
+				}
+				remember(senderDomains, f.sender, f.senderDomain)
+			}
+		}
+		if len(v) > 5 {
+			switch client := v[5]; {
+			case v[6] != 0:
+				texted = true
+				f.client = clientOf(client)
+			case client > 0:
+				f.user = client
+			default:
+				f.client = client
+			}
+		}
+		at := t.cell(&f)
+		meta := v[2] & (1<<flagBits - 1)
+		x := cell{n: 1, nulls: bit(f.sender != 0 && f.sender == null), retry: bit(p.retry)}
+		switch {
+		case o == bounce.Handoff || o == bounce.Probe:
+		case seen != nil:
+			if m := (message{int64(at), p.origin, v[3]}); !seen[m] {
+				seen[m] = true
+				x.messages = 1
+			}
+		case meta&flag != 0:
+			x.messages = 1
+		}
+		switch o {
+		case bounce.Delivered:
+			x.pairs = bit(meta&flagRecovered != 0)
+		case bounce.Soft:
+			x.pairs = bit(waiting[v[4]])
+		case bounce.Hard:
+			x.pairs = bit(reasonOf(p.kind) == bounce.Expired)
+		}
+		t.add(at, p.kind, x)
+		return nil
+	}
+	if delivered && !handover {
+		if err := q.scanColumns(c, spans, columns, "FROM delivery AS a WHERE "+q.where(), row); err != nil {
+			return err
+		}
+	}
+	if !failed {
+		return nil
+	}
+	if waiting, err = firstsPending(c); err != nil {
+		return err
+	}
+	spans = append(spans, expiries)
+	columns = append(columns, "a.id")
+	if handover {
+		columns = append(columns, "a.client", "typeof(a.client) = 'text'")
+	}
+	from := "FROM failure AS a WHERE " + q.where()
+	if err := q.scanColumns(c, spans, columns, from, row); err != nil || !texted {
+		return err
+	}
+	t.clients = make(map[int64]string)
+	return q.within(c, func(v []driver.Value) error {
+		t.clients[clientOf(sqlite3.TextHash(str(v[0])))] = str(v[0])
+		return nil
+	}, "SELECT DISTINCT a.client "+from+" AND typeof(a.client) = 'text' AND a.id BETWEEN ?3 AND ?4", spans)
+}
+
+// clientOf stands for a client that is no number in the database: a part of its hash.
+func clientOf(hash int64) int64 {
+	const text = 1 << 62
+	return text | hash&(text-1)
+}
+
+// firstsPending are the first attempts of who is still tried.
+func firstsPending(c *sqlite3.Conn) (map[int64]bool, error) {
+	all := make(map[int64]bool)
+	return all, c.Columns(1, func(v []int64) error {
+		all[v[0]] = true
+		return nil
+	}, "SELECT columns(pair) FROM pending")
+}
+
+// countDelivered counts the rows of the table delivery by route and reply, in SQLite:
+// to hand over each row takes longer.
+func (q *question) countDelivered(c *sqlite3.Conn, spans []span, flag int64, add func(route, reply int64, n cell)) error {
+	return q.within(c, func(v []driver.Value) error {
+		add(num(v[0]), num(v[1]), cell{n: num(v[2]), messages: num(v[3]), pairs: num(v[4])})
+		return nil
+	}, fmt.Sprintf("SELECT a.route, a.reply, count(*), sum(a.meta & %d <> 0), sum(a.meta & %d <> 0) FROM delivery AS a WHERE %s AND a.id BETWEEN ?3 AND ?4 GROUP BY 1, 2",
+		flag, flagRecovered, q.where()), spans)
+}

@@ -1,0 +1,76 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// Resume says where to go on reading logs.
+func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
+	c := r.take(ctx)
+	defer c.Unlock()
+	sources, err := readSources(c.Conn)
+	if err != nil {
+		return nil, r.d.wrap("read positions", err)
+	}
+	out := &store.Resume{Sources: sources}
+	err = c.Each(func(v []driver.Value) error {
+		out.Messages = append(out.Messages, bounce.Message{
+			Host: str(v[0]), MTA: bounce.MTA(str(v[1])), Instance: str(v[2]), QueueID: str(v[3]), Time: when(v[4]),
+			MessageID: str(v[5]), Sender: str(v[6]), SenderKnown: num(v[7]) != 0, Size: num(v[8]),
+			ClientHost: str(v[9]), ClientIP: str(v[10]), SASLUser: str(v[11]),
+		})
+		return nil
+	}, `SELECT host, mta, instance, queue_id, at, message_id, sender, sender_known, size, client_host, client_ip, sasl_user
+		FROM open_message ORDER BY id DESC`)
+	return out, r.d.wrap("read queued messages", err)
+}
+
+// Coverage says what of the logs was understood.
+func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
+	c := r.take(ctx)
+	defer c.Unlock()
+	out := new(store.Coverage)
+	var err error
+	if out.Sources, err = readSources(c.Conn); err != nil {
+		return nil, r.d.wrap("list sources", err)
+	}
+	err = c.Each(func(v []driver.Value) error {
+		out.Skipped = append(out.Skipped, store.Skipped{Program: str(v[0]), Lines: num(v[1])})
+		return nil
+	}, "SELECT program, lines FROM skipped ORDER BY lines DESC, program")
+	if err != nil {
+		return nil, r.d.wrap("list skipped lines", err)
+	}
+	err = c.Each(func(v []driver.Value) error {
+		out.Unparsed = append(out.Unparsed, store.Unparsed{Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Text: str(v[3])})
+		return nil
+	}, layoutSQL("SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> $OFFSET_BITS ORDER BY u.id"))
+	return out, r.d.wrap("list unparsed lines", err)
+}
+
+func readSources(c *sqlite3.Conn) ([]store.Source, error) {
+	var list []store.Source
+	err := c.Each(func(v []driver.Value) error {
+		list = append(list, store.Source{
+			ID: str(v[0]), Path: str(v[1]), Offset: num(v[2]), State: str(v[3]), First: when(v[4]), Last: when(v[5]),
+			Lines: num(v[6]), Delivery: num(v[7]), Attempts: num(v[8]), Repeated: num(v[9]), Queue: num(v[10]),
+			Rejected: num(v[11]), Skipped: num(v[12]), Unparsed: num(v[13]), Blank: num(v[14]),
+		})
+		return nil
+	}, "SELECT name, path, position, state, first, last, lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank FROM source ORDER BY id")
+	return list, err
+}
+
+func when(v driver.Value) time.Time {
+	n, ok := v.(int64)
+	if !ok {
+		return time.Time{}
+	}
+	return unix(n)
+}

@@ -1,0 +1,294 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"slices"
+	"strings"
+
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// A piece is a run of rows, and the time that they are of.
+type piece struct {
+	span
+	since, until int64
+	read         bool
+}
+
+// pieces are the chunks, and for each source the rows that are in none yet.
+func pieces(c *sqlite3.Conn) ([]*piece, error) {
+	var all []*piece
+	ends := make(map[int64]*piece) // the last of each source
+	err := c.Columns(4, func(v []int64) error {
+		all = append(all, &piece{span: span{v[0], v[1]}, since: v[2], until: v[3]})
+		return nil
+	}, "SELECT columns(id, last, since, until) FROM chunk INDEXED BY chunk_time")
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
+	for _, p := range all {
+		ends[attemptID(p.lo).source()] = p
+	}
+	return all, c.Each(func(v []driver.Value) error {
+		n := num(v[0])
+		p := &piece{span: attemptsOf(n), since: -forever, until: forever}
+		if v[1] != nil && v[2] != nil {
+			p.since, p.until = num(v[1]), num(v[2])
+		}
+		if end := ends[n]; end != nil {
+			p.lo, p.since = end.hi+1, end.since
+		}
+		all = append(all, p)
+		return nil
+	}, "SELECT id, first, last FROM source")
+}
+
+// A stream is a store.Stream in terms of the tables.
+type stream struct {
+	since, until int64
+	around       []int64
+	read         []span // of time
+}
+
+// plan chooses what to read: for each time of each stream the pieces next to it,
+// back and on, while there are rows left of those that may be read. Streams share the
+// pieces, which hold what was delivered in all of them: so no more rows are read than
+// may be handed over, and a rare stream is covered as far as those go.
+func plan(streams []*stream, all []*piece, rows int) {
+	byEnd := slices.Clone(all)
+	slices.SortFunc(byEnd, func(a, b *piece) int { return cmp.Compare(b.until, a.until) })
+	byStart := slices.Clone(all)
+	slices.SortFunc(byStart, func(a, b *piece) int { return cmp.Compare(a.since, b.since) })
+	left := max(rows/chunkRows, 1)
+	share := max(left/4, 1) // of one side of one time
+	for _, f := range streams {
+		for _, t := range f.around {
+			lo, hi := f.since, f.until
+			take := func(s *piece, mine *int) bool {
+				if !s.read && (*mine >= share || left == 0) {
+					return false
+				}
+				if !s.read {
+					s.read = true
+					*mine++
+					left--
+				}
+				return true
+			}
+			n := 0
+			for _, s := range byEnd {
+				if s.since <= t && s.until >= f.since && s.since <= f.until && !take(s, &n) {
+					lo = max(lo, s.until+1)
+					break
+				}
+			}
+			n = 0
+			for _, s := range byStart {
+				if s.until >= t && s.until >= f.since && s.since <= f.until && !take(s, &n) {
+					hi = min(hi, s.since-1)
+					break
+				}
+			}
+			if lo <= hi {
+				f.read = append(f.read, span{lo, hi})
+			}
+		}
+		slices.SortFunc(f.read, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
+		out := f.read[:0]
+		for _, s := range f.read {
+			if n := len(out); n > 0 && out[n-1].hi+1 >= s.lo {
+				out[n-1].hi = max(out[n-1].hi, s.hi)
+			} else {
+				out = append(out, s)
+			}
+		}
+		f.read = out
+	}
+}
+
+// Delivered lists what was delivered in some streams.
+func (r *reader) Delivered(ctx context.Context, asked []store.Stream, limit int) ([]store.History, error) {
+	if len(asked) == 0 {
+		return nil, nil
+	}
+	c := r.take(ctx)
+	defer c.Unlock()
+	out, err := r.delivered(c, asked, limit)
+	return out, r.d.wrap("read deliveries", err)
+}
+
+func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.History, error) {
+	streams := make([]*stream, len(asked))
+	for i, a := range asked {
+		f := &stream{since: a.First.Unix(), until: a.Last.Unix()}
+		for _, t := range a.Around {
+			f.around = append(f.around, t.Unix())
+		}
+		streams[i] = f
+	}
+	all, err := pieces(c.Conn)
+	if err != nil {
+		return nil, err
+	}
+	plan(streams, all, limit)
+	out := make([]store.History, len(asked))
+	for i, f := range streams {
+		for _, s := range f.read {
+			out[i].Covered = append(out[i].Covered, store.Span{First: unix(s.lo), Last: unix(s.hi)})
+		}
+	}
+	var found []deliveryRow
+	var routes *streamRoutes
+	err = r.together(c,
+		func(c *sqlite3.Conn) (err error) {
+			found, err = readDeliveries(c, all)
+			return err
+		},
+		func(c *sqlite3.Conn) (err error) {
+			routes, err = readStreamRoutes(c, asked)
+			return err
+		})
+	if err != nil {
+		return nil, err
+	}
+	var senders idSet
+	n := 0
+	for _, x := range found {
+		if len(routes.of(x.route)) > 0 {
+			senders.add(int64(x.sender))
+			found[n] = x
+			n++
+		}
+	}
+	found = found[:n]
+	domains, err := textsOf(c.Conn, slices.Collect(senders.all()), `SELECT columns(a.id), group_concat(n.text, char(1)) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
+	if err != nil {
+		return nil, err
+	}
+	each := func(do func(f int, x *deliveryRow)) {
+		for i := range found {
+			x := &found[i]
+			for _, f := range routes.of(x.route) {
+				if slices.ContainsFunc(streams[f].read, func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
+					do(f, x)
+				}
+			}
+		}
+	}
+	size := make([]int, len(streams))
+	each(func(f int, _ *deliveryRow) { size[f]++ })
+	for f, n := range size {
+		out[f].Deliveries = make([]store.Delivered, 0, n)
+	}
+	each(func(f int, x *deliveryRow) {
+		out[f].Deliveries = append(out[f].Deliveries, store.Delivered{Time: unix(x.at), Message: x.message, SenderDomain: domains[int64(x.sender)]})
+	})
+	return out, nil
+}
+
+// A deliveryRow is a row of delivery.
+type deliveryRow struct {
+	at            int64
+	message       uint64
+	sender, route int32
+}
+
+// readDeliveries reads the deliveries of the pieces that are to be read.
+func readDeliveries(c *sqlite3.Conn, all []*piece) (found []deliveryRow, err error) {
+	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
+	var spans []span
+	pieces := 0
+	for _, s := range all {
+		if !s.read {
+			continue
+		}
+		pieces++
+		if n := len(spans); n > 0 && spans[n-1].hi+1 >= s.lo {
+			spans[n-1].hi = max(spans[n-1].hi, s.hi)
+		} else {
+			spans = append(spans, s.span)
+		}
+	}
+	found = make([]deliveryRow, 0, pieces*chunkRows)
+	q := question{since: -forever, until: forever}
+	return found, q.scanColumns(c, spans, []string{"a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
+		sender, route := v[2]>>idBits, v[2]&maxID
+		found = append(found, deliveryRow{v[0], messageKey(v[1], sender), int32(sender), int32(route)})
+		return nil
+	})
+}
+
+// Stream routes tell which streams a route is of. There may be many routes, and there are
+// few sets of streams.
+type streamRoutes struct {
+	sets   [][]int
+	unions map[[2]int32]int32
+	set    numbers // by route
+}
+
+func (r *streamRoutes) of(route int32) []int { return r.sets[r.set.of(int64(route))] }
+
+// with is the set that holds the streams of both.
+func (r *streamRoutes) with(a, b int32) int32 {
+	switch {
+	case a == b || b == 0:
+		return a
+	case a == 0:
+		return b
+	}
+	n, known := r.unions[[2]int32{a, b}]
+	if !known {
+		list := slices.Concat(r.sets[a], r.sets[b])
+		slices.Sort(list)
+		n = int32(len(r.sets))
+		r.sets = append(r.sets, slices.Compact(list))
+		r.unions[[2]int32{a, b}] = n
+	}
+	return n
+}
+
+func readStreamRoutes(c *sqlite3.Conn, streams []store.Stream) (*streamRoutes, error) {
+	r := &streamRoutes{sets: [][]int{nil}, unions: make(map[[2]int32]int32)}
+	relays, domains := make(map[string]int32), make(map[string]int32)
+	for i, f := range streams {
+		r.sets = append(r.sets, []int{i})
+		n := int32(len(r.sets) - 1)
+		for _, name := range f.Relays {
+			relays[lower(name)] = r.with(relays[lower(name)], n)
+		}
+		for _, name := range f.Domains {
+			domains[lower(name)] = r.with(domains[lower(name)], n)
+		}
+	}
+	var hosts, ends numbers // by name: the sets of a relay, of a recipient's domain
+	err := batches(c, "name", func(lo, hi int64) error {
+		return c.Texts(1, func(v []int64, name string) error {
+			name = fold(name)
+			if set := domains[name]; set != 0 {
+				ends.set(v[0], set)
+			}
+			for rest, more := name, true; more; _, rest, more = strings.Cut(rest, ".") {
+				if set := relays[rest]; set != 0 {
+					hosts.set(v[0], r.with(hosts.of(v[0]), set))
+				}
+			}
+			return nil
+		}, "SELECT columns(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, batches(c, "route", func(lo, hi int64) error {
+		return c.Columns(3, func(v []int64) error {
+			if set := r.with(ends.of(v[1]), hosts.of(v[2])); set != 0 {
+				r.set.set(v[0], set)
+			}
+			return nil
+		}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+	})
+}

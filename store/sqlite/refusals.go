@@ -1,0 +1,478 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql/driver"
+	"iter"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// messageKey stands for a message: its queue id, as the function ints has it, and its
+// sender, since short queue ids are used again.
+func messageKey(queue, sender int64) uint64 {
+	return chunkHash.num(chunkHash.num(3, uint64(sender)), uint64(queue))
+}
+
+// A refusalRow is a row of refusal or failure.
+type refusalRow struct {
+	id                int64
+	message           uint64
+	at                int64
+	before            seconds
+	recipient, sender int32
+	route, reply      int32
+	original          int32 // id of the domain; 0: no original recipient
+}
+
+// What is read and put in order at once; more is put in order by SQLite, and read
+// by and by.
+const (
+	refusalsSorted = 600_000
+	refusalsBatch  = 50_000
+)
+
+// Refusals yields the failed attempts that match f in the order of time.
+func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
+	return func(yield func(*store.Refusal, error) bool) {
+		err := r.refusals(ctx, f, func(x *store.Refusal) bool { return yield(x, nil) })
+		if err != nil && err != errEnough {
+			yield(nil, r.d.wrap("read refusals", err))
+		}
+	}
+}
+
+// failedOnly restricts f to failed attempts; ok is false where it selects none.
+func failedOnly(f store.Filter) (only store.Filter, ok bool) {
+	var outcomes []bounce.Outcome
+	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
+		if len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, o) {
+			outcomes = append(outcomes, o)
+		}
+	}
+	f.Outcomes = outcomes
+	return f, outcomes != nil
+}
+
+func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store.Refusal) bool) error {
+	f, ok := failedOnly(f)
+	if !ok {
+		return nil
+	}
+	c := r.take(ctx)
+	defer c.Unlock()
+	q, err := newQuestion(c.Conn, f)
+	if err != nil || q.nothing {
+		return err
+	}
+	var wanted *idSet // recipients, where they are too many to say in SQL
+	if len(q.recipients) > few {
+		q.anyone, wanted = true, new(idSet)
+		for _, id := range q.recipients {
+			wanted.add(id)
+		}
+	}
+	table, original := "failure", originalDomain
+	if covers(store.Suspect, f.Reasons) {
+		table, original = "refusal", "a.original"
+		if len(f.Reasons) == len(store.Suspect) && len(f.Outcomes) == 2 {
+			q.Outcomes, q.Reasons = nil, nil // that is what the table holds
+		}
+	}
+	spans, err := q.spans(c.Conn)
+	if err != nil {
+		return err
+	}
+	spans = append(spans, expiries)
+	row := []string{"a.id", layoutSQL("a.at << $ID_BITS | a.reply"), "a.queue", layoutSQL("a.recipient << $ID_BITS | coalesce(a.sender, 0)"), layoutSQL("coalesce(a.before, 0) << $ID_BITS | a.route"), original}
+	from := " FROM " + table + " AS a WHERE " + q.where()
+	scan := func(v []int64) refusalRow {
+		return refusalRow{
+			id: v[0], message: messageKey(v[2], v[3]&maxID), at: v[1] >> idBits, before: seconds(v[4] >> idBits),
+			recipient: int32(v[3] >> idBits), sender: int32(v[3] & maxID), route: int32(v[4] & maxID), reply: int32(v[1] & maxID),
+			original: int32(v[5]),
+		}
+	}
+	t := &traits{texts: newTexts(c.Conn), known: make(map[likeness]*store.Traits)}
+	if len(q.recipients) > 0 && q.faults() == "fault" {
+		rows, err := faultRows(c.Conn, q, spans, wanted, row, scan)
+		if err != nil {
+			return err
+		}
+		return r.yieldRefusals(ctx, c, t, rows, yield)
+	}
+	n, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", refusalsSorted+1)
+	if err != nil {
+		return err
+	}
+	if n <= refusalsSorted {
+		rows, err := r.refusalRows(c, q, table, spans, n, wanted, row, from, scan)
+		if err != nil {
+			return err
+		}
+		return r.yieldRefusals(ctx, c, t, rows, yield)
+	}
+	rows, values := make([]refusalRow, 0, refusalsBatch), make([]int64, len(row))
+	err = q.once(c.Conn, func(v []driver.Value) error {
+		queue := v[2]
+		if text, ok := queue.(string); ok {
+			queue = sqlite3.TextHash(text)
+		}
+		for i := range v {
+			values[i] = num(v[i])
+		}
+		values[2] = num(queue)
+		if x := scan(values); wanted == nil || wanted.has(int64(x.recipient)) {
+			rows = append(rows, x)
+		}
+		if len(rows) < cap(rows) {
+			return nil
+		}
+		err := r.yieldRefusals(ctx, c, t, runs{rows}, yield)
+		rows = rows[:0]
+		return err
+	}, "SELECT "+strings.Join(row, ", ")+from+inSpans(spans)+" ORDER BY a.at, a.id", q.since, q.until)
+	if err != nil {
+		return err
+	}
+	return r.yieldRefusals(ctx, c, t, runs{rows}, yield)
+}
+
+// faultRows reads the rows of failure that the table fault selects: that is a third as
+// wide, and few of its rows are of the recipients that are asked for.
+func faultRows(c *sqlite3.Conn, q *question, spans []span, wanted *idSet, row []string, scan func([]int64) refusalRow) (runs, error) {
+	var ids []int64
+	err := q.scanColumns(c, spans, []string{"a.id", "a.recipient"}, "FROM fault AS a WHERE "+q.where(), func(v []int64) error {
+		if wanted == nil || wanted.has(v[1]) {
+			ids = append(ids, v[0])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]refusalRow, 0, len(ids))
+	err = inBatches(slices.Values(ids), func(list string) error {
+		return c.Columns(len(row), func(v []int64) error {
+			rows = append(rows, scan(v))
+			return nil
+		}, "SELECT columns("+strings.Join(row, ", ")+") FROM json_each(?) AS w CROSS JOIN failure AS a ON a.id = w.value", list)
+	})
+	slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
+	return runs{rows}, err
+}
+
+// covers tells whether all that is asked for is in a list; nothing asked for is
+// everything.
+func covers(list, asked []bounce.Reason) bool {
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(r bounce.Reason) bool { return !slices.Contains(list, r) })
+}
+
+// refusalRows reads rows, each half of the table by a reader of its own.
+func (r *reader) refusalRows(c turn, q *question, table string, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+	middle, err := c.Number("SELECT id FROM "+table+" ORDER BY id LIMIT 1 OFFSET ?", n/2)
+	if err != nil {
+		return nil, err
+	}
+	var halves [2]runs
+	read := func(half int, part span) func(c *sqlite3.Conn) error {
+		return func(c *sqlite3.Conn) (err error) {
+			halves[half], err = refusalRuns(c, q, within(spans, part), n-n/2, wanted, row, from, scan)
+			return err
+		}
+	}
+	err = r.together(c, read(0, span{math.MinInt64, middle - 1}), read(1, span{middle, math.MaxInt64}))
+	return slices.Concat(halves[0], halves[1]), err
+}
+
+// within are the parts of spans that are in another.
+func within(spans []span, in span) (out []span) {
+	for _, s := range spans {
+		if s.lo, s.hi = max(s.lo, in.lo), min(s.hi, in.hi); s.lo <= s.hi {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// runsAtMost are merged; where there are more, the rows are sorted.
+const runsAtMost = 4
+
+// refusalRuns reads at most n rows.
+func refusalRuns(c *sqlite3.Conn, q *question, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+	rows := make([]refusalRow, 0, n)
+	var ends []int // of runs that are in order, as each log mostly is
+	err := q.scanColumns(c, spans, row, from, func(v []int64) error {
+		x := scan(v)
+		if wanted != nil && !wanted.has(int64(x.recipient)) {
+			return nil
+		}
+		rows = append(rows, x)
+		if n := len(rows); n > 1 && inOrder(&rows[n-1], &rows[n-2]) < 0 {
+			ends = append(ends, n-1)
+		}
+		return nil
+	})
+	if len(ends) >= runsAtMost {
+		slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
+		ends = nil
+	}
+	var list runs
+	start := 0
+	for _, end := range append(ends, len(rows)) {
+		if start < end {
+			list = append(list, rows[start:end])
+		}
+		start = end
+	}
+	return list, err
+}
+
+func inOrder(a, b *refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
+
+// Runs are a few lists of rows that are in order.
+type runs [][]refusalRow
+
+// all yields the rows in order.
+func (r runs) all() iter.Seq[*refusalRow] {
+	return func(yield func(*refusalRow) bool) {
+		left := slices.Clone(r)
+		for {
+			least := -1
+			for i := range left {
+				if len(left[i]) > 0 && (least < 0 || inOrder(&left[i][0], &left[least][0]) < 0) {
+					least = i
+				}
+			}
+			if least < 0 || !yield(&left[least][0]) {
+				return
+			}
+			left[least] = left[least][1:]
+		}
+	}
+}
+
+// A person is what is known of a recipient by now.
+type person struct {
+	name        string  // the local part, until it is named
+	named       bool    // name is the whole address
+	last, first int64   // deliveries, 0: none
+	recovered   []int64 // in order
+}
+
+// readPeople reads the deliveries of the recipients of some rows.
+func readPeople(c *sqlite3.Conn, people *byID[person]) error {
+	return inBatches(people.ids.all(), func(wanted string) error {
+		return c.Texts(3, func(v []int64, local string) error {
+			p := people.at(v[0])
+			p.name, p.last, p.first = local, max(v[1], 0), max(v[2], 0)
+			return nil
+		}, "SELECT columns(a.id, a.last, a.first), group_concat(a.local, char(1)) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
+	})
+}
+
+// readRecoveries reads when they took mail again after a failure.
+func readRecoveries(c *sqlite3.Conn, people *byID[person]) error {
+	return inBatches(people.ids.all(), func(wanted string) error {
+		var times []int64 // those of one recipient follow one another
+		return c.Columns(2, func(v []int64) error {
+			p := people.at(v[0])
+			times = append(times, v[1])
+			p.recovered = times[len(times)-len(p.recovered)-1 : len(times) : len(times)]
+			return nil
+		}, "SELECT columns(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
+	})
+}
+
+// before and after are the last delivery before at and the first after it, as in
+// texts.fill; 0: none.
+func (p *person) before(r *refusalRow) int64 {
+	if r.before == 0 && p.first < r.at {
+		return p.first
+	}
+	return int64(r.before)
+}
+
+func (p *person) after(at int64) int64 {
+	if i, _ := slices.BinarySearch(p.recovered, at); i < len(p.recovered) {
+		return p.recovered[i]
+	}
+	if p.last > at {
+		return p.last
+	}
+	return 0
+}
+
+// A senderText is what is asked of a sender.
+type senderText struct {
+	id        int32 // of the domain
+	domain    string
+	null, srs bool
+}
+
+// refusalSenders reads the senders of some rows.
+func refusalSenders(c *sqlite3.Conn, rows runs) (*byID[senderText], error) {
+	// None has the number 0.
+	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender })
+	domains := make(map[string]string) // each text once
+	note := func(v []driver.Value) error {
+		local, domain := str(v[1]), str(v[2])
+		if known, ok := domains[domain]; ok {
+			domain = known
+		} else {
+			domains[domain] = domain
+		}
+		srs := len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
+		*senders.at(num(v[0])) = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
+		return nil
+	}
+	return senders, inBatches(senders.ids.all(), func(wanted string) error {
+		return c.Each(note, "SELECT a.id, a.local, n.text, n.id FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain", wanted)
+	})
+}
+
+// A refusalRoute is what is asked of a route.
+type refusalRoute struct {
+	routeText
+	domain   int32
+	domainAs string
+}
+
+// refusalRoutes reads the routes of some rows.
+func refusalRoutes(c *sqlite3.Conn, rows runs) (*byID[refusalRoute], error) {
+	routes := newByID[refusalRoute](rows, func(r *refusalRow) int32 { return r.route })
+	note := func(v []driver.Value) error {
+		*routes.at(num(v[0])) = refusalRoute{routeText{str(v[3]), ipText(v[4]), uint16(num(v[5]))}, int32(num(v[1])), str(v[2])}
+		return nil
+	}
+	return routes, inBatches(routes.ids.all(), func(wanted string) error {
+		return c.Each(note, `SELECT r.id, r.domain, d.text, h.text, r.ip, r.port FROM json_each(?) AS w CROSS JOIN route AS r ON r.id = w.value
+			JOIN name AS d ON d.id = r.domain LEFT JOIN name AS h ON h.id = r.host`, wanted)
+	})
+}
+
+// A likeness is what refusals may have in common.
+type likeness struct {
+	source, route, reply, domain int32 // domain is the sender's
+	null, forwarded              bool
+}
+
+// Traits remember what refusals have in common.
+type traits struct {
+	*texts
+	known map[likeness]*store.Traits
+}
+
+// of finds the traits that are like l, or makes room for them.
+func (t *traits) of(l likeness) (x *store.Traits, known bool) {
+	if x := t.known[l]; x != nil {
+		return x, true
+	}
+	if len(t.known) >= refusalsSorted {
+		clear(t.known)
+	}
+	x = new(store.Traits)
+	t.known[l] = x
+	return x, false
+}
+
+// yieldRefusals puts rows into words, as far as they are asked for.
+func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs, yield func(*store.Refusal) bool) error {
+	var senders *byID[senderText]
+	var routes *byID[refusalRoute]
+	people := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
+	err := r.together(c,
+		func(c *sqlite3.Conn) error { return readPeople(c, people) },
+		func(c *sqlite3.Conn) (err error) {
+			if senders, err = refusalSenders(c, rows); err == nil {
+				routes, err = refusalRoutes(c, rows)
+			}
+			if err == nil {
+				err = readRecoveries(c, people)
+			}
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	replies := newByID[replyText](rows, func(r *refusalRow) int32 { return r.reply })
+	for id := range replies.ids.all() {
+		if *replies.at(id), err = t.reply(id); err != nil {
+			return err
+		}
+	}
+	lines, sources := make(map[attemptID]attemptID), make(map[int64]string) // of what expired; by number
+	for _, list := range rows {
+		for i := range list {
+			line := attemptID(list[i].id)
+			if line.expired() {
+				at, err := c.Number("SELECT line FROM failure WHERE id = ?", list[i].id)
+				if err != nil {
+					return err
+				}
+				lines[line] = attemptID(at)
+				line = attemptID(at)
+			}
+			if _, known := sources[line.source()]; !known {
+				if sources[line.source()], err = t.source(line.source()); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	time := func(at int64) (t time.Time) {
+		if at != 0 {
+			t = unix(at)
+		}
+		return t
+	}
+	var x store.Refusal
+	one := func(row *refusalRow) bool {
+		line := attemptID(row.id)
+		x.N = 0
+		if line.expired() {
+			x.N, line = nOf(line), lines[line]
+		}
+		sender, route := senders.at(int64(row.sender)), routes.at(int64(row.route))
+		forwarded := sender.srs || row.original != 0 && row.original != route.domain
+		var known bool
+		x.Traits, known = t.of(likeness{int32(line.source()), row.route, row.reply, sender.id, sender.null, forwarded})
+		if !known {
+			reply := replies.at(int64(row.reply))
+			*x.Traits = store.Traits{
+				Source: sources[line.source()], SenderDomain: sender.domain, NullSender: sender.null, RecipientDomain: route.domainAs, Forwarded: forwarded,
+				RelayHost: route.host, RelayIP: route.ip, RelayPort: route.port,
+				Outcome: reply.d.Outcome, Code: reply.d.Code, Stage: reply.d.Stage, Template: reply.d.Response, Verdict: reply.v,
+			}
+		}
+		person := people.at(int64(row.recipient))
+		if !person.named {
+			person.name, person.named = join(person.name, route.domainAs), true
+		}
+		x.Offset, x.Time, x.Message, x.Recipient = line.offset(), unix(row.at), row.message, person.name
+		x.DeliveredBefore, x.DeliveredAfter = time(person.before(row)), time(person.after(row.at))
+		return yield(&x)
+	}
+	// All there is to read has been read.
+	n := 0
+	if !c.pause(func() bool {
+		for row := range rows.all() {
+			if n++; n%1024 == 0 && ctx.Err() != nil || !one(row) {
+				return false
+			}
+		}
+		return true
+	}) {
+		return cmp.Or(ctx.Err(), errEnough)
+	}
+	return nil
+}
+
+func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }

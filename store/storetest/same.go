@@ -1,0 +1,343 @@
+package storetest
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// Same asks two stores that hold the same the same questions about what f selects, and
+// fails where got answers otherwise than want.
+func Same(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	if f.MessageID != "" && len(f.Outcomes) == 0 {
+		f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard} // of others an engine may forget it
+	}
+	sameSpan(t, want, got, f)
+	for _, by := range groupings {
+		sameCount(t, want, got, f, by...)
+	}
+	sameReplies(t, want, got, f)
+	sameAttempts(t, want, got, f)
+	sameRefusals(t, want, got, f)
+	sameRecipients(t, want, got, f)
+	sameQueue(t, want, got, f)
+}
+
+var groupings = [][]store.Dimension{
+	{},
+	{store.ByDomain}, {store.BySenderDomain}, {store.ByRelay}, {store.ByReason}, {store.ByRecipient},
+	{store.ByHost}, {store.ByDay}, {store.ByHour}, {store.BySender}, {store.BySASLUser}, {store.ByClient},
+	{store.ByDomain, store.ByRelay}, {store.ByRelay, store.ByDay}, {store.ByReason, store.ByHour}, {store.BySenderDomain, store.ByDomain},
+	{store.ByHost, store.ByReason}, {store.BySender, store.BySASLUser, store.ByClient}, {store.ByDay, store.BySenderDomain, store.ByReason},
+}
+
+// diff compares, and is quick where there is nothing to tell.
+func diff(want, got any, o ...gocmp.Option) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	d := gocmp.Diff(want, got, o...)
+	return d[:min(len(d), 3000)]
+}
+
+func sameSpan(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	w, err := want.Span(t.Context(), f)
+	must(t, err)
+	g, err := got.Span(t.Context(), f)
+	must(t, err)
+	if w != g {
+		t.Errorf("Span(%s) = %v, want %v", describe(f), g, w)
+	}
+}
+
+func sameCount(t testing.TB, want, got store.Reader, f store.Filter, by ...store.Dimension) {
+	t.Helper()
+	cells := func(r store.Reader) map[[store.MaxDimensions]string]store.Tally {
+		list, err := r.Count(t.Context(), f, by...)
+		must(t, err)
+		m := make(map[[store.MaxDimensions]string]store.Tally)
+		for _, c := range list {
+			if _, twice := m[c.Keys]; twice {
+				t.Errorf("Count(%s, %s): %q comes twice", describe(f), by, c.Keys)
+			}
+			m[c.Keys] = c.Tally
+		}
+		return m
+	}
+	if d := diff(cells(want), cells(got)); d != "" {
+		t.Errorf("Count(%s, %s) (-want +got):\n%s", describe(f), by, d)
+	}
+}
+
+func sameReplies(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	counts := func(r store.Reader) map[store.Reply]int64 {
+		list, err := r.Replies(t.Context(), f)
+		must(t, err)
+		m := make(map[store.Reply]int64)
+		for _, x := range list {
+			n := x.Attempts
+			x.Attempts = 0
+			m[x] += n
+		}
+		return m
+	}
+	if d := diff(counts(want), counts(got)); d != "" {
+		t.Errorf("Replies(%s) (-want +got):\n%s", describe(f), d)
+	}
+}
+
+// kept is what every store keeps of an attempt.
+func kept(a store.Attempt) store.Attempt {
+	d := &a.Delivery
+	d.Delays, d.HasDelays, d.Size, d.ClientHost = [4]float64{}, false, 0, ""
+	if d.SASLUser != "" {
+		d.ClientIP = ""
+	}
+	if d.Outcome == bounce.Delivered {
+		d.Response, d.MessageID, d.ClientIP, d.SASLUser = "", "", "", ""
+	}
+	return a
+}
+
+func attempts(t testing.TB, r store.Reader, f store.Filter, p store.Page) []store.Attempt {
+	t.Helper()
+	var out []store.Attempt
+	for a, err := range r.Attempts(t.Context(), f, p) {
+		must(t, err)
+		out = append(out, kept(*a))
+	}
+	return out
+}
+
+func sameAttempts(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	sameResponses(t, want, got, f)
+	all := attempts(t, want, f, store.Page{})
+	if d := diff(all, attempts(t, got, f, store.Page{})); d != "" {
+		t.Errorf("Attempts(%s), of %d (-want +got):\n%s", describe(f), len(all), d)
+		return
+	}
+	if len(all) == 0 {
+		return
+	}
+	// The same, page by page, and from the end.
+	for _, newest := range []bool{false, true} {
+		var pages []store.Attempt
+		for p := (store.Page{Limit: 1 + len(all)/3, Newest: newest}); ; p.After = pages[len(pages)-1].Ref() {
+			page := attempts(t, got, f, p)
+			if len(page) > p.Limit {
+				t.Fatalf("Attempts(%s): a page of %d, at most %d", describe(f), len(page), p.Limit)
+			}
+			if pages = append(pages, page...); len(page) < p.Limit {
+				break
+			}
+		}
+		if newest {
+			slices.Reverse(pages)
+		}
+		if d := diff(all, pages); d != "" {
+			t.Errorf("Attempts(%s), newest %v, by pages (-want +got):\n%s", describe(f), newest, d)
+		}
+	}
+	// Some of them by name.
+	var refs []store.Ref
+	var named []store.Attempt
+	for i := 0; i < len(all); i += 1 + len(all)/20 {
+		refs = append(refs, all[i].Ref())
+		named = append(named, all[i])
+	}
+	refs = append(refs, store.Ref{Time: refs[0].Time, Source: refs[0].Source, Offset: 1 << 39}, store.Ref{Source: "absent"})
+	found, err := got.Lookup(t.Context(), refs...)
+	must(t, err)
+	if len(found) != len(refs) || found[len(found)-1] != nil || found[len(found)-2] != nil {
+		t.Fatalf("Lookup of %d found %v", len(refs), found)
+	}
+	var list []store.Attempt
+	for _, a := range found[:len(found)-2] {
+		if a == nil {
+			t.Fatalf("Lookup does not find what Attempts(%s) names", describe(f))
+		}
+		list = append(list, kept(*a))
+	}
+	if d := diff(named, list); d != "" {
+		t.Errorf("Lookup (-want +got):\n%s", d)
+	}
+}
+
+// sameResponses compares what was answered to what was delivered: it, or its template.
+func sameResponses(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	if len(f.Outcomes) > 0 && !slices.Contains(f.Outcomes, bounce.Delivered) {
+		return
+	}
+	f.Outcomes = []bounce.Outcome{bounce.Delivered}
+	answered := make(map[store.Ref]string)
+	for a, err := range want.Attempts(t.Context(), f, store.Page{Limit: 200}) {
+		must(t, err)
+		answered[a.Ref()] = a.Response
+	}
+	for a, err := range got.Attempts(t.Context(), f, store.Page{Limit: 200}) {
+		must(t, err)
+		response := answered[a.Ref()]
+		if template, _ := bounce.Split(response); a.Response != response && a.Response != template {
+			t.Errorf("Attempts(%s): response %q, want %q or its template", describe(f), a.Response, response)
+		}
+	}
+}
+
+type refusal struct {
+	Ref           store.Ref
+	Traits        store.Traits
+	Recipient     string
+	Before, After time.Time
+}
+
+func refusals(t testing.TB, r store.Reader, f store.Filter) (list []refusal, messages map[store.Ref]uint64) {
+	t.Helper()
+	messages = make(map[store.Ref]uint64)
+	last := time.Time{}
+	for x, err := range r.Refusals(t.Context(), f) {
+		must(t, err)
+		if x.Time.Before(last) {
+			t.Errorf("Refusals(%s): %v comes after %v", describe(f), x.Time, last)
+		}
+		last = x.Time
+		list = append(list, refusal{x.Ref(), *x.Traits, x.Recipient, x.DeliveredBefore, x.DeliveredAfter})
+		messages[x.Ref()] = x.Message
+	}
+	slices.SortFunc(list, func(a, b refusal) int {
+		x, y := a.Ref, b.Ref
+		return cmp.Or(cmp.Compare(x.Time, y.Time), strings.Compare(x.Source, y.Source), cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.N, y.N))
+	})
+	return list, messages
+}
+
+func sameRefusals(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	w, wantMessages := refusals(t, want, f)
+	g, gotMessages := refusals(t, got, f)
+	if d := diff(w, g); d != "" {
+		t.Errorf("Refusals(%s), of %d (-want +got):\n%s", describe(f), len(w), d)
+	}
+	one := make(map[uint64]uint64)
+	for ref, m := range wantMessages {
+		if g := gotMessages[ref]; one[m] == 0 {
+			one[m] = g
+		} else if one[m] != g {
+			t.Errorf("Refusals(%s): two hashes of one message", describe(f))
+		}
+	}
+	distinct := make(map[uint64]bool)
+	for _, g := range one {
+		distinct[g] = true
+	}
+	if len(distinct) != len(one) {
+		t.Errorf("Refusals(%s): %d hashes of %d messages", describe(f), len(distinct), len(one))
+	}
+}
+
+type fault struct {
+	attempts, since         int64
+	first, last, firstSince time.Time
+}
+
+type recipient struct {
+	domain    string
+	delivered time.Time
+	faults    map[store.Fault]fault // by what was answered
+}
+
+func recipients(t testing.TB, r store.Reader, f store.Filter, limit int) (map[string]recipient, []string) {
+	t.Helper()
+	all := make(map[string]recipient)
+	var order []string
+	for x, err := range r.Recipients(t.Context(), f, limit) {
+		must(t, err)
+		if _, twice := all[x.Address]; twice {
+			t.Errorf("Recipients(%s): %q comes twice", describe(f), x.Address)
+		}
+		one := recipient{x.Domain, x.LastDelivered, make(map[store.Fault]fault)}
+		for _, y := range x.Faults {
+			if y.Response == "" && y.Reason != bounce.Expired {
+				t.Errorf("Recipients(%s): %s: no response", describe(f), x.Address)
+			}
+			k := store.Fault{Outcome: y.Outcome, Code: y.Code, Enhanced: y.Enhanced, Local: y.Local, Verdict: y.Verdict}
+			z, known := one.faults[k]
+			z.attempts += y.Attempts
+			z.since += y.Since
+			if !known || y.First.Before(z.first) {
+				z.first = y.First
+			}
+			if y.Last.After(z.last) {
+				z.last = y.Last
+			}
+			if z.firstSince.IsZero() || !y.FirstSince.IsZero() && y.FirstSince.Before(z.firstSince) {
+				z.firstSince = y.FirstSince
+			}
+			one.faults[k] = z
+		}
+		all[x.Address] = one
+		order = append(order, x.Address)
+	}
+	return all, order
+}
+
+func sameRecipients(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	for _, f.Undelivered = range []bool{false, true} {
+		for _, limit := range []int{0, 1, 3} {
+			w, wantOrder := recipients(t, want, f, limit)
+			g, gotOrder := recipients(t, got, f, limit)
+			for address, x := range g {
+				y, ok := w[address]
+				// It may be a day early where no failure came in between.
+				if early := y.delivered.Sub(x.delivered); ok && !x.delivered.IsZero() && early >= 0 && early <= 24*time.Hour {
+					x.delivered = y.delivered
+					g[address] = x
+				}
+			}
+			if d := diff(w, g, gocmp.AllowUnexported(recipient{}, fault{})); d != "" {
+				t.Errorf("Recipients(%s, %d), undelivered %v (-want +got):\n%s", describe(f), limit, f.Undelivered, d)
+			}
+			if d := diff(wantOrder, gotOrder); limit > 0 && d != "" {
+				t.Errorf("Recipients(%s, %d), undelivered %v: order (-want +got):\n%s", describe(f), limit, f.Undelivered, d)
+			}
+		}
+	}
+}
+
+func sameQueue(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	list := func(r store.Reader, f store.Filter, limit int) []store.Queued {
+		list, err := r.Queue(t.Context(), f, limit)
+		must(t, err)
+		for i := range list {
+			list[i].Attempt = kept(list[i].Attempt)
+		}
+		return list
+	}
+	standing := f // what waits, since whenever
+	standing.QueuedBefore, standing.Since, standing.Until = f.Until, time.Time{}, time.Time{}
+	for _, f := range []store.Filter{f, standing} {
+		for _, limit := range []int{0, 2} {
+			w, g := list(want, f, limit), list(got, f, limit)
+			if len(w) == 0 && len(g) == 0 {
+				continue
+			}
+			if d := diff(w, g); d != "" {
+				t.Errorf("Queue(%s, %d) (-want +got):\n%s", describe(f), limit, d)
+			}
+		}
+	}
+}

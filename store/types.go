@@ -1,0 +1,274 @@
+package store
+
+import (
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// An Attempt is a delivery attempt with the judgement on it. A store keeps of
+// who handed the message in the SASLUser, or else the ClientIP; of those that
+// delivered it may forget that, the MessageID, and of the Response what varies.
+type Attempt struct {
+	bounce.Delivery
+	bounce.Verdict
+	// Template is the Response taken apart, for Append: see bounce.TemplateOf.
+	// Where its text is empty Append makes it; attempts that are read have none.
+	Template bounce.Template
+	N        int64 // see Ref
+}
+
+// Ref names the attempt.
+func (a *Attempt) Ref() Ref { return Ref{a.Time.Unix(), a.Source, a.Offset, a.N} }
+
+// A Batch is what one stretch of log yielded.
+type Batch struct {
+	Attempts []Attempt // in the order of their log
+	Expiries []bounce.Expiry
+	Sources  []Source         // each source read since the last batch, with its new position
+	Opened   []bounce.Message // messages learnt of or changed since the last batch and still queued
+	Closed   []MessageKey     // messages that left the queue since the last batch
+	Skipped  []Skipped        // to be added to the counts so far
+	Unparsed []Unparsed
+
+	// More says that another batch follows at once, as when a whole log is
+	// read: this one may become visible together with that. Where that fails,
+	// both are lost (ErrTakenBack).
+	More bool
+	// Ahead says that Append need not wait until this batch is visible. Where
+	// it fails in the end, the next Append says so (ErrTakenBack). It counts
+	// where More is not set.
+	Ahead bool
+
+	Prepared any // by Prepare, for Append; the same batch filled again may keep it
+}
+
+// A MessageKey names a queued message.
+type MessageKey struct {
+	Host     string
+	MTA      bounce.MTA
+	Instance string
+	QueueID  string
+}
+
+// A Source is one log: a file in all its names and compressions, a journal.
+type Source struct {
+	ID     string // stable name made from the content (see package tailer)
+	Path   string // where it was last seen
+	Offset int64  // first byte not yet stored, after decompression; a journal's: entries stored
+	State  string // what package tailer wants to find again, opaque to others
+
+	First, Last time.Time // of its lines; Last also lets the parser infer the year on resuming
+
+	// Counts so far; they add up: Lines = Delivery + Queue +
+	// Rejected + Skipped + Unparsed + Blank.
+	Lines    int64 // whole lines read
+	Delivery int64 // of these, lines with delivery attempts
+	Attempts int64 // delivery attempts in them
+	Repeated int64 // of these, how many came from "message repeated n times"
+	Queue    int64 // lines about messages in the queue (arrival, expiry, removal)
+	Rejected int64 // lines about mail that this server refused (inbound)
+	Skipped  int64 // lines that are not about deliveries
+	Unparsed int64 // lines that look like a delivery and were not understood
+	Blank    int64 // empty lines
+}
+
+// Resume is where to go on reading logs.
+type Resume struct {
+	Sources  []Source         // every source ever read, in the order in which they were first seen
+	Messages []bounce.Message // still queued; those that were opened last first
+}
+
+// Coverage is what of the logs was understood.
+type Coverage struct {
+	Sources  []Source   // as in Resume
+	Skipped  []Skipped  // the most lines first
+	Unparsed []Unparsed // a sample
+}
+
+// Skipped counts lines that are not about deliveries.
+type Skipped struct {
+	Program string // postfix/smtpd, dovecot, …; "" where the line has no header
+	Lines   int64
+}
+
+// Unparsed is a line that looks like a delivery and was not understood.
+type Unparsed struct {
+	Source string
+	Offset int64
+	Time   time.Time
+	Text   string // cut at 1,000 bytes
+}
+
+// Counts are the numbers of section "How we count" of the documentation.
+// Hand-offs and probes are in none but their own.
+type Counts struct {
+	Attempts  int64 // Delivered + Soft + Hard
+	Delivered int64
+	Soft      int64
+	Hard      int64 // the expired included
+
+	// (message, recipient) pairs by their state; those that met a soft
+	// failure first are counted as Recovered, Pending or Expired too.
+	Recovered int64 // soft, later delivered
+	Pending   int64 // soft, last seen still queued
+	Expired   int64 // given up because the time for retries had run out
+
+	// Messages is distinct messages with an attempt that counts. A message counts
+	// where its first attempt does: in the cell of that, and of a filter or
+	// dimension of where mail went (domain, relay) its first to each domain. With a
+	// filter for recipients, a queue id or a Message-ID, and by sender, login or
+	// client, the messages in each cell are told apart one by one.
+	Messages int64
+
+	NullHard int64 // of Hard: with the null sender, bounces of our own notifications
+	NullSoft int64
+	Handoff  int64
+	Probe    int64
+	Soft5xx  int64 // of Soft: the reply was a 5xx all the same (a 554 greeting that Postfix defers)
+}
+
+// A Tally is what some attempts add up to.
+type Tally struct {
+	Counts
+	Reasons map[bounce.Reason]int64 // failed attempts by reason; nil where there are none
+}
+
+// Add adds what others add up to.
+func (t *Tally) Add(o *Tally) {
+	t.Attempts += o.Attempts
+	t.Delivered += o.Delivered
+	t.Soft += o.Soft
+	t.Hard += o.Hard
+	t.Recovered += o.Recovered
+	t.Pending += o.Pending
+	t.Expired += o.Expired
+	t.Messages += o.Messages
+	t.NullHard += o.NullHard
+	t.NullSoft += o.NullSoft
+	t.Handoff += o.Handoff
+	t.Probe += o.Probe
+	t.Soft5xx += o.Soft5xx
+	if t.Reasons == nil && len(o.Reasons) > 0 {
+		t.Reasons = make(map[bounce.Reason]int64, len(o.Reasons))
+	}
+	for r, n := range o.Reasons {
+		t.Reasons[r] += n
+	}
+}
+
+// A Cell is the tally of one combination of values.
+type Cell struct {
+	Keys [MaxDimensions]string // in the order in which the dimensions were asked for
+	Tally
+}
+
+// A Reply is what was answered to failed attempts, with the judgement on it.
+type Reply struct {
+	MTA      bounce.MTA
+	Status   string
+	Outcome  bounce.Outcome
+	Code     uint16
+	Enhanced bounce.EnhancedCode
+	Stage    bounce.Stage
+	Local    bool
+	Template string // the text without what varies (bounce.Split)
+	bounce.Verdict
+	Attempts int64
+}
+
+// A Refusal is a failed attempt without its texts.
+type Refusal struct {
+	*Traits   // shared by refusals that have all of them in common; not to be changed
+	Offset    int64
+	N         int64 // see Ref
+	Time      time.Time
+	Recipient string
+	Message   uint64 // a hash: the same for all attempts of one message, also in Delivered
+
+	DeliveredBefore time.Time // last delivery to the recipient before the attempt; zero: none
+	DeliveredAfter  time.Time // first delivery to the recipient after the attempt; zero: none
+}
+
+// Ref names the attempt.
+func (r *Refusal) Ref() Ref { return Ref{r.Time.Unix(), r.Source, r.Offset, r.N} }
+
+// Traits are what many refusals have in common.
+type Traits struct {
+	Source string
+
+	SenderDomain    string
+	NullSender      bool
+	RecipientDomain string
+	// Forwarded: the mail was for an address in another domain and sent on, or
+	// its sender was rewritten for that (SRS).
+	Forwarded bool
+
+	RelayHost, RelayIP string
+	RelayPort          uint16
+
+	Outcome  bounce.Outcome
+	Code     uint16
+	Stage    bounce.Stage
+	Template string // of the response; see bounce.Split
+	bounce.Verdict
+}
+
+// A Stream is the mail to some relays or domains in a stretch of time.
+type Stream struct {
+	Relays  []string // suffixes of the relay's host name, at a label
+	Domains []string // of the recipients
+	Span
+	Around []time.Time // what is wanted first, where not all can be read
+}
+
+// A History is what was delivered in a stream.
+type History struct {
+	Covered    []Span // what was read of it, in order; deliveries outside are left out
+	Deliveries []Delivered
+}
+
+// Delivered is an attempt that delivered.
+type Delivered struct {
+	Time         time.Time
+	Message      uint64 // see Refusal
+	SenderDomain string
+}
+
+// A Recipient is what is known of an address with permanent failures.
+type Recipient struct {
+	Address string
+	Domain  string
+	// LastDelivered is the last delivery known, be it before the failures or
+	// after, however the letters of the address were written; zero: none. Where no
+	// failure came in between, it may be up to a day too early.
+	LastDelivered time.Time
+	Faults        []Fault // by what was answered, in the order of their first
+}
+
+// A Fault is the permanent failures of one recipient with one answer.
+type Fault struct {
+	Outcome  bounce.Outcome // Hard, or Soft in spite of a 5xx
+	Code     uint16
+	Enhanced bounce.EnhancedCode
+	Local    bool
+	bounce.Verdict
+	Attempts    int64
+	Since       int64 // of Attempts: after the last delivery
+	First, Last time.Time
+	FirstSince  time.Time // the first after the last delivery; zero where Since is 0
+	Response    string    // of the last
+}
+
+// Queued is a recipient of a message that is still queued.
+type Queued struct {
+	Attempt             // the last one: what it waits for
+	Arrived   time.Time // when the message came into the queue; zero: not known
+	FirstSoft time.Time // when it was deferred first
+}
+
+// A Fact is something about a database.
+type Fact struct {
+	What  string
+	Value any // string, int64 or time.Time
+}
