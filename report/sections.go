@@ -206,9 +206,22 @@ func (r *Report) problemsSection(wide bool) Section {
 		return "ended"
 	}
 	s.Data = &table.Table{Columns: []table.Column{
-		{Name: "level"}, {Name: "state"}, {Name: "problem", Flex: true}, {Name: "since"}, {Name: "until"}, {Name: "messages", Number: true},
-		{Name: "tried", Number: true}, {Name: "returned", Number: true}, {Name: "recipients", Number: true}, {Name: "valid", Number: true},
-		{Name: "sender domains"}, {Name: "providers"}, {Name: "our addresses"}, {Name: "reply"}, {Name: "check first"}, {Name: "run"},
+		{Name: "level"},
+		{Name: "state"},
+		{Name: "problem", Flex: true},
+		{Name: "since"},
+		{Name: "until"},
+		{Name: "messages", Number: true},
+		{Name: "tried", Number: true},
+		{Name: "returned", Number: true},
+		{Name: "recipients", Number: true},
+		{Name: "valid", Number: true},
+		{Name: "sender domains"},
+		{Name: "providers"},
+		{Name: "our addresses"},
+		{Name: "reply"},
+		{Name: "check first"},
+		{Name: "run"},
 	}}
 	list := make([]Incident, len(r.Problems))
 	for i := range r.Problems {
@@ -420,8 +433,17 @@ const providerNote = "Refused: failures for a reason that lies with the sender o
 func (r *Report) providersSection(wide bool) Section {
 	s := Section{Name: SectionProviders, Title: "Providers", Empty: "No delivery attempts."}
 	s.Data = &table.Table{Columns: []table.Column{
-		{Name: "provider"}, {Name: "attempts"}, {Name: "soft"}, {Name: "hard"}, {Name: "failed"}, {Name: "refused"}, {Name: "main reason"}, {Name: "blocks us"},
-		{Name: "delivered"}, {Name: "waiting"}, {Name: "messages"},
+		{Name: "provider"},
+		{Name: "attempts"},
+		{Name: "soft"},
+		{Name: "hard"},
+		{Name: "failed"},
+		{Name: "refused"},
+		{Name: "main reason"},
+		{Name: "blocks us"},
+		{Name: "delivered"},
+		{Name: "waiting"},
+		{Name: "messages"},
 	}}
 	for _, g := range r.Providers {
 		blocks := ""
@@ -438,8 +460,13 @@ func (r *Report) providersSection(wide bool) Section {
 		t = &ProviderTable{}
 	}
 	s.Table = &table.Table{Columns: []table.Column{
-		{Name: "provider", Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered", Number: true}, {Name: "soft", Number: true}, {Name: "waiting", Number: true},
-		{Name: "hard", Number: true}, {Name: "refused", Number: true},
+		{Name: "provider", Flex: true},
+		{Name: "attempts", Number: true},
+		{Name: "delivered", Number: true},
+		{Name: "soft", Number: true},
+		{Name: "waiting", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "refused", Number: true},
 	}}
 	if t.Compared {
 		s.Table.Columns = append(s.Table.Columns, table.Column{Name: "before", Number: true, Minor: true})

@@ -172,16 +172,16 @@ func TestComparable(t *testing.T) {
 
 // Changes count messages, however often each is tried.
 func TestChangesCountMessages(t *testing.T) {
-	route := func(domain string, attempts, pending int64) store.Route {
-		x := store.Route{Domain: domain, Relay: "mx." + domain}
+	route := func(domain string, attempts, pending int64) store.Cell {
+		x := store.Cell{Keys: [store.MaxDimensions]string{domain, "mx." + domain}}
 		x.Attempts, x.Soft, x.Pending, x.Messages = attempts, attempts, pending, pending
 		x.Reasons = map[bounce.Reason]int64{bounce.Greylisted: attempts}
 		return x
 	}
-	base := store.Route{Domain: "fine.example", Relay: "mx.fine.example"}
+	base := store.Cell{Keys: [store.MaxDimensions]string{"fine.example", "mx.fine.example"}}
 	base.Attempts, base.Delivered, base.Messages = 1000, 1000, 1000
-	now := []store.Route{base, route("retries.example", 13, 1), route("messages.example", 13, 13)}
-	list := changes(tallies(now, nil), tallies([]store.Route{base}, nil))
+	now := []store.Cell{base, route("retries.example", 13, 1), route("messages.example", 13, 13)}
+	list := changes(tallies(now, nil), tallies([]store.Cell{base}, nil))
 	if len(list) != 1 || list[0].Key != "messages.example" || list[0].Messages != 13 {
 		t.Errorf("%+v", list)
 	}
@@ -189,16 +189,16 @@ func TestChangesCountMessages(t *testing.T) {
 
 // Whatever is left out, the columns add up to the total.
 func TestProviderTableAddsUp(t *testing.T) {
-	var routes, then []store.Route
+	var routes, then []store.Cell
 	for i := range 60 {
-		x := store.Route{Domain: fmt.Sprintf("d%d.example", i), Relay: fmt.Sprintf("mx.p%d.example", i)}
+		x := store.Cell{Keys: [store.MaxDimensions]string{fmt.Sprintf("d%d.example", i), fmt.Sprintf("mx.p%d.example", i)}}
 		n := int64(i * 7 % 50)
 		x.Delivered, x.Soft, x.Hard, x.Pending, x.Messages = n, int64(i%3), int64(i%5), int64(i%2), n+int64(i%5)
 		x.Attempts = x.Delivered + x.Soft + x.Hard
 		x.Reasons = map[bounce.Reason]int64{bounce.Policy: x.Hard, bounce.Connection: x.Soft}
 		routes = append(routes, x)
-		x.Domain = fmt.Sprintf("d%d.example", i+20)
-		x.Relay = fmt.Sprintf("mx.p%d.example", i+20)
+		x.Keys[0] = fmt.Sprintf("d%d.example", i+20)
+		x.Keys[1] = fmt.Sprintf("mx.p%d.example", i+20)
 		then = append(then, x)
 	}
 	for _, top := range []int{0, 1, 10, 100} {
