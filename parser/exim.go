@@ -740,6 +740,9 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 		}
 	}
 	d.Local = true
+	if f.strerror != "" && f.message == f.host+" ["+f.ip+"]" {
+		f.message = "" // before 4.88 the host is said twice
+	}
 	f.hostInWords(d)
 	d.Response = unprint(f.message)
 	if f.strerror != "" {
