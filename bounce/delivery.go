@@ -22,7 +22,9 @@ type Delivery struct {
 	Source string
 	Offset int64
 
-	Time time.Time // when it was logged, UTC
+	// Time is when it was logged, UTC. It is zero where neither the line nor one
+	// before it in the log says.
+	Time time.Time
 
 	Host     string // logging host; empty where the log does not say
 	MTA      MTA
@@ -88,9 +90,9 @@ type Delivery struct {
 
 // Arrived is when the message came into the queue: Time less Delay, good to a
 // second or so. It tells two messages apart that bear the same short queue id.
-// It is the zero time where the delay is not known.
+// It is the zero time where the delay, or the time, is not known.
 func (d *Delivery) Arrived() time.Time {
-	if d.Delay < 0 {
+	if d.Delay < 0 || d.Time.IsZero() {
 		return time.Time{}
 	}
 	return d.Time.Add(-time.Duration(d.Delay * float64(time.Second)))
