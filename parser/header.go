@@ -113,7 +113,7 @@ func (h *header) stampless(rest []byte) {
 	}
 	if len(tok) < len(rest) && !bytes.HasSuffix(tok, []byte(":")) {
 		next := rest[len(tok)+1:]
-		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) && bytes.IndexAny(tok, "\"'=(){}<>") < 0 {
+		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) && !bytes.ContainsAny(tok, "\"'=(){}<>") {
 			h.hostProgram(rest)
 		}
 	}

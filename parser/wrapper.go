@@ -239,7 +239,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 				prog, bare = p.programBefore(line[:i]), true
 			}
 		}
-		if !isWrapper(line[:i], &p.shapes) || bytes.IndexAny(h.host, "\"'=(){}<>") >= 0 {
+		if !isWrapper(line[:i], &p.shapes) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
