@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/ingest"
+	"bouncelog/internal/table"
 	"bouncelog/internal/term"
 	"bouncelog/judge"
 	"bouncelog/parser"
@@ -187,7 +188,13 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, pa
 func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *progress, paths []string) (unread bool, err error) {
 	stderr := cmd.ErrOrStderr()
 	check := ingest.NewInputCheck(g)
-	err = tailer.Read(cmd.Context(), paths, g.Positions(), tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
+	var edited []tailer.Event
+	o := tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
+		if e.Kind == tailer.EventDiffers {
+			edited = append(edited, e)
+		}
+	}}
+	err = tailer.Read(cmd.Context(), paths, g.Positions(), o, func(c *tailer.Chunk) error {
 		check.See(c)
 		return g.Chunk(c)
 	})
@@ -197,6 +204,9 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 	err = g.Close(err)
 	if errors.Is(err, store.ErrTakenBack) {
 		return false, err
+	}
+	for _, e := range edited {
+		fmt.Fprintf(stderr, "bouncelog: %s\n", table.Clean(e.String()))
 	}
 	for _, e := range bad {
 		unread = true
