@@ -296,20 +296,36 @@ func (p *plain) check(want []byte) (block, error) {
 // so that whoever reads can be told to end.
 const skipMax = 64 << 20
 
-// readHead reads the beginning of a plain file: the length of a leading hole,
-// as a writer leaves it that does not know of a truncation, and the first bytes
-// behind it. So much of the hole is known already.
-func readHead(ctx context.Context, f *os.File, hole int64) (base int64, head []byte, err error) {
-	head = make([]byte, headMax)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return 0, nil, err
+// readHead reads the beginning of a plain file: the length of what comes before its
+// content, and the first bytes of that. Before it come a hole, as a writer leaves it
+// that does not know of a truncation, and a byte order mark. So much of that is known
+// already.
+func readHead(ctx context.Context, f *os.File, known int64) (base int64, head []byte, err error) {
+	base, head, err = skipHole(ctx, f, known)
+	if err != nil || !bytes.HasPrefix(head, byteOrderMark) {
+		return base, head, err
 	}
-	head = head[:n]
-	if n == 0 || head[0] != 0 {
-		return 0, head, nil
+	base += int64(len(byteOrderMark))
+	head, err = readAt(f, headMax, base)
+	return base, head, err
+}
+
+// readAt reads n bytes at off, or less where the file ends before.
+func readAt(f *os.File, n int, off int64) ([]byte, error) {
+	b := make([]byte, n)
+	n, err := f.ReadAt(b, off)
+	if err == io.EOF {
+		err = nil
 	}
-	base = hole
+	return b[:n], err
+}
+
+func skipHole(ctx context.Context, f *os.File, known int64) (base int64, head []byte, err error) {
+	head, err = readAt(f, headMax, 0)
+	if err != nil || len(head) == 0 || head[0] != 0 {
+		return 0, head, err
+	}
+	base = known
 	buf := make([]byte, blockSize)
 	for {
 		if err := ctx.Err(); err != nil {
@@ -326,10 +342,6 @@ func readHead(ctx context.Context, f *os.File, hole int64) (base int64, head []b
 			break
 		}
 	}
-	head = make([]byte, headMax)
-	n, err = f.ReadAt(head, base)
-	if err == io.EOF {
-		err = nil
-	}
-	return base, head[:n], err
+	head, err = readAt(f, headMax, base)
+	return base, head, err
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -29,6 +30,8 @@ func kindOf(magic []byte) string {
 	case len(magic) >= magicLen && bytes.HasPrefix(magic, []byte("BZh")) &&
 		(string(magic[4:]) == "1AY&SY" || string(magic[4:]) == "\x17\x72\x45\x38\x50\x90"):
 		return KindBzip2
+	case isUTF16(magic):
+		return KindUTF16
 	}
 	return KindFile
 }
@@ -100,13 +103,16 @@ func (in *input) Read(p []byte) (int, error) {
 // a compressed file, a pipe. A goroutine of its own reads ahead.
 type stream struct {
 	kind string
-	base int64  // length of leading NUL bytes
+	base int64  // length of leading NUL bytes and of a byte order mark
 	head []byte // the content's first bytes, at most headMax
 
 	r     io.Reader // all of the content, behind base
 	free  func()
 	early bool // hand on lines as they come, not only full blocks
+	whole bool // a last line without end is none yet
 	max   int
+
+	decoded bool // from UTF-16
 
 	reuse bool // a block may be overwritten when the one after it has been taken
 
@@ -121,7 +127,7 @@ type stream struct {
 func newStream(ctx context.Context, r io.Reader, count func(int), early bool, maxLine int) (*stream, error) {
 	in := bufio.NewReaderSize(&input{r: r, count: count}, 64<<10)
 	magic, err := in.Peek(1)
-	if len(magic) == 1 && (magic[0] == 0x1f || magic[0] == 0xfd || magic[0] == 0x28 || magic[0] == 'B') {
+	if len(magic) == 1 && strings.IndexByte("\x1f\xfd\x28B\xff\xfe", magic[0]) >= 0 {
 		magic, err = in.Peek(magicLen)
 	}
 	if err != nil && err != io.EOF {
@@ -134,6 +140,9 @@ func newStream(ctx context.Context, r io.Reader, count func(int), early bool, ma
 		return nil, streamError(err)
 	}
 	s.free = free
+	if s.kind != KindFile {
+		z, s.decoded = decodeUTF16(z)
+	}
 	// The beginning: enough of it to tell which source this is.
 	first := make([]byte, 0, 4*headMax)
 	for {
@@ -143,20 +152,23 @@ func newStream(ctx context.Context, r io.Reader, count func(int), early bool, ma
 		}
 		n, rerr := z.Read(first[len(first):cap(first)])
 		first = first[:len(first)+n]
-		if s.base >= 0 && len(first) > 0 && first[0] == 0 {
+		if len(first) > 0 && first[0] == 0 {
 			rest := bytes.TrimLeft(first, "\x00")
 			s.base += int64(len(first) - len(rest))
 			first = first[:copy(first, rest)]
 		}
 		if rerr != nil {
-			s.r = io.MultiReader(bytes.NewReader(first), &failed{rerr})
-			break
+			z = &failed{rerr}
 		}
-		if len(first) >= headMax || early && bytes.IndexByte(first, '\n') >= 0 {
-			s.r = io.MultiReader(bytes.NewReader(first), z)
+		if rerr != nil || len(first) >= headMax || early && bytes.IndexByte(first, '\n') >= 0 {
 			break
 		}
 	}
+	if rest, marked := bytes.CutPrefix(first, byteOrderMark); marked {
+		s.base += int64(len(byteOrderMark))
+		first = rest
+	}
+	s.r = io.MultiReader(bytes.NewReader(first), z)
 	s.head = bytes.Clone(first[:min(len(first), headMax)])
 	return s, nil
 }
@@ -328,7 +340,7 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) 
 		case i == 0 && len(buf) >= s.max: // a line that is too long
 			b.data, open, b.open = buf, true, true
 			i = len(buf)
-		case err == io.EOF && len(buf) > i: // the last line has no end
+		case err == io.EOF && len(buf) > i && !s.whole: // the last line has no end
 			if i > 0 {
 				moved(b.data)
 				if err := send(b); err != nil {

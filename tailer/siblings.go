@@ -310,12 +310,14 @@ func (l *logFile) startStream(j *job) error {
 	switch {
 	case j.entry == nil:
 		j.entry = l.f.ledger.add(s.base, s.head, j.src.Path)
-	case j.entry.held, gzipEndsAt(j.f, j.src, j.entry.offset):
+	case j.entry.held, !s.decoded && gzipEndsAt(j.f, j.src, j.entry.offset):
 		l.copied[j.entry] = true
 		s.stop()
 		return nil
 	}
 	s.wake = l.f.poke
+	// A text in UTF-16 may still be written to.
+	s.whole = j.src.Kind == KindUTF16 && time.Since(j.src.Modified) < quietAfter
 	s.start(j.entry.offset, j.entry.open, j.entry.tail)
 	j.stream = s
 	return nil

@@ -26,6 +26,7 @@ const (
 	KindXZ      = "xz"
 	KindZstd    = "zstd"
 	KindBzip2   = "bzip2"
+	KindUTF16   = "utf-16" // a text in UTF-16 with a byte order mark, as Windows writes it
 	KindStdin   = "stdin"
 	KindJournal = "journal"
 )
