@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/internal/dnsscan"
+	"bouncelog/report"
 )
 
 const commandsDoc = "../../docs/commands.md"
@@ -55,6 +56,49 @@ func TestCommandsDoc(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Errorf("docs/commands.md is out of step with the help texts; run 'make golden' (-doc +help):\n%s", diff)
+	}
+}
+
+// TestJSONReportDoc holds that each key of the report is documented.
+func TestJSONReportDoc(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/json.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[reflect.Type]bool{}
+	n := 0
+	var keys func(reflect.Type)
+	keys = func(v reflect.Type) {
+		switch v.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			keys(v.Elem())
+			return
+		case reflect.Struct:
+		default:
+			return
+		}
+		if seen[v] || !strings.HasPrefix(v.PkgPath(), "bouncelog/") {
+			return
+		}
+		seen[v] = true
+		for i := range v.NumField() {
+			f := v.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if !f.IsExported() || name == "-" {
+				continue
+			}
+			keys(f.Type)
+			if name == "" {
+				continue
+			}
+			if n++; !strings.Contains(string(doc), "`"+name+"`") {
+				t.Errorf("the key %q of %s is not documented", name, v)
+			}
+		}
+	}
+	keys(reflect.TypeFor[report.Report]())
+	if n < 100 {
+		t.Errorf("found only %d keys: the test is broken", n)
 	}
 }
 

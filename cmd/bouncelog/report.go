@@ -463,11 +463,19 @@ func rerun(cmd *cobra.Command, f store.Filter, loc *time.Location, logs []string
 		}
 		return t.Format("2006-01-02T15:04:05")
 	}
-	if !f.Since.IsZero() {
-		words = append(words, "--since", stamp(f.Since))
-	}
-	if !f.Until.IsZero() {
-		words = append(words, "--until", stamp(f.Until))
+	since, until := stamp(f.Since), stamp(f.Until)
+	switch last := stamp(f.Until.In(loc).AddDate(0, 0, -1)); {
+	case f.Since.IsZero() || f.Until.IsZero() || len(since) != len(time.DateOnly) || len(until) != len(time.DateOnly):
+		if !f.Since.IsZero() {
+			words = append(words, "--since", since)
+		}
+		if !f.Until.IsZero() {
+			words = append(words, "--until", until)
+		}
+	case since == last:
+		words = append(words, "-d", since)
+	default:
+		words = append(words, "-d", table.ShellWord(since+" to "+last))
 	}
 	for _, log := range logs {
 		words = append(words, table.ShellWord(log))
