@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	expiredCounted = 10_000  // recipients given up whose last failure is looked for
-	softRead       = 200_000 // temporary failures that are read for it at most
+	expiredCounted = 10_000 // recipients given up whose last failure is looked for
+	softRead       = 50_000 // temporary failures that are read for it at most
 	queueLifetime  = 7 * 24 * time.Hour
 )
 

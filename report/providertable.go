@@ -13,13 +13,13 @@ import (
 // What is said of a provider with enough mail to say anything.
 const (
 	MarkRefuses = "refuses" // most of our mail, for a reason that is ours or not named
-	MarkFails   = "fails"   // most attempts fail otherwise
+	MarkFails   = "fails"   // most messages are not delivered for another reason
 	MarkTakes   = "takes"   // what we send
 )
 
 const (
 	markLeast = 20  // messages
-	markShare = 0.5 // of the attempts
+	markShare = 0.5 // of the messages
 )
 
 // A ProviderTable has the providers that matter most, and what the others add up to,
@@ -54,6 +54,9 @@ type ProviderRow struct {
 	relay bool // it has relays of its own
 }
 
+// lost is how many messages were not delivered, or not yet, once for each recipient.
+func (p *ProviderRow) lost() int64 { return p.Waiting + p.Hard }
+
 // DeliveredShare is how much of the attempts was delivered.
 func (p *ProviderRow) DeliveredShare() table.Share {
 	return table.Share(float64(p.Delivered) / float64(max(p.Attempts, 1)))
@@ -72,23 +75,32 @@ func (p *ProviderRow) add(o *ProviderRow) {
 	p.RefusedBefore += o.RefusedBefore
 }
 
-// providerTable makes the table of the routes of the period and, where they are known,
-// of the one before; top is how many providers have a row of their own (0: all).
-func providerTable(routes, then []store.Cell, top int) *ProviderTable {
-	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
-	usual := usualProviders(routes)
-	relays := map[string]bool{}
+// relays are the providers that have relays of their own, under another name than the
+// recipients' domain.
+func (u *usual) relays(routes []store.Cell) map[string]bool {
+	found := map[string]bool{}
 	for i := range routes {
-		if r := &routes[i]; r.Keys[1] != "" && usual.provider(r) != r.Keys[0] {
-			relays[usual.provider(r)] = true
+		if r := &routes[i]; r.Keys[1] != "" {
+			if p := u.provider(r); p != r.Keys[0] {
+				found[p] = true
+			}
 		}
 	}
+	return found
+}
+
+// providerTable makes the table of the groups by provider of the period and, where they
+// are known, of the routes of the one before; top is how many providers have a row of
+// their own (0: all).
+func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int) *ProviderTable {
+	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
 	before := map[string]int64{}
 	for _, g := range providers(then) {
 		before[g.Keys[0]] = refused(g.Reasons)
 	}
 	var rows []ProviderRow
-	for _, g := range providers(routes) {
+	for i := range groups {
+		g := &groups[i]
 		was := before[g.Keys[0]]
 		delete(before, g.Keys[0])
 		if g.Attempts+g.Pending == 0 && was == 0 {
@@ -102,7 +114,7 @@ func providerTable(routes, then []store.Cell, top int) *ProviderTable {
 			switch {
 			case blocks(p.Refused, p.Attempts):
 				p.Mark = MarkRefuses
-			case float64(p.Soft+p.Hard) >= markShare*float64(p.Attempts):
+			case float64(p.lost()) >= markShare*float64(p.Delivered+p.lost()):
 				p.Mark = MarkFails
 			default:
 				p.Mark = MarkTakes

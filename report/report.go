@@ -403,9 +403,14 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 			return err
 		}
 	}
-	r.providerMessages = map[string]int64{}
-	for _, g := range providers(routes) {
-		r.providerMessages[g.Keys[0]] = g.Messages
+	usual := usualProviders(routes)
+	var groups []store.Cell // by provider
+	if routes != nil {
+		groups = merged(routes, usual.provider)
+	}
+	r.providerMessages = make(map[string]int64, len(groups))
+	for i := range groups {
+		r.providerMessages[groups[i].Keys[0]] = groups[i].Messages
 	}
 	var then []store.Cell
 	if wanted(SectionTotals) || wanted(SectionChanges) || byProvider {
@@ -414,11 +419,11 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		}
 	}
 	if wanted(SectionDomains) {
-		groups, err := r.groups(ctx, s, o, routes)
+		byKey, err := r.groups(ctx, s, o, routes)
 		if err != nil {
 			return err
 		}
-		rows, more := sortedGroups(groups, o)
+		rows, more := sortedGroups(byKey, o)
 		r.note(o, List{Section: SectionDomains, Shown: len(rows), Total: len(rows) + more})
 		if o.By == store.ByDomain {
 			r.Domains = rows
@@ -429,11 +434,11 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	if byProvider {
 		p := o
 		p.By, p.Sort, p.Top = ByProvider, "failed", lesser(o.Top)
-		rows, more := sortedGroups(providers(routes), p)
+		rows, more := sortedGroups(groups, p)
 		if r.Comparison == nil || !r.Comparison.Whole() {
 			then = nil // it is of another length of time
 		}
-		r.ProviderTable = providerTable(routes, then, p.Top)
+		r.ProviderTable = providerTable(groups, usual.relays(routes), then, p.Top)
 		if wanted(SectionProviders) {
 			r.Providers = rows
 			r.note(o, List{Section: SectionProviders, Shown: len(rows), Total: len(rows) + more})

@@ -35,12 +35,24 @@ func (p *Pending) Since() time.Time {
 	return p.FirstSoft
 }
 
-// waitingCounted is up to how many recipients that wait are counted: each is read.
-const waitingCounted = 10_000
+// waitingCounted is up to how many recipients that wait are counted one by one, where
+// the counts do not say how many there are.
+const waitingCounted = 1000
 
 func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pending, error) {
-	top, most := lesser(o.Top), 0
-	if top > 0 {
+	top := lesser(o.Top)
+	l := List{Section: SectionPending}
+	most := top
+	counted := len(o.Filter.Reasons)+len(o.Filter.Outcomes) == 0
+	if counted {
+		f := o.Filter
+		f.Since = time.Time{} // as for the queue
+		all, err := countAll(ctx, s, f)
+		if err != nil {
+			return nil, err
+		}
+		l.Total = int(all.Pending)
+	} else if top > 0 {
 		most = max(top, waitingCounted) + 1
 	}
 	f := o.Filter
@@ -50,14 +62,16 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	if err != nil {
 		return nil, err
 	}
-	l := List{Section: SectionPending, Total: len(list)}
-	if most > 0 && len(list) == most {
-		l.Total, l.Least = most-1, true
+	if !counted {
+		if l.Total = len(list); most > 0 && len(list) == most {
+			l.Total, l.Least = most-1, true
+		}
 	}
 	if top > 0 {
 		list = list[:min(top, len(list))]
 	}
 	l.Shown = len(list)
+	l.Total = max(l.Total, l.Shown)
 	r.note(o, l)
 	rows := make([]Pending, 0, len(list))
 	for i := range list {

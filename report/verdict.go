@@ -113,6 +113,10 @@ type Incident struct {
 	Disproved     string         `json:"disproved_by,omitempty"`
 	Command       string         `json:"command"`
 
+	// Stuck: the provider takes no mail for a reason of its own; what is not delivered is
+	// in Refused.
+	Stuck bool `json:"stuck,omitempty"`
+
 	noise bool
 }
 
@@ -351,7 +355,7 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 		return nil, nil
 	}
 	rows := slices.Clone(r.ProviderTable.Rows)
-	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard) })
+	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
 	for i := range rows {
 		row := &rows[i]
 		t := judge.ReasonText(row.Reason)
@@ -374,7 +378,7 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 		first, last := span.First, span.Last
 		in := Incident{
 			Level: problem.Likely, Short: row.Provider + " does not take our mail", Since: first.UTC(), Until: last.UTC(),
-			Ongoing: r.AsOf.Sub(last) < problem.Thresholds{}.Quiet(), Refused: int(row.Failed), Tried: int(row.Messages), Lost: int(row.Hard),
+			Ongoing: r.AsOf.Sub(last) < problem.Thresholds{}.Quiet(), Refused: int(row.lost()), Tried: int(row.Delivered + row.lost()), Lost: int(row.Hard), Stuck: true,
 			Providers: []string{row.Provider}, Command: o.command("report", option, row.Provider), Why: t.Meaning,
 		}
 		in.LostPerDay = float64(in.Lost) / max(last.Sub(first).Hours()/24, 1)

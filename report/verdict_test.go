@@ -202,7 +202,7 @@ func TestProviderTableAddsUp(t *testing.T) {
 		then = append(then, x)
 	}
 	for _, top := range []int{0, 1, 10, 100} {
-		p := providerTable(routes, then, top)
+		p := providerTable(providers(routes), nil, then, top)
 		var sum ProviderRow
 		for i := range p.Rows {
 			sum.add(&p.Rows[i])

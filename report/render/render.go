@@ -95,7 +95,11 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	if in.BeforeTried > 0 {
 		before = fmt.Sprintf("before: %d of %d", in.Before, in.BeforeTried)
 	}
-	add("Refused", in.Figures(), before)
+	label := "Refused"
+	if in.Stuck {
+		label = "Not delivered"
+	}
+	add(label, in.Figures(), before)
 	if in.Share > 0 {
 		add("Of all mail", in.Share, fmt.Sprintf("%d returned to their senders", in.Lost))
 	}
