@@ -65,6 +65,8 @@ type Options struct {
 	// Rerun are the words of a command line that select the same attempts, quoted for
 	// a shell. They end every command that the report names.
 	Rerun []string
+	// RerunProblems are those of the thresholds of problems.
+	RerunProblems []string
 }
 
 // Check says what is wrong with the options: a section or a sort key that does
@@ -290,7 +292,7 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, asked: o.Sections, command: o.command("report", "--section", SectionProblems)}
+	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, asked: o.Sections, command: o.problemsCommand()}
 	read, err := s.Coverage(ctx)
 	if err != nil {
 		return nil, err
@@ -344,7 +346,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems)
 				for i := range r.Problems {
 					if p := &r.Problems[i]; p.Scan == problem.ScanFlagged {
-						p.Scan = o.command("scan", "--flagged")
+						p.Scan = o.command(append([]string{"scan", "--flagged"}, o.RerunProblems...)...)
 					}
 				}
 			}

@@ -96,6 +96,11 @@ func (o Options) command(words ...string) string {
 	return strings.Join(append(append([]string{"bouncelog"}, words...), o.Rerun...), " ")
 }
 
+// problemsCommand lists all problems with their facts.
+func (o Options) problemsCommand() string {
+	return o.command(append([]string{"report", "--section", SectionProblems}, o.RerunProblems...)...)
+}
+
 // Entries yields what the sections hold, one entry at a time, each with the name
 // of its section: the lines of NDJSON.
 func (r *Report) Entries() iter.Seq2[string, any] {

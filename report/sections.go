@@ -104,8 +104,11 @@ func (r *Report) Header() []Fact {
 		if r.Period.Since != nil || r.Period.Until != nil {
 			span = "attempts " + span
 		}
+		if s, u := r.Period.Since, r.Period.Until; s != nil && u != nil && r.Period.First.Sub(*s) < time.Hour && u.Sub(*r.Period.Last) < time.Hour {
+			span = "" // of the whole period
+		}
 	}
-	facts := []Fact{{Label: "Period", Value: r.PeriodWords() + ", " + span + " " + r.Zone()}}
+	facts := []Fact{{Label: "Period", Value: strings.TrimSuffix(r.PeriodWords()+", "+span, ", ") + " " + r.Zone()}}
 	if age := r.Age(); age != "" {
 		facts = append(facts, Fact{Label: "Last line", Value: age})
 	}

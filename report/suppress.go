@@ -155,7 +155,7 @@ func sparedWords(x *store.Fault) string {
 	case bounce.RecipientRestricted:
 		return "refuses this sender, may take mail from others"
 	case bounce.Policy:
-		return "policy, no word of the address"
+		return "refused by policy, not because of the address"
 	case bounce.Expired:
 		return "time for retries ran out"
 	case bounce.Unknown:

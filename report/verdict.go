@@ -150,7 +150,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	v.Silence = r.silence(o, hours)
 
 	var last time.Time // refusal on our account
-	noise := Background{Command: o.command("report", "--section", "problems")}
+	noise := Background{Command: r.command}
 	places := map[string]bool{}
 	for i := range r.Problems {
 		p := &r.Problems[i]

@@ -161,8 +161,8 @@ bounces per domain with their reasons.`,
 	root.PersistentFlags().String("config", defaultConfig, "the configuration `FILE`, or $BOUNCELOG_CONFIG")
 	root.AddGroup(
 		&cobra.Group{ID: "read", Title: "Read logs:"},
-		&cobra.Group{ID: "ask", Title: "Ask:"},
-		&cobra.Group{ID: "care", Title: "Look after:"},
+		&cobra.Group{ID: "ask", Title: "Reports:"},
+		&cobra.Group{ID: "care", Title: "Maintenance:"},
 	)
 	add := func(group string, commands ...*cobra.Command) {
 		for _, c := range commands {

@@ -76,6 +76,7 @@ the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 			o.Now = time.Now().In(loc)
 			o.Live = len(args) == 0 || sel.since != "" || sel.until != "" || sel.day != ""
 			o.Rerun = rerun(cmd, filter, loc, args)
+			o.RerunProblems = changed(cmd, problemOptions())
 			made := strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")
 			if all {
 				o.Top = 0
@@ -445,6 +446,15 @@ var formOptions = []string{"by", "sort", "section", "top", "all"}
 
 // selectOptions say which attempts a question is about, but for the period.
 var selectOptions = []string{"config", "tz", "year", "rules", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
+
+// problemOptions are the thresholds, under both of their names: report and scan have
+// them.
+func problemOptions() (names []string) {
+	for _, name := range thresholdNames {
+		names = append(names, "problem-"+name, "flag-"+name)
+	}
+	return names
+}
 
 // rerun are the words of a command line that select the same attempts another time:
 // the period as points in time, whatever word named it, and the logs.

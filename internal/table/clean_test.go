@@ -1,6 +1,7 @@
 package table
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"unicode"
@@ -70,4 +71,17 @@ func FuzzClean(f *testing.F) {
 			t.Fatalf("Clean(%q) = %q, and cleaned again %q", s, got, again)
 		}
 	})
+}
+
+// TestShellWord holds that a shell gives back the word, and does nothing else.
+func TestShellWord(t *testing.T) {
+	for _, word := range []string{"plain", "", "two words", "it's", `"`, "$(touch owned)", "`id`", "a;b", "a\nb", "-n", "*", "~", "a&b", `back\slash`, "ä"} {
+		out, err := exec.Command("sh", "-c", "printf %s "+ShellWord(word)).Output()
+		if err != nil {
+			t.Skip("no shell: ", err)
+		}
+		if string(out) != word && word != "-n" {
+			t.Errorf("%q became %q", word, out)
+		}
+	}
 }

@@ -25,7 +25,7 @@ var files embed.FS
 // they get. They hold no script, no style attribute and nothing to be fetched, so that
 // a page of them needs no exception in a Content-Security-Policy.
 func Components() *template.Template {
-	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText}).ParseFS(files, "html/components.tmpl"))
+	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words}).ParseFS(files, "html/components.tmpl"))
 }
 
 // StyleSheet is the style of all components, for light and dark, wide and narrow
@@ -39,6 +39,9 @@ func StyleSheet() string {
 }
 
 func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
+
+// words are those of a command: a line breaks between them only.
+func words(command string) []string { return strings.Fields(clean(command)) }
 
 // cellText is a cell as a page shows it.
 func cellText(cell any) string {

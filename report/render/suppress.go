@@ -243,7 +243,7 @@ func suppressTable(w io.Writer, l *report.SuppressionList, o SuppressOptions) er
 		return s
 	}
 	if !o.WhyNot {
-		fmt.Fprintf(b, "%s\n", bold("To be mailed no more: "+table.Count(int64(len(l.Suppress)), "address")))
+		fmt.Fprintf(b, "%s\n", bold("Suppress: "+table.Count(int64(len(l.Suppress)), "address")))
 		if len(l.Suppress) > 0 {
 			t := &table.Table{Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "reason"}, {Name: "failures", Number: true}, {Name: "since"}, {Name: "last delivered"}}}
 			for i := range l.Suppress {
@@ -256,7 +256,7 @@ func suppressTable(w io.Writer, l *report.SuppressionList, o SuppressOptions) er
 		}
 		fmt.Fprintln(b)
 	}
-	fmt.Fprintf(b, "%s\n", bold("Spared, though they met a 5xx: "+table.Count(int64(len(l.Spared)), "address")))
+	fmt.Fprintf(b, "%s\n", bold("Kept despite a 5xx: "+table.Count(int64(len(l.Spared)), "address")))
 	shown := l.Spared
 	if !o.WhyNot && o.Spared > 0 && len(shown) > o.Spared {
 		shown = shown[:o.Spared]
@@ -272,7 +272,7 @@ func suppressTable(w io.Writer, l *report.SuppressionList, o SuppressOptions) er
 		}
 	}
 	if more := len(l.Spared) - len(shown); more > 0 {
-		fmt.Fprintf(b, "and %d more (--why-not)\n", more)
+		fmt.Fprintf(b, "%d of %d shown. All: --why-not\n", len(shown), len(l.Spared))
 	}
 	return b.Flush()
 }
