@@ -74,18 +74,26 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 	if err != nil {
 		return err
 	}
-	paused := func(x *store.Recipient) error {
+	t := newTexts(c.Conn)
+	// whole yields a recipient, with the texts of its last attempts.
+	whole := func(x *store.Recipient, lasts []int64) error {
+		for i := range x.Faults {
+			var err error
+			if x.Faults[i].Response, err = t.failureResponse(lasts[i]); err != nil {
+				return err
+			}
+		}
 		if !c.pause(func() bool { return yield(x) }) {
 			return errEnough
 		}
 		return nil
 	}
 	if limit <= 0 {
-		return q.histories(c.Conn, table, where, paused)
+		return q.histories(t, table, where, whole)
 	}
 	// Who has the most failures is known, how many are left of them since the last
 	// delivery is not: so some more are read, until no other can have as many.
-	for n := 3*limit + 20; ; n *= 4 {
+	for n := limit + limit/4 + 20; ; n *= 4 {
 		most, err := q.mostOften(c.Conn, table, where, n+1)
 		if err != nil || len(most) == 0 {
 			return err
@@ -97,8 +105,8 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 		}
 		slices.Sort(ids)
 		var list []ranked
-		err = q.histories(c.Conn, table, where+" AND "+in("a.recipient", ids), func(x *store.Recipient) error {
-			list = append(list, rank(x))
+		err = q.histories(t, table, where+" AND "+in("a.recipient", ids), func(x *store.Recipient, lasts []int64) error {
+			list = append(list, rank(x, lasts))
 			return nil
 		})
 		if err != nil {
@@ -111,7 +119,7 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 			continue
 		}
 		for i := range list[:min(limit, len(list))] {
-			if err := paused(&list[i].Recipient); err != nil {
+			if err := whole(&list[i].Recipient, list[i].lasts); err != nil {
 				return err
 			}
 		}
@@ -130,11 +138,11 @@ func compareOften(a, b often) int {
 type ranked struct {
 	store.Recipient
 	often
+	lasts []int64 // ids of the last attempt of each fault
 }
 
-func rank(x *store.Recipient) ranked {
-	r := ranked{Recipient: *x}
-	r.Faults = slices.Clone(x.Faults)
+func rank(x *store.Recipient, lasts []int64) ranked {
+	r := ranked{Recipient: *x, lasts: slices.Clone(lasts)}
 	for i := range x.Faults {
 		r.rows += x.Faults[i].Attempts
 		r.last = max(r.last, x.Faults[i].Last.Unix())
@@ -142,10 +150,10 @@ func rank(x *store.Recipient) ranked {
 	return r
 }
 
-// histories yields the recipients of the failures that a condition selects.
-func (q *question) histories(c *sqlite3.Conn, table, where string, yield func(*store.Recipient) error) error {
-	t := newTexts(c)
-	find, err := newFinder(c)
+// histories yields the recipients of the failures that a condition selects, with the id
+// of the last attempt of each fault in place of its response.
+func (q *question) histories(t *texts, table, where string, yield func(x *store.Recipient, lasts []int64) error) error {
+	find, err := newFinder(t.c)
 	if err != nil {
 		return err
 	}
@@ -157,14 +165,9 @@ func (q *question) histories(c *sqlite3.Conn, table, where string, yield func(*s
 		if recipient == 0 || len(h.Faults) == 0 {
 			return nil
 		}
-		for i := range h.Faults {
-			if h.Faults[i].Response, err = t.failureResponse(ids[i]); err != nil {
-				return err
-			}
-		}
-		return yield(&h)
+		return yield(&h, ids)
 	}
-	err = q.once(c, func(v []driver.Value) error {
+	err = q.once(t.c, func(v []driver.Value) error {
 		if num(v[0]) != recipient {
 			if err := flush(); err != nil {
 				return err
