@@ -25,9 +25,10 @@ type FollowOptions struct {
 	// OldDirs are further directories that rotations are moved to
 	// (logrotate's olddir). A relative one is taken from the log's directory.
 	OldDirs []string
-	// JournalMatch are matches for journalctl, instead of those that select
-	// the facility mail and Exim.
-	JournalMatch []string
+	// Containers are names of containers, or patterns of them as in path.Match,
+	// whose output is read from a journal besides what mail servers log there:
+	// that of docker's or podman's log driver journald.
+	Containers []string
 	// Reopen, when it yields, has all names looked at again at once (SIGHUP).
 	Reopen <-chan struct{}
 	// Event is told what an admin may want to know.

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,9 +25,14 @@ const journalPrefix = "journal:"
 // section 6.2.1), and Exim under any facility.
 var journalMatch = []string{"SYSLOG_FACILITY=2", "+", "SYSLOG_IDENTIFIER=exim", "+", "SYSLOG_IDENTIFIER=exim4"}
 
+// engineMatch selects what the engines of containers log for them, by the program:
+// dockerd with docker's log driver journald, and podman's conmon. They give no
+// facility, and their names cannot be matched by a pattern.
+var engineMatch = []string{"_COMM=dockerd", "+", "_COMM=conmon"}
+
 // journalFields are all that is wanted of an entry; the cursor and the time
-// come anyway.
-const journalFields = "MESSAGE,_HOSTNAME,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_COMM"
+// come anyway. CONTAINER_NAME is set by the log drivers of docker and podman.
+const journalFields = "MESSAGE,_HOSTNAME,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_COMM,CONTAINER_NAME"
 
 // entryMax bounds an entry as journalctl prints it, in bytes. A byte may take
 // five there.
@@ -56,7 +63,7 @@ type journalBatch struct {
 }
 
 func newJournalFeed(f *follower, source string) (*journalFeed, error) {
-	path, err := exec.LookPath("journalctl")
+	journalctl, err := exec.LookPath("journalctl")
 	if err != nil {
 		return nil, err
 	}
@@ -66,11 +73,21 @@ func newJournalFeed(f *follower, source string) (*journalFeed, error) {
 		f.ledger.journals[source] = e
 	}
 	e.path = source
-	match := f.o.JournalMatch
-	if len(match) == 0 {
-		match = journalMatch
+	match, pattern := slices.Clone(journalMatch), false
+	for _, c := range f.o.Containers {
+		if strings.ContainsAny(c, `*?[\`) {
+			pattern = true
+			if _, err := path.Match(c, ""); err != nil {
+				return nil, fmt.Errorf("container %q: %w", c, err)
+			}
+			continue
+		}
+		match = append(match, "+", "CONTAINER_NAME="+c)
 	}
-	args := []string{path, "--output=json", "--output-fields=" + journalFields, "--all", "--follow", "--lines=all", "--quiet", "--no-pager"}
+	if pattern {
+		match = append(append(match, "+"), engineMatch...)
+	}
+	args := []string{journalctl, "--output=json", "--output-fields=" + journalFields, "--all", "--follow", "--lines=all", "--quiet", "--no-pager"}
 	if ns := strings.TrimPrefix(source, journalPrefix); ns != "" {
 		args = append(args, "--namespace="+ns)
 	}
@@ -204,11 +221,11 @@ func (j *journalFeed) entries(ctx context.Context, out io.Reader, cursor string)
 			return cursor, err
 		}
 		if len(text) > 0 {
-			line, at, err := journalLine(text)
+			e, err := parseEntry(text)
 			switch {
 			case err != nil:
 				j.send(ctx, journalBatch{event: &Event{Kind: EventJournal, Path: j.src.Path, ID: j.src.ID, Text: "an entry could not be read", Err: err}})
-			case at == first && first != "":
+			case e.cursor == first && first != "":
 				first = ""
 			default:
 				if first != "" {
@@ -218,9 +235,12 @@ func (j *journalFeed) entries(ctx context.Context, out io.Reader, cursor string)
 					}})
 				}
 				first = ""
-				b.data = append(append(b.data, line...), '\n')
+				if !e.of(j.f.o.Containers) {
+					break
+				}
+				b.data = append(append(b.data, e.line...), '\n')
 				b.n++
-				b.cursor = at
+				b.cursor = e.cursor
 			}
 		}
 		if b.n > 0 && (in.Buffered() == 0 || len(b.data) >= blockSize) {
@@ -250,28 +270,45 @@ func readEntry(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// journalLine makes a line of syslog's form, with an RFC 3339 time, of an entry
-// as journalctl prints it (systemd.journal-fields(7), journalctl(1) on
-// --output=json).
-func journalLine(text []byte) (line []byte, cursor string, err error) {
+// A journalEntry is what is wanted of an entry.
+type journalEntry struct {
+	line      []byte // of syslog's form, with an RFC 3339 time
+	cursor    string
+	engine    bool   // an engine of containers has logged it
+	container string // the name of the container that has printed it
+}
+
+// of reports whether an entry is wanted where these containers are followed: not
+// where their engine has logged it for another one, or for itself.
+func (e *journalEntry) of(containers []string) bool {
+	return !e.engine || len(containers) == 0 || e.container != "" && slices.ContainsFunc(containers, func(c string) bool {
+		is, _ := path.Match(c, e.container)
+		return is
+	})
+}
+
+// parseEntry reads an entry as journalctl prints it (systemd.journal-fields(7),
+// journalctl(1) on --output=json).
+func parseEntry(text []byte) (journalEntry, error) {
 	var e struct {
-		Cursor   string       `json:"__CURSOR"`
-		Realtime string       `json:"__REALTIME_TIMESTAMP"` // microseconds
-		Host     journalField `json:"_HOSTNAME"`
-		Ident    journalField `json:"SYSLOG_IDENTIFIER"`
-		Comm     journalField `json:"_COMM"`
-		SyslogID journalField `json:"SYSLOG_PID"`
-		PID      journalField `json:"_PID"`
-		Message  journalField `json:"MESSAGE"`
+		Cursor    string       `json:"__CURSOR"`
+		Realtime  string       `json:"__REALTIME_TIMESTAMP"` // microseconds
+		Host      journalField `json:"_HOSTNAME"`
+		Ident     journalField `json:"SYSLOG_IDENTIFIER"`
+		Comm      journalField `json:"_COMM"`
+		SyslogID  journalField `json:"SYSLOG_PID"`
+		PID       journalField `json:"_PID"`
+		Container journalField `json:"CONTAINER_NAME"`
+		Message   journalField `json:"MESSAGE"`
 	}
 	if err := json.Unmarshal(text, &e); err != nil {
-		return nil, "", err
+		return journalEntry{}, err
 	}
 	us, err := strconv.ParseInt(e.Realtime, 10, 64)
 	if err != nil || e.Cursor == "" {
-		return nil, "", errors.New("entry without time or cursor")
+		return journalEntry{}, errors.New("entry without time or cursor")
 	}
-	line = time.UnixMicro(us).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000-07:00")
+	line := time.UnixMicro(us).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000-07:00")
 	line = append(line, ' ')
 	line = append(line, word(e.Host, []byte("localhost"))...)
 	line = append(line, ' ')
@@ -281,7 +318,10 @@ func journalLine(text []byte) (line []byte, cursor string, err error) {
 	}
 	line = append(line, ": "...)
 	line = append(line, bytes.ReplaceAll(bytes.TrimRight(e.Message, "\n"), []byte("\n"), []byte(" "))...)
-	return line, e.Cursor, nil
+	return journalEntry{
+		line: line, cursor: e.Cursor,
+		engine: slices.Contains(engineMatch, "_COMM="+string(e.Comm)), container: string(e.Container),
+	}, nil
 }
 
 // word is f where it is fit to stand in a syslog header, else instead.

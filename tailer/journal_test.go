@@ -3,8 +3,10 @@ package tailer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -53,18 +55,18 @@ func TestJournalLine(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			line, cursor, err := journalLine([]byte(test.entry))
+			e, err := parseEntry([]byte(test.entry))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if string(line) != test.want || cursor != "s=1;i=2" {
-				t.Errorf("got %q, cursor %q, want %q", line, cursor, test.want)
+			if string(e.line) != test.want || e.cursor != "s=1;i=2" {
+				t.Errorf("got %q, cursor %q, want %q", e.line, e.cursor, test.want)
 			}
 		})
 	}
 	for _, bad := range []string{``, `{`, `{}`, `{"__CURSOR":"x"}`, `{"__CURSOR":"x","__REALTIME_TIMESTAMP":"y"}`, `[]`} {
-		if line, _, err := journalLine([]byte(bad)); err == nil {
-			t.Errorf("journalLine(%q) = %q, want an error", bad, line)
+		if e, err := parseEntry([]byte(bad)); err == nil {
+			t.Errorf("parseEntry(%q) = %q, want an error", bad, e.line)
 		}
 	}
 }
@@ -74,12 +76,12 @@ func FuzzJournalLine(f *testing.F) {
 	f.Add([]byte(`{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1","MESSAGE":[[1,2],"x"]}`))
 	f.Add([]byte(`{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"-1","SYSLOG_IDENTIFIER":[[[1]]],"MESSAGE":[10,10]}`))
 	f.Fuzz(func(t *testing.T, entry []byte) {
-		line, cursor, err := journalLine(entry)
+		e, err := parseEntry(entry)
 		if err != nil {
 			return
 		}
-		if cursor == "" || strings.Contains(string(line), "\n") {
-			t.Errorf("line %q, cursor %q", line, cursor)
+		if e.cursor == "" || strings.Contains(string(e.line), "\n") {
+			t.Errorf("line %q, cursor %q", e.line, e.cursor)
 		}
 	})
 }
@@ -142,7 +144,7 @@ func TestJournal(t *testing.T) {
 		t.Errorf("position %+v, want 5 entries", pos[0])
 	}
 	// A namespace is another source.
-	f = follow(t, pos, FollowOptions{JournalMatch: []string{"_SYSTEMD_UNIT=postfix@-.service"}}, "journal:mail")
+	f = follow(t, pos, FollowOptions{Containers: []string{"postfix"}}, "journal:mail")
 	f.want(journalLines("1", "2", "3", "4", "5")...)
 	if pos = f.stop(); len(pos) != 2 {
 		t.Errorf("positions %+v, want two", pos)
@@ -157,8 +159,63 @@ func TestJournal(t *testing.T) {
 			t.Errorf("call %d: %s, want %s", i, list[i], want)
 		}
 	}
-	if strings.Contains(list[2], "SYSLOG_FACILITY") || !strings.HasSuffix(list[2], "_SYSTEMD_UNIT=postfix@-.service") {
-		t.Errorf("own matches: %s", list[2])
+	if !strings.Contains(list[2], "SYSLOG_FACILITY=2 + ") || !strings.HasSuffix(list[2], " + CONTAINER_NAME=postfix") {
+		t.Errorf("with a container: %s", list[2])
+	}
+}
+
+// What containers print, through docker's or podman's log driver journald.
+func TestJournalOfContainers(t *testing.T) {
+	entry := func(n int, fields string) string {
+		return fmt.Sprintf(`{"__CURSOR":"c%d","__REALTIME_TIMESTAMP":"1795427226746288","_HOSTNAME":"mx1",%s}`+"\n", n, fields)
+	}
+	const header = "2026-11-23T09:47:06.746288+00:00 mx1 "
+	all := entry(1, `"_COMM":"smtp","SYSLOG_IDENTIFIER":"postfix/smtp","MESSAGE":"of the host"`) +
+		entry(2, `"_COMM":"dockerd","_PID":"7","SYSLOG_IDENTIFIER":"c50a483a8a8e","CONTAINER_NAME":"mailcow-postfix-mailcow-1","MESSAGE":"Nov 23 09:47:06 c50a postfix/smtp[9]: of a container\r"`) +
+		entry(3, `"_COMM":"dockerd","SYSLOG_IDENTIFIER":"dockerd","MESSAGE":"of the engine itself"`) +
+		entry(4, `"_COMM":"dockerd","SYSLOG_IDENTIFIER":"web","CONTAINER_NAME":"web-1","MESSAGE":"of another container"`) +
+		entry(5, `"_COMM":"conmon","SYSLOG_IDENTIFIER":"exim","CONTAINER_NAME":"exim","MESSAGE":"of podman"`)
+	for _, test := range []struct {
+		containers  []string
+		match, want []string
+	}{
+		{
+			[]string{"mailcow-*", "exim"},
+			[]string{" + CONTAINER_NAME=exim", " + _COMM=dockerd + _COMM=conmon"},
+			[]string{"postfix/smtp: of the host", "c50a483a8a8e[7]: Nov 23 09:47:06 c50a postfix/smtp[9]: of a container\r", "exim: of podman"},
+		},
+		{
+			[]string{"*"},
+			[]string{" + _COMM=dockerd + _COMM=conmon"},
+			[]string{"postfix/smtp: of the host", "c50a483a8a8e[7]: Nov 23 09:47:06 c50a postfix/smtp[9]: of a container\r", "web: of another container", "exim: of podman"},
+		},
+	} {
+		journal := fakeJournalctl(t, "exec sleep 1000")
+		write(t, journal, all)
+		var want []string
+		for _, w := range test.want {
+			want = append(want, header+w)
+		}
+		f := follow(t, nil, FollowOptions{Containers: test.containers}, "journal:")
+		f.want(want...)
+		pos := f.stop(want...)
+		appendTo(t, journal, entry(6, `"_COMM":"dockerd","CONTAINER_NAME":"exim","MESSAGE":"more"`))
+		f = follow(t, pos, FollowOptions{Containers: test.containers}, "journal:")
+		f.want(header + "dockerd: more")
+		f.stop(header + "dockerd: more")
+		calls, err := os.ReadFile(filepath.Join(filepath.Dir(journal), "calls"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range test.match {
+			if !strings.Contains(string(calls), match) {
+				t.Errorf("%q: journalctl was called with %s, want %s", test.containers, calls, match)
+			}
+		}
+	}
+	err := Follow(context.Background(), []string{"journal:"}, nil, FollowOptions{Containers: []string{"[x"}}, func(*Chunk) error { return nil })
+	if !errors.Is(err, path.ErrBadPattern) {
+		t.Errorf("error %v, want that of the pattern", err)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -68,6 +70,7 @@ logged as a warning, once.`,
 	cmd.Flags().StringVar(&show, "metrics", "", "show metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
 	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
 	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
+	cmd.Flags().StringArrayVar(&o.Containers, "container", nil, "with journal:, read what the container `NAME` prints as well, through the log driver journald of docker or podman; a pattern matches several ('mail-*'); repeatable")
 	cmd.Flags().StringSliceVar(&o.OldDirs, "olddir", nil, "a further `DIRECTORY` that rotated files are moved to (logrotate's olddir)")
 	return cmd
 }
@@ -84,6 +87,12 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 	}
 	limitHeap()
 	log := newLogger(stderr)
+	if len(sources) == 0 && len(o.Containers) > 0 {
+		sources = []string{"journal:"}
+	}
+	if len(o.Containers) > 0 && !slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "journal:") }) {
+		return usageErrorf("name it: bouncelog follow --container NAME journal:", "--container: no journal is followed")
+	}
 	if len(sources) == 0 {
 		found, err := findLog()
 		if err != nil {
