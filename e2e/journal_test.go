@@ -27,9 +27,9 @@ printf '[Journal]\nRateLimitIntervalSec=0\nSystemMaxUse=64M\nStorage=persistent\
 mount --bind /run/etc/systemd /etc/systemd
 exec /lib/systemd/systemd-journald mail`
 
-// TestJournal has bouncelog follow a real journal, which is rotated and
-// vacuumed while bouncelog is killed.
-func TestJournal(t *testing.T) {
+// startJournald starts it and returns its process, and the command that runs
+// another one beside it.
+func startJournald(t *testing.T) (daemon *exec.Cmd, inside []string) {
 	need(t)
 	for _, file := range []string{"/lib/systemd/systemd-journald", "/etc/machine-id"} {
 		if st, err := os.Stat(file); err != nil || st.Size() == 0 {
@@ -37,9 +37,7 @@ func TestJournal(t *testing.T) {
 		}
 	}
 	t.Parallel()
-	var said bytes.Buffer
-	daemon := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-ec", journald)
-	daemon.Stderr = &said
+	daemon = exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-ec", journald)
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
@@ -48,17 +46,90 @@ func TestJournal(t *testing.T) {
 		daemon.Process.Kill()
 		daemon.Wait()
 	})
-	pid := strconv.Itoa(daemon.Process.Pid)
-	var conn net.Conn
+	return daemon, []string{"nsenter", "--target", strconv.Itoa(daemon.Process.Pid), "--mount"}
+}
+
+// socket connects to one of journald's sockets.
+func socket(t *testing.T, daemon *exec.Cmd, name string) (conn net.Conn) {
 	until(t, time.Minute, "journald to listen", func() (ok bool) {
 		var err error
-		conn, err = net.Dial("unixgram", "/proc/"+pid+"/root/run/systemd/journal.mail/dev-log")
+		conn, err = net.Dial("unixgram", fmt.Sprintf("/proc/%d/root/run/systemd/journal.mail/%s", daemon.Process.Pid, name))
 		return err == nil
 	})
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestJournalOfContainers has bouncelog follow what containers print, as the log
+// drivers of docker and podman hand it to a real journald: by its own protocol, from
+// a process of the engine's name.
+func TestJournalOfContainers(t *testing.T) {
+	logger, err := exec.LookPath("logger")
+	if err != nil {
+		t.Skip("needs logger, of the package bsdutils")
+	}
+	daemon, inside := startJournald(t)
+	socket(t, daemon, "socket")
+	dir := t.TempDir()
+	engine := filepath.Join(dir, "dockerd")
+	text, err := os.ReadFile(logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(engine, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run := func(stdin string, command ...string) {
+		t.Helper()
+		cmd := exec.Command(inside[0], append(inside[1:], command...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", command, err, out)
+		}
+	}
+	// Where libsystemd looks for it.
+	run("", "sh", "-c", "mkdir -p /run/systemd/journal && ln -s ../journal.mail/socket /run/systemd/journal/socket")
+	by := func(command, container string, i int) {
+		t.Helper()
+		fields := ""
+		if container != "" {
+			fields = "CONTAINER_NAME=" + container + "\nCONTAINER_ID=c50a483a8a8e\nSYSLOG_IDENTIFIER=c50a483a8a8e\n"
+		}
+		run(fmt.Sprintf("%sPRIORITY=6\nMESSAGE=%s\n", fields, bytes.TrimSpace(numberedLine("postfix", i))), command, "--journald")
+	}
+	o := &ordeal{t: t, bouncelog: program(t, "cmd/bouncelog"), dir: dir, db: filepath.Join(dir, "follow.db"), log: "journal:mail"}
+	o.follow = append(inside, o.bouncelog, "--db", o.db, "follow", "--container", "mail-postfix-*", "--container", "exim", o.log)
+	t.Cleanup(func() { o.stopReader(syscall.SIGKILL) })
+	o.startReader()
+	for i := 1; i <= 12; i += 2 {
+		by(engine, "mail-postfix-1", i)
+		by(logger, "exim", i+1) // named whole: by whatever engine
+		by(engine, "web-1", 1000+i)
+		by(engine, "", 2000+i)
+		if i == 5 {
+			o.settle(5 * time.Second)
+			o.stopReader(syscall.SIGTERM)
+		}
+		if i == 9 {
+			o.startReader()
+		}
+	}
+	o.written = 12
+	o.settle(5 * time.Second)
+	o.verify(false)
+	if _, n := o.stored(); n != o.written {
+		t.Errorf("%d attempts, want %d: of these containers only", n, o.written)
+	}
+	o.stopReader(syscall.SIGTERM)
+}
+
+// TestJournal has bouncelog follow a real journal, which is rotated and
+// vacuumed while bouncelog is killed.
+func TestJournal(t *testing.T) {
+	daemon, inside := startJournald(t)
+	conn := socket(t, daemon, "dev-log")
 
 	dir := t.TempDir()
-	inside := []string{"nsenter", "--target", pid, "--mount"}
 	o := &ordeal{t: t, bouncelog: program(t, "cmd/bouncelog"), dir: dir, db: filepath.Join(dir, "follow.db"), log: "journal:mail"}
 	o.follow = append(inside, o.bouncelog, "--db", o.db, "follow", o.log)
 	t.Cleanup(func() { o.stopReader(syscall.SIGKILL) })
