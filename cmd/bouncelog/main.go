@@ -171,7 +171,7 @@ bounces per domain with their reasons.`,
 		}
 	}
 	add("read", newImport(), newFollow(), newParse())
-	add("ask", newReport(), newTrace(), newSuppress(), newExplain(), newScan(), newQuery())
+	add("ask", newReport(), newTrace(), newSuppress(), newExplain(), newScan(), newQuery(), newServe())
 	add("care", newDB(), newConfig(), newVersion())
 	root.AddCommand(extra...)
 	root.SetHelpCommandGroupID("care")

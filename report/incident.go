@@ -1,0 +1,45 @@
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"bouncelog/problem"
+)
+
+// Incidents are what is going on or was: those of the verdict that are no problem of
+// ours first, then every problem in its order.
+func (r *Report) Incidents() []Incident {
+	var list []Incident
+	if r.Verdict != nil {
+		for _, in := range r.Verdict.Act {
+			if in.Problem == nil {
+				list = append(list, in)
+			}
+		}
+	}
+	for i := range r.Problems {
+		in := r.incident(&r.Problems[i])
+		in.Problem = &i
+		list = append(list, in)
+	}
+	return list
+}
+
+// IsBackground reports whether an incident is of the kind that there is every day.
+func (in *Incident) IsBackground() bool { return in.noise || in.Level == problem.Watch }
+
+// IncidentID names an incident: the same one has the same name later, as long as it is
+// about the same senders, receivers and addresses.
+func (r *Report) IncidentID(in *Incident) string {
+	keys := in.Providers
+	if in.Problem != nil {
+		keys = r.Problems[*in.Problem].Keys()
+	}
+	keys = slices.Clone(keys)
+	slices.Sort(keys)
+	sum := sha256.Sum256([]byte(strings.Join(keys, "\x00")))
+	return hex.EncodeToString(sum[:6])
+}

@@ -1,0 +1,64 @@
+package web
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+
+	"bouncelog/report/render"
+)
+
+//go:embed html static/*.js static/*.css
+var files embed.FS
+
+// An asset is a file that pages load.
+type asset struct {
+	url, kind string
+	content   []byte
+}
+
+// loadAssets reads the scripts and puts the style sheets together: that of the
+// components and our own. The URL of each names its content, so that a browser may
+// keep it.
+func loadAssets() (map[string]asset, error) {
+	own, err := files.ReadFile("static/web.css")
+	if err != nil {
+		return nil, err
+	}
+	list := map[string]asset{"style.css": {content: append([]byte(render.StyleSheet()), own...)}}
+	for _, name := range []string{"htmx.min.js", "hx-sse.min.js", "live.js"} {
+		raw, err := files.ReadFile("static/" + name)
+		if err != nil {
+			return nil, err
+		}
+		list[name] = asset{content: raw}
+	}
+	for name, a := range list {
+		sum := sha256.Sum256(a.content)
+		ending := path.Ext(name)
+		a.url = strings.TrimSuffix(name, ending) + "." + hex.EncodeToString(sum[:6]) + ending
+		a.kind = mime.TypeByExtension(ending)
+		list[name] = a
+	}
+	return list, nil
+}
+
+// asset is the URL of one.
+func (s *Server) asset(name string) string { return "/static/" + s.assets[name].url }
+
+func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {
+	for _, a := range s.assets {
+		if a.url == r.PathValue("name") {
+			h := w.Header()
+			h.Set("Content-Type", a.kind)
+			h.Set("Cache-Control", "private, max-age=31536000, immutable")
+			w.Write(a.content)
+			return
+		}
+	}
+	http.NotFound(w, r)
+}

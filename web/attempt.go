@@ -1,0 +1,373 @@
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/report"
+	"bouncelog/report/render"
+	"bouncelog/store"
+)
+
+// refText names an attempt in a URL, and keeps its place in the order of time.
+func refText(r store.Ref) string { return fmt.Sprintf("%d.%d.%d.%s", r.Time, r.Offset, r.N, r.Source) }
+
+func parseRef(s string) (r store.Ref, ok bool) {
+	parts := strings.SplitN(s, ".", 4)
+	if len(parts) != 4 {
+		return r, false
+	}
+	for i, to := range []*int64{&r.Time, &r.Offset, &r.N} {
+		n, err := strconv.ParseInt(parts[i], 10, 64)
+		if err != nil {
+			return r, false
+		}
+		*to = n
+	}
+	r.Source = parts[3]
+	return r, r.Source != ""
+}
+
+// attemptURL is the page of one attempt.
+func (v *screen) attemptURL(r store.Ref) string { return v.url(deep("attempts", refText(r))) }
+
+// scannedAtMost is how many attempts are read for a page of those that a store cannot
+// select.
+const scannedAtMost = 50_000
+
+// A match is what a store cannot select by, in words.
+type match struct {
+	words []string
+	ok    func(*store.Attempt) bool
+}
+
+// attempts lists them, the newest first, or shows one.
+func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request, ref string) error {
+	if ref != "" {
+		return v.attempt(ctx, r, ref)
+	}
+	v.Name, v.Title, v.Phrases = "attempts", "Attempts", phrases("Delivery attempts, the newest first")
+	q := req.URL.Query()
+	filters, m := []store.Filter{v.sel.filter}, match{}
+	also := func(key, name string, ok func(*store.Attempt, string) bool) {
+		word := q.Get(key)
+		if word == "" {
+			return
+		}
+		m.words = append(m.words, name+" "+word)
+		if ok != nil {
+			before := m.ok
+			m.ok = func(a *store.Attempt) bool { return (before == nil || before(a)) && ok(a, word) }
+		}
+	}
+	also("provider", "provider", nil)
+	also("reply", "reply", func(a *store.Attempt, word string) bool { return replyID(bounce.TemplateOf(&a.Delivery).Text) == word })
+	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
+	also("login", "login", func(a *store.Attempt, word string) bool { return a.SASLUser == word })
+	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
+	command := []string{}
+	if name := strings.ToLower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
+		suffixes, err := v.relaysOf(ctx, r, name)
+		if err != nil {
+			return err
+		}
+		if len(suffixes) == 0 {
+			filters[0].Domain = name
+			command = []string{"--domain=" + name}
+		} else {
+			filters = filters[:0]
+			for _, s := range suffixes[:min(len(suffixes), 8)] {
+				f := v.sel.filter
+				f.Relay = s
+				filters = append(filters, f)
+			}
+			command = []string{"--relay=" + suffixes[0]}
+		}
+	}
+	v.Command = v.sel.command(v.server.o.Period, nil, append([]string{"report"}, command...)...)
+	limit := perPage
+	if v.form != formHTML {
+		limit = 10_000
+	}
+	page := store.Page{Limit: limit + 1, Newest: true}
+	if word := v.extra.Get("after"); word != "" {
+		after, ok := parseRef(word)
+		if !ok {
+			return mistakef(http.StatusBadRequest, "This page of the list does not exist.")
+		}
+		page.After = after
+	}
+	if m.ok != nil {
+		page.Limit = 0
+	}
+	found, stopped, err := v.newest(ctx, r, filters, page, limit+1, m.ok)
+	if err != nil {
+		return err
+	}
+	l := &list{Name: "attempts", Title: "Attempts", Empty: "No such attempt in this period.", Columns: []table.Column{
+		{Name: "time"}, {Name: "outcome"}, {Name: "recipient", Flex: true}, {Name: "relay"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
+	}}
+	if v.form == formCSV {
+		l.Columns = render.AttemptColumns()
+	}
+	for i := range found[:min(len(found), limit)] {
+		a := &found[i]
+		if v.form == formCSV {
+			var x row
+			for _, value := range render.AttemptCells(a) {
+				x.Cells = append(x.Cells, cell{Value: value})
+			}
+			l.Rows = append(l.Rows, x)
+			continue
+		}
+		to := v.attemptURL(a.Ref())
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+			{Value: table.Text(a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05")), URL: to}, {Value: outcome(a), Class: outcomeClass(a)}, {Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
+			{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)}, {Value: a.Reason.String()}, {Value: reply(a)}, {Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
+		}})
+	}
+	if len(found) > limit {
+		last := found[limit-1].Ref()
+		l.Next = &anchor{fmt.Sprintf("next %d", limit), v.self("after", refText(last))}
+	} else if stopped {
+		l.Note = fmt.Sprintf("%d attempts were looked at; a shorter period may show more.", scannedAtMost)
+	}
+	if page.After != (store.Ref{}) {
+		l.First = &anchor{"newest", v.self("after", "")}
+	}
+	if len(m.words) > 0 {
+		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: strings.Join(m.words, ", ")})
+	}
+	v.Tables = append(v.Tables, l)
+	return nil
+}
+
+func (v *screen) relayURL(a *store.Attempt) string {
+	if a.RelayHost == "" {
+		return ""
+	}
+	return v.url(deep("providers", provider.OfHost(a.RelayHost)))
+}
+
+// outcome is one in a word.
+func outcome(a *store.Attempt) string {
+	switch a.Outcome {
+	case bounce.Delivered:
+		return "delivered"
+	case bounce.Soft:
+		return "soft"
+	case bounce.Hard:
+		return "hard"
+	}
+	return a.Outcome.String()
+}
+
+func outcomeClass(a *store.Attempt) string {
+	switch a.Outcome {
+	case bounce.Delivered:
+		return "mark-takes"
+	case bounce.Soft:
+		return "mark-fails"
+	case bounce.Hard:
+		return "mark-refuses"
+	}
+	return ""
+}
+
+// newest reads the attempts of several filters in one order. stopped says that more
+// were there than are looked at.
+func (v *screen) newest(ctx context.Context, r store.Reader, filters []store.Filter, p store.Page, limit int, ok func(*store.Attempt) bool) (found []store.Attempt, stopped bool, err error) {
+	seen := 0
+	for _, f := range filters {
+		n := 0
+		for a, err := range r.Attempts(ctx, f, p) {
+			if err != nil {
+				return nil, false, err
+			}
+			if seen++; ok != nil && seen > scannedAtMost {
+				stopped = true
+				break
+			}
+			if ok == nil || ok(a) {
+				found = append(found, *a)
+				if n++; n == limit {
+					break
+				}
+			}
+		}
+	}
+	if len(filters) > 1 {
+		slices.SortFunc(found, func(a, b store.Attempt) int {
+			x, y := a.Ref(), b.Ref()
+			switch {
+			case x.Time != y.Time:
+				return int(y.Time - x.Time)
+			case x.Source != y.Source:
+				return strings.Compare(y.Source, x.Source)
+			}
+			return int(y.Offset - x.Offset)
+		})
+		found = found[:min(len(found), limit)]
+	}
+	return found, stopped, nil
+}
+
+// attempt shows one attempt: what is known of it, what it means, and its log line.
+func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error {
+	ref, ok := parseRef(text)
+	if !ok {
+		return mistakef(http.StatusNotFound, "There is no such attempt.")
+	}
+	list1, err := r.Lookup(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if len(list1) == 0 || list1[0] == nil || v.scope.domain != "" && list1[0].SenderDomain != v.scope.domain {
+		return mistakef(http.StatusNotFound, "There is no such attempt, or it is no longer kept.")
+	}
+	a := list1[0]
+	v.Name, v.Title = "attempt", a.Recipient
+	v.Phrases = []report.Phrase{{Text: report.Sentence(a), Bad: a.Outcome == bounce.Hard}}
+	v.Command = "bouncelog trace " + shellWord(a.QueueID)
+	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: outcome(a)})
+	if a.Reason != bounce.NoReason {
+		v.Facts = append(v.Facts, report.Fact{Label: "Reason", Value: a.Reason.String()})
+	}
+	if err := v.line(ctx, r, a); err != nil {
+		return err
+	}
+	v.explain(&a.Delivery)
+	links := part{Title: "Go on"}
+	add := func(name, url string) { links.Links = append(links.Links, anchor{name, url}) }
+	if a.QueueID != "" {
+		add("message "+a.QueueID, v.url("trace", "q", a.QueueID))
+	}
+	add("all of "+a.Recipient, v.url("trace", "q", a.Recipient))
+	if a.RecipientDomain != "" {
+		add("domain "+a.RecipientDomain, v.url(deep("domains", a.RecipientDomain)))
+	}
+	if a.RelayHost != "" {
+		add("provider "+provider.OfHost(a.RelayHost), v.relayURL(a))
+	}
+	if a.SenderDomain != "" && v.scope.domain == "" {
+		add("sender domain "+a.SenderDomain, v.url("", "sender-domain", a.SenderDomain))
+	}
+	v.Parts = append(v.Parts, links)
+	l := &list{Name: "fields", Title: "All that is kept of it", Columns: []table.Column{{Name: "field"}, {Name: "value", Flex: true}}}
+	cells := render.AttemptCells(a)
+	for i, c := range render.AttemptColumns() {
+		if cells[i] != nil && !(v.scope.domain != "" && (c.Name == "client_host" || c.Name == "client_ip" || c.Name == "sasl_user")) {
+			l.Rows = append(l.Rows, row{Cells: []cell{{Value: c.Name}, {Value: cells[i]}}})
+		}
+	}
+	v.Tables = append(v.Tables, l)
+	return nil
+}
+
+// lineAtMost is how much of a log line is shown.
+const lineAtMost = 16 << 10
+
+// line says where the attempt's log line stands, and shows it where the log can be
+// read.
+func (v *screen) line(ctx context.Context, r store.Reader, a *store.Attempt) error {
+	if v.scope.domain != "" {
+		return nil
+	}
+	read, err := r.Coverage(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range read.Sources {
+		if s.ID != a.Source {
+			continue
+		}
+		p := part{Title: "Log line"}
+		if text, ok := readLine(s.Path, a); ok {
+			p.Code = text
+			p.Lines = append(p.Lines, fmt.Sprintf("%s, from byte %d on", s.Path, a.Offset))
+		} else {
+			p.Lines = append(p.Lines, fmt.Sprintf("It stands in %s, from byte %d on (counted after decompression). This service cannot read it there; as root:", s.Path, a.Offset))
+			p.Code = fmt.Sprintf("tail -c +%d %s | head -n 1", a.Offset+1, shellWord(s.Path))
+			if strings.HasPrefix(s.Path, "journal:") {
+				p.Lines = []string{"It came from the journal."}
+				p.Code = fmt.Sprintf("journalctl --since=%s --until=%s", shellWord(a.Time.Add(-time.Second).Format("2006-01-02 15:04:05 UTC")), shellWord(a.Time.Add(2*time.Second).Format("2006-01-02 15:04:05 UTC")))
+				if a.QueueID != "" {
+					p.Code += " | grep " + shellWord(a.QueueID)
+				}
+			}
+		}
+		v.Parts = append(v.Parts, p)
+	}
+	return nil
+}
+
+// readLine reads the line at which an attempt begins. It is the right one where it
+// holds the queue id and the recipient's domain: the log may have been rotated.
+func readLine(path string, a *store.Attempt) (string, bool) {
+	st, err := os.Lstat(path)
+	if err != nil || !st.Mode().IsRegular() || a.QueueID == "" {
+		return "", false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	if _, err := f.Seek(a.Offset, io.SeekStart); err != nil {
+		return "", false
+	}
+	raw, err := bufio.NewReaderSize(io.LimitReader(f, lineAtMost), 4096).ReadBytes('\n')
+	if err != nil && len(raw) == 0 {
+		return "", false
+	}
+	raw = bytes.TrimRight(raw, "\r\n")
+	if !bytes.Contains(raw, []byte(a.QueueID)) || !bytes.Contains(bytes.ToLower(raw), []byte(strings.ToLower(a.RecipientDomain))) {
+		return "", false
+	}
+	return string(raw), true
+}
+
+// explain says what a reply means.
+func (v *screen) explain(d *bounce.Delivery) {
+	x := v.server.o.Judge.Explain(d)
+	p := part{Title: "What it means"}
+	if d.Response != "" {
+		p.Code = strings.TrimSpace(reply(&store.Attempt{Delivery: *d}))
+	}
+	say := func(label, text string) {
+		if text != "" {
+			if label != "" {
+				text = label + ": " + text
+			}
+			p.Lines = append(p.Lines, text)
+		}
+	}
+	say("", x.Title)
+	say("", x.Meaning)
+	say("Whose turn", x.Turn)
+	say("Retry", x.Retry)
+	for _, step := range x.Do {
+		say("To do", step)
+	}
+	say("Could also be", x.Also)
+	say("Judgement", x.Sure)
+	say("Reference", x.RFC)
+	for _, link := range x.Links {
+		if strings.HasPrefix(link, "https://") {
+			p.Links = append(p.Links, anchor{link, link})
+		}
+	}
+	v.Parts = append(v.Parts, p)
+}

@@ -1,0 +1,72 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// noPeriod is all of time.
+func noPeriod() (since, until time.Time) { return time.Time{}, time.Time{} }
+
+// log says what of the logs was read, how late, and what was not understood.
+func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
+	v.Name, v.Title, v.Phrases = "log", "Log", phrases("Can it be believed? What was read, and what was not understood")
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "unparsed")
+	v.More = "bouncelog db info"
+	rep, err := report.Build(ctx, r, v.options(0, report.SectionUnparsed))
+	if err != nil {
+		return err
+	}
+	c := rep.Unparsed
+	if !rep.AsOf.IsZero() {
+		v.Facts = append(v.Facts, report.Fact{Label: "Last line", Value: v.time(rep.AsOf), Note: when.Span(v.sel.now.Sub(rep.AsOf)) + " ago"})
+	}
+	v.Figures = append(v.Figures,
+		report.Fact{Label: "lines", Value: c.Lines, Note: "read in all"}, report.Fact{Label: "delivery", Value: c.Delivery, Note: "lines with delivery attempts"},
+		report.Fact{Label: "queue", Value: c.Queue, Note: "about messages in the queue"}, report.Fact{Label: "rejected", Value: c.Rejected, Note: "mail that this server refused"},
+		report.Fact{Label: "not about deliveries", Value: c.Skipped}, report.Fact{Label: "not understood", Value: c.Unparsed, Note: "looked like a delivery"}, report.Fact{Label: "blank", Value: c.Blank})
+	logs := &list{Name: "logs", Title: "Logs", Empty: "No log was read.", Columns: []table.Column{{Name: "log", Flex: true}, {Name: "first line"}, {Name: "last line"}, {Name: "age"}, {Name: "lines", Number: true}, {Name: "attempts", Number: true}}}
+	for _, s := range rep.Sources {
+		x := row{Cells: []cell{{Value: s.Path}, {}, {}, {}, {Value: s.Lines}, {Value: s.Attempts}}}
+		if s.First != nil && s.Last != nil {
+			x.Cells[1].Value, x.Cells[2].Value, x.Cells[3].Value = v.time(*s.First), v.time(*s.Last), when.Span(v.sel.now.Sub(*s.Last))
+		}
+		logs.Rows = append(logs.Rows, x)
+	}
+	v.sorted(logs, "")
+	v.paged(logs)
+	gaps := &list{Name: "gaps", Title: "Gaps: hours without an attempt in which there used to be many", Empty: "None.", Columns: []table.Column{{Name: "from"}, {Name: "until"}, {Name: "attempts expected", Number: true}, {Name: "between", Flex: true}}}
+	for _, g := range c.Gaps {
+		between := ""
+		if len(g.Rotation) == 2 {
+			between = g.Rotation[0] + " and " + g.Rotation[1]
+		}
+		gaps.Rows = append(gaps.Rows, row{Cells: []cell{{Value: v.time(g.From)}, {Value: v.time(g.To)}, {Value: g.Expected}, {Value: between}}})
+	}
+	sample := &list{Name: "not_understood", Title: "Lines that looked like a delivery and were not understood", Empty: "None.", Columns: []table.Column{{Name: "log"}, {Name: "byte", Number: true}, {Name: "line", Flex: true}}}
+	for _, u := range c.Sample {
+		sample.Rows = append(sample.Rows, row{Cells: []cell{{Value: u.Source}, {Value: u.Offset}, {Value: u.Text}}})
+	}
+	v.cut(sample, 50)
+	replies := &list{Name: "unknown_replies", Title: "Replies whose cause no rule names", Empty: "None.", Columns: []table.Column{{Name: "attempts", Number: true}, {Name: "reply", Flex: true}}}
+	for _, u := range c.Reasons {
+		replies.Rows = append(replies.Rows, row{Cells: []cell{figure(u.Attempts, v.rows("reply", replyID(u.Text), "outcome", failedWords)), {Value: u.Text}}})
+	}
+	programs := &list{Name: "programs", Title: "Lines that are not about deliveries, by program", Empty: "None.", Columns: []table.Column{{Name: "program", Flex: true}, {Name: "lines", Number: true}}}
+	for _, p := range c.Programs {
+		programs.Rows = append(programs.Rows, row{Cells: []cell{{Value: p.Program}, {Value: p.Lines}}})
+	}
+	v.cut(programs, 25)
+	v.Tables = append(v.Tables, logs, gaps, sample, replies, programs)
+	if n := c.Repeated; n > 0 {
+		v.Notes = append(v.Notes, fmt.Sprintf("%s stood in \"message repeated n times\".", table.Count(n, "attempt")))
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"bouncelog/internal/table"
+	"bouncelog/problem"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// incidents lists them, or shows one.
+func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request, id string) error {
+	v.Name, v.Title = "incidents", "Incidents"
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "verdict,problems")
+	rep, err := report.Build(ctx, r, v.options(0, report.SectionVerdict, report.SectionProblems, report.SectionTimeline))
+	if err != nil {
+		return err
+	}
+	all := rep.Incidents()
+	if id != "" {
+		for i := range all {
+			if rep.IncidentID(&all[i]) == id {
+				return v.incident(rep, &all[i])
+			}
+		}
+		return mistakef(http.StatusNotFound, "There is no such incident in this period. A longer one may have it: %s", v.url(deep("incidents", id), "since", all30))
+	}
+	v.Phrases = rep.Verdict.Phrases
+	v.Incidents = all
+	l := &list{Name: "incidents", Title: "All incidents", Empty: "No incident in this period.", Columns: []table.Column{
+		{Name: "state"}, {Name: "incident", Flex: true}, {Name: "since"}, {Name: "until"}, {Name: "messages", Number: true}, {Name: "tried", Number: true},
+		{Name: "returned", Number: true}, {Name: "recipients", Number: true}, {Name: "known valid", Number: true},
+	}}
+	for i := range all {
+		in := &all[i]
+		state := "ended"
+		class := ""
+		switch {
+		case in.Level == problem.Watch:
+			state = "watch"
+		case in.IsBackground():
+			state = "background"
+		case in.Ongoing && in.Level == problem.Confirmed:
+			state, class = "going on", "mark-refuses"
+		case in.Ongoing:
+			state, class = "going on", "mark-fails"
+		}
+		to := v.url(deep("incidents", rep.IncidentID(in)))
+		tried := cell{}
+		if in.Tried > 0 {
+			tried.Value = in.Tried
+		}
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+			{Value: state, Class: class}, {Value: in.Title, URL: to}, {Value: v.time(in.Since)}, {Value: v.time(in.Until)}, {Value: in.Refused, URL: v.behind(in)}, tried,
+			{Value: in.Lost}, {Value: in.Recipients}, {Value: in.Valid},
+		}})
+	}
+	v.sorted(l, "state")
+	v.paged(l)
+	v.Tables = append(v.Tables, l)
+	return nil
+}
+
+const all30 = "30d"
+
+// behind is the page of the attempts that an incident is made of, as far as a
+// selection can say so.
+func (v *screen) behind(in *report.Incident) string {
+	pairs := []string{"outcome", failedWords, "since", in.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05")}
+	if len(in.Providers) == 1 {
+		pairs = append(pairs, "provider", in.Providers[0])
+	}
+	if len(in.SenderDomains) == 1 {
+		pairs = append(pairs, "sender-domain", in.SenderDomains[0])
+	}
+	if in.Problem != nil {
+		pairs = append(pairs, "reason", suspect)
+	}
+	return v.rows(pairs...)
+}
+
+// incident shows one: what it is, its course, the evidence down to the log line, who
+// is hit, and what would disprove it.
+func (v *screen) incident(rep *report.Report, in *report.Incident) error {
+	v.Name, v.Title = "incident", in.Title
+	v.Phrases = []report.Phrase{{Text: in.Title, Bad: in.Ongoing && !in.IsBackground()}}
+	c := v.card(rep, in, 0)
+	v.Incidents = []report.Incident{*in}
+	c.URL, c.More = "", nil
+	v.Cards = append(v.Cards, c)
+	v.More = in.Command
+	add := func(title string, lines ...string) {
+		var said []string
+		for _, l := range lines {
+			if l != "" {
+				said = append(said, l)
+			}
+		}
+		if len(said) > 0 {
+			v.Parts = append(v.Parts, part{Title: title, Lines: said})
+		}
+	}
+	add("Why", in.Why)
+	add("Other explanation", in.Otherwise)
+	add("What would disprove it", in.Disproved)
+	span := &list{Name: "course", Title: "Before and after", Columns: []table.Column{{Name: "stretch", Flex: true}, {Name: "from"}, {Name: "until"}, {Name: "refused", Number: true}, {Name: "tried", Number: true}, {Name: "share", Number: true}}}
+	if in.Problem != nil {
+		p := &rep.Problems[*in.Problem]
+		for _, t := range []struct {
+			name string
+			t    *problem.Tried
+		}{{"before it began", p.Before}, {"from its beginning to its last refusal", p.Onset}} {
+			if t.t != nil {
+				span.Rows = append(span.Rows, row{Cells: []cell{{Value: t.name}, {Value: v.time(t.t.Since)}, {Value: v.time(t.t.Until)}, {Value: t.t.Refused}, {Value: t.t.Tried}, {Value: table.Share(float64(t.t.Refused) / float64(max(t.t.Tried, 1)))}}})
+			}
+		}
+		if len(span.Rows) > 0 {
+			span.Note = "Messages of the same senders to the same providers, as far as deliveries were read."
+			v.Tables = append(v.Tables, span)
+		}
+		l := &list{Name: "evidence", Title: "Evidence: the log lines it rests on", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
+		for _, e := range p.Evidence {
+			to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
+			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
+		}
+		l.More = &anchor{"all attempts behind it", v.behind(in)}
+		v.Tables = append([]*list{l}, v.Tables...)
+		if len(p.Hours) > 0 {
+			hours := &list{Name: "hours", Title: "Course by the hour", Columns: []table.Column{{Name: "hour"}, {Name: "refused", Number: true}}}
+			for _, h := range p.Hours {
+				hours.Rows = append(hours.Rows, row{Cells: []cell{{Value: v.time(h.Time)}, {Value: h.Refused}}})
+			}
+			if v.form == formHTML && len(hours.Rows) > perPage {
+				hours.Note = fmt.Sprintf("The last %d of %d hours.", perPage, len(hours.Rows))
+				hours.Rows = hours.Rows[len(hours.Rows)-perPage:]
+			}
+			v.Tables = append(v.Tables, hours)
+		}
+	}
+	who := part{Title: "What it is about"}
+	for _, name := range in.Providers {
+		who.Links = append(who.Links, anchor{"provider " + name, v.url(deep("providers", name))})
+	}
+	for _, name := range in.SenderDomains {
+		who.Links = append(who.Links, anchor{"sender domain " + name, v.url("", "sender-domain", name)})
+	}
+	if len(who.Links) > 12 {
+		who.Links = who.Links[:12]
+	}
+	if len(in.Addresses) > 0 {
+		who.Lines = append(who.Lines, "Our addresses, as the replies name them: "+strings.Join(in.Addresses, ", "))
+	}
+	v.Parts = append(v.Parts, who)
+	// What else began at about the same time.
+	other := &list{Name: "others", Title: "What else changed within a day of its beginning", Empty: "No other incident began or ended then.", Columns: []table.Column{{Name: "incident", Flex: true}, {Name: "began"}, {Name: "last refusal"}}}
+	all := rep.Incidents()
+	for i := range all {
+		x := &all[i]
+		if rep.IncidentID(x) == rep.IncidentID(in) || x.Since.Sub(in.Since).Abs() > day && x.Until.Sub(in.Since).Abs() > day {
+			continue
+		}
+		to := v.url(deep("incidents", rep.IncidentID(x)))
+		other.Rows = append(other.Rows, row{URL: to, Cells: []cell{{Value: x.Title, URL: to}, {Value: v.time(x.Since)}, {Value: v.time(x.Until)}}})
+		if len(other.Rows) == 10 {
+			break
+		}
+	}
+	v.Tables = append(v.Tables, other)
+	return nil
+}

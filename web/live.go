@@ -1,0 +1,212 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"bouncelog/internal/table"
+)
+
+// What bounds the streams of live pages.
+const (
+	streamsAtMost   = 200              // together
+	streamsOfOne    = 24               // of one client, where clients can be told apart
+	streamLasts     = 30 * time.Minute // then the page connects again
+	streamWrite     = 10 * time.Second // a client that takes nothing for so long is let go
+	streamBeat      = 25 * time.Second // a sign of life, for proxies
+	streamStep      = 2 * time.Second  // between two looks at the database
+	streamTellAgain = 5 * time.Second  // between two signs of change
+)
+
+// A hub looks whether something was stored, once for all pages that are open, and tells
+// them. Without pages it does not look.
+type hub struct {
+	watch func(context.Context) (func() (int64, error), func(), error)
+	log   *slog.Logger
+	step  time.Duration
+	again time.Duration
+
+	mu      sync.Mutex
+	clients map[chan struct{}]string
+	of      map[string]int
+	stop    context.CancelFunc // of the look-out; nil: none
+	closed  chan struct{}
+}
+
+func newHub(watch func(context.Context) (func() (int64, error), func(), error), log *slog.Logger) *hub {
+	return &hub{watch: watch, log: log, step: streamStep, again: streamTellAgain, clients: map[chan struct{}]string{}, of: map[string]int{}, closed: make(chan struct{})}
+}
+
+// join adds a page. A sign that it has not taken yet stands for all later ones.
+func (h *hub) join(client string) (signs chan struct{}, leave func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	select {
+	case <-h.closed:
+		return nil, nil, false
+	default:
+	}
+	if len(h.clients) >= streamsAtMost || client != "" && h.of[client] >= streamsOfOne {
+		return nil, nil, false
+	}
+	signs = make(chan struct{}, 1)
+	h.clients[signs] = client
+	h.of[client]++
+	if h.stop == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		h.stop = cancel
+		go h.look(ctx)
+	}
+	return signs, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.clients, signs)
+		if h.of[client]--; h.of[client] == 0 {
+			delete(h.of, client)
+		}
+		if len(h.clients) == 0 && h.stop != nil {
+			h.stop()
+			h.stop = nil
+		}
+	}, true
+}
+
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	select {
+	case <-h.closed:
+	default:
+		close(h.closed)
+	}
+	if h.stop != nil {
+		h.stop()
+		h.stop = nil
+	}
+}
+
+// look asks for the version again and again until nobody wants to know. The database
+// may be missing or be replaced meanwhile: it is opened anew.
+func (h *hub) look(ctx context.Context) {
+	var (
+		version func() (int64, error)
+		stop    func()
+		last    int64
+		told    time.Time
+		changed bool
+	)
+	defer func() {
+		if stop != nil {
+			stop()
+		}
+	}()
+	tick := time.NewTicker(h.step)
+	defer tick.Stop()
+	for {
+		if version == nil {
+			v, end, err := h.watch(ctx)
+			if err == nil {
+				version, stop = v, end
+				if last, err = version(); err != nil {
+					stop()
+					version, stop = nil, nil
+				}
+			}
+		} else if n, err := version(); err != nil {
+			h.log.Debug("cannot look for changes", "error", table.Clean(err.Error()))
+			stop()
+			version, stop = nil, nil
+			changed = true
+		} else if n != last {
+			last, changed = n, true
+		}
+		if changed && time.Since(told) >= h.again {
+			changed, told = false, time.Now()
+			h.tell()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (h *hub) tell() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.clients {
+		select {
+		case c <- struct{}{}:
+		default: // it has one to take
+		}
+	}
+}
+
+// client tells clients apart where that can be done: on a unix socket, or behind a
+// proxy on it, all look alike.
+func client(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil || net.ParseIP(host) == nil {
+		return ""
+	}
+	return host
+}
+
+// serveEvents streams an event "stored" whenever something was stored
+// (server-sent events, HTML standard section 9.2).
+func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
+	if s.o.Watch == nil {
+		http.NotFound(w, r)
+		return
+	}
+	signs, leave, ok := s.live.join(client(r))
+	if !ok {
+		w.Header().Set("Retry-After", "60")
+		http.Error(w, "too many live pages", http.StatusServiceUnavailable)
+		return
+	}
+	defer leave()
+	control := http.NewResponseController(w)
+	send := func(text string) bool {
+		if control.SetWriteDeadline(time.Now().Add(streamWrite)) != nil {
+			return false
+		}
+		if _, err := fmt.Fprint(w, text); err != nil {
+			return false
+		}
+		return control.Flush() == nil
+	}
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx passes on what it gets
+	if !send("retry: 5000\n\n") {
+		return
+	}
+	end := time.NewTimer(streamLasts)
+	defer end.Stop()
+	beat := time.NewTicker(streamBeat)
+	defer beat.Stop()
+	for n := 1; ; {
+		text := ": alive\n\n"
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.live.closed:
+			return
+		case <-end.C:
+			return
+		case <-beat.C:
+		case <-signs:
+			text = fmt.Sprintf("event: stored\ndata: %d\n\n", n)
+			n++
+		}
+		if !send(text) {
+			return
+		}
+	}
+}

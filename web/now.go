@@ -1,0 +1,443 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/report"
+	"bouncelog/report/render"
+	"bouncelog/store"
+)
+
+// options ask the report for some of its sections.
+func (v *screen) options(top int, sections ...string) report.Options {
+	o := report.Options{
+		Filter: v.sel.filter, Location: v.server.o.Location, Top: top, Sections: sections, Problems: v.server.o.Thresholds,
+		Now: v.sel.now, Live: v.sel.open, NumbersOnly: true,
+	}
+	words := strings.Fields(v.sel.command(v.server.o.Period, nil))
+	o.Rerun = words[1:] // without the program's name
+	return o
+}
+
+// now is the first screen: the verdict, and the five questions after it.
+func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
+	v.Name, v.Title = "now", "Now"
+	v.Command = v.sel.command(v.server.o.Period, nil, "report")
+	rep, err := report.Build(ctx, r, v.options(8, report.SectionVerdict, report.SectionTotals, report.SectionProviders, report.SectionChanges, report.SectionTimeline))
+	if err != nil {
+		return err
+	}
+	v.verdict(rep)
+	v.freshness(ctx, r, rep)
+	if v.Trend = render.NewTrend(rep); v.form != formHTML {
+		v.Trend = nil
+	}
+	v.Tables = append(v.Tables, v.providerList(rep, 8))
+	queue, err := v.ages(ctx, r, shortBuckets, 6)
+	if err != nil {
+		return err
+	}
+	v.Tables = append(v.Tables, queue, v.changeList(rep))
+	return nil
+}
+
+// verdict shows the sentence and the incidents.
+func (v *screen) verdict(rep *report.Report) {
+	verdict := rep.Verdict
+	v.Verdict = verdict
+	v.Phrases = verdict.Phrases
+	if len(v.Phrases) == 0 {
+		v.Phrases = phrases(verdict.Sentence)
+	}
+	v.Incidents = []report.Incident{}
+	for i := range verdict.Act {
+		v.Cards = append(v.Cards, v.card(rep, &verdict.Act[i], 0))
+	}
+	for i := range verdict.Ended[:min(len(verdict.Ended), 3)] {
+		v.Over = append(v.Over, v.card(rep, &verdict.Ended[i], 0))
+	}
+	if n := verdict.More + max(len(verdict.Ended)-3, 0); n > 0 {
+		v.Notes = append(v.Notes, table.Count(int64(n), "further incident")+": see Incidents.")
+	}
+	if b := verdict.Background; b != nil {
+		v.Notes = append(v.Notes, fmt.Sprintf("Background, as every day: %s refused at %s, %s of all mail.",
+			table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share))
+	}
+	if s := verdict.Silence; s != nil {
+		text := "Nothing was logged for " + when.Span(time.Duration(s.Seconds)*time.Second)
+		if s.Expected > 0 {
+			text += fmt.Sprintf(", in which about %s would be usual", table.Count(s.Expected, "attempt"))
+		}
+		v.Notes = append(v.Notes, text+". Is the log still read? See Log.")
+	}
+}
+
+// card is an incident with the way to its page and to its log lines.
+func (v *screen) card(rep *report.Report, in *report.Incident, number int) incidentCard {
+	c := incidentCard{Card: render.NewCard(rep, in, number), URL: v.url(deep("incidents", rep.IncidentID(in)))}
+	if in.Problem != nil {
+		for i, e := range rep.Problems[*in.Problem].Evidence {
+			if i < 3 {
+				c.Evidence = append(c.Evidence, anchor{v.time(e.Time).String(), v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})})
+			}
+		}
+	}
+	return c
+}
+
+// freshness says how far what is shown can be believed.
+func (v *screen) freshness(ctx context.Context, r store.Reader, rep *report.Report) {
+	if t := rep.Verdict.Newest; t != nil {
+		age := when.Span(v.sel.now.Sub(*t)) + " ago"
+		if v.sel.now.Sub(*t) > 24*time.Hour {
+			age = v.time(*t).String()
+		}
+		v.Facts = append(v.Facts, report.Fact{Label: "Last line", Value: age})
+	}
+	if t := rep.Totals; t != nil && t.Attempts > 0 {
+		v.Facts = append(v.Facts, report.Fact{Label: "Attempts", Value: t.Attempts}, report.Fact{Label: "Delivered", Value: table.Share(t.DeliveredRate)})
+	}
+	if v.scope.domain != "" {
+		return
+	}
+	read, err := r.Coverage(ctx)
+	if err != nil {
+		return // the rest of the page stands without
+	}
+	var known, not int64
+	for _, s := range read.Sources {
+		known, not = known+s.Delivery, not+s.Unparsed
+	}
+	if known+not > 0 {
+		v.Facts = append(v.Facts, report.Fact{Label: "Not understood", Value: fmt.Sprintf("%.2f %%", 100*float64(not)/float64(known+not)), Note: "of the delivery lines"})
+	}
+}
+
+// figure is a number that leads to the rows behind it.
+func figure(n int64, url string) cell {
+	if n == 0 {
+		return cell{Value: n, Class: "zero"}
+	}
+	return cell{Value: n, URL: url}
+}
+
+// rows is the page of the attempts behind a number.
+func (v *screen) rows(pairs ...string) string { return v.url("attempts", pairs...) }
+
+const failedWords = "soft,hard"
+
+// suspect are the reasons of refusals that are ours or not named.
+var suspect = func() string {
+	var words []string
+	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
+		if r.RefusesSender() {
+			words = append(words, r.String())
+		}
+	}
+	return strings.Join(words, ",")
+}()
+
+// marks are the shapes of a provider's verdict.
+var marks = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkTakes: "● "}
+
+// providerList is the providers in rows that add up.
+func (v *screen) providerList(rep *report.Report, top int) *list {
+	l := &list{Name: "providers", Title: "Who refuses us", Empty: "No mail in this period.", Columns: []table.Column{
+		{Name: "provider", Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered", Number: true}, {Name: "soft", Number: true},
+		{Name: "waiting", Number: true}, {Name: "hard", Number: true}, {Name: "refused", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
+	}}
+	t := rep.ProviderTable
+	if t == nil {
+		return l
+	}
+	line := func(p *report.ProviderRow, name string, link bool) row {
+		to := func(pairs ...string) string {
+			if !link {
+				return ""
+			}
+			return v.rows(append([]string{"provider", p.Provider}, pairs...)...)
+		}
+		delivered := figure(p.Delivered, to("outcome", "delivered"))
+		delivered.Bar = share(p.Delivered, p.Soft, p.Hard)
+		refused := figure(p.Refused, to("outcome", failedWords, "reason", suspect))
+		if p.Refused > 0 && p.Mark == report.MarkRefuses {
+			refused.Class = "bad"
+		}
+		before := cell{}
+		if t.Compared {
+			before = cell{Value: p.RefusedBefore, Class: "zero"}
+		}
+		wait := cell{Value: p.Waiting, Class: "zero"}
+		if p.Waiting > 0 && link {
+			wait = cell{Value: p.Waiting, URL: v.url("queue", "q", p.Provider)}
+		}
+		first := cell{Value: name, Class: "mark-" + p.Mark}
+		x := row{Cells: []cell{first, figure(p.Attempts, to()), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused, before, {Value: p.Reason.String()}}}
+		if link {
+			x.URL = v.url(deep("providers", p.Provider))
+			x.Cells[0].URL = x.URL
+		}
+		return x
+	}
+	for i := range t.Rows[:min(len(t.Rows), cmpTop(top, len(t.Rows)))] {
+		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, true))
+	}
+	if t.Small != nil {
+		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with too few messages for a verdict", false)
+		x.Class = "rest"
+		l.Rows = append(l.Rows, x)
+	}
+	if t.Rest != nil {
+		x := line(t.Rest, table.Count(int64(t.Rest.Providers), "other provider"), false)
+		x.Class = "rest"
+		l.Rows = append(l.Rows, x)
+	}
+	if len(l.Rows) > 0 {
+		x := line(&t.Total, "All", false)
+		x.Class = "sum"
+		l.Sum = &x
+	}
+	if top > 0 {
+		l.More = &anchor{"all providers", v.url("providers")}
+	}
+	return l
+}
+
+func cmpTop(top, n int) int {
+	if top == 0 {
+		return n
+	}
+	return top
+}
+
+func (v *screen) changeList(rep *report.Report) *list {
+	l := &list{Name: "changes", Title: "What changed since the previous period", Empty: "Nothing beyond chance.", Columns: []table.Column{
+		{Name: "change"}, {Name: "of"}, {Name: "which", Flex: true}, {Name: "messages", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
+	}}
+	if rep.NoPrevious {
+		l.Empty = "Nothing is known of the period before."
+	}
+	for i, c := range rep.Changes {
+		if i == 8 {
+			break
+		}
+		to, behind := "", ""
+		switch c.Kind {
+		case "domain":
+			to, behind = v.url(deep("domains", c.Key)), v.rows("domain", c.Key, "outcome", failedWords)
+		case "provider":
+			to, behind = v.url(deep("providers", c.Key)), v.rows("provider", c.Key, "outcome", failedWords)
+		case "reason":
+			to, behind = v.url("replies", "reason", c.Key), v.rows("reason", c.Key, "outcome", failedWords)
+		}
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+			{Value: c.Change}, {Value: c.Kind}, {Value: c.Key, URL: to}, figure(c.Messages, behind), {Value: c.MessagesBefore}, {Value: c.Reason.String()},
+		}})
+	}
+	return l
+}
+
+// Buckets of age in minutes, those of qshape(1): up to 5, 10, … and older.
+var (
+	allBuckets   = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
+	shortBuckets = []int{5, 20, 80, 320, 1280}
+)
+
+// queuedAtMost is how many recipients of the queue are looked at.
+const queuedAtMost = 20_000
+
+// waitsFor is who a queued recipient waits for.
+func waitsFor(q *store.Queued) string {
+	if q.RelayHost == "" && q.RecipientDomain == "" {
+		return q.Agent
+	}
+	return provider.Of(&q.Delivery)
+}
+
+func since(q *store.Queued) time.Time {
+	if q.Arrived.IsZero() {
+		return q.FirstSoft
+	}
+	return q.Arrived
+}
+
+// queued reads the queue as it is now: the period does not matter, what waits longest
+// was deferred first before it.
+func (v *screen) queued(ctx context.Context, r store.Reader) ([]store.Queued, error) {
+	f := v.sel.filter
+	f.Since, f.Until = time.Time{}, time.Time{}
+	return r.Queue(ctx, f, queuedAtMost)
+}
+
+// ages is the queue by who it waits for and by age.
+func (v *screen) ages(ctx context.Context, r store.Reader, buckets []int, top int) (*list, error) {
+	all, err := v.queued(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return v.ageList(all, buckets, top), nil
+}
+
+func bucketOf(buckets []int, age time.Duration) int {
+	for i, b := range buckets {
+		if age <= time.Duration(b)*time.Minute {
+			return i
+		}
+	}
+	return len(buckets)
+}
+
+func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
+	l := &list{Name: "ages", Title: "In the queue, by age in minutes", Empty: "Nothing waits, as far as the log goes.", Heat: true, Columns: []table.Column{{Name: "waits for", Flex: true}, {Name: "all", Number: true}}}
+	for _, b := range buckets {
+		l.Columns = append(l.Columns, table.Column{Name: strconv.Itoa(b), Number: true})
+	}
+	l.Columns = append(l.Columns, table.Column{Name: "older", Number: true})
+	counts, sums, most := map[string][]int64{}, make([]int64, len(buckets)+2), int64(1)
+	var names []string
+	for i := range all {
+		name := waitsFor(&all[i])
+		if counts[name] == nil {
+			counts[name] = make([]int64, len(buckets)+2)
+			names = append(names, name)
+		}
+		at := 1 + bucketOf(buckets, v.sel.now.Sub(since(&all[i])))
+		for _, n := range []int{0, at} {
+			counts[name][n]++
+			sums[n]++
+		}
+		most = max(most, counts[name][at])
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		if counts[a][0] != counts[b][0] {
+			return int(counts[b][0] - counts[a][0])
+		}
+		return strings.Compare(a, b)
+	})
+	line := func(name string, n []int64, to string) row {
+		x := row{URL: to, Cells: []cell{{Value: name, URL: to}}}
+		for i, k := range n {
+			url := ""
+			if to != "" {
+				url = v.url("queue", "q", name)
+				if i > 0 {
+					url = v.url("queue", "q", name, "bucket", l.Columns[i+1].Name)
+				}
+			}
+			c := figure(k, url)
+			if i > 0 && k > 0 && to != "" {
+				c.Heat = 1 + int(8*k/most)
+			}
+			x.Cells = append(x.Cells, c)
+		}
+		return x
+	}
+	for i, name := range names {
+		if top > 0 && i == top && len(names) > top+1 {
+			rest := make([]int64, len(buckets)+2)
+			for _, other := range names[i:] {
+				for k, n := range counts[other] {
+					rest[k] += n
+				}
+			}
+			x := line(table.Count(int64(len(names)-i), "other"), rest, "")
+			x.Class = "rest"
+			l.Rows = append(l.Rows, x)
+			break
+		}
+		l.Rows = append(l.Rows, line(name, counts[name], v.url("queue", "q", name)))
+	}
+	if len(names) > 1 {
+		x := line("All", sums, "")
+		x.Class = "sum"
+		l.Sum = &x
+	}
+	if top > 0 && len(all) > 0 {
+		l.More = &anchor{table.Count(int64(len(all)), "recipient"), v.url("queue")}
+	}
+	if len(all) == queuedAtMost {
+		l.Note = fmt.Sprintf("The %d that wait longest are counted; there are more.", queuedAtMost)
+	}
+	return l
+}
+
+// queue is what waits: by whom and how old, and each recipient.
+func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
+	v.Name, v.Title, v.Phrases = "queue", "Queue", phrases("What waits, for whom, and how long")
+	v.Command = v.sel.command(v.server.o.Period, []string{"since", "until", "day"}, "report", "--section", "pending", "--all")
+	all, err := v.queued(ctx, r)
+	if err != nil {
+		return err
+	}
+	whom, bucket := v.extra.Get("q"), v.extra.Get("bucket")
+	v.Facts = append(v.Facts, report.Fact{Label: "Recipients", Value: len(all)})
+	if len(all) > 0 {
+		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0])))})
+	}
+	if whom == "" {
+		v.Tables = append(v.Tables, v.ageList(all, allBuckets, 40))
+	}
+	l := &list{Name: "recipients", Title: "Who waits", Empty: "Nothing waits, as far as the log goes.", Columns: []table.Column{
+		{Name: "recipient", Flex: true}, {Name: "age"}, {Name: "last try"}, {Name: "waits for"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
+	}}
+	if whom != "" {
+		l.Title += " for " + whom
+		v.Notes = append(v.Notes, "Only what waits for "+whom+" is shown.")
+	}
+	for i := range all {
+		q := &all[i]
+		age := v.sel.now.Sub(since(q))
+		if whom != "" && waitsFor(q) != whom {
+			continue
+		}
+		if bucket != "" {
+			at := bucketOf(allBuckets, age)
+			short := bucketOf(shortBuckets, age)
+			name := func(b []int, i int) string {
+				if i == len(b) {
+					return "older"
+				}
+				return strconv.Itoa(b[i])
+			}
+			if name(allBuckets, at) != bucket && name(shortBuckets, short) != bucket {
+				continue
+			}
+		}
+		to := v.attemptURL(q.Ref())
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+			{Value: q.Recipient, URL: v.url("trace", "q", q.Recipient)}, {Value: when.Span(age)}, {Value: v.time(q.Time), URL: to},
+			{Value: waitsFor(q), URL: v.url(deep("providers", waitsFor(q)))}, {Value: q.Reason.String()}, {Value: reply(&q.Attempt)}, {Value: q.QueueID, URL: v.url("trace", "q", q.QueueID)},
+		}})
+	}
+	if v.form != formHTML && v.Tables != nil {
+		v.Tables = append([]*list{l}, v.Tables...) // CSV has the recipients
+	} else {
+		v.Tables = append(v.Tables, l)
+	}
+	v.paged(l)
+	v.Notes = append(v.Notes, "What is given up when, and whether waiting helps, depends on the queue lifetime of the MTA (Postfix: maximal_queue_lifetime, Exim: the retry rule), which the log does not tell.")
+	return nil
+}
+
+// reply is what was answered in one line.
+func reply(a *store.Attempt) string {
+	var b strings.Builder
+	if a.Code != 0 {
+		fmt.Fprintf(&b, "%d ", a.Code)
+	}
+	if a.Enhanced != 0 && !strings.HasPrefix(a.Response, a.Enhanced.String()) {
+		b.WriteString(a.Enhanced.String() + " ")
+	}
+	b.WriteString(a.Response)
+	return b.String()
+}

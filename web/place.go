@@ -1,0 +1,328 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/report"
+	"bouncelog/report/render"
+	"bouncelog/store"
+)
+
+const day = 24 * time.Hour
+
+// providers lists them, or shows one.
+func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request, name string) error {
+	if name != "" {
+		return v.provider(ctx, r, name)
+	}
+	v.Name, v.Title, v.Phrases = "providers", "Providers", phrases("Providers, those that refuse us first")
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "relay", "--section", "providers", "--all")
+	rep, err := report.Build(ctx, r, v.options(0, report.SectionProviders, report.SectionTotals))
+	if err != nil {
+		return err
+	}
+	l := v.providerList(rep, 0)
+	l.Title = "All providers"
+	v.sorted(l, "refused")
+	if v.form != formHTML && l.Sum != nil {
+		l.Sum = nil
+	}
+	v.paged(l)
+	v.Tables = append(v.Tables, l)
+	v.Notes = append(v.Notes, "A provider answers for all domains whose mail its relays take. Below 20 messages there is no verdict. The rows add up to the last.")
+	return nil
+}
+
+// groupColumns are those of a list of places.
+func groupColumns(first string) []table.Column {
+	return []table.Column{
+		{Name: first, Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered", Number: true}, {Name: "soft", Number: true},
+		{Name: "hard", Number: true}, {Name: "waiting", Number: true}, {Name: "main reason"},
+	}
+}
+
+// groupRow is the row of one place; pairs select its attempts.
+func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row {
+	with := func(more ...string) string { return v.rows(append(append([]string{}, pairs...), more...)...) }
+	delivered := figure(t.Delivered, with("outcome", "delivered"))
+	delivered.Bar = share(t.Delivered, t.Soft, t.Hard)
+	reason, n := bounce.NoReason, int64(0)
+	for x, k := range t.Reasons {
+		if k > n || k == n && x < reason {
+			reason, n = x, k
+		}
+	}
+	return row{URL: to, Cells: []cell{
+		{Value: name, URL: to}, figure(t.Attempts, with()), delivered, figure(t.Soft, with("outcome", "soft")), figure(t.Hard, with("outcome", "hard")),
+		{Value: t.Pending}, {Value: reason.String(), URL: v.reasonURL(reason, pairs...)},
+	}}
+}
+
+func (v *screen) reasonURL(r bounce.Reason, pairs ...string) string {
+	if r == bounce.NoReason {
+		return ""
+	}
+	return v.rows(append(append([]string{}, pairs...), "outcome", failedWords, "reason", r.String())...)
+}
+
+// merge adds up cells by a key; what has no attempts is left out. The most failures
+// come first.
+func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of map[string]*store.Tally) {
+	of = map[string]*store.Tally{}
+	for i := range cells {
+		c := &cells[i]
+		if c.Attempts+c.Pending == 0 {
+			continue
+		}
+		k := key(c)
+		if of[k] == nil {
+			of[k] = &store.Tally{}
+			names = append(names, k)
+		}
+		of[k].Add(&c.Tally)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		x, y := of[a], of[b]
+		switch {
+		case x.Soft+x.Hard != y.Soft+y.Hard:
+			return int(y.Soft + y.Hard - x.Soft - x.Hard)
+		case x.Attempts != y.Attempts:
+			return int(y.Attempts - x.Attempts)
+		}
+		return strings.Compare(a, b)
+	})
+	return names, of
+}
+
+// relaysOf are the suffixes of the relays' names that are a provider, and the domains
+// that have no relay.
+func (v *screen) relaysOf(ctx context.Context, r store.Reader, name string) (suffixes []string, err error) {
+	f := v.sel.filter
+	cells, err := r.Count(ctx, f, store.ByRelay)
+	if err != nil {
+		return nil, err
+	}
+	for i := range cells {
+		host := cells[i].Keys[0]
+		if host == "" || provider.OfHost(host) != name {
+			continue
+		}
+		for { // the shortest name that still is this provider
+			_, parent, ok := strings.Cut(host, ".")
+			if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
+				break
+			}
+			host = parent
+		}
+		if !slices.Contains(suffixes, host) {
+			suffixes = append(suffixes, host)
+		}
+	}
+	slices.Sort(suffixes)
+	return suffixes, nil
+}
+
+// provider shows one: its relays, the domains behind it, what it answers.
+func (v *screen) provider(ctx context.Context, r store.Reader, name string) error {
+	v.Name, v.Title, v.Phrases = "provider", name, phrases(name)
+	cells, err := r.Count(ctx, v.sel.filter, store.ByDomain, store.ByRelay)
+	if err != nil {
+		return err
+	}
+	var mine []store.Cell
+	hosts := map[string]bool{}
+	for i := range cells {
+		if c := &cells[i]; c.Keys[1] != "" && provider.OfHost(c.Keys[1]) == name || c.Keys[1] == "" && c.Keys[0] == name {
+			mine = append(mine, *c)
+			if c.Keys[1] != "" {
+				hosts[c.Keys[1]] = true
+			}
+		}
+	}
+	option := "--relay"
+	if len(hosts) == 0 {
+		option = "--domain"
+	}
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", option, name)
+	var all store.Tally
+	for i := range mine {
+		all.Add(&mine[i].Tally)
+	}
+	v.tallies(&all, "provider", name)
+	if page := provider.Page(name); page != "" {
+		v.Parts = append(v.Parts, part{Title: "Its own pages", Links: []anchor{{name + " for senders", page}}})
+	}
+	f := v.sel.filter
+	if len(hosts) > 0 {
+		f.Relay = name
+		if suffixes, err := v.relaysOf(ctx, r, name); err != nil {
+			return err
+		} else if len(suffixes) == 1 {
+			f.Relay = suffixes[0]
+		}
+	} else {
+		f.Domain = name
+	}
+	if err := v.course(ctx, r, f); err != nil {
+		return err
+	}
+	if err := v.replyLists(ctx, r, f, 15, "provider", name); err != nil {
+		return err
+	}
+	for _, by := range []struct {
+		at            int
+		name, title   string
+		column, param string
+	}{{0, "domains", "Domains behind it", "domain", "domain"}, {1, "relays", "Its relays", "relay", "relay"}} {
+		names, of := merge(mine, func(c *store.Cell) string { return c.Keys[by.at] })
+		l := &list{Name: by.name, Title: by.title, Columns: groupColumns(by.column), Empty: "None."}
+		for _, n := range names {
+			to := v.url(deep("domains", n))
+			if by.at == 1 {
+				to = v.rows("relay", n)
+			}
+			if n == "" {
+				l.Rows = append(l.Rows, v.groupRow("no relay reached", "", of[n], "domain", name))
+				continue
+			}
+			pairs := []string{by.param, n}
+			if by.at == 0 && len(hosts) > 0 {
+				pairs = append(pairs, "provider", name)
+			}
+			l.Rows = append(l.Rows, v.groupRow(n, to, of[n], pairs...))
+		}
+		v.cut(l, 25)
+		v.Tables = append(v.Tables, l)
+	}
+	return nil
+}
+
+// cut leaves the first rows of a list on a page.
+func (v *screen) cut(l *list, n int) {
+	if v.form == formHTML && len(l.Rows) > n {
+		l.Note = strings.TrimSpace(l.Note + " The first " + table.Count(int64(n), "row") + " of " + table.Text(len(l.Rows)) + "; CSV and JSON have all.")
+		l.Rows = l.Rows[:n]
+	}
+}
+
+// tallies are the counts of a place.
+func (v *screen) tallies(t *store.Tally, pairs ...string) {
+	of := func(n int64) string {
+		if t.Attempts == 0 {
+			return ""
+		}
+		return table.Share(float64(n)/float64(t.Attempts)).String() + " of the attempts"
+	}
+	v.Figures = append(v.Figures,
+		report.Fact{Label: "attempts", Value: t.Attempts, Note: "of " + table.Count(t.Messages, "message")}, report.Fact{Label: "delivered", Value: t.Delivered, Note: of(t.Delivered)},
+		report.Fact{Label: "soft", Value: t.Soft, Note: of(t.Soft)}, report.Fact{Label: "hard", Value: t.Hard, Note: of(t.Hard)},
+		report.Fact{Label: "waiting", Value: t.Pending, Note: "still queued when last seen"}, report.Fact{Label: "recovered", Value: t.Recovered, Note: "deferred, later delivered"})
+	v.Parts = append(v.Parts, part{Title: "Attempts", Links: []anchor{
+		{"all", v.rows(pairs...)}, {"failed", v.rows(append(pairs[:len(pairs):len(pairs)], "outcome", failedWords)...)}, {"hard", v.rows(append(pairs[:len(pairs):len(pairs)], "outcome", "hard")...)},
+	}})
+}
+
+// course draws a selection over time.
+func (v *screen) course(ctx context.Context, r store.Reader, f store.Filter) error {
+	if v.form != formHTML {
+		return nil
+	}
+	o := v.options(0, report.SectionTimeline)
+	o.Filter = f
+	rep, err := report.Build(ctx, r, o)
+	if err != nil {
+		return err
+	}
+	v.Trend = render.NewTrend(rep)
+	return nil
+}
+
+// domains lists the recipients' domains, or shows one.
+func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, name string) error {
+	if name != "" {
+		return v.domain(ctx, r, strings.ToLower(name))
+	}
+	v.Name, v.Title, v.Phrases = "domains", "Domains", phrases("Recipients' domains, the most failures first")
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "domains", "--all")
+	cells, err := r.Count(ctx, v.sel.filter, store.ByDomain)
+	if err != nil {
+		return err
+	}
+	names, of := merge(cells, func(c *store.Cell) string { return c.Keys[0] })
+	l := &list{Name: "domains", Title: "All domains", Columns: groupColumns("domain"), Empty: "No mail in this period."}
+	// Rows are made for the page that is shown: there may be 100,000 domains.
+	want, _ := v.extra.Get("sort"), 0
+	few := want == "" && v.form == formHTML
+	for i, n := range names {
+		if few && i >= perPage*200 {
+			break
+		}
+		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("domains", n)), of[n], "domain", n))
+		if n == "" {
+			l.Rows[i].Cells[0] = cell{Value: "(local names)"}
+			l.Rows[i].URL = ""
+		}
+	}
+	v.sorted(l, "soft")
+	l.Sorted = want
+	v.paged(l)
+	v.Tables = append(v.Tables, l)
+	return nil
+}
+
+func (v *screen) domain(ctx context.Context, r store.Reader, name string) error {
+	v.Name, v.Title, v.Phrases = "domain", name, phrases(name)
+	v.Command = v.sel.command(v.server.o.Period, []string{"domain"}, "report", "--domain", name)
+	f := v.sel.filter
+	f.Domain = name
+	cells, err := r.Count(ctx, f, store.ByRelay)
+	if err != nil {
+		return err
+	}
+	names, of := merge(cells, func(c *store.Cell) string { return c.Keys[0] })
+	var all store.Tally
+	for i := range cells {
+		all.Add(&cells[i].Tally)
+	}
+	v.tallies(&all, "domain", name)
+	if err := v.course(ctx, r, f); err != nil {
+		return err
+	}
+	if err := v.replyLists(ctx, r, f, 15, "domain", name); err != nil {
+		return err
+	}
+	l := &list{Name: "relays", Title: "Its relays", Columns: groupColumns("relay"), Empty: "None."}
+	for _, n := range names {
+		if n == "" {
+			l.Rows = append(l.Rows, v.groupRow("no relay reached", "", of[n], "domain", name))
+			continue
+		}
+		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("providers", provider.OfHost(n))), of[n], "domain", name, "relay", n))
+	}
+	v.cut(l, 25)
+	v.Tables = append(v.Tables, l)
+	people := &list{Name: "recipients", Title: "Recipients with permanent failures", Empty: "None.", Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "failures", Number: true}, {Name: "last delivered"}, {Name: "last reply", Flex: true}}}
+	if v.scope.domain == "" {
+		for x, err := range r.Recipients(ctx, f, 25) {
+			if err != nil {
+				return err
+			}
+			n, last := int64(0), ""
+			for i := range x.Faults {
+				n += x.Faults[i].Attempts
+				last = x.Faults[i].Response
+			}
+			to := v.url("trace", "q", x.Address)
+			people.Rows = append(people.Rows, row{URL: to, Cells: []cell{{Value: x.Address, URL: to}, {Value: n, URL: to}, {Value: v.time(x.LastDelivered)}, {Value: last}}})
+		}
+		v.Tables = append(v.Tables, people)
+	}
+	return nil
+}

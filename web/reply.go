@@ -1,0 +1,170 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/judge"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// replyID names a template in a URL.
+func replyID(template string) string {
+	sum := sha256.Sum256([]byte(template))
+	return hex.EncodeToString(sum[:6])
+}
+
+// replyLists are the replies that match a filter, the commonest first.
+func (v *screen) replyLists(ctx context.Context, r store.Reader, f store.Filter, top int, pairs ...string) error {
+	replies, err := r.Replies(ctx, f)
+	if err != nil {
+		return err
+	}
+	l := v.replyList(replies, pairs...)
+	if top > 0 {
+		v.cut(l, top)
+	} else {
+		v.sorted(l, "attempts")
+		v.paged(l)
+	}
+	v.Tables = append(v.Tables, l)
+	return nil
+}
+
+func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
+	l := &list{Name: "replies", Title: "What was answered", Empty: "No failed attempt.", Columns: []table.Column{
+		{Name: "attempts", Number: true}, {Name: "reply", Flex: true}, {Name: "code"}, {Name: "outcome"}, {Name: "reason"}, {Name: "scope"}, {Name: "rule"}, {Name: "confidence"},
+	}}
+	slices.SortFunc(replies, func(a, b store.Reply) int {
+		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Template, b.Template), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Outcome, b.Outcome))
+	})
+	for i := range replies {
+		x := &replies[i]
+		code := ""
+		if x.Code != 0 {
+			code = table.Text(int64(x.Code))
+		}
+		if x.Enhanced != 0 {
+			code = strings.TrimSpace(code + " " + x.Enhanced.String())
+		}
+		with := append(pairs[:len(pairs):len(pairs)], "reply", replyID(x.Template), "outcome", x.Outcome.String())
+		if x.Reason != bounce.NoReason {
+			with = append(with, "reason", x.Reason.String())
+		}
+		to := v.rows(with...)
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+			{Value: x.Attempts, URL: to}, {Value: x.Template, URL: v.url("trace", "q", table.Cut(strings.TrimSpace(code+" "+x.Template), 1000))}, {Value: code}, {Value: x.Outcome.String()},
+			{Value: x.Reason.String()}, {Value: x.Scope.String()}, {Value: x.Rule}, {Value: x.Confidence.String()},
+		}})
+	}
+	return l
+}
+
+// replies lists what was answered; those without a cause are a work list.
+func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
+	v.Name, v.Title, v.Phrases = "replies", "Replies", phrases("What other servers answered, and how it is judged")
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "reasons,unparsed", "--all")
+	replies, err := r.Replies(ctx, v.sel.filter)
+	if err != nil {
+		return err
+	}
+	var unknown []store.Reply
+	reasons, n := map[bounce.Reason]*store.Tally{}, int64(0)
+	for _, x := range replies {
+		if x.Reason == bounce.Unknown {
+			unknown = append(unknown, x)
+			n += x.Attempts
+		}
+		t := reasons[x.Reason]
+		if t == nil {
+			t = &store.Tally{}
+			reasons[x.Reason] = t
+		}
+		t.Attempts += x.Attempts
+		if x.Outcome == bounce.Hard {
+			t.Hard += x.Attempts
+		} else {
+			t.Soft += x.Attempts
+		}
+	}
+	v.Facts = append(v.Facts, report.Fact{Label: "Different replies", Value: len(replies)}, report.Fact{Label: "Without a known cause", Value: len(unknown), Note: "in " + table.Count(n, "attempt")})
+	all := v.replyList(replies)
+	all.Title = "All replies"
+	v.sorted(all, "attempts")
+	v.paged(all)
+	by := &list{Name: "reasons", Title: "By reason", Empty: "No failed attempt.", Columns: []table.Column{{Name: "reason"}, {Name: "whose turn"}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "meaning", Flex: true}}}
+	keys := make([]bounce.Reason, 0, len(reasons))
+	for k := range reasons {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b bounce.Reason) int {
+		return cmp.Or(cmp.Compare(reasons[b].Attempts, reasons[a].Attempts), cmp.Compare(a, b))
+	})
+	for _, k := range keys {
+		t := judge.ReasonText(k)
+		to := v.url("replies", "reason", k.String())
+		by.Rows = append(by.Rows, row{URL: to, Cells: []cell{
+			{Value: k.String(), URL: to}, {Value: t.Scope.String()}, figure(reasons[k].Soft, v.rows("outcome", "soft", "reason", k.String())),
+			figure(reasons[k].Hard, v.rows("outcome", "hard", "reason", k.String())), {Value: t.Meaning},
+		}})
+	}
+	v.Tables = append(v.Tables, all)
+	if v.extra.Get("page") == "" {
+		v.Tables = append(v.Tables, by)
+		if len(unknown) > 0 && len(v.sel.words["reason"]) == 0 {
+			work := v.replyList(unknown)
+			work.Name, work.Title = "unknown", "Work list: replies without a known cause"
+			work.Note = "A rule of your own can name the cause: see 'bouncelog explain --rules'."
+			v.cut(work, 15)
+			v.Tables = append(v.Tables, work)
+		}
+		if v.form == formHTML { // the reasons first
+			v.Tables = append(v.Tables[1:2:2], append(v.Tables[2:len(v.Tables):len(v.Tables)], all)...)
+		}
+	}
+	return nil
+}
+
+// tls says what is known of encryption.
+func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
+	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Encryption on the way")
+	v.Command = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
+	v.Parts = append(v.Parts, part{Title: "What is not kept yet", Lines: []string{
+		"The database does not keep yet whether a delivery was encrypted, and how. Postfix 3.11 and later (tls= in each delivery line) and Exim (X=, CV=) log it.",
+		"What it does keep are the attempts that failed because of TLS: they follow.",
+	}})
+	f, ok := v.sel.filter.Restrict([]bounce.Reason{bounce.TLS})
+	l := &list{Name: "providers", Title: "Attempts that failed because of TLS, by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
+	if ok {
+		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+		if err != nil {
+			return err
+		}
+		names, of := merge(cells, func(c *store.Cell) string {
+			if c.Keys[1] == "" {
+				return c.Keys[0]
+			}
+			return provider.OfHost(c.Keys[1])
+		})
+		for _, n := range names {
+			to := v.url(deep("providers", n))
+			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+				{Value: n, URL: to}, figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
+				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")), {Value: of[n].Pending},
+			}})
+		}
+	}
+	v.sorted(l, "soft")
+	v.paged(l)
+	v.Tables = append(v.Tables, l)
+	return nil
+}

@@ -1,0 +1,588 @@
+package web
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/report"
+	"bouncelog/report/render"
+	"bouncelog/store"
+)
+
+// The forms of a screen.
+const (
+	formHTML = "html"
+	formCSV  = "csv"
+	formJSON = "json"
+)
+
+// A screen is one page with all that it shows, in the form that HTML, CSV and JSON are
+// made from.
+type screen struct {
+	Name      string
+	Title     string // of the window
+	Phrases   []report.Phrase
+	Facts     []report.Fact // below the heading
+	Cards     []incidentCard
+	Over      []incidentCard // that have ended, in short
+	Figures   []report.Fact
+	Trend     *render.Trend
+	Tables    []*list
+	Parts     []part // prose
+	Notes     []string
+	Search    string // what was asked for
+	Command   string
+	More      string // of the commands that show the same: a second
+	Verdict   *report.Verdict
+	Incidents []report.Incident // of Cards and Over, for JSON
+	Reload    bool              // the page renews itself when something was stored
+
+	server *Server
+	scope  scope
+	sel    *selection
+	path   string // without the base and the ending
+	extra  url.Values
+	form   string
+}
+
+// A part is some prose with a heading of its own.
+type part struct {
+	Title string
+	Lines []string
+	Links []anchor
+	Code  string
+}
+
+type anchor struct{ Name, URL string }
+
+// An incidentCard is an incident with the way to its page.
+type incidentCard struct {
+	render.Card
+	URL      string
+	Evidence []anchor
+}
+
+// A list is a table whose cells lead somewhere.
+type list struct {
+	Name, Title string
+	Columns     []table.Column
+	Rows        []row
+	Sum         *row
+	Note        string
+	Empty       string
+	More        *anchor
+	Sorts       map[string]anchor // by column
+	Sorted      string
+	Next, First *anchor
+	Heat        bool // numbers are shaded by their size
+}
+
+// A row is one line of a list. URL is where it leads as a whole.
+type row struct {
+	Cells []cell
+	URL   string
+	Class string
+}
+
+// A cell is a value, and where it leads.
+type cell struct {
+	Value any
+	URL   string
+	Class string
+	Bar   []bar
+	Heat  int // 0 to 9
+}
+
+// A bar is a part of a drawing, in percent of its width.
+type bar struct{ Class, X, W string }
+
+// builders make the screens, by the first element of their path.
+var builders = map[string]func(*screen, context.Context, store.Reader, *http.Request, string) error{
+	"":          (*screen).now,
+	"incidents": (*screen).incidents,
+	"providers": (*screen).providers,
+	"domains":   (*screen).domains,
+	"queue":     (*screen).queue,
+	"trace":     (*screen).trace,
+	"replies":   (*screen).replies,
+	"senders":   (*screen).senders,
+	"tls":       (*screen).tls,
+	"suppress":  (*screen).suppress,
+	"log":       (*screen).log,
+	"attempts":  (*screen).attempts,
+}
+
+// screen builds the screen of a path.
+func (s *Server) screen(r *http.Request, in scope, path, form string) (*screen, error) {
+	first, rest, deep := strings.Cut(path, "/")
+	if path == "now" { // now.csv, now.json
+		first = ""
+	}
+	build := builders[first]
+	if build == nil || deep && rest == "" || deep && !slices.Contains([]string{"incidents", "providers", "domains", "attempts"}, first) || !in.allows(first) {
+		return nil, mistakef(http.StatusNotFound, "There is no page of this name.")
+	}
+	q := r.URL.Query()
+	sel, err := s.selection(q)
+	if err != nil {
+		return nil, err
+	}
+	if in.domain != "" {
+		sel.filter.SenderDomain = in.domain
+		sel.words.Del("sender-domain")
+	}
+	v := &screen{server: s, scope: in, sel: sel, path: path, form: form, Reload: sel.open && s.o.Watch != nil && in.domain == "" && form == formHTML, extra: url.Values{}}
+	for _, key := range append([]string{"after", "page"}, extraKeys...) {
+		if word := q.Get(key); word != "" {
+			v.extra.Set(key, word)
+		}
+	}
+	return s.cache.get(s.cacheKey(v), func() (*screen, error) {
+		done, err := s.turn(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		ctx, cancel := context.WithTimeout(r.Context(), buildTime)
+		defer cancel()
+		reader, err := s.o.Read(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer reader.Close()
+		if err := build(v, ctx, reader, r, rest); err != nil {
+			if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+				return nil, cause
+			}
+			return nil, err
+		}
+		return v, nil
+	})
+}
+
+func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}} }
+
+// Base is what the URLs of all pages begin with.
+func (v *screen) Base() string { return v.scope.base }
+
+// url is a page about the same attempts. Pairs are keys and values that it has beside
+// them; "" takes a key away. Of a period, only all of it counts.
+func (v *screen) url(path string, pairs ...string) string {
+	q := url.Values{}
+	for key, list := range v.sel.words {
+		q[key] = list
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		switch key, value := pairs[i], pairs[i+1]; {
+		case value == "":
+			delete(q, key)
+		case key == "since":
+			delete(q, "until")
+			delete(q, "day")
+			q[key] = []string{value}
+		case key == "outcome" || key == "reason":
+			q[key] = strings.Split(value, ",")
+		default:
+			q[key] = []string{value}
+		}
+	}
+	u := v.scope.base + "/" + path
+	if len(q) > 0 {
+		u += "?" + q.Encode()
+	}
+	return u
+}
+
+// deep is a path with a name in it, which may have any letters.
+func deep(path, name string) string { return path + "/" + url.PathEscape(name) }
+
+// extraKeys are the keys of a URL that say more than which attempts: they stay from one
+// page of a list to the next.
+var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client"}
+
+// self is this page, with other keys beside what it selects.
+func (v *screen) self(pairs ...string) string {
+	var with []string
+	for _, key := range extraKeys {
+		if word := v.extra.Get(key); word != "" {
+			with = append(with, key, word)
+		}
+	}
+	return v.url(escapePath(v.path), append(with, pairs...)...)
+}
+
+// escapePath escapes the elements of a path that came from a URL.
+func escapePath(path string) string {
+	first, rest, ok := strings.Cut(path, "/")
+	if !ok {
+		return first
+	}
+	return first + "/" + url.PathEscape(rest)
+}
+
+// URL is this page.
+func (v *screen) URL() string {
+	if page := v.extra.Get("page"); page != "" {
+		return v.self("page", page)
+	}
+	return v.self("after", v.extra.Get("after"))
+}
+
+// Form is this page in another form.
+func (v *screen) Form(form string) string {
+	u := v.self()
+	path, query, ok := strings.Cut(u, "?")
+	if strings.HasSuffix(path, "/") {
+		path += "now"
+	}
+	path += "." + form
+	if ok {
+		path += "?" + query
+	}
+	return path
+}
+
+// A tab is an entry of the navigation.
+type tab struct {
+	Name, URL, Key string
+	Here           bool
+}
+
+// Tabs are the screens.
+func (v *screen) Tabs() (tabs []tab) {
+	for _, t := range []struct{ path, name, key string }{
+		{"", "Now", "n"}, {"incidents", "Incidents", "i"}, {"providers", "Providers", "p"}, {"domains", "Domains", "d"}, {"queue", "Queue", "w"},
+		{"replies", "Replies", "r"}, {"senders", "Senders", "s"}, {"suppress", "Suppress", "u"}, {"tls", "TLS", "t"}, {"log", "Log", "l"},
+	} {
+		if v.scope.allows(t.path) {
+			first, _, _ := strings.Cut(v.path, "/")
+			tabs = append(tabs, tab{t.name, v.url(t.path, "outcome", "", "reason", "", "domain", "", "relay", ""), t.key, first == t.path && v.Name != "error"})
+		}
+	}
+	return tabs
+}
+
+// Periods are the periods to choose from.
+func (v *screen) Periods() (tabs []tab) {
+	now := v.sel.period(v.server.o.Period)
+	known := false
+	for _, p := range []struct{ word, name string }{{"1h", "1 h"}, {"24h", "24 h"}, {"7d", "7 d"}, {"30d", "30 d"}, {all, "all"}} {
+		tabs = append(tabs, tab{Name: p.name, URL: v.self("since", p.word), Here: p.word == now})
+		known = known || p.word == now
+	}
+	if !known {
+		tabs = append(tabs, tab{Name: now, URL: v.self(), Here: true})
+	}
+	return tabs
+}
+
+// Filters are what else selects, each with the page without it.
+func (v *screen) Filters() (tabs []tab) {
+	for _, key := range selectKeys[3:] {
+		if words := v.sel.words[key]; len(words) > 0 {
+			tabs = append(tabs, tab{Name: strings.ReplaceAll(key, "-", " ") + ": " + strings.Join(words, ", "), URL: v.self(key, "")})
+		}
+	}
+	return tabs
+}
+
+// Scoped is the sender domain that the page is confined to; "": none.
+func (v *screen) Scoped() string { return v.scope.domain }
+
+// Expires is until when a link is good.
+func (v *screen) Expires() string {
+	return v.scope.until.In(v.server.o.Location).Format("2006-01-02 15:04")
+}
+
+// Zone is the time zone of the page.
+func (v *screen) Zone() string { return v.server.o.Location.String() }
+
+// time is a point in time as a cell.
+func (v *screen) time(t time.Time) table.Minute { return table.Minute{Time: t.In(v.server.o.Location)} }
+
+// writeCSV writes the list of a name; "": the first.
+func (v *screen) writeCSV(w io.Writer, name string) error {
+	for _, l := range v.Tables {
+		if name == "" || l.Name == name {
+			rw := table.NewRowWriter(w, table.FormatCSV, l.Columns)
+			for _, r := range l.Rows {
+				if err := rw.Row(r.values()); err != nil {
+					return err
+				}
+			}
+			return rw.Close()
+		}
+	}
+	if name == "" {
+		return nil
+	}
+	names := make([]string, len(v.Tables))
+	for i, l := range v.Tables {
+		names[i] = l.Name
+	}
+	return mistakef(http.StatusNotFound, "There is no such table; there are %s.", strings.Join(names, ", "))
+}
+
+func (r *row) values() []any {
+	out := make([]any, len(r.Cells))
+	for i := range r.Cells {
+		out[i] = r.Cells[i].Value
+	}
+	return out
+}
+
+// An object is a JSON object whose keys keep their order.
+type object []struct {
+	key   string
+	value any
+}
+
+func (o *object) add(key string, value any) {
+	*o = append(*o, struct {
+		key   string
+		value any
+	}{key, value})
+}
+
+// MarshalJSON writes the object.
+func (o object) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, e := range o {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		key, err := table.MarshalJSON(e.key)
+		if err != nil {
+			return nil, err
+		}
+		value, err := table.MarshalJSON(e.value)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, key...), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// key is a name of a column or a fact as a key of JSON.
+func key(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "_") }
+
+// jsonValue is a cell's value for JSON: a point in time as one.
+func jsonValue(value any) any {
+	switch x := value.(type) {
+	case table.Minute:
+		if x.IsZero() {
+			return nil
+		}
+		return x.UTC()
+	case []byte:
+		return string(x)
+	case string:
+		return strings.ToValidUTF8(x, "\ufffd")
+	}
+	return value
+}
+
+func facts(list []report.Fact) (o object) {
+	for _, f := range list {
+		if f.Note == "" {
+			o.add(key(f.Label), jsonValue(f.Value))
+			continue
+		}
+		o.add(key(f.Label), object{{"value", jsonValue(f.Value)}, {"note", f.Note}})
+	}
+	return o
+}
+
+// writeJSON writes all of the screen.
+func (v *screen) writeJSON(w io.Writer) error {
+	var o object
+	o.add("screen", v.Name)
+	o.add("title", sentence(v.Phrases))
+	o.add("command", v.Command)
+	period := object{}
+	for _, end := range []struct {
+		key string
+		t   time.Time
+	}{{"since", v.sel.filter.Since}, {"until", v.sel.filter.Until}} {
+		if !end.t.IsZero() {
+			period.add(end.key, end.t.UTC())
+		}
+	}
+	o.add("period", period)
+	if v.Verdict != nil {
+		o.add("verdict", v.Verdict)
+	} else if v.Incidents != nil {
+		o.add("incidents", v.Incidents)
+	}
+	if len(v.Facts)+len(v.Figures) > 0 {
+		o.add("facts", facts(slices.Concat(v.Facts, v.Figures)))
+	}
+	for _, p := range v.Parts {
+		o.add(key(p.Title), strings.Join(append(p.Lines, p.Code), "\n"))
+	}
+	tables := object{}
+	for _, l := range v.Tables {
+		rows := make([]object, 0, len(l.Rows))
+		for _, r := range l.Rows {
+			var one object
+			for i := range r.Cells {
+				if value := jsonValue(r.Cells[i].Value); value != nil {
+					one.add(key(l.Columns[i].Name), value)
+				}
+			}
+			if r.URL != "" {
+				one.add("url", r.URL)
+			}
+			rows = append(rows, one)
+		}
+		tables.add(l.Name, rows)
+		if l.Next != nil {
+			o.add("next_"+l.Name, l.Next.URL)
+		}
+	}
+	o.add("tables", tables)
+	if len(v.Notes) > 0 {
+		o.add("notes", v.Notes)
+	}
+	raw, err := table.MarshalIndent(o, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(raw, '\n'))
+	return err
+}
+
+func sentence(list []report.Phrase) string {
+	var b strings.Builder
+	for _, p := range list {
+		b.WriteString(p.Text)
+	}
+	return b.String()
+}
+
+// perPage is how many rows of a list a page shows.
+const perPage = 50
+
+// paged leaves of a list what the page shows: page counts from 1. CSV and JSON have
+// all of it.
+func (v *screen) paged(l *list) {
+	if v.form != formHTML {
+		l.Rows = l.Rows[:min(len(l.Rows), rowsAtMost)]
+		return
+	}
+	n, _ := strconv.Atoi(v.extra.Get("page"))
+	n = min(max(n, 1), (len(l.Rows)+perPage-1)/perPage)
+	n = max(n, 1)
+	total := len(l.Rows)
+	from, to := (n-1)*perPage, min(n*perPage, total)
+	l.Rows = l.Rows[from:to]
+	if to < total {
+		l.Next = &anchor{"next " + strconv.Itoa(min(perPage, total-to)), v.self("page", strconv.Itoa(n+1))}
+	}
+	if n > 1 {
+		l.First = &anchor{"first page", v.self()}
+	}
+	if total > perPage {
+		l.Note = strings.TrimSpace(l.Note + " " + strconv.Itoa(from+1) + " to " + strconv.Itoa(to) + " of " + table.Count(int64(total), "row") + ".")
+	}
+}
+
+// sorted sorts a list by a column that was asked for, numbers the largest first, and
+// names the pages with the other orders.
+func (v *screen) sorted(l *list, standard string) {
+	l.Sorted = standard
+	want := v.extra.Get("sort")
+	l.Sorts = map[string]anchor{}
+	for i, c := range l.Columns {
+		l.Sorts[c.Name] = anchor{c.Name, v.self("sort", c.Name, "page", "")}
+		if c.Name != want || c.Name == standard {
+			continue
+		}
+		l.Sorted = c.Name
+		slices.SortStableFunc(l.Rows, func(a, b row) int {
+			return compare(a.Cells[i].Value, b.Cells[i].Value)
+		})
+	}
+}
+
+// compare orders two cells of a column: numbers and times the largest first.
+func compare(a, b any) int {
+	number := func(x any) (float64, bool) {
+		switch n := x.(type) {
+		case int:
+			return float64(n), true
+		case int64:
+			return float64(n), true
+		case table.Share:
+			return float64(n), true
+		case float64:
+			return n, true
+		case table.Minute:
+			return float64(n.Unix()), !n.IsZero()
+		}
+		return 0, false
+	}
+	x, okX := number(a)
+	y, okY := number(b)
+	switch {
+	case okX && okY && x > y, okX && !okY && b == nil:
+		return -1
+	case okX && okY && x < y, okY && !okX && a == nil:
+		return 1
+	case okX || okY:
+		return 0
+	}
+	return strings.Compare(table.Text(a), table.Text(b))
+}
+
+// share is a bar of what was delivered, deferred and returned.
+func share(delivered, soft, hard int64) (bars []bar) {
+	all, left := float64(delivered+soft+hard), 0.0
+	for _, p := range []struct {
+		class string
+		n     int64
+	}{{"delivered", delivered}, {"soft", soft}, {"hard", hard}} {
+		if p.n > 0 {
+			w := 100 * float64(p.n) / all
+			bars = append(bars, bar{p.class, percent(left), percent(w)})
+			left += w
+		}
+	}
+	return bars
+}
+
+func percent(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) }
+
+// A paired row is a row with its list, for the template.
+type paired struct {
+	List *list
+	Row  any
+}
+
+func pair(l *list, r any) paired { return paired{l, r} }
+
+// Lead is the column that names a row.
+func (l *list) Lead() int {
+	for i, c := range l.Columns {
+		if c.Flex {
+			return i
+		}
+	}
+	return 0
+}
+
+// markOf is the shape that goes with a class, where the text has none.
+func markOf(class string) string {
+	if name, ok := strings.CutPrefix(class, "mark-"); ok {
+		return marks[name]
+	}
+	return ""
+}

@@ -1,0 +1,156 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/when"
+	"bouncelog/store"
+)
+
+// selectKeys are the keys of a URL that select attempts. They are the options of the
+// command line, in their order.
+var selectKeys = []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
+
+// A selection is which attempts a page is about, in words and as a filter.
+type selection struct {
+	words  url.Values // selectKeys that were given
+	filter store.Filter
+	now    time.Time
+	open   bool // the period lasts until now
+}
+
+// all is the word for no beginning.
+const all = "all"
+
+// selection reads what a query selects.
+func (s *Server) selection(q url.Values) (*selection, error) {
+	sel := &selection{words: url.Values{}, now: s.o.Now().In(s.o.Location)}
+	for _, key := range selectKeys {
+		for _, word := range q[key] {
+			if word = strings.TrimSpace(word); word != "" && len(sel.words[key]) < 20 {
+				sel.words.Add(key, word)
+			}
+		}
+	}
+	get := sel.words.Get
+	since, until, day := get("since"), get("until"), get("day")
+	if since+until+day == "" {
+		since = s.o.Period
+	}
+	f := &sel.filter
+	*f = store.Filter{
+		Domain: strings.ToLower(get("domain")), SenderDomain: strings.ToLower(get("sender-domain")),
+		Relay: strings.ToLower(get("relay")), Host: get("host"), MTA: bounce.MTA(get("mta")),
+	}
+	if day != "" || since != all && since == s.o.Period && !strings.ContainsAny(since[:1], "0123456789") {
+		p, err := when.ParsePeriod(firstWord(day, since), sel.now)
+		if err != nil {
+			return nil, mistakef(http.StatusBadRequest, "%v. A period is today, yesterday, last_week, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\".", err)
+		}
+		f.Since, f.Until = p.Since, p.Until
+	} else {
+		for _, end := range []struct {
+			word string
+			t    *time.Time
+		}{{since, &f.Since}, {until, &f.Until}} {
+			if end.word == "" || end.word == all {
+				continue
+			}
+			t, err := when.ParseTime(end.word, sel.now)
+			if err != nil {
+				return nil, mistakef(http.StatusBadRequest, "%v. A time is 2026-11-22, \"2026-11-22 14:05\", or 24h or 7d for as long ago.", err)
+			}
+			*end.t = t.Truncate(time.Second)
+		}
+	}
+	sel.open = f.Until.IsZero() || f.Until.After(sel.now)
+	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		return nil, mistakef(http.StatusBadRequest, "The period ends before it begins.")
+	}
+	switch f.MTA {
+	case "", bounce.Postfix, bounce.Exim:
+	default:
+		return nil, mistakef(http.StatusBadRequest, "There is no such MTA; there are postfix and exim.")
+	}
+	for _, word := range sel.words["outcome"] {
+		o, ok := bounce.ParseOutcome(word)
+		if !ok || o == bounce.NoOutcome {
+			return nil, mistakef(http.StatusBadRequest, "There is no such outcome; there are delivered, soft, hard, handoff and probe.")
+		}
+		f.Outcomes = append(f.Outcomes, o)
+	}
+	for _, word := range sel.words["reason"] {
+		r, ok := bounce.ParseReason(word)
+		if !ok || r == bounce.NoReason {
+			return nil, mistakef(http.StatusBadRequest, "There is no such reason; 'bouncelog explain --reasons' lists them.")
+		}
+		f.Reasons = append(f.Reasons, r)
+	}
+	return sel, nil
+}
+
+func firstWord(words ...string) string {
+	for _, w := range words {
+		if w != "" {
+			return w
+		}
+	}
+	return ""
+}
+
+// period is the word of the period, as the navigation shows it.
+func (sel *selection) period(standard string) string {
+	switch since, until, day := sel.words.Get("since"), sel.words.Get("until"), sel.words.Get("day"); {
+	case since+until+day == "":
+		return standard
+	case day != "":
+		return day
+	case until != "":
+		return firstWord(since, "…") + " – " + until
+	default:
+		return since
+	}
+}
+
+// command is the command line that answers the same question: words and what was
+// selected, but for the keys in without.
+func (sel *selection) command(standard string, without []string, words ...string) string {
+	line := []string{"bouncelog"}
+	for _, w := range words {
+		line = append(line, shellWord(w))
+	}
+	given := sel.words.Get("since") + sel.words.Get("until") + sel.words.Get("day")
+	if given == "" && standard != all && !slices.Contains(without, "since") {
+		if strings.ContainsAny(standard[:1], "0123456789") {
+			line = append(line, "--since", standard)
+		} else {
+			line = append(line, "--day", shellWord(standard))
+		}
+	}
+	for _, key := range selectKeys {
+		if slices.Contains(without, key) {
+			continue
+		}
+		for _, word := range sel.words[key] {
+			if key == "since" && word == all {
+				continue
+			}
+			line = append(line, "--"+key+"="+shellWord(word))
+		}
+	}
+	return strings.Join(line, " ")
+}
+
+// shellWord quotes a word for a POSIX shell, where it needs that.
+func shellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+="
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,296 @@
+// Package web is the dashboard: it shows what the store knows as pages, each of them
+// also as CSV and JSON. A page is built in one place (a [screen]) and rendered from
+// there. It only reads, through store.Reader, and needs no script: what live.js adds
+// is keys, copying and fresh figures.
+//
+// Every text of a log is a stranger's. It becomes HTML by way of html/template alone,
+// CSV and JSON by way of package table.
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/judge"
+	"bouncelog/problem"
+	"bouncelog/report/render"
+	"bouncelog/store"
+)
+
+// Options say what to serve, and to whom.
+type Options struct {
+	// Read returns a Reader of what is stored now. It is called once for each page.
+	Read func(context.Context) (store.Reader, error)
+	// Watch is that of a store.Watcher; nil: pages do not renew themselves.
+	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
+	// Question takes a pasted reply or log line apart; see 'bouncelog explain'.
+	Question func(string) (*bounce.Delivery, error)
+	Judge    *judge.Judge
+
+	Location   *time.Location     // of days and times; nil: time.Local
+	Period     string             // what a page without a period shows: 24h, 7d, all, yesterday; "": 24h
+	Thresholds problem.Thresholds // of incidents
+	Now        func() time.Time   // nil: time.Now
+
+	// Hosts are the names, without a port, by which the dashboard may be called
+	// beside localhost, 127.0.0.1 and ::1. Another one is refused: a page of
+	// somebody else could have been led here by its name server (DNS rebinding).
+	Hosts []string
+	// Token is what the first visitor has to bring ("?token="); "": whoever can
+	// connect may read.
+	Token string
+	// Key signs the links for one sender domain; nil: there are none.
+	Key []byte
+	Log *slog.Logger // of faults; nil: none
+}
+
+// What bounds a request, whatever is asked.
+const (
+	buildTime    = 20 * time.Second // for the questions to the store
+	waitTime     = 5 * time.Second  // for a turn
+	buildsAtOnce = 3                // pages that ask the store at the same time
+	waitAtMost   = 64               // that wait for a turn
+	queryAtMost  = 8 << 10          // bytes of the query of a URL
+	rowsAtMost   = 100_000          // rows of CSV and JSON
+	// HeaderAtMost is for http.Server.MaxHeaderBytes.
+	HeaderAtMost = 16 << 10
+)
+
+// A Server is the dashboard as an http.Handler.
+type Server struct {
+	o       Options
+	pages   *template.Template
+	assets  map[string]asset
+	style   string // the URLs of the assets, without the leading slash
+	turns   chan struct{}
+	waiting atomic.Int32
+	live    *hub
+	cache   cache
+	tokens  *sessions
+	handler http.Handler
+}
+
+// New makes the dashboard.
+func New(o Options) (*Server, error) {
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Period == "" {
+		o.Period = "24h"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log)}
+	if _, err := s.selection(nil); err != nil {
+		return nil, fmt.Errorf("the period of a page: %w", err)
+	}
+	var err error
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	s.pages, err = render.Components().Funcs(template.FuncMap{"text": render.CellText, "asset": s.asset, "pair": pair, "mark": markOf}).ParseFS(files, "html/*.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	if o.Token != "" {
+		s.tokens = newSessions(o.Token)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /static/{name}", s.serveAsset)
+	mux.HandleFunc("GET /events", s.serveEvents)
+	mux.HandleFunc("GET /link/{token}/{path...}", s.serveLink)
+	mux.HandleFunc("GET /{path...}", func(w http.ResponseWriter, r *http.Request) { s.servePage(w, r, scope{}, r.PathValue("path")) })
+	protected := http.NewCrossOriginProtection().Handler(onlyRead(s.known(mux)))
+	s.handler = s.guard(protected)
+	return s, nil
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Close ends the streams of live pages.
+func (s *Server) Close() { s.live.close() }
+
+// policy is what a page may do: load our style, script and fonts from here, and send
+// its forms here.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// guard sets the headers of every answer, refusals too, and refuses names that are
+// not ours.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("X-Robots-Tag", "noindex, nofollow")
+		if !s.ours(r.Host) {
+			http.Error(w, "bouncelog does not answer to this name; see --host", http.StatusMisdirectedRequest)
+			return
+		}
+		if len(r.URL.RawQuery) > queryAtMost {
+			http.Error(w, "the query is too long", http.StatusRequestURITooLong)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ours reports whether the dashboard may be called by a name.
+func (s *Server) ours(host string) bool {
+	name := strings.ToLower(hostname(host))
+	switch name {
+	case "localhost", "127.0.0.1", "::1":
+		return true
+	}
+	for _, one := range s.o.Hosts {
+		if strings.EqualFold(one, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// hostname is a Host header without its port and brackets.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") && (strings.HasPrefix(host, "[") || strings.Count(host, ":") == 1) {
+		host = host[:i]
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}
+
+// onlyRead refuses what is no question.
+func onlyRead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "bouncelog only answers questions", http.StatusMethodNotAllowed)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// errBusy says that too many wait already.
+var errBusy = errors.New("too many pages are being made; try again in a few seconds")
+
+// turn waits until a page may ask the store.
+func (s *Server) turn(ctx context.Context) (done func(), err error) {
+	if s.waiting.Add(1) > waitAtMost {
+		s.waiting.Add(-1)
+		return nil, errBusy
+	}
+	defer s.waiting.Add(-1)
+	ctx, cancel := context.WithTimeout(ctx, waitTime)
+	defer cancel()
+	select {
+	case s.turns <- struct{}{}:
+		return func() { <-s.turns }, nil
+	case <-ctx.Done():
+		return nil, errBusy
+	}
+}
+
+// servePage answers with a screen in the form that its ending asks for.
+func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, path string) {
+	path, form := strings.TrimSuffix(path, "/"), formHTML
+	for _, f := range []string{formCSV, formJSON} {
+		if base, ok := strings.CutSuffix(path, "."+f); ok {
+			path, form = base, f
+		}
+	}
+	view, err := s.screen(r, in, path, form)
+	if err != nil {
+		s.fail(w, r, in, err)
+		return
+	}
+	var b bytes.Buffer
+	switch form {
+	case formCSV:
+		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
+		w.Header().Set("Content-Disposition", `attachment; filename="`+view.Name+`.csv"`)
+		err = view.writeCSV(&b, r.URL.Query().Get("table"))
+	case formJSON:
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		err = view.writeJSON(&b)
+	default:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		err = s.pages.ExecuteTemplate(&b, "screen.tmpl", view)
+	}
+	if err != nil {
+		w.Header().Del("Content-Disposition")
+		s.fail(w, r, in, err)
+		return
+	}
+	w.Write(b.Bytes())
+}
+
+// A mistake is in what was asked: its text is shown.
+type mistake struct {
+	status int
+	text   string
+}
+
+func (m *mistake) Error() string { return m.text }
+
+func mistakef(status int, format string, a ...any) error {
+	return &mistake{status, fmt.Sprintf(format, a...)}
+}
+
+// fail answers with an error: what the caller got wrong in full, what went wrong here
+// in the log.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err error) {
+	status, text := http.StatusInternalServerError, "The page could not be made. The log of 'bouncelog serve' says why."
+	var m *mistake
+	switch {
+	case errors.As(err, &m):
+		status, text = m.status, m.text
+	case errors.Is(err, errBusy):
+		status, text = http.StatusServiceUnavailable, errBusy.Error()
+		w.Header().Set("Retry-After", "5")
+	case errors.Is(err, context.DeadlineExceeded):
+		status, text = http.StatusServiceUnavailable, fmt.Sprintf("This takes longer than %s. Ask for a shorter period.", buildTime)
+	case errors.Is(err, context.Canceled):
+		return // nobody waits for it
+	case errors.Is(err, store.ErrMissing):
+		status, text = http.StatusServiceUnavailable, "There is no database yet. 'bouncelog follow' or 'bouncelog import' makes one."
+	case errors.Is(err, store.ErrLocked):
+		status, text = http.StatusServiceUnavailable, "The database is locked by another process. Try again."
+	}
+	if status == http.StatusInternalServerError {
+		s.o.Log.Error("a page could not be made", "path", table.Clean(r.URL.Path), "error", table.Clean(err.Error()))
+	}
+	if !strings.Contains(r.Header.Get("Accept"), "html") {
+		http.Error(w, table.Clean(text), status)
+		return
+	}
+	view := &screen{Name: "error", Title: http.StatusText(status), server: s, scope: in, Notes: []string{text}}
+	view.sel, _ = s.selection(nil)
+	view.Phrases = phrases(http.StatusText(status))
+	var b bytes.Buffer
+	if err := s.pages.ExecuteTemplate(&b, "screen.tmpl", view); err != nil {
+		http.Error(w, table.Clean(text), status)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write(b.Bytes())
+}
