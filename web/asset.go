@@ -12,7 +12,7 @@ import (
 	"bouncelog/report/render"
 )
 
-//go:embed html static/*.js static/*.css
+//go:embed html static/*.js static/*.css static/*.svg
 var files embed.FS
 
 // An asset is a file that pages load.
@@ -30,7 +30,7 @@ func loadAssets() (map[string]asset, error) {
 		return nil, err
 	}
 	list := map[string]asset{"style.css": {content: append([]byte(render.StyleSheet()), own...)}}
-	for _, name := range []string{"htmx.min.js", "hx-sse.min.js", "live.js"} {
+	for _, name := range []string{"htmx.min.js", "hx-sse.min.js", "live.js", "icon.svg"} {
 		raw, err := files.ReadFile("static/" + name)
 		if err != nil {
 			return nil, err
