@@ -265,7 +265,7 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 		add("sender domain "+a.SenderDomain, v.url("", "sender-domain", a.SenderDomain))
 	}
 	v.Parts = append(v.Parts, links)
-	l := &list{Name: "fields", Title: "All that is kept of it", Columns: []table.Column{{Name: "field"}, {Name: "value", Flex: true}}}
+	l := &list{Name: "fields", Plain: true, Title: "All that is kept of it", Columns: []table.Column{{Name: "field"}, {Name: "value", Flex: true}}}
 	cells := render.AttemptCells(a)
 	for i, c := range render.AttemptColumns() {
 		if cells[i] != nil && !(v.scope.domain != "" && (c.Name == "client_host" || c.Name == "client_ip" || c.Name == "sasl_user")) {
@@ -347,19 +347,22 @@ func (v *screen) explain(d *bounce.Delivery) {
 		p.Code = strings.TrimSpace(reply(&store.Attempt{Delivery: *d}))
 	}
 	say := func(label, text string) {
-		if text != "" {
-			if label != "" {
-				text = label + ": " + text
-			}
+		switch {
+		case text == "":
+		case label == "":
 			p.Lines = append(p.Lines, text)
+		default:
+			p.Facts = append(p.Facts, report.Fact{Label: label, Value: text})
 		}
 	}
-	say("", x.Title)
+	if x.Title != "" {
+		say("", strings.ToUpper(x.Title[:1])+x.Title[1:]+".")
+	}
 	say("", x.Meaning)
 	say("Whose turn", x.Turn)
 	say("Retry", x.Retry)
-	for _, step := range x.Do {
-		say("To do", step)
+	for i, step := range x.Do {
+		say([]string{"To do", "Then"}[min(i, 1)], step)
 	}
 	say("Could also be", x.Also)
 	say("Judgement", x.Sure)

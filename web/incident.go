@@ -122,7 +122,7 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 			span.Note = "Messages of the same senders to the same providers, as far as deliveries were read."
 			v.Tables = append(v.Tables, span)
 		}
-		l := &list{Name: "evidence", Title: "Evidence: the log lines it rests on", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
+		l := &list{Name: "evidence", Plain: true, Title: "Evidence: the log lines it rests on", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
 		for _, e := range p.Evidence {
 			to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
 			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})

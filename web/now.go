@@ -136,16 +136,12 @@ func (v *screen) rows(pairs ...string) string { return v.url("attempts", pairs..
 
 const failedWords = "soft,hard"
 
-// suspect are the reasons of refusals that are ours or not named.
-var suspect = func() string {
-	var words []string
-	for r := bounce.UserUnknown; r <= bounce.Unknown; r++ {
-		if r.RefusesSender() {
-			words = append(words, r.String())
-		}
-	}
-	return strings.Join(words, ",")
-}()
+// suspect is the word for the reasons of refusals that are ours or not named. It keeps
+// the many links to them short.
+const suspect = "refused"
+
+// suspects are those reasons.
+var suspects = bounce.Reasons(bounce.Reason.RefusesSender)
 
 // marks are the shapes of a provider's verdict.
 var marks = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkTakes: "● "}
@@ -432,8 +428,10 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 // reply is what was answered in one line.
 func reply(a *store.Attempt) string {
 	var b strings.Builder
-	if a.Code != 0 {
-		fmt.Fprintf(&b, "%d ", a.Code)
+	if code := strconv.Itoa(int(a.Code)); strings.HasPrefix(a.Response, code) {
+		return a.Response
+	} else if a.Code != 0 {
+		b.WriteString(code + " ")
 	}
 	if a.Enhanced != 0 && !strings.HasPrefix(a.Response, a.Enhanced.String()) {
 		b.WriteString(a.Enhanced.String() + " ")

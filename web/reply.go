@@ -41,8 +41,8 @@ func (v *screen) replyLists(ctx context.Context, r store.Reader, f store.Filter,
 }
 
 func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
-	l := &list{Name: "replies", Title: "What was answered", Empty: "No failed attempt.", Columns: []table.Column{
-		{Name: "attempts", Number: true}, {Name: "reply", Flex: true}, {Name: "code"}, {Name: "outcome"}, {Name: "reason"}, {Name: "scope"}, {Name: "rule"}, {Name: "confidence"},
+	l := &list{Name: "replies", Plain: true, Title: "What was answered", Empty: "No failed attempt.", Columns: []table.Column{
+		{Name: "attempts", Number: true}, {Name: "reply", Flex: true}, {Name: "code"}, {Name: "outcome"}, {Name: "reason"}, {Name: "scope", Minor: true}, {Name: "rule"}, {Name: "confidence", Minor: true},
 	}}
 	slices.SortFunc(replies, func(a, b store.Reply) int {
 		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Template, b.Template), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Outcome, b.Outcome))

@@ -56,6 +56,7 @@ type screen struct {
 type part struct {
 	Title string
 	Lines []string
+	Facts []report.Fact // sentences with a label
 	Links []anchor
 	Code  string
 }
@@ -82,6 +83,7 @@ type list struct {
 	Sorted      string
 	Next, First *anchor
 	Heat        bool // numbers are shaded by their size
+	Plain       bool // the first column names the row, and nothing is bold
 }
 
 // A row is one line of a list. URL is where it leads as a whole.
@@ -426,7 +428,18 @@ func (v *screen) writeJSON(w io.Writer) error {
 		o.add("facts", facts(slices.Concat(v.Facts, v.Figures)))
 	}
 	for _, p := range v.Parts {
-		o.add(key(p.Title), strings.Join(append(p.Lines, p.Code), "\n"))
+		var one object
+		if p.Code != "" {
+			one.add("text", strings.ToValidUTF8(p.Code, "\ufffd"))
+		}
+		if len(p.Lines) > 0 {
+			one.add("words", p.Lines)
+		}
+		one = append(one, facts(p.Facts)...)
+		for _, a := range p.Links {
+			one.add(key(a.Name), a.URL)
+		}
+		o.add(key(p.Title), one)
 	}
 	tables := object{}
 	for _, l := range v.Tables {
@@ -571,6 +584,9 @@ func pair(l *list, r any) paired { return paired{l, r} }
 
 // Lead is the column that names a row.
 func (l *list) Lead() int {
+	if l.Plain {
+		return 0
+	}
 	for i, c := range l.Columns {
 		if c.Flex {
 			return i

@@ -85,6 +85,10 @@ func (s *Server) selection(q url.Values) (*selection, error) {
 		f.Outcomes = append(f.Outcomes, o)
 	}
 	for _, word := range sel.words["reason"] {
+		if word == suspect {
+			f.Reasons = append(f.Reasons, suspects...)
+			continue
+		}
 		r, ok := bounce.ParseReason(word)
 		if !ok || r == bounce.NoReason {
 			return nil, mistakef(http.StatusBadRequest, "There is no such reason; 'bouncelog explain --reasons' lists them.")
@@ -139,6 +143,13 @@ func (sel *selection) command(standard string, without []string, words ...string
 		for _, word := range sel.words[key] {
 			if key == "since" && word == all {
 				continue
+			}
+			if key == "reason" && word == suspect {
+				names := make([]string, len(suspects))
+				for i, r := range suspects {
+					names[i] = r.String()
+				}
+				word = strings.Join(names, ",")
 			}
 			line = append(line, "--"+key+"="+shellWord(word))
 		}

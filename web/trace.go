@@ -58,7 +58,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	v.Command = "bouncelog trace " + shellWord(word)
 	v.Phrases = phrases("What happened to " + table.Cut(word, 200))
-	l := &list{Name: "attempts", Title: "In order", Columns: []table.Column{
+	l := &list{Name: "attempts", Plain: true, Title: "In order", Columns: []table.Column{
 		{Name: "time"}, {Name: "outcome"}, {Name: "what happened", Flex: true}, {Name: "reply", Flex: true}, {Name: "in the end"}, {Name: "queue id"},
 	}}
 	if len(found) > limit {

@@ -1,0 +1,110 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store/sqlite"
+	"bouncelog/web"
+)
+
+// BenchmarkPages measures every page on a database of one's own: BOUNCELOG_WEB_DB
+// names it. It prints the median and the 95th percentile of 20 requests, the first one
+// aside, and how large the page is; made anew for each request, and as it is served
+// while nothing was stored in between.
+func BenchmarkPages(b *testing.B) {
+	path := os.Getenv("BOUNCELOG_WEB_DB")
+	if path == "" {
+		b.Skip("BOUNCELOG_WEB_DB names no database")
+	}
+	db, err := sqlite.Open(b.Context(), path, sqlite.Options{ReadOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	r, err := db.Read(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	read, err := r.Coverage(b.Context())
+	r.Close()
+	if err != nil {
+		b.Fatal(err)
+	}
+	var now time.Time
+	for _, s := range read.Sources {
+		if s.Last.After(now) {
+			now = s.Last
+		}
+	}
+	s := dashboard(b, db, func(o *web.Options) {
+		o.Period, o.Now = "24h", func() time.Time { return now.Add(time.Minute) }
+		o.Question = func(string) (*bounce.Delivery, error) { return nil, fmt.Errorf("none") }
+	})
+	first := func(page, like string) string {
+		for _, link := range links(body(s, page)) {
+			if strings.HasPrefix(link, like) {
+				return link
+			}
+		}
+		b.Fatalf("%s has no link like %s", page, like)
+		return ""
+	}
+	pages := []string{
+		"/", "/?since=7d", "/incidents", first("/incidents", "/incidents/"), "/providers", first("/providers", "/providers/"), "/domains", first("/domains", "/domains/"),
+		"/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/attempts", "/attempts?outcome=hard", first("/attempts", "/attempts/"), first("/attempts", "/trace?"),
+		"/providers?since=7d", "/domains?since=7d", "/replies?since=7d", "/suppress?since=7d", "/senders?since=7d",
+	}
+	for _, page := range pages {
+		for _, same := range []bool{false, true} {
+			name := page
+			if same {
+				name += " (again)"
+			}
+			var took []time.Duration
+			size := 0
+			for i := range 21 {
+				target := page
+				if !same { // another page for the memory, the same for the store
+					target += map[bool]string{true: "&", false: "?"}[strings.Contains(page, "?")] + fmt.Sprintf("host=&sort=x%d", i)
+				}
+				began := time.Now()
+				res := ask(s, "GET", target, "Accept", "text/html")
+				if i > 0 {
+					took = append(took, time.Since(began))
+				}
+				if res.StatusCode != http.StatusOK {
+					b.Fatalf("%s: status %d", target, res.StatusCode)
+				}
+				size = int(res.ContentLength)
+				if size < 0 {
+					raw := body(s, page)
+					size = len(raw)
+				}
+			}
+			slices.Sort(took)
+			b.Logf("%-60.60s median %8.1f ms  p95 %8.1f ms  %6d bytes", name, ms(took[len(took)/2]), ms(took[len(took)*95/100]), size)
+		}
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func body(h http.Handler, page string) string {
+	res := ask(h, "GET", page, "Accept", "text/html")
+	raw := make([]byte, 0, 1<<16)
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := res.Body.Read(buf)
+		raw = append(raw, buf[:n]...)
+		if err != nil {
+			return string(raw)
+		}
+	}
+}

@@ -1,0 +1,429 @@
+package web_test
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/ingest"
+	"bouncelog/judge"
+	"bouncelog/parser"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+	"bouncelog/tailer"
+	"bouncelog/web"
+)
+
+// at is the time of all pages of these tests: a day after the newest line.
+var at = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
+
+// database makes a database of some text of a log.
+func database(t testing.TB, log string) *sqlite.DB {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mail.log")
+	if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, err := judge.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "test.db"), sqlite.Options{Provider: j.Provider})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	g, err := ingest.New(t.Context(), db, ingest.Options{Judge: j, Parser: parser.Options{Location: time.UTC, Year: 2026}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = tailer.Read(t.Context(), []string{path}, g.Positions(), tailer.ReadOptions{}, g.Chunk)
+	if err := g.Close(err); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// dashboard serves a database.
+func dashboard(t testing.TB, db *sqlite.DB, change func(*web.Options)) *web.Server {
+	t.Helper()
+	j, err := judge.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := web.Options{
+		Read: db.Read, Watch: db.Watch, Judge: j, Location: time.UTC, Period: "30d", Now: func() time.Time { return at },
+		Question: func(s string) (*bounce.Delivery, error) {
+			d := &bounce.Delivery{Delay: -1}
+			d.Code, d.Enhanced, d.Response = bounce.ParseReply(s)
+			d.Outcome = bounce.Hard
+			return d, nil
+		},
+	}
+	if change != nil {
+		change(&o)
+	}
+	s, err := web.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// ask puts a question to a handler.
+func ask(h http.Handler, method, target string, header ...string) *http.Response {
+	r := httptest.NewRequest(method, target, nil)
+	r.Host = "localhost:9155"
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+		} else {
+			r.Header.Set(header[i], header[i+1])
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func text(t *testing.T, res *http.Response) string {
+	t.Helper()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// sample is a little of everything: an incident, what waits, what is delivered, two
+// sender domains.
+func sample() string {
+	var b strings.Builder
+	line := func(minute int, format string, a ...any) {
+		stamp := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).Add(time.Duration(minute) * time.Minute)
+		b.WriteString(stamp.Format("Jan _2 15:04:05") + " mx1 postfix/" + fmt.Sprintf(format, a...) + "\n")
+	}
+	for i := range 60 {
+		id, domain := fmt.Sprintf("4A1B2C%04X", i), []string{"shop.example", "news.example"}[i%2]
+		line(i, "qmgr[1]: %s: from=<sender%d@%s>, size=1, nrcpt=1 (queue active)", id, i%3, domain)
+		switch {
+		case i%2 == 0 && i >= 20:
+			line(i, "smtp[1]: %s: to=<user%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.7.26, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.7.26 This mail is unauthenticated, SPF and DKIM did not pass (in reply to end of DATA command))", id, i%7)
+		case i%5 == 0:
+			line(i, "smtp[1]: %s: to=<late%d@slow.example>, relay=mx.slow.example[192.0.2.2]:25, delay=1, delays=0/0/0/1, dsn=4.2.0, status=deferred (host mx.slow.example[192.0.2.2] said: 450 4.2.0 Greylisted (in reply to RCPT TO command))", id, i)
+		case i%7 == 0:
+			line(i, "smtp[1]: %s: to=<gone%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command))", id, i)
+		default:
+			line(i, "smtp[1]: %s: to=<user%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)", id, i%7)
+		}
+	}
+	return b.String()
+}
+
+var hrefs = regexp.MustCompile(`href="(/[^"]*)"`)
+
+// links are those of a page to pages.
+func links(body string) (list []string) {
+	for _, m := range hrefs.FindAllStringSubmatch(body, -1) {
+		link := strings.ReplaceAll(m[1], "&amp;", "&")
+		if !strings.HasPrefix(link, "/static/") && !slices.Contains(list, link) {
+			list = append(list, link)
+		}
+	}
+	return list
+}
+
+// crawl asks for every page that leads from another, and calls look with each.
+func crawl(t *testing.T, h http.Handler, most int, from []string, look func(link, body string)) int {
+	t.Helper()
+	seen := map[string]bool{}
+	queue := from
+	for len(queue) > 0 && len(seen) < most {
+		link := queue[0]
+		queue = queue[1:]
+		if seen[link] {
+			continue
+		}
+		seen[link] = true
+		res := ask(h, "GET", link, "Accept", "text/html")
+		body := text(t, res)
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%s: status %d\n%.300s", link, res.StatusCode, body)
+		}
+		look(link, body)
+		if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+			queue = append(queue, links(body)...)
+		}
+	}
+	return len(seen)
+}
+
+// TestEveryLink follows every link that there is: no page leads to one that is not
+// there, and every page is also CSV and JSON.
+func TestEveryLink(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	kinds := map[string]bool{}
+	n := crawl(t, s, 700, []string{"/"}, func(link, body string) {
+		path, _, _ := strings.Cut(strings.TrimPrefix(link, "/"), "?")
+		first, _, deep := strings.Cut(path, "/")
+		switch {
+		case strings.HasSuffix(path, ".json"):
+			var v map[string]any
+			if err := json.Unmarshal([]byte(body), &v); err != nil {
+				t.Errorf("%s: %v", link, err)
+			}
+			if v["screen"] == "" || v["command"] == "" {
+				t.Errorf("%s says neither what it is nor its command", link)
+			}
+			first += " json"
+		case strings.HasSuffix(path, ".csv"):
+			if _, err := csv.NewReader(strings.NewReader(body)).ReadAll(); err != nil {
+				t.Errorf("%s: %v", link, err)
+			}
+			first += " csv"
+		default:
+			if !strings.Contains(body, "<code>bouncelog ") {
+				t.Errorf("%s does not tell its command", link)
+			}
+		}
+		kinds[fmt.Sprint(first, deep)] = true
+	})
+	t.Logf("%d pages of %d kinds", n, len(kinds))
+	for _, kind := range []string{"", "incidents", "providers", "domains", "queue", "trace", "replies", "senders", "suppress", "tls", "log", "attempts"} {
+		if !kinds[kind+"false"] {
+			t.Errorf("no link leads to %q", kind)
+		}
+	}
+	for _, kind := range []string{"incidents", "providers", "domains", "attempts"} {
+		if !kinds[kind+"true"] {
+			t.Errorf("no link leads to one of the %s", kind)
+		}
+	}
+}
+
+// TestNumbers holds that a number is as large as the list that it leads to.
+func TestNumbers(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	number := regexp.MustCompile(`<td role="cell" class="n[^"]*" data-label="(attempts|delivered|soft|hard|refused)"><a href="(/attempts[^"]*)">([^<]*)</a>`)
+	n := 0
+	for _, page := range []string{"/", "/providers", "/domains", "/senders", "/replies", "/providers/bigmail.example", "/domains/big.example"} {
+		for _, m := range number.FindAllStringSubmatch(text(t, ask(s, "GET", page)), -1) {
+			link := strings.ReplaceAll(m[2], "&amp;", "&")
+			path, query, _ := strings.Cut(link, "?")
+			rows, err := csv.NewReader(ask(s, "GET", path+".csv?"+query).Body).ReadAll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(len(rows) - 1); got != m[3] {
+				t.Errorf("%s: %s is %s, and %s has %s rows", page, m[1], m[3], link, got)
+			}
+			n++
+		}
+	}
+	if n < 40 {
+		t.Errorf("only %d numbers lead to attempts", n)
+	}
+}
+
+// TestRefused sends what is not to be answered.
+func TestRefused(t *testing.T) {
+	s := dashboard(t, database(t, sample()), func(o *web.Options) { o.Hosts = []string{"mail.example.com"} })
+	for _, c := range []struct {
+		name, method, target string
+		header               []string
+		status               int
+	}{
+		{"a page", "GET", "/", nil, 200},
+		{"a head", "HEAD", "/", nil, 200},
+		{"by address", "GET", "/", []string{"Host", "127.0.0.1:9155"}, 200},
+		{"by IPv6 address", "GET", "/", []string{"Host", "[::1]:9155"}, 200},
+		{"a name of ours", "GET", "/", []string{"Host", "mail.example.com"}, 200},
+		{"another name (DNS rebinding)", "GET", "/", []string{"Host", "evil.example"}, 421},
+		{"another name with our port", "GET", "/", []string{"Host", "evil.example:9155"}, 421},
+		{"a name that begins with ours", "GET", "/", []string{"Host", "localhost.evil.example"}, 421},
+		{"no name", "GET", "/", []string{"Host", ""}, 421},
+		{"two names", "GET", "/", []string{"Host", "localhost@evil.example"}, 421},
+		{"a post", "POST", "/", nil, 405},
+		{"a post from elsewhere", "POST", "/suppress", []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, 403},
+		{"a post of an old browser from elsewhere", "POST", "/suppress", []string{"Origin", "https://evil.example"}, 403},
+		{"a deletion", "DELETE", "/suppress", nil, 405},
+		{"no page", "GET", "/nothing", nil, 404},
+		{"below a list", "GET", "/queue/x", nil, 404},
+		{"no incident", "GET", "/incidents/0123456789ab", nil, 404},
+		{"no attempt", "GET", "/attempts/1.2.0.x", nil, 404},
+		{"no reference", "GET", "/attempts/x", nil, 404},
+		{"a path upwards", "GET", "/static/..%2f..%2fetc%2fpasswd", nil, 404},
+		{"no such file", "GET", "/static/htmx.min.js", nil, 404},
+		{"no period", "GET", "/?since=never", nil, 400},
+		{"a period that ends first", "GET", "/?since=2026-11-24&until=2026-11-23", nil, 400},
+		{"no outcome", "GET", "/attempts?outcome=lost", nil, 400},
+		{"no reason", "GET", "/attempts?reason=bad", nil, 400},
+		{"no place in a list", "GET", "/attempts?after=x", nil, 400},
+		{"a query without an end", "GET", "/?domain=" + strings.Repeat("a", 9000), nil, 414},
+		{"no table", "GET", "/log.csv?table=none", nil, 404},
+	} {
+		res := ask(s, c.method, c.target, c.header...)
+		if res.StatusCode != c.status {
+			t.Errorf("%s: status %d, not %d", c.name, res.StatusCode, c.status)
+		}
+		for key, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+		} {
+			if got := res.Header.Get(key); !strings.Contains(got, want) {
+				t.Errorf("%s: %s is %q", c.name, key, got)
+			}
+		}
+		if p := res.Header.Get("Content-Security-Policy"); strings.Contains(p, "unsafe") {
+			t.Errorf("%s: the policy allows %s", c.name, p)
+		}
+	}
+}
+
+// TestToken holds that without the token, or the cookie for it, nothing is told, and
+// that the token is good once.
+func TestToken(t *testing.T) {
+	s := dashboard(t, database(t, sample()), func(o *web.Options) { o.Token = "the-token" })
+	for _, target := range []string{"/", "/suppress.json", "/events", "/?token=", "/?token=the-toke", "/?token=the-token2", "/nothing"} {
+		if res := ask(s, "GET", target); res.StatusCode != http.StatusUnauthorized || strings.Contains(text(t, res), "shop.example") {
+			t.Errorf("%s without the token: status %d", target, res.StatusCode)
+		}
+	}
+	if res := ask(s, "GET", "/", "Cookie", "bouncelog="); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("with an empty cookie: status %d", res.StatusCode)
+	}
+	res := ask(s, "GET", "//evil.example/queue?token=the-token&since=7d")
+	if res.StatusCode == http.StatusSeeOther && !strings.HasPrefix(res.Header.Get("Location"), "/") || strings.HasPrefix(res.Header.Get("Location"), "//") {
+		t.Errorf("the token leads to %s", res.Header.Get("Location"))
+	}
+	if len(res.Cookies()) == 0 {
+		res = ask(s, "GET", "/queue?token=the-token&since=7d")
+		if got := res.Header.Get("Location"); res.StatusCode != http.StatusSeeOther || got != "/queue?since=7d" {
+			t.Errorf("the token: status %d, to %q", res.StatusCode, got)
+		}
+	}
+	if len(res.Cookies()) != 1 {
+		t.Fatal("no cookie for the token")
+	}
+	c := res.Cookies()[0]
+	if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" {
+		t.Errorf("the cookie is %s", c)
+	}
+	if res := ask(s, "GET", "/", "Cookie", c.Name+"="+c.Value); res.StatusCode != http.StatusOK {
+		t.Errorf("with the cookie: status %d", res.StatusCode)
+	}
+	if res := ask(s, "GET", "/?token=the-token"); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the token again: status %d", res.StatusCode)
+	}
+}
+
+// TestLink holds that a link shows one sender domain's mail until it expires, and
+// nothing else.
+func TestLink(t *testing.T) {
+	key := []byte(strings.Repeat("k", web.KeyLength))
+	now := at
+	s := dashboard(t, database(t, sample()), func(o *web.Options) {
+		o.Key, o.Token, o.Now = key, "the-token", func() time.Time { return now }
+	})
+	base, err := web.Link(key, "Shop.Example", at.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := crawl(t, s, 400, []string{base}, func(link, body string) {
+		if !strings.HasPrefix(link, base) && !strings.HasPrefix(link, strings.TrimSuffix(base, "/")) {
+			t.Errorf("the link leads out of itself: %s", link)
+		}
+		for _, other := range []string{"news.example", "mail.log", "TestLink"} {
+			if strings.Contains(body, other) {
+				t.Errorf("%s shows %s", link, other)
+			}
+		}
+	})
+	if body := text(t, ask(s, "GET", base)); !strings.Contains(body, "shop.example") || n < 20 {
+		t.Errorf("%d pages; the first does not say whose mail it shows", n)
+	}
+	for _, path := range []string{"log", "senders", "suppress", "tls", "log.json", "suppress.csv", "?sender-domain=news.example"} {
+		res := ask(s, "GET", base+path)
+		if body := text(t, res); res.StatusCode != http.StatusNotFound && !strings.HasPrefix(path, "?") || strings.Contains(body, "news.example") {
+			t.Errorf("%s: status %d", path, res.StatusCode)
+		}
+	}
+	// What is of another sender is not there, though its name is known.
+	for _, path := range []string{"trace.json?q=sender0%40news.example", "trace.json?q=4A1B2C0001", "attempts.json?sender-domain=news.example"} {
+		if body := text(t, ask(s, "GET", base+path)); strings.Contains(body, "4A1B2C0001\"") && strings.Contains(body, "smtp") {
+			t.Errorf("%s shows another sender's mail: %.300s", path, body)
+		}
+	}
+	for name, link := range map[string]string{
+		"one letter changed": strings.Replace(base, base[8:9], string(base[8]^1), 1), "no signature": strings.Split(base, ".")[0] + "/", "another key": must(web.Link([]byte(strings.Repeat("x", web.KeyLength)), "shop.example", at.Add(time.Hour))),
+		"expired": must(web.Link(key, "shop.example", at.Add(-time.Second))), "no domain": must(web.Link(key, "", at.Add(time.Hour))), "nothing": "/link/x/",
+	} {
+		if res := ask(s, "GET", link); res.StatusCode != http.StatusForbidden || strings.Contains(text(t, res), "shop") {
+			t.Errorf("%s: status %d", name, res.StatusCode)
+		}
+	}
+	now = at.Add(2 * time.Hour)
+	if res := ask(s, "GET", base); res.StatusCode != http.StatusForbidden {
+		t.Errorf("after its time: status %d", res.StatusCode)
+	}
+	if _, err := web.Link([]byte("short"), "shop.example", at); err == nil {
+		t.Error("a short key signs")
+	}
+	if res := ask(dashboard(t, database(t, sample()), nil), "GET", base); res.StatusCode != http.StatusForbidden {
+		t.Errorf("without a key: status %d", res.StatusCode)
+	}
+}
+
+func must(s string, err error) string {
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// TestFailing holds that what goes wrong in the store is not told to who asks, and
+// that a database that is not there yet is.
+func TestFailing(t *testing.T) {
+	db := database(t, sample())
+	var err error
+	s := dashboard(t, db, func(o *web.Options) {
+		read := o.Read
+		o.Read = func(ctx context.Context) (store.Reader, error) {
+			if err != nil {
+				return nil, err
+			}
+			return read(ctx)
+		}
+	})
+	for _, c := range []struct {
+		err    error
+		status int
+		says   string
+	}{
+		{nil, 200, ""}, {fmt.Errorf("open /secret/path: %w", io.ErrUnexpectedEOF), 500, "log of 'bouncelog serve'"}, {fmt.Errorf("open /secret/path: %w", store.ErrMissing), 503, "no database yet"},
+		{context.DeadlineExceeded, 503, "shorter period"}, {store.ErrLocked, 503, "locked"},
+	} {
+		err = c.err
+		for _, accept := range []string{"text/html", "*/*"} {
+			res := ask(s, "GET", "/providers?since="+url.QueryEscape(fmt.Sprint(c.status, "h")), "Accept", accept)
+			body := text(t, res)
+			if res.StatusCode != c.status || !strings.Contains(strings.ReplaceAll(body, "&#39;", "'"), c.says) || strings.Contains(body, "/secret") {
+				t.Errorf("%v: status %d\n%.300s", c.err, res.StatusCode, body)
+			}
+		}
+	}
+}
