@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/report"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -78,7 +80,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("login", "login", func(a *store.Attempt, word string) bool { return a.SASLUser == word })
 	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
 	command := []string{}
-	if name := strings.ToLower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
+	if name := ascii.Lower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
 		suffixes, err := v.relaysOf(ctx, r, name)
 		if err != nil {
 			return err
@@ -248,7 +250,7 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	if err := v.line(ctx, r, a); err != nil {
 		return err
 	}
-	v.explain(&a.Delivery)
+	v.explain(&a.Delivery, v.server.o.Judge.Explain(&a.Delivery))
 	links := part{Title: "Go on"}
 	add := func(name, url string) { links.Links = append(links.Links, anchor{name, url}) }
 	if a.QueueID != "" {
@@ -333,15 +335,14 @@ func readLine(path string, a *store.Attempt) (string, bool) {
 		return "", false
 	}
 	raw = bytes.TrimRight(raw, "\r\n")
-	if !bytes.Contains(raw, []byte(a.QueueID)) || !bytes.Contains(bytes.ToLower(raw), []byte(strings.ToLower(a.RecipientDomain))) {
+	if !bytes.Contains(raw, []byte(a.QueueID)) || !bytes.Contains(bytes.ToLower(raw), []byte(ascii.Lower(a.RecipientDomain))) {
 		return "", false
 	}
 	return string(raw), true
 }
 
 // explain says what a reply means.
-func (v *screen) explain(d *bounce.Delivery) {
-	x := v.server.o.Judge.Explain(d)
+func (v *screen) explain(d *bounce.Delivery, x judge.Explanation) {
 	p := part{Title: "What it means"}
 	if d.Response != "" {
 		p.Code = strings.TrimSpace(reply(&store.Attempt{Delivery: *d}))

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"bouncelog/bounce"
 	"bouncelog/store/sqlite"
 	"bouncelog/web"
 )
@@ -45,7 +44,6 @@ func BenchmarkPages(b *testing.B) {
 	}
 	s := dashboard(b, db, func(o *web.Options) {
 		o.Period, o.Now = "24h", func() time.Time { return now.Add(time.Minute) }
-		o.Question = func(string) (*bounce.Delivery, error) { return nil, fmt.Errorf("none") }
 	})
 	first := func(page, like string) string {
 		for _, link := range links(body(s, page)) {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"bouncelog/internal/ascii"
 )
 
 // A scope is what a visitor may see. The zero value is everything.
@@ -51,7 +53,7 @@ func Link(key []byte, senderDomain string, until time.Time) (string, error) {
 	if len(key) < KeyLength {
 		return "", errors.New("the key of links is too short")
 	}
-	payload, err := json.Marshal(claim{strings.ToLower(senderDomain), until.Unix()})
+	payload, err := json.Marshal(claim{ascii.Lower(senderDomain), until.Unix()})
 	if err != nil {
 		return "", err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/report"
@@ -247,7 +248,7 @@ func (v *screen) course(ctx context.Context, r store.Reader, f store.Filter) err
 // domains lists the recipients' domains, or shows one.
 func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, name string) error {
 	if name != "" {
-		return v.domain(ctx, r, strings.ToLower(name))
+		return v.domain(ctx, r, ascii.Lower(name))
 	}
 	v.Name, v.Title, v.Phrases = "domains", "Domains", phrases("Recipients' domains, the most failures first")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "domains", "--all")

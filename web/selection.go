@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/when"
 	"bouncelog/store"
 )
@@ -44,8 +45,8 @@ func (s *Server) selection(q url.Values) (*selection, error) {
 	}
 	f := &sel.filter
 	*f = store.Filter{
-		Domain: strings.ToLower(get("domain")), SenderDomain: strings.ToLower(get("sender-domain")),
-		Relay: strings.ToLower(get("relay")), Host: get("host"), MTA: bounce.MTA(get("mta")),
+		Domain: ascii.Lower(get("domain")), SenderDomain: ascii.Lower(get("sender-domain")),
+		Relay: ascii.Lower(get("relay")), Host: get("host"), MTA: bounce.MTA(get("mta")),
 	}
 	if day != "" || since != all && since == s.o.Period && !strings.ContainsAny(since[:1], "0123456789") {
 		p, err := when.ParsePeriod(firstWord(day, since), sel.now)

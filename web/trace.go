@@ -41,7 +41,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	v.Title = table.Cut(word, 100)
 	if len(found) == 0 {
 		v.Command = "bouncelog explain " + shellWord(word)
-		d, err := v.server.o.Question(word)
+		d, x, err := v.server.o.Explain(word)
 		if err != nil || !strings.ContainsAny(word, " \t") && d.Code == 0 && d.Enhanced == 0 {
 			v.Phrases = phrases("Nothing is known of it")
 			v.Facts = append(v.Facts, report.Fact{Label: "Asked for", Value: table.Cut(word, 200)})
@@ -50,7 +50,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 			return nil
 		}
 		v.Phrases = phrases("What this reply means")
-		v.explain(d)
+		v.explain(d, x)
 		if d.QueueID != "" {
 			v.Parts = append(v.Parts, part{Title: "Go on", Links: []anchor{{"message " + d.QueueID, v.url("trace", "q", d.QueueID)}, {"all of " + d.Recipient, v.url("trace", "q", d.Recipient)}}})
 		}
@@ -90,7 +90,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	// The words of the last failure.
 	for i := len(found) - 1; i >= 0; i-- {
 		if found[i].Failed() && found[i].Response != "" {
-			v.explain(&found[i].Delivery)
+			v.explain(&found[i].Delivery, v.server.o.Judge.Explain(&found[i].Delivery))
 			v.Parts[len(v.Parts)-1].Title = "What the last failure means"
 			break
 		}

@@ -33,9 +33,9 @@ type Options struct {
 	Read func(context.Context) (store.Reader, error)
 	// Watch is that of a store.Watcher; nil: pages do not renew themselves.
 	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
-	// Question takes a pasted reply or log line apart; see 'bouncelog explain'.
-	Question func(string) (*bounce.Delivery, error)
-	Judge    *judge.Judge
+	// Explain explains a pasted reply or log line, as 'bouncelog explain' does.
+	Explain func(string) (*bounce.Delivery, judge.Explanation, error)
+	Judge   *judge.Judge
 
 	Location   *time.Location     // of days and times; nil: time.Local
 	Period     string             // what a page without a period shows: 24h, 7d, all, yesterday; "": 24h

@@ -42,7 +42,7 @@ func database(t testing.TB, log string) *sqlite.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "test.db"), sqlite.Options{Provider: j.Provider})
+	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "test.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +67,10 @@ func dashboard(t testing.TB, db *sqlite.DB, change func(*web.Options)) *web.Serv
 	}
 	o := web.Options{
 		Read: db.Read, Watch: db.Watch, Judge: j, Location: time.UTC, Period: "30d", Now: func() time.Time { return at },
-		Question: func(s string) (*bounce.Delivery, error) {
-			d := &bounce.Delivery{Delay: -1}
+		Explain: func(s string) (*bounce.Delivery, judge.Explanation, error) {
+			d := &bounce.Delivery{Delay: -1, Outcome: bounce.Hard}
 			d.Code, d.Enhanced, d.Response = bounce.ParseReply(s)
-			d.Outcome = bounce.Hard
-			return d, nil
+			return d, j.Explain(d), nil
 		},
 	}
 	if change != nil {

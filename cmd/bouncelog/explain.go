@@ -423,18 +423,21 @@ type answer struct {
 	Reference  string              `json:"reference,omitempty"`
 }
 
-func (e *explainer) print(q *question) error {
-	d := q.attempt
-	var x judge.Explanation
-	if d == nil {
-		d = &bounce.Delivery{Response: q.text}
-		x = judge.ExplainLine(q.line)
+// explain says what a question is about and what it means.
+func (e *explainer) explain(q *question) (d *bounce.Delivery, x judge.Explanation) {
+	if d = q.attempt; d == nil {
+		d, x = &bounce.Delivery{Response: q.text}, judge.ExplainLine(q.line)
 	} else {
 		x = e.judge.Explain(d)
 	}
 	if q.interim {
 		x.Meaning += " This host was one of several: the mail server goes on with the next, or tries again later."
 	}
+	return d, x
+}
+
+func (e *explainer) print(q *question) error {
+	d, x := e.explain(q)
 	e.n++
 	a := answer{
 		Code: x.Code, Enhanced: x.Enhanced, Recipient: d.Recipient, Response: d.Response, Title: x.Title, Meaning: x.Meaning,

@@ -24,9 +24,11 @@ import (
 	"go.yaml.in/yaml/v2"
 	"golang.org/x/net/netutil"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/metrics"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
+	"bouncelog/judge"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
 	"bouncelog/web"
@@ -105,7 +107,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 	if err != nil {
 		return err
 	}
-	judge, err := in.judge()
+	rules, err := in.judge()
 	if err != nil {
 		return err
 	}
@@ -147,9 +149,17 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 		return openSQLite(ctx, path, sqlite.Options{ReadOnly: true})
 	}}
 	defer db.close()
-	e := &explainer{judge: judge}
+	e := &explainer{judge: rules}
+	explain := func(text string) (*bounce.Delivery, judge.Explanation, error) {
+		q, err := e.read(text)
+		if err != nil {
+			return nil, judge.Explanation{}, err
+		}
+		d, x := e.explain(q)
+		return d, x, nil
+	}
 	site, err := web.New(web.Options{
-		Read: db.read, Watch: db.watch, Question: e.read, Judge: judge, Location: loc, Period: x.period, Thresholds: flag.options(),
+		Read: db.read, Watch: db.watch, Explain: explain, Judge: rules, Location: loc, Period: x.period, Thresholds: flag.options(),
 		Hosts: x.hosts, Token: token, Key: key, Log: log,
 	})
 	if err != nil {

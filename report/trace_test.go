@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"testing"
@@ -20,7 +20,7 @@ func TestEndings(t *testing.T) {
 		{"frank@mail.example", "Frank@mail.example", true},
 		{"frank@mail.example", "fran\u212a@mail.example", false}, // KELVIN SIGN
 	} {
-		got := endings([]store.Attempt{attempt(c.first, bounce.Soft), attempt(c.second, bounce.Delivered)})
+		got := Endings([]store.Attempt{attempt(c.first, bounce.Soft), attempt(c.second, bounce.Delivered)})
 		if (got[0] == nil) != c.one || got[1] == nil {
 			t.Errorf("%s and %s: %v", c.first, c.second, got)
 		}
