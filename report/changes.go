@@ -117,7 +117,7 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 		if g.Soft+g.Hard == 0 {
 			continue
 		}
-		t := &tally{messages: g.Messages, failed: g.Soft + g.Hard}
+		t := &tally{messages: g.Messages, failed: g.Soft + g.Hard, hard: g.Hard}
 		if g.Keys[0] == bounce.Expired.String() {
 			t.messages = g.Expired // a message counts with what was said of it first
 		}

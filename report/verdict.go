@@ -315,7 +315,7 @@ func titles(p *problem.Problem) (short, title string) {
 	case bounce.Reputation:
 		cause = "bad reputation"
 	default:
-		if p.Level != problem.Likely || len(p.Providers) == 0 {
+		if p.Level != problem.Likely || len(p.Providers) == 0 || !p.Reason.HidesCause() {
 			return p.Summary, p.Summary
 		}
 		cause = "no cause named"
