@@ -17,6 +17,7 @@ type Checkpointer struct {
 	ended   chan struct{}
 	running sync.Mutex  // held while a checkpoint is made
 	large   atomic.Bool // the log should begin anew
+	behind  int         // checkpoints that were due while one was; the queue's goroutine owns it
 }
 
 const (
@@ -27,6 +28,9 @@ const (
 	commitWeight = 128 << 10
 	// maxLogPages is at how many pages the log is large.
 	maxLogPages = 8192
+	// maxBehind is how many checkpoints may be due before the writer waits: on a busy
+	// machine the log would grow without a bound.
+	maxBehind = 16
 )
 
 // NewCheckpointer starts one that uses c, which it closes in the end. Queue.Checkpoint
@@ -59,11 +63,17 @@ func (k *Checkpointer) run() (pages int64) {
 	return pages
 }
 
-// start has a checkpoint made soon, unless one is due already.
+// start has a checkpoint made soon, unless one is due already. It is called between two
+// transactions.
 func (k *Checkpointer) start() {
 	select {
 	case k.due <- struct{}{}:
+		k.behind = 0
 	default:
+		if k.behind++; k.behind >= maxBehind {
+			k.behind = 0
+			k.run()
+		}
 	}
 }
 

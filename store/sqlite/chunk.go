@@ -1,76 +1,49 @@
 package sqlite
 
-import (
-	"database/sql/driver"
-	"math/bits"
-)
+import "math/bits"
 
-// A chunk is a run of attempts of one source. Its filter says which recipients
-// and queue ids are not in it, so that the trace of one needs no index over
-// every row.
+// A chunk is a run of attempts of one source. Its Bloom filter says which recipients and
+// queue ids are not in it, so that the trace of one needs no index over every row.
 type chunk struct {
 	first, last, since, until int64
 	rows                      int
-	keys                      keySet // of recipients and queue ids
+	keys                      map[uint64]struct{} // of recipients and queue ids
 }
 
-// A keySet holds different keys.
-type keySet struct {
-	slots []uint64 // 0: free
-	list  []uint64
-}
-
-// slots for the two keys of each row: at most half of them are taken.
-const chunkSlots = 4 * chunkRows
-
-func (s *keySet) add(key uint64) {
-	if s.slots == nil {
-		s.slots = make([]uint64, chunkSlots)
-	}
-	i := key % chunkSlots
-	for s.slots[i] != 0 && s.slots[i] != key {
-		i = (i + 1) % chunkSlots
-	}
-	if s.slots[i] == 0 {
-		s.slots[i] = key
-		s.list = append(s.list, key)
-	}
-}
-
-func (s *keySet) empty() {
-	clear(s.slots)
-	s.list = s.list[:0]
-}
-
+// chunkRows is how many attempts a chunk has.
 const chunkRows = 4096
 
+// add adds an attempt, and stores the chunk when it is full.
 func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
+	if c.keys == nil {
+		c.keys = make(map[uint64]struct{}, 2*chunkRows)
+	}
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at
 	}
 	c.rows++
 	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
-	c.keys.add(recipientKey(recipient))
-	c.keys.add(queueKey(queue))
+	c.keys[recipientKey(recipient)] = struct{}{}
+	c.keys[queueKey(queue)] = struct{}{}
 	if c.rows < chunkRows {
 		return
 	}
-	size := len(c.keys.list) // bytes: 8 bits a key
+	size := len(c.keys) // bytes: 8 bits a key
 	filter := make([]byte, size)
-	for _, k := range c.keys.list {
+	for k := range c.keys {
 		addKey(filter, k)
 	}
 	c.rows = 0
-	c.keys.empty()
+	clear(c.keys)
 	w.add("chunk", c.first, c.last, c.since, c.until, filter)
 }
 
-// The keys of a filter need no secret: at worst a trace reads a few rows more.
+// The keys of a filter need no secret: whoever makes them collide makes a trace read more
+// rows.
 var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
 
-// None is 0, see keySet.
-func recipientKey(id int64) uint64 { return max(chunkHash.num(1, uint64(id)), 1) }
-func queueKey(queue string) uint64 { return max(chunkHash.add(2, queue), 1) }
+func recipientKey(id int64) uint64 { return chunkHash.num(1, uint64(id)) }
+func queueKey(queue string) uint64 { return chunkHash.add(2, queue) }
 
 // chunkProbes is how many bits of a filter stand for a key: with 8 bits a key, 1 in 50
 // that is not in the chunk may seem to be.
@@ -104,41 +77,4 @@ func mayHold(filter []byte, key uint64) bool {
 		}
 	}
 	return true
-}
-
-// resume reads back what a source's next rows must be seen with: its chunk that
-// is not full yet, and which messages were seen last.
-func (w *writer) resume(s *source) error {
-	w.flushTables("delivery", "failure", "route", "chunk")
-	ids := attemptsOf(s.num)
-	s.last = attemptID(ids.lo) - 1
-	for _, table := range [...]string{"delivery", "failure"} {
-		last, err := w.c.Number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", ids.lo, ids.hi)
-		if err != nil {
-			return err
-		}
-		s.last = max(s.last, attemptID(last))
-	}
-	done, err := w.c.Number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", ids.lo, ids.hi)
-	if err != nil {
-		return err
-	}
-	s.chunk = new(chunk)
-	err = w.c.Each(func(row []driver.Value) error {
-		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
-		return nil
-	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
-		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(ids.lo, done+1), ids.hi)
-	if err != nil {
-		return err
-	}
-	return w.c.Each(func(row []driver.Value) error {
-		sender, _ := row[2].(int64)
-		w.firstSeen(w.messageHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
-		return nil
-	}, layoutSQL(`SELECT r.origin, a.queue, a.sender, t.domain FROM (
-			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2
-			UNION ALL SELECT id, queue, sender, route, reply FROM failure WHERE id BETWEEN ?1 AND ?2
-			ORDER BY id DESC LIMIT ?3) AS a
-		JOIN reply AS r ON r.id = a.reply AND r.kind < $UNCOUNTED JOIN route AS t ON t.id = a.route`), ids.lo, ids.hi, seenWindow/4)
 }

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/store"
 )
 
 // Every integer of the database that holds more than one number, with the limits that
@@ -85,16 +83,6 @@ const (
 	idBits = 28
 	maxID  = 1<<idBits - 1
 )
-
-// nextID takes the next id of a dictionary, whose rows what names.
-func nextID(next *int64, what string) (int64, error) {
-	if *next > maxID {
-		return 0, fmt.Errorf("%w: too many %s (%d)", store.ErrTooMany, what, *next-1)
-	}
-	id := *next
-	*next++
-	return id, nil
-}
 
 // A dictKey finds a row of a dictionary by the hash of what it holds: all rows with the
 // same 21 bits of the hash follow one another. One key in 2^21 is another row's: with

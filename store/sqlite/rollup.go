@@ -1,8 +1,108 @@
 package sqlite
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 )
+
+// The rollups count attempts by day and route, by day and sender's domain, by hour and
+// logging host, each with the kind; rollup_total is the one by route without the day. They
+// are written in the transaction that writes the rows and always equal them: rollupSQL
+// computes a rollup from the rows, which "db check" compares.
+
+// A cellPlace says which cell of each rollup an attempt is counted in.
+type cellPlace struct {
+	at     int64 // Unix time
+	route  int64 // id in the table route
+	sender int64 // id in the table name, of the sender's domain; 0 where the sender is not known
+	origin int64 // id in the table origin
+	kind   int64 // see kindOf
+}
+
+// A cell is what one row of a rollup counts.
+type cell struct {
+	n        int64 // attempts
+	messages int64 // whose first attempt (by route: to the domain) is in the cell
+	pairs    int64 // recovered by one of the attempts, still pending after one, or expired: as the outcome goes
+	nulls    int64 // attempts with the null reverse-path
+	retry    int64 // soft attempts that a 5xx reply caused
+}
+
+// Cells are what a transaction adds to one rollup.
+type cells struct {
+	places map[cellKey]int
+	list   []keyedCell
+}
+
+type keyedCell struct {
+	key cellKey
+	cell
+}
+
+func newCells() cells { return cells{places: make(map[cellKey]int)} }
+
+func (c *cells) add(key cellKey, n cell) {
+	i, known := c.places[key]
+	if !known {
+		c.places[key] = len(c.list)
+		c.list = append(c.list, keyedCell{key, n})
+		return
+	}
+	x := &c.list[i]
+	x.n += n.n
+	x.messages += n.messages
+	x.pairs += n.pairs
+	x.nulls += n.nulls
+	x.retry += n.retry
+}
+
+// take returns the cells in the order of their keys, which is that of the table, and
+// empties c. What it returns is good until the next add.
+func (c *cells) take() []keyedCell {
+	list := c.list
+	slices.SortFunc(list, func(a, b keyedCell) int { return cmp.Compare(a.key, b.key) })
+	clear(c.places)
+	c.list = list[:0]
+	return list
+}
+
+// count adds to the three rollups. FirstToDomain takes the place of n.messages in the one
+// by route.
+func (w *writer) count(c cellPlace, n cell, firstToDomain int64) {
+	w.senderCells.add(newCellKey(c.at/day, c.sender, c.kind), n)
+	w.originCells.add(newCellKey(c.at/hour, c.origin, c.kind), n)
+	n.messages = firstToDomain
+	w.routeCells.add(newCellKey(c.at/day, c.route, c.kind), n)
+}
+
+// addCells adds what was counted to the rollups.
+func (w *writer) addCells() {
+	for _, r := range [...]struct {
+		table string
+		cells *cells
+	}{{"rollup_route", &w.routeCells}, {"rollup_sender", &w.senderCells}, {"rollup_origin", &w.originCells}, {"rollup_total", &w.totalCells}} {
+		for _, c := range r.cells.take() {
+			w.add(r.table, int64(c.key), c.n, c.messages, c.pairs, c.nulls, c.retry)
+			if r.table == "rollup_route" {
+				w.totalCells.add(c.key.total(), c.cell)
+			}
+		}
+	}
+}
+
+const addToCell = `ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
+	pairs = pairs + excluded.pairs, nulls = nulls + excluded.nulls, retry = retry + excluded.retry`
+
+var dimensions = [...]dimension{byRoute, bySender, byOrigin}
+
+// period is how long a cell's period is, in seconds.
+func (d dimension) period() int64 {
+	if d == byOrigin {
+		return hour
+	}
+	return day
+}
 
 // rollupSQL computes a rollup from the rows: what is kept must equal it. It is
 // what "db check" compares, and makes the rollups anew after a pruning or new
@@ -31,40 +131,10 @@ func rollupSQL(dim dimension, condition string) string {
 		") GROUP BY key")
 }
 
-var dimensions = [...]dimension{byRoute, bySender, byOrigin}
-
-// period is how long a cell's period is, in seconds.
-func (d dimension) period() int64 {
-	if d == byOrigin {
-		return hour
-	}
-	return day
-}
-
 // totalSQL adds up rollup_route over all days.
 var totalSQL = layoutSQL("SELECT key & $TOTAL_MASK AS key, sum(n) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM rollup_route GROUP BY 1")
 
 // sumTotals makes rollup_total anew.
 func (w *writer) sumTotals() error {
 	return w.c.Exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
-}
-
-const addToCell = `ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
-	pairs = pairs + excluded.pairs, nulls = nulls + excluded.nulls, retry = retry + excluded.retry`
-
-// addCells adds what was counted to the rollups.
-func (w *writer) addCells() {
-	for _, r := range [...]struct {
-		table string
-		cells cells
-	}{{"rollup_route", w.routeCells}, {"rollup_sender", w.senderCells}, {"rollup_origin", w.originCells}, {"rollup_total", w.totalCells}} {
-		w.sorted = r.cells.appendSorted(w.sorted[:0])
-		for _, c := range w.sorted {
-			w.add(r.table, int64(c.key), c.n, c.messages, c.pairs, c.nulls, c.retry)
-			if r.table == "rollup_route" {
-				w.totalCells.add(c.key.total(), c.cell)
-			}
-		}
-		r.cells.empty()
-	}
 }

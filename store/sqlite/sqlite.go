@@ -11,8 +11,9 @@
 // committed batch (write-ahead log), so neither waits for the other.
 //
 // The way of a batch: DB.Prepare takes its attempts apart, writer.append gives what
-// they name its ids (writer.go, pair.go), and package internal/sqlite3 hands the rows to
-// SQLite and makes checkpoints beside that. How integers are packed is in layout.go.
+// they name its ids (write.go, dictionaries.go, address.go) and its state (ledger.go), counts it
+// (rollup.go), and package internal/sqlite3 hands the rows to SQLite and makes checkpoints
+// beside that. How integers are packed is in layout.go.
 package sqlite
 
 import (

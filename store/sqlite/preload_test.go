@@ -55,7 +55,7 @@ func TestRemember(t *testing.T) {
 			for i := range 8 {
 				must(t, whole.Append(t.Context(), one()))
 				w := parts.w
-				w.names.known.lookUps, w.routes.known.lookUps, w.addresses.lookUps = math.MaxInt32, math.MaxInt32, math.MaxInt32
+				w.names.known.lookUps, w.routes.known.lookUps, w.addresses.known.lookUps = math.MaxInt32, math.MaxInt32, math.MaxInt32
 				must(t, parts.Append(t.Context(), other()))
 				if i == 0 {
 					must(t, parts.Close())
@@ -65,7 +65,7 @@ func TestRemember(t *testing.T) {
 				for name, c := range map[string][2]bool{
 					"name":    {w.names.known.partial, w.names.known.asStored},
 					"route":   {w.routes.known.partial, w.routes.known.asStored},
-					"address": {w.addresses.partial, w.addresses.asStored},
+					"address": {w.addresses.known.partial, w.addresses.known.asStored},
 				} {
 					if want := name != "address" || !o.Pseudonymize; c[0] == want || c[1] != want {
 						t.Errorf("%s: partial %t, as stored %t", name, c[0], c[1])

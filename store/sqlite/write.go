@@ -14,14 +14,6 @@ import (
 	"bouncelog/store"
 )
 
-// A source is what is remembered of a row of that table.
-type source struct {
-	num      int64
-	position int64     // stored
-	last     attemptID // highest stored
-	chunk    *chunk
-}
-
 // Append stores a batch. A source's position says what of it is stored already:
 // attempts before it are left out, so a batch may be appended again, and a batch
 // whose sources all stand behind what is stored changes nothing.
@@ -44,9 +36,10 @@ func (d *DB) Append(ctx context.Context, b *store.Batch) error {
 	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }, b.More, b.Ahead))
 }
 
-// transact runs f in a transaction, and in the same as what came before where
-// that was said to go on. Ahead says not to wait until it has been committed. What
-// is remembered of the dictionaries is forgotten where it fails.
+// transact runs f in a transaction: the one that is open, or a new one. More leaves it
+// open; ahead does not wait until it is committed. If anything fails the transaction is
+// rolled back and the writer reset; if other batches are lost with it, the error is
+// store.ErrTakenBack.
 func (w *writer) transact(f func() error, more, ahead bool) error {
 	if w.broken != nil {
 		return w.broken
@@ -72,9 +65,9 @@ func (w *writer) transact(f func() error, more, ahead bool) error {
 	return err
 }
 
-// begin begins a transaction. After a commit that is not waited for it does not
-// wait either; else it forgets what is remembered of the dictionaries if another
-// process has written since.
+// begin begins a transaction. After a commit that is not waited for it does not wait
+// either. Otherwise it resets the writer if another process has written since: an import
+// beside the daemon.
 func (w *writer) begin() error {
 	for range 10 {
 		w.q.Begin()
@@ -93,8 +86,8 @@ func (w *writer) begin() error {
 	return fmt.Errorf("%w: others write to it all the time", store.ErrLocked)
 }
 
-// commit ends the transaction, if there is one, and waits for that unless it may
-// run ahead.
+// commit commits the transaction, if one is open, and waits until all that was written
+// before is committed, unless ahead is set.
 func (w *writer) commit(ahead bool) error {
 	if w.open {
 		if err := w.flush(); err != nil {
@@ -109,7 +102,7 @@ func (w *writer) commit(ahead bool) error {
 	return overtaken(w.c.Settle())
 }
 
-// overtaken gives an error of the queue the name by which callers know it.
+// overtaken translates the queue's error to the one that callers know.
 func overtaken(err error) error {
 	if errors.Is(err, sqlite3.ErrChanged) {
 		return store.ErrOvertaken
@@ -117,7 +110,7 @@ func overtaken(err error) error {
 	return err
 }
 
-// undo takes the transaction back because of err.
+// undo rolls the transaction back because of err.
 func (w *writer) undo(err error) error {
 	first := overtaken(w.c.Settle()) // what was still to be written is taken back too
 	if first != nil && !errors.Is(err, first) {
@@ -134,8 +127,8 @@ func (w *writer) undo(err error) error {
 	return errors.Join(err, w.reset())
 }
 
-// Filled says that a temporary database will mostly be asked from now on: what is
-// remembered of the dictionaries, some forty megabytes, is forgotten.
+// Filled says that a temporary database will mostly be read from now on. It frees what the
+// writer remembers, some forty megabytes.
 func (d *DB) Filled() error {
 	d.write.Lock()
 	defer d.write.Unlock()
@@ -149,66 +142,6 @@ func (d *DB) Filled() error {
 		err = d.w.reset()
 	}
 	return d.wrap("store", err)
-}
-
-// A prepared attempt has been taken apart as far as that is possible without
-// the database.
-type prepared struct {
-	recipient, sender, route, reply uint64 // hashes
-	template                        bounce.Template
-}
-
-// A preparation is what Prepare made of the attempts of a batch.
-type preparation struct {
-	of   *DB // nil: Append has used it
-	list []prepared
-}
-
-// Prepare takes the attempts of a batch apart.
-func (d *DB) Prepare(b *store.Batch) {
-	p, ok := b.Prepared.(*preparation)
-	if !ok {
-		p = new(preparation)
-		b.Prepared = p
-	}
-	n := len(b.Attempts)
-	p.of, p.list = d, slices.Grow(p.list[:0], n)[:n]
-	for i := range b.Attempts {
-		d.take(&b.Attempts[i], &p.list[i])
-	}
-}
-
-// preparation is what was prepared of b, or is now.
-func (d *DB) preparation(b *store.Batch) []prepared {
-	p, ok := b.Prepared.(*preparation)
-	if !ok || p.of != d || len(p.list) != len(b.Attempts) {
-		d.Prepare(b)
-		p = b.Prepared.(*preparation)
-	}
-	p.of = nil
-	return p.list
-}
-
-func (d *DB) take(a *store.Attempt, p *prepared) {
-	k := d.secret.hash
-	p.recipient = k.address(a.Recipient, a.RecipientDomain)
-	if a.SenderKnown {
-		p.sender = k.address(a.Sender, a.SenderDomain)
-	}
-	p.route = k.route(a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort)
-
-	p.template = a.Template
-	if p.template.Text == "" {
-		p.template = bounce.TemplateOf(&a.Delivery)
-	}
-	if d.secret.pseudonym != nil {
-		p.template.Text = d.secret.scrub(p.template.Text)
-	}
-	h := k.add(k.add(12, p.template.Text), a.Host)
-	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
-	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
-	h = k.num(h, uint64(bit(a.Local)))
-	p.reply = k.add(h, p.template.Situation)
 }
 
 func (w *writer) append(b *store.Batch) error {
@@ -242,7 +175,7 @@ func (w *writer) append(b *store.Batch) error {
 	var name string
 	var src *source
 	ps := w.d.preparation(b)
-	if err := w.remember(); err != nil {
+	if err := w.preload(); err != nil {
 		return err
 	}
 	for i := range b.Attempts {
@@ -278,7 +211,7 @@ func (w *writer) append(b *store.Batch) error {
 			}
 		}
 	}
-	if len(w.fresh) >= freshAtMost {
+	if len(w.newAddresses) >= maxNewAddresses {
 		w.flushAddresses()
 	}
 	w.storeSources(b.Sources)
@@ -301,7 +234,7 @@ func (w *writer) append(b *store.Batch) error {
 		if !u.Time.IsZero() {
 			at = u.Time.Unix()
 		}
-		w.add("unparsed", int64(newAttemptID(src.num, u.Offset)), at, w.scrub(clean(u.Text, 1000)), int64(maxUnparsed))
+		w.add("unparsed_line", int64(newAttemptID(src.num, u.Offset)), at, w.scrub(clean(u.Text, 1000)), int64(maxUnparsed))
 	}
 	for i := range b.Sources {
 		s := w.sources[b.Sources[i].ID]
@@ -312,7 +245,16 @@ func (w *writer) append(b *store.Batch) error {
 
 var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
 
-// source finds a source, and makes it where the batch brings it.
+// A source is what the writer remembers of a row of the table source.
+type source struct {
+	num      int64
+	position int64     // stored
+	last     attemptID // highest stored
+	chunk    *chunk
+}
+
+// source finds a source by store.Source.ID, and adds it if it is new. From is nil for a
+// source that the batch must hold.
 func (w *writer) source(id string, from *store.Source) (*source, error) {
 	if from == nil && !w.inBatch[id] {
 		return nil, fmt.Errorf("%w: %q", errNoPosition, id)
@@ -322,9 +264,8 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 		return s, nil
 	}
 	name := clean(id, maxWord)
-	w.flushTables("source")
 	var s source
-	err := w.c.Each(func(row []driver.Value) error {
+	err := w.reading("source").Each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)
 		return sqlite3.Stop
 	}, "SELECT id, position FROM source WHERE name = ?", name)
@@ -349,7 +290,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 		return nil, err
 	}
 	if len(w.sources) >= 256 {
-		// A chunk that is not full is read again when its source goes on.
+		// Its chunk, if it is not full, is read again by resume.
 		for k := range w.sources {
 			if !w.inBatch[k] {
 				delete(w.sources, k)
@@ -361,7 +302,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 }
 
 func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
-	// A line that stands for many may reach into the next: take the next free id.
+	// The attempts of a line that stands for many take ids that the next line may ask for.
 	next := max(newAttemptID(src.num, a.Offset), src.last+1)
 	if a.Offset < 0 || a.Offset > maxOffset || next.source() != src.num {
 		return fmt.Errorf("offset %d of %q is out of range", a.Offset, a.Source)
@@ -390,13 +331,13 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		return err
 	}
 	recipient, domain := int64(rcpt.id), int64(rcpt.domain)
-	c := where{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
+	c := cellPlace{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
 
 	// Has the message been seen, and at this domain?
 	message, seenPair := w.messageHash(a.QueueID, r.origin), false
 	counts := a.Outcome == bounce.Delivered || a.Outcome == bounce.Soft || a.Outcome == bounce.Hard
 	if counts {
-		if seenPair, err = w.meet(message, id, recipient, route, a, r); err != nil {
+		if seenPair, err = w.matchQueued(message, id, recipient, route, a, r); err != nil {
 			return err
 		}
 	}
@@ -428,7 +369,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if original, err = w.original(id, a.OriginalRecipient); err != nil {
 			return err
 		}
-		// Adding that may have moved the entry.
+		// That may have moved the entry.
 		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 			return err
 		}
@@ -483,7 +424,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
 	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before, original)
 	if a.Outcome == bounce.Soft && !seenPair {
-		w.wait(message, queue, waiting{
+		w.enqueue(message, queue, queuedRecipient{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
 			sender: sender, message: messageID, before: before, client: client, null: n.nulls,
 		})
@@ -491,45 +432,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	return nil
 }
 
-// firstSeen reports, as 1 or 0, whether a message has not been seen before, and
-// not at this domain. Most messages go to one domain: it stands with the
-// message.
-func (w *writer) firstSeen(message uint64, sender, domain int64) (first, toDomain int64) {
-	m := w.hash.num(message, uint64(sender))
-	seen, firstDomain := w.seen.see(m, uint32(domain))
-	switch {
-	case !seen:
-		return 1, 1
-	case firstDomain == uint32(domain):
-		return 0, 0
-	}
-	seen, _ = w.seen.see(w.hash.num(m, uint64(domain)), 0)
-	return 0, 1 - bit(seen)
-}
-
-// delivered brings the recipient's history up to date.
-func (w *writer) delivered(rcpt *address, time int64) {
-	at := seconds(time)
-	note := rcpt.kept == 0 || at >= rcpt.kept+day || at < rcpt.last // a log read after a younger one
-	rcpt.last = max(rcpt.last, at)
-	if rcpt.first == 0 || at < rcpt.first {
-		rcpt.first = at
-	}
-	failed := rcpt.failed
-	if failed != 0 {
-		w.add("recovery", int64(rcpt.id), time)
-		note = true
-		if at >= failed { // else of an older log
-			rcpt.failed = 0
-		}
-	}
-	if note {
-		rcpt.kept = rcpt.last
-		w.noteAddress(rcpt, true, rcpt.failed != failed)
-	}
-}
-
-// original stores the recipient before aliasing, and returns the number of the domain.
+// original stores the recipient before aliasing, and returns the id of its domain's name.
 func (w *writer) original(id int64, whole string) (any, error) {
 	domain := ""
 	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
@@ -543,133 +446,33 @@ func (w *writer) original(id int64, whole string) (any, error) {
 	return int64(a.domain), nil
 }
 
-// shorten makes of a response what the row and its template do not say; the
-// view puts it back.
-func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
-	response := w.scrub(clean(a.Response, maxResponse))
-	short, mark := response, ""
-	if t, args := clean(p.template.Text, maxResponse), p.template.Args; rebuild(t, args) == response {
-		short, mark = args, "\x05"
-	}
-	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
-		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName)) == r.old {
-			short = strings.ReplaceAll(short, r.old, r.mark)
-		}
-	}
-	return mark + short
-}
-
-// rebuild puts the parts of a response into the places of its template, as the
-// view deliveries does it.
-func rebuild(template, parts string) string {
-	var b strings.Builder
-	for {
-		i := strings.IndexByte(template, '{')
-		if i < 0 {
-			b.WriteString(template)
-			return b.String()
-		}
-		b.WriteString(template[:i])
-		template = template[i:]
-		end := strings.IndexByte(template, '}') + 1
-		if strings.HasPrefix(template, "{brace}") {
-			b.WriteByte('{')
-		} else {
-			var part string
-			part, parts, _ = strings.Cut(parts, " ")
-			b.WriteString(part)
-		}
-		if end == 0 {
-			return b.String() // not a template of Split
-		}
-		template = template[end:]
-	}
-}
-
-// flush writes what was gathered in the transaction.
+// flush hands all that the transaction has gathered to the queue. It runs once, before the
+// commit.
 func (w *writer) flush() error {
 	w.flushAddresses()
 	w.flushKeys()
-	w.flushWaiting()
-	for _, id := range sorted(w.touched) {
-		t := w.touched[id]
+	w.flushQueued()
+	for _, id := range sorted(w.dirty) {
+		t := w.dirty[id]
 		if t.delivered {
-			w.add("delivered", orNever(t.first), orNever(t.kept), int64(id))
+			w.add("address history", orNever(t.first), orNever(t.stored), int64(id))
 		}
 		switch {
 		case t.failing && t.failed != 0:
 			w.add("failing", int64(id), int64(t.failed))
 		case t.failing:
-			w.add("failing_end", int64(id))
+			w.add("failing end", int64(id))
 		}
 	}
-	clear(w.touched)
+	clear(w.dirty)
 	w.addCells()
 	for _, b := range w.bulks {
 		b.Flush()
 	}
-	if w.pending.full() {
-		return w.loadPending()
+	if w.maybeQueued.full() {
+		return w.loadQueued()
 	}
 	return nil
-}
-
-// freshAtMost is how many new addresses wait, about: one that is used again meanwhile
-// is written once.
-const freshAtMost = 4096
-
-// flushAddresses stores the new addresses, with what is known of them by now.
-func (w *writer) flushAddresses() {
-	for i := range w.fresh {
-		f := &w.fresh[i]
-		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.first), orNever(f.last))
-		if f.failed != 0 {
-			w.touched[f.id] = touched{address: f.address, failing: true}
-		}
-	}
-	w.fresh = w.fresh[:0]
-	w.newBase = w.addressID
-	w.flushTables("address")
-}
-
-// flushKeys stores the keys of new rows of the dictionaries. In order, and many
-// at a time, since each may belong into another page.
-func (w *writer) flushKeys() {
-	for table, keys := range w.keys {
-		slices.Sort(keys)
-		for _, k := range keys {
-			w.add(table+"_key", int64(k))
-		}
-		w.keys[table] = keys[:0]
-		w.flushTables(table + "_key")
-	}
-}
-
-// never stands for the time of a last delivery where there is none. It takes as
-// much room as a time, so that the row need not grow.
-const never = -1 << 31
-
-func orNever(at seconds) int64 {
-	if at == 0 {
-		return never
-	}
-	return int64(at)
-}
-
-func number(n int64) any {
-	if n == 0 {
-		return nil
-	}
-	return n
-}
-
-func sorted[K int64 | uint32, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (w *writer) storeSources(ss []store.Source) {
@@ -693,12 +496,13 @@ func (w *writer) storeSources(ss []store.Source) {
 func (w *writer) storeMessages(b *store.Batch) {
 	for i := range b.Opened {
 		m := &b.Opened[i]
-		w.add("opened", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
+		w.add("open_message opened", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
 			clean(m.MessageID, maxName), clean(m.Sender, maxName), bit(m.SenderKnown), m.Size,
 			clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), clean(m.SASLUser, maxName))
 	}
 	for _, m := range b.Closed {
-		w.add("closed", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord))
+		w.add("open_message closed", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord))
 	}
-	w.flushTables("opened", "closed")
+	w.bulks["open_message opened"].Flush()
+	w.bulks["open_message closed"].Flush() // after those
 }

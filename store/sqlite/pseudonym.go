@@ -7,7 +7,7 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// A secret is what a database's own keys make of texts.
+// A secret is the keys of a database: of its hashes, and of its pseudonyms.
 type secret struct {
 	hash      hasher
 	pseudonym *hasher // nil: addresses as they are

@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"slices"
+
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// A dictionary gives the rows of a table ids, and finds them again by a hash of what they
+// hold. It remembers what was used last and looks the rest up in the table X_key (see
+// dictKey); a dictionary that has no such table stores again what it has forgotten.
+//
+// It belongs to the writer: a transaction that is rolled back resets it.
+type dictionary[V any] struct {
+	table string
+	rows  string // what the rows are, in an error
+	most  int64  // ids
+	room  int    // for so many rows in known
+
+	known *cache[V] // by hash
+	next  int64     // the id of the next new row
+	keys  []dictKey // of new rows, that are not in X_key yet
+}
+
+// reset forgets what is not in the database.
+func (d *dictionary[V]) reset(c *sqlite3.Conn) error {
+	last, err := c.Number("SELECT max(id) FROM " + d.table)
+	d.next, d.keys = last+1, d.keys[:0]
+	d.known = newCache[V](d.room, last > 0)
+	return err
+}
+
+// get returns what is remembered of the row with this hash; nil: nothing. The pointer is
+// good until the next add.
+func (d *dictionary[V]) get(h uint64) *V { return d.known.get(h) }
+
+// newID takes the id of a new row.
+func (d *dictionary[V]) newID() (int64, error) {
+	if d.next > d.most {
+		return 0, fmt.Errorf("%w: too many %s (%d)", store.ErrTooMany, d.rows, d.next-1)
+	}
+	d.next++
+	return d.next - 1, nil
+}
+
+// addKey has the key of a new row stored, by and by: see writer.flushKeys.
+func (d *dictionary[V]) addKey(h uint64, id int64) { d.keys = append(d.keys, newDictKey(h, id)) }
+
+// keep adds a row to what a dictionary remembers, which may empty that: what is
+// forgotten must be found in the tables.
+func keep[V any](w *writer, d *dictionary[V], h uint64, v V) *V {
+	if d.known.full() {
+		w.flushAddresses()
+		w.flushKeys()
+	}
+	return d.known.put(h, v)
+}
+
+// lookUp finds a row that is not remembered: is is called with the ids of those with this
+// hash until it says that one is it. 0: none is.
+func lookUp[V any](w *writer, d *dictionary[V], h uint64, is func(id int64) (bool, error)) (found int64, err error) {
+	d.known.lookUps++
+	if d.table != "address" { // those wait in newAddresses, and are remembered
+		w.bulks[d.table].Flush()
+	}
+	lo, hi := dictKeys(h)
+	err = w.c.Each(func(row []driver.Value) error {
+		id := row[0].(int64) & maxID
+		ok, err := is(id)
+		if ok {
+			found = id
+			return sqlite3.Stop
+		}
+		return err
+	}, "SELECT key FROM "+d.table+"_key WHERE key BETWEEN ? AND ?", int64(lo), int64(hi))
+	return found, err
+}
+
+// flushKeys stores the keys of new rows. In order, and many at a time, since each may
+// belong into another page.
+func (w *writer) flushKeys() {
+	flushKeys(w, &w.names)
+	flushKeys(w, &w.routes)
+	flushKeys(w, &w.replies)
+	flushKeys(w, &w.addresses)
+}
+
+func flushKeys[V any](w *writer, d *dictionary[V]) {
+	slices.Sort(d.keys)
+	for _, k := range d.keys {
+		w.add(d.table+"_key", int64(k))
+	}
+	d.keys = d.keys[:0]
+	w.bulks[d.table+"_key"].Flush()
+}
+
+// A cache maps hashes to small values in bounded memory: once it holds max entries it is
+// emptied and starts again. (A Go map takes half as much memory again and twice the time;
+// an attempt asks six times.)
+type cache[V any] struct {
+	entries []entry[V] // a hash table with open addressing; a power of two
+	n       int        // entries in use
+	max     int
+	// partial is set once something may be missing that was stored: what is not found has
+	// to be looked up.
+	partial bool
+	// asStored is set once the hashes are those of what is stored: what the log wrote in
+	// another way has to be looked up.
+	asStored bool
+	lookUps  int // what was not found and had to be looked up
+}
+
+type entry[V any] struct {
+	key uint64 // 0: free
+	val V
+}
+
+func newCache[V any](max int, partial bool) *cache[V] {
+	return &cache[V]{entries: make([]entry[V], 256), max: max, partial: partial}
+}
+
+// mayLack reports whether what is not found may be stored all the same. Exact says that it
+// would be stored as the log has it.
+func (c *cache[V]) mayLack(exact bool) bool { return c.partial || c.asStored && !exact }
+
+// get returns a pointer that is good until the next put, nil where h is missing.
+func (c *cache[V]) get(h uint64) *V {
+	if e := c.slot(h); e.key != 0 {
+		return &e.val
+	}
+	return nil
+}
+
+// put adds h, which must be missing.
+func (c *cache[V]) put(h uint64, v V) *V {
+	if c.full() {
+		c.empty()
+		c.partial = true
+	}
+	c.grow(c.n + 1)
+	c.n++
+	e := c.slot(h)
+	e.key, e.val = max(h, 1), v
+	return &e.val
+}
+
+// grow makes room for so many entries.
+func (c *cache[V]) grow(n int) {
+	size := len(c.entries)
+	for n > size/4*3 {
+		size *= 2
+	}
+	if size == len(c.entries) {
+		return
+	}
+	old := c.entries
+	c.entries = make([]entry[V], size)
+	for i := range old {
+		if old[i].key != 0 {
+			*c.slot(old[i].key) = old[i]
+		}
+	}
+}
+
+// full reports whether the next put will empty the cache.
+func (c *cache[V]) full() bool { return c.n >= c.max }
+
+func (c *cache[V]) empty() {
+	clear(c.entries)
+	c.n = 0
+}
+
+// slot is where h is, or would be.
+func (c *cache[V]) slot(h uint64) *entry[V] {
+	h = max(h, 1)
+	mask := uint64(len(c.entries) - 1)
+	i := h & mask
+	for c.entries[i].key != h && c.entries[i].key != 0 {
+		i = (i + 1) & mask
+	}
+	return &c.entries[i]
+}

@@ -1,0 +1,349 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"maps"
+	"slices"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// The ledger turns attempts into the state of messages and recipients. These are all its
+// rules; storetest's model states them once more, in the plainest code, and every engine is
+// held against that. The order is that in which lines were read.
+//
+// A message is known by its origin (logging host, MTA, instance), its queue id and its
+// envelope sender, since short queue ids are used again. Attempts are those that count:
+// delivered, soft and hard; hand-offs and probes change nothing here.
+//
+//   - First of message: an attempt of a message that was not seen before. Messages counts
+//     these. First of message to a domain: the same for the message and the recipient's
+//     domain; what is grouped by domain or relay counts these. The last 65,536 to 131,072
+//     messages are remembered (window); an attempt that matches a queued pair is of a
+//     message that was seen, however long ago.
+//   - Pair: a message and a recipient, from its first soft attempt on. Its id is that of
+//     this attempt. It matches a later attempt with the same origin, queue id and recipient
+//     whose arrival in the queue is the same but for slack, or not known.
+//   - Pending: a pair that no attempt has ended. It is counted at its first attempt, and
+//     another soft attempt changes nothing but the last one and its route.
+//   - Recovered: a delivery ended the pair. It is counted at the delivery, and no longer
+//     at the first attempt.
+//   - Expired: a hard attempt with this reason ended the pair, or an Expiry (Postfix's
+//     "status=expired", which names no recipient) ended all pairs of the message. Then a
+//     failure is added for each: where it was tried last, with what was known at its first
+//     attempt. A hard attempt with this reason that ends no pair counts as expired too.
+//   - Hard: any other hard attempt ended the pair.
+//   - Known before: the time of the last delivery to the recipient (whatever the message)
+//     is kept with each failure. See address.go for what is known of recipients since.
+//   - Stored before: an attempt or expiry before its source's position changes nothing.
+
+// States of a pair, as the table pair has them.
+const (
+	pending = iota
+	recovered
+	expired
+	hard
+)
+
+// A queuedRecipient is a pair that is pending: a row of the table pending, and what of its
+// failures is asked for when it ends.
+type queuedRecipient struct {
+	pair, last int64     // ids of its first and of its last soft attempt
+	recipient  int64     // id of the address
+	arrived    int64     // Unix time at which the message came into the queue; 0: not known
+	first      cellPlace // of the first attempt, where it is counted as pending
+	route      int64     // of the last attempt
+
+	// What the failure that an expiry adds takes over from the first attempt.
+	sender, message, before, client any
+	null                            int64 // 1: the sender is the null reverse-path
+
+	stored  bool // there is a row
+	changed bool // and it lacks what is known now
+}
+
+// A queuedMessage is the pending pairs of a message. It is kept when none is left: to know
+// that spares a look into the database.
+type queuedMessage struct {
+	queue any // see queueValue
+	pairs []queuedRecipient
+}
+
+// maxQueued is how many queued messages are remembered; the rest is read again when it is
+// asked for.
+const maxQueued = 1 << 14
+
+// slack is how far two arrival times of one message may lie apart, in seconds:
+// both are a logged time less a rounded delay, and clocks are set. A queue id is
+// used again for the same recipient much later.
+const slack = 600
+
+func (w *writer) messageHash(queue string, origin int64) uint64 {
+	return w.hash.num(w.hash.add(30, queue), uint64(origin))
+}
+
+// arrival is when a message came into the queue, 0 where that is not known.
+func arrival(d *bounce.Delivery) int64 {
+	if t := d.Arrived(); !t.IsZero() {
+		return t.Unix()
+	}
+	return 0
+}
+
+// firstSeen reports, as 1 or 0, whether a message has not been seen before, and
+// not at this domain. Most messages go to one domain: it stands with the
+// message.
+func (w *writer) firstSeen(message uint64, sender, domain int64) (first, toDomain int64) {
+	m := w.hash.num(message, uint64(sender))
+	seen, firstDomain := w.seen.see(m, uint32(domain))
+	switch {
+	case !seen:
+		return 1, 1
+	case firstDomain == uint32(domain):
+		return 0, 0
+	}
+	seen, _ = w.seen.see(w.hash.num(m, uint64(domain)), 0)
+	return 0, 1 - bit(seen)
+}
+
+// queuedOf finds the pending pairs of a message; nil: there are none. The result is good
+// until the next call.
+func (w *writer) queuedOf(hash uint64, queue string, origin int64) (*queuedMessage, error) {
+	if !w.maybeQueued.has(hash) {
+		return nil, nil
+	}
+	if m := w.queued[hash]; m != nil {
+		return m, nil
+	}
+	m := &queuedMessage{queue: own(queueValue(queue))}
+	c := w.reading("failure", "reply", "pending")
+	err := c.Each(func(row []driver.Value) error {
+		p := queuedRecipient{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
+		p.first = cellPlace{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
+		p.sender, p.message, p.before, p.client = row[7], row[8], row[9], row[10]
+		m.pairs = append(m.pairs, p)
+		return nil
+	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.before, f.client
+		FROM pending AS p JOIN failure AS f ON f.id = p.pair JOIN reply AS r ON r.id = f.reply
+		WHERE p.queue = ? AND p.origin = ?`, m.queue, origin)
+	for i := range m.pairs {
+		p := &m.pairs[i]
+		if err == nil {
+			err = w.senderOf(p)
+		}
+		if err == nil {
+			p.route, err = c.Number("SELECT route FROM failure WHERE id = ?", p.last)
+		}
+		if p.route == 0 { // pruned
+			p.route = p.first.route
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.queued[hash] = m
+	return m, nil
+}
+
+// senderOf fills in the domain of the sender, and whether it is the null
+// reverse-path. One table at a time: a join with parameters would be planned
+// anew for each.
+func (w *writer) senderOf(p *queuedRecipient) error {
+	id, ok := p.sender.(int64)
+	if !ok {
+		return nil
+	}
+	var local string
+	if i := id - w.firstNew; i >= 0 {
+		p.first.sender, local = int64(w.newAddresses[i].domain), w.newAddresses[i].local
+	} else {
+		err := w.reading("address").Each(func(row []driver.Value) error {
+			p.first.sender, local = num(row[0]), str(row[1])
+			return sqlite3.Stop
+		}, "SELECT domain, local FROM address WHERE id = ?", id)
+		if err != nil {
+			return err
+		}
+	}
+	if local != "" {
+		return nil
+	}
+	empty, err := w.name("")
+	p.null = bit(p.first.sender == empty)
+	return err
+}
+
+// matchQueued finds the pair that an attempt belongs to, notes what has become of it, and
+// reports whether there was one.
+func (w *writer) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
+	m, err := w.queuedOf(hash, a.QueueID, r.origin)
+	if err != nil || m == nil {
+		return false, err
+	}
+	arrived := arrival(&a.Delivery)
+	found := -1
+	for i := range m.pairs {
+		p := &m.pairs[i]
+		if p.recipient == recipient && (p.arrived == 0 || arrived == 0 || max(p.arrived-arrived, arrived-p.arrived) <= slack) {
+			found = i // else it is another message with the same queue id
+		}
+	}
+	if found < 0 {
+		return false, nil
+	}
+	p := &m.pairs[found]
+	if a.Outcome == bounce.Soft {
+		p.last, p.route, p.changed = id, route, true
+		return true, nil
+	}
+	state := hard
+	switch {
+	case a.Outcome == bounce.Delivered:
+		state = recovered
+	case reasonOf(r.kind) == bounce.Expired:
+		state = expired
+	}
+	w.settle(m, p, state, id)
+	m.pairs = slices.Delete(m.pairs, found, found+1)
+	return true, nil
+}
+
+// enqueue adds a pair of which an attempt was the first.
+func (w *writer) enqueue(hash uint64, queue any, p queuedRecipient) {
+	m := w.queued[hash]
+	p.client = own(p.client)
+	if m == nil {
+		m = &queuedMessage{queue: own(queue)}
+		w.queued[hash] = m
+		w.maybeQueued.add(hash)
+	}
+	m.pairs = append(m.pairs, p)
+}
+
+// settle ends a pair by the attempt with this id. Remove it from m afterwards.
+func (w *writer) settle(m *queuedMessage, p *queuedRecipient, state int, id int64) {
+	w.count(p.first, cell{pairs: -1}, 0)
+	if !p.stored {
+		w.add("pair", p.pair, int64(state), id)
+		return
+	}
+	w.add("pair end", int64(state), id, p.pair)
+	w.add("pending end", m.queue, p.recipient, p.pair)
+}
+
+// expiredVerdict is the judgement on Postfix's "status=expired".
+var expiredVerdict = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
+
+// expire ends what is pending of a message: each recipient gets a row.
+func (w *writer) expire(src *source, e *bounce.Expiry) error {
+	if e.Offset < src.position {
+		return nil
+	}
+	origin, err := w.origin(e.Host, e.MTA, e.Instance)
+	if err != nil {
+		return err
+	}
+	hash := w.messageHash(e.QueueID, origin)
+	m, err := w.queuedOf(hash, e.QueueID, origin)
+	if err != nil || m == nil {
+		return err
+	}
+	a := store.Attempt{Delivery: bounce.Delivery{
+		Host: e.Host, MTA: e.MTA, Instance: e.Instance, Agent: e.Agent, QueueID: e.QueueID,
+		Status: e.Status, Outcome: bounce.Hard, Local: true,
+	}}
+	var p prepared
+	w.d.prepareAttempt(&a, &p)
+	at := unixTime(e.Time)
+	for i := range m.pairs {
+		x := &m.pairs[i]
+		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template)
+		if err != nil {
+			return err
+		}
+		id := int64(attemptID(x.pair).expiry())
+		w.settle(m, x, expired, id)
+		// It went where it was tried last.
+		w.count(cellPlace{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
+			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
+		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(src.num, e.Offset)), x.client)
+	}
+	m.pairs = nil
+	return nil
+}
+
+// flushQueued writes the pairs that are pending.
+func (w *writer) flushQueued() {
+	for _, m := range w.queued {
+		for i := range m.pairs {
+			p := &m.pairs[i]
+			switch {
+			case !p.stored:
+				w.add("pair", p.pair, int64(pending), nil)
+				w.add("pending", m.queue, p.recipient, p.pair, p.first.origin, number(p.arrived), p.last)
+			case p.changed:
+				w.add("pending last", p.last, m.queue, p.recipient, p.pair)
+			}
+			p.stored, p.changed = true, false
+		}
+	}
+	if len(w.queued) > maxQueued {
+		maps.DeleteFunc(w.queued, func(_ uint64, m *queuedMessage) bool { return len(m.pairs) == 0 })
+	}
+	if len(w.queued) > maxQueued {
+		clear(w.queued)
+	}
+}
+
+// loadQueued makes the filter that says of most attempts that no pair of their message is
+// pending.
+func (w *writer) loadQueued() error {
+	n, err := w.c.Number("SELECT count(*) FROM pending")
+	if err != nil {
+		return err
+	}
+	w.maybeQueued = newBloom(int(2 * n))
+	return w.c.Each(func(row []driver.Value) error {
+		w.maybeQueued.add(w.messageHash(queueText(row[0]), row[1].(int64)))
+		return nil
+	}, "SELECT queue, origin FROM pending")
+}
+
+// resume reads back what a source's next rows must be seen with: its chunk that
+// is not full yet, and which messages were seen last.
+func (w *writer) resume(s *source) error {
+	c := w.reading("delivery", "failure", "route", "chunk")
+	ids := attemptsOf(s.num)
+	s.last = attemptID(ids.lo) - 1
+	for _, table := range [...]string{"delivery", "failure"} {
+		last, err := c.Number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", ids.lo, ids.hi)
+		if err != nil {
+			return err
+		}
+		s.last = max(s.last, attemptID(last))
+	}
+	done, err := c.Number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", ids.lo, ids.hi)
+	if err != nil {
+		return err
+	}
+	s.chunk = new(chunk)
+	err = c.Each(func(row []driver.Value) error {
+		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+		return nil
+	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
+		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(ids.lo, done+1), ids.hi)
+	if err != nil {
+		return err
+	}
+	return c.Each(func(row []driver.Value) error {
+		sender, _ := row[2].(int64)
+		w.firstSeen(w.messageHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
+		return nil
+	}, layoutSQL(`SELECT r.origin, a.queue, a.sender, t.domain FROM (
+			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2
+			UNION ALL SELECT id, queue, sender, route, reply FROM failure WHERE id BETWEEN ?1 AND ?2
+			ORDER BY id DESC LIMIT ?3) AS a
+		JOIN reply AS r ON r.id = a.reply AND r.kind < $UNCOUNTED JOIN route AS t ON t.id = a.route`), ids.lo, ids.hi, seenWindow/4)
+}

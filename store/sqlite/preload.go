@@ -1,0 +1,81 @@
+package sqlite
+
+import "bouncelog/internal/sqlite3"
+
+// rowsALookUp: a dictionary is read as a whole once one row in so many has been looked up by
+// itself. A look-up takes as long as some twenty rows that are read in order.
+const rowsALookUp = 100
+
+// due reports whether it is time to read a dictionary as a whole.
+func due[V any](d *dictionary[V]) bool {
+	return d.known.partial && int64(d.known.lookUps)*rowsALookUp >= d.next && fits(d)
+}
+
+// fits reports whether there is room for what a dictionary may still become.
+func fits[V any](d *dictionary[V]) bool { return d.next <= int64(d.known.max)/4*3 }
+
+// preload reads the dictionaries for which that is due, and with them the names, which
+// are put into the other two here: a join takes several times as long.
+func (w *writer) preload() error {
+	names, routes := due(&w.names), due(&w.routes)
+	addresses := due(&w.addresses) && w.pseudonym == nil // of a pseudonym nobody knows whose it is
+	if !names && !routes && !addresses || !fits(&w.names) {
+		return nil
+	}
+	c := w.reading("name", "route", "address")
+	texts := make([]string, w.names.next)
+	name := func(id int64) string {
+		if id < 0 || id >= int64(len(texts)) { // damaged
+			return ""
+		}
+		return texts[id]
+	}
+	err := readAll(c, &w.names, 1, "columns(id), group_concat(text, char(1))",
+		func(v []int64, text string) (uint64, int64) {
+			texts[v[0]] = text
+			return w.hash.add(0, text), v[0]
+		})
+	if err == nil && routes {
+		err = readAll(c, &w.routes, 5,
+			"columns(id, domain, host, port, iif(typeof(ip) = 'integer', ip, -1)), group_concat(iif(typeof(ip) = 'text', ip, ''), char(1))",
+			func(v []int64, ip string) (uint64, int64) {
+				if v[4] >= 0 {
+					ip = ipText(v[4])
+				}
+				return w.hash.route(name(v[1]), name(v[2]), ip, uint16(v[3])), v[0]
+			})
+	}
+	if err != nil || !addresses {
+		return err
+	}
+	failing := make(map[int64]int64)
+	err = batches(c, "failing", func(lo, hi int64) error {
+		return c.Columns(2, func(v []int64) error {
+			failing[v[0]] = v[1]
+			return nil
+		}, "SELECT columns(id, at) FROM failing WHERE id BETWEEN ? AND ?", lo, hi)
+	})
+	if err != nil {
+		return err
+	}
+	return readAll(c, &w.addresses, 4, "columns("+addressColumns+"), group_concat(local, char(1))",
+		func(v []int64, local string) (uint64, address) {
+			domain := name(v[1])
+			return w.hash.address(join(local, domain), domain), w.storedAddress(v, failing[v[0]])
+		})
+}
+
+// readAll reads a dictionary. Columns are those of Conn.Texts, of so many numbers; row makes
+// of a row's what is remembered, and under which hash.
+func readAll[V any](c *sqlite3.Conn, d *dictionary[V], numbers int, columns string, row func(v []int64, text string) (uint64, V)) error {
+	d.known.partial, d.known.lookUps, d.known.asStored = false, 0, true
+	d.known.grow(int(d.next))
+	return batches(c, d.table, func(lo, hi int64) error {
+		return c.Texts(numbers, func(v []int64, text string) error {
+			if h, val := row(v, text); d.known.get(h) == nil {
+				d.known.put(h, val)
+			}
+			return nil
+		}, "SELECT "+columns+" FROM "+d.table+" WHERE id BETWEEN ? AND ?", lo, hi)
+	})
+}

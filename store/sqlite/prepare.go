@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A prepared attempt is what can be computed of an attempt without the database.
+type prepared struct {
+	recipient, sender, route, reply uint64 // hashes
+	template                        bounce.Template
+}
+
+// A preparation is the prepared attempts of a batch: store.Batch.Prepared.
+type preparation struct {
+	of   *DB // nil: Append has used it
+	list []prepared
+}
+
+// Prepare prepares the attempts of a batch.
+func (d *DB) Prepare(b *store.Batch) {
+	p, ok := b.Prepared.(*preparation)
+	if !ok {
+		p = new(preparation)
+		b.Prepared = p
+	}
+	n := len(b.Attempts)
+	p.of, p.list = d, slices.Grow(p.list[:0], n)[:n]
+	for i := range b.Attempts {
+		d.prepareAttempt(&b.Attempts[i], &p.list[i])
+	}
+}
+
+// preparation returns the prepared attempts of b; Prepare runs if it has not.
+func (d *DB) preparation(b *store.Batch) []prepared {
+	p, ok := b.Prepared.(*preparation)
+	if !ok || p.of != d || len(p.list) != len(b.Attempts) {
+		d.Prepare(b)
+		p = b.Prepared.(*preparation)
+	}
+	p.of = nil
+	return p.list
+}
+
+// prepareAttempt hashes what an attempt names, and splits its reply.
+func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
+	k := d.secret.hash
+	p.recipient = k.address(a.Recipient, a.RecipientDomain)
+	if a.SenderKnown {
+		p.sender = k.address(a.Sender, a.SenderDomain)
+	}
+	p.route = k.route(a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort)
+
+	p.template = a.Template
+	if p.template.Text == "" {
+		p.template = bounce.TemplateOf(&a.Delivery)
+	}
+	if d.secret.pseudonym != nil {
+		p.template.Text = d.secret.scrub(p.template.Text)
+	}
+	h := k.add(k.add(12, p.template.Text), a.Host)
+	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
+	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
+	h = k.num(h, uint64(bit(a.Local)))
+	p.reply = k.add(h, p.template.Situation)
+}
+
+// shorten takes out of a response what its row and its template say anyhow; the view
+// deliveries and lengthen put it back.
+func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
+	response := w.scrub(clean(a.Response, maxResponse))
+	short, mark := response, ""
+	if t, args := clean(p.template.Text, maxResponse), p.template.Args; rebuild(t, args) == response {
+		short, mark = args, "\x05"
+	}
+	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
+		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName)) == r.old {
+			short = strings.ReplaceAll(short, r.old, r.mark)
+		}
+	}
+	return mark + short
+}
+
+// rebuild puts the parts of a response into the places of its template, as the view
+// deliveries does.
+func rebuild(template, parts string) string {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(template, '{')
+		if i < 0 {
+			b.WriteString(template)
+			return b.String()
+		}
+		b.WriteString(template[:i])
+		template = template[i:]
+		end := strings.IndexByte(template, '}') + 1
+		if strings.HasPrefix(template, "{brace}") {
+			b.WriteByte('{')
+		} else {
+			var part string
+			part, parts, _ = strings.Cut(parts, " ")
+			b.WriteString(part)
+		}
+		if end == 0 {
+			return b.String() // not a template of Split
+		}
+		template = template[end:]
+	}
+}

@@ -1,0 +1,194 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// clean makes text fit for any reader of the database: valid UTF-8, no NUL, none
+// of the marks that stand for something in a stored response, at most max
+// bytes.
+func clean(s string, max int) string {
+	if len(s) <= max && plain(s) {
+		return s
+	}
+	if len(s) > max {
+		s = s[:max]
+		for i := 1; i < utf8.UTFMax && i <= len(s); i++ {
+			if c := s[len(s)-i]; utf8.RuneStart(c) {
+				if !utf8.FullRuneInString(s[len(s)-i:]) {
+					s = s[:len(s)-i]
+				}
+				break
+			}
+		}
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if r < '\t' {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// plain reports whether s holds no more than ASCII from tab to DEL, eight bytes at a
+// time.
+func plain(s string) bool {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	for len(s) >= 8 {
+		w := word(s)
+		if (w|(w-9*each))&top != 0 { // the first byte that lacks 9 borrows from what is above it
+			return false
+		}
+		s = s[8:]
+	}
+	for i := range len(s) {
+		if s[i]-9 >= 0x80-9 {
+			return false
+		}
+	}
+	return true
+}
+
+// ipValue is an IP address as it is stored: an IPv4 address as a number, which takes half
+// the room.
+func ipValue(s string) any {
+	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
+		b := a.As4()
+		return int64(binary.BigEndian.Uint32(b[:]))
+	}
+	return null(clean(s, maxWord))
+}
+
+// ipText is the inverse of ipValue.
+func ipText(v driver.Value) string {
+	if n, ok := v.(int64); ok {
+		var b [4]byte
+		binary.BigEndian.PutUint32(b[:], uint32(n))
+		return netip.AddrFrom4(b).String()
+	}
+	return str(v)
+}
+
+// packHex makes a blob of lower-case hexadecimal, and returns any other text.
+func packHex(s string) any {
+	if len(s) >= 8 && !strings.ContainsFunc(s, func(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f') }) {
+		if b, err := hex.DecodeString(s); err == nil {
+			return b
+		}
+	}
+	return s
+}
+
+// queueValue is a queue id as it is stored: the digits of a hexadecimal one after a 1, as a
+// number, which takes half the room; any other is the text.
+func queueValue(s string) any {
+	if n, ok := queueNumber(s); ok {
+		return n
+	}
+	return clean(s, maxWord)
+}
+
+func queueNumber(s string) (n int64, ok bool) {
+	if len(s) < 5 || len(s) > 14 {
+		return 0, false
+	}
+	n = 1
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | int64(c-'0')
+		case 'A' <= c && c <= 'F':
+			n = n<<4 | int64(c-'A'+10)
+		default:
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// queueText is the inverse of queueValue.
+func queueText(v driver.Value) string {
+	switch v := v.(type) {
+	case int64:
+		return strings.ToUpper(strconv.FormatInt(v, 16))[1:]
+	case string:
+		return v
+	}
+	return ""
+}
+
+func code(n uint16) any {
+	if n == 0 {
+		return nil
+	}
+	return int64(n)
+}
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func null(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func number(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+// split parts an address into its local part and its domain.
+func split(a, domain string) (local string) {
+	if domain == "" {
+		return a
+	}
+	if n := len(a) - len(domain); n > 0 && a[n-1] == '@' && a[n:] == domain {
+		return a[:n-1]
+	}
+	if i := strings.LastIndexByte(a, '@'); i >= 0 {
+		return a[:i]
+	}
+	return a
+}
+
+// join is the inverse of split.
+func join(local, domain string) string {
+	if domain == "" {
+		return local
+	}
+	return local + "@" + domain
+}
+
+// own copies a text, which would hold on to all the lines that were read with it.
+func own(v any) any {
+	if s, ok := v.(string); ok {
+		return strings.Clone(s)
+	}
+	return v
+}
+
+func sorted[K int64 | uint32, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
