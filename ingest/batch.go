@@ -85,7 +85,7 @@ func (g *Ingester) store(ctx context.Context) {
 		}
 		g.o.Stored(b, time.Since(began))
 		*b = store.Batch{
-			Attempts: recycle(b.Attempts), Expiries: recycle(b.Expiries), Sources: recycle(b.Sources),
+			Attempts: recycle(b.Attempts), Expiries: recycle(b.Expiries), Ends: recycle(b.Ends), Sources: recycle(b.Sources),
 			Opened: recycle(b.Opened), Closed: recycle(b.Closed), Skipped: recycle(b.Skipped), Unparsed: recycle(b.Unparsed),
 			Prepared: b.Prepared,
 		}

@@ -43,6 +43,9 @@ func (g *Ingester) line(s *source, offset int64, line []byte) {
 		g.batch.Expiries = append(g.batch.Expiries, r.Expiry)
 	case parser.Queued:
 		s.Queue++
+		if r.End.Event != "" {
+			g.batch.Ends = append(g.batch.Ends, r.End)
+		}
 	case parser.Reject:
 		s.Rejected++
 	case parser.Skipped:

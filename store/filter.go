@@ -18,7 +18,8 @@ type Filter struct {
 	Outcomes     []bounce.Outcome
 	Reasons      []bounce.Reason
 	// Recipients (any of them), QueueID and MessageID select what happened to
-	// them; the case of an address's letters does not matter.
+	// them; the case of an address's letters does not matter. MessageID finds every
+	// attempt of the message, also one whose text is not kept.
 	Recipients []string
 	QueueID    string
 	MessageID  string

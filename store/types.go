@@ -8,7 +8,7 @@ import (
 
 // An Attempt is a delivery attempt with the judgement on it. A store keeps of
 // who handed the message in the SASLUser, or else the ClientIP; of those that
-// delivered it may forget that, the MessageID, and of the Response what varies.
+// delivered it may forget that, the text of the MessageID, and of the Response what varies.
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict
@@ -25,6 +25,7 @@ func (a *Attempt) Ref() Ref { return Ref{a.Time.Unix(), a.Source, a.Offset, a.N}
 type Batch struct {
 	Attempts []Attempt // in the order of their log
 	Expiries []bounce.Expiry
+	Ends     []bounce.End     // what became of messages as a whole
 	Sources  []Source         // each source read since the last batch, with its new position
 	Opened   []bounce.Message // messages learnt of or changed since the last batch and still queued
 	Closed   []MessageKey     // messages that left the queue since the last batch

@@ -157,27 +157,37 @@ func (l *ledger) append(b *store.Batch) error {
 			l.sources = append(l.sources, store.Source{ID: clean(id, maxWord)})
 		}
 	}
-	expiries := make(map[string][]bounce.Expiry)
-	for _, e := range b.Expiries {
-		expiries[e.Source] = append(expiries[e.Source], e)
+	// What lines say of messages as a whole, by source, in the order of the lines.
+	type line struct {
+		offset int64
+		take   func()
 	}
-	for _, list := range expiries {
-		slices.SortStableFunc(list, func(a, b bounce.Expiry) int { return cmp.Compare(a.Offset, b.Offset) })
+	lines := make(map[string][]line)
+	for i := range b.Expiries {
+		e := &b.Expiries[i]
+		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.expire(e) }})
+	}
+	for i := range b.Ends {
+		e := &b.Ends[i]
+		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.end(e) }})
+	}
+	for _, list := range lines {
+		slices.SortStableFunc(list, func(a, b line) int { return cmp.Compare(a.offset, b.offset) })
 	}
 	for i := range b.Attempts {
 		a := &b.Attempts[i]
 		if a.Offset < l.position(a.Source) {
 			continue
 		}
-		for list := expiries[a.Source]; len(list) > 0 && list[0].Offset < a.Offset; list = expiries[a.Source] {
-			l.expire(&list[0])
-			expiries[a.Source] = list[1:]
+		for list := lines[a.Source]; len(list) > 0 && list[0].offset < a.Offset; list = lines[a.Source] {
+			list[0].take()
+			lines[a.Source] = list[1:]
 		}
 		l.attempt(a)
 	}
-	for _, id := range slices.Sorted(maps.Keys(expiries)) {
-		for i := range expiries[id] {
-			l.expire(&expiries[id][i])
+	for _, id := range slices.Sorted(maps.Keys(lines)) {
+		for _, x := range lines[id] {
+			x.take()
 		}
 	}
 	l.queue(b)
@@ -319,6 +329,27 @@ func (l *ledger) history(i int) {
 	}
 }
 
+// end ends the pairs of a message that has left the queue: they are pending no longer, and
+// nothing is known of how they ended.
+func (l *ledger) end(x *bounce.End) {
+	if x.Offset < l.position(x.Source) {
+		return
+	}
+	switch x.Event {
+	case bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted:
+	default:
+		return
+	}
+	for k, list := range l.pending {
+		if k.host == x.Host && k.mta == string(x.MTA) && k.instance == x.Instance && k.queue == x.QueueID {
+			for _, q := range list {
+				l.events[q.first].pair = false
+			}
+			delete(l.pending, k)
+		}
+	}
+}
+
 // expire ends the pairs of a message whose time in the queue has run out: each becomes
 // a hard failure where it was tried last.
 func (l *ledger) expire(x *bounce.Expiry) {
@@ -392,7 +423,7 @@ func cleaned(a *store.Attempt) store.Attempt {
 		c.Delay = -1
 	}
 	c.Delay = min(c.Delay, math.MaxInt32)
-	for _, s := range []*string{&c.Host, &c.Agent, &c.Status, &c.QueueID, &c.RelayIP, &c.ClientIP, &c.Detail, &c.Rule} {
+	for _, s := range []*string{&c.Host, &c.Agent, &c.Status, &c.QueueID, &c.RelayIP, &c.ClientIP, &c.Detail, &c.Rule, &c.TLS} {
 		*s = clean(*s, maxWord)
 	}
 	for _, s := range []*string{&c.Instance, &c.MessageID, &c.Sender, &c.SenderDomain, &c.Recipient, &c.RecipientDomain, &c.OriginalRecipient, &c.RelayHost, &c.ClientHost, &c.SASLUser} {

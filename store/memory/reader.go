@@ -90,7 +90,7 @@ func (e *event) matches(f *store.Filter) bool {
 		(len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, e.Outcome)) &&
 		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, e.Reason)) &&
 		(f.QueueID == "" || e.QueueID == f.QueueID) &&
-		(f.MessageID == "" || e.MessageID == strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"))
+		(f.MessageID == "" || e.MessageID != "" && e.MessageID == clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName))
 }
 
 // selected yields the events that a filter selects, in the order of time.

@@ -188,6 +188,8 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("pairs without attempt", "SELECT count(*) FROM pair WHERE id NOT IN (SELECT id FROM failure)")
 	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = $STATE_PENDING)")
 	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = $STATE_PENDING AND id NOT IN (SELECT pair FROM pending)")
+	count("ends of messages without source", "SELECT count(*) FROM message_end WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
+	count("ends of messages without origin", "SELECT count(*) FROM message_end WHERE origin NOT IN (SELECT id FROM origin)")
 	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
 	// A repeated line reaches past its offset, by 1,000 at most.
 	count("sources with rows past their position", `SELECT count(*) FROM source AS s WHERE
@@ -325,6 +327,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM fault WHERE at < ?1",
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
+			"DELETE FROM message_end WHERE at < ?1",
 		} {
 			if err := w.c.Run(layoutSQL(sql), before); err != nil {
 				return err

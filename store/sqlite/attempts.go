@@ -261,6 +261,9 @@ func (r *reader) attempts(ctx context.Context, f store.Filter, p store.Page, yie
 		if err := t.fill(row, &x); err != nil {
 			return err
 		}
+		if q.message != 0 { // of a delivery the text need not be kept
+			x.MessageID = clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName)
+		}
 		if !c.pause(func() bool { return yield(&x, nil) }) {
 			return errEnough
 		}

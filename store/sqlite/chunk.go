@@ -2,21 +2,21 @@ package sqlite
 
 import "math/bits"
 
-// A chunk is a run of attempts of one source. Its Bloom filter says which recipients and
-// queue ids are not in it, so that the trace of one needs no index over every row.
+// A chunk is a run of attempts of one source. Its Bloom filter says which recipients, queue
+// ids and message ids are not in it, so that the trace of one needs no index over every row.
 type chunk struct {
 	first, last, since, until int64
 	rows                      int
-	keys                      map[uint64]struct{} // of recipients and queue ids
+	keys                      map[uint64]struct{} // of recipients, queue ids and message ids
 }
 
 // chunkRows is how many attempts a chunk has.
 const chunkRows = 4096
 
 // add adds an attempt, and stores the chunk when it is full.
-func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
+func (c *chunk) add(w *writer, id, at, recipient int64, queue string, message int64) {
 	if c.keys == nil {
-		c.keys = make(map[uint64]struct{}, 2*chunkRows)
+		c.keys = make(map[uint64]struct{}, 3*chunkRows)
 	}
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at
@@ -25,6 +25,9 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 	c.last, c.since, c.until = id, min(c.since, at), max(c.until, at)
 	c.keys[recipientKey(recipient)] = struct{}{}
 	c.keys[queueKey(queue)] = struct{}{}
+	if message != 0 {
+		c.keys[messageHashKey(message)] = struct{}{}
+	}
 	if c.rows < chunkRows {
 		return
 	}
@@ -42,8 +45,9 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string) {
 // rows.
 var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
 
-func recipientKey(id int64) uint64 { return chunkHash.num(1, uint64(id)) }
-func queueKey(queue string) uint64 { return chunkHash.add(2, queue) }
+func recipientKey(id int64) uint64     { return chunkHash.num(1, uint64(id)) }
+func queueKey(queue string) uint64     { return chunkHash.add(2, queue) }
+func messageHashKey(hash int64) uint64 { return chunkHash.num(4, uint64(hash)) }
 
 // chunkProbes is how many bits of a filter stand for a key: with 8 bits a key, 1 in 50
 // that is not in the chunk may seem to be.

@@ -155,18 +155,18 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 	}
 	var r reply
 	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
-	situation := clean(t.Situation, maxWord)
+	situation, tls := clean(t.Situation, maxWord), clean(a.TLS, maxWord)
 	if w.replies.known.partial {
 		_, err := lookUp(w, &w.replies, h, func(id int64) (ok bool, err error) {
 			err = w.c.Each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
-					row[7] == bit(a.Local) && row[8] == situation && same(row[9])
+					row[7] == bit(a.Local) && row[8] == situation && row[10] == null(tls) && same(row[9])
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
 				}
 				return sqlite3.Stop
-			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, provider, template FROM reply WHERE id = ?", id)
+			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, provider, template, tls FROM reply WHERE id = ?", id)
 			return ok, err
 		})
 		if err != nil {
@@ -187,7 +187,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
 		}
 		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
-			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()))
+			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()), null(tls))
 		w.replies.addKey(h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500

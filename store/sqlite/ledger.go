@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"cmp"
 	"database/sql/driver"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -35,9 +37,11 @@ import (
 //     failure is added for each: where it was tried last, with what was known at its first
 //     attempt. A hard attempt with this reason that ends no pair counts as expired too.
 //   - Hard: any other hard attempt ended the pair.
+//   - Removed, discarded, completed: an End ended all pairs of the message. Nothing is
+//     added; they are pending no longer.
 //   - Known before: the time of the last delivery to the recipient (whatever the message)
 //     is kept with each failure. See address.go for what is known of recipients since.
-//   - Stored before: an attempt or expiry before its source's position changes nothing.
+//   - Stored before: an attempt, expiry or end before its source's position changes nothing.
 
 // States of a pair, as the table pair has them.
 const (
@@ -45,7 +49,17 @@ const (
 	recovered
 	expired
 	hard
+	removed   // somebody took the message out of the queue
+	discarded // a filter of ours threw it away
+	completed // the message left the queue, and no attempt said how
 )
+
+// endStates is the state of the pairs that are pending when a message ends.
+var endStates = map[bounce.EndEvent]int{
+	bounce.MessageRemoved:   removed,
+	bounce.MessageDiscarded: discarded,
+	bounce.MessageCompleted: completed,
+}
 
 // A queuedRecipient is a pair that is pending: a row of the table pending, and what of its
 // failures is asked for when it ends.
@@ -58,6 +72,7 @@ type queuedRecipient struct {
 
 	// What the failure that an expiry adds takes over from the first attempt.
 	sender, message, before, client any
+	hash                            int64 // of the message id; see secret.messageHash
 	null                            int64 // 1: the sender is the null reverse-path
 
 	stored  bool // there is a row
@@ -80,7 +95,7 @@ const maxQueued = 1 << 14
 // used again for the same recipient much later.
 const slack = 600
 
-func (w *writer) messageHash(queue string, origin int64) uint64 {
+func (w *writer) queuedHash(queue string, origin int64) uint64 {
 	return w.hash.num(w.hash.add(30, queue), uint64(origin))
 }
 
@@ -122,10 +137,10 @@ func (w *writer) queuedOf(hash uint64, queue string, origin int64) (*queuedMessa
 	err := c.Each(func(row []driver.Value) error {
 		p := queuedRecipient{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
 		p.first = cellPlace{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
-		p.sender, p.message, p.before, p.client = row[7], row[8], row[9], row[10]
+		p.sender, p.message, p.before, p.client, p.hash = row[7], row[8], row[9], row[10], num(row[11])
 		m.pairs = append(m.pairs, p)
 		return nil
-	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.before, f.client
+	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.before, f.client, f.message_hash
 		FROM pending AS p JOIN failure AS f ON f.id = p.pair JOIN reply AS r ON r.id = f.reply
 		WHERE p.queue = ? AND p.origin = ?`, m.queue, origin)
 	for i := range m.pairs {
@@ -236,16 +251,74 @@ func (w *writer) settle(m *queuedMessage, p *queuedRecipient, state int, id int6
 // expiredVerdict is the judgement on Postfix's "status=expired".
 var expiredVerdict = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
 
-// expire ends what is pending of a message: each recipient gets a row.
-func (w *writer) expire(src *source, e *bounce.Expiry) error {
-	if e.Offset < src.position {
+// An event is a line about a message as a whole.
+type event struct {
+	offset int64
+	expiry *bounce.Expiry
+	end    *bounce.End // where expiry is nil
+}
+
+// eventsOf are the events of a batch by source, in the order of their lines.
+func eventsOf(b *store.Batch) map[string][]event {
+	events := make(map[string][]event)
+	for i := range b.Expiries {
+		e := &b.Expiries[i]
+		events[e.Source] = append(events[e.Source], event{offset: e.Offset, expiry: e})
+	}
+	for i := range b.Ends {
+		e := &b.Ends[i]
+		events[e.Source] = append(events[e.Source], event{offset: e.Offset, end: e})
+	}
+	for _, es := range events {
+		slices.SortStableFunc(es, func(a, b event) int { return cmp.Compare(a.offset, b.offset) })
+	}
+	return events
+}
+
+// event notes what became of a message.
+func (w *writer) event(src *source, e *event) error {
+	if e.offset < src.position {
 		return nil
 	}
+	if e.offset > maxOffset {
+		return fmt.Errorf("offset %d is out of range", e.offset)
+	}
+	if e.expiry != nil {
+		return w.expire(src, e.expiry)
+	}
+	return w.end(src, e.end)
+}
+
+// end stores what became of a message, and ends its pending pairs if it left the queue.
+func (w *writer) end(src *source, e *bounce.End) error {
 	origin, err := w.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {
 		return err
 	}
-	hash := w.messageHash(e.QueueID, origin)
+	id := int64(newAttemptID(src.num, e.Offset))
+	w.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), clean(string(e.Event), maxWord), null(w.scrub(clean(e.By, maxName))))
+	state, over := endStates[e.Event]
+	if !over {
+		return nil
+	}
+	m, err := w.queuedOf(w.queuedHash(e.QueueID, origin), e.QueueID, origin)
+	if err != nil || m == nil {
+		return err
+	}
+	for i := range m.pairs {
+		w.settle(m, &m.pairs[i], state, id)
+	}
+	m.pairs = nil
+	return nil
+}
+
+// expire ends what is pending of a message: each recipient gets a row.
+func (w *writer) expire(src *source, e *bounce.Expiry) error {
+	origin, err := w.origin(e.Host, e.MTA, e.Instance)
+	if err != nil {
+		return err
+	}
+	hash := w.queuedHash(e.QueueID, origin)
 	m, err := w.queuedOf(hash, e.QueueID, origin)
 	if err != nil || m == nil {
 		return err
@@ -268,7 +341,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		// It went where it was tried last.
 		w.count(cellPlace{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
-		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(src.num, e.Offset)), x.client)
+		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(src.num, e.Offset)), x.client, number(x.hash))
 	}
 	m.pairs = nil
 	return nil
@@ -306,7 +379,7 @@ func (w *writer) loadQueued() error {
 	}
 	w.maybeQueued = newBloom(int(2 * n))
 	return w.c.Each(func(row []driver.Value) error {
-		w.maybeQueued.add(w.messageHash(queueText(row[0]), row[1].(int64)))
+		w.maybeQueued.add(w.queuedHash(queueText(row[0]), row[1].(int64)))
 		return nil
 	}, "SELECT queue, origin FROM pending")
 }
@@ -330,16 +403,16 @@ func (w *writer) resume(s *source) error {
 	}
 	s.chunk = new(chunk)
 	err = c.Each(func(row []driver.Value) error {
-		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]))
+		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]), num(row[4]))
 		return nil
-	}, `SELECT id, at, recipient, queue FROM delivery WHERE id BETWEEN ?1 AND ?2
-		UNION ALL SELECT id, at, recipient, queue FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(ids.lo, done+1), ids.hi)
+	}, `SELECT id, at, recipient, queue, message_hash FROM delivery WHERE id BETWEEN ?1 AND ?2
+		UNION ALL SELECT id, at, recipient, queue, message_hash FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(ids.lo, done+1), ids.hi)
 	if err != nil {
 		return err
 	}
 	return c.Each(func(row []driver.Value) error {
 		sender, _ := row[2].(int64)
-		w.firstSeen(w.messageHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
+		w.firstSeen(w.queuedHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
 		return nil
 	}, layoutSQL(`SELECT r.origin, a.queue, a.sender, t.domain FROM (
 			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2

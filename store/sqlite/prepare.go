@@ -11,6 +11,7 @@ import (
 // A prepared attempt is what can be computed of an attempt without the database.
 type prepared struct {
 	recipient, sender, route, reply uint64 // hashes
+	message                         int64  // secret.messageHash
 	template                        bounce.Template
 }
 
@@ -52,6 +53,7 @@ func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
 	if a.SenderKnown {
 		p.sender = k.address(a.Sender, a.SenderDomain)
 	}
+	p.message = d.secret.messageHash(a.MessageID)
 	p.route = k.route(a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort)
 
 	p.template = a.Template
@@ -61,7 +63,7 @@ func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
 	if d.secret.pseudonym != nil {
 		p.template.Text = d.secret.scrub(p.template.Text)
 	}
-	h := k.add(k.add(12, p.template.Text), a.Host)
+	h := k.add(k.add(k.add(12, p.template.Text), a.Host), a.TLS)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
 	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
 	h = k.num(h, uint64(bit(a.Local)))

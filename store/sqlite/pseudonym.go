@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"bouncelog/internal/sqlite3"
@@ -75,6 +76,15 @@ func lower(s string) string {
 		}
 	}
 	return string(b)
+}
+
+// messageHash is the hash by which the attempts of a message are found; 0 without a message
+// id.
+func (s *secret) messageHash(id string) int64 {
+	if id == "" {
+		return 0
+	}
+	return max(int64(s.hash.add(40, clean(id, maxName))&math.MaxInt64), 1)
 }
 
 // local is a local part as it is stored.

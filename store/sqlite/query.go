@@ -30,7 +30,7 @@ type question struct {
 	origins    map[int64]bool
 	recipients []int64
 	queue      any
-	ids        []int64 // of the attempts with the Message-ID
+	message    int64 // secret.messageHash; 0: any
 
 	anyone bool // the recipients are told apart by the caller
 }
@@ -101,29 +101,12 @@ func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
 		q.queue = queueValue(f.QueueID)
 	}
 	if f.MessageID != "" {
-		id := clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName)
-		left, right := id, ""
-		if i := strings.LastIndexByte(id, '@'); i >= 0 {
-			left, right = id[:i], id[i+1:]
-		}
-		var messages []int64
-		err = c.Each(func(row []driver.Value) error {
-			messages = append(messages, row[0].(int64))
-			return nil
-		}, "SELECT m.id FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.left = ? AND coalesce(n.text, '') = ?", packHex(left), right)
+		secret, _, err := readSecret(c)
 		if err != nil {
 			return nil, err
 		}
-		if len(messages) > 0 {
-			err = q.once(c, func(row []driver.Value) error {
-				q.ids = append(q.ids, row[0].(int64))
-				return nil
-			}, "SELECT id FROM failure WHERE "+in("message", messages)+" UNION ALL SELECT id FROM delivery_message WHERE "+in("message", messages))
-			if err != nil {
-				return nil, err
-			}
-		}
-		q.nothing = q.nothing || len(q.ids) == 0
+		q.message = secret.messageHash(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"))
+		q.nothing = q.nothing || q.message == 0
 	}
 	return q, nil
 }
@@ -248,7 +231,7 @@ type span struct{ lo, hi int64 }
 // spans finds the runs of ids that may hold what is asked for, by the chunks' times
 // and filters. What no chunk covers yet is included.
 func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
-	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil {
+	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil && q.message == 0 {
 		return []span{{0, math.MaxInt64}}, nil
 	}
 	type run struct {
@@ -266,6 +249,9 @@ func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
 	}
 	if q.queue != nil {
 		keys = append(keys, []uint64{queueKey(q.QueueID)})
+	}
+	if q.message != 0 {
+		keys = append(keys, []uint64{messageHashKey(q.message)})
 	}
 	var err error
 	if keys == nil {
@@ -396,8 +382,8 @@ func (q *question) where() string {
 	if len(q.recipients) > 0 && !q.anyone {
 		cond = append(cond, in("a.recipient", q.recipients))
 	}
-	if q.ids != nil {
-		cond = append(cond, in("a.id", q.ids))
+	if q.message != 0 {
+		cond = append(cond, fmt.Sprintf("a.message_hash = %d", q.message))
 	}
 	switch v := q.queue.(type) {
 	case int64:

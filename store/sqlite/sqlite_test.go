@@ -3,9 +3,11 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -590,6 +592,8 @@ func TestCheckFinds(t *testing.T) {
 		"UPDATE fault SET recipient = recipient + 1 WHERE id = (SELECT min(id) FROM fault)",
 		"INSERT INTO fault SELECT id, at, recipient, reply, before FROM refusal LIMIT 1",
 		"UPDATE refusal SET original = 1 WHERE original IS NULL",
+		"UPDATE message_end SET origin = 99 WHERE id = (SELECT min(id) FROM message_end)",
+		"UPDATE message_end SET id = (77 << $OFFSET_BITS) | 1 WHERE id = (SELECT min(id) FROM message_end)",
 	} {
 		d := open(t, "", Options{Temporary: true})
 		tr := storetest.NewTraffic(1)
@@ -811,6 +815,84 @@ func TestKeepMessageIDs(t *testing.T) {
 		}
 		if n == 0 {
 			t.Fatalf("%s of %s is not found", a.MessageID, a.Recipient)
+		}
+	}
+	sound(t, d)
+}
+
+// TestMessageHash finds every attempt of a message by its id, in chunks that are full, in
+// one that is not, and after the database was opened again.
+func TestMessageHash(t *testing.T) {
+	path := t.TempDir() + "/log.db"
+	d := open(t, path, Options{})
+	tr := storetest.NewTraffic(1)
+	want := make(map[string]int)
+	var ids []string
+	for range 3 {
+		b := tr.Batch(chunkRows / 2)
+		for i := range b.Attempts {
+			id := b.Attempts[i].MessageID
+			if want[id]++; i%500 == 0 {
+				ids = append(ids, id)
+			}
+		}
+		must(t, d.Append(t.Context(), b))
+		must(t, d.Close())
+		d = open(t, path, Options{})
+		for _, id := range ids {
+			n := 0
+			for _, a := range attempts(t, d, store.Filter{MessageID: id}) {
+				if a.MessageID != id {
+					t.Errorf("an attempt of %q instead of %q", a.MessageID, id)
+				}
+				if a.Status != "expired" {
+					n++
+				}
+			}
+			if n != want[id] {
+				t.Errorf("%d attempts of %q, want %d", n, id, want[id])
+			}
+		}
+	}
+	sound(t, d)
+}
+
+// TestEndsAndTLS reads what became of messages, and the TLS results, from the views.
+func TestEndsAndTLS(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	tr.PerSecond = 0.2
+	ends, tls := make(map[string]int64), make(map[string]int64)
+	for range 3 {
+		b := tr.Batch(3000)
+		must(t, d.Append(t.Context(), b))
+		for _, e := range b.Ends {
+			ends[string(e.Event)]++
+		}
+		for i := range b.Attempts {
+			if x := b.Attempts[i].TLS; x != "" {
+				tls[x]++
+			}
+		}
+	}
+	read := func(sql string) map[string]int64 {
+		got := make(map[string]int64)
+		must(t, d.w.c.Each(func(row []driver.Value) error {
+			got[str(row[0])] = num(row[1])
+			return nil
+		}, sql))
+		return got
+	}
+	if got := read("SELECT event, count(*) FROM message_ends GROUP BY 1"); len(ends) != 4 || !maps.Equal(got, ends) {
+		t.Errorf("ends %v, want %v", got, ends)
+	}
+	if got := read("SELECT tls, count(*) FROM deliveries WHERE tls IS NOT NULL GROUP BY 1"); len(tls) != 3 || !maps.Equal(got, tls) {
+		t.Errorf("TLS results %v, want %v", got, tls)
+	}
+	states := read("SELECT 'state ' || state, count(*) FROM pair GROUP BY 1")
+	for _, state := range []int{removed, discarded, completed} {
+		if states[fmt.Sprint("state ", state)] == 0 {
+			t.Errorf("no pair of state %d: %v", state, states)
 		}
 	}
 	sound(t, d)

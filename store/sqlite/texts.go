@@ -119,7 +119,7 @@ func (t *texts) client(v driver.Value) (user, ip string, err error) {
 }
 
 const selectReply = `SELECT o.host, o.mta, o.instance, r.agent, r.status, r.kind, r.code, r.enhanced, r.stage, r.local, r.template,
-	r.detail, r.scope, r.rule, r.confidence, r.sample, r.sample_host, r.provider, r.id FROM reply AS r JOIN origin AS o ON o.id = r.origin`
+	r.detail, r.scope, r.rule, r.confidence, r.sample, r.sample_host, r.provider, r.id, r.tls FROM reply AS r JOIN origin AS o ON o.id = r.origin`
 
 func (r *replyText) scan(row []driver.Value) {
 	d, v := &r.d, &r.v
@@ -135,6 +135,7 @@ func (r *replyText) scan(row []driver.Value) {
 	v.Scope, _ = bounce.ParseScope(str(row[12]))
 	v.Rule = str(row[13])
 	v.Confidence, _ = bounce.ParseConfidence(str(row[14]))
+	d.TLS = str(row[19])
 }
 
 func (t *texts) reply(id int64) (replyText, error) {

@@ -1,12 +1,10 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"bouncelog/bounce"
@@ -163,15 +161,7 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // all of it is stored
 	}
 
-	expiries := make(map[string][]*bounce.Expiry)
-	for i := range b.Expiries {
-		e := &b.Expiries[i]
-		expiries[e.Source] = append(expiries[e.Source], e)
-	}
-	for _, es := range expiries {
-		slices.SortStableFunc(es, func(a, b *bounce.Expiry) int { return cmp.Compare(a.Offset, b.Offset) })
-	}
-
+	events := eventsOf(b)
 	var name string
 	var src *source
 	ps := w.d.preparation(b)
@@ -190,23 +180,23 @@ func (w *writer) append(b *store.Batch) error {
 		if a.Offset < src.position {
 			continue
 		}
-		for len(expiries) > 0 && len(expiries[name]) > 0 && expiries[name][0].Offset < a.Offset {
-			if err := w.expire(src, expiries[name][0]); err != nil {
+		for len(events) > 0 && len(events[name]) > 0 && events[name][0].offset < a.Offset {
+			if err := w.event(src, &events[name][0]); err != nil {
 				return err
 			}
-			expiries[name] = expiries[name][1:]
+			events[name] = events[name][1:]
 		}
 		if err := w.attempt(src, a, &ps[i]); err != nil {
 			return err
 		}
 	}
-	for name, es := range expiries {
+	for name, es := range events {
 		src, err := w.source(name, nil)
 		if err != nil {
 			return err
 		}
-		for _, e := range es {
-			if err := w.expire(src, e); err != nil {
+		for i := range es {
+			if err := w.event(src, &es[i]); err != nil {
 				return err
 			}
 		}
@@ -334,7 +324,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	c := cellPlace{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
 
 	// Has the message been seen, and at this domain?
-	message, seenPair := w.messageHash(a.QueueID, r.origin), false
+	message, seenPair := w.queuedHash(a.QueueID, r.origin), false
 	counts := a.Outcome == bounce.Delivered || a.Outcome == bounce.Soft || a.Outcome == bounce.Hard
 	if counts {
 		if seenPair, err = w.matchQueued(message, id, recipient, route, a, r); err != nil {
@@ -363,7 +353,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	}
 	w.count(c, n, firstToDomain)
 
-	src.chunk.add(w, id, at, recipient, a.QueueID)
+	src.chunk.add(w, id, at, recipient, a.QueueID, p.message)
 	var original any // its domain
 	if a.OriginalRecipient != "" && a.OriginalRecipient != a.Recipient {
 		if original, err = w.original(id, a.OriginalRecipient); err != nil {
@@ -386,7 +376,11 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if a.SenderKnown {
 			sender = senderID
 		}
-		w.insert.Add(id, at, queue, recipient, sender, route, r.id, meta)
+		var hash any
+		if p.message != 0 {
+			hash = p.message
+		}
+		w.insert.Add(id, at, queue, recipient, sender, route, r.id, meta, hash)
 		if w.d.opts.KeepMessageIDs && a.MessageID != "" {
 			m, err := w.message(a.MessageID)
 			if err != nil {
@@ -421,12 +415,12 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		}
 	}
 	client := w.client(&a.Delivery)
-	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client)
+	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client, number(p.message))
 	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before, original)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.enqueue(message, queue, queuedRecipient{
 			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
-			sender: sender, message: messageID, before: before, client: client, null: n.nulls,
+			sender: sender, message: messageID, hash: p.message, before: before, client: client, null: n.nulls,
 		})
 	}
 	return nil

@@ -74,8 +74,8 @@ type writer struct {
 	sources     map[string]*source        // by store.Source.ID; forgotten ones are read again
 	inBatch     map[string]bool           // the sources whose position this batch holds
 	seen        *window                   // messages, and messages at a domain, that were seen last
-	maybeQueued *bloom                    // of messages, by messageHash: nobody of one that is not in it is pending
-	queued      map[uint64]*queuedMessage // by messageHash; forgotten ones are read again
+	maybeQueued *bloom                    // of messages, by queuedHash: nobody of one that is not in it is pending
+	queued      map[uint64]*queuedMessage // by queuedHash; forgotten ones are read again
 
 	// What this transaction adds to the rollups.
 	routeCells, senderCells, originCells, totalCells cells
@@ -171,12 +171,13 @@ func (w *writer) makeBulks() {
 // insertTables are the tables whose new rows are gathered, with their number of
 // columns.
 var insertTables = map[string]int{
-	"delivery": 8, "failure": 13, "refusal": 9, "fault": 5, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 17, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
+	"delivery": 9, "failure": 14, "refusal": 9, "fault": 5, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 18, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
 }
 
 // laterSQL are statements that may run in a while, as those of insertTables do.
 var laterSQL = map[string]string{
+	"message_end":     "INSERT OR IGNORE INTO message_end VALUES (?, ?, ?, ?, ?, ?)",
 	"kind":            "INSERT OR IGNORE INTO kind VALUES (?, ?, ?)",
 	"chunk":           "INSERT INTO chunk VALUES (?, ?, ?, ?, ?)",
 	"pair end":        "UPDATE pair SET state = ?, ended = ? WHERE id = ?",

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"NoPosition", testNoPosition},
 		{"State", testState},
 		{"ReusedQueueID", testReusedQueueID},
+		{"Ends", testEnds},
 		{"Repeated", testRepeated},
 		{"TwoSources", testTwoSources},
 		{"NewestFirst", testNewestFirst},
@@ -53,6 +54,62 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
+}
+
+// testEnds ends messages in every way that a line about a message as a whole can say.
+func testEnds(t *testing.T, s store.Store) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	offset := int64(0)
+	next := func() int64 {
+		offset += 100
+		return offset
+	}
+	soft := func(queue, recipient string) store.Attempt {
+		at = at.Add(time.Second)
+		return store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: next(), Time: at, Host: "mx1", MTA: bounce.Exim, Instance: "exim", QueueID: queue, Delay: -1,
+			Recipient: recipient + "@rcpt.example", RecipientDomain: "rcpt.example", Outcome: bounce.Soft, Status: "deferred", Response: "not now",
+		}, Verdict: bounce.Verdict{Reason: bounce.Connection}}
+	}
+	end := func(queue string, event bounce.EndEvent) bounce.End {
+		at = at.Add(time.Second)
+		return bounce.End{Source: "log", Offset: next(), Time: at, Host: "mx1", MTA: bounce.Exim, Instance: "exim", QueueID: queue, Event: event, By: "root"}
+	}
+	position := func() []store.Source { return []store.Source{{ID: "log", Offset: next()}} }
+	pending := func(want int64, when string) {
+		t.Helper()
+		if got := Totals(t, s, store.Filter{}); got.Pending != want || got.Hard+got.Expired+got.Recovered != 0 {
+			t.Errorf("%s: %+v, want %d pending", when, got, want)
+		}
+		ask(t, s, func(r store.Reader) {
+			if q, err := r.Queue(t.Context(), store.Filter{}, 0); err != nil || int64(len(q)) != want {
+				t.Errorf("%s: %d are queued, %v, want %d", when, len(q), err, want)
+			}
+		})
+	}
+	first := &store.Batch{}
+	for _, q := range []string{"1aaaaa-000001-AA", "1aaaaa-000002-AA", "1aaaaa-000003-AA", "1aaaaa-000004-AA"} {
+		first.Attempts = append(first.Attempts, soft(q, "a"), soft(q, "b"))
+	}
+	first.Sources = position()
+	appendAll(t, s, first)
+	pending(8, "deferred")
+	second := &store.Batch{Ends: []bounce.End{
+		end("1aaaaa-000001-AA", bounce.MessageRemoved), end("1aaaaa-000002-AA", bounce.MessageFrozen),
+		end("1aaaaa-000003-AA", bounce.MessageCompleted), end("1aaaaa-000009-AA", bounce.MessageRemoved),
+	}}
+	second.Sources = position()
+	appendAll(t, s, second)
+	pending(4, "removed and completed")
+	appendAll(t, s, first, second) // once more
+	pending(4, "replayed")
+	// Two attempts and an end between them, in one batch.
+	third := &store.Batch{Attempts: []store.Attempt{soft("1aaaaa-000005-AA", "a")}}
+	third.Ends = []bounce.End{end("1aaaaa-000005-AA", bounce.MessageDiscarded), end("1aaaaa-000002-AA", bounce.MessageThawed), end("1aaaaa-000002-AA", bounce.MessageRemoved)}
+	third.Attempts = append(third.Attempts, soft("1aaaaa-000005-AA", "b"))
+	third.Sources = position()
+	appendAll(t, s, third)
+	pending(3, "discarded between two attempts")
 }
 
 func must(t testing.TB, err error) {

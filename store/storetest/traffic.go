@@ -92,6 +92,7 @@ func (t *Traffic) step(b *store.Batch) {
 		QueueID:   id,
 		MessageID: fmt.Sprintf("%016x%016x@mail.example", t.r.Uint64(), t.r.Uint64()),
 	}
+	base.TLS = [...]string{"", "", "may:encrypt", "dane", "encrypt!"}[t.n%5]
 	if t.Hosts > 1 {
 		base.Host = fmt.Sprintf("mx%d", 1+t.r.IntN(t.Hosts))
 	}
@@ -153,6 +154,14 @@ func (t *Traffic) retry(b *store.Batch, x retry) {
 	if x.try == x.end {
 		if x.fate == fateExpires {
 			t.offset += 100 + int64(t.r.IntN(200))
+			if t.n%2 == 0 { // the message ends in another way
+				b.Ends = append(b.Ends, bounce.End{
+					Source: t.source(), Offset: t.offset, Time: t.now.Truncate(time.Second), Host: x.d.Host, MTA: x.d.MTA, Instance: x.d.Instance,
+					QueueID: x.d.QueueID, Event: [...]bounce.EndEvent{bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted, bounce.MessageFrozen}[t.n/2%4],
+				})
+				t.offset += 100
+				return
+			}
 			b.Expiries = append(b.Expiries, bounce.Expiry{
 				Source: t.source(), Offset: t.offset, Time: t.now.Truncate(time.Second), Host: x.d.Host, MTA: x.d.MTA, Instance: x.d.Instance,
 				Agent: "qmgr", QueueID: x.d.QueueID, Status: "expired",

@@ -117,7 +117,8 @@ CREATE TABLE reply (
     detail      TEXT,
     scope       TEXT,
     rule        TEXT,
-    confidence  TEXT
+    confidence  TEXT,
+    tls         TEXT -- the TLS result of the attempts, as logged
 ) STRICT;
 CREATE TABLE reply_key (key INTEGER PRIMARY KEY) STRICT;
 
@@ -127,6 +128,8 @@ CREATE TABLE reply_key (key INTEGER PRIMARY KEY) STRICT;
 -- message to this domain, 4 delivered after a soft failure. The delay is 0 where
 -- not known, up to $MAX_FINE hundredths of a second + 1, beyond seconds + $COARSE_BASE. There are no foreign
 -- keys here: they would cost a third of an import; "db check" looks for orphans.
+-- message_hash is the keyed hash of the message id, NULL where that is not known: every
+-- attempt of a message can be found, though its text is kept for failures only.
 CREATE TABLE delivery (
     id        INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
@@ -135,7 +138,8 @@ CREATE TABLE delivery (
     sender    INTEGER,
     route     INTEGER NOT NULL,
     reply     INTEGER NOT NULL,
-    meta      INTEGER NOT NULL
+    meta      INTEGER NOT NULL,
+    message_hash INTEGER
 ) STRICT;
 
 -- All other attempts: soft, hard, hand-offs and probes, and one for each
@@ -160,7 +164,8 @@ CREATE TABLE failure (
     message   INTEGER,
     before    INTEGER,
     line      INTEGER,
-    client    ANY
+    client    ANY,
+    message_hash INTEGER
 ) STRICT;
 
 -- Of the soft and hard failures that may be about us (refusal), or are the
@@ -210,16 +215,17 @@ CREATE TABLE original (
     id      INTEGER PRIMARY KEY,
     address INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX original_address ON original (address);
 CREATE TABLE delivery_message (
     id      INTEGER PRIMARY KEY,
     message INTEGER NOT NULL
 ) STRICT;
 
 -- A message and a recipient that met a soft failure. id is that of the first;
--- ended that of the attempt that ended it.
+-- ended that of the attempt, or of the message's end, that ended it.
 CREATE TABLE pair (
     id    INTEGER PRIMARY KEY,
-    state INTEGER NOT NULL, -- 0 pending, 1 recovered, 2 expired, 3 hard
+    state INTEGER NOT NULL, -- 0 pending, 1 recovered, 2 expired, 3 hard, 4 removed, 5 discarded, 6 completed
     ended INTEGER
 ) STRICT;
 
@@ -235,6 +241,18 @@ CREATE TABLE pending (
     last      INTEGER NOT NULL,
     PRIMARY KEY (queue, recipient, pair)
 ) STRICT, WITHOUT ROWID;
+
+-- What became of messages as a whole, apart from their deliveries. id is
+-- source << $OFFSET_BITS | offset of the line that says so.
+CREATE TABLE message_end (
+    id     INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    origin INTEGER NOT NULL,
+    queue  ANY NOT NULL,
+    event  TEXT NOT NULL, -- completed, removed, frozen, thawed, discarded
+    by     TEXT
+) STRICT;
+CREATE INDEX message_end_queue ON message_end (queue, origin);
 
 -- Rollups, always equal to the rows. key is period << $PERIOD_SHIFT | X << $DIM_SHIFT | kind, the
 -- period being the hour (rollup_origin) or the day since 1970. messages counts
@@ -381,7 +399,8 @@ SELECT
     coalesce(a.line, a.id) & $MAX_OFFSET AS offset,
     (SELECT user FROM login WHERE id = a.client) AS sasl_user,
     CASE WHEN typeof(a.client) = 'text' THEN a.client WHEN a.client < 0 THEN
-        printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip
+        printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip,
+    p.tls AS tls
 FROM attempt AS a
 JOIN reply AS p ON p.id = a.reply
 JOIN origin AS o ON o.id = p.origin
@@ -511,6 +530,22 @@ SELECT
     unparsed AS unparsed,
     blank AS blank
 FROM source;
+
+CREATE VIEW message_ends AS
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%SZ', e.at, 'unixepoch') AS time,
+    e.at AS at,
+    o.host AS host,
+    o.mta AS mta,
+    o.instance AS instance,
+    CASE typeof(e.queue) WHEN 'integer' THEN substr(printf('%X', e.queue), 2) ELSE nullif(e.queue, '') END AS queue_id,
+    e.event AS event,
+    e.by AS by,
+    c.name AS source,
+    e.id & $MAX_OFFSET AS offset
+FROM message_end AS e
+JOIN origin AS o ON o.id = e.origin
+JOIN source AS c ON c.id = e.id >> $OFFSET_BITS;
 
 CREATE VIEW unparsed AS
 SELECT
