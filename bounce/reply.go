@@ -132,3 +132,20 @@ func nextReplyLine(s, code string) (i int, last bool) {
 }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// DisposalOf is what one's own content filter says in its reply that it did with
+// a message that it did not pass on: amavisd-new's "250 2.7.0 Ok, discarded,
+// id=… - spam", "250 2.5.0 Ok, id=…, DISCARD(bounce.suppressed)", "…, BOUNCE".
+func DisposalOf(text string) string {
+	switch {
+	case strings.Contains(text, "queued as "), strings.Contains(text, " from MTA("):
+		return ""
+	case strings.Contains(text, ", discarded"), strings.Contains(text, ", DISCARD"):
+		return "discarded"
+	case strings.Contains(text, ", quarantined"), strings.Contains(text, ", QUARANTINE"):
+		return "quarantined"
+	case strings.Contains(text, ", BOUNCE"):
+		return "bounced"
+	}
+	return ""
+}

@@ -348,7 +348,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	}
 	f.reply(d, flag)
 	if d.Outcome == bounce.Handoff {
-		d.Disposal = disposal(f.confirmation)
+		d.Disposal = bounce.DisposalOf(f.confirmation)
 	}
 	if f.hasSender {
 		d.Sender, d.SenderDomain = normal(f.sender)

@@ -312,7 +312,7 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 		return Unparsed
 	}
 	if d.Outcome == bounce.Handoff {
-		d.Disposal = disposal(f.text)
+		d.Disposal = bounce.DisposalOf(f.text)
 	}
 	arrived := 0.0
 	if d.Delay >= 0 {
@@ -588,23 +588,6 @@ func isFilter(d *bounce.Delivery, text string) bool {
 		return filterPort || strings.Contains(text, " from MTA(") || strings.Contains(text, "queued as ")
 	}
 	return true
-}
-
-// disposal is what one's own content filter says in its reply that it did with
-// a message that it did not pass on: amavisd-new's "250 2.7.0 Ok, discarded,
-// id=… - spam", "250 2.5.0 Ok, id=…, DISCARD(bounce.suppressed)", "…, BOUNCE".
-func disposal(text string) string {
-	switch {
-	case strings.Contains(text, "queued as "), strings.Contains(text, " from MTA("):
-		return ""
-	case strings.Contains(text, ", discarded"), strings.Contains(text, ", DISCARD"):
-		return "discarded"
-	case strings.Contains(text, ", quarantined"), strings.Contains(text, ", QUARANTINE"):
-		return "quarantined"
-	case strings.Contains(text, ", BOUNCE"):
-		return "bounced"
-	}
-	return ""
 }
 
 // filterServices are the usual names in master.cf of commands that take a

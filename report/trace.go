@@ -1,10 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
@@ -23,8 +25,8 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 		limit = traceAtMost
 	}
 	id := BareID(word)
-	tries := []store.Filter{f, f, f}
-	tries[0].QueueID, tries[1].Recipients, tries[2].MessageID = word, []string{id}, id
+	tries := []store.Filter{f, f, f, f}
+	tries[0].QueueID, tries[1].Recipients, tries[2].Original, tries[3].MessageID = word, []string{id}, id, id
 	for i, try := range tries {
 		if i == 0 && strings.Contains(word, "@") {
 			continue
@@ -35,6 +37,13 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 		}
 		if len(list) == 0 {
 			continue
+		}
+		if try.Recipients != nil { // mail to the address, and mail for it that went on
+			passed, err := attempts(ctx, r, tries[i+1], limit)
+			if err != nil {
+				return nil, err
+			}
+			list = mergeAttempts(list, passed, limit)
 		}
 		if try.MessageID != "" {
 			// The id may be known of some attempts only: take the whole message.
@@ -47,6 +56,31 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 		return list, nil
 	}
 	return nil, nil
+}
+
+// mergeAttempts joins two lists in the order of time, each attempt once.
+func mergeAttempts(a, b []store.Attempt, limit int) []store.Attempt {
+	all := append(a, b...)
+	slices.SortStableFunc(all, func(x, y store.Attempt) int {
+		return cmp.Or(cmp.Compare(x.Time.Unix(), y.Time.Unix()), strings.Compare(x.Source, y.Source), cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.N, y.N))
+	})
+	all = slices.CompactFunc(all, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
+	return all[:min(len(all), limit)]
+}
+
+// Ends lists what became of the messages of some attempts as a whole.
+func Ends(ctx context.Context, r store.Reader, attempts []store.Attempt) ([]bounce.End, error) {
+	var keys []store.MessageKey
+	for i := range attempts {
+		if k := messageOf(&attempts[i]); !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return r.Ends(ctx, keys...)
+}
+
+func messageOf(a *store.Attempt) store.MessageKey {
+	return store.MessageKey{Host: a.Host, MTA: a.MTA, Instance: a.Instance, QueueID: a.QueueID}
 }
 
 // BareID is an address or a Message-ID without its angle brackets.
@@ -81,13 +115,15 @@ func shareMessageIDs(list []store.Attempt) {
 
 // An Ending is what became of one recipient of a message.
 type Ending struct {
-	State string // delivered, returned, expired, queued, handed_on, probed
+	// State is delivered, returned, dropped (a bounce that is not returned), expired, queued,
+	// frozen, removed, completed, discarded, quarantined, bounced, handed_on or probed.
+	State string
 	Words string
 }
 
 // Endings gives each attempt that is the last of its message and recipient how
 // it ended; nil for the others.
-func Endings(attempts []store.Attempt) []*Ending {
+func Endings(attempts []store.Attempt, ends []bounce.End) []*Ending {
 	type pair struct{ host, instance, queueID, recipient string }
 	places := map[pair][]int{}
 	for i := range attempts {
@@ -98,12 +134,23 @@ func Endings(attempts []store.Attempt) []*Ending {
 	out := make([]*Ending, len(attempts))
 	for _, list := range places {
 		last := list[len(list)-1]
-		out[last] = endingOf(attempts, list)
+		out[last] = endingOf(attempts, list, endsOf(&attempts[last], ends))
 	}
 	return out
 }
 
-func endingOf(attempts []store.Attempt, list []int) *Ending {
+// endsOf are the ends of an attempt's message that came with the attempt or after it:
+// a queue id is used again.
+func endsOf(a *store.Attempt, ends []bounce.End) (list []bounce.End) {
+	for _, e := range ends {
+		if (store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}) == messageOf(a) && !e.Time.Before(a.Time.Truncate(time.Second)) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 	first, last := &attempts[list[0]], &attempts[list[len(list)-1]]
 	soft := 0
 	var reasons []string
@@ -140,17 +187,35 @@ func endingOf(attempts []store.Attempt, list []int) *Ending {
 		e.State, e.Words = "delivered", "delivered"+after
 	case bounce.Hard:
 		e.State, e.Words = "returned", "returned to the sender"+after
+		if a := last; a.SenderKnown && a.Sender == "" {
+			e.State, e.Words = "dropped", "not returned, since its sender is null: no bounce is sent for a bounce"
+			if held(ends) {
+				e.State, e.Words = "frozen", "not returned, since its sender is null: frozen in the queue until somebody acts"
+			}
+		}
 		if last.Reason == bounce.Expired {
 			e.State, e.Words = "expired", "given up when the time in the queue had run out, "+when.Span(last.Time.Sub(first.Time))+" after the first try"
 		}
 	case bounce.Soft:
 		e.State, e.Words = "queued", before+"; still queued as far as the log goes"
+		if state, words := endWords(ends); state != "" {
+			e.State, e.Words = state, before+"; "+words
+			return e
+		}
 		if last.Status == "SOFTBOUNCE" {
 			e.Words = "refused for good, kept in the queue by soft_bounce; still queued as far as the log goes"
 		}
 		return e
 	case bounce.Handoff:
 		e.State, e.Words = "handed_on", "handed on; what became of it stands under another queue id"
+		switch bounce.DisposalOf(last.Response) {
+		case "discarded":
+			e.State, e.Words = "discarded", "discarded by your own filter: nobody gets it"
+		case "quarantined":
+			e.State, e.Words = "quarantined", "held back by your own filter, in its quarantine"
+		case "bounced":
+			e.State, e.Words = "bounced", "refused by your own filter, which notified the sender"
+		}
 		return e
 	case bounce.Probe:
 		e.State, e.Words = "probed", "only the address was verified, no mail was sent"
@@ -160,6 +225,45 @@ func endingOf(attempts []store.Attempt, list []int) *Ending {
 		e.Words = before + ", then " + e.Words
 	}
 	return e
+}
+
+// held reports whether a message is frozen at the end.
+func held(ends []bounce.End) bool {
+	frozen := false
+	for _, e := range ends {
+		switch e.Event {
+		case bounce.MessageFrozen:
+			frozen = true
+		case bounce.MessageThawed:
+			frozen = false
+		}
+	}
+	return frozen
+}
+
+// endWords says what became of a recipient that was deferred last; "" where nothing is
+// known.
+func endWords(ends []bounce.End) (state, words string) {
+	by := func(e *bounce.End) string {
+		if e.By == "" {
+			return ""
+		}
+		return " by " + e.By
+	}
+	for i := range ends {
+		switch e := &ends[i]; e.Event {
+		case bounce.MessageRemoved:
+			return "removed", "then the message was removed from the queue" + by(e) + ": neither delivered nor returned"
+		case bounce.MessageDiscarded:
+			return "discarded", "then the message was discarded by a filter: neither delivered nor returned"
+		case bounce.MessageCompleted:
+			return "completed", "then the message left the queue; the log does not say how it ended"
+		}
+	}
+	if held(ends) {
+		return "frozen", "frozen in the queue until somebody acts"
+	}
+	return "", ""
 }
 
 // Sentence says what happened in one attempt.
@@ -215,6 +319,9 @@ func inWords(a *store.Attempt) string {
 	case bounce.Hard:
 		if a.Reason == bounce.Expired {
 			return "given up: the time in the queue ran out"
+		}
+		if a.SenderKnown && a.Sender == "" {
+			return "given up, and not returned: the sender is null"
 		}
 		return "returned to the sender"
 	case bounce.Handoff:

@@ -23,6 +23,9 @@ type Filter struct {
 	Recipients []string
 	QueueID    string
 	MessageID  string
+	// Original is the recipient before aliases and forwarding (RFC 3461 section 4.2's
+	// original recipient, as the MTA logs it); case does not matter.
+	Original string
 
 	// Undelivered, for Reader.Recipients: only failures after the last delivery to
 	// the recipient.

@@ -90,6 +90,9 @@ type Reader interface {
 	// are in the order of the streams.
 	Delivered(ctx context.Context, streams []Stream, limit int) ([]History, error)
 
+	// Ends lists what became of messages as a whole, in the order of time.
+	Ends(ctx context.Context, messages ...MessageKey) ([]bounce.End, error)
+
 	// Recipients yields the recipients of the failed attempts that match f and
 	// are hard or were answered with a 5xx. Where limit is not 0, they are those
 	// with the most such attempts, in that order, and of equals those whose last

@@ -136,8 +136,13 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		}
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: table.Text(a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05")), URL: to}, {Value: outcome(a), Class: outcomeClass(a)}, {Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
-			{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)}, {Value: a.Reason.String()}, {Value: reply(a)}, {Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
+			{Value: table.Text(a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05")), URL: to},
+			{Value: outcome(a), Class: outcomeClass(a)},
+			{Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
+			{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)},
+			{Value: a.Reason.String()},
+			{Value: reply(a)},
+			{Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
 		}})
 	}
 	if len(found) > limit {

@@ -32,8 +32,15 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 	v.Phrases = rep.Verdict.Phrases
 	v.Incidents = all
 	l := &list{Name: "incidents", Title: "All incidents", Empty: "No incident in this period.", Columns: []table.Column{
-		{Name: "state"}, {Name: "incident", Flex: true}, {Name: "since"}, {Name: "until"}, {Name: "messages", Number: true}, {Name: "tried", Number: true},
-		{Name: "returned", Number: true}, {Name: "recipients", Number: true}, {Name: "known valid", Number: true},
+		{Name: "state"},
+		{Name: "incident", Flex: true},
+		{Name: "since"},
+		{Name: "until"},
+		{Name: "messages", Number: true},
+		{Name: "tried", Number: true},
+		{Name: "returned", Number: true},
+		{Name: "recipients", Number: true},
+		{Name: "known valid", Number: true},
 	}}
 	for i := range all {
 		in := &all[i]
@@ -55,8 +62,15 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 			tried.Value = in.Tried
 		}
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: state, Class: class}, {Value: in.Title, URL: to}, {Value: v.time(in.Since)}, {Value: v.time(in.Until)}, {Value: in.Refused, URL: v.behind(in)}, tried,
-			{Value: in.Lost}, {Value: in.Recipients}, {Value: in.Valid},
+			{Value: state, Class: class},
+			{Value: in.Title, URL: to},
+			{Value: v.time(in.Since)},
+			{Value: v.time(in.Until)},
+			{Value: in.Refused, URL: v.behind(in)},
+			tried,
+			{Value: in.Lost},
+			{Value: in.Recipients},
+			{Value: in.Valid},
 		}})
 	}
 	v.sorted(l, "state")

@@ -149,8 +149,15 @@ var marks = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲
 // providerList is the providers in rows that add up.
 func (v *screen) providerList(rep *report.Report, top int) *list {
 	l := &list{Name: "providers", Title: "Who refuses us", Empty: "No mail in this period.", Columns: []table.Column{
-		{Name: "provider", Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered", Number: true}, {Name: "soft", Number: true},
-		{Name: "waiting", Number: true}, {Name: "hard", Number: true}, {Name: "refused", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
+		{Name: "provider", Flex: true},
+		{Name: "attempts", Number: true},
+		{Name: "delivered", Number: true},
+		{Name: "soft", Number: true},
+		{Name: "waiting", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "refused", Number: true},
+		{Name: "before", Number: true},
+		{Name: "main reason"},
 	}}
 	t := rep.ProviderTable
 	if t == nil {
@@ -411,8 +418,13 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}
 		to := v.attemptURL(q.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: q.Recipient, URL: v.url("trace", "q", q.Recipient)}, {Value: when.Span(age)}, {Value: v.time(q.Time), URL: to},
-			{Value: waitsFor(q), URL: v.url(deep("providers", waitsFor(q)))}, {Value: q.Reason.String()}, {Value: reply(&q.Attempt)}, {Value: q.QueueID, URL: v.url("trace", "q", q.QueueID)},
+			{Value: q.Recipient, URL: v.url("trace", "q", q.Recipient)},
+			{Value: when.Span(age)},
+			{Value: v.time(q.Time), URL: to},
+			{Value: waitsFor(q), URL: v.url(deep("providers", waitsFor(q)))},
+			{Value: q.Reason.String()},
+			{Value: reply(&q.Attempt)},
+			{Value: q.QueueID, URL: v.url("trace", "q", q.QueueID)},
 		}})
 	}
 	if v.form != formHTML && v.Tables != nil {

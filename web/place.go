@@ -44,8 +44,13 @@ func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request,
 // groupColumns are those of a list of places.
 func groupColumns(first string) []table.Column {
 	return []table.Column{
-		{Name: first, Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered", Number: true}, {Name: "soft", Number: true},
-		{Name: "hard", Number: true}, {Name: "waiting", Number: true}, {Name: "main reason"},
+		{Name: first, Flex: true},
+		{Name: "attempts", Number: true},
+		{Name: "delivered", Number: true},
+		{Name: "soft", Number: true},
+		{Name: "hard", Number: true},
+		{Name: "waiting", Number: true},
+		{Name: "main reason"},
 	}
 }
 
@@ -61,8 +66,10 @@ func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row 
 		}
 	}
 	return row{URL: to, Cells: []cell{
-		{Value: name, URL: to}, figure(t.Attempts, with()), delivered, figure(t.Soft, with("outcome", "soft")), figure(t.Hard, with("outcome", "hard")),
-		{Value: t.Pending}, {Value: reason.String(), URL: v.reasonURL(reason, pairs...)},
+		{Value: name, URL: to},
+		figure(t.Attempts, with()), delivered, figure(t.Soft, with("outcome", "soft")), figure(t.Hard, with("outcome", "hard")),
+		{Value: t.Pending},
+		{Value: reason.String(), URL: v.reasonURL(reason, pairs...)},
 	}}
 }
 

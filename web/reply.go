@@ -62,8 +62,14 @@ func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
 		}
 		to := v.rows(with...)
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: x.Attempts, URL: to}, {Value: x.Template, URL: v.url("trace", "q", table.Cut(strings.TrimSpace(code+" "+x.Template), 1000))}, {Value: code}, {Value: x.Outcome.String()},
-			{Value: x.Reason.String()}, {Value: x.Scope.String()}, {Value: x.Rule}, {Value: x.Confidence.String()},
+			{Value: x.Attempts, URL: to},
+			{Value: x.Template, URL: v.url("trace", "q", table.Cut(strings.TrimSpace(code+" "+x.Template), 1000))},
+			{Value: code},
+			{Value: x.Outcome.String()},
+			{Value: x.Reason.String()},
+			{Value: x.Scope.String()},
+			{Value: x.Rule},
+			{Value: x.Confidence.String()},
 		}})
 	}
 	return l
@@ -113,8 +119,11 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 		t := judge.ReasonText(k)
 		to := v.url("replies", "reason", k.String())
 		by.Rows = append(by.Rows, row{URL: to, Cells: []cell{
-			{Value: k.String(), URL: to}, {Value: t.Scope.String()}, figure(reasons[k].Soft, v.rows("outcome", "soft", "reason", k.String())),
-			figure(reasons[k].Hard, v.rows("outcome", "hard", "reason", k.String())), {Value: t.Meaning},
+			{Value: k.String(), URL: to},
+			{Value: t.Scope.String()},
+			figure(reasons[k].Soft, v.rows("outcome", "soft", "reason", k.String())),
+			figure(reasons[k].Hard, v.rows("outcome", "hard", "reason", k.String())),
+			{Value: t.Meaning},
 		}})
 	}
 	v.Tables = append(v.Tables, all)
@@ -158,8 +167,10 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		for _, n := range names {
 			to := v.url(deep("providers", n))
 			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-				{Value: n, URL: to}, figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
-				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")), {Value: of[n].Pending},
+				{Value: n, URL: to},
+				figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
+				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")),
+				{Value: of[n].Pending},
 			}})
 		}
 	}

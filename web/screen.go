@@ -260,8 +260,16 @@ type tab struct {
 // Tabs are the screens.
 func (v *screen) Tabs() (tabs []tab) {
 	for _, t := range []struct{ path, name, key string }{
-		{"", "Now", "n"}, {"incidents", "Incidents", "i"}, {"providers", "Providers", "p"}, {"domains", "Domains", "d"}, {"queue", "Queue", "w"},
-		{"replies", "Replies", "r"}, {"senders", "Senders", "s"}, {"suppress", "Suppress", "u"}, {"tls", "TLS", "t"}, {"log", "Log", "l"},
+		{"", "Now", "n"},
+		{"incidents", "Incidents", "i"},
+		{"providers", "Providers", "p"},
+		{"domains", "Domains", "d"},
+		{"queue", "Queue", "w"},
+		{"replies", "Replies", "r"},
+		{"senders", "Senders", "s"},
+		{"suppress", "Suppress", "u"},
+		{"tls", "TLS", "t"},
+		{"log", "Log", "l"},
 	} {
 		if v.scope.allows(t.path) {
 			first, _, _ := strings.Cut(v.path, "/")

@@ -56,8 +56,11 @@ func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _
 				class = "mark-fails"
 			}
 			l.Rows = append(l.Rows, row{URL: v.rows(x.key, key, "outcome", failedWords), Cells: []cell{
-				{Value: c.Key, URL: v.rows(x.key, key, "outcome", failedWords), Class: class}, figure(c.Failed, v.rows(x.key, key, "outcome", failedWords)), figure(c.Soft, v.rows(x.key, key, "outcome", "soft")),
-				figure(c.Hard, v.rows(x.key, key, "outcome", "hard")), {Value: table.Share(c.Share)}, {Value: c.Reason.String()},
+				{Value: c.Key, URL: v.rows(x.key, key, "outcome", failedWords), Class: class},
+				figure(c.Failed, v.rows(x.key, key, "outcome", failedWords)), figure(c.Soft, v.rows(x.key, key, "outcome", "soft")),
+				figure(c.Hard, v.rows(x.key, key, "outcome", "hard")),
+				{Value: table.Share(c.Share)},
+				{Value: c.Reason.String()},
 			}})
 		}
 		if s.Since != nil {

@@ -65,7 +65,11 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		found = found[:limit]
 		l.Note = "The first attempts of the period; there are more. Choose a shorter one."
 	}
-	ends := report.Endings(found)
+	whole, err := report.Ends(ctx, r, found)
+	if err != nil {
+		return err
+	}
+	ends := report.Endings(found, whole)
 	states := map[string]int{}
 	for i := range found {
 		a := &found[i]
@@ -76,12 +80,16 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05"), URL: to}, {Value: outcome(a), Class: outcomeClass(a)}, {Value: report.Sentence(a)},
-			{Value: reply(a)}, {Value: end}, {Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
+			{Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05"), URL: to},
+			{Value: outcome(a), Class: outcomeClass(a)},
+			{Value: report.Sentence(a)},
+			{Value: reply(a)},
+			{Value: end},
+			{Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
 		}})
 	}
 	v.Facts = append(v.Facts, report.Fact{Label: "Attempts", Value: len(found)})
-	for _, s := range []string{"delivered", "returned", "expired", "queued", "handed_on", "probed"} {
+	for _, s := range []string{"delivered", "returned", "dropped", "expired", "queued", "frozen", "removed", "completed", "discarded", "quarantined", "bounced", "handed_on", "probed"} {
 		if states[s] > 0 {
 			v.Facts = append(v.Facts, report.Fact{Label: "In the end " + strings.ReplaceAll(s, "_", " "), Value: states[s]})
 		}

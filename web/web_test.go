@@ -413,8 +413,11 @@ func TestFailing(t *testing.T) {
 		status int
 		says   string
 	}{
-		{nil, 200, ""}, {fmt.Errorf("open /secret/path: %w", io.ErrUnexpectedEOF), 500, "log of 'bouncelog serve'"}, {fmt.Errorf("open /secret/path: %w", store.ErrMissing), 503, "no database yet"},
-		{context.DeadlineExceeded, 503, "shorter period"}, {store.ErrLocked, 503, "locked"},
+		{nil, 200, ""},
+		{fmt.Errorf("open /secret/path: %w", io.ErrUnexpectedEOF), 500, "log of 'bouncelog serve'"},
+		{fmt.Errorf("open /secret/path: %w", store.ErrMissing), 503, "no database yet"},
+		{context.DeadlineExceeded, 503, "shorter period"},
+		{store.ErrLocked, 503, "locked"},
 	} {
 		err = c.err
 		for _, accept := range []string{"text/html", "*/*"} {

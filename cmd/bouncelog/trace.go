@@ -58,22 +58,35 @@ ended for each recipient.`,
 				return err
 			}
 			if len(attempts) == 0 {
-				return &exitError{
-					status: exitFailed, err: fmt.Errorf("nothing is known of %s", args[0]),
-					hint: "the address as the MTA logged it, a queue id, or a Message-ID; 'bouncelog db info' says which period is covered",
+				span, err := r.Span(cmd.Context(), store.Filter{})
+				if err != nil {
+					return err
 				}
+				covered := "the database holds no attempt"
+				if !span.IsZero() {
+					const minute = "2006-01-02 15:04"
+					covered = "the database covers " + span.First.In(loc).Format(minute) + " to " + span.Last.In(loc).Format(minute)
+				}
+				return &exitError{
+					status: exitFailed, err: fmt.Errorf("nothing is known of %s; %s", args[0], covered),
+					hint: "name the address as the MTA logged it, a queue id, or a Message-ID",
+				}
+			}
+			ends, err := report.Ends(cmd.Context(), r, attempts)
+			if err != nil {
+				return err
 			}
 			return out.write(cmd, func(w io.Writer) error {
 				if form == table.FormatTable {
-					return tell(w, attempts, loc)
+					return tell(w, attempts, ends, loc)
 				}
 				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"})
 				rw := table.NewRowWriter(w, form, columns)
 				rw.OmitNil = true
-				ends := report.Endings(attempts)
+				endings := report.Endings(attempts, ends)
 				for i := range attempts {
 					var end any
-					if e := ends[i]; e != nil {
+					if e := endings[i]; e != nil {
 						end = e.State
 					}
 					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end)
@@ -93,10 +106,10 @@ ended for each recipient.`,
 
 // tell prints attempts in words, and at the end of a message what became of
 // each recipient.
-func tell(w io.Writer, attempts []store.Attempt, loc *time.Location) error {
+func tell(w io.Writer, attempts []store.Attempt, ends []bounce.End, loc *time.Location) error {
 	var b strings.Builder
 	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
-	ends := report.Endings(attempts)
+	endings := report.Endings(attempts, ends)
 	message, explained := "", map[bounce.Reason]bool{}
 	for i := range attempts {
 		a := &attempts[i]
@@ -113,7 +126,7 @@ func tell(w io.Writer, attempts []store.Attempt, loc *time.Location) error {
 			t := judge.ReasonText(a.Reason)
 			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
 		}
-		if e := ends[i]; e != nil {
+		if e := endings[i]; e != nil {
 			say("  in the end: <", a.Recipient, "> ", e.Words)
 		}
 	}

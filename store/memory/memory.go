@@ -107,6 +107,7 @@ type ledger struct {
 	messages  []bounce.Message
 	skipped   map[string]int64
 	unparsed  []store.Unparsed
+	ends      []bounce.End
 	pending   map[pairKey][]*queued
 	seen      map[string]bool        // messages, and messages to a domain
 	failures  map[string][]int       // by recipient
@@ -335,6 +336,7 @@ func (l *ledger) end(x *bounce.End) {
 	if x.Offset < l.position(x.Source) {
 		return
 	}
+	l.ends = append(l.ends, *x)
 	switch x.Event {
 	case bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted:
 	default:

@@ -22,6 +22,7 @@ type moment struct {
 	messages  []bounce.Message
 	skipped   []store.Skipped
 	unparsed  []store.Unparsed
+	ends      []bounce.End
 	queue     [][2]event // first and last attempt of each pair that is still tried
 	delivered map[string][]time.Time
 }
@@ -30,7 +31,7 @@ type moment struct {
 func (l *ledger) now() *moment {
 	m := &moment{
 		events: slices.Clone(l.events), sources: slices.Clone(l.sources), messages: slices.Clone(l.messages),
-		unparsed: slices.Clone(l.unparsed), delivered: make(map[string][]time.Time),
+		unparsed: slices.Clone(l.unparsed), ends: slices.Clone(l.ends), delivered: make(map[string][]time.Time),
 	}
 	slices.SortStableFunc(m.events, func(a, b event) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.source, b.source), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.N, b.N))
@@ -67,6 +68,20 @@ type reader struct {
 
 func (r *reader) Close() error { return nil }
 
+// Ends lists what became of messages as a whole.
+func (r *reader) Ends(_ context.Context, messages ...store.MessageKey) (list []bounce.End, err error) {
+	for _, e := range r.ends {
+		if slices.Contains(messages, store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}) {
+			e.Time = e.Time.Truncate(time.Second).UTC()
+			list = append(list, e)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b bounce.End) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
+	})
+	return list, nil
+}
+
 func (r *reader) Note(_ context.Context, key string) ([]byte, error) { return r.notes[key], nil }
 
 func (r *reader) Resume(context.Context) (*store.Resume, error) {
@@ -90,6 +105,7 @@ func (e *event) matches(f *store.Filter) bool {
 		(len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, e.Outcome)) &&
 		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, e.Reason)) &&
 		(f.QueueID == "" || e.QueueID == f.QueueID) &&
+		(f.Original == "" || ascii.Lower(e.OriginalRecipient) == ascii.Lower(f.Original)) &&
 		(f.MessageID == "" || e.MessageID != "" && e.MessageID == clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName))
 }
 
@@ -179,7 +195,7 @@ func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension)
 	}
 	// Messages are told apart one by one where few attempts are asked for, or the
 	// dimension is known of failed attempts only.
-	apart := handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != ""
+	apart := handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != ""
 	var cells []store.Cell
 	index := make(map[[store.MaxDimensions]string]int)
 	seen := make(map[string]bool)

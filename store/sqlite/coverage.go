@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
+	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -52,6 +55,30 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 		return nil
 	}, layoutSQL("SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> $OFFSET_BITS ORDER BY u.id"))
 	return out, r.d.wrap("list unparsed lines", err)
+}
+
+// Ends lists what became of messages as a whole.
+func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) ([]bounce.End, error) {
+	c := r.take(ctx)
+	defer c.Unlock()
+	var list []bounce.End
+	for _, m := range messages {
+		err := c.Each(func(v []driver.Value) error {
+			list = append(list, bounce.End{
+				Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Host: m.Host, MTA: m.MTA, Instance: m.Instance,
+				QueueID: m.QueueID, Event: bounce.EndEvent(str(v[3])), By: str(v[4]),
+			})
+			return nil
+		}, layoutSQL(`SELECT s.name, e.id, e.at, e.event, e.by FROM message_end AS e JOIN origin AS o ON o.id = e.origin JOIN source AS s ON s.id = e.id >> $OFFSET_BITS
+			WHERE e.queue = ? AND o.host = ? AND o.mta = ? AND o.instance = ?`), queueValue(m.QueueID), m.Host, string(m.MTA), m.Instance)
+		if err != nil {
+			return nil, r.d.wrap("read what became of messages", err)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b bounce.End) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.Source, b.Source), cmp.Compare(a.Offset, b.Offset))
+	})
+	return list, nil
 }
 
 func readSources(c *sqlite3.Conn) ([]store.Source, error) {

@@ -30,7 +30,8 @@ type question struct {
 	origins    map[int64]bool
 	recipients []int64
 	queue      any
-	message    int64 // secret.messageHash; 0: any
+	message    int64   // secret.messageHash; 0: any
+	originals  []int64 // attempts with the original recipient; nil: any
 
 	anyone bool // the recipients are told apart by the caller
 }
@@ -108,6 +109,20 @@ func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
 		q.message = secret.messageHash(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"))
 		q.nothing = q.nothing || q.message == 0
 	}
+	if f.Original != "" {
+		addresses, err := findRecipients(c, []string{f.Original})
+		if err != nil {
+			return nil, err
+		}
+		q.originals = []int64{}
+		if err := c.Each(func(row []driver.Value) error {
+			q.originals = append(q.originals, row[0].(int64))
+			return nil
+		}, "SELECT id FROM original WHERE "+in("address", addresses)); err != nil {
+			return nil, err
+		}
+		q.nothing = q.nothing || len(q.originals) == 0
+	}
 	return q, nil
 }
 
@@ -120,7 +135,7 @@ func ceilSecond(t time.Time) int64 {
 
 // narrow reports whether the question is about a few attempts.
 func (q *question) narrow() bool {
-	return len(q.Recipients) > 0 || q.QueueID != "" || q.MessageID != ""
+	return len(q.Recipients) > 0 || q.QueueID != "" || q.MessageID != "" || q.Original != ""
 }
 
 // A finder finds addresses.
@@ -384,6 +399,9 @@ func (q *question) where() string {
 	}
 	if q.message != 0 {
 		cond = append(cond, fmt.Sprintf("a.message_hash = %d", q.message))
+	}
+	if q.originals != nil {
+		cond = append(cond, in("a.id", q.originals))
 	}
 	switch v := q.queue.(type) {
 	case int64:

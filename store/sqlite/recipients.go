@@ -34,7 +34,7 @@ func (q *question) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 // faults is the table to read recipients' failures from: the narrow one where it
 // holds what is asked for and what that depends on.
 func (q *question) faults() string {
-	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 {
+	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 && q.originals == nil {
 		return "fault"
 	}
 	return "failure"

@@ -110,6 +110,21 @@ func testEnds(t *testing.T, s store.Store) {
 	third.Sources = position()
 	appendAll(t, s, third)
 	pending(3, "discarded between two attempts")
+	ask(t, s, func(r store.Reader) {
+		key := func(queue string) store.MessageKey {
+			return store.MessageKey{Host: "mx1", MTA: bounce.Exim, Instance: "exim", QueueID: queue}
+		}
+		list, err := r.Ends(t.Context(), key("1aaaaa-000005-AA"), key("1aaaaa-000002-AA"), key("1aaaaa-000004-AA"))
+		must(t, err)
+		var got []string
+		for _, e := range list {
+			got = append(got, fmt.Sprint(e.QueueID, " ", e.Event, " by ", e.By))
+		}
+		want := []string{"1aaaaa-000002-AA frozen by root", "1aaaaa-000005-AA discarded by root", "1aaaaa-000002-AA thawed by root", "1aaaaa-000002-AA removed by root"}
+		if !slices.Equal(got, want) {
+			t.Errorf("Ends: %q, want %q", got, want)
+		}
+	})
 }
 
 func must(t testing.TB, err error) {
@@ -244,6 +259,9 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 		{MessageID: hard.MessageID},
 		{MessageID: "<" + soft.MessageID + ">"},
 		{MessageID: "absent@example"},
+		{Original: "ALIAS@domain0.example"},
+		{Original: "alias@domain1.example", Outcomes: []bounce.Outcome{bounce.Soft, bounce.Hard}},
+		{Original: "alias@absent.example"},
 		{Recipients: []string{soft.Recipient}, Since: after(time.Hour)},
 	} {
 		asWanted(t, want, s, f)
