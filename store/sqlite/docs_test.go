@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"database/sql/driver"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -134,6 +137,48 @@ func TestQueries(t *testing.T) {
 		var list []map[string]any
 		if err := json.Unmarshal(out, &list); err != nil || len(list) != n {
 			t.Errorf("%s: the shell has %d rows (%v), want %d", sql, len(list), err, n)
+		}
+	}
+}
+
+// TestFormatDocumented holds that docs/format.md names every table, and the limits and bits
+// of layout.go.
+func TestFormatDocumented(t *testing.T) {
+	b, err := os.ReadFile("../../docs/format.md")
+	must(t, err)
+	text := string(b)
+	d := open(t, "", Options{Temporary: true})
+	must(t, d.w.c.Each(func(row []driver.Value) error {
+		if name := str(row[0]); !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("table %s is not there", name)
+		}
+		return nil
+	}, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"))
+	thousands := func(n int64) string {
+		s := fmt.Sprint(n)
+		for i := len(s) - 3; i > 0; i -= 3 {
+			s = s[:i] + "," + s[i:]
+		}
+		return s
+	}
+	for what, want := range map[string]string{
+		"sources": "| sources | " + thousands(maxSources) + " |",
+		"ids":     thousands(maxID) + " | error",
+		"time":    "1970 to " + time.Unix(maxTime, 0).UTC().Format(time.DateOnly),
+		"texts":   fmt.Sprintf("| %s, %s, %d bytes |", thousands(maxResponse), thousands(maxName), maxWord),
+		"offset":  fmt.Sprintf("offset of the line (%d)", offsetBits),
+		"hash":    fmt.Sprintf("bits 63–%d of the hash", 64-dictHashBits),
+		"id":      fmt.Sprintf("id of the row (%d)", idBits),
+		"period":  fmt.Sprintf("hour or day (%d)", 63-periodShift),
+		"kind":    fmt.Sprintf("kind(%d)", kindBits),
+		"reason":  fmt.Sprintf("reason (%d)", reasonBits),
+		"flags":   fmt.Sprintf("flags (%d)", flagBits),
+		"fine":    "up to " + thousands(maxFine) + " hundredths",
+		"coarse":  "seconds plus " + thousands(coarseBase),
+		"chunk":   thousands(chunkRows) + " attempts",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: %q is not there", what, want)
 		}
 	}
 }
