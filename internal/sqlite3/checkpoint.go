@@ -55,7 +55,7 @@ func (k *Checkpointer) run() (pages int64) {
 	defer k.running.Unlock()
 	err := k.c.Each(func(row []driver.Value) error {
 		pages, _ = row[1].(int64)
-		return Stop
+		return ErrStop
 	}, "PRAGMA wal_checkpoint(PASSIVE)")
 	if err != nil {
 		slog.Debug("checkpoint", "error", err)

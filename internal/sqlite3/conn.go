@@ -50,8 +50,8 @@ type Stmt struct {
 	row  []driver.Value
 }
 
-// Stop ends Each, and other functions that call one for each row, without an error.
-var Stop = errors.New("stop")
+// ErrStop ends Each, and other functions that call one for each row, without an error.
+var ErrStop = errors.New("stop")
 
 // Open opens a connection; dsn is a URI as the driver takes it. SQL on it may use the
 // function columns (see Conn.Columns).
@@ -213,7 +213,7 @@ func (c *Conn) Run(sql string, args ...any) error {
 }
 
 // Each calls fn with the rows of a statement, which stays prepared. A row, and the blobs in
-// it, hold until fn returns. Fn may return Stop.
+// it, hold until fn returns. Fn may return ErrStop.
 func (c *Conn) Each(fn func(row []driver.Value) error, sql string, args ...any) error {
 	s, err := c.stmt(sql)
 	if err != nil {
@@ -236,7 +236,7 @@ func (c *Conn) Once(fn func(row []driver.Value) error, sql string, args ...any) 
 func (c *Conn) One(sql string, args ...any) (v driver.Value, err error) {
 	err = c.Each(func(row []driver.Value) error {
 		v = row[0]
-		return Stop
+		return ErrStop
 	}, sql, args...)
 	return v, err
 }
@@ -306,7 +306,7 @@ func (s *Stmt) Each(fn func(row []driver.Value) error, args ...any) error {
 		case err != nil:
 			return err
 		}
-		if err := fn(s.row); err == Stop {
+		if err := fn(s.row); err == ErrStop {
 			return nil
 		} else if err != nil {
 			return err

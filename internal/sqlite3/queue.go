@@ -140,7 +140,7 @@ func (q *Queue) notice() error {
 	before := q.seen
 	err := q.version.Each(func(row []driver.Value) error {
 		q.seen = row[0]
-		return Stop
+		return ErrStop
 	})
 	if err == nil && q.seen != before {
 		err = ErrChanged

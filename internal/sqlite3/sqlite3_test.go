@@ -60,10 +60,10 @@ func TestConn(t *testing.T) {
 	seen := 0
 	must(t, c.Each(func([]driver.Value) error {
 		seen++
-		return Stop
+		return ErrStop
 	}, "SELECT a FROM t"))
 	if seen != 1 {
-		t.Errorf("%d rows after Stop, want 1", seen)
+		t.Errorf("%d rows after ErrStop, want 1", seen)
 	}
 	mine := errors.New("mine")
 	if err := c.Once(func([]driver.Value) error { return mine }, "SELECT a FROM t"); err != mine {

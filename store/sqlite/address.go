@@ -94,7 +94,7 @@ func (w *writer) findAddress(key uint64, local string, domain int64) (a address,
 			if ok = row[0] == local && num(row[2]) == domain; ok {
 				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4])}, num(row[5]))
 			}
-			return sqlite3.Stop
+			return sqlite3.ErrStop
 		}, "SELECT local, "+addressColumns+", (SELECT at FROM failing WHERE id = address.id) FROM address WHERE id = ?", id)
 		return ok, err
 	})

@@ -340,7 +340,7 @@ func (t *texts) failureResponse(id int64) (string, error) {
 	var row record
 	err := t.c.Each(func(v []driver.Value) error {
 		row.scan(v)
-		return sqlite3.Stop
+		return sqlite3.ErrStop
 	}, selectFailure, id)
 	if err != nil {
 		return "", err

@@ -67,7 +67,7 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 		id, err = lookUp(w, &w.routes, h, func(id int64) (ok bool, err error) {
 			err = w.c.Each(func(row []driver.Value) error {
 				ok = row[0] == domain && row[1] == host && row[2] == ip && row[3] == port
-				return sqlite3.Stop
+				return sqlite3.ErrStop
 			}, "SELECT domain, host, ip, port FROM route WHERE id = ?", id)
 			return ok, err
 		})
@@ -165,7 +165,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
 				}
-				return sqlite3.Stop
+				return sqlite3.ErrStop
 			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, provider, template, tls FROM reply WHERE id = ?", id)
 			return ok, err
 		})

@@ -72,7 +72,7 @@ func lookUp[V any](w *writer, d *dictionary[V], h uint64, is func(id int64) (boo
 		ok, err := is(id)
 		if ok {
 			found = id
-			return sqlite3.Stop
+			return sqlite3.ErrStop
 		}
 		return err
 	}, "SELECT key FROM "+d.table+"_key WHERE key BETWEEN ? AND ?", int64(lo), int64(hi))

@@ -176,7 +176,7 @@ func (w *writer) senderOf(p *queuedRecipient) error {
 	} else {
 		err := w.reading("address").Each(func(row []driver.Value) error {
 			p.first.sender, local = num(row[0]), str(row[1])
-			return sqlite3.Stop
+			return sqlite3.ErrStop
 		}, "SELECT domain, local FROM address WHERE id = ?", id)
 		if err != nil {
 			return err

@@ -42,8 +42,6 @@ var migrations embed.FS
 const (
 	applicationID = 0x626e636c // "bncl"
 	schemaVersion = 1
-
-	errNoSpace = syscall.ENOSPC
 )
 
 // Options say how a database is opened.

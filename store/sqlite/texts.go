@@ -82,7 +82,7 @@ func (t *texts) address(id int64) (addressText, error) {
 	err := t.c.Each(func(row []driver.Value) error {
 		a = makeAddress(row)
 		a.last = max(num(row[2]), 0)
-		return sqlite3.Stop
+		return sqlite3.ErrStop
 	}, "SELECT a.local, n.text, a.last FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
 	return remember(t.addresses, id, a), err
 }
@@ -94,7 +94,7 @@ func (t *texts) route(id int64) (routeText, error) {
 	var r routeText
 	err := t.c.Each(func(row []driver.Value) error {
 		r = routeText{str(row[0]), ipText(row[1]), uint16(num(row[2]))}
-		return sqlite3.Stop
+		return sqlite3.ErrStop
 	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
 	return remember(t.routes, id, r), err
 }
@@ -145,7 +145,7 @@ func (t *texts) reply(id int64) (replyText, error) {
 	var r replyText
 	err := t.c.Each(func(row []driver.Value) error {
 		r.scan(row)
-		return sqlite3.Stop
+		return sqlite3.ErrStop
 	}, selectReply+" WHERE r.id = ?", id)
 	return remember(t.replies, id, r), err
 }
@@ -223,7 +223,7 @@ func (t *texts) fill(r *record, x *store.Attempt) error {
 	case message != 0:
 		err = t.c.Each(func(row []driver.Value) error {
 			d.MessageID = messageText(row[0], row[1])
-			return sqlite3.Stop
+			return sqlite3.ErrStop
 		}, "SELECT m.left, n.text FROM message_id AS m LEFT JOIN name AS n ON n.id = m.right WHERE m.id = ?", message)
 		if err != nil {
 			return err

@@ -257,7 +257,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 	var s source
 	err := w.reading("source").Each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)
-		return sqlite3.Stop
+		return sqlite3.ErrStop
 	}, "SELECT id, position FROM source WHERE name = ?", name)
 	if err != nil {
 		return nil, err
