@@ -1,5 +1,5 @@
-// Package problem finds refusals that are probably not the recipients' fault:
-// failing authentication, a bad reputation, a blocklist.
+// Package problem finds what is probably not the recipients' fault: refusals for failing
+// authentication, a bad reputation, a blocklist, and outages of the sending side itself.
 package problem
 
 import (
@@ -31,7 +31,7 @@ type Problem struct {
 	Summary string        `json:"summary"`
 	Reason  bounce.Reason `json:"reason,omitzero"`
 	Detail  string        `json:"detail,omitempty"`
-	Cause   string        `json:"cause"` // authentication, reputation, ip, unknown
+	Cause   string        `json:"cause"` // authentication, reputation, ip, unknown; of an outage see there
 	Why     string        `json:"why"`   // that cause and that level
 
 	SenderDomains []string `json:"sender_domains"`
@@ -71,7 +71,12 @@ type Problem struct {
 
 	keys      []string
 	selectors []string
+	short     string
 }
+
+// Outage says in a few words, without figures, what fails, where the sending side
+// itself is at fault and nobody refused the mail; "" for refusals.
+func (p *Problem) Outage() string { return p.short }
 
 // Valid is how many of the recipients are known to be valid.
 func (p *Problem) Valid() int { return len(p.ValidRecipients) }
@@ -184,9 +189,29 @@ const (
 // against what was delivered, and puts into words what is left.
 func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	o = o.withDefaults()
+	found := []Problem{}
+	refused, err := refusals(ctx, s, f, o)
+	if err != nil {
+		return nil, err
+	}
+	own, err := outages(ctx, s, f, o)
+	if err != nil {
+		return nil, err
+	}
+	found = append(append(found, own...), refused...)
+	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
+	slices.SortFunc(found, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
+			cmp.Compare(b.Attempts, a.Attempts), a.Since.Compare(b.Since), strings.Compare(a.Summary, b.Summary))
+	})
+	return found, nil
+}
+
+// refusals finds the problems that receivers' refusals show.
+func refusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	g, err := gather(ctx, s, f, o)
 	if err != nil || g == nil {
-		return []Problem{}, err
+		return nil, err
 	}
 	if err := g.dropUnknown(ctx, s); err != nil {
 		return nil, err
@@ -198,15 +223,10 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 	if err := recall(ctx, s, incidents); err != nil {
 		return nil, err
 	}
-	found := []Problem{}
+	var found []Problem
 	var seen counter
 	for _, in := range incidents {
 		found = append(found, in.problem(o, &seen))
 	}
-	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
-	slices.SortFunc(found, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
-			cmp.Compare(b.Attempts, a.Attempts), a.Since.Compare(b.Since), strings.Compare(a.Summary, b.Summary))
-	})
 	return found, nil
 }

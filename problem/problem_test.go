@@ -33,6 +33,9 @@ type mail struct {
 	stage    bounce.Stage
 	port     uint16 // 0: 25
 	original string // before forwarding
+	local    bool   // says are the MTA's own words: nobody spoke, and there is no code
+	agent    string // "": smtp
+	exim     bool
 }
 
 var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
@@ -74,8 +77,20 @@ func logOf(t *testing.T, mails []mail) store.Store {
 		if m.nullFrom {
 			a.Sender, a.SenderDomain = "", ""
 		}
+		if m.agent != "" {
+			a.Agent = m.agent
+		}
+		if m.exim {
+			a.MTA, a.Instance, a.Agent = bounce.Exim, "", ""
+		}
+		if m.relay == "" {
+			a.RelayIP, a.RelayPort = "", 0
+		}
 		switch {
 		case m.outcome == good:
+		case m.local:
+			a.Response, a.Code, a.Local, a.RelayHost, a.RelayIP, a.RelayPort = m.says, 0, true, "", "", 0
+			a.Verdict = j.Verdict(&a.Delivery)
 		case m.says != "":
 			a.Response = m.says
 			code, err := strconv.ParseUint(m.says[:3], 10, 16)

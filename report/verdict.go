@@ -219,7 +219,7 @@ func (r *Report) orderProblems() {
 // ours reports whether the sending side has to act.
 func ours(p *problem.Problem) bool {
 	scope := judge.ReasonText(p.Reason).Scope
-	return scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown"
+	return p.Outage() != "" || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown"
 }
 
 // lostPerDay is how many messages are returned a day, a day at least being counted.
@@ -299,6 +299,9 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 
 // titles are what a problem is called, without and with its cause.
 func titles(p *problem.Problem) (short, title string) {
+	if outage := p.Outage(); outage != "" {
+		return outage, outage
+	}
 	cause := ""
 	switch p.Reason {
 	case bounce.AuthFailure:
@@ -360,7 +363,9 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 		row := &rows[i]
 		t := judge.ReasonText(row.Reason)
 		if row.Mark != MarkFails || t.Scope != bounce.ScopeRemote || len(list) == actAtMost ||
-			slices.ContainsFunc(others, func(in Incident) bool { return slices.Contains(in.Providers, row.Provider) }) {
+			slices.ContainsFunc(others, func(in Incident) bool {
+				return slices.Contains(in.Providers, row.Provider) || r.explains(&in, row.Provider)
+			}) {
 			continue
 		}
 		f := o.Filter
@@ -392,6 +397,15 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 		}
 	}
 	return list, nil
+}
+
+// explains reports whether an incident is an outage of ours that mail to a domain fails by.
+func (r *Report) explains(in *Incident, domain string) bool {
+	if in.Problem == nil {
+		return false
+	}
+	p := &r.Problems[*in.Problem]
+	return p.Outage() != "" && slices.Contains(p.Domains, domain)
 }
 
 // Figures are how many messages are refused, of how many.

@@ -1,0 +1,163 @@
+package problem_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// spread is n messages, one every gap from at on, to as many domains as stated, all of
+// which go as m says; %d in its text and relay is the domain's number.
+func spread(n, domains int, at, gap time.Duration, m mail) (list []mail) {
+	for i := range n {
+		x := m
+		x.at = at + time.Duration(i)*gap
+		x.id = fmt.Sprintf("S%d-%d-%s%v", int(at.Minutes()), i, m.to, m.local)
+		x.from = fmt.Sprintf("clerk%d@office.example", i%4)
+		x.to = fmt.Sprintf("u%d@d%d.example", i%7, i%domains)
+		if m.to != "" {
+			x.to = fmt.Sprintf("u%d@%s", i%9, m.to)
+		}
+		if strings.Contains(x.says, "%d") {
+			x.says = fmt.Sprintf(x.says, i%domains)
+		}
+		if strings.Contains(x.relay, "%d") {
+			x.relay = fmt.Sprintf(x.relay, i%domains)
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// TestOutages holds which faults are told as ours, with what certainty and where.
+func TestOutages(t *testing.T) {
+	const gap = 4 * time.Minute
+	own := func(says string) mail { return mail{says: says, local: true, outcome: bounce.Soft} }
+	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
+	before := spread(60, 15, 0, gap, taken)
+	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
+	type answer struct{ Level, Cause, Words string }
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  []answer
+	}{
+		{
+			"a content filter that is down", join(before, spread(30, 15, day, gap, own("connect to 127.0.0.1[127.0.0.1]:10024: Connection refused"))),
+			[]answer{{"confirmed", "next_hop", "Nothing goes out: 30 of 30 messages to 15 domains fail at the next hop of this server, 127.0.0.1:10024 (connection refused)"}},
+		},
+		{
+			"a resolver that does not answer", join(before, spread(30, 15, day, gap, own("Host or domain name not found. Name service error for name=d%d.example type=MX: Host not found, try again"))),
+			[]answer{{"likely", "resolver", "Nothing goes out: 30 of 30"}},
+		},
+		{
+			"port 25 closed, in a log that begins with it", spread(30, 15, 0, gap, own(refusal)),
+			[]answer{{"likely", "network", "(connection timed out)"}},
+		},
+		{
+			"port 25 closed, while mail is delivered to mailboxes", join(spread(30, 15, day, gap, own(refusal)), spread(30, 1, day, gap, mail{outcome: good, to: "office.example", relay: ""})),
+			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out"}},
+		},
+		{
+			"port 25 closed for 40 minutes", join(before, spread(10, 10, day, gap, own(refusal)), spread(60, 15, day+40*time.Minute, gap, taken)),
+			[]answer{{"likely", "network", "Nothing goes out: 10 of 10"}},
+		},
+		{
+			"a relay host that is down", join(before, spread(30, 15, day, gap, own("connect to smtp.relay.example[192.0.2.40]:587: Connection refused"))),
+			[]answer{{"likely", "relay", "at the relay host smtp.relay.example:587 (connection refused)"}},
+		},
+		{
+			"a relay host at port 25 that took all mail before", join(spread(60, 15, 0, gap, mail{outcome: good, relay: "out.relay.example"}), spread(30, 15, day, gap, own("connect to out.relay.example[192.0.2.40]:25: Connection timed out"))),
+			[]answer{{"likely", "relay", "at the relay host out.relay.example (connection timed out)"}},
+		},
+		{
+			"a password that has changed", join(before, spread(30, 15, day, gap, mail{says: "535 5.7.8 Error: authentication failed", outcome: bounce.Soft, relay: "smtp.relay.example", port: 587})),
+			[]answer{{"confirmed", "login", "at the login to the relay host smtp.relay.example:587"}},
+		},
+		{
+			"a mail store that is down", spread(30, 1, day, gap, mail{says: "connect to mx1.office.example[private/store]: No such file or directory", local: true, agent: "lmtp", outcome: bounce.Soft, to: "office.example"}),
+			[]answer{{"confirmed", "mail_store", "Nothing is delivered: 30 of 30 messages to office.example fail at the mail store"}},
+		},
+		{
+			"a full disk", join(spread(20, 1, day, gap, mail{outcome: good, to: "other.example"}), spread(10, 1, day, gap, mail{says: "cannot update mailbox /var/mail/u: No space left on device", local: true, agent: "local", outcome: bounce.Soft, to: "office.example"})),
+			[]answer{{"confirmed", "host", "10 of 20 messages to office.example fail at this server itself (no space left on device)"}},
+		},
+		{
+			"a next hop whose name is misspelt", join(before, spread(30, 15, day, gap, mail{says: "Host or domain name not found. Name service error for name=smpt.relay.example type=A: Host not found", local: true, outcome: bounce.Hard})),
+			[]answer{{"confirmed", "route", "at a next hop that is not found, smpt.relay.example (host not found)"}},
+		},
+		{
+			"a domain of our own that is in no table", join(spread(20, 1, 0, gap, mail{outcome: good, to: "office.example"}), spread(20, 1, day, gap, mail{says: "mail for office.example loops back to myself", local: true, outcome: bounce.Hard, to: "office.example"})),
+			[]answer{{"confirmed", "loop", "in a loop"}},
+		},
+		{
+			"a router that is gone", join(spread(20, 1, 0, gap, mail{outcome: good, to: "office.example"}), spread(20, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"})),
+			[]answer{{"likely", "router", "this server's own routing"}},
+		},
+
+		{"one domain that is down", join(before, spread(30, 1, day, gap, own("connect to mx.d0.example[192.0.2.7]:25: Connection timed out")), spread(30, 15, day, gap, taken)), nil},
+		{"one domain that is down at night", join(before, spread(30, 1, day, gap, own("connect to mx.d0.example[192.0.2.7]:25: Connection timed out"))), nil},
+		{"one provider that is down", join(before, spread(30, 15, day, gap, own("connect to mx%d.bigmail.example[192.0.2.7]:25: Connection timed out"))), nil},
+		{"dead domains that are tried again and again", join(func() (all []mail) {
+			for try := range 30 { // while other mail gets through by day only
+				all = append(all, with(spread(6, 6, 10*time.Hour+time.Duration(try)*30*time.Minute, time.Second, own("connect to mx.dead%d.example[192.0.2.7]:25: Connection timed out")), func(m *mail) {
+					m.to = strings.Replace(m.to, "@d", "@dead", 1)
+					m.id = "D" + m.to
+				})...)
+			}
+			return all
+		}(), spread(60, 15, 9*time.Hour, 2*time.Minute, taken)), nil},
+		{"dead domains among living ones", join(spread(200, 15, 0, gap, taken), spread(12, 12, 0, time.Hour, own("connect to mx.dead%d.example[192.0.2.7]:25: Connection timed out"))), nil},
+		{"parked domains whose MX is localhost", join(spread(200, 15, 0, gap, taken), spread(2, 2, 0, 3*time.Hour, own("connect to localhost[127.0.0.1]:25: Connection refused"))), nil},
+		{"a filter that was started again", join(spread(5, 5, day, time.Second, own("connect to 127.0.0.1[127.0.0.1]:10024: Connection refused")), spread(5, 5, day+5*time.Minute, time.Second, taken)), nil},
+		{"two messages", spread(2, 2, 0, gap, own(refusal)), nil},
+		{"greylisted everywhere", spread(30, 15, 0, gap, mail{says: "450 4.7.1 Greylisted, come back in 300 seconds", outcome: bounce.Soft, relay: "mx.d%d.example"}), nil},
+		{"two people who left", join(spread(40, 1, 0, gap, mail{outcome: good, to: "office.example"}), with(spread(4, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"}), func(m *mail) { m.to = "u1@office.example" }), spread(40, 1, day, gap, mail{outcome: good, to: "office.example"})), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []answer
+			for _, p := range problemsOf(t, test.mails) {
+				a := answer{p.Level, p.Cause, p.Summary}
+				if n := len(got); n < len(test.want) && strings.Contains(p.Summary, test.want[n].Words) {
+					a.Words = test.want[n].Words
+				}
+				got = append(got, a)
+				if p.Why == "" || p.FirstCheck == "" || len(p.Evidence) == 0 || p.Outage() == "" || len(p.Keys()) == 0 || p.Providers == nil {
+					t.Errorf("incomplete: %+v", p)
+				}
+			}
+			if diff := gocmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestOutageCourse holds when an outage began, what was tried, and that it ends.
+func TestOutageCourse(t *testing.T) {
+	const gap = 4 * time.Minute
+	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
+	down := mail{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", local: true, outcome: bounce.Soft}
+	s := logOf(t, join(spread(60, 15, 0, gap, taken), spread(30, 15, day, gap, down), spread(60, 15, day+3*time.Hour, gap, taken)))
+	p := problemsIn(t, s, store.Filter{})[0]
+	if p.Ongoing || !p.EndedAt.Equal(begin.Add(day+3*time.Hour)) || !p.Since.Equal(begin.Add(day)) {
+		t.Errorf("since %v, ongoing %v, ended %v", p.Since, p.Ongoing, p.EndedAt)
+	}
+	if p.Before == nil || p.Before.Refused != 0 || p.Before.Tried != 60 || p.Onset.Refused != 30 || p.Onset.Tried != 30 {
+		t.Errorf("before %+v, since %+v; want 0 of 60, 30 of 30", p.Before, p.Onset)
+	}
+	ps := problemsIn(t, s, store.Filter{Since: begin.Add(day + time.Hour), Until: begin.Add(day + 2*time.Hour)})
+	if len(ps) != 1 || !ps[0].Ongoing || !ps[0].FirstHeard.Equal(begin.Add(day)) || ps[0].Attempts != 15 || ps[0].Level != problem.Confirmed {
+		t.Errorf("a period inside it: %+v", ps)
+	}
+	if ps := problemsIn(t, s, store.Filter{Since: begin.Add(day + 3*time.Hour)}); len(ps) != 0 {
+		t.Errorf("a period after it: %+v", ps)
+	}
+}
