@@ -742,13 +742,20 @@ func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) erro
 	if o.Top > 0 {
 		n = 3*o.Top + 20 // a rule may say of some that they are not about the address
 	}
-	seen := 0
+	var all []store.Recipient
 	for h, err := range s.Recipients(ctx, f, n) {
 		if err != nil {
 			return err
 		}
-		seen++
-		if x, ok := suppression(h, 1); ok {
+		all = append(all, *h)
+	}
+	d, err := doubtsOf(ctx, s, f, all)
+	if err != nil {
+		return err
+	}
+	seen := len(all)
+	for i := range all {
+		if x, ok := suppression(&all[i], 1, d); ok {
 			r.Recipients = append(r.Recipients, Recipient{x.Recipient, x.Failures, x.Reason, x.Since, x.Last, x.LastDelivered, x.Response})
 		}
 	}

@@ -1,0 +1,96 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+)
+
+// TestSuppressionDoubts holds that no fault of our own, and nothing that other mail
+// contradicts, puts an address on the list, and that what is left out is listed with why.
+func TestSuppressionDoubts(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	n := int64(0)
+	attempt := func(to string, after time.Duration, change func(*store.Attempt)) store.Attempt {
+		n++
+		domain := to[strings.LastIndexByte(to, '@')+1:]
+		a := store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: n * 100, Time: at.Add(after), MTA: bounce.Exim, Host: "mx1", QueueID: fmt.Sprint("Q", n), Sender: "a@sender.example",
+			SenderDomain: "sender.example", SenderKnown: true, Recipient: to, RecipientDomain: domain, RelayHost: "mx." + domain, RelayIP: "192.0.2.1", RelayPort: 25,
+			Status: "delivered", Outcome: bounce.Delivered, Code: 250, Response: "250 ok",
+		}}
+		if change != nil {
+			a.Outcome, a.Status, a.Local, a.Code, a.RelayHost, a.RelayIP, a.RelayPort = bounce.Hard, "failed", true, 0, "", "", 0
+			a.Response, a.Verdict = "Unrouteable address", bounce.Verdict{Reason: bounce.DomainInvalid, Scope: bounce.ScopeRecipient, Rule: "test"}
+			change(&a)
+		}
+		return a
+	}
+	gone := func(*store.Attempt) {}
+	unknown := func(a *store.Attempt) {
+		a.Response, a.Reason = "Unknown user", bounce.UserUnknown
+	}
+	said := func(a *store.Attempt) {
+		a.Local, a.Code, a.RelayHost, a.RelayIP, a.RelayPort = false, 550, "mx.remote.example", "192.0.2.9", 25
+		a.Response, a.Reason = "550 5.1.1 no such user", bounce.UserUnknown
+	}
+	var many []store.Attempt
+	var names []string
+	for i := range 6 {
+		many = append(many, attempt(fmt.Sprintf("u@d%d.example", i), time.Duration(i)*time.Minute, gone))
+		names = append(names, fmt.Sprintf("u@d%d.example", i))
+	}
+	for _, test := range []struct {
+		name string
+		log  []store.Attempt
+		want []string
+		why  string // a word of why the others are not on it
+	}{
+		{"a domain that is not there", []store.Attempt{attempt("x@ok.example", 0, nil), attempt("u@gone.example", time.Hour, gone)}, []string{"u@gone.example"}, ""},
+		{"a domain that took mail for another", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, gone)}, nil, "domain took mail"},
+		{"a domain that took mail, in other letters", []store.Attempt{attempt("x@FIRM.example", 0, nil), attempt("u@firm.example", time.Hour, gone)}, nil, "domain took mail"},
+		{"a domain that mail comes from", []store.Attempt{attempt("x@ok.example", 0, nil), attempt("u@sender.example", time.Hour, gone)}, nil, "mail of its domain"},
+		{"our own server denies a mailbox that it filled", []store.Attempt{attempt("u@firm.example", 0, nil), attempt("u@firm.example", time.Hour, unknown)}, nil, "this server itself"},
+		{"our own server denies a mailbox that it never had", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, unknown)}, []string{"u@firm.example"}, ""},
+		{"a remote server says that the mailbox is gone", []store.Attempt{attempt("u@firm.example", 0, nil), attempt("u@firm.example", time.Hour, said)}, []string{"u@firm.example"}, ""},
+		{"many domains at once, and nothing gets out", many, nil, "many domains"},
+		{"many domains at once, while mail gets out", append(slices.Clone(many), attempt("x@ok.example", 2*time.Minute, nil)), names, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := memory.Open()
+			if err := s.Append(t.Context(), &store.Batch{Attempts: slices.Clone(test.log), Sources: []store.Source{{ID: "log"}}}); err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			list, err := Suppressions(t.Context(), r, store.Filter{}, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for i := range list.Suppress {
+				got = append(got, list.Suppress[i].Recipient)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("suppressed %q, want %q", got, test.want)
+			}
+			if test.why != "" && len(list.Spared) == 0 {
+				t.Error("it is not listed why")
+			}
+			for _, s := range list.Spared {
+				if !strings.Contains(s.Why, test.why) {
+					t.Errorf("%s: %q", s.Recipient, s.Why)
+				}
+			}
+		})
+	}
+}
