@@ -121,6 +121,17 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"watch", "authentication", "shop.example", "big-provider.example"}},
 		},
 		{
+			"forwarded spam that spoils the reputation",
+			join(week(news), with(refused(6, 6, 7*day, "someone@elsewhere.example", users, relay, said("421 4.7.28 Our system has detected an unusual rate of unsolicited mail originating from your IP address")), func(m *mail) { m.original, m.to = "me@shop.example", "user1@big.example" })),
+			[]answer{{"likely", "forwarding", "", "big-provider.example"}},
+		},
+		{
+			"forwarded spam that spoils it for our own mail, too",
+			join(week(news), with(refused(6, 6, 7*day, "someone@elsewhere.example", users, relay, said("421 4.7.28 Our system has detected an unusual rate of unsolicited mail originating from your IP address")), func(m *mail) { m.original = "me@shop.example" }),
+				refused(6, 6, 7*day+time.Hour, news, users, relay, said("421 4.7.28 Our system has detected an unusual rate of unsolicited mail originating from your IP address"))),
+			[]answer{{"confirmed", "reputation", "elsewhere.example shop.example", "big-provider.example"}},
+		},
+		{
 			"greylisting that never passes",
 			join(week(news), func() (all []mail) {
 				for try := range 20 {

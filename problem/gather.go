@@ -71,6 +71,7 @@ type sample struct {
 	relayIP   string
 	addresses []string // ours that it names, and our DKIM selectors
 	selectors []string
+	original  string // the address that it was forwarded from
 }
 
 // read finds what the words of a sample name.
@@ -412,7 +413,7 @@ func (p *pile) sample(h *hit) {
 
 // sampled is a hit without its words yet.
 func (h *hit) sampled() sample {
-	return sample{Evidence{h.Source, h.offset, h.at.time(), h.Template}, h.Template, h.RelayIP, nil, nil}
+	return sample{Evidence{h.Source, h.offset, h.at.time(), h.Template}, h.Template, h.RelayIP, nil, nil, ""}
 }
 
 // recall reads the words of the samples, for incidents of which none was kept those
@@ -443,7 +444,7 @@ func recall(ctx context.Context, s store.Reader, incidents []*incident) error {
 		for i := range in.samples {
 			x := &in.samples[i]
 			if n := index[x.ref()]; n > 0 && texts[n-1] != nil {
-				x.Text = texts[n-1].Response
+				x.Text, x.original = texts[n-1].Response, texts[n-1].OriginalRecipient
 				x.read()
 			}
 		}

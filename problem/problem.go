@@ -31,7 +31,7 @@ type Problem struct {
 	Summary string        `json:"summary"`
 	Reason  bounce.Reason `json:"reason,omitzero"`
 	Detail  string        `json:"detail,omitempty"`
-	Cause   string        `json:"cause"` // authentication, reputation, ip, unknown; of an outage see there
+	Cause   string        `json:"cause"` // authentication, reputation, ip, forwarding, unknown; of an outage see there
 	Why     string        `json:"why"`   // that cause and that level
 
 	SenderDomains []string `json:"sender_domains"`
@@ -74,9 +74,12 @@ type Problem struct {
 	short     string
 }
 
-// Outage says in a few words, without figures, what fails, where the sending side
-// itself is at fault and nobody refused the mail; "" for refusals.
-func (p *Problem) Outage() string { return p.short }
+// Title says in a few words, without figures, what is wrong where the providers, the
+// senders and the reason do not say it: of an outage, and of forwarded spam. Else "".
+func (p *Problem) Title() string { return p.short }
+
+// Outage reports whether the sending side itself is at fault and nobody refused the mail.
+func (p *Problem) Outage() bool { return p.short != "" && len(p.Providers) == 0 }
 
 // Valid is how many of the recipients are known to be valid.
 func (p *Problem) Valid() int { return len(p.ValidRecipients) }

@@ -19,6 +19,7 @@ type incident struct {
 	keys    []string
 	named   bool
 	forward bool
+	spam    bool   // forwarded, and refused for what it is
 	hits    []*hit // in the period
 	all     []*hit // from its beginning
 	past    []*hit // on the same piles, before it began
@@ -47,6 +48,7 @@ func (g *gathering) weigh(ctx context.Context, s store.Reader) ([]*incident, err
 				level = Watch // our forwarding, not our mail
 			}
 			if in := g.incident(level, p, part); in != nil {
+				in.forwardedSpam(p)
 				named = append(named, in)
 			}
 		}
@@ -111,6 +113,16 @@ func (g *gathering) incident(level string, p *pile, hits []*hit) *incident {
 		}
 	}
 	return in
+}
+
+// forwardedSpam marks an incident of a bad reputation in which all that was refused is
+// forwarded mail: what others sent is judged, and not what is sent from here.
+func (in *incident) forwardedSpam(p *pile) {
+	if in.hits[0].Reason != bounce.Reputation || len(in.hits) < 2 || slices.ContainsFunc(in.all, func(h *hit) bool { return !h.Forwarded }) {
+		return
+	}
+	in.forward, in.spam, in.level = true, true, Likely
+	in.keys = []string{p.key + " forwarded"}
 }
 
 // merge makes one of incidents that have the provider in common (or the sender

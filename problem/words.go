@@ -57,6 +57,14 @@ var forwardedWords = wording{
 	disprovedBy:      "The same refusals for mail that was not forwarded.",
 }
 
+// forwardedSpamWords are for forwarded mail that is refused for a bad reputation.
+var forwardedSpamWords = wording{
+	cause: "forwarding", summary: "{forwarded}",
+	firstCheck:       "The mailboxes that forward: filter spam before it is forwarded, or let the provider fetch them (POP, IMAP) instead; a rewritten sender (SRS) and ARC help little against content.",
+	otherExplanation: "The reputation of the sending address is bad for another reason, and only forwarded mail goes to this provider.",
+	disprovedBy:      "The same refusals for mail that was not forwarded.",
+}
+
 // silentWords are for refusals that name no cause, by the cause that who is hit
 // points to.
 var silentWords = map[string]wording{
@@ -89,6 +97,9 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	w := problemWords[reason]
 	if in.forward {
 		w = forwardedWords
+	}
+	if in.spam {
+		w = forwardedSpamWords
 	}
 	if reason == bounce.Blocklist && slices.Contains(domainLists, detail) {
 		w.cause = "reputation"
@@ -206,6 +217,10 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
 	}
 	p.Summary = in.summary(&p, w)
+	if in.spam {
+		p.short = "forwarded spam is refused at " + strings.Join(p.Providers, ", ")
+		p.SenderDomains = []string{} // strangers'
+	}
 	if p.Reason == bounce.AuthFailure {
 		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
 	}
@@ -214,6 +229,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 }
 
 func (in *incident) summary(p *Problem, w wording) string {
+	if in.spam {
+		return in.forwardedSummary(p)
+	}
 	from := ""
 	switch n := len(p.SenderDomains); {
 	case n == 0:
@@ -233,10 +251,41 @@ func (in *incident) summary(p *Problem, w wording) string {
 	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
 }
 
+// forwardedSummary says whose mail was forwarded to whom, as far as the samples name it.
+func (in *incident) forwardedSummary(p *Problem) string {
+	originals := map[string]bool{}
+	for i := range in.samples {
+		if from := in.samples[i].original; from != "" {
+			originals[from] = true
+		}
+	}
+	from := ""
+	if n := len(originals); n > 0 {
+		from = " from " + addresses(n)
+		if n > 1 && len(in.samples) < len(in.hits) {
+			from = " from at least " + addresses(n)
+		}
+	}
+	taken := ""
+	if in.others > 0 {
+		taken = "; other mail to the same provider is taken"
+	}
+	return fmt.Sprintf("All %s refused at %s were forwarded%s to %s%s", table.Count(int64(p.Messages), "message"), strings.Join(p.Providers, ", "), from, addresses(p.Recipients), taken)
+}
+
+func addresses(n int) string {
+	if n == 1 {
+		return "1 address"
+	}
+	return fmt.Sprintf("%d addresses", n)
+}
+
 // why says what the level and the cause rest on.
 func (in *incident) why(p *Problem, s shape, shapeWhy string, o Thresholds) string {
 	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
+	case in.spam:
+		return fmt.Sprintf("The replies name a bad reputation, and all that they refuse was sent on for others, from %s%s.", table.Count(int64(len(s.senders)), "sender domain"), in.othersText())
 	case in.forward:
 		return "The replies name the cause, and the mail was for another domain and sent on, so it is not about the sender's own set-up."
 	case in.named:

@@ -219,7 +219,7 @@ func (r *Report) orderProblems() {
 // ours reports whether the sending side has to act.
 func ours(p *problem.Problem) bool {
 	scope := judge.ReasonText(p.Reason).Scope
-	return p.Outage() != "" || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown"
+	return p.Title() != "" || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown"
 }
 
 // lostPerDay is how many messages are returned a day, a day at least being counted.
@@ -299,8 +299,8 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 
 // titles are what a problem is called, without and with its cause.
 func titles(p *problem.Problem) (short, title string) {
-	if outage := p.Outage(); outage != "" {
-		return outage, outage
+	if own := p.Title(); own != "" {
+		return own, own
 	}
 	cause := ""
 	switch p.Reason {
@@ -405,7 +405,7 @@ func (r *Report) explains(in *Incident, domain string) bool {
 		return false
 	}
 	p := &r.Problems[*in.Problem]
-	return p.Outage() != "" && slices.Contains(p.Domains, domain)
+	return p.Outage() && slices.Contains(p.Domains, domain)
 }
 
 // Figures are how many messages are refused, of how many.
