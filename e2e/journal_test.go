@@ -146,7 +146,7 @@ func TestJournal(t *testing.T) {
 			}
 			if i%25 == 0 {
 				fmt.Fprintf(conn, "<30>%s other[7]: not about mail", time.Now().Format(time.Stamp))
-				time.Sleep(25 * time.Millisecond)
+				time.Sleep(25 * time.Millisecond) // the rate
 			}
 		}
 		sent <- nil

@@ -49,7 +49,7 @@ func until(t *testing.T, limit time.Duration, what string, f func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %v: %s", limit, what)
 		}
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond) // a poll
 	}
 }
 

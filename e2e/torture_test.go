@@ -75,7 +75,7 @@ func TestTorture(t *testing.T) {
 			o.write(12000, "rate=2500", "burst=100")
 			o.during(900*time.Millisecond, func() {
 				o.rotate(plainCreate, false)
-				time.Sleep(400 * time.Millisecond)
+				time.Sleep(400 * time.Millisecond) // how late the writer is
 				o.hup()
 			})
 		}},
@@ -105,7 +105,7 @@ func TestTorture(t *testing.T) {
 				o.write(3000, "reopen=never")
 				o.wait()
 				o.rotate(plainCreate, false)
-				time.Sleep(300 * time.Millisecond)
+				time.Sleep(300 * time.Millisecond) // between two bursts
 			}
 		}},
 		{"rename while catching up", false, func(o *ordeal) {
@@ -113,7 +113,7 @@ func TestTorture(t *testing.T) {
 			o.wait()
 			o.startReader()
 			o.write(4000, "rate=1500", "burst=50")
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // into the catching up
 			o.rotate(plainCreate, true)
 			o.wait()
 		}},
@@ -127,7 +127,7 @@ func TestTorture(t *testing.T) {
 			for range 6 {
 				o.write(1500, "rate=6000", "burst=150", "reopen=never")
 				o.wait()
-				time.Sleep(600 * time.Millisecond)
+				time.Sleep(600 * time.Millisecond) // the pause
 				o.rotate(copyTruncateGzs, false)
 			}
 		}},
@@ -160,6 +160,39 @@ func TestTorture(t *testing.T) {
 				}
 			}
 		}},
+		{"trimmed and edited", false, func(o *ordeal) {
+			o.startReader()
+			o.write(2000, "rate=300", "burst=10", "reopen=inode")
+			n := 0
+			o.during(600*time.Millisecond, func() {
+				o.edit([]string{
+					`tail -n 200 "$1" >"$1~" && mv "$1~" "$1"`, `sed -i 2d "$1"`, `sed -i '3s/ mx1 / mx2 /' "$1"`,
+				}[n%3])
+				n++
+			})
+		}},
+		{"trimmed in place, in pauses", false, func(o *ordeal) {
+			o.startReader()
+			for range 6 {
+				o.write(500, "rate=2000", "burst=50", "reopen=never")
+				o.wait()
+				o.settle(5 * time.Second) // what is cut off unread is lost
+				o.edit(`tail -n 300 "$1" >"$1~" && cat "$1~" >"$1" && rm "$1~"`)
+			}
+		}},
+		{"down over edits", false, func(o *ordeal) {
+			for i := range 4 {
+				o.startReader()
+				o.write(800, "rate=4000", "burst=100")
+				o.wait()
+				o.settle(5 * time.Second)
+				o.stopReader(syscall.SIGTERM)
+				o.edit([]string{`tail -n 200 "$1" >"$1~" && mv "$1~" "$1"`, `sed -i 3,50d "$1"`}[i%2])
+				o.write(100, "reopen=never")
+				o.wait()
+			}
+			o.startReader()
+		}},
 		{"down over renames", false, func(o *ordeal) {
 			for i := range 4 {
 				o.startReader()
@@ -168,7 +201,7 @@ func TestTorture(t *testing.T) {
 				o.stopReader(syscall.SIGTERM)
 				for range 1 + i%3 {
 					o.write(700, "rate=4000", "burst=100")
-					time.Sleep(90 * time.Millisecond)
+					time.Sleep(90 * time.Millisecond) // into the writing
 					o.rotate(debianRsyslog, true)
 					o.wait()
 				}
@@ -313,15 +346,15 @@ func (o *ordeal) kills(rotate func()) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	next := time.Now()
 	o.during(20*time.Millisecond, func() {
-		time.Sleep(time.Duration(rng.IntN(500)) * time.Millisecond)
+		time.Sleep(time.Duration(rng.IntN(500)) * time.Millisecond) // how long it is up
 		if rotate != nil && time.Now().After(next) && rng.IntN(2) == 0 {
 			rotate() // while the reader is up
 			next = time.Now().Add(600 * time.Millisecond)
-			time.Sleep(time.Duration(rng.IntN(15)) * time.Millisecond)
+			time.Sleep(time.Duration(rng.IntN(15)) * time.Millisecond) // into what follows a rotation
 		}
 		o.stopReader(syscall.SIGKILL)
 		o.killed++
-		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
+		time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond) // how long it is down
 		if rotate != nil && time.Now().After(next) {
 			rotate() // while it is down
 			next = time.Now().Add(600 * time.Millisecond)
@@ -354,6 +387,14 @@ func (o *ordeal) rotate(conf string, hup bool) {
 	args := append(o.logrotate[1:], "-f", "-s", filepath.Join(o.dir, "logrotate.state"), file)
 	if out, err := exec.Command(o.logrotate[0], args...).CombinedOutput(); err != nil {
 		o.t.Fatalf("logrotate: %v\n%s", err, out)
+	}
+	o.rotations++
+}
+
+// edit runs a shell command on the log, $1, as an admin does.
+func (o *ordeal) edit(command string) {
+	if out, err := exec.Command("sh", "-c", command, "sh", o.log).CombinedOutput(); err != nil {
+		o.t.Fatalf("%s: %v\n%s", command, err, out)
 	}
 	o.rotations++
 }
@@ -411,7 +452,7 @@ func (o *ordeal) settle(d time.Duration) {
 		if n != last {
 			last, since = n, time.Now()
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // a poll
 	}
 }
 

@@ -92,13 +92,13 @@ func writer(options string) {
 		if rng.Float64() < *partial {
 			cut := 1 + rng.IntN(len(line)-1)
 			write(line[:cut])
-			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
+			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond) // between the two pieces
 			write(line[cut:])
 		} else {
 			write(line)
 		}
 		if *rate > 0 && (i+1)%*burst == 0 {
-			time.Sleep(time.Duration(*burst) * time.Second / time.Duration(*rate))
+			time.Sleep(time.Duration(*burst) * time.Second / time.Duration(*rate)) // the rate
 		}
 	}
 	if err := f.Close(); err != nil {

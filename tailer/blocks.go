@@ -17,7 +17,7 @@ type block struct {
 	data []byte // empty where something was only skipped
 	open bool   // the last line has no "\n": it was cut, or its file ends so
 	head []byte // the first bytes of the content, at most headMax, none behind this block
-	tail prefix // of what endOf gives of the content up to the end of data
+	tail digest // of what endOf gives of the content up to the end of data
 	size int64  // of the file, -1 where unknown
 
 	event *Event // to be told with it
@@ -37,7 +37,7 @@ func (b *block) cut(base int64) (front block, ok bool) {
 	}
 	front = *b
 	front.data, front.open = b.data[:i:i], false
-	front.tail = newPrefix(endOf(front.data))
+	front.tail = digestOf(endOf(front.data))
 	front.head = b.head[:min(int64(len(b.head)), front.end()-base)]
 	b.from, b.off, b.data, b.event = front.end(), front.end(), b.data[i:], nil
 	return front, true
@@ -60,23 +60,23 @@ func (b *block) pieces(base int64) iter.Seq[block] {
 }
 
 var (
-	errNone     = errors.New("no whole line there")             // plain.next: nothing to read now
+	errNone     = errors.New("no whole line there")             // blockReader.next: nothing to read now
 	errReplaced = errors.New("content is not that read before") // the file was truncated or rewritten
 )
 
-// A plain reads whole lines of an open regular file, from a position on, and
+// A blockReader reads whole lines of an open regular file, from a position on, and
 // proves that they stand there: after each read the file must still begin with
 // the bytes it began with, have the last bytes that were read before where they
 // were, and reach behind what was read. A file that was truncated and written again
 // meanwhile begins with something else; one that was edited has something else there.
 //
-// Reading is by position (pread): a plain shares its descriptor with anybody.
-type plain struct {
+// Reading is by position (pread): a blockReader shares its descriptor with anybody.
+type blockReader struct {
 	f    *os.File
 	base int64  // length of the leading hole
 	head []byte // the content's first bytes, at most headMax
 	off  int64  // first unread byte
-	tail prefix // of what stands before it
+	tail digest // of what stands before it
 	open bool   // off stands within a line that was already handed out
 	max  int    // longest line
 
@@ -87,14 +87,14 @@ type plain struct {
 	buf   []byte
 }
 
-// newPlain reads f on from where e was left. head is what the content begins with,
+// newBlockReader reads f on from where e was left. head is what the content begins with,
 // behind base.
-func newPlain(f *os.File, base int64, head []byte, e *entry, maxLine int) *plain {
-	return &plain{f: f, base: base, head: head, off: e.offset, tail: e.tail, open: e.open, max: maxLine}
+func newBlockReader(f *os.File, base int64, head []byte, e *entry, maxLine int) *blockReader {
+	return &blockReader{f: f, base: base, head: head, off: e.offset, tail: e.tail, open: e.open, max: maxLine}
 }
 
 // buffer is where n bytes are read to.
-func (p *plain) buffer(n int64) []byte {
+func (p *blockReader) buffer(n int64) []byte {
 	if !p.reuse {
 		return make([]byte, n)
 	}
@@ -107,7 +107,7 @@ func (p *plain) buffer(n int64) []byte {
 // blocks yields all there is to the end of the file. A block is overwritten by the
 // next: it is worked on while the processor's caches hold it. The last that comes is
 // an error: errNone at the end.
-func (p *plain) blocks() iter.Seq2[block, error] {
+func (p *blockReader) blocks() iter.Seq2[block, error] {
 	p.reuse = true
 	return func(yield func(block, error) bool) {
 		for {
@@ -124,7 +124,7 @@ func (p *plain) blocks() iter.Seq2[block, error] {
 
 // next returns the next whole lines, about blockSize of them. It returns errNone
 // where there are none, errReplaced where the file is not what it was.
-func (p *plain) next() (block, error) {
+func (p *blockReader) next() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
 		return block{}, err
@@ -136,7 +136,7 @@ func (p *plain) next() (block, error) {
 	case size == p.idleSize && fi.ModTime().Equal(p.idleTime):
 		return block{}, errNone
 	case size == p.off:
-		return block{}, p.still(fi)
+		return block{}, p.proveUnchanged(fi)
 	}
 	b := block{from: p.off, off: p.off, open: p.open}
 	for n := min(blockSize, p.max); ; {
@@ -175,16 +175,16 @@ func (p *plain) next() (block, error) {
 	return b, p.finish(&b, size, fi.ModTime())
 }
 
-// still proves that a file that was written to and is not longer is what it
+// proveUnchanged proves that a file that was written to and is not longer is what it
 // was: it may have been truncated and have grown to the same length. It
 // returns errNone where it is.
-func (p *plain) still(fi os.FileInfo) error {
+func (p *blockReader) proveUnchanged(fi os.FileInfo) error {
 	b := block{from: p.off, off: p.off, open: p.open}
 	return p.finish(&b, fi.Size(), fi.ModTime())
 }
 
 // rest returns what stands behind the last whole line, as a line of its own.
-func (p *plain) rest() (block, error) {
+func (p *blockReader) rest() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
 		return block{}, err
@@ -205,7 +205,7 @@ func (p *plain) rest() (block, error) {
 }
 
 // finish proves b and moves behind it.
-func (p *plain) finish(b *block, size int64, modified time.Time) error {
+func (p *blockReader) finish(b *block, size int64, modified time.Time) error {
 	end := b.end()
 	if err := p.prove(b, end); err != nil {
 		return err
@@ -221,9 +221,9 @@ func (p *plain) finish(b *block, size int64, modified time.Time) error {
 
 // prove checks that what was read up to end is of the same file as before,
 // and fills in what b's position will need.
-func (p *plain) prove(b *block, end int64) error {
+func (p *blockReader) prove(b *block, end int64) error {
 	if t := min(end-p.base, tailMax); int64(len(b.data)) >= t {
-		b.tail = newPrefix(endOf(b.data))
+		b.tail = digestOf(endOf(b.data))
 	} else {
 		before := make([]byte, t)
 		if _, err := p.f.ReadAt(before, end-t); err == io.EOF {
@@ -231,7 +231,7 @@ func (p *plain) prove(b *block, end int64) error {
 		} else if err != nil {
 			return err
 		}
-		b.tail = newPrefix(endOf(before))
+		b.tail = digestOf(endOf(before))
 	}
 	// What was read before must still stand before it.
 	if before := make([]byte, p.tail.n); p.tail.n > 0 {
@@ -240,7 +240,7 @@ func (p *plain) prove(b *block, end int64) error {
 		} else if err != nil {
 			return err
 		}
-		if newPrefix(before) != p.tail {
+		if digestOf(before) != p.tail {
 			return errReplaced
 		}
 	}
@@ -275,7 +275,7 @@ func (p *plain) prove(b *block, end int64) error {
 // check reads what stands at an offset and compares it: whether want is there,
 // in the file that was read before. It is how lines that came by another way
 // are proven. It moves behind them.
-func (p *plain) check(want []byte) (block, error) {
+func (p *blockReader) check(want []byte) (block, error) {
 	b := block{from: p.off, off: p.off, data: make([]byte, len(want))}
 	if _, err := p.f.ReadAt(b.data, p.off); err == io.EOF {
 		return b, errReplaced

@@ -188,7 +188,7 @@ const aheadSize = 4 * blockSize
 
 // start reads from off on. What stands before is left out; it must end with
 // tail, or next returns errReplaced. With open, the rest of a line is left out too.
-func (s *stream) start(off int64, open bool, tail prefix) {
+func (s *stream) start(off int64, open bool, tail digest) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	s.blocks = make(chan block, 2)
@@ -244,13 +244,13 @@ func (s *stream) stop() {
 	}()
 }
 
-func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) error {
+func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) error {
 	head := append(make([]byte, 0, headMax), s.head...)
 	var last []byte // the last bytes before pos, at most tailMax
 	pos := s.base   // of what is read next
 	send := func(b block) error {
 		b.head = head[:min(int64(len(head)), b.end()-s.base)]
-		b.tail, b.size = newPrefix(endOf(last)), -1
+		b.tail, b.size = digestOf(endOf(last)), -1
 		select {
 		case s.blocks <- b:
 			if s.wake != nil {
@@ -291,7 +291,7 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail prefix) 
 			return ctx.Err()
 		}
 	}
-	if start > s.base && tail.n > 0 && (len(last) < tail.n || newPrefix(last[len(last)-tail.n:]) != tail) {
+	if start > s.base && tail.n > 0 && (len(last) < tail.n || digestOf(last[len(last)-tail.n:]) != tail) {
 		return errReplaced
 	}
 

@@ -31,26 +31,26 @@ const (
 )
 
 // addLines remembers the last lines of data, which continues what was added before.
-func (m *mark) addLines(data []byte) {
-	var added [linesMax]prefix
+func (m *identity) addLines(data []byte) {
+	var added [linesMax]digest
 	n := linesMax
 	for n > 0 && len(data) > 0 {
 		i := bytes.LastIndexByte(data[:len(data)-1], '\n') + 1
 		n--
-		added[n] = shortPrefix(data[i:])
+		added[n] = shortDigest(data[i:])
 		data = data[:i]
 	}
 	kept := m.lines[max(0, len(m.lines)-n):]
 	m.lines = append(slices.Clip(kept), added[n:]...)
 }
 
-// shortPrefix is newPrefix of a line, as it is stored. One that is longer than
+// shortDigest is digestOf of a line, as it is stored. One that is longer than
 // lineMax has no hash: it is not looked for.
-func shortPrefix(line []byte) prefix {
+func shortDigest(line []byte) digest {
 	if len(line) > lineMax {
-		return prefix{n: lineMax + 1}
+		return digest{n: lineMax + 1}
 	}
-	p := newPrefix(line)
+	p := digestOf(line)
 	p.sum &= shortSum
 	return p
 }
@@ -59,8 +59,8 @@ func shortPrefix(line []byte) prefix {
 // It returns the offset behind the last of them that is there. As many as possible
 // have to be there, in that order and close to each other: at least linesFew of them,
 // or the last of them where r begins later. With last, the last one has to be there.
-func findLines(r io.Reader, lines []prefix, last bool) (end int64, ok bool) {
-	places := map[prefix][]int{}
+func findLines(r io.Reader, lines []digest, last bool) (end int64, ok bool) {
+	places := map[digest][]int{}
 	lengths := map[int]bool{}
 	for i, l := range lines {
 		places[l] = append(places[l], i)
@@ -68,7 +68,7 @@ func findLines(r io.Reader, lines []prefix, last bool) (end int64, ok bool) {
 	}
 	type hit struct {
 		nth  int // line of r
-		line prefix
+		line digest
 	}
 	var hits []hit // among the last lines of r, as many as are remembered
 	in := bufio.NewReaderSize(r, lineMax)
@@ -88,7 +88,7 @@ func findLines(r io.Reader, lines []prefix, last bool) (end int64, ok bool) {
 		if long || !lengths[len(line)] {
 			continue
 		}
-		h := hit{nth, shortPrefix(line)}
+		h := hit{nth, shortDigest(line)}
 		if places[h.line] == nil {
 			continue
 		}
@@ -135,7 +135,7 @@ func (r *reader) edited(f *os.File, path string, base int64, head []byte, short 
 		// to an edited log since is not much.
 		from = max(base, fi.Size()-1<<20)
 	} else {
-		candidates = r.ledger.left(path, r.live)
+		candidates = r.sources.left(path, r.live)
 	}
 	for _, e := range candidates {
 		if len(e.lines) == 0 {
@@ -143,7 +143,7 @@ func (r *reader) edited(f *os.File, path string, base int64, head []byte, short 
 		}
 		// An edited log is about as long as it was, or shorter.
 		limit := min(fi.Size(), base+2*(e.offset-e.base)+1<<20)
-		end, ok := findLines(&until{r: io.NewSectionReader(f, from, max(0, limit-from)), err: r.ctx.Err}, e.lines, short != nil)
+		end, ok := findLines(&ctxReader{r: io.NewSectionReader(f, from, max(0, limit-from)), err: r.ctx.Err}, e.lines, short != nil)
 		if !ok {
 			continue
 		}
@@ -152,9 +152,9 @@ func (r *reader) edited(f *os.File, path string, base int64, head []byte, short 
 		if _, err := f.ReadAt(before, end-int64(len(before))); err != nil {
 			return nil
 		}
-		now := r.ledger.add(base, head, path)
+		now := r.sources.add(base, head, path)
 		now.offset, now.was = end, e
-		now.tail, now.lines = newPrefix(endOf(before)), slices.Clone(e.lines)
+		now.tail, now.lines = digestOf(endOf(before)), slices.Clone(e.lines)
 		e.seen = true
 		r.event(Event{
 			Kind: EventDiffers, Path: path, ID: now.id, Offset: end,
@@ -165,13 +165,13 @@ func (r *reader) edited(f *os.File, path string, base int64, head []byte, short 
 	return nil
 }
 
-// until reads r until err returns an error.
-type until struct {
+// A ctxReader reads r until err returns an error.
+type ctxReader struct {
 	r   io.Reader
 	err func() error
 }
 
-func (u *until) Read(p []byte) (int, error) {
+func (u *ctxReader) Read(p []byte) (int, error) {
 	if err := u.err(); err != nil {
 		return 0, err
 	}
@@ -182,7 +182,7 @@ func (u *until) Read(p []byte) (int, error) {
 // the latest first: those that were last seen there, or under the name of the log that
 // it is a rotation of. With live, also those that have been found since under this or
 // another name.
-func (l *ledger) left(path string, live bool) (list []*entry) {
+func (l *sourceSet) left(path string, live bool) (list []*entry) {
 	dir, name := filepath.Split(path)
 	log, _ := splitRotated(name)
 	log = filepath.Join(dir, log)

@@ -201,7 +201,7 @@ func TestEditedRotation(t *testing.T) {
 }
 
 // A log that was left alone is looked at as closely when it has changed.
-func TestAlteredWhileDozing(t *testing.T) {
+func TestAlteredWhileSuspended(t *testing.T) {
 	lines := numbered(1, 100)
 	for _, test := range []struct {
 		name  string
@@ -218,8 +218,8 @@ func TestAlteredWhileDozing(t *testing.T) {
 			write(t, path, join(lines))
 			r, l, until := stepper(t, path)
 			until(func() bool { return len(r.lines) == 100 })
-			l.live.grown = l.live.grown.Add(-2 * dozeAfter)
-			until(l.dozing)
+			l.live.grown = l.live.grown.Add(-2 * suspendAfter)
+			until(l.suspended)
 			if err := test.alter(path); err != nil {
 				t.Fatal(err)
 			}
@@ -238,7 +238,7 @@ func TestAlteredWhileDozing(t *testing.T) {
 }
 
 func TestFindLines(t *testing.T) {
-	var m mark
+	var m identity
 	lines := numbered(1, 40)
 	m.addLines([]byte(join(lines)))
 	if len(m.lines) != linesMax {
@@ -248,7 +248,7 @@ func TestFindLines(t *testing.T) {
 	same := strings.Repeat("the same long line again and again, which holds no time of its own\n", 30)
 	for _, test := range []struct {
 		name   string
-		lines  []prefix
+		lines  []digest
 		text   string
 		behind string // the text up to there; "-": not recognised
 	}{
@@ -280,8 +280,8 @@ func TestFindLines(t *testing.T) {
 	}
 }
 
-func linesOf(text string) []prefix {
-	var m mark
+func linesOf(text string) []digest {
+	var m identity
 	m.addLines([]byte(text))
 	return m.lines
 }
@@ -291,7 +291,7 @@ func TestAddLines(t *testing.T) {
 	text := join(numbered(1, 50))
 	want := linesOf(text)
 	for _, size := range []int{1, 2, 17, 40} {
-		var m mark
+		var m identity
 		for lines := range slices.Chunk(numbered(1, 50), size) {
 			m.addLines([]byte(join(lines)))
 		}

@@ -41,17 +41,17 @@ type FollowOptions struct {
 }
 
 const (
-	defaultPoll = 50 * time.Millisecond
-	commitEvery = 250 * time.Millisecond
-	commitPause = 200 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
-	idleEvery   = time.Second
-	globEvery   = time.Second
-	retryEvery  = 2 * time.Second        // for what could not be read
-	quietAfter  = time.Minute            // a file that nobody has written to for so long is finished
-	goneAfter   = time.Hour              // one that was deleted is closed, and its space is free
-	dozeAfter   = 2 * time.Second        // a file that nobody has written to for so long is not waited on any more
-	quietPoll   = 500 * time.Millisecond // how often, at least, a quiet log is looked at
-	keepOld     = 3                      // rotated files that are kept open
+	defaultPoll   = 50 * time.Millisecond
+	commitEvery   = 250 * time.Millisecond
+	commitPause   = 200 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
+	idleEvery     = time.Second
+	globEvery     = time.Second
+	retryEvery    = 2 * time.Second        // for what could not be read
+	finishedAfter = time.Minute            // a file that nobody has written to for so long is finished
+	goneAfter     = time.Hour              // one that was deleted is closed, and its space is free
+	suspendAfter  = 2 * time.Second        // a file that nobody has written to for so long is not waited on any more
+	idlePoll      = 500 * time.Millisecond // how often, at least, a quiet log is looked at
+	keepOld       = 3                      // rotated files that are kept open
 )
 
 // Follow hands lines of the sources to emit as they come, from where known
@@ -70,12 +70,12 @@ const (
 // A line is handed out once its "\n" is there. Only the rest of a rotated file
 // that nobody has written to for a minute, or that is compressed, is handed out without.
 func Follow(ctx context.Context, sources []string, known []Position, o FollowOptions, emit func(*Chunk) error) error {
-	l, err := newLedger(known)
+	l, err := newSourceSet(known)
 	if err != nil {
 		return err
 	}
 	f := &follower{
-		reader:  reader{ctx: ctx, live: true, ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
+		reader:  reader{ctx: ctx, live: true, sources: l, maxLine: o.MaxLine, event: o.Event, emit: emit},
 		o:       o,
 		logs:    map[string]*logFile{},
 		wake:    make(chan struct{}, 1),
@@ -128,7 +128,7 @@ func Follow(ctx context.Context, sources []string, known []Position, o FollowOpt
 }
 
 // A follower follows all sources, in one goroutine. Reading ahead is done by
-// others: a pump for each log, a goroutine for each feed.
+// others: a readAhead for each log, a goroutine for each feed.
 type follower struct {
 	reader
 	o       FollowOptions
@@ -151,8 +151,8 @@ type feed interface {
 	close()
 }
 
-// poke wakes the follower.
-func (f *follower) poke() {
+// wakeUp wakes the follower.
+func (f *follower) wakeUp() {
 	select {
 	case f.wake <- struct{}{}:
 	default:

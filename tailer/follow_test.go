@@ -855,12 +855,12 @@ func TestReopen(t *testing.T) {
 func stepper(t *testing.T, path string) (*recorder, *logFile, func(cond func() bool)) {
 	t.Helper()
 	r := newRecorder(t, nil)
-	l, err := newLedger(nil)
+	l, err := newSourceSet(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := &follower{
-		reader: reader{ctx: t.Context(), live: true, ledger: l, event: r.event, emit: r.emit},
+		reader: reader{ctx: t.Context(), live: true, sources: l, event: r.event, emit: r.emit},
 		o:      FollowOptions{Poll: time.Millisecond, Native: true}, logs: map[string]*logFile{}, wake: make(chan struct{}, 1),
 	}
 	f.defaults()
@@ -888,7 +888,7 @@ func TestReadError(t *testing.T) {
 	path := newLog(t)
 	write(t, path, "one\n")
 	r, l, until := stepper(t, path)
-	until(func() bool { return len(r.lines) == 1 && l.live.pump != nil })
+	until(func() bool { return len(r.lines) == 1 && l.live.ahead != nil })
 	if err := l.live.f.Close(); err != nil { // whoever reads it now gets an error
 		t.Fatal(err)
 	}
@@ -910,21 +910,21 @@ func TestReadError(t *testing.T) {
 	sameLines(t, r.lines, []string{"one", "two"})
 }
 
-// A quiet file needs no pump.
-func TestDoze(t *testing.T) {
+// A quiet file needs no readAhead.
+func TestSuspend(t *testing.T) {
 	path := newLog(t)
 	write(t, path, "one\n")
 	r, l, until := stepper(t, path)
 	until(func() bool { return len(r.lines) == 1 })
-	l.live.grown = time.Now().Add(-2 * dozeAfter)
-	until(func() bool { return l.dozing() && l.live.pump == nil })
+	l.live.grown = time.Now().Add(-2 * suspendAfter)
+	until(func() bool { return l.suspended() && l.live.ahead == nil })
 	if n := l.behind(); n != 0 {
 		t.Errorf("behind by %d", n)
 	}
 	appendTo(t, path, "two\n")
 	until(func() bool { return len(r.lines) == 2 })
-	if l.dozing() {
-		t.Error("still dozing")
+	if l.suspended() {
+		t.Error("still suspended")
 	}
 	// Gone, and nobody writes to it any more: it can be forgotten.
 	if l.finished() {
@@ -937,7 +937,7 @@ func TestDoze(t *testing.T) {
 	if l.finished() {
 		t.Error("finished, but somebody may still write to it")
 	}
-	l.live.grown = time.Now().Add(-2 * quietAfter)
+	l.live.grown = time.Now().Add(-2 * finishedAfter)
 	if !l.finished() {
 		t.Error("not finished")
 	}
@@ -955,16 +955,16 @@ func TestQuietLog(t *testing.T) {
 	t.Cleanup(l.f.notify.close)
 	until(func() bool { return len(r.lines) == 1 })
 	for _, quiet := range []struct{ since, pause time.Duration }{
-		{0, 0}, {time.Second, 50 * time.Millisecond}, {5 * time.Second, 250 * time.Millisecond}, {time.Hour, quietPoll},
+		{0, 0}, {time.Second, 50 * time.Millisecond}, {5 * time.Second, 250 * time.Millisecond}, {time.Hour, idlePoll},
 	} {
 		l.active = time.Now().Add(-quiet.since)
 		if p := l.pause(); p < quiet.pause || p > quiet.pause+20*time.Millisecond {
 			t.Errorf("pause of %v after %v, want %v", p, quiet.since, quiet.pause)
 		}
 	}
-	l.live.grown = time.Now().Add(-2 * dozeAfter)
+	l.live.grown = time.Now().Add(-2 * suspendAfter)
 	l.active = time.Now()
-	until(func() bool { return l.dozing() && l.watched })
+	until(func() bool { return l.suspended() && l.watched })
 	l.active, l.looked = time.Now().Add(-time.Hour), time.Now().Add(time.Hour) // not to be looked at by itself
 	l.live.tried = l.looked
 	for range 3 {
@@ -975,9 +975,9 @@ func TestQuietLog(t *testing.T) {
 	appendTo(t, path, "two\n")
 	until(func() bool { return len(r.lines) == 2 })
 	// The end of a name is told, too.
-	l.live.grown = time.Now().Add(-2 * dozeAfter)
+	l.live.grown = time.Now().Add(-2 * suspendAfter)
 	l.active, l.looked = time.Now(), time.Time{}
-	until(func() bool { return l.dozing() && l.watched })
+	until(func() bool { return l.suspended() && l.watched })
 	l.active, l.looked = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	rename(t, path, path+".1")
 	until(func() bool { return !l.looked.After(time.Now()) })
@@ -987,13 +987,13 @@ func TestQuietLog(t *testing.T) {
 }
 
 // Half a line at the end of a log that nobody writes to any more is not waited for.
-func TestDozeBehindHalfALine(t *testing.T) {
+func TestSuspendBehindHalfALine(t *testing.T) {
 	path := newLog(t)
 	write(t, path, "one\nhalf")
 	r, l, until := stepper(t, path)
 	until(func() bool { return len(r.lines) == 1 })
-	l.live.grown = time.Now().Add(-2 * dozeAfter)
-	until(l.dozing)
+	l.live.grown = time.Now().Add(-2 * suspendAfter)
+	until(l.suspended)
 	appendTo(t, path, " a line\n")
 	until(func() bool { return len(r.lines) == 2 })
 	sameLines(t, r.lines, []string{"one", "half a line"})

@@ -7,44 +7,51 @@ import (
 	"time"
 )
 
-// A generation is an open file.
+// A generation is one open file behind a followed name: what the name leads to, what
+// it led to before, or a rotation that is being read. It stays open, and so the same
+// file, whatever happens to its names. Only the follower's goroutine touches it; the
+// blockReader that its readAhead works with is a copy.
 type generation struct {
-	f       *os.File
-	info    os.FileInfo
-	src     *Source
-	entry   *entry // nil: not one whole line yet
-	plain   *plain
-	pump    *pump       // of the live one
-	at      int64       // offset of entry when something of this file was handed out last
-	hole    int64       // length of the leading hole, as far as it is known
-	begun   int64       // size at which it could not be told what it is, or was a copy
-	grown   time.Time   // when it last had something to read
-	gone    bool        // it has no name any more
-	tried   time.Time   // when it was last tried to find out what it is
-	slept   os.FileInfo // as it was when its pump was given up; nil while there is one
-	inPlace bool        // it was truncated
-	cut     int64       // its size when that was found out
-	copy    bool        // it is a copy of what is known, and shorter
+	f     *os.File
+	info  os.FileInfo // when it was opened
+	src   *Source     // replaced, never altered: chunks refer to it
+	entry *entry      // the source that it is; nil: not known yet, as there is no whole line
+	at    int64       // entry.offset when a block of this file was handed out last
+
+	// Either ahead reads it, or blocks does, from the follower's goroutine.
+	blocks *blockReader
+	ahead  *readAhead  // of the live file only; nil while reading is suspended
+	asLeft os.FileInfo // the file when reading was suspended; nil while it is not
+
+	hole  int64     // length of what comes before its content, as far as it is known
+	begun int64     // size at which it could not be told what it is, or was a copy
+	grown time.Time // when it last had something to read
+	tried time.Time // when it was last tried to find out what it is, or whether it has changed
+
+	gone    bool  // no name leads to it that is known as the log's
+	copy    bool  // it is a copy of what is known, and shorter
+	inPlace bool  // it was truncated
+	cut     int64 // its size when that was found out
 }
 
-// stopPump hands out what the pump of g had read ahead.
-func (l *logFile) stopPump(g *generation) error {
-	if g.pump == nil {
+// stopReadAhead hands out what the readAhead of g had read ahead.
+func (l *logFile) stopReadAhead(g *generation) error {
+	if g.ahead == nil {
 		return nil
 	}
-	left := g.pump.stop()
-	g.pump = nil
+	left := g.ahead.stop()
+	g.ahead = nil
 	for _, b := range left {
-		if _, err := l.take(g, b); err != nil {
+		if _, err := l.deliverBlock(g, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// take hands out a block that a pump has read. It returns false where the
-// block does not continue what is known: then the pump has to start again.
-func (l *logFile) take(g *generation, b block) (bool, error) {
+// deliverBlock hands out a block that a readAhead has read. It returns false where the
+// block does not continue what is known: then the readAhead has to start again.
+func (l *logFile) deliverBlock(g *generation, b block) (bool, error) {
 	if b.event != nil {
 		l.f.event(*b.event)
 	}
@@ -101,12 +108,12 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 			g.begun = size
 			return false, err == nil, nil
 		}
-		g.entry, g.plain = e, p
+		g.entry, g.blocks = e, p
 	}
-	if g.plain.off != g.entry.offset {
-		ok, err := g.plain.moveTo(g.entry)
+	if g.blocks.off != g.entry.offset {
+		ok, err := g.blocks.moveTo(g.entry)
 		if err == errReplaced { // not the same content any more
-			g.entry, g.plain = nil, nil
+			g.entry, g.blocks = nil, nil
 			return true, true, nil
 		}
 		if !ok {
@@ -114,9 +121,9 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 		}
 	}
 	for range n {
-		b, err := g.plain.next()
+		b, err := g.blocks.next()
 		if err == errNone {
-			g.entry.held = g.entry.held || g.plain.idleSize == g.entry.offset || g.size() == g.entry.offset
+			g.entry.held = g.entry.held || g.blocks.idleSize == g.entry.offset || g.size() == g.entry.offset
 			return false, true, nil
 		}
 		if err != nil { // truncated or overwritten
@@ -133,7 +140,7 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 	return true, true, nil
 }
 
-// deleted tells whether no name leads to g any more.
+// deleted reports whether no name leads to g any more.
 func (g *generation) deleted() bool {
 	fi, err := g.f.Stat()
 	return err == nil && links(fi) == 0
@@ -149,14 +156,14 @@ func (g *generation) size() int64 {
 
 // moveTo goes to where e stands, which another file with the same content has
 // brought forward. It returns false where p's file does not reach so far.
-func (p *plain) moveTo(e *entry) (bool, error) {
+func (p *blockReader) moveTo(e *entry) (bool, error) {
 	tail := make([]byte, e.tail.n)
 	if _, err := p.f.ReadAt(tail, e.offset-int64(len(tail))); err == io.EOF {
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
-	if newPrefix(tail) != e.tail {
+	if digestOf(tail) != e.tail {
 		return false, errReplaced
 	}
 	p.off, p.open, p.tail = e.offset, e.open, e.tail
@@ -165,34 +172,34 @@ func (p *plain) moveTo(e *entry) (bool, error) {
 
 // finish hands out the rest of a file that nobody writes to any more.
 func (l *logFile) finish(g *generation) error {
-	if g.plain == nil || g.plain.off != g.entry.offset {
+	if g.blocks == nil || g.blocks.off != g.entry.offset {
 		return nil
 	}
-	b, err := g.plain.rest()
+	b, err := g.blocks.rest()
 	if err != nil {
 		return nil
 	}
 	return l.f.deliver(g.entry, g.src, b, 0)
 }
 
-// readLive hands out what the pump has read of the live file.
+// readLive hands out what the readAhead has read of the live file.
 func (l *logFile) readLive(look bool) (busy bool, err error) {
 	g := l.live
 	if g == nil {
 		return false, nil
 	}
-	if g.pump == nil {
+	if g.ahead == nil {
 		if time.Since(g.tried) < max(l.f.o.Poll/2, l.pause()) {
 			return false, nil
 		}
 		g.tried = time.Now()
-		if l.asleep(g) {
+		if l.unchanged(g) {
 			return false, nil
 		}
 		if g.entry != nil {
-			g.pump = l.f.newPump(g.plain, l.path)
+			g.ahead = l.f.newReadAhead(g.blocks, l.path)
 		} else if err := l.identify(g); err != nil || g.entry == nil {
-			if time.Since(l.active) > dozeAfter {
+			if time.Since(l.active) > suspendAfter {
 				l.watch()
 			}
 			return false, err
@@ -202,17 +209,17 @@ func (l *logFile) readLive(look bool) (busy bool, err error) {
 		fits := g.at == g.entry.offset || g.agrees()
 		if fits {
 			select {
-			case b, ok := <-g.pump.out:
+			case b, ok := <-g.ahead.out:
 				if !ok {
-					return true, l.broken(g)
+					return true, l.readAheadFailed(g)
 				}
-				g.pump.taken(b)
-				if fits, err = l.take(g, b); err != nil {
+				g.ahead.taken(b)
+				if fits, err = l.deliverBlock(g, b); err != nil {
 					return true, err
 				}
 			default:
-				if look && time.Since(g.grown) > dozeAfter {
-					return false, l.doze(g)
+				if look && time.Since(g.grown) > suspendAfter {
+					return false, l.suspend(g)
 				}
 				return false, nil
 			}
@@ -220,18 +227,18 @@ func (l *logFile) readLive(look bool) (busy bool, err error) {
 		if !fits {
 			// Another file with this content was ahead: see whether this one
 			// still has it.
-			g.pump.stop()
-			g.entry, g.plain, g.pump = nil, nil, nil
+			g.ahead.stop()
+			g.entry, g.blocks, g.ahead = nil, nil, nil
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// agrees tells whether g has what another file with the same content has
+// agrees reports whether g has what another file with the same content has
 // brought g's entry forward by.
 func (g *generation) agrees() bool {
-	p := plain{f: g.f}
+	p := blockReader{f: g.f}
 	ok, _ := p.moveTo(g.entry)
 	if ok {
 		g.at = g.entry.offset
@@ -239,39 +246,39 @@ func (g *generation) agrees() bool {
 	return ok
 }
 
-// doze gives up the pump of a file that nobody has written to for some time: to wait
+// suspend gives up the readAhead of a file that nobody has written to for some time: to wait
 // on it costs as much as to read a busy one. What stands behind the last whole line
 // is not waited for either.
-func (l *logFile) doze(g *generation) error {
+func (l *logFile) suspend(g *generation) error {
 	fi, err := g.f.Stat()
-	if err != nil || g.pump.ahead.Load() > 0 || fi.Size() != g.entry.offset && fi.Size() != g.pump.idle.Load() {
+	if err != nil || g.ahead.queued.Load() > 0 || fi.Size() != g.entry.offset && fi.Size() != g.ahead.idle.Load() {
 		return nil
 	}
-	read := &g.pump.plain
-	if err := l.stopPump(g); err != nil {
+	read := &g.ahead.blockReader
+	if err := l.stopReadAhead(g); err != nil {
 		return err
 	}
-	g.slept, g.plain = fi, read // where it goes on, and what it has to be then
-	l.watch()                   // the pump's own watch has ended with it
-	g.tried = time.Time{}       // it may have been written to before that
+	g.asLeft, g.blocks = fi, read // where it goes on, and what it has to be then
+	l.watch()                     // the readAhead's own watch has ended with it
+	g.tried = time.Time{}         // it may have been written to before that
 	return nil
 }
 
-// asleep tells whether g was left alone, and nobody has written to it since.
-func (l *logFile) asleep(g *generation) bool {
-	if g.slept == nil {
+// unchanged reports whether g was left alone, and nobody has written to it since.
+func (l *logFile) unchanged(g *generation) bool {
+	if g.asLeft == nil {
 		return false
 	}
 	fi, err := g.f.Stat()
-	if err == nil && fi.Size() == g.slept.Size() && fi.ModTime().Equal(g.slept.ModTime()) {
+	if err == nil && fi.Size() == g.asLeft.Size() && fi.ModTime().Equal(g.asLeft.ModTime()) {
 		return true
 	}
-	g.slept, g.grown, l.active = nil, time.Now(), time.Now()
+	g.asLeft, g.grown, l.active = nil, time.Now(), time.Now()
 	l.unwatch()
 	return false
 }
 
-func (l *logFile) dozing() bool { return l.live != nil && l.live.slept != nil }
+func (l *logFile) suspended() bool { return l.live != nil && l.live.asLeft != nil }
 
 // identify finds out which source the live file is, once it has a line, and
 // starts to read it.
@@ -287,7 +294,7 @@ func (l *logFile) identify(g *generation) error {
 		}
 		return l.fail(g, err)
 	}
-	if g.copy && fi.Size() == g.begun || !l.quiet(fi) {
+	if g.copy && fi.Size() == g.begun || !l.stable(fi) {
 		return nil
 	}
 	e, p, err := l.f.placePlain(g.f, l.path, g.hole, head, false)
@@ -302,10 +309,10 @@ func (l *logFile) identify(g *generation) error {
 		return nil
 	}
 	if !l.failing.IsZero() {
-		l.tell(EventRegained, l.path, "can be read again", nil)
+		l.event(EventRegained, l.path, "can be read again", nil)
 		l.failing, l.denied = time.Time{}, false
 	}
-	l.missed()
+	l.reportMissing()
 	if l.truncated != nil {
 		if !l.copied[l.truncated] && e.was != l.truncated {
 			l.f.event(Event{
@@ -342,16 +349,16 @@ func (l *logFile) identify(g *generation) error {
 	}
 	e.inode, e.fresh = inode(g.info), true
 	g.src = &Source{Path: l.path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}
-	g.entry, g.plain, g.at, g.inPlace, g.copy = e, p, e.offset, false, false
+	g.entry, g.blocks, g.at, g.inPlace, g.copy = e, p, e.offset, false, false
 	l.unwatch()
-	g.pump = l.f.newPump(p, l.path)
+	g.ahead = l.f.newReadAhead(p, l.path)
 	return nil
 }
 
-// quiet tells whether a file can be read that was truncated: at once where a copy was
+// stable reports whether a file can be read that was truncated: at once where a copy was
 // found, since what it holds now is new. Otherwise it may be being written what it
 // held before, or a part of that, and what it is can be told only when that is done.
-func (l *logFile) quiet(fi os.FileInfo) bool {
+func (l *logFile) stable(fi os.FileInfo) bool {
 	if l.truncated == nil || l.copied[l.truncated] {
 		return true
 	}
@@ -360,7 +367,7 @@ func (l *logFile) quiet(fi os.FileInfo) bool {
 }
 
 // cutShort makes a source of a file that has lost its end, from that end on.
-func (r *reader) cutShort(f *os.File, p *plain, size int64, path string) (*entry, *plain, error) {
+func (r *reader) cutShort(f *os.File, p *blockReader, size int64, path string) (*entry, *blockReader, error) {
 	from := max(size-blockSize, p.base)
 	buf := make([]byte, size-from)
 	n, err := f.ReadAt(buf, from)
@@ -371,18 +378,18 @@ func (r *reader) cutShort(f *os.File, p *plain, size int64, path string) (*entry
 	if i == 0 {
 		return nil, nil, nil
 	}
-	e := r.ledger.add(p.base, p.head, path)
+	e := r.sources.add(p.base, p.head, path)
 	e.offset = from + int64(i)
 	e.setHead(p.head[:min(int64(len(p.head)), e.offset-p.base)])
-	e.tail = newPrefix(endOf(buf[:i]))
+	e.tail = digestOf(endOf(buf[:i]))
 	e.addLines(buf[:i])
 	r.event(Event{Kind: EventLost, Path: path, ID: e.id, Offset: e.offset, Text: "lost its end; it is read on from where it ends now"})
-	return e, newPlain(f, p.base, p.head, e, r.maxLine), nil
+	return e, newBlockReader(f, p.base, p.head, e, r.maxLine), nil
 }
 
-// named notes the name that g has now. A Source that was handed out stays what
+// setPath notes the name that g has now. A Source that was handed out stays what
 // it is.
-func (g *generation) named(path string) {
+func (g *generation) setPath(path string) {
 	src := *g.src
 	src.Path = path
 	g.src = &src

@@ -41,7 +41,7 @@ var localFS = map[int64]bool{
 
 func fdPath(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
-// libraryWorks tells whether the library can follow f.
+// libraryWorks reports whether the library can follow f.
 func libraryWorks(f *os.File) bool {
 	var fs syscall.Statfs_t
 	if syscall.Fstatfs(int(f.Fd()), &fs) != nil || !localFS[int64(fs.Type)&0xffffffff] {
@@ -58,8 +58,8 @@ func libraryWorks(f *os.File) bool {
 // followLibrary lets the library wait for lines. It comes back when the file
 // is better read by blocks: because it was replaced, because much has come, or,
 // with stalled, because the library has missed something. ok is false when the
-// pump is to end.
-func (p *pump) followLibrary() (ok, stalled bool) {
+// readAhead is to end.
+func (p *readAhead) followLibrary() (ok, stalled bool) {
 	t, err := tail.TailFile(fdPath(p.f), tail.Config{
 		Location:  &tail.SeekInfo{Offset: p.off},
 		Follow:    true,
@@ -123,7 +123,7 @@ func (p *pump) followLibrary() (ok, stalled bool) {
 				continue
 			}
 			if fi.Size() == p.off {
-				if p.still(fi) != errNone {
+				if p.proveUnchanged(fi) != errNone {
 					return true, false
 				}
 			} else if time.Since(last) > stallAfter {

@@ -11,4 +11,4 @@ import (
 
 func libraryWorks(*os.File) bool { return false }
 
-func (p *pump) followLibrary() (ok, stalled bool) { return p.wait(time.Now()), false }
+func (p *readAhead) followLibrary() (ok, stalled bool) { return p.wait(time.Now()), false }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// newTestPump returns a pump over path, from its end on, that is not running.
-func newTestPump(t *testing.T, path string) *pump {
+// newTestReadAhead returns a readAhead over path, from its end on, that is not running.
+func newTestReadAhead(t *testing.T, path string) *readAhead {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
@@ -28,9 +28,9 @@ func newTestPump(t *testing.T, path string) *pump {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &pump{
-		plain: plain{f: f, head: head, off: fi.Size(), max: DefaultMaxLine},
-		path:  path, wake: func() {}, out: make(chan block, 1000), quit: make(chan struct{}),
+	return &readAhead{
+		blockReader: blockReader{f: f, head: head, off: fi.Size(), max: DefaultMaxLine},
+		path:        path, wake: func() {}, out: make(chan block, 1000), quit: make(chan struct{}),
 	}
 }
 
@@ -38,7 +38,7 @@ func newTestPump(t *testing.T, path string) *pump {
 func TestLibrary(t *testing.T) {
 	path := newLog(t)
 	write(t, path, "one\n")
-	p := newTestPump(t, path)
+	p := newTestReadAhead(t, path)
 	type ended struct{ ok, stalled bool }
 	done := make(chan ended, 1)
 	run := func() {
@@ -86,13 +86,13 @@ func TestLibrary(t *testing.T) {
 	}
 	// Much at once, with no line end: not for the library.
 	write(t, path, "one\n")
-	p = newTestPump(t, path)
+	p = newTestReadAhead(t, path)
 	go run()
 	appendTo(t, path, strings.Repeat("x", 2*libraryMax))
 	end(ended{ok: true})
 	// Told to stop, with lines on their way.
 	write(t, path, "one\n")
-	p = newTestPump(t, path)
+	p = newTestReadAhead(t, path)
 	go run()
 	appendTo(t, path, join(lines))
 	close(p.quit)
@@ -103,7 +103,7 @@ func TestLibrary(t *testing.T) {
 func TestCheck(t *testing.T) {
 	path := newLog(t)
 	write(t, path, "one\n")
-	p := newTestPump(t, path)
+	p := newTestReadAhead(t, path)
 	appendTo(t, path, "two\nthree\n")
 	for _, said := range []string{"tw\n", "twO\n", "two\nthree\nfour\n", "three\n"} {
 		if _, err := p.check([]byte(said)); err != errReplaced {
@@ -125,7 +125,7 @@ func TestCheck(t *testing.T) {
 func TestLibraryIsFull(t *testing.T) {
 	path := newLog(t)
 	write(t, path, "one\n")
-	p := newTestPump(t, path)
+	p := newTestReadAhead(t, path)
 	p.poll, p.done, p.room = time.Millisecond, make(chan struct{}), make(chan struct{}, 1)
 	p.library = make(chan struct{}, 1)
 	p.library <- struct{}{}

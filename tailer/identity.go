@@ -18,14 +18,14 @@ const (
 	endsMax = 16   // line ends in the head that are remembered
 )
 
-// A mark is what Position.State holds of a file: enough to tell whether a file
+// An identity is what Position.State holds of a file: enough to tell whether a file
 // is the one it was made from, without keeping its text.
-type mark struct {
+type identity struct {
 	base   int64    // length of a leading hole (NUL bytes), which is not counted as content
-	head   prefix   // the first bytes, at most headMax
-	ends   []prefix // up to each line end in the head, so that a short copy is known
-	tail   prefix   // the bytes before the offset that endOf gives
-	lines  []prefix // the last lines before the offset, at most linesMax; see edited.go
+	head   digest   // the first bytes, at most headMax
+	ends   []digest // up to each line end in the head, so that a short copy is known
+	tail   digest   // the bytes before the offset that endOf gives
+	lines  []digest // the last lines before the offset, at most linesMax; see edited.go
 	open   bool     // the line before the offset has not ended: what follows up to "\n" belongs to it
 	inode  string   // device and inode it was last seen at, a hint
 	seq    int      // the higher, the later it was first seen
@@ -35,8 +35,8 @@ type mark struct {
 // shortSum is the part of a hash that is stored where there are many of them.
 const shortSum = 0xffffffff << 32
 
-// A prefix is a number of bytes and their hash.
-type prefix struct {
+// A digest is a number of bytes and their hash.
+type digest struct {
 	n   int
 	sum uint64
 }
@@ -46,7 +46,7 @@ func hash64(b []byte) uint64 {
 	return binary.BigEndian.Uint64(s[:])
 }
 
-func newPrefix(b []byte) prefix { return prefix{len(b), hash64(b)} }
+func digestOf(b []byte) digest { return digest{len(b), hash64(b)} }
 
 // endOf gives the bytes at the end of what was read that a file must have there to be
 // the one that was read: from the beginning of a line on, since lines may end alike
@@ -60,13 +60,13 @@ func endOf(before []byte) []byte {
 	return before[bytes.LastIndexByte(before[:len(before)-tailMin], '\n')+1:]
 }
 
-// of tells whether b begins with p.
-func (p prefix) of(b []byte) bool { return len(b) >= p.n && hash64(b[:p.n]) == p.sum }
+// of reports whether b begins with p.
+func (p digest) of(b []byte) bool { return len(b) >= p.n && hash64(b[:p.n]) == p.sum }
 
-func (p prefix) String() string { return fmt.Sprintf("%d:%016x", p.n, p.sum) }
+func (p digest) String() string { return fmt.Sprintf("%d:%016x", p.n, p.sum) }
 
 // String is the form that is stored: words of the form key=value.
-func (m *mark) String() string {
+func (m *identity) String() string {
 	var b strings.Builder
 	b.WriteString("v1")
 	if m.base > 0 {
@@ -107,10 +107,10 @@ func (m *mark) String() string {
 	return b.String()
 }
 
-// parseMark reads what mark.String wrote. Words it does not know are left out,
+// parseIdentity reads what identity.String wrote. Words it does not know are left out,
 // so that an older program can read what a newer one stored.
-func parseMark(s string) (mark, error) {
-	var m mark
+func parseIdentity(s string) (identity, error) {
+	var m identity
 	words := strings.Fields(s)
 	if len(words) == 0 || words[0] != "v1" {
 		return m, fmt.Errorf("position state %q: unknown version", s)
@@ -125,13 +125,13 @@ func parseMark(s string) (mark, error) {
 				err = strconv.ErrRange
 			}
 		case "head":
-			m.head, err = parsePrefix(value, headMax, 16)
+			m.head, err = parseDigest(value, headMax, 16)
 		case "ends":
-			m.ends, err = parsePrefixes(value, headMax, endsMax)
+			m.ends, err = parseDigests(value, headMax, endsMax)
 		case "lines":
-			m.lines, err = parsePrefixes(value, lineMax+1, linesMax)
+			m.lines, err = parseDigests(value, lineMax+1, linesMax)
 		case "tail":
-			m.tail, err = parsePrefix(value, tailMax, 16)
+			m.tail, err = parseDigest(value, tailMax, 16)
 		case "open":
 			m.open = value == "1"
 		case "seq":
@@ -142,16 +142,16 @@ func parseMark(s string) (mark, error) {
 			m.cursor, err = url.QueryUnescape(value)
 		}
 		if err != nil {
-			return mark{}, fmt.Errorf("position state: %s: %w", key, err)
+			return identity{}, fmt.Errorf("position state: %s: %w", key, err)
 		}
 	}
 	return m, nil
 }
 
-// parsePrefixes parses a list of at most number prefixes with short hashes.
-func parsePrefixes(s string, limit, number int) (list []prefix, err error) {
+// parseDigests parses a list of at most number digests with short hashes.
+func parseDigests(s string, limit, number int) (list []digest, err error) {
 	for e := range strings.SplitSeq(s, ",") {
-		p, err := parsePrefix(e, limit, 8)
+		p, err := parseDigest(e, limit, 8)
 		if err != nil || len(list) == number {
 			return nil, fmt.Errorf("list %q", s)
 		}
@@ -161,26 +161,26 @@ func parsePrefixes(s string, limit, number int) (list []prefix, err error) {
 	return list, nil
 }
 
-func parsePrefix(s string, limit, digits int) (prefix, error) {
+func parseDigest(s string, limit, digits int) (digest, error) {
 	n, sum, _ := strings.Cut(s, ":")
 	length, err := strconv.Atoi(n)
 	if err != nil || length < 1 || length > limit {
-		return prefix{}, fmt.Errorf("length %q", n)
+		return digest{}, fmt.Errorf("length %q", n)
 	}
 	v, err := strconv.ParseUint(sum, 16, 64)
 	if err != nil || len(sum) != digits {
-		return prefix{}, fmt.Errorf("hash %q", sum)
+		return digest{}, fmt.Errorf("hash %q", sum)
 	}
-	return prefix{length, v}, nil
+	return digest{length, v}, nil
 }
 
 // setHead remembers the beginning of a file, as far as it is known.
-func (m *mark) setHead(head []byte) {
+func (m *identity) setHead(head []byte) {
 	head = head[:min(len(head), headMax)]
 	if len(head) <= m.head.n {
 		return
 	}
-	m.head = newPrefix(head)
+	m.head = digestOf(head)
 	from := 0
 	if n := len(m.ends); n > 0 {
 		from = m.ends[n-1].n
@@ -191,20 +191,20 @@ func (m *mark) setHead(head []byte) {
 			break
 		}
 		from += i + 1
-		p := newPrefix(head[:from])
+		p := digestOf(head[:from])
 		p.sum &= shortSum
 		m.ends = append(m.ends, p)
 	}
 }
 
-// sameHead tells whether a file that begins with head may be the one that m
+// sameHead reports whether a file that begins with head may be the one that m
 // was made from. A file that is shorter must agree up to its last whole line.
-func (m *mark) sameHead(head []byte) bool {
+func (m *identity) sameHead(head []byte) bool {
 	if len(head) >= m.head.n {
 		return m.head.of(head)
 	}
 	last := bytes.LastIndexByte(head, '\n') + 1
-	best := prefix{}
+	best := digest{}
 	for _, e := range m.ends {
 		if e.n <= last {
 			best = e
@@ -238,7 +238,7 @@ func baseID(head []byte) string {
 type entry struct {
 	id, path string
 	offset   int64
-	mark
+	identity
 	held  bool   // read to its end through a descriptor that is still open
 	seen  bool   // found since the start
 	was   *entry // the source that it was before it was edited
@@ -246,28 +246,28 @@ type entry struct {
 }
 
 func (e *entry) position() Position {
-	return Position{ID: e.id, Path: e.path, Offset: e.offset, State: e.mark.String()}
+	return Position{ID: e.id, Path: e.path, Offset: e.offset, State: e.identity.String()}
 }
 
-// A ledger holds all known sources.
-type ledger struct {
+// A sourceSet holds all known sources.
+type sourceSet struct {
 	byBase   map[string][]*entry
 	journals map[string]*entry
 	ids      map[string]bool
 	latest   int // highest seq
 }
 
-func newLedger(known []Position) (*ledger, error) {
-	l := &ledger{byBase: map[string][]*entry{}, journals: map[string]*entry{}, ids: map[string]bool{}}
+func newSourceSet(known []Position) (*sourceSet, error) {
+	l := &sourceSet{byBase: map[string][]*entry{}, journals: map[string]*entry{}, ids: map[string]bool{}}
 	for _, p := range known {
-		m, err := parseMark(p.State)
+		m, err := parseIdentity(p.State)
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", p.ID, err)
 		}
 		if p.Offset < 0 {
 			return nil, fmt.Errorf("source %s: offset %d", p.ID, p.Offset)
 		}
-		e := &entry{id: p.ID, path: p.Path, offset: p.Offset, mark: m}
+		e := &entry{id: p.ID, path: p.Path, offset: p.Offset, identity: m}
 		l.ids[p.ID] = true
 		l.latest = max(l.latest, m.seq)
 		if strings.HasPrefix(p.ID, journalPrefix) {
@@ -285,7 +285,7 @@ func newLedger(known []Position) (*ledger, error) {
 // the file is shorter or cannot tell yet. Sources in not are left out.
 //
 // Where several agree, that one counts whose last bytes are there too.
-func (l *ledger) find(base int64, head []byte, tailAt func(off int64, n int) []byte, not map[*entry]bool) (best *entry) {
+func (l *sourceSet) find(base int64, head []byte, tailAt func(off int64, n int) []byte, not map[*entry]bool) (best *entry) {
 	proven := false
 	for _, e := range l.byBase[baseID(head)] {
 		if not[e] || e.base != base || !e.sameHead(head) {
@@ -311,7 +311,7 @@ func (l *ledger) find(base int64, head []byte, tailAt func(off int64, n int) []b
 
 // add makes a new source. Where its first line is that of another one, it gets
 // a number: a name is never used twice.
-func (l *ledger) add(base int64, head []byte, path string) *entry {
+func (l *sourceSet) add(base int64, head []byte, path string) *entry {
 	b := baseID(head)
 	id := b
 	for n := 2; l.ids[id]; n++ {

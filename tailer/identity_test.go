@@ -9,15 +9,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func (m mark) Equal(o mark) bool { return m.String() == o.String() }
+func (m identity) Equal(o identity) bool { return m.String() == o.String() }
 
-func TestMark(t *testing.T) {
-	var m mark
+func TestIdentity(t *testing.T) {
+	var m identity
 	m.setHead([]byte(join(numbered(1, 3))))
-	m.tail = newPrefix([]byte("the end\n"))
+	m.tail = digestOf([]byte("the end\n"))
 	m.open, m.base, m.seq = true, 4096, 3
 	m.inode, m.cursor = "fe01:2a", "s=1;i=2 %"
-	got, err := parseMark(m.String())
+	got, err := parseIdentity(m.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,34 +29,34 @@ func TestMark(t *testing.T) {
 	}
 }
 
-func TestParseMarkErrors(t *testing.T) {
+func TestParseIdentityErrors(t *testing.T) {
 	for _, s := range []string{
 		"", "v2", "v1 head=0:0123456789abcdef", "v1 head=2000:0123456789abcdef", "v1 head=3:xyz", "v1 tail=5000:0123456789abcdef",
 		"v1 base=-1", "v1 base=x", "v1 ends=3", "v1 ends=" + strings.Repeat("3:01234567,", 20), "v1 cursor=%zz", "v1 seq=x",
 	} {
-		if m, err := parseMark(s); err == nil {
-			t.Errorf("parseMark(%q) = %v, want an error", s, &m)
+		if m, err := parseIdentity(s); err == nil {
+			t.Errorf("parseIdentity(%q) = %v, want an error", s, &m)
 		}
 	}
-	if _, err := parseMark("v1 new=thing tail=3:0123456789abcdef"); err != nil {
+	if _, err := parseIdentity("v1 new=thing tail=3:0123456789abcdef"); err != nil {
 		t.Errorf("a word of a newer program: %v", err)
 	}
 }
 
-func FuzzParseMark(f *testing.F) {
-	var m mark
+func FuzzParseIdentity(f *testing.F) {
+	var m identity
 	m.setHead([]byte("a\nb\n"))
-	m.tail = newPrefix([]byte("b\n"))
+	m.tail = digestOf([]byte("b\n"))
 	f.Add(m.String())
 	f.Add("v1 base=12 head=3:0123456789abcdef ends=1:00000000,3:01234567 tail=1:0123456789abcdef open=1 inode=1%3A2 cursor=s%3D1 seq=4")
 	f.Add("v1")
 	f.Add("v1 head=")
 	f.Fuzz(func(t *testing.T, s string) {
-		m, err := parseMark(s)
+		m, err := parseIdentity(s)
 		if err != nil {
 			return
 		}
-		again, err := parseMark(m.String())
+		again, err := parseIdentity(m.String())
 		if err != nil {
 			t.Fatalf("%q: its own form %q: %v", s, m.String(), err)
 		}
@@ -85,7 +85,7 @@ func TestSameHead(t *testing.T) {
 		{"other third line, as long", "first line\nsecond line\nTHIRD line\n", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var m mark
+			var m identity
 			m.setHead([]byte(known))
 			if got := m.sameHead([]byte(test.head)); got != test.want {
 				t.Errorf("got %v, want %v", got, test.want)

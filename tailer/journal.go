@@ -67,10 +67,10 @@ func newJournalFeed(f *follower, source string) (*journalFeed, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := f.ledger.journals[source]
+	e := f.sources.journals[source]
 	if e == nil {
 		e = &entry{id: source}
-		f.ledger.journals[source] = e
+		f.sources.journals[source] = e
 	}
 	e.path = source
 	match, pattern := slices.Clone(journalMatch), false
@@ -164,7 +164,7 @@ func (j *journalFeed) run(ctx context.Context, cursor string) {
 func (j *journalFeed) send(ctx context.Context, b journalBatch) bool {
 	select {
 	case j.batch <- b:
-		j.f.poke()
+		j.f.wakeUp()
 		return true
 	case <-ctx.Done():
 		return false

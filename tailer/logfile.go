@@ -15,47 +15,48 @@ import (
 //
 // Rotation is found by the name leading elsewhere; truncation by the live file
 // not being what it was; and whatever was missed, by looking at each new file
-// that is named like a rotation, and asking the ledger what it is.
+// that is named like a rotation, and asking the sourceSet what it is.
 type logFile struct {
 	f       *follower
 	path    string
 	globbed bool // found by a glob
 
-	live    *generation
-	old     []*generation // oldest first
+	live    *generation   // what the name leads to; nil: nothing that can be read
+	old     []*generation // what it led to before, oldest first; at most keepOld
 	oldBusy bool          // they had more than one step could take
 
-	queue   []rotated // to be looked at, oldest first
-	job     *job      // being read
-	copied  map[*entry]bool
-	checked []os.FileInfo // rotations that were looked at, as they were then
-	dirs    map[string]dirState
-	later   map[string]time.Time // when to try again what could not be read
+	queue   []rotation           // to be looked at, oldest first
+	job     *job                 // being read; nil: none
+	copied  map[*entry]bool      // sources of which a copy was found since the last truncation
+	checked []os.FileInfo        // rotations that were looked at, as they were then
+	dirs    map[string]dirState  // by directory
+	later   map[string]time.Time // when to try again what could not be read, by path
 	scanned time.Time            // when the directories were listed
 	retry   bool                 // something could not be read, and should be tried again
 
-	first     bool      // nothing was looked at yet
-	settled   bool      // the rotations were read, and the log was looked for
-	rescan    bool      // a rotation that was open is not what it was
-	current   bool      // it was read to where it ended at the start
-	last      *entry    // read last before the start
+	first   bool   // nothing was looked at yet
+	settled bool   // the rotations were read, and the log was looked for
+	rescan  bool   // a rotation that was open is not what it was
+	current bool   // it was read to where it ended at the start
+	last    *entry // read last before the start; nil once it is known what became of it
+
 	missing   bool      // the name leads nowhere
+	denied    bool      // it cannot be opened
+	failing   time.Time // when reading failed; zero where it works
 	looked    time.Time // when its name was looked at
 	active    time.Time // when something last happened to it
 	watched   bool      // the notifier tells of changes, by setting notified
 	notified  atomic.Bool
-	failing   time.Time   // when reading failed; zero where it works
-	denied    bool        // it cannot be opened
 	truncated *entry      // what the live file was before it was truncated, until it is known what it is now
 	since     time.Time   // when that was found out
 	replaced  *generation // what the name led to before, until it is known what it leads to now
 }
 
 func newLogFile(f *follower, path string, globbed bool) *logFile {
-	return &logFile{f: f, last: f.ledger.last(path), path: path, globbed: globbed, first: true, active: time.Now(), copied: map[*entry]bool{}, dirs: map[string]dirState{}, later: map[string]time.Time{}}
+	return &logFile{f: f, last: f.sources.last(path), path: path, globbed: globbed, first: true, active: time.Now(), copied: map[*entry]bool{}, dirs: map[string]dirState{}, later: map[string]time.Time{}}
 }
 
-func (l *logFile) tell(kind EventKind, path, text string, err error) {
+func (l *logFile) event(kind EventKind, path, text string, err error) {
 	e := Event{Kind: kind, Path: path, Text: text, Err: err}
 	if l.live != nil && l.live.entry != nil && path == l.path {
 		e.ID, e.Offset = l.live.entry.id, l.live.entry.offset
@@ -65,7 +66,7 @@ func (l *logFile) tell(kind EventKind, path, text string, err error) {
 
 // pause is how long a log can be left alone: a twentieth of the time for which
 // nothing has happened to it.
-func (l *logFile) pause() time.Duration { return min(time.Since(l.active)/20, quietPoll) }
+func (l *logFile) pause() time.Duration { return min(time.Since(l.active)/20, idlePoll) }
 
 // watch has the file system tell of the next change, so that a log that is left
 // alone is still read at once.
@@ -76,7 +77,7 @@ func (l *logFile) watch() {
 	l.watched = true
 	l.f.notify.watch(l.path, func() {
 		l.notified.Store(true)
-		l.f.poke()
+		l.f.wakeUp()
 	})
 }
 
@@ -119,7 +120,7 @@ func (l *logFile) step(look bool) (busy bool, err error) {
 	return l.readLive(look)
 }
 
-// caughtUp tells whether a log was once read to where it ended at the start.
+// caughtUp reports whether a log was once read to where it ended at the start.
 func (l *logFile) caughtUp() bool {
 	if !l.current && l.settled && l.job == nil && len(l.queue) == 0 && !l.oldBusy {
 		g := l.live
@@ -139,16 +140,16 @@ func (l *logFile) look() error {
 		l.deny(err)
 	case err != nil:
 		if l.live != nil && !l.missing || l.first {
-			l.tell(EventMissing, l.path, "is not there; waiting for it", nil)
+			l.event(EventMissing, l.path, "is not there; waiting for it", nil)
 		}
 		l.missing = true
 	case l.live != nil && !os.SameFile(l.live.info, fi):
-		l.tell(EventRotated, l.path, "rotated, or replaced", nil)
+		l.event(EventRotated, l.path, "rotated, or replaced", nil)
 		if err := l.retire(); err != nil {
 			return err
 		}
 	case l.live != nil && (l.denied || l.missing) && l.failing.IsZero():
-		l.tell(EventRegained, l.path, "is there again", nil)
+		l.event(EventRegained, l.path, "is there again", nil)
 		l.denied, l.missing = false, false
 	}
 	l.rescan = false
@@ -174,7 +175,7 @@ func (l *logFile) look() error {
 
 func (l *logFile) deny(err error) {
 	if !l.denied {
-		l.tell(EventDenied, l.path, "cannot be read", bare(err))
+		l.event(EventDenied, l.path, "cannot be read", bare(err))
 	}
 	l.denied = true
 }
@@ -198,7 +199,7 @@ func (l *logFile) open() error {
 	if n, _ := f.ReadAt(magic, 0); kindOf(magic[:n]) != KindFile {
 		f.Close() // not to be followed, only read
 		if !l.wasChecked(fi) {
-			l.queue = append(l.queue, rotated{path: l.path, info: fi})
+			l.queue = append(l.queue, rotation{path: l.path, info: fi})
 		}
 		return nil
 	}
@@ -207,20 +208,20 @@ func (l *logFile) open() error {
 			f.Close()
 			l.old = append(l.old[:i], l.old[i+1:]...)
 			l.live = g
-			g.named(l.path)
-			g.plain, g.entry = nil, nil // found again from its content
+			g.setPath(l.path)
+			g.blocks, g.entry = nil, nil // found again from its content
 			return nil
 		}
 	}
 	switch {
 	case !l.failing.IsZero(): // told once it can be read
 	case l.denied:
-		l.tell(EventRegained, l.path, "can be read again", nil)
+		l.event(EventRegained, l.path, "can be read again", nil)
 		l.denied = false
 	case l.missing:
-		l.tell(EventRegained, l.path, "is there", nil)
+		l.event(EventRegained, l.path, "is there", nil)
 	default:
-		l.tell(EventStarted, l.path, "following", nil)
+		l.event(EventStarted, l.path, "following", nil)
 	}
 	l.missing, l.active = false, time.Now()
 	l.live = &generation{f: f, info: fi, grown: fi.ModTime(), src: &Source{Path: l.path, Kind: KindFile, Modified: fi.ModTime(), Size: fi.Size()}}
@@ -232,10 +233,10 @@ func (l *logFile) retire() error {
 	g := l.live
 	l.live = nil
 	l.unwatch()
-	if err := l.stopPump(g); err != nil {
+	if err := l.stopReadAhead(g); err != nil {
 		return err
 	}
-	g.grown, l.active, g.slept = time.Now(), time.Now(), nil
+	g.grown, l.active, g.asLeft = time.Now(), time.Now(), nil
 	l.old = append(l.old, g)
 	l.replaced = g
 	l.oldBusy = true
@@ -247,12 +248,12 @@ func (l *logFile) flush() error {
 	if l.live == nil {
 		return nil
 	}
-	return l.stopPump(l.live)
+	return l.stopReadAhead(l.live)
 }
 
-// missed tells, once after the start, when the file that was read last is
+// reportMissing tells, once after the start, when the file that was read last is
 // nowhere to be found.
-func (l *logFile) missed() {
+func (l *logFile) reportMissing() {
 	if e := l.last; e != nil && !e.seen {
 		l.f.event(Event{
 			Kind: EventLost, Path: l.path, ID: e.id, Offset: e.offset,
@@ -272,27 +273,27 @@ func (l *logFile) fail(g *generation, err error) error {
 	return nil
 }
 
-// broken deals with a live file that could not be read on.
-func (l *logFile) broken(g *generation) error {
-	err := g.pump.err
-	g.pump = nil
+// readAheadFailed deals with a live file that could not be read on.
+func (l *logFile) readAheadFailed(g *generation) error {
+	err := g.ahead.err
+	g.ahead = nil
 	if err != errReplaced {
 		return l.fail(g, err)
 	}
-	l.tell(EventTruncated, l.path, "was truncated or rewritten", nil)
+	l.event(EventTruncated, l.path, "was truncated or rewritten", nil)
 	g.entry.held = false
 	l.truncated, l.since, g.cut = g.entry, time.Now(), g.size()
-	g.entry, g.plain, g.inPlace, g.hole = nil, nil, true, 0
+	g.entry, g.blocks, g.inPlace, g.hole = nil, nil, true, 0
 	// The copy may be a new file, or have been written over one that is open.
 	l.oldBusy = true
 	clear(l.dirs)
 	return l.scan()
 }
 
-// finished tells whether nothing is left to read of a log.
+// finished reports whether nothing is left to read of a log.
 func (l *logFile) finished() bool {
 	return l.job == nil && len(l.queue) == 0 && !l.oldBusy &&
-		(l.live == nil || l.missing && time.Since(l.live.grown) > quietAfter)
+		(l.live == nil || l.missing && time.Since(l.live.grown) > finishedAfter)
 }
 
 // behind counts the bytes known to be unread: of a compressed file all that it
@@ -304,11 +305,11 @@ func (l *logFile) behind() (n int64) {
 		}
 		size := g.size()
 		switch {
-		case g.pump != nil && g.pump.idle.Load() == size && g.pump.ahead.Load() == 0: // a line being written
-		case g.pump == nil && g.plain != nil && g.plain.idleSize == size: // nor is this one whole
+		case g.ahead != nil && g.ahead.idle.Load() == size && g.ahead.queued.Load() == 0: // a line being written
+		case g.ahead == nil && g.blocks != nil && g.blocks.idleSize == size: // nor is this one whole
 		case g.entry != nil:
 			n += max(size-g.entry.offset, 0)
-		case !g.copy && g.slept == nil && size != g.begun:
+		case !g.copy && g.asLeft == nil && size != g.begun:
 			n += max(size, 0)
 		}
 	}
@@ -334,8 +335,8 @@ func (l *logFile) behind() (n int64) {
 
 func (l *logFile) close() {
 	if l.live != nil {
-		if l.live.pump != nil {
-			l.live.pump.stop()
+		if l.live.ahead != nil {
+			l.live.ahead.stop()
 		}
 		l.live.f.Close()
 	}

@@ -9,9 +9,9 @@ import (
 // A notifier calls whoever waits for a change of a file, where the file system tells.
 // What it misses is found by polling, so its errors do not matter.
 type notifier struct {
-	w    *fsnotify.Watcher
-	mu   sync.Mutex
-	tell map[string]func() // by the file's name
+	w         *fsnotify.Watcher
+	mu        sync.Mutex
+	callbacks map[string]func() // by the file's name
 }
 
 // newNotifier returns nil where there is no such thing.
@@ -20,7 +20,7 @@ func newNotifier() *notifier {
 	if err != nil {
 		return nil
 	}
-	n := &notifier{w: w, tell: map[string]func(){}}
+	n := &notifier{w: w, callbacks: map[string]func(){}}
 	go n.run()
 	return n
 }
@@ -33,7 +33,7 @@ func (n *notifier) run() {
 				return
 			}
 			n.mu.Lock()
-			tell := n.tell[ev.Name]
+			tell := n.callbacks[ev.Name]
 			n.mu.Unlock()
 			if tell != nil {
 				tell()
@@ -51,7 +51,7 @@ func (n *notifier) run() {
 func (n *notifier) watch(path string, tell func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.tell[path] = tell
+	n.callbacks[path] = tell
 	n.w.Remove(path) // may be that of the file before it
 	n.w.Add(path)
 }
@@ -60,7 +60,7 @@ func (n *notifier) forget(path string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.w.Remove(path)
-	delete(n.tell, path)
+	delete(n.callbacks, path)
 }
 
 func (n *notifier) close() { n.w.Close() }

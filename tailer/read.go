@@ -35,11 +35,11 @@ type ReadOptions struct {
 // What cannot be read is left out: the errors, each a *PathError, come joined at
 // the end. An error of emit or of ctx ends Read at once.
 func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, emit func(*Chunk) error) error {
-	l, err := newLedger(known)
+	l, err := newSourceSet(known)
 	if err != nil {
 		return err
 	}
-	r := &reader{ctx: ctx, ledger: l, maxLine: o.MaxLine, event: o.Event, emit: emit}
+	r := &reader{ctx: ctx, sources: l, maxLine: o.MaxLine, event: o.Event, emit: emit}
 	r.defaults()
 	paths = inOrder(paths)
 	var total, done int64
@@ -86,7 +86,7 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 type reader struct {
 	ctx      context.Context // of the one call of Read or Follow that it serves
 	live     bool            // it serves Follow
-	ledger   *ledger
+	sources  *sourceSet
 	maxLine  int
 	event    func(Event)
 	progress func(n int64) // called with bytes read from files
@@ -207,7 +207,7 @@ func bare(err error) error {
 // openPlain finds the source that f is and places a reader where it was left.
 // It returns nils where there is nothing yet; lenient: a line that has no end
 // counts as one.
-func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *plain, error) {
+func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *blockReader, error) {
 	base, head, err := readHead(r.ctx, f, 0)
 	if err != nil {
 		return nil, nil, err
@@ -216,7 +216,7 @@ func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *plai
 }
 
 // placePlain is openPlain for a file whose beginning was read already.
-func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, lenient bool) (*entry, *plain, error) {
+func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, lenient bool) (*entry, *blockReader, error) {
 	if _, whole := firstLine(head); len(head) == 0 || !whole && !lenient {
 		return nil, nil, nil
 	}
@@ -224,7 +224,7 @@ func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, le
 	if err != nil {
 		return nil, nil, err
 	}
-	e := r.ledger.find(base, head, func(off int64, n int) []byte {
+	e := r.sources.find(base, head, func(off int64, n int) []byte {
 		tail := make([]byte, n)
 		if _, err := f.ReadAt(tail, off-int64(n)); err != nil {
 			return nil
@@ -240,13 +240,13 @@ func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, le
 		return nil, nil, err
 	}
 	if e == nil {
-		altered := r.ledger.ids[baseID(head)]
-		e = r.ledger.add(base, head, path)
+		altered := r.sources.ids[baseID(head)]
+		e = r.sources.add(base, head, path)
 		if altered {
 			r.event(Event{Kind: EventDiffers, Path: path, ID: e.id, Text: "begins like a known file but differs from it; it is read from its beginning"})
 		}
 	}
-	return e, newPlain(f, base, head, e, r.maxLine), nil
+	return e, newBlockReader(f, base, head, e, r.maxLine), nil
 }
 
 func (r *reader) readPlain(src *Source, f *os.File) error {
@@ -327,15 +327,15 @@ func (r *reader) readStream(src *Source, in io.Reader) error {
 // that it begins like, that source is returned: it has to be read again.
 func (r *reader) drainStream(src *Source, s *stream, not map[*entry]bool, progress func()) (again *entry, err error) {
 	if len(s.head) == 0 {
-		s.start(s.base, false, prefix{})
+		s.start(s.base, false, digest{})
 		if _, err := s.next(r.ctx); err != io.EOF {
 			return nil, &PathError{Path: src.Path, Err: bare(err)}
 		}
 		return nil, nil
 	}
-	e := r.ledger.find(s.base, s.head, func(int64, int) []byte { return nil }, not)
+	e := r.sources.find(s.base, s.head, func(int64, int) []byte { return nil }, not)
 	if e == nil {
-		e = r.ledger.add(s.base, s.head, src.Path)
+		e = r.sources.add(s.base, s.head, src.Path)
 	}
 	s.reuse = !s.early
 	s.start(e.offset, e.open, e.tail)

@@ -16,20 +16,20 @@ const (
 	// libraryLogs is how many logs are left to the library at a time: it looks at
 	// each a hundred times a second, which is half a percent of a processor.
 	libraryLogs = 16
-	// aheadMax bounds what a pump reads ahead, in bytes; aheadBlocks in blocks,
+	// aheadMax bounds what a readAhead reads ahead, in bytes; aheadBlocks in blocks,
 	// which may be a single line each.
 	aheadMax    = 1 << 20
 	aheadBlocks = 1024
 )
 
-// A pump reads the live file of a log ahead, in a goroutine of its own, and
+// A readAhead reads the live file of a log ahead, in a goroutine of its own, and
 // proves each block at once. So what was read counts, even if the file is
 // truncated while the one before is being stored.
 //
 // It reads in blocks up to the end of the file; then it leaves the waiting to
 // the following library, or waits itself.
-type pump struct {
-	plain
+type readAhead struct {
+	blockReader
 	path    string
 	native  bool          // do not use the library
 	poll    time.Duration // without the library, at least
@@ -38,34 +38,34 @@ type pump struct {
 	library chan struct{} // see follower
 	wake    func()
 
-	out   chan block
-	ahead atomic.Int64  // bytes in out
-	room  chan struct{} // out has become shorter
-	idle  atomic.Int64  // size of the file when it had no whole line to read
-	err   error         // why out was closed; nil where it was stopped
-	quit  chan struct{}
-	done  chan struct{}
+	out    chan block
+	queued atomic.Int64  // bytes in out
+	room   chan struct{} // out has become shorter
+	idle   atomic.Int64  // size of the file when it had no whole line to read
+	err    error         // why out was closed; nil where it was stopped
+	quit   chan struct{}
+	done   chan struct{}
 }
 
-func (f *follower) newPump(p *plain, path string) *pump {
-	pu := &pump{
-		plain:   *p,
-		path:    path,
-		native:  f.o.Native || !libraryWorks(p.f),
-		poll:    min(f.o.Poll, 10*time.Millisecond),
-		notify:  f.notify,
-		library: f.library,
-		wake:    f.poke,
-		out:     make(chan block, aheadBlocks),
-		room:    make(chan struct{}, 1),
-		quit:    make(chan struct{}),
-		done:    make(chan struct{}),
+func (f *follower) newReadAhead(p *blockReader, path string) *readAhead {
+	ra := &readAhead{
+		blockReader: *p,
+		path:        path,
+		native:      f.o.Native || !libraryWorks(p.f),
+		poll:        min(f.o.Poll, 10*time.Millisecond),
+		notify:      f.notify,
+		library:     f.library,
+		wake:        f.wakeUp,
+		out:         make(chan block, aheadBlocks),
+		room:        make(chan struct{}, 1),
+		quit:        make(chan struct{}),
+		done:        make(chan struct{}),
 	}
-	go pu.run()
-	return pu
+	go ra.run()
+	return ra
 }
 
-func (p *pump) run() {
+func (p *readAhead) run() {
 	defer close(p.done)
 	defer p.wake()
 	defer close(p.out)
@@ -106,16 +106,16 @@ func (p *pump) run() {
 	}
 }
 
-// send hands a block on; it returns false when the pump is to end.
-func (p *pump) send(b block) bool {
-	for p.ahead.Load() >= aheadMax {
+// send hands a block on; it returns false when the readAhead is to end.
+func (p *readAhead) send(b block) bool {
+	for p.queued.Load() >= aheadMax {
 		select {
 		case <-p.room:
 		case <-p.quit:
 			return false
 		}
 	}
-	p.ahead.Add(int64(len(b.data)))
+	p.queued.Add(int64(len(b.data)))
 	select {
 	case p.out <- b:
 		p.wake()
@@ -126,16 +126,16 @@ func (p *pump) send(b block) bool {
 }
 
 // taken notes that b was taken from out.
-func (p *pump) taken(b block) {
-	p.ahead.Add(-int64(len(b.data)))
+func (p *readAhead) taken(b block) {
+	p.queued.Add(-int64(len(b.data)))
 	select {
 	case p.room <- struct{}{}:
 	default:
 	}
 }
 
-// takeLibrary tells whether the library is to be had. It has to be given back.
-func (p *pump) takeLibrary() bool {
+// takeLibrary reports whether the library is to be had. It has to be given back.
+func (p *readAhead) takeLibrary() bool {
 	select {
 	case p.library <- struct{}{}:
 		return true
@@ -147,7 +147,7 @@ func (p *pump) takeLibrary() bool {
 // wait waits until the file may have changed: until the file system says so, or, for
 // what it does not tell, a while, which is the longer the longer ago the last block
 // was.
-func (p *pump) wait(last time.Time) bool {
+func (p *readAhead) wait(last time.Time) bool {
 	poll := p.poll
 	if p.notify != nil {
 		if p.changed == nil {
@@ -163,7 +163,7 @@ func (p *pump) wait(last time.Time) bool {
 		}
 		poll *= 2
 	}
-	t := time.NewTimer(max(poll, min(time.Since(last)/20, quietPoll)))
+	t := time.NewTimer(max(poll, min(time.Since(last)/20, idlePoll)))
 	defer t.Stop()
 	select {
 	case <-p.quit:
@@ -174,15 +174,15 @@ func (p *pump) wait(last time.Time) bool {
 	return true
 }
 
-func (p *pump) unwatch() {
+func (p *readAhead) unwatch() {
 	if p.changed != nil {
 		p.notify.forget(p.path)
 		p.changed = nil
 	}
 }
 
-// stop ends the pump and returns what it had read ahead.
-func (p *pump) stop() (left []block) {
+// stop ends the readAhead and returns what it had read ahead.
+func (p *readAhead) stop() (left []block) {
 	close(p.quit)
 	<-p.done
 	for b := range p.out {

@@ -30,8 +30,8 @@ var (
 )
 
 // splitRotated takes a file name apart: the log it is a rotation of, and what
-// was added. rotation is empty for a log itself.
-func splitRotated(name string) (base, rotation string) {
+// was added. suffix is empty for a log itself.
+func splitRotated(name string) (base, suffix string) {
 	plain := reCompressed().ReplaceAllString(name, "")
 	if m := reRotated().FindStringSubmatch(plain); m != nil {
 		return m[1], m[2]
@@ -43,8 +43,8 @@ func splitRotated(name string) (base, rotation string) {
 	return plain, ""
 }
 
-// rotationOf tells whether name is a rotation of the log base, and which.
-func rotationOf(base, name string) (rotation string, ok bool) {
+// rotationOf reports whether name is a rotation of the log base, and which.
+func rotationOf(base, name string) (suffix string, ok bool) {
 	if !strings.HasPrefix(name, strings.TrimSuffix(base, filepath.Ext(base))) {
 		return "", false // most of a directory with many logs
 	}
@@ -68,24 +68,24 @@ func rotationOf(base, name string) (rotation string, ok bool) {
 	return "", false
 }
 
-// A rotated is a file that may hold an older part of a log.
-type rotated struct {
-	path     string
-	rotation string
-	info     os.FileInfo
+// A rotation is a file that may hold an older part of a log.
+type rotation struct {
+	path   string
+	suffix string
+	info   os.FileInfo
 }
 
 // siblings lists the rotations of a log in dir, oldest first.
-func siblings(dir, base string) ([]rotated, error) {
+func siblings(dir, base string) ([]rotation, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
-	var list []rotated
+	var list []rotation
 	for _, name := range names {
-		rotation, ok := rotationOf(base, name)
+		suffix, ok := rotationOf(base, name)
 		if !ok {
 			continue
 		}
@@ -94,7 +94,7 @@ func siblings(dir, base string) ([]rotated, error) {
 		if err != nil || !fi.Mode().IsRegular() {
 			continue // gone meanwhile
 		}
-		list = append(list, rotated{path, rotation, fi})
+		list = append(list, rotation{path, suffix, fi})
 	}
 	oldestFirst(list)
 	return list, err
@@ -103,27 +103,27 @@ func siblings(dir, base string) ([]rotated, error) {
 // oldestFirst puts the rotations of one log in order: by number, the highest
 // is the oldest; by date; or, where there is both, by modification time. The
 // log itself, with no rotation, comes last.
-func oldestFirst(list []rotated) {
+func oldestFirst(list []rotation) {
 	dates, numbers := 0, 0
 	for _, r := range list {
 		switch {
-		case reDate().MatchString(r.rotation):
+		case reDate().MatchString(r.suffix):
 			dates++
-		case r.rotation != "":
+		case r.suffix != "":
 			numbers++
 		}
 	}
-	slices.SortStableFunc(list, func(a, b rotated) int {
-		if a.rotation == "" || b.rotation == "" {
-			return cmp.Compare(btoi(a.rotation == ""), btoi(b.rotation == ""))
+	slices.SortStableFunc(list, func(a, b rotation) int {
+		if a.suffix == "" || b.suffix == "" {
+			return cmp.Compare(btoi(a.suffix == ""), btoi(b.suffix == ""))
 		}
 		switch {
 		case dates == 0:
-			if n := cmp.Compare(number(b.rotation), number(a.rotation)); n != 0 {
+			if n := cmp.Compare(number(b.suffix), number(a.suffix)); n != 0 {
 				return n
 			}
 		case numbers == 0:
-			if n := cmp.Compare(digits(a.rotation), digits(b.rotation)); n != 0 {
+			if n := cmp.Compare(digits(a.suffix), digits(b.suffix)); n != 0 {
 				return n
 			}
 		}
@@ -141,7 +141,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-func modified(r rotated) time.Time {
+func modified(r rotation) time.Time {
 	if r.info == nil {
 		return time.Time{}
 	}
@@ -149,8 +149,8 @@ func modified(r rotated) time.Time {
 }
 
 // number is the rotation's number; "old" comes before all.
-func number(rotation string) int {
-	n, err := strconv.Atoi(rotation)
+func number(suffix string) int {
+	n, err := strconv.Atoi(suffix)
 	if err != nil {
 		return 1 << 30
 	}
@@ -158,22 +158,22 @@ func number(rotation string) int {
 }
 
 // digits makes dates comparable: only their digits count.
-func digits(rotation string) string {
+func digits(suffix string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
 			return -1
 		}
 		return r
-	}, rotation)
+	}, suffix)
 }
 
 // inOrder sorts paths so that the rotations of each log come oldest first.
 // Logs stay in the order in which they were named first.
 func inOrder(paths []string) []string {
 	var logs []string
-	byLog := map[string][]rotated{}
+	byLog := map[string][]rotation{}
 	for _, path := range paths {
-		base, rotation := splitRotated(filepath.Base(path))
+		base, suffix := splitRotated(filepath.Base(path))
 		key := filepath.Join(filepath.Dir(path), base)
 		if path == "-" {
 			key = path
@@ -182,7 +182,7 @@ func inOrder(paths []string) []string {
 			logs = append(logs, key)
 		}
 		info, _ := os.Stat(path)
-		byLog[key] = append(byLog[key], rotated{path, rotation, info})
+		byLog[key] = append(byLog[key], rotation{path, suffix, info})
 	}
 	ordered := make([]string, 0, len(paths))
 	for _, key := range logs {

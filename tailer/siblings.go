@@ -56,11 +56,11 @@ func (l *logFile) scan() error {
 		return nil
 	}
 	l.scanned, l.retry = now, false
-	var all []rotated
+	var all []rotation
 	for _, d := range dirs {
 		list, err := siblings(d[0], d[1])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && l.first {
-			l.tell(EventDenied, d[0], "rotations cannot be listed", bare(err))
+			l.event(EventDenied, d[0], "rotations cannot be listed", bare(err))
 		}
 		all = append(all, list...)
 	}
@@ -73,14 +73,14 @@ func (l *logFile) scan() error {
 	if live != nil && l.wasChecked(live) { // a compressed one
 		checked = append(checked, live)
 	}
-	noHistory := l.first && l.f.o.NoHistory && !l.f.ledger.knows(l.path)
+	noHistory := l.first && l.f.o.NoHistory && !l.f.sources.knows(l.path)
 	for _, r := range all {
 		if live != nil && os.SameFile(live, r.info) {
 			continue
 		}
 		if g := l.opened(r.info); g != nil {
 			g.gone = false
-			g.named(r.path)
+			g.setPath(r.path)
 			continue
 		}
 		if now.Before(l.later[r.path]) {
@@ -100,7 +100,7 @@ func (l *logFile) scan() error {
 
 // last returns the source that was first seen latest, among those that were
 // live at path.
-func (l *ledger) last(path string) (last *entry) {
+func (l *sourceSet) last(path string) (last *entry) {
 	for _, list := range l.byBase {
 		for _, e := range list {
 			if e.path == path && (last == nil || e.seq > last.seq) {
@@ -111,8 +111,8 @@ func (l *ledger) last(path string) (last *entry) {
 	return last
 }
 
-// knows tells whether anything was ever read of the log at path.
-func (l *ledger) knows(path string) bool {
+// knows reports whether anything was ever read of the log at path.
+func (l *sourceSet) knows(path string) bool {
 	for _, list := range l.byBase {
 		for _, e := range list {
 			base, _ := splitRotated(filepath.Base(e.path))
@@ -198,7 +198,7 @@ func (l *logFile) readJob() (busy bool, err error) {
 				return false, nil // being decompressed
 			}
 		} else {
-			b, err = j.plain.next()
+			b, err = j.blocks.next()
 		}
 		switch {
 		case err == nil:
@@ -242,7 +242,7 @@ func (l *logFile) failed(path string, err error) {
 	l.retry = true
 	l.later[path] = time.Now().Add(retryEvery)
 	fi, serr := os.Stat(path)
-	if serr != nil || time.Since(fi.ModTime()) < quietAfter {
+	if serr != nil || time.Since(fi.ModTime()) < finishedAfter {
 		return
 	}
 	l.checked = append(l.checked, fi)
@@ -251,7 +251,7 @@ func (l *logFile) failed(path string, err error) {
 
 // startJob opens a rotation and finds out what of it is unread. It returns nil
 // where there is nothing.
-func (l *logFile) startJob(r rotated) (*job, error) {
+func (l *logFile) startJob(r rotation) (*job, error) {
 	f, err := os.Open(r.path)
 	if err != nil {
 		return nil, err
@@ -277,7 +277,7 @@ func (l *logFile) startJob(r rotated) (*job, error) {
 		}
 		return j, nil
 	}
-	j.entry, j.plain, err = l.f.openPlain(f, r.path, time.Since(fi.ModTime()) > quietAfter)
+	j.entry, j.blocks, err = l.f.openPlain(f, r.path, time.Since(fi.ModTime()) > finishedAfter)
 	if err != nil || j.entry == nil {
 		f.Close()
 		return nil, err
@@ -306,24 +306,24 @@ func (l *logFile) startStream(j *job) error {
 		s.stop()
 		return nil
 	}
-	j.entry = l.f.ledger.find(s.base, s.head, func(int64, int) []byte { return nil }, j.not)
+	j.entry = l.f.sources.find(s.base, s.head, func(int64, int) []byte { return nil }, j.not)
 	switch {
 	case j.entry == nil:
-		j.entry = l.f.ledger.add(s.base, s.head, j.src.Path)
+		j.entry = l.f.sources.add(s.base, s.head, j.src.Path)
 	case j.entry.held, !s.decoded && gzipEndsAt(j.f, j.src, j.entry.offset):
 		l.copied[j.entry] = true
 		s.stop()
 		return nil
 	}
-	s.wake = l.f.poke
+	s.wake = l.f.wakeUp
 	// A text in UTF-16 may still be written to.
-	s.whole = j.src.Kind == KindUTF16 && time.Since(j.src.Modified) < quietAfter
+	s.whole = j.src.Kind == KindUTF16 && time.Since(j.src.Modified) < finishedAfter
 	s.start(j.entry.offset, j.entry.open, j.entry.tail)
 	j.stream = s
 	return nil
 }
 
-// gzipEndsAt tells whether a gzip file holds size bytes, from the length that
+// gzipEndsAt reports whether a gzip file holds size bytes, from the length that
 // stands in its last four bytes (RFC 1952, section 2.3.1), without
 // decompressing all of it.
 func gzipEndsAt(f *os.File, src *Source, size int64) bool {
@@ -342,19 +342,19 @@ func (l *logFile) endJob() error {
 	j := l.job
 	l.job = nil
 	l.checked = append(l.checked, j.info)
-	if j.plain == nil {
+	if j.blocks == nil {
 		l.copied[j.entry] = true
 		if j.stream != nil {
 			j.stream.stop()
 		}
 		return j.f.Close()
 	}
-	if j.keep && j.plain.off == j.entry.offset {
+	if j.keep && j.blocks.off == j.entry.offset {
 		l.old = append(l.old, j.generation)
 		return nil
 	}
 	var err error
-	if time.Since(j.info.ModTime()) > quietAfter {
+	if time.Since(j.info.ModTime()) > finishedAfter {
 		err = l.finish(j.generation)
 	}
 	j.f.Close()

@@ -22,10 +22,10 @@ func newStdinFeed(f *follower) *stdinFeed {
 			in.err = err
 			close(in.ready)
 		} else {
-			s.wake = f.poke
+			s.wake = f.wakeUp
 			in.ready <- s
 		}
-		f.poke()
+		f.wakeUp()
 	}()
 	return in
 }
@@ -71,12 +71,12 @@ func (in *stdinFeed) step() (busy bool, err error) {
 func (in *stdinFeed) open(s *stream) {
 	in.s = s
 	if len(s.head) == 0 {
-		s.start(s.base, false, prefix{})
+		s.start(s.base, false, digest{})
 		return
 	}
-	in.entry = in.f.ledger.find(s.base, s.head, func(int64, int) []byte { return nil }, nil)
+	in.entry = in.f.sources.find(s.base, s.head, func(int64, int) []byte { return nil }, nil)
 	if in.entry == nil {
-		in.entry = in.f.ledger.add(s.base, s.head, "-")
+		in.entry = in.f.sources.add(s.base, s.head, "-")
 	}
 	s.start(in.entry.offset, in.entry.open, in.entry.tail)
 }

@@ -5,10 +5,46 @@
 // [Read] reads files to their end; [Follow] catches up and goes on until its
 // context ends. Both hand out [Chunk]s, stretches of whole lines.
 //
-// A source is known by what stands in it, not by its name: its [Source.ID] is
-// made from its first line. So mail.log, later mail.log.1, later
-// mail.log.2.gz, is one source, and a copy of it yields nothing new. See
-// docs/following.md for what is guaranteed and what cannot be.
+// A source is known by its content, not by its name: its [Source.ID] is made from
+// its first line. So mail.log, later mail.log.1, later mail.log.2.gz, is one source,
+// and a copy of it yields nothing new. See docs/following.md for what is guaranteed
+// and what cannot be.
+//
+// How a byte becomes a line, and who holds what:
+//
+//	name  mail.log                 mail.log.1       mail.log.2.gz      -, journal:
+//	         |                         |                  |                 |
+//	logFile  |  one a followed name: looks at the name, lists its siblings  |
+//	         v                         v                  v                 |
+//	generation  live               generation  old     job                  |
+//	         |  an open file           |                  |                 |
+//	         v                         |                  |                 |
+//	readAhead  a goroutine: reads      |                  |                 |
+//	         |  on, then waits         |                  |                 |
+//	         v                         v                  v                 v
+//	blockReader                    blockReader         stream            feed
+//	   pread a block, cut it at       (the same)        gzip, xz, zstd,   standard input,
+//	   its last line feed, prove                        bzip2, UTF-16     journalctl
+//	   that it stands in the file                         |                 |
+//	         |                         |                  |                 |
+//	         +-------- block ----------+------------------+-----------------+
+//	                                   v
+//	entry    one a source, in the sourceSet: its identity and the offset behind the
+//	         |  last line handed out. All files with that content share it, so that
+//	         |  a line comes once, whichever of them has it first.
+//	         v
+//	deliver  leaves out what lies before the offset, moves the offset
+//	         |
+//	         v
+//	emit(Chunk{Data, Position})
+//
+// Offsets count bytes of content: after decompression and decoding, from the file's
+// first byte, a leading hole or byte order mark included.
+//
+// Below [Follow], one goroutine, the follower's, owns all logFiles, generations and
+// entries, and calls emit. A readAhead and a stream each own their reader in a
+// goroutine of their own, and pass blocks over a channel. A journal has entries with
+// cursors instead of bytes with offsets: its feed hands out chunks by itself.
 package tailer
 
 import (

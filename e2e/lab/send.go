@@ -88,7 +88,7 @@ func sendAll(msgs []*message, pause time.Duration) error {
 				if err := m.inject(in); err != nil {
 					errs[i] = errors.Join(errs[i], fmt.Errorf("%s: %s: %w", in.name, m.id, err))
 				}
-				time.Sleep(pause)
+				time.Sleep(pause) // the rate
 			}
 		})
 	}

@@ -73,7 +73,7 @@ func up(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "pid"), fmt.Appendln(nil, init.Process.Pid), 0o644); err != nil {
 		return err
 	}
-	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) { // a poll
 		if _, err := os.Stat(filepath.Join(dir, "ready")); err == nil {
 			break
 		}
@@ -241,7 +241,7 @@ func insideCommand(dir string, args ...string) (*exec.Cmd, error) {
 // held ones aside.
 func settle(dir string) error {
 	const limit = 2 * time.Minute
-	for start := time.Now(); ; time.Sleep(500 * time.Millisecond) {
+	for start := time.Now(); ; time.Sleep(500 * time.Millisecond) { // a poll
 		c, err := insideCommand(dir, "/lab/inside.sh", "left")
 		if err != nil {
 			return err
