@@ -6,11 +6,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -24,20 +23,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-)
-
-// axe-core finds what people with a screen reader, or without a mouse, cannot use.
-const (
-	axeVersion = "4.14.1"
-	axeSum     = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c" // of axe.min.js
 )
 
 // A site is a dashboard that is served.
@@ -161,7 +154,7 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	if err := chromedp.Run(ctx); err != nil {
+	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return ctx
@@ -188,19 +181,19 @@ func (w *witness) take() []string {
 	return list
 }
 
-func (w *witness) listen(ctx context.Context) {
-	chromedp.ListenTarget(ctx, func(ev any) {
+func (w *witness) listen(ctx context.Context) error {
+	return chromedp.Listen(ctx, func(ev any) {
 		switch e := ev.(type) {
 		case *log.EventEntryAdded:
-			if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
+			if e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning {
 				w.say("console: %s %s", e.Entry.Text, e.Entry.URL)
 			}
 		case *runtime.EventConsoleAPICalled:
-			if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+			if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
 				w.say("console: %s", e.Args[0].Value)
 			}
 		case *runtime.EventExceptionThrown:
-			w.say("exception: %s", e.ExceptionDetails.Error())
+			w.say("exception: %s", e.ExceptionDetails.Text)
 		case *network.EventRequestWillBeSent:
 			if u := e.Request.URL; !strings.HasPrefix(u, w.base+"/") && !strings.HasPrefix(u, "data:") && u != "about:blank" {
 				w.say("a request to %s", u)
@@ -211,32 +204,24 @@ func (w *witness) listen(ctx context.Context) {
 
 // login gives the browser the cookie.
 func (s *site) login(ctx context.Context) error {
-	u, err := url.Parse(s.base)
-	if err != nil {
-		return err
-	}
-	return chromedp.Run(ctx, log.Enable(), network.Enable(), runtime.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
-		return network.SetCookie(s.cookie.Name, s.cookie.Value).WithDomain(u.Hostname()).WithPath("/").WithHTTPOnly(true).WithSameSite(network.CookieSameSiteStrict).Do(ctx)
-	}))
+	_, logErr := chromedp.Call(ctx, log.Enable, cdp.Empty{})
+	_, runtimeErr := chromedp.Call(ctx, runtime.Enable, cdp.Empty{})
+	_, networkErr := chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	only := true
+	_, err := chromedp.Call(ctx, network.SetCookie, network.SetCookieParams{Name: s.cookie.Name, Value: s.cookie.Value, URL: s.base + "/", HTTPOnly: &only, SameSite: network.CookieSameSiteStrict})
+	return errors.Join(logErr, runtimeErr, networkErr, err)
 }
 
-// axe fetches axe-core by npm and gives its source.
-func axe(t *testing.T) string {
+// look is how the screen is: its width, and light or dark.
+func look(ctx context.Context, width int64, scheme string) error {
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	return errors.Join(err, chromedp.Do(ctx, chromedp.EmulateViewport(width, 900)))
+}
+
+// text is what an element shows.
+func text(t *testing.T, ctx context.Context, selector string) string {
 	t.Helper()
-	dir := t.TempDir()
-	cmd := exec.Command("sh", "-c", "npm pack axe-core@"+axeVersion+" && tar xzf axe-core-*.tgz package/axe.min.js")
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm pack: %v\n%s", err, tail(out))
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, "package", "axe.min.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != axeSum {
-		t.Fatalf("axe.min.js %s has the checksum %x", axeVersion, sum)
-	}
-	return string(raw)
+	return evaluate[string](t, ctx, fmt.Sprintf("document.querySelector(%q).textContent", selector))
 }
 
 // screens are all pages with one of each kind that has a name in its path.
@@ -256,54 +241,54 @@ func TestDashboard(t *testing.T) {
 	source := axe(t)
 	ctx := browser(t)
 	w := &witness{base: s.base}
-	w.listen(ctx)
-	if err := s.login(ctx); err != nil {
+	if err := errors.Join(w.listen(ctx), s.login(ctx)); err != nil {
 		t.Fatal(err)
 	}
+	do := func(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		within, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if err := chromedp.Do(within, steps...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func(t *testing.T, path string) {
+		t.Helper()
+		do(t, chromedp.Navigate(s.base+path), chromedp.WaitReady("footer"))
+	}
+	at := func(t *testing.T) string { t.Helper(); return evaluate[string](t, ctx, "location.href") }
 	screens := s.screens(t)
+	names := slices.Sorted(maps.Keys(screens))
 	shots := os.Getenv("DASHBOARD_SHOTS") // a directory for pictures
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{390, 1440} {
 			t.Run(fmt.Sprintf("%s-%d", scheme, width), func(t *testing.T) {
-				err := chromedp.Run(ctx, emulation.SetDeviceMetricsOverride(width, 900, 1, width < 500),
-					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
-				if err != nil {
+				if err := look(ctx, width, scheme); err != nil {
 					t.Fatal(err)
 				}
-				for name, path := range screens {
+				for _, name := range names {
+					path := screens[name]
 					w.take()
-					var sideways int64
-					var found string
-					var picture []byte
-					err := chromedp.Run(ctx, chromedp.Navigate(s.base+path), chromedp.WaitReady("footer"),
-						chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &sideways),
-						chromedp.Evaluate(source+"; 0", nil),
-						chromedp.Evaluate(`axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html).join(" "))))`, &found,
-							func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }),
-					)
-					if err != nil {
-						t.Fatalf("%s: %v", path, err)
-					}
-					if sideways > 0 {
+					open(t, path)
+					if sideways := evaluate[int](t, ctx, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); sideways > 0 {
 						t.Errorf("%s (%s) scrolls sideways by %d pixels", name, path, sideways)
 					}
-					var violations []string
-					if err := json.Unmarshal([]byte(found), &violations); err != nil {
-						t.Fatal(err)
-					}
-					for _, v := range violations {
+					evaluate[int](t, ctx, source+"; 0")
+					for _, v := range evaluate[[]string](t, ctx, `axe.run().then(r => r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html).join(" ")))`, chromedp.EvalAwaitPromise) {
 						t.Errorf("%s (%s): axe: %.600s", name, path, v)
 					}
 					for _, f := range w.take() {
 						t.Errorf("%s (%s): %s", name, path, f)
 					}
-					if shots != "" {
-						if err := chromedp.Run(ctx, chromedp.FullScreenshot(&picture, 100)); err != nil {
-							t.Fatal(err)
-						}
-						if err := os.WriteFile(filepath.Join(shots, fmt.Sprintf("%s-%d-%s.png", scheme, width, name)), picture, 0o644); err != nil {
-							t.Fatal(err)
-						}
+					if shots == "" {
+						continue
+					}
+					picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(filepath.Join(shots, fmt.Sprintf("%s-%d-%s.png", scheme, width, name)), picture, 0o644); err != nil {
+						t.Fatal(err)
 					}
 				}
 			})
@@ -313,125 +298,118 @@ func TestDashboard(t *testing.T) {
 	t.Run("walk", func(t *testing.T) {
 		// From the verdict to the log line in three steps: the page, the incident, its
 		// evidence.
-		var verdict, line string
-		err := chromedp.Run(ctx, chromedp.Navigate(s.base+"/"), chromedp.Text("h1", &verdict),
-			chromedp.Click(".incident .heading a"), chromedp.WaitVisible("#evidence td.name a"),
-			chromedp.Click("#evidence td.name a"), chromedp.WaitVisible("pre.log"), chromedp.Text("pre.log", &line))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(verdict, "going on") {
+		open(t, "/")
+		if verdict := text(t, ctx, "h1"); !strings.Contains(verdict, "going on") {
 			t.Errorf("the verdict is %q", verdict)
 		}
+		do(t, chromedp.Click(".incident .heading a"), chromedp.WaitVisible("#evidence td.name a"), chromedp.Click("#evidence td.name a"), chromedp.WaitVisible("pre.log"))
+		line := strings.TrimSpace(text(t, ctx, "pre.log"))
 		raw, err := os.ReadFile(s.log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if line == "" || !bytes.Contains(raw, []byte(strings.TrimSpace(line)+"\n")) || !strings.Contains(line, "status=") {
+		if line == "" || !bytes.Contains(raw, []byte(line+"\n")) || !strings.Contains(line, "status=") {
 			t.Errorf("the log line shown is %q", line)
 		}
 	})
 
 	t.Run("keys", func(t *testing.T) {
-		var at, active string
 		press := func(keys ...string) {
 			t.Helper()
 			for _, k := range keys {
-				// As a keyboard does: the character comes of the key, unless the page takes it.
-				var action chromedp.Action = chromedp.KeyEvent(k)
-				if k[0] >= ' ' && len(k) == 1 {
-					action = chromedp.Tasks{input.DispatchKeyEvent(input.KeyDown).WithKey(k).WithText(k), input.DispatchKeyEvent(input.KeyUp).WithKey(k)}
+				if len(k) != 1 || k[0] < ' ' {
+					do(t, chromedp.KeyEvent(k))
+					continue
 				}
-				if err := chromedp.Run(ctx, action); err != nil {
+				// As a keyboard does: the character comes of the key, unless the page takes it.
+				_, down := chromedp.Call(ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: k, Text: k})
+				_, up := chromedp.Call(ctx, input.DispatchKeyEvent, input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: k})
+				if err := errors.Join(down, up); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
-		where := func(want string) {
+		// The page that a key leads to: it is loaded, and listens.
+		arrives := func(want string) {
 			t.Helper()
-			for range 200 {
-				if err := chromedp.Run(ctx, chromedp.WaitReady("footer"), chromedp.Location(&at)); err == nil && strings.Contains(at, want) {
+			within, cancel := context.WithTimeout(ctx, 30*time.Second)
+			defer cancel()
+			for {
+				got, err := chromedp.Run(within, chromedp.Evaluate[string](`document.readyState === "complete" ? location.href : ""`))
+				if err == nil && strings.Contains(got, want) {
 					return
 				}
-				if err := chromedp.Run(ctx, chromedp.Evaluate(`new Promise(r => setTimeout(r, 25))`, nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })); err != nil {
-					continue
+				if within.Err() != nil {
+					t.Fatalf("at %s, not at %s", got, want)
 				}
 			}
-			t.Fatalf("at %s, not at %s", at, want)
 		}
-		if err := chromedp.Run(ctx, chromedp.Navigate(s.base+"/"), chromedp.WaitReady("footer")); err != nil {
-			t.Fatal(err)
-		}
+		open(t, "/")
 		// All of it without a mouse: the incident, its evidence, a search, each screen.
 		press("j", kb.Enter)
-		where("/incidents/")
+		arrives("/incidents/")
 		press("j", kb.Enter)
-		where("/attempts/")
+		arrives("/attempts/")
 		press("/")
-		if err := chromedp.Run(ctx, chromedp.Evaluate(`document.activeElement.id`, &active)); err != nil || active != "q" {
-			t.Fatalf("/ leads to %q, %v", active, err)
+		if id := evaluate[string](t, ctx, "document.activeElement.id"); id != "q" {
+			t.Fatalf("/ leads to %q", id)
 		}
-		press("n", "o", "b", "o", "d", "y", "@", "x", ".", "e", "x", "a", "m", "p", "l", "e", kb.Enter)
-		where("/trace?q=nobody%40x.example")
-		for key, path := range map[string]string{"i": "/incidents", "p": "/providers", "d": "/domains", "w": "/queue", "r": "/replies", "s": "/senders", "u": "/suppress", "t": "/tls", "l": "/log", "n": s.base + "/"} {
+		press(strings.Split("nobody@x.example", "")...)
+		press(kb.Enter)
+		arrives("/trace?q=nobody%40x.example")
+		for key, path := range map[string]string{"i": "/incidents", "p": "/providers", "d": "/domains", "w": "/queue", "r": "/replies", "s": "/senders", "u": "/suppress", "t": "/tls", "l": "/log"} {
 			press("g", key)
-			where(path)
+			arrives(path)
 		}
-		var open bool
 		press("?")
-		if err := chromedp.Run(ctx, chromedp.Evaluate(`document.getElementById('keys').open`, &open)); err != nil || !open {
-			t.Errorf("? shows no keys: %v", err)
+		if !evaluate[bool](t, ctx, `document.getElementById("keys").open`) {
+			t.Error("? shows no keys")
 		}
 		press(kb.Escape)
-		// Tab reaches every link of a page, and what has the focus can be seen.
-		var missed string
-		if err := chromedp.Run(ctx, chromedp.Evaluate(`Array.from(document.querySelectorAll('a[href], button, input')).filter(x => x.tabIndex < 0).map(x => x.outerHTML).join()`, &missed)); err != nil || missed != "" {
-			t.Errorf("out of reach of the keyboard: %s, %v", missed, err)
+		if evaluate[bool](t, ctx, `document.getElementById("keys").open`) {
+			t.Error("Escape leaves the keys open")
+		}
+		if missed := evaluate[string](t, ctx, `Array.from(document.querySelectorAll("a[href], button, input")).filter(x => x.tabIndex < 0).map(x => x.outerHTML).join()`); missed != "" {
+			t.Errorf("out of reach of the keyboard: %s", missed)
 		}
 	})
 
 	t.Run("back", func(t *testing.T) {
-		var at string
-		err := chromedp.Run(ctx, chromedp.Navigate(s.base+"/providers?since=7d"), chromedp.WaitReady("footer"),
-			chromedp.Click("#providers td.name a"), chromedp.WaitVisible("#relays"), chromedp.NavigateBack(), chromedp.WaitVisible("#providers"), chromedp.Location(&at))
-		if err != nil || at != s.base+"/providers?since=7d" {
-			t.Errorf("back at %s, %v", at, err)
+		open(t, "/providers?since=7d")
+		do(t, chromedp.Click("#providers td.name a"), chromedp.WaitVisible("#relays"), chromedp.NavigateBack(), chromedp.WaitVisible("#providers"))
+		if got := at(t); got != s.base+"/providers?since=7d" {
+			t.Errorf("back at %s", got)
 		}
 	})
 
 	t.Run("live", func(t *testing.T) {
 		// Something is stored: the page shows it by itself, and stays where it is.
-		var before, after string
-		if err := chromedp.Run(ctx, chromedp.Navigate(s.base+"/log"), chromedp.WaitReady("footer"), chromedp.Text(".figures .n", &before)); err != nil {
-			t.Fatal(err)
-		}
+		open(t, "/log")
+		before := text(t, ctx, ".figures .n")
 		more := filepath.Join(t.TempDir(), "more.log")
-		stamp := time.Now().UTC().Format(time.RFC3339)
-		text := stamp + " mx9 postfix/smtp[1]: 4A1B2C3D4E: to=<live@rcpt.example>, relay=mx.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO command))\n"
-		if err := os.WriteFile(more, []byte(text), 0o600); err != nil {
+		line := time.Now().UTC().Format(time.RFC3339) + " mx9 postfix/smtp[1]: 4A1B2C3D4E: to=<live@rcpt.example>, relay=mx.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO command))\n"
+		if err := os.WriteFile(more, []byte(line), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		output(t, program(t, "cmd/bouncelog"), "import", "--db", s.db, more)
-		deadline, cancel := context.WithTimeout(ctx, 30*time.Second)
+		within, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
-		err := chromedp.Run(deadline, chromedp.Poll(fmt.Sprintf(`document.querySelector('.figures .n').innerText !== %q`, before), nil, chromedp.WithPollingInterval(100*time.Millisecond)),
-			chromedp.Text(".figures .n", &after))
-		if err != nil || after == before {
-			t.Errorf("the figure is %q, was %q: %v", after, before, err)
+		if _, err := chromedp.Run(within, chromedp.Poll[bool](fmt.Sprintf(`document.querySelector(".figures .n").textContent !== %q`, before))); err != nil {
+			t.Errorf("the figure is still %q: %v", before, err)
+		}
+		if got := at(t); got != s.base+"/log" {
+			t.Errorf("the page is at %s", got)
 		}
 		for _, f := range w.take() {
-			if !strings.Contains(f, "net::ERR_ABORTED") {
+			if !strings.Contains(f, "net::ERR_ABORTED") { // the streams of the pages before
 				t.Error(f)
 			}
 		}
 	})
 
 	t.Run("print", func(t *testing.T) {
-		var pdf []byte
-		err := chromedp.Run(ctx, chromedp.Navigate(s.base+"/"), chromedp.ActionFunc(func(ctx context.Context) (err error) {
-			pdf, _, err = page.PrintToPDF().WithPaperWidth(8.27).WithPaperHeight(11.69).Do(ctx)
-			return err
-		}))
+		open(t, "/")
+		pdf, err := chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4)))
 		if err != nil || len(pdf) < 10_000 {
 			t.Errorf("%d bytes of PDF, %v", len(pdf), err)
 		}
@@ -440,43 +418,36 @@ func TestDashboard(t *testing.T) {
 		}
 	})
 
-	t.Run("script off", func(t *testing.T) {
+	t.Run("without scripts", func(t *testing.T) {
 		// The same content, by links and forms alone.
-		text := map[string]string{}
+		said := map[string]string{}
 		for _, off := range []bool{false, true} {
-			if err := chromedp.Run(ctx, emulation.SetScriptExecutionDisabled(off)); err != nil {
+			if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: off}); err != nil {
 				t.Fatal(err)
 			}
-			names := slices.Collect(func(yield func(string) bool) {
-				for name := range screens {
-					if !yield(name) {
-						return
-					}
-				}
-			})
-			slices.Sort(names)
 			for _, name := range names {
-				var main string
-				if err := chromedp.Run(ctx, chromedp.Navigate(s.base+screens[name]), chromedp.WaitReady("footer"), chromedp.TextContent("main", &main)); err != nil {
-					t.Fatalf("%s: %v", name, err)
+				open(t, screens[name])
+				main, err := chromedp.Run(ctx, chromedp.TextContent("main"))
+				if err != nil {
+					t.Fatal(err)
 				}
-				main = regexp.MustCompile(`\d+ (s|min|h|d)`).ReplaceAllString(main, "…")
-				if off && (main != text[name] || len(main) < 100) {
-					at := 0
-					for at < min(len(main), len(text[name])) && main[at] == text[name][at] {
-						at++
+				main = regexp.MustCompile(`\d+ (s|min|h|d)`).ReplaceAllString(main, "…") // how long ago
+				if off && (main != said[name] || len(main) < 100) {
+					from := 0
+					for from < min(len(main), len(said[name])) && main[from] == said[name][from] {
+						from++
 					}
-					t.Errorf("%s has other text without scripts: %.80q, with %.80q", name, main[at:], text[name][at:])
+					t.Errorf("%s has other text without scripts: %.80q, with them %.80q", name, main[from:], said[name][from:])
 				}
-				text[name] = main
+				said[name] = main
 			}
 		}
-		var at string
-		err := chromedp.Run(ctx, chromedp.Navigate(s.base+"/"), chromedp.Click(".incident .heading a"), chromedp.WaitVisible("#evidence td.name a"), chromedp.Click("#evidence td.name a"), chromedp.WaitVisible("pre.log"),
-			chromedp.SetValue("#q", "nobody@x.example"), chromedp.Submit("#q"), chromedp.WaitVisible(".note"), chromedp.Location(&at))
-		if err != nil || !strings.Contains(at, "/trace?q=nobody") {
-			t.Errorf("at %s, %v", at, err)
+		open(t, "/")
+		do(t, chromedp.Click(".incident .heading a"), chromedp.WaitVisible("#evidence td.name a"), chromedp.Click("#evidence td.name a"), chromedp.WaitVisible("pre.log"),
+			chromedp.SendKeys("#q", "nobody@x.example"+kb.Enter), chromedp.WaitVisible(".note"))
+		where, err := chromedp.Run(ctx, chromedp.Location())
+		if err != nil || !strings.Contains(where, "/trace?q=nobody") {
+			t.Errorf("at %s, %v", where, err)
 		}
-		chromedp.Run(ctx, emulation.SetScriptExecutionDisabled(false))
 	})
 }

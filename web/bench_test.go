@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,10 @@ func BenchmarkPages(b *testing.B) {
 		b.Fatalf("%s has no link like %s", page, like)
 		return ""
 	}
+	rounds := 20
+	if n, err := strconv.Atoi(os.Getenv("BOUNCELOG_WEB_ROUNDS")); err == nil {
+		rounds = n
+	}
 	pages := []string{
 		"/", "/?since=7d", "/incidents", first("/incidents", "/incidents/"), "/providers", first("/providers", "/providers/"), "/domains", first("/domains", "/domains/"),
 		"/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/attempts", "/attempts?outcome=hard", first("/attempts", "/attempts/"), first("/attempts", "/trace?"),
@@ -67,7 +72,7 @@ func BenchmarkPages(b *testing.B) {
 			}
 			var took []time.Duration
 			size := 0
-			for i := range 21 {
+			for i := range 1 + rounds {
 				target := page
 				if !same { // another page for the memory, the same for the store
 					target += map[bool]string{true: "&", false: "?"}[strings.Contains(page, "?")] + fmt.Sprintf("host=&sort=x%d", i)

@@ -146,7 +146,7 @@ func (s *Server) screen(r *http.Request, in scope, path, form string) (*screen, 
 			v.extra.Set(key, word)
 		}
 	}
-	return s.cache.get(s.cacheKey(v), func() (*screen, error) {
+	produce := func() (*screen, error) {
 		done, err := s.turn(r.Context())
 		if err != nil {
 			return nil, err
@@ -166,7 +166,11 @@ func (s *Server) screen(r *http.Request, in scope, path, form string) (*screen, 
 			return nil, err
 		}
 		return v, nil
-	})
+	}
+	if form != formHTML { // rows without an end are not kept
+		return produce()
+	}
+	return s.cache.get(r.Context(), s, cacheKey(v), wantsFresh(r), produce)
 }
 
 func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}} }

@@ -30,7 +30,7 @@ func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _
 	v.sorted(l, "")
 	v.paged(l)
 	v.Tables = append(v.Tables, l)
-	rep, err := report.Build(ctx, r, v.options(25, report.SectionSenders))
+	rep, err := report.Build(ctx, r, v.options(15, report.SectionSenders))
 	if err != nil {
 		return err
 	}

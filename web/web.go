@@ -122,8 +122,11 @@ func New(o Options) (*Server, error) {
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Close ends the streams of live pages.
-func (s *Server) Close() { s.live.close() }
+// Close ends the streams of live pages and lets go of the store.
+func (s *Server) Close() {
+	s.live.close()
+	s.cache.close()
+}
 
 // policy is what a page may do: load our style, script and fonts from here, and send
 // its forms here.
