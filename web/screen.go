@@ -79,7 +79,7 @@ type list struct {
 	Note        string
 	Empty       string
 	More        *anchor
-	Sorts       map[string]anchor // by column
+	Sorts       map[string]string // by column: the page in that order
 	Sorted      string
 	Next, First *anchor
 	Heat        bool // numbers are shaded by their size
@@ -525,9 +525,9 @@ func (v *screen) paged(l *list) {
 func (v *screen) sorted(l *list, standard string) {
 	l.Sorted = standard
 	want := v.extra.Get("sort")
-	l.Sorts = map[string]anchor{}
+	l.Sorts = map[string]string{}
 	for i, c := range l.Columns {
-		l.Sorts[c.Name] = anchor{c.Name, v.self("sort", c.Name, "page", "")}
+		l.Sorts[c.Name] = v.self("sort", c.Name, "page", "")
 		if c.Name != want || c.Name == standard {
 			continue
 		}
