@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"bouncelog/internal/table"
 	"bouncelog/report"
@@ -16,7 +17,13 @@ const tracedAtMost = 500
 // trace is what happened to an address or a message, or what a reply means.
 func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	word := strings.TrimSpace(v.extra.Get("q"))
-	v.Name, v.Title, v.Search = "trace", "Search", word
+	v.Name, v.Title = "trace", "Search"
+	v.Search = strings.Map(func(r rune) rune { // for the field of the search, which shows it again
+		if r < ' ' || r == 0x7f || table.Hidden(r) || r == utf8.RuneError {
+			return ' '
+		}
+		return r
+	}, word)
 	v.Command = "bouncelog trace"
 	if word == "" {
 		v.Phrases = phrases("What happened to an address or a message?")
