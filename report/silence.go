@@ -24,7 +24,7 @@ func (r *Report) silence(o Options, hours []Point) *Silence {
 	if quiet < silentFor && (quiet < time.Hour || expected < gapExpected) {
 		return nil
 	}
-	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("db", "info")}
+	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("report", "--section", SectionUnparsed)}
 }
 
 // usualAttempts is how many attempts there are usually between two points in time, by
