@@ -124,6 +124,7 @@ type Report struct {
 	ByDay      bool           `json:"-"` // Timeline has a point for each day, not for each hour
 	AsOf       time.Time      `json:"-"` // the last line of the logs
 	Live       bool           `json:"-"` // Options.Live
+	Timeless   bool           `json:"-"` // some attempts have no time
 
 	asked            []string         // Options.Sections
 	command          string           // that lists the problems
@@ -324,7 +325,8 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(span.First), Last: optional(span.Last)}
+	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(known(span.First)), Last: optional(known(span.Last))}
+	r.Timeless = !span.First.IsZero() && known(span.First).IsZero()
 
 	if err := r.build(ctx, s, o, read, wanted); err != nil {
 		return nil, err
@@ -544,10 +546,10 @@ const nullSender = "<>"
 const hourly = 8 * 24 * time.Hour // a timeline up to so long is by the hour
 
 func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter) ([]Point, error) {
-	if r.Period.First == nil {
+	if r.Period.Last == nil {
 		return []Point{}, nil
 	}
-	r.ByDay = r.Period.Last.Sub(*r.Period.First) > hourly
+	r.ByDay = r.Period.First == nil || r.Period.Last.Sub(*r.Period.First) > hourly
 	if r.ByDay {
 		return overTime(ctx, s, f, store.ByDay)
 	}
@@ -570,10 +572,22 @@ func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dime
 		if err != nil {
 			return nil, fmt.Errorf("the store knows a time %q that this program does not: %w", g.Keys[0], err)
 		}
+		if known(t).IsZero() {
+			continue
+		}
 		points = append(points, Point{t, g.Delivered, g.Soft, g.Hard})
 	}
 	slices.SortFunc(points, func(a, b Point) int { return a.Time.Compare(b.Time) })
 	return points, nil
+}
+
+// known is a time that a line bears: attempts without one are kept at the beginning of
+// time, and no mail was logged before RFC 821.
+func known(t time.Time) time.Time {
+	if t.Year() < 1982 {
+		return time.Time{}
+	}
+	return t
 }
 
 func optional(t time.Time) *time.Time {

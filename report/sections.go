@@ -108,6 +108,12 @@ func (r *Report) Header() []Fact {
 			span = "" // of the whole period
 		}
 	}
+	switch {
+	case r.Timeless && r.Period.Last != nil:
+		span = "attempts until " + r.minute(*r.Period.Last).String() + ", some without a time"
+	case r.Timeless:
+		span = "attempts without a time"
+	}
 	facts := []Fact{{Label: "Period", Value: strings.TrimSuffix(r.PeriodWords()+", "+span, ", ") + " " + r.Zone()}}
 	if age := r.Age(); age != "" {
 		facts = append(facts, Fact{Label: "Last line", Value: age})

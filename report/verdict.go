@@ -441,6 +441,9 @@ func (v *Verdict) say(r *Report) {
 		good(" since %s, %s.", r.Clock(in.Since), in.Figures())
 	}
 	switch {
+	case r.Live && r.AsOf.IsZero() && !r.Timeless:
+		v.Status = StatusEmpty
+		good("No log line was ever read.")
 	case r.Totals != nil && r.Totals.Attempts == 0:
 		v.Status = StatusEmpty
 		good("No delivery attempts in this period.")
