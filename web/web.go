@@ -71,7 +71,6 @@ type Server struct {
 	o       Options
 	pages   *template.Template
 	assets  map[string]asset
-	style   string // the URLs of the assets, without the leading slash
 	turns   chan struct{}
 	waiting atomic.Int32
 	live    *hub

@@ -264,9 +264,18 @@ func TestServeProtection(t *testing.T) {
 	noFile := filepath.Join(dir, "none.yml")
 	broken := file("broken.yml", "basic_auth_users: [\n")
 	for _, args := range [][]string{
-		{"--listen", "0.0.0.0:0"}, {"--listen", "[::]:0"}, {"--listen", "192.0.2.1:9155"}, {"--listen", "0.0.0.0:0", "--web-config", withUsers}, {"--listen", "127.0.0.1:0", "--web-config", empty},
-		{"--listen", "127.0.0.1:0", "--web-config", noFile}, {"--listen", "127.0.0.1:0", "--web-config", broken}, {"--listen", "nonsense"}, {"--listen", ":99999"}, {"--period", "never"},
-		{"--link-key", "/dev/zero"}, {"--link-key", file("short.key", "c2hvcnQ=\n")},
+		{"--listen", "0.0.0.0:0"},
+		{"--listen", "[::]:0"},
+		{"--listen", "192.0.2.1:9155"},
+		{"--listen", "0.0.0.0:0", "--web-config", withUsers},
+		{"--listen", "127.0.0.1:0", "--web-config", empty},
+		{"--listen", "127.0.0.1:0", "--web-config", noFile},
+		{"--listen", "127.0.0.1:0", "--web-config", broken},
+		{"--listen", "nonsense"},
+		{"--listen", ":99999"},
+		{"--period", "never"},
+		{"--link-key", "/dev/zero"},
+		{"--link-key", file("short.key", "c2hvcnQ=\n")},
 	} {
 		if args[0] != "--listen" {
 			args = append(args, "--listen", "127.0.0.1:0")
