@@ -21,12 +21,18 @@ func (g *Ingester) Flush() error {
 	if len(g.touched) == 0 && g.uncommitted == 0 {
 		return nil
 	}
-	return g.send(false, false)
+	return g.send(true)
 }
 
-// send hands what was gathered to the writer; it waits while the writer is busy
-// with the batch before. More and ahead are those of the batch.
-func (g *Ingester) send(more, ahead bool) error {
+// A filled batch is ready to be stored.
+type filled struct {
+	*store.Batch
+	commit bool // it and what came before become visible
+}
+
+// send hands what was gathered to the goroutine that stores; it waits while that is
+// busy with the batches before.
+func (g *Ingester) send(commit bool) error {
 	b := g.batch
 	g.uncommitted += len(b.Attempts)
 	for _, s := range g.touched {
@@ -36,7 +42,7 @@ func (g *Ingester) send(more, ahead bool) error {
 	for program, n := range g.skipped {
 		b.Skipped = append(b.Skipped, store.Skipped{Program: program, Lines: *n})
 	}
-	if b.More, b.Ahead = more, ahead; !more {
+	if commit {
 		g.uncommitted = 0
 		var closed []parser.Key
 		b.Opened, closed = g.queue.Changes(b.Opened, nil)
@@ -48,7 +54,7 @@ func (g *Ingester) send(more, ahead bool) error {
 	clear(g.skipped)
 	g.lines = 0
 	select {
-	case g.filled <- b:
+	case g.filled <- filled{b, commit}:
 	case err := <-g.done:
 		g.done <- err
 		return err
@@ -62,36 +68,44 @@ func (g *Ingester) send(more, ahead bool) error {
 	}
 }
 
-// prepare takes batches apart while the one before is being stored.
-func (g *Ingester) prepare() {
-	for b := range g.filled {
-		g.db.Prepare(b)
-		g.prepared <- b // there is room for all
-	}
-	close(g.prepared)
-}
-
 // store stores batches until there are no more, or one cannot be stored.
 func (g *Ingester) store(ctx context.Context) {
-	for b := range g.prepared {
+	err := g.storeAll(ctx)
+	if e := g.w.Close(); err == nil {
+		err = e
+	}
+	g.done <- err
+}
+
+func (g *Ingester) storeAll(ctx context.Context) error {
+	alone := true // nothing was appended since the last commit
+	for b := range g.filled {
 		began := time.Now()
-		err := g.db.Append(ctx, b)
-		for err != nil && !errors.Is(err, store.ErrTakenBack) && g.o.Retry(err) {
-			err = g.db.Append(ctx, b)
+		err := g.put(ctx, b)
+		for err != nil && alone && g.o.Retry(err) {
+			err = g.put(ctx, b)
 		}
 		if err != nil {
-			g.done <- err
-			return
+			return err
 		}
-		g.o.Stored(b, time.Since(began))
-		*b = store.Batch{
+		alone = b.commit
+		g.o.Stored(b.Batch, time.Since(began))
+		*b.Batch = store.Batch{
 			Attempts: recycle(b.Attempts), Expiries: recycle(b.Expiries), Ends: recycle(b.Ends), Sources: recycle(b.Sources),
 			Opened: recycle(b.Opened), Closed: recycle(b.Closed), Skipped: recycle(b.Skipped), Unparsed: recycle(b.Unparsed),
-			Prepared: b.Prepared,
 		}
-		g.empty <- b
+		g.empty <- b.Batch
 	}
-	g.done <- nil
+	return nil
+}
+
+// put appends a batch, and commits where it is to.
+func (g *Ingester) put(ctx context.Context, b filled) error {
+	err := g.w.Append(ctx, b.Batch)
+	if err == nil && b.commit {
+		err = g.w.Commit(ctx)
+	}
+	return err
 }
 
 // recycle empties a slice and keeps its room, but not what it pointed at.

@@ -29,15 +29,14 @@ type Options struct {
 
 	// Whole means that whole logs are read, so that batches follow one another.
 	Whole bool
-	// Again means that the caller reads again what was rolled back
-	// (store.ErrTakenBack), so that it need not wait for a commit.
-	Again bool
 	// CommitEvery is how many attempts become visible together where Whole is set;
 	// 0: 200,000. Each commit writes the pages that it shares with the next.
 	CommitEvery int
 
-	// Retry is asked when a batch could not be stored. It waits as long as it
-	// thinks fit and reports whether to try again; nil: never.
+	// Retry is asked when a batch could not be stored and nothing else was lost with
+	// it. It waits as long as it thinks fit and reports whether to try again; nil: never.
+	// Where it is not asked, what was read since the last commit has to be read again, by
+	// an Ingester that resumes where db stands.
 	Retry func(error) bool
 	// Stored is called with each batch that was stored and the time that took; it
 	// must not keep the batch. It runs in the goroutine that stores. May be nil.
@@ -47,8 +46,8 @@ type Options struct {
 // An Ingester carries lines into a store. Its methods, Failed aside, are for one
 // goroutine. Close it.
 type Ingester struct {
-	o  Options
-	db store.Store
+	o Options
+	w store.Writer // of the goroutine that stores
 
 	// Owned by the goroutine that parses.
 	queue       *parser.Queue
@@ -60,11 +59,10 @@ type Ingester struct {
 	skipped     map[string]*int64 // lines by program
 	uncommitted int               // attempts since the last batch that ended a commit
 
-	// A batch goes round: filled, prepared, stored, emptied.
-	filled   chan *store.Batch
-	prepared chan *store.Batch
-	empty    chan *store.Batch
-	done     chan error // how storing ended
+	// A batch goes round: filled, stored, emptied.
+	filled chan filled
+	empty  chan *store.Batch
+	done   chan error // how storing ended
 }
 
 // A source is one log that is being read.
@@ -86,15 +84,14 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 		o.Stored = func(*store.Batch, time.Duration) {}
 	}
 	g := &Ingester{
-		o: o, db: db,
-		queue:    parser.NewQueue(0),
-		sources:  map[string]*source{},
-		skipped:  map[string]*int64{},
-		batch:    new(store.Batch),
-		filled:   make(chan *store.Batch, batches),
-		prepared: make(chan *store.Batch, batches),
-		empty:    make(chan *store.Batch, batches),
-		done:     make(chan error, 1),
+		o:       o,
+		queue:   parser.NewQueue(0),
+		sources: map[string]*source{},
+		skipped: map[string]*int64{},
+		batch:   new(store.Batch),
+		filled:  make(chan filled, batches),
+		empty:   make(chan *store.Batch, batches),
+		done:    make(chan error, 1),
 	}
 	r, err := db.Read(ctx)
 	if err != nil {
@@ -114,7 +111,9 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	for range batches - 1 {
 		g.empty <- new(store.Batch)
 	}
-	go g.prepare()
+	if g.w, err = db.Write(ctx); err != nil {
+		return nil, err
+	}
 	go g.store(context.WithoutCancel(ctx))
 	return g, nil
 }
@@ -164,7 +163,7 @@ func (g *Ingester) Chunk(c *tailer.Chunk) error {
 		g.touched = append(g.touched, s)
 	}
 	if len(g.batch.Attempts) >= batchSize || g.lines >= 125*batchSize {
-		return g.send(g.o.Whole && g.uncommitted < g.o.CommitEvery, g.o.Again)
+		return g.send(!g.o.Whole || g.uncommitted >= g.o.CommitEvery)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 )
 
 // A mail is one delivery attempt of a made-up log.
@@ -106,7 +107,7 @@ func logOf(t *testing.T, mails []mail) store.Store {
 	}
 	n := int64(len(mails))
 	b.Sources = []store.Source{{ID: "test", Path: "mail.log", Offset: n * 1000, Lines: n, Delivery: n, Attempts: n}}
-	if err := db.Append(ctx, b); err != nil {
+	if err := storetest.Put(ctx, db, b); err != nil {
 		t.Fatal(err)
 	}
 	return db

@@ -2,7 +2,7 @@
 // types. The engines are its subpackages: store/sqlite is the default. No SQL
 // stands outside of them.
 //
-// A [Store] keeps the attempts of [Batch]es. A [Reader] answers questions about one
+// A [Store] keeps the attempts of [Batch]es, which a [Writer] stores. A [Reader] answers questions about one
 // moment: whatever is stored meanwhile, its answers agree. An attempt is named by its
 // [Ref], selected by a [Filter], and counted by [Dimension].
 //
@@ -22,36 +22,42 @@ import (
 
 // Errors that callers tell apart. Engines wrap them with what was being done.
 var (
-	ErrMissing = errors.New("no such database")              // exit status 10
-	ErrLocked  = errors.New("database is locked")            // exit status 11
-	ErrForeign = errors.New("not a bouncelog database")      // exit status 12
-	ErrNewer   = errors.New("database of a newer bouncelog") // exit status 12
-	ErrDamaged = errors.New("database is damaged")           // exit status 1
-	// ErrTakenBack: with batches that had been appended before; see Batch.More
-	// and Batch.Ahead. What caused it is wrapped too.
-	ErrTakenBack = errors.New("what was stored last was taken back")
-	// ErrOvertaken is such a cause: another process has stored something.
-	ErrOvertaken = errors.New("another process has written meanwhile")
-	ErrFull      = errors.New("no space left for the database") // exit status 1
+	ErrMissing = errors.New("no such database")               // exit status 10
+	ErrLocked  = errors.New("database is locked")             // exit status 11
+	ErrForeign = errors.New("not a bouncelog database")       // exit status 12
+	ErrNewer   = errors.New("database of a newer bouncelog")  // exit status 12
+	ErrDamaged = errors.New("database is damaged")            // exit status 1
+	ErrFull    = errors.New("no space left for the database") // exit status 1
 	// ErrTooMany is a dictionary that is full: its ids would no longer fit where they are kept.
 	ErrTooMany = errors.New("the database is full") // exit status 1
 )
 
-// A Store keeps delivery attempts. One process writes at a time; any number
+// A Store keeps delivery attempts. One Writer writes at a time; any number of Readers
 // may read meanwhile. Its methods may be called from several goroutines.
 type Store interface {
-	// Append stores a batch: rows, positions, open messages and counts
-	// become visible together or not at all (see Batch.More).
-	Append(ctx context.Context, b *Batch) error
-	// Prepare does the part of Append that needs no database. Who has a batch
-	// ready while another is being appended may call it first; Append does
-	// what was not done.
-	Prepare(b *Batch)
-
-	// Read returns a Reader of what is stored now.
+	// Read returns a Reader of what is committed now.
 	Read(ctx context.Context) (Reader, error)
+	// Write returns a Writer.
+	Write(ctx context.Context) (Writer, error)
 
 	Close() error
+}
+
+// A Writer stores batches, for one goroutine. After an error of Append or Commit
+// nothing is stored that was appended since the last Commit, and the Writer has rolled
+// it back: append it again, or read the logs again from where Reader.Resume says.
+// Close it.
+type Writer interface {
+	// Append takes in a batch, which is the caller's again when it returns. What a
+	// source's position says is stored already is left out, so a batch may come twice.
+	Append(ctx context.Context, b *Batch) error
+	// Commit makes all visible that was appended since the last one, together: rows,
+	// positions, queued messages and counts.
+	Commit(ctx context.Context) error
+	// Rollback drops what was appended since the last Commit.
+	Rollback() error
+
+	Close() error // drops it too
 }
 
 // A Reader answers questions about one moment. Several goroutines may ask it, and

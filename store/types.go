@@ -31,17 +31,6 @@ type Batch struct {
 	Closed   []MessageKey     // messages that left the queue since the last batch
 	Skipped  []Skipped        // to be added to the counts so far
 	Unparsed []Unparsed
-
-	// More says that another batch follows at once, as when a whole log is
-	// read: this one may become visible together with that. Where that fails,
-	// both are lost (ErrTakenBack).
-	More bool
-	// Ahead says that Append need not wait until this batch is visible. Where
-	// it fails in the end, the next Append says so (ErrTakenBack). It counts
-	// where More is not set.
-	Ahead bool
-
-	Prepared any // by Prepare, for Append; the same batch filled again may keep it
 }
 
 // A MessageKey names a queued message.

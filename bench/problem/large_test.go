@@ -12,6 +12,7 @@ import (
 	"bouncelog/report"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 )
 
 // TestLarge makes the database FLAG_DB, where it is missing, of FLAG_ROWS attempts in
@@ -40,7 +41,7 @@ func TestLarge(t *testing.T) {
 				at := b.Attempts[len(b.Attempts)-1].Time
 				n := int64(i + 1)
 				b.Sources = []store.Source{{ID: "large", Path: "large", Offset: n * 100, First: simBegin, Last: at, Lines: n, Delivery: n, Attempts: n}}
-				if err := db.Append(t.Context(), b); err != nil {
+				if err := storetest.Put(t.Context(), db, b); err != nil {
 					t.Fatal(err)
 				}
 				b = &store.Batch{}

@@ -14,6 +14,7 @@ import (
 	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 )
 
 const (
@@ -113,7 +114,7 @@ func simulated(t *testing.T, seed uint64, first, n, faultFrom int, fault float64
 		all[i].Offset = int64(i) * 100
 	}
 	b.Sources = []store.Source{{ID: "sim", Path: "sim", Offset: int64(len(all)) * 100, First: simBegin, Last: all[len(all)-1].Time}}
-	if err := db.Append(t.Context(), b); err != nil {
+	if err := storetest.Put(t.Context(), db, b); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })

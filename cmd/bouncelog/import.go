@@ -164,7 +164,7 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, pa
 	again := !slices.Contains(paths, "-") // standard input cannot be read twice
 	for first := true; ; first = false {
 		g, err := ingest.New(cmd.Context(), db, ingest.Options{
-			Judge: judge, Parser: opts, Whole: true, Again: again, CommitEvery: in.commitEvery, Retry: wait,
+			Judge: judge, Parser: opts, Whole: true, CommitEvery: in.commitEvery, Retry: wait,
 		})
 		if err != nil {
 			return n, false, err
@@ -173,7 +173,7 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, pa
 			before = g.Totals()
 		}
 		bad, err := in.readOnce(cmd, g, progress, paths)
-		if again && errors.Is(err, store.ErrTakenBack) && (wait(err) || errors.Is(err, store.ErrOvertaken) && cmd.Context().Err() == nil) {
+		if again && wait(err) {
 			continue
 		}
 		after := g.Totals()
@@ -202,8 +202,8 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 	// What could be read is kept, whatever else went wrong.
 	bad, err := pathErrors(err)
 	err = g.Close(err)
-	if errors.Is(err, store.ErrTakenBack) {
-		return false, err
+	if errors.Is(err, store.ErrLocked) {
+		return false, err // it may be read again
 	}
 	for _, e := range edited {
 		fmt.Fprintf(stderr, "bouncelog: %s\n", table.Clean(e.String()))

@@ -248,9 +248,7 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db store.Store, u
 		return nil, false, err
 	}
 	lift := limitHeap()
-	if _, unread, err = in.read(cmd, temporary, judge, paths); err == nil {
-		err = temporary.Filled()
-	}
+	_, unread, err = in.read(cmd, temporary, judge, paths)
 	lift() // a report may hold more, and would do little but collect garbage
 	if err != nil {
 		return nil, false, errors.Join(err, temporary.Close())

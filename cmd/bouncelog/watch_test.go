@@ -17,6 +17,7 @@ import (
 	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 )
 
 // A watchLog is a made-up log in a database.
@@ -43,7 +44,7 @@ func (l *watchLog) refuse(at time.Time, n int, detail string) {
 		})
 	}
 	b.Sources = []store.Source{{ID: "log", Path: "mail.log", Offset: l.offset + 1}}
-	if err := l.db.Append(l.t.Context(), b); err != nil {
+	if err := storetest.Put(l.t.Context(), l.db, b); err != nil {
 		l.t.Fatal(err)
 	}
 }

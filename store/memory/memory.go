@@ -39,22 +39,62 @@ func Open() *DB { return &DB{l: newLedger(), notes: make(map[string][]byte)} }
 
 var errClosed = errors.New("the store is closed")
 
-// Append stores a batch.
-func (d *DB) Append(ctx context.Context, b *store.Batch) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// Write returns a Writer.
+func (d *DB) Write(context.Context) (store.Writer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return errClosed
+		return nil, errClosed
 	}
-	d.moment = nil
-	return d.l.append(b)
+	return &writer{d: d}, nil
 }
 
-// Prepare does nothing: nothing can be done beforehand.
-func (d *DB) Prepare(*store.Batch) {}
+// A writer keeps batches until they are committed.
+type writer struct {
+	d       *DB
+	batches []store.Batch
+}
+
+func (w *writer) Append(ctx context.Context, b *store.Batch) error {
+	err := ctx.Err()
+	if err == nil {
+		err = checkPositions(b)
+	}
+	if err != nil {
+		w.batches = nil
+		return err
+	}
+	c := *b // whose lists are the caller's
+	c.Attempts, c.Expiries, c.Sources, c.Opened = slices.Clone(b.Attempts), slices.Clone(b.Expiries), slices.Clone(b.Sources), slices.Clone(b.Opened)
+	c.Ends, c.Closed, c.Skipped, c.Unparsed = slices.Clone(b.Ends), slices.Clone(b.Closed), slices.Clone(b.Skipped), slices.Clone(b.Unparsed)
+	w.batches = append(w.batches, c)
+	return nil
+}
+
+func (w *writer) Commit(ctx context.Context) error {
+	batches := w.batches
+	w.batches = nil
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.d.mu.Lock()
+	defer w.d.mu.Unlock()
+	if w.d.closed {
+		return errClosed
+	}
+	w.d.moment = nil
+	for i := range batches {
+		w.d.l.append(&batches[i])
+	}
+	return nil
+}
+
+func (w *writer) Rollback() error {
+	w.batches = nil
+	return nil
+}
+
+func (w *writer) Close() error { return w.Rollback() }
 
 // Read returns a Reader of what is stored now.
 func (d *DB) Read(context.Context) (store.Reader, error) {
@@ -129,16 +169,7 @@ func newLedger() *ledger {
 
 // append takes in a batch. What a source's position says is stored is left out, so a
 // batch may come again.
-func (l *ledger) append(b *store.Batch) error {
-	known := make(map[string]bool, len(b.Sources))
-	for i := range b.Sources {
-		known[b.Sources[i].ID] = true
-	}
-	for i := range b.Attempts {
-		if !known[b.Attempts[i].Source] {
-			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
-		}
-	}
+func (l *ledger) append(b *store.Batch) {
 	behind, ahead := 0, 0
 	for i := range b.Sources {
 		at := l.position(b.Sources[i].ID)
@@ -150,7 +181,7 @@ func (l *ledger) append(b *store.Batch) error {
 		}
 	}
 	if behind > 0 && ahead == 0 {
-		return nil // all of it is stored
+		return // all of it is stored
 	}
 	for i := range b.Sources {
 		if id := b.Sources[i].ID; l.find(id) == nil {
@@ -207,6 +238,19 @@ func (l *ledger) append(b *store.Batch) error {
 		if to := l.find(s.ID); s.Offset >= to.Offset {
 			s.ID, s.Path, s.First, s.Last = to.ID, clean(s.Path, 4096), whole(s.First), whole(s.Last)
 			*to = s
+		}
+	}
+}
+
+// checkPositions holds that a batch says how far each of its sources has been read.
+func checkPositions(b *store.Batch) error {
+	known := make(map[string]bool, len(b.Sources))
+	for i := range b.Sources {
+		known[b.Sources[i].ID] = true
+	}
+	for i := range b.Attempts {
+		if !known[b.Attempts[i].Source] {
+			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
 		}
 	}
 	return nil

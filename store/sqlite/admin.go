@@ -217,22 +217,19 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 
 // writing runs f in a transaction of its own.
 func (d *DB) writing(what string, f func(w *writer) error) error {
-	d.write.Lock()
-	defer d.write.Unlock()
-	if d.opts.Temporary {
-		d.single.Lock()
-		defer d.single.Unlock()
-	}
-	if d.w == nil {
-		if d.opts.ReadOnly {
-			return fmt.Errorf("%s: %s: opened for reading only", what, d.path)
+	return batchWriter{d}.do(what, func(w *writer) error {
+		if w.open { // by a Writer
+			if err := w.transact(w.commit); err != nil {
+				return err
+			}
 		}
-		return errClosed
-	}
-	if err := d.w.commit(false); err != nil {
-		return d.wrap("store", err)
-	}
-	return d.wrap(what, d.w.transact(func() error { return f(d.w) }, false, false))
+		return w.transact(func() error {
+			if err := f(w); err != nil {
+				return err
+			}
+			return w.commit()
+		})
+	})
 }
 
 // Rejudge judges every failed reply again, each distinct one once, in the

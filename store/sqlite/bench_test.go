@@ -29,7 +29,7 @@ func BenchmarkAppend(b *testing.B) {
 				batch := tr.Batch(20_000)
 				rows += len(batch.Attempts)
 				b.StartTimer()
-				must(b, d.Append(b.Context(), batch))
+				storetest.Append(b, d, batch)
 			}
 			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 			must(b, d.Close())
@@ -50,7 +50,7 @@ func BenchmarkAsk(b *testing.B) {
 		d = open(b, b.TempDir()+"/log.db", Options{})
 		tr := storetest.NewTraffic(1)
 		for range 50 {
-			must(b, d.Append(b.Context(), tr.Batch(20_000)))
+			storetest.Append(b, d, tr.Batch(20_000))
 		}
 	}
 	r, err := d.Read(b.Context())

@@ -64,8 +64,8 @@ type tally struct {
 	routes  bool
 	byRoute numbers // cell by route, from 1
 
-	domains, relays numbers // names by route; nil: not asked for
-	hosts           map[int64]int64
+	domains, relays numbers          // names by route; nil: not asked for
+	hosts, logins   map[int64]int64  // the first id of each name
 	clients         map[int64]string // texts of clients that are no numbers, by their hash
 }
 
@@ -76,17 +76,14 @@ func newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
 		t.routes = t.routes && byDestination(dim)
 		destination = destination || byDestination(dim)
 	}
+	var err error
 	if slices.Contains(by, store.ByHost) {
-		t.hosts = make(map[int64]int64)
-		first := make(map[string]int64)
-		err := c.Each(func(v []driver.Value) error {
-			if host := str(v[1]); first[host] == 0 {
-				first[host] = num(v[0])
-			}
-			t.hosts[num(v[0])] = first[str(v[1])]
-			return nil
-		}, "SELECT id, host FROM origin ORDER BY id")
-		if err != nil {
+		if t.hosts, err = firstOfEach(c, "SELECT id, host FROM origin ORDER BY id"); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(by, store.BySASLUser) {
+		if t.logins, err = firstOfEach(c, "SELECT id, user FROM login ORDER BY id"); err != nil {
 			return nil, err
 		}
 	}
@@ -94,7 +91,7 @@ func newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
 		return t, nil
 	}
 	n := int32(0)
-	err := batches(c, "route", func(lo, hi int64) error {
+	err = batches(c, "route", func(lo, hi int64) error {
 		return c.Columns(3, func(v []int64) error {
 			if !t.routes {
 				t.domains.set(v[0], int32(v[1]))
@@ -124,6 +121,21 @@ func newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
 		t.index = nil
 	}
 	return t, err
+}
+
+// firstOfEach is, by id, the first id that has the same text: of a dictionary in which
+// a text may come more than once.
+func firstOfEach(c *sqlite3.Conn, sql string) (map[int64]int64, error) {
+	ids, first := make(map[int64]int64), make(map[string]int64)
+	err := c.Each(func(v []driver.Value) error {
+		id, text := num(v[0]), str(v[1])
+		if first[text] == 0 {
+			first[text] = id
+		}
+		ids[id] = first[text]
+		return nil
+	}, sql)
+	return ids, err
 }
 
 // A fact is what an attempt, or a cell of a rollup, says of the dimensions.
@@ -157,7 +169,7 @@ func (t *tally) cell(f *fact) int32 {
 		case store.BySender:
 			k[i] = f.sender
 		case store.BySASLUser:
-			k[i] = f.user
+			k[i] = t.logins[f.user]
 		case store.ByClient:
 			k[i] = f.client
 		case store.ByDay:

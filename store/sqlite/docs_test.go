@@ -24,7 +24,7 @@ func filled(t *testing.T, path string) *DB {
 	tr := storetest.NewTraffic(1)
 	tr.PerSecond = 0.5
 	for range 5 {
-		must(t, d.Append(t.Context(), tr.Batch(1000)))
+		storetest.Append(t, d, tr.Batch(1000))
 	}
 	return d
 }

@@ -33,7 +33,7 @@ func FuzzEngines(f *testing.F) {
 		for range 1 + next(3) {
 			b := tr.Batch(50 + 50*next(4))
 			for _, s := range []store.Store{want, got} {
-				must(t, s.Append(t.Context(), b))
+				storetest.Append(t, s, b)
 			}
 			all = append(all, b.Attempts...)
 		}

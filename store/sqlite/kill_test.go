@@ -58,20 +58,27 @@ func child(path string) error {
 	if len(sources) > 0 {
 		stored = sources[0].Offset
 	}
+	w, err := d.Write(ctx)
+	if err != nil {
+		return err
+	}
 	t := killTraffic()
 	for n := int64(0); n < killAttempts; {
 		b := t.Batch(min(20+rand.IntN(800), int(killAttempts-n)))
 		n = b.Sources[0].Attempts
-		b.More = rand.IntN(3) > 0 // the last is committed by Close
-		b.Ahead = rand.IntN(3) > 0
 		if b.Sources[0].Offset <= stored {
 			continue
 		}
-		if err := d.Append(ctx, b); err != nil {
+		if err := w.Append(ctx, b); err != nil {
 			return err
 		}
+		if rand.IntN(3) == 0 || n >= killAttempts {
+			if err := w.Commit(ctx); err != nil {
+				return err
+			}
+		}
 	}
-	return d.Close()
+	return errors.Join(w.Close(), d.Close())
 }
 
 // TestKill kills a process that is storing, at random moments, until it has got

@@ -16,6 +16,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/store"
+	"bouncelog/store/storetest"
 )
 
 // seedIDs makes a database whose dictionaries have one row each, with a high id.
@@ -95,14 +96,14 @@ func TestHighIDs(t *testing.T) {
 		return a
 	}
 	plain := open(t, t.TempDir()+"/plain.db", Options{})
-	must(t, plain.Append(t.Context(), newNames()))
+	storetest.Append(t, plain, newNames())
 	want := answersOf(plain)
 	if len(want.Refusals) != 3 || len(want.Deliveries[0].Deliveries) != 2 || len(want.Senders) != 6 {
 		t.Fatalf("the question answers too little: %+v", want)
 	}
 	for _, id := range []int64{1<<16 - 2, 1<<24 - 4, 1<<24 + 4} {
 		d := open(t, seedIDs(t, id), Options{})
-		must(t, d.Append(t.Context(), newNames()))
+		storetest.Append(t, d, newNames())
 		byKey := cmpopts.SortSlices(func(a, b store.Cell) bool { return a.Keys[0] < b.Keys[0] })
 		if diff := cmp.Diff(want, answersOf(d), byKey); diff != "" {
 			t.Errorf("ids from %d on (-new database +this):\n%.2000s", id, diff)
@@ -124,7 +125,7 @@ func TestTooMany(t *testing.T) {
 		}
 		must(t, d.Close())
 		d = open(t, path, Options{})
-		err := d.Append(t.Context(), b)
+		err := storetest.Put(t.Context(), d, b)
 		if !errors.Is(err, store.ErrTooMany) {
 			t.Errorf("%s: error %v, want ErrTooMany", table, err)
 		}
@@ -222,7 +223,7 @@ func TestOddTimes(t *testing.T) {
 	for i, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1e9, 0), time.Date(2107, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(3100, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
 		b.Attempts[i].Time = at
 	}
-	must(t, d.Append(t.Context(), b))
+	storetest.Append(t, d, b)
 	sound(t, d)
 	if got := totals(t, d); got.Attempts != 6 || got.Hard != 3 || got.Messages != 6 {
 		t.Errorf("Totals = %+v", got)

@@ -29,7 +29,7 @@ func TestReleasedSchemas(t *testing.T) {
 		must(t, os.MkdirAll("testdata", 0o755))
 		os.Remove(now)
 		d := open(t, now, Options{})
-		must(t, d.Append(t.Context(), released()))
+		storetest.Append(t, d, released())
 		must(t, d.w.c.Exec("VACUUM"))
 		must(t, d.Close())
 	}
@@ -46,7 +46,7 @@ func TestReleasedSchemas(t *testing.T) {
 		d := open(t, path, Options{})
 		sound(t, d)
 		want := open(t, "", Options{Temporary: true})
-		must(t, want.Append(t.Context(), released()))
+		storetest.Append(t, want, released())
 		if got, want := totals(t, d), totals(t, want); got != want {
 			t.Errorf("%s: Totals = %+v, want %+v", file, got, want)
 		}
@@ -69,7 +69,7 @@ func TestMigrate(t *testing.T) {
 	}
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
-	must(t, d.Append(t.Context(), released()))
+	storetest.Append(t, d, released())
 	want := totals(t, d)
 	must(t, d.Close())
 

@@ -53,10 +53,10 @@ func TestRemember(t *testing.T) {
 			}
 			one, other := batches(), batches()
 			for i := range 8 {
-				must(t, whole.Append(t.Context(), one()))
+				storetest.Append(t, whole, one())
 				w := parts.w
 				w.names.known.lookUps, w.routes.known.lookUps, w.addresses.known.lookUps = math.MaxInt32, math.MaxInt32, math.MaxInt32
-				must(t, parts.Append(t.Context(), other()))
+				storetest.Append(t, parts, other())
 				if i == 0 {
 					must(t, parts.Close())
 					parts = open(t, dir+"/parts.db", o)

@@ -15,35 +15,14 @@ type prepared struct {
 	template                        bounce.Template
 }
 
-// A preparation is the prepared attempts of a batch: store.Batch.Prepared.
-type preparation struct {
-	of   *DB // nil: Append has used it
-	list []prepared
-}
-
-// Prepare prepares the attempts of a batch.
-func (d *DB) Prepare(b *store.Batch) {
-	p, ok := b.Prepared.(*preparation)
-	if !ok {
-		p = new(preparation)
-		b.Prepared = p
-	}
+// prepare prepares the attempts of a batch. What it returns is used again.
+func (w *writer) prepare(b *store.Batch) []prepared {
 	n := len(b.Attempts)
-	p.of, p.list = d, slices.Grow(p.list[:0], n)[:n]
+	w.prepared = slices.Grow(w.prepared[:0], n)[:n]
 	for i := range b.Attempts {
-		d.prepareAttempt(&b.Attempts[i], &p.list[i])
+		w.d.prepareAttempt(&b.Attempts[i], &w.prepared[i])
 	}
-}
-
-// preparation returns the prepared attempts of b; Prepare runs if it has not.
-func (d *DB) preparation(b *store.Batch) []prepared {
-	p, ok := b.Prepared.(*preparation)
-	if !ok || p.of != d || len(p.list) != len(b.Attempts) {
-		d.Prepare(b)
-		p = b.Prepared.(*preparation)
-	}
-	p.of = nil
-	return p.list
+	return w.prepared
 }
 
 // prepareAttempt hashes what an attempt names, and splits its reply.

@@ -10,7 +10,7 @@
 // One process writes. Readers have connections of their own and see the last
 // committed batch (write-ahead log), so neither waits for the other.
 //
-// The way of a batch: DB.Prepare takes its attempts apart, writer.append gives what
+// The way of a batch: a store.Writer prepares its attempts, writer.append gives what
 // they name its ids (write.go, dictionaries.go, address.go) and its state (ledger.go), counts it
 // (rollup.go), and package internal/sqlite3 hands the rows to SQLite and makes checkpoints
 // beside that. How integers are packed is in layout.go.
@@ -489,12 +489,18 @@ func (d *DB) Close() error {
 
 	d.write.Lock()
 	defer d.write.Unlock()
-	d.single.Lock()
+	if d.w == nil || !d.w.open || !d.opts.Temporary { // else a Writer holds it
+		d.single.Lock()
+	}
 	defer d.single.Unlock()
 	if d.w == nil {
 		return nil
 	}
 	w := d.w
 	d.w = nil
-	return d.wrap("close", errors.Join(w.commit(false), w.c.Close()))
+	var err error
+	if w.open && !d.opts.Temporary {
+		err = w.undo(nil)
+	}
+	return d.wrap("close", errors.Join(err, w.c.Close()))
 }

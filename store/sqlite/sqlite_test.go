@@ -51,15 +51,16 @@ func TestTemporary(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, "", Options{Temporary: true}) })
 }
 
-// TestFilled has a temporary database forget what it remembers, and go on.
-func TestFilled(t *testing.T) {
+// TestForgets has a temporary database forget what it remembers when a Writer is closed,
+// and go on.
+func TestForgets(t *testing.T) {
 	d, want := open(t, "", Options{Temporary: true}), open(t, filepath.Join(t.TempDir(), "f.db"), Options{})
 	tr := storetest.NewTraffic(1)
 	for range 3 {
 		b := tr.Batch(1000)
-		must(t, d.Append(t.Context(), b))
-		must(t, want.Append(t.Context(), b))
-		must(t, d.Filled())
+		storetest.Append(t, d, b)
+		storetest.Append(t, want, b)
+		must(t, storetest.Put(t.Context(), d)) // closes a Writer
 		if n := d.w.addresses.known.n; n != 0 {
 			t.Errorf("%d addresses are remembered", n)
 		}
@@ -69,7 +70,7 @@ func TestFilled(t *testing.T) {
 	}
 	sound(t, d)
 	must(t, d.Close())
-	if err := d.Filled(); err == nil {
+	if _, err := d.Write(t.Context()); err == nil {
 		t.Error("closed: no error")
 	}
 }
@@ -163,7 +164,7 @@ func TestOpen(t *testing.T) {
 	// A name with everything that a URI might trip over.
 	path := filepath.Join(t.TempDir(), "a b?c#d%41&mode=memory.db")
 	d := open(t, path, Options{})
-	must(t, d.Append(t.Context(), storetest.NewTraffic(1).Batch(100)))
+	storetest.Append(t, d, storetest.NewTraffic(1).Batch(100))
 	st, err := os.Stat(path)
 	must(t, err)
 	if got := st.Mode().Perm(); got != 0o640 {
@@ -191,7 +192,7 @@ func TestOpen(t *testing.T) {
 	}
 	sound(t, d)
 	must(t, d.Close())
-	if err := d.Append(t.Context(), &store.Batch{}); err == nil {
+	if err := storetest.Put(t.Context(), d, &store.Batch{}); err == nil {
 		t.Error("append to a closed database: no error")
 	}
 	if _, err := os.Stat(path + "-wal"); err == nil {
@@ -202,7 +203,7 @@ func TestOpen(t *testing.T) {
 	if got := totals(t, r); got.Attempts == 0 {
 		t.Error("nothing to be read")
 	}
-	if err := r.Append(t.Context(), &store.Batch{}); err == nil {
+	if err := storetest.Put(t.Context(), r, &store.Batch{}); err == nil {
 		t.Error("append to a database opened for reading: no error")
 	}
 	if names, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(names) > 3 {
@@ -306,7 +307,7 @@ func TestLocked(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{BusyTimeout: 30 * time.Millisecond})
 	tr := storetest.NewTraffic(1)
-	must(t, d.Append(t.Context(), tr.Batch(100)))
+	storetest.Append(t, d, tr.Batch(100))
 	before := totals(t, d)
 	other, err := sqlite3.Open("file:" + path)
 	must(t, err)
@@ -314,7 +315,7 @@ func TestLocked(t *testing.T) {
 	must(t, other.Exec("BEGIN IMMEDIATE"))
 	b := tr.Batch(100)
 	for range 2 {
-		if err := d.Append(t.Context(), b); !errors.Is(err, store.ErrLocked) {
+		if err := storetest.Put(t.Context(), d, b); !errors.Is(err, store.ErrLocked) {
 			t.Fatalf("Append = %v, want ErrLocked", err)
 		}
 	}
@@ -323,7 +324,7 @@ func TestLocked(t *testing.T) {
 		t.Errorf("Totals = %+v, want %+v", got, before)
 	}
 	must(t, other.Exec("ROLLBACK"))
-	must(t, d.Append(t.Context(), b))
+	storetest.Append(t, d, b)
 	if got := totals(t, d); got.Attempts <= before.Attempts {
 		t.Errorf("%d attempts, want more than %d", got.Attempts, before.Attempts)
 	}
@@ -353,88 +354,49 @@ func TestDialLocked(t *testing.T) {
 	sound(t, open(t, path, Options{}))
 }
 
-// TestOvertaken has another process store something between two batches that
-// nobody waited for: what was made of the second is not stored, and it can be
-// appended again.
-func TestOvertaken(t *testing.T) {
+// TestOthersWrite has another process store something between two commits of a Writer,
+// and one that cannot be stored: what is remembered of the dictionaries is forgotten, and
+// nothing that was committed is lost.
+func TestOthersWrite(t *testing.T) {
 	path := t.TempDir() + "/log.db"
-	d, other := open(t, path, Options{}), open(t, path, Options{})
+	d, other, alone := open(t, path, Options{}), open(t, path, Options{}), open(t, t.TempDir()+"/alone.db", Options{})
 	tr, others := storetest.NewTraffic(1), storetest.NewTraffic(2)
 	others.Source = "another"
-	var all []*store.Batch
-	for i := range 6 {
-		b := tr.Batch(100)
-		b.Ahead = i < 5
-		all = append(all, b)
+	w, err := d.Write(t.Context())
+	must(t, err)
+	for range 4 {
+		b, theirs := tr.Batch(100), others.Batch(100)
+		must(t, w.Append(t.Context(), b))
+		must(t, w.Commit(t.Context()))
+		storetest.Append(t, other, theirs)
+		storetest.Append(t, alone, b, theirs)
 	}
-	var err error
-	overtaken := 0
-	for next := 0; next < len(all); {
-		if err = d.Append(t.Context(), all[next]); errors.Is(err, store.ErrTakenBack) {
-			if !errors.Is(err, store.ErrOvertaken) {
-				t.Fatal(err)
-			}
-			overtaken++
-			next = 0 // what is stored is left out
-			continue
-		}
-		must(t, err)
-		if next == 2 && overtaken == 0 {
-			must(t, other.Append(t.Context(), others.Batch(100)))
-		}
-		next++
-	}
-	if overtaken != 1 {
-		t.Errorf("overtaken %d times, want once", overtaken)
-	}
-	alone := open(t, t.TempDir()+"/alone.db", Options{})
-	for _, b := range all {
-		must(t, alone.Append(t.Context(), b))
-	}
-	others = storetest.NewTraffic(2)
-	others.Source = "another"
-	must(t, alone.Append(t.Context(), others.Batch(100)))
+	must(t, w.Close())
 	if diff := cmp.Diff(totals(t, alone), totals(t, d)); diff != "" {
-		t.Errorf("Totals (-undisturbed +overtaken):\n%s", diff)
+		t.Errorf("Totals (-undisturbed +others):\n%s", diff)
 	}
 	sound(t, d)
-}
 
-// TestFailsLater has a commit fail that nobody waited for: the next Append says
-// so, and nothing that was committed before is lost.
-func TestFailsLater(t *testing.T) {
-	d := open(t, t.TempDir()+"/log.db", Options{})
-	tr := storetest.NewTraffic(1)
-	must(t, d.Append(t.Context(), tr.Batch(100)))
 	before := totals(t, d)
 	pages, err := d.w.c.Number("PRAGMA page_count")
 	must(t, err)
 	must(t, d.w.c.Exec(fmt.Sprintf("PRAGMA max_page_count = %d", pages+4)))
 	b := tr.Batch(3000)
-	b.Ahead = true
-	err = d.Append(t.Context(), b)
-	if err == nil {
-		err = d.Append(t.Context(), tr.Batch(1))
-		if !errors.Is(err, store.ErrTakenBack) {
-			t.Errorf("error = %v, want ErrTakenBack", err)
-		}
-	}
-	if !errors.Is(err, store.ErrFull) {
+	if err := storetest.Put(t.Context(), d, b); !errors.Is(err, store.ErrFull) {
 		t.Errorf("error = %v, want ErrFull", err)
 	}
 	if got := totals(t, d); got != before {
 		t.Errorf("Totals = %+v, want %+v", got, before)
 	}
 	must(t, d.w.c.Exec("PRAGMA max_page_count = 1000000"))
-	b.Ahead = false
-	must(t, d.Append(t.Context(), b))
+	storetest.Append(t, d, b)
 	sound(t, d)
 }
 
 func TestDamaged(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
-	must(t, d.Append(t.Context(), storetest.NewTraffic(1).Batch(3000)))
+	storetest.Append(t, d, storetest.NewTraffic(1).Batch(3000))
 	root, err := d.w.c.Number("SELECT pgno FROM dbstat WHERE name = 'delivery' AND pagetype = 'leaf' LIMIT 1 OFFSET 3")
 	if err != nil { // built without dbstat
 		root, err = d.w.c.Number("SELECT rootpage FROM sqlite_schema WHERE name = 'delivery'")
@@ -485,7 +447,7 @@ func TestFull(t *testing.T) {
 	for range 100 {
 		before := totals(t, d)
 		b := tr.Batch(500)
-		err := d.Append(t.Context(), b)
+		err := storetest.Put(t.Context(), d, b)
 		if err == nil {
 			continue
 		}
@@ -498,7 +460,7 @@ func TestFull(t *testing.T) {
 		sound(t, d)
 		// Room again: the same batch goes in.
 		must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"))
-		must(t, d.Append(t.Context(), b))
+		storetest.Append(t, d, b)
 		sound(t, d)
 		return
 	}
@@ -534,9 +496,9 @@ func TestReopen(t *testing.T) {
 	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
 	tr.PerSecond, again.PerSecond = 0.003, 0.003 // days
 	for i := range 20 {
-		must(t, whole.Append(t.Context(), tr.Batch(300)))
+		storetest.Append(t, whole, tr.Batch(300))
 		d := open(t, dir+"/parts.db", Options{})
-		must(t, d.Append(t.Context(), again.Batch(300)))
+		storetest.Append(t, d, again.Batch(300))
 		if i == 10 {
 			sound(t, d)
 		}
@@ -556,12 +518,12 @@ func TestSmallCaches(t *testing.T) {
 	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
 	tr.PerSecond, again.PerSecond = 0.003, 0.003 // days
 	for range 10 {
-		must(t, whole.Append(t.Context(), tr.Batch(500)))
+		storetest.Append(t, whole, tr.Batch(500))
 		w := small.w
 		for _, max := range []*int{&w.names.known.max, &w.routes.known.max, &w.replies.known.max, &w.addresses.known.max, &w.texts.known.max, &w.messages.known.max} {
 			*max = 20
 		}
-		must(t, small.Append(t.Context(), again.Batch(500)))
+		storetest.Append(t, small, again.Batch(500))
 	}
 	same(t, whole, small)
 	histories(t, small)
@@ -598,10 +560,10 @@ func TestCheckFinds(t *testing.T) {
 		d := open(t, "", Options{Temporary: true})
 		tr := storetest.NewTraffic(1)
 		tr.PerSecond = 0.003 // days
-		must(t, d.Append(t.Context(), tr.Batch(2000)))
+		storetest.Append(t, d, tr.Batch(2000))
 		tr = storetest.NewTraffic(2)
 		tr.Source, tr.PerSecond = "second", 1
-		must(t, d.Append(t.Context(), tr.Batch(2000)))
+		storetest.Append(t, d, tr.Batch(2000))
 		sound(t, d)
 		must(t, d.w.c.Exec(layoutSQL(damage)))
 		problems, err := d.Check(t.Context())
@@ -618,7 +580,7 @@ func TestPrune(t *testing.T) {
 	tr := storetest.NewTraffic(1)
 	tr.PerSecond = 0.02 // days
 	for range 20 {
-		must(t, d.Append(t.Context(), tr.Batch(1000)))
+		storetest.Append(t, d, tr.Batch(1000))
 	}
 	var span store.Span
 	ask(t, d, func(r store.Reader) {
@@ -650,7 +612,7 @@ func TestPrune(t *testing.T) {
 	if len(sources) != 1 {
 		t.Errorf("Sources = %+v", sources)
 	}
-	must(t, d.Append(t.Context(), tr.Batch(1000)))
+	storetest.Append(t, d, tr.Batch(1000))
 	sound(t, d)
 	if removed, err = d.Prune(t.Context(), span.Last.Add(1000*time.Hour)); err != nil || removed == 0 {
 		t.Errorf("Prune of all = %d, %v", removed, err)
@@ -664,7 +626,7 @@ func TestPrune(t *testing.T) {
 			t.Errorf("%s: %d rows are left (%v)", table, n, err)
 		}
 	}
-	must(t, d.Append(t.Context(), tr.Batch(1000)))
+	storetest.Append(t, d, tr.Batch(1000))
 	sound(t, d)
 }
 
@@ -681,7 +643,7 @@ func TestRejudge(t *testing.T) {
 	tr := storetest.NewTraffic(1)
 	tr.PerSecond = 1
 	for range 5 {
-		must(t, d.Append(t.Context(), tr.Batch(1000)))
+		storetest.Append(t, d, tr.Batch(1000))
 	}
 	before := totals(t, d)
 	judged := 0
@@ -721,7 +683,7 @@ func TestRejudge(t *testing.T) {
 		t.Errorf("the second time: %d, %v", changed, err)
 	}
 	// What comes next has the new verdict too.
-	must(t, d.Append(t.Context(), tr.Batch(1000)))
+	storetest.Append(t, d, tr.Batch(1000))
 	sound(t, d)
 }
 
@@ -729,7 +691,7 @@ func TestBackup(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, dir+"/log.db", Options{})
 	tr := storetest.NewTraffic(1)
-	must(t, d.Append(t.Context(), tr.Batch(2000)))
+	storetest.Append(t, d, tr.Batch(2000))
 	want := totals(t, d)
 	// While the writer is in the middle of a batch.
 	must(t, d.w.c.Exec("BEGIN IMMEDIATE; DELETE FROM delivery"))
@@ -756,13 +718,13 @@ func TestPseudonyms(t *testing.T) {
 	var bs []*store.Batch
 	for range 3 {
 		bs = append(bs, tr.Batch(500))
-		must(t, d.Append(t.Context(), bs[len(bs)-1]))
+		storetest.Append(t, d, bs[len(bs)-1])
 	}
 	d.Close()
 	// The choice was made with the database.
 	d = open(t, path, Options{})
 	bs = append(bs, tr.Batch(500))
-	must(t, d.Append(t.Context(), bs[3]))
+	storetest.Append(t, d, bs[3])
 	n := make(map[string]int) // attempts by recipient
 	for _, b := range bs {
 		for _, a := range b.Attempts {
@@ -805,7 +767,7 @@ func TestPseudonyms(t *testing.T) {
 func TestKeepMessageIDs(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{KeepMessageIDs: true})
 	b := storetest.NewTraffic(1).Batch(300)
-	must(t, d.Append(t.Context(), b))
+	storetest.Append(t, d, b)
 	for _, a := range b.Attempts {
 		n := 0
 		for _, x := range attempts(t, d, store.Filter{MessageID: a.MessageID}) {
@@ -836,7 +798,7 @@ func TestMessageHash(t *testing.T) {
 				ids = append(ids, id)
 			}
 		}
-		must(t, d.Append(t.Context(), b))
+		storetest.Append(t, d, b)
 		must(t, d.Close())
 		d = open(t, path, Options{})
 		for _, id := range ids {
@@ -865,7 +827,7 @@ func TestEndsAndTLS(t *testing.T) {
 	ends, tls := make(map[string]int64), make(map[string]int64)
 	for range 3 {
 		b := tr.Batch(3000)
-		must(t, d.Append(t.Context(), b))
+		storetest.Append(t, d, b)
 		for _, e := range b.Ends {
 			ends[string(e.Event)]++
 		}
@@ -971,7 +933,7 @@ func FuzzResponse(f *testing.F) {
 			Sender: "s@sender.example", SenderDomain: "sender.example", SenderKnown: true,
 			Recipient: "user@example.org", RecipientDomain: "example.org", RelayHost: "mx.example.org", RelayIP: "192.0.2.25", Response: s,
 		}}
-		must(t, d.Append(t.Context(), &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "log", Offset: offset + 10}}}))
+		storetest.Append(t, d, &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "log", Offset: offset + 10}}})
 		want := clean(s, maxResponse)
 		for _, x := range attempts(t, d, store.Filter{QueueID: a.QueueID}) {
 			if x.Response != want {
@@ -1079,7 +1041,7 @@ func TestTwoWriters(t *testing.T) {
 			},
 			Verdict: bounce.Verdict{Reason: bounce.Policy, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.CodeOnly},
 		})
-		must(t, db.Append(t.Context(), b))
+		storetest.Append(t, db, b)
 	}
 	problems, err := one.Check(t.Context())
 	must(t, err)
@@ -1090,34 +1052,6 @@ func TestTwoWriters(t *testing.T) {
 	if len(groups) != 20 {
 		t.Errorf("%d domains are stored, want 20", len(groups))
 	}
-}
-
-// TestMoreIsLost holds that a batch that cannot be stored takes those with it
-// that it was to become visible with, and that they can be stored again.
-func TestMoreIsLost(t *testing.T) {
-	d, undisturbed := open(t, t.TempDir()+"/log.db", Options{}), open(t, t.TempDir()+"/log.db", Options{})
-	tr := storetest.NewTraffic(6)
-	first, second, third := tr.Batch(300), tr.Batch(300), tr.Batch(300)
-	second.More = true
-	bad := storetest.NewTraffic(5).Batch(10)
-	bad.Sources = nil
-	must(t, d.Append(t.Context(), first))
-	must(t, d.Append(t.Context(), second))
-	if err := d.Append(t.Context(), bad); err == nil {
-		t.Error("attempts without the position of their source were stored")
-	}
-	sources := coverage(t, d).Sources
-	if got, want := sources[0].Offset, first.Sources[0].Offset; got != want {
-		t.Errorf("the position is %d, want %d: that of the last batch that nothing was to follow", got, want)
-	}
-	for _, b := range []*store.Batch{first, second, third} {
-		must(t, d.Append(t.Context(), b))
-		must(t, undisturbed.Append(t.Context(), b))
-	}
-	if got, want := totals(t, d), totals(t, undisturbed); got != want {
-		t.Errorf("Totals = %+v, want %+v", got, want)
-	}
-	sound(t, d)
 }
 
 // TestBounded stores more programs and lines that were not understood than are
@@ -1132,7 +1066,7 @@ func TestBounded(t *testing.T) {
 			b.Skipped = append(b.Skipped, store.Skipped{Program: fmt.Sprint("invented", n), Lines: 2}, store.Skipped{Program: "postfix/smtpd", Lines: 1})
 			b.Unparsed = append(b.Unparsed, store.Unparsed{Source: "s", Offset: n, Text: fmt.Sprint("line ", n)})
 		}
-		must(t, d.Append(t.Context(), b))
+		storetest.Append(t, d, b)
 	}
 	c := coverage(t, d)
 	skipped, unparsed := c.Skipped, c.Unparsed
@@ -1180,7 +1114,7 @@ func TestCheckpoints(t *testing.T) {
 	tr := storetest.NewTraffic(1)
 	var largest int64
 	for range 1000 {
-		must(t, d.Append(t.Context(), tr.Batch(20)))
+		storetest.Append(t, d, tr.Batch(20))
 		st, err := os.Stat(path + "-wal")
 		must(t, err)
 		largest = max(largest, st.Size())
@@ -1210,10 +1144,10 @@ func TestAcceptedReplies(t *testing.T) {
 		return b
 	}
 	d := open(t, path, Options{})
-	must(t, d.Append(t.Context(), batch("250 2.0.0 Ok: queued as 4XyZ1a", "250 2.0.0 Ok: queued as ABCDEF", "250 2.0.0 Ok: queued as 4XyZ1a by x1", "250 ok")))
+	storetest.Append(t, d, batch("250 2.0.0 Ok: queued as 4XyZ1a", "250 2.0.0 Ok: queued as ABCDEF", "250 2.0.0 Ok: queued as 4XyZ1a by x1", "250 ok"))
 	must(t, d.Close())
 	d = open(t, path, Options{})
-	must(t, d.Append(t.Context(), batch("250 2.0.0 Ok: queued as 9A8B7C", "250 ok")))
+	storetest.Append(t, d, batch("250 2.0.0 Ok: queued as 9A8B7C", "250 ok"))
 	var got []string
 	for _, a := range attempts(t, d, store.Filter{}) {
 		got = append(got, a.Response)
@@ -1234,13 +1168,13 @@ func TestAcceptedReplies(t *testing.T) {
 func TestWaitingOwnsItsTexts(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	line := strings.Repeat("1rXyZ0-000abc-DE 2001:db8::7 ", 1000)
-	must(t, d.Append(t.Context(), &store.Batch{
+	storetest.Append(t, d, &store.Batch{
 		Attempts: []store.Attempt{{Delivery: bounce.Delivery{
 			Source: "a", Time: time.Unix(1.7e9, 0), Host: "mx1", MTA: bounce.Exim, QueueID: line[:16], ClientIP: line[17:28],
 			Recipient: "a@b.example", RecipientDomain: "b.example", Outcome: bounce.Soft, Code: 450, Response: "450 later",
 		}}},
 		Sources: []store.Source{{ID: "a", Offset: 1}},
-	}))
+	})
 	held := func(v any) bool {
 		s, ok := v.(string)
 		if !ok || s == "" {
@@ -1264,7 +1198,7 @@ func TestWaitingOwnsItsTexts(t *testing.T) {
 func TestSpans(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	b := storetest.NewTraffic(1).Batch(12 * chunkRows)
-	must(t, d.Append(t.Context(), b))
+	storetest.Append(t, d, b)
 	c, done, err := d.reader(t.Context())
 	must(t, err)
 	defer done()

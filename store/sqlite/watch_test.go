@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"bouncelog/store"
+	"bouncelog/store/storetest"
 )
 
 // TestWatch holds that the version changes with what another process stores, and not
@@ -47,7 +48,7 @@ func TestWatch(t *testing.T) {
 	if got := ask(); got != before {
 		t.Errorf("version %d after reading, was %d", got, before)
 	}
-	if err := w.Append(ctx, &store.Batch{Sources: []store.Source{{ID: "a", Path: "/var/log/mail.log", Lines: 1, Blank: 1}}}); err != nil {
+	if err := storetest.Put(ctx, w, &store.Batch{Sources: []store.Source{{ID: "a", Path: "/var/log/mail.log", Lines: 1, Blank: 1}}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(); got == before {

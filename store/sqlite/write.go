@@ -12,67 +12,124 @@ import (
 	"bouncelog/store"
 )
 
-// Append stores a batch. A source's position says what of it is stored already:
-// attempts before it are left out, so a batch may be appended again, and a batch
-// whose sources all stand behind what is stored changes nothing.
-func (d *DB) Append(ctx context.Context, b *store.Batch) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// A batchWriter is a store.Writer.
+type batchWriter struct{ d *DB }
+
+// Write returns a Writer. Another process may write too, between two transactions.
+func (d *DB) Write(context.Context) (store.Writer, error) {
+	x := batchWriter{d}
+	return x, x.do("write", func(*writer) error { return nil })
+}
+
+// do calls fn with the writer.
+func (x batchWriter) do(what string, fn func(*writer) error) error {
+	d := x.d
 	d.write.Lock()
 	defer d.write.Unlock()
 	if d.opts.Temporary {
-		d.single.Lock()
-		defer d.single.Unlock()
+		// Its one connection would show a Reader what is not committed.
+		if d.w == nil || !d.w.open {
+			d.single.Lock()
+		}
+		defer func() {
+			if d.w == nil || !d.w.open {
+				d.single.Unlock()
+			}
+		}()
 	}
 	if d.w == nil {
 		if d.opts.ReadOnly {
-			return fmt.Errorf("append: %s: opened for reading only", d.path)
+			return fmt.Errorf("%s: %s: opened for reading only", what, d.path)
 		}
 		return errClosed
 	}
-	return d.wrap("store", d.w.transact(func() error { return d.w.append(b) }, b.More, b.Ahead))
+	return d.wrap(what, fn(d.w))
 }
 
-// transact runs f in a transaction: the one that is open, or a new one. More leaves it
-// open; ahead does not wait until it is committed. If anything fails the transaction is
-// rolled back and the writer reset; if other batches are lost with it, the error is
-// store.ErrTakenBack.
-func (w *writer) transact(f func() error, more, ahead bool) error {
+// Append takes in a batch. A source's position says what of it is stored already:
+// attempts before it are left out, so a batch may be appended again, and a batch
+// whose sources all stand behind what is stored changes nothing.
+func (x batchWriter) Append(ctx context.Context, b *store.Batch) error {
+	return x.do("store", func(w *writer) error {
+		return w.transact(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return w.append(b)
+		})
+	})
+}
+
+// Commit ends the transaction and waits for that.
+func (x batchWriter) Commit(ctx context.Context) error {
+	return x.do("store", func(w *writer) error {
+		if !w.open {
+			return w.broken
+		}
+		return w.transact(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return w.commit()
+		})
+	})
+}
+
+// Rollback takes the transaction back.
+func (x batchWriter) Rollback() error {
+	return x.do("roll back", func(w *writer) error {
+		if !w.open {
+			return nil
+		}
+		return w.undo(nil)
+	})
+}
+
+// Close takes back what was not committed. A temporary database will mostly be asked
+// from now on: what is remembered of the dictionaries, some forty megabytes, is
+// forgotten.
+func (x batchWriter) Close() error {
+	err := x.do("close", func(w *writer) error {
+		if w.open {
+			return w.undo(nil)
+		}
+		if w.d.opts.Temporary {
+			return w.reset()
+		}
+		return nil
+	})
+	if errors.Is(err, errClosed) {
+		return nil
+	}
+	return err
+}
+
+// transact runs f in the transaction that is open, or in a new one, and leaves it open.
+// Where it fails all of the transaction is taken back, and what is remembered of the
+// dictionaries is forgotten.
+func (w *writer) transact(f func() error) error {
 	if w.broken != nil {
 		return w.broken
 	}
-	last := w.open || w.ahead // others depend on this
-	err := overtaken(w.q.Failed())
+	err := w.q.Failed()
 	if err == nil && !w.open {
 		err = w.begin()
 	}
 	if err == nil {
 		err = f()
 	}
-	if err == nil && !more {
-		err = w.commit(ahead)
-	}
 	if err == nil {
 		return nil
 	}
-	err = w.undo(overtaken(err))
-	if last {
-		err = fmt.Errorf("%w: %w", store.ErrTakenBack, err)
-	}
-	return err
+	return w.undo(err)
 }
 
-// begin begins a transaction. After a commit that is not waited for it does not wait
-// either. Otherwise it resets the writer if another process has written since: an import
-// beside the daemon.
+// begin begins a transaction, and forgets what is remembered of the dictionaries if
+// another process has written since the last: an import beside the daemon.
 func (w *writer) begin() error {
 	for range 10 {
 		w.q.Begin()
 		w.open = true
-		if w.ahead {
-			return nil
-		}
 		err := w.c.Settle()
 		if !errors.Is(err, sqlite3.ErrChanged) {
 			return err
@@ -84,40 +141,27 @@ func (w *writer) begin() error {
 	return fmt.Errorf("%w: others write to it all the time", store.ErrLocked)
 }
 
-// commit commits the transaction, if one is open, and waits until all that was written
-// before is committed, unless ahead is set.
-func (w *writer) commit(ahead bool) error {
-	if w.open {
-		if err := w.flush(); err != nil {
-			return err
-		}
-		w.q.Commit()
+// commit ends the transaction and waits for that.
+func (w *writer) commit() error {
+	if err := w.flush(); err != nil {
+		return err
 	}
-	w.open, w.ahead = false, ahead
-	if ahead {
-		return nil
-	}
-	return overtaken(w.c.Settle())
-}
-
-// overtaken translates the queue's error to the one that callers know.
-func overtaken(err error) error {
-	if errors.Is(err, sqlite3.ErrChanged) {
-		return store.ErrOvertaken
-	}
+	w.q.Commit()
+	err := w.c.Settle()
+	w.open = err != nil
 	return err
 }
 
 // undo rolls the transaction back because of err.
 func (w *writer) undo(err error) error {
-	first := overtaken(w.c.Settle()) // what was still to be written is taken back too
+	first := w.c.Settle() // what was still to be written is taken back too
 	if first != nil && !errors.Is(err, first) {
 		err = errors.Join(first, err)
 	}
-	w.open, w.ahead = false, false
+	w.open = false
 	if w.d.opts.Temporary {
-		w.broken = err // it has no journal that could undo anything
-		return err
+		w.broken = errors.Join(errHalf, err) // it has no journal that could undo anything
+		return w.broken
 	}
 	if w.c.InTransaction() {
 		w.c.Exec("ROLLBACK")
@@ -125,22 +169,8 @@ func (w *writer) undo(err error) error {
 	return errors.Join(err, w.reset())
 }
 
-// Filled says that a temporary database will mostly be read from now on. It frees what the
-// writer remembers, some forty megabytes.
-func (d *DB) Filled() error {
-	d.write.Lock()
-	defer d.write.Unlock()
-	d.single.Lock()
-	defer d.single.Unlock()
-	if d.w == nil {
-		return errClosed
-	}
-	err := d.w.commit(false)
-	if err == nil {
-		err = d.w.reset()
-	}
-	return d.wrap("store", err)
-}
+// errHalf is why a temporary database takes nothing more.
+var errHalf = errors.New("a part of a batch cannot be taken back")
 
 func (w *writer) append(b *store.Batch) error {
 	clear(w.inBatch)
@@ -164,7 +194,7 @@ func (w *writer) append(b *store.Batch) error {
 	events := eventsOf(b)
 	var name string
 	var src *source
-	ps := w.d.preparation(b)
+	ps := w.prepare(b)
 	if err := w.preload(); err != nil {
 		return err
 	}

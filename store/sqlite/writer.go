@@ -45,9 +45,10 @@ type writer struct {
 	q      *sqlite3.Queue // of c
 	secret                // the keys of hashes and pseudonyms: never change
 
-	open   bool  // a transaction is open, which the next batch belongs to (store.Batch.More)
-	ahead  bool  // the commit of the last one was not waited for (store.Batch.Ahead)
+	open   bool  // a transaction is open, which the next batch belongs to
 	broken error // of a temporary database, which has no journal: why nothing more can be stored
+
+	prepared []prepared // of the batch that is being appended
 
 	insert *sqlite3.Bulk              // into delivery: bulks["delivery"]
 	bulks  map[string]*sqlite3.Bulk   // what writes, by name: a table, or a table and a verb

@@ -39,8 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Nested", testNested},
 		{"Notes", testNotes},
 		{"Replay", testReplay},
-		{"More", testMore},
-		{"Ahead", testAhead},
+		{"Commit", testCommit},
 		{"NoPosition", testNoPosition},
 		{"State", testState},
 		{"ReusedQueueID", testReusedQueueID},
@@ -92,23 +91,23 @@ func testEnds(t *testing.T, s store.Store) {
 		first.Attempts = append(first.Attempts, soft(q, "a"), soft(q, "b"))
 	}
 	first.Sources = position()
-	appendAll(t, s, first)
+	Append(t, s, first)
 	pending(8, "deferred")
 	second := &store.Batch{Ends: []bounce.End{
 		end("1aaaaa-000001-AA", bounce.MessageRemoved), end("1aaaaa-000002-AA", bounce.MessageFrozen),
 		end("1aaaaa-000003-AA", bounce.MessageCompleted), end("1aaaaa-000009-AA", bounce.MessageRemoved),
 	}}
 	second.Sources = position()
-	appendAll(t, s, second)
+	Append(t, s, second)
 	pending(4, "removed and completed")
-	appendAll(t, s, first, second) // once more
+	Append(t, s, first, second) // once more
 	pending(4, "replayed")
 	// Two attempts and an end between them, in one batch.
 	third := &store.Batch{Attempts: []store.Attempt{soft("1aaaaa-000005-AA", "a")}}
 	third.Ends = []bounce.End{end("1aaaaa-000005-AA", bounce.MessageDiscarded), end("1aaaaa-000002-AA", bounce.MessageThawed), end("1aaaaa-000002-AA", bounce.MessageRemoved)}
 	third.Attempts = append(third.Attempts, soft("1aaaaa-000005-AA", "b"))
 	third.Sources = position()
-	appendAll(t, s, third)
+	Append(t, s, third)
 	pending(3, "discarded between two attempts")
 	ask(t, s, func(r store.Reader) {
 		key := func(queue string) store.MessageKey {
@@ -131,13 +130,6 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func appendAll(t testing.TB, s store.Store, bs ...*store.Batch) {
-	t.Helper()
-	for _, b := range bs {
-		must(t, s.Append(t.Context(), b))
 	}
 }
 
@@ -181,7 +173,7 @@ func asWanted(t testing.TB, want, s store.Store, f store.Filter) {
 }
 
 func testEmpty(t *testing.T, s store.Store) {
-	must(t, s.Append(t.Context(), &store.Batch{}))
+	Append(t, s, &store.Batch{})
 	asWanted(t, memory.Open(), s, store.Filter{})
 	asWanted(t, memory.Open(), s, store.Filter{Recipients: []string{"nobody@nowhere.example"}})
 	ask(t, s, func(r store.Reader) {
@@ -208,8 +200,8 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 	var all []store.Attempt
 	for range 6 {
 		b := tr.Batch(1000)
-		appendAll(t, want, b)
-		appendAll(t, s, b)
+		Append(t, want, b)
+		Append(t, s, b)
 		all = append(all, b.Attempts...)
 	}
 	var soft, hard *store.Attempt
@@ -278,8 +270,8 @@ func testManyRecipients(t *testing.T, s store.Store) {
 	var list []string
 	for range 4 {
 		b := tr.Batch(1500)
-		appendAll(t, want, b)
-		appendAll(t, s, b)
+		Append(t, want, b)
+		Append(t, s, b)
 		for i := range b.Attempts {
 			if a := &b.Attempts[i]; i%4 == 0 {
 				list = append(list, a.Recipient)
@@ -301,7 +293,7 @@ func testManyRecipients(t *testing.T, s store.Store) {
 func testDelivered(t *testing.T, s store.Store) {
 	tr := NewTraffic(6)
 	for range 6 {
-		appendAll(t, s, tr.Batch(4000))
+		Append(t, s, tr.Batch(4000))
 	}
 	r := read(t, s)
 	span, err := r.Span(t.Context(), store.Filter{})
@@ -366,7 +358,7 @@ func testDelivered(t *testing.T, s store.Store) {
 
 // testBreaksOff ends iterations early.
 func testBreaksOff(t *testing.T, s store.Store) {
-	appendAll(t, s, NewTraffic(2).Batch(1000))
+	Append(t, s, NewTraffic(2).Batch(1000))
 	r := read(t, s)
 	n := 0
 	for range r.Attempts(t.Context(), store.Filter{}, store.Page{}) {
@@ -403,8 +395,8 @@ func testMoment(t *testing.T, s store.Store) {
 	tr := NewTraffic(9)
 	want := memory.Open()
 	b := tr.Batch(500)
-	appendAll(t, want, b)
-	appendAll(t, s, b)
+	Append(t, want, b)
+	Append(t, s, b)
 	r, err := s.Read(t.Context())
 	must(t, err)
 	done := make(chan error, 1)
@@ -412,7 +404,7 @@ func testMoment(t *testing.T, s store.Store) {
 	go func() {
 		close(begun)
 		for range 5 {
-			if err := s.Append(t.Context(), tr.Batch(200)); err != nil {
+			if err := Put(t.Context(), s, tr.Batch(200)); err != nil {
 				done <- err
 				return
 			}
@@ -445,7 +437,7 @@ func testMoment(t *testing.T, s store.Store) {
 
 // testNested asks several things at once, and from within iterations.
 func testNested(t *testing.T, s store.Store) {
-	appendAll(t, s, NewTraffic(2).Batch(2000))
+	Append(t, s, NewTraffic(2).Batch(2000))
 	r := read(t, s)
 	var wg sync.WaitGroup
 	for range 8 {
@@ -540,9 +532,9 @@ func testReplay(t *testing.T, s store.Store) {
 		b.Unparsed = []store.Unparsed{{Source: "log", Offset: b.Attempts[3].Offset + 1, Text: "postfix/smtp: what?"}}
 		bs = append(bs, b)
 	}
-	appendAll(t, s, bs[0], bs[1], bs[2])
+	Append(t, s, bs[0], bs[1], bs[2])
 	want := snapshot(t, s)
-	appendAll(t, s, bs[0], bs[2], bs[1], bs[2])
+	Append(t, s, bs[0], bs[2], bs[1], bs[2])
 	if diff := gocmp.Diff(want, snapshot(t, s)); diff != "" {
 		t.Fatalf("a replay changed something (-before +after):\n%s", diff)
 	}
@@ -554,9 +546,9 @@ func testReplay(t *testing.T, s store.Store) {
 		Skipped:  bs[3].Skipped,
 		Unparsed: slices.Concat(bs[2].Unparsed, bs[3].Unparsed),
 	}
-	appendAll(t, s, both, bs[4])
+	Append(t, s, both, bs[4])
 	m := memory.Open()
-	appendAll(t, m, bs...)
+	Append(t, m, bs...)
 	asWanted(t, m, s, store.Filter{})
 	c, err := read(t, s).Coverage(t.Context())
 	must(t, err)
@@ -593,37 +585,57 @@ func snapshot(t *testing.T, s store.Store) map[string]any {
 	return m
 }
 
-// testMore stores batches that are said to be followed by more.
-func testMore(t *testing.T, s store.Store) {
+// testCommit appends several batches to a commit: they become visible together, or not
+// at all.
+func testCommit(t *testing.T, s store.Store) {
 	tr := NewTraffic(6)
 	tr.PerSecond = 0.2
 	m := memory.Open()
-	for i := range 6 {
-		b := tr.Batch(300)
-		b.More = i%3 < 2
-		appendAll(t, s, b)
-		appendAll(t, m, b)
-		if b.More {
+	w, err := s.Write(t.Context())
+	must(t, err)
+	var batches []*store.Batch
+	temporary := false // it cannot take back a part
+	for i := range 9 {
+		b := tr.Batch(200)
+		must(t, w.Append(t.Context(), b))
+		if batches = append(batches, b); i%3 < 2 {
 			continue
 		}
+		must(t, w.Commit(t.Context()))
+		Append(t, m, batches...)
+		batches = nil
 		asWanted(t, m, s, store.Filter{})
 	}
-}
+	must(t, w.Commit(t.Context())) // of nothing
 
-// testAhead appends batches that are not waited for, some of them prepared; the
-// last is.
-func testAhead(t *testing.T, s store.Store) {
-	tr := NewTraffic(6)
-	tr.PerSecond = 0.2
-	m := memory.Open()
-	for i := range 12 {
-		b := tr.Batch(300)
-		b.More, b.Ahead = i%3 == 1, i < 11
-		if i%2 == 0 {
-			s.Prepare(b)
+	lost := tr.Batch(200)
+	must(t, w.Append(t.Context(), lost))
+	temporary = w.Rollback() != nil
+	if !temporary {
+		asWanted(t, m, s, store.Filter{})
+		bad := NewTraffic(5).Batch(10)
+		bad.Sources = nil
+		must(t, w.Append(t.Context(), lost))
+		if err := w.Append(t.Context(), bad); err == nil {
+			t.Error("attempts without the position of their source were taken")
 		}
-		appendAll(t, s, b)
-		appendAll(t, m, b)
+		must(t, w.Commit(t.Context())) // nothing is left
+		asWanted(t, m, s, store.Filter{})
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		must(t, w.Append(t.Context(), lost))
+		if err := w.Commit(cancelled); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled: %v", err)
+		}
+		asWanted(t, m, s, store.Filter{})
+		must(t, w.Append(t.Context(), lost))
+		must(t, w.Commit(t.Context()))
+		Append(t, m, lost)
+		asWanted(t, m, s, store.Filter{})
+		must(t, w.Append(t.Context(), tr.Batch(100)))
+	}
+	if err := w.Close(); err != nil && !temporary {
+		t.Error(err)
 	}
 	asWanted(t, m, s, store.Filter{})
 }
@@ -631,7 +643,7 @@ func testAhead(t *testing.T, s store.Store) {
 func testNoPosition(t *testing.T, s store.Store) {
 	b := NewTraffic(5).Batch(10)
 	b.Sources = nil
-	if err := s.Append(t.Context(), b); err == nil {
+	if err := Put(t.Context(), s, b); err == nil {
 		t.Error("attempts without the position of their source were stored")
 	}
 	if got := Totals(t, s, store.Filter{}); got.Attempts != 0 {
@@ -651,7 +663,7 @@ func testState(t *testing.T, s store.Store) {
 			SenderKnown: true, Size: 1234, ClientHost: "client.example", ClientIP: "192.0.2.1", SASLUser: "a",
 		}
 	}
-	appendAll(t, s,
+	Append(t, s,
 		&store.Batch{
 			Sources:  []store.Source{src},
 			Opened:   []bounce.Message{msg("A"), msg("B"), msg("C")},
@@ -662,7 +674,7 @@ func testState(t *testing.T, s store.Store) {
 	second.Offset, second.Path, second.Lines = 2000, "/var/log/mail.log.1", 20
 	changed := msg("A")
 	changed.Size = 99
-	appendAll(t, s, &store.Batch{
+	Append(t, s, &store.Batch{
 		Sources: []store.Source{second, {ID: "b", Path: "x", Offset: 5}},
 		Opened:  []bounce.Message{changed},
 		Closed:  []store.MessageKey{{Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", QueueID: "B"}},
@@ -682,7 +694,7 @@ func testState(t *testing.T, s store.Store) {
 	}
 	// A file that was renamed while nothing was written to it.
 	second.Path = "/var/log/mail.log.2"
-	appendAll(t, s, &store.Batch{Sources: []store.Source{second}})
+	Append(t, s, &store.Batch{Sources: []store.Source{second}})
 	sources := snapshot(t, s)["sources"].([]store.Source)
 	if diff := gocmp.Diff(second, sources[0]); diff != "" {
 		t.Errorf("renamed (-want +got):\n%s", diff)
@@ -690,7 +702,7 @@ func testState(t *testing.T, s store.Store) {
 	// A position never goes back.
 	back := src
 	back.Offset = 500
-	appendAll(t, s, &store.Batch{Sources: []store.Source{back}})
+	Append(t, s, &store.Batch{Sources: []store.Source{back}})
 	sources = snapshot(t, s)["sources"].([]store.Source)
 	if sources[0].Offset != 2000 {
 		t.Errorf("position went back to %d", sources[0].Offset)
@@ -725,7 +737,7 @@ func batch(end int64, as ...store.Attempt) *store.Batch {
 // when they arrived.
 func testReusedQueueID(t *testing.T, s store.Store) {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
-	appendAll(t, s,
+	Append(t, s,
 		batch(1000, line(0, at, "ABCDEF12345", "a@rcpt.example", bounce.Soft, 1)),
 		// The same message, an hour later.
 		batch(2000, line(1000, at.Add(time.Hour), "ABCDEF12345", "a@rcpt.example", bounce.Soft, 3601)),
@@ -736,14 +748,14 @@ func testReusedQueueID(t *testing.T, s store.Store) {
 		t.Errorf("Totals = %+v, want %+v", got, want)
 	}
 	// Now the first.
-	appendAll(t, s, batch(4000, line(3000, at.Add(3*time.Hour), "ABCDEF12345", "a@rcpt.example", bounce.Delivered, 3*3600+1.4)))
+	Append(t, s, batch(4000, line(3000, at.Add(3*time.Hour), "ABCDEF12345", "a@rcpt.example", bounce.Delivered, 3*3600+1.4)))
 	if got, want := Totals(t, s, store.Filter{}), (store.Counts{Attempts: 4, Delivered: 2, Soft: 2, Recovered: 1, Messages: 1}); got != want {
 		t.Errorf("Totals = %+v, want %+v", got, want)
 	}
 	// An expiry of a message that nothing is known of.
 	b := batch(5000)
 	b.Expiries = []bounce.Expiry{{Source: "log", Offset: 4000, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", QueueID: "0000", Status: "expired"}}
-	appendAll(t, s, b)
+	Append(t, s, b)
 	if got := Totals(t, s, store.Filter{}); got.Expired != 0 {
 		t.Errorf("Expired = %d, want 0", got.Expired)
 	}
@@ -756,8 +768,8 @@ func testRepeated(t *testing.T, s store.Store) {
 	for i := range int64(300) {
 		as = append(as, line(100+i, at, "ABCDEF12345", "a@rcpt.example", bounce.Soft, 1))
 	}
-	appendAll(t, s, batch(250, as...))
-	appendAll(t, s, batch(400, line(250, at, "ABCDEF12346", "b@rcpt.example", bounce.Delivered, 1), line(300, at, "ABCDEF12347", "c@rcpt.example", bounce.Soft, 1)))
+	Append(t, s, batch(250, as...))
+	Append(t, s, batch(400, line(250, at, "ABCDEF12346", "b@rcpt.example", bounce.Delivered, 1), line(300, at, "ABCDEF12347", "c@rcpt.example", bounce.Soft, 1)))
 	if got := Totals(t, s, store.Filter{}); got.Soft != 301 || got.Delivered != 1 || got.Pending != 2 {
 		t.Errorf("Totals = %+v, want 301 soft, 1 delivered, 2 pending", got)
 	}
@@ -779,8 +791,8 @@ func testTwoSources(t *testing.T, s store.Store) {
 				both.Attempts = append(both.Attempts, y.Attempts[i])
 			}
 		}
-		appendAll(t, s, both)
-		appendAll(t, m, both)
+		Append(t, s, both)
+		Append(t, m, both)
 	}
 	asWanted(t, m, s, store.Filter{})
 	from, err := read(t, s).Resume(t.Context())
@@ -805,7 +817,7 @@ func testNewestFirst(t *testing.T, s store.Store) {
 	for i := range old.Attempts {
 		old.Attempts[i].Source = "old"
 	}
-	appendAll(t, s, young, old)
+	Append(t, s, young, old)
 	known := make(map[string][2]bool)
 	for r, err := range read(t, s).Refusals(t.Context(), store.Filter{}) {
 		must(t, err)
@@ -839,7 +851,7 @@ func testHostile(t *testing.T, s store.Store) {
 			as = append(as, b)
 		}
 	}
-	appendAll(t, s, batch(1<<20, as...))
+	Append(t, s, batch(1<<20, as...))
 	r := read(t, s)
 	var got []store.Attempt
 	for a, err := range r.Attempts(t.Context(), store.Filter{}, store.Page{}) {
@@ -883,7 +895,7 @@ func testQuery(t *testing.T, s store.Store) {
 	if !ok {
 		t.Skip("is not asked in SQL")
 	}
-	appendAll(t, s, NewTraffic(8).Batch(500))
+	Append(t, s, NewTraffic(8).Batch(500))
 	rows, err := sql.Query(t.Context(), "SELECT outcome, count(*) AS n, NULL AS absent, 1.5 AS half FROM deliveries GROUP BY outcome ORDER BY outcome")
 	must(t, err)
 	if diff := gocmp.Diff([]string{"outcome", "n", "absent", "half"}, rows.Columns()); diff != "" {
@@ -945,7 +957,7 @@ func testReaders(t *testing.T, s store.Store) {
 	for range 30 {
 		b := tr.Batch(100)
 		bs = append(bs, b)
-		appendAll(t, m, b)
+		Append(t, m, b)
 		valid[Totals(t, m, store.Filter{}).Attempts] = true
 	}
 	var wg sync.WaitGroup
@@ -993,7 +1005,7 @@ func testReaders(t *testing.T, s store.Store) {
 		})
 	}
 	for _, b := range bs {
-		if err := s.Append(t.Context(), b); err != nil {
+		if err := Put(t.Context(), s, b); err != nil {
 			t.Error(err)
 		}
 	}
