@@ -10,6 +10,7 @@ import (
 	"bouncelog/bounce"
 	"bouncelog/store"
 	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
 )
 
 // TestSuppressionDoubts holds that no fault of our own, and nothing that other mail
@@ -64,9 +65,7 @@ func TestSuppressionDoubts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := memory.Open()
-			if err := s.Append(t.Context(), &store.Batch{Attempts: slices.Clone(test.log), Sources: []store.Source{{ID: "log"}}}); err != nil {
-				t.Fatal(err)
-			}
+			storetest.Append(t, s, &store.Batch{Attempts: slices.Clone(test.log), Sources: []store.Source{{ID: "log"}}})
 			r, err := s.Read(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -277,9 +277,9 @@ BEGIN;
 INSERT INTO source SELECT id + k, name || '-' || k, path, position, state, first - time, last - time,
 		lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank
 	FROM again CROSS JOIN base.source;
-INSERT INTO delivery SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta
+INSERT INTO delivery SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta, message_hash
 	FROM again CROSS JOIN base.delivery;
-INSERT INTO failure SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta, text, message, before - time, line + ids, client
+INSERT INTO failure SELECT id + ids, at - time, queue, recipient, sender, route, reply, meta, text, message, before - time, line + ids, client, message_hash
 	FROM again CROSS JOIN base.failure;
 INSERT INTO refusal SELECT id + ids, at - time, queue, recipient, sender, route, reply, before - time, original
 	FROM again CROSS JOIN base.refusal;
