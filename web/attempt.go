@@ -79,6 +79,9 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
 	also("login", "login", func(a *store.Attempt, word string) bool { return a.SASLUser == word })
 	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
+	also("tls", "TLS", func(a *store.Attempt, word string) bool {
+		return a.RelayHost != "" && a.Outcome != bounce.Handoff && a.Outcome != bounce.Probe && encryptionOf(a.TLS).String() == word
+	})
 	command := []string{}
 	if name := ascii.Lower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
 		suffixes, err := v.relaysOf(ctx, r, name)

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/judge"
 	"bouncelog/report"
@@ -140,42 +139,5 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 			v.Tables = append(v.Tables[1:2:2], append(v.Tables[2:len(v.Tables):len(v.Tables)], all)...)
 		}
 	}
-	return nil
-}
-
-// tls says what is known of encryption.
-func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Encryption on the way")
-	v.Command = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
-	v.Parts = append(v.Parts, part{Title: "What is not kept yet", Lines: []string{
-		"The database does not keep yet whether a delivery was encrypted, and how. Postfix 3.11 and later (tls= in each delivery line) and Exim (X=, CV=) log it.",
-		"What it does keep are the attempts that failed because of TLS: they follow.",
-	}})
-	f, ok := v.sel.filter.Restrict([]bounce.Reason{bounce.TLS})
-	l := &list{Name: "providers", Title: "Attempts that failed because of TLS, by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
-	if ok {
-		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
-		if err != nil {
-			return err
-		}
-		names, of := merge(cells, func(c *store.Cell) string {
-			if c.Keys[1] == "" {
-				return c.Keys[0]
-			}
-			return provider.OfHost(c.Keys[1])
-		})
-		for _, n := range names {
-			to := v.url(deep("providers", n))
-			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-				{Value: n, URL: to},
-				figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
-				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")),
-				{Value: of[n].Pending},
-			}})
-		}
-	}
-	v.sorted(l, "soft")
-	v.paged(l)
-	v.Tables = append(v.Tables, l)
 	return nil
 }

@@ -211,7 +211,7 @@ func deep(path, name string) string { return path + "/" + url.PathEscape(name) }
 
 // extraKeys are the keys of a URL that say more than which attempts: they stay from one
 // page of a list to the next.
-var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client"}
+var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client", "tls"}
 
 // self is this page, with other keys beside what it selects.
 func (v *screen) self(pairs ...string) string {

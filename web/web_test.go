@@ -128,7 +128,7 @@ func sample() string {
 		case i%7 == 0:
 			line(i, "smtp[1]: %s: to=<gone%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command))", id, i)
 		default:
-			line(i, "smtp[1]: %s: to=<user%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)", id, i%7)
+			line(i, "smtp[1]: %s: to=<user%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, tls=%s, dsn=2.0.0, status=sent (250 2.0.0 Ok)", id, i%7, []string{"may", "may:none", "dane"}[i%3])
 		}
 	}
 	return b.String()
@@ -218,9 +218,9 @@ func TestEveryLink(t *testing.T) {
 // TestNumbers holds that a number is as large as the list that it leads to.
 func TestNumbers(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
-	number := regexp.MustCompile(`<td role="cell" class="n[^"]*" data-label="(attempts|delivered|soft|hard|refused)"><a href="(/attempts[^"]*)">([^<]*)</a>`)
+	number := regexp.MustCompile(`<td role="cell" class="n[^"]*" data-label="(attempts|delivered|soft|hard|refused|in the clear|encrypted|verified)"><a href="(/attempts[^"]*)">([^<]*)</a>`)
 	n := 0
-	for _, page := range []string{"/", "/providers", "/domains", "/senders", "/replies", "/providers/bigmail.example", "/domains/big.example"} {
+	for _, page := range []string{"/", "/providers", "/domains", "/senders", "/replies", "/tls", "/providers/bigmail.example", "/domains/big.example"} {
 		for _, m := range number.FindAllStringSubmatch(text(t, ask(s, "GET", page)), -1) {
 			link := strings.ReplaceAll(m[2], "&amp;", "&")
 			path, query, _ := strings.Cut(link, "?")
@@ -427,5 +427,32 @@ func TestFailing(t *testing.T) {
 				t.Errorf("%v: status %d\n%.300s", c.err, res.StatusCode, body)
 			}
 		}
+	}
+}
+
+// TestEncryption holds how Postfix's words are read.
+func TestEncryption(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	var page struct {
+		Tables struct {
+			Encryption []map[string]any `json:"encryption"`
+		} `json:"tables"`
+	}
+	if err := json.Unmarshal([]byte(text(t, ask(s, "GET", "/tls.json"))), &page); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, row := range page.Tables.Encryption {
+		if row["provider"] != "bigmail.example" {
+			continue
+		}
+		found = true
+		clear, enc, ver := row["in_the_clear"].(float64), row["encrypted"].(float64), row["verified"].(float64)
+		if clear == 0 || enc == 0 || ver == 0 || row["policy_not_kept"].(float64) != 0 {
+			t.Errorf("%v", row)
+		}
+	}
+	if !found {
+		t.Errorf("no row of the provider: %v", page)
 	}
 }

@@ -1,0 +1,145 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// How an attempt was encrypted, as far as the log says.
+type encryption int
+
+const (
+	notSaid   encryption = iota
+	inClear              // without TLS
+	encrypted            // by whatever certificate
+	verified             // by a certificate that DANE or the policy vouched for
+	notKept              // the policy was not kept, so nothing was sent
+	kinds                // how many there are
+)
+
+// encryptionOf reads Postfix's tls= (bounce.Delivery.TLS).
+func encryptionOf(tls string) encryption {
+	tls, _, _ = strings.Cut(tls, "/")
+	switch {
+	case tls == "" || strings.HasSuffix(tls, "?"):
+		return notSaid
+	case strings.Contains(tls, "!"):
+		return notKept
+	}
+	if _, reached, ok := strings.Cut(tls, ":"); ok {
+		tls = reached
+	}
+	switch tls {
+	case "none":
+		return inClear
+	case "dane", "dane-only", "half-dane", "verify", "secure", "fingerprint":
+		return verified
+	}
+	return encrypted
+}
+
+// tlsLooked is how many attempts are looked at: they are not counted by this yet.
+const tlsLooked = 20_000
+
+// tls says how mail was encrypted on its way, and what failed because of that.
+func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
+	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Encryption on the way")
+	v.Command = "bouncelog query " + shellWord("SELECT relay_host, tls, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 3 DESC")
+	v.More = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
+	counts, all := map[string]*[kinds]int64{}, [kinds]int64{}
+	n := 0
+	for a, err := range r.Attempts(ctx, v.sel.filter, store.Page{Limit: tlsLooked, Newest: true}) {
+		if err != nil {
+			return err
+		}
+		n++
+		if a.RelayHost == "" || a.Outcome == bounce.Handoff || a.Outcome == bounce.Probe {
+			continue
+		}
+		name := provider.Of(&a.Delivery)
+		if counts[name] == nil {
+			counts[name] = &[kinds]int64{}
+		}
+		kind := encryptionOf(a.TLS)
+		counts[name][kind]++
+		all[kind]++
+	}
+	said := all[inClear] + all[encrypted] + all[verified] + all[notKept]
+	l := &list{Name: "encryption", Title: "How it was sent, by provider", Empty: "The log does not say how mail was encrypted. Postfix says so from version 3.11 on (tls= in each line of a delivery).", Columns: []table.Column{
+		{Name: "provider", Flex: true}, {Name: "in the clear", Number: true}, {Name: "encrypted", Number: true}, {Name: "verified", Number: true}, {Name: "policy not kept", Number: true}, {Name: "not said", Number: true},
+	}}
+	if said > 0 {
+		v.Facts = append(v.Facts, report.Fact{Label: "Encrypted", Value: table.Share(float64(all[encrypted]+all[verified]) / float64(said)), Note: "of " + table.Count(said, "attempt")},
+			report.Fact{Label: "In the clear", Value: all[inClear]}, report.Fact{Label: "Policy not kept", Value: all[notKept]})
+		names := make([]string, 0, len(counts))
+		for name := range counts {
+			names = append(names, name)
+		}
+		slices.SortFunc(names, func(a, b string) int {
+			x, y := counts[a], counts[b]
+			for _, kind := range []encryption{notKept, inClear, encrypted, verified, notSaid} {
+				if x[kind] != y[kind] {
+					return int(y[kind] - x[kind])
+				}
+			}
+			return strings.Compare(a, b)
+		})
+		for _, name := range names {
+			to := v.url(deep("providers", name))
+			x := row{URL: to, Cells: []cell{{Value: name, URL: to}}}
+			for _, kind := range []encryption{inClear, encrypted, verified, notKept, notSaid} {
+				x.Cells = append(x.Cells, figure(counts[name][kind], v.rows("provider", name, "tls", kind.String())))
+			}
+			l.Rows = append(l.Rows, x)
+		}
+		if n == tlsLooked {
+			l.Note = fmt.Sprintf("The newest %d attempts of the period.", tlsLooked)
+		}
+	}
+	v.sorted(l, "")
+	v.paged(l)
+	v.Tables = append(v.Tables, l)
+	return v.tlsFailures(ctx, r)
+}
+
+// String is the word for it in a URL.
+func (e encryption) String() string {
+	return [...]string{"unknown", "clear", "encrypted", "verified", "violated"}[e]
+}
+
+// tlsFailures are the attempts that failed because of TLS.
+func (v *screen) tlsFailures(ctx context.Context, r store.Reader) error {
+	f, ok := v.sel.filter.Restrict([]bounce.Reason{bounce.TLS})
+	l := &list{Name: "providers", Title: "Attempts that failed because of TLS, by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
+	if ok {
+		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+		if err != nil {
+			return err
+		}
+		names, of := merge(cells, func(c *store.Cell) string {
+			if c.Keys[1] == "" {
+				return c.Keys[0]
+			}
+			return provider.OfHost(c.Keys[1])
+		})
+		for _, n := range names {
+			to := v.url(deep("providers", n))
+			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
+				{Value: n, URL: to}, figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
+				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")), {Value: of[n].Pending},
+			}})
+		}
+	}
+	v.cut(l, 50)
+	v.Tables = append(v.Tables, l)
+	return nil
+}
