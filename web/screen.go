@@ -316,7 +316,7 @@ func (v *screen) Expires() string {
 }
 
 // Zone is the time zone of the page.
-func (v *screen) Zone() string { return v.server.o.Location.String() }
+func (v *screen) Zone() string { return (&report.Report{Location: v.server.o.Location}).Zone() }
 
 // time is a point in time as a cell.
 func (v *screen) time(t time.Time) table.Minute { return table.Minute{Time: t.In(v.server.o.Location)} }
