@@ -1,0 +1,134 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+	"bouncelog/web"
+)
+
+// more stores an attempt.
+func more(t *testing.T, db *sqlite.DB, offset int64) {
+	t.Helper()
+	a := store.Attempt{Delivery: bounce.Delivery{
+		Source: "more", Offset: offset, Time: at.Add(-time.Hour), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp", QueueID: "4A1B2C3D4E", Recipient: "new@new.example",
+		RecipientDomain: "new.example", RelayHost: "mx.new.example", Status: "bounced", Outcome: bounce.Hard, Code: 550, Response: "550 no", Delay: -1,
+	}, Verdict: bounce.Verdict{Reason: bounce.UserUnknown}}
+	b := &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "more", Path: "/var/log/more.log", Offset: offset + 10, Lines: 1, Delivery: 1, Attempts: 1}}}
+	if err := db.Append(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKept holds that a page is made once while nothing is stored, and anew for who was
+// told that something was.
+func TestKept(t *testing.T) {
+	db := database(t, sample())
+	made := 0
+	s := dashboard(t, db, func(o *web.Options) {
+		read := o.Read
+		o.Read = func(ctx context.Context) (store.Reader, error) {
+			made++
+			return read(ctx)
+		}
+	})
+	for range 5 {
+		ask(s, "GET", "/domains")
+	}
+	ask(s, "GET", "/domains?sort=hard")
+	if made != 2 {
+		t.Errorf("2 pages, asked for 6 times, were made %d times", made)
+	}
+	more(t, db, 100)
+	if body := text(t, ask(s, "GET", "/domains", "HX-Request", "true")); !strings.Contains(body, "new.example") {
+		t.Error("the page that was told of something new shows the old")
+	}
+	if body := text(t, ask(s, "GET", "/domains")); !strings.Contains(body, "new.example") || made != 3 {
+		t.Errorf("made %d times", made)
+	}
+	// What could not be made is not kept.
+	for range 2 {
+		if res := ask(s, "GET", "/attempts/1.2.0.x"); res.StatusCode != http.StatusNotFound {
+			t.Errorf("status %d", res.StatusCode)
+		}
+	}
+	if made != 5 {
+		t.Errorf("made %d times", made)
+	}
+}
+
+// TestStreams holds that live pages hear of what is stored, that there are no more of
+// them than there may be, and that nothing stays behind when they are gone.
+func TestStreams(t *testing.T) {
+	db := database(t, sample())
+	s := dashboard(t, db, nil)
+	server := httptest.NewServer(s)
+	defer server.Close()
+	base := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	before := runtime.NumGoroutine()
+	open := func(ctx context.Context) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, "GET", base+"/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	res := open(ctx)
+	if got := res.Header.Get("Content-Type"); !strings.HasPrefix(got, "text/event-stream") {
+		t.Fatalf("content type %q", got)
+	}
+	heard := make(chan string, 100)
+	go func() {
+		lines := bufio.NewScanner(res.Body)
+		for lines.Scan() {
+			heard <- lines.Text()
+		}
+		close(heard)
+	}()
+	// It looks at the database first a moment after the page has connected.
+	deadline := time.After(time.Minute)
+	for offset, told := int64(100), false; !told; offset += 10 {
+		more(t, db, offset)
+		select {
+		case line := <-heard:
+			told = line == "event: stored"
+		case <-time.After(100 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("nothing was heard of what was stored")
+		}
+	}
+	refused := 0
+	for range 40 { // one client opens too many
+		if r := open(ctx); r.StatusCode == http.StatusServiceUnavailable {
+			refused++
+			r.Body.Close()
+		}
+	}
+	if refused == 0 {
+		t.Error("one client may open 41 streams")
+	}
+	cancel()
+	http.DefaultClient.CloseIdleConnections()
+	for range 600 { // until all of them have ended
+		if runtime.NumGoroutine() <= before+8 {
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines, there were %d", runtime.NumGoroutine(), before)
+}
