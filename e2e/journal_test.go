@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"net"
@@ -60,53 +61,93 @@ func socket(t *testing.T, daemon *exec.Cmd, name string) (conn net.Conn) {
 	return conn
 }
 
-// TestJournalOfContainers has bouncelog follow what containers print, as the log
-// drivers of docker and podman hand it to a real journald: by its own protocol, from
-// a process of the engine's name.
-func TestJournalOfContainers(t *testing.T) {
-	logger, err := exec.LookPath("logger")
-	if err != nil {
-		t.Skip("needs logger, of the package bsdutils")
+// engineEnv makes this test binary an engine of containers. It holds the path of
+// journald's socket.
+const engineEnv = "BOUNCELOG_E2E_ENGINE"
+
+func init() {
+	if path, ok := os.LookupEnv(engineEnv); ok {
+		engine(path)
+		os.Exit(0)
 	}
+}
+
+// engine hands what comes on standard input to journald by its own protocol
+// (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/): an entry a line, with tabs between
+// its fields. It stays as long as that lasts, since journald looks up the name of the
+// process when it reads an entry.
+func engine(path string) {
+	conn, err := net.Dial("unixgram", path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		if _, err := fmt.Fprintln(conn, strings.ReplaceAll(in.Text(), "\t", "\n")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}
+
+// startEngine starts an engine under a name, and returns what prints a numbered line
+// for a container; without one, for the engine itself.
+func startEngine(t *testing.T, socket, name string) func(container string, i int) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), name) // journald's _COMM
+	if err := os.Symlink(self, file); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(file)
+	cmd.Env = append(os.Environ(), engineEnv+"="+socket)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("engine: %v", err)
+		}
+	})
+	return func(container string, i int) {
+		fields := "PRIORITY=6\tMESSAGE=" + string(bytes.TrimSpace(numberedLine("postfix", i)))
+		if container != "" {
+			fields += "\tCONTAINER_NAME=" + container + "\tCONTAINER_ID=c50a483a8a8e\tSYSLOG_IDENTIFIER=c50a483a8a8e"
+		}
+		if _, err := fmt.Fprintln(in, fields); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestJournalOfContainers has bouncelog follow what containers print, as the log
+// drivers of docker and podman hand it to a real journald.
+func TestJournalOfContainers(t *testing.T) {
 	daemon, inside := startJournald(t)
 	socket(t, daemon, "socket")
+	path := fmt.Sprintf("/proc/%d/root/run/systemd/journal.mail/socket", daemon.Process.Pid)
+	docker, other := startEngine(t, path, "dockerd"), startEngine(t, path, "other")
 	dir := t.TempDir()
-	engine := filepath.Join(dir, "dockerd")
-	text, err := os.ReadFile(logger)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(engine, text, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	run := func(stdin string, command ...string) {
-		t.Helper()
-		cmd := exec.Command(inside[0], append(inside[1:], command...)...)
-		cmd.Stdin = strings.NewReader(stdin)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%q: %v\n%s", command, err, out)
-		}
-	}
-	// Where libsystemd looks for it.
-	run("", "sh", "-c", "mkdir -p /run/systemd/journal && ln -s ../journal.mail/socket /run/systemd/journal/socket")
-	by := func(command, container string, i int) {
-		t.Helper()
-		fields := ""
-		if container != "" {
-			fields = "CONTAINER_NAME=" + container + "\nCONTAINER_ID=c50a483a8a8e\nSYSLOG_IDENTIFIER=c50a483a8a8e\n"
-		}
-		run(fmt.Sprintf("%sPRIORITY=6\nMESSAGE=%s\n", fields, bytes.TrimSpace(numberedLine("postfix", i))), command, "--journald")
-	}
 	o := &ordeal{t: t, bouncelog: program(t, "cmd/bouncelog"), dir: dir, db: filepath.Join(dir, "follow.db"), log: "journal:mail"}
 	o.follow = append(inside, o.bouncelog, "--db", o.db, "follow", "--container", "mail-postfix-*", "--container", "exim", o.log)
 	t.Cleanup(func() { o.stopReader(syscall.SIGKILL) })
 	o.startReader()
 	for i := 1; i <= 12; i += 2 {
-		by(engine, "mail-postfix-1", i)
-		by(logger, "exim", i+1) // named whole: by whatever engine
-		by(engine, "web-1", 1000+i)
-		by(engine, "", 2000+i)
+		docker("mail-postfix-1", i)
+		other("exim", i+1) // its name is given whole: of whatever engine
+		docker("web-1", 1000+i)
+		docker("", 2000+i)
 		if i == 5 {
+			o.written = 6
 			o.settle(5 * time.Second)
 			o.stopReader(syscall.SIGTERM)
 		}
