@@ -8,7 +8,7 @@
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
 // by a type assertion: [Pruner], [Rejudger], [Checker], [Backuper], [Describer],
-// [SQL], [Noter].
+// [SQL], [Noter], [Watcher].
 package store
 
 import (
