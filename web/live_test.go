@@ -13,6 +13,7 @@ import (
 	"bouncelog/bounce"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 	"bouncelog/web"
 )
 
@@ -24,9 +25,7 @@ func more(t *testing.T, db *sqlite.DB, offset int64) {
 		RecipientDomain: "new.example", RelayHost: "mx.new.example", Status: "bounced", Outcome: bounce.Hard, Code: 550, Response: "550 no", Delay: -1,
 	}, Verdict: bounce.Verdict{Reason: bounce.UserUnknown}}
 	b := &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "more", Path: "/var/log/more.log", Offset: offset + 10, Lines: 1, Delivery: 1, Attempts: 1}}}
-	if err := db.Append(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
+	storetest.Append(t, db, b)
 }
 
 // TestKept holds that a page is made once while nothing is stored, and anew for who was
