@@ -134,8 +134,10 @@ func (v *screen) tlsFailures(ctx context.Context, r store.Reader) error {
 		for _, n := range names {
 			to := v.url(deep("providers", n))
 			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-				{Value: n, URL: to}, figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
-				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")), {Value: of[n].Pending},
+				{Value: n, URL: to},
+				figure(of[n].Soft, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "soft")),
+				figure(of[n].Hard, v.rows("provider", n, "reason", bounce.TLS.String(), "outcome", "hard")),
+				{Value: of[n].Pending},
 			}})
 		}
 	}
