@@ -16,26 +16,31 @@ import (
 	"bouncelog/store"
 )
 
-// A moment is a time in nanoseconds since 1970; 0: none. There may be half a million
-// hits.
+// A moment is a time in microseconds since 1970; 0: none. There may be half a million
+// hits. Nanoseconds would end in 2262, and a log can hold any stamp.
 type moment int64
 
 func momentOf(t time.Time) moment {
 	if t.IsZero() {
 		return 0
 	}
-	return moment(t.UnixNano())
+	return moment(t.UnixMicro())
 }
 
 func (m moment) time() (t time.Time) {
 	if m != 0 {
-		t = time.Unix(0, int64(m)).UTC()
+		t = time.UnixMicro(int64(m)).UTC()
 	}
 	return t
 }
 
-func (m moment) add(d time.Duration) moment { return m + moment(d) }
-func (m moment) sub(o moment) time.Duration { return time.Duration(m - o) }
+func (m moment) add(d time.Duration) moment { return m + moment(d/time.Microsecond) }
+
+// sub is at most as long as a Duration can be.
+func (m moment) sub(o moment) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Microsecond)
+	return time.Duration(min(max(int64(m-o), -longest), longest)) * time.Microsecond
+}
 
 // A hit is one refusal.
 type hit struct {
