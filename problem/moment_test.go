@@ -8,6 +8,7 @@ import (
 	"bouncelog/problem"
 	"bouncelog/store"
 	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
 )
 
 // TestAnyStamp holds that no stamp, however far off, stops the search.
@@ -28,9 +29,7 @@ func TestAnyStamp(t *testing.T) {
 				}})
 			}
 		}
-		if err := s.Append(t.Context(), &store.Batch{Attempts: list, Sources: []store.Source{{ID: "test"}}}); err != nil {
-			t.Fatal(err)
-		}
+		storetest.Append(t, s, &store.Batch{Attempts: list, Sources: []store.Source{{ID: "test"}}})
 		r, err := s.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
