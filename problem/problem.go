@@ -210,6 +210,14 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 	return found, nil
 }
 
+// Searched are the reasons of failed attempts that Find looks at: where there is no new
+// one, it finds nothing new.
+func Searched() []bounce.Reason {
+	return bounce.Reasons(func(r bounce.Reason) bool {
+		return slices.Contains(store.Suspect, r) || slices.Contains(outageReasons, r)
+	})
+}
+
 // refusals finds the problems that receivers' refusals show.
 func refusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	g, err := gather(ctx, s, f, o)

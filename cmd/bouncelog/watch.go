@@ -27,7 +27,8 @@ const (
 	watchFurthest = 14 * 24 * time.Hour // and at most, after a pause
 	// announcedKept bounds what is remembered of what was announced.
 	announcedKept = 10_000
-	seenKey       = "" // in place of a problem's key
+	stampAhead    = 24 * time.Hour // of the present that a stamp is believed, at most
+	seenKey       = ""             // in place of a problem's key
 )
 
 // A watcher announces new problems while a log is followed, each once: what it
@@ -47,10 +48,11 @@ type watcher struct {
 	announced map[string]time.Time // until when each key of a problem was seen
 	seen      time.Time            // refusals up to here have been looked at; kept with announced
 	next      time.Time            // no search begins before
+	now       func() time.Time
 }
 
 func newWatcher(log *slog.Logger, db store.Store, flag problem.Thresholds) *watcher {
-	return &watcher{log: log, db: db, flag: flag}
+	return &watcher{log: log, db: db, flag: flag, now: time.Now}
 }
 
 // look begins to look for new problems, where there are new refusals and the last
@@ -161,10 +163,14 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 			return false, err
 		}
 	}
-	fresh := store.Filter{Outcomes: []bounce.Outcome{bounce.Soft, bounce.Hard}, Reasons: store.Suspect}
+	// A stamp beyond tomorrow is a clock that was wrong: it must not end all alarms
+	// until then.
+	limit := w.now().Add(stampAhead)
+	w.bound(limit)
+	fresh := store.Filter{Outcomes: []bounce.Outcome{bounce.Soft, bounce.Hard}, Reasons: problem.Searched(), Until: limit}
 	if !w.seen.IsZero() {
 		fresh.Since = w.seen.Add(time.Second)
-	} else if all, err := r.Span(ctx, store.Filter{}); err != nil || all.IsZero() {
+	} else if all, err := r.Span(ctx, store.Filter{Until: limit}); err != nil || all.IsZero() {
 		return false, err
 	} else {
 		fresh.Since = all.Last.Add(-watchBack)
@@ -175,7 +181,7 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 	}
 	newest := refused.Last
 	if newest.IsZero() {
-		if time.Since(w.seen) >= w.flag.Quiet() {
+		if w.now().Sub(w.seen) >= w.flag.Quiet() {
 			w.count(nil) // what there was is over
 		}
 		return false, nil
@@ -188,7 +194,7 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 	if furthest := newest.Add(-watchFurthest); since.Before(furthest) {
 		since = furthest
 	}
-	problems, err := problem.Find(ctx, r, store.Filter{Since: since}, w.flag)
+	problems, err := problem.Find(ctx, r, store.Filter{Since: since, Until: limit}, w.flag)
 	if err != nil {
 		return true, err
 	}
@@ -201,7 +207,7 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 		if !w.known(p) {
 			w.announce(p)
 		}
-		for _, key := range p.Keys() {
+		for _, key := range slices.Concat(append(escalations(p), p.Keys())...) {
 			if at, ok := w.announced[key]; !ok || p.Until.After(at) {
 				w.announced[key] = p.Until
 			}
@@ -216,6 +222,14 @@ func (w *watcher) find(ctx context.Context) (searched bool, err error) {
 	return true, w.note(ctx)
 }
 
+// bound forgets what was seen after limit.
+func (w *watcher) bound(limit time.Time) {
+	maps.DeleteFunc(w.announced, func(_ string, at time.Time) bool { return at.After(limit) })
+	if w.seen.After(limit) {
+		w.seen = time.Time{}
+	}
+}
+
 // count shows how many problems of each level go on.
 func (w *watcher) count(going []problem.Problem) {
 	n := map[string]int{problem.Confirmed: 0, problem.Likely: 0, problem.Watch: 0}
@@ -227,12 +241,43 @@ func (w *watcher) count(going []problem.Problem) {
 	}
 }
 
-// known tells whether a problem was announced, and has gone on since.
+// known reports whether a problem was announced, and has gone on since, and no more is
+// to be said of it: it reaches the same providers, no recipients known to be valid that
+// it did not reach before, and not ten times as much a day.
 func (w *watcher) known(p *problem.Problem) bool {
-	return slices.ContainsFunc(p.Keys(), func(key string) bool {
+	more := escalations(p)
+	for i, key := range p.Keys() {
 		at, ok := w.announced[key]
-		return ok && p.Began().Sub(at) < w.flag.Quiet()
-	})
+		if ok && p.Began().Sub(at) < w.flag.Quiet() && !slices.ContainsFunc(more[i], func(key string) bool {
+			_, ok := w.announced[key]
+			return !ok
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// placesNoted is how many providers of one problem are told apart.
+const placesNoted = 20
+
+// escalations are, for each key of a problem, the keys of what it has come to. A small
+// server that refuses now and then must not mute the alarm for a large one.
+func escalations(p *problem.Problem) [][]string {
+	list := make([][]string, len(p.Keys()))
+	days := max(int(p.Until.Sub(p.Since)/(24*time.Hour))+1, 1)
+	for i, key := range p.Keys() {
+		for _, name := range p.Providers[:min(len(p.Providers), placesNoted)] {
+			list[i] = append(list[i], key+"\tat "+name)
+		}
+		if p.Valid() > 0 {
+			list[i] = append(list[i], key+"\tvalid")
+		}
+		for size := 10; size <= p.Messages/days && size > 0; size *= 10 {
+			list[i] = append(list[i], fmt.Sprintf("%s\tsize %d", key, size))
+		}
+	}
+	return list
 }
 
 func (w *watcher) announce(p *problem.Problem) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -25,6 +26,7 @@ type watchLog struct {
 	t      *testing.T
 	db     *sqlite.DB
 	offset int64
+	relay  string // "": mx.x.example
 }
 
 // refuse stores refusals that name a blocklist.
@@ -37,7 +39,7 @@ func (l *watchLog) refuse(at time.Time, n int, detail string) {
 			Delivery: bounce.Delivery{
 				Source: "log", Offset: l.offset, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp", QueueID: fmt.Sprintf("%X", 0x10000+l.offset),
 				Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true, Recipient: fmt.Sprintf("u%d@x.example", l.offset), RecipientDomain: "x.example",
-				RelayHost: "mx.x.example", RelayIP: "192.0.2.1", RelayPort: 25, Status: "bounced", Outcome: bounce.Hard, Code: 554,
+				RelayHost: cmp.Or(l.relay, "mx.x.example"), RelayIP: "192.0.2.1", RelayPort: 25, Status: "bounced", Outcome: bounce.Hard, Code: 554,
 				Response: "554 blocked \x1b[31m by " + detail,
 			},
 			Verdict: bounce.Verdict{Reason: bounce.Blocklist, Detail: detail, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
@@ -67,6 +69,7 @@ func TestWatch(t *testing.T) {
 	look := func(want int, what string) {
 		t.Helper()
 		said.Reset()
+		w.now = func() time.Time { return time.Date(2027, 6, 1, 0, 0, 0, 0, time.UTC) }
 		w.next, w.asked = time.Time{}, time.Time{}
 		w.look(t.Context(), 0)
 		w.wait()
@@ -286,4 +289,46 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// TestWatchIsNotMuted holds that neither a small server nor a clock that is wrong mutes
+// the alarm for a problem that reaches others.
+func TestWatchIsNotMuted(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name   string
+		first  func(l *watchLog)
+		second func(l *watchLog)
+	}{
+		{"another provider", func(l *watchLog) { l.refuse(at, 1, "spamcop") }, func(l *watchLog) {
+			l.relay = "mx.large.example"
+			l.refuse(at.Add(time.Hour), 5, "spamcop")
+		}},
+		{"ten times as much", func(l *watchLog) { l.refuse(at, 1, "spamcop") }, func(l *watchLog) { l.refuse(at.Add(time.Hour), 12, "spamcop") }},
+		{"a refusal from the future", func(l *watchLog) {
+			l.refuse(at, 1, "barracuda")
+			l.refuse(at.AddDate(40, 0, 0), 1, "spamcop")
+		}, func(l *watchLog) { l.refuse(at.Add(time.Hour), 1, "spamcop") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			l := &watchLog{t: t, db: db}
+			var said bytes.Buffer
+			for i, change := range []func(*watchLog){test.first, test.second, func(*watchLog) {}} {
+				change(l)
+				said.Reset()
+				w := newWatcher(slog.New(slog.NewTextHandler(&said, nil)), db, problem.Thresholds{})
+				w.now = func() time.Time { return at.Add(2 * time.Hour) }
+				w.look(t.Context(), 0)
+				w.wait()
+				if got, want := strings.Count(said.String(), "level=WARN"), []int{1, 1, 0}[i]; got != want {
+					t.Errorf("search %d: %d announced, want %d\n%s", i, got, want, &said)
+				}
+			}
+		})
+	}
 }
