@@ -391,7 +391,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		v.Tables = append(v.Tables, v.ageList(all, allBuckets, 40))
 	}
 	l := &list{Name: "recipients", Title: "Who waits", Empty: "Nothing waits, as far as the log goes.", Columns: []table.Column{
-		{Name: "recipient", Flex: true}, {Name: "age"}, {Name: "last try"}, {Name: "waits for"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
+		{Name: "recipient", Flex: true}, {Name: "age"}, {Name: "last try", Minor: true}, {Name: "waits for"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
 	}}
 	if whom != "" {
 		l.Title += " for " + whom
