@@ -111,6 +111,16 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"confirmed", "authentication", "shop.example", "google.com"}},
 		},
 		{
+			"a stranger at port 25 quotes a large provider",
+			join(week(news), refused(6, 6, 7*day, news, "x%d@evil.example", "mx.evil.example", said("550 5.7.1 host gmail-smtp-in.l.google.com[142.250.1.26] said: 550-5.7.26 This mail has been blocked because the sender is unauthenticated."))),
+			[]answer{{"confirmed", "authentication", "shop.example", "evil.example"}},
+		},
+		{
+			"a smarthost at port 25, that all mail goes through, quotes one",
+			with(join(week(news), refused(6, 6, 7*day, news, users, relay, said("550 5.7.1 host gmail-smtp-in.l.google.com[142.250.1.26] said: 550-5.7.26 This mail has been blocked because the sender is unauthenticated."))), func(m *mail) { m.relay = "out.relay.example" }),
+			[]answer{{"confirmed", "authentication", "shop.example", "google.com"}},
+		},
+		{
 			"mail that was forwarded",
 			join(week(news), with(refused(6, 6, 7*day, "someone@elsewhere.example", users, relay, said("550 5.7.23 SPF validation failed")), func(m *mail) { m.original = "me@shop.example" })),
 			[]answer{{"watch", "authentication", "elsewhere.example", "big-provider.example"}},

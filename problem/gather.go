@@ -114,7 +114,10 @@ type gathering struct {
 	named map[string]*pile
 	pairs map[string]*pile // that name no cause, by sender domain and provider
 	hits  int
+	relay string // the provider that most mail goes through, once relayKnown
 	last  moment // of all attempts there are, or the end of the period
+
+	relayKnown bool
 
 	since, until moment  // the period; the end is not in it
 	slabs        [][]hit // all hits, in order; the last is not full
@@ -186,7 +189,15 @@ func (g *gathering) addAll(ctx context.Context, s store.Reader, part []store.Ref
 	var refs []store.Ref
 	for i := range part {
 		// A smarthost's 2xx proves nothing, and who refused is told by the text.
-		list[i] = g.alike(part[i].Traits)
+		c := g.alike(part[i].Traits)
+		if c.passed && !c.smarthost {
+			// At port 25 a stranger may quote whom he likes.
+			if err := g.findRelay(ctx, s); err != nil {
+				return err
+			}
+			c.passed = c.provider == g.relay
+		}
+		list[i] = c
 		if list[i].smarthost || list[i].passed {
 			refs = append(refs, part[i].Ref())
 		}
@@ -207,6 +218,35 @@ func (g *gathering) addAll(ctx context.Context, s store.Reader, part []store.Ref
 			texts = texts[1:]
 		}
 		g.add(&part[i], c)
+	}
+	return nil
+}
+
+// findRelay finds the relay that most mail goes through, if there is one: a smarthost
+// that listens on port 25.
+func (g *gathering) findRelay(ctx context.Context, s store.Reader) error {
+	if g.relayKnown {
+		return nil
+	}
+	g.relayKnown = true
+	f := g.f
+	f.Outcomes, f.Reasons = nil, nil
+	cells, err := s.Count(ctx, f, store.ByRelay)
+	if err != nil {
+		return err
+	}
+	var all int64
+	n := map[string]int64{}
+	for i := range cells {
+		if host := cells[i].Keys[0]; outside(host) {
+			all += cells[i].Attempts
+			n[provider.OfHost(host)] += cells[i].Attempts
+		}
+	}
+	for name, of := range n {
+		if 2*of > all {
+			g.relay = name
+		}
 	}
 	return nil
 }
