@@ -53,6 +53,7 @@ const (
 	outageThrough   = 0.05             // of the mail of its time may get through all the same
 	outageLasts     = 10 * time.Minute // at least, unless mail is returned
 	outagePassing   = 15 * time.Minute // what is delivered so soon waited for a restart
+	failuresKept    = 100_000          // of one cause, the newest
 	outageRunsKept  = 20               // of one cause
 	outageSamples   = 32               // texts read of one run
 	outageOneSource = 0.9              // of the texts that name one host or provider
@@ -218,6 +219,9 @@ func outages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) 
 	}
 	var found []Problem
 	for _, cause := range outageCauses {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		runs, err := w.runs(ctx, cause)
 		if err != nil {
 			return nil, err
@@ -262,9 +266,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		if cause == "" {
 			continue
 		}
-		if n++; n > hitsAtMost {
-			break
-		}
+		n++
 		unit, known := units[r.RecipientDomain]
 		if !known {
 			unit = provider.OfHost(r.RecipientDomain)
@@ -272,7 +274,11 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 				units[r.RecipientDomain] = unit
 			}
 		}
-		w.causes[cause] = append(w.causes[cause], failure{
+		list := w.causes[cause]
+		if len(list) == failuresKept { // what is newest matters
+			list = append(list[:0], list[failuresKept/2:]...)
+		}
+		w.causes[cause] = append(list, failure{
 			Traits: r.Traits, ref: r.Ref(), at: momentOf(r.Time), before: momentOf(r.DeliveredBefore), after: momentOf(r.DeliveredAfter),
 			message: r.Message, recipient: maphash.String(w.seed, r.Recipient), unit: unit,
 		})
