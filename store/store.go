@@ -2,9 +2,9 @@
 // types. The engines are its subpackages: store/sqlite is the default. No SQL
 // stands outside of them.
 //
-// A [Store] keeps the attempts of [Batch]es, which a [Writer] stores. A [Reader] answers questions about one
-// moment: whatever is stored meanwhile, its answers agree. An attempt is named by its
-// [Ref], selected by a [Filter], and counted by [Dimension].
+// A [Store] keeps the attempts of batches ([Batch]), which a [Writer] stores. A [Reader]
+// answers questions about one moment: whatever is stored meanwhile, its answers agree.
+// An attempt is named by its [Ref], selected by a [Filter], and counted by [Dimension].
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
 // by a type assertion: [Pruner], [Rejudger], [Checker], [Backuper], [Describer],

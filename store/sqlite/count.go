@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"bouncelog/bounce"
@@ -25,7 +26,7 @@ func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimensio
 	}
 	c := r.take(ctx)
 	defer c.Unlock()
-	t, err := count(c.Conn, f, by)
+	t, err := r.count(c.Conn, f, by)
 	if err != nil || t == nil {
 		return nil, r.d.wrap("count", err)
 	}
@@ -60,16 +61,16 @@ type tally struct {
 	lastKey point // was asked for last: one cell is asked for many times in a row
 	last    int32
 
-	// Where all dimensions are of where mail went, the cells are made beforehand.
+	// Where all dimensions are of where mail went, the route says it all.
 	routes  bool
-	byRoute numbers // cell by route, from 1
+	byRoute numbers // cell by route, from 1; 0: not looked for yet
 
-	domains, relays numbers          // names by route; nil: not asked for
-	hosts, logins   map[int64]int64  // the first id of each name
-	clients         map[int64]string // texts of clients that are no numbers, by their hash
+	ends          *routeEnds
+	hosts, logins map[int64]int64  // the first id of each name
+	clients       map[int64]string // texts of clients that are no numbers, by their hash
 }
 
-func newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
+func (r *reader) newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
 	t := &tally{by: by, index: make(map[point]int32), last: -1, routes: len(by) > 0}
 	destination := false
 	for _, dim := range by {
@@ -87,40 +88,50 @@ func newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
 			return nil, err
 		}
 	}
-	if !destination {
-		return t, nil
-	}
-	n := int32(0)
-	err = batches(c, "route", func(lo, hi int64) error {
-		return c.Columns(3, func(v []int64) error {
-			if !t.routes {
-				t.domains.set(v[0], int32(v[1]))
-				t.relays.set(v[0], int32(v[2]))
-				return nil
-			}
-			var k point
-			for i, dim := range by {
-				k[i] = v[1]
-				if dim == store.ByRelay {
-					k[i] = v[2]
-				}
-			}
-			at, known := t.index[k]
-			if !known {
-				at = n
-				n++
-				t.index[k] = at
-				t.keys = append(t.keys, k)
-			}
-			t.byRoute.set(v[0], at+1)
-			return nil
-		}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
-	})
-	t.cells = make([]store.Cell, n)
-	if t.routes {
-		t.index = nil
+	if destination {
+		t.ends, err = r.routes(c)
 	}
 	return t, err
+}
+
+// Route ends are the names of the recipient's domain and of the relay, by route; 0: none.
+type routeEnds struct{ domains, relays numbers }
+
+// routes reads the ends of all routes.
+func (r *reader) routes(c *sqlite3.Conn) (*routeEnds, error) {
+	return once(&r.counting, &r.counting.ends, func() (*routeEnds, error) {
+		ends := new(routeEnds)
+		return ends, batches(c, "route", func(lo, hi int64) error {
+			return c.Columns(3, func(v []int64) error {
+				ends.domains.set(v[0], int32(v[1]))
+				ends.relays.set(v[0], int32(v[2]))
+				return nil
+			}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
+		})
+	})
+}
+
+// A counting is what counting reads of whole tables, once for a Reader: who counts
+// mostly does so again.
+type counting struct {
+	sync.Mutex
+	ends    *routeEnds
+	replies *replyKinds
+	waiting *map[int64]bool // see firstsPending
+}
+
+// once reads something where it was not read yet.
+func once[T any](k *counting, at **T, read func() (*T, error)) (*T, error) {
+	k.Lock()
+	defer k.Unlock()
+	if *at != nil {
+		return *at, nil
+	}
+	x, err := read()
+	if err == nil {
+		*at = x
+	}
+	return x, err
 }
 
 // firstOfEach is, by id, the first id that has the same text: of a dictionary in which
@@ -155,9 +166,9 @@ func (t *tally) cell(f *fact) int32 {
 	for i, dim := range t.by {
 		switch dim {
 		case store.ByDomain:
-			k[i] = int64(t.domains.of(f.route))
+			k[i] = int64(t.ends.domains.of(f.route))
 		case store.ByRelay:
-			k[i] = int64(t.relays.of(f.route))
+			k[i] = int64(t.ends.relays.of(f.route))
 		case store.BySenderDomain:
 			k[i] = f.senderDomain
 		case store.ByHost:
@@ -178,20 +189,20 @@ func (t *tally) cell(f *fact) int32 {
 			k[i] = f.at / hour
 		}
 	}
-	if k == t.lastKey && t.last >= 0 {
+	if k == t.lastKey && t.last >= 0 && !t.routes {
 		return t.last
 	}
 	at, known := t.index[k]
 	if !known {
-		if t.index == nil {
-			t.index = make(map[point]int32) // of a route that is not there, as in a damaged database
-		}
 		at = int32(len(t.keys))
 		t.index[k] = at
 		t.keys = append(t.keys, k)
 		t.cells = append(t.cells, store.Cell{})
 	}
 	t.lastKey, t.last = k, at
+	if t.routes && 0 < f.route && f.route <= maxID {
+		t.byRoute.set(f.route, at+1)
+	}
 	return at
 }
 
@@ -390,12 +401,12 @@ func (q *question) dimension(by ...store.Dimension) dimension {
 }
 
 // count adds up what matches f by number; nil: nothing does.
-func count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error) {
+func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error) {
 	q, err := newQuestion(c, f)
 	if err != nil || q.nothing || q.since >= q.until {
 		return nil, err
 	}
-	t, err := newTally(c, by)
+	t, err := r.newTally(c, by)
 	if err != nil {
 		return nil, err
 	}
@@ -414,14 +425,14 @@ func count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error
 		}
 	}
 	if dim == byRows || lo >= hi {
-		return t, q.countRows(c, t)
+		return t, r.countRows(q, c, t)
 	}
 	err = q.countCells(c, t, dim, lo/dim.period(), hi/dim.period())
 	for _, edge := range [...]span{{q.since, lo}, {hi, q.until}} {
 		if err == nil && edge.lo < edge.hi && edge.lo != -forever {
 			part := *q
 			part.since, part.until = edge.lo, edge.hi
-			err = part.countRows(c, t)
+			err = r.countRows(&part, c, t)
 		}
 	}
 	return t, err
@@ -472,22 +483,35 @@ type replyKind struct {
 	retry        bool
 }
 
+// Reply kinds are those of all replies, and the id of the null sender.
+type replyKinds struct {
+	of   map[int64]replyKind
+	null int64
+}
+
+func (r *reader) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
+	return once(&r.counting, &r.counting.replies, func() (*replyKinds, error) {
+		k := &replyKinds{of: make(map[int64]replyKind)}
+		err := c.Each(func(v []driver.Value) error {
+			kind := num(v[1])
+			k.of[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500}
+			return nil
+		}, "SELECT id, kind, origin, code FROM reply")
+		if err == nil {
+			k.null, err = c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
+		}
+		return k, err
+	})
+}
+
 // countRows adds up the rows.
-func (q *question) countRows(c *sqlite3.Conn, t *tally) error {
+func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 	delivered, failed := q.wants()
-	replies := make(map[int64]replyKind)
-	err := c.Each(func(v []driver.Value) error {
-		kind := num(v[1])
-		replies[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500}
-		return nil
-	}, "SELECT id, kind, origin, code FROM reply")
+	known, err := r.replyKinds(c)
 	if err != nil {
 		return err
 	}
-	null, err := c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
-	if err != nil {
-		return err
-	}
+	replies, null := known.of, known.null
 	handover := slices.ContainsFunc(t.by, byHandover)
 	flag := int64(flagFirst)
 	if q.routes != nil || slices.ContainsFunc(t.by, byDestination) {
@@ -579,9 +603,11 @@ func (q *question) countRows(c *sqlite3.Conn, t *tally) error {
 	if !failed {
 		return nil
 	}
-	if waiting, err = firstsPending(c); err != nil {
+	firsts, err := r.firstsPending(c)
+	if err != nil {
 		return err
 	}
+	waiting = *firsts
 	spans = append(spans, expiries)
 	columns = append(columns, "a.id")
 	if handover {
@@ -605,12 +631,14 @@ func clientOf(hash int64) int64 {
 }
 
 // firstsPending are the first attempts of who is still tried.
-func firstsPending(c *sqlite3.Conn) (map[int64]bool, error) {
-	all := make(map[int64]bool)
-	return all, c.Columns(1, func(v []int64) error {
-		all[v[0]] = true
-		return nil
-	}, "SELECT columns(pair) FROM pending")
+func (r *reader) firstsPending(c *sqlite3.Conn) (*map[int64]bool, error) {
+	return once(&r.counting, &r.counting.waiting, func() (*map[int64]bool, error) {
+		all := make(map[int64]bool)
+		return &all, c.Columns(1, func(v []int64) error {
+			all[v[0]] = true
+			return nil
+		}, "SELECT columns(pair) FROM pending")
+	})
 }
 
 // countDelivered counts the rows of the table delivery by route and reply, in SQLite:

@@ -17,6 +17,9 @@ type reader struct {
 	d     *DB
 	conns []*shared
 	turn  atomic.Uint32
+
+	counting counting
+
 	close func()
 }
 

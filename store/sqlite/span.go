@@ -21,7 +21,7 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 	if dim == byRows {
 		_, err = q.ends(c.Conn, &s)
 	} else {
-		err = q.endsByPeriod(c.Conn, dim, &s)
+		err = r.endsByPeriod(q, c.Conn, dim, &s)
 	}
 	if err != nil || !s.any {
 		return store.Span{}, r.d.wrap("span", err)
@@ -63,12 +63,12 @@ func (q *question) ends(c *sqlite3.Conn, s *ends) (any bool, err error) {
 
 // endsByPeriod finds the first and the last period in a rollup, and reads their
 // rows.
-func (q *question) endsByPeriod(c *sqlite3.Conn, dim dimension, s *ends) error {
+func (r *reader) endsByPeriod(q *question, c *sqlite3.Conn, dim dimension, s *ends) error {
 	by := store.ByHour
 	if dim.period() == day {
 		by = store.ByDay
 	}
-	t, err := newTally(c, []store.Dimension{by})
+	t, err := r.newTally(c, []store.Dimension{by})
 	if err != nil {
 		return err
 	}
