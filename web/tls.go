@@ -48,7 +48,7 @@ func encryptionOf(tls string) encryption {
 }
 
 // tlsLooked is how many attempts are looked at: they are not counted by this yet.
-const tlsLooked = 20_000
+const tlsLooked = 5_000
 
 // tls says how mail was encrypted on its way, and what failed because of that.
 func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // tracedAtMost is how many attempts a page shows of what was asked for.
-const tracedAtMost = 500
+const tracedAtMost = 150
 
 // trace is what happened to an address or a message, or what a reply means.
 func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
