@@ -124,9 +124,6 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	return d, nil
 }
 
-// whileMade is how often a database that is being made is looked at.
-const whileMade = 20 * time.Millisecond
-
 func (d *DB) openReadOnly() error {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
@@ -140,15 +137,9 @@ func (d *DB) openReadOnly() error {
 	if err != nil {
 		return err
 	}
-	// Another process may be about to make it: its tables come in one transaction.
-	for waited := time.Duration(0); version == 0 && waited < d.opts.BusyTimeout; waited += whileMade {
-		time.Sleep(whileMade)
-		if version, err = d.version(d.idle[0]); err != nil {
-			return err
-		}
-	}
+	// It is made, with all its tables, in one transaction.
 	if version == 0 {
-		return fmt.Errorf("open %s: %w: another process makes it, or did not finish that", d.path, store.ErrLocked)
+		return fmt.Errorf("open %s: %w: another process is making it, or did not finish", d.path, store.ErrLocked)
 	}
 	if version < d.opts.version {
 		return fmt.Errorf("open %s: the database has schema %d and this bouncelog reads %d: open it once for writing", d.path, version, d.opts.version)
