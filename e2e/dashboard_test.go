@@ -51,7 +51,7 @@ func serveDashboard(t *testing.T) *site {
 	start := time.Now().UTC()
 	// How long the log is shows when it is made, and depends on the time of day: made
 	// again some times it ends a few minutes ago.
-	for late := time.Hour; late > 10*time.Minute || late < 0; {
+	for late, tries := time.Hour, 0; (late > 10*time.Minute || late < 0) && tries < 6; tries++ {
 		output(t, gen, "-rate", "20000", "-start", start.Format(time.RFC3339), "-lines", "60000", "-noise", "0.2", "-timestamp", "rfc3339", "-domains", "300",
 			"-recipients", "6000", "-senders", "60", "-incident-at", "0.7", "-incident-length", "0.3", "-o", s.log)
 		raw, err := os.ReadFile(s.log)
