@@ -118,7 +118,8 @@ cp -p /tmp/good.toml /etc/bouncelog/bouncelog.toml
 echo "== the report of yesterday comes by mail, through a sendmail that is set-group-ID (Postfix)"
 yesterday() { date -u -d yesterday +%Y-%m-%dT10:00:00+00:00; }
 bounce="$(yesterday) mx1 postfix/smtp[104]: 4A1B2C3D4D: to=<gone@yesterday.example>, relay=mx.yesterday.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.yesterday.example[192.0.2.20] said: 550 5.1.1 no such user (in reply to RCPT TO command))"
-came() { grep -qs '^Subject: bouncelog, ' /var/mail/*; }
+# While a lock stands beside the mailbox, it is still being written.
+came() { ! ls /var/mail/*.lock >/dev/null 2>&1 && grep -qs '^Subject: bouncelog, ' /var/mail/*; }
 # What came is the report, for root, from the service's user, with what was logged.
 read_mail() {
 	grep -h '^From:\|^To:\|^Subject:' /var/mail/*
