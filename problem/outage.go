@@ -372,22 +372,20 @@ func unrelated(run []failure) bool {
 // stretches are the parts of a run in which no mail got through to anybody: all of it,
 // or else whole hours.
 func (w *outageSearch) stretches(ctx context.Context, run []failure) ([][]failure, error) {
-	through, err := w.through(ctx, run)
-	if err != nil {
-		return nil, err
-	}
-	if float64(through) <= outageThrough*float64(len(run)) {
-		return [][]failure{run}, nil
-	}
 	cells, err := w.s.Count(ctx, w.window(run), store.ByHour, store.ByRelay)
 	if err != nil {
 		return nil, err
 	}
+	through := int64(0)
 	flows := map[string]bool{}
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 && outside(c.Keys[1]) {
+			through += c.Delivered
 			flows[c.Keys[0]] = true
 		}
+	}
+	if float64(through) <= outageThrough*float64(len(run)) {
+		return [][]failure{run}, nil
 	}
 	hour := func(x *failure) string { return x.at.time().UTC().Format("2006-01-02T15:00Z") }
 	quiet := slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return flows[hour(&x)] })
@@ -425,11 +423,7 @@ func (w *outageSearch) window(run []failure) store.Filter {
 	return f
 }
 
-// through counts what was delivered to others in the time of a run.
-func (w *outageSearch) through(ctx context.Context, run []failure) (n int64, err error) {
-	return w.delivered(ctx, w.window(run))
-}
-
+// delivered counts what was delivered to others.
 func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, err error) {
 	cells, err := w.s.Count(ctx, f, store.ByRelay)
 	for i := range cells {
