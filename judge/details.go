@@ -36,10 +36,8 @@ func VerdictText(v bounce.Verdict) Text {
 	return t
 }
 
-// DetailText says what a detail adds to its reason; "" for those that speak
-// for themselves.
-func DetailText(detail string) string { return detailText(detail).Meaning }
-
+// detailText is what a detail adds to its reason; empty for those that speak for
+// themselves.
 func detailText(detail string) detailWords {
 	if t, ok := detailTexts[detail]; ok {
 		return t

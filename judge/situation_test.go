@@ -104,7 +104,7 @@ func TestDetails(t *testing.T) {
 		}
 	}
 	for detail := range used {
-		if ownDetail(detail) && DetailText(detail) == "" {
+		if ownDetail(detail) && detailText(detail).Meaning == "" {
 			t.Errorf("no words for the detail %s", detail)
 		}
 	}

@@ -9,15 +9,6 @@ import (
 	"bouncelog/internal/ascii"
 )
 
-// domainOf is the part after the last "@" (RFC 5321 section 4.1.2 lets the
-// local part hold others, quoted), as it stands; empty for a bare local name.
-func domainOf(addr string) string {
-	if i := strings.LastIndexByte(addr, '@'); i >= 0 {
-		return addr[i+1:]
-	}
-	return ""
-}
-
 // normal returns an address with its domain in lower case and A-labels (RFC
 // 5890), and the domain. The local part is left alone: its case may matter
 // (RFC 5321 section 2.4).

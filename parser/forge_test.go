@@ -415,3 +415,12 @@ func TestForgeBounded(t *testing.T) {
 		}
 	}
 }
+
+// domainOf is the part after the last "@" (RFC 5321 section 4.1.2 lets the
+// local part hold others, quoted), as it stands; empty for a bare local name.
+func domainOf(addr string) string {
+	if i := strings.LastIndexByte(addr, '@'); i >= 0 {
+		return addr[i+1:]
+	}
+	return ""
+}
