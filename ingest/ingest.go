@@ -5,9 +5,8 @@
 //
 //	tailer.Chunk -> parser.Parser -> judge -> store.Batch -> store.Store
 //
-// The caller's goroutine parses and judges. A second goroutine runs the part of
-// storing that needs no database (store.Store.Prepare), a third one stores: an
-// engine takes one writer.
+// The caller's goroutine parses and judges; another one appends batches by a store.Writer
+// and commits.
 package ingest
 
 import (

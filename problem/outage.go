@@ -77,7 +77,7 @@ var outageKinds = map[string]outageKind{
 	causeNetwork: {
 		place:            "on the way out: no connection to any of the receivers",
 		firstCheck:       "Outgoing port 25 from this server (firewall, hosting provider, router): nc -v gmail-smtp-in.l.google.com 25; then its routes and addresses, IPv6 too (Postfix: inet_protocols, smtp_bind_address; Exim: disable_ipv6, interface).",
-		otherExplanation: "An outage of the network between.", proof: "A connection to port 25 of one of these receivers from this server.",
+		otherExplanation: "An outage of the network in between.", proof: "A connection to port 25 of one of these receivers from this server.",
 	},
 	causeRelay: {
 		place:            "at the relay host {hop}",
