@@ -7,8 +7,10 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +170,30 @@ func TestPackageDoc(t *testing.T) {
 	for dir, doc := range docs {
 		if len(doc) < 40 {
 			t.Errorf("package %s has no package comment to speak of: %q", dir, doc)
+		}
+	}
+}
+
+// TestWalks holds that the hops of docs/ARCHITECTURE.md are there: each names a file and
+// a function or type in it.
+func TestWalks(t *testing.T) {
+	doc, err := os.ReadFile("docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hops := regexp.MustCompile("(?m)^\\| [0-9]+ \\| `([a-z0-9/_]+\\.go)` `([A-Za-z]+)` \\|").FindAllSubmatch(doc, -1)
+	if len(hops) < 20 {
+		t.Fatalf("found only %d hops: the pattern is broken", len(hops))
+	}
+	for _, hop := range hops {
+		code, err := os.ReadFile(string(hop[1]))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		declared := regexp.MustCompile("(?m)^(func (\\([^)]*\\) )?|type )" + string(hop[2]) + "\\b")
+		if !declared.Match(code) {
+			t.Errorf("docs/ARCHITECTURE.md: %s declares no %s", hop[1], hop[2])
 		}
 	}
 }
