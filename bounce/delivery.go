@@ -14,10 +14,10 @@ import "time"
 // server chose to say: they are not fit for a terminal, HTML or CSV as they
 // are.
 type Delivery struct {
-	// Source names the log the line stood in (its fingerprint, see package
+	// Source names the log of the line (its fingerprint, see package
 	// tailer), Offset the line's first byte in it, counted after
-	// decompression. The two are the attempt's identity. A line that stands
-	// for n equal ones ("message repeated n times") yields n deliveries at
+	// decompression. The two are the attempt's identity. A line that replaces
+	// n equal ones ("message repeated n times") yields n deliveries at
 	// Offset, Offset+1, … Offset+n-1.
 	Source string
 	Offset int64
@@ -137,8 +137,8 @@ const (
 	// MessageCompleted: nothing of it is left in the queue. Exim: Completed;
 	// Postfix: the queue manager's removed.
 	MessageCompleted EndEvent = "completed"
-	// MessageRemoved: somebody took it out of the queue, so that what was still
-	// to be delivered is neither delivered nor returned. Exim: removed by
+	// MessageRemoved: somebody took it out of the queue. The recipients that were
+	// still queued get nothing, and nothing is returned. Exim: removed by
 	// (exim -Mrm), cancelled by (exim -Mg, timeout_frozen_after); Postfix:
 	// postsuper -d, and a submission that was cancelled.
 	MessageRemoved EndEvent = "removed"

@@ -15,7 +15,7 @@ import (
 //	{host}   a host or domain name (those of well-known blocklists stay)
 //	{id}     a queue id, session id, hexadecimal or base64 word
 //	{n}      a number
-//	{brace}  a brace that stood in the response
+//	{brace}  a brace of the response itself
 //
 // Reply codes and enhanced status codes stay, and so do URLs, but for what
 // varies in their path. Only a token starts with a brace, so a response
@@ -39,8 +39,8 @@ func Split(response string) (template, args string) {
 }
 
 // Opening is what a response that accepted a message says before its first word
-// that may vary: most begin alike, and what follows is an id. It is cheaper than
-// Split, which is for responses whose every word counts. The template that Split
+// that may vary: most begin alike and go on with an id. It is cheaper than Split,
+// which is for responses whose every word counts. The template that Split
 // makes of a response has the same opening.
 func Opening(response string) string {
 	i := 0
@@ -86,7 +86,7 @@ func Opening(response string) string {
 
 // A Template is a response taken apart: what identifies it, and what varies.
 type Template struct {
-	Text string // see Split; of what was delivered the Opening only
+	Text string // see Split; of a delivered attempt the Opening only
 	Args string // the parts replaced in Text
 	// Situation is what a verdict on the template rests on besides the codes: who
 	// spoke, and to whom, in the words of package judge; empty where nobody judged.
@@ -343,7 +343,7 @@ func (s *splitter) run() {
 // start of a word, at a delimiter, or at the end.
 func (s *splitter) prose(i int) int {
 	in := s.in
-	start, word := i, i // what is not copied yet, and the word in it
+	start, word := i, i // of the part not copied yet, and of the current word
 	for ; i < len(in); i++ {
 		switch prose[in[i]] {
 		case proseWord:
@@ -442,7 +442,7 @@ func quotedUser(in string, i int) int {
 	return 0
 }
 
-// bareURL reports whether w, which stands before a slash, is the host of an
+// bareURL reports whether w, the word before a slash, is the host of an
 // URL without a scheme.
 func bareURL(w string) bool {
 	w = strings.TrimLeft(w, "'*=:#")
@@ -804,8 +804,8 @@ func longestRun(s string) int {
 	return longest
 }
 
-// url copies the URL in the word at i, whose first slash stands at slash, and
-// replaces what varies in its path. It returns where the URL ends.
+// url copies the URL in the word at i, whose first slash is at slash, and
+// replaces the variable parts of its path. It returns where the URL ends.
 func (s *splitter) url(i, slash int) int {
 	in := s.in
 	start := i
@@ -897,7 +897,7 @@ func pageName(w string, query bool) bool {
 	return digits <= 6 && changes <= 2
 }
 
-// page reports whether the template so far ends in what stands before the
+// page reports whether the template so far ends in the words that precede the
 // number of a help page.
 func (s *splitter) page() bool {
 	t := s.t[max(0, len(s.t)-8):]

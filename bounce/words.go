@@ -73,8 +73,8 @@ func ParseStage(w string) (s Stage, ok bool) {
 func (s Stage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // An EnhancedCode is an enhanced status code (RFC 3463 section 2): class (2,
-// 4 or 5), subject and detail (up to three digits each). The zero value means
-// that there is none.
+// 4 or 5), subject and detail (up to three digits each). The zero value
+// means none.
 type EnhancedCode uint32
 
 // Enhanced makes the code class.subject.detail.

@@ -16,7 +16,7 @@ const batchSize = 500
 // batches is how many batches there are: parsing goes on while the store commits.
 const batches = 8
 
-// Flush hands what was gathered to the store and has it made visible.
+// Flush sends the batch that is being filled to the store, and commits.
 func (g *Ingester) Flush() error {
 	if len(g.touched) == 0 && g.uncommitted == 0 {
 		return nil
@@ -30,8 +30,8 @@ type filled struct {
 	commit bool // it and what came before become visible
 }
 
-// send hands what was gathered to the goroutine that stores; it waits while that is
-// busy with the batches before.
+// send hands the batch to the goroutine that stores, and takes an empty one. It waits
+// while all others are still to be stored.
 func (g *Ingester) send(commit bool) error {
 	b := g.batch
 	g.uncommitted += len(b.Attempts)
@@ -114,8 +114,9 @@ func recycle[T any](s []T) []T {
 	return s[:0]
 }
 
-// Close stores what is left and ends storing. err is why the caller stops, or nil. The
-// error returned is the first of the two that counts: err, or that of storing.
+// Close stores the last batch and ends storing. err is why the caller stops, or nil. The
+// error returned is err or that of storing; the latter also where err only says that the
+// context ended.
 func (g *Ingester) Close(err error) error {
 	if flushed := g.Flush(); err == nil {
 		err = flushed

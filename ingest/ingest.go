@@ -33,9 +33,8 @@ type Options struct {
 	CommitEvery int
 
 	// Retry is asked when a batch could not be stored and nothing else was lost with
-	// it. It waits as long as it thinks fit and reports whether to try again; nil: never.
-	// Where it is not asked, what was read since the last commit has to be read again, by
-	// an Ingester that resumes where db stands.
+	// it. It may wait, and reports whether to try again; nil: never. Without a retry the
+	// Ingester ends, and another one resumes at the last commit.
 	Retry func(error) bool
 	// Stored is called with each batch that was stored and the time that took; it
 	// must not keep the batch. It runs in the goroutine that stores. May be nil.
@@ -71,7 +70,8 @@ type source struct {
 	parser  *parser.Parser
 }
 
-// New returns an Ingester that resumes where db stands. Its errors are those of db.
+// New returns an Ingester that resumes at the positions that db holds. Its errors are
+// those of db.
 func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	if o.CommitEvery == 0 {
 		o.CommitEvery = 200_000
@@ -106,7 +106,7 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	for _, m := range from.Messages {
 		g.queue.Restore(m)
 	}
-	g.queue.Changes(nil, nil) // what is restored is stored
+	g.queue.Changes(nil, nil) // restored messages are stored already
 	for range batches - 1 {
 		g.empty <- new(store.Batch)
 	}

@@ -65,10 +65,10 @@ var (
 )
 
 // A blockReader reads whole lines of an open regular file, from a position on, and
-// proves that they stand there: after each read the file must still begin with
+// proves that they are there: after each read the file must still begin with
 // the bytes it began with, have the last bytes that were read before where they
-// were, and reach behind what was read. A file that was truncated and written again
-// meanwhile begins with something else; one that was edited has something else there.
+// were, and reach behind the bytes read. A file that was truncated and written again begins
+// differently; an edited one has other bytes there.
 //
 // Reading is by position (pread): a blockReader shares its descriptor with anybody.
 type blockReader struct {
@@ -76,11 +76,11 @@ type blockReader struct {
 	base int64  // length of the leading hole
 	head []byte // the content's first bytes, at most headMax
 	off  int64  // first unread byte
-	tail digest // of what stands before it
-	open bool   // off stands within a line that was already handed out
+	tail digest // of the bytes before it
+	open bool   // off is within a line that was already handed out
 	max  int    // longest line
 
-	idleSize int64 // size and time at which no whole line stood behind off
+	idleSize int64 // size and time at which no whole line followed off
 	idleTime time.Time
 
 	reuse bool // each block may overwrite the one before
@@ -123,7 +123,7 @@ func (p *blockReader) blocks() iter.Seq2[block, error] {
 }
 
 // next returns the next whole lines, about blockSize of them. It returns errNone
-// where there are none, errReplaced where the file is not what it was.
+// where there are none, errReplaced where it is another file's content.
 func (p *blockReader) next() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *blockReader) proveUnchanged(fi os.FileInfo) error {
 	return p.finish(&b, fi.Size(), fi.ModTime())
 }
 
-// rest returns what stands behind the last whole line, as a line of its own.
+// rest returns the bytes behind the last whole line, as a line.
 func (p *blockReader) rest() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
@@ -219,8 +219,8 @@ func (p *blockReader) finish(b *block, size int64, modified time.Time) error {
 	return nil
 }
 
-// prove checks that what was read up to end is of the same file as before,
-// and fills in what b's position will need.
+// prove checks that the bytes up to end are those of the file read before, and fills
+// in the state of b's position.
 func (p *blockReader) prove(b *block, end int64) error {
 	if t := min(end-p.base, tailMax); int64(len(b.data)) >= t {
 		b.tail = digestOf(endOf(b.data))
@@ -233,7 +233,7 @@ func (p *blockReader) prove(b *block, end int64) error {
 		}
 		b.tail = digestOf(endOf(before))
 	}
-	// What was read before must still stand before it.
+	// The bytes read before must still precede it.
 	if before := make([]byte, p.tail.n); p.tail.n > 0 {
 		if _, err := p.f.ReadAt(before, p.off-int64(len(before))); err == io.EOF {
 			return errReplaced
@@ -272,8 +272,8 @@ func (p *blockReader) prove(b *block, end int64) error {
 	return nil
 }
 
-// check reads what stands at an offset and compares it: whether want is there,
-// in the file that was read before. It is how lines that came by another way
+// check reports whether the bytes at an offset are want, in the file that was read
+// before. It is how lines that came by another way
 // are proven. It moves behind them.
 func (p *blockReader) check(want []byte) (block, error) {
 	b := block{from: p.off, off: p.off, data: make([]byte, len(want))}

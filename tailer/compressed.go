@@ -62,7 +62,7 @@ func decompress(r *bufio.Reader, kind string) (io.Reader, func(), error) {
 	return r, nothing, nil
 }
 
-// streamError names what is wrong with a compressed file.
+// streamError returns the error of a compressed file in the words of this package.
 func streamError(err error) error {
 	var ioErr *inputError
 	switch {
@@ -76,7 +76,7 @@ func streamError(err error) error {
 	return fmt.Errorf("%w: %v", ErrCorrupt, err)
 }
 
-// An input counts what is read and keeps an error of the reader beneath apart
+// An input counts the bytes read and keeps an error of the reader beneath apart
 // from those of the decompressor above.
 type input struct {
 	r     io.Reader
@@ -186,7 +186,7 @@ const streamBufs = 3
 // and to wake who waits for it, costs as much as to read a fair part of one.
 const aheadSize = 4 * blockSize
 
-// start reads from off on. What stands before is left out; it must end with
+// start reads from off on. The bytes before it are left out; they must end with
 // tail, or next returns errReplaced. With open, the rest of a line is left out too.
 func (s *stream) start(off int64, open bool, tail digest) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -247,7 +247,7 @@ func (s *stream) stop() {
 func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) error {
 	head := append(make([]byte, 0, headMax), s.head...)
 	var last []byte // the last bytes before pos, at most tailMax
-	pos := s.base   // of what is read next
+	pos := s.base   // of the next byte
 	send := func(b block) error {
 		b.head = head[:min(int64(len(head)), b.end()-s.base)]
 		b.tail, b.size = digestOf(endOf(last)), -1
@@ -285,7 +285,7 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) 
 			if err != io.EOF {
 				err = streamError(err)
 			}
-			return err // a shorter copy of what is known
+			return err // a shorter copy of a known log
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()

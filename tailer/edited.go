@@ -15,22 +15,22 @@ import (
 // A log that was trimmed (tail -n 200 log >tmp; mv tmp log), edited (sed -i), or whose
 // beginning was given back to the file system (fallocate -c, -p) does not begin any
 // more as it did, or holds something else before the place where it was left. It is
-// recognised by the last lines that were read: where they stand in the file, reading
-// goes on. What stands before them counts as read; nobody knows better.
+// recognised by the last lines that were read: reading resumes behind them. All lines
+// before them count as read; whether they were cannot be known.
 
 const (
 	linesMax  = 16       // lines that are remembered of each source
 	lineMax   = 64 << 10 // length of those, at most
-	linesFew  = 4        // so many that agree are enough, wherever they are
-	linesSize = 64       // and so many bytes: short lines may come again
+	linesFew  = 4        // as many equal lines are enough, wherever they are
+	linesSize = 64       // and as many bytes: short lines may come again
 
-	// settleMin and settleMax bound how long a file is left alone that was truncated
-	// and of which no copy was found: what is written to it may be what it held.
+	// settleMin and settleMax bound how long a truncated file without a copy is left
+	// alone: its old content may be being written back.
 	settleMin = 200 * time.Millisecond
 	settleMax = time.Second
 )
 
-// addLines remembers the last lines of data, which continues what was added before.
+// addLines remembers the last lines of data, which continues the data added before.
 func (m *identity) addLines(data []byte) {
 	var added [linesMax]digest
 	n := linesMax
@@ -82,7 +82,7 @@ func findLines(r io.Reader, lines []digest, last bool) (end int64, ok bool) {
 			line, err = in.ReadSlice('\n')
 		}
 		if err != nil {
-			return end, best > 0 // what has no end is no line yet
+			return end, best > 0 // without an end it is no line yet
 		}
 		pos += int64(len(line))
 		if long || !lengths[len(line)] {
@@ -120,7 +120,7 @@ func findLines(r io.Reader, lines []digest, last bool) (end int64, ok bool) {
 	}
 }
 
-// edited finds out whether a file that is not known, or shorter than what is known of
+// edited finds out whether an unknown file, or one that is shorter than its source's offset
 // it (as short), is a log that was edited, and makes a source of it that was read up
 // to where it was left.
 func (r *reader) edited(f *os.File, path string, base int64, head []byte, short *entry) *entry {

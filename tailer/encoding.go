@@ -38,8 +38,8 @@ func decodeUTF16(r io.Reader) (io.Reader, bool) {
 }
 
 // A utf16Reader decodes UTF-16. A surrogate without its other half becomes U+FFFD.
-// A character that is there in part, at the end, is left out: in a file that grows it
-// is one that is being written, and what has been read of a file must not change.
+// An incomplete character at the end is left out: in a growing file it is still being
+// written, and the bytes before an offset must not change.
 type utf16Reader struct {
 	r     *bufio.Reader
 	order binary.ByteOrder
@@ -58,7 +58,7 @@ func (u *utf16Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// decode decodes what is there, at least a character.
+// decode decodes the bytes in the buffer, at least one character.
 func (u *utf16Reader) decode() error {
 	if _, err := u.r.Peek(2); err != nil {
 		return err

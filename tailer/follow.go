@@ -145,7 +145,7 @@ type follower struct {
 
 // A feed is a source that only comes in order.
 type feed interface {
-	// step hands out what is there, without waiting.
+	// step hands out the lines that are there, without waiting.
 	step() (busy bool, err error)
 	done() bool
 	close()
@@ -282,7 +282,7 @@ func (f *follower) run() error {
 	return nil
 }
 
-// reopen forgets what is known of names. ok is false when it was asked for the
+// reopen forgets the files behind all names. ok is false when it was asked for the
 // last time.
 func (f *follower) reopen(ok bool) {
 	if !ok {

@@ -23,13 +23,13 @@ type generation struct {
 	ahead  *readAhead  // of the live file only; nil while reading is suspended
 	asLeft os.FileInfo // the file when reading was suspended; nil while it is not
 
-	hole  int64     // length of what comes before its content, as far as it is known
-	begun int64     // size at which it could not be told what it is, or was a copy
+	hole  int64     // length of the NUL bytes before its content, if known
+	begun int64     // size at which its identity was unknown, or it was a copy
 	grown time.Time // when it last had something to read
-	tried time.Time // when it was last tried to find out what it is, or whether it has changed
+	tried time.Time // last attempt to identify it, or to find a change
 
-	gone    bool  // no name leads to it that is known as the log's
-	copy    bool  // it is a copy of what is known, and shorter
+	gone    bool  // none of the log's names leads to it
+	copy    bool  // it is a shorter copy of a known log
 	inPlace bool  // it was truncated
 	cut     int64 // its size when that was found out
 }
@@ -50,7 +50,7 @@ func (l *logFile) stopReadAhead(g *generation) error {
 }
 
 // deliverBlock hands out a block that a readAhead has read. It returns false where the
-// block does not continue what is known: then the readAhead has to start again.
+// block does not continue the source: then the readAhead has to start again.
 func (l *logFile) deliverBlock(g *generation, b block) (bool, error) {
 	if b.event != nil {
 		l.f.event(*b.event)
@@ -64,7 +64,7 @@ func (l *logFile) deliverBlock(g *generation, b block) (bool, error) {
 	return true, err
 }
 
-// readOld reads what was written to rotated files that are open.
+// readOld reads on in rotated files that are still open.
 func (l *logFile) readOld() (busy bool, err error) {
 	kept := l.old[:0]
 	for i, g := range l.old {
@@ -128,7 +128,7 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 		}
 		if err != nil { // truncated or overwritten
 			g.info = nil
-			clear(l.dirs) // see what it is now, before anything else
+			clear(l.dirs) // identify it before anything else
 			l.rescan = true
 			return false, false, nil
 		}
@@ -154,8 +154,8 @@ func (g *generation) size() int64 {
 	return fi.Size()
 }
 
-// moveTo goes to where e stands, which another file with the same content has
-// brought forward. It returns false where p's file does not reach so far.
+// moveTo goes to e's offset, which another file with the same content has moved
+// forward. It returns false where p's file does not reach so far.
 func (p *blockReader) moveTo(e *entry) (bool, error) {
 	tail := make([]byte, e.tail.n)
 	if _, err := p.f.ReadAt(tail, e.offset-int64(len(tail))); err == io.EOF {
@@ -246,9 +246,9 @@ func (g *generation) agrees() bool {
 	return ok
 }
 
-// suspend gives up the readAhead of a file that nobody has written to for some time: to wait
-// on it costs as much as to read a busy one. What stands behind the last whole line
-// is not waited for either.
+// suspend ends the readAhead of a file that nobody has written to for some time, since
+// waiting for it costs as much as reading a busy one. A line without an end is no reason
+// to wait.
 func (l *logFile) suspend(g *generation) error {
 	fi, err := g.f.Stat()
 	if err != nil || g.ahead.queued.Load() > 0 || fi.Size() != g.entry.offset && fi.Size() != g.ahead.idle.Load() {
@@ -258,7 +258,7 @@ func (l *logFile) suspend(g *generation) error {
 	if err := l.stopReadAhead(g); err != nil {
 		return err
 	}
-	g.asLeft, g.blocks = fi, read // where it goes on, and what it has to be then
+	g.asLeft, g.blocks = fi, read // where reading resumes, and the file's state to expect then
 	l.watch()                     // the readAhead's own watch has ended with it
 	g.tried = time.Time{}         // it may have been written to before that
 	return nil
@@ -325,7 +325,7 @@ func (l *logFile) identify(g *generation) error {
 	}
 	if was := l.replaced; was != nil {
 		l.replaced = nil
-		// A new log is short. This one may hold what was read, with all lines altered.
+		// A new log is short. This one may be the old one with all lines altered.
 		if was.entry != nil && was.deleted() && e.offset == e.base && fi.Size() >= was.entry.offset/2 {
 			l.f.event(Event{
 				Kind: EventDiffers, Path: l.path, ID: e.id,
@@ -336,7 +336,7 @@ func (l *logFile) identify(g *generation) error {
 	if size := g.size(); size < e.offset {
 		if !g.inPlace && (e.fresh || e.inode != inode(g.info)) {
 			g.copy, g.begun = true, fi.Size()
-			return nil // a shorter copy of what is known: wait for it to become longer
+			return nil // a shorter copy of a known log: wait until it is longer
 		}
 		// The same file, cut short in place: what comes now is new, and what has
 		// come since that was found out.
@@ -355,9 +355,9 @@ func (l *logFile) identify(g *generation) error {
 	return nil
 }
 
-// stable reports whether a file can be read that was truncated: at once where a copy was
-// found, since what it holds now is new. Otherwise it may be being written what it
-// held before, or a part of that, and what it is can be told only when that is done.
+// stable reports whether a truncated file can be read now. If a copy of its old content
+// was found, it can: its content is new. Otherwise somebody may be writing the old
+// content, or a part of it, back, and the file can be identified only after that.
 func (l *logFile) stable(fi os.FileInfo) bool {
 	if l.truncated == nil || l.copied[l.truncated] {
 		return true

@@ -17,8 +17,8 @@ import (
 // one open file, and nothing else. It is given our own descriptor's path in
 // /proc, so that no rename leads it astray, polls, since with inotify a rename
 // ends it, and never reopens. It tells neither offsets nor truncations: the
-// offset is counted (it cuts one "\n" a line and nothing else), and what it
-// says is compared with what stands in the file. See docs/following.md.
+// offset is counted (it cuts one "\n" a line and nothing else), and its
+// lines are compared with the bytes of the file. See docs/following.md.
 
 func init() {
 	// A line destroyed by copytruncate is one that nobody read in time.

@@ -21,7 +21,7 @@ const (
 // An identity is what Position.State holds of a file: enough to tell whether a file
 // is the one it was made from, without keeping its text.
 type identity struct {
-	base   int64    // length of a leading hole (NUL bytes), which is not counted as content
+	base   int64    // length of a leading hole (NUL bytes), which is no content
 	head   digest   // the first bytes, at most headMax
 	ends   []digest // up to each line end in the head, so that a short copy is known
 	tail   digest   // the bytes before the offset that endOf gives
@@ -48,8 +48,8 @@ func hash64(b []byte) uint64 {
 
 func digestOf(b []byte) digest { return digest{len(b), hash64(b)} }
 
-// endOf gives the bytes at the end of what was read that a file must have there to be
-// the one that was read: from the beginning of a line on, since lines may end alike
+// endOf returns the last bytes read, which a file must have at the same offset to be
+// the same log: from the beginning of a line on, since lines may end alike
 // (the replies of one host), but hardly begin alike (time, queue id). before holds at
 // least the last tailMax bytes before the offset, or all there are.
 func endOf(before []byte) []byte {
@@ -174,7 +174,7 @@ func parseDigest(s string, limit, digits int) (digest, error) {
 	return digest{length, v}, nil
 }
 
-// setHead remembers the beginning of a file, as far as it is known.
+// setHead remembers the known beginning of a file.
 func (m *identity) setHead(head []byte) {
 	head = head[:min(len(head), headMax)]
 	if len(head) <= m.head.n {
@@ -293,7 +293,7 @@ func (l *sourceSet) find(base int64, head []byte, tailAt func(off int64, n int) 
 		}
 		tail := tailAt(e.offset, e.tail.n)
 		switch {
-		case tail == nil: // shorter than what was read, or not known yet
+		case tail == nil: // shorter than the source's offset, or not known yet
 			if best == nil {
 				best = e
 			}

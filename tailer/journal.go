@@ -270,7 +270,7 @@ func readEntry(in *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// A journalEntry is what is wanted of an entry.
+// A journalEntry holds the fields of an entry that become a line.
 type journalEntry struct {
 	line      []byte // of syslog's form, with an RFC 3339 time
 	cursor    string
@@ -324,7 +324,7 @@ func parseEntry(text []byte) (journalEntry, error) {
 	}, nil
 }
 
-// word is f where it is fit to stand in a syslog header, else instead.
+// word returns f if it can be a word of a syslog header, else instead.
 func word(f journalField, instead []byte) []byte {
 	if len(f) == 0 || len(f) > 255 || bytes.ContainsFunc(f, func(r rune) bool { return r <= ' ' || r == '[' || r == ']' || r == 0x7f }) {
 		return instead

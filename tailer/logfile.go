@@ -14,15 +14,15 @@ import (
 // found beside it with something unread.
 //
 // Rotation is found by the name leading elsewhere; truncation by the live file
-// not being what it was; and whatever was missed, by looking at each new file
-// that is named like a rotation, and asking the sourceSet what it is.
+// having other content; and missed rotations, by looking up each new file that is
+// named like a rotation in the sourceSet.
 type logFile struct {
 	f       *follower
 	path    string
 	globbed bool // found by a glob
 
-	live    *generation   // what the name leads to; nil: nothing that can be read
-	old     []*generation // what it led to before, oldest first; at most keepOld
+	live    *generation   // the file the name leads to; nil: none that can be read
+	old     []*generation // files it led to before, oldest first; at most keepOld
 	oldBusy bool          // they had more than one step could take
 
 	queue   []rotation           // to be looked at, oldest first
@@ -36,7 +36,7 @@ type logFile struct {
 
 	first   bool   // nothing was looked at yet
 	settled bool   // the rotations were read, and the log was looked for
-	rescan  bool   // a rotation that was open is not what it was
+	rescan  bool   // a rotation that was open has changed
 	current bool   // it was read to where it ended at the start
 	last    *entry // read last before the start; nil once it is known what became of it
 
@@ -47,9 +47,9 @@ type logFile struct {
 	active    time.Time // when something last happened to it
 	watched   bool      // the notifier tells of changes, by setting notified
 	notified  atomic.Bool
-	truncated *entry      // what the live file was before it was truncated, until it is known what it is now
+	truncated *entry      // the live file's source before it was truncated, until the new content is identified
 	since     time.Time   // when that was found out
-	replaced  *generation // what the name led to before, until it is known what it leads to now
+	replaced  *generation // the file the name led to before, until the new one is identified
 }
 
 func newLogFile(f *follower, path string, globbed bool) *logFile {
@@ -243,7 +243,7 @@ func (l *logFile) retire() error {
 	return nil
 }
 
-// flush hands out what was read ahead.
+// flush hands out the blocks that were read ahead.
 func (l *logFile) flush() error {
 	if l.live == nil {
 		return nil

@@ -20,13 +20,13 @@ type ReadOptions struct {
 
 // Read reads each path once, from where known says it was left, and hands
 // whole lines to emit, the oldest rotation of each log first. A file may be
-// compressed by gzip, xz, zstd or bzip2, which is told from its first bytes, not
-// from its name; "-" is standard input.
+// compressed by gzip, xz, zstd or bzip2, recognised by its first bytes, not by
+// its name; "-" is standard input.
 //
 // Content that is already known yields nothing, whatever name it has.
 //
-// The end of a file ends its last line: what stands behind the last "\n" is
-// handed out as a line, and its position remembers that it had no end. When
+// The end of a file ends its last line: the bytes behind the last "\n" are handed
+// out as a line, and its position remembers that it had no end. When
 // the file has grown since, the next Read or Follow skips what follows up to
 // the next "\n", since that belongs to the line already handed out. A
 // compressed file that is cut short is different: what follows its last "\n" is
@@ -81,8 +81,8 @@ func Read(ctx context.Context, paths []string, known []Position, o ReadOptions, 
 	return errors.Join(errs...)
 }
 
-// A reader is what Read and Follow have in common: known sources, and handing
-// out what was read of them.
+// A reader is the common part of Read and Follow: the known sources, and the
+// function that hands out their lines.
 type reader struct {
 	ctx      context.Context // of the one call of Read or Follow that it serves
 	live     bool            // it serves Follow

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// stallAfter is how long whole lines may stand unread before the library
+	// stallAfter is how long whole lines may be unread before the library
 	// is taken to have missed them.
 	stallAfter = 400 * time.Millisecond
 	// libraryMax is how much may be unread for the library to be used: it
@@ -23,8 +23,8 @@ const (
 )
 
 // A readAhead reads the live file of a log ahead, in a goroutine of its own, and
-// proves each block at once. So what was read counts, even if the file is
-// truncated while the one before is being stored.
+// proves each block at once. A proven block counts, even if the file is truncated
+// while the block before it is being stored.
 //
 // It reads in blocks up to the end of the file; then it leaves the waiting to
 // the following library, or waits itself.
@@ -144,9 +144,9 @@ func (p *readAhead) takeLibrary() bool {
 	}
 }
 
-// wait waits until the file may have changed: until the file system says so, or, for
-// what it does not tell, a while, which is the longer the longer ago the last block
-// was.
+// wait waits until the file may have changed: until the file system says so, or for
+// some time, since not every change is reported. That time grows with the age of the
+// last block.
 func (p *readAhead) wait(last time.Time) bool {
 	poll := p.poll
 	if p.notify != nil {
@@ -181,7 +181,7 @@ func (p *readAhead) unwatch() {
 	}
 }
 
-// stop ends the readAhead and returns what it had read ahead.
+// stop ends the readAhead and returns the blocks that nobody has taken.
 func (p *readAhead) stop() (left []block) {
 	close(p.quit)
 	<-p.done

@@ -16,7 +16,7 @@ import (
 // mail.log.2.gz; dateext's mail.log-20261123, mail.log-20261123.gz, with any
 // dateformat that begins with a digit; logrotate's "extension .log",
 // mail-20261123.log; savelog's and exicyclog's mainlog.01. When the writer was
-// faster than logrotate's "create", what it wrote meanwhile is in
+// faster than logrotate's "create", its first lines are in
 // mail.log-2026112315.backup.
 const rotationPattern = `[.\-_](\d[\d.:T_\-]*|old)(?:\.backup)?`
 
@@ -92,7 +92,7 @@ func siblings(dir, base string) ([]rotation, error) {
 		path := filepath.Join(dir, name)
 		fi, err := os.Stat(path)
 		if err != nil || !fi.Mode().IsRegular() {
-			continue // gone meanwhile
+			continue // it is gone
 		}
 		list = append(list, rotation{path, suffix, fi})
 	}

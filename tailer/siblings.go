@@ -218,7 +218,7 @@ func (l *logFile) readJob() (busy bool, err error) {
 				continue
 			}
 		case err == errReplaced:
-			// Shorter than what is known of it, or truncated: nothing to read.
+			// Shorter than its source's offset, or truncated: nothing to read.
 			return true, l.endJob()
 		}
 		l.job = nil
@@ -236,7 +236,7 @@ func (l *logFile) readJob() (busy bool, err error) {
 // still be being written.
 func (l *logFile) failed(path string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
-		clear(l.dirs) // renamed meanwhile: look again
+		clear(l.dirs) // it was renamed: look again
 		return
 	}
 	l.retry = true
@@ -257,7 +257,7 @@ func (l *logFile) startJob(r rotation) (*job, error) {
 		return nil, err
 	}
 	fi, err := f.Stat()
-	if err != nil || !os.SameFile(fi, r.info) { // renamed meanwhile
+	if err != nil || !os.SameFile(fi, r.info) { // it was renamed
 		f.Close()
 		return nil, fs.ErrNotExist
 	}
@@ -323,9 +323,8 @@ func (l *logFile) startStream(j *job) error {
 	return nil
 }
 
-// gzipEndsAt reports whether a gzip file holds size bytes, from the length that
-// stands in its last four bytes (RFC 1952, section 2.3.1), without
-// decompressing all of it.
+// gzipEndsAt reports whether a gzip file holds size bytes, from the length in
+// its last four bytes (RFC 1952, section 2.3.1), without decompressing all of it.
 func gzipEndsAt(f *os.File, src *Source, size int64) bool {
 	var b [4]byte
 	if src.Kind != KindGzip || src.Size < 18 {

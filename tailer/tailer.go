@@ -25,7 +25,7 @@
 //	blockReader                    blockReader         stream            feed
 //	   pread a block, cut it at       (the same)        gzip, xz, zstd,   standard input,
 //	   its last line feed, prove                        bzip2, UTF-16     journalctl
-//	   that it stands in the file                         |                 |
+//	   that the file still has it                         |                 |
 //	         |                         |                  |                 |
 //	         +-------- block ----------+------------------+-----------------+
 //	                                   v
@@ -72,7 +72,7 @@ const (
 type Source struct {
 	ID       string    // stable, made from the content; "journal:NAMESPACE" for a journal
 	Path     string    // the name it was read under
-	Kind     string    // one of the Kind constants: how it is stored, not what is in it
+	Kind     string    // one of the Kind constants: its storage, not its content
 	Modified time.Time // of the file, when it was opened; zero where there is none
 	Size     int64     // bytes of the file as it is stored, when it was opened; 0 where unknown
 }
@@ -84,11 +84,11 @@ type Position struct {
 	ID     string // of the source
 	Path   string // where it was last seen
 	Offset int64  // first byte not yet read, after decompression; a journal's: entries read
-	State  string // what is needed to find the place again; of no meaning to others
+	State  string // opaque: finds the place again
 }
 
-// A Chunk is a stretch of whole lines of one source, proven to stand in the
-// file at Offset.
+// A Chunk is a stretch of whole lines of one source, proven to be in the file
+// at Offset.
 type Chunk struct {
 	Source *Source
 	// Offset is that of Data[0], after decompression. A journal's is the

@@ -44,7 +44,7 @@ type xzReader struct {
 
 var errXZ = errors.New("not built like an xz file")
 
-// An xzCounter counts what is read.
+// An xzCounter counts the bytes read.
 type xzCounter struct {
 	r *bufio.Reader
 	n int64
@@ -229,7 +229,7 @@ func (x *xzReader) endBlock() error {
 	var want []byte
 	if x.check != nil {
 		want = x.check.Sum(nil)
-		if x.check.Size() < sha256.Size { // a CRC, which is stored with its lowest byte first
+		if x.check.Size() < sha256.Size { // a CRC, stored with its lowest byte first
 			for i, j := 0, len(want)-1; i < j; i, j = i+1, j-1 {
 				want[i], want[j] = want[j], want[i]
 			}

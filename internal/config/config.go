@@ -19,16 +19,16 @@ const MaxFile = 256 << 10
 
 // A Setting is one key of the file.
 type Setting struct {
-	Path  []string // the tables it stands in, and its key
+	Path  []string // its tables, from the outermost, and its key
 	Value any      // string, int64, float64, bool, []string; nil: anything else
 	Line  int      // from 1
-	Item  int      // which element of an array of tables it stands in, from 1; 0: none
+	Item  int      // number of its element in an array of tables, from 1; 0: none
 }
 
 // Key is the setting's own name.
 func (s *Setting) Key() string { return s.Path[len(s.Path)-1] }
 
-// Tables are the names of the tables that the setting stands in.
+// Tables returns the names of the setting's tables.
 func (s *Setting) Tables() []string { return s.Path[:len(s.Path)-1] }
 
 // An Error is a mistake in the file.
@@ -68,7 +68,7 @@ func Parse(text []byte) ([]Setting, error) {
 	return parse(text, MaxFile, false)
 }
 
-// ParseArrays is Parse for a file of at most so many bytes in which the top
+// ParseArrays is Parse for a file of at most that many bytes in which the top
 // level may hold arrays of tables ("[[rule]]"). Each of their elements begins
 // with a setting with an empty key.
 func ParseArrays(text []byte, most int) ([]Setting, error) {

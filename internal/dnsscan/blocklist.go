@@ -186,7 +186,7 @@ func (s *scanner) test(ctx context.Context, l Blocklist, kind int) *listState {
 	return state
 }
 
-// listFindings is what is wrong with the lists that were asked.
+// listFindings returns a finding for each list that does not work.
 func (s *scanner) listFindings() []Finding {
 	var all []Finding
 	for _, l := range s.Blocklists {
@@ -235,7 +235,7 @@ func (s *scanner) askLists(ctx context.Context, a *about, kind int, entry, name 
 		}
 		state := s.test(ctx, l, kind)
 		if !state.works {
-			continue // what is wrong with the list is said once, by listFindings
+			continue // listFindings says so, once
 		}
 		codes, _, refused, err := s.listed(ctx, l.Zone, entry)
 		switch {

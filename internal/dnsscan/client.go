@@ -33,8 +33,8 @@ const (
 // ErrNoServer says that no DNS server answered anything at all.
 var ErrNoServer = errors.New("no DNS server answers")
 
-// A Client asks DNS servers that do recursion. Each question is put once in
-// the life of the Client, what was heard is kept. Its methods may be called
+// A Client asks DNS servers that do recursion. Each question is asked once in
+// the life of the Client; answers are kept. Its methods may be called
 // from several goroutines; its fields must not change once it is used.
 type Client struct {
 	Servers     []string      // address and port of each; asked in this order

@@ -250,7 +250,7 @@ func (s *scanner) dmarc(ctx context.Context, a *about) {
 	a.add(CheckDMARC, Error, "dmarc-missing", f)
 }
 
-// dmarcRecord looks at a record, which stands at org.
+// dmarcRecord checks the record of org.
 func (s *scanner) dmarcRecord(ctx context.Context, a *about, org, txt string) {
 	r := parseDMARC(txt)
 	for _, b := range r.broken {

@@ -11,7 +11,7 @@ import (
 
 const whySenderMX = "Receivers ask whether an answer could be delivered to the sender, and refuse where it could not: 550 5.1.8, 550 5.7.27 (RFC 7505 4.2), 450 4.1.8."
 
-// mx looks at who takes mail for a domain: bounces of what it sends go there.
+// mx checks the mail exchangers of a domain: bounces of its own mail go there.
 func (s *scanner) mx(ctx context.Context, a *about) {
 	answer, err := s.ask(ctx, a.domain, dns.TypeMX)
 	if a.unanswered(CheckMX, "mx-unanswered", err) {

@@ -60,10 +60,10 @@ const (
 type Finding struct {
 	Check     Check  `json:"check"`
 	Level     Level  `json:"level"`
-	Rule      string `json:"rule"`                // stable name of what was found, as spf-missing
+	Rule      string `json:"rule"`                // stable name of the finding, as spf-missing
 	Domain    string `json:"domain,omitempty"`    // whose domain it is about
 	IP        string `json:"ip,omitempty"`        // which sending address it is about
-	What      string `json:"what"`                // what was found
+	What      string `json:"what"`                // the finding, in words
 	Why       string `json:"why,omitempty"`       // why mail is refused for it
 	Do        string `json:"do,omitempty"`        // what to do
 	Record    string `json:"record,omitempty"`    // to publish, in the form of a zone file
@@ -166,7 +166,7 @@ func ParseDomain(name string) (string, error) {
 	return domain, nil
 }
 
-// sorted keeps what is about one domain or address together, the worst first.
+// sorted groups findings by domain or address, the worst first.
 func sorted(found []Finding) []Finding {
 	order := map[string]int{}
 	subject := func(f Finding) string { return cmp.Or(f.Domain, f.IP) }

@@ -43,7 +43,7 @@ type spfTerm struct {
 type spfRecord struct {
 	terms  []spfTerm
 	faults []string // each makes receivers end with permerror
-	notes  []string // allowed, and hardly what was meant
+	notes  []string // allowed, but probably a mistake
 }
 
 func (r *spfRecord) all() (spfTerm, bool) {
@@ -61,7 +61,7 @@ func isSPF(txt string) bool {
 	return s == "v=spf1" || s == "v=spf1 "
 }
 
-// nearlySPF matches what was meant to be an SPF record and is none.
+// nearlySPF matches a record that was meant to be SPF but is not.
 var nearlySPF = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)^[\s"'“”]*(?:v\s*=\s*)?spf\s*[12]\b|^[\s"']+v=spf1`)
 })
@@ -192,7 +192,7 @@ func parseSPF(txt string) *spfRecord {
 	return r
 }
 
-// domainSpec says what is wrong with a domain-spec (RFC 7208 section 7.1).
+// domainSpec returns the error of a domain-spec (RFC 7208 section 7.1), or "".
 func domainSpec(s string) string {
 	if s == "" {
 		return "the domain is missing"

@@ -1,6 +1,6 @@
 // Package metrics shows what the daemon does to Prometheus: counters of what was
 // stored, how far behind it is, and whether it is well. Memory is bounded,
-// whatever names stand in the log.
+// whatever names the log holds.
 package metrics
 
 import (
@@ -25,7 +25,7 @@ const Domains = 50
 // unhealthy: the unit's WatchdogSec.
 const unwell = 5 * time.Minute
 
-// Metrics are what is shown. The methods of a nil *Metrics do nothing, so that
+// Metrics are the values shown. The methods of a nil *Metrics do nothing, so that
 // nobody has to ask whether metrics are wanted. They may be called from several
 // goroutines.
 type Metrics struct {

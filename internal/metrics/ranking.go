@@ -116,8 +116,8 @@ func (r *ranking) age() {
 	heap.Init(&r.all)
 }
 
-// label is a domain as a label: what is not made of the letters of a host's name
-// or an address literal might be anything.
+// label returns a domain as a label. A name with other characters than those of host
+// names and address literals might be anything.
 func label(domain string) string {
 	switch {
 	case domain == "":

@@ -71,8 +71,8 @@ var families = map[string]string{
 	"zoho.com.au": "zoho.com", "zoho.com.cn": "zoho.com", "zoho.eu": "zoho.com", "zoho.in": "zoho.com", "zoho.jp": "zoho.com", "zohomail.com": "zoho.com",
 }
 
-// filters are the hosted mail filters: what is refused there is each customer's
-// own decision, so the recipient's domain counts and not the filter.
+// filters are the hosted mail filters. Each customer decides what its filter refuses,
+// so the recipient's domain counts and not the filter.
 var filters = []string{
 	"antispamcloud.com", "barracudanetworks.com", "cudaops.com", "fireeyecloud.com", "gpphosted.com", "hornetsecurity.com",
 	"iphmx.com", "mailcontrol.com", "messagelabs.com", "mimecast-offshore.com", "mimecast.co.za", "mimecast.com", "mxlogic.net",

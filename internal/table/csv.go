@@ -20,7 +20,7 @@ func csvCell(cell any) string {
 
 // markFormulas puts an apostrophe in front of what would begin a formula: at the start
 // of the cell, and behind each semicolon. Spreadsheets set to most European languages
-// separate there, also within quotes that another separator stands before.
+// separate there, also within quotes that follow another separator.
 func markFormulas(s string) string {
 	if !strings.ContainsAny(s, formulaSigns) {
 		return s
@@ -46,8 +46,8 @@ const formulaSigns = "=+-@" +
 	"\u2212" // minus sign
 
 // writeRecord writes a line of CSV (RFC 4180, with a bare line feed) or, where separator
-// is a tab, TSV. In CSV a cell stands in quotes where it holds anything that some program
-// separates at.
+// is a tab, TSV. In CSV a cell is quoted if it holds a character at which some program
+// separates.
 func writeRecord(w *bufio.Writer, separator byte, record []string) error {
 	special := "\"\t\r\n"
 	if separator == ',' {

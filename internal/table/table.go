@@ -92,8 +92,7 @@ const (
 const maxCell = 1000
 
 // WriteText draws the table with blanks between its columns, at most width
-// columns wide as far as cutting the flexible ones can make it so; 0 is any
-// width.
+// columns wide if cutting the flexible ones suffices; 0: no limit.
 func (t *Table) WriteText(w io.Writer, width int, header bool) error {
 	rows := make([][]string, 0, len(t.Rows)+1)
 	names := make([]string, len(t.Columns))

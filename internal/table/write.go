@@ -30,7 +30,7 @@ func Formats() []string {
 	return []string{"table", "json", "ndjson", "csv", "tsv", "markdown", "html"}
 }
 
-// ParseFormat reads a format's name. The error names those that there are.
+// ParseFormat reads a format's name. The error names the valid ones.
 func ParseFormat(s string) (Format, error) {
 	for _, f := range Formats() {
 		if s == f {
@@ -40,7 +40,7 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("%q is not a format (there are %s)", s, strings.Join(Formats(), ", "))
 }
 
-// FormatOf is the format that a file name's ending stands for, or "".
+// FormatOf returns the format of a file name's ending, or "".
 func FormatOf(path string) Format {
 	for ending, f := range map[string]Format{
 		".json": FormatJSON, ".ndjson": FormatNDJSON, ".jsonl": FormatNDJSON, ".csv": FormatCSV, ".tsv": FormatTSV,
@@ -106,7 +106,7 @@ func (rw *RowWriter) Row(cells []any) error {
 	}
 }
 
-// separator stands between the cells of CSV or TSV.
+// separator is the byte between the cells of CSV or TSV.
 func (rw *RowWriter) separator() byte {
 	if rw.Format == FormatTSV {
 		return '\t'
@@ -172,7 +172,7 @@ func (rw *RowWriter) object(cells []any) error {
 	return err
 }
 
-// Close writes what is left.
+// Close writes the rows that are still buffered, and the end of the format.
 func (rw *RowWriter) Close() error {
 	if err := rw.start(); err != nil {
 		return err
@@ -207,8 +207,8 @@ func MarshalIndent(v any, indent string) ([]byte, error) {
 	return escapeHidden(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// escapeHidden escapes what is hidden in JSON text. Such characters can only
-// stand in strings.
+// escapeHidden escapes invisible characters in JSON text. They can only occur in
+// strings.
 func escapeHidden(raw []byte) []byte {
 	var out []byte
 	last := 0

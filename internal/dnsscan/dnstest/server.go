@@ -18,7 +18,7 @@ type Server struct {
 	mu    sync.Mutex
 	asked map[string]int
 	rrs   map[string][]dns.RR // by lower-case owner
-	odd   map[string]string   // what is odd about the answers for a name
+	odd   map[string]string   // how the answers for a name misbehave
 	up    []*dns.Server
 }
 
@@ -32,7 +32,7 @@ type Server struct {
 // short, and nothing over TCP); otherid, otherquestion (only such answers),
 // forged (such answers, with other records, before the right one), garbage
 // (bytes that are no message); noedns (FORMERR to EDNS); signed (the AD bit),
-// unsigned (below what is signed); noRA (no recursion is offered).
+// unsigned (below a signed name); noRA (no recursion is offered).
 func Start(zone string) (*Server, error) {
 	s := &Server{asked: map[string]int{}, rrs: map[string][]dns.RR{}, odd: map[string]string{}}
 	zp := dns.NewZoneParser(strings.NewReader(zone), ".", "")
@@ -101,7 +101,7 @@ func (s *Server) Questions() []string {
 	return list
 }
 
-// oddity is what is odd about a name.
+// oddity returns how the answers for a name misbehave.
 func (s *Server) oddity(name string) string {
 	for {
 		if word, ok := s.odd[name]; ok {
