@@ -16,7 +16,7 @@ type Explanation struct {
 	Meaning  string
 	Outcome  bounce.Outcome // the attempt's own; else Soft, Hard or Delivered by the code's first digit
 	Verdict  bounce.Verdict // zero where there is nothing to judge
-	Turn     string         // whose turn it is, in words
+	Turn     string         // who acts, in words
 	Retry    string         // whether to try again
 	Do       []string       // what to do, first things first
 	Also     string         // what else it could be
@@ -101,7 +101,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	case x.Verdict.Reason != bounce.NoReason:
 		x.Turn = TurnText(x.Verdict.Scope)
 	case class == 2 || x.Outcome == bounce.Delivered:
-		x.Turn = "Nobody's: it worked."
+		x.Turn = "Nobody: it worked."
 	case class == 3:
 		x.Turn = "The sending server's: it goes on with the dialogue."
 	}

@@ -38,7 +38,7 @@ func TestExplain(t *testing.T) {
 			"code and enhanced code",
 			bounce.Delivery{Code: 550, Enhanced: bounce.Enhanced(5, 7, 23)},
 			bounce.Hard, bounce.AuthFailure, "SPF validation failed",
-			[]string{"RFC 7372", "Yours:"},
+			[]string{"RFC 7372", "You:"},
 			"",
 		},
 		{
@@ -77,7 +77,7 @@ func TestExplain(t *testing.T) {
 			"receiver's fault",
 			bounce.Delivery{Code: 554, Response: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver"},
 			bounce.Hard, bounce.SystemError, "server trouble",
-			[]string{"you are not listed", "The other side's"},
+			[]string{"you are not listed", "The receiving side"},
 			"",
 		},
 		{

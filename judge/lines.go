@@ -29,13 +29,13 @@ func ExplainLine(l Line) Explanation {
 	return Explanation{Title: t.Title, Meaning: t.Meaning, Do: t.Do, Also: t.Also, Turn: t.Retry}
 }
 
-// lineTexts are the words; Retry says whose turn it is.
+// lineTexts are the words; Retry says who acts.
 var lineTexts = [...]Text{
 	LineOther: {
 		Title:   "no delivery",
 		Meaning: "This log line is about something else than the delivery of a message: nothing was delivered, put off or returned.",
 		Do:      []string{"Look for a line with status= (Postfix) or with =>, == or ** (Exim) for the same message."},
-		Retry:   "Nobody's: there is nothing to do.",
+		Retry:   "Nobody: no action is needed.",
 	},
 	LineInbound: {
 		Title:   "refused by this server: inbound mail",
@@ -44,37 +44,37 @@ var lineTexts = [...]Text{
 			"Unwanted mail: nothing.",
 			"Wanted mail: the line names the restriction (Postfix: smtpd_*_restrictions, postscreen, a milter; Exim: an ACL); exempt the client there, or tell its postmaster.",
 		},
-		Retry: "The other server's: it keeps the message (4xx) or returns it to its sender (5xx).",
+		Retry: "The other server: it keeps the message (4xx) or returns it to its sender (5xx).",
 	},
 	LineSubmitted: {
 		Title:   "refused by this server: mail of your own user",
 		Meaning: "This mail server refused mail that a user of its own handed in. It never came into the queue.",
 		Do:      []string{"The line names the restriction and the login: check whether the user may send with that sender address and to that recipient."},
-		Retry:   "Yours: the user got an error message and asks you.",
+		Retry:   "You: the user got an error message and asks you.",
 	},
 	LineArrived: {
 		Title:   "message taken",
 		Meaning: "A message came into the queue of this server. What became of it stands in later lines with the same id.",
 		Do:      []string{"bouncelog trace ID shows its whole course."},
-		Retry:   "This server's: it delivers the message.",
+		Retry:   "This server: it delivers the message.",
 	},
 	LineQueued: {
 		Title:   "about a queued message",
 		Meaning: "The line is about a message in the queue of this server and reports no delivery attempt.",
 		Do:      []string{"bouncelog trace ID shows its whole course."},
-		Retry:   "This server's: it goes on with the message.",
+		Retry:   "This server: it goes on with the message.",
 	},
 	LineCompleted: {
 		Title:   "message completed",
 		Meaning: "Nothing of this message is left in the queue: every recipient was delivered, returned or given up before.",
 		Do:      []string{"bouncelog trace ID shows what became of each recipient."},
-		Retry:   "Nobody's: it is done.",
+		Retry:   "Nobody: it is done.",
 	},
 	LineRemoved: {
 		Title:   "message removed by hand",
 		Meaning: "Somebody took this message out of the queue (exim -Mrm, postsuper -d). Recipients that were still waiting got nothing, and the sender got no notification.",
 		Do:      []string{"Nothing, if it was meant so."},
-		Retry:   "Nobody's: it is done.",
+		Retry:   "Nobody: it is done.",
 	},
 	LineFrozen: {
 		Title:   "frozen: held in the queue",
@@ -83,19 +83,19 @@ var lineTexts = [...]Text{
 			"exim -Mvl ID shows why. exim -Mt ID thaws it, exim -M ID tries it at once, exim -Mrm ID removes it. Postfix: postsuper -H ID releases it.",
 			"Many frozen notifications: the server sends them to forged senders. Refuse bad recipients in the SMTP session instead of bouncing later.",
 		},
-		Retry: "Yours, if the message matters; else time ends it.",
+		Retry: "You, if the message matters; otherwise it is removed in time.",
 	},
 	LineThawed: {
 		Title:   "no longer frozen",
 		Meaning: "The message is no longer held: the next queue run tries it.",
 		Do:      []string{"bouncelog trace ID shows what comes of it."},
-		Retry:   "This server's: it tries again.",
+		Retry:   "This server: it retries.",
 	},
 	LineDiscarded: {
 		Title:   "discarded by this server",
 		Meaning: "A filter or an access rule of this server threw the message away. Nobody gets it, and nobody was told.",
 		Do:      []string{"If it was wanted: look at the filter or the rule that the line names (header_checks, a milter, an ACL, a system filter)."},
-		Retry:   "Nobody's: it is gone.",
+		Retry:   "Nobody: it is gone.",
 	},
 }
 

@@ -24,17 +24,17 @@ func ReasonText(r bounce.Reason) Text {
 func TurnText(s bounce.Scope) string {
 	switch s {
 	case bounce.ScopeRecipient:
-		return "The recipient's: clean the list, or ask the recipient. Nothing is wrong at your end."
+		return "The recipient: correct or remove the address, or ask the recipient. Your side works."
 	case bounce.ScopeSender:
-		return "Yours: something about your server, your domain or your sending has to change."
+		return "You: fix your server, your domain or your sending."
 	case bounce.ScopeMessage:
-		return "Yours: this message has to change; others may pass."
+		return "You: change this message; others may pass."
 	case bounce.ScopeRemote:
-		return "The other side's, or that of the network between: wait, and tell their postmaster if it lasts."
+		return "The receiving side or the network between: wait, and tell their postmaster if it lasts."
 	case bounce.NobodyActs:
-		return "Nobody's: the mail server tries again by itself."
+		return "Nobody: the mail server retries by itself."
 	}
-	return "Not known: the reply names no cause."
+	return "Unknown: the reply names no cause."
 }
 
 var reasonTexts = [...]Text{

@@ -60,7 +60,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	if ref != "" {
 		return v.attempt(ctx, r, ref)
 	}
-	v.Name, v.Title, v.Phrases = "attempts", "Attempts", phrases("Delivery attempts, the newest first")
+	v.Name, v.Title, v.Phrases = "attempts", "Attempts", phrases("Delivery attempts, newest first")
 	q := req.URL.Query()
 	filters, m := []store.Filter{v.sel.filter}, match{}
 	also := func(key, name string, ok func(*store.Attempt, string) bool) {
@@ -275,7 +275,7 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 		add("sender domain "+a.SenderDomain, v.url("", "sender-domain", a.SenderDomain))
 	}
 	v.Parts = append(v.Parts, links)
-	l := &list{Name: "fields", Plain: true, Title: "All that is kept of it", Columns: []table.Column{{Name: "field"}, {Name: "value", Flex: true}}}
+	l := &list{Name: "fields", Plain: true, Title: "Stored fields", Columns: []table.Column{{Name: "field"}, {Name: "value", Flex: true}}}
 	cells := render.AttemptCells(a)
 	for i, c := range render.AttemptColumns() {
 		if cells[i] != nil && !(v.scope.domain != "" && (c.Name == "client_host" || c.Name == "client_ip" || c.Name == "sasl_user")) {
@@ -351,7 +351,7 @@ func readLine(path string, a *store.Attempt) (string, bool) {
 
 // explain says what a reply means.
 func (v *screen) explain(d *bounce.Delivery, x judge.Explanation) {
-	p := part{Title: "What it means"}
+	p := part{Title: "Explanation"}
 	if d.Response != "" {
 		p.Code = strings.TrimSpace(reply(&store.Attempt{Delivery: *d}))
 	}
@@ -368,7 +368,7 @@ func (v *screen) explain(d *bounce.Delivery, x judge.Explanation) {
 		say("", strings.ToUpper(x.Title[:1])+x.Title[1:]+".")
 	}
 	say("", x.Meaning)
-	say("Whose turn", x.Turn)
+	say("Who acts", x.Turn)
 	say("Retry", x.Retry)
 	for i, step := range x.Do {
 		say([]string{"To do", "Then"}[min(i, 1)], step)

@@ -17,7 +17,7 @@ func noPeriod() (since, until time.Time) { return time.Time{}, time.Time{} }
 
 // log says what of the logs was read, how late, and what was not understood.
 func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "log", "Log", phrases("Can it be believed? What was read, and what was not understood")
+	v.Name, v.Title, v.Phrases = "log", "Log", phrases("Log coverage")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "unparsed")
 	v.More = "bouncelog db info"
 	rep, err := report.Build(ctx, r, v.options(0, report.SectionUnparsed))
@@ -42,7 +42,7 @@ func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	}
 	v.sorted(logs, "")
 	v.paged(logs)
-	gaps := &list{Name: "gaps", Title: "Gaps: hours without an attempt in which there used to be many", Empty: "None.", Columns: []table.Column{{Name: "from"}, {Name: "until"}, {Name: "attempts expected", Number: true}, {Name: "between", Flex: true}}}
+	gaps := &list{Name: "gaps", Title: "Gaps: hours without an attempt where many are usual", Empty: "None.", Columns: []table.Column{{Name: "from"}, {Name: "until"}, {Name: "attempts expected", Number: true}, {Name: "between", Flex: true}}}
 	for _, g := range c.Gaps {
 		between := ""
 		if len(g.Rotation) == 2 {
@@ -50,16 +50,16 @@ func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		}
 		gaps.Rows = append(gaps.Rows, row{Cells: []cell{{Value: v.time(g.From)}, {Value: v.time(g.To)}, {Value: g.Expected}, {Value: between}}})
 	}
-	sample := &list{Name: "not_understood", Title: "Lines that looked like a delivery and were not understood", Empty: "None.", Columns: []table.Column{{Name: "log"}, {Name: "byte", Number: true}, {Name: "line", Flex: true}}}
+	sample := &list{Name: "not_understood", Title: "Delivery lines not understood", Empty: "None.", Columns: []table.Column{{Name: "log"}, {Name: "byte", Number: true}, {Name: "line", Flex: true}}}
 	for _, u := range c.Sample {
 		sample.Rows = append(sample.Rows, row{Cells: []cell{{Value: u.Source}, {Value: u.Offset}, {Value: u.Text}}})
 	}
 	v.cut(sample, 50)
-	replies := &list{Name: "unknown_replies", Title: "Replies whose cause no rule names", Empty: "None.", Columns: []table.Column{{Name: "attempts", Number: true}, {Name: "reply", Flex: true}}}
+	replies := &list{Name: "unknown_replies", Title: "Replies without a known cause", Empty: "None.", Columns: []table.Column{{Name: "attempts", Number: true}, {Name: "reply", Flex: true}}}
 	for _, u := range c.Reasons {
 		replies.Rows = append(replies.Rows, row{Cells: []cell{figure(u.Attempts, v.rows("reply", replyID(u.Text), "outcome", failedWords)), {Value: u.Text}}})
 	}
-	programs := &list{Name: "programs", Title: "Lines that are not about deliveries, by program", Empty: "None.", Columns: []table.Column{{Name: "program", Flex: true}, {Name: "lines", Number: true}}}
+	programs := &list{Name: "programs", Title: "Other lines, by program", Empty: "None.", Columns: []table.Column{{Name: "program", Flex: true}, {Name: "lines", Number: true}}}
 	for _, p := range c.Programs {
 		programs.Rows = append(programs.Rows, row{Cells: []cell{{Value: p.Program}, {Value: p.Lines}}})
 	}

@@ -136,7 +136,7 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 			span.Note = "Messages of the same senders to the same providers, as far as deliveries were read."
 			v.Tables = append(v.Tables, span)
 		}
-		l := &list{Name: "evidence", Plain: true, Title: "Evidence: the log lines it rests on", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
+		l := &list{Name: "evidence", Plain: true, Title: "Evidence in the log", Columns: []table.Column{{Name: "time"}, {Name: "reply", Flex: true}}}
 		for _, e := range p.Evidence {
 			to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
 			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
@@ -155,7 +155,7 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 			v.Tables = append(v.Tables, hours)
 		}
 	}
-	who := part{Title: "What it is about"}
+	who := part{Title: "Scope"}
 	for _, name := range in.Providers {
 		who.Links = append(who.Links, anchor{"provider " + name, v.url(deep("providers", name))})
 	}
@@ -170,7 +170,7 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 	}
 	v.Parts = append(v.Parts, who)
 	// What else began at about the same time.
-	other := &list{Name: "others", Title: "What else changed within a day of its beginning", Empty: "No other incident began or ended then.", Columns: []table.Column{{Name: "incident", Flex: true}, {Name: "began"}, {Name: "last refusal"}}}
+	other := &list{Name: "others", Title: "Other changes within a day of its onset", Empty: "No other incident began or ended then.", Columns: []table.Column{{Name: "incident", Flex: true}, {Name: "began"}, {Name: "last refusal"}}}
 	all := rep.Incidents()
 	for i := range all {
 		x := &all[i]

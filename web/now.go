@@ -224,7 +224,7 @@ func cmpTop(top, n int) int {
 }
 
 func (v *screen) changeList(rep *report.Report) *list {
-	l := &list{Name: "changes", Title: "What changed since the previous period", Empty: "Nothing beyond chance.", Columns: []table.Column{
+	l := &list{Name: "changes", Title: "Changes since the previous period", Empty: "No significant changes.", Columns: []table.Column{
 		{Name: "change"}, {Name: "of"}, {Name: "which", Flex: true}, {Name: "messages", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
 	}}
 	if rep.NoPrevious {
@@ -301,7 +301,7 @@ func bucketOf(buckets []int, age time.Duration) int {
 }
 
 func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
-	l := &list{Name: "ages", Title: "In the queue, by age in minutes", Empty: "Nothing waits, as far as the log goes.", Heat: true, Columns: []table.Column{{Name: "waits for", Flex: true}, {Name: "all", Number: true}}}
+	l := &list{Name: "ages", Title: "Queue by age in minutes", Empty: "The queue is empty, according to the log.", Heat: true, Columns: []table.Column{{Name: "waits for", Flex: true}, {Name: "all", Number: true}}}
 	for _, b := range buckets {
 		l.Columns = append(l.Columns, table.Column{Name: strconv.Itoa(b), Number: true})
 	}
@@ -376,7 +376,7 @@ func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
 
 // queue is what waits: by whom and how old, and each recipient.
 func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "queue", "Queue", phrases("What waits, for whom, and how long")
+	v.Name, v.Title, v.Phrases = "queue", "Queue", phrases("Queue")
 	v.Command = v.sel.command(v.server.o.Period, []string{"since", "until", "day"}, "report", "--section", "pending", "--all")
 	all, err := v.queued(ctx, r)
 	if err != nil {
@@ -390,7 +390,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	if whom == "" {
 		v.Tables = append(v.Tables, v.ageList(all, allBuckets, 40))
 	}
-	l := &list{Name: "recipients", Title: "Who waits", Empty: "Nothing waits, as far as the log goes.", Columns: []table.Column{
+	l := &list{Name: "recipients", Title: "Queued recipients", Empty: "The queue is empty, according to the log.", Columns: []table.Column{
 		{Name: "recipient", Flex: true}, {Name: "age"}, {Name: "last try", Minor: true}, {Name: "waits for"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
 	}}
 	if whom != "" {

@@ -23,7 +23,7 @@ func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request,
 	if name != "" {
 		return v.provider(ctx, r, name)
 	}
-	v.Name, v.Title, v.Phrases = "providers", "Providers", phrases("Providers, those that refuse us first")
+	v.Name, v.Title, v.Phrases = "providers", "Providers", phrases("Providers, worst first")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "relay", "--section", "providers", "--all")
 	rep, err := report.Build(ctx, r, v.options(0, report.SectionProviders, report.SectionTotals))
 	if err != nil {
@@ -257,7 +257,7 @@ func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, n
 	if name != "" {
 		return v.domain(ctx, r, ascii.Lower(name))
 	}
-	v.Name, v.Title, v.Phrases = "domains", "Domains", phrases("Recipients' domains, the most failures first")
+	v.Name, v.Title, v.Phrases = "domains", "Domains", phrases("Recipient domains, most failures first")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "domains", "--all")
 	cells, err := r.Count(ctx, v.sel.filter, store.ByDomain)
 	if err != nil {

@@ -40,7 +40,7 @@ func (v *screen) replyLists(ctx context.Context, r store.Reader, f store.Filter,
 }
 
 func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
-	l := &list{Name: "replies", Plain: true, Title: "What was answered", Empty: "No failed attempt.", Columns: []table.Column{
+	l := &list{Name: "replies", Plain: true, Title: "Replies", Empty: "No failed attempt.", Columns: []table.Column{
 		{Name: "attempts", Number: true}, {Name: "reply", Flex: true}, {Name: "code"}, {Name: "outcome"}, {Name: "reason"}, {Name: "scope", Minor: true}, {Name: "rule"}, {Name: "confidence", Minor: true},
 	}}
 	slices.SortFunc(replies, func(a, b store.Reply) int {
@@ -76,7 +76,7 @@ func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
 
 // replies lists what was answered; those without a cause are a work list.
 func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "replies", "Replies", phrases("What other servers answered, and how it is judged")
+	v.Name, v.Title, v.Phrases = "replies", "Replies", phrases("Replies and their reasons")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "reasons,unparsed", "--all")
 	replies, err := r.Replies(ctx, v.sel.filter)
 	if err != nil {
@@ -106,7 +106,7 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 	all.Title = "All replies"
 	v.sorted(all, "attempts")
 	v.paged(all)
-	by := &list{Name: "reasons", Title: "By reason", Empty: "No failed attempt.", Columns: []table.Column{{Name: "reason"}, {Name: "whose turn"}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "meaning", Flex: true}}}
+	by := &list{Name: "reasons", Title: "By reason", Empty: "No failed attempt.", Columns: []table.Column{{Name: "reason"}, {Name: "who acts"}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "meaning", Flex: true}}}
 	keys := make([]bounce.Reason, 0, len(reasons))
 	for k := range reasons {
 		keys = append(keys, k)

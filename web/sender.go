@@ -12,7 +12,7 @@ import (
 
 // senders is whose mail fails: by domain, address, login and client.
 func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "senders", "Senders", phrases("Whose mail fails")
+	v.Name, v.Title, v.Phrases = "senders", "Senders", phrases("Senders of failed mail")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "senders", "--all")
 	cells, err := r.Count(ctx, v.sel.filter, store.BySenderDomain)
 	if err != nil {
@@ -73,14 +73,14 @@ func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _
 
 // suppress is whom not to mail again, and who is spared.
 func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "suppress", "Suppress", phrases("Addresses that should not be mailed again")
+	v.Name, v.Title, v.Phrases = "suppress", "Suppress", phrases("Suppression list")
 	v.Command = v.sel.command(v.server.o.Period, nil, "suppress")
 	v.More = v.sel.command(v.server.o.Period, nil, "suppress", "--why-not")
 	found, err := report.Suppressions(ctx, r, v.sel.filter, 1)
 	if err != nil {
 		return err
 	}
-	l := &list{Name: "suppress", Title: "To be suppressed", Empty: "No address is to be suppressed in this period.", Columns: []table.Column{
+	l := &list{Name: "suppress", Title: "Addresses to suppress", Empty: "No address is to be suppressed in this period.", Columns: []table.Column{
 		{Name: "recipient", Flex: true}, {Name: "reason"}, {Name: "failures", Number: true}, {Name: "since"}, {Name: "last"}, {Name: "last delivered"}, {Name: "reply", Flex: true},
 	}}
 	delivered := func(x *report.Suppression) table.Minute {
@@ -98,7 +98,7 @@ func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, 
 	v.sorted(l, "")
 	v.paged(l)
 	v.Tables = append(v.Tables, l)
-	spared := &list{Name: "spared", Title: "Spared, and why", Empty: "None.", Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "why", Flex: true}, {Name: "reason"}, {Name: "failures", Number: true}, {Name: "last"}, {Name: "reply", Flex: true}}}
+	spared := &list{Name: "spared", Title: "Kept despite a permanent failure", Empty: "None.", Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "why", Flex: true}, {Name: "reason"}, {Name: "failures", Number: true}, {Name: "last"}, {Name: "reply", Flex: true}}}
 	for i := range found.Spared {
 		if v.form == formHTML && i == 25 {
 			spared.Note = "The first 25 of " + table.Count(int64(len(found.Spared)), "address") + "; CSV (table=spared) and JSON have all."

@@ -52,7 +52,7 @@ const tlsLooked = 5_000
 
 // tls says how mail was encrypted on its way, and what failed because of that.
 func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
-	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Encryption on the way")
+	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Transport encryption")
 	v.Command = "bouncelog query " + shellWord("SELECT relay_host, tls, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 3 DESC")
 	v.More = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
 	counts, all := map[string]*[kinds]int64{}, [kinds]int64{}
@@ -74,7 +74,7 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		all[kind]++
 	}
 	said := all[inClear] + all[encrypted] + all[verified] + all[notKept]
-	l := &list{Name: "encryption", Title: "How it was sent, by provider", Empty: "The log does not say how mail was encrypted. Postfix says so from version 3.11 on (tls= in each line of a delivery).", Columns: []table.Column{
+	l := &list{Name: "encryption", Title: "Encryption by provider", Empty: "The log does not say how mail was encrypted. Postfix says so from version 3.11 on (tls= in each line of a delivery).", Columns: []table.Column{
 		{Name: "provider", Flex: true}, {Name: "in the clear", Number: true}, {Name: "encrypted", Number: true}, {Name: "verified", Number: true}, {Name: "policy not kept", Number: true}, {Name: "not said", Number: true},
 	}}
 	if said > 0 {
@@ -119,7 +119,7 @@ func (e encryption) String() string {
 // tlsFailures are the attempts that failed because of TLS.
 func (v *screen) tlsFailures(ctx context.Context, r store.Reader) error {
 	f, ok := v.sel.filter.Restrict([]bounce.Reason{bounce.TLS})
-	l := &list{Name: "providers", Title: "Attempts that failed because of TLS, by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
+	l := &list{Name: "providers", Title: "TLS failures by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
 	if ok {
 		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
 		if err != nil {

@@ -26,7 +26,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}, word)
 	v.Command = "bouncelog trace"
 	if word == "" {
-		v.Phrases = phrases("What happened to an address or a message?")
+		v.Phrases = phrases("Trace of an address or a message")
 		v.Notes = append(v.Notes, "Type a recipient's address, a queue id or a Message-ID; or paste a reply or a line of the log to have it explained.")
 		return nil
 	}
@@ -50,13 +50,13 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		v.Command = "bouncelog explain " + shellWord(word)
 		d, x, err := v.server.o.Explain(word)
 		if err != nil || !strings.ContainsAny(word, " \t") && d.Code == 0 && d.Enhanced == 0 {
-			v.Phrases = phrases("Nothing is known of it")
+			v.Phrases = phrases("No attempt found")
 			v.Facts = append(v.Facts, report.Fact{Label: "Asked for", Value: table.Cut(word, 200)})
 			v.Notes = append(v.Notes, "An address is looked for as the MTA logged it, a queue id and a Message-ID as a whole. Log says which time is covered.")
 			v.Command = "bouncelog trace " + shellWord(word)
 			return nil
 		}
-		v.Phrases = phrases("What this reply means")
+		v.Phrases = phrases("Explanation of a reply")
 		v.explain(d, x)
 		if d.QueueID != "" {
 			v.Parts = append(v.Parts, part{Title: "Go on", Links: []anchor{{"message " + d.QueueID, v.url("trace", "q", d.QueueID)}, {"all of " + d.Recipient, v.url("trace", "q", d.Recipient)}}})
@@ -64,8 +64,8 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		return nil
 	}
 	v.Command = "bouncelog trace " + shellWord(word)
-	v.Phrases = phrases("What happened to " + table.Cut(word, 200))
-	l := &list{Name: "attempts", Plain: true, Title: "In order", Columns: []table.Column{
+	v.Phrases = phrases("Trace of " + table.Cut(word, 200))
+	l := &list{Name: "attempts", Plain: true, Title: "Attempts, oldest first", Columns: []table.Column{
 		{Name: "time"}, {Name: "outcome"}, {Name: "what happened", Flex: true}, {Name: "reply", Flex: true}, {Name: "in the end"}, {Name: "queue id"},
 	}}
 	if len(found) > limit {

@@ -32,7 +32,7 @@ func newExplain() *cobra.Command {
 		Use:   "explain CODE [ENHANCED] [TEXT] | LINE | -",
 		Short: "What a reply means and what to do",
 		Long: `Explains a reply code (550), an enhanced status code (5.7.1), a reply with its
-text, or a whole log line of Postfix or Exim: what happened, whose turn it is,
+text, or a whole log line of Postfix or Exim: what happened, who has to act,
 whether to try again, what to do, and what else it could be. A line that reports
 no delivery attempt (a reject, an arrival, a frozen message) is explained as that.
 
@@ -499,7 +499,7 @@ func (e *explainer) words(a *answer) error {
 		}
 		e.line("Reason", reason)
 	}
-	e.line("Whose turn", a.Turn)
+	e.line("Who acts", a.Turn)
 	e.line("Retry", a.Retry)
 	for i, step := range a.Do {
 		e.line([]string{"What to do", ""}[min(i, 1)], "- "+step)
