@@ -1,6 +1,7 @@
 package problem_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -159,5 +160,51 @@ func TestOutageCourse(t *testing.T) {
 	}
 	if ps := problemsIn(t, s, store.Filter{Since: begin.Add(day + 3*time.Hour)}); len(ps) != 0 {
 		t.Errorf("a period after it: %+v", ps)
+	}
+}
+
+// A countingReader counts how often it is asked to count.
+type countingReader struct {
+	store.Reader
+	counts int
+}
+
+func (r *countingReader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
+	r.counts++
+	return r.Reader.Count(ctx, f, by...)
+}
+
+// TestOutageQuestions holds that a server at which connections fail all day long, while
+// other mail is taken, is asked no more than one at which they fail once.
+func TestOutageQuestions(t *testing.T) {
+	asked := func(bursts int) int {
+		var mails []mail
+		for i := range bursts {
+			at := day + time.Duration(i)*20*time.Minute
+			down := spread(8, 8, at, 10*time.Second, mail{says: "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out", local: true, outcome: bounce.Soft})
+			later := spread(8, 8, at, 10*time.Second, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+			for i := range later {
+				later[i].at += 10 * time.Minute
+			}
+			mails = join(mails, down, later)
+			other := mail{at: at - time.Minute, id: fmt.Sprintf("R%d", i), from: "clerk@office.example", to: "kim@pine.example", relay: "mx.pine.example", outcome: bounce.Soft, says: "450 4.3.2 try again later"}
+			again := other
+			again.at, again.outcome, again.says, again.code = at+30*time.Second, good, "", 250
+			mails = append(mails, other, again)
+		}
+		r, err := logOf(t, mails).Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		counting := &countingReader{Reader: r}
+		found, err := problem.Find(t.Context(), counting, store.Filter{}, problem.Thresholds{})
+		if err != nil || len(found) != 0 {
+			t.Fatalf("%d bursts: %+v, %v", bursts, found, err)
+		}
+		return counting.counts
+	}
+	if once, often := asked(1), asked(40); often != once {
+		t.Errorf("the store is asked to count %d times for 40 bursts, %d times for one", often, once)
 	}
 }
