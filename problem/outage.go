@@ -1,12 +1,10 @@
 package problem
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -20,12 +18,14 @@ import (
 // An outage is a fault of the sending side itself: nobody refuses the mail, it does not
 // get away, or not into the mailboxes. Two kinds of evidence show one.
 //
-// The MTA or its relay says so (scope sender, details "own-…", "login" and the like):
-// then some messages are enough. Or many domains that have nothing to do with each other
-// fail in the same way before anybody spoke, and no mail reaches any other meanwhile:
-// a single domain that is down, or a single provider, is no outage.
+// Stated: the MTA or its relay host says so (scope sender, details "own-…", "login" and the
+// like). Then some messages are enough.
+//
+// Silent: many domains that have nothing to do with each other fail in the same way before
+// anybody spoke, and meanwhile no mail reaches any other. A single domain or a single
+// provider that is down is no outage.
 
-// The causes of outages, as the field cause names them.
+// The causes of outages, as the field Cause names them.
 const (
 	causeResolver = "resolver"
 	causeNetwork  = "network"
@@ -46,109 +46,44 @@ var outageCauses = [...]string{
 	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount,
 }
 
+// The thresholds of outages. Higher means fewer outages, unless stated otherwise.
 const (
-	outageDomains   = 5                // unrelated ones that fail, where nobody says that it is ours
-	outageMessages  = 3                // that did not pass by themselves
+	outageDomains   = 5                // unrelated domains that fail in a silent outage; messages got out to, for it to have ended
+	outageMessages  = 3                // that were not delivered within outagePassing
 	outageMany      = 10               // messages that prove something without a known recipient
-	outageShare     = 0.01             // of the mail of its time; fewer than outageMany and this are watched only
-	outageThrough   = 0.05             // of the mail of its time may get through all the same
+	outageShare     = 0.01             // of the messages of its time; fewer than outageMany and this are watched only
+	outageThrough   = 0.05             // of the failures: as many messages may get through all the same; higher: more outages
 	outageLasts     = 10 * time.Minute // at least, unless mail is returned
 	outagePassing   = 15 * time.Minute // what is delivered so soon waited for a restart
-	failuresKept    = 100_000          // of one cause, the newest
-	takenKept       = 500_000          // times at which mail was taken
-	outageRunsKept  = 20               // of one cause
-	outageSamples   = 32               // texts read of one run
-	outageOneSource = 0.9              // of the texts that name one host or provider
+	outageOneSource = 0.9              // of the replies that name one host or provider, for it to be what fails
 )
 
-// An outageKind is what is said of outages with one cause.
-type outageKind struct {
-	place string // where the mail fails; {hop}: the hosts that the texts name
-	inner bool   // it is about mail that comes in, too
-	// unrelated: only several recipient domains show that it is ours.
-	unrelated                           bool
-	firstCheck, otherExplanation, proof string
-}
+// The limits of the search for outages (see limits.go).
+const (
+	failuresKept = 100_000 // of one cause, 100 bytes each, the newest
+	takenKept    = 500_000 // times at which mail was taken
+	runsKept     = 20      // of one cause, the newest
+	failureTexts = 32      // read of one run
+)
 
-var outageKinds = map[string]outageKind{
-	causeResolver: {
-		place:            "at the DNS look-up: the resolver does not answer",
-		firstCheck:       "The resolver of this server: /etc/resolv.conf (and its copy in /var/spool/postfix/etc), whether the name server that it names answers, and whether port 53 is open.",
-		otherExplanation: "The network of this server was down, and the name server is behind it.", proof: "A look-up of one of these domains from this server that answers.",
-	},
-	causeNetwork: {
-		place:            "on the way out: no connection to any of the receivers",
-		firstCheck:       "Outgoing port 25 from this server (firewall, hosting provider, router): nc -v gmail-smtp-in.l.google.com 25; then its routes and addresses, IPv6 too (Postfix: inet_protocols, smtp_bind_address; Exim: disable_ipv6, interface).",
-		otherExplanation: "An outage of the network in between.", proof: "A connection to port 25 of one of these receivers from this server.",
-	},
-	causeRelay: {
-		place:            "at the relay host {hop}",
-		firstCheck:       "The relay host and its port (Postfix: relayhost, transport_maps; Exim: route_list, dc_smarthost): does the name lead where it should, is the port open from here, does the provider name another?",
-		otherExplanation: "The relay host itself is down.", proof: "Mail that the relay host takes meanwhile.",
-	},
-	causeLogin: {
-		place:            "at the login to the relay host {hop}",
-		firstCheck:       "User name and password for the relay host (Postfix: smtp_sasl_auth_enable, smtp_sasl_password_maps and whether postmap was run, smtp_sasl_security_options; Exim: client authenticators, passwd.client).",
-		otherExplanation: "The provider locked the account, or wants another port or a password of its own for the program.", proof: "Mail that the relay host takes meanwhile.",
-	},
-	causeAccount: {
-		place:            "at a limit or suspension of the sending account",
-		firstCheck:       "The account's limit, suspension or verified senders (with the relay, or in the panel of this server), and what used the limit up: a stolen password, a form, a forwarder.",
-		otherExplanation: "A mailing that was larger than usual.", proof: "Mail of the same senders that is taken.",
-	},
-	causeFilter: {
-		place: "at the next hop of this server, {hop}", unrelated: true,
-		firstCheck:       "The service at that address and port (content filter, proxy, relay): does it run and listen (ss -ltnp)? Postfix: content_filter, transport_maps, relayhost, master.cf; Exim: route_list, hosts.",
-		otherExplanation: "The domains' MX records name a private address.", proof: "Mail that passes that hop meanwhile.",
-	},
-	causeStore: {
-		place: "at the mail store {hop}", inner: true,
-		firstCheck:       "The mail store (Dovecot, Cyrus): does it run, is the socket or address there that mailbox_transport, virtual_transport or Exim's LMTP transport names, and may the mail server open it?",
-		otherExplanation: "A container that was stopped or renamed.", proof: "Mail that the store takes meanwhile.",
-	},
-	causeHost: {
-		place: "at this server itself", inner: true,
-		firstCheck:       "The warning just before these lines in the mail log; then disk space, the owner and permissions of spool and mailboxes, and the service, table or command that is named (Postfix: master.cf, postfix check; Exim: paniclog, exim -bt).",
-		otherExplanation: "An upgrade that changed a path, a user or a rule (AppArmor, SELinux).", proof: "Mail that takes the same way meanwhile.",
-	},
-	causeRoute: {
-		place: "at a next hop that is not found, {hop}", unrelated: true, inner: true,
-		firstCheck:       "The name of the next hop: a typing error in relayhost, transport_maps, content_filter or mailbox_transport (Exim: route_list, hosts)? Else whether the resolver of this server knows it.",
-		otherExplanation: "The domains have one mail exchanger whose name is gone.", proof: "A look-up of that name from this server that answers.",
-	},
-	causeLoop: {
-		place: "in a loop: their MX is this server, which does not know the domain as its own", unrelated: true, inner: true,
-		firstCheck:       "mydestination, virtual_mailbox_domains, relay_domains and proxy_interfaces (Exim: local_domains, relay_to_domains): is the domain named there, and is its table readable?",
-		otherExplanation: "The domain moved away, and its MX record still names this server.", proof: "Mail to the domain that is delivered meanwhile.",
-	},
-	causeRouter: {
-		place: "in this server's own routing, for recipients who took mail before", inner: true,
-		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps).",
-		otherExplanation: "The domain, or these mailboxes, were removed on purpose.", proof: "Mail to the domain that is delivered meanwhile.",
-	},
-	causeTLS: {
-		place:            "at the TLS policy of this server",
-		firstCheck:       "smtp_tls_security_level and smtp_tls_policy_maps (Exim: hosts_require_tls): which level do they ask for with these destinations, and is there a proxy that strips STARTTLS?",
-		otherExplanation: "The receivers do not offer TLS to this address only.", proof: "Mail to the same receivers that is taken with TLS.",
-	},
-}
-
-// A failure is one failed attempt of an outage.
+// A failure is a failed attempt that may be part of an outage.
 type failure struct {
 	*store.Traits
-	ref                store.Ref
-	at                 moment
-	before, after      moment // the recipient's deliveries; 0: none
-	message, recipient uint64
-	unit               string // the registered domain of the recipient
+	ref           store.Ref
+	at            moment
+	before, after moment // the last delivery to the recipient before, the first afterwards; 0: none
+	message       uint64 // store.Refusal.Message
+	recipient     uint64 // a hash of the address
+	unit          string // the registered domain of the recipient: what is below it is one
 }
 
 func (x *failure) hard() bool { return x.Outcome == bounce.Hard }
 
-// passed reports whether the message only waited for a moment.
+// passed reports whether the mail was delivered soon after.
 func (x *failure) passed() bool { return x.after != 0 && x.after.sub(x.at) < outagePassing }
 
-// causeOf is the cause of outage that a failed attempt points to; "": none.
+// causeOf returns the cause of outage that a failed attempt points to; "": none. valid is
+// Thresholds.Valid.
 func causeOf(r *store.Refusal, valid time.Duration) string {
 	switch r.Detail {
 	case "own-hop":
@@ -187,12 +122,12 @@ func causeOf(r *store.Refusal, valid time.Duration) string {
 	return ""
 }
 
-// told reports whether a failure says by itself that the sending side is at fault.
-func (x *failure) told(cause string) bool {
+// stated reports whether a failure says by itself that the sending side is at fault.
+func (x *failure) stated(cause string) bool {
 	return cause != causeResolver && cause != causeNetwork && cause != causeRouter || x.Scope == bounce.ScopeSender
 }
 
-// outageReasons are the reasons of attempts that causeOf knows.
+// outageReasons are the reasons of the attempts for which causeOf returns a cause.
 var outageReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	switch r {
 	case bounce.DNSRouting, bounce.Connection, bounce.SystemError, bounce.RelayDenied, bounce.TLS, bounce.ProtocolError, bounce.RateLimited,
@@ -202,7 +137,7 @@ var outageReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	return false
 })
 
-// An outageSearch looks for outages.
+// An outageSearch holds the failures of a period, by cause.
 type outageSearch struct {
 	s      store.Reader
 	f      store.Filter
@@ -210,14 +145,15 @@ type outageSearch struct {
 	last   moment // of all attempts there are, or the end of the period
 	causes map[string][]failure
 	seed   maphash.Seed
-	// When recipients of others' servers took mail, as far as the failed attempts say so.
-	// They do not say whose mail that was: it is noted where everybody's is asked for.
+	// taken is when recipients at others' servers took mail, according to the failed
+	// attempts. They do not say whose mail that was, so it is only noted if everybody's mail
+	// is asked for: f selects by time, outcome and reason alone.
 	taken     []moment
 	everybody bool
 }
 
-// outages finds the faults of the sending side among the failed attempts that match f.
-func outages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
+// findOutages finds the faults of the sending side among the failed attempts that match f.
+func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	w := &outageSearch{s: s, f: f, o: o, causes: map[string][]failure{}, seed: maphash.MakeSeed()}
 	w.everybody = reflect.DeepEqual(f, store.Filter{Since: f.Since, Until: f.Until, Outcomes: f.Outcomes, Reasons: f.Reasons})
 	ok, err := w.read(ctx)
@@ -233,20 +169,25 @@ func outages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) 
 		if err != nil {
 			return nil, err
 		}
-		for _, run := range runs[max(len(runs)-outageRunsKept, 0):] {
-			p, err := w.problem(ctx, cause, run)
+		for _, run := range runs[max(len(runs)-runsKept, 0):] {
+			x, err := w.judge(ctx, cause, run)
 			if err != nil {
 				return nil, err
 			}
-			if p != nil {
-				found = append(found, *p)
+			if x == nil {
+				continue
 			}
+			p := x.problem()
+			if err := w.measure(ctx, x, p); err != nil {
+				return nil, err
+			}
+			found = append(found, *p)
 		}
 	}
 	return found, nil
 }
 
-// read reads the failures. It reports whether there may be an outage.
+// read reads the failures, and reports whether there are any.
 func (w *outageSearch) read(ctx context.Context) (bool, error) {
 	f, ok := w.f.Restrict(outageReasons)
 	if !ok {
@@ -278,7 +219,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		unit, known := units[r.RecipientDomain]
 		if !known {
 			unit = provider.OfHost(r.RecipientDomain)
-			if len(units) < trackedAtMost {
+			if len(units) < setSize {
 				units[r.RecipientDomain] = unit
 			}
 		}
@@ -308,10 +249,10 @@ func (w *outageSearch) note(r *store.Refusal) {
 	}
 }
 
-// interrupted reports whether mail was taken in each hour in which a run has failures,
-// and more of it than an outage leaves, by what the failed attempts themselves say. That
-// answers for 19 of 20 runs, of which there are some hundreds a day, what the store is
-// asked for else: it took half of the time of a report.
+// interrupted reports whether mail was taken in each hour in which a run has failures, and
+// more of it than an outage leaves, according to the failed attempts themselves. That
+// settles 19 of 20 runs, of which there are some hundreds a day. To ask the store about each
+// took half of a report's time.
 func (w *outageSearch) interrupted(run []failure) bool {
 	first, last := run[0].at, run[len(run)-1].at
 	from, _ := slices.BinarySearch(w.taken, first)
@@ -329,61 +270,43 @@ func (w *outageSearch) interrupted(run []failure) bool {
 	return true
 }
 
-// runs parts the failures of one cause into stretches of time that may each be an
-// outage.
+// runs splits the failures of one cause into runs that may each be an outage, in the order
+// of time of each kind of evidence.
 func (w *outageSearch) runs(ctx context.Context, cause string) ([][]failure, error) {
-	list := w.causes[cause]
-	var told, silent []failure
-	for _, x := range list {
-		if x.told(cause) {
-			told = append(told, x)
+	var stated, silent []failure
+	for _, x := range w.causes[cause] {
+		if x.stated(cause) {
+			stated = append(stated, x)
 		} else {
 			silent = append(silent, x)
 		}
 	}
-	runs := parted(told, func(a, b *failure) bool { return b.at.sub(a.at) >= w.o.Window })
 	if cause == causeRouter {
-		return parted(silent, func(a, b *failure) bool { return b.at.sub(a.at) >= w.o.Window }), nil
-	}
-	// Mail got through between two failures where a recipient of either was delivered to.
-	var flow []moment
-	for i := range silent {
-		for _, t := range [...]moment{silent[i].before, silent[i].after} {
-			if t != 0 {
-				flow = append(flow, t)
-			}
-		}
-	}
-	slices.Sort(flow)
-	flow = slices.Compact(flow)
-	between := func(a, b *failure) bool {
-		i, _ := slices.BinarySearch(flow, a.at)
-		return i < len(flow) && flow[i] < b.at
+		return w.byWindow(silent), nil
 	}
 	var dead [][]failure
-	for _, run := range parted(silent, between) {
+	for _, run := range split(silent, reachedBetween(silent)) {
 		if !unrelated(run) {
 			continue
 		}
-		stretches, err := w.stretches(ctx, run)
+		parts, err := w.withoutDeliveries(ctx, run)
 		if err != nil {
 			return nil, err
 		}
-		dead = append(dead, stretches...)
-	}
-	// A fault that comes and goes is one.
-	for i, run := range dead {
-		if n := len(runs); i > 0 && run[0].at.sub(runs[n-1][len(runs[n-1])-1].at) < w.o.Window {
-			runs[n-1] = append(slices.Clip(runs[n-1]), run...)
-		} else {
-			runs = append(runs, run)
+		for _, part := range parts { // a fault that comes and goes is one
+			if n := len(dead); n > 0 && part[0].at.sub(dead[n-1][len(dead[n-1])-1].at) < w.o.Window {
+				dead[n-1] = append(slices.Clip(dead[n-1]), part...)
+			} else {
+				dead = append(dead, part)
+			}
 		}
 	}
-	return runs, nil
+	return append(w.byWindow(stated), dead...), nil
 }
 
-// parted parts failures where cut holds of two that follow each other.
-func parted(list []failure, cut func(a, b *failure) bool) (parts [][]failure) {
+// split splits failures where cut holds of two that follow each other. The parts share
+// their memory, without room to append.
+func split(list []failure, cut func(a, b *failure) bool) (parts [][]failure) {
 	start := 0
 	for i := range list {
 		if i > 0 && cut(&list[i-1], &list[i]) {
@@ -397,8 +320,32 @@ func parted(list []failure, cut func(a, b *failure) bool) (parts [][]failure) {
 	return parts
 }
 
-// unrelated reports whether failures are of new messages to many domains that have
-// nothing in common: what is tried again and again proves nothing new.
+// byWindow splits failures where there was none for a window.
+func (w *outageSearch) byWindow(list []failure) [][]failure {
+	return split(list, func(a, b *failure) bool { return b.at.sub(a.at) >= w.o.Window })
+}
+
+// reachedBetween returns a function that reports whether a recipient of any of the failures
+// was reached between two of them.
+func reachedBetween(list []failure) func(a, b *failure) bool {
+	var reached []moment
+	for i := range list {
+		for _, t := range [...]moment{list[i].before, list[i].after} {
+			if t != 0 {
+				reached = append(reached, t)
+			}
+		}
+	}
+	slices.Sort(reached)
+	reached = slices.Compact(reached)
+	return func(a, b *failure) bool {
+		i, _ := slices.BinarySearch(reached, a.at)
+		return i < len(reached) && reached[i] < b.at
+	}
+}
+
+// unrelated reports whether a run is of at least outageDomains messages to as many domains
+// that have nothing to do with each other.
 func unrelated(run []failure) bool {
 	units, messages := map[string]bool{}, map[uint64]bool{}
 	for i := range run {
@@ -412,20 +359,22 @@ func unrelated(run []failure) bool {
 	return false
 }
 
-// stretches are the parts of a run in which no mail got through to anybody: all of it,
-// or else whole hours.
-func (w *outageSearch) stretches(ctx context.Context, run []failure) ([][]failure, error) {
+// withoutDeliveries returns the parts of a run in which no mail got through to anybody: all
+// of it, where next to nothing did; else those in whole hours without a delivery that are
+// unrelated by messages which did not fail while other mail got through: what is tried
+// again and again proves nothing new.
+func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (parts [][]failure, err error) {
 	if w.interrupted(run) {
 		return nil, nil
 	}
-	f := w.window(run)
+	f := w.during(run)
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
 	cells, err := w.s.Count(ctx, f, store.ByHour, store.ByRelay)
 	if err != nil {
 		return nil, err
 	}
 	through := int64(0)
-	flows := map[string]bool{}
+	flows := map[string]bool{} // hours in which mail got through
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 && outside(c.Keys[1]) {
 			through += c.Delivered
@@ -435,27 +384,25 @@ func (w *outageSearch) stretches(ctx context.Context, run []failure) ([][]failur
 	if float64(through) <= outageThrough*float64(len(run)) {
 		return [][]failure{run}, nil
 	}
-	hour := func(x *failure) string { return x.at.time().UTC().Format("2006-01-02T15:00Z") }
-	quiet := slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return flows[hour(&x)] })
-	var parts [][]failure
-	seen := map[uint64]bool{} // messages that failed in an hour in which other mail got through
+	var quiet []failure
+	again := map[uint64]bool{} // messages that failed while other mail got through
 	for i := range run {
-		if flows[hour(&run[i])] {
-			seen[run[i].message] = true
+		if flows[hourKey(run[i].at.time())] {
+			again[run[i].message] = true
+		} else {
+			quiet = append(quiet, run[i])
 		}
 	}
-	for _, part := range parted(quiet, func(a, b *failure) bool {
+	flowed := func(a, b *failure) bool {
 		for t := a.at.time().UTC().Truncate(time.Hour); t.Before(b.at.time()); t = t.Add(time.Hour) {
-			if flows[t.Format("2006-01-02T15:00Z")] {
-				return true
-			}
-			if t.Sub(a.at.time()) > w.o.Window {
+			if flows[hourKey(t)] || t.Sub(a.at.time()) > w.o.Window {
 				return true
 			}
 		}
 		return false
-	}) {
-		fresh := slices.DeleteFunc(slices.Clone(part), func(x failure) bool { return seen[x.message] })
+	}
+	for _, part := range split(quiet, flowed) {
+		fresh := slices.DeleteFunc(slices.Clone(part), func(x failure) bool { return again[x.message] })
 		if unrelated(fresh) {
 			parts = append(parts, part)
 		}
@@ -463,15 +410,27 @@ func (w *outageSearch) stretches(ctx context.Context, run []failure) ([][]failur
 	return parts, nil
 }
 
-// window selects all attempts in the time of a run.
-func (w *outageSearch) window(run []failure) store.Filter {
+// hourKey is the key of an hour in the cells of store.ByHour.
+func hourKey(t time.Time) string { return t.UTC().Format("2006-01-02T15:00Z") }
+
+// during selects all attempts in the time of a run.
+func (w *outageSearch) during(run []failure) store.Filter {
 	f := w.f
 	f.Outcomes, f.Reasons = nil, nil
 	f.Since, f.Until = run[0].at.time(), run[len(run)-1].at.time().Add(time.Second)
 	return f
 }
 
-// delivered counts what was delivered to others.
+// total counts the attempts that match f.
+func (w *outageSearch) total(ctx context.Context, f store.Filter) (c store.Counts, err error) {
+	cells, err := w.s.Count(ctx, f)
+	if err == nil && len(cells) > 0 {
+		c = cells[0].Counts
+	}
+	return c, err
+}
+
+// delivered counts the attempts that match f and delivered to others.
 func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, err error) {
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
 	cells, err := w.s.Count(ctx, f, store.ByRelay)
@@ -483,240 +442,140 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, 
 	return n, err
 }
 
-// outside reports whether a relay is another's: it has a name or a public address.
-func outside(relay string) bool {
-	return relay != "" && relay != "localhost" && !strings.HasPrefix(relay, "127.") && relay != "::1" && !strings.HasPrefix(relay, "/")
+// An outage is a run that is one, and what is known of it.
+type outage struct {
+	cause  string
+	stated bool
+	run    []failure // from its onset to its last failure
+	period []failure // those in the period asked for, at least one
+	texts  []*store.Attempt
+
+	messages, recipients, returned map[uint64]bool // returned: messages that were given up
+	valid                          map[uint64]bool // recipients who took mail before or afterwards
+	units                          map[string]bool
+	lasting                        int   // messages that were not delivered soon after
+	tried                          int64 // messages of its time that it is about, the failed ones included
+	arrived                        int64 // of them; what was delivered to the own mail store counts where the cause is about that
 }
 
-// hopOf finds the host that the MTA's own words name.
-var hopOf = regexp.MustCompile(`(?:connect to |with |host |name=)([A-Za-z0-9._:-]{1,255})(?:\[([A-Za-z0-9._:/-]{1,255})\])?(?::(\d{1,5}))?`)
-
-// A hop is a host with its port, as far as they are known.
-type hop struct{ host, port string }
-
-func (h hop) String() string {
-	if h.port != "" && h.port != "25" {
-		return h.host + ":" + h.port
+// newOutage counts what a run is about.
+func newOutage(cause string, run []failure) *outage {
+	x := &outage{
+		cause: cause, run: run, messages: map[uint64]bool{}, recipients: map[uint64]bool{}, returned: map[uint64]bool{},
+		valid: map[uint64]bool{}, units: map[string]bool{},
 	}
-	return h.host
-}
-
-// hops are the hosts that failures met, the most often met first, with how many texts
-// name each.
-func hops(run []failure, texts []*store.Attempt) (list []hop, n map[hop]int, named int) {
-	n = map[hop]int{}
-	for _, a := range texts {
-		if a == nil {
-			continue
-		}
-		h := hop{host: a.RelayHost}
-		if a.RelayPort != 0 {
-			h.port = fmt.Sprint(a.RelayPort)
-		}
-		if m := hopOf.FindStringSubmatch(a.Response); m != nil && (h.host == "" || a.Code == 0 && strings.HasPrefix(a.Response, "connect to ")) {
-			h = hop{m[1], m[3]}
-			if strings.HasPrefix(m[2], "/") {
-				h = hop{host: m[2]}
-			}
-		}
-		if h.host == "" {
-			continue
-		}
-		named++
-		n[h]++
-	}
-	for h := range n {
-		list = append(list, h)
-	}
-	slices.SortFunc(list, func(a, b hop) int {
-		return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a.host, b.host), strings.Compare(a.port, b.port))
-	})
-	return list, n, named
-}
-
-// errorWords are the system's words for what failed; nothing else of a text that others
-// may have written gets into a summary.
-var errorWords = []string{
-	"connection refused", "connection timed out", "operation timed out", "no route to host", "network is unreachable", "host is unreachable",
-	"no such file or directory", "permission denied", "no space left on device", "disk quota exceeded", "read-only file system", "cannot assign requested address",
-	"host not found, try again", "host not found", "unrouteable address", "mail transport unavailable", "unknown mail transport error", "mail system configuration error",
-	"loops back to myself", "authentication failed", "connection reset by peer",
-}
-
-func errorWord(texts []*store.Attempt) string {
-	n := map[string]int{}
-	most := ""
-	for _, a := range texts {
-		if a == nil {
-			continue
-		}
-		lower := strings.ToLower(a.Response)
-		for _, word := range errorWords {
-			if strings.Contains(lower, word) {
-				if n[word]++; n[word] > n[most] {
-					most = word
-				}
-				break
-			}
-		}
-	}
-	return most
-}
-
-// problem puts a run into words; nil where it is no outage.
-func (w *outageSearch) problem(ctx context.Context, cause string, run []failure) (*Problem, error) {
-	kind := outageKinds[cause]
-	messages, recipients, units, valid, returned, lasting := map[uint64]bool{}, map[uint64]bool{}, map[string]bool{}, map[uint64]bool{}, map[uint64]bool{}, map[uint64]bool{}
-	told := false
+	lasting := map[uint64]bool{}
 	for i := range run {
-		x := &run[i]
-		messages[x.message], recipients[x.recipient], units[x.unit] = true, true, true
-		told = told || x.told(cause)
-		if x.before != 0 || x.after != 0 {
-			valid[x.recipient] = true
+		a := &run[i]
+		x.messages[a.message], x.recipients[a.recipient], x.units[a.unit] = true, true, true
+		x.stated = x.stated || a.stated(cause)
+		if a.before != 0 || a.after != 0 {
+			x.valid[a.recipient] = true
 		}
-		if x.hard() {
-			returned[x.message] = true
+		if a.hard() {
+			x.returned[a.message] = true
 		}
-		if !x.passed() {
-			lasting[x.message] = true
+		if !a.passed() {
+			lasting[a.message] = true
 		}
 	}
-	lasted := run[len(run)-1].at.sub(run[0].at)
-	if len(lasting) < outageMessages || lasted < outageLasts && len(returned) < outageMessages {
-		return nil, nil
-	}
-	several := len(units) >= outageMessages
-	switch {
-	case cause == causeTLS && !several,
-		cause == causeLogin && !several && !provider.Submits(run[0].RelayPort) && run[0].RelayHost != "",
-		kind.unrelated && !several && len(valid) < w.o.Recipients && (len(recipients) < outageDomains || len(messages) < outageMany),
-		cause == causeRouter && len(recipients) < w.o.Recipients:
-		return nil, nil
-	}
-	period := slices.DeleteFunc(slices.Clone(run), func(x failure) bool {
-		return !w.f.Since.IsZero() && x.at < momentOf(w.f.Since) || !w.f.Until.IsZero() && x.at >= momentOf(w.f.Until)
-	})
-	if len(period) == 0 {
-		return nil, nil
-	}
+	x.lasting = len(lasting)
+	return x
+}
 
-	var refs []store.Ref
-	for i := 0; i < len(period); i += max(len(period)/outageSamples, 1) {
-		refs = append(refs, period[i].ref)
+// proves reports whether a run is enough to be an outage, by itself.
+func (x *outage) proves(o Thresholds) bool {
+	lasted := x.run[len(x.run)-1].at.sub(x.run[0].at)
+	if x.lasting < outageMessages || lasted < outageLasts && len(x.returned) < outageMessages {
+		return false
 	}
-	texts, err := w.s.Lookup(ctx, refs...)
-	if err != nil {
+	several := len(x.units) >= outageMessages
+	switch {
+	case x.cause == causeTLS:
+		return several
+	case x.cause == causeLogin:
+		return several || provider.Submits(x.run[0].RelayPort) || x.run[0].RelayHost == ""
+	case outageKinds[x.cause].unrelated:
+		return several || len(x.valid) >= o.Recipients || len(x.recipients) >= outageDomains && len(x.messages) >= outageMany
+	case x.cause == causeRouter:
+		return len(x.recipients) >= o.Recipients
+	}
+	return true
+}
+
+// level says how certain an outage is.
+func (x *outage) level() string {
+	share := float64(len(x.messages)) / float64(x.tried)
+	switch {
+	case len(x.messages) < outageMany && share < outageShare, len(x.recipients) == 1 && share < 0.5:
+		return Watch
+	case x.stated:
+		return Confirmed
+	}
+	return Likely
+}
+
+// judge makes an outage of a run; nil where it is none, or has no failure in the period.
+func (w *outageSearch) judge(ctx context.Context, cause string, run []failure) (*outage, error) {
+	x := newOutage(cause, run)
+	if !x.proves(w.o) {
+		return nil, nil
+	}
+	for _, a := range run {
+		if (w.f.Since.IsZero() || a.at >= momentOf(w.f.Since)) && (w.f.Until.IsZero() || a.at < momentOf(w.f.Until)) {
+			x.period = append(x.period, a)
+		}
+	}
+	if len(x.period) == 0 {
+		return nil, nil
+	}
+	var refs []store.Ref
+	for i := 0; i < len(x.period); i += max(len(x.period)/failureTexts, 1) {
+		refs = append(refs, x.period[i].ref)
+	}
+	var err error
+	if x.texts, err = w.s.Lookup(ctx, refs...); err != nil {
 		return nil, err
 	}
-	at, met, named := hops(run, texts)
-	if cause == causeNetwork && !told {
-		if cause, err = w.oneHop(ctx, at, met, named); err != nil || cause == "" {
+	if cause == causeNetwork && !x.stated {
+		if x.cause, err = w.oneHop(ctx, x); err != nil || x.cause == "" {
 			return nil, err
 		}
-		kind = outageKinds[cause]
 	}
-
-	window := w.window(run)
+	during := w.during(run)
 	if cause == causeRouter {
-		// The domain takes no mail at all; else it is these mailboxes.
-		for unit := range units {
-			f := window
+		// The domains take no mail at all; else it is these mailboxes.
+		for unit := range x.units {
+			f := during
 			f.Domain = unit
-			if cells, err := w.s.Count(ctx, f); err != nil || len(cells) > 0 && cells[0].Delivered > 0 {
+			if c, err := w.total(ctx, f); err != nil || c.Delivered > 0 {
 				return nil, err
 			}
 		}
 	}
-	cells, err := w.s.Count(ctx, window)
-	if err != nil {
-		return nil, err
-	}
-	tried, arrived := int64(len(messages)), int64(0)
-	if len(cells) > 0 {
-		tried, arrived = max(cells[0].Messages, tried), cells[0].Delivered
-	}
-	if !kind.inner {
-		if arrived, err = w.delivered(ctx, window); err != nil {
+	if outageKinds[x.cause].inner {
+		c, err := w.total(ctx, during)
+		if err != nil {
 			return nil, err
 		}
-		tried = int64(len(messages)) + arrived
+		x.tried, x.arrived = max(c.Messages, int64(len(x.messages))), c.Delivered
+		return x, nil
 	}
-	level := Likely
-	if told {
-		level = Confirmed
-	}
-	if share := float64(len(messages)) / float64(tried); len(messages) < outageMany && share < outageShare || len(recipients) == 1 && share < 0.5 {
-		level = Watch
-	}
-
-	first, last := &period[0], &period[len(period)-1]
-	p := &Problem{
-		Level: level, Reason: first.Reason, Detail: first.Detail, Cause: cause,
-		SenderDomains: []string{}, Providers: []string{}, Addresses: []string{}, ValidRecipients: []string{}, ValidBefore: []string{}, Evidence: []Evidence{},
-		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(period)), Messages: len(messages), Recipients: len(recipients), Returned: len(returned),
-		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.proof,
-		keys: []string{"outage " + cause},
-	}
-	if run[0].at < first.at {
-		p.FirstHeard = run[0].at.time()
-	}
-	p.Domains = distinct(period, func(x *failure) string { return x.RecipientDomain })
-	p.Hours = hoursOf(period)
-	p.evidence(texts)
-	if err := w.course(ctx, p, kind, run, int(tried)); err != nil {
-		return nil, err
-	}
-
-	place := kind.place
-	if names := nameHops(at); names != "" {
-		place = strings.ReplaceAll(place, "{hop}", names)
-	} else {
-		place = strings.NewReplacer(", {hop}", "", " {hop}", "").Replace(place)
-	}
-	if word := errorWord(texts); word != "" {
-		place += " (" + word + ")"
-	}
-	to := table.Count(int64(len(p.Domains)), "domain")
-	if len(p.Domains) == 1 {
-		to = p.Domains[0]
-	}
-	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(messages), table.Count(tried, "message"), to, place)
-	p.short = fmt.Sprintf("mail to %s fails %s", to, place)
-	if arrived == 0 && int64(len(messages)) == tried {
-		begin := "Nothing goes out: "
-		if kind.inner {
-			begin = "Nothing is delivered: "
-		}
-		p.Summary, p.short = begin+p.Summary, begin+p.short
-	}
-	switch {
-	case cause == causeRouter:
-		p.Why = fmt.Sprintf("%s took mail before, this server itself gives up their mail now, and nothing to the domain is delivered meanwhile.", table.Count(int64(len(valid)), "recipient"))
-	case told:
-		p.Why = "The mail server, or the relay host that it logs in to, says so itself: no receiver was at fault."
-	default:
-		p.Why = fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(units), cmp.Or(noneOf(arrived), "nothing"))
-	}
-	p.Scan = "bouncelog report --reason " + p.Reason.String()
-	return p, nil
+	x.arrived, err = w.delivered(ctx, during)
+	x.tried = int64(len(x.messages)) + x.arrived
+	return x, err
 }
 
-func noneOf(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return "only " + table.Count(n, "message")
-}
-
-// oneHop names the cause where connections fail: to the relay host that our mail goes
-// through, to many (the network), or, "", to one provider that is down.
-func (w *outageSearch) oneHop(ctx context.Context, at []hop, met map[hop]int, named int) (string, error) {
+// oneHop names the cause where connections fail: causeRelay where they are to the relay
+// host that most mail goes through, causeNetwork where they are to many, and "" where one
+// provider is down.
+func (w *outageSearch) oneHop(ctx context.Context, x *outage) (string, error) {
+	at, replies, named := hops(x.texts)
 	if named == 0 {
 		return causeNetwork, nil
 	}
 	providers := map[string]int{}
-	for h, n := range met {
+	for h, n := range replies {
 		providers[provider.OfHost(h.host)] += n
 	}
 	one := provider.OfHost(at[0].host)
@@ -752,111 +611,57 @@ func (w *outageSearch) oneHop(ctx context.Context, at []hop, met map[hop]int, na
 	return "", nil
 }
 
-// course tells what was tried before an outage, while it lasted, and whether it has
-// ended: mail that failed got through since, or where it is about all mail, any.
-func (w *outageSearch) course(ctx context.Context, p *Problem, kind outageKind, run []failure, tried int) error {
-	began, until := run[0].at.time(), run[len(run)-1].at.time()
-	p.Onset = &Tried{Refused: p.Messages, Tried: tried, Since: began, Until: until}
-	f := w.window(run)
-	f.Since, f.Until = began.Add(-w.o.Past), began
-	cells, err := w.s.Count(ctx, f)
+// measure counts what was tried before an outage and while it lasted, and says whether it
+// has ended: recipients whose mail failed were reached since, or, where the cause is not
+// about the own mail store, other mail got out.
+func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error {
+	began, until := x.run[0].at, x.run[len(x.run)-1].at
+	p.Onset = &Tried{Refused: p.Messages, Tried: int(x.tried), Since: began.time(), Until: until.time()}
+	f := w.during(x.run)
+	f.Since, f.Until = began.time().Add(-w.o.Past), began.time()
+	c, err := w.total(ctx, f)
 	if err != nil {
 		return err
 	}
-	if len(cells) > 0 && cells[0].Messages > 0 {
-		p.Before = &Tried{Tried: int(cells[0].Messages), Since: f.Since, Until: began.Add(-time.Second)}
+	if c.Messages > 0 {
+		p.Before = &Tried{Tried: int(c.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
-		for _, x := range w.causes[p.Cause] {
-			if x.at < run[0].at && x.at >= momentOf(f.Since) {
-				messages[x.message] = true
+		for _, a := range w.causes[p.Cause] {
+			if a.at < began && a.at >= momentOf(f.Since) {
+				messages[a.message] = true
 			}
 		}
 		p.Before.Refused = min(len(messages), p.Before.Tried)
 	}
 
-	through := map[uint64]bool{}
+	reached := map[uint64]bool{}
 	var first moment
-	recipients := map[uint64]bool{}
-	for i := range run {
-		x := &run[i]
-		recipients[x.recipient] = true
-		if x.after > run[len(run)-1].at && x.after <= w.last {
-			through[x.recipient] = true
-			if first == 0 || x.after < first {
-				first = x.after
+	for i := range x.run {
+		a := &x.run[i]
+		if a.after > until && a.after <= w.last {
+			reached[a.recipient] = true
+			if first == 0 || a.after < first {
+				first = a.after
 			}
 		}
 	}
-	ended := len(through) >= min(outageMessages, len(recipients))
-	if !ended && !kind.inner {
-		f.Since, f.Until = until.Add(time.Second), w.last.time().Add(time.Second)
+	ended := len(reached) >= min(outageMessages, len(x.recipients))
+	if !ended && !outageKinds[x.cause].inner {
+		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 		n, err := w.delivered(ctx, f)
 		if err != nil {
 			return err
 		}
 		ended = n >= outageDomains
 	}
-	p.Ongoing = !ended && w.last.sub(run[len(run)-1].at) < w.o.Quiet()
+	p.Ongoing = !ended && w.last.sub(until) < w.o.Quiet()
 	switch {
 	case ended && first != 0:
-		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(through)), "recipient")), first.time()
+		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()
 	case ended:
 		p.Ended = "other mail gets through since"
 	case !p.Ongoing:
 		p.Ended = "no failure since, and too little mail to tell"
 	}
 	return nil
-}
-
-// evidence takes log lines that read differently, then any.
-func (p *Problem) evidence(texts []*store.Attempt) {
-	seen := map[string]bool{}
-	for _, a := range texts {
-		if a == nil {
-			continue
-		}
-		if template, _ := bounce.Split(a.Response); !seen[template] && len(p.Evidence) < evidenceShown {
-			seen[template] = true
-			p.Evidence = append(p.Evidence, Evidence{a.Source, a.Offset, a.Time, a.Response})
-		}
-	}
-}
-
-// nameHops names up to two hosts.
-func nameHops(list []hop) string {
-	switch len(list) {
-	case 0:
-		return ""
-	case 1:
-		return list[0].String()
-	case 2:
-		return list[0].String() + " and " + list[1].String()
-	}
-	return fmt.Sprintf("%s and %d others", list[0], len(list)-1)
-}
-
-func distinct(run []failure, of func(*failure) string) []string {
-	set := map[string]bool{}
-	list := []string{}
-	for i := range run {
-		if v := of(&run[i]); v != "" && !set[v] && len(set) < trackedAtMost {
-			set[v] = true
-			list = append(list, v)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
-func hoursOf(run []failure) []Hour {
-	list := []Hour{}
-	for i := range run {
-		at := run[i].at.time().UTC().Truncate(time.Hour)
-		if n := len(list); n > 0 && list[n-1].Time.Equal(at) {
-			list[n-1].Refused++
-		} else {
-			list = append(list, Hour{at, 1})
-		}
-	}
-	return list
 }

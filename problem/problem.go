@@ -1,12 +1,8 @@
-// Package problem finds what is probably not the recipients' fault: refusals for failing
-// authentication, a bad reputation, a blocklist, and outages of the sending side itself.
 package problem
 
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -15,61 +11,67 @@ import (
 	"bouncelog/store"
 )
 
-// The levels of a problem.
+// The levels of a problem, from the most certain to the least.
 const (
-	// Confirmed: a reply names the cause.
+	// Confirmed: a reply names the cause, or the MTA or its relay host says that the
+	// sending side is at fault.
 	Confirmed = "confirmed"
-	// Likely: repeated refusals without a named cause, to recipients known to be valid.
+	// Likely: refusals without a named cause that stand out, to recipients known to be
+	// valid; an outage that nobody names; forwarded spam.
 	Likely = "likely"
-	// Watch: less than that.
+	// Watch: less than that. No alarm depends on it.
 	Watch = "watch"
 )
 
-// A Problem is one incident that probably is not the recipient's fault.
+// A Problem is one incident that probably is not the recipients' fault. Unless stated
+// otherwise, its figures are of the period asked for.
 type Problem struct {
 	Level   string        `json:"level"`
-	Summary string        `json:"summary"`
+	Summary string        `json:"summary"` // one sentence, without a full stop
 	Reason  bounce.Reason `json:"reason,omitzero"`
 	Detail  string        `json:"detail,omitempty"`
-	Cause   string        `json:"cause"` // authentication, reputation, ip, forwarding, unknown; of an outage see there
-	Why     string        `json:"why"`   // that cause and that level
+	// Cause is what is at fault: authentication, reputation, ip, forwarding, unknown; or
+	// that of an outage (see outageCauses).
+	Cause string `json:"cause"`
+	Why   string `json:"why"` // what the level and the cause rest on
 
 	SenderDomains []string `json:"sender_domains"`
 	Domains       []string `json:"domains"`   // of the recipients
-	Providers     []string `json:"providers"` // who refused
-	// Addresses are our own, as the replies name them.
+	Providers     []string `json:"providers"` // that refused
+	// Addresses are those of the sending side that the replies name, the most often named
+	// first.
 	Addresses []string `json:"addresses"`
 
 	// Since and Until are the first and the last refusal of the period.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until"`
-	// FirstHeard is when it began, where that was before the period.
+	// FirstHeard is the onset, where that lies before the period; else zero.
 	FirstHeard time.Time `json:"first_heard,omitzero"`
 	Ongoing    bool      `json:"ongoing"`
-	Ended      string    `json:"ended,omitempty"`       // how
+	Ended      string    `json:"ended,omitempty"`       // how, in words
 	EndedAt    time.Time `json:"ended_at,omitzero"`     // the first message taken after the last refusal
-	Before     *Tried    `json:"before,omitempty"`      // before it began
-	Onset      *Tried    `json:"since_onset,omitempty"` // from then to its last refusal
+	Before     *Tried    `json:"before,omitempty"`      // the messages before the onset; nil: not known
+	Onset      *Tried    `json:"since_onset,omitempty"` // the messages from the onset to the last refusal; nil: not known
 
-	Attempts int64 `json:"attempts"`
-	Messages int   `json:"messages"`
-	// Returned are those of the messages that were given up: their mail is lost.
+	Attempts int64 `json:"attempts"` // refused
+	Messages int   `json:"messages"` // refused
+	// Returned counts those of the messages that were given up: their mail is lost.
 	Returned        int      `json:"returned"`
 	Recipients      int      `json:"recipients"`
 	ValidRecipients []string `json:"valid_recipients"`
-	// ValidBefore are those of them who took mail before they were refused.
+	// ValidBefore are the ValidRecipients who took mail before they were refused.
 	ValidBefore []string `json:"valid_before"`
 
-	// Hours are the refusals of the period by the hour, as far as there are any.
+	// Hours are the hours of the period with a refusal, in order.
 	Hours []Hour `json:"hours"`
 
 	Evidence         []Evidence `json:"evidence"`
 	FirstCheck       string     `json:"first_check"`
 	OtherExplanation string     `json:"other_explanation"`
 	DisprovedBy      string     `json:"disproved_by"`
-	Scan             string     `json:"scan"`
+	Scan             string     `json:"scan"` // the command that looks further
 
-	keys      []string
+	keys      []key
 	selectors []string
 	short     string
 }
@@ -81,18 +83,24 @@ func (p *Problem) Title() string { return p.short }
 // Outage reports whether the sending side itself is at fault and nobody refused the mail.
 func (p *Problem) Outage() bool { return p.short != "" && len(p.Providers) == 0 }
 
-// Valid is how many of the recipients are known to be valid.
+// Valid returns the number of recipients known to be valid.
 func (p *Problem) Valid() int { return len(p.ValidRecipients) }
 
-// Selectors are our DKIM selectors that the replies name, the most often named
-// first.
+// Selectors are the DKIM selectors of the sending side that the replies name, the most
+// often named first.
 func (p *Problem) Selectors() []string { return p.selectors }
 
-// Keys name what a problem is about. It is the same problem as an earlier one
-// where they have a key in common and no day passed between them.
-func (p *Problem) Keys() []string { return p.keys }
+// Keys name the subjects of a problem, at least one. It is the same problem as an earlier
+// one where they have a key in common and no day passed between them.
+func (p *Problem) Keys() []string {
+	list := make([]string, len(p.keys))
+	for i, k := range p.keys {
+		list[i] = k.String()
+	}
+	return list
+}
 
-// Began is when the problem was first heard of.
+// Began is the onset.
 func (p *Problem) Began() time.Time {
 	if p.FirstHeard.IsZero() {
 		return p.Since
@@ -100,108 +108,57 @@ func (p *Problem) Began() time.Time {
 	return p.FirstHeard
 }
 
-// Tried are the messages of the senders to the providers of a problem that were
-// taken or refused in a stretch of time, by the deliveries that were looked at.
+// Tried counts the messages of the senders to the providers of a problem that were
+// delivered or refused in a stretch of time, as far as their deliveries were read.
 type Tried struct {
 	Refused int       `json:"refused"`
-	Tried   int       `json:"tried"`
+	Tried   int       `json:"tried"` // Refused included
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"`
 }
 
-// An Hour is the refusals of one.
+// An Hour counts the refused attempts of one hour.
 type Hour struct {
-	Time    time.Time `json:"time"`
-	Refused int       `json:"refused"` // attempts
+	Time    time.Time `json:"time"` // its beginning, UTC
+	Refused int       `json:"refused"`
+}
+
+// countHour adds a refused attempt, which is not earlier than those before.
+func countHour(list []Hour, at moment) []Hour {
+	hour := at.time().UTC().Truncate(time.Hour)
+	if n := len(list); n > 0 && list[n-1].Time.Equal(hour) {
+		list[n-1].Refused++
+		return list
+	}
+	return append(list, Hour{hour, 1})
 }
 
 // Evidence is a log line that a problem rests on.
 type Evidence struct {
-	Source string    `json:"source"`
-	Offset int64     `json:"offset"`
+	Source string    `json:"source"` // store.Source.ID
+	Offset int64     `json:"offset"` // of the line's first byte
 	Time   time.Time `json:"time"`
-	Text   string    `json:"text"`
+	Text   string    `json:"text"` // the reply
 }
 
-// Thresholds are the thresholds of the likely level (see docs/counting.md). A
-// field that is zero stands for its default.
-type Thresholds struct {
-	Recipients int           // refused, and known to be valid before it began; 3
-	Messages   int           // refused; 2
-	Share      float64       // of the messages tried, 0 to 1; 0.10
-	Chance     float64       // of as many refusals, by the pair's own past: less than this; 0.001
-	Window     time.Duration // in which the messages are counted; 24 hours
-	Past       time.Duration // the pair's own; 28 days
-	Valid      time.Duration // a delivery this long ago still proves an address; 90 days
+// byPlace orders log lines by time, then by their place in the logs.
+func (e *Evidence) byPlace(o *Evidence) int {
+	return cmp.Or(e.Time.Compare(o.Time), strings.Compare(e.Source, o.Source), cmp.Compare(e.Offset, o.Offset))
 }
 
-// DefaultThresholds are the thresholds that zero fields stand for.
-func DefaultThresholds() Thresholds {
-	const day = 24 * time.Hour
-	return Thresholds{Recipients: 3, Messages: 2, Share: 0.10, Chance: 1e-3, Window: day, Past: 28 * day, Valid: 90 * day}
-}
-
-func (o Thresholds) withDefaults() Thresholds {
-	d := DefaultThresholds()
-	return Thresholds{
-		cmp.Or(o.Recipients, d.Recipients), cmp.Or(o.Messages, d.Messages), cmp.Or(o.Share, d.Share), cmp.Or(o.Chance, d.Chance),
-		cmp.Or(o.Window, d.Window), cmp.Or(o.Past, d.Past), cmp.Or(o.Valid, d.Valid),
-	}
-}
-
-// Quiet is how long no refusal is logged before an incident has ended: two windows,
-// since there is mail that goes out once a day.
-func (o Thresholds) Quiet() time.Duration { return 2 * o.withDefaults().Window }
-
-// Check says what is wrong with the thresholds.
-func (o Thresholds) Check() error {
-	switch {
-	case o.Recipients < 0:
-		return errors.New("the flag needs at least one recipient")
-	case o.Messages < 0:
-		return errors.New("the flag needs at least one message")
-	case o.Share < 0 || o.Share > 1:
-		return fmt.Errorf("%g is no share of the messages: that is 0 to 1", o.Share)
-	case o.Chance < 0 || o.Chance > 1:
-		return fmt.Errorf("%g is no probability: that is 0 to 1", o.Chance)
-	case o.Window < 0 || o.Past < 0 || o.Valid < 0:
-		return errors.New("a length of time is not negative")
-	}
-	return nil
-}
-
-// What bounds the search, so that a flood of rejections, or of invented names,
-// cannot fill the memory, and a report does not slow down with history.
-const (
-	trackedAtMost   = 100_000 // members of one incident's sets
-	hitsAtMost      = 500_000 // refusals that are kept
-	pilesAtMost     = 10_000  // groups of them
-	weighedAtMost   = 50      // groups that are held against their past, the largest first
-	deliveriesRead  = 80_000  // deliveries that are read for that
-	evidenceShown   = 3       // log lines a problem names
-	addressesShown  = 8
-	recalledAtMost  = 20 // incidents whose words are read again
-	streamProviders = 8  // more than these are not held against what was delivered
-	manySenders     = 3  // more sender domains than this are counted, not named
-	segmentsAtMost  = 4  // incidents of one pair that are looked for
-	samplesAtMost   = 64 // texts kept of one group
-)
-
-// Find looks for what probably is not the recipients' fault among the failed
-// attempts that match f: it gathers the refusals, weighs those that name no cause
-// against what was delivered, and puts into words what is left.
+// Find finds the problems among the failed attempts that match f: those of the highest
+// level first, then by recipients known to be valid, then by attempts.
 func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	o = o.withDefaults()
-	found := []Problem{}
-	refused, err := refusals(ctx, s, f, o)
+	refused, err := findRefusals(ctx, s, f, o)
 	if err != nil {
 		return nil, err
 	}
-	own, err := outages(ctx, s, f, o)
+	own, err := findOutages(ctx, s, f, o)
 	if err != nil {
 		return nil, err
 	}
-	found = append(append(found, own...), refused...)
+	found := append(append([]Problem{}, own...), refused...)
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
@@ -210,28 +167,28 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 	return found, nil
 }
 
-// Searched are the reasons of failed attempts that Find looks at: where there is no new
-// one, it finds nothing new.
+// Searched returns the reasons of the failed attempts that Find looks at: without a new
+// one of them it finds nothing new.
 func Searched() []bounce.Reason {
 	return bounce.Reasons(func(r bounce.Reason) bool {
 		return slices.Contains(store.Suspect, r) || slices.Contains(outageReasons, r)
 	})
 }
 
-// refusals finds the problems that receivers' refusals show.
-func refusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
-	g, err := gather(ctx, s, f, o)
-	if err != nil || g == nil {
+// findRefusals finds the problems that receivers' refusals show.
+func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
+	x, err := readRefusals(ctx, s, f, o)
+	if err != nil || x == nil {
 		return nil, err
 	}
-	if err := g.dropUnknown(ctx, s); err != nil {
+	if err := x.dropUnknownMailboxes(ctx); err != nil {
 		return nil, err
 	}
-	incidents, err := g.weigh(ctx, s)
+	incidents, err := x.incidents(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := recall(ctx, s, incidents); err != nil {
+	if err := readTexts(ctx, s, incidents); err != nil {
 		return nil, err
 	}
 	var found []Problem

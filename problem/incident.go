@@ -1,0 +1,514 @@
+package problem
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// An incident is refusals that probably have one cause.
+type incident struct {
+	level     string
+	keys      []key
+	forwarded bool
+	spam      bool // forwarded, and refused for what it is
+
+	refusals []*refusal // of the period, at least one, in the order of time
+	all      []*refusal // from the onset on
+	past     []*refusal // of the same streams, before the onset
+	samples  []sample
+
+	began, until moment // the first refusal (the onset) and the last
+	histories    []int  // which tell what was delivered, by index
+
+	before, onset *Tried // see Problem
+	ongoing       bool
+	taken         int    // messages of its senders taken after the last refusal
+	endedAt       moment // the first of them, where it has ended
+	others        int    // sender domains without a refusal whose mail was taken meanwhile
+
+	joined  []*incident     // that become part of it: see merge
+	senders map[string]bool // sender domains, theirs included, while it is merged
+}
+
+func (in *incident) named() bool { return in.keys[0].what == namedStream }
+
+// incidents makes incidents of the streams: of the named ones, of silent ones that stand
+// out from what was delivered, and of the refusals to valid recipients that are left.
+func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
+	named := x.namedIncidents()
+	own, shared := x.weighed()
+	wanted := x.histories(named, own, shared)
+	histories, err := x.s.Delivered(ctx, wanted, deliveriesRead)
+	if err != nil {
+		return nil, err
+	}
+	found := slices.Concat(named, x.silentIncidents(own, shared, histories))
+	for _, in := range found {
+		x.measure(in, histories)
+	}
+	return append(found, x.watched()...), nil
+}
+
+// namedIncidents makes incidents of the named streams.
+func (x *refusalSearch) namedIncidents() (list []*incident) {
+	for _, s := range sorted(x.named) {
+		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
+			if in := x.incident(Confirmed, s, part); in != nil {
+				if s.key.forwarded {
+					in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
+				}
+				in.markForwardedSpam()
+				list = append(list, in)
+			}
+		}
+	}
+	return merge(list, x.o.Window, false)
+}
+
+// silentIncidents makes incidents of the faults of silent streams: of those of one sender
+// domain first; shared streams get what is left.
+func (x *refusalSearch) silentIncidents(own, shared []*stream, histories []store.History) (list []*incident) {
+	for _, s := range slices.Concat(own, shared) {
+		if s.history < 0 || s.history >= len(histories) {
+			continue
+		}
+		if s.key.what == sharedStream {
+			s.refusals = slices.DeleteFunc(s.refusals, func(r *refusal) bool { return r.claimed })
+		}
+		for _, f := range x.faultsOf(s, &histories[s.history]) {
+			if in := x.incident(Likely, s, claim(s.refusals, f)); in != nil {
+				in.histories = []int{s.history}
+				list = append(list, in)
+			}
+		}
+	}
+	return merge(list, x.o.Window, true)
+}
+
+// faultsOf finds the stretches in which a stream's refusals stand out from what was
+// delivered.
+func (x *refusalSearch) faultsOf(s *stream, h *store.History) (found []stretch) {
+	if len(s.refusals) < x.o.Recipients || s.key.what == sharedStream && len(sendersOf(countTraits(s.refusals))) < 2 {
+		return nil
+	}
+	for _, span := range h.Covered {
+		t := timeline{x.o, s.refusals, eventsIn(span, s.refusals, h.Deliveries, s.key.sender), span}
+		found = append(found, t.faults()...)
+	}
+	return found
+}
+
+// claim returns the refusals of a stretch that are not claimed yet, and claims them.
+func claim(refusals []*refusal, f stretch) (list []*refusal) {
+	for _, r := range refusals {
+		if r.at >= f.since && r.at <= f.until && !r.claimed {
+			r.claimed = true
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// incident makes an incident of some refusals of a stream, both in the order of time; nil
+// where none is in the period.
+func (x *refusalSearch) incident(level string, s *stream, refusals []*refusal) *incident {
+	inPeriod := between(refusals, x.since, x.until)
+	if len(inPeriod) == 0 {
+		return nil
+	}
+	in := &incident{
+		level: level, keys: []key{s.key}, refusals: inPeriod, all: refusals,
+		began: refusals[0].at, until: refusals[len(refusals)-1].at,
+	}
+	in.past = between(s.refusals, in.began.add(-x.o.Past)+1, in.began)
+	for _, e := range s.samples {
+		if at := momentOf(e.Time); at >= in.began && at <= in.until && x.inPeriod(at) {
+			in.samples = append(in.samples, e)
+		}
+	}
+	return in
+}
+
+// markForwardedSpam marks an incident of a bad reputation in which all that was refused is
+// forwarded mail: what others wrote is judged, not what is sent from here.
+func (in *incident) markForwardedSpam() {
+	own := func(r *refusal) bool { return !r.Forwarded }
+	if in.refusals[0].Reason != bounce.Reputation || len(in.refusals) < 2 || slices.ContainsFunc(in.all, own) {
+		return
+	}
+	in.forwarded, in.spam, in.level = true, true, Likely
+	in.keys[0].forwarded = true
+}
+
+// weighed returns the silent streams that reach the thresholds of recipients and messages,
+// those that stand out most first: the streams of one sender domain, and shared streams of
+// at least two.
+func (x *refusalSearch) weighed() (own, shared []*stream) {
+	var seen counter
+	enough := func(list []*refusal) bool {
+		return len(list) >= x.o.Recipients && seen.count(list, validRecipient) >= x.o.Recipients && seen.count(list, anyMessage) >= x.o.Messages
+	}
+	together, members := map[key]*stream{}, map[key]int{}
+	for _, s := range sorted(x.silent) {
+		sortByTime(s.refusals)
+		if enough(s.refusals) {
+			own = append(own, s)
+		}
+		k := key{what: sharedStream, provider: s.key.provider, domain: s.key.domain}
+		all := together[k]
+		if all == nil {
+			all = newStream(k)
+			together[k] = all
+		}
+		members[k]++
+		all.refusals = append(all.refusals, s.refusals...)
+		all.samples = append(all.samples, s.samples...)
+	}
+	for _, s := range sorted(together) {
+		if members[s.key] > 1 && enough(s.refusals) {
+			sortByTime(s.refusals)
+			shared = append(shared, s)
+		}
+	}
+	return mostStriking(own, x.o.Past), mostStriking(shared, x.o.Past)
+}
+
+// mostStriking returns the streamsWeighed streams that stand out most, those first.
+func mostStriking(list []*stream, past time.Duration) []*stream {
+	score := make(map[*stream]float64, len(list))
+	for _, s := range list {
+		_, score[s] = densest(s.refusals, past)
+	}
+	slices.SortStableFunc(list, func(a, b *stream) int { return cmp.Compare(score[b], score[a]) })
+	return list[:min(len(list), streamsWeighed)]
+}
+
+// timesAround is the number of times around which the deliveries of one history are read
+// first.
+const timesAround = 8
+
+// histories says what is to be read of the deliveries, what matters most first: for the
+// silent streams, whose faults depend on it, then for the named incidents. Streams of one
+// provider share a history.
+func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wanted []store.Stream) {
+	type place struct{ provider, domain string }
+	index := map[place]int{}
+	for _, s := range slices.Concat(own, shared) {
+		since := s.refusals[0].at.add(-x.o.Past).time()
+		k := place{s.key.provider, s.key.domain}
+		i, ok := index[k]
+		if !ok {
+			if len(index) >= streamsWeighed {
+				continue
+			}
+			i = len(wanted)
+			index[k] = i
+			h := store.Stream{Relays: []string{k.provider}, Span: store.Span{First: since, Last: x.last.time()}}
+			if k.domain != "" {
+				h.Relays, h.Domains = nil, []string{k.domain}
+			}
+			wanted = append(wanted, h)
+		}
+		s.history = i
+		h := &wanted[i]
+		if since.Before(h.First) {
+			h.First = since
+		}
+		f, _ := densest(s.refusals, x.o.Past)
+		for _, at := range [...]moment{f.since, f.until, s.refusals[len(s.refusals)-1].at} {
+			t := at.time()
+			if len(h.Around) < timesAround && !slices.Contains(h.Around, t) {
+				h.Around = append(h.Around, t)
+			}
+		}
+	}
+	for _, in := range named {
+		h := store.Stream{Span: store.Span{First: in.began.add(-x.o.Past).time(), Last: x.last.time()}, Around: []time.Time{in.began.time(), in.until.time()}}
+		for _, c := range countTraits(in.refusals) {
+			list := &h.Relays
+			if c.noRelay {
+				list = &h.Domains
+			}
+			if !slices.Contains(*list, c.provider) {
+				*list = append(*list, c.provider)
+			}
+			if len(h.Relays)+len(h.Domains) > historyProviders {
+				break
+			}
+		}
+		if len(h.Relays)+len(h.Domains) <= historyProviders && len(wanted) < 2*streamsWeighed {
+			in.histories = []int{len(wanted)}
+			wanted = append(wanted, h)
+		}
+	}
+	return wanted
+}
+
+// measure counts what was tried before the onset of an incident, while it lasted, and after
+// its last refusal, and says whether it goes on.
+func (x *refusalSearch) measure(in *incident, histories []store.History) {
+	in.ongoing = x.last.sub(in.until) < x.o.Quiet()
+	if len(in.histories) == 0 {
+		return
+	}
+	senders := map[string]bool{}
+	for _, c := range countTraits(in.refusals) {
+		senders[c.SenderDomain] = true
+	}
+	var own []store.Delivered
+	others := map[string]bool{}
+	began, until := in.began.time(), in.until.time()
+	for _, i := range in.histories {
+		for _, d := range histories[i].Deliveries {
+			if senders[d.SenderDomain] {
+				own = append(own, d)
+			} else if d.SenderDomain != "" && !d.Time.Before(began) && !d.Time.After(until) {
+				others[d.SenderDomain] = true
+			}
+		}
+	}
+	in.others = len(others)
+	if read, ok := covered(in.histories, histories, began); ok {
+		since := began.Add(-x.o.Past)
+		if read.First.After(since) {
+			since = read.First
+		}
+		if until := began.Add(-time.Second); since.Before(until) {
+			in.before = tried(store.Span{First: since, Last: until}, in.past, own) // the refusals of others came later
+		}
+		if read.Last.Before(until) {
+			until = read.Last
+		}
+		in.onset = tried(store.Span{First: began, Last: until}, slices.Concat(in.past, in.all), own)
+	}
+	if read, ok := covered(in.histories, histories, in.until.time()); ok {
+		x.findEnd(in, own, momentOf(read.Last))
+	}
+}
+
+// tried counts the messages of a span of time.
+func tried(p store.Span, refusals []*refusal, deliveries []store.Delivered) *Tried {
+	t := &Tried{Since: p.First, Until: p.Last}
+	for _, e := range eventsIn(p, refusals, deliveries, "") {
+		t.Tried++
+		if e.refused {
+			t.Refused++
+		}
+	}
+	return t
+}
+
+// endChance is how improbable it has to be that as many messages were taken in a row, were
+// the incident still going on, for it to have ended.
+const endChance = 0.01
+
+// findEnd says whether an incident has ended, by the deliveries of its senders after its
+// last refusal, which were read up to a time.
+func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment) {
+	taken := map[uint64]bool{}
+	for _, d := range own {
+		t := momentOf(d.Time)
+		if t <= in.until || t > read || t > x.last {
+			continue
+		}
+		if in.endedAt == 0 || t < in.endedAt {
+			in.endedAt = t
+		}
+		taken[d.Message] = true
+	}
+	in.taken = len(taken)
+	share := 0.5 // refused, where it is not known
+	if in.onset != nil && in.onset.Tried > 0 {
+		share = min(float64(in.onset.Refused)/float64(in.onset.Tried), 0.9)
+	}
+	if math.Pow(1-share, float64(in.taken)) < endChance {
+		in.ongoing = false
+	} else {
+		in.endedAt = 0
+	}
+}
+
+// covered returns the span around t that was read in all of some histories.
+func covered(indexes []int, histories []store.History, t time.Time) (p store.Span, ok bool) {
+	for n, i := range indexes {
+		found := false
+		for _, span := range histories[i].Covered {
+			if t.Before(span.First) || t.After(span.Last) {
+				continue
+			}
+			found = true
+			if n == 0 || span.First.After(p.First) {
+				p.First = span.First
+			}
+			if n == 0 || span.Last.Before(p.Last) {
+				p.Last = span.Last
+			}
+		}
+		if !found {
+			return p, false
+		}
+	}
+	return p, len(indexes) > 0
+}
+
+// watched makes incidents of the refusals of the period to valid recipients that no
+// incident claims, by provider.
+func (x *refusalSearch) watched() (list []*incident) {
+	rest := map[key]*stream{}
+	for _, s := range sorted(x.silent) {
+		k := key{what: watchedRest, provider: s.key.provider, domain: s.key.domain}
+		all := rest[k]
+		if all == nil {
+			all = newStream(k)
+			rest[k] = all
+		}
+		for _, r := range s.refusals {
+			if r.valid && !r.claimed && x.inPeriod(r.at) {
+				all.refusals = append(all.refusals, r)
+			}
+		}
+		if len(all.samples) < samplesKept {
+			all.samples = append(all.samples, s.samples...)
+		}
+	}
+	for _, s := range sorted(rest) {
+		sortSamples(s.samples)
+		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
+			if in := x.incident(Watch, s, part); in != nil {
+				in.ongoing = x.last.sub(in.until) < x.o.Quiet()
+				list = append(list, in)
+			}
+		}
+	}
+	return list
+}
+
+// A common is something by which two incidents may be one: a provider or a sender domain.
+type common struct{ provider, sender string }
+
+// commonOf returns what an incident may have in common with others: its providers; and
+// where bySender is set its sender domains.
+func commonOf(counts []traitCount, bySender bool) (list []common) {
+	for _, p := range providersOf(counts) {
+		list = append(list, common{provider: p})
+	}
+	if bySender {
+		for _, s := range sendersOf(counts) {
+			list = append(list, common{sender: s})
+		}
+	}
+	return list
+}
+
+// merge joins incidents that are one (see sameAs), until none is left that is.
+func merge(list []*incident, window time.Duration, bySender bool) []*incident {
+	for { // two that have become larger may have something in common now
+		n := len(list)
+		if list = mergeOnce(list, window, bySender); len(list) == n {
+			return list
+		}
+	}
+}
+
+// mergeOnce joins each incident to the first earlier one that it is the same as.
+func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*incident) {
+	slices.SortStableFunc(list, func(a, b *incident) int { return cmp.Compare(a.began, b.began) })
+	index := map[common][]*incident{}
+	for _, in := range list {
+		counts := countTraits(in.refusals)
+		in.senders = map[string]bool{}
+		for _, c := range counts {
+			in.senders[c.SenderDomain] = true
+		}
+		if !in.mergeable() {
+			out = append(out, in)
+			continue
+		}
+		shared := commonOf(counts, bySender)
+		earlier := find(index, shared, in, window)
+		if earlier != nil {
+			earlier.join(in)
+		} else {
+			earlier = in
+			out = append(out, in)
+		}
+		for _, k := range shared {
+			if !slices.Contains(index[k], earlier) {
+				index[k] = append(index[k], earlier)
+			}
+		}
+	}
+	for _, in := range out {
+		in.takeOver()
+	}
+	return out
+}
+
+// mergeable reports whether an incident may be one with another: forwarded mail is not; a
+// listing, a missing name and a reputation are one stream each already.
+func (in *incident) mergeable() bool {
+	return !in.forwarded && (!in.named() || in.refusals[0].Reason == bounce.AuthFailure)
+}
+
+// find returns the first incident that in is the same as, of those that have something in
+// common with it.
+func find(index map[common][]*incident, shared []common, in *incident, window time.Duration) *incident {
+	for _, k := range shared {
+		for _, earlier := range index[k] {
+			if earlier.sameAs(in, window) {
+				return earlier
+			}
+		}
+	}
+	return nil
+}
+
+// sameAs reports whether a later incident that has something in common with this one is the
+// same: it began within a window of it; or it began before this one ended, which is about
+// so many sender domains that it is nobody's own.
+func (in *incident) sameAs(later *incident, window time.Duration) bool {
+	return later.began.sub(in.began) < window || later.began <= in.until && len(in.senders) >= sendersNamed
+}
+
+// join makes another incident, which began later, part of this one. See takeOver.
+func (in *incident) join(later *incident) {
+	maps.Copy(in.senders, later.senders)
+	in.keys = append(in.keys, later.keys...)
+	in.joined = append(in.joined, later)
+	for _, i := range later.histories {
+		if !slices.Contains(in.histories, i) {
+			in.histories = append(in.histories, i)
+		}
+	}
+	in.until = max(in.until, later.until)
+}
+
+// takeOver takes over the refusals and samples of the joined incidents, all at once: there
+// may be hundreds of them.
+func (in *incident) takeOver() {
+	if len(in.joined) == 0 {
+		return
+	}
+	var refusals, all, past int
+	for _, j := range in.joined {
+		refusals, all, past = refusals+len(j.refusals), all+len(j.all), past+len(j.past)
+	}
+	in.refusals, in.past = slices.Grow(in.refusals, refusals), slices.Grow(in.past, past)
+	in.all = append(make([]*refusal, 0, len(in.all)+all), in.all...)
+	for _, j := range in.joined {
+		in.refusals = append(in.refusals, j.refusals...)
+		in.all = append(in.all, j.all...)
+		in.past = append(in.past, j.past...)
+		in.samples = append(in.samples, j.samples...)
+	}
+	in.joined = nil
+	sortByTime(in.refusals)
+	sortSamples(in.samples)
+}

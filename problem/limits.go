@@ -1,0 +1,23 @@
+package problem
+
+// These limits bound the search in memory and time, so that neither a flood of refusals
+// nor of invented names can fill the memory, and a report does not slow down with history.
+// What is beyond a limit is left out; the comment says what that costs.
+const (
+	refusalsKept     = 500_000 // refusals of one search, 80 bytes each; later ones are not looked at
+	streamsKept      = 10_000  // streams of one search; a refusal that needs another is left out
+	setSize          = 100_000 // members of any set of names or addresses
+	samplesKept      = 64      // log lines of one stream, for its words
+	streamsWeighed   = 50      // streams compared with their history, those that stand out most first
+	deliveriesRead   = 80_000  // deliveries read for all histories together, nearest to the onsets first
+	historyProviders = 8       // providers of one history; an incident at more is not compared
+	faultsPerStream  = 4       // how often a timeline is divided to find further faults
+	textsRead        = 20      // incidents without a sample whose first reply is looked up
+)
+
+// These limit what a problem shows.
+const (
+	evidenceShown  = 3 // log lines
+	addressesShown = 8 // own addresses or selectors
+	sendersNamed   = 3 // sender domains and providers; more are counted, not named
+)

@@ -1,0 +1,34 @@
+package problem
+
+import (
+	"math"
+	"time"
+)
+
+// A moment is a time in microseconds since 1970; 0: none. It is half the size of a
+// time.Time, of which there may be millions, and does not end in 2262 as nanoseconds do:
+// a log can hold any stamp.
+type moment int64
+
+func momentOf(t time.Time) moment {
+	if t.IsZero() {
+		return 0
+	}
+	return moment(t.UnixMicro())
+}
+
+// time is in UTC; the zero time where there is none.
+func (m moment) time() (t time.Time) {
+	if m != 0 {
+		t = time.UnixMicro(int64(m)).UTC()
+	}
+	return t
+}
+
+func (m moment) add(d time.Duration) moment { return m + moment(d/time.Microsecond) }
+
+// sub returns m - o, or the longest Duration there is.
+func (m moment) sub(o moment) time.Duration {
+	const longest = math.MaxInt64 / int64(time.Microsecond)
+	return time.Duration(min(max(int64(m-o), -longest), longest)) * time.Microsecond
+}

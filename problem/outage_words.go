@@ -1,0 +1,272 @@
+package problem
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/store"
+)
+
+// An outageKind is what holds for, and is said of, outages with one cause.
+type outageKind struct {
+	place string // where the mail fails; {hop} stands for the hosts that the replies name
+	inner bool   // it is about mail to the own mailboxes, too
+	// unrelated: the cause may be one domain's own records, so several recipient domains
+	// or recipients have to meet it.
+	unrelated                                 bool
+	firstCheck, otherExplanation, disprovedBy string
+}
+
+// outageKinds has each of outageCauses.
+var outageKinds = map[string]outageKind{
+	causeResolver: {
+		place:            "at the DNS look-up: the resolver does not answer",
+		firstCheck:       "The resolver of this server: /etc/resolv.conf (and its copy in /var/spool/postfix/etc), whether the name server that it names answers, and whether port 53 is open.",
+		otherExplanation: "The network of this server was down, and the name server is behind it.", disprovedBy: "A look-up of one of these domains from this server that answers.",
+	},
+	causeNetwork: {
+		place:            "on the way out: no connection to any of the receivers",
+		firstCheck:       "Outgoing port 25 from this server (firewall, hosting provider, router): nc -v gmail-smtp-in.l.google.com 25; then its routes and addresses, IPv6 too (Postfix: inet_protocols, smtp_bind_address; Exim: disable_ipv6, interface).",
+		otherExplanation: "An outage of the network in between.", disprovedBy: "A connection to port 25 of one of these receivers from this server.",
+	},
+	causeRelay: {
+		place:            "at the relay host {hop}",
+		firstCheck:       "The relay host and its port (Postfix: relayhost, transport_maps; Exim: route_list, dc_smarthost): does the name lead where it should, is the port open from here, does the provider name another?",
+		otherExplanation: "The relay host itself is down.", disprovedBy: "Mail that the relay host takes meanwhile.",
+	},
+	causeLogin: {
+		place:            "at the login to the relay host {hop}",
+		firstCheck:       "User name and password for the relay host (Postfix: smtp_sasl_auth_enable, smtp_sasl_password_maps and whether postmap was run, smtp_sasl_security_options; Exim: client authenticators, passwd.client).",
+		otherExplanation: "The provider locked the account, or wants another port or a password of its own for the program.", disprovedBy: "Mail that the relay host takes meanwhile.",
+	},
+	causeAccount: {
+		place:            "at a limit or suspension of the sending account",
+		firstCheck:       "The account's limit, suspension or verified senders (with the relay, or in the panel of this server), and what used the limit up: a stolen password, a form, a forwarder.",
+		otherExplanation: "A mailing that was larger than usual.", disprovedBy: "Mail of the same senders that is taken.",
+	},
+	causeFilter: {
+		place: "at the next hop of this server, {hop}", unrelated: true,
+		firstCheck:       "The service at that address and port (content filter, proxy, relay): does it run and listen (ss -ltnp)? Postfix: content_filter, transport_maps, relayhost, master.cf; Exim: route_list, hosts.",
+		otherExplanation: "The domains' MX records name a private address.", disprovedBy: "Mail that passes that hop meanwhile.",
+	},
+	causeStore: {
+		place: "at the mail store {hop}", inner: true,
+		firstCheck:       "The mail store (Dovecot, Cyrus): does it run, is the socket or address there that mailbox_transport, virtual_transport or Exim's LMTP transport names, and may the mail server open it?",
+		otherExplanation: "A container that was stopped or renamed.", disprovedBy: "Mail that the store takes meanwhile.",
+	},
+	causeHost: {
+		place: "at this server itself", inner: true,
+		firstCheck:       "The warning just before these lines in the mail log; then disk space, the owner and permissions of spool and mailboxes, and the service, table or command that is named (Postfix: master.cf, postfix check; Exim: paniclog, exim -bt).",
+		otherExplanation: "An upgrade that changed a path, a user or a rule (AppArmor, SELinux).", disprovedBy: "Mail that takes the same way meanwhile.",
+	},
+	causeRoute: {
+		place: "at a next hop that is not found, {hop}", unrelated: true, inner: true,
+		firstCheck:       "The name of the next hop: a typing error in relayhost, transport_maps, content_filter or mailbox_transport (Exim: route_list, hosts)? Else whether the resolver of this server knows it.",
+		otherExplanation: "The domains have one mail exchanger whose name is gone.", disprovedBy: "A look-up of that name from this server that answers.",
+	},
+	causeLoop: {
+		place: "in a loop: their MX is this server, which does not know the domain as its own", unrelated: true, inner: true,
+		firstCheck:       "mydestination, virtual_mailbox_domains, relay_domains and proxy_interfaces (Exim: local_domains, relay_to_domains): is the domain named there, and is its table readable?",
+		otherExplanation: "The domain moved away, and its MX record still names this server.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
+	},
+	causeRouter: {
+		place: "in this server's own routing, for recipients who took mail before", inner: true,
+		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps).",
+		otherExplanation: "The domain, or these mailboxes, were removed on purpose.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
+	},
+	causeTLS: {
+		place:            "at the TLS policy of this server",
+		firstCheck:       "smtp_tls_security_level and smtp_tls_policy_maps (Exim: hosts_require_tls): which level do they ask for with these destinations, and is there a proxy that strips STARTTLS?",
+		otherExplanation: "The receivers do not offer TLS to this address only.", disprovedBy: "Mail to the same receivers that is taken with TLS.",
+	},
+}
+
+// problem puts an outage into words; outageSearch.measure adds its course.
+func (x *outage) problem() *Problem {
+	kind := outageKinds[x.cause]
+	first, last := &x.period[0], &x.period[len(x.period)-1]
+	p := &Problem{
+		Level: x.level(), Reason: first.Reason, Detail: first.Detail, Cause: x.cause,
+		SenderDomains: []string{}, Providers: []string{}, Addresses: []string{}, ValidRecipients: []string{}, ValidBefore: []string{},
+		Evidence: evidenceOf(x.texts), Hours: []Hour{}, Domains: domainsOf(x.period),
+		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(x.messages), Recipients: len(x.recipients), Returned: len(x.returned),
+		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.disprovedBy, Why: x.why(),
+		Scan: "bouncelog report --reason " + first.Reason.String(),
+		keys: []key{{what: outageOf, detail: x.cause}},
+	}
+	if x.run[0].at < first.at {
+		p.FirstHeard = x.run[0].at.time()
+	}
+	for i := range x.period {
+		p.Hours = countHour(p.Hours, x.period[i].at)
+	}
+	to := table.Count(int64(len(p.Domains)), "domain")
+	if len(p.Domains) == 1 {
+		to = p.Domains[0]
+	}
+	place := x.place()
+	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
+	p.short = fmt.Sprintf("mail to %s fails %s", to, place)
+	if x.arrived == 0 && int64(len(x.messages)) == x.tried {
+		begin := "Nothing goes out: "
+		if kind.inner {
+			begin = "Nothing is delivered: "
+		}
+		p.Summary, p.short = begin+p.Summary, begin+p.short
+	}
+	return p
+}
+
+// place says where the mail fails, and with which error.
+func (x *outage) place() string {
+	place := outageKinds[x.cause].place
+	at, _, _ := hops(x.texts)
+	if names := nameHops(at); names != "" {
+		place = strings.ReplaceAll(place, "{hop}", names)
+	} else {
+		place = strings.NewReplacer(", {hop}", "", " {hop}", "").Replace(place)
+	}
+	if word := errorWord(x.texts); word != "" {
+		place += " (" + word + ")"
+	}
+	return place
+}
+
+// why says what the level and the cause rest on.
+func (x *outage) why() string {
+	switch {
+	case x.cause == causeRouter:
+		return fmt.Sprintf("%s took mail before, this server itself gives up their mail now, and nothing to the domain is delivered meanwhile.", table.Count(int64(len(x.valid)), "recipient"))
+	case x.stated:
+		return "The mail server, or the relay host that it logs in to, says so itself: no receiver was at fault."
+	}
+	arrived := "nothing"
+	if x.arrived > 0 {
+		arrived = "only " + table.Count(x.arrived, "message")
+	}
+	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), arrived)
+}
+
+// domainsOf returns the domains of the recipients, in order, at most setSize.
+func domainsOf(run []failure) []string {
+	set := map[string]bool{}
+	list := []string{}
+	for i := range run {
+		if d := run[i].RecipientDomain; d != "" && !set[d] && len(set) < setSize {
+			set[d] = true
+			list = append(list, d)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// evidenceOf returns log lines of different wordings.
+func evidenceOf(texts []*store.Attempt) []Evidence {
+	list := []Evidence{}
+	seen := map[string]bool{} // templates
+	for _, a := range texts {
+		if a == nil || len(list) == evidenceShown {
+			continue
+		}
+		if template, _ := bounce.Split(a.Response); !seen[template] {
+			seen[template] = true
+			list = append(list, Evidence{a.Source, a.Offset, a.Time, a.Response})
+		}
+	}
+	return list
+}
+
+// hopOf finds the host, address or socket, and port in the MTA's own words.
+var hopOf = regexp.MustCompile(`(?:connect to |with |host |name=)([A-Za-z0-9._:-]{1,255})(?:\[([A-Za-z0-9._:/-]{1,255})\])?(?::(\d{1,5}))?`)
+
+// A hop is a host or a socket with its port; "" where that is not known.
+type hop struct{ host, port string }
+
+func (h hop) String() string {
+	if h.port != "" && h.port != "25" {
+		return h.host + ":" + h.port
+	}
+	return h.host
+}
+
+// hops returns the hosts that failures met, the most often named first, the number of
+// replies that name each, and of those that name any.
+func hops(texts []*store.Attempt) (list []hop, n map[hop]int, named int) {
+	n = map[hop]int{}
+	for _, a := range texts {
+		if a == nil {
+			continue
+		}
+		h := hop{host: a.RelayHost}
+		if a.RelayPort != 0 {
+			h.port = fmt.Sprint(a.RelayPort)
+		}
+		if m := hopOf.FindStringSubmatch(a.Response); m != nil && (h.host == "" || a.Code == 0 && strings.HasPrefix(a.Response, "connect to ")) {
+			h = hop{m[1], m[3]}
+			if strings.HasPrefix(m[2], "/") {
+				h = hop{host: m[2]}
+			}
+		}
+		if h.host == "" {
+			continue
+		}
+		named++
+		n[h]++
+	}
+	for h := range n {
+		list = append(list, h)
+	}
+	slices.SortFunc(list, func(a, b hop) int {
+		return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a.host, b.host), strings.Compare(a.port, b.port))
+	})
+	return list, n, named
+}
+
+// errorWords are the operating system's and the MTA's words for what failed. A summary takes
+// only them from a reply, which others may have written.
+var errorWords = []string{
+	"connection refused", "connection timed out", "operation timed out", "no route to host", "network is unreachable", "host is unreachable",
+	"no such file or directory", "permission denied", "no space left on device", "disk quota exceeded", "read-only file system", "cannot assign requested address",
+	"host not found, try again", "host not found", "unrouteable address", "mail transport unavailable", "unknown mail transport error", "mail system configuration error",
+	"loops back to myself", "authentication failed", "connection reset by peer",
+}
+
+// errorWord returns the commonest of errorWords in some replies; "": none.
+func errorWord(texts []*store.Attempt) string {
+	n := map[string]int{}
+	most := ""
+	for _, a := range texts {
+		if a == nil {
+			continue
+		}
+		lower := strings.ToLower(a.Response)
+		for _, word := range errorWords {
+			if strings.Contains(lower, word) {
+				if n[word]++; n[word] > n[most] {
+					most = word
+				}
+				break
+			}
+		}
+	}
+	return most
+}
+
+// nameHops names up to two hosts.
+func nameHops(list []hop) string {
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return list[0].String()
+	case 2:
+		return list[0].String() + " and " + list[1].String()
+	}
+	return fmt.Sprintf("%s and %d others", list[0], len(list)-1)
+}

@@ -1,0 +1,460 @@
+package problem
+
+import (
+	"context"
+	"hash/maphash"
+	"iter"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/store"
+)
+
+// A key names the subject of a stream, an incident or an outage. Empty fields stand for
+// any value.
+type key struct {
+	what      subject
+	reason    bounce.Reason // of a named stream
+	detail    string        // the blocklist; the cause of an outage
+	sender    string        // domain
+	provider  string
+	domain    string // of the recipients, where each customer of the provider decides for itself
+	forwarded bool   // mail that was forwarded only
+}
+
+// A subject is what kind of thing a key names.
+type subject uint8
+
+const (
+	namedStream  subject = iota + 1
+	silentStream         // one sender domain, one provider
+	sharedStream         // all silent streams of a provider
+	watchedRest          // the refusals at a provider that no incident claims
+	outageOf
+)
+
+// String returns the key as the Announcer keeps it; different keys have different texts.
+func (k key) String() string {
+	at := k.provider
+	if k.domain != "" || k.what != silentStream {
+		at += "/" + k.domain
+	}
+	switch k.what {
+	case silentStream:
+		return k.sender + " " + at
+	case sharedStream:
+		return "any " + at
+	case watchedRest:
+		return "watch " + at
+	case outageOf:
+		return "outage " + k.detail
+	}
+	text := k.reason.String()
+	switch {
+	case k.reason == bounce.AuthFailure && !k.forwarded:
+		text += " " + k.sender
+	case k.reason == bounce.Blocklist:
+		text += " " + k.detail
+	case k.reason == bounce.Reputation:
+		text += " " + k.provider
+	}
+	if k.forwarded {
+		text += " forwarded"
+	}
+	return text
+}
+
+// A stream is the refusals that may have one cause, in the order of time.
+type stream struct {
+	key       key
+	n         int // of refusals, before they are assigned
+	refusals  []*refusal
+	samples   []sample
+	templates map[string]bool // of which there is a sample
+	history   int             // that it is compared with: an index; -1: none
+}
+
+func newStream(k key) *stream { return &stream{key: k, templates: map[string]bool{}, history: -1} }
+
+// sorted returns streams in the order of their keys' texts.
+func sorted(streams map[key]*stream) []*stream {
+	byText := make(map[string]*stream, len(streams))
+	for k, s := range streams {
+		byText[k.String()] = s
+	}
+	list := make([]*stream, 0, len(streams))
+	for _, text := range slices.Sorted(maps.Keys(byText)) {
+		list = append(list, byText[text])
+	}
+	return list
+}
+
+// count counts a refusal that will be in the stream, and makes a sample of it where its
+// wording is new; of other wordings of a named stream ever fewer. Most silent streams
+// stay small and are never shown, so their first two refusals are no samples (see
+// readTexts).
+func (s *stream) count(r *refusal) {
+	s.n++
+	named := s.key.what == namedStream
+	if !named && s.n < 3 || len(s.samples) >= samplesKept {
+		return
+	}
+	if s.templates[r.Template] && (s.n&(s.n-1) != 0 || !named && s.n < 64) {
+		return
+	}
+	s.templates[r.Template] = true
+	s.samples = append(s.samples, r.sampled())
+}
+
+// A refusalSearch holds the refusals of a period and of the past before it, by stream.
+type refusalSearch struct {
+	s store.Reader
+	f store.Filter
+	o Thresholds
+
+	since, until moment // the period; until is not in it
+	last         moment // of all attempts in the store, or the end of the period
+
+	named, silent map[key]*stream
+	traits        map[*store.Traits]*traits
+	slabs         [][]refusal // all of them, in the order of time; only the last has room
+	n             int         // in slabs
+	seed          maphash.Seed
+
+	retries map[[2]uint64]int // 4xx of a message to a recipient so far; nil when all are read
+
+	relay      string // the provider that most mail goes through, once relayKnown; "": none
+	relayKnown bool
+}
+
+// readRefusals reads the refusals that match f, and those of the past that they are
+// compared with. It returns nil where f selects none or the store is empty.
+func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) (*refusalSearch, error) {
+	suspect, ok := f.Restrict(store.Suspect)
+	if !ok {
+		return nil, nil
+	}
+	x := &refusalSearch{
+		s: s, f: f, o: o, since: math.MinInt64, until: math.MaxInt64,
+		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{},
+		seed: maphash.MakeSeed(), retries: map[[2]uint64]int{},
+	}
+	all, err := s.Span(ctx, store.Filter{})
+	if err != nil || all.IsZero() {
+		return nil, err
+	}
+	x.last = momentOf(all.Last)
+	if !f.Until.IsZero() {
+		x.until = momentOf(f.Until)
+		x.last = min(x.last, x.until)
+	}
+	if !f.Since.IsZero() {
+		x.since = momentOf(f.Since)
+		suspect.Since = f.Since.Add(-o.Past)
+	}
+	part := make([]store.Refusal, 0, refusalsAtOnce)
+	for r, err := range s.Refusals(ctx, suspect) {
+		if err != nil {
+			return nil, err
+		}
+		if r.NullSender || r.Detail == "receiver-dnsbl-error" {
+			// Notifications of this server go to whatever address a spammer forged; and
+			// a list that refuses the receiver's resolver lists nobody.
+			continue
+		}
+		if part = append(part, *r); len(part) < cap(part) {
+			continue
+		}
+		if err := x.addAll(ctx, part); err != nil {
+			return nil, err
+		}
+		if part = part[:0]; x.n >= refusalsKept {
+			break
+		}
+	}
+	if err := x.addAll(ctx, part); err != nil {
+		return nil, err
+	}
+	x.retries = nil
+	x.assign()
+	return x, nil
+}
+
+// refusalsAtOnce is the number of refusals that are added at once: the texts that they
+// need are looked up together.
+const refusalsAtOnce = 512
+
+// addAll adds refusals to their streams.
+func (x *refusalSearch) addAll(ctx context.Context, part []store.Refusal) error {
+	list := make([]*traits, len(part))
+	var refs []store.Ref
+	for i := range part {
+		c := x.traitsOf(part[i].Traits)
+		if c.quotes && !c.smarthost {
+			// Only the relay that most mail goes through is believed: at port 25 a
+			// stranger may quote anybody.
+			if err := x.findRelay(ctx); err != nil {
+				return err
+			}
+			c.quotes = c.provider == x.relay
+		}
+		list[i] = c
+		if c.smarthost || c.quotes {
+			refs = append(refs, part[i].Ref())
+		}
+	}
+	texts, err := x.s.Lookup(ctx, refs...)
+	if err != nil {
+		return err
+	}
+	for i := range part {
+		if x.n >= refusalsKept {
+			return nil
+		}
+		c := list[i]
+		if c.smarthost || c.quotes {
+			if texts[0] != nil {
+				c = c.answeredBy(texts[0].Response)
+			}
+			texts = texts[1:]
+		}
+		x.add(&part[i], c)
+	}
+	return nil
+}
+
+// findRelay finds the provider that more than half of the mail goes through, if there
+// is one: a smarthost that listens on port 25.
+func (x *refusalSearch) findRelay(ctx context.Context) error {
+	if x.relayKnown {
+		return nil
+	}
+	x.relayKnown = true
+	f := x.f
+	f.Outcomes, f.Reasons = nil, nil
+	cells, err := x.s.Count(ctx, f, store.ByRelay)
+	if err != nil {
+		return err
+	}
+	var all int64
+	n := map[string]int64{}
+	for i := range cells {
+		if host := cells[i].Keys[0]; outside(host) {
+			all += cells[i].Attempts
+			n[provider.OfHost(host)] += cells[i].Attempts
+		}
+	}
+	for name, attempts := range n {
+		if 2*attempts > all {
+			x.relay = name
+		}
+	}
+	return nil
+}
+
+// traitsOf finds what refusals with these traits have in common.
+func (x *refusalSearch) traitsOf(t *store.Traits) *traits {
+	c := x.traits[t]
+	if c == nil {
+		c = newTraits(t)
+		if len(x.traits) >= refusalsKept {
+			clear(x.traits)
+		}
+		x.traits[t] = c
+	}
+	return c
+}
+
+// add adds a refusal to its stream, if it is in one.
+func (x *refusalSearch) add(from *store.Refusal, c *traits) {
+	r := x.next()
+	*r = refusal{
+		traits: c, offset: from.Offset, at: momentOf(from.Time), message: from.Message,
+		recipient: x.hash(from.Recipient), address: from.Recipient, hard: from.Outcome == bounce.Hard,
+	}
+	if !c.smarthost { // whose 2xx proves nothing
+		if !from.DeliveredBefore.IsZero() && from.Time.Sub(from.DeliveredBefore) < x.o.Valid {
+			r.before, r.valid = momentOf(from.DeliveredBefore), true
+		}
+		r.since = !from.DeliveredAfter.IsZero()
+		r.valid = r.valid || r.since
+		r.took = r.valid
+	}
+	if !c.Reason.NamesCause() && !x.countsSilent(from, r) {
+		return
+	}
+	if r.stream == nil { // once for its traits
+		r.stream = x.streamOf(c)
+	}
+	if r.stream == nil {
+		return
+	}
+	r.stream.count(r)
+	x.n++
+}
+
+// hash returns a number for an address, in this search.
+func (x *refusalSearch) hash(address string) uint64 { return maphash.String(x.seed, address) }
+
+// slabSize is the number of refusals that room is made for at a time.
+const slabSize = 1024
+
+// next returns room for a refusal, which is kept when n is raised.
+func (x *refusalSearch) next() *refusal {
+	if x.n == len(x.slabs)*slabSize {
+		x.slabs = append(x.slabs, make([]refusal, slabSize))
+	}
+	return &x.slabs[x.n/slabSize][x.n%slabSize]
+}
+
+// all yields the refusals in the order of time.
+func (x *refusalSearch) all() iter.Seq[*refusal] {
+	return func(yield func(*refusal) bool) {
+		for i := range x.n {
+			if !yield(&x.slabs[i/slabSize][i%slabSize]) {
+				return
+			}
+		}
+	}
+}
+
+// assign gives the streams their refusals, now that it is known how many each has: all
+// lists are parts of one array.
+func (x *refusalSearch) assign() {
+	room := make([]*refusal, x.n)
+	for _, streams := range [...]map[key]*stream{x.named, x.silent} {
+		for _, s := range streams {
+			s.refusals, room = room[:0:s.n], room[s.n:]
+		}
+	}
+	for r := range x.all() {
+		r.stream.refusals = append(r.stream.refusals, r)
+	}
+}
+
+// streamOf finds the stream of refusals with these traits; nil where there are streamsKept
+// of others.
+func (x *refusalSearch) streamOf(c *traits) *stream {
+	k := key{what: namedStream, reason: c.Reason}
+	streams := x.named
+	switch c.Reason {
+	case bounce.AuthFailure:
+		if k.forwarded = c.Forwarded; !c.Forwarded {
+			k.sender = c.SenderDomain
+		}
+	case bounce.RDNSHelo:
+	case bounce.Blocklist:
+		k.detail = c.Detail
+	case bounce.Reputation:
+		k.provider = c.provider
+	default:
+		k = key{what: silentStream, sender: c.SenderDomain, provider: c.provider}
+		if provider.IsFilter(c.provider) || c.noRelay {
+			k.domain = c.RecipientDomain
+		}
+		streams = x.silent
+	}
+	s := streams[k]
+	if s == nil && len(x.named)+len(x.silent) < streamsKept {
+		s = newStream(k)
+		streams[k] = s
+	}
+	return s
+}
+
+// greylisted is the time within which mail is taken that was only delayed.
+const greylisted = 4 * time.Hour
+
+// countsSilent reports whether a refusal that names no cause counts. A 4xx counts only from
+// the second on of a message to a recipient, and where the mail was not taken soon after:
+// else it is what greylisting looks like, whatever its words.
+func (x *refusalSearch) countsSilent(from *store.Refusal, r *refusal) bool {
+	if r.Forwarded || r.smarthost || r.SenderDomain == "" || !r.Reason.HidesCause() || !refusesMail(r.Code) {
+		return false
+	}
+	if r.Code >= 500 {
+		return true
+	}
+	if !from.DeliveredAfter.IsZero() && from.DeliveredAfter.Sub(from.Time) < greylisted {
+		return false
+	}
+	if len(x.retries) >= setSize {
+		clear(x.retries)
+	}
+	pair := [2]uint64{r.message, r.recipient}
+	x.retries[pair]++
+	return x.retries[pair] > 1
+}
+
+// refusesMail reports whether a reply code is one by which receivers refuse for failing
+// authentication or a bad reputation without saying so: 550, 554 and their 4xx twins.
+func refusesMail(code uint16) bool {
+	switch code {
+	case 550, 554, 450, 451, 421:
+		return true
+	}
+	return false
+}
+
+// dropUnknownMailboxes takes from the recipients known to be valid those that were said
+// to be unknown between their last delivery and the refusal.
+func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
+	proven := func(yield func(*refusal) bool) {
+		for r := range x.all() {
+			if r.before != 0 && x.inPeriod(r.at) && !yield(r) {
+				return
+			}
+		}
+	}
+	var from, to moment
+	f := x.f
+	f.Recipients = nil
+	unknown := map[uint64][]moment{} // by recipient, when it was said
+	for r := range proven {
+		if from == 0 || r.before < from {
+			from = r.before
+		}
+		to = max(to, r.at)
+		if _, known := unknown[r.recipient]; !known {
+			unknown[r.recipient] = nil
+			f.Recipients = append(f.Recipients, r.address)
+		}
+	}
+	if to == 0 {
+		return nil
+	}
+	f.Since, f.Until = from.time(), to.time()
+	f.Outcomes, f.Reasons = nil, bounce.Reasons(bounce.Reason.NoMailbox)
+	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
+	n := 0
+	for r, err := range x.s.Refusals(ctx, f) {
+		if err != nil {
+			return err
+		}
+		n++
+		recipient := x.hash(r.Recipient)
+		unknown[recipient] = append(unknown[recipient], momentOf(r.Time))
+	}
+	if n == 0 {
+		return nil
+	}
+	for r := range x.all() {
+		between := func(t moment) bool { return t > r.before && t < r.at }
+		if r.before != 0 && slices.ContainsFunc(unknown[r.recipient], between) {
+			r.before, r.valid = 0, r.since
+		}
+	}
+	return nil
+}
+
+func (x *refusalSearch) inPeriod(t moment) bool { return x.since <= t && t < x.until }
+
+// outside reports whether a relay is somebody else's: it has a name or a public address.
+func outside(relay string) bool {
+	return relay != "" && relay != "localhost" && !strings.HasPrefix(relay, "127.") && relay != "::1" && !strings.HasPrefix(relay, "/")
+}
