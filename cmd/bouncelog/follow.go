@@ -176,8 +176,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 		}
 	}
 
-	watch := newWatcher(log, db, flag.options())
-	watch.metrics = m
+	problems := newAnnouncer(log, db, flag.options(), m)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
@@ -187,14 +186,16 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 		notify.alive()
 		m.Behind(behind)
 		m.Alive()
-		watch.look(watching, behind)
+		if behind < lagging { // catching up comes first
+			problems.Look(watching)
+		}
 		keep()
 		return errors.Join(g.Flush(), g.Failed())
 	}
 	err = tailer.Follow(ctx, sources, g.Positions(), o, g.Chunk)
 	notify.stopping()
 	stopWatching()
-	watch.wait() // it reads the database
+	problems.Wait() // it reads the database
 	return errors.Join(g.Close(err), db.Close())
 }
 

@@ -1,0 +1,271 @@
+package problem
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
+)
+
+// announcing returns an Announcer that logs what it announces.
+func announcing(w io.Writer, db store.Store, o Thresholds) *Announcer {
+	log := slog.New(slog.NewTextHandler(w, nil))
+	a := NewAnnouncer(log, db, o)
+	a.Announce = func(p *Problem) { log.Warn(table.Clean(p.Summary), "run", p.Scan) }
+	return a
+}
+
+// A refusalLog is a made-up log in a database.
+type refusalLog struct {
+	t      *testing.T
+	db     *sqlite.DB
+	offset int64
+	relay  string // "": mx.x.example
+}
+
+// refuse stores refusals that name a blocklist.
+func (l *refusalLog) refuse(at time.Time, n int, detail string) {
+	l.t.Helper()
+	b := &store.Batch{}
+	for range n {
+		l.offset += 100
+		b.Attempts = append(b.Attempts, store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: "log", Offset: l.offset, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp", QueueID: fmt.Sprintf("%X", 0x10000+l.offset),
+				Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true, Recipient: fmt.Sprintf("u%d@x.example", l.offset), RecipientDomain: "x.example",
+				RelayHost: cmp.Or(l.relay, "mx.x.example"), RelayIP: "192.0.2.1", RelayPort: 25, Status: "bounced", Outcome: bounce.Hard, Code: 554,
+				Response: "554 blocked \x1b[31m by " + detail,
+			},
+			Verdict: bounce.Verdict{Reason: bounce.Blocklist, Detail: detail, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
+		})
+	}
+	b.Sources = []store.Source{{ID: "log", Path: "mail.log", Offset: l.offset + 1}}
+	if err := storetest.Put(l.t.Context(), l.db, b); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// TestAnnouncer holds that a problem is announced once: not again while it goes on,
+// nor after a restart, but again when it comes back.
+func TestAnnouncer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	open := func() *sqlite.DB {
+		db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return db
+	}
+	l := &refusalLog{t: t, db: open()}
+	defer func() { l.db.Close() }()
+	var said bytes.Buffer
+	w := announcing(&said, l.db, Thresholds{})
+	look := func(want int, what string) {
+		t.Helper()
+		said.Reset()
+		w.now = func() time.Time { return time.Date(2027, 6, 1, 0, 0, 0, 0, time.UTC) }
+		w.next, w.asked = time.Time{}, time.Time{}
+		w.Look(t.Context())
+		w.Wait()
+		if got := strings.Count(said.String(), "level=WARN"); got != want {
+			t.Errorf("%s: %d announced, want %d\n%s", what, got, want, &said)
+		}
+		if strings.Contains(said.String(), "\x1b") {
+			t.Errorf("%s: a control character was logged", what)
+		}
+	}
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	look(0, "empty")
+	l.refuse(at, 1, "spamcop")
+	look(1, "the first refusal")
+	if !strings.Contains(said.String(), `run="bouncelog scan shop.example"`) {
+		t.Errorf("no command in %s", &said)
+	}
+	look(0, "nothing new")
+	l.refuse(at.Add(time.Hour), 3, "spamcop")
+	look(0, "the same goes on")
+	l.refuse(at.Add(2*time.Hour), 1, "barracuda\x1b[31m")
+	look(1, "another list")
+
+	l.db.Close()
+	l.db = open()
+	w = announcing(&said, l.db, Thresholds{})
+	look(0, "after a restart")
+	l.refuse(at.Add(20*time.Hour), 1, "spamcop")
+	look(0, "it goes on after a restart")
+	l.refuse(at.Add(80*time.Hour), 1, "spamcop")
+	look(1, "it comes back after days")
+	for i := range 30 {
+		l.refuse(at.Add(80*time.Hour+time.Duration(i)*12*time.Hour), 1, "spamcop")
+	}
+	look(0, "it went on for weeks while nobody looked")
+
+	l.refuse(at.Add(100*24*time.Hour), 1, "uceprotect")
+	said.Reset()
+	w.Look(t.Context())
+	w.Wait()
+	if said.Len() > 0 {
+		t.Errorf("it looked twice in a minute: %s", &said)
+	}
+}
+
+// A slowStore answers what is asked of refusals when it is told to.
+type slowStore struct {
+	*sqlite.DB
+	asked  chan struct{} // gets a value for each question
+	answer chan struct{} // closed: go on
+}
+
+func (s *slowStore) Read(ctx context.Context) (store.Reader, error) {
+	r, err := s.DB.Read(ctx)
+	return &slowReader{r, s}, err
+}
+
+type slowReader struct {
+	store.Reader
+	*slowStore
+}
+
+func (s *slowReader) Close() error { return s.Reader.Close() }
+
+func (s *slowReader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
+	return func(yield func(*store.Refusal, error) bool) {
+		s.asked <- struct{}{}
+		select {
+		case <-s.answer:
+		case <-ctx.Done():
+			yield(nil, ctx.Err())
+			return
+		}
+		for r, err := range s.Reader.Refusals(ctx, f) {
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestAnnouncerHoldsNothingUp holds that who follows a log goes on at once while problems
+// are looked for, that one search runs at a time, and that it ends when it is told to.
+func TestAnnouncerHoldsNothingUp(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	l := &refusalLog{t: t, db: db}
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	l.refuse(at, 1, "spamcop")
+	slow := &slowStore{DB: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
+	said := &bytes.Buffer{} // read when no search runs
+	w := announcing(said, slow, Thresholds{})
+	look := func(ctx context.Context) {
+		t.Helper()
+		returned := make(chan struct{})
+		go func() {
+			w.Look(ctx)
+			close(returned)
+		}()
+		select {
+		case <-returned:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the search holds up who follows")
+		}
+	}
+	look(t.Context())
+	<-slow.asked // it is at it
+	l.refuse(at.Add(time.Minute), 1, "spamcop")
+	for range 3 {
+		w.asked = time.Time{}
+		look(t.Context())
+	}
+	if n := len(slow.asked); n > 0 {
+		t.Errorf("%d more searches were begun beside it", n)
+	}
+	close(slow.answer)
+	w.Wait()
+	if got := strings.Count(said.String(), "level=WARN"); got != 1 {
+		t.Errorf("%d announced, want 1:\n%s", got, said)
+	}
+
+	// It ends with its context, and that is no failure.
+	slow.answer = make(chan struct{})
+	for len(slow.asked) > 0 {
+		<-slow.asked
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.asked, w.next = time.Time{}, time.Time{}
+	look(ctx)
+	<-slow.asked
+	cancel()
+	w.Wait()
+	if got := strings.Count(said.String(), "level=WARN"); got != 1 {
+		t.Errorf("an end that was asked for is told:\n%s", said)
+	}
+}
+
+// A search that takes long is followed by a longer rest.
+func TestAnnouncerRests(t *testing.T) {
+	for took, want := range map[time.Duration]time.Duration{
+		0: time.Minute, time.Second: time.Minute, 15 * time.Second: time.Minute, 2 * time.Minute: 8 * time.Minute,
+	} {
+		if got := rest(took); got != want {
+			t.Errorf("after %v it rests %v, want %v", took, got, want)
+		}
+	}
+}
+
+// TestAnnouncerIsNotMuted holds that neither a small server nor a clock that is wrong mutes
+// the alarm for a problem that reaches others.
+func TestAnnouncerIsNotMuted(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name   string
+		first  func(l *refusalLog)
+		second func(l *refusalLog)
+	}{
+		{"another provider", func(l *refusalLog) { l.refuse(at, 1, "spamcop") }, func(l *refusalLog) {
+			l.relay = "mx.large.example"
+			l.refuse(at.Add(time.Hour), 5, "spamcop")
+		}},
+		{"ten times as much", func(l *refusalLog) { l.refuse(at, 1, "spamcop") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 12, "spamcop") }},
+		{"a refusal from the future", func(l *refusalLog) {
+			l.refuse(at, 1, "barracuda")
+			l.refuse(at.AddDate(40, 0, 0), 1, "spamcop")
+		}, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 1, "spamcop") }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			l := &refusalLog{t: t, db: db}
+			var said bytes.Buffer
+			for i, change := range []func(*refusalLog){test.first, test.second, func(*refusalLog) {}} {
+				change(l)
+				said.Reset()
+				w := announcing(&said, db, Thresholds{})
+				w.now = func() time.Time { return at.Add(2 * time.Hour) }
+				w.Look(t.Context())
+				w.Wait()
+				if got, want := strings.Count(said.String(), "level=WARN"), []int{1, 1, 0}[i]; got != want {
+					t.Errorf("search %d: %d announced, want %d\n%s", i, got, want, &said)
+				}
+			}
+		})
+	}
+}
