@@ -8,7 +8,7 @@
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
 // by a type assertion: [Pruner], [Rejudger], [Checker], [Backuper], [Describer],
-// [SQL], [Noter], [Watcher].
+// [SQL], [Noter], [Watcher], [Guard].
 package store
 
 import (
@@ -28,6 +28,8 @@ var (
 	ErrNewer   = errors.New("database of a newer bouncelog")  // exit status 12
 	ErrDamaged = errors.New("database is damaged")            // exit status 1
 	ErrFull    = errors.New("no space left for the database") // exit status 1
+	// ErrReplaced is a database whose file, open for writing, is no longer what its path leads to.
+	ErrReplaced = errors.New("the database was removed or replaced") // exit status 1
 	// ErrTooMany is a dictionary that is full: its ids would no longer fit where they are kept.
 	ErrTooMany = errors.New("the database is full") // exit status 1
 )
@@ -139,6 +141,17 @@ type Checker interface {
 // A Backuper copies the database to a file that is not there yet.
 type Backuper interface {
 	Backup(ctx context.Context, path string) error
+}
+
+// A Guard looks after the files of a database that is open for writing. Its methods are
+// cheap and may be called from any goroutine.
+type Guard interface {
+	// Trouble says what threatens the database now: ErrReplaced, after which nothing more
+	// is stored and the database has to be opened anew; or, in words, what an administrator
+	// should know. Nil: nothing.
+	Trouble() error
+	// Pseudonymized reports whether local parts are stored as pseudonyms.
+	Pseudonymized() bool
 }
 
 // A Describer describes the database, for people.

@@ -17,8 +17,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/ingest"
+	"bouncelog/internal/metrics"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
+	"bouncelog/judge"
+	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/tailer"
 )
@@ -109,24 +112,100 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 	if err != nil {
 		return err
 	}
-	notify := newNotifier(log)
+	path, _ := cmd.Flags().GetString("db")
+	f := &followed{
+		cmd: cmd, sources: sources, in: in, flag: flag, retain: retain, o: o,
+		log: log, judge: judge, parser: opts, notify: newNotifier(log),
+		metrics: func() (*metrics.Metrics, error) { return serveMetrics(ctx, show, path, log) },
+	}
+	for {
+		err := f.follow()
+		if !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
+			return err
+		}
+		log.Error(cleanError(err))
+		if slices.Contains(sources, "-") {
+			return &exitError{status: exitFailed, err: errors.New("what was read from standard input cannot be read again"), hint: "start it again"}
+		}
+		if err := settled(ctx, path); err != nil {
+			return err
+		}
+		log.Info("going on with what is there now", "database", cleanPath(path))
+	}
+}
+
+// A followed is what follow does with one database after another, where one is replaced.
+type followed struct {
+	cmd     *cobra.Command
+	sources []string
+	in      *input
+	flag    *thresholds
+	retain  string
+	o       tailer.FollowOptions
+
+	log     *slog.Logger
+	judge   *judge.Judge
+	parser  parser.Options
+	notify  *notifier
+	metrics func() (*metrics.Metrics, error) // starts to show them, the first time
+	shown   *metrics.Metrics
+}
+
+// settleTime is how long a path must lead to the same file, of the same size, before it
+// is taken for a database that has been put there. Whoever replaces one by hand removes
+// the one first and copies the other then.
+const settleTime = 5 * time.Second
+
+// settled waits for that.
+func settled(ctx context.Context, path string) error {
+	look := func() (s string) {
+		if st, err := os.Stat(path); err == nil {
+			s = fmt.Sprint(st.Size(), st.ModTime(), st.Sys().(*syscall.Stat_t).Ino)
+		}
+		return s
+	}
+	tick := time.NewTicker(settleTime / 10)
+	defer tick.Stop()
+	was, since := look(), time.Now()
+	for time.Since(since) < settleTime {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if is := look(); is != was {
+			was, since = is, time.Now()
+		}
+	}
+	return nil
+}
+
+// follow follows into one database: until told to stop, or until another has taken its place
+// (store.ErrReplaced).
+func (f *followed) follow() error {
+	cmd, ctx, in, flag, retain, log, notify, o := f.cmd, f.cmd.Context(), f.in, f.flag, f.retain, f.log, f.notify, f.o
 	wait := &waiting{ctx: ctx, log: log, notify: notify}
-	db, err := in.openForWriting(cmd, judge, wait.retry)
+	db, err := in.openForWriting(cmd, f.judge, wait.retry)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	path, _ := cmd.Flags().GetString("db")
-	m, err := serveMetrics(ctx, show, path, log)
-	if err != nil {
-		return errors.Join(err, db.Close())
+	mind := newMinder(log, db)
+	// One that is made in its place holds no more in the clear than it did.
+	in.pseudonymize = in.pseudonymize || mind.pseudonymized()
+	if f.shown == nil {
+		if f.shown, err = f.metrics(); err != nil {
+			return errors.Join(err, db.Close())
+		}
 	}
+	m := f.shown
+	mind.metrics = m
 	stored, err := storedCounter(ctx, m, db)
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
 	g, err := ingest.New(ctx, db, ingest.Options{
-		Judge: judge, Parser: opts, Retry: wait.retry,
+		Judge: f.judge, Parser: f.parser, Retry: wait.retry,
 		Stored: func(b *store.Batch, took time.Duration) {
 			wait.over()
 			stored(b, took)
@@ -139,7 +218,10 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	defer func() {
+		signal.Stop(hup)
+		close(hup)
+	}()
 	reopen := make(chan struct{}, 1)
 	go func() {
 		for range hup {
@@ -190,9 +272,12 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 			problems.Look(watching)
 		}
 		keep()
+		if err := mind.look(); err != nil {
+			return err
+		}
 		return errors.Join(g.Flush(), g.Failed())
 	}
-	err = tailer.Follow(ctx, sources, g.Positions(), o, g.Chunk)
+	err = tailer.Follow(ctx, f.sources, g.Positions(), o, g.Chunk)
 	notify.stopping()
 	stopWatching()
 	problems.Wait() // it reads the database

@@ -443,5 +443,8 @@ func openForReading(cmd *cobra.Command) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s, ok := cmd.OutOrStdout().(*spool); ok {
+		s.hold()
+	}
 	return openSQLite(cmd.Context(), path, sqlite.Options{ReadOnly: true})
 }

@@ -47,14 +47,18 @@ func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error 
 	if o.file == "" || o.file == "-" {
 		return print(cmd.OutOrStdout())
 	}
-	if stdout, ok := cmd.OutOrStdout().(*os.File); ok && isFile(o.file, stdout) { // /dev/stdout
-		return print(stdout)
+	if isFile(o.file, cmd.OutOrStdout()) { // /dev/stdout
+		return print(cmd.OutOrStdout())
 	}
 	return writeFile(cmd.Context(), o.file, print)
 }
 
-// isFile reports whether path leads to the file that is open as f.
-func isFile(path string, f *os.File) bool {
+// isFile reports whether path leads to the file that w writes to.
+func isFile(path string, w io.Writer) bool {
+	f, ok := w.(interface{ Stat() (os.FileInfo, error) })
+	if !ok {
+		return false
+	}
 	a, err := os.Stat(path)
 	if err != nil {
 		return false

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -332,6 +333,34 @@ func TestFullDisk(t *testing.T) {
 	if got := contents(t, db); got != want {
 		t.Errorf("with room from the beginning:\n%.2000s\nfull meanwhile:\n%.2000s", want, got)
 	}
+}
+
+// TestSmallDisk catches up on a file system with room for twice the database, beside a
+// reader that rests meanwhile: the write-ahead log must not keep it full for ever.
+func TestSmallDisk(t *testing.T) {
+	dir, _ := smallDisk(t, "40m")
+	log, db := filepath.Join(t.TempDir(), "mail.log"), dir+"/small.db"
+	writeLog(t, log, 0, 100)
+	bouncelog(t, exitOK, "import", "--db", db, log)
+	reader, err := sql.Open("sqlite3", "file:"+db+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	rows, err := reader.Query("SELECT * FROM delivery")
+	if err != nil || !rows.Next() {
+		t.Fatal(err)
+	}
+	p := start(t, "follow", "--db", db, log)
+	writeLog(t, log, 100, 60_000)
+	eventually(t, "full, or all stored", func() bool { return strings.Contains(p.said(), "cannot store") || count(t, db) == 120_000 })
+	if err := rows.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all stored", func() bool { return count(t, db) == 120_000 })
+	p.Process.Signal(syscall.SIGTERM)
+	p.end(t)
+	contents(t, db)
 }
 
 // TestReadOnlyDisk asks and stores where nothing can be written.

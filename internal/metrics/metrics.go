@@ -37,6 +37,7 @@ type Metrics struct {
 	batches  prometheus.Histogram
 	behind   prometheus.Gauge
 	ready    prometheus.Gauge
+	trouble  prometheus.Gauge
 	stored   prometheus.Gauge
 	expired  prometheus.Counter
 
@@ -79,6 +80,10 @@ func New(version string, size func() float64) *Metrics {
 			Name: "bouncelog_ready",
 			Help: "1 once the logs were caught up with.",
 		}),
+		trouble: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "bouncelog_database_trouble",
+			Help: "1 while something threatens the database, which the journal says.",
+		}),
 		stored: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "bouncelog_last_stored_timestamp_seconds",
 			Help: "When a batch was last stored.",
@@ -102,7 +107,7 @@ func New(version string, size func() float64) *Metrics {
 		m.lines.WithLabelValues(kind)
 	}
 	m.registry.MustRegister(
-		m.attempts, m.failures, m.lines, m.problems, m.batches, m.behind, m.ready, m.stored, m.expired, build,
+		m.attempts, m.failures, m.lines, m.problems, m.batches, m.behind, m.ready, m.trouble, m.stored, m.expired, build,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "bouncelog_database_bytes",
 			Help: "Size of the database with its write-ahead log.",
@@ -162,6 +167,17 @@ func (m *Metrics) Behind(bytes int64) {
 	m.behind.Set(float64(bytes))
 	if bytes == 0 && !m.isReady.Swap(true) {
 		m.ready.Set(1)
+	}
+}
+
+// Trouble says whether something threatens the database.
+func (m *Metrics) Trouble(is bool) {
+	if m == nil {
+		return
+	}
+	m.trouble.Set(0)
+	if is {
+		m.trouble.Set(1)
 	}
 }
 

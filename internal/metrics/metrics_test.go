@@ -51,6 +51,7 @@ func TestPages(t *testing.T) {
 	m.Lines("unparsed", 2)
 	m.Problems("confirmed", 1)
 	m.Expired(1)
+	m.Trouble(true)
 	m.Batch(30 * time.Millisecond)
 	_, page := get(t, h, "/metrics")
 	for _, line := range []string{
@@ -60,6 +61,7 @@ func TestPages(t *testing.T) {
 		`bouncelog_lines_total{kind="unparsed"} 2`,
 		`bouncelog_problems{level="confirmed"} 1`,
 		`bouncelog_expired_messages_total 1`,
+		`bouncelog_database_trouble 1`,
 		`bouncelog_behind_bytes 10`,
 		`bouncelog_ready 1`,
 		`bouncelog_database_bytes 4096`,
@@ -102,6 +104,7 @@ func TestNil(t *testing.T) {
 	m.Failure("a", "hard")
 	m.Lines("blank", 1)
 	m.Expired(1)
+	m.Trouble(true)
 	m.Batch(1)
 	m.Behind(0)
 	m.Problems("watch", 1)

@@ -24,6 +24,7 @@ type Queue struct {
 	pending sync.WaitGroup // writes that have not run
 
 	checkpoints *Checkpointer // nil: none
+	patience    int64         // PRAGMA busy_timeout, where there are checkpoints
 	logged      int           // bytes committed since a checkpoint was started, about
 
 	mu  sync.Mutex
@@ -65,11 +66,11 @@ func NewQueue(c *Conn) (*Queue, error) {
 }
 
 // Checkpoint has checkpoints made as the log grows, and what failed rolled back.
-func (q *Queue) Checkpoint(k *Checkpointer) { q.checkpoints = k }
-
-// Truncate moves all of the write-ahead log into the database and cuts both to their
-// sizes.
-func (q *Queue) Truncate() error { return q.checkpoints.truncate(q.c) }
+func (q *Queue) Checkpoint(k *Checkpointer) (err error) {
+	q.checkpoints = k
+	q.patience, err = q.c.Number("PRAGMA busy_timeout")
+	return err
+}
 
 // Begin begins a transaction that writes, in its turn. The next Settle returns ErrChanged
 // where another connection has committed since the transaction before.
@@ -127,7 +128,7 @@ func (q *Queue) run(w *write) error {
 		if q.checkpoints == nil {
 			break
 		}
-		q.checkpoints.catchUp()
+		q.catchUp()
 		if q.logged += commitWeight; q.logged >= checkpointAfter {
 			q.logged = 0
 			q.checkpoints.start()

@@ -13,9 +13,12 @@ import (
 // foldWidth is at how many columns sentences are folded at most.
 const foldWidth = 100
 
+// descriptor is what an *os.File has, and what writes to one may have.
+type descriptor interface{ Fd() uintptr }
+
 // Is reports whether w is a terminal.
 func Is(w io.Writer) bool {
-	f, ok := w.(*os.File)
+	f, ok := w.(descriptor)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -25,7 +28,7 @@ func Width(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		return n
 	}
-	if f, ok := w.(*os.File); ok {
+	if f, ok := w.(descriptor); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n > 0 {
 			return n
 		}

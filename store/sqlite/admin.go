@@ -374,7 +374,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 	// Each step of this statement frees a page.
 	err = d.w.c.Each(func([]driver.Value) error { return ctx.Err() }, "PRAGMA incremental_vacuum")
 	if err == nil {
-		err = d.w.q.Truncate()
+		d.w.q.Cut(d.opts.BusyTimeout)
 	}
 	return removed, d.wrap("prune", err)
 }

@@ -62,6 +62,7 @@ type Options struct {
 	// It counts when the database is made, and stays so.
 	Pseudonymize bool
 
+	largestLog int64 // bytes; 0: the constant. For tests
 	// For tests of the way from one schema to the next.
 	migrations fs.FS
 	version    int64
@@ -76,6 +77,10 @@ type DB struct {
 	write  sync.Mutex // held by who writes
 	w      *writer    // nil where ReadOnly
 	secret secret     // of w
+
+	// Of what is open for writing, set by Open.
+	files       files
+	checkpoints *sqlite3.Checkpointer
 
 	// A temporary database has one connection for all.
 	single sync.RWMutex
@@ -94,6 +99,7 @@ var _ interface {
 	store.Backuper
 	store.Describer
 	store.SQL
+	store.Guard
 } = (*DB)(nil)
 
 // Open opens the database at path, and makes it where it is missing, unless
@@ -101,6 +107,9 @@ var _ interface {
 func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	if opts.BusyTimeout == 0 {
 		opts.BusyTimeout = 5 * time.Second
+	}
+	if opts.largestLog == 0 {
+		opts.largestLog = largestLog
 	}
 	if opts.migrations == nil {
 		opts.migrations, opts.version = migrations, schemaVersion
@@ -127,6 +136,9 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 func (d *DB) openReadOnly() error {
 	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
+	}
+	if err := strangersLog(d.path); err != nil {
+		return err
 	}
 	version, err := d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no")
 	if errors.Is(err, fs.ErrPermission) && d.atRest() {
@@ -158,14 +170,23 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if c, err = d.dial(d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
 		return err
 	}
-	d.w.q.Checkpoint(sqlite3.NewCheckpointer(c))
-	return d.wrap("open", d.w.c.Exec("PRAGMA wal_autocheckpoint = 0"))
+	d.checkpoints = sqlite3.NewCheckpointer(c)
+	if err := d.w.q.Checkpoint(d.checkpoints); err != nil {
+		return d.wrap("open", err)
+	}
+	if d.files, err = filesOf(d.path); err != nil {
+		return d.wrap("open", err)
+	}
+	return d.wrap("open", d.w.c.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d", restingLog)))
 }
 
 // dialWriter opens the connection that writes. It asks for the lock only where the
 // database has to be made or migrated.
 func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 	if err := d.create(); err != nil {
+		return nil, err
+	}
+	if err := strangersLog(d.path); err != nil {
 		return nil, err
 	}
 	// SQLite would open it for reading only, and say so at the first write.
@@ -506,5 +527,14 @@ func (d *DB) Close() error {
 	if w.open && !d.opts.Temporary {
 		err = w.undo(nil)
 	}
-	return d.wrap("close", errors.Join(err, w.c.Close()))
+	replaced := d.files.replaced(d.path) != nil
+	if replaced {
+		// SQLite leaves everything as it is then. The file may have been moved away to be
+		// kept: it is whole with what the log holds.
+		w.q.Cut(0)
+	}
+	if err = errors.Join(err, w.c.Close()); replaced {
+		err = errors.Join(err, d.files.removeLog())
+	}
+	return d.wrap("close", err)
 }

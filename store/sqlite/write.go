@@ -127,6 +127,9 @@ func (w *writer) transact(f func() error) error {
 // begin begins a transaction, and forgets what is remembered of the dictionaries if
 // another process has written since the last: an import beside the daemon.
 func (w *writer) begin() error {
+	if err := w.d.ready(); err != nil {
+		return err
+	}
 	for range 10 {
 		w.q.Begin()
 		w.open = true
@@ -144,6 +147,9 @@ func (w *writer) begin() error {
 // commit ends the transaction and waits for that.
 func (w *writer) commit() error {
 	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.d.files.replaced(w.d.path); err != nil {
 		return err
 	}
 	w.q.Commit()
@@ -166,7 +172,11 @@ func (w *writer) undo(err error) error {
 	if w.c.InTransaction() {
 		w.c.Exec("ROLLBACK")
 	}
-	return errors.Join(err, w.reset())
+	err = errors.Join(err, w.reset())
+	if sqlite3.KindOf(err) == sqlite3.ErrFull {
+		w.q.Cut(0) // a large log may be what fills the disk
+	}
+	return err
 }
 
 // errHalf is why a temporary database takes nothing more.

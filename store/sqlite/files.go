@@ -1,0 +1,180 @@
+package sqlite
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"bouncelog/store"
+)
+
+// A fileID says which file a path leads to; zero: none.
+type fileID struct{ dev, ino uint64 }
+
+// idOf returns the file that path leads to. What cannot be looked at is an error.
+func idOf(path string) (fileID, error) {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fileID{}, nil
+	}
+	if err != nil {
+		return fileID{}, err
+	}
+	s := st.Sys().(*syscall.Stat_t)
+	return fileID{uint64(s.Dev), uint64(s.Ino)}, nil
+}
+
+// files are what a database that is open has on disk. SQLite keeps writing to the files
+// that it has open, whatever their names lead to by then: to a deleted file in silence, and
+// to the write-ahead log beside a database that it does not belong to. So the DB looks at
+// the names before each transaction and each commit, which costs two calls of stat.
+type files struct {
+	path         string // of the database, without symbolic links: -wal and -shm stand beside that
+	db, log, shm fileID
+}
+
+// filesOf returns the files of the database at path, which is open.
+func filesOf(path string) (f files, err error) {
+	f.path = path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		f.path = real
+	}
+	for _, one := range [...]struct {
+		id     *fileID
+		suffix string
+	}{{&f.db, ""}, {&f.log, "-wal"}, {&f.shm, "-shm"}} {
+		if *one.id, err = idOf(f.path + one.suffix); err != nil {
+			return files{}, err
+		}
+	}
+	return f, nil
+}
+
+// replaced returns an error with store.ErrReplaced where path leads to another file than
+// when the database was opened, or the write-ahead log is another. Where that cannot be
+// said, nothing has happened.
+func (f *files) replaced(path string) error {
+	if f.db == (fileID{}) {
+		return nil
+	}
+	switch id, err := idOf(path); {
+	case err != nil:
+		return nil
+	case id == (fileID{}):
+		return fmt.Errorf("%s: %w: there is no such file any more", path, store.ErrReplaced)
+	case id != f.db:
+		return fmt.Errorf("%s: %w: another file has taken its place", path, store.ErrReplaced)
+	}
+	if f.log == (fileID{}) {
+		return nil
+	}
+	if id, err := idOf(f.path + "-wal"); err == nil && id != f.log {
+		return fmt.Errorf("%s: %w: its write-ahead log was", path, store.ErrReplaced)
+	}
+	return nil
+}
+
+// removeLog removes the write-ahead log, and the index of it, that were the database's own
+// and stand beside what has taken its place.
+func (f *files) removeLog() error {
+	var err error
+	for _, one := range [...]struct {
+		id     fileID
+		suffix string
+	}{{f.log, "-wal"}, {f.shm, "-shm"}} {
+		if id, e := idOf(f.path + one.suffix); e == nil && id == one.id && id != (fileID{}) {
+			err = errors.Join(err, os.Remove(f.path+one.suffix))
+		}
+	}
+	return err
+}
+
+// A heldLock is an advisory lock of a process on some bytes of a file.
+type heldLock struct {
+	pid      int // 0: not known
+	from, to int64
+}
+
+// locksOn lists the locks on a file, by /proc/locks. Opening the file to ask for them would
+// not do: closing it again would end all locks that this process has on it (fcntl(2)).
+// Nothing is known where there is no /proc, and on file systems whose device has
+// another number there.
+func locksOn(id fileID) []heldLock {
+	f, err := os.Open("/proc/locks")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	major := id.dev>>8&0xfff | id.dev>>32&^uint64(0xfff)
+	minor := id.dev&0xff | id.dev>>12&^uint64(0xff)
+	want := fmt.Sprintf("%02x:%02x:%d", major, minor, id.ino)
+	var locks []heldLock
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		// 1: POSIX  ADVISORY  READ 1234 08:01:5678 128 128
+		w := strings.Fields(lines.Text())
+		if len(w) != 8 || w[1] != "POSIX" || w[5] != want {
+			continue
+		}
+		var l heldLock
+		fmt.Sscan(w[4], &l.pid)
+		fmt.Sscan(w[6], &l.from)
+		if _, err := fmt.Sscan(w[7], &l.to); err != nil { // EOF: to the end
+			l.to = 1<<63 - 1
+		}
+		locks = append(locks, l)
+	}
+	return locks
+}
+
+// Bytes of the -shm file that are locked (https://www.sqlite.org/walformat.html).
+const (
+	lockRead = 123 // and 4 more: by who reads a moment
+	lockOpen = 128 // by who has it open
+)
+
+// strangersLog returns an error where a process writes to the write-ahead log beside the
+// database at path without having that database open: it has not noticed yet that another
+// file stood there when it began. Who opened the database now would take what is in
+// that log for its own.
+func strangersLog(path string) error {
+	f, err := filesOf(path)
+	if err != nil || f.log == (fileID{}) || f.shm == (fileID{}) {
+		return nil
+	}
+	stranger := func() int {
+		users := make(map[int]bool)
+		for _, l := range locksOn(f.db) {
+			users[l.pid] = true
+		}
+		for _, l := range locksOn(f.shm) {
+			if l.from <= lockOpen && lockOpen <= l.to && !users[l.pid] {
+				return l.pid
+			}
+		}
+		return 0
+	}
+	// The list is not of one moment. Who opens a database locks its file before that.
+	if pid := stranger(); pid != 0 && stranger() == pid {
+		return fmt.Errorf("open %s: %w: process %d still writes for the file that stood here before", path, store.ErrLocked, pid)
+	}
+	return nil
+}
+
+// readerOf says, in words, who else reads the database: " by process 12 (sqlite3)"; empty
+// where that is not known.
+func (f *files) readerOf() string {
+	self := os.Getpid()
+	for _, l := range locksOn(f.shm) {
+		if l.pid == 0 || l.pid == self || l.to < lockRead || l.from >= lockOpen {
+			continue
+		}
+		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", l.pid))
+		return fmt.Sprintf(" by process %d (%s)", l.pid, strings.TrimSpace(string(name)))
+	}
+	return ""
+}
