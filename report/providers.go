@@ -1,6 +1,10 @@
 package report
 
 import (
+	"context"
+	"slices"
+	"strings"
+
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
 	"bouncelog/store"
@@ -97,4 +101,32 @@ func refused(reasons map[bounce.Reason]int64) (n int64) {
 // blocks reports whether a provider refuses most of what we send to it.
 func blocks(refused, attempts int64) bool {
 	return refused >= blocksLeast && float64(refused) >= blocksShare*float64(attempts)
+}
+
+// RelaysOf are the suffixes of relays' names, each for a store.Filter, that select the
+// mail to a provider among what matches f; none where it was reached by no relay: then
+// its name is that of the recipients' domain.
+func RelaysOf(ctx context.Context, r store.Reader, f store.Filter, name string) (suffixes []string, err error) {
+	cells, err := r.Count(ctx, f, store.ByRelay)
+	if err != nil {
+		return nil, err
+	}
+	for i := range cells {
+		host := cells[i].Keys[0]
+		if host == "" || provider.OfHost(host) != name {
+			continue
+		}
+		for { // the shortest name that still is this provider
+			_, parent, ok := strings.Cut(host, ".")
+			if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
+				break
+			}
+			host = parent
+		}
+		if !slices.Contains(suffixes, host) {
+			suffixes = append(suffixes, host)
+		}
+	}
+	slices.Sort(suffixes)
+	return suffixes, nil
 }

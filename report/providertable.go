@@ -89,13 +89,37 @@ func (u *usual) relays(routes []store.Cell) map[string]bool {
 	return found
 }
 
-// providerTable makes the table of the groups by provider of the period and, where they
-// are known, of the routes of the one before; top is how many providers have a row of
-// their own (0: all).
+// Relayed reports whether the provider has relays under another name than the
+// recipients' domain: its mail is selected by the relay, else by the domain.
+func (p *ProviderRow) Relayed() bool { return p.relay }
+
+// Places are the rows of all providers, or with store.ByDomain of all recipients' domains,
+// the worst first. routes are counted by domain and relay, and so is before, the period
+// before; nil: not known.
+func Places(routes, before []store.Cell, by store.Dimension) []ProviderRow {
+	group := providers
+	if by == store.ByDomain {
+		group = func(routes []store.Cell) []store.Cell {
+			return merged(routes, func(r *store.Cell) string { return r.Keys[0] })
+		}
+	}
+	relays := map[string]bool{}
+	if by != store.ByDomain {
+		relays = usualProviders(routes).relays(routes)
+	}
+	if before != nil {
+		before = group(before)
+	}
+	return providerTable(group(routes), relays, before, 0).Rows
+}
+
+// providerTable makes the table of the groups by provider of the period and of those of
+// the one before (nil: not known); top is how many providers have a row of their own
+// (0: all).
 func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int) *ProviderTable {
 	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
 	before := map[string]int64{}
-	for _, g := range providers(then) {
+	for _, g := range then {
 		before[g.Keys[0]] = refused(g.Reasons)
 	}
 	var rows []ProviderRow

@@ -442,6 +442,9 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		if r.Comparison == nil || !r.Comparison.Whole() {
 			then = nil // it is of another length of time
 		}
+		if then != nil {
+			then = providers(then)
+		}
 		r.ProviderTable = providerTable(groups, usual.relays(routes), then, p.Top)
 		if wanted(SectionProviders) {
 			r.Providers = rows

@@ -84,7 +84,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	})
 	command := []string{}
 	if name := ascii.Lower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
-		suffixes, err := v.relaysOf(ctx, r, name)
+		suffixes, err := report.RelaysOf(ctx, r, v.sel.filter, name)
 		if err != nil {
 			return err
 		}

@@ -109,34 +109,6 @@ func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of
 	return names, of
 }
 
-// relaysOf are the suffixes of the relays' names that are a provider, and the domains
-// that have no relay.
-func (v *screen) relaysOf(ctx context.Context, r store.Reader, name string) (suffixes []string, err error) {
-	f := v.sel.filter
-	cells, err := r.Count(ctx, f, store.ByRelay)
-	if err != nil {
-		return nil, err
-	}
-	for i := range cells {
-		host := cells[i].Keys[0]
-		if host == "" || provider.OfHost(host) != name {
-			continue
-		}
-		for { // the shortest name that still is this provider
-			_, parent, ok := strings.Cut(host, ".")
-			if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
-				break
-			}
-			host = parent
-		}
-		if !slices.Contains(suffixes, host) {
-			suffixes = append(suffixes, host)
-		}
-	}
-	slices.Sort(suffixes)
-	return suffixes, nil
-}
-
 // provider shows one: its relays, the domains behind it, what it answers.
 func (v *screen) provider(ctx context.Context, r store.Reader, name string) error {
 	v.Name, v.Title, v.Phrases = "provider", name, phrases(name)
@@ -170,7 +142,7 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 	f := v.sel.filter
 	if len(hosts) > 0 {
 		f.Relay = name
-		if suffixes, err := v.relaysOf(ctx, r, name); err != nil {
+		if suffixes, err := report.RelaysOf(ctx, r, v.sel.filter, name); err != nil {
 			return err
 		} else if len(suffixes) == 1 {
 			f.Relay = suffixes[0]

@@ -269,13 +269,19 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f.StringVar(&s.since, "since", "", "from this `TIME` on: 2026-11-22, \"2026-11-22 14:05\", 24h, 7d")
 	f.StringVar(&s.until, "until", "", "before this `TIME`")
 	f.StringVarP(&s.day, "day", "d", "", "`PERIOD`: today, yesterday, last_week, 2026-11, 2026-11-22, \"A to B\"")
+	s.placeFlags(cmd)
+	f.StringSliceVar(&s.outcomes, "outcome", nil, "only these outcomes: delivered, soft, hard, handoff, probe")
+	f.StringSliceVar(&s.reasons, "reason", nil, "only these reasons (see 'bouncelog explain --reasons')")
+}
+
+// placeFlags select by where mail came from and went, and not by time or outcome.
+func (s *selection) placeFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&s.domain, "domain", "", "only recipients in this domain")
 	f.StringVar(&s.senderDomain, "sender-domain", "", "only senders in this domain")
 	f.StringVar(&s.relay, "relay", "", "only relays whose name is or ends with this")
 	f.StringVar(&s.host, "host", "", "only this logging host")
 	f.StringVar(&s.mta, "mta", "", "only postfix or exim")
-	f.StringSliceVar(&s.outcomes, "outcome", nil, "only these outcomes: delivered, soft, hard, handoff, probe")
-	f.StringSliceVar(&s.reasons, "reason", nil, "only these reasons (see 'bouncelog explain --reasons')")
 }
 
 // filter is what it selects, and the time zone that its times are in.

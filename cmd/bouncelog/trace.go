@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"bouncelog/bounce"
 	"bouncelog/internal/table"
-	"bouncelog/judge"
 	"bouncelog/report"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -78,7 +75,8 @@ ended for each recipient.`,
 			}
 			return out.write(cmd, func(w io.Writer) error {
 				if form == table.FormatTable {
-					return tell(w, attempts, ends, loc)
+					_, err := io.WriteString(w, render.Trace(attempts, ends, loc))
+					return err
 				}
 				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"})
 				rw := table.NewRowWriter(w, form, columns)
@@ -102,34 +100,4 @@ ended for each recipient.`,
 	sel.flags(cmd)
 	cmd.Flags().StringVar(&tz.tz, "tz", "", "time zone to print times in (default: this machine's)")
 	return cmd
-}
-
-// tell prints attempts in words, and at the end of a message what became of
-// each recipient.
-func tell(w io.Writer, attempts []store.Attempt, ends []bounce.End, loc *time.Location) error {
-	var b strings.Builder
-	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
-	endings := report.Endings(attempts, ends)
-	message, explained := "", map[bounce.Reason]bool{}
-	for i := range attempts {
-		a := &attempts[i]
-		if key := a.Host + " " + a.Instance + " " + a.QueueID; key != message {
-			message = key
-			say("message ", a.QueueID, report.Origin(a))
-		}
-		say("  ", a.Time.In(loc).Format("2006-01-02 15:04:05"), "  ", report.Sentence(a))
-		if a.Outcome != bounce.Delivered && a.Response != "" {
-			say("      ", a.Response)
-		}
-		if a.Reason != bounce.NoReason && !explained[a.Reason] {
-			explained[a.Reason] = true // once is enough
-			t := judge.ReasonText(a.Reason)
-			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
-		}
-		if e := endings[i]; e != nil {
-			say("  in the end: <", a.Recipient, "> ", e.Words)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

@@ -8,18 +8,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// TestUsageGroups holds that the grouped help of report names every option and fits a
-// screen of 50 lines and 100 columns.
+// TestUsageGroups holds that a grouped help names every option and fits a screen of 50
+// lines and 100 columns.
 func TestUsageGroups(t *testing.T) {
+	for _, name := range []string{"report", "top"} {
+		t.Run(name, func(t *testing.T) { testUsageGroups(t, name) })
+	}
+}
+
+func testUsageGroups(t *testing.T, name string) {
 	t.Setenv("BOUNCELOG_DB", "/var/lib/bouncelog/bouncelog.db")
 	root := newRoot()
-	cmd, _, err := root.Find([]string{"report"})
+	cmd, _, err := root.Find([]string{name})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
 	root.SetOut(&b)
-	root.SetArgs([]string{"report", "--help"})
+	root.SetArgs([]string{name, "--help"})
 	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}

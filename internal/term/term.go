@@ -36,6 +36,32 @@ func Width(w io.Writer) int {
 	return 0
 }
 
+// IsInput reports whether r is a terminal.
+func IsInput(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// Size is the number of columns and lines of w: $COLUMNS and $LINES, else what the
+// terminal says, else those of the VT100, 80 and 24.
+func Size(w io.Writer) (columns, lines int) {
+	columns, lines = 80, 24
+	if f, ok := w.(*os.File); ok {
+		if c, l, err := term.GetSize(int(f.Fd())); err == nil && c > 0 && l > 0 {
+			columns, lines = c, l
+		}
+	}
+	for _, x := range []struct {
+		name string
+		to   *int
+	}{{"COLUMNS", &columns}, {"LINES", &lines}} {
+		if n, err := strconv.Atoi(os.Getenv(x.name)); err == nil && n > 0 {
+			*x.to = n
+		}
+	}
+	return columns, lines
+}
+
 // Fold is the number of columns at which sentences are folded.
 func Fold(w io.Writer) int {
 	if n := Width(w); n > 0 {

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/ingest"
+	"bouncelog/internal/table"
+	"bouncelog/internal/term"
+	"bouncelog/judge"
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+	"bouncelog/tailer"
+	"bouncelog/top"
+)
+
+func newTop() *cobra.Command {
+	var (
+		in         input
+		sel        selection
+		flag       thresholds
+		once       bool
+		view, size string
+		window     string
+	)
+	cmd := &cobra.Command{
+		Use:   "top [FILE]",
+		Short: "What the mail does right now, in a terminal",
+		Long: `Shows deliveries live: rates, incidents, and who refuses, by provider, domain, reason,
+sender and reply, with the queue by age; enter leads from a provider to its replies, their
+recipients and one message. ? lists the keys.
+
+Reads the database while 'bouncelog follow' writes it, also for several admins at once,
+and asks nothing while nothing is stored. With a FILE it follows that log by itself into
+a temporary database. Runs at the lowest priority.`,
+		Example: `  bouncelog top
+  bouncelog top --window 15m /var/log/mail.log
+  bouncelog top --once --view queue --size 200x60`,
+		Args: needArgs(0, 1, "a log file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := flag.check(); err != nil {
+				return err
+			}
+			filter, loc, err := sel.filter(&in)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(top.Views(), view) {
+				return usageErrorf("valid values: "+strings.Join(top.Views(), ", "), "--view: unknown table %q", view)
+			}
+			length, err := duration(window)
+			if err != nil || !slices.Contains(top.Windows(), strings.TrimSpace(window)) {
+				return usageErrorf("valid values: "+strings.Join(top.Windows(), ", "), "--window: not a window: %q", window)
+			}
+			width, height, err := screenSize(cmd, size)
+			if err != nil {
+				return err
+			}
+			if !once && !(term.Is(cmd.OutOrStdout()) && term.IsInput(cmd.InOrStdin())) {
+				return &exitError{status: exitUsage, err: errors.New("top: standard input and output are not a terminal"), hint: "'bouncelog top --once' prints one frame"}
+			}
+			judge, err := in.judge()
+			if err != nil {
+				return err
+			}
+			o := top.Options{
+				Location: loc, Filter: filter, Thresholds: flag.options(), View: view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
+				Explain: judge.Explain, Rerun: changed(cmd, selectOptions), DB: changed(cmd, []string{"db"}),
+			}
+			for _, path := range args {
+				o.DB, o.Files = nil, append(o.Files, table.ShellWord(path))
+			}
+			stepBack()
+			if once {
+				return topOnce(cmd, &in, o, args, width, height)
+			}
+			if len(args) > 0 {
+				return topFile(cmd, &in, judge, o, args[0])
+			}
+			path, _ := cmd.Flags().GetString("db")
+			db := &readable{path: path, open: func(ctx context.Context) (store.Store, error) {
+				return openSQLite(ctx, path, sqlite.Options{ReadOnly: true})
+			}}
+			defer db.close()
+			r, err := db.read(cmd.Context()) // what is wrong with it is said before the screen is taken
+			if err != nil {
+				return err
+			}
+			if err := r.Close(); err != nil {
+				return err
+			}
+			o.Read, o.Watch = db.read, db.watch
+			return top.Run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), o)
+		},
+	}
+	in.flags(cmd)
+	sel.placeFlags(cmd)
+	flag.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&once, "once", false, "print one frame and end")
+	f.StringVar(&view, "view", "providers", "begin with the table `NAME`: "+strings.Join(top.Views(), ", "))
+	f.StringVar(&window, "window", "1h", "begin with this `TIME` up to now: "+strings.Join(top.Windows(), ", "))
+	f.StringVar(&size, "size", "", "with --once: `SIZE` of the frame, as in 80x24 (default: the terminal's, else 80x24)")
+	groupUsage(cmd, topGroups)
+	return cmd
+}
+
+// topGroups are the options of top in its help text.
+var topGroups = []flagGroup{
+	{title: "Logs", flags: []string{"db", "year", "tz"}},
+	{title: "Selection", flags: []string{"domain", "sender-domain", "relay", "host", "mta"}},
+	{title: "Screen", flags: []string{"view", "window", "once", "size"}},
+	{title: "More, explained in bouncelog-top(1)", named: []string{
+		"logs:       --rules, --config",
+		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",
+	}},
+}
+
+// screenSize is the size of a frame that is printed.
+func screenSize(cmd *cobra.Command, size string) (width, height int, err error) {
+	if size == "" {
+		width, height = term.Size(cmd.OutOrStdout())
+		return width, height, nil
+	}
+	w, h, _ := strings.Cut(size, "x")
+	width, err = strconv.Atoi(w)
+	if err == nil {
+		height, err = strconv.Atoi(h)
+	}
+	if err != nil || width < 1 || height < 1 || width > 1000 || height > 1000 {
+		return 0, 0, usageErrorf("as in --size 80x24; 1000x1000 at most", "--size %s: not a size", size)
+	}
+	return width, height, nil
+}
+
+// topOnce prints one frame of the database, or of a log that is read once.
+func topOnce(cmd *cobra.Command, in *input, o top.Options, paths []string, width, height int) error {
+	db, unread, err := in.database(cmd, paths)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	o.Read = db.Read
+	if err := top.Once(cmd.Context(), cmd.OutOrStdout(), o, width, height); err != nil {
+		return err
+	}
+	if unread {
+		return &exitError{status: exitPartly}
+	}
+	return db.Close()
+}
+
+// What is kept of a log that top follows by itself: as far back as a refusal is compared
+// with the past. Its rows are in SQLite's temporary database, which is in memory as far as
+// its cache goes (16 MB) and else in an unnamed file.
+const (
+	topKeeps  = 29 * 24 * time.Hour
+	topPrunes = time.Hour
+)
+
+// topFile follows a log by itself.
+func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, path string) error {
+	if path == "-" || strings.HasPrefix(path, "journal:") {
+		return usageErrorf("'bouncelog follow "+path+"' into a database, and top beside it", "top: %s cannot be followed on a screen", path)
+	}
+	opts, err := in.parserOptions()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path) // what is wrong with it is said before the screen is taken
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	limitHeap()
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	db, err := sqlite.Open(ctx, "", sqlite.Options{Temporary: true})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var stored, behind atomic.Int64
+	g, err := ingest.New(ctx, db, ingest.Options{Judge: rules, Parser: opts, Stored: func(*store.Batch, time.Duration) { stored.Add(1) }})
+	if err != nil {
+		return err
+	}
+	var failed atomic.Pointer[error]
+	o.Read = func(ctx context.Context) (store.Reader, error) {
+		if err := failed.Load(); err != nil {
+			return nil, *err
+		}
+		return db.Read(ctx)
+	}
+	o.Watch = func(context.Context) (func() (int64, error), func(), error) {
+		return func() (int64, error) { return stored.Load(), nil }, func() {}, nil
+	}
+	o.Behind, o.Name = behind.Load, filepath.Base(path)
+	next := time.Now().Add(topPrunes)
+	follow := tailer.FollowOptions{Native: true, NoHistory: true, Event: func(tailer.Event) {}, Idle: func(n int64) error {
+		behind.Store(n)
+		if now := time.Now(); now.After(next) {
+			next = now.Add(topPrunes)
+			if _, err := db.Prune(ctx, now.Add(-topKeeps)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(g.Flush(), g.Failed())
+	}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := tailer.Follow(ctx, []string{path}, g.Positions(), follow, g.Chunk)
+		if err = g.Close(err); err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("follow %s: %w", path, err)
+			failed.Store(&err)
+			stored.Add(1)
+		}
+	}()
+	err = top.Run(ctx, cmd.InOrStdin(), cmd.OutOrStdout(), o)
+	stop()
+	<-done
+	return errors.Join(err, db.Close())
+}

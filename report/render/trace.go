@@ -1,0 +1,42 @@
+package render
+
+import (
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/judge"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// Trace says in words what happened in some attempts (see report.Trace), and at the end of
+// a message what became of each recipient. It is clean: no text of a stranger acts on a
+// terminal.
+func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) string {
+	var b strings.Builder
+	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
+	endings := report.Endings(attempts, ends)
+	message, explained := "", map[bounce.Reason]bool{}
+	for i := range attempts {
+		a := &attempts[i]
+		if key := a.Host + " " + a.Instance + " " + a.QueueID; key != message {
+			message = key
+			say("message ", a.QueueID, report.Origin(a))
+		}
+		say("  ", a.Time.In(loc).Format("2006-01-02 15:04:05"), "  ", report.Sentence(a))
+		if a.Outcome != bounce.Delivered && a.Response != "" {
+			say("      ", a.Response)
+		}
+		if a.Reason != bounce.NoReason && !explained[a.Reason] {
+			explained[a.Reason] = true // once is enough
+			t := judge.ReasonText(a.Reason)
+			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
+		}
+		if e := endings[i]; e != nil {
+			say("  in the end: <", a.Recipient, "> ", e.Words)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,506 @@
+package top
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"charm.land/bubbles/v2/key"
+
+	"bouncelog/bounce"
+	"bouncelog/judge"
+)
+
+// A state is what the keys have made of the screen. It holds all that a frame depends on
+// beside data.
+type state struct {
+	width, height int
+	view          view
+	window        int    // place in windows
+	stack         []page // the table first, what was opened last at the end
+	tables        [len(viewNames)]page
+	typing        bool // keys go to the filter
+	paused        bool
+	pausedAt      time.Time
+	said          string // what the last key did, until the next one
+	explain       func(*bounce.Delivery) judge.Explanation
+	command       commandWords
+}
+
+// data is what the world says: not the keys.
+type data struct {
+	now       time.Time
+	location  *time.Location
+	name      string // of the log that is followed; "": a database
+	behind    int64  // bytes of it that are not read yet
+	err       string
+	incidents *incidents
+}
+
+// A page is one screen with what was chosen on it.
+type page struct {
+	kind    kind
+	place   place
+	title   string
+	cursor  int    // a row, below 0 an incident; of a text the first line shown
+	key     string // of the row, which may move; "": the first
+	sort    int    // 0: the worst first; else 1 + the column's place, and after them the name
+	filter  string
+	lines   []string // of a text
+	command string   // of a text
+	ans     *answer  // nil: not there yet
+}
+
+func (s *state) page() *page { return &s.stack[len(s.stack)-1] }
+
+// clockOf is the time that the screen is of.
+func (s *state) clockOf(d *data) time.Time {
+	if s.paused {
+		return s.pausedAt
+	}
+	return d.now
+}
+
+// question is what the page that is shown has to ask; ok is false for a text.
+func (s *state) question() (q question, ok bool) {
+	p := s.page()
+	q = question{kind: p.kind, place: p.place, window: windows[s.window]}
+	if p.kind == pageTable {
+		q.view = s.view
+	}
+	return q, p.kind != pageText
+}
+
+// answered takes in an answer, where a page still wants it.
+func (s *state) answered(ans *answer) {
+	for i := range s.stack {
+		p := &s.stack[i]
+		if p.kind == ans.kind && p.place == ans.place && ans.window == windows[s.window] && (p.kind != pageTable || ans.view == s.view) {
+			p.ans = ans
+		}
+	}
+}
+
+func (p *page) text() []string {
+	if p.kind == pageMessage && p.ans != nil {
+		return p.ans.lines
+	}
+	return p.lines
+}
+
+// keyOf names a row among the others.
+func keyOf(x *row) string { return x.name + "\x00" + x.place.template }
+
+// rows are the rows that the filter leaves, in their order.
+func (p *page) rows() []row {
+	if p.ans == nil {
+		return nil
+	}
+	rows := slices.Clone(p.ans.table.rows)
+	if word := strings.ToLower(p.filter); word != "" && word != "!" {
+		word, not := strings.CutPrefix(word, "!")
+		rows = slices.DeleteFunc(rows, func(x row) bool {
+			text := x.name + " " + x.words + " " + x.reason.String()
+			return strings.Contains(strings.ToLower(text), word) == not
+		})
+	}
+	columns := p.ans.table.columns
+	switch at := p.sort - 1; {
+	case at == len(columns):
+		slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.name, b.name) })
+	case 0 <= at && at < len(columns):
+		slices.SortStableFunc(rows, func(a, b row) int {
+			return cmp.Or(cmp.Compare(b.cells[at].n, a.cells[at].n), strings.Compare(a.cells[at].text, b.cells[at].text))
+		})
+	}
+	return rows
+}
+
+// at is the place of the cursor among rows: it follows its row where that moves.
+func (p *page) at(rows []row) int {
+	if p.cursor < 0 {
+		return p.cursor
+	}
+	if p.key != "" {
+		if i := slices.IndexFunc(rows, func(x row) bool { return keyOf(&x) == p.key }); i >= 0 {
+			return i
+		}
+	}
+	return min(p.cursor, max(len(rows)-1, 0))
+}
+
+// move puts the cursor on a row, or below 0 on an incident.
+func (p *page) move(to, incidents int, rows []row) {
+	p.cursor = min(max(to, -incidents), max(len(rows)-1, 0))
+	p.key = ""
+	if p.cursor > 0 && p.cursor < len(rows) {
+		p.key = keyOf(&rows[p.cursor])
+	}
+}
+
+// selected is the row at the cursor; nil: none.
+func (p *page) selected() *row {
+	rows := p.rows()
+	if i := p.at(rows); i >= 0 && i < len(rows) {
+		return &rows[i]
+	}
+	return nil
+}
+
+// sortName is what the page is sorted by, "" where the worst comes first.
+func (s *state) sortName() string {
+	p := s.page()
+	if p.sort == 0 || p.ans == nil {
+		return ""
+	}
+	if at := p.sort - 1; at < len(p.ans.table.columns) {
+		return p.ans.table.columns[at].name
+	}
+	return p.ans.table.name
+}
+
+// The keys. Their help is the foot of the screen and the page of ?.
+var (
+	keyFilter  = key.NewBinding(key.WithKeys("/"), key.WithHelp("/", "filter"))
+	keyOpen    = key.NewBinding(key.WithKeys("enter", "right", "l"), key.WithHelp("↵", "open"))
+	keyBack    = key.NewBinding(key.WithKeys("esc", "left", "backspace", "h"), key.WithHelp("esc", "back"))
+	keyExplain = key.NewBinding(key.WithKeys("e"), key.WithHelp("e", "explain"))
+	keyTrace   = key.NewBinding(key.WithKeys("t"), key.WithHelp("t", "trace"))
+	keyCopy    = key.NewBinding(key.WithKeys("c"), key.WithHelp("c", "copy"))
+	keySort    = key.NewBinding(key.WithKeys("s"), key.WithHelp("s", "sort"))
+	keyWider   = key.NewBinding(key.WithKeys("+", "="), key.WithHelp("+-", "window"))
+	keyCloser  = key.NewBinding(key.WithKeys("-", "_"))
+	keyPause   = key.NewBinding(key.WithKeys("p"), key.WithHelp("p", "pause"))
+	keyHelp    = key.NewBinding(key.WithKeys("?", "f1"), key.WithHelp("?", "help"))
+	keyQuit    = key.NewBinding(key.WithKeys("q", "ctrl+c"), key.WithHelp("q", "quit"))
+	keyUp      = key.NewBinding(key.WithKeys("up", "k"))
+	keyDown    = key.NewBinding(key.WithKeys("down", "j"))
+	keyPageUp  = key.NewBinding(key.WithKeys("pgup", "ctrl+b"))
+	keyPageDn  = key.NewBinding(key.WithKeys("pgdown", "space", "ctrl+f"))
+	keyHome    = key.NewBinding(key.WithKeys("home", "g"))
+	keyEnd     = key.NewBinding(key.WithKeys("end", "G"))
+	keyNext    = key.NewBinding(key.WithKeys("tab"))
+)
+
+func (s *state) footKeys() []key.Binding {
+	switch p := s.page(); {
+	case p.kind == pageText || p.kind == pageMessage:
+		return []key.Binding{keyBack, keyCopy, keyPause, keyHelp, keyQuit}
+	case len(s.stack) > 1:
+		return []key.Binding{keyBack, keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, keySort, keyWider, keyHelp, keyQuit}
+	}
+	return []key.Binding{keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, keySort, keyWider, keyPause, keyHelp, keyQuit}
+}
+
+// helpText is the page of ?.
+var helpText = []string{
+	"Keys",
+	"  1 to 6, tab    providers, domains, reasons, senders, queue, replies",
+	"  ↑ ↓ k j        move; above the first row are the incidents",
+	"  enter          open: provider, its replies, their recipients, one message; an incident",
+	"  esc            back; drop the filter",
+	"  /              show only rows with a word; !word leaves them out",
+	"  s              sort by the next column; the worst come first otherwise",
+	"  + -            a longer or shorter window: 5m 15m 1h 4h 24h 7d",
+	"  e              explain the last reply: its meaning, and what to do",
+	"  t              trace the message that got it",
+	"  c              copy the command for what is shown (OSC 52), and show it",
+	"  p              pause, and go on",
+	"  q              quit",
+	"",
+	"Marks",
+	"  ✖ most of our mail is refused, for a reason that is ours or not named",
+	"  ▲ most messages are not delivered, for another reason",
+	"  ● takes what we send. Below 20 messages there is no mark.",
+	"",
+	"Columns",
+	"  refused        failures for a reason that is ours or not named",
+	"  change         against the window before; empty where the logs do not reach back",
+	"  wait           still queued; the queue has ages in minutes, as qshape(1)",
+	"  last words     the last reply; in brackets the reason, where it is older",
+}
+
+// An effect is what a key asks of the world.
+type effect struct {
+	quit bool
+	copy string // to the clipboard
+}
+
+// press takes in a key, as bubbletea names it; text is what it types.
+func (s *state) press(k keyPress, d *data) (e effect) {
+	is := func(b key.Binding) bool { return key.Matches(k, b) }
+	s.said = ""
+	if k.String() == "ctrl+c" {
+		return effect{quit: true}
+	}
+	p := s.page()
+	if s.typing {
+		s.typed(k)
+		return effect{}
+	}
+	pinned := 0
+	if p.kind == pageTable {
+		pinned = incidentsShown(s, d)
+	}
+	rows := p.rows()
+	step := max(s.height/2, 1)
+	scroll := func(by int) {
+		if p.kind == pageText || p.kind == pageMessage {
+			most := max(len(folds(p.text(), s.width))-1, 0)
+			p.cursor = min(max(p.cursor+by, 0), most)
+			return
+		}
+		p.move(p.at(rows)+by, pinned, rows)
+	}
+	switch {
+	case is(keyQuit):
+		return effect{quit: true}
+	case is(keyHelp):
+		s.open(page{kind: pageText, title: "help", lines: helpText, command: "bouncelog help top"})
+	case is(keyUp):
+		scroll(-1)
+	case is(keyDown):
+		scroll(1)
+	case is(keyPageUp):
+		scroll(-step)
+	case is(keyPageDn):
+		scroll(step)
+	case is(keyHome):
+		if p.kind == pageText || p.kind == pageMessage {
+			p.cursor = 0
+		} else {
+			p.move(0, pinned, rows)
+		}
+	case is(keyEnd):
+		scroll(1 << 20)
+	case is(keyBack):
+		switch {
+		case p.filter != "":
+			p.filter = ""
+		case len(s.stack) > 1:
+			s.stack = s.stack[:len(s.stack)-1]
+		}
+	case is(keyFilter):
+		if p.kind != pageText && p.kind != pageMessage {
+			s.typing = true
+		}
+	case is(keyWider):
+		s.zoom(1)
+	case is(keyCloser):
+		s.zoom(-1)
+	case is(keySort):
+		if p.ans != nil && len(p.ans.table.columns) > 0 {
+			p.sort = (p.sort + 1) % (len(p.ans.table.columns) + 2)
+		}
+	case is(keyPause):
+		s.paused, s.pausedAt = !s.paused, d.now
+	case is(keyNext):
+		s.choose((s.view + 1) % view(len(viewNames)))
+	case len(k.String()) == 1 && "1" <= k.String() && k.String() <= "6":
+		s.choose(view(k.String()[0] - '1'))
+	case is(keyOpen):
+		s.enter(d)
+	case is(keyExplain):
+		s.explainRow(p.selected())
+	case is(keyTrace):
+		s.traceRow(p.selected())
+	case is(keyCopy):
+		e.copy = s.commandOf(d)
+		s.said = "copied: " + e.copy
+	}
+	return e
+}
+
+// typed is a key that goes to the filter.
+func (s *state) typed(k keyPress) {
+	p := s.page()
+	switch k.String() {
+	case "enter":
+		s.typing = false
+	case "esc":
+		s.typing, p.filter = false, ""
+	case "backspace", "ctrl+h":
+		if r := []rune(p.filter); len(r) > 0 {
+			p.filter = string(r[:len(r)-1])
+		}
+	case "ctrl+u":
+		p.filter = ""
+	default:
+		s.paste(k.text)
+	}
+	p.cursor, p.key = 0, ""
+}
+
+// filterAtMost is how long a filter may be, in bytes.
+const filterAtMost = 200
+
+// paste adds text to the filter.
+func (s *state) paste(text string) {
+	if !s.typing {
+		return
+	}
+	p := s.page()
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
+	if len(p.filter)+len(text) <= filterAtMost {
+		p.filter += text
+	}
+}
+
+// choose shows another view.
+func (s *state) choose(v view) {
+	s.tables[s.view] = s.stack[0]
+	s.view, s.stack = v, []page{s.tables[v]} // as it was left
+}
+
+// zoom makes the window longer or shorter.
+func (s *state) zoom(by int) {
+	to := s.window + by
+	if to < 0 || to >= len(windows) {
+		s.said = "the window is from " + spanShort(windows[0]) + " to " + spanShort(windows[len(windows)-1])
+		return
+	}
+	s.window = to
+}
+
+func (s *state) open(p page) {
+	if top := s.page(); top.kind == p.kind && top.title == p.title && p.kind == pageText {
+		return // it is open
+	}
+	s.stack = append(slices.Clip(s.stack), p)
+}
+
+// enter opens what the cursor is on.
+func (s *state) enter(d *data) {
+	p := s.page()
+	if p.kind == pageTable && p.cursor < 0 {
+		if n := incidentsShown(s, d); p.cursor >= -n {
+			s.openIncident(&d.incidents.list[n+p.cursor], d)
+		}
+		return
+	}
+	x := p.selected()
+	if x == nil || p.kind == pageText || p.kind == pageMessage {
+		return
+	}
+	next := page{place: x.place, title: x.name}
+	switch {
+	case x.place.queueID != "":
+		next.kind, next.title = pageMessage, "message "+x.place.queueID
+	case x.place == place{}:
+		return // a sum
+	case p.kind == pageReplies, x.place.reply, x.place.waits != "":
+		next.kind = pageRecipients
+	default:
+		next.kind = pageReplies
+	}
+	s.open(next)
+}
+
+// traceRow opens the message that got the row's last words.
+func (s *state) traceRow(x *row) {
+	switch {
+	case x == nil:
+	case x.place.queueID != "":
+		s.open(page{kind: pageMessage, place: place{host: x.place.host, queueID: x.place.queueID}, title: "message " + x.place.queueID})
+	case x.last != nil:
+		s.open(page{kind: pageMessage, place: place{host: x.last.Host, queueID: x.last.QueueID}, title: "message " + x.last.QueueID})
+	default:
+		s.said = "its last failure is not among the newest: open it first"
+	}
+}
+
+// explainRow opens what the row's last words mean.
+func (s *state) explainRow(x *row) {
+	switch {
+	case x == nil:
+	case x.last != nil:
+		s.open(page{kind: pageText, title: "explanation", lines: explanation(s.explain(&x.last.Delivery), replyText(x.last)), command: explainCommand(replyText(x.last))})
+	case x.reason != bounce.NoReason:
+		t := judge.ReasonText(x.reason)
+		lines := []string{t.Title, "  " + t.Meaning, "", "What to do"}
+		for _, step := range t.Do {
+			lines = append(lines, "  - "+step)
+		}
+		s.open(page{kind: pageText, title: "explanation", lines: lines, command: command([]string{"explain", "--reasons"})})
+	default:
+		s.said = "there is no failure to explain"
+	}
+}
+
+// explanation is what a reply means, in lines.
+func explanation(x judge.Explanation, reply string) []string {
+	lines := []string{x.Title, "  " + x.Meaning}
+	add := func(title string, text ...string) {
+		var said []string
+		for _, t := range text {
+			if t != "" {
+				said = append(said, "  "+t)
+			}
+		}
+		if len(said) > 0 {
+			lines = append(append(lines, "", title), said...)
+		}
+	}
+	add("Reply", reply)
+	reason := x.Verdict.Reason.String()
+	if x.Verdict.Detail != "" {
+		reason += " (" + x.Verdict.Detail + ")"
+	}
+	if x.Sure != "" {
+		reason += "; " + x.Sure
+	}
+	add("Reason", reason)
+	add("Whose turn", x.Turn)
+	add("Retry", x.Retry)
+	do := slices.Clone(x.Do)
+	for i := range do {
+		do[i] = "- " + do[i]
+	}
+	add("What to do", do...)
+	add("Could also be", x.Also)
+	add("See", x.Links...)
+	return lines
+}
+
+// openIncident opens the evidence of an incident.
+func (s *state) openIncident(in *incident, d *data) {
+	lines := []string{in.Title, "  " + in.Figures() + " since " + in.since}
+	if in.Ongoing {
+		lines[1] += ", going on"
+	}
+	add := func(title string, text ...string) {
+		if len(text) > 0 && text[0] != "" {
+			lines = append(lines, "", title)
+			for _, t := range text {
+				lines = append(lines, "  "+t)
+			}
+		}
+	}
+	if in.BeforeTried > 0 {
+		lines = append(lines, "  before: "+number(int64(in.Before), 9)+" of "+number(int64(in.BeforeTried), 9)+" messages")
+	}
+	add("First check", in.Check)
+	add("Why", in.Why)
+	var seen []string
+	for _, e := range in.evidence {
+		seen = append(seen, clock(e.Time, d.now, d.location)+"  "+e.Text)
+	}
+	add("Evidence", seen...)
+	if len(seen) == 0 {
+		add("Reply", in.Reply)
+	}
+	add("Providers", strings.Join(in.Providers, ", "))
+	add("Sender domains", strings.Join(in.SenderDomains, ", "))
+	add("Our addresses, as the replies name them", strings.Join(in.Addresses, ", "))
+	add("Other explanation", in.Otherwise)
+	add("What would disprove it", in.Disproved)
+	add("Command", in.Command)
+	s.open(page{kind: pageText, title: "incident", lines: lines, command: in.Command})
+}

@@ -1,0 +1,225 @@
+package top
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"bouncelog/store"
+)
+
+// How often things are done.
+const (
+	framesPerSecond = 20                     // of the terminal, at most
+	tickEvery       = time.Second            // the clock, and a look whether something was stored
+	askEvery        = 900 * time.Millisecond // between two looks for one screen: each tick has one
+	askTimes        = 10                     // and this many times as long as the last answer took
+	incidentsEvery  = 15 * time.Second       // the same for incidents
+	incidentsTimes  = 20
+)
+
+// A model is what bubbletea runs: it carries keys and answers to the state and the data,
+// and questions to the store. All but the fields below mu is owned by bubbletea's
+// goroutine. Questions are asked in others: one for the screen and one for the incidents
+// at a time, so that neither waits for the other and no key for either.
+type model struct {
+	o    *Options
+	s    *state
+	d    *data
+	a    *asker // of the one that asks for the screen
+	ctx  context.Context
+	tick func(time.Duration, func(time.Time) tea.Msg) tea.Cmd
+
+	screen, incidents turn
+
+	mu      sync.Mutex
+	version func() (int64, error) // of what is stored; nil: not open
+	stop    func()
+}
+
+// A turn is when something is asked again.
+type turn struct {
+	asking  bool
+	next    time.Time // not before
+	version int64     // of what was answered last
+	known   bool      // version is
+}
+
+type (
+	tickMsg time.Time
+	// told is what a look at the store brought: an answer, incidents, an error or, where
+	// nothing was stored since, nothing.
+	told struct {
+		of        *turn
+		ans       *answer
+		incidents *incidents
+		err       error
+		version   int64
+		known     bool
+		took      time.Duration
+	}
+	// A keyPress is a key as bubbletea names it, and what it types.
+	keyPress struct{ name, text string }
+)
+
+func (k keyPress) String() string { return k.name }
+
+// stored is the version of what is stored now; known is false where there is none.
+func (m *model) stored() (n int64, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.o.Watch == nil {
+		return 0, false
+	}
+	if m.version == nil {
+		version, stop, err := m.o.Watch(m.ctx)
+		if err != nil {
+			return 0, false
+		}
+		m.version, m.stop = version, stop
+	}
+	n, err := m.version()
+	if err != nil { // another database has its place
+		m.stop()
+		m.version, m.stop = nil, nil
+		return 0, false
+	}
+	return n, true
+}
+
+func (m *model) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stop != nil {
+		m.stop()
+		m.version, m.stop = nil, nil
+	}
+}
+
+// Init asks the first questions.
+func (m *model) Init() tea.Cmd { return tea.Batch(m.look(), m.again()) }
+
+func (m *model) again() tea.Cmd {
+	return m.tick(tickEvery, func(t time.Time) tea.Msg { return tickMsg(t) })
+}
+
+// View is the frame.
+func (m *model) View() tea.View {
+	how := lookAttributes
+	if m.o.Colour {
+		how = lookColours
+	}
+	v := tea.NewView(frame(m.s, m.d, how))
+	v.AltScreen = true
+	v.WindowTitle = "bouncelog top"
+	return v
+}
+
+// Update takes in what happened.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	m.d.now = m.o.Now()
+	if m.o.Behind != nil {
+		m.d.behind = m.o.Behind()
+	}
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.s.width, m.s.height = msg.Width, msg.Height
+	case tickMsg:
+		return m, tea.Batch(m.look(), m.again())
+	case told:
+		m.take(msg)
+		return m, m.look() // the question may be another one by now
+	case tea.PasteMsg:
+		m.s.paste(msg.Content)
+	case tea.KeyPressMsg:
+		e := m.s.press(keyPress{msg.String(), msg.Text}, m.d)
+		switch {
+		case e.quit:
+			return m, tea.Quit
+		case e.copy != "":
+			return m, tea.SetClipboard(e.copy)
+		}
+		return m, m.look()
+	}
+	return m, nil
+}
+
+// take takes in what a look brought.
+func (m *model) take(t told) {
+	t.of.asking = false
+	every, times := askEvery, askTimes
+	if t.of == &m.incidents {
+		times = incidentsTimes
+		if t.incidents != nil {
+			every = incidentsEvery
+		}
+	}
+	t.of.next = m.d.now.Add(max(every, time.Duration(times)*t.took))
+	if t.err != nil {
+		if m.ctx.Err() == nil {
+			m.d.err = t.err.Error()
+		}
+		t.of.known = false
+		return
+	}
+	t.of.version, t.of.known = t.version, t.known
+	if t.ans != nil {
+		m.d.err = ""
+		m.s.answered(t.ans)
+	}
+	if t.incidents != nil {
+		m.d.incidents = t.incidents
+		if p := &m.s.stack[0]; p.cursor < 0 {
+			p.cursor = max(p.cursor, -incidentsShown(m.s, m.d))
+		}
+	}
+}
+
+// look asks for the screen and for the incidents, each where it is wanted: at once where
+// there is none yet, else in its turn and where something was stored since.
+func (m *model) look() tea.Cmd {
+	q, ok := m.s.question()
+	page := m.s.page()
+	if !ok { // a text: the head is that of the table below it
+		page = &m.s.stack[0]
+		q = question{kind: pageTable, view: m.s.view, window: windows[m.s.window]}
+	}
+	missing := page.ans == nil || page.ans.question != q
+	screen := m.turn(&m.screen, missing, func(r store.Reader, t *told) {
+		t.ans, t.err = m.a.ask(m.ctx, r, q, m.o.Now())
+	})
+	missing = m.d.incidents == nil || m.d.incidents.period != max(q.window, incidentPeriod)
+	return tea.Batch(screen, m.turn(&m.incidents, missing, func(r store.Reader, t *told) {
+		t.incidents, t.err = m.a.incidents(m.ctx, r, q.window, m.o.Now())
+	}))
+}
+
+// turn is a command that asks a store; nil: not now.
+func (m *model) turn(of *turn, missing bool, ask func(store.Reader, *told)) tea.Cmd {
+	wait := m.d.now.Before(of.next)
+	if of.asking || wait && (!missing || m.d.err != "") || m.s.paused && !missing {
+		return nil
+	}
+	of.asking = true
+	last, known := of.version, of.known
+	return func() tea.Msg {
+		t := told{of: of}
+		// The version is that before the store is asked: what is newer does no harm.
+		if t.version, t.known = m.stored(); !missing && known && t.known && t.version == last {
+			return t
+		}
+		began := time.Now()
+		r, err := m.o.Read(m.ctx)
+		if err != nil {
+			t.err = err
+			return t
+		}
+		ask(r, &t)
+		t.err = errors.Join(t.err, r.Close())
+		t.took = time.Since(began)
+		return t
+	}
+}

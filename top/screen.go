@@ -1,0 +1,594 @@
+package top
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"bouncelog/internal/when"
+	"bouncelog/report"
+)
+
+// A style is what a text means. Each has a shape or a place as well: colour is never all
+// that says it.
+type style int
+
+const (
+	normal style = iota
+	strong
+	faint
+	bad
+	warning
+	good
+	chosen // the row at the cursor
+	bar    // the lines that part the screen
+)
+
+var (
+	attributes = [...]lipgloss.Style{
+		normal: lipgloss.NewStyle(), strong: lipgloss.NewStyle().Bold(true), faint: lipgloss.NewStyle(), bad: lipgloss.NewStyle().Bold(true), warning: lipgloss.NewStyle(),
+		good: lipgloss.NewStyle(), chosen: lipgloss.NewStyle().Reverse(true), bar: lipgloss.NewStyle().Bold(true),
+	}
+	colours = [...]lipgloss.Style{
+		normal: lipgloss.NewStyle(), strong: lipgloss.NewStyle().Bold(true), faint: lipgloss.NewStyle().Foreground(lipgloss.BrightBlack), bad: lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red),
+		warning: lipgloss.NewStyle().Foreground(lipgloss.Yellow), good: lipgloss.NewStyle().Foreground(lipgloss.Green), chosen: lipgloss.NewStyle().Reverse(true),
+		bar: lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Cyan),
+	}
+)
+
+// A look is how styles are drawn.
+type look int
+
+const (
+	lookText       look = iota // no escape sequence at all
+	lookAttributes             // bold and reverse
+	lookColours
+)
+
+// A span is a stretch of a line in one style; a line is spans.
+type (
+	span struct {
+		text  string
+		style style
+	}
+	line []span
+)
+
+func (l line) width() (n int) {
+	for _, s := range l {
+		n += width(s.text)
+	}
+	return n
+}
+
+// draw makes a line exactly n columns wide. All that it draws was made plain before.
+func (l line) draw(n int, how look) string {
+	var b strings.Builder
+	left := n
+	for _, s := range l {
+		text := s.text
+		if w := width(text); w > left {
+			text = fit(text, left)
+			left = 0
+		} else {
+			left -= w
+		}
+		switch {
+		case text == "":
+		case how == lookText || s.style == normal:
+			b.WriteString(text)
+		case how == lookAttributes:
+			b.WriteString(attributes[s.style].Render(text))
+		default:
+			b.WriteString(colours[s.style].Render(text))
+		}
+		if left == 0 {
+			break
+		}
+	}
+	if left > 0 {
+		fill := strings.Repeat(" ", left)
+		if len(l) > 0 && l[len(l)-1].style == chosen && how != lookText {
+			fill = attributes[chosen].Render(fill)
+		}
+		b.WriteString(fill)
+	}
+	if how == lookText {
+		return strings.TrimRight(b.String(), " ")
+	}
+	return b.String()
+}
+
+// ends puts a text at the right end of a line of n columns, where there is room.
+func (l line) ends(n int, s span) line {
+	room := n - l.width() - width(s.text)
+	if room < 2 {
+		return l
+	}
+	return append(l, span{strings.Repeat(" ", room), normal}, s)
+}
+
+// The shapes of what is said of a provider.
+var marks = map[string]span{
+	report.MarkRefuses: {"✖", bad}, report.MarkFails: {"▲", warning}, report.MarkTakes: {"●", good}, "": {" ", normal},
+}
+
+// The least screen that a frame is drawn on.
+const (
+	leastWidth  = 40
+	leastHeight = 10
+)
+
+// frame draws a screen: exactly s.height lines of s.width columns.
+func frame(s *state, d *data, how look) string {
+	w, h := s.width, s.height
+	if w < leastWidth || h < leastHeight {
+		return line{{fmt.Sprintf("%d×%d is too small: %d×%d", w, h, leastWidth, leastHeight), normal}}.draw(w, how)
+	}
+	page := s.page()
+	lines := []line{headLine(s, d), ratesLine(s, d)}
+	if page.kind == pageTable {
+		lines = append(lines, incidentLines(s, d)...)
+	}
+	lines = append(lines, tabsLine(s))
+	room := h - len(lines) - 1
+	lines = append(lines, body(s, d, room)...)
+	for len(lines) < h-1 {
+		lines = append(lines, nil)
+	}
+	lines = append(lines[:h-1], footLine(s, d))
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = l.draw(w, how)
+	}
+	return strings.Join(out, "\n")
+}
+
+// silentAfter is from when on the age of the last line is a warning.
+const silentAfter = 10 * time.Minute
+
+// headLine says how far the screen can be believed.
+func headLine(s *state, d *data) line {
+	var l line
+	add := func(style style, format string, a ...any) { l = append(l, span{fmt.Sprintf(format, a...), style}) }
+	name := "following"
+	if d.name != "" {
+		name = "following " + plain(d.name)
+	}
+	ans := s.page().ans
+	if ans == nil {
+		ans = s.stack[0].ans
+	}
+	switch {
+	case d.err != "":
+		add(bad, "✖ %s", plain(d.err))
+	case s.paused:
+		add(warning, "‖ paused at %s", s.pausedAt.In(d.location).Format(time.TimeOnly))
+	case d.behind >= 1<<20:
+		add(warning, "▲ reading, %d MB to go", d.behind>>20)
+	case ans == nil:
+		add(faint, "○ asking")
+	case ans.last.IsZero():
+		add(warning, "▲ %s, no line was read yet", name)
+	case d.now.Sub(ans.last) >= silentAfter:
+		add(warning, "▲ %s, the last line is %s old", name, when.Span(d.now.Sub(ans.last)))
+	default:
+		add(good, "● ")
+		add(normal, "%s, last line %s ago", name, when.Span(d.now.Sub(ans.last)))
+	}
+	end := "window " + spanShort(windows[s.window])
+	if ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second) {
+		end += " to " + clock(ans.asked, d.now, d.location)
+	}
+	return l.ends(s.width, span{end + "  " + d.now.In(d.location).Format(time.TimeOnly), strong})
+}
+
+// perMinute writes a rate.
+func perMinute(f float64) string {
+	switch {
+	case f == 0:
+		return "0/min"
+	case f < 0.1:
+		return "<0.1/min"
+	case f < 10:
+		return strconv.FormatFloat(f, 'f', 1, 64) + "/min"
+	}
+	return number(int64(f+0.5), 6) + "/min"
+}
+
+// ratesLine is delivered, soft and hard a minute, and their course in the window.
+func ratesLine(s *state, d *data) line {
+	ans := s.stack[0].ans
+	for i := range s.stack { // the newest answer counts
+		if x := s.stack[i].ans; x != nil && x.window == windows[s.window] && (ans == nil || ans.window != x.window || x.asked.After(ans.asked)) {
+			ans = x
+		}
+	}
+	if ans == nil {
+		return line{}
+	}
+	r := ans.rates.at(s.clockOf(d))
+	rows := []struct {
+		name   string
+		style  style
+		counts []int64
+	}{{"delivered", good, r.delivered}, {"soft", warning, r.soft}, {"hard", bad, r.hard}}
+	taken := 0
+	words := make([]string, len(rows))
+	for i, x := range rows {
+		words[i] = perMinute(r.perMinute(x.counts, s.clockOf(d)))
+		taken += len(x.name) + 1 + len(words[i]) + 1
+	}
+	each := max((s.width-taken-2*3)/3, 1)
+	for _, n := range []int{60, 30, 20, 15, 12, 10, 6, 5} { // those that divide the steps of a window
+		if n <= each {
+			each = n
+			break
+		}
+	}
+	var l line
+	for i, x := range rows {
+		if i > 0 {
+			l = append(l, span{"   ", normal})
+		}
+		style := x.style
+		if words[i] == "0/min" {
+			style = normal
+		}
+		l = append(l, span{x.name + " ", normal}, span{words[i] + " ", strong}, span{sparkline(x.counts, each), style})
+	}
+	return l
+}
+
+// incidentsShown is how many incidents are pinned.
+func incidentsShown(s *state, d *data) int {
+	if d.incidents == nil {
+		return 0
+	}
+	return min(len(d.incidents.list), max(1, min(3, (s.height-12)/4)))
+}
+
+// incidentLines pins the incidents, or says that there is none.
+func incidentLines(s *state, d *data) []line {
+	in := d.incidents
+	if in == nil {
+		return []line{{{"○ looking for incidents", faint}}}
+	}
+	if len(in.list) == 0 {
+		mark := span{"● ", good}
+		if in.bad {
+			mark = span{"▲ ", warning}
+		}
+		return []line{{mark, {plain(in.sentence) + fmt.Sprintf(" (last %s)", spanShort(in.period)), normal}}}
+	}
+	n := incidentsShown(s, d)
+	lines := make([]line, n)
+	for i := range n {
+		x := &in.list[i]
+		mark := span{"✖ ", bad}
+		if x.Stuck || x.Level != "confirmed" {
+			mark = span{"▲ ", warning}
+		}
+		text := fmt.Sprintf("%s since %s, %s", plain(x.Short), x.since, x.Figures())
+		l := line{mark, {text, strong}, {"   first check: " + plain(x.Check), normal}}
+		if more := len(in.list) - n + in.more; i == n-1 && more > 0 {
+			end := fmt.Sprintf("  +%d", more)
+			l = append(cutTo(l, s.width-width(end)), span{end, warning})
+		}
+		if s.page().cursor == i-n {
+			l = line{{"▶ " + text + "   first check: " + plain(x.Check), chosen}}
+		}
+		lines[i] = l
+	}
+	return lines
+}
+
+// cutTo makes a line exactly n columns wide.
+func cutTo(l line, n int) (out line) {
+	for _, s := range l {
+		w := min(width(s.text), n)
+		if w < width(s.text) {
+			s.text = fit(s.text, w)
+		}
+		n -= w
+		out = append(out, s)
+	}
+	return append(out, span{strings.Repeat(" ", max(n, 0)), normal})
+}
+
+// tabsLine is the views, or the way to the page that is shown, and how it is sorted and
+// filtered.
+func tabsLine(s *state) line {
+	var l line
+	page := s.page()
+	if len(s.stack) == 1 {
+		for i, name := range viewNames {
+			if view(i) == s.view {
+				l = append(l, span{fmt.Sprintf("[%d %s]", i+1, name), bar})
+			} else {
+				l = append(l, span{fmt.Sprintf(" %d %s ", i+1, name), normal})
+			}
+		}
+	} else {
+		l = append(l, span{viewNames[s.view], normal})
+		for i, p := range s.stack[1:] {
+			title := plain(p.title)
+			if room := max(s.width/3, 20); width(title) > room {
+				title = fit(title, room)
+			}
+			style := normal
+			if i == len(s.stack)-2 {
+				style = bar
+			}
+			l = append(l, span{" › ", faint}, span{title, style})
+		}
+	}
+	var how []string
+	if page.filter != "" {
+		how = append(how, "/"+plain(page.filter))
+	}
+	if name := s.sortName(); name != "" {
+		how = append(how, "by "+name)
+	}
+	if page.ans != nil && page.ans.table.note != "" {
+		how = append(how, page.ans.table.note)
+	}
+	return l.ends(s.width, span{strings.Join(how, "  "), faint})
+}
+
+// tailLeast is how many lines of a screen the tail has at least, its head included.
+const tailLeast = 4
+
+// body is the table and the tail, or a text.
+func body(s *state, d *data, room int) []line {
+	page := s.page()
+	if page.kind == pageText || page.kind == pageMessage {
+		return textBody(s, page, room)
+	}
+	ans := page.ans
+	if ans == nil {
+		return []line{{{"  asking", faint}}}
+	}
+	rows := page.rows()
+	tail := 0
+	if page.kind == pageTable && len(ans.tail) > 0 && room >= 2*tailLeast {
+		tail = min(max(tailLeast, room/3, room-len(rows)-1), len(ans.tail)+1)
+	}
+	lines := tableLines(s, page, rows, room-tail)
+	if tail == 0 {
+		return lines
+	}
+	for len(lines) < room-tail {
+		lines = append(lines, nil)
+	}
+	return append(lines, tailLines(s, d, ans, tail)...)
+}
+
+// A laid is the columns of a table that a screen has room for.
+type laid struct {
+	name, words int
+	columns     []int // their places in the table
+}
+
+// layOut shares the columns of the screen: the figures have theirs, the name what it
+// needs up to a third, the last words the rest.
+func layOut(t *tableData, rows []row, total int) laid {
+	var l laid
+	taken := 4 // cursor and mark
+	for i, c := range t.columns {
+		if total >= c.least {
+			l.columns = append(l.columns, i)
+			taken += 1 + max(c.width, width(c.name))
+		}
+	}
+	need := width(t.name)
+	for i := range rows {
+		need = max(need, min(width(plain(rows[i].name)), total))
+	}
+	free := total - taken
+	l.name = max(min(need, max(total/4, 12), free), 8)
+	if l.words = free - l.name - 2; l.words < 8 {
+		l.name, l.words = max(min(need, free), 8), 0
+	} else if need > l.name && l.words > 40 { // a longer name where there is room
+		more := min(need-l.name, l.words-40)
+		l.name, l.words = l.name+more, l.words-more
+	}
+	return l
+}
+
+// tableLines is the head of a table and as many rows as there is room for, the one at the
+// cursor among them.
+func tableLines(s *state, page *page, rows []row, room int) []line {
+	t := &page.ans.table
+	l := layOut(t, rows, s.width)
+	head := line{{"    " + fit(t.name, l.name), bar}}
+	for _, i := range l.columns {
+		c := t.columns[i]
+		w := max(c.width, width(c.name))
+		text := " " + right(c.name, w)
+		if c.words {
+			text = " " + fit(c.name, w)
+		}
+		head = append(head, span{text, bar})
+	}
+	if l.words > 0 {
+		head = append(head, span{"  " + t.words, bar})
+	}
+	lines := []line{head}
+	if len(rows) == 0 {
+		text := t.empty
+		switch {
+		case page.filter != "" && len(t.rows) > 0:
+			text = "no row has “" + plain(page.filter) + "”; esc shows all"
+		case page.kind == pageTable && s.view != viewQueue && s.window < len(windows)-1:
+			text += "; + widens it"
+		}
+		return append(lines, line{{"    " + text, faint}})
+	}
+	cursor := page.at(rows)
+	first := 0
+	if visible := room - 1; cursor >= visible {
+		first = cursor - visible + 1
+	}
+	for i := first; i < len(rows) && len(lines) < room; i++ {
+		lines = append(lines, rowLine(t, &rows[i], l, i == cursor))
+	}
+	return lines
+}
+
+func rowLine(t *tableData, x *row, l laid, here bool) line {
+	mark, name := marks[x.mark], plain(x.name)
+	if name == "" {
+		name = "(no domain)"
+	}
+	out := line{{"  ", normal}, mark, {" " + fit(name, l.name), normal}}
+	for _, i := range l.columns {
+		c, v := t.columns[i], x.cells[i]
+		w := max(c.width, width(c.name))
+		style := normal
+		text := v.text
+		switch {
+		case c.words:
+			out = append(out, span{" " + fit(plain(text), w), normal})
+			continue
+		case text == "":
+			text = number(v.n, w)
+		}
+		switch {
+		case text == "0" || text == "=":
+			style = faint
+		case c.name == "refused":
+			style = bad
+		case c.name == "change" && v.n > 0:
+			style = warning
+		}
+		out = append(out, span{" " + right(text, w), style})
+	}
+	if l.words > 0 {
+		out = append(out, span{"  " + fit(plain(x.words), l.words), normal})
+	}
+	if !here {
+		return out
+	}
+	whole := "> "
+	for _, s := range out[1:] {
+		whole += s.text
+	}
+	return line{{whole, chosen}}
+}
+
+// tailLines is the newest failures, folded.
+func tailLines(s *state, d *data, ans *answer, room int) []line {
+	title := "last failures, folded"
+	if ans.tailOf == recentAtMost {
+		title = fmt.Sprintf("last %d failures, folded", recentAtMost)
+	}
+	lines := []line{{{title, bar}}}
+	wide := 12
+	for i := range ans.tail[:min(len(ans.tail), room)] {
+		wide = max(wide, min(width(plain(ans.tail[i].provider)), s.width/4))
+	}
+	for i := range ans.tail {
+		if len(lines) == room {
+			break
+		}
+		f := &ans.tail[i]
+		style := warning
+		shape := "▲"
+		if f.last.Outcome.String() == "hard" {
+			style, shape = bad, "✖"
+		}
+		lines = append(lines, line{
+			{f.at.In(d.location).Format(time.TimeOnly) + " ", normal},
+			{fit("×"+number(int64(f.n), 4), 5) + " ", strong},
+			{shape + " ", style},
+			{fit(plain(f.provider), wide) + "  ", normal},
+			{plain(replyText(f.last)), normal},
+		})
+	}
+	return lines
+}
+
+// textBody is a text that is scrolled.
+func textBody(s *state, page *page, room int) []line {
+	if page.kind == pageMessage && page.ans == nil {
+		return []line{{{"  asking", faint}}}
+	}
+	all := folds(page.text(), s.width)
+	first := min(page.cursor, max(len(all)-room, 0))
+	var lines []line
+	for _, text := range all[first:min(len(all), first+room)] {
+		style := normal
+		if text != "" && text[0] != ' ' {
+			style = strong
+		}
+		lines = append(lines, line{{text, style}})
+	}
+	if rest := len(all) - first - room; rest > 0 && len(lines) > 0 {
+		lines[len(lines)-1] = line{{fmt.Sprintf("  … %d more lines (↓)", rest+1), faint}}
+	}
+	return lines
+}
+
+// folds wraps lines at the width of the screen, each further line as far in as the first.
+func folds(text []string, n int) (out []string) {
+	for _, t := range text {
+		t = plain(t)
+		in := len(t) - len(strings.TrimLeft(t, " "))
+		in = min(in, n/2)
+		for i, l := range wrap(strings.TrimLeft(t, " "), n-in) {
+			if i == 1 && in > 0 {
+				in = min(in, n/2)
+			}
+			out = append(out, strings.Repeat(" ", in)+l)
+		}
+	}
+	return out
+}
+
+// footLine is the keys, what was typed, or what was just done.
+func footLine(s *state, _ *data) line {
+	switch {
+	case s.typing:
+		return line{{"/" + plain(s.page().filter), strong}, {"▏", normal}, {"   enter keeps it, esc drops it; !word leaves out", faint}}
+	case s.said != "":
+		return line{{plain(s.said), strong}}
+	}
+	var l line
+	for _, gap := range []string{"   ", "  ", " "} { // as much as there is room for
+		l = nil
+		for i, k := range s.footKeys() {
+			if i > 0 {
+				l = append(l, span{gap, normal})
+			}
+			l = append(l, span{k.Help().Key, strong}, span{" " + k.Help().Desc, normal})
+		}
+		if l.width() <= s.width {
+			break
+		}
+	}
+	return l
+}
+
+// spanShort is a length of time as the options write it.
+func spanShort(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dm", d/time.Minute)
+}
+
+// clock is a time of day, with the date where it is not today.
+func clock(t, now time.Time, loc *time.Location) string {
+	t, now = t.In(loc), now.In(loc)
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format("01-02 15:04")
+}

@@ -1,0 +1,124 @@
+package top
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"bouncelog/internal/table"
+)
+
+// textAtMost is how much of a stranger's text is looked at, in bytes: no screen shows more.
+const textAtMost = 2000
+
+// plain makes a stranger's text fit for one line of a screen: table.Clean, and what
+// terminals count differently as escapes too, so that every one of them sees the width
+// that [width] counts. Those are marks that stack on a letter (one is kept), variation
+// selectors, skin tones and the letters that flags are made of.
+func plain(s string) string {
+	if len(s) > textAtMost {
+		s = strings.ToValidUTF8(s[:textAtMost], "")
+	}
+	s = table.Clean(s)
+	odd := func(r rune) bool { return r >= 0x300 }
+	if strings.IndexFunc(s, odd) < 0 {
+		return s
+	}
+	var b strings.Builder
+	marks := 1 // at the beginning there is no letter for a mark to stand on
+	for _, r := range s {
+		switch {
+		case 0xfe00 <= r && r <= 0xfe0f, 0x1f3fb <= r && r <= 0x1f3ff, 0x1f1e6 <= r && r <= 0x1f1ff, 0xe0100 <= r && r <= 0xe01ef:
+			fmt.Fprintf(&b, `\u%04x`, r)
+			marks = 0
+		case unicode.In(r, unicode.M):
+			if marks++; marks == 1 && unicode.In(r, unicode.Mn) {
+				b.WriteRune(r)
+			} else {
+				fmt.Fprintf(&b, `\u%04x`, r)
+			}
+		case r >= 0x1100 && ansi.StringWidth(string(r)) != ansi.StringWidthWc(string(r)):
+			fmt.Fprintf(&b, `\u%04x`, r)
+			marks = 0
+		default:
+			b.WriteRune(r)
+			marks = 0
+		}
+	}
+	return b.String()
+}
+
+// width is how many columns a text takes, of which plain has made sure.
+func width(s string) int { return ansi.StringWidthWc(s) }
+
+// fit makes a plain text exactly n columns wide: cut with an ellipsis, or filled up.
+func fit(s string, n int) string {
+	if n <= 0 {
+		return ""
+	}
+	w := width(s)
+	if w > n {
+		s = ansi.TruncateWc(s, n, "…")
+		w = width(s)
+	}
+	return s + strings.Repeat(" ", max(n-w, 0))
+}
+
+// right is fit with the text at the right.
+func right(s string, n int) string {
+	if w := width(s); w < n {
+		return strings.Repeat(" ", n-w) + s
+	}
+	return fit(s, n)
+}
+
+// wrap folds a plain text at blanks into lines of at most n columns; a word that is
+// longer is broken.
+func wrap(s string, n int) []string {
+	return strings.Split(ansi.WrapWc(s, max(n, 1), " "), "\n")
+}
+
+// bars are the heights of a sparkline, from nothing to its highest.
+var bars = []rune("▁▂▃▄▅▆▇█")
+
+// sparkline draws counts in n columns, of which each adds up as many counts. What is
+// not zero is higher than what is.
+func sparkline(counts []int64, n int) string {
+	if n <= 0 || len(counts) == 0 {
+		return ""
+	}
+	n = min(n, len(counts))
+	sums, most := make([]int64, n), int64(1)
+	for i, c := range counts {
+		at := i * n / len(counts)
+		sums[at] += c
+		most = max(most, sums[at])
+	}
+	line := make([]rune, n)
+	for i, c := range sums {
+		line[i] = bars[0]
+		if c > 0 {
+			line[i] = bars[1+int(c*int64(len(bars)-2)/most)]
+		}
+	}
+	return string(line)
+}
+
+// number writes a count, and one that
+// does not fit in n columns in thousands (k) or millions (M).
+func number(c int64, n int) string {
+	s := strconv.FormatInt(c, 10)
+	for _, unit := range []struct {
+		by   int64
+		name string
+	}{{1000, "k"}, {1000_000, "M"}, {1000_000_000, "G"}} {
+		if len(s) <= n {
+			break
+		}
+		s = strconv.FormatInt(c/unit.by, 10) + unit.name
+	}
+	return s
+}

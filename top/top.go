@@ -1,0 +1,155 @@
+// Package top shows in a terminal what the mail does right now: rates, incidents, who
+// refuses, why, and the way down to one message.
+//
+// It only reads. A screen asks its store one question ([question]) and gets one value
+// ([answer], window.go); the keys make a [state] (keys.go); both together make a frame
+// (screen.go). Nothing of these three knows a terminal, a clock or a database: those are
+// handed in (model.go), so a test has the same frame as a terminal.
+//
+// Nothing is asked while nothing is stored: the store is asked for its version once a
+// second (store.Watcher). While much is stored, a question is put again after ten times
+// as long as it took, and keys never wait for an answer.
+package top
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"bouncelog/bounce"
+	"bouncelog/judge"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// Options say what is shown and where it comes from.
+type Options struct {
+	// Read and Watch are those of a store.Store and a store.Watcher.
+	Read  func(context.Context) (store.Reader, error)
+	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
+	// Behind is how many bytes of a followed log are not read yet; nil: a database.
+	Behind  func() int64
+	Explain func(*bounce.Delivery) judge.Explanation
+	Now     func() time.Time // nil: time.Now
+
+	Location   *time.Location
+	Filter     store.Filter // without a period
+	Thresholds problem.Thresholds
+	Name       string // of the followed log; "": a database
+
+	// The words of a command that select the database, the same attempts, and logs
+	// instead of a database, quoted for a shell.
+	DB, Rerun, Files []string
+
+	View   string        // one of Views; "": providers
+	Window time.Duration // one of Windows; 0: an hour
+	Colour bool
+}
+
+// Views are the names of the tables, in the order of their keys.
+func Views() []string { return viewNames[:] }
+
+// Windows are the lengths of time that can be shown, in the words of the options.
+func Windows() (words []string) {
+	for _, w := range windows {
+		words = append(words, spanShort(w))
+	}
+	return words
+}
+
+// state is the first one.
+func (o *Options) state(width, height int) (*state, error) {
+	s := &state{
+		width: width, height: height, stack: []page{{kind: pageTable}}, window: 2,
+		explain: o.Explain, command: commandWords{o.DB, o.Rerun, o.Files},
+	}
+	if o.View != "" {
+		i := slices.Index(viewNames[:], o.View)
+		if i < 0 {
+			return nil, fmt.Errorf("there is no table %q", o.View)
+		}
+		s.view = view(i)
+	}
+	if o.Window != 0 {
+		if s.window = slices.Index(windows, o.Window); s.window < 0 {
+			return nil, fmt.Errorf("a window is not %s long", o.Window)
+		}
+	}
+	return s, nil
+}
+
+func (o *Options) complete() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+}
+
+func (o *Options) data() *data {
+	d := &data{now: o.Now(), location: o.Location, name: o.Name}
+	if o.Behind != nil {
+		d.behind = o.Behind()
+	}
+	return d
+}
+
+// Once writes one frame.
+func Once(ctx context.Context, w io.Writer, o Options, width, height int) error {
+	o.complete()
+	s, err := o.state(width, height)
+	if err != nil {
+		return err
+	}
+	r, err := o.Read(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	d := o.data()
+	a := &asker{o: &o}
+	q, _ := s.question()
+	ans, err := a.ask(ctx, r, q, d.now)
+	if err != nil {
+		return err
+	}
+	s.answered(ans)
+	if d.incidents, err = a.incidents(ctx, r, windows[s.window], d.now); err != nil {
+		return err
+	}
+	how := lookText
+	if o.Colour {
+		how = lookColours
+	}
+	s.page().cursor = 0
+	_, err = fmt.Fprintln(w, frame(s, d, how))
+	return errors.Join(err, r.Close())
+}
+
+// Run shows the screen until q, or until ctx ends. Its errors are those of the terminal;
+// those of the store are shown.
+func Run(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
+	return run(ctx, in, out, o, tea.Tick)
+}
+
+func run(ctx context.Context, in io.Reader, out io.Writer, o Options, tick func(time.Duration, func(time.Time) tea.Msg) tea.Cmd, options ...tea.ProgramOption) error {
+	o.complete()
+	s, err := o.state(80, 24)
+	if err != nil {
+		return err
+	}
+	m := &model{o: &o, s: s, d: o.data(), a: &asker{o: &o}, ctx: ctx, tick: tick}
+	defer m.close()
+	options = append([]tea.ProgramOption{tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithFPS(framesPerSecond)}, options...)
+	_, err = tea.NewProgram(m, options...).Run()
+	if errors.Is(err, tea.ErrInterrupted) || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}

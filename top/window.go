@@ -1,0 +1,892 @@
+package top
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/internal/when"
+	"bouncelog/judge"
+	"bouncelog/problem"
+	"bouncelog/report"
+	"bouncelog/report/render"
+	"bouncelog/store"
+)
+
+// A view is a table that the keys 1 to 6 choose.
+type view int
+
+const (
+	viewProviders view = iota
+	viewDomains
+	viewReasons
+	viewSenders
+	viewQueue
+	viewReplies
+)
+
+var viewNames = [...]string{"providers", "domains", "reasons", "senders", "queue", "replies"}
+
+// A kind is what a page shows.
+type kind int
+
+const (
+	pageTable      kind = iota // one of the views
+	pageReplies                // replies of one place
+	pageRecipients             // who got them
+	pageMessage                // the trace of one message
+	pageText                   // text that needs no store: an explanation, an incident, help
+)
+
+// A place is what a page is narrowed to. Empty fields select everything.
+type place struct {
+	provider string
+	relayed  bool // the provider is selected by its relays, else it is a domain
+	domain   string
+	sender   string // "<>": the null sender
+	reason   bounce.Reason
+	reply    bool // only this template
+	template string
+	waits    string // for whom queued mail waits
+
+	host, queueID string // of one message
+}
+
+// A question is what a screen asks the store. Two that are equal have the same answer
+// while nothing is stored.
+type question struct {
+	kind   kind
+	view   view
+	place  place
+	window time.Duration
+}
+
+// An answer is the data of one screen: all that it shows of the store, as a value.
+type answer struct {
+	question
+	since, until time.Time // the window, Until not included
+	asked        time.Time
+	first, last  time.Time // lines of the logs
+	rates        rates
+	table        tableData
+	tail         []fold
+	tailOf       int // failures that the tail folds
+	lines        []string
+}
+
+// A column of figures or words between the name and the last words of a row.
+type column struct {
+	name  string
+	width int
+	words bool // text, at the left
+	least int  // columns that the screen must have to show it
+}
+
+type tableData struct {
+	name    string // of the first column
+	words   string // of the last
+	columns []column
+	rows    []row
+	note    string
+	empty   string
+}
+
+// A row is one line of a table.
+type row struct {
+	mark   string // report.MarkRefuses, …
+	name   string
+	cells  []cell
+	words  string
+	reason bounce.Reason
+	last   *store.Attempt // the last failure; nil: not known
+	place  place          // where Enter leads
+}
+
+// A cell is a figure, or words; n sorts it.
+type cell struct {
+	n    int64
+	text string // instead of n
+}
+
+// A fold is failures with one answer of one provider: one line of the tail.
+type fold struct {
+	at       time.Time // of the last
+	n        int
+	provider string
+	last     *store.Attempt
+}
+
+// rates are the attempts in steps of time, the oldest first.
+type rates struct {
+	end                   time.Time // of the last step
+	step                  time.Duration
+	delivered, soft, hard []int64
+}
+
+// at moves rates on to now: where nothing was stored since, nothing was tried.
+func (r rates) at(now time.Time) rates {
+	if r.step <= 0 || now.Before(r.end) {
+		return r
+	}
+	n := min(int(now.Sub(r.end)/r.step)+1, len(r.delivered))
+	shift := func(list []int64) []int64 { return append(slices.Clone(list[n:]), make([]int64, n)...) }
+	r.end = r.end.Add(time.Duration(int64(now.Sub(r.end)/r.step)+1) * r.step)
+	r.delivered, r.soft, r.hard = shift(r.delivered), shift(r.soft), shift(r.hard)
+	return r
+}
+
+// perMinute is the rate of the last twelfth of the window, the running step with what
+// has passed of it.
+func (r rates) perMinute(counts []int64, now time.Time) float64 {
+	n := max(len(counts)/12, 1)
+	if n > len(counts) {
+		return 0
+	}
+	sum := int64(0)
+	for _, c := range counts[len(counts)-n:] {
+		sum += c
+	}
+	passed := time.Duration(n)*r.step - r.end.Sub(now)
+	return float64(sum) / max(passed, r.step/2, time.Second).Minutes()
+}
+
+// windows are the lengths that + and - choose between.
+var windows = []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
+
+// stepOf is the step of a window's rates: up to four hours a sixtieth, else an hour, by
+// which a store counts without reading attempts.
+func stepOf(window time.Duration) time.Duration {
+	if window >= 24*time.Hour {
+		return time.Hour
+	}
+	return max(window/60, time.Second)
+}
+
+// What bounds a question.
+const (
+	recentAtMost = 500    // failures that the tail and the last words are taken from
+	readAtMost   = 5_000  // failures that are read for replies and recipients of a place
+	queuedAtMost = 20_000 // recipients of the queue
+	traceAtMost  = 500    // attempts of a message
+)
+
+// An asker asks a store for answers. It keeps the counts of past steps, and nothing else.
+type asker struct {
+	o     *Options
+	steps map[int64][3]int64 // delivered, soft and hard by the step's begin
+	step  time.Duration
+}
+
+var failedOutcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+
+// ask answers a question at a time.
+func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Time) (*answer, error) {
+	step := stepOf(q.window)
+	ans := &answer{question: q, asked: now, until: now.Truncate(step).Add(step)}
+	ans.since = ans.until.Add(-q.window)
+	read, err := r.Coverage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range read.Sources {
+		s := &read.Sources[i]
+		if !s.First.IsZero() && (ans.first.IsZero() || s.First.Before(ans.first)) {
+			ans.first = s.First
+		}
+		if s.Last.After(ans.last) {
+			ans.last = s.Last
+		}
+	}
+	f := a.o.Filter
+	f.Since, f.Until = ans.since, ans.until
+	failed := f
+	failed.Outcomes = failedOutcomes
+	total := int64(-1)
+	switch q.kind {
+	case pageTable:
+		recent, err := attempts(ctx, r, failed, recentAtMost)
+		if err != nil {
+			return nil, err
+		}
+		ans.tail, ans.tailOf = folded(recent), len(recent)
+		if total, err = a.view(ctx, r, f, ans, recent); err != nil {
+			return nil, err
+		}
+	case pageReplies, pageRecipients:
+		if q.place.waits != "" {
+			err = a.waiting(ctx, r, ans)
+			break
+		}
+		list, cut, err := a.failures(ctx, r, failed, q.place)
+		if err != nil {
+			return nil, err
+		}
+		if q.kind == pageReplies {
+			ans.table = repliesOf(list, q.place, a.o.Location)
+		} else {
+			ans.table = recipientsOf(list, q.place, a.o.Location)
+		}
+		if cut {
+			ans.table.note = fmt.Sprintf("the newest %d failures", readAtMost)
+		}
+	case pageMessage:
+		err = a.message(ctx, r, ans)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ans.rates, err = a.rates(ctx, r, f, step, total)
+	return ans, err
+}
+
+// attempts lists the newest attempts that match f, the newest first.
+func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (list []store.Attempt, err error) {
+	for x, err := range r.Attempts(ctx, f, store.Page{Limit: limit, Newest: true}) {
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *x)
+	}
+	return list, nil
+}
+
+// rates counts the steps of a window. A step that is over is asked for once, unless the
+// sum shows that something older was stored since; total -1: the sum is not known.
+func (a *asker) rates(ctx context.Context, r store.Reader, f store.Filter, step time.Duration, total int64) (rates, error) {
+	if a.step != step || a.steps == nil {
+		a.step, a.steps = step, map[int64][3]int64{}
+	}
+	for at := range a.steps {
+		if at < f.Since.Unix() {
+			delete(a.steps, at)
+		}
+	}
+	for again := false; ; again = true {
+		if step == time.Hour {
+			clear(a.steps)
+			cells, err := r.Count(ctx, f, store.ByHour)
+			if err != nil {
+				return rates{}, err
+			}
+			for i := range cells {
+				c := &cells[i]
+				if t, err := time.Parse("2006-01-02T15:04Z", c.Keys[0]); err == nil {
+					a.steps[t.Unix()] = [3]int64{c.Delivered, c.Soft, c.Hard}
+				}
+			}
+		}
+		out, sum := rates{end: f.Until, step: step}, int64(0)
+		for at := f.Since; at.Before(f.Until); at = at.Add(step) {
+			n, known := a.steps[at.Unix()]
+			if !known && step != time.Hour {
+				one := f
+				one.Since, one.Until = at, at.Add(step)
+				cells, err := r.Count(ctx, one)
+				if err != nil {
+					return rates{}, err
+				}
+				for i := range cells {
+					c := &cells[i]
+					n[0], n[1], n[2] = n[0]+c.Delivered, n[1]+c.Soft, n[2]+c.Hard
+				}
+				// The last two steps may still grow.
+				if f.Until.Sub(at) > 2*step {
+					a.steps[at.Unix()] = n
+				}
+			}
+			out.delivered, out.soft, out.hard = append(out.delivered, n[0]), append(out.soft, n[1]), append(out.hard, n[2])
+			sum += n[0] + n[1] + n[2]
+		}
+		if total < 0 || sum == total || again || step == time.Hour {
+			return out, nil
+		}
+		clear(a.steps)
+	}
+}
+
+// before is the filter of the window before that of f; ok is false where the logs do not
+// reach back so far.
+func (ans *answer) before(f store.Filter) (store.Filter, bool) {
+	f.Since, f.Until = f.Since.Add(-ans.window), f.Since
+	return f, !ans.first.IsZero() && !ans.first.After(f.Since)
+}
+
+// view fills in the table of a view, and returns how many attempts it adds up to; -1: it
+// does not say.
+func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *answer, recent []store.Attempt) (total int64, err error) {
+	past, known := ans.before(f)
+	count := func(by ...store.Dimension) (now, then []store.Cell, err error) {
+		if now, err = r.Count(ctx, f, by...); err != nil || !known {
+			return now, nil, err
+		}
+		if then, err = r.Count(ctx, past, by...); then == nil {
+			then = []store.Cell{}
+		}
+		return now, then, err
+	}
+	switch ans.view {
+	case viewProviders, viewDomains:
+		now, then, err := count(store.ByDomain, store.ByRelay)
+		if err != nil {
+			return 0, err
+		}
+		for i := range now {
+			total += now[i].Attempts
+		}
+		ans.table = places(now, then, ans.view, recent)
+		return total, nil
+	case viewReasons:
+		now, then, err := count(store.ByReason)
+		if err != nil {
+			return 0, err
+		}
+		ans.table = reasonsTable(now, then, recent)
+	case viewSenders:
+		now, then, err := count(store.BySender)
+		if err != nil {
+			return 0, err
+		}
+		ans.table = sendersTable(now, then, recent)
+	case viewQueue:
+		q := a.o.Filter
+		list, err := r.Queue(ctx, q, queuedAtMost)
+		if err != nil {
+			return 0, err
+		}
+		ans.table = queueTable(list, ans.asked)
+	case viewReplies:
+		now, err := r.Replies(ctx, f)
+		if err != nil {
+			return 0, err
+		}
+		var then []store.Reply
+		if known {
+			if then, err = r.Replies(ctx, past); err != nil {
+				return 0, err
+			}
+		}
+		ans.table = repliesTable(now, then, known, recent)
+	}
+	return -1, nil
+}
+
+// change is a figure against that of the window before.
+func change(now, before int64, known bool) cell {
+	switch d := now - before; {
+	case !known:
+		return cell{n: 0, text: " "}
+	case d == 0:
+		return cell{n: 0, text: "="}
+	case d > 0:
+		return cell{n: d, text: "+" + number(d, 6)}
+	default:
+		return cell{n: d, text: "−" + number(-d, 6)}
+	}
+}
+
+// lastOf is the newest of some failures, the newest first, by a key.
+func lastOf(recent []store.Attempt, key func(*store.Attempt) string) map[string]*store.Attempt {
+	last := map[string]*store.Attempt{}
+	for i := range recent {
+		if k := key(&recent[i]); last[k] == nil {
+			last[k] = &recent[i]
+		}
+	}
+	return last
+}
+
+// setLast gives a row its last failure and words; where it is not among the newest
+// failures, the reason has to do.
+func (x *row) setLast(last *store.Attempt) {
+	x.last = last
+	if last != nil {
+		x.words, x.reason = replyText(last), last.Reason
+	} else {
+		x.words = reasonText(x.reason)
+	}
+}
+
+// replyText is what was answered in one line, beginning with its code; of what was not
+// answered at all it is the reason in brackets.
+func replyText(a *store.Attempt) string {
+	if a.Response == "" {
+		return reasonText(a.Reason)
+	}
+	if a.Code == 0 || bounce.ReplyCode(a.Response) != 0 {
+		return a.Response
+	}
+	code := codes(a.Code, a.Enhanced)
+	if _, enhanced, ok := strings.Cut(code, " "); ok && strings.HasPrefix(a.Response, enhanced) {
+		code, _, _ = strings.Cut(code, " ")
+	}
+	return code + " " + a.Response
+}
+
+func reasonText(r bounce.Reason) string {
+	if r == bounce.NoReason {
+		return ""
+	}
+	return "(" + judge.ReasonText(r).Title + ")"
+}
+
+// places is the table of providers or domains.
+func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
+	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", columns: []column{
+		{name: "attempts", width: 8},
+		{name: "deliv.", width: 6},
+		{name: "soft", width: 6},
+		{name: "wait", width: 6, least: 100},
+		{name: "hard", width: 6},
+		{name: "refused", width: 7},
+		{name: "change", width: 7},
+	}}
+	by, key := report.ByProvider, func(a *store.Attempt) string { return provider.Of(&a.Delivery) }
+	if v == viewDomains {
+		t.name, by = "domain", store.ByDomain
+		key = func(a *store.Attempt) string { return a.RecipientDomain }
+	}
+	last := lastOf(recent, key)
+	list := report.Places(now, then, by)
+	for i := range list {
+		p := &list[i]
+		if p.Attempts+p.Waiting == 0 {
+			continue
+		}
+		x := row{mark: p.Mark, name: p.Provider, reason: p.Reason, cells: []cell{
+			{n: p.Attempts},
+			{n: 100 * p.Delivered / max(p.Attempts, 1), text: fmt.Sprintf("%d %%", 100*p.Delivered/max(p.Attempts, 1))},
+			{n: p.Soft},
+			{n: p.Waiting},
+			{n: p.Hard},
+			{n: p.Refused},
+			change(p.Refused, p.RefusedBefore, then != nil),
+		}}
+		if p.Attempts == 0 {
+			x.cells[1] = cell{text: " "}
+		}
+		if v == viewDomains {
+			x.place.domain = p.Provider
+		} else {
+			x.place.provider, x.place.relayed = p.Provider, p.Relayed()
+		}
+		x.setLast(last[p.Provider])
+		t.rows = append(t.rows, x)
+	}
+	return t
+}
+
+// failedTable is a table of failures by one key.
+func failedTable(name string, now, then []store.Cell) tableData {
+	t := tableData{name: name, words: "last words", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 7}, {name: "soft", width: 6}, {name: "hard", width: 6}, {name: "change", width: 7},
+	}}
+	before := map[string]int64{}
+	for i := range then {
+		before[then[i].Keys[0]] += then[i].Soft + then[i].Hard
+	}
+	for i := range now {
+		c := &now[i]
+		n, key := c.Soft+c.Hard, c.Keys[0]
+		if n == 0 {
+			continue
+		}
+		t.rows = append(t.rows, row{name: key, cells: []cell{{n: n}, {n: c.Soft}, {n: c.Hard}, change(n, before[key], then != nil)}})
+	}
+	slices.SortFunc(t.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.name, b.name))
+	})
+	return t
+}
+
+func reasonsTable(now, then []store.Cell, recent []store.Attempt) tableData {
+	t := failedTable("reason", now, then)
+	last := lastOf(recent, func(a *store.Attempt) string { return a.Reason.String() })
+	for i := range t.rows {
+		x := &t.rows[i]
+		x.reason, _ = bounce.ParseReason(x.name)
+		x.place.reason = x.reason
+		x.mark = markOf(x.reason)
+		x.setLast(last[x.name])
+	}
+	return t
+}
+
+// markOf is the mark of failures with one reason: whether it is about us.
+func markOf(r bounce.Reason) string {
+	if r.RefusesSender() {
+		return report.MarkRefuses
+	}
+	return report.MarkFails
+}
+
+func sendersTable(now, then []store.Cell, recent []store.Attempt) tableData {
+	t := failedTable("sender", now, then)
+	last := lastOf(recent, senderOf)
+	t.rows = slices.DeleteFunc(t.rows, func(x row) bool { return x.name == "" })
+	for i := range t.rows {
+		x := &t.rows[i]
+		x.place.sender = x.name
+		x.setLast(last[x.name])
+	}
+	return t
+}
+
+func senderOf(a *store.Attempt) string {
+	if a.SenderKnown && a.Sender == "" {
+		return "<>"
+	}
+	return a.Sender
+}
+
+// repliesTable is what was answered, whoever answered it.
+func repliesTable(now, then []store.Reply, known bool, recent []store.Attempt) tableData {
+	t := tableData{name: "reply", words: "text", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "change", width: 7}, {name: "reason", width: 15, words: true},
+	}}
+	before := map[string]int64{}
+	for i := range then {
+		before[then[i].Template] += then[i].Attempts
+	}
+	type sum struct {
+		store.Reply   // the commonest
+		n, soft, hard int64
+		most          int64
+	}
+	sums := map[string]*sum{}
+	for i := range now {
+		x := &now[i]
+		s := sums[x.Template]
+		if s == nil {
+			s = &sum{}
+			sums[x.Template] = s
+		}
+		s.n += x.Attempts
+		if x.Outcome == bounce.Hard {
+			s.hard += x.Attempts
+		} else {
+			s.soft += x.Attempts
+		}
+		if x.Attempts > s.most || x.Attempts == s.most && x.Code > s.Code {
+			s.Reply, s.most = *x, x.Attempts
+		}
+	}
+	last := lastOf(recent, func(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text })
+	for template, s := range sums {
+		x := row{name: codes(s.Code, s.Enhanced), words: template, reason: s.Reason, mark: markOf(s.Reason), last: last[template], cells: []cell{
+			{n: s.n}, {n: s.soft}, {n: s.hard}, change(s.n, before[template], known), {text: s.Reason.String()},
+		}}
+		x.place.reply, x.place.template = true, template
+		t.rows = append(t.rows, x)
+	}
+	slices.SortFunc(t.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.words, b.words))
+	})
+	return t
+}
+
+func codes(code uint16, enhanced bounce.EnhancedCode) string {
+	s := ""
+	if code != 0 {
+		s = strconv.Itoa(int(code))
+	}
+	if enhanced != 0 {
+		s = strings.TrimSpace(s + " " + enhanced.String())
+	}
+	return cmp.Or(s, "no code")
+}
+
+// buckets of age in minutes, those of qshape(1).
+var buckets = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
+
+// waitsAll stands for all that waits.
+const waitsAll = "(all)"
+
+// waitsFor is who a queued recipient waits for.
+func waitsFor(q *store.Queued) string {
+	if q.RelayHost == "" && q.RecipientDomain == "" {
+		return q.Agent
+	}
+	return provider.Of(&q.Delivery)
+}
+
+func queuedSince(q *store.Queued) time.Time {
+	if q.Arrived.IsZero() {
+		return q.FirstSoft
+	}
+	return q.Arrived
+}
+
+// queueTable is the queue by who it waits for and by age: qshape's table.
+func queueTable(list []store.Queued, now time.Time) tableData {
+	t := tableData{name: "waits for", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
+	for _, b := range buckets {
+		t.columns = append(t.columns, column{name: strconv.Itoa(b), width: 4})
+	}
+	t.columns = append(t.columns, column{name: "1280+", width: 5})
+	at := map[string]int{}
+	for i := range list {
+		q := &list[i]
+		name := waitsFor(q)
+		k, known := at[name]
+		if !known {
+			k = len(t.rows)
+			at[name] = k
+			x := row{name: name, cells: make([]cell, len(t.columns)), place: place{waits: name}}
+			t.rows = append(t.rows, x)
+		}
+		x := &t.rows[k]
+		if x.last == nil || !q.Time.Before(x.last.Time) {
+			x.setLast(&q.Attempt)
+		}
+		// The first bound that is not less than the age.
+		bucket, _ := slices.BinarySearch(buckets, int((now.Sub(queuedSince(q))+time.Minute-1)/time.Minute))
+		x.cells[0].n++
+		x.cells[1+bucket].n++
+	}
+	slices.SortFunc(t.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.name, b.name))
+	})
+	if len(list) > 1 {
+		all := row{name: "all", cells: make([]cell, len(t.columns)), place: place{waits: waitsAll}}
+		for _, x := range t.rows {
+			for i, c := range x.cells {
+				all.cells[i].n += c.n
+			}
+		}
+		t.rows = append([]row{all}, t.rows...)
+	}
+	if len(list) == queuedAtMost {
+		t.note = fmt.Sprintf("the %d that wait longest", queuedAtMost)
+	}
+	return t
+}
+
+// waiting is the recipients that wait for one provider.
+func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error {
+	list, err := r.Queue(ctx, a.o.Filter, queuedAtMost)
+	if err != nil {
+		return err
+	}
+	t := tableData{name: "recipient", words: "last words", empty: "nothing waits any more", columns: []column{
+		{name: "age", width: 10, words: true}, {name: "last try", width: 8, words: true}, {name: "reason", width: 15, words: true, least: 100},
+	}}
+	for i := range list {
+		q := &list[i]
+		if ans.place.waits != waitsAll && waitsFor(q) != ans.place.waits {
+			continue
+		}
+		age := ans.asked.Sub(queuedSince(q))
+		x := row{name: q.Recipient, cells: []cell{{n: int64(age), text: when.Span(age)}, {n: q.Time.Unix(), text: clock(q.Time, ans.asked, a.o.Location)}, {text: q.Reason.String()}}}
+		x.setLast(&q.Attempt)
+		x.place.host, x.place.queueID = q.Host, q.QueueID
+		t.rows = append(t.rows, x)
+	}
+	ans.table = t
+	return nil
+}
+
+// failures reads the newest failures of a place, the newest first; cut: there may be more.
+func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p place) (list []store.Attempt, cut bool, err error) {
+	filters := []store.Filter{f}
+	switch {
+	case p.provider != "":
+		suffixes, err := report.RelaysOf(ctx, r, f, p.provider)
+		if err != nil {
+			return nil, false, err
+		}
+		// Also what did not reach a relay.
+		filters[0].Domain = p.provider
+		for _, s := range suffixes[:min(len(suffixes), 8)] {
+			g := f
+			g.Relay = s
+			filters = append(filters, g)
+		}
+	case p.domain != "":
+		filters[0].Domain = p.domain
+	case p.sender != "" && p.sender != "<>":
+		_, domain, _ := strings.Cut(p.sender, "@")
+		filters[0].SenderDomain = domain
+	case p.reason != bounce.NoReason:
+		g, ok := f.Restrict([]bounce.Reason{p.reason})
+		if !ok {
+			return nil, false, nil
+		}
+		filters[0] = g
+	}
+	for _, g := range filters {
+		found, err := attempts(ctx, r, g, readAtMost)
+		if err != nil {
+			return nil, false, err
+		}
+		cut = cut || len(found) == readAtMost
+		list = append(list, found...)
+	}
+	if len(filters) > 1 {
+		slices.SortStableFunc(list, func(x, y store.Attempt) int {
+			return cmp.Or(cmp.Compare(y.Time.Unix(), x.Time.Unix()), strings.Compare(x.Source, y.Source), cmp.Compare(y.Offset, x.Offset), cmp.Compare(y.N, x.N))
+		})
+		list = slices.CompactFunc(list, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
+	}
+	list = slices.DeleteFunc(list, func(x store.Attempt) bool {
+		return p.provider != "" && provider.Of(&x.Delivery) != p.provider || p.sender != "" && senderOf(&x) != p.sender ||
+			p.reply && bounce.TemplateOf(&x.Delivery).Text != p.template
+	})
+	return list, cut, nil
+}
+
+// A group is failures with something in common.
+type group struct {
+	n, soft, hard int64
+	others        map[string]bool
+	last          *store.Attempt
+}
+
+// grouped folds failures, the newest first, by a key; other is what is told apart in each.
+func grouped(list []store.Attempt, key, other func(*store.Attempt) string) (names []string, of map[string]*group) {
+	of = map[string]*group{}
+	for i := range list {
+		a := &list[i]
+		k := key(a)
+		g := of[k]
+		if g == nil {
+			g = &group{last: a, others: map[string]bool{}}
+			of[k] = g
+			names = append(names, k)
+		}
+		g.n++
+		if a.Outcome == bounce.Hard {
+			g.hard++
+		} else {
+			g.soft++
+		}
+		g.others[other(a)] = true
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(of[b].n, of[a].n) })
+	return names, of
+}
+
+func recipientOf(a *store.Attempt) string { return a.Recipient }
+
+func templateOf(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text }
+
+// repliesOf is the replies of one place.
+func repliesOf(list []store.Attempt, p place, loc *time.Location) tableData {
+	t := tableData{name: "reply", words: "last words", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "recipients", width: 10}, {name: "reason", width: 15, words: true}, {name: "last", width: 8, words: true, least: 100},
+	}}
+	names, of := grouped(list, templateOf, recipientOf)
+	for _, name := range names {
+		g := of[name]
+		x := row{name: codes(g.last.Code, g.last.Enhanced), mark: markOf(g.last.Reason), place: p, cells: []cell{
+			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {text: g.last.Reason.String()}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
+		}}
+		x.setLast(g.last)
+		x.place.reply, x.place.template = true, name
+		t.rows = append(t.rows, x)
+	}
+	return t
+}
+
+// recipientsOf is who got the replies of one place.
+func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
+	t := tableData{name: "recipient", words: "last words", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 6}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "messages", width: 8, least: 100}, {name: "last", width: 8, words: true},
+	}}
+	names, of := grouped(list, recipientOf, func(a *store.Attempt) string { return a.Host + "\x00" + a.Instance + "\x00" + a.QueueID })
+	for _, name := range names {
+		g := of[name]
+		x := row{name: name, place: p, cells: []cell{
+			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
+		}}
+		x.setLast(g.last)
+		x.place.host, x.place.queueID = g.last.Host, g.last.QueueID
+		t.rows = append(t.rows, x)
+	}
+	return t
+}
+
+// message is everything that happened to one message.
+func (a *asker) message(ctx context.Context, r store.Reader, ans *answer) error {
+	list, err := report.Trace(ctx, r, store.Filter{Host: ans.place.host}, ans.place.queueID, traceAtMost)
+	if err != nil {
+		return err
+	}
+	ends, err := report.Ends(ctx, r, list)
+	if err != nil {
+		return err
+	}
+	ans.lines = strings.Split(strings.TrimSuffix(render.Trace(list, ends, a.o.Location), "\n"), "\n")
+	if len(list) == 0 {
+		ans.lines = []string{"nothing is known of " + table.Clean(ans.place.queueID) + " any more"}
+	}
+	return nil
+}
+
+// folded folds failures, the newest first, that one provider answered alike.
+func folded(recent []store.Attempt) (tail []fold) {
+	at := map[[2]string]int{}
+	for i := range recent {
+		a := &recent[i]
+		key := [2]string{provider.Of(&a.Delivery), templateOf(a)}
+		k, known := at[key]
+		if !known {
+			k = len(tail)
+			at[key] = k
+			tail = append(tail, fold{at: a.Time, provider: key[0], last: a})
+		}
+		tail[k].n++
+	}
+	return tail
+}
+
+// incidents are what is going on, and was.
+type incidents struct {
+	asked    time.Time
+	period   time.Duration
+	sentence string
+	bad      bool // the sentence is no good news
+	list     []incident
+	more     int
+}
+
+// An incident with the log lines that it rests on.
+type incident struct {
+	report.Incident
+	id       string
+	since    string // in words
+	evidence []problem.Evidence
+}
+
+// incidentPeriod is the least that is looked at for incidents.
+const incidentPeriod = 24 * time.Hour
+
+// incidents asks for the verdict of the last day, or of the window where it is longer.
+func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Duration, now time.Time) (*incidents, error) {
+	f := a.o.Filter
+	out := &incidents{asked: now, period: max(window, incidentPeriod)}
+	f.Since = now.Add(-out.period).Truncate(time.Second)
+	rep, err := report.Build(ctx, r, report.Options{
+		Filter: f, Location: a.o.Location, Top: 8, Sections: []string{report.SectionVerdict}, Problems: a.o.Thresholds, Now: now, Live: true,
+		Rerun: slices.Concat(a.o.DB, a.o.Rerun, []string{"--since", spanShort(out.period)}, a.o.Files),
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := rep.Verdict
+	out.sentence, out.bad, out.more = v.Sentence, v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.More
+	for i := range v.Act {
+		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i]), since: rep.Clock(v.Act[i].Since)}
+		if in.Problem != nil {
+			in.evidence = rep.Problems[*in.Problem].Evidence
+		}
+		out.list = append(out.list, in)
+	}
+	return out, nil
+}
