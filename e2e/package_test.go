@@ -52,7 +52,7 @@ func TestPackage(t *testing.T) {
 	t.Run("units", func(t *testing.T) {
 		dir := t.TempDir()
 		output(t, "dpkg-deb", "-x", debs[0], dir)
-		for unit, most := range map[string]string{"bouncelog.service": "5", "bouncelog-report.service": "65", "bouncelog-web.service": "5"} {
+		for unit, most := range map[string]string{"bouncelog.service": "5", "bouncelog-report.service": "65", "bouncelog-notify.service": "65", "bouncelog-web.service": "5"} {
 			file := filepath.Join(dir, "lib/systemd/system", unit)
 			out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold="+most, "--no-pager", file).CombinedOutput()
 			if err != nil {
@@ -63,7 +63,7 @@ func TestPackage(t *testing.T) {
 		}
 		output(t, "install", "-m", "755", "/bin/true", filepath.Join(dir, "usr/bin/kill")) // ExecReload's
 		units, err := filepath.Glob(filepath.Join(dir, "lib/systemd/system/*"))
-		if err != nil || len(units) != 5 {
+		if err != nil || len(units) != 7 {
 			t.Fatalf("units: %q, %v", units, err)
 		}
 		cmd := exec.Command("systemd-analyze", append([]string{"verify", "--root=" + dir, "--man=no", "--recursive-errors=no"}, units...)...)

@@ -21,7 +21,7 @@ install -D -m 644 dist/completions/_bouncelog "$destdir$zsh/_bouncelog"
 install -D -m 644 dist/completions/bouncelog.fish "$destdir$prefix/share/fish/vendor_completions.d/bouncelog.fish"
 
 install -d "$destdir$unitdir"
-for unit in bouncelog.service bouncelog-report.service bouncelog-report.timer bouncelog-web.service bouncelog-web.socket; do
+for unit in bouncelog.service bouncelog-report.service bouncelog-report.timer bouncelog-notify.service bouncelog-notify.timer bouncelog-web.service bouncelog-web.socket; do
 	sed "s|/usr/bin/bouncelog|$prefix/bin/bouncelog|" "etc/$unit" >"$destdir$unitdir/$unit"
 	chmod 644 "$destdir$unitdir/$unit"
 done

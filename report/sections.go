@@ -739,8 +739,7 @@ func (r *Report) Headline() string {
 // Alarms is how many problems are an alarm: confirmed or likely, and no background.
 func (r *Report) Alarms() (n int) {
 	for i := range r.Problems {
-		p := &r.Problems[i]
-		if in := r.incident(p); p.Level != problem.Watch && !in.noise {
+		if in := r.incident(&r.Problems[i]); !in.IsBackground() {
 			n++
 		}
 	}

@@ -160,7 +160,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		in := r.incident(p)
 		in.Problem = &i
 		switch {
-		case p.Level == problem.Watch || in.noise:
+		case in.IsBackground():
 			noise.Messages += p.Messages
 			for _, name := range p.Providers {
 				places[name] = true

@@ -8,7 +8,7 @@
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
 // by a type assertion: [Pruner], [Rejudger], [Checker], [Backuper], [Describer],
-// [SQL], [Noter], [Watcher], [Guard].
+// [SQL], [Noter], [Swapper], [Watcher], [Guard].
 package store
 
 import (
@@ -119,6 +119,13 @@ type Reader interface {
 // A Noter keeps small things for callers, each in a transaction of its own.
 type Noter interface {
 	SetNote(ctx context.Context, key string, value []byte) error
+}
+
+// A Swapper is a Noter whose notes several processes may change: SwapNote notes new
+// where old is what is noted (nil: nothing), and says whether it did.
+type Swapper interface {
+	Noter
+	SwapNote(ctx context.Context, key string, old, new []byte) (bool, error)
 }
 
 // A Pruner removes the attempts before a time, and says how many.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/internal/dnsscan"
+	"bouncelog/notify"
 	"bouncelog/report"
 )
 
@@ -99,6 +100,24 @@ func TestJSONReportDoc(t *testing.T) {
 	keys(reflect.TypeFor[report.Report]())
 	if n < 100 {
 		t.Errorf("found only %d keys: the test is broken", n)
+	}
+}
+
+// TestNotifyDoc holds that each key and each kind of an event is documented.
+func TestNotifyDoc(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/notify.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{notify.Began, notify.Grew, notify.Ended, notify.More, notify.Test}
+	for f := range reflect.TypeFor[notify.Event]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(doc), "| `"+name+"` |") {
+			t.Errorf("%q is not documented", name)
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/judge"
+	"bouncelog/notify"
 	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/tailer"
@@ -36,6 +39,7 @@ func newFollow() *cobra.Command {
 	var (
 		in      input
 		flag    thresholds
+		who     notifying
 		sources []string
 		retain  string
 		show    string // where to show metrics
@@ -58,7 +62,7 @@ logged as a warning, once.`,
 			if len(args) == 0 {
 				args = sources
 			}
-			err := follow(cmd, args, &in, &flag, retain, show, o)
+			err := follow(cmd, args, &in, &flag, &who, retain, show, o)
 			if cmd.Context().Err() != nil && errors.Is(err, context.Canceled) {
 				return nil // told to stop, perhaps before it had begun
 			}
@@ -68,6 +72,7 @@ logged as a warning, once.`,
 	in.flags(cmd)
 	in.keepFlags(cmd)
 	flag.flags(cmd)
+	who.flags(cmd)
 	cmd.Flags().StringArrayVar(&sources, "source", nil, "a `SOURCE` to follow where none is named; for the configuration file")
 	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
 	cmd.Flags().StringVar(&show, "metrics", "", "show metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
@@ -78,7 +83,11 @@ logged as a warning, once.`,
 	return cmd
 }
 
-func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, retain, show string, o tailer.FollowOptions) error {
+// notifyEvery is the least time between two looks for incidents to tell; a variable for
+// tests.
+var notifyEvery = time.Minute
+
+func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, who *notifying, retain, show string, o tailer.FollowOptions) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
 	if retain != "" {
 		if _, err := when.ParseTime(retain, time.Now()); err != nil {
@@ -86,6 +95,10 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 		}
 	}
 	if err := flag.check(); err != nil {
+		return err
+	}
+	to, err := who.destinations()
+	if err != nil {
 		return err
 	}
 	limitHeap()
@@ -114,7 +127,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, r
 	}
 	path, _ := cmd.Flags().GetString("db")
 	f := &followed{
-		cmd: cmd, sources: sources, in: in, flag: flag, retain: retain, o: o,
+		cmd: cmd, sources: sources, in: in, flag: flag, retain: retain, tell: to, o: o,
 		log: log, judge: judge, parser: opts, notify: newNotifier(log),
 		metrics: func() (*metrics.Metrics, error) { return serveMetrics(ctx, show, path, log) },
 	}
@@ -141,6 +154,7 @@ type followed struct {
 	in      *input
 	flag    *thresholds
 	retain  string
+	tell    []notify.Destination
 	o       tailer.FollowOptions
 
 	log     *slog.Logger
@@ -261,6 +275,17 @@ func (f *followed) follow() error {
 	problems := newAnnouncer(log, db, flag.options(), m)
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
+	var teller sync.WaitGroup
+	defer teller.Wait()
+	var lags atomic.Bool
+	lags.Store(true)
+	if len(f.tell) > 0 {
+		n, err := newTeller(db, f.tell, flag.options(), f.parser.Location, log)
+		if err != nil {
+			return errors.Join(g.Close(err), db.Close())
+		}
+		teller.Go(func() { n.Run(watching, notifyEvery, func() bool { return !lags.Load() }) })
+	}
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
@@ -268,6 +293,7 @@ func (f *followed) follow() error {
 		notify.alive()
 		m.Behind(behind)
 		m.Alive()
+		lags.Store(behind >= lagging)
 		if behind < lagging { // catching up comes first
 			problems.Look(watching)
 		}
@@ -281,6 +307,7 @@ func (f *followed) follow() error {
 	notify.stopping()
 	stopWatching()
 	problems.Wait() // it reads the database
+	teller.Wait()
 	return errors.Join(g.Close(err), db.Close())
 }
 

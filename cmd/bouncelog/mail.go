@@ -33,8 +33,13 @@ type mailing struct {
 }
 
 func (m *mailing) flags(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&m.to, "mail-to", nil, "mail the report to this `ADDRESS` or local user, and print nothing")
+	m.transportFlags(cmd)
+}
+
+// transportFlags are those of commands that send a mail of their own.
+func (m *mailing) transportFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringArrayVar(&m.to, "mail-to", nil, "mail the report to this `ADDRESS` or local user, and print nothing")
 	f.StringVar(&m.from, "mail-from", "", "sender `ADDRESS` of the mail (default: this user at this host)")
 	f.StringVar(&m.sendmail, "sendmail", "", "`PROGRAM` that takes the mail as sendmail does (default /usr/sbin/sendmail)")
 	f.StringVar(&m.smtp, "smtp", "", "hand the mail to this `HOST:PORT` by SMTP instead of sendmail; STARTTLS where offered")
@@ -176,6 +181,19 @@ func (m *mailing) message(r *report.Report, host string, wide bool, made string)
 	if err := render.Report(&page, r, table.FormatHTML, render.Options{Mail: true, Made: made}); err != nil {
 		return nil, err
 	}
+	msg, err := m.newMessage(host, "bouncelog, "+host+": "+r.Headline())
+	if err != nil {
+		return nil, err
+	}
+	msg.SetDate()
+	msg.SetMessageID()
+	msg.SetBodyString(mail.TypeTextPlain, text.String())
+	msg.AddAlternativeString(mail.TypeTextHTML, page.String())
+	return msg, nil
+}
+
+// newMessage is a mail without a body, a date and a Message-ID.
+func (m *mailing) newMessage(host, subject string) (*mail.Msg, error) {
 	msg := mail.NewMsg()
 	if err := msg.From(m.sender(host)); err != nil {
 		return nil, err
@@ -194,13 +212,8 @@ func (m *mailing) message(r *report.Report, host string, wide bool, made string)
 	} else if err := msg.To(to...); err != nil {
 		return nil, err
 	}
-	// Nothing that a log holds stands in a header.
-	msg.Subject(table.Cut(table.Clean("bouncelog, "+host+": "+r.Headline()), 200))
-	msg.SetDate()
-	msg.SetMessageID()
+	msg.Subject(table.Cut(table.Clean(subject), 200))
 	msg.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
-	msg.SetBodyString(mail.TypeTextPlain, text.String())
-	msg.AddAlternativeString(mail.TypeTextHTML, page.String())
 	return msg, nil
 }
 

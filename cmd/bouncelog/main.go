@@ -175,7 +175,7 @@ bounces per domain with their reasons.`,
 		}
 	}
 	add("read", newImport(), newFollow(), newParse())
-	add("ask", newReport(), newTrace(), newSuppress(), newExplain(), newScan(), newQuery(), newTop(), newServe())
+	add("ask", newReport(), newTrace(), newSuppress(), newExplain(), newScan(), newQuery(), newTop(), newServe(), newNotify())
 	add("care", newDB(), newConfig(), newVersion())
 	root.AddCommand(extra...)
 	root.SetHelpCommandGroupID("care")

@@ -141,6 +141,20 @@ until_ came
 read_mail
 [ "$(systemctl show -P TimersCalendar bouncelog-report.timer | wc -l)" -ge 1 ]
 
+echo "== an incident that begins is told to root, once"
+for n in 1 2 3 4 5; do
+	echo "$(LC_ALL=C date '+%b %e %T') mx1 postfix/smtp[104]: 4A1B2C3E4$n: to=<u$n@listing.example>, relay=mx.listing.example[192.0.2.30]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.listing.example[192.0.2.30] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org (in reply to RCPT TO command))" >>/var/log/mail.log
+done
+until_ counts "deliveries where recipient like '%@listing.example'" 5
+run 'systemctl start bouncelog-notify; systemctl show -P Result,ExecMainStatus bouncelog-notify'
+told() { grep -qs '^Subject: bouncelog, .*: Incident begun:' /var/mail/*; }
+until_ told
+grep -q '^Incident begun: listing.example refuses' /var/mail/*
+systemctl start bouncelog-notify
+[ "$(cat /var/mail/* | grep -c 'Subject: bouncelog, .*: Incident begun:')" = 1 ]
+[ "$(systemctl show -P Result bouncelog-notify)" = success ]
+rm -f /var/mail/*
+
 echo "== metrics, on the loopback interface only"
 mkdir -p /etc/systemd/system/bouncelog.service.d
 cp /usr/share/doc/bouncelog/examples/metrics.conf /etc/systemd/system/bouncelog.service.d/

@@ -1,6 +1,10 @@
 package render
 
-import "bouncelog/report"
+import (
+	"bytes"
+
+	"bouncelog/report"
+)
 
 // A Card is an incident as the component "incident" shows it.
 type Card = card
@@ -12,6 +16,14 @@ func NewCard(r *report.Report, in *report.Incident, number int) Card {
 		c.Strip = a.strip(in)
 	}
 	return c
+}
+
+// WriteIncident writes the facts of an incident as text, in lines of width columns but
+// for commands.
+func WriteIncident(b *bytes.Buffer, r *report.Report, in *report.Incident, width int) {
+	for _, f := range facts(r, in, true) {
+		writeFact(b, f, width)
+	}
 }
 
 // A Trend is attempts over time as the component "trend" shows them.

@@ -5,6 +5,7 @@
 package memory
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -115,6 +116,17 @@ func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
 	defer d.mu.Unlock()
 	d.notes[key] = slices.Clone(value)
 	return nil
+}
+
+// SwapNote notes a value in place of another.
+func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := d.notes[key]; (now == nil) != (old == nil) || !bytes.Equal(now, old) {
+		return false, nil
+	}
+	d.notes[key] = slices.Clone(new)
+	return true, nil
 }
 
 // Close closes the store. Readers may be used on.

@@ -92,7 +92,7 @@ type DB struct {
 
 var _ interface {
 	store.Store
-	store.Noter
+	store.Swapper
 	store.Pruner
 	store.Rejudger
 	store.Checker

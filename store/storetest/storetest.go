@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"Moment", testMoment},
 		{"Nested", testNested},
 		{"Notes", testNotes},
+		{"Swaps", testSwaps},
 		{"Replay", testReplay},
 		{"Commit", testCommit},
 		{"NoPosition", testNoPosition},
@@ -488,6 +490,59 @@ func testNotes(t *testing.T, s store.Store) {
 			}
 		})
 	}
+}
+
+// testSwaps holds that of several that change a note at once each builds on the other.
+func testSwaps(t *testing.T, s store.Store) {
+	swapper, ok := s.(store.Swapper)
+	if !ok {
+		t.Skip("shares no notes")
+	}
+	swap := func(old, new string, want bool) {
+		t.Helper()
+		var from []byte
+		if old != "" {
+			from = []byte(old)
+		}
+		if got, err := swapper.SwapNote(t.Context(), "shared", from, []byte(new)); err != nil || got != want {
+			t.Errorf("SwapNote(%q, %q) = %v, %v", old, new, got, err)
+		}
+	}
+	swap("0", "1", false)
+	swap("", "0", true)
+	swap("", "1", false)
+	swap("1", "2", false)
+	swap("0", "0", true)
+	const each = 20
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for n := 0; n < each; {
+				r, err := s.Read(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				old, err := r.Note(t.Context(), "shared")
+				r.Close()
+				count, atoi := strconv.Atoi(string(old))
+				done, swapErr := swapper.SwapNote(t.Context(), "shared", old, []byte(strconv.Itoa(count+1)))
+				if err := errors.Join(err, atoi, swapErr); err != nil {
+					t.Error(err)
+					return
+				}
+				if done {
+					n++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	ask(t, s, func(r store.Reader) {
+		if got, err := r.Note(t.Context(), "shared"); err != nil || string(got) != strconv.Itoa(3*each) {
+			t.Errorf("%q, %v after %d swaps", got, err, 3*each)
+		}
+	})
 }
 
 func describe(f store.Filter) string {

@@ -1,0 +1,355 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
+)
+
+// start is when the log of a test begins.
+var start = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+
+// A fixture is a made-up log in a store, and who is told of it.
+type fixture struct {
+	t      *testing.T
+	db     *memory.DB
+	now    time.Time
+	offset int64
+	to     []*recorder
+	log    bytes.Buffer
+}
+
+func newFixture(t *testing.T) *fixture {
+	return &fixture{t: t, db: memory.Open(), now: start, to: []*recorder{{name: "one"}}}
+}
+
+// A recorder keeps what it is told, and fails where err is set.
+type recorder struct {
+	name string
+	told []*Event
+	err  error
+	hook func(*Event)
+}
+
+func (r *recorder) ID() string     { return r.name }
+func (r *recorder) String() string { return r.name }
+
+func (r *recorder) Send(_ context.Context, e *Event) error {
+	if r.hook != nil {
+		r.hook(e)
+	}
+	if r.err != nil {
+		return r.err
+	}
+	r.told = append(r.told, e)
+	return nil
+}
+
+// kinds are what was told since it was last asked.
+func (r *recorder) kinds() string {
+	var list []string
+	for _, e := range r.told {
+		list = append(list, e.Kind)
+	}
+	r.told = nil
+	return strings.Join(list, " ")
+}
+
+func (f *fixture) notifier() *Notifier {
+	f.t.Helper()
+	var to []Destination
+	for _, r := range f.to {
+		to = append(to, r)
+	}
+	n, err := New(f.db, Options{To: to, Location: time.UTC, Host: "mx1.example", Log: slog.New(slog.NewTextHandler(&f.log, nil)), Now: func() time.Time { return f.now }})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+// mail logs messages from a sender domain, one each minute from at, and refuses them by
+// a reply if there is one.
+func (f *fixture) mail(at time.Time, n int, from, provider, reply string) {
+	f.t.Helper()
+	b := &store.Batch{}
+	for i := range n {
+		f.offset += 100
+		a := store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: "log", Offset: f.offset, Time: at.Add(time.Duration(i) * time.Minute), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp",
+				QueueID: fmt.Sprintf("%X", 0x10000+f.offset), Sender: "a@" + from, SenderDomain: from, SenderKnown: true,
+				Recipient: fmt.Sprintf("u%d@%s", i%10, provider), RecipientDomain: provider, RelayHost: "mx." + provider, RelayIP: "192.0.2.1", RelayPort: 25,
+				Status: "sent", Outcome: bounce.Delivered, Code: 250, Response: "250 ok",
+			},
+		}
+		if reply != "" {
+			a.Status, a.Outcome, a.Code, a.Response = "bounced", bounce.Hard, 554, reply
+			a.Verdict = bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamcop", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
+		}
+		b.Attempts = append(b.Attempts, a)
+		f.now = a.Time.Add(time.Minute)
+	}
+	b.Sources = []store.Source{{ID: "log", Path: "mail.log", Offset: f.offset + 1, First: start, Last: f.now}}
+	if err := storetest.Put(f.t.Context(), f.db, b); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// once looks and delivers as one run of the command does.
+func (f *fixture) once() {
+	f.t.Helper()
+	f.with(f.notifier())
+}
+
+func (f *fixture) with(n *Notifier) {
+	f.t.Helper()
+	if err := n.Look(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, _, err := n.Deliver(f.t.Context()); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *fixture) want(what, kinds string) {
+	f.t.Helper()
+	for _, r := range f.to {
+		if got := r.kinds(); got != kinds {
+			f.t.Errorf("%s: %s was told %q, want %q\n%s", what, r.name, got, kinds, &f.log)
+		}
+	}
+}
+
+const listed = "554 5.7.1 blocked by spamcop"
+
+// TestOnce holds that an incident is told once when it begins and once when it is over,
+// to each destination, whoever looks; and that one that comes back is told again.
+func TestOnce(t *testing.T) {
+	f := newFixture(t)
+	f.to = append(f.to, &recorder{name: "two"})
+	f.once()
+	f.want("an empty database", "")
+	f.mail(start, 40, "shop.example", "x.example", "")
+	f.once()
+	f.want("mail that is taken", "")
+	f.mail(start.Add(time.Hour), 30, "shop.example", "x.example", listed)
+	f.once()
+	e := f.to[0].told
+	f.want("refusals", Began)
+	if len(e) > 0 {
+		if in := e[0].Facts; in == nil || in.Refused != 30 || !in.Since.Equal(start.Add(time.Hour)) || in.Check == "" || in.Command == "" || in.Share <= 0 ||
+			!strings.Contains(e[0].Details, "bouncelog scan") || !strings.Contains(e[0].Details, "30 messages") {
+			t.Errorf("told: %+v\n%s", in, e[0].Details)
+		}
+	}
+	f.once()
+	f.want("nothing new, after a restart", "")
+	follow := f.notifier()
+	f.with(follow)
+	f.mail(start.Add(3*time.Hour), 5, "shop.example", "x.example", listed)
+	f.with(follow)
+	f.want("it goes on", "")
+	f.mail(start.Add(5*time.Hour), 30, "shop.example", "x.example", "")
+	f.with(follow)
+	f.want("its mail is taken again", Ended)
+	f.once()
+	f.with(follow)
+	f.want("it was told that it is over", "")
+
+	f.mail(start.Add(8*time.Hour), 30, "shop.example", "x.example", listed)
+	f.once()
+	f.want("it comes back", Began)
+	f.mail(start.Add(10*time.Hour), 40, "shop.example", "x.example", "")
+	f.mail(start.Add(12*time.Hour), 30, "shop.example", "x.example", listed)
+	f.mail(start.Add(14*time.Hour), 40, "shop.example", "x.example", "")
+	f.once()
+	f.want("it flickers", "")
+	f.now = start.Add(60 * 24 * time.Hour)
+	f.once()
+	f.want("the log is silent: nothing ends", "")
+	f.mail(start.Add(12*time.Hour+50*time.Hour), 3, "other.example", "y.example", "")
+	f.once()
+	f.want("no refusal for two days", Ended)
+	f.mail(start.Add(20*24*time.Hour), 30, "shop.example", "x.example", listed)
+	f.once()
+	f.want("weeks later", Began)
+}
+
+// TestNoise holds that what every server has every day is not told, nor what stands in
+// an old log.
+func TestNoise(t *testing.T) {
+	f := newFixture(t)
+	f.mail(start, 300, "shop.example", "x.example", "")
+	f.mail(start.Add(6*time.Hour), 2, "shop.example", "x.example", listed)
+	f.once()
+	f.want("two refusals among many", "")
+
+	f = newFixture(t)
+	f.mail(start, 40, "shop.example", "x.example", listed)
+	f.now = start.Add(30 * 24 * time.Hour)
+	f.once()
+	f.want("an old log", "")
+}
+
+// TestGrew holds that what an incident comes to is told, and but a few times.
+func TestGrew(t *testing.T) {
+	f := newFixture(t)
+	f.mail(start, 10, "shop.example", "x.example", "")
+	f.mail(start.Add(time.Hour), 4, "shop.example", "x.example", listed)
+	f.once()
+	f.want("a few", Began)
+	f.mail(start.Add(2*time.Hour), 60, "shop.example", "x.example", listed)
+	f.once()
+	f.want("ten times as much", Grew)
+	for i := range 5 {
+		f.mail(start.Add(time.Duration(4+i)*time.Hour), 2, "shop.example", fmt.Sprintf("p%d.example", i), listed)
+		f.once()
+	}
+	f.want("one provider after the other", Grew)
+}
+
+// TestRetry holds that what cannot be sent is sent later, in no hurry, to who did not
+// get it only, and that it is given up at some time.
+func TestRetry(t *testing.T) {
+	f := newFixture(t)
+	broken := &recorder{name: "broken", err: errors.New("it answers \x1b[31m500")}
+	f.to = append(f.to, broken)
+	f.mail(start, 30, "shop.example", "x.example", listed)
+	n := f.notifier()
+	if err := n.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	broken.hook = func(*Event) { tries++ }
+	began := f.now
+	for f.now.Sub(began) < 3*time.Hour {
+		failed, next, err := n.Deliver(t.Context())
+		if err != nil || failed != 1 || !next.After(f.now) || next.Sub(f.now) > lastRetry {
+			t.Fatalf("failed %d, next %v, %v", failed, next, err)
+		}
+		if failed, again, _ := n.Deliver(t.Context()); failed != 0 || !again.Equal(next) {
+			t.Fatal("it is tried again at once")
+		}
+		f.now = next
+		n = f.notifier() // over a restart, too
+	}
+	if tries < 5 || tries > 12 {
+		t.Errorf("%d tries in three hours", tries)
+	}
+	if got := f.to[0].kinds(); got != Began {
+		t.Errorf("the other was told %q", got)
+	}
+	broken.err = nil
+	f.with(n)
+	if got := broken.kinds(); got != Began {
+		t.Errorf("in the end it was told %q", got)
+	}
+	if strings.Contains(f.log.String(), "\x1b") {
+		t.Errorf("a control character was logged: %q", &f.log)
+	}
+
+	// Given up after a day.
+	broken.err = errors.New("gone")
+	f.mail(start.Add(5*time.Hour), 40, "shop.example", "x.example", "")
+	f.once()
+	f.now = f.now.Add(giveUp)
+	f.with(n)
+	broken.err = nil
+	f.with(n)
+	if got := broken.kinds(); got != "" || !strings.Contains(f.log.String(), "given up") {
+		t.Errorf("after a day it was told %q\n%s", got, &f.log)
+	}
+}
+
+// TestTwoProcesses holds that of two that look at the same time one tells, also while
+// the other is at it, and that what a process did that died is done by another.
+func TestTwoProcesses(t *testing.T) {
+	f := newFixture(t)
+	f.mail(start, 30, "shop.example", "x.example", listed)
+	one, two := f.notifier(), f.notifier()
+	for _, n := range []*Notifier{one, two} {
+		if err := n.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.to[0].hook = func(*Event) {
+		f.to[0].hook = nil
+		if failed, next, err := two.Deliver(t.Context()); failed != 0 || next.IsZero() || err != nil {
+			t.Errorf("the second: failed %d, next %v, %v", failed, next, err)
+		}
+	}
+	f.with(one)
+	f.with(two)
+	f.want("two processes", Began)
+
+	// Killed between the claim and the note: tried again later, under the same id.
+	f.mail(start.Add(5*time.Hour), 40, "shop.example", "x.example", "")
+	var id string
+	func() {
+		defer func() { recover() }()
+		f.to[0].hook = func(e *Event) { id = e.ID; panic("killed") }
+		f.with(one)
+	}()
+	f.to[0].hook = nil
+	f.with(two)
+	f.want("somebody may be at it", "")
+	f.now = f.now.Add(claimFor)
+	f.with(two)
+	if told := f.to[0].told; len(told) != 1 || told[0].ID != id {
+		t.Errorf("told %v, want the id %s again", told, id)
+	}
+}
+
+// TestBounded holds that neither hostile names nor very many incidents make much of it.
+func TestBounded(t *testing.T) {
+	f := newFixture(t)
+	for i := range 40 {
+		f.mail(start.Add(time.Duration(i)*time.Minute), 30, fmt.Sprintf("s%d.example\x1b[31m\r\nBcc: x@evil.example\u202e<script>", i), fmt.Sprintf("p%d.example", i),
+			"554 =?utf-8?q?=0d=0aBcc:?= \x1b]0;evil\a\r\nBcc: y@evil.example"+strings.Repeat("x", 20000))
+	}
+	f.once()
+	told := f.to[0].told
+	if len(told) == 0 || len(told) > atOnce {
+		t.Fatalf("%d told at once", len(told))
+	}
+	ids := map[string]bool{}
+	for _, e := range told {
+		body, err := json.Marshal(e)
+		if err != nil || len(body) > bodyAtMost {
+			t.Errorf("%d bytes, %v", len(body), err)
+		}
+		for _, s := range append(append(strings.Split(e.Details, "\n"), e.Text, e.Subject()), factTexts(e)...) {
+			if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e }) {
+				t.Errorf("a control character in %q", s)
+			}
+		}
+		if strings.Contains(e.Subject(), "=?") || len([]rune(e.Subject())) > 200 {
+			t.Errorf("subject %q", e.Subject())
+		}
+		if ids[e.ID] || len(e.ID) != 24 {
+			t.Errorf("id %q", e.ID)
+		}
+		ids[e.ID] = true
+	}
+}
+
+func factTexts(e *Event) []string {
+	if e.Facts == nil {
+		return nil
+	}
+	in := e.Facts
+	return slices.Concat([]string{in.Title, in.Short, in.Reply, in.Check, in.Why, in.Command}, in.SenderDomains, in.Providers)
+}

@@ -1,0 +1,217 @@
+package notify
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/report"
+)
+
+// A finding is an incident as a search has found it.
+type finding struct {
+	keys     []string // see problem.Problem.Keys
+	noise    bool     // no alarm
+	incident *report.Incident
+}
+
+// A state is what is kept in the database between two looks, under one note.
+type state struct {
+	Incidents []*told `json:"incidents,omitempty"`
+	Outbox    []*item `json:"outbox,omitempty"`
+}
+
+// told is an incident that was told.
+type told struct {
+	ID      string     `json:"id"`
+	Keys    []string   `json:"keys"`
+	Began   time.Time  `json:"began"`
+	Until   time.Time  `json:"until"` // the last refusal
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+	Times   int        `json:"times"` // it began; more than once where it came back
+	Events  int        `json:"events"`
+
+	// As they were when it was last said.
+	Messages  int `json:"messages"` // a day
+	Providers int `json:"providers"`
+	Valid     int `json:"valid"`
+
+	Facts *report.Incident `json:"facts"` // as of the last look
+}
+
+// An item is an event that one destination has not been told yet.
+type item struct {
+	Event   *Event    `json:"event"`
+	To      string    `json:"to"`               // Destination.ID
+	Tries   int       `json:"tries,omitempty"`  //
+	Next    time.Time `json:"next"`             // when to try
+	Claimed time.Time `json:"claimed,omitzero"` // somebody is at it since then
+}
+
+const (
+	toldAtMost   = 500 // incidents that are remembered
+	outboxAtMost = 200 // items
+	atOnce       = 10  // events of one look that are told one by one
+)
+
+func parseState(note []byte) (*state, error) {
+	s := &state{}
+	if note == nil {
+		return s, nil
+	}
+	if err := json.Unmarshal(note, s); err != nil {
+		return nil, fmt.Errorf("read what was told: %w", err)
+	}
+	return s, nil
+}
+
+// A moment is when a look takes place, by two clocks.
+type moment struct {
+	now    time.Time     // of this machine
+	newest time.Time     // of the log: where it is silent nothing ends
+	quiet  time.Duration // see problem.Thresholds.Quiet
+	host   string
+	// describe sets out an incident, in lines.
+	describe func(in *report.Incident) string
+}
+
+// look compares what was found with what was told, and returns what is new.
+//
+// An incident is the same as one that was told where they have a key in common and
+// less than quiet lies between them. It is over where the search says so, or where
+// there was no refusal for so long as the log goes on. One that comes back within
+// that time is told again, and is then over only after such a silence: so an incident
+// that flickers is not told over and over.
+func (s *state) look(found []finding, m moment) (events []*Event) {
+	matched := map[*told]bool{}
+	for i := range found {
+		f := &found[i]
+		in := f.incident
+		known := slices.Collect(s.matching(f, m.quiet))
+		for _, t := range known {
+			matched[t] = true
+		}
+		switch {
+		case len(known) > 0:
+			for n, t := range known {
+				if e := t.meet(f, m, n == 0); e != nil {
+					events = append(events, e)
+				}
+			}
+		case f.noise || !in.Ongoing || m.now.Sub(in.Until) >= m.quiet || len(s.Incidents) >= toldAtMost:
+			// An old log that is imported raises no alarm.
+		default:
+			t := &told{ID: hash(f.keys[0], strconv.FormatInt(in.Since.Unix(), 10)), Keys: f.keys, Began: in.Since}
+			s.Incidents = append(s.Incidents, t)
+			events = append(events, t.begin(f, m))
+		}
+	}
+	for _, t := range s.Incidents {
+		if !matched[t] && t.EndedAt == nil && m.newest.Sub(t.Until) >= m.quiet {
+			over := *t.Facts
+			over.Ongoing, over.Ended = false, "nothing was refused since"
+			events = append(events, t.end(&finding{incident: &over}, m))
+		}
+	}
+	s.Incidents = slices.DeleteFunc(s.Incidents, func(t *told) bool { return t.EndedAt != nil && m.newest.Sub(t.Until) >= m.quiet })
+	return events
+}
+
+// matching are the incidents that were told and that a finding is.
+func (s *state) matching(f *finding, quiet time.Duration) func(yield func(*told) bool) {
+	return func(yield func(*told) bool) {
+		for _, t := range s.Incidents {
+			if f.incident.Since.Sub(t.Until) < quiet && t.Began.Sub(f.incident.Until) < quiet &&
+				slices.ContainsFunc(f.keys, func(key string) bool { return slices.Contains(t.Keys, key) }) && !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// meet brings an incident up to date.
+func (t *told) meet(f *finding, m moment, first bool) *Event {
+	in := f.incident
+	for _, key := range f.keys {
+		if !slices.Contains(t.Keys, key) && len(t.Keys) < 4*namesAtMost {
+			t.Keys = append(t.Keys, key)
+		}
+	}
+	if in.Until.After(t.Until) {
+		t.Until = in.Until
+	}
+	t.Facts = bounded(in)
+	silent := m.newest.Sub(t.Until) >= m.quiet
+	switch {
+	case t.EndedAt != nil:
+		if in.Ongoing && !f.noise && in.Until.After(*t.EndedAt) {
+			return t.begin(f, m)
+		}
+	case !in.Ongoing && (t.Times == 1 || silent):
+		return t.end(f, m)
+	case first && in.Ongoing && !f.noise && t.grew(in):
+		return t.event(Grew, f, m)
+	}
+	return nil
+}
+
+// perDay is how many messages an incident refuses a day.
+func perDay(in *report.Incident) int {
+	return in.Refused / max(int(in.Until.Sub(in.Since)/(24*time.Hour))+1, 1)
+}
+
+// grew reports whether an incident is more than was said of it: each of these can be
+// but a few times.
+func (t *told) grew(in *report.Incident) bool {
+	return t.Valid == 0 && in.Valid > 0 || t.Providers == 1 && len(in.Providers) > 1 || perDay(in) >= 10*max(t.Messages, 1)
+}
+
+func (t *told) begin(f *finding, m moment) *Event {
+	t.Times++
+	t.EndedAt = nil
+	t.Until = f.incident.Until
+	t.Facts = bounded(f.incident)
+	return t.event(Began, f, m)
+}
+
+func (t *told) end(f *finding, m moment) *Event {
+	at := m.newest
+	t.EndedAt = &at
+	return t.event(Ended, f, m)
+}
+
+// event makes an event, and keeps what it says.
+func (t *told) event(kind string, f *finding, m moment) *Event {
+	in := f.incident
+	t.Events++
+	t.Messages, t.Providers, t.Valid = max(perDay(in), t.Messages), max(len(in.Providers), t.Providers), max(in.Valid, t.Valid)
+	return &Event{
+		Version: 1, Kind: kind, ID: hash(t.ID, strconv.Itoa(t.Events)), Group: t.ID, Host: m.host, Time: m.now.UTC().Truncate(time.Second),
+		Text: sentence(kind, in, t.Times > 1), Details: table.Cut(m.describe(in), detailsAtMost), Facts: bounded(in),
+	}
+}
+
+// post puts events into the outbox, for each destination, and says how many were left
+// out for want of room. Of very many at once the rest is one.
+func (s *state) post(events []*Event, to []Destination, m moment) (dropped int) {
+	if n := len(events); n > atOnce {
+		rest := &Event{
+			Version: 1, Kind: More, ID: hash("more", events[atOnce-1].ID), Host: m.host, Time: m.now.UTC().Truncate(time.Second),
+			Text: fmt.Sprintf("%d more incidents began or ended: bouncelog report --section problems", n-atOnce+1),
+		}
+		events = append(slices.Clone(events[:atOnce-1]), rest)
+	}
+	for _, e := range events {
+		for _, d := range to {
+			if len(s.Outbox) >= outboxAtMost {
+				dropped++
+				continue
+			}
+			s.Outbox = append(s.Outbox, &item{Event: e, To: d.ID(), Next: m.now.UTC()})
+		}
+	}
+	return dropped
+}
