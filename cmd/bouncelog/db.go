@@ -14,6 +14,7 @@ import (
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/store"
+	"bouncelog/store/sqlite"
 )
 
 func newDB() *cobra.Command {
@@ -29,7 +30,7 @@ func newDB() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(newDBInfo(), newDBCheck(), newDBBackup(), newDBPrune(), newDBReclassify(), newDBSchema())
+	cmd.AddCommand(newDBInfo(), newDBCheck(), newDBBackup(), newDBRestore(), newDBPrune(), newDBReclassify(), newDBSchema())
 	return cmd
 }
 
@@ -152,7 +153,7 @@ func newDBCheck() *cobra.Command {
 			if len(problems) > 0 {
 				return &exitError{
 					status: exitFailed, err: fmt.Errorf("%d things are wrong with the database", len(problems)),
-					hint: "a copy made with 'bouncelog db backup' can take its place; importing the logs again makes a new one",
+					hint: "'bouncelog db restore' puts a copy that 'bouncelog db backup' made in its place; importing the logs again makes a new one",
 				}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "the database is sound")
@@ -176,6 +177,42 @@ func newDBBackup() *cobra.Command {
 				err = backuper.Backup(cmd.Context(), args[0])
 			}
 			return errors.Join(err, db.Close())
+		},
+	}
+}
+
+func newDBRestore() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore COPY",
+		Short: "Put a copy of the database in its place",
+		Long: `Checks a copy that 'bouncelog db backup' made, puts it in the place of the database
+and keeps the old file, with its write-ahead log, beside it. Nobody may use the
+database meanwhile: stop the daemon, and the dashboard. Afterwards the daemon reads
+what the logs on disk hold since the copy was made. A copy by hand ('cp') beside a
+write-ahead log that is not its own (-wal) is damaged.`,
+		Example: `  systemctl stop bouncelog
+  bouncelog db restore /srv/backup/bouncelog.db
+  systemctl start bouncelog`,
+		Args: needArgs(1, 1, "the copy"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := cmd.Flags().GetString("db")
+			if err != nil {
+				return err
+			}
+			kept, err := sqlite.Restore(cmd.Context(), path, args[0])
+			switch {
+			case errors.Is(err, store.ErrLocked):
+				return &exitError{status: exitLocked, err: err, hint: "stop it, as in 'systemctl stop bouncelog bouncelog-web.socket bouncelog-web', and start it again afterwards"}
+			case errors.Is(err, store.ErrDamaged):
+				return &exitError{status: exitFailed, err: err, hint: "nothing was changed; 'bouncelog db check --db COPY' says more"}
+			case err != nil:
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s is restored\n", cleanPath(path))
+			if kept != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: the former database is kept as %s; remove it when you need it no more\n", cleanPath(kept))
+			}
+			return nil
 		},
 	}
 }

@@ -120,7 +120,7 @@ func hintFor(err error) string {
 	case errors.Is(err, store.ErrForeign):
 		return "the file belongs to something else and was not touched; --db names another place"
 	case errors.Is(err, store.ErrDamaged):
-		return "'bouncelog db check' says more; a copy made with 'bouncelog db backup' can take its place"
+		return "'bouncelog db check' says more; 'bouncelog db restore' puts a copy that 'bouncelog db backup' made in its place"
 	case errors.Is(err, store.ErrFull), errors.Is(err, syscall.ENOSPC):
 		return "make room, then run the command again: it goes on where it stopped"
 	case errors.Is(err, store.ErrTooMany):

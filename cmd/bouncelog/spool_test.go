@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"testing"
-
 )
 
 // TestSpool writes much more than a pipe takes to a reader that rests, then lets it read.

@@ -168,13 +168,31 @@ func strangersLog(path string) error {
 // readerOf says, in words, who else reads the database: " by process 12 (sqlite3)"; empty
 // where that is not known.
 func (f *files) readerOf() string {
-	self := os.Getpid()
 	for _, l := range locksOn(f.shm) {
-		if l.pid == 0 || l.pid == self || l.to < lockRead || l.from >= lockOpen {
-			continue
+		if l.to >= lockRead && l.from < lockOpen && l.ofOthers() {
+			return " by " + l.process()
 		}
-		name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", l.pid))
-		return fmt.Sprintf(" by process %d (%s)", l.pid, strings.TrimSpace(string(name)))
 	}
 	return ""
+}
+
+// usedBy says, in words, who else has the database at path open: ": process 12 (sqlite3)".
+func usedBy(path string) string {
+	id, err := idOf(path)
+	if err != nil {
+		return ""
+	}
+	for _, l := range locksOn(id) {
+		if l.ofOthers() {
+			return ": " + l.process()
+		}
+	}
+	return ""
+}
+
+func (l heldLock) ofOthers() bool { return l.pid > 0 && l.pid != os.Getpid() }
+
+func (l heldLock) process() string {
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", l.pid))
+	return fmt.Sprintf("process %d (%s)", l.pid, strings.TrimSpace(string(name)))
 }

@@ -62,6 +62,7 @@ type Options struct {
 	// It counts when the database is made, and stays so.
 	Pseudonymize bool
 
+	atRest     bool  // where ReadOnly: nobody writes, unless there is a log
 	largestLog int64 // bytes; 0: the constant. For tests
 	// For tests of the way from one schema to the next.
 	migrations fs.FS
@@ -140,7 +141,11 @@ func (d *DB) openReadOnly() error {
 	if err := strangersLog(d.path); err != nil {
 		return err
 	}
-	version, err := d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no")
+	var version int64
+	err := fs.ErrPermission
+	if !d.opts.atRest || !d.atRest() {
+		version, err = d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no")
+	}
 	if errors.Is(err, fs.ErrPermission) && d.atRest() {
 		// Readers share a file beside the database, which this user may not
 		// make. Nobody writes, so it can be read without.
