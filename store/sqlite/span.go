@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
+	"fmt"
+	"slices"
 
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
@@ -17,11 +20,10 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 		return store.Span{}, r.d.wrap("span", err)
 	}
 	var s ends
-	dim := q.dimension()
-	if dim == byRows {
-		_, err = q.ends(c.Conn, &s)
+	if q.narrow() {
+		err = q.narrowEnds(c.Conn, &s)
 	} else {
-		err = r.endsByPeriod(q, c.Conn, dim, &s)
+		err = r.ends(q, c.Conn, &s)
 	}
 	if err != nil || !s.any {
 		return store.Span{}, r.d.wrap("span", err)
@@ -35,35 +37,108 @@ type ends struct {
 	any    bool
 }
 
-// ends notes those of the rows that match, if there are any.
-func (q *question) ends(c *sqlite3.Conn, s *ends) (any bool, err error) {
-	spans, err := q.spans(c)
-	if err != nil {
-		return false, err
-	}
-	note := func(v []driver.Value) error {
-		if v[0] == nil {
-			return nil
-		}
-		if !s.any {
-			s.lo, s.hi, s.any = num(v[0]), num(v[1]), true
-		}
-		s.lo, s.hi, any = min(s.lo, num(v[0])), max(s.hi, num(v[1])), true
+// note takes the results of a statement that selects min(at), max(at).
+func (s *ends) note(v []driver.Value) error {
+	if v[0] == nil {
 		return nil
 	}
-	delivered, failed := q.wants()
-	if delivered {
-		err = q.within(c, note, "SELECT min(a.at), max(a.at) FROM delivery AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", spans)
+	if !s.any {
+		s.lo, s.hi, s.any = num(v[0]), num(v[1]), true
 	}
-	if failed && err == nil {
-		err = q.within(c, note, "SELECT min(a.at), max(a.at) FROM failure AS a WHERE "+q.where()+" AND a.id BETWEEN ?3 AND ?4", append(spans, expiries))
-	}
-	return any, err
+	s.lo, s.hi = min(s.lo, num(v[0])), max(s.hi, num(v[1]))
+	return nil
 }
 
-// endsByPeriod finds the first and the last period in a rollup, and reads their
-// rows.
-func (r *reader) endsByPeriod(q *question, c *sqlite3.Conn, dim dimension, s *ends) error {
+// endsOf is the statement that finds the ends of some rows of a table.
+const endsOf = "SELECT min(a.at), max(a.at) FROM %s AS a WHERE %s AND a.id BETWEEN ?3 AND ?4"
+
+// tables are the names of those that can hold what is asked for.
+func (q *question) tables() (names []string) {
+	delivered, failed := q.wants()
+	if delivered {
+		names = append(names, "delivery")
+	}
+	if failed {
+		names = append(names, "failure")
+	}
+	return names
+}
+
+// narrowEnds reads all rows that may match.
+func (q *question) narrowEnds(c *sqlite3.Conn, s *ends) error {
+	spans, err := q.spans(c)
+	if err != nil {
+		return err
+	}
+	spans = append(spans, expiries)
+	for _, table := range q.tables() {
+		if err := q.within(c, s.note, fmt.Sprintf(endsOf, table, q.where()), spans); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end notes the ends of some of the rows that match, the first or the last among them,
+// and reports whether there are any. Of the pieces, in the order of time, no more are
+// read than may hold it.
+func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
+	list := []*piece{{span: expiries, since: -forever, until: forever}}
+	for _, p := range all {
+		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
+			tail.since, tail.until = -forever, forever // of these rows the times are not kept
+			list = append(list, &tail)
+		} else if p.since < q.until && p.until >= q.since {
+			list = append(list, p)
+		}
+	}
+	if last {
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(b.until, a.until) })
+	} else {
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.since, b.since) })
+	}
+	var statements []*sqlite3.Stmt
+	for _, table := range q.tables() {
+		statement, err := c.Prepare(fmt.Sprintf(endsOf, table, q.where()))
+		if err != nil {
+			return false, err
+		}
+		defer statement.Close()
+		statements = append(statements, statement)
+	}
+	var found ends
+	for _, p := range list {
+		if found.any && (last && found.hi >= p.until || !last && found.lo <= p.since) {
+			break
+		}
+		for _, statement := range statements {
+			if err := statement.Each(found.note, q.since, q.until, p.lo, p.hi); err != nil {
+				return false, err
+			}
+		}
+	}
+	if !found.any {
+		return false, nil
+	}
+	return true, s.note([]driver.Value{found.lo, found.hi})
+}
+
+// ends finds the first and the last period in a rollup, if there is one, and there the
+// first and the last row.
+func (r *reader) ends(q *question, c *sqlite3.Conn, s *ends) error {
+	all, err := pieces(c)
+	if err != nil {
+		return err
+	}
+	dim := q.dimension()
+	// All rows are found without a rollup: the pieces say when they are of.
+	if dim == byRows || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.origins == nil {
+		if any, err := q.end(c, all, false, s); err != nil || !any {
+			return err
+		}
+		_, err := q.end(c, all, true, s)
+		return err
+	}
 	by := store.ByHour
 	if dim.period() == day {
 		by = store.ByDay
@@ -76,28 +151,22 @@ func (r *reader) endsByPeriod(q *question, c *sqlite3.Conn, dim dimension, s *en
 	if err := q.countCells(c, t, dim, lo, hi); err != nil {
 		return err
 	}
-	read := func(period int64) (bool, error) {
-		part := *q
-		part.since, part.until = max(q.since, period*dim.period()), min(q.until, (period+1)*dim.period())
-		return part.ends(c, s)
-	}
 	periods := make(map[int64]bool, len(t.keys))
 	for _, k := range t.keys {
 		periods[k[0]] = true
 	}
 	list := sorted(periods)
-	for _, n := range list {
-		if any, err := read(n); err != nil || any {
-			if err != nil {
+	for _, last := range []bool{false, true} {
+		for _, n := range list {
+			part := *q
+			part.since, part.until = max(q.since, n*dim.period()), min(q.until, (n+1)*dim.period())
+			if any, err := part.end(c, all, last, s); err != nil {
 				return err
+			} else if any {
+				break
 			}
-			break
 		}
-	}
-	for i := len(list) - 1; i >= 0; i-- {
-		if any, err := read(list[i]); err != nil || any {
-			return err
-		}
+		slices.Reverse(list)
 	}
 	return nil
 }
