@@ -65,9 +65,9 @@ type Delivery struct {
 	Untried bool
 
 	// Disposal is what one's own content filter said it did with a message that
-	// it took and did not pass on: "discarded", "quarantined" or "bounced". It is
-	// set for hand-offs only, of which nothing is heard again.
-	Disposal string
+	// it took and did not pass on. It is set for hand-offs only, of which nothing is
+	// heard again.
+	Disposal Disposal
 
 	// TLS is Postfix 3.11's tls=: the TLS level wanted (none, may, encrypt, dane,
 	// verify, secure), ":" and the level reached where that is another, "!" where

@@ -133,19 +133,30 @@ func nextReplyLine(s, code string) (i int, last bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
+// A Disposal is what a content filter did with a message that it took and did not
+// pass on. "" is none.
+type Disposal string
+
+// The disposals.
+const (
+	Discarded   Disposal = "discarded"   // thrown away: nobody gets it
+	Quarantined Disposal = "quarantined" // kept back, for somebody to look at
+	Bounced     Disposal = "bounced"     // returned to the sender by the filter
+)
+
 // DisposalOf is what one's own content filter says in its reply that it did with
 // a message that it did not pass on: amavisd-new's "250 2.7.0 Ok, discarded,
 // id=… - spam", "250 2.5.0 Ok, id=…, DISCARD(bounce.suppressed)", "…, BOUNCE".
-func DisposalOf(text string) string {
+func DisposalOf(text string) Disposal {
 	switch {
 	case strings.Contains(text, "queued as "), strings.Contains(text, " from MTA("):
 		return ""
 	case strings.Contains(text, ", discarded"), strings.Contains(text, ", DISCARD"):
-		return "discarded"
+		return Discarded
 	case strings.Contains(text, ", quarantined"), strings.Contains(text, ", QUARANTINE"):
-		return "quarantined"
+		return Quarantined
 	case strings.Contains(text, ", BOUNCE"):
-		return "bounced"
+		return Bounced
 	}
 	return ""
 }

@@ -47,7 +47,8 @@ func TestPostfixDelivery(t *testing.T) {
 		delay                    float64
 		delays                   [4]float64
 		hasDelays                bool
-		tls, disposal            string
+		tls                      string
+		disposal                 bounce.Disposal
 	}
 	const fields = "relay=mx.b.example[192.0.2.1]:25, delay=1.5, delays=0.1/0.2/0.3/0.9, "
 	base := want{

@@ -212,7 +212,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		}
 		w.note(r)
 		cause := causeOf(r, w.o.Valid)
-		if cause == "" {
+		if cause == "" || r.Untried {
 			continue
 		}
 		n++

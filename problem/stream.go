@@ -162,9 +162,10 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		if err != nil {
 			return nil, err
 		}
-		if r.NullSender || r.Detail == "receiver-dnsbl-error" {
+		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" {
 			// Notifications of this server go to whatever address a spammer forged; and
-			// a list that refuses the receiver's resolver lists nobody.
+			// a list that refuses the receiver's resolver lists nobody. Where nobody was
+			// spoken to, the attempt before is the evidence.
 			continue
 		}
 		if part = append(part, *r); len(part) < cap(part) {

@@ -185,6 +185,9 @@ type Totals struct {
 	// Attempts that are in no other count.
 	Handoff int64 `json:"handoff"`
 	Probe   int64 `json:"probe"`
+	// What filters of our own threw away: hand-offs (in Handoff too) that a content
+	// filter discarded, and messages that were discarded as a whole.
+	Discarded int64 `json:"discarded"`
 	// Soft although the reply was 5xx: a greeting that Postfix defers.
 	Soft5xx int64 `json:"soft_5xx"`
 	// The same for the period of equal length before, where there is one.
@@ -619,11 +622,16 @@ func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error
 	if err != nil {
 		return nil, err
 	}
+	whole, err := s.Discarded(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	t := &Totals{
 		Counts:           counts(&c),
 		NotificationSoft: c.NullSoft,
 		NotificationHard: c.NullHard,
 		Handoff:          c.Handoff,
+		Discarded:        c.Discarded + whole,
 		Probe:            c.Probe,
 		Soft5xx:          c.Soft5xx,
 	}

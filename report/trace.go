@@ -208,12 +208,12 @@ func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 		return e
 	case bounce.Handoff:
 		e.State, e.Words = "handed_on", "handed on; what became of it stands under another queue id"
-		switch bounce.DisposalOf(last.Response) {
-		case "discarded":
+		switch last.Disposal {
+		case bounce.Discarded:
 			e.State, e.Words = "discarded", "discarded by your own filter: nobody gets it"
-		case "quarantined":
+		case bounce.Quarantined:
 			e.State, e.Words = "quarantined", "held back by your own filter, in its quarantine"
-		case "bounced":
+		case bounce.Bounced:
 			e.State, e.Words = "bounced", "refused by your own filter, which notified the sender"
 		}
 		return e

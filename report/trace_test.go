@@ -46,7 +46,9 @@ func TestEndingsOfMessages(t *testing.T) {
 		return bounce.End{Host: "mx1", MTA: bounce.Exim, Instance: "exim", QueueID: "1aaaaa-000001-AA", Time: at.Add(after), Event: event, By: "root"}
 	}
 	null := func(a *store.Attempt) { a.Sender = "" }
-	filter := func(reply string) func(*store.Attempt) { return func(a *store.Attempt) { a.Response = reply } }
+	filter := func(reply string) func(*store.Attempt) {
+		return func(a *store.Attempt) { a.Response, a.Disposal = reply, bounce.DisposalOf(reply) }
+	}
 	for _, c := range []struct {
 		name  string
 		last  store.Attempt

@@ -34,6 +34,13 @@ type Filter struct {
 	QueuedBefore time.Time
 }
 
+// OfMessages reports whether f selects by nothing but what is known of a message as a
+// whole: when, by whom and under which queue id it was logged.
+func (f Filter) OfMessages() bool {
+	return f.Domain == "" && f.SenderDomain == "" && f.Relay == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
+		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
+}
+
 // Restrict returns f for these reasons only. ok is false where f selects none of them.
 func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
 	if len(f.Reasons) == 0 {

@@ -101,6 +101,12 @@ type Reader interface {
 	// Ends lists what became of messages as a whole, in the order of time.
 	Ends(ctx context.Context, messages ...MessageKey) ([]bounce.End, error)
 
+	// Discarded counts the messages that a filter of one's own threw away as a whole
+	// (bounce.MessageDiscarded), whose recipients the log does not name. Of f count
+	// the times, the Host, the MTA and the QueueID; a filter by anything else selects
+	// none.
+	Discarded(ctx context.Context, f Filter) (int64, error)
+
 	// Recipients yields the recipients of the failed attempts that match f and
 	// are hard or were answered with a 5xx. Where limit is not 0, they are those
 	// with the most such attempts, in that order, and of equals those whose last

@@ -9,6 +9,14 @@ import (
 // An Attempt is a delivery attempt with the judgement on it. A store keeps of
 // who handed the message in the SASLUser, or else the ClientIP; of those that
 // delivered it may forget that, the text of the MessageID, and of the Response what varies.
+//
+// A deferral without an attempt (Untried) has the Verdict of the last attempt that was
+// made, since nobody was spoken to. That is the last one of its message to the recipient;
+// where there is none, the last that the same Exim deferred to the recipient, or, where
+// it is not for the recipient to act (bounce.ScopeRecipient), to the recipient's domain,
+// unless it has delivered there since. A store may forget the
+// latter where no message that is queued was deferred so last. Where it knows none the
+// Verdict is the one that was appended.
 type Attempt struct {
 	bounce.Delivery
 	bounce.Verdict
@@ -114,8 +122,12 @@ type Counts struct {
 	NullHard int64 // of Hard: with the null sender, bounces of our own notifications
 	NullSoft int64
 	Handoff  int64
-	Probe    int64
-	Soft5xx  int64 // of Soft: the reply was a 5xx all the same (a 554 greeting that Postfix defers)
+	// Discarded, of Handoff: a content filter of one's own took the message and threw it
+	// away (bounce.Discarded). Messages that are discarded as a whole are not here: see
+	// Reader.Discarded.
+	Discarded int64
+	Probe     int64
+	Soft5xx   int64 // of Soft: the reply was a 5xx all the same (a 554 greeting that Postfix defers)
 }
 
 // A Tally is what some attempts add up to.
@@ -137,6 +149,7 @@ func (t *Tally) Add(o *Tally) {
 	t.NullHard += o.NullHard
 	t.NullSoft += o.NullSoft
 	t.Handoff += o.Handoff
+	t.Discarded += o.Discarded
 	t.Probe += o.Probe
 	t.Soft5xx += o.Soft5xx
 	if t.Reasons == nil && len(o.Reasons) > 0 {
@@ -162,6 +175,7 @@ type Reply struct {
 	Enhanced bounce.EnhancedCode
 	Stage    bounce.Stage
 	Local    bool
+	Untried  bool   // nobody was spoken to: the judgement is that on an attempt before
 	Template string // the text without what varies (bounce.Split)
 	bounce.Verdict
 	Attempts int64
@@ -200,6 +214,7 @@ type Traits struct {
 	Outcome  bounce.Outcome
 	Code     uint16
 	Stage    bounce.Stage
+	Untried  bool   // nobody was spoken to: see Attempt
 	Template string // of the response; see bounce.Split
 	bounce.Verdict
 }
@@ -252,7 +267,9 @@ type Fault struct {
 
 // Queued is a recipient of a message that is still queued.
 type Queued struct {
-	Attempt             // the last one: what it waits for
+	// Attempt is what it waits for: the last one that was made. Where none was, it is
+	// the last deferral without an attempt.
+	Attempt
 	Arrived   time.Time // when the message came into the queue; zero: not known
 	FirstSoft time.Time // when it was deferred first
 }

@@ -114,7 +114,7 @@ func attemptCells(where []any, a *store.Attempt, by string) []any {
 			}
 		}
 	}
-	return append(cells, text(a.TLS), text(a.Disposal), untried, text(by))
+	return append(cells, text(a.TLS), text(string(a.Disposal)), untried, text(by))
 }
 
 // A parsing prints what it reads.

@@ -161,6 +161,7 @@ type ledger struct {
 	unparsed  []store.Unparsed
 	ends      []bounce.End
 	pending   map[pairKey][]*queued
+	deferred  map[placeKey]int       // last attempt that was made there, deferred and not delivered since
 	seen      map[string]bool        // messages, and messages to a domain
 	failures  map[string][]int       // by recipient
 	delivered map[string][]time.Time // by recipient, in the order of the logs
@@ -169,12 +170,23 @@ type ledger struct {
 // A pairKey is a queue id and a recipient: of one message, until the id is used again.
 type pairKey struct{ host, mta, instance, queue, recipient string }
 
-// Queued is a pair that is still tried: its first and its last soft failure.
+// Queued is a pair that is still tried: its first soft failure, and the last that was an
+// attempt; where none was, the last.
 type queued struct{ first, last int }
+
+// A placeKey is a domain, or a recipient in it, to which an MTA delivers.
+type placeKey struct{ host, mta, instance, domain, recipient string }
+
+func placesOf(d *bounce.Delivery) (recipient, domain placeKey) {
+	domain = placeKey{d.Host, string(d.MTA), d.Instance, d.RecipientDomain, ""}
+	recipient = domain
+	recipient.recipient = d.Recipient
+	return recipient, domain
+}
 
 func newLedger() *ledger {
 	return &ledger{
-		index: make(map[string]int), skipped: make(map[string]int64), pending: make(map[pairKey][]*queued),
+		index: make(map[string]int), skipped: make(map[string]int64), pending: make(map[pairKey][]*queued), deferred: make(map[placeKey]int),
 		seen: make(map[string]bool), failures: make(map[string][]int), delivered: make(map[string][]time.Time),
 	}
 }
@@ -333,9 +345,18 @@ func (l *ledger) attempt(a *store.Attempt) {
 				found = j
 			}
 		}
+		if e.Untried {
+			last := -1
+			if found >= 0 {
+				last = l.pending[k][found].last
+			}
+			l.inherit(&e, last)
+		}
 		switch {
 		case found >= 0 && e.Outcome == bounce.Soft:
-			l.pending[k][found].last = i
+			if q := l.pending[k][found]; !e.Untried || l.events[q.last].Untried {
+				q.last = i
+			}
 		case found >= 0:
 			l.events[l.pending[k][found].first].pair = false
 			l.pending[k] = slices.Delete(l.pending[k], found, found+1)
@@ -356,6 +377,43 @@ func (l *ledger) attempt(a *store.Attempt) {
 	}
 	l.events = append(l.events, e)
 	l.history(i)
+	l.place(i)
+}
+
+// inherit gives a deferral without an attempt the verdict of the last attempt. Last is
+// the last deferral of its pair; -1: there is none.
+func (l *ledger) inherit(e *event, last int) {
+	recipient, domain := placesOf(&e.Delivery)
+	if last < 0 || l.events[last].Untried {
+		var known bool
+		if last, known = l.deferred[recipient]; !known {
+			last, known = l.deferred[domain]
+		}
+		if !known {
+			return
+		}
+	}
+	e.Verdict = l.events[last].Verdict
+}
+
+// place notes where an attempt was deferred, or delivered. Postfix logs no deferral
+// without an attempt.
+func (l *ledger) place(i int) {
+	e := &l.events[i]
+	if e.MTA != bounce.Exim {
+		return
+	}
+	recipient, domain := placesOf(&e.Delivery)
+	switch {
+	case e.Outcome == bounce.Delivered:
+		delete(l.deferred, recipient)
+		delete(l.deferred, domain)
+	case e.Outcome == bounce.Soft && !e.Untried:
+		l.deferred[recipient] = i
+		if e.Scope != bounce.ScopeRecipient {
+			l.deferred[domain] = i
+		}
+	}
 }
 
 // history notes what an attempt says of its recipient.

@@ -82,6 +82,22 @@ func (r *reader) Ends(_ context.Context, messages ...store.MessageKey) (list []b
 	return list, nil
 }
 
+// Discarded counts the messages that were discarded as a whole.
+func (r *reader) Discarded(_ context.Context, f store.Filter) (n int64, err error) {
+	if !f.OfMessages() {
+		return 0, nil
+	}
+	for i := range r.ends {
+		e := &r.ends[i]
+		at := whole(e.Time)
+		if e.Event == bounce.MessageDiscarded && (f.Since.IsZero() || !at.Before(f.Since)) && (f.Until.IsZero() || at.Before(f.Until)) &&
+			(f.Host == "" || e.Host == f.Host) && (f.MTA == "" || e.MTA == f.MTA) && (f.QueueID == "" || e.QueueID == f.QueueID) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 func (r *reader) Note(_ context.Context, key string) ([]byte, error) { return r.notes[key], nil }
 
 func (r *reader) Resume(context.Context) (*store.Resume, error) {
@@ -259,6 +275,9 @@ func add(t *store.Tally, e *event) {
 		t.NullHard += null
 	case bounce.Handoff:
 		t.Handoff++
+		if e.Disposal == bounce.Discarded {
+			t.Discarded++
+		}
 	case bounce.Probe:
 		t.Probe++
 	}
@@ -280,7 +299,7 @@ func (r *reader) Replies(_ context.Context, f store.Filter) ([]store.Reply, erro
 		template, _ := bounce.Split(e.Response)
 		k := store.Reply{
 			MTA: e.MTA, Status: e.Status, Outcome: e.Outcome, Code: e.Code, Enhanced: e.Enhanced,
-			Stage: e.Stage, Local: e.Local, Template: template, Verdict: e.Verdict,
+			Stage: e.Stage, Local: e.Local, Untried: e.Untried, Template: template, Verdict: e.Verdict,
 		}
 		at, known := index[k]
 		if !known {
@@ -364,7 +383,7 @@ func (r *reader) Refusals(_ context.Context, f store.Filter) iter.Seq2[*store.Re
 				Source: e.Source, SenderDomain: e.SenderDomain, NullSender: e.SenderKnown && e.Sender == "", RecipientDomain: e.RecipientDomain,
 				Forwarded: rewritten(e.Sender) || e.OriginalRecipient != "" && domainOf(e.OriginalRecipient) != e.RecipientDomain,
 				RelayHost: e.RelayHost, RelayIP: e.RelayIP, RelayPort: e.RelayPort,
-				Outcome: e.Outcome, Code: e.Code, Stage: e.Stage, Template: template, Verdict: e.Verdict,
+				Outcome: e.Outcome, Code: e.Code, Stage: e.Stage, Untried: e.Untried, Template: template, Verdict: e.Verdict,
 			}
 			if known[t] == nil {
 				known[t] = &t

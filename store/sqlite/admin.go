@@ -176,6 +176,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & $MAX_ID NOT IN (SELECT id FROM %[1]s)", table))
 	}
 	count("addresses without domain", "SELECT count(*) FROM address WHERE domain NOT IN (SELECT id FROM name)")
+	count("replies without that of the last try", "SELECT count(*) FROM reply WHERE last_try > 0 AND last_try NOT IN (SELECT id FROM reply)")
 	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
 	count("message ids without name", "SELECT count(*) FROM message_id WHERE right IS NOT NULL AND right NOT IN (SELECT id FROM name)")
 	count("delivery rows without message id", "SELECT count(*) FROM delivery_message WHERE message NOT IN (SELECT id FROM message_id)")
@@ -243,6 +244,7 @@ func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situati
 			v        bounce.Verdict
 		}
 		var news []verdict
+		now := make(map[int64]bounce.Verdict) // of the replies so far
 		moved := false
 		err := w.c.Each(func(row []driver.Value) error {
 			if err := ctx.Err(); err != nil {
@@ -250,16 +252,23 @@ func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situati
 			}
 			var r replyText
 			r.scan(row)
+			id := num(row[18])
+			now[id] = r.v
 			if r.d.Outcome != bounce.Soft && r.d.Outcome != bounce.Hard || r.v.Rule == expiredVerdict.Rule {
 				return nil
 			}
 			r.d.Response = str(row[15])
-			if v := judge(&r.d, str(row[16])); v != r.v {
+			v, taken := now[r.lastTry] // which was stored before
+			if !taken {
+				v = judge(&r.d, str(row[17]))
+			}
+			now[id] = v
+			if v != r.v {
 				moved = moved || v.Reason != r.v.Reason
-				news = append(news, verdict{num(row[18]), kindOf(r.d.Outcome, v.Reason), v})
+				news = append(news, verdict{id, kindOf(r.d.Outcome, v.Reason), v})
 			}
 			return nil
-		}, selectReply)
+		}, selectReply+" ORDER BY r.id")
 		if err != nil {
 			return err
 		}
@@ -343,7 +352,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
 				UNION SELECT recipient FROM failure UNION SELECT sender FROM failure WHERE sender IS NOT NULL UNION SELECT address FROM original)`,
 			"DELETE FROM route WHERE id NOT IN (SELECT route FROM delivery UNION SELECT route FROM failure)",
-			"DELETE FROM reply WHERE id NOT IN (SELECT reply FROM delivery UNION SELECT reply FROM failure)",
+			"DELETE FROM reply WHERE id NOT IN (SELECT reply FROM delivery UNION SELECT reply FROM failure UNION SELECT last_try FROM reply WHERE last_try > 0 AND id IN (SELECT reply FROM failure))",
 			`DELETE FROM name WHERE id NOT IN (SELECT domain FROM address UNION SELECT domain FROM route
 				UNION SELECT host FROM route WHERE host IS NOT NULL UNION SELECT right FROM message_id WHERE right IS NOT NULL)`,
 			"DELETE FROM address_key WHERE key & $MAX_ID NOT IN (SELECT id FROM address)",

@@ -125,7 +125,7 @@ func TestTextClients(t *testing.T) {
 	must(t, err)
 	must(t, c.Exec(`INSERT INTO origin VALUES (1, 'h', 'postfix', '');
 		INSERT INTO kind SELECT 400, 'hard', 'x' WHERE NOT EXISTS (SELECT 1 FROM kind WHERE id = 400);
-		INSERT INTO reply (id, origin, kind, agent, status, local, provider, template) VALUES (1, 1, 400, '', '', 0, '', '');
+		INSERT INTO reply (id, origin, kind, agent, status, local, situation, template) VALUES (1, 1, 400, '', '', 0, '', '');
 		INSERT INTO login VALUES (1, 'who');
 		INSERT INTO failure (id, at, queue, recipient, route, reply, meta, client) VALUES
 			(11, 1, 1, 1, 1, 1, 0, '2001:db8::1'), (12, 1, 2, 1, 1, 1, 0, '2001:db8::1'), (13, 1, 3, 1, 1, 1, 0, '2001:db8::2'),

@@ -232,6 +232,7 @@ func (t *tally) add(at int32, kind int64, n cell) {
 		g.NullHard += n.nulls
 	case bounce.Handoff:
 		g.Handoff += n.n
+		g.Discarded += n.pairs
 	case bounce.Probe:
 		g.Probe += n.n
 	}
@@ -481,6 +482,7 @@ func (q *question) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi i
 type replyKind struct {
 	kind, origin int64
 	retry        bool
+	discarded    bool
 }
 
 // Reply kinds are those of all replies, and the id of the null sender.
@@ -494,9 +496,9 @@ func (r *reader) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
 		k := &replyKinds{of: make(map[int64]replyKind)}
 		err := c.Each(func(v []driver.Value) error {
 			kind := num(v[1])
-			k.of[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500}
+			k.of[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500, str(v[4]) == string(bounce.Discarded)}
 			return nil
-		}, "SELECT id, kind, origin, code FROM reply")
+		}, "SELECT id, kind, origin, code, disposal FROM reply")
 		if err == nil {
 			k.null, err = c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
 		}
@@ -591,6 +593,8 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 			x.pairs = bit(waiting[v[4]])
 		case bounce.Hard:
 			x.pairs = bit(reasonOf(p.kind) == bounce.Expired)
+		case bounce.Handoff:
+			x.pairs = bit(p.discarded)
 		}
 		t.add(at, p.kind, x)
 		return nil

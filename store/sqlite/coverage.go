@@ -81,6 +81,29 @@ func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) ([]boun
 	return list, nil
 }
 
+// Discarded counts the messages that a filter threw away as a whole.
+func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
+	if !f.OfMessages() {
+		return 0, nil
+	}
+	c := r.take(ctx)
+	defer c.Unlock()
+	q, err := newQuestion(c.Conn, f)
+	if err != nil || q.nothing {
+		return 0, r.d.wrap("count what was discarded", err)
+	}
+	where := "event = '" + string(bounce.MessageDiscarded) + "' AND at >= ? AND at < ?"
+	args := []any{q.since, q.until}
+	if q.origins != nil {
+		where += " AND " + in("origin", sorted(q.origins))
+	}
+	if q.queue != nil {
+		where, args = where+" AND queue = ?", append(args, q.queue)
+	}
+	n, err := c.Number("SELECT count(*) FROM message_end WHERE "+where, args...)
+	return n, r.d.wrap("count what was discarded", err)
+}
+
 func readSources(c *sqlite3.Conn) ([]store.Source, error) {
 	var list []store.Source
 	err := c.Each(func(v []driver.Value) error {

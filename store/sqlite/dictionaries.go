@@ -131,9 +131,17 @@ type reply struct {
 	retry            bool
 }
 
+// attempted, in place of a last try, says that an attempt was made.
+const attempted = -1
+
 // reply is for what was answered, its verdict, and who wrote it down. H is
-// prepared.reply.
-func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template) (*reply, error) {
+// prepared.reply. LastTry is, of a deferral without an attempt, the reply whose verdict
+// it has; 0: none.
+func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*reply, error) {
+	var try any
+	if lastTry != attempted {
+		h, try = w.hash.num(h, uint64(lastTry)), lastTry
+	}
 	if r := w.replies.get(h); r != nil {
 		return r, nil
 	}
@@ -155,18 +163,18 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 	}
 	var r reply
 	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
-	situation, tls := clean(t.Situation, maxWord), clean(a.TLS, maxWord)
+	situation, tls, disposal := clean(t.Situation, maxWord), clean(a.TLS, maxWord), string(a.Disposal)
 	if w.replies.known.partial {
 		_, err := lookUp(w, &w.replies, h, func(id int64) (ok bool, err error) {
 			err = w.c.Each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
-					row[7] == bit(a.Local) && row[8] == situation && row[10] == null(tls) && same(row[9])
+					row[7] == bit(a.Local) && row[8] == situation && row[10] == null(tls) && row[11] == null(disposal) && row[12] == try && same(row[9])
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
 				}
 				return sqlite3.ErrStop
-			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, provider, template, tls FROM reply WHERE id = ?", id)
+			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, situation, template, tls, disposal, last_try FROM reply WHERE id = ?", id)
 			return ok, err
 		})
 		if err != nil {
@@ -174,8 +182,15 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 		}
 	}
 	if r.id == 0 {
-		if !failed {
+		switch {
+		case !failed:
 			v = bounce.Verdict{}
+		case lastTry > 0:
+			of, err := newTexts(w.reading("reply")).reply(lastTry)
+			if err != nil {
+				return nil, err
+			}
+			v = of.v
 		}
 		id, err := w.replies.newID()
 		if err != nil {
@@ -187,7 +202,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
 		}
 		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
-			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()), null(tls))
+			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()), null(tls), null(disposal), try)
 		w.replies.addKey(h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500

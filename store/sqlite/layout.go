@@ -214,6 +214,7 @@ var layoutNames = map[string]int64{
 	"$SOFT":          int64(bounce.Soft),
 	"$HARD":          int64(bounce.Hard),
 	"$EXPIRED":       int64(bounce.Expired),
+	"$HANDOFF":       int64(bounce.Handoff),
 	"$FLAG_BITS":     flagBits,
 	"$MAX_FINE":      maxFine,
 	"$COARSE_BASE":   coarseBase,

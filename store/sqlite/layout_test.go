@@ -28,7 +28,7 @@ func seedIDs(t *testing.T, id int64) string {
 		INSERT INTO address VALUES (%[1]d, %[1]d, 'seed', 0, 0); INSERT INTO address_key VALUES (%[1]d);
 		INSERT INTO route VALUES (%[1]d, %[1]d, NULL, NULL, NULL); INSERT INTO route_key VALUES (%[1]d);
 		INSERT INTO origin VALUES (%[1]d, 'seed', 'postfix', ''); INSERT INTO kind VALUES (128, 'delivered', NULL);
-		INSERT INTO reply (id, origin, kind, agent, status, local, provider, template) VALUES (%[1]d, %[1]d, 128, '', '', 0, '', ''); INSERT INTO reply_key VALUES (%[1]d)`, id)))
+		INSERT INTO reply (id, origin, kind, agent, status, local, situation, template) VALUES (%[1]d, %[1]d, 128, '', '', 0, '', ''); INSERT INTO reply_key VALUES (%[1]d)`, id)))
 	must(t, d.Close())
 	return path
 }

@@ -29,13 +29,17 @@ import (
 //     this attempt. It matches a later attempt with the same origin, queue id and recipient
 //     whose arrival in the queue is the same but for slack, or not known.
 //   - Pending: a pair that no attempt has ended. It is counted at its first attempt, and
-//     another soft attempt changes nothing but the last one and its route.
+//     another soft attempt changes nothing but the last one and its route; a deferral
+//     without an attempt (Untried) not even that, once there was an attempt.
 //   - Recovered: a delivery ended the pair. It is counted at the delivery, and no longer
 //     at the first attempt.
 //   - Expired: a hard attempt with this reason ended the pair, or an Expiry (Postfix's
 //     "status=expired", which names no recipient) ended all pairs of the message. Then a
 //     failure is added for each: where it was tried last, with what was known at its first
 //     attempt. A hard attempt with this reason that ends no pair counts as expired too.
+//   - Untried: a deferral without an attempt has the verdict of the last attempt of its
+//     pair; where there is none, of the last that was deferred at the recipient, or else
+//     at the domain, and not delivered there since (see writer.deferred).
 //   - Hard: any other hard attempt ended the pair.
 //   - Removed, discarded, completed: an End ended all pairs of the message. Nothing is
 //     added; they are pending no longer.
@@ -64,7 +68,8 @@ var endStates = map[bounce.EndEvent]int{
 // A queuedRecipient is a pair that is pending: a row of the table pending, and what of its
 // failures is asked for when it ends.
 type queuedRecipient struct {
-	pair, last int64     // ids of its first and of its last soft attempt
+	pair, last int64     // ids of its first and of its last soft attempt; the last deferral where none was an attempt
+	tried      int64     // id of the reply to the last; 0: none was an attempt
 	recipient  int64     // id of the address
 	arrived    int64     // Unix time at which the message came into the queue; 0: not known
 	first      cellPlace // of the first attempt, where it is counted as pending
@@ -149,7 +154,16 @@ func (w *writer) queuedOf(hash uint64, queue string, origin int64) (*queuedMessa
 			err = w.senderOf(p)
 		}
 		if err == nil {
-			p.route, err = c.Number("SELECT route FROM failure WHERE id = ?", p.last)
+			err = c.Each(func(row []driver.Value) error {
+				p.route, p.tried = num(row[0]), num(row[1])
+				return sqlite3.ErrStop
+			}, "SELECT route, reply FROM failure WHERE id = ?", p.last)
+		}
+		if err == nil && p.tried != 0 {
+			var try driver.Value
+			if try, err = c.One("SELECT last_try FROM reply WHERE id = ?", p.tried); try != nil {
+				p.tried = 0
+			}
 		}
 		if p.route == 0 { // pruned
 			p.route = p.first.route
@@ -197,20 +211,15 @@ func (w *writer) matchQueued(hash uint64, id, recipient, route int64, a *store.A
 	if err != nil || m == nil {
 		return false, err
 	}
-	arrived := arrival(&a.Delivery)
-	found := -1
-	for i := range m.pairs {
-		p := &m.pairs[i]
-		if p.recipient == recipient && (p.arrived == 0 || arrived == 0 || max(p.arrived-arrived, arrived-p.arrived) <= slack) {
-			found = i // else it is another message with the same queue id
-		}
-	}
+	found := m.find(recipient, &a.Delivery)
 	if found < 0 {
 		return false, nil
 	}
 	p := &m.pairs[found]
 	if a.Outcome == bounce.Soft {
-		p.last, p.route, p.changed = id, route, true
+		if !a.Untried || p.tried == 0 {
+			p.last, p.tried, p.route, p.changed = id, tried(a, r), route, true
+		}
 		return true, nil
 	}
 	state := hard
@@ -223,6 +232,93 @@ func (w *writer) matchQueued(hash uint64, id, recipient, route int64, a *store.A
 	w.settle(m, p, state, id)
 	m.pairs = slices.Delete(m.pairs, found, found+1)
 	return true, nil
+}
+
+// find finds the pair that an attempt belongs to; -1: there is none.
+func (m *queuedMessage) find(recipient int64, d *bounce.Delivery) int {
+	arrived, found := arrival(d), -1
+	for i := range m.pairs {
+		p := &m.pairs[i]
+		if p.recipient == recipient && (p.arrived == 0 || arrived == 0 || max(p.arrived-arrived, arrived-p.arrived) <= slack) {
+			found = i // else it is another message with the same queue id
+		}
+	}
+	return found
+}
+
+// tried is the reply to a deferral that was an attempt; 0: it was none.
+func tried(a *store.Attempt, r *reply) int64 {
+	if a.Untried {
+		return 0
+	}
+	return r.id
+}
+
+// A destination is a domain, or a recipient in it, to which an origin delivers.
+type destination struct{ origin, domain, recipient int64 } // recipient 0: the domain
+
+// maxDeferred is how many destinations are remembered.
+const maxDeferred = 1 << 16
+
+// noteDeferred notes that an attempt was deferred, or delivered.
+func (w *writer) noteDeferred(a *store.Attempt, at destination, r *reply) {
+	domain := destination{at.origin, at.domain, 0}
+	switch {
+	case a.Outcome == bounce.Delivered && len(w.deferred) > 0:
+		delete(w.deferred, at)
+		delete(w.deferred, domain)
+	case a.Outcome == bounce.Soft && !a.Untried:
+		w.noteDeferral(at, r.id, a.Scope)
+	}
+}
+
+func (w *writer) noteDeferral(at destination, reply int64, s bounce.Scope) {
+	if len(w.deferred) >= maxDeferred {
+		clear(w.deferred)
+	}
+	w.deferred[at] = reply
+	if s != bounce.ScopeRecipient {
+		w.deferred[destination{at.origin, at.domain, 0}] = reply
+	}
+}
+
+// loadDeferred reads where Exim deferred what is pending.
+func (w *writer) loadDeferred() error {
+	w.deferred = make(map[destination]int64)
+	return w.c.Each(func(row []driver.Value) error {
+		s, _ := bounce.ParseScope(str(row[4]))
+		w.noteDeferral(destination{num(row[0]), num(row[1]), num(row[2])}, num(row[3]), s)
+		return nil
+	}, `SELECT p.origin, t.domain, p.recipient, r.id, r.scope FROM pending AS p CROSS JOIN origin AS o ON o.id = p.origin AND o.mta = ?
+		CROSS JOIN failure AS f ON f.id = p.last JOIN reply AS r ON r.id = f.reply AND r.last_try IS NULL JOIN route AS t ON t.id = f.route
+		ORDER BY f.at, f.id`, string(bounce.Exim))
+}
+
+// lastTry finds the reply to the last attempt before a deferral that was none; 0: none is
+// known.
+func (w *writer) lastTry(a *store.Attempt, p *prepared) (reply int64, err error) {
+	origin, err := w.origin(a.Host, a.MTA, a.Instance)
+	if err != nil {
+		return 0, err
+	}
+	rcpt, err := w.address(p.recipient, a.Recipient, a.RecipientDomain)
+	if err != nil {
+		return 0, err
+	}
+	at := destination{origin, int64(rcpt.domain), int64(rcpt.id)}
+	m, err := w.queuedOf(w.queuedHash(a.QueueID, origin), a.QueueID, origin)
+	if err != nil {
+		return 0, err
+	}
+	if m != nil {
+		if i := m.find(at.recipient, &a.Delivery); i >= 0 && m.pairs[i].tried != 0 {
+			return m.pairs[i].tried, nil
+		}
+	}
+	if reply := w.deferred[at]; reply != 0 {
+		return reply, nil
+	}
+	return w.deferred[destination{at.origin, at.domain, 0}], nil
 }
 
 // enqueue adds a pair of which an attempt was the first.
@@ -332,7 +428,7 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 	at := unixTime(e.Time)
 	for i := range m.pairs {
 		x := &m.pairs[i]
-		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template)
+		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template, attempted)
 		if err != nil {
 			return err
 		}

@@ -47,6 +47,9 @@ func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
 	h = k.num(h, uint64(a.Outcome)<<56|uint64(a.Stage)<<48|uint64(a.Code)<<32|uint64(a.Enhanced))
 	h = k.num(h, uint64(bit(a.Local)))
 	p.reply = k.add(h, p.template.Situation)
+	if a.Disposal != "" {
+		p.reply = k.add(p.reply, string(a.Disposal))
+	}
 }
 
 // shorten takes out of a response what its row and its template say anyhow; the view

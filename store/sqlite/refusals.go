@@ -449,7 +449,7 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 			*x.Traits = store.Traits{
 				Source: sources[line.source()], SenderDomain: sender.domain, NullSender: sender.null, RecipientDomain: route.domainAs, Forwarded: forwarded,
 				RelayHost: route.host, RelayIP: route.ip, RelayPort: route.port,
-				Outcome: reply.d.Outcome, Code: reply.d.Code, Stage: reply.d.Stage, Template: reply.d.Response, Verdict: reply.v,
+				Outcome: reply.d.Outcome, Code: reply.d.Code, Stage: reply.d.Stage, Untried: reply.d.Untried, Template: reply.d.Response, Verdict: reply.v,
 			}
 		}
 		person := people.at(int64(row.recipient))

@@ -53,7 +53,7 @@ func replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error) {
 		t.scan(row)
 		out = append(out, store.Reply{
 			MTA: t.d.MTA, Status: t.d.Status, Outcome: t.d.Outcome, Code: t.d.Code, Enhanced: t.d.Enhanced,
-			Stage: t.d.Stage, Local: t.d.Local, Template: t.d.Response, Verdict: t.v, Attempts: counts[id],
+			Stage: t.d.Stage, Local: t.d.Local, Untried: t.d.Untried, Template: t.d.Response, Verdict: t.v, Attempts: counts[id],
 		})
 		return nil
 	}, selectReply)

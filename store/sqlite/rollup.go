@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"bouncelog/bounce"
 )
 
 // The rollups count attempts by day and route, by day and sender's domain, by hour and
@@ -24,7 +26,7 @@ type cellPlace struct {
 type cell struct {
 	n        int64 // attempts
 	messages int64 // whose first attempt (by route: to the domain) is in the cell
-	pairs    int64 // recovered by one of the attempts, still pending after one, or expired: as the outcome goes
+	pairs    int64 // recovered by one of the attempts, still pending after one, expired, or discarded: as the outcome goes
 	nulls    int64 // attempts with the null reverse-path
 	retry    int64 // soft attempts that a 5xx reply caused
 }
@@ -127,7 +129,7 @@ func rollupSQL(dim dimension, condition string) string {
 	return layoutSQL("SELECT key, count(*) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM (" +
 		one("delivery", fmt.Sprintf("(a.meta & %d) / %d", flagRecovered, flagRecovered)) +
 		" UNION ALL " +
-		one("failure", "CASE r.kind >> $REASON_BITS WHEN $SOFT THEN EXISTS (SELECT 1 FROM pair WHERE id = a.id AND state = $STATE_PENDING) WHEN $HARD THEN r.kind & $REASON_MASK = $EXPIRED ELSE 0 END") +
+		one("failure", "CASE r.kind >> $REASON_BITS WHEN $SOFT THEN EXISTS (SELECT 1 FROM pair WHERE id = a.id AND state = $STATE_PENDING) WHEN $HARD THEN r.kind & $REASON_MASK = $EXPIRED WHEN $HANDOFF THEN r.disposal IS '"+string(bounce.Discarded)+"' ELSE 0 END") +
 		") GROUP BY key")
 }
 

@@ -684,9 +684,40 @@ func TestRejudge(t *testing.T) {
 	if changed, err = d.Rejudge(t.Context(), judge); err != nil || changed != 0 {
 		t.Errorf("the second time: %d, %v", changed, err)
 	}
+	// A deferral without an attempt goes with the attempt before it.
+	n, err := d.w.c.Number("SELECT count(*) FROM reply AS r JOIN reply AS l ON l.id = r.last_try WHERE r.rule IS l.rule AND r.detail IS 'new'")
+	must(t, err)
+	if n == 0 {
+		t.Error("no deferral without an attempt has the new verdict")
+	}
+	if n, err = d.w.c.Number("SELECT count(*) FROM reply AS r JOIN reply AS l ON l.id = r.last_try WHERE r.kind <> l.kind OR r.rule IS NOT l.rule"); err != nil || n != 0 {
+		t.Errorf("%d deferrals without an attempt have another verdict than the attempt before, %v", n, err)
+	}
 	// What comes next has the new verdict too.
 	storetest.Append(t, d, tr.Batch(1000))
 	sound(t, d)
+}
+
+// TestRejudgeSituation judges again in the situation that was stored.
+func TestRejudgeSituation(t *testing.T) {
+	d := open(t, t.TempDir()+"/log.db", Options{})
+	a := store.Attempt{
+		Delivery: bounce.Delivery{
+			Source: "log", Time: time.Unix(1e9, 0), QueueID: "1", Recipient: "a@b.example", RecipientDomain: "b.example", RelayHost: "mx.b.example",
+			Outcome: bounce.Soft, Response: "not now",
+		},
+		Template: bounce.Template{Text: "not now", Situation: "behind a filter"},
+	}
+	storetest.Append(t, d, &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "log", Offset: 10}}})
+	var got string
+	_, err := d.Rejudge(t.Context(), func(_ *bounce.Delivery, situation string) bounce.Verdict {
+		got = situation
+		return bounce.Verdict{}
+	})
+	must(t, err)
+	if got != a.Template.Situation {
+		t.Errorf("judged in the situation %q, want %q", got, a.Template.Situation)
+	}
 }
 
 func TestBackup(t *testing.T) {

@@ -33,8 +33,9 @@ type routeText struct {
 }
 
 type replyText struct {
-	d bounce.Delivery
-	v bounce.Verdict
+	d       bounce.Delivery
+	v       bounce.Verdict
+	lastTry int64 // where d.Untried: the reply whose verdict it has; 0: none
 }
 
 func newTexts(c *sqlite3.Conn) *texts {
@@ -119,7 +120,7 @@ func (t *texts) client(v driver.Value) (user, ip string, err error) {
 }
 
 const selectReply = `SELECT o.host, o.mta, o.instance, r.agent, r.status, r.kind, r.code, r.enhanced, r.stage, r.local, r.template,
-	r.detail, r.scope, r.rule, r.confidence, r.sample, r.sample_host, r.provider, r.id, r.tls FROM reply AS r JOIN origin AS o ON o.id = r.origin`
+	r.detail, r.scope, r.rule, r.confidence, r.sample, r.sample_host, r.situation, r.id, r.tls, r.disposal, r.last_try FROM reply AS r JOIN origin AS o ON o.id = r.origin`
 
 func (r *replyText) scan(row []driver.Value) {
 	d, v := &r.d, &r.v
@@ -136,6 +137,8 @@ func (r *replyText) scan(row []driver.Value) {
 	v.Rule = str(row[13])
 	v.Confidence, _ = bounce.ParseConfidence(str(row[14]))
 	d.TLS = str(row[19])
+	d.Disposal = bounce.Disposal(str(row[20]))
+	r.lastTry, d.Untried = row[21].(int64)
 }
 
 func (t *texts) reply(id int64) (replyText, error) {

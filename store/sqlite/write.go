@@ -344,7 +344,13 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template)
+	lastTry := int64(attempted)
+	if a.Untried {
+		if lastTry, err = w.lastTry(a, p); err != nil {
+			return err
+		}
+	}
+	r, err := w.reply(p.reply, &a.Delivery, a.Verdict, p.template, lastTry)
 	if err != nil {
 		return err
 	}
@@ -388,10 +394,14 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	switch {
 	case seenPair && a.Outcome == bounce.Delivered,
 		!seenPair && a.Outcome == bounce.Soft,
-		a.Outcome == bounce.Hard && reasonOf(r.kind) == bounce.Expired:
+		a.Outcome == bounce.Hard && reasonOf(r.kind) == bounce.Expired,
+		a.Outcome == bounce.Handoff && a.Disposal == bounce.Discarded:
 		n.pairs = 1
 	}
 	w.count(c, n, firstToDomain)
+	if a.MTA == bounce.Exim { // Postfix logs no deferral without an attempt
+		w.noteDeferred(a, destination{r.origin, domain, recipient}, r)
+	}
 
 	src.chunk.add(w, id, at, recipient, a.QueueID, p.message)
 	var original any // its domain
@@ -459,7 +469,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before, original)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.enqueue(message, queue, queuedRecipient{
-			pair: id, last: id, recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
+			pair: id, last: id, tried: tried(a, r), recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
 			sender: sender, message: messageID, hash: p.message, before: before, client: client, null: n.nulls,
 		})
 	}

@@ -77,6 +77,7 @@ type writer struct {
 	seen        *window                   // messages, and messages at a domain, that were seen last
 	maybeQueued *bloom                    // of messages, by queuedHash: nobody of one that is not in it is pending
 	queued      map[uint64]*queuedMessage // by queuedHash; forgotten ones are read again
+	deferred    map[destination]int64     // reply of the last attempt that was deferred there, and not delivered since
 
 	// What this transaction adds to the rollups.
 	routeCells, senderCells, originCells, totalCells cells
@@ -146,7 +147,7 @@ func (w *writer) reset() error {
 	w.seen = newWindow(seenWindow)
 	w.queued = make(map[uint64]*queuedMessage)
 	w.routeCells, w.senderCells, w.originCells, w.totalCells = newCells(), newCells(), newCells(), newCells()
-	return w.loadQueued()
+	return errors.Join(w.loadQueued(), w.loadDeferred())
 }
 
 // makeBulks makes what writes to each table.
@@ -173,7 +174,7 @@ func (w *writer) makeBulks() {
 // columns.
 var insertTables = map[string]int{
 	"delivery": 9, "failure": 14, "refusal": 9, "fault": 5, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
-	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 18, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
+	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 20, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
 }
 
 // laterSQL are statements that may run in a while, as those of insertTables do.

@@ -22,6 +22,7 @@ func Same(t testing.TB, want, got store.Reader, f store.Filter) {
 	for _, by := range groupings {
 		sameCount(t, want, got, f, by...)
 	}
+	sameDiscarded(t, want, got, f)
 	sameReplies(t, want, got, f)
 	sameAttempts(t, want, got, f)
 	sameRefusals(t, want, got, f)
@@ -87,6 +88,17 @@ func sameCount(t testing.TB, want, got store.Reader, f store.Filter, by ...store
 	}
 	if d := diff(cells(want), cells(got)); d != "" {
 		t.Errorf("Count(%s, %s) (-want +got):\n%s", describe(f), by, d)
+	}
+}
+
+func sameDiscarded(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	w, err := want.Discarded(t.Context(), f)
+	must(t, err)
+	g, err := got.Discarded(t.Context(), f)
+	must(t, err)
+	if w != g {
+		t.Errorf("Discarded(%s) = %d, want %d", describe(f), g, w)
 	}
 }
 

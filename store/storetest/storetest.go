@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"State", testState},
 		{"ReusedQueueID", testReusedQueueID},
 		{"Ends", testEnds},
+		{"Untried", testUntried},
 		{"Repeated", testRepeated},
 		{"TwoSources", testTwoSources},
 		{"NewestFirst", testNewestFirst},
@@ -124,6 +125,100 @@ func testEnds(t *testing.T, s store.Store) {
 		want := []string{"1aaaaa-000002-AA frozen by root", "1aaaaa-000005-AA discarded by root", "1aaaaa-000002-AA thawed by root", "1aaaaa-000002-AA removed by root"}
 		if !slices.Equal(got, want) {
 			t.Errorf("Ends: %q, want %q", got, want)
+		}
+		for _, c := range []struct {
+			f    store.Filter
+			want int64
+		}{
+			{store.Filter{}, 1},
+			{store.Filter{Host: "mx1", QueueID: "1aaaaa-000005-AA"}, 1},
+			{store.Filter{Until: at.Add(-time.Minute)}, 0},
+			{store.Filter{MTA: bounce.Postfix}, 0},
+			{store.Filter{Domain: "rcpt.example"}, 0},
+		} {
+			if n, err := r.Discarded(t.Context(), c.f); err != nil || n != c.want {
+				t.Errorf("Discarded(%s) = %d, %v, want %d", describe(c.f), n, err, c.want)
+			}
+		}
+	})
+}
+
+// testUntried defers mail without an attempt in every way: after an attempt for the same
+// recipient of the message, for another message to the recipient, for another recipient
+// of the domain, and for one that was never tried.
+func testUntried(t *testing.T, s store.Store) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	offset := int64(0)
+	attempt := func(queue, recipient string, o bounce.Outcome, v bounce.Verdict) store.Attempt {
+		at, offset = at.Add(time.Minute), offset+100
+		_, domain, _ := strings.Cut(recipient, "@")
+		d := bounce.Delivery{
+			Source: "log", Offset: offset, Time: at, Host: "mx1", MTA: bounce.Exim, Instance: "exim", QueueID: queue, Delay: -1,
+			Recipient: recipient, RecipientDomain: domain, RelayHost: "mx." + domain, Outcome: o, Status: o.String(), Response: "because of " + v.Rule,
+		}
+		return store.Attempt{Delivery: d, Verdict: v}
+	}
+	soft := func(queue, recipient string, reason bounce.Reason, rule string) store.Attempt {
+		return attempt(queue, recipient, bounce.Soft, bounce.Verdict{Reason: reason, Scope: bounce.ScopeSender, Rule: rule, Confidence: bounce.NamedCause})
+	}
+	untried := func(queue, recipient string) store.Attempt {
+		a := soft(queue, recipient, bounce.Connection, "not-tried")
+		a.Untried, a.Local, a.RelayHost = true, true, ""
+		return a
+	}
+	want := map[string]string{} // rule by queue id and place in the log
+	var batches []*store.Batch
+	take := func(rule string, a store.Attempt) {
+		want[fmt.Sprint(a.QueueID, " at ", a.Offset)] = rule
+		batches = append(batches, &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "log", Offset: a.Offset + 50}}})
+	}
+	take("not-tried", untried("q0", "a@x.example")) // nothing is known yet
+	take("slow", soft("q1", "a@x.example", bounce.RateLimited, "slow"))
+	take("slow", untried("q1", "a@x.example")) // the same recipient of the message
+	take("slow", untried("q2", "b@x.example")) // the domain
+	take("slow", untried("q0", "a@x.example")) // the recipient
+	take("not-tried", untried("q3", "c@y.example"))
+	full := soft("q4", "c@x.example", bounce.MailboxFull, "full")
+	full.Scope = bounce.ScopeRecipient
+	take("full", full)
+	take("full", untried("q5", "c@x.example"))
+	take("slow", untried("q6", "d@x.example")) // a full mailbox is nobody else's
+	take("slow", untried("q1", "a@x.example"))
+	take("grey", soft("q2", "b@x.example", bounce.Greylisted, "grey"))
+	take("grey", untried("q2", "b@x.example"))
+	take("slow", untried("q1", "a@x.example"))
+	take("grey", untried("q6", "d@x.example"))
+	take("", attempt("q4", "c@x.example", bounce.Delivered, bounce.Verdict{}))
+	take("not-tried", untried("q7", "c@x.example"))
+	take("not-tried", untried("q7", "d@x.example"))
+	take("slow", untried("q1", "a@x.example")) // of its own message
+	take("slow", untried("q8", "a@x.example")) // of its own address
+	other := untried("q9", "a@x.example")
+	other.Host = "mx2"
+	take("not-tried", other)
+	model := memory.Open()
+	for _, b := range batches {
+		Append(t, model, b)
+		Append(t, s, b)
+	}
+	asWanted(t, model, s, store.Filter{})
+	asWanted(t, model, s, store.Filter{Reasons: []bounce.Reason{bounce.RateLimited}})
+	ask(t, s, func(r store.Reader) {
+		for a, err := range r.Attempts(t.Context(), store.Filter{}, store.Page{}) {
+			must(t, err)
+			if k := fmt.Sprint(a.QueueID, " at ", a.Offset); a.Rule != want[k] || a.Untried != (a.Response == "because of not-tried") {
+				t.Errorf("%s: rule %q, untried %v, want %q", k, a.Rule, a.Untried, want[k])
+			}
+		}
+		queue, err := r.Queue(t.Context(), store.Filter{Recipients: []string{"a@x.example", "b@x.example"}, Host: "mx1"}, 0)
+		must(t, err)
+		var got []string
+		for _, q := range queue {
+			got = append(got, fmt.Sprint(q.QueueID, " ", q.Rule, " ", q.Untried))
+		}
+		slices.Sort(got)
+		if want := []string{"q0 slow true", "q1 slow false", "q2 grey false", "q8 slow true"}; !slices.Equal(got, want) {
+			t.Errorf("Queue: %q, want %q", got, want)
 		}
 	})
 }

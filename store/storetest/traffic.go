@@ -140,6 +140,9 @@ func (t *Traffic) step(b *store.Batch) {
 			t.retry(b, x)
 		case x < 100:
 			d.Outcome, d.Status, d.Response, d.RelayHost, d.RelayIP, d.RelayPort = bounce.Handoff, "sent", "250 2.0.0 from MTA", "127.0.0.1", "127.0.0.1", 10024
+			if t.n%2 == 0 {
+				d.Response, d.Disposal = "250 2.7.0 Ok, discarded, id=11-02 - spam", bounce.Discarded
+			}
 			t.add(b, d, bounce.Verdict{}, t.now)
 		case x < 105:
 			d.Outcome, d.Status, d.Response = bounce.Probe, "deliverable", "250 2.1.5 Ok"
@@ -181,6 +184,12 @@ func (t *Traffic) retry(b *store.Batch, x retry) {
 		d.Code, d.Enhanced, d.Stage = 554, 0, bounce.StageConnect
 		d.Response = "554 mail.example ESMTP not accepting messages"
 		v = bounce.Verdict{Reason: bounce.Policy, Scope: bounce.ScopeSender, Rule: "greeting", Confidence: bounce.GeneralText}
+	}
+	if x.try > 1 && t.n%4 == 0 { // nobody is spoken to
+		d.Code, d.Enhanced, d.Stage, d.Local, d.Untried = 0, 0, 0, true, true
+		d.RelayHost, d.RelayIP, d.RelayPort = "", "", 0
+		d.Response = "retry time not reached for any host for '" + d.RecipientDomain + "'"
+		v = bounce.Verdict{Reason: bounce.Connection, Detail: "not-tried", Scope: bounce.ScopeRemote, Rule: "retry-time-not-reached", Confidence: bounce.NamedCause}
 	}
 	t.add(b, d, v, x.born)
 	x.at = t.now.Add(time.Duration(200+t.r.IntN(400)) * time.Second)

@@ -110,7 +110,7 @@ CREATE TABLE reply (
     enhanced    TEXT,
     stage       TEXT,
     local       INTEGER NOT NULL,
-    provider    TEXT NOT NULL,
+    situation   TEXT NOT NULL, -- what else the judgement depends on: bounce.Template.Situation
     template    TEXT NOT NULL,
     sample      TEXT,
     sample_host TEXT,
@@ -118,7 +118,11 @@ CREATE TABLE reply (
     scope       TEXT,
     rule        TEXT,
     confidence  TEXT,
-    tls         TEXT -- the TLS result of the attempts, as logged
+    tls         TEXT, -- the TLS result of the attempts, as logged
+    disposal    TEXT, -- what a content filter did with what was handed to it
+    -- Of a deferral without an attempt: the reply of the last attempt, whose judgement this
+    -- one has; 0 where none is known.
+    last_try    INTEGER
 ) STRICT;
 CREATE TABLE reply_key (key INTEGER PRIMARY KEY) STRICT;
 
@@ -229,7 +233,8 @@ CREATE TABLE pair (
     ended INTEGER
 ) STRICT;
 
--- Those that have not ended; last is the last soft attempt, arrived when the
+-- Those that have not ended; last is the last soft attempt (the last deferral, where
+-- none was an attempt), arrived when the
 -- message came into the queue. A table, since SQLite plans a statement over
 -- a partial index anew each time it is run.
 CREATE TABLE pending (
@@ -253,12 +258,13 @@ CREATE TABLE message_end (
     by     TEXT
 ) STRICT;
 CREATE INDEX message_end_queue ON message_end (queue, origin);
+CREATE INDEX message_end_discarded ON message_end (at) WHERE event = 'discarded';
 
 -- Rollups, always equal to the rows. key is period << $PERIOD_SHIFT | X << $DIM_SHIFT | kind, the
 -- period being the hour (rollup_origin) or the day since 1970. messages counts
 -- those whose first attempt (route: to the domain) stands here; pairs those
--- recovered by a delivery, still pending after a soft failure, or expired; nulls
--- attempts with the null sender; retry 5xx replies that the MTA will try again
+-- recovered by a delivery, still pending after a soft failure, expired, or handed to a
+-- filter that discarded them; nulls attempts with the null sender; retry 5xx replies that the MTA will try again
 -- after. rollup_total is rollup_route without the day: what is asked of the whole
 -- time does not take longer with each day.
 CREATE TABLE rollup_route (
@@ -400,7 +406,9 @@ SELECT
     (SELECT user FROM login WHERE id = a.client) AS sasl_user,
     CASE WHEN typeof(a.client) = 'text' THEN a.client WHEN a.client < 0 THEN
         printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip,
-    p.tls AS tls
+    p.tls AS tls,
+    p.disposal AS disposal,
+    p.last_try IS NOT NULL AS untried
 FROM attempt AS a
 JOIN reply AS p ON p.id = a.reply
 JOIN origin AS o ON o.id = p.origin
