@@ -34,7 +34,7 @@ type incident struct {
 	others        int    // sender domains without a refusal whose mail was taken meanwhile
 
 	joined  []*incident     // that become part of it: see merge
-	senders map[string]bool // sender domains, theirs included, while it is merged
+	senders map[string]bool // sender domains of refusals, those of joined included
 }
 
 func (in *incident) named() bool { return in.keys[0].what == namedStream }
@@ -49,6 +49,7 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 	if err != nil {
 		return nil, err
 	}
+	named = rejoin(named, histories, x.o.Quiet())
 	found := slices.Concat(named, x.silentIncidents(own, shared, histories))
 	for _, in := range found {
 		x.measure(in, histories)
@@ -60,7 +61,15 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 func (x *refusalSearch) namedIncidents() (list []*incident) {
 	for _, s := range sorted(x.named) {
 		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
-			if in := x.incident(Confirmed, s, part); in != nil {
+			byProvider := splitByProvider(part, x.o.Window)
+			for _, part := range byProvider {
+				in := x.incident(Confirmed, s, part)
+				if in == nil {
+					continue
+				}
+				if len(byProvider) > 1 {
+					in.keepProviders()
+				}
 				if s.key.forwarded {
 					in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
 				}
@@ -258,18 +267,15 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 	if len(in.histories) == 0 {
 		return
 	}
-	senders := map[string]bool{}
-	for _, c := range countTraits(in.refusals) {
-		senders[c.SenderDomain] = true
+	if read, ok := covered(in.histories, histories, in.began.time()); ok && in.named() && !in.forwarded {
+		x.moveOnset(in, in.deliveries(histories), read)
 	}
-	var own []store.Delivered
-	others := map[string]bool{}
+	own, senders := in.deliveries(histories), in.senders
 	began, until := in.began.time(), in.until.time()
+	others := map[string]bool{}
 	for _, i := range in.histories {
 		for _, d := range histories[i].Deliveries {
-			if senders[d.SenderDomain] {
-				own = append(own, d)
-			} else if d.SenderDomain != "" && !d.Time.Before(began) && !d.Time.After(until) {
+			if d.SenderDomain != "" && !senders[d.SenderDomain] && !d.Time.Before(began) && !d.Time.After(until) {
 				others[d.SenderDomain] = true
 			}
 		}
@@ -291,6 +297,22 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 	if read, ok := covered(in.histories, histories, in.until.time()); ok {
 		x.findEnd(in, own, momentOf(read.Last))
 	}
+}
+
+// deliveries returns what was delivered of the incident's senders, and notes these.
+func (in *incident) deliveries(histories []store.History) (own []store.Delivered) {
+	in.senders = map[string]bool{}
+	for _, c := range countTraits(in.refusals) {
+		in.senders[c.SenderDomain] = true
+	}
+	for _, i := range in.histories {
+		for _, d := range histories[i].Deliveries {
+			if in.senders[d.SenderDomain] {
+				own = append(own, d)
+			}
+		}
+	}
+	return own
 }
 
 // tried counts the messages of a span of time.
@@ -480,7 +502,11 @@ func (in *incident) sameAs(later *incident, window time.Duration) bool {
 // join makes another incident, which began later, part of this one. See takeOver.
 func (in *incident) join(later *incident) {
 	maps.Copy(in.senders, later.senders)
-	in.keys = append(in.keys, later.keys...)
+	for _, k := range later.keys {
+		if !slices.Contains(in.keys, k) {
+			in.keys = append(in.keys, k)
+		}
+	}
 	in.joined = append(in.joined, later)
 	for _, i := range later.histories {
 		if !slices.Contains(in.histories, i) {
@@ -510,5 +536,7 @@ func (in *incident) takeOver() {
 	}
 	in.joined = nil
 	sortByTime(in.refusals)
+	sortByTime(in.all)
+	sortByTime(in.past)
 	sortSamples(in.samples)
 }

@@ -74,6 +74,7 @@ func quotesAnother(template string) bool {
 type sample struct {
 	Evidence
 	template  string
+	provider  string
 	relayIP   string
 	addresses []string // of the sending side, as the text names them
 	selectors []string // DKIM selectors of the sending side, as the text names them
@@ -82,7 +83,7 @@ type sample struct {
 
 // sampled makes a sample of a refusal, without its text yet: see readTexts.
 func (r *refusal) sampled() sample {
-	return sample{Evidence: Evidence{r.Source, r.offset, r.at.time(), r.Template}, template: r.Template, relayIP: r.RelayIP}
+	return sample{Evidence: Evidence{r.Source, r.offset, r.at.time(), r.Template}, template: r.Template, provider: r.provider, relayIP: r.RelayIP}
 }
 
 // ref names the sample's attempt. (N is 0: a line about a refusal stands for one attempt.)

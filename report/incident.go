@@ -36,7 +36,8 @@ func (in *Incident) IsBackground() bool { return in.noise || in.Level == problem
 func (r *Report) IncidentID(in *Incident) string {
 	keys := in.Providers
 	if in.Problem != nil {
-		keys = r.Problems[*in.Problem].Keys()
+		// One sender domain may be refused at two providers by faults of their own.
+		keys = slices.Concat(r.Problems[*in.Problem].Keys(), keys)
 	}
 	keys = slices.Clone(keys)
 	slices.Sort(keys)

@@ -1,0 +1,178 @@
+package problem
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"bouncelog/store"
+)
+
+// This file finds where a named incident begins. A small server that refuses a message now
+// and then, or a few odd refusals at a large provider, are not yet the fault that refuses
+// all mail there days later: the one must not give the other its onset, nor its figures.
+
+const (
+	// largerBy is by how many times as many messages a day a fault is another one than
+	// what was refused before (escalations of an Announcer are the same ten times).
+	largerBy = 10
+	// takenBefore is how many messages taken at a provider, while another refused already,
+	// show that the fault began there later.
+	takenBefore = 3
+)
+
+// splitByProvider splits refusals of a named stream, in the order of time, by who refused,
+// where that began later and refuses at least largerBy times as many messages a day, and as
+// many on some day, as all providers before it. Most are one part.
+func splitByProvider(refusals []*refusal, window time.Duration) [][]*refusal {
+	groups := map[string][]*refusal{}
+	for _, r := range refusals {
+		groups[r.provider] = append(groups[r.provider], r)
+	}
+	if len(groups) == 1 {
+		return [][]*refusal{refusals}
+	}
+	inOrder := slices.SortedFunc(maps.Values(groups), func(a, b []*refusal) int {
+		return cmp.Or(cmp.Compare(a[0].at, b[0].at), cmp.Compare(a[0].provider, b[0].provider))
+	})
+	seen := map[uint64]bool{} // messages refused before the group began
+	n := 0                    // refusals before
+	began := inOrder[0][0].at // of the last part
+	part := map[string]int{}  // of each provider
+	last := 0
+	for _, g := range inOrder {
+		for ; refusals[n].at < g[0].at; n++ {
+			seen[refusals[n].message] = true
+		}
+		if g[0].at.sub(began) >= window {
+			days := float64(g[0].at.sub(refusals[0].at)) / float64(window)
+			if most := mostInWindow(g, window); most >= largerBy && float64(most) >= largerBy*float64(len(seen))/days {
+				last++
+				began = g[0].at
+			}
+		}
+		part[g[0].provider] = last
+	}
+	parts := make([][]*refusal, last+1)
+	for _, r := range refusals {
+		i := part[r.provider]
+		parts[i] = append(parts[i], r)
+	}
+	return parts
+}
+
+// firstFrom is the index of the first refusal from a time on.
+func firstFrom(refusals []*refusal, t moment) int {
+	i, _ := slices.BinarySearchFunc(refusals, t, func(r *refusal, t moment) int { return cmp.Compare(r.at, t) })
+	return i
+}
+
+// mostInWindow is the greatest number of messages that are refused in one of the windows
+// that follow one another from the first refusal on.
+func mostInWindow(refusals []*refusal, window time.Duration) (most int) {
+	var seen counter
+	for len(refusals) > 0 {
+		n := firstFrom(refusals, refusals[0].at.add(window))
+		most = max(most, seen.count(refusals[:n], anyMessage))
+		refusals = refusals[n:]
+	}
+	return most
+}
+
+// keepProviders drops what an incident holds of other providers than those that its
+// refusals are of.
+func (in *incident) keepProviders() {
+	own := map[string]bool{}
+	for _, p := range providersOf(countTraits(in.all)) {
+		own[p] = true
+	}
+	in.past = slices.DeleteFunc(slices.Clone(in.past), func(r *refusal) bool { return !own[r.provider] })
+	in.samples = slices.DeleteFunc(in.samples, func(s sample) bool { return !own[s.provider] })
+}
+
+// rejoin joins named incidents of one stream that splitByProvider split, where next to
+// nothing of the mail of their senders was taken at the later one's providers while the
+// earlier one went on: it was refused there from its beginning, too, had any been sent.
+func rejoin(list []*incident, histories []store.History, quiet time.Duration) (out []*incident) {
+	index := map[key][]*incident{}
+	for _, in := range list {
+		earlier := in.continues(index, histories, quiet)
+		if earlier != nil {
+			earlier.join(in)
+			earlier.takeOver()
+		} else {
+			out = append(out, in)
+			for _, k := range in.keys {
+				index[k] = append(index[k], in)
+			}
+		}
+	}
+	return out
+}
+
+// continues returns the earlier incident of the same stream that in is part of; nil: none.
+func (in *incident) continues(index map[key][]*incident, histories []store.History, quiet time.Duration) *incident {
+	for _, k := range in.keys {
+		for _, earlier := range index[k] {
+			if in.began >= earlier.began && in.began.sub(earlier.until) < quiet && !in.takenSince(earlier.began, histories) {
+				return earlier
+			}
+		}
+	}
+	return nil
+}
+
+// takenSince reports whether takenBefore messages of the incident's senders were taken by
+// its providers from a time on until its onset, or that is not known.
+func (in *incident) takenSince(t moment, histories []store.History) bool {
+	if len(in.histories) == 0 {
+		return true
+	}
+	taken := map[uint64]bool{}
+	for _, i := range in.histories {
+		for _, d := range histories[i].Deliveries {
+			if at := momentOf(d.Time); at >= t && at < in.began && in.senders[d.SenderDomain] {
+				taken[d.Message] = true
+			}
+		}
+	}
+	return len(taken) >= takenBefore
+}
+
+// moveOnset moves the onset of a named incident to where its refusals stand out from its
+// deliveries, if only few were refused before that; those belong to its past then.
+func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read store.Span) {
+	span := store.Span{First: in.began.time(), Last: in.until.time()}
+	if read.Last.Before(span.Last) {
+		span.Last = read.Last
+	}
+	events := eventsIn(span, in.all, own, "")
+	i, j := steepest(events)
+	if i == 0 {
+		return
+	}
+	var before, now weight
+	for _, e := range events[:i] {
+		before.add(e)
+	}
+	onset := moment(0)
+	for _, e := range events[i:j] {
+		now.add(e)
+		if e.refused && onset == 0 {
+			onset = e.at
+		}
+	}
+	rate := (float64(before.refused) + priorMessages) / (float64(before.messages) + 1)
+	if onset.sub(in.began) < x.o.Window || now.refused < largerBy || rate >= x.o.Share || float64(now.refused) < largerBy*rate*float64(now.messages) {
+		return
+	}
+	refusals := between(in.refusals, onset, x.until)
+	if len(refusals) == 0 {
+		return
+	}
+	n := firstFrom(in.all, onset)
+	in.past = append(slices.Clip(in.past), in.all[:n]...)
+	in.began, in.all, in.refusals = onset, in.all[n:], refusals
+	in.samples = slices.DeleteFunc(in.samples, func(s sample) bool { return momentOf(s.Time) < onset })
+}
