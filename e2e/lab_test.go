@@ -53,8 +53,9 @@ func until(t *testing.T, limit time.Duration, what string, f func() bool) {
 	}
 }
 
-// labDir is the lab's directory, which goes with the tests.
-func labDir() string { return filepath.Join(binaries, "lab.d") }
+// labDir is the directory of the lab of a suite of Debian, or of this machine's own
+// where that is empty. It goes with the tests.
+func labDir(suite string) string { return filepath.Join(binaries, "lab.d"+suite) }
 
 // unpacked has the lab unpack its Debian packages, or those named, below dir. It
 // gives the root they are in, and how a program there finds its libraries.
@@ -76,10 +77,11 @@ type lab struct {
 	dir  string
 }
 
-// startLab brings a lab up; it goes down with the test.
-func startLab(t *testing.T) *lab {
-	l := &lab{t: t, tool: program(t, "e2e/lab"), dir: labDir()}
-	cmd := exec.Command(l.tool, "-dir", l.dir, "up")
+// startLab brings a lab up, with the MTAs of a suite of Debian or, where that is empty,
+// of this machine's own; it goes down with the test.
+func startLab(t *testing.T, suite string) *lab {
+	l := &lab{t: t, tool: program(t, "e2e/lab"), dir: labDir(suite)}
+	cmd := exec.Command(l.tool, "-dir", l.dir, "-suite", suite, "up")
 	stdin, err := cmd.StdinPipe() // the lab ends when this closes, even if we are killed
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +161,7 @@ func TestLab(t *testing.T) {
 		t.Logf("%-28s %5.1f s", name, time.Since(begin).Seconds())
 		begin = time.Now()
 	}
-	l := startLab(t)
+	l := startLab(t, "")
 	stage("the lab is up")
 
 	var followers []*follower
@@ -168,9 +170,7 @@ func TestLab(t *testing.T) {
 	}
 	l.scenario()
 	stage("scenario sent and settled")
-	if out, err := exec.Command(l.tool, "-dir", l.dir, "check").CombinedOutput(); err != nil {
-		t.Errorf("the MTAs did not do what the scenario expects: %s", out)
-	}
+	l.check()
 	t.Run("Import", l.testImport)
 	stage("imports compared")
 
@@ -221,6 +221,38 @@ func TestLab(t *testing.T) {
 	stage("recipes tried")
 	for _, f := range followers {
 		f.end()
+	}
+}
+
+// TestLabSuites does the same, following aside, with the Postfix and the Exim of other
+// suites of Debian, those that the environment variable LAB_SUITES names: all of a
+// suite's root is fetched, some 100 MB.
+func TestLabSuites(t *testing.T) {
+	need(t)
+	suites := strings.Fields(os.Getenv("LAB_SUITES"))
+	if len(suites) == 0 {
+		t.Skip("set LAB_SUITES, say to \"trixie sid\"")
+	}
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			l := startLab(t, suite)
+			for _, program := range [][]string{{"postconf", "mail_version"}, {"exim4", "-C", "/etc/exim4/exim-default.conf", "-bV"}} {
+				version, _, _ := strings.Cut(string(l.run(append([]string{"exec"}, program...)...)), "\n")
+				t.Log(version)
+			}
+			l.scenario()
+			l.check()
+			t.Run("Import", l.testImport)
+		})
+	}
+}
+
+// check fails the test where the MTAs did not do what the scenario lays down.
+func (l *lab) check() {
+	l.t.Helper()
+	if out, err := exec.Command(l.tool, "-dir", l.dir, "check").CombinedOutput(); err != nil {
+		l.t.Errorf("the MTAs did not do what the scenario expects: %s", out)
 	}
 }
 
@@ -441,7 +473,7 @@ func queueIDs(t *testing.T, log string) map[string][]string {
 	qids := map[string][]string{}
 	for _, re := range []*regexp.Regexp{
 		regexp.MustCompile(`(?m) (\w+): message-id=<(.*)>$`),
-		regexp.MustCompile(`(?m) (\w{6}-\w{6}-\w{2}) <= .* id=(\S+)`),
+		regexp.MustCompile(`(?m) (\w{6}-\w{6,11}-\w{2,4}) <= .* id=(\S+)`),
 	} {
 		for _, m := range re.FindAllSubmatch(raw, -1) {
 			qids[string(m[2])] = append(qids[string(m[2])], string(m[1]))

@@ -276,7 +276,7 @@ func logrotate(t *testing.T) []string {
 	if path, err := exec.LookPath("logrotate"); err == nil {
 		return []string{path}
 	}
-	root, libraries := unpacked(t, labDir())
+	root, libraries := unpacked(t, labDir(""))
 	return []string{"env", libraries, filepath.Join(root, "usr/sbin/logrotate")}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	cutQueueID = regexp.MustCompile(`(?:\]: |^\S+ \S+ (?:\[\d+\] )?)(?:\[\d+[/\\]\d+\] )?(?:\d{4}-\S+ \S+ (?:\[\d+\] )?)?([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-F]{6,}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,})(?:$|[ :])`)
+	cutQueueID = regexp.MustCompile(`(?:\]: |^\S+ \S+ (?:\[\d+\] )?)(?:\[\d+[/\\]\d+\] )?(?:\d{4}-\S+ \S+ (?:\[\d+\] )?)?([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}|[0-9A-F]{6,}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,})(?:$|[ :])`)
 	cutChild   = regexp.MustCompile(`: (?:sender non-delivery notification|sender delay notification|postmaster non-delivery notification): (\w+)$|\(forwarded as (\w+)\)$|queued as (\w+)\)$`)
 	cutParent  = regexp.MustCompile(` <= <> R=(\S+) `)
 	cutProcess = regexp.MustCompile(` (\S+\[\d+\]): `)

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The part of the lab that runs inside its namespaces; up.go starts it.
-#   LAB=DIR inside.sh   build the root directory, then become the lab's init
+#   LAB=DIR SUITE=[NAME] inside.sh   build the root directory, then become the lab's init
 #   inside.sh init      (in that root) start everything, stop it on SIGTERM
 #   inside.sh left      print how many messages still wait for a delivery
 set -euo pipefail
@@ -16,8 +16,17 @@ build_root() {
 	mount --make-rprivate /
 	mount -t tmpfs lab "$ns"
 	mkdir "$ns"/{up,work,root}
-	cp -a "$LAB/sysroot/." "$ns/up/"
-	mount -t overlay -o "lowerdir=/,upperdir=$ns/up,workdir=$ns/work" overlay "$ns/root"
+	local lower=/
+	if [ -n "$SUITE" ]; then # the packages are all there is
+		lower=$LAB/sysroot
+		mkdir -p "$ns/up/etc/ssl/certs"
+		cp /etc/ssl/certs/ca-certificates.crt "$ns/up/etc/ssl/certs/" # what package scripts would make
+		mkdir -p "$ns/up/usr/bin"
+		ln -s mawk "$ns/up/usr/bin/awk"
+	else
+		cp -a "$LAB/sysroot/." "$ns/up/"
+	fi
+	mount -t overlay -o "lowerdir=$lower,upperdir=$ns/up,workdir=$ns/work" overlay "$ns/root"
 	cd "$ns/root"
 	mkdir -p lab
 	mount --bind "$LAB" lab
@@ -46,6 +55,9 @@ until_there() {
 	return 1
 }
 
+# database - the type of a table that postalias makes: Debian's Postfix of 2026 has no hash any more
+database() { postconf -m | grep -x hash || echo lmdb; }
+
 # postfix_instance DIR PORT SETTING... - writes one instance's configuration
 postfix_instance() {
 	local dir=$1 port=$2 name=${1#/etc/}
@@ -53,7 +65,7 @@ postfix_instance() {
 	mkdir -p "$dir" "/var/spool/$name" "/var/lib/$name"
 	chown postfix:postfix "/var/lib/$name"
 	{
-		cat /lab/etc/postfix/main.cf
+		sed "s/ hash:/ $(database):/" /lab/etc/postfix/main.cf
 		echo "queue_directory = /var/spool/$name"
 		echo "data_directory = /var/lib/$name"
 		echo "smtp_helo_name = $name.lab.test" # the sinks tell the instances apart by it
@@ -102,7 +114,7 @@ init() {
 	postfix_instance /etc/postfix-pl 10125 "maillog_file = /var/log/postfix-postlogd.log"
 	postfix_instance /etc/postfix-long 10225 "enable_long_queue_ids = yes" \
 		"multi_instance_name = postfix-long"
-	postalias hash:/etc/postfix/aliases
+	postalias "$(database):/etc/postfix/aliases"
 	local c
 	for c in "${PF[@]}"; do
 		[ "$c" = /etc/postfix ] || cp /etc/postfix/{dynamicmaps.cf,postfix-files,postfix-script,post-install} "$c"/ 2>/dev/null || true

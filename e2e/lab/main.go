@@ -4,7 +4,8 @@
 // namespaces of its own, so that their logs are genuine and the outcome of
 // each delivery is known before any log is written. See README.md.
 //
-//	lab -dir DIR up                 set up and run until standard input ends
+//	lab -dir DIR up                 set up and run until standard input ends;
+//	                                with -suite SUITE, of that suite of Debian ("sid")
 //	lab -dir DIR unpack [PACKAGE...]  fetch and unpack the packages only, or others
 //	lab -dir DIR send PHASE         send phase 1 or 2 of the scenario
 //	lab -dir DIR flow N             send N numbered messages to each MTA
@@ -31,8 +32,9 @@ func main() {
 	log.SetFlags(0)
 	log.SetPrefix("lab: ")
 	dir := flag.String("dir", filepath.Join(os.TempDir(), "bouncelog-lab"), "directory of the lab")
+	suite := flag.String("suite", "", "suite of Debian whose packages are used (default: this machine's)")
 	flag.Parse()
-	err := run(*dir, flag.Args())
+	err := run(*dir, *suite, flag.Args())
 	if exit := new(exec.ExitError); errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
 	}
@@ -41,7 +43,7 @@ func main() {
 	}
 }
 
-func run(dir string, args []string) error {
+func run(dir, suite string, args []string) error {
 	if len(args) == 0 {
 		return errors.New("what? up, unpack, send, flow, pairs, settle, exec, check, count or cut")
 	}
@@ -51,12 +53,12 @@ func run(dir string, args []string) error {
 	}
 	switch cmd, args := args[0], args[1:]; cmd {
 	case "up":
-		return up(dir)
+		return up(dir, suite)
 	case "unpack":
 		if len(args) > 0 {
-			return unpack(dir, [][]string{args})
+			return unpack(dir, suite, [][]string{args})
 		}
-		return install(dir)
+		return install(dir, suite)
 	case "send":
 		if len(args) != 1 {
 			return errors.New("send: which phase?")

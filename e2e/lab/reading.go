@@ -33,11 +33,11 @@ var (
 	pfRemoved  = regexp.MustCompile(`/qmgr\[\d+\]: ([0-9A-Za-z]+): removed$`)
 	pfMessage  = regexp.MustCompile(`/cleanup\[\d+\]: ([0-9A-Za-z]+): message-id=<(.*)>$`)
 
-	exID       = `([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2})`
+	exID       = `([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4}))`
 	exDelivery = regexp.MustCompile(`^[^"]*? ` + exID + ` (=>|->|==|\*\*) (.*)`)
 	exMessage  = regexp.MustCompile(` ` + exID + ` <= .* id=(\S+)`)
 	exEnd      = regexp.MustCompile(` ` + exID + ` (Completed|Frozen)`)
-	exTail     = regexp.MustCompile(` (?:R|T|H|F|P)=|: | (?:routing )?defer \(`)
+	exTail     = regexp.MustCompile(` (?:R|T|H|F|P)=|: | (?:routing )?defer(?:[ :]|$)`)
 )
 
 func read(lines []string) reading {
@@ -85,6 +85,7 @@ func eximEvent(m []string, line string) event {
 	if i := exTail.FindStringIndex(who); i != nil {
 		who = who[:i[0]]
 	}
+	who = strings.TrimSuffix(who, " ") // "user@domain : message"
 	e.rcpt = who
 	if addr, parent, ok := strings.Cut(who, " <"); ok {
 		e.rcpt, e.orig = addr, strings.TrimSuffix(parent, ">")

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,15 +35,24 @@ var packages = [][]string{
 	{"exim4-daemon-heavy", "exim4-base", "exim4-config"},
 }
 
+// What a suite's root needs below that, which else is this machine's.
+var base = []string{
+	"base-files", "bash", "coreutils", "dash", "debianutils", "diffutils", "findutils", "grep", "hostname", "libc-bin", "mawk",
+	"perl-base", "procps", "sed", "util-linux", "postfix-lmdb",
+}
+
 // up sets the lab up in dir, says "ready" on standard output, and runs it
 // until standard input ends or a signal comes. All of it lives in one PID
 // namespace: when its first process ends, however that comes, the kernel ends
 // the rest.
-func up(dir string) error {
+//
+// The root is this machine's, with the packages of its Debian laid over it; or, where
+// suite is not empty, one of packages of that suite alone ("sid").
+func up(dir, suite string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("must be root")
 	}
-	if err := install(dir); err != nil {
+	if err := install(dir, suite); err != nil {
 		return err
 	}
 	ctl := make(chan os.Signal, 1)
@@ -57,7 +67,7 @@ func up(dir string) error {
 	defer out.Close()
 	runtime.LockOSThread() // Pdeathsig is sent when the thread ends that started the process
 	init := exec.Command("bash", filepath.Join(dir, "inside.sh"))
-	init.Env = append(os.Environ(), "LAB="+dir)
+	init.Env = append(os.Environ(), "LAB="+dir, "SUITE="+suite)
 	init.Stdout, init.Stderr = out, out
 	init.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET,
@@ -113,7 +123,7 @@ func up(dir string) error {
 }
 
 // install unpacks the lab's own files and the Debian packages into dir.
-func install(dir string) error {
+func install(dir, suite string) error {
 	for _, d := range []string{"log", "ns"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
@@ -122,17 +132,20 @@ func install(dir string) error {
 	if err := unpackFiles(dir); err != nil {
 		return err
 	}
-	return unpack(dir, packages)
+	if suite == "" {
+		return unpack(dir, "", packages)
+	}
+	return unpack(dir, suite, append([][]string{base}, packages...))
 }
 
-// unpack fetches Debian packages and unpacks them into dir/sysroot, unless
-// that was done before.
-func unpack(dir string, packages [][]string) error {
+// unpack fetches packages of a suite, or of this machine's Debian, and unpacks
+// them into dir/sysroot, unless that was done before.
+func unpack(dir, suite string, packages [][]string) error {
 	root := filepath.Join(dir, "sysroot")
 	if _, err := os.Stat(filepath.Join(dir, "unpacked")); err == nil {
 		return nil
 	}
-	if err := fetch(filepath.Join(dir, "debs"), packages); err != nil {
+	if err := fetch(dir, suite, packages); err != nil {
 		return err
 	}
 	for _, d := range []string{"bin", "sbin", "lib", "lib64"} { // as a merged /usr has it
@@ -189,20 +202,31 @@ func unpackFiles(dir string) error {
 	return os.Rename(tmp, filepath.Join(dir, "lab"))
 }
 
-// fetch downloads the packages, and what they need that this machine has not,
-// into debs. Only where that fails are apt's lists fetched anew.
-func fetch(debs string, packages [][]string) error {
+// fetch downloads the packages, and what they need that the root has not, into
+// dir/debs. Only where that fails are apt's lists fetched anew.
+func fetch(dir, suite string, packages [][]string) error {
+	debs := filepath.Join(dir, "debs")
 	if err := os.MkdirAll(filepath.Join(debs, "partial"), 0o755); err != nil {
 		return err
 	}
+	options := []string{"-o", "DPkg::Lock::Timeout=300", "-o", "Dir::Cache::archives=" + debs}
+	if suite != "" {
+		more, err := ofSuite(dir, suite)
+		if err != nil {
+			return err
+		}
+		options = append(options, more...)
+	}
+	apt := func(args ...string) error {
+		if out, err := exec.Command("apt-get", append(slices.Clone(options), args...)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+		}
+		return nil
+	}
 	get := func() error {
 		for _, names := range packages {
-			args := append([]string{
-				"install", "-y", "--reinstall", "--download-only", "--no-install-recommends",
-				"-o", "DPkg::Lock::Timeout=300", "-o", "Dir::Cache::archives=" + debs,
-			}, names...)
-			if out, err := exec.Command("apt-get", args...).CombinedOutput(); err != nil {
-				return fmt.Errorf("apt-get install --download-only: %w\n%s", err, out)
+			if err := apt(append([]string{"install", "-y", "--reinstall", "--download-only", "--no-install-recommends"}, names...)...); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -210,10 +234,38 @@ func fetch(debs string, packages [][]string) error {
 	if get() == nil {
 		return nil
 	}
-	if out, err := exec.Command("apt-get", "update", "-qq").CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get update: %w\n%s", err, out)
+	if err := apt("update", "-qq"); err != nil {
+		return err
 	}
 	return get()
+}
+
+// ofSuite are apt's options for another suite of Debian than this machine's, from
+// the same mirror: its lists are in dir/apt, and nothing of it counts as installed.
+func ofSuite(dir, suite string) ([]string, error) {
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
+	if err != nil {
+		return nil, fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	mirror, _, ok := strings.Cut(string(out), "\n")
+	if !ok {
+		return nil, errors.New("apt knows no mirror of Debian")
+	}
+	state := filepath.Join(dir, "apt")
+	if err := os.MkdirAll(filepath.Join(state, "lists/partial"), 0o755); err != nil {
+		return nil, err
+	}
+	source := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, suite)
+	for name, text := range map[string]string{"status": "", "sources.list": source} {
+		if err := os.WriteFile(filepath.Join(state, name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return []string{
+		"-o", "Dir::State=" + state, "-o", "Dir::State::status=" + filepath.Join(state, "status"), "-o", "Dir::Cache=" + state,
+		"-o", "Dir::Etc::sourcelist=" + filepath.Join(state, "sources.list"),
+		"-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::Etc::preferencesparts=/dev/null", "-o", "APT::Sandbox::User=root",
+	}, nil
 }
 
 // inside runs a command in the lab's namespaces, with this one's streams.
