@@ -14,16 +14,16 @@ import (
 // (RFC 5321 section 2.4).
 func normal(addr string) (address, domain string) {
 	i := len(addr) - 1
-	normal := true
+	var change uint8
 	for i >= 0 && addr[i] != '@' {
-		normal = normal && plain[addr[i]]
+		change |= changes[addr[i]]
 		i--
 	}
 	if i < 0 {
 		return addr, ""
 	}
 	d := addr[i+1:]
-	if normal {
+	if change == 0 {
 		return addr, d
 	}
 	if n := NormalDomain(d); n != d {
@@ -46,10 +46,12 @@ func NormalDomain(d string) string {
 	return ascii.Lower(d)
 }
 
-// plain are the bytes that stand in a normal domain.
-var plain = func() (t [256]bool) {
-	for c := range 0x80 {
-		t[c] = c < 'A' || c > 'Z'
+// changes has a 1 for each byte that does not stand in a normal domain.
+var changes = func() (t [256]uint8) {
+	for c := range t {
+		if c >= 'A' && c <= 'Z' || c >= 0x80 {
+			t[c] = 1
+		}
 	}
 	return t
 }()

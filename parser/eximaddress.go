@@ -71,13 +71,12 @@ const maxTops = 16
 // reports false where there are too many to look at.
 func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
 	for tries := 0; ; {
-		b := s[i+2:]
-		end, at, quoted := mailbox(b)
-		if quoted {
+		if b := s[i+2:]; isQuoted(b) {
 			if tries++; tries > maxTops {
 				return nil, false
 			}
 			t := quotedTop{at: i}
+			end, at, _ := mailbox(b)
 			if end > 0 && end < len(b) && b[end] == '>' {
 				t.address, t.domain, t.local, t.rest = b[:end], b[at+1:end], unquote(b[:at]), b[end+1:]
 				if eximFollows(t.rest) {
@@ -92,6 +91,15 @@ func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
 			return tops, true
 		}
 	}
+}
+
+// isQuoted is what mailbox says of quotes, without looking for the end.
+func isQuoted(s string) bool {
+	i := 0
+	for i < len(s) && localByte[s[i]] {
+		i++
+	}
+	return i < len(s) && (s[i] == '"' || s[i] == '\\')
 }
 
 // nextParent is the index of the next " <" from i on, or -1. Hardly any line
@@ -195,7 +203,7 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 		return "", false
 	}
 	i := strings.IndexByte(s, ' ')
-	if i > 1 && s[i-1] != ':' && fieldName(s[i+1:]) > 0 && !notMailbox(s) && plainAddress(s[:i]) {
+	if i > 1 && s[i-1] != ':' && fieldName(s[i+1:]) > 0 && !notMailbox(s) && strings.IndexByte(s[:i], '"') < 0 && strings.IndexByte(s[:i], '\\') < 0 {
 		f.address = s[:i]
 		return s[i:], true
 	}

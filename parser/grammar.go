@@ -24,7 +24,7 @@ var postfixGrammar = sync.OnceValue(func() (g struct {
 	// within a quoted local part.
 	address := `(?:<((?:` + quoted + `)?.*?)>|([^<, ][^, ]*)), (?:relay=|orig_to=)`
 	server := `[^\[]*\[[^\]]*\](?::[0-9]*)?`
-	g.queueID = regexp.MustCompile(`^([0-9A-Za-z]{5,25}): ?`)
+	g.queueID = regexp.MustCompile(`^([0-9A-Za-z]{5,25}):[ \t]?`)
 	g.to = regexp.MustCompile(`(?s)^to=` + address)
 	g.origTo = regexp.MustCompile(`(?s)^orig_to=` + address)
 	g.relay = regexp.MustCompile(`(?s)^relay=([^,]*), .`)
@@ -56,7 +56,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	// H=name [address]:port, NAME="quoted", NAME=<address>, NAME=word
 	named := ` H=(?:[^\s\[\]=:]+ )?(?:\([^()\s]*\) |DS )?\[[0-9A-Za-z.:]{1,64}\](?::[0-9]{1,5})?\*?` +
 		`| [A-GI-Z][A-Z0-9]{0,11}=` + quoted +
-		`| [A-GI-Z][A-Z0-9]{0,11}=<(?:` + quoted + `)?[^<>\s"]*>` +
+		`| [A-GI-Z][A-Z0-9]{0,11}=<(?:` + quoted + `)?[^<>\s"\\]*>` +
 		`| [A-GI-Z][A-Z0-9]{0,11}=[^\s"<:](?:\S*[^\s:])?`
 	field := named + `| [A-Z]+\*?` // a flag: L, K, TFO*
 	fields := `((?:(?:` + named + `)(?:` + field + `)*)?)`

@@ -205,7 +205,7 @@ type Parser struct {
 
 	line     []byte // that is read, without the blanks at its end
 	blankEnd bool   // it had one
-	slow     bool   // its header is another one than that of the line before
+	foreign  bool   // no program of an MTA's is named in its header
 	parts    parts
 
 	// The second chance (wrapper.go): the parser of the lines within, how the
@@ -273,18 +273,27 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		line = spreadsheetTail(line)
 	}
 	kind := p.parse(line, r, offset)
-	// Colours are taken off only where the line is not understood with them: an
-	// address may hold whatever a stranger put into it.
-	if (kind == Skipped && p.slow || kind == Unparsed) && bytes.IndexByte(line, 0x1b) >= 0 {
-		line = p.plainText(line)
-		kind = p.parse(line, r, offset)
-	}
-	if (kind == Skipped && (p.slow || len(p.h.message) > 0 && p.h.message[0] == '\t') || kind == Unparsed) &&
-		bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
-		kind = p.parse(p.untabbed(line), r, offset)
+	if kind == Skipped && (p.foreign || len(p.h.message) > 0 && p.h.message[0] == '\t') || kind == Unparsed {
+		kind = p.undecorated(kind, line, r, offset)
 	}
 	if kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
+	}
+	return kind
+}
+
+// undecorated reads a line once more, without colours and with blanks for its
+// tabs, where it has some. Colours are taken off only where the line is not
+// understood with them: an address may hold whatever a stranger put into it.
+func (p *Parser) undecorated(kind Kind, line []byte, r *Result, offset int64) Kind {
+	if bytes.IndexByte(line, 0x1b) >= 0 {
+		if plain, ok := p.plainText(line); ok {
+			line = plain
+			kind = p.parse(line, r, offset)
+		}
+	}
+	if (kind == Skipped || kind == Unparsed) && bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
+		kind = p.parse(p.untabbed(line), r, offset)
 	}
 	return kind
 }
@@ -300,7 +309,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	impossible := false
 	prog := p.fastHeader(line, h)
-	if p.slow = prog == nil; p.slow {
+	if prog == nil {
 		line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 		if line = bytes.TrimLeft(line, "\x00 \t\r"); len(line) == 0 {
 			r.Program = ""
@@ -320,7 +329,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	}
 	r.Program = prog.name
 	kind := p.message(prog, h, r, offset)
-	if kind == Skipped && prog.daemon == notPostfix && !prog.exim {
+	if p.foreign = prog.daemon == notPostfix && !prog.exim; p.foreign && kind == Skipped {
 		kind = p.second(line, r, offset)
 	}
 	if impossible && kind == Attempt {

@@ -63,7 +63,7 @@ func queueID(msg []byte) (id, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	rest = msg[i+1:]
-	if rest[0] == ' ' { // "QID:from=<…>" lacks it
+	if rest[0] == ' ' || rest[0] == '\t' { // "QID:from=<…>" lacks it
 		rest = rest[1:]
 	}
 	return msg[:i], rest, true
@@ -271,7 +271,7 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 // ", size=" or ", status=": before Postfix 3.5 a sender is shown without its
 // quotes, and may hold the others.
 func endOfSender(b []byte) int {
-	if i := bytes.LastIndexByte(b, '>'); i >= 0 && hasPrefix(b[i:], ">, size=") {
+	if i := bytes.IndexByte(b, '>'); i >= 0 && hasPrefix(b[i:], ">, size=") && bytes.IndexByte(b[i+1:], '>') < 0 {
 		return i
 	}
 	return max(bytes.LastIndex(b, []byte(">, size=")), bytes.LastIndex(b, []byte(">, status=")))

@@ -23,6 +23,9 @@ import (
 // maxWrapper bounds how far from the beginning a line within is looked for.
 const maxWrapper = 400
 
+// maxConsole is more than stands behind "LOG: MAIN" on its line.
+const maxConsole = 64
+
 // maxDepth bounds how many wrappers are taken off one after the other.
 const maxDepth = 4
 
@@ -491,6 +494,9 @@ func holdsClock(b []byte) bool {
 
 // mayHoldLine is a cheap look for anything of an MTA's in a line.
 func mayHoldLine(line []byte) bool {
+	if i := bytes.IndexByte(line, '{'); i >= 0 && i < maxWrapper {
+		return true // JSON has its own ways to write the characters looked for
+	}
 	for b := line; ; {
 		i := bytes.IndexByte(b, 'x')
 		if i < 0 {
@@ -501,36 +507,40 @@ func mayHoldLine(line []byte) bool {
 		}
 		b = b[i+1:]
 	}
-	for b := line; ; {
-		i := bytes.IndexByte(b, '=')
-		if i < 0 {
-			break
-		}
-		if b = b[i+1:]; hasPrefix(b, "<") || hasPrefix(b, `\u003c`) {
-			return true
-		}
-	}
-	return holdsEximID(line) || len(line) < maxWrapper && bytes.Contains(line, []byte(" LOG: MAIN"))
+	return holdsAddress(line, "=") >= 0 || holdsEximID(line) ||
+		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(" LOG: MAIN"))
 }
 
 // holdsDelivery reports a line that holds what a delivery line holds, in
 // whatever wrapping.
 func holdsDelivery(line []byte) bool {
-	for b := line; ; {
-		i := bytes.IndexByte(b, '=')
-		if i < 0 {
-			break
-		}
-		rest := b[i+1:]
-		if i >= 2 && b[i-1] == 'o' && b[i-2] == 't' && (hasPrefix(rest, "<") || hasPrefix(rest, `\u003c`)) {
-			if bytes.Contains(rest, []byte("status=")) {
-				return true
-			}
-			break
-		}
-		b = rest
+	if i := holdsAddress(line, "to="); i >= 0 && bytes.Contains(line[i:], []byte("status=")) {
+		return true
 	}
 	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
+}
+
+// holdsAddress is the index behind name and "<", also as JSON escapes that, or
+// -1. There are few brackets and backslashes in a line.
+func holdsAddress(line []byte, name string) int {
+	for i := 0; ; i++ {
+		j := bytes.IndexByte(line[i:], '<')
+		if j < 0 {
+			break
+		}
+		if i += j; i >= len(name) && string(line[i-len(name):i]) == name {
+			return i + 1
+		}
+	}
+	for i := 0; ; i++ {
+		j := bytes.IndexByte(line[i:], '\\')
+		if j < 0 {
+			return -1
+		}
+		if i += j; i >= len(name) && string(line[i-len(name):i]) == name && hasPrefix(line[i:], `\u003c`) {
+			return i + len(`\u003c`)
+		}
+	}
 }
 
 // holdsEximID reports a message id of Exim's anywhere in a line.
@@ -789,24 +799,26 @@ func (p *Parser) untabbed(line []byte) []byte {
 	return p.blanks
 }
 
-// plainText is a line without a terminal's colours (ECMA-48's Select Graphic Rendition
-// and Erase in Line), which no MTA writes. Any other escape stays: a remote server
-// wrote it.
-func (p *Parser) plainText(line []byte) []byte {
+// plainText is a line without a terminal's colours (ECMA-48's Select Graphic
+// Rendition and Erase in Line), which no MTA writes. It reports false where the line
+// holds any other escape, or a quoted one: a stranger wrote that into an address or a
+// reply, and what is left would not be what it was.
+func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
 	b := p.uncoloured[:0]
 	for i := 0; i < len(line); i++ {
-		if line[i] == 0x1b && i+1 < len(line) && line[i+1] == '[' {
-			end := i + 2
-			for end < len(line) && (line[end] >= '0' && line[end] <= '9' || line[end] == ';') {
-				end++
-			}
-			if end < len(line) && (line[end] == 'm' || line[end] == 'K') {
-				i = end
-				continue
-			}
+		if line[i] != 0x1b {
+			b = append(b, line[i])
+			continue
 		}
-		b = append(b, line[i])
+		end := i + 2
+		for end < len(line) && (line[end] >= '0' && line[end] <= '9' || line[end] == ';') {
+			end++
+		}
+		if end >= len(line) || line[i+1] != '[' || line[end] != 'm' && line[end] != 'K' || i > 0 && line[i-1] == '\\' {
+			return nil, false
+		}
+		i = end
 	}
 	p.uncoloured = b
-	return b
+	return b, true
 }
