@@ -42,10 +42,14 @@ type model struct {
 
 // A turn is when something is asked again.
 type turn struct {
-	asking  bool
-	next    time.Time // not before
-	version int64     // of what was answered last
-	known   bool      // version is
+	asking bool
+	next   time.Time // not before
+}
+
+// A stamp is the version of what was stored when something was asked.
+type stamp struct {
+	version int64
+	known   bool // there is one
 }
 
 type (
@@ -57,8 +61,6 @@ type (
 		ans       *answer
 		incidents *incidents
 		err       error
-		version   int64
-		known     bool
 		took      time.Duration
 	}
 	// A keyPress is a key as bubbletea names it, and what it types.
@@ -67,17 +69,17 @@ type (
 
 func (k keyPress) String() string { return k.name }
 
-// stored is the version of what is stored now; known is false where there is none.
-func (m *model) stored() (n int64, known bool) {
+// stored is the version of what is stored now.
+func (m *model) stored() stamp {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.o.Watch == nil {
-		return 0, false
+		return stamp{}
 	}
 	if m.version == nil {
 		version, stop, err := m.o.Watch(m.ctx)
 		if err != nil {
-			return 0, false
+			return stamp{}
 		}
 		m.version, m.stop = version, stop
 	}
@@ -85,9 +87,9 @@ func (m *model) stored() (n int64, known bool) {
 	if err != nil { // another database has its place
 		m.stop()
 		m.version, m.stop = nil, nil
-		return 0, false
+		return stamp{}
 	}
-	return n, true
+	return stamp{n, true}
 }
 
 func (m *model) close() {
@@ -162,10 +164,8 @@ func (m *model) take(t told) {
 		if m.ctx.Err() == nil {
 			m.d.err = t.err.Error()
 		}
-		t.of.known = false
 		return
 	}
-	t.of.version, t.of.known = t.version, t.known
 	if t.ans != nil {
 		m.d.err = ""
 		m.s.answered(t.ans)
@@ -187,28 +187,39 @@ func (m *model) look() tea.Cmd {
 		page = &m.s.stack[0]
 		q = question{kind: pageTable, view: m.s.view, window: windows[m.s.window]}
 	}
-	missing := page.ans == nil || page.ans.question != q
-	screen := m.turn(&m.screen, missing, func(r store.Reader, t *told) {
-		t.ans, t.err = m.a.ask(m.ctx, r, q, m.o.Now())
+	var had *stamp // of the answer that is there
+	if page.ans != nil && page.ans.question == q {
+		had = &page.ans.stamp
+	}
+	screen := m.turn(&m.screen, had, func(r store.Reader, t *told, at stamp) {
+		if t.ans, t.err = m.a.ask(m.ctx, r, q, m.o.Now()); t.err == nil {
+			t.ans.stamp = at
+		}
 	})
-	missing = m.d.incidents == nil || m.d.incidents.period != max(q.window, incidentPeriod)
-	return tea.Batch(screen, m.turn(&m.incidents, missing, func(r store.Reader, t *told) {
-		t.incidents, t.err = m.a.incidents(m.ctx, r, q.window, m.o.Now())
+	had = nil
+	if in := m.d.incidents; in != nil && in.period == max(q.window, incidentPeriod) {
+		had = &in.stamp
+	}
+	return tea.Batch(screen, m.turn(&m.incidents, had, func(r store.Reader, t *told, at stamp) {
+		if t.incidents, t.err = m.a.incidents(m.ctx, r, q.window, m.o.Now()); t.err == nil {
+			t.incidents.stamp = at
+		}
 	}))
 }
 
-// turn is a command that asks a store; nil: not now.
-func (m *model) turn(of *turn, missing bool, ask func(store.Reader, *told)) tea.Cmd {
+// turn is a command that asks a store; nil: not now. had is the stamp of what is there;
+// nil: nothing is, and it is asked for at once.
+func (m *model) turn(of *turn, had *stamp, ask func(store.Reader, *told, stamp)) tea.Cmd {
 	wait := m.d.now.Before(of.next)
-	if of.asking || wait && (!missing || m.d.err != "") || m.s.paused && !missing {
+	if of.asking || wait && (had != nil || m.d.err != "") || m.s.paused && had != nil {
 		return nil
 	}
 	of.asking = true
-	last, known := of.version, of.known
 	return func() tea.Msg {
 		t := told{of: of}
 		// The version is that before the store is asked: what is newer does no harm.
-		if t.version, t.known = m.stored(); !missing && known && t.known && t.version == last {
+		at := m.stored()
+		if had != nil && at.known && at == *had {
 			return t
 		}
 		began := time.Now()
@@ -217,7 +228,7 @@ func (m *model) turn(of *turn, missing bool, ask func(store.Reader, *told)) tea.
 			t.err = err
 			return t
 		}
-		ask(r, &t)
+		ask(r, &t, at)
 		t.err = errors.Join(t.err, r.Close())
 		t.took = time.Since(began)
 		return t

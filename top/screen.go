@@ -539,10 +539,7 @@ func folds(text []string, n int) (out []string) {
 		t = plain(t)
 		in := len(t) - len(strings.TrimLeft(t, " "))
 		in = min(in, n/2)
-		for i, l := range wrap(strings.TrimLeft(t, " "), n-in) {
-			if i == 1 && in > 0 {
-				in = min(in, n/2)
-			}
+		for _, l := range wrap(t, n-in) {
 			out = append(out, strings.Repeat(" ", in)+l)
 		}
 	}

@@ -76,9 +76,26 @@ func right(s string, n int) string {
 }
 
 // wrap folds a plain text at blanks into lines of at most n columns; a word that is
-// longer is broken.
-func wrap(s string, n int) []string {
-	return strings.Split(ansi.WrapWc(s, max(n, 1), " "), "\n")
+// longer is broken. What fits stays as it is.
+func wrap(s string, n int) (lines []string) {
+	if s = strings.TrimLeft(s, " "); width(s) <= n {
+		return []string{s}
+	}
+	line := ""
+	for word := range strings.FieldsSeq(s) {
+		if line != "" && width(line)+1+width(word) <= n {
+			line += " " + word
+			continue
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		for line = word; width(line) > n && n > 1; {
+			head := ansi.TruncateWc(line, n, "")
+			lines, line = append(lines, head), line[len(head):]
+		}
+	}
+	return append(lines, line)
 }
 
 // bars are the heights of a sparkline, from nothing to its highest.

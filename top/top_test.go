@@ -3,6 +3,7 @@ package top
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
@@ -226,6 +227,12 @@ func (x *terminal) shows(texts ...string) string {
 	})
 }
 
+// gone waits until a text is not on the screen any more.
+func (x *terminal) gone(text string) {
+	x.t.Helper()
+	x.await("the end of "+text, func(screen string) bool { return !strings.Contains(screen, text) })
+}
+
 // quit ends the program by q.
 func (x *terminal) quit() {
 	x.t.Helper()
@@ -268,5 +275,256 @@ func TestFrames(t *testing.T) {
 			t.Errorf("--once and the terminal differ (-once +terminal):\n%s", diff)
 		}
 		x.quit()
+	}
+}
+
+// TestKeys finds the incident by keys alone: provider, replies, recipients, one message,
+// and back; what each key says on the way.
+func TestKeys(t *testing.T) {
+	db := stored(t, sampleLog())
+	for _, size := range []struct{ width, height int }{{80, 24}, {200, 60}} {
+		t.Run(fmt.Sprintf("%dx%d", size.width, size.height), func(t *testing.T) {
+			x := start(t, options(t, db), size.width, size.height)
+			golden := func(name, screen string) {
+				t.Helper()
+				compare(t, fmt.Sprintf("%s-%dx%d", name, size.width, size.height), screen)
+			}
+			home := x.shows("> ● outlook.com", "✖ outlook.com refuses shop.test")
+			x.press("\r")
+			golden("open-replies", x.shows("providers › outlook.com", "recipients", "> ✖ 550 5.7.515"))
+			x.press("\r")
+			golden("open-recipients", x.shows("› 550 5.7.515", "@firma.example"))
+			x.press("\x1b[B\r") // down
+			golden("open-message", x.shows("› message 4B", "550 5.7.515", "in the end: <kunde"))
+			x.press("c")
+			x.shows("copied: bouncelog trace -- 4B")
+			x.press("\x1b")
+			x.gone("› message")
+			x.press("e")
+			golden("explain", x.shows("› explanation", "What to do", "auth_failure"))
+			x.press("\x1b")
+			x.gone("› explanation")
+			x.press("\x1b")
+			x.gone("› 550 5.7.515")
+			x.press("\x1b")
+			if back := x.shows("> ● outlook.com", "[1 providers]"); back != home {
+				t.Errorf("back is not where it began (-began +back):\n%s", cmp.Diff(home, back))
+			}
+			// The incident above the first row, and its evidence.
+			x.press("k")
+			x.shows("▶ outlook.com refuses shop.test")
+			x.press("\r")
+			golden("incident", x.shows("› incident", "Evidence", "First check"))
+			x.press("\x1b")
+			x.gone("› incident")
+			x.press("j")
+			x.shows("> ● outlook.com")
+			// Filter, negated and dropped.
+			x.press("/gmx")
+			x.gone("● google.com")
+			x.press("\r")
+			x.shows("/gmx", "? help")
+			x.press("\x1b")
+			x.shows("● google.com")
+			x.press("/!outlook\r")
+			x.gone("● outlook.com")
+			x.shows("● google.com", "? help")
+			x.press("\x1b")
+			x.shows("● outlook.com")
+			// Sort, window, pause, help.
+			x.press("s")
+			x.shows("by attempts", "> ● google.com")
+			x.press("sssssss") // the other columns, and the name
+			x.shows("by provider")
+			x.press("s")
+			x.gone("by provider")
+			x.shows("> ● outlook.com")
+			x.press("+")
+			x.shows("window 4h")
+			x.press("--")
+			x.shows("window 15m")
+			x.press("+")
+			x.shows("window 1h")
+			x.press("p")
+			x.shows("‖ paused at 14:31:07")
+			x.press("p")
+			x.shows("● following")
+			x.press("?")
+			golden("help", x.shows("1 to 6, tab", "q              quit"))
+			x.press("\x1b")
+			x.gone("› help")
+			for key, name := range map[string]string{"2": "[2 domains]", "3": "[3 reasons]", "4": "[4 senders]", "5": "[5 queue]", "6": "[6 replies]"} {
+				x.press(key)
+				x.shows(name)
+			}
+			x.press("5")
+			x.shows("waits for", "1280+")
+			x.press("\r")
+			golden("open-queue", x.shows("queue › all", "@gmx.example", "last try"))
+			x.press("t")
+			x.shows("still queued as far as the log goes")
+			x.press("1c")
+			x.shows("copied: bouncelog report --section=providers --all --since=1h")
+			x.quit()
+			// OSC 52 has the command, in base64.
+			if raw := x.raw.String(); !strings.Contains(raw, "\x1b]52;c;"+base64.StdEncoding.EncodeToString([]byte("bouncelog report --section=providers --all --since=1h"))) {
+				t.Error("the command was not sent to the clipboard")
+			}
+		})
+	}
+}
+
+// TestResize draws what a terminal of any size has room for, and nothing else.
+func TestResize(t *testing.T) {
+	o := options(t, stored(t, sampleLog()))
+	o.complete()
+	s, err := o.state(80, 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{o: &o, s: s, d: o.data(), a: &asker{o: &o}, ctx: t.Context(), tick: func(time.Duration, func(time.Time) tea.Msg) tea.Cmd { return nil }}
+	settle(m, m.Init())
+	for _, keys := range []string{"", "5", "enter", "esc", "1", "up", "enter", "esc", "?"} {
+		if keys != "" {
+			settle(m, m.send(keys))
+		}
+		for width := 1; width < 230; width += 7 {
+			for _, height := range []int{1, 2, 9, 10, 11, 13, 24, 60} {
+				m.Update(tea.WindowSizeMsg{Width: width, Height: height})
+				for _, how := range []look{lookText, lookColours} {
+					lines := strings.Split(frame(m.s, m.d, how), "\n")
+					if width >= leastWidth && height >= leastHeight && len(lines) != height {
+						t.Fatalf("%d×%d after %q: %d lines", width, height, keys, len(lines))
+					}
+					for _, l := range lines {
+						if w := ansi.StringWidth(l); w > width || how == lookColours && len(lines) > 1 && w != width {
+							t.Fatalf("%d×%d after %q: %d columns: %q", width, height, keys, w, l)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// settle runs commands, and what follows from them, until there are none.
+func settle(m *model, c tea.Cmd) {
+	if c == nil {
+		return
+	}
+	switch msg := c().(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, c := range msg {
+			settle(m, c)
+		}
+	default:
+		_, next := m.Update(msg)
+		settle(m, next)
+	}
+}
+
+// send presses a key by its name.
+func (m *model) send(name string) tea.Cmd {
+	codes := map[string]tea.Key{"enter": {Code: tea.KeyEnter}, "esc": {Code: tea.KeyEscape}, "up": {Code: tea.KeyUp}}
+	k, ok := codes[name]
+	if !ok {
+		k = tea.Key{Code: rune(name[0]), Text: name}
+	}
+	_, c := m.Update(tea.KeyPressMsg(k))
+	return c
+}
+
+// TestAsksNothing holds that a store is asked nothing while nothing is stored, once
+// when something was, and at once by a key.
+func TestAsksNothing(t *testing.T) {
+	db := stored(t, sampleLog())
+	o := options(t, db)
+	asked, version, at := 0, int64(1), now
+	o.Now = func() time.Time { return at }
+	o.Read = func(ctx context.Context) (store.Reader, error) {
+		asked++
+		return db.Read(ctx)
+	}
+	o.Watch = func(context.Context) (func() (int64, error), func(), error) {
+		return func() (int64, error) { return version, nil }, func() {}, nil
+	}
+	o.complete()
+	s, err := o.state(80, 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{o: &o, s: s, d: o.data(), a: &asker{o: &o}, ctx: t.Context(), tick: func(time.Duration, func(time.Time) tea.Msg) tea.Cmd { return nil }}
+	tick := func(seconds int) {
+		for range seconds {
+			at = at.Add(time.Second)
+			settle(m, func() tea.Msg { return tickMsg(at) })
+		}
+	}
+	expect := func(what string, want int) {
+		t.Helper()
+		if asked != want {
+			t.Errorf("%s: asked %d times, want %d", what, asked, want)
+		}
+		asked = 0
+	}
+	settle(m, m.Init())
+	expect("the first frame", 2) // the table and the incidents
+	tick(300)
+	expect("five quiet minutes", 0)
+	version = 2
+	tick(300)
+	expect("something was stored", 2)
+	settle(m, m.send("2"))
+	expect("another table", 1)
+	settle(m, m.send("p"))
+	version = 3
+	tick(60)
+	expect("paused", 0)
+	settle(m, m.send("enter"))
+	expect("opened while paused", 1)
+	settle(m, m.send("esc"))
+	settle(m, m.send("p"))
+	expect("going on", 2)
+}
+
+// TestErrors shows what is wrong with the store, goes on asking once a second and
+// recovers.
+func TestErrors(t *testing.T) {
+	db := stored(t, sampleLog())
+	o := options(t, db)
+	broken, asked, at := true, 0, now
+	o.Now = func() time.Time { return at }
+	o.Read = func(ctx context.Context) (store.Reader, error) {
+		asked++
+		if broken {
+			return nil, fmt.Errorf("open x.db: %w \x1b[31m", store.ErrLocked)
+		}
+		return db.Read(ctx)
+	}
+	o.complete()
+	s, err := o.state(80, 24)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{o: &o, s: s, d: o.data(), a: &asker{o: &o}, ctx: t.Context(), tick: func(time.Duration, func(time.Time) tea.Msg) tea.Cmd { return nil }}
+	settle(m, m.Init())
+	if f := frame(m.s, m.d, lookText); !strings.Contains(f, `✖ open x.db: database is locked \x1b[31m`) {
+		t.Errorf("the frame does not say what is wrong:\n%s", f)
+	}
+	for range 10 {
+		at = at.Add(time.Second)
+		settle(m, func() tea.Msg { return tickMsg(at) })
+	}
+	if asked < 10 || asked > 30 {
+		t.Errorf("asked %d times in ten seconds", asked)
+	}
+	broken = false
+	for range 3 {
+		at = at.Add(time.Second)
+		settle(m, func() tea.Msg { return tickMsg(at) })
+	}
+	if f := frame(m.s, m.d, lookText); !strings.Contains(f, "● following") || !strings.Contains(f, "outlook.com") {
+		t.Errorf("it did not recover:\n%s", f)
 	}
 }

@@ -71,6 +71,7 @@ type question struct {
 // An answer is the data of one screen: all that it shows of the store, as a value.
 type answer struct {
 	question
+	stamp
 	since, until time.Time // the window, Until not included
 	asked        time.Time
 	first, last  time.Time // lines of the logs
@@ -848,6 +849,7 @@ func folded(recent []store.Attempt) (tail []fold) {
 
 // incidents are what is going on, and was.
 type incidents struct {
+	stamp
 	asked    time.Time
 	period   time.Duration
 	sentence string
