@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/ascii":           {},
 	"internal/config":          {},
 	"internal/sqlite3":         {},
+	"internal/hostile":         {},
 	"internal/metrics":         {},
 	"internal/provider":        {"bounce", "internal/ascii"},
 	"internal/table":           {},

@@ -19,7 +19,7 @@ type commandWords struct {
 func command(words []string, more ...string) string {
 	line := []string{"bouncelog"}
 	for _, w := range words {
-		line = append(line, table.ShellWord(w))
+		line = append(line, table.ShellWord(table.Clean(w)))
 	}
 	return strings.Join(append(line, more...), " ")
 }
@@ -35,9 +35,9 @@ func explainCommand(reply string) string {
 
 func (c commandWords) trace(queueID string) string {
 	if len(c.files) > 0 { // trace reads a database
-		return "grep -F -- " + table.ShellWord(queueID) + " " + c.files[0]
+		return "grep -F -- " + table.ShellWord(table.Clean(queueID)) + " " + c.files[0]
 	}
-	return command([]string{"trace"}, append(slices.Clone(c.db), "--", table.ShellWord(queueID))...)
+	return command([]string{"trace"}, append(slices.Clone(c.db), "--", table.ShellWord(table.Clean(queueID)))...)
 }
 
 // commandOf is the command that says what the page shows.

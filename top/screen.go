@@ -385,7 +385,7 @@ func layOut(t *tableData, rows []row, total int) laid {
 		}
 	}
 	need := width(t.name)
-	for i := range rows {
+	for i := range rows[:min(len(rows), 200)] {
 		need = max(need, min(width(plain(rows[i].name)), total))
 	}
 	free := total - taken

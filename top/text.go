@@ -40,12 +40,21 @@ func plain(s string) string {
 			} else {
 				fmt.Fprintf(&b, `\u%04x`, r)
 			}
-		case r >= 0x1100 && ansi.StringWidth(string(r)) != ansi.StringWidthWc(string(r)):
-			fmt.Fprintf(&b, `\u%04x`, r)
-			marks = 0
 		default:
 			b.WriteRune(r)
 			marks = 0
+		}
+	}
+	if s = b.String(); ansi.StringWidth(s) == ansi.StringWidthWc(s) {
+		return s
+	}
+	// Letters that some terminals join (Hangul's single ones): none is left.
+	b.Reset()
+	for _, r := range s {
+		if odd(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
 		}
 	}
 	return b.String()

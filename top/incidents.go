@@ -1,0 +1,57 @@
+package top
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bouncelog/problem"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// incidents are what is going on, and was.
+type incidents struct {
+	stamp
+	asked    time.Time
+	period   time.Duration
+	sentence string
+	bad      bool // the sentence is no good news
+	list     []incident
+	more     int
+}
+
+// An incident with the log lines that it rests on.
+type incident struct {
+	report.Incident
+	id       string
+	since    string // in words
+	evidence []problem.Evidence
+}
+
+// incidentPeriod is the least that is looked at for incidents.
+const incidentPeriod = 24 * time.Hour
+
+// incidents asks for the verdict of the last day, or of the window where it is longer.
+func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Duration, now time.Time) (*incidents, error) {
+	f := a.o.Filter
+	out := &incidents{asked: now, period: max(window, incidentPeriod)}
+	f.Since = now.Add(-out.period).Truncate(time.Second)
+	rep, err := report.Build(ctx, r, report.Options{
+		Filter: f, Location: a.o.Location, Top: 8, Sections: []string{report.SectionVerdict}, Problems: a.o.Thresholds, Now: now, Live: true,
+		Rerun: slices.Concat(a.o.DB, a.o.Rerun, []string{"--since", spanShort(out.period)}, a.o.Files),
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := rep.Verdict
+	out.sentence, out.bad, out.more = v.Sentence, v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.More
+	for i := range v.Act {
+		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i]), since: rep.Clock(v.Act[i].Since)}
+		if in.Problem != nil {
+			in.evidence = rep.Problems[*in.Problem].Evidence
+		}
+		out.list = append(out.list, in)
+	}
+	return out, nil
+}

@@ -1,0 +1,395 @@
+package top
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/judge"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// change is a figure against that of the window before.
+func change(now, before int64, known bool) cell {
+	switch d := now - before; {
+	case !known:
+		return cell{n: 0, text: " "}
+	case d == 0:
+		return cell{n: 0, text: "="}
+	case d > 0:
+		return cell{n: d, text: "+" + number(d, 6)}
+	default:
+		return cell{n: d, text: "−" + number(-d, 6)}
+	}
+}
+
+// lastOf is the newest of some failures, the newest first, by a key.
+func lastOf(recent []store.Attempt, key func(*store.Attempt) string) map[string]*store.Attempt {
+	last := map[string]*store.Attempt{}
+	for i := range recent {
+		if k := key(&recent[i]); last[k] == nil {
+			last[k] = &recent[i]
+		}
+	}
+	return last
+}
+
+// setLast gives a row its last failure and words; where it is not among the newest
+// failures, the reason has to do.
+func (x *row) setLast(last *store.Attempt) {
+	x.last = last
+	if last != nil {
+		x.words, x.reason = replyText(last), last.Reason
+	} else {
+		x.words = reasonText(x.reason)
+	}
+}
+
+// replyText is what was answered in one line, beginning with its code; of what was not
+// answered at all it is the reason in brackets.
+func replyText(a *store.Attempt) string {
+	if a.Response == "" {
+		return reasonText(a.Reason)
+	}
+	if a.Code == 0 || bounce.ReplyCode(a.Response) != 0 {
+		return a.Response
+	}
+	code := codes(a.Code, a.Enhanced)
+	if _, enhanced, ok := strings.Cut(code, " "); ok && strings.HasPrefix(a.Response, enhanced) {
+		code, _, _ = strings.Cut(code, " ")
+	}
+	return code + " " + a.Response
+}
+
+func reasonText(r bounce.Reason) string {
+	if r == bounce.NoReason {
+		return ""
+	}
+	return "(" + judge.ReasonText(r).Title + ")"
+}
+
+// places is the table of providers or domains.
+func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
+	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", columns: []column{
+		{name: "attempts", width: 8},
+		{name: "deliv.", width: 6},
+		{name: "soft", width: 6},
+		{name: "wait", width: 6, least: 100},
+		{name: "hard", width: 6},
+		{name: "refused", width: 7},
+		{name: "change", width: 7},
+	}}
+	by, key := report.ByProvider, func(a *store.Attempt) string { return provider.Of(&a.Delivery) }
+	if v == viewDomains {
+		t.name, by = "domain", store.ByDomain
+		key = func(a *store.Attempt) string { return a.RecipientDomain }
+	}
+	last := lastOf(recent, key)
+	list := report.Places(now, then, by)
+	for i := range list {
+		p := &list[i]
+		if p.Attempts+p.Waiting == 0 {
+			continue
+		}
+		x := row{mark: p.Mark, name: p.Provider, reason: p.Reason, cells: []cell{
+			{n: p.Attempts},
+			{n: 100 * p.Delivered / max(p.Attempts, 1), text: fmt.Sprintf("%d %%", 100*p.Delivered/max(p.Attempts, 1))},
+			{n: p.Soft},
+			{n: p.Waiting},
+			{n: p.Hard},
+			{n: p.Refused},
+			change(p.Refused, p.RefusedBefore, then != nil),
+		}}
+		if p.Attempts == 0 {
+			x.cells[1] = cell{text: " "}
+		}
+		if v == viewDomains {
+			x.place.domain = p.Provider
+		} else {
+			x.place.provider, x.place.relayed = p.Provider, p.Relayed()
+		}
+		x.setLast(last[p.Provider])
+		t.rows = append(t.rows, x)
+	}
+	return t
+}
+
+// failedTable is a table of failures by one key.
+func failedTable(name string, now, then []store.Cell) tableData {
+	t := tableData{name: name, words: "last words", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 7}, {name: "soft", width: 6}, {name: "hard", width: 6}, {name: "change", width: 7},
+	}}
+	before := map[string]int64{}
+	for i := range then {
+		before[then[i].Keys[0]] += then[i].Soft + then[i].Hard
+	}
+	for i := range now {
+		c := &now[i]
+		n, key := c.Soft+c.Hard, c.Keys[0]
+		if n == 0 {
+			continue
+		}
+		t.rows = append(t.rows, row{name: key, cells: []cell{{n: n}, {n: c.Soft}, {n: c.Hard}, change(n, before[key], then != nil)}})
+	}
+	slices.SortFunc(t.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.name, b.name))
+	})
+	return t
+}
+
+func reasonsTable(now, then []store.Cell, recent []store.Attempt) tableData {
+	t := failedTable("reason", now, then)
+	last := lastOf(recent, func(a *store.Attempt) string { return a.Reason.String() })
+	for i := range t.rows {
+		x := &t.rows[i]
+		x.reason, _ = bounce.ParseReason(x.name)
+		x.place.reason = x.reason
+		x.mark = markOf(x.reason)
+		x.setLast(last[x.name])
+	}
+	return t
+}
+
+// markOf is the mark of failures with one reason: whether it is about us.
+func markOf(r bounce.Reason) string {
+	if r.RefusesSender() {
+		return report.MarkRefuses
+	}
+	return report.MarkFails
+}
+
+func sendersTable(now, then []store.Cell, recent []store.Attempt) tableData {
+	t := failedTable("sender", now, then)
+	last := lastOf(recent, senderOf)
+	t.rows = slices.DeleteFunc(t.rows, func(x row) bool { return x.name == "" })
+	for i := range t.rows {
+		x := &t.rows[i]
+		x.place.sender = x.name
+		x.setLast(last[x.name])
+	}
+	return t
+}
+
+func senderOf(a *store.Attempt) string {
+	if a.SenderKnown && a.Sender == "" {
+		return "<>"
+	}
+	return a.Sender
+}
+
+// repliesTable is what was answered, whoever answered it.
+func repliesTable(now, then []store.Reply, known bool, recent []store.Attempt) tableData {
+	t := tableData{name: "reply", words: "text", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "change", width: 7}, {name: "reason", width: 15, words: true},
+	}}
+	before := map[string]int64{}
+	for i := range then {
+		before[then[i].Template] += then[i].Attempts
+	}
+	type sum struct {
+		store.Reply   // the commonest
+		n, soft, hard int64
+		most          int64
+	}
+	sums := map[string]*sum{}
+	for i := range now {
+		x := &now[i]
+		s := sums[x.Template]
+		if s == nil {
+			s = &sum{}
+			sums[x.Template] = s
+		}
+		s.n += x.Attempts
+		if x.Outcome == bounce.Hard {
+			s.hard += x.Attempts
+		} else {
+			s.soft += x.Attempts
+		}
+		if x.Attempts > s.most || x.Attempts == s.most && x.Code > s.Code {
+			s.Reply, s.most = *x, x.Attempts
+		}
+	}
+	last := lastOf(recent, func(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text })
+	for template, s := range sums {
+		x := row{name: codes(s.Code, s.Enhanced), words: template, reason: s.Reason, mark: markOf(s.Reason), last: last[template], cells: []cell{
+			{n: s.n}, {n: s.soft}, {n: s.hard}, change(s.n, before[template], known), {text: s.Reason.String()},
+		}}
+		x.place.reply, x.place.template = true, template
+		t.rows = append(t.rows, x)
+	}
+	slices.SortFunc(t.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.words, b.words))
+	})
+	return t
+}
+
+func codes(code uint16, enhanced bounce.EnhancedCode) string {
+	s := ""
+	if code != 0 {
+		s = strconv.Itoa(int(code))
+	}
+	if enhanced != 0 {
+		s = strings.TrimSpace(s + " " + enhanced.String())
+	}
+	return cmp.Or(s, "no code")
+}
+
+// buckets of age in minutes, those of qshape(1).
+var buckets = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
+
+// waitsAll stands for all that waits.
+const waitsAll = "(all)"
+
+// waitsFor is who a queued recipient waits for.
+func waitsFor(q *store.Queued) string {
+	if q.RelayHost == "" && q.RecipientDomain == "" {
+		return q.Agent
+	}
+	return provider.Of(&q.Delivery)
+}
+
+func queuedSince(q *store.Queued) time.Time {
+	if q.Arrived.IsZero() {
+		return q.FirstSoft
+	}
+	return q.Arrived
+}
+
+// queueTable is the queue by who it waits for and by age: qshape's table.
+func queueTable(list []store.Queued, now time.Time) tableData {
+	t := tableData{name: "waits for", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
+	for _, b := range buckets {
+		t.columns = append(t.columns, column{name: strconv.Itoa(b), width: 4})
+	}
+	t.columns = append(t.columns, column{name: "1280+", width: 5})
+	at := map[string]int{}
+	for i := range list {
+		q := &list[i]
+		name := waitsFor(q)
+		k, known := at[name]
+		if !known {
+			k = len(t.rows)
+			at[name] = k
+			x := row{name: name, cells: make([]cell, len(t.columns)), place: place{waits: name}}
+			t.rows = append(t.rows, x)
+		}
+		x := &t.rows[k]
+		if x.last == nil || !q.Time.Before(x.last.Time) {
+			x.setLast(&q.Attempt)
+		}
+		// The first bound that is not less than the age.
+		bucket, _ := slices.BinarySearch(buckets, int((now.Sub(queuedSince(q))+time.Minute-1)/time.Minute))
+		x.cells[0].n++
+		x.cells[1+bucket].n++
+	}
+	slices.SortFunc(t.rows, func(a, b row) int {
+		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.name, b.name))
+	})
+	if len(list) > 1 {
+		all := row{name: "all", cells: make([]cell, len(t.columns)), place: place{waits: waitsAll}}
+		for _, x := range t.rows {
+			for i, c := range x.cells {
+				all.cells[i].n += c.n
+			}
+		}
+		t.rows = append([]row{all}, t.rows...)
+	}
+	if len(list) == queuedAtMost {
+		t.note = fmt.Sprintf("the %d that wait longest", queuedAtMost)
+	}
+	return t
+}
+
+// A group is failures with something in common.
+type group struct {
+	n, soft, hard int64
+	others        map[string]bool
+	last          *store.Attempt
+}
+
+// grouped folds failures, the newest first, by a key; other is what is told apart in each.
+func grouped(list []store.Attempt, key, other func(*store.Attempt) string) (names []string, of map[string]*group) {
+	of = map[string]*group{}
+	for i := range list {
+		a := &list[i]
+		k := key(a)
+		g := of[k]
+		if g == nil {
+			g = &group{last: a, others: map[string]bool{}}
+			of[k] = g
+			names = append(names, k)
+		}
+		g.n++
+		if a.Outcome == bounce.Hard {
+			g.hard++
+		} else {
+			g.soft++
+		}
+		g.others[other(a)] = true
+	}
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(of[b].n, of[a].n) })
+	return names, of
+}
+
+func recipientOf(a *store.Attempt) string { return a.Recipient }
+
+func templateOf(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text }
+
+// repliesOf is the replies of one place.
+func repliesOf(list []store.Attempt, p place, loc *time.Location) tableData {
+	t := tableData{name: "reply", words: "last words", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "recipients", width: 10}, {name: "reason", width: 15, words: true}, {name: "last", width: 8, words: true, least: 100},
+	}}
+	names, of := grouped(list, templateOf, recipientOf)
+	for _, name := range names {
+		g := of[name]
+		x := row{name: codes(g.last.Code, g.last.Enhanced), mark: markOf(g.last.Reason), place: p, cells: []cell{
+			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {text: g.last.Reason.String()}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
+		}}
+		x.setLast(g.last)
+		x.place.reply, x.place.template = true, name
+		t.rows = append(t.rows, x)
+	}
+	return t
+}
+
+// recipientsOf is who got the replies of one place.
+func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
+	t := tableData{name: "recipient", words: "last words", empty: "no failure in this window", columns: []column{
+		{name: "failed", width: 6}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "messages", width: 8, least: 100}, {name: "last", width: 8, words: true},
+	}}
+	names, of := grouped(list, recipientOf, func(a *store.Attempt) string { return a.Host + "\x00" + a.Instance + "\x00" + a.QueueID })
+	for _, name := range names {
+		g := of[name]
+		x := row{name: name, place: p, cells: []cell{
+			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
+		}}
+		x.setLast(g.last)
+		x.place.host, x.place.queueID = g.last.Host, g.last.QueueID
+		t.rows = append(t.rows, x)
+	}
+	return t
+}
+
+// folded folds failures, the newest first, that one provider answered alike.
+func folded(recent []store.Attempt) (tail []fold) {
+	at := map[[2]string]int{}
+	for i := range recent {
+		a := &recent[i]
+		key := [2]string{provider.Of(&a.Delivery), templateOf(a)}
+		k, known := at[key]
+		if !known {
+			k = len(tail)
+			at[key] = k
+			tail = append(tail, fold{at: a.Time, provider: key[0], last: a})
+		}
+		tail[k].n++
+	}
+	return tail
+}
