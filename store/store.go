@@ -30,6 +30,8 @@ var (
 	ErrFull    = errors.New("no space left for the database") // exit status 1
 	// ErrReplaced is a database whose file, open for writing, is no longer what its path leads to.
 	ErrReplaced = errors.New("the database was removed or replaced") // exit status 1
+	// ErrFollowed is a database that another process follows logs into.
+	ErrFollowed = errors.New("another bouncelog follows logs into this database") // exit status 11
 	// ErrTooMany is a dictionary that is full: its ids would no longer fit where they are kept.
 	ErrTooMany = errors.New("the database is full") // exit status 1
 )

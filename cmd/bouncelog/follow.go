@@ -26,6 +26,7 @@ import (
 	"bouncelog/notify"
 	"bouncelog/parser"
 	"bouncelog/store"
+	"bouncelog/store/sqlite"
 	"bouncelog/tailer"
 )
 
@@ -131,6 +132,11 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 		log: log, judge: judge, parser: opts, notify: newNotifier(log),
 		metrics: func() (*metrics.Metrics, error) { return serveMetrics(ctx, show, path, log) },
 	}
+	release, err := claim(path, log)
+	if err != nil {
+		return err
+	}
+	defer release()
 	for {
 		err := f.follow()
 		if !errors.Is(err, store.ErrReplaced) || ctx.Err() != nil {
@@ -145,6 +151,26 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 		}
 		log.Info("going on with what is there now", "database", cleanPath(path))
 	}
+}
+
+// claim keeps a second daemon away from the database at path: the two would read every
+// log twice, wait for each other's locks, and count nothing twice.
+func claim(path string, log *slog.Logger) (release func() error, err error) {
+	if err := makeDirectory(path); err != nil {
+		return nil, err
+	}
+	if strings.HasPrefix(path, ":") {
+		return func() error { return nil }, nil // no file
+	}
+	c, err := sqlite.TakeClaim(path)
+	if errors.Is(err, errors.ErrUnsupported) {
+		log.Warn("a second daemon would not be noticed", "error", cleanError(err))
+		return func() error { return nil }, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c.Release, ownedLikeDirectory(c.Name())
 }
 
 // A followed is what follow does with one database after another, where one is replaced.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -159,6 +160,47 @@ func TestRootsDatabase(t *testing.T) {
 			if u, g, ok := owner(st); !ok || u != uid || g != gid {
 				t.Errorf("%s belongs to %d:%d, want %d:%d", filepath.Base(file), u, g, uid, gid)
 			}
+		}
+	}
+}
+
+// TestFollowTwice holds that a second daemon on one database says so and ends, that an
+// import beside the first is possible, and that the next can start when the first ended.
+func TestFollowTwice(t *testing.T) {
+	dir := t.TempDir()
+	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
+	const line = "Nov 23 10:00:01 mx1 postfix/smtp[104]: 4A1B2C3D41: to=<a@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0.1/0/0.4/0.5, dsn=2.0.0, status=sent (250 ok)\n"
+	for _, name := range []string{log, log + ".other"} {
+		if err := os.WriteFile(name, []byte(strings.ReplaceAll(line, "good", filepath.Ext(name)[1:])), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		first, done := &lockedBuffer{}, make(chan int, 1)
+		go func() {
+			done <- run(ctx, []string{"follow", "--db", db, "--year", "2026", log}, strings.NewReader(""), io.Discard, first)
+		}()
+		deadline := time.Now().Add(20 * time.Second)
+		for !strings.Contains(first.String(), "caught up") {
+			if time.Now().After(deadline) {
+				t.Fatalf("it does not catch up:\n%s", first)
+			}
+			time.Sleep(10 * time.Millisecond) // polled, with a deadline
+		}
+		var second bytes.Buffer
+		status := run(t.Context(), []string{"follow", "--db", db, "--year", "2026", log}, strings.NewReader(""), io.Discard, &second)
+		want := fmt.Sprintf("another bouncelog follows logs into this database: process %d\nhint: stop that one", os.Getpid())
+		if status != exitLocked || !strings.Contains(second.String(), want) {
+			t.Errorf("the second: status %d\n%s", status, &second)
+		}
+		second.Reset()
+		if status := run(t.Context(), []string{"import", "--db", db, "--year", "2026", log + ".other"}, strings.NewReader(""), io.Discard, &second); status != 0 {
+			t.Errorf("an import beside it: status %d\n%s", status, &second)
+		}
+		cancel()
+		if status := <-done; status != 0 {
+			t.Errorf("the first: status %d\n%s", status, first)
 		}
 	}
 }

@@ -331,13 +331,8 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 	if err != nil {
 		return nil, err
 	}
-	if path == "" {
-		return nil, usageErrorf("name a file", "--db is empty")
-	}
-	if dir := filepath.Dir(path); !strings.HasPrefix(path, ":") {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return nil, &exitError{status: exitFailed, err: fmt.Errorf("cannot make the directory of the database: %w", err), hint: "--db or $BOUNCELOG_DB names another place"}
-		}
+	if err := makeDirectory(path); err != nil {
+		return nil, err
 	}
 	_, err = os.Stat(path)
 	made := errors.Is(err, fs.ErrNotExist)
@@ -363,6 +358,19 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 		return nil, err
 	}
 	return db, nil
+}
+
+// makeDirectory makes the directory of a database.
+func makeDirectory(path string) error {
+	if path == "" {
+		return usageErrorf("name a file", "--db is empty")
+	}
+	if dir := filepath.Dir(path); !strings.HasPrefix(path, ":") {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return &exitError{status: exitFailed, err: fmt.Errorf("cannot make the directory of the database: %w", err), hint: "--db or $BOUNCELOG_DB names another place"}
+		}
+	}
+	return nil
 }
 
 // openSQLite opens a database; nil with an error.

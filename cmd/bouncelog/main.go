@@ -101,7 +101,7 @@ func status(err error) int {
 	switch {
 	case errors.Is(err, store.ErrMissing):
 		return exitMissing
-	case errors.Is(err, store.ErrLocked):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFollowed):
 		return exitLocked
 	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer):
 		return exitForeign
@@ -115,6 +115,8 @@ func hintFor(err error) string {
 		return "'bouncelog import FILE...' or 'bouncelog follow' makes one; --db names another place"
 	case errors.Is(err, store.ErrLocked):
 		return "another process is writing to it; try again, or stop that process"
+	case errors.Is(err, store.ErrFollowed):
+		return "stop that one ('systemctl stop bouncelog' where it is the service), or give this one a database of its own with --db; imports and reports are possible beside it"
 	case errors.Is(err, store.ErrNewer):
 		return "install the newer bouncelog; this one does not touch the file"
 	case errors.Is(err, store.ErrForeign):
