@@ -29,6 +29,9 @@ type FollowOptions struct {
 	// whose output is read from a journal besides what mail servers log there:
 	// that of docker's or podman's log driver journald.
 	Containers []string
+	// JournalSince leaves out what a journal holds from before, where it is followed for
+	// the first time: what was read from elsewhere. Zero: nothing is left out.
+	JournalSince time.Time
 	// Reopen, when it yields, has all names looked at again at once (SIGHUP).
 	Reopen <-chan struct{}
 	// Event is told what an admin may want to know.

@@ -101,6 +101,50 @@ func newJournalFeed(f *follower, source string) (*journalFeed, error) {
 	return j, nil
 }
 
+// deliveryPrograms are those of Postfix and Exim that log whenever there is mail.
+// Others log with the facility mail as well, Dovecot for one.
+var deliveryPrograms = []string{
+	"postfix/qmgr", "postfix/smtp", "postfix/cleanup", "postfix/lmtp", "postfix/local", "postfix/virtual", "postfix/pipe", "postfix/error", "exim", "exim4",
+}
+
+// NewestJournalEntry returns when Postfix or Exim last logged to the journal of this
+// machine; zero: never, or not as far as this user may read.
+func NewestJournalEntry(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	args := []string{"--output=json", "--output-fields=MESSAGE", "--lines=1", "--quiet", "--no-pager"}
+	for _, name := range deliveryPrograms {
+		args = append(args, "SYSLOG_IDENTIFIER="+name)
+	}
+	cmd := exec.CommandContext(ctx, "journalctl", args...)
+	cmd.SysProcAttr = dieWithParent()
+	cmd.WaitDelay = time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return time.Time{}, err
+	}
+	text, _ := readEntry(bufio.NewReader(out))
+	cmd.Process.Kill() // there is no more to come
+	cmd.Wait()
+	if len(text) == 0 {
+		return time.Time{}, nil
+	}
+	var e struct {
+		Time string `json:"__REALTIME_TIMESTAMP"` // microseconds
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return time.Time{}, fmt.Errorf("journalctl: %w", err)
+	}
+	us, err := strconv.ParseInt(e.Time, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("journalctl: %w", err)
+	}
+	return time.UnixMicro(us), nil
+}
+
 func (j *journalFeed) step() (busy bool, err error) {
 	for range 8 {
 		select {
@@ -176,6 +220,8 @@ func (j *journalFeed) read(ctx context.Context, cursor string) (string, error) {
 	args := j.args[1:]
 	if cursor != "" {
 		args = append([]string{"--cursor=" + cursor}, args...)
+	} else if since := j.f.o.JournalSince; !since.IsZero() {
+		args = append([]string{fmt.Sprintf("--since=@%d", since.Unix())}, args...)
 	}
 	cmd := exec.CommandContext(ctx, j.args[0], args...)
 	cmd.SysProcAttr = dieWithParent()

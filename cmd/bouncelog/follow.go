@@ -52,7 +52,8 @@ func newFollow() *cobra.Command {
 		Long: `Reads what was written since the last time, then follows the logs until SIGTERM
 or SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal:
 (or journal:NAMESPACE) or - for standard input. Without one, the usual places are
-looked at: /var/log/mail.log, /var/log/maillog, Exim's mainlog, the journal.
+looked at: /var/log/mail.log, /var/log/maillog, Exim's mainlog, the journal. One that
+the mail server does not write to any more is left out, with a warning.
 
 Every line is counted once, through rotation, compression, restarts and crashes.
 SIGHUP reopens the logs. A new problem that is probably not the recipients' fault is
@@ -110,13 +111,20 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 	if len(o.Containers) > 0 && !slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "journal:") }) {
 		return usageErrorf("name it: bouncelog follow --container NAME journal:", "--container: no journal is followed")
 	}
+	var passed []staleLog
 	if len(sources) == 0 {
-		found, err := findLog()
+		found, stale, err := findLog(ctx)
 		if err != nil {
 			return err
 		}
+		passed = stale
+		for _, s := range stale {
+			log.Warn(s.path+" is not written any more, while "+s.beside+" is", "last_written", s.written.UTC().Format(time.RFC3339))
+		}
 		log.Info("no source named, following " + found)
 		sources = []string{found}
+	} else {
+		warnStale(ctx, log, sources)
 	}
 	opts, err := in.parserOptions()
 	if err != nil {
@@ -128,7 +136,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 	}
 	path, _ := cmd.Flags().GetString("db")
 	f := &followed{
-		cmd: cmd, sources: sources, in: in, flag: flag, retain: retain, tell: to, o: o,
+		cmd: cmd, sources: sources, in: in, flag: flag, retain: retain, tell: to, passed: passed, o: o,
 		log: log, judge: judge, parser: opts, notify: newNotifier(log),
 		metrics: func() (*metrics.Metrics, error) { return serveMetrics(ctx, show, path, log) },
 	}
@@ -181,6 +189,7 @@ type followed struct {
 	flag    *thresholds
 	retain  string
 	tell    []notify.Destination
+	passed  []staleLog // logs that are not followed
 	o       tailer.FollowOptions
 
 	log     *slog.Logger
@@ -312,6 +321,11 @@ func (f *followed) follow() error {
 		}
 		teller.Go(func() { n.Run(watching, notifyEvery, func() bool { return !lags.Load() }) })
 	}
+	for _, s := range f.passed {
+		if slices.ContainsFunc(g.Positions(), func(p tailer.Position) bool { return strings.HasPrefix(p.Path, s.path) }) && s.written.After(o.JournalSince) {
+			o.JournalSince = s.written // what stands in both was counted
+		}
+	}
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
@@ -386,19 +400,91 @@ func logEvent(log *slog.Logger, e tailer.Event) {
 	log.Log(context.Background(), level, table.Clean(e.String()), "event", string(e.Kind))
 }
 
-// findLog finds the log of this machine.
-func findLog() (string, error) {
+// A staleLog is one that the mail server does not write to any more.
+type staleLog struct {
+	path    string
+	written time.Time // last
+	beside  string    // where it logs
+}
+
+// staleAfter is how much later another log must have been written.
+const staleAfter = 24 * time.Hour
+
+// journalDir is there where the journal is; a variable for tests.
+var journalDir = "/run/systemd/journal"
+
+// journalWritten is when the mail server last logged to the journal; zero: never.
+func journalWritten(ctx context.Context) time.Time {
+	if _, err := os.Stat(journalDir); err != nil {
+		return time.Time{}
+	}
+	t, err := tailer.NewestJournalEntry(ctx)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// findLog finds the log of this machine: the first of the usual places that is still
+// written to. The others that are there before it are stale.
+func findLog(ctx context.Context) (found string, stale []staleLog, err error) {
+	type place struct {
+		path    string
+		written time.Time
+	}
+	var list []place
 	for _, path := range defaultLogs {
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
+		if st, err := os.Stat(path); err == nil {
+			list = append(list, place{path, st.ModTime()})
 		}
 	}
-	if _, err := os.Stat("/run/systemd/journal"); err == nil {
-		return "journal:", nil
+	if len(list) == 0 {
+		if _, err := os.Stat(journalDir); err == nil {
+			return "journal:", nil, nil
+		}
+		return "", nil, &exitError{
+			status: exitFailed, err: fmt.Errorf("no mail log found: none of %v, and no journal", defaultLogs),
+			hint: "name it: bouncelog follow FILE",
+		}
 	}
-	return "", &exitError{
-		status: exitFailed, err: fmt.Errorf("no mail log found: none of %v, and no journal", defaultLogs),
-		hint: "name it: bouncelog follow FILE",
+	if t := journalWritten(ctx); !t.IsZero() {
+		list = append(list, place{"journal:", t})
+	}
+	newest := list[0]
+	for _, p := range list {
+		if p.written.After(newest.written) {
+			newest = p
+		}
+	}
+	for _, p := range list {
+		if newest.written.Sub(p.written) < staleAfter {
+			return p.path, stale, nil
+		}
+		stale = append(stale, staleLog{p.path, p.written, newest.path})
+	}
+	return newest.path, stale, nil
+}
+
+// warnStale warns of a source that is not written to any more while the mail server
+// logs to the journal.
+func warnStale(ctx context.Context, log *slog.Logger, sources []string) {
+	if slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "journal:") }) {
+		return
+	}
+	var journal time.Time
+	for _, path := range sources {
+		st, err := os.Stat(path)
+		if err != nil || !st.Mode().IsRegular() || time.Since(st.ModTime()) < staleAfter {
+			continue
+		}
+		if journal.IsZero() {
+			if journal = journalWritten(ctx); journal.IsZero() {
+				return
+			}
+		}
+		if journal.Sub(st.ModTime()) >= staleAfter {
+			log.Warn(cleanPath(path)+" is not written any more, while the mail server logs to the journal: bouncelog follow journal:", "last_written", st.ModTime().UTC().Format(time.RFC3339))
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -202,5 +203,81 @@ func TestFollowTwice(t *testing.T) {
 		if status := <-done; status != 0 {
 			t.Errorf("the first: status %d\n%s", status, first)
 		}
+	}
+}
+
+// TestFollowStale holds that a log that nobody writes to any more is not followed where
+// the mail server logs to the journal, that it is told, and that what was read from the
+// log is not read again from the journal.
+func TestFollowStale(t *testing.T) {
+	defer func(logs []string, dir string) { defaultLogs, journalDir = logs, dir }(defaultLogs, journalDir)
+	dir := t.TempDir()
+	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
+	defaultLogs, journalDir = []string{log, filepath.Join(dir, "maillog")}, dir
+	// A journalctl that has one entry of now, and notes how it was called.
+	script := fmt.Sprintf(`#!/bin/sh
+echo "$*" >>%[1]s/calls
+echo '{"__CURSOR":"s=1;i=1","__REALTIME_TIMESTAMP":"%[2]d","_HOSTNAME":"mx1","SYSLOG_IDENTIFIER":"postfix/smtp","_PID":"7","MESSAGE":"4A1B2C3D42: to=<b@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 ok)"}'
+case "$*" in *--follow*) exec sleep 60 ;; esac
+`, dir, time.Now().UnixMicro())
+	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	write := func(written time.Time) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(log, fmt.Appendf(nil, deliveryLine, 1, 1), 0o600), os.Chtimes(log, written, written)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow := func(db string, args ...string) (stderr, calls string) {
+		t.Helper()
+		os.Remove(filepath.Join(dir, "calls"))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		said, done := &lockedBuffer{}, make(chan int, 1)
+		go func() {
+			done <- run(ctx, append([]string{"follow", "--year", "2026", "--db", db}, args...), strings.NewReader(""), io.Discard, said)
+		}()
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			raw, _ := os.ReadFile(filepath.Join(dir, "calls"))
+			calls = string(raw)
+			if strings.Contains(said.String(), "caught up") || strings.Contains(calls, "--follow") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("nothing is followed:\n%s", said)
+			}
+			time.Sleep(10 * time.Millisecond) // polled, with a deadline
+		}
+		cancel()
+		if status := <-done; status != 0 {
+			t.Errorf("exit status %d\n%s", status, said)
+		}
+		return said.String(), calls
+	}
+	old := time.Now().Add(-100 * 24 * time.Hour).Truncate(time.Second)
+	write(old)
+	said, calls := follow(db)
+	if !strings.Contains(said, log+" is not written any more, while journal: is") || !strings.Contains(said, "following journal:") || strings.Contains(calls, "--since") {
+		t.Errorf("a stale log beside a journal:\n%s\n%s", said, calls)
+	}
+	// It was imported: the journal is read from there on.
+	read := filepath.Join(dir, "read.db")
+	if status := run(t.Context(), []string{"import", "--year", "2026", "--db", read, log}, strings.NewReader(""), io.Discard, io.Discard); status != 0 {
+		t.Fatal(status)
+	}
+	if _, calls := follow(read); !strings.Contains(calls, fmt.Sprintf("--since=@%d ", old.Unix())) {
+		t.Errorf("what was read is read again:\n%s", calls)
+	}
+	// One that is named is followed, with a word.
+	if said, _ := follow(filepath.Join(dir, "named.db"), log); !strings.Contains(said, "bouncelog follow journal:") || !strings.Contains(said, "caught up") {
+		t.Errorf("a stale log that is named:\n%s", said)
+	}
+	// One that is written is the log, whatever the journal holds.
+	write(time.Now())
+	if said, _ := follow(filepath.Join(dir, "new.db")); !strings.Contains(said, "following "+log) || strings.Contains(said, "not written any more") {
+		t.Errorf("a log that is written:\n%s", said)
 	}
 }
