@@ -155,6 +155,35 @@ systemctl start bouncelog-notify
 [ "$(systemctl show -P Result bouncelog-notify)" = success ]
 rm -f /var/mail/*
 
+echo "== the dashboard: on a socket that systemd makes, in a cell without a network, also while nothing is followed"
+page() { # page PATH [USER]: what the dashboard answers
+	runuser -u "${2:-bouncelog}" -- perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "$!\n"; print $s "GET $ARGV[1] HTTP/1.0\r\nHost: localhost\r\n\r\n"; print while <$s>' /run/bouncelog/web.sock "$1"
+}
+systemctl enable --now bouncelog-web.socket
+[ "$(stat -c '%U %G %a' /run/bouncelog/web.sock)" = 'bouncelog bouncelog 660' ]
+page / >/tmp/page
+grep -q '^HTTP/1.0 200 ' /tmp/page
+grep -q 'class="verdict"' /tmp/page
+page '/trace.json?q=gone@yesterday.example' >/tmp/page
+grep -q '550 5.1.1 no such user' /tmp/page
+web=$(systemctl show -P MainPID bouncelog-web)
+[ "$(readlink /proc/$web/ns/net)" != "$(readlink /proc/1/ns/net)" ]
+[ "$(tail -n +3 /proc/$web/net/dev | cut -d: -f1 | tr -d ' ')" = lo ]
+grep -q '^CapEff:[[:space:]]*0*$' /proc/$web/status
+useradd --system stranger
+! page / stranger >/tmp/page || false
+userdel stranger
+systemctl stop bouncelog
+page / >/tmp/page
+grep -q '^HTTP/1.0 200 ' /tmp/page
+systemctl start bouncelog
+systemctl kill -s KILL bouncelog-web # the socket stays, and the next visitor starts it again
+until_ sh -c '[ "$(systemctl show -P MainPID bouncelog-web)" != '"$web"' ]'
+page '/domains.csv?since=7d' >/tmp/page
+grep -q 'yesterday.example' /tmp/page
+systemctl disable --now bouncelog-web.socket bouncelog-web.service
+until_ active
+
 echo "== metrics, on the loopback interface only"
 mkdir -p /etc/systemd/system/bouncelog.service.d
 cp /usr/share/doc/bouncelog/examples/metrics.conf /etc/systemd/system/bouncelog.service.d/
