@@ -79,9 +79,9 @@ func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
 	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", columns: []column{
 		{name: "attempts", width: 8},
 		{name: "deliv.", width: 6},
-		{name: "soft", width: 6},
-		{name: "wait", width: 6, least: 100},
-		{name: "hard", width: 6},
+		{name: "soft", width: 5},
+		{name: "wait", width: 5, least: 100},
+		{name: "hard", width: 5},
 		{name: "refused", width: 7},
 		{name: "change", width: 7},
 	}}
