@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -312,6 +313,22 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 	before := olderThan.Unix() / day * day
 	err = d.writing("prune", func(w *writer) error {
 		removed = 0
+		if err := w.overwrite("failure", "text", "at < ?", before); err != nil {
+			return err
+		}
+		var sampled []int64 // replies whose sample may be of an attempt that goes
+		err := w.c.Each(func(row []driver.Value) error {
+			sampled = append(sampled, num(row[0]))
+			return nil
+		}, "SELECT DISTINCT reply FROM failure WHERE at < ?", before)
+		if err != nil {
+			return err
+		}
+		for _, id := range sampled { // before anything moves the rows
+			if err := w.overwrite("reply", "sample", "id = ?", id); err != nil {
+				return err
+			}
+		}
 		for _, table := range [...]string{"delivery", "failure"} {
 			if err := w.c.Run("DELETE FROM "+table+" WHERE at < ?", before); err != nil {
 				return err
@@ -325,6 +342,13 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		if removed == 0 {
 			return nil
 		}
+		for column, table := range map[string]string{
+			"text": "unparsed_line", "message_id": "open_message", "sender": "open_message", "client_host": "open_message", "sasl_user": "open_message",
+		} {
+			if err := w.overwrite(table, column, "at < ?", before); err != nil {
+				return err
+			}
+		}
 		for _, sql := range [...]string{
 			"DELETE FROM rollup_route WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT",
 			"DELETE FROM rollup_sender WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT",
@@ -334,6 +358,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			"DELETE FROM chunk WHERE until < ?1",
 			"DELETE FROM unparsed_line WHERE at < ?1",
 			"DELETE FROM message_end WHERE at < ?1",
+			"DELETE FROM open_message WHERE at < ?1",
 		} {
 			if err := w.c.Run(layoutSQL(sql), before); err != nil {
 				return err
@@ -363,9 +388,20 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := w.c.Exec(layoutSQL(sql)); err != nil {
+			sql = layoutSQL(sql)
+			if table, unused, _ := strings.Cut(strings.TrimPrefix(sql, "DELETE FROM "), " WHERE "); personal[table] != nil {
+				for _, column := range personal[table] {
+					if err := w.overwrite(table, column, unused); err != nil {
+						return err
+					}
+				}
+			}
+			if err := w.c.Exec(sql); err != nil {
 				return err
 			}
+		}
+		if err := w.resample(sampled); err != nil {
+			return err
 		}
 		if err := w.sumTotals(); err != nil {
 			return err
@@ -386,6 +422,55 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		d.w.q.Cut(d.opts.BusyTimeout)
 	}
 	return removed, d.wrap("prune", err)
+}
+
+// resample gives replies, as far as they are still there, the response of an attempt that
+// is: it names another recipient, and does as well for judging the reply again.
+func (w *writer) resample(replies []int64) error {
+	slices.Sort(replies)
+	last := make(map[int64]int64) // attempt by reply
+	err := w.c.Each(func(row []driver.Value) error {
+		if _, is := slices.BinarySearch(replies, num(row[0])); is {
+			last[num(row[0])] = num(row[1])
+		}
+		return nil
+	}, "SELECT reply, max(id) FROM failure GROUP BY reply")
+	if err != nil {
+		return err
+	}
+	t := newTexts(w.c)
+	for _, reply := range sorted(last) {
+		var r record
+		err := w.c.Each(func(row []driver.Value) error {
+			r.scan(row)
+			return sqlite3.ErrStop
+		}, selectFailure, last[reply])
+		var a store.Attempt
+		if err == nil {
+			err = t.fill(&r, &a)
+		}
+		if err == nil {
+			err = w.c.Run("UPDATE reply SET sample = ?, sample_host = ? WHERE id = ? AND sample IS NOT NULL", a.Response, null(a.RelayHost), reply)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// personal are the columns of dictionaries that may name people.
+var personal = map[string][]string{
+	"login": {"user"}, "text": {"text"}, "message_id": {"left"}, "address": {"local"}, "reply": {"template", "sample"}, "name": {"text"},
+}
+
+// overwrite writes nonsense of the same length over a column of rows that will be deleted.
+// SQLite overwrites what it deletes (PRAGMA secure_delete); but where so many rows
+// are deleted that it puts the rest of two pages together, it leaves a copy of rows that it
+// has moved, and deletes that in the new place only.
+func (w *writer) overwrite(table, column, condition string, args ...any) error {
+	return w.c.Run(fmt.Sprintf(`UPDATE %[1]s SET %[2]s = iif(typeof(%[2]s) = 'blob', zeroblob(length(%[2]s)), printf('%%0*d', octet_length(%[2]s), 0))
+		WHERE typeof(%[2]s) IN ('text', 'blob') AND octet_length(%[2]s) > 0 AND (%[3]s)`, table, column, condition), args...)
 }
 
 // Backup copies the database to a new file while it is in use.

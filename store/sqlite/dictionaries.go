@@ -153,7 +153,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 	if !failed {
 		// Replies to deliveries that begin alike share the row of the first.
 		whole, _ := bounce.Split(a.Response)
-		template = w.scrub(whole)
+		template = w.scrub(whole, w.secret.names(a))
 	}
 	same := func(text driver.Value) bool {
 		if failed {
@@ -199,7 +199,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 		r = reply{id: id, kind: w.kind(a.Outcome, v.Reason), origin: origin}
 		var sample, host any
 		if failed {
-			sample, host = w.scrub(clean(a.Response, maxResponse)), null(clean(a.RelayHost, maxName))
+			sample, host = w.scrub(clean(a.Response, maxResponse), w.secret.names(a)), null(clean(a.RelayHost, maxName))
 		}
 		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()), null(tls), null(disposal), try)
@@ -249,7 +249,7 @@ func (w *writer) message(s string) (any, error) {
 
 // splitMessageID returns a message id as the table message_id has it.
 func (w *writer) splitMessageID(s string) (left, right any, err error) {
-	s = clean(s, maxName)
+	s = w.messageID(s)
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
 		if right, err = w.name(s[i+1:]); err != nil {
 			return nil, nil, err
@@ -274,15 +274,7 @@ func (w *writer) client(d *bounce.Delivery) any {
 		return *id
 	}
 	id, _ := w.logins.newID() // never fails: see newWriter
-	user := clean(d.SASLUser, maxName)
-	if w.pseudonym != nil {
-		local, domain, isAddress := strings.Cut(user, "@")
-		user = w.local(local)
-		if isAddress {
-			user += "@" + domain
-		}
-	}
 	w.logins.known.put(h, id)
-	w.add("login", id, user)
+	w.add("login", id, w.login(d.SASLUser))
 	return id
 }

@@ -392,7 +392,7 @@ func (w *writer) end(src *source, e *bounce.End) error {
 		return err
 	}
 	id := int64(newAttemptID(src.num, e.Offset))
-	w.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), clean(string(e.Event), maxWord), null(w.scrub(clean(e.By, maxName))))
+	w.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), clean(string(e.Event), maxWord), null(w.by(e.By)))
 	state, over := endStates[e.Event]
 	if !over {
 		return nil

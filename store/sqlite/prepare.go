@@ -40,7 +40,7 @@ func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
 		p.template = bounce.TemplateOf(&a.Delivery)
 	}
 	if d.secret.pseudonym != nil {
-		p.template.Text = d.secret.scrub(p.template.Text)
+		p.template.Text = d.secret.scrub(p.template.Text, d.secret.names(&a.Delivery))
 	}
 	h := k.add(k.add(k.add(12, p.template.Text), a.Host), a.TLS)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)
@@ -55,13 +55,14 @@ func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
 // shorten takes out of a response what its row and its template say anyhow; the view
 // deliveries and lengthen put it back.
 func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
-	response := w.scrub(clean(a.Response, maxResponse))
+	names := w.secret.names(a)
+	response := w.scrub(clean(a.Response, maxResponse), names)
 	short, mark := response, ""
 	if t, args := clean(p.template.Text, maxResponse), p.template.Args; rebuild(t, args) == response {
 		short, mark = args, "\x05"
 	}
 	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
-		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName)) == r.old {
+		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName), names) == r.old {
 			short = strings.ReplaceAll(short, r.old, r.mark)
 		}
 	}

@@ -79,49 +79,83 @@ func lower(s string) string {
 }
 
 // messageHash is the hash by which the attempts of a message are found; 0 without a message
-// id.
+// id. It is that of the message id as it is stored, so that both it and what stands for it
+// are found.
 func (s *secret) messageHash(id string) int64 {
 	if id == "" {
 		return 0
 	}
-	return max(int64(s.hash.add(40, clean(id, maxName))&math.MaxInt64), 1)
+	return max(int64(s.hash.add(40, s.messageID(id))&math.MaxInt64), 1)
 }
 
-// local is a local part as it is stored.
+// local is a local part as it is stored. What stands for one stays as it is: the senders
+// of queued messages are read back from the database.
 func (s *secret) local(part string) string {
 	part = clean(part, maxName)
 	if s.pseudonym == nil || part == "" {
 		return part
 	}
-	h := s.pseudonym.add(7, part)
-	return fmt.Sprintf("p%013x", h>>12)
+	if is := unquote(part); isPseudonym(is, 'p') {
+		return is
+	}
+	return fmt.Sprintf("p%013x", s.pseudonym.add(7, part)>>12)
 }
 
-// scrub replaces the local parts in a text, where they have to be.
-func (s *secret) scrub(text string) string {
+// isPseudonym reports whether a pseudonym of a kind stands for s already.
+func isPseudonym(s string, kind byte) bool {
+	return len(s) == 14 && s[0] == kind && strings.Trim(s[1:], "0123456789abcdef") == ""
+}
+
+// address is an address, or a name without a domain, as it is stored.
+func (s *secret) address(whole string) string {
+	whole = clean(whole, 2*maxName)
 	if s.pseudonym == nil {
-		return text
+		return whole
 	}
-	var b strings.Builder
-	for {
-		at := strings.IndexByte(text, '@')
-		if at < 0 {
-			b.WriteString(text)
-			return b.String()
-		}
-		start := at
-		for start > 0 && atext(text[start-1]) {
-			start--
-		}
-		b.WriteString(text[:start])
-		b.WriteString(s.local(text[start:at]))
-		b.WriteByte('@')
-		text = text[at+1:]
+	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
+		return s.local(whole[:i]) + whole[i:]
 	}
+	return s.local(whole)
 }
 
-// atext reports whether c may stand in an unquoted local part (RFC 5322 3.2.3).
-func atext(c byte) bool {
-	return c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
+// login is a login as it is stored. What follows the first "@" is no name of a person.
+func (s *secret) login(user string) string {
+	user = clean(user, maxName)
+	if s.pseudonym == nil {
+		return user
+	}
+	local, rest, isAddress := strings.Cut(user, "@")
+	if user = s.local(local); isAddress {
+		user += "@" + rest
+	}
+	return user
+}
+
+// messageID is a Message-ID as it is stored: who writes mail may have a name in it.
+func (s *secret) messageID(id string) string {
+	id = clean(id, maxName)
+	if s.pseudonym == nil || id == "" {
+		return id
+	}
+	left, right := id, ""
+	if i := strings.LastIndexByte(id, '@'); i >= 0 {
+		left, right = id[:i], id[i:]
+	}
+	if left == "" || isPseudonym(left, 'm') {
+		return id
+	}
+	return fmt.Sprintf("m%013x%s", s.pseudonym.add(8, left)>>12, right)
+}
+
+// by is who did something with a message as a whole, as it is stored: a login, unless it is
+// one of the system's.
+func (s *secret) by(who string) string {
+	who = clean(who, maxName)
+	switch {
+	case s.pseudonym == nil, who == "root", who == "postsuper", who == "cleanup", strings.HasPrefix(who, "-"):
+		return who
+	case strings.ContainsAny(who, " <>@\"'"):
+		return s.scrub(who, nil)
+	}
+	return s.local(who)
 }

@@ -182,7 +182,8 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if d.files, err = filesOf(d.path); err != nil {
 		return d.wrap("open", err)
 	}
-	return d.wrap("open", d.w.c.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d", restingLog)))
+	// What is deleted is overwritten: it may be somebody's name.
+	return d.wrap("open", d.w.c.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d; PRAGMA secure_delete = ON", restingLog)))
 }
 
 // dialWriter opens the connection that writes. It asks for the lock only where the

@@ -250,7 +250,7 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // nothing was read: there is nothing to be counted
 	}
 	for _, s := range b.Skipped {
-		w.add("skipped", clean(s.Program, maxWord), s.Lines, int64(maxPrograms-1))
+		w.add("skipped", w.scrub(clean(s.Program, maxWord), nil), s.Lines, int64(maxPrograms-1))
 	}
 	for _, u := range b.Unparsed {
 		src, err := w.source(u.Source, nil)
@@ -264,7 +264,7 @@ func (w *writer) append(b *store.Batch) error {
 		if !u.Time.IsZero() {
 			at = u.Time.Unix()
 		}
-		w.add("unparsed_line", int64(newAttemptID(src.num, u.Offset)), at, w.scrub(clean(u.Text, 1000)), int64(maxUnparsed))
+		w.add("unparsed_line", int64(newAttemptID(src.num, u.Offset)), at, w.shape(clean(u.Text, 1000)), int64(maxUnparsed))
 	}
 	for i := range b.Sources {
 		s := w.sources[b.Sources[i].ID]
@@ -541,8 +541,8 @@ func (w *writer) storeMessages(b *store.Batch) {
 	for i := range b.Opened {
 		m := &b.Opened[i]
 		w.add("open_message opened", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
-			clean(m.MessageID, maxName), clean(m.Sender, maxName), bit(m.SenderKnown), m.Size,
-			clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), clean(m.SASLUser, maxName))
+			w.messageID(m.MessageID), clean(w.secret.address(m.Sender), maxName), bit(m.SenderKnown), m.Size,
+			clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), w.login(m.SASLUser))
 	}
 	for _, m := range b.Closed {
 		w.add("open_message closed", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord))
