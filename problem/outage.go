@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +60,6 @@ const (
 // The limits of the search for outages (see limits.go).
 const (
 	failuresKept = 100_000 // of one cause, 100 bytes each, the newest
-	takenKept    = 500_000 // times at which mail was taken
 	runsKept     = 20      // of one cause, the newest
 	failureTexts = 32      // read of one run
 )
@@ -139,23 +137,18 @@ var outageReasons = bounce.Reasons(func(r bounce.Reason) bool {
 
 // An outageSearch holds the failures of a period, by cause.
 type outageSearch struct {
-	s      store.Reader
-	f      store.Filter
-	o      Thresholds
-	last   moment // of all attempts there are, or the end of the period
-	causes map[string][]failure
-	seed   maphash.Seed
-	// taken is when recipients at others' servers took mail, according to the failed
-	// attempts. They do not say whose mail that was, so it is only noted if everybody's mail
-	// is asked for: f selects by time, outcome and reason alone.
-	taken     []moment
-	everybody bool
+	s       store.Reader
+	f       store.Filter
+	o       Thresholds
+	last    moment // of all attempts there are, or the end of the period
+	causes  map[string][]failure
+	seed    maphash.Seed
+	reached *reached
 }
 
 // findOutages finds the faults of the sending side among the failed attempts that match f.
-func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
-	w := &outageSearch{s: s, f: f, o: o, causes: map[string][]failure{}, seed: maphash.MakeSeed()}
-	w.everybody = reflect.DeepEqual(f, store.Filter{Since: f.Since, Until: f.Until, Outcomes: f.Outcomes, Reasons: f.Reasons})
+func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) ([]Problem, error) {
+	w := &outageSearch{s: s, f: f, o: o, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached}
 	ok, err := w.read(ctx)
 	if err != nil || !ok {
 		return nil, err
@@ -204,13 +197,14 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 	if !f.Since.IsZero() {
 		f.Since = f.Since.Add(-w.o.Quiet()) // it may have begun before
 	}
+	f.Own = true
 	units := map[string]string{}
 	n := 0
 	for r, err := range w.s.Refusals(ctx, f) {
 		if err != nil {
 			return false, err
 		}
-		w.note(r)
+		w.reached.note(r)
 		cause := causeOf(r, w.o.Valid)
 		if cause == "" || r.Untried {
 			continue
@@ -232,42 +226,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 			message: r.Message, recipient: maphash.String(w.seed, r.Recipient), unit: unit,
 		})
 	}
-	slices.Sort(w.taken)
-	w.taken = slices.Compact(w.taken)
 	return n > 0, nil
-}
-
-// note notes when the recipient of a failed attempt took mail.
-func (w *outageSearch) note(r *store.Refusal) {
-	if !w.everybody || len(w.taken) >= takenKept || !outside(r.RelayHost) {
-		return
-	}
-	for _, t := range [...]time.Time{r.DeliveredBefore, r.DeliveredAfter} {
-		if !t.IsZero() {
-			w.taken = append(w.taken, momentOf(t))
-		}
-	}
-}
-
-// interrupted reports whether mail was taken in each hour in which a run has failures, and
-// more of it than an outage leaves, according to the failed attempts themselves. That
-// settles 19 of 20 runs, of which there are some hundreds a day. To ask the store about each
-// took half of a report's time.
-func (w *outageSearch) interrupted(run []failure) bool {
-	first, last := run[0].at, run[len(run)-1].at
-	from, _ := slices.BinarySearch(w.taken, first)
-	to, _ := slices.BinarySearch(w.taken, last+1)
-	taken := w.taken[from:to]
-	if float64(len(taken)) <= outageThrough*float64(len(run)) {
-		return false
-	}
-	for i := range run {
-		begins := momentOf(run[i].at.time().Truncate(time.Hour))
-		if j, _ := slices.BinarySearch(taken, begins); j == len(taken) || taken[j] >= begins.add(time.Hour) {
-			return false
-		}
-	}
-	return true
 }
 
 // runs splits the failures of one cause into runs that may each be an outage, in the order
@@ -364,7 +323,7 @@ func unrelated(run []failure) bool {
 // unrelated by messages which did not fail while other mail got through: what is tried
 // again and again proves nothing new.
 func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (parts [][]failure, err error) {
-	if w.interrupted(run) {
+	if w.reached.interrupts(run) {
 		return nil, nil
 	}
 	f := w.during(run)

@@ -3,6 +3,7 @@ package problem_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,7 +188,7 @@ func TestOutageQuestions(t *testing.T) {
 				later[i].at += 10 * time.Minute
 			}
 			mails = join(mails, down, later)
-			other := mail{at: at - time.Minute, id: fmt.Sprintf("R%d", i), from: "clerk@office.example", to: "kim@pine.example", relay: "mx.pine.example", outcome: bounce.Soft, says: "450 4.3.2 try again later"}
+			other := mail{at: at - time.Minute, id: fmt.Sprintf("R%d", i), from: "clerk@office.example", to: "kim@pine.example", relay: "mx.pine.example", outcome: bounce.Soft, says: "450 4.7.1 Service temporarily refused by policy"}
 			again := other
 			again.at, again.outcome, again.says, again.code = at+30*time.Second, good, "", 250
 			mails = append(mails, other, again)
@@ -199,7 +200,7 @@ func TestOutageQuestions(t *testing.T) {
 		defer r.Close()
 		counting := &countingReader{Reader: r}
 		found, err := problem.Find(t.Context(), counting, store.Filter{}, problem.Thresholds{})
-		if err != nil || len(found) != 0 {
+		if err != nil || slices.ContainsFunc(found, func(p problem.Problem) bool { return p.Outage() }) {
 			t.Fatalf("%d bursts: %+v, %v", bursts, found, err)
 		}
 		return counting.counts

@@ -150,11 +150,12 @@ func (e *Evidence) byPlace(o *Evidence) int {
 // level first, then by recipients known to be valid, then by attempts.
 func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	o = o.withDefaults()
-	refused, err := findRefusals(ctx, s, f, o)
+	reached := newReached(f)
+	refused, err := findRefusals(ctx, s, f, o, reached)
 	if err != nil {
 		return nil, err
 	}
-	own, err := findOutages(ctx, s, f, o)
+	own, err := findOutages(ctx, s, f, o, reached)
 	if err != nil {
 		return nil, err
 	}
@@ -176,8 +177,8 @@ func Searched() []bounce.Reason {
 }
 
 // findRefusals finds the problems that receivers' refusals show.
-func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
-	x, err := readRefusals(ctx, s, f, o)
+func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) ([]Problem, error) {
+	x, err := readRefusals(ctx, s, f, o, reached)
 	if err != nil || x == nil {
 		return nil, err
 	}

@@ -134,7 +134,7 @@ type refusalSearch struct {
 
 // readRefusals reads the refusals that match f, and those of the past that they are
 // compared with. It returns nil where f selects none or the store is empty.
-func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) (*refusalSearch, error) {
+func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) (*refusalSearch, error) {
 	suspect, ok := f.Restrict(store.Suspect)
 	if !ok {
 		return nil, nil
@@ -162,6 +162,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		if err != nil {
 			return nil, err
 		}
+		reached.note(r)
 		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" {
 			// Notifications of this server go to whatever address a spammer forged; and
 			// a list that refuses the receiver's resolver lists nobody. Where nobody was

@@ -30,6 +30,9 @@ type Filter struct {
 	// Undelivered, for Reader.Recipients: only failures after the last delivery to
 	// the recipient.
 	Undelivered bool
+	// Own, for Reader.Refusals: the caller looks for faults of the sending side only. An
+	// engine may leave out what MayBeOwn says cannot be one.
+	Own bool
 	// QueuedBefore, for Reader.Queue: only what was deferred first before that.
 	QueuedBefore time.Time
 }
@@ -58,6 +61,13 @@ var (
 	Suspect = bounce.Reasons(bounce.Reason.AboutSender)
 	Faults  = bounce.Reasons(bounce.Reason.AboutAddress)
 )
+
+// MayBeOwn reports whether a failed attempt with this reply code (0: none) and verdict may
+// be due to a fault of the sending side: nobody answered, the rule that judged it names a
+// detail, or a relay wants a login.
+func MayBeOwn(code uint16, v *bounce.Verdict) bool {
+	return code == 0 || v.Detail != "" || v.Reason == bounce.RelayDenied
+}
 
 // A Dimension is what attempts are counted by.
 type Dimension string

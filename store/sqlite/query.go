@@ -391,6 +391,9 @@ func (q *question) where() string {
 		}
 		replies = append(replies, in(layoutSQL("kind & $REASON_MASK"), ids))
 	}
+	if q.Own { // store.MayBeOwn
+		replies = append(replies, fmt.Sprintf("(coalesce(code, 0) = 0 OR coalesce(detail, '') <> '' OR %s = %d)", layoutSQL("kind & $REASON_MASK"), bounce.RelayDenied))
+	}
 	if len(replies) > 0 {
 		cond = append(cond, "a.reply IN (SELECT id FROM reply WHERE "+strings.Join(replies, " AND ")+")")
 	}

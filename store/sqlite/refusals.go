@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"errors"
 	"iter"
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"bouncelog/bounce"
@@ -112,12 +114,14 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	if err != nil {
 		return err
 	}
-	if n <= refusalsSorted {
-		rows, err := r.refusalRows(c, q, table, spans, n, wanted, row, from, scan)
-		if err != nil {
+	if n <= refusalsSorted || q.Own { // which are a small part, mostly
+		rows, err := r.refusalRows(c, q, spans, n, wanted, row, from, scan)
+		if err == nil {
+			return r.yieldRefusals(ctx, c, t, rows, yield)
+		}
+		if err != errMany {
 			return err
 		}
-		return r.yieldRefusals(ctx, c, t, rows, yield)
 	}
 	rows, values := make([]refusalRow, 0, refusalsBatch), make([]int64, len(row))
 	err = q.once(c.Conn, func(v []driver.Value) error {
@@ -175,20 +179,34 @@ func covers(list, asked []bounce.Reason) bool {
 	return len(asked) > 0 && !slices.ContainsFunc(asked, func(r bounce.Reason) bool { return !slices.Contains(list, r) })
 }
 
-// refusalRows reads rows, each half of the table by a reader of its own.
-func (r *reader) refusalRows(c turn, q *question, table string, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
-	middle, err := c.Number("SELECT id FROM "+table+" ORDER BY id LIMIT 1 OFFSET ?", n/2)
+// errMany says that there are more than refusalsSorted rows.
+var errMany = errors.New("too many rows to be put in order at once")
+
+// refusalRows reads rows, of at most n, each half of the table by a reader of its own. The
+// error is errMany where there are too many.
+func (r *reader) refusalRows(c turn, q *question, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+	all, err := pieces(c.Conn)
 	if err != nil {
 		return nil, err
 	}
+	middle := int64(0)
+	if len(all) > 0 {
+		slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
+		middle = all[len(all)/2].lo
+	}
+	left := new(atomic.Int64)
+	left.Store(refusalsSorted)
 	var halves [2]runs
 	read := func(half int, part span) func(c *sqlite3.Conn) error {
 		return func(c *sqlite3.Conn) (err error) {
-			halves[half], err = refusalRuns(c, q, within(spans, part), n-n/2, wanted, row, from, scan)
+			halves[half], err = refusalRuns(c, q, within(spans, part), n-n/2, left, wanted, row, from, scan)
 			return err
 		}
 	}
 	err = r.together(c, read(0, span{math.MinInt64, middle - 1}), read(1, span{middle, math.MaxInt64}))
+	if errors.Is(err, errMany) {
+		return nil, errMany
+	}
 	return slices.Concat(halves[0], halves[1]), err
 }
 
@@ -205,14 +223,20 @@ func within(spans []span, in span) (out []span) {
 // runsAtMost are merged; where there are more, the rows are sorted.
 const runsAtMost = 4
 
-// refusalRuns reads at most n rows.
-func refusalRuns(c *sqlite3.Conn, q *question, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+// refusalRuns reads rows, about n if all are wanted, while there are left that may be read.
+func refusalRuns(c *sqlite3.Conn, q *question, spans []span, n int64, left *atomic.Int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+	if q.Own {
+		n /= 8
+	}
 	rows := make([]refusalRow, 0, n)
 	var ends []int // of runs that are in order, as each log mostly is
 	err := q.scanColumns(c, spans, row, from, func(v []int64) error {
 		x := scan(v)
 		if wanted != nil && !wanted.has(int64(x.recipient)) {
 			return nil
+		}
+		if left.Add(-1) < 0 {
+			return errMany
 		}
 		rows = append(rows, x)
 		if n := len(rows); n > 1 && inOrder(&rows[n-1], &rows[n-2]) < 0 {
