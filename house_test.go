@@ -22,7 +22,7 @@ const module = "bouncelog"
 // that is not listed may import nothing of ours.
 var mayImport = map[string][]string{
 	"bounce":                   {},
-	"judge":                    {"bounce", "internal/config"},
+	"judge":                    {"bounce", "internal/config", "internal/provider"},
 	"parser":                   {"bounce", "internal/ascii"},
 	"tailer":                   {},
 	"ingest":                   {"judge", "parser", "store", "tailer"},

@@ -47,10 +47,6 @@ func generate(t *testing.T, file *ruleFile) []byte {
 	for _, r := range file.rules {
 		literal(&b, reflect.ValueOf(r))
 	}
-	b.WriteString("}\n\nvar builtinProviders = []Provider{\n")
-	for _, p := range file.providers {
-		literal(&b, reflect.ValueOf(p))
-	}
 	b.WriteString("}\n\nvar builtinConcepts = []Concept{\n")
 	for _, c := range file.concepts {
 		literal(&b, reflect.ValueOf(c))

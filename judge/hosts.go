@@ -3,6 +3,8 @@ package judge
 import (
 	"slices"
 	"strings"
+
+	"bouncelog/internal/provider"
 )
 
 // A hostNode is a label of a host name, read from the right.
@@ -21,6 +23,16 @@ type hostClass struct {
 
 func (c *hostClass) has(n int32) bool { return slices.Contains(c.names, n) }
 
+// builtinProviders are those that rules know.
+func builtinProviders() (list []Provider) {
+	for i := range provider.Table {
+		if k := &provider.Table[i]; k.ID != "" {
+			list = append(list, Provider{ID: k.ID, Name: k.Name, Hosts: k.Hosts(), Pages: k.Pages})
+		}
+	}
+	return list
+}
+
 // hostTree makes the tree of the host names in rules and providers, and
 // numbers the names that rules use.
 func (j *Judge) hostTree() {
@@ -35,13 +47,13 @@ func (j *Judge) hostTree() {
 		return n
 	}
 	suffixes := map[string][]int32{}
-	provider := map[string]int{}
+	providerOf := map[string]int{}
 	for i, p := range j.providers {
 		n := number(p.ID)
 		for _, h := range p.Hosts {
 			suffixes[h] = append(suffixes[h], n)
-			if _, ok := provider[h]; !ok {
-				provider[h] = i
+			if _, ok := providerOf[h]; !ok {
+				providerOf[h] = i
 			}
 		}
 	}
@@ -63,7 +75,7 @@ func (j *Judge) hostTree() {
 		c := hostClass{suffix: s, provider: -1}
 		for rest := s; ; {
 			c.names = append(c.names, suffixes[rest]...)
-			if p, ok := provider[rest]; ok && c.provider < 0 {
+			if p, ok := providerOf[rest]; ok && c.provider < 0 {
 				c.provider = p
 			}
 			_, up, ok := strings.Cut(rest, ".")

@@ -107,7 +107,7 @@ func New(userRules ...[]byte) (*Judge, error) {
 	users := len(j.rules)
 	j.rules = append(j.rules, builtinRules...)
 	j.rules = append(j.rules, codeRules()...)
-	j.providers = append(providers, builtinProviders...)
+	j.providers = append(providers, builtinProviders()...)
 	j.concepts = append(j.concepts, builtinConcepts...)
 	ids := make(map[string]bool, len(j.rules))
 	for i := range j.rules {

@@ -248,35 +248,6 @@ var builtinRules = []Rule{
 	{ID: "concept-spam-named", Reason: 14, Scope: 3, Tier: 4, Code: []string{"5xx"}, Has: []string{"spam"}, Lacks: []string{"client", "recipient", "sender", "reputation"}, Seen: "wordings of many servers", Since: "2026-11", Yes: []string{"554 looks like spam"}, No: []string{"554 looks odd"}},
 }
 
-var builtinProviders = []Provider{
-	{ID: "google", Name: "Google (Gmail, Workspace)", Hosts: []string{"google.com", "googlemail.com", "gmail.com"}, Pages: []string{"https://support.google.com/a/answer/3726730", "https://support.google.com/mail/answer/81126", "https://postmaster.google.com/"}},
-	{ID: "microsoft", Name: "Microsoft (Outlook.com, Exchange Online)", Hosts: []string{"protection.outlook.com", "outlook.com", "hotmail.com", "olc.protection.outlook.com", "mail.protection.outlook.com", "mx.microsoft"}, Pages: []string{"https://learn.microsoft.com/en-us/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online/non-delivery-reports-in-exchange-online", "https://sendersupport.olc.protection.outlook.com/pm/", "https://sender.office.com/"}},
-	{ID: "yahoo", Name: "Yahoo (AOL, and domains hosted there)", Hosts: []string{"yahoodns.net", "yahoo.com", "aol.com", "yahoo.co.jp"}, Pages: []string{"https://senders.yahooinc.com/smtp-error-codes/", "https://senders.yahooinc.com/best-practices/"}},
-	{ID: "apple", Name: "Apple (iCloud Mail)", Hosts: []string{"icloud.com", "me.com", "mac.com", "apple.com"}, Pages: []string{"https://support.apple.com/en-us/102322"}},
-	{ID: "gmx", Name: "GMX, web.de, mail.com (1&1, IONOS)", Hosts: []string{"gmx.net", "gmx.com", "gmx.de", "web.de", "mail.com", "kundenserver.de", "1and1.com", "ionos.com", "perfora.net"}, Pages: []string{"https://postmaster.gmx.net/en/error-messages", "https://postmaster.web.de/en/error-messages"}},
-	{ID: "t-online", Name: "T-Online (Deutsche Telekom)", Hosts: []string{"t-online.de", "telekom.de"}, Pages: []string{"https://postmaster.t-online.de/index.en.html"}},
-	{ID: "orange", Name: "Orange (Wanadoo), La Poste", Hosts: []string{"orange.fr", "wanadoo.fr", "laposte.net", "orange.net"}, Pages: []string{"https://postmaster.orange.fr/"}},
-	{ID: "free", Name: "Free (Proxad)", Hosts: []string{"free.fr", "proxad.net"}, Pages: []string{"https://postmaster.free.fr/"}},
-	{ID: "comcast", Name: "Comcast (Xfinity)", Hosts: []string{"comcast.net"}, Pages: []string{"https://postmaster.comcast.net/"}},
-	{ID: "proofpoint", Name: "Proofpoint (filter)", Hosts: []string{"pphosted.com", "ppe-hosted.com", "proofpoint.com", "gpphosted.com"}, Pages: []string{"https://ipcheck.proofpoint.com/"}},
-	{ID: "mimecast", Name: "Mimecast (filter)", Hosts: []string{"mimecast.com", "mimecast.co.za", "mimecast-offshore.com"}, Pages: []string{"https://community.mimecast.com/"}},
-	{ID: "barracuda", Name: "Barracuda (filter)", Hosts: []string{"barracudanetworks.com", "ess.barracudanetworks.com", "cudaops.com"}, Pages: []string{"https://www.barracudacentral.org/lookups"}},
-	{ID: "cisco", Name: "Cisco Secure Email (IronPort)", Hosts: []string{"iphmx.com", "ironport.com", "cisco.com"}, Pages: []string{"https://talosintelligence.com/reputation_center"}},
-	{ID: "messagelabs", Name: "Broadcom Email Security.cloud (MessageLabs)", Hosts: []string{"messagelabs.com", "symanteccloud.com"}},
-	{ID: "trendmicro", Name: "Trend Micro Email Security", Hosts: []string{"in.tmes.trendmicro.com", "trendmicro.com", "trendmicro.eu"}, Pages: []string{"https://servicecentral.trendmicro.com/en-us/ers/ip-lookup/"}},
-	{ID: "tencent", Name: "Tencent (QQ Mail, Exmail)", Hosts: []string{"qq.com", "exmail.qq.com", "foxmail.com"}, Pages: []string{"https://service.mail.qq.com/"}},
-	{ID: "netease", Name: "NetEase (163, 126, yeah.net)", Hosts: []string{"163.com", "126.com", "yeah.net", "netease.com", "163mx00.mxmail.netease.com"}, Pages: []string{"http://mail.163.com/help/help_spam_16.htm"}},
-	{ID: "yandex", Name: "Yandex", Hosts: []string{"yandex.ru", "yandex.net", "yandex.com"}, Pages: []string{"https://yandex.com/support/mail/"}},
-	{ID: "mailru", Name: "VK (mail.ru)", Hosts: []string{"mail.ru"}, Pages: []string{"https://postmaster.mail.ru/"}},
-	{ID: "zoho", Name: "Zoho Mail", Hosts: []string{"zoho.com", "zoho.eu", "zoho.in", "zohomail.com"}, Pages: []string{"https://www.zoho.com/mail/help/"}},
-	{ID: "fastmail", Name: "Fastmail", Hosts: []string{"messagingengine.com", "fastmail.com"}, Pages: []string{"https://www.fastmail.help/"}},
-	{ID: "amazon", Name: "Amazon SES, WorkMail", Hosts: []string{"amazonaws.com", "amazonses.com"}, Pages: []string{"https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-smtp.html"}},
-	{ID: "godaddy", Name: "GoDaddy (Workspace Email)", Hosts: []string{"secureserver.net"}, Pages: []string{"https://www.godaddy.com/help/fix-rejected-email-with-a-bounce-error-40685"}},
-	{ID: "titan", Name: "Titan", Hosts: []string{"titan.email"}},
-	{ID: "seznam", Name: "Seznam.cz", Hosts: []string{"seznam.cz"}},
-	{ID: "libero", Name: "Libero, Virgilio (Italiaonline)", Hosts: []string{"libero.it", "virgilio.it", "iol.it"}},
-}
-
 var builtinConcepts = []Concept{
 	{ID: "recipient", Any: []string{"recipient", "rcpt", "|user|", "|user's|", "username", "mailbox", "mail box", "mail-box", "inbox", "account", "addressee", "receiver", "{addr}", "this address", "the address", "to address", "rcpt address", "mail adress", "|adress|", "e-mail address", "email address", "customer", "destinat", "empfanger", "empfaenger", "postfach", "benutzer", "utilisateur", "usuario", "utente", "uzytkownik", "получател", "пользовател", "ящик", "收件人", "用户", "邮箱"}},
 	{ID: "sender", Any: []string{"sender", "|from|", "mail from", "from:", "envelope", "originator", "return address", "return-path", "your domain", "your address", "your account", "your mailbox", "absender", "expediteur", "remitente", "mittente", "remetente", "afzender", "nadawc", "отправител", "发件人", "发信人"}},

@@ -5,7 +5,6 @@ package provider
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"bouncelog/bounce"
@@ -33,8 +32,8 @@ func OfHost(host string) string {
 		return strings.TrimPrefix(host, "ipv6:")
 	}
 	domain := registered(host)
-	if one, ok := families[domain]; ok {
-		return one
+	if p, ok := places[domain]; ok {
+		return p.name
 	}
 	return domain
 }
@@ -58,29 +57,39 @@ func registered(host string) string {
 	return name[strings.LastIndexByte(name, '.')+1:] + "." + suffix
 }
 
-// families maps a registered domain to the one that its provider is known by.
-var families = map[string]string{
-	"gmail.com": "google.com", "googlemail.com": "google.com",
-	// Consumer (olc.protection.outlook.com), business (mail.protection.outlook.com)
-	// and DANE (mx.microsoft) are edges of one provider.
-	"hotmail.com": "outlook.com", "mx.microsoft": "outlook.com", "office365.us": "outlook.com",
-	"aol.com": "yahoodns.net", "yahoo.com": "yahoodns.net",
-	"gmx.com": "gmx.net", "gmx.de": "gmx.net",
-	"mac.com": "icloud.com", "me.com": "icloud.com",
-	"yandex.com": "yandex.ru", "yandex.net": "yandex.ru",
-	"zoho.com.au": "zoho.com", "zoho.com.cn": "zoho.com", "zoho.eu": "zoho.com", "zoho.in": "zoho.com", "zoho.jp": "zoho.com", "zohomail.com": "zoho.com",
+// places are the places in Table of the registered domains, with the name that each is
+// known by.
+var places = func() map[string]place {
+	m := make(map[string]place)
+	for i := range Table {
+		for _, list := range Table[i].Domains {
+			for _, domain := range list {
+				m[domain] = place{list[0], &Table[i]}
+			}
+		}
+	}
+	return m
+}()
+
+type place struct {
+	name  string
+	known *Known
 }
 
-// filters are the hosted mail filters. Each customer decides what its filter refuses,
-// so the recipient's domain counts and not the filter.
-var filters = []string{
-	"antispamcloud.com", "barracudanetworks.com", "cudaops.com", "fireeyecloud.com", "gpphosted.com", "hornetsecurity.com",
-	"iphmx.com", "mailcontrol.com", "messagelabs.com", "mimecast-offshore.com", "mimecast.co.za", "mimecast.com", "mxlogic.net",
-	"ppe-hosted.com", "pphosted.com", "retarus.com", "sophos.com", "spamexperts.com", "spamexperts.eu", "symanteccloud.com", "trendmicro.com", "trendmicro.eu",
+// IsFilter reports whether a provider is a hosted mail filter: what is refused there
+// is each customer's own decision, so the recipient's domain counts and not the filter.
+func IsFilter(provider string) bool {
+	p, ok := places[provider]
+	return ok && p.known.Filter
 }
 
-// IsFilter reports whether a provider is a hosted mail filter.
-func IsFilter(provider string) bool { return slices.Contains(filters, provider) }
+// Page is what a provider publishes for those who send to it; "" where none is known.
+func Page(provider string) string {
+	if p, ok := places[provider]; ok && len(p.known.Pages) > 0 {
+		return p.known.Pages[0]
+	}
+	return ""
+}
 
 // Submits reports whether a relay's port is one that mail exchangers do not listen
 // on: mail is handed to a smarthost there.

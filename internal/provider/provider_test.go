@@ -29,10 +29,43 @@ func TestOf(t *testing.T) {
 		{"inbound-smtp.eu-west-1.amazonaws.com", "x.example", "amazonaws.com"},
 		{"mx.city.kobe.jp", "x.example", "city.kobe.jp"},
 		{"com", "x.example", "com"},
+		{"163mx01.mxmail.netease.com", "x.example", "netease.com"},
+		{"mx.163.com", "x.example", "netease.com"},
+		{"d1.ess.cudaops.com", "x.example", "barracudanetworks.com"},
 	} {
 		d := &bounce.Delivery{RelayHost: test.relay, RecipientDomain: test.recipientDomain}
 		if got := Of(d); got != test.want {
 			t.Errorf("Of(%q) = %q, want %q", test.relay, got, test.want)
 		}
+	}
+}
+
+// TestTable holds that the table names every domain once, as registered, and knows it by
+// one name.
+func TestTable(t *testing.T) {
+	ids, domains := map[string]bool{}, map[string]bool{}
+	for i := range Table {
+		k := &Table[i]
+		if ids[k.ID] && k.ID != "" {
+			t.Errorf("%s is there twice", k.ID)
+		}
+		ids[k.ID] = true
+		for _, list := range k.Domains {
+			for _, domain := range list {
+				if domains[domain] || registered(domain) != domain {
+					t.Errorf("%s: %s is there twice, or is no registered domain", k.ID, domain)
+				}
+				domains[domain] = true
+				if got := OfHost("mx." + domain); got != list[0] {
+					t.Errorf("OfHost(mx.%s) = %q, want %q", domain, got, list[0])
+				}
+			}
+			if IsFilter(list[0]) != k.Filter || len(k.Pages) > 0 && Page(list[0]) != k.Pages[0] {
+				t.Errorf("%s: filter %v, page %q", list[0], IsFilter(list[0]), Page(list[0]))
+			}
+		}
+	}
+	if IsFilter("example.org") || Page("example.org") != "" {
+		t.Error("a stranger is known")
 	}
 }
