@@ -34,6 +34,8 @@ type model struct {
 	tick func(time.Duration, func(time.Time) tea.Msg) tea.Cmd
 
 	screen, incidents turn
+	view              tea.View
+	drawn             bool // view is the frame of s and d
 
 	mu      sync.Mutex
 	version func() (int64, error) // of what is stored; nil: not open
@@ -108,16 +110,19 @@ func (m *model) again() tea.Cmd {
 	return m.tick(tickEvery, func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
-// View is the frame.
+// View is the frame. It is drawn once for what Update changed.
 func (m *model) View() tea.View {
+	if m.drawn {
+		return m.view
+	}
 	how := lookAttributes
 	if m.o.Colour {
 		how = lookColours
 	}
-	v := tea.NewView(frame(m.s, m.d, how))
-	v.AltScreen = true
-	v.WindowTitle = "bouncelog top"
-	return v
+	m.view, m.drawn = tea.NewView(frame(m.s, m.d, how)), true
+	m.view.AltScreen = true
+	m.view.WindowTitle = "bouncelog top"
+	return m.view
 }
 
 // Update takes in what happened.
@@ -125,6 +130,9 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.d.now = m.o.Now()
 	if m.o.Behind != nil {
 		m.d.behind = m.o.Behind()
+	}
+	if t, ok := msg.(told); !ok || t.ans != nil || t.incidents != nil || t.err != nil {
+		m.drawn = false
 	}
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:

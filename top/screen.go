@@ -27,17 +27,29 @@ const (
 	bar    // the lines that part the screen
 )
 
-var (
-	attributes = [...]lipgloss.Style{
-		normal: lipgloss.NewStyle(), strong: lipgloss.NewStyle().Bold(true), faint: lipgloss.NewStyle(), bad: lipgloss.NewStyle().Bold(true), warning: lipgloss.NewStyle(),
-		good: lipgloss.NewStyle(), chosen: lipgloss.NewStyle().Reverse(true), bar: lipgloss.NewStyle().Bold(true),
+// A paint is the escape sequences before and after a text.
+type paint struct{ begin, end string }
+
+func paintOf(s lipgloss.Style) paint {
+	begin, end, _ := strings.Cut(s.Render("x"), "x")
+	return paint{begin, end}
+}
+
+// paints are taken from the styles once: to render each text by its style would be two
+// thirds of the time that a frame takes (BenchmarkFrame: 270 µs against 100).
+var paints = func() (p [lookColours + 1][bar + 1]paint) {
+	plain := lipgloss.NewStyle()
+	for s, l := range map[style]lipgloss.Style{strong: plain.Bold(true), bad: plain.Bold(true), chosen: plain.Reverse(true), bar: plain.Bold(true)} {
+		p[lookAttributes][s] = paintOf(l)
 	}
-	colours = [...]lipgloss.Style{
-		normal: lipgloss.NewStyle(), strong: lipgloss.NewStyle().Bold(true), faint: lipgloss.NewStyle().Foreground(lipgloss.BrightBlack), bad: lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Red),
-		warning: lipgloss.NewStyle().Foreground(lipgloss.Yellow), good: lipgloss.NewStyle().Foreground(lipgloss.Green), chosen: lipgloss.NewStyle().Reverse(true),
-		bar: lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Cyan),
+	for s, l := range map[style]lipgloss.Style{
+		strong: plain.Bold(true), faint: plain.Foreground(lipgloss.BrightBlack), bad: plain.Bold(true).Foreground(lipgloss.Red), warning: plain.Foreground(lipgloss.Yellow),
+		good: plain.Foreground(lipgloss.Green), chosen: plain.Reverse(true), bar: plain.Bold(true).Foreground(lipgloss.Cyan),
+	} {
+		p[lookColours][s] = paintOf(l)
 	}
-)
+	return p
+}()
 
 // A look is how styles are drawn.
 type look int
@@ -76,25 +88,17 @@ func (l line) draw(n int, how look) string {
 		} else {
 			left -= w
 		}
-		switch {
-		case text == "":
-		case how == lookText || s.style == normal:
-			b.WriteString(text)
-		case how == lookAttributes:
-			b.WriteString(attributes[s.style].Render(text))
-		default:
-			b.WriteString(colours[s.style].Render(text))
-		}
-		if left == 0 {
-			break
+		p := paints[how][s.style]
+		if text != "" {
+			b.WriteString(p.begin + text + p.end)
 		}
 	}
 	if left > 0 {
-		fill := strings.Repeat(" ", left)
-		if len(l) > 0 && l[len(l)-1].style == chosen && how != lookText {
-			fill = attributes[chosen].Render(fill)
+		p := paint{}
+		if len(l) > 0 && l[len(l)-1].style == chosen { // to the end of the line
+			p = paints[how][chosen]
 		}
-		b.WriteString(fill)
+		b.WriteString(p.begin + strings.Repeat(" ", left) + p.end)
 	}
 	if how == lookText {
 		return strings.TrimRight(b.String(), " ")
