@@ -26,7 +26,7 @@ ARCH = $(shell $(GO) env GOARCH)
 STATIC = -tags netgo,osusergo,timetzdata,sqlite_omit_load_extension
 
 .DEFAULT_GOAL = help
-.PHONY: help build need demo demo-web vendor-web test race fuzz bench profile e2e e2e-package lint vuln golden man install dist package reproducible clean
+.PHONY: help build need demo demo-web pictures vendor-web test race fuzz bench profile e2e e2e-package lint vuln golden man install dist package reproducible clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -43,6 +43,9 @@ demo: build ## import a generated log of nine days, and print the report; demo.h
 
 demo-web: build ## serve a sample log as a dashboard on the loopback interface, until Ctrl-C
 	@./testdata/demo-web.sh
+
+pictures: build ## make the pictures of README.md and docs anew, with Chromium
+	@GO='$(GO)' ./testdata/pictures.sh
 
 vendor-web: ## fetch anew what web/static/VENDOR lists, from npm, and compare
 	@web/vendor.sh
