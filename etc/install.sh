@@ -29,6 +29,8 @@ done
 install -d "$destdir$docdir/examples/prometheus"
 install -m 644 docs/*.md README.md "$destdir$docdir/"
 install -m 644 etc/bouncelog.toml etc/metrics.conf etc/datasette.json "$destdir$docdir/examples/"
+install -d "$destdir$docdir/examples/grafana"
+install -m 644 etc/grafana/*.json "$destdir$docdir/examples/grafana/"
 if [ -d etc/prometheus ]; then
 	install -m 644 etc/prometheus/*.yml "$destdir$docdir/examples/prometheus/"
 fi

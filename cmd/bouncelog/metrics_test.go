@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -140,6 +141,91 @@ func TestAlerts(t *testing.T) {
 	cmd := exec.Command(promtool, "test", "rules", "alerts_test.yml")
 	cmd.Dir = "../../etc/prometheus"
 	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, said)
+	}
+}
+
+// TestGrafana holds that the dashboard for Grafana asks for metrics, labels and reasons
+// that there are, and that promtool takes its queries where it is installed.
+func TestGrafana(t *testing.T) {
+	raw, err := os.ReadFile("../../etc/grafana/bouncelog.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr, RefID string }
+		}
+	}
+	if err := json.Unmarshal(raw, &board); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{} // of each metric
+	for _, m := range regexp.MustCompile("(?m)^\\| `(bouncelog_\\w+)` \\| ([^|]*)\\|").FindAllStringSubmatch(string(doc), -1) {
+		labels[m[1]] = m[2] + "`instance` `le`"
+	}
+	var rules strings.Builder
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
+	queries := 0
+	for _, p := range board.Panels {
+		if p.Title == "" || p.GridPos.W == 0 || p.GridPos.X+p.GridPos.W > 24 || len(p.Targets) == 0 {
+			t.Errorf("panel %q: %+v", p.Title, p)
+		}
+		for _, target := range p.Targets {
+			queries++
+			expr := strings.NewReplacer("$__rate_interval", "5m", "$__range", "24h", "$instance", ".*").Replace(target.Expr)
+			if strings.Contains(expr, "$") {
+				t.Errorf("%s: a variable that is not known in %s", p.Title, target.Expr)
+			}
+			fmt.Fprintf(&rules, "  - record: panel%d\n    expr: %q\n", queries, expr)
+			metrics := regexp.MustCompile(`(bouncelog_\w+)\{([^}]*)\}`).FindAllStringSubmatch(expr, -1)
+			if len(metrics) == 0 {
+				t.Errorf("%s asks for nothing: %s", p.Title, expr)
+			}
+			for _, m := range metrics {
+				have, ok := labels[strings.TrimSuffix(m[1], "_bucket")]
+				if !ok {
+					t.Errorf("%s: there is no metric %s", p.Title, m[1])
+				}
+				wanted := regexp.MustCompile(`(\w+)(?:!=|=~|!~|=)"`).FindAllStringSubmatch(m[2], -1)
+				for _, by := range regexp.MustCompile(`by \(([^)]*)\)`).FindAllStringSubmatch(expr, -1) {
+					for name := range strings.SplitSeq(by[1], ", ") {
+						wanted = append(wanted, []string{"", name})
+					}
+				}
+				for _, label := range wanted {
+					if !strings.Contains(have, "`"+label[1]+"`") {
+						t.Errorf("%s: %s has no label %s", p.Title, m[1], label[1])
+					}
+				}
+			}
+			for _, m := range regexp.MustCompile(`reason=~?"([^"]*)"`).FindAllStringSubmatch(expr, -1) {
+				for word := range strings.SplitSeq(m[1], "|") {
+					if r, ok := bounce.ParseReason(word); !ok || r == bounce.NoReason {
+						t.Errorf("%s: %q is no reason", p.Title, word)
+					}
+				}
+			}
+		}
+	}
+	if queries < 10 {
+		t.Errorf("found only %d queries: the test is broken", queries)
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("needs promtool for the rest")
+	}
+	file := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(file, []byte(rules.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := exec.Command(promtool, "check", "rules", file).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, said)
 	}
 }
