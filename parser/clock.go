@@ -132,15 +132,9 @@ func (c *clock) read(h *header) bool {
 	if !ok {
 		return false
 	}
-	if !c.believable(sec) {
-		c.doubted = true
-		c.size = 0
+	if !c.take(sec, st.nsec, st.year != 0 || st.unix) {
 		return true
 	}
-	c.follow(sec, st.year != 0 || st.unix)
-	c.sec, c.nsec, c.known = sec, st.nsec, true
-	c.now = c.last()
-	c.size = 0
 	if st.second >= minStamp && st.second <= maxStamp && h.plain {
 		c.form = h.form
 		c.size = st.second
@@ -150,6 +144,18 @@ func (c *clock) read(h *header) bool {
 		}
 		c.zone = append(c.zone[:0], h.stamp[st.second+st.fractionLen:]...)
 	}
+	return true
+}
+
+// take sets now to a time, if it is believable. Named says that its year was named.
+func (c *clock) take(sec int64, nsec int32, named bool) bool {
+	c.size = 0
+	if c.doubted = !c.believable(sec); c.doubted {
+		return false
+	}
+	c.follow(sec, named)
+	c.sec, c.nsec, c.known = sec, nsec, true
+	c.now = c.last()
 	return true
 }
 

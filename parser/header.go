@@ -710,10 +710,10 @@ func digits(b []byte) (n int, ok bool) {
 }
 
 // localMonth reads the name of a month in a language that strftime(3) knows, up
-// to the blank after it; n is its length.
+// to the blank after it, where the day follows; n is its length.
 func localMonth(b []byte) (month, n int) {
 	n = bytes.IndexByte(b[:min(len(b), 14)], ' ')
-	if n < 2 {
+	if n < 2 || n+3 > len(b) || !isDigit(b[n+1]) && (b[n+1] != ' ' || !isDigit(b[n+2])) {
 		return 0, 0
 	}
 	name := b[:n]

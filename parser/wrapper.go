@@ -44,8 +44,18 @@ const (
 type envelope struct {
 	form    stampForm
 	stamp   []byte
+	at      time.Time // the stamp's, if it is known already
+	hasZone bool      // with at
 	host    []byte
 	program []byte
+}
+
+// zoned reports whether the time of the wrapper says its zone.
+func (e *envelope) zoned() bool {
+	if !e.at.IsZero() {
+		return e.hasZone
+	}
+	return zoned(e.form, e.stamp)
 }
 
 // inside is the parser of the lines within. It has a clock and a host of its
@@ -87,7 +97,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 			return 0, false
 		}
 		var o object
-		if !o.read(line, &p.scratch) {
+		if !o.read(line, p) {
 			return 0, false
 		}
 		return p.open(&o, &envelope{}, r, offset), true
@@ -208,7 +218,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		start = false
 		if c == '{' {
 			var o object
-			if isWrapper(line[:i], &p.shapes) && o.read(rest, &p.scratch) {
+			if isWrapper(line[:i], &p.shapes) && o.read(rest, p) {
 				if last.form != stampNone {
 					out.prefer(last.form, last.stamp)
 				}
@@ -253,7 +263,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		}
 		w := p.inside()
 		p.enclose(w, out)
-		if h.form == stampNone || zoned(out.form, out.stamp) && !zoned(h.form, h.stamp) {
+		if h.form == stampNone || out.zoned() && !zoned(h.form, h.stamp) {
 			if !p.timed(w, out) {
 				return Unparsed, i
 			}
@@ -268,33 +278,48 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 
 // open reads the text that an object carries.
 func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
-	out := envelope{form: o.form, stamp: o.time, host: o.host, program: o.program}
-	if out.form == stampNone || outer.form != stampNone && !zoned(out.form, out.stamp) && zoned(outer.form, outer.stamp) {
-		out.form, out.stamp = outer.form, outer.stamp
+	out := o.envelope
+	if outer.form != stampNone && (out.form == stampNone || !out.zoned() && outer.zoned()) {
+		out.form, out.stamp, out.at, out.hasZone = outer.form, outer.stamp, outer.at, outer.hasZone
 	}
 	if out.host == nil {
 		out.host = outer.host
 	}
-	text := bytes.Trim(o.text, " \t\r\n")
+	text := o.text
+	for len(text) > 0 && text[0] <= ' ' {
+		text = text[1:]
+	}
+	for len(text) > 0 && text[len(text)-1] <= ' ' {
+		text = text[:len(text)-1]
+	}
 	w := p.inside()
 	p.enclose(w, &out)
 	if _, same := w.clock.again(text); same {
-		if len(w.clock.zone) == 0 && w.clock.form != stampUnix && zoned(out.form, out.stamp) && !p.timed(w, &out) {
+		if len(w.clock.zone) == 0 && w.clock.form != stampUnix && out.zoned() && !p.timed(w, &out) {
 			return Unparsed
 		}
 		return w.parse(text, r, offset)
 	}
+	named := p.programs.get(out.program)
+	known := named.daemon != notPostfix || named.exim
+	if known && len(text) > 0 && alnum[text[0]] {
+		if _, n := scanStamp(text); n == 0 { // the journal's messages have no header
+			if !p.timed(w, &out) {
+				return Unparsed
+			}
+			return w.bare(named, text, r, offset)
+		}
+	}
 	h := &w.h
 	splitHeader(text, h)
-	if h.form == stampNone || zoned(out.form, out.stamp) && !zoned(h.form, h.stamp) {
+	if h.form == stampNone || out.zoned() && !zoned(h.form, h.stamp) {
 		if !p.timed(w, &out) {
 			return Unparsed
 		}
 	}
-	prog := p.programs.get(h.program)
-	if prog.daemon == notPostfix && !prog.exim {
-		if prog = p.programs.get(out.program); prog.daemon != notPostfix || prog.exim {
-			return w.bare(prog, text, r, offset)
+	if prog := p.programs.get(h.program); prog.daemon == notPostfix && !prog.exim {
+		if known {
+			return w.bare(named, text, r, offset)
 		}
 		if h.form == stampNone && isBare(text, h) {
 			return w.bare(&noProgram, text, r, offset)
@@ -306,10 +331,14 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 // timed sets the time of the next line within to that of its wrapper. It
 // reports false where that is none.
 func (p *Parser) timed(w *Parser, out *envelope) bool {
+	if !out.at.IsZero() {
+		w.over = out.at
+		return true
+	}
 	if out.form == stampNone {
 		return true
 	}
-	h := header{form: out.form, stamp: out.stamp}
+	h := header{form: out.form, stamp: out.stamp, plain: true}
 	if !p.clock.read(&h) {
 		return false
 	}
@@ -342,10 +371,10 @@ func (p *Parser) now() time.Time {
 // prefer takes a time that stands nearer to the line within, unless the one
 // farther off says its zone and this one does not.
 func (e *envelope) prefer(form stampForm, stamp []byte) {
-	if e.form != stampNone && zoned(e.form, e.stamp) && !zoned(form, stamp) {
+	if e.form != stampNone && e.zoned() && !zoned(form, stamp) {
 		return
 	}
-	e.form, e.stamp = form, stamp
+	e.form, e.stamp, e.at = form, stamp, time.Time{}
 }
 
 func zoned(form stampForm, b []byte) bool {
@@ -610,24 +639,25 @@ func isWrapper(b []byte, s *shapes) bool {
 // An object is a line that is JSON, as far as it is of use. Objects within are
 // read as if their fields were its own.
 type object struct {
-	text, host, program []byte
-	time                []byte
-	form                stampForm
+	envelope
+	text []byte
+	rank int // of the name that text stands under
 }
 
-// read takes an object apart. Strings with escapes are undone into buf. It
+// maxNested bounds how deep in an object others are read.
+const maxNested = 4
+
+// read takes an object apart. Strings with escapes are undone into p.scratch. It
 // reports false where there is no text.
-func (o *object) read(b []byte, buf *[]byte) bool {
-	*buf = (*buf)[:0]
-	if cap(*buf) < len(b)+64 {
-		*buf = make([]byte, 0, len(b)+64) // never grows below, so that slices of it stay
+func (o *object) read(b []byte, p *Parser) bool {
+	if p.scratch = p.scratch[:0]; cap(p.scratch) < len(b)+64 {
+		p.scratch = make([]byte, 0, len(b)+64) // never grows below, so that slices of it stay
 	}
 	depth := 0
-	rank := 0
 	for i := 0; i < len(b); {
-		switch c := b[i]; c {
+		switch b[i] {
 		case '{':
-			if depth++; depth > 4 {
+			if depth++; depth > maxNested {
 				return o.text != nil
 			}
 			i++
@@ -637,14 +667,12 @@ func (o *object) read(b []byte, buf *[]byte) bool {
 			}
 			i++
 		case '"':
-			end := endOfString(b[i:])
-			if end == 0 {
+			end := closingQuote(b, i+1)
+			if end < 0 {
 				return o.text != nil
 			}
-			key := b[i+1 : i+end-1]
-			i += end
-			for i < len(b) && b[i] == ' ' {
-				i++
+			key := b[i+1 : end]
+			for i = end + 1; i < len(b) && b[i] == ' '; i++ {
 			}
 			if i == len(b) || b[i] != ':' {
 				continue // a string in a list
@@ -656,16 +684,16 @@ func (o *object) read(b []byte, buf *[]byte) bool {
 			}
 			start := i
 			if b[i] == '"' {
-				if end = endOfString(b[i:]); end == 0 {
+				if end = closingQuote(b, i+1); end < 0 {
 					return o.text != nil
 				}
-				i += end
-				o.field(key, b[start+1:i-1], buf, &rank)
+				start, i = i+1, end+1
+				o.field(key, b[start:end], p)
 			} else if b[i] == '-' || isDigit(b[i]) {
 				for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
 					i++
 				}
-				o.field(key, b[start:i], buf, &rank)
+				o.field(key, b[start:i], p)
 			}
 		default:
 			i++
@@ -674,50 +702,48 @@ func (o *object) read(b []byte, buf *[]byte) bool {
 	return o.text != nil
 }
 
-// endOfString is quotedEnd for long strings.
-func endOfString(b []byte) int {
-	i := 1
+// closingQuote is the index of the quote that ends the JSON string whose first byte is
+// at i, or -1.
+func closingQuote(b []byte, i int) int {
 	for {
 		j := bytes.IndexByte(b[i:], '"')
 		if j < 0 {
-			return 0
+			return -1
 		}
 		i += j
-		n := 0 // backslashes before it
-		for b[i-1-n] == '\\' {
-			n++
+		n := i // of the first of the backslashes before it
+		for b[n-1] == '\\' {
+			n--
 		}
-		if i++; n%2 == 0 {
+		if (i-n)%2 == 0 {
 			return i
 		}
+		i++
 	}
 }
 
-// textKeys are the names under which log shippers carry the line, the better
-// ones last: the raw line says more than the message.
-var textKeys = map[string]int{
-	"short_message": 1, "msg": 2, "message": 3, "MESSAGE": 3, "line": 4, "log": 4, "full_message": 4, "_raw": 5, "rawmsg": 5,
-}
-
-// field takes in a field with its value as it stands in JSON.
-func (o *object) field(key, v []byte, buf *[]byte, rank *int) {
-	if n := textKeys[string(key)]; n > 0 {
-		if n > *rank {
-			*rank = n
-			o.text = unescapeJSON(v, buf)
-		}
-		return
-	}
+// field takes in a field with its value as it stands in JSON: the text, under the
+// names that log shippers give it, of which the raw line says more than the message;
+// the time, the host and the program.
+func (o *object) field(key, v []byte, p *Parser) {
 	switch string(key) {
+	case "short_message":
+		o.line(1, v, p)
+	case "msg":
+		o.line(2, v, p)
+	case "message", "MESSAGE":
+		o.line(3, v, p)
+	case "line", "log", "full_message":
+		o.line(4, v, p)
+	case "_raw", "rawmsg":
+		o.line(5, v, p)
 	case "time", "timestamp", "@timestamp", "ts", "date", "_time", "timereported", "timegenerated", "eventTime":
-		if form, n := scanStamp(v); n > 0 && o.form == stampNone {
-			o.form, o.time = form, v[:n]
-		} else if allDigits(v) || len(v) > 10 && v[10] == '.' && allDigits(v[:10]) && allDigits(v[11:]) {
-			o.unix(v, buf)
+		if o.form == stampNone {
+			o.time(v, p)
 		}
 	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP":
-		o.form = stampNone // more exact than any other
-		o.unix(v, buf)
+		o.form, o.at = stampNone, time.Time{} // more exact than any other
+		o.unix(v, p)
 	case "_HOSTNAME", "hostname", "host", "HOSTNAME":
 		if plainLocal(v) {
 			o.host = v
@@ -727,20 +753,49 @@ func (o *object) field(key, v []byte, buf *[]byte, rank *int) {
 	}
 }
 
+// line takes a text in, unless there is one of a better rank.
+func (o *object) line(rank int, v []byte, p *Parser) {
+	if rank > o.rank {
+		o.rank = rank
+		o.text = unescapeJSON(v, &p.scratch)
+	}
+}
+
+// time reads the value of a field that has the time.
+func (o *object) time(v []byte, p *Parser) {
+	// Most are of the minute of the one before.
+	at := len(p.scratch)
+	p.scratch = append(append(p.scratch, v[:min(len(v), maxStamp+16)]...), " x"...)
+	_, same := p.clock.again(p.scratch[at:])
+	p.scratch = p.scratch[:at]
+	if same {
+		o.form, o.at, o.hasZone = p.clock.form, p.clock.now, len(p.clock.zone) > 0
+		return
+	}
+	if form, n := scanStamp(v); n > 0 {
+		o.form, o.stamp = form, v[:n]
+	} else if allDigits(v) || len(v) > 10 && v[10] == '.' && allDigits(v[:10]) && allDigits(v[11:]) {
+		o.unix(v, p)
+	}
+}
+
 // unix reads the seconds, milliseconds or microseconds since 1970.
-func (o *object) unix(v []byte, buf *[]byte) {
+func (o *object) unix(v []byte, p *Parser) {
 	if o.form != stampNone || len(v) < 10 || len(v) > 20 {
 		return
 	}
-	at := len(*buf)
-	*buf = append(*buf, v[:10]...)
-	*buf = append(*buf, '.')
+	sec, ok1 := digits(v[:10])
+	nsec, ok2 := 0, true
 	if rest := bytes.TrimPrefix(v[10:], []byte(".")); len(rest) > 0 {
-		*buf = append(*buf, rest...)
-	} else {
-		*buf = append(*buf, '0')
+		rest = rest[:min(len(rest), 9)]
+		nsec, ok2 = digits(rest)
+		for range 9 - len(rest) {
+			nsec *= 10
+		}
 	}
-	o.form, o.time = stampUnix, (*buf)[at:]
+	if ok1 && ok2 && p.clock.take(int64(sec), int32(nsec), true) {
+		o.form, o.at, o.hasZone = stampUnix, p.clock.now, true
+	}
 }
 
 // unescapeJSON undoes the escapes of a JSON string (RFC 8259 section 7). Line
