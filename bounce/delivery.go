@@ -72,7 +72,9 @@ type Delivery struct {
 	// TLS is Postfix 3.11's tls=: the TLS level wanted (none, may, encrypt, dane,
 	// verify, secure), ":" and the level reached where that is another, "!" where
 	// the policy was not kept, "?" where it was not decided, "/requiretls" (RFC
-	// 8689). Empty where the log does not say.
+	// 8689). Of Exim, in the same words, what came of it, without the level wanted:
+	// none, may (encrypted), verify (CV=yes), dane (CV=dane), "!" as in Postfix.
+	// Empty where the log does not say.
 	TLS string
 
 	Delay float64 // seconds since arrival; negative where not logged

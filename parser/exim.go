@@ -376,6 +376,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 		d.SenderKnown = true
 	}
 	d.Size = f.size
+	d.TLS = f.tls(d.Outcome)
 	if e != nil {
 		p.queue.join(d, e, known, 0, 0)
 	}
@@ -392,6 +393,7 @@ type eximFields struct {
 	hasSender               bool
 	size                    int64
 	confirmation            string // C="…"
+	cipher, verified        string // X=, CV=
 	queueTime, deliveryTime string
 	errno                   int
 	strerror                string // the system's words, for a positive errno
@@ -409,6 +411,33 @@ func unescape(s string) string {
 		b = append(b, s[i])
 	}
 	return string(b)
+}
+
+// tls says in the words of Postfix's tls= (bounce.Delivery.TLS) how the session was
+// encrypted. Exim does not log which level was wanted, only what came of it: X= with
+// the cipher where there was TLS, and CV=dane or CV=yes where the certificate was
+// verified; its default log_selector has both. A delivery to a host without X= went
+// in clear. Of a failure without X= that is not known, but where the message names it.
+func (f *eximFields) tls(outcome bounce.Outcome) string {
+	switch {
+	case f.cipher != "" && f.verified == "dane":
+		return "dane"
+	case f.cipher != "" && f.verified == "yes":
+		return "verify"
+	case f.cipher != "":
+		return "may"
+	case outcome == bounce.Delivered && f.ip != "":
+		return "none"
+	case strings.HasPrefix(f.message, "a TLS session is required, but "):
+		return "!encrypt"
+	case strings.HasPrefix(f.message, "TLS session: (certificate verification failed"):
+		return "!verify"
+	case strings.HasPrefix(f.message, "DANE error: tlsa lookup "):
+		return "dane?"
+	case strings.HasPrefix(f.message, "DANE error: "):
+		return "!dane"
+	}
+	return ""
 }
 
 // discards reports what Exim writes in an address's place where all
@@ -572,6 +601,10 @@ func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 			f.size, _ = strconv.ParseInt(v, 10, 64)
 		case "C":
 			f.confirmation = v
+		case "X":
+			f.cipher = v
+		case "CV":
+			f.verified = v
 		case "QT":
 			f.queueTime = v
 		case "DT":

@@ -277,10 +277,53 @@ func TestEximDelivery(t *testing.T) {
 			want := tt.want
 			want.Time = time.Date(2026, 11, 23, 9, 47, 6, 0, time.UTC)
 			want.MTA, want.Instance, want.QueueID = bounce.Exim, "exim", "1xVUtG-0005Lh-1y"
+			want.TLS = r.Deliveries[0].TLS // TestEximTLS holds it
 			if diff := cmp.Diff(want, r.Deliveries[0]); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestEximTLS holds what X= and CV= say, in the words of Postfix's tls=. The lines are
+// those of Exim 4.96, 4.98 and 4.100 in the lab, but for DANE and resumption.
+func TestEximTLS(t *testing.T) {
+	const (
+		at     = " R=dnslookup T=remote_smtp H=mx.bigmail.test [192.0.2.2]"
+		cipher = " X=TLS1.3:ECDHE_X25519__ECDSA_SECP256R1_SHA256__AES_128_GCM:128"
+		full   = " F=<s@sender.test> P=<s@sender.test> R=dnslookup T=remote_smtp S=401 H=mx.bigmail.test [192.0.2.2]:25 I=[203.0.113.25]:49346 PS=ese"
+		reply  = ": SMTP error from remote mail server after RCPT TO:<a@bigmail.test>: 550 5.1.1 no such user"
+	)
+	for _, tt := range []struct{ line, want string }{
+		{"=> a@bigmail.test" + at + cipher + ` CV=no C="250 2.0.0 OK"`, "may"},
+		{"=> a@bigmail.test" + at + cipher + ` CV=yes C="250 2.0.0 OK"`, "verify"},
+		{"=> a@bigmail.test" + at + cipher + `* CV=yes C="250 2.0.0 OK"`, "verify"},
+		{"=> a@bigmail.test" + at + cipher + ` CV=dane C="250 2.0.0 OK"`, "dane"},
+		{"=> a@bigmail.test" + full + cipher + `:X25519 CV=no DN="CN=mx.bigmail.test" L K C="250 2.0.0 OK  1763900000 d94 - gsmtp" QT=2.286s DT=0.968s`, "may"},
+		{"=> a@bigmail.test" + full + ` X=TLS1.3:TLS_AES_256_GCM_SHA384:256:X25519MLKEM768 CV=dane C="250 OK"`, "dane"},
+		{"-> b@bigmail.test" + at + cipher + `:X25519 CV=no C="250 2.0.0 OK"`, "may"},
+		{"=> a@bigmail.test" + at + ` C="250 2.0.0 OK"`, "none"},
+		{"=> a@store.test R=store T=lmtp_store H=192.0.2.24 [192.0.2.24] C=\"250 2.1.5 Ok\"", "none"},
+		{"=> labuser <labuser@lab.test> R=local T=local_delivery", ""},
+		{`=> a@bigmail.test R=x T=smtp H=127.0.0.1 [127.0.0.1]:10026 C="250 from MTA(x) queued as 1"`, ""},
+		{"** a@bigmail.test" + at + cipher + ":X25519 CV=no " + reply, "may"},
+		{"** a@bigmail.test" + at + cipher + " CV=no" + reply, "may"},
+		{"** a@bigmail.test" + at + reply, ""},
+		{"** a@bigmail.test" + at + ": SMTP error from remote mail server after RCPT TO:<a@bigmail.test>: 550 no X=TLS1.3:x:1 CV=dane", ""},
+		{"== a@bigmail.test" + at + cipher + " CV=yes defer (-44): SMTP error from remote mail server after RCPT TO:<a@bigmail.test>: 450 4.2.0 later", "verify"},
+		{"== a@bigmail.test R=dnslookup T=remote_smtp defer (-44) H=mx.bigmail.test [192.0.2.2]" + cipher + " CV=no: SMTP error from remote mail server after RCPT TO:<a@bigmail.test>: 450 4.2.0 later", "may"},
+		{"== x@tlsreq.test R=dnslookup T=remote_smtp defer H=mx.tlsreq.test [198.51.100.103]:25 I=[203.0.113.25]:60902 DT=0.075s: a TLS session is required, but the server did not offer TLS support", "!encrypt"},
+		{"== x@tlsreq.test R=dnslookup T=remote_smtp defer (-38) H=mx.tlsreq.test [198.51.100.103]: a TLS session is required, but the server did not offer TLS support", "!encrypt"},
+		{"== x@tlsverify.test R=dnslookup T=remote_smtp defer H=mx.tlsverify.test [198.51.100.102]: TLS session: (certificate verification failed): certificate invalid", "!verify"},
+		{"== x@dane.test R=dnslookup T=remote_smtp defer (-36): DANE error: mx.dane.test lookup not DNSSEC", "!dane"},
+		{"== x@dane.test R=dnslookup T=remote_smtp defer: DANE error: tlsa lookup DEFER", "dane?"},
+	} {
+		kind, r := parseLines(t, "2026-11-23 09:47:06 1xVUtG-0005Lh-1y "+tt.line)
+		if kind != Attempt {
+			t.Errorf("%s: %v", tt.line, kind)
+		} else if got := r.Deliveries[0].TLS; got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.line, got, tt.want)
+		}
 	}
 }
 

@@ -158,6 +158,10 @@ func referenceExim(flag, s string) (f eximFields, ok bool) {
 			f.size, _ = strconv.ParseInt(v, 10, 64)
 		case "C":
 			f.confirmation = v
+		case "X":
+			f.cipher = v
+		case "CV":
+			f.verified = v
 		case "QT":
 			f.queueTime = v
 		case "DT":

@@ -26,7 +26,7 @@ const (
 	kinds                // how many there are
 )
 
-// encryptionOf reads Postfix's tls= (bounce.Delivery.TLS).
+// encryptionOf reads bounce.Delivery.TLS.
 func encryptionOf(tls string) encryption {
 	tls, _, _ = strings.Cut(tls, "/")
 	switch {
@@ -74,7 +74,7 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		all[kind]++
 	}
 	said := all[inClear] + all[encrypted] + all[verified] + all[notKept]
-	l := &list{Name: "encryption", Title: "Encryption by provider", Empty: "The log does not say how mail was encrypted. Postfix says so from version 3.11 on (tls= in each line of a delivery).", Columns: []table.Column{
+	l := &list{Name: "encryption", Title: "Encryption by provider", Empty: "The log does not say how mail was encrypted. Postfix says so from version 3.11 on (tls= in each line of a delivery), Exim by X= and CV= (log_selector +tls_cipher +tls_certificate_verified).", Columns: []table.Column{
 		{Name: "provider", Flex: true}, {Name: "in the clear", Number: true}, {Name: "encrypted", Number: true}, {Name: "verified", Number: true}, {Name: "policy not kept", Number: true}, {Name: "not said", Number: true},
 	}}
 	if said > 0 {

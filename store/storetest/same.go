@@ -254,7 +254,7 @@ func sameRefusals(t testing.TB, want, got store.Reader, f store.Filter) {
 		t.Errorf("Refusals(%s), of %d (-want +got):\n%s", describe(f), len(w), d)
 	}
 	f.Own = true // an engine may leave out others, or not
-	own := func(x refusal) bool { return store.MayBeOwn(x.Code, &x.Verdict) }
+	own := func(x refusal) bool { return store.MayBeOwn(x.Traits.Code, &x.Traits.Verdict) }
 	g, _ = refusals(t, got, f)
 	if d := diff(slices.DeleteFunc(w, func(x refusal) bool { return !own(x) }), slices.DeleteFunc(g, func(x refusal) bool { return !own(x) })); d != "" {
 		t.Errorf("Refusals(%s), the sending side's own (-want +got):\n%s", describe(f), d)
