@@ -407,7 +407,8 @@ func TestEnds(t *testing.T) {
 		{"postsuper -H", queued, pfHeader + "postsuper[1]: 4028B460: released from hold", bounce.MessageThawed, "postsuper"},
 		{"qmgr, deferred before", queued, pfHeader + "qmgr[1]: 4028B460: removed", bounce.MessageCompleted, ""},
 		{"qmgr, nothing deferred", queued[:1], pfHeader + "qmgr[1]: 4028B460: removed", "", ""},
-		{"cancelled", queued[:1], pfHeader + "cleanup[1]: 4028B460: canceled", bounce.MessageRemoved, "cleanup"},
+		{"cancelled", queued[:1], pfHeader + "cleanup[1]: 4028B460: removed (canceled)", "", ""},
+		{"header_checks, DISCARD", queued[:1], pfHeader + "cleanup[1]: 4028B460: removed (discarded)", bounce.MessageDiscarded, "cleanup"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			kind, r := parseLines(t, append(append([]string{}, tt.before...), tt.line)...)

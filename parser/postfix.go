@@ -110,8 +110,13 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			}
 			p.queue.messageID(&k, r.Time, v)
 			return Queued
-		case string(rest) == "canceled": // Postfix 3.10
-			p.end(&k, bounce.MessageRemoved, []byte("cleanup"), r, offset)
+		case string(rest) == "removed (canceled)", string(rest) == "canceled":
+			// Since Postfix 3.10: it never came to be queued.
+			p.queue.remove(&k)
+			return Queued
+		case string(rest) == "removed (discarded)":
+			p.end(&k, bounce.MessageDiscarded, []byte("cleanup"), r, offset)
+			p.queue.remove(&k)
 			return Queued
 		case isReject(rest):
 			// The message goes no further, whatever of it came.
@@ -713,7 +718,7 @@ func localStage(text string) bounce.Stage {
 	switch {
 	case strings.HasPrefix(text, "connect to "):
 		return bounce.StageConnect
-	case strings.HasPrefix(text, "SMTPUTF8 is required"):
+	case strings.HasPrefix(text, "SMTPUTF8 is required"), strings.HasPrefix(text, "message requires SMTPUTF8"): // since Postfix 3.11
 		return bounce.StageHelo
 	case strings.HasPrefix(text, "message size "):
 		return bounce.StageMail
@@ -721,7 +726,8 @@ func localStage(text string) bounce.Stage {
 		return bounce.StageAuth
 	case strings.HasPrefix(text, "TLS is required"), strings.HasPrefix(text, "Server certificate "),
 		strings.HasPrefix(text, "Cannot start TLS"), strings.HasPrefix(text, "TLSA lookup error"),
-		strings.Contains(text, "TLS handshake"), strings.HasPrefix(text, "non DNSSEC destination"):
+		strings.Contains(text, "TLS handshake"), strings.HasPrefix(text, "non DNSSEC destination"),
+		strings.HasPrefix(text, "Sender requested REQUIRETLS"):
 		return bounce.StageTLS
 	case strings.HasPrefix(text, "lost connection with "), strings.HasPrefix(text, "conversation with "):
 		i := strings.Index(text, " while ")

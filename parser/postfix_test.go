@@ -234,6 +234,14 @@ func TestPostfixDelivery(t *testing.T) {
 			with(base, "deferred", bounce.Soft, 0, "4.4.2", bounce.StageEOM, "conversation with mx.b.example[192.0.2.1] timed out while sending end of data -- message may be sent more than once"),
 		},
 		{
+			"Postfix 3.11: SMTPUTF8", "postfix/smtp", "4028B460: to=<a@b.example>, " + fields + "tls=may?, dsn=5.6.7, status=bounced (message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was mx.b.example[192.0.2.1])",
+			with(base, "bounced", bounce.Hard, 0, "5.6.7", bounce.StageHelo, "message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was mx.b.example[192.0.2.1]", func(w *want) { w.tls = "may?" }),
+		},
+		{
+			"Postfix 3.11: REQUIRETLS", "postfix/smtp", "4028B460: to=<a@b.example>, " + fields + "tls=encrypt/!requiretls:nocertmatch, dsn=5.7.10, status=bounced (Sender requested REQUIRETLS, but my configured TLS security level 'encrypt' disables certificate matching. The last attempted server was mx.b.example)",
+			with(base, "bounced", bounce.Hard, 0, "5.7.10", bounce.StageTLS, "Sender requested REQUIRETLS, but my configured TLS security level 'encrypt' disables certificate matching. The last attempted server was mx.b.example", func(w *want) { w.tls = "encrypt/!requiretls:nocertmatch" }),
+		},
+		{
 			"TLS", "postfix/smtp", "4028B460: to=<a@b.example>, " + fields + "dsn=4.7.4, status=deferred (TLS is required, but was not offered by host mx.b.example[192.0.2.1])",
 			with(base, "deferred", bounce.Soft, 0, "4.7.4", bounce.StageTLS, "TLS is required, but was not offered by host mx.b.example[192.0.2.1]"),
 		},

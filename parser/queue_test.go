@@ -38,6 +38,8 @@ func TestJoin(t *testing.T) {
 		{"queued before the log began", nil, bounce.Delivery{}},
 		{"activated again", append(slices.Clone(first), first[2]), whole},
 		{"removed", append(slices.Clone(first), pfHeader+"qmgr[1]: 4028B460: removed"), bounce.Delivery{}},
+		{"cancelled", append(slices.Clone(first), pfHeader+"cleanup[1]: 4028B460: removed (canceled)"), bounce.Delivery{}},
+		{"discarded", append(slices.Clone(first), pfHeader+"cleanup[1]: 4028B460: removed (discarded)"), bounce.Delivery{}},
 		{"removed by postsuper", append(slices.Clone(first), pfHeader+"postsuper[1]: 4028B460: removed"), bounce.Delivery{}},
 		{"refused after its data", append(slices.Clone(first), pfHeader+"cleanup[1]: 4028B460: milter-reject: END-OF-MESSAGE from x[192.0.2.1]: 5.7.1 x; from=<a@b> to=<c@d>"), bounce.Delivery{}},
 		{"the id is used again: smtpd", append(slices.Clone(first), pfHeader+"smtpd[1]: 4028B460: client=unknown[192.0.2.8]"), bounce.Delivery{ClientIP: "192.0.2.8"}},
