@@ -127,7 +127,8 @@ func newDBCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Look for damage",
-		Long:  `Checks the file, the ties between its tables, and the rollups against the rows they were made of. Exits with 1 where something is wrong.`,
+		Long:  `Checks the file, the ties between its tables, and the rollups against the rows
+they were made of. Exits with 1 where something is wrong.`,
 		Args:  needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			db, err := openForReading(cmd)
@@ -257,7 +258,8 @@ func newDBReclassify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reclassify",
 		Short: "Judge what is stored by the rules of today",
-		Long:  `Applies the rules of this bouncelog, and those of --rules, to what was stored under older ones. Each distinct reply is judged once.`,
+		Long:  `Applies the rules of this bouncelog, and those of --rules, to what was stored
+under older ones. Each distinct reply is judged once.`,
 		Args:  needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			judge, err := in.judge()

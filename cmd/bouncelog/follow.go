@@ -82,7 +82,19 @@ logged as a warning, once.`,
 	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
 	cmd.Flags().StringArrayVar(&o.Containers, "container", nil, "with journal:, read what the container `NAME` prints as well, through the log driver journald of docker or podman; a pattern matches several ('mail-*'); repeatable")
 	cmd.Flags().StringSliceVar(&o.OldDirs, "olddir", nil, "a further `DIRECTORY` that rotated files are moved to (logrotate's olddir)")
+	groupUsage(cmd, followGroups)
 	return cmd
+}
+
+var followGroups = []flagGroup{
+	{title: "Logs", flags: []string{"container", "olddir", "no-history", "native", "year", "tz"}},
+	{title: "Database", flags: []string{"db", "retain", "keep-message-ids", "pseudonymize"}},
+	{title: "Alarms", flags: []string{"notify", "metrics"}},
+	{title: "More, explained in bouncelog-follow(1)", named: []string{
+		"logs:       --source, --rules, --config",
+		"mail:       --notify-headers, --mail-from, --sendmail, --smtp",
+		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",
+	}},
 }
 
 // notifyEvery is the least time between two looks for incidents to tell; a variable for

@@ -21,8 +21,8 @@ func newQuery() *cobra.Command {
 		Long: `Runs one SQL statement on the database, which is opened so that nothing can be
 written. The views deliveries, bounces, messages, domains, recipients, daily,
 problems, sources and unparsed are the public schema (docs/schema.md).`,
-		Example: `  bouncelog query "select recipient_domain, count(*) n from bounces group by 1 order by n desc limit 10"
-  bouncelog query --format csv --no-header "select recipient from bounces where reason = 'user_unknown'"`,
+		Example: `  bouncelog query "select recipient_domain, count(*) n from bounces group by 1 order by n desc"
+  bouncelog query --format csv "select recipient from bounces where reason = 'user_unknown'"`,
 		Args: needArgs(1, 1, "an SQL statement"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			form, err := out.form(table.FormatTable)

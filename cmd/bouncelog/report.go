@@ -216,11 +216,19 @@ var reportGroups = []flagGroup{
 	}},
 }
 
+// groupings are what --by may be.
+func groupings() (list []string) {
+	for _, d := range []store.Dimension{
+		store.ByDomain, store.BySenderDomain, report.ByProvider, report.ByRelayHost, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour,
+		store.BySender, store.BySASLUser, store.ByClient,
+	} {
+		list = append(list, string(d))
+	}
+	return list
+}
+
 func checkReportOptions(o report.Options) error {
-	switch o.By {
-	case store.ByDomain, store.BySenderDomain, store.ByRelay, report.ByProvider, report.ByRelayHost, store.ByReason, store.ByRecipient, store.ByHost, store.ByDay, store.ByHour,
-		store.BySender, store.BySASLUser, store.ByClient:
-	default:
+	if o.By != store.ByRelay && !slices.Contains(groupings(), string(o.By)) { // its old name
 		return usageErrorf("valid values: domain, sender-domain, provider, relay-host, reason, recipient, host, day, hour, and of failures sender, sasl-user, client", "--by: unknown grouping %q", o.By)
 	}
 	if o.Top < 0 {

@@ -148,7 +148,19 @@ terms are yours to keep:
 	f.StringSliceVar(&ips, "ip", nil, "a sending `ADDRESS`, as receivers see it; several times for several")
 	f.StringSliceVar(&selectors, "selector", nil, "a DKIM `SELECTOR` in use (s= in the DKIM-Signature; default: common ones are tried)")
 	f.StringVar(&failOn, "fail-on", "", "exit with 4 where there is an error, or a warning: `LEVEL` error or warning")
+	groupUsage(cmd, scanGroups)
 	return cmd
+}
+
+var scanGroups = []flagGroup{
+	{title: "Scanned", flags: []string{"ip", "selector", "helo", "flagged"}},
+	{title: "DNS", flags: []string{"resolver", "timeout", "blocklist", "domain-blocklist", "no-blocklists"}},
+	{title: "Output", flags: []string{"format", "output", "fail-on"}},
+	{title: "More, explained in bouncelog-scan(1)", named: []string{
+		"of --flagged: --day, --since, --until, --domain, --sender-domain, --relay, --host, --mta,",
+		"            --outcome, --reason, --year, --tz, --rules, --db, --config",
+		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",
+	}},
 }
 
 // dnsAsk is how the DNS is asked.

@@ -88,7 +88,17 @@ it starts only where that file has TLS and users or client certificates.`,
 	f.StringVar(&serve.period, "period", "24h", "what a page without a period shows: 24h, 7d, all, yesterday")
 	f.StringVar(&serve.key, "link-key", "", "the `FILE` with the key that links are signed with (see 'bouncelog serve link')")
 	cmd.AddCommand(newServeLink())
+	groupUsage(cmd, serveGroups)
 	return cmd
+}
+
+var serveGroups = []flagGroup{
+	{title: "Dashboard", flags: []string{"listen", "web-config", "host", "period", "tz", "db"}},
+	{title: "Links for one sender domain: 'bouncelog serve link --help'", flags: []string{"link-key"}},
+	{title: "More, explained in bouncelog-serve(1)", named: []string{
+		"logs:       --rules, --config",
+		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",
+	}},
 }
 
 // serving is how the dashboard is served.

@@ -107,5 +107,13 @@ that mean something in such a file (wildcards, signs of patterns), and say how m
 	f.BoolVar(&out.noHeader, "no-header", false, "no line with the names of the columns, no comment")
 	f.Int64Var(&least, "min", 1, "at least so many failures since the last delivery")
 	f.BoolVar(&whyNot, "why-not", false, "the addresses with a 5xx that are not to be suppressed, and why")
+	groupUsage(cmd, suppressGroups)
 	return cmd
+}
+
+var suppressGroups = []flagGroup{
+	{title: "Logs", flags: []string{"db", "year", "tz"}},
+	{title: "Selection", flags: []string{"min", "why-not", "day", "since", "until", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}},
+	{title: "Output", flags: []string{"format", "output", "no-header"}},
+	{title: "More, explained in bouncelog-suppress(1)", named: []string{"logs:       --rules, --config"}},
 }

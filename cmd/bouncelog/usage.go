@@ -21,6 +21,9 @@ type flagGroup struct {
 // must be in one of them (TestUsageGroups).
 func groupUsage(cmd *cobra.Command, groups []flagGroup) {
 	cmd.SetUsageFunc(func(c *cobra.Command) error {
+		if c != cmd { // a command below it, which has options of its own
+			return c.Root().UsageFunc()(c)
+		}
 		out := c.OutOrStderr()
 		fmt.Fprintf(out, "Usage:\n  %s\nExamples:\n%s\n", c.UseLine(), c.Example)
 		for _, g := range groups {

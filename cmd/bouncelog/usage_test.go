@@ -11,8 +11,29 @@ import (
 // TestUsageGroups holds that a grouped help names every option and fits a screen of 50
 // lines and 100 columns.
 func TestUsageGroups(t *testing.T) {
-	for _, name := range []string{"report", "top"} {
+	for _, name := range []string{"report", "top", "notify", "follow", "scan", "suppress", "serve"} {
 		t.Run(name, func(t *testing.T) { testUsageGroups(t, name) })
+	}
+}
+
+// TestUsageFits holds that each help text fits that screen.
+func TestUsageFits(t *testing.T) {
+	t.Setenv("BOUNCELOG_DB", "/var/lib/bouncelog/bouncelog.db")
+	for _, cmd := range configurable(newRoot()) {
+		var b bytes.Buffer
+		cmd.SetOut(&b)
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+		if len(lines) > 50 {
+			t.Errorf("%s: %d lines", cmd.CommandPath(), len(lines))
+		}
+		for _, l := range lines {
+			if n := len([]rune(l)); n > 100 {
+				t.Errorf("%s: %d columns: %s", cmd.CommandPath(), n, l)
+			}
+		}
 	}
 }
 
