@@ -127,9 +127,9 @@ func newDBCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Look for damage",
-		Long:  `Checks the file, the ties between its tables, and the rollups against the rows
+		Long: `Checks the file, the ties between its tables, and the rollups against the rows
 they were made of. Exits with 1 where something is wrong.`,
-		Args:  needArgs(0, 0, ""),
+		Args: needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			db, err := openForReading(cmd)
 			if err != nil {
@@ -258,9 +258,9 @@ func newDBReclassify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reclassify",
 		Short: "Judge what is stored by the rules of today",
-		Long:  `Applies the rules of this bouncelog, and those of --rules, to what was stored
+		Long: `Applies the rules of this bouncelog, and those of --rules, to what was stored
 under older ones. Each distinct reply is judged once.`,
-		Args:  needArgs(0, 0, ""),
+		Args: needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			judge, err := in.judge()
 			if err != nil {
