@@ -16,6 +16,7 @@ type incidents struct {
 	asked    time.Time
 	period   time.Duration
 	sentence string
+	empty    bool // there was no mail, or it is not read yet
 	bad      bool // the sentence is no good news
 	list     []incident
 	more     int
@@ -45,7 +46,8 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 		return nil, err
 	}
 	v := rep.Verdict
-	out.sentence, out.bad, out.more = v.Sentence, v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.More
+	out.sentence, out.more = v.Sentence, v.More
+	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty
 	for i := range v.Act {
 		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i]), since: rep.Clock(v.Act[i].Since)}
 		if in.Problem != nil {

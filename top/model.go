@@ -163,7 +163,7 @@ func (m *model) take(t told) {
 	every, times := askEvery, askTimes
 	if t.of == &m.incidents {
 		times = incidentsTimes
-		if t.incidents != nil {
+		if t.incidents != nil && !t.incidents.empty {
 			every = incidentsEvery
 		}
 	}

@@ -138,12 +138,13 @@ func frame(s *state, d *data, how look) string {
 		lines = append(lines, incidentLines(s, d)...)
 	}
 	lines = append(lines, tabsLine(s))
-	room := h - len(lines) - 1
+	foot := footLines(s)
+	room := h - len(lines) - len(foot)
 	lines = append(lines, body(s, d, room)...)
-	for len(lines) < h-1 {
+	for len(lines) < h-len(foot) {
 		lines = append(lines, nil)
 	}
-	lines = append(lines[:h-1], footLine(s, d))
+	lines = append(lines[:h-len(foot)], foot...)
 	out := make([]string, len(lines))
 	for i, l := range lines {
 		out[i] = l.draw(w, how)
@@ -187,7 +188,12 @@ func headLine(s *state, d *data) line {
 	if ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second) {
 		end += " to " + clock(ans.asked, d.now, d.location)
 	}
-	return l.ends(s.width, span{end + "  " + d.now.In(d.location).Format(time.TimeOnly), strong})
+	for _, text := range []string{end + "  " + d.now.In(d.location).Format(time.TimeOnly), end} {
+		if room := s.width - l.width() - width(text); room >= 2 {
+			return l.ends(s.width, span{text, strong})
+		}
+	}
+	return append(cutTo(l, s.width-width(end)-2), span{"  " + end, strong})
 }
 
 // perMinute writes a rate.
@@ -377,6 +383,9 @@ type laid struct {
 	columns     []int // their places in the table
 }
 
+// leastName is what the name of a row has, if columns of figures have to go for it.
+const leastName = 12
+
 // layOut shares the columns of the screen: the figures have theirs, the name what it
 // needs up to a third, the last words the rest.
 func layOut(t *tableData, rows []row, total int) laid {
@@ -388,12 +397,17 @@ func layOut(t *tableData, rows []row, total int) laid {
 			taken += 1 + max(c.width, width(c.name))
 		}
 	}
+	for len(l.columns) > 1 && total-taken < leastName {
+		last := t.columns[l.columns[len(l.columns)-1]]
+		taken -= 1 + max(last.width, width(last.name))
+		l.columns = l.columns[:len(l.columns)-1]
+	}
 	need := width(t.name)
 	for i := range rows[:min(len(rows), 200)] {
 		need = max(need, min(width(plain(rows[i].name)), total))
 	}
 	free := total - taken
-	l.name = max(min(need, max(total/4, 12), free), 8)
+	l.name = max(min(need, max(total/4, free/2, 12), free), 8)
 	if l.words = free - l.name - 2; l.words < 8 {
 		l.name, l.words = max(min(need, free), 8), 0
 	} else if need > l.name && l.words > 40 { // a longer name where there is room
@@ -550,13 +564,22 @@ func folds(text []string, n int) (out []string) {
 	return out
 }
 
-// footLine is the keys, what was typed, or what was just done.
-func footLine(s *state, _ *data) line {
+// footAtMost is how many lines the foot has at most.
+const footAtMost = 4
+
+// footLines are the keys, what is typed, or what was just done, whole where there is room.
+func footLines(s *state) (lines []line) {
 	switch {
 	case s.typing:
-		return line{{"/" + plain(s.page().filter), strong}, {"▏", normal}, {"   enter keeps it, esc drops it; !word leaves out", faint}}
+		return []line{{{"/" + plain(s.page().filter), strong}, {"▏", normal}, {"   enter keeps it, esc drops it; !word leaves out", faint}}}
 	case s.said != "":
-		return line{{plain(s.said), strong}}
+		for i, text := range wrap(plain(s.said), s.width) {
+			if i == footAtMost {
+				break
+			}
+			lines = append(lines, line{{text, strong}})
+		}
+		return lines
 	}
 	var l line
 	for _, gap := range []string{"   ", "  ", " "} { // as much as there is room for
@@ -571,7 +594,7 @@ func footLine(s *state, _ *data) line {
 			break
 		}
 	}
-	return l
+	return []line{l}
 }
 
 // spanShort is a length of time as the options write it.
