@@ -7,7 +7,7 @@
 // An attempt is named by its [Ref], selected by a [Filter], and counted by [Dimension].
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
-// by a type assertion: [Pruner], [Rejudger], [Checker], [Backuper], [Describer],
+// by a type assertion: [Pruner], [StrayTimePruner], [Rejudger], [Checker], [Backuper], [Describer],
 // [SQL], [Noter], [Swapper], [Watcher], [Guard].
 package store
 
@@ -139,6 +139,12 @@ type Swapper interface {
 // A Pruner removes the attempts before a time, and says how many.
 type Pruner interface {
 	Prune(ctx context.Context, before time.Time) (int64, error)
+}
+
+// A StrayTimePruner removes the attempts whose time cannot be, seen from now: before 1990, or
+// more than a day, and the rest of that day (UTC), ahead. It says how many.
+type StrayTimePruner interface {
+	PruneStrayTimes(ctx context.Context, now time.Time) (int64, error)
 }
 
 // A Rejudger judges what is stored again, each distinct reply once and in the

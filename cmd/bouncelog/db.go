@@ -219,29 +219,44 @@ write-ahead log that is not its own (-wal) is damaged.`,
 }
 
 func newDBPrune() *cobra.Command {
-	var olderThan string
+	var (
+		olderThan string
+		stray     bool
+	)
 	cmd := &cobra.Command{
 		Use:     "prune --older-than TIME",
 		Short:   "Remove old attempts and give the space back",
 		Example: `  bouncelog db prune --older-than 365d`,
 		Args:    needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if olderThan == "" {
+			if olderThan == "" && !stray {
 				return usageErrorf("as in --older-than 365d", "prune: --older-than is missing")
 			}
-			t, err := when.ParseTime(olderThan, time.Now())
-			if err != nil {
-				return usageErrorf("a time is 2026-11-22, or 365d for as long ago", "--older-than: %w", err)
+			var t time.Time
+			if olderThan != "" {
+				var err error
+				if t, err = when.ParseTime(olderThan, time.Now()); err != nil {
+					return usageErrorf("a time is 2026-11-22, or 365d for as long ago", "--older-than: %w", err)
+				}
 			}
 			db, err := openWritable(cmd)
 			if err != nil {
 				return err
 			}
-			var n int64
-			pruner, err := can[store.Pruner](db, "forget")
-			if err == nil {
-				n, err = pruner.Prune(cmd.Context(), t)
+			var n, strays int64
+			if stray {
+				var pruner store.StrayTimePruner
+				if pruner, err = can[store.StrayTimePruner](db, "forget"); err == nil {
+					strays, err = pruner.PruneStrayTimes(cmd.Context(), time.Now())
+				}
 			}
+			if err == nil && olderThan != "" {
+				var pruner store.Pruner
+				if pruner, err = can[store.Pruner](db, "forget"); err == nil {
+					n, err = pruner.Prune(cmd.Context(), t)
+				}
+			}
+			n += strays
 			if err := errors.Join(err, db.Close()); err != nil {
 				return err
 			}
@@ -249,6 +264,7 @@ func newDBPrune() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&stray, "stray-times", false, "remove attempts dated before 1990 or later than tomorrow, which a wrong clock wrote; see that the clock of this machine is right")
 	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove what is older: a `TIME`, or how long ago (365d)")
 	return cmd
 }

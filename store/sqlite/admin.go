@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -193,6 +194,9 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("ends of messages without source", "SELECT count(*) FROM message_end WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
 	count("ends of messages without origin", "SELECT count(*) FROM message_end WHERE origin NOT IN (SELECT id FROM origin)")
 	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
+	stray := fmt.Sprintf("(at < %d OR at >= %d)", earliest, latest(time.Now()))
+	count("attempts dated before 1990 or after tomorrow ('bouncelog db prune --stray-times' removes them)",
+		"SELECT (SELECT count(*) FROM delivery WHERE "+stray+") + (SELECT count(*) FROM failure WHERE "+stray+")")
 	// A repeated line reaches past its offset, by 1,000 at most.
 	count("sources with rows past their position", `SELECT count(*) FROM source AS s WHERE
 		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << $OFFSET_BITS AND s.id << $OFFSET_BITS | $MAX_OFFSET), 0),
@@ -310,19 +314,48 @@ func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situati
 // stays, so that old logs are not read again. It returns the number of
 // attempts removed.
 func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err error) {
-	before := olderThan.Unix() / day * day
+	return d.prune(ctx, unixTime(olderThan)/day*day, noEnd)
+}
+
+// noEnd is after every time that can be stored, and a whole day.
+const noEnd = maxTime/day*day + day
+
+// Times between which a stamp is believed. Before earliest there was no syslog worth the name;
+// what is later than latest was written by a clock that was wrong.
+var earliest = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+
+func latest(now time.Time) int64 { return unixTime(now.Add(24*time.Hour))/day*day + day }
+
+// PruneStrayTimes removes the attempts whose time cannot be: before 1990, or on a day (UTC)
+// that begins later than a day after now. It returns their number. See Prune.
+func (d *DB) PruneStrayTimes(ctx context.Context, now time.Time) (removed int64, err error) {
+	return d.prune(ctx, earliest, latest(now))
+}
+
+// prune removes the attempts before one time and from another on, both whole days.
+func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err error) {
 	err = d.writing("prune", func(w *writer) error {
 		removed = 0
-		if err := w.overwrite("failure", "text", "at < ?", before); err != nil {
+		if err := w.overwrite("failure", "text", outside, before, from); err != nil {
 			return err
 		}
 		var sampled []int64 // replies whose sample may be of an attempt that goes
 		err := w.c.Each(func(row []driver.Value) error {
 			sampled = append(sampled, num(row[0]))
 			return nil
-		}, "SELECT DISTINCT reply FROM failure WHERE at < ?", before)
+		}, "SELECT DISTINCT reply FROM failure WHERE "+outside, before, from)
 		if err != nil {
 			return err
+		}
+		var strayed []int64 // recipients whose history is not what it seems
+		if from < noEnd {
+			err := w.c.Each(func(row []driver.Value) error {
+				strayed = append(strayed, num(row[0]))
+				return nil
+			}, "SELECT recipient FROM delivery WHERE "+outside+" UNION SELECT recipient FROM failure WHERE "+outside, before, from)
+			if err != nil {
+				return err
+			}
 		}
 		for _, id := range sampled { // before anything moves the rows
 			if err := w.overwrite("reply", "sample", "id = ?", id); err != nil {
@@ -330,7 +363,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 			}
 		}
 		for _, table := range [...]string{"delivery", "failure"} {
-			if err := w.c.Run("DELETE FROM "+table+" WHERE at < ?", before); err != nil {
+			if err := w.c.Run("DELETE FROM "+table+" WHERE "+outside, before, from); err != nil {
 				return err
 			}
 			n, err := w.c.Number("SELECT changes()")
@@ -345,22 +378,27 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		for column, table := range map[string]string{
 			"text": "unparsed_line", "message_id": "open_message", "sender": "open_message", "client_host": "open_message", "sasl_user": "open_message",
 		} {
-			if err := w.overwrite(table, column, "at < ?", before); err != nil {
+			if err := w.overwrite(table, column, outside, before, from); err != nil {
 				return err
 			}
 		}
 		for _, sql := range [...]string{
-			"DELETE FROM rollup_route WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT",
-			"DELETE FROM rollup_sender WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT",
-			"DELETE FROM rollup_origin WHERE key < ?1 / $HOUR_SECONDS << $PERIOD_SHIFT",
-			"DELETE FROM refusal WHERE at < ?1",
-			"DELETE FROM fault WHERE at < ?1",
-			"DELETE FROM chunk WHERE until < ?1",
-			"DELETE FROM unparsed_line WHERE at < ?1",
-			"DELETE FROM message_end WHERE at < ?1",
-			"DELETE FROM open_message WHERE at < ?1",
+			"DELETE FROM rollup_route WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $DAY_SECONDS << $PERIOD_SHIFT",
+			"DELETE FROM rollup_sender WHERE key < ?1 / $DAY_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $DAY_SECONDS << $PERIOD_SHIFT",
+			"DELETE FROM rollup_origin WHERE key < ?1 / $HOUR_SECONDS << $PERIOD_SHIFT OR key >= ?2 / $HOUR_SECONDS << $PERIOD_SHIFT",
+			"DELETE FROM refusal WHERE " + outside,
+			"DELETE FROM fault WHERE " + outside,
+			"DELETE FROM chunk WHERE until < ?1 OR since >= ?2",
+			"DELETE FROM unparsed_line WHERE " + outside,
+			"DELETE FROM message_end WHERE " + outside,
+			"DELETE FROM open_message WHERE " + outside,
 		} {
-			if err := w.c.Run(layoutSQL(sql), before); err != nil {
+			if err := w.c.Run(layoutSQL(sql), before, from); err != nil {
+				return err
+			}
+		}
+		if from < noEnd {
+			if err := w.forgetAfter(from, strayed); err != nil {
 				return err
 			}
 		}
@@ -422,6 +460,60 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 		d.w.q.Cut(d.opts.BusyTimeout)
 	}
 	return removed, d.wrap("prune", err)
+}
+
+// outside is the condition on a row that is pruned.
+const outside = "(at < ?1 OR at >= ?2)"
+
+// forgetAfter forgets what is known of times from one on, and makes the histories of
+// recipients anew, where the attempts of these times are gone.
+func (w *writer) forgetAfter(from int64, recipients []int64) error {
+	some := "SELECT value FROM json_each('" + idList(recipients) + "')"
+	for _, sql := range [...]string{
+		fmt.Sprintf("UPDATE chunk SET since = min(since, %[1]d - 1), until = %[1]d - 1 WHERE until >= %[1]d", from),
+		fmt.Sprintf("UPDATE failure SET before = NULL WHERE before >= %d OR before < %d", from, earliest),
+		fmt.Sprintf("UPDATE refusal SET before = NULL WHERE before >= %d OR before < %d", from, earliest),
+		fmt.Sprintf("UPDATE fault SET before = NULL WHERE before >= %d OR before < %d", from, earliest),
+		fmt.Sprintf(`UPDATE source SET first = iif(source.first < %[2]d OR source.first >= %[1]d, s.first, source.first),
+				last = iif(source.last < %[2]d OR source.last >= %[1]d, s.last, source.last)
+			FROM (SELECT id >> $OFFSET_BITS AS id, min(at) AS first, max(at) AS last FROM
+				(SELECT id, at FROM delivery UNION ALL SELECT coalesce(line, id), at FROM failure) GROUP BY 1) AS s
+			WHERE s.id = source.id`, from, earliest),
+		fmt.Sprintf("UPDATE source SET first = NULL WHERE first < %[2]d OR first >= %[1]d", from, earliest),
+		fmt.Sprintf("UPDATE source SET last = NULL WHERE last < %[2]d OR last >= %[1]d", from, earliest),
+		fmt.Sprintf(`UPDATE address SET first = coalesce(d.first, %[1]d), last = coalesce(d.last, %[1]d)
+			FROM (SELECT a.id, min(d.at) AS first, max(d.at) AS last FROM address AS a LEFT JOIN delivery AS d ON d.recipient = a.id GROUP BY a.id) AS d
+			WHERE address.id = d.id AND d.id IN (%[2]s)`, never, some),
+		"DELETE FROM failing WHERE id IN (" + some + ")",
+		`INSERT INTO failing SELECT a.recipient, max(a.at) FROM failure AS a JOIN reply AS r ON r.id = a.reply
+			WHERE r.kind < $UNCOUNTED AND a.recipient IN (` + some + `) GROUP BY a.recipient
+			HAVING max(a.at) > (SELECT last FROM address WHERE id = a.recipient)`,
+		"DELETE FROM recovery WHERE recipient IN (" + some + ")",
+		`INSERT OR IGNORE INTO recovery SELECT recipient, at FROM (
+				SELECT recipient, at, taken, lag(taken) OVER (PARTITION BY recipient ORDER BY at, id) AS before FROM (
+					SELECT id, recipient, at, 1 AS taken FROM delivery
+					UNION ALL SELECT a.id, a.recipient, a.at, 0 FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind < $UNCOUNTED)
+				WHERE recipient IN (` + some + `))
+			WHERE taken AND before = 0`,
+	} {
+		if err := w.c.Exec(layoutSQL(sql)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idList is a list of ids as JSON.
+func idList(ids []int64) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, id := range ids {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(id, 10))
+	}
+	return b.String() + "]"
 }
 
 // resample gives replies, as far as they are still there, the response of an attempt that

@@ -95,6 +95,7 @@ var _ interface {
 	store.Store
 	store.Swapper
 	store.Pruner
+	store.StrayTimePruner
 	store.Rejudger
 	store.Checker
 	store.Backuper

@@ -630,6 +630,73 @@ func TestPrune(t *testing.T) {
 	sound(t, d)
 }
 
+// TestStrayTimes stores attempts that a wrong clock dated, as older versions did, between
+// others: they are named, and removing them leaves what would be there without them.
+func TestStrayTimes(t *testing.T) {
+	dir := t.TempDir()
+	d, without := open(t, dir+"/log.db", Options{}), open(t, dir+"/without.db", Options{})
+	tr := storetest.NewTraffic(1)
+	tr.PerSecond = 0.02
+	stray := int64(0)
+	for i := range 8 {
+		b := tr.Batch(500)
+		storetest.Append(t, without, b)
+		s := storetest.NewTraffic(uint64(100 + i)).Batch(50)
+		for j := range s.Attempts {
+			a := &s.Attempts[j]
+			a.Time = [...]time.Time{
+				time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(1989, 12, 31, 23, 0, 0, 0, time.UTC), time.Now().Add(72 * time.Hour),
+				time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+			}[j%5]
+			a.Source, a.QueueID = fmt.Sprintf("stray%d", i), fmt.Sprintf("%05X", 0xE0000+i*100+j)
+			// Of recipients that the others have, too.
+			a.Recipient, a.RecipientDomain = b.Attempts[j].Recipient, b.Attempts[j].RecipientDomain
+		}
+		stray += int64(len(s.Attempts))
+		s.Expiries, s.Ends = nil, nil
+		s.Sources[0].ID = fmt.Sprintf("stray%d", i)
+		s.Sources[0].Last = time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+		storetest.Append(t, d, s)
+		storetest.Append(t, d, b)
+	}
+	problems, err := d.Check(t.Context())
+	if err != nil || len(problems) != 1 || !strings.Contains(problems[0], "before 1990 or after tomorrow") || !strings.Contains(problems[0], fmt.Sprint(": ", stray)) {
+		t.Errorf("Check: %q, %v", problems, err)
+	}
+	removed, err := d.PruneStrayTimes(t.Context(), time.Now())
+	if err != nil || removed != stray {
+		t.Errorf("PruneStrayTimes = %d, %v, want %d", removed, err, stray)
+	}
+	sound(t, d)
+	histories(t, d)
+	for _, s := range coverage(t, d).Sources {
+		if s.Last.After(time.Now()) {
+			t.Errorf("%s: the last line is of %v", s.ID, s.Last)
+		}
+	}
+	ask(t, d, func(r store.Reader) {
+		span, err := r.Span(t.Context(), store.Filter{})
+		if err != nil || span.First.Year() != 2026 || span.Last.After(time.Now()) {
+			t.Errorf("Span: %v, %v", span, err)
+		}
+	})
+	if a, b := totals(t, without), totals(t, d); a.Attempts != b.Attempts || a.Delivered != b.Delivered || a.Hard != b.Hard {
+		t.Errorf("%+v, without strays %+v", b, a)
+	}
+	for table, sql := range map[string]string{
+		"deliveries": "SELECT max(last) FROM address", "recoveries": "SELECT max(at) FROM recovery", "failures": "SELECT max(at) FROM failing", "chunks": "SELECT max(until) FROM chunk",
+	} {
+		if n, err := d.w.c.Number(sql); err != nil || n >= latest(time.Now()) {
+			t.Errorf("%s: up to %d, %v", table, n, err)
+		}
+	}
+	if removed, err = d.PruneStrayTimes(t.Context(), time.Now()); err != nil || removed != 0 {
+		t.Errorf("once more: %d, %v", removed, err)
+	}
+	storetest.Append(t, d, tr.Batch(1000))
+	sound(t, d)
+}
+
 func fileSize(t testing.TB, d *DB, path string) int64 {
 	t.Helper()
 	if !d.w.q.Cut(0) {
