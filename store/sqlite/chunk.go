@@ -13,10 +13,14 @@ type chunk struct {
 // chunkRows is how many attempts a chunk has.
 const chunkRows = 4096
 
+// sourcesKept is of how many sources the chunk that is being filled is kept in memory, each
+// up to 150 kB. Of one that was forgotten up to a whole chunk is read again.
+const sourcesKept = 1024
+
 // add adds an attempt, and stores the chunk when it is full.
 func (c *chunk) add(w *writer, id, at, recipient int64, queue string, message int64) {
 	if c.keys == nil {
-		c.keys = make(map[uint64]struct{}, 3*chunkRows)
+		c.keys = make(map[uint64]struct{}) // of many sources, most write little
 	}
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at

@@ -319,12 +319,12 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 	} else if err := w.resume(&s); err != nil {
 		return nil, err
 	}
-	if len(w.sources) >= 256 {
-		// Its chunk, if it is not full, is read again by resume.
-		for k := range w.sources {
-			if !w.inBatch[k] {
-				delete(w.sources, k)
-			}
+	for k := range w.sources {
+		if len(w.sources) < sourcesKept {
+			break
+		}
+		if !w.inBatch[k] { // its chunk, if it is not full, is read again by resume
+			delete(w.sources, k)
 		}
 	}
 	w.sources[id] = &s

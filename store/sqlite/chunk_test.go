@@ -1,0 +1,35 @@
+package sqlite
+
+import (
+	"fmt"
+	"testing"
+
+	"bouncelog/store"
+)
+
+// TestManySources holds that one source more than are kept in memory drives out one other,
+// not all of them: logs that are written in turn would be read again and again.
+func TestManySources(t *testing.T) {
+	d, err := Open(t.Context(), "", Options{Temporary: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	x := batchWriter{d}
+	err = x.do("append", func(w *writer) error {
+		for i := range sourcesKept + 10 {
+			clear(w.inBatch)
+			id := fmt.Sprintf("log %d", i)
+			if _, err := w.source(id, &store.Source{ID: id}); err != nil {
+				return err
+			}
+		}
+		if n := len(w.sources); n != sourcesKept {
+			t.Errorf("%d sources are kept of %d, want %d", n, sourcesKept+10, sourcesKept)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
