@@ -30,8 +30,8 @@ type Problem struct {
 	Summary string        `json:"summary"` // one sentence, without a full stop
 	Reason  bounce.Reason `json:"reason,omitzero"`
 	Detail  string        `json:"detail,omitempty"`
-	// Cause is what is at fault: authentication, reputation, ip, forwarding, unknown; or
-	// that of an outage (see outageCauses).
+	// Cause is what is at fault: authentication, reputation, ip, forwarding, unknown, flood;
+	// or that of an outage (see outageCauses).
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // what the level and the cause rest on
 
@@ -77,7 +77,7 @@ type Problem struct {
 }
 
 // Title says in a few words, without figures, what is wrong where the providers, the
-// senders and the reason do not say it: of an outage, and of forwarded spam. Else "".
+// senders and the reason do not say it: of an outage, a flood, and of forwarded spam. Else "".
 func (p *Problem) Title() string { return p.short }
 
 // Outage reports whether the sending side itself is at fault and nobody refused the mail.
@@ -159,7 +159,11 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 	if err != nil {
 		return nil, err
 	}
-	found := append(append([]Problem{}, own...), refused...)
+	floods, err := findFloods(ctx, s, f, o)
+	if err != nil {
+		return nil, err
+	}
+	found := append(append(append([]Problem{}, own...), floods...), refused...)
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),
@@ -172,7 +176,7 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 // one of them it finds nothing new.
 func Searched() []bounce.Reason {
 	return bounce.Reasons(func(r bounce.Reason) bool {
-		return slices.Contains(store.Suspect, r) || slices.Contains(outageReasons, r)
+		return slices.Contains(store.Suspect, r) || slices.Contains(outageReasons, r) || slices.Contains(floodReasons, r)
 	})
 }
 

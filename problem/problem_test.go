@@ -37,6 +37,8 @@ type mail struct {
 	local    bool   // says are the MTA's own words: nobody spoke, and there is no code
 	agent    string // "": smtp
 	exim     bool
+	login    string // who handed it in
+	client   string // or from where, without a login
 }
 
 var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
@@ -72,6 +74,7 @@ func logOf(t *testing.T, mails []mail) store.Store {
 				Response: fmt.Sprintf("%d said %s %s", m.code, m.reason, m.detail),
 			},
 		}
+		a.SASLUser, a.ClientIP = m.login, m.client
 		if m.port != 0 {
 			a.RelayPort = m.port
 		}

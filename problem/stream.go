@@ -21,7 +21,7 @@ type key struct {
 	what      subject
 	reason    bounce.Reason // of a named stream
 	detail    string        // the blocklist; the cause of an outage
-	sender    string        // domain
+	sender    string        // domain; of a flood the login or client
 	provider  string
 	domain    string // of the recipients, where each customer of the provider decides for itself
 	forwarded bool   // mail that was forwarded only
@@ -36,6 +36,7 @@ const (
 	sharedStream         // all silent streams of a provider
 	watchedRest          // the refusals at a provider that no incident claims
 	outageOf
+	floodOf
 )
 
 // String returns the key as the Announcer keeps it; different keys have different texts.
@@ -53,6 +54,8 @@ func (k key) String() string {
 		return "watch " + at
 	case outageOf:
 		return "outage " + k.detail
+	case floodOf:
+		return "flood " + k.sender
 	}
 	text := k.reason.String()
 	switch {

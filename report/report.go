@@ -350,8 +350,11 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 			if wanted(SectionProblems) || wanted(SectionVerdict) {
 				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems)
 				for i := range r.Problems {
-					if p := &r.Problems[i]; p.Scan == problem.ScanFlagged {
+					p := &r.Problems[i]
+					if p.Scan == problem.ScanFlagged {
 						p.Scan = o.command(append([]string{"scan", "--flagged"}, o.RerunProblems...)...)
+					} else if words, ok := strings.CutPrefix(p.Scan, "bouncelog report "); ok {
+						p.Scan = o.command(append([]string{"report"}, strings.Fields(words)...)...)
 					}
 				}
 			}

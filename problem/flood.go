@@ -1,0 +1,341 @@
+package problem
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/store"
+)
+
+// A flood is an account that suddenly sends many times its usual, much of it to addresses
+// that do not exist: most often a stolen password, or a form that is abused. An account is
+// a login, or a client in the own network that hands mail in without one.
+//
+// A store keeps who handed a message in for failed attempts only. So a flood is told by
+// the account's returned mail, and the mail that was taken by the counts of the sender
+// domains that it used: on a domain whose other mail is far more, a flood is not seen. A
+// newsletter has many recipients and a large volume, too, but few of its addresses are
+// invalid; a listing or a bad reputation refuses much, but the volume stays.
+
+// causeFlood is the cause of floods, as the field Cause names it.
+const causeFlood = "flood"
+
+// The thresholds of floods, of one account on days (UTC) that follow one another. Higher
+// means fewer floods.
+const (
+	floodReturned = 50   // returned recipients of a day, at least
+	floodTimes    = 10   // times as many as the account has returned a day before
+	floodVolume   = 5    // times as many messages a day of its sender domains as before
+	floodDomains  = 20   // recipient domains that returned some
+	floodShare    = 0.25 // of the recipients that were reached or returned: returned
+	floodInvalid  = 0.10 // of the same: returned because the address is at fault
+	floodPast     = 3    // days that the store covers before, at least
+
+	floodsWeighed   = 10      // accounts whose returned mail is read, those with the most first
+	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
+	floodRecipients = 100_000 // that are counted of one
+)
+
+// floodReasons are those of what a receiver refuses of a flood. Failures of the sending side
+// and of authentication are not: they refuse all mail alike.
+var floodReasons = bounce.Reasons(func(r bounce.Reason) bool {
+	switch r {
+	case bounce.ContentSpam, bounce.Policy, bounce.Reputation, bounce.RateLimited, bounce.SenderRejected, bounce.Unknown:
+		return true
+	}
+	return r.AboutAddress()
+})
+
+// A flood is an account that may flood, and what is known of it.
+type flood struct {
+	account string
+	client  bool    // account is an address
+	days    []int   // that follow one another, in days since 1970
+	usual   float64 // recipients returned to the account a day before
+
+	// What was returned to the account, as far as it was read.
+	returned, invalid int64 // attempts; of these, those whose reason is about the address
+	first, last       time.Time
+	messages          map[uint64]bool
+	recipients        map[uint64]bool
+	senders, domains  map[string]bool // domains of senders and recipients
+	providers         map[string]bool
+	reasons           map[bounce.Reason]int
+	hours             []Hour
+	texts             []*store.Attempt // some
+
+	// Of the sender domains: messages, recipients that were reached, messages a day before.
+	tried, arrived, usualTried int64
+}
+
+// A floodSearch looks for floods.
+type floodSearch struct {
+	s    store.Reader
+	f    store.Filter
+	o    Thresholds
+	all  store.Span // of the store
+	last time.Time  // of it, or the end of the period
+}
+
+// findFloods finds the accounts that flood among the attempts that match f; none where f
+// selects by recipient, relay or reason, since shares of that prove nothing.
+func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) (found []Problem, err error) {
+	if f.Domain != "" || f.Relay != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
+		return nil, nil
+	}
+	all, err := s.Span(ctx, store.Filter{})
+	if err != nil || all.IsZero() {
+		return nil, err
+	}
+	x := &floodSearch{s: s, f: f, o: o, all: all, last: all.Last}
+	if !f.Until.IsZero() && f.Until.Before(x.last) {
+		x.last = f.Until
+	}
+	if dayOf(x.last)-dayOf(all.First) < floodPast {
+		return nil, nil
+	}
+	var list []*flood
+	for _, by := range [...]store.Dimension{store.BySASLUser, store.ByClient} {
+		some, err := x.candidates(ctx, by)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	slices.SortStableFunc(list, func(a, b *flood) int { return cmp.Compare(b.returned, a.returned) })
+	for _, c := range list[:min(len(list), floodsWeighed)] {
+		if err := x.read(ctx, c); err != nil {
+			return nil, err
+		}
+		if is, err := x.isFlood(ctx, c); err != nil || !is {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		found = append(found, c.problem(x))
+	}
+	return found, nil
+}
+
+func dayOf(t time.Time) int { return int(t.Unix() / (24 * 60 * 60)) }
+
+func dayTime(day int) time.Time { return time.Unix(int64(day)*24*60*60, 0).UTC() }
+
+// past returns the first whole day before a day that it is compared with, and how many
+// there are.
+func (x *floodSearch) past(day int) (first, days int) {
+	first = max(day-int(x.o.Past/(24*time.Hour)), dayOf(x.all.First.Add(24*time.Hour-time.Second)))
+	return first, day - first
+}
+
+// candidates finds the days on which an account returned much more mail than before.
+func (x *floodSearch) candidates(ctx context.Context, by store.Dimension) (list []*flood, err error) {
+	f := x.f
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
+	if !f.Since.IsZero() {
+		f.Since = dayTime(dayOf(f.Since) - int(x.o.Past/(24*time.Hour)))
+	}
+	cells, err := x.s.Count(ctx, f, by, store.ByDay)
+	if err != nil {
+		return nil, err
+	}
+	accounts := map[string]map[int]int64{} // returned, by day
+	for i := range cells {
+		account, at := cells[i].Keys[0], cells[i].Keys[1]
+		day, err := time.Parse(time.DateOnly, at)
+		if err != nil || account == "" || by == store.ByClient && !ownClient(account) {
+			continue
+		}
+		if accounts[account] == nil {
+			accounts[account] = map[int]int64{}
+		}
+		accounts[account][dayOf(day)] += cells[i].Hard
+	}
+	for _, account := range slices.Sorted(maps.Keys(accounts)) {
+		returned := accounts[account]
+		var c *flood
+		for _, day := range slices.Sorted(maps.Keys(returned)) {
+			n := returned[day]
+			first, days := x.past(day)
+			if n < floodReturned || days < floodPast {
+				continue
+			}
+			before := int64(0)
+			for d, m := range returned {
+				if d >= first && d < day && (c == nil || !slices.Contains(c.days, d)) {
+					before += m
+				}
+			}
+			usual := float64(before) / float64(days)
+			if float64(n) < floodTimes*usual || !x.f.Since.IsZero() && dayTime(day+1).Before(x.f.Since) {
+				continue
+			}
+			if c == nil || c.days[len(c.days)-1] != day-1 {
+				c = &flood{account: account, client: by == store.ByClient, usual: usual}
+				list = append(list, c)
+			}
+			c.days = append(c.days, day)
+			c.returned += n
+		}
+	}
+	return list, nil
+}
+
+// ownClient reports whether a client is in the own network: what strangers hand in is for
+// the mailboxes here, and forwarded from there.
+func ownClient(client string) bool {
+	ip, err := netip.ParseAddr(client)
+	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
+}
+
+// during selects the days of a flood.
+func (x *floodSearch) during(c *flood) store.Filter {
+	f := x.f
+	f.Since, f.Until = dayTime(c.days[0]), dayTime(c.days[len(c.days)-1]+1)
+	if x.f.Since.After(f.Since) {
+		f.Since = x.f.Since
+	}
+	if !x.f.Until.IsZero() && x.f.Until.Before(f.Until) {
+		f.Until = x.f.Until
+	}
+	return f
+}
+
+// read reads what was returned to an account on the days of a flood.
+func (x *floodSearch) read(ctx context.Context, c *flood) error {
+	f := x.during(c)
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
+	c.messages, c.recipients, c.senders, c.domains, c.providers = map[uint64]bool{}, map[uint64]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	c.reasons, c.returned = map[bounce.Reason]int{}, 0
+	seed := maphash.MakeSeed()
+	hash := func(s string) uint64 { return maphash.String(seed, s) }
+	for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodAttempts}) {
+		if err != nil {
+			return err
+		}
+		account := a.SASLUser
+		if c.client {
+			account = a.ClientIP
+		}
+		if account != c.account || c.client && a.SASLUser != "" {
+			continue
+		}
+		if c.first.IsZero() {
+			c.first = a.Time
+		}
+		c.last = a.Time
+		c.returned++
+		if a.Reason.AboutAddress() {
+			c.invalid++
+		}
+		c.reasons[a.Reason]++
+		c.hours = countHour(c.hours, momentOf(a.Time))
+		c.messages[hash(a.Host+"\x00"+a.QueueID)] = true
+		if len(c.recipients) < floodRecipients {
+			c.recipients[hash(a.Recipient)] = true
+		}
+		for _, to := range [...]struct {
+			set   map[string]bool
+			value string
+		}{{c.senders, a.SenderDomain}, {c.domains, a.RecipientDomain}, {c.providers, provider.Of(&a.Delivery)}} {
+			if len(to.set) < setSize {
+				to.set[to.value] = true
+			}
+		}
+		if len(c.texts) < evidenceShown {
+			copied := *a
+			c.texts = append(c.texts, &copied)
+		}
+	}
+	return nil
+}
+
+// isFlood weighs what was returned to an account against the mail of its sender domains.
+func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
+	if c.returned < floodReturned || len(c.domains) < floodDomains {
+		return false, nil
+	}
+	first, days := x.past(c.days[0])
+	f := x.during(c)
+	f.Since = dayTime(first)
+	if len(c.senders) == 1 {
+		for d := range c.senders {
+			f.SenderDomain = d
+		}
+	}
+	cells, err := x.s.Count(ctx, f, store.BySenderDomain, store.ByDay)
+	if err != nil {
+		return false, err
+	}
+	var final, before int64
+	for i := range cells {
+		cell := &cells[i]
+		day, err := time.Parse(time.DateOnly, cell.Keys[1])
+		if err != nil || !c.senders[cell.Keys[0]] {
+			continue
+		}
+		if dayOf(day) < c.days[0] {
+			before += cell.Messages
+		} else {
+			final += cell.Delivered + cell.Hard
+			c.tried += cell.Messages
+			c.arrived += cell.Delivered
+		}
+	}
+	c.tried = max(c.tried, int64(len(c.messages)))
+	usual := float64(before) / float64(days)
+	c.usualTried = int64(usual + 0.5)
+	return float64(c.returned) >= floodShare*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) &&
+		float64(c.tried)/float64(len(c.days)) >= floodVolume*usual, nil
+}
+
+// problem puts a flood into words. Logins are in angle brackets, by which report --redact
+// knows them.
+func (c *flood) problem(x *floodSearch) Problem {
+	reason := bounce.NoReason
+	for _, r := range slices.Sorted(maps.Keys(c.reasons)) {
+		if c.reasons[r] > c.reasons[reason] {
+			reason = r
+		}
+	}
+	list := func(set map[string]bool) []string {
+		l := slices.Sorted(maps.Keys(set))
+		return append([]string{}, slices.DeleteFunc(l, func(s string) bool { return s == "" })...)
+	}
+	who, by, check := "The account <"+c.account+">", "sasl-user", "Whether its password was stolen: change it, end its sessions, and look at where it logged in from; then remove what is still queued of it (postqueue -p, exim -bp)."
+	if c.client {
+		who, by = "The client <"+c.account+">, without a login,", "client"
+		check = "The form, script or computer at that address that sends: stop it, then remove what is still queued of it (postqueue -p, exim -bp)."
+	}
+	p := Problem{
+		Level: Likely, Reason: reason, Cause: causeFlood,
+		SenderDomains: list(c.senders), Domains: list(c.domains), Providers: list(c.providers), Addresses: []string{},
+		Since: c.first, Until: c.last, Ongoing: x.last.Sub(c.last) < x.o.Window,
+		Onset:    &Tried{Refused: len(c.messages), Tried: int(c.tried), Since: c.first, Until: c.last},
+		Attempts: c.returned, Messages: len(c.messages), Returned: len(c.messages), Recipients: len(c.recipients),
+		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: c.hours, Evidence: evidenceOf(c.texts),
+		Summary: fmt.Sprintf("%s sends many times its usual: mail to %s in %s was returned, %d of them because the address is invalid",
+			who, table.Count(c.returned, "recipient"), table.Count(int64(len(c.domains)), "domain"), c.invalid),
+		Why: fmt.Sprintf("It had %.0f returned recipients a day before, and its sender domains sent %d messages a day, now %d; %d of their recipients were reached.",
+			c.usual, c.usualTried, c.tried/int64(len(c.days)), c.arrived),
+		FirstCheck: check, OtherExplanation: "A mailing to a list that is old, bought or mistyped.",
+		DisprovedBy: "The owner of the account, who meant to send this mail.",
+		Scan:        "bouncelog report --by " + by + " --sort hard",
+		keys:        []key{{what: floodOf, sender: c.account}},
+		short:       who + " floods",
+	}
+	if !p.Ongoing {
+		p.Ended = "nothing of it returned since"
+	}
+	return p
+}

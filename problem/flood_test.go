@@ -1,0 +1,88 @@
+package problem_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+)
+
+// batch is n messages on a day, each to a domain of many (%d in to), of which one in so many
+// is refused with a reply.
+func batch(n, day, refuse int, says string, m mail) (list []mail) {
+	for i := range n {
+		x := m
+		x.at = time.Duration(day)*24*time.Hour + time.Duration(i)*20*time.Second
+		x.id = fmt.Sprintf("B%s%d-%d", m.from, day, i)
+		x.to, x.relay = fmt.Sprintf("user%d@d%d.example", i, i%150), fmt.Sprintf("mx.d%d.example", i%150)
+		if strings.Contains(m.from, "%d") {
+			x.from = fmt.Sprintf(m.from, i%40)
+		}
+		x.outcome, x.code = good, 250
+		if refuse > 0 && i%refuse == 0 {
+			x.outcome, x.says = bounce.Hard, says
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// TestFloods holds which accounts are told as flooding.
+func TestFloods(t *testing.T) {
+	const unknown, spam, listed = "550 5.1.1 User unknown", "554 5.7.1 Spam message rejected", "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org"
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	usual := func(m mail, days int) (all []mail) {
+		for d := range days {
+			all = append(all, batch(20, d, 10, unknown, m)...)
+		}
+		return all
+	}
+	newsletter := mail{from: "news@shop.example", login: "news"}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  []string // accounts and days
+	}{
+		{"a stolen password", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
+		{"with senders that are not the account's own", join(usual(clerk, 7), batch(600, 7, 3, unknown, mail{from: "x@forged%d.example", login: "clerk@office.example"})), []string{"<clerk@office.example> 7"}},
+		{"over two days", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk), batch(600, 8, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
+		{"refused as spam, and a part to nobody", join(usual(clerk, 7), batch(600, 7, 5, unknown, clerk), batch(600, 7, 3, spam, with([]mail{clerk}, func(m *mail) { m.from = "clerk2@office.example" })[0])), []string{"<clerk@office.example> 7"}},
+		{"a form on this server", join(usual(mail{from: "www@office.example", client: "127.0.0.1"}, 7), batch(600, 7, 3, unknown, mail{from: "www@office.example", client: "127.0.0.1"})), []string{"<127.0.0.1> 7"}},
+		{"a stranger's mail that is forwarded", join(usual(mail{from: "a@else.example", client: "198.51.100.7"}, 7), batch(600, 7, 3, unknown, mail{from: "a@else.example", client: "198.51.100.7"})), nil},
+		{"a newsletter with few invalid addresses", join(usual(newsletter, 7), batch(3000, 7, 25, unknown, newsletter)), nil},
+		{"a newsletter that is judged spam", join(usual(newsletter, 7), batch(1500, 7, 3, spam, newsletter)), nil},
+		{"the same volume while the address is listed", join(usual(newsletter, 7), batch(3000, 7, 3, listed, newsletter)), nil},
+		{"a list that is always that bad", join(batch(600, 0, 3, unknown, newsletter), batch(600, 3, 3, unknown, newsletter), batch(600, 6, 3, unknown, newsletter), batch(600, 7, 3, unknown, newsletter)), nil},
+		{"too short a past", join(usual(clerk, 2), batch(600, 2, 3, unknown, clerk)), nil},
+		{"no more mail than usual, to addresses that are gone", join(func() (all []mail) {
+			for d := range 7 {
+				all = append(all, batch(200, d, 0, "", clerk)...)
+			}
+			return all
+		}(), batch(200, 7, 3, unknown, clerk)), nil},
+		{"a mailing to an old list, mostly taken", join(usual(newsletter, 7), batch(1500, 7, 7, unknown, newsletter)), nil},
+		{"hardly anything", join(usual(clerk, 7), batch(112, 7, 4, unknown, clerk)), nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var got []string
+			for _, p := range problemsOf(t, test.mails) {
+				if p.Cause != "flood" {
+					continue
+				}
+				account := p.Title()[strings.IndexByte(p.Title(), '<') : strings.IndexByte(p.Title(), '>')+1]
+				got = append(got, fmt.Sprintf("%s %d", account, p.Began().Sub(begin.Truncate(24*time.Hour))/(24*time.Hour)))
+				if p.Level != problem.Likely || p.FirstCheck == "" || p.Scan == "" || len(p.Evidence) == 0 || p.Outage() || !p.Ongoing || p.Onset.Tried < p.Messages {
+					t.Errorf("incomplete: %+v", p)
+				}
+			}
+			if diff := gocmp.Diff(test.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
