@@ -283,13 +283,18 @@ func incidentLines(s *state, d *data) []line {
 			mark = span{"▲ ", warning}
 		}
 		text := fmt.Sprintf("%s since %s, %s", plain(x.Short), x.since, x.Figures())
-		l := line{mark, {text, strong}, {"   first check: " + plain(x.Check), normal}}
+		l := line{mark, {text, strong}}
+		check := "   first check: " + plain(x.Check)
+		if s.width-l.width() < 30 {
+			check = "" // half a sentence helps nobody
+		}
+		l = append(l, span{check, normal})
 		if more := len(in.list) - n + in.more; i == n-1 && more > 0 {
 			end := fmt.Sprintf("  +%d", more)
 			l = append(cutTo(l, s.width-width(end)), span{end, warning})
 		}
 		if s.page().cursor == i-n {
-			l = line{{"▶ " + text + "   first check: " + plain(x.Check), chosen}}
+			l = line{{"▶ " + text + check, chosen}}
 		}
 		lines[i] = l
 	}
