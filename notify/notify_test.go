@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/report"
 	"bouncelog/store"
 	"bouncelog/store/memory"
 	"bouncelog/store/storetest"
@@ -198,6 +200,14 @@ func TestNoise(t *testing.T) {
 	f.want("two refusals among many", "")
 
 	f = newFixture(t)
+	f.mail(start, 2, "shop.example", "x.example", listed)
+	f.once()
+	f.want("two messages", "")
+	f.mail(start.Add(time.Minute), 1, "shop.example", "x.example", listed)
+	f.once()
+	f.want("the third", Began)
+
+	f = newFixture(t)
 	f.mail(start, 40, "shop.example", "x.example", listed)
 	f.now = start.Add(30 * 24 * time.Hour)
 	f.once()
@@ -310,6 +320,75 @@ func TestTwoProcesses(t *testing.T) {
 	f.with(two)
 	if told := f.to[0].told; len(told) != 1 || told[0].ID != id {
 		t.Errorf("told %v, want the id %s again", told, id)
+	}
+}
+
+// TestLook holds what the course of an incident comes to, look by look.
+func TestLook(t *testing.T) {
+	const hour = time.Hour
+	in := func(key string, since, until time.Duration, refused int, ongoing, noise bool) finding {
+		return finding{
+			keys: strings.Split(key, "+"), noise: noise,
+			incident: &report.Incident{Level: problem.Confirmed, Title: key, Since: start.Add(since), Until: start.Add(until), Refused: refused, Ongoing: ongoing, Providers: []string{"x"}},
+		}
+	}
+	type step struct {
+		at    time.Duration // the newest line
+		found []finding
+		want  string
+	}
+	for name, steps := range map[string][]step{
+		"two that are one": {
+			{1 * hour, []finding{in("a", 0, hour, 5, true, false)}, "began"},
+			{2 * hour, []finding{in("a", 0, hour, 5, true, false), in("b", hour, 2*hour, 5, true, false)}, "began"},
+			{3 * hour, []finding{in("a+b", 0, 3*hour, 12, true, false)}, ""},
+			{9 * hour, []finding{in("a+b", 0, 3*hour, 12, false, false)}, "ended"},
+			{10 * hour, []finding{in("a", 0, 3*hour, 12, false, false), in("b", 0, 3*hour, 12, false, false)}, ""},
+		},
+		"a lucky hour is no end": {
+			{40 * hour, []finding{in("a", 0, 39*hour, 100, true, false)}, "began"},
+			{42 * hour, []finding{in("a", 0, 40*hour, 100, false, false)}, ""},
+			{44 * hour, []finding{in("a", 0, 44*hour, 102, true, false)}, ""},
+			{51 * hour, []finding{in("a", 0, 44*hour, 102, false, false)}, "ended"},
+		},
+		"one of which noise is left": {
+			{1 * hour, []finding{in("a", 0, hour, 5, true, false)}, "began"},
+			{20 * hour, []finding{in("a", 0, 20*hour, 6, true, true)}, ""},
+			{40 * hour, []finding{in("a", 0, 40*hour, 7, true, true)}, ""},
+			{69 * hour, []finding{in("a", 0, 68*hour, 8, true, true)}, "ended"},
+			{90 * hour, []finding{in("a", 0, 90*hour, 9, true, true)}, ""},
+			{95 * hour, []finding{in("a", 0, 95*hour, 60, true, false)}, "began"},
+		},
+		"one that is not found any more": {
+			{1 * hour, []finding{in("a", 0, hour, 5, true, false)}, "began"},
+			{48 * hour, nil, ""},
+			{49 * hour, nil, "ended"},
+			{60 * hour, nil, ""},
+			{61 * hour, []finding{in("a", 61*hour, 61*hour, 5, true, false)}, "began"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &state{}
+			for _, step := range steps {
+				at := start.Add(step.at)
+				events := s.look(step.found, moment{now: at, newest: at, quiet: 48 * hour, describe: func(*report.Incident) string { return "" }})
+				var kinds []string
+				for _, e := range events {
+					kinds = append(kinds, e.Kind)
+				}
+				if got := strings.Join(kinds, " "); got != step.want {
+					t.Errorf("after %v: %q, want %q", step.at, got, step.want)
+				}
+				// As after a restart.
+				note, err := json.Marshal(s)
+				if err == nil {
+					s, err = parseState(note)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bouncelog/internal/table"
+	"bouncelog/problem"
 	"bouncelog/report"
 )
 
@@ -31,7 +32,8 @@ type told struct {
 	Began   time.Time  `json:"began"`
 	Until   time.Time  `json:"until"` // the last refusal
 	EndedAt *time.Time `json:"ended_at,omitempty"`
-	Times   int        `json:"times"` // it began; more than once where it came back
+	Noise   *time.Time `json:"noise_since,omitempty"` // since when it is no more than background
+	Times   int        `json:"times"`                 // it began; more than once where it came back
 	Events  int        `json:"events"`
 
 	// As they were when it was last said.
@@ -52,6 +54,10 @@ type item struct {
 }
 
 const (
+	// onsetMessages are refused, at least, before an incident whose cause a reply names is
+	// told: a listing shows in more than one or two of them, if it is one.
+	onsetMessages = 3
+
 	toldAtMost   = 500 // incidents that are remembered
 	outboxAtMost = 200 // items
 	atOnce       = 10  // events of one look that are told one by one
@@ -81,10 +87,11 @@ type moment struct {
 // look compares what was found with what was told, and returns what is new.
 //
 // An incident is the same as one that was told where they have a key in common and
-// less than quiet lies between them. It is over where the search says so, or where
-// there was no refusal for so long as the log goes on. One that comes back within
-// that time is told again, and is then over only after such a silence: so an incident
-// that flickers is not told over and over.
+// less than quiet lies between them; several that have become one are told as one from
+// then on. It is over where the search says so and nothing was refused for a while
+// (settle), or where there was no refusal for quiet as the log goes on. One that
+// comes back within that time is told again, and is then over only after such a silence:
+// so an incident that flickers is not told over and over.
 func (s *state) look(found []finding, m moment) (events []*Event) {
 	matched := map[*told]bool{}
 	for i := range found {
@@ -96,12 +103,16 @@ func (s *state) look(found []finding, m moment) (events []*Event) {
 		}
 		switch {
 		case len(known) > 0:
-			for n, t := range known {
-				if e := t.meet(f, m, n == 0); e != nil {
-					events = append(events, e)
-				}
+			t := known[0]
+			for _, other := range known[1:] {
+				t.absorb(other)
+				matched[other] = true
 			}
-		case f.noise || !in.Ongoing || m.now.Sub(in.Until) >= m.quiet || len(s.Incidents) >= toldAtMost:
+			s.Incidents = slices.DeleteFunc(s.Incidents, func(x *told) bool { return slices.Contains(known[1:], x) })
+			if e := t.meet(f, m); e != nil {
+				events = append(events, e)
+			}
+		case f.noise || !in.Ongoing || in.Level == problem.Confirmed && in.Refused < onsetMessages || m.now.Sub(in.Until) >= m.quiet || len(s.Incidents) >= toldAtMost:
 			// An old log that is imported raises no alarm.
 		default:
 			t := &told{ID: hash(f.keys[0], strconv.FormatInt(in.Since.Unix(), 10)), Keys: f.keys, Began: in.Since}
@@ -133,29 +144,65 @@ func (s *state) matching(f *finding, quiet time.Duration) func(yield func(*told)
 }
 
 // meet brings an incident up to date.
-func (t *told) meet(f *finding, m moment, first bool) *Event {
+func (t *told) meet(f *finding, m moment) *Event {
 	in := f.incident
-	for _, key := range f.keys {
-		if !slices.Contains(t.Keys, key) && len(t.Keys) < 4*namesAtMost {
-			t.Keys = append(t.Keys, key)
-		}
-	}
+	t.addKeys(f.keys)
 	if in.Until.After(t.Until) {
 		t.Until = in.Until
 	}
 	t.Facts = bounded(in)
-	silent := m.newest.Sub(t.Until) >= m.quiet
+	silence := m.newest.Sub(t.Until)
+	switch {
+	case !f.noise:
+		t.Noise = nil
+	case t.Noise == nil:
+		t.Noise = &m.newest
+	}
 	switch {
 	case t.EndedAt != nil:
 		if in.Ongoing && !f.noise && in.Until.After(*t.EndedAt) {
 			return t.begin(f, m)
 		}
-	case !in.Ongoing && (t.Times == 1 || silent):
+	case !in.Ongoing && (silence >= m.quiet || t.Times == 1 && silence >= settle(in)):
 		return t.end(f, m)
-	case first && in.Ongoing && !f.noise && t.grew(in):
+	case in.Ongoing && t.Noise != nil && m.newest.Sub(*t.Noise) >= m.quiet:
+		over := *in
+		over.Ongoing, over.Ended = false, "now and then a message is refused, as on every day"
+		return t.end(&finding{incident: &over}, m)
+	case in.Ongoing && !f.noise && t.grew(in):
 		return t.event(Grew, f, m)
 	}
 	return nil
+}
+
+func (t *told) addKeys(keys []string) {
+	for _, key := range keys {
+		if !slices.Contains(t.Keys, key) && len(t.Keys) < 4*namesAtMost {
+			t.Keys = append(t.Keys, key)
+		}
+	}
+}
+
+// absorb takes in another that has turned out to be the same.
+func (t *told) absorb(other *told) {
+	t.addKeys(other.Keys)
+	if other.Began.Before(t.Began) {
+		t.Began = other.Began
+	}
+	if other.Until.After(t.Until) {
+		t.Until = other.Until
+	}
+	if other.EndedAt == nil {
+		t.EndedAt = nil
+	}
+	t.Times = max(t.Times, other.Times)
+	t.Messages, t.Providers, t.Valid = max(t.Messages, other.Messages), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
+}
+
+// settle is how long nothing must have been refused before an incident is told to be
+// over: the search looks every few minutes, and would take a lucky hour for the end.
+func settle(in *report.Incident) time.Duration {
+	return min(max(in.Until.Sub(in.Since)/8, time.Hour), 12*time.Hour)
 }
 
 // perDay is how many messages an incident refuses a day.
