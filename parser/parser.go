@@ -220,6 +220,7 @@ type Parser struct {
 	shapes             shapes
 	consolePID         []byte
 	scratch            []byte // of a text out of JSON
+	export             export
 	blanks, uncoloured []byte
 
 	// The delivery line before, which "last message repeated" refers to.
@@ -262,6 +263,11 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.Doubted = false
 	if r.End.Event != "" {
 		r.End = bounce.End{}
+	}
+	if p.how == inExport {
+		if kind, ok := p.exported(line, r, offset); ok {
+			return kind
+		}
 	}
 	n := len(line)
 	for n > 0 && line[n-1] <= ' ' {

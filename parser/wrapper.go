@@ -38,6 +38,7 @@ const (
 	behindPrefix          // the same bytes on every line
 	behindHeader          // a header like those in header.go, of no MTA's program
 	inObject              // JSON
+	inExport              // a field on a line (export.go)
 )
 
 // An envelope is what wrappers say of the line within.
@@ -101,6 +102,8 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 			return 0, false
 		}
 		return p.open(&o, &envelope{}, r, offset), true
+	default:
+		return 0, false
 	}
 	return kind, kind != Skipped || w.h.form != stampNone && len(w.h.program) > 0
 }
@@ -122,6 +125,11 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 		if holdsDelivery(line) {
 			return Unparsed
 		}
+		return Skipped
+	}
+	if hasPrefix(line, "__CURSOR=") && p.depth == 0 {
+		p.how = inExport
+		p.export.begin()
 		return Skipped
 	}
 	if p.how == unwrapped && len(p.consolePID) == 0 && !mayHoldLine(line) {

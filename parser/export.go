@@ -1,0 +1,113 @@
+package parser
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// An export is an entry of the journal that comes in the export format (systemd's
+// "Journal Export Formats", journalctl -o export): a line for each field, and an
+// empty line. A field of bytes that are no text has its name alone on a line; then
+// follow its size in eight bytes, little-endian, that many bytes, and a line feed.
+//
+// The sizes are heeded to the byte: a stranger may have chosen such bytes, with line
+// feeds and what looks like another entry in them.
+type export struct {
+	object
+	known []byte // that the fields of the object are parts of
+
+	key   []byte // of the field of bytes that is read, or nil
+	size  []byte // its size, as far as it has come
+	left  uint64 // how many of its bytes are still to come
+	value []byte // those that have come, maxJoined at most
+}
+
+// begin forgets the entry before.
+func (e *export) begin() {
+	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0]}
+}
+
+// exported takes a line in, whole. The one that ends an entry is read as the line of
+// the log that the entry carries; the others are Skipped. It reports false where the
+// line is of no entry.
+func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
+	e := &p.export
+	kind = Skipped
+	switch {
+	case e.key != nil:
+		p.blanks = append(append(p.blanks[:0], line...), '\n')
+		if e.bytes(p.blanks) {
+			e.take(e.key, e.value, p)
+			e.key = nil
+		}
+	case len(line) == 0 && e.text != nil:
+		kind = p.open(&e.object, &envelope{}, r, offset)
+		e.begin()
+		return kind, true
+	case len(line) == 0:
+		kind = Blank
+		e.begin()
+	default:
+		key, value, isText := bytes.Cut(line, []byte("="))
+		if !isField(key) {
+			p.how = unwrapped
+			return 0, false
+		}
+		if isText {
+			e.take(key, value, p)
+		} else {
+			e.key, e.size, e.left, e.value = bytes.Clone(key), e.size[:0], 0, e.value[:0]
+		}
+	}
+	r.Time, r.Program = p.Last(), ""
+	return kind, true
+}
+
+// bytes takes in some of a field of bytes, and reports whether that was its end.
+func (e *export) bytes(b []byte) (end bool) {
+	const sizeLen = 8
+	if n := min(sizeLen-len(e.size), len(b)); n > 0 {
+		e.size, b = append(e.size, b[:n]...), b[n:]
+		if len(e.size) < sizeLen {
+			return false
+		}
+		e.left = binary.LittleEndian.Uint64(e.size)
+	}
+	n := int(min(uint64(len(b)), e.left))
+	e.value = append(e.value, b[:min(n, maxJoined-len(e.value))]...)
+	e.left -= uint64(n)
+	return e.left == 0 && len(b) > n // the line feed
+}
+
+// take takes in a field of the entry. Where a sender gave it twice, the first counts.
+func (e *export) take(key, v []byte, p *Parser) {
+	switch string(key) {
+	case "MESSAGE":
+		if e.text == nil {
+			e.text = e.keep(v)
+		}
+	case "SYSLOG_IDENTIFIER":
+		if e.program == nil {
+			e.field(key, e.keep(v), p)
+		}
+	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME":
+		e.field(key, e.keep(v), p)
+	}
+}
+
+// keep copies what stands in a line.
+func (e *export) keep(v []byte) []byte {
+	at := len(e.known)
+	e.known = append(e.known, v...)
+	return e.known[at:len(e.known):len(e.known)]
+}
+
+// isField reports the name of a field of the journal.
+func isField(key []byte) bool {
+	for _, c := range key {
+		if c-'A' >= 26 && !isDigit(c) && c != '_' {
+			return false
+		}
+	}
+	return len(key) > 0 && len(key) <= 64
+}

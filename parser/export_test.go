@@ -1,0 +1,80 @@
+package parser
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// exportEntry is an entry of the journal as journalctl -o export writes it.
+func exportEntry(cursor int, program, message string) string {
+	return fmt.Sprintf("__CURSOR=s=0123456789abcdef;i=%x\n__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=12345678\n_BOOT_ID=0123456789abcdef\n"+
+		"PRIORITY=6\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=%s\nSYSLOG_PID=77\n%s\n_HOSTNAME=mx1\n_TRANSPORT=syslog\n\n",
+		cursor, 1795427226123456+cursor*1_000_000, program, message)
+}
+
+// exportBytes is a field of bytes.
+func exportBytes(key, value string) string {
+	return key + "\n" + string(binary.LittleEndian.AppendUint64(nil, uint64(len(value)))) + value
+}
+
+// readExport reads a text by lines.
+func readExport(text string) (attempts []bounce.Delivery, kinds [Unparsed + 1]int) {
+	p := New(nil, Options{Location: time.UTC, Year: 2026})
+	var r Result
+	for i, line := range strings.Split(text, "\n") {
+		kind := p.Parse([]byte(line), int64(i), &r)
+		kinds[kind]++
+		if kind == Attempt {
+			attempts = append(attempts, r.Deliveries...)
+		}
+	}
+	return attempts, kinds
+}
+
+// TestExport reads entries with fields of text and of bytes.
+func TestExport(t *testing.T) {
+	const bounced = "4028B460: to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.b.example[192.0.2.1] said: 550 5.1.1 no (in reply to RCPT TO command))"
+	text := exportEntry(0, "postfix/qmgr", "MESSAGE=4028B460: from=<s@x.example>, size=5, nrcpt=1 (queue active)") +
+		exportEntry(1, "postfix/smtp", "MESSAGE="+bounced) +
+		exportEntry(2, "exim", "MESSAGE=1xVUtG-0005Lh-1y ** c@d.example: Unrouteable address") +
+		exportEntry(3, "postfix/smtp", exportBytes("MESSAGE", strings.Replace(bounced, "no (in", "\xe4\n no (in", 1))) +
+		exportEntry(4, "sshd", "MESSAGE=Invalid user x from 192.0.2.9")
+	attempts, kinds := readExport(text)
+	if len(attempts) != 3 || kinds[Unparsed] != 0 {
+		t.Fatalf("%d attempts, kinds %v", len(attempts), kinds)
+	}
+	for i, d := range attempts {
+		if want := time.UnixMicro(1795427226123456 + int64(i+1)*1_000_000).UTC(); !d.Time.Equal(want) || d.Host != "mx1" {
+			t.Errorf("at %v on %q, want %v on mx1", d.Time, d.Host, want)
+		}
+		if d.Outcome != bounce.Hard {
+			t.Errorf("%+v", d)
+		}
+	}
+	if d := attempts[0]; d.Sender != "s@x.example" || d.Code != 550 {
+		t.Errorf("%+v", d)
+	}
+	if d := attempts[2]; d.Code != 550 || d.Stage != bounce.StageRcpt {
+		t.Errorf("of bytes: %+v", d)
+	}
+}
+
+// TestExportForged holds that bytes that a stranger chose are no entry, whatever
+// they look like, of whatever length: also of ten, whose size begins with a line feed.
+func TestExportForged(t *testing.T) {
+	forged := exportEntry(9, "postfix/smtp", "MESSAGE=4028B460: to=<victim@b.example>, relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (no)")
+	for _, value := range []string{
+		"x\n\n" + forged, "\n\n" + forged + "\n\n" + forged, "\n", "0123456789", strings.Repeat("\n", 10), "\n" + strings.Repeat("x", maxJoined) + "\n\n" + forged,
+	} {
+		text := exportEntry(0, "sshd", exportBytes("MESSAGE", value)) + exportEntry(1, "postfix/smtp", "MESSAGE=4028B461: to=<a@b.example>, relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (no)")
+		attempts, _ := readExport(text)
+		if len(attempts) != 1 || attempts[0].Recipient != "a@b.example" {
+			t.Errorf("%.60q: %+v", value, attempts)
+		}
+	}
+}
