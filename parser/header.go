@@ -152,6 +152,10 @@ func (h *header) hostProgram(rest []byte) bool {
 	if i < 0 {
 		i = len(rest)
 	}
+	if bytes.IndexByte(rest[:i], '"') >= 0 { // JSON without a blank
+		h.id, h.program, h.message = nil, nil, rest
+		return false
+	}
 	if i > 0 && rest[i-1] != ':' {
 		if h.host = rest[:i]; isLevel(h.host) {
 			h.host = nil

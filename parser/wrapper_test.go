@@ -219,6 +219,21 @@ var wraps = []func(string) string{
 		return `{"log":` + string(b) + `,"stream":"stdout"}`
 	},
 	func(s string) string { b, _ := json.Marshal(s); return `{"a":[1,{"message":` + string(b) + `}]}` },
+	func(s string) string {
+		b, _ := json.Marshal(s)
+		return `{"__REALTIME_TIMESTAMP":"1795427226123456","_HOSTNAME":"host7","SYSLOG_IDENTIFIER":"5f2ab81c03de","MESSAGE":` + string(b) + `}`
+	},
+	func(s string) string {
+		b, _ := json.Marshal(s)
+		return `{"labels":{"job":"mail","path":"/a \"b\""},"line":` + string(b) + `,"timestamp":"2026-11-23T09:47:06.5Z"}`
+	},
+	func(s string) string { return "[  123.456789] host7 " + s },
+	func(s string) string { return "Mon 2026-11-23 09:47:06 UTC host7 " + s },
+	func(s string) string { return "Mär 23 09:47:06 host7 " + s },
+	func(s string) string { return "mail-7f9c8d/postfix " + s },
+	func(s string) string { return "[1:host7:app] " + s },
+	func(s string) string { return "\t    " + s },
+	func(s string) string { return "\x1b[35m\x1b[Kmail.log\x1b[m\x1b[K\x1b[36m\x1b[K:\x1b[m\x1b[K" + s },
 }
 
 // FuzzWrap puts lines with deliveries into wrappers, known and unknown ones:
@@ -238,23 +253,32 @@ func FuzzWrap(f *testing.F) {
 			return
 		}
 		line = before + line + after
-		for ; how > 0; how >>= 5 {
+		for n := 0; how > 0 && n < 12; how >>= 5 {
 			line = wraps[int(how&31)%len(wraps)](line)
+			n++
 		}
 		// A program that is known to write no deliveries, or a line of Exim's that
 		// is none, may quote one. Only what stands before decides.
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var r Result
-		kind := p.Parse([]byte(line), 0, &r)
-		switch kind {
-		case Attempt:
-			if d := r.Deliveries[0]; before == "" && (d.Recipient != "a@b.example" || d.Outcome != bounce.Hard || d.RelayHost != "mx.b.example") {
-				t.Errorf("%q: %+v", line, d)
+		for n := range 2 { // the second time, it is known how the line is wrapped
+			kind := p.Parse([]byte(line), 0, &r)
+			switch kind {
+			case Attempt:
+				if d := r.Deliveries[0]; before == "" && (d.Recipient != "a@b.example" || d.Outcome != bounce.Hard || d.RelayHost != "mx.b.example") {
+					t.Errorf("%q (%d): %+v", line, n, d)
+				}
+			case Unparsed:
+			default:
+				if before == "" {
+					t.Errorf("%q (%d): %v", line, n, kind)
+				}
 			}
-		case Unparsed:
-		default:
-			if before == "" {
-				t.Errorf("%q: %v", line, kind)
+		}
+		// And it spoils no line behind it.
+		for _, next := range []string{wrapSyslog, wrapExim} {
+			if kind := p.Parse([]byte(next), 0, &r); kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" || r.Deliveries[0].Outcome != bounce.Hard {
+				t.Errorf("%v %+v behind %q", kind, r.Deliveries, line)
 			}
 		}
 	})
