@@ -132,7 +132,8 @@ type parsing struct {
 type parsed struct {
 	path                    string
 	attempts, notUnderstood int64
-	sample                  string
+	sample                  string // the beginning of a line that was not understood
+	verbose                 bool   // it is one of journalctl -o verbose
 }
 
 // foreignShare is the share of a log's deliveries that must be understood.
@@ -158,8 +159,12 @@ func (p *parsing) foreign(stderr io.Writer) (any bool) {
 			continue
 		}
 		any = true
-		fmt.Fprintf(stderr, "bouncelog: %s: %d of %d lines with deliveries are not understood; one begins %s\nhint: 'bouncelog parse --unmatched' prints them\n",
-			cleanPath(f.path), f.notUnderstood, f.attempts+f.notUnderstood, f.sample)
+		hint := "'bouncelog parse --unmatched' prints them"
+		if f.verbose {
+			hint = "the log is of 'journalctl -o verbose'; what '-o short-iso-precise', '-o json' or '-o export' print is read"
+		}
+		fmt.Fprintf(stderr, "bouncelog: %s: %d of %d lines with deliveries are not understood; one begins %s\nhint: %s\n",
+			cleanPath(f.path), f.notUnderstood, f.attempts+f.notUnderstood, f.sample, hint)
 	}
 	return any
 }
@@ -209,6 +214,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 				p.notUnderstood++
 				if file.notUnderstood++; file.sample == "" {
 					file.sample = strconv.Quote(table.Clean(string(line[:min(len(line), 60)])))
+					file.verbose = bytes.HasPrefix(line, []byte("    MESSAGE="))
 				}
 			default:
 				p.left++

@@ -122,7 +122,7 @@ func TestCut(t *testing.T) {
 	for _, m := range msgs {
 		ids = append(ids, m.id)
 	}
-	for _, name := range []string{"postfix-rfc3164.log", "postfix-rfc3339.log", "postfix-longids.log", "exim-mainlog.log", "exim-all.log", "exim-syslog.log"} {
+	for _, name := range []string{"postfix-rfc3164.log", "postfix-rfc3339.log", "postfix-longids.log", "exim-mainlog.log", "exim-all.log", "exim-syslog.log", "postfix-3.11.log", "exim-4.100.log", "exim-4.100-all.log"} {
 		var want, got bytes.Buffer
 		err := readLines("../../testdata/"+name, func(l string) error { want.WriteString(l + "\n"); return nil })
 		if err != nil {
