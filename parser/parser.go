@@ -3,12 +3,34 @@
 // [bounce.Delivery] of each line that reports a delivery attempt, joined by
 // queue id with what other lines said of the message.
 //
-// The grammar stands, as regular expressions, in grammar.go. They are the
-// specification and what the tests hold the hand-written scanners against;
-// the scanners in postfix.go and exim.go are what runs.
+// # How a line is read
+//
+//	line
+//	 |  Parse        cuts blanks, and what a spreadsheet left, off the end
+//	 |  parse        of a wrapped log: tries the wrapping of the line before (wrapper.go)
+//	 v
+//	header.go        stamp, host, program, message; clock.go makes a time of the stamp
+//	 |               (fastHeader, where all but the second is as in the line before)
+//	 v
+//	message          by the program:
+//	 +- postfix.go   "QUEUEID: to=<…>, … status=… (…)": an Attempt
+//	 |               what else is about a queue id goes into the Queue (queue.go)
+//	 +- exim.go      "ID => …", "ID ** …", "ID == …": an Attempt; parts.go joins the
+//	 |               parts of a long one, eximaddress.go finds the end of the address
+//	 +- nobody's     second (wrapper.go): is a line within it? object.go: in JSON?
+//	                 The line within is read so from the top, by a Parser of its own.
+//
+// A line that nobody takes is Skipped; one that holds a delivery all the same
+// (holdsDelivery) is Unparsed. The journal's export format, an entry of which is
+// many lines, is read before all that (export.go).
 //
 // Lines are read from the left: nothing that stands in a reply, a recipient,
 // a sender or a subject is taken for a field of the line.
+//
+// The regular expressions in grammar.go are the specification: of Postfix's and
+// Exim's messages, and of what may stand before a line within. The scanners in
+// postfix.go and exim.go are what runs; fuzz tests hold them against the
+// grammar. The wrappers' grammar runs, once for each form of a wrapper.
 //
 // # How attempts are counted
 //
