@@ -65,6 +65,8 @@ type tally struct {
 	routes  bool
 	byRoute numbers // cell by route, from 1; 0: not looked for yet
 
+	minus bool // what is added is taken off
+
 	ends          *routeEnds
 	hosts, logins map[int64]int64  // the first id of each name
 	clients       map[int64]string // texts of clients that are no numbers, by their hash
@@ -207,12 +209,19 @@ func (t *tally) cell(f *fact) int32 {
 }
 
 func (t *tally) add(at int32, kind int64, n cell) {
+	if t.minus {
+		n = cell{-n.n, -n.messages, -n.pairs, -n.nulls, -n.retry}
+	}
 	g := &t.cells[at].Tally
 	if r := reasonOf(kind); r != bounce.NoReason && isFailed(outcomeOf(kind)) {
 		if g.Reasons == nil {
 			g.Reasons = make(map[bounce.Reason]int64, 1)
 		}
-		g.Reasons[r] += n.n
+		if g.Reasons[r] += n.n; g.Reasons[r] == 0 {
+			if delete(g.Reasons, r); len(g.Reasons) == 0 {
+				g.Reasons = nil
+			}
+		}
 	}
 	switch outcomeOf(kind) {
 	case bounce.Delivered:
@@ -412,31 +421,81 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 		return nil, err
 	}
 	dim := q.dimension(by...)
-	// Whole periods come from the rollup, the rest from the rows.
-	lo, hi := q.since, q.until
-	if dim != byRows {
-		period := dim.period()
-		if lo != -forever {
-			lo = (lo + period - 1) / period * period
-		} else {
-			lo = 0
-		}
-		if hi != forever {
-			hi = hi / period * period
-		}
-	}
-	if dim == byRows || lo >= hi {
+	if dim == byRows {
 		return t, r.countRows(q, c, t)
 	}
-	err = q.countCells(c, t, dim, lo/dim.period(), hi/dim.period())
-	for _, edge := range [...]span{{q.since, lo}, {hi, q.until}} {
-		if err == nil && edge.lo < edge.hi && edge.lo != -forever {
-			part := *q
-			part.since, part.until = edge.lo, edge.hi
-			err = r.countRows(&part, c, t)
+	// Whole periods come from the rollup, the rest from the rows: those that are in a
+	// period in part, or, where they are fewer, those of it that are not asked for.
+	period := dim.period()
+	lo, hi := int64(0), q.until
+	var edges []edge
+	var all []*piece
+	around := func(asked, other span) (whole bool, err error) {
+		if asked.lo >= asked.hi {
+			return false, nil
+		}
+		if all == nil {
+			if all, err = pieces(c); err != nil {
+				return false, err
+			}
+		}
+		if other.lo >= period && during(all, other) < during(all, asked) {
+			edges = append(edges, edge{other, true})
+			return true, nil
+		}
+		edges = append(edges, edge{asked, false})
+		return false, nil
+	}
+	if q.since != -forever {
+		lo = (q.since + period - 1) / period * period
+	}
+	if hi != forever {
+		hi = hi / period * period
+	}
+	if lo >= hi {
+		return t, r.countRows(q, c, t)
+	}
+	if q.since != -forever {
+		if whole, err := around(span{q.since, lo}, span{lo - period, q.since}); err != nil {
+			return nil, err
+		} else if whole {
+			lo -= period
 		}
 	}
-	return t, err
+	if q.until != forever {
+		if whole, err := around(span{hi, q.until}, span{q.until, hi + period}); err != nil {
+			return nil, err
+		} else if whole {
+			hi += period
+		}
+	}
+	if err := q.countCells(c, t, dim, lo/period, hi/period); err != nil {
+		return nil, err
+	}
+	for _, e := range edges {
+		part := *q
+		part.since, part.until, t.minus = e.lo, e.hi, e.minus
+		if err := r.countRows(&part, c, t); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// An edge is a stretch of time whose rows are counted, or taken off again.
+type edge struct {
+	span
+	minus bool
+}
+
+// during is how many pieces there are of a stretch of time.
+func during(all []*piece, time span) (n int) {
+	for _, p := range all {
+		if p.since < time.hi && p.until >= time.lo {
+			n++
+		}
+	}
+	return n
 }
 
 // countCells adds up the periods from lo to hi of a rollup.
