@@ -294,7 +294,9 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 	case known && same < noiseShare:
 		return true
 	}
-	return (p.Reason != bounce.Blocklist || !p.Ongoing) && p.Messages <= noiseMessages && share < noiseOfAll
+	// A listing is about all mail, if it is new.
+	fresh := p.Reason == bounce.Blocklist && p.Ongoing && (p.Before == nil || p.Before.Refused == 0)
+	return !fresh && p.Messages <= noiseMessages && share < noiseOfAll
 }
 
 // titles are what a problem is called, without and with its cause.

@@ -34,6 +34,8 @@ func TestIsNoise(t *testing.T) {
 		{"one refusal at a small provider", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
 		{"the same on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 30, false},
 		{"a listing is about all mail", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, false},
+		{"a listing of which these senders hear now and then", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Refused: 5, Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, true},
+		{"a listing that is new to them", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, false},
 		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, false},
 	} {
 		p := c.p
