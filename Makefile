@@ -26,7 +26,7 @@ ARCH = $(shell $(GO) env GOARCH)
 STATIC = -tags netgo,osusergo,timetzdata,sqlite_omit_load_extension
 
 .DEFAULT_GOAL = help
-.PHONY: help build need demo demo-web pictures vendor-web test race fuzz bench profile e2e e2e-package lint vuln golden man install dist package reproducible clean
+.PHONY: help build need demo demo-web pictures vendor-web test race fuzz chdb bench profile e2e e2e-package lint vuln golden man install dist package reproducible clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -66,6 +66,12 @@ fuzz: need ## every fuzz test for FUZZTIME (1m) each
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 		done; \
 	done
+
+CHDB      ?= @chdb/lib-linux-x64-gnu@26.7.3-stable.1
+CHDB_DIR  ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bouncelog-chdb
+chdb: ## install ClickHouse as a library, for the tests of store/clickhouse (npm, 543 MB)
+	@[ -e '$(CHDB_DIR)/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so' ] || \
+		npm install --ignore-scripts --no-audit --no-fund --prefix '$(CHDB_DIR)' '$(CHDB)'
 
 bench: build ## measure beside peers and limits; writes bench/RESULTS.md
 	$(GO) run ./bench/run
