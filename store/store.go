@@ -32,6 +32,8 @@ var (
 	ErrReplaced = errors.New("the database was removed or replaced") // exit status 1
 	// ErrFollowed is a database that another process follows logs into.
 	ErrFollowed = errors.New("another bouncelog follows logs into this database") // exit status 11
+	// ErrAway is an engine that does not answer, or breaks off: later it may.
+	ErrAway = errors.New("the database does not answer") // exit status 11
 	// ErrTooMany is a dictionary that is full: its ids would no longer fit where they are kept.
 	ErrTooMany = errors.New("the database is full") // exit status 1
 )

@@ -1,0 +1,174 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// dimensions are what rows are counted by, as text; a time as its number.
+var dimensions = map[store.Dimension]string{
+	store.ByDomain:       "recipient_domain",
+	store.BySenderDomain: "sender_domain",
+	store.ByRelay:        "toString(relay_host)",
+	store.ByReason:       "toString(reason)",
+	store.ByRecipient:    "recipient",
+	store.ByHost:         "toString(host)",
+	store.ByDay:          "toString(toInt64(floor(at / 86400)))",
+	store.ByHour:         "toString(toInt64(floor(at / 3600)))",
+	store.BySender:       "if(sender_known AND sender = '', '<>', sender)",
+	store.BySASLUser:     "sasl_user",
+	store.ByClient:       "if(sasl_user = '', client_ip, '')",
+}
+
+// handovers are known of failed attempts only.
+var handovers = []store.Dimension{store.BySender, store.BySASLUser, store.ByClient}
+
+// keyOf is the key of a cell for the value of a dimension.
+func keyOf(by store.Dimension, value string) string {
+	var n int64
+	switch by {
+	case store.ByDay:
+		fmt.Sscan(value, &n)
+		return time.Unix(n*86400, 0).UTC().Format(time.DateOnly)
+	case store.ByHour:
+		fmt.Sscan(value, &n)
+		return time.Unix(n*3600, 0).UTC().Format("2006-01-02T15:00Z")
+	}
+	return value
+}
+
+// Count counts by outcome and reason in each cell, and adds them up to tallies. A pair is
+// pending where its first failure is selected and the row that ended it is not: the two
+// have the same key but for the outcome, so no join is needed.
+func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
+	if len(by) > store.MaxDimensions {
+		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
+	}
+	keys := [store.MaxDimensions]string{"''", "''", "''"}
+	handover, destination := false, f.Domain != "" || f.Relay != ""
+	for i, dim := range by {
+		keys[i] = dimensions[dim]
+		if keys[i] == "" {
+			return nil, fmt.Errorf("count: cannot count by %q", dim)
+		}
+		handover = handover || slices.Contains(handovers, dim)
+		destination = destination || dim == store.ByDomain || dim == store.ByRelay
+	}
+	withEnds := f
+	withEnds.Outcomes = nil
+	w := conditions(&withEnds)
+	if len(f.Outcomes) > 0 {
+		outcomes := words(f.Outcomes)
+		if slices.Contains(f.Outcomes, bounce.Soft) {
+			outcomes = append(outcomes, ended)
+		}
+		w.add("outcome IN (" + quotes(outcomes) + ")")
+	}
+	if handover {
+		w.add("outcome IN ('soft', 'hard', 'ended')")
+	}
+	apart := handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != ""
+	first := "first"
+	if destination {
+		first = "to_domain"
+	}
+	cells := &tallies{index: make(map[[store.MaxDimensions]string]int), by: by}
+	list := keys[0] + " AS k1, " + keys[1] + " AS k2, " + keys[2] + " AS k3"
+	sql := "SELECT " + list + ", outcome, reason, count(), countIf(pair), countIf(" + first + "), countIf(sender_known AND sender = ''), countIf(code >= 500), countIf(disposal = 'discarded')" +
+		r.from(w) + " GROUP BY k1, k2, k3, outcome, reason"
+	err := r.ask(ctx, "count", sql, func(scan func(to ...any) error) error {
+		var x counted
+		var k [store.MaxDimensions]string
+		if err := scan(&k[0], &k[1], &k[2], &x.outcome, &x.reason, &x.n, &x.pairs, &x.messages, &x.null, &x.code5, &x.discarded); err != nil {
+			return err
+		}
+		if apart {
+			x.messages = 0
+		}
+		x.add(&cells.at(k).Tally)
+		return nil
+	})
+	if err != nil || !apart {
+		return cells.list, err
+	}
+	sql = "SELECT " + list + ", uniqExact(" + messageColumns + ")" + r.from(append(w, "outcome IN ('delivered', 'soft', 'hard')")) + " GROUP BY k1, k2, k3"
+	err = r.ask(ctx, "count messages", sql, func(scan func(to ...any) error) error {
+		var n uint64
+		var k [store.MaxDimensions]string
+		if err := scan(&k[0], &k[1], &k[2], &n); err != nil || n == 0 {
+			return err
+		}
+		cells.at(k).Messages = int64(n)
+		return nil
+	})
+	return cells.list, err
+}
+
+// tallies are the cells of a count.
+type tallies struct {
+	by    []store.Dimension
+	list  []store.Cell
+	index map[[store.MaxDimensions]string]int
+}
+
+func (t *tallies) at(k [store.MaxDimensions]string) *store.Cell {
+	for i, dim := range t.by {
+		k[i] = keyOf(dim, k[i])
+	}
+	i, known := t.index[k]
+	if !known {
+		i = len(t.list)
+		t.index[k] = i
+		t.list = append(t.list, store.Cell{Keys: k})
+	}
+	return &t.list[i]
+}
+
+// counted is how many rows of one outcome and reason there are.
+type counted struct {
+	outcome, reason                            string
+	n, pairs, messages, null, code5, discarded uint64
+}
+
+func (x *counted) add(t *store.Tally) {
+	n, pairs := int64(x.n), int64(x.pairs)
+	switch x.outcome {
+	case ended:
+		t.Pending -= n
+		return
+	case delivered:
+		t.Delivered += n
+		t.Recovered += pairs
+	case soft:
+		t.Soft += n
+		t.Pending += pairs
+		t.NullSoft += int64(x.null)
+		t.Soft5xx += int64(x.code5)
+	case hard:
+		t.Hard += n
+		t.Expired += pairs
+		t.NullHard += int64(x.null)
+	case bounce.Handoff.String():
+		t.Handoff += n
+		t.Discarded += int64(x.discarded)
+		return
+	case bounce.Probe.String():
+		t.Probe += n
+		return
+	default:
+		return
+	}
+	t.Attempts += n
+	t.Messages += int64(x.messages)
+	if reason, ok := bounce.ParseReason(x.reason); ok && reason != bounce.NoReason && x.outcome != delivered {
+		if t.Reasons == nil {
+			t.Reasons = make(map[bounce.Reason]int64)
+		}
+		t.Reasons[reason] += n
+	}
+}

@@ -1,0 +1,296 @@
+package clickhouse
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A ledger says what attempts mean for their messages, as package store/memory does. It
+// knows what was stored of the messages that a batch is about, and of the places at which
+// mail without an attempt was deferred before. Its rows are a function of the log up to
+// their line: however the log is cut into batches, they come out the same.
+type ledger struct {
+	*moment
+	seq      uint64 // of the next row
+	rows     []*row
+	pending  map[pairKey][]*pair
+	deferred map[placeKey]bounce.Verdict // of the last attempt there, deferred and not delivered since
+	seen     map[string]bool             // messages, and messages to a domain
+}
+
+// A pairKey is a queue id and a recipient: of one message, until the id is used again.
+type pairKey struct{ host, mta, instance, queue, recipient string }
+
+// A pair is still tried: its first soft failure, and the last that was an attempt; where
+// none was, the last.
+type pair struct{ first, last *row }
+
+// A placeKey is a domain, or a recipient in it, to which an MTA delivers.
+type placeKey struct{ host, mta, instance, domain, recipient string }
+
+func (r *row) places() (recipient, domain placeKey) {
+	domain = placeKey{r.Host, r.MTA, r.Instance, r.RecipientDomain, ""}
+	recipient = domain
+	recipient.recipient = r.Recipient
+	return recipient, domain
+}
+
+func (r *row) pairKey() pairKey { return pairKey{r.Host, r.MTA, r.Instance, r.QueueID, r.Recipient} }
+
+func newLedger(m *moment, seq uint64) *ledger {
+	return &ledger{moment: m, seq: seq, pending: make(map[pairKey][]*pair), deferred: make(map[placeKey]bounce.Verdict), seen: make(map[string]bool)}
+}
+
+const (
+	delivered = "delivered"
+	soft      = "soft"
+	hard      = "hard"
+)
+
+func (r *row) counts() bool { return r.Outcome == delivered || r.Outcome == soft || r.Outcome == hard }
+
+// slack is how far two arrival times of one message may lie apart, in seconds: both
+// are a logged time less a rounded delay, and clocks are set. A queue id is used again
+// for the same recipient much later.
+const slack = 600
+
+// sameMessage reports whether two attempts with one queue id are of one message.
+func sameMessage(a, b *row) bool {
+	x, y := a.attempt().Arrived(), b.attempt().Arrived()
+	if x.IsZero() || y.IsZero() {
+		return true
+	}
+	diff := x.Unix() - y.Unix()
+	return max(diff, -diff) <= slack
+}
+
+// stored takes in what is stored of a message, in the order of the log.
+func (l *ledger) stored(r *row) {
+	k := r.pairKey()
+	switch {
+	case r.Outcome == ended:
+		l.pending[k] = slices.DeleteFunc(l.pending[k], func(q *pair) bool { return q.first.Source == r.Source && q.first.Offset == r.Offset })
+	case r.Outcome == soft && r.Pair:
+		l.pending[k] = append(l.pending[k], &pair{r, r})
+	case r.Outcome == soft && r.PairOffset >= 0:
+		for _, q := range l.pending[k] {
+			if q.first.Source == r.PairSource && q.first.Offset == r.PairOffset && (!r.Untried || q.last.Untried) {
+				q.last = r
+			}
+		}
+	}
+	if r.counts() {
+		message, domain := r.message()
+		l.seen[message], l.seen[domain] = true, true
+	}
+}
+
+// message names the message of a row, and the message to its domain.
+func (r *row) message() (message, domain string) {
+	known := "0"
+	if r.SenderKnown {
+		known = "1"
+	}
+	message = strings.Join([]string{r.Host, r.MTA, r.Instance, r.QueueID, r.Sender, known}, "\x00")
+	return message, message + "\x00@" + r.RecipientDomain
+}
+
+// write keeps a row.
+func (l *ledger) write(r *row) {
+	r.Precedence = math.MaxUint64 - l.seq
+	l.seq++
+	if r.BeforePrecedence == 0 {
+		r.BeforePrecedence = r.Precedence
+	}
+	l.rows = append(l.rows, r)
+}
+
+// over ends a pair, since a line says so.
+func (l *ledger) over(q *pair, source string, line int64) {
+	e := *q.first
+	e.Outcome, e.ToldBy, e.Line = ended, source, line
+	l.write(&e)
+}
+
+// append takes in a batch.
+func (l *ledger) append(b *store.Batch) {
+	type line struct {
+		offset int64
+		take   func()
+	}
+	lines := make(map[string][]line)
+	for i := range b.Expiries {
+		e := &b.Expiries[i]
+		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.expire(e) }})
+	}
+	for i := range b.Ends {
+		e := &b.Ends[i]
+		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.end(e) }})
+	}
+	for _, list := range lines {
+		slices.SortStableFunc(list, func(a, b line) int { return cmp.Compare(a.offset, b.offset) })
+	}
+	ends := make(map[string]int64) // position after the batch, by source
+	for i := range b.Sources {
+		ends[b.Sources[i].ID] = b.Sources[i].Offset
+	}
+	for i := range b.Attempts {
+		a := &b.Attempts[i]
+		if a.Offset < l.offset(a.Source) {
+			continue
+		}
+		for list := lines[a.Source]; len(list) > 0 && list[0].offset < a.Offset; list = lines[a.Source] {
+			list[0].take()
+			lines[a.Source] = list[1:]
+		}
+		// A line that was repeated may reach past the position.
+		l.attempt(rowOf(a, min(a.Offset, ends[a.Source]-1)))
+	}
+	for _, id := range slices.Sorted(maps.Keys(lines)) {
+		for _, x := range lines[id] {
+			x.take()
+		}
+	}
+}
+
+// attempt takes in an attempt.
+func (l *ledger) attempt(r *row) {
+	r.N = 0
+	if r.counts() {
+		k, found := r.pairKey(), -1
+		for j, q := range l.pending[k] {
+			if sameMessage(q.first, r) {
+				found = j
+			}
+		}
+		var q *pair
+		if found >= 0 {
+			q = l.pending[k][found]
+		}
+		if r.Untried {
+			l.inherit(r, q)
+		}
+		switch {
+		case q != nil && r.Outcome == soft:
+			r.PairSource, r.PairOffset = q.first.PairSource, q.first.PairOffset
+			if !r.Untried || q.last.Untried {
+				q.last = r
+			}
+		case q != nil:
+			l.over(q, r.ToldBy, r.Line)
+			l.pending[k] = slices.Delete(l.pending[k], found, found+1)
+			r.Pair = r.Outcome == delivered
+		case r.Outcome == soft:
+			r.Pair, r.PairSource, r.PairOffset = true, r.Source, r.Offset
+			l.pending[k] = append(l.pending[k], &pair{r, r})
+		}
+		if r.Outcome == hard {
+			r.Pair = r.Reason == bounce.Expired.String()
+		}
+		if q == nil {
+			message, domain := r.message()
+			r.First, r.ToDomain = !l.seen[message], !l.seen[domain]
+			l.seen[message], l.seen[domain] = true, true
+		}
+	}
+	l.write(r)
+	l.place(r)
+}
+
+// inherit gives a deferral without an attempt the verdict of the last attempt.
+func (l *ledger) inherit(r *row, q *pair) {
+	if q != nil && !q.last.Untried {
+		r.setVerdict(q.last.verdict())
+		return
+	}
+	recipient, domain := r.places()
+	v, known := l.deferred[recipient]
+	if !known {
+		v, known = l.deferred[domain]
+	}
+	if known {
+		r.setVerdict(v)
+	}
+}
+
+// place notes where an attempt was deferred, or delivered. Postfix logs no deferral
+// without an attempt.
+func (l *ledger) place(r *row) {
+	if r.MTA != string(bounce.Exim) {
+		return
+	}
+	recipient, domain := r.places()
+	switch {
+	case r.Outcome == delivered:
+		delete(l.deferred, recipient)
+		delete(l.deferred, domain)
+	case r.Outcome == soft && !r.Untried:
+		l.deferred[recipient] = r.verdict()
+		if r.Scope != bounce.ScopeRecipient.String() {
+			l.deferred[domain] = r.verdict()
+		}
+	}
+}
+
+// of takes out the pairs of a message, in the order of their first attempts.
+func (l *ledger) of(host string, mta bounce.MTA, instance, queue string) (list []*pair) {
+	for k, pairs := range l.pending {
+		if k.host == host && k.mta == string(mta) && k.instance == instance && k.queue == queue {
+			list = append(list, pairs...)
+			delete(l.pending, k)
+		}
+	}
+	slices.SortFunc(list, func(a, b *pair) int { return cmp.Compare(b.first.Precedence, a.first.Precedence) })
+	return list
+}
+
+// end ends the pairs of a message that has left the queue: they are pending no longer, and
+// nothing is known of how they ended.
+func (l *ledger) end(x *bounce.End) {
+	if x.Offset < l.offset(x.Source) {
+		return
+	}
+	switch x.Event {
+	case bounce.MessageRemoved, bounce.MessageDiscarded, bounce.MessageCompleted:
+	default:
+		return
+	}
+	for _, q := range l.of(clean(x.Host, maxWord), x.MTA, clean(x.Instance, maxName), clean(x.QueueID, maxWord)) {
+		l.over(q, clean(x.Source, maxWord), x.Offset)
+	}
+}
+
+// expire ends the pairs of a message whose time in the queue has run out: each becomes
+// a hard failure where it was tried last.
+func (l *ledger) expire(x *bounce.Expiry) {
+	if x.Offset < l.offset(x.Source) {
+		return
+	}
+	for _, q := range l.of(clean(x.Host, maxWord), x.MTA, clean(x.Instance, maxName), clean(x.QueueID, maxWord)) {
+		l.over(q, clean(x.Source, maxWord), x.Offset)
+		first, last := q.first, q.last
+		r := rowOf(&store.Attempt{
+			Delivery: bounce.Delivery{
+				Source: x.Source, Offset: x.Offset, Time: x.Time, Host: x.Host, MTA: x.MTA, Instance: x.Instance, Agent: x.Agent,
+				QueueID: x.QueueID, MessageID: first.MessageID, Sender: first.Sender, SenderDomain: first.SenderDomain, SenderKnown: first.SenderKnown,
+				Recipient: first.Recipient, RecipientDomain: first.RecipientDomain,
+				RelayHost: last.RelayHost, RelayIP: last.RelayIP, RelayPort: last.RelayPort,
+				ClientIP: first.ClientIP, SASLUser: first.SASLUser,
+				Status: x.Status, Outcome: bounce.Hard, Local: true, Delay: -1,
+			},
+			Verdict: expired,
+			N:       1 + first.Offset,
+		}, x.Offset)
+		r.Pair, r.BeforeAt, r.BeforePrecedence = true, first.At, first.Precedence
+		l.write(r)
+	}
+}
+
+// expired is the judgement on a message that expired.
+var expired = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}

@@ -1,0 +1,227 @@
+// Package clickhouse keeps the delivery attempts of many mail hosts in ClickHouse.
+//
+// An attempt is a row whose key is its identity: log, byte and recipient. Rows are written
+// first and the position of their log last, in two inserts, since ClickHouse has no
+// transactions over tables. A row counts where its line is below the position of its log:
+// so what was written and not committed is not seen, what is written twice counts once, and
+// a Reader's moment is the set of positions that it began with.
+//
+// What an attempt means for its message (recovered, expired, the first of its message) is a
+// function of the lines before it and stored with it (ledger.go); a Writer asks for what it
+// needs to know of the messages in a batch. What changes later, that a pair is pending no
+// longer, is a row of its own. What is known of a recipient before and after a failure is
+// computed when it is asked for.
+package clickhouse
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"bouncelog/store"
+)
+
+// Scheme is that of the URLs that Open takes.
+const Scheme = "clickhouse://"
+
+// Options say how a database is opened.
+type Options struct {
+	ReadOnly bool   // nothing is created and nothing migrated
+	Password string // of the URL's user
+}
+
+// A DB is a database on a server or a cluster. It implements store.Store.
+type DB struct {
+	name    string // without the password
+	opts    Options
+	options *clickhouse.Options
+	layout  layout
+	conn    driver.Conn
+	closed  atomic.Bool
+
+	noted    sync.Mutex
+	lastNote uint64 // seq of the last note
+}
+
+var _ interface {
+	store.Store
+	store.Noter
+	store.Pruner
+	store.Checker
+	store.Describer
+	store.SQL
+	store.Watcher
+} = (*DB)(nil)
+
+var errClosed = errors.New("the store is closed")
+
+// Open opens the database that an address names:
+//
+//	clickhouse://user@host:port/database?secure=true&cluster=name&replicated=true
+//
+// Several hosts, with commas between them, are tried in turn. TLS is spoken unless all
+// hosts are loopback addresses or secure is false; skip_verify takes any certificate.
+func Open(ctx context.Context, address string, opts Options) (*DB, error) {
+	d, err := parse(address, opts)
+	if err != nil {
+		return nil, err
+	}
+	o := *d.options
+	if !opts.ReadOnly {
+		o.Auth.Database = "" // it may have to be made
+	}
+	if d.conn, err = clickhouse.Open(&o); err == nil {
+		err = d.conn.Ping(ctx)
+	}
+	if err == nil && !opts.ReadOnly {
+		// Who may not make a database needs none to be made.
+		var n uint64
+		if err = d.conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = "+quote(d.options.Auth.Database)).Scan(&n); err == nil && n == 0 {
+			err = d.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(d.options.Auth.Database))
+		}
+		d.conn.Close()
+		if err == nil {
+			d.conn, err = clickhouse.Open(d.options)
+		}
+	}
+	if err == nil {
+		err = d.ready(ctx)
+	}
+	if err != nil {
+		if d.conn != nil {
+			d.conn.Close()
+		}
+		return nil, d.wrap("open", err)
+	}
+	return d, nil
+}
+
+// parse takes an address apart.
+func parse(address string, opts Options) (*DB, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, errors.New("the address of the database is not a URL") // the error would quote a password
+	}
+	if _, set := u.User.Password(); set {
+		return nil, errors.New("a password does not belong in the address of a database, where others can read it: use the environment or a file")
+	}
+	d := &DB{opts: opts, name: u.String()}
+	o := &clickhouse.Options{
+		Auth:        clickhouse.Auth{Database: strings.Trim(u.Path, "/"), Username: u.User.Username(), Password: opts.Password},
+		DialTimeout: 5 * time.Second, ReadTimeout: 10 * time.Minute, MaxOpenConns: 64, MaxIdleConns: 16,
+		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
+		Settings: clickhouse.Settings{
+			// An insert has been stored by all shards when it is acknowledged.
+			"distributed_foreground_insert": 1,
+			// A shard that does not answer makes the answer an error, never a smaller one.
+			"skip_unavailable_shards": 0,
+			// The day is a part of the key, so no row has an equal in another partition.
+			"do_not_merge_across_partitions_select_final": 1,
+			// An import spans as many days as its logs.
+			"max_partitions_per_insert_block": 0,
+			// Lists of recipients and of positions stand in the question.
+			"max_query_size":            256 << 20,
+			"distributed_product_mode":  "global",
+			"max_ast_elements":          10_000_000,
+			"max_expanded_ast_elements": 10_000_000,
+		},
+	}
+	local := true
+	for _, host := range strings.Split(u.Host, ",") {
+		name, port, err := net.SplitHostPort(host)
+		if err != nil {
+			name, port = strings.Trim(host, "[]"), ""
+		}
+		if name == "" {
+			return nil, errors.New("the address of the database names no host")
+		}
+		ip, err := netip.ParseAddr(name)
+		local = local && (name == "localhost" || err == nil && ip.IsLoopback())
+		o.Addr = append(o.Addr, net.JoinHostPort(name, port))
+	}
+	if o.Auth.Database == "" {
+		o.Auth.Database = "bouncelog"
+	}
+	secure, verify := !local, true
+	for key, values := range u.Query() {
+		value := values[len(values)-1]
+		on, err := strconv.ParseBool(value)
+		if key == "cluster" {
+			err = nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s=%s in the address of the database: not true or false", key, value)
+		}
+		switch key {
+		case "secure":
+			secure = on
+		case "skip_verify":
+			verify = !on
+		case "cluster":
+			d.layout.Cluster = value
+		case "replicated":
+			d.layout.Replicated = on
+		default:
+			return nil, fmt.Errorf("the address of the database: unknown option %q (known: secure, skip_verify, cluster, replicated)", key)
+		}
+	}
+	port := "9000"
+	if secure {
+		port = "9440"
+		o.TLS = &tls.Config{InsecureSkipVerify: !verify, MinVersion: tls.VersionTLS12}
+	}
+	for i, a := range o.Addr {
+		if name, ok := strings.CutSuffix(a, ":"); ok {
+			o.Addr[i] = name + ":" + port
+		}
+	}
+	if d.layout.Replicated {
+		// A position is seen on no replica before the rows that were written before it.
+		o.Settings["insert_quorum"] = "auto"
+		o.Settings["insert_quorum_parallel"] = 0
+		o.Settings["select_sequential_consistency"] = 1
+	}
+	d.options = o
+	return d, nil
+}
+
+// wrap says what was being done to which database, and tells an engine that does not answer.
+func (d *DB) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, clickhouse.ErrAcquireConnTimeout) {
+		if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", store.ErrAway, err)
+		}
+	}
+	return fmt.Errorf("%s %s: %w", what, d.name, err)
+}
+
+// texts are the values of a column.
+func (d *DB) texts(ctx context.Context, sql string) (list []string, err error) {
+	err = d.conn.Select(ctx, &list, sql)
+	return list, err
+}
+
+// Close closes the database.
+func (d *DB) Close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	return d.conn.Close()
+}

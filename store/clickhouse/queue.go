@@ -1,0 +1,56 @@
+package clickhouse
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"bouncelog/store"
+)
+
+// Queue lists the recipients that are still waited for. Of each pair that no row ends it
+// takes the last deferral that was an attempt, or the last; f selects by that one.
+func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.Queued, error) {
+	const pair = "PARTITION BY " + messageColumns + ", recipient, pair_source, pair_offset"
+	w := append(conditions(&f), "place = 1", "ends = 0")
+	if !f.QueuedBefore.IsZero() {
+		w.add(fmt.Sprintf("first_at < %d", ceil(f.QueuedBefore)))
+	}
+	sql := "SELECT " + rowColumns + ", first_at, first_delay FROM (SELECT *, row_number() OVER (" + pair + ` ORDER BY outcome = 'ended', untried, precedence) AS place,
+			countIf(outcome = 'ended') OVER (` + pair + `) AS ends,
+			argMax(at, precedence) OVER (` + pair + `) AS first_at, argMax(delay, precedence) OVER (` + pair + `) AS first_delay
+		` + r.from(where{"outcome IN ('soft', 'ended')", "pair_offset >= 0"}) + ") WHERE " + w.String()
+	type waiting struct {
+		store.Queued
+		rank   int
+		offset int64
+	}
+	var all []waiting
+	var x, first row
+	err := r.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {
+		if err := scan(append(x.targets(), &first.At, &first.Delay)...); err != nil {
+			return err
+		}
+		q := waiting{store.Queued{Attempt: *x.attempt(), FirstSoft: unix(first.At)}, slices.IndexFunc(r.positions, func(p *position) bool { return p.ID == x.PairSource }), x.PairOffset}
+		if at := first.attempt().Arrived(); !at.IsZero() {
+			q.Arrived = at.Truncate(time.Second)
+		}
+		all = append(all, q)
+		return nil
+	})
+	slices.SortFunc(all, func(a, b waiting) int {
+		if a.Arrived.IsZero() != b.Arrived.IsZero() {
+			return map[bool]int{true: 1, false: -1}[a.Arrived.IsZero()]
+		}
+		return cmp.Or(a.Arrived.Compare(b.Arrived), cmp.Compare(a.rank, b.rank), cmp.Compare(a.offset, b.offset))
+	})
+	list := []store.Queued{}
+	for _, q := range all {
+		if list = append(list, q.Queued); len(list) == limit {
+			break
+		}
+	}
+	return list, err
+}

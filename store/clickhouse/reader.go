@@ -1,0 +1,284 @@
+package clickhouse
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// A reader answers for a moment.
+type reader struct {
+	*moment
+	d *DB
+}
+
+// Read returns a Reader of what is committed now.
+func (d *DB) Read(ctx context.Context) (store.Reader, error) {
+	if d.closed.Load() {
+		return nil, errClosed
+	}
+	m, err := d.now(ctx)
+	if err != nil {
+		return nil, d.wrap("read", err)
+	}
+	return &reader{m, d}, nil
+}
+
+// Close ends nothing: a Reader holds no connection between two questions.
+func (r *reader) Close() error { return nil }
+
+// from is the table of attempts as of the moment, for the rows that w selects.
+func (r *reader) from(w where) string {
+	return " FROM attempt FINAL WHERE " + append(where{r.visible}, w...).String()
+}
+
+const (
+	isAttempt = "outcome != 'ended'"
+	isFailed  = "outcome IN ('soft', 'hard')"
+)
+
+// ask calls scan for each row of an answer.
+func (r *reader) ask(ctx context.Context, what, sql string, scan func(scan func(to ...any) error) error) error {
+	rows, err := r.d.conn.Query(ctx, sql)
+	if err != nil {
+		return r.d.wrap(what, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows.Scan); err != nil {
+			return r.d.wrap(what, err)
+		}
+	}
+	return r.d.wrap(what, rows.Err())
+}
+
+// each yields what scan makes of each row.
+func each[T any](ctx context.Context, r *reader, what, sql string, scan func(scan func(to ...any) error) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		rows, err := r.d.conn.Query(ctx, sql)
+		if err != nil {
+			yield(none, r.d.wrap(what, err))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			x, err := scan(rows.Scan)
+			if err != nil {
+				yield(none, r.d.wrap(what, err))
+				return
+			}
+			if !yield(x, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(none, r.d.wrap(what, err))
+		}
+	}
+}
+
+// Resume says where to go on reading logs.
+func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
+	out := &store.Resume{Sources: r.sources()}
+	// A message that was told of past the position of its log will be told of again.
+	told := "1"
+	if len(r.positions) > 0 {
+		told = "NOT (" + strings.Replace(r.below("source", "position"), "position < ", "position > ", 1) + ")"
+	}
+	sql := "SELECT " + messageColumns + `, x.2, x.3, x.4, x.5, x.6, x.7, x.8, x.9, x.10 FROM (
+		SELECT ` + messageColumns + `, argMax(tuple(closed, at, message_id, sender, sender_known, size, frozen, client_host, client_ip, sasl_user), seq) AS x, max(seq) AS latest
+		FROM queued_message WHERE ` + told + " GROUP BY " + messageColumns + ") WHERE NOT x.1 ORDER BY latest DESC"
+	err := r.ask(ctx, "resume", sql, func(scan func(to ...any) error) error {
+		var m bounce.Message
+		var mta string
+		var at *int64
+		if err := scan(&m.Host, &mta, &m.Instance, &m.QueueID, &at, &m.MessageID, &m.Sender, &m.SenderKnown, &m.Size, &m.Frozen, &m.ClientHost, &m.ClientIP, &m.SASLUser); err != nil {
+			return err
+		}
+		m.MTA, m.Time = bounce.MTA(mta), orZero(at)
+		out.Messages = append(out.Messages, m)
+		return nil
+	})
+	return out, err
+}
+
+// Coverage says what of the logs was understood.
+func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
+	out := &store.Coverage{Sources: r.sources()}
+	skipped := make(map[string]int64)
+	for _, p := range r.positions {
+		for program, n := range p.skipped {
+			skipped[program] += n
+		}
+	}
+	for program, n := range skipped {
+		out.Skipped = append(out.Skipped, store.Skipped{Program: program, Lines: n})
+	}
+	slices.SortFunc(out.Skipped, func(a, b store.Skipped) int {
+		return cmp.Or(cmp.Compare(b.Lines, a.Lines), strings.Compare(a.Program, b.Program))
+	})
+	err := r.ask(ctx, "coverage", "SELECT source, offset, at, text FROM unparsed_line FINAL WHERE "+r.below("source", "offset")+" ORDER BY seq LIMIT 1000", func(scan func(to ...any) error) error {
+		var u store.Unparsed
+		var at *int64
+		err := scan(&u.Source, &u.Offset, &at, &u.Text)
+		u.Time = orZero(at)
+		out.Unparsed = append(out.Unparsed, u)
+		return err
+	})
+	return out, err
+}
+
+// Span is from the first to the last attempt that matches f.
+func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err error) {
+	err = r.ask(ctx, "span", "SELECT count(), min(at), max(at)"+r.from(append(conditions(&f), isAttempt)), func(scan func(to ...any) error) error {
+		var n uint64
+		var first, last int64
+		err := scan(&n, &first, &last)
+		if n > 0 {
+			s = store.Span{First: unix(first), Last: unix(last)}
+		}
+		return err
+	})
+	return s, err
+}
+
+// Replies counts the failed attempts that match f by what was answered.
+func (r *reader) Replies(ctx context.Context, f store.Filter) (list []store.Reply, err error) {
+	const by = "mta, status, outcome, code, enhanced, stage, local, untried, template, reason, detail, scope, rule, confidence"
+	err = r.ask(ctx, "replies", "SELECT "+by+", count()"+r.from(append(conditions(&f), isFailed))+" GROUP BY "+by, func(scan func(to ...any) error) error {
+		var x row
+		var n uint64
+		err := scan(&x.MTA, &x.Status, &x.Outcome, &x.Code, &x.Enhanced, &x.Stage, &x.Local, &x.Untried, &x.Template, &x.Reason, &x.Detail, &x.Scope, &x.Rule, &x.Confidence, &n)
+		a := x.attempt()
+		list = append(list, store.Reply{
+			MTA: a.MTA, Status: a.Status, Outcome: a.Outcome, Code: a.Code, Enhanced: a.Enhanced, Stage: a.Stage, Local: a.Local, Untried: a.Untried,
+			Template: x.Template, Verdict: a.Verdict, Attempts: int64(n),
+		})
+		return err
+	})
+	return list, err
+}
+
+// Attempts yields the attempts that match f in the order of time, then of their logs.
+func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) iter.Seq2[*store.Attempt, error] {
+	w := append(conditions(&f), isAttempt)
+	order, than := "at, rank, offset, n, precedence DESC", ">"
+	if p.Newest {
+		order, than = "at DESC, rank DESC, offset DESC, n DESC, precedence", "<"
+	}
+	if p.After != (store.Ref{}) {
+		rank := slices.IndexFunc(r.positions, func(x *position) bool { return x.ID == p.After.Source })
+		w.add(fmt.Sprintf("(at, %s, offset, n) %s (toInt64(%d), toInt64(%d), toInt64(%d), toInt64(%d))", r.rank, than, p.After.Time, rank, p.After.Offset, p.After.N))
+	}
+	sql := "SELECT " + rowColumns + ", " + r.rank + " AS rank" + r.from(w) + " ORDER BY " + order
+	if p.Limit > 0 {
+		sql += fmt.Sprintf(" LIMIT %d", p.Limit)
+	}
+	var x row
+	var rank int64
+	to := append(x.targets(), &rank)
+	return each(ctx, r, "attempts", sql, func(scan func(to ...any) error) (*store.Attempt, error) {
+		if err := scan(to...); err != nil {
+			return nil, err
+		}
+		return x.attempt(), nil
+	})
+}
+
+// Lookup finds the attempts that refs name.
+func (r *reader) Lookup(ctx context.Context, refs ...store.Ref) ([]*store.Attempt, error) {
+	list := make([]*store.Attempt, len(refs))
+	if len(refs) == 0 {
+		return list, nil
+	}
+	var times, offsets []int64
+	var sources []string
+	for _, ref := range refs {
+		times, offsets, sources = append(times, ref.Time), append(offsets, ref.Offset), append(sources, ref.Source)
+	}
+	slices.Sort(sources)
+	w := where{isAttempt, "at IN (" + numbers(times) + ")", "offset IN (" + numbers(offsets) + ")", "source IN (" + quotes(slices.Compact(sources)) + ")"}
+	found := make(map[store.Ref]*store.Attempt)
+	var x row
+	err := r.ask(ctx, "look up", "SELECT "+rowColumns+r.from(w)+" ORDER BY precedence", func(scan func(to ...any) error) error {
+		if err := scan(x.targets()...); err != nil {
+			return err
+		}
+		a := x.attempt()
+		found[a.Ref()] = a
+		return nil
+	})
+	for i, ref := range refs {
+		list[i] = found[ref]
+	}
+	return list, err
+}
+
+// Ends lists what became of messages as a whole.
+func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) (list []bounce.End, err error) {
+	if len(messages) == 0 {
+		return nil, nil
+	}
+	wanted := make(map[store.MessageKey]bool)
+	var queues []string
+	for _, k := range messages {
+		wanted[k] = true
+		queues = append(queues, k.QueueID)
+	}
+	sql := "SELECT " + messageColumns + ", source, offset, at, event, by FROM message_end FINAL WHERE queue_id IN (" + quotes(queues) + ") AND " + r.below("source", "offset") + " ORDER BY at, source, offset"
+	err = r.ask(ctx, "ends", sql, func(scan func(to ...any) error) error {
+		var e bounce.End
+		var mta, event string
+		var at int64
+		if err := scan(&e.Host, &mta, &e.Instance, &e.QueueID, &e.Source, &e.Offset, &at, &event, &e.By); err != nil {
+			return err
+		}
+		e.MTA, e.Event, e.Time = bounce.MTA(mta), bounce.EndEvent(event), unix(at)
+		if wanted[store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}] {
+			list = append(list, e)
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Discarded counts the messages that were discarded as a whole.
+func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
+	if !f.OfMessages() {
+		return 0, nil
+	}
+	w := append(conditions(&f), r.below("source", "offset"), "event = "+quote(string(bounce.MessageDiscarded)))
+	var n uint64
+	err := r.ask(ctx, "discarded", "SELECT count() FROM message_end FINAL WHERE "+w.String(), func(scan func(to ...any) error) error { return scan(&n) })
+	return int64(n), err
+}
+
+// Note returns what was noted last.
+func (r *reader) Note(ctx context.Context, key string) (value []byte, err error) {
+	err = r.ask(ctx, "note", "SELECT count(), argMax(value, seq) FROM note WHERE key = "+quote(key), func(scan func(to ...any) error) error {
+		var n uint64
+		var text string
+		err := scan(&n, &text)
+		if n > 0 {
+			value = []byte(text)
+		}
+		return err
+	})
+	return value, err
+}
+
+// SetNote notes a value.
+func (d *DB) SetNote(ctx context.Context, key string, value []byte) error {
+	d.noted.Lock()
+	defer d.noted.Unlock()
+	d.lastNote = max(uint64(time.Now().UnixNano()), d.lastNote+1)
+	return d.wrap("note", insert(ctx, d, "note (key, value, seq)", [][]any{{key, string(value), d.lastNote}}, func(v []any) []any { return v }))
+}

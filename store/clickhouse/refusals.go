@@ -1,0 +1,63 @@
+package clickhouse
+
+import (
+	"context"
+	"iter"
+	"strings"
+
+	"bouncelog/internal/ascii"
+	"bouncelog/store"
+)
+
+// Refusals yields the failed attempts that match f. What is known of their recipients is
+// the last delivery above a failure and the first below, when both are sorted by time and
+// those of one second by when they were stored. An expiry knows before what the first
+// failure of its pair knew (before_at).
+func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
+	w := append(conditions(&f), isFailed)
+	if f.Own {
+		w.add("code = 0 OR detail != '' OR reason = 'relay_denied'")
+	}
+	failures := "SELECT recipient" + r.from(w)
+	sql := `SELECT source, sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, outcome, code, stage, untried,
+		template, reason, detail, scope, rule, confidence, offset, n, at, recipient, ` + messageHash + `, before, after
+	FROM (
+		SELECT *, ` + w.String() + ` AS wanted,
+			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY before_at, before_precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
+			minOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
+		` + r.from(where{"outcome = 'delivered' AND recipient IN (" + failures + ") OR " + w.String()}) + `
+	) WHERE wanted ORDER BY at`
+	known := make(map[store.Traits]*store.Traits)
+	var x store.Refusal
+	return each(ctx, r, "refusals", sql, func(scan func(to ...any) error) (*store.Refusal, error) {
+		var y row
+		var before, after *int64
+		x = store.Refusal{}
+		if err := scan(&y.Source, &y.Sender, &y.SenderDomain, &y.SenderKnown, &y.RecipientDomain, &y.Original, &y.RelayHost, &y.RelayIP, &y.RelayPort, &y.Outcome, &y.Code, &y.Stage, &y.Untried,
+			&y.Template, &y.Reason, &y.Detail, &y.Scope, &y.Rule, &y.Confidence, &x.Offset, &x.N, &y.At, &x.Recipient, &x.Message, &before, &after); err != nil {
+			return nil, err
+		}
+		a := y.attempt()
+		t := store.Traits{
+			Source: a.Source, SenderDomain: a.SenderDomain, NullSender: a.SenderKnown && a.Sender == "", RecipientDomain: a.RecipientDomain,
+			Forwarded: rewritten(a.Sender) || a.OriginalRecipient != "" && domainOf(a.OriginalRecipient) != a.RecipientDomain,
+			RelayHost: a.RelayHost, RelayIP: a.RelayIP, RelayPort: a.RelayPort,
+			Outcome: a.Outcome, Code: a.Code, Stage: a.Stage, Untried: a.Untried, Template: y.Template, Verdict: a.Verdict,
+		}
+		if known[t] == nil {
+			known[t] = &t
+		}
+		x.Traits, x.Time = known[t], a.Time
+		x.DeliveredBefore, x.DeliveredAfter = orZero(before), orZero(after)
+		return &x, nil
+	})
+}
+
+func domainOf(address string) string {
+	return ascii.Lower(address[strings.LastIndexByte(address, '@')+1:])
+}
+
+// rewritten reports whether a sender was rewritten for forwarding (SRS).
+func rewritten(sender string) bool {
+	return len(sender) > 5 && (strings.EqualFold(sender[:4], "SRS0") || strings.EqualFold(sender[:4], "SRS1")) && strings.IndexByte("=+-", sender[4]) >= 0
+}

@@ -1,0 +1,216 @@
+package clickhouse
+
+import (
+	"hash/fnv"
+	"math"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// ended is the outcome of a row that says that a pair is pending no longer. It has what the
+// first soft failure of the pair has, so that every filter selects both or neither.
+const ended = "ended"
+
+// A row is one of the table attempt.
+type row struct {
+	Recipient        string  `ch:"recipient"`
+	At               int64   `ch:"at"`
+	Source           string  `ch:"source"`
+	Offset           int64   `ch:"offset"`
+	N                int64   `ch:"n"`
+	Host             string  `ch:"host"`
+	QueueID          string  `ch:"queue_id"`
+	Outcome          string  `ch:"outcome"`
+	ToldBy           string  `ch:"told_by"`
+	Line             int64   `ch:"line"`
+	Precedence       uint64  `ch:"precedence"`
+	MTA              string  `ch:"mta"`
+	Instance         string  `ch:"instance"`
+	Agent            string  `ch:"agent"`
+	MessageID        string  `ch:"message_id"`
+	MessageHash      uint64  `ch:"message_hash"`
+	Sender           string  `ch:"sender"`
+	SenderDomain     string  `ch:"sender_domain"`
+	SenderKnown      bool    `ch:"sender_known"`
+	RecipientDomain  string  `ch:"recipient_domain"`
+	Original         string  `ch:"original_recipient"`
+	RelayHost        string  `ch:"relay_host"`
+	RelayIP          string  `ch:"relay_ip"`
+	RelayPort        uint16  `ch:"relay_port"`
+	Status           string  `ch:"status"`
+	Code             uint16  `ch:"code"`
+	Enhanced         uint32  `ch:"enhanced"`
+	Stage            string  `ch:"stage"`
+	Template         string  `ch:"template"`
+	Response         string  `ch:"response"`
+	Local            bool    `ch:"local"`
+	Untried          bool    `ch:"untried"`
+	Disposal         string  `ch:"disposal"`
+	TLS              string  `ch:"tls"`
+	Delay            float64 `ch:"delay"`
+	ClientIP         string  `ch:"client_ip"`
+	SASLUser         string  `ch:"sasl_user"`
+	Reason           string  `ch:"reason"`
+	Detail           string  `ch:"detail"`
+	Scope            string  `ch:"scope"`
+	Rule             string  `ch:"rule"`
+	Confidence       string  `ch:"confidence"`
+	Pair             bool    `ch:"pair"`
+	PairSource       string  `ch:"pair_source"`
+	PairOffset       int64   `ch:"pair_offset"`
+	First            bool    `ch:"first"`
+	ToDomain         bool    `ch:"to_domain"`
+	BeforeAt         int64   `ch:"before_at"`
+	BeforePrecedence uint64  `ch:"before_precedence"`
+}
+
+// rowColumns are the columns of a row.
+const rowColumns = `recipient, at, source, offset, n, host, queue_id, outcome, told_by, line, precedence, mta, instance, agent, message_id, message_hash,
+	sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, status, code, enhanced, stage,
+	template, response, local, untried, disposal, tls, delay, client_ip, sasl_user, reason, detail, scope, rule, confidence,
+	pair, pair_source, pair_offset, first, to_domain, before_at, before_precedence`
+
+// targets are where a row is scanned to, in the order of rowColumns.
+func (r *row) targets() []any {
+	return []any{
+		&r.Recipient, &r.At, &r.Source, &r.Offset, &r.N, &r.Host, &r.QueueID, &r.Outcome, &r.ToldBy, &r.Line, &r.Precedence, &r.MTA, &r.Instance, &r.Agent, &r.MessageID, &r.MessageHash,
+		&r.Sender, &r.SenderDomain, &r.SenderKnown, &r.RecipientDomain, &r.Original, &r.RelayHost, &r.RelayIP, &r.RelayPort, &r.Status, &r.Code, &r.Enhanced, &r.Stage,
+		&r.Template, &r.Response, &r.Local, &r.Untried, &r.Disposal, &r.TLS, &r.Delay, &r.ClientIP, &r.SASLUser, &r.Reason, &r.Detail, &r.Scope, &r.Rule, &r.Confidence,
+		&r.Pair, &r.PairSource, &r.PairOffset, &r.First, &r.ToDomain, &r.BeforeAt, &r.BeforePrecedence,
+	}
+}
+
+// values are what is inserted, in the order of rowColumns.
+func (r *row) values() []any {
+	return []any{
+		r.Recipient, r.At, r.Source, r.Offset, r.N, r.Host, r.QueueID, r.Outcome, r.ToldBy, r.Line, r.Precedence, r.MTA, r.Instance, r.Agent, r.MessageID, r.MessageHash,
+		r.Sender, r.SenderDomain, r.SenderKnown, r.RecipientDomain, r.Original, r.RelayHost, r.RelayIP, r.RelayPort, r.Status, r.Code, r.Enhanced, r.Stage,
+		r.Template, r.Response, r.Local, r.Untried, r.Disposal, r.TLS, r.Delay, r.ClientIP, r.SASLUser, r.Reason, r.Detail, r.Scope, r.Rule, r.Confidence,
+		r.Pair, r.PairSource, r.PairOffset, r.First, r.ToDomain, r.BeforeAt, r.BeforePrecedence,
+	}
+}
+
+// rowOf is what is kept of an attempt.
+func rowOf(a *store.Attempt, line int64) *row {
+	text := a.Template.Text
+	switch {
+	case a.Outcome == bounce.Delivered: // of which it is no more than the opening
+		text, _ = bounce.Split(a.Response)
+	case text == "":
+		text = bounce.TemplateOf(&a.Delivery).Text
+	}
+	delay := a.Delay
+	if !(delay >= 0) {
+		delay = -1
+	}
+	r := &row{
+		Recipient: clean(a.Recipient, maxName), At: a.Time.Unix(), Source: clean(a.Source, maxWord), Offset: a.Offset, N: a.N,
+		Host: clean(a.Host, maxWord), QueueID: clean(a.QueueID, maxWord), Outcome: a.Outcome.String(), ToldBy: clean(a.Source, maxWord), Line: line,
+		MTA: string(a.MTA), Instance: clean(a.Instance, maxName), Agent: clean(a.Agent, maxWord),
+		MessageID: clean(a.MessageID, maxName), Sender: clean(a.Sender, maxName), SenderDomain: clean(a.SenderDomain, maxName), SenderKnown: a.SenderKnown,
+		RecipientDomain: clean(a.RecipientDomain, maxName), Original: clean(a.OriginalRecipient, maxName),
+		RelayHost: clean(a.RelayHost, maxName), RelayIP: clean(a.RelayIP, maxWord), RelayPort: a.RelayPort,
+		Status: clean(a.Status, maxWord), Code: a.Code, Enhanced: uint32(a.Enhanced), Stage: a.Stage.String(),
+		Template: clean(text, maxResponse), Response: clean(a.Response, maxResponse), Local: a.Local, Untried: a.Untried,
+		Disposal: string(a.Disposal), TLS: clean(a.TLS, maxWord), Delay: min(delay, math.MaxInt32),
+		ClientIP: clean(a.ClientIP, maxWord), SASLUser: clean(a.SASLUser, maxName),
+		PairOffset: -1,
+	}
+	if r.SASLUser != "" {
+		r.ClientIP = ""
+	}
+	if a.Time.IsZero() {
+		r.At = time.Time{}.Unix()
+	}
+	r.setVerdict(a.Verdict)
+	r.MessageHash = hash(r.MessageID)
+	if a.Outcome == bounce.Delivered {
+		r.MessageID, r.Response, r.ClientIP, r.SASLUser = "", "", "", ""
+	}
+	r.BeforeAt = r.At
+	return r
+}
+
+func (r *row) setVerdict(v bounce.Verdict) {
+	r.Reason, r.Detail, r.Scope, r.Rule, r.Confidence = v.Reason.String(), clean(v.Detail, maxWord), v.Scope.String(), clean(v.Rule, maxWord), v.Confidence.String()
+}
+
+func (r *row) verdict() bounce.Verdict {
+	v := bounce.Verdict{Detail: r.Detail, Rule: r.Rule}
+	v.Reason, _ = bounce.ParseReason(r.Reason)
+	v.Scope, _ = bounce.ParseScope(r.Scope)
+	v.Confidence, _ = bounce.ParseConfidence(r.Confidence)
+	return v
+}
+
+// attempt is the attempt that a row keeps.
+func (r *row) attempt() *store.Attempt {
+	a := &store.Attempt{
+		Delivery: bounce.Delivery{
+			Source: r.Source, Offset: r.Offset, Time: unix(r.At), Host: r.Host, MTA: bounce.MTA(r.MTA), Instance: r.Instance, Agent: r.Agent,
+			QueueID: r.QueueID, MessageID: r.MessageID, Sender: r.Sender, SenderDomain: r.SenderDomain, SenderKnown: r.SenderKnown,
+			Recipient: r.Recipient, RecipientDomain: r.RecipientDomain, OriginalRecipient: r.Original,
+			RelayHost: r.RelayHost, RelayIP: r.RelayIP, RelayPort: r.RelayPort, Status: r.Status, Code: r.Code, Enhanced: bounce.EnhancedCode(r.Enhanced),
+			Response: r.Response, Local: r.Local, Untried: r.Untried, Disposal: bounce.Disposal(r.Disposal), TLS: r.TLS, Delay: r.Delay,
+			ClientIP: r.ClientIP, SASLUser: r.SASLUser,
+		},
+		Verdict: r.verdict(),
+		N:       r.N,
+	}
+	a.Outcome, _ = bounce.ParseOutcome(r.Outcome)
+	a.Stage, _ = bounce.ParseStage(r.Stage)
+	if a.Outcome == bounce.Delivered {
+		a.Response = r.Template
+	}
+	return a
+}
+
+func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
+
+// orZero is the zero time where there is none.
+func orZero(at *int64) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return unix(*at)
+}
+
+func orNil(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	at := t.Unix()
+	return &at
+}
+
+// hash is what a message id is found by; 0: there is none.
+func hash(s string) uint64 {
+	if s == "" {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return max(h.Sum64(), 1)
+}
+
+// Stored texts are at most so long, in bytes.
+const (
+	maxResponse = 16 << 10
+	maxName     = 1 << 10
+	maxWord     = 255
+)
+
+// clean makes a text fit for any reader: valid UTF-8, no control characters but tab and
+// line ends, at most max bytes.
+func clean(s string, max int) string {
+	s = strings.ToValidUTF8(s[:min(len(s), max)], "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if r < '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}

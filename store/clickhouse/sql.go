@@ -1,0 +1,150 @@
+package clickhouse
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
+	"bouncelog/store"
+)
+
+// quote is a text as a literal: the server's own escapes, and nothing that a text can hold
+// ends it.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '\'', '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case 0:
+			b.WriteString(`\0`)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
+}
+
+// identifier is a name of a database as one.
+func identifier(s string) string {
+	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(s) + "`"
+}
+
+// quotes is a list of texts as a list of literals.
+func quotes[S ~string](list []S) string {
+	var b strings.Builder
+	for i, s := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(quote(string(s)))
+	}
+	return b.String()
+}
+
+func numbers[N int | int64](list []N) string {
+	var b strings.Builder
+	for i, n := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(int64(n), 10))
+	}
+	return b.String()
+}
+
+// ceil is the first whole second that is not before t.
+func ceil(t time.Time) int64 {
+	if at := t.Unix(); t.Nanosecond() == 0 {
+		return at
+	}
+	return t.Unix() + 1
+}
+
+// messageColumns name a message, as store.MessageKey does.
+const messageColumns = "host, mta, instance, queue_id"
+
+// messageHash stands for the message of a row in Refusal and Delivered.
+const messageHash = "sipHash64(queue_id, sender_known, sender)"
+
+// A where is a condition.
+type where []string
+
+func (w *where) add(conditions ...string) { *w = append(*w, conditions...) }
+
+func (w where) String() string {
+	if len(w) == 0 {
+		return "1"
+	}
+	return "(" + strings.Join(w, ") AND (") + ")"
+}
+
+// conditions are those under which a filter selects a row; what outcomes and recipients
+// it selects comes too.
+func conditions(f *store.Filter) where {
+	var w where
+	text := func(column, value string) {
+		if value != "" {
+			w.add(column + " = " + quote(value))
+		}
+	}
+	if !f.Since.IsZero() {
+		w.add("at >= " + strconv.FormatInt(ceil(f.Since), 10))
+	}
+	if !f.Until.IsZero() {
+		w.add("at < " + strconv.FormatInt(ceil(f.Until), 10))
+	}
+	text("recipient_domain", ascii.Lower(f.Domain))
+	if f.SenderDomain != "" {
+		w.add("sender_known AND sender_domain = " + quote(ascii.Lower(f.SenderDomain)))
+	}
+	if f.Relay != "" {
+		w.add(underRelay("lower(relay_host)", ascii.Lower(f.Relay)))
+	}
+	text("host", f.Host)
+	text("mta", string(f.MTA))
+	if len(f.Outcomes) > 0 {
+		w.add("outcome IN (" + quotes(words(f.Outcomes)) + ")")
+	}
+	if len(f.Reasons) > 0 {
+		w.add("reason IN (" + quotes(words(f.Reasons)) + ")")
+	}
+	if len(f.Recipients) > 0 {
+		list := make([]string, len(f.Recipients))
+		for i, a := range f.Recipients {
+			list[i] = ascii.Lower(a)
+		}
+		w.add("lower(recipient) IN (" + quotes(list) + ")")
+	}
+	text("queue_id", f.QueueID)
+	text("lower(original_recipient)", ascii.Lower(f.Original))
+	if f.MessageID != "" {
+		id := clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName)
+		w.add("message_hash != 0 AND message_hash = " + strconv.FormatUint(hash(id), 10))
+	}
+	return w
+}
+
+// underRelay is the condition that a host is the one of that name or below it.
+func underRelay(column, name string) string {
+	name = strings.TrimPrefix(name, ".")
+	return column + " = " + quote(name) + " OR endsWith(" + column + ", " + quote("."+name) + ")"
+}
+
+// words are the names of outcomes or reasons.
+func words[T bounce.Outcome | bounce.Reason](list []T) (out []string) {
+	for _, x := range list {
+		switch x := any(x).(type) {
+		case bounce.Outcome:
+			out = append(out, x.String())
+		case bounce.Reason:
+			out = append(out, x.String())
+		}
+	}
+	return out
+}

@@ -1,0 +1,331 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// Write returns a Writer. Several may write at once, each what its own logs hold; where
+// two read one log by mistake, what both write counts once.
+func (d *DB) Write(context.Context) (store.Writer, error) {
+	if d.closed.Load() {
+		return nil, errClosed
+	}
+	if d.opts.ReadOnly {
+		return nil, fmt.Errorf("write %s: it was opened for reading", d.name)
+	}
+	return &writer{d: d}, nil
+}
+
+// A writer keeps batches until they are committed.
+type writer struct {
+	d       *DB
+	batches []store.Batch
+}
+
+// Append keeps a batch; all questions and inserts are Commit's.
+func (w *writer) Append(ctx context.Context, b *store.Batch) error {
+	err := ctx.Err()
+	if err == nil {
+		err = checkPositions(b)
+	}
+	if err != nil {
+		w.batches = nil
+		return err
+	}
+	c := *b // whose lists are the caller's
+	c.Attempts, c.Expiries, c.Sources, c.Opened = slices.Clone(b.Attempts), slices.Clone(b.Expiries), slices.Clone(b.Sources), slices.Clone(b.Opened)
+	c.Ends, c.Closed, c.Skipped, c.Unparsed = slices.Clone(b.Ends), slices.Clone(b.Closed), slices.Clone(b.Skipped), slices.Clone(b.Unparsed)
+	w.batches = append(w.batches, c)
+	return nil
+}
+
+// checkPositions holds that a batch says how far each of its sources has been read.
+func checkPositions(b *store.Batch) error {
+	known := make(map[string]bool, len(b.Sources))
+	for i := range b.Sources {
+		known[b.Sources[i].ID] = true
+	}
+	for i := range b.Attempts {
+		if !known[b.Attempts[i].Source] {
+			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
+		}
+	}
+	return nil
+}
+
+// Rollback drops what was appended since the last Commit.
+func (w *writer) Rollback() error {
+	w.batches = nil
+	return nil
+}
+
+// Close drops it too.
+func (w *writer) Close() error { return w.Rollback() }
+
+// Commit writes the rows first and the positions, which make them visible, last.
+func (w *writer) Commit(ctx context.Context) error {
+	batches := w.batches
+	w.batches = nil
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(batches) == 0 {
+		return nil
+	}
+	return w.d.wrap("write", w.d.commit(ctx, batches))
+}
+
+func (d *DB) commit(ctx context.Context, batches []store.Batch) error {
+	m, err := d.now(ctx)
+	if err != nil {
+		return err
+	}
+	last := uint64(0)
+	for _, p := range m.positions {
+		last = max(last, p.seq)
+	}
+	l := newLedger(m, next(last))
+	if err := d.recall(ctx, l, batches); err != nil {
+		return err
+	}
+	c := &commit{ledger: l, changed: make(map[string]bool)}
+	for i := range batches {
+		c.append(&batches[i])
+	}
+	return c.store(ctx, d)
+}
+
+// recall reads what the ledger has to know: what was stored of the messages in the
+// batches, and where mail was deferred to which no attempt was made now.
+func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error {
+	if len(l.positions) == 0 {
+		return nil
+	}
+	queues, hosts, domains := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	earliest := int64(math.MaxInt64)
+	for i := range batches {
+		b := &batches[i]
+		for j := range b.Attempts {
+			a := &b.Attempts[j]
+			if a.Offset < l.offset(a.Source) {
+				continue
+			}
+			queues[clean(a.QueueID, maxWord)], hosts[clean(a.Host, maxWord)] = true, true
+			earliest = min(earliest, a.Time.Unix())
+			if a.Untried {
+				domains[clean(a.RecipientDomain, maxName)] = true
+			}
+		}
+		for j := range b.Expiries {
+			queues[clean(b.Expiries[j].QueueID, maxWord)], hosts[clean(b.Expiries[j].Host, maxWord)] = true, true
+			earliest = min(earliest, b.Expiries[j].Time.Unix())
+		}
+		for j := range b.Ends {
+			queues[clean(b.Ends[j].QueueID, maxWord)], hosts[clean(b.Ends[j].Host, maxWord)] = true, true
+			earliest = min(earliest, b.Ends[j].Time.Unix())
+		}
+	}
+	if len(queues) == 0 {
+		return nil
+	}
+	w := where{l.visible, "host IN (" + quotes(slices.Collect(maps.Keys(hosts))) + ")"}
+	if earliest > 0 {
+		w.add(fmt.Sprintf("at >= %d", earliest-memory))
+	}
+	messages := append(slices.Clone(w), "queue_id IN ("+quotes(slices.Sorted(maps.Keys(queues)))+")", "outcome IN ('delivered', 'soft', 'hard', 'ended')")
+	if err := d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+messages.String()+" ORDER BY precedence DESC", func(r *row) {
+		x := *r
+		l.stored(&x)
+	}); err != nil || len(domains) == 0 {
+		return err
+	}
+	places := append(slices.Clone(w), "mta = 'exim'", "recipient_domain IN ("+quotes(slices.Sorted(maps.Keys(domains)))+")", "outcome = 'delivered' OR outcome = 'soft' AND NOT untried")
+	return d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+places.String()+" ORDER BY precedence DESC", l.place)
+}
+
+// memory is how long a queue id is remembered, in seconds: longer than a message is
+// queued. It keeps the question to the days in which the answer can be.
+const memory = 60 * 24 * 3600
+
+// rows calls do with the rows of attempt that a question selects; the row is do's until it
+// returns.
+func (d *DB) rows(ctx context.Context, sql string, do func(r *row)) error {
+	rows, err := d.conn.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var r row
+	to := r.targets()
+	for rows.Next() {
+		if err := rows.Scan(to...); err != nil {
+			return err
+		}
+		do(&r)
+	}
+	return rows.Err()
+}
+
+// A commit is what several batches come to.
+type commit struct {
+	*ledger
+	changed  map[string]bool // sources
+	messages []queuedRow
+	ends     []endRow
+	unparsed []store.Unparsed
+}
+
+type queuedRow struct {
+	bounce.Message
+	source   string
+	position int64
+	closed   bool
+}
+
+type endRow = bounce.End
+
+// append takes in a batch. What a source's position says is stored is left out.
+func (c *commit) append(b *store.Batch) {
+	behind, ahead := 0, 0
+	by := nobody // the log that told of the queue, and how far it was read
+	position := int64(0)
+	for i := range b.Sources {
+		at := c.offset(b.Sources[i].ID)
+		switch {
+		case b.Sources[i].Offset < at:
+			behind++
+		case b.Sources[i].Offset > at || at == 0:
+			if ahead++; ahead == 1 {
+				by, position = clean(b.Sources[i].ID, maxWord), b.Sources[i].Offset
+			}
+		default:
+			if by == nobody {
+				by, position = clean(b.Sources[i].ID, maxWord), at
+			}
+		}
+	}
+	if behind > 0 && ahead == 0 {
+		return // all of it is stored
+	}
+	for i := range b.Sources {
+		c.source(clean(b.Sources[i].ID, maxWord))
+	}
+	c.ledger.append(b)
+	for _, e := range b.Ends {
+		if e.Offset >= c.offset(e.Source) {
+			c.ends = append(c.ends, e)
+		}
+	}
+	for _, m := range b.Opened {
+		c.messages = append(c.messages, queuedRow{m, by, position, false})
+	}
+	for _, k := range b.Closed {
+		c.messages = append(c.messages, queuedRow{bounce.Message{Host: k.Host, MTA: k.MTA, Instance: k.Instance, QueueID: k.QueueID}, by, position, true})
+	}
+	if ahead > 0 || len(b.Sources) == 0 {
+		if len(b.Skipped) > 0 {
+			p := c.source(by)
+			p.skipped = maps.Clone(p.skipped)
+			if p.skipped == nil {
+				p.skipped = make(map[string]int64)
+			}
+			for _, s := range b.Skipped {
+				p.skipped[clean(s.Program, maxWord)] += s.Lines
+			}
+		}
+		for _, u := range b.Unparsed {
+			if u.Offset >= c.offset(u.Source) {
+				c.unparsed = append(c.unparsed, u)
+			}
+		}
+	}
+	for _, s := range b.Sources {
+		if p := c.source(clean(s.ID, maxWord)); s.Offset >= p.Offset {
+			s.ID, s.Path = p.ID, clean(s.Path, 4096)
+			p.Source = s
+		}
+	}
+}
+
+// source is a source that will be stored.
+func (c *commit) source(id string) *position {
+	c.changed[id] = true
+	p := c.byID[id]
+	if p == nil {
+		p = &position{Source: store.Source{ID: id}, firstSeen: c.seq}
+		c.seq++
+		c.byID[id] = p
+		c.positions = append(c.positions, p)
+	}
+	return p
+}
+
+// store inserts what there is; the positions last.
+func (c *commit) store(ctx context.Context, d *DB) error {
+	seq := c.seq
+	if err := insert(ctx, d, "attempt ("+rowColumns+")", c.rows, func(r *row) []any { return r.values() }); err != nil {
+		return err
+	}
+	if err := insert(ctx, d, "message_end (host, mta, instance, queue_id, source, offset, at, event, by)", c.ends, func(e endRow) []any {
+		return []any{clean(e.Host, maxWord), string(e.MTA), clean(e.Instance, maxName), clean(e.QueueID, maxWord), clean(e.Source, maxWord), e.Offset, e.Time.Unix(), string(e.Event), clean(e.By, maxWord)}
+	}); err != nil {
+		return err
+	}
+	if err := insert(ctx, d, "unparsed_line (source, offset, at, text, seq)", c.unparsed, func(u store.Unparsed) []any {
+		seq++
+		return []any{clean(u.Source, maxWord), u.Offset, orNil(u.Time), clean(u.Text, 1000), seq}
+	}); err != nil {
+		return err
+	}
+	if err := insert(ctx, d, "queued_message (host, mta, instance, queue_id, source, position, seq, closed, at, message_id, sender, sender_known, size, frozen, client_host, client_ip, sasl_user)", c.messages, func(m queuedRow) []any {
+		seq++
+		return []any{
+			m.Host, string(m.MTA), m.Instance, m.QueueID, m.source, m.position, seq, m.closed, orNil(m.Time), m.MessageID, m.Sender, m.SenderKnown,
+			m.Size, m.Frozen, m.ClientHost, m.ClientIP, m.SASLUser,
+		}
+	}); err != nil {
+		return err
+	}
+	seq++
+	return insert(ctx, d, "source (id, position, seq, first_seen, path, state, first, last, counts, skipped)", slices.Sorted(maps.Keys(c.changed)), func(id string) []any {
+		p := c.byID[id]
+		if id == nobody {
+			p.Offset = int64(seq >> 1)
+		}
+		var counts []int64
+		for _, n := range countsOf(&p.Source) {
+			counts = append(counts, *n)
+		}
+		skipped := p.skipped
+		if skipped == nil {
+			skipped = map[string]int64{}
+		}
+		// One number for all: on a cluster they go to one shard, and so are seen together.
+		return []any{id, p.Offset, seq, p.firstSeen, p.Path, p.State, orNil(p.First), orNil(p.Last), counts, skipped}
+	})
+}
+
+// insert stores rows by one insert.
+func insert[T any](ctx context.Context, d *DB, into string, list []T, values func(T) []any) error {
+	if len(list) == 0 {
+		return nil
+	}
+	b, err := d.conn.PrepareBatch(ctx, "INSERT INTO "+into)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	for _, x := range list {
+		if err := b.Append(values(x)...); err != nil {
+			return err
+		}
+	}
+	return b.Send()
+}
