@@ -7,7 +7,7 @@
 // An attempt is named by its [Ref], selected by a [Filter], and counted by [Dimension].
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
-// by a type assertion: [Pruner], [StrayTimePruner], [Rejudger], [Checker], [Backuper], [Describer],
+// by a type assertion: [Pruner], [StrayTimePruner], [Rejudger], [Checker], [QuickChecker], [Backuper], [Describer],
 // [SQL], [Noter], [Swapper], [Watcher], [Guard].
 package store
 
@@ -159,6 +159,11 @@ type Rejudger interface {
 // A Checker looks for damage and says in words what it found.
 type Checker interface {
 	Check(ctx context.Context) ([]string, error)
+}
+
+// A QuickChecker looks for damage where that is cheap, and returns ErrDamaged with what it found.
+type QuickChecker interface {
+	QuickCheck(ctx context.Context) error
 }
 
 // A Backuper copies the database to a file that is not there yet.

@@ -45,7 +45,7 @@ func newDBInfo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			db, err := openForReading(cmd)
+			db, err := openToSave(cmd)
 			if err != nil {
 				return err
 			}
@@ -131,7 +131,7 @@ func newDBCheck() *cobra.Command {
 they were made of. Exits with 1 where something is wrong.`,
 		Args: needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, err := openForReading(cmd)
+			db, err := openAnyway(cmd)
 			if err != nil {
 				return err
 			}
@@ -169,7 +169,7 @@ func newDBBackup() *cobra.Command {
 		Short: "Copy the database, also while the daemon writes to it",
 		Args:  needArgs(1, 1, "the file to copy to"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, err := openForReading(cmd)
+			db, err := openAnyway(cmd)
 			if err != nil {
 				return err
 			}
@@ -309,7 +309,7 @@ func newDBSchema() *cobra.Command {
 		Short: "Print the views, which are the public schema",
 		Args:  needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, err := openForReading(cmd)
+			db, err := openAnyway(cmd)
 			if err != nil {
 				return err
 			}

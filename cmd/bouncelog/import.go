@@ -445,8 +445,49 @@ func openWritable(cmd *cobra.Command) (store.Store, error) {
 	return new(input).openForWriting(cmd, judge, func(error) bool { return false })
 }
 
-// openForReading opens the database that --db names; it must be there.
+// damaged is why a command that has printed its answer ends with status 1 all the same.
+type damaged struct{ err error }
+
+type damagedKey struct{}
+
+// openForReading opens the database that --db names; it must be there, and not damaged as far
+// as can be seen cheaply.
 func openForReading(cmd *cobra.Command) (store.Store, error) {
+	db, err := openAnyway(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := quickCheck(cmd, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// openToSave is openForReading for commands that may help to save what a damaged database holds:
+// they answer, and end with status 1.
+func openToSave(cmd *cobra.Command) (store.Store, error) {
+	db, err := openAnyway(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := quickCheck(cmd, db); err != nil {
+		if d, ok := cmd.Context().Value(damagedKey{}).(*damaged); ok {
+			d.err = err
+		}
+	}
+	return db, nil
+}
+
+func quickCheck(cmd *cobra.Command, db store.Store) error {
+	checker, ok := db.(store.QuickChecker)
+	if !ok {
+		return nil
+	}
+	return checker.QuickCheck(cmd.Context())
+}
+
+// openAnyway opens the database that --db names; it must be there.
+func openAnyway(cmd *cobra.Command) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
 		return nil, err

@@ -45,6 +45,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// the program at once.
 	context.AfterFunc(ctx, stop)
 
+	damage := new(damaged)
+	ctx = context.WithValue(ctx, damagedKey{}, damage)
 	root := newRoot()
 	if completes(args) {
 		addCompletions(root)
@@ -57,6 +59,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	err := root.ExecuteContext(ctx)
 	if e := drain(ctx); err == nil {
 		err = e
+	}
+	if err == nil {
+		err = damage.err
 	}
 	if err == nil {
 		return exitOK

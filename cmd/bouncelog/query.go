@@ -29,7 +29,7 @@ problems, sources and unparsed are the public schema (docs/schema.md).`,
 			if err != nil {
 				return err
 			}
-			db, err := openForReading(cmd)
+			db, err := openToSave(cmd)
 			if err != nil {
 				return err
 			}

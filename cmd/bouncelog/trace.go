@@ -40,7 +40,7 @@ ended for each recipient.`,
 			if err != nil {
 				return err
 			}
-			db, err := openForReading(cmd)
+			db, err := openToSave(cmd)
 			if err != nil {
 				return err
 			}

@@ -213,6 +213,9 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		count(n.table+": rows that the failures do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+n.narrowSQL()+")")
 		count(n.table+": rows that are missing", "SELECT count(*) FROM ("+n.narrowSQL()+" EXCEPT "+kept+")")
 	}
+	if err == nil {
+		err = checkContents(ctx, c, found)
+	}
 	count("rollup of the whole time: cells that the days do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
 	count("rollup of the whole time: cells that are missing", "SELECT count(*) FROM ("+totalSQL+" EXCEPT SELECT * FROM rollup_total)")
 	if err == nil {

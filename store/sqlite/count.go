@@ -603,10 +603,14 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 		layoutSQL("a.route << $ID_BITS | a.reply"), layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.recipient"),
 		layoutSQL("max(a.at, 0) << $FLAG_BITS | (a.meta & (1 << $FLAG_BITS) - 1)"), "a.queue",
 	}
+	deliveryColumns := len(columns)
 	texted := false // a client is no number
 	row := func(v []int64) error {
-		p := replies[v[0]&maxID]
+		p, known := replies[v[0]&maxID]
 		o := outcomeOf(p.kind)
+		if ofDelivery := len(v) == deliveryColumns; !known || ofDelivery != (o == bounce.Delivered) {
+			return errStrayReply // of what was delivered there is no column for more
+		}
 		if handover && !isFailed(o) {
 			return nil
 		}

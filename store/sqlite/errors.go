@@ -13,6 +13,10 @@ import (
 
 var errClosed = errors.New("the database is closed")
 
+// errStrayReply is an attempt whose reply is not there, or is one of another outcome. Readers
+// see such damage by the way; Check looks for all of it.
+var errStrayReply = fmt.Errorf("%w: an attempt has a reply that is not its own", store.ErrDamaged)
+
 // errorNames are the errors that callers tell apart, by what SQLite says.
 var errorNames = map[error]error{
 	sqlite3.ErrBusy:     store.ErrLocked,

@@ -212,6 +212,7 @@ var layoutNames = map[string]int64{
 	"$OUTCOME_MASK":  maxKind >> reasonBits,
 	"$UNCOUNTED":     uncounted,
 	"$SOFT":          int64(bounce.Soft),
+	"$DELIVERED":     int64(bounce.Delivered),
 	"$HARD":          int64(bounce.Hard),
 	"$EXPIRED":       int64(bounce.Expired),
 	"$HANDOFF":       int64(bounce.Handoff),

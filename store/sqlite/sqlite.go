@@ -98,6 +98,7 @@ var _ interface {
 	store.StrayTimePruner
 	store.Rejudger
 	store.Checker
+	store.QuickChecker
 	store.Backuper
 	store.Describer
 	store.SQL
@@ -355,6 +356,11 @@ func (d *DB) dialAs(open func(dsn string) (*sqlite3.Conn, error), dsn string, wa
 	c, err := open(dsn)
 	if err != nil {
 		return nil, d.wrap("open", d.cannotOpen(err))
+	}
+	// The form of each page is looked at when it is read.
+	if err := c.Exec("PRAGMA cell_size_check = ON"); err != nil {
+		c.Close()
+		return nil, d.wrap("open", err)
 	}
 	for _, p := range want {
 		got, err := c.One("PRAGMA " + p.name)

@@ -80,11 +80,16 @@ func (t *texts) address(id int64) (addressText, error) {
 		return a, nil
 	}
 	var a addressText
+	found := false
 	err := t.c.Each(func(row []driver.Value) error {
+		found = true
 		a = makeAddress(row)
 		a.last = max(num(row[2]), 0)
 		return sqlite3.ErrStop
 	}, "SELECT a.local, n.text, a.last FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
+	if err == nil && !found {
+		err = errMissingRow("address", id)
+	}
 	return remember(t.addresses, id, a), err
 }
 
@@ -93,10 +98,15 @@ func (t *texts) route(id int64) (routeText, error) {
 		return r, nil
 	}
 	var r routeText
+	found := false
 	err := t.c.Each(func(row []driver.Value) error {
+		found = true
 		r = routeText{str(row[0]), ipText(row[1]), uint16(num(row[2]))}
 		return sqlite3.ErrStop
 	}, "SELECT h.text, r.ip, r.port FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE r.id = ?", id)
+	if err == nil && !found {
+		err = errMissingRow("route", id)
+	}
 	return remember(t.routes, id, r), err
 }
 
@@ -146,10 +156,15 @@ func (t *texts) reply(id int64) (replyText, error) {
 		return r, nil
 	}
 	var r replyText
+	found := false
 	err := t.c.Each(func(row []driver.Value) error {
+		found = true
 		r.scan(row)
 		return sqlite3.ErrStop
 	}, selectReply+" WHERE r.id = ?", id)
+	if err == nil && !found {
+		err = errMissingRow("reply", id)
+	}
 	return remember(t.replies, id, r), err
 }
 

@@ -134,6 +134,10 @@ func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err
 	if c, err = sqlite3.OpenPlain(d.dsn); err != nil {
 		return nil, nil, d.wrap("open", d.cannotOpen(err))
 	}
+	if err := c.Exec("PRAGMA cell_size_check = ON"); err != nil {
+		c.Close()
+		return nil, nil, d.wrap("open", err)
+	}
 	c.Under(ctx)
 	return c, func() { c.Close() }, nil
 }

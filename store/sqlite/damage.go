@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
+)
+
+// SQLite keeps no checksums of what is in the database file: a byte that a disk has changed is
+// seen where it breaks the form of a page, or where something else in the database says
+// otherwise. QuickCheck looks for the first, Check for both.
+
+// quickSize is up to what size in bytes a database is looked at whole by QuickCheck: it takes
+// about 3 ms of processor time a megabyte.
+const quickSize = 16 << 20
+
+// QuickCheck looks for damage of the file, where that is cheap: not where the database is larger
+// than 16 MiB. It returns store.ErrDamaged with what it found first.
+func (d *DB) QuickCheck(ctx context.Context) error {
+	if d.opts.Temporary {
+		return nil
+	}
+	if st, err := os.Stat(d.path); err != nil || st.Size() > quickSize {
+		return nil
+	}
+	c, done, err := d.reader(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	v, err := c.One("PRAGMA quick_check(1)")
+	if s := firstFinding(str(v)); err == nil && s != "" {
+		err = fmt.Errorf("%w: %s", store.ErrDamaged, s)
+	}
+	if err != nil && !sqlite3.FromSQLite(err) {
+		return fmt.Errorf("look for damage: %s: %w", d.path, err)
+	}
+	return d.wrap("look for damage", err)
+}
+
+// firstFinding is the first line of a result of quick_check that is no heading; empty where it
+// says "ok".
+func firstFinding(s string) string {
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "ok" && !strings.HasPrefix(line, "***") {
+			return line
+		}
+	}
+	return ""
+}
+
+// errMissingRow is a row that refers to one that is not there.
+func errMissingRow(table string, id int64) error {
+	return fmt.Errorf("%w: row %d of %s is missing", store.ErrDamaged, id, table)
+}
+
+// checkContents holds against one another what is stored in more than one place: the texts of
+// the dictionaries and the hashes by which they are looked up; the attempts and the filters of
+// their chunks; recipients' histories and their attempts.
+func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format string, args ...any)) error {
+	secret, _, err := readSecret(c)
+	if err != nil {
+		return err
+	}
+	names := make(map[int64]string)
+	bad := 0
+	report := func(what string) {
+		if bad > 0 {
+			found("%s: %d", what, bad)
+		}
+		bad = 0
+	}
+	key := func(table string, h uint64, id int64) error {
+		n, err := c.Number("SELECT count(*) FROM "+table+"_key WHERE key = ?", int64(newDictKey(h, id)))
+		if n == 0 {
+			bad++
+		}
+		return err
+	}
+	each := func(sql string, fn func(v []driver.Value) error) {
+		if err != nil || ctx.Err() != nil {
+			return
+		}
+		var s *sqlite3.Stmt
+		if s, err = c.Prepare(layoutSQL(sql)); err != nil {
+			return
+		}
+		defer s.Close()
+		err = s.Each(fn)
+	}
+	each("SELECT id, text FROM name", func(v []driver.Value) error {
+		names[num(v[0])] = str(v[1])
+		return key("name", secret.hash.add(0, str(v[1])), num(v[0]))
+	})
+	report("names that are not what they are looked up by")
+	each("SELECT id, local, domain FROM address", func(v []driver.Value) error {
+		return key("address", secret.folded(str(v[1]), num(v[2])), num(v[0]))
+	})
+	report("addresses that are not what they are looked up by")
+	each("SELECT id, domain, host, ip, port FROM route", func(v []driver.Value) error {
+		domain, host, ip := names[num(v[1])], names[num(v[2])], ipText(v[3])
+		for _, s := range [...]string{domain, host, ip} {
+			if strings.Contains(s, "\uFFFD") || len(s) >= maxWord {
+				return nil // it was not stored as it was
+			}
+		}
+		return key("route", secret.hash.route(domain, host, ip, uint16(num(v[4]))), num(v[0]))
+	})
+	report("routes that are not what they are looked up by")
+
+	for _, t := range [...]struct{ table, column, marks string }{
+		{"name", "text", ""},
+		{"address", "local", ""},
+		{"login", "user", ""},
+		{"text", "text", "\x01\x02\x03\x04\x05"},
+		{"message_id", "left", ""},
+		{"reply", "template", ""},
+		{"reply", "sample", ""},
+		{"reply", "agent", ""},
+		{"reply", "status", ""},
+		{"reply", "enhanced", ""},
+		{"reply", "stage", ""},
+		{"reply", "rule", ""},
+		{"reply", "detail", ""},
+		{"reply", "scope", ""},
+		{"reply", "confidence", ""},
+		{"reply", "sample_host", ""},
+		{"reply", "tls", ""},
+		{"failure", "text", "\x01\x02\x03\x04\x05"},
+		{"failure", "queue", ""},
+		{"delivery", "queue", ""},
+		{"unparsed_line", "text", ""},
+		{"source", "path", ""},
+		{"source", "name", ""},
+		{"message_end", "event", ""},
+		{"message_end", "by", ""},
+		{"origin", "host", ""},
+		{"origin", "instance", ""},
+		{"skipped", "program", ""},
+	} {
+		each(fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE typeof(%[1]s) = 'text'", t.column, t.table), func(v []driver.Value) error {
+			s := str(v[0])
+			if plain(s) {
+				return nil
+			}
+			odd := strings.ContainsFunc(s, func(r rune) bool { return r < '\t' && !strings.ContainsRune(t.marks, r) })
+			if odd || !utf8.ValidString(s) {
+				bad++
+			}
+			return nil
+		})
+		report(fmt.Sprintf("texts in %s.%s that were not stored so", t.table, t.column))
+	}
+
+	// Each full chunk with its rows.
+	type run struct {
+		lo, hi, since, until int64
+		filter               []byte
+	}
+	var runs []run
+	each("SELECT id, last, since, until, bits FROM chunk", func(v []driver.Value) error {
+		b, _ := v[4].([]byte)
+		runs = append(runs, run{num(v[0]), num(v[1]), num(v[2]), num(v[3]), append([]byte(nil), b...)})
+		return nil
+	})
+	for _, r := range runs {
+		each(fmt.Sprintf(`SELECT recipient, queue, message_hash, at FROM delivery WHERE id BETWEEN %[1]d AND %[2]d
+			UNION ALL SELECT recipient, queue, message_hash, at FROM failure WHERE id BETWEEN %[1]d AND %[2]d`, r.lo, r.hi), func(v []driver.Value) error {
+			if !mayHold(r.filter, recipientKey(num(v[0]))) || !mayHold(r.filter, queueKey(queueText(v[1]))) ||
+				num(v[2]) != 0 && !mayHold(r.filter, messageHashKey(num(v[2]))) || num(v[3]) < r.since || num(v[3]) > r.until {
+				bad++
+			}
+			return nil
+		})
+	}
+	report("attempts that the filter of their chunk does not know")
+
+	count := func(what, sql string) {
+		each(sql, func(v []driver.Value) error {
+			if n := num(v[0]); n != 0 {
+				found("%s: %d", what, n)
+			}
+			return nil
+		})
+	}
+	// A pruned delivery is still known as the first, or as the last where no other is left.
+	count("addresses whose deliveries are not those of the attempts", `SELECT count(*) FROM address AS a
+		JOIN (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient) AS d ON d.recipient = a.id
+		WHERE a.first > d.first OR a.first < 0 OR a.last NOT BETWEEN d.last - $DAY_SECONDS AND d.last`)
+	count("deliveries with a reply that is none of a delivery, and the reverse", `SELECT
+		(SELECT count(*) FROM delivery AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind >> $REASON_BITS <> $DELIVERED) +
+		(SELECT count(*) FROM failure AS a JOIN reply AS r ON r.id = a.reply WHERE r.kind >> $REASON_BITS = $DELIVERED)`)
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
