@@ -4,7 +4,6 @@ package problem
 // nor of invented names can fill the memory, and a report does not slow down with history.
 // What is beyond a limit is left out; the comment says what that costs.
 const (
-	refusalsKept     = 500_000 // refusals of one search, 80 bytes each; later ones are not looked at
 	streamsKept      = 10_000  // streams of one search; a refusal that needs another is left out
 	setSize          = 100_000 // members of any set of names or addresses
 	samplesKept      = 64      // log lines of one stream, for its words
@@ -20,4 +19,15 @@ const (
 	evidenceShown  = 3 // log lines
 	addressesShown = 8 // own addresses or selectors
 	sendersNamed   = 3 // sender domains and providers; more are counted, not named
+)
+
+// Variables are for tests.
+var (
+	// refusalsKept is the number of refusals of one search that are kept, 80 bytes each: the
+	// newest. Of a longer period the beginning is not looked at, so an onset may be told
+	// too late.
+	refusalsKept = 500_000
+	// traitsKept is the number of different traits that are told apart, up to 1 kB each. Of
+	// refusals with others, the provider, the recipient's domain and the wording are not told.
+	traitsKept = 50_000
 )

@@ -125,6 +125,7 @@ type refusalSearch struct {
 
 	named, silent map[key]*stream
 	traits        map[*store.Traits]*traits
+	coarse        map[coarse]*traits
 	slabs         [][]refusal // all of them, in the order of time; only the last has room
 	n             int         // in slabs
 	seed          maphash.Seed
@@ -144,7 +145,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	x := &refusalSearch{
 		s: s, f: f, o: o, since: math.MinInt64, until: math.MaxInt64,
-		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{},
+		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{}, coarse: map[coarse]*traits{},
 		seed: maphash.MakeSeed(), retries: map[[2]uint64]int{},
 	}
 	all, err := s.Span(ctx, store.Filter{})
@@ -178,9 +179,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		if err := x.addAll(ctx, part); err != nil {
 			return nil, err
 		}
-		if part = part[:0]; x.n >= refusalsKept {
-			break
-		}
+		part = part[:0]
 	}
 	if err := x.addAll(ctx, part); err != nil {
 		return nil, err
@@ -218,9 +217,6 @@ func (x *refusalSearch) addAll(ctx context.Context, part []store.Refusal) error 
 		return err
 	}
 	for i := range part {
-		if x.n >= refusalsKept {
-			return nil
-		}
 		c := list[i]
 		if c.smarthost || c.quotes {
 			if texts[0] != nil {
@@ -267,12 +263,38 @@ func (x *refusalSearch) traitsOf(t *store.Traits) *traits {
 	c := x.traits[t]
 	if c == nil {
 		c = newTraits(t)
-		if len(x.traits) >= refusalsKept {
-			clear(x.traits)
+		if len(x.traits) < traitsKept {
+			x.traits[t] = c
 		}
-		x.traits[t] = c
 	}
 	return c
+}
+
+// bounded returns c, or, where traitsKept others are known, traits without what a flood can
+// invent any number of, in c's stream.
+func (x *refusalSearch) bounded(c *traits) *traits {
+	if x.traits[c.Traits] != nil || len(x.traits) < traitsKept {
+		return c
+	}
+	k := coarse{c.stream, c.Source, c.SenderDomain, c.Outcome, c.Reason}
+	one := x.coarse[k]
+	if one == nil {
+		one = &traits{stream: c.stream, smarthost: c.smarthost, Traits: &store.Traits{
+			Source: strings.Clone(c.Source), SenderDomain: strings.Clone(c.SenderDomain), Outcome: c.Outcome, Code: c.Code, Stage: c.Stage, Forwarded: c.Forwarded, Verdict: c.Verdict,
+		}}
+		if len(x.coarse) < traitsKept {
+			x.coarse[k] = one
+		}
+	}
+	return one
+}
+
+// coarse is what traits that are not told in full have in common.
+type coarse struct {
+	stream         *stream
+	source, sender string
+	outcome        bounce.Outcome
+	reason         bounce.Reason
 }
 
 // add adds a refusal to its stream, if it is in one.
@@ -300,7 +322,25 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 		return
 	}
 	r.stream.count(r)
-	x.n++
+	r.traits = x.bounded(c)
+	if !r.took {
+		r.address = "" // only those known to be valid are named
+	}
+	if x.n++; x.n >= refusalsKept {
+		x.dropOldest()
+	}
+}
+
+// dropOldest drops the older half of the refusals.
+func (x *refusalSearch) dropOldest() {
+	n := len(x.slabs) / 2
+	for _, slab := range x.slabs[:n] {
+		for i := range slab {
+			slab[i].stream.n--
+		}
+	}
+	x.slabs = slices.Delete(x.slabs, 0, n)
+	x.n -= n * slabSize
 }
 
 // hash returns a number for an address, in this search.

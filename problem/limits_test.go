@@ -1,0 +1,62 @@
+package problem
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
+)
+
+// TestLimits holds that a flood of refusals that differ in all hides nothing that comes later,
+// and what is still counted beyond the limits.
+func TestLimits(t *testing.T) {
+	defer func(refusals, traits int) { refusalsKept, traitsKept = refusals, traits }(refusalsKept, traitsKept)
+	refusalsKept, traitsKept = 4*slabSize, 100
+	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	const n = 10*slabSize + 17
+	s := memory.Open()
+	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
+	for i := range n {
+		name := fmt.Sprintf("d%d.example", i)
+		v := bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamhaus-zen", Scope: bounce.ScopeSender}
+		if i == n-1 {
+			v.Detail = "spamcop"
+		}
+		b.Attempts = append(b.Attempts, store.Attempt{Verdict: v, Delivery: bounce.Delivery{
+			Source: "test", Offset: int64(i), Time: begin.Add(time.Duration(i) * time.Second), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@shop.example",
+			SenderDomain: "shop.example", SenderKnown: true, Recipient: "b@" + name, RecipientDomain: name, RelayHost: "mx." + name, RelayIP: "192.0.2.1", RelayPort: 25,
+			Outcome: bounce.Hard, Code: 550, Status: "bounced", Response: "550 no",
+		}})
+	}
+	storetest.Append(t, s, b)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]*Problem{}
+	for i := range found {
+		got[found[i].Detail] = &found[i]
+	}
+	last, many := got["spamcop"], got["spamhaus-zen"]
+	if last == nil || many == nil || len(found) != 2 {
+		t.Fatalf("%d problems: %+v", len(found), found)
+	}
+	if last.Messages != 1 || len(last.Evidence) != 1 || last.Evidence[0].Text != "550 no" {
+		t.Errorf("the last: %d messages, evidence %v", last.Messages, last.Evidence)
+	}
+	if many.Messages < refusalsKept/2 || many.Messages >= refusalsKept || !many.Until.Equal(begin.Add((n-2)*time.Second)) {
+		t.Errorf("%d messages until %v: not the newest", many.Messages, many.Until)
+	}
+	if len(many.SenderDomains) != 1 || len(many.Providers) > traitsKept {
+		t.Errorf("senders %v, %d providers", many.SenderDomains, len(many.Providers))
+	}
+}
