@@ -112,8 +112,12 @@ func options(t testing.TB, db store.Store) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var read func(context.Context) (store.Reader, error)
+	if db != nil {
+		read = db.Read
+	}
 	return Options{
-		Read: db.Read, Explain: rules.Explain, Now: func() time.Time { return now }, Location: time.UTC,
+		Read: read, Explain: rules.Explain, Now: func() time.Time { return now }, Location: time.UTC,
 		Watch: func(context.Context) (func() (int64, error), func(), error) {
 			return func() (int64, error) { return 1, nil }, func() {}, nil
 		},

@@ -267,46 +267,61 @@ func (a *asker) rates(ctx context.Context, r store.Reader, f store.Filter, step 
 		}
 	}
 	for again := false; ; again = true {
-		if step == time.Hour {
-			clear(a.steps)
-			cells, err := r.Count(ctx, f, store.ByHour)
-			if err != nil {
-				return rates{}, err
-			}
-			for i := range cells {
-				c := &cells[i]
-				if t, err := time.Parse("2006-01-02T15:04Z", c.Keys[0]); err == nil {
-					a.steps[t.Unix()] = [3]int64{c.Delivered, c.Soft, c.Hard}
-				}
-			}
-		}
 		out, sum := rates{end: f.Until, step: step}, int64(0)
+		var hours map[int64][3]int64 // of the steps from the first one that is not known
 		for at := f.Since; at.Before(f.Until); at = at.Add(step) {
 			n, known := a.steps[at.Unix()]
-			if !known && step != time.Hour {
-				one := f
-				one.Since, one.Until = at, at.Add(step)
-				cells, err := r.Count(ctx, one)
+			if !known {
+				g := f
+				g.Since = at
+				var err error
+				if step < time.Hour {
+					g.Until = at.Add(step)
+					n, err = countStep(ctx, r, g)
+				} else if hours == nil {
+					hours, err = countHours(ctx, r, g)
+				}
 				if err != nil {
 					return rates{}, err
 				}
-				for i := range cells {
-					c := &cells[i]
-					n[0], n[1], n[2] = n[0]+c.Delivered, n[1]+c.Soft, n[2]+c.Hard
+				if hours != nil {
+					n = hours[at.Unix()]
 				}
-				// The last two steps may still grow.
-				if f.Until.Sub(at) > 2*step {
+				if f.Until.Sub(at) > 2*step { // the last two may still grow
 					a.steps[at.Unix()] = n
 				}
 			}
 			out.delivered, out.soft, out.hard = append(out.delivered, n[0]), append(out.soft, n[1]), append(out.hard, n[2])
 			sum += n[0] + n[1] + n[2]
 		}
-		if total < 0 || sum == total || again || step == time.Hour {
+		if total < 0 || sum == total || again {
 			return out, nil
 		}
 		clear(a.steps)
 	}
+}
+
+// countStep counts what was delivered, soft and hard.
+func countStep(ctx context.Context, r store.Reader, f store.Filter) (n [3]int64, err error) {
+	cells, err := r.Count(ctx, f)
+	for i := range cells {
+		c := &cells[i]
+		n[0], n[1], n[2] = n[0]+c.Delivered, n[1]+c.Soft, n[2]+c.Hard
+	}
+	return n, err
+}
+
+// countHours counts the same by hour, in one question.
+func countHours(ctx context.Context, r store.Reader, f store.Filter) (map[int64][3]int64, error) {
+	cells, err := r.Count(ctx, f, store.ByHour)
+	hours := make(map[int64][3]int64, len(cells))
+	for i := range cells {
+		c := &cells[i]
+		if t, err := time.Parse("2006-01-02T15:04Z", c.Keys[0]); err == nil {
+			hours[t.Unix()] = [3]int64{c.Delivered, c.Soft, c.Hard}
+		}
+	}
+	return hours, err
 }
 
 // before is the filter of the window before that of f; ok is false where the logs do not
