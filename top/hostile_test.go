@@ -75,6 +75,9 @@ func TestHostile(t *testing.T) {
 	// walk opens each row, and each row of that.
 	var walk func(where string, deep int)
 	walk = func(where string, deep int) {
+		if deep > 0 {
+			s.height = 30
+		}
 		look(where)
 		n := len(s.page().rows())
 		if deep > 0 {
@@ -84,6 +87,7 @@ func TestHostile(t *testing.T) {
 			p := s.page()
 			p.move(i, 0, p.rows())
 			at := len(s.stack)
+			s.height = 30
 			for _, key := range []string{"enter", "e", "t"} {
 				if settle(m, m.send(key)); len(s.stack) > at {
 					if key == "enter" && deep < 3 {
@@ -101,6 +105,7 @@ func TestHostile(t *testing.T) {
 		if len(s.page().rows()) < 2 {
 			t.Errorf("%s has only %d rows: the test is broken", name, len(s.page().rows()))
 		}
+		s.height = 200
 		walk(name, 0)
 	}
 	if drawn < 500 || copied < 500 {
