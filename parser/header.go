@@ -206,7 +206,7 @@ func (h *header) programMessage(rest []byte) bool {
 // afterColon skips the blank after "program[pid]:" and what Solaris writes
 // there ("[ID 197553 mail.info] ").
 func (h *header) afterColon() {
-	if len(h.message) > 0 && h.message[0] == ' ' {
+	if len(h.message) > 0 && (h.message[0] == ' ' || h.message[0] == '\t') {
 		h.message = h.message[1:]
 	}
 	if len(h.message) > 4 && h.message[0] == '[' && string(h.message[:4]) == "[ID " {

@@ -301,10 +301,10 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		line = spreadsheetTail(line)
 	}
 	kind := p.parse(line, r, offset)
-	if kind == Skipped && (p.foreign || len(p.h.message) > 0 && p.h.message[0] == '\t') || kind == Unparsed {
+	if kind == Unparsed || kind == Skipped && p.foreign {
 		kind = p.undecorated(kind, line, r, offset)
 	}
-	if kind != Attempt && r.Repeated == 0 {
+	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
 	}
 	return kind
@@ -633,10 +633,19 @@ func (c *programs) get(name []byte) *program {
 	return p
 }
 
-// slot is a hash of a name that is not empty.
+// slot is a hash of a name: of its length and its last eight bytes, by which
+// Postfix's programs differ.
 func slot(name []byte) uint8 {
 	n := len(name)
-	return uint8(n*31) ^ name[0] ^ name[n-1]<<2 ^ name[n/2]<<4 ^ name[n*3/4]<<1
+	h := uint64(n)
+	if n >= 8 {
+		h ^= binary.LittleEndian.Uint64(name[n-8:])
+	} else {
+		for _, c := range name {
+			h = h<<8 ^ uint64(c)
+		}
+	}
+	return uint8(h * 0x9e3779b97f4a7c15 >> 56)
 }
 
 var noProgram program

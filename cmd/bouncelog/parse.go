@@ -199,19 +199,19 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 			number++
 			p.lines++
 			kind := log.Parse(line, offset, &r)
-			file := &p.files[len(p.files)-1]
 			if r.Doubted {
 				p.doubted++
 			}
 			switch kind {
 			case parser.Attempt:
 				p.attempts += int64(len(r.Deliveries))
-				file.attempts += int64(len(r.Deliveries))
+				p.files[len(p.files)-1].attempts += int64(len(r.Deliveries))
 				if r.Time.IsZero() {
 					p.untimed += int64(len(r.Deliveries))
 				}
 			case parser.Unparsed:
 				p.notUnderstood++
+				file := &p.files[len(p.files)-1]
 				if file.notUnderstood++; file.sample == "" {
 					file.sample = strconv.Quote(table.Clean(string(line[:min(len(line), 60)])))
 					file.verbose = bytes.HasPrefix(line, []byte("    MESSAGE="))
