@@ -144,7 +144,6 @@ type outageSearch struct {
 	causes  map[string][]failure
 	seed    maphash.Seed
 	reached *reached
-	spoken  []moment // when a host of others answered, which shows that the way out works; in order
 }
 
 // findOutages finds the faults of the sending side among the failed attempts that match f.
@@ -205,13 +204,10 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		w.reached.note(r)
-		if r.Code != 0 && outside(r.RelayHost) && !provider.Submits(r.RelayPort) {
-			if len(w.spoken) == failuresKept {
-				w.spoken = append(w.spoken[:0], w.spoken[failuresKept/2:]...)
-			}
-			w.spoken = append(w.spoken, momentOf(r.Time))
+		if !store.MayBeOwn(r.Code, &r.Verdict) { // which one engine yields and another does not
+			continue
 		}
+		w.reached.note(r)
 		cause := causeOf(r, w.o.Valid)
 		if cause == "" || r.Untried {
 			continue
@@ -295,7 +291,7 @@ func (w *outageSearch) byWindow(list []failure) [][]failure {
 // any of them was reached, or anybody answered. It spares most runs the question to the
 // store whether mail got through (on a log of 13 hours all 39).
 func (w *outageSearch) reachedBetween(list []failure) func(a, b *failure) bool {
-	reached := slices.Clone(w.spoken)
+	reached := slices.Clone(w.reached.answered)
 	for i := range list {
 		for _, t := range [...]moment{list[i].before, list[i].after} {
 			if t != 0 {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"bouncelog/internal/provider"
 	"bouncelog/store"
 )
 
@@ -18,6 +19,7 @@ const hoursKept = 20_000
 type reached struct {
 	everybody bool               // the search selects by time, outcome and reason alone
 	hours     map[int64]*seconds // since 1970
+	answered  []moment           // when a host of others answered: the way out works
 }
 
 // The seconds of an hour, a bit each.
@@ -30,8 +32,14 @@ func newReached(f store.Filter) *reached {
 	}
 }
 
-// note notes when the recipient of a failed attempt took mail.
+// note notes that a host answered, and when the recipient of a failed attempt took mail.
 func (x *reached) note(r *store.Refusal) {
+	if r.Code != 0 && outside(r.RelayHost) && !provider.Submits(r.RelayPort) {
+		if len(x.answered) == failuresKept {
+			x.answered = append(x.answered[:0], x.answered[failuresKept/2:]...)
+		}
+		x.answered = append(x.answered, momentOf(r.Time))
+	}
 	if !x.everybody || !outside(r.RelayHost) {
 		return
 	}
