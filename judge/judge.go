@@ -321,12 +321,12 @@ func (j *Judge) Verdict(d *bounce.Delivery) bounce.Verdict {
 
 // remembered splits the response of a failed attempt into s.split and s.args,
 // and finds or makes the judgement on it.
-func (j *Judge) remembered(s *scratch, d *bounce.Delivery) judged {
+func (j *Judge) remembered(s *scratch, d *bounce.Delivery) *judged {
 	s.split, s.args = bounce.AppendSplit(s.split[:0], s.args[:0], d.Response)
 	a := j.aboutOf(d)
-	m, ok := j.memory.get(s.split, a)
-	if !ok {
-		m = judged{string(s.split), j.situation(a.class, a.facts), j.judge(s, string(s.split), a)}
+	m := j.memory.get(s.split, a)
+	if m == nil {
+		m = &judged{string(s.split), j.situation(a.class, a.facts), j.judge(s, string(s.split), a)}
 		j.memory.put(a, m)
 	}
 	return m

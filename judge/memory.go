@@ -16,9 +16,19 @@ type memory struct {
 	bytes      int // of the templates in young
 }
 
+// A memoryKey is a template and all of about, in two numbers: a struct of six fields
+// takes longer to hash and to compare.
 type memoryKey struct {
-	template string
-	about
+	template     string
+	codes, facts uint64
+}
+
+func (a *about) key(template string) memoryKey {
+	expired := uint64(0)
+	if a.expired {
+		expired = 1
+	}
+	return memoryKey{template, uint64(a.enhanced)<<32 | uint64(a.code)<<16 | uint64(a.class), uint64(a.facts)<<16 | uint64(a.stage)<<8 | expired}
 }
 
 // Bounds of a generation. A mail server meets a few hundred templates; a
@@ -36,28 +46,27 @@ type judged struct {
 	verdict   bounce.Verdict
 }
 
-// get finds the judgement on a template. It makes no string of it.
-func (m *memory) get(template []byte, a about) (judged, bool) {
+// get finds the judgement on a template, which is not to be changed; nil: there is none.
+// It makes no string of the template.
+func (m *memory) get(template []byte, a about) *judged {
+	k := a.key("")
 	m.mu.Lock()
-	v := m.young[memoryKey{string(template), a}]
+	v := m.young[memoryKey{string(template), k.codes, k.facts}]
 	if v == nil {
-		if v = m.old[memoryKey{string(template), a}]; v != nil {
-			m.keep(memoryKey{v.template, a}, v)
+		if v = m.old[memoryKey{string(template), k.codes, k.facts}]; v != nil {
+			m.keep(a.key(v.template), v)
 		}
 	}
 	m.mu.Unlock()
-	if v == nil {
-		return judged{}, false
-	}
-	return *v, true
+	return v
 }
 
-func (m *memory) put(a about, v judged) {
+func (m *memory) put(a about, v *judged) {
 	if len(v.template) > memoryTemplate {
 		return
 	}
 	m.mu.Lock()
-	m.keep(memoryKey{v.template, a}, &v)
+	m.keep(a.key(v.template), v)
 	m.mu.Unlock()
 }
 
