@@ -173,6 +173,14 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"likely", "unknown", "shop.example", "pphosted.com"}},
 		},
 		{
+			"a hosted domain: the host refuses by greeting, whose name is not logged, and by reply",
+			join(regular(12, 7, news, "x%d@hosted.example", relay), week(news),
+				refused(6, 6, 7*day, news, users, relay, said(silent)),
+				with(refused(6, 6, 7*day+time.Hour, news, "x%d@hosted.example", "", mail{says: silent, stage: bounce.StageConnect, outcome: bounce.Soft}), func(m *mail) { m.id = "H" + m.to }),
+				with(refused(6, 6, 7*day+2*time.Hour, news, "x%d@hosted.example", "", mail{says: silent, stage: bounce.StageConnect, outcome: bounce.Soft}), func(m *mail) { m.id = "H" + m.to })),
+			[]answer{{"likely", "ip", "shop.example", "big-provider.example"}},
+		},
+		{
 			"a log that starts inside the fault",
 			join(refused(12, 12, 0, news, users, relay, said(silent)), regular(12, 3, office, users, relay)),
 			[]answer{{"watch", "unknown", "shop.example", "big-provider.example"}},

@@ -38,6 +38,7 @@ type traits struct {
 	noRelay   bool // the relay has no name: the provider is the recipient's domain
 	smarthost bool // the relay only passes mail on: its reply says who refused
 	quotes    bool // the reply may hold another host's answer, and the relay is believed
+	asked     bool // where noRelay: the provider was looked for (see findProvider)
 
 	stream *stream // that such refusals are in, once it is known
 	n      int     // see countTraits

@@ -126,8 +126,9 @@ type refusalSearch struct {
 	named, silent map[key]*stream
 	traits        map[*store.Traits]*traits
 	coarse        map[coarse]*traits
-	slabs         [][]refusal // all of them, in the order of time; only the last has room
-	n             int         // in slabs
+	hosts         map[string]string // by recipient domain: see findProvider; "": not known
+	slabs         [][]refusal       // all of them, in the order of time; only the last has room
+	n             int               // in slabs
 	seed          maphash.Seed
 
 	retries map[[2]uint64]int // 4xx of a message to a recipient so far; nil when all are read
@@ -145,7 +146,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	x := &refusalSearch{
 		s: s, f: f, o: o, since: math.MinInt64, until: math.MaxInt64,
-		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{}, coarse: map[coarse]*traits{},
+		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{}, coarse: map[coarse]*traits{}, hosts: map[string]string{},
 		seed: maphash.MakeSeed(), retries: map[[2]uint64]int{},
 	}
 	all, err := s.Span(ctx, store.Filter{})
@@ -207,6 +208,11 @@ func (x *refusalSearch) addAll(ctx context.Context, part []store.Refusal) error 
 			}
 			c.quotes = c.provider == x.relay
 		}
+		if c.noRelay && x.traits[c.Traits] != nil && !c.asked {
+			if err := x.findProvider(ctx, c); err != nil {
+				return err
+			}
+		}
 		list[i] = c
 		if c.smarthost || c.quotes {
 			refs = append(refs, part[i].Ref())
@@ -254,6 +260,41 @@ func (x *refusalSearch) findRelay(ctx context.Context) error {
 		if 2*attempts > all {
 			x.relay = name
 		}
+	}
+	return nil
+}
+
+// findProvider finds the provider of refusals whose relay is not known, as of a greeting that
+// refuses: the one that most mail to the recipient's domain goes to, so that a hosted domain
+// counts with its host however it is refused.
+func (x *refusalSearch) findProvider(ctx context.Context, c *traits) error {
+	c.asked = true
+	name, known := x.hosts[c.RecipientDomain]
+	if !known {
+		if len(x.hosts) >= hostsAsked || c.RecipientDomain == "" {
+			return nil
+		}
+		f := x.f
+		f.Outcomes, f.Reasons, f.Since, f.Until, f.Domain = nil, nil, time.Time{}, time.Time{}, c.RecipientDomain
+		cells, err := x.s.Count(ctx, f, store.ByRelay)
+		if err != nil {
+			return err
+		}
+		n := map[string]int64{}
+		for i := range cells {
+			if host := cells[i].Keys[0]; outside(host) {
+				n[provider.OfHost(host)] += cells[i].Attempts
+			}
+		}
+		for host, attempts := range n {
+			if name == "" || attempts > n[name] || attempts == n[name] && host < name {
+				name = host
+			}
+		}
+		x.hosts[c.RecipientDomain] = name
+	}
+	if name != "" {
+		c.provider, c.noRelay = name, false
 	}
 	return nil
 }
