@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 	"internal/when":            {},
 	"internal/dnsscan":         {},
 	"internal/dnsscan/dnstest": {},
-	"cmd/bouncelog":            {"bounce", "judge", "ingest", "parser", "tailer", "store", "store/sqlite", "problem", "report", "report/render", "notify", "internal/ascii", "internal/config", "internal/metrics", "internal/table", "internal/term", "internal/when", "internal/dnsscan", "top", "web"},
+	"cmd/bouncelog":            {"bounce", "judge", "ingest", "parser", "tailer", "store", "store/clickhouse", "store/sqlite", "problem", "report", "report/render", "notify", "internal/ascii", "internal/config", "internal/metrics", "internal/table", "internal/term", "internal/when", "internal/dnsscan", "top", "web"},
 	"bench/problem":            {},
 	"bench/genlog":             {},
 	"bench/run":                {},

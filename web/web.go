@@ -274,6 +274,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err erro
 		return // nobody waits for it
 	case errors.Is(err, store.ErrMissing):
 		status, text = http.StatusServiceUnavailable, "There is no database yet. 'bouncelog follow' or 'bouncelog import' makes one."
+	case errors.Is(err, store.ErrAway):
+		status, text = http.StatusServiceUnavailable, "The database does not answer. Try again."
 	case errors.Is(err, store.ErrLocked):
 		status, text = http.StatusServiceUnavailable, "The database is locked by another process. Try again."
 	}

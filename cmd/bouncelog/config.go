@@ -498,7 +498,7 @@ func valueOf(f *pflag.Flag) any {
 
 // variables are the names of all variables that are looked at.
 func (s *settings) variables() []string {
-	set := map[string]bool{variable("config"): true}
+	set := map[string]bool{variable("config"): true, passwordVariable: true}
 	for _, c := range configurable(s.root) {
 		for _, f := range options(c) {
 			set[variable(f.Name)] = true

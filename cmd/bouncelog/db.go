@@ -200,6 +200,9 @@ write-ahead log that is not its own (-wal) is damaged.`,
 			if err != nil {
 				return err
 			}
+			if err := onFile(path, "be restored from a copy of SQLite's"); err != nil {
+				return err
+			}
 			kept, err := sqlite.Restore(cmd.Context(), path, args[0])
 			switch {
 			case errors.Is(err, store.ErrLocked):

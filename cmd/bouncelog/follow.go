@@ -176,6 +176,9 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 // claim keeps a second daemon away from the database at path: the two would read every
 // log twice, wait for each other's locks, and count nothing twice.
 func claim(path string, log *slog.Logger) (release func() error, err error) {
+	if onServer(path) {
+		return func() error { return nil }, nil // many follow into it, and what two read counts once
+	}
 	if err := makeDirectory(path); err != nil {
 		return nil, err
 	}
@@ -363,8 +366,8 @@ func (f *followed) follow() error {
 	return errors.Join(g.Close(err), db.Close())
 }
 
-// waiting is what the daemon does while the database is locked or the disk is
-// full: what was read is kept, nothing more is read, and it is said once.
+// waiting is what the daemon does while the database is locked or does not answer, or
+// the disk is full: what was read is kept, nothing more is read, and it is said once.
 type waiting struct {
 	ctx    context.Context
 	log    *slog.Logger
@@ -375,7 +378,7 @@ type waiting struct {
 
 // retry waits, and says whether to try again.
 func (w *waiting) retry(err error) bool {
-	if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrFull) {
+	if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrAway) {
 		return false
 	}
 	if w.since.IsZero() {

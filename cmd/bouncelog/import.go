@@ -202,7 +202,7 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 	// What could be read is kept, whatever else went wrong.
 	bad, err := pathErrors(err)
 	err = g.Close(err)
-	if errors.Is(err, store.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) || errors.Is(err, store.ErrAway) {
 		return false, err // it may be read again
 	}
 	for _, e := range edited {
@@ -273,7 +273,7 @@ func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
 	var since, last time.Time
 	said := false
 	return func(err error) bool {
-		if !errors.Is(err, store.ErrLocked) || ctx.Err() != nil {
+		if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrAway) || ctx.Err() != nil {
 			return false
 		}
 		now := time.Now()
@@ -331,14 +331,17 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDirectory(path); err != nil {
-		return nil, err
+	made := false
+	if !onServer(path) {
+		if err := makeDirectory(path); err != nil {
+			return nil, err
+		}
+		_, err = os.Stat(path)
+		made = errors.Is(err, fs.ErrNotExist)
 	}
-	_, err = os.Stat(path)
-	made := errors.Is(err, fs.ErrNotExist)
 	var db store.Store
 	for {
-		db, err = openSQLite(cmd.Context(), path, sqlite.Options{
+		db, err = openDatabase(cmd, path, sqlite.Options{
 			KeepMessageIDs: in.keepMessageIDs, Pseudonymize: in.pseudonymize,
 		})
 		if err == nil || !retry(err) {
@@ -435,7 +438,13 @@ func openWritable(cmd *cobra.Command) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if onServer(path) {
+		there, err := openForReading(cmd)
+		if err != nil {
+			return nil, err
+		}
+		there.Close()
+	} else if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open %s: %w", path, store.ErrMissing)
 	}
 	judge, err := judge.New()
@@ -495,5 +504,5 @@ func openAnyway(cmd *cobra.Command) (store.Store, error) {
 	if s, ok := cmd.OutOrStdout().(*spool); ok {
 		s.hold()
 	}
-	return openSQLite(cmd.Context(), path, sqlite.Options{ReadOnly: true})
+	return openDatabase(cmd, path, sqlite.Options{ReadOnly: true})
 }

@@ -109,7 +109,7 @@ func status(err error) int {
 	switch {
 	case errors.Is(err, store.ErrMissing):
 		return exitMissing
-	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFollowed):
+	case errors.Is(err, store.ErrLocked), errors.Is(err, store.ErrFollowed), errors.Is(err, store.ErrAway):
 		return exitLocked
 	case errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNewer):
 		return exitForeign
@@ -123,6 +123,8 @@ func hintFor(err error) string {
 		return "'bouncelog import FILE...' or 'bouncelog follow' makes one; --db names another place"
 	case errors.Is(err, store.ErrLocked):
 		return "another process is writing to it; try again, or stop that process"
+	case errors.Is(err, store.ErrAway):
+		return "is the server up, and a shard of its cluster not down? 'bouncelog follow' waits for it and goes on where it stopped"
 	case errors.Is(err, store.ErrFollowed):
 		return "stop that one ('systemctl stop bouncelog' where it is the service), or give this one a database of its own with --db; imports and reports are possible beside it"
 	case errors.Is(err, store.ErrNewer):
@@ -173,6 +175,8 @@ bounces per domain with their reasons.`,
 		return usageErrorf("'"+cmd.CommandPath()+" --help' lists the options", "%w", err)
 	})
 	root.PersistentFlags().String("db", defaultDB(), "the database `FILE`, or $BOUNCELOG_DB")
+	root.PersistentFlags().String("db-password-file", "", "a `FILE` with the password of a database server, or $"+passwordVariable+" holds it")
+	_ = root.PersistentFlags().MarkHidden("db-password-file")
 	root.PersistentFlags().String("config", defaultConfig, "the configuration `FILE`, or $BOUNCELOG_CONFIG")
 	root.AddGroup(
 		&cobra.Group{ID: "read", Title: "Read logs:"},

@@ -156,7 +156,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 	}
 	path, _ := cmd.Flags().GetString("db")
 	db := &readable{path: path, open: func(ctx context.Context) (store.Store, error) {
-		return openSQLite(ctx, path, sqlite.Options{ReadOnly: true})
+		return openDatabaseUnder(ctx, cmd, path, sqlite.Options{ReadOnly: true})
 	}}
 	defer db.close()
 	e := &explainer{judge: rules}
@@ -392,20 +392,26 @@ type handle struct {
 func (x *readable) take(ctx context.Context) (*handle, func(), error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	st, err := os.Stat(x.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
-	}
-	if x.cur != nil && (err != nil || !os.SameFile(st, x.cur.file)) {
-		x.drop()
+	var st fs.FileInfo // nil on a server
+	var err error
+	if !onServer(x.path) {
+		st, err = os.Stat(x.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
+		}
+		if x.cur != nil && (err != nil || !os.SameFile(st, x.cur.file)) {
+			x.drop()
+		}
 	}
 	if x.cur == nil {
 		db, err := x.open(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		if st, err = os.Stat(x.path); err != nil {
-			return nil, nil, errors.Join(err, db.Close())
+		if !onServer(x.path) {
+			if st, err = os.Stat(x.path); err != nil {
+				return nil, nil, errors.Join(err, db.Close())
+			}
 		}
 		x.cur = &handle{db: db, file: st}
 	}
@@ -481,7 +487,7 @@ func (x *readable) watch(ctx context.Context) (func() (int64, error), func(), er
 		return nil, nil, err
 	}
 	return func() (int64, error) {
-			if st, err := os.Stat(x.path); err != nil || !os.SameFile(st, h.file) {
+			if st, err := os.Stat(x.path); h.file != nil && (err != nil || !os.SameFile(st, h.file)) {
 				return 0, errReplaced
 			}
 			return version()

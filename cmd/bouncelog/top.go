@@ -89,7 +89,7 @@ a temporary database. Runs at the lowest priority.`,
 			}
 			path, _ := cmd.Flags().GetString("db")
 			db := &readable{path: path, open: func(ctx context.Context) (store.Store, error) {
-				return openSQLite(ctx, path, sqlite.Options{ReadOnly: true})
+				return openDatabaseUnder(ctx, cmd, path, sqlite.Options{ReadOnly: true})
 			}}
 			defer db.close()
 			r, err := db.read(cmd.Context()) // what is wrong with it is said before the screen is taken

@@ -51,8 +51,8 @@ func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 	table := "attempt" + d.layout.Suffix()
 	day := unix(at).Format("20060102")
 	err = d.nodes(ctx, func(conn driver.Conn) error {
-		var days []string
-		if err := conn.Select(ctx, &days, "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = "+quote(table)+" AND toUInt32OrZero(partition) < "+day); err != nil {
+		days, err := texts(ctx, conn, "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase() AND table = "+quote(table)+" AND toUInt32OrZero(partition) < "+day)
+		if err != nil {
 			return err
 		}
 		for _, x := range days {

@@ -54,6 +54,8 @@ type DB struct {
 
 	noted    sync.Mutex
 	lastNote uint64 // seq of the last note
+
+	beforePositions func() error // for tests: an agent that is killed there
 }
 
 var _ interface {
@@ -214,8 +216,23 @@ func (d *DB) wrap(what string, err error) error {
 
 // texts are the values of a column.
 func (d *DB) texts(ctx context.Context, sql string) (list []string, err error) {
-	err = d.conn.Select(ctx, &list, sql)
-	return list, err
+	return texts(ctx, d.conn, sql)
+}
+
+func texts(ctx context.Context, conn driver.Conn, sql string) (list []string, err error) {
+	rows, err := conn.Query(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, rows.Err()
 }
 
 // Close closes the database.

@@ -137,7 +137,7 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 	}
 	w := where{l.visible, "host IN (" + quotes(slices.Collect(maps.Keys(hosts))) + ")"}
 	if earliest > 0 {
-		w.add(fmt.Sprintf("at >= %d", earliest-memory))
+		w.add(fmt.Sprintf("at >= %d", earliest-remembered))
 	}
 	messages := append(slices.Clone(w), "queue_id IN ("+quotes(slices.Sorted(maps.Keys(queues)))+")", "outcome IN ('delivered', 'soft', 'hard', 'ended')")
 	if err := d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+messages.String()+" ORDER BY precedence DESC", func(r *row) {
@@ -150,9 +150,9 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 	return d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+places.String()+" ORDER BY precedence DESC", l.place)
 }
 
-// memory is how long a queue id is remembered, in seconds: longer than a message is
+// remembered is how long a queue id is remembered, in seconds: longer than a message is
 // queued. It keeps the question to the days in which the answer can be.
-const memory = 60 * 24 * 3600
+const remembered = 60 * 24 * 3600
 
 // rows calls do with the rows of attempt that a question selects; the row is do's until it
 // returns.
@@ -292,6 +292,11 @@ func (c *commit) store(ctx context.Context, d *DB) error {
 		}
 	}); err != nil {
 		return err
+	}
+	if d.beforePositions != nil {
+		if err := d.beforePositions(); err != nil {
+			return err
+		}
 	}
 	seq++
 	return insert(ctx, d, "source (id, position, seq, first_seen, path, state, first, last, counts, skipped)", slices.Sorted(maps.Keys(c.changed)), func(id string) []any {
