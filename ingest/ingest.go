@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"time"
 
 	"bouncelog/judge"
@@ -25,6 +26,10 @@ import (
 type Options struct {
 	Judge  *judge.Judge
 	Parser parser.Options // Source, Modified and Last are filled in for each source
+	// Agent names this host in a store that several hosts share; empty in a store of one's
+	// own. It begins the ids of the sources: two hosts may have journals, or logs with the
+	// same first line, and neither may resume where the other has read to.
+	Agent string
 
 	// Whole means that whole logs are read, so that batches follow one another.
 	Whole bool
@@ -49,8 +54,8 @@ type Ingester struct {
 
 	// Owned by the goroutine that parses.
 	queue       *parser.Queue
-	sources     map[string]*source
-	touched     []*source // read since the last batch, in that order
+	sources     map[string]*source // of this agent, by tailer.Source.ID
+	touched     []*source          // read since the last batch, in that order
 	result      parser.Result
 	batch       *store.Batch
 	lines       int               // in batch
@@ -68,6 +73,13 @@ type source struct {
 	store.Source
 	touched bool // in Ingester.touched
 	parser  *parser.Parser
+}
+
+func (o *Options) agentPrefix() string {
+	if o.Agent == "" {
+		return ""
+	}
+	return o.Agent + "/"
 }
 
 // New returns an Ingester that resumes at the positions that db holds. Its errors are
@@ -101,7 +113,9 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 		return nil, err
 	}
 	for _, s := range from.Sources {
-		g.sources[s.ID] = &source{Source: s}
+		if id, own := strings.CutPrefix(s.ID, o.agentPrefix()); own {
+			g.sources[id] = &source{Source: s}
+		}
 	}
 	for _, m := range from.Messages {
 		g.queue.Restore(m)
@@ -120,13 +134,13 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 // Positions are how far each source has been read: where the tailer resumes.
 func (g *Ingester) Positions() []tailer.Position {
 	list := make([]tailer.Position, 0, len(g.sources))
-	for _, s := range g.sources {
-		list = append(list, tailer.Position{ID: s.ID, Path: s.Path, Offset: s.Offset, State: s.State})
+	for id, s := range g.sources {
+		list = append(list, tailer.Position{ID: id, Path: s.Path, Offset: s.Offset, State: s.State})
 	}
 	return list
 }
 
-// Source returns the counts of one source, and whether it is known.
+// Source returns the counts of one source (tailer.Source.ID), and whether it is known.
 func (g *Ingester) Source(id string) (store.Source, bool) {
 	if s := g.sources[id]; s != nil {
 		return s.Source, true
@@ -170,7 +184,7 @@ func (g *Ingester) Chunk(c *tailer.Chunk) error {
 func (g *Ingester) source(from *tailer.Source) *source {
 	s := g.sources[from.ID]
 	if s == nil {
-		s = &source{Source: store.Source{ID: from.ID, Path: from.Path}}
+		s = &source{Source: store.Source{ID: g.o.agentPrefix() + from.ID, Path: from.Path}}
 		g.sources[from.ID] = s
 	}
 	if s.parser == nil {

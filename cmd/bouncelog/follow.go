@@ -88,7 +88,7 @@ logged as a warning, once.`,
 
 var followGroups = []flagGroup{
 	{title: "Logs", flags: []string{"container", "olddir", "no-history", "native", "year", "tz"}},
-	{title: "Database", flags: []string{"db", "retain", "keep-message-ids", "pseudonymize"}},
+	{title: "Database", flags: []string{"db", "retain", "keep-message-ids", "pseudonymize", "agent"}},
 	{title: "Alarms", flags: []string{"notify", "metrics"}},
 	{title: "More, explained in bouncelog-follow(1)", named: []string{
 		"logs:       --source, --rules, --config",
@@ -269,7 +269,7 @@ func (f *followed) follow() error {
 		return errors.Join(err, db.Close())
 	}
 	g, err := ingest.New(ctx, db, ingest.Options{
-		Judge: f.judge, Parser: f.parser, Retry: wait.retry,
+		Judge: f.judge, Parser: f.parser, Agent: in.agent, Retry: wait.retry,
 		Stored: func(b *store.Batch, took time.Duration) {
 			wait.over()
 			stored(b, took)

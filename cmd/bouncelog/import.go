@@ -87,6 +87,7 @@ type input struct {
 	commitEvery    int // see ingest.Options; for tests
 	keepMessageIDs bool
 	pseudonymize   bool
+	agent          string // see ingest.Options
 }
 
 func (in *input) flags(cmd *cobra.Command) {
@@ -101,6 +102,7 @@ func (in *input) keepFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&in.keepMessageIDs, "keep-message-ids", false, "keep the Message-ID of every attempt, not only of the failed ones (about 25 bytes more each)")
 	f.BoolVar(&in.pseudonymize, "pseudonymize", false, "when the database is made: keep a keyed hash in place of each address's local part, for good")
+	f.StringVar(&in.agent, "agent", "", "`NAME` of this host in a database on a server, to which its logs belong (default: the host name)")
 }
 
 func (in *input) rulesFlag(cmd *cobra.Command) {
@@ -164,7 +166,7 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, pa
 	again := !slices.Contains(paths, "-") // standard input cannot be read twice
 	for first := true; ; first = false {
 		g, err := ingest.New(cmd.Context(), db, ingest.Options{
-			Judge: judge, Parser: opts, Whole: true, CommitEvery: in.commitEvery, Retry: wait,
+			Judge: judge, Parser: opts, Agent: in.agent, Whole: true, CommitEvery: in.commitEvery, Retry: wait,
 		})
 		if err != nil {
 			return n, false, err
@@ -332,6 +334,14 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 		return nil, err
 	}
 	made := false
+	switch {
+	case onServer(path) && in.agent == "":
+		if in.agent, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("this host has no name; give it one with --agent: %w", err)
+		}
+	case strings.ContainsAny(in.agent, "/ \t\n"):
+		return nil, usageErrorf("a host name will do", "--agent: a name without blanks and slashes is wanted")
+	}
 	if !onServer(path) {
 		if err := makeDirectory(path); err != nil {
 			return nil, err

@@ -1,0 +1,84 @@
+package ingest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"bouncelog/ingest"
+	"bouncelog/judge"
+	"bouncelog/parser"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/tailer"
+)
+
+const agentLog = `2026-11-23T10:00:00+00:00 mx postfix/smtp[1]: 4F2C9: to=<a@dest.example>, relay=mx.dest.example[192.0.2.9]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)
+2026-11-23T10:00:01+00:00 mx postfix/smtp[1]: 4F2CA: to=<b@dest.example>, relay=mx.dest.example[192.0.2.9]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.dest.example[192.0.2.9] said: 550 5.1.1 no such user (in reply to RCPT TO command))
+`
+
+// TestAgents reads logs with the same content, which have the same identity, as several
+// hosts and as one host twice.
+func TestAgents(t *testing.T) {
+	rules, err := judge.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := memory.Open()
+	// read reads from where the agent resumes, and returns where that was.
+	read := func(agent string) int64 {
+		t.Helper()
+		g, err := ingest.New(t.Context(), db, ingest.Options{Judge: rules, Agent: agent, Parser: parser.Options{Location: time.UTC}, Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := int64(0)
+		for _, p := range g.Positions() {
+			if p.ID != "journal:" {
+				t.Errorf("agent %q resumes source %q", agent, p.ID)
+			}
+			at = p.Offset
+		}
+		c := &tailer.Chunk{Source: &tailer.Source{ID: "journal:", Path: "journal:", Kind: tailer.KindFile}, Offset: at, Data: []byte(agentLog)[at:]}
+		c.Position = tailer.Position{ID: "journal:", Path: "journal:", Offset: int64(len(agentLog))}
+		if err := g.Close(g.Chunk(c)); err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	for _, step := range []struct {
+		agent    string
+		resumes  int64
+		attempts int64
+	}{
+		{"mx1", 0, 2},
+		{"mx2", 0, 4},
+		{"mx1", int64(len(agentLog)), 4},
+		{"mx", 0, 6}, // a name that others begin with
+		{"mx2", int64(len(agentLog)), 6},
+	} {
+		if at := read(step.agent); at != step.resumes {
+			t.Errorf("agent %q resumes at %d, want %d", step.agent, at, step.resumes)
+		}
+		if n := attempts(t, db); n != step.attempts {
+			t.Errorf("%d attempts after agent %q, want %d", n, step.agent, step.attempts)
+		}
+	}
+}
+
+func attempts(t *testing.T, db store.Store) (n int64) {
+	t.Helper()
+	r, err := db.Read(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cells, err := r.Count(t.Context(), store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cells {
+		n += c.Attempts
+	}
+	return n
+}
