@@ -152,11 +152,14 @@ func endsOf(a *store.Attempt, ends []bounce.End) (list []bounce.End) {
 
 func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 	first, last := &attempts[list[0]], &attempts[list[len(list)-1]]
-	soft := 0
+	soft, tried := 0, 0 // deferrals, and those that were attempts
 	var reasons []string
 	for _, i := range list {
 		if a := &attempts[i]; a.Outcome == bounce.Soft {
 			soft++
+			if !a.Untried {
+				tried++
+			}
 			if r := a.Reason.String(); r != "" && !slices.Contains(reasons, r) {
 				reasons = append(reasons, r)
 			}
@@ -172,8 +175,8 @@ func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 			before += " (" + strings.Join(reasons, ", ") + ")"
 		}
 	}
-	if soft > 1 {
-		before += fmt.Sprintf(" %d times", soft)
+	if tried > 1 {
+		before += fmt.Sprintf(" %d times", tried)
 	}
 	// Since when: the delay counts from the message's arrival.
 	took := last.Time.Sub(first.Time)
@@ -315,6 +318,9 @@ func inWords(a *store.Attempt) string {
 	case bounce.Delivered:
 		return "delivered"
 	case bounce.Soft:
+		if a.Untried {
+			return "not tried: the time for the next try had not come"
+		}
 		return "deferred, will be tried again"
 	case bounce.Hard:
 		if a.Reason == bounce.Expired {
@@ -325,6 +331,9 @@ func inWords(a *store.Attempt) string {
 		}
 		return "returned to the sender"
 	case bounce.Handoff:
+		if a.Disposal != "" {
+			return "handed to a filter of this server: " + string(a.Disposal)
+		}
 		return "handed on (" + a.Status + ")"
 	case bounce.Probe:
 		return "address verification: " + a.Status

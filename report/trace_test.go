@@ -73,3 +73,20 @@ func TestEndingsOfMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestUntriedInTrace: a deferral without an attempt is told as that, and not counted as a try.
+func TestUntriedInTrace(t *testing.T) {
+	a := store.Attempt{Delivery: bounce.Delivery{QueueID: "1aaaaa-000001-AA", Recipient: "a@rcpt.example", Outcome: bounce.Soft, Delay: -1}, Verdict: bounce.Verdict{Reason: bounce.Reputation}}
+	b := a
+	b.Untried = true
+	list := []store.Attempt{a, a, b, b, b}
+	if got, want := Endings(list, nil)[4].Words, "deferred (reputation) 2 times; still queued as far as the log goes"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := Endings(list[3:], nil)[1].Words, "deferred (reputation); still queued as far as the log goes"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := inWords(&b); got != "not tried: the time for the next try had not come" {
+		t.Error(got)
+	}
+}
