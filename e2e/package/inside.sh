@@ -146,9 +146,10 @@ for n in 1 2 3 4 5; do
 	echo "$(LC_ALL=C date '+%b %e %T') mx1 postfix/smtp[104]: 4A1B2C3E4$n: to=<u$n@listing.example>, relay=mx.listing.example[192.0.2.30]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.listing.example[192.0.2.30] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org (in reply to RCPT TO command))" >>/var/log/mail.log
 done
 until_ counts "deliveries where recipient like '%@listing.example'" 5
-run 'systemctl start bouncelog-notify; systemctl show -P Result,ExecMainStatus bouncelog-notify'
+systemctl start bouncelog-notify
 told() { grep -qs '^Subject: bouncelog, .*: Incident begun:' /var/mail/*; }
 until_ told
+sed -n '/^Subject: .*Incident begun/,/^Run:/p' /var/mail/*
 grep -q '^Incident begun: listing.example refuses' /var/mail/*
 systemctl start bouncelog-notify
 [ "$(cat /var/mail/* | grep -c 'Subject: bouncelog, .*: Incident begun:')" = 1 ]
