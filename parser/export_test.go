@@ -77,4 +77,9 @@ func TestExportForged(t *testing.T) {
 			t.Errorf("%.60q: %+v", value, attempts)
 		}
 	}
+	// Nor is what another program says of a stranger.
+	attempts, kinds := readExport(exportEntry(0, "sshd", "MESSAGE=Invalid user 4028B460: to=<victim@b.example>, relay=none, delay=1, dsn=5.1.1, status=bounced (no) from 192.0.2.9"))
+	if len(attempts) != 0 || kinds[Unparsed] != 1 {
+		t.Errorf("%+v, kinds %v", attempts, kinds)
+	}
 }

@@ -42,6 +42,13 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 		}
 	}
 	h := &w.h
+	if len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
+		// Another program's words, which a stranger may have chosen.
+		if holdsDelivery(text) {
+			return Unparsed
+		}
+		return Skipped
+	}
 	splitHeader(text, h)
 	if h.form == stampNone || out.zoned() && !zoned(h.form, h.stamp) {
 		if !p.timed(w, &out) {
@@ -57,6 +64,21 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 		}
 	}
 	return w.parse(text, r, offset)
+}
+
+// beginsAtOnce reports whether a line of an MTA's may stand at the very beginning of
+// what a program that is none says. The header is used.
+func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
+	if *h = (header{message: text}); mayBegin(h) {
+		return true
+	}
+	i := bytes.IndexByte(text[:min(len(text), 128)], ' ')
+	if i < 0 || !isProgramToken(text[:i]) {
+		return false
+	}
+	h.programMessage(text)
+	prog := p.programs.get(h.program)
+	return prog.daemon != notPostfix || prog.exim
 }
 
 // An object is a line that is JSON, as far as it is of use. Objects within are

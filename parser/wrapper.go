@@ -256,6 +256,9 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 				continue // another program's words
 			default:
 				prog, bare = p.programBefore(line[:i]), true
+				if prog == &noProgram && i > 1 && line[i-1] == ' ' && alnum[line[i-2]] {
+					return Skipped, -1 // behind a word: it may be in a sentence
+				}
 			}
 		}
 		if !isWrapper(line[:i], &p.shapes) || bytes.ContainsAny(h.host, "\"'=(){}<>") {

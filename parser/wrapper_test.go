@@ -184,6 +184,32 @@ func TestConsole(t *testing.T) {
 	}
 }
 
+// TestForeignWords holds that what another program says is no line of an MTA's,
+// where a stranger may have chosen some of it: sshd logs the names of users.
+func TestForeignWords(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	journal := func(message string) string {
+		return `{"SYSLOG_IDENTIFIER":"sshd","_HOSTNAME":"mx1","__REALTIME_TIMESTAMP":"1795427226123456","MESSAGE":` + quote(message) + `}`
+	}
+	for _, said := range []string{wrapBare, "postfix/smtp[7]: " + wrapBare, wrapSyslog, wrapExim, wrapExim[len("2026-11-23 09:47:06 "):]} {
+		said = "Invalid user " + said + " from 192.0.2.9 port 22"
+		for _, line := range []string{
+			journal(said), `{"kubernetes":{},"log":` + journal(said) + `}`, "Nov 23 09:47:06 mx1 sshd[1]: " + said,
+			"/var/log/all.log:Nov 23 09:47:06 mx1 sshd[1]: " + said, "<38>1 2026-11-23T09:47:06Z mx1 sshd 1 - - " + said,
+		} {
+			if kind, r := parseLines(t, line); kind != Unparsed {
+				t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
+			}
+		}
+	}
+	if kind, r := parseLines(t, journal(wrapBare)); kind != Unparsed {
+		t.Errorf("at the beginning: %v %+v", kind, r.Deliveries)
+	}
+	if kind, r := parseLines(t, "Invalid user "+wrapBare+" from 192.0.2.9 port 22"); kind != Unparsed {
+		t.Errorf("journalctl -o cat: %v %+v", kind, r.Deliveries)
+	}
+}
+
 // TestImpossibleTime holds that an attempt at no possible time is counted as
 // not understood.
 func TestImpossibleTime(t *testing.T) {
