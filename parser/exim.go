@@ -102,7 +102,7 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 		}
 		return Queued
 	} else if flag != "" {
-		if len(rest) < 4 {
+		if len(rest) < 4 || rest[2] == '\t' { // with a blank for its tab it is read again
 			return Unparsed
 		}
 		return p.eximDelivery(&k, prog, flag, r, h, offset)
@@ -179,7 +179,7 @@ func (p *Parser) ownStamp(msg []byte, h *header, r *Result) []byte {
 
 // eximFlag is the flag at the start of what follows the message id, or "".
 func eximFlag(b []byte) string {
-	if len(b) > 2 && b[2] != ' ' {
+	if len(b) > 2 && b[2] != ' ' && b[2] != '\t' {
 		return ""
 	}
 	switch string(b[:2]) {
