@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -63,6 +64,42 @@ func TestAgents(t *testing.T) {
 		if n := attempts(t, db); n != step.attempts {
 			t.Errorf("%d attempts after agent %q, want %d", n, step.agent, step.attempts)
 		}
+	}
+}
+
+// TestAgentIsHost holds that lines without a host, such as those of Exim's own log, are
+// of the agent, and others of the host that they name.
+func TestAgentIsHost(t *testing.T) {
+	rules, err := judge.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := memory.Open()
+	g, err := ingest.New(t.Context(), db, ingest.Options{Judge: rules, Agent: "mx7", Parser: parser.Options{Location: time.UTC}, Whole: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "2026-11-23 10:00:00 1vZ101-00000000101-1aZ1 => c@dest.example R=dnslookup T=remote_smtp H=mx.dest.example [192.0.2.9] C=\"250 OK\"\n" + agentLog
+	c := &tailer.Chunk{Source: &tailer.Source{ID: "mixed", Path: "mixed", Kind: tailer.KindFile}, Data: []byte(text)}
+	c.Position = tailer.Position{ID: "mixed", Path: "mixed", Offset: int64(len(text))}
+	if err := g.Close(g.Chunk(c)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := db.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cells, err := r.Count(t.Context(), store.Filter{}, store.ByHost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	for _, x := range cells {
+		got[x.Keys[0]] += x.Attempts
+	}
+	if want := map[string]int64{"mx7": 1, "mx": 2}; !maps.Equal(got, want) {
+		t.Errorf("attempts by host: %v, want %v", got, want)
 	}
 }
 

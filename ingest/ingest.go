@@ -25,10 +25,11 @@ import (
 // Options say how an Ingester works.
 type Options struct {
 	Judge  *judge.Judge
-	Parser parser.Options // Source, Modified and Last are filled in for each source
+	Parser parser.Options // Source, Modified, Last and Host are filled in for each source
 	// Agent names this host in a store that several hosts share; empty in a store of one's
 	// own. It begins the ids of the sources: two hosts may have journals, or logs with the
-	// same first line, and neither may resume where the other has read to.
+	// same first line, and neither may resume where the other has read to. It is also the
+	// host of lines that name none.
 	Agent string
 
 	// Whole means that whole logs are read, so that batches follow one another.
@@ -189,7 +190,7 @@ func (g *Ingester) source(from *tailer.Source) *source {
 	}
 	if s.parser == nil {
 		o := g.o.Parser
-		o.Source, o.Modified, o.Last = s.ID, from.Modified, s.Last
+		o.Source, o.Modified, o.Last, o.Host = s.ID, from.Modified, s.Last, g.o.Agent
 		s.parser = parser.New(g.queue, o)
 	}
 	return s

@@ -116,6 +116,8 @@ type Options struct {
 	Last time.Time
 	// Source goes into Delivery.Source and Expiry.Source.
 	Source string
+	// Host is that of lines that name none, such as those of Exim's own log.
+	Host string
 }
 
 // A Result is what Parse makes of a line.
@@ -256,7 +258,7 @@ func New(q *Queue, o Options) *Parser {
 	if q == nil {
 		q = NewQueue(0)
 	}
-	p := &Parser{queue: q, source: o.Source, options: o}
+	p := &Parser{queue: q, source: o.Source, options: o, outerHost: o.Host}
 	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
 	p.clock.init(o)
 	return p

@@ -77,7 +77,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 		if !bytes.HasPrefix(line, p.prefix) {
 			return 0, false
 		}
-		w.over, w.outerHost = time.Time{}, ""
+		w.over, w.outerHost = time.Time{}, p.options.Host
 		kind = w.parse(line[len(p.prefix):], r, offset)
 	case behindHeader:
 		h := &p.h
@@ -108,7 +108,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 
 // enclose tells the parser of the lines within what their wrapper says.
 func (p *Parser) enclose(w *Parser, out *envelope) {
-	w.over, w.outerHost = time.Time{}, ""
+	w.over, w.outerHost = time.Time{}, p.options.Host
 	if isHostName(out.host) && !allDigits(out.host) {
 		w.outerHost = p.programs.get(out.host).name
 	}

@@ -1,0 +1,19 @@
+-- Who may do what in a fleet's database. Run it as an administrator, once 'bouncelog db info'
+-- of the owner has made the tables. On a cluster add ON CLUSTER to each statement.
+
+-- The owner makes and migrates the tables, and prunes.
+CREATE USER IF NOT EXISTS bouncelog_owner IDENTIFIED WITH sha256_password BY 'change-me';
+GRANT ALL ON bouncelog.* TO bouncelog_owner;
+
+-- An agent stores what its host logs, and reads what it needs to continue: positions, and the
+-- earlier attempts of the messages in its batches. It can neither change nor delete a row.
+CREATE ROLE IF NOT EXISTS bouncelog_agent;
+GRANT SELECT, INSERT ON bouncelog.* TO bouncelog_agent;
+CREATE USER IF NOT EXISTS mx1 IDENTIFIED WITH sha256_password BY 'change-me' HOST NAME 'mx1.example.net' DEFAULT ROLE bouncelog_agent;
+
+-- Who reads: report, trace, query, serve, top. The commands send settings with their
+-- questions, which readonly = 2 allows and readonly = 1 does not.
+CREATE ROLE IF NOT EXISTS bouncelog_reader SETTINGS readonly = 2, max_execution_time = 600, max_memory_usage = 8000000000;
+GRANT SELECT ON bouncelog.* TO bouncelog_reader;
+GRANT SELECT ON system.parts TO bouncelog_reader;
+CREATE USER IF NOT EXISTS reader IDENTIFIED WITH sha256_password BY 'change-me' DEFAULT ROLE bouncelog_reader;
