@@ -382,6 +382,17 @@ func refusalRoutes(c *sqlite3.Conn, rows runs) (*byID[refusalRoute], error) {
 	})
 }
 
+// A refusalReply is what is asked of a reply: a quarter of the size of a replyText, of which
+// there may be as many as rows.
+type refusalReply struct {
+	outcome  bounce.Outcome
+	code     uint16
+	stage    bounce.Stage
+	untried  bool
+	template string
+	verdict  bounce.Verdict
+}
+
 // A likeness is what refusals may have in common.
 type likeness struct {
 	source, route, reply, domain int32 // domain is the sender's
@@ -426,11 +437,13 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 	if err != nil {
 		return err
 	}
-	replies := newByID[replyText](rows, func(r *refusalRow) int32 { return r.reply })
+	replies := newByID[refusalReply](rows, func(r *refusalRow) int32 { return r.reply })
 	for id := range replies.ids.all() {
-		if *replies.at(id), err = t.reply(id); err != nil {
+		reply, err := t.reply(id)
+		if err != nil {
 			return err
 		}
+		*replies.at(id) = refusalReply{reply.d.Outcome, reply.d.Code, reply.d.Stage, reply.d.Untried, reply.d.Response, reply.v}
 	}
 	lines, sources := make(map[attemptID]attemptID), make(map[int64]string) // of what expired; by number
 	for _, list := range rows {
@@ -473,7 +486,7 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 			*x.Traits = store.Traits{
 				Source: sources[line.source()], SenderDomain: sender.domain, NullSender: sender.null, RecipientDomain: route.domainAs, Forwarded: forwarded,
 				RelayHost: route.host, RelayIP: route.ip, RelayPort: route.port,
-				Outcome: reply.d.Outcome, Code: reply.d.Code, Stage: reply.d.Stage, Untried: reply.d.Untried, Template: reply.d.Response, Verdict: reply.v,
+				Outcome: reply.outcome, Code: reply.code, Stage: reply.stage, Untried: reply.untried, Template: reply.template, Verdict: reply.verdict,
 			}
 		}
 		person := people.at(int64(row.recipient))
