@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +43,7 @@ recipients and one message. ? lists the keys.
 
 Reads the database while 'bouncelog follow' writes it, also for several admins at once,
 and asks nothing while nothing is stored. With a FILE it follows that log by itself into
-a temporary database. Runs at the lowest priority.`,
+a temporary database.`,
 		Example: `  bouncelog top
   bouncelog top --window 15m /var/log/mail.log
   bouncelog top --once --view queue --size 200x60`,
@@ -80,8 +81,8 @@ a temporary database. Runs at the lowest priority.`,
 			for _, path := range args {
 				o.DB, o.Files = nil, append(o.Files, table.ShellWord(path))
 			}
-			stepBack()
 			if once {
+				stepBack()
 				return topOnce(cmd, &in, o, args, width, height)
 			}
 			if len(args) > 0 {
@@ -100,7 +101,7 @@ a temporary database. Runs at the lowest priority.`,
 				return err
 			}
 			o.Read, o.Watch = db.read, db.watch
-			return top.Run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), o)
+			return top.Run(cmd.Context(), cmd.InOrStdin(), terminalOf(cmd), o)
 		},
 	}
 	in.flags(cmd)
@@ -141,6 +142,15 @@ func screenSize(cmd *cobra.Command, size string) (width, height int, err error) 
 		return 0, 0, usageErrorf("as in --size 80x24; 1000x1000 at most", "--size %s: not a size", size)
 	}
 	return width, height, nil
+}
+
+// terminalOf is standard output itself: a screen is asked for its size and set to another
+// mode, and what it does not take is not kept for it.
+func terminalOf(cmd *cobra.Command) io.Writer {
+	if s, ok := cmd.OutOrStdout().(*spool); ok {
+		return s.to
+	}
+	return cmd.OutOrStdout()
 }
 
 // topOnce prints one frame of the database, or of a log that is read once.
@@ -229,7 +239,7 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 			stored.Add(1)
 		}
 	}()
-	err = top.Run(ctx, cmd.InOrStdin(), cmd.OutOrStdout(), o)
+	err = top.Run(ctx, cmd.InOrStdin(), terminalOf(cmd), o)
 	stop()
 	<-done
 	return errors.Join(err, db.Close())

@@ -46,7 +46,7 @@ func IsInput(r io.Reader) bool {
 // terminal says, else those of the VT100, 80 and 24.
 func Size(w io.Writer) (columns, lines int) {
 	columns, lines = 80, 24
-	if f, ok := w.(*os.File); ok {
+	if f, ok := w.(descriptor); ok {
 		if c, l, err := term.GetSize(int(f.Fd())); err == nil && c > 0 && l > 0 {
 			columns, lines = c, l
 		}
