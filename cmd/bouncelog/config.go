@@ -468,6 +468,9 @@ func (s *settings) inForce(of []*cobra.Command, all bool) ([][]any, error) {
 			switch {
 			case !c.HasParent():
 				name, shared[f.Name] = "every", from[f.Name]
+				if f.Hidden && from[f.Name] == "default" {
+					continue
+				}
 			case shared[f.Name] != "":
 				if shared[f.Name] == from[f.Name] {
 					continue
