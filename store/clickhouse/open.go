@@ -200,6 +200,9 @@ func parse(address string, opts Options) (*DB, error) {
 	return d, nil
 }
 
+// unknownDatabase is what the server answers with where a database is missing.
+const unknownDatabase = 81
+
 // wrap says what was being done to which database, and tells an engine that does not answer.
 func (d *DB) wrap(what string, err error) error {
 	if err == nil {
@@ -210,6 +213,10 @@ func (d *DB) wrap(what string, err error) error {
 		if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: %w", store.ErrAway, err)
 		}
+	}
+	var refused *clickhouse.Exception
+	if errors.As(err, &refused) && refused.Code == unknownDatabase {
+		err = store.ErrMissing
 	}
 	return fmt.Errorf("%s %s: %w", what, d.name, err)
 }

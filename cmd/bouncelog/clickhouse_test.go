@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bouncelog/internal/chnode"
+	"bouncelog/store/clickhouse"
+)
+
+// TestClickHouse asks the same of a database of ClickHouse's and of one of SQLite's.
+func TestClickHouse(t *testing.T) {
+	node := chnode.Start(t, 1)[0]
+	server, file := clickhouse.Scheme+node.Address()+"/bouncelog", filepath.Join(t.TempDir(), "file.db")
+	_, complaints := bouncelog(t, exitMissing, "report", "--db", server)
+	if !strings.Contains(complaints, "no such database") {
+		t.Errorf("a database that is missing: %s", complaints)
+	}
+	for _, db := range []string{server, file} {
+		for _, log := range []string{"exim-all.log", "postfix-3.11.log", "postfix-rfc3339.log", "exim-all.log"} {
+			bouncelog(t, exitOK, "import", "--db", db, "../../testdata/"+log)
+		}
+	}
+	for _, command := range []string{
+		"report --all --format json", "report --all --by sender-domain --format json", "report --section problems", "suppress", "suppress --format json", "trace info@alpha.example",
+		"query SELECT#outcome,#count(*)#AS#n,#sum(code)#AS#c#FROM#deliveries#GROUP#BY#outcome#ORDER#BY#outcome", "db check",
+	} {
+		args := strings.Fields(command)
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "#", " ")
+		}
+		want, _ := bouncelog(t, exitOK, append(args, "--db", file)...)
+		got, _ := bouncelog(t, exitOK, append(args, "--db", server)...)
+		if got = strings.ReplaceAll(got, server, file); got != want {
+			t.Errorf("%s: ClickHouse says\n%.1500s\nSQLite says\n%.1500s", command, got, want)
+		}
+	}
+	for command, hint := range map[string]string{
+		"db backup x.db":                "cannot be copied",
+		"db restore x.db":               "cannot be restored",
+		"db reclassify":                 "judge",
+		"import --pseudonymize x.log":   "keeps no pseudonyms",
+		"import --keep-message-ids log": "ids of failures only",
+	} {
+		var status int
+		var complaints string
+		status, _, complaints = says(t, append(strings.Fields(command), "--db", server)...)
+		if status == exitOK || !strings.Contains(complaints, hint) {
+			t.Errorf("%s: status %d, %s", command, status, complaints)
+		}
+	}
+	secret := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(secret, []byte("not the password\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, complaints := says(t, "report", "--db", server, "--db-password-file", secret)
+	if status == exitOK || strings.Contains(complaints, "not the password") {
+		t.Errorf("a wrong password: status %d, %s", status, complaints)
+	}
+}
+
+// TestFollowAway follows a log into an engine that goes away and comes back while the
+// daemon is killed and started again: it says that it waits, and every line counts once.
+func TestFollowAway(t *testing.T) {
+	node := chnode.Start(t, 1)[0]
+	db := clickhouse.Scheme + node.Address() + "/bouncelog"
+	log := filepath.Join(t.TempDir(), "mail.log")
+	writeLog(t, log, 0, 500)
+	p := start(t, "follow", "--db", db, log)
+	eventually(t, "all is stored", func() bool { return count(t, db) == 2*500 })
+	node.Stop()
+	writeLog(t, log, 500, 1000)
+	eventually(t, "it says that it waits", func() bool { return strings.Contains(p.said(), "does not answer") })
+	node.Run(t)
+	eventually(t, "it has caught up", func() bool { return count(t, db) == 2*1000 })
+	p.Process.Kill()
+	p.end(t)
+	writeLog(t, log, 1000, 1500)
+	start(t, "follow", "--db", db, log)
+	other := start(t, "follow", "--db", db, log) // by mistake
+	eventually(t, "all is stored again", func() bool { return count(t, db) == 2*1500 })
+	writeLog(t, log, 1500, 2000)
+	other.Process.Kill()
+	eventually(t, "all is stored to the end", func() bool { return count(t, db) == 2*2000 })
+}
+
+// says runs a command whose status is not known before.
+func says(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	status = run(t.Context(), args, strings.NewReader(""), &out, &complaints)
+	return status, out.String(), complaints.String()
+}
