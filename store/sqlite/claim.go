@@ -33,7 +33,10 @@ func TakeClaim(path string) (*Claim, error) {
 	name := path + claimSuffix
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o640)
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		f, err = os.Open(name) // another user's; to lock it is enough
+		// Another user's; to lock it is enough. Where there is none, it is said why none can be made.
+		if other, e := os.Open(name); e == nil {
+			f, err = other, nil
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claim %s: %w", path, err)
