@@ -103,13 +103,13 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	if dayOf(x.last)-dayOf(all.First) < floodPast {
 		return nil, nil
 	}
+	cells, err := x.returned(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var list []*flood
 	for _, by := range [...]store.Dimension{store.BySASLUser, store.ByClient} {
-		some, err := x.candidates(ctx, by)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, some...)
+		list = append(list, x.candidates(cells, by)...)
 	}
 	slices.SortStableFunc(list, func(a, b *flood) int { return cmp.Compare(b.returned, a.returned) })
 	for _, c := range list[:min(len(list), floodsWeighed)] {
@@ -138,20 +138,25 @@ func (x *floodSearch) past(day int) (first, days int) {
 	return first, day - first
 }
 
-// candidates finds the days on which an account returned much more mail than before.
-func (x *floodSearch) candidates(ctx context.Context, by store.Dimension) (list []*flood, err error) {
+// returned counts what was returned by day, by the login or client that handed it in: both
+// in one question, which reads every failure of the past.
+func (x *floodSearch) returned(ctx context.Context) ([]store.Cell, error) {
 	f := x.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
 	if !f.Since.IsZero() {
 		f.Since = dayTime(dayOf(f.Since) - int(x.o.Past/(24*time.Hour)))
 	}
-	cells, err := x.s.Count(ctx, f, by, store.ByDay)
-	if err != nil {
-		return nil, err
-	}
+	return x.s.Count(ctx, f, store.BySASLUser, store.ByClient, store.ByDay)
+}
+
+// candidates finds the days on which an account returned much more mail than before.
+func (x *floodSearch) candidates(cells []store.Cell, by store.Dimension) (list []*flood) {
 	accounts := map[string]map[int]int64{} // returned, by day
 	for i := range cells {
-		account, at := cells[i].Keys[0], cells[i].Keys[1]
+		account, at := cells[i].Keys[0], cells[i].Keys[2]
+		if by == store.ByClient {
+			account = cells[i].Keys[1]
+		}
 		day, err := time.Parse(time.DateOnly, at)
 		if err != nil || account == "" || by == store.ByClient && !ownClient(account) {
 			continue
@@ -188,7 +193,7 @@ func (x *floodSearch) candidates(ctx context.Context, by store.Dimension) (list 
 			c.returned += n
 		}
 	}
-	return list, nil
+	return list
 }
 
 // ownClient reports whether a client is in the own network: what strangers hand in is for
