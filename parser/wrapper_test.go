@@ -184,6 +184,15 @@ func TestConsole(t *testing.T) {
 	}
 }
 
+// TestProgramBefore holds that the program that a wrapper names is that of every
+// line, and not of the first only.
+func TestProgramBefore(t *testing.T) {
+	line := "[1:mail1:postfix/lmtp] " + wrapBare
+	if kind, r := parseLines(t, line, line); kind != Attempt || r.Deliveries[0].Agent != "lmtp" {
+		t.Errorf("%v %+v", kind, r.Deliveries)
+	}
+}
+
 // TestForeignWords holds that what another program says is no line of an MTA's,
 // where a stranger may have chosen some of it: sshd logs the names of users.
 func TestForeignWords(t *testing.T) {
