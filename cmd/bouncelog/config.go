@@ -51,7 +51,7 @@ func newConfig() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "config [COMMAND...]",
-		Short: "Which options are in force, and where each comes from",
+		Short: "Show the effective configuration and where each value comes from",
 		Long: `Every option can be given on the command line (--retain 365d), in the environment
 (BOUNCELOG_RETAIN=365d) and in the configuration file (retain = "365d"), under the
 same name. The command line goes first, then the environment, then the file.

@@ -20,7 +20,7 @@ import (
 func newDB() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "db",
-		Short: "Look after the database",
+		Short: "Manage the database",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageErrorf("'bouncelog db --help' lists the commands"+suggestion(cmd, args[0]), "db %s: no such command", args[0])
@@ -38,7 +38,7 @@ func newDBInfo() *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "info",
-		Short: "What is in the database, and how far each log has been read",
+		Short: "Show the contents of the database and the position in each log",
 		Args:  needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			form, err := out.form(table.FormatTable)
@@ -126,7 +126,7 @@ func unread(s store.Source) int64 {
 func newDBCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
-		Short: "Look for damage",
+		Short: "Check the database for damage",
 		Long: `Checks the file, the ties between its tables, and the rollups against the rows
 they were made of. Exits with 1 where something is wrong.`,
 		Args: needArgs(0, 0, ""),
@@ -276,7 +276,7 @@ func newDBReclassify() *cobra.Command {
 	var in input
 	cmd := &cobra.Command{
 		Use:   "reclassify",
-		Short: "Judge what is stored by the rules of today",
+		Short: "Re-apply the current rules to stored replies",
 		Long: `Applies the rules of this bouncelog, and those of --rules, to what was stored
 under older ones. Each distinct reply is judged once.`,
 		Args: needArgs(0, 0, ""),

@@ -30,7 +30,7 @@ func newExplain() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "explain CODE [ENHANCED] [TEXT] | LINE | -",
-		Short: "What a reply means and what to do",
+		Short: "Explain a reply and what to do",
 		Long: `Explains a reply code (550), an enhanced status code (5.7.1), a reply with its
 text, or a whole log line of Postfix or Exim: what happened, who has to act,
 whether to try again, what to do, and what else it could be. A line that reports

@@ -17,7 +17,7 @@ func newQuery() *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "query SQL",
-		Short: "Put a read-only question to the database in SQL",
+		Short: "Query the database in SQL, read-only",
 		Long: `Runs one SQL statement on the database, which is opened so that nothing can be
 written. The views deliveries, bounces, messages, domains, recipients, daily,
 problems, sources and unparsed are the public schema (docs/schema.md).`,

@@ -44,7 +44,7 @@ func newReport() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
-		Short: "Say in a sentence what is wrong, then soft and hard bounces and their reasons",
+		Short: "Report what is wrong, then soft and hard bounces and their reasons",
 		Long: `The verdict first: which refusals are probably not the recipients' fault, since when,
 and what to check. Then soft (4xx, to be retried) and hard (5xx, returned) failures by
 provider, domain and reason, invalid recipients and the queue. Reads the database, or

@@ -39,7 +39,7 @@ func newScan() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "scan DOMAIN... | --flagged [FILE...]",
-		Short: "Ask the DNS what receivers ask: SPF, DKIM, DMARC, MX, PTR, blocklists",
+		Short: "Check SPF, DKIM, DMARC, MX, PTR and blocklists in the DNS",
 		Long: `Asks the DNS about domains that send mail, and about the addresses that send it,
 what receivers ask: MX, SPF, DKIM keys, DMARC, the names of the addresses (PTR, HELO),
 MTA-STS, TLS-RPT, DANE and blocklists. It says what is wrong, why mail is refused

@@ -55,7 +55,7 @@ func newServe() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "The dashboard: what does not get through, as pages",
+		Short: "Serve the dashboard",
 		Long: `Serves the dashboard: a verdict first, then who refuses, what waits, what changed,
 what happened to an address or a message, and how far it can be believed. It only
 reads, also while 'bouncelog follow' writes.

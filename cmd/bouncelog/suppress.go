@@ -24,7 +24,7 @@ func newSuppress() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "suppress [FILE...]",
-		Short: "Addresses that should not be mailed again, and why",
+		Short: "List the addresses to suppress, and why",
 		Long: `Lists the addresses whose mail was returned for a permanent fault of their own
 (no such mailbox, a closed one, an address or a domain that cannot be) and that have
 taken no mail since: since when, how often, and when they took mail last. Policy, a

@@ -21,7 +21,7 @@ func newTrace() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "trace ADDRESS|QUEUE-ID|MESSAGE-ID",
-		Short: "Everything that happened to a recipient or a message, in order",
+		Short: "Trace a recipient or a message, attempt by attempt",
 		Long: `Prints every delivery attempt of a recipient's address, of a queue id or of a
 Message-ID (with or without its angle brackets), in order, in words, and how it
 ended for each recipient.`,
