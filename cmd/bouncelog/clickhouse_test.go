@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"bouncelog/internal/chnode"
 	"bouncelog/store/clickhouse"
 )
@@ -21,11 +23,11 @@ func TestClickHouse(t *testing.T) {
 	}
 	for _, db := range []string{server, file} {
 		for _, log := range []string{"exim-all.log", "postfix-3.11.log", "postfix-rfc3339.log", "exim-all.log"} {
-			bouncelog(t, exitOK, "import", "--db", db, "../../testdata/"+log)
+			bouncelog(t, exitOK, "import", "--agent", "mx1", "--db", db, "../../testdata/"+log)
 		}
 	}
 	for _, command := range []string{
-		"report --all --format json", "report --all --by sender-domain --format json", "report --section problems", "suppress", "suppress --format json", "trace info@alpha.example",
+		"report --all --format json", "report --all --by sender-domain --format json", "report --section problems", "suppress", "suppress --format json", "trace try451@plain.test",
 		"query SELECT#outcome,#count(*)#AS#n,#sum(code)#AS#c#FROM#deliveries#GROUP#BY#outcome#ORDER#BY#outcome", "db check",
 	} {
 		args := strings.Fields(command)
@@ -35,7 +37,7 @@ func TestClickHouse(t *testing.T) {
 		want, _ := bouncelog(t, exitOK, append(args, "--db", file)...)
 		got, _ := bouncelog(t, exitOK, append(args, "--db", server)...)
 		if got = strings.ReplaceAll(got, server, file); got != want {
-			t.Errorf("%s: ClickHouse says\n%.1500s\nSQLite says\n%.1500s", command, got, want)
+			t.Errorf("%s (-SQLite +ClickHouse):\n%.3000s", command, cmp.Diff(want, got))
 		}
 	}
 	for command, hint := range map[string]string{
@@ -79,12 +81,17 @@ func TestFollowAway(t *testing.T) {
 	p.Process.Kill()
 	p.end(t)
 	writeLog(t, log, 1000, 1500)
-	start(t, "follow", "--db", db, log)
+	one := start(t, "follow", "--db", db, log)
 	other := start(t, "follow", "--db", db, log) // by mistake
-	eventually(t, "all is stored again", func() bool { return count(t, db) == 2*1500 })
+	defer func() {
+		if t.Failed() {
+			t.Logf("%d attempts; one: %s; other: %s", count(t, db), one.said(), other.said())
+		}
+	}()
+	eventually(t, "all is stored again", func() bool { node.Revive(t); return count(t, db) == 2*1500 })
 	writeLog(t, log, 1500, 2000)
 	other.Process.Kill()
-	eventually(t, "all is stored to the end", func() bool { return count(t, db) == 2*2000 })
+	eventually(t, "all is stored to the end", func() bool { node.Revive(t); return count(t, db) == 2*2000 })
 }
 
 // says runs a command whose status is not known before.

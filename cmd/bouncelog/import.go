@@ -269,7 +269,7 @@ func complain(stderr io.Writer, err error) {
 // and not so long that cron's imports pile up behind it.
 var lockPatience = 10 * time.Minute
 
-// waitForLock says once that the database is locked, and to go on trying for as
+// waitForLock says once that the database is locked or does not answer, and to go on trying for as
 // long as lockPatience each time. (Each try waits for the lock by itself.)
 func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
 	var since, last time.Time
@@ -286,6 +286,13 @@ func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
 		if !said {
 			said = true
 			fmt.Fprintf(stderr, "bouncelog: %s; waiting for it\n", cleanError(err))
+		}
+		if errors.Is(err, store.ErrAway) { // a refused connection takes no time
+			select {
+			case <-ctx.Done():
+				return false
+			case <-time.After(time.Second):
+			}
 		}
 		return now.Sub(since) < lockPatience
 	}

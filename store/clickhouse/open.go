@@ -81,23 +81,8 @@ func Open(ctx context.Context, address string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := *d.options
-	if !opts.ReadOnly {
-		o.Auth.Database = "" // it may have to be made
-	}
-	if d.conn, err = clickhouse.Open(&o); err == nil {
-		err = d.conn.Ping(ctx)
-	}
-	if err == nil && !opts.ReadOnly {
-		// Who may not make a database needs none to be made.
-		var n uint64
-		if err = d.conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = "+quote(d.options.Auth.Database)).Scan(&n); err == nil && n == 0 {
-			err = d.conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(d.options.Auth.Database))
-		}
-		d.conn.Close()
-		if err == nil {
-			d.conn, err = clickhouse.Open(d.options)
-		}
+	if err = d.present(ctx); err == nil {
+		d.conn, err = clickhouse.Open(d.options)
 	}
 	if err == nil {
 		err = d.ready(ctx)
@@ -109,6 +94,30 @@ func Open(ctx context.Context, address string, opts Options) (*DB, error) {
 		return nil, d.wrap("open", err)
 	}
 	return d, nil
+}
+
+// present makes the database where it is missing, or for reading says so. It asks by a
+// connection that names no database: one that names a missing one is refused by a server,
+// and brings down the library of which tests make a server.
+func (d *DB) present(ctx context.Context) error {
+	o := *d.options
+	o.Auth.Database = ""
+	conn, err := clickhouse.Open(&o)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	name := d.options.Auth.Database
+	var n uint64
+	err = conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = "+quote(name)).Scan(&n)
+	switch {
+	case err != nil || n > 0:
+		return err
+	case d.opts.ReadOnly:
+		return store.ErrMissing
+	}
+	// Who may not make a database needs none to be made.
+	return conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(name))
 }
 
 // parse takes an address apart.
@@ -200,8 +209,26 @@ func parse(address string, opts Options) (*DB, error) {
 	return d, nil
 }
 
-// unknownDatabase is what the server answers with where a database is missing.
-const unknownDatabase = 81
+// passing are the errors of a server that pass: it is shut down or overloaded, or a node
+// that it needs does not answer. What was to be stored is stored when they have.
+var passing = map[int32]bool{
+	159: true, // TIMEOUT_EXCEEDED
+	202: true, // TOO_MANY_SIMULTANEOUS_QUERIES
+	209: true, // SOCKET_TIMEOUT
+	210: true, // NETWORK_ERROR
+	236: true, // ABORTED: it is shutting down
+	241: true, // MEMORY_LIMIT_EXCEEDED
+	242: true, // TABLE_IS_READ_ONLY: a replica without its Keeper
+	252: true, // TOO_MANY_PARTS: merges lag
+	279: true, // ALL_CONNECTION_TRIES_FAILED: a shard is down
+	285: true, // TOO_FEW_LIVE_REPLICAS
+	286: true, // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+	319: true, // UNKNOWN_STATUS_OF_INSERT
+	394: true, // QUERY_WAS_CANCELLED
+	999: true, // KEEPER_EXCEPTION
+}
+
+const notEnoughSpace = 243
 
 // wrap says what was being done to which database, and tells an engine that does not answer.
 func (d *DB) wrap(what string, err error) error {
@@ -215,8 +242,12 @@ func (d *DB) wrap(what string, err error) error {
 		}
 	}
 	var refused *clickhouse.Exception
-	if errors.As(err, &refused) && refused.Code == unknownDatabase {
-		err = store.ErrMissing
+	switch {
+	case !errors.As(err, &refused):
+	case passing[refused.Code]:
+		err = fmt.Errorf("%w: %w", store.ErrAway, err)
+	case refused.Code == notEnoughSpace:
+		err = fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return fmt.Errorf("%s %s: %w", what, d.name, err)
 }
