@@ -34,6 +34,7 @@ type data struct {
 	now       time.Time
 	location  *time.Location
 	name      string // of the log that is followed; "": a database
+	only      string // what the options select, in words; "": all
 	behind    int64  // bytes of it that are not read yet
 	err       string
 	incidents *incidents

@@ -159,9 +159,10 @@ const silentAfter = 10 * time.Minute
 func headLine(s *state, d *data) line {
 	var l line
 	add := func(style style, format string, a ...any) { l = append(l, span{fmt.Sprintf(format, a...), style}) }
-	name := "following"
+	// Whether somebody follows the logs of a database cannot be seen in it.
+	name := ""
 	if d.name != "" {
-		name = "following " + plain(d.name)
+		name = "following " + plain(d.name) + ", "
 	}
 	ans := s.page().ans
 	if ans == nil {
@@ -177,12 +178,15 @@ func headLine(s *state, d *data) line {
 	case ans == nil:
 		add(faint, "○ asking")
 	case ans.last.IsZero():
-		add(warning, "▲ %s, no line was read yet", name)
+		add(warning, "▲ %sno line was read yet", name)
 	case d.now.Sub(ans.last) >= silentAfter:
-		add(warning, "▲ %s, the last line is %s old", name, when.Span(d.now.Sub(ans.last)))
+		add(warning, "▲ %sthe last line is %s old", name, when.Span(d.now.Sub(ans.last)))
 	default:
 		add(good, "● ")
-		add(normal, "%s, last line %s ago", name, when.Span(d.now.Sub(ans.last)))
+		add(normal, "%slast line %s ago", name, when.Span(d.now.Sub(ans.last)))
+	}
+	if d.only != "" {
+		add(warning, "  only %s", plain(d.only))
 	}
 	end := "window " + spanShort(windows[s.window])
 	if ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second) {

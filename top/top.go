@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -49,6 +50,19 @@ type Options struct {
 	View   string        // one of Views; "": providers
 	Window time.Duration // one of Windows; 0: an hour
 	Colour bool
+}
+
+// onlyWords says what a filter selects.
+func onlyWords(f *store.Filter) string {
+	var words []string
+	for _, x := range [...]struct{ what, value string }{
+		{"to ", f.Domain}, {"from ", f.SenderDomain}, {"at ", f.Relay}, {"on ", f.Host}, {"", string(f.MTA)},
+	} {
+		if x.value != "" {
+			words = append(words, x.what+x.value)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // Views are the names of the tables, in the order of their keys.
@@ -93,7 +107,7 @@ func (o *Options) complete() {
 }
 
 func (o *Options) data() *data {
-	d := &data{now: o.Now(), location: o.Location, name: o.Name}
+	d := &data{now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter)}
 	if o.Behind != nil {
 		d.behind = o.Behind()
 	}

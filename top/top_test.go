@@ -352,7 +352,7 @@ func TestKeys(t *testing.T) {
 			x.press("p")
 			x.shows("‖ paused at 14:31:07")
 			x.press("p")
-			x.shows("● following")
+			x.shows("● last line")
 			x.press("?")
 			golden("help", x.shows("1 to 6, tab", "q              quit"))
 			x.press("\x1b")
@@ -529,7 +529,7 @@ func TestErrors(t *testing.T) {
 		at = at.Add(time.Second)
 		settle(m, func() tea.Msg { return tickMsg(at) })
 	}
-	if f := frame(m.s, m.d, lookText); !strings.Contains(f, "● following") || !strings.Contains(f, "outlook.com") {
+	if f := frame(m.s, m.d, lookText); !strings.Contains(f, "● last line") || !strings.Contains(f, "outlook.com") {
 		t.Errorf("it did not recover:\n%s", f)
 	}
 }

@@ -70,6 +70,9 @@ a temporary database.`,
 			if !once && !(term.Is(cmd.OutOrStdout()) && term.IsInput(cmd.InOrStdin())) {
 				return &exitError{status: exitUsage, err: errors.New("top: standard input and output are not a terminal"), hint: "'bouncelog top --once' prints one frame"}
 			}
+			if !once && os.Getenv("TERM") == "dumb" {
+				return &exitError{status: exitUsage, err: errors.New("top: this terminal cannot move its cursor (TERM=dumb)"), hint: "'bouncelog top --once' prints one frame"}
+			}
 			judge, err := in.judge()
 			if err != nil {
 				return err

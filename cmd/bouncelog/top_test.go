@@ -136,7 +136,7 @@ func TestTopTerminal(t *testing.T) {
 	store()
 	t.Run("database", func(t *testing.T) {
 		x := startTop(t, 100, 30, nil, "--db", db)
-		x.shows("● following, last line", "big.example", "550 5.7.1 refused here")
+		x.shows("● last line", "big.example", "550 5.7.1 refused here")
 		x.press("\r")
 		x.shows("providers › big.example", "recipients")
 		x.press("\r")
