@@ -230,7 +230,9 @@ case "$*" in *--follow*) exec sleep 60 ;; esac
 			t.Fatal(err)
 		}
 	}
-	follow := func(db string, args ...string) (stderr, calls string) {
+	// A journal is followed once journalctl has said how it was called, a file once it is
+	// caught up with.
+	follow := func(journal bool, db string, args ...string) (stderr, calls string) {
 		t.Helper()
 		os.Remove(filepath.Join(dir, "calls"))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -243,7 +245,7 @@ case "$*" in *--follow*) exec sleep 60 ;; esac
 		for {
 			raw, _ := os.ReadFile(filepath.Join(dir, "calls"))
 			calls = string(raw)
-			if strings.Contains(said.String(), "caught up") || strings.Contains(calls, "--follow") {
+			if journal && strings.Contains(calls, "--follow") || !journal && strings.Contains(said.String(), "caught up") {
 				break
 			}
 			if time.Now().After(deadline) {
@@ -259,7 +261,7 @@ case "$*" in *--follow*) exec sleep 60 ;; esac
 	}
 	old := time.Now().Add(-100 * 24 * time.Hour).Truncate(time.Second)
 	write(old)
-	said, calls := follow(db)
+	said, calls := follow(true, db)
 	if !strings.Contains(said, log+" is not written any more, while journal: is") || !strings.Contains(said, "following journal:") || strings.Contains(calls, "--since") {
 		t.Errorf("a stale log beside a journal:\n%s\n%s", said, calls)
 	}
@@ -268,16 +270,16 @@ case "$*" in *--follow*) exec sleep 60 ;; esac
 	if status := run(t.Context(), []string{"import", "--year", "2026", "--db", read, log}, strings.NewReader(""), io.Discard, io.Discard); status != 0 {
 		t.Fatal(status)
 	}
-	if _, calls := follow(read); !strings.Contains(calls, fmt.Sprintf("--since=@%d ", old.Unix())) {
+	if _, calls := follow(true, read); !strings.Contains(calls, fmt.Sprintf("--since=@%d ", old.Unix())) {
 		t.Errorf("what was read is read again:\n%s", calls)
 	}
 	// One that is named is followed, with a word.
-	if said, _ := follow(filepath.Join(dir, "named.db"), log); !strings.Contains(said, "bouncelog follow journal:") || !strings.Contains(said, "caught up") {
+	if said, _ := follow(false, filepath.Join(dir, "named.db"), log); !strings.Contains(said, "bouncelog follow journal:") || !strings.Contains(said, "caught up") {
 		t.Errorf("a stale log that is named:\n%s", said)
 	}
 	// One that is written is the log, whatever the journal holds.
 	write(time.Now())
-	if said, _ := follow(filepath.Join(dir, "new.db")); !strings.Contains(said, "following "+log) || strings.Contains(said, "not written any more") {
+	if said, _ := follow(false, filepath.Join(dir, "new.db")); !strings.Contains(said, "following "+log) || strings.Contains(said, "not written any more") {
 		t.Errorf("a log that is written:\n%s", said)
 	}
 }
