@@ -54,10 +54,11 @@ test: need ## all tests but the end-to-end ones
 	$(GO) test -shuffle=on ./...
 
 # Scripts of commands that run one after another, the measurements, the same counts
-# once more, and a program that is built without it show it nothing.
+# once more, answers of a ClickHouse server, and a program that is built without it show
+# it nothing.
 race: need ## the same with the race detector
-	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts' \
-		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$')
+	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts|^TestHostileTerminal$$|^TestClickHouse$$' \
+		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$' -e /store/clickhouse)
 
 fuzz: need ## every fuzz test for FUZZTIME (1m) each
 	@for package in $$($(GO) list ./...); do \
