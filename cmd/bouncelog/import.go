@@ -521,5 +521,5 @@ func openAnyway(cmd *cobra.Command) (store.Store, error) {
 	if s, ok := cmd.OutOrStdout().(*spool); ok {
 		s.hold()
 	}
-	return openDatabase(cmd, path, sqlite.Options{ReadOnly: true})
+	return openDatabase(cmd, path, sqlite.Options{ReadOnly: true, GiveWay: 15 * time.Second})
 }

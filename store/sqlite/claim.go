@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,10 +25,7 @@ type Claim struct{ f *os.File }
 // Where another process holds the claim the error is store.ErrFollowed and names it. On
 // a file system without locks the error is errors.ErrUnsupported.
 func TakeClaim(path string) (*Claim, error) {
-	// One database may have several names.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = realPath(path)
 	name := path + claimSuffix
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o640)
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS) {

@@ -38,12 +38,17 @@ type files struct {
 	db, log, shm fileID
 }
 
+// realPath is path without symbolic links: one database may have several names.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
 // filesOf returns the files of the database at path, which is open.
 func filesOf(path string) (f files, err error) {
-	f.path = path
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		f.path = real
-	}
+	f.path = realPath(path)
 	for _, one := range [...]struct {
 		id     *fileID
 		suffix string

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 const (
 	// restingLog is what is left of it once it has begun anew.
 	restingLog = 16 << 20
+	// yieldingLog is at what size those who ask give way (see Options.GiveWay).
+	yieldingLog = 64 << 20
 	// noticeableLog is at what size it is spoken of.
 	noticeableLog = 256 << 20
 	// largestLog is at what size nothing more is committed until it has begun anew. One
@@ -23,6 +26,28 @@ const (
 	// roomForBatch is what a transaction of follow takes, about.
 	roomForBatch = 4 << 20
 )
+
+// giveWay waits while the write-ahead log is large and written to. It begins anew at a moment
+// at which nobody reads what it holds; four who ask without a pause, each for seconds, never leave
+// one. Whoever waits here until those who ask already have ended makes that moment.
+func (d *DB) giveWay(ctx context.Context) {
+	const (
+		look  = 50 * time.Millisecond
+		alive = 30 * time.Second // a log that nobody has written to for so long will not begin anew
+	)
+	log := realPath(d.path) + "-wal"
+	for waited := time.Duration(0); waited < d.opts.GiveWay; waited += look {
+		st, err := os.Stat(log)
+		if err != nil || st.Size() < yieldingLog || time.Since(st.ModTime()) > alive {
+			return
+		}
+		select {
+		case <-time.After(look):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
 
 func (f *files) logSize() int64 {
 	st, err := os.Stat(f.path + "-wal")

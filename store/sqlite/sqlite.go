@@ -55,6 +55,9 @@ type Options struct {
 	// BusyTimeout is how long to wait for another process's write; 0 means
 	// five seconds.
 	BusyTimeout time.Duration
+	// GiveWay is how long to wait, where ReadOnly, for a write-ahead log that has
+	// grown large to begin anew: it cannot while questions overlap. 0: not at all.
+	GiveWay time.Duration
 	// KeepMessageIDs keeps the message id of every attempt, not only of
 	// those that failed: about 25 bytes more for each.
 	KeepMessageIDs bool
@@ -125,6 +128,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		d.path = "temporary database"
 		err = d.openTemporary()
 	case opts.ReadOnly:
+		d.giveWay(ctx)
 		err = d.openReadOnly()
 	default:
 		err = d.openWriter(ctx)
