@@ -16,17 +16,29 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if out.host == nil {
 		out.host = outer.host
 	}
-	text := o.text
-	for len(text) > 0 && text[0] <= ' ' {
-		text = text[1:]
+	text := trimSpace(o.text)
+	if hasControl(text) {
+		return p.inside().controlled(text, r, offset, func(line []byte, r *Result, offset int64) Kind {
+			return p.openText(line, &out, r, offset)
+		})
 	}
-	for len(text) > 0 && text[len(text)-1] <= ' ' {
-		text = text[:len(text)-1]
+	return p.openText(text, &out, r, offset)
+}
+
+// trimSpace cuts blanks and control characters off both ends.
+func trimSpace(b []byte) []byte {
+	for len(b) > 0 && b[0] <= ' ' {
+		b = b[1:]
 	}
+	return trimBreaks(b)
+}
+
+// openText reads a line that an object with the given envelope carries.
+func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
 	w := p.inside()
-	p.enclose(w, &out)
+	p.enclose(w, out)
 	if _, same := w.clock.again(text); same {
-		if len(w.clock.zone) == 0 && w.clock.form != stampUnix && out.zoned() && !p.timed(w, &out) {
+		if len(w.clock.zone) == 0 && w.clock.form != stampUnix && out.zoned() && !p.timed(w, out) {
 			return Unparsed
 		}
 		return w.parse(text, r, offset)
@@ -35,7 +47,7 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	known := named.daemon != notPostfix || named.exim
 	if known && len(text) > 0 && alnum[text[0]] {
 		if _, n := scanStamp(text); n == 0 { // the journal's messages have no header
-			if !p.timed(w, &out) {
+			if !p.timed(w, out) {
 				return Unparsed
 			}
 			return w.bare(named, text, r, offset)
@@ -51,7 +63,7 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	}
 	splitHeader(text, h)
 	if h.form == stampNone || out.zoned() && !zoned(h.form, h.stamp) {
-		if !p.timed(w, &out) {
+		if !p.timed(w, out) {
 			return Unparsed
 		}
 	}
@@ -243,8 +255,8 @@ func (o *object) unix(v []byte, p *Parser) {
 	}
 }
 
-// unescapeJSON undoes the escapes of a JSON string (RFC 8259 section 7). Line
-// ends become blanks: what follows them is no line of its own.
+// unescapeJSON undoes the escapes of a JSON string (RFC 8259 section 7). Tabs and
+// backspaces become blanks.
 func unescapeJSON(v []byte, buf *[]byte) []byte {
 	next := bytes.IndexByte(v, '\\')
 	if next < 0 {
@@ -264,7 +276,11 @@ func unescapeJSON(v []byte, buf *[]byte) []byte {
 		i += next
 		i++
 		switch v[i] {
-		case 'n', 'r', 't', 'b', 'f':
+		case 'n', 'f':
+			b = append(b, '\n')
+		case 'r':
+			b = append(b, '\r')
+		case 't', 'b':
 			b = append(b, ' ')
 		case 'u':
 			if i+4 >= len(v) {
@@ -276,9 +292,6 @@ func unescapeJSON(v []byte, buf *[]byte) []byte {
 				continue
 			}
 			i += 4
-			if n < ' ' {
-				n = ' '
-			}
 			b = utf8.AppendRune(b, rune(n))
 		default:
 			b = append(b, v[i])

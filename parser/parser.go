@@ -145,6 +145,44 @@ type Result struct {
 	End bounce.End
 }
 
+// reset makes room for what the next line says.
+func (r *Result) reset() {
+	r.Deliveries = r.Deliveries[:0]
+	r.Repeated = 0
+	r.Doubted = false
+	if r.End.Event != "" {
+		r.End = bounce.End{}
+	}
+}
+
+// merge adds what another line says that stands in the same line, and returns the kind
+// of both. What one result cannot say of two lines, it says of neither: the line is not
+// understood.
+func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
+	if r.Time.IsZero() {
+		r.Time = o.Time
+	}
+	r.Program, r.Doubted, r.Repeated = o.Program, r.Doubted || o.Doubted, r.Repeated+o.Repeated
+	tells := func(k Kind, r *Result) bool { return k == Attempt || k == Expiry || r.End.Event != "" }
+	switch {
+	case kind == Unparsed || other == Unparsed:
+		kind = Unparsed
+	case kind == Attempt && other == Attempt:
+		r.Deliveries = append(r.Deliveries, o.Deliveries...)
+	case tells(kind, r) && tells(other, o):
+		kind = Unparsed
+	case tells(other, o):
+		r.Deliveries, r.Expiry, r.End = append(r.Deliveries, o.Deliveries...), o.Expiry, o.End
+		kind = other
+	case !tells(kind, r) && (other == Reject || other == Queued && kind != Reject || kind == Blank):
+		kind = other
+	}
+	if kind == Unparsed {
+		r.Deliveries, r.End = r.Deliveries[:0], bounce.End{}
+	}
+	return kind
+}
+
 // end notes what became of a message as a whole.
 func (p *Parser) end(k *key, event bounce.EndEvent, by []byte, r *Result, offset int64) {
 	e, _ := p.queue.find(k)
@@ -246,6 +284,8 @@ type Parser struct {
 	scratch            []byte // of a text out of JSON
 	export             export
 	blanks, uncoloured []byte
+	wide               []byte // of a line in UTF-16, in UTF-8
+	another            *Result
 
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
@@ -282,12 +322,7 @@ func (p *Parser) Last() time.Time {
 // Parse reads one line, given without its line feed, that begins at offset.
 // What it finds goes into r. The line may be overwritten after the call.
 func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
-	r.Deliveries = r.Deliveries[:0]
-	r.Repeated = 0
-	r.Doubted = false
-	if r.End.Event != "" {
-		r.End = bounce.End{}
-	}
+	r.reset()
 	if p.how == inExport {
 		if kind, ok := p.exported(line, r, offset); ok {
 			return kind
@@ -302,9 +337,11 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	if n > 0 && (line[n-1] == ',' || line[n-1] == '"') {
 		line = spreadsheetTail(line)
 	}
-	kind := p.parse(line, r, offset)
-	if kind == Unparsed || kind == Skipped && p.foreign {
-		kind = p.undecorated(kind, line, r, offset)
+	var kind Kind
+	if hasControl(line) {
+		kind = p.controlled(line, r, offset, p.untabbed)
+	} else {
+		kind = p.parse(line, r, offset)
 	}
 	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
@@ -312,18 +349,18 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	return kind
 }
 
-// undecorated reads a line once more, without colours and with blanks for its
-// tabs, where it has some. Colours are taken off only where the line is not
-// understood with them: an address may hold whatever a stranger put into it.
-func (p *Parser) undecorated(kind Kind, line []byte, r *Result, offset int64) Kind {
-	if bytes.IndexByte(line, 0x1b) >= 0 {
-		if plain, ok := p.plainText(line); ok {
-			line = plain
-			kind = p.parse(line, r, offset)
+// untabbed reads a line, and where it is not understood, once more with blanks for its
+// tabs.
+func (p *Parser) untabbed(line []byte, r *Result, offset int64) Kind {
+	kind := p.parse(line, r, offset)
+	if (kind == Unparsed || kind == Skipped && p.foreign) && bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
+		p.blanks = append(p.blanks[:0], line...)
+		for i, c := range p.blanks {
+			if c == '\t' {
+				p.blanks[i] = ' '
+			}
 		}
-	}
-	if (kind == Skipped || kind == Unparsed) && bytes.IndexByte(line[:min(len(line), 128)], '\t') >= 0 {
-		kind = p.parse(p.untabbed(line), r, offset)
+		kind = p.parse(p.blanks, r, offset)
 	}
 	return kind
 }

@@ -592,38 +592,3 @@ func isWrapper(b []byte, s *shapes) bool {
 	s.next = (s.next + 1) % len(s.known)
 	return true
 }
-
-// untabbed is a line with blanks for its tabs.
-func (p *Parser) untabbed(line []byte) []byte {
-	p.blanks = append(p.blanks[:0], line...)
-	for i, c := range p.blanks {
-		if c == '\t' {
-			p.blanks[i] = ' '
-		}
-	}
-	return p.blanks
-}
-
-// plainText is a line without a terminal's colours (ECMA-48's Select Graphic
-// Rendition and Erase in Line), which no MTA writes. It reports false where the line
-// holds any other escape, or a quoted one: a stranger wrote that into an address or a
-// reply, and what is left would not be what it was.
-func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
-	b := p.uncoloured[:0]
-	for i := 0; i < len(line); i++ {
-		if line[i] != 0x1b {
-			b = append(b, line[i])
-			continue
-		}
-		end := i + 2
-		for end < len(line) && (line[end] >= '0' && line[end] <= '9' || line[end] == ';') {
-			end++
-		}
-		if end >= len(line) || line[i+1] != '[' || line[end] != 'm' && line[end] != 'K' || i > 0 && line[i-1] == '\\' {
-			return nil, false
-		}
-		i = end
-	}
-	p.uncoloured = b
-	return b, true
-}

@@ -1,0 +1,268 @@
+package parser
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unicode/utf8"
+
+	"bouncelog/bounce"
+)
+
+// Control characters within a line are the transport's, as a rule: of a terminal that
+// the line was copied from, of UTF-16, of a line feed that became something else.
+// Postfix writes none (msg_text in msg_output.c replaces them), nor does Exim, but for
+// one place: a recipient or a sender whose local part is quoted may hold any (an atom
+// may not, read_local_part in parse.c), and Exim's own log shows them as they are.
+// Other programs may show a stranger's too. So
+//
+//   - terminal sequences are taken off the whole line, and then an Exim's line with a
+//     quoted address is not understood: without them, it may name another mailbox;
+//   - a line within a line is read only behind one that a program of Postfix's own
+//     wrote. Behind any other it is not understood.
+
+// hasControl reports whether b holds a control character of ASCII, also a tab. One
+// branch for 32 bytes, and not one for each: nearly no line has any, and each is asked.
+func hasControl(b []byte) bool {
+	// Of a byte below 0x20, the highest bit is set by the subtraction and not before. A
+	// borrow spoils bytes behind the first such byte only.
+	const ones, high = 0x2020202020202020, 0x8080808080808080
+	for len(b) >= 32 {
+		x, y := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		v, w := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		if ((x-ones)&^x|(y-ones)&^y|(v-ones)&^v|(w-ones)&^w)&high != 0 {
+			return true
+		}
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		if x := binary.LittleEndian.Uint64(b); (x-ones)&^x&high != 0 {
+			return true
+		}
+		b = b[8:]
+	}
+	for _, c := range b {
+		if c < ' ' {
+			return true
+		}
+	}
+	return false
+}
+
+// isBreak reports the characters that may stand where a line feed was: CR of old Macs
+// and of terminals, VT and FF, NUL of a hole in a file, LF of a text out of JSON.
+func isBreak(c byte) bool { return c >= '\n' && c <= '\r' || c == 0 }
+
+// controlled reads a line with control characters. Read reads one without, or with
+// those that mean nothing.
+func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) Kind {
+	nul := bytes.IndexByte(line, 0) >= 0
+	if nul {
+		if text, ok := p.narrow(line); ok {
+			line = text
+		}
+	}
+	sequences := false
+	if bytes.IndexByte(line, 0x1b) >= 0 {
+		if text, ok := p.plainText(line); ok {
+			line, sequences = text, true
+		}
+	}
+	kind := p.several(line, r, offset, read)
+	if sequences && kind == Attempt && quotesExim(line, r) {
+		r.Deliveries, kind = r.Deliveries[:0], Unparsed
+	}
+	if nul && (kind == Skipped || kind == Blank) && holdsDelivery(bytes.ReplaceAll(line, []byte{0}, nil)) {
+		kind = Unparsed
+	}
+	return kind
+}
+
+// narrow is a line in UTF-8 that was in UTF-16 or UTF-32: of characters of two or four
+// bytes of which one is not NUL, whatever the order of the bytes. The bytes of the line
+// feeds stand at its ends. It reports false for any other line.
+func (p *Parser) narrow(line []byte) (text []byte, ok bool) {
+	const nul = "\x00"
+	line = bytes.Trim(line, nul)
+	if bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff")) {
+		line = bytes.TrimLeft(line[2:], nul)
+	}
+	size := 1
+	for size < len(line) && line[size] == 0 {
+		size++
+	}
+	if len(line) > 1 && size != 2 && size != 4 {
+		return nil, false
+	}
+	b := p.wide[:0]
+	for i, c := range line {
+		if (c == 0) != (i%size != 0) {
+			return nil, false
+		}
+		if c != 0 {
+			b = utf8.AppendRune(b, rune(c))
+		}
+	}
+	p.wide = b
+	return bytes.TrimRight(b, "\r "), true
+}
+
+// plainText is a line without terminal sequences (ECMA-48): colours, cursor movements,
+// character sets, titles and links. It reports false where the line holds an escape that
+// begins none of these, or a quoted one, which is an address's.
+func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
+	b := p.uncoloured[:0]
+	for i := 0; i < len(line); {
+		next := bytes.IndexByte(line[i:], 0x1b)
+		if next < 0 {
+			b = append(b, line[i:]...)
+			break
+		}
+		b = append(b, line[i:i+next]...)
+		i += next
+		n := sequence(line[i:])
+		if n == 0 || i > 0 && line[i-1] == '\\' {
+			return nil, false
+		}
+		i += n
+	}
+	p.uncoloured = b
+	return bytes.TrimRight(b, " \r"), true
+}
+
+// maxSequence bounds the length of a terminal sequence.
+const maxSequence = 512
+
+// sequence is the length of the terminal sequence that b begins with, or 0. None holds
+// a quote, a bracket of an address or a backslash: what is left of a line would begin
+// and end elsewhere.
+func sequence(b []byte) int {
+	b = b[:min(len(b), maxSequence)]
+	if len(b) < 2 {
+		return 0
+	}
+	switch c := b[1]; {
+	case c == '[': // CSI, parameters, a letter
+		i := 2
+		for i < len(b) && (isDigit(b[i]) || b[i] == ';' || b[i] == ':' || b[i] == '?') {
+			i++
+		}
+		if i < len(b) && b[i]|0x20-'a' < 26 {
+			return i + 1
+		}
+	case c == ']': // OSC, text, BEL or ST
+		for i := 2; i < len(b); i++ {
+			switch b[i] {
+			case 0x07:
+				return i + 1
+			case 0x1b:
+				if i+1 < len(b) && b[i+1] == '\\' {
+					return i + 2
+				}
+				return 0
+			case '"', '<', '>', '\\':
+				return 0
+			}
+		}
+	case c == '(' || c == ')': // a character set
+		if len(b) > 2 && alnum[b[2]] {
+			return 3
+		}
+	case isDigit(c) || c == '=' || c == '>' || c >= '`' && c <= '~':
+		return 2
+	}
+	return 0
+}
+
+// quotesExim reports an attempt of Exim's whose line names a quoted address.
+func quotesExim(line []byte, r *Result) bool {
+	for i := range r.Deliveries {
+		d := &r.Deliveries[i]
+		if d.MTA != bounce.Exim {
+			continue
+		}
+		if isQuoted(d.Recipient) {
+			return true
+		}
+		for s := string(line); ; {
+			at := nextParent(s, 0)
+			if at < 0 {
+				break
+			}
+			if s = s[at+2:]; isQuoted(s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// several reads the lines that stand in one.
+func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) Kind {
+	start := 0
+	for start < len(line) && isBreak(line[start]) {
+		start++
+	}
+	end := nextLine(line, start)
+	if end == len(line) {
+		return read(line[start:], r, offset+int64(start))
+	}
+	kind := read(trimBreaks(line[start:end]), r, offset+int64(start))
+	for end < len(line) {
+		rest := line[end:]
+		if p.programs.get([]byte(r.Program)).daemon == notPostfix {
+			if holdsDelivery(rest) {
+				r.Deliveries, kind = r.Deliveries[:0], Unparsed
+			}
+			return kind
+		}
+		if p.another == nil {
+			p.another = new(Result)
+		}
+		p.another.reset()
+		start, end = end, nextLine(line, end)
+		kind = r.merge(kind, p.another, read(trimBreaks(line[start:end]), p.another, offset+int64(start)))
+	}
+	return kind
+}
+
+// nextLine is where the line ends that begins at start: where another begins, or the end.
+func nextLine(line []byte, start int) int {
+	for i := start; i < len(line); i++ {
+		if !isBreak(line[i]) {
+			continue
+		}
+		for i < len(line) && isBreak(line[i]) {
+			i++
+		}
+		if i == len(line) {
+			break
+		}
+		end := i
+		for end < len(line) && !isBreak(line[end]) {
+			end++
+		}
+		if mayBeLine(line[i:end]) || holdsDelivery(line[i:end]) {
+			return i
+		}
+		i = end - 1
+	}
+	return len(line)
+}
+
+// mayBeLine reports text that begins like a line of an MTA's.
+func mayBeLine(text []byte) bool {
+	text = text[:min(len(text), maxWrapper)]
+	var h header
+	splitHeader(text, &h)
+	if h.form != stampNone || len(h.program) > 0 {
+		return true
+	}
+	return isBare(text, &h)
+}
+
+func trimBreaks(b []byte) []byte {
+	for len(b) > 0 && b[len(b)-1] <= ' ' {
+		b = b[:len(b)-1]
+	}
+	return b
+}

@@ -1,0 +1,181 @@
+package parser
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// Another delivery line than wrapSyslog's, with which that is mistaken nowhere.
+const (
+	wrapOther     = "Nov 23 09:47:07 mx1 postfix/smtp[8]: 4028B461: to=<c@d.example>, relay=none, delay=1, delays=0/0/1/0, dsn=4.4.1, status=deferred (connect to d.example[192.0.2.4]:25: Connection refused)"
+	wrapOtherExim = "2026-11-23 09:47:07 1xVUtH-0005Li-2z == c@d.example R=dnslookup T=remote_smtp defer (111): Connection refused"
+)
+
+// colour is what grep --color=always makes of each match of a word (GREP_COLORS' defaults).
+func colour(line, word string) string {
+	return strings.ReplaceAll(line, word, "\x1b[01;31m\x1b[K"+word+"\x1b[m\x1b[K")
+}
+
+// TestTerminalSequences reads what a terminal was to show: colours within an address,
+// links, titles.
+func TestTerminalSequences(t *testing.T) {
+	for _, tt := range []struct{ name, line string }{
+		{"grep --color, the address", colour(wrapSyslog, "a@b.example")},
+		{"grep --color, some of it", colour(wrapSyslog, "b.ex")},
+		{"grep --color, the queue id", colour(wrapSyslog, "4028B460")},
+		{"grep --color, each letter", colour(wrapSyslog, "e")},
+		{"grep --color, Exim", colour(wrapExim, "b.example")},
+		{"a reset that xterm is told", strings.ReplaceAll(colour(wrapSyslog, "b.ex"), "\x1b[m", "\x1b(B\x1b[m")},
+		{"24-bit colours", strings.ReplaceAll(colour(wrapSyslog, "a@b"), "\x1b[01;31m", "\x1b[38:2:255:0:0m")},
+		{"a link", strings.ReplaceAll(wrapSyslog, "a@b.example>,", "\x1b]8;;mailto:a@b.example\x1b\\a@b.example\x1b]8;;\x07>,")},
+		{"a title, from script(1)", "\x1b]0;root@mx1: ~\x07\x1b[?2004l" + wrapSyslog + "\x1b[?2004h"},
+		{"the cursor", "\x1b[2K\x1b[1G" + wrapSyslog + "\x1b[0K"},
+		{"within JSON", `{"log":"` + strings.ReplaceAll(strings.ReplaceAll(colour(wrapSyslog, "b.ex"), `"`, `\"`), "\x1b", `\u001b`) + `"}`},
+	} {
+		kind, r := parseLines(t, tt.line)
+		if kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" || r.Deliveries[0].Code != 550 {
+			t.Errorf("%s: %v %+v", tt.name, kind, r.Deliveries)
+		}
+	}
+}
+
+// TestForgedSequences has a stranger choose a recipient with terminal sequences: what
+// is left of it without them is another mailbox. Exim shows them; only a quoted local
+// part may hold them (RFC 5322 section 3.2.3: an atom has no control characters).
+func TestForgedSequences(t *testing.T) {
+	for _, seq := range []string{"\x1b[m", "\x1b[01;31m\x1b[K", "\x1b]0;x\x07", "\x1b]8;;\x1b\\", "\x1b(B", "\x1b", "\x1b[", "\x1b[<m", "\x1b[\"m", "\x1b]\"@x\x07", "\x1b[31", "\x1bc"} {
+		for _, local := range []string{`"vic` + seq + `tim"`, `vic\` + strings.Join(strings.Split(seq, ""), `\`) + `tim`, `"victim` + seq + `"`, `"victim@bigmail.test: no` + seq + `"`} {
+			for _, flag := range []string{"**", "=>"} {
+				for _, bare := range []bool{false, true} {
+					tail := ": 550 no"
+					if flag == "=>" {
+						tail = ` R=r T=t H=mx [192.0.2.1] C="250 OK"`
+					}
+					line := "2026-11-23 09:47:06 1xVUtG-0005Lh-1y " + flag + " " + eximShows(local+"@bigmail.test", bare) + tail
+					kind, r := parseLines(t, line)
+					if kind == Attempt && strings.TrimSuffix(meaning(r.Deliveries[0].Recipient), "\x00bigmail.test") == "victim" {
+						t.Errorf("%q: %q", line, r.Deliveries[0].Recipient)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLinesWithin reads lines between which the line feed was lost, or became another
+// character: of old Macs, of a terminal, of a file with a hole. Postfix prints no
+// control characters (msg_text in msg_output.c), so they are the transport's.
+func TestLinesWithin(t *testing.T) {
+	quoted := func(s string) string { return strings.ReplaceAll(s, `"`, `\"`) }
+	for _, sep := range []string{"\r", "\v", "\f", "\r\r", "\x00\x00\x00\x00\x00", "\r\v\r"} {
+		for name, line := range map[string]string{
+			"plain":      wrapSyslog + sep + wrapOther,
+			"coloured":   colour(wrapSyslog, "b.ex") + sep + colour(wrapOther, "c@d"),
+			"with a tag": "mail  | " + wrapSyslog + sep + "mail  | " + wrapOther,
+			"ends":       sep + wrapSyslog + sep + wrapOther + sep,
+			"between":    "Nov 23 09:47:06 mx1 postfix/qmgr[9]: 4028B460: from=<s@x.example>, size=9, nrcpt=1 (queue active)" + sep + wrapSyslog + sep + "Nov 23 09:47:07 mx1 postfix/qmgr[9]: 4028B460: removed" + sep + wrapOther,
+		} {
+			kind, r := parseLines(t, line)
+			if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[0].Recipient != "a@b.example" || r.Deliveries[1].Recipient != "c@d.example" ||
+				r.Deliveries[0].Outcome != bounce.Hard || r.Deliveries[1].Outcome != bounce.Soft || r.Deliveries[0].Offset == r.Deliveries[1].Offset {
+				t.Errorf("%s, %q: %v %+v", name, sep, kind, r.Deliveries)
+			} else if name == "between" && (r.Deliveries[0].Sender != "s@x.example" || r.Deliveries[1].SenderKnown) {
+				t.Errorf("%s, %q: %+v", name, sep, r.Deliveries)
+			}
+		}
+	}
+	kind, r := parseLines(t, `{"log":"`+quoted(wrapSyslog)+`\n`+quoted(wrapOther)+`\n"}`)
+	if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[1].Recipient != "c@d.example" {
+		t.Errorf("JSON: %v %+v", kind, r.Deliveries)
+	}
+}
+
+// TestForgedLinesWithin has strangers put the characters into a line: into a recipient,
+// which Exim shows as it is, into the name of a user, which another program logs.
+// No delivery is made of that; what holds one is not understood.
+func TestForgedLinesWithin(t *testing.T) {
+	for _, sep := range []string{"\r", "\v", "\f", "\x00", "\r\x00\r"} {
+		for _, forged := range []string{wrapOther, wrapOtherExim, wrapOther[len("Nov 23 09:47:07 "):], `mail | ` + wrapOther} {
+			for name, line := range map[string]string{
+				"a recipient":    "2026-11-23 09:47:06 1xVUtG-0005Lh-1y ** x R=r T=t: no" + sep + forged + `@evil.test <"x R=r T=t: no` + sep + forged + `"@evil.test>: 550 no`,
+				"closed quotes":  `2026-11-23 09:47:06 1xVUtG-0005Lh-1y ** x R=r T=t: "no"` + sep + forged + `@evil.test <"x R=r T=t: \"no\"` + sep + forged + `"@evil.test>: 550 no`,
+				"another's user": "Nov 23 09:47:06 mx1 sshd[9]: Invalid user x" + sep + forged + " from 192.0.2.9 port 22",
+				"another's JSON": `{"SYSLOG_IDENTIFIER":"sshd","_HOSTNAME":"mx1","__REALTIME_TIMESTAMP":"1795427226123456","MESSAGE":"x` + strings.NewReplacer("\r", `\r`, "\v", `\u000b`, "\f", `\f`, "\x00", `\u0000`).Replace(sep) + strings.ReplaceAll(forged, `"`, `\"`) + `"}`,
+				"an own agent":   "Nov 23 09:47:06 mx1 postfix/my-agent[9]: note x" + sep + forged,
+				"no header":      "x" + sep + forged,
+			} {
+				kind, r := parseLines(t, line)
+				if kind != Unparsed {
+					for _, d := range r.Deliveries {
+						if d.Recipient == "c@d.example" {
+							t.Errorf("%s, %q: %v %+v", name, line, kind, d)
+						}
+					}
+					if kind != Attempt {
+						t.Errorf("%s, %q: %v, want it not understood", name, line, kind)
+					}
+				}
+			}
+		}
+	}
+}
+
+// wide writes each character in n bytes, as UTF-16 and UTF-32 do of Latin letters.
+func wide(s string, n int, big bool) string {
+	var b strings.Builder
+	for _, c := range s {
+		pad := strings.Repeat("\x00", n-1)
+		if big {
+			b.WriteString(pad + string([]byte{byte(c)}))
+		} else {
+			b.WriteString(string([]byte{byte(c)}) + pad)
+		}
+	}
+	return b.String()
+}
+
+// TestWide reads lines in UTF-16 and UTF-32 that no byte order mark announces, among
+// lines in UTF-8.
+func TestWide(t *testing.T) {
+	for _, n := range []int{2, 4} {
+		for _, big := range []bool{false, true} {
+			for _, mark := range []string{"", "\ufeff"} {
+				if mark != "" && big {
+					mark = strings.Repeat("\x00", n-2) + "\xfe\xff"
+				} else if mark != "" {
+					mark = "\xff\xfe" + strings.Repeat("\x00", n-2)
+				}
+				text := wrapExim + "\n" + mark + wide(wrapSyslog+"\r\n"+strings.Replace(wrapExim, "no such user", "unbekannt f\u00fcr uns", 1)+"\n\n"+wrapOther+"\n", n, big) + wrapOther
+				p := New(nil, Options{Location: time.UTC, Year: 2026})
+				var r Result
+				var got []string
+				for i, line := range strings.Split(text, "\n") {
+					kind := p.Parse([]byte(line), int64(i), &r)
+					switch kind {
+					case Attempt:
+						got = append(got, r.Deliveries[0].Recipient)
+						if i == 2 && r.Deliveries[0].Response != "550 5.1.1 unbekannt für uns" {
+							t.Errorf("%d bytes: response %q", n, r.Deliveries[0].Response)
+						}
+					case Blank:
+					default:
+						t.Errorf("%d bytes, big endian %v: %v: %q", n, big, kind, line)
+					}
+				}
+				if want := "a@b.example a@b.example a@b.example c@d.example c@d.example"; strings.Join(got, " ") != want {
+					t.Errorf("%d bytes, big endian %v: %v", n, big, got)
+				}
+			}
+		}
+	}
+	// Others are not read, but counted.
+	if kind, _ := parseLines(t, wide(wrapSyslog, 3, false)); kind != Unparsed {
+		t.Errorf("three bytes: %v", kind)
+	}
+	if kind, _ := parseLines(t, wide(wrapSyslog[:60], 2, false)+wrapSyslog[60:]); kind != Unparsed {
+		t.Errorf("some of it: %v", kind)
+	}
+}
