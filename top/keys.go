@@ -38,6 +38,8 @@ type data struct {
 	behind    int64  // bytes of it that are not read yet
 	err       string
 	incidents *incidents
+
+	since, until time.Time // the period of the options; zero: the window up to now
 }
 
 // A page is one screen with what was chosen on it.
@@ -218,7 +220,7 @@ var helpText = []string{
 	"",
 	"Columns",
 	"  refused        failures for a reason that is ours or not named",
-	"  change         against the window before; empty where the logs do not reach back",
+	"  change         against the window before; – where the logs do not cover it",
 	"  wait           still queued; the queue has ages in minutes, as qshape(1)",
 	"  last words     the last reply; in brackets the reason, where it is older",
 }

@@ -137,7 +137,7 @@ func frame(s *state, d *data, how look) string {
 	if page.kind == pageTable {
 		lines = append(lines, incidentLines(s, d)...)
 	}
-	lines = append(lines, tabsLine(s))
+	lines = append(lines, tabsLines(s, d)...)
 	foot := footLines(s)
 	room := h - len(lines) - len(foot)
 	lines = append(lines, body(s, d, room)...)
@@ -189,7 +189,10 @@ func headLine(s *state, d *data) line {
 		add(warning, "  only %s", plain(d.only))
 	}
 	end := "window " + spanShort(windows[s.window])
-	if ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second) {
+	switch {
+	case !d.until.IsZero():
+		end = clock(d.since, d.now, d.location) + "–" + clock(d.until, d.now, d.location)
+	case ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second):
 		end += " to " + clock(ans.asked, d.now, d.location)
 	}
 	for _, text := range []string{end + "  " + d.now.In(d.location).Format(time.TimeOnly), end} {
@@ -201,8 +204,10 @@ func headLine(s *state, d *data) line {
 }
 
 // perMinute writes a rate.
-func perMinute(f float64) string {
+func perMinute(f float64, known bool) string {
 	switch {
+	case !known:
+		return "–"
 	case f == 0:
 		return "0/min"
 	case f < 0.1:
@@ -212,6 +217,9 @@ func perMinute(f float64) string {
 	}
 	return number(int64(f+0.5), 6) + "/min"
 }
+
+// courseAtMost is how wide a course is drawn at most.
+const courseAtMost = 60
 
 // ratesLine is delivered, soft and hard a minute, and their course in the window.
 func ratesLine(s *state, d *data) line {
@@ -224,7 +232,11 @@ func ratesLine(s *state, d *data) line {
 	if ans == nil {
 		return line{}
 	}
-	r := ans.rates.at(s.clockOf(d))
+	at := s.clockOf(d)
+	if !d.until.IsZero() {
+		at = d.until
+	}
+	r := ans.rates.at(at)
 	rows := []struct {
 		name   string
 		style  style
@@ -233,26 +245,28 @@ func ratesLine(s *state, d *data) line {
 	taken := 0
 	words := make([]string, len(rows))
 	for i, x := range rows {
-		words[i] = perMinute(r.perMinute(x.counts, s.clockOf(d)))
-		taken += len(x.name) + 1 + len(words[i]) + 1
+		words[i] = perMinute(r.perMinute(x.counts, at, ans.first, ans.last))
+		taken += len(x.name) + 1 + width(words[i]) + 1
 	}
-	each := max((s.width-taken-2*3)/3, 1)
-	for _, n := range []int{60, 30, 20, 15, 12, 10, 6, 5} { // those that divide the steps of a window
-		if n <= each {
-			each = n
-			break
-		}
+	of := "last " + spanShort(time.Duration(r.recent()-1)*r.step) + "  "
+	if s.width-taken-2*3-len(of) < 3*12 { // the course says more
+		of = ""
 	}
-	var l line
+	each := max((s.width-len(of)-taken-2*3)/3, 1)
+	steps := len(r.course(r.delivered))
+	for each = min(each, courseAtMost); each > 1 && each < steps && steps%each != 0; { // each column is as many steps
+		each--
+	}
+	l := line{{of, faint}}
 	for i, x := range rows {
 		if i > 0 {
 			l = append(l, span{"   ", normal})
 		}
 		style := x.style
-		if words[i] == "0/min" {
+		if words[i] == "0/min" || words[i] == "–" {
 			style = normal
 		}
-		l = append(l, span{x.name + " ", normal}, span{words[i] + " ", strong}, span{sparkline(x.counts, each), style})
+		l = append(l, span{x.name + " ", normal}, span{words[i] + " ", strong}, span{sparkline(r.course(x.counts), each), style})
 	}
 	return l
 }
@@ -318,9 +332,9 @@ func cutTo(l line, n int) (out line) {
 	return append(out, span{strings.Repeat(" ", max(n, 0)), normal})
 }
 
-// tabsLine is the views, or the way to the page that is shown, and how it is sorted and
-// filtered.
-func tabsLine(s *state) line {
+// tabsLines are the views, or the way to the page that is shown, and how it is sorted,
+// filtered and compared: at the right end, or on a line of its own where there is no room.
+func tabsLines(s *state, d *data) []line {
 	var l line
 	page := s.page()
 	if len(s.stack) == 1 {
@@ -352,10 +366,18 @@ func tabsLine(s *state) line {
 	if name := s.sortName(); name != "" {
 		how = append(how, "by "+name)
 	}
-	if page.ans != nil && page.ans.table.note != "" {
-		how = append(how, page.ans.table.note)
+	if page.ans != nil {
+		for _, note := range []string{page.ans.table.note, page.ans.compared.words(d.now, d.location)} {
+			if note != "" {
+				how = append(how, note)
+			}
+		}
 	}
-	return l.ends(s.width, span{strings.Join(how, "  "), faint})
+	text := span{strings.Join(how, "  "), faint}
+	if text.text == "" || s.width-l.width() >= width(text.text)+2 {
+		return []line{l.ends(s.width, text)}
+	}
+	return []line{l, {{"    ", normal}, text}}
 }
 
 // tailLeast is how many lines of a screen the tail has at least, its head included.
@@ -609,6 +631,8 @@ func footLines(s *state) (lines []line) {
 // spanShort is a length of time as the options write it.
 func spanShort(d time.Duration) string {
 	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
 	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
 	case d%time.Hour == 0:
@@ -622,6 +646,15 @@ func clock(t, now time.Time, loc *time.Location) string {
 	t, now = t.In(loc), now.In(loc)
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
 		return t.Format(time.TimeOnly)
+	}
+	return t.Format("01-02 15:04")
+}
+
+// minute is clock without the seconds.
+func minute(t, now time.Time, loc *time.Location) string {
+	t, now = t.In(loc), now.In(loc)
+	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
+		return t.Format("15:04")
 	}
 	return t.Format("01-02 15:04")
 }

@@ -15,13 +15,27 @@ import (
 	"bouncelog/store"
 )
 
-// change is a figure against that of the window before.
-func change(now, before int64, known bool) cell {
-	switch d := now - before; {
-	case !known:
-		return cell{n: 0, text: " "}
+// A change is a figure by name against that of the window before; nil: not known.
+type change map[string]int64
+
+// changeOf sums up both parts by name.
+func changeOf[T any](b *both[T], sum func(list []T, add func(name string, n int64))) change {
+	if b == nil {
+		return nil
+	}
+	c := change{}
+	sum(b.now, func(name string, n int64) { c[name] += n })
+	sum(b.then, func(name string, n int64) { c[name] -= n })
+	return c
+}
+
+// cell is the change of a row.
+func (c change) cell(name string) cell {
+	switch d := c[name]; {
+	case c == nil:
+		return cell{text: "–"}
 	case d == 0:
-		return cell{n: 0, text: "="}
+		return cell{text: "="}
 	case d > 0:
 		return cell{n: d, text: "+" + number(d, 6)}
 	default:
@@ -75,7 +89,7 @@ func reasonText(r bounce.Reason) string {
 }
 
 // places is the table of providers or domains.
-func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
+func places(now []store.Cell, compared *both[store.Cell], v view, recent []store.Attempt) tableData {
 	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", columns: []column{
 		{name: "attempts", width: 8},
 		{name: "deliv.", width: 6},
@@ -91,7 +105,12 @@ func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
 		key = func(a *store.Attempt) string { return a.RecipientDomain }
 	}
 	last := lastOf(recent, key)
-	list := report.Places(now, then, by)
+	changes := changeOf(compared, func(list []store.Cell, add func(string, int64)) {
+		for _, p := range report.Places(list, nil, by) {
+			add(p.Provider, p.Refused)
+		}
+	})
+	list := report.Places(now, nil, by)
 	for i := range list {
 		p := &list[i]
 		if p.Attempts+p.Waiting == 0 {
@@ -104,7 +123,7 @@ func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
 			{n: p.Waiting},
 			{n: p.Hard},
 			{n: p.Refused},
-			change(p.Refused, p.RefusedBefore, then != nil),
+			changes.cell(p.Provider),
 		}}
 		if p.Attempts == 0 {
 			x.cells[1] = cell{text: " "}
@@ -121,21 +140,22 @@ func places(now, then []store.Cell, v view, recent []store.Attempt) tableData {
 }
 
 // failedTable is a table of failures by one key.
-func failedTable(name string, now, then []store.Cell) tableData {
+func failedTable(name string, now []store.Cell, compared *both[store.Cell]) tableData {
 	t := tableData{name: name, words: "last words", empty: "no failure in this window", columns: []column{
 		{name: "failed", width: 7}, {name: "soft", width: 6}, {name: "hard", width: 6}, {name: "change", width: 7},
 	}}
-	before := map[string]int64{}
-	for i := range then {
-		before[then[i].Keys[0]] += then[i].Soft + then[i].Hard
-	}
+	changes := changeOf(compared, func(list []store.Cell, add func(string, int64)) {
+		for i := range list {
+			add(list[i].Keys[0], list[i].Soft+list[i].Hard)
+		}
+	})
 	for i := range now {
 		c := &now[i]
 		n, key := c.Soft+c.Hard, c.Keys[0]
 		if n == 0 {
 			continue
 		}
-		t.rows = append(t.rows, row{name: key, cells: []cell{{n: n}, {n: c.Soft}, {n: c.Hard}, change(n, before[key], then != nil)}})
+		t.rows = append(t.rows, row{name: key, cells: []cell{{n: n}, {n: c.Soft}, {n: c.Hard}, changes.cell(key)}})
 	}
 	slices.SortFunc(t.rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.name, b.name))
@@ -143,8 +163,8 @@ func failedTable(name string, now, then []store.Cell) tableData {
 	return t
 }
 
-func reasonsTable(now, then []store.Cell, recent []store.Attempt) tableData {
-	t := failedTable("reason", now, then)
+func reasonsTable(now []store.Cell, compared *both[store.Cell], recent []store.Attempt) tableData {
+	t := failedTable("reason", now, compared)
 	last := lastOf(recent, func(a *store.Attempt) string { return a.Reason.String() })
 	for i := range t.rows {
 		x := &t.rows[i]
@@ -164,8 +184,8 @@ func markOf(r bounce.Reason) string {
 	return report.MarkFails
 }
 
-func sendersTable(now, then []store.Cell, recent []store.Attempt) tableData {
-	t := failedTable("sender", now, then)
+func sendersTable(now []store.Cell, compared *both[store.Cell], recent []store.Attempt) tableData {
+	t := failedTable("sender", now, compared)
 	last := lastOf(recent, senderOf)
 	t.rows = slices.DeleteFunc(t.rows, func(x row) bool { return x.name == "" })
 	for i := range t.rows {
@@ -184,14 +204,15 @@ func senderOf(a *store.Attempt) string {
 }
 
 // repliesTable is what was answered, whoever answered it.
-func repliesTable(now, then []store.Reply, known bool, recent []store.Attempt) tableData {
+func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store.Attempt) tableData {
 	t := tableData{name: "reply", words: "text", empty: "no failure in this window", columns: []column{
 		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "change", width: 7}, {name: "reason", width: 15, words: true},
 	}}
-	before := map[string]int64{}
-	for i := range then {
-		before[then[i].Template] += then[i].Attempts
-	}
+	changes := changeOf(compared, func(list []store.Reply, add func(string, int64)) {
+		for i := range list {
+			add(list[i].Template, list[i].Attempts)
+		}
+	})
 	type sum struct {
 		store.Reply   // the commonest
 		n, soft, hard int64
@@ -218,7 +239,7 @@ func repliesTable(now, then []store.Reply, known bool, recent []store.Attempt) t
 	last := lastOf(recent, func(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text })
 	for template, s := range sums {
 		x := row{name: codes(s.Code, s.Enhanced), words: template, reason: s.Reason, mark: markOf(s.Reason), last: last[template], cells: []cell{
-			{n: s.n}, {n: s.soft}, {n: s.hard}, change(s.n, before[template], known), {text: s.Reason.String()},
+			{n: s.n}, {n: s.soft}, {n: s.hard}, changes.cell(template), {text: s.Reason.String()},
 		}}
 		x.place.reply, x.place.template = true, template
 		t.rows = append(t.rows, x)

@@ -49,7 +49,9 @@ type Options struct {
 
 	View   string        // one of Views; "": providers
 	Window time.Duration // one of Windows; 0: an hour
-	Colour bool
+	// Since and Until are a period instead of the window up to now; zero: none.
+	Since, Until time.Time
+	Colour       bool
 }
 
 // onlyWords says what a filter selects.
@@ -107,7 +109,7 @@ func (o *Options) complete() {
 }
 
 func (o *Options) data() *data {
-	d := &data{now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter)}
+	d := &data{now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter), since: o.Since, until: o.Until}
 	if o.Behind != nil {
 		d.behind = o.Behind()
 	}

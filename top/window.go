@@ -69,14 +69,15 @@ type question struct {
 type answer struct {
 	question
 	stamp
-	since, until time.Time // the window, Until not included
-	asked        time.Time
-	first, last  time.Time // lines of the logs
-	rates        rates
-	table        tableData
-	tail         []fold
-	tailOf       int // failures that the tail folds
-	lines        []string
+	period      period
+	compared    *comparison // what change compares; nil: the logs cover too little
+	asked       time.Time
+	first, last time.Time // lines of the logs
+	rates       rates
+	table       tableData
+	tail        []fold
+	tailOf      int // failures that the tail folds
+	lines       []string
 }
 
 // A column of figures or words between the name and the last words of a row.
@@ -121,7 +122,8 @@ type fold struct {
 	last     *store.Attempt
 }
 
-// rates are the attempts in steps of time, the oldest first.
+// rates are the attempts in steps of time, the oldest first. The first step began before
+// the window did, and has only what is in the window; the last one runs.
 type rates struct {
 	end                   time.Time // of the last step
 	step                  time.Duration
@@ -140,19 +142,29 @@ func (r rates) at(now time.Time) rates {
 	return r
 }
 
-// perMinute is the rate of the last twelfth of the window, the running step with what
-// has passed of it.
-func (r rates) perMinute(counts []int64, now time.Time) float64 {
-	n := max(len(counts)/12, 1)
-	if n > len(counts) {
-		return 0
+// course is the steps of the window that are drawn: not the first, which is not whole.
+func (r rates) course(counts []int64) []int64 { return counts[min(1, len(counts)):] }
+
+// recent is how many steps a rate is the mean of: the last twelfth of the window, and the
+// step that runs.
+func (r rates) recent() int { return min((len(r.delivered)+10)/12+1, len(r.delivered)) }
+
+// perMinute is the mean of the recent steps, of the time that has passed and that the logs,
+// from first to last, cover; known is false where they cover nothing of it.
+func (r rates) perMinute(counts []int64, now, first, last time.Time) (mean float64, known bool) {
+	n := r.recent()
+	began := r.end.Add(-time.Duration(n) * r.step)
+	if n == 0 || last.IsZero() || last.Before(began) {
+		return 0, false
+	}
+	if first.After(began) {
+		began = first
 	}
 	sum := int64(0)
 	for _, c := range counts[len(counts)-n:] {
 		sum += c
 	}
-	passed := time.Duration(n)*r.step - r.end.Sub(now)
-	return float64(sum) / max(passed, r.step/2, time.Second).Minutes()
+	return float64(sum) / max(now.Sub(began), time.Second).Minutes(), true
 }
 
 // windows are the lengths that + and - choose between.
@@ -186,9 +198,7 @@ var failedOutcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 
 // ask answers a question at a time.
 func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Time) (*answer, error) {
-	step := stepOf(q.window)
-	ans := &answer{question: q, asked: now, until: now.Truncate(step).Add(step)}
-	ans.since = ans.until.Add(-q.window)
+	ans := &answer{question: q, asked: now}
 	read, err := r.Coverage(ctx)
 	if err != nil {
 		return nil, err
@@ -202,8 +212,11 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 			ans.last = s.Last
 		}
 	}
-	f := a.o.Filter
-	f.Since, f.Until = ans.since, ans.until
+	if ans.period, err = a.periodOf(ctx, r, q.window, now); err != nil {
+		return nil, err
+	}
+	ans.compared = ans.period.comparison(ans.first, ans.last)
+	f := ans.period.filter(a.o.Filter)
 	failed := f
 	failed.Outcomes = failedOutcomes
 	total := int64(-1)
@@ -240,7 +253,7 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	ans.rates, err = a.rates(ctx, r, f, step, total)
+	ans.rates, err = a.rates(ctx, r, ans.period, total)
 	return ans, err
 }
 
@@ -255,39 +268,58 @@ func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (l
 	return list, nil
 }
 
-// rates counts the steps of a window. A step that is over is asked for once, unless the
-// sum shows that something older was stored since; total -1: the sum is not known.
-func (a *asker) rates(ctx context.Context, r store.Reader, f store.Filter, step time.Duration, total int64) (rates, error) {
+// rates counts the steps of a period up to what the clock has reached. A step that is over
+// is asked for once, unless the sum shows that something older was stored since; total -1:
+// the sum is not known.
+func (a *asker) rates(ctx context.Context, r store.Reader, p period, total int64) (rates, error) {
+	step := stepOf(p.length())
 	if a.step != step || a.steps == nil {
 		a.step, a.steps = step, map[int64][3]int64{}
 	}
 	for at := range a.steps {
-		if at < f.Since.Unix() {
+		if at < p.since.Unix() {
 			delete(a.steps, at)
 		}
 	}
+	count := func(since, until time.Time) ([3]int64, error) {
+		return countStep(ctx, r, period{since: since, until: until}.filter(a.o.Filter))
+	}
+	ahead := int64(0) // of the clock
+	if p.until.After(p.now) {
+		n, err := count(p.now, p.until)
+		if err != nil {
+			return rates{}, err
+		}
+		ahead = n[0] + n[1] + n[2]
+	}
 	for again := false; ; again = true {
-		out, sum := rates{end: f.Until, step: step}, int64(0)
+		out, sum := rates{step: step}, ahead
 		var hours map[int64][3]int64 // of the steps from the first one that is not known
-		for at := f.Since; at.Before(f.Until); at = at.Add(step) {
+		for at := p.since.Truncate(step); at.Before(p.now); at = at.Add(step) {
+			out.end = at.Add(step)
 			n, known := a.steps[at.Unix()]
 			if !known {
-				g := f
-				g.Since = at
+				since, until := at, out.end
+				if since.Before(p.since) {
+					since = p.since
+				}
+				if until.After(p.now) {
+					until = p.now
+				}
 				var err error
-				if step < time.Hour {
-					g.Until = at.Add(step)
-					n, err = countStep(ctx, r, g)
-				} else if hours == nil {
-					hours, err = countHours(ctx, r, g)
+				switch {
+				case step < time.Hour || at.Before(p.since):
+					n, err = count(since, until)
+				case hours == nil:
+					hours, err = countHours(ctx, r, period{since: since, until: p.now}.filter(a.o.Filter))
+					fallthrough
+				default:
+					n = hours[at.Unix()]
 				}
 				if err != nil {
 					return rates{}, err
 				}
-				if hours != nil {
-					n = hours[at.Unix()]
-				}
-				if f.Until.Sub(at) > 2*step { // the last two may still grow
+				if !at.Before(p.since) && p.now.Sub(at) > 2*step { // the last two may still grow
 					a.steps[at.Unix()] = n
 				}
 			}
@@ -300,6 +332,9 @@ func (a *asker) rates(ctx context.Context, r store.Reader, f store.Filter, step 
 		clear(a.steps)
 	}
 }
+
+// both are the counts of the two parts that are compared.
+type both[T any] struct{ now, then []T }
 
 // countStep counts what was delivered, soft and hard.
 func countStep(ctx context.Context, r store.Reader, f store.Filter) (n [3]int64, err error) {
@@ -324,49 +359,46 @@ func countHours(ctx context.Context, r store.Reader, f store.Filter) (map[int64]
 	return hours, err
 }
 
-// before is the filter of the window before that of f; ok is false where the logs do not
-// reach back so far.
-func (ans *answer) before(f store.Filter) (store.Filter, bool) {
-	f.Since, f.Until = f.Since.Add(-ans.window), f.Since
-	return f, !ans.first.IsZero() && !ans.first.After(f.Since)
-}
-
 // view fills in the table of a view, and returns how many attempts it adds up to; -1: it
 // does not say.
 func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *answer, recent []store.Attempt) (total int64, err error) {
-	past, known := ans.before(f)
-	count := func(by ...store.Dimension) (now, then []store.Cell, err error) {
-		if now, err = r.Count(ctx, f, by...); err != nil || !known {
+	c := ans.compared
+	count := func(by ...store.Dimension) (now []store.Cell, b *both[store.Cell], err error) {
+		if now, err = r.Count(ctx, f, by...); err != nil || c == nil {
 			return now, nil, err
 		}
-		if then, err = r.Count(ctx, past, by...); then == nil {
-			then = []store.Cell{}
+		b = &both[store.Cell]{now: now}
+		if !c.whole {
+			if b.now, err = r.Count(ctx, c.now.filter(f), by...); err != nil {
+				return nil, nil, err
+			}
 		}
-		return now, then, err
+		b.then, err = r.Count(ctx, c.then.filter(f), by...)
+		return now, b, err
 	}
 	switch ans.view {
 	case viewProviders, viewDomains:
-		now, then, err := count(store.ByDomain, store.ByRelay)
+		now, compared, err := count(store.ByDomain, store.ByRelay)
 		if err != nil {
 			return 0, err
 		}
 		for i := range now {
 			total += now[i].Attempts
 		}
-		ans.table = places(now, then, ans.view, recent)
+		ans.table = places(now, compared, ans.view, recent)
 		return total, nil
 	case viewReasons:
-		now, then, err := count(store.ByReason)
+		now, compared, err := count(store.ByReason)
 		if err != nil {
 			return 0, err
 		}
-		ans.table = reasonsTable(now, then, recent)
+		ans.table = reasonsTable(now, compared, recent)
 	case viewSenders:
-		now, then, err := count(store.BySender)
+		now, compared, err := count(store.BySender)
 		if err != nil {
 			return 0, err
 		}
-		ans.table = sendersTable(now, then, recent)
+		ans.table = sendersTable(now, compared, recent)
 	case viewQueue:
 		q := a.o.Filter
 		list, err := r.Queue(ctx, q, queuedAtMost)
@@ -379,13 +411,19 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 		if err != nil {
 			return 0, err
 		}
-		var then []store.Reply
-		if known {
-			if then, err = r.Replies(ctx, past); err != nil {
+		var compared *both[store.Reply]
+		if c != nil {
+			compared = &both[store.Reply]{now: now}
+			if !c.whole {
+				if compared.now, err = r.Replies(ctx, c.now.filter(f)); err != nil {
+					return 0, err
+				}
+			}
+			if compared.then, err = r.Replies(ctx, c.then.filter(f)); err != nil {
 				return 0, err
 			}
 		}
-		ans.table = repliesTable(now, then, known, recent)
+		ans.table = repliesTable(now, compared, recent)
 	}
 	return -1, nil
 }

@@ -70,7 +70,36 @@ func TestRatesPass(t *testing.T) {
 	if got := r.at(now.Add(240 * time.Hour)); got.soft[0] != 0 || !got.end.After(now.Add(240*time.Hour)) {
 		t.Errorf("ten days later: %v", got)
 	}
-	if f := r.perMinute(r.delivered, now); f != 3 {
-		t.Errorf("%g a minute in the last minute, want 3", f)
+}
+
+// TestPerMinute holds what a rate is the mean of: the last twelfth of the window, the step
+// that runs, and no time that the logs do not cover.
+func TestPerMinute(t *testing.T) {
+	counts := make([]int64, 61)
+	for i := range counts {
+		counts[i] = 12
+	}
+	counts[54] = 1000 // before the last twelfth
+	r := rates{end: now, step: time.Minute, delivered: counts}
+	for _, c := range []struct {
+		what        string
+		now         time.Time
+		first, last time.Duration // before now
+		want        string
+	}{
+		{"the step has passed", now, 5 * time.Hour, 0, "12/min"},
+		{"half of it has", now.Add(-30 * time.Second), 5 * time.Hour, 0, "13/min"}, // 72 in 5.5 minutes
+		{"the logs began two minutes ago", now, 2 * time.Minute, 0, "36/min"},
+		{"the logs ended before", now, 5 * time.Hour, 7 * time.Minute, "–"},
+	} {
+		if got := perMinute(r.perMinute(counts, c.now, now.Add(-c.first), now.Add(-c.last))); got != c.want {
+			t.Errorf("%s: %s, want %s", c.what, got, c.want)
+		}
+	}
+	if got := perMinute(r.perMinute(counts, now, time.Time{}, time.Time{})); got != "–" {
+		t.Errorf("without a line: %s", got)
+	}
+	if got := perMinute(rates{}.perMinute(nil, now, now, now)); got != "–" {
+		t.Errorf("without a step: %s", got)
 	}
 }

@@ -1,0 +1,98 @@
+package top
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bouncelog/internal/when"
+	"bouncelog/store"
+)
+
+// A period is what a screen counts, in whole seconds. It selects the attempts that
+// "report --since" with the same words selects at the same moment; see [asker.periodOf].
+type period struct {
+	since time.Time
+	now   time.Time // the end of the second that runs: what the clock has reached
+	until time.Time // not included: now, or later where lines are stamped ahead of the clock
+}
+
+// periodOf is the period of a window that ends at a moment, or the one that the options
+// name. Its beginning is that of the report: the same word, rounded up to a second, as
+// stores round it. The report's end is open; that of a period is behind every attempt there
+// is, so that it can be named in a command.
+func (a *asker) periodOf(ctx context.Context, r store.Reader, window time.Duration, at time.Time) (p period, err error) {
+	if !a.o.Until.IsZero() {
+		return period{since: a.o.Since, now: a.o.Until, until: a.o.Until}, nil
+	}
+	since, err := when.ParseTime(spanShort(window), at.In(a.o.Location))
+	if err != nil {
+		return p, err
+	}
+	p.since = since.Add(time.Second - 1).Truncate(time.Second)
+	p.now = at.Truncate(time.Second).Add(time.Second)
+	p.until = p.now
+	f := a.o.Filter
+	f.Since = p.now
+	ahead, err := r.Span(ctx, f)
+	if !ahead.IsZero() {
+		p.until = ahead.Last.Truncate(time.Second).Add(time.Second)
+	}
+	return p, err
+}
+
+func (p period) length() time.Duration { return p.now.Sub(p.since) }
+
+func (p period) filter(f store.Filter) store.Filter {
+	f.Since, f.Until = p.since, p.until
+	return f
+}
+
+// leastCompared is the part of a window that the logs must cover, in it and in the one
+// before, for a change to be shown.
+const leastCompared = 0.25
+
+// A comparison is a period and the one before it, which is as long and ends where the
+// period begins, as far as the logs cover both: at the same distances from their
+// beginnings.
+type comparison struct {
+	now, then period
+	whole     bool // all of both
+}
+
+// comparison compares the part that logs from first to last cover; nil: too little. Logs
+// that end shortly before the clock are those of a quiet server.
+func (p period) comparison(first, last time.Time) *comparison {
+	if first.IsZero() {
+		return nil
+	}
+	past := p.since.Add(-p.length())
+	from, to := time.Duration(0), p.length()
+	if late := first.Sub(past); late > 0 {
+		from = (late + time.Second - 1).Truncate(time.Second)
+	}
+	if p.now.Sub(last) >= silentAfter {
+		to = min(to, last.Sub(p.since).Truncate(time.Second)+time.Second)
+	}
+	if to-from < time.Duration(leastCompared*float64(p.length())) {
+		return nil
+	}
+	part := func(since time.Time) period {
+		end := since.Add(to)
+		return period{since: since.Add(from), now: end, until: end}
+	}
+	c := &comparison{now: part(p.since), then: part(past), whole: from == 0 && to == p.length()}
+	if c.whole {
+		c.now = p
+	}
+	return c
+}
+
+// words say what is compared, where that is not all of the window.
+func (c *comparison) words(now time.Time, loc *time.Location) string {
+	if c == nil || c.whole {
+		return ""
+	}
+	ends := func(p period) string { return minute(p.since, now, loc) + "–" + minute(p.until, now, loc) }
+	return fmt.Sprintf("change: %s against %s, what the logs cover", ends(c.now), ends(c.then))
+}

@@ -1,0 +1,178 @@
+package top
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/internal/when"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// edgeLog has a refusal and a delivery a second or two about the ends of each window that
+// ends at a moment, and of the window before it, and one ahead of the clock.
+func edgeLog(at time.Time, loc *time.Location) string {
+	s := &script{}
+	times := []time.Time{at.Add(3 * time.Second)}
+	for _, w := range Windows() {
+		since, err := when.ParseTime(w, at.In(loc))
+		if err != nil {
+			panic(err)
+		}
+		for _, t := range []time.Time{since, since.Add(-at.Sub(since))} {
+			for d := -2; d <= 2; d++ {
+				times = append(times, t.Add(time.Duration(d)*time.Second))
+			}
+		}
+	}
+	times = append(times, at.Add(-time.Second), at, at.Add(-40*24*time.Hour)) // the logs reach back far enough
+	slices.SortFunc(times, time.Time.Compare)
+	for i, t := range times {
+		s.mail(t, "news@shop.test", fmt.Sprintf("a%d@firma.example", i), outlook, "sent", "2.6.0", "250 2.6.0 Queued", 1)
+		s.mail(t, "news@shop.test", fmt.Sprintf("b%d@firma.example", i), outlook, "bounced", "5.7.1", "host "+strings.TrimSuffix(outlook, ":25")+" said: 550 5.7.1 refused (in reply to end of DATA command)", 1)
+	}
+	return s.b.String()
+}
+
+// TestWindowOfReport holds that each table counts exactly what the report counts with
+// --since at the same moment: at any fraction of a second, across a change of the clocks,
+// and with lines ahead of the clock.
+func TestWindowOfReport(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{
+		now, now.Add(time.Nanosecond), now.Add(500 * time.Millisecond), time.Date(2026, 11, 23, 14, 0, 0, 1, time.UTC),
+		time.Date(2026, 10, 27, 14, 31, 7, 5e8, time.UTC), // the clocks of Berlin went back on the 25th
+	} {
+		db := stored(t, edgeLog(at, berlin))
+		for i, word := range Windows() {
+			o := options(t, db)
+			o.Location = berlin
+			r, err := db.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := &asker{o: &o}
+			since, err := when.ParseTime(word, at.In(berlin))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rep, err := report.Build(t.Context(), r, report.Options{
+				Filter: store.Filter{Since: since}, Location: berlin, Now: at.In(berlin), Live: true,
+				Sections: []string{report.SectionTotals, report.SectionReasons},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ans, err := a.ask(t.Context(), r, question{kind: pageTable, window: windows[i]}, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := ans.table.rows[0].cells[0].n, rep.Totals.Attempts; got != want {
+				t.Errorf("%s, %s: %d attempts, the report has %d", at, word, got, want)
+			}
+			if got, want := int64(ans.tailOf), rep.Totals.Soft+rep.Totals.Hard; got != want {
+				t.Errorf("%s, %s: the tail has %d failures, the report %d", at, word, got, want)
+			}
+			reasons, err := a.ask(t.Context(), r, question{kind: pageTable, view: viewReasons, window: windows[i]}, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := reasons.table.rows[0].cells[0].n, rep.Reasons[0].Hard; got != want {
+				t.Errorf("%s, %s: %d refused, the report has %d", at, word, got, want)
+			}
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestComparison holds that the window before is as long and ends where this one begins,
+// and that only what the logs cover is compared.
+func TestComparison(t *testing.T) {
+	clock := func(h, m, s int) time.Time { return time.Date(2026, 11, 23, h, m, s, 0, time.UTC) }
+	p := period{since: clock(13, 0, 0), now: clock(14, 0, 0), until: clock(14, 0, 3)}
+	for _, c := range []struct {
+		what        string
+		first, last time.Time
+		want        string
+	}{
+		{"all of both", clock(11, 0, 0), clock(13, 59, 59), "13:00:00-14:00:03 12:00:00-13:00:00 whole"},
+		{"to the second", clock(12, 0, 0), clock(14, 0, 0), "13:00:00-14:00:03 12:00:00-13:00:00 whole"},
+		{"a quiet server", clock(11, 0, 0), clock(13, 51, 0), "13:00:00-14:00:03 12:00:00-13:00:00 whole"},
+		{"the logs begin late", clock(12, 20, 0), clock(14, 0, 0), "13:20:00-14:00:00 12:20:00-13:00:00"},
+		{"the logs have ended", clock(11, 0, 0), clock(13, 40, 0), "13:00:00-13:40:01 12:00:00-12:40:01"},
+		{"both", clock(12, 10, 0), clock(13, 45, 0), "13:10:00-13:45:01 12:10:00-12:45:01"},
+		{"a quarter at least", clock(12, 46, 0), clock(14, 0, 0), ""},
+		{"nothing before", clock(13, 10, 0), clock(14, 0, 0), ""},
+		{"nothing since", clock(11, 0, 0), clock(12, 59, 0), ""},
+		{"no line", time.Time{}, time.Time{}, ""},
+	} {
+		got := ""
+		if x := p.comparison(c.first, c.last); x != nil {
+			got = fmt.Sprintf("%s-%s %s-%s", x.now.since.Format(time.TimeOnly), x.now.until.Format(time.TimeOnly), x.then.since.Format(time.TimeOnly), x.then.until.Format(time.TimeOnly))
+			if x.whole {
+				got += " whole"
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+// TestChange holds what the column change says: the difference of the parts that are
+// compared, a dash where nothing is, and in words which part where that is not all.
+func TestChange(t *testing.T) {
+	s := &script{}
+	mail := func(ago time.Duration, n int) {
+		for range n {
+			s.mail(now.Add(-ago), "news@shop.test", "a@firma.example", outlook, "bounced", "5.7.1", "host "+strings.TrimSuffix(outlook, ":25")+" said: 550 5.7.1 refused (in reply to end of DATA command)", 1)
+		}
+	}
+	mail(100*time.Minute, 2) // the logs begin here: 20 minutes into the window before
+	mail(90*time.Minute, 1)
+	mail(50*time.Minute, 9) // not compared
+	mail(30*time.Minute, 4)
+	mail(0, 1)
+	db := stored(t, s.b.String())
+	for _, c := range []struct {
+		window          time.Duration
+		attempts        int64
+		change, compare string
+	}{
+		{15 * time.Minute, 1, "−3", ""},
+		{time.Hour, 14, "+2", "change: 13:51–14:31 against 12:51–13:31, what the logs cover"},
+		{4 * time.Hour, 17, "–", ""},
+	} {
+		o := options(t, db)
+		a := &asker{o: &o}
+		r, err := db.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v := range viewNames {
+			if view(v) == viewQueue {
+				continue
+			}
+			ans, err := a.ask(t.Context(), r, question{kind: pageTable, view: view(v), window: c.window}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := ans.table.rows[0]
+			at := slices.IndexFunc(ans.table.columns, func(c column) bool { return c.name == "change" })
+			if x.cells[0].n != c.attempts || x.cells[at].text != c.change || ans.compared.words(now, time.UTC) != c.compare {
+				t.Errorf("%s, %s: %d, change %s (%q), want %d, %s (%q)", spanShort(c.window), viewNames[v], x.cells[0].n, x.cells[at].text, ans.compared.words(now, time.UTC), c.attempts, c.change, c.compare)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
