@@ -586,7 +586,7 @@ func (d *DB) backup(ctx context.Context, c *sqlite3.Conn, to string) (err error)
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("backup: %s exists", to)
 	}
-	part := &DB{path: to + ".part", opts: d.opts}
+	part := &DB{file: file{to + ".part"}, opts: d.opts}
 	os.Remove(part.path)
 	if err := part.create(); err != nil {
 		return fmt.Errorf("backup: %w", err)

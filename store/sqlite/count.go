@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"bouncelog/bounce"
@@ -28,10 +27,10 @@ func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimensio
 	defer c.Unlock()
 	t, err := r.count(c.Conn, f, by)
 	if err != nil || t == nil {
-		return nil, r.d.wrap("count", err)
+		return nil, r.wrap("count", err)
 	}
 	cells, err := t.named(c.Conn)
-	return cells, r.d.wrap("count", err)
+	return cells, r.wrap("count", err)
 }
 
 var dimensionsKnown = []store.Dimension{
@@ -91,49 +90,9 @@ func (r *reader) newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error)
 		}
 	}
 	if destination {
-		t.ends, err = r.routes(c)
+		t.ends, err = r.counting.routes(c)
 	}
 	return t, err
-}
-
-// Route ends are the names of the recipient's domain and of the relay, by route; 0: none.
-type routeEnds struct{ domains, relays numbers }
-
-// routes reads the ends of all routes.
-func (r *reader) routes(c *sqlite3.Conn) (*routeEnds, error) {
-	return once(&r.counting, &r.counting.ends, func() (*routeEnds, error) {
-		ends := new(routeEnds)
-		return ends, batches(c, "route", func(lo, hi int64) error {
-			return c.Columns(3, func(v []int64) error {
-				ends.domains.set(v[0], int32(v[1]))
-				ends.relays.set(v[0], int32(v[2]))
-				return nil
-			}, "SELECT columns(id, domain, host) FROM route WHERE id BETWEEN ? AND ?", lo, hi)
-		})
-	})
-}
-
-// A counting is what counting reads of whole tables, once for a Reader: who counts
-// mostly does so again.
-type counting struct {
-	sync.Mutex
-	ends    *routeEnds
-	replies *replyKinds
-	waiting *map[int64]bool // see firstsPending
-}
-
-// once reads something where it was not read yet.
-func once[T any](k *counting, at **T, read func() (*T, error)) (*T, error) {
-	k.Lock()
-	defer k.Unlock()
-	if *at != nil {
-		return *at, nil
-	}
-	x, err := read()
-	if err == nil {
-		*at = x
-	}
-	return x, err
 }
 
 // firstOfEach is, by id, the first id that has the same text: of a dictionary in which
@@ -345,37 +304,6 @@ func (t *tally) names(c *sqlite3.Conn, by store.Dimension, values func(func(int6
 // nullSender is what store.BySender calls it.
 const nullSender = "<>"
 
-// namesOf reads the names with these numbers, which are in order.
-func namesOf(c *sqlite3.Conn, ids []int64) (map[int64]string, error) {
-	return textsOf(c, ids, "SELECT columns(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
-}
-
-// addressesOf reads the addresses with these numbers.
-func addressesOf[N int64 | uint64](c *sqlite3.Conn, ids []N) (map[N]string, error) {
-	return textsOf(c, ids, `SELECT columns(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
-		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
-}
-
-func textsOf[N int64 | uint64](c *sqlite3.Conn, ids []N, sql string) (map[N]string, error) {
-	all := make(map[N]string, len(ids))
-	return all, inBatches(slices.Values(ids), func(wanted string) error {
-		return c.Texts(1, func(v []int64, text string) error {
-			all[N(v[0])] = text
-			return nil
-		}, sql, wanted)
-	})
-}
-
-// A dimension is what a rollup is kept by.
-type dimension string
-
-const (
-	byRoute  dimension = "route"
-	bySender dimension = "sender"
-	byOrigin dimension = "origin"
-	byRows   dimension = ""
-)
-
 // dimension chooses the rollup that can answer, or the rows.
 func (q *question) dimension(by ...store.Dimension) dimension {
 	if q.narrow() {
@@ -490,16 +418,6 @@ type edge struct {
 	minus bool
 }
 
-// during is how many pieces there are of a stretch of time.
-func during(all []*piece, time span) (n int) {
-	for _, p := range all {
-		if p.since < time.hi && p.until >= time.lo {
-			n++
-		}
-	}
-	return n
-}
-
 // countCells adds up the periods from lo to hi of a rollup.
 func (q *question) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int64) error {
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
@@ -539,38 +457,10 @@ func (q *question) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi i
 	}
 }
 
-// A replyKind is what counts of a reply.
-type replyKind struct {
-	kind, origin int64
-	retry        bool
-	discarded    bool
-}
-
-// Reply kinds are those of all replies, and the id of the null sender.
-type replyKinds struct {
-	of   map[int64]replyKind
-	null int64
-}
-
-func (r *reader) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
-	return once(&r.counting, &r.counting.replies, func() (*replyKinds, error) {
-		k := &replyKinds{of: make(map[int64]replyKind)}
-		err := c.Each(func(v []driver.Value) error {
-			kind := num(v[1])
-			k.of[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500, str(v[4]) == string(bounce.Discarded)}
-			return nil
-		}, "SELECT id, kind, origin, code, disposal FROM reply")
-		if err == nil {
-			k.null, err = c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
-		}
-		return k, err
-	})
-}
-
 // countRows adds up the rows.
 func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 	delivered, failed := q.wants()
-	known, err := r.replyKinds(c)
+	known, err := r.counting.replyKinds(c)
 	if err != nil {
 		return err
 	}
@@ -672,7 +562,7 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 	if !failed {
 		return nil
 	}
-	firsts, err := r.firstsPending(c)
+	firsts, err := r.counting.firstsPending(c)
 	if err != nil {
 		return err
 	}
@@ -697,17 +587,6 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 func clientOf(hash int64) int64 {
 	const text = 1 << 62
 	return text | hash&(text-1)
-}
-
-// firstsPending are the first attempts of who is still tried.
-func (r *reader) firstsPending(c *sqlite3.Conn) (*map[int64]bool, error) {
-	return once(&r.counting, &r.counting.waiting, func() (*map[int64]bool, error) {
-		all := make(map[int64]bool)
-		return &all, c.Columns(1, func(v []int64) error {
-			all[v[0]] = true
-			return nil
-		}, "SELECT columns(pair) FROM pending")
-	})
 }
 
 // countDelivered counts the rows of the table delivery by route and reply. All that it

@@ -19,7 +19,7 @@ func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 	defer c.Unlock()
 	sources, err := readSources(c.Conn)
 	if err != nil {
-		return nil, r.d.wrap("read positions", err)
+		return nil, r.wrap("read positions", err)
 	}
 	out := &store.Resume{Sources: sources}
 	err = c.Each(func(v []driver.Value) error {
@@ -31,7 +31,7 @@ func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 		return nil
 	}, `SELECT host, mta, instance, queue_id, at, message_id, sender, sender_known, size, client_host, client_ip, sasl_user
 		FROM open_message ORDER BY id DESC`)
-	return out, r.d.wrap("read queued messages", err)
+	return out, r.wrap("read queued messages", err)
 }
 
 // Coverage says what of the logs was understood.
@@ -41,20 +41,20 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 	out := new(store.Coverage)
 	var err error
 	if out.Sources, err = readSources(c.Conn); err != nil {
-		return nil, r.d.wrap("list sources", err)
+		return nil, r.wrap("list sources", err)
 	}
 	err = c.Each(func(v []driver.Value) error {
 		out.Skipped = append(out.Skipped, store.Skipped{Program: str(v[0]), Lines: num(v[1])})
 		return nil
 	}, "SELECT program, lines FROM skipped ORDER BY lines DESC, program")
 	if err != nil {
-		return nil, r.d.wrap("list skipped lines", err)
+		return nil, r.wrap("list skipped lines", err)
 	}
 	err = c.Each(func(v []driver.Value) error {
 		out.Unparsed = append(out.Unparsed, store.Unparsed{Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Text: str(v[3])})
 		return nil
 	}, layoutSQL("SELECT s.name, u.id, u.at, u.text FROM unparsed_line AS u JOIN source AS s ON s.id = u.id >> $OFFSET_BITS ORDER BY u.id"))
-	return out, r.d.wrap("list unparsed lines", err)
+	return out, r.wrap("list unparsed lines", err)
 }
 
 // Ends lists what became of messages as a whole.
@@ -72,7 +72,7 @@ func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) ([]boun
 		}, layoutSQL(`SELECT s.name, e.id, e.at, e.event, e.by FROM message_end AS e JOIN origin AS o ON o.id = e.origin JOIN source AS s ON s.id = e.id >> $OFFSET_BITS
 			WHERE e.queue = ? AND o.host = ? AND o.mta = ? AND o.instance = ?`), queueValue(m.QueueID), m.Host, string(m.MTA), m.Instance)
 		if err != nil {
-			return nil, r.d.wrap("read what became of messages", err)
+			return nil, r.wrap("read what became of messages", err)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b bounce.End) int {
@@ -90,7 +90,7 @@ func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
 	defer c.Unlock()
 	q, err := newQuestion(c.Conn, f)
 	if err != nil || q.nothing {
-		return 0, r.d.wrap("count what was discarded", err)
+		return 0, r.wrap("count what was discarded", err)
 	}
 	where := "event = '" + string(bounce.MessageDiscarded) + "' AND at >= ? AND at < ?"
 	args := []any{q.since, q.until}
@@ -101,7 +101,7 @@ func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
 		where, args = where+" AND queue = ?", append(args, q.queue)
 	}
 	n, err := c.Number("SELECT count(*) FROM message_end WHERE "+where, args...)
-	return n, r.d.wrap("count what was discarded", err)
+	return n, r.wrap("count what was discarded", err)
 }
 
 func readSources(c *sqlite3.Conn) ([]store.Source, error) {

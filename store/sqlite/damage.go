@@ -55,11 +55,6 @@ func firstFinding(s string) string {
 	return ""
 }
 
-// errMissingRow is a row that refers to one that is not there.
-func errMissingRow(table string, id int64) error {
-	return fmt.Errorf("%w: row %d of %s is missing", store.ErrDamaged, id, table)
-}
-
 // checkContents holds against one another what is stored in more than one place: the texts of
 // the dictionaries and the hashes by which they are looked up; the attempts and the filters of
 // their chunks; recipients' histories and their attempts.

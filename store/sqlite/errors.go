@@ -27,8 +27,11 @@ var errorNames = map[error]error{
 	sqlite3.ErrNotADB:   store.ErrForeign,
 }
 
+// A file is where a database is, which errors name.
+type file struct{ path string }
+
 // wrap says what was being done and gives errors that callers tell apart their names.
-func (d *DB) wrap(what string, err error) error {
+func (f file) wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -37,24 +40,29 @@ func (d *DB) wrap(what string, err error) error {
 	}
 	kind := errorNames[sqlite3.KindOf(err)]
 	if kind == fs.ErrPermission {
-		if err := syscall.Access(d.path, 2); errors.Is(err, syscall.EROFS) { // 2: W_OK
+		if err := syscall.Access(f.path, 2); errors.Is(err, syscall.EROFS) { // 2: W_OK
 			kind = err
 		}
 	}
 	if kind == nil || errors.Is(err, kind) {
-		return fmt.Errorf("%s: %s: %w", what, d.path, err)
+		return fmt.Errorf("%s: %s: %w", what, f.path, err)
 	}
-	return fmt.Errorf("%s: %s: %w (%w)", what, d.path, kind, err)
+	return fmt.Errorf("%s: %s: %w (%w)", what, f.path, kind, err)
 }
 
 // cannotOpen adds the operating system's reason, which SQLite leaves out.
-func (d *DB) cannotOpen(err error) error {
+func (f file) cannotOpen(err error) error {
 	if sqlite3.KindOf(err) == sqlite3.ErrCantOpen {
-		if f, oserr := os.Open(d.path); oserr != nil {
+		if opened, oserr := os.Open(f.path); oserr != nil {
 			return oserr
 		} else {
-			f.Close()
+			opened.Close()
 		}
 	}
 	return err
+}
+
+// errMissingRow is a row that refers to one that is not there.
+func errMissingRow(table string, id int64) error {
+	return fmt.Errorf("%w: row %d of %s is missing", store.ErrDamaged, id, table)
 }

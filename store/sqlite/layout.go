@@ -257,3 +257,17 @@ type layoutFile struct {
 }
 
 func (f layoutFile) Read(p []byte) (int, error) { return f.text.Read(p) }
+
+// A span is a range of ids, both ends included.
+type span struct{ lo, hi int64 }
+
+// States of a pair, as the table pair has them.
+const (
+	pending = iota
+	recovered
+	expired
+	hard
+	removed   // somebody took the message out of the queue
+	discarded // a filter of ours threw it away
+	completed // the message left the queue, and no attempt said how
+)

@@ -47,17 +47,6 @@ import (
 //     is kept with each failure. See address.go for what is known of recipients since.
 //   - Stored before: an attempt, expiry or end before its source's position changes nothing.
 
-// States of a pair, as the table pair has them.
-const (
-	pending = iota
-	recovered
-	expired
-	hard
-	removed   // somebody took the message out of the queue
-	discarded // a filter of ours threw it away
-	completed // the message left the queue, and no attempt said how
-)
-
 // endStates is the state of the pairs that are pending when a message ends.
 var endStates = map[bounce.EndEvent]int{
 	bounce.MessageRemoved:   removed,

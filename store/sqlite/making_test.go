@@ -12,7 +12,7 @@ import (
 // of another schema.
 func TestReadWhileMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made.db")
-	made := &DB{path: path}
+	made := &DB{file: file{path}}
 	if err := made.create(); err != nil {
 		t.Fatal(err)
 	}

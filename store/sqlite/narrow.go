@@ -69,3 +69,9 @@ func (w *writer) fillNarrow() error {
 	}
 	return nil
 }
+
+// covers tells whether all that is asked for is in a list; nothing asked for is
+// everything.
+func covers(list, asked []bounce.Reason) bool {
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(r bounce.Reason) bool { return !slices.Contains(list, r) })
+}

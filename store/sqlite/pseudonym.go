@@ -147,15 +147,18 @@ func (s *secret) messageID(id string) string {
 	return fmt.Sprintf("m%013x%s", s.pseudonym.add(8, left)>>12, right)
 }
 
-// by is who did something with a message as a whole, as it is stored: a login, unless it is
-// one of the system's.
-func (s *secret) by(who string) string {
-	who = clean(who, maxName)
-	switch {
-	case s.pseudonym == nil, who == "root", who == "postsuper", who == "cleanup", strings.HasPrefix(who, "-"):
-		return who
-	case strings.ContainsAny(who, " <>@\"'"):
-		return s.scrub(who, nil)
+// unquote is what a local part means: without the quotes and the backslashes of a quoted
+// string (RFC 5321 section 4.1.2).
+func unquote(local string) string {
+	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
+		return local
 	}
-	return s.local(who)
+	var b strings.Builder
+	for i := 1; i < len(local)-1; i++ {
+		if local[i] == '\\' && i+1 < len(local)-1 {
+			i++
+		}
+		b.WriteByte(local[i])
+	}
+	return b.String()
 }

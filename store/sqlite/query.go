@@ -240,9 +240,6 @@ func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error
 // few ids may stand in a statement one by one.
 const few = 500
 
-// A span is a range of ids, both ends included.
-type span struct{ lo, hi int64 }
-
 // spans finds the runs of ids that may hold what is asked for, by the chunks' times
 // and filters. What no chunk covers yet is included.
 func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
@@ -477,3 +474,24 @@ func (q *question) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql stri
 
 // errEnough ends a question whose caller wants no more.
 var errEnough = errors.New("enough")
+
+// faults is the table to read recipients' failures from: the narrow one where it
+// holds what is asked for and what that depends on.
+func (q *question) faults() string {
+	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 && q.originals == nil {
+		return "fault"
+	}
+	return "failure"
+}
+
+// failedOnly restricts f to failed attempts; ok is false where it selects none.
+func failedOnly(f store.Filter) (only store.Filter, ok bool) {
+	var outcomes []bounce.Outcome
+	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
+		if len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, o) {
+			outcomes = append(outcomes, o)
+		}
+	}
+	f.Outcomes = outcomes
+	return f, outcomes != nil
+}

@@ -13,7 +13,7 @@ func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.
 	c := r.take(ctx)
 	defer c.Unlock()
 	list, err := queuedOf(c.Conn, f, limit)
-	return list, r.d.wrap("list the queue", err)
+	return list, r.wrap("list the queue", err)
 }
 
 func queuedOf(c *sqlite3.Conn, f store.Filter, limit int) ([]store.Queued, error) {

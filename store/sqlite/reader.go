@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +13,7 @@ import (
 // A reader is a store.Reader: some connections in read transactions that see the same
 // commit, which take turns.
 type reader struct {
-	d     *DB
+	file
 	conns []*shared
 	turn  atomic.Uint32
 
@@ -53,62 +52,6 @@ func (t turn) pause(body func() bool) bool {
 // questions at once, and more connections than processors gain nothing.
 const readersAtOnce = 4
 
-// Read returns a Reader of what is committed.
-func (d *DB) Read(ctx context.Context) (store.Reader, error) {
-	n := min(max(runtime.GOMAXPROCS(0), 1), readersAtOnce)
-	if d.opts.Temporary {
-		return d.readTemporary(n)
-	}
-	r := &reader{d: d}
-	var dones []func()
-	giveBack := func() {
-		for _, done := range dones {
-			done()
-		}
-	}
-	r.close = func() {
-		for _, c := range r.conns {
-			c.Under(context.Background())
-			c.Exec("ROLLBACK") // nothing was written; after an error there may be no transaction
-		}
-		giveBack()
-	}
-	for range n {
-		c, done, err := d.reader(ctx)
-		if err != nil {
-			giveBack()
-			return nil, err
-		}
-		dones = append(dones, done)
-		r.conns = append(r.conns, &shared{Conn: c})
-	}
-	for range 10 {
-		same, err := r.begin()
-		if err == nil && same {
-			return r, nil
-		}
-		for _, c := range r.conns {
-			if c.InTransaction() {
-				err = errors.Join(err, c.Exec("ROLLBACK"))
-			}
-		}
-		if err != nil {
-			giveBack()
-			return nil, d.wrap("read", err)
-		}
-	}
-	// Others commit all the time. One connection sees one moment by itself.
-	for _, done := range dones[1:] {
-		done()
-	}
-	r.conns, dones = r.conns[:1], dones[:1]
-	if _, err := r.begin(); err != nil {
-		giveBack()
-		return nil, d.wrap("read", err)
-	}
-	return r, nil
-}
-
 // begin begins a transaction on each connection. All of them see the same commit
 // where the first connection saw none between its look before the others began and
 // its own beginning.
@@ -130,32 +73,6 @@ func (r *reader) begin() (same bool, err error) {
 		same = after == before // of the last, the first connection
 	}
 	return same, nil
-}
-
-// readTemporary returns a Reader of a temporary database, which has one connection:
-// SQLite runs one statement of it at a time, and Append waits until the Reader is
-// closed.
-func (d *DB) readTemporary(n int) (store.Reader, error) {
-	c, done, err := d.reader(context.Background())
-	if err != nil {
-		return nil, err
-	}
-	r := &reader{d: d, conns: []*shared{{Conn: c}}}
-	r.close = func() {
-		for _, c := range r.conns[1:] {
-			c.Close()
-		}
-		done()
-	}
-	for range n - 1 {
-		c, err := c.Share()
-		if err != nil {
-			r.close()
-			return nil, d.wrap("read", err)
-		}
-		r.conns = append(r.conns, &shared{Conn: c})
-	}
-	return r, nil
 }
 
 // Close ends the transactions.
@@ -208,34 +125,11 @@ func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
 	v, err := c.One("SELECT value FROM meta WHERE key = ?", notePrefix+key)
 	text, ok := v.(string)
 	if !ok {
-		return nil, r.d.wrap("read a note", err)
+		return nil, r.wrap("read a note", err)
 	}
-	return []byte(text), r.d.wrap("read a note", err)
+	return []byte(text), r.wrap("read a note", err)
 }
 
 // notePrefix keeps notes apart from what the database keeps for itself in the
 // table meta.
 const notePrefix = "note:"
-
-// SetNote notes a value, in a transaction of its own.
-func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
-	return d.writing("note", func(w *writer) error {
-		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(value))
-	})
-}
-
-// SwapNote notes a value in place of another, in a transaction of its own.
-func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (swapped bool, err error) {
-	err = d.writing("note", func(w *writer) error {
-		v, err := w.c.One("SELECT value FROM meta WHERE key = ?", notePrefix+key)
-		if err != nil {
-			return err
-		}
-		text, ok := v.(string)
-		if swapped = ok == (old != nil) && text == string(old); !swapped {
-			return nil
-		}
-		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(new))
-	})
-	return swapped && err == nil, err
-}

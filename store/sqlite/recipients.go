@@ -31,21 +31,12 @@ func (q *question) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 	return where + " AND (" + within + ")", nil
 }
 
-// faults is the table to read recipients' failures from: the narrow one where it
-// holds what is asked for and what that depends on.
-func (q *question) faults() string {
-	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 && q.originals == nil {
-		return "fault"
-	}
-	return "failure"
-}
-
 // Recipients yields the recipients with permanent failures.
 func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {
 	return func(yield func(*store.Recipient, error) bool) {
 		err := r.recipients(ctx, f, limit, func(x *store.Recipient) bool { return yield(x, nil) })
 		if err != nil && err != errEnough {
-			yield(nil, r.d.wrap("read recipients", err))
+			yield(nil, r.wrap("read recipients", err))
 		}
 	}
 }

@@ -46,21 +46,9 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 	return func(yield func(*store.Refusal, error) bool) {
 		err := r.refusals(ctx, f, func(x *store.Refusal) bool { return yield(x, nil) })
 		if err != nil && err != errEnough {
-			yield(nil, r.d.wrap("read refusals", err))
+			yield(nil, r.wrap("read refusals", err))
 		}
 	}
-}
-
-// failedOnly restricts f to failed attempts; ok is false where it selects none.
-func failedOnly(f store.Filter) (only store.Filter, ok bool) {
-	var outcomes []bounce.Outcome
-	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
-		if len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, o) {
-			outcomes = append(outcomes, o)
-		}
-	}
-	f.Outcomes = outcomes
-	return f, outcomes != nil
 }
 
 func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store.Refusal) bool) error {
@@ -171,12 +159,6 @@ func faultRows(c *sqlite3.Conn, q *question, spans []span, wanted *idSet, row []
 	})
 	slices.SortFunc(rows, func(a, b refusalRow) int { return inOrder(&a, &b) })
 	return runs{rows}, err
-}
-
-// covers tells whether all that is asked for is in a list; nothing asked for is
-// everything.
-func covers(list, asked []bounce.Reason) bool {
-	return len(asked) > 0 && !slices.ContainsFunc(asked, func(r bounce.Reason) bool { return !slices.Contains(list, r) })
 }
 
 // errMany says that there are more than refusalsSorted rows.
@@ -512,4 +494,14 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 	return nil
 }
 
-func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
+// newByID makes room for the ids that some rows have.
+func newByID[V any](rows runs, of func(*refusalRow) int32) *byID[V] {
+	b := new(byID[V])
+	for _, list := range rows {
+		for i := range list {
+			b.ids.add(int64(of(&list[i])))
+		}
+	}
+	b.list = make([]V, b.ids.ranked())
+	return b
+}

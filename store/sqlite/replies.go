@@ -17,7 +17,7 @@ func (r *reader) Replies(ctx context.Context, f store.Filter) ([]store.Reply, er
 	c := r.take(ctx)
 	defer c.Unlock()
 	out, err := replies(c.Conn, f)
-	return out, r.d.wrap("count replies", err)
+	return out, r.wrap("count replies", err)
 }
 
 func replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error) {

@@ -140,3 +140,13 @@ var totalSQL = layoutSQL("SELECT key & $TOTAL_MASK AS key, sum(n) AS n, sum(mess
 func (w *writer) sumTotals() error {
 	return w.c.Exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
 }
+
+// A dimension is what a rollup is kept by.
+type dimension string
+
+const (
+	byRoute  dimension = "route"
+	bySender dimension = "sender"
+	byOrigin dimension = "origin"
+	byRows   dimension = ""
+)

@@ -238,22 +238,6 @@ func decoded(s string) string {
 	return b.String()
 }
 
-// unquote is what a local part means: without the quotes and the backslashes of a quoted
-// string (RFC 5321 section 4.1.2).
-func unquote(local string) string {
-	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {
-		return local
-	}
-	var b strings.Builder
-	for i := 1; i < len(local)-1; i++ {
-		if local[i] == '\\' && i+1 < len(local)-1 {
-			i++
-		}
-		b.WriteByte(local[i])
-	}
-	return b.String()
-}
-
 // boundary reports whether a word may begin at text[i].
 func boundary(text string, i int) bool {
 	if i == 0 || !wordByte(text[i-1]) {
@@ -353,4 +337,17 @@ func (s *secret) shape(line string) string {
 func atext(c byte) bool {
 	return c >= 0x80 || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
+}
+
+// by is who did something with a message as a whole, as it is stored: a login, unless it is
+// one of the system's.
+func (s *secret) by(who string) string {
+	who = clean(who, maxName)
+	switch {
+	case s.pseudonym == nil, who == "root", who == "postsuper", who == "cleanup", strings.HasPrefix(who, "-"):
+		return who
+	case strings.ContainsAny(who, " <>@\"'"):
+		return s.scrub(who, nil)
+	}
+	return s.local(who)
 }

@@ -17,7 +17,7 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 	defer c.Unlock()
 	q, err := newQuestion(c.Conn, f)
 	if err != nil || q.nothing {
-		return store.Span{}, r.d.wrap("span", err)
+		return store.Span{}, r.wrap("span", err)
 	}
 	var s ends
 	if q.narrow() {
@@ -26,7 +26,7 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 		err = r.ends(q, c.Conn, &s)
 	}
 	if err != nil || !s.any {
-		return store.Span{}, r.d.wrap("span", err)
+		return store.Span{}, r.wrap("span", err)
 	}
 	return store.Span{First: unix(s.lo), Last: unix(s.hi)}, nil
 }

@@ -74,7 +74,7 @@ type Options struct {
 
 // A DB is a database. It implements store.Store.
 type DB struct {
-	path string
+	file
 	opts Options
 	dsn  string // of a reader
 
@@ -121,7 +121,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		opts.migrations, opts.version = migrations, schemaVersion
 	}
 	opts.migrations = layoutFS{opts.migrations}
-	d := &DB{path: path, opts: opts}
+	d := &DB{file: file{path}, opts: opts}
 	var err error
 	switch {
 	case opts.Temporary:

@@ -341,7 +341,7 @@ func TestDialLocked(t *testing.T) {
 	defer other.Close()
 	for _, begin := range []string{"BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"} {
 		must(t, other.Exec(begin))
-		d := &DB{path: path, opts: Options{migrations: migrations, version: schemaVersion}}
+		d := &DB{file: file{path}, opts: Options{migrations: migrations, version: schemaVersion}}
 		c, err := d.dialWriter(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", begin, err)

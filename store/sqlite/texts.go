@@ -3,6 +3,7 @@ package sqlite
 import (
 	"database/sql/driver"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,16 +58,6 @@ func remember[K comparable, V any](m map[K]V, id K, v V) V {
 	}
 	m[id] = v
 	return v
-}
-
-func str(v driver.Value) string {
-	s, _ := v.(string)
-	return s
-}
-
-func num(v driver.Value) int64 {
-	n, _ := v.(int64)
-	return n
 }
 
 // makeAddress makes an address of local part and domain.
@@ -279,28 +270,23 @@ func (t *texts) fill(r *record, x *store.Attempt) error {
 	return nil
 }
 
-// lengthen is the inverse of writer.shorten.
-func lengthen(s string, d *bounce.Delivery) string {
-	for i := range len(s) {
-		if c := s[i]; c < '\t' {
-			var b strings.Builder
-			b.WriteString(s[:i])
-			for _, c := range []byte(s[i:]) {
-				switch c {
-				case 1:
-					b.WriteString(d.Recipient)
-				case 2:
-					b.WriteString(d.RelayHost)
-				case 3:
-					b.WriteString(d.RelayIP)
-				case 4:
-					b.WriteString(d.Sender)
-				default:
-					b.WriteByte(c)
-				}
-			}
-			return b.String()
-		}
-	}
-	return s
+// namesOf reads the names with these numbers, which are in order.
+func namesOf(c *sqlite3.Conn, ids []int64) (map[int64]string, error) {
+	return textsOf(c, ids, "SELECT columns(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
+}
+
+// addressesOf reads the addresses with these numbers.
+func addressesOf[N int64 | uint64](c *sqlite3.Conn, ids []N) (map[N]string, error) {
+	return textsOf(c, ids, `SELECT columns(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
+		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)
+}
+
+func textsOf[N int64 | uint64](c *sqlite3.Conn, ids []N, sql string) (map[N]string, error) {
+	all := make(map[N]string, len(ids))
+	return all, inBatches(slices.Values(ids), func(wanted string) error {
+		return c.Texts(1, func(v []int64, text string) error {
+			all[N(v[0])] = text
+			return nil
+		}, sql, wanted)
+	})
 }

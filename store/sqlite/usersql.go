@@ -91,7 +91,7 @@ type rows struct {
 	s    *sqlite3.Stmt
 	r    driver.Rows
 	row  []driver.Value
-	d    *DB
+	file file
 	done func()
 }
 
@@ -109,7 +109,7 @@ func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 		done()
 		return nil, d.wrap("query", err)
 	}
-	r := &rows{s: s, d: d, done: done}
+	r := &rows{s: s, file: d.file, done: done}
 	if !s.ReadOnly() {
 		return nil, errors.Join(fmt.Errorf("query: %w", errReadOnly), r.Close())
 	}
@@ -148,7 +148,7 @@ func (r *rows) Next() ([]any, error) {
 	err := r.r.Next(r.row)
 	if err != nil {
 		if err != io.EOF {
-			err = r.d.wrap("query", err)
+			err = r.file.wrap("query", err)
 		}
 		return nil, err
 	}

@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"bouncelog/bounce"
 )
 
 // clean makes text fit for any reader of the database: valid UTF-8, no NUL, none
@@ -192,3 +195,24 @@ func sorted[K int64 | uint32, V any](m map[K]V) []K {
 	slices.Sort(keys)
 	return keys
 }
+
+// What is kept of hostile input, in bytes.
+const (
+	maxResponse = 16 << 10
+	maxName     = 1 << 10 // domains, host names, local parts, message ids
+	maxWord     = 255
+)
+
+func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
+
+func str(v driver.Value) string {
+	s, _ := v.(string)
+	return s
+}
+
+func num(v driver.Value) int64 {
+	n, _ := v.(int64)
+	return n
+}
+
+func isFailed(o bounce.Outcome) bool { return o == bounce.Soft || o == bounce.Hard }

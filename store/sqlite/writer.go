@@ -8,13 +8,6 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// What is kept of hostile input, in bytes.
-const (
-	maxResponse = 16 << 10
-	maxName     = 1 << 10 // domains, host names, local parts, message ids
-	maxWord     = 255
-)
-
 // And in number: a log may be full of invented ones.
 const (
 	maxPrograms = 2000 // that skipped lines are counted by, "(others)" included

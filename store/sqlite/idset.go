@@ -90,18 +90,6 @@ type byID[V any] struct {
 	list []V // in the order of the ids
 }
 
-// newByID makes room for the ids that some rows have.
-func newByID[V any](rows runs, of func(*refusalRow) int32) *byID[V] {
-	b := new(byID[V])
-	for _, list := range rows {
-		for i := range list {
-			b.ids.add(int64(of(&list[i])))
-		}
-	}
-	b.list = make([]V, b.ids.ranked())
-	return b
-}
-
 // at is what is held for an id; one that was not named has the zero value.
 func (b *byID[V]) at(id int64) *V {
 	if i := b.ids.place(id); i >= 0 {

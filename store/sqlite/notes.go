@@ -1,0 +1,26 @@
+package sqlite
+
+import "context"
+
+// SetNote notes a value, in a transaction of its own.
+func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
+	return d.writing("note", func(w *writer) error {
+		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(value))
+	})
+}
+
+// SwapNote notes a value in place of another, in a transaction of its own.
+func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (swapped bool, err error) {
+	err = d.writing("note", func(w *writer) error {
+		v, err := w.c.One("SELECT value FROM meta WHERE key = ?", notePrefix+key)
+		if err != nil {
+			return err
+		}
+		text, ok := v.(string)
+		if swapped = ok == (old != nil) && text == string(old); !swapped {
+			return nil
+		}
+		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(new))
+	})
+	return swapped && err == nil, err
+}

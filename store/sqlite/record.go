@@ -1,0 +1,76 @@
+package sqlite
+
+import (
+	"cmp"
+	"database/sql/driver"
+)
+
+// A record is a row of delivery or failure.
+type record struct {
+	id, at                   int64
+	queue                    driver.Value
+	recipient, sender, route int64 // sender 0: not known
+	reply, meta              int64
+	text                     driver.Value
+	message, line            int64 // line 0: the id says it
+	client                   driver.Value
+	words                    words // where the row was read with them
+}
+
+// Words are the texts of a failure that hardly repeat, read along with it: one
+// by one would take three times as long.
+type words struct {
+	ok          bool
+	rcpt        addressText
+	sender      addressText
+	left, right driver.Value // of the message id
+	text        driver.Value
+	original    int64
+}
+
+const (
+	wordColumns = ", rl.local, rd.text, sl.local, sd.text, ml.left, mr.text, tx.text, og.address"
+	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain
+		LEFT JOIN address AS sl ON sl.id = a.sender LEFT JOIN name AS sd ON sd.id = sl.domain
+		LEFT JOIN message_id AS ml ON ml.id = a.message LEFT JOIN name AS mr ON mr.id = ml.right
+		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id`
+
+	deliveryColumns = "a.id, a.at, a.queue, a.recipient, a.sender, a.route, a.reply, a.meta"
+	failureColumns  = deliveryColumns + ", a.text, a.message, a.line, a.client"
+
+	recordWidth = 12 // of failureColumns
+)
+
+func (r *record) scan(v []driver.Value) {
+	*r = record{id: num(v[0]), at: num(v[1]), queue: v[2], recipient: num(v[3]), sender: num(v[4]), route: num(v[5]), reply: num(v[6]), meta: num(v[7])}
+	if len(v) >= recordWidth {
+		r.text, r.message, r.line, r.client = v[8], num(v[9]), num(v[10]), v[11]
+	}
+	if v := v[min(len(v), recordWidth):]; len(v) == 8 {
+		r.words = words{ok: true, rcpt: makeAddress(v), sender: makeAddress(v[2:]), left: v[4], right: v[5], text: v[6], original: num(v[7])}
+	}
+}
+
+// key is the place of a row among those of its second: where its line begins, and of
+// those of one line the id.
+func (r *record) key() int64 {
+	if r.line != 0 {
+		return r.line
+	}
+	return r.id
+}
+
+func compareRecords(a, b *record) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key(), b.key()), cmp.Compare(a.id, b.id))
+}
+
+// n tells apart what one line stands for: see store.Ref.
+func (r *record) n() int64 {
+	if r.line == 0 {
+		return 0
+	}
+	return nOf(attemptID(r.id))
+}
+
+// nOf is store.Ref.N of an attempt that says that a pair expired.
+func nOf(id attemptID) int64 { return 1 + attemptID(int64(id)-expiries.lo).offset() }
