@@ -30,13 +30,13 @@ const (
 // giveWay waits while the write-ahead log is large and written to. It begins anew at a moment
 // at which nobody reads what it holds; four who ask without a pause, each for seconds, never leave
 // one. Whoever waits here until those who ask already have ended makes that moment.
-func (d *DB) giveWay(ctx context.Context) {
+func giveWay(ctx context.Context, path string, patience time.Duration) {
 	const (
 		look  = 50 * time.Millisecond
 		alive = 30 * time.Second // a log that nobody has written to for so long will not begin anew
 	)
-	log := realPath(d.path) + "-wal"
-	for waited := time.Duration(0); waited < d.opts.GiveWay; waited += look {
+	log := realPath(path) + "-wal"
+	for waited := time.Duration(0); waited < patience; waited += look {
 		st, err := os.Stat(log)
 		if err != nil || st.Size() < yieldingLog || time.Since(st.ModTime()) > alive {
 			return

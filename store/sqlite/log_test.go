@@ -12,12 +12,12 @@ import (
 func TestGiveWay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	log := path + "-wal"
-	d := &DB{path: path, opts: Options{GiveWay: 24 * time.Hour}}
-	d.giveWay(t.Context()) // no log
+	const day = 24 * time.Hour
+	giveWay(t.Context(), path, day) // no log
 	if err := os.WriteFile(log, []byte("small"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.giveWay(t.Context())
+	giveWay(t.Context(), path, day)
 	if err := os.Truncate(log, yieldingLog); err != nil {
 		t.Fatal(err)
 	}
@@ -25,20 +25,20 @@ func TestGiveWay(t *testing.T) {
 	if err := os.Chtimes(log, old, old); err != nil {
 		t.Fatal(err)
 	}
-	d.giveWay(t.Context()) // a daemon that was killed left it
+	giveWay(t.Context(), path, day) // a daemon that was killed left it
 
 	now := time.Now().Add(time.Hour)
 	if err := os.Chtimes(log, now, now); err != nil {
 		t.Fatal(err)
 	}
-	(&DB{path: path}).giveWay(t.Context()) // it was not asked to
+	giveWay(t.Context(), path, 0) // it was not asked to
 	ended, stop := context.WithCancel(t.Context())
 	stop()
-	d.giveWay(ended)
+	giveWay(ended, path, day)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		d.giveWay(t.Context())
+		giveWay(t.Context(), path, day)
 		if st, err := os.Stat(log); err != nil || st.Size() >= yieldingLog {
 			t.Errorf("it went on beside %v (%v)", st, err)
 		}

@@ -128,7 +128,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		d.path = "temporary database"
 		err = d.openTemporary()
 	case opts.ReadOnly:
-		d.giveWay(ctx)
+		giveWay(ctx, d.path, opts.GiveWay)
 		err = d.openReadOnly()
 	default:
 		err = d.openWriter(ctx)
