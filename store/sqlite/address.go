@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"strings"
 
 	"bouncelog/internal/sqlite3"
@@ -58,74 +57,67 @@ type dirtyHistory struct {
 // maxNewAddresses is how many new addresses wait, about.
 const maxNewAddresses = 4096
 
-// address gives an address its number. The pointer is good until the next
-// call.
-func (w *writer) address(h uint64, whole, domain string) (*address, error) {
-	if a := w.addresses.get(h); a != nil {
-		return a, nil
-	}
-	local := w.local(split(whole, domain))
-	dom, err := w.name(domain)
+// An addressDictionary is the dictionary of addresses, with their histories.
+type addressDictionary struct {
+	dictionary[address]
+	added    []newAddress            // not in the table yet, in the order of their ids
+	firstNew int64                   // id of added[0]
+	dirty    map[uint32]dirtyHistory // by the address's id; none of added
+}
+
+// reset forgets what is not in the database.
+func (d *addressDictionary) reset(c *sqlite3.Conn) error {
+	err := d.dictionary.reset(c)
+	d.added, d.firstNew = d.added[:0], d.next
+	d.dirty = make(map[uint32]dirtyHistory)
+	return err
+}
+
+// addNew gives an address that is not in the table an id.
+func (d *addressDictionary) addNew(key uint64, local string, domain int64) (address, error) {
+	id, err := d.newID()
 	if err != nil {
-		return nil, err
+		return address{}, err
 	}
-	key := w.folded(local, dom)
-	var a address
-	if w.addresses.known.mayLack(join(local, clean(domain, maxName)) == whole) {
-		if a, err = w.findAddress(key, local, dom); err != nil {
-			return nil, err
-		}
-	}
-	if a.id == 0 {
-		id, err := w.addresses.newID()
-		if err != nil {
-			return nil, err
-		}
-		a = address{id: uint32(id), domain: uint32(dom)}
-		w.newAddresses = append(w.newAddresses, newAddress{a, strings.Clone(local)}) // see own
-		w.addresses.addKey(key, int64(a.id))
-	}
-	return keep(w, &w.addresses, h, a), nil
+	a := address{id: uint32(id), domain: uint32(domain)}
+	d.added = append(d.added, newAddress{a, strings.Clone(local)}) // see own
+	d.addKey(key, id)
+	return a, nil
 }
 
-func (w *writer) findAddress(key uint64, local string, domain int64) (a address, err error) {
-	_, err = lookUp(w, &w.addresses, key, func(id int64) (ok bool, err error) {
-		err = w.c.Each(func(row []driver.Value) error {
-			if ok = row[0] == local && num(row[2]) == domain; ok {
-				a = w.storedAddress([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4])}, num(row[5]))
-			}
-			return sqlite3.ErrStop
-		}, "SELECT local, "+addressColumns+", (SELECT at FROM failing WHERE id = address.id) FROM address WHERE id = ?", id)
-		return ok, err
-	})
-	return a, err
+// waiting returns the address with this id where it is not in the table yet; otherwise nil.
+func (d *addressDictionary) waiting(id int64) *newAddress {
+	if i := id - d.firstNew; i >= 0 {
+		return &d.added[i]
+	}
+	return nil
 }
 
-// addressColumns are what storedAddress takes.
+// addressColumns are what stored takes.
 const addressColumns = "id, domain, max(first, 0), max(last, 0)"
 
-// storedAddress is an address as the database has it, with what is to be written of
+// stored is an address as the database has it, with what is to be written of
 // its history still. Failed is when it failed if that goes on, or else 0.
-func (w *writer) storedAddress(v []int64, failed int64) address {
-	if t, ok := w.dirty[uint32(v[0])]; ok {
+func (d *addressDictionary) stored(v []int64, failed int64) address {
+	if t, ok := d.dirty[uint32(v[0])]; ok {
 		return t.address
 	}
 	last := seconds(v[3])
 	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, stored: last, failed: seconds(failed)}
 }
 
-// noteAddress records what of the recipient's history has changed.
-func (w *writer) noteAddress(a *address, delivered, failing bool) {
-	if i := int64(a.id) - w.firstNew; i >= 0 {
-		w.newAddresses[i].address = *a
+// note records what of the recipient's history has changed.
+func (d *addressDictionary) note(a *address, delivered, failing bool) {
+	if n := d.waiting(int64(a.id)); n != nil {
+		n.address = *a
 		return
 	}
-	t := w.dirty[a.id]
-	w.dirty[a.id] = dirtyHistory{*a, t.delivered || delivered, t.failing || failing}
+	t := d.dirty[a.id]
+	d.dirty[a.id] = dirtyHistory{*a, t.delivered || delivered, t.failing || failing}
 }
 
 // delivered brings the recipient's history up to date.
-func (w *writer) delivered(rcpt *address, time int64) {
+func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
 	at := seconds(time)
 	note := rcpt.stored == 0 || at >= rcpt.stored+day || at < rcpt.last // a log read after a younger one
 	rcpt.last = max(rcpt.last, at)
@@ -134,7 +126,7 @@ func (w *writer) delivered(rcpt *address, time int64) {
 	}
 	failed := rcpt.failed
 	if failed != 0 {
-		w.add("recovery", int64(rcpt.id), time)
+		t.add("recovery", int64(rcpt.id), time)
 		note = true
 		if at >= failed { // else of an older log
 			rcpt.failed = 0
@@ -142,20 +134,36 @@ func (w *writer) delivered(rcpt *address, time int64) {
 	}
 	if note {
 		rcpt.stored = rcpt.last
-		w.noteAddress(rcpt, true, rcpt.failed != failed)
+		d.note(rcpt, true, rcpt.failed != failed)
 	}
 }
 
-// flushAddresses stores the new addresses, with what is known of them by now.
-func (w *writer) flushAddresses() {
-	for i := range w.newAddresses {
-		f := &w.newAddresses[i]
-		w.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.first), orNever(f.last))
+// flushNew stores the new addresses, with what is known of them by now.
+func (d *addressDictionary) flushNew(t *tables) {
+	for i := range d.added {
+		f := &d.added[i]
+		t.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.first), orNever(f.last))
 		if f.failed != 0 {
-			w.dirty[f.id] = dirtyHistory{address: f.address, failing: true}
+			d.dirty[f.id] = dirtyHistory{address: f.address, failing: true}
 		}
 	}
-	w.newAddresses = w.newAddresses[:0]
-	w.firstNew = w.addresses.next
-	w.bulks["address"].Flush()
+	d.added, d.firstNew = d.added[:0], d.next
+	t.bulks["address"].Flush()
+}
+
+// flushHistories stores what has changed of histories.
+func (d *addressDictionary) flushHistories(t *tables) {
+	for _, id := range sorted(d.dirty) {
+		h := d.dirty[id]
+		if h.delivered {
+			t.add("address history", orNever(h.first), orNever(h.stored), int64(id))
+		}
+		switch {
+		case h.failing && h.failed != 0:
+			t.add("failing", int64(id), int64(h.failed))
+		case h.failing:
+			t.add("failing end", int64(id))
+		}
+	}
+	clear(d.dirty)
 }

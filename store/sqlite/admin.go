@@ -224,23 +224,6 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	return problems, d.wrap("check", err)
 }
 
-// writing runs f in a transaction of its own.
-func (d *DB) writing(what string, f func(w *writer) error) error {
-	return batchWriter{d}.do(what, func(w *writer) error {
-		if w.open { // by a Writer
-			if err := w.transact(w.commit); err != nil {
-				return err
-			}
-		}
-		return w.transact(func() error {
-			if err := f(w); err != nil {
-				return err
-			}
-			return w.commit()
-		})
-	})
-}
-
 // Rejudge judges every failed reply again, each distinct one once, in the
 // situation that was stored with it (bounce.Template.Situation), and brings the
 // rollups up to date. It returns how many replies have a new verdict.

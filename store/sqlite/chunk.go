@@ -13,12 +13,8 @@ type chunk struct {
 // chunkRows is how many attempts a chunk has.
 const chunkRows = 4096
 
-// sourcesKept is of how many sources the chunk that is being filled is kept in memory, each
-// up to 150 kB. Of one that was forgotten up to a whole chunk is read again.
-const sourcesKept = 1024
-
 // add adds an attempt, and stores the chunk when it is full.
-func (c *chunk) add(w *writer, id, at, recipient int64, queue string, message int64) {
+func (c *chunk) add(t *tables, id, at, recipient int64, queue string, message int64) {
 	if c.keys == nil {
 		c.keys = make(map[uint64]struct{}) // of many sources, most write little
 	}
@@ -42,7 +38,7 @@ func (c *chunk) add(w *writer, id, at, recipient int64, queue string, message in
 	}
 	c.rows = 0
 	clear(c.keys)
-	w.add("chunk", c.first, c.last, c.since, c.until, filter)
+	t.add("chunk", c.first, c.last, c.since, c.until, filter)
 }
 
 // The keys of a filter need no secret: whoever makes them collide makes a trace read more

@@ -15,8 +15,7 @@ func TestManySources(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	x := batchWriter{d}
-	err = x.do("append", func(w *writer) error {
+	err = d.withWriter("append", func(w *writer) error {
 		for i := range sourcesKept + 10 {
 			clear(w.inBatch)
 			id := fmt.Sprintf("log %d", i)

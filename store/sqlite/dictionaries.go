@@ -2,28 +2,96 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"errors"
+	"math"
 	"strings"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/sqlite3"
 )
 
-// The functions of this file return the id of a row of a dictionary, and add the row if
-// there is none.
+// Dictionaries are what the writer remembers of repeated texts, so that an attempt asks
+// the database nothing as a rule. The methods name, route, origin, kind, reply, text,
+// message, client and address return the id of a row, and add the row if there is none. Rows
+// are written before the rows that refer to them, or together with those.
+type dictionaries struct {
+	tables
+	secret // the keys of hashes and pseudonyms: never change
+
+	names     dictionary[int64] // id
+	routes    dictionary[int64] // id
+	replies   dictionary[reply]
+	addresses addressDictionary
+	texts     dictionary[int64]   // id; 0: seen once, and not a row yet. Forgotten ones become another row
+	messages  dictionary[int64]   // id of the message id. Forgotten ones become another row
+	logins    dictionary[int64]   // id. Forgotten ones become another row
+	origins   map[[3]string]int64 // id by host, MTA and instance
+	kinds     map[int64]bool      // in the table
+}
+
+// Sizes of the caches: together they stay below 64 MiB.
+const (
+	maxAddresses = 1 << 19 * 3 / 4
+	maxNames     = 1 << 17 * 3 / 4
+	maxRoutes    = 1 << 18 * 3 / 4
+	maxReplies   = 1 << 16 * 3 / 4
+	maxTexts     = 1 << 14 * 3 / 4
+	maxMessages  = 1 << 14 * 3 / 4
+)
+
+func newDictionaries(t tables) dictionaries {
+	const unlimited = math.MaxInt64 // the ids have 64 bits wherever they are kept
+	return dictionaries{
+		tables:    t,
+		names:     dictionary[int64]{table: "name", rows: "names", most: maxID, room: maxNames},
+		routes:    dictionary[int64]{table: "route", rows: "routes", most: maxID, room: maxRoutes},
+		replies:   dictionary[reply]{table: "reply", rows: "replies", most: maxID, room: maxReplies},
+		addresses: addressDictionary{dictionary: dictionary[address]{table: "address", rows: "addresses", most: maxID, room: maxAddresses}},
+		texts:     dictionary[int64]{table: "text", most: unlimited, room: maxTexts},
+		messages:  dictionary[int64]{table: "message_id", most: unlimited, room: maxMessages},
+		logins:    dictionary[int64]{table: "login", most: unlimited, room: maxMessages},
+	}
+}
+
+// reset forgets what is not in the database.
+func (d *dictionaries) reset() error {
+	d.origins = make(map[[3]string]int64)
+	d.kinds = make(map[int64]bool)
+	return errors.Join(d.names.reset(d.c), d.routes.reset(d.c), d.replies.reset(d.c), d.addresses.reset(d.c),
+		d.texts.reset(d.c), d.messages.reset(d.c), d.logins.reset(d.c))
+}
+
+// keep adds a row to what a dictionary remembers, which may empty that: what is
+// forgotten must be found in the tables.
+func keep[V any](d *dictionaries, in *dictionary[V], h uint64, v V) *V {
+	if in.known.full() {
+		d.flush()
+	}
+	return in.known.put(h, v)
+}
+
+// flush writes new addresses and the keys of new rows.
+func (d *dictionaries) flush() {
+	d.addresses.flushNew(&d.tables)
+	d.names.flushKeys(&d.tables)
+	d.routes.flushKeys(&d.tables)
+	d.replies.flushKeys(&d.tables)
+	d.addresses.flushKeys(&d.tables)
+}
 
 // name is for a domain or host name.
-func (w *writer) name(s string) (int64, error) {
-	h := w.hash.add(0, s)
-	if id := w.names.get(h); id != nil {
+func (d *dictionaries) name(s string) (int64, error) {
+	h := d.hash.add(0, s)
+	if id := d.names.get(h); id != nil {
 		return *id, nil
 	}
 	text := clean(s, maxName)
-	stored := w.hash.add(0, text)
+	stored := d.hash.add(0, text)
 	var id int64
-	if w.names.known.mayLack(text == s) {
+	if d.names.known.mayLack(text == s) {
 		var err error
-		id, err = lookUp(w, &w.names, stored, func(id int64) (bool, error) {
-			v, err := w.c.One("SELECT text FROM name WHERE id = ?", id)
+		id, err = d.names.lookUp(&d.tables, stored, func(id int64) (bool, error) {
+			v, err := d.c.One("SELECT text FROM name WHERE id = ?", id)
 			return v == text, err
 		})
 		if err != nil {
@@ -32,28 +100,28 @@ func (w *writer) name(s string) (int64, error) {
 	}
 	if id == 0 {
 		var err error
-		if id, err = w.names.newID(); err != nil {
+		if id, err = d.names.newID(); err != nil {
 			return 0, err
 		}
-		w.add("name", id, text)
-		w.names.addKey(stored, id)
+		d.add("name", id, text)
+		d.names.addKey(stored, id)
 	}
-	keep(w, &w.names, h, id)
+	keep(d, &d.names, h, id)
 	return id, nil
 }
 
 // route is for a recipient's domain and a relay. H is hasher.route of them.
-func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
-	if id := w.routes.get(h); id != nil {
+func (d *dictionaries) route(h uint64, a *bounce.Delivery) (int64, error) {
+	if id := d.routes.get(h); id != nil {
 		return *id, nil
 	}
-	domain, err := w.name(a.RecipientDomain)
+	domain, err := d.name(a.RecipientDomain)
 	if err != nil {
 		return 0, err
 	}
 	var host, port any
 	if a.RelayHost != "" {
-		if host, err = w.name(a.RelayHost); err != nil {
+		if host, err = d.name(a.RelayHost); err != nil {
 			return 0, err
 		}
 	}
@@ -63,9 +131,9 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 	}
 	var id int64
 	exact := clean(a.RecipientDomain, maxName) == a.RecipientDomain && clean(a.RelayHost, maxName) == a.RelayHost && clean(a.RelayIP, maxWord) == a.RelayIP
-	if w.routes.known.mayLack(exact) {
-		id, err = lookUp(w, &w.routes, h, func(id int64) (ok bool, err error) {
-			err = w.c.Each(func(row []driver.Value) error {
+	if d.routes.known.mayLack(exact) {
+		id, err = d.routes.lookUp(&d.tables, h, func(id int64) (ok bool, err error) {
+			err = d.c.Each(func(row []driver.Value) error {
 				ok = row[0] == domain && row[1] == host && row[2] == ip && row[3] == port
 				return sqlite3.ErrStop
 			}, "SELECT domain, host, ip, port FROM route WHERE id = ?", id)
@@ -76,51 +144,51 @@ func (w *writer) route(h uint64, a *bounce.Delivery) (int64, error) {
 		}
 	}
 	if id == 0 {
-		if id, err = w.routes.newID(); err != nil {
+		if id, err = d.routes.newID(); err != nil {
 			return 0, err
 		}
-		w.add("route", id, domain, host, ip, port)
-		w.routes.addKey(h, id)
+		d.add("route", id, domain, host, ip, port)
+		d.routes.addKey(h, id)
 	}
-	keep(w, &w.routes, h, id)
+	keep(d, &d.routes, h, id)
 	return id, nil
 }
 
 // origin is for who wrote the log.
-func (w *writer) origin(host string, mta bounce.MTA, instance string) (int64, error) {
+func (d *dictionaries) origin(host string, mta bounce.MTA, instance string) (int64, error) {
 	key := [3]string{host, string(mta), instance}
-	if id, ok := w.origins[key]; ok {
+	if id, ok := d.origins[key]; ok {
 		return id, nil
 	}
-	if len(w.origins) > 1000 {
-		clear(w.origins)
+	if len(d.origins) > 1000 {
+		clear(d.origins)
 	}
 	h, m, i := clean(host, maxName), clean(string(mta), maxWord), clean(instance, maxWord)
 	const find = "SELECT id FROM origin WHERE host = ? AND mta = ? AND instance = ?"
-	id, err := w.c.Number(find, h, m, i)
+	id, err := d.c.Number(find, h, m, i)
 	if err == nil && id == 0 {
 		hosts := dictionary[int64]{table: "origin", rows: "logging hosts", most: maxID}
-		if err = hosts.reset(w.c); err == nil {
+		if err = hosts.reset(d.c); err == nil {
 			id, err = hosts.newID()
 		}
 		if err == nil {
-			err = w.c.Run("INSERT INTO origin (id, host, mta, instance) VALUES (?, ?, ?, ?)", id, h, m, i)
+			err = d.c.Run("INSERT INTO origin (id, host, mta, instance) VALUES (?, ?, ?, ?)", id, h, m, i)
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	w.origins[key] = id
+	d.origins[key] = id
 	return id, nil
 }
 
 // kind is for an outcome and a reason.
-func (w *writer) kind(o bounce.Outcome, r bounce.Reason) int64 {
+func (d *dictionaries) kind(o bounce.Outcome, r bounce.Reason) int64 {
 	id := kindOf(o, r)
-	if !w.kinds[id] {
-		w.add("kind", id, o.String(), null(r.String()))
-		w.bulks["kind"].Flush() // reply refers to it
-		w.kinds[id] = true
+	if !d.kinds[id] {
+		d.add("kind", id, o.String(), null(r.String()))
+		d.bulks["kind"].Flush() // reply refers to it
+		d.kinds[id] = true
 	}
 	return id
 }
@@ -137,15 +205,15 @@ const attempted = -1
 // reply is for what was answered, its verdict, and who wrote it down. H is
 // prepared.reply. LastTry is, of a deferral without an attempt, the reply whose verdict
 // it has; 0: none.
-func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*reply, error) {
+func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*reply, error) {
 	var try any
 	if lastTry != attempted {
-		h, try = w.hash.num(h, uint64(lastTry)), lastTry
+		h, try = d.hash.num(h, uint64(lastTry)), lastTry
 	}
-	if r := w.replies.get(h); r != nil {
+	if r := d.replies.get(h); r != nil {
 		return r, nil
 	}
-	origin, err := w.origin(a.Host, a.MTA, a.Instance)
+	origin, err := d.origin(a.Host, a.MTA, a.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +221,7 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 	if !failed {
 		// Replies to deliveries that begin alike share the row of the first.
 		whole, _ := bounce.Split(a.Response)
-		template = w.scrub(whole, w.secret.names(a))
+		template = d.scrub(whole, d.secret.names(a))
 	}
 	same := func(text driver.Value) bool {
 		if failed {
@@ -164,9 +232,9 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 	var r reply
 	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
 	situation, tls, disposal := clean(t.Situation, maxWord), clean(a.TLS, maxWord), string(a.Disposal)
-	if w.replies.known.partial {
-		_, err := lookUp(w, &w.replies, h, func(id int64) (ok bool, err error) {
-			err = w.c.Each(func(row []driver.Value) error {
+	if d.replies.known.partial {
+		_, err := d.replies.lookUp(&d.tables, h, func(id int64) (ok bool, err error) {
+			err = d.c.Each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
 					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
 					row[7] == bit(a.Local) && row[8] == situation && row[10] == null(tls) && row[11] == null(disposal) && row[12] == try && same(row[9])
@@ -186,72 +254,72 @@ func (w *writer) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.
 		case !failed:
 			v = bounce.Verdict{}
 		case lastTry > 0:
-			of, err := newTexts(w.reading("reply")).reply(lastTry)
+			of, err := newTexts(d.reading("reply")).reply(lastTry)
 			if err != nil {
 				return nil, err
 			}
 			v = of.v
 		}
-		id, err := w.replies.newID()
+		id, err := d.replies.newID()
 		if err != nil {
 			return nil, err
 		}
-		r = reply{id: id, kind: w.kind(a.Outcome, v.Reason), origin: origin}
+		r = reply{id: id, kind: d.kind(a.Outcome, v.Reason), origin: origin}
 		var sample, host any
 		if failed {
-			sample, host = w.scrub(clean(a.Response, maxResponse), w.secret.names(a)), null(clean(a.RelayHost, maxName))
+			sample, host = d.scrub(clean(a.Response, maxResponse), d.secret.names(a)), null(clean(a.RelayHost, maxName))
 		}
-		w.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
+		d.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
 			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()), null(tls), null(disposal), try)
-		w.replies.addKey(h, r.id)
+		d.replies.addKey(h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
-	return keep(w, &w.replies, h, r), nil
+	return keep(d, &d.replies, h, r), nil
 }
 
 // text is for a shortened response. The first time it is the text itself, to be kept in
 // the row of the attempt: most come once.
-func (w *writer) text(s string) any {
-	h := w.hash.add(2, s)
-	id := w.texts.get(h)
+func (d *dictionaries) text(s string) any {
+	h := d.hash.add(2, s)
+	id := d.texts.get(h)
 	switch {
 	case id == nil:
-		w.texts.known.put(h, 0)
+		d.texts.known.put(h, 0)
 		return s
 	case *id == 0:
-		*id, _ = w.texts.newID() // never fails: see newWriter
-		w.add("text", *id, s)
+		*id, _ = d.texts.newID() // never fails: see newDictionaries
+		d.add("text", *id, s)
 	}
 	return *id
 }
 
 // message is for a message id; nil for none.
-func (w *writer) message(s string) (any, error) {
+func (d *dictionaries) message(s string) (any, error) {
 	if s == "" {
 		return nil, nil
 	}
-	h := w.hash.add(3, s)
-	if id := w.messages.get(h); id != nil {
+	h := d.hash.add(3, s)
+	if id := d.messages.get(h); id != nil {
 		return *id, nil
 	}
-	left, right, err := w.splitMessageID(s)
+	left, right, err := d.splitMessageID(s)
 	if err != nil {
 		return nil, err
 	}
-	id, err := w.messages.newID()
+	id, err := d.messages.newID()
 	if err != nil {
 		return nil, err
 	}
-	w.add("message_id", id, left, right)
-	w.messages.known.put(h, id)
+	d.add("message_id", id, left, right)
+	d.messages.known.put(h, id)
 	return id, nil
 }
 
 // splitMessageID returns a message id as the table message_id has it.
-func (w *writer) splitMessageID(s string) (left, right any, err error) {
-	s = w.messageID(s)
+func (d *dictionaries) splitMessageID(s string) (left, right any, err error) {
+	s = d.messageID(s)
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
-		if right, err = w.name(s[i+1:]); err != nil {
+		if right, err = d.name(s[i+1:]); err != nil {
 			return nil, nil, err
 		}
 		s = s[:i]
@@ -261,20 +329,59 @@ func (w *writer) splitMessageID(s string) (left, right any, err error) {
 
 // client is for who handed in a message: the id of a login, or else an IP address: an IPv4
 // address as -1 - the number, any other as text.
-func (w *writer) client(d *bounce.Delivery) any {
-	if d.SASLUser == "" {
-		v := ipValue(d.ClientIP)
+func (d *dictionaries) client(a *bounce.Delivery) any {
+	if a.SASLUser == "" {
+		v := ipValue(a.ClientIP)
 		if n, ok := v.(int64); ok {
 			v = -1 - n
 		}
 		return v
 	}
-	h := w.hash.add(4, d.SASLUser)
-	if id := w.logins.get(h); id != nil {
+	h := d.hash.add(4, a.SASLUser)
+	if id := d.logins.get(h); id != nil {
 		return *id
 	}
-	id, _ := w.logins.newID() // never fails: see newWriter
-	w.logins.known.put(h, id)
-	w.add("login", id, w.login(d.SASLUser))
+	id, _ := d.logins.newID() // never fails: see newDictionaries
+	d.logins.known.put(h, id)
+	d.add("login", id, d.login(a.SASLUser))
 	return id
+}
+
+// address gives an address its number. The pointer is good until the next
+// call.
+func (d *dictionaries) address(h uint64, whole, domain string) (*address, error) {
+	if a := d.addresses.get(h); a != nil {
+		return a, nil
+	}
+	local := d.local(split(whole, domain))
+	dom, err := d.name(domain)
+	if err != nil {
+		return nil, err
+	}
+	key := d.folded(local, dom)
+	var a address
+	if d.addresses.known.mayLack(join(local, clean(domain, maxName)) == whole) {
+		if a, err = d.findAddress(key, local, dom); err != nil {
+			return nil, err
+		}
+	}
+	if a.id == 0 {
+		if a, err = d.addresses.addNew(key, local, dom); err != nil {
+			return nil, err
+		}
+	}
+	return keep(d, &d.addresses.dictionary, h, a), nil
+}
+
+func (d *dictionaries) findAddress(key uint64, local string, domain int64) (a address, err error) {
+	_, err = d.addresses.lookUp(&d.tables, key, func(id int64) (ok bool, err error) {
+		err = d.c.Each(func(row []driver.Value) error {
+			if ok = row[0] == local && num(row[2]) == domain; ok {
+				a = d.addresses.stored([]int64{num(row[1]), num(row[2]), num(row[3]), num(row[4])}, num(row[5]))
+			}
+			return sqlite3.ErrStop
+		}, "SELECT local, "+addressColumns+", (SELECT at FROM failing WHERE id = address.id) FROM address WHERE id = ?", id)
+		return ok, err
+	})
+	return a, err
 }

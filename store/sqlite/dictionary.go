@@ -46,28 +46,18 @@ func (d *dictionary[V]) newID() (int64, error) {
 	return d.next - 1, nil
 }
 
-// addKey has the key of a new row stored, by and by: see writer.flushKeys.
+// addKey has the key of a new row stored, by and by: see flushKeys.
 func (d *dictionary[V]) addKey(h uint64, id int64) { d.keys = append(d.keys, newDictKey(h, id)) }
-
-// keep adds a row to what a dictionary remembers, which may empty that: what is
-// forgotten must be found in the tables.
-func keep[V any](w *writer, d *dictionary[V], h uint64, v V) *V {
-	if d.known.full() {
-		w.flushAddresses()
-		w.flushKeys()
-	}
-	return d.known.put(h, v)
-}
 
 // lookUp finds a row that is not remembered: is is called with the ids of those with this
 // hash until it says that one is it. 0: none is.
-func lookUp[V any](w *writer, d *dictionary[V], h uint64, is func(id int64) (bool, error)) (found int64, err error) {
+func (d *dictionary[V]) lookUp(t *tables, h uint64, is func(id int64) (bool, error)) (found int64, err error) {
 	d.known.lookUps++
-	if d.table != "address" { // those wait in newAddresses, and are remembered
-		w.bulks[d.table].Flush()
+	if d.table != "address" { // those wait in addressDictionary.added, and are remembered
+		t.bulks[d.table].Flush()
 	}
 	lo, hi := dictKeys(h)
-	err = w.c.Each(func(row []driver.Value) error {
+	err = t.c.Each(func(row []driver.Value) error {
 		id := row[0].(int64) & maxID
 		ok, err := is(id)
 		if ok {
@@ -81,20 +71,13 @@ func lookUp[V any](w *writer, d *dictionary[V], h uint64, is func(id int64) (boo
 
 // flushKeys stores the keys of new rows. In order, and many at a time, since each may
 // belong into another page.
-func (w *writer) flushKeys() {
-	flushKeys(w, &w.names)
-	flushKeys(w, &w.routes)
-	flushKeys(w, &w.replies)
-	flushKeys(w, &w.addresses)
-}
-
-func flushKeys[V any](w *writer, d *dictionary[V]) {
+func (d *dictionary[V]) flushKeys(t *tables) {
 	slices.Sort(d.keys)
 	for _, k := range d.keys {
-		w.add(d.table+"_key", int64(k))
+		t.add(d.table+"_key", int64(k))
 	}
 	d.keys = d.keys[:0]
-	w.bulks[d.table+"_key"].Flush()
+	t.bulks[d.table+"_key"].Flush()
 }
 
 // A cache maps hashes to small values in bounded memory: once it holds max entries it is

@@ -70,9 +70,9 @@ func TestDictionary(t *testing.T) {
 		}
 		w.add("name", id, "name")
 		w.names.addKey(hash(id), id)
-		keep(w, &w.names, hash(id), id)
+		keep(&w.dictionaries, &w.names, hash(id), id)
 	}
-	w.flushKeys()
+	w.names.flushKeys(&w.tables)
 	if len(w.names.keys) != 0 {
 		t.Errorf("%d keys wait", len(w.names.keys))
 	}
@@ -81,7 +81,7 @@ func TestDictionary(t *testing.T) {
 			t.Errorf("%d is not remembered: %v", id, p)
 		}
 		var asked []int64
-		found, err := lookUp(w, &w.names, hash(id), func(candidate int64) (bool, error) {
+		found, err := w.names.lookUp(&w.tables, hash(id), func(candidate int64) (bool, error) {
 			asked = append(asked, candidate)
 			return candidate == id, nil
 		})
@@ -91,10 +91,10 @@ func TestDictionary(t *testing.T) {
 		}
 	}
 	mine := errors.New("mine")
-	if _, err := lookUp(w, &w.names, hash(1), func(int64) (bool, error) { return false, mine }); err != mine {
+	if _, err := w.names.lookUp(&w.tables, hash(1), func(int64) (bool, error) { return false, mine }); err != mine {
 		t.Errorf("error %v, want that of the function", err)
 	}
-	if found, err := lookUp(w, &w.names, 5<<60, func(int64) (bool, error) { return true, nil }); found != 0 || err != nil {
+	if found, err := w.names.lookUp(&w.tables, 5<<60, func(int64) (bool, error) { return true, nil }); found != 0 || err != nil {
 		t.Errorf("a hash that no row has is found as %d, %v", found, err)
 	}
 	must(t, w.names.reset(w.c))

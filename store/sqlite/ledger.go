@@ -1,9 +1,8 @@
 package sqlite
 
 import (
-	"cmp"
 	"database/sql/driver"
-	"fmt"
+	"errors"
 	"maps"
 	"slices"
 
@@ -39,7 +38,7 @@ import (
 //     attempt. A hard attempt with this reason that ends no pair counts as expired too.
 //   - Untried: a deferral without an attempt has the verdict of the last attempt of its
 //     pair; where there is none, of the last that was deferred at the recipient, or else
-//     at the domain, and not delivered there since (see writer.deferred).
+//     at the domain, and not delivered there since (see ledger.deferred).
 //   - Hard: any other hard attempt ended the pair.
 //   - Removed, discarded, completed: an End ended all pairs of the message. Nothing is
 //     added; they are pending no longer.
@@ -89,8 +88,33 @@ const maxQueued = 1 << 14
 // used again for the same recipient much later.
 const slack = 600
 
-func (w *writer) queuedHash(queue string, origin int64) uint64 {
-	return w.hash.num(w.hash.add(30, queue), uint64(origin))
+// seenWindow is how many messages are remembered as seen.
+const seenWindow = 1 << 17
+
+// A ledger holds the state of messages, and counts by it.
+type ledger struct {
+	dictionaries
+	rollups rollups
+
+	seen        *window                   // messages, and messages at a domain, that were seen last
+	maybeQueued *bloom                    // of messages, by queuedHash: nobody of one that is not in it is pending
+	queued      map[uint64]*queuedMessage // by queuedHash; forgotten ones are read again
+	deferred    map[destination]int64     // reply of the last attempt that was deferred there, and not delivered since
+}
+
+// reset forgets what is not in the database.
+func (l *ledger) reset() error {
+	if err := l.dictionaries.reset(); err != nil {
+		return err
+	}
+	l.rollups = newRollups()
+	l.seen = newWindow(seenWindow)
+	l.queued = make(map[uint64]*queuedMessage)
+	return errors.Join(l.loadQueued(), l.loadDeferred())
+}
+
+func (l *ledger) queuedHash(queue string, origin int64) uint64 {
+	return l.hash.num(l.hash.add(30, queue), uint64(origin))
 }
 
 // arrival is when a message came into the queue, 0 where that is not known.
@@ -104,30 +128,30 @@ func arrival(d *bounce.Delivery) int64 {
 // firstSeen reports, as 1 or 0, whether a message has not been seen before, and
 // not at this domain. Most messages go to one domain: it stands with the
 // message.
-func (w *writer) firstSeen(message uint64, sender, domain int64) (first, toDomain int64) {
-	m := w.hash.num(message, uint64(sender))
-	seen, firstDomain := w.seen.see(m, uint32(domain))
+func (l *ledger) firstSeen(message uint64, sender, domain int64) (first, toDomain int64) {
+	m := l.hash.num(message, uint64(sender))
+	seen, firstDomain := l.seen.see(m, uint32(domain))
 	switch {
 	case !seen:
 		return 1, 1
 	case firstDomain == uint32(domain):
 		return 0, 0
 	}
-	seen, _ = w.seen.see(w.hash.num(m, uint64(domain)), 0)
+	seen, _ = l.seen.see(l.hash.num(m, uint64(domain)), 0)
 	return 0, 1 - bit(seen)
 }
 
 // queuedOf finds the pending pairs of a message; nil: there are none. The result is good
 // until the next call.
-func (w *writer) queuedOf(hash uint64, queue string, origin int64) (*queuedMessage, error) {
-	if !w.maybeQueued.has(hash) {
+func (l *ledger) queuedOf(hash uint64, queue string, origin int64) (*queuedMessage, error) {
+	if !l.maybeQueued.has(hash) {
 		return nil, nil
 	}
-	if m := w.queued[hash]; m != nil {
+	if m := l.queued[hash]; m != nil {
 		return m, nil
 	}
 	m := &queuedMessage{queue: own(queueValue(queue))}
-	c := w.reading("failure", "reply", "pending")
+	c := l.reading("failure", "reply", "pending")
 	err := c.Each(func(row []driver.Value) error {
 		p := queuedRecipient{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
 		p.first = cellPlace{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
@@ -140,7 +164,7 @@ func (w *writer) queuedOf(hash uint64, queue string, origin int64) (*queuedMessa
 	for i := range m.pairs {
 		p := &m.pairs[i]
 		if err == nil {
-			err = w.senderOf(p)
+			err = l.senderOf(p)
 		}
 		if err == nil {
 			err = c.Each(func(row []driver.Value) error {
@@ -161,23 +185,23 @@ func (w *writer) queuedOf(hash uint64, queue string, origin int64) (*queuedMessa
 	if err != nil {
 		return nil, err
 	}
-	w.queued[hash] = m
+	l.queued[hash] = m
 	return m, nil
 }
 
 // senderOf fills in the domain of the sender, and whether it is the null
 // reverse-path. One table at a time: a join with parameters would be planned
 // anew for each.
-func (w *writer) senderOf(p *queuedRecipient) error {
+func (l *ledger) senderOf(p *queuedRecipient) error {
 	id, ok := p.sender.(int64)
 	if !ok {
 		return nil
 	}
 	var local string
-	if i := id - w.firstNew; i >= 0 {
-		p.first.sender, local = int64(w.newAddresses[i].domain), w.newAddresses[i].local
+	if n := l.addresses.waiting(id); n != nil {
+		p.first.sender, local = int64(n.domain), n.local
 	} else {
-		err := w.reading("address").Each(func(row []driver.Value) error {
+		err := l.reading("address").Each(func(row []driver.Value) error {
 			p.first.sender, local = num(row[0]), str(row[1])
 			return sqlite3.ErrStop
 		}, "SELECT domain, local FROM address WHERE id = ?", id)
@@ -188,15 +212,15 @@ func (w *writer) senderOf(p *queuedRecipient) error {
 	if local != "" {
 		return nil
 	}
-	empty, err := w.name("")
+	empty, err := l.name("")
 	p.null = bit(p.first.sender == empty)
 	return err
 }
 
 // matchQueued finds the pair that an attempt belongs to, notes what has become of it, and
 // reports whether there was one.
-func (w *writer) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
-	m, err := w.queuedOf(hash, a.QueueID, r.origin)
+func (l *ledger) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
+	m, err := l.queuedOf(hash, a.QueueID, r.origin)
 	if err != nil || m == nil {
 		return false, err
 	}
@@ -218,7 +242,7 @@ func (w *writer) matchQueued(hash uint64, id, recipient, route int64, a *store.A
 	case reasonOf(r.kind) == bounce.Expired:
 		state = expired
 	}
-	w.settle(m, p, state, id)
+	l.settle(m, p, state, id)
 	m.pairs = slices.Delete(m.pairs, found, found+1)
 	return true, nil
 }
@@ -250,33 +274,33 @@ type destination struct{ origin, domain, recipient int64 } // recipient 0: the d
 const maxDeferred = 1 << 16
 
 // noteDeferred notes that an attempt was deferred, or delivered.
-func (w *writer) noteDeferred(a *store.Attempt, at destination, r *reply) {
+func (l *ledger) noteDeferred(a *store.Attempt, at destination, r *reply) {
 	domain := destination{at.origin, at.domain, 0}
 	switch {
-	case a.Outcome == bounce.Delivered && len(w.deferred) > 0:
-		delete(w.deferred, at)
-		delete(w.deferred, domain)
+	case a.Outcome == bounce.Delivered && len(l.deferred) > 0:
+		delete(l.deferred, at)
+		delete(l.deferred, domain)
 	case a.Outcome == bounce.Soft && !a.Untried:
-		w.noteDeferral(at, r.id, a.Scope)
+		l.noteDeferral(at, r.id, a.Scope)
 	}
 }
 
-func (w *writer) noteDeferral(at destination, reply int64, s bounce.Scope) {
-	if len(w.deferred) >= maxDeferred {
-		clear(w.deferred)
+func (l *ledger) noteDeferral(at destination, reply int64, s bounce.Scope) {
+	if len(l.deferred) >= maxDeferred {
+		clear(l.deferred)
 	}
-	w.deferred[at] = reply
+	l.deferred[at] = reply
 	if s != bounce.ScopeRecipient {
-		w.deferred[destination{at.origin, at.domain, 0}] = reply
+		l.deferred[destination{at.origin, at.domain, 0}] = reply
 	}
 }
 
 // loadDeferred reads where Exim deferred what is pending.
-func (w *writer) loadDeferred() error {
-	w.deferred = make(map[destination]int64)
-	return w.c.Each(func(row []driver.Value) error {
+func (l *ledger) loadDeferred() error {
+	l.deferred = make(map[destination]int64)
+	return l.c.Each(func(row []driver.Value) error {
 		s, _ := bounce.ParseScope(str(row[4]))
-		w.noteDeferral(destination{num(row[0]), num(row[1]), num(row[2])}, num(row[3]), s)
+		l.noteDeferral(destination{num(row[0]), num(row[1]), num(row[2])}, num(row[3]), s)
 		return nil
 	}, `SELECT p.origin, t.domain, p.recipient, r.id, r.scope FROM pending AS p CROSS JOIN origin AS o ON o.id = p.origin AND o.mta = ?
 		CROSS JOIN failure AS f ON f.id = p.last JOIN reply AS r ON r.id = f.reply AND r.last_try IS NULL JOIN route AS t ON t.id = f.route
@@ -285,17 +309,17 @@ func (w *writer) loadDeferred() error {
 
 // lastTry finds the reply to the last attempt before a deferral that was none; 0: none is
 // known.
-func (w *writer) lastTry(a *store.Attempt, p *prepared) (reply int64, err error) {
-	origin, err := w.origin(a.Host, a.MTA, a.Instance)
+func (l *ledger) lastTry(a *store.Attempt, p *prepared) (reply int64, err error) {
+	origin, err := l.origin(a.Host, a.MTA, a.Instance)
 	if err != nil {
 		return 0, err
 	}
-	rcpt, err := w.address(p.recipient, a.Recipient, a.RecipientDomain)
+	rcpt, err := l.address(p.recipient, a.Recipient, a.RecipientDomain)
 	if err != nil {
 		return 0, err
 	}
 	at := destination{origin, int64(rcpt.domain), int64(rcpt.id)}
-	m, err := w.queuedOf(w.queuedHash(a.QueueID, origin), a.QueueID, origin)
+	m, err := l.queuedOf(l.queuedHash(a.QueueID, origin), a.QueueID, origin)
 	if err != nil {
 		return 0, err
 	}
@@ -304,107 +328,70 @@ func (w *writer) lastTry(a *store.Attempt, p *prepared) (reply int64, err error)
 			return m.pairs[i].tried, nil
 		}
 	}
-	if reply := w.deferred[at]; reply != 0 {
+	if reply := l.deferred[at]; reply != 0 {
 		return reply, nil
 	}
-	return w.deferred[destination{at.origin, at.domain, 0}], nil
+	return l.deferred[destination{at.origin, at.domain, 0}], nil
 }
 
 // enqueue adds a pair of which an attempt was the first.
-func (w *writer) enqueue(hash uint64, queue any, p queuedRecipient) {
-	m := w.queued[hash]
+func (l *ledger) enqueue(hash uint64, queue any, p queuedRecipient) {
+	m := l.queued[hash]
 	p.client = own(p.client)
 	if m == nil {
 		m = &queuedMessage{queue: own(queue)}
-		w.queued[hash] = m
-		w.maybeQueued.add(hash)
+		l.queued[hash] = m
+		l.maybeQueued.add(hash)
 	}
 	m.pairs = append(m.pairs, p)
 }
 
 // settle ends a pair by the attempt with this id. Remove it from m afterwards.
-func (w *writer) settle(m *queuedMessage, p *queuedRecipient, state int, id int64) {
-	w.count(p.first, cell{pairs: -1}, 0)
+func (l *ledger) settle(m *queuedMessage, p *queuedRecipient, state int, id int64) {
+	l.rollups.count(p.first, cell{pairs: -1}, 0)
 	if !p.stored {
-		w.add("pair", p.pair, int64(state), id)
+		l.add("pair", p.pair, int64(state), id)
 		return
 	}
-	w.add("pair end", int64(state), id, p.pair)
-	w.add("pending end", m.queue, p.recipient, p.pair)
+	l.add("pair end", int64(state), id, p.pair)
+	l.add("pending end", m.queue, p.recipient, p.pair)
 }
 
 // expiredVerdict is the judgement on Postfix's "status=expired".
 var expiredVerdict = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
 
-// An event is a line about a message as a whole.
-type event struct {
-	offset int64
-	expiry *bounce.Expiry
-	end    *bounce.End // where expiry is nil
-}
-
-// eventsOf are the events of a batch by source, in the order of their lines.
-func eventsOf(b *store.Batch) map[string][]event {
-	events := make(map[string][]event)
-	for i := range b.Expiries {
-		e := &b.Expiries[i]
-		events[e.Source] = append(events[e.Source], event{offset: e.Offset, expiry: e})
-	}
-	for i := range b.Ends {
-		e := &b.Ends[i]
-		events[e.Source] = append(events[e.Source], event{offset: e.Offset, end: e})
-	}
-	for _, es := range events {
-		slices.SortStableFunc(es, func(a, b event) int { return cmp.Compare(a.offset, b.offset) })
-	}
-	return events
-}
-
-// event notes what became of a message.
-func (w *writer) event(src *source, e *event) error {
-	if e.offset < src.position {
-		return nil
-	}
-	if e.offset > maxOffset {
-		return fmt.Errorf("offset %d is out of range", e.offset)
-	}
-	if e.expiry != nil {
-		return w.expire(src, e.expiry)
-	}
-	return w.end(src, e.end)
-}
-
-// end stores what became of a message, and ends its pending pairs if it left the queue.
-func (w *writer) end(src *source, e *bounce.End) error {
-	origin, err := w.origin(e.Host, e.MTA, e.Instance)
+// end stores what became of a message, by a line of a source, and ends its pending pairs if
+// it left the queue.
+func (l *ledger) end(source int64, e *bounce.End) error {
+	origin, err := l.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {
 		return err
 	}
-	id := int64(newAttemptID(src.num, e.Offset))
-	w.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), clean(string(e.Event), maxWord), null(w.by(e.By)))
+	id := int64(newAttemptID(source, e.Offset))
+	l.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), clean(string(e.Event), maxWord), null(l.by(e.By)))
 	state, over := endStates[e.Event]
 	if !over {
 		return nil
 	}
-	m, err := w.queuedOf(w.queuedHash(e.QueueID, origin), e.QueueID, origin)
+	m, err := l.queuedOf(l.queuedHash(e.QueueID, origin), e.QueueID, origin)
 	if err != nil || m == nil {
 		return err
 	}
 	for i := range m.pairs {
-		w.settle(m, &m.pairs[i], state, id)
+		l.settle(m, &m.pairs[i], state, id)
 	}
 	m.pairs = nil
 	return nil
 }
 
-// expire ends what is pending of a message: each recipient gets a row.
-func (w *writer) expire(src *source, e *bounce.Expiry) error {
-	origin, err := w.origin(e.Host, e.MTA, e.Instance)
+// expire ends what is pending of a message, by a line of a source: each recipient gets a row.
+func (l *ledger) expire(source int64, e *bounce.Expiry) error {
+	origin, err := l.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {
 		return err
 	}
-	hash := w.queuedHash(e.QueueID, origin)
-	m, err := w.queuedOf(hash, e.QueueID, origin)
+	hash := l.queuedHash(e.QueueID, origin)
+	m, err := l.queuedOf(hash, e.QueueID, origin)
 	if err != nil || m == nil {
 		return err
 	}
@@ -413,95 +400,58 @@ func (w *writer) expire(src *source, e *bounce.Expiry) error {
 		Status: e.Status, Outcome: bounce.Hard, Local: true,
 	}}
 	var p prepared
-	w.d.prepareAttempt(&a, &p)
+	l.prepare(&a, &p)
 	at := unixTime(e.Time)
 	for i := range m.pairs {
 		x := &m.pairs[i]
-		r, err := w.reply(p.reply, &a.Delivery, expiredVerdict, p.template, attempted)
+		r, err := l.reply(p.reply, &a.Delivery, expiredVerdict, p.template, attempted)
 		if err != nil {
 			return err
 		}
 		id := int64(attemptID(x.pair).expiry())
-		w.settle(m, x, expired, id)
+		l.settle(m, x, expired, id)
 		// It went where it was tried last.
-		w.count(cellPlace{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
+		l.rollups.count(cellPlace{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
-		w.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(src.num, e.Offset)), x.client, number(x.hash))
+		l.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(source, e.Offset)), x.client, number(x.hash))
 	}
 	m.pairs = nil
 	return nil
 }
 
 // flushQueued writes the pairs that are pending.
-func (w *writer) flushQueued() {
-	for _, m := range w.queued {
+func (l *ledger) flushQueued() {
+	for _, m := range l.queued {
 		for i := range m.pairs {
 			p := &m.pairs[i]
 			switch {
 			case !p.stored:
-				w.add("pair", p.pair, int64(pending), nil)
-				w.add("pending", m.queue, p.recipient, p.pair, p.first.origin, number(p.arrived), p.last)
+				l.add("pair", p.pair, int64(pending), nil)
+				l.add("pending", m.queue, p.recipient, p.pair, p.first.origin, number(p.arrived), p.last)
 			case p.changed:
-				w.add("pending last", p.last, m.queue, p.recipient, p.pair)
+				l.add("pending last", p.last, m.queue, p.recipient, p.pair)
 			}
 			p.stored, p.changed = true, false
 		}
 	}
-	if len(w.queued) > maxQueued {
-		maps.DeleteFunc(w.queued, func(_ uint64, m *queuedMessage) bool { return len(m.pairs) == 0 })
+	if len(l.queued) > maxQueued {
+		maps.DeleteFunc(l.queued, func(_ uint64, m *queuedMessage) bool { return len(m.pairs) == 0 })
 	}
-	if len(w.queued) > maxQueued {
-		clear(w.queued)
+	if len(l.queued) > maxQueued {
+		clear(l.queued)
 	}
 }
 
 // loadQueued makes the filter that says of most attempts that no pair of their message is
 // pending.
-func (w *writer) loadQueued() error {
-	n, err := w.c.Number("SELECT count(*) FROM pending")
+func (l *ledger) loadQueued() error {
+	n, err := l.c.Number("SELECT count(*) FROM pending")
 	if err != nil {
 		return err
 	}
-	w.maybeQueued = newBloom(int(2 * n))
-	return w.c.Each(func(row []driver.Value) error {
-		w.maybeQueued.add(w.queuedHash(queueText(row[0]), row[1].(int64)))
+	l.maybeQueued = newBloom(int(2 * n))
+	return l.c.Each(func(row []driver.Value) error {
+		l.maybeQueued.add(l.queuedHash(queueText(row[0]), row[1].(int64)))
 		return nil
 	}, "SELECT queue, origin FROM pending")
-}
-
-// resume reads back what a source's next rows must be seen with: its chunk that
-// is not full yet, and which messages were seen last.
-func (w *writer) resume(s *source) error {
-	c := w.reading("delivery", "failure", "route", "chunk")
-	ids := attemptsOf(s.num)
-	s.last = attemptID(ids.lo) - 1
-	for _, table := range [...]string{"delivery", "failure"} {
-		last, err := c.Number("SELECT max(id) FROM "+table+" WHERE id BETWEEN ? AND ?", ids.lo, ids.hi)
-		if err != nil {
-			return err
-		}
-		s.last = max(s.last, attemptID(last))
-	}
-	done, err := c.Number("SELECT last FROM chunk WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1", ids.lo, ids.hi)
-	if err != nil {
-		return err
-	}
-	s.chunk = new(chunk)
-	err = c.Each(func(row []driver.Value) error {
-		s.chunk.add(w, row[0].(int64), row[1].(int64), row[2].(int64), queueText(row[3]), num(row[4]))
-		return nil
-	}, `SELECT id, at, recipient, queue, message_hash FROM delivery WHERE id BETWEEN ?1 AND ?2
-		UNION ALL SELECT id, at, recipient, queue, message_hash FROM failure WHERE id BETWEEN ?1 AND ?2 ORDER BY id`, max(ids.lo, done+1), ids.hi)
-	if err != nil {
-		return err
-	}
-	return c.Each(func(row []driver.Value) error {
-		sender, _ := row[2].(int64)
-		w.firstSeen(w.queuedHash(queueText(row[1]), row[0].(int64)), sender, row[3].(int64))
-		return nil
-	}, layoutSQL(`SELECT r.origin, a.queue, a.sender, t.domain FROM (
-			SELECT id, queue, sender, route, reply FROM delivery WHERE id BETWEEN ?1 AND ?2
-			UNION ALL SELECT id, queue, sender, route, reply FROM failure WHERE id BETWEEN ?1 AND ?2
-			ORDER BY id DESC LIMIT ?3) AS a
-		JOIN reply AS r ON r.id = a.reply AND r.kind < $UNCOUNTED JOIN route AS t ON t.id = a.route`), ids.lo, ids.hi, seenWindow/4)
 }

@@ -123,7 +123,7 @@ func (d *DB) Trouble() error {
 	size := d.files.logSize()
 	if size >= 2*restingLog && d.write.TryLock() {
 		// It was needed once. Whoever reads may need it still.
-		if d.w != nil && !d.w.open {
+		if d.w != nil && !d.open {
 			d.w.q.Cut(0)
 			size = d.files.logSize()
 		}
@@ -136,4 +136,4 @@ func (d *DB) Trouble() error {
 }
 
 // Pseudonymized reports whether local parts are stored as pseudonyms.
-func (d *DB) Pseudonymized() bool { return d.secret.pseudonym != nil }
+func (d *DB) Pseudonymized() bool { return d.pseudonymized }

@@ -50,20 +50,20 @@ func (n *narrow) narrowSQL() string {
 }
 
 // addNarrow adds a failure to its narrow table, if there is one.
-func (w *writer) addNarrow(kind, id, at int64, queue any, recipient int64, sender any, route, reply int64, before, original any) {
+func (t *tables) addNarrow(kind, id, at int64, queue any, recipient int64, sender any, route, reply int64, before, original any) {
 	switch narrowOf(kind) {
 	case "refusal":
-		w.add("refusal", id, at, queue, recipient, sender, route, reply, before, original)
+		t.add("refusal", id, at, queue, recipient, sender, route, reply, before, original)
 	case "fault":
-		w.add("fault", id, at, recipient, reply, before)
+		t.add("fault", id, at, recipient, reply, before)
 	}
 }
 
 // fillNarrow makes the narrow tables anew.
-func (w *writer) fillNarrow() error {
+func (t *tables) fillNarrow() error {
 	for i := range narrows {
 		n := &narrows[i]
-		if err := w.c.Exec("DELETE FROM " + n.table + "; INSERT INTO " + n.table + " " + n.narrowSQL()); err != nil {
+		if err := t.c.Exec("DELETE FROM " + n.table + "; INSERT INTO " + n.table + " " + n.narrowSQL()); err != nil {
 			return err
 		}
 	}

@@ -16,33 +16,33 @@ func fits[V any](d *dictionary[V]) bool { return d.next <= int64(d.known.max)/4*
 
 // preload reads the dictionaries for which that is due, and with them the names, which
 // are put into the other two here: a join takes several times as long.
-func (w *writer) preload() error {
-	names, routes := due(&w.names), due(&w.routes)
-	addresses := due(&w.addresses) && w.pseudonym == nil // of a pseudonym nobody knows whose it is
-	if !names && !routes && !addresses || !fits(&w.names) {
+func (d *dictionaries) preload() error {
+	names, routes := due(&d.names), due(&d.routes)
+	addresses := due(&d.addresses.dictionary) && d.pseudonym == nil // of a pseudonym nobody knows whose it is
+	if !names && !routes && !addresses || !fits(&d.names) {
 		return nil
 	}
-	c := w.reading("name", "route", "address")
-	texts := make([]string, w.names.next)
+	c := d.reading("name", "route", "address")
+	texts := make([]string, d.names.next)
 	name := func(id int64) string {
 		if id < 0 || id >= int64(len(texts)) { // damaged
 			return ""
 		}
 		return texts[id]
 	}
-	err := readAll(c, &w.names, 1, "columns(id), group_concat(text, char(1))",
+	err := readAll(c, &d.names, 1, "columns(id), group_concat(text, char(1))",
 		func(v []int64, text string) (uint64, int64) {
 			texts[v[0]] = text
-			return w.hash.add(0, text), v[0]
+			return d.hash.add(0, text), v[0]
 		})
 	if err == nil && routes {
-		err = readAll(c, &w.routes, 5,
+		err = readAll(c, &d.routes, 5,
 			"columns(id, domain, host, port, iif(typeof(ip) = 'integer', ip, -1)), group_concat(iif(typeof(ip) = 'text', ip, ''), char(1))",
 			func(v []int64, ip string) (uint64, int64) {
 				if v[4] >= 0 {
 					ip = ipText(v[4])
 				}
-				return w.hash.route(name(v[1]), name(v[2]), ip, uint16(v[3])), v[0]
+				return d.hash.route(name(v[1]), name(v[2]), ip, uint16(v[3])), v[0]
 			})
 	}
 	if err != nil || !addresses {
@@ -58,10 +58,10 @@ func (w *writer) preload() error {
 	if err != nil {
 		return err
 	}
-	return readAll(c, &w.addresses, 4, "columns("+addressColumns+"), group_concat(local, char(1))",
+	return readAll(c, &d.addresses.dictionary, 4, "columns("+addressColumns+"), group_concat(local, char(1))",
 		func(v []int64, local string) (uint64, address) {
 			domain := name(v[1])
-			return w.hash.address(join(local, domain), domain), w.storedAddress(v, failing[v[0]])
+			return d.hash.address(join(local, domain), domain), d.addresses.stored(v, failing[v[0]])
 		})
 }
 

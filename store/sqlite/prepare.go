@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"slices"
-
 	"bouncelog/bounce"
 	"bouncelog/store"
 )
@@ -14,32 +12,22 @@ type prepared struct {
 	template                        bounce.Template
 }
 
-// prepare prepares the attempts of a batch. What it returns is used again.
-func (w *writer) prepare(b *store.Batch) []prepared {
-	n := len(b.Attempts)
-	w.prepared = slices.Grow(w.prepared[:0], n)[:n]
-	for i := range b.Attempts {
-		w.d.prepareAttempt(&b.Attempts[i], &w.prepared[i])
-	}
-	return w.prepared
-}
-
-// prepareAttempt hashes what an attempt names, and splits its reply.
-func (d *DB) prepareAttempt(a *store.Attempt, p *prepared) {
-	k := d.secret.hash
+// prepare hashes what an attempt names, and splits its reply.
+func (s *secret) prepare(a *store.Attempt, p *prepared) {
+	k := s.hash
 	p.recipient = k.address(a.Recipient, a.RecipientDomain)
 	if a.SenderKnown {
 		p.sender = k.address(a.Sender, a.SenderDomain)
 	}
-	p.message = d.secret.messageHash(a.MessageID)
+	p.message = s.messageHash(a.MessageID)
 	p.route = k.route(a.RecipientDomain, a.RelayHost, a.RelayIP, a.RelayPort)
 
 	p.template = a.Template
 	if p.template.Text == "" {
 		p.template = bounce.TemplateOf(&a.Delivery)
 	}
-	if d.secret.pseudonym != nil {
-		p.template.Text = d.secret.scrub(p.template.Text, d.secret.names(&a.Delivery))
+	if s.pseudonym != nil {
+		p.template.Text = s.scrub(p.template.Text, s.names(&a.Delivery))
 	}
 	h := k.add(k.add(k.add(12, p.template.Text), a.Host), a.TLS)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)

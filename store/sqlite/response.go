@@ -8,15 +8,15 @@ import (
 
 // shorten takes out of a response what its row and its template say anyhow; the view
 // deliveries and lengthen put it back.
-func (w *writer) shorten(a *bounce.Delivery, p *prepared) string {
-	names := w.secret.names(a)
-	response := w.scrub(clean(a.Response, maxResponse), names)
+func (s *secret) shorten(a *bounce.Delivery, p *prepared) string {
+	names := s.names(a)
+	response := s.scrub(clean(a.Response, maxResponse), names)
 	short, mark := response, ""
 	if t, args := clean(p.template.Text, maxResponse), p.template.Args; rebuild(t, args) == response {
 		short, mark = args, "\x05"
 	}
 	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
-		if len(r.old) > 3 && len(r.old) <= maxWord && w.scrub(clean(r.old, maxName), names) == r.old {
+		if len(r.old) > 3 && len(r.old) <= maxWord && s.scrub(clean(r.old, maxName), names) == r.old {
 			short = strings.ReplaceAll(short, r.old, r.mark)
 		}
 	}
@@ -50,7 +50,7 @@ func rebuild(template, parts string) string {
 	}
 }
 
-// lengthen is the inverse of writer.shorten.
+// lengthen is the inverse of secret.shorten.
 func lengthen(s string, d *bounce.Delivery) string {
 	for i := range len(s) {
 		if c := s[i]; c < '\t' {

@@ -69,32 +69,40 @@ func (c *cells) take() []keyedCell {
 	return list
 }
 
+// Rollups are what a transaction adds to the rollups.
+type rollups struct{ route, sender, origin, total cells }
+
+func newRollups() rollups { return rollups{newCells(), newCells(), newCells(), newCells()} }
+
 // count adds to the three rollups. FirstToDomain takes the place of n.messages in the one
 // by route.
-func (w *writer) count(c cellPlace, n cell, firstToDomain int64) {
-	w.senderCells.add(newCellKey(c.at/day, c.sender, c.kind), n)
-	w.originCells.add(newCellKey(c.at/hour, c.origin, c.kind), n)
+func (r *rollups) count(c cellPlace, n cell, firstToDomain int64) {
+	r.sender.add(newCellKey(c.at/day, c.sender, c.kind), n)
+	r.origin.add(newCellKey(c.at/hour, c.origin, c.kind), n)
 	n.messages = firstToDomain
-	w.routeCells.add(newCellKey(c.at/day, c.route, c.kind), n)
+	r.route.add(newCellKey(c.at/day, c.route, c.kind), n)
 }
 
-// addCells adds what was counted to the rollups.
-func (w *writer) addCells() {
-	for _, r := range [...]struct {
-		table string
-		cells *cells
-	}{{"rollup_route", &w.routeCells}, {"rollup_sender", &w.senderCells}, {"rollup_origin", &w.originCells}, {"rollup_total", &w.totalCells}} {
-		for _, c := range r.cells.take() {
-			w.add(r.table, int64(c.key), c.n, c.messages, c.pairs, c.nulls, c.retry)
-			if r.table == "rollup_route" {
-				w.totalCells.add(c.key.total(), c.cell)
-			}
-		}
+// flush adds what was counted to the tables.
+func (r *rollups) flush(t *tables) {
+	for _, c := range r.route.take() {
+		t.addCell("rollup_route", c)
+		r.total.add(c.key.total(), c.cell)
+	}
+	for _, c := range r.sender.take() {
+		t.addCell("rollup_sender", c)
+	}
+	for _, c := range r.origin.take() {
+		t.addCell("rollup_origin", c)
+	}
+	for _, c := range r.total.take() {
+		t.addCell("rollup_total", c)
 	}
 }
 
-const addToCell = `ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
-	pairs = pairs + excluded.pairs, nulls = nulls + excluded.nulls, retry = retry + excluded.retry`
+func (t *tables) addCell(rollup string, c keyedCell) {
+	t.add(rollup, int64(c.key), c.n, c.messages, c.pairs, c.nulls, c.retry)
+}
 
 var dimensions = [...]dimension{byRoute, bySender, byOrigin}
 
@@ -137,8 +145,8 @@ func rollupSQL(dim dimension, condition string) string {
 var totalSQL = layoutSQL("SELECT key & $TOTAL_MASK AS key, sum(n) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM rollup_route GROUP BY 1")
 
 // sumTotals makes rollup_total anew.
-func (w *writer) sumTotals() error {
-	return w.c.Exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
+func (t *tables) sumTotals() error {
+	return t.c.Exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
 }
 
 // A dimension is what a rollup is kept by.

@@ -80,11 +80,13 @@ type DB struct {
 
 	write  sync.Mutex // held by who writes
 	w      *writer    // nil where ReadOnly
-	secret secret     // of w
+	open   bool       // a transaction is open, which the next batch belongs to
+	broken error      // of a temporary database, which has no journal: why nothing more can be stored
 
 	// Of what is open for writing, set by Open.
-	files       files
-	checkpoints *sqlite3.Checkpointer
+	files         files
+	pseudonymized bool
+	checkpoints   *sqlite3.Checkpointer
 
 	// A temporary database has one connection for all.
 	single sync.RWMutex
@@ -175,7 +177,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.w, err = newWriter(d, c); err != nil {
+	if err := d.startWriter(c); err != nil {
 		return err
 	}
 	if c, err = d.dial(d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
@@ -269,8 +271,17 @@ func (d *DB) openTemporary() error {
 		c.Close()
 		return d.wrap("make", err)
 	}
-	d.w, err = newWriter(d, c)
-	return err
+	return d.startWriter(c)
+}
+
+// startWriter makes the writer of a connection.
+func (d *DB) startWriter(c *sqlite3.Conn) (err error) {
+	if d.w, err = newWriter(c, d.opts); err != nil {
+		c.Close()
+		return d.wrap("open", err)
+	}
+	d.pseudonymized = d.w.pseudonym != nil
+	return nil
 }
 
 // pageSize is that of a new database, which keeps it. An import is a tenth quicker
@@ -531,19 +542,19 @@ func (d *DB) Close() error {
 
 	d.write.Lock()
 	defer d.write.Unlock()
-	if d.w == nil || !d.w.open || !d.opts.Temporary { // else a Writer holds it
+	if d.w == nil || !d.open || !d.opts.Temporary { // else a Writer holds it
 		d.single.Lock()
 	}
 	defer d.single.Unlock()
 	if d.w == nil {
 		return nil
 	}
+	var err error
+	if d.open && !d.opts.Temporary {
+		err = d.undo(nil)
+	}
 	w := d.w
 	d.w = nil
-	var err error
-	if w.open && !d.opts.Temporary {
-		err = w.undo(nil)
-	}
 	replaced := d.files.replaced(d.path) != nil
 	if replaced {
 		// SQLite leaves everything as it is then. The file may have been moved away to be
