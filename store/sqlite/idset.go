@@ -122,3 +122,13 @@ func inBatches[N int64 | uint64](ids iter.Seq[N], fn func(wanted string) error) 
 	}
 	return hand()
 }
+
+// batches calls fn for each run of so many ids that a dictionary may have.
+func batches(c *sqlite3.Conn, table string, fn func(lo, hi int64) error) error {
+	last, err := c.Number("SELECT max(id) FROM " + table)
+	last = min(last, maxID) // a damaged one may hold any
+	for lo := int64(0); err == nil && lo < last; lo += sqlite3.Batch {
+		err = fn(lo+1, lo+sqlite3.Batch)
+	}
+	return err
+}

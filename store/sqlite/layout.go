@@ -271,3 +271,9 @@ const (
 	discarded // a filter of ours threw it away
 	completed // the message left the queue, and no attempt said how
 )
+
+// Times between which a stamp is believed. Before earliest there was no syslog worth the name;
+// what is later than latest was written by a clock that was wrong.
+var earliest = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+
+func latest(now time.Time) int64 { return unixTime(now.Add(24*time.Hour))/day*day + day }

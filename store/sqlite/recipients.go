@@ -259,24 +259,3 @@ func (q *question) mostOften(c *sqlite3.Conn, table, where string, n int) ([]oft
 	slices.SortFunc(most, func(a, b often) int { return cmp.Or(compareOften(a, b), cmp.Compare(a.recipient, b.recipient)) })
 	return most[:min(n, len(most))], nil
 }
-
-// lastDelivered is when a recipient was delivered to last, however the letters
-// of the address were written; 0: never.
-func (f *finder) lastDelivered(address string) (last int64, err error) {
-	ids, err := f.find(address)
-	if err != nil {
-		return 0, err
-	}
-	for _, id := range ids {
-		known, err := f.c.Number("SELECT last FROM address WHERE id = ?", id)
-		if err != nil {
-			return 0, err
-		}
-		again, err := f.c.Number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
-		if err != nil {
-			return 0, err
-		}
-		last = max(last, known, again)
-	}
-	return last, nil
-}

@@ -74,3 +74,14 @@ func (r *record) n() int64 {
 
 // nOf is store.Ref.N of an attempt that says that a pair expired.
 func nOf(id attemptID) int64 { return 1 + attemptID(int64(id)-expiries.lo).offset() }
+
+type addressText struct {
+	whole, domain string
+	last          int64 // delivery, 0: none
+}
+
+// makeAddress makes an address of local part and domain.
+func makeAddress(row []driver.Value) addressText {
+	local, domain := str(row[0]), str(row[1])
+	return addressText{whole: join(local, domain), domain: domain}
+}

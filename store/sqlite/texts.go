@@ -23,11 +23,6 @@ type texts struct {
 	sources   map[int64]string
 }
 
-type addressText struct {
-	whole, domain string
-	last          int64 // delivery, 0: none
-}
-
 type routeText struct {
 	host, ip string
 	port     uint16
@@ -58,12 +53,6 @@ func remember[K comparable, V any](m map[K]V, id K, v V) V {
 	}
 	m[id] = v
 	return v
-}
-
-// makeAddress makes an address of local part and domain.
-func makeAddress(row []driver.Value) addressText {
-	local, domain := str(row[0]), str(row[1])
-	return addressText{whole: join(local, domain), domain: domain}
 }
 
 func (t *texts) address(id int64) (addressText, error) {

@@ -20,7 +20,7 @@ import (
 type writer struct {
 	ledger
 
-	keepMessageIDs bool       // see Options
+	keepMessageIDs bool       // see Options.KeepMessageIDs
 	prepared       []prepared // of the batch that is being appended
 
 	sources map[string]*source // by store.Source.ID; forgotten ones are read again
@@ -29,16 +29,16 @@ type writer struct {
 
 // newWriter makes the writer of a connection, and the keys of a new database. Where it
 // fails, the connection is the caller's still.
-func newWriter(c *sqlite3.Conn, opts Options) (*writer, error) {
+func newWriter(c *sqlite3.Conn, pseudonymize, keepMessageIDs bool) (*writer, error) {
 	t, err := newTables(c)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{ledger: ledger{dictionaries: newDictionaries(t)}, keepMessageIDs: opts.KeepMessageIDs}
+	w := &writer{ledger: ledger{dictionaries: newDictionaries(t)}, keepMessageIDs: keepMessageIDs}
 	if err := w.c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return nil, err
 	}
-	w.secret, err = makeSecret(w.c, opts.Pseudonymize)
+	w.secret, err = makeSecret(w.c, pseudonymize)
 	if err == nil {
 		err = w.reset()
 	}

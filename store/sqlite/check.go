@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"bouncelog/internal/sqlite3"
@@ -195,4 +196,103 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 		err = ctx.Err()
 	}
 	return err
+}
+
+// Check looks for damage: in the file, between the tables, and in the rollups.
+// It returns what it found, in words; nothing is well.
+func (d *DB) Check(ctx context.Context) (problems []string, err error) {
+	c, done, err := d.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	found := func(format string, args ...any) {
+		if len(problems) < 100 {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
+	}
+	if err := c.Each(func(v []driver.Value) error {
+		for s := range strings.Lines(str(v[0])) { // one row may hold many, below a heading
+			if s = strings.TrimSpace(s); s != "ok" && !strings.HasPrefix(s, "***") {
+				found("file: %s", s)
+			}
+		}
+		return ctx.Err()
+	}, "PRAGMA integrity_check"); err != nil {
+		return problems, d.wrap("check", err)
+	}
+	if err := c.Each(func(v []driver.Value) error {
+		found("%s: row %v refers to a missing row of %s", str(v[0]), v[1], str(v[2]))
+		return ctx.Err()
+	}, "PRAGMA foreign_key_check"); err != nil {
+		return problems, d.wrap("check", err)
+	}
+	count := func(what, sql string) {
+		if err != nil || ctx.Err() != nil {
+			return
+		}
+		var n int64
+		if n, err = c.Number(layoutSQL(sql)); n != 0 {
+			found("%s: %d", what, n)
+		}
+	}
+	for _, table := range [...]string{"delivery", "failure"} {
+		for _, ref := range [...]struct{ column, table string }{
+			{"recipient", "address"}, {"sender", "address"}, {"route", "route"}, {"reply", "reply"},
+		} {
+			count(table+" rows without "+ref.column, fmt.Sprintf(
+				"SELECT count(*) FROM (SELECT DISTINCT %[2]s AS x FROM %[1]s WHERE %[2]s IS NOT NULL) WHERE x NOT IN (SELECT id FROM %[3]s)", table, ref.column, ref.table))
+		}
+		count(table+" rows without source", "SELECT count(*) FROM (SELECT DISTINCT coalesce("+map[string]string{"delivery": "NULL", "failure": "line"}[table]+
+			", id) >> $OFFSET_BITS AS x FROM "+table+") WHERE x NOT IN (SELECT id FROM source)")
+	}
+	for _, table := range [...]string{"name", "address", "route", "reply"} {
+		count(table+" rows that cannot be looked up", fmt.Sprintf("SELECT count(*) FROM %[1]s WHERE id NOT IN (SELECT key & $MAX_ID FROM %[1]s_key)", table))
+		count(table+" keys without row", fmt.Sprintf("SELECT count(*) FROM %[1]s_key WHERE key & $MAX_ID NOT IN (SELECT id FROM %[1]s)", table))
+	}
+	count("addresses without domain", "SELECT count(*) FROM address WHERE domain NOT IN (SELECT id FROM name)")
+	count("replies without that of the last try", "SELECT count(*) FROM reply WHERE last_try > 0 AND last_try NOT IN (SELECT id FROM reply)")
+	count("routes without name", "SELECT count(*) FROM route WHERE domain NOT IN (SELECT id FROM name) OR host IS NOT NULL AND host NOT IN (SELECT id FROM name)")
+	count("message ids without name", "SELECT count(*) FROM message_id WHERE right IS NOT NULL AND right NOT IN (SELECT id FROM name)")
+	count("delivery rows without message id", "SELECT count(*) FROM delivery_message WHERE message NOT IN (SELECT id FROM message_id)")
+	count("failing recipients without failure", "SELECT count(*) FROM failing WHERE id NOT IN (SELECT recipient FROM failure)")
+	count("failure rows without login", "SELECT count(*) FROM failure WHERE typeof(client) = 'integer' AND client > 0 AND client NOT IN (SELECT id FROM login)")
+	count("recoveries without recipient", "SELECT count(*) FROM recovery WHERE recipient NOT IN (SELECT id FROM address)")
+	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
+	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
+	count("original recipients without attempt", "SELECT count(*) FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)")
+	count("pairs without attempt", "SELECT count(*) FROM pair WHERE id NOT IN (SELECT id FROM failure)")
+	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = $STATE_PENDING)")
+	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = $STATE_PENDING AND id NOT IN (SELECT pair FROM pending)")
+	count("ends of messages without source", "SELECT count(*) FROM message_end WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
+	count("ends of messages without origin", "SELECT count(*) FROM message_end WHERE origin NOT IN (SELECT id FROM origin)")
+	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
+	stray := fmt.Sprintf("(at < %d OR at >= %d)", earliest, latest(time.Now()))
+	count("attempts dated before 1990 or after tomorrow ('bouncelog db prune --stray-times' removes them)",
+		"SELECT (SELECT count(*) FROM delivery WHERE "+stray+") + (SELECT count(*) FROM failure WHERE "+stray+")")
+	// A repeated line reaches past its offset, by 1,000 at most.
+	count("sources with rows past their position", `SELECT count(*) FROM source AS s WHERE
+		max(coalesce((SELECT max(id) FROM delivery WHERE id BETWEEN s.id << $OFFSET_BITS AND s.id << $OFFSET_BITS | $MAX_OFFSET), 0),
+		    coalesce((SELECT max(id) FROM failure WHERE id BETWEEN s.id << $OFFSET_BITS AND s.id << $OFFSET_BITS | $MAX_OFFSET), 0)) >= (s.id << $OFFSET_BITS) + s.position + 1000`)
+	for _, dim := range dimensions {
+		kept := "SELECT * FROM rollup_" + string(dim)
+		rows := rollupSQL(dim, "1")
+		count("rollup by "+string(dim)+": cells that the rows do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+rows+")")
+		count("rollup by "+string(dim)+": cells that are missing", "SELECT count(*) FROM ("+rows+" EXCEPT "+kept+")")
+	}
+	for i := range narrows {
+		n := &narrows[i]
+		kept := "SELECT * FROM " + n.table
+		count(n.table+": rows that the failures do not bear out", "SELECT count(*) FROM ("+kept+" EXCEPT "+n.narrowSQL()+")")
+		count(n.table+": rows that are missing", "SELECT count(*) FROM ("+n.narrowSQL()+" EXCEPT "+kept+")")
+	}
+	if err == nil {
+		err = checkContents(ctx, c, found)
+	}
+	count("rollup of the whole time: cells that the days do not bear out", "SELECT count(*) FROM (SELECT * FROM rollup_total EXCEPT "+totalSQL+")")
+	count("rollup of the whole time: cells that are missing", "SELECT count(*) FROM ("+totalSQL+" EXCEPT SELECT * FROM rollup_total)")
+	if err == nil {
+		err = ctx.Err()
+	}
+	return problems, d.wrap("check", err)
 }

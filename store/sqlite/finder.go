@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"slices"
+	"strings"
+
+	"bouncelog/internal/sqlite3"
+)
+
+// A finder finds addresses.
+type finder struct {
+	c       *sqlite3.Conn
+	secret  secret
+	domains map[string]int64 // ids, 0: none
+}
+
+func newFinder(c *sqlite3.Conn) (*finder, error) {
+	secret, _, err := readSecret(c)
+	return &finder{c: c, secret: secret, domains: make(map[string]int64)}, err
+}
+
+// parts are the local parts that a may be stored with, and the id of its domain; 0: it is
+// not stored.
+func (f *finder) parts(a string) (locals []string, domain int64, err error) {
+	a = clean(a, 2*maxName)
+	local, name := a, ""
+	if i := strings.LastIndexByte(a, '@'); i >= 0 {
+		local, name = a[:i], lower(a[i+1:])
+	}
+	locals = []string{local}
+	if f.secret.pseudonym != nil { // either the address or what stands for it
+		locals = append(locals, f.secret.local(local))
+	}
+	domain, known := f.domains[name]
+	if !known {
+		lo, hi := dictKeys(f.secret.hash.add(0, name))
+		domain, err = f.c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), name)
+		if err != nil {
+			return nil, 0, err
+		}
+		remember(f.domains, name, domain)
+	}
+	return locals, domain, nil
+}
+
+// find finds the addresses that equal a but for case.
+func (f *finder) find(a string) (ids []int64, err error) {
+	locals, domain, err := f.parts(a)
+	if err != nil || domain == 0 {
+		return nil, err
+	}
+	for _, local := range locals {
+		lo, hi := dictKeys(f.secret.folded(local, domain))
+		err = f.c.Each(func(row []driver.Value) error {
+			if fold(str(row[1])) == fold(local) && row[2] == domain {
+				ids = append(ids, row[0].(int64))
+			}
+			return nil
+		}, layoutSQL(`SELECT a.id, a.local, a.domain FROM address_key AS k JOIN address AS a ON a.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ?`), int64(lo), int64(hi))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// findRecipients finds the addresses that equal some others but for case, in order.
+func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error) {
+	f, err := newFinder(c)
+	if err != nil {
+		return nil, err
+	}
+	type wanted struct {
+		local  string
+		domain int64
+	}
+	var keys []int64
+	byKey := make(map[int64][]wanted, len(addresses))
+	for _, a := range addresses {
+		locals, domain, err := f.parts(a)
+		if err != nil {
+			return nil, err
+		}
+		for _, local := range locals {
+			lo, _ := dictKeys(f.secret.folded(local, domain))
+			if domain == 0 {
+				continue
+			}
+			if byKey[int64(lo)] == nil {
+				keys = append(keys, int64(lo))
+			}
+			byKey[int64(lo)] = append(byKey[int64(lo)], wanted{local, domain})
+		}
+	}
+	slices.Sort(keys)
+	err = inBatches(slices.Values(keys), func(list string) error {
+		return c.Texts(3, func(v []int64, local string) error {
+			if slices.ContainsFunc(byKey[v[2]], func(w wanted) bool { return w.domain == v[1] && fold(w.local) == fold(local) }) {
+				ids = append(ids, v[0])
+			}
+			return nil
+		}, layoutSQL(`SELECT columns(a.id, a.domain, w.value), group_concat(a.local, char(1)) FROM json_each(?) AS w
+			CROSS JOIN address_key AS k ON k.key BETWEEN w.value AND w.value | $MAX_ID CROSS JOIN address AS a ON a.id = k.key & $MAX_ID`), list)
+	})
+	slices.Sort(ids)
+	return slices.Compact(ids), err
+}
+
+// lastDelivered is when a recipient was delivered to last, however the letters
+// of the address were written; 0: never.
+func (f *finder) lastDelivered(address string) (last int64, err error) {
+	ids, err := f.find(address)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		known, err := f.c.Number("SELECT last FROM address WHERE id = ?", id)
+		if err != nil {
+			return 0, err
+		}
+		again, err := f.c.Number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
+		if err != nil {
+			return 0, err
+		}
+		last = max(last, known, again)
+	}
+	return last, nil
+}
