@@ -103,6 +103,18 @@ func blocks(refused, attempts int64) bool {
 	return refused >= blocksLeast && float64(refused) >= blocksShare*float64(attempts)
 }
 
+// Routes know to which provider an attempt counts in the tables of a report.
+type Routes struct{ usual *usual }
+
+// RoutesOf learns that from cells that are counted by domain and relay.
+func RoutesOf(cells []store.Cell) *Routes { return &Routes{usualProviders(cells)} }
+
+// Provider is the provider of an attempt to a recipient's domain and a relay; "": it
+// reached none, and counts with the provider that most mail to the domain goes to.
+func (x *Routes) Provider(domain, relay string) string {
+	return x.usual.provider(&store.Cell{Keys: [store.MaxDimensions]string{domain, relay}})
+}
+
 // RelaysOf are the suffixes of relays' names, each for a store.Filter, that select the
 // mail to a provider among what matches f; none where it was reached by no relay: then
 // its name is that of the recipients' domain.

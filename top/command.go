@@ -69,8 +69,6 @@ func (s *state) commandOf(d *data) string {
 	switch x := p.place; {
 	case x.waits != "":
 		return s.command.report("--section=pending", "--all")
-	case x.provider != "" && x.relayed:
-		words = append(words, "--relay="+x.provider)
 	case x.provider != "":
 		words = append(words, "--domain="+x.provider)
 	case x.domain != "":

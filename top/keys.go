@@ -96,19 +96,28 @@ func (p *page) text() []string {
 // keyOf names a row among the others.
 func keyOf(x *row) string { return x.name + "\x00" + x.place.template }
 
+// leaves reports whether the filter leaves what has its word, or has it not.
+func (p *page) leaves(has func(word string) bool) bool {
+	word, not := strings.CutPrefix(strings.ToLower(p.filter), "!")
+	return word == "" || has(word) != not
+}
+
+// tail is the newest failures that the filter leaves, folded.
+func (p *page) tail() []fold {
+	return folded(p.ans.recent, func(x *failure) bool { return p.leaves(x.has) })
+}
+
 // rows are the rows that the filter leaves, in their order.
 func (p *page) rows() []row {
 	if p.ans == nil {
 		return nil
 	}
 	rows := slices.Clone(p.ans.table.rows)
-	if word := strings.ToLower(p.filter); word != "" && word != "!" {
-		word, not := strings.CutPrefix(word, "!")
-		rows = slices.DeleteFunc(rows, func(x row) bool {
-			text := x.name + " " + x.words + " " + x.reason.String()
-			return strings.Contains(strings.ToLower(text), word) == not
+	rows = slices.DeleteFunc(rows, func(x row) bool {
+		return !p.leaves(func(word string) bool {
+			return strings.Contains(strings.ToLower(x.name+" "+x.words+" "+x.reason.String()), word)
 		})
-	}
+	})
 	columns := p.ans.table.columns
 	switch at := p.sort - 1; {
 	case at == len(columns):
@@ -152,16 +161,28 @@ func (p *page) selected() *row {
 	return nil
 }
 
-// sortName is what the page is sorted by, "" where the worst comes first.
-func (s *state) sortName() string {
-	p := s.page()
-	if p.sort == 0 || p.ans == nil {
+// sortMark marks the column that the rows are sorted by: figures from the largest, names
+// from A. There is none where the worst come first.
+const sortMark = "▼"
+
+// heading is the name of a column, of the rows' names where at is len(columns).
+func (p *page) heading(at int) string {
+	name := p.ans.table.name
+	if at < len(p.ans.table.columns) {
+		name = p.ans.table.columns[at].name
+	}
+	if p.sort-1 == at {
+		name += sortMark
+	}
+	return name
+}
+
+// sortName is what the page is sorted by, "" where the worst come first.
+func (p *page) sortName() string {
+	if p.sort == 0 || p.ans == nil || p.sort > len(p.ans.table.columns)+1 {
 		return ""
 	}
-	if at := p.sort - 1; at < len(p.ans.table.columns) {
-		return p.ans.table.columns[at].name
-	}
-	return p.ans.table.name
+	return strings.TrimSuffix(p.heading(p.sort-1), sortMark)
 }
 
 // The keys. Their help is the foot of the screen and the page of ?.
@@ -183,18 +204,28 @@ var (
 	keyPageUp  = key.NewBinding(key.WithKeys("pgup", "ctrl+b"))
 	keyPageDn  = key.NewBinding(key.WithKeys("pgdown", "space", "ctrl+f"))
 	keyHome    = key.NewBinding(key.WithKeys("home", "g"))
+	keyScroll  = key.NewBinding(key.WithHelp("↑↓", "scroll"))
 	keyEnd     = key.NewBinding(key.WithKeys("end", "G"))
 	keyNext    = key.NewBinding(key.WithKeys("tab"))
 )
 
-func (s *state) footKeys() []key.Binding {
-	switch p := s.page(); {
-	case p.kind == pageText || p.kind == pageMessage:
-		return []key.Binding{keyBack, keyCopy, keyPause, keyHelp, keyQuit}
-	case len(s.stack) > 1:
-		return []key.Binding{keyBack, keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, keySort, keyWider, keyHelp, keyQuit}
+// footKeys are the keys of the foot in their order, and in which order they go where there
+// is no room for all. Help and quit never go: help has the others.
+func (s *state) footKeys() (keys, goes []key.Binding) {
+	p := s.page()
+	sort := keySort
+	if name := p.sortName(); name != "" {
+		sort = key.NewBinding(key.WithHelp("s", "sort: "+name))
 	}
-	return []key.Binding{keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, keySort, keyWider, keyPause, keyHelp, keyQuit}
+	if p.kind == pageText || p.kind == pageMessage {
+		return []key.Binding{keyBack, keyScroll, keyCopy, keyPause, keyHelp, keyQuit}, []key.Binding{keyPause, keyCopy, keyScroll, keyBack}
+	}
+	keys = []key.Binding{keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, sort, keyWider, keyPause, keyHelp, keyQuit}
+	goes = []key.Binding{keyPause, keyTrace, keyCopy, keyWider, keySort, keyExplain, keyFilter, keyOpen}
+	if len(s.stack) > 1 {
+		keys, goes = slices.Insert(keys, 0, keyBack), append(goes, keyBack)
+	}
+	return keys, goes
 }
 
 // helpText is the page of ?.
@@ -217,6 +248,8 @@ var helpText = []string{
 	"  ✖ most of our mail is refused, for a reason that is ours or not named",
 	"  ▲ most messages are not delivered, for another reason",
 	"  ● takes what we send. Below 20 messages there is no mark.",
+	"  ◐ takes other mail: an incident is going on there",
+	"  Of a reason, a reply and a failure: ✖ is about us, ▲ is not.",
 	"",
 	"Columns",
 	"  refused        failures for a reason that is ours or not named",

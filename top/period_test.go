@@ -76,7 +76,7 @@ func TestWindowOfReport(t *testing.T) {
 			if got, want := ans.table.rows[0].cells[0].n, rep.Totals.Attempts; got != want {
 				t.Errorf("%s, %s: %d attempts, the report has %d", at, word, got, want)
 			}
-			if got, want := int64(ans.tailOf), rep.Totals.Soft+rep.Totals.Hard; got != want {
+			if got, want := int64(len(ans.recent)), rep.Totals.Soft+rep.Totals.Hard; got != want {
 				t.Errorf("%s, %s: the tail has %d failures, the report %d", at, word, got, want)
 			}
 			reasons, err := a.ask(t.Context(), r, question{kind: pageTable, view: viewReasons, window: windows[i]}, at)

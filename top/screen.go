@@ -2,10 +2,12 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"charm.land/bubbles/v2/key"
 	"charm.land/lipgloss/v2"
 
 	"bouncelog/internal/when"
@@ -117,7 +119,23 @@ func (l line) ends(n int, s span) line {
 
 // The shapes of what is said of a provider.
 var marks = map[string]span{
-	report.MarkRefuses: {"✖", bad}, report.MarkFails: {"▲", warning}, report.MarkTakes: {"●", good}, "": {" ", normal},
+	report.MarkRefuses: {"✖", bad}, report.MarkFails: {"▲", warning}, report.MarkTakes: {"●", good}, markPartly: {"◐", warning}, "": {" ", normal},
+}
+
+// markPartly is the mark of a provider that takes other mail than that of an incident: it
+// has no green mark below a line that says that it refuses.
+const markPartly = "partly"
+
+// markOfRow is the mark of a row, in which the incidents that are going on have a say.
+func markOfRow(x *row, d *data) span {
+	if d.incidents != nil && x.place.provider != "" && (x.mark == report.MarkTakes || x.mark == "") && !x.place.reply {
+		for i := range d.incidents.list {
+			if slices.Contains(d.incidents.list[i].Providers, x.place.provider) {
+				return marks[markPartly]
+			}
+		}
+	}
+	return marks[x.mark]
 }
 
 // The least screen that a frame is drawn on.
@@ -130,7 +148,7 @@ const (
 func frame(s *state, d *data, how look) string {
 	w, h := s.width, s.height
 	if w < leastWidth || h < leastHeight {
-		return line{{fmt.Sprintf("%d×%d is too small: %d×%d", w, h, leastWidth, leastHeight), normal}}.draw(w, how)
+		return smallFrame(w, h, how)
 	}
 	page := s.page()
 	lines := []line{headLine(s, d), ratesLine(s, d)}
@@ -148,6 +166,17 @@ func frame(s *state, d *data, how look) string {
 	out := make([]string, len(lines))
 	for i, l := range lines {
 		out[i] = l.draw(w, how)
+	}
+	return strings.Join(out, "\n")
+}
+
+// smallFrame says that there is no room.
+func smallFrame(w, h int, how look) string {
+	var out []string
+	for _, text := range wrap(fmt.Sprintf("%d×%d is too small: %d×%d is needed (q quits)", w, h, leastWidth, leastHeight), w) {
+		if len(out) < h {
+			out = append(out, line{{text, normal}}.draw(w, how))
+		}
 	}
 	return strings.Join(out, "\n")
 }
@@ -218,8 +247,11 @@ func perMinute(f float64, known bool) string {
 	return number(int64(f+0.5), 6) + "/min"
 }
 
-// courseAtMost is how wide a course is drawn at most.
-const courseAtMost = 60
+// How wide a course is drawn, in columns.
+const (
+	courseAtMost = 60
+	courseLeast  = 4 // less says nothing
+)
 
 // ratesLine is delivered, soft and hard a minute, and their course in the window.
 func ratesLine(s *state, d *data) line {
@@ -248,25 +280,34 @@ func ratesLine(s *state, d *data) line {
 		words[i] = perMinute(r.perMinute(x.counts, at, ans.first, ans.last))
 		taken += len(x.name) + 1 + width(words[i]) + 1
 	}
-	of := "last " + spanShort(time.Duration(r.recent()-1)*r.step) + "  "
-	if s.width-taken-2*3-len(of) < 3*12 { // the course says more
+	of, gap := "last "+spanShort(time.Duration(r.recent()-1)*r.step)+"  ", "   "
+	if s.width-taken-2*len(gap)-len(of) < 3*12 { // the course says more
 		of = ""
 	}
-	each := max((s.width-len(of)-taken-2*3)/3, 1)
-	steps := len(r.course(r.delivered))
+	each, steps := (s.width-len(of)-taken-2*len(gap))/3, len(r.course(r.delivered))
 	for each = min(each, courseAtMost); each > 1 && each < steps && steps%each != 0; { // each column is as many steps
 		each--
+	}
+	if each < courseLeast { // no course: the unit once
+		each, gap = 0, "  "
 	}
 	l := line{{of, faint}}
 	for i, x := range rows {
 		if i > 0 {
-			l = append(l, span{"   ", normal})
+			l = append(l, span{gap, normal})
 		}
 		style := x.style
 		if words[i] == "0/min" || words[i] == "–" {
 			style = normal
 		}
-		l = append(l, span{x.name + " ", normal}, span{words[i] + " ", strong}, span{sparkline(r.course(x.counts), each), style})
+		word := words[i]
+		if each == 0 && i < len(rows)-1 {
+			word = strings.TrimSuffix(word, "/min")
+		}
+		l = append(l, span{x.name + " ", normal}, span{word, strong})
+		if each > 0 {
+			l = append(l, span{" ", normal}, span{sparkline(r.course(x.counts), each), style})
+		}
 	}
 	return l
 }
@@ -285,10 +326,16 @@ func incidentLines(s *state, d *data) []line {
 	if in == nil {
 		return []line{{{"○ looking for incidents", faint}}}
 	}
+	if in.empty && d.only != "" && !in.bad {
+		return []line{{{fmt.Sprintf("○ no mail %s in the last %s", plain(d.only), spanShort(in.period)), warning}}}
+	}
 	if len(in.list) == 0 {
 		mark := span{"● ", good}
-		if in.bad {
+		switch {
+		case in.bad:
 			mark = span{"▲ ", warning}
+		case in.empty: // nothing is known to be well
+			mark = span{"○ ", faint}
 		}
 		return []line{{mark, {plain(in.sentence) + fmt.Sprintf(" (last %s)", spanShort(in.period)), normal}}}
 	}
@@ -338,8 +385,14 @@ func tabsLines(s *state, d *data) []line {
 	var l line
 	page := s.page()
 	if len(s.stack) == 1 {
+		whole := 0
+		for _, name := range viewNames {
+			whole += len(name) + 4
+		}
 		for i, name := range viewNames {
-			if view(i) == s.view {
+			if whole > s.width && view(i) != s.view {
+				l = append(l, span{fmt.Sprintf(" %d ", i+1), normal})
+			} else if view(i) == s.view {
 				l = append(l, span{fmt.Sprintf("[%d %s]", i+1, name), bar})
 			} else {
 				l = append(l, span{fmt.Sprintf(" %d %s ", i+1, name), normal})
@@ -363,7 +416,7 @@ func tabsLines(s *state, d *data) []line {
 	if page.filter != "" {
 		how = append(how, "/"+plain(page.filter))
 	}
-	if name := s.sortName(); name != "" {
+	if name := page.sortName(); name != "" {
 		how = append(how, "by "+name)
 	}
 	if page.ans != nil {
@@ -395,17 +448,21 @@ func body(s *state, d *data, room int) []line {
 	}
 	rows := page.rows()
 	tail := 0
-	if page.kind == pageTable && len(ans.tail) > 0 && room >= 2*tailLeast {
-		tail = min(max(tailLeast, room/3, room-len(rows)-1), len(ans.tail)+1)
+	var folds []fold
+	if page.kind == pageTable {
+		folds = page.tail()
 	}
-	lines := tableLines(s, page, rows, room-tail)
+	if len(folds) > 0 && room >= 2*tailLeast {
+		tail = min(max(tailLeast, room/3, room-len(rows)-1), len(folds)+1)
+	}
+	lines := tableLines(s, d, page, rows, room-tail)
 	if tail == 0 {
 		return lines
 	}
 	for len(lines) < room-tail {
 		lines = append(lines, nil)
 	}
-	return append(lines, tailLines(s, d, ans, tail)...)
+	return append(lines, tailLines(s, d, ans, folds, tail)...)
 }
 
 // A laid is the columns of a table that a screen has room for.
@@ -419,21 +476,22 @@ const leastName = 12
 
 // layOut shares the columns of the screen: the figures have theirs, the name what it
 // needs up to a third, the last words the rest.
-func layOut(t *tableData, rows []row, total int) laid {
+func layOut(page *page, rows []row, total int) laid {
 	var l laid
+	t := &page.ans.table
 	taken := 4 // cursor and mark
 	for i, c := range t.columns {
 		if total >= c.least {
 			l.columns = append(l.columns, i)
-			taken += 1 + max(c.width, width(c.name))
+			taken += 1 + max(c.width, width(page.heading(i)))
 		}
 	}
 	for len(l.columns) > 1 && total-taken < leastName {
-		last := t.columns[l.columns[len(l.columns)-1]]
-		taken -= 1 + max(last.width, width(last.name))
+		last := l.columns[len(l.columns)-1]
+		taken -= 1 + max(t.columns[last].width, width(page.heading(last)))
 		l.columns = l.columns[:len(l.columns)-1]
 	}
-	need := width(t.name)
+	need := width(page.heading(len(t.columns)))
 	for i := range rows[:min(len(rows), 200)] {
 		need = max(need, min(width(plain(rows[i].name)), total))
 	}
@@ -450,16 +508,16 @@ func layOut(t *tableData, rows []row, total int) laid {
 
 // tableLines is the head of a table and as many rows as there is room for, the one at the
 // cursor among them.
-func tableLines(s *state, page *page, rows []row, room int) []line {
+func tableLines(s *state, d *data, page *page, rows []row, room int) []line {
 	t := &page.ans.table
-	l := layOut(t, rows, s.width)
-	head := line{{"    " + fit(t.name, l.name), bar}}
+	l := layOut(page, rows, s.width)
+	head := line{{"    " + fit(page.heading(len(t.columns)), l.name), bar}}
 	for _, i := range l.columns {
-		c := t.columns[i]
-		w := max(c.width, width(c.name))
-		text := " " + right(c.name, w)
+		c, name := t.columns[i], page.heading(i)
+		w := max(c.width, width(name))
+		text := " " + right(name, w)
 		if c.words {
-			text = " " + fit(c.name, w)
+			text = " " + fit(name, w)
 		}
 		head = append(head, span{text, bar})
 	}
@@ -469,6 +527,12 @@ func tableLines(s *state, page *page, rows []row, room int) []line {
 	lines := []line{head}
 	if len(rows) == 0 {
 		text := t.empty
+		if page.kind == pageTable && s.view != viewQueue && d.only != "" && len(t.rows) == 0 {
+			text = "no mail " + plain(d.only) + " in the window"
+			if page.ans.table.name != "provider" && page.ans.table.name != "domain" {
+				text = "no failure " + plain(d.only) + " in the window"
+			}
+		}
 		switch {
 		case page.filter != "" && len(t.rows) > 0:
 			text = "no row has “" + plain(page.filter) + "”; esc shows all"
@@ -483,20 +547,20 @@ func tableLines(s *state, page *page, rows []row, room int) []line {
 		first = cursor - visible + 1
 	}
 	for i := first; i < len(rows) && len(lines) < room; i++ {
-		lines = append(lines, rowLine(t, &rows[i], l, i == cursor))
+		lines = append(lines, rowLine(page, &rows[i], markOfRow(&rows[i], d), l, i == cursor))
 	}
 	return lines
 }
 
-func rowLine(t *tableData, x *row, l laid, here bool) line {
-	mark, name := marks[x.mark], plain(x.name)
+func rowLine(page *page, x *row, mark span, l laid, here bool) line {
+	t, name := &page.ans.table, plain(x.name)
 	if name == "" {
 		name = "(no domain)"
 	}
 	out := line{{"  ", normal}, mark, {" " + fit(name, l.name), normal}}
 	for _, i := range l.columns {
 		c, v := t.columns[i], x.cells[i]
-		w := max(c.width, width(c.name))
+		w := max(c.width, width(page.heading(i)))
 		style := normal
 		text := v.text
 		switch {
@@ -530,32 +594,33 @@ func rowLine(t *tableData, x *row, l laid, here bool) line {
 }
 
 // tailLines is the newest failures, folded.
-func tailLines(s *state, d *data, ans *answer, room int) []line {
+func tailLines(s *state, d *data, ans *answer, folds []fold, room int) []line {
 	title := "last failures, folded"
-	if ans.tailOf == recentAtMost {
+	if len(ans.recent) == recentAtMost {
 		title = fmt.Sprintf("last %d failures, folded", recentAtMost)
 	}
-	lines := []line{{{title, bar}}}
-	wide := 12
-	for i := range ans.tail[:min(len(ans.tail), room)] {
-		wide = max(wide, min(width(plain(ans.tail[i].provider)), s.width/4))
+	if filter := s.page().filter; filter != "" {
+		title += ", /" + plain(filter)
 	}
-	for i := range ans.tail {
+	lines := []line{{{title, bar}}}
+	wide, when := 12, 8
+	for i := range folds[:min(len(folds), room)] {
+		wide = max(wide, min(width(plain(folds[i].provider)), s.width/4))
+		when = max(when, len(clock(folds[i].Time, d.now, d.location)))
+	}
+	for i := range folds {
 		if len(lines) == room {
 			break
 		}
-		f := &ans.tail[i]
-		style := warning
-		shape := "▲"
-		if f.last.Outcome.String() == "hard" {
-			style, shape = bad, "✖"
-		}
+		f := &folds[i]
 		lines = append(lines, line{
-			{f.at.In(d.location).Format(time.TimeOnly) + " ", normal},
+			{fit(clock(f.Time, d.now, d.location), when) + " ", normal},
 			{fit("×"+number(int64(f.n), 4), 5) + " ", strong},
-			{shape + " ", style},
+			marks[markOf(f.Reason)],
+			{" ", normal},
+			{f.Outcome.String() + " ", normal},
 			{fit(plain(f.provider), wide) + "  ", normal},
-			{plain(replyText(f.last)), normal},
+			{plain(replyText(f.Attempt)), normal},
 		})
 	}
 	return lines
@@ -612,20 +677,23 @@ func footLines(s *state) (lines []line) {
 		}
 		return lines
 	}
-	var l line
-	for _, gap := range []string{"   ", "  ", " "} { // as much as there is room for
-		l = nil
-		for i, k := range s.footKeys() {
-			if i > 0 {
-				l = append(l, span{gap, normal})
+	keys, goes := s.footKeys()
+	for {
+		for _, gap := range []string{"   ", "  ", " "} { // as much as there is room for
+			var l line
+			for i, k := range keys {
+				if i > 0 {
+					l = append(l, span{gap, normal})
+				}
+				l = append(l, span{k.Help().Key, strong}, span{" " + plain(k.Help().Desc), normal})
 			}
-			l = append(l, span{k.Help().Key, strong}, span{" " + k.Help().Desc, normal})
+			if l.width() <= s.width || len(goes) == 0 && gap == " " {
+				return []line{l}
+			}
 		}
-		if l.width() <= s.width {
-			break
-		}
+		keys = slices.DeleteFunc(keys, func(k key.Binding) bool { return k.Help().Key == goes[0].Help().Key })
+		goes = goes[1:]
 	}
-	return []line{l}
 }
 
 // spanShort is a length of time as the options write it.

@@ -99,7 +99,8 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 		{name: "refused", width: 7},
 		{name: "change", width: 7},
 	}}
-	by, key := report.ByProvider, func(a *store.Attempt) string { return provider.Of(&a.Delivery) }
+	routes := report.RoutesOf(now)
+	by, key := report.ByProvider, func(a *store.Attempt) string { return routes.Provider(a.RecipientDomain, a.RelayHost) }
 	if v == viewDomains {
 		t.name, by = "domain", store.ByDomain
 		key = func(a *store.Attempt) string { return a.RecipientDomain }
@@ -131,7 +132,7 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 		if v == viewDomains {
 			x.place.domain = p.Provider
 		} else {
-			x.place.provider, x.place.relayed = p.Provider, p.Relayed()
+			x.place.provider = p.Provider
 		}
 		x.setLast(last[p.Provider])
 		t.rows = append(t.rows, x)
@@ -398,17 +399,45 @@ func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
 	return t
 }
 
-// folded folds failures, the newest first, that one provider answered alike.
-func folded(recent []store.Attempt) (tail []fold) {
-	at := map[[2]string]int{}
+// failuresOf are the newest failures.
+func failuresOf(recent []store.Attempt) []failure {
+	list := make([]failure, len(recent))
 	for i := range recent {
 		a := &recent[i]
-		key := [2]string{provider.Of(&a.Delivery), templateOf(a)}
+		list[i] = failure{a, provider.Of(&a.Delivery), templateOf(a)}
+	}
+	return list
+}
+
+// has reports whether a filter's word is in what a row of any table would say of it.
+func (x *failure) has(word string) bool {
+	for _, text := range [...]string{x.provider, x.RecipientDomain, x.Sender, x.Reason.String(), replyText(x.Attempt)} {
+		if strings.Contains(strings.ToLower(text), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// folded folds failures, the newest first, that have one outcome and that one provider
+// answered alike.
+func folded(recent []failure, wanted func(*failure) bool) (tail []fold) {
+	type key struct {
+		provider, template string
+		outcome            bounce.Outcome
+	}
+	at := map[key]int{}
+	for i := range recent {
+		x := &recent[i]
+		if !wanted(x) {
+			continue
+		}
+		key := key{x.provider, x.template, x.Outcome}
 		k, known := at[key]
 		if !known {
 			k = len(tail)
 			at[key] = k
-			tail = append(tail, fold{at: a.Time, provider: key[0], last: a})
+			tail = append(tail, fold{failure: x})
 		}
 		tail[k].n++
 	}

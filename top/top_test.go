@@ -293,7 +293,7 @@ func TestKeys(t *testing.T) {
 				t.Helper()
 				compare(t, fmt.Sprintf("%s-%dx%d", name, size.width, size.height), screen)
 			}
-			home := x.shows("> ● outlook.com", "✖ outlook.com refuses shop.test")
+			home := x.shows("> ◐ outlook.com", "✖ outlook.com refuses shop.test")
 			x.press("\r")
 			golden("open-replies", x.shows("providers › outlook.com", "recipients", "> ✖ 550 5.7.515"))
 			x.press("\r")
@@ -311,7 +311,7 @@ func TestKeys(t *testing.T) {
 			x.press("\x1b")
 			x.gone("› 550 5.7.515")
 			x.press("\x1b")
-			if back := x.shows("> ● outlook.com", "[1 providers]"); back != home {
+			if back := x.shows("> ◐ outlook.com", "[1 providers]"); back != home {
 				t.Errorf("back is not where it began (-began +back):\n%s", cmp.Diff(home, back))
 			}
 			// The incident above the first row, and its evidence.
@@ -322,7 +322,7 @@ func TestKeys(t *testing.T) {
 			x.press("\x1b")
 			x.gone("› incident")
 			x.press("j")
-			x.shows("> ● outlook.com")
+			x.shows("> ◐ outlook.com")
 			// Filter, negated and dropped.
 			x.press("/gmx")
 			x.gone("● google.com")
@@ -331,18 +331,18 @@ func TestKeys(t *testing.T) {
 			x.press("\x1b")
 			x.shows("● google.com")
 			x.press("/!outlook\r")
-			x.gone("● outlook.com")
+			x.gone("◐ outlook.com")
 			x.shows("● google.com", "? help")
 			x.press("\x1b")
-			x.shows("● outlook.com")
+			x.shows("◐ outlook.com")
 			// Sort, window, pause, help.
 			x.press("s")
-			x.shows("by attempts", "> ● google.com")
+			x.shows("by attempts", "attempts▼", "> ● google.com")
 			x.press("sssssss") // the other columns, and the name
 			x.shows("by provider")
 			x.press("s")
 			x.gone("by provider")
-			x.shows("> ● outlook.com")
+			x.shows("> ◐ outlook.com")
 			x.press("+")
 			x.shows("window 4h")
 			x.press("--")

@@ -48,7 +48,8 @@ func TestDoc(t *testing.T) {
 	}
 	_, keys, _ := strings.Cut(string(doc), "## Keys")
 	keys, _, _ = strings.Cut(keys, "\n## ")
-	for _, k := range append((&state{stack: []page{{}}}).footKeys(), keyBack) {
+	foot, _ := (&state{stack: []page{{}}}).footKeys()
+	for _, k := range append(foot, keyBack) {
 		for part := range strings.SplitSeq(k.Help().Key, "") {
 			if len(k.Help().Key) > 2 {
 				part = k.Help().Key

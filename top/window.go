@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/report"
@@ -45,7 +44,6 @@ const (
 // A place is what a page is narrowed to. Empty fields select everything.
 type place struct {
 	provider string
-	relayed  bool // the provider is selected by its relays, else it is a domain
 	domain   string
 	sender   string // "<>": the null sender
 	reason   bounce.Reason
@@ -75,8 +73,7 @@ type answer struct {
 	first, last time.Time // lines of the logs
 	rates       rates
 	table       tableData
-	tail        []fold
-	tailOf      int // failures that the tail folds
+	recent      []failure // the newest, the newest first: the tail
 	lines       []string
 }
 
@@ -114,12 +111,16 @@ type cell struct {
 	text string // instead of n
 }
 
-// A fold is failures with one answer of one provider: one line of the tail.
+// A failure is one of the newest, with what the tail folds it by.
+type failure struct {
+	*store.Attempt
+	provider, template string
+}
+
+// A fold is failures with one outcome and one answer of one provider: one line of the tail.
 type fold struct {
-	at       time.Time // of the last
+	*failure // the last
 	n        int
-	provider string
-	last     *store.Attempt
 }
 
 // rates are the attempts in steps of time, the oldest first. The first step began before
@@ -226,7 +227,7 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 		if err != nil {
 			return nil, err
 		}
-		ans.tail, ans.tailOf = folded(recent), len(recent)
+		ans.recent = failuresOf(recent)
 		if total, err = a.view(ctx, r, f, ans, recent); err != nil {
 			return nil, err
 		}
@@ -235,7 +236,7 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 			err = a.waiting(ctx, r, ans)
 			break
 		}
-		list, cut, err := a.failures(ctx, r, failed, q.place)
+		list, cut, err := a.failures(ctx, r, f, q.place)
 		if err != nil {
 			return nil, err
 		}
@@ -452,29 +453,31 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 	return nil
 }
 
-// failures reads the newest failures of a place, the newest first; cut: there may be more.
+// selectsAtMost is how many questions are put for the failures of one provider. Where more
+// would be needed, all failures are read, and most left out.
+const selectsAtMost = 8
+
+// failures reads the newest failures of a place in a period, the newest first; cut: there
+// may be more.
 func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p place) (list []store.Attempt, cut bool, err error) {
-	filters := []store.Filter{f}
+	failed := f
+	failed.Outcomes = failedOutcomes
+	filters := []store.Filter{failed}
+	of := func(*store.Attempt) bool { return true }
 	switch {
 	case p.provider != "":
-		suffixes, err := report.RelaysOf(ctx, r, f, p.provider)
-		if err != nil {
+		if filters, of, err = providerFilters(ctx, r, f, failed, p.provider); err != nil {
 			return nil, false, err
-		}
-		// Also what did not reach a relay.
-		filters[0].Domain = p.provider
-		for _, s := range suffixes[:min(len(suffixes), 8)] {
-			g := f
-			g.Relay = s
-			filters = append(filters, g)
 		}
 	case p.domain != "":
 		filters[0].Domain = p.domain
 	case p.sender != "" && p.sender != "<>":
 		_, domain, _ := strings.Cut(p.sender, "@")
-		filters[0].SenderDomain = domain
+		if f.SenderDomain == "" {
+			filters[0].SenderDomain = domain
+		}
 	case p.reason != bounce.NoReason:
-		g, ok := f.Restrict([]bounce.Reason{p.reason})
+		g, ok := failed.Restrict([]bounce.Reason{p.reason})
 		if !ok {
 			return nil, false, nil
 		}
@@ -495,10 +498,46 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 		list = slices.CompactFunc(list, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
 	}
 	list = slices.DeleteFunc(list, func(x store.Attempt) bool {
-		return p.provider != "" && provider.Of(&x.Delivery) != p.provider || p.sender != "" && senderOf(&x) != p.sender ||
-			p.reply && bounce.TemplateOf(&x.Delivery).Text != p.template
+		return !of(&x) || p.sender != "" && senderOf(&x) != p.sender || p.reply && bounce.TemplateOf(&x.Delivery).Text != p.template
 	})
 	return list, cut, nil
+}
+
+// providerFilters select the failures that count to a provider, among those of others;
+// of tells them apart. They count as in the table of providers: what reached no relay
+// counts to the provider that most mail to its domain goes to.
+func providerFilters(ctx context.Context, r store.Reader, f, failed store.Filter, name string) (filters []store.Filter, of func(*store.Attempt) bool, err error) {
+	cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+	if err != nil {
+		return nil, nil, err
+	}
+	routes := report.RoutesOf(cells)
+	of = func(x *store.Attempt) bool { return routes.Provider(x.RecipientDomain, x.RelayHost) == name }
+	relays, err := report.RelaysOf(ctx, r, f, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, suffix := range relays {
+		g := failed
+		g.Relay = suffix
+		filters = append(filters, g)
+	}
+	for i := range cells {
+		c := &cells[i]
+		if c.Keys[1] != "" || c.Soft+c.Hard == 0 || routes.Provider(c.Keys[0], "") != name {
+			continue
+		}
+		if c.Keys[0] == "" { // a filter cannot say that
+			return []store.Filter{failed}, of, nil
+		}
+		g := failed
+		g.Domain = c.Keys[0]
+		filters = append(filters, g)
+	}
+	if len(filters) > selectsAtMost {
+		filters = []store.Filter{failed}
+	}
+	return filters, of, nil
 }
 
 // message is everything that happened to one message.

@@ -1,0 +1,253 @@
+package top
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"bouncelog/store"
+)
+
+// opened is a model of a store that has answered its first questions.
+func opened(t testing.TB, o Options, width, height int) *model {
+	t.Helper()
+	o.complete()
+	s, err := o.state(width, height)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{o: &o, s: s, d: o.data(), a: &asker{o: &o}, ctx: t.Context(), tick: func(time.Duration, func(time.Time) tea.Msg) tea.Cmd { return nil }}
+	settle(m, m.Init())
+	return m
+}
+
+// keys presses keys by their names.
+func (m *model) keys(names ...string) {
+	for _, name := range names {
+		settle(m, m.send(name))
+	}
+}
+
+func (m *model) lines() []string { return strings.Split(frame(m.s, m.d, lookText), "\n") }
+
+func (m *model) text() string { return frame(m.s, m.d, lookText) }
+
+// TestTailMarks holds that a failure in the tail has the mark of its reason in the table of
+// reasons, and its outcome in words.
+func TestTailMarks(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 120, 40)
+	m.keys("3")
+	marks := map[string]string{} // by what ends the line, the reply
+	tail, table := false, false
+	found := 0
+	for _, l := range m.lines() {
+		fields := strings.Fields(strings.TrimPrefix(l, ">"))
+		switch {
+		case strings.HasPrefix(l, "last failures"):
+			tail = true
+		case len(fields) > 0 && fields[0] == "reason":
+			table = true
+		case len(fields) > 5 && table && !tail && (fields[0] == "✖" || fields[0] == "▲"):
+			marks[fields[6]+fields[7]] = fields[0]
+		case tail && len(fields) > 6 && strings.HasPrefix(fields[1], "×"):
+			found++
+			if want := marks[fields[5]+fields[6]]; fields[2] != want {
+				t.Errorf("%q: the mark is not that of its reason, %q", l, want)
+			}
+			if want := map[bool]string{true: "soft", false: "hard"}[strings.HasPrefix(fields[5], "4")]; fields[3] != want {
+				t.Errorf("%q is %s", l, want)
+			}
+		}
+	}
+	if found != 3 || len(marks) != 3 {
+		t.Errorf("%d lines of a tail, %d rows:\n%s", found, len(marks), m.text())
+	}
+}
+
+// TestFilterTail holds that a filter is one of the tail as well, for each table.
+func TestFilterTail(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 120, 40)
+	for i := range viewNames {
+		m.keys(string(rune('1' + i)))
+		m.keys("/")
+		m.Update(tea.PasteMsg{Content: "GMX"})
+		m.keys("enter")
+		if s := m.text(); !strings.Contains(s, "last failures, folded, /GMX") || strings.Contains(s, "kpn.example") || !strings.Contains(s, "×14 ") {
+			t.Errorf("%s, /GMX:\n%s", viewNames[i], s)
+		}
+		m.keys("esc", "/")
+		m.Update(tea.PasteMsg{Content: "!gmx"})
+		m.keys("enter")
+		if s := m.text(); strings.Contains(s, "gmx.net") || !strings.Contains(s, "kpn.example") {
+			t.Errorf("%s, /!gmx:\n%s", viewNames[i], s)
+		}
+		m.keys("esc")
+		if s := m.text(); !strings.Contains(s, "gmx.net") || !strings.Contains(s, "kpn.example") {
+			t.Errorf("%s, without a filter:\n%s", viewNames[i], s)
+		}
+	}
+}
+
+// TestSortMark holds that the column that the rows are sorted by is marked, and named in
+// the foot, and none where the worst come first.
+func TestSortMark(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 120, 30)
+	for i := range viewNames {
+		m.keys(string(rune('1' + i)))
+		if s := m.text(); strings.Contains(s, sortMark) || strings.Contains(s, "sort:") {
+			t.Errorf("%s, the worst first:\n%s", viewNames[i], s)
+		}
+		table := m.s.page().ans.table
+		for at := range len(table.columns) + 1 {
+			m.keys("s")
+			name := table.name
+			if at < len(table.columns) {
+				name = table.columns[at].name
+			}
+			if s := m.text(); strings.Count(s, sortMark) != 1 || !strings.Contains(s, name+sortMark) || !strings.Contains(s, "s sort: "+name+" ") {
+				t.Errorf("%s by %s:\n%s", viewNames[i], name, s)
+			}
+		}
+		m.keys("s")
+	}
+}
+
+// TestFoot holds that on no screen a key of the foot is cut, and that help and quit are
+// always there.
+func TestFoot(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 80, 24)
+	whole := map[string]bool{}
+	for _, b := range []struct{ key, desc string }{
+		{"↵", "open"}, {"/", "filter"}, {"e", "explain"}, {"t", "trace"}, {"c", "copy"}, {"s", "sort"}, {"s", "sort: attempts"}, {"s", "sort: failed"}, {"+-", "window"}, {"p", "pause"}, {"?", "help"}, {"q", "quit"}, {"esc", "back"}, {"↑↓", "scroll"},
+	} {
+		whole[b.key+" "+b.desc] = true
+	}
+	for _, keys := range []string{"", "enter", "s", "enter", "enter", "esc", "e", "esc", "?", "esc", "esc", "esc", "s"} {
+		if keys != "" {
+			m.keys(keys)
+		}
+		for width := leastWidth; width < 140; width++ {
+			for _, height := range []int{leastHeight, 15, 24} {
+				m.s.width, m.s.height = width, height
+				lines := m.lines()
+				foot := lines[len(lines)-1]
+				if !strings.Contains(foot, "? help") || !strings.Contains(foot, "q quit") || ansi.StringWidth(foot) > width {
+					t.Fatalf("%d×%d after %q: %q", width, height, keys, foot)
+				}
+				rest := foot
+				for rest != "" { // the longest key first
+					best := ""
+					for k := range whole {
+						if (rest == k || strings.HasPrefix(rest, k+" ")) && len(k) > len(best) {
+							best = k
+						}
+					}
+					if best == "" {
+						t.Fatalf("%d×%d after %q: %q of %q is no whole key", width, height, keys, rest, foot)
+					}
+					rest = strings.TrimLeft(rest[len(best):], " ")
+				}
+			}
+		}
+	}
+	m.s.width, m.s.height = leastWidth-1, leastHeight
+	if got, want := m.text(), "39×10 is too small: 40×10 is needed (q\nquits)"; got != want {
+		t.Errorf("below the least: %q, want %q", got, want)
+	}
+}
+
+// TestNoMail holds that nothing is said to be well where there is no mail.
+func TestNoMail(t *testing.T) {
+	db := stored(t, sampleLog())
+	for _, c := range []struct {
+		name   string
+		filter store.Filter
+		want   []string
+	}{
+		{"a domain", store.Filter{Domain: "zzz.example"}, []string{"○ no mail to zzz.example in the last 24h", "no mail to zzz.example in the window"}},
+		{"a sender's domain", store.Filter{SenderDomain: "zzz.example"}, []string{"○ no mail from zzz.example in the last 24h", "no mail from zzz.example in the window"}},
+		{"a relay", store.Filter{Relay: "zzz.example"}, []string{"○ no mail at zzz.example in the last 24h"}},
+	} {
+		o := options(t, db)
+		o.Filter = c.filter
+		m := opened(t, o, 100, 24)
+		s := strings.Join(m.lines()[1:], "\n") // the first says how old the logs are
+		for _, want := range c.want {
+			if !strings.Contains(s, want) {
+				t.Errorf("%s: %q is not there:\n%s", c.name, want, s)
+			}
+		}
+		if strings.Contains(s, "●") {
+			t.Errorf("%s: something is well:\n%s", c.name, s)
+		}
+		m.keys("3")
+		if s := m.text(); !strings.Contains(s, "no failure") {
+			t.Errorf("%s: reasons:\n%s", c.name, s)
+		}
+	}
+	// A window without mail on a day with some.
+	o := options(t, stored(t, sampleLog()))
+	o.Filter.Domain = "kpn.example"
+	o.Window = 5 * time.Minute
+	m := opened(t, o, 100, 24)
+	if s := m.text(); !strings.Contains(s, "no mail to kpn.example in the window; + widens it") || strings.Contains(s, "no mail to kpn.example in the last") {
+		t.Errorf("kpn.example:\n%s", s)
+	}
+}
+
+// TestOpenedSums holds that what a row opens adds up to the row: also of recipients for
+// which no relay was reached, which count to the provider that their domain's mail goes to.
+func TestOpenedSums(t *testing.T) {
+	log := &script{n: 0x1000}
+	for i := range 5 {
+		log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma.example", i), "none", "deferred", "4.4.1",
+			"connect to shop-example.mail.protection.outlook.com[192.0.2.25]:25: Connection timed out", 30)
+		log.mail(now.Add(-time.Duration(i)*time.Minute), "", fmt.Sprintf("x%d@lost.example", i), "none", "bounced", "5.4.4",
+			"Host or domain name not found. Name service error for name=lost.example type=MX: Host not found", 1)
+	}
+	m := opened(t, options(t, stored(t, sampleLog()+log.b.String())), 160, 60)
+	for i, view := range []string{"providers", "domains", "reasons", "senders", "replies"} {
+		key := string(rune('1' + i))
+		if view == "replies" {
+			key = "6"
+		}
+		m.keys(key)
+		page := m.s.page()
+		rows := page.rows()
+		if len(rows) < 3 {
+			t.Fatalf("%s has %d rows", view, len(rows))
+		}
+		for k := range rows {
+			x := &rows[k]
+			want := x.cells[0].n
+			if view == "providers" || view == "domains" {
+				want = x.cells[2].n + x.cells[4].n // soft and hard
+			}
+			m.s.page().move(k, 0, rows)
+			m.keys("enter")
+			got := int64(0)
+			for _, y := range m.s.page().rows() {
+				got += y.cells[0].n
+				if x.place.provider == "outlook.com" && strings.Contains(y.words, "timed out") && y.cells[0].n != 5 {
+					t.Errorf("%d of 5 time-outs", y.cells[0].n)
+				}
+			}
+			if got != want {
+				t.Errorf("%s: %s has %d failures, its replies %d", view, x.name, want, got)
+			}
+			m.keys("esc")
+		}
+	}
+}
+
+// TestPartlyMark holds that a provider has no green mark below the incident that names it.
+func TestPartlyMark(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 120, 30)
+	if s := m.text(); !strings.Contains(s, "> ◐ outlook.com") || !strings.Contains(s, "  ● google.com") || strings.Contains(s, "◐ google.com") {
+		t.Errorf("the marks of providers:\n%s", s)
+	}
+}
