@@ -10,6 +10,7 @@ import (
 	"charm.land/bubbles/v2/key"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/judge"
 )
 
@@ -36,6 +37,8 @@ type data struct {
 	name      string // of the log that is followed; "": a database
 	only      string // what the options select, in words; "": all
 	behind    int64  // bytes of it that are not read yet
+	news      string // what happened to it; badNews: something is wrong with it
+	badNews   bool
 	err       string
 	incidents *incidents
 
@@ -81,10 +84,40 @@ func (s *state) answered(ans *answer) {
 	for i := range s.stack {
 		p := &s.stack[i]
 		if p.kind == ans.kind && p.place == ans.place && ans.window == windows[s.window] && (p.kind != pageTable || ans.view == s.view) {
+			first := p.ans == nil
 			p.ans = ans
+			if p.kind == pageMessage && first {
+				p.cursor = s.lineOf(p)
+			}
 		}
 	}
 }
+
+// isOf reports whether a line of a trace begins an attempt for a recipient, or its end.
+func isOf(line, recipient string) bool {
+	return recipient != "" && strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   ") && strings.Contains(line, "<"+table.Clean(recipient)+">")
+}
+
+// lineOf is where the trace of a message opens: with what happened last to the recipient
+// that was chosen, where that is below the screen.
+func (s *state) lineOf(p *page) int {
+	at, text := 0, p.text()
+	for i, l := range text {
+		if isOf(l, p.place.recipient) && !strings.HasPrefix(l, "  in the end: ") {
+			at = i
+		}
+	}
+	above, block := len(folds(text[:at], s.width)), len(folds(text[at:min(at+blockLines, len(text))], s.width))
+	if above+block <= s.height-traceHead {
+		return 0
+	}
+	return above
+}
+
+const (
+	blockLines = 4 // of an attempt: when, the reply, the reason, the end
+	traceHead  = 4 // lines of a screen that are not the trace
+)
 
 func (p *page) text() []string {
 	if p.kind == pageMessage && p.ans != nil {
@@ -444,9 +477,9 @@ func (s *state) traceRow(x *row) {
 	switch {
 	case x == nil:
 	case x.place.queueID != "":
-		s.open(page{kind: pageMessage, place: place{host: x.place.host, queueID: x.place.queueID}, title: "message " + x.place.queueID})
+		s.open(page{kind: pageMessage, place: place{host: x.place.host, queueID: x.place.queueID, recipient: x.place.recipient}, title: "message " + x.place.queueID})
 	case x.last != nil:
-		s.open(page{kind: pageMessage, place: place{host: x.last.Host, queueID: x.last.QueueID}, title: "message " + x.last.QueueID})
+		s.open(page{kind: pageMessage, place: place{host: x.last.Host, queueID: x.last.QueueID, recipient: x.last.Recipient}, title: "message " + x.last.QueueID})
 	default:
 		s.said = "its last failure is not among the newest: open it first"
 	}

@@ -128,9 +128,7 @@ func (m *model) View() tea.View {
 // Update takes in what happened.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.d.now = m.o.Now()
-	if m.o.Behind != nil {
-		m.d.behind = m.o.Behind()
-	}
+	m.d.look(m.o)
 	if t, ok := msg.(told); !ok || t.ans != nil || t.incidents != nil || t.err != nil {
 		m.drawn = false
 	}

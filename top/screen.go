@@ -204,6 +204,8 @@ func headLine(s *state, d *data) line {
 		add(warning, "‖ paused at %s", s.pausedAt.In(d.location).Format(time.TimeOnly))
 	case d.behind >= 1<<20:
 		add(warning, "▲ reading, %d MB to go", d.behind>>20)
+	case d.badNews:
+		add(warning, "▲ %s", plain(d.news))
 	case ans == nil:
 		add(faint, "○ asking")
 	case ans.last.IsZero():
@@ -212,6 +214,10 @@ func headLine(s *state, d *data) line {
 		add(warning, "▲ %sthe last line is %s old", name, when.Span(d.now.Sub(ans.last)))
 	default:
 		add(good, "● ")
+		if d.news != "" {
+			add(normal, "%s", plain(d.news))
+			break
+		}
 		add(normal, "%slast line %s ago", name, when.Span(d.now.Sub(ans.last)))
 	}
 	if d.only != "" {
@@ -631,16 +637,18 @@ func textBody(s *state, page *page, room int) []line {
 	if page.kind == pageMessage && page.ans == nil {
 		return []line{{{"  asking", faint}}}
 	}
-	all := folds(page.text(), s.width)
-	first := min(page.cursor, max(len(all)-room, 0))
-	var lines []line
-	for _, text := range all[first:min(len(all), first+room)] {
+	var all []line
+	for _, text := range page.text() {
 		style := normal
-		if text != "" && text[0] != ' ' {
+		if text != "" && text[0] != ' ' || isOf(text, page.place.recipient) {
 			style = strong
 		}
-		lines = append(lines, line{{text, style}})
+		for _, l := range folds([]string{text}, s.width) {
+			all = append(all, line{{l, style}})
+		}
 	}
+	first := min(page.cursor, max(len(all)-room, 0))
+	lines := slices.Clone(all[first:min(len(all), first+room)])
 	if rest := len(all) - first - room; rest > 0 && len(lines) > 0 {
 		lines[len(lines)-1] = line{{fmt.Sprintf("  … %d more lines (↓)", rest+1), faint}}
 	}

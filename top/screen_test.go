@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,5 +250,38 @@ func TestPartlyMark(t *testing.T) {
 	m := opened(t, options(t, stored(t, sampleLog())), 120, 30)
 	if s := m.text(); !strings.Contains(s, "> ◐ outlook.com") || !strings.Contains(s, "  ● google.com") || strings.Contains(s, "◐ google.com") {
 		t.Errorf("the marks of providers:\n%s", s)
+	}
+}
+
+// TestMessageOpensAtRecipient holds that the trace of a message to many shows what happened
+// to the one that was chosen, also of a message with more attempts than are read, and
+// that its lines stand out.
+func TestMessageOpensAtRecipient(t *testing.T) {
+	for _, c := range []struct{ recipients, height int }{{3, 24}, {60, 24}, {60, 12}, {60, 60}, {traceAtMost + 100, 24}} {
+		var b strings.Builder
+		at := now.Add(-time.Minute).Format("2006-01-02T15:04:05.000000Z07:00") + " mx1 postfix/"
+		fmt.Fprintf(&b, "%sqmgr[7]: 4C0001: from=<news@shop.test>, size=1200, nrcpt=%d (queue active)\n", at, c.recipients)
+		for i := range c.recipients {
+			fmt.Fprintf(&b, "%ssmtp[9]: 4C0001: to=<r%03d@firma.example>, relay=%s, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx said: 550 5.1.1 <r%03d@firma.example> User unknown (in reply to RCPT TO command))\n", at, i, outlook, i)
+		}
+		db := stored(t, b.String())
+		for _, i := range []int{0, 1, c.recipients / 2, c.recipients - 1} {
+			m := opened(t, options(t, db), 80, c.height)
+			m.keys("enter", "enter")
+			rows := m.s.page().rows()
+			name := fmt.Sprintf("r%03d@firma.example", i)
+			k := slices.IndexFunc(rows, func(x row) bool { return x.name == name })
+			m.s.page().move(k, 0, rows)
+			m.keys("enter")
+			s := frame(m.s, m.d, lookColours)
+			if !strings.Contains(ansi.Strip(s), "to <"+name+"> at") {
+				t.Fatalf("%d recipients, %d lines: %s is not there:\n%s", c.recipients, c.height, name, ansi.Strip(s))
+			}
+			for l := range strings.Lines(s) {
+				if strings.Contains(l, " to <r") && strings.Contains(l, "\x1b[1m") != strings.Contains(l, "<"+name+">") {
+					t.Errorf("%s: %q", name, l)
+				}
+			}
+		}
 	}
 }

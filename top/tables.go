@@ -393,7 +393,7 @@ func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
 			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
 		}}
 		x.setLast(g.last)
-		x.place.host, x.place.queueID = g.last.Host, g.last.QueueID
+		x.place.host, x.place.queueID, x.place.recipient = g.last.Host, g.last.QueueID, g.last.Recipient
 		t.rows = append(t.rows, x)
 	}
 	return t

@@ -34,7 +34,10 @@ type Options struct {
 	Read  func(context.Context) (store.Reader, error)
 	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
 	// Behind is how many bytes of a followed log are not read yet; nil: a database.
-	Behind  func() int64
+	Behind func() int64
+	// News is what happened to a followed log, until it is no news any more, and whether
+	// something is wrong with it; nil: a database.
+	News    func() (text string, bad bool)
 	Explain func(*bounce.Delivery) judge.Explanation
 	Now     func() time.Time // nil: time.Now
 
@@ -110,10 +113,18 @@ func (o *Options) complete() {
 
 func (o *Options) data() *data {
 	d := &data{now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter), since: o.Since, until: o.Until}
+	d.look(o)
+	return d
+}
+
+// look asks for what is known of a followed log now.
+func (d *data) look(o *Options) {
 	if o.Behind != nil {
 		d.behind = o.Behind()
 	}
-	return d
+	if o.News != nil {
+		d.news, d.badNews = o.News()
+	}
 }
 
 // Once writes one frame.

@@ -52,6 +52,7 @@ type place struct {
 	waits    string // for whom queued mail waits
 
 	host, queueID string // of one message
+	recipient     string // of it, at whom the trace opens
 }
 
 // A question is what a screen asks the store. Two that are equal have the same answer
@@ -446,7 +447,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 		age := ans.asked.Sub(queuedSince(q))
 		x := row{name: q.Recipient, cells: []cell{{n: int64(age), text: when.Span(age)}, {n: q.Time.Unix(), text: clock(q.Time, ans.asked, a.o.Location)}, {text: q.Reason.String()}}}
 		x.setLast(&q.Attempt)
-		x.place.host, x.place.queueID = q.Host, q.QueueID
+		x.place.host, x.place.queueID, x.place.recipient = q.Host, q.QueueID, q.Recipient
 		t.rows = append(t.rows, x)
 	}
 	ans.table = t
@@ -542,15 +543,26 @@ func providerFilters(ctx context.Context, r store.Reader, f, failed store.Filter
 
 // message is everything that happened to one message.
 func (a *asker) message(ctx context.Context, r store.Reader, ans *answer) error {
-	list, err := report.Trace(ctx, r, store.Filter{Host: ans.place.host}, ans.place.queueID, traceAtMost)
+	f := store.Filter{Host: ans.place.host}
+	list, err := report.Trace(ctx, r, f, ans.place.queueID, traceAtMost)
 	if err != nil {
 		return err
+	}
+	cut := len(list) == traceAtMost && ans.place.recipient != ""
+	if cut {
+		f.Recipients = []string{ans.place.recipient}
+		if list, err = report.Trace(ctx, r, f, ans.place.queueID, traceAtMost); err != nil {
+			return err
+		}
 	}
 	ends, err := report.Ends(ctx, r, list)
 	if err != nil {
 		return err
 	}
 	ans.lines = strings.Split(strings.TrimSuffix(render.Trace(list, ends, a.o.Location), "\n"), "\n")
+	if cut {
+		ans.lines = slices.Insert(ans.lines, 0, fmt.Sprintf("there are %d attempts or more; those to <%s> are", traceAtMost, table.Clean(ans.place.recipient)))
+	}
 	if len(list) == 0 {
 		ans.lines = []string{"nothing is known of " + table.Clean(ans.place.queueID) + " any more"}
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +82,11 @@ a temporary database.`,
 			o := top.Options{
 				Location: loc, Filter: filter, Thresholds: flag.options(), View: view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
 				Explain: judge.Explain, Rerun: changed(cmd, selectOptions), DB: changed(cmd, []string{"db"}),
+			}
+			if len(args) > 0 { // what is wrong with it is said before a frame is drawn
+				if err := openable(args[0]); err != nil {
+					return err
+				}
 			}
 			for _, path := range args {
 				o.DB, o.Files = nil, append(o.Files, table.ShellWord(path))
@@ -156,6 +163,29 @@ func terminalOf(cmd *cobra.Command) io.Writer {
 	return cmd.OutOrStdout()
 }
 
+// openable reports, as an error, that there is nothing to be read at a path. Standard input
+// and a journal are not looked at.
+func openable(path string) error {
+	if path == "-" || strings.HasPrefix(path, "journal:") {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err == nil {
+		var st os.FileInfo
+		if st, err = f.Stat(); err == nil && st.IsDir() {
+			err = &tailer.PathError{Path: path, Err: tailer.ErrDirectory}
+		}
+		err = errors.Join(err, f.Close())
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return &exitError{status: exitPartly, err: err, hint: "check the name; 'ls /var/log/mail* /var/log/exim4' shows the usual ones"}
+	}
+	return &exitError{status: exitPartly, err: err}
+}
+
 // topOnce prints one frame of the database, or of a log that is read once.
 func topOnce(cmd *cobra.Command, in *input, o top.Options, paths []string, width, height int) error {
 	db, unread, err := in.database(cmd, paths)
@@ -190,13 +220,6 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(path) // what is wrong with it is said before the screen is taken
-	if err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
 	limitHeap()
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
@@ -220,9 +243,10 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 	o.Watch = func(context.Context) (func() (int64, error), func(), error) {
 		return func() (int64, error) { return stored.Load(), nil }, func() {}, nil
 	}
-	o.Behind, o.Name = behind.Load, filepath.Base(path)
+	news := &logNews{}
+	o.Behind, o.Name, o.News = behind.Load, filepath.Base(path), news.say
 	next := time.Now().Add(topPrunes)
-	follow := tailer.FollowOptions{Native: true, NoHistory: true, Event: func(tailer.Event) {}, Idle: func(n int64) error {
+	follow := tailer.FollowOptions{Native: true, NoHistory: true, Event: news.take, Idle: func(n int64) error {
 		behind.Store(n)
 		if now := time.Now(); now.After(next) {
 			next = now.Add(topPrunes)
@@ -246,4 +270,54 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 	stop()
 	<-done
 	return errors.Join(err, db.Close())
+}
+
+// logNews is what happened to the log that is followed, for the head of the screen.
+type logNews struct {
+	mu    sync.Mutex
+	text  string
+	bad   bool
+	until time.Time // when it is no news any more; zero: as long as it holds
+}
+
+// How long the head of the screen says what happened.
+const (
+	newsShown = time.Minute
+	lossShown = 10 * time.Minute
+)
+
+// take takes in an event.
+func (n *logNews) take(e tailer.Event) {
+	text := filepath.Base(e.Path) + " " + e.Text
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if loss := n.bad && now.Before(n.until); loss && e.Kind != tailer.EventLost && e.Kind != tailer.EventMissing && e.Kind != tailer.EventDenied {
+		return // that matters longer
+	}
+	switch e.Kind {
+	case tailer.EventMissing, tailer.EventDenied:
+		n.text, n.bad, n.until = text, true, time.Time{}
+	case tailer.EventLost, tailer.EventDiffers:
+		n.text, n.bad, n.until = text, true, now.Add(lossShown)
+	case tailer.EventRegained:
+		if n.bad || !now.Before(n.until) { // else it is said why it was away
+			n.text, n.bad, n.until = text, false, now.Add(newsShown)
+		}
+	case tailer.EventRotated, tailer.EventTruncated:
+		n.text, n.bad, n.until = text, false, now.Add(newsShown)
+	}
+}
+
+// say is what is to be said now; bad: something is wrong with the log.
+func (n *logNews) say() (text string, bad bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.until.IsZero() && !time.Now().Before(n.until) {
+		return "", false
+	}
+	return n.text, n.bad
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,8 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
+
+	"bouncelog/tailer"
 )
 
 // topLine is a delivery attempt of now.
@@ -184,4 +187,53 @@ func TestTopTerminal(t *testing.T) {
 			}
 		}
 	})
+	t.Run("log goes and comes", func(t *testing.T) {
+		grow(topLine("4A000300", "old@early.example", "mx.early.example", "bounced", "550 5.1.1 no such user"))
+		x := startTop(t, 120, 30, nil, log)
+		x.shows("following mail.log", "early.example")
+		if err := os.Rename(log, log+".1"); err != nil {
+			t.Fatal(err)
+		}
+		x.shows("▲ mail.log is not there; waiting for it")
+		grow(topLine("4A000301", "new@second.example", "mx.second.example", "bounced", "550 5.1.1 no such user"))
+		x.shows("mail.log rotated, or replaced", "second.example")
+		if err := os.Truncate(log, 0); err != nil {
+			t.Fatal(err)
+		}
+		x.shows("mail.log was truncated or rewritten")
+		grow(topLine("4A000302", "new@third.example", "mx.third.example", "bounced", "550 5.1.1 no such user"))
+		x.shows("third.example")
+		x.press("q")
+		if err := <-x.end; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLogNews holds what of the events of a followed log is said, and for how long.
+func TestLogNews(t *testing.T) {
+	n := &logNews{}
+	expect := func(what, text string, bad bool) {
+		t.Helper()
+		if got, is := n.say(); got != text || is != bad {
+			t.Errorf("%s: %q (bad: %t), want %q (%t)", what, got, is, text, bad)
+		}
+	}
+	event := func(kind tailer.EventKind, text string, err error) {
+		n.take(tailer.Event{Kind: kind, Path: "/var/log/mail.log", Text: text, Err: err})
+	}
+	expect("nothing", "", false)
+	event(tailer.EventStarted, "is followed", nil)
+	expect("started", "", false)
+	event(tailer.EventDenied, "cannot be read", fs.ErrPermission)
+	expect("denied", "mail.log cannot be read: permission denied", true)
+	event(tailer.EventRegained, "can be read again", nil)
+	expect("regained", "mail.log can be read again", false)
+	n.until = time.Now().Add(-time.Nanosecond)
+	expect("later", "", false)
+	event(tailer.EventLost, "lost its end", nil)
+	event(tailer.EventRotated, "rotated", nil)
+	expect("a loss matters longer", "mail.log lost its end", true)
+	event(tailer.EventMissing, "is not there", nil)
+	expect("what holds matters more", "mail.log is not there", true)
 }
