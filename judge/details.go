@@ -62,7 +62,10 @@ func listOf(detail string) string {
 type detailWords struct {
 	Text
 	instead bool
+	turn    string // who acts, in words, instead of the scope's
 }
+
+const turnOwn = "You: your own server says so. Check its tables before you remove the address."
 
 func adds(meaning string) detailWords { return detailWords{Text: Text{Meaning: meaning}} }
 
@@ -123,6 +126,40 @@ var detailTexts = map[string]detailWords{
 		},
 		Retry: "Only after it is mended; mail that came back has to be sent again.",
 		Also:  "A mail exchanger of the recipient's domain whose name no longer exists.",
+	}},
+	detailOwnTable: {instead: true, turn: turnOwn, Text: Text{
+		Title:   "no such mailbox on this server",
+		Meaning: "Your own server says that it has no such mailbox. It takes itself for the final destination of the domain; no other server was asked.",
+		Do: []string{
+			"If the domain's mail belongs elsewhere: remove the domain from mydestination, virtual_mailbox_domains or virtual_alias_domains (Postfix: postconf -n shows them), or from local_domains (Exim).",
+			"If the mailbox should exist: check the tables that name it. Postfix: local_recipient_maps, alias_maps, virtual_mailbox_maps, virtual_alias_maps (postmap -q ADDRESS TABLE). Exim: exim -bt ADDRESS names the router and its data.",
+			"If it should not exist: correct the address or the alias that leads to it.",
+		},
+		Retry: "Only after a table is mended; mail that came back has to be sent again.",
+		Also:  "A user database (SQL, LDAP, passwd) that was empty or not readable for a while.",
+	}},
+	detailOwnMailbox: {instead: true, turn: turnOwn, Text: Text{
+		Title:   "no such mailbox at your own next hop",
+		Meaning: "Your own mail store, content filter or relay says that there is no such mailbox; no other server was asked. If the mailbox should exist, the user table there is at fault and not the address.",
+		Do: []string{
+			"If the mailbox should exist: check the store's user database and its log (Dovecot: doveadm user ADDRESS, and the userdb setting; Cyrus: cyradm).",
+			"If many mailboxes are refused at once, or one that took mail before: the store lost its user table or cannot read it (SQL, LDAP, a file that is not mounted).",
+			"If it is the wrong store: check virtual_transport, mailbox_transport, transport_maps or content_filter (Postfix), the router's route_list and the transport's hosts or socket (Exim).",
+			"If the mailbox should not exist: refuse the address in the SMTP session (Postfix: virtual_mailbox_maps, reject_unverified_recipient; Exim: verify = recipient), so that no notification has to be sent.",
+		},
+		Retry: "Only after the store is mended; mail that came back has to be sent again.",
+		Also:  "A store that was restored, moved or upgraded without its users.",
+	}},
+	detailSmarthost: {instead: true, turn: "You: ask who runs the smarthost before you remove the address.", Text: Text{
+		Title:   "refused by your smarthost",
+		Meaning: "The smarthost that takes your mail says this of the address; it does not pass on an answer of the recipient's own server.",
+		Do: []string{
+			"If it says so of addresses in many domains: the smarthost has lost a table, or takes these domains for its own. Remove no address; ask who runs it.",
+			"If it is one address: see whether the smarthost takes other mail for the domain, and ask the recipient by another way.",
+			"The smarthost is named by relayhost, sender_dependent_relayhost_maps or transport_maps (Postfix), by the smarthost router's route_list (Exim; Debian: dc_smarthost).",
+		},
+		Retry: "Only after the address is corrected or the smarthost is mended.",
+		Also:  "A domain whose mail the operator of the smarthost hosts.",
 	}},
 	"own-loop": {instead: true, Text: Text{
 		Title:   "loop at your own server",
@@ -185,9 +222,9 @@ var detailTexts = map[string]detailWords{
 	"cancelled": {instead: true, Text: Text{
 		Title: "cancelled by hand", Meaning: "An administrator of your own server cancelled the delivery.", Do: []string{"Nothing."}, Retry: "No.", Also: "A frozen message whose time ran out.",
 	}},
-	"not-tried": {instead: true, Text: Text{
+	detailNotTried: {instead: true, Text: Text{
 		Title:   "not tried yet",
-		Meaning: "Nobody was spoken to: the time for the next try had not come. The reason is that of the last real try.",
+		Meaning: "No host was contacted: the time for the next try had not come. The reason is that of the last real try.",
 		Do:      []string{"Look at the last real try of this message or of another to the same host."},
 		Retry:   "The queue does so.",
 		Also:    "exim -M ID tries at once; exim -qff the whole queue.",

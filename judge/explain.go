@@ -69,8 +69,9 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	x.RFC = strings.Join(rfc, ", ")
 
 	// A bare code is explained as such; a text by its reason.
+	d2.Outcome = x.Outcome
 	if class != 2 && class != 3 && d2.Failed() {
-		x.Verdict = j.Verdict(&d2)
+		x.Verdict = explained(j.Verdict(&d2), d)
 	}
 	reason := VerdictText(x.Verdict)
 	byText := x.Verdict.Reason != bounce.NoReason && x.Verdict.Confidence != bounce.CodeOnly
@@ -99,7 +100,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	case x.Verdict.Reason == bounce.Unknown && len(strings.Trim(d.Response, "0123456789. -")) == 0:
 		x.Turn = "Not known from the code alone: the text after it says who has to act."
 	case x.Verdict.Reason != bounce.NoReason:
-		x.Turn = TurnText(x.Verdict.Scope)
+		x.Turn = j.turn(&d2, x.Verdict)
 	case class == 2 || x.Outcome == bounce.Delivered:
 		x.Turn = "Nobody: it worked."
 	case class == 3:
@@ -114,6 +115,32 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	}
 	return x
 }
+
+// explained is the verdict that an explanation gives of one attempt, or of words alone,
+// of which it is not known who said them.
+func explained(v bounce.Verdict, d *bounce.Delivery) bounce.Verdict {
+	switch {
+	case v.Detail == detailOwnTable && d.MTA == "" && !d.Local:
+		v.Detail = ""
+	case v.Detail == detailNotTried: // what the last real try met is not known
+		v.Reason, v.Confidence = bounce.Unknown, bounce.NoConfidence
+	}
+	return v
+}
+
+// turn says in words who acts. What one's own server says of a mailbox is no proof that
+// one's own side works.
+func (j *Judge) turn(d *bounce.Delivery, v bounce.Verdict) string {
+	if t := detailText(v.Detail).turn; t != "" {
+		return t
+	}
+	if f := factsOf(d); v.Scope == bounce.ScopeRecipient && f&ownHop != 0 && f&factPassedOn == 0 {
+		return turnOwnStore
+	}
+	return TurnText(v.Scope)
+}
+
+const turnOwnStore = "You, with the recipient: it is your own server or mail store that says so."
 
 // providerOf is the provider of the relay; where that is none (a smarthost's
 // log), the one whose pages the text refers to.

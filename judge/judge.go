@@ -122,7 +122,7 @@ func New(userRules ...[]byte) (*Judge, error) {
 		}
 	}
 	j.users = users
-	j.asked = ownHop | factLocal
+	j.asked = ownHop | factLocal | factSubmission | factPassedOn
 	for i := range j.rules {
 		for _, list := range [...][]string{j.rules[i].When, j.rules[i].Unless} {
 			for _, name := range list {

@@ -27,11 +27,12 @@ const (
 	factOwnName                      // it is another: the next hop that one's own configuration names
 	factGivenUp                      // the MTA gave up
 	factForwarded                    // the mail was for an address in another domain and sent on
+	factPassedOn                     // the reply passes on what a server with a public address said
 )
 
 var factNames = [...]string{
 	"local", "remote", "here", "router", "lmtp", "loopback", "private", "submission", "port-465",
-	"same-name", "their-name", "own-name", "given-up", "forwarded",
+	"same-name", "their-name", "own-name", "given-up", "forwarded", "passed-on",
 }
 
 // ownHop are the facts that say that the next hop is this server's own.
@@ -97,8 +98,29 @@ func factsOf(d *bounce.Delivery) (f facts) {
 	}
 	if local {
 		f |= nameFacts(d, f)
+	} else if f&(ownHop|factSubmission) != 0 && passesOn(d.Response) {
+		f |= factPassedOn
 	}
 	return f
+}
+
+// passesOn reports whether a reply passes on what another server said, as Postfix
+// (reject_unverified_recipient, smtpd_proxy_filter) and Exim (a callout) write it: "host
+// name[address] said: 550 …", "host name [address]: 550 …". The address has to be public.
+func passesOn(reply string) bool {
+	_, said, ok := strings.Cut(reply, "host ")
+	if !ok {
+		return false
+	}
+	name, said, ok := strings.Cut(said, "[")
+	if !ok || len(name) > 256 || strings.Count(name, " ") > 1 {
+		return false
+	}
+	address, said, ok := strings.Cut(said, "]")
+	if !ok || !strings.HasPrefix(said, " said: ") && !strings.HasPrefix(said, ": ") {
+		return false
+	}
+	return hopFacts(address) == 0 && strings.ContainsAny(address, ".:")
 }
 
 // addressIn is the address in Postfix's own words for a next hop, "connect to
@@ -232,11 +254,34 @@ const (
 	detailOwnHop   = "own-hop"   // the next hop is on this host or in its network
 	detailOwnStore = "own-store" // the next hop is a mail store
 	detailOwnRoute = "own-route" // the name of the next hop is in one's own configuration
+
+	detailNotTried = "not-tried" // no host was contacted: the reason is that of an attempt before
+
+	// Of a mailbox that is said not to be there. Whether it is, no other server was asked;
+	// the address may still be wrong, so its scope stays the recipient.
+	detailOwnTable   = "own-table"   // by the MTA itself
+	detailOwnMailbox = "own-mailbox" // by a mail store, a filter or a relay of one's own
+	detailSmarthost  = "smarthost"   // by a relay that mail is handed to, for itself
 )
 
 // ownSide turns a verdict about the other side into one about this server where
-// there is no other side: the MTA speaks of itself, or the next hop is its own.
+// there is no other side: the MTA speaks of itself, or the next hop is its own. What
+// such a one says of a mailbox is told apart from what the recipient's server says.
 func ownSide(v *bounce.Verdict, f facts) {
+	if v.Reason.AboutAddress() {
+		switch {
+		case f&factLocal != 0:
+			if v.Reason.NoMailbox() {
+				v.Detail = orElse(v.Detail, detailOwnTable)
+			}
+		case f&factPassedOn != 0:
+		case f&ownHop != 0:
+			v.Detail = orElse(v.Detail, detailOwnMailbox)
+		case f&factSubmission != 0:
+			v.Detail = orElse(v.Detail, detailSmarthost)
+		}
+		return
+	}
 	switch v.Reason {
 	case bounce.SystemError:
 		if f&factLocal != 0 && f&ownHop == 0 {

@@ -106,7 +106,7 @@ func causeOf(r *store.Refusal, valid time.Duration) string {
 		return causeHost
 	case r.Reason == bounce.RelayDenied && provider.Submits(r.RelayPort):
 		return causeLogin
-	case r.Code != 0 || r.NullSender || r.Detail != "" || r.Stage > bounce.StageHelo:
+	case r.Code != 0 || r.NullSender || r.Detail != "" && r.Detail != "own-table" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
 		return causeResolver
 	case r.Reason == bounce.Connection && r.Scope == bounce.ScopeRemote:

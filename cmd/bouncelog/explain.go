@@ -185,10 +185,7 @@ func (e *explainer) objects(r io.Reader) error {
 		}
 		d.Outcome, _ = bounce.ParseOutcome(o.Outcome)
 		d.Stage, _ = bounce.ParseStage(o.Stage)
-		if d.Outcome == bounce.NoOutcome {
-			d.Outcome = outcomeOf(d)
-		}
-		if err := e.print(&question{attempt: d}); err != nil {
+		if err := e.print(&question{attempt: claimed(d)}); err != nil {
 			return err
 		}
 	}
@@ -244,7 +241,14 @@ func (e *explainer) read(text string) (*question, error) {
 	}
 	var r parser.Result
 	line := parser.New(nil, parser.Options{Location: time.UTC})
-	switch kind := line.Parse([]byte(text), 0, &r); kind {
+	kind := line.Parse([]byte(text), 0, &r)
+	if kind == parser.Queued || kind == parser.Skipped || kind == parser.Unparsed {
+		if d := oneHost(text); d != nil {
+			q.attempt, q.interim = d, true
+			return q, nil
+		}
+	}
+	switch kind {
 	case parser.Attempt:
 		q.attempt = &r.Deliveries[0]
 		return q, nil
@@ -295,9 +299,52 @@ func (e *explainer) read(text string) (*question, error) {
 	if e.stage != bounce.NoStage {
 		d.Stage = e.stage
 	}
-	d.Outcome = outcomeOf(d)
-	q.attempt = d
+	q.attempt = claimed(d)
 	return q, nil
+}
+
+// claimed is an attempt of which only the reply is known. What the mail server makes of
+// it is not known, unless it worked.
+func claimed(d *bounce.Delivery) *bounce.Delivery {
+	if d.Outcome == bounce.NoOutcome && outcomeOf(d) == bounce.Delivered {
+		d.Outcome = bounce.Delivered
+	}
+	return d
+}
+
+// oneHost reads a line of Postfix's smtp(8) or lmtp(8) about one host of several: it
+// refused, or was not reached. It is nil for any other line.
+func oneHost(line string) *bounce.Delivery {
+	agent := "smtp"
+	_, text, ok := strings.Cut(line, "/smtp[")
+	if !ok {
+		agent = "lmtp"
+		_, text, ok = strings.Cut(line, "/lmtp[")
+	}
+	if ok {
+		_, text, ok = strings.Cut(text, "]: ")
+	}
+	if !ok {
+		return nil
+	}
+	if id, rest, ok := strings.Cut(text, ": "); ok && len(id) >= 5 && strings.Trim(id, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == "" && id != "warning" {
+		text = rest
+	}
+	text = strings.TrimPrefix(text, "warning: ")
+	for _, begins := range [...]string{"host ", "connect to ", "lost connection with ", "conversation with ", "Cannot start TLS", "TLS is required", "Server certificate not", "SASL authentication failed"} {
+		if !strings.HasPrefix(text, begins) {
+			continue
+		}
+		if d := replyIn(text); d != nil {
+			d.MTA, d.Agent, d.Outcome = bounce.Postfix, agent, bounce.Soft
+			if name, rest, ok := strings.Cut(strings.TrimPrefix(text, "host "), "["); ok && !d.Local {
+				address, _, _ := strings.Cut(rest, "]")
+				d.RelayHost, d.RelayIP = name, address
+			}
+			return d
+		}
+	}
+	return nil
 }
 
 // replyIn reads a reply with the words that an MTA puts around it ("host mx said:
