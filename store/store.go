@@ -8,7 +8,7 @@
 //
 // What only some engines can do are interfaces of their own, which a caller asks for
 // by a type assertion: [Pruner], [StrayTimePruner], [Rejudger], [Checker], [QuickChecker], [Backuper], [Describer],
-// [SQL], [Noter], [Swapper], [Watcher], [Guard].
+// [SQL], [Noter], [Swapper], [Watcher], [Guard], [Exporter], [Receiver].
 package store
 
 import (

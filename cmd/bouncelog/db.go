@@ -30,7 +30,7 @@ func newDB() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(newDBInfo(), newDBCheck(), newDBBackup(), newDBRestore(), newDBPrune(), newDBReclassify(), newDBSchema())
+	cmd.AddCommand(newDBInfo(), newDBCheck(), newDBBackup(), newDBRestore(), newDBShip(), newDBPrune(), newDBReclassify(), newDBSchema())
 	return cmd
 }
 

@@ -341,13 +341,10 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 		return nil, err
 	}
 	made := false
-	switch {
-	case onServer(path) && in.agent == "":
-		if in.agent, err = os.Hostname(); err != nil {
-			return nil, fmt.Errorf("this host has no name; give it one with --agent: %w", err)
+	if onServer(path) || in.agent != "" {
+		if in.agent, err = agentName(in.agent); err != nil {
+			return nil, err
 		}
-	case strings.ContainsAny(in.agent, "/ \t\n"):
-		return nil, usageErrorf("a host name will do", "--agent: a name without blanks and slashes is wanted")
 	}
 	if !onServer(path) {
 		if err := makeDirectory(path); err != nil {

@@ -66,6 +66,7 @@ var _ interface {
 	store.Describer
 	store.SQL
 	store.Watcher
+	store.Receiver
 } = (*DB)(nil)
 
 var errClosed = errors.New("the store is closed")

@@ -270,40 +270,70 @@ func (c *commit) source(id string) *position {
 // store inserts what there is; the positions last.
 func (c *commit) store(ctx context.Context, d *DB) error {
 	seq := c.seq
-	if err := insert(ctx, d, "attempt ("+rowColumns+")", c.rows, func(r *row) []any { return r.values() }); err != nil {
+	if err := insertRows(ctx, d, c.rows); err != nil {
 		return err
 	}
-	if err := insert(ctx, d, "message_end (host, mta, instance, queue_id, source, offset, at, event, by)", c.ends, func(e endRow) []any {
-		return []any{clean(e.Host, maxWord), string(e.MTA), clean(e.Instance, maxName), clean(e.QueueID, maxWord), clean(e.Source, maxWord), e.Offset, e.Time.Unix(), string(e.Event), clean(e.By, maxWord)}
-	}); err != nil {
+	if err := insertEnds(ctx, d, c.ends); err != nil {
 		return err
 	}
-	if err := insert(ctx, d, "unparsed_line (source, offset, at, text, seq)", c.unparsed, func(u store.Unparsed) []any {
-		seq++
-		return []any{clean(u.Source, maxWord), u.Offset, orNil(u.Time), clean(u.Text, 1000), seq}
-	}); err != nil {
+	if err := insertUnparsed(ctx, d, c.unparsed, seq); err != nil {
 		return err
 	}
-	if err := insert(ctx, d, "queued_message (host, mta, instance, queue_id, source, position, seq, closed, at, message_id, sender, sender_known, size, frozen, client_host, client_ip, sasl_user)", c.messages, func(m queuedRow) []any {
-		seq++
-		return []any{
-			m.Host, string(m.MTA), m.Instance, m.QueueID, m.source, m.position, seq, m.closed, orNil(m.Time), m.MessageID, m.Sender, m.SenderKnown,
-			m.Size, m.Frozen, m.ClientHost, m.ClientIP, m.SASLUser,
-		}
-	}); err != nil {
+	seq += uint64(len(c.unparsed))
+	if err := insertQueued(ctx, d, c.messages, seq); err != nil {
 		return err
 	}
+	seq += uint64(len(c.messages))
 	if d.beforePositions != nil {
 		if err := d.beforePositions(); err != nil {
 			return err
 		}
 	}
 	seq++
-	return insert(ctx, d, "source (id, position, seq, first_seen, path, state, first, last, counts, skipped)", slices.Sorted(maps.Keys(c.changed)), func(id string) []any {
+	var changed []*position
+	for _, id := range slices.Sorted(maps.Keys(c.changed)) {
 		p := c.byID[id]
 		if id == nobody {
 			p.Offset = int64(seq >> 1)
 		}
+		changed = append(changed, p)
+	}
+	return insertPositions(ctx, d, changed, seq)
+}
+
+func insertRows(ctx context.Context, d *DB, rows []*row) error {
+	return insert(ctx, d, "attempt ("+rowColumns+")", rows, func(r *row) []any { return r.values() })
+}
+
+func insertEnds(ctx context.Context, d *DB, ends []endRow) error {
+	return insert(ctx, d, "message_end (host, mta, instance, queue_id, source, offset, at, event, by)", ends, func(e endRow) []any {
+		return []any{clean(e.Host, maxWord), string(e.MTA), clean(e.Instance, maxName), clean(e.QueueID, maxWord), clean(e.Source, maxWord), e.Offset, e.Time.Unix(), string(e.Event), clean(e.By, maxWord)}
+	})
+}
+
+// insertUnparsed numbers the lines from seq + 1 on.
+func insertUnparsed(ctx context.Context, d *DB, lines []store.Unparsed, seq uint64) error {
+	return insert(ctx, d, "unparsed_line (source, offset, at, text, seq)", lines, func(u store.Unparsed) []any {
+		seq++
+		return []any{clean(u.Source, maxWord), u.Offset, orNil(u.Time), clean(u.Text, 1000), seq}
+	})
+}
+
+// insertQueued numbers the messages from seq + 1 on.
+func insertQueued(ctx context.Context, d *DB, messages []queuedRow, seq uint64) error {
+	return insert(ctx, d, "queued_message (host, mta, instance, queue_id, source, position, seq, closed, at, message_id, sender, sender_known, size, frozen, client_host, client_ip, sasl_user)", messages, func(m queuedRow) []any {
+		seq++
+		return []any{
+			m.Host, string(m.MTA), m.Instance, m.QueueID, m.source, m.position, seq, m.closed, orNil(m.Time), m.MessageID, m.Sender, m.SenderKnown,
+			m.Size, m.Frozen, m.ClientHost, m.ClientIP, m.SASLUser,
+		}
+	})
+}
+
+// insertPositions makes visible what is written. All have one number: on a cluster they go
+// to one shard, and so are seen together.
+func insertPositions(ctx context.Context, d *DB, list []*position, seq uint64) error {
+	return insert(ctx, d, "source (id, position, seq, first_seen, path, state, first, last, counts, skipped)", list, func(p *position) []any {
 		var counts []int64
 		for _, n := range countsOf(&p.Source) {
 			counts = append(counts, *n)
@@ -312,8 +342,7 @@ func (c *commit) store(ctx context.Context, d *DB) error {
 		if skipped == nil {
 			skipped = map[string]int64{}
 		}
-		// One number for all: on a cluster they go to one shard, and so are seen together.
-		return []any{id, p.Offset, seq, p.firstSeen, p.Path, p.State, orNil(p.First), orNil(p.Last), counts, skipped}
+		return []any{p.ID, p.Offset, seq, p.firstSeen, p.Path, p.State, orNil(p.First), orNil(p.Last), counts, skipped}
 	})
 }
 

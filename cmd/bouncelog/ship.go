@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bouncelog/store"
+	"bouncelog/store/sqlite"
+)
+
+func newDBShip() *cobra.Command {
+	var to, agent string
+	cmd := &cobra.Command{
+		Use:   "ship --to clickhouse://…",
+		Short: "Copy an SQLite database to a ClickHouse server",
+		Long: `Copies the attempts, the queue and the positions in the logs of the database that
+--db names to a database on a ClickHouse server, which is made where there is none.
+Afterwards 'bouncelog follow --db clickhouse://…' with the same --agent goes on where
+the logs were read to. The daemon may write to the SQLite database meanwhile: a second
+run copies what is new. An interrupted run shows nothing on the server; the next one
+continues it.
+
+Two things are not copied: deliveries that SQLite has pruned, although it remembers
+that they were made, and the ids of delivered messages, unless --keep-message-ids kept
+them.`,
+		Example: `  bouncelog db ship --to clickhouse://mx1@ch.example.net/bouncelog
+  bouncelog follow --db clickhouse://mx1@ch.example.net/bouncelog`,
+		Args: needArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			path, err := cmd.Flags().GetString("db")
+			switch {
+			case err != nil:
+				return err
+			case to == "":
+				return usageErrorf("as in --to clickhouse://mx1@ch.example.net/bouncelog", "ship: --to is missing")
+			case !onServer(to):
+				return usageErrorf("'bouncelog db backup' copies to a file", "--to: an address clickhouse://… is wanted")
+			case onServer(path):
+				return usageErrorf("--db names the file, and --to the server", "ship: --db is not a file of SQLite's")
+			}
+			if agent, err = agentName(agent); err != nil {
+				return err
+			}
+			db, err := openForReading(cmd)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, db.Close()) }()
+			server, err := openDatabase(cmd, to, sqlite.Options{})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, server.Close()) }()
+			receiver, err := can[store.Receiver](server, "take over another one")
+			if err != nil {
+				return err
+			}
+			r, err := db.Read(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			exporter, ok := r.(store.Exporter)
+			if !ok {
+				return &exitError{status: exitFailed, err: errors.New("this database cannot be copied to a server")}
+			}
+			n, err := receiver.Receive(cmd.Context(), exporter, agent)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %d attempts copied to the server, as those of %s\n", n, agent)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "the `ADDRESS` of the database on the server")
+	cmd.Flags().StringVar(&agent, "agent", "", "`NAME` of the host whose logs these are (default: the host name)")
+	return cmd
+}
+
+// agentName is the name of this host in a database on a server; by default the host name.
+func agentName(name string) (string, error) {
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return "", fmt.Errorf("this host has no name; give it one with --agent: %w", err)
+		}
+		return host, nil
+	}
+	if strings.ContainsAny(name, "/ \t\n") {
+		return "", usageErrorf("a host name will do", "--agent: a name without blanks and slashes is wanted")
+	}
+	return name, nil
+}

@@ -1,0 +1,296 @@
+package clickhouse
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+// receivedAtOnce is how many rows one insert holds: some 20 MB, where a failure has a long
+// text.
+var receivedAtOnce = 20_000 // a test sets less
+
+// Receive takes over what another store keeps of the logs of one host. As everywhere here
+// rows are written first and positions last, by one insert: nothing is visible before. The
+// key of a row is its identity, so what a run that was broken off had written is written
+// again, or passed over where a note says that it is there.
+//
+// The number of a row (precedence) follows from the place of its line in the logs, counted
+// from a number that the note keeps. So an attempt has the same one in each run, and what
+// ended it a later one, in whatever order they are written.
+func (d *DB) Receive(ctx context.Context, from store.Exporter, agent string) (attempts int64, err error) {
+	if d.opts.ReadOnly {
+		return 0, fmt.Errorf("write %s: it was opened for reading", d.name)
+	}
+	x := &receiver{d: d, agent: clean(agent, maxWord)}
+	err = x.receive(ctx, from)
+	return x.attempts, err
+}
+
+type receiver struct {
+	d       *DB
+	agent   string
+	sources []store.Source   // of the other store, by the names there
+	moment  *moment          // of this one
+	starts  map[string]int64 // where the bytes of a source begin among those of all
+	ends    map[string]int64 // positions to be
+	total   int64            // bytes of all sources
+	note    receiveNote
+
+	rows     []*row
+	messages []endRow
+	attempts int64
+}
+
+// A receiveNote is how far a run came that was broken off.
+type receiveNote struct {
+	Base     uint64           `json:"base"`     // the number of the first byte
+	Attempts map[string]int64 `json:"attempts"` // attempts are written up to there, by source
+}
+
+func (x *receiver) noteKey() string { return "receive/" + x.agent }
+
+// source is a source's name here: it belongs to the agent, unless it had one already.
+func (x *receiver) source(id string) string {
+	if x.agent == "" || id == "" || strings.Contains(id, "/") {
+		return clean(id, maxWord)
+	}
+	return clean(x.agent+"/"+id, maxWord)
+}
+
+// host is the host of a line: that of the agent where the line named none.
+func (x *receiver) host(name string) string {
+	if name == "" {
+		name = x.agent
+	}
+	return clean(name, maxWord)
+}
+
+func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
+	resume, err := from.Resume(ctx)
+	if err != nil {
+		return err
+	}
+	x.sources = resume.Sources
+	if x.moment, err = x.d.now(ctx); err != nil {
+		return x.d.wrap("read", err)
+	}
+	// Lines that are there already are not asked for again.
+	lines, ahead := make(map[string]int64), false
+	x.starts, x.ends = make(map[string]int64), make(map[string]int64)
+	last := uint64(0)
+	for _, p := range x.moment.positions {
+		last = max(last, p.seq)
+	}
+	for i := range x.sources {
+		s := &x.sources[i]
+		id := x.source(s.ID)
+		stored := x.moment.byID[id]
+		lines[s.ID] = x.moment.offset(id)
+		ahead = ahead || stored == nil || s.Offset > stored.Offset
+		x.starts[id], x.ends[id] = x.total, s.Offset
+		x.total += s.Offset + 1
+	}
+	if !ahead {
+		return nil
+	}
+	if err := x.resume(ctx, next(last)); err != nil {
+		return err
+	}
+	begin := maps.Clone(lines)
+	for id, offset := range x.note.Attempts {
+		begin[id] = max(begin[id], offset)
+	}
+	for e, err := range from.ExportAttempts(ctx, begin) {
+		if err != nil {
+			return err
+		}
+		x.take(e)
+		x.attempts++
+		if len(x.rows) < receivedAtOnce {
+			continue
+		}
+		// Lines of this byte may stand for more attempts; they come again.
+		x.note.Attempts[e.Source] = e.Offset
+		if err := x.flush(ctx); err != nil {
+			return err
+		}
+		if err := x.keepNote(ctx); err != nil {
+			return err
+		}
+	}
+	for e, err := range from.ExportEnds(ctx, lines) {
+		if err != nil {
+			return err
+		}
+		x.take(e)
+		if len(x.rows)+len(x.messages) >= receivedAtOnce {
+			if err := x.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	if err := x.flush(ctx); err != nil {
+		return err
+	}
+	coverage, err := from.Coverage(ctx)
+	if err == nil {
+		err = x.finish(ctx, coverage, resume.Messages)
+	}
+	return err
+}
+
+// resume reads the note of a run that was broken off, or makes a new one.
+func (x *receiver) resume(ctx context.Context, base uint64) error {
+	r := &reader{x.moment, x.d}
+	text, err := r.Note(ctx, x.noteKey())
+	if err != nil {
+		return err
+	}
+	if len(text) > 0 && json.Unmarshal(text, &x.note) == nil && x.note.Base > 0 && x.note.Attempts != nil {
+		return nil
+	}
+	x.note = receiveNote{Base: base, Attempts: make(map[string]int64)}
+	return x.keepNote(ctx)
+}
+
+func (x *receiver) keepNote(ctx context.Context) error {
+	text, err := json.Marshal(&x.note)
+	if err != nil {
+		return err
+	}
+	return x.d.SetNote(ctx, x.noteKey(), text)
+}
+
+// seq is the number of what a line says.
+func (x *receiver) seq(source string, offset int64) uint64 {
+	return x.note.Base + uint64(x.starts[source]+min(offset, x.ends[source]))
+}
+
+// take makes a row of an entry.
+func (x *receiver) take(e *store.Entry) {
+	if e.Kind == store.EntryEnd {
+		end := e.End
+		end.Source, end.Host = x.source(end.Source), x.host(end.Host)
+		x.messages = append(x.messages, end)
+		return
+	}
+	told := x.source(e.Source)
+	a := &e.Attempt
+	a.Source, a.Host = x.source(a.Source), x.host(a.Host)
+	r := rowOf(a, 0)
+	if a.Outcome == bounce.Delivered { // of which the other store keeps the template too
+		r.Template = clean(a.Response, maxResponse)
+	}
+	// A line that was repeated may reach past the position.
+	r.ToldBy, r.Line = told, min(e.Offset, x.ends[told]-1)
+	r.Precedence = math.MaxUint64 - x.seq(told, e.Offset)
+	r.BeforePrecedence = r.Precedence
+	r.First, r.ToDomain, r.Pair = e.First, e.FirstToDomain, e.Pair
+	if e.PairOffset >= 0 {
+		r.PairSource, r.PairOffset = x.source(e.PairSource), e.PairOffset
+	}
+	switch e.Kind {
+	case store.EntryOver:
+		r.Outcome = ended
+	case store.EntryExpired:
+		x.attempts++
+		r.BeforeAt, r.BeforePrecedence = e.FirstAt, math.MaxUint64-x.seq(r.Source, a.N-1)
+	}
+	x.rows = append(x.rows, r)
+}
+
+// flush inserts the rows.
+func (x *receiver) flush(ctx context.Context) error {
+	err := insertRows(ctx, x.d, x.rows)
+	if err == nil {
+		err = insertEnds(ctx, x.d, x.messages)
+	}
+	x.rows, x.messages = x.rows[:0], x.messages[:0]
+	return x.d.wrap("write", err)
+}
+
+// finish writes the queue as the other store knows it, and the positions.
+func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue []bounce.Message) error {
+	seq := x.note.Base + uint64(x.total)
+	unparsed := coverage.Unparsed
+	for i := range unparsed {
+		unparsed[i].Source = x.source(unparsed[i].Source)
+	}
+	err := insertUnparsed(ctx, x.d, unparsed, seq)
+	if err != nil {
+		return x.d.wrap("write", err)
+	}
+	// The queue was told of by the log that was read last, up to its position.
+	told := x.sources[len(x.sources)-1]
+	by := x.source(told.ID)
+	seq += uint64(len(unparsed))
+	messages, err := x.gone(ctx, queue, by, told.Offset)
+	if err != nil {
+		return err
+	}
+	for i := len(queue) - 1; i >= 0; i-- { // those that were opened last come first
+		m := queue[i]
+		m.Host = x.host(m.Host)
+		messages = append(messages, queuedRow{m, by, told.Offset, false})
+	}
+	if err := insertQueued(ctx, x.d, messages, seq); err != nil {
+		return x.d.wrap("write", err)
+	}
+	seq += uint64(len(messages)) + 1
+	if x.d.beforePositions != nil {
+		if err := x.d.beforePositions(); err != nil {
+			return err
+		}
+	}
+	skipped := make(map[string]int64)
+	for _, s := range coverage.Skipped {
+		skipped[clean(s.Program, maxWord)] = s.Lines
+	}
+	var list []*position
+	for i, s := range x.sources {
+		p := &position{Source: s, firstSeen: x.note.Base + uint64(i)}
+		p.ID, p.Path = x.source(s.ID), clean(s.Path, 4096)
+		if i == 0 {
+			p.skipped = skipped // the other store does not say of which log they were
+		}
+		if old := x.moment.byID[p.ID]; old != nil {
+			p.firstSeen = old.firstSeen
+		}
+		list = append(list, p)
+	}
+	if err := insertPositions(ctx, x.d, list, seq); err != nil {
+		return x.d.wrap("write", err)
+	}
+	return x.d.SetNote(ctx, x.noteKey(), nil)
+}
+
+// gone are the messages that an earlier run said were queued and that are not any more.
+func (x *receiver) gone(ctx context.Context, queue []bounce.Message, by string, position int64) (list []queuedRow, err error) {
+	if x.agent == "" {
+		return nil, nil
+	}
+	queued := make(map[store.MessageKey]bool)
+	for _, m := range queue {
+		queued[store.MessageKey{Host: x.host(m.Host), MTA: m.MTA, Instance: m.Instance, QueueID: m.QueueID}] = true
+	}
+	r := &reader{x.moment, x.d}
+	sql := "SELECT " + messageColumns + " FROM queued_message GROUP BY " + messageColumns +
+		" HAVING NOT argMax(closed, seq) AND startsWith(argMax(source, seq), " + quote(x.agent+"/") + ")"
+	err = r.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {
+		var k store.MessageKey
+		var mta string
+		err := scan(&k.Host, &mta, &k.Instance, &k.QueueID)
+		if k.MTA = bounce.MTA(mta); !queued[k] {
+			list = append(list, queuedRow{bounce.Message{Host: k.Host, MTA: k.MTA, Instance: k.Instance, QueueID: k.QueueID}, by, position, true})
+		}
+		return err
+	})
+	return list, err
+}
