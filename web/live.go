@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -159,7 +160,8 @@ func client(r *http.Request) string {
 }
 
 // serveEvents streams an event "stored" whenever something was stored
-// (server-sent events, HTML standard section 9.2).
+// (server-sent events, HTML standard section 9.2), and at once where something was since
+// the page was made that asks: the version in its query.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if s.o.Watch == nil {
 		http.NotFound(w, r)
@@ -186,6 +188,13 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Accel-Buffering", "no") // nginx passes on what it gets
 	if !send("retry: 5000\n\n") {
 		return
+	}
+	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
+	if err == nil && s.cache.changed(since) {
+		select {
+		case signs <- struct{}{}:
+		default:
+		}
 	}
 	end := time.NewTimer(streamLasts)
 	defer end.Stop()

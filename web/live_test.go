@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +63,108 @@ func TestKept(t *testing.T) {
 	}
 	if made != 5 {
 		t.Errorf("made %d times", made)
+	}
+}
+
+// TestStale holds that a page that is kept keeps nobody waiting while another is made: it
+// says its moment, and who was told that something was stored waits for the new one.
+func TestStale(t *testing.T) {
+	db := database(t, sample())
+	var held atomic.Bool
+	release := make(chan struct{})
+	s := dashboard(t, db, func(o *web.Options) {
+		read := o.Read
+		o.Read = func(ctx context.Context) (store.Reader, error) {
+			if held.Load() {
+				<-release
+			}
+			return read(ctx)
+		}
+	})
+	first := text(t, ask(s, "GET", "/domains"))
+	if !strings.Contains(first, "As of <b>2026-11-24 09:00:00</b>") {
+		t.Error("the page does not say its moment")
+	}
+	held.Store(true)
+	more(t, db, 100)
+	told := make(chan string)
+	go func() { told <- text(t, ask(s, "GET", "/domains", "HX-Request", "true")) }()
+	for range 3 {
+		if again := text(t, ask(s, "GET", "/domains")); again != first {
+			t.Error("the page is not the one that is kept")
+		}
+	}
+	select {
+	case <-told:
+		t.Error("the page that was told of something new did not wait for it")
+	default:
+	}
+	close(release)
+	if body := <-told; !strings.Contains(body, "new.example") {
+		t.Error("the page that was told of something new shows the old")
+	}
+	if body := text(t, ask(s, "GET", "/domains")); !strings.Contains(body, "new.example") {
+		t.Error("the new page is not kept")
+	}
+}
+
+// TestLeft holds that a page is made for who waits for it although another who asked for it
+// has left, and that one that nobody waits for is given up.
+func TestLeft(t *testing.T) {
+	db := database(t, sample())
+	begun, ended := make(chan struct{}), make(chan struct{})
+	var builds atomic.Int32
+	s := dashboard(t, db, func(o *web.Options) {
+		read := o.Read
+		o.Read = func(ctx context.Context) (store.Reader, error) {
+			if builds.Add(1) == 1 {
+				close(begun)
+				<-ctx.Done()
+				close(ended)
+			}
+			return read(ctx)
+		}
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	r := httptest.NewRequestWithContext(ctx, "GET", "/domains", nil)
+	r.Host = "localhost"
+	gone := make(chan struct{})
+	go func() {
+		s.ServeHTTP(httptest.NewRecorder(), r)
+		close(gone)
+	}()
+	<-begun
+	leave()
+	<-gone
+	<-ended
+	if body := text(t, ask(s, "GET", "/domains")); !strings.Contains(body, "big.example") || builds.Load() != 2 {
+		t.Errorf("made %d times: %.200s", builds.Load(), body)
+	}
+}
+
+// TestStreamSince holds that a page hears at once of what was stored between its making and
+// its stream.
+func TestStreamSince(t *testing.T) {
+	db := database(t, sample())
+	s := dashboard(t, db, nil)
+	server := httptest.NewServer(s)
+	defer server.Close()
+	base := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	_, stream, _ := strings.Cut(text(t, ask(s, "GET", "/domains")), `hx-sse:connect="`)
+	stream, _, _ = strings.Cut(stream, `"`)
+	more(t, db, 100)
+	res, err := http.Get(base + stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		switch lines.Text() {
+		case "event: stored":
+			return
+		case ": alive":
+			t.Fatalf("%s heard nothing", stream)
+		}
 	}
 }
 

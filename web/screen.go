@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -43,6 +44,7 @@ type screen struct {
 	Verdict   *report.Verdict
 	Incidents []report.Incident // of Cards and Over, for JSON
 	Reload    bool              // the page renews itself when something was stored
+	Version   int64             // of what was stored, where Reload
 
 	server *Server
 	scope  scope
@@ -121,56 +123,75 @@ var builders = map[string]func(*screen, context.Context, store.Reader, *http.Req
 	"attempts":  (*screen).attempts,
 }
 
-// screen builds the screen of a path.
-func (s *Server) screen(r *http.Request, in scope, path, form string) (*screen, error) {
+// screen reads what a request asks for: a screen that nothing is shown on yet, and what
+// builds it.
+func (s *Server) screen(r *http.Request, in scope, path, form string) (v *screen, build func(context.Context) error, err error) {
 	first, rest, deep := strings.Cut(path, "/")
 	if path == "now" { // now.csv, now.json
 		first = ""
 	}
-	build := builders[first]
-	if build == nil || deep && rest == "" || deep && !slices.Contains([]string{"incidents", "providers", "domains", "attempts"}, first) || !in.allows(first) {
-		return nil, mistakef(http.StatusNotFound, "There is no page of this name.")
+	show := builders[first]
+	if show == nil || deep && rest == "" || deep && !slices.Contains([]string{"incidents", "providers", "domains", "attempts"}, first) || !in.allows(first) {
+		return nil, nil, mistakef(http.StatusNotFound, "There is no page of this name.")
 	}
 	q := r.URL.Query()
 	sel, err := s.selection(q)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if in.domain != "" {
 		sel.filter.SenderDomain = in.domain
 		sel.words.Del("sender-domain")
 	}
-	v := &screen{server: s, scope: in, sel: sel, path: path, form: form, Reload: sel.open && s.o.Watch != nil && in.domain == "" && form == formHTML, extra: url.Values{}}
+	v = &screen{server: s, scope: in, sel: sel, path: path, form: form, Reload: sel.open && s.o.Watch != nil && in.domain == "" && form == formHTML, extra: url.Values{}}
 	for _, key := range append([]string{"after", "page"}, extraKeys...) {
 		if word := q.Get(key); word != "" {
 			v.extra.Set(key, word)
 		}
 	}
-	produce := func() (*screen, error) {
-		done, err := s.turn(r.Context())
+	return v, func(ctx context.Context) error {
+		done, err := s.turn(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer done()
-		ctx, cancel := context.WithTimeout(r.Context(), buildTime)
+		ctx, cancel := context.WithTimeout(ctx, buildTime)
 		defer cancel()
 		reader, err := s.o.Read(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer reader.Close()
-		if err := build(v, ctx, reader, r, rest); err != nil {
+		if err := show(v, ctx, reader, r, rest); err != nil {
 			if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
-				return nil, cause
+				return cause
 			}
+			return err
+		}
+		return nil
+	}, nil
+}
+
+// page is a screen as HTML: one that is kept, or made now.
+func (s *Server) page(r *http.Request, in scope, path string) ([]byte, error) {
+	asked, _, err := s.screen(r, in, path, formHTML)
+	if err != nil {
+		return nil, err
+	}
+	return s.cache.get(r.Context(), cacheKey(asked), wantsFresh(r), func(ctx context.Context, version int64) ([]byte, error) {
+		v, build, err := s.screen(r, in, path, formHTML) // of now: the page may have waited
+		if err != nil {
 			return nil, err
 		}
-		return v, nil
-	}
-	if form != formHTML { // rows without an end are not kept
-		return produce()
-	}
-	return s.cache.get(r.Context(), s, cacheKey(v), wantsFresh(r), produce)
+		if err := build(ctx); err != nil {
+			return nil, err
+		}
+		v.Version = version
+		v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
+		var b bytes.Buffer
+		err = s.pages.ExecuteTemplate(&b, "screen.tmpl", v)
+		return b.Bytes(), err
+	})
 }
 
 func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}} }

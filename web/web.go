@@ -74,7 +74,7 @@ type Server struct {
 	turns   chan struct{}
 	waiting atomic.Int32
 	live    *hub
-	cache   cache
+	cache   *cache
 	tokens  *sessions
 	handler http.Handler
 }
@@ -93,7 +93,7 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log)}
+	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log), cache: newCache(o.Watch)}
 	if _, err := s.selection(nil); err != nil {
 		return nil, fmt.Errorf("the period of a page: %w", err)
 	}
@@ -219,23 +219,32 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, pat
 			path, form = base, f
 		}
 	}
-	view, err := s.screen(r, in, path, form)
+	if form == formHTML {
+		html, err := s.page(r, in, path)
+		if err != nil {
+			s.fail(w, r, in, err)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(html)
+		return
+	}
+	view, build, err := s.screen(r, in, path, form)
+	if err == nil {
+		err = build(r.Context())
+	}
 	if err != nil {
 		s.fail(w, r, in, err)
 		return
 	}
 	var b bytes.Buffer
-	switch form {
-	case formCSV:
+	if form == formCSV {
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 		w.Header().Set("Content-Disposition", `attachment; filename="`+view.Name+`.csv"`)
 		err = view.writeCSV(&b, r.URL.Query().Get("table"))
-	case formJSON:
+	} else {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		err = view.writeJSON(&b)
-	default:
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		err = s.pages.ExecuteTemplate(&b, "screen.tmpl", view)
 	}
 	if err != nil {
 		w.Header().Del("Content-Disposition")
