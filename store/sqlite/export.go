@@ -57,7 +57,7 @@ func (r *reader) export(ctx context.Context, from map[string]int64, yield func(*
 		err = do(x)
 	}
 	if err != nil && err != errEnough {
-		yield(nil, r.d.wrap("export", err))
+		yield(nil, r.wrap("export", err))
 	}
 }
 

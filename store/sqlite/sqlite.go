@@ -17,7 +17,7 @@
 //	tables:  tables narrow chunk rollup record texts dictionary address dictionaries preload
 //	writing: ledger writer append
 //	reading: finder query pieces counting reader attempts count span refusals delivered replies
-//	         recipients queue coverage
+//	         recipients queue coverage export
 //	file:    files claim sqlite log transact backup open write readers notes watch usersql
 //	         describe check rejudge prune restore
 //
