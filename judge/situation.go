@@ -311,3 +311,34 @@ func orElse(s, other string) string {
 	}
 	return other
 }
+
+// OtherServer reports whether an attempt went to a server of others, and not to a mail
+// store, a filter, a relay or an agent of one's own, or to a smarthost by its port.
+func OtherServer(d *bounce.Delivery) bool {
+	return (d.RelayHost != "" || d.RelayIP != "") && factsOf(d)&(ownHop|factSubmission) == 0
+}
+
+// OwnRelay reports whether the name of a relay, as logged, is none of another's server:
+// there is none, it has no dot, or it is an address of this host or a private network.
+func OwnRelay(host string) bool {
+	return strings.IndexAny(host, ".:") < 0 || hopFacts(host) != 0
+}
+
+// OwnNextHop reports whether a verdict's detail says that it was a mail store, a filter or
+// a relay of one's own that stated what is wrong with an address.
+func OwnNextHop(detail string) bool { return detail == detailOwnMailbox }
+
+// DetailSmarthost is the detail of a verdict on an address that a smarthost stated for
+// itself.
+const DetailSmarthost = detailSmarthost
+
+// NamesDNS reports whether an MTA's own words for a domain that is not there name an
+// answer of the DNS. That no router took an address says less.
+func NamesDNS(words string) bool {
+	for _, w := range [...]string{"ame service error", "MX", "ost lookup", "lookup of host", "no SMTP service", "look up host"} {
+		if strings.Contains(words, w) {
+			return true
+		}
+	}
+	return false
+}

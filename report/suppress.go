@@ -102,102 +102,11 @@ func ownFault(x *store.Fault) bool {
 		(x.Scope == bounce.ScopeRecipient || x.Scope == bounce.NoScope)
 }
 
-// doubts are what speaks against a fault that ownFault takes for the address's: that
-// the domain is there after all, or that the server that says so is this one, and broken.
-type doubts struct {
-	took  map[string]bool // domains that took mail in the period, in lower case
-	sends map[string]bool // domains that mail of the period came from
-	dead  map[int64]bool  // hours (since 1970) in which many domains were gone at once, and no mail got out
-}
-
-const (
-	deadDomains = 5 // that are said not to be there in one hour: more than chance, where no mail gets out
-	askedAtMost = 100
-)
-
-// doubtsOf looks up what speaks for the domains of recipients.
-func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.Recipient) (*doubts, error) {
-	d := &doubts{took: map[string]bool{}, sends: map[string]bool{}, dead: map[int64]bool{}}
-	gone := map[int64]map[string]bool{}
-	asked := map[string]bool{} // domains
-	for i := range all {
-		for j := range all[i].Faults {
-			x := &all[i].Faults[j]
-			if !ownFault(x) || x.Reason != bounce.DomainInvalid && !x.Local {
-				continue
-			}
-			domain := ascii.Lower(all[i].Domain)
-			asked[domain] = true
-			if x.Local && x.Reason == bounce.DomainInvalid {
-				hour := x.Last.Unix() / 3600
-				if gone[hour] == nil {
-					gone[hour] = map[string]bool{}
-				}
-				gone[hour][domain] = true
-			}
-		}
-	}
-	if len(asked) == 0 {
-		return d, nil
-	}
-	f.Outcomes, f.Reasons, f.Recipients, f.Undelivered = nil, nil, nil, false
-	f.QueueID, f.MessageID = "", ""
-	for _, by := range [...]store.Dimension{store.ByDomain, store.BySenderDomain} {
-		cells, err := s.Count(ctx, f, by)
-		if err != nil {
-			return nil, err
-		}
-		for i := range cells {
-			name := ascii.Lower(cells[i].Keys[0])
-			switch {
-			case !asked[name] || name == "":
-			case by == store.ByDomain:
-				d.took[name] = d.took[name] || cells[i].Delivered > 0
-			default:
-				d.sends[name] = d.sends[name] || cells[i].Delivered > 0
-			}
-		}
-	}
-	hours := make([]int64, 0, len(gone))
-	for hour, domains := range gone {
-		if len(domains) >= deadDomains {
-			hours = append(hours, hour)
-		}
-	}
-	slices.Sort(hours)
-	f.Domain = "" // whether any mail got out
-	for _, hour := range hours[max(len(hours)-askedAtMost, 0):] {
-		f.Since, f.Until = time.Unix(hour*3600, 0).UTC(), time.Unix(hour*3600+3600, 0).UTC()
-		cells, err := s.Count(ctx, f, store.ByRelay)
-		if err != nil {
-			return nil, err
-		}
-		d.dead[hour] = !slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Delivered > 0 && c.Keys[0] != "" })
-	}
-	return d, nil
-}
-
-// doubt says why a fault of an address's own is not believed; "": it is.
-func (d *doubts) doubt(h *store.Recipient, x *store.Fault) string {
-	domain := ascii.Lower(h.Domain)
-	switch {
-	case x.Reason == bounce.DomainInvalid && d.took[domain]:
-		return "said not to be there, but its domain took mail in the period"
-	case x.Reason == bounce.DomainInvalid && x.Local && d.sends[domain]:
-		return "said not to be there, but mail of its domain was sent in the period"
-	case x.Reason == bounce.DomainInvalid && x.Local && d.dead[x.Last.Unix()/3600]:
-		return "many domains were not found at once and no mail got out: a fault of this server"
-	case x.Local && x.Reason.NoMailbox() && !h.LastDelivered.IsZero():
-		return "took mail before, and this server itself says now that it is not there: look at its tables and routers"
-	}
-	return ""
-}
-
-func suppression(h *store.Recipient, least int64, d *doubts) (s Suppression, ok bool) {
+func suppression(h *store.Recipient, least int64, d doubts) (s Suppression, ok bool) {
 	s = Suppression{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
 	for i := range h.Faults {
 		x := &h.Faults[i]
-		if !ownFault(x) || x.Since == 0 || d.doubt(h, x) != "" {
+		if !ownFault(x) || x.Since == 0 || d.doubt(x) != "" {
 			continue
 		}
 		s.Failures += x.Since
@@ -212,7 +121,7 @@ func suppression(h *store.Recipient, least int64, d *doubts) (s Suppression, ok 
 }
 
 // spared says why an address is not suppressed.
-func spared(h *store.Recipient, least int64, d *doubts) Spared {
+func spared(h *store.Recipient, least int64, d doubts) Spared {
 	s := Spared{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
 	var last *store.Fault
 	var own, since int64
@@ -220,7 +129,7 @@ func spared(h *store.Recipient, least int64, d *doubts) Spared {
 	for i := range h.Faults {
 		x := &h.Faults[i]
 		s.Failures += x.Attempts
-		if why := d.doubt(h, x); ownFault(x) && x.Since > 0 && why != "" {
+		if why := d.doubt(x); ownFault(x) && x.Since > 0 && why != "" {
 			doubt = why
 		} else if ownFault(x) {
 			own += x.Attempts

@@ -29,8 +29,10 @@ func newSuppress() *cobra.Command {
 (no such mailbox, a closed one, an address or a domain that cannot be) and that have
 taken no mail since: since when, how often, and when they took mail last. Policy, a
 blocklist, reputation, failing SPF, DKIM or DMARC, a full mailbox, the content or a
-5xx that leaves the mail queued never put an address on the list; --why-not shows
-the addresses that met these, and why they are not on it.
+5xx that leaves the mail queued never put an address on the list; nor does what this
+server, its mail store or its smarthost says for itself, nor what may be a broken
+resolver or a lost user table: many addresses or domains at once while nothing is
+delivered. --why-not shows the addresses that met these, and why they are not on it.
 
 The forms list, postfix (an access map for check_recipient_access) and exim (a file
 for an lsearch lookup) leave out addresses that are not plain ASCII or hold characters

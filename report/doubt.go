@@ -1,0 +1,516 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
+	"bouncelog/internal/provider"
+	"bouncelog/internal/table"
+	"bouncelog/judge"
+	"bouncelog/store"
+)
+
+// The limits of what is believed of an address's own fault. One refusal may be a fact;
+// the same refusal of everybody at once mostly is a table or a resolver that failed.
+const (
+	refusedTogether = 3                // addresses of one domain that were refused: no longer one person who left
+	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
+	nearby          = 10 * time.Minute // what is nearer belongs together
+	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
+	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
+	relayDomains    = 3                // that a smarthost takes mail for, at least
+	askedAtMost     = 500              // questions about single moments or domains, the newest or largest first
+	readAtMost      = 1000             // deliveries read to find one that went to another's server
+)
+
+// doubts are what speaks against the faults that ownFault takes for the addresses'.
+type doubts map[*store.Fault]string
+
+// A claim is a fault that is the address's own, if it is true.
+type claim struct {
+	*store.Recipient
+	*store.Fault
+	domain string // in lower case
+	relay  string // the smarthost that stated it; "": the server of the domain, or unknown
+}
+
+// times are when it was claimed, of which the first and the last time are known.
+func (c *claim) times() [2]time.Time { return [2]time.Time{c.FirstSince, c.Fault.Last} }
+
+// doubt says why a fault of an address's own is not believed; "": it is.
+func (d doubts) doubt(x *store.Fault) string { return d[x] }
+
+// doubtsOf looks up what speaks for the addresses and domains of recipients.
+//
+// Invariant: a fault without a doubt was stated about the address by a server that is not
+// this side's own, or by the DNS about its domain, while nothing shows that the one who
+// stated it, or the way to ask, was broken.
+func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.Recipient) (doubts, error) {
+	d := doubts{}
+	var dns, said, stores []*claim
+	asked := map[string]bool{} // domains
+	for i := range all {
+		for j := range all[i].Faults {
+			x := &all[i].Faults[j]
+			if !ownFault(x) || x.Since == 0 {
+				continue
+			}
+			c := &claim{Recipient: &all[i], Fault: x, domain: ascii.Lower(all[i].Domain)}
+			switch {
+			case x.Local && x.Reason == bounce.DomainInvalid:
+				dns = append(dns, c)
+				asked[c.domain] = true
+			case x.Local:
+				d[x] = ownWord(c)
+			case judge.OwnNextHop(x.Detail):
+				stores = append(stores, c)
+			default:
+				said = append(said, c)
+				asked[c.domain] = true
+			}
+		}
+	}
+	d.stores(stores)
+	if len(asked) == 0 {
+		return d, nil
+	}
+	e := &evidence{ctx: ctx, s: s, f: f, took: map[string]bool{}, sends: map[string]bool{}, last: map[string]time.Time{}}
+	e.f.Outcomes, e.f.Reasons, e.f.Recipients, e.f.Undelivered = nil, nil, nil, false
+	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Relay, e.f.SenderDomain = "", "", "", "", ""
+	if err := e.domains(asked); err != nil {
+		return nil, err
+	}
+	if err := e.smarthost(f, said); err != nil {
+		return nil, err
+	}
+	for _, c := range slices.Concat(dns, said) {
+		switch {
+		case c.Reason == bounce.DomainInvalid && e.took[c.domain]:
+			d[c.Fault] = "said not to be there, but its domain took mail in the period"
+		case c.Local && e.sends[c.domain]:
+			d[c.Fault] = "said not to be there, but mail of its domain was sent in the period"
+		}
+	}
+	if err := d.resolver(e, dns); err != nil {
+		return nil, err
+	}
+	for _, c := range said {
+		if err := d.relayed(e, c); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range dns { // of a router that took no address the DNS may know nothing
+		if !judge.NamesDNS(c.Response) {
+			said = append(said, c)
+		}
+	}
+	return d, d.together(e, said)
+}
+
+// ownWord is why what this server itself says of an address is not believed.
+func ownWord(c *claim) string {
+	switch {
+	case c.Reason == bounce.BadAddress:
+		return "only this server itself says that the address is malformed: correct it where it was entered"
+	case !c.LastDelivered.IsZero():
+		return "took mail before, and this server itself says now that it is not there: look at its tables and routers"
+	}
+	return "only this server itself says so: it takes itself for the domain's final destination (Postfix: mydestination, virtual_mailbox_domains; Exim: local_domains)"
+}
+
+// stores doubts what mail stores, filters and relays of one's own say of one's own
+// mailboxes. One address alone in the whole period, which never took mail, is no sign
+// of a table that was lost.
+func (d doubts) stores(claims []*claim) {
+	refused := map[*store.Recipient]bool{}
+	for _, c := range claims {
+		refused[c.Recipient] = true
+	}
+	for _, c := range claims {
+		switch {
+		case !c.LastDelivered.IsZero():
+			d[c.Fault] = "took mail before, and only your own mail store, filter or relay says now that it is not there: look at its user table"
+		case len(refused) > 1:
+			d[c.Fault] = fmt.Sprintf("only your own mail store, filter or relay says so, of %d addresses: look at its user table", len(refused))
+		}
+	}
+}
+
+// resolver doubts what the DNS said of several domains where no delivery shortly before
+// and after shows that the resolver worked.
+func (d doubts) resolver(e *evidence, claims []*claim) error {
+	type absence struct {
+		at time.Time
+		*claim
+	}
+	var list []absence
+	for _, c := range claims {
+		if d[c.Fault] == "" {
+			for _, at := range c.times() {
+				list = append(list, absence{at, c})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b absence) int { return b.at.Compare(a.at) }) // newest first
+	believed := map[*store.Fault]bool{}
+	doubted := map[*store.Fault]int{}
+	for asked := 0; len(list) > 0; asked++ {
+		// A group is all between two deliveries to servers of others.
+		var before time.Time
+		n := len(list)
+		if asked < askedAtMost {
+			since, found, err := e.delivered(list[0].at, true)
+			if err != nil {
+				return err
+			}
+			if n = slices.IndexFunc(list, func(x absence) bool { return x.at.Before(since) }); n < 0 {
+				n = len(list)
+			}
+			if found {
+				before = since
+			}
+		} else { // how it was then is not looked up
+			for _, x := range list {
+				believed[x.Fault] = true
+			}
+			break
+		}
+		group := list[:n]
+		list = list[n:]
+		gone := map[string]bool{}
+		for _, x := range group {
+			gone[x.domain] = true
+		}
+		ok := len(gone) < goneTogether
+		if !ok && !before.IsZero() {
+			after, found, err := e.delivered(group[0].at, false)
+			if err != nil {
+				return err
+			}
+			ok = found && after.Sub(before) <= nearby
+		}
+		for _, x := range group {
+			if ok {
+				believed[x.Fault] = true
+			} else {
+				doubted[x.Fault] = max(doubted[x.Fault], len(gone))
+			}
+		}
+	}
+	for x, n := range doubted {
+		if !believed[x] {
+			d[x] = fmt.Sprintf("%d domains were not found at once and no mail got out shortly before and after: a fault of this server (its resolver) is likely", n)
+		}
+	}
+	return nil
+}
+
+// relayed doubts what a smarthost says for itself of an address in a domain that it has
+// taken no mail for since.
+func (d doubts) relayed(e *evidence, c *claim) error {
+	if d[c.Fault] != "" || c.relay == "" && c.Detail != judge.DetailSmarthost {
+		return nil
+	}
+	if c.relay != "" && (provider.OfHost(c.domain) == c.relay || provider.NamedHost(c.Response) != "") {
+		return nil
+	}
+	last, err := e.lastTook(c.domain)
+	if err == nil && last.Before(c.FirstSince) {
+		d[c.Fault] = "only your smarthost says so, for itself, and it has taken no mail for the domain since: ask who runs it"
+	}
+	return err
+}
+
+// together doubts refusals of many addresses at a domain, or at a smarthost, that takes
+// none: all since its last mail, unless that holds for days, and those of addresses that
+// took mail before.
+func (d doubts) together(e *evidence, claims []*claim) error {
+	byDomain := map[string][]*claim{}
+	byRelay := map[string][]*claim{}
+	for _, c := range claims {
+		if d[c.Fault] == "" {
+			byDomain[c.domain] = append(byDomain[c.domain], c)
+			if c.relay != "" {
+				byRelay[c.relay] = append(byRelay[c.relay], c)
+			}
+		}
+	}
+	var groups [][]*claim
+	for _, list := range byDomain {
+		if addresses(list) >= refusedTogether {
+			groups = append(groups, list)
+		}
+	}
+	slices.SortFunc(groups, func(a, b []*claim) int {
+		return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a[0].domain, b[0].domain))
+	})
+	for _, list := range groups[:min(len(groups), askedAtMost)] {
+		if err := d.since(e, list); err != nil {
+			return err
+		}
+		if err := d.bursts(e, list, store.Filter{Domain: list[0].domain}); err != nil {
+			return err
+		}
+	}
+	for relay, list := range byRelay {
+		if err := d.bursts(e, list, store.Filter{Relay: relay}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addresses is how many addresses claims are about.
+func addresses(claims []*claim) int {
+	seen := map[*store.Recipient]bool{}
+	for _, c := range claims {
+		seen[c.Recipient] = true
+	}
+	return len(seen)
+}
+
+// since doubts the refusals of a domain since it took mail last.
+func (d doubts) since(e *evidence, claims []*claim) error {
+	last, err := e.lastTook(claims[0].domain)
+	if err != nil {
+		return err
+	}
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return !c.FirstSince.After(last) })
+	n := addresses(claims)
+	if n < refusedTogether {
+		return nil
+	}
+	first, end, took := claims[0].FirstSince, claims[0].Fault.Last, false
+	for _, c := range claims {
+		if c.FirstSince.Before(first) {
+			first = c.FirstSince
+		}
+		if c.Fault.Last.After(end) {
+			end = c.Fault.Last
+		}
+		took = took || !c.LastDelivered.IsZero()
+	}
+	switch {
+	case end.Sub(first) >= refusedForDays:
+	case !took && !last.IsZero() && first.Sub(last) <= nearby: // it took mail beside them
+	default:
+		for _, c := range claims {
+			if c.Local {
+				d[c.Fault] = fmt.Sprintf("no router took %s of the domain, and nothing was delivered there since: look at the routers (exim -bt ADDRESS, local_domains)", table.Count(int64(n), "address"))
+			} else {
+				d[c.Fault] = fmt.Sprintf("%s of the domain were refused, and it has taken no mail since: its user table may be at fault", table.Count(int64(n), "address"))
+			}
+		}
+	}
+	return nil
+}
+
+// bursts doubts the refusals of addresses that took mail before, where many were refused
+// within a short time and no mail that f selects was delivered meanwhile.
+func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
+	type refusal struct {
+		at time.Time
+		*claim
+	}
+	var list []refusal
+	for _, c := range claims {
+		if d[c.Fault] == "" {
+			for _, at := range c.times() {
+				list = append(list, refusal{at, c})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b refusal) int { return a.at.Compare(b.at) })
+	bad := map[*store.Fault]int{} // of its two times, how many are in a burst
+	most := map[*store.Fault]int{}
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].at.Sub(list[n-1].at) <= nearby {
+			n++
+		}
+		burst := list[:n]
+		list = list[n:]
+		refused := map[*store.Recipient]bool{}
+		took := false
+		for _, x := range burst {
+			refused[x.Recipient] = true
+			took = took || !x.LastDelivered.IsZero()
+		}
+		if !took || len(refused) < refusedTogether {
+			continue
+		}
+		f.Since, f.Until = burst[0].at, burst[n-1].at.Add(nearby)
+		any, err := e.any(f)
+		if err != nil {
+			return err
+		}
+		if any {
+			continue
+		}
+		for _, x := range burst {
+			bad[x.Fault]++
+			most[x.Fault] = max(most[x.Fault], len(refused))
+		}
+	}
+	for _, c := range claims {
+		if bad[c.Fault] == 2 && !c.LastDelivered.IsZero() {
+			d[c.Fault] = fmt.Sprintf("took mail before, and was refused with %d others within a short time in which nothing was taken: a user table may have been at fault", most[c.Fault]-1)
+		}
+	}
+	return nil
+}
+
+// evidence is what the store knows of other mail.
+type evidence struct {
+	ctx   context.Context
+	s     store.Reader
+	f     store.Filter // by period, host and MTA only
+	took  map[string]bool
+	sends map[string]bool
+	last  map[string]time.Time // see lastTook
+}
+
+// domains finds out which of some domains took mail, and from which mail came.
+func (e *evidence) domains(asked map[string]bool) error {
+	for _, by := range [...]store.Dimension{store.ByDomain, store.BySenderDomain} {
+		f := e.f
+		if by == store.BySenderDomain {
+			f.Domain = ""
+		}
+		cells, err := e.s.Count(e.ctx, f, by)
+		if err != nil {
+			return err
+		}
+		for i := range cells {
+			name := ascii.Lower(cells[i].Keys[0])
+			switch {
+			case !asked[name] || name == "":
+			case by == store.ByDomain:
+				e.took[name] = e.took[name] || cells[i].Delivered > 0
+			default:
+				e.sends[name] = e.sends[name] || cells[i].Delivered > 0
+			}
+		}
+	}
+	return nil
+}
+
+// smarthost notes on claims the relay that stated them, where one takes nearly all mail
+// and is not known as a provider of mailboxes. f is what the claims were selected by.
+func (e *evidence) smarthost(f store.Filter, claims []*claim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	g := e.f
+	g.Domain = ""
+	cells, err := e.s.Count(e.ctx, g, store.ByRelay)
+	if err != nil {
+		return err
+	}
+	var total int64
+	relays := map[string]int64{}
+	for i := range cells {
+		if host := cells[i].Keys[0]; !judge.OwnRelay(host) {
+			relays[provider.OfHost(host)] += cells[i].Attempts
+			total += cells[i].Attempts
+		}
+	}
+	relay, most := "", int64(0)
+	for name, n := range relays {
+		if n > most || n == most && name < relay {
+			relay, most = name, n
+		}
+	}
+	if relay == "" || float64(most) < relayShare*float64(total) || provider.Page(relay) != "" {
+		return nil
+	}
+	g.Relay = relay
+	if cells, err = e.s.Count(e.ctx, g, store.ByDomain); err != nil {
+		return err
+	}
+	domains := 0
+	for i := range cells {
+		if provider.OfHost(ascii.Lower(cells[i].Keys[0])) != relay {
+			domains++
+		}
+	}
+	if domains < relayDomains {
+		return nil
+	}
+	stated := map[string]bool{} // addresses
+	if f.Relay == "" {
+		f.Relay = relay
+		for h, err := range e.s.Recipients(e.ctx, f, 0) {
+			if err != nil {
+				return err
+			}
+			stated[ascii.Lower(h.Address)] = true
+		}
+	}
+	for _, c := range claims {
+		if f.Relay != relay && provider.OfHost(f.Relay) == relay || stated[ascii.Lower(c.Address)] {
+			c.relay = relay
+		}
+	}
+	return nil
+}
+
+// lastTook is when a domain took mail last, in the period; zero: not at all.
+func (e *evidence) lastTook(domain string) (time.Time, error) {
+	if !e.took[domain] {
+		return time.Time{}, nil
+	}
+	if last, known := e.last[domain]; known {
+		return last, nil
+	}
+	f := e.f
+	f.Domain, f.Outcomes = domain, []bounce.Outcome{bounce.Delivered}
+	span, err := e.s.Span(e.ctx, f)
+	e.last[domain] = span.Last
+	return span.Last, err
+}
+
+// any reports whether mail that f selects was delivered.
+func (e *evidence) any(f store.Filter) (bool, error) {
+	f.Host, f.MTA = e.f.Host, e.f.MTA
+	f.Outcomes = []bounce.Outcome{bounce.Delivered}
+	for _, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1}) {
+		return err == nil, err
+	}
+	return false, nil
+}
+
+// delivered is the last delivery to a server of others before a moment, or the first from
+// it on. Where none is found at is how far the deliveries were read; zero: all of them.
+func (e *evidence) delivered(moment time.Time, before bool) (at time.Time, found bool, err error) {
+	f := e.f
+	f.Domain, f.Outcomes = "", []bounce.Outcome{bounce.Delivered}
+	if before {
+		f.Until = moment
+	} else {
+		f.Since = moment
+	}
+	for _, limit := range [...]int{20, readAtMost} { // the next one mostly does
+		n := 0
+		for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: limit, Newest: before}) {
+			if err != nil {
+				return time.Time{}, false, err
+			}
+			if judge.OtherServer(&a.Delivery) {
+				return a.Time, true, nil
+			}
+			at = a.Time
+			n++
+		}
+		if n < limit {
+			return time.Time{}, false, nil
+		}
+	}
+	return at, false, nil
+}
