@@ -2,7 +2,6 @@ package problem
 
 import (
 	"math/bits"
-	"reflect"
 	"time"
 
 	"bouncelog/internal/provider"
@@ -17,7 +16,7 @@ const hoursKept = 20_000
 // server has some hundreds a day, takes longer than all else of a report. Whose mail that was
 // the failed attempts do not say; so it is only noted if everybody's mail is asked for.
 type reached struct {
-	everybody bool               // the search selects by time, outcome and reason alone
+	everybody bool               // see store.Filter.Everybody
 	hours     map[int64]*seconds // since 1970
 	answered  []moment           // when a host of others answered: the way out works
 }
@@ -27,7 +26,7 @@ type seconds [(3600 + 63) / 64]uint64
 
 func newReached(f store.Filter) *reached {
 	return &reached{
-		everybody: reflect.DeepEqual(f, store.Filter{Since: f.Since, Until: f.Until, Outcomes: f.Outcomes, Reasons: f.Reasons}),
+		everybody: f.Everybody(),
 		hours:     map[int64]*seconds{},
 	}
 }

@@ -44,6 +44,13 @@ func (f Filter) OfMessages() bool {
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
 }
 
+// Everybody reports whether f selects by nothing but time, outcome and reason: the attempts
+// are those of all senders, recipients, hosts and relays.
+func (f Filter) Everybody() bool {
+	f.Outcomes, f.Reasons = nil, nil
+	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && f.QueuedBefore.IsZero()
+}
+
 // Restrict returns f for these reasons only. ok is false where f selects none of them.
 func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
 	if len(f.Reasons) == 0 {
