@@ -28,8 +28,8 @@ func (g *Ingester) line(s *source, offset int64, line []byte) {
 	case parser.Attempt:
 		s.Delivery++
 		s.Attempts += int64(len(r.Deliveries))
-		if len(r.Deliveries) > 1 {
-			s.Repeated += int64(len(r.Deliveries))
+		if r.Repeated > 1 {
+			s.Repeated += int64(r.Repeated)
 		}
 		for i := range r.Deliveries {
 			d := &r.Deliveries[i]

@@ -37,6 +37,7 @@ type clock struct {
 
 	measure time.Time // what stamps without a year are measured by; zero: nothing yet
 	alone   time.Time // a stamp far from it, until the next one agrees with either
+	beside  reference // for the next stamp that says no zone
 	fixed   int64     // now and a day, where the options say so, else 0
 	latest  int64     // no stamp is later; brought up to date when one seems to be
 	doubted bool      // the stamp read last is not believed
@@ -51,6 +52,46 @@ type clock struct {
 	zone   []byte
 	form   stampForm
 	now    time.Time // of the line that is read, UTC
+}
+
+// A reference is a time with its zone that stands farther off a line than the line's own
+// stamp, which says no zone.
+type reference struct {
+	known  bool
+	sec    int64
+	nsec   int32
+	offset int64 // of the zone, in seconds east of UTC
+}
+
+// apart is how far the two times before one line may be apart and mean the same moment: a
+// shipper takes a line up seconds after it was written, a busy one minutes.
+const apart = 10 * 60
+
+// resolve finds the time of a stamp without a zone: in the reference's zone, or in UTC as in
+// most containers, where it is then about the reference's moment, else local. A stamp without
+// a year is of the one that brings it nearest to the reference.
+func (ref *reference) resolve(c *clock, st *stamp) (sec int64, ok bool) {
+	first, last := st.year, st.year
+	if st.year == 0 {
+		y := time.Unix(ref.sec, 0).In(c.loc).Year()
+		first, last = y-1, y+1
+	}
+	for y := first; y <= last; y++ {
+		if st.day > daysIn(y, st.month) {
+			continue
+		}
+		local := c.local(st, y)
+		if !ok || abs(local-ref.sec) < abs(sec-ref.sec) {
+			sec, ok = local, true
+		}
+		wall := civil(y, st.month, st.day, st.hour, st.min, st.sec)
+		for _, s := range [...]int64{local, wall - ref.offset, wall} {
+			if abs(s-ref.sec) <= apart {
+				return s, true
+			}
+		}
+	}
+	return sec, ok
 }
 
 // Of what length a stamp may be, up to the second, for again: from "Mar 2
@@ -131,6 +172,9 @@ func (c *clock) read(h *header) bool {
 	sec, ok := c.resolve(&st)
 	if !ok {
 		return false
+	}
+	if c.beside.known && sec == c.beside.sec && st.fractionLen == 0 {
+		st.nsec = c.beside.nsec // the same second, told more exactly
 	}
 	if !c.take(sec, st.nsec, st.year != 0 || st.unix) {
 		return true
@@ -228,6 +272,9 @@ func secondsLater(a, b uint64) int64 {
 func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 	if st.unix {
 		return st.sec, true
+	}
+	if c.beside.known && !st.zoned {
+		return c.beside.resolve(c, st)
 	}
 	if st.year != 0 {
 		if st.day > daysIn(st.year, st.month) {

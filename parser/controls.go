@@ -197,7 +197,7 @@ func quotesExim(line []byte, r *Result) bool {
 }
 
 // several reads the lines that stand in one.
-func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) Kind {
+func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) (kind Kind) {
 	start := 0
 	for start < len(line) && isBreak(line[start]) {
 		start++
@@ -206,21 +206,29 @@ func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte,
 	if end == len(line) {
 		return read(line[start:], r, offset+int64(start))
 	}
-	kind := read(trimBreaks(line[start:end]), r, offset+int64(start))
-	for end < len(line) {
-		rest := line[end:]
-		if p.programs.get([]byte(r.Program)).daemon == notPostfix {
-			if holdsDelivery(rest) {
-				r.Deliveries, kind = r.Deliveries[:0], Unparsed
+	var another Result
+	for to := r; start < len(line); to = &another {
+		to.reset()
+		k := read(trimBreaks(line[start:end]), to, offset+int64(start))
+		if end < len(line) && p.programs.get([]byte(to.Program)).daemon == notPostfix {
+			// What follows may be this line's. It is not believed to be another.
+			to.reset()
+			if k = read(line[start:], to, offset+int64(start)); holdsDelivery(line[end:]) {
+				k = Unparsed
 			}
-			return kind
+			end = len(line)
 		}
-		if p.another == nil {
-			p.another = new(Result)
+		if to == r {
+			kind = k
+		} else {
+			kind = r.merge(kind, to, k)
 		}
-		p.another.reset()
-		start, end = end, nextLine(line, end)
-		kind = r.merge(kind, p.another, read(trimBreaks(line[start:end]), p.another, offset+int64(start)))
+		if start = end; start < len(line) {
+			end = nextLine(line, start)
+		}
+	}
+	if kind == Unparsed {
+		r.Deliveries, r.End = r.Deliveries[:0], bounce.End{}
 	}
 	return kind
 }

@@ -48,7 +48,8 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	id, delivered, failed, deferred, field, anywhere *regexp.Regexp
 },
 ) {
-	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})[ \t]+(?:=>|->|>>|\*>|\*\*|==)[ \t]`)
+	const bracket = `&(?:gt|#62|#[xX]3[eE]);|\\+u003[eE]` // in HTML, in JSON
+	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})[ \t]+(?:(?:[=>*-]|` + bracket + `)(?:>|` + bracket + `)|\*\*|==)[ \t]`)
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)
 	// user@domain, or a bare local name, a pipe, a file, or :blackhole:, with
 	// the address that it was made of.

@@ -28,6 +28,9 @@ type header struct {
 
 	id, rest []byte // Exim's message id and what follows it, if the message begins so
 	plain    bool   // nothing stands before the stamp
+
+	farForm  stampForm // of a stamp with a zone before the stamp
+	farStamp []byte
 }
 
 // A stamp is a time taken apart.
@@ -55,6 +58,9 @@ func splitHeader(line []byte, h *header) {
 	}
 	for range 4 {
 		rest = bytes.TrimLeft(rest, " \t")
+		if i := octetCount(rest); i > 0 {
+			rest = rest[i:]
+		}
 		if i := pri(rest); i > 0 {
 			rest = rest[i:]
 			if len(rest) > 2 && isDigit(rest[0]) && rest[1] == ' ' {
@@ -73,9 +79,10 @@ func splitHeader(line []byte, h *header) {
 			continue
 		}
 		h.plain = h.form == stampNone && len(rest) == len(line)
-		if h.form == stampNone || h.form != stampISO && h.form != stampUnix || form == stampISO {
-			h.form, h.stamp = form, rest[:n]
+		if h.form != stampNone && zoned(h.form, h.stamp) {
+			h.farForm, h.farStamp = h.form, h.stamp
 		}
+		h.form, h.stamp = form, rest[:n]
 		rest = bytes.TrimLeft(rest[n:], " \t")
 		if i := criPrefix(rest); i > 0 {
 			h.plain = false
@@ -346,6 +353,19 @@ func pri(b []byte) int {
 	return 0
 }
 
+// octetCount is the length of what RFC 6587 section 3.4.1 puts before a message of syslog
+// ("123 "), or 0.
+func octetCount(b []byte) int {
+	i := 0
+	for i < len(b) && i < 7 && isDigit(b[i]) {
+		i++
+	}
+	if i > 0 && i+1 < len(b) && b[i] == ' ' && pri(b[i+1:]) > 0 {
+		return i + 1
+	}
+	return 0
+}
+
 // containerPrefix is the length of "name  | ", which docker compose puts
 // before each line, or 0.
 func containerPrefix(b []byte) int {
@@ -485,7 +505,10 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		st.day = st.day*10 + int(b[i]-'0')
 		i++
 	}
-	if st.day == 0 || st.day > 31 || b[i] != ' ' {
+	if b[i] == ',' { // "Nov 23, 2026 @ 09:47:06.000", as Kibana writes it
+		i++
+	}
+	if st.day == 0 || st.day > 31 || i+9 > len(b) || b[i] != ' ' {
 		return st, 0
 	}
 	i++
@@ -496,6 +519,9 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		}
 		st.year = y
 		i += 5
+		if b[i] == '@' && i+2 < len(b) && b[i+1] == ' ' {
+			i += 2
+		}
 	}
 	j := st.clockTime(b[i:])
 	if j == 0 {

@@ -2,27 +2,63 @@ package parser
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"bouncelog/bounce"
 )
 
-// open reads the text that an object carries.
+// open reads the texts that an object carries: the best one, and others that hold
+// deliveries too.
 func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
 	out := o.envelope
-	if outer.form != stampNone && (out.form == stampNone || !out.zoned() && outer.zoned()) {
-		out.form, out.stamp, out.at, out.hasZone = outer.form, outer.stamp, outer.at, outer.hasZone
+	if outer.form != stampNone {
+		nearest := out
+		if out.moment = outer.moment; nearest.form != stampNone {
+			out.prefer(&nearest.moment)
+		}
 	}
 	if out.host == nil {
 		out.host = outer.host
 	}
-	text := trimSpace(o.text)
+	kind := p.openText(o.text, &out, r, offset)
+	for i, text := range o.more[:o.count] {
+		var another Result
+		other := p.openText(text, &out, &another, offset+int64(i)+1)
+		if other == Attempt && kind == Attempt && alike(another.Deliveries, r.Deliveries) {
+			continue
+		}
+		kind = r.merge(kind, &another, other)
+	}
+	if o.lost {
+		r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
+	}
+	return kind
+}
+
+// alike reports whether all of some are about the same as one of all.
+func alike(some, all []bounce.Delivery) bool {
+	for i := range some {
+		if !slices.ContainsFunc(all, func(d bounce.Delivery) bool {
+			return d.QueueID == some[i].QueueID && d.Recipient == some[i].Recipient && d.Status == some[i].Status
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// openText reads a text of an object with the given envelope.
+func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
+	text = trimSpace(text)
 	if hasControl(text) {
 		return p.inside().controlled(text, r, offset, func(line []byte, r *Result, offset int64) Kind {
-			return p.openText(line, &out, r, offset)
+			return p.openLine(line, out, r, offset)
 		})
 	}
-	return p.openText(text, &out, r, offset)
+	return p.openLine(text, out, r, offset)
 }
 
 // trimSpace cuts blanks and control characters off both ends.
@@ -33,14 +69,11 @@ func trimSpace(b []byte) []byte {
 	return trimBreaks(b)
 }
 
-// openText reads a line that an object with the given envelope carries.
-func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
+// openLine reads a line that an object with the given envelope carries.
+func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) Kind {
 	w := p.inside()
 	p.enclose(w, out)
 	if _, same := w.clock.again(text); same {
-		if len(w.clock.zone) == 0 && w.clock.form != stampUnix && out.zoned() && !p.timed(w, out) {
-			return Unparsed
-		}
 		return w.parse(text, r, offset)
 	}
 	named := p.programs.get(out.program)
@@ -62,10 +95,12 @@ func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) K
 		return Skipped
 	}
 	splitHeader(text, h)
-	if h.form == stampNone || out.zoned() && !zoned(h.form, h.stamp) {
+	if h.form == stampNone {
 		if !p.timed(w, out) {
 			return Unparsed
 		}
+	} else {
+		w.clock.beside = p.reference(&out.moment)
 	}
 	if prog := p.programs.get(h.program); prog.daemon == notPostfix && !prog.exim {
 		if known {
@@ -93,12 +128,17 @@ func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
 	return prog.daemon != notPostfix || prog.exim
 }
 
-// An object is a line that is JSON, as far as it is of use. Objects within are
-// read as if their fields were its own.
+// An object is a line that is JSON, or of names and values (logfmt), as far as it is of
+// use. Objects within are read as if their fields were its own.
 type object struct {
 	envelope
 	text []byte
 	rank int // of the name that text stands under
+
+	more  [7][]byte // texts under names of the same rank or a lower one
+	count int
+	lost  bool // one more than that held a delivery
+	size  int  // how many bytes of the line it takes
 }
 
 // maxNested bounds how deep in an object others are read.
@@ -107,26 +147,27 @@ const maxNested = 4
 // read takes an object apart. Strings with escapes are undone into p.scratch. It
 // reports false where there is no text.
 func (o *object) read(b []byte, p *Parser) bool {
-	if p.scratch = p.scratch[:0]; cap(p.scratch) < len(b)+64 {
-		p.scratch = make([]byte, 0, len(b)+64) // never grows below, so that slices of it stay
-	}
+	o.size = len(b)
+	p.room(len(b))
 	depth := 0
+scan:
 	for i := 0; i < len(b); {
 		switch b[i] {
 		case '{':
 			if depth++; depth > maxNested {
-				return o.text != nil
+				break scan
 			}
 			i++
 		case '}':
-			if depth--; depth == 0 {
-				return o.text != nil
-			}
 			i++
+			if depth--; depth <= 0 {
+				o.size = i
+				break scan
+			}
 		case '"':
 			end := closingQuote(b, i+1)
 			if end < 0 {
-				return o.text != nil
+				break scan
 			}
 			key := b[i+1 : end]
 			for i = end + 1; i < len(b) && b[i] == ' '; i++ {
@@ -137,12 +178,12 @@ func (o *object) read(b []byte, p *Parser) bool {
 			for i++; i < len(b) && b[i] == ' '; i++ {
 			}
 			if i == len(b) {
-				return o.text != nil
+				break scan
 			}
 			start := i
 			if b[i] == '"' {
 				if end = closingQuote(b, i+1); end < 0 {
-					return o.text != nil
+					break scan
 				}
 				start, i = i+1, end+1
 				o.field(key, b[start:end], p)
@@ -154,6 +195,113 @@ func (o *object) read(b []byte, p *Parser) bool {
 			}
 		default:
 			i++
+		}
+	}
+	return o.choose(p)
+}
+
+// readLogfmt takes a line apart that is nothing but names and values: NAME=VALUE and
+// NAME="VALUE", with the escapes of JSON, and blanks between them.
+func (o *object) readLogfmt(b []byte, p *Parser) bool {
+	o.size = len(b)
+	p.room(len(b))
+	for i := 0; i < len(b); {
+		start := i
+		for i < len(b) && nameByte[b[i]] {
+			i++
+		}
+		if i == start || i == len(b) || b[i] != '=' {
+			return false
+		}
+		key := b[start:i]
+		i++
+		if start = i; i < len(b) && b[i] == '"' {
+			end := closingQuote(b, i+1)
+			if end < 0 {
+				return false
+			}
+			start, i = i+1, end+1
+			o.field(key, b[start:end], p)
+		} else {
+			for i < len(b) && b[i] != ' ' {
+				if b[i] == '"' || b[i] == '=' {
+					return false
+				}
+				i++
+			}
+			o.field(key, b[start:i], p)
+		}
+		if i < len(b) && b[i] != ' ' {
+			return false
+		}
+		for i < len(b) && b[i] == ' ' {
+			i++
+		}
+	}
+	return o.choose(p)
+}
+
+// nameByte are the bytes of a name in logfmt.
+var nameByte = func() (t [256]bool) {
+	for c := range t {
+		t[c] = alnum[c] || c == '_' || c == '.' || c == '@' || c == '-'
+	}
+	return t
+}()
+
+// beginsLogfmt reports what may be a name and a value.
+func beginsLogfmt(b []byte) bool {
+	i := 0
+	for i < len(b) && i < 32 && nameByte[b[i]] {
+		i++
+	}
+	return i > 0 && i+1 < len(b) && b[i] == '=' && b[i+1] != '<' && b[i+1] != ' '
+}
+
+// room makes room for the texts out of n bytes. Scratch never grows below, so that slices
+// of it stay.
+func (p *Parser) room(n int) {
+	if p.scratch = p.scratch[:0]; cap(p.scratch) < n+64 {
+		p.scratch = make([]byte, 0, n+64)
+	}
+}
+
+// choose takes the text for the line: one that holds a delivery before one that holds none.
+// Further texts are kept where they hold another delivery. It reports false where there is
+// no text.
+func (o *object) choose(p *Parser) bool {
+	more := o.more[:o.count]
+	o.count = 0
+	if len(more) > 0 {
+		holds := holdsDelivery(o.text)
+		for i, v := range more {
+			if !holdsDelivery(v) {
+				if !holds && !mayHoldLine(o.text) && mayHoldLine(v) {
+					o.text = v
+				}
+				continue
+			}
+			if !holds {
+				o.text, holds = v, true
+				continue
+			}
+			more[i] = nil
+			o.more[o.count] = v
+			o.count++
+		}
+	}
+	o.text = unescapeJSON(o.text, &p.scratch)
+	more = o.more[:o.count]
+	o.count = 0
+	for _, v := range more {
+		v = trimSpace(unescapeJSON(v, &p.scratch))
+		switch text := trimSpace(o.text); {
+		case bytes.HasSuffix(text, v):
+		case bytes.HasSuffix(v, text):
+			o.text = v // the same with its header
+		default:
+			o.more[o.count] = v
+			o.count++
 		}
 	}
 	return o.text != nil
@@ -184,37 +332,66 @@ func closingQuote(b []byte, i int) int {
 // the time, the host and the program.
 func (o *object) field(key, v []byte, p *Parser) {
 	switch string(key) {
-	case "short_message":
-		o.line(1, v, p)
-	case "msg":
-		o.line(2, v, p)
-	case "message", "MESSAGE":
-		o.line(3, v, p)
+	case "short_message", "text", "body", "content", "payload", "event", "stringvalue":
+		o.line(1, v)
+	case "msg", "_msg":
+		o.line(2, v)
+	case "message", "MESSAGE", "@message", "textpayload", "syslogmessage":
+		o.line(3, v)
 	case "line", "log", "full_message":
-		o.line(4, v, p)
-	case "_raw", "rawmsg":
-		o.line(5, v, p)
-	case "time", "timestamp", "@timestamp", "ts", "date", "_time", "timereported", "timegenerated", "eventTime":
+		o.line(4, v)
+	case "_raw", "raw", "rawmsg", "original", "event.original":
+		o.line(5, v)
+	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime":
 		if o.form == stampNone {
 			o.time(v, p)
 		}
 	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP":
 		o.form, o.at = stampNone, time.Time{} // more exact than any other
 		o.unix(v, p)
-	case "_HOSTNAME", "hostname", "host", "HOSTNAME":
+	case "_HOSTNAME", "hostname", "host", "HOSTNAME", "computer":
 		if plainLocal(v) {
 			o.host = v
 		}
-	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "syslog_identifier":
+	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "processname":
 		o.program = v
+	case "syslog_identifier", "syslogtag":
+		o.program, _, _ = bytes.Cut(bytes.TrimSuffix(v, []byte(":")), []byte("["))
+	default:
+		// "Message", "eventTime", "TimeGenerated"
+		if n := len(key); n >= 3 && n <= len(foldable) && key[n-1] >= 'a' {
+			var lower [len(foldable)]byte
+			folded := false
+			for i, c := range key {
+				if c-'A' < 26 {
+					c, folded = c|0x20, true
+				}
+				lower[i] = c
+			}
+			if folded {
+				o.field(lower[:n], v, p)
+			}
+		}
 	}
 }
 
-// line takes a text in, unless there is one of a better rank.
-func (o *object) line(rank int, v []byte, p *Parser) {
+// foldable is as long as the longest name that is also known with capitals in it.
+const foldable = "syslogmessage"
+
+// line takes a text in, as it stands in JSON.
+func (o *object) line(rank int, v []byte) {
 	if rank > o.rank {
 		o.rank = rank
-		o.text = unescapeJSON(v, &p.scratch)
+		o.text, v = v, o.text
+	}
+	if len(v) == 0 {
+		return
+	}
+	if o.count < len(o.more) {
+		o.more[o.count] = v
+		o.count++
+	} else {
+		o.lost = o.lost || holdsDelivery(v)
 	}
 }
 
@@ -226,7 +403,7 @@ func (o *object) time(v []byte, p *Parser) {
 	_, same := p.clock.again(p.scratch[at:])
 	p.scratch = p.scratch[:at]
 	if same {
-		o.form, o.at, o.hasZone = p.clock.form, p.clock.now, len(p.clock.zone) > 0
+		o.form, o.stamp, o.at = p.clock.form, v, p.clock.now
 		return
 	}
 	if form, n := scanStamp(v); n > 0 {
@@ -251,7 +428,7 @@ func (o *object) unix(v []byte, p *Parser) {
 		}
 	}
 	if ok1 && ok2 && p.clock.take(int64(sec), int32(nsec), true) {
-		o.form, o.at, o.hasZone = stampUnix, p.clock.now, true
+		o.form, o.at = stampUnix, p.clock.now
 	}
 }
 

@@ -168,7 +168,11 @@ func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
 	case kind == Unparsed || other == Unparsed:
 		kind = Unparsed
 	case kind == Attempt && other == Attempt:
-		r.Deliveries = append(r.Deliveries, o.Deliveries...)
+		for _, d := range o.Deliveries {
+			// The place of an attempt is its identity.
+			d.Offset = max(d.Offset, r.Deliveries[len(r.Deliveries)-1].Offset+1)
+			r.Deliveries = append(r.Deliveries, d)
+		}
 	case tells(kind, r) && tells(other, o):
 		kind = Unparsed
 	case tells(other, o):
@@ -285,7 +289,9 @@ type Parser struct {
 	export             export
 	blanks, uncoloured []byte
 	wide               []byte // of a line in UTF-16, in UTF-8
-	another            *Result
+	unescaped          []byte // of a line in HTML
+	unescaping         bool
+	unquotedCells, row []byte // of a table
 
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
@@ -334,19 +340,49 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	}
 	p.blankEnd = n < len(line) && line[n] == ' '
 	line = line[:n]
-	if n > 0 && (line[n-1] == ',' || line[n-1] == '"') {
-		line = spreadsheetTail(line)
-	}
 	var kind Kind
-	if hasControl(line) {
-		kind = p.controlled(line, r, offset, p.untabbed)
+	if n > 0 && (line[0] == '"' || line[n-1] == '"' || line[n-1] == ',') {
+		kind = p.quoted(line, r, offset)
 	} else {
-		kind = p.parse(line, r, offset)
+		kind = p.whole(line, r, offset)
+		if (kind == Unparsed || kind == Skipped && p.foreign) && bytes.IndexByte(line, '"') >= 0 {
+			if row, ok := p.csv(line); ok {
+				kind = p.whole(row, r, offset)
+			}
+		}
+	}
+	if kind == Skipped && p.within != nil && holdsDelivery(line) {
+		kind = Unparsed // in some part of a wrapper that is no text
 	}
 	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
 	}
 	return kind
+}
+
+// quoted reads a line with a quote or an empty cell at one of its ends: a row of a table,
+// what a spreadsheet left of one, or names and values.
+func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
+	row, ok := p.csv(line)
+	if ok && line[0] == '"' {
+		return p.whole(row, r, offset)
+	}
+	kind := p.whole(spreadsheetTail(line), r, offset)
+	if kind == Unparsed || kind == Skipped && p.foreign {
+		if !ok {
+			row = line
+		}
+		kind = p.whole(row, r, offset)
+	}
+	return kind
+}
+
+// whole reads a line that ends without a blank.
+func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
+	if hasControl(line) {
+		return p.controlled(line, r, offset, p.untabbed)
+	}
+	return p.parse(line, r, offset)
 }
 
 // untabbed reads a line, and where it is not understood, once more with blanks for its
@@ -384,9 +420,14 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 			return Blank
 		}
 		splitHeader(line, h)
+		beside := p.clock.beside
+		if h.farForm != stampNone {
+			p.clock.beside = p.reference(&moment{form: h.form, stamp: h.stamp, farForm: h.farForm, farStamp: h.farStamp})
+		}
 		if impossible = !p.clock.read(h); impossible {
 			h.form = stampNone
 		}
+		p.clock.beside = beside
 		r.Doubted = p.clock.doubted
 		prog = p.names(h)
 	}
@@ -402,6 +443,11 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	if impossible && kind == Attempt {
 		r.Deliveries = r.Deliveries[:0]
 		kind = Unparsed // when it was is not known
+	}
+	if (kind == Unparsed || p.foreign && kind == Skipped) && !p.unescaping && isEscapedHTML(line) {
+		p.unescaped, p.unescaping = unescapeHTML(p.unescaped[:0], line), true
+		kind = p.parse(p.unescaped, r, offset)
+		p.unescaping = false
 	}
 	return kind
 }

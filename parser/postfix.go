@@ -69,6 +69,13 @@ func queueID(msg []byte) (id, rest []byte, ok bool) {
 	return msg[:i], rest, true
 }
 
+// hasOtherID reports a delivery of a message whose queue id is none that queueID knows:
+// "4A: to=<…>, … status=…".
+func hasOtherID(msg []byte) bool {
+	i := bytes.IndexByte(msg, ' ')
+	return i > 1 && msg[i-1] == ':' && hasPrefix(msg[i+1:], "to=<") && holdsDelivery(msg)
+}
+
 var alnum = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
@@ -87,7 +94,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		if (d == smtpdDaemon || d == otherDaemon || d == cleanupDaemon) && isReject(h.message) {
 			return Reject
 		}
-		if d == deliveryAgent && hasPrefix(h.message, "to=<") {
+		if d == deliveryAgent && (hasPrefix(h.message, "to=<") || hasOtherID(h.message)) {
 			return Unparsed
 		}
 		return Skipped
@@ -97,6 +104,9 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 	switch d {
 	case deliveryAgent:
 		if hasPrefix(rest, "to=") {
+			if hasPrefix(rest, "to=&") && isEscapedHTML(rest) {
+				return Unparsed // and without the escapes it is read again
+			}
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		}
 	case qmgrDaemon:
@@ -219,6 +229,9 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 	}
 	v, ok := cutPrefix(rest, "from=<")
 	if !ok {
+		if hasPrefix(rest, "from=&") && isEscapedHTML(rest) {
+			return Unparsed // and without the escapes it is read again
+		}
 		if logWord(k.id) {
 			return Skipped
 		}

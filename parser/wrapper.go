@@ -3,6 +3,8 @@ package parser
 import (
 	"bytes"
 	"time"
+
+	"bouncelog/bounce"
 )
 
 // A line of an MTA's may stand within a line of something else: a container's
@@ -41,20 +43,61 @@ const (
 
 // An envelope is what wrappers say of the line within.
 type envelope struct {
-	form    stampForm
-	stamp   []byte
-	at      time.Time // the stamp's, if it is known already
-	hasZone bool      // with at
+	moment
 	host    []byte
 	program []byte
 }
 
-// zoned reports whether the time of the wrapper says its zone.
-func (e *envelope) zoned() bool {
-	if !e.at.IsZero() {
-		return e.hasZone
+// A moment is the time that stands nearest before a line, and where that says no zone, a
+// time farther off that does.
+type moment struct {
+	form  stampForm
+	stamp []byte
+	at    time.Time // the stamp's, if it is known already
+
+	farForm  stampForm
+	farStamp []byte
+	farAt    time.Time
+}
+
+// zoned reports whether the time says its zone.
+func (m *moment) zoned() bool { return m.form != stampNone && zoned(m.form, m.stamp) }
+
+// prefer takes a time that stands nearer to the line within.
+func (m *moment) prefer(near *moment) {
+	far := *m
+	*m = *near
+	switch {
+	case near.zoned() || near.farForm != stampNone:
+	case far.zoned():
+		m.farForm, m.farStamp, m.farAt = far.form, far.stamp, far.at
+	default:
+		m.farForm, m.farStamp, m.farAt = far.farForm, far.farStamp, far.farAt
 	}
-	return zoned(e.form, e.stamp)
+}
+
+// reference is what a stamp without a zone that stands nearer to the line is held against:
+// the nearest time with a zone, if there is one.
+func (p *Parser) reference(m *moment) (ref reference) {
+	form, stamp, at := m.form, m.stamp, m.at
+	if form == stampNone || !zoned(form, stamp) {
+		if form, stamp, at = m.farForm, m.farStamp, m.farAt; form == stampNone {
+			return ref
+		}
+	}
+	if form == stampUnix && !at.IsZero() {
+		return reference{known: true, sec: at.Unix(), nsec: int32(at.Nanosecond())}
+	}
+	st, n := parseStamp(stamp, form)
+	if n == 0 || !st.unix && st.day > daysIn(st.year, st.month) {
+		return ref
+	}
+	ref.sec, ref.nsec, ref.offset = st.sec, st.nsec, int64(st.offset)
+	if !st.unix {
+		ref.sec = civil(st.year, st.month, st.day, st.hour, st.min, st.sec) - ref.offset
+	}
+	ref.known = p.clock.believable(ref.sec)
+	return ref
 }
 
 // inside is the parser of the lines within. It has a clock and a host of its
@@ -77,7 +120,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 		if !bytes.HasPrefix(line, p.prefix) {
 			return 0, false
 		}
-		w.over, w.outerHost = time.Time{}, p.options.Host
+		p.enclose(w, &envelope{})
 		kind = w.parse(line[len(p.prefix):], r, offset)
 	case behindHeader:
 		h := &p.h
@@ -96,7 +139,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 			return 0, false
 		}
 		var o object
-		if !o.read(line, p) {
+		if !o.read(line, p) || o.size < len(line) {
 			return 0, false
 		}
 		return p.open(&o, &envelope{}, r, offset), true
@@ -108,7 +151,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 
 // enclose tells the parser of the lines within what their wrapper says.
 func (p *Parser) enclose(w *Parser, out *envelope) {
-	w.over, w.outerHost = time.Time{}, p.options.Host
+	w.over, w.outerHost, w.clock.beside = time.Time{}, p.options.Host, reference{}
 	if isHostName(out.host) && !allDigits(out.host) {
 		w.outerHost = p.programs.get(out.host).name
 	}
@@ -140,6 +183,13 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	behind := len(h.program) > 0 && h.form != stampNone
 	message := len(line) - len(h.message)
 	kind, at := p.unwrap(line, &out, r, offset)
+	if at < 0 && line[0] == '"' && p.depth < maxDepth {
+		// A line of an object that is written over several.
+		var o object
+		if i := closingQuote(line, 1); i > 0 && i+1 < len(line) && line[i+1] == ':' && o.read(line, p) {
+			kind, at = p.open(&o, &out, r, offset), 0
+		}
+	}
 	if at < 0 {
 		if holdsDelivery(line) {
 			return Unparsed
@@ -213,7 +263,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 	}
 	stampEnd := 0
 	start := true
-	var last envelope // the stamp found last, which may be the line's own
+	var last moment // found last, which may be the line's own
 	for i := 0; i < len(line) && i < maxWrapper; i++ {
 		c := line[i]
 		if !start || c == ' ' {
@@ -222,20 +272,16 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		}
 		rest := line[i:]
 		start = false
-		if c == '{' {
-			var o object
-			if isWrapper(line[:i], &p.shapes) && o.read(rest, p) {
-				if last.form != stampNone {
-					out.prefer(last.form, last.stamp)
-				}
-				return p.open(&o, out, r, offset), i
+		if c == '{' || beginsLogfmt(rest) {
+			if kind, ok := p.objects(line, i, out, &last, r, offset); ok {
+				return kind, i
 			}
 		}
 		form, n := scanStamp(rest)
 		if n > 0 {
 			if i >= stampEnd {
 				if last.form != stampNone {
-					out.prefer(last.form, last.stamp)
+					out.prefer(&last)
 				}
 				stampEnd = i + n
 				last.form, last.stamp = form, rest[:n]
@@ -268,14 +314,14 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			return Skipped, -1 // a time that is none
 		}
 		if last.form != stampNone && n == 0 {
-			out.prefer(last.form, last.stamp)
+			out.prefer(&last)
 		}
 		w := p.inside()
 		p.enclose(w, out)
-		if h.form == stampNone || out.zoned() && !zoned(h.form, h.stamp) {
-			if !p.timed(w, out) {
-				return Unparsed, i
-			}
+		if h.form != stampNone {
+			w.clock.beside = p.reference(&out.moment)
+		} else if !p.timed(w, out) {
+			return Unparsed, i
 		}
 		if bare {
 			return w.bare(prog, rest, r, offset), i
@@ -283,6 +329,44 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		return w.parse(rest, r, offset), i
 	}
 	return Skipped, -1
+}
+
+// objects reads the objects that the line consists of from the index i on. It reports
+// false where there are none.
+func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Result, offset int64) (kind Kind, ok bool) {
+	if before := line[:i]; !isWrapper(before, &p.shapes) && string(before) != "[" {
+		return 0, false
+	}
+	var o object
+	if line[i] == '{' {
+		ok = o.read(line[i:], p)
+	} else {
+		ok = o.readLogfmt(line[i:], p)
+	}
+	if !ok {
+		return 0, false
+	}
+	if last.form != stampNone {
+		out.prefer(last)
+	}
+	kind = p.open(&o, out, r, offset+int64(i))
+	for i += o.size; i < len(line); i += o.size {
+		for i < len(line) && (line[i] == ' ' || line[i] == ',' || line[i] == ']') {
+			i++
+		}
+		if i == len(line) {
+			break
+		}
+		if o = (object{}); line[i] != '{' || !o.read(line[i:], p) {
+			if holdsDelivery(line[i:]) {
+				r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
+			}
+			break
+		}
+		var another Result
+		kind = r.merge(kind, &another, p.open(&o, out, &another, offset+int64(i)))
+	}
+	return kind, true
 }
 
 // timed sets the time of the next line within to that of its wrapper. It
@@ -296,11 +380,13 @@ func (p *Parser) timed(w *Parser, out *envelope) bool {
 		return true
 	}
 	h := header{form: out.form, stamp: out.stamp, plain: true}
-	if !p.clock.read(&h) {
-		return false
+	p.clock.beside = p.reference(&out.moment)
+	ok := p.clock.read(&h)
+	p.clock.beside = reference{}
+	if ok {
+		w.over = p.clock.now
 	}
-	w.over = p.clock.now
-	return true
+	return ok
 }
 
 // bare reads a message that has no header.
@@ -323,15 +409,6 @@ func (p *Parser) now() time.Time {
 		return p.over
 	}
 	return p.clock.now
-}
-
-// prefer takes a time that stands nearer to the line within, unless the one
-// farther off says its zone and this one does not.
-func (e *envelope) prefer(form stampForm, stamp []byte) {
-	if e.form != stampNone && e.zoned() && !zoned(form, stamp) {
-		return
-	}
-	e.form, e.stamp, e.at = form, stamp, time.Time{}
 }
 
 func zoned(form stampForm, b []byte) bool {
@@ -433,7 +510,7 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 	out.host = nil // it may be the process id
 	for j := range line[:i] {
 		if form, n := scanStamp(line[j:i]); n > 0 {
-			out.prefer(form, line[j:j+n])
+			out.prefer(&moment{form: form, stamp: line[j : j+n]})
 			break
 		}
 	}
@@ -506,8 +583,8 @@ func holdsDelivery(line []byte) bool {
 	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
 }
 
-// holdsAddress is the index behind name and "<", also as JSON escapes that, or
-// -1. There are few brackets and backslashes in a line.
+// holdsAddress is the index behind name and "<", also as JSON, HTML and URLs escape
+// that, or -1. There are few such characters in a line.
 func holdsAddress(line []byte, name string) int {
 	for i := 0; ; i++ {
 		j := bytes.IndexByte(line[i:], '<')
@@ -518,15 +595,41 @@ func holdsAddress(line []byte, name string) int {
 			return i + 1
 		}
 	}
-	for i := 0; ; i++ {
-		j := bytes.IndexByte(line[i:], '\\')
-		if j < 0 {
-			return -1
-		}
-		if i += j; i >= len(name) && string(line[i-len(name):i]) == name && hasPrefix(line[i:], `\u003c`) {
-			return i + len(`\u003c`)
+	for _, c := range [...]byte{'\\', '&', '%'} {
+		for i := 0; ; i++ {
+			j := bytes.IndexByte(line[i:], c)
+			if j < 0 {
+				break
+			}
+			if i += j; i >= len(name) && string(line[i-len(name):i]) == name {
+				if n := escapedBracket(line[i:]); n > 0 {
+					return i + n
+				}
+			}
 		}
 	}
+	return -1
+}
+
+// escapedBracket is the length of an escaped "<" at the start of b, or 0.
+func escapedBracket(b []byte) int {
+	n := 0
+	for n < len(b) && b[n] == '\\' {
+		n++
+	}
+	if n > 0 {
+		if rest := b[n:]; len(rest) >= 5 && hasPrefix(rest, "u003") && rest[4]|0x20 == 'c' {
+			return n + 5
+		}
+		return 0
+	}
+	if c, n := entity(b); c == '<' {
+		return n
+	}
+	if len(b) >= 3 && b[0] == '%' && b[1] == '3' && b[2]|0x20 == 'c' {
+		return 3
+	}
+	return 0
 }
 
 // holdsEximID reports a message id of Exim's anywhere in a line.

@@ -3,6 +3,7 @@ package parser
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,31 @@ func TestWrappers(t *testing.T) {
 		{"CloudWatch", "2026-11-23T09:47:06.123Z mail/postfix/3f2a77 " + wrapSyslog, "mx1", "smtp"},
 		{"compose and a driver", "relay-1  | Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
 		{"German", "Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
+		{"Splunk's collector", `{"time":1795427226.5,"host":"mx1","event":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"text", `{"text":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"body", `{"body":{"stringValue":` + quote(wrapSyslog) + `}}`, "mx1", "smtp"},
+		{"content", `{"content":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"payload", `{"payload":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"event.original", `{"@timestamp":"2026-11-23T09:47:06Z","event":{"module":"x","original":` + quote(wrapSyslog) + `}}`, "mx1", "smtp"},
+		{"event.original, flat", `{"event.original":` + quote(wrapSyslog) + `,"message":"a delivery"}`, "mx1", "smtp"},
+		{"letters of the other case", `{"Time":"2026-11-23T09:47:06Z","Message":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"two texts, the worse name", `{"log":"/var/log/mail.log","message":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"two texts, of the same", `{"message":` + quote(wrapBare) + `,"program":"postfix/smtp","host":"mx1","@timestamp":"2026-11-23T09:47:06Z","event":{"original":` + quote(wrapSyslog) + `}}`, "mx1", "smtp"},
+		{"rsyslog's properties", `{"msg":` + quote(" "+wrapBare) + `,"syslogtag":"postfix/smtp[7]:","hostname":"mx1","timereported":"2026-11-23T09:47:06+00:00"}`, "mx1", "smtp"},
+		{"logfmt", `time=2026-11-23T09:47:06Z level=info msg=` + quote(wrapSyslog), "mx1", "smtp"},
+		{"logfmt, a message without a header", `ts=2026-11-23T09:47:06.1Z host=mx1 program=postfix/smtp msg=` + quote(wrapBare) + ` pid=7`, "mx1", "smtp"},
+		{"logfmt behind a header", `relay-1  | time="2026-11-23T09:47:06Z" msg=` + quote(wrapSyslog), "mx1", "smtp"},
+		{"octet counts", fmt.Sprintf("%d <22>1 2026-11-23T09:47:06Z mx1 postfix/smtp 7 - - %s", len(wrapBare)+49, wrapBare), "mx1", "smtp"},
+		{"octet counts, RFC 3164", fmt.Sprintf("%d <22>%s", len(wrapSyslog)+4, wrapSyslog), "mx1", "smtp"},
+		{"CSV", `"2026-11-23T09:47:06Z","mx1","postfix/smtp[7]: ` + wrapBare + `"`, "mx1", "smtp"},
+		{"CSV, quoted where needed", `2026-11-23T09:47:06Z,mx1,"postfix/smtp[7]: ` + wrapBare + `"`, "mx1", "smtp"},
+		{"CSV, a column for the program", `"2026-11-23T09:47:06.000Z";"mx1";"postfix/smtp";"` + wrapBare + `"`, "mx1", "smtp"},
+		{"CSV, the line first", `"` + strings.Replace(wrapSyslog, "no such user", `no ""such"" user`, 1) + `","2026-11-23T09:47:06.000+0000",mx1,mail`, "mx1", "smtp"},
+		{"CSV, Kibana's times", `"Nov 23, 2026 @ 09:47:06.000","mx1","` + wrapSyslog + `"`, "mx1", "smtp"},
+		{"HTML", strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog), "mx1", "smtp"},
+		{"HTML, Exim", strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\"", "&quot;").Replace(strings.Replace(wrapExim, "** a@b.example", "** a@b.example <A@b.example>", 1)), "", "remote_smtp"},
+		{"HTML, of numbers", strings.NewReplacer("<", "&#60;", ">", "&#x3E;", "'", "&#39;").Replace(wrapSyslog), "mx1", "smtp"},
+		{"HTML within JSON", `{"message":` + quote(strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog)) + `}`, "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,6 +104,114 @@ func TestWrappers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTwoTexts has an object with more texts than one: no delivery in any of them
+// vanishes.
+func TestTwoTexts(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	for _, keys := range [][2]string{{"message", "log"}, {"log", "message"}, {"text", "body"}, {"message", "message"}, {"_raw", "short_message"}} {
+		for _, tt := range []struct {
+			name, one, other string
+			recipients       string // of the attempts, or "": not understood
+		}{
+			{"two deliveries", wrapSyslog, wrapOther, "a@b.example c@d.example"},
+			{"one delivery twice", wrapSyslog, wrapSyslog, "a@b.example"},
+			{"its message alone", wrapBare, wrapSyslog, "a@b.example"},
+			{"its beginning cut off", wrapSyslog, wrapSyslog[10:], "a@b.example"},
+			{"no delivery", "mail", wrapSyslog, "a@b.example"},
+			{"a message's arrival", "Nov 23 09:47:06 mx1 postfix/qmgr[7]: 4028B460: from=<s@x.example>, size=9, nrcpt=1 (queue active)", wrapSyslog, "a@b.example"},
+			{"one that is not understood", "x = " + strings.Replace(wrapOther, "4028B461", "4A", 1), wrapSyslog, ""},
+		} {
+			for _, line := range []string{
+				fmt.Sprintf(`{%q:%s,%q:%s}`, keys[0], quote(tt.one), keys[1], quote(tt.other)), fmt.Sprintf(`{"x":{%q:%s},%q:%s}`, keys[1], quote(tt.other), keys[0], quote(tt.one)),
+			} {
+				kind, r := parseLines(t, line)
+				var got []string
+				for _, d := range r.Deliveries {
+					got = append(got, d.Recipient)
+				}
+				slices.Sort(got)
+				if want := strings.Fields(tt.recipients); (kind == Attempt) != (len(want) > 0) || kind != Attempt && kind != Unparsed || !slices.Equal(got, want) {
+					t.Errorf("%s: %s: %v %q", tt.name, line, kind, got)
+				}
+			}
+		}
+	}
+	// More than anybody writes, all of them different.
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, `{"message":%s},`, quote(strings.Replace(wrapSyslog, "4028B460", fmt.Sprintf("4028B%03d", i), 1)))
+	}
+	if kind, r := parseLines(t, `[`+b.String()+`]`); kind != Unparsed && len(r.Deliveries) != 40 {
+		t.Errorf("a list: %v, %d attempts", kind, len(r.Deliveries))
+	}
+}
+
+// TestNearestTime holds that of the times before a line the nearest one counts. Where
+// that has no zone, it is the wrapper's or UTC if it is then of about the same moment,
+// else local.
+func TestNearestTime(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Skip(err)
+	}
+	at := func(stamp string) string { return stamp + " mx1 postfix/smtp[7]: " + wrapBare }
+	for _, tt := range []struct{ name, line, want string }{
+		{"another day", "2026-11-28T20:00:00+01:00 host7 5f2ab81c03de[1077]: " + at("Nov 23 09:47:06"), "2026-11-23T08:47:06Z"},
+		{"in the zone of the wrapper", "2026-11-23T04:47:07-05:00 host7 5f2ab81c03de[1077]: " + at("Nov 23 04:47:06"), "2026-11-23T09:47:06Z"},
+		{"in UTC, as containers are", "2026-11-23T10:47:07+01:00 host7 5f2ab81c03de[1077]: " + at("Nov 23 09:47:06"), "2026-11-23T09:47:06Z"},
+		{"local, the wrapper in UTC", "2026-11-23T08:47:07Z host7 5f2ab81c03de[1077]: " + at("Nov 23 09:47:06"), "2026-11-23T08:47:06Z"},
+		{"with a zone of its own", "2026-11-23T10:47:07+01:00 host7 5f2ab81c03de[1077]: " + at("2026-11-23T11:47:06+05:00"), "2026-11-23T06:47:06Z"},
+		{"another year", `{"time":"2024-11-23T08:47:07Z","log":"` + at("Nov 23 09:47:06") + `"}`, "2024-11-23T08:47:06Z"},
+		{"the turn of the year", `{"time":"2026-01-01T00:00:07Z","log":"` + at("Dec 31 23:59:59") + `"}`, "2025-12-31T23:59:59Z"},
+		{"collected later", `{"@timestamp":"2026-11-28T00:00:00Z","message":"` + at("Nov 23 09:47:06") + `"}`, "2026-11-23T08:47:06Z"},
+		{"a runtime's stamp", "2026-11-27T10:47:06.1Z stdout F " + at("Nov 23 09:47:06"), "2026-11-23T08:47:06Z"},
+		{"a runtime's stamp, in UTC", "2026-11-23T09:47:06.5Z stdout F " + at("Nov 23 09:47:06"), "2026-11-23T09:47:06Z"},
+		{"a blank for the T", "2026-11-27T10:47:06Z mail " + at("2026-11-23 09:47:06"), "2026-11-23T08:47:06Z"},
+		{"Exim", "2026-11-27T10:47:06Z mail " + wrapExim, "2026-11-23T08:47:06Z"},
+		{"two wrappers", `{"time":"2026-11-28T08:47:07Z","log":"2026-11-23T10:47:07+01:00 host7 x[1]: ` + at("Nov 23 09:47:06") + `"}`, "2026-11-23T09:47:06Z"},
+		{"a line without one", `{"time":"2026-11-23T08:47:07Z","log":"postfix/smtp[7]: ` + wrapBare + `"}`, "2026-11-23T08:47:07Z"},
+	} {
+		p := New(nil, Options{Location: berlin, Modified: time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)})
+		var r Result
+		for n := range 2 {
+			kind := p.Parse([]byte(tt.line), 0, &r)
+			if kind != Attempt {
+				t.Errorf("%s (%d): %v", tt.name, n, kind)
+			} else if got := r.Deliveries[0].Time.Truncate(time.Second).Format(time.RFC3339); got != tt.want {
+				t.Errorf("%s (%d): %s, want %s", tt.name, n, got, tt.want)
+			}
+		}
+	}
+}
+
+// TestCounted holds that what holds a delivery and is not understood is counted.
+func TestCounted(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	html := strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog)
+	for _, line := range []string{
+		strings.Replace(wrapSyslog, "4028B460", "4A", 1), strings.Replace(wrapSyslog, "4028B460", "4", 1),
+		strings.Replace(wrapSyslog, "4028B460", "4028B460-2", 1), strings.Replace(wrapBare, "4028B460", "4A", 1),
+		"<td>" + html + "</td>", `{"user":` + quote(wrapSyslog) + `}`, `{"log":"GET /","url":` + quote(wrapSyslog) + `}`,
+		`{"streams":[{"values":[["1795427226000000000",` + quote(wrapSyslog) + `]]}]}`,
+		`{"log":` + quote(`{"x":`+quote(`{"y":`+quote(wrapSyslog)+`}`)+`}`) + `}`,
+		`x=` + quote(wrapSyslog), "to=%3Ca%40b.example%3E, relay=none, status=bounced (x)",
+		`{"x":"1xVUtG-0005Lh-1y =\u003e a@b.example R=r T=t"}`,
+	} {
+		if kind, r := parseLines(t, line); kind != Unparsed {
+			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
+		}
+	}
+	// And what holds none is not.
+	for _, line := range []string{
+		"Nov 23 09:47:06 mx1 postfix/smtp[7]: warning: host mx[192.0.2.1] said: to=<x>", "Nov 23 09:47:06 mx1 postfix/smtp[7]: 4A: host mx[192.0.2.1] said: 450 later",
+		`{"log":"GET /?to=%3Cx"}`, "x &lt; y", "2026-11-23 09:47:06 1xVUtG-0005Lh-1y SMTP error &gt;",
+	} {
+		if kind, _ := parseLines(t, line); kind == Unparsed || kind == Attempt {
+			t.Errorf("%s: %v", line, kind)
+		}
 	}
 }
 
