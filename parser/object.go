@@ -2,6 +2,8 @@ package parser
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strconv"
 	"time"
@@ -311,11 +313,25 @@ func (o *object) choose(p *Parser) bool {
 // at i, or -1.
 func closingQuote(b []byte, i int) int {
 	for {
-		j := bytes.IndexByte(b[i:], '"')
-		if j < 0 {
+		// Most strings are shorter than it takes to call IndexByte.
+		const ones, quotes, high = 0x0101010101010101, 0x2222222222222222, 0x8080808080808080
+		for n := 0; n < 3 && i+8 <= len(b); n++ {
+			x := binary.LittleEndian.Uint64(b[i:]) ^ quotes
+			if x = (x - ones) &^ x & high; x != 0 {
+				i += bits.TrailingZeros64(x) / 8
+				goto found
+			}
+			i += 8
+		}
+		if j := bytes.IndexByte(b[i:], '"'); j >= 0 {
+			i += j
+		} else {
 			return -1
 		}
-		i += j
+	found:
+		if b[i-1] != '\\' {
+			return i
+		}
 		n := i // of the first of the backslashes before it
 		for b[n-1] == '\\' {
 			n--

@@ -351,7 +351,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 			}
 		}
 	}
-	if kind == Skipped && p.within != nil && holdsDelivery(line) {
+	if kind == Skipped && p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) {
 		kind = Unparsed // in some part of a wrapper that is no text
 	}
 	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
@@ -363,12 +363,14 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 // quoted reads a line with a quote or an empty cell at one of its ends: a row of a table,
 // what a spreadsheet left of one, or names and values.
 func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
-	row, ok := p.csv(line)
-	if ok && line[0] == '"' {
-		return p.whole(row, r, offset)
+	if line[0] == '"' {
+		if row, ok := p.csv(line); ok {
+			return p.whole(row, r, offset)
+		}
 	}
 	kind := p.whole(spreadsheetTail(line), r, offset)
 	if kind == Unparsed || kind == Skipped && p.foreign {
+		row, ok := p.csv(line)
 		if !ok {
 			row = line
 		}
@@ -377,8 +379,21 @@ func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
 	return kind
 }
 
+// isForeign reports the name of a program that is none of an MTA's.
+func (p *Parser) isForeign(name string) bool {
+	prog := p.programs.get([]byte(name))
+	return prog.daemon == notPostfix && !prog.exim
+}
+
 // whole reads a line that ends without a blank.
 func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
+	if len(line) > 0 && line[0] == '{' {
+		// JSON has no control characters but escaped ones (RFC 8259 section 7): what is
+		// understood is not searched for others.
+		if kind := p.parse(line, r, offset); kind != Skipped && kind != Unparsed || !hasControl(line) {
+			return kind
+		}
+	}
 	if hasControl(line) {
 		return p.controlled(line, r, offset, p.untabbed)
 	}

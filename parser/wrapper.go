@@ -351,7 +351,7 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 	}
 	kind = p.open(&o, out, r, offset+int64(i))
 	for i += o.size; i < len(line); i += o.size {
-		for i < len(line) && (line[i] == ' ' || line[i] == ',' || line[i] == ']') {
+		for i < len(line) && (line[i] <= ' ' || line[i] == ',' || line[i] == ']') {
 			i++
 		}
 		if i == len(line) {
