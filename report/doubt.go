@@ -22,6 +22,7 @@ const (
 	refusedTogether = 3                // addresses of one domain that were refused: no longer one person who left
 	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
 	nearby          = 10 * time.Minute // what is nearer belongs together
+	lately          = 24 * time.Hour   // what a domain took within that shows that it takes mail at all
 	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
 	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
 	relayDomains    = 3                // that a smarthost takes mail for, at least
@@ -296,10 +297,16 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 		}
 		took = took || !c.LastDelivered.IsZero()
 	}
-	switch {
-	case end.Sub(first) >= refusedForDays:
-	case !took && !last.IsZero() && first.Sub(last) <= nearby: // it took mail beside them
-	default:
+	works := false // no address that is known to be good is among them, and others take mail
+	if !took && !last.IsZero() {
+		if works = first.Sub(last) <= nearby; !works {
+			f := store.Filter{Domain: claims[0].domain, Since: first.Add(-lately), Until: first}
+			if works, err = e.deliveries(f, n); err != nil {
+				return err
+			}
+		}
+	}
+	if end.Sub(first) < refusedForDays && !works {
 		for _, c := range claims {
 			if c.Local {
 				d[c.Fault] = fmt.Sprintf("no router took %s of the domain, and nothing was delivered there since: look at the routers (exim -bt ADDRESS, local_domains)", table.Count(int64(n), "address"))
@@ -346,7 +353,7 @@ func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
 			continue
 		}
 		f.Since, f.Until = burst[0].at, burst[n-1].at.Add(nearby)
-		any, err := e.any(f)
+		any, err := e.deliveries(f, 1)
 		if err != nil {
 			return err
 		}
@@ -476,14 +483,17 @@ func (e *evidence) lastTook(domain string) (time.Time, error) {
 	return span.Last, err
 }
 
-// any reports whether mail that f selects was delivered.
-func (e *evidence) any(f store.Filter) (bool, error) {
+// deliveries reports whether mail that f selects was delivered at least n times.
+func (e *evidence) deliveries(f store.Filter, n int) (bool, error) {
 	f.Host, f.MTA = e.f.Host, e.f.MTA
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
-	for _, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1}) {
-		return err == nil, err
+	for _, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: n}) {
+		if err != nil {
+			return false, err
+		}
+		n--
 	}
-	return false, nil
+	return n == 0, nil
 }
 
 // delivered is the last delivery to a server of others before a moment, or the first from

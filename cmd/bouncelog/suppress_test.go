@@ -156,6 +156,10 @@ func TestSuppressByLogs(t *testing.T) {
 			l.line("08:59:00", "ann@firm.example", mx("@firm.example"), "")
 			each(4, "firm.example", 9, func(clock, to string) { l.line(clock, to, mx(to), saidUnknown) })
 		}, []string{"u0@firm.example", "u1@firm.example", "u2@firm.example", "u3@firm.example"}, ""},
+		{"dead addresses at a domain that took more the evening before", 0, func(l *handLog) {
+			each(5, "firm.example", 20, func(clock, to string) { l.line(clock, "ok"+to, mx(to), "") })
+			each(4, "firm.example", 9, func(clock, to string) { l.line("2 "+clock, to, mx(to), saidUnknown) })
+		}, []string{"u0@firm.example", "u1@firm.example", "u2@firm.example", "u3@firm.example"}, ""},
 		{"a domain that refuses everybody for weeks", 0, func(l *handLog) {
 			for day := 1; day < 22; day += 7 {
 				each(4, "firm.example", 9, func(clock, to string) { l.line(fmt.Sprint(day, " ", clock), to, mx(to), saidUnknown) })
@@ -295,6 +299,10 @@ func TestSuppressByLogs(t *testing.T) {
 			for i := range 20 {
 				l.line(fmt.Sprintf("09:%02d:%02d", i/2, i%2*30), fmt.Sprintf("u%d@firm.example", i), mx("@firm.example"), saidUnknown)
 			}
+		}, nil, "user table"},
+		{"many addresses at a domain that took less the evening before", 0, func(l *handLog) {
+			each(2, "firm.example", 20, func(clock, to string) { l.line(clock, "ok"+to, mx(to), "") })
+			each(9, "firm.example", 9, func(clock, to string) { l.line("2 "+clock, to, mx(to), saidUnknown) })
 		}, nil, "user table"},
 		{"all of a domain that took mail before", 0, func(l *handLog) {
 			each(4, "firm.example", 9, func(clock, to string) {
