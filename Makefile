@@ -38,7 +38,7 @@ need:
 build: need ## build ./bouncelog
 	$(GO) build $(BUILDFLAGS) -o $(BINARY) ./cmd/bouncelog
 
-demo: build ## import a generated log of nine days, and print the report; demo.html
+demo: build ## import a generated log of nine days, and print the report; demo.db, demo.html
 	@GO='$(GO)' ./testdata/demo.sh
 
 demo-web: build ## serve a sample log as a dashboard on the loopback interface, until Ctrl-C
@@ -128,4 +128,4 @@ e2e-package: package ## install, run and purge the package in a bare Debian 12 w
 	$(GO) test -tags e2e -count=1 -timeout 15m -run '^TestPackage' -v ./e2e/
 
 clean: ## remove what was built
-	rm -rf bouncelog dist demo.html
+	rm -rf bouncelog dist demo.html demo.db*

@@ -67,6 +67,8 @@ type Options struct {
 	Rerun []string
 	// RerunProblems are those of the thresholds of problems.
 	RerunProblems []string
+	// RerunReport are the options that only a report has, such as --redact.
+	RerunReport []string
 }
 
 // Check says what is wrong with the options: a section or a sort key that does

@@ -93,7 +93,11 @@ func (r *Report) List(section string) *List {
 
 // command is one that asks about the same attempts: Options.Rerun selects them.
 func (o Options) command(words ...string) string {
-	return strings.Join(append(append([]string{"bouncelog"}, words...), o.Rerun...), " ")
+	words = append([]string{"bouncelog"}, words...)
+	if words[1] == "report" {
+		words = append(words, o.RerunReport...)
+	}
+	return strings.Join(append(words, o.Rerun...), " ")
 }
 
 // problemsCommand lists all problems with their facts.

@@ -51,7 +51,7 @@ func (s *Server) selection(q url.Values) (*selection, error) {
 	if day != "" || since != all && since == s.o.Period && !strings.ContainsAny(since[:1], "0123456789") {
 		p, err := when.ParsePeriod(firstWord(day, since), sel.now)
 		if err != nil {
-			return nil, mistakef(http.StatusBadRequest, "%v. A period is today, yesterday, last_week, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\".", err)
+			return nil, mistakef(http.StatusBadRequest, "%v. A period is today, yesterday, monday, last_week, last_7_days, 2026-W47, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\".", err)
 		}
 		f.Since, f.Until = p.Since, p.Until
 	} else {

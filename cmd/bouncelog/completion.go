@@ -21,7 +21,7 @@ func completes(args []string) bool {
 
 // periods are words for one (when.ParsePeriod), spans points in time before now.
 var (
-	periods = []string{"today", "yesterday", "this_week", "last_week", "this_month", "last_month"}
+	periods = []string{"today", "yesterday", "this_week", "last_week", "last_7_days", "this_month", "last_month"}
 	spans   = []string{"1h", "24h", "7d", "30d"}
 )
 
@@ -48,6 +48,7 @@ func optionValues() map[string][]string {
 		"since":           spans,
 		"until":           spans,
 		"fail-on":         {"problems", "hard>5%", "pending>100", "silence>2h"},
+		"stage":           {"connect", "helo", "tls", "auth", "mail", "rcpt", "data", "eom"},
 		"scan fail-on":    {"error", "warning"},
 		"serve period":    append(slices.Clone(spans), append([]string{"all"}, periods...)...),
 		"follow retain":   {"30d", "90d", "365d"},

@@ -11,10 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"bouncelog/internal/table"
 	"bouncelog/store"
@@ -172,7 +174,24 @@ bounces per domain with their reasons.`,
 	root.SetVersionTemplate(versionLine())
 	root.Flags().Bool("version", false, "print the version")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageErrorf("'"+cmd.CommandPath()+" --help' lists the options", "%w", err)
+		hint := "'" + cmd.CommandPath() + " --help' lists the options"
+		if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+			var names []string
+			cmd.Flags().VisitAll(func(f *pflag.Flag) {
+				if !f.Hidden {
+					names = append(names, f.Name)
+				}
+			})
+			if name := nearest(e.GetSpecifiedName(), names); name != "" {
+				hint += "; did you mean --" + name + "?"
+			}
+		}
+		if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+			if _, ok := errors.AsType[*strconv.NumError](e); ok {
+				return usageErrorf(hint, "--%s: %q is not a number that it takes", e.GetFlag().Name, e.GetValue())
+			}
+		}
+		return usageErrorf(hint, "%w", err)
 	})
 	root.PersistentFlags().String("db", defaultDB(), "the database `FILE`, or $BOUNCELOG_DB")
 	root.PersistentFlags().String("db-password-file", "", "a `FILE` with the password of a database server, or $"+passwordVariable+" holds it")

@@ -77,6 +77,7 @@ the log FILEs and leaves the database alone. Runs at the lowest priority.`,
 			o.Live = len(args) == 0 || sel.since != "" || sel.until != "" || sel.day != ""
 			o.Rerun = rerun(cmd, filter, loc, args)
 			o.RerunProblems = changed(cmd, problemOptions())
+			o.RerunReport = changed(cmd, []string{"redact"})
 			made := strings.Join(append([]string{"bouncelog", "report"}, append(changed(cmd, formOptions), o.Rerun...)...), " ")
 			if all {
 				o.Top = 0
@@ -247,6 +248,9 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db store.Store, u
 		db, err = openForReading(cmd)
 		return db, false, err
 	}
+	if onCommandLine(cmd.Flag("db")) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "bouncelog: --db is not used: the logs that are named are read by themselves\nhint: 'bouncelog import FILE' adds them to the database")
+	}
 	judge, err := in.judge()
 	if err != nil {
 		return nil, false, err
@@ -256,8 +260,11 @@ func (in *input) database(cmd *cobra.Command, paths []string) (db store.Store, u
 		return nil, false, err
 	}
 	lift := limitHeap()
-	_, unread, err = in.read(cmd, temporary, judge, paths)
+	n, unread, err := in.read(cmd, temporary, judge, paths)
 	lift() // a report may hold more, and would do little but collect garbage
+	if err == nil && unread && n.Attempts == 0 && n.Lines == 0 {
+		err = &exitError{status: exitPartly} // nothing could be read, and why has been said
+	}
 	if err != nil {
 		return nil, false, errors.Join(err, temporary.Close())
 	}
@@ -276,7 +283,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.since, "since", "", "from this `TIME` on: 2026-11-22, \"2026-11-22 14:05\", 24h, 7d")
 	f.StringVar(&s.until, "until", "", "before this `TIME`")
-	f.StringVarP(&s.day, "day", "d", "", "`PERIOD`: today, yesterday, last_week, 2026-11, 2026-11-22, \"A to B\"")
+	f.StringVarP(&s.day, "day", "d", "", "`PERIOD`: yesterday, monday, last_week, 2026-11, 2026-11-22, \"A to B\"")
 	s.placeFlags(cmd)
 	f.StringSliceVar(&s.outcomes, "outcome", nil, "only these outcomes: delivered, soft, hard, handoff, probe")
 	f.StringSliceVar(&s.reasons, "reason", nil, "only these reasons (see 'bouncelog explain --reasons')")
@@ -313,7 +320,7 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 		}
 		p, err := when.ParsePeriod(s.day, now)
 		if err != nil {
-			return f, usageErrorf("a period is today, yesterday, last_week, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\"", "--day: %w", err)
+			return f, usageErrorf("a period is today, yesterday, monday, last_week, last_7_days, 2026-W47, 2026-11, 2026-11-22 or \"2026-11-01 to 2026-11-15\"", "--day: %w", err)
 		}
 		f.Since, f.Until = p.Since, p.Until
 	}
@@ -326,7 +333,7 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 		}
 		t, err := when.ParseTime(end.word, now)
 		if err != nil {
-			return f, usageErrorf("a time is 2026-11-22, \"2026-11-22 14:05\", 2026-11-22T14:05:00+01:00, or 24h or 7d for as long ago", "%s: %w", end.flag, err)
+			return f, usageErrorf("a time is 2026-11-22, yesterday, \"2026-11-22 14:05\", 2026-11-22T14:05:00+01:00, or 24h or 7d for as long ago", "%s: %w", end.flag, err)
 		}
 		*end.t = t
 	}
@@ -454,7 +461,7 @@ func (c condition) met(r *report.Report, now time.Time) (string, error) {
 }
 
 // formOptions shape a report, but select nothing.
-var formOptions = []string{"by", "sort", "section", "top", "all"}
+var formOptions = []string{"by", "sort", "section", "top", "all", "redact"}
 
 // selectOptions say which attempts a question is about, but for the period.
 var selectOptions = []string{"config", "tz", "year", "rules", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
@@ -500,6 +507,9 @@ func rerun(cmd *cobra.Command, f store.Filter, loc *time.Location, logs []string
 		words = append(words, "-d", table.ShellWord(since+" to "+last))
 	}
 	for _, log := range logs {
+		if log == "-" {
+			log = "FILE" // what standard input held is gone
+		}
 		words = append(words, table.ShellWord(log))
 	}
 	return words

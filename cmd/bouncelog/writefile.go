@@ -116,6 +116,9 @@ func refused(err error, hint string) error {
 func replaceFile(path string, old fs.FileInfo, print func(w io.Writer) error) error {
 	dir, _ := filepath.Split(path)
 	f, err := os.CreateTemp(dir+".", ".bouncelog-*")
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		e.Path = path // and not the name beside it
+	}
 	if err != nil {
 		return err
 	}

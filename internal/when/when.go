@@ -4,6 +4,7 @@ package when
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,14 +38,16 @@ func (p Period) Before(loc *time.Location) Period {
 
 // ParsePeriod reads pflogsumm's words for a period, as of now and in now's
 // location: today, yesterday, this_week, last_week (weeks begin on Monday),
-// this_month, last_month, 2026-11, 2026-11-22, and two of the last two forms
-// with " to " or " - " between them, both included. Underscores and blanks
-// are the same.
+// this_month, last_month; a day of the week, the last one, which may be today;
+// last_7_days, whole ones, up to yesterday; 2026-11, 2026-W47 (ISO 8601),
+// 2026-11-22, and two of the last three forms with " to " or " - " between them,
+// both included. Underscores and blanks are the same.
 func ParsePeriod(word string, now time.Time) (Period, error) {
 	day := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
 	month := day.AddDate(0, 0, 1-day.Day())
 	week := day.AddDate(0, 0, -(int(day.Weekday())+6)%7)
-	switch strings.ReplaceAll(strings.ToLower(strings.TrimSpace(word)), " ", "_") {
+	name := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(word)), " ", "_")
+	switch name {
 	case "today":
 		return Period{day, day.AddDate(0, 0, 1)}, nil
 	case "yesterday":
@@ -57,6 +60,18 @@ func ParsePeriod(word string, now time.Time) (Period, error) {
 		return Period{month, month.AddDate(0, 1, 0)}, nil
 	case "last_month":
 		return Period{month.AddDate(0, -1, 0), month}, nil
+	}
+	for d := range 7 {
+		if day := day.AddDate(0, 0, -d); strings.ToLower(day.Weekday().String()) == name {
+			return Period{day, day.AddDate(0, 0, 1)}, nil
+		}
+	}
+	if rest, ok := strings.CutPrefix(name, "last_"); ok {
+		if days, ok := strings.CutSuffix(rest, "_days"); ok {
+			if n, err := strconv.ParseUint(days, 10, 16); err == nil && n > 0 {
+				return Period{day.AddDate(0, 0, -int(n)), day}, nil
+			}
+		}
 	}
 	for _, between := range []string{" to ", " - ", "_to_"} {
 		if from, to, ok := strings.Cut(word, between); ok {
@@ -77,7 +92,7 @@ func ParsePeriod(word string, now time.Time) (Period, error) {
 	return parseDate(word, now.Location())
 }
 
-// parseDate reads a month or a day, whole.
+// parseDate reads a month, a week or a day, whole.
 func parseDate(word string, loc *time.Location) (Period, error) {
 	word = strings.TrimSpace(word)
 	if t, err := time.ParseInLocation("2006-01-02", word, loc); err == nil {
@@ -86,12 +101,24 @@ func parseDate(word string, loc *time.Location) (Period, error) {
 	if t, err := time.ParseInLocation("2006-01", word, loc); err == nil {
 		return Period{t, t.AddDate(0, 1, 0)}, nil
 	}
+	if year, week, ok := strings.Cut(strings.ToUpper(word), "-W"); ok && len(year) == 4 && len(week) == 2 {
+		y, err1 := strconv.ParseUint(year, 10, 16)
+		w, err2 := strconv.ParseUint(week, 10, 8)
+		if err1 == nil && err2 == nil {
+			day := time.Date(int(y), 1, 4, 0, 0, 0, 0, loc) // in the first week
+			day = day.AddDate(0, 0, 7*(int(w)-1)-(int(day.Weekday())+6)%7)
+			if gotY, gotW := day.ISOWeek(); gotY == int(y) && gotW == int(w) {
+				return Period{day, day.AddDate(0, 0, 7)}, nil
+			}
+		}
+	}
 	return Period{}, fmt.Errorf("%q is not a period", word)
 }
 
-// ParseTime reads a point in time, as of now and in now's location: a day, a
-// day with a time ("2026-11-22 14:05", seconds if you like), RFC 3339, or how
-// long ago ("90m", "24h", "7d").
+// ParseTime reads a point in time, as of now and in now's location: a day (its
+// beginning; as a date, or as today, yesterday or a day of the week), a day with
+// a time ("2026-11-22 14:05", seconds if you like), RFC 3339, or how long ago
+// ("90m", "24h", "7d").
 func ParseTime(word string, now time.Time) (time.Time, error) {
 	word = strings.TrimSpace(word)
 	if days, ok := strings.CutSuffix(word, "d"); ok {
@@ -110,6 +137,9 @@ func ParseTime(word string, now time.Time) (time.Time, error) {
 	}
 	if t, err := time.Parse(time.RFC3339, word); err == nil {
 		return t, nil
+	}
+	if p, err := ParsePeriod(word, now); err == nil && p.Until.Equal(p.Since.AddDate(0, 0, 1)) {
+		return p.Since, nil
 	}
 	return time.Time{}, fmt.Errorf("%q is not a time", word)
 }

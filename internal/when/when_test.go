@@ -18,6 +18,14 @@ func TestParsePeriod(t *testing.T) {
 		{"last week", "2026-11-16T00:00:00+01:00", "2026-11-23T00:00:00+01:00"},
 		{"this month", "2026-11-01T00:00:00+01:00", "2026-12-01T00:00:00+01:00"},
 		{"Last_Month", "2026-10-01T00:00:00+02:00", "2026-11-01T00:00:00+01:00"}, // summer time ends in it
+		{"Monday", "2026-11-23T00:00:00+01:00", "2026-11-24T00:00:00+01:00"},
+		{"tuesday", "2026-11-17T00:00:00+01:00", "2026-11-18T00:00:00+01:00"},
+		{"last_7_days", "2026-11-16T00:00:00+01:00", "2026-11-23T00:00:00+01:00"},
+		{"last 30 days", "2026-10-24T00:00:00+02:00", "2026-11-23T00:00:00+01:00"},
+		{"2026-W47", "2026-11-16T00:00:00+01:00", "2026-11-23T00:00:00+01:00"},
+		{"2026-w01", "2025-12-29T00:00:00+01:00", "2026-01-05T00:00:00+01:00"},
+		{"2026-W53", "2026-12-28T00:00:00+01:00", "2027-01-04T00:00:00+01:00"},
+		{"2026-W46 to 2026-W47", "2026-11-09T00:00:00+01:00", "2026-11-23T00:00:00+01:00"},
 		{"2026-11", "2026-11-01T00:00:00+01:00", "2026-12-01T00:00:00+01:00"},
 		{"2026-10-25", "2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00"}, // 25 hours long
 		{"2026-11-01 to 2026-11-15", "2026-11-01T00:00:00+01:00", "2026-11-16T00:00:00+01:00"},
@@ -32,7 +40,7 @@ func TestParsePeriod(t *testing.T) {
 			t.Errorf("ParsePeriod(%q) = %s to %s, want %s to %s", test.word, since, until, test.since, test.until)
 		}
 	}
-	for _, word := range []string{"", "tomorrow", "2026-13", "2026-11-31", "2026-11-15 to 2026-11-01", "to", "2026-11-01 to x"} {
+	for _, word := range []string{"", "tomorrow", "2026-13", "2026-11-31", "2026-11-15 to 2026-11-01", "to", "2026-11-01 to x", "mon", "last_0_days", "last_x_days", "last_99999999_days", "2026-W00", "2025-W53", "2026-W7", "99999-W01"} {
 		if p, err := ParsePeriod(word, now); err == nil {
 			t.Errorf("ParsePeriod(%q) = %v, want an error", word, p)
 		}
@@ -49,13 +57,15 @@ func TestParseTime(t *testing.T) {
 		{"24h", "2026-11-22T14:05:06Z"},
 		{"90m", "2026-11-23T12:35:06Z"},
 		{"7d", "2026-11-16T14:05:06Z"},
+		{"yesterday", "2026-11-22T00:00:00Z"},
+		{"Friday", "2026-11-20T00:00:00Z"},
 	} {
 		got, err := ParseTime(test.word, now)
 		if err != nil || got.Format(time.RFC3339) != test.want {
 			t.Errorf("ParseTime(%q) = %v, %v, want %s", test.word, got, err, test.want)
 		}
 	}
-	for _, word := range []string{"", "never", "-24h", "-7d", "7 days", "2026-02-30", "1e9d", "99999999d"} {
+	for _, word := range []string{"", "never", "-24h", "-7d", "7 days", "2026-02-30", "1e9d", "99999999d", "last_week", "2026-11"} {
 		if got, err := ParseTime(word, now); err == nil {
 			t.Errorf("ParseTime(%q) = %v, want an error", word, got)
 		}
