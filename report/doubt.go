@@ -22,11 +22,11 @@ const (
 	refusedTogether = 3                // addresses of one domain that were refused: no longer one person who left
 	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
 	nearby          = 10 * time.Minute // what is nearer belongs together
-	lately          = 24 * time.Hour   // what a domain took within that shows that it takes mail at all
 	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
 	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
 	relayDomains    = 3                // that a smarthost takes mail for, at least
-	askedAtMost     = 500              // questions about single moments or domains, the newest or largest first
+	askedAtMost     = 200              // questions about single moments or domains, the newest or largest first
+	daysAtMost      = 60               // that are looked through for the last mail that a domain took
 	readAtMost      = 1000             // deliveries read to find one that went to another's server
 )
 
@@ -101,6 +101,9 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if err := d.resolver(e, dns); err != nil {
 		return nil, err
 	}
+	if err := e.lookBack(slices.Concat(dns, said)); err != nil {
+		return nil, err
+	}
 	for _, c := range said {
 		if err := d.relayed(e, c); err != nil {
 			return nil, err
@@ -166,9 +169,12 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 		var before time.Time
 		n := len(list)
 		if asked < askedAtMost {
-			since, found, err := e.delivered(list[0].at, true)
-			if err != nil {
-				return err
+			since, found := list[0].at.Add(-separate[len(separate)-1]), false
+			if slices.ContainsFunc(list, func(x absence) bool { return x.domain != list[0].domain && !x.at.Before(since) }) {
+				var err error
+				if since, found, err = e.deliveredBefore(list[0].at); err != nil {
+					return err
+				}
 			}
 			if n = slices.IndexFunc(list, func(x absence) bool { return x.at.Before(since) }); n < 0 {
 				n = len(list)
@@ -190,11 +196,10 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 		}
 		ok := len(gone) < goneTogether
 		if !ok && !before.IsZero() {
-			after, found, err := e.delivered(group[0].at, false)
-			if err != nil {
+			var err error
+			if ok, err = e.deliveredWithin(group[0].at, before.Add(nearby+time.Second)); err != nil {
 				return err
 			}
-			ok = found && after.Sub(before) <= nearby
 		}
 		for _, x := range group {
 			if ok {
@@ -300,10 +305,14 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 	works := false // no address that is known to be good is among them, and others take mail
 	if !took && !last.IsZero() {
 		if works = first.Sub(last) <= nearby; !works {
-			f := store.Filter{Domain: claims[0].domain, Since: first.Add(-lately), Until: first}
-			if works, err = e.deliveries(f, n); err != nil {
+			// Whole days, which are counted already; from first on there is nothing.
+			f := e.f
+			f.Domain, f.Since, f.Until = claims[0].domain, dayOf(first).AddDate(0, 0, -1), dayOf(first).AddDate(0, 0, 1)
+			all, err := countAll(e.ctx, e.s, f)
+			if err != nil {
 				return err
 			}
+			works = all.Delivered >= int64(n)
 		}
 	}
 	if end.Sub(first) < refusedForDays && !works {
@@ -353,7 +362,7 @@ func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
 			continue
 		}
 		f.Since, f.Until = burst[0].at, burst[n-1].at.Add(nearby)
-		any, err := e.deliveries(f, 1)
+		any, err := e.any(f)
 		if err != nil {
 			return err
 		}
@@ -381,6 +390,53 @@ type evidence struct {
 	took  map[string]bool
 	sends map[string]bool
 	last  map[string]time.Time // see lastTook
+	days  map[string]time.Time // the last day on which each domain took mail
+	exact int                  // of last, how many are known to the second
+}
+
+// dayOf is the beginning of the day (UTC) of a moment.
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// lookBack finds the last day on which each domain of some claims took mail. Of each day
+// the deliveries are counted already; those of a domain in all days are not.
+func (e *evidence) lookBack(claims []*claim) error {
+	e.days = map[string]time.Time{}
+	wanted := map[string]bool{}
+	var first, last time.Time
+	for _, c := range claims {
+		if !e.took[c.domain] {
+			continue
+		}
+		wanted[c.domain] = true
+		if first.IsZero() || c.FirstSince.Before(first) {
+			first = c.FirstSince
+		}
+		if c.Fault.Last.After(last) {
+			last = c.Fault.Last
+		}
+	}
+	f := e.f
+	for day, n := dayOf(last), 0; len(wanted) > 0 && n < daysAtMost && !day.Before(dayOf(first).AddDate(0, 0, -1)); n++ {
+		f.Since = day
+		if e.f.Since.After(day) {
+			f.Since = e.f.Since
+		}
+		cells, err := e.s.Count(e.ctx, f, store.ByDomain)
+		if err != nil {
+			return err
+		}
+		for i := range cells {
+			if name := ascii.Lower(cells[i].Keys[0]); cells[i].Delivered > 0 && wanted[name] {
+				e.days[name] = day
+				delete(wanted, name)
+			}
+		}
+		f.Until, day = day, day.AddDate(0, 0, -1)
+		if !e.f.Since.IsZero() && !f.Until.After(e.f.Since) {
+			break
+		}
+	}
+	return nil
 }
 
 // domains finds out which of some domains took mail, and from which mail came.
@@ -468,59 +524,80 @@ func (e *evidence) smarthost(f store.Filter, claims []*claim) error {
 	return nil
 }
 
-// lastTook is when a domain took mail last, in the period; zero: not at all.
+// lastTook is when a domain took mail last; zero: not at all, or long before it was
+// refused. Of very many domains, the end of that day.
 func (e *evidence) lastTook(domain string) (time.Time, error) {
-	if !e.took[domain] {
+	day, ok := e.days[domain]
+	if !ok {
 		return time.Time{}, nil
 	}
 	if last, known := e.last[domain]; known {
 		return last, nil
 	}
+	if e.exact++; e.exact > askedAtMost {
+		return day.AddDate(0, 0, 1), nil
+	}
 	f := e.f
-	f.Domain, f.Outcomes = domain, []bounce.Outcome{bounce.Delivered}
+	f.Domain, f.Outcomes, f.Since = domain, []bounce.Outcome{bounce.Delivered}, day
 	span, err := e.s.Span(e.ctx, f)
 	e.last[domain] = span.Last
 	return span.Last, err
 }
 
-// deliveries reports whether mail that f selects was delivered at least n times.
-func (e *evidence) deliveries(f store.Filter, n int) (bool, error) {
+// any reports whether mail that f selects was delivered.
+func (e *evidence) any(f store.Filter) (bool, error) {
 	f.Host, f.MTA = e.f.Host, e.f.MTA
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
-	for _, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: n}) {
-		if err != nil {
-			return false, err
-		}
-		n--
+	for _, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1}) {
+		return err == nil, err
 	}
-	return n == 0, nil
+	return false, nil
 }
 
-// delivered is the last delivery to a server of others before a moment, or the first from
-// it on. Where none is found at is how far the deliveries were read; zero: all of them.
-func (e *evidence) delivered(moment time.Time, before bool) (at time.Time, found bool, err error) {
+// separate are how far back a delivery is looked for that separates two domains that the
+// DNS did not find, the next one first: a store may read all of that time.
+var separate = [...]time.Duration{nearby, 2 * time.Hour, 24 * time.Hour}
+
+// deliveredBefore is the last delivery to a server of others before a moment. Where none
+// is found at is how far it was looked for.
+func (e *evidence) deliveredBefore(moment time.Time) (at time.Time, found bool, err error) {
 	f := e.f
-	f.Domain, f.Outcomes = "", []bounce.Outcome{bounce.Delivered}
-	if before {
-		f.Until = moment
-	} else {
-		f.Since = moment
+	f.Until = moment
+	for _, back := range separate {
+		f.Since = moment.Add(-back)
+		if at, found, err = e.elsewhere(f); found || err != nil {
+			return at, found, err
+		}
 	}
-	for _, limit := range [...]int{20, readAtMost} { // the next one mostly does
-		n := 0
-		for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: limit, Newest: before}) {
-			if err != nil {
-				return time.Time{}, false, err
-			}
-			if judge.OtherServer(&a.Delivery) {
-				return a.Time, true, nil
-			}
-			at = a.Time
-			n++
+	return at, false, nil
+}
+
+// deliveredWithin reports whether there is a delivery to a server of others from one
+// moment on and before another.
+func (e *evidence) deliveredWithin(from, until time.Time) (bool, error) {
+	f := e.f
+	f.Since, f.Until = from, until
+	_, found, err := e.elsewhere(f)
+	return found, err
+}
+
+// elsewhere is the last delivery that f selects and that went to a server of others. Where
+// none is found at is how far the deliveries were read.
+func (e *evidence) elsewhere(f store.Filter) (at time.Time, found bool, err error) {
+	f.Domain, f.Outcomes = "", []bounce.Outcome{bounce.Delivered}
+	n := 0
+	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: readAtMost, Newest: true}) {
+		if err != nil {
+			return time.Time{}, false, err
 		}
-		if n < limit {
-			return time.Time{}, false, nil
+		if judge.OtherServer(&a.Delivery) {
+			return a.Time, true, nil
 		}
+		at = a.Time
+		n++
+	}
+	if n < readAtMost {
+		at = f.Since
 	}
 	return at, false, nil
 }
