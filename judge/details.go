@@ -111,8 +111,9 @@ var detailTexts = map[string]detailWords{
 		Title:   "mail store of your own",
 		Meaning: "Your own mail store (the LMTP server or socket) does not take the mail.",
 		Do: []string{
-			"See whether the store (Dovecot, Cyrus) runs, and read its log.",
-			"Check that the socket or address that mailbox_transport, virtual_transport or the LMTP transport names is there, and that the mail server may open it.",
+			"See whether the store (Dovecot, Cyrus) runs, and read its log (doveadm service status; the warning that stands just before this line in the mail log).",
+			"Postfix: check that the socket or address that mailbox_transport, virtual_transport or transport_maps names is there (postconf mailbox_transport virtual_transport), and that user postfix may open it; a path without a leading / is below the queue directory.",
+			"Exim: check socket or hosts and port of the lmtp or smtp transport that the line names (T=), and that the Exim user may open the socket.",
 		},
 		Retry: "The queue tries again by itself once the store runs.",
 		Also:  "A container that was stopped or renamed.",
@@ -191,9 +192,10 @@ var detailTexts = map[string]detailWords{
 	}},
 	"own-tls-policy": {Text: Text{
 		Title:   "TLS policy of your own",
-		Meaning: "It is your own TLS policy that asks for it (smtp_tls_security_level, smtp_tls_policy_maps), and the destination does not fulfil it.",
+		Meaning: "It is your own TLS policy that asks for it (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: hosts_require_tls, hosts_require_dane), and the destination does not fulfil it.",
 		Do: []string{
 			"Check the level that main.cf (smtp_tls_security_level) or the policy table (smtp_tls_policy_maps) asks for with this destination; dane-only needs DNSSEC and TLSA records.",
+			"Exim: check hosts_require_tls, hosts_require_dane, tls_verify_hosts and tls_verify_certificates of the transport that the line names (T=).",
 			"A large provider that does not offer TLS to you while it does to others usually has something against your address: look at blocklists and reputation.",
 		},
 		Also: "A middlebox that strips STARTTLS.",
@@ -237,7 +239,7 @@ var detailTexts = map[string]detailWords{
 	"sasl-mechanism": {Text: Text{
 		Title:   "no login mechanism",
 		Meaning: "Your server and the relay have no login mechanism in common.",
-		Do:      []string{"Install the SASL plug-ins (libsasl2-modules, cyrus-sasl-plain).", "Check smtp_sasl_security_options (noplaintext forbids PLAIN and LOGIN without TLS) and smtp_sasl_mechanism_filter."},
+		Do:      []string{"Install the SASL plug-ins (libsasl2-modules, cyrus-sasl-plain).", "Check smtp_sasl_security_options (noplaintext forbids PLAIN and LOGIN without TLS) and smtp_sasl_mechanism_filter.", "Exim: check the client authenticators (client_send, client_name) and their client_condition; PLAIN and LOGIN are mostly offered after STARTTLS only (hosts_require_tls)."},
 	}},
 	"identity": {Text: Text{
 		Title:   "sender identity not verified",

@@ -84,7 +84,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	e := &evidence{ctx: ctx, s: s, f: f, took: map[string]bool{}, sends: map[string]bool{}, last: map[string]time.Time{}}
 	e.f.Outcomes, e.f.Reasons, e.f.Recipients, e.f.Undelivered = nil, nil, nil, false
 	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Relay, e.f.SenderDomain = "", "", "", "", ""
-	if err := e.domains(asked); err != nil {
+	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
 	}
 	if err := e.smarthost(f, said); err != nil {
@@ -439,11 +439,15 @@ func (e *evidence) lookBack(claims []*claim) error {
 	return nil
 }
 
-// domains finds out which of some domains took mail, and from which mail came.
-func (e *evidence) domains(asked map[string]bool) error {
+// domains finds out which of some domains took mail and, where that is wanted, from which
+// mail came.
+func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	for _, by := range [...]store.Dimension{store.ByDomain, store.BySenderDomain} {
 		f := e.f
 		if by == store.BySenderDomain {
+			if !sends {
+				break
+			}
 			f.Domain = ""
 		}
 		cells, err := e.s.Count(e.ctx, f, by)
