@@ -139,19 +139,30 @@ var detailTexts = map[string]detailWords{
 		Retry: "Only after a table is mended; mail that came back has to be sent again.",
 		Also:  "A user database (SQL, LDAP, passwd) that was empty or not readable for a while.",
 	}},
-	detailOwnMailbox: {instead: true, turn: turnOwn, Text: Text{
-		Title:   "no such mailbox at your own next hop",
-		Meaning: "Your own mail store, content filter or relay says that there is no such mailbox; no other server was asked. If the mailbox should exist, the user table there is at fault and not the address.",
+	DetailOwnRelay: {instead: true, turn: turnOwn, Text: Text{
+		Title:   "refused by your own relay",
+		Meaning: "Your own content filter, gateway or relay (on this host or in its network) says that there is no such address; it does not pass on an answer of the recipient's own server.",
+		Do: []string{
+			"Read the log of that host: it names the table or the server that it asked.",
+			"If the domain is yours: check the user table that it looks in, and the mail store behind it.",
+			"If the domain is not yours: the host takes itself for the domain's final destination (mydestination, virtual_mailbox_domains, relay_domains; Exim: local_domains), or the mail takes the wrong way (Postfix: content_filter, relayhost, transport_maps; Exim: route_list).",
+		},
+		Retry: "Only after that host is mended; mail that came back has to be sent again.",
+		Also:  "An internal server that was restored, moved or upgraded without its users.",
+	}},
+	DetailOwnMailbox: {instead: true, turn: turnOwn, Text: Text{
+		Title:   "no such mailbox in your own mail store",
+		Meaning: "Your own mail store says that there is no such mailbox; no other server was asked. If the mailbox should exist, the user table there is at fault and not the address.",
 		Do: []string{
 			"If the mailbox should exist: check the store's user database and its log (Dovecot: doveadm user ADDRESS, and the userdb setting; Cyrus: cyradm).",
 			"If many mailboxes are refused at once, or one that took mail before: the store lost its user table or cannot read it (SQL, LDAP, a file that is not mounted).",
-			"If it is the wrong store: check virtual_transport, mailbox_transport, transport_maps or content_filter (Postfix), the router's route_list and the transport's hosts or socket (Exim).",
+			"If it is the wrong store: check virtual_transport, mailbox_transport or transport_maps (Postfix), the router's route_list and the transport's hosts or socket (Exim).",
 			"If the mailbox should not exist: refuse the address in the SMTP session (Postfix: virtual_mailbox_maps, reject_unverified_recipient; Exim: verify = recipient), so that no notification has to be sent.",
 		},
 		Retry: "Only after the store is mended; mail that came back has to be sent again.",
 		Also:  "A store that was restored, moved or upgraded without its users.",
 	}},
-	detailSmarthost: {instead: true, turn: "You: ask who runs the smarthost before you remove the address.", Text: Text{
+	DetailSmarthost: {instead: true, turn: "You: ask who runs the smarthost before you remove the address.", Text: Text{
 		Title:   "refused by your smarthost",
 		Meaning: "The smarthost that takes your mail says this of the address; it does not pass on an answer of the recipient's own server.",
 		Do: []string{

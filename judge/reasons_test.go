@@ -82,8 +82,8 @@ const details = `
 ## Details
 
 Where the reply or the situation says so, a detail names the mechanism, the list or the provider (` + "`spamhaus-zen` `spamcop`\n`barracuda` `microsoft`" + ` …), or the part of your own side that is at fault. Details that begin with ` + "`own-`" + ` have the scope sender: there is
-no other side that could act; but ` + "`own-table`, `own-mailbox` and `smarthost`" + ` leave the scope recipient: no server of the recipient's was
-asked, and whether the mailbox should exist your own tables say. None of the three puts an address on the suppression list by itself. ` + "`receiver-dnsbl-error`" + ` (reason ` + "`system_error`, scope `remote`" + `) is no listing: a blocklist refused to answer
+no other side that could act; but ` + "`own-table`, `own-mailbox`, `own-relay` and `smarthost`" + ` leave the scope recipient: no server of the recipient's was
+asked, and whether the mailbox should exist your own tables say. None of these puts an address on the suppression list by itself. ` + "`receiver-dnsbl-error`" + ` (reason ` + "`system_error`, scope `remote`" + `) is no listing: a blocklist refused to answer
 the receiver, who took that for a yes.
 
 | detail | meaning |

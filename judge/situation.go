@@ -260,8 +260,9 @@ const (
 	// Of a mailbox that is said not to be there. Whether it is, no other server was asked;
 	// the address may still be wrong, so its scope stays the recipient.
 	detailOwnTable   = "own-table"   // by the MTA itself
-	detailOwnMailbox = "own-mailbox" // by a mail store, a filter or a relay of one's own
-	detailSmarthost  = "smarthost"   // by a relay that mail is handed to, for itself
+	DetailOwnMailbox = "own-mailbox" // by a mail store of one's own
+	DetailOwnRelay   = "own-relay"   // by a filter, a gateway or a relay of one's own, for itself
+	DetailSmarthost  = "smarthost"   // by a relay that mail is handed to, for itself
 )
 
 // ownSide turns a verdict about the other side into one about this server where
@@ -275,10 +276,12 @@ func ownSide(v *bounce.Verdict, f facts) {
 				v.Detail = orElse(v.Detail, detailOwnTable)
 			}
 		case f&factPassedOn != 0:
+		case f&factLMTP != 0:
+			v.Detail = orElse(v.Detail, DetailOwnMailbox)
 		case f&ownHop != 0:
-			v.Detail = orElse(v.Detail, detailOwnMailbox)
+			v.Detail = orElse(v.Detail, DetailOwnRelay)
 		case f&factSubmission != 0:
-			v.Detail = orElse(v.Detail, detailSmarthost)
+			v.Detail = orElse(v.Detail, DetailSmarthost)
 		}
 		return
 	}
@@ -323,14 +326,6 @@ func OtherServer(d *bounce.Delivery) bool {
 func OwnRelay(host string) bool {
 	return strings.IndexAny(host, ".:") < 0 || hopFacts(host) != 0
 }
-
-// OwnNextHop reports whether a verdict's detail says that it was a mail store, a filter or
-// a relay of one's own that stated what is wrong with an address.
-func OwnNextHop(detail string) bool { return detail == detailOwnMailbox }
-
-// DetailSmarthost is the detail of a verdict on an address that a smarthost stated for
-// itself.
-const DetailSmarthost = detailSmarthost
 
 // NamesDNS reports whether an MTA's own words for a domain that is not there name an
 // answer of the DNS. That no router took an address says less.

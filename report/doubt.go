@@ -20,18 +20,34 @@ import (
 // the same refusal of everybody at once mostly is a table or a resolver that failed.
 const (
 	refusedTogether = 3                // addresses of one domain that were refused: no longer one person who left
+	leftTogether    = 2                // of these, all of which took mail before
 	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
 	nearby          = 10 * time.Minute // what is nearer belongs together
 	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
 	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
 	relayDomains    = 3                // that a smarthost takes mail for, at least
+	relaysTried     = 4                // of those that take most
 	askedAtMost     = 200              // questions about single moments or domains, the newest or largest first
 	daysAtMost      = 60               // that are looked through for the last mail that a domain took
 	readAtMost      = 1000             // deliveries read to find one that went to another's server
 )
 
 // doubts are what speaks against the faults that ownFault takes for the addresses'.
-type doubts map[*store.Fault]string
+type doubts map[statement]string
+
+// A statement is what was answered about an address: a store.Fault, however much of it a
+// question selects.
+type statement struct {
+	address  string // in lower case
+	code     uint16
+	enhanced bounce.EnhancedCode
+	local    bool
+	bounce.Verdict
+}
+
+func statementOf(h *store.Recipient, x *store.Fault) statement {
+	return statement{ascii.Lower(h.Address), x.Code, x.Enhanced, x.Local, x.Verdict}
+}
 
 // A claim is a fault that is the address's own, if it is true.
 type claim struct {
@@ -44,8 +60,14 @@ type claim struct {
 // times are when it was claimed, of which the first and the last time are known.
 func (c *claim) times() [2]time.Time { return [2]time.Time{c.FirstSince, c.Fault.Last} }
 
+// add notes why a claim is not believed.
+func (d doubts) add(c *claim, why string) { d[statementOf(c.Recipient, c.Fault)] = why }
+
+// has reports whether a claim is not believed.
+func (d doubts) has(c *claim) bool { return d.doubt(c.Recipient, c.Fault) != "" }
+
 // doubt says why a fault of an address's own is not believed; "": it is.
-func (d doubts) doubt(x *store.Fault) string { return d[x] }
+func (d doubts) doubt(h *store.Recipient, x *store.Fault) string { return d[statementOf(h, x)] }
 
 // doubtsOf looks up what speaks for the addresses and domains of recipients.
 //
@@ -68,8 +90,10 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 				dns = append(dns, c)
 				asked[c.domain] = true
 			case x.Local:
-				d[x] = ownWord(c)
-			case judge.OwnNextHop(x.Detail):
+				d.add(c, ownWord(c))
+			case x.Detail == judge.DetailOwnRelay:
+				d.add(c, "only your own content filter, gateway or relay says so; it does not pass on what the domain's server said")
+			case x.Detail == judge.DetailOwnMailbox:
 				stores = append(stores, c)
 			default:
 				said = append(said, c)
@@ -83,19 +107,19 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	}
 	e := &evidence{ctx: ctx, s: s, f: f, took: map[string]bool{}, sends: map[string]bool{}, last: map[string]time.Time{}}
 	e.f.Outcomes, e.f.Reasons, e.f.Recipients, e.f.Undelivered = nil, nil, nil, false
-	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Relay, e.f.SenderDomain = "", "", "", "", ""
+	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Domain, e.f.Relay, e.f.SenderDomain = "", "", "", "", "", ""
 	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
 	}
-	if err := e.smarthost(f, said); err != nil {
+	if err := e.smarthost(said); err != nil {
 		return nil, err
 	}
 	for _, c := range slices.Concat(dns, said) {
 		switch {
 		case c.Reason == bounce.DomainInvalid && e.took[c.domain]:
-			d[c.Fault] = "said not to be there, but its domain took mail in the period"
+			d.add(c, "said not to be there, but its domain took mail in the period")
 		case c.Local && e.sends[c.domain]:
-			d[c.Fault] = "said not to be there, but mail of its domain was sent in the period"
+			d.add(c, "said not to be there, but mail of its domain was sent in the period")
 		}
 	}
 	if err := d.resolver(e, dns); err != nil {
@@ -128,8 +152,7 @@ func ownWord(c *claim) string {
 	return "only this server itself says so: it takes itself for the domain's final destination (Postfix: mydestination, virtual_mailbox_domains; Exim: local_domains)"
 }
 
-// stores doubts what mail stores, filters and relays of one's own say of one's own
-// mailboxes. One address alone in the whole period, which never took mail, is no sign
+// stores doubts what mail stores of one's own say of one's own mailboxes. One address alone in the whole period, which never took mail, is no sign
 // of a table that was lost.
 func (d doubts) stores(claims []*claim) {
 	refused := map[*store.Recipient]bool{}
@@ -139,9 +162,9 @@ func (d doubts) stores(claims []*claim) {
 	for _, c := range claims {
 		switch {
 		case !c.LastDelivered.IsZero():
-			d[c.Fault] = "took mail before, and only your own mail store, filter or relay says now that it is not there: look at its user table"
+			d.add(c, "took mail before, and only your own mail store says now that it is not there: look at its user table")
 		case len(refused) > 1:
-			d[c.Fault] = fmt.Sprintf("only your own mail store, filter or relay says so, of %d addresses: look at its user table", len(refused))
+			d.add(c, fmt.Sprintf("only your own mail store says so, of %d addresses: look at its user table", len(refused)))
 		}
 	}
 }
@@ -155,15 +178,15 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 	}
 	var list []absence
 	for _, c := range claims {
-		if d[c.Fault] == "" {
+		if !d.has(c) {
 			for _, at := range c.times() {
 				list = append(list, absence{at, c})
 			}
 		}
 	}
 	slices.SortFunc(list, func(a, b absence) int { return b.at.Compare(a.at) }) // newest first
-	believed := map[*store.Fault]bool{}
-	doubted := map[*store.Fault]int{}
+	believed := map[*claim]bool{}
+	doubted := map[*claim]int{}
 	for asked := 0; len(list) > 0; asked++ {
 		// A group is all between two deliveries to servers of others.
 		var before time.Time
@@ -184,7 +207,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 			}
 		} else { // how it was then is not looked up
 			for _, x := range list {
-				believed[x.Fault] = true
+				believed[x.claim] = true
 			}
 			break
 		}
@@ -203,15 +226,15 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 		}
 		for _, x := range group {
 			if ok {
-				believed[x.Fault] = true
+				believed[x.claim] = true
 			} else {
-				doubted[x.Fault] = max(doubted[x.Fault], len(gone))
+				doubted[x.claim] = max(doubted[x.claim], len(gone))
 			}
 		}
 	}
-	for x, n := range doubted {
-		if !believed[x] {
-			d[x] = fmt.Sprintf("%d domains were not found at once and no mail got out shortly before and after: a fault of this server (its resolver) is likely", n)
+	for c, n := range doubted {
+		if !believed[c] {
+			d.add(c, fmt.Sprintf("%d domains were not found at once and no mail got out shortly before and after: a fault of this server (its resolver) is likely", n))
 		}
 	}
 	return nil
@@ -220,7 +243,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 // relayed doubts what a smarthost says for itself of an address in a domain that it has
 // taken no mail for since.
 func (d doubts) relayed(e *evidence, c *claim) error {
-	if d[c.Fault] != "" || c.relay == "" && c.Detail != judge.DetailSmarthost {
+	if d.has(c) || c.relay == "" && c.Detail != judge.DetailSmarthost {
 		return nil
 	}
 	if c.relay != "" && (provider.OfHost(c.domain) == c.relay || provider.NamedHost(c.Response) != "") {
@@ -228,7 +251,7 @@ func (d doubts) relayed(e *evidence, c *claim) error {
 	}
 	last, err := e.lastTook(c.domain)
 	if err == nil && last.Before(c.FirstSince) {
-		d[c.Fault] = "only your smarthost says so, for itself, and it has taken no mail for the domain since: ask who runs it"
+		d.add(c, "only your smarthost says so, for itself, and it has taken no mail for the domain since: ask who runs it")
 	}
 	return err
 }
@@ -240,7 +263,7 @@ func (d doubts) together(e *evidence, claims []*claim) error {
 	byDomain := map[string][]*claim{}
 	byRelay := map[string][]*claim{}
 	for _, c := range claims {
-		if d[c.Fault] == "" {
+		if !d.has(c) {
 			byDomain[c.domain] = append(byDomain[c.domain], c)
 			if c.relay != "" {
 				byRelay[c.relay] = append(byRelay[c.relay], c)
@@ -249,7 +272,7 @@ func (d doubts) together(e *evidence, claims []*claim) error {
 	}
 	var groups [][]*claim
 	for _, list := range byDomain {
-		if addresses(list) >= refusedTogether {
+		if addresses(list) >= refusedTogether || addresses(tookBefore(list)) >= leftTogether {
 			groups = append(groups, list)
 		}
 	}
@@ -281,6 +304,16 @@ func addresses(claims []*claim) int {
 	return len(seen)
 }
 
+// tookBefore are the claims about addresses that took mail before.
+func tookBefore(claims []*claim) (list []*claim) {
+	for _, c := range claims {
+		if !c.LastDelivered.IsZero() {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // since doubts the refusals of a domain since it took mail last.
 func (d doubts) since(e *evidence, claims []*claim) error {
 	last, err := e.lastTook(claims[0].domain)
@@ -290,7 +323,10 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return !c.FirstSince.After(last) })
 	n := addresses(claims)
 	if n < refusedTogether {
-		return nil
+		claims = tookBefore(claims)
+		if n = addresses(claims); n < leftTogether {
+			return nil
+		}
 	}
 	first, end, took := claims[0].FirstSince, claims[0].Fault.Last, false
 	for _, c := range claims {
@@ -318,17 +354,18 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 	if end.Sub(first) < refusedForDays && !works {
 		for _, c := range claims {
 			if c.Local {
-				d[c.Fault] = fmt.Sprintf("no router took %s of the domain, and nothing was delivered there since: look at the routers (exim -bt ADDRESS, local_domains)", table.Count(int64(n), "address"))
+				d.add(c, fmt.Sprintf("no router took %s of the domain, and nothing was delivered there since: look at the routers (exim -bt ADDRESS, local_domains)", table.Count(int64(n), "address")))
 			} else {
-				d[c.Fault] = fmt.Sprintf("%s of the domain were refused, and it has taken no mail since: its user table may be at fault", table.Count(int64(n), "address"))
+				d.add(c, fmt.Sprintf("%s of the domain were refused, and it has taken no mail since: its user table may be at fault", table.Count(int64(n), "address")))
 			}
 		}
 	}
 	return nil
 }
 
-// bursts doubts the refusals of addresses that took mail before, where many were refused
-// within a short time and no mail that f selects was delivered meanwhile.
+// bursts doubts the refusals of addresses that took mail before, where several were refused
+// within a short time, half of which and more took mail before, and no mail that f selects
+// was delivered meanwhile.
 func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
 	type refusal struct {
 		at time.Time
@@ -336,7 +373,7 @@ func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
 	}
 	var list []refusal
 	for _, c := range claims {
-		if d[c.Fault] == "" {
+		if !d.has(c) {
 			for _, at := range c.times() {
 				list = append(list, refusal{at, c})
 			}
@@ -352,13 +389,14 @@ func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
 		}
 		burst := list[:n]
 		list = list[n:]
-		refused := map[*store.Recipient]bool{}
-		took := false
+		refused, took := map[*store.Recipient]bool{}, 0
 		for _, x := range burst {
+			if !refused[x.Recipient] && !x.LastDelivered.IsZero() {
+				took++
+			}
 			refused[x.Recipient] = true
-			took = took || !x.LastDelivered.IsZero()
 		}
-		if !took || len(refused) < refusedTogether {
+		if len(refused) < refusedTogether || took < leftTogether || 2*took < len(refused) {
 			continue
 		}
 		f.Since, f.Until = burst[0].at, burst[n-1].at.Add(nearby)
@@ -376,7 +414,7 @@ func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
 	}
 	for _, c := range claims {
 		if bad[c.Fault] == 2 && !c.LastDelivered.IsZero() {
-			d[c.Fault] = fmt.Sprintf("took mail before, and was refused with %d others within a short time in which nothing was taken: a user table may have been at fault", most[c.Fault]-1)
+			d.add(c, fmt.Sprintf("took mail before, and was refused with %d others within a short time in which nothing was taken: a user table may have been at fault", most[c.Fault]-1))
 		}
 	}
 	return nil
@@ -443,14 +481,10 @@ func (e *evidence) lookBack(claims []*claim) error {
 // mail came.
 func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	for _, by := range [...]store.Dimension{store.ByDomain, store.BySenderDomain} {
-		f := e.f
-		if by == store.BySenderDomain {
-			if !sends {
-				break
-			}
-			f.Domain = ""
+		if by == store.BySenderDomain && !sends {
+			break
 		}
-		cells, err := e.s.Count(e.ctx, f, by)
+		cells, err := e.s.Count(e.ctx, e.f, by)
 		if err != nil {
 			return err
 		}
@@ -468,61 +502,67 @@ func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	return nil
 }
 
-// smarthost notes on claims the relay that stated them, where one takes nearly all mail
-// and is not known as a provider of mailboxes. f is what the claims were selected by.
-func (e *evidence) smarthost(f store.Filter, claims []*claim) error {
+// smarthost notes on claims the relay that stated them, where one takes most mail and is
+// neither known as a provider of mailboxes nor serves a few domains only.
+func (e *evidence) smarthost(claims []*claim) error {
 	if len(claims) == 0 {
 		return nil
 	}
-	g := e.f
-	g.Domain = ""
-	cells, err := e.s.Count(e.ctx, g, store.ByRelay)
+	f := e.f
+	cells, err := e.s.Count(e.ctx, f, store.ByRelay)
 	if err != nil {
 		return err
 	}
 	var total int64
-	relays := map[string]int64{}
+	attempts := map[string]int64{}
 	for i := range cells {
 		if host := cells[i].Keys[0]; !judge.OwnRelay(host) {
-			relays[provider.OfHost(host)] += cells[i].Attempts
+			attempts[provider.OfHost(host)] += cells[i].Attempts
 			total += cells[i].Attempts
 		}
 	}
-	relay, most := "", int64(0)
-	for name, n := range relays {
-		if n > most || n == most && name < relay {
-			relay, most = name, n
-		}
-	}
-	if relay == "" || float64(most) < relayShare*float64(total) || provider.Page(relay) != "" {
-		return nil
-	}
-	g.Relay = relay
-	if cells, err = e.s.Count(e.ctx, g, store.ByDomain); err != nil {
-		return err
-	}
-	domains := 0
-	for i := range cells {
-		if provider.OfHost(ascii.Lower(cells[i].Keys[0])) != relay {
-			domains++
-		}
-	}
-	if domains < relayDomains {
-		return nil
-	}
-	stated := map[string]bool{} // addresses
-	if f.Relay == "" {
-		f.Relay = relay
-		for h, err := range e.s.Recipients(e.ctx, f, 0) {
-			if err != nil {
-				return err
+	for range relaysTried {
+		relay, most := "", int64(0)
+		for name, n := range attempts {
+			if n > most || n == most && name < relay {
+				relay, most = name, n
 			}
-			stated[ascii.Lower(h.Address)] = true
 		}
+		if relay == "" || float64(most) < relayShare*float64(total) || provider.Page(relay) != "" {
+			return nil
+		}
+		f.Relay = relay
+		if cells, err = e.s.Count(e.ctx, f, store.ByDomain); err != nil {
+			return err
+		}
+		domains := 0
+		for i := range cells {
+			if provider.OfHost(ascii.Lower(cells[i].Keys[0])) != relay {
+				domains++
+			}
+		}
+		if domains >= relayDomains {
+			break
+		}
+		// A mail store of one's own, which the log shows by its name only, or one large domain.
+		delete(attempts, relay)
+		total -= most
+		f.Relay = ""
+	}
+	if f.Relay == "" {
+		return nil
+	}
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, store.Faults
+	stated := map[string]bool{} // addresses
+	for h, err := range e.s.Recipients(e.ctx, f, 0) {
+		if err != nil {
+			return err
+		}
+		stated[ascii.Lower(h.Address)] = true
 	}
 	for _, c := range claims {
-		if f.Relay != relay && provider.OfHost(f.Relay) == relay || stated[ascii.Lower(c.Address)] {
-			c.relay = relay
+		if stated[ascii.Lower(c.Address)] {
+			c.relay = f.Relay
 		}
 	}
 	return nil
@@ -588,7 +628,7 @@ func (e *evidence) deliveredWithin(from, until time.Time) (bool, error) {
 // elsewhere is the last delivery that f selects and that went to a server of others. Where
 // none is found at is how far the deliveries were read.
 func (e *evidence) elsewhere(f store.Filter) (at time.Time, found bool, err error) {
-	f.Domain, f.Outcomes = "", []bounce.Outcome{bounce.Delivered}
+	f.Outcomes = []bounce.Outcome{bounce.Delivered}
 	n := 0
 	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: readAtMost, Newest: true}) {
 		if err != nil {

@@ -55,10 +55,38 @@ type Spared struct {
 // suppresses an address, whatever its reply code.
 func Suppressions(ctx context.Context, s store.Reader, f store.Filter, least int64) (*SuppressionList, error) {
 	list := &SuppressionList{Suppress: []Suppression{}, Spared: []Spared{}}
-	// Addresses that differ in the case of A to Z only are one mailbox in practice,
-	// and one key in a map.
+	all, err := recipientsOf(ctx, s, f)
+	if err != nil {
+		return nil, err
+	}
+	// What speaks against a fault may be outside of what f selects.
+	others := all
+	if whole := (store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}); !f.OfMessages() || f.QueueID != "" {
+		whole.Outcomes, whole.Reasons = []bounce.Outcome{bounce.Hard}, store.Faults
+		if others, err = recipientsOf(ctx, s, whole); err != nil {
+			return nil, err
+		}
+	}
+	d, err := doubtsOf(ctx, s, f, others)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if x, ok := suppression(&all[i], max(least, 1), d); ok {
+			list.Suppress = append(list.Suppress, x)
+		} else {
+			list.Spared = append(list.Spared, spared(&all[i], max(least, 1), d))
+		}
+	}
+	slices.SortFunc(list.Suppress, func(a, b Suppression) int { return compareAddresses(a.Recipient, b.Recipient) })
+	slices.SortFunc(list.Spared, func(a, b Spared) int { return compareAddresses(a.Recipient, b.Recipient) })
+	return list, nil
+}
+
+// recipientsOf reads the recipients of the permanent failures that f selects. Addresses
+// that differ in the case of A to Z only are one mailbox in practice, and one key in a map.
+func recipientsOf(ctx context.Context, s store.Reader, f store.Filter) (all []store.Recipient, err error) {
 	places := map[string]int{}
-	var all []store.Recipient
 	for h, err := range s.Recipients(ctx, f, 0) {
 		if err != nil {
 			return nil, err
@@ -74,20 +102,7 @@ func Suppressions(ctx context.Context, s store.Reader, f store.Filter, least int
 		places[folded] = len(all)
 		all = append(all, *h)
 	}
-	d, err := doubtsOf(ctx, s, f, all)
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if x, ok := suppression(&all[i], max(least, 1), d); ok {
-			list.Suppress = append(list.Suppress, x)
-		} else {
-			list.Spared = append(list.Spared, spared(&all[i], max(least, 1), d))
-		}
-	}
-	slices.SortFunc(list.Suppress, func(a, b Suppression) int { return compareAddresses(a.Recipient, b.Recipient) })
-	slices.SortFunc(list.Spared, func(a, b Spared) int { return compareAddresses(a.Recipient, b.Recipient) })
-	return list, nil
+	return all, nil
 }
 
 // compareAddresses sorts by domain, then local part.
@@ -106,7 +121,7 @@ func suppression(h *store.Recipient, least int64, d doubts) (s Suppression, ok b
 	s = Suppression{Recipient: h.Address, LastDelivered: optional(h.LastDelivered)}
 	for i := range h.Faults {
 		x := &h.Faults[i]
-		if !ownFault(x) || x.Since == 0 || d.doubt(x) != "" {
+		if !ownFault(x) || x.Since == 0 || d.doubt(h, x) != "" {
 			continue
 		}
 		s.Failures += x.Since
@@ -129,7 +144,7 @@ func spared(h *store.Recipient, least int64, d doubts) Spared {
 	for i := range h.Faults {
 		x := &h.Faults[i]
 		s.Failures += x.Attempts
-		if why := d.doubt(x); ownFault(x) && x.Since > 0 && why != "" {
+		if why := d.doubt(h, x); ownFault(x) && x.Since > 0 && why != "" {
 			doubt = why
 		} else if ownFault(x) {
 			own += x.Attempts

@@ -221,15 +221,18 @@ func TestSuppressByLogs(t *testing.T) {
 		{"a store in the local network", 0, func(l *handLog) {
 			l.line("09:00:00", "joe@us.example", toHub, "")
 			l.line("2 09:00:00", "joe@us.example", toHub, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found")
-		}, nil, "your own mail store"},
+		}, nil, "your own content filter, gateway"},
+		{"one address, at a filter on this host", 0, func(l *handLog) {
+			l.line("09:00:00", "joe@far.example", toFilter, saidUnknownTable)
+		}, nil, "your own content filter"},
 		{"a filter on this host", 0, func(l *handLog) {
 			each(3, "far.example", 9, func(clock, to string) { l.line(clock, to, toFilter, saidUnknownTable) })
-		}, nil, "your own mail store, filter"},
+		}, nil, "your own content filter"},
 		{"a gateway that asks the own store", 0, func(l *handLog) {
 			each(2, "us.example", 9, func(clock, to string) {
 				l.line(clock, to, "gw.us.example[10.0.0.2]:25", passedOnStore)
 			})
-		}, nil, "your own mail store"},
+		}, nil, "your own content filter, gateway"},
 		{"a foreign domain in mydestination", postfix, func(l *handLog) {
 			l.line("09:00:00", "joe@gmail.com", "local", `unknown user: "joe"`)
 		}, nil, "mydestination"},
@@ -249,6 +252,13 @@ func TestSuppressByLogs(t *testing.T) {
 				to := fmt.Sprintf("joe@d%d.example", i)
 				l.line(fmt.Sprintf("09:%02d:00", i), to, toISP, "")
 				l.line(fmt.Sprintf("2 09:%02d:00", i), to, toISP, saidUnknownTable)
+			}
+		}, nil, "your smarthost"},
+		{"a smarthost beside a store that takes far more, known by its address", 0, func(l *handLog) {
+			each(40, "us.example", 8, func(clock, to string) { l.line(clock, to, toStore, "") })
+			for i := range 4 {
+				l.line(fmt.Sprintf("09:%02d:00", i), fmt.Sprintf("joe@d%d.example", i), "192.0.2.200[192.0.2.200]:25", "")
+				l.line(fmt.Sprintf("2 09:%02d:00", i), fmt.Sprintf("eve@d%d.example", i), "192.0.2.200[192.0.2.200]:25", saidUnknownTable)
 			}
 		}, nil, "your smarthost"},
 		{"a smarthost on the submission port", 0, func(l *handLog) {
@@ -310,6 +320,12 @@ func TestSuppressByLogs(t *testing.T) {
 				l.line("2 "+clock, to, mx(to), saidUnknown)
 			})
 		}, nil, "user table"},
+		{"both mailboxes of a domain that took mail before", 0, func(l *handLog) {
+			each(2, "firm.example", 9, func(clock, to string) {
+				l.line(clock, to, mx(to), "")
+				l.line("2 "+clock, to, mx(to), saidUnknown)
+			})
+		}, nil, "user table"},
 		{"all of a domain, which takes mail again", 0, func(l *handLog) {
 			each(4, "firm.example", 9, func(clock, to string) {
 				l.line(clock, to, mx(to), "")
@@ -362,6 +378,27 @@ func TestSuppressByLogs(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestSuppressSelected holds that what speaks against a fault counts also where it is not
+// selected: one domain of many that a broken resolver does not find.
+func TestSuppressSelected(t *testing.T) {
+	l := &handLog{day: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}
+	for i := range 5 {
+		to := fmt.Sprintf("joe@d%d.example", i)
+		l.line(fmt.Sprintf("09:%02d:00", i), to, "none", notFound(to))
+	}
+	log := filepath.Join(t.TempDir(), "mail.log")
+	if err := os.WriteFile(log, []byte(l.b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, selection := range [][]string{{"--domain", "d3.example"}, {"--reason", "domain_invalid"}, {"--outcome", "hard", "--domain", "d4.example"}} {
+		var stdout, stderr bytes.Buffer
+		args := append([]string{"suppress", "--year", "2026", "--format", "list", log}, selection...)
+		if status := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr); status != 0 || stdout.Len() != 0 {
+			t.Errorf("%q: status %d, %s%s", selection, status, &stdout, &stderr)
 		}
 	}
 }
