@@ -3,84 +3,245 @@ package top
 import (
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/store"
 )
 
-// commandWords is what commands that are copied end with, quoted for a shell.
-type commandWords struct {
-	db    []string // selects the database, where it is not the usual one
-	rerun []string // selects the same attempts
-	files []string // logs instead of a database
+// CommandWords are what commands that are copied take over from the command line, quoted
+// for a shell.
+type CommandWords struct {
+	DB         []string // select the database, where it is not the usual one
+	Rerun      []string // select the same attempts
+	Zone       []string // say how times are written, and where the configuration is
+	Rules      []string // name rules of one's own
+	Thresholds []string // are those of problems
+	Files      []string // are logs instead of a database
 }
 
 // command is a command line, quoted for a shell; the words of more are.
-func command(words []string, more ...string) string {
+func command(words []string, more ...[]string) string {
 	line := []string{"bouncelog"}
 	for _, w := range words {
 		line = append(line, table.ShellWord(table.Clean(w)))
 	}
-	return strings.Join(append(line, more...), " ")
+	return strings.Join(append(line, slices.Concat(more...)...), " ")
 }
 
-// report is a command line of a report about what is shown.
-func (c commandWords) report(words ...string) string {
-	return command(append([]string{"report"}, words...), slices.Concat(c.db, c.rerun, c.files)...)
+// of is a command line about what is shown in a period: it counts the same, whenever it runs.
+func (c *CommandWords) of(p period, words ...string) string {
+	words = append(words, "--since="+p.since.Format(time.RFC3339), "--until="+p.until.Format(time.RFC3339))
+	return command(words, c.DB, c.Rerun, c.Files)
 }
 
-func explainCommand(reply string) string {
-	return command([]string{"explain", "--", table.Cut(reply, 500)})
-}
-
-func (c commandWords) trace(queueID string) string {
-	if len(c.files) > 0 { // trace reads a database
-		return "grep -F -- " + table.ShellWord(table.Clean(queueID)) + " " + c.files[0]
+// explain is the command that explains a reply as the screen does.
+func (c *CommandWords) explain(a *store.Attempt) string {
+	words := []string{"explain"}
+	if a.RelayHost != "" {
+		words = append(words, "--relay="+a.RelayHost)
 	}
-	return command([]string{"trace"}, append(slices.Clone(c.db), "--", table.ShellWord(table.Clean(queueID)))...)
+	if stage := a.Stage.String(); stage != "" {
+		words = append(words, "--stage="+stage)
+	}
+	return command(words, c.Rules, []string{"--", table.ShellWord(table.Clean(table.Cut(replyText(a), 500)))})
 }
 
-// commandOf is the command that says what the page shows.
+// trace is the command that traces a message.
+func (c *CommandWords) trace(host, queueID string) string {
+	if len(c.Files) > 0 { // trace reads a database
+		return "grep -F -- " + table.ShellWord(table.Clean(queueID)) + " " + c.Files[0]
+	}
+	words := []string{"trace"}
+	if host != "" {
+		words = append(words, "--host="+host)
+	}
+	return command(words, c.DB, c.Zone, []string{"--", table.ShellWord(table.Clean(queueID))})
+}
+
+// replyKeyAtMost is how much of a reply names it, in characters.
+const replyKeyAtMost = 500
+
+// replyKey names a reply by its template, in a place and on a command line.
+func replyKey(template string) string { return table.Cut(table.Clean(template), replyKeyAtMost) }
+
+// What can be opened on the command line, and what selects it.
+const (
+	openProvider = "provider"
+	openDomain   = "domain"
+	openSender   = "sender"
+	openReason   = "reason"
+	openReply    = "reply"
+	openQueue    = "queue"
+)
+
+// Opens are the names of what can be opened.
+func Opens() []string {
+	return []string{openProvider, openDomain, openSender, openReason, openReply, openQueue}
+}
+
+// openedBy are the pages that words as provider=NAME open one upon another; ok is false
+// for a word that opens nothing there.
+func openedBy(words []string) (pages []page, ok bool) {
+	var at page
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		p := page{kind: pageReplies, place: at.place, title: value}
+		switch first := len(pages) == 0; {
+		case value == "":
+			return nil, false
+		case key == openReply && (first || at.kind == pageReplies):
+			p.kind, p.place.reply, p.place.template = pageRecipients, true, value
+		case !first:
+			return nil, false
+		case key == openProvider:
+			p.place.provider = value
+		case key == openDomain:
+			p.place.domain = value
+		case key == openSender:
+			p.place.sender = value
+		case key == openReason:
+			if p.place.reason, ok = bounce.ParseReason(value); !ok || p.place.reason == bounce.NoReason {
+				return nil, false
+			}
+		case key == openQueue:
+			p.kind, p.place.waits = pageRecipients, value
+		default:
+			return nil, false
+		}
+		at = p
+		pages = append(pages, p)
+	}
+	return pages, true
+}
+
+// opens are the words that open a place.
+func (p *place) opens() (words []string) {
+	for _, x := range [...]struct{ key, value string }{
+		{openProvider, p.provider}, {openDomain, p.domain}, {openSender, p.sender}, {openQueue, p.waits}, {openReply, p.template},
+	} {
+		if x.value != "" {
+			words = append(words, "--open="+x.key+"="+x.value)
+		}
+		if x.key == openSender && p.reason != bounce.NoReason {
+			words = append(words, "--open="+openReason+"="+p.reason.String())
+		}
+	}
+	return words
+}
+
+// commandOf is the command that has what the page shows, with the same numbers.
 func (s *state) commandOf(d *data) string {
 	p := s.page()
-	since := "--since=" + spanShort(windows[s.window])
-	switch p.kind {
-	case pageText:
+	switch {
+	case p.kind == pageText:
 		return p.command
-	case pageMessage:
-		return s.command.trace(p.place.queueID)
-	case pageTable:
-		if n := incidentsShown(s, d); p.cursor < 0 && p.cursor >= -n {
-			return d.incidents.list[n+p.cursor].Command
+	case p.kind == pageMessage:
+		return s.command.trace(p.place.host, p.place.queueID)
+	case p.kind == pageTable && p.cursor < 0:
+		if n := incidentsShown(s, d); p.cursor >= -n {
+			return d.incidents.command(&s.command)
 		}
+	}
+	var of period
+	if p.ans != nil {
+		of = p.ans.period
+	}
+	if p.kind == pageTable && p.filter == "" {
 		switch s.view {
+		case viewProviders:
+			return s.command.of(of, "report", "--section=providers", "--all")
 		case viewDomains:
-			return s.command.report("--section=domains", "--all", since)
-		case viewReasons, viewReplies:
-			return s.command.report("--section=reasons", "--all", since)
+			return s.command.of(of, "report", "--section=domains", "--all")
+		case viewReasons:
+			return s.command.of(of, "report", "--section=reasons", "--all")
 		case viewSenders:
-			return s.command.report("--by=sender", "--section=domains", "--all", since)
-		case viewQueue:
-			return s.command.report("--section=pending", "--all")
+			return s.command.of(of, "report", "--by=sender", "--section=domains", "--all")
 		}
-		return s.command.report("--section=providers", "--all", since)
 	}
-	var words []string
-	switch x := p.place; {
-	case x.waits != "":
-		return s.command.report("--section=pending", "--all")
-	case x.provider != "":
-		words = append(words, "--domain="+x.provider)
-	case x.domain != "":
-		words = append(words, "--domain="+x.domain)
-	case x.reason != bounce.NoReason:
-		words = append(words, "--reason="+x.reason.String())
-	case strings.Contains(x.sender, "@"):
-		words = append(words, "--sender-domain="+x.sender[strings.LastIndexByte(x.sender, '@')+1:])
+	words := []string{"top", "--once", "--all", "--view=" + viewNames[s.view]}
+	if p.kind != pageTable {
+		words = append(words, p.place.opens()...)
 	}
-	words = append(words, since)
-	if p.kind == pageRecipients {
-		words = append(words, "--by=recipient", "--section=domains", "--outcome=soft,hard")
+	if p.filter != "" {
+		words = append(words, "--filter="+p.filter)
 	}
-	return s.command.report(words...)
+	return s.command.of(of, words...)
+}
+
+// command is the command that reports the incidents.
+func (in *incidents) command(c *CommandWords) string {
+	line := []string{"report", "--section=verdict,problems", "--all"}
+	return c.withThresholds().of(in.of, line...)
+}
+
+// withThresholds has the thresholds of problems with what selects the attempts.
+func (c *CommandWords) withThresholds() *CommandWords {
+	x := *c
+	x.Rerun = slices.Concat(c.Rerun, c.Thresholds)
+	return &x
+}
+
+// shellLines folds a command line into lines of at most n columns that a shell reads as the
+// same command when they are copied from the screen together: each but the last ends with
+// a backslash, outside of quotes. The command is one of command: words parted by blanks,
+// quoted as table.ShellWord does.
+func shellLines(command string, n int) (lines []string) {
+	n = max(n, 8) // there is no room for less than a letter in quotes and a backslash
+	line, quoted := "", false
+	flush := func() {
+		if quoted {
+			line += "'"
+		}
+		lines = append(lines, line+`\`)
+		if line = ""; quoted {
+			line = "'"
+		}
+	}
+	for _, w := range shellWords(command) {
+		if line != "" && width(line)+1+width(w)+2 > n && width(w)+2 <= n || width(line)+8 > n {
+			line += " "
+			flush()
+		} else if line != "" {
+			line += " "
+		}
+		for w != "" {
+			part := w[:1]
+			switch {
+			case !quoted && strings.HasPrefix(w, `\'`):
+				part = `\'`
+			case w[0] != '\'':
+				_, size := utf8.DecodeRuneInString(w)
+				part = w[:size]
+			}
+			if width(line)+width(part)+2 > n { // the end of the quotes and a backslash have to fit
+				flush()
+			}
+			line += part
+			if part == "'" {
+				quoted = !quoted
+			}
+			w = w[len(part):]
+		}
+	}
+	return append(lines, line)
+}
+
+// shellWords parts a command line at the blanks outside of quotes.
+func shellWords(command string) (words []string) {
+	quoted, begin := false, 0
+	for i := 0; i < len(command); i++ {
+		switch c := command[i]; {
+		case c == '\\' && !quoted:
+			i++
+		case c == '\'':
+			quoted = !quoted
+		case c == ' ' && !quoted:
+			words = append(words, command[begin:i])
+			begin = i + 1
+		}
+	}
+	return append(words, command[begin:])
 }

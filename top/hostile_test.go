@@ -182,6 +182,7 @@ func TestSparkline(t *testing.T) {
 		{[]int64{0, 1, 1000}, 3, "▁▂█"},
 		{[]int64{1, 1, 2, 2, 4, 4}, 3, "▃▅█"},
 		{[]int64{1, 2}, 5, "▅█"},
+		{[]int64{3, 3, 3, 3, 3}, 3, "███"}, // two, two and one
 	} {
 		if got := sparkline(c.counts, c.n); got != c.want {
 			t.Errorf("sparkline(%v, %d) = %s, want %s", c.counts, c.n, got, c.want)

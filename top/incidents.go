@@ -14,6 +14,7 @@ import (
 type incidents struct {
 	stamp
 	asked    time.Time
+	of       period
 	period   time.Duration
 	sentence string
 	empty    bool // there was no mail, or it is not read yet
@@ -34,13 +35,20 @@ type incident struct {
 const incidentPeriod = 24 * time.Hour
 
 // incidents asks for the verdict of the last day, or of the window where it is longer.
-func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Duration, now time.Time) (*incidents, error) {
-	f := a.o.Filter
-	out := &incidents{asked: now, period: max(window, incidentPeriod)}
-	f.Since = now.Add(-out.period).Truncate(time.Second)
+func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Duration, now time.Time) (out *incidents, err error) {
+	out = &incidents{asked: now, period: max(window, incidentPeriod)}
+	if out.of, err = a.periodOf(ctx, r, out.period, now); err != nil {
+		return nil, err
+	}
+	if !a.o.Until.IsZero() { // what began before the period goes on in it
+		now = a.o.Until
+		if earlier := now.Add(-out.period); earlier.Before(out.of.since) {
+			out.of.since = earlier
+		}
+	}
 	rep, err := report.Build(ctx, r, report.Options{
-		Filter: f, Location: a.o.Location, Top: 8, Sections: []string{report.SectionVerdict}, Problems: a.o.Thresholds, Now: now, Live: true,
-		Rerun: slices.Concat(a.o.DB, a.o.Rerun, []string{"--since", spanShort(out.period)}, a.o.Files),
+		Filter: out.of.filter(a.o.Filter), Location: a.o.Location, Top: 8, Sections: []string{report.SectionVerdict}, Problems: a.o.Thresholds, Now: now, Live: true,
+		Rerun: slices.Concat(a.o.Commands.DB, a.o.Commands.Rerun, []string{"--since", spanShort(out.period)}, a.o.Commands.Files), RerunProblems: a.o.Commands.Thresholds,
 	})
 	if err != nil {
 		return nil, err

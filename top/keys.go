@@ -20,6 +20,7 @@ type state struct {
 	width, height int
 	view          view
 	window        int    // place in windows
+	fixed         bool   // the options have set the period
 	stack         []page // the table first, what was opened last at the end
 	tables        [len(viewNames)]page
 	typing        bool // keys go to the filter
@@ -27,7 +28,8 @@ type state struct {
 	pausedAt      time.Time
 	said          string // what the last key did, until the next one
 	explain       func(*bounce.Delivery) judge.Explanation
-	command       commandWords
+	command       CommandWords
+	copied        string // the command that the last key copied, until the next one
 }
 
 // data is what the world says: not the keys.
@@ -300,7 +302,7 @@ type effect struct {
 // press takes in a key, as bubbletea names it; text is what it types.
 func (s *state) press(k keyPress, d *data) (e effect) {
 	is := func(b key.Binding) bool { return key.Matches(k, b) }
-	s.said = ""
+	s.said, s.copied = "", ""
 	if k.String() == "ctrl+c" {
 		return effect{quit: true}
 	}
@@ -377,7 +379,7 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		s.traceRow(p.selected())
 	case is(keyCopy):
 		e.copy = s.commandOf(d)
-		s.said = "copied: " + e.copy
+		s.copied = e.copy
 	}
 	return e
 }
@@ -431,6 +433,10 @@ func (s *state) choose(v view) {
 // zoom makes the window longer or shorter.
 func (s *state) zoom(by int) {
 	to := s.window + by
+	if s.fixed {
+		s.said = "--since and --until have set the period"
+		return
+	}
 	if to < 0 || to >= len(windows) {
 		s.said = "the window is from " + spanShort(windows[0]) + " to " + spanShort(windows[len(windows)-1])
 		return
@@ -490,14 +496,14 @@ func (s *state) explainRow(x *row) {
 	switch {
 	case x == nil:
 	case x.last != nil:
-		s.open(page{kind: pageText, title: "explanation", lines: explanation(s.explain(&x.last.Delivery), replyText(x.last)), command: explainCommand(replyText(x.last))})
+		s.open(page{kind: pageText, title: "explanation", lines: explanation(s.explain(&x.last.Delivery), replyText(x.last)), command: s.command.explain(x.last)})
 	case x.reason != bounce.NoReason:
 		t := judge.ReasonText(x.reason)
 		lines := []string{t.Title, "  " + t.Meaning, "", "What to do"}
 		for _, step := range t.Do {
 			lines = append(lines, "  - "+step)
 		}
-		s.open(page{kind: pageText, title: "explanation", lines: lines, command: command([]string{"explain", "--reasons"})})
+		s.open(page{kind: pageText, title: "explanation", lines: lines, command: command([]string{"explain", "--reasons"}, s.command.Rules)})
 	default:
 		s.said = "there is no failure to explain"
 	}
@@ -570,6 +576,6 @@ func (s *state) openIncident(in *incident, d *data) {
 	add("Our addresses, as the replies name them", strings.Join(in.Addresses, ", "))
 	add("Other explanation", in.Otherwise)
 	add("What would disprove it", in.Disproved)
-	add("Command", in.Command)
-	s.open(page{kind: pageText, title: "incident", lines: lines, command: in.Command})
+	add("Next command", in.Command)
+	s.open(page{kind: pageText, title: "incident", lines: lines, command: d.incidents.command(&s.command)})
 }

@@ -23,23 +23,26 @@ type period struct {
 // is, so that it can be named in a command.
 func (a *asker) periodOf(ctx context.Context, r store.Reader, window time.Duration, at time.Time) (p period, err error) {
 	if !a.o.Until.IsZero() {
-		return period{since: a.o.Since, now: a.o.Until, until: a.o.Until}, nil
+		until := ceilSecond(a.o.Until)
+		return period{since: ceilSecond(a.o.Since), now: until, until: until}, nil
 	}
 	since, err := when.ParseTime(spanShort(window), at.In(a.o.Location))
 	if err != nil {
 		return p, err
 	}
-	p.since = since.Add(time.Second - 1).Truncate(time.Second)
-	p.now = at.Truncate(time.Second).Add(time.Second)
+	p.since = ceilSecond(since)
+	p.now = at.In(a.o.Location).Truncate(time.Second).Add(time.Second)
 	p.until = p.now
 	f := a.o.Filter
 	f.Since = p.now
 	ahead, err := r.Span(ctx, f)
 	if !ahead.IsZero() {
-		p.until = ahead.Last.Truncate(time.Second).Add(time.Second)
+		p.until = ahead.Last.In(a.o.Location).Truncate(time.Second).Add(time.Second)
 	}
 	return p, err
 }
+
+func ceilSecond(t time.Time) time.Time { return t.Add(time.Second - 1).Truncate(time.Second) }
 
 func (p period) length() time.Duration { return p.now.Sub(p.since) }
 

@@ -170,6 +170,47 @@ func frame(s *state, d *data, how look) string {
 	return strings.Join(out, "\n")
 }
 
+// listingWidth is how wide the table of a listing may be, in columns.
+const listingWidth = 1000
+
+// listing draws all rows of a table, as wide as they are, below a line that says what they
+// are of.
+func listing(s *state, d *data, how look) string {
+	page := s.page()
+	names := []string{viewNames[s.view]}
+	for _, p := range s.stack[1:] {
+		names = append(names, plain(p.title))
+	}
+	head := strings.Join(names, " › ")
+	const second = "2006-01-02 15:04:05"
+	if of := page.ans.period; page.kind == pageTable && s.view == viewQueue || page.place.waits != "" {
+		head += ", as of " + of.until.In(d.location).Format(second)
+	} else {
+		head += ", " + of.since.In(d.location).Format(second) + " to " + of.until.In(d.location).Format(second)
+	}
+	for _, more := range []string{plain(d.only), page.ans.table.note, page.ans.compared.words(d.now, d.location)} {
+		if more != "" {
+			head += ", " + more
+		}
+	}
+	if page.filter != "" {
+		head += ", /" + plain(page.filter)
+	}
+	wide := *s
+	wide.width = listingWidth
+	rows := page.rows()
+	lines := tableLines(&wide, d, page, rows, len(rows)+1)
+	if len(rows) > 0 { // there is no cursor
+		i := page.at(rows)
+		lines[1+i] = rowLine(page, &rows[i], markOfRow(&rows[i], d), layOut(page, rows, listingWidth), false)
+	}
+	out := []string{line{{head, strong}}.draw(width(head), how)}
+	for _, l := range lines {
+		out = append(out, strings.TrimRight(l.draw(min(l.width(), listingWidth), how), " "))
+	}
+	return strings.Join(out, "\n")
+}
+
 // smallFrame says that there is no room.
 func smallFrame(w, h int, how look) string {
 	var out []string
@@ -290,9 +331,12 @@ func ratesLine(s *state, d *data) line {
 	if s.width-taken-2*len(gap)-len(of) < 3*12 { // the course says more
 		of = ""
 	}
-	each, steps := (s.width-len(of)-taken-2*len(gap))/3, len(r.course(r.delivered))
-	for each = min(each, courseAtMost); each > 1 && each < steps && steps%each != 0; { // each column is as many steps
-		each--
+	each, steps := min((s.width-len(of)-taken-2*len(gap))/3, courseAtMost), len(r.course(r.delivered))
+	for n := each; n > each/2; n-- { // each column is as many steps, where that leaves half of the room
+		if steps%n == 0 {
+			each = n
+			break
+		}
 	}
 	if each < courseLeast { // no course: the unit once
 		each, gap = 0, "  "
@@ -343,7 +387,11 @@ func incidentLines(s *state, d *data) []line {
 		case in.empty: // nothing is known to be well
 			mark = span{"○ ", faint}
 		}
-		return []line{{mark, {plain(in.sentence) + fmt.Sprintf(" (last %s)", spanShort(in.period)), normal}}}
+		of := fmt.Sprintf(" (last %s)", spanShort(in.period))
+		if !d.until.IsZero() {
+			of = " (from " + minute(in.of.since, d.now, d.location) + ")"
+		}
+		return []line{{mark, {plain(in.sentence) + of, normal}}}
 	}
 	n := incidentsShown(s, d)
 	lines := make([]line, n)
@@ -668,14 +716,28 @@ func folds(text []string, n int) (out []string) {
 	return out
 }
 
-// footAtMost is how many lines the foot has at most.
-const footAtMost = 4
+const (
+	footAtMost = 4 // lines of the foot
+	footLeaves = 5 // lines that a foot with a command leaves of a screen: it is to be whole
+)
 
 // footLines are the keys, what is typed, or what was just done, whole where there is room.
 func footLines(s *state) (lines []line) {
 	switch {
 	case s.typing:
 		return []line{{{"/" + plain(s.page().filter), strong}, {"▏", normal}, {"   enter keeps it, esc drops it; !word leaves out", faint}}}
+	case s.copied != "":
+		lines = []line{{{"sent to the terminal's clipboard (OSC 52); where it does not take that, mark it:", faint}}}
+		if s.width < 80 {
+			lines = []line{{{"sent to the terminal (OSC 52), or mark:", faint}}}
+		}
+		for _, text := range shellLines(plain(s.copied), s.width) {
+			lines = append(lines, line{{text, strong}})
+		}
+		if most := s.height - footLeaves; len(lines) > most {
+			lines = append(lines[:most-1], line{{"… a larger screen has the rest", faint}})
+		}
+		return lines
 	case s.said != "":
 		for i, text := range wrap(plain(s.said), s.width) {
 			if i == footAtMost {

@@ -242,7 +242,7 @@ func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store
 		x := row{name: codes(s.Code, s.Enhanced), words: template, reason: s.Reason, mark: markOf(s.Reason), last: last[template], cells: []cell{
 			{n: s.n}, {n: s.soft}, {n: s.hard}, changes.cell(template), {text: s.Reason.String()},
 		}}
-		x.place.reply, x.place.template = true, template
+		x.place.reply, x.place.template = true, replyKey(template)
 		t.rows = append(t.rows, x)
 	}
 	slices.SortFunc(t.rows, func(a, b row) int {
@@ -375,7 +375,7 @@ func repliesOf(list []store.Attempt, p place, loc *time.Location) tableData {
 			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {text: g.last.Reason.String()}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
 		}}
 		x.setLast(g.last)
-		x.place.reply, x.place.template = true, name
+		x.place.reply, x.place.template = true, replyKey(name)
 		t.rows = append(t.rows, x)
 	}
 	return t

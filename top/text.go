@@ -110,24 +110,28 @@ func wrap(s string, n int) (lines []string) {
 // bars are the heights of a sparkline, from nothing to its highest.
 var bars = []rune("▁▂▃▄▅▆▇█")
 
-// sparkline draws counts in n columns, of which each adds up as many counts. What is
-// not zero is higher than what is.
+// sparkline draws counts in n columns, each the mean of as many counts, or of one more where
+// n does not divide them. What is not zero is higher than what is.
 func sparkline(counts []int64, n int) string {
 	if n <= 0 || len(counts) == 0 {
 		return ""
 	}
 	n = min(n, len(counts))
-	sums, most := make([]int64, n), int64(1)
+	sums, parts, most := make([]float64, n), make([]float64, n), 0.0
 	for i, c := range counts {
 		at := i * n / len(counts)
-		sums[at] += c
-		most = max(most, sums[at])
+		sums[at] += float64(c)
+		parts[at]++
+	}
+	for i := range sums {
+		sums[i] /= parts[i]
+		most = max(most, sums[i])
 	}
 	line := make([]rune, n)
 	for i, c := range sums {
 		line[i] = bars[0]
 		if c > 0 {
-			line[i] = bars[1+int(c*int64(len(bars)-2)/most)]
+			line[i] = bars[1+int(c*float64(len(bars)-2)/most)]
 		}
 	}
 	return string(line)

@@ -46,14 +46,15 @@ type Options struct {
 	Thresholds problem.Thresholds
 	Name       string // of the followed log; "": a database
 
-	// The words of a command that select the database, the same attempts, and logs
-	// instead of a database, quoted for a shell.
-	DB, Rerun, Files []string
+	Commands CommandWords
 
 	View   string        // one of Views; "": providers
 	Window time.Duration // one of Windows; 0: an hour
 	// Since and Until are a period instead of the window up to now; zero: none.
 	Since, Until time.Time
+	Open         []string // what is opened at first, one upon another, as provider=NAME: see Opens
+	Only         string   // the filter of the page that is opened
+	All          bool     // of Once: all rows of the table and nothing else
 	Colour       bool
 }
 
@@ -85,7 +86,7 @@ func Windows() (words []string) {
 func (o *Options) state(width, height int) (*state, error) {
 	s := &state{
 		width: width, height: height, stack: []page{{kind: pageTable}}, window: 2,
-		explain: o.Explain, command: commandWords{o.DB, o.Rerun, o.Files},
+		explain: o.Explain, command: o.Commands, fixed: !o.Until.IsZero(),
 	}
 	if o.View != "" {
 		i := slices.Index(viewNames[:], o.View)
@@ -99,7 +100,22 @@ func (o *Options) state(width, height int) (*state, error) {
 			return nil, fmt.Errorf("a window is not %s long", o.Window)
 		}
 	}
+	pages, ok := openedBy(o.Open)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrOpen, strings.Join(o.Open, ", "))
+	}
+	s.stack = append(s.stack, pages...)
+	s.page().filter = o.Only
 	return s, nil
+}
+
+// ErrOpen is that Options.Open names what cannot be opened there.
+var ErrOpen = errors.New("cannot be opened")
+
+// Check says what is wrong with the options: ErrOpen.
+func (o *Options) Check() error {
+	_, err := o.state(80, 24)
+	return err
 }
 
 func (o *Options) complete() {
@@ -147,15 +163,23 @@ func Once(ctx context.Context, w io.Writer, o Options, width, height int) error 
 		return err
 	}
 	s.answered(ans)
-	if d.incidents, err = a.incidents(ctx, r, windows[s.window], d.now); err != nil {
-		return err
-	}
 	how := lookText
 	if o.Colour {
 		how = lookColours
 	}
+	if o.All && len(s.stack) > 1 { // no incident has a say there
+		_, err = fmt.Fprintln(w, listing(s, d, how))
+		return errors.Join(err, r.Close())
+	}
+	if d.incidents, err = a.incidents(ctx, r, windows[s.window], d.now); err != nil {
+		return err
+	}
 	s.page().cursor = 0
-	_, err = fmt.Fprintln(w, frame(s, d, how))
+	draw := frame
+	if o.All {
+		draw = listing
+	}
+	_, err = fmt.Fprintln(w, draw(s, d, how))
 	return errors.Join(err, r.Close())
 }
 

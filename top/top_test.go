@@ -301,7 +301,7 @@ func TestKeys(t *testing.T) {
 			x.press("\x1b[B\r") // down
 			golden("open-message", x.shows("› message 4B", "550 5.7.515", "in the end: <kunde"))
 			x.press("c")
-			x.shows("copied: bouncelog trace -- 4B")
+			x.shows("bouncelog trace --host=mx1 -- 4B", "OSC 52")
 			x.press("\x1b")
 			x.gone("› message")
 			x.press("e")
@@ -368,10 +368,10 @@ func TestKeys(t *testing.T) {
 			x.press("t")
 			x.shows("› message", "still queued")
 			x.press("1c")
-			x.shows("copied: bouncelog report --section=providers --all --since=1h")
+			x.shows("bouncelog report --section=providers --all --since=2026-11-23T13:31:07Z", "--until=2026-11-23T14:31:08Z", "sent to the terminal's clipboard (OSC 52)")
 			x.quit()
 			// OSC 52 has the command, in base64.
-			if raw := x.raw.String(); !strings.Contains(raw, "\x1b]52;c;"+base64.StdEncoding.EncodeToString([]byte("bouncelog report --section=providers --all --since=1h"))) {
+			if raw := x.raw.String(); !strings.Contains(raw, "\x1b]52;c;"+base64.StdEncoding.EncodeToString([]byte("bouncelog report --section=providers --all --since=2026-11-23T13:31:07Z --until=2026-11-23T14:31:08Z"))) {
 				t.Error("the command was not sent to the clipboard")
 			}
 		})

@@ -47,8 +47,8 @@ type place struct {
 	domain   string
 	sender   string // "<>": the null sender
 	reason   bounce.Reason
-	reply    bool // only this template
-	template string
+	reply    bool   // only this template
+	template string // replyKey of it
 	waits    string // for whom queued mail waits
 
 	host, queueID string // of one message
@@ -129,6 +129,7 @@ type fold struct {
 type rates struct {
 	end                   time.Time // of the last step
 	step                  time.Duration
+	whole                 int // steps in a window
 	delivered, soft, hard []int64
 }
 
@@ -144,8 +145,9 @@ func (r rates) at(now time.Time) rates {
 	return r
 }
 
-// course is the steps of the window that are drawn: not the first, which is not whole.
-func (r rates) course(counts []int64) []int64 { return counts[min(1, len(counts)):] }
+// course is the steps that are drawn: as many as the window has, so not the first, where
+// that is not whole.
+func (r rates) course(counts []int64) []int64 { return counts[max(len(counts)-r.whole, 0):] }
 
 // recent is how many steps a rate is the mean of: the last twelfth of the window, and the
 // step that runs.
@@ -200,6 +202,9 @@ var failedOutcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 
 // ask answers a question at a time.
 func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Time) (*answer, error) {
+	if !a.o.Until.IsZero() {
+		now = a.o.Until
+	}
 	ans := &answer{question: q, asked: now}
 	read, err := r.Coverage(ctx)
 	if err != nil {
@@ -295,7 +300,7 @@ func (a *asker) rates(ctx context.Context, r store.Reader, p period, total int64
 		ahead = n[0] + n[1] + n[2]
 	}
 	for again := false; ; again = true {
-		out, sum := rates{step: step}, ahead
+		out, sum := rates{step: step, whole: max(int(p.length()/step), 1)}, ahead
 		var hours map[int64][3]int64 // of the steps from the first one that is not known
 		for at := p.since.Truncate(step); at.Before(p.now); at = at.Add(step) {
 			out.end = at.Add(step)
@@ -407,7 +412,7 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 		if err != nil {
 			return 0, err
 		}
-		ans.table = queueTable(list, ans.asked)
+		ans.table = queueTable(list, ans.period.now)
 	case viewReplies:
 		now, err := r.Replies(ctx, f)
 		if err != nil {
@@ -444,7 +449,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 		if ans.place.waits != waitsAll && waitsFor(q) != ans.place.waits {
 			continue
 		}
-		age := ans.asked.Sub(queuedSince(q))
+		age := ans.period.now.Sub(queuedSince(q))
 		x := row{name: q.Recipient, cells: []cell{{n: int64(age), text: when.Span(age)}, {n: q.Time.Unix(), text: clock(q.Time, ans.asked, a.o.Location)}, {text: q.Reason.String()}}}
 		x.setLast(&q.Attempt)
 		x.place.host, x.place.queueID, x.place.recipient = q.Host, q.QueueID, q.Recipient
@@ -499,7 +504,7 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 		list = slices.CompactFunc(list, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
 	}
 	list = slices.DeleteFunc(list, func(x store.Attempt) bool {
-		return !of(&x) || p.sender != "" && senderOf(&x) != p.sender || p.reply && bounce.TemplateOf(&x.Delivery).Text != p.template
+		return !of(&x) || p.sender != "" && senderOf(&x) != p.sender || p.reply && replyKey(templateOf(&x)) != p.template
 	})
 	return list, cut, nil
 }

@@ -59,7 +59,7 @@ func TestRates(t *testing.T) {
 
 // TestRatesPass moves rates on while nothing is stored.
 func TestRatesPass(t *testing.T) {
-	r := rates{end: now, step: time.Minute, delivered: []int64{1, 2, 3}, soft: []int64{4, 5, 6}, hard: []int64{7, 8, 9}}
+	r := rates{end: now, step: time.Minute, whole: 60, delivered: []int64{1, 2, 3}, soft: []int64{4, 5, 6}, hard: []int64{7, 8, 9}}
 	if got := r.at(now.Add(-time.Second)); got.delivered[2] != 3 || !got.end.Equal(now) {
 		t.Errorf("before its end: %v", got)
 	}
@@ -80,7 +80,7 @@ func TestPerMinute(t *testing.T) {
 		counts[i] = 12
 	}
 	counts[54] = 1000 // before the last twelfth
-	r := rates{end: now, step: time.Minute, delivered: counts}
+	r := rates{end: now, step: time.Minute, whole: 60, delivered: counts}
 	for _, c := range []struct {
 		what        string
 		now         time.Time

@@ -20,6 +20,7 @@ import (
 	"bouncelog/ingest"
 	"bouncelog/internal/table"
 	"bouncelog/internal/term"
+	"bouncelog/internal/when"
 	"bouncelog/judge"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
@@ -35,6 +36,9 @@ func newTop() *cobra.Command {
 		once       bool
 		view, size string
 		window     string
+		open       []string
+		only       string
+		all        bool
 	)
 	cmd := &cobra.Command{
 		Use:   "top [FILE]",
@@ -57,6 +61,16 @@ a temporary database.`,
 			filter, loc, err := sel.filter(&in)
 			if err != nil {
 				return err
+			}
+			period := when.Period{Since: filter.Since, Until: filter.Until}
+			filter.Since, filter.Until = time.Time{}, time.Time{}
+			switch {
+			case period.Since.IsZero() != period.Until.IsZero():
+				return usageErrorf("or --window alone, which ends now", "--since and --until go together")
+			case !period.Since.IsZero() && cmd.Flags().Changed("window"):
+				return usageErrorf("say either the one or the other", "--window does not go with --since and --until")
+			case all && !once:
+				return usageErrorf("'bouncelog top --once --all' prints all rows", "--all goes with --once")
 			}
 			if !slices.Contains(top.Views(), view) {
 				return usageErrorf("valid values: "+strings.Join(top.Views(), ", "), "--view: unknown table %q", view)
@@ -81,7 +95,14 @@ a temporary database.`,
 			}
 			o := top.Options{
 				Location: loc, Filter: filter, Thresholds: flag.options(), View: view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
-				Explain: judge.Explain, Rerun: changed(cmd, selectOptions), DB: changed(cmd, []string{"db"}),
+				Explain: judge.Explain, Since: period.Since, Until: period.Until, Open: open, Only: only, All: all,
+				Commands: top.CommandWords{
+					DB: changed(cmd, []string{"db", "db-password-file"}), Rerun: changed(cmd, selectOptions), Zone: changed(cmd, []string{"config", "tz"}),
+					Rules: changed(cmd, []string{"rules"}), Thresholds: changed(cmd, problemOptions()),
+				},
+			}
+			if err := o.Check(); err != nil {
+				return usageErrorf("one of "+strings.Join(top.Opens(), "=, ")+"=, and reply= upon one of the others but queue=", "--open: %w", err)
 			}
 			if len(args) > 0 { // what is wrong with it is said before a frame is drawn
 				if err := openable(args[0]); err != nil {
@@ -89,7 +110,7 @@ a temporary database.`,
 				}
 			}
 			for _, path := range args {
-				o.DB, o.Files = nil, append(o.Files, table.ShellWord(path))
+				o.Commands.DB, o.Commands.Files = nil, append(o.Commands.Files, table.ShellWord(path))
 			}
 			if once {
 				stepBack()
@@ -121,6 +142,11 @@ a temporary database.`,
 	f.BoolVar(&once, "once", false, "print one frame and end")
 	f.StringVar(&view, "view", "providers", "begin with the table `NAME`: "+strings.Join(top.Views(), ", "))
 	f.StringVar(&window, "window", "1h", "begin with this `TIME` up to now: "+strings.Join(top.Windows(), ", "))
+	f.StringVar(&sel.since, "since", "", "with --until: show what is from this `TIME` on, instead of a window up to now")
+	f.StringVar(&sel.until, "until", "", "and before this `TIME`")
+	f.StringArrayVar(&open, "open", nil, "open what enter would: `KIND=NAME` with provider, domain, sender, reason, queue, and reply (repeatable)")
+	f.StringVar(&only, "filter", "", "show only rows with a `WORD`; !WORD leaves them out")
+	f.BoolVar(&all, "all", false, "with --once: print all rows of the table, and nothing else")
 	f.StringVar(&size, "size", "", "with --once: `SIZE` of the frame, as in 80x24 (default: the terminal's, else 80x24)")
 	groupUsage(cmd, topGroups)
 	return cmd
@@ -130,7 +156,7 @@ a temporary database.`,
 var topGroups = []flagGroup{
 	{title: "Logs", flags: []string{"db", "year", "tz"}},
 	{title: "Selection", flags: []string{"domain", "sender-domain", "relay", "host", "mta"}},
-	{title: "Screen", flags: []string{"view", "window", "once", "size"}},
+	{title: "Screen", flags: []string{"view", "window", "since", "until", "open", "filter", "once", "all", "size"}},
 	{title: "More, explained in bouncelog-top(1)", named: []string{
 		"logs:       --rules, --config",
 		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -236,4 +240,195 @@ func TestLogNews(t *testing.T) {
 	expect("a loss matters longer", "mail.log lost its end", true)
 	event(tailer.EventMissing, "is not there", nil)
 	expect("what holds matters more", "mail.log is not there", true)
+}
+
+// copy presses c and is the command that is sent to the clipboard (OSC 52).
+func (x *ptyTop) copy() string {
+	x.t.Helper()
+	sent := func() []string {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return osc52.FindAllString(x.raw.String(), -1)
+	}
+	before := len(sent())
+	x.press("c")
+	late := time.After(60 * time.Second)
+	for {
+		if all := sent(); len(all) > before {
+			command, err := base64.StdEncoding.DecodeString(osc52.FindStringSubmatch(all[before])[1])
+			if err != nil {
+				x.t.Fatal(err)
+			}
+			return string(command)
+		}
+		select {
+		case <-x.wake:
+		case <-late:
+			x.t.Fatalf("nothing was sent to the clipboard:\n%s", x.screen())
+		}
+	}
+}
+
+var osc52 = regexp.MustCompile(`\x1b\]52;c;([A-Za-z0-9+/=]+)[\a\x1b]`)
+
+// tableRows are the rows of the table on a screen or in a listing, without cursor and mark,
+// the head first.
+func tableRows(screen, head string) (rows []string) {
+	for l := range strings.Lines(screen) {
+		l = strings.Join(strings.Fields(strings.TrimLeft(strings.TrimSpace(l), "> ✖▲●◐")), " ")
+		switch {
+		case len(rows) == 0 && !strings.HasPrefix(l, head+" "):
+		case len(rows) > 0 && (l == "" || strings.HasPrefix(l, "last failures")):
+			return rows
+		default:
+			rows = append(rows, l)
+		}
+	}
+	return rows
+}
+
+// TestTopCommands runs the command that c copies on each page, and holds that it has the
+// numbers of the page: from a database and from a log.
+func TestTopCommands(t *testing.T) {
+	dir := t.TempDir()
+	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "a b.db")
+	var lines strings.Builder
+	for i := range 30 {
+		lines.WriteString(topLine(fmt.Sprintf("4A0%05X", i), fmt.Sprintf("g%d@fine.example", i), "mx.fine.example", "sent", "250 2.0.0 Ok"))
+		if i%3 == 0 {
+			lines.WriteString(topLine(fmt.Sprintf("4A1%05X", i), fmt.Sprintf("r%d@firma.example", i%9), "mx.big.example", "bounced", fmt.Sprintf("host mx.big.example[192.0.2.1] said: 550 5.7.1 it's refused, %d (in reply to RCPT TO command)", i)))
+			lines.WriteString(topLine(fmt.Sprintf("4A2%05X", i), fmt.Sprintf("r%d@firma.example", i), "mx.big.example", "deferred", "host mx.big.example[192.0.2.1] said: 451 4.7.1 later (in reply to RCPT TO command)"))
+		}
+		if i%5 == 0 {
+			lines.WriteString(topLine(fmt.Sprintf("4A3%05X", i), fmt.Sprintf("u%d@other.example", i), "mx.other.example", "bounced", "host mx.other.example[192.0.2.1] said: 550 5.1.1 unknown (in reply to RCPT TO command)"))
+		}
+	}
+	if err := os.WriteFile(log, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := attempt(t, t.Context(), "", "import", "--db", db, log); status != exitOK {
+		t.Fatalf("import: %s", stderr)
+	}
+	run := func(command string) string {
+		t.Helper()
+		c := exec.Command("sh", "-c", command)
+		c.Env = append(os.Environ(), "TZ=UTC")
+		out, err := c.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+		return string(out)
+	}
+	for _, args := range [][]string{{"--db", db}, {log}, {"--db", db, "--domain", "firma.example", "--tz", "Asia/Tokyo"}} {
+		x := startTop(t, 190, 50, nil, args...)
+		x.shows("last line", "big.example", "last failures")
+		// The command of a page, with what is on the screen before it covers the foot.
+		page := func(keys string, shows ...string) (command, screen string) {
+			t.Helper()
+			x.press(keys)
+			x.shows(shows...)
+			screen = x.screen()
+			command = x.copy()
+			x.shows("(OSC 52)")
+			return command, screen
+		}
+		same := func(command, screen, head string) {
+			t.Helper()
+			want, got := tableRows(screen, head), tableRows(run(command), head)
+			if len(want) < 2 || len(got) != len(want) {
+				t.Fatalf("%s has %d rows, the screen %d:\n%s", command, len(got), len(want), screen)
+			}
+			for i := range want {
+				if !strings.HasPrefix(got[i], strings.TrimSuffix(want[i], "…")) {
+					t.Errorf("%s\nhas  %s\nwant %s", command, got[i], want[i])
+				}
+			}
+		}
+		// Of the report the numbers are compared: those of its JSON.
+		counted := func(command, screen, head, list string, columns ...string) {
+			t.Helper()
+			var rep map[string]any
+			if err := json.Unmarshal([]byte(run(command+" --format json")), &rep); err != nil {
+				t.Fatal(err)
+			}
+			if list == "provider_table" {
+				rep = rep[list].(map[string]any)
+				list = "rows"
+			}
+			var got, want []string
+			for _, r := range rep[list].([]any) {
+				r := r.(map[string]any)
+				row := ""
+				for i, c := range columns {
+					switch n := r[c].(type) {
+					case float64:
+						row += fmt.Sprint(" ", n)
+					case string:
+						row += n
+					case nil:
+						if i > 0 { // left out: none
+							row += " 0"
+						}
+					}
+				}
+				got = append(got, strings.TrimSpace(row))
+			}
+			for _, r := range tableRows(screen, head)[1:] {
+				f := strings.Fields(strings.Replace(r, " %", "", 1))
+				switch head {
+				case "provider", "domain": // attempts, share, soft, wait, hard
+					f = []string{f[0], f[1], f[3], f[4], f[5]}
+				default: // failed, soft, hard
+					f = []string{f[0], f[2], f[3]}
+				}
+				want = append(want, strings.Join(f, " "))
+			}
+			got = slices.DeleteFunc(got, func(s string) bool { return strings.HasSuffix(s, " 0 0") && head != "provider" && head != "domain" })
+			slices.Sort(got)
+			slices.Sort(want)
+			if len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("%s\nhas  %q\nwant %q", command, got, want)
+			}
+		}
+		command, screen := page("1", "[1 providers]")
+		counted(command, screen, "provider", "provider_table", "provider", "attempts", "soft", "waiting", "hard")
+		command, screen = page("2", "[2 domains]", "domain  ")
+		counted(command, screen, "domain", "domains", "key", "attempts", "soft", "pending", "hard")
+		command, screen = page("3", "[3 reasons]", "reason  ")
+		counted(command, screen, "reason", "reasons", "reason", "soft", "hard")
+		command, screen = page("4", "[4 senders]", "sender  ", "news@shop.test")
+		counted(command, screen, "sender", "groups", "key", "soft", "hard")
+		command, screen = page("5", "[5 queue]", "1280+")
+		same(command, screen, "waits for")
+		command, screen = page("6", "[6 replies]", "550 5.7.1 it's")
+		same(command, screen, "reply")
+		command, screen = page("1/big\r", "/big", "q quit")
+		same(command, screen, "provider")
+		x.press("\x1b")
+		x.shows("last failures, folded  ")
+		command, screen = page("\r", "providers › ", "recipients")
+		same(command, screen, "reply")
+		command, screen = page("\r", " › 4", "r3@firma.example")
+		same(command, screen, "recipient")
+		command, screen = page("\r", "› message 4A", "in the end: ")
+		if out := run(command); !strings.Contains(out, "4A") || !strings.Contains(out, "firma.example") {
+			t.Errorf("%s: %s", command, out)
+		}
+		x.press("\x1b")
+		x.shows("q quit", "r3@firma.example")
+		command, screen = page("e", "› explanation", "What to do")
+		if out := run(command); !strings.Contains(out, "later") && !strings.Contains(out, "refused") {
+			t.Errorf("%s: %s\n%s", command, out, screen)
+		}
+		command, screen = page("4\r", "senders › news@shop.test", "recipients")
+		same(command, screen, "reply")
+		command, screen = page("3\r", "reasons › ", "recipients")
+		same(command, screen, "reply")
+		command, screen = page("5\r", "queue › ", "last try")
+		same(command, screen, "recipient")
+		x.press("q")
+		if err := <-x.end; err != nil {
+			t.Error(err)
+		}
+	}
 }

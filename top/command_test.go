@@ -1,0 +1,244 @@
+package top
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/internal/hostile"
+	"bouncelog/internal/table"
+	"bouncelog/report"
+	"bouncelog/store"
+)
+
+// TestShellLines holds that a command that is folded for the screen is, marked there line by
+// line, the same command for a shell: each line fits, and only the last ends the command.
+func TestShellLines(t *testing.T) {
+	commands := [][]string{
+		{"report", "--all"},
+		{"explain", "--", "550 5.7.515 Access denied, sending domain SHOP.TEST doesn't meet the required authentication level."},
+		{"x", strings.Repeat("a", 300), strings.Repeat("it's ", 60), "''", "'", `\`, `a\'b`, "", "  ", "日本語 ünïcode " + strings.Repeat("語", 50)},
+	}
+	for _, text := range hostile.Texts {
+		commands = append(commands, []string{"x", table.Clean(table.Cut(text, 500))})
+	}
+	for _, words := range commands {
+		line := "printf"
+		for _, w := range append([]string{`%s\n`}, words...) {
+			line += " " + table.ShellWord(w)
+		}
+		want, err := exec.Command("sh", "-c", line).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{8, 20, 40, 79, 200, 10000} {
+			lines := shellLines(line, n)
+			for i, l := range lines {
+				if width(l) > n {
+					t.Errorf("%d columns: %q has %d", n, l, width(l))
+				}
+				if i < len(lines)-1 && !strings.HasSuffix(l, `\`) {
+					t.Errorf("%d columns: %q ends the command", n, l)
+				}
+			}
+			got, err := exec.Command("sh", "-c", strings.Join(lines, "\n")).CombinedOutput()
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d columns: %q is %q, want %q (%v)", n, strings.Join(lines, "\n"), got, want, err)
+			}
+		}
+	}
+}
+
+// TestOpen holds that what the command of a page opens is that page, with the same rows, and
+// that nothing else is opened.
+func TestOpen(t *testing.T) {
+	db := stored(t, sampleLog())
+	seen := map[string]bool{}
+	for i, name := range Views() {
+		o := options(t, db)
+		o.View = name
+		m := opened(t, o, 160, 60)
+		var walk func(deep int)
+		walk = func(deep int) {
+			p := m.s.page()
+			if p.kind != pageTable && p.kind != pageMessage {
+				words := p.place.opens()
+				again := options(t, db)
+				again.View = name
+				for _, w := range words {
+					again.Open = append(again.Open, strings.TrimPrefix(w, "--open="))
+				}
+				if err := again.Check(); err != nil {
+					t.Fatalf("%q: %v", words, err)
+				}
+				seen[strings.Join(again.Open, " ")] = true
+				x := opened(t, again, 160, 60)
+				if got, want := fmt.Sprint(cellsOf(x.s.page().rows())), fmt.Sprint(cellsOf(p.rows())); got != want || x.s.page().kind != p.kind {
+					t.Errorf("%q has\n%s\nwant\n%s", words, got, want)
+				}
+			}
+			if deep == 2 {
+				return
+			}
+			rows := p.rows()
+			for k := range rows {
+				m.s.page().move(k, 0, rows)
+				at := len(m.s.stack)
+				if m.keys("enter"); len(m.s.stack) > at {
+					walk(deep + 1)
+					m.s.stack = m.s.stack[:at]
+				}
+			}
+		}
+		m.keys(string(rune('1' + i)))
+		walk(0)
+	}
+	if len(seen) < 20 {
+		t.Errorf("only %d pages were opened: %v", len(seen), seen)
+	}
+	for _, words := range [][]string{{"x=y"}, {"provider="}, {"provider"}, {"reason=none"}, {"reason=x"}, {"provider=a", "domain=b"}, {"reply=a", "provider=b"}, {"queue=a", "reply=b"}, {"reply=a", "reply=b"}} {
+		o := options(t, db)
+		o.Open = words
+		if err := o.Check(); err == nil {
+			t.Errorf("%q can be opened", words)
+		}
+	}
+}
+
+// cellsOf are the names, figures and words of rows.
+func cellsOf(rows []row) (list []string) {
+	for i := range rows {
+		text := rows[i].name
+		for _, c := range rows[i].cells {
+			text += fmt.Sprintf(" %d%s", c.n, c.text)
+		}
+		list = append(list, text+" "+rows[i].words)
+	}
+	return list
+}
+
+// TestListing holds that --all prints every row and the whole of it, and only that.
+func TestListing(t *testing.T) {
+	db := stored(t, sampleLog())
+	for _, open := range [][]string{nil, {"provider=outlook.com"}, {"provider=outlook.com", "reply=550 5.7.515 Access denied, sending domain {host} doesn't meet the required authentication level."}, {"queue=gmx.net"}} {
+		for _, filter := range []string{"", "kunde1", "!outlook"} {
+			o := options(t, db)
+			o.Open, o.All, o.Only = open, true, filter
+			m := opened(t, o, 80, 24)
+			rows := m.s.page().rows()
+			var b bytes.Buffer
+			if err := Once(t.Context(), &b, o, 80, 24); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+			if len(lines) != 2+max(len(rows), 1) {
+				t.Fatalf("%q /%s: %d lines for %d rows:\n%s", open, filter, len(lines), len(rows), b.String())
+			}
+			for i, x := range rows {
+				if l := lines[2+i]; !strings.Contains(l, x.name) || !strings.HasSuffix(l, x.words) || strings.HasPrefix(l, ">") {
+					t.Errorf("%q is not the row of %s, %s", l, x.name, x.words)
+				}
+			}
+		}
+	}
+}
+
+// TestCommandWords holds what of the command line stands in the commands that are copied.
+func TestCommandWords(t *testing.T) {
+	o := options(t, stored(t, sampleLog()))
+	o.Filter = store.Filter{SenderDomain: "shop.test"}
+	o.Commands = CommandWords{
+		DB: []string{"--db", "x.db"}, Rerun: []string{"--sender-domain", "shop.test"}, Zone: []string{"--tz", "UTC"}, Rules: []string{"--rules", "own.toml"},
+		Thresholds: []string{"--problem-messages", "3"},
+	}
+	m := opened(t, o, 100, 30)
+	copied := func() string { return m.s.press(keyPress{name: "c"}, m.d).copy }
+	const period = " --since=2026-11-23T13:31:07Z --until=2026-11-23T14:31:08Z --db x.db --sender-domain shop.test"
+	expect := func(what, want string) {
+		t.Helper()
+		if got := copied(); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
+		}
+	}
+	expect("providers", "bouncelog report --section=providers --all"+period)
+	m.keys("/")
+	m.s.paste("out look")
+	m.keys("enter")
+	expect("filtered", "bouncelog top --once --all --view=providers '--filter=out look'"+period)
+	m.keys("esc", "up")
+	expect("an incident", "bouncelog report --section=verdict,problems --all --since=2026-11-22T14:31:07Z --until=2026-11-23T14:31:08Z --db x.db --sender-domain shop.test --problem-messages 3")
+	m.keys("enter")
+	expect("its page", "bouncelog report --section=verdict,problems --all --since=2026-11-22T14:31:07Z --until=2026-11-23T14:31:08Z --db x.db --sender-domain shop.test --problem-messages 3")
+	m.keys("esc")
+	m.s.page().move(0, 0, m.s.page().rows())
+	m.keys("e")
+	expect("an explanation", "bouncelog explain --relay=shop-example.mail.protection.outlook.com --stage=eom --rules own.toml -- '550 5.7.515 Access denied, sending domain SHOP.TEST doesn'\\''t meet the required authentication level.'")
+	m.keys("esc", "enter")
+	expect("replies", "bouncelog top --once --all --view=providers --open=provider=outlook.com"+period)
+	m.keys("enter")
+	expect("recipients", "bouncelog top --once --all --view=providers --open=provider=outlook.com '--open=reply=550 5.7.515 Access denied, sending domain {host} doesn'\\''t meet the required authentication level.'"+period)
+	m.keys("enter")
+	if got := copied(); !strings.HasPrefix(got, "bouncelog trace --host=mx1 --db x.db --tz UTC -- 4B") {
+		t.Errorf("a message: %s", got)
+	}
+	for i, want := range []string{
+		"report --section=providers --all", "report --section=domains --all", "report --section=reasons --all", "report --by=sender --section=domains --all",
+		"top --once --all --view=queue", "top --once --all --view=replies",
+	} {
+		m.keys(string(rune('1' + i)))
+		m.s.stack = m.s.stack[:1]
+		expect(Views()[i], "bouncelog "+want+period)
+	}
+	o.Commands = CommandWords{Files: []string{"mail.log"}}
+	m = opened(t, o, 100, 30)
+	m.keys("enter", "enter", "enter")
+	if got := copied(); !slices.Contains(strings.Fields(got), "grep") || !strings.HasSuffix(got, " mail.log") {
+		t.Errorf("a message of a log: %s", got)
+	}
+}
+
+// TestIncidentCommand holds that the report over the period of the incidents' command has
+// the incidents of the screen, with the same figures.
+func TestIncidentCommand(t *testing.T) {
+	db := stored(t, sampleLog())
+	for _, at := range []time.Time{now, now.Add(999 * time.Millisecond), now.Add(20 * time.Minute)} {
+		o := options(t, db)
+		o.Now = func() time.Time { return at }
+		m := opened(t, o, 100, 30)
+		m.keys("up")
+		words := strings.Fields(m.s.press(keyPress{name: "c"}, m.d).copy)
+		f := store.Filter{}
+		for _, w := range words {
+			for key, to := range map[string]*time.Time{"--since=": &f.Since, "--until=": &f.Until} {
+				if text, ok := strings.CutPrefix(w, key); ok {
+					var err error
+					if *to, err = time.Parse(time.RFC3339, text); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		r, err := db.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rep, err := report.Build(t.Context(), r, report.Options{Filter: f, Location: time.UTC, Now: at.Add(time.Hour), Live: true, Sections: []string{report.SectionVerdict, report.SectionProblems}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(rep.Verdict.Act) != 1 || len(m.d.incidents.list) != 1 {
+			t.Fatalf("%q: %d incidents, on the screen %d", words, len(rep.Verdict.Act), len(m.d.incidents.list))
+		}
+		a, b := rep.Verdict.Act[0], m.d.incidents.list[0]
+		if a.Short != b.Short || a.Figures() != b.Figures() || !a.Since.Equal(b.Since) || a.BeforeTried != b.BeforeTried || a.Share != b.Share || a.Lost != b.Lost {
+			t.Errorf("%q has %+v, the screen %+v", words, a, b.Incident)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
