@@ -27,7 +27,6 @@ type incidents struct {
 type incident struct {
 	report.Incident
 	id       string
-	since    string // in words
 	evidence []problem.Evidence
 }
 
@@ -57,7 +56,7 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 	out.sentence, out.more = v.Sentence, v.More
 	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty
 	for i := range v.Act {
-		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i]), since: rep.Clock(v.Act[i].Since)}
+		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i])}
 		if in.Problem != nil {
 			in.evidence = rep.Problems[*in.Problem].Evidence
 		}

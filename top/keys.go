@@ -265,32 +265,43 @@ func (s *state) footKeys() (keys, goes []key.Binding) {
 
 // helpText is the page of ?.
 var helpText = []string{
-	"Keys",
-	"  1 to 6, tab    providers, domains, reasons, senders, queue, replies",
-	"  ↑ ↓ k j        move; above the first row are the incidents",
-	"  enter          open: provider, its replies, their recipients, one message; an incident",
-	"  esc            back; drop the filter",
-	"  /              show only rows with a word; !word leaves them out",
-	"  s              sort by the next column; the worst come first otherwise",
-	"  + -            a longer or shorter window: 5m 15m 1h 4h 24h 7d",
-	"  e              explain the last reply: its meaning, and what to do",
-	"  t              trace the message that got it",
-	"  c              copy the command for what is shown (OSC 52), and show it",
-	"  p              pause, and go on",
-	"  q              quit",
+	"Tables",
+	"  1 2 3 4 5 6   providers, domains, reasons, senders, queue, replies; tab: next",
+	"  s             sort by the next column, which ▼ marks; else the worst come first",
+	"  /             show only rows and failures with a word; !word leaves them out",
+	"  + -           a longer or shorter window: 5m 15m 1h 4h 24h 7d",
 	"",
-	"Marks",
-	"  ✖ most of our mail is refused, for a reason that is ours or not named",
-	"  ▲ most messages are not delivered, for another reason",
-	"  ● takes what we send. Below 20 messages there is no mark.",
-	"  ◐ takes other mail: an incident is going on there",
-	"  Of a reason, a reply and a failure: ✖ is about us, ▲ is not.",
+	"Rows",
+	"  ↑ ↓ k j       move, also pgup pgdn home end; the incidents are above the first",
+	"  enter         open: a provider, its replies, their recipients, one message",
+	"  e             explain the last reply: its meaning, and what to do",
+	"  t             trace the message that got it",
+	"  esc           back; drop the filter",
+	"",
+	"Screen",
+	"  c             send the command for what is shown to the clipboard, and show it",
+	"  p             pause, and go on",
+	"  q             quit",
+	"",
+	"Marks of a provider or domain; below 20 messages there is none",
+	"  ✖  refuses most of our mail, for a reason that is ours or not named",
+	"  ▲  does not take most messages, for another reason",
+	"  ●  takes what we send",
+	"  ◐  takes other mail: an incident is going on there",
+	"Marks of a reason, a reply or a failure",
+	"  ✖  is about us",
+	"  ▲  is not",
 	"",
 	"Columns",
-	"  refused        failures for a reason that is ours or not named",
-	"  change         against the window before; – where the logs do not cover it",
-	"  wait           still queued; the queue has ages in minutes, as qshape(1)",
-	"  last words     the last reply; in brackets the reason, where it is older",
+	"  deliv.        share of the attempts that delivered",
+	"  wait          still queued; the queue has ages in minutes, as qshape(1)",
+	"  refused       failures for a reason that is ours or not named",
+	"  change        against the window before; – where the logs do not cover it",
+	"  last words    the last reply; in brackets the reason, where it is older",
+	"",
+	"Rates",
+	"  The mean of the last twelfth of the window and of the step that runs;",
+	"  – where the logs have no line of that time.",
 }
 
 // An effect is what a key asks of the world.
@@ -546,7 +557,7 @@ func explanation(x judge.Explanation, reply string) []string {
 
 // openIncident opens the evidence of an incident.
 func (s *state) openIncident(in *incident, d *data) {
-	lines := []string{in.Title, "  " + in.Figures() + " since " + in.since}
+	lines := []string{in.Title, "  " + in.Figures() + " since " + minute(in.Since, d.now, d.location)}
 	if in.Ongoing {
 		lines[1] += ", going on"
 	}
@@ -557,6 +568,9 @@ func (s *state) openIncident(in *incident, d *data) {
 				lines = append(lines, "  "+t)
 			}
 		}
+	}
+	if in.Share > 0 {
+		lines = append(lines, "  "+in.Share.String()+" of all messages of the last "+spanShort(d.incidents.period))
 	}
 	if in.BeforeTried > 0 {
 		lines = append(lines, "  before: "+number(int64(in.Before), 9)+" of "+number(int64(in.BeforeTried), 9)+" messages")

@@ -23,7 +23,7 @@ const (
 	strong
 	faint
 	bad
-	warning
+	warning // of shapes and courses, as good is: yellow and green are hard to read on white
 	good
 	chosen // the row at the cursor
 	bar    // the lines that part the screen
@@ -45,8 +45,8 @@ var paints = func() (p [lookColours + 1][bar + 1]paint) {
 		p[lookAttributes][s] = paintOf(l)
 	}
 	for s, l := range map[style]lipgloss.Style{
-		strong: plain.Bold(true), faint: plain.Foreground(lipgloss.BrightBlack), bad: plain.Bold(true).Foreground(lipgloss.Red), warning: plain.Foreground(lipgloss.Yellow),
-		good: plain.Foreground(lipgloss.Green), chosen: plain.Reverse(true), bar: plain.Bold(true).Foreground(lipgloss.Cyan),
+		strong: plain.Bold(true), faint: plain.Faint(true), bad: plain.Bold(true).Foreground(lipgloss.Red), warning: plain.Foreground(lipgloss.Yellow),
+		good: plain.Foreground(lipgloss.Green), chosen: plain.Reverse(true), bar: plain.Bold(true),
 	} {
 		p[lookColours][s] = paintOf(l)
 	}
@@ -238,21 +238,27 @@ func headLine(s *state, d *data) line {
 	if ans == nil {
 		ans = s.stack[0].ans
 	}
+	shape := func(text string) { l = append(l, span{text, warning}) }
 	switch {
 	case d.err != "":
 		add(bad, "✖ %s", plain(d.err))
 	case s.paused:
-		add(warning, "‖ paused at %s", s.pausedAt.In(d.location).Format(time.TimeOnly))
+		shape("‖ ")
+		add(strong, "paused at %s", s.pausedAt.In(d.location).Format(time.TimeOnly))
 	case d.behind >= 1<<20:
-		add(warning, "▲ reading, %d MB to go", d.behind>>20)
+		shape("▲ ")
+		add(strong, "reading, %d MB to go", d.behind>>20)
 	case d.badNews:
-		add(warning, "▲ %s", plain(d.news))
+		shape("▲ ")
+		add(strong, "%s", plain(d.news))
 	case ans == nil:
 		add(faint, "○ asking")
 	case ans.last.IsZero():
-		add(warning, "▲ %sno line was read yet", name)
+		shape("▲ ")
+		add(strong, "%sno line was read yet", name)
 	case d.now.Sub(ans.last) >= silentAfter:
-		add(warning, "▲ %sthe last line is %s old", name, when.Span(d.now.Sub(ans.last)))
+		shape("▲ ")
+		add(strong, "%sthe last line is %s old", name, when.Span(d.now.Sub(ans.last)))
 	default:
 		add(good, "● ")
 		if d.news != "" {
@@ -262,7 +268,7 @@ func headLine(s *state, d *data) line {
 		add(normal, "%slast line %s ago", name, when.Span(d.now.Sub(ans.last)))
 	}
 	if d.only != "" {
-		add(warning, "  only %s", plain(d.only))
+		add(strong, "  only %s", plain(d.only))
 	}
 	end := "window " + spanShort(windows[s.window])
 	switch {
@@ -377,7 +383,7 @@ func incidentLines(s *state, d *data) []line {
 		return []line{{{"○ looking for incidents", faint}}}
 	}
 	if in.empty && d.only != "" && !in.bad {
-		return []line{{{fmt.Sprintf("○ no mail %s in the last %s", plain(d.only), spanShort(in.period)), warning}}}
+		return []line{{{"○ ", warning}, {fmt.Sprintf("no mail %s in the last %s", plain(d.only), spanShort(in.period)), strong}}}
 	}
 	if len(in.list) == 0 {
 		mark := span{"● ", good}
@@ -401,16 +407,19 @@ func incidentLines(s *state, d *data) []line {
 		if x.Stuck || x.Level != "confirmed" {
 			mark = span{"▲ ", warning}
 		}
-		text := fmt.Sprintf("%s since %s, %s", plain(x.Short), x.since, x.Figures())
+		text := fmt.Sprintf("%s since %s, %s", plain(x.Short), minute(x.Since, d.now, d.location), x.Figures())
 		l := line{mark, {text, strong}}
-		check := "   first check: " + plain(x.Check)
-		if s.width-l.width() < 30 {
-			check = "" // half a sentence helps nobody
+		check := ""
+		if cause := strings.TrimPrefix(x.Title, x.Short); cause != "" && s.width-l.width() >= 12 {
+			check = plain(cause)
+		}
+		if first := "   first check: " + plain(x.Check); s.width-l.width()-width(check) >= 30 { // half a sentence helps nobody
+			check += first
 		}
 		l = append(l, span{check, normal})
 		if more := len(in.list) - n + in.more; i == n-1 && more > 0 {
 			end := fmt.Sprintf("  +%d", more)
-			l = append(cutTo(l, s.width-width(end)), span{end, warning})
+			l = append(cutTo(l, s.width-width(end)), span{end, strong})
 		}
 		if s.page().cursor == i-n {
 			l = line{{"▶ " + text + check, chosen}}
@@ -509,14 +518,49 @@ func body(s *state, d *data, room int) []line {
 	if len(folds) > 0 && room >= 2*tailLeast {
 		tail = min(max(tailLeast, room/3, room-len(rows)-1), len(folds)+1)
 	}
-	lines := tableLines(s, d, page, rows, room-tail)
+	// What the row at the cursor says in full goes before failures that are long past.
+	least := min(tail, tailLeast)
+	words := wholeWords(s, page, rows, min(room-1-len(rows)-least-1, wordsAtMost))
+	tail = max(min(tail, room-1-len(rows)-len(words)-1), least)
+	lines := tableLines(s, d, page, rows, room-tail-len(words))
+	if tail+len(words) == 0 {
+		return lines
+	}
+	for len(lines) < room-tail-len(words) {
+		lines = append(lines, nil)
+	}
+	lines = append(lines, words...)
 	if tail == 0 {
 		return lines
 	}
-	for len(lines) < room-tail {
-		lines = append(lines, nil)
-	}
 	return append(lines, tailLines(s, d, ans, folds, tail)...)
+}
+
+// wordsAtMost is how many lines the last words of the row at the cursor have in full.
+const wordsAtMost = 4
+
+// wholeWords are the name and the last words of the row at the cursor, where the table has
+// them cut and there is room below it.
+func wholeWords(s *state, page *page, rows []row, room int) (lines []line) {
+	at := page.at(rows)
+	if at < 0 || at >= len(rows) || room < 1 {
+		return nil
+	}
+	x, l := &rows[at], layOut(page, rows, s.width)
+	text := plain(x.words)
+	if name := plain(x.name); width(name) > l.name {
+		text = strings.TrimSpace(name + "  " + text)
+	} else if width(text) <= l.words {
+		return nil
+	}
+	for _, t := range wrap(text, s.width-4) {
+		lines = append(lines, line{{"    " + t, normal}})
+	}
+	if len(lines) > room {
+		lines = lines[:room]
+		lines[room-1] = line{{strings.TrimRight(fit(lines[room-1][0].text, s.width-2), " ") + " …", normal}}
+	}
+	return lines
 }
 
 // A laid is the columns of a table that a screen has room for.
@@ -524,6 +568,9 @@ type laid struct {
 	name, words int
 	columns     []int // their places in the table
 }
+
+// wordsLeast is what the last words have, where names come first.
+const wordsLeast = 12
 
 // leastName is what the name of a row has, if columns of figures have to go for it.
 const leastName = 12
@@ -551,6 +598,9 @@ func layOut(page *page, rows []row, total int) laid {
 	}
 	free := total - taken
 	l.name = max(min(need, max(total/4, free/2, 12), free), 8)
+	if t.nameFirst {
+		l.name = max(min(need, free-2-wordsLeast), 8)
+	}
 	if l.words = free - l.name - 2; l.words < 8 {
 		l.name, l.words = max(min(need, free), 8), 0
 	} else if need > l.name && l.words > 40 { // a longer name where there is room
@@ -630,7 +680,7 @@ func rowLine(page *page, x *row, mark span, l laid, here bool) line {
 		case c.name == "refused":
 			style = bad
 		case c.name == "change" && v.n > 0:
-			style = warning
+			style = strong
 		}
 		out = append(out, span{" " + right(text, w), style})
 	}

@@ -285,3 +285,36 @@ func TestMessageOpensAtRecipient(t *testing.T) {
 		}
 	}
 }
+
+// TestWholeWords holds that what the row at the cursor says is there in full where there is
+// room below the table, and nothing of it where the table has it.
+func TestWholeWords(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 80, 24)
+	whole := func() bool {
+		s := strings.Join(strings.Fields(m.text()), " ")
+		return strings.Contains(s, " 550 5.7.515 Access denied, sending domain SHOP.TEST doesn't meet the required authentication level.")
+	}
+	if !whole() {
+		t.Errorf("the first row's reply is not there in full:\n%s", m.text())
+	}
+	m.s.page().move(2, 0, m.s.page().rows())
+	if s := m.text(); whole() || strings.Count(s, "550 5.1.1") != 3 {
+		t.Errorf("on the third row:\n%s", s)
+	}
+	m.s.page().move(0, 0, m.s.page().rows())
+	m.s.width = 200
+	if s := m.text(); strings.Count(s, "SHOP.TEST") != 2 { // the row and the tail
+		t.Errorf("said twice:\n%s", s)
+	}
+	for height := leastHeight; height < 30; height++ {
+		for _, width := range []int{40, 80, 100} {
+			m.s.width, m.s.height = width, height
+			if lines := m.lines(); len(lines) != height {
+				t.Fatalf("%d×%d: %d lines", width, height, len(lines))
+			}
+			if s := m.text(); strings.Contains(s, "\n    550 5.7.515") && !strings.Contains(s, "google.com") {
+				t.Errorf("%d×%d: in the place of a row:\n%s", width, height, s)
+			}
+		}
+	}
+}

@@ -285,7 +285,7 @@ func queuedSince(q *store.Queued) time.Time {
 
 // queueTable is the queue by who it waits for and by age: qshape's table.
 func queueTable(list []store.Queued, now time.Time) tableData {
-	t := tableData{name: "waits for", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
+	t := tableData{name: "waits for, min", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
 	for _, b := range buckets {
 		t.columns = append(t.columns, column{name: strconv.Itoa(b), width: 4})
 	}
@@ -383,7 +383,7 @@ func repliesOf(list []store.Attempt, p place, loc *time.Location) tableData {
 
 // recipientsOf is who got the replies of one place.
 func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
-	t := tableData{name: "recipient", words: "last words", empty: "no failure in this window", columns: []column{
+	t := tableData{name: "recipient", words: "last words", empty: "no failure in this window", nameFirst: true, columns: []column{
 		{name: "failed", width: 6}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "messages", width: 8, least: 100}, {name: "last", width: 8, words: true},
 	}}
 	names, of := grouped(list, recipientOf, func(a *store.Attempt) string { return a.Host + "\x00" + a.Instance + "\x00" + a.QueueID })

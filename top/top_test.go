@@ -354,7 +354,7 @@ func TestKeys(t *testing.T) {
 			x.press("p")
 			x.shows("● last line")
 			x.press("?")
-			golden("help", x.shows("1 to 6, tab", "q              quit"))
+			golden("help", x.shows("1 2 3 4 5 6 ", "q             quit"))
 			x.press("\x1b")
 			x.gone("› help")
 			for key, name := range map[string]string{"2": "[2 domains]", "3": "[3 reasons]", "4": "[4 senders]", "5": "[5 queue]", "6": "[6 replies]"} {

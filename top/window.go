@@ -93,6 +93,8 @@ type tableData struct {
 	rows    []row
 	note    string
 	empty   string
+	// nameFirst says that names are worth more room than the last words.
+	nameFirst bool
 }
 
 // A row is one line of a table.
@@ -441,7 +443,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 	if err != nil {
 		return err
 	}
-	t := tableData{name: "recipient", words: "last words", empty: "nothing waits any more", columns: []column{
+	t := tableData{name: "recipient", words: "last words", empty: "nothing waits any more", nameFirst: true, columns: []column{
 		{name: "age", width: 10, words: true}, {name: "last try", width: 8, words: true}, {name: "reason", width: 15, words: true, least: 100},
 	}}
 	for i := range list {

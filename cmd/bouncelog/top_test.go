@@ -399,7 +399,7 @@ func TestTopCommands(t *testing.T) {
 		command, screen = page("4", "[4 senders]", "sender  ", "news@shop.test")
 		counted(command, screen, "sender", "groups", "key", "soft", "hard")
 		command, screen = page("5", "[5 queue]", "1280+")
-		same(command, screen, "waits for")
+		same(command, screen, "waits for, min")
 		command, screen = page("6", "[6 replies]", "550 5.7.1 it's")
 		same(command, screen, "reply")
 		command, screen = page("1/big\r", "/big", "q quit")
