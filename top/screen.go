@@ -225,6 +225,10 @@ func smallFrame(w, h int, how look) string {
 // silentAfter is from when on the age of the last line is a warning.
 const silentAfter = 10 * time.Minute
 
+// aheadAfter is from when on lines ahead of the clock are a warning: of a clock that is
+// wrong, or stamps that were read in the wrong time zone (--tz).
+const aheadAfter = time.Minute
+
 // headLine says how far the screen can be believed.
 func headLine(s *state, d *data) line {
 	var l line
@@ -259,6 +263,9 @@ func headLine(s *state, d *data) line {
 	case d.now.Sub(ans.last) >= silentAfter:
 		shape("▲ ")
 		add(strong, "%sthe last line is %s old", name, when.Span(d.now.Sub(ans.last)))
+	case ans.last.Sub(d.now) >= aheadAfter:
+		shape("▲ ")
+		add(strong, "%sthe last line is %s ahead of the clock", name, when.Span(ans.last.Sub(d.now)))
 	default:
 		add(good, "● ")
 		if d.news != "" {

@@ -318,3 +318,19 @@ func TestWholeWords(t *testing.T) {
 		}
 	}
 }
+
+// TestAhead holds that lines ahead of the clock are counted, as the report counts them, and
+// that the head says so.
+func TestAhead(t *testing.T) {
+	for _, c := range []struct {
+		ahead time.Duration
+		want  string
+	}{{0, "● last line 0 s ago"}, {30 * time.Second, "● last line 0 s ago"}, {time.Hour, "▲ the last line is 1 h 0 min ahead of the clock"}} {
+		s := &script{}
+		s.mail(now.Add(c.ahead), "news@shop.test", "a@firma.example", outlook, "sent", "2.6.0", "250 2.6.0 Queued", 1)
+		m := opened(t, options(t, stored(t, s.b.String())), 100, 24)
+		if s := m.text(); !strings.HasPrefix(s, c.want) || !strings.Contains(s, "outlook.com            1  100 %") && !strings.Contains(s, "outlook.com        1  100 %") {
+			t.Errorf("%s:\n%s", c.ahead, s)
+		}
+	}
+}
