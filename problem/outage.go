@@ -373,8 +373,11 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 	return parts, nil
 }
 
+// hourLayout is that of the keys of the cells of store.ByHour.
+const hourLayout = "2006-01-02T15:00Z"
+
 // hourKey is the key of an hour in the cells of store.ByHour.
-func hourKey(t time.Time) string { return t.UTC().Format("2006-01-02T15:00Z") }
+func hourKey(t time.Time) string { return t.UTC().Format(hourLayout) }
 
 // during selects all attempts in the time of a run.
 func (w *outageSearch) during(run []failure) store.Filter {

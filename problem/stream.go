@@ -162,6 +162,9 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		x.since = momentOf(f.Since)
 		suspect.Since = f.Since.Add(-o.Past)
 	}
+	if suspect.Since, err = newestKept(ctx, s, suspect); err != nil {
+		return nil, err
+	}
 	part := make([]store.Refusal, 0, refusalsAtOnce)
 	for r, err := range s.Refusals(ctx, suspect) {
 		if err != nil {
@@ -188,6 +191,40 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	x.retries = nil
 	x.assign()
 	return x, nil
+}
+
+// newestKept returns f.Since, or the beginning of the hour from which on refusalsKept failed
+// attempts match f at most: to read more costs seconds, and they would be dropped. It asks
+// only where counting costs next to nothing, by time and reason; dropOldest holds the
+// limit whatever it says.
+func newestKept(ctx context.Context, s store.Reader, f store.Filter) (time.Time, error) {
+	if !f.Everybody() {
+		return f.Since, nil
+	}
+	hours := f // whole ones are counted already
+	if !f.Since.IsZero() {
+		hours.Since = f.Since.Truncate(time.Hour)
+	}
+	if !f.Until.IsZero() {
+		hours.Until = f.Until.Truncate(time.Hour).Add(time.Hour)
+	}
+	cells, err := s.Count(ctx, hours, store.ByHour)
+	if err != nil {
+		return f.Since, err
+	}
+	slices.SortFunc(cells, func(a, b store.Cell) int { return strings.Compare(b.Keys[0], a.Keys[0]) })
+	n := int64(0)
+	for i := range cells {
+		if n += cells[i].Soft + cells[i].Hard; n <= int64(refusalsKept) {
+			continue
+		}
+		since, err := time.Parse(hourLayout, cells[max(i-1, 0)].Keys[0])
+		if err != nil || since.Before(f.Since) {
+			return f.Since, nil
+		}
+		return since, nil
+	}
+	return f.Since, nil
 }
 
 // refusalsAtOnce is the number of refusals that are added at once: the texts that they

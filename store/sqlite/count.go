@@ -464,7 +464,7 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 	if err != nil {
 		return err
 	}
-	replies, null := known.of, known.null
+	null := known.null
 	handover := slices.ContainsFunc(t.by, byHandover)
 	flag := int64(flagFirst)
 	if q.routes != nil || slices.ContainsFunc(t.by, byDestination) {
@@ -478,14 +478,17 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 	if delivered && t.routes && !q.narrow() {
 		delivered = false
 		err := q.countDelivered(c, spans, flag, func(route, reply int64, n cell) {
-			t.add(t.cell(&fact{route: route}), replies[reply].kind, n)
+			t.add(t.cell(&fact{route: route}), int64(known.of(reply).kind), n)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	// A few rows, or what is counted one by one: the messages can be told apart.
-	type message struct{ cell, origin, queue int64 }
+	type message struct {
+		cell, origin int32
+		queue        int64
+	}
 	var seen map[message]bool
 	if q.narrow() || handover {
 		seen = make(map[message]bool)
@@ -498,15 +501,15 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 	deliveryColumns := len(columns)
 	texted := false // a client is no number
 	row := func(v []int64) error {
-		p, known := replies[v[0]&maxID]
-		o := outcomeOf(p.kind)
-		if ofDelivery := len(v) == deliveryColumns; !known || ofDelivery != (o == bounce.Delivered) {
+		p := known.of(v[0] & maxID)
+		o := outcomeOf(int64(p.kind))
+		if ofDelivery := len(v) == deliveryColumns; !p.known || ofDelivery != (o == bounce.Delivered) {
 			return errStrayReply // of what was delivered there is no column for more
 		}
 		if handover && !isFailed(o) {
 			return nil
 		}
-		f := fact{route: v[0] >> idBits, origin: p.origin, kind: p.kind, at: v[2] >> flagBits, sender: v[1] >> idBits, recipient: v[1] & maxID}
+		f := fact{route: v[0] >> idBits, origin: int64(p.origin), kind: int64(p.kind), at: v[2] >> flagBits, sender: v[1] >> idBits, recipient: v[1] & maxID}
 		if bySenderDomain && f.sender != 0 {
 			var known bool
 			if f.senderDomain, known = senderDomains[f.sender]; !known {
@@ -534,7 +537,7 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 		switch {
 		case o == bounce.Handoff || o == bounce.Probe:
 		case seen != nil:
-			if m := (message{int64(at), p.origin, v[3]}); !seen[m] {
+			if m := (message{at, p.origin, v[3]}); !seen[m] {
 				seen[m] = true
 				x.messages = 1
 			}
@@ -547,11 +550,11 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 		case bounce.Soft:
 			x.pairs = bit(waiting[v[4]])
 		case bounce.Hard:
-			x.pairs = bit(reasonOf(p.kind) == bounce.Expired)
+			x.pairs = bit(reasonOf(int64(p.kind)) == bounce.Expired)
 		case bounce.Handoff:
 			x.pairs = bit(p.discarded)
 		}
-		t.add(at, p.kind, x)
+		t.add(at, int64(p.kind), x)
 		return nil
 	}
 	if delivered && !handover {

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"sync"
 
 	"bouncelog/bounce"
@@ -48,27 +47,41 @@ func (k *counting) routes(c *sqlite3.Conn) (*routeEnds, error) {
 	})
 }
 
-// A replyKind is what counts of a reply.
+// A replyKind is what counts of a reply: small, as there may be millions.
 type replyKind struct {
-	kind, origin int64
+	kind, origin int32
+	known        bool // there is such a reply
 	retry        bool
 	discarded    bool
 }
 
 // Reply kinds are those of all replies, and the id of the null sender.
 type replyKinds struct {
-	of   map[int64]replyKind
+	list []replyKind // by id
 	null int64
+}
+
+// of is not known for an id that is not there, as in a damaged database.
+func (k *replyKinds) of(id int64) (r replyKind) {
+	if 0 <= id && id < int64(len(k.list)) {
+		r = k.list[id]
+	}
+	return r
 }
 
 func (k *counting) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
 	return once(k, &k.replies, func() (*replyKinds, error) {
-		all := &replyKinds{of: make(map[int64]replyKind)}
-		err := c.Each(func(v []driver.Value) error {
-			kind := num(v[1])
-			all.of[num(v[0])] = replyKind{kind, num(v[2]), outcomeOf(kind) == bounce.Soft && num(v[3]) >= 500, str(v[4]) == string(bounce.Discarded)}
-			return nil
-		}, "SELECT id, kind, origin, code, disposal FROM reply")
+		last, err := c.Number("SELECT coalesce(max(id), 0) FROM reply")
+		if err != nil {
+			return nil, err
+		}
+		all := &replyKinds{list: make([]replyKind, min(max(last, 0), maxID)+1)} // a damaged one may hold any
+		err = batches(c, "reply", func(lo, hi int64) error {
+			return c.Columns(5, func(v []int64) error {
+				all.list[v[0]] = replyKind{int32(v[1]), int32(v[2]), true, outcomeOf(v[1]) == bounce.Soft && v[3] >= 500, v[4] != 0}
+				return nil
+			}, "SELECT columns(id, kind, origin, coalesce(code, 0), coalesce(disposal, '') = '"+string(bounce.Discarded)+"') FROM reply WHERE id BETWEEN ? AND ?", lo, min(hi, int64(len(all.list)-1)))
+		})
 		if err == nil {
 			all.null, err = c.Number("SELECT a.id FROM name AS n JOIN address AS a ON a.domain = n.id WHERE n.text = '' AND a.local = '' LIMIT 1")
 		}

@@ -36,9 +36,15 @@ type refusalRow struct {
 
 // What is read and put in order at once; more is put in order by SQLite, and read
 // by and by.
-const (
-	refusalsSorted = 600_000
-	refusalsBatch  = 50_000
+const refusalsSorted = 600_000
+
+// These bound the memory for a flood, which may invent a reply and a route for each of
+// refusalsSorted rows: 1,000,000 refusals that all differ took 595 MB without. They are
+// variables for tests.
+var (
+	wordsAtOnce   = 100_000 // different replies and routes that are put into words at once
+	refusalsBatch = 50_000  // rows of a part, where there are more
+	traitsKnown   = 100_000 // traits that are remembered
 )
 
 // Refusals yields the failed attempts that match f in the order of time.
@@ -102,10 +108,10 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	if err != nil {
 		return err
 	}
-	if n <= refusalsSorted || q.Own { // which are a small part, mostly
+	if n <= refusalsSorted || q.Own || q.since != -forever { // which are a part, mostly
 		rows, err := r.refusalRows(c, q, spans, n, wanted, row, from, scan)
 		if err == nil {
-			return r.yieldRefusals(ctx, c, t, rows, yield)
+			return r.yieldInParts(ctx, c, t, rows, yield)
 		}
 		if err != errMany {
 			return err
@@ -367,6 +373,7 @@ func refusalRoutes(c *sqlite3.Conn, rows runs) (*byID[refusalRoute], error) {
 // A refusalReply is what is asked of a reply: a quarter of the size of a replyText, of which
 // there may be as many as rows.
 type refusalReply struct {
+	known    bool
 	outcome  bounce.Outcome
 	code     uint16
 	stage    bounce.Stage
@@ -375,13 +382,50 @@ type refusalReply struct {
 	verdict  bounce.Verdict
 }
 
+// refusalReplies reads the replies of some rows.
+func refusalReplies(c *sqlite3.Conn, rows runs) (*byID[refusalReply], error) {
+	replies := newByID[refusalReply](rows, func(r *refusalRow) int32 { return r.reply })
+	words := make(map[string]string) // of rules and details: each text once
+	word := func(v driver.Value) string {
+		s := str(v)
+		if known, ok := words[s]; ok {
+			return known
+		}
+		return remember(words, s, s)
+	}
+	note := func(v []driver.Value) error {
+		x := replies.at(num(v[0]))
+		x.known = true
+		x.outcome, x.verdict.Reason = outcomeOf(num(v[1])), reasonOf(num(v[1]))
+		x.code, x.template = uint16(num(v[2])), str(v[4])
+		x.stage, _ = bounce.ParseStage(str(v[3]))
+		x.verdict.Detail, x.verdict.Rule = word(v[5]), word(v[7])
+		x.verdict.Scope, _ = bounce.ParseScope(str(v[6]))
+		x.verdict.Confidence, _ = bounce.ParseConfidence(str(v[8]))
+		_, x.untried = v[9].(int64)
+		return nil
+	}
+	err := inBatches(replies.ids.all(), func(wanted string) error {
+		return c.Each(note, `SELECT r.id, r.kind, r.code, r.stage, r.template, r.detail, r.scope, r.rule, r.confidence, r.last_try
+			FROM json_each(?) AS w CROSS JOIN reply AS r ON r.id = w.value`, wanted)
+	})
+	for id := range replies.ids.all() {
+		if err == nil && !replies.at(id).known {
+			err = errMissingRow("reply", id)
+		}
+	}
+	return replies, err
+}
+
 // A likeness is what refusals may have in common.
 type likeness struct {
 	source, route, reply, domain int32 // domain is the sender's
 	null, forwarded              bool
 }
 
-// Traits remember what refusals have in common.
+// Traits remember what refusals have in common: of traitsKnown kinds, the first. Refusals of
+// another kind have traits of their own, a third of a kilobyte each, for as long as they
+// are looked at.
 type traits struct {
 	*texts
 	known map[likeness]*store.Traits
@@ -392,12 +436,37 @@ func (t *traits) of(l likeness) (x *store.Traits, known bool) {
 	if x := t.known[l]; x != nil {
 		return x, true
 	}
-	if len(t.known) >= refusalsSorted {
-		clear(t.known)
-	}
 	x = new(store.Traits)
-	t.known[l] = x
+	if len(t.known) < traitsKnown {
+		t.known[l] = x
+	}
 	return x, false
+}
+
+// yieldInParts is yieldRefusals for all rows at once, or for refusalsBatch at a time where there
+// are more than wordsAtOnce.
+func (r *reader) yieldInParts(ctx context.Context, c turn, t *traits, rows runs, yield func(*store.Refusal) bool) error {
+	var replies, routes idSet
+	for _, list := range rows {
+		for i := range list {
+			replies.add(int64(list[i].reply))
+			routes.add(int64(list[i].route))
+		}
+	}
+	if replies.ranked()+routes.ranked() <= wordsAtOnce {
+		return r.yieldRefusals(ctx, c, t, rows, yield)
+	}
+	part := make([]refusalRow, 0, refusalsBatch)
+	for row := range rows.all() {
+		if part = append(part, *row); len(part) < cap(part) {
+			continue
+		}
+		if err := r.yieldRefusals(ctx, c, t, runs{part}, yield); err != nil {
+			return err
+		}
+		part = part[:0]
+	}
+	return r.yieldRefusals(ctx, c, t, runs{part}, yield)
 }
 
 // yieldRefusals puts rows into words, as far as they are asked for.
@@ -419,13 +488,9 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 	if err != nil {
 		return err
 	}
-	replies := newByID[refusalReply](rows, func(r *refusalRow) int32 { return r.reply })
-	for id := range replies.ids.all() {
-		reply, err := t.reply(id)
-		if err != nil {
-			return err
-		}
-		*replies.at(id) = refusalReply{reply.d.Outcome, reply.d.Code, reply.d.Stage, reply.d.Untried, reply.d.Response, reply.v}
+	replies, err := refusalReplies(c.Conn, rows)
+	if err != nil {
+		return err
 	}
 	lines, sources := make(map[attemptID]attemptID), make(map[int64]string) // of what expired; by number
 	for _, list := range rows {

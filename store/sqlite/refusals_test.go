@@ -1,0 +1,65 @@
+package sqlite
+
+import (
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
+)
+
+// TestManyWords holds that answers are the same where a flood has invented so many replies,
+// routes and traits that they are looked through and put into words in parts.
+func TestManyWords(t *testing.T) {
+	defer func(replies int64, words, batch, traits int) {
+		repliesInSQL, wordsAtOnce, refusalsBatch, traitsKnown = replies, words, batch, traits
+	}(repliesInSQL, wordsAtOnce, refusalsBatch, traitsKnown)
+	repliesInSQL, wordsAtOnce, refusalsBatch, traitsKnown = 1, 1, 7, 3
+
+	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
+	defer got.Close()
+	traffic := storetest.NewTraffic(1)
+	traffic.Hosts, traffic.PerSecond = 2, 0.5
+	for range 6 {
+		b := traffic.Batch(1000)
+		storetest.Append(t, want, b)
+		storetest.Append(t, got, b)
+	}
+	a, err := want.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := got.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	span, err := a.Span(t.Context(), store.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	middle := span.First.Add(span.Last.Sub(span.First) / 2).Truncate(time.Second)
+	n := 0
+	for _, f := range []store.Filter{
+		{},
+		{Since: middle},
+		{Reasons: store.Suspect},
+		{Reasons: store.Suspect, Since: middle},
+		{Reasons: []bounce.Reason{bounce.UserUnknown, bounce.DNSRouting}},
+		{Outcomes: []bounce.Outcome{bounce.Hard}, Until: middle},
+	} {
+		storetest.Same(t, a, b, f)
+		for _, err := range b.Refusals(t.Context(), f) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	if n < 10*refusalsBatch {
+		t.Errorf("%d refusals are not many", n)
+	}
+}
