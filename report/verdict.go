@@ -39,7 +39,9 @@ type Verdict struct {
 	Act   []Incident `json:"act"`
 	More  int        `json:"more,omitempty"`        // going on, and not in Act
 	Ended []Incident `json:"ended"`                 // the last that ended first
-	Quiet *time.Time `json:"quiet_since,omitempty"` // the last refusal on our account, where nothing is going on
+	// Quiet is the last of the attempts that the section providers counts as refused, where
+	// nothing is going on.
+	Quiet *time.Time `json:"quiet_since,omitempty"`
 	// Background is the refusals that are no incident.
 	Background *Background `json:"background,omitempty"`
 
@@ -149,14 +151,10 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	}
 	v.Silence = r.silence(o, hours)
 
-	var last time.Time // refusal on our account
 	noise := Background{Command: r.command}
 	places := map[string]bool{}
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		if p.Until.After(last) {
-			last = p.Until
-		}
 		in := r.incident(p)
 		in.Problem = &i
 		switch {
@@ -188,9 +186,12 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		noise.Share = r.share(noise.Messages)
 		v.Background = &noise
 	}
-	if v.Going == 0 && !last.IsZero() {
-		last = last.UTC()
-		v.Quiet = &last
+	if v.Going == 0 && r.refused() > 0 {
+		span, err := s.Span(ctx, refusals(o.Filter))
+		if err != nil {
+			return err
+		}
+		v.Quiet = optional(known(span.Last))
 	}
 	r.Verdict = v
 	v.say(r)
@@ -433,6 +434,49 @@ func (r *Report) Clock(t time.Time) string {
 	return t.Format("2006-01-02 15:04")
 }
 
+// End is the point in time up to which the report knows of anything: the end of its period,
+// or the last line of the logs where that is earlier.
+func (r *Report) End() time.Time {
+	if u := r.Period.Until; u != nil && u.Before(r.AsOf) {
+		return *u
+	}
+	return r.AsOf
+}
+
+// Past reports whether the logs go on after the period.
+func (r *Report) Past() bool { return r.End().Before(r.AsOf) }
+
+// refused is how many attempts the section providers counts as refused.
+func (r *Report) refused() int64 {
+	if r.ProviderTable == nil {
+		return 0
+	}
+	return r.ProviderTable.Total.Refused
+}
+
+// refusals are those attempts of what f selects.
+func refusals(f store.Filter) store.Filter {
+	f, _ = f.Restrict(bounce.Reasons(bounce.Reason.RefusesSender))
+	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+	return f
+}
+
+// since says for how long at the end of the report there was no refusal; "" where the
+// last has no time.
+func (r *Report) since(last *time.Time) string {
+	if last == nil {
+		return ""
+	}
+	of := ""
+	if r.Past() {
+		of = " of the period"
+	}
+	if quiet := r.End().Sub(*last); quiet >= time.Minute {
+		return ", none in the last " + when.Span(quiet) + of
+	}
+	return ", the last in the last minute" + of
+}
+
 // say puts the verdict into a sentence.
 func (v *Verdict) say(r *Report) {
 	good := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), false}) }
@@ -460,9 +504,9 @@ func (v *Verdict) say(r *Report) {
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
 		good("No incident is going on. The last: %s, %s, until %s.", v.Ended[0].Short, v.Ended[0].Figures(), r.Clock(v.Ended[0].Until))
-	case v.Quiet != nil:
+	case r.refused() > 0:
 		v.Status = StatusQuiet
-		good("No incident. Nothing was refused on our account for %s.", when.Span(r.AsOf.Sub(*v.Quiet)))
+		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.since(v.Quiet))
 	default:
 		v.Status = StatusQuiet
 		good("No incident. Nothing was refused on our account.")
