@@ -43,9 +43,6 @@ func (g *Ingester) line(s *source, offset int64, line []byte) {
 		g.batch.Expiries = append(g.batch.Expiries, r.Expiry)
 	case parser.Queued:
 		s.Queue++
-		if r.End.Event != "" {
-			g.batch.Ends = append(g.batch.Ends, r.End)
-		}
 	case parser.Reject:
 		s.Rejected++
 	case parser.Skipped:
@@ -65,6 +62,9 @@ func (g *Ingester) line(s *source, offset int64, line []byte) {
 	case parser.Blank:
 		s.Blank++
 		return
+	}
+	if r.End.Event != "" {
+		g.batch.Ends = append(g.batch.Ends, r.End)
 	}
 	if !r.Time.IsZero() {
 		if s.First.IsZero() || r.Time.Before(s.First) {

@@ -54,8 +54,9 @@ func hasControl(b []byte) bool {
 }
 
 // isBreak reports the characters that may stand where a line feed was: CR of old Macs
-// and of terminals, VT and FF, NUL of a hole in a file, LF of a text out of JSON.
-func isBreak(c byte) bool { return c >= '\n' && c <= '\r' || c == 0 }
+// and of terminals, VT and FF, NUL of a hole in a file, LF of a text out of JSON, RS of
+// a sequence of JSON texts (RFC 7464).
+func isBreak(c byte) bool { return c >= '\n' && c <= '\r' || c == 0 || c == 0x1e }
 
 // controlled reads a line with control characters. Read reads one without, or with
 // those that mean nothing.

@@ -87,7 +87,15 @@ func TestLinesWithin(t *testing.T) {
 			}
 		}
 	}
-	kind, r := parseLines(t, `{"log":"`+quoted(wrapSyslog)+`\n`+quoted(wrapOther)+`\n"}`)
+	removed := strings.Replace(wrapOther, wrapOther[strings.Index(wrapOther, "smtp["):], "postsuper[9]: 4028B460: removed", 1)
+	kind, r := parseLines(t, wrapSyslog+"\r"+removed)
+	if kind != Attempt || len(r.Deliveries) != 1 || r.End.Event != bounce.MessageRemoved {
+		t.Errorf("an end: %v %+v %+v", kind, r.Deliveries, r.End)
+	}
+	if kind, r = parseLines(t, removed+"\r"+strings.ReplaceAll(removed, "B460", "B461")); kind != Unparsed || r.End.Event != "" {
+		t.Errorf("two ends: %v %+v", kind, r.End)
+	}
+	kind, r = parseLines(t, `{"log":"`+quoted(wrapSyslog)+`\n`+quoted(wrapOther)+`\n"}`)
 	if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[1].Recipient != "c@d.example" {
 		t.Errorf("JSON: %v %+v", kind, r.Deliveries)
 	}

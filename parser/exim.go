@@ -105,13 +105,15 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 		if len(rest) < 4 || rest[2] == '\t' { // with a blank for its tab it is read again
 			return Unparsed
 		}
-		if flag[1] != '>' && isEscapedHTML(rest) {
-			return Unparsed // and without the escapes it is read again
+		if flag[1] != '>' && p.isHTML(rest) {
+			return Unparsed // and as HTML it is read again
 		}
 		return p.eximDelivery(&k, prog, flag, r, h, offset)
 	}
-	if (rest[0] == '&' || rest[1] == '&') && isEscapedHTML(rest) {
-		return Unparsed // likewise
+	if rest[0] == '&' || rest[1] == '&' {
+		if c, _ := entity(rest[bytes.IndexByte(rest, '&'):]); c == '<' || c == '>' {
+			return Unparsed // likewise
+		}
 	}
 	if event, by := eximEnd(rest); event != "" {
 		p.end(&k, event, by, r, offset)

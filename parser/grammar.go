@@ -48,8 +48,10 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	id, delivered, failed, deferred, field, anywhere *regexp.Regexp
 },
 ) {
-	const bracket = `&(?:gt|#62|#[xX]3[eE]);|\\+u003[eE]` // in HTML, in JSON
-	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})[ \t]+(?:(?:[=>*-]|` + bracket + `)(?:>|` + bracket + `)|\*\*|==)[ \t]`)
+	const bracket = `&(?:amp;)*(?:gt|#62|#[xX]3[eE]);|\\+u003[eE]` // in HTML, in JSON
+	const blank = `(?:[ \t\x{a0}]|&(?:amp;)*nbsp;)`
+	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})` + blank +
+		`+(?:(?:[=>*-]|` + bracket + `)(?:>|` + bracket + `)|\*\*|==)` + blank)
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)
 	// user@domain, or a bare local name, a pipe, a file, or :blackhole:, with
 	// the address that it was made of.

@@ -594,6 +594,8 @@ func parseDay(b []byte) (st stamp, n int) {
 		return st, 0
 	}
 	i += 8
+	st.fractionLen = st.fraction(b[i:])
+	i += st.fractionLen
 	if i+3 <= len(b) && b[i] == ' ' && b[i+2]|0x20 == 'm' && st.hour >= 1 && st.hour <= 12 {
 		switch b[i+1] | 0x20 {
 		case 'a':

@@ -39,13 +39,36 @@ func entity(b []byte) (c byte, n int) {
 	return 0, 0
 }
 
-// isEscapedHTML reports text whose angle brackets are escaped as HTML wants it, all of
-// them. A line in which a stranger wrote a character reference into an address or a reply
-// has others.
-func isEscapedHTML(b []byte) bool {
-	if bytes.IndexByte(b, '&') < 0 || bytes.IndexByte(b, '<') >= 0 || bytes.IndexByte(b, '>') >= 0 {
-		return false
+// textOfHTML is what a browser shows of a line of HTML. It reports false where the line is
+// none: in HTML, every angle bracket but those of tags is a character reference. A line in
+// which a stranger wrote one into an address or a reply has others too.
+func (p *Parser) textOfHTML(line []byte) (text []byte, ok bool) {
+	if !holdsReference(line) {
+		return nil, false
 	}
+	b := p.untagged[:0]
+	for rest := line; ; {
+		i := bytes.IndexByte(rest, '<')
+		if i < 0 {
+			b = append(b, rest...)
+			break
+		}
+		n := tag(rest[i:])
+		if n == 0 {
+			return nil, false
+		}
+		b, rest = append(b, rest[:i]...), rest[i+n:]
+	}
+	p.untagged = b
+	if bytes.IndexByte(b, '>') >= 0 {
+		return nil, false
+	}
+	p.unescaped = unescapeHTML(p.unescaped[:0], trimSpace(b))
+	return p.unescaped, true
+}
+
+// holdsReference reports whether b holds a reference to an angle bracket.
+func holdsReference(b []byte) bool {
 	for i := 0; ; i++ {
 		j := bytes.IndexByte(b[i:], '&')
 		if j < 0 {
@@ -56,6 +79,36 @@ func isEscapedHTML(b []byte) bool {
 			return true
 		}
 	}
+}
+
+// tag is the length of the tag without attributes that b begins with, or 0: an attribute
+// could hide what a stranger wrote.
+func tag(b []byte) int {
+	const longest = 16
+	i := 1
+	if i < len(b) && b[i] == '/' {
+		i++
+	}
+	first := i
+	for i < len(b) && i < longest && alnum[b[i]] {
+		i++
+	}
+	if i == first {
+		return 0
+	}
+	for i < len(b) && (b[i] == ' ' || b[i] == '/') {
+		i++
+	}
+	if i == len(b) || b[i] != '>' {
+		return 0
+	}
+	return i + 1
+}
+
+// isHTML reports whether textOfHTML takes a line.
+func (p *Parser) isHTML(line []byte) bool {
+	_, ok := p.textOfHTML(line)
+	return ok
 }
 
 // unescapeHTML appends text to buf without its character references.

@@ -144,7 +144,7 @@ type object struct {
 }
 
 // maxNested bounds how deep in an object others are read.
-const maxNested = 4
+const maxNested = 8
 
 // read takes an object apart. Strings with escapes are undone into p.scratch. It
 // reports false where there is no text.
@@ -194,12 +194,37 @@ scan:
 					i++
 				}
 				o.field(key, b[start:i], p)
+			} else if b[i] == '[' && string(key) == "MESSAGE" {
+				o.field(key, p.bytesOf(b[i:]), p)
 			}
 		default:
 			i++
 		}
 	}
 	return o.choose(p)
+}
+
+// bytesOf is a list of numbers as a string of JSON: so the journal writes a text that is no
+// UTF-8 (systemd's "Journal JSON Format").
+func (p *Parser) bytesOf(list []byte) []byte {
+	at, n := len(p.scratch), 0
+	for i, c := range list {
+		switch {
+		case isDigit(c) && n < 256:
+			n = n*10 + int(c-'0')
+		case (c == ',' || c == ']') && isDigit(list[i-1]) && n < 256:
+			if n == '\\' {
+				p.scratch = append(p.scratch, '\\')
+			}
+			p.scratch, n = append(p.scratch, byte(n)), 0
+		case c != '[' && c != ' ':
+			return nil // strings: the field was given twice
+		}
+		if c == ']' {
+			break
+		}
+	}
+	return p.scratch[at:len(p.scratch):len(p.scratch)]
 }
 
 // readLogfmt takes a line apart that is nothing but names and values: NAME=VALUE and
@@ -356,20 +381,20 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.line(3, v)
 	case "line", "log", "full_message":
 		o.line(4, v)
-	case "_raw", "raw", "rawmsg", "original", "event.original":
+	case "_raw", "raw", "rawmsg", "original", "event.original", "full_log":
 		o.line(5, v)
-	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime":
+	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime", "DATE", "ISODATE":
 		if o.form == stampNone {
 			o.time(v, p)
 		}
 	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP":
 		o.form, o.at = stampNone, time.Time{} // more exact than any other
 		o.unix(v, p)
-	case "_HOSTNAME", "hostname", "host", "HOSTNAME", "computer":
+	case "_HOSTNAME", "hostname", "host", "HOSTNAME", "HOST", "computer":
 		if plainLocal(v) {
 			o.host = v
 		}
-	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "processname":
+	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname":
 		o.program = v
 	case "syslog_identifier", "syslogtag":
 		o.program, _, _ = bytes.Cut(bytes.TrimSuffix(v, []byte(":")), []byte("["))

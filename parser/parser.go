@@ -131,16 +131,17 @@ type Result struct {
 	// Program that logged the line ("postfix/smtp"); empty where the line
 	// does not say.
 	Program string
-	// Deliveries are the attempts reported, for the kind Attempt: one, or
-	// as many as a syslog daemon says it left out. The slice is reused by
+	// Deliveries are the attempts reported, for the kind Attempt: one, as many as a
+	// syslog daemon says it left out, or those of several lines that stand in this
+	// one. Each has an offset of its own. The slice is reused by
 	// the next call of Parse; the strings in it stay.
 	Deliveries []bounce.Delivery
 	// Repeated is n, if the line says that a line is repeated n times.
 	Repeated int
 	// Expiry is set for the kind Expiry.
 	Expiry bounce.Expiry
-	// End is set where a line of the kind Queued says what became of a message
-	// as a whole, else its Event is empty. The completion of a message of which
+	// End is set where a line of the kind Queued, or a line that stands in one of
+	// another kind, says what became of a message as a whole, else its Event is empty. The completion of a message of which
 	// nothing was deferred is not told. The strings are copies.
 	End bounce.End
 }
@@ -163,9 +164,9 @@ func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
 		r.Time = o.Time
 	}
 	r.Program, r.Doubted, r.Repeated = o.Program, r.Doubted || o.Doubted, r.Repeated+o.Repeated
-	tells := func(k Kind, r *Result) bool { return k == Attempt || k == Expiry || r.End.Event != "" }
+	tells := func(k Kind) bool { return k == Attempt || k == Expiry }
 	switch {
-	case kind == Unparsed || other == Unparsed:
+	case kind == Unparsed || other == Unparsed || r.End.Event != "" && o.End.Event != "":
 		kind = Unparsed
 	case kind == Attempt && other == Attempt:
 		for _, d := range o.Deliveries {
@@ -173,13 +174,16 @@ func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
 			d.Offset = max(d.Offset, r.Deliveries[len(r.Deliveries)-1].Offset+1)
 			r.Deliveries = append(r.Deliveries, d)
 		}
-	case tells(kind, r) && tells(other, o):
+	case tells(kind) && tells(other):
 		kind = Unparsed
-	case tells(other, o):
-		r.Deliveries, r.Expiry, r.End = append(r.Deliveries, o.Deliveries...), o.Expiry, o.End
+	case tells(other):
+		r.Deliveries, r.Expiry = append(r.Deliveries, o.Deliveries...), o.Expiry
 		kind = other
-	case !tells(kind, r) && (other == Reject || other == Queued && kind != Reject || kind == Blank):
+	case !tells(kind) && (other == Reject || other == Queued && kind != Reject || kind == Blank):
 		kind = other
+	}
+	if o.End.Event != "" {
+		r.End = o.End
 	}
 	if kind == Unparsed {
 		r.Deliveries, r.End = r.Deliveries[:0], bounce.End{}
@@ -289,9 +293,11 @@ type Parser struct {
 	export             export
 	blanks, uncoloured []byte
 	wide               []byte // of a line in UTF-16, in UTF-8
-	unescaped          []byte // of a line in HTML
+	untagged           []byte // a line in HTML without its tags
+	unescaped          []byte // and without its character references
 	unescaping         bool
 	unquotedCells, row []byte // of a table
+	plainer            []byte // a line without quotes, in plain blanks
 
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
@@ -345,14 +351,14 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		kind = p.quoted(line, r, offset)
 	} else {
 		kind = p.whole(line, r, offset)
-		if (kind == Unparsed || kind == Skipped && p.foreign) && bytes.IndexByte(line, '"') >= 0 {
-			if row, ok := p.csv(line); ok {
-				kind = p.whole(row, r, offset)
-			}
-		}
 	}
-	if kind == Skipped && p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) {
-		kind = Unparsed // in some part of a wrapper that is no text
+	switch {
+	case kind == Attempt:
+		if showsSequence(r.Deliveries) {
+			r.Deliveries, kind = r.Deliveries[:0], Unparsed
+		}
+	case kind == Unparsed || kind == Skipped && p.foreign:
+		kind = p.otherwise(kind, line, r, offset)
 	}
 	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
@@ -360,21 +366,49 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	return kind
 }
 
-// quoted reads a line with a quote or an empty cell at one of its ends: a row of a table,
-// what a spreadsheet left of one, or names and values.
+// quoted reads a line with a quote or an empty cell at one of its ends: a row of a table, a
+// string, what a spreadsheet left of a line.
 func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
 	if line[0] == '"' {
-		if row, ok := p.csv(line); ok {
-			return p.whole(row, r, offset)
+		isJSON := bytes.Contains(line, []byte(`\u00`)) || bytes.Contains(line, []byte(`\"`))
+		for _, read := range [...]func([]byte) ([]byte, bool){p.csv, p.unquote} {
+			if isJSON {
+				read = p.unquote
+			}
+			if text, ok := read(line); ok {
+				return p.whole(text, r, offset)
+			}
 		}
 	}
-	kind := p.whole(spreadsheetTail(line), r, offset)
-	if kind == Unparsed || kind == Skipped && p.foreign {
-		row, ok := p.csv(line)
-		if !ok {
-			row = line
+	if cut := spreadsheetTail(line); len(cut) < len(line) {
+		if kind := p.whole(cut, r, offset); kind != Unparsed && (kind != Skipped || !p.foreign) {
+			return kind
 		}
-		kind = p.whole(row, r, offset)
+	}
+	return p.whole(line, r, offset)
+}
+
+// otherwise reads a line once more that was not understood: as a row of a table, as a
+// string, without the blanks and marks of word processors. It counts a delivery in what is
+// no text of a wrapper.
+func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind {
+	again := func(text []byte, ok bool) bool {
+		if !ok {
+			return false
+		}
+		k := p.whole(text, r, offset)
+		if k == Skipped && p.foreign {
+			return false
+		}
+		kind = k
+		return k != Unparsed
+	}
+	if bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
+		p.foreign && (again(p.unquote(line)) || again(p.typewritten(line))) {
+		return kind
+	}
+	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || p.holdsInURL(line)) {
+		kind = Unparsed
 	}
 	return kind
 }
@@ -459,10 +493,12 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 		r.Deliveries = r.Deliveries[:0]
 		kind = Unparsed // when it was is not known
 	}
-	if (kind == Unparsed || p.foreign && kind == Skipped) && !p.unescaping && isEscapedHTML(line) {
-		p.unescaped, p.unescaping = unescapeHTML(p.unescaped[:0], line), true
-		kind = p.parse(p.unescaped, r, offset)
-		p.unescaping = false
+	if (kind == Unparsed || p.foreign && kind == Skipped) && !p.unescaping {
+		if text, ok := p.textOfHTML(line); ok {
+			p.unescaping = true
+			kind = p.parse(text, r, offset)
+			p.unescaping = false
+		}
 	}
 	return kind
 }

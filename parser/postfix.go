@@ -104,8 +104,8 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 	switch d {
 	case deliveryAgent:
 		if hasPrefix(rest, "to=") {
-			if hasPrefix(rest, "to=&") && isEscapedHTML(rest) {
-				return Unparsed // and without the escapes it is read again
+			if to := rest[len("to="):]; len(to) > 0 && to[0] != '<' && escapedBracket(to) > 0 {
+				return Unparsed // and as HTML it is read again
 			}
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		}
@@ -229,8 +229,8 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 	}
 	v, ok := cutPrefix(rest, "from=<")
 	if !ok {
-		if hasPrefix(rest, "from=&") && isEscapedHTML(rest) {
-			return Unparsed // and without the escapes it is read again
+		if hasPrefix(rest, "from=&") && p.isHTML(rest) {
+			return Unparsed // and as HTML it is read again
 		}
 		if logWord(k.id) {
 			return Skipped

@@ -2,6 +2,7 @@ package parser
 
 import (
 	"bytes"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -271,7 +272,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			continue
 		}
 		rest := line[i:]
-		start = false
+		start = c == '+' || c == '-' || c == '>' || c == '|' || c == '[' && i == 0
 		if c == '{' || beginsLogfmt(rest) {
 			if kind, ok := p.objects(line, i, out, &last, r, offset); ok {
 				return kind, i
@@ -400,7 +401,11 @@ func (p *Parser) bare(prog *program, text []byte, r *Result, offset int64) Kind 
 	}
 	p.names(h)
 	r.Time, r.Program = p.now(), prog.name
-	return p.message(prog, h, r, offset)
+	kind := p.message(prog, h, r, offset)
+	if kind == Skipped && holdsDelivery(text) {
+		kind = Unparsed
+	}
+	return kind
 }
 
 // now is the time of the line that is read.
@@ -623,8 +628,16 @@ func escapedBracket(b []byte) int {
 		}
 		return 0
 	}
-	if c, n := entity(b); c == '<' {
-		return n
+	if len(b) > 0 && b[0] == '&' {
+		n = 1
+		for hasPrefix(b[n:], "amp;") { // escaped twice
+			n += len("amp;")
+		}
+		for _, e := range entities {
+			if name := e.text[1:]; e.char == '<' && len(b) >= n+len(name) && strings.EqualFold(string(b[n:n+len(name)]), name) {
+				return n + len(name)
+			}
+		}
 	}
 	if len(b) >= 3 && b[0] == '%' && b[1] == '3' && b[2]|0x20 == 'c' {
 		return 3

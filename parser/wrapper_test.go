@@ -3,6 +3,8 @@ package parser
 import (
 	"encoding/json"
 	"fmt"
+	"html"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +85,24 @@ func TestWrappers(t *testing.T) {
 		{"HTML, Exim", strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\"", "&quot;").Replace(strings.Replace(wrapExim, "** a@b.example", "** a@b.example <A@b.example>", 1)), "", "remote_smtp"},
 		{"HTML, of numbers", strings.NewReplacer("<", "&#60;", ">", "&#x3E;", "'", "&#39;").Replace(wrapSyslog), "mx1", "smtp"},
 		{"HTML within JSON", `{"message":` + quote(strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog)) + `}`, "mx1", "smtp"},
+		{"HTML, a table's cell", "<tr><td>" + strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog) + "</td></tr>", "mx1", "smtp"},
+		{"HTML, line breaks", strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog) + "<br />", "mx1", "smtp"},
+		{"the journal's text as bytes", `{"SYSLOG_IDENTIFIER":"postfix/smtp","_HOSTNAME":"mx1","__REALTIME_TIMESTAMP":"1795427226123456","MESSAGE":` + strings.Join(strings.Fields(fmt.Sprint([]byte(wrapBare))), ",") + `}`, "mx1", "smtp"},
+		{"RFC 7464", "\x1e" + `{"log":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"a list of objects", `[{"time":"2026-11-23T09:47:06Z","program":"postfix/smtp","host":"mx1","message":` + quote(wrapBare) + `}]`, "mx1", "smtp"},
+		{"OpenTelemetry", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1795427226123456789","body":{"stringValue":` + quote(wrapSyslog) + `}}]}]}]}`, "mx1", "smtp"},
+		{"Wazuh", `{"location":"/var/log/mail.log","full_log":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
+		{"syslog-ng", `{"DATE":"Nov 23 09:47:06","HOST":"mx1","PROGRAM":"postfix/smtp","MESSAGE":` + quote(wrapBare) + `}`, "mx1", "smtp"},
+		{"a line of an object", `            "message": ` + quote(wrapSyslog) + `,`, "mx1", "smtp"},
+		{"a string", quote(wrapSyslog) + ",", "mx1", "smtp"},
+		{"a string, of single quotes", `'` + wrapSyslog + `',`, "mx1", "smtp"},
+		{"code in Markdown", "`" + wrapSyslog + "`", "mx1", "smtp"},
+		{"typographic quotes", "\u201c" + wrapSyslog + "\u201d", "mx1", "smtp"},
+		{"blanks that do not break", strings.ReplaceAll(wrapSyslog, " ", "\u00a0"), "mx1", "smtp"},
+		{"characters without width", "\u200b\ufeff" + wrapSyslog, "mx1", "smtp"},
+		{"diff", "+" + wrapSyslog, "mx1", "smtp"},
+		{"diff, removed", "-" + wrapSyslog, "mx1", "smtp"},
+		{"CSV, Azure's times", `"11/23/2026, 9:47:06.123 AM",mx1,mail,info,postfix/smtp,"` + wrapBare + `"`, "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -190,11 +210,12 @@ func TestNearestTime(t *testing.T) {
 // TestCounted holds that what holds a delivery and is not understood is counted.
 func TestCounted(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
-	html := strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog)
+	escaped := strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog)
 	for _, line := range []string{
 		strings.Replace(wrapSyslog, "4028B460", "4A", 1), strings.Replace(wrapSyslog, "4028B460", "4", 1),
 		strings.Replace(wrapSyslog, "4028B460", "4028B460-2", 1), strings.Replace(wrapBare, "4028B460", "4A", 1),
-		"<td>" + html + "</td>", `{"user":` + quote(wrapSyslog) + `}`, `{"log":"GET /","url":` + quote(wrapSyslog) + `}`,
+		"<td class=x>" + escaped + "</td>", strings.ReplaceAll(wrapSyslog, "b.example", "^[[01;31m^[[Kb.example^[[m^[[K"), strings.ReplaceAll(wrapExim, "b.example", "ESC[01;31mESC[Kb.exampleESC[mESC[K"),
+		url.QueryEscape(wrapSyslog), url.PathEscape(wrapExim), `{"host":"mx1","program":"postfix/smtp","message":` + quote(wrapExim) + `}`, `{"user":` + quote(wrapSyslog) + `}`, `{"log":"GET /","url":` + quote(wrapSyslog) + `}`,
 		`{"streams":[{"values":[["1795427226000000000",` + quote(wrapSyslog) + `]]}]}`,
 		`{"log":` + quote(`{"x":`+quote(`{"y":`+quote(wrapSyslog)+`}`)+`}`) + `}`,
 		`x=` + quote(wrapSyslog), "to=%3Ca%40b.example%3E, relay=none, status=bounced (x)",
@@ -403,6 +424,25 @@ var wraps = []func(string) string{
 	func(s string) string { return "[1:host7:app] " + s },
 	func(s string) string { return "\t    " + s },
 	func(s string) string { return "\x1b[35m\x1b[Kmail.log\x1b[m\x1b[K\x1b[36m\x1b[K:\x1b[m\x1b[K" + s },
+	func(s string) string { return colour(s, "b.example") },
+	func(s string) string { return html.EscapeString(s) },
+	func(s string) string { return "<td>" + html.EscapeString(s) + "</td>" },
+	func(s string) string { b, _ := json.Marshal(s); return `time="2026-11-23T09:47:06Z" level=info msg=` + string(b) },
+	func(s string) string { return `"2026-11-23T09:47:06Z","mx1","` + strings.ReplaceAll(s, `"`, `""`) + `"` },
+	func(s string) string { return fmt.Sprintf("%d %s", len(s), s) },
+	func(s string) string { return fmt.Sprintf("%d <22>%s", len(s)+4, s) },
+	func(s string) string { b, _ := json.Marshal(s); return `{"event":{"original":` + string(b) + `},"text":"a b"}` },
+	func(s string) string { b, _ := json.Marshal(s); return `[{"message":` + string(b) + `,"body":` + string(b) + `}]` },
+	func(s string) string { b, _ := json.Marshal(s); return string(b) },
+	func(s string) string {
+		if strings.IndexFunc(s, func(c rune) bool { return c > 0xff }) >= 0 {
+			return s
+		}
+		return wide(s, 2, false)
+	},
+	func(s string) string { return "\r" + s + "\r" },
+	func(s string) string { return "'" + s + "'," },
+	func(s string) string { return strings.ReplaceAll(s, " ", "\u00a0") },
 }
 
 // FuzzWrap puts lines with deliveries into wrappers, known and unknown ones:
@@ -410,7 +450,8 @@ var wraps = []func(string) string{
 func FuzzWrap(f *testing.F) {
 	for i := range wraps {
 		f.Add(byte(i), uint64(i), "", "")
-		f.Add(byte(i), uint64(i*31+i<<8), "", "")
+		f.Add(byte(i+1), uint64(i|(i+1)%len(wraps)<<6), "", "")
+		f.Add(byte(i), uint64(i*61+i<<8), "", "")
 		f.Add(byte(i), uint64(i), "x y ", "")
 	}
 	f.Add(byte(0), uint64(0), "prefix without end: ", " trailing")
@@ -422,8 +463,8 @@ func FuzzWrap(f *testing.F) {
 			return
 		}
 		line = before + line + after
-		for n := 0; how > 0 && n < 12; how >>= 5 {
-			line = wraps[int(how&31)%len(wraps)](line)
+		for n := 0; how > 0 && n < 10; how >>= 6 {
+			line = wraps[int(how&63)%len(wraps)](line)
 			n++
 		}
 		// A program that is known to write no deliveries, or a line of Exim's that

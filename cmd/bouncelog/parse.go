@@ -254,8 +254,11 @@ func (p *parsing) print(kind parser.Kind, path string, number, offset int64, lin
 			}
 		}
 	case parser.Expiry:
-		return p.rows.Row(attemptCells(where, expired(&r.Expiry), ""))
-	case parser.Queued:
+		if err := p.rows.Row(attemptCells(where, expired(&r.Expiry), "")); err != nil {
+			return err
+		}
+	}
+	if told(&r.End) {
 		return p.rows.Row(attemptCells(where, ended(&r.End), r.End.By))
 	}
 	return nil
