@@ -335,7 +335,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 // objects reads the objects that the line consists of from the index i on. It reports
 // false where there are none.
 func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Result, offset int64) (kind Kind, ok bool) {
-	if before := line[:i]; !isWrapper(before, &p.shapes) && string(before) != "[" {
+	if !isWrapper(bytes.TrimSuffix(line[:i], []byte("[")), &p.shapes) {
 		return 0, false
 	}
 	var o object
