@@ -622,14 +622,17 @@ func escapedBracket(b []byte) int {
 	for n < len(b) && b[n] == '\\' {
 		n++
 	}
-	if n > 0 {
-		if rest := b[n:]; len(rest) >= 5 && hasPrefix(rest, "u003") && rest[4]|0x20 == 'c' {
-			return n + 5
-		}
+	switch rest := b[n:]; {
+	case n > 0 && hasPrefix(rest, "u003") && len(rest) >= 5 && rest[4]|0x20 == 'c':
+		return n + 5
+	case n > 0 && hasPrefix(rest, "u0026"):
+		n += 5
+	case n == 0 && hasPrefix(rest, "&"):
+		n++
+	case n > 0:
 		return 0
 	}
-	if len(b) > 0 && b[0] == '&' {
-		n = 1
+	if n > 0 {
 		for hasPrefix(b[n:], "amp;") { // escaped twice
 			n += len("amp;")
 		}
