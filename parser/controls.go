@@ -239,6 +239,77 @@ func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte,
 	return kind
 }
 
+// frames reads a stream of messages of syslog, each behind its octet count, that no line
+// feed parts. It reports false for a line that is not of whole messages. The counts are
+// the sender's, and heeded to the byte: a message may hold what looks like another.
+func (p *Parser) frames(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
+	n := 0
+	for rest := line; len(rest) > 0; n++ {
+		_, size := frame(rest)
+		if size == 0 {
+			return 0, false
+		}
+		rest = rest[size:]
+	}
+	if n < 2 {
+		return 0, false
+	}
+	var another Result
+	to := r
+	for rest := line; len(rest) > 0; to = &another {
+		message, size := frame(rest)
+		to.reset()
+		k := p.parse(trimBreaks(message), to, offset+int64(len(line)-len(rest)))
+		if to == r {
+			kind = k
+		} else {
+			kind = r.merge(kind, to, k)
+		}
+		rest = rest[size:]
+	}
+	return kind, true
+}
+
+// frame is the message of syslog that b begins with, behind its octet count, and the
+// length of both, or 0.
+func frame(b []byte) (message []byte, size int) {
+	at := octetCount(b)
+	if at == 0 {
+		return nil, 0
+	}
+	n, _ := digits(b[:at-1])
+	if n > len(b)-at {
+		return nil, 0
+	}
+	return b[at : at+n], at + n
+}
+
+// misread is text of ASCII of which each two bytes were read as one character of UTF-16,
+// the first one as its high or its low byte: lines in UTF-8 that were added to a file in
+// UTF-16.
+func (p *Parser) misread(line []byte, high bool) (text []byte, ok bool) {
+	if len(line) == 0 || line[0] < 0xc0 {
+		return nil, false
+	}
+	b := p.wide[:0]
+	for rest := line; len(rest) > 0; {
+		c, n := utf8.DecodeRune(rest)
+		one, two := byte(c), byte(c>>8)
+		if high {
+			one, two = two, one
+		}
+		if c > 0xffff || !isText(one) || !isText(two) {
+			return nil, false
+		}
+		b, rest = append(b, one, two), rest[n:]
+	}
+	p.wide = b
+	return trimBreaks(b), true
+}
+
+// isText reports a character of ASCII that a text may hold.
+func isText(c byte) bool { return c >= ' ' && c < 0x7f || c >= '\t' && c <= '\r' }
+
 // nextLine is where the line ends that begins at start: where another begins, or the end.
 func nextLine(line []byte, start int) int {
 	for i := start; i < len(line); i++ {

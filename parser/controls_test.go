@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,44 @@ func TestLinesWithin(t *testing.T) {
 	kind, r = parseLines(t, `{"log":"`+quoted(wrapSyslog)+`\n`+quoted(wrapOther)+`\n"}`)
 	if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[1].Recipient != "c@d.example" {
 		t.Errorf("JSON: %v %+v", kind, r.Deliveries)
+	}
+}
+
+// TestFrames reads a stream of messages with octet counts (RFC 6587 section 3.4.1), between
+// which no line feed stands.
+func TestFrames(t *testing.T) {
+	frame := func(s string) string { return fmt.Sprintf("%d <22>%s", len(s)+4, s) }
+	kind, r := parseLines(t, frame(wrapSyslog)+frame("Nov 23 09:47:06 mx1 postfix/qmgr[9]: 4028B460: removed")+frame(wrapOther))
+	if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[0].Recipient != "a@b.example" || !strings.HasSuffix(r.Deliveries[0].Response, "no such user") && r.Deliveries[0].Code != 550 || r.Deliveries[1].Recipient != "c@d.example" {
+		t.Errorf("%v %+v", kind, r.Deliveries)
+	}
+	// Cut short, it is no stream; what is behind its last whole message is counted.
+	if kind, r = parseLines(t, frame(wrapSyslog)+frame(wrapOther)[:150]); kind != Attempt && kind != Unparsed || len(r.Deliveries) > 0 && r.Deliveries[0].Recipient != "a@b.example" {
+		t.Errorf("cut short: %v %+v", kind, r.Deliveries)
+	}
+	// What a stranger wrote into a message is no other, whatever count stands before it.
+	kind, r = parseLines(t, frame("Nov 23 09:47:06 mx1 sshd[9]: Invalid user x "+frame(wrapOther)))
+	if kind != Unparsed {
+		t.Errorf("forged: %v %+v", kind, r.Deliveries)
+	}
+}
+
+// TestMisread reads lines in UTF-8 that stood in a file in UTF-16, behind its byte order mark.
+func TestMisread(t *testing.T) {
+	for _, big := range []bool{false, true} {
+		var b strings.Builder
+		text := wrapSyslog + "\n" + wrapOther + "\n\n"
+		for i := 0; i+1 < len(text); i += 2 {
+			one, two := rune(text[i]), rune(text[i+1])
+			if big {
+				b.WriteRune(one<<8 | two)
+			} else {
+				b.WriteRune(two<<8 | one)
+			}
+		}
+		if kind, r := parseLines(t, b.String()); kind != Attempt || len(r.Deliveries) != 2 {
+			t.Errorf("big endian %v: %v %+v", big, kind, r.Deliveries)
+		}
 	}
 }
 

@@ -404,7 +404,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		return k != Unparsed
 	}
 	if bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
-		p.foreign && (again(p.unquote(line)) || again(p.typewritten(line))) {
+		p.foreign && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}
 	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || p.holdsInURL(line)) {
@@ -430,6 +430,11 @@ func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	}
 	if hasControl(line) {
 		return p.controlled(line, r, offset, p.untabbed)
+	}
+	if len(line) > 0 && isDigit(line[0]) && octetCount(line) > 0 {
+		if kind, ok := p.frames(line, r, offset); ok {
+			return kind
+		}
 	}
 	return p.parse(line, r, offset)
 }
