@@ -173,7 +173,7 @@ var detailTexts = map[string]detailWords{
 		Retry: "Only after the address is corrected or the smarthost is mended.",
 		Also:  "A domain whose mail the operator of the smarthost hosts.",
 	}},
-	"own-loop": {instead: true, Text: Text{
+	detailOwnLoop: {instead: true, Text: Text{
 		Title:   "loop at your own server",
 		Meaning: "The DNS sends mail for this domain to your own server, which does not know the domain as its own: the mail would come back.",
 		Do: []string{
@@ -184,6 +184,18 @@ var detailTexts = map[string]detailWords{
 		Retry: "Not before the route is mended.",
 		Also:  "A split DNS, or a backup MX without the domain in relay_domains.",
 	}},
+	detailLoop: {instead: true, Text: Text{
+		Title:   "mail loop",
+		Meaning: "The mail goes round between servers: it has passed more of them than a message may (RFC 5321 section 6.3). Often one of them is your own.",
+		Do: []string{
+			"Read the Received: headers of a returned message: the hosts that repeat are the loop.",
+			"If this server is one of them: is the domain named in mydestination, virtual_mailbox_domains or relay_domains (Exim: local_domains), does its MX point back to this server, and does a transport map or route_list send the mail on to a host that returns it?",
+			"If it is a forwarding: two addresses that forward to each other; take one out.",
+		},
+		Retry: "Not before the loop is broken.",
+		Also:  "A message with very many Received: headers and no loop: raise hopcount_limit (Exim: received_headers_max).",
+	}},
+	detailContentFilter: adds("Your own content filter says so, not the receiver: its log names the rule or the score."),
 	"own-address": {instead: true, Text: Text{
 		Title:   "source address not on this host",
 		Meaning: "The mail server shall send from an address that this host does not have.",

@@ -254,6 +254,8 @@ const (
 	detailOwnHop   = "own-hop"   // the next hop is on this host or in its network
 	detailOwnStore = "own-store" // the next hop is a mail store
 	detailOwnRoute = "own-route" // the name of the next hop is in one's own configuration
+	detailOwnLoop  = "own-loop"  // the mail comes back to this server
+	detailLoop     = "loop"      // another server says that the mail is in a loop
 
 	detailNotTried = "not-tried" // no host was contacted: the reason is that of an attempt before
 
@@ -263,6 +265,10 @@ const (
 	DetailOwnMailbox = "own-mailbox" // by a mail store of one's own
 	DetailOwnRelay   = "own-relay"   // by a filter, a gateway or a relay of one's own, for itself
 	DetailSmarthost  = "smarthost"   // by a relay that mail is handed to, for itself
+
+	// The scope stays the message's: what a filter says is right, as a rule. Only many such
+	// refusals are a fault of one's own (package problem).
+	detailContentFilter = "content-filter" // one's own content filter refuses the message
 )
 
 // ownSide turns a verdict about the other side into one about this server where
@@ -291,11 +297,23 @@ func ownSide(v *bounce.Verdict, f facts) {
 			v.Scope, v.Detail = bounce.ScopeSender, orElse(v.Detail, detailOwnHost)
 			return
 		}
+	case bounce.ContentSpam, bounce.ContentRejected:
+		if f&(ownHop|factLocal) != 0 && f&factPassedOn == 0 {
+			v.Detail = orElse(v.Detail, detailContentFilter)
+		}
+		return
+	case bounce.Policy:
+		if f&ownHop != 0 && f&factPassedOn == 0 {
+			v.Detail = orElse(v.Detail, detailContentFilter)
+		}
+		return
 	case bounce.Connection, bounce.DNSRouting, bounce.TLS, bounce.ProtocolError, bounce.Unknown:
 	default:
 		return
 	}
 	switch {
+	case v.Detail == detailLoop && f&(ownHop|factLocal) != 0:
+		v.Detail = detailOwnLoop
 	case f&ownHop == 0:
 		return
 	case f&factHere != 0:

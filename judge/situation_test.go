@@ -44,6 +44,11 @@ func TestOwnSide(t *testing.T) {
 		{"a smarthost's own word", bounce.Delivery{Agent: "smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 587, Code: 550, Response: "550 5.1.1 <joe@far.example>: Recipient address rejected: User unknown in local recipient table"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailSmarthost},
 		{"a smarthost passes on what a server said", bounce.Delivery{MTA: bounce.Exim, Agent: "smarthost_smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 587, Code: 550, Response: "550-Callout failed: host mx.far.example [192.0.2.7]: 550 5.1.1 no such user\\n550 recipient verification failed"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"the recipient's server", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Code: 550, Response: "550 5.1.1 no such user"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
+		{"own filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 554, Response: "554 5.7.0 Reject, id=01234-05 - spam"}, bounce.ContentSpam, bounce.ScopeMessage, detailContentFilter},
+		{"own milter refuses", bounce.Delivery{Agent: "cleanup", Local: true, Response: "Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, detailContentFilter},
+		{"a remote filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 554, Response: "554 5.7.1 Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, ""},
+		{"a loop at home", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 25, Code: 554, Response: "554 5.4.6 Too many hops"}, bounce.DNSRouting, bounce.ScopeSender, detailOwnLoop},
+		{"a loop elsewhere", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 554, Response: "554 5.4.6 Too many hops"}, bounce.DNSRouting, bounce.ScopeRemote, detailLoop},
 
 		{"the recipient's domain", bounce.Delivery{Agent: "smtp", RecipientDomain: "typo.example", Local: true, Response: strings.Replace(notFound, "%", "Typo.example", 1)}, bounce.DomainInvalid, bounce.ScopeRecipient, ""},
 		{"its mail exchanger", bounce.Delivery{Agent: "smtp", RecipientDomain: "typo.example", Local: true, Response: strings.Replace(notFound, "%", "mx1.typo.example", 1)}, bounce.DNSRouting, bounce.ScopeRemote, ""},
@@ -100,7 +105,7 @@ func TestDetails(t *testing.T) {
 	j := newJudge(t)
 	used := map[string]bool{
 		detailOwnHost: true, detailOwnHop: true, detailOwnStore: true, detailOwnRoute: true,
-		detailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, // given by ownSide
+		detailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // given by ownSide
 	}
 	for r := range j.Rules() {
 		used[r.Detail] = true
