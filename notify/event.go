@@ -83,7 +83,7 @@ func bounded(in *report.Incident) *report.Incident {
 	if len(b.Command) > textAtMost {
 		b.Command = "" // half of it would be another one
 	}
-	for _, list := range []*[]string{&b.SenderDomains, &b.Providers, &b.Addresses} {
+	for _, list := range []*[]string{&b.SenderDomains, &b.Providers, &b.ProviderNames, &b.Addresses} {
 		*list = slices.Clone((*list)[:min(len(*list), namesAtMost)])
 		for i, name := range *list {
 			(*list)[i] = table.Clean(table.Cut(name, 255))

@@ -142,6 +142,38 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"confirmed", "reputation", "elsewhere.example shop.example", "big-provider.example"}},
 		},
 		{
+			"a provider's own list beside its reputation is one refusal",
+			join(regular(12, 7, news, users, "mx1.mail.protection.outlook.com"),
+				refused(6, 6, 7*day, news, users, "mx1.mail.protection.outlook.com", said("550 5.7.1 Unfortunately, messages from [203.0.113.25] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3140).")),
+				refused(6, 6, 7*day+2*time.Hour, news, users, "mx1.mail.protection.outlook.com", said("451 4.7.650 The mail server [203.0.113.25] has been temporarily rate limited due to IP reputation."))),
+			[]answer{{"confirmed", "ip", "shop.example", "outlook.com"}},
+		},
+		{
+			"a public list beside a provider's reputation is another cause",
+			join(regular(12, 7, news, users, "mx1.mail.protection.outlook.com"),
+				refused(6, 6, 7*day, news, users, "mx1.mail.protection.outlook.com", said("550 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using Spamhaus ZEN")),
+				refused(6, 6, 7*day+2*time.Hour, news, users, "mx1.mail.protection.outlook.com", said("451 4.7.650 The mail server [203.0.113.25] has been temporarily rate limited due to IP reputation."))),
+			[]answer{{"confirmed", "ip", "shop.example", "outlook.com"}, {"confirmed", "reputation", "shop.example", "outlook.com"}},
+		},
+		{
+			"forwarded mail that is refused as spam",
+			join(week(news), with(refused(12, 12, 7*day, "someone@elsewhere.example", users, relay, said("550 5.7.1 This message is likely unsolicited mail")), func(m *mail) { m.original, m.to = "me@shop.example", "user1@big.example" })),
+			[]answer{{"likely", "forwarding", "", "big-provider.example"}},
+		},
+		{
+			"some forwarded mail that is refused as spam",
+			join(week(news), regular(120, 8, office, users, relay), with(refused(6, 6, 7*day, "someone@elsewhere.example", users, relay, said("550 5.7.1 This message is likely unsolicited mail")), func(m *mail) {
+				m.original, m.to, m.at = "me@shop.example", "user1@big.example", 7*day+4*(m.at-7*day)*60
+			})),
+			nil,
+		},
+		{
+			"forwarded mail that is refused as spam, as own mail is",
+			join(week(news), with(refused(12, 12, 7*day, "someone@elsewhere.example", users, relay, said("550 5.7.1 This message is likely unsolicited mail")), func(m *mail) { m.original, m.to = "me@shop.example", "user1@big.example" }),
+				refused(6, 6, 7*day, news, users, relay, said("550 5.7.1 This message is likely unsolicited mail"))),
+			[]answer{{"likely", "unknown", "shop.example", "big-provider.example"}},
+		},
+		{
 			"greylisting that never passes",
 			join(week(news), func() (all []mail) {
 				for try := range 20 {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -337,7 +338,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
 		Scan:        "bouncelog report --by " + by + " --sort hard",
 		keys:        []key{{what: floodOf, sender: c.account}},
-		short:       who + " floods",
+		short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail",
 	}
 	if !p.Ongoing {
 		p.Ended = "nothing of it returned since"

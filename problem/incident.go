@@ -9,15 +9,19 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/store"
 )
 
 // An incident is refusals that probably have one cause.
 type incident struct {
-	level     string
-	keys      []key
-	forwarded bool
-	spam      bool // forwarded, and refused for what it is
+	level        string
+	keys         []key
+	forwarded    bool
+	spam         bool     // forwarded, and refused for what it is (see forwarded.go)
+	own          int      // messages that were not forwarded, and refused in the same way; of spam
+	originals    []string // that spam was forwarded from, as far as they were read
+	allOriginals bool     // that is all of them
 
 	refusals []*refusal // of the period, at least one, in the order of time
 	all      []*refusal // from the onset on
@@ -42,7 +46,10 @@ func (in *incident) named() bool { return in.keys[0].what == namedStream }
 // incidents makes incidents of the streams: of the named ones, of silent ones that stand
 // out from what was delivered, and of the refusals to valid recipients that are left.
 func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
-	named := x.namedIncidents()
+	named, err := x.namedIncidents(ctx)
+	if err != nil {
+		return nil, err
+	}
 	own, shared := x.weighed()
 	wanted := x.histories(named, own, shared)
 	histories, err := x.s.Delivered(ctx, wanted, deliveriesRead)
@@ -58,7 +65,7 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 }
 
 // namedIncidents makes incidents of the named streams.
-func (x *refusalSearch) namedIncidents() (list []*incident) {
+func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, err error) {
 	for _, s := range sorted(x.named) {
 		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
 			byProvider := splitByProvider(part, x.o.Window)
@@ -73,12 +80,18 @@ func (x *refusalSearch) namedIncidents() (list []*incident) {
 				if s.key.forwarded {
 					in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
 				}
-				in.markForwardedSpam()
+				if s.key.reason.NamesCause() {
+					in.markForwardedSpam()
+				} else if is, err := x.isForwardedSpam(ctx, in); err != nil {
+					return nil, err
+				} else if !is {
+					continue
+				}
 				list = append(list, in)
 			}
 		}
 	}
-	return merge(list, x.o.Window, false)
+	return merge(list, x.o.Window, false), nil
 }
 
 // silentIncidents makes incidents of the faults of silent streams: of those of one sender
@@ -143,17 +156,6 @@ func (x *refusalSearch) incident(level string, s *stream, refusals []*refusal) *
 		}
 	}
 	return in
-}
-
-// markForwardedSpam marks an incident of a bad reputation in which all that was refused is
-// forwarded mail: what others wrote is judged, not what is sent from here.
-func (in *incident) markForwardedSpam() {
-	own := func(r *refusal) bool { return !r.Forwarded }
-	if in.refusals[0].Reason != bounce.Reputation || len(in.refusals) < 2 || slices.ContainsFunc(in.all, own) {
-		return
-	}
-	in.forwarded, in.spam, in.level = true, true, Likely
-	in.keys[0].forwarded = true
 }
 
 // weighed returns the silent streams that reach the thresholds of recipients and messages,
@@ -413,13 +415,20 @@ func (x *refusalSearch) watched() (list []*incident) {
 }
 
 // A common is something by which two incidents may be one: a provider or a sender domain.
-type common struct{ provider, sender string }
+type common struct {
+	provider, sender string
+	standing         bool // see incident.standing
+}
 
 // commonOf returns what an incident may have in common with others: its providers; and
 // where bySender is set its sender domains.
-func commonOf(counts []traitCount, bySender bool) (list []common) {
+func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common) {
+	standing := in.standing()
 	for _, p := range providersOf(counts) {
-		list = append(list, common{provider: p})
+		list = append(list, common{provider: p, standing: standing})
+	}
+	if standing {
+		return list
 	}
 	if bySender {
 		for _, s := range sendersOf(counts) {
@@ -453,7 +462,7 @@ func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*in
 			out = append(out, in)
 			continue
 		}
-		shared := commonOf(counts, bySender)
+		shared := in.commonOf(counts, bySender)
 		earlier := find(index, shared, in, window)
 		if earlier != nil {
 			earlier.join(in)
@@ -474,9 +483,26 @@ func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*in
 }
 
 // mergeable reports whether an incident may be one with another: forwarded mail is not; a
-// listing, a missing name and a reputation are one stream each already.
+// public listing and a missing name are one stream each already.
 func (in *incident) mergeable() bool {
-	return !in.forwarded && (!in.named() || in.refusals[0].Reason == bounce.AuthFailure)
+	return !in.forwarded && (!in.named() || in.refusals[0].Reason == bounce.AuthFailure || in.standing())
+}
+
+// standing reports whether an incident is one provider's own judgement of the address that
+// sends: its reputation there, or a list of the provider's own. These are one refusal in two
+// wordings.
+func (in *incident) standing() bool {
+	if !in.named() {
+		return false
+	}
+	first := in.refusals[0]
+	switch first.Reason {
+	case bounce.Reputation:
+		return true
+	case bounce.Blocklist:
+		return provider.Is(first.provider, first.Detail) && len(providersOf(countTraits(in.refusals))) == 1
+	}
+	return false
 }
 
 // find returns the first incident that in is the same as, of those that have something in
@@ -496,6 +522,9 @@ func find(index map[common][]*incident, shared []common, in *incident, window ti
 // same: it began within a window of it; or it began before this one ended, which is about
 // so many sender domains that it is nobody's own.
 func (in *incident) sameAs(later *incident, window time.Duration) bool {
+	if in.standing() && later.began.sub(in.until) < window {
+		return true
+	}
 	return later.began.sub(in.began) < window || later.began <= in.until && len(in.senders) >= sendersNamed
 }
 

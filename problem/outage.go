@@ -1,28 +1,45 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/store"
 )
 
 // An outage is a fault of the sending side itself: nobody refuses the mail, it does not
-// get away, or not into the mailboxes. Two kinds of evidence show one.
-//
-// Stated: the MTA or its relay host says so (scope sender, details "own-…", "login" and the
-// like). Then some messages are enough.
-//
-// Silent: many domains that have nothing to do with each other fail in the same way before
-// anybody spoke, and meanwhile no mail reaches any other. A single domain or a single
-// provider that is down is no outage.
+// get away, or not into the mailboxes. A failure is one kind of evidence for that, and each
+// kind is proven in its own way; runs with one cause that are proven are one outage.
+
+// An evidence is how a failure points to its cause.
+type evidence uint8
+
+const (
+	// stated: the MTA or its relay host says that the sending side is at fault (scope
+	// sender, details "own-…", "login" and the like). Then some messages are enough.
+	stated evidence = iota
+	// silent: nobody spoke. Many domains that have nothing to do with each other fail in the
+	// same way, and meanwhile no mail reaches any other. A single domain or a single
+	// provider that is down is no outage.
+	silent
+	// notFound: the DNS is said not to know the recipient's domain. As silent; or many
+	// domains are not found that took mail before or since.
+	notFound
+	// denied: this server itself, or its mail store, does not know a recipient who took mail.
+	denied
+	// filtered: a content filter of this server refuses the message, as it does with most.
+	filtered
+)
 
 // The causes of outages, as the field Cause names them.
 const (
@@ -55,6 +72,11 @@ const (
 	outageLasts     = 10 * time.Minute // at least, unless mail is returned
 	outagePassing   = 15 * time.Minute // what is delivered so soon waited for a restart
 	outageOneSource = 0.9              // of the replies that name one host or provider, for it to be what fails
+	outageGap       = time.Hour        // without a failure, that separates bursts of domains that are not found; higher: fewer bursts, which are compared with more mail
+	outageKnown     = 0.05             // of the messages of its time, to known domains that are not found: such domains do expire
+	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied, where it takes others
+	outageFiltered  = 0.5              // of the messages that a content filter gets
+	outageFilters   = 0.25             // of those before that: a filter that always refused so much is no outage; lower: fewer outages
 )
 
 // The limits of the search for outages (see limits.go).
@@ -72,7 +94,9 @@ type failure struct {
 	before, after moment // the last delivery to the recipient before, the first afterwards; 0: none
 	message       uint64 // store.Refusal.Message
 	recipient     uint64 // a hash of the address
+	address       string // of the recipient, where it took mail before or afterwards
 	unit          string // the registered domain of the recipient: what is below it is one
+	evidence      evidence
 }
 
 func (x *failure) hard() bool { return x.Outcome == bounce.Hard }
@@ -80,56 +104,72 @@ func (x *failure) hard() bool { return x.Outcome == bounce.Hard }
 // passed reports whether the mail was delivered soon after.
 func (x *failure) passed() bool { return x.after != 0 && x.after.sub(x.at) < outagePassing }
 
-// causeOf returns the cause of outage that a failed attempt points to; "": none. valid is
-// Thresholds.Valid.
-func causeOf(r *store.Refusal, valid time.Duration) string {
+// causeOf returns the cause of outage that a failed attempt points to, "": none; and how.
+// valid is Thresholds.Valid.
+func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	switch r.Detail {
 	case "own-hop":
-		return causeFilter
+		return causeFilter, stated
 	case "own-store":
-		return causeStore
+		return causeStore, stated
 	case "own-route":
-		return causeRoute
+		return causeRoute, stated
 	case "own-loop":
-		return causeLoop
+		return causeLoop, stated
 	case "own-tls-policy":
-		return causeTLS
+		return causeTLS, stated
 	case "own-address":
-		return causeNetwork
+		return causeNetwork, stated
 	case "own-account", "own-limit", "account-limit", "identity":
-		return causeAccount
+		return causeAccount, stated
 	case "login", "sasl-mechanism", "wrapper-mode":
-		return causeLogin
+		return causeLogin, stated
+	case "content-filter":
+		return causeFilter, filtered
+	case "own-mailbox", "own-relay", "own-table":
+		switch {
+		case !tookBefore(r, valid) || r.Outcome != bounce.Hard:
+			return "", 0
+		case r.Detail == "own-table" && r.RelayHost == "": // no transport was reached
+			return causeRouter, denied
+		}
+		return causeStore, denied
 	}
 	switch {
 	case strings.HasPrefix(r.Detail, "own-") && r.Scope == bounce.ScopeSender:
-		return causeHost
+		return causeHost, stated
+	case r.Reason == bounce.RelayDenied && !outside(r.RelayHost):
+		return causeFilter, stated
 	case r.Reason == bounce.RelayDenied && provider.Submits(r.RelayPort):
-		return causeLogin
-	case r.Code != 0 || r.NullSender || r.Detail != "" && r.Detail != "own-table" || r.Stage > bounce.StageHelo:
+		return causeLogin, stated
+	case r.Code != 0 || r.NullSender || r.Detail != "" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
-		return causeResolver
+		return causeResolver, silent
 	case r.Reason == bounce.Connection && r.Scope == bounce.ScopeRemote:
-		return causeNetwork
+		return causeNetwork, silent
 	case (r.Reason == bounce.DomainInvalid || r.Reason == bounce.UserUnknown) && r.RelayHost == "" && r.Outcome == bounce.Hard:
+		if strings.Contains(r.Template, "ame service error") || strings.Contains(r.Template, "non-existent hosts") {
+			return causeResolver, notFound // Postfix's and Exim's words for an answer of the DNS
+		}
 		// The MTA's own words for an address that it took before; the DNS says nothing.
-		if !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < valid && !strings.Contains(r.Template, "ame service error") {
-			return causeRouter
+		if tookBefore(r, valid) {
+			return causeRouter, denied
 		}
 	}
-	return ""
+	return "", 0
 }
 
-// stated reports whether a failure says by itself that the sending side is at fault.
-func (x *failure) stated(cause string) bool {
-	return cause != causeResolver && cause != causeNetwork && cause != causeRouter || x.Scope == bounce.ScopeSender
+// tookBefore reports whether the recipient took mail within valid before the attempt.
+func tookBefore(r *store.Refusal, valid time.Duration) bool {
+	return !r.DeliveredBefore.IsZero() && r.Time.Sub(r.DeliveredBefore) < valid
 }
 
 // outageReasons are the reasons of the attempts for which causeOf returns a cause.
 var outageReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	switch r {
 	case bounce.DNSRouting, bounce.Connection, bounce.SystemError, bounce.RelayDenied, bounce.TLS, bounce.ProtocolError, bounce.RateLimited,
-		bounce.SenderRejected, bounce.Policy, bounce.Unknown, bounce.DomainInvalid, bounce.UserUnknown:
+		bounce.SenderRejected, bounce.Policy, bounce.Unknown, bounce.DomainInvalid, bounce.UserUnknown, bounce.MailboxDisabled,
+		bounce.ContentSpam, bounce.ContentRejected:
 		return true
 	}
 	return false
@@ -144,6 +184,7 @@ type outageSearch struct {
 	causes  map[string][]failure
 	seed    maphash.Seed
 	reached *reached
+	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not asked yet
 }
 
 // findOutages finds the faults of the sending side among the failed attempts that match f.
@@ -153,23 +194,16 @@ func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Threshol
 	if err != nil || !ok {
 		return nil, err
 	}
+	if err := w.moveOthers(ctx); err != nil {
+		return nil, err
+	}
 	var found []Problem
 	for _, cause := range outageCauses {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		runs, err := w.runs(ctx, cause)
+		outages, err := w.outages(ctx, cause)
 		if err != nil {
 			return nil, err
 		}
-		for _, run := range runs[max(len(runs)-runsKept, 0):] {
-			x, err := w.judge(ctx, cause, run)
-			if err != nil {
-				return nil, err
-			}
-			if x == nil {
-				continue
-			}
+		for _, x := range outages {
 			p := x.problem()
 			if err := w.measure(ctx, x, p); err != nil {
 				return nil, err
@@ -178,6 +212,68 @@ func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Threshol
 		}
 	}
 	return found, nil
+}
+
+// outages returns the outages with one cause. Runs that are proven by different kinds of
+// evidence are one outage where less than a window lies between them.
+func (w *outageSearch) outages(ctx context.Context, cause string) ([]*outage, error) {
+	runs, err := w.runs(ctx, cause)
+	if err != nil {
+		return nil, err
+	}
+	proven := map[string][][]failure{} // by the cause that is told
+	for _, run := range runs[max(len(runs)-runsKept, 0):] {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		told, run, err := w.prove(ctx, cause, run)
+		if err != nil {
+			return nil, err
+		}
+		if told != "" {
+			proven[told] = append(proven[told], run)
+		}
+	}
+	var list []*outage
+	for _, told := range slices.Sorted(maps.Keys(proven)) {
+		for _, run := range w.joined(proven[told]) {
+			x, err := w.outage(ctx, told, run)
+			if err != nil {
+				return nil, err
+			}
+			if x != nil {
+				x.found = cause
+				list = append(list, x)
+			}
+		}
+	}
+	return list, nil
+}
+
+// joined joins runs with one cause between which less than a window lies.
+func (w *outageSearch) joined(runs [][]failure) (out [][]failure) {
+	slices.SortStableFunc(runs, func(a, b []failure) int { return cmp.Compare(a[0].at, b[0].at) })
+	for _, run := range runs {
+		n := len(out)
+		if n == 0 || run[0].at.sub(lastOf(out[n-1])) >= w.o.Window {
+			out = append(out, run)
+			continue
+		}
+		all := slices.Concat(out[n-1], run)
+		slices.SortStableFunc(all, func(a, b failure) int {
+			return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.ref.Source, b.ref.Source), cmp.Compare(a.ref.Offset, b.ref.Offset), cmp.Compare(a.ref.N, b.ref.N))
+		})
+		out[n-1] = slices.CompactFunc(all, func(a, b failure) bool { return a.ref == b.ref })
+	}
+	return out
+}
+
+// lastOf is when the last failure of a run was.
+func lastOf(run []failure) (last moment) {
+	for i := range run {
+		last = max(last, run[i].at)
+	}
+	return last
 }
 
 // read reads the failures, and reports whether there are any.
@@ -208,7 +304,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 			continue
 		}
 		w.reached.note(r)
-		cause := causeOf(r, w.o.Valid)
+		cause, e := causeOf(r, w.o.Valid)
 		if cause == "" || r.Untried {
 			continue
 		}
@@ -224,30 +320,51 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		if len(list) == failuresKept { // what is newest matters
 			list = append(list[:0], list[failuresKept/2:]...)
 		}
-		w.causes[cause] = append(list, failure{
+		x := failure{
 			Traits: r.Traits, ref: r.Ref(), at: momentOf(r.Time), before: momentOf(r.DeliveredBefore), after: momentOf(r.DeliveredAfter),
-			message: r.Message, recipient: maphash.String(w.seed, r.Recipient), unit: unit,
-		})
+			message: r.Message, recipient: maphash.String(w.seed, r.Recipient), unit: unit, evidence: e,
+		}
+		if tookBefore(r, w.o.Valid) || x.after != 0 {
+			x.address = r.Recipient
+		}
+		w.causes[cause] = append(list, x)
 	}
 	return n > 0, nil
 }
 
 // runs splits the failures of one cause into runs that may each be an outage, in the order
 // of time of each kind of evidence.
-func (w *outageSearch) runs(ctx context.Context, cause string) ([][]failure, error) {
-	var stated, silent []failure
-	for _, x := range w.causes[cause] {
-		if x.stated(cause) {
-			stated = append(stated, x)
-		} else {
-			silent = append(silent, x)
+func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure, err error) {
+	of := func(kinds ...evidence) (list []failure) {
+		for _, x := range w.causes[cause] {
+			if slices.Contains(kinds, x.evidence) {
+				list = append(list, x)
+			}
 		}
+		return list
 	}
-	if cause == causeRouter {
-		return w.byWindow(silent), nil
+	for _, e := range [...]evidence{stated, denied, filtered} {
+		runs = append(runs, w.byWindow(of(e))...)
 	}
-	var dead [][]failure
-	for _, run := range split(silent, w.reachedBetween(silent)) {
+	unanswered := of(silent, notFound)
+	dead, err := w.dead(ctx, unanswered)
+	if err != nil {
+		return nil, err
+	}
+	runs = append(runs, dead...)
+	if cause == causeResolver {
+		known, err := w.knownDomains(ctx, unanswered)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, known...)
+	}
+	return runs, nil
+}
+
+// dead returns the runs of failures during which no mail got through to anybody.
+func (w *outageSearch) dead(ctx context.Context, list []failure) (dead [][]failure, err error) {
+	for _, run := range split(list, w.reachedBetween(list)) {
 		if !unrelated(run) {
 			continue
 		}
@@ -263,7 +380,110 @@ func (w *outageSearch) runs(ctx context.Context, cause string) ([][]failure, err
 			}
 		}
 	}
-	return append(w.byWindow(stated), dead...), nil
+	return dead, nil
+}
+
+// knownDomains returns the runs of failures in which many domains are not found that took
+// mail: bursts, or, where none stands out, what a window holds.
+func (w *outageSearch) knownDomains(ctx context.Context, list []failure) (runs [][]failure, err error) {
+	if !unrelated(list) {
+		return nil, nil
+	}
+	if err := w.readDomains(ctx); err != nil {
+		return nil, err
+	}
+	var known []failure
+	for _, x := range list {
+		if w.knows(&x) {
+			known = append(known, x)
+		}
+	}
+	for _, gap := range [...]time.Duration{outageGap, w.o.Window} {
+		for _, run := range split(known, func(a, b *failure) bool { return b.at.sub(a.at) >= gap }) {
+			if !unrelated(run) {
+				continue
+			}
+			arrived, err := w.delivered(ctx, w.during(run))
+			if err != nil {
+				return nil, err
+			}
+			if n := float64(messagesOf(run)); n >= outageKnown*(n+float64(arrived)) {
+				runs = append(runs, run)
+			}
+		}
+		if len(runs) > 0 {
+			break
+		}
+	}
+	return runs, nil
+}
+
+// readDomains reads which domains took mail in the period, and a window before the first
+// failure that names a domain; once.
+func (w *outageSearch) readDomains(ctx context.Context) error {
+	if w.took != nil {
+		return nil
+	}
+	w.took = map[string]bool{}
+	f := w.f
+	f.Outcomes, f.Reasons, f.Since = []bounce.Outcome{bounce.Delivered}, nil, w.last.time()
+	for _, cause := range [...]string{causeResolver, causeRouter} {
+		if list := w.causes[cause]; len(list) > 0 && list[0].at.time().Before(f.Since) {
+			f.Since = list[0].at.time()
+		}
+	}
+	f.Since = f.Since.Add(-w.o.Window)
+	cells, err := w.s.Count(ctx, f, store.ByDomain, store.ByRelay)
+	for i := range cells {
+		if c := &cells[i]; c.Delivered > 0 && len(w.took) < setSize {
+			domain := ascii.Lower(c.Keys[0])
+			w.took[domain] = w.took[domain] || outside(c.Keys[1])
+		}
+	}
+	return err
+}
+
+// knows reports whether the recipient's domain took mail (see readDomains).
+func (w *outageSearch) knows(x *failure) bool {
+	_, took := w.took[ascii.Lower(x.RecipientDomain)]
+	return took || x.address != ""
+}
+
+// moveOthers takes the failures of Exim's routers that are at many domains of others for what
+// they are: "Unrouteable address" is what Exim says, too, where the DNS does not know a domain.
+func (w *outageSearch) moveOthers(ctx context.Context) error {
+	list := w.causes[causeRouter]
+	if !unrelated(list) {
+		return nil
+	}
+	if err := w.readDomains(ctx); err != nil {
+		return err
+	}
+	var own, others []failure
+	for _, x := range list {
+		if w.took[ascii.Lower(x.RecipientDomain)] {
+			x.evidence = notFound
+			others = append(others, x)
+		} else {
+			own = append(own, x)
+		}
+	}
+	if unrelated(others) {
+		w.causes[causeRouter] = own
+		others = append(others, w.causes[causeResolver]...)
+		slices.SortStableFunc(others, func(a, b failure) int { return cmp.Compare(a.at, b.at) })
+		w.causes[causeResolver] = others
+	}
+	return nil
+}
+
+// messagesOf counts the messages of a run.
+func messagesOf(run []failure) int {
+	messages := map[uint64]bool{}
+	for i := range run {
+		messages[run[i].message] = true
+	}
+	return len(messages)
 }
 
 // split splits failures where cut holds of two that follow each other. The parts share
@@ -411,7 +631,8 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, 
 // An outage is a run that is one, and what is known of it.
 type outage struct {
 	cause  string
-	stated bool
+	found  string // the cause that its failures were read for
+	kinds  [filtered + 1]bool
 	run    []failure // from its onset to its last failure
 	period []failure // those in the period asked for, at least one
 	texts  []*store.Attempt
@@ -420,6 +641,7 @@ type outage struct {
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
 	lasting                        int   // messages that were not delivered soon after
+	knownDomains                   int   // that are not found, and took mail
 	tried                          int64 // messages of its time that it is about, the failed ones included
 	arrived                        int64 // of them; what was delivered to the own mail store counts where the cause is about that
 }
@@ -434,8 +656,8 @@ func newOutage(cause string, run []failure) *outage {
 	for i := range run {
 		a := &run[i]
 		x.messages[a.message], x.recipients[a.recipient], x.units[a.unit] = true, true, true
-		x.stated = x.stated || a.stated(cause)
-		if a.before != 0 || a.after != 0 {
+		x.kinds[a.evidence] = true
+		if a.address != "" {
 			x.valid[a.recipient] = true
 		}
 		if a.hard() {
@@ -449,6 +671,12 @@ func newOutage(cause string, run []failure) *outage {
 	return x
 }
 
+// alive reports whether an outage shows by domains that are not found although they took
+// mail, and not by that nothing gets through.
+func (x *outage) alive() bool {
+	return x.cause == causeResolver && x.knownDomains >= outageDomains && float64(x.arrived) > outageThrough*float64(len(x.run))
+}
+
 // proves reports whether a run is enough to be an outage, by itself.
 func (x *outage) proves(o Thresholds) bool {
 	lasted := x.run[len(x.run)-1].at.sub(x.run[0].at)
@@ -457,14 +685,16 @@ func (x *outage) proves(o Thresholds) bool {
 	}
 	several := len(x.units) >= outageMessages
 	switch {
+	case x.kinds[denied]:
+		return len(x.recipients) >= o.Recipients
+	case x.kinds[filtered]:
+		return len(x.messages) >= outageMany && len(x.valid) >= o.Recipients
 	case x.cause == causeTLS:
 		return several
 	case x.cause == causeLogin:
 		return several || provider.Submits(x.run[0].RelayPort) || x.run[0].RelayHost == ""
 	case outageKinds[x.cause].unrelated:
 		return several || len(x.valid) >= o.Recipients || len(x.recipients) >= outageDomains && len(x.messages) >= outageMany
-	case x.cause == causeRouter:
-		return len(x.recipients) >= o.Recipients
 	}
 	return true
 }
@@ -475,18 +705,121 @@ func (x *outage) level() string {
 	switch {
 	case len(x.messages) < outageMany && share < outageShare, len(x.recipients) == 1 && share < 0.5:
 		return Watch
-	case x.stated:
+	case x.kinds[stated]:
 		return Confirmed
 	}
 	return Likely
 }
 
-// judge makes an outage of a run; nil where it is none, or has no failure in the period.
-func (w *outageSearch) judge(ctx context.Context, cause string, run []failure) (*outage, error) {
+// prove returns the cause that is told of a run, "" where it is no outage, and the failures
+// that prove it.
+func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (told string, proof []failure, err error) {
+	kind := run[0].evidence
+	if kind == denied {
+		if run, err = w.deniedAt(ctx, run); err != nil || len(run) == 0 {
+			return "", nil, err
+		}
+	}
 	x := newOutage(cause, run)
 	if !x.proves(w.o) {
-		return nil, nil
+		return "", nil, nil
 	}
+	switch {
+	case kind == filtered:
+		if most, err := w.filtersMost(ctx, run); err != nil || !most {
+			return "", nil, err
+		}
+	case cause == causeResolver && !slices.ContainsFunc(run, func(x failure) bool { return x.evidence == silent || w.knows(&x) }):
+		// Domains that nobody knows, while little else is sent: a list with old addresses?
+		if len(x.messages) < outageMany || lastOf(run).sub(run[0].at) < outageLasts {
+			return "", nil, nil
+		}
+	case cause == causeNetwork && kind == silent:
+		texts, err := w.lookUp(ctx, run)
+		if err == nil {
+			cause, err = w.oneHop(ctx, texts)
+		}
+		return cause, run, err
+	}
+	return cause, run, nil
+}
+
+// deniedAt returns the failures of a run that are at domains whose mailboxes this server
+// does not know any more: those that take no mail at all; that take less than they refuse, to
+// several recipients; or whose recipients take mail again.
+func (w *outageSearch) deniedAt(ctx context.Context, run []failure) ([]failure, error) {
+	domains := map[string][]failure{}
+	for _, x := range run {
+		domains[x.RecipientDomain] = append(domains[x.RecipientDomain], x)
+	}
+	gone := map[string]bool{}
+	for _, domain := range slices.Sorted(maps.Keys(domains)) {
+		list := domains[domain]
+		recipients, back := map[uint64]bool{}, map[uint64]bool{}
+		for i := range list {
+			recipients[list[i].recipient] = true
+			if list[i].after != 0 && !list[i].passed() {
+				back[list[i].recipient] = true
+			}
+		}
+		f := w.during(list)
+		f.Domain = domain
+		c, err := w.total(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		n := float64(messagesOf(list))
+		gone[domain] = c.Delivered == 0 || len(back) >= w.o.Recipients ||
+			len(recipients) >= outageDomains && n >= outageDenied*(n+float64(c.Delivered))
+	}
+	return slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return !gone[x.RecipientDomain] }), nil
+}
+
+// filtersMost reports whether a content filter refuses most of the mail that it gets during
+// a run, and much less before.
+func (w *outageSearch) filtersMost(ctx context.Context, run []failure) (bool, error) {
+	began, until := run[0].at, lastOf(run)
+	taken, err := w.passed(ctx, run, began, until.add(time.Second))
+	n := float64(messagesOf(run))
+	if err != nil || n < outageFiltered*(n+float64(taken)) {
+		return false, err
+	}
+	since := began.add(-w.o.Past)
+	before, err := w.passed(ctx, run, since, began)
+	if err != nil {
+		return false, err
+	}
+	earlier := slices.DeleteFunc(slices.Clone(w.causes[causeFilter]), func(x failure) bool {
+		return x.evidence != filtered || x.at < since || x.at >= began
+	})
+	refused := float64(messagesOf(earlier))
+	if refused+float64(before) < outageMany { // the log begins with it: then all but nothing passes
+		return n >= outageOneSource*(n+float64(taken)), nil
+	}
+	return refused < outageFilters*(refused+float64(before)), nil
+}
+
+// passed counts what a content filter let through; where it has no address, what was
+// delivered at all.
+func (w *outageSearch) passed(ctx context.Context, run []failure, since, until moment) (int64, error) {
+	f := w.during(run)
+	f.Since, f.Until, f.Relay = since.time(), until.time(), run[0].RelayHost
+	c, err := w.total(ctx, f)
+	return c.Delivered + c.Handoff, err
+}
+
+// lookUp reads the texts of some failures.
+func (w *outageSearch) lookUp(ctx context.Context, list []failure) ([]*store.Attempt, error) {
+	var refs []store.Ref
+	for i := 0; i < len(list); i += max(len(list)/failureTexts, 1) {
+		refs = append(refs, list[i].ref)
+	}
+	return w.s.Lookup(ctx, refs...)
+}
+
+// outage makes an outage of a run; nil where it has no failure in the period.
+func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) (*outage, error) {
+	x := newOutage(cause, run)
 	for _, a := range run {
 		if (w.f.Since.IsZero() || a.at >= momentOf(w.f.Since)) && (w.f.Until.IsZero() || a.at < momentOf(w.f.Until)) {
 			x.period = append(x.period, a)
@@ -495,31 +828,17 @@ func (w *outageSearch) judge(ctx context.Context, cause string, run []failure) (
 	if len(x.period) == 0 {
 		return nil, nil
 	}
-	var refs []store.Ref
-	for i := 0; i < len(x.period); i += max(len(x.period)/failureTexts, 1) {
-		refs = append(refs, x.period[i].ref)
-	}
 	var err error
-	if x.texts, err = w.s.Lookup(ctx, refs...); err != nil {
+	if x.texts, err = w.lookUp(ctx, x.period); err != nil {
 		return nil, err
 	}
-	if cause == causeNetwork && !x.stated {
-		if x.cause, err = w.oneHop(ctx, x); err != nil || x.cause == "" {
-			return nil, err
-		}
-	}
 	during := w.during(run)
-	if cause == causeRouter {
-		// The domains take no mail at all; else it is these mailboxes.
-		for unit := range x.units {
-			f := during
-			f.Domain = unit
-			if c, err := w.total(ctx, f); err != nil || c.Delivered > 0 {
-				return nil, err
-			}
-		}
+	if x.kinds[filtered] && !x.kinds[stated] {
+		x.arrived, err = w.passed(ctx, run, run[0].at, lastOf(run).add(time.Second))
+		x.tried = int64(len(x.messages)) + x.arrived
+		return x, err
 	}
-	if outageKinds[x.cause].inner {
+	if x.kind().inner {
 		c, err := w.total(ctx, during)
 		if err != nil {
 			return nil, err
@@ -529,14 +848,21 @@ func (w *outageSearch) judge(ctx context.Context, cause string, run []failure) (
 	}
 	x.arrived, err = w.delivered(ctx, during)
 	x.tried = int64(len(x.messages)) + x.arrived
+	known := map[string]bool{}
+	for i := range run {
+		if w.knows(&run[i]) {
+			known[run[i].unit] = true
+		}
+	}
+	x.knownDomains = len(known)
 	return x, err
 }
 
 // oneHop names the cause where connections fail: causeRelay where they are to the relay
 // host that most mail goes through, causeNetwork where they are to many, and "" where one
 // provider is down.
-func (w *outageSearch) oneHop(ctx context.Context, x *outage) (string, error) {
-	at, replies, named := hops(x.texts)
+func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (string, error) {
+	at, replies, named := hops(texts)
 	if named == 0 {
 		return causeNetwork, nil
 	}
@@ -592,7 +918,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	if c.Messages > 0 {
 		p.Before = &Tried{Tried: int(c.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
-		for _, a := range w.causes[p.Cause] {
+		for _, a := range w.causes[x.found] {
 			if a.at < began && a.at >= momentOf(f.Since) {
 				messages[a.message] = true
 			}
@@ -612,7 +938,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 	ended := len(reached) >= min(outageMessages, len(x.recipients))
-	if !ended && !outageKinds[x.cause].inner {
+	if !ended && !x.kind().inner {
 		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 		n, err := w.delivered(ctx, f)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/store"
 )
@@ -76,7 +77,7 @@ var outageKinds = map[string]outageKind{
 	},
 	causeRouter: {
 		place: "in this server's own routing, for recipients who took mail before", inner: true,
-		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps).",
+		firstCheck:       "The routers and tables of this server: exim -bt ADDRESS (a router that is missing, local_domains), postmap -q ADDRESS TABLE (virtual_mailbox_maps, virtual_alias_maps, relay_recipient_maps); of others' domains its resolver: dig DOMAIN MX.",
 		otherExplanation: "The domain, or these mailboxes, were removed on purpose.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
 	},
 	causeTLS: {
@@ -86,9 +87,42 @@ var outageKinds = map[string]outageKind{
 	},
 }
 
+// What outages say that show by other evidence than is usual for their cause.
+var (
+	aliveKind = outageKind{
+		place:            "at the DNS look-up: the resolver does not find domains that take mail",
+		firstCheck:       "The resolver of this server: the name servers in /etc/resolv.conf (and its copy in /var/spool/postfix/etc): dig DOMAIN MX with each of them, and again: does one of them say NXDOMAIN?",
+		otherExplanation: "The domains have one name server in common, which failed.", disprovedBy: "The same answer (NXDOMAIN) from a resolver elsewhere.",
+	}
+	deniedKind = outageKind{
+		place: "at this server's own mail store{at}, which denies mailboxes that took mail before", inner: true,
+		firstCheck:       "The list of mailboxes that the store looks into (Dovecot: doveadm user ADDRESS; Postfix: postmap -q ADDRESS with virtual_mailbox_maps or local_recipient_maps): is the database or file there, readable and complete, and is the volume of the mailboxes mounted?",
+		otherExplanation: "These mailboxes were removed on purpose.", disprovedBy: "A look-up of one of these addresses that says that it does not exist, as it should.",
+	}
+	filteredKind = outageKind{
+		place:            "at this server's own content filter{at}, which refuses most of what it gets",
+		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
+		otherExplanation: "A flood of spam in which the good messages are few: look for an account or a form that sends it.", disprovedBy: "Ordinary messages that pass the filter meanwhile.",
+	}
+)
+
+// kind returns what holds for an outage.
+func (x *outage) kind() outageKind {
+	switch {
+	case x.kinds[stated]:
+	case x.alive():
+		return aliveKind
+	case x.kinds[denied] && x.cause == causeStore:
+		return deniedKind
+	case x.kinds[filtered]:
+		return filteredKind
+	}
+	return outageKinds[x.cause]
+}
+
 // problem puts an outage into words; outageSearch.measure adds its course.
 func (x *outage) problem() *Problem {
-	kind := outageKinds[x.cause]
+	kind := x.kind()
 	first, last := &x.period[0], &x.period[len(x.period)-1]
 	p := &Problem{
 		Level: x.level(), Reason: first.Reason, Detail: first.Detail, Cause: x.cause,
@@ -102,14 +136,22 @@ func (x *outage) problem() *Problem {
 	if x.run[0].at < first.at {
 		p.FirstHeard = x.run[0].at.time()
 	}
+	p.ValidRecipients, p.ValidBefore = x.validAddresses()
 	for i := range x.period {
 		p.Hours = countHour(p.Hours, x.period[i].at)
 	}
 	to := table.Count(int64(len(p.Domains)), "domain")
 	if len(p.Domains) == 1 {
 		to = p.Domains[0]
+		if plain(to) {
+			p.Scan += " --domain " + to
+		}
 	}
 	place := x.place()
+	at, _, _ := hops(x.texts)
+	for _, h := range at {
+		p.hops = append(p.hops, provider.OfHost(h.host))
+	}
 	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
 	p.short = fmt.Sprintf("mail to %s fails %s", to, place)
 	if x.arrived == 0 && int64(len(x.messages)) == x.tried {
@@ -124,12 +166,12 @@ func (x *outage) problem() *Problem {
 
 // place says where the mail fails, and with which error.
 func (x *outage) place() string {
-	place := outageKinds[x.cause].place
+	place := x.kind().place
 	at, _, _ := hops(x.texts)
 	if names := nameHops(at); names != "" {
-		place = strings.ReplaceAll(place, "{hop}", names)
+		place = strings.NewReplacer("{hop}", names, "{at}", " "+names).Replace(place)
 	} else {
-		place = strings.NewReplacer(", {hop}", "", " {hop}", "").Replace(place)
+		place = strings.NewReplacer(", {hop}", "", " {hop}", "", "{at}", "").Replace(place)
 	}
 	if word := errorWord(x.texts); word != "" {
 		place += " (" + word + ")"
@@ -140,9 +182,14 @@ func (x *outage) place() string {
 // why says what the level and the cause rest on.
 func (x *outage) why() string {
 	switch {
-	case x.cause == causeRouter:
-		return fmt.Sprintf("%s took mail before, this server itself gives up their mail now, and nothing to the domain is delivered meanwhile.", table.Count(int64(len(x.valid)), "recipient"))
-	case x.stated:
+	case x.kinds[denied] && !x.kinds[stated]:
+		return fmt.Sprintf("%s took mail before, and this server itself gives up their mail now.", table.Count(int64(len(x.valid)), "recipient"))
+	case x.kinds[filtered] && !x.kinds[stated]:
+		return fmt.Sprintf("The refusals are those of a content filter of this server. It refuses %d messages of %d, much more than before, to %s known to be valid among others.",
+			len(x.messages), x.tried, table.Count(int64(len(x.valid)), "recipient"))
+	case x.alive():
+		return fmt.Sprintf("%d domains that have nothing to do with each other are not found, though they took mail before or since.", x.knownDomains)
+	case x.kinds[stated]:
 		return "The mail server, or the relay host that it logs in to, says so itself: no receiver was at fault."
 	}
 	arrived := "nothing"
@@ -150,6 +197,31 @@ func (x *outage) why() string {
 		arrived = "only " + table.Count(x.arrived, "message")
 	}
 	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), arrived)
+}
+
+// validAddresses returns the recipients known to be valid, and those who took mail before.
+// What a relay host takes proves no address.
+func (x *outage) validAddresses() (valid, before []string) {
+	valid, before = []string{}, []string{}
+	switch x.cause {
+	case causeRelay, causeLogin, causeAccount:
+		return valid, before
+	}
+	seen := map[uint64]bool{}
+	for i := range x.period {
+		a := &x.period[i]
+		if a.address == "" || seen[a.recipient] {
+			continue
+		}
+		seen[a.recipient] = true
+		valid = append(valid, a.address)
+		if a.before != 0 {
+			before = append(before, a.address)
+		}
+	}
+	slices.Sort(valid)
+	slices.Sort(before)
+	return valid, before
 }
 
 // domainsOf returns the domains of the recipients, in order, at most setSize.
@@ -183,7 +255,7 @@ func evidenceOf(texts []*store.Attempt) []Evidence {
 }
 
 // hopOf finds the host, address or socket, and port in the MTA's own words.
-var hopOf = regexp.MustCompile(`(?:connect to |with |host |name=)([A-Za-z0-9._:-]{1,255})(?:\[([A-Za-z0-9._:/-]{1,255})\])?(?::(\d{1,5}))?`)
+var hopOf = regexp.MustCompile(`\b(?:connect to |with |host |name=)"?([A-Za-z0-9][A-Za-z0-9._:-]{0,254})(?:\[([A-Za-z0-9._:/-]{1,255})\])?(?::(\d{1,5}))?`)
 
 // A hop is a host or a socket with its port; "" where that is not known.
 type hop struct{ host, port string }
@@ -208,7 +280,7 @@ func hops(texts []*store.Attempt) (list []hop, n map[hop]int, named int) {
 			h.port = fmt.Sprint(a.RelayPort)
 		}
 		if m := hopOf.FindStringSubmatch(a.Response); m != nil && (h.host == "" || a.Code == 0 && strings.HasPrefix(a.Response, "connect to ")) {
-			h = hop{m[1], m[3]}
+			h = hop{strings.TrimRight(m[1], ".:"), m[3]}
 			if strings.HasPrefix(m[2], "/") {
 				h = hop{host: m[2]}
 			}

@@ -73,6 +73,7 @@ type Problem struct {
 
 	keys      []key
 	selectors []string
+	hops      []string
 	short     string
 }
 
@@ -82,6 +83,10 @@ func (p *Problem) Title() string { return p.short }
 
 // Outage reports whether the sending side itself is at fault and nobody refused the mail.
 func (p *Problem) Outage() bool { return p.short != "" && len(p.Providers) == 0 }
+
+// Hops are the hosts, addresses or sockets that an outage is at, as the replies name them,
+// by provider.
+func (p *Problem) Hops() []string { return p.hops }
 
 // Valid returns the number of recipients known to be valid.
 func (p *Problem) Valid() int { return len(p.ValidRecipients) }
@@ -195,6 +200,13 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	if err := readTexts(ctx, s, incidents); err != nil {
 		return nil, err
+	}
+	for _, in := range incidents {
+		if in.spam {
+			if err := in.readOriginals(ctx, s); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var found []Problem
 	var seen counter

@@ -63,7 +63,7 @@ func (k key) String() string {
 		text += " " + k.sender
 	case k.reason == bounce.Blocklist:
 		text += " " + k.detail
-	case k.reason == bounce.Reputation:
+	case k.reason == bounce.Reputation, k.reason == bounce.ContentSpam:
 		text += " " + k.provider
 	}
 	if k.forwarded {
@@ -171,10 +171,11 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 			return nil, err
 		}
 		reached.note(r)
-		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" {
+		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" || r.Detail == "content-filter" {
 			// Notifications of this server go to whatever address a spammer forged; and
 			// a list that refuses the receiver's resolver lists nobody. Where nobody was
-			// spoken to, the attempt before is the evidence.
+			// spoken to, the attempt before is the evidence. This server's own filter is
+			// no receiver (see outage.go).
 			continue
 		}
 		if part = append(part, *r); len(part) < cap(part) {
@@ -476,6 +477,10 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 	case bounce.Reputation:
 		k.provider = c.provider
 	default:
+		if c.Forwarded { // see forwarded.go
+			k.provider, k.forwarded = c.provider, true
+			break
+		}
 		k = key{what: silentStream, sender: c.SenderDomain, provider: c.provider}
 		if provider.IsFilter(c.provider) || c.noRelay {
 			k.domain = c.RecipientDomain
@@ -497,7 +502,7 @@ const greylisted = 4 * time.Hour
 // the second on of a message to a recipient, and where the mail was not taken soon after:
 // else it is what greylisting looks like, whatever its words.
 func (x *refusalSearch) countsSilent(from *store.Refusal, r *refusal) bool {
-	if r.Forwarded || r.smarthost || r.SenderDomain == "" || !r.Reason.HidesCause() || !refusesMail(r.Code) {
+	if r.Forwarded && r.Reason != bounce.ContentSpam || r.smarthost || r.SenderDomain == "" || !r.Reason.HidesCause() || !refusesMail(r.Code) {
 		return false
 	}
 	if r.Code >= 500 {

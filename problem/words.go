@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 )
 
@@ -20,7 +21,7 @@ type wording struct {
 // namedWords are for refusals that name their cause.
 var namedWords = map[bounce.Reason]wording{
 	bounce.AuthFailure: {
-		cause: causeAuthentication, summary: "{who} is refused at {at}: {what} does not pass", unnamed: "authentication",
+		cause: causeAuthentication, summary: "{who} is refused at {at}: {what}",
 		firstCheck:       "SPF, DKIM and DMARC of the sender domain: do the records name the addresses that send, is every stream signed, do the domains align?",
 		otherExplanation: "Mail that was forwarded by others fails SPF without a fault of yours; look whether only forwarded recipients are hit.",
 		disprovedBy:      "A delivery to the same provider from the same sender domain and address while the refusals go on.",
@@ -32,7 +33,7 @@ var namedWords = map[bounce.Reason]wording{
 		disprovedBy:      "The PTR and its forward record being right as seen from outside.",
 	},
 	bounce.Blocklist: {
-		cause: causeIP, summary: "{who} is refused at {at}: listed by {what}", unnamed: "a blocklist",
+		cause: causeIP, summary: "{who} is refused at {at}: {what}",
 		firstCheck:       "The list's own look-up page for the sending address or domain; then what was sent: a broken form, a stolen password, a bad list.",
 		otherExplanation: "A receiver whose resolver the list refuses answers as if everybody were listed.",
 		disprovedBy:      "The list not showing the address.",
@@ -47,13 +48,13 @@ var namedWords = map[bounce.Reason]wording{
 
 // forwardedWords are for mail that was forwarded and failed authentication.
 var forwardedWords = wording{
-	cause: causeAuthentication, summary: "Forwarded {mail} is refused at {at}: {what} does not pass", unnamed: "authentication",
+	cause: causeAuthentication, summary: "Forwarded {mail} is refused at {at}: {what}",
 	firstCheck:       "Whether the mail is forwarded unchanged and with a rewritten sender (SRS), so that DKIM survives and SPF passes for a domain of yours.",
 	otherExplanation: "The original sender's own SPF, DKIM or DMARC is broken, and nothing here is.",
 	disprovedBy:      "The same refusals for mail that was not forwarded.",
 }
 
-// forwardedSpamWords are for forwarded mail that is refused for a bad reputation.
+// forwardedSpamWords are for forwarded mail that is refused for a bad reputation or as spam.
 var forwardedSpamWords = wording{
 	cause: causeForwarding, summary: "{forwarded}",
 	firstCheck:       "The mailboxes that forward: filter spam before it is forwarded, or let the provider fetch them (POP, IMAP) instead; a rewritten sender (SRS) and ARC help little against content.",
@@ -144,13 +145,20 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	}
 	p.Summary = in.summary(&p, w)
 	if in.spam {
-		p.short = "forwarded spam is refused at " + strings.Join(p.Providers, ", ")
+		from := ""
+		if len(in.originals) == 1 {
+			from = " from " + in.originals[0]
+		}
+		p.short = "mail forwarded" + from + " is refused as spam at " + strings.Join(provider.Names(p.Providers), ", ")
 		p.SenderDomains = []string{} // strangers'
 	}
 	if p.Reason == bounce.AuthFailure {
 		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
 	}
 	p.Scan = nextCommand(&p)
+	if in.spam {
+		p.Scan = "bouncelog report --reason " + p.Reason.String()
+	}
 	return p
 }
 
@@ -166,38 +174,54 @@ func (in *incident) summary(p *Problem, w wording) string {
 	default:
 		from = fmt.Sprintf(" from %d sender domains", n)
 	}
-	at := strings.Join(p.Providers, ", ")
+	at := strings.Join(provider.Names(p.Providers), ", ")
 	if len(p.Providers) > sendersNamed {
 		at = fmt.Sprintf("%d providers", len(p.Providers))
 	}
-	what := cmp.Or(p.Detail, w.unnamed)
-	if p.Reason == bounce.AuthFailure && p.Detail != "" {
-		what = strings.ToUpper(what)
-	}
-	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
+	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", p.What()).Replace(w.summary)
 }
 
-// forwardedSummary says from and to how many addresses the mail was forwarded, as far as the
-// samples name them.
-func (in *incident) forwardedSummary(p *Problem) string {
-	originals := map[string]bool{}
-	for i := range in.samples {
-		if from := in.samples[i].original; from != "" {
-			originals[from] = true
-		}
+// What says in a few words what the replies name: the authentication that does not pass, or
+// who lists the address. It is "" for other reasons.
+func (p *Problem) What() string {
+	switch {
+	case p.Reason == bounce.AuthFailure && p.Detail == "":
+		return "authentication does not pass"
+	case p.Reason == bounce.AuthFailure && p.Detail == "spf-dkim":
+		return "SPF and DKIM do not pass"
+	case p.Reason == bounce.AuthFailure && p.Detail == "alignment":
+		return "its From domain is not aligned"
+	case p.Reason == bounce.AuthFailure:
+		return strings.ToUpper(p.Detail) + " does not pass"
+	case p.Reason == bounce.Blocklist && len(p.Providers) == 1 && provider.Is(p.Providers[0], p.Detail):
+		return "listed on its own blocklist"
+	case p.Reason == bounce.Blocklist:
+		return "listed by " + cmp.Or(p.Detail, "a blocklist")
 	}
+	return ""
+}
+
+// forwardedSummary says from and to how many addresses the mail was forwarded, as far as
+// that was read.
+func (in *incident) forwardedSummary(p *Problem) string {
 	from := ""
-	if n := len(originals); n > 0 {
+	switch n := len(in.originals); {
+	case n == 1:
+		from = " from " + in.originals[0]
+	case n > 1 && in.allOriginals:
 		from = " from " + addresses(n)
-		if n > 1 && len(in.samples) < len(in.refusals) {
-			from = " from at least " + addresses(n)
-		}
+	case n > 1:
+		from = " from at least " + addresses(n)
 	}
 	taken := ""
 	if in.others > 0 {
 		taken = "; other mail to the same provider is taken"
 	}
-	return fmt.Sprintf("All %s refused at %s were forwarded%s to %s%s", table.Count(int64(p.Messages), "message"), strings.Join(p.Providers, ", "), from, addresses(p.Recipients), taken)
+	refused := "All " + table.Count(int64(p.Messages), "message")
+	if in.own > 0 {
+		refused = fmt.Sprintf("%d of %s", p.Messages, table.Count(int64(p.Messages+in.own), "message"))
+	}
+	return fmt.Sprintf("%s refused at %s were forwarded%s to %s%s", refused, strings.Join(provider.Names(p.Providers), ", "), from, addresses(p.Recipients), taken)
 }
 
 func addresses(n int) string {
@@ -212,7 +236,11 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
 	case in.spam:
-		return fmt.Sprintf("The replies name a bad reputation, and all that they refuse was sent on for others, from %s%s.", table.Count(int64(len(s.senders)), "sender domain"), in.othersText())
+		say := "name a bad reputation"
+		if p.Reason == bounce.ContentSpam {
+			say = "call the messages spam"
+		}
+		return fmt.Sprintf("The replies %s, and what they refuse was forwarded for others, from %s%s.", say, table.Count(int64(len(s.senders)), "sender domain"), in.othersText())
 	case in.forwarded:
 		return "The replies name the cause, and the mail was for another domain and sent on, so it is not about the sender's own set-up."
 	case in.named():
@@ -298,6 +326,11 @@ func (in *incident) namedMost(names func(*sample) []string) []string {
 // report name.
 const ScanFlagged = "bouncelog scan --flagged"
 
+// plain reports whether a name has no character that means something to a shell or a flag.
+func plain(name string) bool {
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" && !strings.HasPrefix(name, "-")
+}
+
 // nextCommand returns the command that looks further: the DNS check of the sender domains
 // and of the addresses of the sending side; of many, ScanFlagged. Where neither is named,
 // it explains the reply. A name with characters that mean something to a shell is left
@@ -305,7 +338,7 @@ const ScanFlagged = "bouncelog scan --flagged"
 func nextCommand(p *Problem) string {
 	words := []string{}
 	for _, d := range p.SenderDomains {
-		if strings.Trim(d, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" && !strings.HasPrefix(d, "-") && len(words) < sendersNamed {
+		if plain(d) && len(words) < sendersNamed {
 			words = append(words, d)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/judge"
@@ -106,6 +107,7 @@ type Incident struct {
 
 	SenderDomains []string       `json:"sender_domains,omitempty"`
 	Providers     []string       `json:"providers,omitempty"`
+	ProviderNames []string       `json:"provider_names,omitempty"` // of Providers, as people call them; nil where that is the same
 	Addresses     []string       `json:"addresses,omitempty"`
 	Hours         []problem.Hour `json:"-"`
 	Reply         string         `json:"reply,omitempty"`
@@ -170,7 +172,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 			v.Ended = append(v.Ended, in)
 		}
 	}
-	stuck, err := r.stuck(ctx, s, o, v.Act)
+	stuck, err := r.stuck(ctx, s, o, v.Act, v.Ended)
 	if err != nil {
 		return err
 	}
@@ -233,7 +235,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
 		Level: p.Level, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt,
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
-		SenderDomains: p.SenderDomains, Providers: p.Providers, Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
+		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan,
 	}
 	in.Short, in.Title = titles(p)
@@ -307,17 +309,10 @@ func titles(p *problem.Problem) (short, title string) {
 	}
 	cause := ""
 	switch p.Reason {
-	case bounce.AuthFailure:
-		cause = map[string]string{
-			"": "authentication does not pass", "spf-dkim": "SPF and DKIM do not pass", "alignment": "its From domain is not aligned",
-		}[p.Detail]
-		if cause == "" {
-			cause = strings.ToUpper(p.Detail) + " does not pass"
-		}
+	case bounce.AuthFailure, bounce.Blocklist:
+		cause = p.What()
 	case bounce.RDNSHelo:
 		cause = "no matching PTR or HELO name"
-	case bounce.Blocklist:
-		cause = "listed by " + cmp.Or(p.Detail, "a blocklist")
 	case bounce.Reputation:
 		cause = "bad reputation"
 	default:
@@ -330,8 +325,16 @@ func titles(p *problem.Problem) (short, title string) {
 	if len(p.Providers) > 1 {
 		verb = " refuse "
 	}
-	short = nameSome(p.Providers, "providers") + verb + nameSome(p.SenderDomains, "sender domains")
+	short = nameSome(provider.Names(p.Providers), "providers") + verb + nameSome(p.SenderDomains, "sender domains")
 	return short, short + ": " + cause
+}
+
+// otherNames are the names of some providers; nil where they are all called by their domain.
+func otherNames(providers []string) []string {
+	if names := provider.Names(providers); !slices.Equal(names, providers) {
+		return names
+	}
+	return nil
 }
 
 const namedAtMost = 3
@@ -356,7 +359,7 @@ func nameSome(names []string, noun string) string {
 
 // stuck are the providers that most mail does not get through to, without a refusal
 // that would be ours, the largest first.
-func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []Incident) (list []Incident, err error) {
+func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, going, ended []Incident) (list []Incident, err error) {
 	if r.ProviderTable == nil {
 		return nil, nil
 	}
@@ -366,9 +369,9 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 		row := &rows[i]
 		t := judge.ReasonText(row.Reason)
 		if row.Mark != MarkFails || t.Scope != bounce.ScopeRemote || len(list) == actAtMost ||
-			slices.ContainsFunc(others, func(in Incident) bool {
+			slices.ContainsFunc(going, func(in Incident) bool {
 				return slices.Contains(in.Providers, row.Provider) || r.explains(&in, row.Provider)
-			}) {
+			}) || slices.ContainsFunc(ended, func(in Incident) bool { return r.explains(&in, row.Provider) }) {
 			continue
 		}
 		f := o.Filter
@@ -383,11 +386,14 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 		if err != nil {
 			return nil, err
 		}
+		if t, err = commonestText(ctx, s, f, row.Reason); err != nil {
+			return nil, err
+		}
 		first, last := span.First, span.Last
 		in := Incident{
-			Level: problem.Likely, Short: row.Provider + " does not take our mail", Since: first.UTC(), Until: last.UTC(),
+			Level: problem.Likely, Short: provider.Name(row.Provider) + " does not take our mail", Since: first.UTC(), Until: last.UTC(),
 			Ongoing: r.AsOf.Sub(last) < problem.Thresholds{}.Quiet(), Refused: int(row.lost()), Tried: int(row.Delivered + row.lost()), Lost: int(row.Hard), Stuck: true,
-			Providers: []string{row.Provider}, Command: o.command("report", option, row.Provider), Why: t.Meaning,
+			Providers: []string{row.Provider}, ProviderNames: otherNames([]string{row.Provider}), Command: o.command("report", option, row.Provider), Why: t.Meaning,
 		}
 		in.LostPerDay = float64(in.Lost) / max(last.Sub(first).Hours()/24, 1)
 		in.Title = fmt.Sprintf("%s: %s", in.Short, t.Title)
@@ -402,13 +408,36 @@ func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, others []
 	return list, nil
 }
 
-// explains reports whether an incident is an outage of ours that mail to a domain fails by.
-func (r *Report) explains(in *Incident, domain string) bool {
+// commonestText returns the words for the commonest verdict with a reason.
+func commonestText(ctx context.Context, s store.Reader, f store.Filter, reason bounce.Reason) (judge.Text, error) {
+	f.Reasons = []bounce.Reason{reason}
+	replies, err := s.Replies(ctx, f)
+	if err != nil {
+		return judge.Text{}, err
+	}
+	n := map[bounce.Verdict]int64{}
+	for i := range replies {
+		v := replies[i].Verdict
+		v.Rule, v.Confidence = "", 0
+		n[v] += replies[i].Attempts
+	}
+	most := bounce.Verdict{Reason: reason, Scope: judge.ReasonText(reason).Scope}
+	for v, attempts := range n {
+		if attempts > n[most] || attempts == n[most] && v.Detail < most.Detail {
+			most = v
+		}
+	}
+	return judge.VerdictText(most), nil
+}
+
+// explains reports whether an incident is an outage of ours that mail to a domain or
+// through a host fails by.
+func (r *Report) explains(in *Incident, name string) bool {
 	if in.Problem == nil {
 		return false
 	}
 	p := &r.Problems[*in.Problem]
-	return p.Outage() && slices.Contains(p.Domains, domain)
+	return p.Outage() && (slices.Contains(p.Domains, name) || slices.Contains(p.Hops(), name))
 }
 
 // Figures are how many messages are refused, of how many.

@@ -270,7 +270,7 @@ func TestFrames(t *testing.T) {
 			}
 		}
 		x := start(t, options(t, db), size.width, size.height)
-		screen := x.shows("outlook.com refuses", "550 5.7.515")
+		screen := x.shows("Microsoft refuses", "550 5.7.515")
 		var b bytes.Buffer
 		if err := Once(t.Context(), &b, options(t, db), size.width, size.height); err != nil {
 			t.Fatal(err)
@@ -293,7 +293,7 @@ func TestKeys(t *testing.T) {
 				t.Helper()
 				compare(t, fmt.Sprintf("%s-%dx%d", name, size.width, size.height), screen)
 			}
-			home := x.shows("> ◐ outlook.com", "✖ outlook.com refuses shop.test")
+			home := x.shows("> ◐ outlook.com", "✖ Microsoft refuses shop.test")
 			x.press("\r")
 			golden("open-replies", x.shows("providers › outlook.com", "recipients", "> ✖ 550 5.7.515"))
 			x.press("\r")
@@ -316,7 +316,7 @@ func TestKeys(t *testing.T) {
 			}
 			// The incident above the first row, and its evidence.
 			x.press("k")
-			x.shows("▶ outlook.com refuses shop.test")
+			x.shows("▶ Microsoft refuses shop.test")
 			x.press("\r")
 			golden("incident", x.shows("› incident", "Evidence", "First check"))
 			x.press("\x1b")

@@ -83,6 +83,33 @@ func IsFilter(provider string) bool {
 	return ok && p.known.Filter
 }
 
+// Name is what people call a provider: "Microsoft" for outlook.com. One that has no other
+// name is called by its domain.
+func Name(provider string) string {
+	p, ok := places[provider]
+	if !ok || p.known.Name == "" || p.known.Domains[0][0] != p.name {
+		return provider
+	}
+	name, _, _ := strings.Cut(p.known.Name, " (")
+	name, _, _ = strings.Cut(name, ",")
+	return name
+}
+
+// Names are the names of some providers, in their order.
+func Names(providers []string) []string {
+	names := make([]string, len(providers))
+	for i, p := range providers {
+		names[i] = Name(p)
+	}
+	return names
+}
+
+// Is reports whether a provider has this ID in Table.
+func Is(provider, id string) bool {
+	p, ok := places[provider]
+	return ok && id != "" && p.known.ID == id
+}
+
 // Page is what a provider publishes for those who send to it; "" where none is known.
 func Page(provider string) string {
 	if p, ok := places[provider]; ok && len(p.known.Pages) > 0 {

@@ -40,6 +40,20 @@ func TestOf(t *testing.T) {
 	}
 }
 
+func TestName(t *testing.T) {
+	for provider, want := range map[string]string{
+		"outlook.com": "Microsoft", "google.com": "Google", "gmx.net": "GMX", "web.de": "web.de", "pphosted.com": "Proofpoint",
+		"hornetsecurity.com": "hornetsecurity.com", "example.org": "example.org", "192.0.2.1": "192.0.2.1", "": "",
+	} {
+		if got := Name(provider); got != want {
+			t.Errorf("Name(%q) = %q, want %q", provider, got, want)
+		}
+	}
+	if !Is("outlook.com", "microsoft") || Is("outlook.com", "google") || Is("hornetsecurity.com", "") || Is("example.org", "") {
+		t.Error("a provider has another's ID")
+	}
+}
+
 // TestTable holds that the table names every domain once, as registered, and knows it by
 // one name.
 func TestTable(t *testing.T) {

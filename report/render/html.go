@@ -247,7 +247,7 @@ func newCard(r *report.Report, in *report.Incident, number int) card {
 	}
 	for _, name := range in.Providers {
 		if url := provider.Page(name); url != "" && len(c.Pages) < 3 {
-			c.Pages = append(c.Pages, link{name, url})
+			c.Pages = append(c.Pages, link{provider.Name(name), url})
 		}
 	}
 	return c

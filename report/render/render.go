@@ -104,7 +104,11 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 		add("Of all mail", in.Share, fmt.Sprintf("%d returned to their senders", in.Lost))
 	}
 	if in.Recipients > 0 {
-		add("Recipients", in.Recipients, fmt.Sprintf("%d known to be valid", in.Valid))
+		valid := ""
+		if in.Valid > 0 || in.Problem == nil || !r.Problems[*in.Problem].Outage() { // behind a relay host nobody is known
+			valid = fmt.Sprintf("%d known to be valid", in.Valid)
+		}
+		add("Recipients", in.Recipients, valid)
 	}
 	add("Our addresses", strings.Join(in.Addresses, ", "), "")
 	add("Sample reply", table.Cut(in.Reply, longest), "")
