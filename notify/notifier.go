@@ -52,6 +52,9 @@ type Options struct {
 	Host     string         // that says so
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
+	// Found is given the problems of each look, those that are not told too, and the time of
+	// the newest line that was searched (problem.Announcer.Take); it may be nil.
+	Found func(ctx context.Context, r store.Reader, problems []problem.Problem, newest time.Time) error
 }
 
 // A Notifier looks for incidents that began or ended, and tells of them. One goroutine
@@ -135,6 +138,11 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 		var b bytes.Buffer
 		render.WriteIncident(&b, rep, in, textWidth)
 		return b.String()
+	}
+	if n.Found != nil {
+		if err := n.Found(ctx, r, rep.Problems, m.newest); err != nil {
+			return false, err
+		}
 	}
 	found := findings(rep)
 	events := s.look(found, m)

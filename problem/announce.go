@@ -202,6 +202,34 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	a.take(problems, newest)
+	if err := r.Close(); err != nil {
+		return true, err
+	}
+	return true, a.note(ctx)
+}
+
+// Take announces what is new among the problems that another search found, as Look does with
+// its own: so that one process searches once. newest is the time up to which the log was
+// searched. It is for the goroutine that searches; Look is not called then.
+func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem, newest time.Time) error {
+	if a.announced == nil {
+		if err := a.remember(ctx, r); err != nil {
+			return err
+		}
+	}
+	a.bound(a.now().Add(stampAhead))
+	before := maps.Clone(a.announced)
+	a.take(problems, newest)
+	before[seenKey] = newest // it is kept with what changes next
+	if maps.EqualFunc(before, a.announced, time.Time.Equal) {
+		return nil
+	}
+	return a.note(ctx)
+}
+
+// take announces what is new among problems that were found.
+func (a *Announcer) take(problems []Problem, newest time.Time) {
 	a.count(slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return newest.Sub(p.Until) >= a.o.Quiet() }))
 	for i := range problems {
 		p := &problems[i]
@@ -220,10 +248,6 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	a.seen = newest
 	a.announced[seenKey] = newest
 	a.forget(newest)
-	if err := r.Close(); err != nil {
-		return true, err
-	}
-	return true, a.note(ctx)
 }
 
 // bound forgets what was seen after limit.

@@ -269,3 +269,61 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 		})
 	}
 }
+
+// TestTake holds that what another search found is announced once too, and that either way of
+// searching knows what the other announced.
+func TestTake(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	l := &refusalLog{t: t, db: db}
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	var said bytes.Buffer
+	restart := func() *Announcer {
+		a := announcing(&said, db, Thresholds{})
+		a.now = func() time.Time { return at.Add(72 * time.Hour) }
+		return a
+	}
+	a := restart()
+	check := func(want int, what string) {
+		t.Helper()
+		if got := strings.Count(said.String(), "level=WARN"); got != want {
+			t.Errorf("%s: %d announced, want %d\n%s", what, got, want, &said)
+		}
+		said.Reset()
+	}
+	take := func(newest time.Time) {
+		t.Helper()
+		r, err := db.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
+		if err == nil {
+			err = a.Take(t.Context(), r, found, newest)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.refuse(at, 1, "spamcop")
+	take(at)
+	check(1, "the first refusal")
+	take(at.Add(time.Minute))
+	check(0, "the same")
+	a = restart()
+	take(at.Add(2 * time.Minute))
+	check(0, "after a restart")
+	a = restart()
+	a.Look(t.Context())
+	a.Wait()
+	check(0, "a search of its own")
+	l.refuse(at.Add(time.Hour), 1, "barracuda")
+	take(at.Add(time.Hour))
+	check(1, "another list")
+	take(at.Add(71 * time.Hour))
+	check(0, "both are over")
+}

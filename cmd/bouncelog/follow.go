@@ -330,7 +330,7 @@ func (f *followed) follow() error {
 	var lags atomic.Bool
 	lags.Store(true)
 	if len(f.tell) > 0 {
-		n, err := newTeller(db, f.tell, flag.options(), f.parser.Location, log)
+		n, err := newTeller(db, f.tell, flag.options(), f.parser.Location, log, problems)
 		if err != nil {
 			return errors.Join(g.Close(err), db.Close())
 		}
@@ -349,7 +349,7 @@ func (f *followed) follow() error {
 		m.Behind(behind)
 		m.Alive()
 		lags.Store(behind >= lagging)
-		if behind < lagging { // catching up comes first
+		if behind < lagging && len(f.tell) == 0 { // catching up comes first; who tells searches for both
 			problems.Look(watching)
 		}
 		keep()

@@ -148,7 +148,7 @@ JSON (POST).`,
 				return err
 			}
 			defer db.Close()
-			n, err := newTeller(db, to, flag.options(), loc, quietLogger(cmd))
+			n, err := newTeller(db, to, flag.options(), loc, quietLogger(cmd), nil)
 			if err != nil {
 				return err
 			}
@@ -186,8 +186,13 @@ func quietLogger(cmd *cobra.Command) *slog.Logger {
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-func newTeller(db store.Store, to []notify.Destination, flag problem.Thresholds, loc *time.Location, log *slog.Logger) (*notify.Notifier, error) {
-	return notify.New(db, notify.Options{To: to, Problems: flag, Location: loc, Host: hostName(), Log: log})
+// newTeller makes a Notifier, which feeds an Announcer with what it finds unless that is nil.
+func newTeller(db store.Store, to []notify.Destination, flag problem.Thresholds, loc *time.Location, log *slog.Logger, a *problem.Announcer) (*notify.Notifier, error) {
+	o := notify.Options{To: to, Problems: flag, Location: loc, Host: hostName(), Log: log}
+	if a != nil {
+		o.Found = a.Take
+	}
+	return notify.New(db, o)
 }
 
 // sendTest sends a test to each destination, and says how that went.
