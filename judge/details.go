@@ -188,8 +188,7 @@ var detailTexts = map[string]detailWords{
 		Title:   "mail loop",
 		Meaning: "The mail goes round between servers: it has passed more of them than a message may (RFC 5321 section 6.3). Often one of them is your own.",
 		Do: []string{
-			"Read the Received: headers of a returned message: the hosts that repeat are the loop.",
-			"If this server is one of them: is the domain named in mydestination, virtual_mailbox_domains or relay_domains (Exim: local_domains), does its MX point back to this server, and does a transport map or route_list send the mail on to a host that returns it?",
+			"Read the Received: headers of a returned message: the hosts that repeat are the loop. If this server is one of them: is the domain named in mydestination, virtual_mailbox_domains or relay_domains (Exim: local_domains), does its MX point back to this server, or does a transport map (transport_maps, relayhost; Exim: route_list) send the mail to a host that returns it?",
 			"If it is a forwarding: two addresses that forward to each other; take one out.",
 		},
 		Retry: "Not before the loop is broken.",

@@ -84,6 +84,7 @@ const (
 	failuresKept = 100_000 // of one cause, 100 bytes each, the newest
 	runsKept     = 20      // of one cause, the newest
 	failureTexts = 32      // read of one run
+	domainsAsked = 100     // of one run, whose mailboxes are denied: whether they take mail; of more, those with the most failures
 )
 
 // A failure is a failed attempt that may be part of an outage.
@@ -715,14 +716,17 @@ func (x *outage) level() string {
 // that prove it.
 func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (told string, proof []failure, err error) {
 	kind := run[0].evidence
+	x := newOutage(cause, run)
+	if !x.proves(w.o) {
+		return "", nil, nil
+	}
 	if kind == denied {
 		if run, err = w.deniedAt(ctx, run); err != nil || len(run) == 0 {
 			return "", nil, err
 		}
-	}
-	x := newOutage(cause, run)
-	if !x.proves(w.o) {
-		return "", nil, nil
+		if x = newOutage(cause, run); !x.proves(w.o) {
+			return "", nil, nil
+		}
 	}
 	switch {
 	case kind == filtered:
@@ -753,7 +757,10 @@ func (w *outageSearch) deniedAt(ctx context.Context, run []failure) ([]failure, 
 		domains[x.RecipientDomain] = append(domains[x.RecipientDomain], x)
 	}
 	gone := map[string]bool{}
-	for _, domain := range slices.Sorted(maps.Keys(domains)) {
+	most := slices.SortedFunc(maps.Keys(domains), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(domains[b]), len(domains[a])), strings.Compare(a, b))
+	})
+	for _, domain := range most[:min(len(most), domainsAsked)] {
 		list := domains[domain]
 		recipients, back := map[uint64]bool{}, map[uint64]bool{}
 		for i := range list {

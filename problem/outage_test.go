@@ -209,3 +209,24 @@ func TestOutageQuestions(t *testing.T) {
 		t.Errorf("the store is asked to count %d times for 40 bursts, %d times for one", often, once)
 	}
 }
+
+// TestDeniedQuestions holds that a server with very many domains, whose mailboxes are all
+// denied, is told as one outage, and that the store is not asked for each of them.
+func TestDeniedQuestions(t *testing.T) {
+	const domains = 400
+	taken := mail{outcome: good}
+	gone := mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard}
+	r, err := logOf(t, join(spread(domains, domains, 0, time.Minute, taken), spread(domains, domains, day, time.Minute, gone))).Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	counting := &countingReader{Reader: r}
+	found, err := problem.Find(t.Context(), counting, store.Filter{}, problem.Thresholds{})
+	if err != nil || len(found) != 1 || found[0].Cause != "router" {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	if counting.counts > 150 {
+		t.Errorf("the store is asked to count %d times for %d domains", counting.counts, domains)
+	}
+}

@@ -19,7 +19,8 @@ type outageKind struct {
 	inner bool   // it is about mail to the own mailboxes, too
 	// unrelated: the cause may be one domain's own records, so several recipient domains
 	// or recipients have to meet it.
-	unrelated                                 bool
+	unrelated bool
+	// In firstCheck DOMAIN stands for the domain of a recipient.
 	firstCheck, otherExplanation, disprovedBy string
 }
 
@@ -146,6 +147,9 @@ func (x *outage) problem() *Problem {
 		if plain(to) {
 			p.Scan += " --domain " + to
 		}
+	}
+	if len(p.Domains) > 0 && plain(p.Domains[0]) {
+		p.FirstCheck = strings.ReplaceAll(p.FirstCheck, "DOMAIN", p.Domains[0])
 	}
 	place := x.place()
 	at, _, _ := hops(x.texts)

@@ -96,8 +96,8 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 		before = fmt.Sprintf("before: %d of %d", in.Before, in.BeforeTried)
 	}
 	label := "Refused"
-	if in.Stuck {
-		label = "Not delivered"
+	if in.Stuck || in.Problem != nil && r.Problems[*in.Problem].Outage() {
+		label = "Not delivered" // nobody refused it
 	}
 	add(label, in.Figures(), before)
 	if in.Share > 0 {
