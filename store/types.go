@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"time"
 
 	"bouncelog/bounce"
@@ -39,6 +40,21 @@ type Batch struct {
 	Closed   []MessageKey     // messages that left the queue since the last batch
 	Skipped  []Skipped        // to be added to the counts so far
 	Unparsed []Unparsed
+}
+
+// CheckPositions returns an error where a batch holds an attempt of a source, but not how
+// far that has been read.
+func (b *Batch) CheckPositions() error {
+	known := make(map[string]bool, len(b.Sources))
+	for i := range b.Sources {
+		known[b.Sources[i].ID] = true
+	}
+	for i := range b.Attempts {
+		if !known[b.Attempts[i].Source] {
+			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
+		}
+	}
+	return nil
 }
 
 // A MessageKey names a queued message.

@@ -261,8 +261,8 @@ func (l *ledger) end(x *bounce.End) {
 	default:
 		return
 	}
-	for _, q := range l.of(clean(x.Host, maxWord), x.MTA, clean(x.Instance, maxName), clean(x.QueueID, maxWord)) {
-		l.over(q, clean(x.Source, maxWord), x.Offset)
+	for _, q := range l.of(store.Clean(x.Host, store.MaxWord), x.MTA, store.Clean(x.Instance, store.MaxName), store.Clean(x.QueueID, store.MaxWord)) {
+		l.over(q, store.Clean(x.Source, store.MaxWord), x.Offset)
 	}
 }
 
@@ -272,8 +272,8 @@ func (l *ledger) expire(x *bounce.Expiry) {
 	if x.Offset < l.offset(x.Source) {
 		return
 	}
-	for _, q := range l.of(clean(x.Host, maxWord), x.MTA, clean(x.Instance, maxName), clean(x.QueueID, maxWord)) {
-		l.over(q, clean(x.Source, maxWord), x.Offset)
+	for _, q := range l.of(store.Clean(x.Host, store.MaxWord), x.MTA, store.Clean(x.Instance, store.MaxName), store.Clean(x.QueueID, store.MaxWord)) {
+		l.over(q, store.Clean(x.Source, store.MaxWord), x.Offset)
 		first, last := q.first, q.last
 		r := rowOf(&store.Attempt{
 			Delivery: bounce.Delivery{

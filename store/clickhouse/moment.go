@@ -98,7 +98,7 @@ func (m *moment) below(source, offset string) string {
 
 // offset is the position of a source.
 func (m *moment) offset(id string) int64 {
-	if p := m.byID[clean(id, maxWord)]; p != nil {
+	if p := m.byID[store.Clean(id, store.MaxWord)]; p != nil {
 		return p.Offset
 	}
 	return 0

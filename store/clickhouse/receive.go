@@ -28,7 +28,7 @@ func (d *DB) Receive(ctx context.Context, from store.Exporter, agent string) (at
 	if d.opts.ReadOnly {
 		return 0, fmt.Errorf("write %s: it was opened for reading", d.name)
 	}
-	x := &receiver{d: d, agent: clean(agent, maxWord)}
+	x := &receiver{d: d, agent: store.Clean(agent, store.MaxWord)}
 	err = x.receive(ctx, from)
 	return x.attempts, err
 }
@@ -59,9 +59,9 @@ func (x *receiver) noteKey() string { return "receive/" + x.agent }
 // source is a source's name here: it belongs to the agent, unless it had one already.
 func (x *receiver) source(id string) string {
 	if x.agent == "" || id == "" || strings.Contains(id, "/") {
-		return clean(id, maxWord)
+		return store.Clean(id, store.MaxWord)
 	}
-	return clean(x.agent+"/"+id, maxWord)
+	return store.Clean(x.agent+"/"+id, store.MaxWord)
 }
 
 // host is the host of a line: that of the agent where the line named none.
@@ -69,7 +69,7 @@ func (x *receiver) host(name string) string {
 	if name == "" {
 		name = x.agent
 	}
-	return clean(name, maxWord)
+	return store.Clean(name, store.MaxWord)
 }
 
 func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
@@ -186,7 +186,7 @@ func (x *receiver) take(e *store.Entry) {
 	a.Source, a.Host = x.source(a.Source), x.host(a.Host)
 	r := rowOf(a, 0)
 	if a.Outcome == bounce.Delivered { // of which the other store keeps the template too
-		r.Template = clean(a.Response, maxResponse)
+		r.Template = store.Clean(a.Response, store.MaxResponse)
 	}
 	// A line that was repeated may reach past the position.
 	r.ToldBy, r.Line = told, min(e.Offset, x.ends[told]-1)
@@ -251,12 +251,12 @@ func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue [
 	}
 	skipped := make(map[string]int64)
 	for _, s := range coverage.Skipped {
-		skipped[clean(s.Program, maxWord)] = s.Lines
+		skipped[store.Clean(s.Program, store.MaxWord)] = s.Lines
 	}
 	var list []*position
 	for i, s := range x.sources {
 		p := &position{Source: s, firstSeen: x.note.Base + uint64(i)}
-		p.ID, p.Path = x.source(s.ID), clean(s.Path, 4096)
+		p.ID, p.Path = x.source(s.ID), store.Clean(s.Path, 4096)
 		if i == 0 {
 			p.skipped = skipped // the other store does not say of which log they were
 		}

@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"hash/fnv"
 	"math"
-	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -107,16 +106,16 @@ func rowOf(a *store.Attempt, line int64) *row {
 		delay = -1
 	}
 	r := &row{
-		Recipient: clean(a.Recipient, maxName), At: a.Time.Unix(), Source: clean(a.Source, maxWord), Offset: a.Offset, N: a.N,
-		Host: clean(a.Host, maxWord), QueueID: clean(a.QueueID, maxWord), Outcome: a.Outcome.String(), ToldBy: clean(a.Source, maxWord), Line: line,
-		MTA: string(a.MTA), Instance: clean(a.Instance, maxName), Agent: clean(a.Agent, maxWord),
-		MessageID: clean(a.MessageID, maxName), Sender: clean(a.Sender, maxName), SenderDomain: clean(a.SenderDomain, maxName), SenderKnown: a.SenderKnown,
-		RecipientDomain: clean(a.RecipientDomain, maxName), Original: clean(a.OriginalRecipient, maxName),
-		RelayHost: clean(a.RelayHost, maxName), RelayIP: clean(a.RelayIP, maxWord), RelayPort: a.RelayPort,
-		Status: clean(a.Status, maxWord), Code: a.Code, Enhanced: uint32(a.Enhanced), Stage: a.Stage.String(),
-		Template: clean(text, maxResponse), Response: clean(a.Response, maxResponse), Local: a.Local, Untried: a.Untried,
-		Disposal: string(a.Disposal), TLS: clean(a.TLS, maxWord), Delay: min(delay, math.MaxInt32),
-		ClientIP: clean(a.ClientIP, maxWord), SASLUser: clean(a.SASLUser, maxName),
+		Recipient: store.Clean(a.Recipient, store.MaxName), At: a.Time.Unix(), Source: store.Clean(a.Source, store.MaxWord), Offset: a.Offset, N: a.N,
+		Host: store.Clean(a.Host, store.MaxWord), QueueID: store.Clean(a.QueueID, store.MaxWord), Outcome: a.Outcome.String(), ToldBy: store.Clean(a.Source, store.MaxWord), Line: line,
+		MTA: string(a.MTA), Instance: store.Clean(a.Instance, store.MaxName), Agent: store.Clean(a.Agent, store.MaxWord),
+		MessageID: store.Clean(a.MessageID, store.MaxName), Sender: store.Clean(a.Sender, store.MaxName), SenderDomain: store.Clean(a.SenderDomain, store.MaxName), SenderKnown: a.SenderKnown,
+		RecipientDomain: store.Clean(a.RecipientDomain, store.MaxName), Original: store.Clean(a.OriginalRecipient, store.MaxName),
+		RelayHost: store.Clean(a.RelayHost, store.MaxName), RelayIP: store.Clean(a.RelayIP, store.MaxWord), RelayPort: a.RelayPort,
+		Status: store.Clean(a.Status, store.MaxWord), Code: a.Code, Enhanced: uint32(a.Enhanced), Stage: a.Stage.String(),
+		Template: store.Clean(text, store.MaxResponse), Response: store.Clean(a.Response, store.MaxResponse), Local: a.Local, Untried: a.Untried,
+		Disposal: string(a.Disposal), TLS: store.Clean(a.TLS, store.MaxWord), Delay: min(delay, math.MaxInt32),
+		ClientIP: store.Clean(a.ClientIP, store.MaxWord), SASLUser: store.Clean(a.SASLUser, store.MaxName),
 		PairOffset: -1,
 	}
 	if r.SASLUser != "" {
@@ -135,7 +134,7 @@ func rowOf(a *store.Attempt, line int64) *row {
 }
 
 func (r *row) setVerdict(v bounce.Verdict) {
-	r.Reason, r.Detail, r.Scope, r.Rule, r.Confidence = v.Reason.String(), clean(v.Detail, maxWord), v.Scope.String(), clean(v.Rule, maxWord), v.Confidence.String()
+	r.Reason, r.Detail, r.Scope, r.Rule, r.Confidence = v.Reason.String(), store.Clean(v.Detail, store.MaxWord), v.Scope.String(), store.Clean(v.Rule, store.MaxWord), v.Confidence.String()
 }
 
 func (r *row) verdict() bounce.Verdict {
@@ -194,23 +193,4 @@ func hash(s string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(s))
 	return max(h.Sum64(), 1)
-}
-
-// Stored texts are at most so long, in bytes.
-const (
-	maxResponse = 16 << 10
-	maxName     = 1 << 10
-	maxWord     = 255
-)
-
-// clean makes a text fit for any reader: valid UTF-8, no control characters but tab and
-// line ends, at most max bytes.
-func clean(s string, max int) string {
-	s = strings.ToValidUTF8(s[:min(len(s), max)], "\uFFFD")
-	return strings.Map(func(r rune) rune {
-		if r < '\t' {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 }

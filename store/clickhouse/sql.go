@@ -124,7 +124,7 @@ func conditions(f *store.Filter) where {
 	text("queue_id", f.QueueID)
 	text("lower(original_recipient)", ascii.Lower(f.Original))
 	if f.MessageID != "" {
-		id := clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName)
+		id := store.Clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), store.MaxName)
 		w.add("message_hash != 0 AND message_hash = " + strconv.FormatUint(hash(id), 10))
 	}
 	return w

@@ -33,7 +33,7 @@ type writer struct {
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	err := ctx.Err()
 	if err == nil {
-		err = checkPositions(b)
+		err = b.CheckPositions()
 	}
 	if err != nil {
 		w.batches = nil
@@ -43,20 +43,6 @@ func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	c.Attempts, c.Expiries, c.Sources, c.Opened = slices.Clone(b.Attempts), slices.Clone(b.Expiries), slices.Clone(b.Sources), slices.Clone(b.Opened)
 	c.Ends, c.Closed, c.Skipped, c.Unparsed = slices.Clone(b.Ends), slices.Clone(b.Closed), slices.Clone(b.Skipped), slices.Clone(b.Unparsed)
 	w.batches = append(w.batches, c)
-	return nil
-}
-
-// checkPositions holds that a batch says how far each of its sources has been read.
-func checkPositions(b *store.Batch) error {
-	known := make(map[string]bool, len(b.Sources))
-	for i := range b.Sources {
-		known[b.Sources[i].ID] = true
-	}
-	for i := range b.Attempts {
-		if !known[b.Attempts[i].Source] {
-			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
-		}
-	}
 	return nil
 }
 
@@ -117,18 +103,18 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 			if a.Offset < l.offset(a.Source) {
 				continue
 			}
-			queues[clean(a.QueueID, maxWord)], hosts[clean(a.Host, maxWord)] = true, true
+			queues[store.Clean(a.QueueID, store.MaxWord)], hosts[store.Clean(a.Host, store.MaxWord)] = true, true
 			earliest = min(earliest, a.Time.Unix())
 			if a.Untried {
-				domains[clean(a.RecipientDomain, maxName)] = true
+				domains[store.Clean(a.RecipientDomain, store.MaxName)] = true
 			}
 		}
 		for j := range b.Expiries {
-			queues[clean(b.Expiries[j].QueueID, maxWord)], hosts[clean(b.Expiries[j].Host, maxWord)] = true, true
+			queues[store.Clean(b.Expiries[j].QueueID, store.MaxWord)], hosts[store.Clean(b.Expiries[j].Host, store.MaxWord)] = true, true
 			earliest = min(earliest, b.Expiries[j].Time.Unix())
 		}
 		for j := range b.Ends {
-			queues[clean(b.Ends[j].QueueID, maxWord)], hosts[clean(b.Ends[j].Host, maxWord)] = true, true
+			queues[store.Clean(b.Ends[j].QueueID, store.MaxWord)], hosts[store.Clean(b.Ends[j].Host, store.MaxWord)] = true, true
 			earliest = min(earliest, b.Ends[j].Time.Unix())
 		}
 	}
@@ -203,11 +189,11 @@ func (c *commit) append(b *store.Batch) {
 			behind++
 		case b.Sources[i].Offset > at || at == 0:
 			if ahead++; ahead == 1 {
-				by, position = clean(b.Sources[i].ID, maxWord), b.Sources[i].Offset
+				by, position = store.Clean(b.Sources[i].ID, store.MaxWord), b.Sources[i].Offset
 			}
 		default:
 			if by == nobody {
-				by, position = clean(b.Sources[i].ID, maxWord), at
+				by, position = store.Clean(b.Sources[i].ID, store.MaxWord), at
 			}
 		}
 	}
@@ -215,7 +201,7 @@ func (c *commit) append(b *store.Batch) {
 		return // all of it is stored
 	}
 	for i := range b.Sources {
-		c.source(clean(b.Sources[i].ID, maxWord))
+		c.source(store.Clean(b.Sources[i].ID, store.MaxWord))
 	}
 	c.ledger.append(b)
 	for _, e := range b.Ends {
@@ -237,7 +223,7 @@ func (c *commit) append(b *store.Batch) {
 				p.skipped = make(map[string]int64)
 			}
 			for _, s := range b.Skipped {
-				p.skipped[clean(s.Program, maxWord)] += s.Lines
+				p.skipped[store.Clean(s.Program, store.MaxWord)] += s.Lines
 			}
 		}
 		for _, u := range b.Unparsed {
@@ -247,8 +233,8 @@ func (c *commit) append(b *store.Batch) {
 		}
 	}
 	for _, s := range b.Sources {
-		if p := c.source(clean(s.ID, maxWord)); s.Offset >= p.Offset {
-			s.ID, s.Path = p.ID, clean(s.Path, 4096)
+		if p := c.source(store.Clean(s.ID, store.MaxWord)); s.Offset >= p.Offset {
+			s.ID, s.Path = p.ID, store.Clean(s.Path, 4096)
 			p.Source = s
 		}
 	}
@@ -307,7 +293,7 @@ func insertRows(ctx context.Context, d *DB, rows []*row) error {
 
 func insertEnds(ctx context.Context, d *DB, ends []endRow) error {
 	return insert(ctx, d, "message_end (host, mta, instance, queue_id, source, offset, at, event, by)", ends, func(e endRow) []any {
-		return []any{clean(e.Host, maxWord), string(e.MTA), clean(e.Instance, maxName), clean(e.QueueID, maxWord), clean(e.Source, maxWord), e.Offset, e.Time.Unix(), string(e.Event), clean(e.By, maxWord)}
+		return []any{store.Clean(e.Host, store.MaxWord), string(e.MTA), store.Clean(e.Instance, store.MaxName), store.Clean(e.QueueID, store.MaxWord), store.Clean(e.Source, store.MaxWord), e.Offset, e.Time.Unix(), string(e.Event), store.Clean(e.By, store.MaxWord)}
 	})
 }
 
@@ -315,7 +301,7 @@ func insertEnds(ctx context.Context, d *DB, ends []endRow) error {
 func insertUnparsed(ctx context.Context, d *DB, lines []store.Unparsed, seq uint64) error {
 	return insert(ctx, d, "unparsed_line (source, offset, at, text, seq)", lines, func(u store.Unparsed) []any {
 		seq++
-		return []any{clean(u.Source, maxWord), u.Offset, orNil(u.Time), clean(u.Text, 1000), seq}
+		return []any{store.Clean(u.Source, store.MaxWord), u.Offset, orNil(u.Time), store.Clean(u.Text, 1000), seq}
 	})
 }
 

@@ -59,7 +59,7 @@ type writer struct {
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	err := ctx.Err()
 	if err == nil {
-		err = checkPositions(b)
+		err = b.CheckPositions()
 	}
 	if err != nil {
 		w.batches = nil
@@ -210,7 +210,7 @@ func (l *ledger) append(b *store.Batch) {
 	for i := range b.Sources {
 		if id := b.Sources[i].ID; l.find(id) == nil {
 			l.index[id] = len(l.sources)
-			l.sources = append(l.sources, store.Source{ID: clean(id, maxWord)})
+			l.sources = append(l.sources, store.Source{ID: store.Clean(id, store.MaxWord)})
 		}
 	}
 	// What lines say of messages as a whole, by source, in the order of the lines.
@@ -249,35 +249,21 @@ func (l *ledger) append(b *store.Batch) {
 	l.queue(b)
 	if ahead > 0 || len(b.Sources) == 0 {
 		for _, s := range b.Skipped {
-			l.skipped[clean(s.Program, maxWord)] += s.Lines
+			l.skipped[store.Clean(s.Program, store.MaxWord)] += s.Lines
 		}
 		for _, u := range b.Unparsed {
 			if u.Offset >= l.position(u.Source) {
-				u.Text = clean(u.Text, 1000)
+				u.Text = store.Clean(u.Text, 1000)
 				l.unparsed = append(l.unparsed, u)
 			}
 		}
 	}
 	for _, s := range b.Sources {
 		if to := l.find(s.ID); s.Offset >= to.Offset {
-			s.ID, s.Path, s.First, s.Last = to.ID, clean(s.Path, 4096), whole(s.First), whole(s.Last)
+			s.ID, s.Path, s.First, s.Last = to.ID, store.Clean(s.Path, 4096), whole(s.First), whole(s.Last)
 			*to = s
 		}
 	}
-}
-
-// checkPositions holds that a batch says how far each of its sources has been read.
-func checkPositions(b *store.Batch) error {
-	known := make(map[string]bool, len(b.Sources))
-	for i := range b.Sources {
-		known[b.Sources[i].ID] = true
-	}
-	for i := range b.Attempts {
-		if !known[b.Attempts[i].Source] {
-			return fmt.Errorf("a batch holds an attempt of a source whose position it does not hold: %q", b.Attempts[i].Source)
-		}
-	}
-	return nil
 }
 
 func (l *ledger) find(id string) *store.Source {
@@ -504,25 +490,6 @@ func (l *ledger) expire(x *bounce.Expiry) {
 // expired is the judgement on a message that expired.
 var expired = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
 
-// Stored texts are at most so long, in bytes.
-const (
-	maxResponse = 16 << 10
-	maxName     = 1 << 10
-	maxWord     = 255
-)
-
-// clean makes a text fit for any reader: valid UTF-8, no control characters but tab and
-// line ends, at most max bytes.
-func clean(s string, max int) string {
-	s = strings.ToValidUTF8(s[:min(len(s), max)], "\uFFFD")
-	return strings.Map(func(r rune) rune {
-		if r < '\t' {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
-
 // whole is a time in whole seconds.
 func whole(t time.Time) time.Time {
 	if t.IsZero() {
@@ -540,11 +507,11 @@ func cleaned(a *store.Attempt) store.Attempt {
 	}
 	c.Delay = min(c.Delay, math.MaxInt32)
 	for _, s := range []*string{&c.Host, &c.Agent, &c.Status, &c.QueueID, &c.RelayIP, &c.ClientIP, &c.Detail, &c.Rule, &c.TLS} {
-		*s = clean(*s, maxWord)
+		*s = store.Clean(*s, store.MaxWord)
 	}
 	for _, s := range []*string{&c.Instance, &c.MessageID, &c.Sender, &c.SenderDomain, &c.Recipient, &c.RecipientDomain, &c.OriginalRecipient, &c.RelayHost, &c.ClientHost, &c.SASLUser} {
-		*s = clean(*s, maxName)
+		*s = store.Clean(*s, store.MaxName)
 	}
-	c.Response = clean(c.Response, maxResponse)
+	c.Response = store.Clean(c.Response, store.MaxResponse)
 	return c
 }

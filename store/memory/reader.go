@@ -122,7 +122,7 @@ func (e *event) matches(f *store.Filter) bool {
 		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, e.Reason)) &&
 		(f.QueueID == "" || e.QueueID == f.QueueID) &&
 		(f.Original == "" || ascii.Lower(e.OriginalRecipient) == ascii.Lower(f.Original)) &&
-		(f.MessageID == "" || e.MessageID != "" && e.MessageID == clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName))
+		(f.MessageID == "" || e.MessageID != "" && e.MessageID == store.Clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), store.MaxName))
 }
 
 // selected yields the events that a filter selects, in the order of time.

@@ -87,7 +87,7 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // nothing was read: there is nothing to be counted
 	}
 	for _, s := range b.Skipped {
-		w.add("skipped", w.scrub(clean(s.Program, maxWord), nil), s.Lines, int64(maxPrograms-1))
+		w.add("skipped", w.scrub(store.Clean(s.Program, store.MaxWord), nil), s.Lines, int64(maxPrograms-1))
 	}
 	for _, u := range b.Unparsed {
 		src, err := w.source(u.Source, nil)
@@ -101,7 +101,7 @@ func (w *writer) append(b *store.Batch) error {
 		if !u.Time.IsZero() {
 			at = u.Time.Unix()
 		}
-		w.add("unparsed_line", int64(newAttemptID(src.num, u.Offset)), at, w.shape(clean(u.Text, 1000)), int64(maxUnparsed))
+		w.add("unparsed_line", int64(newAttemptID(src.num, u.Offset)), at, w.shape(store.Clean(u.Text, 1000)), int64(maxUnparsed))
 	}
 	for i := range b.Sources {
 		s := w.sources[b.Sources[i].ID]
@@ -200,7 +200,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if n, ok := queueNumber(a.QueueID); ok {
 			queue = n
 		} else {
-			queue = clean(a.QueueID, maxWord)
+			queue = store.Clean(a.QueueID, store.MaxWord)
 		}
 		if a.SenderKnown {
 			sender = senderID
@@ -282,7 +282,7 @@ func (w *writer) storeSources(ss []store.Source) {
 		if !n.Last.IsZero() {
 			last = n.Last.Unix()
 		}
-		w.add("source", clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
+		w.add("source", store.Clean(n.Path, 4096), n.Offset, n.State, first, last, n.Lines, n.Delivery,
 			n.Attempts, n.Repeated, n.Queue, n.Rejected, n.Skipped, n.Unparsed, n.Blank, s.num)
 	}
 }
@@ -290,12 +290,12 @@ func (w *writer) storeSources(ss []store.Source) {
 func (w *writer) storeMessages(b *store.Batch) {
 	for i := range b.Opened {
 		m := &b.Opened[i]
-		w.add("open_message opened", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord), m.Time.Unix(),
-			w.messageID(m.MessageID), clean(w.secret.address(m.Sender), maxName), bit(m.SenderKnown), m.Size,
-			clean(m.ClientHost, maxName), clean(m.ClientIP, maxWord), w.login(m.SASLUser))
+		w.add("open_message opened", store.Clean(m.Host, store.MaxName), store.Clean(string(m.MTA), store.MaxWord), store.Clean(m.Instance, store.MaxWord), store.Clean(m.QueueID, store.MaxWord), m.Time.Unix(),
+			w.messageID(m.MessageID), store.Clean(w.secret.address(m.Sender), store.MaxName), bit(m.SenderKnown), m.Size,
+			store.Clean(m.ClientHost, store.MaxName), store.Clean(m.ClientIP, store.MaxWord), w.login(m.SASLUser))
 	}
 	for _, m := range b.Closed {
-		w.add("open_message closed", clean(m.Host, maxName), clean(string(m.MTA), maxWord), clean(m.Instance, maxWord), clean(m.QueueID, maxWord))
+		w.add("open_message closed", store.Clean(m.Host, store.MaxName), store.Clean(string(m.MTA), store.MaxWord), store.Clean(m.Instance, store.MaxWord), store.Clean(m.QueueID, store.MaxWord))
 	}
 	w.bulks["open_message opened"].Flush()
 	w.bulks["open_message closed"].Flush() // after those

@@ -190,7 +190,7 @@ func (r *reader) attempts(ctx context.Context, f store.Filter, p store.Page, yie
 			return err
 		}
 		if q.message != 0 { // of a delivery the text need not be kept
-			x.MessageID = clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), maxName)
+			x.MessageID = store.Clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), store.MaxName)
 		}
 		if !c.pause(func() bool { return yield(&x, nil) }) {
 			return errEnough

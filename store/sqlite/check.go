@@ -102,7 +102,7 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 	each("SELECT id, domain, host, ip, port FROM route", func(v []driver.Value) error {
 		domain, host, ip := names[num(v[1])], names[num(v[2])], ipText(v[3])
 		for _, s := range [...]string{domain, host, ip} {
-			if strings.Contains(s, "\uFFFD") || len(s) >= maxWord {
+			if strings.Contains(s, "\uFFFD") || len(s) >= store.MaxWord {
 				return nil // it was not stored as it was
 			}
 		}
@@ -142,7 +142,7 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 	} {
 		each(fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE typeof(%[1]s) = 'text'", t.column, t.table), func(v []driver.Value) error {
 			s := str(v[0])
-			if plain(s) {
+			if store.Clean(s, len(s)) == s {
 				return nil
 			}
 			odd := strings.ContainsFunc(s, func(r rune) bool { return r < '\t' && !strings.ContainsRune(t.marks, r) })

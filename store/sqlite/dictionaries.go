@@ -8,6 +8,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
 )
 
 // Dictionaries are what the writer remembers of repeated texts, so that an attempt asks
@@ -85,7 +86,7 @@ func (d *dictionaries) name(s string) (int64, error) {
 	if id := d.names.get(h); id != nil {
 		return *id, nil
 	}
-	text := clean(s, maxName)
+	text := store.Clean(s, store.MaxName)
 	stored := d.hash.add(0, text)
 	var id int64
 	if d.names.known.mayLack(text == s) {
@@ -130,7 +131,7 @@ func (d *dictionaries) route(h uint64, a *bounce.Delivery) (int64, error) {
 		port = int64(a.RelayPort)
 	}
 	var id int64
-	exact := clean(a.RecipientDomain, maxName) == a.RecipientDomain && clean(a.RelayHost, maxName) == a.RelayHost && clean(a.RelayIP, maxWord) == a.RelayIP
+	exact := store.Clean(a.RecipientDomain, store.MaxName) == a.RecipientDomain && store.Clean(a.RelayHost, store.MaxName) == a.RelayHost && store.Clean(a.RelayIP, store.MaxWord) == a.RelayIP
 	if d.routes.known.mayLack(exact) {
 		id, err = d.routes.lookUp(&d.tables, h, func(id int64) (ok bool, err error) {
 			err = d.c.Each(func(row []driver.Value) error {
@@ -163,7 +164,7 @@ func (d *dictionaries) origin(host string, mta bounce.MTA, instance string) (int
 	if len(d.origins) > 1000 {
 		clear(d.origins)
 	}
-	h, m, i := clean(host, maxName), clean(string(mta), maxWord), clean(instance, maxWord)
+	h, m, i := store.Clean(host, store.MaxName), store.Clean(string(mta), store.MaxWord), store.Clean(instance, store.MaxWord)
 	const find = "SELECT id FROM origin WHERE host = ? AND mta = ? AND instance = ?"
 	id, err := d.c.Number(find, h, m, i)
 	if err == nil && id == 0 {
@@ -225,13 +226,13 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 	}
 	same := func(text driver.Value) bool {
 		if failed {
-			return text == clean(template, maxResponse)
+			return text == store.Clean(template, store.MaxResponse)
 		}
 		return bounce.Opening(str(text)) == bounce.Opening(template)
 	}
 	var r reply
-	agent, status, text := clean(a.Agent, maxWord), clean(a.Status, maxWord), clean(template, maxResponse)
-	situation, tls, disposal := clean(t.Situation, maxWord), clean(a.TLS, maxWord), string(a.Disposal)
+	agent, status, text := store.Clean(a.Agent, store.MaxWord), store.Clean(a.Status, store.MaxWord), store.Clean(template, store.MaxResponse)
+	situation, tls, disposal := store.Clean(t.Situation, store.MaxWord), store.Clean(a.TLS, store.MaxWord), string(a.Disposal)
 	if d.replies.known.partial {
 		_, err := d.replies.lookUp(&d.tables, h, func(id int64) (ok bool, err error) {
 			err = d.c.Each(func(row []driver.Value) error {
@@ -267,10 +268,10 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 		r = reply{id: id, kind: d.kind(a.Outcome, v.Reason), origin: origin}
 		var sample, host any
 		if failed {
-			sample, host = d.scrub(clean(a.Response, maxResponse), d.secret.names(a)), null(clean(a.RelayHost, maxName))
+			sample, host = d.scrub(store.Clean(a.Response, store.MaxResponse), d.secret.names(a)), null(store.Clean(a.RelayHost, store.MaxName))
 		}
 		d.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
-			sample, host, null(clean(v.Detail, maxWord)), null(v.Scope.String()), null(clean(v.Rule, maxWord)), null(v.Confidence.String()), null(tls), null(disposal), try)
+			sample, host, null(store.Clean(v.Detail, store.MaxWord)), null(v.Scope.String()), null(store.Clean(v.Rule, store.MaxWord)), null(v.Confidence.String()), null(tls), null(disposal), try)
 		d.replies.addKey(h, r.id)
 	}
 	r.retry = a.Outcome == bounce.Soft && a.Code >= 500
@@ -360,7 +361,7 @@ func (d *dictionaries) address(h uint64, whole, domain string) (*address, error)
 	}
 	key := d.folded(local, dom)
 	var a address
-	if d.addresses.known.mayLack(join(local, clean(domain, maxName)) == whole) {
+	if d.addresses.known.mayLack(join(local, store.Clean(domain, store.MaxName)) == whole) {
 		if a, err = d.findAddress(key, local, dom); err != nil {
 			return nil, err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bouncelog/store"
 	"bouncelog/store/storetest"
 )
 
@@ -165,7 +166,7 @@ func TestFormatDocumented(t *testing.T) {
 		"sources": "| sources | " + thousands(maxSources) + " |",
 		"ids":     thousands(maxID) + " | error",
 		"time":    "1970 to " + time.Unix(maxTime, 0).UTC().Format(time.DateOnly),
-		"texts":   fmt.Sprintf("| %s, %s, %d bytes |", thousands(maxResponse), thousands(maxName), maxWord),
+		"texts":   fmt.Sprintf("| %s, %s, %d bytes |", thousands(store.MaxResponse), thousands(store.MaxName), store.MaxWord),
 		"offset":  fmt.Sprintf("offset of the line (%d)", offsetBits),
 		"hash":    fmt.Sprintf("bits 63–%d of the hash", 64-dictHashBits),
 		"id":      fmt.Sprintf("id of the row (%d)", idBits),

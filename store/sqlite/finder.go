@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
 )
 
 // A finder finds addresses.
@@ -23,7 +24,7 @@ func newFinder(c *sqlite3.Conn) (*finder, error) {
 // parts are the local parts that a may be stored with, and the id of its domain; 0: it is
 // not stored.
 func (f *finder) parts(a string) (locals []string, domain int64, err error) {
-	a = clean(a, 2*maxName)
+	a = store.Clean(a, 2*store.MaxName)
 	local, name := a, ""
 	if i := strings.LastIndexByte(a, '@'); i >= 0 {
 		local, name = a[:i], lower(a[i+1:])

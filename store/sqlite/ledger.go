@@ -368,7 +368,7 @@ func (l *ledger) end(source int64, e *bounce.End) error {
 		return err
 	}
 	id := int64(newAttemptID(source, e.Offset))
-	l.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), clean(string(e.Event), maxWord), null(l.by(e.By)))
+	l.add("message_end", id, unixTime(e.Time), origin, queueValue(e.QueueID), store.Clean(string(e.Event), store.MaxWord), null(l.by(e.By)))
 	state, over := endStates[e.Event]
 	if !over {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
 )
 
 // A secret is the keys of a database: of its hashes, and of its pseudonyms.
@@ -91,7 +92,7 @@ func (s *secret) messageHash(id string) int64 {
 // local is a local part as it is stored. What stands for one stays as it is: the senders
 // of queued messages are read back from the database.
 func (s *secret) local(part string) string {
-	part = clean(part, maxName)
+	part = store.Clean(part, store.MaxName)
 	if s.pseudonym == nil || part == "" {
 		return part
 	}
@@ -108,7 +109,7 @@ func isPseudonym(s string, kind byte) bool {
 
 // address is an address, or a name without a domain, as it is stored.
 func (s *secret) address(whole string) string {
-	whole = clean(whole, 2*maxName)
+	whole = store.Clean(whole, 2*store.MaxName)
 	if s.pseudonym == nil {
 		return whole
 	}
@@ -120,7 +121,7 @@ func (s *secret) address(whole string) string {
 
 // login is a login as it is stored. What follows the first "@" is no name of a person.
 func (s *secret) login(user string) string {
-	user = clean(user, maxName)
+	user = store.Clean(user, store.MaxName)
 	if s.pseudonym == nil {
 		return user
 	}
@@ -133,7 +134,7 @@ func (s *secret) login(user string) string {
 
 // messageID is a Message-ID as it is stored: who writes mail may have a name in it.
 func (s *secret) messageID(id string) string {
-	id = clean(id, maxName)
+	id = store.Clean(id, store.MaxName)
 	if s.pseudonym == nil || id == "" {
 		return id
 	}

@@ -4,50 +4,26 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 // shorten takes out of a response what its row and its template say anyhow; the view
 // deliveries and lengthen put it back.
 func (s *secret) shorten(a *bounce.Delivery, p *prepared) string {
 	names := s.names(a)
-	response := s.scrub(clean(a.Response, maxResponse), names)
+	response := s.scrub(store.Clean(a.Response, store.MaxResponse), names)
 	short, mark := response, ""
-	if t, args := clean(p.template.Text, maxResponse), p.template.Args; rebuild(t, args) == response {
-		short, mark = args, "\x05"
+	// A template that was cut may end within a token, of which Join and the view make
+	// different texts.
+	if t := p.template; store.Clean(t.Text, store.MaxResponse) == t.Text && bounce.Join(t.Text, t.Args) == response {
+		short, mark = t.Args, "\x05"
 	}
 	for _, r := range [...]struct{ old, mark string }{{a.Recipient, "\x01"}, {a.RelayHost, "\x02"}, {a.RelayIP, "\x03"}, {a.Sender, "\x04"}} {
-		if len(r.old) > 3 && len(r.old) <= maxWord && s.scrub(clean(r.old, maxName), names) == r.old {
+		if len(r.old) > 3 && len(r.old) <= store.MaxWord && s.scrub(store.Clean(r.old, store.MaxName), names) == r.old {
 			short = strings.ReplaceAll(short, r.old, r.mark)
 		}
 	}
 	return mark + short
-}
-
-// rebuild puts the parts of a response into the places of its template, as the view
-// deliveries does.
-func rebuild(template, parts string) string {
-	var b strings.Builder
-	for {
-		i := strings.IndexByte(template, '{')
-		if i < 0 {
-			b.WriteString(template)
-			return b.String()
-		}
-		b.WriteString(template[:i])
-		template = template[i:]
-		end := strings.IndexByte(template, '}') + 1
-		if strings.HasPrefix(template, "{brace}") {
-			b.WriteByte('{')
-		} else {
-			var part string
-			part, parts, _ = strings.Cut(parts, " ")
-			b.WriteString(part)
-		}
-		if end == 0 {
-			return b.String() // not a template of Split
-		}
-		template = template[end:]
-	}
 }
 
 // lengthen is the inverse of secret.shorten.

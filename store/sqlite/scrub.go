@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 // With pseudonyms no text of a log is stored before it was scrubbed: replies quote
@@ -22,7 +23,7 @@ func (s *secret) names(a *bounce.Delivery) []string {
 	}
 	var names []string
 	add := func(local string) {
-		local = clean(local, maxName)
+		local = store.Clean(local, store.MaxName)
 		if len(local) > 1 && !isPseudonym(local, 'p') {
 			names = append(names, local)
 		}
@@ -91,7 +92,7 @@ func (s *secret) scrubAddresses(text string) string {
 // quoteStart is where the quoted string begins that ends with the quote at end; not before
 // from. It is end where none does.
 func quoteStart(text string, from, end int) int {
-	for i := end - 1; i >= max(from, end-maxName); i-- {
+	for i := end - 1; i >= max(from, end-store.MaxName); i-- {
 		if text[i] != '"' {
 			continue
 		}
@@ -342,7 +343,7 @@ func atext(c byte) bool {
 // by is who did something with a message as a whole, as it is stored: a login, unless it is
 // one of the system's.
 func (s *secret) by(who string) string {
-	who = clean(who, maxName)
+	who = store.Clean(who, store.MaxName)
 	switch {
 	case s.pseudonym == nil, who == "root", who == "postsuper", who == "cleanup", strings.HasPrefix(who, "-"):
 		return who

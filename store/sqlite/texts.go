@@ -252,7 +252,7 @@ func (t *texts) fill(r *record, x *store.Attempt) error {
 	}
 	if r.text != nil {
 		if parts, ok := strings.CutPrefix(text, "\x05"); ok {
-			text = rebuild(d.Response, parts)
+			text = bounce.Join(d.Response, parts)
 		}
 		d.Response = lengthen(text, d)
 	}

@@ -9,56 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
 )
-
-// clean makes text fit for any reader of the database: valid UTF-8, no NUL, none
-// of the marks that stand for something in a stored response, at most max
-// bytes.
-func clean(s string, max int) string {
-	if len(s) <= max && plain(s) {
-		return s
-	}
-	if len(s) > max {
-		s = s[:max]
-		for i := 1; i < utf8.UTFMax && i <= len(s); i++ {
-			if c := s[len(s)-i]; utf8.RuneStart(c) {
-				if !utf8.FullRuneInString(s[len(s)-i:]) {
-					s = s[:len(s)-i]
-				}
-				break
-			}
-		}
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	return strings.Map(func(r rune) rune {
-		if r < '\t' {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-}
-
-// plain reports whether s holds no more than ASCII from tab to DEL, eight bytes at a
-// time.
-func plain(s string) bool {
-	const each, top = 0x0101010101010101, 0x8080808080808080
-	for len(s) >= 8 {
-		w := word(s)
-		if (w|(w-9*each))&top != 0 { // the first byte that lacks 9 borrows from what is above it
-			return false
-		}
-		s = s[8:]
-	}
-	for i := range len(s) {
-		if s[i]-9 >= 0x80-9 {
-			return false
-		}
-	}
-	return true
-}
 
 // ipValue is an IP address as it is stored: an IPv4 address as a number, which takes half
 // the room.
@@ -67,7 +21,7 @@ func ipValue(s string) any {
 		b := a.As4()
 		return int64(binary.BigEndian.Uint32(b[:]))
 	}
-	return null(clean(s, maxWord))
+	return null(store.Clean(s, store.MaxWord))
 }
 
 // ipText is the inverse of ipValue.
@@ -96,7 +50,7 @@ func queueValue(s string) any {
 	if n, ok := queueNumber(s); ok {
 		return n
 	}
-	return clean(s, maxWord)
+	return store.Clean(s, store.MaxWord)
 }
 
 func queueNumber(s string) (n int64, ok bool) {
@@ -195,13 +149,6 @@ func sorted[K int64 | uint32, V any](m map[K]V) []K {
 	slices.Sort(keys)
 	return keys
 }
-
-// What is kept of hostile input, in bytes.
-const (
-	maxResponse = 16 << 10
-	maxName     = 1 << 10 // domains, host names, local parts, message ids
-	maxWord     = 255
-)
 
 func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
 

@@ -5,8 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/storetest"
 )
 
 // The view of problems asks for the reasons that package bounce says are about the
@@ -36,5 +39,23 @@ func TestViewOfProblems(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("the view asks for %q, package bounce says %q", got, want)
 		}
+	}
+}
+
+// TestCutTemplate asks the view for a row whose template ends within a token, as an earlier
+// bouncelog stored them. It must come to an end.
+func TestCutTemplate(t *testing.T) {
+	d := open(t, "", Options{Temporary: true})
+	at := time.Unix(1772409600, 0)
+	storetest.Append(t, d, &store.Batch{
+		Attempts: []store.Attempt{{Delivery: bounce.Delivery{Source: "log", Offset: 1, Time: at, QueueID: "1", Outcome: bounce.Hard, Response: "a 77"}}},
+		Sources:  []store.Source{{ID: "log", Offset: 2}},
+	})
+	must(t, d.w.c.Exec("UPDATE reply SET template = 'a {n'; UPDATE failure SET text = char(5) || '77'"))
+	rows, err := d.Query(t.Context(), "SELECT response FROM deliveries")
+	must(t, err)
+	defer rows.Close()
+	if row, err := rows.Next(); err != nil || row[0] != "a {n" {
+		t.Errorf("%q, %v", row, err)
 	}
 }

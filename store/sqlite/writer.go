@@ -82,7 +82,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 	if s := w.sources[id]; s != nil {
 		return s, nil
 	}
-	name := clean(id, maxWord)
+	name := store.Clean(id, store.MaxWord)
 	var s source
 	err := w.reading("source").Each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)

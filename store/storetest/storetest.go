@@ -986,7 +986,7 @@ func testHostile(t *testing.T, s store.Store) {
 	texts := []string{
 		"", "plain", "a\x00b", "\xff\xfe", "é\xc3", strings.Repeat("x", 1<<20), strings.Repeat("{", 3000), "{addr}{id}{n}{", "'; DROP TABLE delivery; --",
 		"\x01\x02\x03\x04\x05", "\x05parts", "<script>", "=cmd|' /C calc'!A0", "\u202eabc", "{brace}", "550 5.1.1 <a@rcpt.example>: a@rcpt.example mx.rcpt.example 192.0.2.25",
-		"550 \x1b[31m red \r\n two", "%s %d %!", strings.Repeat("é", 40000),
+		"550 \x1b[31m red \r\n two", "%s %d %!", strings.Repeat("é", 40000), "x" + strings.Repeat("é", 40000), strings.Repeat("\x00", 40000), strings.Repeat("x\xff", 40000),
 	}
 	var as []store.Attempt
 	for i, x := range texts {

@@ -389,7 +389,7 @@ SELECT
                             iif(substr(template, instr(template, '{'), 7) = '{brace}', '{', substr(parts, 1, instr(parts || ' ', ' ') - 1)),
                             substr(template, instr(template, '{') + instr(substr(template, instr(template, '{')), '}')),
                             iif(substr(template, instr(template, '{'), 7) = '{brace}', parts, substr(parts, instr(parts || ' ', ' ') + 1))
-                     FROM part WHERE instr(template, '{') > 0 AND (SELECT substr(text, 1, 1) FROM stored) = char(5))
+                     FROM part WHERE instr(substr(template, instr(template || '{', '{')), '}') > 0 AND (SELECT substr(text, 1, 1) FROM stored) = char(5))
              SELECT done || template FROM part ORDER BY length(template) LIMIT 1),
             char(1), CASE WHEN d.text = '' THEN r.local ELSE r.local || '@' || d.text END),
             char(2), coalesce(h.text, '')), char(3), coalesce(CASE typeof(t.ip) WHEN 'integer' THEN printf('%d.%d.%d.%d', t.ip >> 24, t.ip >> 16 & 255, t.ip >> 8 & 255, t.ip & 255) ELSE t.ip END, '')),
