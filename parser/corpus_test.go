@@ -135,3 +135,11 @@ func truthRow(d *bounce.Delivery) []string {
 		string(d.MTA), d.QueueID, d.Recipient, d.Status, d.RelayHost, d.RelayIP, code, d.Enhanced.String(),
 	}
 }
+
+func (k Kind) String() string {
+	names := [...]string{"blank", "attempt", "expiry", "queued", "reject", "skipped", "unparsed"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "?"
+}

@@ -85,14 +85,6 @@ const (
 	Unparsed
 )
 
-func (k Kind) String() string {
-	names := [...]string{"blank", "attempt", "expiry", "queued", "reject", "skipped", "unparsed"}
-	if int(k) < len(names) {
-		return names[k]
-	}
-	return "?"
-}
-
 // maxRepeated is the largest number of repetitions believed of a syslog
 // daemon's "message repeated n times".
 const maxRepeated = 1000

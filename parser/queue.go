@@ -183,11 +183,6 @@ func (q *Queue) Changes(opened []bounce.Message, closed []Key) ([]bounce.Message
 	return opened, closed
 }
 
-// Len is the number of messages known.
-func (q *Queue) Len() int {
-	return q.live
-}
-
 // message makes a bounce.Message of an entry.
 func (q *Queue) message(e *queued) bounce.Message {
 	text := string(e.buf)

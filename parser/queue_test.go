@@ -212,12 +212,12 @@ func TestQueueIsBounded(t *testing.T) {
 	if d := delivery(n - 1); d.Sender != fmt.Sprintf("s%d@x.example", n-1) {
 		t.Errorf("the last message is not known: %+v", d)
 	}
-	if live := q.Len(); live < 500 || live > bound/queuedSize {
+	if live := q.live; live < 500 || live > bound/queuedSize {
 		t.Errorf("%d messages known", live)
 	}
 	opened, closed := q.Changes(nil, nil)
-	if len(opened) != q.Len() || len(closed) != 0 {
-		t.Errorf("%d opened, %d closed; want %d, 0", len(opened), len(closed), q.Len())
+	if len(opened) != q.live || len(closed) != 0 {
+		t.Errorf("%d opened, %d closed; want %d, 0", len(opened), len(closed), q.live)
 	}
 	// What is forgotten for want of memory is closed.
 	for i := range 20_000 {

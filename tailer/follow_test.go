@@ -1045,3 +1045,5 @@ func TestStdinErrors(t *testing.T) {
 		t.Errorf("nothing: error %v", err)
 	}
 }
+
+func (l *logFile) suspended() bool { return l.live != nil && l.live.asLeft != nil }

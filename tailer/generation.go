@@ -278,8 +278,6 @@ func (l *logFile) unchanged(g *generation) bool {
 	return false
 }
 
-func (l *logFile) suspended() bool { return l.live != nil && l.live.asLeft != nil }
-
 // identify finds out which source the live file is, once it has a line, and
 // starts to read it.
 func (l *logFile) identify(g *generation) error {
