@@ -3,12 +3,15 @@
 package e2e
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"bouncelog/internal/chnode"
 )
@@ -46,4 +49,58 @@ func TestFleet(t *testing.T) {
 			t.Errorf("no %q in what the commands print:\n%s", want, out)
 		}
 	}
+}
+
+// moving is what differs between two reports of the same attempts: how old the newest line
+// is, and where the database is.
+var moving = regexp.MustCompile(`"(age_)?seconds": \d+|--db [^ "]+`)
+
+// TestFleetSame holds that ClickHouse answers as SQLite does, to the row, over a generated
+// log with incidents: imported by each, and shipped in the middle and read on.
+func TestFleetSame(t *testing.T) {
+	node := chnode.Start(t, 1)[0]
+	bin, dir := program(t, "cmd/bouncelog"), t.TempDir()
+	t.Setenv("BOUNCELOG_CONFIG", "/dev/null")
+	log, file := filepath.Join(dir, "mail.log"), filepath.Join(dir, "file.db")
+	imported, shipped := "clickhouse://"+node.Address()+"/imported", "clickhouse://"+node.Address()+"/shipped"
+	output(t, program(t, "bench/genlog"), "-bytes", "20M", "-rate", "200000", "-o", log)
+	whole, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := bytes.LastIndexByte(whole[:len(whole)/2], '\n') + 1
+	read := func(size int, dbs ...string) {
+		t.Helper()
+		if err := os.WriteFile(log, whole[:size], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, db := range dbs {
+			output(t, bin, "import", "--agent", "mx1", "--db", db, log)
+		}
+	}
+	same := func(want, got string) {
+		t.Helper()
+		for _, args := range [][]string{
+			{"report", "--all", "--format", "json"},
+			{"report", "--all", "--by", "host", "--format", "json"},
+			{"report", "--since", "2026-03-02T01:00", "--until", "2026-03-02T02:00", "--format", "json"},
+			{"suppress"},
+		} {
+			var answers [2]string
+			for i, db := range []string{want, got} {
+				answers[i] = moving.ReplaceAllString(string(output(t, bin, append(args, "--db", db)...)), "")
+			}
+			if diff := cmp.Diff(strings.Split(answers[0], "\n"), strings.Split(answers[1], "\n")); diff != "" {
+				t.Errorf("%s of %s (-want +got):\n%.4000s", strings.Join(args, " "), got, diff)
+			}
+		}
+	}
+	read(half, file)
+	for range 2 {
+		output(t, bin, "db", "ship", "--agent", "mx1", "--db", file, "--to", shipped)
+		same(file, shipped)
+	}
+	read(len(whole), file, imported, shipped)
+	same(file, imported)
+	same(file, shipped)
 }

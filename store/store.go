@@ -96,10 +96,9 @@ type Reader interface {
 	// Refusals yields the failed attempts that match f in the order of time,
 	// without their texts: there may be very many.
 	Refusals(ctx context.Context, f Filter) iter.Seq2[*Refusal, error]
-	// Delivered lists what was delivered in some streams, of all together at most
-	// limit deliveries: of the first stream first, and what is nearest to its
-	// times. An engine may stop earlier, where more would take long. The answers
-	// are in the order of the streams.
+	// Delivered lists what was delivered in some streams, of all together about limit
+	// deliveries: of the first stream first, and what is nearest to its times. Cover says
+	// which. The answers are in the order of the streams.
 	Delivered(ctx context.Context, streams []Stream, limit int) ([]History, error)
 
 	// Ends lists what became of messages as a whole, in the order of time.

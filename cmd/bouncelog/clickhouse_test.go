@@ -56,6 +56,28 @@ func TestClickHouse(t *testing.T) {
 			t.Errorf("%s: status %d, %s", command, status, complaints)
 		}
 	}
+	// The file goes to the server too, as the logs of another host; pseudonyms do not.
+	hidden := filepath.Join(t.TempDir(), "hidden.db")
+	bouncelog(t, exitOK, "import", "--pseudonymize", "--db", hidden, "../../testdata/exim-all.log")
+	for _, test := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"db ship --db " + file, exitUsage, "--to is missing"},
+		{"db ship --db " + file + " --to other.db", exitUsage, "clickhouse://"},
+		{"db ship --db " + server + " --to " + server, exitUsage, "not a file"},
+		{"db ship --db " + file + " --to " + server + " --agent a/b", exitUsage, "without blanks and slashes"},
+		{"db ship --db missing.db --to " + server, exitMissing, "no such database"},
+		{"db ship --db " + hidden + " --to " + server, exitFailed, "pseudonyms"},
+		{"db ship --db " + file + " --agent mx2 --to " + server + "2", exitOK, "attempts copied to the server, as those of mx2"},
+		{"db ship --db " + file + " --agent mx2 --to " + server + "2", exitOK, ": 0 attempts copied"},
+	} {
+		status, _, complaints := says(t, strings.Fields(test.args)...)
+		if status != test.status || !strings.Contains(complaints, test.says) {
+			t.Errorf("%s: status %d, %s", test.args, status, complaints)
+		}
+	}
 	secret := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(secret, []byte("not the password\n"), 0o600); err != nil {
 		t.Fatal(err)

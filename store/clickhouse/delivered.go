@@ -4,106 +4,96 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
+	"strings"
 
 	"bouncelog/internal/ascii"
 	"bouncelog/store"
 )
 
-// Delivered lists what was delivered in some streams: of each the deliveries that are
-// nearest to its times, by whole seconds, while there is room.
-func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit int) ([]store.History, error) {
-	out := make([]store.History, len(streams))
-	for i := range streams {
-		h, err := r.history(ctx, &streams[i], max(limit, 0))
-		if err != nil {
-			return nil, err
+// pieces are the runs of attempts as store.Cover wants them. They follow from the lines of a
+// log alone, so that they are those of every other engine.
+func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
+	last := make(map[string]*store.Piece)
+	var all []*store.Piece
+	sql := fmt.Sprintf("SELECT toString(source), min(at), max(at), count() FROM (SELECT source, at, %s AS rank, intDiv(row_number() OVER (PARTITION BY source ORDER BY offset, precedence DESC) - 1, %d) AS piece",
+		r.rank, store.PieceRows) + r.from(where{isAttempt, "n = 0"}) + ") GROUP BY rank, source, piece ORDER BY rank, piece"
+	err := r.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
+		var source string
+		var rows uint64
+		var p store.Piece
+		if err := scan(&source, &p.Since, &p.Until, &rows); err != nil {
+			return err
 		}
-		out[i] = h
-		limit -= len(h.Deliveries)
+		if rows == store.PieceRows {
+			last[source] = &p
+			all = append(all, &p)
+		}
+		return nil
+	})
+	for _, s := range r.sources() {
+		all = append(all, store.NewPiece(&s, last[s.ID]))
 	}
-	return out, nil
+	return all, err
 }
 
-func (r *reader) history(ctx context.Context, s *store.Stream, limit int) (h store.History, err error) {
-	if s.First.After(s.Last) {
-		return h, nil
+// Delivered lists what was delivered in some streams.
+func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit int) ([]store.History, error) {
+	if len(streams) == 0 {
+		return nil, nil
 	}
-	in := "0"
-	if len(s.Domains) > 0 {
-		folded := make([]string, len(s.Domains))
-		for i, name := range s.Domains {
-			folded[i] = ascii.Lower(name)
+	pieces, err := r.pieces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]store.History, len(streams))
+	relays, domains := make(map[string][]int), make(map[string][]int)
+	var wanted where
+	for i, covered := range store.Cover(streams, pieces, limit) {
+		out[i].Covered = covered
+		s := &streams[i]
+		var in, when []string
+		for _, name := range s.Relays {
+			name = strings.TrimPrefix(ascii.Lower(name), ".")
+			relays[name] = append(relays[name], i)
+			in = append(in, underRelay("lower(relay_host)", name))
 		}
-		in = "recipient_domain IN (" + quotes(folded) + ")"
+		for _, name := range s.Domains {
+			name = ascii.Lower(name)
+			domains[name] = append(domains[name], i)
+			in = append(in, "recipient_domain = "+quote(name))
+		}
+		for _, p := range covered {
+			when = append(when, fmt.Sprintf("at BETWEEN %d AND %d", p.First.Unix(), p.Last.Unix()))
+		}
+		if len(in) > 0 && len(when) > 0 {
+			wanted.add(where{strings.Join(in, " OR "), strings.Join(when, " OR ")}.String())
+		}
 	}
-	for _, name := range s.Relays {
-		in += " OR " + underRelay("lower(relay_host)", ascii.Lower(name))
+	if len(wanted) == 0 {
+		return out, nil
 	}
-	var around []int64
-	for _, t := range s.Around {
-		around = append(around, t.Unix())
-	}
-	w := where{"outcome = 'delivered'", in, fmt.Sprintf("at BETWEEN %d AND %d", ceil(s.First), s.Last.Unix())}
-	sql := "SELECT at, " + messageHash + ", sender_domain, arrayMin(t -> abs(at - t), CAST([" + numbers(around) + "], 'Array(Int64)')) AS distance" + r.from(w) +
-		fmt.Sprintf(" ORDER BY distance LIMIT %d", int64(limit)+1)
-	var reach uint64 // what is nearer is covered
-	whole := true
-	var distances []uint64
-	err = r.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
+	var of []int // the streams that a delivery is of
+	sql := "SELECT at, " + messageHash + ", sender_domain, recipient_domain, lower(relay_host)" + r.from(where{"outcome = 'delivered'", "(" + strings.Join(wanted, ") OR (") + ")"}) +
+		" ORDER BY at, " + r.rank + ", offset"
+	return out, r.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
 		var d store.Delivered
 		var at int64
-		var distance uint64
-		if err := scan(&at, &d.Message, &d.SenderDomain, &distance); err != nil {
+		var domain, relay string
+		if err := scan(&at, &d.Message, &d.SenderDomain, &domain, &relay); err != nil {
 			return err
 		}
 		d.Time = unix(at)
-		if len(h.Deliveries) == limit {
-			whole, reach = false, distance
-			return nil
+		of = append(of[:0], domains[domain]...)
+		for rest, more := relay, true; more; _, rest, more = strings.Cut(rest, ".") {
+			of = append(of, relays[rest]...)
 		}
-		h.Deliveries = append(h.Deliveries, d)
-		distances = append(distances, distance)
+		slices.Sort(of)
+		for _, i := range slices.Compact(of) {
+			h := &out[i]
+			if slices.ContainsFunc(h.Covered, func(p store.Span) bool { return !d.Time.Before(p.First) && !d.Time.After(p.Last) }) {
+				h.Deliveries = append(h.Deliveries, d)
+			}
+		}
 		return nil
 	})
-	if err != nil {
-		return h, err
-	}
-	if whole {
-		h.Covered = []store.Span{s.Span}
-	} else {
-		n, _ := slices.BinarySearch(distances, reach)
-		h.Deliveries = h.Deliveries[:n]
-		for _, at := range s.Around {
-			near := time.Duration(reach)*time.Second - time.Second
-			span := store.Span{First: unix(at.Unix()).Add(-near), Last: unix(at.Unix()).Add(near)}
-			if span.First.Before(s.First) {
-				span.First = s.First
-			}
-			if span.Last.After(s.Last) {
-				span.Last = s.Last
-			}
-			if !span.First.After(span.Last) {
-				h.Covered = append(h.Covered, span)
-			}
-		}
-		h.Covered = merged(h.Covered)
-	}
-	slices.SortStableFunc(h.Deliveries, func(a, b store.Delivered) int { return a.Time.Compare(b.Time) })
-	return h, nil
-}
-
-// merged makes one of spans that overlap.
-func merged(spans []store.Span) (out []store.Span) {
-	slices.SortFunc(spans, func(a, b store.Span) int { return a.First.Compare(b.First) })
-	for _, s := range spans {
-		if n := len(out); n > 0 && !s.First.After(out[n-1].Last) {
-			if s.Last.After(out[n-1].Last) {
-				out[n-1].Last = s.Last
-			}
-			continue
-		}
-		out = append(out, s)
-	}
-	return out
 }

@@ -401,73 +401,46 @@ func (r *reader) Refusals(_ context.Context, f store.Filter) iter.Seq2[*store.Re
 
 func (r *reader) Delivered(_ context.Context, streams []store.Stream, limit int) ([]store.History, error) {
 	out := make([]store.History, len(streams))
-	for i := range streams {
-		out[i] = r.history(&streams[i], limit)
-		limit -= len(out[i].Deliveries)
+	for i, covered := range store.Cover(streams, r.pieces(), limit) {
+		s, h := &streams[i], &out[i]
+		h.Covered = covered
+		for e := range r.selected(store.Filter{Outcomes: []bounce.Outcome{bounce.Delivered}}) {
+			in := slices.ContainsFunc(s.Domains, func(name string) bool { return strings.EqualFold(name, e.RecipientDomain) }) || slices.ContainsFunc(s.Relays, func(name string) bool {
+				return e.RelayHost == name || strings.HasSuffix(e.RelayHost, "."+name)
+			})
+			if in && slices.ContainsFunc(covered, func(p store.Span) bool { return !e.Time.Before(p.First) && !e.Time.After(p.Last) }) {
+				h.Deliveries = append(h.Deliveries, store.Delivered{Time: e.Time, Message: messageHash(&e.Delivery), SenderDomain: e.SenderDomain})
+			}
+		}
 	}
 	return out, nil
 }
 
-// history lists what was delivered in a stream, at most limit deliveries: all within
-// some seconds of the times that are wanted first.
-func (r *reader) history(s *store.Stream, limit int) (h store.History) {
-	var list []*event
-	for e := range r.selected(store.Filter{Outcomes: []bounce.Outcome{bounce.Delivered}}) {
-		in := slices.Contains(s.Domains, e.RecipientDomain) || slices.ContainsFunc(s.Relays, func(name string) bool {
-			return e.RelayHost == name || strings.HasSuffix(e.RelayHost, "."+name)
-		})
-		if in && !e.Time.Before(s.First) && !e.Time.After(s.Last) {
-			list = append(list, e)
-		}
-	}
-	distance := func(t time.Time) time.Duration {
-		nearest := time.Duration(1<<63 - 1)
-		for _, at := range s.Around {
-			nearest = min(nearest, t.Sub(at).Abs())
-		}
-		return nearest
-	}
-	reach := time.Duration(1<<63 - 1) // what is nearer is covered
-	if len(list) > limit {
-		slices.SortStableFunc(list, func(a, b *event) int { return cmp.Compare(distance(a.Time), distance(b.Time)) })
-		reach = distance(list[max(limit, 0)].Time)
-		list = slices.DeleteFunc(list, func(e *event) bool { return distance(e.Time) >= reach })
-		slices.SortStableFunc(list, func(a, b *event) int { return a.Time.Compare(b.Time) })
-		for _, at := range s.Around {
-			span := store.Span{First: at.Add(time.Second - reach), Last: at.Add(reach - time.Second)}
-			if span.First.Before(s.First) {
-				span.First = s.First
-			}
-			if span.Last.After(s.Last) {
-				span.Last = s.Last
-			}
-			if !span.First.After(span.Last) {
-				h.Covered = append(h.Covered, span)
+// pieces cuts the attempts of each source, in the order of their lines.
+func (r *reader) pieces() (all []*store.Piece) {
+	var ends []*store.Piece
+	for i := range r.sources {
+		var list []*event
+		for j := range r.events {
+			if e := &r.events[j]; e.Source == r.sources[i].ID && e.N == 0 {
+				list = append(list, e)
 			}
 		}
-		h.Covered = merged(h.Covered)
-	} else if !s.First.After(s.Last) {
-		h.Covered = []store.Span{s.Span}
-	}
-	for _, e := range list {
-		h.Deliveries = append(h.Deliveries, store.Delivered{Time: e.Time, Message: messageHash(&e.Delivery), SenderDomain: e.SenderDomain})
-	}
-	return h
-}
-
-// merged makes one of spans that overlap.
-func merged(spans []store.Span) (out []store.Span) {
-	slices.SortFunc(spans, func(a, b store.Span) int { return a.First.Compare(b.First) })
-	for _, s := range spans {
-		if n := len(out); n > 0 && !s.First.After(out[n-1].Last) {
-			if s.Last.After(out[n-1].Last) {
-				out[n-1].Last = s.Last
+		slices.SortStableFunc(list, func(a, b *event) int { return cmp.Compare(a.Offset, b.Offset) })
+		var last *store.Piece
+		for part := range slices.Chunk(list, store.PieceRows) {
+			if len(part) < store.PieceRows {
+				break
 			}
-			continue
+			last = &store.Piece{Since: part[0].Time.Unix(), Until: part[0].Time.Unix()}
+			for _, e := range part {
+				last.Since, last.Until = min(last.Since, e.Time.Unix()), max(last.Until, e.Time.Unix())
+			}
+			all = append(all, last)
 		}
-		out = append(out, s)
+		ends = append(ends, store.NewPiece(&r.sources[i], last))
 	}
-	return out
+	return append(all, ends...)
 }
 
 func (r *reader) Recipients(_ context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {

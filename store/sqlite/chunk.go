@@ -1,6 +1,10 @@
 package sqlite
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"bouncelog/store"
+)
 
 // A chunk is a run of attempts of one source. Its Bloom filter says which recipients, queue
 // ids and message ids are not in it, so that the trace of one needs no index over every row.
@@ -11,7 +15,7 @@ type chunk struct {
 }
 
 // chunkRows is how many attempts a chunk has.
-const chunkRows = 4096
+const chunkRows = store.PieceRows
 
 // add adds an attempt, and stores the chunk when it is full.
 func (c *chunk) add(t *tables, id, at, recipient int64, queue string, message int64) {

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"slices"
 	"strings"
-	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/sqlite3"
@@ -115,12 +114,4 @@ func readSources(c *sqlite3.Conn) ([]store.Source, error) {
 		return nil
 	}, "SELECT name, path, position, state, first, last, lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank FROM source ORDER BY id")
 	return list, err
-}
-
-func when(v driver.Value) time.Time {
-	n, ok := v.(int64)
-	if !ok {
-		return time.Time{}
-	}
-	return unix(n)
 }

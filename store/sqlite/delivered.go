@@ -10,69 +10,6 @@ import (
 	"bouncelog/store"
 )
 
-// A stream is a store.Stream in terms of the tables.
-type stream struct {
-	since, until int64
-	around       []int64
-	read         []span // of time
-}
-
-// plan chooses what to read: for each time of each stream the pieces next to it,
-// back and on, while there are rows left of those that may be read. Streams share the
-// pieces, which hold what was delivered in all of them: so no more rows are read than
-// may be handed over, and a rare stream is covered as far as those go.
-func plan(streams []*stream, all []*piece, rows int) {
-	byEnd := slices.Clone(all)
-	slices.SortFunc(byEnd, func(a, b *piece) int { return cmp.Compare(b.until, a.until) })
-	byStart := slices.Clone(all)
-	slices.SortFunc(byStart, func(a, b *piece) int { return cmp.Compare(a.since, b.since) })
-	left := max(rows/chunkRows, 1)
-	share := max(left/4, 1) // of one side of one time
-	for _, f := range streams {
-		for _, t := range f.around {
-			lo, hi := f.since, f.until
-			take := func(s *piece, mine *int) bool {
-				if !s.read && (*mine >= share || left == 0) {
-					return false
-				}
-				if !s.read {
-					s.read = true
-					*mine++
-					left--
-				}
-				return true
-			}
-			n := 0
-			for _, s := range byEnd {
-				if s.since <= t && s.until >= f.since && s.since <= f.until && !take(s, &n) {
-					lo = max(lo, s.until+1)
-					break
-				}
-			}
-			n = 0
-			for _, s := range byStart {
-				if s.until >= t && s.until >= f.since && s.since <= f.until && !take(s, &n) {
-					hi = min(hi, s.since-1)
-					break
-				}
-			}
-			if lo <= hi {
-				f.read = append(f.read, span{lo, hi})
-			}
-		}
-		slices.SortFunc(f.read, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
-		out := f.read[:0]
-		for _, s := range f.read {
-			if n := len(out); n > 0 && out[n-1].hi+1 >= s.lo {
-				out[n-1].hi = max(out[n-1].hi, s.hi)
-			} else {
-				out = append(out, s)
-			}
-		}
-		f.read = out
-	}
-}
-
 // Delivered lists what was delivered in some streams.
 func (r *reader) Delivered(ctx context.Context, asked []store.Stream, limit int) ([]store.History, error) {
 	if len(asked) == 0 {
@@ -85,23 +22,20 @@ func (r *reader) Delivered(ctx context.Context, asked []store.Stream, limit int)
 }
 
 func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.History, error) {
-	streams := make([]*stream, len(asked))
-	for i, a := range asked {
-		f := &stream{since: a.First.Unix(), until: a.Last.Unix()}
-		for _, t := range a.Around {
-			f.around = append(f.around, t.Unix())
-		}
-		streams[i] = f
-	}
 	all, err := pieces(c.Conn)
 	if err != nil {
 		return nil, err
 	}
-	plan(streams, all, limit)
+	which := make([]*store.Piece, len(all))
+	for i, p := range all {
+		which[i] = &p.Piece
+	}
 	out := make([]store.History, len(asked))
-	for i, f := range streams {
-		for _, s := range f.read {
-			out[i].Covered = append(out[i].Covered, store.Span{First: unix(s.lo), Last: unix(s.hi)})
+	read := make([][]span, len(asked)) // of time
+	for i, covered := range store.Cover(asked, which, limit) {
+		out[i].Covered = covered
+		for _, s := range covered {
+			read[i] = append(read[i], span{s.First.Unix(), s.Last.Unix()})
 		}
 	}
 	var found []deliveryRow
@@ -137,13 +71,13 @@ func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.His
 		for i := range found {
 			x := &found[i]
 			for _, f := range routes.of(x.route) {
-				if slices.ContainsFunc(streams[f].read, func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
+				if slices.ContainsFunc(read[f], func(s span) bool { return s.lo <= x.at && x.at <= s.hi }) {
 					do(f, x)
 				}
 			}
 		}
 	}
-	size := make([]int, len(streams))
+	size := make([]int, len(asked))
 	each(func(f int, _ *deliveryRow) { size[f]++ })
 	for f, n := range size {
 		out[f].Deliveries = make([]store.Delivered, 0, n)
@@ -167,7 +101,7 @@ func readDeliveries(c *sqlite3.Conn, all []*piece) (found []deliveryRow, err err
 	var spans []span
 	pieces := 0
 	for _, s := range all {
-		if !s.read {
+		if !s.Read {
 			continue
 		}
 		pieces++

@@ -6,13 +6,13 @@ import (
 	"slices"
 
 	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
 )
 
-// A piece is a run of rows, and the time that they are of.
+// A piece is a store.Piece and its rows: a chunk, or what is in none yet of a source.
 type piece struct {
 	span
-	since, until int64
-	read         bool
+	store.Piece
 }
 
 // pieces are the chunks, and for each source the rows that are in none yet.
@@ -20,7 +20,7 @@ func pieces(c *sqlite3.Conn) ([]*piece, error) {
 	var all []*piece
 	ends := make(map[int64]*piece) // the last of each source
 	err := c.Columns(4, func(v []int64) error {
-		all = append(all, &piece{span: span{v[0], v[1]}, since: v[2], until: v[3]})
+		all = append(all, &piece{span{v[0], v[1]}, store.Piece{Since: v[2], Until: v[3]}})
 		return nil
 	}, "SELECT columns(id, last, since, until) FROM chunk INDEXED BY chunk_time")
 	if err != nil {
@@ -32,22 +32,21 @@ func pieces(c *sqlite3.Conn) ([]*piece, error) {
 	}
 	return all, c.Each(func(v []driver.Value) error {
 		n := num(v[0])
-		p := &piece{span: attemptsOf(n), since: -forever, until: forever}
-		if v[1] != nil && v[2] != nil {
-			p.since, p.until = num(v[1]), num(v[2])
-		}
+		p := &piece{span: attemptsOf(n)}
+		var whole *store.Piece
 		if end := ends[n]; end != nil {
-			p.lo, p.since = end.hi+1, end.since
+			p.lo, whole = end.hi+1, &end.Piece
 		}
+		p.Piece = *store.NewPiece(&store.Source{First: when(v[1]), Last: when(v[2])}, whole)
 		all = append(all, p)
 		return nil
-	}, "SELECT id, first, last FROM source")
+	}, "SELECT id, first, last FROM source ORDER BY id")
 }
 
 // during is how many pieces there are of a stretch of time.
 func during(all []*piece, time span) (n int) {
 	for _, p := range all {
-		if p.since < time.hi && p.until >= time.lo {
+		if p.Since < time.hi && p.Until >= time.lo {
 			n++
 		}
 	}

@@ -83,19 +83,19 @@ func (q *question) narrowEnds(c *sqlite3.Conn, s *ends) error {
 // and reports whether there are any. Of the pieces, in the order of time, no more are
 // read than may hold it.
 func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
-	list := []*piece{{span: expiries, since: -forever, until: forever}}
+	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
 	for _, p := range all {
 		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
-			tail.since, tail.until = -forever, forever // of these rows the times are not kept
+			tail.Since, tail.Until = -forever, forever // of these rows the times are not kept
 			list = append(list, &tail)
-		} else if p.since < q.until && p.until >= q.since {
+		} else if p.Since < q.until && p.Until >= q.since {
 			list = append(list, p)
 		}
 	}
 	if last {
-		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(b.until, a.until) })
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(b.Until, a.Until) })
 	} else {
-		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.since, b.since) })
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.Since, b.Since) })
 	}
 	var statements []*sqlite3.Stmt
 	for _, table := range q.tables() {
@@ -108,7 +108,7 @@ func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any b
 	}
 	var found ends
 	for _, p := range list {
-		if found.any && (last && found.hi >= p.until || !last && found.lo <= p.since) {
+		if found.any && (last && found.hi >= p.Until || !last && found.lo <= p.Since) {
 			break
 		}
 		for _, statement := range statements {

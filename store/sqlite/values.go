@@ -163,3 +163,11 @@ func num(v driver.Value) int64 {
 }
 
 func isFailed(o bounce.Outcome) bool { return o == bounce.Soft || o == bounce.Hard }
+
+func when(v driver.Value) time.Time {
+	n, ok := v.(int64)
+	if !ok {
+		return time.Time{}
+	}
+	return unix(n)
+}

@@ -386,11 +386,22 @@ func testManyRecipients(t *testing.T, s store.Store) {
 }
 
 // testDelivered holds what was delivered in a stream against Attempts: all of it where
-// there is room, and where there is not, all of the time that is said to be covered.
+// there is room, and where there is not, all of the time that is said to be covered. Which
+// time that is all engines agree about.
 func testDelivered(t *testing.T, s store.Store) {
-	tr := NewTraffic(6)
-	for range 6 {
-		Append(t, s, tr.Batch(4000))
+	tr, other := NewTraffic(6), NewTraffic(7)
+	other.Source = "other"
+	model := memory.Open()
+	for i := range 6 {
+		b := tr.Batch(4000)
+		b.Sources[0].First = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+		Append(t, s, b)
+		Append(t, model, b)
+		if i%2 == 0 {
+			b := other.Batch(2500) // of which no time of the first line is known
+			Append(t, s, b)
+			Append(t, model, b)
+		}
 	}
 	r := read(t, s)
 	span, err := r.Span(t.Context(), store.Filter{})
@@ -412,22 +423,32 @@ func testDelivered(t *testing.T, s store.Store) {
 		{"all", 1 << 30, []store.Stream{{Domains: []string{domain}, Span: span, Around: []time.Time{middle}}}},
 		{"by relay", 1 << 30, []store.Stream{{Relays: []string{relay}, Span: span, Around: []time.Time{span.First, span.Last}}}},
 		{"by suffix", 1 << 30, []store.Stream{{Relays: []string{"example"}, Span: store.Span{First: middle, Last: span.Last}, Around: []time.Time{middle}}}},
-		{"little room", 5000, []store.Stream{{Relays: []string{"example"}, Span: span, Around: []time.Time{middle}}, {Domains: []string{domain}, Span: span, Around: []time.Time{span.Last}}}},
-		{"nobody", 5000, []store.Stream{{Relays: []string{"nobody.test"}, Span: span, Around: []time.Time{middle}}}},
+		{"little room", 13000, []store.Stream{{Relays: []string{"example"}, Span: span, Around: []time.Time{middle}}, {Domains: []string{domain}, Span: span, Around: []time.Time{span.Last}}}},
+		{"some room", 15000, []store.Stream{
+			{Relays: []string{"example"}, Span: span, Around: []time.Time{middle.Add(-10 * time.Minute), middle.Add(20 * time.Minute)}},
+			{Domains: []string{domain}, Span: store.Span{First: middle, Last: span.Last}, Around: []time.Time{middle.Add(time.Minute), span.Last}},
+			{Domains: []string{strings.ToUpper(domain)}, Relays: []string{relay}, Span: span, Around: []time.Time{span.First}},
+		}},
+		{"nobody", 13000, []store.Stream{{Relays: []string{"nobody.test"}, Span: span, Around: []time.Time{middle}}}},
 	} {
 		histories, err := r.Delivered(t.Context(), test.streams, test.limit)
 		must(t, err)
 		if len(histories) != len(test.streams) {
 			t.Fatalf("%s: %d histories of %d streams", test.name, len(histories), len(test.streams))
 		}
+		wanted, err := read(t, model).Delivered(t.Context(), test.streams, test.limit)
+		must(t, err)
 		for i, h := range histories {
 			f := test.streams[i]
+			if d := diff(wanted[i].Covered, h.Covered); d != "" {
+				t.Errorf("%s, stream %d: covered (-want +got):\n%s", test.name, i, d)
+			}
 			var got, want []row
 			for _, d := range h.Deliveries {
 				got = append(got, row{d.Time, d.SenderDomain})
 			}
 			in := func(a *store.Attempt) bool {
-				return slices.Contains(f.Domains, a.RecipientDomain) || slices.ContainsFunc(f.Relays, func(name string) bool {
+				return slices.ContainsFunc(f.Domains, func(name string) bool { return strings.EqualFold(name, a.RecipientDomain) }) || slices.ContainsFunc(f.Relays, func(name string) bool {
 					return a.RelayHost == name || strings.HasSuffix(a.RelayHost, "."+name)
 				})
 			}
