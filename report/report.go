@@ -125,8 +125,10 @@ type Report struct {
 	NoPrevious bool           `json:"-"` // changes are wanted, and nothing is known of the period before
 	ByDay      bool           `json:"-"` // Timeline has a point for each day, not for each hour
 	AsOf       time.Time      `json:"-"` // the last line of the logs
-	Live       bool           `json:"-"` // Options.Live
-	Timeless   bool           `json:"-"` // some attempts have no time
+	// Hosts are the mail hosts, where several fill the database and none is asked for alone.
+	Hosts    []Host `json:"hosts,omitempty"`
+	Live     bool   `json:"-"` // Options.Live
+	Timeless bool   `json:"-"` // some attempts have no time
 
 	asked            []string         // Options.Sections
 	command          string           // that lists the problems
@@ -321,9 +323,17 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		}
 		return cmp.Or(x.Compare(y), strings.Compare(a.Path, b.Path))
 	})
+	// Of one host alone the logs end where those of its agent do.
+	own := func(src store.Source) bool { return o.Filter.Host != "" && agentOf(src.ID) == o.Filter.Host }
+	several := slices.ContainsFunc(sources, own)
 	for _, src := range sources {
-		if src.Last.After(r.AsOf) {
+		if src.Last.After(r.AsOf) && (!several || own(src)) {
 			r.AsOf = src.Last
+		}
+	}
+	if o.Filter.Host == "" {
+		if r.Hosts, err = hosts(ctx, s, o, sources); err != nil {
+			return nil, err
 		}
 	}
 	span, err := s.Span(ctx, o.Filter)

@@ -161,6 +161,17 @@ func (r *Report) verdictSection(wide bool) Section {
 	} else if n != nil {
 		s.say(n.Command, "Silent: is the log still read? Run:")
 	}
+	for i, h := range v.SilentHosts {
+		if i == hostsShown {
+			s.say("", "Further silent hosts: %d.", len(v.SilentHosts)-i)
+			break
+		}
+		usual := ""
+		if h.Expected > 0 {
+			usual = fmt.Sprintf(" Usual in that time: about %s.", table.Count(h.Expected, "attempt"))
+		}
+		s.say("", "Host %s: nothing since %s (%s).%s Is bouncelog running there?", table.Cut(h.Name, 64), r.minute(*h.Newest), h.Quiet(), usual)
+	}
 	s.Over = v.Ended[:min(len(v.Ended), endedShown)]
 	if more := len(v.Ended) - len(s.Over); more > 0 {
 		s.say("", "Further ended incidents, see below: %d.", more)
@@ -171,7 +182,10 @@ func (r *Report) verdictSection(wide bool) Section {
 	return s
 }
 
-const endedShown = 3
+const (
+	endedShown = 3
+	hostsShown = 5
+)
 
 // End is when an incident ended, as far as the log tells.
 func (in *Incident) End() time.Time {
@@ -675,6 +689,13 @@ func (r *Report) coverageSection(wide bool) Section {
 	fact("not understood", c.Unparsed, "looked like a delivery")
 	if c.Repeated > 0 {
 		fact("repeated", c.Repeated, `attempts in lines like "message repeated 2 times"`)
+	}
+	if n := len(r.Hosts); n > 0 {
+		note := ""
+		if h := &r.Hosts[0]; h.Newest != nil {
+			note = fmt.Sprintf("the newest line of %s is the oldest: %s", table.Cut(h.Name, 64), r.minute(*h.Newest))
+		}
+		fact("hosts", int64(n), note)
 	}
 	for _, g := range c.Gaps {
 		where := ""

@@ -38,8 +38,8 @@ type Verdict struct {
 	// going on first, ours before others', by what is lost a day and how many
 	// recipients are known to be valid.
 	Act   []Incident `json:"act"`
-	More  int        `json:"more,omitempty"`        // going on, and not in Act
-	Ended []Incident `json:"ended"`                 // the last that ended first
+	More  int        `json:"more,omitempty"` // going on, and not in Act
+	Ended []Incident `json:"ended"`          // the last that ended first
 	// Quiet is the last of the attempts that the section providers counts as refused, where
 	// nothing is going on.
 	Quiet *time.Time `json:"quiet_since,omitempty"`
@@ -53,6 +53,8 @@ type Verdict struct {
 	// Silence says that the logs end before the period does, for longer than is
 	// usual at this time of day.
 	Silence *Silence `json:"silence,omitempty"`
+	// SilentHosts are those of several mail hosts of which this is true, while others log.
+	SilentHosts []Host `json:"silent_hosts,omitempty"`
 }
 
 // A Phrase is a part of a sentence.
@@ -152,6 +154,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		return err
 	}
 	v.Silence = r.silence(o, hours)
+	v.SilentHosts = silentHosts(r.Hosts)
 
 	noise := Background{Command: r.command}
 	places := map[string]bool{}
@@ -548,6 +551,20 @@ func (v *Verdict) say(r *Report) {
 		v.Phrases = nil
 		bad("The log is silent")
 		good(" since %s (%s). ", s.Since.In(r.Location).Format("2006-01-02 15:04"), when.Span(time.Duration(s.Seconds)*time.Second))
+		v.Phrases = append(v.Phrases, phrases...)
+	}
+	if n := len(v.SilentHosts); n > 0 {
+		if v.Status != StatusIncident {
+			v.Status = StatusSilent
+		}
+		phrases := v.Phrases
+		v.Phrases = nil
+		h := &v.SilentHosts[0]
+		bad("%s has sent nothing for %s", table.Cut(table.Clean(h.Name), 64), h.Quiet())
+		if n > 1 {
+			bad(", and %s are silent too", table.Count(int64(n-1), "other host"))
+		}
+		good(". ")
 		v.Phrases = append(v.Phrases, phrases...)
 	}
 	for _, p := range v.Phrases {

@@ -64,6 +64,13 @@ func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		programs.Rows = append(programs.Rows, row{Cells: []cell{{Value: p.Program}, {Value: p.Lines}}})
 	}
 	v.cut(programs, 25)
+	hosts, err := v.hostList(ctx, r, rep)
+	if err != nil {
+		return err
+	}
+	if hosts != nil {
+		v.Tables = append(v.Tables, hosts)
+	}
 	v.Tables = append(v.Tables, logs, gaps, sample, replies, programs)
 	if n := c.Repeated; n > 0 {
 		v.Notes = append(v.Notes, fmt.Sprintf("%s stood in \"message repeated n times\".", table.Count(n, "attempt")))

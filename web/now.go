@@ -80,6 +80,9 @@ func (v *screen) verdict(rep *report.Report) {
 		}
 		v.Notes = append(v.Notes, text+". Is the log still read? See Log.")
 	}
+	if n := len(verdict.SilentHosts); n > 0 {
+		v.Notes = append(v.Notes, fmt.Sprintf("Silent hosts: %d of %d. See Log.", n, len(rep.Hosts)))
+	}
 }
 
 // card is an incident with the way to its page and to its log lines.

@@ -431,6 +431,11 @@ func (c condition) met(r *report.Report, now time.Time) (string, error) {
 		if age := now.Sub(r.AsOf); age > c.age {
 			return fmt.Sprintf("the newest log line is %s old, more than %s", when.Span(age), when.Span(c.age)), nil
 		}
+		for _, h := range r.Hosts { // none where one host is asked for
+			if h.Newest != nil && now.Sub(*h.Newest) > c.age {
+				return fmt.Sprintf("the newest log line of %s is %s old, more than %s", h.Name, when.Span(now.Sub(*h.Newest)), when.Span(c.age)), nil
+			}
+		}
 		return "", nil
 	case "problems":
 		if r.Problems == nil {

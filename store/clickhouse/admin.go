@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,8 +86,32 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 			problems = append(problems, fmt.Sprintf("%s: %d", c.what, n))
 		}
 	}
+	for _, c := range []struct {
+		asked bool
+		sql   string
+	}{
+		{true, fmt.Sprintf("SELECT concat('merges lag behind: ', toString(count()), ' parts in the partition ', partition, ' of ', table) FROM system.parts WHERE active AND database = currentDatabase() GROUP BY table, partition HAVING count() > %d", partsAtMost)},
+		{d.layout.Replicated, `SELECT concat('the replica ', replica_name, ' of ', table, multiIf(is_session_expired, ' has lost its Keeper', is_readonly, ' takes no rows', concat(' is ', toString(absolute_delay), ' s behind')))
+			FROM system.replicas WHERE database = currentDatabase() AND (is_readonly OR is_session_expired OR absolute_delay > 300)`},
+	} {
+		if !c.asked {
+			continue
+		}
+		err := d.nodes(ctx, func(conn driver.Conn) error {
+			list, err := texts(ctx, conn, c.sql)
+			problems = append(problems, list...)
+			return err
+		})
+		if err != nil {
+			return problems, d.wrap("check", err)
+		}
+	}
 	return problems, nil
 }
+
+// partsAtMost is how many parts a partition has where merges keep up: far fewer than at which
+// the server begins to delay inserts (parts_to_delay_insert, 1000).
+const partsAtMost = 300
 
 // Describe says what is in the database.
 func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
@@ -106,13 +132,13 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	var own, system, rows uint64
+	var own, system, rows, parts, merges uint64
 	var version string
 	err = d.nodes(ctx, func(conn driver.Conn) error {
-		var a, b, n uint64
+		var a, b, n, p, m uint64
 		err := conn.QueryRow(ctx, `SELECT sumIf(bytes_on_disk, database = currentDatabase()), sumIf(bytes_on_disk, database = 'system'), sumIf(rows, database = currentDatabase() AND table = `+
-			quote("attempt"+d.layout.Suffix())+"), version() FROM system.parts WHERE active").Scan(&a, &b, &n, &version)
-		own, system, rows = own+a, system+b, rows+n
+			quote("attempt"+d.layout.Suffix())+"), countIf(database = currentDatabase()), (SELECT count() FROM system.merges WHERE database = currentDatabase()), version() FROM system.parts WHERE active").Scan(&a, &b, &n, &p, &m, &version)
+		own, system, rows, parts, merges = own+a, system+b, rows+n, parts+p, merges+m
 		return err
 	})
 	if err != nil {
@@ -123,6 +149,7 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	fact("database", d.name)
 	fact("size", fmt.Sprintf("%.1f MB", float64(own)/1e6))
 	fact("size of the server's own logs", fmt.Sprintf("%.1f MB", float64(system)/1e6))
+	fact("parts", fmt.Sprintf("%d, %d merges running", parts, merges))
 	fact("schema", fmt.Sprintf("%d (ClickHouse %s)", schemaVersion, version))
 	if d.layout.Cluster != "" {
 		addresses, err := d.addresses(ctx)
@@ -141,6 +168,17 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 		fact("to", span.Last)
 	}
 	fact("recipients waiting", all.Pending)
+	sources := r.(*reader).sources()
+	newest := make(map[string]time.Time)
+	for i := range sources {
+		agent, _, _ := strings.Cut(sources[i].ID, "/")
+		if t := sources[i].Last; t.After(newest[agent]) {
+			newest[agent] = t
+		}
+	}
+	for _, agent := range slices.Sorted(maps.Keys(newest)) {
+		fact("host "+agent, "newest line of "+newest[agent].Format(time.RFC3339))
+	}
 	return facts, nil
 }
 

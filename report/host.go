@@ -1,0 +1,116 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"bouncelog/internal/when"
+	"bouncelog/store"
+)
+
+// A Host is a mail host whose agent stores its logs in a database that several hosts share:
+// how far they have come, and whether they have ended.
+type Host struct {
+	Name     string     `json:"host"` // the agent's: see ingest.Options
+	Newest   *time.Time `json:"newest_line,omitempty"`
+	Age      float64    `json:"age_seconds,omitempty"` // of the newest line, of logs that are still written
+	Lines    int64      `json:"lines"`
+	Attempts int64      `json:"attempts"`
+	// Silent: nothing has come for longer than is usual at this time of day. Expected is how
+	// many attempts would be usual in that time; 0: not known.
+	Silent   bool  `json:"silent,omitempty"`
+	Expected int64 `json:"expected,omitempty"`
+}
+
+// agentOf is the agent whose log a source is; "" in a database of one host.
+func agentOf(source string) string {
+	agent, _, found := strings.Cut(source, "/")
+	if !found {
+		return ""
+	}
+	return agent
+}
+
+// hosts are those of the sources, those whose newest line is oldest first; none in a
+// database that one host fills.
+func hosts(ctx context.Context, s store.Reader, o Options, sources []store.Source) ([]Host, error) {
+	byName := make(map[string]*Host)
+	for i := range sources {
+		src := &sources[i]
+		name := agentOf(src.ID)
+		h := byName[name]
+		if h == nil {
+			h = &Host{Name: name}
+			byName[name] = h
+		}
+		h.Lines += src.Lines
+		h.Attempts += src.Attempts
+		if !src.Last.IsZero() && (h.Newest == nil || src.Last.After(*h.Newest)) {
+			h.Newest = optional(src.Last)
+		}
+	}
+	delete(byName, "") // logs without an agent
+	if len(byName) < 2 {
+		return nil, nil
+	}
+	list := make([]Host, 0, len(byName))
+	for _, h := range byName {
+		if err := h.watch(ctx, s, o); err != nil {
+			return nil, err
+		}
+		list = append(list, *h)
+	}
+	slices.SortFunc(list, func(a, b Host) int {
+		var x, y time.Time
+		if a.Newest != nil {
+			x = *a.Newest
+		}
+		if b.Newest != nil {
+			y = *b.Newest
+		}
+		return cmp.Or(x.Compare(y), strings.Compare(a.Name, b.Name))
+	})
+	return list, nil
+}
+
+// watch says how old the newest line is, and whether that is unusual: see Report.silence.
+func (h *Host) watch(ctx context.Context, s store.Reader, o Options) error {
+	if o.Now.IsZero() || !o.Live || h.Newest == nil {
+		return nil
+	}
+	h.Age = max(o.Now.Sub(*h.Newest), 0).Truncate(time.Second).Seconds()
+	end := o.Now
+	if u := o.Filter.Until; !u.IsZero() && u.Before(end) {
+		end = u
+	}
+	quiet := end.Sub(*h.Newest)
+	if quiet < time.Hour {
+		return nil
+	}
+	hours, err := overTime(ctx, s, store.Filter{Host: h.Name, Since: h.Newest.Add(-28 * 24 * time.Hour)}, store.ByHour)
+	if err != nil {
+		return err
+	}
+	h.Expected = usualAttempts(hours, *h.Newest, end)
+	h.Silent = quiet >= silentFor || h.Expected >= gapExpected
+	return nil
+}
+
+// Quiet is how long nothing came from the host, in words.
+func (h *Host) Quiet() string { return when.Span(time.Duration(h.Age) * time.Second) }
+
+// silentHosts are those of a list that are silent while others are not.
+func silentHosts(list []Host) (silent []Host) {
+	for _, h := range list {
+		if h.Silent {
+			silent = append(silent, h)
+		}
+	}
+	if len(silent) == len(list) {
+		return nil // Verdict.Silence says so
+	}
+	return silent
+}
