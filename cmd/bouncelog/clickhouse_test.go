@@ -2,11 +2,16 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -45,7 +50,7 @@ func TestClickHouse(t *testing.T) {
 	for command, hint := range map[string]string{
 		"db backup x.db":                "cannot be copied",
 		"db restore x.db":               "cannot be restored",
-		"db reclassify":                 "judge",
+		"db reclassify":                 "keep the judgement",
 		"import --pseudonymize x.log":   "keeps no pseudonyms",
 		"import --keep-message-ids log": "ids of failures only",
 	} {
@@ -90,6 +95,31 @@ func TestClickHouse(t *testing.T) {
 
 // age is how old the newest line is: it grows between one command and the next.
 var age = regexp.MustCompile(`"(age_)?seconds": \d+`)
+
+// TestNotifyClickHouse tells of an incident once, whoever asks.
+func TestNotifyClickHouse(t *testing.T) {
+	node := chnode.Start(t, 1)[0]
+	server := clickhouse.Scheme + node.Address() + "/bouncelog"
+	var told atomic.Int64
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { told.Add(1) }))
+	defer hook.Close()
+	var log strings.Builder
+	for i := range 5 {
+		fmt.Fprintf(&log, "%s mx1 postfix/smtp[104]: 4A1B2C3D%d: to=<u%d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org (in reply to RCPT TO command))\n",
+			time.Now().UTC().Format(time.RFC3339), i, i)
+	}
+	path := filepath.Join(t.TempDir(), "mail.log")
+	if err := os.WriteFile(path, []byte(log.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bouncelog(t, exitOK, "import", "--agent", "mx1", "--db", server, path)
+	for range 2 {
+		bouncelog(t, exitOK, "notify", "--db", server, hook.URL)
+		if n := told.Load(); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	}
+}
 
 // TestFollowAway follows a log into an engine that goes away and comes back while the
 // daemon is killed and started again: it says that it waits, and every line counts once.

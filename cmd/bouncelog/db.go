@@ -278,12 +278,23 @@ func newDBReclassify() *cobra.Command {
 		Use:   "reclassify",
 		Short: "Re-apply the current rules to stored replies",
 		Long: `Applies the rules of this bouncelog, and those of --rules, to what was stored
-under older ones. Each distinct reply is judged once.`,
+under older ones. Each distinct reply is judged once. A ClickHouse database keeps its
+judgements: reclassify the file before 'bouncelog db ship', or import the logs again.`,
 		Args: needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			judge, err := in.judge()
 			if err != nil {
 				return err
+			}
+			path, err := cmd.Flags().GetString("db")
+			if err != nil {
+				return err
+			}
+			if onServer(path) {
+				return &exitError{
+					status: exitFailed, err: errors.New("ClickHouse's databases keep the judgement that an attempt had when it was stored: it stands in each row, and agents may not change rows"),
+					hint: "import the logs into a new database, or run 'bouncelog db reclassify' on the hosts' files before 'bouncelog db ship'",
+				}
 			}
 			db, err := openWritable(cmd)
 			if err != nil {

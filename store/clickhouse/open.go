@@ -60,7 +60,7 @@ type DB struct {
 
 var _ interface {
 	store.Store
-	store.Noter
+	store.Swapper
 	store.Pruner
 	store.Checker
 	store.Describer

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -259,26 +258,4 @@ func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
 	var n uint64
 	err := r.ask(ctx, "discarded", "SELECT count() FROM message_end FINAL WHERE "+w.String(), func(scan func(to ...any) error) error { return scan(&n) })
 	return int64(n), err
-}
-
-// Note returns what was noted last.
-func (r *reader) Note(ctx context.Context, key string) (value []byte, err error) {
-	err = r.ask(ctx, "note", "SELECT count(), argMax(value, seq) FROM note WHERE key = "+quote(key), func(scan func(to ...any) error) error {
-		var n uint64
-		var text string
-		err := scan(&n, &text)
-		if n > 0 {
-			value = []byte(text)
-		}
-		return err
-	})
-	return value, err
-}
-
-// SetNote notes a value.
-func (d *DB) SetNote(ctx context.Context, key string, value []byte) error {
-	d.noted.Lock()
-	defer d.noted.Unlock()
-	d.lastNote = max(uint64(time.Now().UnixNano()), d.lastNote+1)
-	return d.wrap("note", insert(ctx, d, "note (key, value, seq)", [][]any{{key, string(value), d.lastNote}}, func(v []any) []any { return v }))
 }

@@ -106,7 +106,15 @@ TTL toDateTime(intDiv(seq, 4194304000)) + INTERVAL 60 DAY;
 CREATE TABLE IF NOT EXISTS note{{.Suffix}} (
     key String, value String, seq UInt64
 ) ENGINE = {{engine "note" "ReplacingMergeTree" "seq"}} ORDER BY key;
+
+-- Notes that several processes change: a row for each version, the first that was written. An
+-- insert with the token of an earlier one is dropped: see note.go.
+CREATE TABLE IF NOT EXISTS shared_note{{.Suffix}} (
+    key String, version UInt64, value String, writer String
+) ENGINE = {{engine "shared_note" "MergeTree" ""}} ORDER BY (key, version){{if not .Replicated}} SETTINGS non_replicated_deduplication_window = 10000{{end}};
 {{if .Cluster}}
+CREATE TABLE IF NOT EXISTS shared_note AS shared_note_local ENGINE = Distributed('{{.Cluster}}', currentDatabase(), 'shared_note_local', cityHash64(key));
+
 CREATE TABLE IF NOT EXISTS source AS source_local ENGINE = Distributed('{{.Cluster}}', currentDatabase(), 'source_local', cityHash64(seq));
 
 CREATE TABLE IF NOT EXISTS attempt AS attempt_local ENGINE = Distributed('{{.Cluster}}', currentDatabase(), 'attempt_local', cityHash64(lower(recipient)));

@@ -1,0 +1,66 @@
+package clickhouse
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+)
+
+// latestNote is the note under a key, with its version where several processes change it; 0
+// where they do not.
+func (d *DB) latestNote(ctx context.Context, key string) (value []byte, version uint64, err error) {
+	var n uint64
+	var text string
+	err = d.conn.QueryRow(ctx, "SELECT count(), max(version), argMax(value, version) FROM shared_note WHERE key = "+quote(key)).Scan(&n, &version, &text)
+	if err == nil && n == 0 {
+		err = d.conn.QueryRow(ctx, "SELECT count(), argMax(value, seq) FROM note WHERE key = "+quote(key)).Scan(&n, &text)
+	}
+	if err == nil && n > 0 {
+		value = []byte(text)
+	}
+	return value, version, err
+}
+
+// Note returns what was noted last.
+func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
+	value, _, err := r.d.latestNote(ctx, key)
+	return value, r.d.wrap("note", err)
+}
+
+// SetNote notes a value.
+func (d *DB) SetNote(ctx context.Context, key string, value []byte) error {
+	d.noted.Lock()
+	defer d.noted.Unlock()
+	d.lastNote = max(uint64(time.Now().UnixNano()), d.lastNote+1)
+	return d.wrap("note", insert(ctx, d, "note (key, value, seq)", [][]any{{key, string(value), d.lastNote}}, func(v []any) []any { return v }))
+}
+
+// SwapNote notes a value in place of another. ClickHouse compares nothing when it writes, but
+// it drops an insert whose token (insert_deduplication_token) an earlier one had: of several
+// processes that write the same version of a note the first wins, and who reads whose row is
+// there knows whether it was he. The rows stay, so that nobody takes a version anew that the
+// tokens no longer know.
+func (d *DB) SwapNote(ctx context.Context, key string, old, new []byte) (swapped bool, err error) {
+	value, version, err := d.latestNote(ctx, key)
+	if err != nil {
+		return false, d.wrap("note", err)
+	}
+	if (old == nil) != (value == nil) || string(old) != string(value) {
+		return false, nil
+	}
+	version++
+	var id [16]byte
+	rand.Read(id[:]) // never fails
+	me := hex.EncodeToString(id[:])
+	once := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"insert_deduplicate": 1, "insert_deduplication_token": fmt.Sprintf("%d %s", version, key)}))
+	if err := insert(once, d, "shared_note (key, version, value, writer)", [][]any{{key, version, string(new), me}}, func(v []any) []any { return v }); err != nil {
+		return false, d.wrap("note", err)
+	}
+	var winner string
+	err = d.conn.QueryRow(ctx, fmt.Sprintf("SELECT any(writer) FROM shared_note WHERE key = %s AND version = %d", quote(key), version)).Scan(&winner)
+	return err == nil && winner == me, d.wrap("note", err)
+}
