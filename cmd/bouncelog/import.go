@@ -152,6 +152,11 @@ func (in *input) judge() (*judge.Judge, error) {
 	return j, nil
 }
 
+// serverCommit is how many attempts one insert into a server holds. They are kept in memory until
+// then: beyond this the heap's limit has the garbage collected all the time (121,000 attempts took
+// 6.6 s of the client's CPU in one insert, and 2.2 s in inserts of 10,000).
+const serverCommit = 10_000
+
 // read reads the files into db and says what was read of them now. Files that
 // cannot be read, or not to their end, are named on standard error and
 // reported by unread.
@@ -164,9 +169,13 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, pa
 	progress := newProgress(cmd.ErrOrStderr())
 	var before store.Source
 	again := !slices.Contains(paths, "-") // standard input cannot be read twice
+	every := in.commitEvery
+	if path, err := cmd.Flags().GetString("db"); err == nil && onServer(path) && every == 0 {
+		every = serverCommit
+	}
 	for first := true; ; first = false {
 		g, err := ingest.New(cmd.Context(), db, ingest.Options{
-			Judge: judge, Parser: opts, Agent: in.agent, Whole: true, CommitEvery: in.commitEvery, Retry: wait,
+			Judge: judge, Parser: opts, Agent: in.agent, Whole: true, CommitEvery: every, Retry: wait,
 		})
 		if err != nil {
 			return n, false, err

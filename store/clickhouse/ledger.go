@@ -19,13 +19,13 @@ type ledger struct {
 	*moment
 	seq      uint64 // of the next row
 	rows     []*row
-	pending  map[pairKey][]*pair
-	deferred map[placeKey]bounce.Verdict // of the last attempt there, deferred and not delivered since
-	seen     map[string]bool             // messages, and messages to a domain
+	pending  map[messageKey]map[string][]*pair // by recipient
+	deferred map[placeKey]bounce.Verdict       // of the last attempt there, deferred and not delivered since
+	seen     map[string]bool                   // messages, and messages to a domain
 }
 
-// A pairKey is a queue id and a recipient: of one message, until the id is used again.
-type pairKey struct{ host, mta, instance, queue, recipient string }
+// A messageKey is a queue id: of one message, until the id is used again.
+type messageKey struct{ host, mta, instance, queue string }
 
 // A pair is still tried: its first soft failure, and the last that was an attempt; where
 // none was, the last.
@@ -41,10 +41,26 @@ func (r *row) places() (recipient, domain placeKey) {
 	return recipient, domain
 }
 
-func (r *row) pairKey() pairKey { return pairKey{r.Host, r.MTA, r.Instance, r.QueueID, r.Recipient} }
+func (r *row) messageKey() messageKey { return messageKey{r.Host, r.MTA, r.Instance, r.QueueID} }
+
+// enqueue adds a pair that is pending.
+func (l *ledger) enqueue(q *pair) {
+	k := q.first.messageKey()
+	if l.pending[k] == nil {
+		l.pending[k] = make(map[string][]*pair)
+	}
+	l.pending[k][q.first.Recipient] = append(l.pending[k][q.first.Recipient], q)
+}
+
+// remove takes out the pairs of a row's message and recipient of which that is true.
+func (l *ledger) remove(r *row, over func(q *pair) bool) {
+	if of := l.pending[r.messageKey()]; of[r.Recipient] != nil {
+		of[r.Recipient] = slices.DeleteFunc(of[r.Recipient], over)
+	}
+}
 
 func newLedger(m *moment, seq uint64) *ledger {
-	return &ledger{moment: m, seq: seq, pending: make(map[pairKey][]*pair), deferred: make(map[placeKey]bounce.Verdict), seen: make(map[string]bool)}
+	return &ledger{moment: m, seq: seq, pending: make(map[messageKey]map[string][]*pair), deferred: make(map[placeKey]bounce.Verdict), seen: make(map[string]bool)}
 }
 
 const (
@@ -72,14 +88,13 @@ func sameMessage(a, b *row) bool {
 
 // stored takes in what is stored of a message, in the order of the log.
 func (l *ledger) stored(r *row) {
-	k := r.pairKey()
 	switch {
 	case r.Outcome == ended:
-		l.pending[k] = slices.DeleteFunc(l.pending[k], func(q *pair) bool { return q.first.Source == r.Source && q.first.Offset == r.Offset })
+		l.remove(r, func(q *pair) bool { return q.first.Source == r.Source && q.first.Offset == r.Offset })
 	case r.Outcome == soft && r.Pair:
-		l.pending[k] = append(l.pending[k], &pair{r, r})
+		l.enqueue(&pair{r, r})
 	case r.Outcome == soft && r.PairOffset >= 0:
-		for _, q := range l.pending[k] {
+		for _, q := range l.pending[r.messageKey()][r.Recipient] {
 			if q.first.Source == r.PairSource && q.first.Offset == r.PairOffset && (!r.Untried || q.last.Untried) {
 				q.last = r
 			}
@@ -163,15 +178,11 @@ func (l *ledger) append(b *store.Batch) {
 func (l *ledger) attempt(r *row) {
 	r.N = 0
 	if r.counts() {
-		k, found := r.pairKey(), -1
-		for j, q := range l.pending[k] {
-			if sameMessage(q.first, r) {
-				found = j
-			}
-		}
 		var q *pair
-		if found >= 0 {
-			q = l.pending[k][found]
+		for _, x := range l.pending[r.messageKey()][r.Recipient] {
+			if sameMessage(x.first, r) {
+				q = x
+			}
 		}
 		if r.Untried {
 			l.inherit(r, q)
@@ -184,11 +195,11 @@ func (l *ledger) attempt(r *row) {
 			}
 		case q != nil:
 			l.over(q, r.ToldBy, r.Line)
-			l.pending[k] = slices.Delete(l.pending[k], found, found+1)
+			l.remove(r, func(x *pair) bool { return x == q })
 			r.Pair = r.Outcome == delivered
 		case r.Outcome == soft:
 			r.Pair, r.PairSource, r.PairOffset = true, r.Source, r.Offset
-			l.pending[k] = append(l.pending[k], &pair{r, r})
+			l.enqueue(&pair{r, r})
 		}
 		if r.Outcome == hard {
 			r.Pair = r.Reason == bounce.Expired.String()
@@ -240,13 +251,14 @@ func (l *ledger) place(r *row) {
 
 // of takes out the pairs of a message, in the order of their first attempts.
 func (l *ledger) of(host string, mta bounce.MTA, instance, queue string) (list []*pair) {
-	for k, pairs := range l.pending {
-		if k.host == host && k.mta == string(mta) && k.instance == instance && k.queue == queue {
-			list = append(list, pairs...)
-			delete(l.pending, k)
-		}
+	k := messageKey{host, string(mta), instance, queue}
+	for _, pairs := range l.pending[k] {
+		list = append(list, pairs...)
 	}
-	slices.SortFunc(list, func(a, b *pair) int { return cmp.Compare(b.first.Precedence, a.first.Precedence) })
+	delete(l.pending, k)
+	slices.SortFunc(list, func(a, b *pair) int {
+		return cmp.Or(cmp.Compare(b.first.Precedence, a.first.Precedence), cmp.Compare(a.first.Recipient, b.first.Recipient))
+	})
 	return list
 }
 
