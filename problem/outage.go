@@ -420,8 +420,9 @@ func (w *outageSearch) knownDomains(ctx context.Context, list []failure) (runs [
 }
 
 // readDomains reads which domains took mail in the period, and a window before the first
-// failure that names a domain; once.
-func (w *outageSearch) readDomains(ctx context.Context) error {
+// failure that names a domain; once. Where is by what else that is counted: store.ByRelay says
+// whether the server was one of others, and has more cells to read.
+func (w *outageSearch) readDomains(ctx context.Context, where ...store.Dimension) error {
 	if w.took != nil {
 		return nil
 	}
@@ -434,11 +435,11 @@ func (w *outageSearch) readDomains(ctx context.Context) error {
 		}
 	}
 	f.Since = f.Since.Add(-w.o.Window)
-	cells, err := w.s.Count(ctx, f, store.ByDomain, store.ByRelay)
+	cells, err := w.s.Count(ctx, f, append(where, store.ByDomain)...)
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 && len(w.took) < setSize {
-			domain := ascii.Lower(c.Keys[0])
-			w.took[domain] = w.took[domain] || outside(c.Keys[1])
+			domain := ascii.Lower(c.Keys[len(where)])
+			w.took[domain] = w.took[domain] || len(where) > 0 && outside(c.Keys[0])
 		}
 	}
 	return err
@@ -457,7 +458,7 @@ func (w *outageSearch) moveOthers(ctx context.Context) error {
 	if !unrelated(list) {
 		return nil
 	}
-	if err := w.readDomains(ctx); err != nil {
+	if err := w.readDomains(ctx, store.ByRelay); err != nil {
 		return err
 	}
 	var own, others []failure
