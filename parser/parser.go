@@ -396,7 +396,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		return k != Unparsed
 	}
 	if bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
-		p.foreign && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
+		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}
 	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || p.holdsInURL(line)) {

@@ -14,6 +14,18 @@ import (
 // closing is the quote that ends what an opening one begins.
 var closing = map[string]string{"\"": "\"", "'": "'", "`": "`", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 
+// mayBeQuoted is a cheap look for what unquote, typewritten and misread take off.
+func mayBeQuoted(line []byte) bool {
+	if len(line) == 0 {
+		return false
+	}
+	c := line[0]
+	return c >= 0x80 || c == '"' || c == '\'' || c == '`' || bytes.IndexByte(line[:min(len(line), headerWidth)], 0xc2) >= 0
+}
+
+// headerWidth is about how long the times at the beginning of a line are.
+const headerWidth = len("2026-11-23T09:47:06.123456+01:00  ")
+
 // unquote is what stands between the quotes at both ends of a line, behind which a comma
 // may stand. Of a string of JSON the escapes are undone.
 func (p *Parser) unquote(line []byte) (text []byte, ok bool) {
@@ -51,7 +63,7 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 			text, i = rest, -1
 		}
 	}
-	if nbsp := []byte("\u00a0"); bytes.Contains(text[:min(len(text), len("2026-11-23T09:47:06.123456+01:00  "))], nbsp) {
+	if nbsp := []byte("\u00a0"); bytes.Contains(text[:min(len(text), headerWidth)], nbsp) {
 		p.plainer = append(p.plainer[:0], bytes.ReplaceAll(text, nbsp, []byte(" "))...)
 		return trimSpace(p.plainer), true
 	}

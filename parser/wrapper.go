@@ -588,32 +588,26 @@ func holdsDelivery(line []byte) bool {
 	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
 }
 
-// holdsAddress is the index behind name and "<", also as JSON, HTML and URLs escape
-// that, or -1. There are few such characters in a line.
+// holdsAddress is the index behind name, which ends with an equals sign, and "<", also as
+// JSON, HTML and URLs escape that, or -1.
 func holdsAddress(line []byte, name string) int {
-	for i := 0; ; i++ {
-		j := bytes.IndexByte(line[i:], '<')
-		if j < 0 {
-			break
+	for i := 0; ; {
+		j := bytes.IndexByte(line[i:], '=')
+		if j < 0 || i+j+1 == len(line) {
+			return -1
 		}
-		if i += j; i >= len(name) && string(line[i-len(name):i]) == name {
-			return i + 1
+		i += j + 1
+		n := 0
+		switch line[i] {
+		case '<':
+			n = 1
+		case '\\', '&', '%':
+			n = escapedBracket(line[i:])
 		}
-	}
-	for _, c := range [...]byte{'\\', '&', '%'} {
-		for i := 0; ; i++ {
-			j := bytes.IndexByte(line[i:], c)
-			if j < 0 {
-				break
-			}
-			if i += j; i >= len(name) && string(line[i-len(name):i]) == name {
-				if n := escapedBracket(line[i:]); n > 0 {
-					return i + n
-				}
-			}
+		if n > 0 && i >= len(name) && string(line[i-len(name):i]) == name {
+			return i + n
 		}
 	}
-	return -1
 }
 
 // escapedBracket is the length of an escaped "<" at the start of b, or 0.
