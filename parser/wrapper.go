@@ -299,12 +299,14 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		if prog.daemon == notPostfix && !prog.exim {
 			switch {
 			case n > 0 && h.form == stampExim && h.id != nil: // Exim's own log
+			case n > 0 && len(h.program) > 0 && bytes.HasSuffix(line[:i], []byte(": ")): // a header behind a header
 			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !isBare(rest, h):
 				continue // another program's words
 			default:
 				prog, bare = p.programBefore(line[:i]), true
-				if prog == &noProgram && i > 1 && line[i-1] == ' ' && alnum[line[i-2]] {
-					return Skipped, -1 // behind a word: it may be in a sentence
+				if before := bytes.TrimRight(line[:i], " |,;"); prog == &noProgram && len(before) > 0 &&
+					(before[len(before)-1] == ':' || line[i-1] == ' ' && alnum[before[len(before)-1]] && len(before) == i-1) {
+					return Skipped, -1 // behind another program, or a word: it may be in a sentence
 				}
 			}
 		}
@@ -473,10 +475,13 @@ func isBare(b []byte, h *header) bool {
 // programBefore is the program of an MTA's that the end of a wrapper names, as
 // in "[1:mail1:postfix/lmtp] ", or no program.
 func (p *Parser) programBefore(prefix []byte) *program {
-	prefix = bytes.TrimRight(prefix, " ])}>|:")
+	prefix = bytes.TrimRight(prefix, " ])}>|:,;")
+	if i := len(prefix) - len(lastDigits(prefix)) - 1; i > 0 && prefix[i] == '[' {
+		prefix = prefix[:i]
+	}
 	for i := len(prefix) - 1; i >= 0 && len(prefix)-i < 64; i-- {
 		switch prefix[i] {
-		case ' ', ':', '[', '(', '{', '|', '"':
+		case ' ', ':', '[', '(', '{', '|', '"', ',', ';':
 			prefix = prefix[i+1:]
 			i = 0
 		}

@@ -103,6 +103,8 @@ func TestWrappers(t *testing.T) {
 		{"diff", "+" + wrapSyslog, "mx1", "smtp"},
 		{"diff, removed", "-" + wrapSyslog, "mx1", "smtp"},
 		{"CSV, Azure's times", `"11/23/2026, 9:47:06.123 AM",mx1,mail,info,postfix/smtp,"` + wrapBare + `"`, "mx1", "smtp"},
+		{"a template of rsyslog's", "2026-11-23T09:47:06+00:00|mx1|mail|info|postfix/smtp[7]:| " + wrapBare, "", "smtp"},
+		{"three syslog headers", "Nov 23 10:47:06 host6 docker[7]: Nov 23 10:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -272,6 +274,7 @@ func TestNotWrapped(t *testing.T) {
 			`2026-11-23 09:47:06 H=(`,
 			`2026-11-23 09:47:06 SMTP command timeout on connection from (`,
 			`Nov 23 09:47:06 mx1 app[7]: {"user":"`,
+			`Nov 23 09:47:06 mx1 x[7]: Nov 23 09:47:06 mx1 sshd[9]: Invalid user `,
 		} {
 			line := before + within
 			kind, r := parseLines(t, line)
@@ -364,6 +367,11 @@ func TestForeignWords(t *testing.T) {
 			if kind, r := parseLines(t, line); kind != Unparsed {
 				t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
 			}
+		}
+	}
+	for _, before := range []string{"2026-11-23T09:47:06Z|mx1|app[7]:| ", "2026-11-23T09:47:06Z|mx1|app[7]:|", "2026-11-23T09:47:06Z,mx1,mail.info,app[7]:,", "Nov 23 09:47:06 mx1 app[7]:, ", "Nov 23 09:47:06 mx1 app[7]: "} {
+		if kind, r := parseLines(t, before+wrapBare); kind != Unparsed {
+			t.Errorf("%q: %v %+v", before, kind, r.Deliveries)
 		}
 	}
 	if kind, r := parseLines(t, journal(wrapBare)); kind != Unparsed {
