@@ -435,12 +435,23 @@ var wraps = []func(string) string{
 	func(s string) string { return colour(s, "b.example") },
 	func(s string) string { return html.EscapeString(s) },
 	func(s string) string { return "<td>" + html.EscapeString(s) + "</td>" },
-	func(s string) string { b, _ := json.Marshal(s); return `time="2026-11-23T09:47:06Z" level=info msg=` + string(b) },
-	func(s string) string { return `"2026-11-23T09:47:06Z","mx1","` + strings.ReplaceAll(s, `"`, `""`) + `"` },
+	func(s string) string {
+		b, _ := json.Marshal(s)
+		return `time="2026-11-23T09:47:06Z" level=info msg=` + string(b)
+	},
+	func(s string) string {
+		return `"2026-11-23T09:47:06Z","mx1","` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	},
 	func(s string) string { return fmt.Sprintf("%d %s", len(s), s) },
 	func(s string) string { return fmt.Sprintf("%d <22>%s", len(s)+4, s) },
-	func(s string) string { b, _ := json.Marshal(s); return `{"event":{"original":` + string(b) + `},"text":"a b"}` },
-	func(s string) string { b, _ := json.Marshal(s); return `[{"message":` + string(b) + `,"body":` + string(b) + `}]` },
+	func(s string) string {
+		b, _ := json.Marshal(s)
+		return `{"event":{"original":` + string(b) + `},"text":"a b"}`
+	},
+	func(s string) string {
+		b, _ := json.Marshal(s)
+		return `[{"message":` + string(b) + `,"body":` + string(b) + `}]`
+	},
 	func(s string) string { b, _ := json.Marshal(s); return string(b) },
 	func(s string) string {
 		if strings.IndexFunc(s, func(c rune) bool { return c > 0xff }) >= 0 {
