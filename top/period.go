@@ -2,7 +2,6 @@ package top
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"bouncelog/internal/when"
@@ -91,11 +90,12 @@ func (p period) comparison(first, last time.Time) *comparison {
 	return c
 }
 
-// words say what is compared, where that is not all of the window.
-func (c *comparison) words(now time.Time, loc *time.Location) string {
+// words say what is compared, where that is not all of the window; short: of the window only.
+func (c *comparison) words(now time.Time, loc *time.Location) (long, short string) {
 	if c == nil || c.whole {
-		return ""
+		return "", ""
 	}
 	ends := func(p period) string { return minute(p.since, now, loc) + "–" + minute(p.until, now, loc) }
-	return fmt.Sprintf("change: %s against %s, what the logs cover", ends(c.now), ends(c.then))
+	short = "change: of " + ends(c.now)
+	return short + " against " + ends(c.then) + ", what the logs cover", short
 }

@@ -148,7 +148,7 @@ func TestChange(t *testing.T) {
 		change, compare string
 	}{
 		{15 * time.Minute, 1, "−3", ""},
-		{time.Hour, 14, "+2", "change: 13:51–14:31 against 12:51–13:31, what the logs cover"},
+		{time.Hour, 14, "+2", "change: of 13:51–14:31 against 12:51–13:31, what the logs cover"},
 		{4 * time.Hour, 17, "–", ""},
 	} {
 		o := options(t, db)
@@ -167,12 +167,37 @@ func TestChange(t *testing.T) {
 			}
 			x := ans.table.rows[0]
 			at := slices.IndexFunc(ans.table.columns, func(c column) bool { return c.name == "change" })
-			if x.cells[0].n != c.attempts || x.cells[at].text != c.change || ans.compared.words(now, time.UTC) != c.compare {
-				t.Errorf("%s, %s: %d, change %s (%q), want %d, %s (%q)", spanShort(c.window), viewNames[v], x.cells[0].n, x.cells[at].text, ans.compared.words(now, time.UTC), c.attempts, c.change, c.compare)
+			words, _ := ans.compared.words(now, time.UTC)
+			if x.cells[0].n != c.attempts || x.cells[at].text != c.change || words != c.compare {
+				t.Errorf("%s, %s: %d, change %s (%q), want %d, %s (%q)", spanShort(c.window), viewNames[v], x.cells[0].n, x.cells[at].text, words, c.attempts, c.change, c.compare)
 			}
 		}
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestChangeWords holds that the screen says which part is compared, where the table has a
+// change and nowhere else, and whole at every width.
+func TestChangeWords(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 80, 24)
+	m.keys("+") // four hours: the logs begin with the window
+	m.d.now = now
+	m.s.page().ans.compared = &comparison{
+		now:  period{since: now.Add(-30 * time.Minute), until: now},
+		then: period{since: now.Add(-90 * time.Minute), until: now.Add(-time.Hour)},
+	}
+	for width := leastWidth; width < 200; width++ {
+		m.s.width = width
+		long, short := "change: of 14:01–14:31 against 13:01–13:31, what the logs cover", "change: of 14:01–14:31"
+		if s := m.text(); !strings.Contains(s, short) || strings.Contains(s, "against") && !strings.Contains(s, long) || width >= 80 && !strings.Contains(s, long) {
+			t.Fatalf("%d columns:\n%s", width, s)
+		}
+	}
+	m.keys("enter")
+	m.s.page().ans.compared = m.s.stack[0].ans.compared
+	if s := m.text(); strings.Contains(s, "change: of") {
+		t.Errorf("where there is no change:\n%s", s)
 	}
 }

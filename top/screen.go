@@ -188,7 +188,8 @@ func listing(s *state, d *data, how look) string {
 	} else {
 		head += ", " + of.since.In(d.location).Format(second) + " to " + of.until.In(d.location).Format(second)
 	}
-	for _, more := range []string{plain(d.only), page.ans.table.note, page.ans.compared.words(d.now, d.location)} {
+	change, _ := page.changeWords(d)
+	for _, more := range []string{plain(d.only), page.ans.table.note, change} {
 		if more != "" {
 			head += ", " + more
 		}
@@ -449,6 +450,14 @@ func cutTo(l line, n int) (out line) {
 	return append(out, span{strings.Repeat(" ", max(n, 0)), normal})
 }
 
+// changeWords are those of the comparison, where the table has a column for it.
+func (p *page) changeWords(d *data) (long, short string) {
+	if p.ans == nil || !slices.ContainsFunc(p.ans.table.columns, func(c column) bool { return c.name == "change" }) {
+		return "", ""
+	}
+	return p.ans.compared.words(d.now, d.location)
+}
+
 // tabsLines are the views, or the way to the page that is shown, and how it is sorted,
 // filtered and compared: at the right end, or on a line of its own where there is no room.
 func tabsLines(s *state, d *data) []line {
@@ -489,14 +498,16 @@ func tabsLines(s *state, d *data) []line {
 	if name := page.sortName(); name != "" {
 		how = append(how, "by "+name)
 	}
-	if page.ans != nil {
-		for _, note := range []string{page.ans.table.note, page.ans.compared.words(d.now, d.location)} {
-			if note != "" {
-				how = append(how, note)
-			}
-		}
+	if page.ans != nil && page.ans.table.note != "" {
+		how = append(how, page.ans.table.note)
 	}
 	text := span{strings.Join(how, "  "), faint}
+	if long, short := page.changeWords(d); long != "" {
+		text.text = strings.TrimSpace(text.text + "  " + long)
+		if width(text.text) > s.width-4 {
+			text.text = strings.TrimSpace(strings.Join(how, "  ") + "  " + short)
+		}
+	}
 	if text.text == "" || s.width-l.width() >= width(text.text)+2 {
 		return []line{l.ends(s.width, text)}
 	}
@@ -610,6 +621,12 @@ func layOut(page *page, rows []row, total int) laid {
 	}
 	if l.words = free - l.name - 2; l.words < 8 {
 		l.name, l.words = max(min(need, free), 8), 0
+	} else if t.nameFirst && need > l.name && l.words <= wordsLeast+4 {
+		if l.name = min(need, free); free-l.name-2 < 8 { // no words at all: the name is what the row is about
+			l.words = 0
+		} else {
+			l.words = free - l.name - 2
+		}
 	} else if need > l.name && l.words > 40 { // a longer name where there is room
 		more := min(need-l.name, l.words-40)
 		l.name, l.words = l.name+more, l.words-more
