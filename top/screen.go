@@ -416,6 +416,9 @@ func incidentLines(s *state, d *data) []line {
 			mark = span{"▲ ", warning}
 		}
 		text := fmt.Sprintf("%s since %s, %s", plain(x.Short), minute(x.Since, d.now, d.location), x.Figures())
+		if x.Tried == 0 && x.Share > 0 && s.width >= 100 { // of how many is not known
+			text += ", " + x.Share.String() + " of all mail"
+		}
 		l := line{mark, {text, strong}}
 		check := ""
 		if cause := strings.TrimPrefix(x.Title, x.Short); cause != "" && s.width-l.width() >= 12 {
@@ -539,7 +542,9 @@ func body(s *state, d *data, room int) []line {
 	// What the row at the cursor says in full goes before failures that are long past.
 	least := min(tail, tailLeast)
 	words := wholeWords(s, page, rows, min(room-1-len(rows)-least-1, wordsAtMost))
-	tail = max(min(tail, room-1-len(rows)-len(words)-1), least)
+	if len(words) > 0 {
+		tail = max(min(tail, room-1-len(rows)-len(words)-1), least)
+	}
 	lines := tableLines(s, d, page, rows, room-tail-len(words))
 	if tail+len(words) == 0 {
 		return lines

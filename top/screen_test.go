@@ -334,3 +334,21 @@ func TestAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestTailRoom holds that the tail has a third of a screen, also where there are more rows
+// than room, and all that the rows leave.
+func TestTailRoom(t *testing.T) {
+	log := &script{n: 0x2000}
+	for i := range 60 {
+		log.mail(now.Add(-time.Duration(i)*time.Second), "info@post.test", fmt.Sprintf("x@d%02d.example", i), fmt.Sprintf("mx.d%02d.example[192.0.2.40]:25", i), "bounced", "5.1.1",
+			fmt.Sprintf("host mx.d%02d.example[192.0.2.40] said: 550 5.1.1 User unknown (in reply to RCPT TO command)", i), 1)
+	}
+	db := stored(t, log.b.String())
+	for _, c := range []struct{ height, tail int }{{24, 6}, {35, 10}, {60, 18}} {
+		m := opened(t, options(t, db), 80, c.height)
+		_, tail, _ := strings.Cut(m.text(), "last failures, folded\n")
+		if got := strings.Count(tail, "×1 "); got != c.tail-1 {
+			t.Errorf("%d lines: the tail has %d, want %d:\n%s", c.height, got, c.tail-1, m.text())
+		}
+	}
+}
