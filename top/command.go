@@ -132,7 +132,8 @@ func (p *place) opens() (words []string) {
 	return words
 }
 
-// commandOf is the command that has what the page shows, with the same numbers.
+// commandOf is the command that has what the page shows, with the same numbers; "" where it
+// shows nothing yet.
 func (s *state) commandOf(d *data) string {
 	p := s.page()
 	switch {
@@ -145,10 +146,10 @@ func (s *state) commandOf(d *data) string {
 			return d.incidents.command(&s.command)
 		}
 	}
-	var of period
-	if p.ans != nil {
-		of = p.ans.period
+	if p.ans == nil {
+		return ""
 	}
+	of := p.ans.period
 	if p.kind == pageTable && p.filter == "" {
 		switch s.view {
 		case viewProviders:

@@ -193,6 +193,10 @@ func TestCommandWords(t *testing.T) {
 		m.s.stack = m.s.stack[:1]
 		expect(Views()[i], "bouncelog "+want+period)
 	}
+	m.s.page().ans = nil
+	if got := copied(); got != "" || !strings.Contains(m.text(), "there is nothing to copy yet") {
+		t.Errorf("before the first answer: %q\n%s", got, m.text())
+	}
 	o.Commands = CommandWords{Files: []string{"mail.log"}}
 	m = opened(t, o, 100, 30)
 	m.keys("enter", "enter", "enter")

@@ -390,7 +390,9 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		s.traceRow(p.selected())
 	case is(keyCopy):
 		e.copy = s.commandOf(d)
-		s.copied = e.copy
+		if s.copied = e.copy; e.copy == "" {
+			s.said = "there is nothing to copy yet"
+		}
 	}
 	return e
 }
