@@ -21,6 +21,7 @@ type state struct {
 	view          view
 	window        int    // place in windows
 	fixed         bool   // the options have set the period
+	listing       bool   // there are no keys: of a listing
 	stack         []page // the table first, what was opened last at the end
 	tables        [len(viewNames)]page
 	typing        bool // keys go to the filter
@@ -257,6 +258,9 @@ func (s *state) footKeys() (keys, goes []key.Binding) {
 	}
 	keys = []key.Binding{keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, sort, keyWider, keyPause, keyHelp, keyQuit}
 	goes = []key.Binding{keyPause, keyTrace, keyCopy, keyWider, keySort, keyExplain, keyFilter, keyOpen}
+	if s.fixed {
+		keys = slices.DeleteFunc(keys, func(k key.Binding) bool { return k.Help().Key == keyWider.Help().Key })
+	}
 	if len(s.stack) > 1 {
 		keys, goes = slices.Insert(keys, 0, keyBack), append(goes, keyBack)
 	}

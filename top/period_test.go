@@ -201,3 +201,40 @@ func TestChangeWords(t *testing.T) {
 		t.Errorf("where there is no change:\n%s", s)
 	}
 }
+
+// TestFixedPeriod holds that a period of the options is shown as it is: the head says so, no
+// key changes it, and it counts what the report counts.
+func TestFixedPeriod(t *testing.T) {
+	db := stored(t, sampleLog())
+	o := options(t, db)
+	o.Since, o.Until = now.Add(-3*time.Hour+500*time.Millisecond), now.Add(-time.Hour)
+	m := opened(t, o, 100, 24)
+	want := m.s.page().ans.table.rows
+	for range 2 {
+		if s := m.text(); !strings.Contains(s, "11:31–13:31  14:31:07\n") || strings.Contains(s, "window") {
+			t.Errorf("the head and the foot:\n%s", s)
+		}
+		m.keys("+")
+		if s := m.text(); !strings.Contains(s, "--since and --until have set the period") {
+			t.Errorf("after +:\n%s", s)
+		}
+		m.keys("-", "p", "p")
+	}
+	r, err := db.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	rep, err := report.Build(t.Context(), r, report.Options{Filter: store.Filter{Since: o.Since, Until: o.Until}, Sections: []string{report.SectionProviders}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(want) != len(rep.ProviderTable.Rows) || len(want) < 3 {
+		t.Fatalf("%d rows, the report has %d", len(want), len(rep.ProviderTable.Rows))
+	}
+	for i, x := range rep.ProviderTable.Rows {
+		if got := want[i]; got.name != x.Provider || got.cells[0].n != x.Attempts || got.cells[2].n != x.Soft || got.cells[3].n != x.Waiting || got.cells[4].n != x.Hard || got.cells[5].n != x.Refused {
+			t.Errorf("%v, the report has %+v", got, x)
+		}
+	}
+}

@@ -198,7 +198,7 @@ func listing(s *state, d *data, how look) string {
 		head += ", /" + plain(page.filter)
 	}
 	wide := *s
-	wide.width = listingWidth
+	wide.width, wide.listing = listingWidth, true
 	rows := page.rows()
 	lines := tableLines(&wide, d, page, rows, len(rows)+1)
 	if len(rows) > 0 { // there is no cursor
@@ -281,7 +281,7 @@ func headLine(s *state, d *data) line {
 	end := "window " + spanShort(windows[s.window])
 	switch {
 	case !d.until.IsZero():
-		end = clock(d.since, d.now, d.location) + "–" + clock(d.until, d.now, d.location)
+		end = minute(d.since, d.now, d.location) + "–" + minute(d.until, d.now, d.location)
 	case ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second):
 		end += " to " + clock(ans.asked, d.now, d.location)
 	}
@@ -455,7 +455,7 @@ func cutTo(l line, n int) (out line) {
 
 // changeWords are those of the comparison, where the table has a column for it.
 func (p *page) changeWords(d *data) (long, short string) {
-	if p.ans == nil || !slices.ContainsFunc(p.ans.table.columns, func(c column) bool { return c.name == "change" }) {
+	if p.ans == nil || len(p.ans.table.rows) == 0 || !slices.ContainsFunc(p.ans.table.columns, func(c column) bool { return c.name == "change" }) {
 		return "", ""
 	}
 	return p.ans.compared.words(d.now, d.location)
@@ -668,8 +668,11 @@ func tableLines(s *state, d *data, page *page, rows []row, room int) []line {
 		}
 		switch {
 		case page.filter != "" && len(t.rows) > 0:
-			text = "no row has “" + plain(page.filter) + "”; esc shows all"
-		case page.kind == pageTable && s.view != viewQueue && s.window < len(windows)-1:
+			text = "no row has “" + plain(page.filter) + "”"
+			if !s.listing {
+				text += "; esc shows all"
+			}
+		case page.kind == pageTable && s.view != viewQueue && s.window < len(windows)-1 && !s.fixed && !s.listing:
 			text += "; + widens it"
 		}
 		return append(lines, line{{"    " + text, faint}})

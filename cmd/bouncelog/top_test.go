@@ -410,7 +410,7 @@ func TestTopCommands(t *testing.T) {
 		same(command, screen, "reply")
 		command, screen = page("\r", " › 4", "r3@firma.example")
 		same(command, screen, "recipient")
-		command, screen = page("\r", "› message 4A", "in the end: ")
+		command, _ = page("\r", "› message 4A", "in the end: ")
 		if out := run(command); !strings.Contains(out, "4A") || !strings.Contains(out, "firma.example") {
 			t.Errorf("%s: %s", command, out)
 		}
