@@ -128,7 +128,7 @@ var detailTexts = map[string]detailWords{
 		Retry: "Only after it is mended; mail that came back has to be sent again.",
 		Also:  "A mail exchanger of the recipient's domain whose name no longer exists.",
 	}},
-	detailOwnTable: {instead: true, turn: turnOwn, Text: Text{
+	DetailOwnTable: {instead: true, turn: turnOwn, Text: Text{
 		Title:   "no such mailbox on this server",
 		Meaning: "Your own server says that it has no such mailbox. It takes itself for the final destination of the domain; no other server was asked.",
 		Do: []string{

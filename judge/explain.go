@@ -120,7 +120,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 // of which it is not known who said them.
 func explained(v bounce.Verdict, d *bounce.Delivery) bounce.Verdict {
 	switch {
-	case v.Detail == detailOwnTable && d.MTA == "" && !d.Local:
+	case v.Detail == DetailOwnTable && d.MTA == "" && !d.Local:
 		v.Detail = ""
 	case v.Detail == detailNotTried: // what the last real try met is not known
 		v.Reason, v.Confidence = bounce.Unknown, bounce.NoConfidence

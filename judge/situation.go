@@ -261,7 +261,7 @@ const (
 
 	// Of a mailbox that is said not to be there. Whether it is, no other server was asked;
 	// the address may still be wrong, so its scope stays the recipient.
-	detailOwnTable   = "own-table"   // by the MTA itself
+	DetailOwnTable   = "own-table"   // by the MTA itself
 	DetailOwnMailbox = "own-mailbox" // by a mail store of one's own
 	DetailOwnRelay   = "own-relay"   // by a filter, a gateway or a relay of one's own, for itself
 	DetailSmarthost  = "smarthost"   // by a relay that mail is handed to, for itself
@@ -279,7 +279,7 @@ func ownSide(v *bounce.Verdict, f facts) {
 		switch {
 		case f&factLocal != 0:
 			if v.Reason.NoMailbox() {
-				v.Detail = orElse(v.Detail, detailOwnTable)
+				v.Detail = orElse(v.Detail, DetailOwnTable)
 			}
 		case f&factPassedOn != 0:
 		case f&factLMTP != 0:

@@ -38,9 +38,9 @@ func TestOwnSide(t *testing.T) {
 		{"Exim's store", bounce.Delivery{MTA: bounce.Exim, Agent: "dovecot_lmtp", Code: 550, Response: "550 5.1.1 <joe@us.example> User doesn't exist"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnMailbox},
 		{"own filter passes on what a server said", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 550, Response: "550 5.1.1 <joe@far.example>: Recipient address rejected: undeliverable address: host mx.far.example[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command)"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"own filter passes on what the own store said", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 550, Response: "550 5.1.1 <joe@us.example>: Recipient address rejected: undeliverable address: host store[10.1.2.3] said: 550 5.1.1 User unknown (in reply to RCPT TO command)"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnRelay},
-		{"own table", bounce.Delivery{Agent: "local", RelayHost: "local", Local: true, Response: `unknown user: "joe"`}, bounce.UserUnknown, bounce.ScopeRecipient, detailOwnTable},
-		{"own table, error(8)", bounce.Delivery{Agent: "error", Local: true, Response: "User unknown in virtual mailbox table"}, bounce.UserUnknown, bounce.ScopeRecipient, detailOwnTable},
-		{"Exim's own table", bounce.Delivery{MTA: bounce.Exim, Local: true, Response: "Unknown user"}, bounce.UserUnknown, bounce.ScopeRecipient, detailOwnTable},
+		{"own table", bounce.Delivery{Agent: "local", RelayHost: "local", Local: true, Response: `unknown user: "joe"`}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnTable},
+		{"own table, error(8)", bounce.Delivery{Agent: "error", Local: true, Response: "User unknown in virtual mailbox table"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnTable},
+		{"Exim's own table", bounce.Delivery{MTA: bounce.Exim, Local: true, Response: "Unknown user"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailOwnTable},
 		{"a smarthost's own word", bounce.Delivery{Agent: "smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 587, Code: 550, Response: "550 5.1.1 <joe@far.example>: Recipient address rejected: User unknown in local recipient table"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailSmarthost},
 		{"a smarthost passes on what a server said", bounce.Delivery{MTA: bounce.Exim, Agent: "smarthost_smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 587, Code: 550, Response: "550-Callout failed: host mx.far.example [192.0.2.7]: 550 5.1.1 no such user\\n550 recipient verification failed"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"the recipient's server", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Code: 550, Response: "550 5.1.1 no such user"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
@@ -105,7 +105,7 @@ func TestDetails(t *testing.T) {
 	j := newJudge(t)
 	used := map[string]bool{
 		detailOwnHost: true, detailOwnHop: true, detailOwnStore: true, detailOwnRoute: true,
-		detailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // given by ownSide
+		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // given by ownSide
 	}
 	for r := range j.Rules() {
 		used[r.Detail] = true

@@ -89,7 +89,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 			case x.Local && x.Reason == bounce.DomainInvalid:
 				dns = append(dns, c)
 				asked[c.domain] = true
-			case x.Local:
+			case x.Local, x.Detail == judge.DetailOwnTable:
 				d.add(c, ownWord(c))
 			case x.Detail == judge.DetailOwnRelay:
 				d.add(c, "only your own content filter, gateway or relay says so; it does not pass on what the domain's server said")
