@@ -21,9 +21,7 @@ func (r *Report) Incidents() []Incident {
 		}
 	}
 	for i := range r.Problems {
-		in := r.incident(&r.Problems[i])
-		in.Problem = &i
-		list = append(list, in)
+		list = append(list, r.incidentOf(i))
 	}
 	return list
 }

@@ -126,14 +126,16 @@ type Report struct {
 	ByDay      bool           `json:"-"` // Timeline has a point for each day, not for each hour
 	AsOf       time.Time      `json:"-"` // the last line of the logs
 	// Hosts are the mail hosts, where several fill the database and none is asked for alone.
-	Hosts    []Host `json:"hosts,omitempty"`
-	Live     bool   `json:"-"` // Options.Live
-	Timeless bool   `json:"-"` // some attempts have no time
+	Hosts    []Host    `json:"hosts,omitempty"`
+	Live     bool      `json:"-"` // Options.Live
+	Timeless bool      `json:"-"` // some attempts have no time
+	Now      time.Time `json:"-"` // Options.Now
 
-	asked            []string         // Options.Sections
-	command          string           // that lists the problems
-	messages         int64            // all of the period
-	providerMessages map[string]int64 // of the period, by provider
+	asked            []string           // Options.Sections
+	command          string             // that lists the problems
+	messages         int64              // all of the period
+	providerMessages map[string]int64   // of the period, by provider
+	after            map[int]afterwards // by the index in Problems
 	listsMu          sync.Mutex
 }
 
@@ -300,7 +302,7 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, asked: o.Sections, command: o.problemsCommand()}
+	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, Now: o.Now, asked: o.Sections, command: o.problemsCommand()}
 	read, err := s.Coverage(ctx)
 	if err != nil {
 		return nil, err
@@ -396,13 +398,14 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	slices.SortStableFunc(r.Lists, func(a, b List) int {
 		return cmp.Compare(slices.Index(Sections(), a.Section), slices.Index(Sections(), b.Section))
 	})
-	if wanted(SectionVerdict) {
-		return r.buildVerdict(ctx, s, o)
+	if !wanted(SectionVerdict) && !wanted(SectionProblems) {
+		return nil
 	}
-	if wanted(SectionProblems) {
-		r.orderProblems()
+	r.orderProblems()
+	if err := r.lookAfter(ctx, s, o); err != nil || !wanted(SectionVerdict) {
+		return err
 	}
-	return nil
+	return r.buildVerdict(ctx, s, o)
 }
 
 // buildCounts fills in what comes from the counts by route.

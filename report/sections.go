@@ -189,7 +189,10 @@ const (
 
 // End is when an incident ended, as far as the log tells.
 func (in *Incident) End() time.Time {
-	if !in.EndedAt.IsZero() {
+	switch {
+	case !in.AfterEnded.IsZero():
+		return in.AfterEnded
+	case !in.EndedAt.IsZero():
 		return in.EndedAt
 	}
 	return in.Until
@@ -223,7 +226,7 @@ func (r *Report) problemsSection(wide bool) Section {
 			return problem.Watch
 		case in.noise:
 			return "background"
-		case in.Ongoing:
+		case in.Going():
 			return "going on"
 		}
 		return "ended"
@@ -245,18 +248,24 @@ func (r *Report) problemsSection(wide bool) Section {
 		{Name: "reply"},
 		{Name: "check first"},
 		{Name: "run"},
+		{Name: "first in period"},
+		{Name: "ended"},
 	}}
 	list := make([]Incident, len(r.Problems))
 	for i := range r.Problems {
-		list[i] = r.incident(&r.Problems[i])
+		list[i] = r.incidentOf(i)
 		in := &list[i]
-		var tried any
+		var tried, ended any
 		if in.Tried > 0 {
 			tried = in.Tried
+		}
+		if !in.Going() {
+			ended = r.minute(in.End())
 		}
 		s.Data.Rows = append(s.Data.Rows, []any{
 			in.Level, state(in), in.Title, r.minute(in.Since), r.minute(in.Until), in.Refused, tried, in.Lost, in.Recipients, in.Valid,
 			strings.Join(in.SenderDomains, " "), strings.Join(in.Providers, " "), strings.Join(in.Addresses, " "), in.Reply, in.Check, in.Command,
+			r.minute(r.Problems[i].Since), ended,
 		})
 	}
 	if r.Verdict == nil {
@@ -268,12 +277,17 @@ func (r *Report) problemsSection(wide bool) Section {
 	}
 	s.Title = "Other problems"
 	s.Table = &table.Table{Columns: []table.Column{
-		{Name: "state"}, {Name: "problem", Flex: true}, {Name: "messages", Number: true}, {Name: "valid", Number: true, Minor: true}, {Name: "since"}, {Name: "until", Minor: true},
+		{Name: "state"}, {Name: "problem", Flex: true}, {Name: "messages", Number: true}, {Name: "valid", Number: true, Minor: true}, {Name: "since"}, {Name: "last refusal", Minor: true},
 	}}
+	earlier := false
 	others := r.others()
 	for _, i := range others[:min(len(others), problemsShown)] {
 		in := &list[i]
 		s.Table.Rows = append(s.Table.Rows, []any{state(in), in.Title, in.Refused, in.Valid, r.minute(in.Since), r.minute(in.Until)})
+		earlier = earlier || in.Earlier
+	}
+	if earlier {
+		s.say("", "Messages are those of the period, also of what began before it.")
 	}
 	if len(others) > 0 {
 		s.say(r.command, "%d of %d shown. Replies and checks:", min(len(others), problemsShown), len(others))
@@ -737,8 +751,14 @@ func (r *Report) Headline() string {
 		line += fmt.Sprintf(": %d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)
 	}
 	if v := r.Verdict; v != nil {
-		if v.Going > 0 {
-			line += ", " + table.Count(int64(v.Going), "incident") + " going on"
+		if n := v.Going - v.Over; n > 0 {
+			line += ", " + table.Count(int64(n), "incident") + " going on"
+			if slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) && r.Past() {
+				line += " at its end"
+			}
+		}
+		if v.Over > 0 {
+			line += ", " + table.Count(int64(v.Over), "incident") + " ended since"
 		}
 		switch {
 		case v.Silence != nil:

@@ -19,7 +19,7 @@ import (
 
 // What a verdict says in a word.
 const (
-	StatusIncident = "incident" // one or more are going on
+	StatusIncident = "incident" // one or more are going on, or were at the end of a past period
 	StatusSilent   = "silent"   // none is, but the log has ended
 	StatusEnded    = "ended"    // none is any more
 	StatusQuiet    = "quiet"    // there was none
@@ -33,7 +33,8 @@ type Verdict struct {
 	// Phrases are the sentence in its parts: the worst stands out.
 	Phrases []Phrase `json:"-"`
 
-	Going int `json:"going_on"` // incidents
+	Going int `json:"going_on"`              // incidents, at the end of the period
+	Over  int `json:"ended_since,omitempty"` // of them, after the period
 	// Act is at most five of them, and of what else is to be looked at: those
 	// going on first, ours before others', by what is lost a day and how many
 	// recipients are known to be valid.
@@ -88,12 +89,18 @@ type Incident struct {
 	Title   string `json:"title"`
 	Short   string `json:"short"` // the title without the cause
 	Ours    bool   `json:"ours"`
-	Ongoing bool   `json:"ongoing"`
+	Ongoing bool   `json:"ongoing"` // at the end of the period
 
 	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until"`
+	Until   time.Time `json:"until"` // the last refusal
 	Ended   string    `json:"ended,omitempty"`
 	EndedAt time.Time `json:"ended_at,omitzero"`
+	// Earlier says that Since lies before the period, of which all figures are.
+	Earlier bool `json:"began_before_period,omitempty"`
+	// After is what became of it after the period, at whose end it was going on; "": not
+	// known. AfterEnded is when it ended.
+	After      string    `json:"after_period,omitempty"`
+	AfterEnded time.Time `json:"after_period_ended_at,omitzero"`
 
 	// Refused of Tried messages since Since; Before of BeforeTried earlier. A Tried of
 	// 0 is not known.
@@ -126,6 +133,12 @@ type Incident struct {
 	noise bool
 }
 
+// What Incident.After says.
+const (
+	AfterGoingOn = "going_on" // at the end of the logs, too
+	AfterEnded   = "ended"
+)
+
 const (
 	actAtMost = 5
 	// What is refused less than this is no incident (see docs/counting.md).
@@ -140,7 +153,6 @@ const (
 
 // buildVerdict sums up the sections that are there.
 func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) error {
-	r.orderProblems()
 	v := &Verdict{Act: []Incident{}, Ended: []Incident{}}
 	if !r.AsOf.IsZero() {
 		newest := r.AsOf.UTC()
@@ -160,8 +172,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	places := map[string]bool{}
 	for i := range r.Problems {
 		p := &r.Problems[i]
-		in := r.incident(p)
-		in.Problem = &i
+		in := r.incidentOf(i)
 		switch {
 		case in.IsBackground():
 			noise.Messages += p.Messages
@@ -181,6 +192,10 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	}
 	v.Going += len(stuck)
 	v.Act = append(v.Act, stuck...)
+	for i := range v.Act {
+		v.Over += bit(!v.Act[i].Going())
+	}
+	slices.SortStableFunc(v.Act, func(a, b Incident) int { return cmp.Compare(bit(b.Going()), bit(a.Going())) })
 	if len(v.Act) > actAtMost {
 		v.More = len(v.Act) - actAtMost
 		v.Act = slices.Clip(v.Act[:actAtMost])
@@ -233,10 +248,20 @@ func lostPerDay(p *problem.Problem) float64 {
 	return float64(p.Returned) / max(p.Until.Sub(p.Since).Hours()/24, 1)
 }
 
+// incidentOf sets out one of the problems, and what became of it after the period.
+func (r *Report) incidentOf(i int) Incident {
+	in := r.incident(&r.Problems[i])
+	in.Problem = &i
+	if a, ok := r.after[i]; ok && in.Ongoing {
+		in.After, in.AfterEnded = a.state, a.ended
+	}
+	return in
+}
+
 // incident sets out a problem among all messages.
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
-		Level: p.Level, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt,
+		Level: p.Level, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan,
@@ -443,9 +468,15 @@ func (r *Report) explains(in *Incident, name string) bool {
 	return p.Outage() && (slices.Contains(p.Domains, name) || slices.Contains(p.Hops(), name))
 }
 
+// Going reports whether an incident goes on at the end of the period and is not known to
+// have ended since.
+func (in *Incident) Going() bool { return in.Ongoing && in.After != AfterEnded }
+
 // Figures are how many messages are refused, of how many.
 func (in *Incident) Figures() string {
 	switch {
+	case in.Earlier:
+		return table.Count(int64(in.Refused), "message") + " in this period"
 	case in.Tried == 0:
 		return table.Count(int64(in.Refused), "message")
 	case in.Refused == in.Tried && in.Tried == 1:
@@ -457,13 +488,37 @@ func (in *Incident) Figures() string {
 }
 
 // Clock is a point in time as the report writes it: without the date on the day on
-// which the logs end.
+// which it is made.
 func (r *Report) Clock(t time.Time) string {
 	t = t.In(r.Location)
-	if asOf := r.AsOf.In(r.Location); t.Format(time.DateOnly) == asOf.Format(time.DateOnly) {
+	if !r.Now.IsZero() && t.Format(time.DateOnly) == r.Now.In(r.Location).Format(time.DateOnly) {
 		return t.Format("15:04")
 	}
 	return t.Format("2006-01-02 15:04")
+}
+
+// AtEnd says at the end of what: of the last day of the period, or when it ends.
+func (r *Report) AtEnd() string {
+	end := r.End().In(r.Location)
+	if end.Hour()+end.Minute()+end.Second() == 0 {
+		return "at the end of " + end.AddDate(0, 0, -1).Format(time.DateOnly)
+	}
+	return "at " + end.Format("2006-01-02 15:04")
+}
+
+// Course says whether an incident goes on, or when and how it ended.
+func (r *Report) Course(in *Incident) string {
+	switch {
+	case in.Ongoing && in.After == AfterEnded:
+		return "ended " + r.Clock(in.AfterEnded) + ", after the period"
+	case in.Ongoing && in.After == "" && r.Past():
+		return "going on " + r.AtEnd()
+	case in.Ongoing:
+		return "going on"
+	case in.Ended != "":
+		return "ended " + r.Clock(in.End()) + ": " + in.Ended
+	}
+	return "ended " + r.Clock(in.End())
 }
 
 // End is the point in time up to which the report knows of anything: the end of its period,
@@ -516,7 +571,22 @@ func (v *Verdict) say(r *Report) {
 	worst := func() {
 		in := &v.Act[0]
 		bad("%s", in.Short)
-		good(" since %s, %s.", r.Clock(in.Since), in.Figures())
+		good(" since %s, %s", r.Clock(in.Since), in.Figures())
+		if in.After == AfterEnded {
+			good("; ended %s", r.Clock(in.AfterEnded))
+		}
+		good(".")
+	}
+	// They are going on, or were at the end of the period.
+	known := !slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) || !r.Past()
+	going := func(is, were string) string {
+		switch {
+		case known && v.Over == 0:
+			return is + " going on"
+		case v.Over > 0 && v.Going > v.Over:
+			return fmt.Sprintf("%s going on %s, of which %d ended since", were, r.AtEnd(), v.Over)
+		}
+		return were + " going on " + r.AtEnd()
 	}
 	switch {
 	case r.Live && r.AsOf.IsZero() && !r.Timeless:
@@ -527,21 +597,24 @@ func (v *Verdict) say(r *Report) {
 		good("No delivery attempts in this period.")
 	case len(v.Act) > 0 && len(v.Act)+v.More == 1:
 		v.Status = StatusIncident
-		good("1 incident is going on: ")
+		good("1 incident %s: ", going("is", "was"))
 		worst()
 	case len(v.Act) > 0:
 		v.Status = StatusIncident
-		good("%d incidents are going on. The worst: ", len(v.Act)+v.More)
+		good("%d incidents %s. The worst: ", len(v.Act)+v.More, going("are", "were"))
 		worst()
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
-		good("No incident is going on. The last: %s, %s, until %s.", v.Ended[0].Short, v.Ended[0].Figures(), r.Clock(v.Ended[0].Until))
+		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Short, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
 	case r.refused() > 0:
 		v.Status = StatusQuiet
 		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.since(v.Quiet))
 	default:
 		v.Status = StatusQuiet
 		good("No incident. Nothing was refused on our account.")
+	}
+	if v.Going > 0 && v.Going == v.Over {
+		v.Status = StatusEnded
 	}
 	if s := v.Silence; s != nil {
 		if v.Status != StatusIncident {

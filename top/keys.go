@@ -564,7 +564,7 @@ func explanation(x judge.Explanation, reply string) []string {
 // openIncident opens the evidence of an incident.
 func (s *state) openIncident(in *incident, d *data) {
 	lines := []string{in.Title, "  " + in.Figures() + " since " + minute(in.Since, d.now, d.location)}
-	if in.Ongoing {
+	if in.Going() {
 		lines[1] += ", going on"
 	}
 	add := func(title string, text ...string) {

@@ -51,9 +51,9 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 			state = "watch"
 		case in.IsBackground():
 			state = "background"
-		case in.Ongoing && in.Level == problem.Confirmed:
+		case in.Going() && in.Level == problem.Confirmed:
 			state, class = "going on", "mark-refuses"
-		case in.Ongoing:
+		case in.Going():
 			state, class = "going on", "mark-fails"
 		}
 		to := v.url(deep("incidents", rep.IncidentID(in)))
@@ -101,7 +101,7 @@ func (v *screen) behind(in *report.Incident) string {
 // is hit, and what would disprove it.
 func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 	v.Name, v.Title = "incident", in.Title
-	v.Phrases = []report.Phrase{{Text: in.Title, Bad: in.Ongoing && !in.IsBackground()}}
+	v.Phrases = []report.Phrase{{Text: in.Title, Bad: in.Going() && !in.IsBackground()}}
 	c := v.card(rep, in, 0)
 	v.Incidents = []report.Incident{*in}
 	c.URL, c.More = "", nil

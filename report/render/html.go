@@ -230,7 +230,7 @@ func newCard(r *report.Report, in *report.Incident, number int) card {
 		c.ID = fmt.Sprintf("incident-%d", number)
 	}
 	switch {
-	case in.Level == problem.Watch || !in.Ongoing:
+	case in.Level == problem.Watch || !in.Going():
 	case in.Level == problem.Confirmed:
 		c.Class, c.Shape = "confirmed", "✖"
 	default:

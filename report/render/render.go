@@ -67,7 +67,7 @@ const longest = 1000
 // state is what a card is headed with.
 func state(in *report.Incident) string {
 	level := table.Clean(table.Cut(strings.ToUpper(in.Level), 20))
-	if in.Level != problem.Watch && !in.Ongoing {
+	if in.Level != problem.Watch && !in.Going() {
 		return level + ", ended"
 	}
 	return level
@@ -82,15 +82,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 			list = append(list, report.Fact{Label: label, Value: value, Note: note})
 		}
 	}
-	since := r.Clock(in.Since)
-	switch {
-	case in.Ongoing:
-		add("Since", since, "going on")
-	case in.Ended != "":
-		add("Since", since, "until "+r.Clock(in.Until)+": "+in.Ended)
-	default:
-		add("Since", since, "until "+r.Clock(in.Until))
-	}
+	add("Since", r.Clock(in.Since), r.Course(in))
 	before := ""
 	if in.BeforeTried > 0 {
 		before = fmt.Sprintf("before: %d of %d", in.Before, in.BeforeTried)
@@ -135,7 +127,7 @@ func line(f report.Fact) string {
 
 // over is an incident that has ended in a sentence.
 func over(r *report.Report, in *report.Incident) string {
-	return fmt.Sprintf("Ended %s: %s (%s since %s).", r.Clock(in.End()), table.Cut(in.Title, longest), in.Figures(), r.Clock(in.Since))
+	return fmt.Sprintf("Ended %s: %s (since %s, %s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures())
 }
 
 // factsTable is the table of facts for formats that have room for tables only.

@@ -1,0 +1,65 @@
+package report
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// afterAtMost is how far after the period is looked for the end of an incident.
+const afterAtMost = 14 * 24 * time.Hour
+
+// An afterwards is what became of an incident after the period; see Incident.After.
+type afterwards struct {
+	state string
+	ended time.Time
+}
+
+// lookAfter looks for what became of the problems that went on at the end of a period
+// after which the logs go on: a report of yesterday is read today. The problems of a
+// stretch of time that begins before the end of the period are searched for that, once for
+// all of them.
+func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error {
+	going := func(p *problem.Problem) bool { return p.Ongoing && p.Level != problem.Watch }
+	if !r.Past() || !slices.ContainsFunc(r.Problems, func(p problem.Problem) bool { return going(&p) }) {
+		return nil
+	}
+	f := o.Filter
+	f.Since, f.Until = r.End().Add(-o.Problems.Quiet()), r.End().Add(afterAtMost)
+	whole := f.Until.After(r.AsOf) // up to the end of the logs
+	later, err := problem.Find(ctx, s, f, o.Problems)
+	if err != nil {
+		return err
+	}
+	r.after = map[int]afterwards{}
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		if !going(p) {
+			continue
+		}
+		keys := p.Keys()
+		var same *problem.Problem // the one that lasts longest
+		for j := range later {
+			q := &later[j]
+			if q.Began().Before(r.End()) && !q.Until.Before(p.Until) && (same == nil || q.Until.After(same.Until)) &&
+				slices.ContainsFunc(q.Keys(), func(k string) bool { return slices.Contains(keys, k) }) {
+				same = q
+			}
+		}
+		switch {
+		case same == nil:
+		case !same.Ongoing:
+			end := same.EndedAt
+			if end.IsZero() {
+				end = same.Until
+			}
+			r.after[i] = afterwards{AfterEnded, end.UTC()}
+		case whole:
+			r.after[i] = afterwards{state: AfterGoingOn}
+		}
+	}
+	return nil
+}
