@@ -23,7 +23,8 @@ import (
 // for those behind it unless the next line agrees with it (follow): but for one
 // without a year that goes forward, as a log of few lines does.
 //
-// Stamps without a zone are local. In the hour that the end of daylight
+// Stamps without a zone are local, unless a reference says another one (beside), which
+// then holds for the lines of the same minute too. In the hour that the end of daylight
 // saving repeats, the first of the two times is taken unless that would go
 // back; in the hour that its beginning leaves out, time.Date's answer is.
 type clock struct {

@@ -6,7 +6,10 @@
 // # How a line is read
 //
 //	line
-//	 |  Parse        cuts blanks, and what a spreadsheet left, off the end
+//	 |  Parse        cuts blanks off the end, and what a spreadsheet or a string has at its
+//	 |               ends (csv.go, quoting.go)
+//	 |  whole        takes terminal sequences off, reads UTF-16, parts lines that stand in one
+//	 |               (controls.go); most lines have none of that
 //	 |  parse        of a wrapped log: tries the wrapping of the line before (wrapper.go)
 //	 v
 //	header.go        stamp, host, program, message; clock.go makes a time of the stamp
@@ -20,8 +23,9 @@
 //	 +- nobody's     second (wrapper.go): is a line within it? object.go: in JSON?
 //	                 The line within is read so from the top, by a Parser of its own.
 //
-// A line that nobody takes is Skipped; one that holds a delivery all the same
-// (holdsDelivery) is Unparsed. The journal's export format, an entry of which is
+// A line that is not understood is read once more as HTML (html.go) and otherwise. A line
+// that nobody takes is Skipped; one that holds a delivery all the same (holdsDelivery) is
+// Unparsed. The journal's export format, an entry of which is
 // many lines, is read before all that (export.go).
 //
 // Lines are read from the left: nothing that stands in a reply, a recipient,
