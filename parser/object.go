@@ -56,8 +56,9 @@ func alike(some, all []bounce.Delivery) bool {
 func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
 	text = trimSpace(text)
 	if hasControl(text) {
+		o := *out // what the function holds is made elsewhere
 		return p.inside().controlled(text, r, offset, func(line []byte, r *Result, offset int64) Kind {
-			return p.openLine(line, out, r, offset)
+			return p.openLine(line, &o, r, offset)
 		})
 	}
 	return p.openLine(text, out, r, offset)

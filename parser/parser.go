@@ -282,7 +282,7 @@ type Parser struct {
 	how                wrapping
 	prefix             []byte
 	over               time.Time // instead of the line's own time, if not zero
-	outerHost          string
+	outerHost          []byte
 	shapes             shapes
 	consolePID         []byte
 	scratch            []byte // of a text out of JSON
@@ -306,7 +306,7 @@ func New(q *Queue, o Options) *Parser {
 	if q == nil {
 		q = NewQueue(0)
 	}
-	p := &Parser{queue: q, source: o.Source, options: o, outerHost: o.Host}
+	p := &Parser{queue: q, source: o.Source, options: o, outerHost: []byte(o.Host)}
 	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
 	p.clock.init(o)
 	return p
@@ -399,7 +399,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		kind = k
 		return k != Unparsed
 	}
-	if bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
+	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}
@@ -506,8 +506,8 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 
 // names looks the host and the program of a header up.
 func (p *Parser) names(h *header) *program {
-	if p.outerHost != "" && len(h.host) == 0 {
-		h.host = []byte(p.outerHost)
+	if len(h.host) == 0 {
+		h.host = p.outerHost
 	}
 	if p.host != string(h.host) {
 		p.host = p.programs.get(h.host).name

@@ -152,9 +152,13 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 
 // enclose tells the parser of the lines within what their wrapper says.
 func (p *Parser) enclose(w *Parser, out *envelope) {
-	w.over, w.outerHost, w.clock.beside = time.Time{}, p.options.Host, reference{}
+	w.over, w.clock.beside = time.Time{}, reference{}
+	host := p.options.Host
 	if isHostName(out.host) && !allDigits(out.host) {
-		w.outerHost = p.programs.get(out.host).name
+		host = p.programs.get(out.host).name
+	}
+	if host != string(w.outerHost) {
+		w.outerHost = []byte(host)
 	}
 }
 
