@@ -189,3 +189,30 @@ func TestSparkline(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileListing prints all rows of each table of the same log, in full: nothing of them
+// acts on the terminal, and each is one line.
+func TestHostileListing(t *testing.T) {
+	var log strings.Builder
+	for i, s := range hostile.Texts {
+		log.WriteString(hostile.Lines(i, s))
+	}
+	db := stored(t, log.String())
+	for _, name := range Views() {
+		for _, text := range []string{"", "!" + hostile.Texts[0]} {
+			o := options(t, db)
+			o.Window, o.View, o.All, o.Only = 24*time.Hour, name, true, text
+			m := opened(t, o, 80, 24)
+			var b bytes.Buffer
+			if err := Once(t.Context(), &b, o, 80, 24); err != nil {
+				t.Fatal(err)
+			}
+			if what := hostile.Unclean(strings.ReplaceAll(b.String(), "\n", "")); what != "" {
+				t.Errorf("%s has %s", name, what)
+			}
+			if got, want := strings.Count(b.String(), "\n"), 2+max(len(m.s.page().rows()), 1); got != want {
+				t.Errorf("%s has %d lines, want %d", name, got, want)
+			}
+		}
+	}
+}
