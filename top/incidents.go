@@ -18,7 +18,7 @@ type incidents struct {
 	period   time.Duration
 	sentence string
 	empty    bool // there was no mail, or it is not read yet
-	bad      bool // the sentence is no good news
+	bad      bool // the sentence is no good news, or a provider refuses most of our mail
 	list     []incident
 	more     int
 }
@@ -55,6 +55,9 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 	v := rep.Verdict
 	out.sentence, out.more = v.Sentence, v.More
 	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty
+	if t := rep.ProviderTable; t != nil && slices.ContainsFunc(t.Rows, func(p report.ProviderRow) bool { return p.Mark == report.MarkRefuses }) {
+		out.bad = true
+	}
 	for i := range v.Act {
 		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i])}
 		if in.Problem != nil {
