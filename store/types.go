@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"bouncelog/bounce"
@@ -40,6 +42,39 @@ type Batch struct {
 	Closed   []MessageKey     // messages that left the queue since the last batch
 	Skipped  []Skipped        // to be added to the counts so far
 	Unparsed []Unparsed
+}
+
+// An Event is a line of a batch about a message as a whole: an Expiry or an End.
+type Event struct {
+	Offset int64
+	Expiry *bounce.Expiry // nil: an End
+	End    *bounce.End
+}
+
+// Events are those of a batch by source, in the order of their lines. They point into the
+// batch.
+func (b *Batch) Events() map[string][]Event {
+	events := make(map[string][]Event)
+	for i := range b.Expiries {
+		e := &b.Expiries[i]
+		events[e.Source] = append(events[e.Source], Event{Offset: e.Offset, Expiry: e})
+	}
+	for i := range b.Ends {
+		e := &b.Ends[i]
+		events[e.Source] = append(events[e.Source], Event{Offset: e.Offset, End: e})
+	}
+	for _, list := range events {
+		slices.SortStableFunc(list, func(a, b Event) int { return cmp.Compare(a.Offset, b.Offset) })
+	}
+	return events
+}
+
+// Clone copies a batch and its lists.
+func (b *Batch) Clone() Batch {
+	c := *b
+	c.Attempts, c.Expiries, c.Ends, c.Sources = slices.Clone(b.Attempts), slices.Clone(b.Expiries), slices.Clone(b.Ends), slices.Clone(b.Sources)
+	c.Opened, c.Closed, c.Skipped, c.Unparsed = slices.Clone(b.Opened), slices.Clone(b.Closed), slices.Clone(b.Skipped), slices.Clone(b.Unparsed)
+	return c
 }
 
 // CheckPositions returns an error where a batch holds an attempt of a source, but not how

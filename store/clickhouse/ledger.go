@@ -135,22 +135,7 @@ func (l *ledger) over(q *pair, source string, line int64) {
 
 // append takes in a batch.
 func (l *ledger) append(b *store.Batch) {
-	type line struct {
-		offset int64
-		take   func()
-	}
-	lines := make(map[string][]line)
-	for i := range b.Expiries {
-		e := &b.Expiries[i]
-		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.expire(e) }})
-	}
-	for i := range b.Ends {
-		e := &b.Ends[i]
-		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.end(e) }})
-	}
-	for _, list := range lines {
-		slices.SortStableFunc(list, func(a, b line) int { return cmp.Compare(a.offset, b.offset) })
-	}
+	events := b.Events()
 	ends := make(map[string]int64) // position after the batch, by source
 	for i := range b.Sources {
 		ends[b.Sources[i].ID] = b.Sources[i].Offset
@@ -160,17 +145,26 @@ func (l *ledger) append(b *store.Batch) {
 		if a.Offset < l.offset(a.Source) {
 			continue
 		}
-		for list := lines[a.Source]; len(list) > 0 && list[0].offset < a.Offset; list = lines[a.Source] {
-			list[0].take()
-			lines[a.Source] = list[1:]
+		for list := events[a.Source]; len(list) > 0 && list[0].Offset < a.Offset; list = events[a.Source] {
+			l.event(&list[0])
+			events[a.Source] = list[1:]
 		}
 		// A line that was repeated may reach past the position.
 		l.attempt(rowOf(a, min(a.Offset, ends[a.Source]-1)))
 	}
-	for _, id := range slices.Sorted(maps.Keys(lines)) {
-		for _, x := range lines[id] {
-			x.take()
+	for _, id := range slices.Sorted(maps.Keys(events)) {
+		for i := range events[id] {
+			l.event(&events[id][i])
 		}
+	}
+}
+
+// event takes in what a line says of a message as a whole.
+func (l *ledger) event(e *store.Event) {
+	if e.Expiry != nil {
+		l.expire(e.Expiry)
+	} else {
+		l.end(e.End)
 	}
 }
 

@@ -39,10 +39,7 @@ func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 		w.batches = nil
 		return err
 	}
-	c := *b // whose lists are the caller's
-	c.Attempts, c.Expiries, c.Sources, c.Opened = slices.Clone(b.Attempts), slices.Clone(b.Expiries), slices.Clone(b.Sources), slices.Clone(b.Opened)
-	c.Ends, c.Closed, c.Skipped, c.Unparsed = slices.Clone(b.Ends), slices.Clone(b.Closed), slices.Clone(b.Skipped), slices.Clone(b.Unparsed)
-	w.batches = append(w.batches, c)
+	w.batches = append(w.batches, b.Clone()) // the lists are the caller's
 	return nil
 }
 

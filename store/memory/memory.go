@@ -65,10 +65,7 @@ func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 		w.batches = nil
 		return err
 	}
-	c := *b // whose lists are the caller's
-	c.Attempts, c.Expiries, c.Sources, c.Opened = slices.Clone(b.Attempts), slices.Clone(b.Expiries), slices.Clone(b.Sources), slices.Clone(b.Opened)
-	c.Ends, c.Closed, c.Skipped, c.Unparsed = slices.Clone(b.Ends), slices.Clone(b.Closed), slices.Clone(b.Skipped), slices.Clone(b.Unparsed)
-	w.batches = append(w.batches, c)
+	w.batches = append(w.batches, b.Clone()) // the lists are the caller's
 	return nil
 }
 
@@ -213,37 +210,21 @@ func (l *ledger) append(b *store.Batch) {
 			l.sources = append(l.sources, store.Source{ID: store.Clean(id, store.MaxWord)})
 		}
 	}
-	// What lines say of messages as a whole, by source, in the order of the lines.
-	type line struct {
-		offset int64
-		take   func()
-	}
-	lines := make(map[string][]line)
-	for i := range b.Expiries {
-		e := &b.Expiries[i]
-		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.expire(e) }})
-	}
-	for i := range b.Ends {
-		e := &b.Ends[i]
-		lines[e.Source] = append(lines[e.Source], line{e.Offset, func() { l.end(e) }})
-	}
-	for _, list := range lines {
-		slices.SortStableFunc(list, func(a, b line) int { return cmp.Compare(a.offset, b.offset) })
-	}
+	events := b.Events()
 	for i := range b.Attempts {
 		a := &b.Attempts[i]
 		if a.Offset < l.position(a.Source) {
 			continue
 		}
-		for list := lines[a.Source]; len(list) > 0 && list[0].offset < a.Offset; list = lines[a.Source] {
-			list[0].take()
-			lines[a.Source] = list[1:]
+		for list := events[a.Source]; len(list) > 0 && list[0].Offset < a.Offset; list = events[a.Source] {
+			l.event(&list[0])
+			events[a.Source] = list[1:]
 		}
 		l.attempt(a)
 	}
-	for _, id := range slices.Sorted(maps.Keys(lines)) {
-		for _, x := range lines[id] {
-			x.take()
+	for _, id := range slices.Sorted(maps.Keys(events)) {
+		for i := range events[id] {
+			l.event(&events[id][i])
 		}
 	}
 	l.queue(b)
@@ -318,6 +299,15 @@ func sameMessage(a, b *bounce.Delivery) bool {
 	}
 	diff := x.Unix() - y.Unix()
 	return max(diff, -diff) <= slack
+}
+
+// event takes in what a line says of a message as a whole.
+func (l *ledger) event(e *store.Event) {
+	if e.Expiry != nil {
+		l.expire(e.Expiry)
+	} else {
+		l.end(e.End)
+	}
 }
 
 // attempt takes in an attempt.

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +34,7 @@ func (w *writer) append(b *store.Batch) error {
 		return nil // all of it is stored
 	}
 
-	events := eventsOf(b)
+	events := b.Events()
 	var name string
 	var src *source
 	w.prepared = slices.Grow(w.prepared[:0], len(b.Attempts))[:len(b.Attempts)]
@@ -57,7 +56,7 @@ func (w *writer) append(b *store.Batch) error {
 		if a.Offset < src.position {
 			continue
 		}
-		for len(events) > 0 && len(events[name]) > 0 && events[name][0].offset < a.Offset {
+		for len(events) > 0 && len(events[name]) > 0 && events[name][0].Offset < a.Offset {
 			if err := w.event(src, &events[name][0]); err != nil {
 				return err
 			}
@@ -301,40 +300,16 @@ func (w *writer) storeMessages(b *store.Batch) {
 	w.bulks["open_message closed"].Flush() // after those
 }
 
-// An event is a line about a message as a whole.
-type event struct {
-	offset int64
-	expiry *bounce.Expiry
-	end    *bounce.End // where expiry is nil
-}
-
-// eventsOf are the events of a batch by source, in the order of their lines.
-func eventsOf(b *store.Batch) map[string][]event {
-	events := make(map[string][]event)
-	for i := range b.Expiries {
-		e := &b.Expiries[i]
-		events[e.Source] = append(events[e.Source], event{offset: e.Offset, expiry: e})
-	}
-	for i := range b.Ends {
-		e := &b.Ends[i]
-		events[e.Source] = append(events[e.Source], event{offset: e.Offset, end: e})
-	}
-	for _, es := range events {
-		slices.SortStableFunc(es, func(a, b event) int { return cmp.Compare(a.offset, b.offset) })
-	}
-	return events
-}
-
 // event notes what became of a message.
-func (w *writer) event(src *source, e *event) error {
-	if e.offset < src.position {
+func (w *writer) event(src *source, e *store.Event) error {
+	if e.Offset < src.position {
 		return nil
 	}
-	if e.offset > maxOffset {
-		return fmt.Errorf("offset %d is out of range", e.offset)
+	if e.Offset > maxOffset {
+		return fmt.Errorf("offset %d is out of range", e.Offset)
 	}
-	if e.expiry != nil {
-		return w.expire(src.num, e.expiry)
+	if e.Expiry != nil {
+		return w.expire(src.num, e.Expiry)
 	}
-	return w.end(src.num, e.end)
+	return w.end(src.num, e.End)
 }
