@@ -46,7 +46,7 @@ const (
 	keptFor    = time.Minute
 	keptTimes  = 10
 	restMost   = 15 * time.Second
-	patience   = 100 * time.Millisecond
+	patience   = 50 * time.Millisecond
 )
 
 // An entry is what there is of one page.
