@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
+)
+
+// TestManyLogs holds that a period is found among the rows of many logs, and that a
+// statement about it still names the rows that may be of it.
+func TestManyLogs(t *testing.T) {
+	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
+	defer got.Close()
+	const sources = 48
+	begin := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	for i := range sources {
+		id := fmt.Sprintf("log%d", i)
+		b := &store.Batch{Sources: []store.Source{{ID: id, Path: "/var/log/" + id, Offset: 1000, Lines: 3, Delivery: 3, Attempts: 3}}}
+		for n := range 3 {
+			a := store.Attempt{Delivery: bounce.Delivery{
+				Source: id, Offset: int64(100 * n), Time: begin.Add(time.Duration(i)*time.Hour + time.Duration(n)*time.Minute), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp",
+				QueueID: fmt.Sprintf("%X", 0xA000+10*i+n), Recipient: "a@d.example", RecipientDomain: "d.example", RelayHost: "mx.d.example", Status: "sent", Outcome: bounce.Delivered, Code: 250, Response: "250 ok", Delay: -1,
+			}}
+			if n == 2 {
+				a.Outcome, a.Status, a.Code, a.Response, a.Verdict = bounce.Hard, "bounced", 550, "550 no", bounce.Verdict{Reason: bounce.UserUnknown}
+			}
+			b.Attempts = append(b.Attempts, a)
+		}
+		storetest.Append(t, want, b)
+		storetest.Append(t, got, b)
+	}
+	a, err := want.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := got.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for _, f := range []store.Filter{
+		{Since: begin.Add(7 * time.Hour), Until: begin.Add(9 * time.Hour)},
+		{Since: begin.Add(40 * time.Hour), Outcomes: []bounce.Outcome{bounce.Delivered}},
+		{Until: begin.Add(2 * time.Hour), Outcomes: []bounce.Outcome{bounce.Hard}},
+	} {
+		storetest.Same(t, a, b, f)
+	}
+	if inSpans(make([]span, sources+1)) == "" {
+		t.Errorf("a period in one of %d logs is looked for in all rows", sources)
+	}
+}
