@@ -166,9 +166,6 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 // findings are the problems of a report.
 func findings(rep *report.Report) (found []finding) {
 	for _, in := range rep.Incidents() {
-		if in.Problem == nil {
-			continue // a provider that takes no mail for a reason of its own
-		}
 		if keys := rep.Problems[*in.Problem].Keys(); len(keys) > 0 {
 			found = append(found, finding{keys: slices.Clone(keys[:min(len(keys), namesAtMost)]), noise: in.IsBackground(), incident: &in})
 		}

@@ -37,6 +37,7 @@ const (
 	watchedRest          // the refusals at a provider that no incident claims
 	outageOf
 	floodOf
+	unreached // see Unreached
 )
 
 // String returns the key as the Announcer keeps it; different keys have different texts.
@@ -56,6 +57,8 @@ func (k key) String() string {
 		return "outage " + k.detail
 	case floodOf:
 		return "flood " + k.sender
+	case unreached:
+		return "unreached " + k.provider
 	}
 	text := k.reason.String()
 	switch {

@@ -23,7 +23,13 @@ type afterwards struct {
 // stretch of time that begins before the end of the period are searched for that, once for
 // all of them.
 func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error {
-	going := func(p *problem.Problem) bool { return p.Ongoing && p.Level != problem.Watch }
+	going := func(p *problem.Problem) bool { return p.Ongoing && p.Level != problem.Watch && !p.Unreached() }
+	r.after = map[int]afterwards{}
+	for i := range r.Problems {
+		if p := &r.Problems[i]; p.Unreached() {
+			r.after[i] = r.unreachedAfter[p.Providers[0]]
+		}
+	}
 	if !r.Past() || !slices.ContainsFunc(r.Problems, func(p problem.Problem) bool { return going(&p) }) {
 		return nil
 	}
@@ -34,7 +40,6 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 	if err != nil {
 		return err
 	}
-	r.after = map[int]afterwards{}
 	for i := range r.Problems {
 		p := &r.Problems[i]
 		if !going(p) {

@@ -9,19 +9,11 @@ import (
 	"bouncelog/problem"
 )
 
-// Incidents are what is going on or was: those of the verdict that are no problem of
-// ours first, then every problem in its order.
+// Incidents are all problems as they are shown, in their order.
 func (r *Report) Incidents() []Incident {
-	var list []Incident
-	if r.Verdict != nil {
-		for _, in := range r.Verdict.Act {
-			if in.Problem == nil {
-				list = append(list, in)
-			}
-		}
-	}
+	list := make([]Incident, len(r.Problems))
 	for i := range r.Problems {
-		list = append(list, r.incidentOf(i))
+		list[i] = r.incidentOf(i)
 	}
 	return list
 }

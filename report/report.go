@@ -131,11 +131,13 @@ type Report struct {
 	Timeless bool      `json:"-"` // some attempts have no time
 	Now      time.Time `json:"-"` // Options.Now
 
-	asked            []string           // Options.Sections
-	command          string             // that lists the problems
-	messages         int64              // all of the period
-	providerMessages map[string]int64   // of the period, by provider
-	after            map[int]afterwards // by the index in Problems
+	asked            []string              // Options.Sections
+	command          string                // that lists the problems
+	messages         int64                 // all of the period
+	providerMessages map[string]int64      // of the period, by provider
+	after            map[int]afterwards    // by the index in Problems
+	unreachedAfter   map[string]afterwards // by provider
+	places           []ProviderRow         // all providers
 	listsMu          sync.Mutex
 }
 
@@ -401,6 +403,10 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if !wanted(SectionVerdict) && !wanted(SectionProblems) {
 		return nil
 	}
+	r.unreachedAfter = map[string]afterwards{}
+	if err := r.addUnreached(ctx, s, o, r.places); err != nil {
+		return err
+	}
 	r.orderProblems()
 	if err := r.lookAfter(ctx, s, o); err != nil || !wanted(SectionVerdict) {
 		return err
@@ -436,6 +442,9 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	r.providerMessages = make(map[string]int64, len(groups))
 	for i := range groups {
 		r.providerMessages[groups[i].Keys[0]] = groups[i].Messages
+	}
+	if groups != nil {
+		r.places = providerTable(groups, usual.relays(routes), nil, 0).Rows
 	}
 	var then []store.Cell
 	if wanted(SectionTotals) || wanted(SectionChanges) || byProvider {
@@ -580,13 +589,16 @@ func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter) (
 	return overTime(ctx, s, f, store.ByHour)
 }
 
+// hourLayout is how store.ByHour names an hour.
+const hourLayout = "2006-01-02T15:04Z"
+
 // overTime counts by hour or by day (of UTC), in order.
 func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dimension) ([]Point, error) {
 	groups, err := s.Count(ctx, f, by)
 	if err != nil {
 		return nil, err
 	}
-	layout := "2006-01-02T15:04Z"
+	layout := hourLayout
 	if by == store.ByDay {
 		layout = time.DateOnly
 	}

@@ -780,12 +780,11 @@ func (r *Report) Headline() string {
 	return line
 }
 
-// Alarms is how many problems are an alarm: confirmed or likely, and no background.
+// Alarms is how many problems are an alarm: confirmed or likely, no background, and going on
+// by what the logs say, as for the verdict.
 func (r *Report) Alarms() (n int) {
-	for i := range r.Problems {
-		if in := r.incident(&r.Problems[i]); !in.IsBackground() {
-			n++
-		}
+	for _, in := range r.Incidents() {
+		n += bit(!in.IsBackground() && in.Going())
 	}
 	return n
 }

@@ -84,7 +84,7 @@ type Background struct {
 // An Incident is a problem as it is shown: one window of time, and the same figures
 // wherever it is named.
 type Incident struct {
-	Problem *int   `json:"problem,omitempty"` // its place in the problems, from 0
+	Problem *int   `json:"problem,omitempty"` // its place in the problems, from 0; nil: of no report
 	Level   string `json:"level"`
 	Title   string `json:"title"`
 	Short   string `json:"short"` // the title without the cause
@@ -186,12 +186,6 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 			v.Ended = append(v.Ended, in)
 		}
 	}
-	stuck, err := r.stuck(ctx, s, o, v.Act, v.Ended)
-	if err != nil {
-		return err
-	}
-	v.Going += len(stuck)
-	v.Act = append(v.Act, stuck...)
 	for i := range v.Act {
 		v.Over += bit(!v.Act[i].Going())
 	}
@@ -240,7 +234,7 @@ func (r *Report) orderProblems() {
 // ours reports whether the sending side has to act.
 func ours(p *problem.Problem) bool {
 	scope := judge.ReasonText(p.Reason).Scope
-	return p.Title() != "" || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown"
+	return !p.Unreached() && (p.Title() != "" || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown")
 }
 
 // lostPerDay is how many messages are returned a day, a day at least being counted.
@@ -264,7 +258,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		Level: p.Level, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
-		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan,
+		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(),
 	}
 	in.Short, in.Title = titles(p)
 	if len(p.Evidence) > 0 {
@@ -332,7 +326,9 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 
 // titles are what a problem is called, without and with its cause.
 func titles(p *problem.Problem) (short, title string) {
-	if own := p.Title(); own != "" {
+	if own := p.Title(); p.Unreached() {
+		return own, own + ": " + judge.VerdictText(bounce.Verdict{Reason: p.Reason, Detail: p.Detail, Scope: bounce.ScopeRemote}).Title
+	} else if own != "" {
 		return own, own
 	}
 	cause := ""
@@ -383,89 +379,6 @@ func nameSome(names []string, noun string) string {
 	default:
 		return fmt.Sprintf("%s and %d other %s", strings.Join(names[:namedAtMost-1], ", "), n-namedAtMost+1, noun)
 	}
-}
-
-// stuck are the providers that most mail does not get through to, without a refusal
-// that would be ours, the largest first.
-func (r *Report) stuck(ctx context.Context, s store.Reader, o Options, going, ended []Incident) (list []Incident, err error) {
-	if r.ProviderTable == nil {
-		return nil, nil
-	}
-	rows := slices.Clone(r.ProviderTable.Rows)
-	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
-	for i := range rows {
-		row := &rows[i]
-		t := judge.ReasonText(row.Reason)
-		if row.Mark != MarkFails || t.Scope != bounce.ScopeRemote || len(list) == actAtMost ||
-			slices.ContainsFunc(going, func(in Incident) bool {
-				return slices.Contains(in.Providers, row.Provider) || r.explains(&in, row.Provider)
-			}) || slices.ContainsFunc(ended, func(in Incident) bool { return r.explains(&in, row.Provider) }) {
-			continue
-		}
-		f := o.Filter
-		f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
-		option := "--domain"
-		if row.relay {
-			option, f.Relay = "--relay", row.Provider
-		} else {
-			f.Domain = row.Provider
-		}
-		span, err := s.Span(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		if t, err = commonestText(ctx, s, f, row.Reason); err != nil {
-			return nil, err
-		}
-		first, last := span.First, span.Last
-		in := Incident{
-			Level: problem.Likely, Short: provider.Name(row.Provider) + " does not take our mail", Since: first.UTC(), Until: last.UTC(),
-			Ongoing: r.AsOf.Sub(last) < problem.Thresholds{}.Quiet(), Refused: int(row.lost()), Tried: int(row.Delivered + row.lost()), Lost: int(row.Hard), Stuck: true,
-			Providers: []string{row.Provider}, ProviderNames: otherNames([]string{row.Provider}), Command: o.command("report", option, row.Provider), Why: t.Meaning,
-		}
-		in.LostPerDay = float64(in.Lost) / max(last.Sub(first).Hours()/24, 1)
-		in.Title = fmt.Sprintf("%s: %s", in.Short, t.Title)
-		in.Share = r.share(in.Refused)
-		if len(t.Do) > 0 {
-			in.Check = t.Do[0]
-		}
-		if in.Ongoing {
-			list = append(list, in)
-		}
-	}
-	return list, nil
-}
-
-// commonestText returns the words for the commonest verdict with a reason.
-func commonestText(ctx context.Context, s store.Reader, f store.Filter, reason bounce.Reason) (judge.Text, error) {
-	f.Reasons = []bounce.Reason{reason}
-	replies, err := s.Replies(ctx, f)
-	if err != nil {
-		return judge.Text{}, err
-	}
-	n := map[bounce.Verdict]int64{}
-	for i := range replies {
-		v := replies[i].Verdict
-		v.Rule, v.Confidence = "", 0
-		n[v] += replies[i].Attempts
-	}
-	most := bounce.Verdict{Reason: reason, Scope: judge.ReasonText(reason).Scope}
-	for v, attempts := range n {
-		if attempts > n[most] || attempts == n[most] && v.Detail < most.Detail {
-			most = v
-		}
-	}
-	return judge.VerdictText(most), nil
-}
-
-// explains reports whether an incident is an outage of ours that mail to a domain or
-// through a host fails by.
-func (r *Report) explains(in *Incident, name string) bool {
-	if in.Problem == nil {
-		return false
-	}
-	p := &r.Problems[*in.Problem]
-	return p.Outage() && (slices.Contains(p.Domains, name) || slices.Contains(p.Hops(), name))
 }
 
 // Going reports whether an incident goes on at the end of the period and is not known to

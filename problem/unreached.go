@@ -1,0 +1,56 @@
+package problem
+
+import (
+	"fmt"
+	"time"
+
+	"bouncelog/bounce"
+)
+
+// causeProvider is the cause of what an Unreached is about.
+const causeProvider = "provider"
+
+// Unreached is a provider that most mail is not delivered to, for a reason of its own: no
+// connection, no DNS. It is no fault of the sending side, which has to know of it all the
+// same. Package report finds it by its table of providers.
+type Unreached struct {
+	Provider string
+	Name     string // of the provider, as people call it
+	Reason   bounce.Reason
+	Detail   string // of Reason
+	Cause    string // both in words
+	Why      string
+	Check    string
+	Command  string // that shows its failures
+
+	FirstHeard   time.Time // the first failure, where that lies before the period; else zero
+	Since, Until time.Time // the first and the last failure of the period
+	Ongoing      bool
+	Ended        string // how, in words
+	EndedAt      time.Time
+
+	Attempts int64 // failed
+	Lost     int   // messages not delivered, once for each recipient
+	Returned int   // of them
+	Tried    int   // messages, once for each recipient
+}
+
+// Problem puts it into words.
+func (u *Unreached) Problem() Problem {
+	return Problem{
+		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Why: u.Why,
+		Summary:       fmt.Sprintf("%d of %d messages to %s are not delivered: %s", u.Lost, u.Tried, u.Name, u.Cause),
+		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
+		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
+		Onset:    &Tried{Refused: u.Lost, Tried: u.Tried, Since: u.Since, Until: u.Until},
+		Attempts: u.Attempts, Messages: u.Lost, Returned: u.Returned,
+		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
+		FirstCheck: u.Check, Scan: u.Command,
+		keys:  []key{{what: unreached, provider: u.Provider}},
+		short: u.Name + " does not take our mail",
+	}
+}
+
+// Unreached reports whether the problem is a provider's that takes no mail for a reason of
+// its own; see the type.
+func (p *Problem) Unreached() bool { return p.Cause == causeProvider }
