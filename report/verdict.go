@@ -267,7 +267,10 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	// What was delivered is read in part: "of" is said only where it covers what was
 	// refused.
 	if t := p.Onset; t != nil && t.Refused == p.Messages {
-		in.Tried = t.Tried
+		// Between one or two refusals there is always little else: "all" would say nothing.
+		if t.Refused < t.Tried || p.Messages > noiseMessages {
+			in.Tried = t.Tried
+		}
 		if b := p.Before; b != nil {
 			in.Before, in.BeforeTried = b.Refused, b.Tried
 		}
@@ -321,7 +324,14 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 	}
 	// A listing is about all mail, if it is new.
 	fresh := p.Reason == bounce.Blocklist && p.Ongoing && (p.Before == nil || p.Before.Refused == 0)
-	return !fresh && p.Messages <= noiseMessages && share < noiseOfAll
+	if fresh || p.Messages > noiseMessages {
+		return false
+	}
+	// One refusal among much mail of the same senders that was taken there is background on a
+	// small server, too; two are where their mail was taken again.
+	b := p.Before
+	once := b != nil && b.Tried >= noiseTried && float64(b.Refused+p.Messages) < noiseShare*float64(b.Tried+p.Messages)
+	return share < noiseOfAll || once && (p.Messages == 1 || !p.Ongoing)
 }
 
 // titles are what a problem is called, without and with its cause.
@@ -392,8 +402,6 @@ func (in *Incident) Figures() string {
 		return table.Count(int64(in.Refused), "message") + " in this period"
 	case in.Tried == 0:
 		return table.Count(int64(in.Refused), "message")
-	case in.Refused == in.Tried && in.Tried == 1:
-		return "1 of 1 messages"
 	case in.Refused == in.Tried:
 		return fmt.Sprintf("all %d messages", in.Tried)
 	}

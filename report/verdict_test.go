@@ -33,6 +33,11 @@ func TestIsNoise(t *testing.T) {
 		{"a tenth of the mail to a provider", problem.Problem{Reason: bounce.Reputation, Messages: 15, SenderDomains: senders(15)}, nil, 150, 3300, false},
 		{"one refusal at a small provider", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
 		{"the same on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 30, false},
+		{"one refusal on a small server, of a sender whose mail is taken there", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
+		{"two, and none was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, false},
+		{"two, and mail was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, true},
+		{"one of a sender who sends little", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 5}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, false},
+		{"a new listing on a small server", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, false},
 		{"a listing is about all mail", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, false},
 		{"a listing of which these senders hear now and then", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Refused: 5, Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, true},
 		{"a listing that is new to them", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, false},
@@ -60,6 +65,15 @@ func TestOneWindow(t *testing.T) {
 	}
 	p.Onset = &problem.Tried{Refused: 33, Tried: 601}
 	if in := r.incident(&p); in.Figures() != "33 of 601 messages" {
+		t.Error(in.Figures())
+	}
+	// From one refusal to itself nothing else was tried.
+	p.Messages, p.Onset = 1, &problem.Tried{Refused: 1, Tried: 1}
+	if in := r.incident(&p); in.Figures() != "1 message" {
+		t.Error(in.Figures())
+	}
+	p.Messages, p.Onset = 3, &problem.Tried{Refused: 3, Tried: 3}
+	if in := r.incident(&p); in.Figures() != "all 3 messages" {
 		t.Error(in.Figures())
 	}
 }
