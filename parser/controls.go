@@ -26,7 +26,7 @@ func hasControl(b []byte) bool {
 	// Of a byte below 0x20, the highest bit is set by the subtraction and not before. A
 	// borrow spoils bytes behind the first such byte only.
 	const ones, high = 0x2020202020202020, 0x8080808080808080
-	if len(b) < 8 {
+	if len(b) < 32 {
 		for _, c := range b {
 			if c < ' ' {
 				return true
@@ -34,23 +34,19 @@ func hasControl(b []byte) bool {
 		}
 		return false
 	}
-	rest := b
-	for len(rest) >= 32 {
-		x, y := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
-		v, w := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+	for last := b[len(b)-32:]; ; b = b[32:] {
+		if len(b) < 32 {
+			b = last // some of it once more
+		}
+		x, y := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		v, w := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
 		if ((x-ones)&^x|(y-ones)&^y|(v-ones)&^v|(w-ones)&^w)&high != 0 {
 			return true
 		}
-		rest = rest[32:]
-	}
-	for len(rest) >= 8 {
-		if x := binary.LittleEndian.Uint64(rest); (x-ones)&^x&high != 0 {
-			return true
+		if len(b) == 32 {
+			return false
 		}
-		rest = rest[8:]
 	}
-	x := binary.LittleEndian.Uint64(b[len(b)-8:])
-	return (x-ones)&^x&high != 0
 }
 
 // isBreak reports the characters that may stand where a line feed was: CR of old Macs

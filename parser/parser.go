@@ -343,7 +343,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	p.blankEnd = n < len(line) && line[n] == ' '
 	line = line[:n]
 	var kind Kind
-	if n > 0 && (line[0] == '"' || line[n-1] == '"' || line[n-1] == ',') {
+	if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
 	} else {
 		kind = p.whole(line, r, offset)
@@ -427,7 +427,7 @@ func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	if hasControl(line) {
 		return p.controlled(line, r, offset, p.untabbed)
 	}
-	if len(line) > 0 && isDigit(line[0]) && octetCount(line) > 0 {
+	if len(line) > 6 && isDigit(line[0]) && (line[2] == ' ' || line[3] == ' ' || line[4] == ' ' || line[5] == ' ') {
 		if kind, ok := p.frames(line, r, offset); ok {
 			return kind
 		}

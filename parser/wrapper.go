@@ -167,7 +167,8 @@ func (p *Parser) enclose(w *Parser, out *envelope) {
 func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	if h.form != stampNone && len(h.program) > 0 && !mayBegin(h) {
-		// Another program's line.
+		// Another program's line: it is not read in another way.
+		p.foreign = false
 		if holdsDelivery(line) {
 			return Unparsed
 		}
