@@ -280,6 +280,7 @@ type Parser struct {
 	options            Options
 	depth              int
 	how                wrapping
+	consumed           bool // the line is one object, as the one before was
 	prefix             []byte
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
@@ -353,6 +354,10 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		if showsSequence(r.Deliveries) {
 			r.Deliveries, kind = r.Deliveries[:0], Unparsed
 		}
+	case p.consumed:
+		if kind == Skipped && p.isForeign(r.Program) && holdsDelivery(line) {
+			kind = Unparsed // in a field that is no text
+		}
 	case kind == Unparsed || kind == Skipped && p.foreign:
 		kind = p.otherwise(kind, line, r, offset)
 	}
@@ -420,7 +425,7 @@ func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	if len(line) > 0 && line[0] == '{' {
 		// JSON has no control characters but escaped ones (RFC 8259 section 7): what is
 		// understood is not searched for others.
-		if kind := p.parse(line, r, offset); kind != Skipped && kind != Unparsed || !hasControl(line) {
+		if kind := p.parse(line, r, offset); p.consumed || kind != Skipped && kind != Unparsed || !hasControl(line) {
 			return kind
 		}
 	}
@@ -453,8 +458,10 @@ func (p *Parser) untabbed(line []byte, r *Result, offset int64) Kind {
 
 // parse reads a line without the blanks at its end.
 func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
+	p.consumed = false
 	if p.how != unwrapped {
 		if kind, ok := p.again(line, r, offset); ok {
+			p.consumed = p.how == inObject
 			return kind
 		}
 	}
@@ -791,7 +798,7 @@ var noProgram program
 // "syslog_name/program", where the syslog name is "postfix", with a service's
 // own ("postfix/submission/smtpd") or another instance's ("postfix-out").
 func newProgram(name string) *program {
-	if strings.ContainsAny(name, "\"'=(){}<>\\|") {
+	if strings.ContainsAny(name, "\"'=(){}<>\\|\u00a0") {
 		return &program{name: name} // some of a wrapper
 	}
 	p := &program{name: name, exim: isEximProgram(name)}
