@@ -4,12 +4,16 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -103,4 +107,109 @@ func TestFleetSame(t *testing.T) {
 	read(len(whole), file, imported, shipped)
 	same(file, imported)
 	same(file, shipped)
+}
+
+// TestFleetHosts stores the logs of several hosts, with agents that are killed, that read what
+// they had read in other parts, and two on one log at once: per domain the report is equal to
+// what the generator wrote down, and all of it to SQLite's. BOUNCELOG_FLEET=5x40M makes it
+// larger: five hosts of 40 MB.
+func TestFleetHosts(t *testing.T) {
+	hosts, size := 3, "3M"
+	if n, s, found := strings.Cut(os.Getenv("BOUNCELOG_FLEET"), "x"); found {
+		size = s
+		if _, err := fmt.Sscan(n, &hosts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	node := chnode.Start(t, 1)[0]
+	bin, dir := program(t, "cmd/bouncelog"), t.TempDir()
+	t.Setenv("BOUNCELOG_CONFIG", "/dev/null")
+	file, server := filepath.Join(dir, "file.db"), "clickhouse://"+node.Address()+"/fleet"
+	importing := func(agent, log string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), bin, "import", "--agent", agent, "--db", server, log)
+	}
+	want := make(map[string]domainCount)
+	for i := range hosts {
+		agent := fmt.Sprintf("mx%d", i+1)
+		log := filepath.Join(dir, agent+".log")
+		output(t, program(t, "bench/genlog"), "-host", agent, "-seed", fmt.Sprint(i+1), "-bytes", size, "-o", log, "-truth", log+".json")
+		var truth struct {
+			ByDomain []struct {
+				Domain           string
+				Sent, Soft, Hard int
+			} `json:"by_domain"`
+		}
+		raw, err := os.ReadFile(log + ".json")
+		if err == nil {
+			err = json.Unmarshal(raw, &truth)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range truth.ByDomain {
+			sum := want[d.Domain]
+			sum.Domain, sum.Delivered, sum.Soft, sum.Hard = d.Domain, sum.Delivered+d.Sent, sum.Soft+d.Soft, sum.Hard+d.Hard
+			sum.Attempts += d.Sent + d.Soft + d.Hard
+			want[d.Domain] = sum
+		}
+		whole, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range 4 {
+			end := len(whole)
+			if part < 3 {
+				end = bytes.LastIndexByte(whole[:len(whole)*(2*part+1)/7], '\n') + 1
+			}
+			if err := os.WriteFile(log, whole[:end], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			killed := importing(agent, log)
+			if err := killed.Start(); err != nil {
+				t.Fatal(err)
+			}
+			kill := time.AfterFunc(time.Duration(50+70*part+30*i)*time.Millisecond, func() { killed.Process.Kill() })
+			killed.Wait()
+			kill.Stop()
+			for try := 0; ; try++ {
+				one, other := importing(agent, log), importing(agent, log)
+				ended := make(chan error, 2)
+				for _, cmd := range []*exec.Cmd{one, other} {
+					if err := cmd.Start(); err != nil {
+						t.Fatal(err)
+					}
+					go func() { ended <- cmd.Wait() }()
+				}
+				var err error
+				for left := 2; left > 0; {
+					select {
+					case e := <-ended:
+						err = errors.Join(err, e)
+						left--
+					case <-time.After(100 * time.Millisecond):
+						node.Revive(t) // a client that is killed may have ended it, and the others wait
+					}
+				}
+				if err == nil {
+					break
+				}
+				if try == 5 {
+					t.Fatal(err)
+				}
+			}
+		}
+		output(t, bin, "import", "--agent", agent, "--db", file, log)
+	}
+	args := []string{"report", "--all", "--format", "json"}
+	inFile, onServer := output(t, bin, append(args, "--db", file)...), output(t, bin, append(args, "--db", server)...)
+	got := reported(t, onServer)
+	for name, d := range got {
+		got[name] = domainCount{Domain: d.Domain, Attempts: d.Attempts, Delivered: d.Delivered, Soft: d.Soft, Hard: d.Hard}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("per domain (-generator +ClickHouse):\n%.4000s", diff)
+	}
+	if diff := cmp.Diff(strings.Split(moving.ReplaceAllString(string(inFile), ""), "\n"), strings.Split(moving.ReplaceAllString(string(onServer), ""), "\n")); diff != "" {
+		t.Errorf("the report (-SQLite +ClickHouse):\n%.4000s", diff)
+	}
 }
