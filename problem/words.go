@@ -279,7 +279,7 @@ func (in *incident) beforeText() string {
 // ended says in words how an incident ended.
 func (in *incident) ended() string {
 	if in.taken > 0 && in.endedAt != 0 {
-		return fmt.Sprintf("%s taken since, none refused", table.Count(int64(in.taken), "message"))
+		return fmt.Sprintf("%s taken since", table.Count(int64(in.taken), "message"))
 	}
 	return "no refusal since, and too little mail to tell"
 }

@@ -14,6 +14,7 @@ import (
 const (
 	MarkRefuses = "refuses" // most of our mail, for a reason that is ours or not named
 	MarkFails   = "fails"   // most messages are not delivered for another reason
+	MarkPartly  = "partly"  // takes what we send, but for an incident that is going on
 	MarkTakes   = "takes"   // what we send
 )
 
@@ -187,4 +188,25 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 		t.Rest = &rest
 	}
 	return t
+}
+
+// markPartly takes the best verdict from the providers that an incident is about which goes
+// on at the end of the period.
+func (r *Report) markPartly() {
+	if r.ProviderTable == nil {
+		return
+	}
+	hit := map[string]bool{}
+	for _, in := range r.Incidents() {
+		if in.Ongoing && !in.IsBackground() {
+			for _, name := range in.Providers {
+				hit[name] = true
+			}
+		}
+	}
+	for i := range r.ProviderTable.Rows {
+		if row := &r.ProviderTable.Rows[i]; row.Mark == MarkTakes && hit[row.Provider] {
+			row.Mark = MarkPartly
+		}
+	}
 }

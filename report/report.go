@@ -357,13 +357,15 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// The verdicts on providers depend on them, too.
+	problems := wanted(SectionProblems) || wanted(SectionVerdict) || wanted(SectionProviders)
 	var wg sync.WaitGroup
 	for _, part := range []func(context.Context, store.Reader, Options, func(string) bool) error{
 		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) error {
 			return r.buildCounts(ctx, s, o, read.Sources, wanted)
 		},
 		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
-			if wanted(SectionProblems) || wanted(SectionVerdict) {
+			if problems {
 				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems)
 				for i := range r.Problems {
 					p := &r.Problems[i]
@@ -400,7 +402,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	slices.SortStableFunc(r.Lists, func(a, b List) int {
 		return cmp.Compare(slices.Index(Sections(), a.Section), slices.Index(Sections(), b.Section))
 	})
-	if !wanted(SectionVerdict) && !wanted(SectionProblems) {
+	if !problems {
 		return nil
 	}
 	r.unreachedAfter = map[string]afterwards{}
@@ -408,6 +410,11 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 		return err
 	}
 	r.orderProblems()
+	r.markPartly()
+	if !wanted(SectionVerdict) && !wanted(SectionProblems) {
+		r.Problems = nil
+		return nil
+	}
 	if err := r.lookAfter(ctx, s, o); err != nil || !wanted(SectionVerdict) {
 		return err
 	}
@@ -417,7 +424,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 // buildCounts fills in what comes from the counts by route.
 func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sources []store.Source, wanted func(string) bool) (err error) {
 	f := o.Filter
-	if wanted(SectionTotals) || wanted(SectionVerdict) || wanted(SectionProblems) {
+	if wanted(SectionTotals) || wanted(SectionVerdict) || wanted(SectionProblems) || wanted(SectionProviders) {
 		t, err := totals(ctx, s, f)
 		if err != nil {
 			return err

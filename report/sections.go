@@ -141,7 +141,7 @@ func (r *Report) Age() string {
 	}
 	words := r.minute(*v.Newest).String()
 	if r.Live {
-		words += ", " + when.Span(time.Duration(v.Age)*time.Second) + " ago"
+		words += ", " + AgeWords(*v.Newest, r.Now)
 	}
 	return words
 }
@@ -155,6 +155,9 @@ func (r *Report) verdictSection(wide bool) Section {
 	s := Section{Name: SectionVerdict, Title: "Verdict", Cards: v.Act}
 	if v.More > 0 {
 		s.say("", "Further incidents going on, see below: %d.", v.More)
+	}
+	if v.Ahead > 0 {
+		s.say("", "The newest line lies %s in the future: a clock or the time zone (--tz) is wrong. Whether the log is silent is not known.", when.Span(time.Duration(v.Ahead)*time.Second))
 	}
 	if n := v.Silence; n != nil && n.Expected > 0 {
 		s.say(n.Command, "Silent: about %s would be usual in that time. Is the log still read? Run:", table.Count(n.Expected, "attempt"))
@@ -764,7 +767,7 @@ func (r *Report) Headline() string {
 		case v.Silence != nil:
 			line += ", log silent for " + when.Span(time.Duration(v.Silence.Seconds)*time.Second)
 		case v.Newest != nil && r.Live:
-			line += ", last line " + when.Span(time.Duration(v.Age)*time.Second) + " ago"
+			line += ", last line " + AgeWords(*v.Newest, r.Now)
 		}
 		return line
 	}

@@ -3,6 +3,8 @@ package report
 import (
 	"slices"
 	"time"
+
+	"bouncelog/internal/when"
 )
 
 // silentFor is after how long without a line a log is silent on any server.
@@ -69,4 +71,24 @@ func usualAttempts(points []Point, from, to time.Time) (n int64) {
 		n += usual[t.Hour()]
 	}
 	return n
+}
+
+// aheadLeast is how far ahead of the clock a line is before it is said: less is the
+// skew of two machines.
+const aheadLeast = time.Minute
+
+// ahead is by how much a line lies in the future; 0 where that is less than aheadLeast.
+func ahead(newest, now time.Time) time.Duration {
+	if d := newest.Sub(now); d >= aheadLeast {
+		return d
+	}
+	return 0
+}
+
+// AgeWords says how old the newest line is.
+func AgeWords(newest, now time.Time) string {
+	if d := ahead(newest, now); d > 0 {
+		return when.Span(d) + " in the future"
+	}
+	return when.Span(now.Sub(newest)) + " ago"
 }

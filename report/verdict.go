@@ -51,6 +51,9 @@ type Verdict struct {
 	// report was made, of logs that are still written.
 	Newest *time.Time `json:"newest_line,omitempty"`
 	Age    float64    `json:"age_seconds,omitempty"`
+	// Ahead is by how much the newest line lies in the future, at least a minute; 0: it does
+	// not. Then a clock or a time zone is wrong, and whether the log is silent is not known.
+	Ahead float64 `json:"ahead_seconds,omitempty"`
 	// Silence says that the logs end before the period does, for longer than is
 	// usual at this time of day.
 	Silence *Silence `json:"silence,omitempty"`
@@ -159,6 +162,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		v.Newest = &newest
 		if !o.Now.IsZero() && o.Live {
 			v.Age = max(o.Now.Sub(newest), 0).Truncate(time.Second).Seconds()
+			v.Ahead = ahead(newest, o.Now).Truncate(time.Second).Seconds()
 		}
 	}
 	hours, err := overTime(ctx, s, store.Filter{}, store.ByHour)
@@ -212,23 +216,37 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	return nil
 }
 
-// orderProblems puts the worst first: going on before ended, by level, ours before
+// orderProblems puts the worst first: going on before ended, these before background, ours before
 // others', by what is lost a day, how many recipients are known to be valid, and how
 // much was refused.
 func (r *Report) orderProblems() {
-	rank := func(p *problem.Problem) int {
+	rank := func(in *Incident) int {
 		switch {
-		case p.Level == problem.Watch:
+		case in.Level == problem.Watch:
+			return 3
+		case in.noise:
 			return 2
-		case !p.Ongoing:
+		case !in.Ongoing:
 			return 1
 		}
 		return 0
 	}
-	slices.SortStableFunc(r.Problems, func(a, b problem.Problem) int {
-		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(bit(ours(&b)), bit(ours(&a))), cmp.Compare(lostPerDay(&b), lostPerDay(&a)),
+	ranks := make([]int, len(r.Problems))
+	order := make([]int, len(r.Problems))
+	for i := range r.Problems {
+		in := r.incident(&r.Problems[i])
+		ranks[i], order[i] = rank(&in), i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		a, b := &r.Problems[i], &r.Problems[j]
+		return cmp.Or(cmp.Compare(ranks[i], ranks[j]), cmp.Compare(bit(ours(b)), bit(ours(a))), cmp.Compare(lostPerDay(b), lostPerDay(a)),
 			cmp.Compare(b.Valid(), a.Valid()), cmp.Compare(b.Messages, a.Messages))
 	})
+	sorted := make([]problem.Problem, len(order))
+	for i, from := range order {
+		sorted[i] = r.Problems[from]
+	}
+	copy(r.Problems, sorted)
 }
 
 // ours reports whether the sending side has to act.

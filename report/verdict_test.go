@@ -85,7 +85,7 @@ func TestOrder(t *testing.T) {
 		{Summary: "ended, much lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Since: at, Until: at.Add(day), Returned: 900, Messages: 900},
 		{Summary: "watch", Level: problem.Watch, Ongoing: true, Since: at, Until: at, Returned: 2000},
 		{Summary: "little lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Ongoing: true, Since: at, Until: at.Add(day), Returned: 3},
-		{Summary: "none lost, known recipients", Level: problem.Confirmed, Reason: bounce.Reputation, Ongoing: true, Since: at, Until: at.Add(day), ValidRecipients: []string{"a", "b"}},
+		{Summary: "none lost, known recipients", Level: problem.Confirmed, Reason: bounce.Reputation, Ongoing: true, Messages: 30, Since: at, Until: at.Add(day), ValidRecipients: []string{"a", "b"}},
 		{Summary: "none lost", Level: problem.Likely, Reason: bounce.Reputation, Ongoing: true, Since: at, Until: at.Add(day)},
 		{Summary: "much lost over days", Level: problem.Likely, Reason: bounce.Policy, Ongoing: true, Since: at, Until: at.Add(10 * day), Returned: 100},
 	}}

@@ -119,19 +119,15 @@ func (l line) ends(n int, s span) line {
 
 // The shapes of what is said of a provider.
 var marks = map[string]span{
-	report.MarkRefuses: {"✖", bad}, report.MarkFails: {"▲", warning}, report.MarkTakes: {"●", good}, markPartly: {"◐", warning}, "": {" ", normal},
+	report.MarkRefuses: {"✖", bad}, report.MarkFails: {"▲", warning}, report.MarkTakes: {"●", good}, report.MarkPartly: {"◐", warning}, "": {" ", normal},
 }
-
-// markPartly is the mark of a provider that takes other mail than that of an incident: it
-// has no green mark below a line that says that it refuses.
-const markPartly = "partly"
 
 // markOfRow is the mark of a row, in which the incidents that are going on have a say.
 func markOfRow(x *row, d *data) span {
 	if d.incidents != nil && x.place.provider != "" && (x.mark == report.MarkTakes || x.mark == "") && !x.place.reply {
 		for i := range d.incidents.list {
 			if slices.Contains(d.incidents.list[i].Providers, x.place.provider) {
-				return marks[markPartly]
+				return marks[report.MarkPartly]
 			}
 		}
 	}

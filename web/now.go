@@ -101,7 +101,7 @@ func (v *screen) card(rep *report.Report, in *report.Incident, number int) incid
 // freshness says how far what is shown can be believed.
 func (v *screen) freshness(ctx context.Context, r store.Reader, rep *report.Report) {
 	if t := rep.Verdict.Newest; t != nil {
-		age := when.Span(v.sel.now.Sub(*t)) + " ago"
+		age := report.AgeWords(*t, v.sel.now)
 		if v.sel.now.Sub(*t) > 24*time.Hour {
 			age = v.time(*t).String()
 		}
@@ -147,7 +147,7 @@ const suspect = "refused"
 var suspects = bounce.Reasons(bounce.Reason.RefusesSender)
 
 // marks are the shapes of a provider's verdict.
-var marks = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkTakes: "● "}
+var marks = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkPartly: "◐ ", report.MarkTakes: "● "}
 
 // providerList is the providers in rows that add up.
 func (v *screen) providerList(rep *report.Report, top int) *list {

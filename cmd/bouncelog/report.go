@@ -428,6 +428,9 @@ func (c condition) met(r *report.Report, now time.Time) (string, error) {
 		if r.AsOf.IsZero() {
 			return "nothing was ever logged", nil
 		}
+		if ahead := r.AsOf.Sub(now); ahead > c.age {
+			return fmt.Sprintf("the newest log line lies %s in the future, so that silence cannot be judged: a clock or the time zone (--tz) is wrong", when.Span(ahead)), nil
+		}
 		if age := now.Sub(r.AsOf); age > c.age {
 			return fmt.Sprintf("the newest log line is %s old, more than %s", when.Span(age), when.Span(c.age)), nil
 		}

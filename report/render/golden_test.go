@@ -96,7 +96,7 @@ func fullReport(by store.Dimension) *report.Report {
 		}},
 		Ended: []report.Incident{{
 			Level: problem.Confirmed, Title: "old.example refuses shop.example: SPF does not pass", Short: "old.example refuses shop.example", Since: at(23, 1, 0), Until: at(23, 3, 0), EndedAt: at(23, 3, 5),
-			Ended: "12 messages taken since, none refused", Refused: 9, Tried: 9, Share: 0.001, Recipients: 9, Valid: 9, Command: "bouncelog scan shop.example", Check: "SPF.",
+			Ended: "12 messages taken since", Refused: 9, Tried: 9, Share: 0.001, Recipients: 9, Valid: 9, Command: "bouncelog scan shop.example", Check: "SPF.",
 		}},
 		Background: &report.Background{Messages: 7, Providers: 3, Share: 0.0006, Command: "bouncelog report --section problems"},
 		Silence:    &report.Silence{Since: at(23, 23, 59), Seconds: 90000, Expected: 12000, Command: "bouncelog db info"},

@@ -308,7 +308,7 @@ func newGrid(t *table.Table, mail bool) *grid {
 			}
 			if t.Columns[i].Name == "verdict" && one.Text != "" {
 				one.Class += " mark-" + one.Text
-				one.Text = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkTakes: "● "}[one.Text] + one.Text
+				one.Text = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkPartly: "◐ ", report.MarkTakes: "● "}[one.Text] + one.Text
 			}
 			one.Class = strings.TrimSpace(one.Class)
 			x.Cells = append(x.Cells, one)

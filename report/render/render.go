@@ -67,6 +67,9 @@ const longest = 1000
 // state is what a card is headed with.
 func state(in *report.Incident) string {
 	level := table.Clean(table.Cut(strings.ToUpper(in.Level), 20))
+	if in.Level != problem.Watch && in.IsBackground() {
+		level = "BACKGROUND"
+	}
 	if in.Level != problem.Watch && !in.Going() {
 		return level + ", ended"
 	}
