@@ -81,6 +81,20 @@ type tally struct {
 // each recipient: a retry adds nothing.
 func failedMessages(t *store.Tally) int64 { return t.Hard + t.Recovered + t.Pending }
 
+// messagesOf is how many messages a cell by reason or recipient has, once for each
+// recipient. The store counts a message with what was said of its first recipient first, so
+// that others have none of it: a message that is returned to a recipient counts with the
+// reason for that, and with that recipient, all the same.
+func messagesOf(c *store.Cell, by store.Dimension) int64 {
+	switch by {
+	case store.ByReason:
+		return max(c.Messages, c.Hard)
+	case store.ByRecipient:
+		return max(c.Messages, c.Delivered+c.Hard+c.Pending)
+	}
+	return c.Messages
+}
+
 // A talliedPeriod has the tallies of domains, providers and reasons by their names.
 type talliedPeriod struct {
 	kinds    map[string]map[string]*tally
@@ -117,7 +131,7 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 		if g.Soft+g.Hard == 0 {
 			continue
 		}
-		t := &tally{messages: g.Messages, failed: g.Soft + g.Hard, hard: g.Hard}
+		t := &tally{messages: messagesOf(g, store.ByReason), failed: g.Soft + g.Hard, hard: g.Hard}
 		if g.Keys[0] == bounce.Expired.String() {
 			t.messages = g.Expired // a message counts with what was said of it first
 		}

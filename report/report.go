@@ -707,7 +707,7 @@ func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 		case "recovered":
 			return g.Recovered
 		case "messages":
-			return g.Messages
+			return messagesOf(g, o.By)
 		}
 		return g.Hard + g.Soft
 	}
@@ -746,6 +746,7 @@ func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 	rows = make([]Group, 0, len(list))
 	for _, g := range list {
 		row := Group{Key: g.Keys[0], Counts: counts(&g.Tally)}
+		row.Messages = messagesOf(g, o.By)
 		if o.By == store.ByDomain {
 			row.Domain = row.Key
 		}

@@ -203,6 +203,19 @@ func TestChangesCountMessages(t *testing.T) {
 	}
 }
 
+// What becomes of a reason is told by the recipients to whom mail was returned for it, also where
+// something else was said of the message first.
+func TestChangesByReason(t *testing.T) {
+	base := store.Cell{Keys: [store.MaxDimensions]string{"fine.example", "mx.fine.example"}}
+	base.Attempts, base.Delivered, base.Messages = 1000, 1000, 1000
+	reason := store.Cell{Keys: [store.MaxDimensions]string{bounce.AuthFailure.String()}}
+	reason.Attempts, reason.Hard, reason.Messages = 14, 14, 2
+	list := changes(tallies([]store.Cell{base}, []store.Cell{reason}), tallies([]store.Cell{base}, nil))
+	if len(list) != 1 || list[0].Messages != 14 || list[0].Change != ChangeNew {
+		t.Errorf("%+v", list)
+	}
+}
+
 // Whatever is left out, the columns add up to the total.
 func TestProviderTableAddsUp(t *testing.T) {
 	var routes, then []store.Cell
