@@ -307,7 +307,11 @@ func (r *Report) totalsSection(wide bool) Section {
 	fact(t.Soft, "soft", table.Share(t.SoftRate).String()+" of the attempts; the MTA tries again")
 	fact(t.Hard, "hard", table.Share(t.HardRate).String()+" of the attempts; returned to the sender")
 	fact(t.Recovered, "recovered", "recipients deferred at first, delivered later")
-	fact(t.Pending, "pending", "recipients deferred, still queued when last seen")
+	deferred := "recipients deferred, still queued when last seen"
+	if r.Period.Since != nil || r.Past() {
+		deferred = "recipients deferred in this period, still queued at the end of the logs"
+	}
+	fact(t.Pending, "pending", deferred)
 	fact(t.Expired, "expired", "recipients given up when the queue lifetime ended")
 	if n := t.NotificationSoft + t.NotificationHard; n > 0 {
 		fact(n, "null sender", fmt.Sprintf("our own notifications: %d soft, %d hard (counted above)", t.NotificationSoft, t.NotificationHard))
@@ -606,7 +610,11 @@ func (r *Report) pendingSection(wide bool) Section {
 	}
 	s.note(r.List(SectionPending))
 	if len(r.Pending) > 0 {
-		s.say("", "%s", "As of "+r.minute(r.AsOf).String()+", the end of the logs. Postfix does not log messages that postsuper -d removed; they may still be listed.")
+		listed := ""
+		if r.Period.Since != nil || r.Past() {
+			listed = " Listed is what was queued before the end of the period and still is then; the totals count what was deferred within the period."
+		}
+		s.say("", "%s", "As of "+r.minute(r.AsOf).String()+", the end of the logs."+listed+" Postfix does not log messages that postsuper -d removed; they may still be listed.")
 	}
 	return s
 }
