@@ -342,7 +342,7 @@ func OtherServer(d *bounce.Delivery) bool {
 // OwnRelay reports whether the name of a relay, as logged, is none of another's server:
 // there is none, it has no dot, or it is an address of this host or a private network.
 func OwnRelay(host string) bool {
-	return strings.IndexAny(host, ".:") < 0 || hopFacts(host) != 0
+	return !strings.ContainsAny(host, ".:") || hopFacts(host) != 0
 }
 
 // NamesDNS reports whether an MTA's own words for a domain that is not there name an

@@ -12,9 +12,9 @@ import (
 )
 
 // A wording is what a problem with one cause says. In its summary {who} and {mail} stand
-// for the mail, {at} for the providers, and {what} for the detail, or else for unnamed.
+// for the mail, {at} for the providers, and {what} for the detail.
 type wording struct {
-	cause, summary, unnamed                   string
+	cause, summary                            string
 	firstCheck, otherExplanation, disprovedBy string
 }
 

@@ -190,7 +190,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 	for asked := 0; len(list) > 0; asked++ {
 		// A group is all between two deliveries to servers of others.
 		var before time.Time
-		n := len(list)
+		var n int
 		if asked < askedAtMost {
 			since, found := list[0].at.Add(-separate[len(separate)-1]), false
 			if slices.ContainsFunc(list, func(x absence) bool { return x.domain != list[0].domain && !x.at.Before(since) }) {
