@@ -110,9 +110,14 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		}
 	case qmgrDaemon:
+		if hasPrefix(rest, "to=<") { // what the queue manager gives up or puts off by itself
+			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
+		}
 		return p.qmgr(&k, prog, rest, r, offset)
 	case cleanupDaemon:
 		switch {
+		case hasPrefix(rest, "to=<"): // what a milter or a limit refuses of local mail (bounce_append)
+			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		case hasPrefix(rest, "message-id="):
 			v := bytes.TrimSpace(rest[len("message-id="):])
 			if n := len(v); n > 1 && v[0] == '<' && v[n-1] == '>' {
@@ -166,6 +171,9 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 	}
 	if logWord(id) {
 		return Skipped // "warning: …"
+	}
+	if hasPrefix(rest, "to=<") && holdsDelivery(h.message) {
+		return Unparsed // of a program that makes no deliveries
 	}
 	return Queued
 }
