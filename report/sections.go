@@ -491,20 +491,34 @@ func (r *Report) providersSection(wide bool) Section {
 		{Name: "delivered"},
 		{Name: "waiting"},
 		{Name: "messages"},
+		{Name: "before"},
+		{Name: "verdict"},
 	}}
+	t := r.ProviderTable
+	if t == nil {
+		t = &ProviderTable{}
+	}
+	marked := map[string]*ProviderRow{}
+	for i := range t.Rows {
+		marked[t.Rows[i].Provider] = &t.Rows[i]
+	}
 	for _, g := range r.Providers {
+		var before any
+		mark := ""
+		if p := marked[g.Key]; p != nil {
+			mark = p.Mark
+			if t.Compared {
+				before = p.RefusedBefore
+			}
+		}
 		blocks := ""
 		if g.Blocks {
 			blocks = "yes"
 		}
 		s.Data.Rows = append(s.Data.Rows, []any{
 			g.Key, g.Attempts, g.Soft, g.Hard, table.Share(float64(g.Soft+g.Hard) / float64(max(g.Attempts, 1))), g.Refused, g.Reason.String(), blocks,
-			g.Delivered, g.Pending, g.Messages,
+			g.Delivered, g.Pending, g.Messages, before, mark,
 		})
-	}
-	t := r.ProviderTable
-	if t == nil {
-		t = &ProviderTable{}
 	}
 	s.Table = &table.Table{Columns: []table.Column{
 		{Name: "provider", Flex: true},
