@@ -118,6 +118,7 @@ type stream struct {
 
 	blocks chan block
 	err    error // why blocks was closed; io.EOF at the end
+	short  bool  // blocks was closed before the place where reading resumes
 	cancel context.CancelFunc
 	wake   func() // called after each block, and at the end; may be nil
 }
@@ -282,7 +283,7 @@ func (s *stream) read(ctx context.Context, start int64, open bool, tail digest) 
 		moved(skip[:n])
 		last = bytes.Clone(last)
 		if err != nil && pos < start {
-			if err != io.EOF {
+			if s.short = err == io.EOF; !s.short {
 				err = streamError(err)
 			}
 			return err // a shorter copy of a known log

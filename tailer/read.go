@@ -3,6 +3,7 @@ package tailer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -265,6 +266,7 @@ func (r *reader) readPlain(src *Source, f *os.File) error {
 			// A file that begins like p's head and is shorter than what is
 			// known of it is a shorter copy.
 			if fi, err := f.Stat(); err == nil && fi.Size() < e.offset && fi.Size() >= headLen {
+				r.shorter(src, e)
 				return nil
 			}
 			err = ErrReplaced
@@ -285,6 +287,13 @@ func (r *reader) readPlain(src *Source, f *os.File) error {
 		}
 	}
 	return nil
+}
+
+// shorter tells that nothing of a file is read. That it is a copy follows from its first
+// bytes alone: logs that begin with the same long text look like that too.
+func (r *reader) shorter(src *Source, e *entry) {
+	r.event(Event{Kind: EventCopy, Path: src.Path, ID: e.id, Text: fmt.Sprintf(
+		"begins with the same %d bytes as a longer log that was read, and is taken for a copy of its beginning: nothing of it is read", e.head.n)})
 }
 
 // readCompressed reads a compressed file to its end.
@@ -344,6 +353,9 @@ func (r *reader) drainStream(src *Source, s *stream, not map[*entry]bool, progre
 		progress()
 		switch {
 		case err == io.EOF:
+			if s.short {
+				r.shorter(src, e)
+			}
 			return nil, nil
 		case err == errReplaced:
 			return e, nil

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -145,6 +146,12 @@ func TestReadOtherNames(t *testing.T) {
 			write(t, other, stored)
 			if got, _ := mustRead(t, pos, other); len(got) > 0 {
 				t.Errorf("%d lines, want none: %.80q", len(got), got[0])
+			}
+			// What is shorter may be another log: it is told.
+			var told []EventKind
+			err := Read(t.Context(), []string{other}, pos, ReadOptions{Event: func(e Event) { told = append(told, e.Kind) }}, func(*Chunk) error { return nil })
+			if want := slices.Contains([]string{"shorter.log", "one-line.log", "shorter.gz", "within-a-line.gz"}, name); err != nil || want != slices.Contains(told, EventCopy) {
+				t.Errorf("told %v (%v)", told, err)
 			}
 		})
 	}

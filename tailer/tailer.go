@@ -176,6 +176,7 @@ const (
 	EventStalled   EventKind = "stalled"   // the following library missed lines; they were read without it
 	EventCut       EventKind = "cut"       // a line longer than MaxLine was cut
 	EventDiffers   EventKind = "differs"   // a known file was altered before its position; it is read as a new one
+	EventCopy      EventKind = "copy"      // a file begins like a longer one that is known, and is not read
 	EventJournal   EventKind = "journal"   // journalctl ended or complained; it is started again
 )
 

@@ -201,7 +201,7 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 	check := ingest.NewInputCheck(g)
 	var edited []tailer.Event
 	o := tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
-		if e.Kind == tailer.EventDiffers {
+		if e.Kind == tailer.EventDiffers || e.Kind == tailer.EventCopy {
 			edited = append(edited, e)
 		}
 	}}

@@ -187,7 +187,11 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		r      parser.Result
 	)
 	progress := newProgress(cmd.ErrOrStderr())
-	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update}, func(c *tailer.Chunk) error {
+	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
+		if e.Kind == tailer.EventCopy {
+			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s\n", table.Clean(e.String()))
+		}
+	}}, func(c *tailer.Chunk) error {
 		if log == nil || c.Source.ID != source {
 			source, number = c.Source.ID, 0
 			p.files = append(p.files, parsed{path: c.Source.Path})
