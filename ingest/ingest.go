@@ -176,7 +176,11 @@ func (g *Ingester) Chunk(c *tailer.Chunk) error {
 		s.touched = true
 		g.touched = append(g.touched, s)
 	}
-	if len(g.batch.Attempts) >= batchSize || g.lines >= 125*batchSize {
+	size := followedBatch
+	if g.o.Whole {
+		size = batchSize
+	}
+	if len(g.batch.Attempts) >= size || g.lines >= batchLines {
 		return g.send(!g.o.Whole || g.uncommitted >= g.o.CommitEvery)
 	}
 	return nil
