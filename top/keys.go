@@ -27,7 +27,8 @@ type state struct {
 	typing        bool // keys go to the filter
 	paused        bool
 	pausedAt      time.Time
-	said          string // what the last key did, until the next one
+	pausedEnd     time.Time // of what was counted then, lines ahead of the clock included
+	said          string    // what the last key did, until the next one
 	explain       func(*bounce.Delivery) judge.Explanation
 	command       CommandWords
 	copied        string // the command that the last key copied, until the next one
@@ -304,8 +305,8 @@ var helpText = []string{
 	"  last words    the last reply; in brackets the reason, where it is older",
 	"",
 	"Rates",
-	"  The mean of the last twelfth of the window and of the step that runs;",
-	"  – where the logs have no line of that time.",
+	"  The mean of the last twelfth of the window, a minute at least, and of the step",
+	"  that runs; – where the logs have no line of that time or less than a minute.",
 }
 
 // An effect is what a key asks of the world.
@@ -381,7 +382,7 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 			p.sort = (p.sort + 1) % (len(p.ans.table.columns) + 2)
 		}
 	case is(keyPause):
-		s.paused, s.pausedAt = !s.paused, d.now
+		s.pause(d)
 	case is(keyNext):
 		s.choose((s.view + 1) % view(len(viewNames)))
 	case len(k.String()) == 1 && "1" <= k.String() && k.String() <= "6":
@@ -399,6 +400,16 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		}
 	}
 	return e
+}
+
+// pause holds the screen at this moment, or lets it go on.
+func (s *state) pause(d *data) {
+	s.paused, s.pausedAt, s.pausedEnd = !s.paused, d.now, d.now
+	for i := range s.stack {
+		if ans := s.stack[i].ans; ans != nil && ans.period.until.After(s.pausedEnd) {
+			s.pausedEnd = ans.period.until
+		}
+	}
 }
 
 // typed is a key that goes to the filter.

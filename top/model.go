@@ -36,10 +36,12 @@ type model struct {
 	screen, incidents turn
 	view              tea.View
 	drawn             bool // view is the frame of s and d
+	seen              int  // the opening of the store that the screen was answered by
 
 	mu      sync.Mutex
 	version func() (int64, error) // of what is stored; nil: not open
 	stop    func()
+	opened  int // how often version was opened
 }
 
 // A turn is when something is asked again.
@@ -48,8 +50,11 @@ type turn struct {
 	next   time.Time // not before
 }
 
-// A stamp is the version of what was stored when something was asked.
+// A stamp is the version of what was stored when something was asked. Versions are numbers
+// of one opening of the store: after it was opened again the same number may be that of
+// another database.
 type stamp struct {
+	opened  int
 	version int64
 	known   bool // there is one
 }
@@ -60,6 +65,7 @@ type (
 	// nothing was stored since, nothing.
 	told struct {
 		of        *turn
+		at        stamp
 		ans       *answer
 		incidents *incidents
 		err       error
@@ -84,6 +90,7 @@ func (m *model) stored() stamp {
 			return stamp{}
 		}
 		m.version, m.stop = version, stop
+		m.opened++
 	}
 	n, err := m.version()
 	if err != nil { // another database has its place
@@ -91,7 +98,7 @@ func (m *model) stored() stamp {
 		m.version, m.stop = nil, nil
 		return stamp{}
 	}
-	return stamp{n, true}
+	return stamp{m.opened, n, true}
 }
 
 func (m *model) close() {
@@ -165,6 +172,9 @@ func (m *model) take(t told) {
 			every = incidentsEvery
 		}
 	}
+	if t.of == &m.screen && t.at.known && t.at.opened != m.seen { // the incidents of another opening do not wait for their turn
+		m.seen, m.incidents.next = t.at.opened, time.Time{}
+	}
 	t.of.next = m.d.now.Add(max(every, time.Duration(times)*t.took))
 	if t.err != nil {
 		if m.ctx.Err() == nil {
@@ -193,12 +203,23 @@ func (m *model) look() tea.Cmd {
 		page = &m.s.stack[0]
 		q = question{kind: pageTable, view: m.s.view, window: windows[m.s.window]}
 	}
+	// A screen that is paused is of one moment, whatever is asked. Its answers have no stamp:
+	// they are not those of now.
+	clock, ends, paused := m.o.Now, time.Time{}, m.s.paused
+	if paused {
+		at := m.s.pausedAt
+		clock, ends = func() time.Time { return at }, m.s.pausedEnd
+	}
 	var had *stamp // of the answer that is there
 	if page.ans != nil && page.ans.question == q {
 		had = &page.ans.stamp
 	}
 	screen := m.turn(&m.screen, had, func(r store.Reader, t *told, at stamp) {
-		if t.ans, t.err = m.a.ask(m.ctx, r, q, m.o.Now()); t.err == nil {
+		m.a.ends = ends
+		if m.a.opened != at.opened { // what is known of past steps is of another database
+			m.a.opened, m.a.steps = at.opened, nil
+		}
+		if t.ans, t.err = m.a.ask(m.ctx, r, q, clock()); t.err == nil && !paused {
 			t.ans.stamp = at
 		}
 	})
@@ -207,7 +228,8 @@ func (m *model) look() tea.Cmd {
 		had = &in.stamp
 	}
 	return tea.Batch(screen, m.turn(&m.incidents, had, func(r store.Reader, t *told, at stamp) {
-		if t.incidents, t.err = m.a.incidents(m.ctx, r, q.window, m.o.Now()); t.err == nil {
+		a := asker{o: m.o, ends: ends}
+		if t.incidents, t.err = a.incidents(m.ctx, r, q.window, clock()); t.err == nil && !paused {
 			t.incidents.stamp = at
 		}
 	}))
@@ -221,11 +243,12 @@ func (m *model) turn(of *turn, had *stamp, ask func(store.Reader, *told, stamp))
 		return nil
 	}
 	of.asking = true
+	broken := m.d.err != "" // it is asked until it answers
 	return func() tea.Msg {
 		t := told{of: of}
 		// The version is that before the store is asked: what is newer does no harm.
 		at := m.stored()
-		if had != nil && at.known && at == *had {
+		if t.at = at; had != nil && at.known && at == *had && !broken {
 			return t
 		}
 		began := time.Now()

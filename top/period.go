@@ -32,6 +32,12 @@ func (a *asker) periodOf(ctx context.Context, r store.Reader, window time.Durati
 	p.since = ceilSecond(since)
 	p.now = at.In(a.o.Location).Truncate(time.Second).Add(time.Second)
 	p.until = p.now
+	if !a.ends.IsZero() {
+		if a.ends.After(p.until) {
+			p.until = a.ends
+		}
+		return p, nil
+	}
 	f := a.o.Filter
 	f.Since = p.now
 	ahead, err := r.Span(ctx, f)

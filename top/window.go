@@ -151,12 +151,20 @@ func (r rates) at(now time.Time) rates {
 // that is not whole.
 func (r rates) course(counts []int64) []int64 { return counts[max(len(counts)-r.whole, 0):] }
 
-// recent is how many steps a rate is the mean of: the last twelfth of the window, and the
-// step that runs.
-func (r rates) recent() int { return min((len(r.delivered)+10)/12+1, len(r.delivered)) }
+// leastRated is the time that a rate is the mean of at least: a few attempts in some seconds
+// are not hundreds a minute.
+const leastRated = time.Minute
+
+// recent is how many steps a rate is the mean of: the last twelfth of the window, but
+// leastRated at least, and the step that runs.
+func (r rates) recent() int {
+	least := int((leastRated+r.step-1)/max(r.step, 1)) + 1
+	return min(max((len(r.delivered)+10)/12+1, least), len(r.delivered))
+}
 
 // perMinute is the mean of the recent steps, of the time that has passed and that the logs,
-// from first to last, cover; known is false where they cover nothing of it.
+// from first to last, cover; known is false where they cover nothing of it, or less than
+// leastRated.
 func (r rates) perMinute(counts []int64, now, first, last time.Time) (mean float64, known bool) {
 	n := r.recent()
 	began := r.end.Add(-time.Duration(n) * r.step)
@@ -166,11 +174,14 @@ func (r rates) perMinute(counts []int64, now, first, last time.Time) (mean float
 	if first.After(began) {
 		began = first
 	}
+	if now.Sub(began) < leastRated {
+		return 0, false
+	}
 	sum := int64(0)
 	for _, c := range counts[len(counts)-n:] {
 		sum += c
 	}
-	return float64(sum) / max(now.Sub(began), time.Second).Minutes(), true
+	return float64(sum) / now.Sub(began).Minutes(), true
 }
 
 // windows are the lengths that + and - choose between.
@@ -198,6 +209,9 @@ type asker struct {
 	o     *Options
 	steps map[int64][3]int64 // delivered, soft and hard by the step's begin
 	step  time.Duration
+
+	opened int       // the opening of the store that steps are of
+	ends   time.Time // what is not counted any more, of a screen that is paused; zero: all counts
 }
 
 var failedOutcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}

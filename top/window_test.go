@@ -90,6 +90,8 @@ func TestPerMinute(t *testing.T) {
 		{"the step has passed", now, 5 * time.Hour, 0, "12/min"},
 		{"half of it has", now.Add(-30 * time.Second), 5 * time.Hour, 0, "13/min"}, // 72 in 5.5 minutes
 		{"the logs began two minutes ago", now, 2 * time.Minute, 0, "36/min"},
+		{"the logs began a minute ago", now, time.Minute, 0, "72/min"},
+		{"the logs began less than a minute ago", now, 59 * time.Second, 0, "–"},
 		{"the logs ended before", now, 5 * time.Hour, 7 * time.Minute, "–"},
 	} {
 		if got := perMinute(r.perMinute(counts, c.now, now.Add(-c.first), now.Add(-c.last))); got != c.want {
