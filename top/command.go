@@ -87,10 +87,13 @@ func Opens() []string {
 func openedBy(words []string) (pages []page, ok bool) {
 	var at page
 	for _, w := range words {
-		key, value, _ := strings.Cut(w, "=")
+		key, value, named := strings.Cut(w, "=")
 		p := page{kind: pageReplies, place: at.place, title: value}
+		if key == openReply && value == "" {
+			p.title = codes(0, 0)
+		}
 		switch first := len(pages) == 0; {
-		case value == "":
+		case !named || value == "" && key != openReply: // what was never answered has an empty template
 			return nil, false
 		case key == openReply && (first || at.kind == pageReplies):
 			p.kind, p.place.reply, p.place.template = pageRecipients, true, value
@@ -111,6 +114,7 @@ func openedBy(words []string) (pages []page, ok bool) {
 		default:
 			return nil, false
 		}
+		p.place.escaped = p.place.escaped || strings.Contains(value, `\`)
 		at = p
 		pages = append(pages, p)
 	}
@@ -122,7 +126,7 @@ func (p *place) opens() (words []string) {
 	for _, x := range [...]struct{ key, value string }{
 		{openProvider, p.provider}, {openDomain, p.domain}, {openSender, p.sender}, {openQueue, p.waits}, {openReply, p.template},
 	} {
-		if x.value != "" {
+		if x.value != "" || x.key == openReply && p.reply {
 			words = append(words, "--open="+x.key+"="+x.value)
 		}
 		if x.key == openSender && p.reason != bounce.NoReason {

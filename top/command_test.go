@@ -246,3 +246,67 @@ func TestIncidentCommand(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenOddNames holds that the command of each page opens that page also where a name has
+// an @ in its local part, is empty, or has what no terminal may see: those are escaped in
+// commands.
+func TestOpenOddNames(t *testing.T) {
+	log := &script{}
+	at := now.Add(-10 * time.Minute)
+	log.mail(at, `"two@signs"@shop.test`, "a@firma.example", outlook, "bounced", "5.7.1", "host mx said: 550 5.7.1 refused (in reply to RCPT TO command)", 1)
+	log.mail(at, "nosign", "b@firma.example", outlook, "bounced", "5.7.1", "host mx said: 550 5.7.1 refused (in reply to RCPT TO command)", 1)
+	for i, odd := range []string{"\x01", "\u200b", "\u202e", "e\u0301\u0301", `\x01`, "\x80"} {
+		relay := fmt.Sprintf("mx.o%sd%d.example[192.0.2.4]:25", odd, i)
+		log.mail(at, "s"+odd+"@shop.test", "r@d"+odd+".example", relay, "deferred", "4.7.1", "host mx said: 451 4.7.1 later "+odd+" (in reply to RCPT TO command)", 60)
+		log.mail(at, "s@shop"+odd+".test", "r@d"+odd+".example", "none", "deferred", "4.4.1", "connect to mx[192.0.2.4]:25: Connection timed out", 60)
+	}
+	stamp := at.Format("2006-01-02T15:04:05.000000Z07:00") + " mx1 postfix/"
+	log.mail(at, "x@shop.test", "late@firma.example", outlook, "deferred", "4.7.1", "host mx said: 451 4.7.1 later (in reply to RCPT TO command)", 60)
+	fmt.Fprintf(&log.b, "%[1]sqmgr[7]: 4B%06[2]X: from=<x@shop.test>, status=expired, returned to sender\n%[1]sqmgr[7]: 4B%06[2]X: removed\n", stamp, log.n)
+	db := stored(t, log.b.String())
+	pages, empty := 0, 0
+	for i, name := range Views() {
+		o := options(t, db)
+		m := opened(t, o, 160, 60)
+		m.keys(string(rune('1' + i)))
+		var walk func(deep int)
+		walk = func(deep int) {
+			p := m.s.page()
+			if deep > 0 && p.kind != pageMessage {
+				again := options(t, db)
+				again.View = name
+				for _, w := range p.place.opens() {
+					again.Open = append(again.Open, strings.TrimPrefix(table.Clean(w), "--open="))
+				}
+				if p.place.reply && p.place.template == "" {
+					empty++
+				}
+				if err := again.Check(); err != nil {
+					t.Fatalf("%q: %v", again.Open, err)
+				}
+				x := opened(t, again, 160, 60)
+				got, want := fmt.Sprint(cellsOf(x.s.page().rows())), fmt.Sprint(cellsOf(p.rows()))
+				if got != want || x.s.page().kind != p.kind || len(p.rows()) == 0 {
+					t.Errorf("%q has\n%s\nwant\n%s", again.Open, got, want)
+				}
+				pages++
+			}
+			rows := p.rows()
+			for k := range rows {
+				if deep == 2 {
+					break
+				}
+				m.s.page().move(k, 0, rows)
+				at := len(m.s.stack)
+				if m.keys("enter"); len(m.s.stack) > at {
+					walk(deep + 1)
+					m.s.stack = m.s.stack[:at]
+				}
+			}
+		}
+		walk(0)
+	}
+	if pages < 80 || empty == 0 {
+		t.Errorf("%d pages were opened, %d of an empty reply", pages, empty)
+	}
+}

@@ -50,9 +50,16 @@ type place struct {
 	reply    bool   // only this template
 	template string // replyKey of it
 	waits    string // for whom queued mail waits
+	escaped  bool   // the names above are as drawn, of a command: see place.is
 
 	host, queueID string // of one message
 	recipient     string // of it, at whom the trace opens
+}
+
+// is reports whether a name of the place is another one. On a command line a name is as it
+// is drawn: what no terminal may see is an escape there, and two are one that are drawn alike.
+func (p *place) is(name, other string) bool {
+	return name == other || p.escaped && plain(name) == plain(other)
 }
 
 // A question is what a screen asks the store. Two that are equal have the same answer
@@ -462,7 +469,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 	}}
 	for i := range list {
 		q := &list[i]
-		if ans.place.waits != waitsAll && waitsFor(q) != ans.place.waits {
+		if ans.place.waits != waitsAll && !ans.place.is(ans.place.waits, waitsFor(q)) {
 			continue
 		}
 		age := ans.period.now.Sub(queuedSince(q))
@@ -487,6 +494,16 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 	filters := []store.Filter{failed}
 	of := func(*store.Attempt) bool { return true }
 	switch {
+	case p.escaped && p.provider != "": // no filter of a store knows escapes: all are read, and most left out
+		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+		if err != nil {
+			return nil, false, err
+		}
+		routes := report.RoutesOf(cells)
+		of = func(x *store.Attempt) bool { return p.is(p.provider, routes.Provider(x.RecipientDomain, x.RelayHost)) }
+	case p.escaped && p.domain != "":
+		of = func(x *store.Attempt) bool { return p.is(p.domain, x.RecipientDomain) }
+	case p.escaped && p.sender != "":
 	case p.provider != "":
 		if filters, of, err = providerFilters(ctx, r, f, failed, p.provider); err != nil {
 			return nil, false, err
@@ -494,9 +511,9 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 	case p.domain != "":
 		filters[0].Domain = p.domain
 	case p.sender != "" && p.sender != "<>":
-		_, domain, _ := strings.Cut(p.sender, "@")
-		if f.SenderDomain == "" {
-			filters[0].SenderDomain = domain
+		// A local part may have an @ too (RFC 5321, section 4.1.2).
+		if at := strings.LastIndexByte(p.sender, '@'); at >= 0 && f.SenderDomain == "" {
+			filters[0].SenderDomain = p.sender[at+1:]
 		}
 	case p.reason != bounce.NoReason:
 		g, ok := failed.Restrict([]bounce.Reason{p.reason})
@@ -520,7 +537,7 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 		list = slices.CompactFunc(list, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
 	}
 	list = slices.DeleteFunc(list, func(x store.Attempt) bool {
-		return !of(&x) || p.sender != "" && senderOf(&x) != p.sender || p.reply && replyKey(templateOf(&x)) != p.template
+		return !of(&x) || p.sender != "" && !p.is(p.sender, senderOf(&x)) || p.reply && !p.is(p.template, replyKey(templateOf(&x)))
 	})
 	return list, cut, nil
 }
