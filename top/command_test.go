@@ -310,3 +310,27 @@ func TestOpenOddNames(t *testing.T) {
 		t.Errorf("%d pages were opened, %d of an empty reply", pages, empty)
 	}
 }
+
+// TestListingNames holds that --all prints every name whole, also of rows far below the first.
+func TestListingNames(t *testing.T) {
+	log := &script{}
+	for i := range 300 {
+		to := fmt.Sprintf("r@d%03d.example", i)
+		if i > 250 {
+			to = fmt.Sprintf("r@%s%d.example", strings.Repeat("long-", 12), i)
+		}
+		log.mail(now.Add(-time.Duration(i+1)*time.Second), "s@shop.test", to, outlook, "bounced", "5.1.1", "host mx said: 550 5.1.1 unknown (in reply to RCPT TO command)", 1)
+	}
+	o := options(t, stored(t, log.b.String()))
+	o.All = true
+	for _, view := range []string{"domains", "senders"} {
+		o.View = view
+		var b bytes.Buffer
+		if err := Once(t.Context(), &b, o, 80, 24); err != nil {
+			t.Fatal(err)
+		}
+		if s := b.String(); strings.Contains(s, "…") || view == "domains" && strings.Count(s, "long-long-long-long-long-long-long-long-long-long-long-long-") != 49 {
+			t.Errorf("%s: names are cut:\n%s", view, s)
+		}
+	}
+}

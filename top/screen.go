@@ -196,14 +196,14 @@ func listing(s *state, d *data, how look) string {
 	wide := *s
 	wide.width, wide.listing = listingWidth, true
 	rows := page.rows()
-	lines := tableLines(&wide, d, page, rows, len(rows)+1)
-	if len(rows) > 0 { // there is no cursor
-		i := page.at(rows)
-		lines[1+i] = rowLine(page, &rows[i], markOfRow(&rows[i], d), layOut(page, rows, listingWidth), false)
-	}
 	out := []string{line{{head, strong}}.draw(width(head), how)}
-	for _, l := range lines {
-		out = append(out, strings.TrimRight(l.draw(min(l.width(), listingWidth), how), " "))
+	add := func(l line) { out = append(out, strings.TrimRight(l.draw(min(l.width(), listingWidth), how), " ")) }
+	for _, l := range tableLines(&wide, d, page, rows, 1) {
+		add(l)
+	}
+	l := layOut(page, rows, listingWidth)
+	for i := range rows {
+		add(rowLine(page, &rows[i], markOfRow(&rows[i], d), l, false))
 	}
 	return strings.Join(out, "\n")
 }
@@ -594,6 +594,9 @@ const wordsLeast = 12
 // leastName is what the name of a row has, if columns of figures have to go for it.
 const leastName = 12
 
+// measuredAtMost is of how many rows a screen measures the names.
+const measuredAtMost = 200
+
 // layOut shares the columns of the screen: the figures have theirs, the name what it
 // needs up to a third, the last words the rest.
 func layOut(page *page, rows []row, total int) laid {
@@ -612,7 +615,11 @@ func layOut(page *page, rows []row, total int) laid {
 		l.columns = l.columns[:len(l.columns)-1]
 	}
 	need := width(page.heading(len(t.columns)))
-	for i := range rows[:min(len(rows), 200)] {
+	measured := len(rows)
+	if total < listingWidth { // a screen has few of them
+		measured = min(measured, measuredAtMost)
+	}
+	for i := range rows[:measured] {
 		need = max(need, min(width(plain(rows[i].name)), total))
 	}
 	free := total - taken
