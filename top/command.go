@@ -146,7 +146,7 @@ func (s *state) commandOf(d *data) string {
 	case p.kind == pageMessage:
 		return s.command.trace(p.place.host, p.place.queueID)
 	case p.kind == pageTable && p.cursor < 0:
-		if n := incidentsShown(s, d); p.cursor >= -n {
+		if incidentAt(p, d) >= 0 {
 			return d.incidents.command(&s.command)
 		}
 	}

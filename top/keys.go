@@ -328,8 +328,8 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		return effect{}
 	}
 	pinned := 0
-	if p.kind == pageTable {
-		pinned = incidentsShown(s, d)
+	if p.kind == pageTable && d.incidents != nil {
+		pinned = len(d.incidents.list)
 	}
 	rows := p.rows()
 	step := max(s.height/2, 1)
@@ -483,8 +483,8 @@ func (s *state) open(p page) {
 func (s *state) enter(d *data) {
 	p := s.page()
 	if p.kind == pageTable && p.cursor < 0 {
-		if n := incidentsShown(s, d); p.cursor >= -n {
-			s.openIncident(&d.incidents.list[n+p.cursor], d)
+		if i := incidentAt(p, d); i >= 0 {
+			s.openIncident(&d.incidents.list[i], d)
 		}
 		return
 	}

@@ -189,7 +189,7 @@ func (m *model) take(t told) {
 	if t.incidents != nil {
 		m.d.incidents = t.incidents
 		if p := &m.s.stack[0]; p.cursor < 0 {
-			p.cursor = max(p.cursor, -incidentsShown(m.s, m.d))
+			p.cursor = max(p.cursor, -len(t.incidents.list))
 		}
 	}
 }

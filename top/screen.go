@@ -380,6 +380,15 @@ func incidentsShown(s *state, d *data) int {
 	return min(len(d.incidents.list), max(1, min(3, (s.height-12)/4)))
 }
 
+// incidentAt is the place of the incident that the cursor is on; below 0: on none. The row
+// above the first of a table is the last incident.
+func incidentAt(p *page, d *data) int {
+	if d.incidents == nil || p.cursor >= 0 {
+		return -1
+	}
+	return len(d.incidents.list) + p.cursor
+}
+
 // incidentLines pins the incidents, or says that there is none.
 func incidentLines(s *state, d *data) []line {
 	in := d.incidents
@@ -404,9 +413,11 @@ func incidentLines(s *state, d *data) []line {
 		return []line{{mark, {plain(in.sentence) + of, normal}}}
 	}
 	n := incidentsShown(s, d)
+	at := incidentAt(s.page(), d) // the one at the cursor is among those that are shown
+	first := max(at-n+1, 0)
 	lines := make([]line, n)
 	for i := range n {
-		x := &in.list[i]
+		x := &in.list[first+i]
 		mark := span{"✖ ", bad}
 		if x.Stuck || x.Level != "confirmed" {
 			mark = span{"▲ ", warning}
@@ -424,12 +435,16 @@ func incidentLines(s *state, d *data) []line {
 			check += first
 		}
 		l = append(l, span{check, normal})
+		end := ""
 		if more := len(in.list) - n + in.more; i == n-1 && more > 0 {
-			end := fmt.Sprintf("  +%d", more)
+			end = fmt.Sprintf("  +%d", more)
 			l = append(cutTo(l, s.width-width(end)), span{end, strong})
 		}
-		if s.page().cursor == i-n {
+		if at == first+i {
 			l = line{{"▶ " + text + check, chosen}}
+			if end != "" {
+				l = append(cutTo(l, s.width-width(end)), span{end, strong})
+			}
 		}
 		lines[i] = l
 	}

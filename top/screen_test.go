@@ -374,3 +374,43 @@ func TestRefusedWithoutIncident(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryIncident holds that keys reach and open each incident, also those for which there
+// is no line above the table.
+func TestEveryIncident(t *testing.T) {
+	db := stored(t, sampleLog())
+	for _, height := range []int{14, 24, 40} {
+		m := opened(t, options(t, db), 120, height)
+		for _, name := range []string{"second", "third", "fourth", "fifth"} {
+			x := m.d.incidents.list[0]
+			x.Short, x.Title = "the "+name, "the "+name
+			m.d.incidents.list = append(m.d.incidents.list, x)
+		}
+		m.d.incidents.more = 2
+		n := len(m.d.incidents.list)
+		if n != 5 || incidentsShown(m.s, m.d) >= n {
+			t.Fatalf("%d lines: %d incidents, %d are shown: the test is broken", height, n, incidentsShown(m.s, m.d))
+		}
+		seen := map[string]bool{}
+		for i := range n + 1 { // the last one stays at the first
+			m.keys("up")
+			at := max(n-1-i, 0)
+			want := "▶ " + m.d.incidents.list[at].Short
+			if s := m.text(); strings.Count(s, "▶") != 1 || !strings.Contains(s, want) || !strings.Contains(s, fmt.Sprintf(" +%d\n", n-incidentsShown(m.s, m.d)+m.d.incidents.more)) {
+				t.Fatalf("%d lines, up %d times: not %q:\n%s", height, i+1, want, s)
+			}
+			m.keys("enter")
+			seen[m.s.page().lines[0]] = true
+			m.keys("esc")
+		}
+		if len(seen) != n {
+			t.Errorf("%d lines: %d of %d incidents were opened", height, len(seen), n)
+		}
+		for range n {
+			m.keys("j")
+		}
+		if s := m.text(); strings.Contains(s, "▶") || !strings.Contains(s, "\n> ") {
+			t.Errorf("%d lines: back in the table:\n%s", height, s)
+		}
+	}
+}
