@@ -18,7 +18,7 @@ type incidents struct {
 	period   time.Duration
 	sentence string
 	empty    bool // there was no mail, or it is not read yet
-	bad      bool // the sentence is no good news, or a provider refuses most of our mail
+	bad      bool // the sentence is no good news, or most of our mail is refused, by one provider or in all, or nothing was delivered
 	list     []incident
 	more     int
 }
@@ -55,8 +55,10 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 	v := rep.Verdict
 	out.sentence, out.more = v.Sentence, v.More
 	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty
-	if t := rep.ProviderTable; t != nil && slices.ContainsFunc(t.Rows, func(p report.ProviderRow) bool { return p.Mark == report.MarkRefuses }) {
-		out.bad = true
+	if t := rep.ProviderTable; t != nil {
+		refuses := slices.ContainsFunc(t.Rows, func(p report.ProviderRow) bool { return p.Mark == report.MarkRefuses })
+		all := &t.Total // of many that are each too small for a mark
+		out.bad = out.bad || refuses || all.Attempts > 0 && (all.Delivered == 0 || 2*all.Refused > all.Attempts)
 	}
 	for i := range v.Act {
 		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i])}

@@ -357,20 +357,20 @@ func TestTailRoom(t *testing.T) {
 // refuses most of our mail, of which no incident is known.
 func TestRefusedWithoutIncident(t *testing.T) {
 	for _, c := range []struct {
-		refused, taken int
-		want           string
-	}{{30, 0, "▲ No incident."}, {1, 60, "● No incident."}} {
+		refused, taken, providers int
+		want                      string
+	}{{30, 0, 1, "▲ No incident."}, {1, 60, 1, "● No incident."}, {60, 0, 12, "▲ No incident."}, {60, 40, 12, "▲ No incident."}, {40, 60, 12, "● No incident."}, {3, 0, 1, "▲ No incident."}} {
 		log := &script{}
 		for i := range c.refused {
-			log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma.example", i), "mx.firma.example[192.0.2.40]:25", "bounced", "5.7.1",
+			log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma%d.example", i, i%c.providers), fmt.Sprintf("mx.firma%d.example[192.0.2.40]:25", i%c.providers), "bounced", "5.7.1",
 				"host mx.firma.example[192.0.2.40] said: 550 5.7.1 no (in reply to RCPT TO command)", 1)
 		}
 		for i := range c.taken {
-			log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma.example", i), "mx.firma.example[192.0.2.40]:25", "sent", "2.0.0", "250 2.0.0 Ok", 1)
+			log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma%d.example", i, i%c.providers), fmt.Sprintf("mx.firma%d.example[192.0.2.40]:25", i%c.providers), "sent", "2.0.0", "250 2.0.0 Ok", 1)
 		}
 		m := opened(t, options(t, stored(t, log.b.String())), 100, 24)
 		if s := m.text(); !strings.Contains(s, "\n"+c.want) {
-			t.Errorf("%d refused, %d taken: not %q:\n%s", c.refused, c.taken, c.want, s)
+			t.Errorf("%d refused, %d taken, %d providers: not %q:\n%s", c.refused, c.taken, c.providers, c.want, s)
 		}
 	}
 }
