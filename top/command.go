@@ -154,17 +154,9 @@ func (s *state) commandOf(d *data) string {
 		return ""
 	}
 	of := p.ans.period
-	if p.kind == pageTable && p.filter == "" {
-		switch s.view {
-		case viewProviders:
-			return s.command.of(of, "report", "--section=providers", "--all")
-		case viewDomains:
-			return s.command.of(of, "report", "--section=domains", "--all")
-		case viewReasons:
-			return s.command.of(of, "report", "--section=reasons", "--all")
-		case viewSenders:
-			return s.command.of(of, "report", "--by=sender", "--section=domains", "--all")
-		}
+	// The report's other tables have neither refused nor change, and another order.
+	if p.kind == pageTable && p.filter == "" && s.view == viewProviders {
+		return s.command.of(of, "report", "--section=providers", "--all")
 	}
 	words := []string{"top", "--once", "--all", "--view=" + viewNames[s.view]}
 	if p.kind != pageTable {

@@ -186,7 +186,7 @@ func TestCommandWords(t *testing.T) {
 		t.Errorf("a message: %s", got)
 	}
 	for i, want := range []string{
-		"report --section=providers --all", "report --section=domains --all", "report --section=reasons --all", "report --by=sender --section=domains --all",
+		"report --section=providers --all", "top --once --all --view=domains", "top --once --all --view=reasons", "top --once --all --view=senders",
 		"top --once --all --view=queue", "top --once --all --view=replies",
 	} {
 		m.keys(string(rune('1' + i)))
