@@ -168,6 +168,20 @@ func (s *state) commandOf(d *data) string {
 	return s.command.of(of, words...)
 }
 
+// lacks reports whether the command of the page reads a followed log that no longer has all
+// lines that the page counts.
+func (s *state) lacks(d *data) bool {
+	p := s.page()
+	if d.left.IsZero() || len(s.command.Files) == 0 || p.kind == pageText && p.title != "incident" {
+		return false
+	}
+	since := time.Time{} // of a message and of incidents: any
+	if p.ans != nil && p.kind != pageMessage && p.cursor >= 0 {
+		since = p.ans.period.since
+	}
+	return !since.After(d.left)
+}
+
 // command is the command that reports the incidents.
 func (in *incidents) command(c *CommandWords) string {
 	line := []string{"report", "--section=verdict,problems", "--all"}

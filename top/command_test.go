@@ -334,3 +334,35 @@ func TestListingNames(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftLog holds that c says where the log no longer has what the page counts, and nowhere
+// else.
+func TestLeftLog(t *testing.T) {
+	db := stored(t, sampleLog())
+	const want = "mail.log was rotated or truncated at "
+	for _, c := range []struct {
+		left time.Time
+		keys []string
+		says bool
+	}{
+		{time.Time{}, nil, false},
+		{now.Add(-30 * time.Minute), nil, true},
+		{now.Add(-30 * time.Minute), []string{"-"}, false}, // all of these 15 minutes came after it
+		{now.Add(-2 * time.Hour), nil, false},
+		{now.Add(-2 * time.Hour), []string{"up"}, true},
+		{now.Add(-2 * time.Hour), []string{"up", "enter"}, true},
+		{now.Add(-2 * time.Hour), []string{"enter", "enter"}, false},
+		{now.Add(-2 * time.Hour), []string{"enter", "enter", "enter"}, true},
+		{now.Add(-time.Minute), []string{"e"}, false}, // reads no log
+	} {
+		o := options(t, db)
+		o.Name, o.Commands = "mail.log", CommandWords{Files: []string{"mail.log"}}
+		o.Left = func() time.Time { return c.left }
+		m := opened(t, o, 80, 24)
+		m.keys(append(c.keys, "c")...)
+		s := strings.Join(strings.Fields(m.text()), " ")
+		if strings.Contains(s, want) != c.says || !strings.Contains(s, "bouncelog ") && !strings.Contains(s, "grep ") {
+			t.Errorf("left at %s, after %q:\n%s", c.left, c.keys, m.text())
+		}
+	}
+}

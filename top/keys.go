@@ -43,6 +43,7 @@ type data struct {
 	behind    int64  // bytes of it that are not read yet
 	news      string // what happened to it; badNews: something is wrong with it
 	badNews   bool
+	left      time.Time // when lines left the log, by which commands of it count less; zero: none did
 	err       string
 	incidents *incidents
 
@@ -395,7 +396,10 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		s.traceRow(p.selected())
 	case is(keyCopy):
 		e.copy = s.commandOf(d)
-		if s.copied = e.copy; e.copy == "" {
+		if s.copied = e.copy; s.lacks(d) {
+			s.said = d.name + " was rotated or truncated at " + clock(d.left, d.now, d.location) + ": it no longer has all lines of this page, and the command counts less"
+		}
+		if e.copy == "" {
 			s.said = "there is nothing to copy yet"
 		}
 	}

@@ -831,6 +831,12 @@ func footLines(s *state) (lines []line) {
 		if s.width < 80 {
 			lines = []line{{{"sent to the terminal (OSC 52), or mark:", faint}}}
 		}
+		if s.said != "" {
+			lines = nil
+			for _, text := range wrap(plain(s.said), s.width) {
+				lines = append(lines, line{{text, strong}})
+			}
+		}
 		for _, text := range shellLines(plain(s.copied), s.width) {
 			lines = append(lines, line{{text, strong}})
 		}

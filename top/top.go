@@ -37,7 +37,10 @@ type Options struct {
 	Behind func() int64
 	// News is what happened to a followed log, until it is no news any more, and whether
 	// something is wrong with it; nil: a database.
-	News    func() (text string, bad bool)
+	News func() (text string, bad bool)
+	// Left is when lines that were read left a followed log, as it was rotated or truncated;
+	// zero: they did not. nil: a database.
+	Left    func() time.Time
 	Explain func(*bounce.Delivery) judge.Explanation
 	Now     func() time.Time // nil: time.Now
 
@@ -140,6 +143,9 @@ func (d *data) look(o *Options) {
 	}
 	if o.News != nil {
 		d.news, d.badNews = o.News()
+	}
+	if o.Left != nil {
+		d.left = o.Left()
 	}
 }
 

@@ -273,7 +273,7 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 		return func() (int64, error) { return stored.Load(), nil }, func() {}, nil
 	}
 	news := &logNews{}
-	o.Behind, o.Name, o.News = behind.Load, filepath.Base(path), news.say
+	o.Behind, o.Name, o.News, o.Left = behind.Load, filepath.Base(path), news.say, news.left
 	next := time.Now().Add(topPrunes)
 	follow := tailer.FollowOptions{Native: true, NoHistory: true, Poll: topPolls, Event: news.take, Idle: func(n int64) error {
 		behind.Store(n)
@@ -307,6 +307,7 @@ type logNews struct {
 	text  string
 	bad   bool
 	until time.Time // when it is no news any more; zero: as long as it holds
+	moved time.Time // when lines that were read left the log the last time
 }
 
 // How long the head of the screen says what happened.
@@ -324,6 +325,10 @@ func (n *logNews) take(e tailer.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := time.Now()
+	switch e.Kind {
+	case tailer.EventRotated, tailer.EventTruncated, tailer.EventDiffers, tailer.EventLost:
+		n.moved = now
+	}
 	if loss := n.bad && now.Before(n.until); loss && e.Kind != tailer.EventLost && e.Kind != tailer.EventMissing && e.Kind != tailer.EventDenied {
 		return // that matters longer
 	}
@@ -339,6 +344,13 @@ func (n *logNews) take(e tailer.Event) {
 	case tailer.EventRotated, tailer.EventTruncated:
 		n.text, n.bad, n.until = text, false, now.Add(newsShown)
 	}
+}
+
+// left is when lines that were read left the log the last time; zero: never.
+func (n *logNews) left() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.moved
 }
 
 // say is what is to be said now; bad: something is wrong with the log.

@@ -207,6 +207,8 @@ func TestTopTerminal(t *testing.T) {
 		x.shows("mail.log was truncated or rewritten")
 		grow(topLine("4A000302", "new@third.example", "mx.third.example", "bounced", "550 5.1.1 no such user"))
 		x.shows("third.example")
+		x.press("c")
+		x.shows("mail.log was rotated or truncated at ", "no longer has all lines of this page", "bouncelog report")
 		x.press("q")
 		if err := <-x.end; err != nil {
 			t.Error(err)
@@ -233,11 +235,17 @@ func TestLogNews(t *testing.T) {
 	expect("denied", "mail.log cannot be read: permission denied", true)
 	event(tailer.EventRegained, "can be read again", nil)
 	expect("regained", "mail.log can be read again", false)
+	if !n.left().IsZero() {
+		t.Error("lines have left a log that could not be read for a while")
+	}
 	n.until = time.Now().Add(-time.Nanosecond)
 	expect("later", "", false)
 	event(tailer.EventLost, "lost its end", nil)
 	event(tailer.EventRotated, "rotated", nil)
 	expect("a loss matters longer", "mail.log lost its end", true)
+	if n.left().IsZero() {
+		t.Error("no line has left a log that was rotated")
+	}
 	event(tailer.EventMissing, "is not there", nil)
 	expect("what holds matters more", "mail.log is not there", true)
 }
