@@ -501,7 +501,8 @@ func (s *state) enter(d *data) {
 	case x.place.queueID != "":
 		next.kind, next.title = pageMessage, "message "+x.place.queueID
 	case x.place == place{}:
-		return // a sum
+		s.said = "recipients without a domain are no place of their own: 6 has the replies, / finds them"
+		return
 	case p.kind == pageReplies, x.place.reply, x.place.waits != "":
 		next.kind = pageRecipients
 	default:

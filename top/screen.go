@@ -635,7 +635,7 @@ func layOut(page *page, rows []row, total int) laid {
 		measured = min(measured, measuredAtMost)
 	}
 	for i := range rows[:measured] {
-		need = max(need, min(width(plain(rows[i].name)), total))
+		need = max(need, min(width(rows[i].drawn()), total))
 	}
 	free := total - taken
 	l.name = max(min(need, max(total/4, free/2, 12), free), 8)
@@ -706,11 +706,16 @@ func tableLines(s *state, d *data, page *page, rows []row, room int) []line {
 	return lines
 }
 
-func rowLine(page *page, x *row, mark span, l laid, here bool) line {
-	t, name := &page.ans.table, plain(x.name)
-	if name == "" {
-		name = "(no domain)"
+// drawn is the name of a row as the screen has it.
+func (x *row) drawn() string {
+	if x.name == "" {
+		return "(no domain)"
 	}
+	return plain(x.name)
+}
+
+func rowLine(page *page, x *row, mark span, l laid, here bool) line {
+	t, name := &page.ans.table, x.drawn()
 	out := line{{"  ", normal}, mark, {" " + fit(name, l.name), normal}}
 	for _, i := range l.columns {
 		c, v := t.columns[i], x.cells[i]

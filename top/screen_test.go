@@ -414,3 +414,35 @@ func TestEveryIncident(t *testing.T) {
 		}
 	}
 }
+
+// TestLastHasDate holds that a time of another day has its date, whole at every width.
+func TestLastHasDate(t *testing.T) {
+	log := &script{}
+	log.mail(now.Add(-50*time.Hour), "s@shop.test", "r@firma.example", outlook, "bounced", "5.1.1", "host mx said: 550 5.1.1 unknown (in reply to RCPT TO command)", 1)
+	log.mail(now.Add(-50*time.Hour), "s@shop.test", "q@firma.example", outlook, "deferred", "4.7.1", "host mx said: 451 4.7.1 later (in reply to RCPT TO command)", 1)
+	o := options(t, stored(t, log.b.String()))
+	o.Window = 7 * 24 * time.Hour
+	for _, keys := range [][]string{{"enter"}, {"enter", "enter"}, {"5", "enter"}} {
+		for _, width := range []int{80, 120} {
+			m := opened(t, o, width, 24)
+			m.keys(keys...)
+			shown := width >= 100 || len(keys) > 1
+			if s := m.text(); strings.Contains(s, " 11-21 12:31 ") != shown {
+				t.Errorf("%d columns, %q:\n%s", width, keys, s)
+			}
+		}
+	}
+}
+
+// TestNoDomain holds that enter says why a row without a domain does not open.
+func TestNoDomain(t *testing.T) {
+	log := &script{}
+	log.mail(now.Add(-time.Minute), "s@shop.test", "root", "local", "bounced", "5.1.1", "unknown user: \"root\"", 1)
+	m := opened(t, options(t, stored(t, log.b.String())), 100, 24)
+	if m.keys("2"); !strings.Contains(m.text(), "(no domain)") {
+		t.Fatalf("there is no row without a domain: the test is broken:\n%s", m.text())
+	}
+	if m.keys("enter"); !strings.Contains(m.text(), "recipients without a domain are no place of their own") {
+		t.Errorf("enter says nothing:\n%s", m.text())
+	}
+}

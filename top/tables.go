@@ -359,12 +359,20 @@ func grouped(list []store.Attempt, key, other func(*store.Attempt) string) (name
 	return names, of
 }
 
+// widen makes a column of words as wide as its words: a time may have a date.
+func (t *tableData) widen(name string) {
+	at := slices.IndexFunc(t.columns, func(c column) bool { return c.name == name })
+	for i := range t.rows {
+		t.columns[at].width = max(t.columns[at].width, width(t.rows[i].cells[at].text))
+	}
+}
+
 func recipientOf(a *store.Attempt) string { return a.Recipient }
 
 func templateOf(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text }
 
 // repliesOf is the replies of one place.
-func repliesOf(list []store.Attempt, p place, loc *time.Location) tableData {
+func repliesOf(list []store.Attempt, p place, now time.Time, loc *time.Location) tableData {
 	t := tableData{name: "reply", words: "last words", empty: "no failure in this window", columns: []column{
 		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "recipients", width: 10}, {name: "reason", width: 15, words: true}, {name: "last", width: 8, words: true, least: 100},
 	}}
@@ -372,17 +380,18 @@ func repliesOf(list []store.Attempt, p place, loc *time.Location) tableData {
 	for _, name := range names {
 		g := of[name]
 		x := row{name: codes(g.last.Code, g.last.Enhanced), mark: markOf(g.last.Reason), place: p, cells: []cell{
-			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {text: g.last.Reason.String()}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
+			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {text: g.last.Reason.String()}, {n: g.last.Time.Unix(), text: clock(g.last.Time, now, loc)},
 		}}
 		x.setLast(g.last)
 		x.place.reply, x.place.template = true, replyKey(name)
 		t.rows = append(t.rows, x)
 	}
+	t.widen("last")
 	return t
 }
 
 // recipientsOf is who got the replies of one place.
-func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
+func recipientsOf(list []store.Attempt, p place, now time.Time, loc *time.Location) tableData {
 	t := tableData{name: "recipient", words: "last words", empty: "no failure in this window", nameFirst: true, columns: []column{
 		{name: "failed", width: 6}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "messages", width: 8, least: 100}, {name: "last", width: 8, words: true},
 	}}
@@ -390,12 +399,13 @@ func recipientsOf(list []store.Attempt, p place, loc *time.Location) tableData {
 	for _, name := range names {
 		g := of[name]
 		x := row{name: name, place: p, cells: []cell{
-			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {n: g.last.Time.Unix(), text: g.last.Time.In(loc).Format(time.TimeOnly)},
+			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {n: g.last.Time.Unix(), text: clock(g.last.Time, now, loc)},
 		}}
 		x.setLast(g.last)
 		x.place.host, x.place.queueID, x.place.recipient = g.last.Host, g.last.QueueID, g.last.Recipient
 		t.rows = append(t.rows, x)
 	}
+	t.widen("last")
 	return t
 }
 

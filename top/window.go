@@ -270,9 +270,9 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 			return nil, err
 		}
 		if q.kind == pageReplies {
-			ans.table = repliesOf(list, q.place, a.o.Location)
+			ans.table = repliesOf(list, q.place, now, a.o.Location)
 		} else {
-			ans.table = recipientsOf(list, q.place, a.o.Location)
+			ans.table = recipientsOf(list, q.place, now, a.o.Location)
 		}
 		if cut {
 			ans.table.note = fmt.Sprintf("the newest %d failures", readAtMost)
@@ -478,6 +478,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 		x.place.host, x.place.queueID, x.place.recipient = q.Host, q.QueueID, q.Recipient
 		t.rows = append(t.rows, x)
 	}
+	t.widen("last try")
 	ans.table = t
 	return nil
 }
