@@ -205,14 +205,18 @@ const sortMark = "▼"
 
 // heading is the name of a column, of the rows' names where at is len(columns).
 func (p *page) heading(at int) string {
-	name := p.ans.table.name
 	if at < len(p.ans.table.columns) {
-		name = p.ans.table.columns[at].name
+		return p.ans.table.columns[at].name
 	}
+	return p.ans.table.name
+}
+
+// before is what stands before the name of a column: the mark, or the blank in its place.
+func (p *page) before(at int) string {
 	if p.sort-1 == at {
-		name += sortMark
+		return sortMark
 	}
-	return name
+	return " "
 }
 
 // sortName is what the page is sorted by, "" where the worst come first.
@@ -220,7 +224,7 @@ func (p *page) sortName() string {
 	if p.sort == 0 || p.ans == nil || p.sort > len(p.ans.table.columns)+1 {
 		return ""
 	}
-	return strings.TrimSuffix(p.heading(p.sort-1), sortMark)
+	return p.heading(p.sort - 1)
 }
 
 // The keys. Their help is the foot of the screen and the page of ?.
@@ -379,9 +383,7 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 	case is(keyCloser):
 		s.zoom(-1)
 	case is(keySort):
-		if p.ans != nil && len(p.ans.table.columns) > 0 {
-			p.sort = (p.sort + 1) % (len(p.ans.table.columns) + 2)
-		}
+		s.sortNext(p)
 	case is(keyPause):
 		s.pause(d)
 	case is(keyNext):
@@ -404,6 +406,21 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		}
 	}
 	return e
+}
+
+// sortNext sorts by the next column that is on the screen.
+func (s *state) sortNext(p *page) {
+	if p.ans == nil || len(p.ans.table.columns) == 0 {
+		return
+	}
+	n := len(p.ans.table.columns)
+	shown := layOut(p, p.rows(), s.width).columns
+	for {
+		p.sort = (p.sort + 1) % (n + 2)
+		if p.sort == 0 || p.sort == n+1 || slices.Contains(shown, p.sort-1) {
+			return
+		}
+	}
 }
 
 // pause holds the screen at this moment, or lets it go on.

@@ -662,13 +662,13 @@ func layOut(page *page, rows []row, total int) laid {
 func tableLines(s *state, d *data, page *page, rows []row, room int) []line {
 	t := &page.ans.table
 	l := layOut(page, rows, s.width)
-	head := line{{"    " + fit(page.heading(len(t.columns)), l.name), bar}}
+	head := line{{"   " + page.before(len(t.columns)) + fit(page.heading(len(t.columns)), l.name), bar}}
 	for _, i := range l.columns {
 		c, name := t.columns[i], page.heading(i)
 		w := max(c.width, width(name))
-		text := " " + right(name, w)
+		text := right(page.before(i)+name, w+1)
 		if c.words {
-			text = " " + fit(name, w)
+			text = page.before(i) + fit(name, w)
 		}
 		head = append(head, span{text, bar})
 	}

@@ -109,7 +109,7 @@ func TestSortMark(t *testing.T) {
 			if at < len(table.columns) {
 				name = table.columns[at].name
 			}
-			if s := m.text(); strings.Count(s, sortMark) != 1 || !strings.Contains(s, name+sortMark) || !strings.Contains(s, "s sort: "+name+" ") {
+			if s := m.text(); strings.Count(s, sortMark) != 1 || !strings.Contains(s, sortMark+name) || !strings.Contains(s, "s sort: "+name+" ") {
 				t.Errorf("%s by %s:\n%s", viewNames[i], name, s)
 			}
 		}
@@ -444,5 +444,28 @@ func TestNoDomain(t *testing.T) {
 	}
 	if m.keys("enter"); !strings.Contains(m.text(), "recipients without a domain are no place of their own") {
 		t.Errorf("enter says nothing:\n%s", m.text())
+	}
+}
+
+// TestSortShown holds that s sorts by what is on the screen, and that each key changes it.
+func TestSortShown(t *testing.T) {
+	for _, width := range []int{leastWidth, 60, 80, 120} {
+		m := opened(t, options(t, stored(t, sampleLog())), width, 24)
+		for i := range viewNames {
+			m.keys(string(rune('1' + i)))
+			n := 0
+			for {
+				if m.keys("s"); m.s.page().sort == 0 {
+					break
+				}
+				n++
+				if s := m.text(); strings.Count(s, sortMark) != 1 {
+					t.Fatalf("%d columns, %s, s %d times:\n%s", width, viewNames[i], n, s)
+				}
+			}
+			if n < 2 {
+				t.Errorf("%d columns, %s: sorted by %d columns", width, viewNames[i], n)
+			}
+		}
 	}
 }
