@@ -140,6 +140,11 @@ func (p *page) leaves(has func(word string) bool) bool {
 	return word == "" || has(word) != not
 }
 
+// contains reports whether a text has a word in lower case, as it is or as it is drawn.
+func contains(text, word string) bool {
+	return strings.Contains(strings.ToLower(text), word) || strings.Contains(word, `\`) && strings.Contains(strings.ToLower(plain(text)), word)
+}
+
 // tail is the newest failures that the filter leaves, folded.
 func (p *page) tail() []fold {
 	return folded(p.ans.recent, func(x *failure) bool { return p.leaves(x.has) })
@@ -153,7 +158,7 @@ func (p *page) rows() []row {
 	rows := slices.Clone(p.ans.table.rows)
 	rows = slices.DeleteFunc(rows, func(x row) bool {
 		return !p.leaves(func(word string) bool {
-			return strings.Contains(strings.ToLower(x.name+" "+x.words+" "+x.reason.String()), word)
+			return contains(x.name+" "+x.words+" "+x.reason.String(), word)
 		})
 	})
 	columns := p.ans.table.columns

@@ -469,3 +469,19 @@ func TestSortShown(t *testing.T) {
 		}
 	}
 }
+
+// TestFilterDrawn holds that a filter finds escapes as they are drawn.
+func TestFilterDrawn(t *testing.T) {
+	log := &script{}
+	log.mail(now.Add(-time.Minute), "s\u200b@shop.test", "r@firma.example", outlook, "bounced", "5.1.1", "host mx said: 550 5.1.1 un\u202eknown (in reply to RCPT TO command)", 1)
+	m := opened(t, options(t, stored(t, log.b.String())), 120, 24)
+	for _, word := range []string{`s\u200b@`, `un\u202ekn`} {
+		m.keys("4", "/")
+		m.s.paste(word)
+		m.keys("enter")
+		if s := m.text(); strings.Contains(s, "no row has") || strings.Count(s, `un\u202eknown`) != 2 {
+			t.Errorf("/%s:\n%s", word, s)
+		}
+		m.keys("esc")
+	}
+}

@@ -422,7 +422,7 @@ func failuresOf(recent []store.Attempt) []failure {
 // has reports whether a filter's word is in what a row of any table would say of it.
 func (x *failure) has(word string) bool {
 	for _, text := range [...]string{x.provider, x.RecipientDomain, x.Sender, x.Reason.String(), replyText(x.Attempt)} {
-		if strings.Contains(strings.ToLower(text), word) {
+		if contains(text, word) {
 			return true
 		}
 	}
