@@ -41,6 +41,7 @@ type data struct {
 	name      string // of the log that is followed; "": a database
 	only      string // what the options select, in words; "": all
 	behind    int64  // bytes of it that are not read yet
+	reading   bool   // it has not been read to its end since the start
 	news      string // what happened to it; badNews: something is wrong with it
 	badNews   bool
 	left      time.Time // when lines left the log, by which commands of it count less; zero: none did
@@ -338,7 +339,7 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 		return effect{}
 	}
 	pinned := 0
-	if p.kind == pageTable && d.incidents != nil {
+	if p.kind == pageTable && d.incidents != nil && !d.reading {
 		pinned = len(d.incidents.list)
 	}
 	rows := p.rows()

@@ -135,7 +135,10 @@ func (m *model) View() tea.View {
 // Update takes in what happened.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.d.now = m.o.Now()
-	m.d.look(m.o)
+	reading := m.d.reading
+	if m.d.look(m.o); reading && !m.d.reading { // what was found in half of the log
+		m.d.incidents, m.incidents.next = nil, time.Time{}
+	}
 	if t, ok := msg.(told); !ok || t.ans != nil || t.incidents != nil || t.err != nil {
 		m.drawn = false
 	}

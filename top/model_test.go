@@ -154,3 +154,30 @@ func TestDatabaseGoesAndComes(t *testing.T) {
 		t.Errorf("the rates add up to %d refusals of 60", sum)
 	}
 }
+
+// TestReading holds that nothing is said of incidents while a log is read from its beginning,
+// and that they are those of all of it then.
+func TestReading(t *testing.T) {
+	log := sampleLog()
+	db := stored(t, log[:len(log)/2])
+	left := int64(5 << 20)
+	o := options(t, nil)
+	o.Name, o.Behind = "mail.log", func() int64 { return left }
+	o.Read = func(ctx context.Context) (store.Reader, error) { return db.Read(ctx) }
+	m := opened(t, o, 100, 24)
+	m.keys("up", "enter")
+	if s := m.text(); !strings.Contains(s, "reading, 5 MB to go") || !strings.Contains(s, "○ reading the log") || strings.Contains(s, "●") && strings.Contains(s, "incident.") {
+		t.Errorf("half of the log:\n%s", s)
+	}
+	m.keys("1")
+	db, left = stored(t, log), 0
+	settle(m, func() tea.Msg { return tickMsg(now) })
+	if s := m.text(); !strings.Contains(s, "✖ Microsoft refuses") || strings.Contains(s, "reading") {
+		t.Errorf("all of it:\n%s", s)
+	}
+	left = 5 << 20 // a burst later hides no incident
+	settle(m, func() tea.Msg { return tickMsg(now) })
+	if s := m.text(); !strings.Contains(s, "✖ Microsoft refuses") || !strings.Contains(s, "reading, 5 MB") {
+		t.Errorf("behind again:\n%s", s)
+	}
+}

@@ -226,6 +226,9 @@ const silentAfter = 10 * time.Minute
 // wrong, or stamps that were read in the wrong time zone (--tz).
 const aheadAfter = time.Minute
 
+// behindShown is how much of a log is not read yet where the head says so, in bytes.
+const behindShown = 1 << 20
+
 // headLine says how far the screen can be believed.
 func headLine(s *state, d *data) line {
 	var l line
@@ -246,7 +249,7 @@ func headLine(s *state, d *data) line {
 	case s.paused:
 		shape("‖ ")
 		add(strong, "paused at %s", s.pausedAt.In(d.location).Format(time.TimeOnly))
-	case d.behind >= 1<<20:
+	case d.behind >= behindShown:
 		shape("▲ ")
 		add(strong, "reading, %d MB to go", d.behind>>20)
 	case d.badNews:
@@ -374,7 +377,7 @@ func ratesLine(s *state, d *data) line {
 
 // incidentsShown is how many incidents are pinned.
 func incidentsShown(s *state, d *data) int {
-	if d.incidents == nil {
+	if d.incidents == nil || d.reading {
 		return 0
 	}
 	return min(len(d.incidents.list), max(1, min(3, (s.height-12)/4)))
@@ -392,6 +395,9 @@ func incidentAt(p *page, d *data) int {
 // incidentLines pins the incidents, or says that there is none.
 func incidentLines(s *state, d *data) []line {
 	in := d.incidents
+	if d.reading { // of half a log nothing is known to be well, nor that it goes on
+		return []line{{{"○ reading the log: its incidents come then", faint}}}
+	}
 	if in == nil {
 		return []line{{{"○ looking for incidents", faint}}}
 	}

@@ -131,7 +131,7 @@ func (o *Options) complete() {
 }
 
 func (o *Options) data() *data {
-	d := &data{now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter), since: o.Since, until: o.Until}
+	d := &data{reading: o.Behind != nil, now: o.Now(), location: o.Location, name: o.Name, only: onlyWords(&o.Filter), since: o.Since, until: o.Until}
 	d.look(o)
 	return d
 }
@@ -140,6 +140,7 @@ func (o *Options) data() *data {
 func (d *data) look(o *Options) {
 	if o.Behind != nil {
 		d.behind = o.Behind()
+		d.reading = d.reading && d.behind >= behindShown
 	}
 	if o.News != nil {
 		d.news, d.badNews = o.News()

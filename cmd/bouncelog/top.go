@@ -258,6 +258,9 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 	}
 	defer db.Close()
 	var stored, behind atomic.Int64
+	if st, err := os.Stat(path); err == nil {
+		behind.Store(st.Size())
+	}
 	g, err := ingest.New(ctx, db, ingest.Options{Judge: rules, Parser: opts, Stored: func(*store.Batch, time.Duration) { stored.Add(1) }})
 	if err != nil {
 		return err
