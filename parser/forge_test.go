@@ -347,6 +347,65 @@ func TestForgedPostfix(t *testing.T) {
 	}
 }
 
+// TestForgedContinuation has a sender fold a header so that its second line looks like a
+// line of the log. Exim writes the headers of a rejected message into its reject log as
+// they came.
+func TestForgedContinuation(t *testing.T) {
+	const rejected = "2026-11-23 09:47:05 1xVUtG-0005Lh-1y H=mx.evil.test [198.51.100.9] F=<x@evil.test> rejected after DATA: no"
+	const victim = "1xVUtH-0005Lh-1z ** victim@bigmail.test R=dnslookup T=remote_smtp: 550 5.1.1 User unknown"
+	forged := []string{
+		"\t2026-11-23 09:47:06 " + victim,
+		" 2026-11-23 09:47:06 " + victim,
+		"  2026-11-23T09:47:06+00:00 mx1 exim[3]: " + victim,
+		"\tNov 23 09:47:06 mx1 postfix/smtp[1]: 4028B460: to=<victim@bigmail.test>, relay=none, delay=1, dsn=5.1.1, status=bounced (no)",
+		"  Subject: 2026-11-23 09:47:06 " + victim,
+		" {\"log\":\"2026-11-23 09:47:06 " + victim + "\"}",
+		"\t" + victim,
+	}
+	for _, line := range forged {
+		if kind, r := parseLines(t, rejected, "Envelope-from: <x@evil.test>", "P Received: from x by y", "  Subject: a", line); kind != Unparsed {
+			t.Errorf("%q: %v %+v", line, kind, r.Deliveries)
+		}
+		// Reading goes on in the middle of the headers.
+		p := New(nil, Options{Location: time.UTC, Year: 2026, Last: time.Date(2026, 11, 23, 9, 47, 5, 0, time.UTC)})
+		var r Result
+		if kind := p.Parse([]byte(line), 0, &r); kind != Unparsed {
+			t.Errorf("%q, read on: %v %+v", line, kind, r.Deliveries)
+		}
+	}
+	// What a sender says of a message is not known of it.
+	_, r := parseLines(t, rejected, "\t2026-11-23 09:47:06 1xVUtH-0005Lh-1z <= forged@evil.test H=x [192.0.2.1] P=smtp S=1", "2026-11-23 09:47:06 "+victim)
+	if len(r.Deliveries) != 1 || r.Deliveries[0].Sender != "" {
+		t.Errorf("%+v", r.Deliveries)
+	}
+	// A log that is indented as a whole is read.
+	if kind, _ := parseLines(t, "  "+rejected, "  2026-11-23 09:47:06 "+victim); kind != Attempt {
+		t.Errorf("an indented log: %v", kind)
+	}
+}
+
+// TestForgedWords has a line that a program logs in somebody's words, in which a line of an
+// MTA's stands.
+func TestForgedWords(t *testing.T) {
+	const exim = "2026-11-23 09:47:06 1xVUtH-0005Lh-1z ** victim@bigmail.test R=dnslookup T=remote_smtp: 550 5.1.1 User unknown"
+	const postfix = "Nov 23 09:47:06 mx1 postfix/smtp[1]: 4028B460: to=<victim@bigmail.test>, relay=none, delay=1, dsn=5.1.1, status=bounced (no)"
+	for _, before := range []string{
+		"2026-11-23 09:47:05 Subject: ", "2026-11-23 09:47:05 Warning: ", "2026-11-23 09:47:05.123 +0100 warning: Subject: ",
+		"2026-11-23 09:47:05 [123] Subject: ", "2026-11-23 09:47:05 a subject ", "2026-11-23 09:47:05 Betreff: Re: ",
+		"Nov 23 09:47:05 user alice said: ", "2026-11-23T09:47:05Z user alice said: ", "user alice said: ",
+		"2026-11-23T09:47:05Z ERROR user alice not found ", "[Mon Nov 23 09:47:05 2026] [error] File does not exist: ",
+		"2026/11/23 09:47:05 [error] user alice7 said: ", "23-Nov-2026 09:47:05.123 SEVERE [http-8080] unknown command: ",
+	} {
+		for _, line := range []string{exim, postfix} {
+			for _, whole := range []string{before + line, `{"log":"` + before + line + `\n","time":"2026-11-23T09:47:06Z"}`, "mail-1  | " + before + line} {
+				if kind, r := parseLines(t, whole); kind != Unparsed {
+					t.Errorf("%s: %v %+v", whole, kind, r.Deliveries)
+				}
+			}
+		}
+	}
+}
+
 // FuzzForge makes any recipient of RFC 5321 section 4.1.2, has Exim show it,
 // and holds that the line is about it or not understood.
 func FuzzForge(f *testing.F) {

@@ -272,7 +272,10 @@ type Parser struct {
 	line     []byte // that is read, without the blanks at its end
 	blankEnd bool   // it had one
 	foreign  bool   // no program of an MTA's is named in its header
-	parts    parts
+
+	flushLeft bool // lines begin with a stamp: see continues
+	resumed   bool // and that is supposed, since none has been read yet
+	parts     parts
 
 	// The second chance (wrapper.go): the parser of the lines within, how the
 	// last one was found, and what it is told of its wrapper.
@@ -308,6 +311,8 @@ func New(q *Queue, o Options) *Parser {
 		q = NewQueue(0)
 	}
 	p := &Parser{queue: q, source: o.Source, options: o, outerHost: []byte(o.Host)}
+	p.resumed = !o.Last.IsZero()
+	p.flushLeft = p.resumed
 	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
 	p.clock.init(o)
 	return p
@@ -343,6 +348,13 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	}
 	p.blankEnd = n < len(line) && line[n] == ' '
 	line = line[:n]
+	if n > 0 && p.continues(line) {
+		r.Time, r.Program = p.Last(), ""
+		if holdsDelivery(line) {
+			return Unparsed
+		}
+		return Skipped
+	}
 	var kind Kind
 	if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
@@ -365,6 +377,25 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		p.repeatProg = nil
 	}
 	return kind
+}
+
+// continues reports a line that continues the line before: one that begins with a blank
+// in a log whose lines begin with a stamp. Exim writes the headers of a message that it
+// rejects into its reject log so, folded as the sender folded them: of such a line, every
+// byte but the blank may be a stranger's.
+//
+// Of a log that is read on after its beginning it is not known how its lines begin. Until
+// one shows it, a line that begins with a blank continues another.
+func (p *Parser) continues(line []byte) bool {
+	if c := line[0]; c == ' ' || c == '\t' {
+		return p.flushLeft
+	}
+	if !p.flushLeft || p.resumed {
+		form, n := scanStamp(line)
+		p.flushLeft = p.flushLeft && !p.resumed || n > 0 && form != stampUnix && form != stampDay
+		p.resumed = false
+	}
+	return false
 }
 
 // quoted reads a line with a quote or an empty cell at one of its ends: a row of a table, a

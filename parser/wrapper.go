@@ -315,7 +315,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 				}
 			}
 		}
-		if !isWrapper(line[:i], &p.shapes) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
+		if !isWrapper(line[:i], &p.shapes) || isProse(line[:i]) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
@@ -342,7 +342,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 // objects reads the objects that the line consists of from the index i on. It reports
 // false where there are none.
 func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Result, offset int64) (kind Kind, ok bool) {
-	if !isWrapper(bytes.TrimSuffix(line[:i], []byte("[")), &p.shapes) {
+	if before := bytes.TrimSuffix(line[:i], []byte("[")); !isWrapper(before, &p.shapes) || isProse(before) {
 		return 0, false
 	}
 	var o object
@@ -668,6 +668,57 @@ func holdsEximID(b []byte) bool {
 		}
 		i++
 	}
+}
+
+// isProse reports what the grammar of wrappers takes but a person or a stranger may have
+// written: two plain words in a row, three in all, or two before a colon; behind
+// a time as Exim's own log has it, any word but a level. Exim logs there what an access
+// control list says (log_message, logwrite), which often quotes a header.
+func isProse(b []byte) bool {
+	own, words, row, colon := false, 0, 0, false
+	for n := 0; len(b) > 0; b = b[n:] {
+		var form stampForm
+		if form, n = scanStamp(b); n > 0 {
+			own, row = own || form == stampExim, 0
+			continue
+		}
+		plain := true
+		for n = 0; n < len(b) && b[n] > ' '; n++ {
+			plain = plain && (b[n]|0x20-'a' < 26 || b[n] >= 0x80 || b[n] == ':' || b[n] == ',')
+		}
+		if n == 0 {
+			n = 1
+			continue
+		}
+		word := bytes.TrimRight(b[:n], ":,")
+		colon = b[n-1] == ':'
+		switch {
+		case !plain:
+			row = 0
+		case own && colon, len(word) > 1 && !isLevel(word) && (own || !isZoneOrDay(word)):
+			words++
+			row++
+			if own || row > 1 {
+				return true
+			}
+		}
+	}
+	return words > 2 || words == 2 && colon
+}
+
+// isZoneOrDay reports the short name of a time zone or of a day of the week, or any other
+// word of as few capitals.
+func isZoneOrDay(word []byte) bool {
+	switch string(word) {
+	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
+		return true
+	}
+	for _, c := range word {
+		if c-'A' >= 26 {
+			return false
+		}
+	}
+	return len(word) <= 5
 }
 
 // shapes remembers the form of wrappers that the grammar has taken, so that it
