@@ -90,6 +90,9 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 		}
 		return Skipped
 	}
+	for len(h.rest) > 1 && h.rest[0] == ' ' {
+		h.rest = h.rest[1:]
+	}
 	rest := h.rest
 	if len(rest) < 2 {
 		return Queued

@@ -25,7 +25,7 @@ var postfixGrammar = sync.OnceValue(func() (g struct {
 	// within a quoted local part.
 	address := `(?:<((?:` + quoted + `)?.*?)>|([^<, ][^, ]*)), (?:relay=|orig_to=)`
 	server := `[^\[]*\[[^\]]*\](?::[0-9]*)?`
-	g.queueID = regexp.MustCompile(`^([0-9A-Za-z]{5,25}):[ \t]?`)
+	g.queueID = regexp.MustCompile(`^([0-9A-Za-z]{5,25}):[ \t]*`)
 	g.to = regexp.MustCompile(`(?s)^to=` + address)
 	g.origTo = regexp.MustCompile(`(?s)^orig_to=` + address)
 	g.relay = regexp.MustCompile(`(?s)^relay=([^,]*), .`)

@@ -527,6 +527,8 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	kind := p.message(prog, h, r, offset)
 	if p.foreign = prog.daemon == notPostfix && !prog.exim; p.foreign && kind == Skipped {
 		kind = p.second(line, r, offset)
+	} else if kind == Skipped && len(h.program) > 0 {
+		kind = p.labelled(prog, r, offset)
 	}
 	if impossible && kind == Attempt {
 		r.Deliveries = r.Deliveries[:0]

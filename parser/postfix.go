@@ -63,7 +63,7 @@ func queueID(msg []byte) (id, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	rest = msg[i+1:]
-	if rest[0] == ' ' || rest[0] == '\t' { // "QID:from=<…>" lacks it
+	for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') { // "QID:from=<…>" lacks it
 		rest = rest[1:]
 	}
 	return msg[:i], rest, true
@@ -74,6 +74,17 @@ func queueID(msg []byte) (id, rest []byte, ok bool) {
 func hasOtherID(msg []byte) bool {
 	i := bytes.IndexByte(msg, ' ')
 	return i > 1 && msg[i-1] == ':' && hasPrefix(msg[i+1:], "to=<") && holdsDelivery(msg)
+}
+
+// beginsDelivery reports a message, or a line with its time, that begins where another
+// message has its text.
+func beginsDelivery(rest []byte) bool {
+	if _, n := scanStamp(rest); n == 0 {
+		if _, text, ok := queueID(rest); !ok || !hasPrefix(text, "to=<") {
+			return false
+		}
+	}
+	return holdsDelivery(rest)
 }
 
 var alnum = func() (t [256]bool) {
@@ -174,6 +185,12 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 	}
 	if hasPrefix(rest, "to=<") && holdsDelivery(h.message) {
 		return Unparsed // of a program that makes no deliveries
+	}
+	if isLevel(id) {
+		return Skipped // no queue id: see labelled
+	}
+	if len(rest) > 0 && alnum[rest[0]] && beginsDelivery(rest) {
+		return Unparsed
 	}
 	return Queued
 }

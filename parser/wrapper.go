@@ -397,6 +397,89 @@ func (p *Parser) timed(w *Parser, out *envelope) bool {
 	return ok
 }
 
+// labelled reads a message of an MTA's program that begins with a label of somebody else's: a level,
+// a mark, a container's prefix, or the header once more. It is in p.h.
+//
+// Postfix and Exim log strangers' text too ("warning: header Subject: …", "input=…"), so a label
+// is one that neither of them writes: JSON, marks and numbers, a level but for a word and a colon
+// ("warning: ", "error: "). A delivery behind another single word is not understood.
+func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
+	msg := p.h.message
+	if p.depth == maxDepth || len(msg) < 2 {
+		return Skipped
+	}
+	isJSON := msg[0] == '{' && prog.exim
+	if !isJSON && !holdsDelivery(msg) {
+		return Skipped
+	}
+	if isJSON {
+		var last moment
+		if kind, ok := p.objects(msg, 0, &envelope{host: p.h.host, moment: moment{form: p.h.form, stamp: p.h.stamp}}, &last, r, offset); ok {
+			return kind
+		}
+		return Unparsed
+	}
+	if prog.exim {
+		msg = bytes.TrimPrefix(msg, []byte("LOG: MAIN ")) // in the foreground: see console
+	}
+	if i := bytes.IndexByte(msg[:min(len(msg), 16)], '>'); i > 0 && msg[0] == '<' && isLevel(msg[1:i]) {
+		msg = msg[i+1:]
+	}
+	var inner header
+	words, start := 0, len(p.h.message)-len(msg)
+	for i := 0; i < len(msg) && i < maxWrapper; {
+		rest := msg[i:]
+		splitHeader(rest, &inner)
+		within := p.programs.get(inner.program)
+		whole := inner.form != stampNone && (within.daemon != notPostfix || within.exim || inner.id != nil) ||
+			i > 0 && len(inner.program) > 0 && (within.daemon != notPostfix || within.exim)
+		_, n := scanStamp(rest)
+		if begins := n > 0 || i == 0 || msg[i-1] == ' '; begins && (whole || i+start > 0 && isBare(rest, &inner)) {
+			switch {
+			case !isWrapper(msg[:i], &p.shapes) || isProse(msg[:i]) || isDiagnostic(msg):
+				return Skipped
+			case words > 0:
+				return Unparsed
+			case whole:
+				w := p.inside()
+				p.enclose(w, &envelope{host: p.h.host})
+				return w.parse(rest, r, offset)
+			}
+			h := &p.h
+			h.message, h.id = rest, nil
+			return p.message(prog, h, r, offset)
+		}
+		if n == 0 {
+			for n < len(rest) && rest[n] > ' ' {
+				n++
+			}
+			if word := bytes.Trim(rest[:n], "<>[]:-"); len(word) > 1 && isWord(word) && !isLevel(word) && string(word) != "stdout" && string(word) != "stderr" {
+				words++
+			}
+		}
+		for i += max(n, 1); i < len(msg) && msg[i] == ' '; {
+			i++
+		}
+	}
+	return Skipped
+}
+
+// isDiagnostic reports what Postfix begins a diagnostic with (msg(3)).
+func isDiagnostic(msg []byte) bool {
+	word, _, ok := bytes.Cut(msg[:min(len(msg), 16)], []byte(": "))
+	return ok && logWord(word)
+}
+
+// isWord reports letters and what stands between them, and no digit, as names of containers have.
+func isWord(b []byte) bool {
+	for _, c := range b {
+		if isDigit(c) || c == '.' && isLevel(b) {
+			return false
+		}
+	}
+	return true
+}
+
 // bare reads a message that has no header.
 func (p *Parser) bare(prog *program, text []byte, r *Result, offset int64) Kind {
 	p.line = text

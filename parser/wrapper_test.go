@@ -22,6 +22,57 @@ const (
 	wrapExim   = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y ** a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 5.1.1 no such user"
 )
 
+// TestLabelled has something between the header of an MTA's program and its message.
+func TestLabelled(t *testing.T) {
+	const h, exim = "Nov 23 09:47:06 mx1 postfix/smtp[7]: ", "Nov 23 09:47:06 mx1 exim[8]: "
+	const eximBare = "1xVUtG-0005Lh-1y ** a@b.example R=dnslookup T=remote_smtp: 550 5.1.1 no such user"
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	for _, tt := range []struct {
+		line string
+		want Kind
+	}{
+		{h + "info: " + wrapBare, Attempt},
+		{h + "info " + wrapBare, Attempt},
+		{h + "notice: " + wrapBare, Attempt},
+		{h + "4028B461: " + wrapBare, Unparsed},
+		{h + "4028B461: host mx.b.example[192.0.2.1] said: 450 " + wrapBare, Queued},
+		{h + "[mail.info] " + wrapBare, Attempt},
+		{h + "<info> " + wrapBare, Attempt},
+		{h + "<22>" + wrapSyslog, Attempt},
+		{h + "- " + wrapBare, Attempt},
+		{h + "> " + wrapBare, Attempt},
+		{h + wrapSyslog, Attempt},
+		{h + "4028B460:  " + wrapTo, Attempt},
+		{h + "word: " + wrapBare, Unparsed},
+		{h + "word " + wrapBare, Unparsed},
+		{h + "Subject: " + wrapSyslog, Unparsed},
+		{exim + "1xVUtG-0005Lh-1y  ** a@b.example R=r T=t: 550 no", Attempt},
+		{"2026-11-23 09:47:06 1xVUtG-0005Lh-1y  ** a@b.example R=r T=t: 550 no", Attempt},
+		{exim + "info " + eximBare, Attempt},
+		{exim + "LOG: MAIN " + eximBare, Attempt},
+		{exim + "mail-1 " + wrapExim, Attempt},
+		{exim + "> " + wrapExim, Attempt},
+		{exim + "2026-11-23T09:47:06Z stdout F " + wrapExim, Attempt},
+		{exim + `{"log":` + quote(wrapExim) + `,"time":"2026-11-23T09:47:06Z"}`, Attempt},
+		{exim + "Subject: " + wrapExim, Unparsed},
+		// What they quote of strangers stays what it is.
+		{h + "warning: " + wrapBare, Skipped},
+		{h + "error: " + wrapBare, Skipped},
+		{h + "warning: header Subject: " + wrapBare, Skipped},
+		{h + "warning: header Subject: " + wrapSyslog, Skipped},
+		{h + "Untrusted TLS connection established to " + wrapSyslog, Skipped},
+		{exim + "SMTP syntax error in \"" + wrapExim + "\" H=x [192.0.2.1] unrecognized command", Skipped},
+		{exim + "no host name found for IP address 192.0.2.1 " + wrapExim, Skipped},
+	} {
+		kind, r := parseLines(t, tt.line)
+		if kind != tt.want {
+			t.Errorf("%s: %v, want %v", tt.line, kind, tt.want)
+		} else if kind == Attempt && (r.Deliveries[0].Recipient != "a@b.example" || !r.Deliveries[0].Time.Equal(time.Date(2026, 11, 23, 9, 47, 6, 0, time.UTC))) {
+			t.Errorf("%s: %+v", tt.line, r.Deliveries[0])
+		}
+	}
+}
+
 // TestWrappers goes through what lines are wrapped in.
 func TestWrappers(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
