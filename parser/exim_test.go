@@ -443,3 +443,33 @@ func TestEnds(t *testing.T) {
 		t.Errorf("queued on purpose: %v", kind)
 	}
 }
+
+// TestEximAddressOrNothing has what follows the flag be no address of Exim's form: it is
+// understood as the address that it holds, or not at all.
+func TestEximAddressOrNothing(t *testing.T) {
+	for _, tt := range []struct{ msg, want string }{ // no address: not understood
+		{"== h@example.com delivery defer: x", ""},
+		{"== h@example.com delivery: x", ""},
+		{"** h@example.com failed: x", ""},
+		{"** h h@example.com R=r T=t: x", ""},
+		{"** h@example.com, i@example.com: x", ""},
+		{"=> <h@example.com> R=r T=t", ""},
+		{"** <h@example.com>: Unrouteable address", ""},
+		{"=>  h@example.com R=r T=t", "h@example.com"},
+		{"=> h@example.com  R=r T=t", "h@example.com"},
+		{"**   h@example.com: x", "h@example.com"},
+		{"== h@example.com routing defer (-1): x", "h@example.com"},
+		{"=> |/bin/x y <h@example.com> R=r T=t", "h@example.com"},
+		{"=> h <h@example.com> R=r T=t", "h@example.com"},
+		{`** "h i"@example.com: x`, `"h i"@example.com`},
+		{`=> h i <"h i"@example.com> R=r T=t`, `"h i"@example.com`},
+	} {
+		kind, r := parseLines(t, "2026-11-23 09:47:06 1xVUtG-0005Lh-1y "+tt.msg)
+		switch {
+		case tt.want == "" && kind != Unparsed:
+			t.Errorf("%s: %v %+v", tt.msg, kind, r.Deliveries)
+		case tt.want != "" && (kind != Attempt || r.Deliveries[0].Recipient != tt.want):
+			t.Errorf("%s: %v %+v", tt.msg, kind, r.Deliveries)
+		}
+	}
+}

@@ -27,6 +27,7 @@ import "strings"
 // scanAddress reads the address and its parent, and returns what follows. It
 // reports false where another mailbox may be meant.
 func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
+	s = strings.TrimLeft(s, " ")
 	var tops []quotedTop
 	if i := nextParent(s, 0); i >= 0 {
 		if tops, ok = quotedTops(s, i); !ok {
@@ -39,8 +40,12 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 			}
 		}
 	}
-	if rest, ok = f.shownAddress(s); !ok || len(tops) == 0 {
+	if rest, ok = f.shownAddress(s); !ok {
 		return rest, ok
+	}
+	if len(tops) == 0 {
+		f.address = strings.TrimRight(f.address, " ")
+		return rest, notMailbox(f.address) || f.parent != "" || plausible(f.address)
 	}
 	to, original := f.recipient()
 	for i := range tops {
@@ -49,6 +54,12 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 		}
 	}
 	return rest, true
+}
+
+// plausible reports what Exim can show of an address that no address in brackets follows:
+// it holds a blank only where it is quoted, and it is in no brackets of its own.
+func plausible(address string) bool {
+	return address != "" && address[0] != '<' && (strings.IndexByte(address, ' ') < 0 || isQuoted(address))
 }
 
 // A quotedTop is an address in angle brackets whose local part is quoted.
