@@ -22,6 +22,10 @@ type export struct {
 	value []byte // those that have come, maxJoined at most
 }
 
+// maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
+// read as a size, since a field was cut short, is larger.
+const maxFieldOfBytes = 1 << 30
+
 // begin forgets the entry before.
 func (e *export) begin() {
 	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0]}
@@ -36,7 +40,12 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 	switch {
 	case e.key != nil:
 		p.blanks = append(append(p.blanks[:0], line...), '\n')
-		if e.bytes(p.blanks) {
+		end := e.bytes(p.blanks)
+		if e.left > maxFieldOfBytes {
+			e.key = nil
+			return p.exportEnds(line, r, offset), true
+		}
+		if end {
 			e.take(e.key, e.value, p)
 			e.key = nil
 		}
@@ -50,8 +59,13 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 	default:
 		key, value, isText := bytes.Cut(line, []byte("="))
 		if !isField(key) {
-			p.how = unwrapped
-			return 0, false
+			return p.exportEnds(line, r, offset), true
+		}
+		if string(key) == "__CURSOR" && isText && e.text != nil {
+			// The entry before lacks its empty line.
+			kind = p.open(&e.object, &envelope{}, r, offset)
+			e.begin()
+			return kind, true
 		}
 		if isText {
 			e.take(key, value, p)
@@ -61,6 +75,22 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 	}
 	r.Time, r.Program = p.Last(), ""
 	return kind, true
+}
+
+// exportEnds reads a line that is of no entry, together with what the entry that it breaks
+// off has said.
+func (p *Parser) exportEnds(line []byte, r *Result, offset int64) Kind {
+	kind, broken := Blank, p.export.text != nil
+	if broken {
+		kind = p.open(&p.export.object, &envelope{}, r, offset)
+	}
+	p.export.begin()
+	p.how = unwrapped
+	if !broken {
+		return p.Parse(line, offset, r)
+	}
+	var another Result
+	return r.merge(kind, &another, p.Parse(line, offset, &another))
 }
 
 // bytes takes in some of a field of bytes, and reports whether that was its end.

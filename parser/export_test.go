@@ -83,3 +83,29 @@ func TestExportForged(t *testing.T) {
 		t.Errorf("%+v, kinds %v", attempts, kinds)
 	}
 }
+
+// TestExportBroken reads entries without the empty line at their end, and what follows a
+// field that was cut short.
+func TestExportBroken(t *testing.T) {
+	entry := func(i int, to string) string {
+		return exportEntry(i, "postfix/smtp", "MESSAGE=4028B461: to=<"+to+">, relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (no)")
+	}
+	open := func(i int, to string) string { return strings.TrimSuffix(entry(i, to), "\n") }
+	const line = "Nov 23 09:47:07 mx1 postfix/smtp[7]: 4028B462: to=<z@b.example>, relay=none, delay=1, dsn=5.1.1, status=bounced (no)\n"
+	for _, tt := range []struct{ name, text, want string }{
+		{"no empty line between", open(0, "a@b.example") + open(1, "b@b.example") + entry(2, "c@b.example"), "a@b.example b@b.example c@b.example"},
+		{"a line of another form", open(0, "a@b.example") + line + line, "a@b.example z@b.example z@b.example"},
+		{"a field of bytes cut short, entries", "__CURSOR=a\nMESSAGE\n" + entry(1, "b@b.example") + entry(2, "c@b.example"), "b@b.example c@b.example"},
+		{"a field of bytes cut short, lines", "__CURSOR=a\nMESSAGE\n" + line + line, "z@b.example z@b.example"},
+		{"a later field cut short", open(0, "a@b.example") + "_CMDLINE\n" + line, "a@b.example z@b.example"},
+	} {
+		var got []string
+		attempts, _ := readExport(tt.text)
+		for _, d := range attempts {
+			got = append(got, d.Recipient)
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, s, tt.want)
+		}
+	}
+}
