@@ -137,11 +137,13 @@ type EndEvent string
 // What can become of a message, apart from its deliveries.
 const (
 	// MessageCompleted: nothing of it is left in the queue. Exim: Completed;
-	// Postfix: the queue manager's removed.
+	// Postfix: the queue manager's removed, and requeued (postsuper -r), since
+	// the message goes on under another queue id.
 	MessageCompleted EndEvent = "completed"
 	// MessageRemoved: somebody took it out of the queue. The recipients that were
 	// still queued get nothing, and nothing is returned. Exim: removed by
-	// (exim -Mrm), cancelled by (exim -Mg, timeout_frozen_after); Postfix:
+	// (exim -Mrm), cancelled by (exim -Mg, timeout_frozen_after), all addresses
+	// marked delivered by (exim -Mmad); Postfix:
 	// postsuper -d, and a submission that was cancelled.
 	MessageRemoved EndEvent = "removed"
 	// MessageFrozen: it is held in the queue until somebody acts. Exim: Frozen,

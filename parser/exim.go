@@ -144,6 +144,10 @@ func eximEnd(rest []byte) (event bounce.EndEvent, by []byte) {
 		if by, ok := cutPrefix(rest, "cancelled by "); ok {
 			return bounce.MessageRemoved, by
 		}
+	case 'a': // exim -Mmad
+		if by, ok := cutPrefix(rest, "all addresses marked delivered by "); ok {
+			return bounce.MessageRemoved, by
+		}
 	case 'F', 'f', 'M', '*':
 		rest, _ = cutPrefix(rest, "*** ")
 		if by, ok := cutPrefix(rest, "frozen by "); ok {

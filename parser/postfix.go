@@ -168,6 +168,9 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		case "removed":
 			p.end(&k, bounce.MessageRemoved, []byte("postsuper"), r, offset)
 			return Queued
+		case "requeued": // it goes on under another queue id (postsuper -r)
+			p.end(&k, bounce.MessageCompleted, []byte("postsuper"), r, offset)
+			return Queued
 		case "placed on hold":
 			p.end(&k, bounce.MessageFrozen, []byte("postsuper"), r, offset)
 			return Queued
