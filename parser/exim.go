@@ -70,8 +70,20 @@ var notAlnum = func() (t [256]uint8) {
 	return t
 }()
 
-// exim reads a line of Exim's main log, from the log itself or from syslog.
+// exim reads a line of Exim's main log, from the log itself or from syslog. It counts a
+// delivery whose last part never came with the next line of the same process that has no
+// delivery of its own.
 func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
+	message := h.message
+	kind := p.eximMessage(prog, h, r, offset)
+	if prog.exim && kind != Attempt && p.parts.lost(p, prog, message) {
+		return Unparsed
+	}
+	return kind
+}
+
+// eximMessage reads a message of Exim's.
+func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) Kind {
 	if prog.exim {
 		msg := h.message
 		if len(msg) > 0 && msg[0] == '[' {

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -473,6 +474,33 @@ func TestEximAddressOrNothing(t *testing.T) {
 			t.Errorf("%s: %v %+v", tt.msg, kind, r.Deliveries)
 		case tt.want != "" && (kind != Attempt || r.Deliveries[0].Recipient != tt.want):
 			t.Errorf("%s: %v %+v", tt.msg, kind, r.Deliveries)
+		}
+	}
+}
+
+// TestEximPartLost counts a delivery whose last part never comes, once.
+func TestEximPartLost(t *testing.T) {
+	const begun = "Nov 23 09:47:06 mx1 exim[7]: [1/2] 1xVUtG-0005Lh-1y ** a@b.example R=r T=t H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after DATA: 550"
+	const last = "Nov 23 09:47:06 mx1 exim[7]: [2/2]  5.7.1 no"
+	const completed = "Nov 23 09:47:07 mx1 exim[7]: 1xVUtG-0005Lh-1y Completed"
+	const attempt = "Nov 23 09:47:07 mx1 exim[7]: 1xVUtG-0005Lh-1y => c@b.example R=r T=t"
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  []Kind
+	}{
+		{"whole", []string{begun, last, completed}, []Kind{Queued, Attempt, Queued}},
+		{"lost", []string{begun, completed, completed}, []Kind{Queued, Unparsed, Queued}},
+		{"another process between", []string{begun, strings.Replace(completed, "[7]", "[8]", 1), last, completed}, []Kind{Queued, Queued, Attempt, Queued}},
+		{"another attempt of the process", []string{begun, attempt, completed}, []Kind{Queued, Attempt, Unparsed}},
+		{"no delivery", []string{strings.Replace(begun, "**", "<=", 1), completed}, []Kind{Queued, Queued}},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i, line := range tt.lines {
+			if kind := p.Parse([]byte(line), int64(1000*i), &r); kind != tt.want[i] {
+				t.Errorf("%s: %s: %v, want %v", tt.name, line, kind, tt.want[i])
+			}
 		}
 	}
 }

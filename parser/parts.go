@@ -41,7 +41,7 @@ func syslogPart(msg []byte) (p part, ok bool) {
 //
 // What is kept is bounded: maxBegun lines of maxJoined bytes. A line whose end
 // does not come is counted as not understood when its place is needed, or when
-// its process begins another one.
+// its process logs another one.
 type parts struct {
 	begun []begun
 }
@@ -104,6 +104,29 @@ func (ps *parts) join(p *Parser, prog *program, part *part) (whole []byte, kind 
 	}
 	b.next = 0
 	return b.text, Queued
+}
+
+// lost reports a delivery whose last part has not come before its process logs this
+// message, which is no part. The delivery is forgotten.
+func (ps *parts) lost(p *Parser, prog *program, message []byte) bool {
+	for i := range ps.begun {
+		b := &ps.begun[i]
+		if b.next == 0 || len(b.pid) == 0 || b.host != p.host || b.program != prog.name {
+			continue
+		}
+		if _, ok := syslogPart(message); ok || !bytes.Equal(b.pid, p.ownPID(message)) {
+			continue
+		}
+		b.next = 0
+		return holdsDelivery(b.text)
+	}
+	return false
+}
+
+// ownPID is the process id in front of a message that is no part.
+func (p *Parser) ownPID(message []byte) []byte {
+	head := p.line[:max(0, len(p.line)-len(message))]
+	return lastDigits(head[:max(0, bytes.LastIndex(head, []byte("]: ")))])
 }
 
 // pid is the process id in front of a message that ends the line.
