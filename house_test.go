@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"internal/chnode":          {},
 	"internal/chnode/launch":   {},
 	"store/sqlite":             {"bounce", "store", "internal/sqlite3"},
-	"problem":                  {"bounce", "store", "internal/ascii", "internal/provider", "internal/table"},
+	"problem":                  {"bounce", "judge", "store", "internal/ascii", "internal/provider", "internal/table"},
 	"report":                   {"bounce", "judge", "store", "problem", "internal/ascii", "internal/provider", "internal/table", "internal/when"},
 	"report/render":            {"bounce", "judge", "store", "problem", "report", "internal/ascii", "internal/provider", "internal/table", "internal/when"},
 	"top":                      {"bounce", "judge", "store", "problem", "report", "report/render", "internal/provider", "internal/table", "internal/when"},

@@ -339,6 +339,10 @@ func OtherServer(d *bounce.Delivery) bool {
 	return (d.RelayHost != "" || d.RelayIP != "") && factsOf(d)&(ownHop|factSubmission) == 0
 }
 
+// OwnServer reports whether an attempt went to a mail store, a filter, a relay or an agent of
+// one's own.
+func OwnServer(d *bounce.Delivery) bool { return factsOf(d)&ownHop != 0 }
+
 // OwnRelay reports whether the name of a relay, as logged, is none of another's server:
 // there is none, it has no dot, or it is an address of this host or a private network.
 func OwnRelay(host string) bool {

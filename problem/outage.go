@@ -139,7 +139,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	switch {
 	case strings.HasPrefix(r.Detail, "own-") && r.Scope == bounce.ScopeSender:
 		return causeHost, stated
-	case r.Reason == bounce.RelayDenied && !outside(r.RelayHost):
+	case r.Reason == bounce.RelayDenied && !atOthers(r.Traits):
 		return causeFilter, stated
 	case r.Reason == bounce.RelayDenied && provider.Submits(r.RelayPort):
 		return causeLogin, stated
@@ -185,12 +185,13 @@ type outageSearch struct {
 	causes  map[string][]failure
 	seed    maphash.Seed
 	reached *reached
+	own     map[string]bool // by the name of a relay: see takenByOthers
 	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not asked yet
 }
 
 // findOutages finds the faults of the sending side among the failed attempts that match f.
 func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) ([]Problem, error) {
-	w := &outageSearch{s: s, f: f, o: o, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached}
+	w := &outageSearch{s: s, f: f, o: o, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
 	ok, err := w.read(ctx)
 	if err != nil || !ok {
 		return nil, err
@@ -436,13 +437,22 @@ func (w *outageSearch) readDomains(ctx context.Context, where ...store.Dimension
 	}
 	f.Since = f.Since.Add(-w.o.Window)
 	cells, err := w.s.Count(ctx, f, append(where, store.ByDomain)...)
+	if err != nil {
+		return err
+	}
+	var others map[string]bool
+	if len(where) > 0 {
+		if others, err = w.takenByOthers(ctx, f, cells, 0); err != nil {
+			return err
+		}
+	}
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 && len(w.took) < setSize {
 			domain := ascii.Lower(c.Keys[len(where)])
-			w.took[domain] = w.took[domain] || len(where) > 0 && outside(c.Keys[0])
+			w.took[domain] = w.took[domain] || others[c.Keys[0]]
 		}
 	}
-	return err
+	return nil
 }
 
 // knows reports whether the recipient's domain took mail (see readDomains).
@@ -558,10 +568,14 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 	if err != nil {
 		return nil, err
 	}
+	others, err := w.takenByOthers(ctx, f, cells, 1)
+	if err != nil {
+		return nil, err
+	}
 	through := int64(0)
 	flows := map[string]bool{} // hours in which mail got through
 	for i := range cells {
-		if c := &cells[i]; c.Delivered > 0 && outside(c.Keys[1]) {
+		if c := &cells[i]; c.Delivered > 0 && others[c.Keys[1]] {
 			through += c.Delivered
 			flows[c.Keys[0]] = true
 		}
@@ -622,12 +636,19 @@ func (w *outageSearch) total(ctx context.Context, f store.Filter) (c store.Count
 func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, err error) {
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
 	cells, err := w.s.Count(ctx, f, store.ByRelay)
+	if err != nil {
+		return 0, err
+	}
+	others, err := w.takenByOthers(ctx, f, cells, 0)
+	if err != nil {
+		return 0, err
+	}
 	for i := range cells {
-		if outside(cells[i].Keys[0]) {
+		if others[cells[i].Keys[0]] {
 			n += cells[i].Delivered
 		}
 	}
-	return n, err
+	return n, nil
 }
 
 // An outage is a run that is one, and what is known of it.
@@ -896,9 +917,13 @@ func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (stri
 	if err != nil {
 		return "", err
 	}
+	others, err := w.takenByOthers(ctx, f, cells, 0)
+	if err != nil {
+		return "", err
+	}
 	var all, here int64
 	for i := range cells {
-		if c := &cells[i]; outside(c.Keys[0]) {
+		if c := &cells[i]; others[c.Keys[0]] {
 			all += c.Delivered
 			if provider.OfHost(c.Keys[0]) == one {
 				here += c.Delivered

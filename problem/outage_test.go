@@ -68,6 +68,18 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out"}},
 		},
 		{
+			"port 25 closed, while a mail store with the name of a host takes mail", join(before, spread(30, 15, day, gap, own(refusal)), spread(90, 1, day, gap/3, mail{outcome: good, code: 250, to: "office.example", relay: "mail.office.example", address: "private/dovecot-lmtp", agent: "lmtp"})),
+			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out"}},
+		},
+		{
+			"port 25 closed, while a mail store in the own network takes mail", join(before, spread(30, 15, day, gap, own(refusal)), spread(90, 1, day, gap/3, mail{outcome: good, code: 250, to: "office.example", relay: "172.22.1.250", address: "172.22.1.250", agent: "lmtp", port: 24})),
+			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out"}},
+		},
+		{
+			"port 25 closed, while an agent and a filter take mail", join(before, spread(30, 15, day, gap, own(refusal)), spread(90, 1, day, gap/3, mail{outcome: good, to: "office.example", relay: "dovecot", agent: "pipe"}), spread(90, 1, day, gap/3, mail{outcome: good, code: 250, to: "shop.example", relay: "filter.office.example", address: "10.1.2.3"})),
+			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out"}},
+		},
+		{
 			"port 25 closed for 40 minutes", join(before, spread(10, 10, day, gap, own(refusal)), spread(60, 15, day+40*time.Minute, gap, taken)),
 			[]answer{{"likely", "network", "Nothing goes out: 10 of 10"}},
 		},

@@ -25,6 +25,7 @@ type mail struct {
 	id       string
 	from, to string
 	relay    string
+	address  string // of the relay; "": 192.0.2.1
 	outcome  bounce.Outcome
 	reason   bounce.Reason
 	detail   string
@@ -80,6 +81,9 @@ func logOf(t *testing.T, mails []mail) store.Store {
 		}
 		if m.nullFrom {
 			a.Sender, a.SenderDomain = "", ""
+		}
+		if m.address != "" {
+			a.RelayIP = m.address
 		}
 		if m.agent != "" {
 			a.Agent = m.agent

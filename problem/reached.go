@@ -33,13 +33,14 @@ func newReached(f store.Filter) *reached {
 
 // note notes that a host answered, and when the recipient of a failed attempt took mail.
 func (x *reached) note(r *store.Refusal) {
-	if r.Code != 0 && outside(r.RelayHost) && !provider.Submits(r.RelayPort) {
+	ofOthers := atOthers(r.Traits)
+	if r.Code != 0 && ofOthers && !provider.Submits(r.RelayPort) {
 		if len(x.answered) == failuresKept {
 			x.answered = append(x.answered[:0], x.answered[failuresKept/2:]...)
 		}
 		x.answered = append(x.answered, momentOf(r.Time))
 	}
-	if !x.everybody || !outside(r.RelayHost) {
+	if !x.everybody || !ofOthers {
 		return
 	}
 	for _, t := range [...]time.Time{r.DeliveredBefore, r.DeliveredAfter} {

@@ -12,6 +12,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -292,7 +293,7 @@ func (x *refusalSearch) findRelay(ctx context.Context) error {
 	var all int64
 	n := map[string]int64{}
 	for i := range cells {
-		if host := cells[i].Keys[0]; outside(host) {
+		if host := cells[i].Keys[0]; !judge.OwnRelay(host) {
 			all += cells[i].Attempts
 			n[provider.OfHost(host)] += cells[i].Attempts
 		}
@@ -323,7 +324,7 @@ func (x *refusalSearch) findProvider(ctx context.Context, c *traits) error {
 		}
 		n := map[string]int64{}
 		for i := range cells {
-			if host := cells[i].Keys[0]; outside(host) {
+			if host := cells[i].Keys[0]; !judge.OwnRelay(host) {
 				n[provider.OfHost(host)] += cells[i].Attempts
 			}
 		}
@@ -584,8 +585,3 @@ func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
 }
 
 func (x *refusalSearch) inPeriod(t moment) bool { return x.since <= t && t < x.until }
-
-// outside reports whether a relay is somebody else's: it has a name or a public address.
-func outside(relay string) bool {
-	return relay != "" && relay != "localhost" && !strings.HasPrefix(relay, "127.") && relay != "::1" && !strings.HasPrefix(relay, "/")
-}

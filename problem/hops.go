@@ -1,0 +1,84 @@
+package problem
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/judge"
+	"bouncelog/store"
+)
+
+// hopsAsked is how many relays, those that took most, are asked of each time whether they are
+// this side's own. What is left takes little; it counts as others'.
+const hopsAsked = 20
+
+// atOthers reports whether a failed attempt was at a server of others.
+func atOthers(t *store.Traits) bool {
+	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !strings.HasPrefix(t.Detail, "own-")
+}
+
+// A taken is what one relay took.
+type taken struct {
+	relay string
+	n     int64
+}
+
+// takenByOthers returns the relays, by their names, among those that took cells which are
+// servers of others: what a mail store, a filter or an agent of this side takes got nowhere.
+// Keys[at] names the relay; f selected the cells.
+//
+// Invariant: a name alone does not say whose a relay is, since Postfix logs a local LMTP server
+// under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of
+// each such relay is read, once in a search.
+func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int) (map[string]bool, error) {
+	sums := map[string]int64{}
+	for i := range cells {
+		if c := &cells[i]; c.Delivered > 0 {
+			sums[c.Keys[at]] += c.Delivered
+		}
+	}
+	list := make([]taken, 0, len(sums))
+	for relay, n := range sums {
+		if !judge.OwnRelay(relay) {
+			list = append(list, taken{relay, n})
+		}
+	}
+	slices.SortFunc(list, func(a, b taken) int { return cmp.Or(cmp.Compare(b.n, a.n), strings.Compare(a.relay, b.relay)) })
+	others := make(map[string]bool, len(list))
+	for i, x := range list {
+		if i >= hopsAsked {
+			others[x.relay] = true
+			continue
+		}
+		own, known := w.own[x.relay]
+		if !known {
+			var err error
+			if own, err = w.ownRelay(ctx, f, x.relay); err != nil {
+				return nil, err
+			}
+			if len(w.own) < setSize {
+				w.own[x.relay] = own
+			}
+		}
+		others[x.relay] = !own
+	}
+	return others, nil
+}
+
+// ownRelay reports whether a delivery that f selects to a relay went to a server of this side.
+func (w *outageSearch) ownRelay(ctx context.Context, f store.Filter, relay string) (bool, error) {
+	if f.Relay != "" { // a suffix, which the relay ends with
+		return false, nil
+	}
+	f.Relay, f.Outcomes, f.Reasons = relay, []bounce.Outcome{bounce.Delivered}, nil
+	for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: 1, Newest: true}) {
+		if err != nil {
+			return false, err
+		}
+		return judge.OwnServer(&a.Delivery), nil
+	}
+	return false, nil
+}
