@@ -3,10 +3,12 @@ package problem
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/judge"
 	"bouncelog/store"
 )
@@ -70,9 +72,6 @@ func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells 
 
 // ownRelay reports whether a delivery that f selects to a relay went to a server of this side.
 func (w *outageSearch) ownRelay(ctx context.Context, f store.Filter, relay string) (bool, error) {
-	if f.Relay != "" { // a suffix, which the relay ends with
-		return false, nil
-	}
 	f.Relay, f.Outcomes, f.Reasons = relay, []bounce.Outcome{bounce.Delivered}, nil
 	for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: 1, Newest: true}) {
 		if err != nil {
@@ -81,4 +80,31 @@ func (w *outageSearch) ownRelay(ctx context.Context, f store.Filter, relay strin
 		return judge.OwnServer(&a.Delivery), nil
 	}
 	return false, nil
+}
+
+// refusing returns the parts of a run at one host each that refuses to relay the mail to
+// unrelated domains and takes next to none: a relay host, for which mail exchangers of others
+// are no cause. One that takes mail meanwhile is a provider that some domains have left.
+func (w *outageSearch) refusing(ctx context.Context, run []failure) (parts [][]failure, err error) {
+	hosts := map[string][]failure{}
+	for _, x := range run {
+		host := ascii.Lower(x.RelayHost)
+		hosts[host] = append(hosts[host], x)
+	}
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		list := hosts[host]
+		if !unrelated(list) {
+			continue
+		}
+		f := w.during(list)
+		f.Relay = host
+		c, err := w.total(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if float64(c.Delivered) <= outageThrough*float64(len(list)) {
+			parts = append(parts, list)
+		}
+	}
+	return parts, nil
 }

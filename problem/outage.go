@@ -39,6 +39,11 @@ const (
 	denied
 	// filtered: a content filter of this server refuses the message, as it does with most.
 	filtered
+	// unrelayed: one host refuses to relay the mail to many domains that have nothing to do
+	// with each other, and takes no other mail.
+	unrelayed
+
+	evidenceKinds = iota
 )
 
 // The causes of outages, as the field Cause names them.
@@ -143,6 +148,8 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeFilter, stated
 	case r.Reason == bounce.RelayDenied && provider.Submits(r.RelayPort):
 		return causeLogin, stated
+	case r.Reason == bounce.RelayDenied && r.Code != 0 && !r.NullSender:
+		return causeLogin, unrelayed
 	case r.Code != 0 || r.NullSender || r.Detail != "" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
 		return causeResolver, silent
@@ -347,6 +354,13 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 	}
 	for _, e := range [...]evidence{stated, denied, filtered} {
 		runs = append(runs, w.byWindow(of(e))...)
+	}
+	for _, run := range w.byWindow(of(unrelayed)) {
+		parts, err := w.refusing(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, parts...)
 	}
 	unanswered := of(silent, notFound)
 	dead, err := w.dead(ctx, unanswered)
@@ -655,7 +669,7 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, 
 type outage struct {
 	cause  string
 	found  string // the cause that its failures were read for
-	kinds  [filtered + 1]bool
+	kinds  [evidenceKinds]bool
 	run    []failure // from its onset to its last failure
 	period []failure // those in the period asked for, at least one
 	texts  []*store.Attempt

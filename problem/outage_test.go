@@ -96,6 +96,10 @@ func TestOutages(t *testing.T) {
 			[]answer{{"confirmed", "login", "at the login to the relay host smtp.relay.example:587"}},
 		},
 		{
+			"a relay host at port 25 that relays nothing", join(before, spread(30, 15, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx-relay.campus.example"})),
+			[]answer{{"likely", "login", "30 of 30 messages to 15 domains fail at the relay host mx-relay.campus.example, which does not relay mail of this server (relay access denied)"}},
+		},
+		{
 			"a mail store that is down", spread(30, 1, day, gap, mail{says: "connect to mx1.office.example[private/store]: No such file or directory", local: true, agent: "lmtp", outcome: bounce.Soft, to: "office.example"}),
 			[]answer{{"confirmed", "mail_store", "Nothing is delivered: 30 of 30 messages to office.example fail at the mail store"}},
 		},
@@ -133,6 +137,8 @@ func TestOutages(t *testing.T) {
 		{"a filter that was started again", join(spread(5, 5, day, time.Second, own("connect to 127.0.0.1[127.0.0.1]:10024: Connection refused")), spread(5, 5, day+5*time.Minute, time.Second, taken)), nil},
 		{"two messages", spread(2, 2, 0, gap, own(refusal)), nil},
 		{"greylisted everywhere", spread(30, 15, 0, gap, mail{says: "450 4.7.1 Greylisted, come back in 300 seconds", outcome: bounce.Soft, relay: "mx.d%d.example"}), nil},
+		{"domains that left a provider which takes the mail of others", join(spread(60, 15, 0, gap, taken), spread(12, 6, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"}), with(spread(30, 15, day, gap, mail{outcome: good, code: 250, relay: "mx.hoster.example"}), func(m *mail) { m.to = "x" + m.to })), nil},
+		{"four domains that left a provider", join(before, spread(12, 4, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"})), nil},
 		{"two people who left", join(spread(40, 1, 0, gap, mail{outcome: good, to: "office.example"}), with(spread(4, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"}), func(m *mail) { m.to = "u1@office.example" }), spread(40, 1, day, gap, mail{outcome: good, to: "office.example"})), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

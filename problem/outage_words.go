@@ -100,6 +100,11 @@ var (
 		firstCheck:       "The list of mailboxes that the store looks into (Dovecot: doveadm user ADDRESS; Postfix: postmap -q ADDRESS with virtual_mailbox_maps or local_recipient_maps): is the database or file there, readable and complete, and is the volume of the mailboxes mounted?",
 		otherExplanation: "These mailboxes were removed on purpose.", disprovedBy: "A look-up of one of these addresses that says that it does not exist, as it should.",
 	}
+	unrelayedKind = outageKind{
+		place:            "at the relay host {hop}, which does not relay mail of this server",
+		firstCheck:       "What the relay host wants of this server: a login (Postfix: smtp_sasl_auth_enable, smtp_sasl_password_maps and whether postmap was run; Exim: client authenticators, passwd.client), the port for that (587), or this server's address in the list that its provider keeps; and whether the name is that of the relay host (Postfix: relayhost, transport_maps; Exim: route_list, dc_smarthost).",
+		otherExplanation: "The domains had one host in common, which serves them no more.", disprovedBy: "Mail to other domains that the relay host takes meanwhile.",
+	}
 	filteredKind = outageKind{
 		place:            "at this server's own content filter{at}, which refuses most of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
@@ -117,6 +122,8 @@ func (x *outage) kind() outageKind {
 		return deniedKind
 	case x.kinds[filtered]:
 		return filteredKind
+	case x.kinds[unrelayed]:
+		return unrelayedKind
 	}
 	return outageKinds[x.cause]
 }
@@ -191,6 +198,8 @@ func (x *outage) why() string {
 	case x.kinds[filtered] && !x.kinds[stated]:
 		return fmt.Sprintf("The refusals are those of a content filter of this server. It refuses %d messages of %d, much more than before, to %s known to be valid among others.",
 			len(x.messages), x.tried, table.Count(int64(len(x.valid)), "recipient"))
+	case x.kinds[unrelayed] && !x.kinds[stated]:
+		return fmt.Sprintf("One host refuses to relay the mail to %d domains that have nothing to do with each other, and took next to none meanwhile.", len(x.units))
 	case x.alive():
 		return fmt.Sprintf("%d domains that have nothing to do with each other are not found, though they took mail before or since.", x.knownDomains)
 	case x.kinds[stated]:
@@ -311,6 +320,7 @@ var errorWords = []string{
 	"no such file or directory", "permission denied", "no space left on device", "disk quota exceeded", "read-only file system", "cannot assign requested address",
 	"host not found, try again", "host not found", "unrouteable address", "mail transport unavailable", "unknown mail transport error", "mail system configuration error",
 	"loops back to myself", "authentication failed", "connection reset by peer",
+	"relay access denied", "relaying denied", "relay not permitted",
 }
 
 // errorWord returns the commonest of errorWords in some replies; "": none.
