@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
@@ -107,4 +109,46 @@ func (w *outageSearch) refusing(ctx context.Context, run []failure) (parts [][]f
 		}
 	}
 	return parts, nil
+}
+
+// unserved returns the parts of a run at one domain each that this server takes itself for the
+// destination of while it never delivered a message to it: many messages to several
+// recipients, none of whom has a mailbox here.
+func (w *outageSearch) unserved(ctx context.Context, run []failure) (parts [][]failure, err error) {
+	domains := map[string][]failure{}
+	for _, x := range run {
+		domain := ascii.Lower(x.RecipientDomain)
+		domains[domain] = append(domains[domain], x)
+	}
+	asked := 0
+	for _, domain := range slices.Sorted(maps.Keys(domains)) {
+		list := domains[domain]
+		recipients := map[uint64]bool{}
+		for i := range list {
+			recipients[list[i].recipient] = true
+		}
+		if domain == "" || messagesOf(list) < outageMany || len(recipients) < w.o.Recipients {
+			continue
+		}
+		if asked++; asked > domainsAsked {
+			break
+		}
+		f := w.f
+		f.Outcomes, f.Reasons, f.Since, f.Until, f.Domain = nil, nil, time.Time{}, time.Time{}, domain
+		c, err := w.total(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if c.Delivered == 0 {
+			parts = append(parts, list)
+		}
+	}
+	return parts, nil
+}
+
+// namesAddress reports whether the hop that most of some failures name is an address and no
+// host name: then it stands in this side's configuration, since an MX record holds a name.
+func namesAddress(texts []*store.Attempt) bool {
+	at, _, _ := hops(texts)
+	return len(at) > 0 && net.ParseIP(at[0].host) != nil
 }

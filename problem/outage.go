@@ -42,6 +42,12 @@ const (
 	// unrelayed: one host refuses to relay the mail to many domains that have nothing to do
 	// with each other, and takes no other mail.
 	unrelayed
+	// absent: this server itself knows no recipient of a domain, and never took mail for it.
+	absent
+	// noRoute: the operating system has no route to an address of the receiver, mostly an IPv6
+	// address; no packet left this server. Several domains are enough, though mail to others
+	// gets out, by IPv4. Where none does it is as silent.
+	noRoute
 
 	evidenceKinds = iota
 )
@@ -113,6 +119,10 @@ func (x *failure) passed() bool { return x.after != 0 && x.after.sub(x.at) < out
 // causeOf returns the cause of outage that a failed attempt points to, "": none; and how.
 // valid is Thresholds.Valid.
 func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
+	if r.Code == 0 && !r.NullSender && r.Reason == bounce.Connection && strings.Contains(r.Template, "etwork is unreachable") && // ENETUNREACH
+		(r.Detail == "" || r.Detail == "own-network") {
+		return causeNetwork, noRoute
+	}
 	switch r.Detail {
 	case "own-hop":
 		return causeFilter, stated
@@ -134,7 +144,11 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeFilter, filtered
 	case "own-mailbox", "own-relay", "own-table":
 		switch {
-		case !tookBefore(r, valid) || r.Outcome != bounce.Hard:
+		case r.Outcome != bounce.Hard:
+			return "", 0
+		case !tookBefore(r, valid) && r.Detail == "own-table" && !r.NullSender:
+			return causeRouter, absent
+		case !tookBefore(r, valid):
 			return "", 0
 		case r.Detail == "own-table" && r.RelayHost == "": // no transport was reached
 			return causeRouter, denied
@@ -352,7 +366,7 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		}
 		return list
 	}
-	for _, e := range [...]evidence{stated, denied, filtered} {
+	for _, e := range [...]evidence{stated, denied, filtered, noRoute} {
 		runs = append(runs, w.byWindow(of(e))...)
 	}
 	for _, run := range w.byWindow(of(unrelayed)) {
@@ -362,7 +376,14 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 		}
 		runs = append(runs, parts...)
 	}
-	unanswered := of(silent, notFound)
+	for _, run := range w.byWindow(of(absent)) {
+		parts, err := w.unserved(ctx, run)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, parts...)
+	}
+	unanswered := of(silent, notFound, noRoute)
 	dead, err := w.dead(ctx, unanswered)
 	if err != nil {
 		return nil, err
@@ -677,6 +698,7 @@ type outage struct {
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
+	sent                           int   // messages that are no notifications
 	lasting                        int   // messages that were not delivered soon after
 	knownDomains                   int   // that are not found, and took mail
 	tried                          int64 // messages of its time that it is about, the failed ones included
@@ -689,9 +711,12 @@ func newOutage(cause string, run []failure) *outage {
 		cause: cause, run: run, messages: map[uint64]bool{}, recipients: map[uint64]bool{}, returned: map[uint64]bool{},
 		valid: map[uint64]bool{}, units: map[string]bool{},
 	}
-	lasting := map[uint64]bool{}
+	lasting, sent := map[uint64]bool{}, map[uint64]bool{}
 	for i := range run {
 		a := &run[i]
+		if !a.NullSender {
+			sent[a.message] = true
+		}
 		x.messages[a.message], x.recipients[a.recipient], x.units[a.unit] = true, true, true
 		x.kinds[a.evidence] = true
 		if a.address != "" {
@@ -704,7 +729,7 @@ func newOutage(cause string, run []failure) *outage {
 			lasting[a.message] = true
 		}
 	}
-	x.lasting = len(lasting)
+	x.lasting, x.sent = len(lasting), len(sent)
 	return x
 }
 
@@ -724,16 +749,35 @@ func (x *outage) proves(o Thresholds) bool {
 	switch {
 	case x.kinds[denied]:
 		return len(x.recipients) >= o.Recipients
+	case x.onlyNoRoute():
+		return len(x.units) > 1 && len(x.recipients) >= o.Recipients
 	case x.kinds[filtered]:
 		return len(x.messages) >= outageMany && len(x.valid) >= o.Recipients
-	case x.cause == causeTLS:
-		return several
 	case x.cause == causeLogin:
 		return several || provider.Submits(x.run[0].RelayPort) || x.run[0].RelayHost == ""
 	case outageKinds[x.cause].unrelated:
-		return several || len(x.valid) >= o.Recipients || len(x.recipients) >= outageDomains && len(x.messages) >= outageMany
+		return several || len(x.valid) >= o.Recipients || len(x.recipients) >= outageDomains && len(x.messages) >= outageMany || x.domain() != "" && x.sent >= outageMany
 	}
 	return true
+}
+
+// onlyNoRoute reports whether an outage shows by nothing but that the operating system has no
+// route.
+func (x *outage) onlyNoRoute() bool { return x.kinds[noRoute] && !x.kinds[silent] }
+
+// domain is the one that an outage is about, where its cause may be that domain's own records;
+// "": there are several, or recipients who took mail show that the records were right.
+func (x *outage) domain() string {
+	here := x.kinds[absent] && !x.kinds[denied] && !x.kinds[notFound]
+	if !here && !outageKinds[x.cause].unrelated || len(x.units) > 1 || len(x.valid) > 0 {
+		return ""
+	}
+	for i := range x.run {
+		if x.run[i].RecipientDomain != x.run[0].RecipientDomain {
+			return ""
+		}
+	}
+	return x.run[0].RecipientDomain
 }
 
 // level says how certain an outage is.
@@ -774,7 +818,12 @@ func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (
 		if len(x.messages) < outageMany || lastOf(run).sub(run[0].at) < outageLasts {
 			return "", nil, nil
 		}
-	case cause == causeNetwork && kind == silent:
+	case cause == causeFilter && x.domain() != "":
+		texts, err := w.lookUp(ctx, run)
+		if err != nil || !namesAddress(texts) { // a parked domain's MX may be localhost
+			return "", nil, err
+		}
+	case cause == causeNetwork && slices.ContainsFunc(run, func(x failure) bool { return x.evidence == silent }):
 		texts, err := w.lookUp(ctx, run)
 		if err == nil {
 			cause, err = w.oneHop(ctx, texts)
@@ -876,6 +925,9 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		return nil, err
 	}
 	during := w.during(run)
+	if domain := x.domain(); domain != "" {
+		during.Domain = domain
+	}
 	if x.kinds[filtered] && !x.kinds[stated] {
 		x.arrived, err = w.passed(ctx, run, run[0].at, lastOf(run).add(time.Second))
 		x.tried = int64(len(x.messages)) + x.arrived
@@ -958,6 +1010,10 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	p.Onset = &Tried{Refused: p.Messages, Tried: int(x.tried), Since: began.time(), Until: until.time()}
 	f := w.during(x.run)
 	f.Since, f.Until = began.time().Add(-w.o.Past), began.time()
+	domain := x.domain()
+	if domain != "" {
+		f.Domain = domain
+	}
 	c, err := w.total(ctx, f)
 	if err != nil {
 		return err
@@ -966,7 +1022,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		p.Before = &Tried{Tried: int(c.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
 		for _, a := range w.causes[x.found] {
-			if a.at < began && a.at >= momentOf(f.Since) {
+			if a.at < began && a.at >= momentOf(f.Since) && (domain == "" || a.RecipientDomain == domain) {
 				messages[a.message] = true
 			}
 		}
@@ -985,7 +1041,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 	ended := len(reached) >= min(outageMessages, len(x.recipients))
-	if !ended && !x.kind().inner {
+	if !ended && !x.kind().inner && !x.onlyNoRoute() { // by IPv4 other mail gets through all the time
 		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 		n, err := w.delivered(ctx, f)
 		if err != nil {

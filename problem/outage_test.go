@@ -44,6 +44,7 @@ func TestOutages(t *testing.T) {
 	own := func(says string) mail { return mail{says: says, local: true, outcome: bounce.Soft} }
 	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
 	before := spread(60, 15, 0, gap, taken)
+	one := func(m *mail) { m.to, m.id = strings.Replace(m.to, "d0.example", "client.example", 1), "C"+m.id } // domain that never took mail
 	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
 	type answer struct{ Level, Cause, Words string }
 	for _, test := range []struct {
@@ -100,6 +101,30 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "login", "30 of 30 messages to 15 domains fail at the relay host mx-relay.campus.example, which does not relay mail of this server (relay access denied)"}},
 		},
 		{
+			"a transport to an address for one domain", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, own("connect to 192.168.40.9[192.168.40.9]:25: No route to host")), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "next_hop", "14 of 14 messages to client.example fail at the next hop of this server, 192.168.40.9 (no route to host)"}},
+		},
+		{
+			"a customer's domain that is in no table", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "mail for client.example loops back to myself", local: true, outcome: bounce.Hard}), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "loop", "14 of 14 messages to client.example fail in a loop"}},
+		},
+		{
+			"a TLS policy for one domain", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "TLS is required, but was not offered by host mx.client.example[192.0.2.9]", local: true, outcome: bounce.Soft, relay: "mx.client.example"}), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "tls_policy", "14 of 14 messages to client.example fail at the TLS policy of this server"}},
+		},
+		{
+			"a domain of others among one's own", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "unknown user: \"u@client.example\"", local: true, agent: "virtual", outcome: bounce.Hard}), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"likely", "router", "14 of 14 messages to client.example fail at this server itself, which takes itself for the domain's destination"}},
+		},
+		{
+			"no IPv6 route, while mail gets out by IPv4", join(spread(120, 15, day, gap/2, taken), with(spread(30, 3, day, gap, own("connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable")), func(m *mail) { m.to, m.id = "v"+m.to, "V"+m.id; m.to = strings.Replace(m.to, "@d", "@six", 1) })),
+			[]answer{{"likely", "network", "messages to 3 domains fail on the way out: this server has no IPv6 route (network is unreachable)"}},
+		},
+		{
+			"no route at all", join(before, spread(30, 15, day, gap, own("connect to mx.d%d.example[192.0.2.7]:25: Network is unreachable"))),
+			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out: this server has no route to the receivers (network is unreachable)"}},
+		},
+		{
 			"a mail store that is down", spread(30, 1, day, gap, mail{says: "connect to mx1.office.example[private/store]: No such file or directory", local: true, agent: "lmtp", outcome: bounce.Soft, to: "office.example"}),
 			[]answer{{"confirmed", "mail_store", "Nothing is delivered: 30 of 30 messages to office.example fail at the mail store"}},
 		},
@@ -139,6 +164,9 @@ func TestOutages(t *testing.T) {
 		{"greylisted everywhere", spread(30, 15, 0, gap, mail{says: "450 4.7.1 Greylisted, come back in 300 seconds", outcome: bounce.Soft, relay: "mx.d%d.example"}), nil},
 		{"domains that left a provider which takes the mail of others", join(spread(60, 15, 0, gap, taken), spread(12, 6, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"}), with(spread(30, 15, day, gap, mail{outcome: good, code: 250, relay: "mx.hoster.example"}), func(m *mail) { m.to = "x" + m.to })), nil},
 		{"four domains that left a provider", join(before, spread(12, 4, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"})), nil},
+		{"one parked domain whose MX is localhost, and a daily report to it", join(spread(200, 15, 0, gap, taken), with(spread(14, 1, 0, time.Hour, own("connect to localhost[127.0.0.1]:25: Connection refused")), one), spread(60, 15, day, gap, taken)), nil},
+		{"addresses of one's own that are not there", join(before, spread(20, 1, 0, gap, mail{outcome: good, to: "client.example"}), with(spread(14, 1, day, gap, mail{says: "unknown user: \"x@client.example\"", local: true, agent: "virtual", outcome: bounce.Hard}), func(m *mail) { m.to = "x" + strings.Replace(m.to, "d0.example", "client.example", 1) })), nil},
+		{"IPv6 that fails first, and the mail is taken soon after", join(spread(120, 15, day, gap/2, taken), spread(30, 15, day, gap, own("connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable")), with(spread(30, 15, day+5*time.Minute, gap, taken), func(m *mail) { m.id = strings.Replace(m.id, fmt.Sprintf("S%d", int((day+5*time.Minute).Minutes())), fmt.Sprintf("S%d", int(day.Minutes())), 1) })), nil},
 		{"two people who left", join(spread(40, 1, 0, gap, mail{outcome: good, to: "office.example"}), with(spread(4, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"}), func(m *mail) { m.to = "u1@office.example" }), spread(40, 1, day, gap, mail{outcome: good, to: "office.example"})), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -179,6 +207,22 @@ func TestOutageCourse(t *testing.T) {
 	}
 	if ps := problemsIn(t, s, store.Filter{Since: begin.Add(day + 3*time.Hour)}); len(ps) != 0 {
 		t.Errorf("a period after it: %+v", ps)
+	}
+}
+
+// TestNoRouteGoesOn holds that mail which gets out by IPv4 is no sign that the IPv6 route is
+// there again; mail to those who were not reached is one.
+func TestNoRouteGoesOn(t *testing.T) {
+	const gap = 4 * time.Minute
+	six := func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@six", 1), "V"+m.id }
+	failed := with(spread(30, 3, day, gap, mail{says: "connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable", local: true, outcome: bounce.Soft}), six)
+	four := spread(60, 15, day+2*time.Hour+time.Minute, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"})
+	if p := problemsOf(t, join(failed, four))[0]; !p.Ongoing {
+		t.Errorf("ended by mail that went elsewhere: %q", p.Ended)
+	}
+	again := with(spread(30, 3, day+3*time.Hour, gap, mail{outcome: good, code: 250, relay: "mx.d%d.example"}), six)
+	if p := problemsOf(t, join(failed, four, again))[0]; p.Ongoing {
+		t.Error("goes on though its recipients are reached")
 	}
 }
 

@@ -82,7 +82,7 @@ var outageKinds = map[string]outageKind{
 		otherExplanation: "The domain, or these mailboxes, were removed on purpose.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
 	},
 	causeTLS: {
-		place:            "at the TLS policy of this server",
+		place: "at the TLS policy of this server", unrelated: true,
 		firstCheck:       "smtp_tls_security_level and smtp_tls_policy_maps (Exim: hosts_require_tls): which level do they ask for with these destinations, and is there a proxy that strips STARTTLS?",
 		otherExplanation: "The receivers do not offer TLS to this address only.", disprovedBy: "Mail to the same receivers that is taken with TLS.",
 	},
@@ -105,6 +105,21 @@ var (
 		firstCheck:       "What the relay host wants of this server: a login (Postfix: smtp_sasl_auth_enable, smtp_sasl_password_maps and whether postmap was run; Exim: client authenticators, passwd.client), the port for that (587), or this server's address in the list that its provider keeps; and whether the name is that of the relay host (Postfix: relayhost, transport_maps; Exim: route_list, dc_smarthost).",
 		otherExplanation: "The domains had one host in common, which serves them no more.", disprovedBy: "Mail to other domains that the relay host takes meanwhile.",
 	}
+	absentKind = outageKind{
+		place: "at this server itself, which takes itself for the domain's destination and has none of these mailboxes", inner: true,
+		firstCheck:       "Whether the mail of the domain belongs to this server. If not: remove the domain from mydestination, virtual_mailbox_domains and virtual_alias_domains (Exim: local_domains). If so: the table of its mailboxes (postmap -q ADDRESS TABLE; Exim: exim -bt ADDRESS).",
+		otherExplanation: "A mailing to addresses that never were there.", disprovedBy: "Mail to the domain that is delivered meanwhile.",
+	}
+	noIPv6Kind = outageKind{
+		place:            "on the way out: this server has no IPv6 route",
+		firstCheck:       "ip -6 route: is there a default route, and does it answer (ping -6)? If this server shall not use IPv6: inet_protocols = ipv4 (Postfix), disable_ipv6 = true (Exim).",
+		otherExplanation: "The route was gone for a short time, as when the network was started again.", disprovedBy: "A connection to port 25 of an IPv6 address from this server.",
+	}
+	noRouteKind = outageKind{
+		place:            "on the way out: this server has no route to the receivers",
+		firstCheck:       "The routes and addresses of this server: ip route, ip -6 route, ip address; a firewall on it that answers for the network.",
+		otherExplanation: "A router in between that answers so.", disprovedBy: "A connection to port 25 of one of these receivers from this server.",
+	}
 	filteredKind = outageKind{
 		place:            "at this server's own content filter{at}, which refuses most of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
@@ -122,8 +137,15 @@ func (x *outage) kind() outageKind {
 		return deniedKind
 	case x.kinds[filtered]:
 		return filteredKind
+	case x.onlyNoRoute():
+		if toIPv6(x.texts) {
+			return noIPv6Kind
+		}
+		return noRouteKind
 	case x.kinds[unrelayed]:
 		return unrelayedKind
+	case x.kinds[absent] && !x.kinds[denied] && !x.kinds[notFound]:
+		return absentKind
 	}
 	return outageKinds[x.cause]
 }
@@ -165,7 +187,7 @@ func (x *outage) problem() *Problem {
 	}
 	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
 	p.short = fmt.Sprintf("mail to %s fails %s", to, place)
-	if x.arrived == 0 && int64(len(x.messages)) == x.tried {
+	if x.arrived == 0 && int64(len(x.messages)) == x.tried && x.domain() == "" {
 		begin := "Nothing goes out: "
 		if kind.inner {
 			begin = "Nothing is delivered: "
@@ -195,6 +217,10 @@ func (x *outage) why() string {
 	switch {
 	case x.kinds[denied] && !x.kinds[stated]:
 		return fmt.Sprintf("%s took mail before, and this server itself gives up their mail now.", table.Count(int64(len(x.valid)), "recipient"))
+	case x.kinds[absent] && !x.kinds[stated] && !x.kinds[notFound]:
+		return fmt.Sprintf("This server itself gives up the mail to %s, and no delivery to their domain is on record.", table.Count(int64(len(x.recipients)), "recipient"))
+	case x.onlyNoRoute():
+		return fmt.Sprintf("The operating system of this server says so (ENETUNREACH), for %s that have nothing to do with each other: nothing was sent to them.", table.Count(int64(len(x.units)), "domain"))
 	case x.kinds[filtered] && !x.kinds[stated]:
 		return fmt.Sprintf("The refusals are those of a content filter of this server. It refuses %d messages of %d, much more than before, to %s known to be valid among others.",
 			len(x.messages), x.tried, table.Count(int64(len(x.valid)), "recipient"))
@@ -202,6 +228,8 @@ func (x *outage) why() string {
 		return fmt.Sprintf("One host refuses to relay the mail to %d domains that have nothing to do with each other, and took next to none meanwhile.", len(x.units))
 	case x.alive():
 		return fmt.Sprintf("%d domains that have nothing to do with each other are not found, though they took mail before or since.", x.knownDomains)
+	case x.domain() != "":
+		return "The mail server says so itself, of this domain alone: its next hop, its loop or its TLS policy is in your configuration, unless the domain's own records name a wrong host."
 	case x.kinds[stated]:
 		return "The mail server, or the relay host that it logs in to, says so itself: no receiver was at fault."
 	}
@@ -311,6 +339,31 @@ func hops(texts []*store.Attempt) (list []hop, n map[hop]int, named int) {
 		return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a.host, b.host), strings.Compare(a.port, b.port))
 	})
 	return list, n, named
+}
+
+// inBrackets is an address in the MTA's own words.
+var inBrackets = regexp.MustCompile(`\[([0-9A-Fa-f.:]{2,45})\]`)
+
+// toIPv6 reports whether all the addresses that some failures name are IPv6 addresses.
+func toIPv6(texts []*store.Attempt) bool {
+	n := 0
+	for _, a := range texts {
+		if a == nil {
+			continue
+		}
+		address := a.RelayIP
+		if m := inBrackets.FindStringSubmatch(a.Response); address == "" && m != nil {
+			address = m[1]
+		}
+		switch {
+		case address == "":
+		case !strings.Contains(address, ":"):
+			return false
+		default:
+			n++
+		}
+	}
+	return n > 0
 }
 
 // errorWords are the operating system's and the MTA's words for what failed. A summary takes

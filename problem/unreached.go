@@ -2,6 +2,7 @@ package problem
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -12,7 +13,7 @@ const causeProvider = "provider"
 
 // Unreached is a provider that most mail is not delivered to, for a reason of its own: no
 // connection, no DNS. It is no fault of the sending side, which has to know of it all the
-// same. Package report finds it by its table of providers.
+// same; where Detail says that the next hop is one's own, it is said so. Package report finds it by its table of providers.
 type Unreached struct {
 	Provider string
 	Name     string // of the provider, as people call it
@@ -37,6 +38,10 @@ type Unreached struct {
 
 // Problem puts it into words.
 func (u *Unreached) Problem() Problem {
+	short := u.Name + " does not take our mail"
+	if strings.HasPrefix(u.Detail, "own-") { // it was not asked
+		short = "mail to " + u.Name + " does not leave this side"
+	}
 	return Problem{
 		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Why: u.Why,
 		Summary:       fmt.Sprintf("%d of %d messages to %s are not delivered: %s", u.Lost, u.Tried, u.Name, u.Cause),
@@ -47,7 +52,7 @@ func (u *Unreached) Problem() Problem {
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},
-		short: u.Name + " does not take our mail",
+		short: short,
 	}
 }
 
