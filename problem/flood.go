@@ -305,6 +305,13 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 		float64(c.tried)/float64(len(c.days)) >= floodVolume*usual, nil
 }
 
+// mayBeList reports whether a flood looks like a mailing to an old list as much as like a
+// stolen password: nothing was refused as spam or for the sender, and it is of one sender
+// domain.
+func (c *flood) mayBeList() bool {
+	return !c.client && c.invalid == c.returned && len(c.senders) == 1
+}
+
 // problem puts a flood into words. Logins are in angle brackets, by which report --redact
 // knows them.
 func (c *flood) problem(x *floodSearch) Problem {
@@ -339,6 +346,11 @@ func (c *flood) problem(x *floodSearch) Problem {
 		Scan:        "bouncelog report --by " + by + " --sort hard",
 		keys:        []key{{what: floodOf, sender: c.account}},
 		short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail",
+	}
+	if c.mayBeList() {
+		p.FirstCheck = "Ask the owner whether a mailing to an old list was meant: then take the returned addresses off it (bouncelog suppress). If not, the password was stolen: change it, end its sessions, look at where it logged in from, and remove what is still queued of it (postqueue -p, exim -bp)."
+		p.OtherExplanation = "A stolen password."
+		p.short += ": a mailing to an old list, or a stolen password"
 	}
 	if !p.Ongoing {
 		p.Ended = "nothing of it returned since"

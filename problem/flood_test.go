@@ -86,3 +86,39 @@ func TestFloods(t *testing.T) {
 		})
 	}
 }
+
+// TestFloodOfAList holds that a flood which may as well be a mailing to an old list is told as
+// both: it has invalid addresses only of one
+// sender domain.
+func TestFloodOfAList(t *testing.T) {
+	const unknown, spam, list = "550 5.1.1 User unknown", "554 5.7.1 Spam message rejected", "a mailing to an old list, or a stolen password"
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	for _, test := range []struct {
+		name  string
+		flood []mail
+		want  bool
+	}{
+		{"invalid addresses", batch(600, 7, 3, unknown, clerk), true},
+		{"senders of many domains", batch(600, 7, 3, unknown, mail{from: "x@forged%d.example", login: "clerk@office.example"}), false},
+		{"a part refused as spam", join(batch(600, 7, 3, unknown, clerk), batch(60, 7, 3, spam, with([]mail{clerk}, func(m *mail) { m.from = "boss@office.example" })[0])), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var mails []mail
+			for d := range 7 {
+				mails = append(mails, batch(20, d, 10, unknown, clerk)...)
+			}
+			found := false
+			for _, p := range problemsOf(t, join(mails, test.flood)) {
+				if p.Cause == "flood" {
+					found = true
+					if got := strings.Contains(p.Title(), list); got != test.want {
+						t.Errorf("%q: told as a list: %v, want %v", p.Title(), got, test.want)
+					}
+				}
+			}
+			if !found {
+				t.Error("no flood is found")
+			}
+		})
+	}
+}

@@ -48,6 +48,9 @@ const (
 	// address; no packet left this server. Several domains are enough, though mail to others
 	// gets out, by IPv4. Where none does it is as silent.
 	noRoute
+	// unrouted: no router of Exim's took the address, which is not known to have taken mail. It
+	// proves nothing by itself; see moveOthers.
+	unrouted
 
 	evidenceKinds = iota
 )
@@ -164,6 +167,8 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeLogin, stated
 	case r.Reason == bounce.RelayDenied && r.Code != 0 && !r.NullSender:
 		return causeLogin, unrelayed
+	case r.Reason == bounce.TLS && r.Code == 0 && r.Detail == "" && !r.NullSender: // after STARTTLS: this server gives up
+		return causeTLS, silent
 	case r.Code != 0 || r.NullSender || r.Detail != "" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
 		return causeResolver, silent
@@ -177,6 +182,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		if tookBefore(r, valid) {
 			return causeRouter, denied
 		}
+		return causeRouter, unrouted
 	}
 	return "", 0
 }

@@ -125,6 +125,14 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "network", "Nothing goes out: 30 of 30 messages to 15 domains fail on the way out: this server has no route to the receivers (network is unreachable)"}},
 		},
 		{
+			"certificates that nobody trusts any more", join(before, spread(30, 15, day, gap, mail{says: "Server certificate not trusted", local: true, outcome: bounce.Soft, relay: "mx.d%d.example"})),
+			[]answer{{"likely", "tls_policy", "Nothing goes out: 30 of 30 messages to 15 domains fail in the TLS session, at every receiver (certificate not trusted)"}},
+		},
+		{
+			"a resolver that says NXDOMAIN to Exim, of domains that took mail for others", join(before, with(spread(12, 12, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard}), func(m *mail) { m.to = "new-" + m.to })),
+			[]answer{{"likely", "resolver", "12 of 12 messages to 12 domains fail at the DNS look-up"}},
+		},
+		{
 			"a mail store that is down", spread(30, 1, day, gap, mail{says: "connect to mx1.office.example[private/store]: No such file or directory", local: true, agent: "lmtp", outcome: bounce.Soft, to: "office.example"}),
 			[]answer{{"confirmed", "mail_store", "Nothing is delivered: 30 of 30 messages to office.example fail at the mail store"}},
 		},
@@ -166,7 +174,11 @@ func TestOutages(t *testing.T) {
 		{"four domains that left a provider", join(before, spread(12, 4, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"})), nil},
 		{"one parked domain whose MX is localhost, and a daily report to it", join(spread(200, 15, 0, gap, taken), with(spread(14, 1, 0, time.Hour, own("connect to localhost[127.0.0.1]:25: Connection refused")), one), spread(60, 15, day, gap, taken)), nil},
 		{"addresses of one's own that are not there", join(before, spread(20, 1, 0, gap, mail{outcome: good, to: "client.example"}), with(spread(14, 1, day, gap, mail{says: "unknown user: \"x@client.example\"", local: true, agent: "virtual", outcome: bounce.Hard}), func(m *mail) { m.to = "x" + strings.Replace(m.to, "d0.example", "client.example", 1) })), nil},
-		{"IPv6 that fails first, and the mail is taken soon after", join(spread(120, 15, day, gap/2, taken), spread(30, 15, day, gap, own("connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable")), with(spread(30, 15, day+5*time.Minute, gap, taken), func(m *mail) { m.id = strings.Replace(m.id, fmt.Sprintf("S%d", int((day+5*time.Minute).Minutes())), fmt.Sprintf("S%d", int(day.Minutes())), 1) })), nil},
+		{"IPv6 that fails first, and the mail is taken soon after", join(spread(120, 15, day, gap/2, taken), spread(30, 15, day, gap, own("connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable")), with(spread(30, 15, day+5*time.Minute, gap, taken), func(m *mail) {
+			m.id = strings.Replace(m.id, fmt.Sprintf("S%d", int((day+5*time.Minute).Minutes())), fmt.Sprintf("S%d", int(day.Minutes())), 1)
+		})), nil},
+		{"certificates of some that are not trusted", join(spread(120, 15, day, gap/2, taken), with(spread(12, 6, day, 2*gap, mail{says: "Server certificate not trusted", local: true, outcome: bounce.Soft, relay: "mx.d%d.example"}), func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@t", 1), "T"+m.id })), nil},
+		{"a list with addresses at domains that never were, by Exim", join(spread(120, 15, 0, gap, taken), with(spread(40, 40, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard}), func(m *mail) { m.to = strings.Replace(m.to, "@d", "@typo", 1) })), nil},
 		{"two people who left", join(spread(40, 1, 0, gap, mail{outcome: good, to: "office.example"}), with(spread(4, 1, day, gap, mail{says: "Unrouteable address", local: true, exim: true, outcome: bounce.Hard, to: "office.example"}), func(m *mail) { m.to = "u1@office.example" }), spread(40, 1, day, gap, mail{outcome: good, to: "office.example"})), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

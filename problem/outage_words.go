@@ -120,6 +120,11 @@ var (
 		firstCheck:       "The routes and addresses of this server: ip route, ip -6 route, ip address; a firewall on it that answers for the network.",
 		otherExplanation: "A router in between that answers so.", disprovedBy: "A connection to port 25 of one of these receivers from this server.",
 	}
+	distrustKind = outageKind{
+		place:            "in the TLS session, at every receiver",
+		firstCheck:       "The certificates that this server trusts (package ca-certificates; Postfix: smtp_tls_CAfile, smtp_tls_CApath, and their copy in the chroot; Exim: tls_verify_certificates), its clock (date), and the level that it asks for with all destinations (Postfix: smtp_tls_security_level; Exim: tls_verify_hosts, hosts_require_tls).",
+		otherExplanation: "A proxy or firewall in between that answers in the receivers' place.", disprovedBy: "A TLS session from this server in which a receiver's certificate is trusted (openssl s_client -starttls smtp).",
+	}
 	filteredKind = outageKind{
 		place:            "at this server's own content filter{at}, which refuses most of what it gets",
 		firstCheck:       "The log and configuration of the content filter (amavis, rspamd, a proxy or milter): a rule, list or score that was added or updated just before this began, and what it says of one of these messages.",
@@ -137,6 +142,8 @@ func (x *outage) kind() outageKind {
 		return deniedKind
 	case x.kinds[filtered]:
 		return filteredKind
+	case x.cause == causeTLS && x.kinds[silent]:
+		return distrustKind
 	case x.onlyNoRoute():
 		if toIPv6(x.texts) {
 			return noIPv6Kind
@@ -373,7 +380,7 @@ var errorWords = []string{
 	"no such file or directory", "permission denied", "no space left on device", "disk quota exceeded", "read-only file system", "cannot assign requested address",
 	"host not found, try again", "host not found", "unrouteable address", "mail transport unavailable", "unknown mail transport error", "mail system configuration error",
 	"loops back to myself", "authentication failed", "connection reset by peer",
-	"relay access denied", "relaying denied", "relay not permitted",
+	"certificate not trusted", "certificate verification failed", "cannot start tls", "relay access denied", "relaying denied", "relay not permitted",
 }
 
 // errorWord returns the commonest of errorWords in some replies; "": none.
