@@ -27,6 +27,7 @@ const (
 	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
 	relayDomains    = 3                // that a smarthost takes mail for, at least
 	relaysTried     = 4                // of those that take most
+	lookedAtMost    = 2000             // stretches that are looked for, see stretches
 	askedAtMost     = 200              // questions about single moments or domains, the newest or largest first
 	daysAtMost      = 60               // that are looked through for the last mail that a domain took
 	readAtMost      = 1000             // deliveries read to find one that went to another's server
@@ -126,6 +127,9 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 		return nil, err
 	}
 	if err := e.lookBack(slices.Concat(dns, said)); err != nil {
+		return nil, err
+	}
+	if err := d.relayedMeanwhile(e, said); err != nil {
 		return nil, err
 	}
 	for _, c := range said {
@@ -240,13 +244,39 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 	return nil
 }
 
+// hosted reports whether the smarthost that stated a claim answers for its domain, or
+// passes on what another server said.
+func (c *claim) hosted() bool {
+	return c.relay != "" && (provider.OfHost(c.domain) == c.relay || provider.NamedHost(c.Response) != "")
+}
+
+// relayedMeanwhile doubts what a smarthost says for itself of many domains while it takes
+// no mail for any.
+func (d doubts) relayedMeanwhile(e *evidence, claims []*claim) error {
+	byRelay := map[string][]*claim{}
+	for _, c := range claims {
+		if c.relay != "" && !c.hosted() {
+			byRelay[c.relay] = append(byRelay[c.relay], c)
+		}
+	}
+	for relay, list := range byRelay {
+		doubted, err := e.stretches(list, store.Filter{Relay: relay}, (*stretch).atRelay)
+		if err != nil {
+			return err
+		}
+		for c, x := range doubted {
+			if !d.has(c) {
+				d.add(c, fmt.Sprintf("only your smarthost says so, for itself, of %d domains in a time in which it took no mail: ask who runs it", len(x.domains)))
+			}
+		}
+	}
+	return nil
+}
+
 // relayed doubts what a smarthost says for itself of an address in a domain that it has
 // taken no mail for since.
 func (d doubts) relayed(e *evidence, c *claim) error {
-	if d.has(c) || c.relay == "" && c.Detail != judge.DetailSmarthost {
-		return nil
-	}
-	if c.relay != "" && (provider.OfHost(c.domain) == c.relay || provider.NamedHost(c.Response) != "") {
+	if d.has(c) || c.relay == "" && c.Detail != judge.DetailSmarthost || c.hosted() {
 		return nil
 	}
 	last, err := e.lastTook(c.domain)
@@ -256,18 +286,13 @@ func (d doubts) relayed(e *evidence, c *claim) error {
 	return err
 }
 
-// together doubts refusals of many addresses at a domain, or at a smarthost, that takes
-// none: all since its last mail, unless that holds for days, and those of addresses that
-// took mail before.
+// together doubts refusals of many addresses at a domain while it takes none: all since
+// its last mail, unless that holds for days, and those between two deliveries.
 func (d doubts) together(e *evidence, claims []*claim) error {
 	byDomain := map[string][]*claim{}
-	byRelay := map[string][]*claim{}
 	for _, c := range claims {
 		if !d.has(c) {
 			byDomain[c.domain] = append(byDomain[c.domain], c)
-			if c.relay != "" {
-				byRelay[c.relay] = append(byRelay[c.relay], c)
-			}
 		}
 	}
 	var groups [][]*claim
@@ -283,16 +308,36 @@ func (d doubts) together(e *evidence, claims []*claim) error {
 		if err := d.since(e, list); err != nil {
 			return err
 		}
-		if err := d.bursts(e, list, store.Filter{Domain: list[0].domain}); err != nil {
-			return err
-		}
-	}
-	for relay, list := range byRelay {
-		if err := d.bursts(e, list, store.Filter{Relay: relay}); err != nil {
+		if err := d.meanwhile(e, list); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// meanwhile doubts the refusals of a domain that took mail later, but none near them. A
+// large provider of mailboxes is believed of addresses that took no mail before: a server
+// that sends it little has long stretches with dead addresses only.
+func (d doubts) meanwhile(e *evidence, claims []*claim) error {
+	domain := claims[0].domain
+	last, err := e.lastTook(domain)
+	if err != nil {
+		return err
+	}
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return d.has(c) || c.FirstSince.After(last) })
+	doubted, err := e.stretches(claims, store.Filter{Domain: domain}, (*stretch).atDomain)
+	large := provider.Page(provider.OfHost(domain)) != ""
+	for c, x := range doubted {
+		if large && c.LastDelivered.IsZero() {
+			continue
+		}
+		if c.LastDelivered.IsZero() {
+			d.add(c, fmt.Sprintf("%d addresses of the domain were refused in a time in which it took no mail: its user table may have been at fault", len(x.addresses)))
+		} else {
+			d.add(c, fmt.Sprintf("took mail before, and was refused with %s in a time in which the domain took no mail: its user table may have been at fault", table.Count(int64(len(x.addresses)-1), "other")))
+		}
+	}
+	return err
 }
 
 // addresses is how many addresses claims are about.
@@ -338,8 +383,8 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 		}
 		took = took || !c.LastDelivered.IsZero()
 	}
-	works := false // no address that is known to be good is among them, and others take mail
-	if !took && !last.IsZero() {
+	works := false // a burst, no address that is known to be good is among them, and others take mail
+	if !took && !last.IsZero() && end.Sub(first) <= nearby {
 		if works = first.Sub(last) <= nearby; !works {
 			// Whole days, which are counted already; from first on there is nothing.
 			f := e.f
@@ -363,73 +408,17 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// bursts doubts the refusals of addresses that took mail before, where several were refused
-// within a short time, half of which and more took mail before, and no mail that f selects
-// was delivered meanwhile.
-func (d doubts) bursts(e *evidence, claims []*claim, f store.Filter) error {
-	type refusal struct {
-		at time.Time
-		*claim
-	}
-	var list []refusal
-	for _, c := range claims {
-		if !d.has(c) {
-			for _, at := range c.times() {
-				list = append(list, refusal{at, c})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b refusal) int { return a.at.Compare(b.at) })
-	bad := map[*store.Fault]int{} // of its two times, how many are in a burst
-	most := map[*store.Fault]int{}
-	for len(list) > 0 {
-		n := 1
-		for n < len(list) && list[n].at.Sub(list[n-1].at) <= nearby {
-			n++
-		}
-		burst := list[:n]
-		list = list[n:]
-		refused, took := map[*store.Recipient]bool{}, 0
-		for _, x := range burst {
-			if !refused[x.Recipient] && !x.LastDelivered.IsZero() {
-				took++
-			}
-			refused[x.Recipient] = true
-		}
-		if len(refused) < refusedTogether || took < leftTogether || 2*took < len(refused) {
-			continue
-		}
-		f.Since, f.Until = burst[0].at, burst[n-1].at.Add(nearby)
-		any, err := e.any(f)
-		if err != nil {
-			return err
-		}
-		if any {
-			continue
-		}
-		for _, x := range burst {
-			bad[x.Fault]++
-			most[x.Fault] = max(most[x.Fault], len(refused))
-		}
-	}
-	for _, c := range claims {
-		if bad[c.Fault] == 2 && !c.LastDelivered.IsZero() {
-			d.add(c, fmt.Sprintf("took mail before, and was refused with %d others within a short time in which nothing was taken: a user table may have been at fault", most[c.Fault]-1))
-		}
-	}
-	return nil
-}
-
 // evidence is what the store knows of other mail.
 type evidence struct {
-	ctx   context.Context
-	s     store.Reader
-	f     store.Filter // by period, host and MTA only
-	took  map[string]bool
-	sends map[string]bool
-	last  map[string]time.Time // see lastTook
-	days  map[string]time.Time // the last day on which each domain took mail
-	exact int                  // of last, how many are known to the second
+	ctx    context.Context
+	s      store.Reader
+	f      store.Filter // by period, host and MTA only
+	took   map[string]bool
+	sends  map[string]bool
+	last   map[string]time.Time // see lastTook
+	days   map[string]time.Time // the last day on which each domain took mail
+	exact  int                  // of last, how many are known to the second
+	looked int                  // for stretches
 }
 
 // dayOf is the beginning of the day (UTC) of a moment.
@@ -586,16 +575,6 @@ func (e *evidence) lastTook(domain string) (time.Time, error) {
 	span, err := e.s.Span(e.ctx, f)
 	e.last[domain] = span.Last
 	return span.Last, err
-}
-
-// any reports whether mail that f selects was delivered.
-func (e *evidence) any(f store.Filter) (bool, error) {
-	f.Host, f.MTA = e.f.Host, e.f.MTA
-	f.Outcomes = []bounce.Outcome{bounce.Delivered}
-	for _, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1}) {
-		return err == nil, err
-	}
-	return false, nil
 }
 
 // separate are how far back a delivery is looked for that separates two domains that the

@@ -165,10 +165,24 @@ func TestSuppressByLogs(t *testing.T) {
 				each(4, "firm.example", 9, func(clock, to string) { l.line(fmt.Sprint(day, " ", clock), to, mx(to), saidUnknown) })
 			}
 		}, []string{"u0@firm.example", "u1@firm.example", "u2@firm.example", "u3@firm.example"}, ""},
-		{"refused at once, and the domain takes other mail again", 0, func(l *handLog) {
+		{"refused at once, and the domain takes other mail right after", 0, func(l *handLog) {
 			each(5, "firm.example", 9, func(clock, to string) { l.line(clock, to, mx(to), saidUnknown) })
-			l.line("12:00:00", "ann@firm.example", mx("@firm.example"), "")
+			l.line("09:08:00", "ann@firm.example", mx("@firm.example"), "")
 		}, []string{"u0@firm.example", "u1@firm.example", "u2@firm.example", "u3@firm.example", "u4@firm.example"}, ""},
+		{"dead addresses at a provider of mailboxes that is mailed seldom", 0, func(l *handLog) {
+			l.line("08:00:00", "ann@gmail.com", mx("@gmail.com"), "")
+			for i := range 4 {
+				l.line(fmt.Sprintf("%02d:00:00", 9+i), fmt.Sprintf("u%d@gmail.com", i), mx("@gmail.com"), saidUnknown)
+			}
+			l.line("15:00:00", "ann@gmail.com", mx("@gmail.com"), "")
+		}, []string{"u0@gmail.com", "u1@gmail.com", "u2@gmail.com", "u3@gmail.com"}, ""},
+		{"refused before and after the domain took mail of others", 0, func(l *handLog) {
+			each(3, "firm.example", 8, func(clock, to string) { l.line(clock, to, mx(to), "") })
+			each(3, "firm.example", 11, func(clock, to string) { l.line(clock, to, mx(to), saidUnknown) })
+			l.line("15:00:00", "ann@firm.example", mx("@firm.example"), "")
+			each(3, "firm.example", 16, func(clock, to string) { l.line(clock, to, mx(to), saidUnknown) })
+			l.line("19:00:00", "ann@firm.example", mx("@firm.example"), "")
+		}, []string{"u0@firm.example", "u1@firm.example", "u2@firm.example"}, ""},
 		{"a typing error in a domain", postfix, func(l *handLog) {
 			l.line("09:00:00", "joe@firmm.example", "none", notFound("@firmm.example"))
 		}, []string{"joe@firmm.example"}, ""},
@@ -271,7 +285,23 @@ func TestSuppressByLogs(t *testing.T) {
 				l.line(fmt.Sprintf("2 09:%02d:00", i), to, toISP, saidUnknownTable)
 				l.line(fmt.Sprintf("2 14:%02d:00", i), "x"+to, toISP, "")
 			}
-		}, nil, "took mail before"},
+		}, nil, "your smarthost"},
+		{"a smarthost that knows nobody for two hours, in domains that it takes mail for before and after", 0, func(l *handLog) {
+			for i := range 5 {
+				to := fmt.Sprintf("joe@d%d.example", i)
+				l.line(fmt.Sprintf("09:%02d:00", i), to, toISP, "")
+				l.line(fmt.Sprintf("2 %02d:%02d:00", 10+i*25/60, i*25%60), "new"+to, toISP, saidUnknown)
+				l.line(fmt.Sprintf("2 14:%02d:00", i), to, toISP, "")
+			}
+		}, nil, "of 5 domains"},
+		{"dead addresses in a mailing over a smarthost", 0, func(l *handLog) {
+			for i := range 5 {
+				to := fmt.Sprintf("joe@d%d.example", i)
+				l.line(fmt.Sprintf("09:%02d:00", i), to, toISP, "")
+				l.line(fmt.Sprintf("09:%02d:20", i), "new"+to, toISP, saidUnknown)
+				l.line(fmt.Sprintf("09:%02d:40", i), "other"+to, toISP, "")
+			}
+		}, []string{"newjoe@d0.example", "newjoe@d1.example", "newjoe@d2.example", "newjoe@d3.example", "newjoe@d4.example"}, ""},
 		{"a resolver that finds nothing", postfix, func(l *handLog) {
 			for i := range 16 {
 				to := fmt.Sprintf("joe@d%d.example", i)
@@ -320,6 +350,35 @@ func TestSuppressByLogs(t *testing.T) {
 				l.line("2 "+clock, to, mx(to), saidUnknown)
 			})
 		}, nil, "user table"},
+		{"a domain that moves for an hour: users known to be good and new ones", 0, func(l *handLog) {
+			for i := range 4 {
+				l.line(fmt.Sprintf("09:%02d:00", i*13), fmt.Sprintf("u%d@firm.example", i), mx("@firm.example"), "")
+			}
+			for i := range 9 {
+				l.line(fmt.Sprintf("2 11:%02d:00", i*6), fmt.Sprintf("u%d@firm.example", i), mx("@firm.example"), saidUnknown)
+			}
+			l.line("2 15:51:00", "u0@firm.example", mx("@firm.example"), "")
+		}, nil, ""},
+		{"a domain that moves for an hour: users that were not mailed before", 0, func(l *handLog) {
+			l.line("07:50:00", "ann@firm.example", mx("@firm.example"), "")
+			for i := range 12 {
+				l.line(fmt.Sprintf("11:%02d:00", i*4), fmt.Sprintf("u%d@firm.example", i), mx("@firm.example"), saidUnknown)
+			}
+			l.line("13:40:00", "ann@firm.example", mx("@firm.example"), "")
+		}, nil, "took no mail"},
+		{"a domain that moves for an hour, right between mail that it takes", 0, func(l *handLog) {
+			l.line("10:58:00", "ann@firm.example", mx("@firm.example"), "")
+			for i := range 8 {
+				l.line(fmt.Sprintf("11:%02d:00", i*7), fmt.Sprintf("u%d@firm.example", i), mx("@firm.example"), saidUnknown)
+			}
+			l.line("11:55:00", "ann@firm.example", mx("@firm.example"), "")
+		}, nil, "took no mail"},
+		{"a domain that moves, to the end of the log", 0, func(l *handLog) {
+			each(20, "firm.example", 20, func(clock, to string) { l.line(clock, "ok"+to, mx(to), "") })
+			for i := range 9 {
+				l.line(fmt.Sprintf("2 11:%02d:00", i*6), fmt.Sprintf("u%d@firm.example", i), mx("@firm.example"), saidUnknown)
+			}
+		}, nil, "no mail since"},
 		{"both mailboxes of a domain that took mail before", 0, func(l *handLog) {
 			each(2, "firm.example", 9, func(clock, to string) {
 				l.line(clock, to, mx(to), "")
