@@ -96,13 +96,13 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 				d.add(c, "only your own content filter, gateway or relay says so; it does not pass on what the domain's server said")
 			case x.Detail == judge.DetailOwnMailbox:
 				stores = append(stores, c)
+				asked[c.domain] = true
 			default:
 				said = append(said, c)
 				asked[c.domain] = true
 			}
 		}
 	}
-	d.stores(stores)
 	if len(asked) == 0 {
 		return d, nil
 	}
@@ -111,6 +111,16 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Domain, e.f.Relay, e.f.SenderDomain = "", "", "", "", "", ""
 	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
+	}
+	d.stores(e, stores)
+	own, err := e.ownDomains()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range slices.Concat(dns, said, stores) {
+		if own[c.domain] && !d.has(c) {
+			d.add(c, "in a domain of your own, which logins of this server send from: correct the address where it is used, or your user table")
+		}
 	}
 	if err := e.smarthost(said); err != nil {
 		return nil, err
@@ -157,8 +167,8 @@ func ownWord(c *claim) string {
 }
 
 // stores doubts what mail stores of one's own say of one's own mailboxes. One address alone in the whole period, which never took mail, is no sign
-// of a table that was lost.
-func (d doubts) stores(claims []*claim) {
+// of a table that was lost, where nothing shows that the domain is one's own.
+func (d doubts) stores(e *evidence, claims []*claim) {
 	refused := map[*store.Recipient]bool{}
 	for _, c := range claims {
 		refused[c.Recipient] = true
@@ -169,6 +179,8 @@ func (d doubts) stores(claims []*claim) {
 			d.add(c, "took mail before, and only your own mail store says now that it is not there: look at its user table")
 		case len(refused) > 1:
 			d.add(c, fmt.Sprintf("only your own mail store says so, of %d addresses: look at its user table", len(refused)))
+		case e.took[c.domain]:
+			d.add(c, "in a domain of your own, which takes mail: correct the address where it is used, or the user table of your mail store")
 		}
 	}
 }
@@ -489,6 +501,21 @@ func (e *evidence) domains(asked map[string]bool, sends bool) error {
 		}
 	}
 	return nil
+}
+
+// ownDomains are the domains that people with a login of the same domain send from, as far
+// as a message with such a login failed. A provider of mailboxes is none: a login may be
+// named after an address there.
+func (e *evidence) ownDomains() (map[string]bool, error) {
+	cells, err := e.s.Count(e.ctx, e.f, store.BySASLUser, store.BySenderDomain)
+	own := map[string]bool{}
+	for i := range cells {
+		login, sender := ascii.Lower(cells[i].Keys[0]), ascii.Lower(cells[i].Keys[1])
+		if sender != "" && strings.HasSuffix(login, "@"+sender) && provider.Page(provider.OfHost(sender)) == "" {
+			own[sender] = true
+		}
+	}
+	return own, err
 }
 
 // smarthost notes on claims the relay that stated them, where one takes most mail and is

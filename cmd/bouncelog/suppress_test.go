@@ -18,7 +18,12 @@ type handLog struct {
 	day  time.Time
 	n    int
 	b    strings.Builder
+
+	login, sender string // of the messages from now on; "": the log does not say
 }
+
+// from sets who hands in the messages that follow, and under which sender.
+func (l *handLog) from(login, sender string) { l.login, l.sender = login, sender }
 
 // Where mail goes.
 const (
@@ -52,6 +57,10 @@ func (l *handLog) line(clock, to, relay, answer string) {
 		return
 	}
 	t, _ := time.Parse(time.DateTime, at)
+	if l.login != "" {
+		fmt.Fprintf(&l.b, "%s mx1 postfix/submission/smtpd[101]: 4A1B2C%04X: client=pc.example[192.0.2.77], sasl_method=PLAIN, sasl_username=%s\n"+
+			"%[1]s mx1 postfix/qmgr[102]: 4A1B2C%04[2]X: from=<%[4]s>, size=1000, nrcpt=1 (queue active)\n", t.Format("Jan _2 15:04:05"), l.n, l.login, l.sender)
+	}
 	agent, dsn, status := "smtp", "2.0.0", "sent"
 	switch {
 	case relay == toStore:
@@ -75,6 +84,9 @@ func (l *handLog) line(clock, to, relay, answer string) {
 }
 
 func (l *handLog) eximLine(at, to, relay, answer string) {
+	if l.login != "" {
+		fmt.Fprintf(&l.b, "%s 1vZ1%02d-00000000%03d-1aZ1 <= %s H=pc.example [192.0.2.77] P=esmtpsa A=plain:%s S=1000\n", at, l.n%100, l.n, l.sender, l.login)
+	}
 	mark, how := "=>", " R=dnslookup T=remote_smtp"
 	switch relay {
 	case toStore:
@@ -232,6 +244,28 @@ func TestSuppressByLogs(t *testing.T) {
 			each(2, "us.example", 9, func(clock, to string) { l.line(clock, to, toStore, saidUnknown) })
 			l.line("10:00:00", "ann@us.example", toStore, "")
 		}, nil, "your own mail store"},
+		{"one mailbox that a store does not know, in a domain that it takes mail for", 0, func(l *handLog) {
+			l.line("09:00:00", "ann@us.example", toStore, "")
+			l.line("10:00:00", "joe@us.example", toStore, saidUnknown)
+		}, nil, "a domain of your own"},
+		{"one mailbox that a store does not know", 0, func(l *handLog) {
+			l.line("09:00:00", "ann@firm.example", mx("@firm.example"), "")
+			l.line("10:00:00", "joe@us.example", toStore, saidUnknown)
+		}, []string{"joe@us.example"}, ""},
+		{"an own domain that is hosted elsewhere", 0, func(l *handLog) {
+			l.from("ann@us.example", "ann@us.example")
+			l.line("09:00:00", "ann@us.example", mx("@us.example"), "")
+			l.line("09:05:00", "joe@us.example", mx("@us.example"), saidUnknown)
+			l.line("09:10:00", "ann@us.example", mx("@us.example"), "")
+		}, nil, "a domain of your own"},
+		{"a login that is named after an address at a provider of mailboxes", 0, func(l *handLog) {
+			l.from("ann@gmail.com", "ann@gmail.com")
+			l.line("09:05:00", "joe@gmail.com", mx("@gmail.com"), saidUnknown)
+		}, []string{"joe@gmail.com"}, ""},
+		{"a login that sends in the name of another domain", 0, func(l *handLog) {
+			l.from("ann@us.example", "ann@firm.example")
+			l.line("09:05:00", "joe@firm.example", mx("@firm.example"), saidUnknown)
+		}, []string{"joe@firm.example"}, ""},
 		{"a store in the local network", 0, func(l *handLog) {
 			l.line("09:00:00", "joe@us.example", toHub, "")
 			l.line("2 09:00:00", "joe@us.example", toHub, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found")
