@@ -70,6 +70,7 @@ const turnOwn = "You: your own server says so. Check its tables before you remov
 func adds(meaning string) detailWords { return detailWords{Text: Text{Meaning: meaning}} }
 
 var detailTexts = map[string]detailWords{
+	"t-online":             adds("T-Online refuses the sending address: ask tosa@rx.t-online.de, and name the address (tobr@rx.t-online.de where the reply says so)."),
 	"spf":                  adds("Here it is SPF: the sending address is not allowed by the envelope sender's domain (or HELO), or the record is broken."),
 	"dkim":                 adds("Here it is DKIM: no signature, or none that verifies."),
 	"dmarc":                adds("Here it is DMARC: neither SPF nor DKIM passed for the domain in From:, and that domain asks receivers to refuse such mail."),
@@ -193,6 +194,17 @@ var detailTexts = map[string]detailWords{
 		},
 		Retry: "Not before the loop is broken.",
 		Also:  "A message with very many Received: headers and no loop: raise hopcount_limit (Exim: received_headers_max).",
+	}},
+	detailUnrouteable: {instead: true, turn: "You first: your own server found no way to the address. Ask it why before you remove the address.", Text: Text{
+		Title:   "no router took the address",
+		Meaning: "None of Exim's routers took the address: no other server was asked. Its domain does not exist in the DNS, or is one of your own that has no such user.",
+		Do: []string{
+			"Run exim -bt ADDRESS: it shows which router declines, and why.",
+			"If the domain is your own: the local user, alias or mailbox is missing, or the domain is not in local_domains.",
+			"If the domain is another's: look for a typing error, and ask the DNS (dig MX, dig A). If it is not there, remove the address.",
+		},
+		Retry: "Only after the address, the user or the router is corrected.",
+		Also:  "A resolver that failed, where other domains were refused at the same time.",
 	}},
 	detailContentFilter: adds("Your own content filter says so, not the receiver: its log names the rule or the score."),
 	"own-address": {instead: true, Text: Text{

@@ -257,6 +257,8 @@ const (
 	detailOwnLoop  = "own-loop"  // the mail comes back to this server
 	detailLoop     = "loop"      // another server says that the mail is in a loop
 
+	detailUnrouteable = "unrouteable" // no router of Exim took the address
+
 	detailNotTried = "not-tried" // no host was contacted: the reason is that of an attempt before
 
 	// Of a mailbox that is said not to be there. Whether it is, no other server was asked;

@@ -56,7 +56,9 @@ func TestOwnSide(t *testing.T) {
 		{"a container", bounce.Delivery{Agent: "lmtp", RecipientDomain: "us.example", Local: true, Response: strings.Replace(notFound, "%", "store.us.example", 1)}, bounce.DNSRouting, bounce.ScopeSender, detailOwnRoute},
 		{"no recipient known", bounce.Delivery{Local: true, Response: strings.Replace(notFound, "%", "typo.example", 1)}, bounce.DomainInvalid, bounce.ScopeRecipient, ""},
 
-		{"Exim's own router", bounce.Delivery{MTA: bounce.Exim, RecipientDomain: "typo.example", Local: true, Response: "Unrouteable address"}, bounce.DomainInvalid, bounce.ScopeRecipient, ""},
+		{"Exim's own router", bounce.Delivery{MTA: bounce.Exim, RecipientDomain: "typo.example", Local: true, Response: "Unrouteable address"}, bounce.DomainInvalid, bounce.ScopeRecipient, "unrouteable"},
+		{"a greeting that refuses an address", bounce.Delivery{MTA: bounce.Postfix, Agent: "smtp", RelayHost: "mx03.t-online.de", RelayIP: "192.0.2.1", RelayPort: 25, Stage: bounce.StageConnect, Code: 554, Response: "554 IP=192.0.2.9 - A problem occurred. (Ask your postmaster for help or to contact tosa@rx.t-online.de to clarify.)"}, bounce.Reputation, bounce.ScopeSender, "t-online"},
+		{"the same, of another server", bounce.Delivery{MTA: bounce.Postfix, Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Stage: bounce.StageConnect, Code: 554, Response: "554 IP=192.0.2.9 - go away"}, bounce.Reputation, bounce.ScopeSender, ""},
 		{"a remote Exim", bounce.Delivery{MTA: bounce.Exim, Agent: "remote_smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 550, Response: "550 Unrouteable address"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"own loop", bounce.Delivery{Agent: "smtp", Local: true, Response: "mail for us.example loops back to myself"}, bounce.DNSRouting, bounce.ScopeSender, "own-loop"},
 		{"port 465", bounce.Delivery{Agent: "smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 465, Local: true, Response: "lost connection with smtp.isp.example[192.0.2.1] while receiving the initial server greeting"}, bounce.Connection, bounce.ScopeSender, "wrapper-mode"},

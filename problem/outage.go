@@ -169,7 +169,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeLogin, unrelayed
 	case r.Reason == bounce.TLS && r.Code == 0 && r.Detail == "" && !r.NullSender: // after STARTTLS: this server gives up
 		return causeTLS, silent
-	case r.Code != 0 || r.NullSender || r.Detail != "" || r.Stage > bounce.StageHelo:
+	case r.Code != 0 || r.NullSender || r.Detail != "" && r.Detail != "unrouteable" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
 		return causeResolver, silent
 	case r.Reason == bounce.Connection && r.Scope == bounce.ScopeRemote:
