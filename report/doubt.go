@@ -21,6 +21,7 @@ import (
 const (
 	refusedTogether = 3                // addresses of one domain that were refused: no longer one person who left
 	leftTogether    = 2                // of these, all of which took mail before
+	refusedOfMany   = 5                // times as many that were taken: some who left, over hours
 	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
 	nearby          = 10 * time.Minute // what is nearer belongs together
 	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
@@ -395,9 +396,10 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 		}
 		took = took || !c.LastDelivered.IsZero()
 	}
-	works := false // a burst, no address that is known to be good is among them, and others take mail
-	if !took && !last.IsZero() && end.Sub(first) <= nearby {
-		if works = first.Sub(last) <= nearby; !works {
+	works := false // no address that is known to be good is among them, and others take mail
+	if !took && !last.IsZero() {
+		burst := end.Sub(first) <= nearby
+		if works = burst && first.Sub(last) <= nearby; !works {
 			// Whole days, which are counted already; from first on there is nothing.
 			f := e.f
 			f.Domain, f.Since, f.Until = claims[0].domain, dayOf(first).AddDate(0, 0, -1), dayOf(first).AddDate(0, 0, 1)
@@ -405,7 +407,7 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 			if err != nil {
 				return err
 			}
-			works = all.Delivered >= int64(n)
+			works = burst && all.Delivered >= int64(n) || all.Delivered >= int64(refusedOfMany*n)
 		}
 	}
 	if end.Sub(first) < refusedForDays && !works {
