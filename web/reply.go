@@ -60,9 +60,13 @@ func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
 			with = append(with, "reason", x.Reason.String())
 		}
 		to := v.rows(with...)
+		text := cell{Value: x.Template, URL: v.url("trace", "q", table.Cut(strings.TrimSpace(code+" "+x.Template), 1000))}
+		if x.Template == "" { // given up at the end of the queue lifetime, without another try
+			text = cell{Value: "(no reply)"}
+		}
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
 			{Value: x.Attempts, URL: to},
-			{Value: x.Template, URL: v.url("trace", "q", table.Cut(strings.TrimSpace(code+" "+x.Template), 1000))},
+			text,
 			{Value: code},
 			{Value: x.Outcome.String()},
 			{Value: x.Reason.String()},
