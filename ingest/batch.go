@@ -15,15 +15,16 @@ const (
 	batchSize = 500
 	// followedBatch is how many at most where each batch is committed: pages that many attempts
 	// share are written once. Of a log that is caught up with, a third of the bytes is written
-	// with 4,000 as with 500, and a third of the processor's time is saved. A log at rest is
-	// flushed at once.
-	followedBatch = 4000
+	// with 4,000 as with 500, and a third of the processor's time is saved. At 25,000 attempts
+	// a second beside four readers the write-ahead log grows to 460 MB with 4,000 and to
+	// 190 MB with 16,000. A log at rest is flushed at once.
+	followedBatch = 16_000
 	// batchLines is how many lines a batch is made of at most.
 	batchLines = 125 * batchSize
 )
 
 // batches is how many batches there are: parsing goes on while the store commits.
-const batches = 8
+const batches = 4
 
 // Flush sends the batch that is being filled to the store, and commits.
 func (g *Ingester) Flush() error {

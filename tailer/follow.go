@@ -36,8 +36,8 @@ type FollowOptions struct {
 	Reopen <-chan struct{}
 	// Event is told what an admin may want to know.
 	Event func(Event)
-	// Idle is called when all that can be read has been emitted, 200 ms after the
-	// last time at the earliest, at least every 250 ms while there is more, and once a second when
+	// Idle is called when all that can be read has been emitted, half a second after the
+	// last time at the earliest, every half second while there is more, and once a second when
 	// nothing happens: the moment to commit. behind counts the bytes known to be
 	// unread: 0 when caught up.
 	Idle func(behind int64) error
@@ -45,8 +45,7 @@ type FollowOptions struct {
 
 const (
 	defaultPoll   = 50 * time.Millisecond
-	commitEvery   = 250 * time.Millisecond
-	commitPause   = 200 * time.Millisecond // between two commits, so that a trickle of lines does not make one each
+	commitPause   = 500 * time.Millisecond // between two commits: each writes the pages that it shares with the next
 	idleEvery     = time.Second
 	globEvery     = time.Second
 	retryEvery    = 2 * time.Second        // for what could not be read
@@ -245,7 +244,7 @@ func (f *follower) run() error {
 			live = live || !s.done()
 		}
 		since := time.Since(idled)
-		if !busy && f.emitted != committed && since >= commitPause || since >= commitEvery && busy || since >= idleEvery || !live {
+		if since >= commitPause && (busy || f.emitted != committed) || since >= idleEvery || !live {
 			if err := f.o.Idle(f.behind()); err != nil {
 				return err
 			}

@@ -527,5 +527,6 @@ func openAnyway(cmd *cobra.Command) (store.Store, error) {
 	if s, ok := cmd.OutOrStdout().(*spool); ok {
 		s.hold()
 	}
+	stepBack()
 	return openDatabase(cmd, path, sqlite.Options{ReadOnly: true, GiveWay: 15 * time.Second})
 }

@@ -6,11 +6,13 @@ import (
 	"syscall"
 )
 
-// backNice is the nice value of what can wait: the lowest priority there is.
-const backNice = 19
+// backNice is the nice value of what can wait. It lies above that of follow's systemd unit, and
+// not far above: who reads at the lowest priority on a busy machine holds its moment of
+// the database for as long as half a minute, and the write-ahead log grows meanwhile.
+const backNice = 10
 
-// stepBack lets others go first, mail above all: it gives the process the lowest
-// priority, as the systemd unit of the report does (setpriority(2)). Linux keeps one for
+// stepBack lets others go first, mail above all: it lowers the priority of
+// the process, as the systemd unit of the report does (setpriority(2)). Linux keeps one for
 // each thread; a new thread has that of the one that made it, so threads are gone
 // through until there is no new one. Where it is not allowed, nothing is lost.
 func stepBack() {

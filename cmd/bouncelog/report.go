@@ -48,7 +48,7 @@ func newReport() *cobra.Command {
 		Long: `The verdict first: which refusals are probably not the recipients' fault, since when,
 and what to check. Then soft (4xx, to be retried) and hard (5xx, returned) failures by
 provider, domain and reason, invalid recipients and the queue. Reads the database, or
-the log FILEs and leaves the database alone. Runs at the lowest priority.`,
+the log FILEs and leaves the database alone. Runs at a lower priority.`,
 		Example: `  bouncelog report -d yesterday
   bouncelog report /var/log/mail.log
   bouncelog report --by provider --top 10 -o report.html`,
