@@ -54,14 +54,13 @@ func newConfig() *cobra.Command {
 		Short: "Show the effective configuration and where each value comes from",
 		Long: `Every option can be given on the command line (--retain 365d), in the environment
 (BOUNCELOG_RETAIN=365d) and in the configuration file (retain = "365d"), under the
-same name. The command line goes first, then the environment, then the file.
+same name. The command line overrides the environment, which overrides the file.
 
-The file is TOML: options that stand first are for every command that has them,
-those below [follow], [report] or [db-prune] for that command. A name that no
-command knows is an error.
+The file is TOML: options at the top apply to every command that has them, options
+below [follow], [report] or [db-prune] to that command. An unknown name is an error.
 
-Prints what was set, and where; with --all or the name of a COMMAND, the defaults
-too.`,
+Prints each option that is set, and its origin; with --all or the name of a COMMAND,
+the defaults too.`,
 		Example: `  bouncelog config
   bouncelog config follow`,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -127,8 +127,8 @@ func newDBCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the database for damage",
-		Long: `Checks the file, the ties between its tables, and the rollups against the rows
-they were made of. Exits with 1 where something is wrong.`,
+		Long: `Checks the file, the references between its tables, and the rollups against the rows
+that they sum up. Exits with 1 if it finds damage.`,
 		Args: needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			db, err := openAnyway(cmd)
@@ -187,10 +187,10 @@ func newDBRestore() *cobra.Command {
 		Use:   "restore COPY",
 		Short: "Put a copy of the database in its place",
 		Long: `Checks a copy that 'bouncelog db backup' made, puts it in the place of the database
-and keeps the old file, with its write-ahead log, beside it. Nobody may use the
-database meanwhile: stop the daemon, and the dashboard. Afterwards the daemon reads
-what the logs on disk hold since the copy was made. A copy by hand ('cp') beside a
-write-ahead log that is not its own (-wal) is damaged.`,
+and keeps the old file, with its write-ahead log, beside it. No process may use the
+database meanwhile: stop the daemon and the dashboard. Afterwards the daemon reads
+the lines on disk that were written since the copy was made. Do not copy by hand ('cp'):
+beside the write-ahead log of another database (-wal) the copy is damaged.`,
 		Example: `  systemctl stop bouncelog
   bouncelog db restore /srv/backup/bouncelog.db
   systemctl start bouncelog`,
@@ -267,8 +267,8 @@ func newDBPrune() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&stray, "stray-times", false, "remove attempts dated before 1990 or later than tomorrow, which a wrong clock wrote; see that the clock of this machine is right")
-	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove what is older: a `TIME`, or how long ago (365d)")
+	cmd.Flags().BoolVar(&stray, "stray-times", false, "remove attempts dated before 1990 or later than tomorrow, which are due to a wrong clock; check the clock of this machine first")
+	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove attempts before this `TIME`, or older than this (365d)")
 	return cmd
 }
 
@@ -277,9 +277,9 @@ func newDBReclassify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reclassify",
 		Short: "Re-apply the current rules to stored replies",
-		Long: `Applies the rules of this bouncelog, and those of --rules, to what was stored
-under older ones. Each distinct reply is judged once. A ClickHouse database keeps its
-judgements: reclassify the file before 'bouncelog db ship', or import the logs again.`,
+		Long: `Applies the rules of this version, and those of --rules, to the stored replies. Each
+distinct reply is judged once. A ClickHouse database keeps its judgements: reclassify
+the file before 'bouncelog db ship', or import the logs again.`,
 		Args: needArgs(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			judge, err := in.judge()

@@ -49,11 +49,11 @@ func newFollow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "follow [SOURCE...]",
 		Short: "Catch up, then follow logs until told to stop",
-		Long: `Reads what was written since the last time, then follows the logs until SIGTERM
-or SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal:
-(or journal:NAMESPACE) or - for standard input. Without one, the usual places are
-looked at: /var/log/mail.log, /var/log/maillog, Exim's mainlog, the journal. One that
-the mail server does not write to any more is left out, with a warning.
+		Long: `Reads the lines written since the last run, then follows the logs until SIGTERM or
+SIGINT. A SOURCE is a file (it need not exist yet), a glob in quotes, journal: (or
+journal:NAMESPACE) or - for standard input. Without one, it looks for
+/var/log/mail.log, /var/log/maillog, Exim's mainlog and the journal. A log that the mail
+server does not write to any more is left out, with a warning.
 
 Every line is counted once, through rotation, compression, restarts and crashes.
 SIGHUP reopens the logs. A new problem that is probably not the recipients' fault is
@@ -76,11 +76,11 @@ logged as a warning, once.`,
 	flag.flags(cmd)
 	who.flags(cmd)
 	cmd.Flags().StringArrayVar(&sources, "source", nil, "a `SOURCE` to follow where none is named; for the configuration file")
-	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts that are older than so many days (365d)")
-	cmd.Flags().StringVar(&show, "metrics", "", "show metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
-	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: reacts at once, and loses least where logs are rotated by copytruncate")
-	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "leave out rotated files that are there when a log is followed for the first time")
-	cmd.Flags().StringArrayVar(&o.Containers, "container", nil, "with journal:, read what the container `NAME` prints as well, through the log driver journald of docker or podman; a pattern matches several ('mail-*'); repeatable")
+	cmd.Flags().StringVar(&retain, "retain", "", "once a day, remove attempts older than this (365d)")
+	cmd.Flags().StringVar(&show, "metrics", "", "serve metrics for Prometheus at `ADDRESS`/metrics; :9154 is the loopback interface only")
+	cmd.Flags().BoolVar(&o.Native, "native", false, "follow without the tail library: faster, and safest if logs are rotated by copytruncate")
+	cmd.Flags().BoolVar(&o.NoHistory, "no-history", false, "ignore rotated files that exist when a log is followed for the first time")
+	cmd.Flags().StringArrayVar(&o.Containers, "container", nil, "with journal:, also read the output of the container `NAME` (log driver journald of docker or podman); a pattern such as 'mail-*' is allowed; repeatable")
 	cmd.Flags().StringSliceVar(&o.OldDirs, "olddir", nil, "a further `DIRECTORY` that rotated files are moved to (logrotate's olddir)")
 	groupUsage(cmd, followGroups)
 	return cmd

@@ -31,11 +31,11 @@ func newImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "Read logs once into the database",
-		Long: `Reads each log once and keeps every delivery attempt in the database. Files may
+		Long: `Reads each log once and stores every delivery attempt in the database. Files may
 be plain or compressed (.gz, .xz, .zst, .bz2); - is standard input. Rotated files
-are read oldest first. A line counts once, under whatever name, rotation or
-compression its file is read again; a file that has grown is continued, and an
-import that was interrupted goes on where it stopped.`,
+are read oldest first. Each line counts once, even if its file is renamed, rotated or
+compressed and read again. A file that has grown is continued, and an interrupted
+import continues where it stopped.`,
 		Example: `  bouncelog import /var/log/mail.log*
   zcat old.gz | bouncelog import --year 2024 -`,
 		Args: needArgs(1, -1, "a log file (or - for standard input)"),
@@ -92,21 +92,21 @@ type input struct {
 
 func (in *input) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.IntVar(&in.year, "year", 0, "year of the first line, where its stamp has none (default: the file's)")
-	f.StringVar(&in.tz, "tz", "", "time zone of stamps without one, and of the report (default: local)")
+	f.IntVar(&in.year, "year", 0, "year of the first line, if its time has none (default: the file's)")
+	f.StringVar(&in.tz, "tz", "", "time zone of log times without one, and of the report (default: local)")
 	in.rulesFlag(cmd)
 }
 
 // keepFlags are those of the commands that write to the database.
 func (in *input) keepFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&in.keepMessageIDs, "keep-message-ids", false, "keep the Message-ID of every attempt, not only of the failed ones (about 25 bytes more each)")
-	f.BoolVar(&in.pseudonymize, "pseudonymize", false, "when the database is made: keep a keyed hash in place of each address's local part, for good")
-	f.StringVar(&in.agent, "agent", "", "`NAME` of this host in a database on a server, to which its logs belong (default: the host name)")
+	f.BoolVar(&in.keepMessageIDs, "keep-message-ids", false, "store the Message-ID of every attempt, not only of failed ones (about 25 bytes each)")
+	f.BoolVar(&in.pseudonymize, "pseudonymize", false, "when the database is created: store a keyed hash instead of each local part, permanently")
+	f.StringVar(&in.agent, "agent", "", "`NAME` of this host in a database on a server (default: the host name)")
 }
 
 func (in *input) rulesFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&in.rules, "rules", "", "a `FILE` with rules of your own, in front of the built-in ones")
+	cmd.Flags().StringVar(&in.rules, "rules", "", "a `FILE` with your own rules, which precede the built-in ones")
 }
 
 func (in *input) location() (*time.Location, error) {

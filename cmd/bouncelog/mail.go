@@ -41,8 +41,8 @@ func (m *mailing) flags(cmd *cobra.Command) {
 func (m *mailing) transportFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&m.from, "mail-from", "", "sender `ADDRESS` of the mail (default: this user at this host)")
-	f.StringVar(&m.sendmail, "sendmail", "", "`PROGRAM` that takes the mail as sendmail does (default /usr/sbin/sendmail)")
-	f.StringVar(&m.smtp, "smtp", "", "hand the mail to this `HOST:PORT` by SMTP instead of sendmail; STARTTLS where offered")
+	f.StringVar(&m.sendmail, "sendmail", "", "`PROGRAM` that accepts mail like sendmail (default /usr/sbin/sendmail)")
+	f.StringVar(&m.smtp, "smtp", "", "send the mail to `HOST:PORT` by SMTP instead of sendmail; with STARTTLS if offered")
 }
 
 // check looks at what was asked for before any work is done.

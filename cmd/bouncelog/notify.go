@@ -30,8 +30,8 @@ const notifyHint = "a destination is a mail address, a local user such as root, 
 
 func (n *notifying) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringArrayVar(&n.to, "notify", nil, "tell `DEST` when an incident begins and when it is over: a mail address, a local user or an http(s) URL; repeatable")
-	f.StringVar(&n.headers, "notify-headers", "", "a `FILE` with header lines for URLs, as 'Authorization: Bearer ...'")
+	f.StringArrayVar(&n.to, "notify", nil, "notify `DEST` when an incident begins and when it ends: a mail address, a local user or an http(s) URL; repeatable")
+	f.StringVar(&n.headers, "notify-headers", "", "a `FILE` with header lines for URLs, such as 'Authorization: Bearer ...'")
 	n.mail.transportFlags(cmd)
 }
 
@@ -112,10 +112,10 @@ func newNotify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "notify [DEST...]",
 		Short: "Tell by mail or webhook which incidents began or ended",
-		Long: `Looks once for incidents that began, grew or ended since the last time, tells each
-DEST, and ends. For a timer; 'follow --notify' does the same while it follows. What
-was told stands in the database: an incident is told once when it begins and once
-when it is over, whoever looks. What cannot be sent is sent the next time.
+		Long: `Searches once for incidents that began, grew or ended since the last run, notifies each
+DEST, and ends. For a timer; 'follow --notify' does the same while it follows. The
+database records what was sent: an incident is notified once when it begins and once
+when it ends. A notification that cannot be sent is sent by the next run.
 
 A DEST is a mail address, a user of this machine, or an http or https URL that gets
 JSON (POST).`,
@@ -166,8 +166,8 @@ JSON (POST).`,
 		},
 	}
 	who.flags(cmd)
-	cmd.Flags().BoolVar(&test, "test", false, "send a test to each DEST, and nothing else")
-	cmd.Flags().StringVar(&in.tz, "tz", "", "time zone of what is told (default: local)")
+	cmd.Flags().BoolVar(&test, "test", false, "send only a test to each DEST")
+	cmd.Flags().StringVar(&in.tz, "tz", "", "time zone of the notifications (default: local)")
 	flag.flags(cmd)
 	groupUsage(cmd, notifyGroups)
 	return cmd

@@ -24,7 +24,7 @@ type output struct {
 // flags adds --format and -o; formats are those that the command knows.
 func (o *output) flags(cmd *cobra.Command, standard string) {
 	cmd.Flags().StringVar(&o.format, "format", "", "table, json, ndjson, csv, tsv, markdown or html (default: "+standard+", or by -o)")
-	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to `FILE`, whole or not at all; its mode and owner stay, links are followed")
+	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to `FILE`, replaced as a whole; mode and owner stay, links are followed")
 }
 
 // form is the format to write in.

@@ -18,9 +18,9 @@ func newQuery() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "query SQL",
 		Short: "Query the database in SQL, read-only",
-		Long: `Runs one SQL statement on the database, which is opened so that nothing can be
-written. The views deliveries, bounces, messages, domains, recipients, daily,
-problems, sources and unparsed are the public schema (docs/schema.md).`,
+		Long: `Runs one SQL statement on the database, which is opened read-only. The views
+deliveries, bounces, messages, domains, recipients, daily, problems, sources and
+unparsed are the public schema (docs/schema.md).`,
 		Example: `  bouncelog query "select recipient_domain, count(*) n from bounces group by 1 order by n desc"
   bouncelog query --format csv "select recipient from bounces where reason = 'user_unknown'"`,
 		Args: needArgs(1, 1, "an SQL statement"),
@@ -71,6 +71,6 @@ problems, sources and unparsed are the public schema (docs/schema.md).`,
 		},
 	}
 	out.flags(cmd, "table")
-	cmd.Flags().BoolVar(&out.noHeader, "no-header", false, "no line with the names of the columns")
+	cmd.Flags().BoolVar(&out.noHeader, "no-header", false, "no header line")
 	return cmd
 }

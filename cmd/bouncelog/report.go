@@ -196,7 +196,7 @@ the log FILEs and leaves the database alone. Runs at a lower priority.`,
 	f.BoolVar(&wide, "wide", false, "all columns and whole sentences")
 	f.BoolVar(&redact, "redact", false, "replace local parts and logins with a hash; the key changes on every run")
 	send.flags(cmd)
-	f.BoolVar(&scan, "scan", false, "look up in the DNS what the problems name, like 'scan --flagged'")
+	f.BoolVar(&scan, "scan", false, "scan the DNS for the problems, like 'scan --flagged'")
 	ask.flags(cmd)
 	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 on `CONDITION`: problems, hard>5%, pending>100, silence>2h")
 	groupUsage(cmd, reportGroups)

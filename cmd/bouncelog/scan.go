@@ -40,18 +40,17 @@ func newScan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scan DOMAIN... | --flagged [FILE...]",
 		Short: "Check SPF, DKIM, DMARC, MX, PTR and blocklists in the DNS",
-		Long: `Asks the DNS about domains that send mail, and about the addresses that send it,
-what receivers ask: MX, SPF, DKIM keys, DMARC, the names of the addresses (PTR, HELO),
-MTA-STS, TLS-RPT, DANE and blocklists. It says what is wrong, why mail is refused
-for it, and which record to publish.
+		Long: `Looks up sender domains and sending addresses in the DNS as receivers do: MX, SPF,
+DKIM keys, DMARC, the names of the addresses (PTR, HELO), MTA-STS, TLS-RPT, DANE and
+blocklists. Each finding says why mail is refused for it, and which record to publish.
 
-With --flagged it looks at the sender domains of the confirmed and likely problems
+With --flagged it scans the sender domains of the confirmed and likely problems
 of the report, from the database or from the log FILEs, and at the sending addresses
 and DKIM selectors that the refusing replies name.
 
-Nothing but DNS questions is sent: no mail server is connected to, and no MTA-STS
-policy is fetched over HTTPS. Blocklists are asked through your resolver; their
-terms are yours to keep:
+Only DNS queries are sent: no connection to a mail server is made, and no MTA-STS
+policy is fetched over HTTPS. Blocklists are queried through your resolver; their terms
+of use apply to you:
 ` + strings.Join(lists, "\n"),
 		Example: `  bouncelog scan example.com --ip 192.0.2.25 --selector mail
   bouncelog scan --flagged -d yesterday
@@ -144,10 +143,10 @@ terms are yours to keep:
 	flag.flags(cmd)
 	ask.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&flagged, "flagged", false, "scan what the report's confirmed and likely problems name, in the database or in the log FILEs")
-	f.StringSliceVar(&ips, "ip", nil, "a sending `ADDRESS`, as receivers see it; several times for several")
+	f.BoolVar(&flagged, "flagged", false, "scan the domains and addresses of the report's confirmed and likely problems")
+	f.StringSliceVar(&ips, "ip", nil, "a sending `ADDRESS`, as receivers see it; repeatable")
 	f.StringSliceVar(&selectors, "selector", nil, "a DKIM `SELECTOR` in use (s= in the DKIM-Signature; default: common ones are tried)")
-	f.StringVar(&failOn, "fail-on", "", "exit with 4 where there is an error, or a warning: `LEVEL` error or warning")
+	f.StringVar(&failOn, "fail-on", "", "exit with 4 if a finding has this `LEVEL` or worse: error or warning")
 	groupUsage(cmd, scanGroups)
 	return cmd
 }
@@ -175,11 +174,11 @@ type dnsAsk struct {
 func (q *dnsAsk) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&q.resolvers, "resolver", nil, "ask this DNS server, `ADDRESS` or ADDRESS:PORT (default: those of /etc/resolv.conf)")
-	f.DurationVar(&q.timeout, "timeout", dnsscan.DefaultTimeout, "how long to wait for an answer; each question is put twice at most")
-	f.StringVar(&q.helo, "helo", "", "the `NAME` that the sending server says in HELO")
-	f.StringArrayVar(&q.lists, "blocklist", nil, "ask this blocklist of addresses, a `ZONE`, and not the built-in lists")
-	f.StringArrayVar(&q.nameLists, "domain-blocklist", nil, "ask this blocklist of domains, a `ZONE`, and not the built-in lists")
-	f.BoolVar(&q.noLists, "no-blocklists", false, "ask no blocklist")
+	f.DurationVar(&q.timeout, "timeout", dnsscan.DefaultTimeout, "timeout of one query; each is sent twice at most")
+	f.StringVar(&q.helo, "helo", "", "the HELO `NAME` of the sending server")
+	f.StringArrayVar(&q.lists, "blocklist", nil, "use this address blocklist `ZONE` instead of the built-in lists")
+	f.StringArrayVar(&q.nameLists, "domain-blocklist", nil, "use this domain blocklist `ZONE` instead of the built-in lists")
+	f.BoolVar(&q.noLists, "no-blocklists", false, "use no blocklist")
 }
 
 // client checks the flags and returns who asks.

@@ -18,15 +18,14 @@ func newDBShip() *cobra.Command {
 		Use:   "ship --to clickhouse://…",
 		Short: "Copy an SQLite database to a ClickHouse server",
 		Long: `Copies the attempts, the queue and the positions in the logs of the database that
---db names to a database on a ClickHouse server, which is made where there is none.
-Afterwards 'bouncelog follow --db clickhouse://…' with the same --agent goes on where
-the logs were read to. The daemon may write to the SQLite database meanwhile: a second
-run copies what is new. An interrupted run shows nothing on the server; the next one
-continues it.
+--db names to a database on a ClickHouse server, which is created if it does not exist.
+Afterwards 'bouncelog follow --db clickhouse://…' with the same --agent continues at
+the same position in each log. The daemon may write to the SQLite database meanwhile: a
+second run copies the new attempts. An interrupted run is not visible on the server; the
+next run continues it.
 
-Two things are not copied: deliveries that SQLite has pruned, although it remembers
-that they were made, and the ids of delivered messages, unless --keep-message-ids kept
-them.`,
+Not copied are pruned deliveries, and the Message-IDs of delivered messages unless they
+were stored with --keep-message-ids.`,
 		Example: `  bouncelog db ship --to clickhouse://mx1@ch.example.net/bouncelog
   bouncelog follow --db clickhouse://mx1@ch.example.net/bouncelog`,
 		Args: needArgs(0, 0, ""),
@@ -76,8 +75,8 @@ them.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "the `ADDRESS` of the database on the server")
-	cmd.Flags().StringVar(&agent, "agent", "", "`NAME` of the host whose logs these are (default: the host name)")
+	cmd.Flags().StringVar(&to, "to", "", "`ADDRESS` of the database on the server")
+	cmd.Flags().StringVar(&agent, "agent", "", "`NAME` of the host that wrote the logs (default: the host name)")
 	return cmd
 }
 

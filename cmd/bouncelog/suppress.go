@@ -106,7 +106,7 @@ that mean something in such a file (wildcards, signs of patterns), and say how m
 	sel.flags(cmd)
 	f := cmd.Flags()
 	f.Lookup("format").Usage = "table, json, ndjson, csv, tsv, markdown, html, list, postfix or exim (default: table, or what the ending of -o says)"
-	f.BoolVar(&out.noHeader, "no-header", false, "no line with the names of the columns, no comment")
+	f.BoolVar(&out.noHeader, "no-header", false, "no header line and no comment")
 	f.Int64Var(&least, "min", 1, "at least so many failures since the last delivery")
 	f.BoolVar(&whyNot, "why-not", false, "the addresses with a 5xx that are not to be suppressed, and why")
 	groupUsage(cmd, suppressGroups)
