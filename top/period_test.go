@@ -238,3 +238,32 @@ func TestFixedPeriod(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueOfPast holds that the queue of a past period, or of a paused screen, has no message
+// that was deferred first after it, and says so.
+func TestQueueOfPast(t *testing.T) {
+	log := &script{}
+	for i, ago := range []time.Duration{3 * time.Hour, 2 * time.Hour, time.Minute} {
+		log.mail(now.Add(-ago), "s@shop.test", fmt.Sprintf("q%d@firma.example", i), outlook, "deferred", "4.7.1", "host mx said: 451 4.7.1 later (in reply to RCPT TO command)", 1)
+	}
+	o := options(t, stored(t, log.b.String()))
+	for _, c := range []struct {
+		until time.Duration
+		keys  []string
+		want  int64
+	}{{0, []string{"5"}, 3}, {time.Hour, []string{"5"}, 2}, {0, []string{"5", "enter"}, 3}, {time.Hour, []string{"5", "enter"}, 2}} {
+		if o.Since, o.Until = (time.Time{}), (time.Time{}); c.until > 0 {
+			o.Since, o.Until = now.Add(-4*time.Hour), now.Add(-c.until)
+		}
+		m := opened(t, o, 100, 24)
+		m.keys(c.keys...)
+		page := m.s.page()
+		got := int64(len(page.rows()))
+		if len(c.keys) == 1 {
+			got = page.rows()[0].cells[0].n
+		}
+		if s := m.text(); got != c.want || strings.Contains(s, "deferred by the end of the period and still queued") != (c.until > 0) {
+			t.Errorf("until %s before, %q: %d of %d:\n%s", c.until, c.keys, got, c.want, s)
+		}
+	}
+}

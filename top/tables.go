@@ -322,9 +322,6 @@ func queueTable(list []store.Queued, now time.Time) tableData {
 		}
 		t.rows = append([]row{all}, t.rows...)
 	}
-	if len(list) == queuedAtMost {
-		t.note = fmt.Sprintf("the %d that wait longest", queuedAtMost)
-	}
 	return t
 }
 

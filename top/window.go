@@ -430,12 +430,12 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 		}
 		ans.table = sendersTable(now, compared, recent)
 	case viewQueue:
-		q := a.o.Filter
-		list, err := r.Queue(ctx, q, queuedAtMost)
+		list, err := a.queue(ctx, r, ans.period)
 		if err != nil {
 			return 0, err
 		}
 		ans.table = queueTable(list, ans.period.now)
+		ans.table.note = a.queueNote(len(list))
 	case viewReplies:
 		now, err := r.Replies(ctx, f)
 		if err != nil {
@@ -458,9 +458,17 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 	return -1, nil
 }
 
+// queue is what is queued now and was deferred first before a period's end. What has left the
+// queue since is not in it: a store keeps no queue of the past.
+func (a *asker) queue(ctx context.Context, r store.Reader, p period) ([]store.Queued, error) {
+	f := a.o.Filter
+	f.QueuedBefore = p.until
+	return r.Queue(ctx, f, queuedAtMost)
+}
+
 // waiting is the recipients that wait for one provider.
 func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error {
-	list, err := r.Queue(ctx, a.o.Filter, queuedAtMost)
+	list, err := a.queue(ctx, r, ans.period)
 	if err != nil {
 		return err
 	}
@@ -479,8 +487,21 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 		t.rows = append(t.rows, x)
 	}
 	t.widen("last try")
+	t.note = a.queueNote(len(list))
 	ans.table = t
 	return nil
+}
+
+// queueNote says which part of the queue a table has.
+func (a *asker) queueNote(n int) string {
+	var notes []string
+	if !a.o.Until.IsZero() {
+		notes = append(notes, "deferred by the end of the period and still queued")
+	}
+	if n == queuedAtMost {
+		notes = append(notes, fmt.Sprintf("the %d that wait longest", queuedAtMost))
+	}
+	return strings.Join(notes, ", ")
 }
 
 // selectsAtMost is how many questions are put for the failures of one provider. Where more
