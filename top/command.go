@@ -155,7 +155,7 @@ func (s *state) commandOf(d *data) string {
 	}
 	of := p.ans.period
 	// The report's other tables have neither refused nor change, and another order.
-	if p.kind == pageTable && p.filter == "" && s.view == viewProviders {
+	if p.kind == pageTable && p.filter == "" && p.sort == "" && s.view == viewProviders {
 		return s.command.of(of, "report", "--section=providers", "--all")
 	}
 	words := []string{"top", "--once", "--all", "--view=" + viewNames[s.view]}
@@ -164,6 +164,9 @@ func (s *state) commandOf(d *data) string {
 	}
 	if p.filter != "" {
 		words = append(words, "--filter="+p.filter)
+	}
+	if p.sort != "" {
+		words = append(words, "--sort="+p.sort)
 	}
 	return s.command.of(of, words...)
 }

@@ -2,7 +2,9 @@ package top
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -147,6 +149,41 @@ func TestListing(t *testing.T) {
 	}
 }
 
+// TestSort holds that the order of the rows is one of the options too, and that a column that
+// is not there is told.
+func TestSort(t *testing.T) {
+	db := stored(t, sampleLog())
+	for _, view := range Views() {
+		o := options(t, db)
+		o.View, o.All = view, true
+		m := opened(t, o, 300, 40)
+		for _, column := range m.s.page().headings() {
+			o.Sort = column
+			var b bytes.Buffer
+			if err := Once(t.Context(), &b, o, 80, 24); err != nil {
+				t.Fatal(err)
+			}
+			m.s.page().sort = column
+			lines := strings.Split(b.String(), "\n")
+			if !strings.HasSuffix(lines[0], ", by "+column) || !strings.Contains(lines[1], sortMark+column) {
+				t.Errorf("%s by %s:\n%s", view, column, b.String())
+			}
+			for i, x := range m.s.page().rows() {
+				if !strings.Contains(lines[2+i], x.drawn()) {
+					t.Errorf("%s by %s: %q is not the row of %s", view, column, lines[2+i], x.name)
+				}
+			}
+		}
+		o.Sort = "size"
+		if err := Once(t.Context(), io.Discard, o, 80, 24); !errors.Is(err, ErrSort) || !strings.Contains(err.Error(), `"size"`) {
+			t.Errorf("%s by size: %v", view, err)
+		}
+		if s := opened(t, o, 80, 24).text(); !strings.Contains(s, `there is no column "size"`) || strings.Contains(s, sortMark) {
+			t.Errorf("%s by size:\n%s", view, s)
+		}
+	}
+}
+
 // TestCommandWords holds what of the command line stands in the commands that are copied.
 func TestCommandWords(t *testing.T) {
 	o := options(t, stored(t, sampleLog()))
@@ -169,7 +206,10 @@ func TestCommandWords(t *testing.T) {
 	m.s.paste("out look")
 	m.keys("enter")
 	expect("filtered", "bouncelog top --once --all --view=providers '--filter=out look'"+period)
-	m.keys("esc", "up")
+	m.keys("esc", "s")
+	expect("sorted", "bouncelog top --once --all --view=providers --sort=attempts"+period)
+	m.s.page().sort = ""
+	m.keys("up")
 	expect("an incident", "bouncelog report --section=verdict,problems --all --since=2026-11-22T14:31:07Z --until=2026-11-23T14:31:08Z --db x.db --sender-domain shop.test --problem-messages 3")
 	m.keys("enter")
 	expect("its page", "bouncelog report --section=verdict,problems --all --since=2026-11-22T14:31:07Z --until=2026-11-23T14:31:08Z --db x.db --sender-domain shop.test --problem-messages 3")

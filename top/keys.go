@@ -2,6 +2,7 @@ package top
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ type page struct {
 	title   string
 	cursor  int    // a row, below 0 an incident; of a text the first line shown
 	key     string // of the row, which may move; "": the first
-	sort    int    // 0: the worst first; else 1 + the column's place, and after them the name
+	sort    string // the heading of the column that sorts the rows; "": the worst first
 	filter  string
 	lines   []string // of a text
 	command string   // of a text
@@ -92,6 +93,10 @@ func (s *state) answered(ans *answer) {
 		if p.kind == ans.kind && p.place == ans.place && ans.window == windows[s.window] && (p.kind != pageTable || ans.view == s.view) {
 			first := p.ans == nil
 			p.ans = ans
+			if p.sort != "" && p.sortedBy() < 0 { // of the options
+				s.said = fmt.Sprintf("there is no column %q: there are %s", p.sort, strings.Join(p.headings(), ", "))
+				p.sort = ""
+			}
 			if p.kind == pageMessage && first {
 				p.cursor = s.lineOf(p)
 			}
@@ -162,11 +167,10 @@ func (p *page) rows() []row {
 			return contains(x.name+" "+x.words+" "+x.reason.String(), word)
 		})
 	})
-	columns := p.ans.table.columns
-	switch at := p.sort - 1; {
-	case at == len(columns):
+	switch at := p.sortedBy(); {
+	case at == len(p.ans.table.columns):
 		slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.name, b.name) })
-	case 0 <= at && at < len(columns):
+	case at >= 0:
 		slices.SortStableFunc(rows, func(a, b row) int {
 			return cmp.Or(cmp.Compare(b.cells[at].n, a.cells[at].n), strings.Compare(a.cells[at].text, b.cells[at].text))
 		})
@@ -219,18 +223,27 @@ func (p *page) heading(at int) string {
 
 // before is what stands before the name of a column: the mark, or the blank in its place.
 func (p *page) before(at int) string {
-	if p.sort-1 == at {
+	if p.sortedBy() == at {
 		return sortMark
 	}
 	return " "
 }
 
-// sortName is what the page is sorted by, "" where the worst come first.
-func (p *page) sortName() string {
-	if p.sort == 0 || p.ans == nil || p.sort > len(p.ans.table.columns)+1 {
-		return ""
+// headings are the names of the columns by which rows can be sorted, that of the rows' names
+// last.
+func (p *page) headings() (names []string) {
+	for at := range len(p.ans.table.columns) + 1 {
+		names = append(names, p.heading(at))
 	}
-	return p.heading(p.sort - 1)
+	return names
+}
+
+// sortedBy is the place of the column that sorts the rows, below 0 where the worst come first.
+func (p *page) sortedBy() int {
+	if p.sort == "" || p.ans == nil {
+		return -1
+	}
+	return slices.Index(p.headings(), p.sort)
 }
 
 // The keys. Their help is the foot of the screen and the page of ?.
@@ -262,8 +275,8 @@ var (
 func (s *state) footKeys() (keys, goes []key.Binding) {
 	p := s.page()
 	sort := keySort
-	if name := p.sortName(); name != "" {
-		sort = key.NewBinding(key.WithHelp("s", "sort: "+name))
+	if p.sortedBy() >= 0 {
+		sort = key.NewBinding(key.WithHelp("s", "sort: "+p.sort))
 	}
 	if p.kind == pageText || p.kind == pageMessage {
 		return []key.Binding{keyBack, keyScroll, keyCopy, keyPause, keyHelp, keyQuit}, []key.Binding{keyPause, keyCopy, keyScroll, keyBack}
@@ -420,13 +433,14 @@ func (s *state) sortNext(p *page) {
 		return
 	}
 	n := len(p.ans.table.columns)
-	shown := layOut(p, p.rows(), s.width).columns
-	for {
-		p.sort = (p.sort + 1) % (n + 2)
-		if p.sort == 0 || p.sort == n+1 || slices.Contains(shown, p.sort-1) {
+	shown := append(layOut(p, p.rows(), s.width).columns, n)
+	for at := p.sortedBy() + 1; at <= n; at++ {
+		if slices.Contains(shown, at) {
+			p.sort = p.heading(at)
 			return
 		}
 	}
+	p.sort = ""
 }
 
 // pause holds the screen at this moment, or lets it go on.

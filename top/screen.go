@@ -193,6 +193,9 @@ func listing(s *state, d *data, how look) string {
 	if page.filter != "" {
 		head += ", /" + plain(page.filter)
 	}
+	if page.sortedBy() >= 0 {
+		head += ", by " + page.sort
+	}
 	wide := *s
 	wide.width, wide.listing = listingWidth, true
 	rows := page.rows()
@@ -515,8 +518,8 @@ func tabsLines(s *state, d *data) []line {
 	if page.filter != "" {
 		how = append(how, "/"+plain(page.filter))
 	}
-	if name := page.sortName(); name != "" {
-		how = append(how, "by "+name)
+	if page.sortedBy() >= 0 {
+		how = append(how, "by "+page.sort)
 	}
 	if page.ans != nil && page.ans.table.note != "" {
 		how = append(how, page.ans.table.note)

@@ -455,7 +455,7 @@ func TestSortShown(t *testing.T) {
 			m.keys(string(rune('1' + i)))
 			n := 0
 			for {
-				if m.keys("s"); m.s.page().sort == 0 {
+				if m.keys("s"); m.s.page().sort == "" {
 					break
 				}
 				n++

@@ -57,6 +57,7 @@ type Options struct {
 	Since, Until time.Time
 	Open         []string // what is opened at first, one upon another, as provider=NAME: see Opens
 	Only         string   // the filter of the page that is opened
+	Sort         string   // the heading of the column that sorts its rows; "": the worst first
 	All          bool     // of Once: all rows of the table and nothing else
 	Colour       bool
 }
@@ -108,9 +109,12 @@ func (o *Options) state(width, height int) (*state, error) {
 		return nil, fmt.Errorf("%w: %s", ErrOpen, strings.Join(o.Open, ", "))
 	}
 	s.stack = append(s.stack, pages...)
-	s.page().filter = o.Only
+	s.page().filter, s.page().sort = o.Only, o.Sort
 	return s, nil
 }
+
+// ErrSort is that Options.Sort names no column of the page that is shown.
+var ErrSort = errors.New("unknown column")
 
 // ErrOpen is that Options.Open names what cannot be opened there.
 var ErrOpen = errors.New("cannot be opened")
@@ -150,7 +154,7 @@ func (d *data) look(o *Options) {
 	}
 }
 
-// Once writes one frame.
+// Once writes one frame. Its errors are those of the store, and ErrSort.
 func Once(ctx context.Context, w io.Writer, o Options, width, height int) error {
 	o.complete()
 	s, err := o.state(width, height)
@@ -170,6 +174,9 @@ func Once(ctx context.Context, w io.Writer, o Options, width, height int) error 
 		return err
 	}
 	s.answered(ans)
+	if s.page().sort != o.Sort {
+		return fmt.Errorf("%w: %s", ErrSort, s.said)
+	}
 	how := lookText
 	if o.Colour {
 		how = lookColours

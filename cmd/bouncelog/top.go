@@ -37,7 +37,7 @@ func newTop() *cobra.Command {
 		view, size string
 		window     string
 		open       []string
-		only       string
+		only, sort string
 		all        bool
 	)
 	cmd := &cobra.Command{
@@ -95,7 +95,7 @@ a temporary database.`,
 			}
 			o := top.Options{
 				Location: loc, Filter: filter, Thresholds: flag.options(), View: view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
-				Explain: judge.Explain, Since: period.Since, Until: period.Until, Open: open, Only: only, All: all,
+				Explain: judge.Explain, Since: period.Since, Until: period.Until, Open: open, Only: only, Sort: sort, All: all,
 				Commands: top.CommandWords{
 					DB: changed(cmd, []string{"db", "db-password-file"}), Rerun: changed(cmd, selectOptions), Zone: changed(cmd, []string{"config", "tz"}),
 					Rules: changed(cmd, []string{"rules"}), Thresholds: changed(cmd, problemOptions()),
@@ -146,6 +146,7 @@ a temporary database.`,
 	f.StringVar(&sel.until, "until", "", "and before this `TIME`")
 	f.StringArrayVar(&open, "open", nil, "open what enter would: `KIND=NAME` with provider, domain, sender, reason, queue, and reply (repeatable)")
 	f.StringVar(&only, "filter", "", "show only rows with a `WORD`; !WORD leaves them out")
+	f.StringVar(&sort, "sort", "", "sort the rows by the `COLUMN` with this heading (default: the worst first)")
 	f.BoolVar(&all, "all", false, "with --once: print all rows of the table, and nothing else")
 	f.StringVar(&size, "size", "", "with --once: `SIZE` of the frame, as in 80x24 (default: the terminal's, else 80x24)")
 	groupUsage(cmd, topGroups)
@@ -156,7 +157,7 @@ a temporary database.`,
 var topGroups = []flagGroup{
 	{title: "Logs", flags: []string{"db", "year", "tz"}},
 	{title: "Selection", flags: []string{"domain", "sender-domain", "relay", "host", "mta"}},
-	{title: "Screen", flags: []string{"view", "window", "since", "until", "open", "filter", "once", "all", "size"}},
+	{title: "Screen", flags: []string{"view", "window", "since", "until", "open", "filter", "sort", "once", "all", "size"}},
 	{title: "More, explained in bouncelog-top(1)", named: []string{
 		"logs:       --rules, --config",
 		"thresholds: --problem-{recipients,messages,share,chance,window,past,valid}",
@@ -220,7 +221,9 @@ func topOnce(cmd *cobra.Command, in *input, o top.Options, paths []string, width
 	}
 	defer db.Close()
 	o.Read = db.Read
-	if err := top.Once(cmd.Context(), cmd.OutOrStdout(), o, width, height); err != nil {
+	if err := top.Once(cmd.Context(), cmd.OutOrStdout(), o, width, height); errors.Is(err, top.ErrSort) {
+		return usageErrorf("a column has the name of its heading on the screen", "--sort: %w", err)
+	} else if err != nil {
 		return err
 	}
 	if unread {
