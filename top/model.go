@@ -13,7 +13,7 @@ import (
 
 // How often things are done.
 const (
-	framesPerSecond = 20                     // of the terminal, at most
+	framesPerSecond = 25                     // of the terminal, at most
 	tickEvery       = time.Second            // the clock, and a look whether something was stored
 	askEvery        = 900 * time.Millisecond // between two looks for one screen: each tick has one
 	askTimes        = 10                     // and this many times as long as the last answer took
@@ -69,7 +69,8 @@ type (
 		ans       *answer
 		incidents *incidents
 		err       error
-		took      time.Duration
+		looked    time.Time
+		took      time.Duration // see Options.Work
 	}
 	// A keyPress is a key as bubbletea names it, and what it types.
 	keyPress struct{ name, text string }
@@ -185,6 +186,11 @@ func (m *model) take(t told) {
 		}
 		return
 	}
+	for i := range m.s.stack { // nothing was stored since these were asked for
+		if ans := m.s.stack[i].ans; ans != nil && t.at.known && ans.stamp == t.at {
+			ans.held = t.looked
+		}
+	}
 	if t.ans != nil {
 		m.d.err = ""
 		m.s.answered(t.ans)
@@ -248,13 +254,13 @@ func (m *model) turn(of *turn, had *stamp, ask func(store.Reader, *told, stamp))
 	of.asking = true
 	broken := m.d.err != "" // it is asked until it answers
 	return func() tea.Msg {
-		t := told{of: of}
+		t := told{of: of, looked: m.o.Now()}
 		// The version is that before the store is asked: what is newer does no harm.
 		at := m.stored()
 		if t.at = at; had != nil && at.known && at == *had && !broken {
 			return t
 		}
-		began := time.Now()
+		began, work := time.Now(), m.o.Work()
 		r, err := m.o.Read(m.ctx)
 		if err != nil {
 			t.err = err
@@ -262,7 +268,7 @@ func (m *model) turn(of *turn, had *stamp, ask func(store.Reader, *told, stamp))
 		}
 		ask(r, &t, at)
 		t.err = errors.Join(t.err, r.Close())
-		t.took = time.Since(began)
+		t.took = min(time.Since(began), m.o.Work()-work)
 		return t
 	}
 }

@@ -181,3 +181,31 @@ func TestReading(t *testing.T) {
 		t.Errorf("behind again:\n%s", s)
 	}
 }
+
+// TestAsOf holds that the age of the last line and the rates are those of the moment up to
+// which they are known: where something may have been stored since, the head says up to when.
+func TestAsOf(t *testing.T) {
+	o := options(t, stored(t, sampleLog()))
+	at, version := now, int64(1)
+	o.Now = func() time.Time { return at }
+	o.Watch = func(context.Context) (func() (int64, error), func(), error) {
+		return func() (int64, error) { return version, nil }, func() {}, nil
+	}
+	m := opened(t, o, 80, 24)
+	rates := m.lines()[1]
+	at = now.Add(20 * time.Second)
+	m.Update(tea.WindowSizeMsg{Width: 80, Height: 24}) // a frame is drawn before an answer comes
+	look := m.look()
+	if l := m.lines(); !strings.HasPrefix(l[0], "● last line 30 s ago ") || !strings.HasSuffix(l[0], "window 1h to 14:31:07  14:31:27") || l[1] != rates {
+		t.Errorf("not known since:\n%s", m.text())
+	}
+	settle(m, look)
+	if l := m.lines(); !strings.HasPrefix(l[0], "● last line 50 s ago ") || strings.Contains(l[0], " to ") {
+		t.Errorf("nothing was stored:\n%s", m.text())
+	}
+	at, version = now.Add(40*time.Second), 2
+	settle(m, func() tea.Msg { return tickMsg(at) })
+	if l := m.lines(); !strings.HasPrefix(l[0], "● last line 1 min ago ") && !strings.HasPrefix(l[0], "● last line 1 min 10 s ago ") || strings.Contains(l[0], " to ") {
+		t.Errorf("asked again:\n%s", m.text())
+	}
+}

@@ -225,6 +225,18 @@ func smallFrame(w, h int, how look) string {
 // silentAfter is from when on the age of the last line is a warning.
 const silentAfter = 10 * time.Minute
 
+// heldFor is for how long an answer is one of now.
+const heldFor = 5 * time.Second
+
+// asOf is the moment that an answer is of: now, or where something may have been stored since,
+// when it was known the last time that nothing was.
+func (ans *answer) asOf(now time.Time) time.Time {
+	if now.Sub(ans.held) > heldFor {
+		return ans.held
+	}
+	return now
+}
+
 // aheadAfter is from when on lines ahead of the clock are a warning: of a clock that is
 // wrong, or stamps that were read in the wrong time zone (--tz).
 const aheadAfter = time.Minute
@@ -245,6 +257,10 @@ func headLine(s *state, d *data) line {
 	if ans == nil {
 		ans = s.stack[0].ans
 	}
+	at := d.now
+	if ans != nil {
+		at = ans.asOf(d.now)
+	}
 	shape := func(text string) { l = append(l, span{text, warning}) }
 	switch {
 	case d.err != "":
@@ -263,19 +279,19 @@ func headLine(s *state, d *data) line {
 	case ans.last.IsZero():
 		shape("▲ ")
 		add(strong, "%sno line was read yet", name)
-	case d.now.Sub(ans.last) >= silentAfter:
+	case at.Sub(ans.last) >= silentAfter:
 		shape("▲ ")
-		add(strong, "%sthe last line is %s old", name, when.Span(d.now.Sub(ans.last)))
-	case ans.last.Sub(d.now) >= aheadAfter:
+		add(strong, "%sthe last line is %s old", name, when.Span(at.Sub(ans.last)))
+	case ans.last.Sub(at) >= aheadAfter:
 		shape("▲ ")
-		add(strong, "%sthe last line is %s ahead of the clock", name, when.Span(ans.last.Sub(d.now)))
+		add(strong, "%sthe last line is %s ahead of the clock", name, when.Span(ans.last.Sub(at)))
 	default:
 		add(good, "● ")
 		if d.news != "" {
 			add(normal, "%s", plain(d.news))
 			break
 		}
-		add(normal, "%slast line %s ago", name, when.Span(d.now.Sub(ans.last)))
+		add(normal, "%slast line %s ago", name, when.Span(at.Sub(ans.last)))
 	}
 	if d.only != "" {
 		add(strong, "  only %s", plain(d.only))
@@ -284,7 +300,7 @@ func headLine(s *state, d *data) line {
 	switch {
 	case !d.until.IsZero():
 		end = minute(d.since, d.now, d.location) + "–" + minute(d.until, d.now, d.location)
-	case ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second):
+	case ans != nil && ans.window == windows[s.window] && (!at.Equal(d.now) || d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second)):
 		end += " to " + clock(ans.asked, d.now, d.location)
 	}
 	for _, text := range []string{end + "  " + d.now.In(d.location).Format(time.TimeOnly), end} {
@@ -327,7 +343,7 @@ func ratesLine(s *state, d *data) line {
 	if ans == nil {
 		return line{}
 	}
-	at := s.clockOf(d)
+	at := ans.asOf(s.clockOf(d))
 	if !d.until.IsZero() {
 		at = d.until
 	}

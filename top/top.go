@@ -43,6 +43,9 @@ type Options struct {
 	Left    func() time.Time
 	Explain func(*bounce.Delivery) judge.Explanation
 	Now     func() time.Time // nil: time.Now
+	// Work is the processor time spent so far, by which it is told what a question costs; nil:
+	// that of another machine or not known, the time that an answer takes stands for it.
+	Work func() time.Duration
 
 	Location   *time.Location
 	Filter     store.Filter // without a period
@@ -128,6 +131,10 @@ func (o *Options) Check() error {
 func (o *Options) complete() {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Work == nil {
+		began := time.Now()
+		o.Work = func() time.Duration { return time.Since(began) }
 	}
 	if o.Location == nil {
 		o.Location = time.Local

@@ -78,6 +78,7 @@ type answer struct {
 	period      period
 	compared    *comparison // what change compares; nil: the logs cover too little
 	asked       time.Time
+	held        time.Time // when it was known the last time that nothing was stored since
 	first, last time.Time // lines of the logs
 	rates       rates
 	table       tableData
@@ -225,10 +226,11 @@ var failedOutcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 
 // ask answers a question at a time.
 func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Time) (*answer, error) {
+	ans := &answer{question: q, held: now}
 	if !a.o.Until.IsZero() {
 		now = a.o.Until
 	}
-	ans := &answer{question: q, asked: now}
+	ans.asked = now
 	read, err := r.Coverage(ctx)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ a temporary database.`,
 			}
 			o := top.Options{
 				Location: loc, Filter: filter, Thresholds: flag.options(), View: view, Window: length, Colour: term.Colour(cmd.OutOrStdout()),
-				Explain: judge.Explain, Since: period.Since, Until: period.Until, Open: open, Only: only, Sort: sort, All: all,
+				Explain: judge.Explain, Work: processorTime, Since: period.Since, Until: period.Until, Open: open, Only: only, Sort: sort, All: all,
 				Commands: top.CommandWords{
 					DB: changed(cmd, []string{"db", "db-password-file"}), Rerun: changed(cmd, selectOptions), Zone: changed(cmd, []string{"config", "tz"}),
 					Rules: changed(cmd, []string{"rules"}), Thresholds: changed(cmd, problemOptions()),
@@ -132,6 +133,9 @@ a temporary database.`,
 				return err
 			}
 			o.Read, o.Watch = db.read, db.watch
+			if onServer(path) { // whose processor it is that works
+				o.Work = nil
+			}
 			return top.Run(cmd.Context(), cmd.InOrStdin(), terminalOf(cmd), o)
 		},
 	}
@@ -179,6 +183,15 @@ func screenSize(cmd *cobra.Command, size string) (width, height int, err error) 
 		return 0, 0, usageErrorf("as in --size 80x24; 1000x1000 at most", "--size %s: not a size", size)
 	}
 	return width, height, nil
+}
+
+// processorTime is what this process has spent, of all its threads.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // terminalOf is standard output itself: a screen is asked for its size and set to another
