@@ -13,10 +13,10 @@ import (
 
 // How often things are done.
 const (
-	framesPerSecond = 25                     // of the terminal, at most
+	framesPerSecond = 25                     // of the terminal, at most: each costs an idle screen 0.01 % of a processor
 	tickEvery       = time.Second            // the clock, and a look whether something was stored
 	askEvery        = 900 * time.Millisecond // between two looks for one screen: each tick has one
-	askTimes        = 10                     // and this many times as long as the last answer took
+	askTimes        = 10                     // and this many times the work of the last answer (Options.Work)
 	incidentsEvery  = 15 * time.Second       // the same for incidents
 	incidentsTimes  = 20
 )

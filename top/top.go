@@ -8,7 +8,7 @@
 //
 // Nothing is asked while nothing is stored: the store is asked for its version once a
 // second (store.Watcher). While much is stored, a question is put again after ten times
-// as long as it took, and keys never wait for an answer.
+// the processor time that it took, and keys never wait for an answer.
 package top
 
 import (
@@ -43,8 +43,8 @@ type Options struct {
 	Left    func() time.Time
 	Explain func(*bounce.Delivery) judge.Explanation
 	Now     func() time.Time // nil: time.Now
-	// Work is the processor time spent so far, by which it is told what a question costs; nil:
-	// that of another machine or not known, the time that an answer takes stands for it.
+	// Work is the processor time that this process has spent, by which the cost of a question
+	// is known; nil: the store works elsewhere, and the time until an answer counts.
 	Work func() time.Duration
 
 	Location   *time.Location
