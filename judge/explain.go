@@ -101,6 +101,9 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 		x.Turn = "Not known from the code alone: the text after it says who has to act."
 	case x.Verdict.Reason != bounce.NoReason:
 		x.Turn = j.turn(&d2, x.Verdict)
+		if x.Verdict.Detail == detailCertificate {
+			x.Meaning, x.Turn = checkedBy(d2.TLS, x.Meaning, x.Turn)
+		}
 	case class == 2 || x.Outcome == bounce.Delivered:
 		x.Turn = "Nobody: it worked."
 	case class == 3:
@@ -114,6 +117,19 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 		x.Links = appendNew(x.Links, p)
 	}
 	return x
+}
+
+// checkedBy adds to the meaning, and to who acts, who asked for the check of a
+// certificate, where the log says which TLS level was wanted (see bounce.Delivery.TLS).
+func checkedBy(tls, meaning, turn string) (string, string) {
+	level, _, _ := strings.Cut(strings.TrimRight(tls, "!?"), ":")
+	switch level {
+	case "dane", "dane-only":
+		return meaning + " The TLS level was " + level + ": the receiver publishes TLSA records, which ask for it.", TurnText(bounce.ScopeRemote)
+	case "verify", "secure", "fingerprint":
+		return meaning + " The TLS level was " + level + ": your own policy asks for it (or a table that answers for MTA-STS).", turn
+	}
+	return meaning, turn
 }
 
 // explained is the verdict that an explanation gives of one attempt, or of words alone,

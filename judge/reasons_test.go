@@ -116,7 +116,7 @@ and a code, then texts, then codes; among equals the longest text decides. ` + "
 
 A rule may ask for the situation with ` + "`when`" + ` (all of these facts) and ` + "`unless`" + ` (none of them): ` + "`local`" + ` (the words are the mail
 server's own), ` + "`remote`" + ` (a remote server replied), ` + "`here`" + ` (a delivery agent of this host), ` + "`router`" + ` (Exim: no transport was reached), ` + "`lmtp`" + `,
-` + "`loopback`, `private`" + ` (the next hop's address, or a socket), ` + "`submission`" + ` (a port other than 25), ` + "`port-465`" + `; of the name that was not
+` + "`loopback`, `private`" + ` (the next hop's address, or a socket), ` + "`submission`" + ` (a port other than 25), ` + "`port-465`" + `, ` + "`ipv6`" + ` (the mail server itself about a host with a public IPv6 address); of the name that was not
 found: ` + "`same-name`" + ` (the recipient's domain), ` + "`their-name`" + ` (a name below it), ` + "`own-name`" + ` (another); ` + "`given-up`, `forwarded`" + `.
 
 Instead of texts a rule may ask for concepts that stand in one sentence: ` + "`has = [\"content\", \"forbidden\"]`" + `, and ` + "`lacks`" + ` for those that may not.

@@ -29,6 +29,8 @@ func example(r *Rule, j *Judge, text string) *bounce.Delivery {
 			d.RecipientDomain = "example.org"
 		case "port-465":
 			d.RelayPort = 465
+		case "ipv6":
+			d.RelayIP = "2001:db8::1"
 		case "given-up", "remote":
 		default:
 			panic("no example of " + fact)

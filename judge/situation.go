@@ -28,11 +28,12 @@ const (
 	factGivenUp                      // the MTA gave up
 	factForwarded                    // the mail was for an address in another domain and sent on
 	factPassedOn                     // the reply passes on what a server with a public address said
+	factIPv6                         // the MTA's own words about a host with a public IPv6 address
 )
 
 var factNames = [...]string{
 	"local", "remote", "here", "router", "lmtp", "loopback", "private", "submission", "port-465",
-	"same-name", "their-name", "own-name", "given-up", "forwarded", "passed-on",
+	"same-name", "their-name", "own-name", "given-up", "forwarded", "passed-on", "ipv6",
 }
 
 // ownHop are the facts that say that the next hop is this server's own.
@@ -89,6 +90,9 @@ func factsOf(d *bounce.Delivery) (f facts) {
 		address = d.RelayHost
 	}
 	f |= hopFacts(address)
+	if local && f&ownHop == 0 && strings.IndexByte(address, ':') >= 0 {
+		f |= factIPv6
+	}
 	switch d.RelayPort {
 	case 0, 24, 25:
 	case 465:
@@ -259,6 +263,8 @@ const (
 
 	detailUnrouteable = "unrouteable" // no router of Exim took the address
 
+	detailCertificate = "certificate" // the receiver's, which a policy of one's own or of theirs has checked
+
 	detailNotTried = "not-tried" // no host was contacted: the reason is that of an attempt before
 
 	// Of a mailbox that is said not to be there. Whether it is, no other server was asked;
@@ -318,6 +324,10 @@ func ownSide(v *bounce.Verdict, f facts) {
 		v.Detail = detailOwnLoop
 	case f&ownHop == 0:
 		return
+	case v.Reason == bounce.TLS && !ownDetail(v.Detail):
+		v.Detail = ""
+	}
+	switch {
 	case f&factHere != 0:
 		v.Detail = orElse(v.Detail, detailOwnHost)
 	case f&factLMTP != 0:

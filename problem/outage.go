@@ -127,6 +127,8 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeNetwork, noRoute
 	}
 	switch r.Detail {
+	case "own-network": // of a notification
+		return "", 0
 	case "own-hop":
 		return causeFilter, stated
 	case "own-store":
@@ -167,7 +169,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeLogin, stated
 	case r.Reason == bounce.RelayDenied && r.Code != 0 && !r.NullSender:
 		return causeLogin, unrelayed
-	case r.Reason == bounce.TLS && r.Code == 0 && r.Detail == "" && !r.NullSender: // after STARTTLS: this server gives up
+	case r.Reason == bounce.TLS && r.Code == 0 && !r.NullSender: // after STARTTLS: this server gives up
 		return causeTLS, silent
 	case r.Code != 0 || r.NullSender || r.Detail != "" && r.Detail != "unrouteable" || r.Stage > bounce.StageHelo:
 	case r.Reason == bounce.DNSRouting && r.Scope == bounce.ScopeRemote:
