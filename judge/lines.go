@@ -1,6 +1,11 @@
 package judge
 
-import "bouncelog/bounce"
+import (
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+)
 
 // A Line is what a log line that reports no delivery attempt is about.
 type Line uint8
@@ -17,16 +22,27 @@ const (
 	LineFrozen                // a message is held
 	LineThawed                // a message is no longer held
 	LineDiscarded             // a filter threw a message away
+
+	// Warnings, which mostly stand before the line of a delivery and say why it failed.
+	LineWarning         // of this server, none of the others
+	LineWarningResolver // its resolver, or the name servers of others
+	LineWarningTable    // a table or database
+	LineWarningService  // a service, filter or command of its own
+	LineWarningTLS      // its own TLS: keys, policy, library
+	LineWarningSetup    // its configuration
+	LineCertificate     // another server's certificate does not pass a check
+	LineClient          // a client that connected
 )
 
 // ExplainLine says what a log line is about that reports no delivery attempt. It
-// has no outcome and no verdict: nothing came back.
+// has no outcome and no reason: nothing came back. A warning has a scope, since it tells
+// whose fault the delivery was that failed next.
 func ExplainLine(l Line) Explanation {
 	if int(l) >= len(lineTexts) {
 		l = LineOther
 	}
 	t := lineTexts[l]
-	return Explanation{Title: t.Title, Meaning: t.Meaning, Do: t.Do, Also: t.Also, Turn: t.Retry}
+	return Explanation{Title: t.Title, Meaning: t.Meaning, Do: t.Do, Also: t.Also, Turn: t.Retry, Verdict: bounce.Verdict{Scope: t.Scope}}
 }
 
 // lineTexts are the words; Retry says who acts.
@@ -97,6 +113,124 @@ var lineTexts = [...]Text{
 		Do:      []string{"If it was wanted: look at the filter or the rule that the line names (header_checks, a milter, an ACL, a system filter)."},
 		Retry:   "Nobody: it is gone.",
 	},
+	LineWarning: {
+		Title:   "warning of this server",
+		Meaning: "This server warns of itself. The warning mostly stands just before the delivery that failed because of it, and says more than the reason there.",
+		Do:      []string{"Read it together with the line after it that has status= for the same process: the number in brackets after the daemon's name."},
+		Retry:   turnWarning,
+	},
+	LineWarningResolver: {
+		Title: "warning of this server: a name was not found", Scope: bounce.ScopeSender,
+		Meaning: "This server asked the DNS for a name and got none. If it is the same for many names, its resolver is at fault; if for one, the name in its configuration, or the name servers of that domain.",
+		Do: []string{
+			"Ask the resolver from this server (dig NAME), for this name and for another. Postfix reads the copy of resolv.conf below its queue directory where it runs chrooted.",
+			"The name of a blocklist: it may refuse queries of public resolvers; run a resolver of your own.",
+		},
+		Retry: turnWarning,
+		Also:  "One domain whose name servers do not answer.",
+	},
+	LineWarningTable: {
+		Title: "warning of this server: a table or database", Scope: bounce.ScopeSender,
+		Meaning: "This server could not read a table, or its database did not answer. Mail is put off with words such as \"table lookup problem\", or treated as if the table were empty.",
+		Do: []string{
+			"Try the table: postmap -q KEY TYPE:FILE with the names of the line.",
+			"A database: see whether it runs and takes the login. A file: run postmap again, and check its owner and permissions; the type has to be there (postconf -m).",
+		},
+		Retry: turnWarning,
+	},
+	LineWarningService: {
+		Title: "warning of this server: a service of its own", Scope: bounce.ScopeSender,
+		Meaning: "A service, filter or command of this server does not answer or ends with an error. Mail that needs it waits.",
+		Do: []string{
+			"See whether the service that the line names runs: a milter or policy server by its own log, a daemon of Postfix by the line just before (fatal:, exit status).",
+			"Compare its socket or port with main.cf and master.cf (postfix check); a path without a leading / is below the queue directory.",
+		},
+		Retry: turnWarning,
+	},
+	LineWarningTLS: {
+		Title: "warning of this server: its own TLS", Scope: bounce.ScopeSender,
+		Meaning: "This server speaks of its own TLS: a key, a certificate, a policy table or the library. With a policy that asks for TLS, mail then waits.",
+		Do: []string{
+			"Check the file, table or parameter that the line names (postconf -n, and postmap -q DOMAIN for smtp_tls_policy_maps).",
+			"A library error during a session: the other side may speak only what this one does not; compare with posttls-finger DOMAIN.",
+		},
+		Retry: turnWarning,
+	},
+	LineWarningSetup: {
+		Title: "warning of this server: its configuration", Scope: bounce.ScopeSender,
+		Meaning: "This server warns of its own configuration. A host that greets with this server's name, or a domain that leads back to it, is a route of your own that goes in a circle.",
+		Do: []string{
+			"Check the parameter that the line names (postconf -n, postfix check).",
+			"A circle: compare myhostname, relayhost, transport_maps and the MX records with mydestination, virtual_mailbox_domains and relay_domains.",
+		},
+		Retry: turnWarning,
+	},
+	LineCertificate: {
+		Title:   "certificate not trusted",
+		Meaning: "The other server's certificate did not pass a check. Unless a policy asks for it (the levels verify, secure and dane), the mail is sent all the same, encrypted.",
+		Do: []string{
+			"Nothing, unless a delivery line says that the certificate was not accepted: then see who asks for the check (smtp_tls_policy_maps, DANE, MTA-STS).",
+			"It is said of every server: the issuers are missing here; set smtp_tls_CAfile or smtp_tls_CApath.",
+		},
+		Retry: "Nobody, if the mail was sent; else whoever asks for the check.",
+	},
+	LineClient: {
+		Title:   "about a client that connected",
+		Meaning: "The line is about a client that connected to this server: its name, its login or its commands. It is about no delivery of yours.",
+		Do:      []string{"Nothing. Many failed logins from one address: an attack on passwords (fail2ban, smtpd_client_auth_rate_limit)."},
+		Retry:   "Nobody: no action is needed.",
+		Also:    "A user of your own who mistyped a password.",
+	},
+}
+
+// turnWarning says who acts on a warning of this server.
+const turnWarning = "You: it is your own server that warns. The delivery lines after it say what became of the mail."
+
+// warnings tell Postfix's warnings by words in them, in lower case; the first that fits
+// counts. From a daemon that clients talk to, some are about the client.
+var warnings = [...]struct {
+	line   Line
+	client bool
+	words  []string
+}{
+	{LineWarningService, false, []string{"saslauthd", "authentication mechanisms"}},
+	{LineWarningResolver, false, []string{"rbl lookup error", "resolv.conf"}},
+	{LineWarningSetup, false, []string{
+		"greeted me with my own hostname", "loops back to myself", "relayhost configuration", "in both ", "bad parameter", "unused parameter",
+		"undefined parameter", "overriding earlier entry", "missing '=' after attribute name", "myhostname", "not owned by",
+	}},
+	{LineWarningTLS, true, []string{"tls library"}},
+	{LineWarningTLS, false, []string{"tls policy", "tlsmgr", "disabling tls", "rsa certificate", "private key", "dnssec", "tls_"}},
+	{LineWarningService, false, []string{
+		"milter", "private/", "public/", "subsystem", "policy server", "bad command startup", "exit status", "killed by signal",
+		"problem talking to", "timeout on ",
+	}},
+	{LineWarningTable, false, []string{
+		"mysql", "pgsql", "ldap", "sqlite", "lookup error", "lookup problem", "lookup failed", " lookup of ", "database ", "dictionary type",
+		"is older than source file",
+	}},
+	{LineWarningResolver, true, []string{"name service error", "name or service not known", "name resolution"}},
+}
+
+// WarningLine says what a warning of Postfix is about, from the daemon (smtp, qmgr, …) and
+// the text after "warning: ".
+func WarningLine(daemon, text string) Line {
+	text = strings.ToLower(text)
+	inbound := daemon == "smtpd" || daemon == "postscreen" || daemon == "dnsblog"
+	for i := range warnings {
+		w := &warnings[i]
+		if !slices.ContainsFunc(w.words, func(s string) bool { return strings.Contains(text, s) }) {
+			continue
+		}
+		if inbound && w.client {
+			return LineClient
+		}
+		return w.line
+	}
+	if inbound {
+		return LineClient
+	}
+	return LineWarning
 }
 
 // EndLine is the line for what became of a message as a whole.

@@ -243,8 +243,15 @@ func (e *explainer) read(text string) (*question, error) {
 	line := parser.New(nil, parser.Options{Location: time.UTC})
 	kind := line.Parse([]byte(text), 0, &r)
 	if kind == parser.Queued || kind == parser.Skipped || kind == parser.Unparsed {
+		line, said, warns := warned(text)
+		if q.attempt, q.line = said, line; said != nil || warns && line != judge.LineWarning {
+			return q, nil
+		}
 		if d := oneHost(text); d != nil {
 			q.attempt, q.interim = d, true
+			return q, nil
+		}
+		if warns {
 			return q, nil
 		}
 	}
@@ -310,6 +317,48 @@ func claimed(d *bounce.Delivery) *bounce.Delivery {
 		d.Outcome = bounce.Delivered
 	}
 	return d
+}
+
+// warned reads a warning of Postfix. The words of a login that failed are an attempt, for
+// they are judged as those of the delivery after it are.
+func warned(line string) (l judge.Line, d *bounce.Delivery, ok bool) {
+	head, text, _ := strings.Cut(line, "]: ")
+	_, program, _ := cutLast(head, " ")
+	name, _, hasPID := strings.Cut(program, "[")
+	if !hasPID || !strings.HasPrefix(name, "postfix") {
+		return 0, nil, false
+	}
+	_, daemon, _ := cutLast(name, "/")
+	if id, rest, ok := strings.Cut(text, ": "); ok && !strings.Contains(id, " ") && isSeverity(rest) {
+		text = rest // after the queue id
+	}
+	delivers := daemon == "smtp" || daemon == "lmtp"
+	switch _, said, _ := strings.Cut(text, ": "); {
+	case delivers && strings.HasPrefix(said, "SASL authentication failure: "):
+		return 0, &bounce.Delivery{MTA: bounce.Postfix, Agent: daemon, Stage: bounce.StageAuth, Local: true, Response: said, Delay: -1}, true
+	case isSeverity(text):
+		return judge.WarningLine(daemon, said), nil, true
+	case delivers && (strings.HasPrefix(text, "certificate verification failed for ") || strings.HasPrefix(text, "Untrusted TLS connection ")):
+		return judge.LineCertificate, nil, true
+	}
+	return 0, nil, false
+}
+
+// isSeverity reports whether a text of Postfix begins with a severity (see msg(3) there).
+func isSeverity(text string) bool {
+	switch s, _, _ := strings.Cut(text, ": "); s {
+	case "warning", "error", "fatal", "panic":
+		return true
+	}
+	return false
+}
+
+// cutLast is strings.Cut at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return "", s, false
 }
 
 // oneHost reads a line of Postfix's smtp(8) or lmtp(8) about one host of several: it
