@@ -279,6 +279,16 @@ var detailTexts = map[string]detailWords{
 		Retry: "Yes, the queue does so, until the policy or the host is mended.",
 		Also:  "A policy that was fetched long ago, from before their last move.",
 	}},
+	"temperror": {turn: "Mostly nobody: the receiver could not ask the DNS, and the queue tries again. You, if several receivers say so.", instead: true, Text: Text{
+		Title:   "authentication could not be looked up",
+		Meaning: "The receiver could not look up the SPF, DKIM or DMARC record of the sender domain for now: it says neither that the record is wrong nor that it is missing.",
+		Do: []string{
+			"One receiver only: wait, its resolver is at fault.",
+			"Several receivers: see whether all name servers of the sender domain answer, over TCP too (dig +nssearch DOMAIN; dig +tcp TXT DOMAIN), and whether DNSSEC validates.",
+		},
+		Retry: "Yes, the queue does so.",
+		Also:  "An include: or a DKIM selector in a zone of a provider whose name servers fail.",
+	}},
 	"own-account": {instead: true, Text: Text{
 		Title:   "sender suspended by your own server",
 		Meaning: "Your own server has suspended or holds the outgoing mail of this sender's account or domain.",

@@ -37,6 +37,15 @@ func TestTraps(t *testing.T) {
 		{"mx1.titan.email", "550 5.4.6 Domain Daily Quota Exceeded", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 
 		{"", "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver", bounce.SystemError, "receiver-dnsbl-error", bounce.ScopeRemote, bounce.NamedCause},
+		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or where the receiver's check fails for its own reasons.
+		{"", "550 5.7.1 Refused for poor reputation. Check SPF, DKIM and DMARC first.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "554 5.7.1 Your address is on our blocklist. Senders should publish SPF records.", bounce.Blocklist, "", bounce.ScopeSender, bounce.GeneralText},
+		{"", "421 4.7.0 opendmarc: internal error", bounce.SystemError, "", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "452 4.3.1 OpenDKIM: out of memory", bounce.SystemError, "", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "451 4.7.1 Service unavailable - milter opendkim failed", bounce.SystemError, "", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "451 4.4.3 Temporary DNS error while checking SPF", bounce.AuthFailure, "temperror", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "451 4.7.5 DKIM key could not be retrieved: DNS timeout", bounce.AuthFailure, "temperror", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "550 5.7.24 SPF permerror: too many DNS lookups", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.NamedCause},
 		{"", "421 4.7.28 unusual rate of mail originating from your SPF domain [example.org]", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 Transaction failed: Duplicate header 'DKIM-Signature'.", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.NamedCause},
 		{"", "550 5.7.1 Policy rejection on the target address", bounce.MailboxDisabled, "", bounce.ScopeRecipient, bounce.NamedCause},

@@ -191,6 +191,8 @@ func (p *Problem) What() string {
 		return "SPF and DKIM do not pass"
 	case p.Reason == bounce.AuthFailure && p.Detail == "alignment":
 		return "its From domain is not aligned"
+	case p.Reason == bounce.AuthFailure && p.Detail == "temperror":
+		return "its SPF, DKIM or DMARC records could not be looked up"
 	case p.Reason == bounce.AuthFailure:
 		return strings.ToUpper(p.Detail) + " does not pass"
 	case p.Reason == bounce.Blocklist && len(p.Providers) == 1 && provider.Is(p.Providers[0], p.Detail):
