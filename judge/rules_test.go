@@ -105,3 +105,30 @@ func TestRules(t *testing.T) {
 // apart: a code of the reply's own before one the MTA made up, general words
 // before others.
 func tierOfLastResort(t Tier) bool { return t == TierCode || t == TierGeneral || t == TierConcept }
+
+// No list of the built-in rules and concepts names a text twice.
+func TestRulesSayThingsOnce(t *testing.T) {
+	j := newJudge(t)
+	once := func(id, key string, list []string) {
+		seen := map[string]bool{}
+		for _, s := range list {
+			if seen[s] {
+				t.Errorf("%s: %s has %q twice", id, key, s)
+			}
+			seen[s] = true
+		}
+	}
+	for i := range j.rules {
+		r := &j.rules[i]
+		once(r.ID, "any", r.Any)
+		once(r.ID, "all", r.All)
+		once(r.ID, "not", r.Not)
+		once(r.ID, "url", r.URL)
+		once(r.ID, "over", r.Over)
+		once(r.ID, "has", r.Has)
+		once(r.ID, "lacks", r.Lacks)
+	}
+	for i := range j.concepts {
+		once(j.concepts[i].ID, "any", j.concepts[i].Any)
+	}
+}
