@@ -239,23 +239,23 @@ var detailTexts = map[string]detailWords{
 		Meaning: "This host has no route to the receiver's IPv6 address (network is unreachable): mostly it has no IPv6 at all. The line names the host that was tried last; what the others of the domain said stands in the lines before it.",
 		Do: []string{
 			"See whether the host has an IPv6 address and a route (ip -6 addr, ip -6 route).",
-			"If it shall have none: switch IPv6 off in the mail server. Postfix: inet_protocols = ipv4 in main.cf. Exim: disable_ipv6 = true.",
-			"If it shall have some: mend the route. Until then Postfix takes IPv4 first with smtp_address_preference = ipv4.",
-			"If the message is still not delivered then: look at what the domain's IPv4 hosts answered.",
+			"If the host is not meant to use IPv6: switch it off in the mail server. Postfix: inet_protocols = ipv4 in main.cf. Exim: disable_ipv6 = true.",
+			"If it is: repair the route. Until then Postfix takes IPv4 first with smtp_address_preference = ipv4.",
+			"If the message is still not delivered after that, look at what the domain's IPv4 hosts answered.",
 		},
 		Retry: "The queue tries again by itself.",
 		Also:  "A router on the way that has no route to the receiver: then other IPv6 hosts are reached.",
 	}},
-	detailCertificate: {instead: true, turn: "The certificate is theirs; the check is yours, or by DANE or MTA-STS theirs too: see who asked for it.", Text: Text{
+	detailCertificate: {instead: true, turn: "The certificate is theirs; the check is yours, unless they ask for it themselves by DANE or MTA-STS.", Text: Text{
 		Title:   "certificate not accepted",
-		Meaning: "The receiver's certificate did not pass the check of this server: it has run out, is for another name, or its issuer is not known here. Without a policy that asks for it no certificate is checked.",
+		Meaning: "The receiver's certificate did not pass the check of this server: it has expired, is for another name, or its issuer is not known here. Without a policy that asks for it no certificate is checked.",
 		Do: []string{
 			"See who asks for the check. Your own policy: the levels verify, secure and fingerprint (Postfix: smtp_tls_security_level, smtp_tls_policy_maps; Exim: tls_verify_hosts). Theirs: TLSA records (the level dane; Exim: hosts_try_dane), or an MTA-STS policy (a table that a program such as postfix-mta-sts-resolver answers).",
 			"Look at the certificate: posttls-finger -l secure DOMAIN, or openssl s_client -starttls smtp -connect HOST:25.",
 			"It is expired or for another name: tell their postmaster. If it cannot wait, and the check is yours, give that domain the level encrypt in smtp_tls_policy_maps.",
 			"It fails at every receiver: the issuers are missing on this server (Postfix: smtp_tls_CAfile, which has no default; Exim: tls_verify_certificates; the package ca-certificates).",
 		},
-		Retry: "Yes, the queue does so, until the certificate or the policy is mended.",
+		Retry: "Yes, the queue does so, until the certificate or the policy is corrected.",
 		Also:  "A middlebox or an antivirus that puts its own certificate in between.",
 	}},
 	"dane": {instead: true, Text: Text{
@@ -266,7 +266,7 @@ var detailTexts = map[string]detailWords{
 			"If it fails for several domains: your own resolver is at fault. It has to validate, and to answer TLSA queries.",
 			"If the mail cannot wait: give that domain the level encrypt in smtp_tls_policy_maps (Exim: except it from hosts_try_dane).",
 		},
-		Retry: "Yes, the queue does so, until the records are mended.",
+		Retry: "Yes, the queue does so, until the records are corrected.",
 		Also:  "A name server or firewall of theirs that does not answer TLSA queries.",
 	}},
 	"mta-sts": {instead: true, Text: Text{
@@ -274,9 +274,9 @@ var detailTexts = map[string]detailWords{
 		Meaning: "The receiver's domain publishes an MTA-STS policy, and its mail exchanger does not fulfil it: it offers no TLS, its certificate does not fit, or it is not in the policy's list.",
 		Do: []string{
 			"Read the policy: https://mta-sts.DOMAIN/.well-known/mta-sts.txt, and compare its mx lines with dig MX DOMAIN.",
-			"If the domain is another's: tell their postmaster. If it is your own: mend the policy or the certificate, and raise id in the _mta-sts record.",
+			"If the domain is another's: tell their postmaster. If it is your own: correct the policy or the certificate, and change id in the _mta-sts record.",
 		},
-		Retry: "Yes, the queue does so, until the policy or the host is mended.",
+		Retry: "Yes, the queue does so, until the policy or the host is corrected.",
 		Also:  "A policy that was fetched long ago, from before their last move.",
 	}},
 	"temperror": {turn: "Mostly nobody: the receiver could not ask the DNS, and the queue tries again. You, if several receivers say so.", instead: true, Text: Text{
