@@ -345,12 +345,13 @@ func (c *flood) problem(x *floodSearch) Problem {
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
 		Scan:        "bouncelog report --by " + by + " --sort hard",
 		keys:        []key{{what: floodOf, sender: c.account}},
-		short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail",
+		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,
 	}
+	p.Title = p.Short
 	if c.mayBeList() {
 		p.FirstCheck = "Ask the owner whether a mailing to an old list was meant: then take the returned addresses off it (bouncelog suppress). If not, the password was stolen: change it, end its sessions, look at where it logged in from, and remove what is still queued of it (postqueue -p, exim -bp)."
 		p.OtherExplanation = "A stolen password."
-		p.short += ": a mailing to an old list, or a stolen password"
+		p.Title += ": a mailing to an old list, or a stolen password"
 	}
 	if !p.Ongoing {
 		p.Ended = "nothing of it returned since"

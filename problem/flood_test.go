@@ -74,7 +74,7 @@ func TestFloods(t *testing.T) {
 				if p.Cause != "flood" {
 					continue
 				}
-				account := p.Title()[strings.IndexByte(p.Title(), '<') : strings.IndexByte(p.Title(), '>')+1]
+				account := p.Title[strings.IndexByte(p.Title, '<') : strings.IndexByte(p.Title, '>')+1]
 				got = append(got, fmt.Sprintf("%s %d", account, p.Began().Sub(begin.Truncate(24*time.Hour))/(24*time.Hour)))
 				if p.Level != problem.Likely || p.FirstCheck == "" || p.Scan == "" || len(p.Evidence) == 0 || p.Outage() || !p.Ongoing || p.Onset.Tried < p.Messages {
 					t.Errorf("incomplete: %+v", p)
@@ -111,8 +111,8 @@ func TestFloodOfAList(t *testing.T) {
 			for _, p := range problemsOf(t, join(mails, test.flood)) {
 				if p.Cause == "flood" {
 					found = true
-					if got := strings.Contains(p.Title(), list); got != test.want {
-						t.Errorf("%q: told as a list: %v, want %v", p.Title(), got, test.want)
+					if got := strings.Contains(p.Title, list); got != test.want {
+						t.Errorf("%q: told as a list: %v, want %v", p.Title, got, test.want)
 					}
 				}
 			}

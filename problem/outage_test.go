@@ -189,7 +189,7 @@ func TestOutages(t *testing.T) {
 					a.Words = test.want[n].Words
 				}
 				got = append(got, a)
-				if p.Why == "" || p.FirstCheck == "" || len(p.Evidence) == 0 || !p.Outage() || p.Title() == "" || len(p.Keys()) == 0 || p.Providers == nil {
+				if p.Why == "" || p.FirstCheck == "" || len(p.Evidence) == 0 || !p.Outage() || p.Title == "" || len(p.Keys()) == 0 || p.Providers == nil {
 					t.Errorf("incomplete: %+v", p)
 				}
 			}

@@ -193,14 +193,15 @@ func (x *outage) problem() *Problem {
 		p.hops = append(p.hops, provider.OfHost(h.host))
 	}
 	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
-	p.short = fmt.Sprintf("mail to %s fails %s", to, place)
+	p.Title, p.homemade = fmt.Sprintf("mail to %s fails %s", to, place), true
 	if x.arrived == 0 && int64(len(x.messages)) == x.tried && x.domain() == "" {
 		begin := "Nothing goes out: "
 		if kind.inner {
 			begin = "Nothing is delivered: "
 		}
-		p.Summary, p.short = begin+p.Summary, begin+p.short
+		p.Summary, p.Title = begin+p.Summary, begin+p.Title
 	}
+	p.Short = p.Title
 	return p
 }
 

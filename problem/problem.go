@@ -26,10 +26,14 @@ const (
 // A Problem is one incident that probably is not the recipients' fault. Unless stated
 // otherwise, its figures are of the period asked for.
 type Problem struct {
-	Level   string        `json:"level"`
-	Summary string        `json:"summary"` // one sentence, without a full stop
-	Reason  bounce.Reason `json:"reason,omitzero"`
-	Detail  string        `json:"detail,omitempty"`
+	Level   string `json:"level"`
+	Summary string `json:"summary"` // one sentence, without a full stop
+	// Title is what the problem is called, wherever it is named: without figures and a full
+	// stop. Short is the title without the cause.
+	Title  string        `json:"title"`
+	Short  string        `json:"-"`
+	Reason bounce.Reason `json:"reason,omitzero"`
+	Detail string        `json:"detail,omitempty"`
 	// Cause is what is at fault: authentication, reputation, ip, forwarding, unknown, flood;
 	// or that of an outage (see outageCauses).
 	Cause string `json:"cause"`
@@ -74,15 +78,15 @@ type Problem struct {
 	keys      []key
 	selectors []string
 	hops      []string
-	short     string
+	homemade  bool
 }
 
-// Title says in a few words, without figures, what is wrong where the providers, the
-// senders and the reason do not say it: of an outage, a flood, and of forwarded spam. Else "".
-func (p *Problem) Title() string { return p.short }
+// Homemade reports whether the sending side itself is at fault, whatever the receivers say:
+// by an outage, a flood or forwarded spam.
+func (p *Problem) Homemade() bool { return p.homemade }
 
 // Outage reports whether the sending side itself is at fault and nobody refused the mail.
-func (p *Problem) Outage() bool { return p.short != "" && len(p.Providers) == 0 }
+func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 
 // Hops are the hosts, addresses or sockets that an outage is at, as the replies name them,
 // by provider.

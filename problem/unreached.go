@@ -52,7 +52,7 @@ func (u *Unreached) Problem() Problem {
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},
-		short: short,
+		Short: short, Title: short + ": " + u.Cause,
 	}
 }
 

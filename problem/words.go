@@ -144,12 +144,14 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
 	}
 	p.Summary = in.summary(&p, w)
+	p.Short, p.Title = p.titles()
 	if in.spam {
 		from := ""
 		if len(in.originals) == 1 {
 			from = " from " + in.originals[0]
 		}
-		p.short = "mail forwarded" + from + " is refused as spam at " + strings.Join(provider.Names(p.Providers), ", ")
+		p.Title = "mail forwarded" + from + " is refused as spam at " + strings.Join(provider.Names(p.Providers), ", ")
+		p.Short, p.homemade = p.Title, true
 		p.SenderDomains = []string{} // strangers'
 	}
 	if p.Reason == bounce.AuthFailure {
@@ -179,6 +181,45 @@ func (in *incident) summary(p *Problem, w wording) string {
 		at = fmt.Sprintf("%d providers", len(p.Providers))
 	}
 	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", p.What()).Replace(w.summary)
+}
+
+// titles are what refusals are called, without and with their cause.
+func (p *Problem) titles() (short, title string) {
+	cause := p.What()
+	switch {
+	case cause != "":
+	case p.Reason == bounce.RDNSHelo:
+		cause = "no matching PTR or HELO name"
+	case p.Reason == bounce.Reputation:
+		cause = "bad reputation"
+	default:
+		cause = "no cause named"
+	}
+	verb := " refuses "
+	if len(p.Providers) > 1 {
+		verb = " refuse "
+	}
+	short = nameSome(provider.Names(p.Providers), "providers") + verb + nameSome(p.SenderDomains, "sender domains")
+	return short, short + ": " + cause
+}
+
+// nameSome names a few, and says how many more there are.
+func nameSome(names []string, noun string) string {
+	const most = 3
+	switch n := len(names); {
+	case n == 0 && noun == "providers":
+		return "the receiver"
+	case n == 0:
+		return "our mail"
+	case n == 1:
+		return names[0]
+	case n <= most:
+		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
+	case noun == "sender domains":
+		return fmt.Sprintf("%d sender domains", n)
+	default:
+		return fmt.Sprintf("%s and %d other %s", strings.Join(names[:most-1], ", "), n-most+1, noun)
+	}
 }
 
 // What says in a few words what the replies name: the authentication that does not pass, or

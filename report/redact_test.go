@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"bouncelog/problem"
 )
 
 func TestRedactText(t *testing.T) {
@@ -53,6 +56,26 @@ func TestRedactText(t *testing.T) {
 	}
 	if b := d.address("lisa@good.example"); b == a || !strings.HasSuffix(b, "@good.example") {
 		t.Errorf("%s, %s", a, b)
+	}
+}
+
+// TestRedactTitle holds that a problem whose title has an address is redacted wherever it
+// is named.
+func TestRedactTitle(t *testing.T) {
+	const address = "kim.secret@shop.example"
+	r := &Report{Location: time.UTC, asked: []string{SectionProblems}, Problems: []problem.Problem{{
+		Level: problem.Likely, Title: "the account <" + address + "> sends a flood of mail", Short: "the account <" + address + ">",
+	}}}
+	if err := r.Redact(); err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range r.Incidents() {
+		if strings.Contains(in.Title+in.Short, "kim.secret") || !strings.Contains(in.Title, "@shop.example> sends") {
+			t.Errorf("%q, %q", in.Title, in.Short)
+		}
+	}
+	if rows := r.Parts(true)[0].Data.Rows; strings.Contains(fmt.Sprint(rows), "kim.secret") {
+		t.Errorf("%v", rows)
 	}
 }
 

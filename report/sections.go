@@ -764,45 +764,44 @@ func (r *Report) coverageSection(wide bool) Section {
 
 const programsShown = 12
 
-// Headline is the report in a line of ASCII, fit for a subject: no text of a log is in
-// it.
+// Headline is the report in a line, fit for a subject: the worst incident by its title.
 func (r *Report) Headline() string {
-	line := r.PeriodWords()
+	period := r.PeriodWords()
 	if r.Period.Since == nil && r.Period.Until == nil && r.Period.First != nil && r.Period.Last != nil {
-		line = r.Interval(*r.Period.First, *r.Period.Last)
+		period = r.Interval(*r.Period.First, *r.Period.Last)
 	}
-	line = strings.ReplaceAll(line, "–", "-")
-	if t := r.Totals; t != nil {
-		line += fmt.Sprintf(": %d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)
+	var parts []string
+	say := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }
+	v := r.Verdict
+	if v != nil && v.Silence != nil {
+		say("log silent for %s", when.Span(time.Duration(v.Silence.Seconds)*time.Second))
 	}
-	if v := r.Verdict; v != nil {
+	if v != nil {
 		if n := v.Going - v.Over; n > 0 {
-			line += ", " + table.Count(int64(n), "incident") + " going on"
-			if slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) && r.Past() {
-				line += " at its end"
+			at := ""
+			if r.Past() && slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) {
+				at = " at its end"
 			}
+			// What a client would decode as an encoded word (RFC 2047) must not be one.
+			worst := strings.ReplaceAll(table.Clean(table.Cut(v.Act[0].Title, 100)), "=?", "= ?")
+			if n > 1 {
+				worst = "worst: " + worst
+			}
+			say("%s going on%s, %s", table.Count(int64(n), "incident"), at, worst)
 		}
 		if v.Over > 0 {
-			line += ", " + table.Count(int64(v.Over), "incident") + " ended since"
+			say("%s ended since", table.Count(int64(v.Over), "incident"))
 		}
-		switch {
-		case v.Silence != nil:
-			line += ", log silent for " + when.Span(time.Duration(v.Silence.Seconds)*time.Second)
-		case v.Newest != nil && r.Live:
-			line += ", last line " + AgeWords(*v.Newest, r.Now)
-		}
-		return line
+	} else if n := r.Alarms(); n > 0 {
+		say("%s", table.Count(int64(n), "problem"))
 	}
-	n := int64(0)
-	for i := range r.Problems {
-		if r.Problems[i].Level != problem.Watch {
-			n++
-		}
+	if t := r.Totals; t != nil {
+		say("%d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)
 	}
-	if n > 0 {
-		line += ", " + table.Count(n, "problem")
+	if v != nil && v.Silence == nil && v.Newest != nil && r.Live {
+		say("last line %s", AgeWords(*v.Newest, r.Now))
 	}
-	return line
+	return strings.TrimSuffix(strings.ReplaceAll(period, "–", "-")+": "+strings.Join(parts, "; "), ": ")
 }
 
 // Alarms is how many problems are an alarm: confirmed or likely, no background, and going on

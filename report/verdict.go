@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -252,7 +251,7 @@ func (r *Report) orderProblems() {
 // ours reports whether the sending side has to act.
 func ours(p *problem.Problem) bool {
 	scope := judge.ReasonText(p.Reason).Scope
-	return !p.Unreached() && (p.Title() != "" || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown")
+	return !p.Unreached() && (p.Homemade() || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown")
 }
 
 // lostPerDay is how many messages are returned a day, a day at least being counted.
@@ -273,12 +272,11 @@ func (r *Report) incidentOf(i int) Incident {
 // incident sets out a problem among all messages.
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
-		Level: p.Level, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
+		Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(),
 	}
-	in.Short, in.Title = titles(p)
 	if len(p.Evidence) > 0 {
 		in.Reply = p.Evidence[0].Text
 	}
@@ -352,61 +350,12 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 	return share < noiseOfAll || once && (p.Messages == 1 || !p.Ongoing)
 }
 
-// titles are what a problem is called, without and with its cause.
-func titles(p *problem.Problem) (short, title string) {
-	if own := p.Title(); p.Unreached() {
-		return own, own + ": " + judge.VerdictText(bounce.Verdict{Reason: p.Reason, Detail: p.Detail, Scope: bounce.ScopeRemote}).Title
-	} else if own != "" {
-		return own, own
-	}
-	cause := ""
-	switch p.Reason {
-	case bounce.AuthFailure, bounce.Blocklist:
-		cause = p.What()
-	case bounce.RDNSHelo:
-		cause = "no matching PTR or HELO name"
-	case bounce.Reputation:
-		cause = "bad reputation"
-	default:
-		if p.Level != problem.Likely || len(p.Providers) == 0 || !p.Reason.HidesCause() {
-			return p.Summary, p.Summary
-		}
-		cause = "no cause named"
-	}
-	verb := " refuses "
-	if len(p.Providers) > 1 {
-		verb = " refuse "
-	}
-	short = nameSome(provider.Names(p.Providers), "providers") + verb + nameSome(p.SenderDomains, "sender domains")
-	return short, short + ": " + cause
-}
-
 // otherNames are the names of some providers; nil where they are all called by their domain.
 func otherNames(providers []string) []string {
 	if names := provider.Names(providers); !slices.Equal(names, providers) {
 		return names
 	}
 	return nil
-}
-
-const namedAtMost = 3
-
-// nameSome names a few, and says how many more there are.
-func nameSome(names []string, noun string) string {
-	switch n := len(names); {
-	case n == 0 && noun == "providers":
-		return "the receiver"
-	case n == 0:
-		return "our mail"
-	case n == 1:
-		return names[0]
-	case n <= namedAtMost:
-		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	case noun == "sender domains":
-		return fmt.Sprintf("%d sender domains", n)
-	default:
-		return fmt.Sprintf("%s and %d other %s", strings.Join(names[:namedAtMost-1], ", "), n-namedAtMost+1, noun)
-	}
 }
 
 // Going reports whether an incident goes on at the end of the period and is not known to
@@ -509,8 +458,8 @@ func (v *Verdict) say(r *Report) {
 	bad := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), true}) }
 	worst := func() {
 		in := &v.Act[0]
-		bad("%s", in.Short)
-		good(" since %s, %s", r.Clock(in.Since), in.Figures())
+		bad("%s", in.Title)
+		good(", since %s, %s", r.Clock(in.Since), in.Figures())
 		if in.After == AfterEnded {
 			good("; ended %s", r.Clock(in.AfterEnded))
 		}
@@ -544,7 +493,7 @@ func (v *Verdict) say(r *Report) {
 		worst()
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
-		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Short, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
+		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
 	case r.refused() > 0:
 		v.Status = StatusQuiet
 		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.since(v.Quiet))

@@ -104,7 +104,7 @@ func TestFollowTells(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond) // polled, with a deadline
 	}
-	for !strings.Contains(stderr.String(), "Confirmed problem: Mail is refused") { // by the same search
+	for !strings.Contains(stderr.String(), "Confirmed problem: good.example refuses our mail") { // by the same search
 		if time.Now().After(deadline.Add(20 * time.Second)) {
 			t.Fatalf("the log does not warn of what is told:\n%s", stderr)
 		}

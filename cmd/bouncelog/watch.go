@@ -17,7 +17,7 @@ func newAnnouncer(log *slog.Logger, db store.Store, o problem.Thresholds, m *met
 	a := problem.NewAnnouncer(log, db, o)
 	a.Count = m.Problems
 	a.Announce = func(p *problem.Problem) {
-		log.Warn(strings.ToUpper(p.Level[:1])+p.Level[1:]+" problem: "+table.Clean(p.Summary),
+		log.Warn(strings.ToUpper(p.Level[:1])+p.Level[1:]+" problem: "+table.Clean(table.Cut(p.Title, 500)),
 			"since", p.Began().Format(time.RFC3339), "messages", p.Messages, "recipients", p.Recipients, "valid", len(p.ValidRecipients),
 			"cause", p.Cause, "check", table.Clean(p.FirstCheck), "run", table.Clean(p.Scan))
 	}

@@ -50,7 +50,7 @@ func fullReport(by store.Dimension) *report.Report {
 			NotificationHard: 3, Handoff: 17, Probe: 5, Soft5xx: 2, Previous: &report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
 		},
 		Problems: []problem.Problem{{
-			Level: problem.Confirmed, Summary: "Mail from shop.example is refused at block.example: listed by spamhaus-zen", Reason: bounce.Blocklist, Detail: "spamhaus-zen", Cause: "ip",
+			Level: problem.Confirmed, Summary: "Mail from shop.example is refused at block.example: listed by spamhaus-zen", Title: "block.example refuses shop.example: listed by spamhaus-zen", Reason: bounce.Blocklist, Detail: "spamhaus-zen", Cause: "ip",
 			SenderDomains: []string{"shop.example"}, Domains: []string{"block.example"}, Providers: []string{"block.example"}, Since: at(23, 10, 0), Until: at(23, 10, 19),
 			Attempts: 22, Messages: 20, Recipients: 20, ValidRecipients: []string{"bob@block.example"},
 			Evidence:   []problem.Evidence{{Source: "id", Offset: 4711, Time: at(23, 10, 0), Text: "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org"}},
@@ -83,8 +83,8 @@ func fullReport(by store.Dimension) *report.Report {
 	}
 	problemAt := 0
 	r.Verdict = &report.Verdict{
-		Status: report.StatusIncident, Sentence: "1 incident is going on: block.example refuses shop.example since 10:00, 20 of 22 messages.",
-		Phrases: []report.Phrase{{Text: "1 incident is going on: "}, {Text: "block.example refuses shop.example", Bad: true}, {Text: " since 10:00, 20 of 22 messages."}},
+		Status: report.StatusIncident, Sentence: "1 incident is going on: block.example refuses shop.example: listed by spamhaus-zen, since 10:00, 20 of 22 messages.",
+		Phrases: []report.Phrase{{Text: "1 incident is going on: "}, {Text: "block.example refuses shop.example: listed by spamhaus-zen", Bad: true}, {Text: ", since 10:00, 20 of 22 messages."}},
 		Going:   1, Newest: ptr(at(23, 23, 59)), Age: 25 * 3600,
 		Act: []report.Incident{{
 			Problem: &problemAt, Level: problem.Confirmed, Title: "block.example refuses shop.example: listed by spamhaus-zen", Short: "block.example refuses shop.example", Ours: true, Ongoing: true,

@@ -25,7 +25,7 @@ var files embed.FS
 // they get. They hold no script, no style attribute and nothing to be fetched, so that
 // a page of them needs no exception in a Content-Security-Policy.
 func Components() *template.Template {
-	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words}).ParseFS(files, "html/components.tmpl"))
+	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words, "held": held}).ParseFS(files, "html/components.tmpl"))
 }
 
 // StyleSheet is the style of all components, for light and dark, wide and narrow
@@ -39,6 +39,9 @@ func StyleSheet() string {
 }
 
 func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
+
+// held is a text that does not break between a date and the time of day.
+func held(s string) string { return dateAndTime.ReplaceAllString(clean(s), "$1\u00a0$2") }
 
 // words are those of a command: a line breaks between them only.
 func words(command string) []string { return strings.Fields(clean(command)) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"bouncelog/internal/table"
@@ -122,12 +123,15 @@ func fold(b *bytes.Buffer, sentence string, width int) {
 	}
 }
 
+// dateAndTime is a point in time with the blank in it, at which no line breaks.
+var dateAndTime = regexp.MustCompile(`\b(\d{4}-\d\d-\d\d) (\d\d:\d\d)\b`)
+
 // folded is a clean text in lines of at most width columns; a longer word has a line
 // of its own.
 func folded(text string, width int) (lines []string) {
 	column, start := 0, true
 	var b strings.Builder
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(dateAndTime.ReplaceAllString(text, "$1\x00$2")) {
 		n := len([]rune(word))
 		if !start && column+1+n > width {
 			lines = append(lines, b.String())
@@ -138,7 +142,7 @@ func folded(text string, width int) (lines []string) {
 			b.WriteByte(' ')
 			column++
 		}
-		b.WriteString(word)
+		b.WriteString(strings.ReplaceAll(word, "\x00", " "))
 		column += n
 		start = false
 	}
