@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strings"
@@ -38,6 +39,12 @@ type taken struct {
 // under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of
 // each such relay is read, once in a search.
 func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int) (map[string]bool, error) {
+	return w.mostTakenByOthers(ctx, f, cells, at, math.MaxInt64)
+}
+
+// mostTakenByOthers returns those of these relays that took most, more than enough together:
+// mostly one is read then, not hopsAsked, which halves the time of the search.
+func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int, enough int64) (map[string]bool, error) {
 	sums := map[string]int64{}
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 {
@@ -52,9 +59,14 @@ func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells 
 	}
 	slices.SortFunc(list, func(a, b taken) int { return cmp.Or(cmp.Compare(b.n, a.n), strings.Compare(a.relay, b.relay)) })
 	others := make(map[string]bool, len(list))
+	sum := int64(0)
 	for i, x := range list {
+		if sum > enough {
+			break
+		}
 		if i >= hopsAsked {
 			others[x.relay] = true
+			sum += x.n
 			continue
 		}
 		own, known := w.own[x.relay]
@@ -67,7 +79,9 @@ func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells 
 				w.own[x.relay] = own
 			}
 		}
-		others[x.relay] = !own
+		if others[x.relay] = !own; !own {
+			sum += x.n
+		}
 	}
 	return others, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -448,11 +449,13 @@ func (w *outageSearch) knownDomains(ctx context.Context, list []failure) (runs [
 			if !unrelated(run) {
 				continue
 			}
-			arrived, err := w.delivered(ctx, w.during(run))
+			n := float64(messagesOf(run))
+			most := n/outageKnown - n // that may have arrived
+			arrived, err := w.delivered(ctx, w.during(run), int64(most))
 			if err != nil {
 				return nil, err
 			}
-			if n := float64(messagesOf(run)); n >= outageKnown*(n+float64(arrived)) {
+			if float64(arrived) <= most {
 				runs = append(runs, run)
 			}
 		}
@@ -675,14 +678,15 @@ func (w *outageSearch) total(ctx context.Context, f store.Filter) (c store.Count
 	return c, err
 }
 
-// delivered counts the attempts that match f and delivered to others.
-func (w *outageSearch) delivered(ctx context.Context, f store.Filter) (n int64, err error) {
+// delivered counts the attempts that match f and delivered to others; where there are more
+// than enough, at least so many.
+func (w *outageSearch) delivered(ctx context.Context, f store.Filter, enough int64) (n int64, err error) {
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
 	cells, err := w.s.Count(ctx, f, store.ByRelay)
 	if err != nil {
 		return 0, err
 	}
-	others, err := w.takenByOthers(ctx, f, cells, 0)
+	others, err := w.mostTakenByOthers(ctx, f, cells, 0, enough)
 	if err != nil {
 		return 0, err
 	}
@@ -949,7 +953,7 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		x.tried, x.arrived = max(c.Messages, int64(len(x.messages))), c.Delivered
 		return x, nil
 	}
-	x.arrived, err = w.delivered(ctx, during)
+	x.arrived, err = w.delivered(ctx, during, math.MaxInt64)
 	x.tried = int64(len(x.messages)) + x.arrived
 	known := map[string]bool{}
 	for i := range run {
@@ -1051,7 +1055,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	ended := len(reached) >= min(outageMessages, len(x.recipients))
 	if !ended && !x.kind().inner && !x.onlyNoRoute() { // by IPv4 other mail gets through all the time
 		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
-		n, err := w.delivered(ctx, f)
+		n, err := w.delivered(ctx, f, outageDomains)
 		if err != nil {
 			return err
 		}

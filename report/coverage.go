@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/table"
 	"bouncelog/store"
 )
 
@@ -22,9 +23,9 @@ type Gap struct {
 	Rotation []string  `json:"rotation,omitempty"` // the two logs between which it lies
 }
 
-const unknownReplies = 10 // shown of the replies whose cause no rule names
+const unknownReplies = 10 // shown of the replies whose cause no rule names, unless all are asked for
 
-func coverage(read *store.Coverage, o Options, hours []Point, replies []store.Reply) (*Coverage, error) {
+func (r *Report) coverage(read *store.Coverage, o Options, hours []Point, replies []store.Reply) (*Coverage, error) {
 	sources := read.Sources
 	c := &Coverage{Programs: []ProgramCount{}, Sample: []UnparsedSample{}, Files: len(sources)}
 	paths := map[string]string{}
@@ -70,11 +71,35 @@ func coverage(read *store.Coverage, o Options, hours []Point, replies []store.Re
 			texts[replies[i].Template] += replies[i].Attempts
 		}
 	}
-	c.Reasons = topTexts(texts, unknownReplies)
+	shown := unknownReplies
+	if o.Top == 0 {
+		shown = 0
+	}
+	c.Reasons = topTexts(texts, shown)
+	r.note(o, List{Section: SectionUnparsed, Shown: len(c.Sample), Total: int(c.Unparsed), More: unmatchedCommand(sources)})
+	r.note(o, List{Section: ListUnknown, Shown: len(c.Reasons), Total: len(texts), More: o.command("report", "--section", SectionUnparsed, "--all")})
 	turns := rotations(sources)
 	c.Rotations = len(turns)
 	c.Gaps = gaps(hours, turns)
 	return c, nil
+}
+
+// unmatchedCommand prints all lines of the logs that were not understood; "" where none was.
+func unmatchedCommand(sources []store.Source) string {
+	words := []string{"bouncelog", "parse", "--unmatched"}
+	for _, src := range sources {
+		word := table.ShellWord(src.Path)
+		if src.Path == "-" {
+			word = "FILE" // what standard input held is gone
+		}
+		if src.Unparsed > 0 && !slices.Contains(words, word) {
+			words = append(words, word)
+		}
+	}
+	if len(words) == 3 {
+		return ""
+	}
+	return strings.Join(words, " ")
 }
 
 // A turn is where one log of a family ends and the next begins.

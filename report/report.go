@@ -399,8 +399,9 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	order := append(Sections(), ListUnknown)
 	slices.SortStableFunc(r.Lists, func(a, b List) int {
-		return cmp.Compare(slices.Index(Sections(), a.Section), slices.Index(Sections(), b.Section))
+		return cmp.Compare(slices.Index(order, a.Section), slices.Index(order, b.Section))
 	})
 	if !problems {
 		return nil
@@ -522,7 +523,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, r
 		}
 	}
 	if wanted(SectionContradictions) {
-		r.Contradictions = contradictions(replies)
+		r.Contradictions = r.contradictions(o, replies)
 	}
 	if wanted(SectionTimeline) {
 		if r.Timeline, err = r.timeline(ctx, s, f); err != nil {
@@ -543,7 +544,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, r
 		if err != nil {
 			return err
 		}
-		r.Unparsed, err = coverage(read, o, hours, replies)
+		r.Unparsed, err = r.coverage(read, o, hours, replies)
 		return err
 	}
 	return nil
@@ -802,7 +803,7 @@ func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) erro
 	}
 	f.Undelivered = true
 	n := 0
-	if o.Top > 0 {
+	if o.Top > 0 && !r.Named { // among other sections all of them would cost more than these together
 		n = 3*o.Top + 20 // a rule may say of some that they are not about the address
 	}
 	var all []store.Recipient

@@ -42,7 +42,7 @@ type Note struct{ Text, Command string }
 
 // A List says how much of a section's list the report holds.
 type List struct {
-	Section string `json:"section"`
+	Section string `json:"section"` // or ListUnknown
 	Shown   int    `json:"shown"`
 	Total   int    `json:"total"`
 	// Least: there are more than Total, which was not counted to the end.
@@ -50,12 +50,18 @@ type List struct {
 	More  string `json:"more,omitempty"` // the command that shows all of it
 }
 
+// ListUnknown is the list of replies whose cause no rule names, in the section unparsed.
+const ListUnknown = "unknown_replies"
+
 // Cut reports whether a part of the list is left out.
 func (l *List) Cut() bool { return l.Total > l.Shown || l.Least }
 
 // note adds what is known of a list.
 func (r *Report) note(o Options, l List) {
-	if l.Cut() {
+	switch {
+	case !l.Cut():
+		l.More = ""
+	case l.More == "":
 		words := []string{"report", "--section", l.Section, "--all"}
 		if l.Section == SectionDomains && o.By != store.ByDomain {
 			words = append(words, "--by", string(o.By))

@@ -293,7 +293,11 @@ func (r *Report) problemsSection(wide bool) Section {
 		s.say("", "Messages are those of the period, also of what began before it.")
 	}
 	if len(others) > 0 {
-		s.say(r.command, "%d of %d shown. Replies and checks:", min(len(others), problemsShown), len(others))
+		shown := ""
+		if len(others) > problemsShown {
+			shown = fmt.Sprintf("%d of %d shown. ", problemsShown, len(others))
+		}
+		s.say(r.command, "%sReplies and checks:", shown)
 	}
 	return s
 }
@@ -397,16 +401,20 @@ func (s *Section) say(command, format string, a ...any) {
 	s.Notes = append(s.Notes, Note{fmt.Sprintf(format, a...), command})
 }
 
+// Words say how much of a list there is: "20 of 746".
+func (l *List) Words() string {
+	if l.Least {
+		return fmt.Sprintf("%d of more than %d", l.Shown, l.Total)
+	}
+	return fmt.Sprintf("%d of %d", l.Shown, l.Total)
+}
+
 // note says how many rows a cut list has, and how to see them.
 func (s *Section) note(l *List) {
 	if l == nil || !l.Cut() {
 		return
 	}
-	of := fmt.Sprintf("%d of %d shown", l.Shown, l.Total)
-	if l.Least {
-		of = fmt.Sprintf("%d of more than %d shown", l.Shown, l.Total)
-	}
-	s.say(l.More, "%s. All:", of)
+	s.say(l.More, "%s shown. All:", l.Words())
 }
 
 func (r *Report) groupsSection(wide bool) Section {
@@ -677,6 +685,7 @@ func (r *Report) contradictionsSection(wide bool) Section {
 		}
 		s.say("", "%s (%s): %s", c.Kind, table.Count(c.Attempts, "attempt"), c.Meaning)
 	}
+	s.note(r.List(SectionContradictions))
 	return s
 }
 
@@ -723,6 +732,9 @@ func (r *Report) coverageSection(wide bool) Section {
 			programs = append(programs, fmt.Sprintf("%s %d", name, p.Lines))
 		}
 	}
+	if more := len(c.Programs) - len(programs); more > 0 && len(programs) > 0 {
+		programs = append(programs, fmt.Sprintf("and %d more", more))
+	}
 	fact("other programs", c.Skipped, strings.Join(programs, ", "))
 	fact("blank", c.Blank, "")
 	fact("not understood", c.Unparsed, "looked like a delivery")
@@ -747,18 +759,11 @@ func (r *Report) coverageSection(wide bool) Section {
 	for _, u := range c.Sample {
 		s.Table.Rows = append(s.Table.Rows, []any{u.Source, u.Offset, table.Cut(u.Text, longest)})
 	}
-	if len(c.Sample) > 0 && c.Unparsed > int64(len(c.Sample)) {
-		words := "bouncelog parse --unmatched"
-		for _, u := range c.Sample {
-			if word := " " + table.ShellWord(u.Source); !strings.Contains(words+" ", word+" ") {
-				words += word
-			}
-		}
-		s.say(words, "%d of %d shown. All:", len(c.Sample), c.Unparsed)
-	}
+	s.note(r.List(SectionUnparsed))
 	for _, u := range c.Reasons {
 		s.say("", "No rule matches this reply (%s): %s", table.Count(u.Attempts, "time"), table.Cut(u.Text, longest))
 	}
+	s.note(r.List(ListUnknown))
 	return s
 }
 

@@ -144,14 +144,23 @@ func (r *Report) senders(ctx context.Context, s store.Reader, o Options) (*Sende
 	if err != nil {
 		return nil, err
 	}
+	l := List{Section: SectionSenders}
 	for i, list := range [...]*[]SenderCount{&out.Senders, &out.SASLUsers, &out.Clients} {
 		groups := merged(cells, func(c *store.Cell) string { return c.Keys[i] })
-		*list = senderCounts(groups, all.Hard, lesser(o.Top))
+		rows := senderCounts(groups, all.Hard)
+		shown := rows
+		if top := lesser(o.Top); top > 0 {
+			shown = rows[:min(len(rows), top)]
+		}
+		*list = slices.Clip(shown)
+		l.Shown += len(shown)
+		l.Total += len(rows)
 	}
+	r.note(o, l)
 	return out, nil
 }
 
-func senderCounts(groups []store.Cell, hard int64, top int) []SenderCount {
+func senderCounts(groups []store.Cell, hard int64) []SenderCount {
 	rows := make([]SenderCount, 0, min(len(groups), 1000))
 	for _, g := range groups {
 		if g.Keys[0] == "" || g.Keys[0] == nullSender || g.Soft+g.Hard == 0 {
@@ -166,9 +175,6 @@ func senderCounts(groups []store.Cell, hard int64, top int) []SenderCount {
 	slices.SortFunc(rows, func(a, b SenderCount) int {
 		return cmp.Or(cmp.Compare(b.Hard, a.Hard), cmp.Compare(b.Failed, a.Failed), strings.Compare(a.Key, b.Key))
 	})
-	if top > 0 && len(rows) > top {
-		rows = rows[:top]
-	}
 	return rows
 }
 
@@ -221,10 +227,15 @@ func contradictionOf(r *store.Reply) string {
 	return ""
 }
 
-const contradictionsShown = 3 // replies of each kind
+const contradictionsShown = 3 // replies of each kind, unless all are asked for
 
-func contradictions(list []store.Reply) []Contradiction {
+func (r *Report) contradictions(o Options, list []store.Reply) []Contradiction {
 	found := []Contradiction{}
+	shown := contradictionsShown
+	if o.Top == 0 {
+		shown = 0
+	}
+	l := List{Section: SectionContradictions}
 	for _, kind := range []string{kindSoftBounce, kindGreeting, kindSoft5xx, kindHard4xx, kindCodes} {
 		c := Contradiction{Kind: kind, Meaning: contradictionWords[kind]}
 		texts := map[string]int64{}
@@ -234,17 +245,20 @@ func contradictions(list []store.Reply) []Contradiction {
 				texts[list[i].Template] += list[i].Attempts
 			}
 		}
-		for _, t := range topTexts(texts, contradictionsShown) {
+		for _, t := range topTexts(texts, shown) {
 			c.Replies = append(c.Replies, ContradictoryReply(t))
 		}
 		if c.Attempts > 0 {
 			found = append(found, c)
 		}
+		l.Shown += len(c.Replies)
+		l.Total += len(texts)
 	}
+	r.note(o, l)
 	return found
 }
 
-// topTexts are the n commonest texts.
+// topTexts are the n commonest texts; 0: all.
 func topTexts(texts map[string]int64, n int) []UnknownReplyText {
 	list := []UnknownReplyText{}
 	for text, count := range texts {
@@ -253,5 +267,8 @@ func topTexts(texts map[string]int64, n int) []UnknownReplyText {
 	slices.SortFunc(list, func(a, b UnknownReplyText) int {
 		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Text, b.Text))
 	})
+	if n == 0 {
+		return list
+	}
 	return list[:min(n, len(list))]
 }

@@ -162,7 +162,7 @@ the log FILEs and leaves the database alone. Runs at a lower priority.`,
 			}
 			if form == table.FormatCSV || form == table.FormatTSV {
 				if l := r.List(o.Sections[0]); l != nil && l.Cut() {
-					fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %d of %d rows\nhint: all: %s\n", l.Section, l.Shown, l.Total, table.Clean(l.More))
+					fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s: %s rows\nhint: all: %s\n", l.Section, l.Words(), table.Clean(l.More))
 				}
 			}
 			if err := errors.Join(reader.Close(), db.Close()); err != nil {

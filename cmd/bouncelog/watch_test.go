@@ -43,7 +43,9 @@ func TestFollowAnnounces(t *testing.T) {
 		}
 		return stderr.String()
 	}
-	announced := func(said string) bool { return strings.Contains(said, "Confirmed problem: good.example refuses our mail") }
+	announced := func(said string) bool {
+		return strings.Contains(said, "Confirmed problem: good.example refuses our mail")
+	}
 	follow(announced)
 	// The second time something else is new; the first must not be said again.
 	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)

@@ -81,6 +81,7 @@ func fullReport(by store.Dimension) *report.Report {
 			Reasons:  []report.UnknownReplyText{{Text: "550 the computer says no", Attempts: 12}},
 		},
 	}
+	r.Lists = append(r.Lists, report.List{Section: report.SectionUnparsed, Shown: 1, Total: 18, More: "bouncelog parse --unmatched /var/log/mail.log"})
 	problemAt := 0
 	r.Verdict = &report.Verdict{
 		Status: report.StatusIncident, Sentence: "1 incident is going on: block.example refuses shop.example: listed by spamhaus-zen, since 10:00, 20 of 22 messages.",
