@@ -82,7 +82,7 @@ func TestStale(t *testing.T) {
 		}
 	})
 	first := text(t, ask(s, "GET", "/domains"))
-	if !strings.Contains(first, "As of <b>2026-11-24 09:00:00</b>") {
+	if !strings.Contains(first, "As of <b><span class=\"whole\">2026-11-24 09:00:00</span></b>") {
 		t.Error("the page does not say its moment")
 	}
 	held.Store(true)

@@ -81,7 +81,6 @@ func fullReport(by store.Dimension) *report.Report {
 			Reasons:  []report.UnknownReplyText{{Text: "550 the computer says no", Attempts: 12}},
 		},
 	}
-	r.Lists = append(r.Lists, report.List{Section: report.SectionUnparsed, Shown: 1, Total: 18, More: "bouncelog parse --unmatched /var/log/mail.log"})
 	problemAt := 0
 	r.Verdict = &report.Verdict{
 		Status: report.StatusIncident, Sentence: "1 incident is going on: block.example refuses shop.example: listed by spamhaus-zen, since 10:00, 20 of 22 messages.",
@@ -114,7 +113,7 @@ func fullReport(by store.Dimension) *report.Report {
 		Since: at(23, 2, 0), Until: at(24, 0, 0), PreviousSince: at(22, 2, 0), PreviousUntil: at(23, 0, 0), Hours: 24, Covered: 22,
 		Counts: counts(12000, 342, 140), Before: report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
 	}
-	r.Lists = []report.List{{Section: report.SectionProviders, Shown: 10, Total: 12, More: "bouncelog report --section providers --all"}, {Section: report.SectionPending, Shown: 2, Total: 10000, Least: true, More: "bouncelog report --section pending --all"}}
+	r.Lists = []report.List{{Section: report.SectionProviders, Shown: 10, Total: 12, More: "bouncelog report --section providers --all"}, {Section: report.SectionPending, Shown: 2, Total: 10000, Least: true, More: "bouncelog report --section pending --all"}, {Section: report.SectionUnparsed, Shown: 1, Total: 18, More: "bouncelog parse --unmatched /var/log/mail.log"}}
 	for hour := range 24 {
 		r.TimelineBefore = append(r.TimelineBefore, report.Point{Time: at(22, hour, 0), Delivered: 450, Soft: 9})
 		r.Timeline = append(r.Timeline, report.Point{Time: at(23, hour, 0), Delivered: 500, Soft: int64(hour), Hard: int64(hour % 7)})

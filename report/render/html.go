@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +27,7 @@ var files embed.FS
 // they get. They hold no script, no style attribute and nothing to be fetched, so that
 // a page of them needs no exception in a Content-Security-Policy.
 func Components() *template.Template {
-	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words, "held": held}).ParseFS(files, "html/components.tmpl"))
+	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words, "held": held, "linked": linked}).ParseFS(files, "html/components.tmpl"))
 }
 
 // StyleSheet is the style of all components, for light and dark, wide and narrow
@@ -40,8 +42,38 @@ func StyleSheet() string {
 
 func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
 
-// held is a text that does not break between a date and the time of day.
-func held(s string) string { return dateAndTime.ReplaceAllString(clean(s), "$1\u00a0$2") }
+// A piece is a part of a text; no line breaks within a whole one.
+type piece struct {
+	Text  string
+	Whole bool
+}
+
+// held is a text whose points in time are whole pieces.
+func held(cell any) (list []piece) {
+	s, done := cellText(cell), 0
+	for _, at := range pointInTime.FindAllStringIndex(s, -1) {
+		list = append(list, piece{Text: s[done:at[0]]}, piece{s[at[0]:at[1]], true})
+		done = at[1]
+	}
+	return append(list, piece{Text: s[done:]})
+}
+
+// A reply is a stranger's text. An address in it becomes a link only where nothing is hidden:
+// https, a plain host of ASCII letters without user or port, and the whole address as its text.
+var addressInReply = regexp.MustCompile(`https://(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?:[/?#](?:[A-Za-z0-9/?#.,;:!&=+$%~_*()-]*[A-Za-z0-9/?#=&%_-])?)?`)
+
+// linked is a reply in parts: texts, and addresses that are links.
+func linked(reply string) (parts []link) {
+	s, done := clean(reply), 0
+	for _, at := range addressInReply.FindAllStringIndex(s, -1) {
+		if next := s[at[1]:]; next != "" && strings.ContainsAny(next[:1], "@:\\") || strings.HasPrefix(next, "…") {
+			continue // a user, a port, or cut off
+		}
+		parts = append(parts, link{Name: s[done:at[0]]}, link{s[at[0]:at[1]], s[at[0]:at[1]]})
+		done = at[1]
+	}
+	return append(parts, link{Name: s[done:]})
+}
 
 // words are those of a command: a line breaks between them only.
 func words(command string) []string { return strings.Fields(clean(command)) }
@@ -270,12 +302,10 @@ func newGrid(t *table.Table, mail bool) *grid {
 		parts = parts && ok
 	}
 	parts = parts && !mail
-	name := 0 // the column that names the row
-	for i, c := range t.Columns {
-		if c.Flex {
-			name = i
-			break
-		}
+	// The column that names the row: the first of free text, unless that is a remark at the end.
+	name := max(slices.IndexFunc(t.Columns, func(c table.Column) bool { return c.Flex }), 0)
+	if name == len(t.Columns)-1 && !t.Columns[0].Number {
+		name = 0
 	}
 	class := func(i int) string {
 		c, words := t.Columns[i], []string{}

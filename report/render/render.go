@@ -96,7 +96,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	}
 	add(label, in.Figures(), before)
 	if in.Share > 0 {
-		add("Of all mail", in.Share, fmt.Sprintf("%d returned to their senders", in.Lost))
+		add("Of all mail", in.Share, returned(in.Lost))
 	}
 	if in.Recipients > 0 {
 		valid := ""
@@ -117,6 +117,13 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	}
 	add("Run", in.Command, "")
 	return list
+}
+
+func returned(messages int) string {
+	if messages == 1 {
+		return "1 returned to its sender"
+	}
+	return fmt.Sprintf("%d returned to their senders", messages)
 }
 
 // line is a fact's value and note in one.

@@ -123,15 +123,15 @@ func fold(b *bytes.Buffer, sentence string, width int) {
 	}
 }
 
-// dateAndTime is a point in time with the blank in it, at which no line breaks.
-var dateAndTime = regexp.MustCompile(`\b(\d{4}-\d\d-\d\d) (\d\d:\d\d)\b`)
+// pointInTime is a date, perhaps with the time of day; no line breaks within it.
+var pointInTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?\b`)
 
 // folded is a clean text in lines of at most width columns; a longer word has a line
 // of its own.
 func folded(text string, width int) (lines []string) {
 	column, start := 0, true
 	var b strings.Builder
-	for word := range strings.FieldsSeq(dateAndTime.ReplaceAllString(text, "$1\x00$2")) {
+	for word := range strings.FieldsSeq(pointInTime.ReplaceAllStringFunc(text, func(s string) string { return strings.ReplaceAll(s, " ", "\x00") })) {
 		n := len([]rune(word))
 		if !start && column+1+n > width {
 			lines = append(lines, b.String())
