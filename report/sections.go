@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/problem"
@@ -549,7 +550,13 @@ func (r *Report) providersSection(wide bool) Section {
 		s.Table.Rows = append(s.Table.Rows, append(cells, p.Reason.String(), p.Mark))
 	}
 	for i := range t.Rows {
-		row(t.Rows[i].Provider, &t.Rows[i])
+		name := t.Rows[i].Provider
+		if known := provider.Name(name); known != name && wide {
+			name = known + " (" + name + ")" // as incidents call it, and as --relay selects it
+		} else {
+			name = known
+		}
+		row(name, &t.Rows[i])
 	}
 	if t.Small != nil {
 		row(fmt.Sprintf("%d below %d messages", t.Small.Providers, markLeast), t.Small)
