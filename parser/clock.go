@@ -44,8 +44,8 @@ type clock struct {
 	doubted bool      // the stamp read last is not believed
 
 	// The stamp resolved last, up to the second, as the words that again
-	// compares: its first eight bytes, the next eight (or as many as precede
-	// the last), the last eight, which are "hh:mm:ss". After a fraction there
+	// compares: its first eight bytes, the next eight (or fewer, before the
+	// second), the last eight, which are "hh:mm:ss". After a fraction there
 	// may be, zone follows. It takes size bytes; 0: there is none.
 	size   int
 	words  [3]uint64
@@ -183,7 +183,7 @@ func (c *clock) read(h *header) bool {
 	if st.second >= minStamp && st.second <= maxStamp && h.plain {
 		c.form = h.form
 		c.size = st.second
-		c.middle = min(8, c.size-8)
+		c.middle = min(8, c.size-10) // it ends before the second
 		for i, at := range [...]int{0, c.middle, c.size - 8} {
 			c.words[i] = binary.LittleEndian.Uint64(h.stamp[at:])
 		}

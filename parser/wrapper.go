@@ -405,7 +405,7 @@ func (p *Parser) timed(w *Parser, out *envelope) bool {
 // ("warning: ", "error: "). A delivery behind another single word is not understood.
 func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	msg := p.h.message
-	if p.depth == maxDepth || len(msg) < 2 {
+	if p.depth == maxDepth || len(msg) < 2 || beginsProse(msg) || isDiagnostic(msg) {
 		return Skipped
 	}
 	isJSON := msg[0] == '{' && prog.exim
@@ -436,7 +436,7 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 		_, n := scanStamp(rest)
 		if begins := n > 0 || i == 0 || msg[i-1] == ' '; begins && (whole || i+start > 0 && isBare(rest, &inner)) {
 			switch {
-			case !isWrapper(msg[:i], &p.shapes) || isProse(msg[:i]) || isDiagnostic(msg):
+			case !isWrapper(msg[:i], &p.shapes) || isProse(msg[:i]):
 				return Skipped
 			case words > 0:
 				return Unparsed
@@ -463,6 +463,27 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	}
 	return Skipped
 }
+
+// beginsProse reports a message that begins with two plain words, as most do ("connect from"):
+// isProse takes it for prose, wherever it is cut behind them.
+func beginsProse(msg []byte) bool {
+	i := 0
+	for words := 0; words < 2; i++ {
+		start := i
+		for i < len(msg) && isLetter(msg[i]) {
+			i++
+		}
+		if i == start || i+1 >= len(msg) || msg[i] != ' ' {
+			return false
+		}
+		if word := msg[start:i]; len(word) > 1 && !isLevel(word) && !isZoneOrDay(word) {
+			words++
+		}
+	}
+	return isLetter(msg[i]) // else the second word may be a month
+}
+
+func isLetter(c byte) bool { return c|0x20-'a' < 26 }
 
 // isDiagnostic reports what Postfix begins a diagnostic with (msg(3)).
 func isDiagnostic(msg []byte) bool {
