@@ -236,7 +236,12 @@ func isLevel(b []byte) bool {
 	for i, c := range b {
 		word[i] = c | 0x20
 	}
-	switch string(word[:len(b)]) {
+	return isLevelName(word[:len(b)])
+}
+
+// isLevelName reports the name of a severity in lower case.
+func isLevelName(b []byte) bool {
+	switch string(b) {
 	case "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg", "fatal":
 		return true
 	}

@@ -468,22 +468,18 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 // isProse takes it for prose, wherever it is cut behind them.
 func beginsProse(msg []byte) bool {
 	i := 0
-	for words := 0; words < 2; i++ {
+	for range 2 {
 		start := i
-		for i < len(msg) && isLetter(msg[i]) {
+		for i < len(msg) && msg[i]-'a' < 26 {
 			i++
 		}
-		if i == start || i+1 >= len(msg) || msg[i] != ' ' {
+		if i < start+2 || i+1 >= len(msg) || msg[i] != ' ' || isLevelName(msg[start:i]) {
 			return false
 		}
-		if word := msg[start:i]; len(word) > 1 && !isLevel(word) && !isZoneOrDay(word) {
-			words++
-		}
+		i++
 	}
-	return isLetter(msg[i]) // else the second word may be a month
+	return msg[i]|0x20-'a' < 26 // else the second word may be a month
 }
-
-func isLetter(c byte) bool { return c|0x20-'a' < 26 }
 
 // isDiagnostic reports what Postfix begins a diagnostic with (msg(3)).
 func isDiagnostic(msg []byte) bool {
