@@ -128,6 +128,13 @@ func recycle[T any](s []T) []T {
 // error returned is err or that of storing; the latter also where err only says that the
 // context ended.
 func (g *Ingester) Close(err error) error {
+	if err == nil && g.o.Whole {
+		for _, s := range g.sources {
+			if s.parser != nil {
+				g.end(s)
+			}
+		}
+	}
 	if flushed := g.Flush(); err == nil {
 		err = flushed
 	}

@@ -23,8 +23,33 @@ const maxPrograms = 1000
 func (g *Ingester) line(s *source, offset int64, line []byte) {
 	g.lines++
 	s.Lines++
+	g.count(s, s.parser.Parse(line, offset, &g.result), offset, line)
+}
+
+// end counts what waits for a line that does not come, in place of the line read last.
+func (g *Ingester) end(s *source) {
+	for {
+		kind, was, ok := s.parser.End(s.Offset, &g.result)
+		if !ok {
+			return
+		}
+		if was == parser.Queued {
+			s.Queue--
+		} else if s.Skipped--; g.skipped[""] != nil && *g.skipped[""] > 0 {
+			*g.skipped[""]--
+		}
+		g.count(s, kind, s.Offset, nil)
+		if !s.touched {
+			s.touched = true
+			g.touched = append(g.touched, s)
+		}
+	}
+}
+
+// count counts what the parser made of a line as what it is.
+func (g *Ingester) count(s *source, kind parser.Kind, offset int64, line []byte) {
 	r := &g.result
-	switch kind := s.parser.Parse(line, offset, r); kind {
+	switch kind {
 	case parser.Attempt:
 		s.Delivery++
 		s.Attempts += int64(len(r.Deliveries))

@@ -171,6 +171,16 @@ func (c *clock) read(h *header) bool {
 		return false
 	}
 	sec, ok := c.resolve(&st)
+	if st.other != 0 { // the month that is nearer to the line before, or to the end of the file
+		measure := c.measure
+		if measure.IsZero() {
+			measure = c.youngest
+		}
+		st.month = st.other
+		if other, known := c.resolve(&st); known && (!ok || abs(other-measure.Unix()) < abs(sec-measure.Unix())) {
+			sec, ok = other, true
+		}
+	}
 	if !ok {
 		return false
 	}

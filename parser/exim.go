@@ -130,6 +130,9 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 			return Unparsed // likewise
 		}
 	}
+	if rest[0] == '\\' && holdsDelivery(h.message) {
+		return Unparsed // with escapes
+	}
 	if event, by := eximEnd(rest); event != "" {
 		p.end(&k, event, by, r, offset)
 		return Queued

@@ -27,7 +27,9 @@ import "strings"
 // scanAddress reads the address and its parent, and returns what follows. It
 // reports false where another mailbox may be meant.
 func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
-	s = strings.TrimLeft(s, " ")
+	for len(s) > 0 && s[0] == ' ' {
+		s = s[1:]
+	}
 	var tops []quotedTop
 	if i := nextParent(s, 0); i >= 0 {
 		if tops, ok = quotedTops(s, i); !ok {

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 )
 
-// An export is an entry of the journal that comes in the export format (systemd's
-// "Journal Export Formats", journalctl -o export): a line for each field, and an
-// empty line. A field of bytes that are no text has its name alone on a line; then
+// An export is an entry that takes several lines: a JSON object, indented (pretty.go), or
+// one of the journal in the export format (systemd's "Journal Export Formats", journalctl -o
+// export): a line for each field, and an empty line. A field of bytes that are no text has its name alone on a line; then
 // follow its size in eight bytes, little-endian, that many bytes, and a line feed.
 //
 // The sizes are heeded to the byte: a stranger may have chosen such bytes, with line
@@ -20,6 +20,9 @@ type export struct {
 	size  []byte // its size, as far as it has come
 	left  uint64 // how many of its bytes are still to come
 	value []byte // those that have come, maxJoined at most
+
+	pretty bool // it is JSON
+	level  int  // how deep in the object the next line stands
 }
 
 // maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
@@ -27,8 +30,23 @@ type export struct {
 const maxFieldOfBytes = 1 << 30
 
 // begin forgets the entry before.
-func (e *export) begin() {
-	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0]}
+func (e *export) begin(pretty bool) {
+	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0], pretty: pretty}
+}
+
+// holds reports an entry that has a text.
+func (e *export) holds() bool { return e.text != nil || e.count > 0 || e.lost }
+
+// exportEntry reads the text of the entry, and forgets it.
+func (p *Parser) exportEntry(r *Result, offset int64) Kind {
+	e := &p.export
+	if e.pretty {
+		p.room(len(e.known))
+		e.choose(p)
+	}
+	kind := p.open(&e.object, &envelope{}, r, offset)
+	e.begin(e.pretty)
+	return kind
 }
 
 // exported takes a line in, whole. The one that ends an entry is read as the line of
@@ -38,6 +56,10 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 	e := &p.export
 	kind = Skipped
 	switch {
+	case e.pretty:
+		if kind, ok = p.prettyLine(trimSpace(line), r, offset); !ok {
+			return p.exportEnds(line, r, offset), true
+		}
 	case e.key != nil:
 		p.blanks = append(append(p.blanks[:0], line...), '\n')
 		end := e.bytes(p.blanks)
@@ -50,12 +72,10 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 			e.key = nil
 		}
 	case len(line) == 0 && e.text != nil:
-		kind = p.open(&e.object, &envelope{}, r, offset)
-		e.begin()
-		return kind, true
+		return p.exportEntry(r, offset), true
 	case len(line) == 0:
 		kind = Blank
-		e.begin()
+		e.begin(false)
 	default:
 		key, value, isText := bytes.Cut(line, []byte("="))
 		if !isField(key) {
@@ -63,9 +83,7 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 		}
 		if string(key) == "__CURSOR" && isText && e.text != nil {
 			// The entry before lacks its empty line.
-			kind = p.open(&e.object, &envelope{}, r, offset)
-			e.begin()
-			return kind, true
+			return p.exportEntry(r, offset), true
 		}
 		if isText {
 			e.take(key, value, p)
@@ -73,18 +91,19 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 			e.key, e.size, e.left, e.value = bytes.Clone(key), e.size[:0], 0, e.value[:0]
 		}
 	}
-	r.Time, r.Program = p.Last(), ""
+	if kind == Skipped || kind == Blank {
+		r.Time, r.Program = p.Last(), ""
+	}
 	return kind, true
 }
 
 // exportEnds reads a line that is of no entry, together with what the entry that it breaks
 // off has said.
 func (p *Parser) exportEnds(line []byte, r *Result, offset int64) Kind {
-	kind, broken := Blank, p.export.text != nil
+	kind, broken := Blank, p.export.holds()
 	if broken {
-		kind = p.open(&p.export.object, &envelope{}, r, offset)
+		kind = p.exportEntry(r, offset)
 	}
-	p.export.begin()
 	p.how = unwrapped
 	if !broken {
 		return p.Parse(line, offset, r)

@@ -84,7 +84,7 @@ var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
 		bracket   = `\[[^\[\]"=<>]*\]`
 		labels    = `\{[^{}<>]*\}`
 		letters   = `[^\x00-\x20"'=<>(){}\[\]|:;,?&!$^\\]+`
-		program   = letters + `(?:\[[0-9]*\])?: ?(?:[|,;] ?)?`
+		program   = letters + `(?:` + bracket + `)?: ?(?:[|,;] ?)?`
 		other     = `(?:(?:` + number + `|` + bracket + `|` + labels + `)` + separator + `)*`
 		// A colon that a blank follows ends a program, and that stands last.
 		name = letters + `(?::|[ \t|,>-]+)`

@@ -2,6 +2,8 @@ package parser
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,7 +16,8 @@ const (
 	stampRFC3164           // Nov 23 09:47:06, also with a fraction and with a year before or after the day
 	stampISO               // 2026-11-23T09:47:06.746288+01:00 (RFC 3339, RFC 5424), also with a blank for the T
 	stampExim              // 2026-11-23 09:47:06[.746][ +0100], as Exim writes it
-	stampUnix              // 1772409601.123456
+	stampUnix              // 1772409601.123456, also in seconds or milliseconds
+	stampTAI64N            // @4000000067f3a1c02d9b1c5c (multilog)
 	stampDay               // 23-10-2026 15:12:21, 10/23/2026, 3:12:21 PM
 )
 
@@ -38,6 +41,7 @@ type stamp struct {
 	unix       bool // sec is the Unix time
 	year       int  // 0: not written
 	month, day int
+	other      int // month that the name means in another language, or 0
 	hour, min  int
 	sec        int64
 	nsec       int32
@@ -181,6 +185,9 @@ func (h *header) programMessage(rest []byte) bool {
 		rest = levelTag(rest)
 	}
 	h.id, h.program, h.message = nil, nil, rest
+	if len(rest) > 0 && rest[0] == '{' {
+		return false // JSON
+	}
 	for i, c := range rest {
 		switch {
 		case c > '[' || c > ' ' && c < ':':
@@ -423,12 +430,16 @@ func scanStamp(b []byte) (stampForm, int) {
 		return stampNone, 0
 	}
 	switch c := b[0]; {
+	case c == '@':
+		if _, n := parseTAI64N(b); n > 0 {
+			return stampTAI64N, n
+		}
 	case c|0x20 >= 'a' && c|0x20 <= 'z' || c >= 0x80:
 		if _, n := parseStamp(b, stampRFC3164); n > 0 {
 			return stampRFC3164, n
 		}
 	case isDigit(c):
-		if b[4] == '-' {
+		if b[4] == '-' || b[4] == '/' {
 			if len(b) > 10 && b[10] == 'T' {
 				if _, n := parseStamp(b, stampISO); n > 0 {
 					return stampISO, n
@@ -443,7 +454,7 @@ func scanStamp(b []byte) (stampForm, int) {
 				return stampRFC3164, n
 			}
 		}
-		if c := b[1]; c == '-' || c == '.' || c == '/' || b[2] == '-' || b[2] == '.' || b[2] == '/' {
+		if c := b[2]; c == '-' || c == '.' || c == '/' || c == ' ' || b[1] < '0' {
 			if _, n := parseStamp(b, stampDay); n > 0 {
 				return stampDay, n
 			}
@@ -465,6 +476,8 @@ func parseStamp(b []byte, form stampForm) (st stamp, n int) {
 		return parseISO(b, form)
 	case stampUnix:
 		return parseUnix(b)
+	case stampTAI64N:
+		return parseTAI64N(b)
 	case stampDay:
 		return parseDay(b)
 	}
@@ -490,7 +503,9 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		st.month = month(b[i : i+3])
 	}
 	if st.month == 0 {
-		if st.month, m = localMonth(b[i:]); st.month == 0 {
+		var months [2]int
+		months, m = localMonth(b[i:])
+		if st.month, st.other = months[0], months[1]; st.month == 0 {
 			return st, 0
 		}
 	}
@@ -510,7 +525,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		st.day = st.day*10 + int(b[i]-'0')
 		i++
 	}
-	if b[i] == ',' { // "Nov 23, 2026 @ 09:47:06.000", as Kibana writes it
+	if b[i] == ',' || b[i] == '.' { // "Nov 23, 2026 @ 09:47:06.000", as Kibana writes it
 		i++
 	}
 	if st.day == 0 || st.day > 31 || i+9 > len(b) || b[i] != ' ' {
@@ -535,7 +550,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	st.second = i + 8
 	i += j
 	// asctime(3) has the year at the end.
-	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ') {
+	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ' || b[i+5] == ']') {
 		if y, ok := digits(b[i+1 : i+5]); ok && y >= 1970 && y < 2100 {
 			st.year = y
 			i += 5
@@ -545,35 +560,44 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 }
 
 // parseDay reads a date with its day before or behind the month: "23-10-2026
-// 15:12:21", "23.10.2026, 15:12:21", "10/23/2026, 3:12:21 PM". Where it may be
-// either, between slashes, it is none.
+// 15:12:21", "23.10.2026, 15:12:21", "10/23/2026, 3:12:21 PM", "23/Oct/2026:15:12:21
+// +0000", "23 Oct 2026 15:12:21 +0000". Where it may be either, between slashes, it is none.
 func parseDay(b []byte) (st stamp, n int) {
 	var part [3]int
 	sep := byte(0)
 	i := 0
+	named := false
 	for k := range part {
 		first := i
+		if k == 1 && i+3 < len(b) && !isDigit(b[i]) {
+			part[k] = month(b[i:])
+			named = part[k] > 0
+			i += 3
+		}
 		for i < len(b) && i < first+4 && isDigit(b[i]) {
 			part[k] = part[k]*10 + int(b[i]-'0')
 			i++
 		}
-		if i == first || i == len(b) || k < 2 && i > first+2 || k == 2 && i != first+4 {
+		if i == first || i == len(b) || k < 2 && !named && i > first+2 || k == 2 && i != first+4 {
 			return st, 0
 		}
 		if k < 2 {
 			if sep == 0 {
 				sep = b[i]
 			}
-			if b[i] != sep || sep != '-' && sep != '.' && sep != '/' {
+			if b[i] != sep || sep != '-' && sep != '.' && sep != '/' && sep != ' ' {
 				return st, 0
 			}
 			i++
 		}
 	}
+	if sep == ' ' && !named {
+		return st, 0
+	}
 	st.day, st.month, st.year = part[0], part[1], part[2]
 	if sep == '/' && st.month > 12 {
 		st.day, st.month = st.month, st.day
-	} else if sep == '/' && st.day <= 12 && st.day != st.month {
+	} else if sep == '/' && !named && st.day <= 12 && st.day != st.month {
 		return st, 0
 	}
 	if st.month == 0 || st.month > 12 || st.day == 0 || st.day > 31 || st.year == 0 {
@@ -582,7 +606,7 @@ func parseDay(b []byte) (st stamp, n int) {
 	if b[i] == ',' {
 		i++
 	}
-	if i+8 > len(b) || b[i] != ' ' {
+	if i+9 > len(b) || b[i] != ' ' && (b[i] != ':' || !named) {
 		return st, 0
 	}
 	i++
@@ -611,13 +635,33 @@ func parseDay(b []byte) (st stamp, n int) {
 			i += 3
 		}
 	}
+	if named {
+		i += st.zone(b[i:])
+	}
 	return st, i
 }
 
+// zone reads " +0100" and gives its length, or 0.
+func (st *stamp) zone(b []byte) int {
+	if len(b) < 6 || b[0] != ' ' || b[1] != '+' && b[1] != '-' || len(b) > 6 && alnum[b[6]] {
+		return 0
+	}
+	n, ok := digits(b[2:6])
+	if !ok || n > 2359 || n%100 > 59 {
+		return 0
+	}
+	st.zoned, st.offset = true, n/100*3600+n%100*60
+	if b[1] == '-' {
+		st.offset = -st.offset
+	}
+	return 6
+}
+
 // parseISO reads "YYYY-MM-DDThh:mm:ss[.fraction][zone]"; with stampExim, a
-// blank for the T and, after a blank, a zone of digits.
+// blank for the T (svlogd has "_") and, after a blank, a zone of digits. Slashes may
+// stand for the hyphens.
 func parseISO(b []byte, form stampForm) (st stamp, n int) {
-	if len(b) < 19 || b[4] != '-' || b[7] != '-' || (form == stampISO) != (b[10] == 'T') || b[10] != 'T' && b[10] != ' ' {
+	if len(b) < 19 || b[4] != '-' && b[4] != '/' || b[7] != b[4] || (form == stampISO) != (b[10] == 'T') || b[10] != 'T' && b[10] != ' ' && b[10] != '_' {
 		return st, 0
 	}
 	var ok1, ok2, ok3 bool
@@ -686,21 +730,46 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 	return st, n
 }
 
-// parseUnix reads "1772409601.123456", as journalctl -o short-unix writes it.
+// parseUnix reads "1772409601.123456", as journalctl -o short-unix writes it, and whole
+// seconds or milliseconds.
 func parseUnix(b []byte) (st stamp, n int) {
-	for n < len(b) && n < 11 && isDigit(b[n]) {
+	for n < len(b) && n < 14 && isDigit(b[n]) {
 		st.sec = st.sec*10 + int64(b[n]-'0')
 		n++
 	}
-	if n < 9 || n > 10 || n >= len(b) || b[n] != '.' {
-		return st, 0
-	}
 	st.unix = true
-	n += st.fraction(b[n:])
-	if n < len(b) && b[n] != ' ' {
+	switch {
+	case n == 13 && st.sec >= earliest*1000:
+		st.nsec = int32(st.sec%1000) * 1_000_000
+		st.sec /= 1000
+	case n < 9 || n > 10 || n < len(b) && b[n] != '.' && st.sec < earliest:
+		return st, 0
+	case n < len(b) && b[n] == '.':
+		n += st.fraction(b[n:])
+	}
+	if n < len(b) && b[n] != ' ' && b[n] != '\t' {
 		return st, 0
 	}
 	return st, n
+}
+
+// parseTAI64N reads "@", the seconds of TAI64 and the nanoseconds, as multilog and s6-log
+// write them. Like these, it takes TAI to be ten seconds ahead of UTC.
+func parseTAI64N(b []byte) (st stamp, n int) {
+	const size = len("@4000000067f3a1c02d9b1c5c")
+	var raw [12]byte
+	if len(b) < size || len(b) > size && b[size] != ' ' {
+		return st, 0
+	}
+	if _, err := hex.Decode(raw[:], b[1:size]); err != nil {
+		return st, 0
+	}
+	sec, nsec := binary.BigEndian.Uint64(raw[:]), binary.BigEndian.Uint32(raw[8:])
+	if sec>>32 != 1<<30 || nsec >= 1_000_000_000 {
+		return st, 0
+	}
+	st.unix, st.sec, st.nsec = true, int64(sec-1<<62)-10, int32(nsec)
+	return st, size
 }
 
 // clockTime reads "hh:mm:ss[.fraction]" and gives its length, or 0. A leap
@@ -748,10 +817,10 @@ func digits(b []byte) (n int, ok bool) {
 
 // localMonth reads the name of a month in a language that strftime(3) knows, up
 // to the blank after it, where the day follows; n is its length.
-func localMonth(b []byte) (month, n int) {
+func localMonth(b []byte) (months [2]int, n int) {
 	n = bytes.IndexByte(b[:min(len(b), 14)], ' ')
 	if n < 2 || n+3 > len(b) || !isDigit(b[n+1]) && (b[n+1] != ' ' || !isDigit(b[n+2])) {
-		return 0, 0
+		return months, 0
 	}
 	name := b[:n]
 	if name[n-1] == '.' {
@@ -768,41 +837,96 @@ func localMonth(b []byte) (month, n int) {
 }
 
 // monthNames are the abbreviated names of the months in the locales of glibc
-// (%b), in lower case and without a full stop; no two of these languages
-// disagree about a name. The C locale's are month's.
-var monthNames = func() map[string]int {
-	m := map[string]int{}
+// (%b) and in CLDR, in lower case and without a full stop. Some mean one month
+// in one language and another in another ("lip" is June in Croatian and July in
+// Polish): clock.read decides. The C locale's are month's.
+var monthNames = func() map[string][2]int {
+	m := map[string][2]int{}
+	add := func(name string, month int) {
+		switch months := m[name]; {
+		case months[0] == 0:
+			m[name] = [2]int{month}
+		case months[0] != month && months[1] == 0:
+			m[name] = [2]int{months[0], month}
+		}
+	}
 	for _, names := range [...]string{
 		"jan feb mar apr may jun jul aug sep oct nov dec",                      // en, lower case
 		"jan feb mär apr mai jun jul aug sep okt nov dez",                      // de
 		"jän feb mrz apr mai jun jul aug sep okt nov dez",                      // de_AT, old de
+		"jan feb mäe abr mee jun jul aug sep okt nov dez",                      // lb
 		"janv févr mars avril mai juin juil août sept oct nov déc",             // fr
 		"janv f\xe9vr m\xe4r avr mai juin juil ao\xfbt sept oct nov d\xe9c",    // ISO 8859-1
 		"ene feb mar abr may jun jul ago sep oct nov dic",                      // es
+		"xan feb mar abr mai xuñ xul ago set out nov dec",                      // gl
+		"xin feb mar abr may xun xul ago set och pay avi",                      // ast
 		"gen feb mar apr mag giu lug ago set ott nov dic",                      // it
+		"zen fev mar avr mai jug lui avo set otu nov dic",                      // fur
 		"jan fev mar abr mai jun jul ago set out nov dez",                      // pt
-		"jan feb mrt apr mei jun jul aug sep okt nov dec",                      // nl
-		"sty lut mar kwi maj cze lip sie wrz paź lis gru",                      // pl
-		"jan feb mar apr maj jun jul aug sep okt nov dec",                      // sv, da
-		"jan feb mars april mai juni juli aug sep okt nov des",                 // nb, nn
-		"tammi helmi maalis huhti touko kesä heinä elo syys loka marras joulu", // fi
-		"led úno bře dub kvě čen čec srp zář říj lis pro",                      // cs
-		"jan feb mar apr máj jún júl aug sep okt nov dec",                      // sk
-		"jan febr márc ápr máj jún júl aug szept okt nov dec",                  // hu
-		"ian feb mar apr mai iun iul aug sep oct nov dec",                      // ro
-		"oca şub mar nis may haz tem ağu eyl eki kas ara",                      // tr
 		"gen febr març abr maig juny jul ag set oct nov des",                   // ca
-		"янв фев мар апр мая июн июл авг сен окт ноя дек",                      // ru
-		"янв фев мар апр май июн июл авг сен окт ноя дек",                      // ru, bg
-		"січ лют бер кві тра чер лип сер вер жов лис гру",                      // uk
-		"1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",                               // ja, zh
-		"1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",                               // ko
+		"gen feb març abr mai junh jul ago set oct nov dec",                    // oc
+		"ian feb mar apr mai iun iul aug sep oct nov dec",                      // ro
+		"jan feb mrt apr mei jun jul aug sep okt nov dec",                      // nl
+		"jan feb mrt apr mei jun jul aug sept okt nov des",                     // af
+		"jan feb mar apr maj jun jul aug sep okt nov dec",                      // sv, da, bs
+		"jan feb mars april mai juni juli aug sep okt nov des",                 // nb, nn, fo
+		"jan feb mar apr maí jún júl ágú sep okt nóv des",                      // is
+		"tammi helmi maalis huhti touko kesä heinä elo syys loka marras joulu", // fi
+		"tammik helmik maalisk huhtik toukok kesäk heinäk elok syysk lokak marrask jouluk",
+		"jaan veebr märts apr mai juuni juuli aug sept okt nov dets",  // et
+		"ođđj guov njuk cuoŋ mies geas suoi borg čakč golg skáb juov", // se
+		"janv febr marts apr maijs jūn jūl aug sept okt nov dec",      // lv
+		"jan feb mar apr mai jūn jūl aug sep okt nov dec",
+		"saus vas kov bal geg birž liep rugp rugs spal lapkr gruodž", // lt
+		"sau vas kov bal geg bir lie rgp rgs spa lap gruod",
+		"sty lut mar kwi maj cze lip sie wrz paź lis gru",  // pl
+		"jan feb měr apr mej jun jul awg sep okt now dec",  // hsb, dsb
+		"led úno bře dub kvě čen čec srp zář říj lis pro",  // cs
+		"jan feb mar apr máj jún júl aug sep okt nov dec",  // sk
+		"jan feb mar apr maj jun jul avg sep okt nov dec",  // sl, sr in Latin letters
+		"sij velj ožu tra svi lip srp kol ruj lis stu pro", // hr
+		"sij vel ožu tra svi lip srp kol ruj lis stu pro",
+		"jan febr márc ápr máj jún júl aug szept okt nov dec", // hu
+		"jan shk mar pri maj qer kor gsh sht tet nën dhj",     // sq
+		"jan shk mar pri maj qer korr gush sht tet nën dhj",
+		"oca şub mar nis may haz tem ağu eyl eki kas ara",               // tr
+		"çil sib ada nîs gul hez tîr teb îlo cot mij kan",               // ku
+		"yan fev mar apr may iyn iyl avq sen okt noy dek",               // az
+		"yan fev mar apr may iyn iyl avg sen okt noy dek",               // uz
+		"ýan few mar apr maý iýun iýul awg sen okt noý dek",             // tk
+		"urt ots mar api mai eka uzt abu ira urr aza abe",               // eu
+		"ean feabh márta aib beal meith iúil lún mfómh dfómh samh noll", // ga
+		"faoi gearr màrt gibl cèit ògmh iuch lùna sult dàmh samh dùbh",  // gd
+		"ion chw maw ebr mai meh gor aws med hyd tac rha",               // cy
+		"gen cʼhw meu ebr mae eve gou eos gwe her du ker",               // br
+		"jan fra mar apr mej ġun lul aww set ott nov diċ",               // mt
+		"jan feb mar apr maj jun jul aŭg sep okt nov dec",               // eo
+		"jan feb mar apr mei jun jul agu sep okt nov des",               // id
+		"jan feb mac apr mei jun jul ogo sep okt nov dis",               // ms
+		"jan feb mac apr mei jun jul ago sep okt nov des",               // sw
+		"ene peb mar abr may hun hul ago set okt nob dis",               // fil
+		"th01 th02 th03 th04 th05 th06 th07 th08 th09 th10 th11 th12",   // vi
+		"ιαν φεβ μαρ απρ μάι ιούν ιούλ αύγ σεπ οκτ νοέ δεκ",             // el
+		"ιαν φεβ μάρ απρ μαΐ ιουν ιουλ αυγ σεπ οκτ νοε δεκ",
+		"янв фев мар апр мая июн июл авг сен окт ноя дек", // ru
+		"янв февр марта апр май июня июля авг сент окт нояб дек",
+		"яну фев март апр май юни юли авг сеп окт ное дек", // bg
+		"січ лют бер кві тра чер лип сер вер жов лис гру",  // uk
+		"січ лют бер квіт трав черв лип серп вер жовт лист груд",
+		"сту лют сак кра май чэр ліп жні вер кас ліс сне", // be
+		"сту лют сак кра мая чэр ліп жні вер кас ліс сне",
+		"јан феб мар апр мај јун јул авг сеп окт нов дец", // sr
+		"јан фев мар апр мај јун јул авг сеп окт ное дек", // mk
+		"қаң ақп нау сәу мам мау шіл там қыр қаз қар жел", // kk
+		"гый фев мар апр май июн июл авг сен окт ноя дек", // tt
+		"1月 2月 3月 4月 5月 6月 7月 8月 9月 10月 11月 12月",          // ja, zh
+		"1월 2월 3월 4월 5월 6월 7월 8월 9월 10월 11월 12월",          // ko
 	} {
 		for i, name := range strings.Fields(names) {
-			m[name] = i + 1
+			add(name, i+1)
 			_, n := utf8.DecodeRuneInString(name)
 			if first := strings.ToUpper(name[:n]); n > 1 && utf8.ValidString(name) && len(first) == n {
-				m[first+name[n:]] = i + 1
+				add(first+name[n:], i+1)
 			}
 		}
 	}

@@ -57,7 +57,11 @@ func (p *Parser) textOfHTML(line []byte) (text []byte, ok bool) {
 		if n == 0 {
 			return nil, false
 		}
-		b, rest = append(b, rest[:i]...), rest[i+n:]
+		b = append(b, rest[:i]...)
+		if hasPrefix(rest[i:], "</td>") || hasPrefix(rest[i:], "</th>") {
+			b = append(b, ' ')
+		}
+		rest = rest[i+n:]
 	}
 	p.untagged = b
 	if bytes.IndexByte(b, '>') >= 0 {

@@ -195,8 +195,10 @@ scan:
 					i++
 				}
 				o.field(key, b[start:i], p)
-			} else if b[i] == '[' && string(key) == "MESSAGE" {
-				o.field(key, p.bytesOf(b[i:]), p)
+			} else if b[i] == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])) {
+				if v := p.bytesOf(b[i:]); v != nil {
+					o.field(key, v, p)
+				}
 			}
 		default:
 			i++

@@ -288,6 +288,8 @@ type Parser struct {
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
 	shapes             shapes
+	unit               header // used by unwrap
+	onConsole          bool   // the line before was LOG: MAIN
 	consolePID         []byte
 	scratch            []byte // of a text out of JSON
 	export             export

@@ -143,3 +143,25 @@ func (p *Parser) blank() []byte {
 	}
 	return nil
 }
+
+// End tells what waits for a line that does not come, where a source ends: the last entry of a
+// journal's export, a line of Exim's without its last part. The kind is that of the line read
+// last, which counted as the kind was. To be called until it reports false.
+func (p *Parser) End(offset int64, r *Result) (kind, was Kind, ok bool) {
+	r.reset()
+	if p.how == inExport && p.export.holds() {
+		return p.exportEntry(r, offset), Skipped, true
+	}
+	for i := range p.parts.begun {
+		if b := &p.parts.begun[i]; b.next > 0 {
+			if b.next = 0; holdsDelivery(b.text) {
+				r.Time, r.Program = p.Last(), b.program
+				return Unparsed, Queued, true
+			}
+		}
+	}
+	if p.within != nil {
+		return p.within.End(offset, r)
+	}
+	return 0, 0, false
+}

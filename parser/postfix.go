@@ -119,6 +119,8 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 				return Unparsed // and as HTML it is read again
 			}
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
+		} else if hasPrefix(rest, "to") && holdsDelivery(h.message) {
+			return Unparsed // with escapes
 		}
 	case qmgrDaemon:
 		if hasPrefix(rest, "to=<") { // what the queue manager gives up or puts off by itself

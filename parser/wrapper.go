@@ -24,8 +24,11 @@ import (
 // maxWrapper bounds how far from the beginning a line within is looked for.
 const maxWrapper = 400
 
-// maxConsole is more than stands behind "LOG: MAIN" on its line.
-const maxConsole = 64
+// logMain stands alone on a line of an Exim's in the foreground, or nearly so.
+const (
+	logMain    = "LOG: MAIN"
+	maxConsole = 64
+)
 
 // maxDepth bounds how many wrappers are taken off one after the other.
 const maxDepth = 4
@@ -174,12 +177,12 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 		}
 		return Skipped
 	}
-	if hasPrefix(line, "__CURSOR=") && p.depth == 0 {
+	if p.depth == 0 && (hasPrefix(line, "__CURSOR=") || string(line) == "{") {
 		p.how = inExport
-		p.export.begin()
+		p.export.begin(len(line) == 1)
 		return Skipped
 	}
-	if p.how == unwrapped && len(p.consolePID) == 0 && !mayHoldLine(line) {
+	if p.how == unwrapped && !p.onConsole && !mayHoldLine(line) {
 		return Skipped
 	}
 	out := envelope{host: h.host}
@@ -295,7 +298,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		} else if i < stampEnd {
 			continue
 		}
-		if i == 0 && n > 0 || !beginsLine(rest, n) {
+		if i == 0 && n > 0 || n > 0 && n < len(rest) && rest[n] == ']' || !beginsLine(rest, n) {
 			continue
 		}
 		h := &p.h
@@ -304,6 +307,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		if prog.daemon == notPostfix && !prog.exim {
 			switch {
 			case n > 0 && h.form == stampExim && h.id != nil: // Exim's own log
+			case n > 0 && prog.agent != "" && isBare(h.message, &p.unit): // journalctl -o with-unit
 			case n > 0 && len(h.program) > 0 && bytes.HasSuffix(line[:i], []byte(": ")): // a header behind a header
 			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !isBare(rest, h):
 				continue // another program's words
@@ -524,14 +528,16 @@ func (p *Parser) now() time.Time {
 }
 
 func zoned(form stampForm, b []byte) bool {
-	if form != stampISO && form != stampExim {
-		return form == stampUnix
-	}
-	if b[len(b)-1] == 'Z' {
+	switch {
+	case form == stampUnix:
+		return true
+	case form == stampRFC3164:
+		return false
+	case b[len(b)-1] == 'Z':
 		return true
 	}
 	st, _ := parseStamp(b, form)
-	return st.zoned
+	return st.zoned || st.unix
 }
 
 // beginsLine reports whether a line of an MTA's could begin here, behind a
@@ -601,15 +607,32 @@ func (p *Parser) programBefore(prefix []byte) *program {
 
 // console reads what an Exim in the foreground prints (exim -v, -bdf with
 // debugging): the process id, "LOG: MAIN", and on the next line the message
-// without its id, in whose place the process id stands.
+// without its id, in whose place the process id stands. Without that it is of no message.
 func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Kind {
-	if i := bytes.Index(line, []byte(" LOG: MAIN")); i > 0 {
-		if pid := lastDigits(line[:i]); len(pid) > 0 && isWrapper(line[:i-len(pid)], &p.shapes) {
-			p.consolePID = append(p.consolePID[:0], pid...)
+	if i := bytes.Index(line[max(0, len(line)-maxConsole):], []byte(logMain)); i >= 0 {
+		before := bytes.TrimRight(line[:max(0, len(line)-maxConsole)+i], " ")
+		pid := lastDigits(before)
+		if head := before[:len(before)-len(pid)]; len(head) > 0 && head[len(head)-1] != ' ' {
+			pid = nil // of a time
+		}
+		if isWrapper(line[:len(before)-len(pid)], &p.shapes) {
+			p.onConsole, p.consolePID = true, append(p.consolePID[:0], pid...)
 			return Queued
 		}
 	}
+	if !p.onConsole {
+		return Skipped
+	}
 	if len(p.consolePID) == 0 {
+		p.onConsole = false
+		for i := 0; i+3 < len(line) && i < maxWrapper; i++ {
+			if flag := eximFlag(line[i:]); flag != "" && (i == 0 || bytes.HasSuffix(line[:i], []byte("  "))) && isWrapper(line[:i], &p.shapes) {
+				if flag == "<=" {
+					return Queued
+				}
+				return Unparsed
+			}
+		}
 		return Skipped
 	}
 	i := bytes.Index(line[:min(len(line), maxWrapper)], p.consolePID)
@@ -621,7 +644,7 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 	if !ok || len(rest) < 3 || eximFlag(rest) == "" && string(rest) != "Completed" {
 		return Skipped
 	}
-	p.consolePID = p.consolePID[:0]
+	p.onConsole = false
 	out.host = nil // it may be the process id
 	for j := range line[:i] {
 		if form, n := scanStamp(line[j:i]); n > 0 {
@@ -685,13 +708,45 @@ func mayHoldLine(line []byte) bool {
 		}
 		b = b[i+1:]
 	}
-	return holdsAddress(line, "=") >= 0 || holdsEximID(line) ||
-		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(" LOG: MAIN"))
+	return holdsAddress(line, "=") >= 0 || holdsEximID(line) || holdsEscapes(line) ||
+		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(logMain))
 }
 
 // holdsDelivery reports a line that holds what a delivery line holds, in
 // whatever wrapping.
 func holdsDelivery(line []byte) bool {
+	if holdsPlainly(line) {
+		return true
+	}
+	for range maxNested {
+		if !holdsEscapes(line) {
+			return false
+		}
+		var buf []byte
+		if line = unescapeJSON(line, &buf); holdsPlainly(line) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsEscapes reports escapes with a backslash (of JSON, of Markdown) of what else stands for
+// itself. JSON within JSON escapes the backslash.
+func holdsEscapes(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '\\')
+		if i < 0 || i+1 == len(b) {
+			return false
+		}
+		if c := b[i+1]; c == 'u' || c == '<' || c == '=' || c == '>' || c == '*' || c == '-' {
+			return true
+		}
+		b = b[i+1:]
+	}
+}
+
+// holdsPlainly is holdsDelivery where escapes hide neither words nor the signs between them.
+func holdsPlainly(line []byte) bool {
 	if i := holdsAddress(line, "to="); i >= 0 && bytes.Contains(line[i:], []byte("status=")) {
 		return true
 	}

@@ -97,6 +97,22 @@ func TestWrappers(t *testing.T) {
 		{"journalctl -o short-full", "Mon 2026-11-23 09:47:06 UTC mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 		{"journalctl -o short-full, an offset", "Mon 2026-11-23 06:47:06 -03 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 		{"journalctl -o with-unit", "Mon 2026-11-23 09:47:06 UTC mx1 postfix@-.service[7]: " + wrapSyslog, "mx1", "smtp"},
+		{"journalctl -o with-unit, the message alone", "Mon 2026-11-23 09:47:06 UTC mx1 postfix@-.service[7]: " + wrapBare, "mx1", "postfix@-.service"},
+		{"multilog", "@400000006b040ba4" + "0bebc200 postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"multilog, Exim", "@400000006b040ba4" + "0bebc200 " + wrapExim, "", "remote_smtp"},
+		{"svlogd", "2026-11-23_09:47:06.12345 postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"slashes in the date", "2026/11/23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"RFC 5322's date", "Mon, 23 Nov 2026 10:47:06 +0100 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"a web server's date", "[23/Nov/2026:04:17:06 -0530] mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"hyphens in the date", "23-Nov-2026 09:47:06.123 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"seconds since 1970", "1795427226 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"milliseconds since 1970, without a name", "1795427226123 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"a time in brackets", "[2026-11-23 09:47:06] postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"dmesg -T", "[Mon Nov 23 09:47:06 2026] postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"Heroku", "2026-11-23T09:47:06.123456+00:00 app[worker.1]: " + wrapSyslog, "mx1", "smtp"},
+		{"Fluentd's files", "2026-11-23T09:47:06+00:00\tmail.info\t" + `{"host":"mx1","ident":"postfix/smtp","message":` + quote(wrapBare) + `}`, "mx1", "smtp"},
+		{"HTML, cells", "<tr><td>2026-11-23 09:47:06</td><td>mx1</td><td>postfix/smtp[7]: " + strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapBare) + "</td></tr>", "mx1", "smtp"},
+		{"a text as bytes", `{"time":"2026-11-23T09:47:06Z","log":` + strings.Join(strings.Fields(fmt.Sprint([]byte(wrapSyslog))), ",") + `}`, "mx1", "smtp"},
 		{"asctime", "Mon Nov 23 09:47:06 2026 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 		{"the year behind the time", "Nov 23 09:47:06 2026 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 		{"BusyBox", "mail.info: Nov 23 09:47:06 postfix/smtp[7]: " + wrapBare, "", "smtp"},
@@ -260,6 +276,11 @@ func TestNearestTime(t *testing.T) {
 	}
 }
 
+// escapeAll writes the signs between the words as JSON may escape them.
+func escapeAll(s string) string {
+	return strings.NewReplacer("=", `\u003d`, "<", `\u003c`, ">", `\u003E`, "*", `\u002A`, "-", `\u002d`, "status", `st\u0061tus`).Replace(s)
+}
+
 // TestCounted holds that what holds a delivery and is not understood is counted.
 func TestCounted(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
@@ -273,6 +294,8 @@ func TestCounted(t *testing.T) {
 		`{"log":` + quote(`{"x":`+quote(`{"y":`+quote(wrapSyslog)+`}`)+`}`) + `}`,
 		`x=` + quote(wrapSyslog), "to=%3Ca%40b.example%3E, relay=none, status=bounced (x)",
 		`{"x":"1xVUtG-0005Lh-1y =\u003e a@b.example R=r T=t"}`,
+		escapeAll(wrapSyslog), escapeAll(wrapExim), `{"user":"` + escapeAll(wrapSyslog) + `"}`, `{"user":` + quote(`{"x":"`+escapeAll(wrapExim)+`"}`) + `}`, escapeAll(wrapBare),
+		strings.NewReplacer("<", `\<`, ">", `\>`, "=", `\=`).Replace(wrapSyslog), strings.NewReplacer("*", `\*`, "=", `\=`).Replace(wrapExim),
 	} {
 		if kind, r := parseLines(t, line); kind != Unparsed {
 			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
@@ -289,17 +312,28 @@ func TestCounted(t *testing.T) {
 	}
 }
 
-// TestMonths holds that a year of any language's loses nothing.
+// TestMonths holds that a year of any language's loses nothing. A name that means two months
+// is of the one that is nearer to the line before.
 func TestMonths(t *testing.T) {
-	for name, want := range monthNames {
-		for _, name := range []string{name, strings.ToUpper(name[:1]) + name[1:], name + "."} {
-			if !utf8.ValidString(name) {
-				continue
+	for name, months := range monthNames {
+		for _, want := range months {
+			for _, name := range []string{name, strings.ToUpper(name[:1]) + name[1:], name + "."} {
+				if want == 0 || !utf8.ValidString(name) {
+					continue
+				}
+				before := fmt.Sprintf("2026-%02d-10T03:58:22+00:00 mx1 postfix/qmgr[7]: 4028B460: removed", want)
+				kind, r := parseLines(t, before, before, name+" 11 03:58:22 mx1 postfix/smtp[7]: "+wrapBare)
+				if kind != Attempt || int(r.Deliveries[0].Time.Month()) != want || r.Deliveries[0].Host != "mx1" {
+					t.Errorf("%q: %v %+v, want month %d", name, kind, r.Deliveries, want)
+				}
 			}
-			kind, r := parseLines(t, name+" 11 03:58:22 mx1 postfix/smtp[7]: "+wrapBare)
-			if kind != Attempt || int(r.Deliveries[0].Time.Month()) != want || r.Deliveries[0].Host != "mx1" {
-				t.Errorf("%q: %v %+v, want month %d", name, kind, r.Deliveries, want)
-			}
+		}
+	}
+	for stamp, want := range map[string]string{"lip 11": "2026-07-11", "lis. 21.": "2026-11-21", "lis 24": "2026-10-24"} {
+		p := New(nil, Options{Location: time.UTC, Modified: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)})
+		var r Result
+		if kind := p.Parse([]byte(stamp+" 03:58:22 mx1 postfix/smtp[7]: "+wrapBare), 0, &r); kind != Attempt || r.Time.Format(time.DateOnly) != want {
+			t.Errorf("%s: %v %v, want %s", stamp, kind, r.Time, want)
 		}
 	}
 }
@@ -379,6 +413,47 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// TestEnd reads what waits for a line that does not come.
+func TestEnd(t *testing.T) {
+	const part = "Nov 23 09:47:06 mx1 exim[%d]: [1/2] 1xVUtG-0005Lh-1y ** a@b.example R=r T=t H=mx.b.example [192.0.2.1]: SMTP"
+	entry := strings.Split(strings.TrimSuffix(exportEntry(1, "postfix/smtp", "MESSAGE="+wrapBare), "\n\n"), "\n")
+	pretty := []string{"{", `        "SYSLOG_IDENTIFIER" : "postfix/smtp",`, `        "MESSAGE" : "` + wrapBare + `",`, `        "__REALTIME_TIMESTAMP" : "1795427227123456"`}
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  []Kind // and what they counted as
+	}{
+		{"nothing", []string{wrapSyslog}, nil},
+		{"a part", []string{fmt.Sprintf(part, 7)}, []Kind{Unparsed, Queued}},
+		{"two", []string{fmt.Sprintf(part, 7), fmt.Sprintf(part, 8)}, []Kind{Unparsed, Queued, Unparsed, Queued}},
+		{"a part in JSON", []string{`{"log":"` + fmt.Sprintf(part, 7) + `"}`}, []Kind{Unparsed, Queued}},
+		{"a part of no delivery", []string{"Nov 23 09:47:06 mx1 exim[7]: [1/2] 1xVUtG-0005Lh-1y <= s@x.example"}, nil},
+		{"an entry of the journal", entry, []Kind{Attempt, Skipped}},
+		{"its beginning", entry[:2], nil},
+		{"an object", pretty, []Kind{Attempt, Skipped}},
+		{"a whole object", append(pretty, "}"), nil},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i, line := range tt.lines {
+			p.Parse([]byte(line), int64(i), &r)
+		}
+		var got []Kind
+		for range 9 {
+			kind, was, ok := p.End(int64(len(tt.lines)), &r)
+			if !ok {
+				break
+			}
+			if got = append(got, kind, was); kind == Attempt && (r.Deliveries[0].Time.Second() != 7 || r.Deliveries[0].Agent != "smtp") {
+				t.Errorf("%s: %+v", tt.name, r.Deliveries)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestConsole reads what an Exim in the foreground prints.
 func TestConsole(t *testing.T) {
 	const delivery = "  277   == a@b.example R=r defer (-1): host lookup did not complete"
@@ -390,6 +465,14 @@ func TestConsole(t *testing.T) {
 	}
 	if kind, _ := parseLines(t, delivery); kind == Attempt {
 		t.Error("taken without LOG: MAIN before it")
+	}
+	for _, before := range []string{"", "smtp_1  | ", "2026-11-23T09:47:06.1Z ", "Nov 23 09:47:06 "} {
+		if kind, _ := parseLines(t, before+"LOG: MAIN", before+delivery[len("  277 "):]); kind != Unparsed {
+			t.Errorf("%q, without a process id: %v", before, kind)
+		}
+		if kind, _ := parseLines(t, before+"LOG: MAIN", before+"  <= s@x.example U=root P=local S=9"); kind != Queued {
+			t.Errorf("%q, an arrival: %v", before, kind)
+		}
 	}
 }
 

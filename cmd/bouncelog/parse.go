@@ -136,6 +136,9 @@ type parsed struct {
 	verbose                 bool   // it is one of journalctl -o verbose
 }
 
+// sampleSize is how much is shown of a line that is not understood, in bytes.
+const sampleSize = 60
+
 // foreignShare is the share of a log's deliveries that must be understood.
 const foreignShare = 0.5
 
@@ -186,6 +189,26 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		number int64
 		r      parser.Result
 	)
+	var last struct {
+		path, text string
+		offset     int64
+	}
+	// end counts what waits for a line that does not come.
+	end := func() error {
+		if log == nil {
+			return nil
+		}
+		for {
+			kind, _, ok := log.End(last.offset, &r)
+			if !ok {
+				return nil
+			}
+			p.left--
+			if err := p.take(kind, last.path, number, last.offset, []byte(last.text), &r, judge); err != nil {
+				return err
+			}
+		}
+	}
 	progress := newProgress(cmd.ErrOrStderr())
 	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
 		if e.Kind == tailer.EventCopy {
@@ -193,51 +216,65 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		}
 	}}, func(c *tailer.Chunk) error {
 		if log == nil || c.Source.ID != source {
+			if err := end(); err != nil {
+				return err
+			}
 			source, number = c.Source.ID, 0
 			p.files = append(p.files, parsed{path: c.Source.Path})
 			o := opts
 			o.Source, o.Modified = c.Source.ID, c.Source.Modified
 			log = parser.New(queue, o)
 		}
+		var tail []byte
 		for offset, line := range c.Lines() {
 			number++
 			p.lines++
-			kind := log.Parse(line, offset, &r)
-			if r.Doubted {
-				p.doubted++
-			}
-			switch kind {
-			case parser.Attempt:
-				p.attempts += int64(len(r.Deliveries))
-				p.files[len(p.files)-1].attempts += int64(len(r.Deliveries))
-				if r.Time.IsZero() {
-					p.untimed += int64(len(r.Deliveries))
-				}
-			case parser.Unparsed:
-				p.notUnderstood++
-				file := &p.files[len(p.files)-1]
-				if file.notUnderstood++; file.sample == "" {
-					file.sample = strconv.Quote(table.Clean(string(line[:min(len(line), 60)])))
-					file.verbose = bytes.HasPrefix(line, []byte("    MESSAGE="))
-				}
-			default:
-				p.left++
-			}
-			if p.rows == nil || kind != parser.Attempt && kind != parser.Expiry && kind != parser.Unparsed && !told(&r.End) {
-				continue
-			}
-			if err := p.print(kind, c.Source.Path, number, offset, line, &r, judge); err != nil {
+			if err := p.take(log.Parse(line, offset, &r), c.Source.Path, number, offset, line, &r, judge); err != nil {
 				return err
 			}
+			tail = line
+			last.path, last.offset = c.Source.Path, offset
 		}
+		last.text = string(tail[:min(len(tail), sampleSize)])
 		return nil
 	})
+	if err == nil {
+		err = end()
+	}
 	progress.end()
 	bad, err := pathErrors(err)
 	for _, e := range bad {
 		complain(cmd.ErrOrStderr(), e)
 	}
 	return len(bad) > 0, err
+}
+
+// take counts a line as what it is, and prints it where that is asked for.
+func (p *parsing) take(kind parser.Kind, path string, number, offset int64, line []byte, r *parser.Result, judge *judge.Judge) error {
+	if r.Doubted {
+		p.doubted++
+	}
+	file := &p.files[len(p.files)-1]
+	switch kind {
+	case parser.Attempt:
+		p.attempts += int64(len(r.Deliveries))
+		file.attempts += int64(len(r.Deliveries))
+		if r.Time.IsZero() {
+			p.untimed += int64(len(r.Deliveries))
+		}
+	case parser.Unparsed:
+		p.notUnderstood++
+		if file.notUnderstood++; file.sample == "" {
+			file.sample = strconv.Quote(table.Clean(string(line[:min(len(line), sampleSize)])))
+			file.verbose = bytes.HasPrefix(line, []byte("    MESSAGE="))
+		}
+	default:
+		p.left++
+	}
+	if p.rows == nil || kind != parser.Attempt && kind != parser.Expiry && kind != parser.Unparsed && !told(&r.End) {
+		return nil
+	}
+	return p.print(kind, path, number, offset, line, r, judge)
 }
 
 func (p *parsing) print(kind parser.Kind, path string, number, offset int64, line []byte, r *parser.Result, judge *judge.Judge) error {

@@ -1,0 +1,100 @@
+package parser
+
+import "bytes"
+
+// prettyLine takes in a line of an object of JSON that is indented, one member a line, as
+// journalctl -o json-pretty, jq and the tools of clouds write it, without the blanks round it.
+// Objects within are read as if their members were its own, but for those of a list, each of
+// which is one of its own. The line that ends the object is read as the line of the log that
+// it carries; the others are Skipped. It reports false where the line is of no object.
+func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
+	e := &p.export
+	line = trimBreaks(bytes.TrimSuffix(line, []byte(",")))
+	if len(line) == 0 {
+		return Blank, true
+	}
+	end := line[len(line)-1]
+	switch c := line[0]; {
+	case len(line) == 1 && (c == '{' || c == '}' || c == ']'):
+		if c == ']' && e.key != nil {
+			p.prettyMember(e.key, e.value)
+			e.key = nil
+		}
+		if e.level--; c != '{' && e.level >= 0 {
+			break
+		}
+		if c != '{' {
+			p.how = unwrapped
+		}
+		if e.level = 0; e.holds() {
+			return p.exportEntry(r, offset), true
+		}
+		e.begin(true)
+	case c == '"':
+		i := closingQuote(line, 1)
+		if i < 0 {
+			return 0, false
+		}
+		key, value := line[1:i], trimSpace(line[i+1:])
+		if len(value) == 0 { // a string in a list
+			e.lost = e.lost || holdsDelivery(line)
+			break
+		}
+		if value[0] != ':' {
+			return 0, false
+		}
+		switch value = trimSpace(value[1:]); {
+		case len(value) == 0:
+			return 0, false
+		case len(value) == 1 && (end == '{' || end == '['):
+			e.level++
+			if e.key = nil; end == '[' {
+				e.key, e.value = bytes.Clone(key), e.value[:0]
+			}
+		case value[0] == '"' && closingQuote(value, 1) == len(value)-1:
+			p.prettyMember(key, value[1:len(value)-1])
+		case isScalar(value):
+			p.prettyMember(key, value)
+		default: // a list or an object on one line
+			e.lost = e.lost || holdsDelivery(value)
+		}
+	case isScalar(line): // in a list: of the bytes of a text, maybe
+		if n, isByte := digits(line); isByte && n < 256 && e.key != nil && len(e.value) < maxJoined {
+			if n == '\\' {
+				e.value = append(e.value, '\\')
+			}
+			e.value = append(e.value, byte(n))
+		}
+	default:
+		return 0, false
+	}
+	return Skipped, true
+}
+
+// prettyMember takes in a member of the object, as far as there is room.
+func (p *Parser) prettyMember(key, v []byte) {
+	e := &p.export
+	if len(v) == 0 {
+		return
+	}
+	if len(e.known)+len(v) > maxJoined {
+		e.lost = e.lost || holdsDelivery(v)
+		return
+	}
+	p.room(len(v))
+	e.field(key, e.keep(v), p)
+}
+
+// isScalar reports a number, true, false or null.
+func isScalar(b []byte) bool {
+	switch string(b) {
+	case "true", "false", "null":
+		return true
+	}
+	for _, c := range b {
+		if !isDigit(c) && c != '.' && c != '-' && c != '+' && c|0x20 != 'e' {
+			return false
+		}
+	}
+	return isDigit(b[len(b)-1])
+}

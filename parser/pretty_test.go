@@ -1,0 +1,64 @@
+package parser
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPretty reads objects over several lines.
+func TestPretty(t *testing.T) {
+	entry := func(text any) map[string]any {
+		return map[string]any{"MESSAGE": text, "SYSLOG_IDENTIFIER": "postfix/smtp", "_HOSTNAME": "mx1", "__REALTIME_TIMESTAMP": "1795427226123456", "PRIORITY": 6}
+	}
+	var list []any // of bytes
+	for _, c := range []byte(wrapBare) {
+		list = append(list, c)
+	}
+	for _, tt := range []struct {
+		name     string
+		object   any
+		attempts int
+		unparsed int
+	}{
+		{"journalctl -o json-pretty", entry(wrapBare), 1, 0},
+		{"a text of bytes", entry(list), 1, 0},
+		{"members within, the time behind them", map[string]any{"a": map[string]any{"message": wrapSyslog, "labels": map[string]any{"x": nil, "y": []any{"z", true}}}, "timestamp": "2026-11-23T09:47:06.1Z"}, 1, 0},
+		{"a list of objects", []any{entry(wrapBare), entry(wrapBare), entry("x")}, 2, 0},
+		{"a list in an object", map[string]any{"events": []any{entry(wrapBare), entry(wrapBare)}, "token": "x"}, 2, 0},
+		{"two texts", map[string]any{"message": wrapSyslog, "log": wrapSyslog}, 1, 0},
+		{"a delivery in a list of strings", map[string]any{"lines": []any{"x", wrapSyslog}}, 0, 1},
+		{"another program's", map[string]any{"MESSAGE": "Invalid user " + wrapBare, "SYSLOG_IDENTIFIER": "sshd"}, 0, 1},
+		{"no text", map[string]any{"a": 1, "b": map[string]any{}, "c": []any{}}, 0, 0},
+		{"a long text", map[string]any{"message": strings.Repeat("x", maxJoined) + wrapSyslog}, 0, 1},
+	} {
+		text, err := json.MarshalIndent(tt.object, "", "\t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		attempts, unparsed := 0, 0
+		for i, line := range strings.Split(strings.Repeat(string(text)+"\n", 2)+wrapSyslog, "\n") {
+			switch p.Parse([]byte(line), int64(i), &r) {
+			case Attempt:
+				attempts++
+				if d := r.Deliveries[0]; d.Recipient != "a@b.example" || !d.Time.Truncate(time.Second).Equal(time.Date(2026, 11, 23, 9, 47, 6, 0, time.UTC)) || d.Host != "mx1" || d.Agent != "smtp" {
+					t.Errorf("%s: %+v", tt.name, d)
+				}
+			case Unparsed:
+				unparsed++
+			}
+		}
+		if attempts != 2*tt.attempts+1 || unparsed != 2*tt.unparsed {
+			t.Errorf("%s: %d attempts and %d lines not understood, want %d and %d", tt.name, attempts, unparsed, 2*tt.attempts+1, 2*tt.unparsed)
+		}
+	}
+	// What is no object any more is read as what it is.
+	for _, lines := range []string{"{\n" + wrapSyslog, "{\n\"message\": \"x\",\n" + wrapSyslog + "\n}", "{\n{\n[\n]\n}\n}\n}\n" + wrapSyslog, "{\n\"a\": {\n\"" + wrapSyslog + "\",,,\n"} {
+		if kind, _ := parseLines(t, strings.Split(lines, "\n")...); kind != Attempt && !strings.HasSuffix(lines, "}") && !strings.HasSuffix(lines, "\n") {
+			t.Errorf("%q: %v", lines, kind)
+		}
+	}
+}
