@@ -43,6 +43,9 @@ type clock struct {
 	latest  int64     // no stamp is later; brought up to date when one seems to be
 	doubted bool      // the stamp read last is not believed
 
+	monthName []byte // of the last stamp that names one
+	month     int
+
 	// The stamp resolved last, up to the second, as the words that again
 	// compares: its first eight bytes, the next eight (or fewer, before the
 	// second), the last eight, which are "hh:mm:ss". After a fraction there
@@ -171,15 +174,12 @@ func (c *clock) read(h *header) bool {
 		return false
 	}
 	sec, ok := c.resolve(&st)
-	if st.other != 0 { // the month that is nearer to the line before, or to the end of the file
-		measure := c.measure
-		if measure.IsZero() {
-			measure = c.youngest
+	if h.form == stampRFC3164 {
+		name, _, _ := bytes.Cut(h.stamp, []byte(" "))
+		if st.other != 0 {
+			sec, ok = c.likelier(&st, name, sec, ok)
 		}
-		st.month = st.other
-		if other, known := c.resolve(&st); known && (!ok || abs(other-measure.Unix()) < abs(sec-measure.Unix())) {
-			sec, ok = other, true
-		}
+		c.monthName, c.month = append(c.monthName[:0], name...), st.month
 	}
 	if !ok {
 		return false
@@ -200,6 +200,26 @@ func (c *clock) read(h *header) bool {
 		c.zone = append(c.zone[:0], h.stamp[st.second+st.fractionLen:]...)
 	}
 	return true
+}
+
+// likelier decides between the two months that a name means: not for the one that the line
+// before named otherwise, and for the one that is nearer to that line, or to the end of the file.
+func (c *clock) likelier(st *stamp, name []byte, sec int64, ok bool) (int64, bool) {
+	measure := c.measure
+	if measure.IsZero() {
+		measure = c.youngest
+	}
+	renamed := !bytes.Equal(name, c.monthName)
+	first := st.month
+	st.month = st.other
+	other, known := c.resolve(st)
+	switch {
+	case !known, renamed && c.month == st.other:
+	case !ok, renamed && c.month == first, abs(other-measure.Unix()) < abs(sec-measure.Unix()):
+		return other, true
+	}
+	st.month = first
+	return sec, ok
 }
 
 // take sets now to a time, if it is believable. Named says that its year was named.

@@ -329,6 +329,16 @@ func TestMonths(t *testing.T) {
 			}
 		}
 	}
+	// A year of each language that others disagree with, a line a month.
+	for _, year := range []string{"sty lut mar kwi maj cze lip sie wrz paź lis gru", "sij velj ožu tra svi lip srp kol ruj lis stu pro", "led úno bře dub kvě čen čec srp zář říj lis pro"} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i, name := range strings.Fields(year) {
+			if kind := p.Parse([]byte(name+" 11 03:58:22 mx1 postfix/smtp[7]: "+wrapBare), int64(i), &r); kind != Attempt || int(r.Time.Month()) != i+1 {
+				t.Errorf("%s: %v %v, want month %d", name, kind, r.Time, i+1)
+			}
+		}
+	}
 	for stamp, want := range map[string]string{"lip 11": "2026-07-11", "lis. 21.": "2026-11-21", "lis 24": "2026-10-24"} {
 		p := New(nil, Options{Location: time.UTC, Modified: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)})
 		var r Result
