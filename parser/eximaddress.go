@@ -27,9 +27,6 @@ import "strings"
 // scanAddress reads the address and its parent, and returns what follows. It
 // reports false where another mailbox may be meant.
 func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
-	for len(s) > 0 && s[0] == ' ' {
-		s = s[1:]
-	}
 	var tops []quotedTop
 	if i := nextParent(s, 0); i >= 0 {
 		if tops, ok = quotedTops(s, i); !ok {
@@ -40,6 +37,11 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 				f.address, f.parent = t.recipient()
 				return t.rest, t.alone(tops) && !mayQuote(s[:t.at])
 			}
+		}
+	}
+	for len(s) > 0 && s[0] == ' ' {
+		if s = s[1:]; len(tops) > 0 {
+			return "", false // it may be the address's
 		}
 	}
 	if rest, ok = f.shownAddress(s); !ok {
