@@ -452,6 +452,9 @@ func (o *object) time(v []byte, p *Parser) {
 	}
 	if form, n := scanStamp(v); n > 0 {
 		o.form, o.stamp = form, v[:n]
+		if form == stampISO {
+			p.clock.read(&header{form: form, stamp: o.stamp, plain: true}) // for the next one
+		}
 	} else if allDigits(v) || len(v) > 10 && v[10] == '.' && allDigits(v[:10]) && allDigits(v[11:]) {
 		o.unix(v, p)
 	}

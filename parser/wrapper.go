@@ -89,7 +89,7 @@ func (p *Parser) reference(m *moment) (ref reference) {
 			return ref
 		}
 	}
-	if form == stampUnix && !at.IsZero() {
+	if !at.IsZero() && (form == stampUnix || stamp[len(stamp)-1] == 'Z') {
 		return reference{known: true, sec: at.Unix(), nsec: int32(at.Nanosecond())}
 	}
 	st, n := parseStamp(stamp, form)
