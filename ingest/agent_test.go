@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -100,6 +101,45 @@ func TestAgentIsHost(t *testing.T) {
 	}
 	if want := map[string]int64{"mx7": 1, "mx": 2}; !maps.Equal(got, want) {
 		t.Errorf("attempts by host: %v, want %v", got, want)
+	}
+}
+
+// TestEnd holds that what waits for a line that does not come is counted once, where a log is
+// read whole.
+func TestEnd(t *testing.T) {
+	rules, err := judge.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		text string
+		want store.Source
+	}{
+		{
+			"__CURSOR=a\n__REALTIME_TIMESTAMP=1795427226123456\nSYSLOG_IDENTIFIER=postfix/smtp\n_HOSTNAME=mx\nMESSAGE=4028B460: to=<a@b.example>, relay=none, delay=1, dsn=5.1.1, status=bounced (no)\n",
+			store.Source{Lines: 5, Delivery: 1, Attempts: 1, Skipped: 4},
+		},
+		{"Nov 23 09:47:06 mx exim[7]: [1/2] 1xVUtG-0005Lh-1y ** a@b.example R=r T=t: 550\n", store.Source{Lines: 1, Unparsed: 1}},
+	} {
+		db := memory.Open()
+		g, err := ingest.New(t.Context(), db, ingest.Options{Judge: rules, Parser: parser.Options{Location: time.UTC}, Whole: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &tailer.Chunk{Source: &tailer.Source{ID: "a", Path: "a", Kind: tailer.KindFile}, Data: []byte(tt.text)}
+		c.Position = tailer.Position{ID: "a", Path: "a", Offset: int64(len(tt.text))}
+		// Before the end, everything is stored.
+		if err := g.Close(errors.Join(g.Chunk(c), g.Flush())); err != nil {
+			t.Fatal(err)
+		}
+		s := g.Totals()
+		s.First, s.Last = time.Time{}, time.Time{}
+		if s != tt.want {
+			t.Errorf("%+v, want %+v", s, tt.want)
+		}
+		if n := attempts(t, db); n != tt.want.Attempts {
+			t.Errorf("%d attempts are stored, want %d", n, tt.want.Attempts)
+		}
 	}
 }
 
