@@ -21,8 +21,9 @@ type export struct {
 	left  uint64 // how many of its bytes are still to come
 	value []byte // those that have come, maxJoined at most
 
-	pretty bool // it is JSON
-	level  int  // how deep in the object the next line stands
+	pretty    bool // it is JSON
+	level     int  // how deep in the object the next line stands
+	elsewhere bool // what is no text of it holds a delivery
 }
 
 // maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
@@ -35,7 +36,7 @@ func (e *export) begin(pretty bool) {
 }
 
 // holds reports an entry that has a text.
-func (e *export) holds() bool { return e.text != nil || e.count > 0 || e.lost }
+func (e *export) holds() bool { return e.text != nil || e.count > 0 || e.lost || e.elsewhere }
 
 // exportEntry reads the text of the entry, and forgets it.
 func (p *Parser) exportEntry(r *Result, offset int64) Kind {
@@ -45,6 +46,9 @@ func (p *Parser) exportEntry(r *Result, offset int64) Kind {
 		e.choose(p)
 	}
 	kind := p.open(&e.object, &envelope{}, r, offset)
+	if e.elsewhere && (kind == Skipped || kind == Blank) {
+		kind = Unparsed
+	}
 	e.begin(e.pretty)
 	return kind
 }

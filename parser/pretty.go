@@ -37,7 +37,7 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		}
 		key, value := line[1:i], trimSpace(line[i+1:])
 		if len(value) == 0 { // a string in a list
-			e.lost = e.lost || holdsDelivery(line)
+			e.elsewhere = e.elsewhere || holdsDelivery(line)
 			break
 		}
 		if value[0] != ':' {
@@ -56,7 +56,7 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		case isScalar(value):
 			p.prettyMember(key, value)
 		default: // a list or an object on one line
-			e.lost = e.lost || holdsDelivery(value)
+			e.elsewhere = e.elsewhere || holdsDelivery(value)
 		}
 	case isScalar(line): // in a list: of the bytes of a text, maybe
 		if n, isByte := digits(line); isByte && n < 256 && e.key != nil && len(e.value) < maxJoined {
@@ -82,7 +82,10 @@ func (p *Parser) prettyMember(key, v []byte) {
 		return
 	}
 	p.room(len(v))
-	e.field(key, e.keep(v), p)
+	count, rank := e.count, e.rank
+	if e.field(key, e.keep(v), p); e.count == count && e.rank == rank {
+		e.elsewhere = e.elsewhere || holdsDelivery(v)
+	}
 }
 
 // isScalar reports a number, true, false or null.

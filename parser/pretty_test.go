@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -56,9 +57,38 @@ func TestPretty(t *testing.T) {
 		}
 	}
 	// What is no object any more is read as what it is.
-	for _, lines := range []string{"{\n" + wrapSyslog, "{\n\"message\": \"x\",\n" + wrapSyslog + "\n}", "{\n{\n[\n]\n}\n}\n}\n" + wrapSyslog, "{\n\"a\": {\n\"" + wrapSyslog + "\",,,\n"} {
-		if kind, _ := parseLines(t, strings.Split(lines, "\n")...); kind != Attempt && !strings.HasSuffix(lines, "}") && !strings.HasSuffix(lines, "\n") {
-			t.Errorf("%q: %v", lines, kind)
+	for _, before := range []string{"{", "{\n\"message\": \"x\",", "{\n{\n[\n]\n}\n}\n}", "{\n\"a\": {\n\"b\": ["} {
+		if kind, _ := parseLines(t, append(strings.Split(before, "\n"), wrapSyslog)...); kind != Attempt {
+			t.Errorf("behind %q: %v", before, kind)
 		}
 	}
+}
+
+// FuzzPretty holds that no delivery in an object vanishes when it is indented, and that it
+// spoils no line behind it.
+func FuzzPretty(f *testing.F) {
+	for _, s := range []string{`{"a":[1,{"message":"4028B460: to=<a@b.example>, relay=none, delay=1, status=bounced (x)"}],"b":{"c":null}}`, `[{"log":[52,48]},{}]`, `{"log":"x","x":["to=<a@b>, status=sent"]}`} {
+		f.Add([]byte(s))
+	}
+	text, _ := json.Marshal(wrapSyslog)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = []byte(strings.ReplaceAll(string(b), `"x"`, string(text)))
+		var compact, indented bytes.Buffer
+		if json.Compact(&compact, b) != nil || json.Indent(&indented, b, "", "  ") != nil || compact.Len() > maxWrapper || compact.Bytes()[0] != '{' {
+			return
+		}
+		count := func(text string) (n int) {
+			p := New(nil, Options{Location: time.UTC, Year: 2026})
+			var r Result
+			for i, line := range strings.Split(text+"\n"+wrapSyslog, "\n") {
+				if kind := p.Parse([]byte(line), int64(i), &r); kind == Attempt || kind == Unparsed {
+					n++
+				}
+			}
+			return n
+		}
+		if one, several := count(compact.String()), count(indented.String()); several < one || several == 0 {
+			t.Errorf("%s: %d lines with deliveries, indented %d", b, one, several)
+		}
+	})
 }

@@ -465,6 +465,9 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 			i++
 		}
 	}
+	if msg[0] >= 0x80 { // no MTA begins so: a blank that does not break, maybe
+		return Unparsed
+	}
 	return Skipped
 }
 

@@ -55,6 +55,7 @@ func TestLabelled(t *testing.T) {
 		{exim + "2026-11-23T09:47:06Z stdout F " + wrapExim, Attempt},
 		{exim + `{"log":` + quote(wrapExim) + `,"time":"2026-11-23T09:47:06Z"}`, Attempt},
 		{exim + "Subject: " + wrapExim, Unparsed},
+		{h + "\u00a0" + strings.ReplaceAll(wrapBare, " ", "\u00a0"), Unparsed},
 		// What they quote of strangers stays what it is.
 		{h + "warning: " + wrapBare, Skipped},
 		{h + "error: " + wrapBare, Skipped},
