@@ -36,27 +36,27 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 			return 0, false
 		}
 		key, value := line[1:i], trimSpace(line[i+1:])
-		if len(value) == 0 { // a string in a list
-			e.elsewhere = e.elsewhere || holdsDelivery(line)
-			break
+		isText := false
+		if len(value) > 0 { // else it is a string in a list
+			if value[0] != ':' || len(value) == 1 {
+				return 0, false
+			}
+			value = trimSpace(value[1:])
 		}
-		if value[0] != ':' {
-			return 0, false
-		}
-		switch value = trimSpace(value[1:]); {
+		switch {
 		case len(value) == 0:
-			return 0, false
 		case len(value) == 1 && (end == '{' || end == '['):
 			e.level++
 			if e.key = nil; end == '[' {
 				e.key, e.value = bytes.Clone(key), e.value[:0]
 			}
 		case value[0] == '"' && closingQuote(value, 1) == len(value)-1:
-			p.prettyMember(key, value[1:len(value)-1])
+			isText = p.prettyMember(key, value[1:len(value)-1])
 		case isScalar(value):
-			p.prettyMember(key, value)
-		default: // a list or an object on one line
-			e.elsewhere = e.elsewhere || holdsDelivery(value)
+			isText = p.prettyMember(key, value)
+		}
+		if !isText {
+			e.elsewhere = e.elsewhere || holdsDelivery(line)
 		}
 	case isScalar(line): // in a list: of the bytes of a text, maybe
 		if n, isByte := digits(line); isByte && n < 256 && e.key != nil && len(e.value) < maxJoined {
@@ -71,21 +71,17 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 	return Skipped, true
 }
 
-// prettyMember takes in a member of the object, as far as there is room.
-func (p *Parser) prettyMember(key, v []byte) {
+// prettyMember takes in a member of the object, as far as there is room, and reports whether
+// it is a text.
+func (p *Parser) prettyMember(key, v []byte) bool {
 	e := &p.export
-	if len(v) == 0 {
-		return
-	}
-	if len(e.known)+len(v) > maxJoined {
-		e.lost = e.lost || holdsDelivery(v)
-		return
+	if len(v) == 0 || len(e.known)+len(v) > maxJoined {
+		return false
 	}
 	p.room(len(v))
 	count, rank := e.count, e.rank
-	if e.field(key, e.keep(v), p); e.count == count && e.rank == rank {
-		e.elsewhere = e.elsewhere || holdsDelivery(v)
-	}
+	e.field(key, e.keep(v), p)
+	return e.count != count || e.rank != rank || e.lost
 }
 
 // isScalar reports a number, true, false or null.
