@@ -25,8 +25,9 @@
 //
 // A line that is not understood is read once more as HTML (html.go) and otherwise. A line
 // that nobody takes is Skipped; one that holds a delivery all the same (holdsDelivery) is
-// Unparsed. The journal's export format, an entry of which is
-// many lines, is read before all that (export.go).
+// Unparsed. The journal's export format and indented JSON, an entry of which is
+// many lines, are read before all that (export.go, pretty.go). [Parser.End] tells what a
+// source that ends leaves unfinished.
 //
 // Lines are read from the left: nothing that stands in a reply, a recipient,
 // a sender or a subject is taken for a field of the line.
