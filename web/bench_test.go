@@ -50,6 +50,9 @@ func BenchmarkPages(b *testing.B) {
 		o.Period, o.Now = "24h", func() time.Time { return now.Add(time.Minute) }
 	})
 	first := func(page, like string) string {
+		if os.Getenv("BOUNCELOG_WEB_PAGES") != "" {
+			return ""
+		}
 		for _, link := range links(body(s, page)) {
 			if strings.HasPrefix(link, like) {
 				return link
@@ -67,6 +70,9 @@ func BenchmarkPages(b *testing.B) {
 		"/", "/?since=7d", "/incidents", first("/incidents", "/incidents/"), "/providers", first("/providers", "/providers/"), "/domains", first("/domains", "/domains/"),
 		"/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/attempts", "/attempts?outcome=hard", first("/attempts", "/attempts/"), first("/attempts", "/trace?"),
 		"/providers?since=7d", "/domains?since=7d", "/replies?since=7d", "/suppress?since=7d", "/senders?since=7d",
+	}
+	if only := os.Getenv("BOUNCELOG_WEB_PAGES"); only != "" {
+		pages = strings.Fields(only)
 	}
 	for _, page := range pages {
 		for _, same := range []bool{false, true} {

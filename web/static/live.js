@@ -44,7 +44,7 @@
     }
     const after = waiting
     waiting = 0
-    if (after && Date.now() - after < 1500) {
+    if (after && e.timeStamp - after < 1500) {
       const tab = document.querySelector(`nav a[data-key="${CSS.escape(e.key)}"]`)
       if (tab) { e.preventDefault(); tab.click() }
       return
@@ -53,7 +53,7 @@
       case '/': e.preventDefault(); document.getElementById('q').focus(); document.getElementById('q').select(); break
       case 'j': go(1); break
       case 'k': go(-1); break
-      case 'g': waiting = Date.now(); break
+      case 'g': waiting = e.timeStamp; break
       case 'c': { const b = document.querySelector('.foot .copy'); if (b) copy(b); break }
       case '?': document.getElementById('keys').showModal(); break
     }
