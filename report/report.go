@@ -62,6 +62,8 @@ type Options struct {
 	// Live says that the logs are still written, so that it is a finding where they
 	// end before the period or Now.
 	Live bool
+	// Days says that the timeline is by the day, however short the period is.
+	Days bool
 	// Rerun are the words of a command line that select the same attempts, quoted for
 	// a shell. They end every command that the report names.
 	Rerun []string
@@ -526,7 +528,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, r
 		r.Contradictions = r.contradictions(o, replies)
 	}
 	if wanted(SectionTimeline) {
-		if r.Timeline, err = r.timeline(ctx, s, f); err != nil {
+		if r.Timeline, err = r.timeline(ctx, s, f, o.Days); err != nil {
 			return err
 		}
 		if _, past, _, ok := r.comparable(f, read.Sources); ok {
@@ -586,11 +588,11 @@ const nullSender = "<>"
 
 const hourly = 8 * 24 * time.Hour // a timeline up to so long is by the hour
 
-func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter) ([]Point, error) {
+func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter, days bool) ([]Point, error) {
 	if r.Period.Last == nil {
 		return []Point{}, nil
 	}
-	r.ByDay = r.Period.First == nil || r.Period.Last.Sub(*r.Period.First) > hourly
+	r.ByDay = days || r.Period.First == nil || r.Period.Last.Sub(*r.Period.First) > hourly
 	if r.ByDay {
 		return overTime(ctx, s, f, store.ByDay)
 	}

@@ -57,11 +57,13 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	v.More = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
 	counts, all := map[string]*[kinds]int64{}, [kinds]int64{}
 	n := 0
-	for a, err := range r.Attempts(ctx, v.sel.filter, store.Page{Limit: tlsLooked, Newest: true}) {
+	for a, err := range v.backwards(ctx, r, v.sel.filter, store.Page{Limit: tlsLooked}) {
 		if err != nil {
 			return err
 		}
-		n++
+		if n++; n > tlsLooked {
+			break
+		}
 		if a.RelayHost == "" || a.Outcome == bounce.Handoff || a.Outcome == bounce.Probe {
 			continue
 		}
@@ -101,7 +103,7 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 			}
 			l.Rows = append(l.Rows, x)
 		}
-		if n == tlsLooked {
+		if n > tlsLooked {
 			l.Note = fmt.Sprintf("The newest %d attempts of the period.", tlsLooked)
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/store/sqlite"
+	"bouncelog/store/storetest"
 	"bouncelog/tailer"
 	"bouncelog/web"
 )
@@ -236,6 +237,46 @@ func TestNumbers(t *testing.T) {
 	}
 	if n < 40 {
 		t.Errorf("only %d numbers lead to attempts", n)
+	}
+}
+
+// TestNewest holds that the pages of the attempts have each attempt once, the newest first,
+// however far apart they are.
+func TestNewest(t *testing.T) {
+	db := database(t, "")
+	b := &store.Batch{Sources: []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: 1 << 20}}}
+	age := time.Minute // less two: the first are in the future
+	var want []string
+	for i := range 130 {
+		name := fmt.Sprintf("u%d@x.example", i)
+		want = append(want, name)
+		b.Attempts = append(b.Attempts, store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: int64(100 * i), Time: at.Add(-age + 2*time.Minute).Truncate(time.Second), Host: "mx1", MTA: bounce.Postfix, QueueID: fmt.Sprint("A", i),
+			Recipient: name, RecipientDomain: "x.example", RelayHost: []string{"mx.one.example", "mx.two.example"}[i%2], Outcome: bounce.Delivered, Status: "sent", Delay: -1,
+		}})
+		age += age / 8 // up to some years
+	}
+	storetest.Append(t, db, b)
+	s := dashboard(t, db, nil)
+	recipient := regexp.MustCompile(`u\d+@x\.example`)
+	next := regexp.MustCompile(`href="([^"]*)" rel="next"`)
+	for query, want := range map[string][]string{"since=all": want, "since=2026-11-23": want[:slices.IndexFunc(b.Attempts, func(a store.Attempt) bool { return a.Time.Before(at.Add(-33 * time.Hour)) })]} {
+		var got []string
+		for link := "/attempts?" + query; link != ""; {
+			body := text(t, ask(s, "GET", link))
+			for _, row := range strings.Split(body, "<tr ")[1:] {
+				if name := recipient.FindString(row); name != "" {
+					got = append(got, name)
+				}
+			}
+			m := next.FindStringSubmatch(body)
+			if link = ""; m != nil {
+				link = strings.ReplaceAll(m[1], "&amp;", "&")
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d attempts, not %d: %q", query, len(got), len(want), got)
+		}
 	}
 }
 
