@@ -28,10 +28,17 @@ func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	if !rep.AsOf.IsZero() {
 		v.Facts = append(v.Facts, report.Fact{Label: "Last line", Value: v.time(rep.AsOf), Note: when.Span(v.sel.now.Sub(rep.AsOf)) + " ago"})
 	}
-	v.Figures = append(v.Figures,
-		report.Fact{Label: "lines", Value: c.Lines, Note: "read in all"}, report.Fact{Label: "delivery", Value: c.Delivery, Note: "lines with delivery attempts"},
-		report.Fact{Label: "queue", Value: c.Queue, Note: "about messages in the queue"}, report.Fact{Label: "rejected", Value: c.Rejected, Note: "mail that this server refused"},
-		report.Fact{Label: "not about deliveries", Value: c.Skipped}, report.Fact{Label: "not understood", Value: c.Unparsed, Note: "looked like a delivery"}, report.Fact{Label: "blank", Value: c.Blank})
+	for _, f := range []report.Fact{
+		{Label: "lines", Value: c.Lines, Note: "read in all"},
+		{Label: "delivery", Value: c.Delivery, Note: "delivery attempts"},
+		{Label: "queue", Value: c.Queue, Note: "arrival, queue, removal"},
+		{Label: "rejected", Value: c.Rejected, Note: "mail refused by this server"},
+		{Label: "not about deliveries", Value: c.Skipped},
+		{Label: "not understood", Value: c.Unparsed, Note: "looked like a delivery"},
+		{Label: "blank", Value: c.Blank},
+	} {
+		v.Figures = append(v.Figures, number{Fact: f})
+	}
 	logs := &list{Name: "logs", Title: "Logs", Empty: "No log was read.", Columns: []table.Column{{Name: "log", Flex: true}, {Name: "first line"}, {Name: "last line"}, {Name: "age"}, {Name: "lines", Number: true}, {Name: "attempts", Number: true}}}
 	for _, s := range rep.Sources {
 		x := row{Cells: []cell{{Value: s.Path}, {}, {}, {}, {Value: s.Lines}, {Value: s.Attempts}}}

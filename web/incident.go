@@ -66,7 +66,7 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 			{Value: in.Title, URL: to},
 			{Value: v.time(in.Since)},
 			{Value: v.time(in.Until)},
-			{Value: in.Refused, URL: v.behind(in)},
+			{Value: in.Refused, URL: to},
 			tried,
 			{Value: in.Lost},
 			{Value: in.Recipients},
@@ -104,23 +104,14 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 	v.Phrases = []report.Phrase{{Text: in.Title, Bad: in.Going() && !in.IsBackground()}}
 	c := v.card(rep, in, 0)
 	v.Incidents = []report.Incident{*in}
-	c.URL, c.More = "", nil
+	c.URL, c.More = "", nil // the page itself says it
 	v.Cards = append(v.Cards, c)
 	v.More = in.Command
-	add := func(title string, lines ...string) {
-		var said []string
-		for _, l := range lines {
-			if l != "" {
-				said = append(said, l)
-			}
-		}
-		if len(said) > 0 {
-			v.Parts = append(v.Parts, part{Title: title, Lines: said})
+	for _, x := range []struct{ title, text string }{{"Why", in.Why}, {"Other explanation", in.Otherwise}, {"What would disprove it", in.Disproved}} {
+		if x.text != "" {
+			v.Parts = append(v.Parts, part{Title: x.title, Lines: []string{x.text}})
 		}
 	}
-	add("Why", in.Why)
-	add("Other explanation", in.Otherwise)
-	add("What would disprove it", in.Disproved)
 	span := &list{Name: "course", Title: "Before and after", Columns: []table.Column{{Name: "stretch", Flex: true}, {Name: "from"}, {Name: "until"}, {Name: "refused", Number: true}, {Name: "tried", Number: true}, {Name: "share", Number: true}}}
 	if in.Problem != nil {
 		p := &rep.Problems[*in.Problem]
@@ -141,10 +132,10 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 			to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
 			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
 		}
-		l.More = &anchor{"all attempts behind it", v.behind(in)}
+		l.More = &anchor{"all refusals of its time and place", v.behind(in)}
 		v.Tables = append([]*list{l}, v.Tables...)
 		if len(p.Hours) > 0 {
-			hours := &list{Name: "hours", Title: "Course by the hour", Columns: []table.Column{{Name: "hour"}, {Name: "refused", Number: true}}}
+			hours := &list{Name: "hours", Plain: true, Title: "Course by the hour", Columns: []table.Column{{Name: "hour"}, {Name: "refused", Number: true}}}
 			for _, h := range p.Hours {
 				hours.Rows = append(hours.Rows, row{Cells: []cell{{Value: v.time(h.Time)}, {Value: h.Refused}}})
 			}

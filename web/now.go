@@ -166,6 +166,9 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 	if t == nil {
 		return l
 	}
+	if !t.Compared && v.form == formHTML { // nothing is known of the period before
+		l.Columns = slices.Delete(l.Columns, 7, 8)
+	}
 	line := func(p *report.ProviderRow, name string, link bool) row {
 		to := func(pairs ...string) string {
 			if !link {
@@ -179,16 +182,18 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		if p.Refused > 0 && p.Mark == report.MarkRefuses {
 			refused.Class = "bad"
 		}
-		before := cell{}
-		if t.Compared {
-			before = cell{Value: p.RefusedBefore, Class: "zero"}
-		}
 		wait := cell{Value: p.Waiting, Class: "zero"}
 		if p.Waiting > 0 && link {
 			wait = cell{Value: p.Waiting, URL: v.url("queue", "q", p.Provider)}
 		}
 		first := cell{Value: name, Class: "mark-" + p.Mark}
-		x := row{Cells: []cell{first, figure(p.Attempts, to()), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused, before, {Value: p.Reason.String()}}}
+		x := row{Cells: []cell{first, figure(p.Attempts, to()), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused}}
+		if t.Compared {
+			x.Cells = append(x.Cells, cell{Value: p.RefusedBefore, Class: "zero"})
+		} else if v.form != formHTML {
+			x.Cells = append(x.Cells, cell{})
+		}
+		x.Cells = append(x.Cells, cell{Value: p.Reason.String()})
 		if link {
 			x.URL = v.url(deep("providers", p.Provider))
 			x.Cells[0].URL = x.URL
@@ -199,7 +204,7 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, true))
 	}
 	if t.Small != nil {
-		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with too few messages for a verdict", false)
+		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with few messages", false)
 		x.Class = "rest"
 		l.Rows = append(l.Rows, x)
 	}
@@ -368,7 +373,7 @@ func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
 		x.Class = "sum"
 		l.Sum = &x
 	}
-	if top > 0 && len(all) > 0 {
+	if v.Name != "queue" && len(all) > 0 {
 		l.More = &anchor{table.Count(int64(len(all)), "recipient"), v.url("queue")}
 	}
 	if len(all) == queuedAtMost {

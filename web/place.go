@@ -200,13 +200,19 @@ func (v *screen) tallies(t *store.Tally, pairs ...string) {
 		}
 		return table.Share(float64(n)/float64(t.Attempts)).String() + " of the attempts"
 	}
+	to := func(n int64, more ...string) string {
+		return figure(n, v.rows(append(slices.Clone(pairs), more...)...)).URL
+	}
 	v.Figures = append(v.Figures,
-		report.Fact{Label: "attempts", Value: t.Attempts, Note: "of " + table.Count(t.Messages, "message")}, report.Fact{Label: "delivered", Value: t.Delivered, Note: of(t.Delivered)},
-		report.Fact{Label: "soft", Value: t.Soft, Note: of(t.Soft)}, report.Fact{Label: "hard", Value: t.Hard, Note: of(t.Hard)},
-		report.Fact{Label: "waiting", Value: t.Pending, Note: "still queued when last seen"}, report.Fact{Label: "recovered", Value: t.Recovered, Note: "deferred, later delivered"})
-	v.Parts = append(v.Parts, part{Title: "Attempts", Links: []anchor{
-		{"all", v.rows(pairs...)}, {"failed", v.rows(append(pairs[:len(pairs):len(pairs)], "outcome", failedWords)...)}, {"hard", v.rows(append(pairs[:len(pairs):len(pairs)], "outcome", "hard")...)},
-	}})
+		number{report.Fact{Label: "attempts", Value: t.Attempts, Note: "of " + table.Count(t.Messages, "message")}, to(t.Attempts)},
+		number{report.Fact{Label: "delivered", Value: t.Delivered, Note: of(t.Delivered)}, to(t.Delivered, "outcome", "delivered")},
+		number{report.Fact{Label: "soft", Value: t.Soft, Note: of(t.Soft)}, to(t.Soft, "outcome", "soft")},
+		number{report.Fact{Label: "hard", Value: t.Hard, Note: of(t.Hard)}, to(t.Hard, "outcome", "hard")},
+		number{Fact: report.Fact{Label: "waiting", Value: t.Pending, Note: "still queued when last seen"}},
+		number{Fact: report.Fact{Label: "recovered", Value: t.Recovered, Note: "deferred, later delivered"}})
+	if v.form == formJSON { // where figures have no links
+		v.Parts = append(v.Parts, part{Title: "Attempts", Links: []anchor{{"all", v.rows(pairs...)}, {"failed", to(1, "outcome", failedWords)}, {"hard", to(1, "outcome", "hard")}}})
+	}
 }
 
 // hoursOf is how many attempts of a place are counted by the hour. A store keeps counts of a

@@ -33,7 +33,7 @@ type screen struct {
 	Facts     []report.Fact // below the heading
 	Cards     []incidentCard
 	Over      []incidentCard // that have ended, in short
-	Figures   []report.Fact
+	Figures   []number
 	Trend     *render.Trend
 	Tables    []*list
 	Parts     []part // prose
@@ -52,6 +52,12 @@ type screen struct {
 	path   string // without the base and the ending
 	extra  url.Values
 	form   string
+}
+
+// A number is a count with what it means, and where it leads.
+type number struct {
+	report.Fact
+	URL string
 }
 
 // A part is some prose with a heading of its own.
@@ -304,9 +310,16 @@ func (v *screen) Tabs() (tabs []tab) {
 	return tabs
 }
 
-// Periods are the periods to choose from.
+// Periods are the periods to choose from; none where the page has no use for one.
 func (v *screen) Periods() (tabs []tab) {
-	now := v.sel.period(v.server.o.Period)
+	if slices.Contains([]string{"error", "attempt", "incident", "queue"}, v.Name) {
+		return nil
+	}
+	standard := v.server.o.Period
+	if v.Name == "trace" { // see there
+		standard = all
+	}
+	now := v.sel.period(standard)
 	known := false
 	for _, p := range []struct{ word, name string }{{"1h", "1 h"}, {"24h", "24 h"}, {"7d", "7 d"}, {"30d", "30 d"}, {all, "all"}} {
 		tabs = append(tabs, tab{Name: p.name, URL: v.self("since", p.word), Here: p.word == now})
@@ -320,6 +333,9 @@ func (v *screen) Periods() (tabs []tab) {
 
 // Filters are what else selects, each with the page without it.
 func (v *screen) Filters() (tabs []tab) {
+	if slices.Contains([]string{"error", "attempt", "incident"}, v.Name) {
+		return nil
+	}
 	for _, key := range selectKeys[3:] {
 		if words := v.sel.words[key]; len(words) > 0 {
 			tabs = append(tabs, tab{Name: strings.ReplaceAll(key, "-", " ") + ": " + strings.Join(words, ", "), URL: v.self(key, "")})
@@ -457,8 +473,12 @@ func (v *screen) writeJSON(w io.Writer) error {
 	} else if v.Incidents != nil {
 		o.add("incidents", v.Incidents)
 	}
-	if len(v.Facts)+len(v.Figures) > 0 {
-		o.add("facts", facts(slices.Concat(v.Facts, v.Figures)))
+	list := slices.Clone(v.Facts)
+	for _, n := range v.Figures {
+		list = append(list, n.Fact)
+	}
+	if len(list) > 0 {
+		o.add("facts", facts(list))
 	}
 	for _, p := range v.Parts {
 		var one object

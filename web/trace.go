@@ -53,7 +53,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 			v.Phrases = phrases("No attempt found")
 			v.Facts = append(v.Facts, report.Fact{Label: "Asked for", Value: table.Cut(word, 200)})
 			v.Notes = append(v.Notes, "An address is looked for as the MTA logged it, a queue id and a Message-ID as a whole. Log says which time is covered.")
-			v.Command = "bouncelog trace " + shellWord(word)
+			v.Command = v.sel.command(all, nil, "trace", word)
 			return nil
 		}
 		v.Phrases = phrases("Explanation of a reply")
@@ -63,7 +63,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}
 		return nil
 	}
-	v.Command = "bouncelog trace " + shellWord(word)
+	v.Command = v.sel.command(all, nil, "trace", word)
 	v.Phrases = phrases("Trace of " + table.Cut(word, 200))
 	l := &list{Name: "attempts", Plain: true, Title: "Attempts, oldest first", Columns: []table.Column{
 		{Name: "time"}, {Name: "outcome"}, {Name: "what happened", Flex: true}, {Name: "reply", Flex: true}, {Name: "in the end"}, {Name: "queue id"},
