@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,7 +96,7 @@ func (s *site) serve(t *testing.T, bin string, args ...string) {
 	s.base = m[1]
 	jar, _ := cookiejar.New(nil)
 	s.client = &http.Client{Jar: jar, Timeout: time.Minute}
-	if status, _ := s.get(t, "/?token="+m[2]); status != http.StatusOK {
+	if status, _ := s.get(t, "/log?token="+m[2]); status != http.StatusOK {
 		t.Fatalf("with the token: status %d", status)
 	}
 	u, _ := url.Parse(s.base)
@@ -476,4 +477,131 @@ func TestDashboard(t *testing.T) {
 func literal(s string) string {
 	raw, _ := json.Marshal(s) // never fails for a string
 	return string(raw)
+}
+
+// TestTabs measures what the dashboard takes from 'bouncelog follow': its processor time
+// for the same lines, and how late it stores them, with ten tabs open (a stream of events
+// each, and a page every five seconds) and with none. BOUNCELOG_TABS="2000 60s 3" is lines
+// a second, for how long, and how often; BOUNCELOG_WEB_DB names a database to begin with.
+func TestTabs(t *testing.T) {
+	var messages, rounds int
+	var lasts string
+	if _, err := fmt.Sscan(os.Getenv("BOUNCELOG_TABS"), &messages, &lasts, &rounds); err != nil {
+		t.Skip("BOUNCELOG_TABS is not set")
+	}
+	length, err := time.ParseDuration(lasts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages = int(float64(messages) * length.Seconds() / 4) // of four lines each
+	least := map[int]time.Duration{}
+	for range rounds {
+		for _, tabs := range []int{0, 10} {
+			took, late := followed(t, tabs, messages, length)
+			t.Logf("%2d tabs: follow took a processor for %.2f s; lines were %.2f s late in the mean, %.2f s at most", tabs, took.Seconds(), mean(late).Seconds(), slices.Max(late).Seconds())
+			if was, ok := least[tabs]; !ok || took < was {
+				least[tabs] = took
+			}
+		}
+	}
+	t.Logf("%d lines: %.2f s without tabs, %.2f s with ten: %+.1f %%", 4*messages, least[0].Seconds(), least[10].Seconds(), 100*(least[10].Seconds()/least[0].Seconds()-1))
+}
+
+func mean(list []time.Duration) (sum time.Duration) {
+	for _, d := range list {
+		sum += d
+	}
+	return sum / time.Duration(len(list))
+}
+
+// followed follows a log that grows by so many messages, with so many tabs open, and returns
+// the processor time of 'bouncelog follow' and how late its lines were, looked at four times
+// a second.
+func followed(t *testing.T, tabs, messages int, length time.Duration) (took time.Duration, late []time.Duration) {
+	dir := t.TempDir()
+	bin, logName := program(t, "cmd/bouncelog"), filepath.Join(dir, "mail.log")
+	s := &site{db: filepath.Join(dir, "test.db"), log: logName}
+	if from := os.Getenv("BOUNCELOG_WEB_DB"); from != "" {
+		output(t, "cp", from, s.db)
+	} else {
+		output(t, bin, "import", "--config", os.DevNull, "--db", s.db, "../testdata/postfix-rfc3164.log")
+	}
+	f, err := os.Create(logName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	follow := exec.Command(bin, "follow", "--config", os.DevNull, "--db", s.db, logName)
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer follow.Process.Kill()
+	look, err := sql.Open("sqlite3", "file:"+s.db+"?mode=ro&_busy_timeout=5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	var open sync.WaitGroup
+	if tabs > 0 {
+		s.serve(t, bin, "--config", os.DevNull, "--period", "7d")
+	}
+	for i := range tabs {
+		open.Go(func() {
+			ask := func(path string) {
+				r, _ := http.NewRequestWithContext(ctx, "GET", s.base+path, nil)
+				r.AddCookie(s.cookie)
+				res, err := http.DefaultClient.Do(r)
+				if err != nil {
+					return // it is over
+				}
+				defer res.Body.Close()
+				io.Copy(io.Discard, res.Body)
+			}
+			open.Go(func() { ask("/events") })
+			for next := time.NewTicker(5 * time.Second); ; {
+				ask([]string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/tls", "/log", "/attempts"}[i])
+				select {
+				case <-next.C:
+				case <-ctx.Done():
+					next.Stop()
+					return
+				}
+			}
+		})
+	}
+	type mark struct {
+		end int64
+		at  time.Time
+	}
+	var marks []mark
+	var end, stored int64
+	n, began := 0, time.Now()
+	for step := 0; n < messages || stored < end; step++ {
+		for due := int(time.Since(began).Seconds() / length.Seconds() * float64(messages)); n < min(due, messages); n++ {
+			k, err := loadLines(f, n, began)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end += int64(k)
+		}
+		marks = append(marks, mark{end, time.Now()})
+		if step%10 == 9 {
+			if err := look.QueryRow("SELECT coalesce(max(offset), 0) FROM sources WHERE path = ?", logName).Scan(&stored); err != nil {
+				t.Fatal(err)
+			}
+			marks = slices.DeleteFunc(marks, func(m mark) bool { return m.end <= stored })
+			late = append(late, 0)
+			if len(marks) > 0 {
+				late[len(late)-1] = time.Since(marks[0].at)
+			}
+		}
+		<-time.After(25 * time.Millisecond)
+	}
+	stop()
+	open.Wait()
+	if err := errors.Join(follow.Process.Signal(os.Interrupt), follow.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	return follow.ProcessState.UserTime() + follow.ProcessState.SystemTime(), late
 }
