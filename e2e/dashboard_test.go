@@ -402,6 +402,49 @@ func TestDashboard(t *testing.T) {
 		}
 	})
 
+	t.Run("commands", func(t *testing.T) {
+		// The command that a screen names says the same.
+		for _, c := range []struct{ screen, shown, said string }{
+			{"now", "facts.attempts", "totals.attempts"},
+			{"now", "verdict.sentence", "verdict.sentence"},
+			{"incidents", "tables.incidents.messages", "problems.messages"},
+			{"providers", "tables.providers.attempts", "provider_table.rows.attempts"},
+			{"providers", "tables.providers.refused", "provider_table.rows.refused"},
+			{"provider", "facts.attempts.value", "totals.attempts"},
+			{"domains", "tables.domains.attempts", "domains.attempts"},
+			{"domain", "facts.hard.value", "totals.hard"},
+			{"queue", "tables.recipients.queue_id", "pending.queue_id"},
+			{"replies", "tables.reasons.hard", "reasons.hard"},
+			{"senders", "tables.sender_domains.delivered", "groups.delivered"},
+			{"suppress", "tables.suppress.recipient", "suppress.recipient"},
+			{"suppress", "tables.spared.recipient", "spared.recipient"},
+			{"log", "facts.queue.value", "unparsed.queue"},
+			{"attempts", "tables.attempts.queue_id", "queue_id"},
+			{"trace", "tables.attempts.queue_id", "queue_id"},
+			{"tls", "tables.encryption.provider", "nothing"},
+		} {
+			path, query, _ := strings.Cut(screens[c.screen], "?")
+			if path == "/" {
+				path = "/now"
+			}
+			_, body := s.get(t, path+".json?"+query)
+			page := object(t, []byte(body))
+			command := strings.Join(fields(page, "command"), "")
+			shell := exec.Command("sh", "-c", command+" --format json")
+			shell.Env = append(os.Environ(), "PATH="+filepath.Dir(program(t, "cmd/bouncelog"))+":"+os.Getenv("PATH"), "BOUNCELOG_DB="+s.db, "BOUNCELOG_CONFIG="+os.DevNull)
+			shell.Stderr = os.Stderr
+			out, err := shell.Output()
+			if err != nil {
+				t.Errorf("%s: %s: %v", c.screen, command, err)
+				continue
+			}
+			shown, said := fields(page, c.shown), fields(object(t, out), c.said)
+			if !slices.Equal(shown, said) || len(shown) == 0 && c.screen != "tls" {
+				t.Errorf("%s: %s: %d values %.200q, and %d on the page %.200q", c.screen, command, len(said), said, len(shown), shown)
+			}
+		}
+	})
+
 	t.Run("print", func(t *testing.T) {
 		open(t, "/")
 		pdf, err := chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4)))
@@ -471,6 +514,45 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	})
+}
+
+// object reads JSON, of one value or of one a line.
+func object(t *testing.T, raw []byte) (value any) {
+	t.Helper()
+	var all []any
+	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
+		var one any
+		if err := d.Decode(&one); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("%v: %.200s", err, raw)
+		}
+		all = append(all, one)
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return all
+}
+
+// fields are the values at a path of keys, of all elements of lists on the way, sorted.
+func fields(value any, path string) (list []string) {
+	switch x := value.(type) {
+	case []any:
+		for _, one := range x {
+			list = append(list, fields(one, path)...)
+		}
+		slices.Sort(list)
+	case map[string]any:
+		key, rest, _ := strings.Cut(path, ".")
+		if one, ok := x[key]; ok {
+			return fields(one, rest)
+		}
+	case nil:
+	default:
+		list = []string{fmt.Sprint(x)}
+	}
+	return list
 }
 
 // literal is a text as an expression of JavaScript.

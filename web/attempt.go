@@ -83,7 +83,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("tls", "TLS", func(a *store.Attempt, word string) bool {
 		return a.RelayHost != "" && a.Outcome != bounce.Handoff && a.Outcome != bounce.Probe && encryptionOf(a.TLS).String() == word
 	})
-	command := []string{}
+	var places, conditions []string
 	if name := ascii.Lower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
 		suffixes, err := report.RelaysOf(ctx, r, v.sel.filter, name)
 		if err != nil {
@@ -91,18 +91,26 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		}
 		if len(suffixes) == 0 {
 			filters[0].Domain = name
-			command = []string{"--domain=" + name}
+			places = []string{"recipient_domain = " + sqlText(name)}
 		} else {
 			filters = filters[:0]
 			for _, s := range suffixes[:min(len(suffixes), 8)] {
 				f := v.sel.filter
 				f.Relay = s
 				filters = append(filters, f)
+				places = append(places, sqlRelay(s))
 			}
-			command = []string{"--relay=" + suffixes[0]}
 		}
 	}
-	v.Command = v.sel.command(v.server.o.Period, nil, append([]string{"report"}, command...)...)
+	if len(places) > 0 {
+		conditions = append(conditions, "("+strings.Join(places, " OR ")+")")
+	}
+	for _, x := range []struct{ key, column string }{{"sender", "sender"}, {"login", "sasl_user"}, {"client", "client_ip"}} {
+		if word := q.Get(x.key); word != "" {
+			conditions = append(conditions, x.column+" = "+sqlText(word))
+		}
+	}
+	v.Command = queryCommand("SELECT time, outcome, recipient, relay_host, reason, response, queue_id FROM deliveries", &v.sel.filter, "ORDER BY at DESC", conditions...)
 	limit := perPage
 	if v.form != formHTML {
 		limit = 10_000

@@ -166,3 +166,53 @@ func shellWord(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
+
+// queryCommand is the command line that reads the attempts of a filter from the view
+// deliveries; rest are further conditions.
+func queryCommand(what string, f *store.Filter, order string, rest ...string) string {
+	var all []string
+	is := func(column, value string) {
+		if value != "" {
+			all = append(all, column+" = "+sqlText(value))
+		}
+	}
+	if !f.Since.IsZero() {
+		all = append(all, "time >= "+sqlText(f.Since.UTC().Format(time.RFC3339)))
+	}
+	if !f.Until.IsZero() {
+		all = append(all, "time < "+sqlText(f.Until.UTC().Format(time.RFC3339)))
+	}
+	is("recipient_domain", f.Domain)
+	is("sender_domain", f.SenderDomain)
+	is("host", f.Host)
+	is("mta", string(f.MTA))
+	if f.Relay != "" {
+		all = append(all, sqlRelay(f.Relay))
+	}
+	oneOf := func(column string, names []string) {
+		if len(names) > 0 {
+			all = append(all, column+" IN ("+strings.Join(names, ", ")+")")
+		}
+	}
+	var outcomes, reasons []string
+	for _, o := range f.Outcomes {
+		outcomes = append(outcomes, sqlText(o.String()))
+	}
+	for _, r := range f.Reasons {
+		reasons = append(reasons, sqlText(r.String()))
+	}
+	oneOf("outcome", outcomes)
+	oneOf("reason", reasons)
+	if all = append(all, rest...); len(all) > 0 {
+		what += " WHERE " + strings.Join(all, " AND ")
+	}
+	return "bouncelog query " + shellWord(what+" "+order)
+}
+
+// sqlRelay is the condition of store.Filter.Relay.
+func sqlRelay(suffix string) string {
+	return "'.' || relay_host LIKE " + sqlText("%."+suffix)
+}
+
+// sqlText quotes a text for SQL.
+func sqlText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -13,7 +13,8 @@ import (
 // senders is whose mail fails: by domain, address, login and client.
 func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "senders", "Senders", phrases("Senders of failed mail")
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "senders", "--all")
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "sender-domain", "--section", "domains", "--all")
+	v.More = v.sel.command(v.server.o.Period, nil, "report", "--section", "senders", "--all")
 	cells, err := r.Count(ctx, v.sel.filter, store.BySenderDomain)
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ const tlsLooked = 5_000
 // tls says how mail was encrypted on its way, and what failed because of that.
 func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Transport encryption")
-	v.Command = "bouncelog query " + shellWord("SELECT relay_host, tls, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 3 DESC")
+	v.Command = queryCommand("SELECT relay_host, tls, count(*) AS attempts FROM deliveries", &v.sel.filter, "GROUP BY 1, 2 ORDER BY 3 DESC")
 	v.More = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
 	counts, all := map[string]*[kinds]int64{}, [kinds]int64{}
 	n := 0

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -216,27 +217,86 @@ func TestEveryLink(t *testing.T) {
 	}
 }
 
-// TestNumbers holds that a number is as large as the list that it leads to.
+// TestNumbers holds that every number of every screen that leads to attempts or to the queue
+// is as large as the list there.
 func TestNumbers(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
-	number := regexp.MustCompile(`<td role="cell" class="n[^"]*" data-label="(attempts|delivered|soft|hard|refused|in the clear|encrypted|verified)"><a href="(/attempts[^"]*)">([^<]*)</a>`)
-	n := 0
-	for _, page := range []string{"/", "/providers", "/domains", "/senders", "/replies", "/tls", "/providers/bigmail.example", "/domains/big.example"} {
-		for _, m := range number.FindAllStringSubmatch(text(t, ask(s, "GET", page)), -1) {
-			link := strings.ReplaceAll(m[2], "&amp;", "&")
-			path, query, _ := strings.Cut(link, "?")
+	number := regexp.MustCompile(`(?:class="n[^"]*"[^>]*>(?:<span class="bar">.*?</span>)?)<a href="(/(?:attempts|queue)\?[^"]*)">([^<]*)</a>`)
+	counted := map[string]int{} // by the kind of the page
+	crawl(t, s, 250, []string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/?since=1h"}, func(page, body string) {
+		for _, m := range number.FindAllStringSubmatch(body, -1) {
+			path, query, _ := strings.Cut(strings.ReplaceAll(m[1], "&amp;", "&"), "?")
 			rows, err := csv.NewReader(ask(s, "GET", path+".csv?"+query).Body).ReadAll()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fmt.Sprint(len(rows) - 1); got != m[3] {
-				t.Errorf("%s: %s is %s, and %s has %s rows", page, m[1], m[3], link, got)
+			if got := fmt.Sprint(len(rows) - 1); got != m[2] {
+				t.Errorf("%s: %s?%s has %s rows, not %s", page, path, query, got, m[2])
 			}
-			n++
+			kind, _, _ := strings.Cut(strings.TrimPrefix(page, "/"), "?")
+			kind, _, _ = strings.Cut(kind, "/")
+			counted[kind]++
+		}
+	})
+	for _, kind := range []string{"", "providers", "domains", "queue", "replies", "senders", "tls"} {
+		if counted[kind] == 0 {
+			t.Errorf("no number of %q leads to its rows", kind)
 		}
 	}
-	if n < 40 {
-		t.Errorf("only %d numbers lead to attempts", n)
+}
+
+// TestForms holds that a screen shows the same rows as a page, as CSV and as JSON.
+func TestForms(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	section := regexp.MustCompile(`(?s)<section class="list" id="([^"]*)">.*?</section>`)
+	tags := regexp.MustCompile(`<[^>]*>|[✖▲◐●] `)
+	name := regexp.MustCompile(`^[a-z][a-z0-9.@_]*$`)
+	for _, page := range []string{"/now", "/incidents", "/providers", "/providers/bigmail.example", "/domains", "/domains/big.example", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/attempts", "/trace"} {
+		query := ""
+		if page == "/trace" {
+			query = "?q=user1@big.example"
+		}
+		body := text(t, ask(s, "GET", strings.Replace(page, "/now", "/", 1)+query))
+		var object struct {
+			Tables map[string][]map[string]any `json:"tables"`
+		}
+		if err := json.Unmarshal([]byte(text(t, ask(s, "GET", page+".json"+query))), &object); err != nil {
+			t.Fatal(err)
+		}
+		if len(object.Tables) == 0 {
+			t.Errorf("%s.json has no table", page)
+		}
+		for _, m := range section.FindAllStringSubmatch(body, -1) {
+			parts := strings.Split(m[0], `<tr role="row"`)
+			shown := parts[min(2, len(parts)):] // without the heading
+			shown = slices.DeleteFunc(shown, func(row string) bool { return strings.HasPrefix(row, ` class="sum"`) })
+			if len(shown) == 50 || strings.Contains(m[0], "; CSV and JSON have all.") {
+				continue // a page of more
+			}
+			list, ok := object.Tables[m[1]]
+			if !ok || len(list) != len(shown) {
+				t.Errorf("%s: %s has %d rows, and %d in JSON", page, m[1], len(shown), len(list))
+			}
+			if page == "/attempts" { // whose CSV has all fields
+				continue
+			}
+			join := "?"
+			if query != "" {
+				join = "&"
+			}
+			rows, err := csv.NewReader(ask(s, "GET", page+".csv"+query+join+"table="+m[1]).Body).ReadAll()
+			if err != nil || len(rows) != len(shown)+1 {
+				t.Errorf("%s: %s has %d rows, and %d in CSV (%v)", page, m[1], len(shown), len(rows)-1, err)
+				continue
+			}
+			for i, row := range shown {
+				line := html.UnescapeString(tags.ReplaceAllString(row, " "))
+				names := slices.DeleteFunc(slices.Clone(rows[i+1]), func(cell string) bool { return !name.MatchString(cell) })
+				if len(names) > 0 && !strings.Contains(line, names[0]) {
+					t.Errorf("%s: row %d of %s is %q in CSV and %q on the page", page, i, m[1], rows[i+1], line)
+				}
+			}
+		}
 	}
 }
 
