@@ -149,7 +149,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
 			{Value: table.Text(a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05")), URL: to},
-			{Value: outcome(a), Class: outcomeClass(a)},
+			{Value: a.Outcome.String(), Class: outcomeClass(a)},
 			{Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
 			{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)},
 			{Value: a.Reason.String()},
@@ -178,19 +178,6 @@ func (v *screen) relayURL(a *store.Attempt) string {
 		return ""
 	}
 	return v.url(deep("providers", provider.OfHost(a.RelayHost)))
-}
-
-// outcome is one in a word.
-func outcome(a *store.Attempt) string {
-	switch a.Outcome {
-	case bounce.Delivered:
-		return "delivered"
-	case bounce.Soft:
-		return "soft"
-	case bounce.Hard:
-		return "hard"
-	}
-	return a.Outcome.String()
 }
 
 func outcomeClass(a *store.Attempt) string {
@@ -284,18 +271,18 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	if !ok {
 		return mistakef(http.StatusNotFound, "There is no such attempt.")
 	}
-	list1, err := r.Lookup(ctx, ref)
+	found, err := r.Lookup(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if len(list1) == 0 || list1[0] == nil || v.scope.domain != "" && list1[0].SenderDomain != v.scope.domain {
+	a := found[0] // one for each that is asked for; nil: not there
+	if a == nil || v.scope.domain != "" && a.SenderDomain != v.scope.domain {
 		return mistakef(http.StatusNotFound, "There is no such attempt, or it is no longer kept.")
 	}
-	a := list1[0]
 	v.Name, v.Title = "attempt", a.Recipient
 	v.Phrases = []report.Phrase{{Text: report.Sentence(a), Bad: a.Outcome == bounce.Hard}}
 	v.Command = "bouncelog trace " + shellWord(a.QueueID)
-	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: outcome(a)})
+	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: a.Outcome.String()})
 	if a.Reason != bounce.NoReason {
 		v.Facts = append(v.Facts, report.Fact{Label: "Reason", Value: a.Reason.String()})
 	}

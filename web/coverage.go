@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/report"
 	"bouncelog/store"
 )
-
-// noPeriod is all of time.
-func noPeriod() (since, until time.Time) { return time.Time{}, time.Time{} }
 
 // log says what of the logs was read, how late, and what was not understood.
 func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {

@@ -27,7 +27,7 @@ const (
 // A hub looks whether something was stored, once for all pages that are open, and tells
 // them. Without pages it does not look.
 type hub struct {
-	watch func(context.Context) (func() (int64, error), func(), error)
+	watch watch
 	log   *slog.Logger
 	step  time.Duration
 	again time.Duration
@@ -39,7 +39,7 @@ type hub struct {
 	closed  chan struct{}
 }
 
-func newHub(watch func(context.Context) (func() (int64, error), func(), error), log *slog.Logger) *hub {
+func newHub(watch watch, log *slog.Logger) *hub {
 	return &hub{watch: watch, log: log, step: streamStep, again: streamTellAgain, clients: map[chan struct{}]string{}, of: map[string]int{}, closed: make(chan struct{})}
 }
 

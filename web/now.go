@@ -200,7 +200,11 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		}
 		return x
 	}
-	for i := range t.Rows[:min(len(t.Rows), cmpTop(top, len(t.Rows)))] {
+	shown := len(t.Rows)
+	if top > 0 {
+		shown = min(shown, top)
+	}
+	for i := range t.Rows[:shown] {
 		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, true))
 	}
 	if t.Small != nil {
@@ -222,13 +226,6 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		l.More = &anchor{"all providers", v.url("providers")}
 	}
 	return l
-}
-
-func cmpTop(top, n int) int {
-	if top == 0 {
-		return n
-	}
-	return top
 }
 
 func (v *screen) changeList(rep *report.Report) *list {

@@ -60,7 +60,8 @@ func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
 			with = append(with, "reason", x.Reason.String())
 		}
 		to := v.rows(with...)
-		text := cell{Value: x.Template, URL: v.url("trace", "q", table.Cut(strings.TrimSpace(code+" "+x.Template), 1000))}
+		whole := reply(&store.Attempt{Delivery: bounce.Delivery{Code: x.Code, Enhanced: x.Enhanced, Response: x.Template}})
+		text := cell{Value: x.Template, URL: v.url("trace", "q", table.Cut(whole, 1000))}
 		if x.Template == "" { // given up at the end of the queue lifetime, without another try
 			text = cell{Value: "(no reply)"}
 		}

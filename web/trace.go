@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"bouncelog/internal/table"
@@ -32,7 +33,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	f := v.sel.filter
 	if len(v.sel.words["since"])+len(v.sel.words["until"])+len(v.sel.words["day"]) == 0 {
-		f.Since, f.Until = noPeriod() // who asks for one message does not care when
+		f.Since, f.Until = time.Time{}, time.Time{} // who asks for one message does not care when
 	}
 	limit := tracedAtMost
 	if v.form != formHTML {
@@ -88,7 +89,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
 			{Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05"), URL: to},
-			{Value: outcome(a), Class: outcomeClass(a)},
+			{Value: a.Outcome.String(), Class: outcomeClass(a)},
 			{Value: report.Sentence(a)},
 			{Value: reply(a)},
 			{Value: end},

@@ -141,7 +141,7 @@ var hrefs = regexp.MustCompile(`href="(/[^"]*)"`)
 // links are those of a page to pages.
 func links(body string) (list []string) {
 	for _, m := range hrefs.FindAllStringSubmatch(body, -1) {
-		link := strings.ReplaceAll(m[1], "&amp;", "&")
+		link := html.UnescapeString(m[1])
 		if !strings.HasPrefix(link, "/static/") && !slices.Contains(list, link) {
 			list = append(list, link)
 		}
@@ -217,6 +217,31 @@ func TestEveryLink(t *testing.T) {
 	}
 }
 
+// TestKeptInLinks holds that the period and the filters of a page are those of every page that it
+// leads to, but where a link changes just these.
+func TestKeptInLinks(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	anchors := regexp.MustCompile(`<a [^>]*href="(/[^"]*)"[^>]*>`)
+	n := crawl(t, s, 120, []string{"/?since=12d&sender-domain=shop.example"}, func(page, body string) {
+		if strings.Contains(page, ".csv") || strings.Contains(page, ".json") || !strings.Contains(page, "since=12d") || !strings.Contains(page, "sender-domain=shop.example") {
+			return
+		}
+		for _, m := range anchors.FindAllStringSubmatch(body, -1) {
+			if strings.Contains(m[0], "Show all again") {
+				continue
+			}
+			_, query, _ := strings.Cut(html.UnescapeString(m[1]), "?")
+			q, err := url.ParseQuery(query)
+			if err != nil || q.Get("since") == "" || q.Get("sender-domain") == "" {
+				t.Errorf("%s leads to %s", page, m[1])
+			}
+		}
+	})
+	if n < 100 {
+		t.Errorf("only %d pages", n)
+	}
+}
+
 // TestNumbers holds that every number of every screen that leads to attempts or to the queue
 // is as large as the list there.
 func TestNumbers(t *testing.T) {
@@ -225,7 +250,7 @@ func TestNumbers(t *testing.T) {
 	counted := map[string]int{} // by the kind of the page
 	crawl(t, s, 250, []string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/?since=1h"}, func(page, body string) {
 		for _, m := range number.FindAllStringSubmatch(body, -1) {
-			path, query, _ := strings.Cut(strings.ReplaceAll(m[1], "&amp;", "&"), "?")
+			path, query, _ := strings.Cut(html.UnescapeString(m[1]), "?")
 			rows, err := csv.NewReader(ask(s, "GET", path+".csv?"+query).Body).ReadAll()
 			if err != nil {
 				t.Fatal(err)
@@ -331,7 +356,7 @@ func TestNewest(t *testing.T) {
 			}
 			m := next.FindStringSubmatch(body)
 			if link = ""; m != nil {
-				link = strings.ReplaceAll(m[1], "&amp;", "&")
+				link = html.UnescapeString(m[1])
 			}
 		}
 		if !slices.Equal(got, want) {
