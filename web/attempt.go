@@ -320,8 +320,8 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 // lineAtMost is how much of a log line is shown.
 const lineAtMost = 16 << 10
 
-// line says where the attempt's log line stands, and shows it where the log can be
-// read.
+// line shows the attempt's log line where the log can be read, and else names its file and
+// offset.
 func (v *screen) line(ctx context.Context, r store.Reader, a *store.Attempt) error {
 	if v.scope.domain != "" {
 		return nil
@@ -339,7 +339,7 @@ func (v *screen) line(ctx context.Context, r store.Reader, a *store.Attempt) err
 			p.Code = text
 			p.Lines = append(p.Lines, fmt.Sprintf("%s, from byte %d on", s.Path, a.Offset))
 		} else {
-			p.Lines = append(p.Lines, fmt.Sprintf("It stands in %s, from byte %d on (counted after decompression). This service cannot read it there; as root:", s.Path, a.Offset))
+			p.Lines = append(p.Lines, fmt.Sprintf("%s, from byte %d on (after decompression). This service cannot read it; as root:", s.Path, a.Offset))
 			p.Code = fmt.Sprintf("tail -c +%d %s | head -n 1", a.Offset+1, shellWord(s.Path))
 			if strings.HasPrefix(s.Path, "journal:") {
 				p.Lines = []string{"It came from the journal."}
