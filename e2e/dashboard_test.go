@@ -410,7 +410,6 @@ func TestDashboard(t *testing.T) {
 			{"incidents", "tables.incidents.messages", "problems.messages"},
 			{"providers", "tables.providers.attempts", "provider_table.rows.attempts"},
 			{"providers", "tables.providers.refused", "provider_table.rows.refused"},
-			{"provider", "facts.attempts.value", "totals.attempts"},
 			{"domains", "tables.domains.attempts", "domains.attempts"},
 			{"domain", "facts.hard.value", "totals.hard"},
 			{"queue", "tables.recipients.queue_id", "pending.queue_id"},
