@@ -45,6 +45,16 @@ func (p *cut) order(table, key string) string {
 	return s
 }
 
+// sort puts rows in the order asked for.
+func (p *cut) sort(rows []record) {
+	slices.SortFunc(rows, func(a, b record) int {
+		if p.newest {
+			return compareRecords(&b, &a)
+		}
+		return compareRecords(&a, &b)
+	})
+}
+
 // A place is where in the table an attempt is.
 type place struct{ id, line int64 } // line 0: the id says it
 
@@ -77,17 +87,27 @@ func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) er
 	}
 	delivered, failed := q.wants()
 	where := q.where()
-	spans, err := q.spans(c)
-	if err != nil {
-		return err
-	}
 	more, tables, none := "", "", ", NULL AS text, NULL AS message, NULL AS line, NULL AS client"
 	if !delivered {
 		more, tables = wordColumns, wordTables
 	}
-	const failureKey = "coalesce(a.line, a.id)"
+	const failureKey, each = "coalesce(a.line, a.id)", " AND a.id BETWEEN ?3 AND ?4"
 	fromDelivery := "SELECT " + deliveryColumns + none + " FROM delivery AS a WHERE " + where + p.sql("a.id")
 	fromFailure := "SELECT " + failureColumns + more + " FROM failure AS a" + tables + " WHERE " + where + p.sql(failureKey)
+	if !q.narrow() && 0 < p.limit && p.limit <= pageAtOnce {
+		var selects []string
+		if delivered {
+			selects = append(selects, fromDelivery+each+p.order("a", "a.id"))
+		}
+		if failed {
+			selects = append(selects, fromFailure+each+p.order("a", failureKey))
+		}
+		return q.page(c, p, selects, yield)
+	}
+	spans, err := q.spans(c)
+	if err != nil {
+		return err
+	}
 	if !q.narrow() {
 		// SQLite sorts, and moves to a file what does not fit in memory.
 		within := inSpans(append(spans, expiries))
@@ -112,7 +132,6 @@ func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) er
 		return nil
 	}
 	spans = append(spans, expiries)
-	const each = " AND a.id BETWEEN ?3 AND ?4"
 	if delivered {
 		if err := q.within(c, one, fromDelivery+each, spans); err != nil {
 			return err
@@ -123,17 +142,61 @@ func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) er
 			return err
 		}
 	}
-	slices.SortFunc(all, func(a, b record) int {
-		if p.newest {
-			return compareRecords(&b, &a)
-		}
-		return compareRecords(&a, &b)
-	})
+	p.sort(all)
 	if p.limit > 0 {
 		all = all[:min(len(all), p.limit)]
 	}
 	for i := range all {
 		if err := yield(&all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pageAtOnce is the limit of a page that is put in order here.
+const pageAtOnce = 1000
+
+// page yields the first rows of what some statements select of a span, in the order of time.
+// Of the pieces no more are read than may hold them: a report asks for the delivery next to
+// a moment some hundred times.
+func (q *question) page(c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
+	all, err := pieces(c)
+	if err != nil {
+		return err
+	}
+	var statements []*sqlite3.Stmt
+	for _, sql := range selects {
+		s, err := c.Prepare(sql)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		statements = append(statements, s)
+	}
+	var rows []record
+	one := func(v []driver.Value) error {
+		var r record
+		r.scan(v)
+		rows = append(rows, r)
+		return nil
+	}
+	for _, piece := range q.inTime(all, p.newest) {
+		if len(rows) == p.limit {
+			if at := rows[p.limit-1].at; p.newest && at > piece.Until || !p.newest && at < piece.Since {
+				break
+			}
+		}
+		for _, s := range statements {
+			if err := s.Each(one, q.since, q.until, piece.lo, piece.hi); err != nil {
+				return err
+			}
+		}
+		p.sort(rows)
+		rows = rows[:min(len(rows), p.limit)]
+	}
+	for i := range rows {
+		if err := yield(&rows[i]); err != nil {
 			return err
 		}
 	}
@@ -180,7 +243,7 @@ func (r *reader) attempts(ctx context.Context, f store.Filter, p store.Page, yie
 		}
 		part.after = &record{at: p.After.Time, id: at.id, line: at.line}
 	}
-	q, err := newQuestion(c.Conn, f)
+	q, err := r.counting.question(c.Conn, f)
 	if err != nil {
 		return err
 	}

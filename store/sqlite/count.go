@@ -340,7 +340,7 @@ func (q *question) dimension(by ...store.Dimension) dimension {
 
 // count adds up what matches f by number; nil: nothing does.
 func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error) {
-	q, err := newQuestion(c, f)
+	q, err := r.counting.question(c, f)
 	if err != nil || q.nothing || q.since >= q.until {
 		return nil, err
 	}

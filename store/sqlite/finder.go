@@ -35,14 +35,18 @@ func (f *finder) parts(a string) (locals []string, domain int64, err error) {
 	}
 	domain, known := f.domains[name]
 	if !known {
-		lo, hi := dictKeys(f.secret.hash.add(0, name))
-		domain, err = f.c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), name)
-		if err != nil {
+		if domain, err = f.name(name); err != nil {
 			return nil, 0, err
 		}
 		remember(f.domains, name, domain)
 	}
 	return locals, domain, nil
+}
+
+// name finds the id of a domain, or of a host as it was logged; 0: it is not stored.
+func (f *finder) name(s string) (int64, error) {
+	lo, hi := dictKeys(f.secret.hash.add(0, s))
+	return f.c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), s)
 }
 
 // find finds the addresses that equal a but for case.

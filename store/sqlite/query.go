@@ -38,7 +38,9 @@ type question struct {
 
 const forever = 1 << 40 // past the year 36000
 
-func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
+// question puts a filter in terms of the tables.
+func (k *counting) question(c *sqlite3.Conn, f store.Filter) (*question, error) {
+	f.Relay = strings.TrimPrefix(f.Relay, ".")
 	q := &question{Filter: f, until: forever, since: -forever}
 	if !f.Since.IsZero() {
 		q.since = ceilSecond(f.Since)
@@ -46,19 +48,22 @@ func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
 	if !f.Until.IsZero() {
 		q.until = ceilSecond(f.Until)
 	}
+	if f.Domain != "" || f.SenderDomain != "" {
+		find, err := newFinder(c)
+		if err != nil {
+			return nil, err
+		}
+		for name, id := range map[string]*int64{f.Domain: &q.domain, f.SenderDomain: &q.senderDom} {
+			if name == "" {
+				continue
+			}
+			if *id, err = find.name(lower(name)); err != nil {
+				return nil, err
+			}
+			q.nothing = q.nothing || *id == 0
+		}
+	}
 	var err error
-	if f.Domain != "" {
-		if q.domain, err = c.Number("SELECT min(id) FROM name WHERE text = ?", lower(f.Domain)); err != nil {
-			return nil, err
-		}
-		q.nothing = q.nothing || q.domain == 0
-	}
-	if f.SenderDomain != "" {
-		if q.senderDom, err = c.Number("SELECT min(id) FROM name WHERE text = ?", lower(f.SenderDomain)); err != nil {
-			return nil, err
-		}
-		q.nothing = q.nothing || q.senderDom == 0
-	}
 	set := func(sql string, args ...any) (map[int64]bool, error) {
 		m := make(map[int64]bool)
 		err := c.Each(func(row []driver.Value) error {
@@ -69,12 +74,10 @@ func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
 		return m, err
 	}
 	if f.Domain != "" || f.Relay != "" {
-		relay := strings.TrimPrefix(lower(f.Relay), ".")
-		q.routes, err = set(`SELECT r.id FROM route AS r LEFT JOIN name AS h ON h.id = r.host
-			WHERE (?1 = 0 OR r.domain = ?1) AND (?2 = '' OR lower(h.text) = ?2 OR substr(lower(h.text), -length(?2) - 1) = '.' || ?2)`, q.domain, relay)
-		if err != nil {
+		if q.routes, err = k.routesOf(c, q); err != nil {
 			return nil, err
 		}
+		q.nothing = q.nothing || len(q.routes) == 0
 	}
 	if f.Host != "" || f.MTA != "" {
 		if q.origins, err = set("SELECT id FROM origin WHERE ?1 IN ('', host) AND ?2 IN ('', mta)", f.Host, string(f.MTA)); err != nil {
@@ -125,6 +128,36 @@ func newQuestion(c *sqlite3.Conn, f store.Filter) (*question, error) {
 	}
 	return q, nil
 }
+
+// routesOf are the routes to a domain and to relays.
+func (k *counting) routesOf(c *sqlite3.Conn, q *question) (map[int64]bool, error) {
+	ends, err := k.routes(c)
+	if err != nil {
+		return nil, err
+	}
+	var relays idSet
+	if q.Relay != "" {
+		err = c.Each(func(row []driver.Value) error {
+			relays.add(num(row[0]))
+			return nil
+		}, "SELECT id FROM name WHERE "+isRelay("?1"), q.Relay)
+	}
+	found := make(map[int64]bool)
+	for id, domain := range ends.domains {
+		if (q.Domain == "" || int64(domain) == q.domain) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) {
+			found[int64(id)] = true
+		}
+	}
+	return found, err
+}
+
+// isRelay is the condition on a row of name that it is a relay's name, as SQL, or one below it.
+func isRelay(relay string) string {
+	return fmt.Sprintf("substr(text, -length(%[1]s)) = %[1]s COLLATE NOCASE AND (length(text) = length(%[1]s) OR substr(text, -length(%[1]s) - 1, 1) = '.')", relay)
+}
+
+// quote is a text as SQL.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func ceilSecond(t time.Time) int64 {
 	if t.Nanosecond() > 0 {
@@ -292,9 +325,14 @@ func (q *question) where() string {
 		if len(q.routes) <= few {
 			cond = append(cond, in("a.route", sorted(q.routes)))
 		} else {
-			relay := strings.ReplaceAll(strings.TrimPrefix(lower(q.Relay), "."), "'", "''")
-			cond = append(cond, fmt.Sprintf(`a.route IN (SELECT r.id FROM route AS r LEFT JOIN name AS h ON h.id = r.host WHERE (%[1]d = 0 OR r.domain = %[1]d)
-				AND ('%[2]s' = '' OR lower(h.text) = '%[2]s' OR substr(lower(h.text), -length('%[2]s') - 1) = '.%[2]s'))`, q.domain, relay))
+			var routes []string
+			if q.domain != 0 {
+				routes = append(routes, fmt.Sprintf("domain = %d", q.domain))
+			}
+			if q.Relay != "" {
+				routes = append(routes, "host IN (SELECT id FROM name WHERE "+isRelay(quote(q.Relay))+")")
+			}
+			cond = append(cond, "a.route IN (SELECT id FROM route WHERE "+strings.Join(routes, " AND ")+")")
 		}
 	}
 	if q.senderDom != 0 {
@@ -316,7 +354,7 @@ func (q *question) where() string {
 	case int64:
 		cond = append(cond, fmt.Sprintf("a.queue = %d", v))
 	case string:
-		cond = append(cond, "a.queue = '"+strings.ReplaceAll(v, "'", "''")+"'")
+		cond = append(cond, "a.queue = "+quote(v))
 	}
 	return strings.Join(cond, " AND ")
 }

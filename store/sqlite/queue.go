@@ -12,12 +12,12 @@ import (
 func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.Queued, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
-	list, err := queuedOf(c.Conn, f, limit)
+	list, err := r.queued(c.Conn, f, limit)
 	return list, r.wrap("list the queue", err)
 }
 
-func queuedOf(c *sqlite3.Conn, f store.Filter, limit int) ([]store.Queued, error) {
-	q, err := newQuestion(c, f)
+func (r *reader) queued(c *sqlite3.Conn, f store.Filter, limit int) ([]store.Queued, error) {
+	q, err := r.counting.question(c, f)
 	if err != nil || q.nothing {
 		return nil, err
 	}

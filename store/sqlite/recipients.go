@@ -44,7 +44,7 @@ func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter
 func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yield func(*store.Recipient) bool) error {
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := newQuestion(c.Conn, f)
+	q, err := r.counting.question(c.Conn, f)
 	if err != nil || q.nothing {
 		return err
 	}

@@ -64,7 +64,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	}
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := newQuestion(c.Conn, f)
+	q, err := r.counting.question(c.Conn, f)
 	if err != nil || q.nothing {
 		return err
 	}

@@ -16,12 +16,12 @@ func (r *reader) Replies(ctx context.Context, f store.Filter) ([]store.Reply, er
 	}
 	c := r.take(ctx)
 	defer c.Unlock()
-	out, err := replies(c.Conn, f)
+	out, err := r.replies(c.Conn, f)
 	return out, r.wrap("count replies", err)
 }
 
-func replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error) {
-	q, err := newQuestion(c, f)
+func (r *reader) replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error) {
+	q, err := r.counting.question(c, f)
 	if err != nil || q.nothing {
 		return nil, err
 	}

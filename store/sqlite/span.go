@@ -15,7 +15,7 @@ import (
 func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := newQuestion(c.Conn, f)
+	q, err := r.counting.question(c.Conn, f)
 	if err != nil || q.nothing {
 		return store.Span{}, r.wrap("span", err)
 	}
@@ -79,14 +79,13 @@ func (q *question) narrowEnds(c *sqlite3.Conn, s *ends) error {
 	return nil
 }
 
-// end notes the ends of some of the rows that match, the first or the last among them,
-// and reports whether there are any. Of the pieces, in the order of time, no more are
-// read than may hold it.
-func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
+// inTime returns the pieces that may hold rows that match, the first or the last to begin
+// with. First come those of whose rows the times are not kept.
+func (q *question) inTime(all []*piece, last bool) []*piece {
 	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
 	for _, p := range all {
 		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
-			tail.Since, tail.Until = -forever, forever // of these rows the times are not kept
+			tail.Since, tail.Until = -forever, forever
 			list = append(list, &tail)
 		} else if p.Since < q.until && p.Until >= q.since {
 			list = append(list, p)
@@ -97,6 +96,13 @@ func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any b
 	} else {
 		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.Since, b.Since) })
 	}
+	return list
+}
+
+// end notes the ends of some of the rows that match, the first or the last among them,
+// and reports whether there are any. Of the pieces, in the order of time, no more are
+// read than may hold it.
+func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
 	var statements []*sqlite3.Stmt
 	for _, table := range q.tables() {
 		statement, err := c.Prepare(fmt.Sprintf(endsOf, table, q.where()))
@@ -107,7 +113,7 @@ func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any b
 		statements = append(statements, statement)
 	}
 	var found ends
-	for _, p := range list {
+	for _, p := range q.inTime(all, last) {
 		if found.any && (last && found.hi >= p.Until || !last && found.lo <= p.Since) {
 			break
 		}
