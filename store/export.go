@@ -44,8 +44,6 @@ type Entry struct {
 	// PairOffset is -1 where it is not of one, or only one in between of a pair.
 	PairSource string
 	PairOffset int64
-	// FirstAt is the Unix time of the first failure of who expired (EntryExpired).
-	FirstAt int64
 
 	End bounce.End // EntryEnd
 }

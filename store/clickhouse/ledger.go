@@ -293,7 +293,7 @@ func (l *ledger) expire(x *bounce.Expiry) {
 			Verdict: expired,
 			N:       1 + first.Offset,
 		}, x.Offset)
-		r.Pair, r.BeforeAt, r.BeforePrecedence = true, first.At, first.Precedence
+		r.Pair = true
 		l.write(r)
 	}
 }

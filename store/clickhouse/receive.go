@@ -201,7 +201,6 @@ func (x *receiver) take(e *store.Entry) {
 		r.Outcome = ended
 	case store.EntryExpired:
 		x.attempts++
-		r.BeforeAt, r.BeforePrecedence = e.FirstAt, math.MaxUint64-x.seq(r.Source, a.N-1)
 	}
 	x.rows = append(x.rows, r)
 }

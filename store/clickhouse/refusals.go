@@ -12,8 +12,7 @@ import (
 
 // Refusals yields the failed attempts that match f. What is known of their recipients is
 // the last delivery above a failure and the first below, when both are sorted by time and
-// those of one second by when they were stored. An expiry knows before what the first
-// failure of its pair knew (before_at).
+// those of one second by when they were stored.
 func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	w := append(conditions(&f), isFailed)
 	if f.Own {

@@ -459,7 +459,7 @@ func (l *ledger) expire(x *bounce.Expiry) {
 	for _, q := range ended {
 		first, last := &l.events[q.first], l.events[q.last]
 		first.pair = false
-		e := event{source: l.index[x.Source], pair: true, before: first.before}
+		e := event{source: l.index[x.Source], pair: true}
 		e.Attempt = store.Attempt{
 			Delivery: bounce.Delivery{
 				Source: x.Source, Offset: x.Offset, Time: whole(x.Time), Host: x.Host, MTA: x.MTA, Instance: x.Instance, Agent: x.Agent,
@@ -473,7 +473,7 @@ func (l *ledger) expire(x *bounce.Expiry) {
 			N:       1 + first.Offset,
 		}
 		l.events = append(l.events, e)
-		l.failures[e.Recipient] = append(l.failures[e.Recipient], len(l.events)-1)
+		l.history(len(l.events) - 1)
 	}
 }
 

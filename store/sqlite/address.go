@@ -138,6 +138,22 @@ func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
 	}
 }
 
+// failedAt brings the recipient's history up to date.
+func (d *addressDictionary) failedAt(rcpt *address, time int64) {
+	failed := rcpt.failed
+	if rcpt.failed = max(failed, seconds(time)); failed == 0 {
+		d.note(rcpt, false, true)
+	}
+}
+
+// lastBefore is the last delivery until a time, as a column of a failure; nil: there is none.
+func (a *address) lastBefore(time int64) any {
+	if a.last == 0 || a.last > seconds(time) {
+		return nil
+	}
+	return int64(a.last)
+}
+
 // flushNew stores the new addresses, with what is known of them by now.
 func (d *addressDictionary) flushNew(t *tables) {
 	for i := range d.added {

@@ -231,24 +231,17 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if err != nil {
 		return err
 	}
-	var before any
-	if rcpt.last != 0 && rcpt.last <= seconds(at) {
-		before = int64(rcpt.last)
-	}
+	before := rcpt.lastBefore(at)
 	if counts {
-		failed := rcpt.failed
-		rcpt.failed = max(failed, seconds(at))
-		if failed == 0 {
-			w.addresses.note(rcpt, false, true)
-		}
+		w.addresses.failedAt(rcpt, at)
 	}
 	client := w.client(&a.Delivery)
 	w.add("failure", id, at, queue, recipient, sender, route, r.id, meta, text, messageID, before, nil, client, number(p.message))
 	w.addNarrow(c.kind, id, at, queue, recipient, sender, route, r.id, before, original)
 	if a.Outcome == bounce.Soft && !seenPair {
 		w.enqueue(message, queue, queuedRecipient{
-			pair: id, last: id, tried: tried(a, r), recipient: recipient, arrived: arrival(&a.Delivery), first: c, route: route,
-			sender: sender, message: messageID, hash: p.message, before: before, client: client, null: n.nulls,
+			pair: id, last: id, tried: tried(a, r), recipient: recipient, address: p.recipient, arrived: arrival(&a.Delivery), first: c, route: route,
+			sender: sender, message: messageID, hash: p.message, client: client, null: n.nulls,
 		})
 	}
 	return nil

@@ -26,8 +26,7 @@ const (
 		LEFT JOIN original AS og ON og.id = a.id WHERE a.id BETWEEN ?1 AND ?2`
 	// Both are read in the order of the ids and merged: SQLite sorts nothing.
 	exportedAttempts = exportedDelivery + " UNION ALL " + exportedFailure + " ORDER BY 1"
-	// exportedExpiries have in the last column when the pair failed first.
-	exportedExpiries = "SELECT " + failureColumns + wordColumns + ", p.at FROM failure AS a" + wordTables + " LEFT JOIN failure AS p ON p.id = (a.id & 9223372036854775807) WHERE a.id < 0"
+	exportedExpiries = "SELECT " + failureColumns + wordColumns + " FROM failure AS a" + wordTables + " WHERE a.id < 0"
 	// exportedPairs have in the last columns what ended the pair, and the line of an expiry.
 	exportedPairs = "SELECT " + failureColumns + wordColumns + ", p.ended, e.line FROM pair AS p JOIN failure AS a ON a.id = p.id" + wordTables +
 		" LEFT JOIN failure AS e ON e.id = p.ended AND p.ended < 0 WHERE p.state != $STATE_PENDING"
@@ -167,9 +166,6 @@ func (x *exporter) expiries() error {
 			return err
 		}
 		x.entry.Pair = true
-		if x.entry.FirstAt = num(v[exportWidth]); x.entry.FirstAt == 0 { // pruned
-			x.entry.FirstAt = x.entry.Attempt.Time.Unix()
-		}
 		return x.hand()
 	}, exportedExpiries)
 }

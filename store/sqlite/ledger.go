@@ -34,8 +34,7 @@ import (
 //     at the first attempt.
 //   - Expired: a hard attempt with this reason ended the pair, or an Expiry (Postfix's
 //     "status=expired", which names no recipient) ended all pairs of the message. Then a
-//     failure is added for each: where it was tried last, with what was known at its first
-//     attempt. A hard attempt with this reason that ends no pair counts as expired too.
+//     failure is added for each, where it was tried last. A hard attempt with this reason that ends no pair counts as expired too.
 //   - Untried: a deferral without an attempt has the verdict of the last attempt of its
 //     pair; where there is none, of the last that was deferred at the recipient, or else
 //     at the domain, and not delivered there since (see ledger.deferred).
@@ -59,14 +58,15 @@ type queuedRecipient struct {
 	pair, last int64     // ids of its first and of its last soft attempt; the last deferral where none was an attempt
 	tried      int64     // id of the reply to the last; 0: none was an attempt
 	recipient  int64     // id of the address
+	address    uint64    // the hash by which dictionaries remember it; 0: not known
 	arrived    int64     // Unix time at which the message came into the queue; 0: not known
 	first      cellPlace // of the first attempt, where it is counted as pending
 	route      int64     // of the last attempt
 
 	// What the failure that an expiry adds takes over from the first attempt.
-	sender, message, before, client any
-	hash                            int64 // of the message id; see secret.messageHash
-	null                            int64 // 1: the sender is the null reverse-path
+	sender, message, client any
+	hash                    int64 // of the message id; see secret.messageHash
+	null                    int64 // 1: the sender is the null reverse-path
 
 	stored  bool // there is a row
 	changed bool // and it lacks what is known now
@@ -155,10 +155,10 @@ func (l *ledger) queuedOf(hash uint64, queue string, origin int64) (*queuedMessa
 	err := c.Each(func(row []driver.Value) error {
 		p := queuedRecipient{pair: num(row[0]), last: num(row[1]), recipient: num(row[2]), arrived: num(row[3]), stored: true}
 		p.first = cellPlace{at: num(row[4]), route: num(row[5]), kind: num(row[6]), origin: origin}
-		p.sender, p.message, p.before, p.client, p.hash = row[7], row[8], row[9], row[10], num(row[11])
+		p.sender, p.message, p.client, p.hash = row[7], row[8], row[9], num(row[10])
 		m.pairs = append(m.pairs, p)
 		return nil
-	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.before, f.client, f.message_hash
+	}, `SELECT p.pair, p.last, p.recipient, p.arrived, f.at, f.route, r.kind, f.sender, f.message, f.client, f.message_hash
 		FROM pending AS p JOIN failure AS f ON f.id = p.pair JOIN reply AS r ON r.id = f.reply
 		WHERE p.queue = ? AND p.origin = ?`, m.queue, origin)
 	for i := range m.pairs {
@@ -413,10 +413,29 @@ func (l *ledger) expire(source int64, e *bounce.Expiry) error {
 		// It went where it was tried last.
 		l.rollups.count(cellPlace{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
-		l.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, x.before, int64(newAttemptID(source, e.Offset)), x.client, number(x.hash))
+		rcpt, err := l.recipientOf(x)
+		if err != nil {
+			return err
+		}
+		l.add("failure", id, at, m.queue, x.recipient, x.sender, x.route, r.id, int64(0), nil, x.message, rcpt.lastBefore(at), int64(newAttemptID(source, e.Offset)), x.client, number(x.hash))
+		l.addresses.failedAt(rcpt, at)
 	}
 	m.pairs = nil
 	return nil
+}
+
+// recipientOf is the recipient of a pair. The pointer is good until the next call.
+func (l *ledger) recipientOf(p *queuedRecipient) (*address, error) {
+	if p.address != 0 {
+		if a := l.addresses.get(p.address); a != nil {
+			return a, nil
+		}
+	}
+	text, err := newTexts(l.reading("address", "name")).address(p.recipient)
+	if err != nil {
+		return nil, err
+	}
+	return l.address(l.hash.address(text.whole, text.domain), text.whole, text.domain)
 }
 
 // flushQueued writes the pairs that are pending.

@@ -52,3 +52,23 @@ func during(all []*piece, time span) (n int) {
 	}
 	return n
 }
+
+// inTime returns the pieces that may hold rows that match, the first or the last to begin
+// with. First come those of whose rows the times are not kept.
+func (q *question) inTime(all []*piece, last bool) []*piece {
+	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
+	for _, p := range all {
+		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
+			tail.Since, tail.Until = -forever, forever
+			list = append(list, &tail)
+		} else if p.Since < q.until && p.Until >= q.since {
+			list = append(list, p)
+		}
+	}
+	if last {
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(b.Until, a.Until) })
+	} else {
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.Since, b.Since) })
+	}
+	return list
+}

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"State", testState},
 		{"ReusedQueueID", testReusedQueueID},
 		{"Ends", testEnds},
+		{"Expired", testExpired},
 		{"Untried", testUntried},
 		{"Repeated", testRepeated},
 		{"TwoSources", testTwoSources},
@@ -929,6 +930,32 @@ func testReusedQueueID(t *testing.T, s store.Store) {
 	Append(t, s, b)
 	if got := Totals(t, s, store.Filter{}); got.Expired != 0 {
 		t.Errorf("Expired = %d, want 0", got.Expired)
+	}
+}
+
+// testExpired has a recipient who took other mail while a message waited for the end of its
+// queue lifetime, and again the same day.
+func testExpired(t *testing.T, s store.Store) {
+	at := func(minutes int) time.Time {
+		return time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC).Add(time.Duration(minutes) * time.Minute)
+	}
+	expired := batch(3000)
+	expired.Expiries = []bounce.Expiry{{Source: "log", Offset: 2000, Time: at(20), Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", QueueID: "ABCDEF12345", Status: "expired"}}
+	Append(t, s,
+		batch(1000, line(0, at(0), "ABCDEF12345", "a@rcpt.example", bounce.Soft, 1)),
+		batch(2000, line(1000, at(10), "ABCDEF12346", "a@rcpt.example", bounce.Delivered, 1)),
+		expired,
+		batch(4000, line(3000, at(30), "ABCDEF12347", "a@rcpt.example", bounce.Delivered, 1)))
+	r := read(t, s)
+	for x, err := range r.Refusals(t.Context(), store.Filter{Reasons: []bounce.Reason{bounce.Expired}}) {
+		must(t, err)
+		if !x.DeliveredBefore.Equal(at(10)) || !x.DeliveredAfter.Equal(at(30)) {
+			t.Errorf("delivered %v before and %v after, want %v and %v", x.DeliveredBefore, x.DeliveredAfter, at(10), at(30))
+		}
+	}
+	for x, err := range r.Recipients(t.Context(), store.Filter{Undelivered: true}, 0) {
+		must(t, err)
+		t.Errorf("%s took mail after the message expired", x.Address)
 	}
 }
 
