@@ -32,7 +32,7 @@ type Options struct {
 	// host of lines that name none.
 	Agent string
 
-	// Whole means that whole logs are read, so that batches follow one another.
+	// Whole: logs are read from beginning to end without a pause, so commits may be rare.
 	Whole bool
 	// CommitEvery is how many attempts become visible together where Whole is set;
 	// 0: 200,000. Each commit writes the pages that it shares with the next.
@@ -83,8 +83,7 @@ func (o *Options) agentPrefix() string {
 	return o.Agent + "/"
 }
 
-// New returns an Ingester that resumes at the positions that db holds. Its errors are
-// those of db.
+// New returns an Ingester that resumes at the positions in db. Its errors are those of db.
 func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	if o.CommitEvery == 0 {
 		o.CommitEvery = 200_000
@@ -132,7 +131,7 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	return g, nil
 }
 
-// Positions are how far each source has been read: where the tailer resumes.
+// Positions returns the position of each source, where the tailer resumes.
 func (g *Ingester) Positions() []tailer.Position {
 	list := make([]tailer.Position, 0, len(g.sources))
 	for id, s := range g.sources {

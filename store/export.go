@@ -7,28 +7,28 @@ import (
 	"bouncelog/bounce"
 )
 
-// An Exporter is a Reader that hands out all that is kept, with what was concluded from it,
-// so that another engine can take it over as it is.
+// An Exporter is a Reader that hands out everything that is stored, with the ledger's
+// conclusions, so that another engine can store it unchanged.
 type Exporter interface {
 	Reader
 	// ExportAttempts yields the attempts whose lines begin at or after the byte that from
 	// says of their source (by Source.ID; 0 where it does not name it): source after
 	// source, those of one source in the order of their lines.
 	ExportAttempts(ctx context.Context, from map[string]int64) iter.Seq2[*Entry, error]
-	// ExportEnds yields, in any order, what else lines from there on said: who expired
-	// with a message, which pairs are pending no longer, and what became of messages.
+	// ExportEnds yields, in any order, the other events of lines from there on: recipients
+	// that expired with their message, pairs that are no longer pending, ends of messages.
 	ExportEnds(ctx context.Context, from map[string]int64) iter.Seq2[*Entry, error]
 }
 
-// A Receiver takes over what another store keeps of one host's logs. It may be broken off
-// anywhere and called again, also when there is more to take over. Nothing is visible
-// before all of it is, positions included. It returns how many attempts were new.
+// A Receiver copies one host's logs from another store. The copy may be interrupted
+// anywhere and resumed, also after more was stored. Nothing is visible before all of it
+// is, positions included. It returns the number of new attempts.
 type Receiver interface {
 	Receive(ctx context.Context, from Exporter, agent string) (attempts int64, err error)
 }
 
-// An Entry is an attempt, or what a line said about earlier attempts or a message. It is
-// good until the next is asked for.
+// An Entry is an attempt, or an event of earlier attempts or of a message. It is valid
+// until the next one is asked for.
 type Entry struct {
 	Kind   EntryKind
 	Source string // Source.ID of the line that says so
@@ -56,5 +56,5 @@ const (
 	EntryAttempt EntryKind = iota
 	EntryExpired           // an attempt that a line about the message stands for
 	EntryOver              // a pair is pending no longer
-	EntryEnd               // what became of a message as a whole
+	EntryEnd               // a message ended
 )

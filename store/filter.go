@@ -33,12 +33,12 @@ type Filter struct {
 	// Own, for Reader.Refusals: the caller looks for faults of the sending side only. An
 	// engine may leave out what MayBeOwn says cannot be one.
 	Own bool
-	// QueuedBefore, for Reader.Queue: only what was deferred first before that.
+	// QueuedBefore, for Reader.Queue: only recipients whose first deferral was before that.
 	QueuedBefore time.Time
 }
 
-// OfMessages reports whether f selects by nothing but what is known of a message as a
-// whole: when, by whom and under which queue id it was logged.
+// OfMessages reports whether f selects by properties of a whole message only: the time,
+// the logging host, the MTA and the queue id.
 func (f Filter) OfMessages() bool {
 	return f.Domain == "" && f.SenderDomain == "" && f.Relay == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
@@ -51,7 +51,7 @@ func (f Filter) Everybody() bool {
 	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && f.QueuedBefore.IsZero()
 }
 
-// Restrict returns f for these reasons only. ok is false where f selects none of them.
+// Restrict returns f restricted to some reasons. ok is false if f selects none of them.
 func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
 	if len(f.Reasons) == 0 {
 		f.Reasons = reasons
@@ -61,9 +61,8 @@ func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
 	return f, len(f.Reasons) > 0
 }
 
-// Suspect are the reasons of refusals that may be about us, Faults those that are
-// the recipient's: reports ask for these again and again, and a store may keep them
-// apart.
+// Suspect are the reasons of refusals that may be about the sending side, Faults those
+// that are the recipient's. Reports ask for these often, so a store may index them.
 var (
 	Suspect = bounce.Reasons(bounce.Reason.AboutSender)
 	Faults  = bounce.Reasons(bounce.Reason.AboutAddress)
@@ -90,7 +89,7 @@ const (
 	ByDay          Dimension = "day"  // 2026-11-22, UTC
 	ByHour         Dimension = "hour" // 2026-11-22T14:00Z
 
-	// Of these it is kept for failed attempts only; others do not count.
+	// These are kept for failed attempts only; others do not count.
 	BySender   Dimension = "sender"    // envelope sender; "<>": the null sender; "": not known
 	BySASLUser Dimension = "sasl-user" // who logged in to hand the message in, or ""
 	ByClient   Dimension = "client"    // IP address of a client that handed it in without logging in, or ""
@@ -103,7 +102,7 @@ const MaxDimensions = 3
 type Page struct {
 	Limit  int  // at most so many; 0: all
 	Newest bool // the newest first
-	After  Ref  // those that come after this one in the order asked for; zero: from the start
+	After  Ref  // the page begins after this one; zero: from the start
 }
 
 // A Ref names an attempt, in every database that holds it, and is its place in the

@@ -20,7 +20,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// Errors that callers tell apart. Engines wrap them with what was being done.
+// Errors that callers tell apart. Engines wrap them with the operation that failed.
 var (
 	ErrMissing = errors.New("no such database")               // exit status 10
 	ErrLocked  = errors.New("database is locked")             // exit status 11
@@ -32,7 +32,7 @@ var (
 	ErrReplaced = errors.New("the database was removed or replaced") // exit status 1
 	// ErrFollowed is a database that another process follows logs into.
 	ErrFollowed = errors.New("another bouncelog follows logs into this database") // exit status 11
-	// ErrAway is an engine that does not answer, or breaks off: later it may.
+	// ErrAway is an engine that does not answer or breaks off; a retry may succeed.
 	ErrAway = errors.New("the database does not answer") // exit status 11
 	// ErrTooMany is a dictionary that is full: its ids would no longer fit where they are kept.
 	ErrTooMany = errors.New("the database is full") // exit status 1
@@ -41,7 +41,7 @@ var (
 // A Store keeps delivery attempts. One Writer writes at a time; any number of Readers
 // may read meanwhile. Its methods may be called from several goroutines.
 type Store interface {
-	// Read returns a Reader of what is committed now.
+	// Read returns a Reader of the last commit.
 	Read(ctx context.Context) (Reader, error)
 	// Write returns a Writer.
 	Write(ctx context.Context) (Writer, error)
@@ -54,13 +54,13 @@ type Store interface {
 // it back: append it again, or read the logs again from where Reader.Resume says.
 // Close it.
 type Writer interface {
-	// Append takes in a batch, which is the caller's again when it returns. What a
-	// source's position says is stored already is left out, so a batch may come twice.
+	// Append takes in a batch, which belongs to the caller again when it returns. Lines
+	// before the position of their source are left out, so a batch may come twice.
 	Append(ctx context.Context, b *Batch) error
-	// Commit makes all visible that was appended since the last one, together: rows,
+	// Commit makes everything appended since the last one visible together: rows,
 	// positions, queued messages and counts.
 	Commit(ctx context.Context) error
-	// Rollback drops what was appended since the last Commit.
+	// Rollback drops everything appended since the last Commit.
 	Rollback() error
 
 	Close() error // drops it too
@@ -71,9 +71,9 @@ type Writer interface {
 // ends with the first error. A pointer that it yields is good until the next is asked
 // for. Close it.
 type Reader interface {
-	// Resume says where to go on reading logs.
+	// Resume returns the positions and queued messages with which reading resumes.
 	Resume(ctx context.Context) (*Resume, error)
-	// Coverage says what of the logs was understood.
+	// Coverage returns the counts of lines, and a sample of those not understood.
 	Coverage(ctx context.Context) (*Coverage, error)
 
 	// Span is from the first to the last attempt that matches f; zero where
@@ -83,8 +83,7 @@ type Reader interface {
 	// combination of values of up to three dimensions; unordered. A cell in
 	// which nothing counts is left out.
 	Count(ctx context.Context, f Filter, by ...Dimension) ([]Cell, error)
-	// Replies counts the failed attempts (soft and hard) that match f by what was
-	// answered; unordered.
+	// Replies counts the failed attempts (soft and hard) that match f by reply; unordered.
 	Replies(ctx context.Context, f Filter) ([]Reply, error)
 
 	// Attempts yields the attempts that match f in the order of time, those of
@@ -96,12 +95,11 @@ type Reader interface {
 	// Refusals yields the failed attempts that match f in the order of time,
 	// without their texts: there may be very many.
 	Refusals(ctx context.Context, f Filter) iter.Seq2[*Refusal, error]
-	// Delivered lists what was delivered in some streams, of all together about limit
-	// deliveries: of the first stream first, and what is nearest to its times. Cover says
-	// which. The answers are in the order of the streams.
+	// Delivered lists the deliveries of some streams, about limit of them altogether:
+	// those of the first stream first, and those nearest to its times. Cover chooses them. The answers are in the order of the streams.
 	Delivered(ctx context.Context, streams []Stream, limit int) ([]History, error)
 
-	// Ends lists what became of messages as a whole, in the order of time.
+	// Ends lists how messages ended, in the order of time.
 	Ends(ctx context.Context, messages ...MessageKey) ([]bounce.End, error)
 
 	// Discarded counts the messages that a filter of one's own threw away as a whole
@@ -119,48 +117,47 @@ type Reader interface {
 	// attempt matches f, the longest queued first; limit 0: all.
 	Queue(ctx context.Context, f Filter, limit int) ([]Queued, error)
 
-	// Note returns what was noted under a key; nil: nothing (see Noter).
+	// Note returns the value of a key; nil: there is none (see Noter).
 	Note(ctx context.Context, key string) ([]byte, error)
 
 	Close() error
 }
 
-// A Noter keeps small things for callers, each in a transaction of its own.
+// A Noter keeps small values for callers. Each is set in its own transaction.
 type Noter interface {
 	SetNote(ctx context.Context, key string, value []byte) error
 }
 
-// A Swapper is a Noter whose notes several processes may change: SwapNote notes new
-// where old is what is noted (nil: nothing), and says whether it did.
+// A Swapper is a Noter whose values several processes may change: SwapNote sets a value to new
+// if it is old (nil: there is none), and reports whether it did.
 type Swapper interface {
 	Noter
 	SwapNote(ctx context.Context, key string, old, new []byte) (bool, error)
 }
 
-// A Pruner removes the attempts before a time, and says how many.
+// A Pruner removes the attempts before a time and returns their number.
 type Pruner interface {
 	Prune(ctx context.Context, before time.Time) (int64, error)
 }
 
 // A StrayTimePruner removes the attempts whose time cannot be, seen from now: before 1990, or
-// more than a day, and the rest of that day (UTC), ahead. It says how many.
+// more than a day, and the rest of that day (UTC), ahead. It returns their number.
 type StrayTimePruner interface {
 	PruneStrayTimes(ctx context.Context, now time.Time) (int64, error)
 }
 
-// A Rejudger judges what is stored again, each distinct reply once and in the
-// situation that was stored with it (bounce.Template.Situation), and says how many
-// replies have another verdict.
+// A Rejudger judges the stored replies again, each distinct one once and in the situation
+// stored with it (bounce.Template.Situation). It returns how many have another verdict.
 type Rejudger interface {
 	Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situation string) bounce.Verdict) (int64, error)
 }
 
-// A Checker looks for damage and says in words what it found.
+// A Checker looks for damage and returns a sentence for each that it found.
 type Checker interface {
 	Check(ctx context.Context) ([]string, error)
 }
 
-// A QuickChecker looks for damage where that is cheap, and returns ErrDamaged with what it found.
+// A QuickChecker makes the cheap checks for damage. Its error is ErrDamaged with a description.
 type QuickChecker interface {
 	QuickCheck(ctx context.Context) error
 }
@@ -173,9 +170,9 @@ type Backuper interface {
 // A Guard looks after the files of a database that is open for writing. Its methods are
 // cheap and may be called from any goroutine.
 type Guard interface {
-	// Trouble says what threatens the database now: ErrReplaced, after which nothing more
-	// is stored and the database has to be opened anew; or, in words, what an administrator
-	// should know. Nil: nothing.
+	// Trouble returns what threatens the database now: ErrReplaced, after which nothing more
+	// is stored and the database has to be opened again; or a warning for the administrator.
+	// Nil: all is well.
 	Trouble() error
 	// Pseudonymized reports whether local parts are stored as pseudonyms.
 	Pseudonymized() bool

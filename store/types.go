@@ -9,9 +9,9 @@ import (
 	"bouncelog/bounce"
 )
 
-// An Attempt is a delivery attempt with the judgement on it. A store keeps of
-// who handed the message in the SASLUser, or else the ClientIP; of those that
-// delivered it may forget that, the text of the MessageID, and of the Response what varies.
+// An Attempt is a delivery attempt with its verdict. Of the client that handed the message
+// in, a store keeps the SASLUser or else the ClientIP. Of a delivery it may drop both, the text of
+// the MessageID, and the variable parts of the Response.
 //
 // A deferral without an attempt (Untried) has the Verdict of the last attempt that was
 // made, since nobody was spoken to. That is the last one of its message to the recipient;
@@ -36,7 +36,7 @@ func (a *Attempt) Ref() Ref { return Ref{a.Time.Unix(), a.Source, a.Offset, a.N}
 type Batch struct {
 	Attempts []Attempt // in the order of their log
 	Expiries []bounce.Expiry
-	Ends     []bounce.End     // what became of messages as a whole
+	Ends     []bounce.End     // of messages
 	Sources  []Source         // each source read since the last batch, with its new position
 	Opened   []bounce.Message // messages learnt of or changed since the last batch and still queued
 	Closed   []MessageKey     // messages that left the queue since the last batch
@@ -105,7 +105,7 @@ type Source struct {
 	ID     string // stable name made from the content (see package tailer)
 	Path   string // where it was last seen
 	Offset int64  // first byte not yet stored, after decompression; a journal's: entries stored
-	State  string // what package tailer wants to find again, opaque to others
+	State  string // of package tailer, opaque to others
 
 	First, Last time.Time // of its lines; Last also lets the parser infer the year on resuming
 
@@ -122,13 +122,13 @@ type Source struct {
 	Blank    int64 // empty lines
 }
 
-// Resume is where to go on reading logs.
+// Resume holds the positions and queued messages with which reading resumes.
 type Resume struct {
 	Sources  []Source         // every source ever read, in the order in which they were first seen
 	Messages []bounce.Message // still queued; those that were opened last first
 }
 
-// Coverage is what of the logs was understood.
+// Coverage counts the lines of the logs by kind.
 type Coverage struct {
 	Sources  []Source   // as in Resume
 	Skipped  []Skipped  // the most lines first
@@ -181,13 +181,13 @@ type Counts struct {
 	Soft5xx   int64 // of Soft: the reply was a 5xx all the same (a 554 greeting that Postfix defers)
 }
 
-// A Tally is what some attempts add up to.
+// A Tally is the counts of some attempts.
 type Tally struct {
 	Counts
 	Reasons map[bounce.Reason]int64 // failed attempts by reason; nil where there are none
 }
 
-// Add adds what others add up to.
+// Add adds the counts of others.
 func (t *Tally) Add(o *Tally) {
 	t.Attempts += o.Attempts
 	t.Delivered += o.Delivered
@@ -217,7 +217,7 @@ type Cell struct {
 	Tally
 }
 
-// A Reply is what was answered to failed attempts, with the judgement on it.
+// A Reply is a reply to failed attempts, with its verdict.
 type Reply struct {
 	MTA      bounce.MTA
 	Status   string
@@ -275,12 +275,12 @@ type Stream struct {
 	Relays  []string // suffixes of the relay's host name, at a label
 	Domains []string // of the recipients
 	Span
-	Around []time.Time // what is wanted first, where not all can be read
+	Around []time.Time // the deliveries nearest to these times are read first
 }
 
-// A History is what was delivered in a stream.
+// A History is the deliveries of a stream.
 type History struct {
-	Covered    []Span // what was read of it, in order; deliveries outside are left out
+	Covered    []Span // the parts of the stream that were read, in order; deliveries outside are left out
 	Deliveries []Delivered
 }
 
@@ -291,7 +291,7 @@ type Delivered struct {
 	SenderDomain string
 }
 
-// A Recipient is what is known of an address with permanent failures.
+// A Recipient is an address with permanent failures, and its history.
 type Recipient struct {
 	Address string
 	Domain  string
@@ -299,7 +299,7 @@ type Recipient struct {
 	// after, however the letters of the address were written; zero: none. Where no
 	// failure came in between, it may be up to a day too early.
 	LastDelivered time.Time
-	Faults        []Fault // by what was answered, in the order of their first
+	Faults        []Fault // by reply, in the order of their first failures
 }
 
 // A Fault is the permanent failures of one recipient with one answer.
@@ -318,14 +318,13 @@ type Fault struct {
 
 // Queued is a recipient of a message that is still queued.
 type Queued struct {
-	// Attempt is what it waits for: the last one that was made. Where none was, it is
-	// the last deferral without an attempt.
+	// Attempt is the last attempt; where none was made, the last deferral without an attempt.
 	Attempt
 	Arrived   time.Time // when the message came into the queue; zero: not known
 	FirstSoft time.Time // when it was deferred first
 }
 
-// A Fact is something about a database.
+// A Fact describes one property of a database.
 type Fact struct {
 	What  string
 	Value any // string, int64 or time.Time

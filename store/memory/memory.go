@@ -1,7 +1,7 @@
-// Package memory keeps delivery attempts in memory, in the plainest way. It is the
-// specification of what a store counts: which attempt is the first of its message,
-// what is recovered, pending or expired, and what is known of a recipient before and
-// after a failure. Other engines are held against it; tests and small logs use it.
+// Package memory keeps delivery attempts in memory, by the simplest code. It is the
+// specification of a store's counts: which attempt is the first of its message, which pairs
+// are recovered, pending or expired, and when a recipient took mail before and after a
+// failure. Other engines are compared with it; tests use it.
 package memory
 
 import (
@@ -94,7 +94,7 @@ func (w *writer) Rollback() error {
 
 func (w *writer) Close() error { return w.Rollback() }
 
-// Read returns a Reader of what is stored now.
+// Read returns a Reader of the last commit.
 func (d *DB) Read(context.Context) (store.Reader, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,12 +134,12 @@ func (d *DB) Close() error {
 	return nil
 }
 
-// An event is an attempt with what it means for its message and its recipient.
+// An event is an attempt with its effect on its message and its recipient.
 type event struct {
 	store.Attempt
 	source int // index, in the order in which they were first seen
 
-	// pair: what the outcome makes of a (message, recipient) pair is still so.
+	// pair: the attempt counts for the state of its (message, recipient) pair.
 	// Delivered: it met a soft failure first. Soft: this was the first, and it is
 	// still tried. Hard: the time for retries ran out.
 	pair bool
@@ -148,7 +148,7 @@ type event struct {
 	before, after   time.Time // the recipient's deliveries next to a failure
 }
 
-// A ledger is what is stored, and what is remembered to go on.
+// A ledger holds all attempts, and the state of messages and recipients.
 type ledger struct {
 	events    []event
 	sources   []store.Source
@@ -188,8 +188,8 @@ func newLedger() *ledger {
 	}
 }
 
-// append takes in a batch. What a source's position says is stored is left out, so a
-// batch may come again.
+// append takes in a batch. Lines before the position of their source are left out, so a
+// batch may come twice.
 func (l *ledger) append(b *store.Batch) {
 	behind, ahead := 0, 0
 	for i := range b.Sources {
@@ -301,7 +301,7 @@ func sameMessage(a, b *bounce.Delivery) bool {
 	return max(diff, -diff) <= slack
 }
 
-// event takes in what a line says of a message as a whole.
+// event takes in an event of a message.
 func (l *ledger) event(e *store.Event) {
 	if e.Expiry != nil {
 		l.expire(e.Expiry)
@@ -372,7 +372,7 @@ func (l *ledger) inherit(e *event, last int) {
 	e.Verdict = l.events[last].Verdict
 }
 
-// place notes where an attempt was deferred, or delivered. Postfix logs no deferral
+// place remembers where an attempt was deferred, and forgets it after a delivery. Postfix logs no deferral
 // without an attempt.
 func (l *ledger) place(i int) {
 	e := &l.events[i]
@@ -392,7 +392,7 @@ func (l *ledger) place(i int) {
 	}
 }
 
-// history notes what an attempt says of its recipient.
+// history updates the recipient's history.
 func (l *ledger) history(i int) {
 	e := &l.events[i]
 	switch {
@@ -488,7 +488,7 @@ func whole(t time.Time) time.Time {
 	return time.Unix(t.Unix(), 0).UTC()
 }
 
-// cleaned is what is kept of an attempt.
+// cleaned returns an attempt as it is stored.
 func cleaned(a *store.Attempt) store.Attempt {
 	c := *a
 	c.Time, c.N, c.Template = whole(a.Time), 0, bounce.Template{}

@@ -6,8 +6,8 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// Senders and recipients, and what is known of a recipient: the first and the last
-// delivery, and whether it has failed since.
+// Senders and recipients, and a recipient's history: the first and the last delivery, and
+// whether it has failed since.
 //
 //	address.first    the first delivery
 //	address.last     the last delivery, or one up to a day before it: it is written once a
@@ -65,7 +65,7 @@ type addressDictionary struct {
 	dirty    map[uint32]dirtyHistory // by the address's id; none of added
 }
 
-// reset forgets what is not in the database.
+// reset forgets everything that is not in the database.
 func (d *addressDictionary) reset(c *sqlite3.Conn) error {
 	err := d.dictionary.reset(c)
 	d.added, d.firstNew = d.added[:0], d.next
@@ -96,8 +96,8 @@ func (d *addressDictionary) waiting(id int64) *newAddress {
 // addressColumns are what stored takes.
 const addressColumns = "id, domain, max(first, 0), max(last, 0)"
 
-// stored is an address as the database has it, with what is to be written of
-// its history still. Failed is when it failed if that goes on, or else 0.
+// stored is an address as the database has it, with the changes of its history that are not
+// written yet. Failed is the time of its last failure if no delivery followed, or else 0.
 func (d *addressDictionary) stored(v []int64, failed int64) address {
 	if t, ok := d.dirty[uint32(v[0])]; ok {
 		return t.address
@@ -106,7 +106,7 @@ func (d *addressDictionary) stored(v []int64, failed int64) address {
 	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, stored: last, failed: seconds(failed)}
 }
 
-// note records what of the recipient's history has changed.
+// note remembers a change of the recipient's history until it is written.
 func (d *addressDictionary) note(a *address, delivered, failing bool) {
 	if n := d.waiting(int64(a.id)); n != nil {
 		n.address = *a
@@ -154,7 +154,7 @@ func (a *address) lastBefore(time int64) any {
 	return int64(a.last)
 }
 
-// flushNew stores the new addresses, with what is known of them by now.
+// flushNew stores the new addresses with their histories.
 func (d *addressDictionary) flushNew(t *tables) {
 	for i := range d.added {
 		f := &d.added[i]
@@ -167,7 +167,7 @@ func (d *addressDictionary) flushNew(t *tables) {
 	t.bulks["address"].Flush()
 }
 
-// flushHistories stores what has changed of histories.
+// flushHistories stores the changes of histories.
 func (d *addressDictionary) flushHistories(t *tables) {
 	for _, id := range sorted(d.dirty) {
 		h := d.dirty[id]

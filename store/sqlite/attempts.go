@@ -154,12 +154,12 @@ func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) er
 	return nil
 }
 
-// pageAtOnce is the limit of a page that is put in order here.
+// pageAtOnce is the largest page that is sorted here.
 const pageAtOnce = 1000
 
-// page yields the first rows of what some statements select of a span, in the order of time.
-// Of the pieces no more are read than may hold them: a report asks for the delivery next to
-// a moment some hundred times.
+// page yields the first rows that some statements select, in the order of time. It reads
+// only pieces that may hold them: a report asks some hundred times for the delivery next to a
+// moment.
 func (q *question) page(c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
 	all, err := pieces(c)
 	if err != nil {

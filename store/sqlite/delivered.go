@@ -10,7 +10,7 @@ import (
 	"bouncelog/store"
 )
 
-// Delivered lists what was delivered in some streams.
+// Delivered lists the deliveries of some streams.
 func (r *reader) Delivered(ctx context.Context, asked []store.Stream, limit int) ([]store.History, error) {
 	if len(asked) == 0 {
 		return nil, nil

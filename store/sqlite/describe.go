@@ -21,7 +21,7 @@ type info struct {
 	rows, addresses, replies, queued int64 // rows: of attempts, hand-offs and probes included
 }
 
-// Describe says what is in the database.
+// Describe returns the size, the schema and the period of the database.
 func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	i, err := d.info(ctx)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"bouncelog/store"
 )
 
-// Dictionaries are what the writer remembers of repeated texts, so that an attempt asks
-// the database nothing as a rule. The methods name, route, origin, kind, reply, text,
+// Dictionaries remember the ids of repeated texts, so that most attempts need no look-up
+// in the database. The methods name, route, origin, kind, reply, text,
 // message, client and address return the id of a row, and add the row if there is none. Rows
 // are written before the rows that refer to them, or together with those.
 type dictionaries struct {
@@ -54,7 +54,7 @@ func newDictionaries(t tables) dictionaries {
 	}
 }
 
-// reset forgets what is not in the database.
+// reset forgets everything that is not in the database.
 func (d *dictionaries) reset() error {
 	d.origins = make(map[[3]string]int64)
 	d.kinds = make(map[int64]bool)
@@ -62,8 +62,8 @@ func (d *dictionaries) reset() error {
 		d.texts.reset(d.c), d.messages.reset(d.c), d.logins.reset(d.c))
 }
 
-// keep adds a row to what a dictionary remembers, which may empty that: what is
-// forgotten must be found in the tables.
+// keep remembers a row. That may empty the dictionary's cache, so new rows are written first:
+// forgotten ones must be found in the tables.
 func keep[V any](d *dictionaries, in *dictionary[V], h uint64, v V) *V {
 	if in.known.full() {
 		d.flush()
@@ -80,7 +80,7 @@ func (d *dictionaries) flush() {
 	d.addresses.flushKeys(&d.tables)
 }
 
-// name is for a domain or host name.
+// name returns the id of a domain or host name.
 func (d *dictionaries) name(s string) (int64, error) {
 	h := d.hash.add(0, s)
 	if id := d.names.get(h); id != nil {
@@ -111,7 +111,7 @@ func (d *dictionaries) name(s string) (int64, error) {
 	return id, nil
 }
 
-// route is for a recipient's domain and a relay. H is hasher.route of them.
+// route returns the id of a recipient's domain and a relay. H is hasher.route of them.
 func (d *dictionaries) route(h uint64, a *bounce.Delivery) (int64, error) {
 	if id := d.routes.get(h); id != nil {
 		return *id, nil
@@ -155,7 +155,7 @@ func (d *dictionaries) route(h uint64, a *bounce.Delivery) (int64, error) {
 	return id, nil
 }
 
-// origin is for who wrote the log.
+// origin returns the id of the host, MTA and instance that logged.
 func (d *dictionaries) origin(host string, mta bounce.MTA, instance string) (int64, error) {
 	key := [3]string{host, string(mta), instance}
 	if id, ok := d.origins[key]; ok {
@@ -183,7 +183,7 @@ func (d *dictionaries) origin(host string, mta bounce.MTA, instance string) (int
 	return id, nil
 }
 
-// kind is for an outcome and a reason.
+// kind returns the id of an outcome and a reason.
 func (d *dictionaries) kind(o bounce.Outcome, r bounce.Reason) int64 {
 	id := kindOf(o, r)
 	if !d.kinds[id] {
@@ -194,7 +194,7 @@ func (d *dictionaries) kind(o bounce.Outcome, r bounce.Reason) int64 {
 	return id
 }
 
-// A reply is what the writer remembers of a row of the table reply.
+// A reply is the remembered part of a row of the table reply.
 type reply struct {
 	id, kind, origin int64
 	retry            bool
@@ -203,9 +203,8 @@ type reply struct {
 // attempted, in place of a last try, says that an attempt was made.
 const attempted = -1
 
-// reply is for what was answered, its verdict, and who wrote it down. H is
-// prepared.reply. LastTry is, of a deferral without an attempt, the reply whose verdict
-// it has; 0: none.
+// reply finds or adds a reply with its verdict and origin. H is prepared.reply. LastTry is, of a
+// deferral without an attempt, the reply whose verdict it has; 0: none.
 func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*reply, error) {
 	var try any
 	if lastTry != attempted {
@@ -278,8 +277,8 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 	return keep(d, &d.replies, h, r), nil
 }
 
-// text is for a shortened response. The first time it is the text itself, to be kept in
-// the row of the attempt: most come once.
+// text returns the id of a shortened response. The first time it returns the text itself, to be
+// kept in the attempt's row: most come once.
 func (d *dictionaries) text(s string) any {
 	h := d.hash.add(2, s)
 	id := d.texts.get(h)
@@ -294,7 +293,7 @@ func (d *dictionaries) text(s string) any {
 	return *id
 }
 
-// message is for a message id; nil for none.
+// message returns the row of a message id; nil: there is none.
 func (d *dictionaries) message(s string) (any, error) {
 	if s == "" {
 		return nil, nil
@@ -328,8 +327,8 @@ func (d *dictionaries) splitMessageID(s string) (left, right any, err error) {
 	return packHex(s), right, nil
 }
 
-// client is for who handed in a message: the id of a login, or else an IP address: an IPv4
-// address as -1 - the number, any other as text.
+// client returns the client that handed in a message: the id of a login, or else an IP address,
+// IPv4 as -1 - the number, any other as text.
 func (d *dictionaries) client(a *bounce.Delivery) any {
 	if a.SASLUser == "" {
 		v := ipValue(a.ClientIP)
@@ -348,8 +347,7 @@ func (d *dictionaries) client(a *bounce.Delivery) any {
 	return id
 }
 
-// address gives an address its number. The pointer is good until the next
-// call.
+// address finds or adds an address. The pointer is valid until the next call.
 func (d *dictionaries) address(h uint64, whole, domain string) (*address, error) {
 	if a := d.addresses.get(h); a != nil {
 		return a, nil

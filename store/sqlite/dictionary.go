@@ -10,8 +10,8 @@ import (
 )
 
 // A dictionary gives the rows of a table ids, and finds them again by a hash of what they
-// hold. It remembers what was used last and looks the rest up in the table X_key (see
-// dictKey); a dictionary that has no such table stores again what it has forgotten.
+// hold. It remembers the rows that were used last and looks up others in the table X_key (see
+// dictKey); a dictionary that has no such table stores forgotten rows again.
 //
 // It belongs to the writer: a transaction that is rolled back resets it.
 type dictionary[V any] struct {
@@ -25,7 +25,7 @@ type dictionary[V any] struct {
 	keys  []dictKey // of new rows, that are not in X_key yet
 }
 
-// reset forgets what is not in the database.
+// reset forgets everything that is not in the database.
 func (d *dictionary[V]) reset(c *sqlite3.Conn) error {
 	last, err := c.Number("SELECT max(id) FROM " + d.table)
 	d.next, d.keys = last+1, d.keys[:0]
@@ -33,8 +33,8 @@ func (d *dictionary[V]) reset(c *sqlite3.Conn) error {
 	return err
 }
 
-// get returns what is remembered of the row with this hash; nil: nothing. The pointer is
-// good until the next add.
+// get returns the remembered value of the row with this hash, or nil. The pointer is valid
+// until the next add.
 func (d *dictionary[V]) get(h uint64) *V { return d.known.get(h) }
 
 // newID takes the id of a new row.
@@ -87,13 +87,12 @@ type cache[V any] struct {
 	entries []entry[V] // a hash table with open addressing; a power of two
 	n       int        // entries in use
 	max     int
-	// partial is set once something may be missing that was stored: what is not found has
-	// to be looked up.
+	// partial: a stored row may be missing here, so a row that is not found has to be looked up.
 	partial bool
 	// asStored is set once the hashes are those of what is stored: what the log wrote in
 	// another way has to be looked up.
 	asStored bool
-	lookUps  int // what was not found and had to be looked up
+	lookUps  int // rows that were not found and had to be looked up
 }
 
 type entry[V any] struct {
@@ -105,8 +104,8 @@ func newCache[V any](max int, partial bool) *cache[V] {
 	return &cache[V]{entries: make([]entry[V], 256), max: max, partial: partial}
 }
 
-// mayLack reports whether what is not found may be stored all the same. Exact says that it
-// would be stored as the log has it.
+// mayLack reports whether a row that is not found may be stored. Exact says that its text
+// is stored as the log has it.
 func (c *cache[V]) mayLack(exact bool) bool { return c.partial || c.asStored && !exact }
 
 // get returns a pointer that is good until the next put, nil where h is missing.

@@ -30,7 +30,7 @@ var errorNames = map[error]error{
 // A file is where a database is, which errors name.
 type file struct{ path string }
 
-// wrap says what was being done and gives errors that callers tell apart their names.
+// wrap adds the operation to an error, and the errors of package store that callers tell apart.
 func (f file) wrap(what string, err error) error {
 	if err == nil {
 		return nil

@@ -42,7 +42,7 @@ import (
 //   - Removed, discarded, completed: an End ended all pairs of the message. Nothing is
 //     added; they are pending no longer.
 //   - Known before: the time of the last delivery to the recipient (whatever the message)
-//     is kept with each failure. See address.go for what is known of recipients since.
+//     is kept with each failure. Address.go has the history of recipients.
 //   - Stored before: an attempt, expiry or end before its source's position changes nothing.
 
 // endStates is the state of the pairs that are pending when a message ends.
@@ -69,7 +69,7 @@ type queuedRecipient struct {
 	null                    int64 // 1: the sender is the null reverse-path
 
 	stored  bool // there is a row
-	changed bool // and it lacks what is known now
+	changed bool // and the row is out of date
 }
 
 // A queuedMessage is the pending pairs of a message. It is kept when none is left: to know
@@ -102,7 +102,7 @@ type ledger struct {
 	deferred    map[destination]int64     // reply of the last attempt that was deferred there, and not delivered since
 }
 
-// reset forgets what is not in the database.
+// reset forgets everything that is not in the database.
 func (l *ledger) reset() error {
 	if err := l.dictionaries.reset(); err != nil {
 		return err
@@ -217,8 +217,8 @@ func (l *ledger) senderOf(p *queuedRecipient) error {
 	return err
 }
 
-// matchQueued finds the pair that an attempt belongs to, notes what has become of it, and
-// reports whether there was one.
+// matchQueued finds the pair that an attempt belongs to, updates its state, and reports
+// whether there was one.
 func (l *ledger) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
 	m, err := l.queuedOf(hash, a.QueueID, r.origin)
 	if err != nil || m == nil {
@@ -295,7 +295,7 @@ func (l *ledger) noteDeferral(at destination, reply int64, s bounce.Scope) {
 	}
 }
 
-// loadDeferred reads where Exim deferred what is pending.
+// loadDeferred reads the destinations at which Exim deferred pending pairs.
 func (l *ledger) loadDeferred() error {
 	l.deferred = make(map[destination]int64)
 	return l.c.Each(func(row []driver.Value) error {
@@ -360,8 +360,8 @@ func (l *ledger) settle(m *queuedMessage, p *queuedRecipient, state int, id int6
 // expiredVerdict is the judgement on Postfix's "status=expired".
 var expiredVerdict = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
 
-// end stores what became of a message, by a line of a source, and ends its pending pairs if
-// it left the queue.
+// end stores how a message ended, by a line of a source, and ends its pending pairs if it left
+// the queue.
 func (l *ledger) end(source int64, e *bounce.End) error {
 	origin, err := l.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {
@@ -384,7 +384,7 @@ func (l *ledger) end(source int64, e *bounce.End) error {
 	return nil
 }
 
-// expire ends what is pending of a message, by a line of a source: each recipient gets a row.
+// expire ends the pending pairs of a message, by a line of a source: each recipient gets a row.
 func (l *ledger) expire(source int64, e *bounce.Expiry) error {
 	origin, err := l.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"bouncelog/store"
 )
 
-// A piece is a store.Piece and its rows: a chunk, or what is in none yet of a source.
+// A piece is a store.Piece and its rows: a chunk, or the rows of a source that are in no chunk yet.
 type piece struct {
 	span
 	store.Piece
@@ -53,8 +53,8 @@ func during(all []*piece, time span) (n int) {
 	return n
 }
 
-// inTime returns the pieces that may hold rows that match, the first or the last to begin
-// with. First come those of whose rows the times are not kept.
+// inTime returns the pieces that may hold rows that match, in the order of time or from the
+// end. Pieces whose times are not stored come first.
 func (q *question) inTime(all []*piece, last bool) []*piece {
 	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
 	for _, p := range all {

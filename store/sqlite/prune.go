@@ -163,7 +163,7 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 // outside is the condition on a row that is pruned.
 const outside = "(at < ?1 OR at >= ?2)"
 
-// forgetAfter forgets what is known of times from one on, and makes the histories of
+// forgetAfter removes the times from one on from histories, and makes the histories of
 // recipients anew, where the attempts of these times are gone.
 func (w *writer) forgetAfter(from int64, recipients []int64) error {
 	some := "SELECT value FROM json_each('" + idList(recipients) + "')"

@@ -174,8 +174,8 @@ func (q *question) narrow() bool {
 // few ids may stand in a statement one by one.
 const few = 500
 
-// spans finds the runs of ids that may hold what is asked for, by the chunks' times
-// and filters. What no chunk covers yet is included.
+// spans finds the runs of ids that may hold matching rows, by the chunks' times and
+// filters. Rows that are in no chunk yet are included.
 func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
 	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil && q.message == 0 {
 		return []span{{0, math.MaxInt64}}, nil
@@ -276,7 +276,7 @@ func in(column string, ids []int64) string {
 	return b.String() + ")"
 }
 
-// wants reports which tables can hold what is asked for.
+// wants reports which tables can hold matching rows.
 func (q *question) wants() (delivered, failed bool) {
 	delivered, failed = true, true
 	if len(q.Outcomes) > 0 {
@@ -445,7 +445,7 @@ func (q *question) within(c *sqlite3.Conn, fn func([]driver.Value) error, sql st
 	return nil
 }
 
-// once runs a statement that will hardly be asked again.
+// once runs a statement without keeping it prepared.
 func (q *question) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, args ...any) error {
 	return c.Once(fn, sql, args...)
 }
@@ -453,8 +453,8 @@ func (q *question) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql stri
 // errEnough ends a question whose caller wants no more.
 var errEnough = errors.New("enough")
 
-// faults is the table to read recipients' failures from: the narrow one where it
-// holds what is asked for and what that depends on.
+// faults is the table to read recipients' failures from: the narrow one where it has all
+// the rows and columns that are needed.
 func (q *question) faults() string {
 	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 && q.originals == nil {
 		return "fault"

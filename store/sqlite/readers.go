@@ -8,7 +8,7 @@ import (
 	"bouncelog/store"
 )
 
-// Read returns a Reader of what is committed.
+// Read returns a Reader of the last commit.
 func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	n := min(max(runtime.GOMAXPROCS(0), 1), readersAtOnce)
 	if d.opts.Temporary {

@@ -34,8 +34,8 @@ type refusalRow struct {
 	original          int32 // id of the domain; 0: no original recipient
 }
 
-// What is read and put in order at once; more is put in order by SQLite, and read
-// by and by.
+// refusalsSorted is how many rows are read at once and sorted here; more are sorted by
+// SQLite and read in parts.
 const refusalsSorted = 600_000
 
 // These bound the memory for a flood, which may invent a reply and a route for each of
@@ -271,7 +271,7 @@ func (r runs) all() iter.Seq[*refusalRow] {
 	}
 }
 
-// A person is what is known of a recipient by now.
+// A person is a recipient with its deliveries.
 type person struct {
 	name        string  // the local part, until it is named
 	named       bool    // name is the whole address
@@ -322,7 +322,7 @@ func (p *person) after(at int64) int64 {
 	return 0
 }
 
-// A senderText is what is asked of a sender.
+// A senderText is a sender in words.
 type senderText struct {
 	id        int32 // of the domain
 	domain    string
@@ -350,7 +350,7 @@ func refusalSenders(c *sqlite3.Conn, rows runs) (*byID[senderText], error) {
 	})
 }
 
-// A refusalRoute is what is asked of a route.
+// A refusalRoute is a route in words.
 type refusalRoute struct {
 	routeText
 	domain   int32
@@ -370,8 +370,8 @@ func refusalRoutes(c *sqlite3.Conn, rows runs) (*byID[refusalRoute], error) {
 	})
 }
 
-// A refusalReply is what is asked of a reply: a quarter of the size of a replyText, of which
-// there may be as many as rows.
+// A refusalReply is the part of a reply that Traits need: a quarter of the size of a
+// replyText, and there may be as many as rows.
 type refusalReply struct {
 	known    bool
 	outcome  bounce.Outcome
@@ -417,15 +417,14 @@ func refusalReplies(c *sqlite3.Conn, rows runs) (*byID[refusalReply], error) {
 	return replies, err
 }
 
-// A likeness is what refusals may have in common.
+// A likeness names the Traits of a refusal by ids.
 type likeness struct {
 	source, route, reply, domain int32 // domain is the sender's
 	null, forwarded              bool
 }
 
-// Traits remember what refusals have in common: of traitsKnown kinds, the first. Refusals of
-// another kind have traits of their own, a third of a kilobyte each, for as long as they
-// are looked at.
+// Traits remember the first traitsKnown different store.Traits, which refusals share. Later
+// refusals have their own, a third of a kilobyte each, while the caller looks at them.
 type traits struct {
 	*texts
 	known map[likeness]*store.Traits
@@ -469,7 +468,7 @@ func (r *reader) yieldInParts(ctx context.Context, c turn, t *traits, rows runs,
 	return r.yieldRefusals(ctx, c, t, runs{part}, yield)
 }
 
-// yieldRefusals puts rows into words, as far as they are asked for.
+// yieldRefusals reads the texts of rows and yields the refusals.
 func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs, yield func(*store.Refusal) bool) error {
 	var senders *byID[senderText]
 	var routes *byID[refusalRoute]

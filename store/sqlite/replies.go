@@ -8,7 +8,7 @@ import (
 	"bouncelog/store"
 )
 
-// Replies counts the failed attempts that match f by what was answered.
+// Replies counts the failed attempts that match f by reply.
 func (r *reader) Replies(ctx context.Context, f store.Filter) ([]store.Reply, error) {
 	f, ok := failedOnly(f)
 	if !ok {

@@ -51,7 +51,7 @@ func (s *ends) note(v []driver.Value) error {
 // endsOf is the statement that finds the ends of some rows of a table.
 const endsOf = "SELECT min(a.at), max(a.at) FROM %s AS a WHERE %s AND a.id BETWEEN ?3 AND ?4"
 
-// tables are the names of those that can hold what is asked for.
+// tables are the names of the tables that can hold matching rows.
 func (q *question) tables() (names []string) {
 	delivered, failed := q.wants()
 	if delivered {

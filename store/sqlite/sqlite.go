@@ -2,9 +2,8 @@
 //
 // Repeated text is kept once, in dictionaries; an attempt is a row of small
 // numbers whose rowid is its identity (source and offset). Delivered attempts
-// and the others stand in tables of their own, since the others are few and
-// asked for most; what reports ask of some of them stands again in narrow tables.
-// Rollups are kept in the same transaction. The views are the public schema
+// and the others have a table each, since the others are few and asked for most;
+// columns that reports read of some of these are copied into narrow tables. Rollups are kept in the same transaction. The views are the public schema
 // (docs/schema.md); the tables may change.
 //
 // One process writes. Readers have connections of their own and see the last
@@ -21,9 +20,9 @@
 //	file:    files claim sqlite log transact backup open write readers notes watch usersql
 //	         describe check rejudge prune restore
 //
-// Values are what is stored and in which form: bits, hashes, pseudonyms. Tables write rows,
-// and give texts their ids and back. Writing decides what an attempt changes; its rules are
-// those of the ledger. Reading answers the questions of a store.Reader. The file is opened,
+// Values are the forms of stored values: bits, hashes, pseudonyms. Tables write rows, and
+// translate texts to ids and back. Writing decides what an attempt changes, by the rules of the
+// ledger. Reading answers the questions of a store.Reader. The file is opened,
 // locked, migrated, checked, pruned and restored; a DB joins the floors.
 //
 // The way of a batch: a store.Writer (write.go) begins a transaction, writer.append gives
@@ -71,11 +70,11 @@ type Options struct {
 	// GiveWay is how long to wait, where ReadOnly, for a write-ahead log that has
 	// grown large to begin anew: it cannot while questions overlap. 0: not at all.
 	GiveWay time.Duration
-	// KeepMessageIDs keeps the message id of every attempt, not only of
-	// those that failed: about 25 bytes more for each.
+	// KeepMessageIDs keeps the text of every attempt's message id, not only of
+	// failed ones: about 25 bytes each.
 	KeepMessageIDs bool
 	// Pseudonymize replaces the local parts of addresses by a keyed hash.
-	// It counts when the database is made, and stays so.
+	// It takes effect when the database is created, and cannot be changed.
 	Pseudonymize bool
 
 	atRest     bool  // where ReadOnly: nobody writes, unless there is a log
@@ -96,7 +95,7 @@ type DB struct {
 	open   bool       // a transaction is open, which the next batch belongs to
 	broken error      // of a temporary database, which has no journal: why nothing more can be stored
 
-	// Of what is open for writing, set by Open.
+	// Of a database open for writing, set by Open.
 	files         files
 	pseudonymized bool
 	checkpoints   *sqlite3.Checkpointer
@@ -147,8 +146,8 @@ type pragma struct {
 	want any
 }
 
-// dial opens a connection and reads back what was asked of it: a misspelt
-// parameter is ignored in silence.
+// dial opens a connection and reads its settings back: SQLite ignores a misspelt
+// parameter silently.
 func (d *DB) dial(dsn string, want []pragma) (*sqlite3.Conn, error) {
 	return d.dialAs(sqlite3.Open, dsn, want)
 }
@@ -176,14 +175,14 @@ func (d *DB) dialAs(open func(dsn string) (*sqlite3.Conn, error), dsn string, wa
 	return c, nil
 }
 
-// atRest tells whether all there is stands in the database file itself.
+// atRest reports whether the database file holds everything, and no write-ahead log does.
 func (d *DB) atRest() bool {
 	st, err := os.Stat(d.path + "-wal")
 	return errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
 }
 
-// version reads the schema's version, and refuses what is not ours; 0 is
-// an empty database.
+// version reads the schema's version; 0: the database is empty. Its error is ErrForeign or
+// ErrNewer for one that this program cannot read.
 func (d *DB) version(c *sqlite3.Conn) (int64, error) {
 	// All of one moment: somebody may be making the database.
 	if err := c.Exec("BEGIN"); err != nil {

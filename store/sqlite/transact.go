@@ -13,7 +13,7 @@ func (d *DB) withWriter(what string, fn func(*writer) error) error {
 	d.write.Lock()
 	defer d.write.Unlock()
 	if d.opts.Temporary {
-		// Its one connection would show a Reader what is not committed.
+		// Its one connection would show a Reader uncommitted rows.
 		if d.w == nil || !d.open {
 			d.single.Lock()
 		}

@@ -55,7 +55,7 @@ func (x batchWriter) Rollback() error {
 	})
 }
 
-// Close takes back what was not committed. A temporary database will mostly be asked
+// Close rolls back everything since the last commit. A temporary database will mostly be asked
 // from now on: what is remembered of the dictionaries, some forty megabytes, is
 // forgotten.
 func (x batchWriter) Close() error {

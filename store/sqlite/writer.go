@@ -9,14 +9,14 @@ import (
 	"bouncelog/store"
 )
 
-// A writer is the write side of a database: what appends batches, and what is remembered of
-// what was appended. It is made of floors, each of which knows only those before it: tables,
-// which write rows; dictionaries, which give texts their ids; the ledger, which knows what
-// has become of messages; and sources, here. One goroutine at a time uses it: the one that
+// A writer is the write side of a database: it appends batches and remembers dictionaries,
+// messages and sources. It is made of floors, each of which knows only those before it: tables,
+// which write rows; dictionaries, which give texts their ids; the ledger, which knows the state
+// of messages; and sources, here. One goroutine at a time uses it: the one that
 // holds DB.write.
 //
-// A transaction that fails is rolled back, and reset then makes all of this anew from the
-// database, but for the tables and the secret.
+// A transaction that fails is rolled back. Reset then reads all of this again from the
+// database, except the tables and the secret.
 type writer struct {
 	ledger
 
@@ -120,7 +120,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 	return &s, nil
 }
 
-// flush hands all that the transaction has gathered to the queue. It runs once, before the
+// flush hands all gathered rows to the queue. It runs once in a transaction, before the
 // commit.
 func (w *writer) flush() error {
 	w.dictionaries.flush()
@@ -134,8 +134,8 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// resume reads back what a source's next rows must be seen with: its chunk that
-// is not full yet, and which messages were seen last.
+// resume reads the state that a source's next rows depend on: the chunk that is not full
+// yet, and the messages that were seen last.
 func (w *writer) resume(s *source) error {
 	c := w.reading("delivery", "failure", "route", "chunk")
 	ids := attemptsOf(s.num)
