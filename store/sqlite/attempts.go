@@ -81,7 +81,7 @@ func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p place,
 }
 
 // records yields the rows that match, in the order of time.
-func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) error {
+func (q *query) records(c *sqlite3.Conn, p cut, yield func(*record) error) error {
 	if q.nothing {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) er
 	const failureKey, each = "coalesce(a.line, a.id)", " AND a.id BETWEEN ?3 AND ?4"
 	fromDelivery := "SELECT " + deliveryColumns + none + " FROM delivery AS a WHERE " + where + p.sql("a.id")
 	fromFailure := "SELECT " + failureColumns + more + " FROM failure AS a" + tables + " WHERE " + where + p.sql(failureKey)
-	if !q.narrow() && 0 < p.limit && p.limit <= pageAtOnce {
+	if !q.selective() && 0 < p.limit && p.limit <= pageAtOnce {
 		var selects []string
 		if delivered {
 			selects = append(selects, fromDelivery+each+p.order("a", "a.id"))
@@ -108,7 +108,7 @@ func (q *question) records(c *sqlite3.Conn, p cut, yield func(*record) error) er
 	if err != nil {
 		return err
 	}
-	if !q.narrow() {
+	if !q.selective() {
 		// SQLite sorts, and moves to a file what does not fit in memory.
 		within := inSpans(append(spans, expiries))
 		one := func(v []driver.Value) error {
@@ -160,7 +160,7 @@ const pageAtOnce = 1000
 // page yields the first rows that some statements select, in the order of time. It reads
 // only pieces that may hold them: a report asks some hundred times for the delivery next to a
 // moment.
-func (q *question) page(c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
+func (q *query) page(c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
 	all, err := pieces(c)
 	if err != nil {
 		return err
@@ -243,7 +243,7 @@ func (r *reader) attempts(ctx context.Context, f store.Filter, p store.Page, yie
 		}
 		part.after = &record{at: p.After.Time, id: at.id, line: at.line}
 	}
-	q, err := r.counting.question(c.Conn, f)
+	q, err := r.counting.query(c.Conn, f)
 	if err != nil {
 		return err
 	}

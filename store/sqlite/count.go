@@ -305,8 +305,8 @@ func (t *tally) names(c *sqlite3.Conn, by store.Dimension, values func(func(int6
 const nullSender = "<>"
 
 // dimension chooses the rollup that can answer, or the rows.
-func (q *question) dimension(by ...store.Dimension) dimension {
-	if q.narrow() {
+func (q *query) dimension(by ...store.Dimension) dimension {
+	if q.selective() {
 		return byRows
 	}
 	route, sender, origin, hourly := q.routes != nil, q.senderDom != 0, q.origins != nil, false
@@ -340,7 +340,7 @@ func (q *question) dimension(by ...store.Dimension) dimension {
 
 // count adds up what matches f by number; nil: nothing does.
 func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error) {
-	q, err := r.counting.question(c, f)
+	q, err := r.counting.query(c, f)
 	if err != nil || q.nothing || q.since >= q.until {
 		return nil, err
 	}
@@ -419,7 +419,7 @@ type edge struct {
 }
 
 // countCells adds up the periods from lo to hi of a rollup.
-func (q *question) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int64) error {
+func (q *query) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int64) error {
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
 	hi = min(hi, maxPeriod+1)
 	table := "rollup_" + string(dim)
@@ -458,7 +458,7 @@ func (q *question) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi i
 }
 
 // countRows adds up the rows.
-func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
+func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 	delivered, failed := q.wants()
 	known, err := r.counting.replyKinds(c)
 	if err != nil {
@@ -475,7 +475,7 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 		return err
 	}
 	bySenderDomain, senderDomains := slices.Contains(t.by, store.BySenderDomain), make(map[int64]int64)
-	if delivered && t.routes && !q.narrow() {
+	if delivered && t.routes && !q.selective() {
 		delivered = false
 		err := q.countDelivered(c, spans, flag, func(route, reply int64, n cell) {
 			t.add(t.cell(&fact{route: route}), int64(known.of(reply).kind), n)
@@ -490,7 +490,7 @@ func (r *reader) countRows(q *question, c *sqlite3.Conn, t *tally) error {
 		queue        int64
 	}
 	var seen map[message]bool
-	if q.narrow() || handover {
+	if q.selective() || handover {
 		seen = make(map[message]bool)
 	}
 	var waiting map[int64]bool
@@ -594,7 +594,7 @@ func clientOf(hash int64) int64 {
 
 // countDelivered counts the rows of the table delivery by route and reply. All that it
 // takes of a row is one number; to have SQLite group them takes its sorter.
-func (q *question) countDelivered(c *sqlite3.Conn, spans []span, flag int64, add func(route, reply int64, n cell)) error {
+func (q *query) countDelivered(c *sqlite3.Conn, spans []span, flag int64, add func(route, reply int64, n cell)) error {
 	column := fmt.Sprintf("(a.route << %d) | (a.reply << 2) | ((a.meta & %d <> 0) << 1) | (a.meta & %d <> 0)", idBits+2, flag, flagRecovered)
 	return q.scanColumns(c, spans, []string{column}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
 		add(v[0]>>(idBits+2), v[0]>>2&maxID, cell{n: 1, messages: v[0] >> 1 & 1, pairs: v[0] & 1})

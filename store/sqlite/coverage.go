@@ -87,7 +87,7 @@ func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
 	}
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := r.counting.question(c.Conn, f)
+	q, err := r.counting.query(c.Conn, f)
 	if err != nil || q.nothing {
 		return 0, r.wrap("count what was discarded", err)
 	}

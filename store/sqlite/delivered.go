@@ -112,7 +112,7 @@ func readDeliveries(c *sqlite3.Conn, all []*piece) (found []deliveryRow, err err
 		}
 	}
 	found = make([]deliveryRow, 0, pieces*chunkRows)
-	q := question{since: -forever, until: forever}
+	q := query{since: -forever, until: forever}
 	return found, q.scanColumns(c, spans, []string{"a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
 		sender, route := v[2]>>idBits, v[2]&maxID
 		found = append(found, deliveryRow{v[0], messageKey(v[1], sender), int32(sender), int32(route)})

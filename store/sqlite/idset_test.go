@@ -53,7 +53,7 @@ func TestInBatches(t *testing.T) {
 		for i := range rows {
 			rows[i].recipient = int32(3 * (i + 1))
 		}
-		people := newByID[person](runs{rows}, func(r *refusalRow) int32 { return r.recipient })
+		people := newByID[history](runs{rows}, func(r *refusalRow) int32 { return r.recipient })
 		var got []int32
 		parts := 0
 		must(t, inBatches(people.ids.all(), func(wanted string) error {

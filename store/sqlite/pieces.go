@@ -55,7 +55,7 @@ func during(all []*piece, time span) (n int) {
 
 // inTime returns the pieces that may hold rows that match, in the order of time or from the
 // end. Pieces whose times are not stored come first.
-func (q *question) inTime(all []*piece, last bool) []*piece {
+func (q *query) inTime(all []*piece, last bool) []*piece {
 	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
 	for _, p := range all {
 		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {

@@ -16,8 +16,8 @@ import (
 	"bouncelog/store"
 )
 
-// A question is a filter in terms of the tables.
-type question struct {
+// A query is a filter in terms of the tables.
+type query struct {
 	store.Filter
 	since, until int64 // seconds; until is exclusive
 
@@ -38,10 +38,10 @@ type question struct {
 
 const forever = 1 << 40 // past the year 36000
 
-// question puts a filter in terms of the tables.
-func (k *counting) question(c *sqlite3.Conn, f store.Filter) (*question, error) {
+// query puts a filter in terms of the tables.
+func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	f.Relay = strings.TrimPrefix(f.Relay, ".")
-	q := &question{Filter: f, until: forever, since: -forever}
+	q := &query{Filter: f, until: forever, since: -forever}
 	if !f.Since.IsZero() {
 		q.since = ceilSecond(f.Since)
 	}
@@ -130,7 +130,7 @@ func (k *counting) question(c *sqlite3.Conn, f store.Filter) (*question, error) 
 }
 
 // routesOf are the routes to a domain and to relays.
-func (k *counting) routesOf(c *sqlite3.Conn, q *question) (map[int64]bool, error) {
+func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	ends, err := k.routes(c)
 	if err != nil {
 		return nil, err
@@ -166,8 +166,8 @@ func ceilSecond(t time.Time) int64 {
 	return t.Unix()
 }
 
-// narrow reports whether the question is about a few attempts.
-func (q *question) narrow() bool {
+// selective reports whether the filter selects a few attempts.
+func (q *query) selective() bool {
 	return len(q.Recipients) > 0 || q.QueueID != "" || q.MessageID != "" || q.Original != ""
 }
 
@@ -176,7 +176,7 @@ const few = 500
 
 // spans finds the runs of ids that may hold matching rows, by the chunks' times and
 // filters. Rows that are in no chunk yet are included.
-func (q *question) spans(c *sqlite3.Conn) ([]span, error) {
+func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil && q.message == 0 {
 		return []span{{0, math.MaxInt64}}, nil
 	}
@@ -277,7 +277,7 @@ func in(column string, ids []int64) string {
 }
 
 // wants reports which tables can hold matching rows.
-func (q *question) wants() (delivered, failed bool) {
+func (q *query) wants() (delivered, failed bool) {
 	delivered, failed = true, true
 	if len(q.Outcomes) > 0 {
 		delivered = slices.Contains(q.Outcomes, bounce.Delivered)
@@ -290,7 +290,7 @@ func (q *question) wants() (delivered, failed bool) {
 }
 
 // ofReplies is the condition on a row of reply; "": none.
-func (q *question) ofReplies() string {
+func (q *query) ofReplies() string {
 	var replies []string
 	if q.origins != nil {
 		replies = append(replies, in("origin", sorted(q.origins)))
@@ -319,7 +319,7 @@ func (q *question) ofReplies() string {
 func inReplies(cond string) string { return "a.reply IN (SELECT id FROM reply WHERE " + cond + ")" }
 
 // where is the condition on a row of either table.
-func (q *question) where() string {
+func (q *query) where() string {
 	cond := []string{"a.at >= ?1 AND a.at < ?2"}
 	if q.routes != nil {
 		if len(q.routes) <= few {
@@ -367,7 +367,7 @@ var repliesInSQL int64 = 20_000 // a variable for tests
 
 // withoutReplies takes the condition by reply out of a statement and returns the replies
 // that it selects; nil: it stays in.
-func (q *question) withoutReplies(c *sqlite3.Conn, from string) (rest string, wanted *idSet, err error) {
+func (q *query) withoutReplies(c *sqlite3.Conn, from string) (rest string, wanted *idSet, err error) {
 	cond := q.ofReplies()
 	if cond == "" || !strings.Contains(from, inReplies(cond)) {
 		return from, nil, nil
@@ -388,9 +388,9 @@ func (q *question) withoutReplies(c *sqlite3.Conn, from string) (rest string, wa
 
 // scanColumns is Conn.Columns for the rows of one table whose ids are in some spans, in the
 // order of the spans, a batch at a time: from is the statement from "FROM" on, with
-// the table as a, a condition, and two parameters of the question's times. The fewer
+// the table as a, a condition, and two parameters of the query's times. The fewer
 // columns, the faster: numbers that have room in one go together.
-func (q *question) scanColumns(c *sqlite3.Conn, spans []span, columns []string, from string, fn func(v []int64) error) error {
+func (q *query) scanColumns(c *sqlite3.Conn, spans []span, columns []string, from string, fn func(v []int64) error) error {
 	from, replies, err := q.withoutReplies(c, from)
 	if err != nil {
 		return err
@@ -431,7 +431,7 @@ func (q *question) scanColumns(c *sqlite3.Conn, spans []span, columns []string, 
 }
 
 // within runs a statement for each span.
-func (q *question) within(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, spans []span) error {
+func (q *query) within(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, spans []span) error {
 	s, err := c.Prepare(sql)
 	if err != nil {
 		return err
@@ -446,16 +446,16 @@ func (q *question) within(c *sqlite3.Conn, fn func([]driver.Value) error, sql st
 }
 
 // once runs a statement without keeping it prepared.
-func (q *question) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, args ...any) error {
+func (q *query) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql string, args ...any) error {
 	return c.Once(fn, sql, args...)
 }
 
-// errEnough ends a question whose caller wants no more.
+// errEnough ends a query whose caller wants no more.
 var errEnough = errors.New("enough")
 
 // faults is the table to read recipients' failures from: the narrow one where it has all
 // the rows and columns that are needed.
-func (q *question) faults() string {
+func (q *query) faults() string {
 	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 && q.originals == nil {
 		return "fault"
 	}

@@ -17,7 +17,7 @@ func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.
 }
 
 func (r *reader) queued(c *sqlite3.Conn, f store.Filter, limit int) ([]store.Queued, error) {
-	q, err := r.counting.question(c, f)
+	q, err := r.counting.query(c, f)
 	if err != nil || q.nothing {
 		return nil, err
 	}

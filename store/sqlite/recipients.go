@@ -15,9 +15,9 @@ import (
 	"bouncelog/store"
 )
 
-// failures is a question's condition on rows of failure: only soft and hard
+// failures is a query's condition on rows of failure: only soft and hard
 // ones, and of those only the replies whose ids are given.
-func (q *question) failures(c *sqlite3.Conn, replies []int64) (string, error) {
+func (q *query) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 	where := q.where() + " AND " + in("a.reply", replies)
 	spans, err := q.spans(c)
 	if err != nil || len(spans) > 20 {
@@ -44,7 +44,7 @@ func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter
 func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yield func(*store.Recipient) bool) error {
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := r.counting.question(c.Conn, f)
+	q, err := r.counting.query(c.Conn, f)
 	if err != nil || q.nothing {
 		return err
 	}
@@ -143,7 +143,7 @@ func rank(x *store.Recipient, lasts []int64) ranked {
 
 // histories yields the recipients of the failures that a condition selects, with the id
 // of the last attempt of each fault in place of its response.
-func (q *question) histories(t *texts, table, where string, yield func(x *store.Recipient, lasts []int64) error) error {
+func (q *query) histories(t *texts, table, where string, yield func(x *store.Recipient, lasts []int64) error) error {
 	find, err := newFinder(t.c)
 	if err != nil {
 		return err
@@ -218,7 +218,7 @@ const countedAtMost = 2_000_000
 
 // mostOften finds the n recipients with the most rows, of equals those whose last is
 // the latest.
-func (q *question) mostOften(c *sqlite3.Conn, table, where string, n int) ([]often, error) {
+func (q *query) mostOften(c *sqlite3.Conn, table, where string, n int) ([]often, error) {
 	rows, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", countedAtMost+1)
 	if err != nil {
 		return nil, err

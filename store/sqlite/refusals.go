@@ -64,7 +64,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	}
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := r.counting.question(c.Conn, f)
+	q, err := r.counting.query(c.Conn, f)
 	if err != nil || q.nothing {
 		return err
 	}
@@ -96,7 +96,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 			original: int32(v[5]),
 		}
 	}
-	t := &traits{texts: newTexts(c.Conn), known: make(map[likeness]*store.Traits)}
+	t := &traits{texts: newTexts(c.Conn), known: make(map[traitsKey]*store.Traits)}
 	if len(q.recipients) > 0 && q.faults() == "fault" {
 		rows, err := faultRows(c.Conn, q, spans, wanted, row, scan)
 		if err != nil {
@@ -145,7 +145,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 
 // faultRows reads the rows of failure that the table fault selects: that is a third as
 // wide, and few of its rows are of the recipients that are asked for.
-func faultRows(c *sqlite3.Conn, q *question, spans []span, wanted *idSet, row []string, scan func([]int64) refusalRow) (runs, error) {
+func faultRows(c *sqlite3.Conn, q *query, spans []span, wanted *idSet, row []string, scan func([]int64) refusalRow) (runs, error) {
 	var ids []int64
 	err := q.scanColumns(c, spans, []string{"a.id", "a.recipient"}, "FROM fault AS a WHERE "+q.where(), func(v []int64) error {
 		if wanted == nil || wanted.has(v[1]) {
@@ -172,7 +172,7 @@ var errMany = errors.New("too many rows to be put in order at once")
 
 // refusalRows reads rows, of at most n, each half of the table by a reader of its own. The
 // error is errMany where there are too many.
-func (r *reader) refusalRows(c turn, q *question, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	all, err := pieces(c.Conn)
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func within(spans []span, in span) (out []span) {
 const runsAtMost = 4
 
 // refusalRuns reads rows, about n if all are wanted, while there are left that may be read.
-func refusalRuns(c *sqlite3.Conn, q *question, spans []span, n int64, left *atomic.Int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
+func refusalRuns(c *sqlite3.Conn, q *query, spans []span, n int64, left *atomic.Int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	if q.Own {
 		n /= 8
 	}
@@ -271,8 +271,8 @@ func (r runs) all() iter.Seq[*refusalRow] {
 	}
 }
 
-// A person is a recipient with its deliveries.
-type person struct {
+// A history is a recipient with its deliveries.
+type history struct {
 	name        string  // the local part, until it is named
 	named       bool    // name is the whole address
 	last, first int64   // deliveries, 0: none
@@ -280,7 +280,7 @@ type person struct {
 }
 
 // readPeople reads the deliveries of the recipients of some rows.
-func readPeople(c *sqlite3.Conn, people *byID[person]) error {
+func readPeople(c *sqlite3.Conn, people *byID[history]) error {
 	return inBatches(people.ids.all(), func(wanted string) error {
 		return c.Texts(3, func(v []int64, local string) error {
 			p := people.at(v[0])
@@ -291,7 +291,7 @@ func readPeople(c *sqlite3.Conn, people *byID[person]) error {
 }
 
 // readRecoveries reads when they took mail again after a failure.
-func readRecoveries(c *sqlite3.Conn, people *byID[person]) error {
+func readRecoveries(c *sqlite3.Conn, people *byID[history]) error {
 	return inBatches(people.ids.all(), func(wanted string) error {
 		var times []int64 // those of one recipient follow one another
 		return c.Columns(2, func(v []int64) error {
@@ -305,14 +305,14 @@ func readRecoveries(c *sqlite3.Conn, people *byID[person]) error {
 
 // before and after are the last delivery before at and the first after it, as in
 // texts.fill; 0: none.
-func (p *person) before(r *refusalRow) int64 {
+func (p *history) before(r *refusalRow) int64 {
 	if r.before == 0 && p.first < r.at {
 		return p.first
 	}
 	return int64(r.before)
 }
 
-func (p *person) after(at int64) int64 {
+func (p *history) after(at int64) int64 {
 	if i, _ := slices.BinarySearch(p.recovered, at); i < len(p.recovered) {
 		return p.recovered[i]
 	}
@@ -417,8 +417,8 @@ func refusalReplies(c *sqlite3.Conn, rows runs) (*byID[refusalReply], error) {
 	return replies, err
 }
 
-// A likeness names the Traits of a refusal by ids.
-type likeness struct {
+// A traitsKey names the Traits of a refusal by ids.
+type traitsKey struct {
 	source, route, reply, domain int32 // domain is the sender's
 	null, forwarded              bool
 }
@@ -427,17 +427,17 @@ type likeness struct {
 // refusals have their own, a third of a kilobyte each, while the caller looks at them.
 type traits struct {
 	*texts
-	known map[likeness]*store.Traits
+	known map[traitsKey]*store.Traits
 }
 
-// of finds the traits that are like l, or makes room for them.
-func (t *traits) of(l likeness) (x *store.Traits, known bool) {
-	if x := t.known[l]; x != nil {
+// of finds the traits with a key, or makes room for them.
+func (t *traits) of(k traitsKey) (x *store.Traits, known bool) {
+	if x := t.known[k]; x != nil {
 		return x, true
 	}
 	x = new(store.Traits)
 	if len(t.known) < traitsKnown {
-		t.known[l] = x
+		t.known[k] = x
 	}
 	return x, false
 }
@@ -472,7 +472,7 @@ func (r *reader) yieldInParts(ctx context.Context, c turn, t *traits, rows runs,
 func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs, yield func(*store.Refusal) bool) error {
 	var senders *byID[senderText]
 	var routes *byID[refusalRoute]
-	people := newByID[person](rows, func(r *refusalRow) int32 { return r.recipient })
+	people := newByID[history](rows, func(r *refusalRow) int32 { return r.recipient })
 	err := r.together(c,
 		func(c *sqlite3.Conn) error { return readPeople(c, people) },
 		func(c *sqlite3.Conn) (err error) {
@@ -526,7 +526,7 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 		sender, route := senders.at(int64(row.sender)), routes.at(int64(row.route))
 		forwarded := sender.srs || row.original != 0 && row.original != route.domain
 		var known bool
-		x.Traits, known = t.of(likeness{int32(line.source()), row.route, row.reply, sender.id, sender.null, forwarded})
+		x.Traits, known = t.of(traitsKey{int32(line.source()), row.route, row.reply, sender.id, sender.null, forwarded})
 		if !known {
 			reply := replies.at(int64(row.reply))
 			*x.Traits = store.Traits{
@@ -535,12 +535,12 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 				Outcome: reply.outcome, Code: reply.code, Stage: reply.stage, Untried: reply.untried, Template: reply.template, Verdict: reply.verdict,
 			}
 		}
-		person := people.at(int64(row.recipient))
-		if !person.named {
-			person.name, person.named = join(person.name, route.domainAs), true
+		history := people.at(int64(row.recipient))
+		if !history.named {
+			history.name, history.named = join(history.name, route.domainAs), true
 		}
-		x.Offset, x.Time, x.Message, x.Recipient = line.offset(), unix(row.at), row.message, person.name
-		x.DeliveredBefore, x.DeliveredAfter = time(person.before(row)), time(person.after(row.at))
+		x.Offset, x.Time, x.Message, x.Recipient = line.offset(), unix(row.at), row.message, history.name
+		x.DeliveredBefore, x.DeliveredAfter = time(history.before(row)), time(history.after(row.at))
 		return yield(&x)
 	}
 	// All there is to read has been read.

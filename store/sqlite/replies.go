@@ -21,7 +21,7 @@ func (r *reader) Replies(ctx context.Context, f store.Filter) ([]store.Reply, er
 }
 
 func (r *reader) replies(c *sqlite3.Conn, f store.Filter) ([]store.Reply, error) {
-	q, err := r.counting.question(c, f)
+	q, err := r.counting.query(c, f)
 	if err != nil || q.nothing {
 		return nil, err
 	}

@@ -14,12 +14,12 @@ import (
 func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
-	q, err := r.counting.question(c.Conn, f)
+	q, err := r.counting.query(c.Conn, f)
 	if err != nil || q.nothing {
 		return store.Span{}, r.wrap("span", err)
 	}
 	var s ends
-	if q.narrow() {
+	if q.selective() {
 		err = q.narrowEnds(c.Conn, &s)
 	} else {
 		err = r.ends(q, c.Conn, &s)
@@ -52,7 +52,7 @@ func (s *ends) note(v []driver.Value) error {
 const endsOf = "SELECT min(a.at), max(a.at) FROM %s AS a WHERE %s AND a.id BETWEEN ?3 AND ?4"
 
 // tables are the names of the tables that can hold matching rows.
-func (q *question) tables() (names []string) {
+func (q *query) tables() (names []string) {
 	delivered, failed := q.wants()
 	if delivered {
 		names = append(names, "delivery")
@@ -64,7 +64,7 @@ func (q *question) tables() (names []string) {
 }
 
 // narrowEnds reads all rows that may match.
-func (q *question) narrowEnds(c *sqlite3.Conn, s *ends) error {
+func (q *query) narrowEnds(c *sqlite3.Conn, s *ends) error {
 	spans, err := q.spans(c)
 	if err != nil {
 		return err
@@ -81,7 +81,7 @@ func (q *question) narrowEnds(c *sqlite3.Conn, s *ends) error {
 // end notes the ends of some of the rows that match, the first or the last among them,
 // and reports whether there are any. Of the pieces, in the order of time, no more are
 // read than may hold it.
-func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
+func (q *query) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
 	var statements []*sqlite3.Stmt
 	for _, table := range q.tables() {
 		statement, err := c.Prepare(fmt.Sprintf(endsOf, table, q.where()))
@@ -110,7 +110,7 @@ func (q *question) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any b
 
 // ends finds the first and the last period in a rollup, if there is one, and there the
 // first and the last row.
-func (r *reader) ends(q *question, c *sqlite3.Conn, s *ends) error {
+func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
 	all, err := pieces(c)
 	if err != nil {
 		return err

@@ -1271,7 +1271,7 @@ func TestSpans(t *testing.T) {
 	must(t, err)
 	defer done()
 	n := len(b.Attempts)
-	q, err := new(counting).question(c, store.Filter{Since: b.Attempts[n/4].Time, Until: b.Attempts[3*n/4].Time})
+	q, err := new(counting).query(c, store.Filter{Since: b.Attempts[n/4].Time, Until: b.Attempts[3*n/4].Time})
 	must(t, err)
 	spans, err := q.spans(c)
 	must(t, err)
