@@ -26,6 +26,14 @@ func regular(n, days int, from, format, relay string) (list []mail) {
 	return list
 }
 
+// each is so many messages to each of some providers, that many people at each, in the course of hours.
+func each(providers, people int, at time.Duration, from string, m mail) (list []mail) {
+	for i := range providers {
+		list = append(list, refused(people, people, at+time.Duration(i)*7*time.Minute, from, fmt.Sprintf("u%%d@d%d.example", i), fmt.Sprintf("mx.d%d.example", i), m)...)
+	}
+	return with(list, func(x *mail) { x.id = fmt.Sprint(x.id, x.to, at) })
+}
+
 func with(list []mail, change func(*mail)) []mail {
 	for i := range list {
 		change(&list[i])
@@ -154,6 +162,59 @@ func TestAlarms(t *testing.T) {
 				refused(6, 6, 7*day, news, users, "mx1.mail.protection.outlook.com", said("550 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using Spamhaus ZEN")),
 				refused(6, 6, 7*day+2*time.Hour, news, users, "mx1.mail.protection.outlook.com", said("451 4.7.650 The mail server [203.0.113.25] has been temporarily rate limited due to IP reputation."))),
 			[]answer{{"confirmed", "ip", "shop.example", "outlook.com"}, {"confirmed", "reputation", "shop.example", "outlook.com"}},
+		},
+		{
+			"a provider's own list, which some replies do not name, is one refusal",
+			join(week(news), refused(6, 6, 7*day, news, users, relay, said("550 5.7.1 Your IP 203.0.113.25 has a bad reputation")), refused(6, 6, 7*day+2*time.Hour, news, users, relay, said(silent))),
+			[]answer{{"confirmed", "reputation", "shop.example", "big-provider.example"}},
+		},
+		{
+			"a bad reputation at many providers, a few messages each",
+			join(week(news), each(6, 3, 7*day, news, said("550 5.7.1 Your IP 203.0.113.25 has a bad reputation"))),
+			[]answer{{"confirmed", "reputation", "shop.example", "d0.example d1.example d2.example d3.example d4.example d5.example"}},
+		},
+		{
+			"a bad reputation at many providers, little of their mail",
+			join(each(6, 40, day-time.Hour, news, mail{outcome: good, code: 250}), each(6, 1, day, news, said("550 5.7.1 Your IP 203.0.113.25 has a bad reputation")), each(6, 40, 2*day, news, mail{outcome: good, code: 250})),
+			[]answer{
+				{"confirmed", "reputation", "shop.example", "d0.example"}, {"confirmed", "reputation", "shop.example", "d1.example"}, {"confirmed", "reputation", "shop.example", "d2.example"},
+				{"confirmed", "reputation", "shop.example", "d3.example"}, {"confirmed", "reputation", "shop.example", "d4.example"}, {"confirmed", "reputation", "shop.example", "d5.example"},
+			},
+		},
+		{
+			"a sender domain that does not exist, a few messages at each of many providers",
+			join(week(office), each(4, 3, 7*day, news, said("553 5.1.8 <news@shop.example>: Sender address rejected: Domain not found"))),
+			[]answer{{"confirmed", "sender", "shop.example", "d0.example d1.example d2.example d3.example"}},
+		},
+		{
+			"a sender domain that does not exist, which some call its SPF",
+			join(each(4, 3, 7*day, news, said("553 5.1.8 <news@shop.example>: Sender address rejected: Domain not found")), with(each(2, 2, 7*day+time.Hour, news, said("550 5.7.23 SPF validation failed")), func(m *mail) { m.to, m.relay = "x"+m.to[:strings.IndexByte(m.to, '@')]+"@big.example", relay })),
+			[]answer{{"confirmed", "sender", "shop.example", "big-provider.example d0.example d1.example d2.example d3.example"}},
+		},
+		{
+			"a sender that one provider has a rule against",
+			refused(12, 12, 7*day, news, users, relay, said("550 5.7.1 Sender address rejected: Access denied")),
+			nil,
+		},
+		{
+			"a sender that some of many receivers refuse",
+			join(each(20, 3, time.Hour, news, mail{outcome: good, code: 250}), each(4, 3, 0, news, said("550 5.7.1 Sender address rejected: Access denied")), each(4, 3, 5*time.Hour, news, said("550 5.7.1 Sender address rejected: Access denied"))),
+			nil,
+		},
+		{
+			"callouts that fail for an hour",
+			join(each(6, 3, 0, news, mail{says: "450 4.1.8 Sender address rejected: Domain not found", outcome: bounce.Soft}), with(each(6, 3, time.Hour, news, mail{outcome: good, code: 250}), func(m *mail) { m.id += "again" })),
+			nil,
+		},
+		{
+			"forwarded mail of senders that do not exist",
+			with(each(6, 3, 0, "x@forged.example", said("553 5.1.8 Sender address rejected: Domain not found")), func(m *mail) { m.original = "me@shop.example" }),
+			nil,
+		},
+		{
+			"no cause named, at many providers, to a few people each",
+			join(each(8, 2, 0, news, mail{outcome: good, code: 250}), each(8, 2, 7*day, news, said(silent)), week(office)),
+			[]answer{{"likely", "authentication", "shop.example", "d0.example d1.example d2.example d3.example d4.example d5.example d6.example d7.example"}},
 		},
 		{
 			"forwarded mail that is refused as spam",

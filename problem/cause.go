@@ -12,6 +12,7 @@ import (
 // outage.go.
 const (
 	causeAuthentication = "authentication" // SPF, DKIM or DMARC of the sender domain
+	causeSender         = "sender"         // the sender domain does not exist, or takes no mail itself
 	causeReputation     = "reputation"     // of the sending address or of a domain
 	causeIP             = "ip"             // the sending address: its name, a blocklist
 	causeForwarding     = "forwarding"     // what others wrote is sent on

@@ -13,7 +13,7 @@
 //   - stream: the refusals that may have one cause, in the order of time. A named stream
 //     has one reason, with a blocklist, a provider or a sender domain; a silent stream
 //     has one sender domain and one provider. A shared stream is all silent streams of
-//     one provider together.
+//     one provider, or of one sender domain, together.
 //   - history: what was delivered in a stream, as far as the store read it.
 //   - event: a message of a stream, delivered or refused. Events in order are a timeline.
 //   - stretch: from the first to the last refusal of a part of a timeline in which

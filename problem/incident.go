@@ -13,6 +13,10 @@ import (
 	"bouncelog/store"
 )
 
+// namedOf is the share of the refusals of an incident that name its cause, at least; higher: more
+// incidents.
+const namedOf = 0.25
+
 // An incident is refusals that probably have one cause.
 type incident struct {
 	level        string
@@ -57,11 +61,66 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 		return nil, err
 	}
 	named = rejoin(named, histories, x.o.Quiet())
-	found := slices.Concat(named, x.silentIncidents(own, shared, histories))
+	silent := slices.DeleteFunc(x.silentIncidents(own, shared, histories), func(s *incident) bool {
+		return slices.ContainsFunc(named, func(in *incident) bool { return in.absorb(s, x.o.Window) })
+	})
+	found := slices.Concat(named, silent)
 	for _, in := range found {
 		x.measure(in, histories)
 	}
+	found = x.joinProviders(found, histories)
 	return append(found, x.watched()...), nil
+}
+
+// absorb takes over a silent incident, and reports whether it is part of this named one: the
+// same providers refuse the same senders meanwhile, some of the messages without a cause.
+func (in *incident) absorb(silent *incident, window time.Duration) bool {
+	within := func(list, of []string) bool {
+		return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
+	}
+	counts, own := countTraits(silent.refusals), countTraits(in.refusals)
+	if in.level != Confirmed || silent.began.sub(in.until) >= window || in.began.sub(silent.until) >= window ||
+		float64(len(in.refusals)) < namedOf*float64(len(in.refusals)+len(silent.refusals)) ||
+		!within(providersOf(counts), providersOf(own)) || !within(sendersOf(counts), sendersOf(own)) {
+		return false
+	}
+	in.join(silent)
+	in.began = min(in.began, silent.began)
+	in.takeOver()
+	return true
+}
+
+// joinProviders joins the incidents of a bad reputation, in the order of their onsets, that
+// began within a window of one another at many providers, each of which refuses a good part of
+// the mail: what they judge is the sending address.
+func (x *refusalSearch) joinProviders(list []*incident, histories []store.History) []*incident {
+	var same []*incident
+	for _, in := range list {
+		if in.level != Confirmed || in.refusals[0].Reason != bounce.Reputation || in.onset == nil {
+			continue
+		}
+		around := store.Span{First: in.began.add(-x.o.Window / 2).time(), Last: in.until.add(x.o.Window / 2).time()}
+		if t := tried(around, in.all, in.deliveries(histories)); float64(t.Refused) >= x.o.Share*float64(t.Tried) {
+			same = append(same, in)
+		}
+	}
+	slices.SortStableFunc(same, func(a, b *incident) int { return cmp.Compare(a.began, b.began) })
+	for len(same) > 0 {
+		n := slices.IndexFunc(same, func(in *incident) bool { return in.began.sub(same[0].began) >= x.o.Window })
+		if n < 0 {
+			n = len(same)
+		}
+		if first := same[0]; n >= spreadProviders {
+			for _, in := range same[1:n] {
+				first.join(in)
+			}
+			first.takeOver()
+			x.measure(first, histories)
+			list = slices.DeleteFunc(list, func(in *incident) bool { return slices.Contains(same[1:n], in) })
+		}
+		same = same[n:]
+	}
+	return list
 }
 
 // namedIncidents makes incidents of the named streams.
@@ -80,14 +139,21 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 				if s.key.forwarded {
 					in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
 				}
-				if s.key.reason.NamesCause() {
+				is := s.key.reason.NamesCause()
+				switch {
+				case is:
 					in.markForwardedSpam()
-				} else if is, err := x.isForwardedSpam(ctx, in); err != nil {
-					return nil, err
-				} else if !is {
-					continue
+				case s.key.reason == bounce.SenderRejected:
+					is, err = x.isRefusedSender(ctx, in)
+				default:
+					is, err = x.isForwardedSpam(ctx, in)
 				}
-				list = append(list, in)
+				if err != nil {
+					return nil, err
+				}
+				if is {
+					list = append(list, in)
+				}
 			}
 		}
 	}
@@ -117,8 +183,14 @@ func (x *refusalSearch) silentIncidents(own, shared []*stream, histories []store
 // faultsOf finds the stretches in which a stream's refusals stand out from what was
 // delivered.
 func (x *refusalSearch) faultsOf(s *stream, h *store.History) (found []stretch) {
-	if len(s.refusals) < x.o.Recipients || s.key.what == sharedStream && len(sendersOf(countTraits(s.refusals))) < 2 {
+	if len(s.refusals) < x.o.Recipients {
 		return nil
+	}
+	if s.key.what == sharedStream { // whose refusals other streams may have claimed
+		counts := countTraits(s.refusals)
+		if s.key.sender == "" && len(sendersOf(counts)) < 2 || s.key.sender != "" && len(providersOf(counts)) < spreadProviders {
+			return nil
+		}
 	}
 	for _, span := range h.Covered {
 		t := timeline{x.o, s.refusals, eventsIn(span, s.refusals, h.Deliveries, s.key.sender), span}
@@ -172,18 +244,23 @@ func (x *refusalSearch) weighed() (own, shared []*stream) {
 		if enough(s.refusals) {
 			own = append(own, s)
 		}
-		k := key{what: sharedStream, provider: s.key.provider, domain: s.key.domain}
-		all := together[k]
-		if all == nil {
-			all = newStream(k)
-			together[k] = all
+		for _, k := range [...]key{{what: sharedStream, provider: s.key.provider, domain: s.key.domain}, {what: sharedStream, sender: s.key.sender}} {
+			all := together[k]
+			if all == nil {
+				all = newStream(k)
+				together[k] = all
+			}
+			members[k]++
+			all.refusals = append(all.refusals, s.refusals...)
+			all.samples = append(all.samples, s.samples...)
 		}
-		members[k]++
-		all.refusals = append(all.refusals, s.refusals...)
-		all.samples = append(all.samples, s.samples...)
 	}
 	for _, s := range sorted(together) {
-		if members[s.key] > 1 && enough(s.refusals) {
+		least := 2
+		if s.key.sender != "" {
+			least = spreadProviders
+		}
+		if members[s.key] >= least && enough(s.refusals) {
 			sortByTime(s.refusals)
 			shared = append(shared, s)
 		}
@@ -209,22 +286,30 @@ const timesAround = 8
 // silent streams, whose faults depend on it, then for the named incidents. Streams of one
 // provider share a history.
 func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wanted []store.Stream) {
-	type place struct{ provider, domain string }
+	type place struct{ provider, domain, sender string }
 	index := map[place]int{}
 	for _, s := range slices.Concat(own, shared) {
 		since := s.refusals[0].at.add(-x.o.Past).time()
-		k := place{s.key.provider, s.key.domain}
+		k := place{s.key.provider, s.key.domain, ""}
+		if k.provider == "" {
+			k.sender = s.key.sender
+		}
 		i, ok := index[k]
 		if !ok {
 			if len(index) >= streamsWeighed {
 				continue
 			}
+			h := store.Stream{Span: store.Span{First: since, Last: x.last.time()}}
+			switch {
+			case k.domain != "":
+				h.Domains = []string{k.domain}
+			case k.provider != "":
+				h.Relays = []string{k.provider}
+			case !from(&h, s.refusals):
+				continue
+			}
 			i = len(wanted)
 			index[k] = i
-			h := store.Stream{Relays: []string{k.provider}, Span: store.Span{First: since, Last: x.last.time()}}
-			if k.domain != "" {
-				h.Relays, h.Domains = nil, []string{k.domain}
-			}
 			wanted = append(wanted, h)
 		}
 		s.history = i
@@ -242,24 +327,30 @@ func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wan
 	}
 	for _, in := range named {
 		h := store.Stream{Span: store.Span{First: in.began.add(-x.o.Past).time(), Last: x.last.time()}, Around: []time.Time{in.began.time(), in.until.time()}}
-		for _, c := range countTraits(in.refusals) {
-			list := &h.Relays
-			if c.noRelay {
-				list = &h.Domains
-			}
-			if !slices.Contains(*list, c.provider) {
-				*list = append(*list, c.provider)
-			}
-			if len(h.Relays)+len(h.Domains) > historyProviders {
-				break
-			}
-		}
-		if len(h.Relays)+len(h.Domains) <= historyProviders && len(wanted) < 2*streamsWeighed {
+		if len(wanted) < 2*streamsWeighed && from(&h, in.refusals) {
 			in.histories = []int{len(wanted)}
 			wanted = append(wanted, h)
 		}
 	}
 	return wanted
+}
+
+// from adds the providers of refusals to a history, and reports whether it has no more than
+// historyProviders.
+func from(h *store.Stream, refusals []*refusal) bool {
+	for _, c := range countTraits(refusals) {
+		list := &h.Relays
+		if c.noRelay {
+			list = &h.Domains
+		}
+		if !slices.Contains(*list, c.provider) {
+			*list = append(*list, c.provider)
+		}
+		if len(h.Relays)+len(h.Domains) > historyProviders {
+			return false
+		}
+	}
+	return true
 }
 
 // measure counts what was tried before the onset of an incident, while it lasted, and after
@@ -430,7 +521,7 @@ func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common)
 	if standing {
 		return list
 	}
-	if bySender {
+	if bySender || in.refusals[0].Reason == bounce.AuthFailure || in.refusals[0].Reason == bounce.SenderRejected { // which may be one faulty record
 		for _, s := range sendersOf(counts) {
 			list = append(list, common{sender: s})
 		}
@@ -485,7 +576,8 @@ func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*in
 // mergeable reports whether an incident may be one with another: forwarded mail is not; a
 // public listing and a missing name are one stream each already.
 func (in *incident) mergeable() bool {
-	return !in.forwarded && (!in.named() || in.refusals[0].Reason == bounce.AuthFailure || in.standing())
+	reason := in.refusals[0].Reason
+	return !in.forwarded && (!in.named() || reason == bounce.AuthFailure || reason == bounce.SenderRejected || in.standing())
 }
 
 // standing reports whether an incident is one provider's own judgement of the address that

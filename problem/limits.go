@@ -10,7 +10,7 @@ const (
 	streamsWeighed   = 50      // streams compared with their history, those that stand out most first
 	deliveriesRead   = 80_000  // deliveries read for all histories together, nearest to the onsets first
 	hostsAsked       = 100     // recipient domains whose usual provider is asked for; others are their own
-	historyProviders = 8       // providers of one history; an incident at more is not compared
+	historyProviders = 24      // providers of one history; an incident at more is not compared
 	faultsPerStream  = 4       // how often a timeline is divided to find further faults
 	textsRead        = 20      // incidents without a sample whose first reply is looked up
 )

@@ -34,7 +34,7 @@ type Problem struct {
 	Short  string        `json:"-"`
 	Reason bounce.Reason `json:"reason,omitzero"`
 	Detail string        `json:"detail,omitempty"`
-	// Cause is what is at fault: authentication, reputation, ip, forwarding, unknown, flood;
+	// Cause is what is at fault: authentication, sender, reputation, ip, forwarding, unknown, flood;
 	// or that of an outage (see outageCauses).
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // what the level and the cause rest on
@@ -185,7 +185,7 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 // one of them it finds nothing new.
 func Searched() []bounce.Reason {
 	return bounce.Reasons(func(r bounce.Reason) bool {
-		return slices.Contains(store.Suspect, r) || slices.Contains(outageReasons, r) || slices.Contains(floodReasons, r)
+		return slices.Contains(refusedReasons, r) || slices.Contains(outageReasons, r) || slices.Contains(floodReasons, r)
 	})
 }
 

@@ -34,7 +34,7 @@ type subject uint8
 const (
 	namedStream  subject = iota + 1
 	silentStream         // one sender domain, one provider
-	sharedStream         // all silent streams of a provider
+	sharedStream         // all silent streams of a provider, or of a sender domain
 	watchedRest          // the refusals at a provider that no incident claims
 	outageOf
 	floodOf
@@ -51,6 +51,9 @@ func (k key) String() string {
 	case silentStream:
 		return k.sender + " " + at
 	case sharedStream:
+		if k.sender != "" {
+			return "from " + k.sender
+		}
 		return "any " + at
 	case watchedRest:
 		return "watch " + at
@@ -63,7 +66,7 @@ func (k key) String() string {
 	}
 	text := k.reason.String()
 	switch {
-	case k.reason == bounce.AuthFailure && !k.forwarded:
+	case k.reason == bounce.AuthFailure && !k.forwarded, k.reason == bounce.SenderRejected:
 		text += " " + k.sender
 	case k.reason == bounce.Blocklist:
 		text += " " + k.detail
@@ -131,7 +134,7 @@ type refusalSearch struct {
 	traits        map[*store.Traits]*traits
 	coarse        map[coarse]*traits
 	hosts         map[string]string // by recipient domain: see findProvider; "": not known
-	slabs         [][]refusal       // all of them, in the order of time; only the last has room
+	slabs         [][]refusal       // all of them; those of store.Suspect last, in the order of time; only the last has room
 	n             int               // in slabs
 	seed          maphash.Seed
 
@@ -144,8 +147,7 @@ type refusalSearch struct {
 // readRefusals reads the refusals that match f, and those of the past that they are
 // compared with. It returns nil where f selects none or the store is empty.
 func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) (*refusalSearch, error) {
-	suspect, ok := f.Restrict(store.Suspect)
-	if !ok {
+	if _, ok := f.Restrict(refusedReasons); !ok {
 		return nil, nil
 	}
 	x := &refusalSearch{
@@ -164,15 +166,32 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	}
 	if !f.Since.IsZero() {
 		x.since = momentOf(f.Since)
-		suspect.Since = f.Since.Add(-o.Past)
+		f.Since = f.Since.Add(-o.Past)
 	}
-	if suspect.Since, err = newestKept(ctx, s, suspect); err != nil {
-		return nil, err
+	for _, reasons := range [...][]bounce.Reason{{bounce.SenderRejected}, store.Suspect} {
+		if f, ok := f.Restrict(reasons); ok {
+			if err := x.read(ctx, f, reached); err != nil {
+				return nil, err
+			}
+		}
+	}
+	x.retries = nil
+	x.assign()
+	return x, nil
+}
+
+// refusedReasons are those of the refusals that a search reads.
+var refusedReasons = append([]bounce.Reason{bounce.SenderRejected}, store.Suspect...)
+
+// read adds the refusals that f selects to their streams.
+func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reached) (err error) {
+	if f.Since, err = newestKept(ctx, x.s, f); err != nil {
+		return err
 	}
 	part := make([]store.Refusal, 0, refusalsAtOnce)
-	for r, err := range s.Refusals(ctx, suspect) {
+	for r, err := range x.s.Refusals(ctx, f) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		reached.note(r)
 		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" || r.Detail == "content-filter" {
@@ -186,16 +205,11 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 			continue
 		}
 		if err := x.addAll(ctx, part); err != nil {
-			return nil, err
+			return err
 		}
 		part = part[:0]
 	}
-	if err := x.addAll(ctx, part); err != nil {
-		return nil, err
-	}
-	x.retries = nil
-	x.assign()
-	return x, nil
+	return x.addAll(ctx, part)
 }
 
 // newestKept returns f.Since, or the beginning of the hour from which on refusalsKept failed
@@ -395,7 +409,11 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 		r.valid = r.valid || r.since
 		r.took = r.valid
 	}
-	if !c.Reason.NamesCause() && !x.countsSilent(from, r) {
+	switch {
+	case c.Reason.NamesCause():
+	case c.Reason == bounce.SenderRejected && !x.countsSender(from, r):
+		return
+	case c.Reason != bounce.SenderRejected && !x.countsSilent(from, r):
 		return
 	}
 	if r.stream == nil { // once for its traits
@@ -440,7 +458,7 @@ func (x *refusalSearch) next() *refusal {
 	return &x.slabs[x.n/slabSize][x.n%slabSize]
 }
 
-// all yields the refusals in the order of time.
+// all yields the refusals of each stream in the order of time.
 func (x *refusalSearch) all() iter.Seq[*refusal] {
 	return func(yield func(*refusal) bool) {
 		for i := range x.n {
@@ -475,6 +493,8 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 		if k.forwarded = c.Forwarded; !c.Forwarded {
 			k.sender = c.SenderDomain
 		}
+	case bounce.SenderRejected:
+		k.sender = c.SenderDomain
 	case bounce.RDNSHelo:
 	case bounce.Blocklist:
 		k.detail = c.Detail
@@ -502,6 +522,11 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 // greylisted is the time within which mail is taken that was only delayed.
 const greylisted = 4 * time.Hour
 
+// delayed reports whether the recipient took mail so soon after a 4xx that it only delayed it.
+func delayed(r *store.Refusal) bool {
+	return r.Code < 500 && !r.DeliveredAfter.IsZero() && r.DeliveredAfter.Sub(r.Time) < greylisted
+}
+
 // countsSilent reports whether a refusal that names no cause counts. A 4xx counts only from
 // the second on of a message to a recipient, and where the mail was not taken soon after:
 // else it is what greylisting looks like, whatever its words.
@@ -512,7 +537,7 @@ func (x *refusalSearch) countsSilent(from *store.Refusal, r *refusal) bool {
 	if r.Code >= 500 {
 		return true
 	}
-	if !from.DeliveredAfter.IsZero() && from.DeliveredAfter.Sub(from.Time) < greylisted {
+	if delayed(from) {
 		return false
 	}
 	if len(x.retries) >= setSize {

@@ -26,6 +26,12 @@ var namedWords = map[bounce.Reason]wording{
 		otherExplanation: "Mail that was forwarded by others fails SPF without a fault of yours; look whether only forwarded recipients are hit.",
 		disprovedBy:      "A delivery to the same provider from the same sender domain and address while the refusals go on.",
 	},
+	bounce.SenderRejected: {
+		cause: causeSender, summary: "{who} is refused at {at}: {what}",
+		firstCheck:       "The sender domain in the DNS, from outside: does it exist, has it an MX or address record, and does its server take mail to the sender's address (a callout asks it)? A name of this host only (root@localhost, .local) is not known to others: Postfix myorigin, smtp_generic_maps; Exim qualify_domain, rewriting.",
+		otherExplanation: "A resolver of the receivers that fails for a while, or a domain that expired and is registered again.",
+		disprovedBy:      "Mail of the same sender domain that these providers take meanwhile.",
+	},
 	bounce.RDNSHelo: {
 		cause: causeIP, summary: "{who} is refused at {at}: the sending address has no fitting name (PTR, HELO)",
 		firstCheck:       "The PTR record of the sending address, for IPv6 too, the forward record of that name, and smtp_helo_name or primary_hostname.",
@@ -117,8 +123,12 @@ func addressesOf(refusals []*refusal, seen *counter, of func(*refusal) bool) []s
 func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	counts := countTraits(in.refusals)
 	s := spreadOf(counts)
-	reason := commonest(counts, func(c traitCount) bounce.Reason { return c.Reason })
-	detail := commonest(counts, func(c traitCount) string { return c.Detail })
+	say := counts
+	if in.named() { // see absorb
+		say = slices.DeleteFunc(slices.Clone(counts), func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded })
+	}
+	reason := commonest(say, func(c traitCount) bounce.Reason { return c.Reason })
+	detail := commonest(say, func(c traitCount) string { return c.Detail })
 	cause, why := in.guessCause(s)
 	w := in.words(reason, detail, cause)
 	p := Problem{
@@ -236,6 +246,8 @@ func (p *Problem) What() string {
 		return "its SPF, DKIM or DMARC records could not be looked up"
 	case p.Reason == bounce.AuthFailure:
 		return strings.ToUpper(p.Detail) + " does not pass"
+	case p.Reason == bounce.SenderRejected:
+		return "the sender's address is not accepted"
 	case p.Reason == bounce.Blocklist && len(p.Providers) == 1 && provider.Is(p.Providers[0], p.Detail):
 		return "listed on its own blocklist"
 	case p.Reason == bounce.Blocklist:

@@ -1,0 +1,44 @@
+package problem
+
+import (
+	"context"
+	"time"
+
+	"bouncelog/store"
+)
+
+// A refused sender is a sender domain that receivers do not take mail from, whoever it is for:
+// it does not exist, has no MX record, or fails a callout. One receiver may have a rule against
+// one sender; several that have nothing to do with each other, and most of the sender's mail,
+// are an incident.
+
+const (
+	senderProviders = 3   // that refuse the sender, at least; higher: fewer incidents
+	senderMessages  = 5   // refused in a window, at least; higher: fewer incidents
+	senderShare     = 0.5 // of the messages of the sender domain meanwhile; higher: fewer incidents
+	spreadProviders = 5   // that refuse for one cause a few messages each, for that to be one incident; higher: fewer such incidents
+)
+
+// countsSender reports whether the refusal of a sender counts: of mail that was written here,
+// by a receiver, for good or for longer than greylisting.
+func (x *refusalSearch) countsSender(from *store.Refusal, r *refusal) bool {
+	cause, _ := causeOf(from, x.o.Valid)
+	relay := cause != "" || r.smarthost && r.noRelay // the relay host's own rule of who may send
+	return !r.Forwarded && r.SenderDomain != "" && r.Code != 0 && !relay && !delayed(from)
+}
+
+// isRefusedSender reports whether refusals of one sender domain are an incident.
+func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool, error) {
+	if len(providersOf(countTraits(in.all))) < senderProviders || mostInWindow(in.all, x.o.Window) < senderMessages {
+		return false, nil
+	}
+	f := x.f
+	f.Outcomes, f.Reasons = nil, nil
+	f.Since, f.Until, f.SenderDomain = in.began.time(), in.until.time().Add(time.Second), in.keys[0].sender
+	cells, err := x.s.Count(ctx, f)
+	if err != nil || len(cells) == 0 {
+		return false, err
+	}
+	var seen counter
+	return float64(seen.count(in.all, anyMessage)) >= senderShare*float64(cells[0].Messages), nil
+}
