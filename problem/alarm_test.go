@@ -177,8 +177,12 @@ func TestAlarms(t *testing.T) {
 			"a bad reputation at many providers, little of their mail",
 			join(each(6, 40, day-time.Hour, news, mail{outcome: good, code: 250}), each(6, 1, day, news, said("550 5.7.1 Your IP 203.0.113.25 has a bad reputation")), each(6, 40, 2*day, news, mail{outcome: good, code: 250})),
 			[]answer{
-				{"confirmed", "reputation", "shop.example", "d0.example"}, {"confirmed", "reputation", "shop.example", "d1.example"}, {"confirmed", "reputation", "shop.example", "d2.example"},
-				{"confirmed", "reputation", "shop.example", "d3.example"}, {"confirmed", "reputation", "shop.example", "d4.example"}, {"confirmed", "reputation", "shop.example", "d5.example"},
+				{"confirmed", "reputation", "shop.example", "d0.example"},
+				{"confirmed", "reputation", "shop.example", "d1.example"},
+				{"confirmed", "reputation", "shop.example", "d2.example"},
+				{"confirmed", "reputation", "shop.example", "d3.example"},
+				{"confirmed", "reputation", "shop.example", "d4.example"},
+				{"confirmed", "reputation", "shop.example", "d5.example"},
 			},
 		},
 		{

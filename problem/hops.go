@@ -160,9 +160,18 @@ func (w *outageSearch) unserved(ctx context.Context, run []failure) (parts [][]f
 	return parts, nil
 }
 
-// namesAddress reports whether the hop that most of some failures name is an address and no
-// host name: then it stands in this side's configuration, since an MX record holds a name.
-func namesAddress(texts []*store.Attempt) bool {
+// namesOwnHop reports whether the hop that most of some failures name stands in this side's
+// configuration, and not in an MX record: it is an address, or a name that is used in private
+// networks only. "localhost" is the MX of parked domains.
+func namesOwnHop(texts []*store.Attempt) bool {
 	at, _, _ := hops(texts)
-	return len(at) > 0 && net.ParseIP(at[0].host) != nil
+	if len(at) == 0 {
+		return false
+	}
+	host := ascii.Lower(at[0].host)
+	switch host[strings.LastIndexByte(host, '.')+1:] {
+	case host, "local", "internal", "intranet", "private", "lan", "home", "corp", "localdomain": // RFC 6762 appendix G
+		return host != "localhost"
+	}
+	return strings.HasSuffix(host, ".home.arpa") || net.ParseIP(host) != nil
 }

@@ -710,11 +710,12 @@ type outage struct {
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
-	sent                           int   // messages that are no notifications
-	lasting                        int   // messages that were not delivered soon after
-	knownDomains                   int   // that are not found, and took mail
-	tried                          int64 // messages of its time that it is about, the failed ones included
-	arrived                        int64 // of them; what was delivered to the own mail store counts where the cause is about that
+	sent                           int    // messages that are no notifications
+	lasting                        int    // messages that were not delivered soon after
+	knownDomains                   int    // that are not found, and took mail
+	counted                        string // the recipients' domain that tried, arrived and its end are about; "": all mail
+	tried                          int64  // messages of its time that it is about, the failed ones included
+	arrived                        int64  // of them; what was delivered to the own mail store counts where the cause is about that
 }
 
 // newOutage counts what a run is about.
@@ -768,7 +769,16 @@ func (x *outage) proves(o Thresholds) bool {
 	case x.cause == causeLogin:
 		return several || provider.Submits(x.run[0].RelayPort) || x.run[0].RelayHost == ""
 	case outageKinds[x.cause].unrelated:
-		return several || len(x.valid) >= o.Recipients || len(x.recipients) >= outageDomains && len(x.messages) >= outageMany || x.domain() != "" && x.sent >= outageMany
+		least := outageMany
+		switch x.cause {
+		case causeFilter: // see namesOwnHop
+			least = outageMessages
+		case causeLoop:
+			if len(x.recipients) >= o.Recipients {
+				least = outageDomains
+			}
+		}
+		return several || len(x.valid) >= o.Recipients || len(x.recipients) >= outageDomains && len(x.messages) >= outageMany || x.domain() != "" && x.sent >= least
 	}
 	return true
 }
@@ -781,9 +791,14 @@ func (x *outage) onlyNoRoute() bool { return x.kinds[noRoute] && !x.kinds[silent
 // "": there are several, or recipients who took mail show that the records were right.
 func (x *outage) domain() string {
 	here := x.kinds[absent] && !x.kinds[denied] && !x.kinds[notFound]
-	if !here && !outageKinds[x.cause].unrelated || len(x.units) > 1 || len(x.valid) > 0 {
+	if !here && !outageKinds[x.cause].unrelated || len(x.valid) > 0 {
 		return ""
 	}
+	return x.oneDomain()
+}
+
+// oneDomain is the domain of all the recipients; "": there are several.
+func (x *outage) oneDomain() string {
 	for i := range x.run {
 		if x.run[i].RecipientDomain != x.run[0].RecipientDomain {
 			return ""
@@ -832,7 +847,7 @@ func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (
 		}
 	case cause == causeFilter && x.domain() != "":
 		texts, err := w.lookUp(ctx, run)
-		if err != nil || !namesAddress(texts) { // a parked domain's MX may be localhost
+		if err != nil || !namesOwnHop(texts) { // a parked domain's MX may be localhost
 			return "", nil, err
 		}
 	case cause == causeNetwork && slices.ContainsFunc(run, func(x failure) bool { return x.evidence == silent }):
@@ -936,25 +951,20 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if x.texts, err = w.lookUp(ctx, x.period); err != nil {
 		return nil, err
 	}
-	during := w.during(run)
-	if domain := x.domain(); domain != "" {
-		during.Domain = domain
-	}
 	if x.kinds[filtered] && !x.kinds[stated] {
 		x.arrived, err = w.passed(ctx, run, run[0].at, lastOf(run).add(time.Second))
 		x.tried = int64(len(x.messages)) + x.arrived
 		return x, err
 	}
-	if x.kind().inner {
-		c, err := w.total(ctx, during)
-		if err != nil {
-			return nil, err
-		}
-		x.tried, x.arrived = max(c.Messages, int64(len(x.messages))), c.Delivered
-		return x, nil
+	x.counted = x.domain()
+	if err := w.weigh(ctx, x); err != nil {
+		return nil, err
 	}
-	x.arrived, err = w.delivered(ctx, during, math.MaxInt64)
-	x.tried = int64(len(x.messages)) + x.arrived
+	if x.counted == "" && x.arrived > 0 && x.kinds[stated] && len(x.recipients) >= w.o.Recipients { // other mail does not go that way
+		if x.counted = x.oneDomain(); x.counted != "" {
+			err = w.weigh(ctx, x)
+		}
+	}
 	known := map[string]bool{}
 	for i := range run {
 		if w.knows(&run[i]) {
@@ -963,6 +973,20 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	}
 	x.knownDomains = len(known)
 	return x, err
+}
+
+// weigh counts the mail of the time of an outage.
+func (w *outageSearch) weigh(ctx context.Context, x *outage) (err error) {
+	f := w.during(x.run)
+	f.Domain = cmp.Or(x.counted, f.Domain)
+	if !x.kind().inner {
+		x.arrived, err = w.delivered(ctx, f, math.MaxInt64)
+		x.tried = int64(len(x.messages)) + x.arrived
+		return err
+	}
+	c, err := w.total(ctx, f)
+	x.tried, x.arrived = max(c.Messages, int64(len(x.messages))), c.Delivered
+	return err
 }
 
 // oneHop names the cause where connections fail: causeRelay where they are to the relay
@@ -1022,10 +1046,8 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	p.Onset = &Tried{Refused: p.Messages, Tried: int(x.tried), Since: began.time(), Until: until.time()}
 	f := w.during(x.run)
 	f.Since, f.Until = began.time().Add(-w.o.Past), began.time()
-	domain := x.domain()
-	if domain != "" {
-		f.Domain = domain
-	}
+	domain := x.counted
+	f.Domain = cmp.Or(domain, f.Domain)
 	c, err := w.total(ctx, f)
 	if err != nil {
 		return err

@@ -105,6 +105,22 @@ func TestOutages(t *testing.T) {
 			[]answer{{"confirmed", "next_hop", "14 of 14 messages to client.example fail at the next hop of this server, 192.168.40.9 (no route to host)"}},
 		},
 		{
+			"a transport to an address for one domain, and a few messages", join(spread(60, 15, 0, gap, taken), with(spread(4, 1, day, gap, own("connect to 192.168.40.9[192.168.40.9]:25: No route to host")), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "next_hop", "4 of 4 messages to client.example fail at the next hop of this server, 192.168.40.9 (no route to host)"}},
+		},
+		{
+			"a transport for one domain that took mail, and a few of very many messages", join(spread(400, 15, day, gap/40, taken), spread(8, 1, 0, gap, mail{outcome: good, code: 250, to: "client.example", relay: "mail.client.example"}), with(spread(4, 1, day, 4*time.Minute, own("connect to 192.168.40.9[192.168.40.9]:25: No route to host")), func(m *mail) { m.to, m.id = strings.Replace(m.to, "d0.example", "client.example", 1), "C"+m.id })),
+			[]answer{{"confirmed", "next_hop", "4 of 4 messages to client.example fail at the next hop of this server, 192.168.40.9 (no route to host)"}},
+		},
+		{
+			"a transport to a host of the own network for one domain, and a few messages", join(spread(60, 15, 0, gap, taken), with(spread(4, 1, day, gap, own("connect to exchange.client.lan[192.168.40.9]:25: Connection refused")), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "next_hop", "4 of 4 messages to client.example fail at the next hop of this server, exchange.client.lan (connection refused)"}},
+		},
+		{
+			"a customer's domain that is in no table, and a few messages", join(spread(60, 15, 0, gap, taken), with(spread(6, 1, day, 2*gap, mail{says: "mail for client.example loops back to myself", local: true, outcome: bounce.Hard}), one), spread(60, 15, day, gap, taken)),
+			[]answer{{"confirmed", "loop", "6 of 6 messages to client.example fail in a loop"}},
+		},
+		{
 			"a customer's domain that is in no table", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, mail{says: "mail for client.example loops back to myself", local: true, outcome: bounce.Hard}), one), spread(60, 15, day, gap, taken)),
 			[]answer{{"confirmed", "loop", "14 of 14 messages to client.example fail in a loop"}},
 		},
@@ -138,7 +154,7 @@ func TestOutages(t *testing.T) {
 		},
 		{
 			"a full disk", join(spread(20, 1, day, gap, mail{outcome: good, to: "other.example"}), spread(10, 1, day, gap, mail{says: "cannot update mailbox /var/mail/u: No space left on device", local: true, agent: "local", outcome: bounce.Soft, to: "office.example"})),
-			[]answer{{"confirmed", "host", "10 of 20 messages to office.example fail at this server itself (no space left on device)"}},
+			[]answer{{"confirmed", "host", "10 of 10 messages to office.example fail at this server itself (no space left on device)"}},
 		},
 		{
 			"a next hop whose name is misspelt", join(before, spread(30, 15, day, gap, mail{says: "Host or domain name not found. Name service error for name=smpt.relay.example type=A: Host not found", local: true, outcome: bounce.Hard})),
@@ -173,6 +189,8 @@ func TestOutages(t *testing.T) {
 		{"domains that left a provider which takes the mail of others", join(spread(60, 15, 0, gap, taken), spread(12, 6, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"}), with(spread(30, 15, day, gap, mail{outcome: good, code: 250, relay: "mx.hoster.example"}), func(m *mail) { m.to = "x" + m.to })), nil},
 		{"four domains that left a provider", join(before, spread(12, 4, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"})), nil},
 		{"one parked domain whose MX is localhost, and a daily report to it", join(spread(200, 15, 0, gap, taken), with(spread(14, 1, 0, time.Hour, own("connect to localhost[127.0.0.1]:25: Connection refused")), one), spread(60, 15, day, gap, taken)), nil},
+		{"a parked domain whose MX is an address of this network", join(spread(200, 15, 0, gap, taken), with(spread(6, 1, 0, time.Hour, own("connect to mx.client.example[192.168.0.1]:25: Connection refused")), one)), nil},
+		{"a domain that loops, and one person who writes there", join(spread(200, 15, 0, gap, taken), with(spread(6, 1, 0, time.Hour, mail{says: "mail for client.example loops back to myself", local: true, outcome: bounce.Hard}), func(m *mail) { m.to, m.id = "x@client.example", "C"+m.id })), nil},
 		{"addresses of one's own that are not there", join(before, spread(20, 1, 0, gap, mail{outcome: good, to: "client.example"}), with(spread(14, 1, day, gap, mail{says: "unknown user: \"x@client.example\"", local: true, agent: "virtual", outcome: bounce.Hard}), func(m *mail) { m.to = "x" + strings.Replace(m.to, "d0.example", "client.example", 1) })), nil},
 		{"IPv6 that fails first, and the mail is taken soon after", join(spread(120, 15, day, gap/2, taken), spread(30, 15, day, gap, own("connect to mx.d%d.example[2001:db8::25]:25: Network is unreachable")), with(spread(30, 15, day+5*time.Minute, gap, taken), func(m *mail) {
 			m.id = strings.Replace(m.id, fmt.Sprintf("S%d", int((day+5*time.Minute).Minutes())), fmt.Sprintf("S%d", int(day.Minutes())), 1)

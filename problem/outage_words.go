@@ -194,7 +194,7 @@ func (x *outage) problem() *Problem {
 	}
 	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
 	p.Title, p.homemade = fmt.Sprintf("mail to %s fails %s", to, place), true
-	if x.arrived == 0 && int64(len(x.messages)) == x.tried && x.domain() == "" {
+	if x.arrived == 0 && int64(len(x.messages)) == x.tried && x.counted == "" {
 		begin := "Nothing goes out: "
 		if kind.inner {
 			begin = "Nothing is delivered: "
