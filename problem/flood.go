@@ -39,7 +39,9 @@ const (
 	floodDomains  = 20   // recipient domains that returned some
 	floodShare    = 0.25 // of the recipients that were reached or returned: returned
 	floodInvalid  = 0.10 // of the same: returned because the address is at fault
-	floodPast     = 3    // days that the store covers before, at least
+	floodPast     = 3    // days that the store covers before; of fewer the next two have to hold, and the volume does not count
+	floodMost     = 0.4  // of the recipients that were reached or returned: returned, where the past is short
+	floodBurst    = 6    // hours that hold half of what was returned, where the past is short; higher: more floods
 
 	floodsWeighed   = 10      // accounts whose returned mail is read, those with the most first
 	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
@@ -62,6 +64,7 @@ type flood struct {
 	client  bool    // account is an address
 	days    []int   // that follow one another, in days since 1970
 	usual   float64 // recipients returned to the account a day before
+	short   bool    // the store covers fewer than floodPast days before
 
 	// What was returned to the account, as far as it was read.
 	returned, invalid int64 // attempts; of these, those whose reason is about the address
@@ -100,9 +103,6 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	x := &floodSearch{s: s, f: f, o: o, all: all, last: all.Last}
 	if !f.Until.IsZero() && f.Until.Before(x.last) {
 		x.last = f.Until
-	}
-	if dayOf(x.last)-dayOf(all.First) < floodPast {
-		return nil, nil
 	}
 	cells, err := x.returned(ctx)
 	if err != nil {
@@ -173,21 +173,21 @@ func (x *floodSearch) candidates(cells []store.Cell, by store.Dimension) (list [
 		for _, day := range slices.Sorted(maps.Keys(returned)) {
 			n := returned[day]
 			first, days := x.past(day)
-			if n < floodReturned || days < floodPast {
+			if n < floodReturned {
 				continue
 			}
 			before := int64(0)
 			for d, m := range returned {
-				if d >= first && d < day && (c == nil || !slices.Contains(c.days, d)) {
+				if (d >= first || days < floodPast) && d < day && (c == nil || c.short && c.days[len(c.days)-1] != day-1 || !slices.Contains(c.days, d)) {
 					before += m
 				}
 			}
-			usual := float64(before) / float64(days)
+			usual := float64(before) / float64(max(days, 1))
 			if float64(n) < floodTimes*usual || !x.f.Since.IsZero() && dayTime(day+1).Before(x.f.Since) {
 				continue
 			}
 			if c == nil || c.days[len(c.days)-1] != day-1 {
-				c = &flood{account: account, client: by == store.ByClient, usual: usual}
+				c = &flood{account: account, client: by == store.ByClient, usual: usual, short: days < floodPast}
 				list = append(list, c)
 			}
 			c.days = append(c.days, day)
@@ -273,7 +273,7 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 	}
 	first, days := x.past(c.days[0])
 	f := x.during(c)
-	f.Since = dayTime(first)
+	f.Since = dayTime(min(first, c.days[0]))
 	if len(c.senders) == 1 {
 		for d := range c.senders {
 			f.SenderDomain = d
@@ -299,10 +299,29 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 		}
 	}
 	c.tried = max(c.tried, int64(len(c.messages)))
+	if c.short {
+		return float64(c.returned) >= floodMost*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) && c.burst(), nil
+	}
 	usual := float64(before) / float64(days)
 	c.usualTried = int64(usual + 0.5)
 	return float64(c.returned) >= floodShare*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) &&
 		float64(c.tried)/float64(len(c.days)) >= floodVolume*usual, nil
+}
+
+// burst reports whether half of what was returned came within floodBurst hours.
+func (c *flood) burst() bool {
+	for i := range c.hours {
+		n := 0
+		for _, h := range c.hours[i:] {
+			if h.Time.Sub(c.hours[i].Time) < floodBurst*time.Hour {
+				n += h.Refused
+			}
+		}
+		if 2*int64(n) >= c.returned {
+			return true
+		}
+	}
+	return false
 }
 
 // mayBeList reports whether a flood looks like a mailing to an old list as much as like a
@@ -348,6 +367,10 @@ func (c *flood) problem(x *floodSearch) Problem {
 		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,
 	}
 	p.Title = p.Short
+	if c.short {
+		p.Summary = strings.Replace(p.Summary, "sends many times its usual", "sends much mail that is returned", 1)
+		p.Why = fmt.Sprintf("%d of the recipients of its sender domains were reached meanwhile. There are fewer than %d days before to compare with.", c.arrived, floodPast)
+	}
 	if c.mayBeList() {
 		p.FirstCheck = "Ask the owner whether a mailing to an old list was meant: then take the returned addresses off it (bouncelog suppress). If not, the password was stolen: change it, end its sessions, look at where it logged in from, and remove what is still queued of it (postqueue -p, exim -bp)."
 		p.OtherExplanation = "A stolen password."

@@ -59,6 +59,10 @@ func TestFloods(t *testing.T) {
 		{"the same volume while the address is listed", join(usual(newsletter, 7), batch(3000, 7, 3, listed, newsletter)), nil},
 		{"a list that is always that bad", join(batch(600, 0, 3, unknown, newsletter), batch(600, 3, 3, unknown, newsletter), batch(600, 6, 3, unknown, newsletter), batch(600, 7, 3, unknown, newsletter)), nil},
 		{"too short a past", join(usual(clerk, 2), batch(600, 2, 3, unknown, clerk)), nil},
+		{"too short a past, and mostly returned", join(usual(clerk, 2), batch(400, 2, 2, unknown, clerk)), []string{"<clerk@office.example> 2"}},
+		{"no past, mostly refused as spam, and a part to nobody", join(batch(600, 0, 4, unknown, clerk), batch(400, 0, 1, spam, with([]mail{clerk}, func(m *mail) { m.from = "clerk2@office.example" })[0])), []string{"<clerk@office.example> 0"}},
+		{"no past, mostly refused as spam", batch(600, 0, 1, spam, clerk), nil},
+		{"no past, and slowly", with(batch(200, 0, 2, unknown, clerk), func(m *mail) { m.at *= 20 }), nil},
 		{"no more mail than usual, to addresses that are gone", join(func() (all []mail) {
 			for d := range 7 {
 				all = append(all, batch(200, d, 0, "", clerk)...)
