@@ -134,8 +134,10 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 			d.add(c, "said not to be there, but mail of its domain was sent in the period")
 		}
 	}
-	if err := d.resolver(e, dns); err != nil {
-		return nil, err
+	for _, doubt := range [...]func(*evidence, []*claim) error{d.tookEarlier, d.resolver, d.resolverMeanwhile} {
+		if err := doubt(e, dns); err != nil {
+			return nil, err
+		}
 	}
 	if err := e.lookBack(slices.Concat(dns, said)); err != nil {
 		return nil, err
@@ -147,6 +149,9 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 		if err := d.relayed(e, c); err != nil {
 			return nil, err
 		}
+	}
+	if err := d.moved(e, said); err != nil {
+		return nil, err
 	}
 	for _, c := range dns { // of a router that took no address the DNS may know nothing
 		if !judge.NamesDNS(c.Response) {
@@ -255,6 +260,168 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 		}
 	}
 	return nil
+}
+
+// tookEarlier doubts what the DNS said of domains that took mail before the period.
+func (d doubts) tookEarlier(e *evidence, claims []*claim) error {
+	if e.f.Since.IsZero() {
+		return nil
+	}
+	took := map[string]bool{}
+	for _, c := range claims {
+		earlier, asked := took[c.domain]
+		if !asked && len(took) < askedAtMost && !d.has(c) {
+			last, err := e.delivery(store.Filter{Domain: c.domain}, time.Time{}, e.f.Since, true)
+			if err != nil {
+				return err
+			}
+			earlier = !last.IsZero()
+			took[c.domain] = earlier
+		}
+		if earlier && !d.has(c) {
+			d.add(c, "said not to be there, but its domain took mail before the period")
+		}
+	}
+	return nil
+}
+
+// resolverMeanwhile doubts what the DNS said of a domain while it did not answer for others
+// that take mail.
+func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
+	asked := 0
+	for _, c := range claims {
+		failed := 0
+		for _, at := range c.times() {
+			if asked++; asked > askedAtMost || d.has(c) {
+				failed = 0
+				break
+			}
+			n, err := e.unanswered(c.domain, at)
+			if err != nil {
+				return err
+			}
+			if failed = n; n < goneTogether {
+				break
+			}
+		}
+		if failed >= goneTogether {
+			d.add(c, fmt.Sprintf("the DNS did not answer for %d other domains, which take mail, within %d minutes: a fault of this server (its resolver) is likely", failed, int(nearby.Minutes())))
+		}
+	}
+	return nil
+}
+
+// unanswered is for how many domains that take mail, other than one, the DNS did not answer
+// near a moment.
+func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
+	f := e.f
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft}, []bounce.Reason{bounce.DNSRouting}
+	f.Since, f.Until = at.Add(-nearby), at.Add(nearby+time.Second)
+	take := map[string]bool{} // by the registered domain
+	n := 0
+	for r, err := range e.s.Refusals(e.ctx, f) {
+		if err != nil {
+			return 0, err
+		}
+		if n++; n > readAtMost {
+			break
+		}
+		unit := provider.OfHost(r.RecipientDomain)
+		if r.Code == 0 && r.Scope == bounce.ScopeRemote && !r.Untried && unit != provider.OfHost(domain) {
+			take[unit] = take[unit] || e.took[ascii.Lower(r.RecipientDomain)] || !r.DeliveredBefore.IsZero() || !r.DeliveredAfter.IsZero()
+		}
+	}
+	n = 0
+	for _, takes := range take {
+		if takes {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// moved doubts what a server said of an address in the first days in which the domain's mail
+// went to it, and no more to the one before: its user table may not be complete.
+func (d doubts) moved(e *evidence, claims []*claim) error {
+	several := map[string]bool{} // domains whose mail more than one server took
+	for _, c := range claims {
+		if d.has(c) || !e.took[c.domain] || c.relay != "" {
+			continue
+		}
+		f := store.Filter{Domain: c.domain, Host: e.f.Host, MTA: e.f.MTA, Outcomes: []bounce.Outcome{bounce.Delivered}, Since: e.f.Since, Until: e.f.Until}
+		if _, asked := several[c.domain]; !asked {
+			if len(several) >= askedAtMost {
+				continue
+			}
+			cells, err := e.s.Count(e.ctx, f, store.ByRelay)
+			if err != nil {
+				return err
+			}
+			several[c.domain] = len(cells) > 1
+		}
+		if !several[c.domain] || e.looked >= lookedAtMost {
+			continue
+		}
+		e.looked++
+		relay, err := e.statedBy(c)
+		if err != nil {
+			return err
+		}
+		if judge.OwnRelay(relay) {
+			continue
+		}
+		began := f
+		if began.Relay, began.Outcomes = relay, nil; provider.Page(provider.OfHost(relay)) != "" {
+			began.Relay = provider.OfHost(relay)
+		}
+		span, err := e.s.Span(e.ctx, began)
+		if err != nil {
+			return err
+		}
+		if c.Fault.Last.Sub(span.First) >= refusedForDays {
+			continue
+		}
+		before, since := f, f
+		before.Until, since.Since = span.First, span.First
+		old, err := e.s.Count(e.ctx, before, store.ByRelay)
+		if err != nil {
+			return err
+		}
+		now, err := e.s.Count(e.ctx, since, store.ByRelay)
+		if err != nil {
+			return err
+		}
+		if delivered(old) >= refusedTogether && delivered(now) > 0 && !slices.ContainsFunc(now, func(x store.Cell) bool { return x.Delivered > 0 && !sameServer(x.Keys[0], relay) }) &&
+			!slices.ContainsFunc(old, func(x store.Cell) bool { return sameServer(x.Keys[0], relay) }) {
+			d.add(c, "refused by a server to which the mail of the domain had gone for less than three days: its user table may not have been complete")
+		}
+	}
+	return nil
+}
+
+// delivered adds up deliveries.
+func delivered(cells []store.Cell) (n int64) {
+	for i := range cells {
+		n += cells[i].Delivered
+	}
+	return n
+}
+
+// sameServer reports whether two relays are one server, or those of one large provider.
+func sameServer(a, b string) bool {
+	return strings.EqualFold(a, b) || provider.OfHost(a) == provider.OfHost(b) && provider.Page(provider.OfHost(a)) != ""
+}
+
+// statedBy is the relay that stated a claim first.
+func (e *evidence) statedBy(c *claim) (string, error) {
+	f := store.Filter{Recipients: []string{c.Address}, Outcomes: []bounce.Outcome{bounce.Hard}, Since: c.FirstSince, Until: c.FirstSince.Add(time.Second)}
+	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1}) {
+		if err != nil {
+			return "", err
+		}
+		return a.RelayHost, nil
+	}
+	return "", nil
 }
 
 // hosted reports whether the smarthost that stated a claim answers for its domain, or

@@ -41,6 +41,29 @@ func TestSuppressionDoubts(t *testing.T) {
 		a.Local, a.Code, a.RelayHost, a.RelayIP, a.RelayPort = false, 550, "mx.remote.example", "192.0.2.9", 25
 		a.Response, a.Reason = "550 5.1.1 no such user", bounce.UserUnknown
 	}
+	unanswered := func(a *store.Attempt) {
+		a.Outcome, a.Status, a.Response, a.Reason, a.Scope = bounce.Soft, "deferred", "Host lookup did not complete", bounce.DNSRouting, bounce.ScopeRemote
+	}
+	failing := func(at time.Duration, taken bool) (list []store.Attempt) { // the resolver, for five domains
+		for i := range 5 {
+			to := fmt.Sprintf("u@r%d.example", i)
+			if list = append(list, attempt(to, at+time.Duration(i)*time.Minute, unanswered)); taken {
+				list = append(list, attempt(to, at+time.Hour+time.Duration(i)*time.Minute, nil))
+			}
+		}
+		return list
+	}
+	moved := func(relay string, from, n int, gap time.Duration) (list []store.Attempt) { // deliveries to a domain
+		for i := range n {
+			a := attempt(fmt.Sprintf("x%d@firm.example", i), time.Duration(from+i)*gap, nil)
+			a.RelayHost = relay
+			list = append(list, a)
+		}
+		return list
+	}
+	refusedBy := func(relay string) func(*store.Attempt) {
+		return func(a *store.Attempt) { said(a); a.RelayHost = relay }
+	}
 	var many []store.Attempt
 	var names []string
 	for i := range 6 {
@@ -53,6 +76,13 @@ func TestSuppressionDoubts(t *testing.T) {
 		want []string
 		why  string // a word of why the others are not on it
 	}{
+		{"a domain that is not found while the DNS does not answer for others", append(failing(time.Hour, true), attempt("u@gone.example", time.Hour+90*time.Second, gone)), nil, "did not answer"},
+		{"a domain that is not found, too, when the DNS answers", append(failing(time.Hour, true), attempt("u@gone.example", time.Hour+90*time.Second, gone), attempt("u@gone.example", 5*time.Hour, gone)), []string{"u@gone.example"}, ""},
+		{"a domain that is not found beside some whose DNS never answers", append(failing(time.Hour, false), attempt("u@gone.example", time.Hour+90*time.Second, gone)), []string{"u@gone.example"}, ""},
+		{"one address alone, by a server to which the domain has just moved", slices.Concat(moved("old.firm.example", 0, 5, time.Hour), moved("new.firm.example", 6, 5, time.Hour), []store.Attempt{attempt("u@firm.example", 6*time.Hour+time.Minute, refusedBy("new.firm.example"))}), nil, "less than three days"},
+		{"the same, to a large provider of mailboxes", slices.Concat(moved("old.firm.example", 0, 5, time.Hour), moved("aspmx.l.google.com", 6, 5, time.Hour), []store.Attempt{attempt("u@firm.example", 6*time.Hour+time.Minute, refusedBy("alt1.aspmx.l.google.com"))}), nil, "less than three days"},
+		{"one address alone, days after the domain moved", slices.Concat(moved("old.firm.example", 0, 5, time.Hour), moved("new.firm.example", 6, 90, time.Hour), []store.Attempt{attempt("u@firm.example", 81*time.Hour, refusedBy("new.firm.example"))}), []string{"u@firm.example"}, ""},
+		{"one address alone, at one of two servers", slices.Concat(moved("mx1.firm.example", 0, 5, time.Hour), moved("mx2.firm.example", 6, 5, time.Hour), moved("mx1.firm.example", 12, 5, time.Hour), []store.Attempt{attempt("u@firm.example", 6*time.Hour+time.Minute, refusedBy("mx2.firm.example"))}), []string{"u@firm.example"}, ""},
 		{"a domain that is not there", []store.Attempt{attempt("x@ok.example", 0, nil), attempt("u@gone.example", time.Hour, gone)}, []string{"u@gone.example"}, ""},
 		{"a domain that took mail for another", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, gone)}, nil, "domain took mail"},
 		{"a domain that took mail, in other letters", []store.Attempt{attempt("x@FIRM.example", 0, nil), attempt("u@firm.example", time.Hour, gone)}, nil, "domain took mail"},
@@ -92,5 +122,36 @@ func TestSuppressionDoubts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSuppressionPeriod holds that a domain that took mail before the period is not taken for
+// one that is not there.
+func TestSuppressionPeriod(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	s := memory.Open()
+	var log []store.Attempt
+	for i, to := range []string{"x@firm.example", "u@firm.example", "u@gone.example"} {
+		a := store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: int64(i), Time: at.AddDate(0, 0, i), MTA: bounce.Exim, Host: "mx1", QueueID: fmt.Sprint("Q", i), Sender: "a@sender.example", SenderDomain: "sender.example", SenderKnown: true,
+			Recipient: to, RecipientDomain: to[2:], Outcome: bounce.Hard, Status: "failed", Local: true, Response: "Unrouteable address",
+		}, Verdict: bounce.Verdict{Reason: bounce.DomainInvalid, Scope: bounce.ScopeRecipient, Rule: "test"}}
+		if i == 0 {
+			a.Outcome, a.Status, a.Local, a.RelayHost, a.Code, a.Response, a.Verdict = bounce.Delivered, "delivered", false, "mx."+a.RecipientDomain, 250, "250 ok", bounce.Verdict{}
+		}
+		log = append(log, a)
+	}
+	storetest.Append(t, s, &store.Batch{Attempts: log, Sources: []store.Source{{ID: "log"}}})
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	list, err := Suppressions(t.Context(), r, store.Filter{Since: at.Add(time.Hour)}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Suppress) != 1 || list.Suppress[0].Recipient != "u@gone.example" || len(list.Spared) != 1 || !strings.Contains(list.Spared[0].Why, "before the period") {
+		t.Errorf("%+v", list)
 	}
 }
