@@ -23,6 +23,7 @@ const (
 	leftTogether    = 2                // of these, all of which took mail before
 	refusedOfMany   = 5                // times as many that were taken: some who left, over hours
 	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
+	unansweredOf    = 10               // times as many deliveries as domains that the DNS did not answer for: it works
 	nearby          = 10 * time.Minute // what is nearer belongs together
 	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
 	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
@@ -107,7 +108,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if len(asked) == 0 {
 		return d, nil
 	}
-	e := &evidence{ctx: ctx, s: s, f: f, took: map[string]bool{}, sends: map[string]bool{}, last: map[string]time.Time{}}
+	e := &evidence{ctx: ctx, s: s, f: f, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]int{}, last: map[string]time.Time{}}
 	e.f.Outcomes, e.f.Reasons, e.f.Recipients, e.f.Undelivered = nil, nil, nil, false
 	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Domain, e.f.Relay, e.f.SenderDomain = "", "", "", "", "", ""
 	if err := e.domains(asked, len(dns) > 0); err != nil {
@@ -312,7 +313,7 @@ func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 }
 
 // unanswered is for how many domains that take mail, other than one, the DNS did not answer
-// near a moment.
+// near a moment; 0 where that is a small part of the mail.
 func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
 	f := e.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft}, []bounce.Reason{bounce.DNSRouting}
@@ -337,79 +338,128 @@ func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
 			n++
 		}
 	}
-	return n, nil
+	if n < goneTogether {
+		return 0, nil
+	}
+	f.Outcomes, f.Reasons = nil, nil
+	all, err := countAll(e.ctx, e.s, f)
+	if all.Delivered > int64(unansweredOf*n) { // a busy server always meets some
+		n = 0
+	}
+	return n, err
+}
+
+// A serving is from the first to the last day on which one server took mail for a domain, and
+// how much.
+type serving struct {
+	first, last time.Time
+	n           int64
+}
+
+// serverOf names who took or refused mail: a host, or a large provider with all of its hosts.
+func serverOf(relay string) string {
+	if name := provider.OfHost(relay); provider.Page(name) != "" {
+		return name
+	}
+	return ascii.Lower(relay)
+}
+
+// servings are those of the domains of some claims that more than one server took mail for.
+// They are read day by day, the newest first: all deliveries of one domain cost as much as a day.
+func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, error) {
+	list := map[string]map[string]serving{}
+	var first, last time.Time
+	for _, c := range claims {
+		if e.servers[c.domain] < 2 {
+			continue
+		}
+		list[c.domain] = map[string]serving{}
+		if first.IsZero() || c.FirstSince.Before(first) {
+			first = c.FirstSince
+		}
+		if c.Fault.Last.After(last) {
+			last = c.Fault.Last
+		}
+	}
+	f := e.f
+	for day, n := dayOf(last.Add(refusedForDays)), 0; len(list) > 0 && n < daysAtMost && day.After(first.Add(-2*refusedForDays)); n++ {
+		f.Since, f.Until = day, day.AddDate(0, 0, 1)
+		cells, err := e.s.Count(e.ctx, f, store.ByDomain, store.ByRelay)
+		if err != nil {
+			return nil, err
+		}
+		for i := range cells {
+			servers := list[ascii.Lower(cells[i].Keys[0])]
+			if servers == nil || cells[i].Delivered == 0 {
+				continue
+			}
+			name := serverOf(cells[i].Keys[1])
+			x := servers[name]
+			if x.last.IsZero() {
+				x.last = day
+			}
+			x.first = day
+			x.n += cells[i].Delivered
+			servers[name] = x
+		}
+		day = day.AddDate(0, 0, -1)
+	}
+	return list, nil
 }
 
 // moved doubts what a server said of an address in the first days in which the domain's mail
 // went to it, and no more to the one before: its user table may not be complete.
 func (d doubts) moved(e *evidence, claims []*claim) error {
-	several := map[string]bool{} // domains whose mail more than one server took
+	servings, err := e.servings(claims)
+	if err != nil {
+		return err
+	}
+	asked := 0
 	for _, c := range claims {
-		if d.has(c) || !e.took[c.domain] || c.relay != "" {
+		servers := servings[c.domain]
+		if d.has(c) || c.relay != "" || len(servers) < 2 {
 			continue
 		}
-		f := store.Filter{Domain: c.domain, Host: e.f.Host, MTA: e.f.MTA, Outcomes: []bounce.Outcome{bounce.Delivered}, Since: e.f.Since, Until: e.f.Until}
-		if _, asked := several[c.domain]; !asked {
-			if len(several) >= askedAtMost {
-				continue
-			}
-			cells, err := e.s.Count(e.ctx, f, store.ByRelay)
-			if err != nil {
-				return err
-			}
-			several[c.domain] = len(cells) > 1
+		if asked++; asked > askedAtMost {
+			break
 		}
-		if !several[c.domain] || e.looked >= lookedAtMost {
-			continue
-		}
-		e.looked++
 		relay, err := e.statedBy(c)
 		if err != nil {
 			return err
 		}
-		if judge.OwnRelay(relay) {
+		server := serverOf(relay)
+		now, took := servers[server]
+		since, before := time.Time{}, int64(0) // the last day of the domain's mail to other servers, and how much
+		for name, old := range servers {
+			if name != server {
+				before += old.n
+				if old.last.After(since) {
+					since = old.last
+				}
+			}
+		}
+		if !took || judge.OwnRelay(relay) || min(before, now.n) < refusedTogether || since.After(now.first) || c.Fault.Last.Sub(now.first.AddDate(0, 0, 1)) >= refusedForDays {
 			continue
 		}
-		began := f
-		if began.Relay, began.Outcomes = relay, nil; provider.Page(provider.OfHost(relay)) != "" {
-			began.Relay = provider.OfHost(relay)
-		}
-		span, err := e.s.Span(e.ctx, began)
+		began, err := e.delivery(store.Filter{Domain: c.domain, Relay: server}, now.first, now.last.AddDate(0, 0, 1), false)
 		if err != nil {
 			return err
 		}
-		if c.Fault.Last.Sub(span.First) >= refusedForDays {
-			continue
+		// On the day of the change: no mail went to the server before, and none to another since.
+		n := 0
+		for a, err := range e.s.Attempts(e.ctx, store.Filter{Host: e.f.Host, MTA: e.f.MTA, Domain: c.domain, Outcomes: []bounce.Outcome{bounce.Delivered}, Since: began, Until: now.first.AddDate(0, 0, 1)}, store.Page{Limit: readAtMost}) {
+			if err != nil {
+				return err
+			}
+			if serverOf(a.RelayHost) != server {
+				n++
+			}
 		}
-		before, since := f, f
-		before.Until, since.Since = span.First, span.First
-		old, err := e.s.Count(e.ctx, before, store.ByRelay)
-		if err != nil {
-			return err
-		}
-		now, err := e.s.Count(e.ctx, since, store.ByRelay)
-		if err != nil {
-			return err
-		}
-		if delivered(old) >= refusedTogether && delivered(now) > 0 && !slices.ContainsFunc(now, func(x store.Cell) bool { return x.Delivered > 0 && !sameServer(x.Keys[0], relay) }) &&
-			!slices.ContainsFunc(old, func(x store.Cell) bool { return sameServer(x.Keys[0], relay) }) {
+		if n == 0 && c.Fault.Last.Sub(began) < refusedForDays {
 			d.add(c, "refused by a server to which the mail of the domain had gone for less than three days: its user table may not have been complete")
 		}
 	}
 	return nil
-}
-
-// delivered adds up deliveries.
-func delivered(cells []store.Cell) (n int64) {
-	for i := range cells {
-		n += cells[i].Delivered
-	}
-	return n
-}
-
-// sameServer reports whether two relays are one server, or those of one large provider.
-func sameServer(a, b string) bool {
-	return strings.EqualFold(a, b) || provider.OfHost(a) == provider.OfHost(b) && provider.Page(provider.OfHost(a)) != ""
 }
 
 // statedBy is the relay that stated a claim first.
@@ -591,15 +641,16 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 
 // evidence is what the store knows of other mail.
 type evidence struct {
-	ctx    context.Context
-	s      store.Reader
-	f      store.Filter // by period, host and MTA only
-	took   map[string]bool
-	sends  map[string]bool
-	last   map[string]time.Time // see lastTook
-	days   map[string]time.Time // the last day on which each domain took mail
-	exact  int                  // of last, how many are known to the second
-	looked int                  // for stretches
+	ctx     context.Context
+	s       store.Reader
+	f       store.Filter // by period, host and MTA only
+	took    map[string]bool
+	sends   map[string]bool
+	servers map[string]int       // how many took mail for a domain
+	last    map[string]time.Time // see lastTook
+	days    map[string]time.Time // the last day on which each domain took mail
+	exact   int                  // of last, how many are known to the second
+	looked  int                  // for stretches
 }
 
 // dayOf is the beginning of the day (UTC) of a moment.
@@ -650,22 +701,23 @@ func (e *evidence) lookBack(claims []*claim) error {
 // domains finds out which of some domains took mail and, where that is wanted, from which
 // mail came.
 func (e *evidence) domains(asked map[string]bool, sends bool) error {
-	for _, by := range [...]store.Dimension{store.ByDomain, store.BySenderDomain} {
-		if by == store.BySenderDomain && !sends {
+	for _, by := range [...][]store.Dimension{{store.ByDomain, store.ByRelay}, {store.BySenderDomain}} {
+		if by[0] == store.BySenderDomain && !sends {
 			break
 		}
-		cells, err := e.s.Count(e.ctx, e.f, by)
+		cells, err := e.s.Count(e.ctx, e.f, by...)
 		if err != nil {
 			return err
 		}
 		for i := range cells {
 			name := ascii.Lower(cells[i].Keys[0])
 			switch {
-			case !asked[name] || name == "":
-			case by == store.ByDomain:
-				e.took[name] = e.took[name] || cells[i].Delivered > 0
+			case !asked[name] || name == "" || cells[i].Delivered == 0:
+			case by[0] == store.ByDomain:
+				e.took[name] = true
+				e.servers[name]++
 			default:
-				e.sends[name] = e.sends[name] || cells[i].Delivered > 0
+				e.sends[name] = true
 			}
 		}
 	}
