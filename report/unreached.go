@@ -36,7 +36,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	found := len(r.Problems)
 	for i := range rows {
 		row := &rows[i]
-		if row.Mark != MarkFails || judge.ReasonText(row.Reason).Scope != bounce.ScopeRemote {
+		if row.Mark != MarkFails && (row.Mark != MarkTakes || row.lost() < markLeast) || judge.ReasonText(row.Reason).Scope != bounce.ScopeRemote {
 			continue
 		}
 		p, after, err := r.unreached(ctx, s, o, row)
@@ -87,6 +87,10 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if err != nil {
 		return nil, afterwards{}, err
 	}
+	// Over all of the period most was taken: then most is lost since the failures began.
+	if row.Mark != MarkFails && (2*c.failures < row.Soft+row.Hard || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
+		return nil, afterwards{}, nil
+	}
 	most, err := commonestVerdict(ctx, s, failed, row.Reason)
 	if err != nil {
 		return nil, afterwards{}, err
@@ -117,11 +121,12 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 // last of the period, where that shows that they are over, and the first of these; and
 // what became of it after the period.
 type course struct {
-	began   time.Time // the first failure of them, where that lies before the period; else zero
-	between int64     // messages taken from the first failure of them to the last
-	taken   int64
-	ended   time.Time
-	after   afterwards
+	began    time.Time // the first failure of them, where that lies before the period; else zero
+	between  int64     // messages taken from the first failure of them to the last
+	failures int64     // in the period
+	taken    int64
+	ended    time.Time
+	after    afterwards
 }
 
 // unreachedCourse follows the mail that f selects hour by hour, from before the period to its
@@ -171,10 +176,11 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		switch {
 		case failures > 0:
 			if last.IsZero() || over() || t.Sub(last) >= o.Problems.Quiet() {
-				began, c.between, taken = t, 0, 0
+				began, c.between, c.failures, taken = t, 0, 0, 0
 			}
 			if !later {
 				c.between += taken + cells[i].Delivered
+				c.failures += failures
 			}
 			last, taken = t, 0
 		case last.IsZero() || cells[i].Delivered == 0:

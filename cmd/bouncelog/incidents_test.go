@@ -38,6 +38,9 @@ func TestIncidents(t *testing.T) {
 			bouncedAt("smtp", "gmail-smtp-in.l.google.com[192.0.2.26]:25", "5.7.1", "host gmail-smtp-in.l.google.com[192.0.2.26] said: 550 5.7.1 [203.0.113.5] Our system has detected that this message is likely unsolicited mail. To reduce the amount of spam sent to Gmail, this message has been blocked. (in reply to end of DATA command)")(m)
 		}
 	}
+	toSlow := func(m *message, i int) {
+		m.to, m.relay = fmt.Sprintf("u%d@slow.example", i%9), "mx.slow.example[192.0.2.7]:25"
+	}
 	gmail := func(m *message) { m.relay = "gmail-smtp-in.l.google.com[192.0.2.26]:25" }
 	through := func(m *message) {
 		m.relay, m.says = "127.0.0.1[127.0.0.1]:10024", "250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 4cX"
@@ -67,6 +70,19 @@ func TestIncidents(t *testing.T) {
 			"domains that took mail are not found, and nothing gets out",
 			postfix(morning, messages(30, 5*time.Hour, gap, domains(10), notFound)),
 			[]want{{"likely", "resolver", "Nothing goes out", "The resolver of this server"}},
+		},
+		{
+			"a provider that takes nothing any more, and took more before",
+			postfix(messages(60, 0, gap, toSlow), messages(30, 5*time.Hour, gap, toSlow, deferredAt("smtp", "mx.slow.example[192.0.2.7]:25", "4.4.2", "conversation with mx.slow.example[192.0.2.7] timed out while receiving the initial server greeting")), messages(90, 4*time.Hour, gap/2, domains(12))),
+			[]want{{"likely", "provider", "slow.example does not take our mail", ""}},
+		},
+		{
+			"a sender domain that many providers refuse, a few messages each",
+			postfix(morning, messages(36, 5*time.Hour, gap, domains(12), func(m *message) {
+				m.from = "info@shop.example"
+				bouncedAt("smtp", m.relay, "5.1.8", "host "+strings.TrimSuffix(m.relay, ":25")+" said: 553 5.1.8 <info@shop.example>: Sender address rejected: Domain not found (in reply to MAIL FROM command)")(m)
+			})),
+			[]want{{"confirmed", "sender", "d0.example, d1.example and 10 other providers refuse shop.example: the sender's address is not accepted", "The sender domain in the DNS"}},
 		},
 		{
 			"mailboxes that took mail are denied by virtual(8)",
