@@ -16,6 +16,7 @@ const (
 	senderProviders = 3   // that refuse the sender, at least; higher: fewer incidents
 	senderMessages  = 5   // refused in a window, at least; higher: fewer incidents
 	senderShare     = 0.5 // of the messages of the sender domain meanwhile; higher: fewer incidents
+	sendersAsked    = 200 // sender domains whose other mail is counted; of more, some are not seen
 	spreadProviders = 5   // that refuse for one cause a few messages each, for that to be one incident; higher: fewer such incidents
 )
 
@@ -30,6 +31,9 @@ func (x *refusalSearch) countsSender(from *store.Refusal, r *refusal) bool {
 // isRefusedSender reports whether refusals of one sender domain are an incident.
 func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool, error) {
 	if len(providersOf(countTraits(in.all))) < senderProviders || mostInWindow(in.all, x.o.Window) < senderMessages {
+		return false, nil
+	}
+	if x.sendersAsked++; x.sendersAsked > sendersAsked {
 		return false, nil
 	}
 	f := x.f

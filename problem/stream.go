@@ -134,11 +134,13 @@ type refusalSearch struct {
 	traits        map[*store.Traits]*traits
 	coarse        map[coarse]*traits
 	hosts         map[string]string // by recipient domain: see findProvider; "": not known
-	slabs         [][]refusal       // all of them; those of store.Suspect last, in the order of time; only the last has room
+	slabs         [][]refusal       // all of them; those of store.Suspect first, in the order of time; only the last has room
 	n             int               // in slabs
 	seed          maphash.Seed
 
 	retries map[[2]uint64]int // 4xx of a message to a recipient so far; nil when all are read
+
+	sendersAsked int // see isRefusedSender
 
 	relay      string // the provider that most mail goes through, once relayKnown; "": none
 	relayKnown bool
@@ -168,7 +170,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		x.since = momentOf(f.Since)
 		f.Since = f.Since.Add(-o.Past)
 	}
-	for _, reasons := range [...][]bounce.Reason{{bounce.SenderRejected}, store.Suspect} {
+	for _, reasons := range [...][]bounce.Reason{store.Suspect, {bounce.SenderRejected}} { // a store may keep the first apart
 		if f, ok := f.Restrict(reasons); ok {
 			if err := x.read(ctx, f, reached); err != nil {
 				return nil, err
@@ -181,7 +183,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 }
 
 // refusedReasons are those of the refusals that a search reads.
-var refusedReasons = append([]bounce.Reason{bounce.SenderRejected}, store.Suspect...)
+var refusedReasons = bounce.Reasons(bounce.Reason.RefusesSender)
 
 // read adds the refusals that f selects to their streams.
 func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reached) (err error) {
