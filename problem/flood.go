@@ -113,10 +113,11 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		list = append(list, x.candidates(cells, by)...)
 	}
 	slices.SortStableFunc(list, func(a, b *flood) int { return cmp.Compare(b.returned, a.returned) })
-	for _, c := range list[:min(len(list), floodsWeighed)] {
-		if err := x.read(ctx, c); err != nil {
-			return nil, err
-		}
+	list = list[:min(len(list), floodsWeighed)]
+	if err := x.read(ctx, list); err != nil {
+		return nil, err
+	}
+	for _, c := range list {
 		if is, err := x.isFlood(ctx, c); err != nil || !is {
 			if err != nil {
 				return nil, err
@@ -204,10 +205,10 @@ func ownClient(client string) bool {
 	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
 }
 
-// during selects the days of a flood.
-func (x *floodSearch) during(c *flood) store.Filter {
+// during selects some days.
+func (x *floodSearch) during(first, last int) store.Filter {
 	f := x.f
-	f.Since, f.Until = dayTime(c.days[0]), dayTime(c.days[len(c.days)-1]+1)
+	f.Since, f.Until = dayTime(first), dayTime(last+1)
 	if x.f.Since.After(f.Since) {
 		f.Since = x.f.Since
 	}
@@ -217,53 +218,73 @@ func (x *floodSearch) during(c *flood) store.Filter {
 	return f
 }
 
-// read reads what was returned to an account on the days of a flood.
-func (x *floodSearch) read(ctx context.Context, c *flood) error {
-	f := x.during(c)
-	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
-	c.messages, c.recipients, c.senders, c.domains, c.providers = map[uint64]bool{}, map[uint64]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-	c.reasons, c.returned = map[bounce.Reason]int{}, 0
+// read reads what was returned to accounts on the days of their floods; floods of the same days
+// at once.
+func (x *floodSearch) read(ctx context.Context, list []*flood) error {
+	type account struct {
+		name   string
+		client bool
+	}
+	type days struct{ first, last int }
+	groups := map[days]map[account]*flood{}
+	for _, c := range list {
+		c.messages, c.recipients, c.senders, c.domains, c.providers = map[uint64]bool{}, map[uint64]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+		c.reasons, c.returned = map[bounce.Reason]int{}, 0
+		k := days{c.days[0], c.days[len(c.days)-1]}
+		if groups[k] == nil {
+			groups[k] = map[account]*flood{}
+		}
+		groups[k][account{c.account, c.client}] = c
+	}
 	seed := maphash.MakeSeed()
-	hash := func(s string) uint64 { return maphash.String(seed, s) }
-	for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodAttempts}) {
-		if err != nil {
-			return err
-		}
-		account := a.SASLUser
-		if c.client {
-			account = a.ClientIP
-		}
-		if account != c.account || c.client && a.SASLUser != "" {
-			continue
-		}
-		if c.first.IsZero() {
-			c.first = a.Time
-		}
-		c.last = a.Time
-		c.returned++
-		if a.Reason.AboutAddress() {
-			c.invalid++
-		}
-		c.reasons[a.Reason]++
-		c.hours = countHour(c.hours, momentOf(a.Time))
-		c.messages[hash(a.Host+"\x00"+a.QueueID)] = true
-		if len(c.recipients) < floodRecipients {
-			c.recipients[hash(a.Recipient)] = true
-		}
-		for _, to := range [...]struct {
-			set   map[string]bool
-			value string
-		}{{c.senders, a.SenderDomain}, {c.domains, a.RecipientDomain}, {c.providers, provider.Of(&a.Delivery)}} {
-			if len(to.set) < setSize {
-				to.set[to.value] = true
+	for k, group := range groups {
+		f := x.during(k.first, k.last)
+		f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
+		for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodAttempts}) {
+			if err != nil {
+				return err
 			}
-		}
-		if len(c.texts) < evidenceShown {
-			copied := *a
-			c.texts = append(c.texts, &copied)
+			who := account{a.SASLUser, false}
+			if a.SASLUser == "" {
+				who = account{a.ClientIP, true}
+			}
+			if c := group[who]; c != nil {
+				c.add(a, seed)
+			}
 		}
 	}
 	return nil
+}
+
+// add adds a failed attempt of a flood.
+func (c *flood) add(a *store.Attempt, seed maphash.Seed) {
+	hash := func(s string) uint64 { return maphash.String(seed, s) }
+	if c.first.IsZero() {
+		c.first = a.Time
+	}
+	c.last = a.Time
+	c.returned++
+	if a.Reason.AboutAddress() {
+		c.invalid++
+	}
+	c.reasons[a.Reason]++
+	c.hours = countHour(c.hours, momentOf(a.Time))
+	c.messages[hash(a.Host+"\x00"+a.QueueID)] = true
+	if len(c.recipients) < floodRecipients {
+		c.recipients[hash(a.Recipient)] = true
+	}
+	for _, to := range [...]struct {
+		set   map[string]bool
+		value string
+	}{{c.senders, a.SenderDomain}, {c.domains, a.RecipientDomain}, {c.providers, provider.Of(&a.Delivery)}} {
+		if len(to.set) < setSize {
+			to.set[to.value] = true
+		}
+	}
+	if len(c.texts) < evidenceShown {
+		copied := *a
+		c.texts = append(c.texts, &copied)
+	}
 }
 
 // isFlood weighs what was returned to an account against the mail of its sender domains.
@@ -272,7 +293,7 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 		return false, nil
 	}
 	first, days := x.past(c.days[0])
-	f := x.during(c)
+	f := x.during(c.days[0], c.days[len(c.days)-1])
 	f.Since = dayTime(min(first, c.days[0]))
 	if len(c.senders) == 1 {
 		for d := range c.senders {
