@@ -221,6 +221,20 @@ func TestAlarms(t *testing.T) {
 			[]answer{{"likely", "authentication", "shop.example", "d0.example d1.example d2.example d3.example d4.example d5.example d6.example d7.example"}},
 		},
 		{
+			"a newsletter that some of many providers take for spam, a few people each",
+			join(each(40, 3, 0, news, mail{outcome: good, code: 250}), each(8, 2, 7*day, news, said("554 5.7.1 Spam message rejected")), with(each(40, 3, 7*day, news, mail{outcome: good, code: 250}), func(m *mail) { m.to, m.at, m.id = "y"+m.to, 7*day+(m.at-7*day)/6, "Y"+m.id })),
+			[]answer{
+				{"watch", "unknown", "shop.example", "d0.example"},
+				{"watch", "unknown", "shop.example", "d1.example"},
+				{"watch", "unknown", "shop.example", "d2.example"},
+				{"watch", "unknown", "shop.example", "d3.example"},
+				{"watch", "unknown", "shop.example", "d4.example"},
+				{"watch", "unknown", "shop.example", "d5.example"},
+				{"watch", "unknown", "shop.example", "d6.example"},
+				{"watch", "unknown", "shop.example", "d7.example"},
+			},
+		},
+		{
 			"forwarded mail that is refused as spam",
 			join(week(news), with(refused(12, 12, 7*day, "someone@elsewhere.example", users, relay, said("550 5.7.1 This message is likely unsolicited mail")), func(m *mail) { m.original, m.to = "me@shop.example", "user1@big.example" })),
 			[]answer{{"likely", "forwarding", "", "big-provider.example"}},

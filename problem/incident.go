@@ -61,7 +61,11 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 		return nil, err
 	}
 	named = rejoin(named, histories, x.o.Quiet())
-	silent := slices.DeleteFunc(x.silentIncidents(own, shared, histories), func(s *incident) bool {
+	silent, err := x.silentIncidents(ctx, own, shared, histories)
+	if err != nil {
+		return nil, err
+	}
+	silent = slices.DeleteFunc(silent, func(s *incident) bool {
 		return slices.ContainsFunc(named, func(in *incident) bool { return in.absorb(s, x.o.Window) })
 	})
 	found := slices.Concat(named, silent)
@@ -162,7 +166,7 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 
 // silentIncidents makes incidents of the faults of silent streams: of those of one sender
 // domain first; shared streams get what is left.
-func (x *refusalSearch) silentIncidents(own, shared []*stream, histories []store.History) (list []*incident) {
+func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stream, histories []store.History) (list []*incident, err error) {
 	for _, s := range slices.Concat(own, shared) {
 		if s.history < 0 || s.history >= len(histories) {
 			continue
@@ -171,13 +175,20 @@ func (x *refusalSearch) silentIncidents(own, shared []*stream, histories []store
 			s.refusals = slices.DeleteFunc(s.refusals, func(r *refusal) bool { return r.claimed })
 		}
 		for _, f := range x.faultsOf(s, &histories[s.history]) {
+			if s.key.what == sharedStream && s.key.sender != "" { // the history is that of the providers that refuse
+				if most, err := x.refusedMostly(ctx, s.key.sender, between(s.refusals, f.since, f.until+1)); err != nil {
+					return nil, err
+				} else if !most {
+					continue
+				}
+			}
 			if in := x.incident(Likely, s, claim(s.refusals, f)); in != nil {
 				in.histories = []int{s.history}
 				list = append(list, in)
 			}
 		}
 	}
-	return merge(list, x.o.Window, true)
+	return merge(list, x.o.Window, true), nil
 }
 
 // faultsOf finds the stretches in which a stream's refusals stand out from what was

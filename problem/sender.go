@@ -33,16 +33,22 @@ func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool
 	if len(providersOf(countTraits(in.all))) < senderProviders || mostInWindow(in.all, x.o.Window) < senderMessages {
 		return false, nil
 	}
+	return x.refusedMostly(ctx, in.keys[0].sender, in.all)
+}
+
+// refusedMostly reports whether refusals, in the order of time, are much of the mail of their
+// sender domain meanwhile, whoever it was to.
+func (x *refusalSearch) refusedMostly(ctx context.Context, sender string, refusals []*refusal) (bool, error) {
 	if x.sendersAsked++; x.sendersAsked > sendersAsked {
 		return false, nil
 	}
 	f := x.f
 	f.Outcomes, f.Reasons = nil, nil
-	f.Since, f.Until, f.SenderDomain = in.began.time(), in.until.time().Add(time.Second), in.keys[0].sender
+	f.Since, f.Until, f.SenderDomain = refusals[0].at.time(), refusals[len(refusals)-1].at.time().Add(time.Second), sender
 	cells, err := x.s.Count(ctx, f)
 	if err != nil || len(cells) == 0 {
 		return false, err
 	}
 	var seen counter
-	return float64(seen.count(in.all, anyMessage)) >= senderShare*float64(cells[0].Messages), nil
+	return float64(seen.count(refusals, anyMessage)) >= senderShare*float64(cells[0].Messages), nil
 }
