@@ -71,7 +71,7 @@ func (x *refusalSearch) isForwardedSpam(ctx context.Context, in *incident) (bool
 // readOriginals reads the addresses that some of the refused mail was forwarded from.
 func (in *incident) readOriginals(ctx context.Context, s store.Reader) error {
 	var refs []store.Ref
-	for i := 0; i < len(in.refusals); i += max(len(in.refusals)/failureTexts, 1) {
+	for _, i := range some(len(in.refusals)) {
 		r := in.refusals[i].sampled()
 		refs = append(refs, r.ref())
 	}

@@ -927,10 +927,23 @@ func (w *outageSearch) passed(ctx context.Context, run []failure, since, until m
 	return c.Delivered + c.Handoff, err
 }
 
+// some returns the indexes of failureTexts of n, in order: not at even distances, since mail may
+// go to the same hosts in turn.
+func some(n int) (list []int) {
+	for i := range min(n, failureTexts) {
+		if room := n / failureTexts; room > 1 {
+			list = append(list, i*n/failureTexts+i*(i+1)/2%room)
+		} else {
+			list = append(list, i*n/min(n, failureTexts))
+		}
+	}
+	return list
+}
+
 // lookUp reads the texts of some failures.
 func (w *outageSearch) lookUp(ctx context.Context, list []failure) ([]*store.Attempt, error) {
 	var refs []store.Ref
-	for i := 0; i < len(list); i += max(len(list)/failureTexts, 1) {
+	for _, i := range some(len(list)) {
 		refs = append(refs, list[i].ref)
 	}
 	return w.s.Lookup(ctx, refs...)

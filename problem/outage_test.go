@@ -61,6 +61,10 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "resolver", "Nothing goes out: 30 of 30"}},
 		},
 		{
+			"port 25 closed, while mail goes to the same hosts in turn", join(before, spread(32*8, 8, day, gap, own(refusal))),
+			[]answer{{"likely", "network", "Nothing goes out: 256 of 256 messages to 8 domains fail on the way out"}},
+		},
+		{
 			"port 25 closed, in a log that begins with it", spread(30, 15, 0, gap, own(refusal)),
 			[]answer{{"likely", "network", "(connection timed out)"}},
 		},
