@@ -155,7 +155,7 @@ func (in *input) judge() (*judge.Judge, error) {
 // serverCommit is how many attempts one insert into a server holds. They are kept in memory until
 // then: beyond this the heap's limit has the garbage collected all the time (121,000 attempts took
 // 6.6 s of the client's CPU in one insert, and 2.2 s in inserts of 10,000).
-const serverCommit = 10_000
+const serverCommit = 50_000
 
 // read reads the files into db and says what was read of them now. Files that
 // cannot be read, or not to their end, are named on standard error and

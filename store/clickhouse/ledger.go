@@ -17,11 +17,14 @@ import (
 // their line: however the log is cut into batches, they come out the same.
 type ledger struct {
 	*moment
-	seq      uint64 // of the next row
-	rows     []*row
-	pending  map[messageKey]map[string][]*pair // by recipient
-	deferred map[placeKey]bounce.Verdict       // of the last attempt there, deferred and not delivered since
-	seen     map[string]bool                   // messages, and messages to a domain
+	committed map[string]int64 // positions when it began
+	recalled  map[hostKey]bool // what was asked for
+	seq       uint64           // of the next row
+	rows      []*row
+	pending   map[messageKey]map[string][]*pair // by recipient
+	deferred  map[placeKey]bounce.Verdict       // of the last attempt there, deferred and not delivered since
+	placed    map[placeKey]bool                 // where attempts were made since it began
+	seen      map[string]bool                   // messages, and messages to a domain
 }
 
 // A messageKey is a queue id: of one message, until the id is used again.
@@ -60,7 +63,14 @@ func (l *ledger) remove(r *row, over func(q *pair) bool) {
 }
 
 func newLedger(m *moment, seq uint64) *ledger {
-	return &ledger{moment: m, seq: seq, pending: make(map[messageKey]map[string][]*pair), deferred: make(map[placeKey]bounce.Verdict), seen: make(map[string]bool)}
+	l := &ledger{
+		moment: m, seq: seq, committed: make(map[string]int64), recalled: make(map[hostKey]bool),
+		pending: make(map[messageKey]map[string][]*pair), deferred: make(map[placeKey]bounce.Verdict), placed: make(map[placeKey]bool), seen: make(map[string]bool),
+	}
+	for _, p := range m.positions {
+		l.committed[p.ID] = p.Offset
+	}
+	return l
 }
 
 const (
@@ -205,7 +215,7 @@ func (l *ledger) attempt(r *row) {
 		}
 	}
 	l.write(r)
-	l.place(r)
+	l.place(r, false)
 }
 
 // inherit gives a deferral without an attempt the verdict of the last attempt.
@@ -224,21 +234,32 @@ func (l *ledger) inherit(r *row, q *pair) {
 	}
 }
 
-// place notes where an attempt was deferred, or delivered. Postfix logs no deferral
-// without an attempt.
-func (l *ledger) place(r *row) {
+// place notes where an attempt was deferred, or delivered; one that was recalled is older
+// than those that the ledger took in. Postfix logs no deferral without an attempt.
+func (l *ledger) place(r *row, recalled bool) {
 	if r.MTA != string(bounce.Exim) {
 		return
+	}
+	note := func(k placeKey) {
+		switch {
+		case recalled && l.placed[k]:
+			return
+		case r.Outcome == delivered:
+			delete(l.deferred, k)
+		default:
+			l.deferred[k] = r.verdict()
+		}
+		l.placed[k] = l.placed[k] || !recalled
 	}
 	recipient, domain := r.places()
 	switch {
 	case r.Outcome == delivered:
-		delete(l.deferred, recipient)
-		delete(l.deferred, domain)
+		note(recipient)
+		note(domain)
 	case r.Outcome == soft && !r.Untried:
-		l.deferred[recipient] = r.verdict()
+		note(recipient)
 		if r.Scope != bounce.ScopeRecipient.String() {
-			l.deferred[domain] = r.verdict()
+			note(domain)
 		}
 	}
 }

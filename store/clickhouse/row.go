@@ -15,55 +15,55 @@ const ended = "ended"
 
 // A row is one of the table attempt.
 type row struct {
-	Recipient        string  `ch:"recipient"`
-	At               int64   `ch:"at"`
-	Source           string  `ch:"source"`
-	Offset           int64   `ch:"offset"`
-	N                int64   `ch:"n"`
-	Host             string  `ch:"host"`
-	QueueID          string  `ch:"queue_id"`
-	Outcome          string  `ch:"outcome"`
-	ToldBy           string  `ch:"told_by"`
-	Line             int64   `ch:"line"`
-	Precedence       uint64  `ch:"precedence"`
-	MTA              string  `ch:"mta"`
-	Instance         string  `ch:"instance"`
-	Agent            string  `ch:"agent"`
-	MessageID        string  `ch:"message_id"`
-	MessageHash      uint64  `ch:"message_hash"`
-	Sender           string  `ch:"sender"`
-	SenderDomain     string  `ch:"sender_domain"`
-	SenderKnown      bool    `ch:"sender_known"`
-	RecipientDomain  string  `ch:"recipient_domain"`
-	Original         string  `ch:"original_recipient"`
-	RelayHost        string  `ch:"relay_host"`
-	RelayIP          string  `ch:"relay_ip"`
-	RelayPort        uint16  `ch:"relay_port"`
-	Status           string  `ch:"status"`
-	Code             uint16  `ch:"code"`
-	Enhanced         uint32  `ch:"enhanced"`
-	Stage            string  `ch:"stage"`
-	Template         string  `ch:"template"`
-	Response         string  `ch:"response"`
-	Local            bool    `ch:"local"`
-	Untried          bool    `ch:"untried"`
-	Disposal         string  `ch:"disposal"`
-	TLS              string  `ch:"tls"`
-	Delay            float64 `ch:"delay"`
-	ClientIP         string  `ch:"client_ip"`
-	SASLUser         string  `ch:"sasl_user"`
-	Reason           string  `ch:"reason"`
-	Detail           string  `ch:"detail"`
-	Scope            string  `ch:"scope"`
-	Rule             string  `ch:"rule"`
-	Confidence       string  `ch:"confidence"`
-	Pair             bool    `ch:"pair"`
-	PairSource       string  `ch:"pair_source"`
-	PairOffset       int64   `ch:"pair_offset"`
-	First            bool    `ch:"first"`
-	ToDomain         bool    `ch:"to_domain"`
-	BeforeAt         int64   `ch:"before_at"`
-	BeforePrecedence uint64  `ch:"before_precedence"`
+	Recipient        string
+	At               int64
+	Source           string
+	Offset           int64
+	N                int64
+	Host             string
+	QueueID          string
+	Outcome          string
+	ToldBy           string
+	Line             int64
+	Precedence       uint64
+	MTA              string
+	Instance         string
+	Agent            string
+	MessageID        string
+	MessageHash      uint64
+	Sender           string
+	SenderDomain     string
+	SenderKnown      bool
+	RecipientDomain  string
+	Original         string
+	RelayHost        string
+	RelayIP          string
+	RelayPort        uint16
+	Status           string
+	Code             uint16
+	Enhanced         uint32
+	Stage            string
+	Template         string
+	Response         string
+	Local            bool
+	Untried          bool
+	Disposal         string
+	TLS              string
+	Delay            float64
+	ClientIP         string
+	SASLUser         string
+	Reason           string
+	Detail           string
+	Scope            string
+	Rule             string
+	Confidence       string
+	Pair             bool
+	PairSource       string
+	PairOffset       int64
+	First            bool
+	ToDomain         bool
+	BeforeAt         int64
+	BeforePrecedence uint64
 }
 
 // rowColumns are the columns of a row.
@@ -72,23 +72,13 @@ const rowColumns = `recipient, at, source, offset, n, host, queue_id, outcome, t
 	template, response, local, untried, disposal, tls, delay, client_ip, sasl_user, reason, detail, scope, rule, confidence,
 	pair, pair_source, pair_offset, first, to_domain, before_at, before_precedence`
 
-// targets are where a row is scanned to, in the order of rowColumns.
+// targets are the fields of a row, in the order of rowColumns.
 func (r *row) targets() []any {
 	return []any{
 		&r.Recipient, &r.At, &r.Source, &r.Offset, &r.N, &r.Host, &r.QueueID, &r.Outcome, &r.ToldBy, &r.Line, &r.Precedence, &r.MTA, &r.Instance, &r.Agent, &r.MessageID, &r.MessageHash,
 		&r.Sender, &r.SenderDomain, &r.SenderKnown, &r.RecipientDomain, &r.Original, &r.RelayHost, &r.RelayIP, &r.RelayPort, &r.Status, &r.Code, &r.Enhanced, &r.Stage,
 		&r.Template, &r.Response, &r.Local, &r.Untried, &r.Disposal, &r.TLS, &r.Delay, &r.ClientIP, &r.SASLUser, &r.Reason, &r.Detail, &r.Scope, &r.Rule, &r.Confidence,
 		&r.Pair, &r.PairSource, &r.PairOffset, &r.First, &r.ToDomain, &r.BeforeAt, &r.BeforePrecedence,
-	}
-}
-
-// values are what is inserted, in the order of rowColumns.
-func (r *row) values() []any {
-	return []any{
-		r.Recipient, r.At, r.Source, r.Offset, r.N, r.Host, r.QueueID, r.Outcome, r.ToldBy, r.Line, r.Precedence, r.MTA, r.Instance, r.Agent, r.MessageID, r.MessageHash,
-		r.Sender, r.SenderDomain, r.SenderKnown, r.RecipientDomain, r.Original, r.RelayHost, r.RelayIP, r.RelayPort, r.Status, r.Code, r.Enhanced, r.Stage,
-		r.Template, r.Response, r.Local, r.Untried, r.Disposal, r.TLS, r.Delay, r.ClientIP, r.SASLUser, r.Reason, r.Detail, r.Scope, r.Rule, r.Confidence,
-		r.Pair, r.PairSource, r.PairOffset, r.First, r.ToDomain, r.BeforeAt, r.BeforePrecedence,
 	}
 }
 

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -23,29 +27,43 @@ func (d *DB) Write(context.Context) (store.Writer, error) {
 	return &writer{d: d}, nil
 }
 
-// A writer keeps batches until they are committed.
+// A writer takes batches in until they are committed. It holds some thousand attempts; what
+// comes beyond goes to the server, where nothing is seen of it before the positions.
 type writer struct {
 	d       *DB
-	batches []store.Batch
+	batches []store.Batch // not in c yet
+	held    int           // their attempts
+	c       *commit       // nil: nothing was sent since the last commit
 }
 
-// Append keeps a batch; all questions and inserts are Commit's.
+// heldAtMost is how many attempts a writer holds, at some 2 kB each. One question is asked of
+// the server for them. The insert that they become a block of lasts until the commit.
+var heldAtMost = 10_000 // a test sets less
+
+// Append takes a batch in.
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	err := ctx.Err()
 	if err == nil {
 		err = b.CheckPositions()
 	}
-	if err != nil {
-		w.batches = nil
-		return err
+	if err == nil {
+		w.batches = append(w.batches, b.Clone()) // the lists are the caller's
+		if w.held += len(b.Attempts); w.held >= heldAtMost {
+			err = w.d.wrap("write", w.send(ctx))
+		}
 	}
-	w.batches = append(w.batches, b.Clone()) // the lists are the caller's
-	return nil
+	if err != nil {
+		w.Rollback()
+	}
+	return err
 }
 
 // Rollback drops what was appended since the last Commit.
 func (w *writer) Rollback() error {
-	w.batches = nil
+	if w.c != nil && w.c.insert != nil {
+		w.c.insert.Abort()
+	}
+	*w = writer{d: w.d}
 	return nil
 }
 
@@ -54,45 +72,61 @@ func (w *writer) Close() error { return w.Rollback() }
 
 // Commit writes the rows first and the positions, which make them visible, last.
 func (w *writer) Commit(ctx context.Context) error {
-	batches := w.batches
-	w.batches = nil
+	defer w.Rollback()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(batches) == 0 {
+	if len(w.batches) == 0 && w.c == nil {
 		return nil
 	}
-	return w.d.wrap("write", w.d.commit(ctx, batches))
+	err := w.send(ctx)
+	if err == nil {
+		err = w.c.store(ctx, w.d)
+	}
+	return w.d.wrap("write", err)
 }
 
-func (d *DB) commit(ctx context.Context, batches []store.Batch) error {
-	m, err := d.now(ctx)
-	if err != nil {
+// send makes rows of the batches and hands them to the server.
+func (w *writer) send(ctx context.Context) error {
+	if w.c == nil {
+		m, err := w.d.now(ctx)
+		if err != nil {
+			return err
+		}
+		last := uint64(0)
+		for _, p := range m.positions {
+			last = max(last, p.seq)
+		}
+		w.c = &commit{ledger: newLedger(m, next(last)), changed: make(map[string]bool)}
+	}
+	if err := w.d.recall(ctx, w.c.ledger, w.batches); err != nil {
 		return err
 	}
-	last := uint64(0)
-	for _, p := range m.positions {
-		last = max(last, p.seq)
+	for i := range w.batches {
+		w.c.append(&w.batches[i])
 	}
-	l := newLedger(m, next(last))
-	if err := d.recall(ctx, l, batches); err != nil {
-		return err
-	}
-	c := &commit{ledger: l, changed: make(map[string]bool)}
-	for i := range batches {
-		c.append(&batches[i])
-	}
-	return c.store(ctx, d)
+	w.batches, w.held = nil, 0
+	return w.c.sendRows(ctx, w.d)
 }
 
 // recall reads what the ledger has to know: what was stored of the messages in the
 // batches, and where mail was deferred to which no attempt was made now.
 func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error {
-	if len(l.positions) == 0 {
+	if len(l.committed) == 0 {
 		return nil
 	}
 	queues, hosts, domains := make(map[string]bool), make(map[string]bool), make(map[string]bool)
+	asked := make(map[hostKey]bool)
 	earliest := int64(math.MaxInt64)
+	ask := func(names map[string]bool, k hostKey, at time.Time) {
+		if !l.recalled[k] {
+			l.recalled[k], asked[k], names[k.name], hosts[k.host] = true, true, true, true
+			earliest = min(earliest, at.Unix()-remembered)
+		}
+	}
+	message := func(host, queue string, at time.Time) {
+		ask(queues, hostKey{store.Clean(host, store.MaxWord), store.Clean(queue, store.MaxWord), false}, at)
+	}
 	for i := range batches {
 		b := &batches[i]
 		for j := range b.Attempts {
@@ -100,37 +134,57 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 			if a.Offset < l.offset(a.Source) {
 				continue
 			}
-			queues[store.Clean(a.QueueID, store.MaxWord)], hosts[store.Clean(a.Host, store.MaxWord)] = true, true
-			earliest = min(earliest, a.Time.Unix())
+			message(a.Host, a.QueueID, a.Time)
 			if a.Untried {
-				domains[store.Clean(a.RecipientDomain, store.MaxName)] = true
+				ask(domains, hostKey{store.Clean(a.Host, store.MaxWord), store.Clean(a.RecipientDomain, store.MaxName), true}, a.Time)
 			}
 		}
 		for j := range b.Expiries {
-			queues[store.Clean(b.Expiries[j].QueueID, store.MaxWord)], hosts[store.Clean(b.Expiries[j].Host, store.MaxWord)] = true, true
-			earliest = min(earliest, b.Expiries[j].Time.Unix())
+			message(b.Expiries[j].Host, b.Expiries[j].QueueID, b.Expiries[j].Time)
 		}
 		for j := range b.Ends {
-			queues[store.Clean(b.Ends[j].QueueID, store.MaxWord)], hosts[store.Clean(b.Ends[j].Host, store.MaxWord)] = true, true
-			earliest = min(earliest, b.Ends[j].Time.Unix())
+			message(b.Ends[j].Host, b.Ends[j].QueueID, b.Ends[j].Time)
 		}
 	}
-	if len(queues) == 0 {
+	w := where{"host IN (" + quotes(slices.Collect(maps.Keys(hosts))) + ")"}
+	if earliest > 0 {
+		w.add(fmt.Sprintf("at >= %d", earliest))
+	}
+	if len(queues) > 0 {
+		messages := append(slices.Clone(w), "queue_id IN ("+quotes(slices.Sorted(maps.Keys(queues)))+")", "outcome IN ('delivered', 'soft', 'hard', 'ended')")
+		// Of rows with one key the first counts. They are few, so they are told apart here: FINAL
+		// would have the server merge all rows of those days for each commit.
+		type identity struct {
+			source, recipient, outcome string
+			at, offset, n              int64
+		}
+		known := make(map[identity]bool)
+		err := d.rows(ctx, "SELECT "+rowColumns+" FROM attempt WHERE "+messages.String()+" ORDER BY precedence DESC", func(r *row) {
+			k := identity{r.Source, r.Recipient, r.Outcome, r.At, r.Offset, r.N}
+			if x := *r; !known[k] && asked[hostKey{x.Host, x.QueueID, false}] && x.Line < l.committed[x.ToldBy] {
+				l.stored(&x)
+			}
+			known[k] = true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(domains) == 0 {
 		return nil
 	}
-	w := where{l.visible, "host IN (" + quotes(slices.Collect(maps.Keys(hosts))) + ")"}
-	if earliest > 0 {
-		w.add(fmt.Sprintf("at >= %d", earliest-remembered))
-	}
-	messages := append(slices.Clone(w), "queue_id IN ("+quotes(slices.Sorted(maps.Keys(queues)))+")", "outcome IN ('delivered', 'soft', 'hard', 'ended')")
-	if err := d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+messages.String()+" ORDER BY precedence DESC", func(r *row) {
-		x := *r
-		l.stored(&x)
-	}); err != nil || len(domains) == 0 {
-		return err
-	}
-	places := append(slices.Clone(w), "mta = 'exim'", "recipient_domain IN ("+quotes(slices.Sorted(maps.Keys(domains)))+")", "outcome = 'delivered' OR outcome = 'soft' AND NOT untried")
-	return d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+places.String()+" ORDER BY precedence DESC", l.place)
+	places := append(w, l.visible, "mta = 'exim'", "recipient_domain IN ("+quotes(slices.Sorted(maps.Keys(domains)))+")", "outcome = 'delivered' OR outcome = 'soft' AND NOT untried")
+	return d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+places.String()+" ORDER BY precedence DESC", func(r *row) {
+		if asked[hostKey{r.Host, r.RecipientDomain, true}] {
+			l.place(r, true)
+		}
+	})
+}
+
+// A hostKey names a message (by its queue id), or a domain, of a host.
+type hostKey struct {
+	host, name string
+	domain     bool
 }
 
 // remembered is how long a queue id is remembered, in seconds: longer than a message is
@@ -159,6 +213,7 @@ func (d *DB) rows(ctx context.Context, sql string, do func(r *row)) error {
 // A commit is what several batches come to.
 type commit struct {
 	*ledger
+	insert   driver.Batch    // of the rows so far; nil: there are none
 	changed  map[string]bool // sources
 	messages []queuedRow
 	ends     []endRow
@@ -250,11 +305,30 @@ func (c *commit) source(id string) *position {
 	return p
 }
 
-// store inserts what there is; the positions last.
+// sendRows sends the rows that there are as a block of one insert, which store ends.
+func (c *commit) sendRows(ctx context.Context, d *DB) (err error) {
+	if len(c.rows) == 0 {
+		return nil
+	}
+	if c.insert == nil {
+		if c.insert, err = d.conn.PrepareBatch(ctx, insertInto); err != nil {
+			return err
+		}
+	}
+	if err := appendRows(c.insert, c.rows); err != nil {
+		return err
+	}
+	c.rows = c.rows[:0]
+	return c.insert.Flush()
+}
+
+// store ends the insert of the rows and inserts what else there is; the positions last.
 func (c *commit) store(ctx context.Context, d *DB) error {
 	seq := c.seq
-	if err := insertRows(ctx, d, c.rows); err != nil {
-		return err
+	if c.insert != nil {
+		if err := c.insert.Send(); err != nil {
+			return err
+		}
 	}
 	if err := insertEnds(ctx, d, c.ends); err != nil {
 		return err
@@ -284,8 +358,62 @@ func (c *commit) store(ctx context.Context, d *DB) error {
 	return insertPositions(ctx, d, changed, seq)
 }
 
+const insertInto = "INSERT INTO attempt (" + rowColumns + ")"
+
 func insertRows(ctx context.Context, d *DB, rows []*row) error {
-	return insert(ctx, d, "attempt ("+rowColumns+")", rows, func(r *row) []any { return r.values() })
+	if len(rows) == 0 {
+		return nil
+	}
+	b, err := d.conn.PrepareBatch(ctx, insertInto)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if err := appendRows(b, rows); err != nil {
+		return err
+	}
+	return b.Send()
+}
+
+// appendRows hands rows over by columns: row by row takes the client a third more time.
+func appendRows(b driver.Batch, rows []*row) error {
+	columns := make([]any, len(rows[0].targets())) // each a *[]T
+	for _, r := range rows {
+		for i, field := range r.targets() {
+			switch x := field.(type) {
+			case *string:
+				add(&columns[i], x, len(rows))
+			case *int64:
+				add(&columns[i], x, len(rows))
+			case *uint64:
+				add(&columns[i], x, len(rows))
+			case *uint32:
+				add(&columns[i], x, len(rows))
+			case *uint16:
+				add(&columns[i], x, len(rows))
+			case *float64:
+				add(&columns[i], x, len(rows))
+			case *bool:
+				add(&columns[i], x, len(rows))
+			}
+		}
+	}
+	for i, column := range columns {
+		if err := b.Column(i).Append(reflect.ValueOf(column).Elem().Interface()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds a value to a column, which is made for n values.
+func add[T any](column *any, value *T, n int) {
+	if *column == nil {
+		list := make([]T, 0, n)
+		*column = &list
+	}
+	list := (*column).(*[]T)
+	*list = append(*list, *value)
 }
 
 func insertEnds(ctx context.Context, d *DB, ends []endRow) error {

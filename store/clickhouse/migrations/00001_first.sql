@@ -80,8 +80,9 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     INDEX message_hashes message_hash TYPE bloom_filter(0.01) GRANULARITY 1
 ) ENGINE = {{engine "attempt" "ReplacingMergeTree" "precedence"}}
 PARTITION BY toYYYYMMDD(toDateTime(greatest(least(at, 4102444800), 0), 'UTC'))
-PRIMARY KEY (lower(recipient), at)
-ORDER BY (lower(recipient), at, source, offset, n, host, queue_id, recipient, outcome);
+PRIMARY KEY (recipient_domain, lower(recipient), at)
+ORDER BY (recipient_domain, lower(recipient), at, source, offset, n, host, queue_id, recipient, outcome)
+SETTINGS index_granularity = 1024;
 
 -- What became of messages as a whole.
 CREATE TABLE IF NOT EXISTS message_end{{.Suffix}} (
