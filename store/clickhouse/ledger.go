@@ -2,10 +2,10 @@ package clickhouse
 
 import (
 	"cmp"
+	"hash/maphash"
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -18,13 +18,13 @@ import (
 type ledger struct {
 	*moment
 	committed map[string]int64 // positions when it began
-	recalled  map[hostKey]bool // what was asked for
+	recalled  map[uint64]bool  // what was asked for
 	seq       uint64           // of the next row
 	rows      []*row
 	pending   map[messageKey]map[string][]*pair // by recipient
 	deferred  map[placeKey]bounce.Verdict       // of the last attempt there, deferred and not delivered since
 	placed    map[placeKey]bool                 // where attempts were made since it began
-	seen      map[string]bool                   // messages, and messages to a domain
+	seen      map[uint64]bool                   // messages, and messages to a domain
 }
 
 // A messageKey is a queue id: of one message, until the id is used again.
@@ -64,8 +64,8 @@ func (l *ledger) remove(r *row, over func(q *pair) bool) {
 
 func newLedger(m *moment, seq uint64) *ledger {
 	l := &ledger{
-		moment: m, seq: seq, committed: make(map[string]int64), recalled: make(map[hostKey]bool),
-		pending: make(map[messageKey]map[string][]*pair), deferred: make(map[placeKey]bounce.Verdict), placed: make(map[placeKey]bool), seen: make(map[string]bool),
+		moment: m, seq: seq, committed: make(map[string]int64), recalled: make(map[uint64]bool),
+		pending: make(map[messageKey]map[string][]*pair), deferred: make(map[placeKey]bounce.Verdict), placed: make(map[placeKey]bool), seen: make(map[uint64]bool),
 	}
 	for _, p := range m.positions {
 		l.committed[p.ID] = p.Offset
@@ -117,14 +117,23 @@ func (l *ledger) stored(r *row) {
 }
 
 // message names the message of a row, and the message to its domain.
-func (r *row) message() (message, domain string) {
-	known := "0"
-	if r.SenderKnown {
-		known = "1"
+func (r *row) message() (message, domain uint64) {
+	type sent struct {
+		messageKey
+		sender, domain string
+		known          bool
 	}
-	message = strings.Join([]string{r.Host, r.MTA, r.Instance, r.QueueID, r.Sender, known}, "\x00")
-	return message, message + "\x00@" + r.RecipientDomain
+	x := sent{r.messageKey(), r.Sender, "", r.SenderKnown}
+	message = digest(x)
+	x.domain = "@" + r.RecipientDomain
+	return message, digest(x)
 }
+
+// digest stands for a key in sets that are kept for a whole commit: the texts of a key would
+// hold the log in memory that they were read from (of 50,000 attempts some 20 MB).
+func digest[K comparable](key K) uint64 { return maphash.Comparable(seed, key) }
+
+var seed = maphash.MakeSeed()
 
 // write keeps a row.
 func (l *ledger) write(r *row) {

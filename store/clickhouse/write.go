@@ -38,7 +38,7 @@ type writer struct {
 
 // heldAtMost is how many attempts a writer holds, at some 2 kB each. One question is asked of
 // the server for them. The insert that they become a block of lasts until the commit.
-var heldAtMost = 10_000 // a test sets less
+var heldAtMost = 5_000 // a test sets less
 
 // Append takes a batch in.
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
@@ -119,8 +119,8 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 	asked := make(map[hostKey]bool)
 	earliest := int64(math.MaxInt64)
 	ask := func(names map[string]bool, k hostKey, at time.Time) {
-		if !l.recalled[k] {
-			l.recalled[k], asked[k], names[k.name], hosts[k.host] = true, true, true, true
+		if d := digest(k); !l.recalled[d] {
+			l.recalled[d], asked[k], names[k.name], hosts[k.host] = true, true, true, true
 			earliest = min(earliest, at.Unix()-remembered)
 		}
 	}
@@ -318,6 +318,7 @@ func (c *commit) sendRows(ctx context.Context, d *DB) (err error) {
 	if err := appendRows(c.insert, c.rows); err != nil {
 		return err
 	}
+	clear(c.rows)
 	c.rows = c.rows[:0]
 	return c.insert.Flush()
 }
