@@ -134,7 +134,7 @@ func after(list []refusal, delivered time.Time) []refusal {
 // another, or of the last; zero: there is none.
 func (e *evidence) delivery(f store.Filter, from, until time.Time, last bool) (time.Time, error) {
 	f.Host, f.MTA, f.Outcomes, f.Since, f.Until = e.f.Host, e.f.MTA, []bounce.Outcome{bounce.Delivered}, from, until
-	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1, Newest: last}) {
+	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1, Newest: last, Times: true}) {
 		if err != nil {
 			return time.Time{}, err
 		}

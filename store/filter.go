@@ -103,6 +103,7 @@ type Page struct {
 	Limit  int  // at most so many; 0: all
 	Newest bool // the newest first
 	After  Ref  // the page begins after this one; zero: from the start
+	Times  bool // the caller wants the times only: an engine may leave out all else
 }
 
 // A Ref names an attempt, in every database that holds it, and is its place in the

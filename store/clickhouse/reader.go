@@ -15,7 +15,8 @@ import (
 // A reader answers for a moment.
 type reader struct {
 	*moment
-	d *DB
+	d     *DB
+	times deliveryTimes
 }
 
 // Read returns a Reader of what is committed now.
@@ -27,7 +28,7 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	if err != nil {
 		return nil, d.wrap("read", err)
 	}
-	return &reader{m, d}, nil
+	return &reader{moment: m, d: d}, nil
 }
 
 // Close ends nothing: a Reader holds no connection between two questions.
@@ -168,6 +169,11 @@ func (r *reader) Replies(ctx context.Context, f store.Filter) (list []store.Repl
 
 // Attempts yields the attempts that match f in the order of time, then of their logs.
 func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) iter.Seq2[*store.Attempt, error] {
+	if p.Times && p.Limit == 1 && p.After == (store.Ref{}) {
+		if s, known, err := r.times.span(ctx, r, f); known || err != nil {
+			return timeOf(s, p.Newest, err)
+		}
+	}
 	w := append(conditions(&f), isAttempt)
 	order, than := "at, rank, offset, n, precedence DESC", ">"
 	if p.Newest {

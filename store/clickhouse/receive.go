@@ -148,7 +148,7 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 
 // resume reads the note of a run that was broken off, or makes a new one.
 func (x *receiver) resume(ctx context.Context, base uint64) error {
-	r := &reader{x.moment, x.d}
+	r := &reader{moment: x.moment, d: x.d}
 	text, err := r.Note(ctx, x.noteKey())
 	if err != nil {
 		return err
@@ -279,7 +279,7 @@ func (x *receiver) gone(ctx context.Context, queue []bounce.Message, by string, 
 	for _, m := range queue {
 		queued[store.MessageKey{Host: x.host(m.Host), MTA: m.MTA, Instance: m.Instance, QueueID: m.QueueID}] = true
 	}
-	r := &reader{x.moment, x.d}
+	r := &reader{moment: x.moment, d: x.d}
 	sql := "SELECT " + messageColumns + " FROM queued_message GROUP BY " + messageColumns +
 		" HAVING NOT argMax(closed, seq) AND startsWith(argMax(source, seq), " + quote(x.agent+"/") + ")"
 	err = r.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {

@@ -8,7 +8,8 @@
 -- What was read of each log. A row of another table is stored where its line is below the
 -- position of the log that says so (attempt.line, attempt.told_by): so a position, which is
 -- written last, makes all visible that was written before it, however often that was
--- written. The highest position counts, and with it the counts of lines so far.
+-- written. The highest position counts, and with it the counts of lines so far; merges drop
+-- the others.
 CREATE TABLE IF NOT EXISTS source{{.Suffix}} (
     id String,
     position Int64,
@@ -20,7 +21,7 @@ CREATE TABLE IF NOT EXISTS source{{.Suffix}} (
     last Nullable(Int64),
     counts Array(Int64) COMMENT 'lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank',
     skipped Map(String, Int64) COMMENT 'skipped lines so far, by program'
-) ENGINE = {{engine "source" "ReplacingMergeTree" "seq"}} ORDER BY (id, position);
+) ENGINE = {{engine "source" "ReplacingMergeTree" "position"}} ORDER BY id;
 
 -- An attempt, or with the outcome 'ended' the word that the pair (message, recipient) which
 -- the attempt of the same key began is pending no longer. The key is the identity: the log,
@@ -82,7 +83,7 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
 PARTITION BY toYYYYMMDD(toDateTime(greatest(least(at, 4102444800), 0), 'UTC'))
 PRIMARY KEY (recipient_domain, lower(recipient), at)
 ORDER BY (recipient_domain, lower(recipient), at, source, offset, n, host, queue_id, recipient, outcome)
-SETTINGS index_granularity = 1024;
+SETTINGS index_granularity = 1024, auto_statistics_types = '';
 
 -- What became of messages as a whole.
 CREATE TABLE IF NOT EXISTS message_end{{.Suffix}} (
