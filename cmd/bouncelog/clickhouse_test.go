@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"bouncelog/internal/chnode"
 	"bouncelog/store/clickhouse"
@@ -90,6 +91,69 @@ func TestClickHouse(t *testing.T) {
 	status, _, complaints := says(t, "report", "--db", server, "--db-password-file", secret)
 	if status == exitOK || strings.Contains(complaints, "not the password") {
 		t.Errorf("a wrong password: status %d, %s", status, complaints)
+	}
+}
+
+// TestClickHouseCommands holds that each command works with a database on a server, or says
+// that it does not; a new command has to say which.
+func TestClickHouseCommands(t *testing.T) {
+	node := chnode.Start(t, 1)[0]
+	server := clickhouse.Scheme + node.Address() + "/bouncelog"
+	bouncelog(t, exitOK, "import", "--agent", "mx1", "--db", server, "../../testdata/exim-all.log")
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer hook.Close()
+	tests := map[string]struct {
+		args, says string
+		refused    bool
+	}{
+		"import":        {args: "../../testdata/postfix-rfc3339.log", says: "98 delivery attempts"},
+		"report":        {args: "--all", says: "delivery attempts"},
+		"trace":         {args: "try451@plain.test", says: "try451"},
+		"query":         {args: "SELECT(1)", says: "1"},
+		"suppress":      {says: "recipient"},
+		"notify":        {args: hook.URL},
+		"db info":       {says: "bytes per attempt"},
+		"db check":      {says: "is sound"},
+		"db schema":     {says: "CREATE VIEW"},
+		"db prune":      {args: "--older-than 3650d", says: "attempts removed"},
+		"db backup":     {args: "x.db", says: "cannot be copied", refused: true},
+		"db restore":    {args: "x.db", says: "BACKUP and RESTORE", refused: true},
+		"db reclassify": {says: "reclassify' on the hosts' files", refused: true},
+		"db ship":       {args: "--to " + server, says: "not a file", refused: true},
+	}
+	elsewhere := map[string]string{
+		"follow": "TestFollowAway", "serve": "below", "top": "a terminal: the Reader of the dashboard",
+		"scan": "asks the DNS", "parse": "no database", "explain": "no database", "version": "no database", "config": "no database",
+		"completion bash": "no database", "completion zsh": "no database", "completion fish": "no database", "completion powershell": "no database",
+		"serve link": "no database", "help": "no database",
+	}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(c.CommandPath(), "bouncelog"), " ")
+		if c.Hidden || name == "" || c.HasSubCommands() && elsewhere[name] == "" {
+			return
+		}
+		test, known := tests[name]
+		if !known && elsewhere[name] == "" {
+			t.Errorf("%s: whether it works with a server is not said", name)
+		}
+		if !known {
+			return
+		}
+		status, out, complaints := says(t, append(strings.Fields(name+" "+test.args), "--db", server)...)
+		if (status != exitOK) != test.refused || !strings.Contains(out+complaints, test.says) {
+			t.Errorf("%s: status %d, %s%s", name, status, out, complaints)
+		}
+	}
+	walk(newRoot())
+	base, client, _ := served(t, "--db", server, "--listen", "127.0.0.1:0")
+	for _, page := range []string{"/", "/log", "/queue"} {
+		if status, body := fetch(t, client, base+page); status >= 500 {
+			t.Errorf("%s: %d, %.300s", page, status, body)
+		}
 	}
 }
 
