@@ -13,20 +13,21 @@ import (
 func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {
 	const answer = "outcome, code, enhanced, local, reason, detail, scope, rule, confidence"
 	w := append(conditions(&f), "outcome = 'hard' OR outcome = 'soft' AND code >= 500")
-	failures := "SELECT recipient, recipient_domain, at, precedence, offset, response, " + answer + r.from(w)
+	failures := "SELECT recipient, recipient_domain, at, precedence, offset, n, " + r.rank + " AS rank, response, " + answer + r.from(w)
 	lastDelivered := "SELECT lower(recipient) AS folded, max(at) AS last_delivered" +
 		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient)" + r.from(w) + ")"}) + " GROUP BY folded"
 	undelivered := ""
 	if f.Undelivered {
 		undelivered = " WHERE at > last_delivered"
 	}
-	order := "recipient, first_at"
+	order := "recipient, place"
 	if limit > 0 {
-		order = "attempts DESC, latest DESC, recipient, first_at"
+		order = "attempts DESC, latest DESC, recipient, place"
 	}
-	sql := `SELECT *, sum(faults) OVER (PARTITION BY recipient) AS attempts, max(last_at) OVER (PARTITION BY recipient) AS latest FROM (
+	sql := `SELECT * EXCEPT (place), sum(faults) OVER (PARTITION BY recipient) AS attempts, max(last_at) OVER (PARTITION BY recipient) AS latest FROM (
 		SELECT recipient, any(recipient_domain), any(last_delivered), ` + answer + `, count() AS faults, countIf(at > last_delivered) AS since,
-			min(at) AS first_at, max(at) AS last_at, minIf(at, at > last_delivered) AS first_since, argMax(response, (at, -toInt128(precedence)))
+			min(at) AS first_at, max(at) AS last_at, minIf(at, at > last_delivered) AS first_since, argMax(response, (at, -toInt128(precedence))),
+			min((at, rank, offset, n)) AS place
 		FROM (` + failures + `) AS x GLOBAL LEFT JOIN (` + lastDelivered + `) AS y ON lower(x.recipient) = y.folded` + undelivered + `
 		GROUP BY recipient, ` + answer + `
 	) ORDER BY ` + order
