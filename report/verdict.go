@@ -436,20 +436,13 @@ func refusals(f store.Filter) store.Filter {
 	return f
 }
 
-// since says for how long at the end of the report there was no refusal; "" where the
-// last has no time.
-func (r *Report) since(last *time.Time) string {
+// lastAt says when the last refusal was; "" where it has no time. How long ago that is changes
+// while the sentence stands on a screen.
+func (r *Report) lastAt(last *time.Time) string {
 	if last == nil {
 		return ""
 	}
-	of := ""
-	if r.Past() {
-		of = " of the period"
-	}
-	if quiet := r.End().Sub(*last); quiet >= time.Minute {
-		return ", none in the last " + when.Span(quiet) + of
-	}
-	return ", the last in the last minute" + of
+	return ", the last at " + r.Clock(*last)
 }
 
 // say puts the verdict into a sentence.
@@ -496,7 +489,7 @@ func (v *Verdict) say(r *Report) {
 		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
 	case r.refused() > 0:
 		v.Status = StatusQuiet
-		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.since(v.Quiet))
+		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.lastAt(v.Quiet))
 	default:
 		v.Status = StatusQuiet
 		good("No incident. Nothing was refused on our account.")
