@@ -26,7 +26,7 @@ type CommandWords struct {
 func command(words []string, more ...[]string) string {
 	line := []string{"bouncelog"}
 	for _, w := range words {
-		line = append(line, table.ShellWord(table.Clean(w)))
+		line = append(line, table.ShellWord(clean(w)))
 	}
 	return strings.Join(append(line, slices.Concat(more...)...), " ")
 }
@@ -153,11 +153,6 @@ func (s *state) commandOf(d *data) string {
 	if p.ans == nil {
 		return ""
 	}
-	of := p.ans.period
-	// The report's other tables have neither refused nor change, and another order.
-	if p.kind == pageTable && p.filter == "" && p.sort == "" && s.view == viewProviders {
-		return s.command.of(of, "report", "--section=providers", "--all")
-	}
 	words := []string{"top", "--once", "--all", "--view=" + viewNames[s.view]}
 	if p.kind != pageTable {
 		words = append(words, p.place.opens()...)
@@ -168,7 +163,7 @@ func (s *state) commandOf(d *data) string {
 	if p.sort != "" {
 		words = append(words, "--sort="+p.sort)
 	}
-	return s.command.of(of, words...)
+	return s.command.of(p.ans.period, words...)
 }
 
 // lacks reports whether the command of the page reads a followed log that no longer has all

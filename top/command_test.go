@@ -201,7 +201,7 @@ func TestCommandWords(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", what, got, want)
 		}
 	}
-	expect("providers", "bouncelog report --section=providers --all"+period)
+	expect("providers", "bouncelog top --once --all --view=providers"+period)
 	m.keys("/")
 	m.s.paste("out look")
 	m.keys("enter")
@@ -226,7 +226,7 @@ func TestCommandWords(t *testing.T) {
 		t.Errorf("a message: %s", got)
 	}
 	for i, want := range []string{
-		"report --section=providers --all", "top --once --all --view=domains", "top --once --all --view=reasons", "top --once --all --view=senders",
+		"top --once --all --view=providers", "top --once --all --view=domains", "top --once --all --view=reasons", "top --once --all --view=senders",
 		"top --once --all --view=queue", "top --once --all --view=replies",
 	} {
 		m.keys(string(rune('1' + i)))
@@ -295,7 +295,7 @@ func TestOpenOddNames(t *testing.T) {
 	at := now.Add(-10 * time.Minute)
 	log.mail(at, `"two@signs"@shop.test`, "a@firma.example", outlook, "bounced", "5.7.1", "host mx said: 550 5.7.1 refused (in reply to RCPT TO command)", 1)
 	log.mail(at, "nosign", "b@firma.example", outlook, "bounced", "5.7.1", "host mx said: 550 5.7.1 refused (in reply to RCPT TO command)", 1)
-	for i, odd := range []string{"\x01", "\u200b", "\u202e", "e\u0301\u0301", `\x01`, "\x80"} {
+	for i, odd := range []string{"\x01", "\u200b", "\u202e", "e\u0301\u0301", `\x01`, "\x80", "\t", "\u05d0"} {
 		relay := fmt.Sprintf("mx.o%sd%d.example[192.0.2.4]:25", odd, i)
 		log.mail(at, "s"+odd+"@shop.test", "r@d"+odd+".example", relay, "deferred", "4.7.1", "host mx said: 451 4.7.1 later "+odd+" (in reply to RCPT TO command)", 60)
 		log.mail(at, "s@shop"+odd+".test", "r@d"+odd+".example", "none", "deferred", "4.4.1", "connect to mx[192.0.2.4]:25: Connection timed out", 60)
@@ -316,7 +316,7 @@ func TestOpenOddNames(t *testing.T) {
 				again := options(t, db)
 				again.View = name
 				for _, w := range p.place.opens() {
-					again.Open = append(again.Open, strings.TrimPrefix(table.Clean(w), "--open="))
+					again.Open = append(again.Open, strings.TrimPrefix(clean(w), "--open="))
 				}
 				if p.place.reply && p.place.template == "" {
 					empty++

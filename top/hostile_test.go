@@ -166,6 +166,12 @@ func TestPlain(t *testing.T) {
 			}
 		}
 	}
+	// What is written from right to left moves what stands beside it.
+	for _, s := range []string{"\u05d0\u05d1 1", "\u0627\u0644\u0628", "\u0661\u0662", "\ufefb", "\U0001e900", "\U00010840", "\u07c0", "\u08a0"} {
+		if p := plain(s); !strings.HasPrefix(p, `\u`) || strings.ContainsFunc(p, func(r rune) bool { return r > 0x7f }) {
+			t.Errorf("plain(%q) = %q", s, p)
+		}
+	}
 	if got := plain("Müller 日本 a\u0301"); got != "Müller 日本 a\u0301" {
 		t.Errorf("a harmless text is %q", got)
 	}

@@ -2,6 +2,7 @@ package top
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -55,10 +56,25 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 	v := rep.Verdict
 	out.sentence, out.more = v.Sentence, v.More
 	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty
-	if t := rep.ProviderTable; t != nil {
-		refuses := slices.ContainsFunc(t.Rows, func(p report.ProviderRow) bool { return p.Mark == report.MarkRefuses })
-		all := &t.Total // of many that are each too small for a mark
-		out.bad = out.bad || refuses || all.Attempts > 0 && (all.Delivered == 0 || 2*all.Refused > all.Attempts)
+	if t := rep.ProviderTable; t != nil && !out.bad {
+		refuse := 0
+		for i := range t.Rows {
+			if t.Rows[i].Mark == report.MarkRefuses {
+				refuse++
+			}
+		}
+		words := ""
+		switch all := &t.Total; { // of many that are each too small for a mark
+		case refuse == 1:
+			words = "1 provider refuses most of our mail. "
+		case refuse > 1:
+			words = fmt.Sprintf("%d%s providers refuse most of our mail. ", refuse, map[bool]string{true: " or more"}[refuse == len(t.Rows) && t.Rest != nil])
+		case all.Attempts > 0 && all.Delivered == 0:
+			words = "Nothing was delivered. "
+		case 2*all.Refused > all.Attempts:
+			words = "Most attempts were refused. "
+		}
+		out.sentence, out.bad = words+out.sentence, words != ""
 	}
 	for i := range v.Act {
 		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i])}

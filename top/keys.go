@@ -110,7 +110,7 @@ func isOf(line, recipient string) bool {
 }
 
 // lineOf is where the trace of a message opens: with what happened last to the recipient
-// that was chosen, where that is below the screen.
+// that was chosen, where that is below the screen, under the line that counts those above.
 func (s *state) lineOf(p *page) int {
 	at, text := 0, p.text()
 	for i, l := range text {
@@ -119,16 +119,23 @@ func (s *state) lineOf(p *page) int {
 		}
 	}
 	above, block := len(folds(text[:at], s.width)), len(folds(text[at:min(at+blockLines, len(text))], s.width))
-	if above+block <= s.height-traceHead {
+	if above+block <= s.textRoom() {
 		return 0
 	}
-	return above
+	return above - 1
 }
 
 const (
 	blockLines = 4 // of an attempt: when, the reply, the reason, the end
-	traceHead  = 4 // lines of a screen that are not the trace
+	textHead   = 3 // lines above a text: the head, the rates, the way to it
 )
+
+// textRoom is how many lines of a text the screen has.
+func (s *state) textRoom() int { return s.height - textHead - len(footLines(s)) }
+
+// firstLine is the first line that is shown of a text of n lines: where the page was scrolled
+// to, but the end of the text is at the foot. Nothing else bounds page.cursor there.
+func (s *state) firstLine(p *page, n int) int { return max(min(p.cursor, n-s.textRoom()), 0) }
 
 func (p *page) text() []string {
 	if p.kind == pageMessage && p.ans != nil {
@@ -359,8 +366,7 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 	step := max(s.height/2, 1)
 	scroll := func(by int) {
 		if p.kind == pageText || p.kind == pageMessage {
-			most := max(len(folds(p.text(), s.width))-1, 0)
-			p.cursor = min(max(p.cursor+by, 0), most)
+			p.cursor = max(s.firstLine(p, len(folds(p.text(), s.width)))+by, 0)
 			return
 		}
 		p.move(p.at(rows)+by, pinned, rows)
@@ -412,9 +418,9 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 	case is(keyOpen):
 		s.enter(d)
 	case is(keyExplain):
-		s.explainRow(p.selected())
+		s.explainRow(s.chosen(d))
 	case is(keyTrace):
-		s.traceRow(p.selected())
+		s.traceRow(s.chosen(d))
 	case is(keyCopy):
 		e.copy = s.commandOf(d)
 		if s.copied = e.copy; s.lacks(d) {
@@ -529,8 +535,8 @@ func (s *state) enter(d *data) {
 		}
 		return
 	}
-	x := p.selected()
-	if x == nil || p.kind == pageText || p.kind == pageMessage {
+	x := s.chosen(d)
+	if x == nil {
 		return
 	}
 	next := page{place: x.place, title: x.name}
@@ -546,6 +552,23 @@ func (s *state) enter(d *data) {
 		next.kind = pageReplies
 	}
 	s.open(next)
+}
+
+// chosen is the row that a key acts on; where there is none it says why.
+func (s *state) chosen(d *data) *row {
+	p := s.page()
+	if p.kind == pageText || p.kind == pageMessage {
+		return nil
+	}
+	x := p.selected()
+	switch {
+	case x != nil:
+	case p.kind == pageTable && incidentAt(p, d) >= 0:
+		s.said = "that is for a row of the table; enter opens the incident"
+	case p.ans != nil:
+		s.said = "there is no row"
+	}
+	return x
 }
 
 // traceRow opens the message that got the row's last words.

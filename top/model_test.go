@@ -162,6 +162,7 @@ func TestReading(t *testing.T) {
 	db := stored(t, log[:len(log)/2])
 	left := int64(5 << 20)
 	o := options(t, nil)
+	o.View = "reasons" // a table without a row
 	o.Name, o.Behind = "mail.log", func() int64 { return left }
 	o.Read = func(ctx context.Context) (store.Reader, error) { return db.Read(ctx) }
 	m := opened(t, o, 100, 24)

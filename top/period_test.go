@@ -2,6 +2,7 @@ package top
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -188,7 +189,7 @@ func TestChangeWords(t *testing.T) {
 		now:  period{since: now.Add(-30 * time.Minute), until: now},
 		then: period{since: now.Add(-90 * time.Minute), until: now.Add(-time.Hour)},
 	}
-	for width := leastWidth; width < 200; width++ {
+	for width := LeastWidth; width < 200; width++ {
 		m.s.width = width
 		long, short := "change: of 14:01–14:31 against 13:01–13:31, what the logs cover", "change: of 14:01–14:31"
 		if s := m.text(); !strings.Contains(s, short) || strings.Contains(s, "against") && !strings.Contains(s, long) || width >= 80 && !strings.Contains(s, long) {
@@ -233,8 +234,64 @@ func TestFixedPeriod(t *testing.T) {
 		t.Fatalf("%d rows, the report has %d", len(want), len(rep.ProviderTable.Rows))
 	}
 	for i, x := range rep.ProviderTable.Rows {
-		if got := want[i]; got.name != x.Provider || got.cells[0].n != x.Attempts || got.cells[2].n != x.Soft || got.cells[3].n != x.Waiting || got.cells[4].n != x.Hard || got.cells[5].n != x.Refused {
+		if got := want[i]; got.name != x.Provider || got.cells[0].n != x.Attempts || got.cells[2].n != x.Soft || got.cells[4].n != x.Hard || got.cells[5].n != x.Refused {
 			t.Errorf("%v, the report has %+v", got, x)
+		}
+	}
+}
+
+// TestWait holds that wait is what the table of the queue has, whatever the window, also where
+// nothing was tried in it and where no relay was reached.
+func TestWait(t *testing.T) {
+	log := &script{}
+	const later = "host mx said: 451 4.7.1 later (in reply to RCPT TO command)"
+	for _, ago := range []time.Duration{90 * time.Minute, 5 * time.Minute} { // one message
+		log.n = 100
+		log.mail(now.Add(-ago), "s@shop.test", "a@firma.example", outlook, "deferred", "4.7.1", later, int((90*time.Minute-ago)/time.Second)+1)
+	}
+	log.mail(now.Add(-3*time.Hour), "s@shop.test", "b@firma.example", outlook, "deferred", "4.7.1", later, 1)
+	log.mail(now.Add(-2*time.Hour), "s@shop.test", "c@gmx.example", gmx, "deferred", "4.7.1", later, 1)
+	log.mail(now.Add(-time.Minute), "s@shop.test", "d@gmail.example", google, "sent", "2.0.0", "250 2.0.0 OK", 1)
+	log.mail(now.Add(-time.Minute), "s@shop.test", "e@firma.example", "none", "deferred", "4.4.1", "connect to mx[192.0.2.4]:25: Connection timed out", 1)
+	db := stored(t, log.b.String())
+	for i, word := range Windows() {
+		for _, until := range []time.Time{{}, now.Add(-time.Hour)} {
+			o := options(t, db)
+			o.Window = windows[i]
+			if !until.IsZero() {
+				o.Since, o.Until = until.Add(-windows[i]), until
+			}
+			m := opened(t, o, 120, 24)
+			waits := func(key string, at int) map[string]int64 {
+				m.keys(key)
+				sums := map[string]int64{}
+				for _, x := range m.s.page().rows() {
+					if n := x.cells[at].n; n > 0 {
+						sums[x.name] = n
+					}
+				}
+				return sums
+			}
+			queue, providers, domains := waits("5", 0), waits("1", 3), waits("2", 3)
+			all := queue["all"]
+			delete(queue, "all")
+			if want := map[bool]int64{true: 4, false: 3}[until.IsZero()]; all != want || !maps.Equal(queue, providers) {
+				t.Errorf("%s until %v: the queue has %v, wait is %v", word, until, queue, providers)
+			}
+			if until.IsZero() { // one row of a provider where nothing was tried
+				m.keys("1")
+				rows := m.s.page().rows()
+				at := slices.IndexFunc(rows, func(x row) bool { return x.name == "gmx.net" })
+				m.s.page().move(at, 0, rows)
+				m.keys("enter")
+				if s := m.text(); !strings.Contains(s, "c@gmx.example") && rows[at].cells[0].n == 0 || rows[at].words == "" {
+					t.Errorf("%s: enter on what only waits:\n%s", word, s)
+				}
+				m.keys("esc")
+			}
+			if want := all - 1; domains["firma.example"] != want || domains["gmx.example"] != 1 {
+				t.Errorf("%s until %v: wait of domains is %v", word, until, domains)
+			}
 		}
 	}
 }

@@ -124,7 +124,7 @@ var marks = map[string]span{
 
 // markOfRow is the mark of a row, in which the incidents that are going on have a say.
 func markOfRow(x *row, d *data) span {
-	if d.incidents != nil && x.place.provider != "" && (x.mark == report.MarkTakes || x.mark == "") && !x.place.reply {
+	if d.incidents != nil && x.place.provider != "" && x.mark == report.MarkTakes && !x.place.reply {
 		for i := range d.incidents.list {
 			if slices.Contains(d.incidents.list[i].Providers, x.place.provider) {
 				return marks[report.MarkPartly]
@@ -134,16 +134,16 @@ func markOfRow(x *row, d *data) span {
 	return marks[x.mark]
 }
 
-// The least screen that a frame is drawn on.
+// The least screen that a frame is drawn on, in columns and lines.
 const (
-	leastWidth  = 40
-	leastHeight = 10
+	LeastWidth  = 40
+	LeastHeight = 10
 )
 
 // frame draws a screen: exactly s.height lines of s.width columns.
 func frame(s *state, d *data, how look) string {
 	w, h := s.width, s.height
-	if w < leastWidth || h < leastHeight {
+	if w < LeastWidth || h < LeastHeight {
 		return smallFrame(w, h, how)
 	}
 	page := s.page()
@@ -214,7 +214,7 @@ func listing(s *state, d *data, how look) string {
 // smallFrame says that there is no room.
 func smallFrame(w, h int, how look) string {
 	var out []string
-	for _, text := range wrap(fmt.Sprintf("%d×%d is too small: %d×%d is needed (q quits)", w, h, leastWidth, leastHeight), w) {
+	for _, text := range wrap(fmt.Sprintf("%d×%d is too small: %d×%d is needed (q quits)", w, h, LeastWidth, LeastHeight), w) {
 		if len(out) < h {
 			out = append(out, line{{text, normal}}.draw(w, how))
 		}
@@ -435,7 +435,7 @@ func incidentLines(s *state, d *data) []line {
 		if !d.until.IsZero() {
 			of = " (from " + minute(in.of.since, d.now, d.location) + ")"
 		}
-		return []line{{mark, {plain(in.sentence) + of, normal}}}
+		return []line{append(cutTo(line{mark, {plain(in.sentence), normal}}, min(width(in.sentence)+2, s.width-width(of))), span{of, normal})}
 	}
 	n := incidentsShown(s, d)
 	at := incidentAt(s.page(), d) // the one at the cursor is among those that are shown
@@ -447,13 +447,18 @@ func incidentLines(s *state, d *data) []line {
 		if x.Stuck || x.Level != "confirmed" {
 			mark = span{"▲ ", warning}
 		}
-		text := fmt.Sprintf("%s since %s, %s", plain(x.Short), minute(x.Since, d.now, d.location), x.Figures())
+		cause, rest := strings.TrimPrefix(x.Title, x.Short), fmt.Sprintf(" since %s, %s", minute(x.Since, d.now, d.location), x.Figures())
+		short := x.Short
+		if _, whom, ok := strings.Cut(short, " refuse "); ok && len(x.Providers) > 1 && 2+width(plain(short+rest+cause)) > s.width {
+			short = fmt.Sprintf("%d providers refuse %s", len(x.Providers), whom) // the cause says more than their names
+		}
+		text := plain(short) + rest
 		if x.Tried == 0 && x.Share > 0 && s.width >= 100 { // of how many is not known
 			text += ", " + x.Share.String() + " of all mail"
 		}
 		l := line{mark, {text, strong}}
 		check := ""
-		if cause := strings.TrimPrefix(x.Title, x.Short); cause != "" && s.width-l.width() >= 12 {
+		if cause != "" && s.width-l.width() >= 12 {
 			check = plain(cause)
 		}
 		if first := "   first check: " + plain(x.Check); s.width-l.width()-width(check) >= 30 { // half a sentence helps nobody
@@ -560,7 +565,7 @@ const tailLeast = 4
 func body(s *state, d *data, room int) []line {
 	page := s.page()
 	if page.kind == pageText || page.kind == pageMessage {
-		return textBody(s, page, room)
+		return textBody(s, page)
 	}
 	ans := page.ans
 	if ans == nil {
@@ -649,10 +654,11 @@ func layOut(page *page, rows []row, total int) laid {
 			taken += 1 + max(c.width, width(page.heading(i)))
 		}
 	}
-	for len(l.columns) > 1 && total-taken < leastName {
-		last := l.columns[len(l.columns)-1]
-		taken -= 1 + max(t.columns[last].width, width(page.heading(last)))
-		l.columns = l.columns[:len(l.columns)-1]
+	for at := len(l.columns) - 1; at >= 0 && total-taken < leastName; at-- {
+		if i := l.columns[at]; i != t.key && i != page.sortedBy() {
+			taken -= 1 + max(t.columns[i].width, width(page.heading(i)))
+			l.columns = slices.Delete(l.columns, at, at+1)
+		}
 	}
 	need := width(page.heading(len(t.columns)))
 	measured := len(rows)
@@ -811,7 +817,7 @@ func tailLines(s *state, d *data, ans *answer, folds []fold, room int) []line {
 }
 
 // textBody is a text that is scrolled.
-func textBody(s *state, page *page, room int) []line {
+func textBody(s *state, page *page) []line {
 	if page.kind == pageMessage && page.ans == nil {
 		return []line{{{"  asking", faint}}}
 	}
@@ -825,8 +831,11 @@ func textBody(s *state, page *page, room int) []line {
 			all = append(all, line{{l, style}})
 		}
 	}
-	first := min(page.cursor, max(len(all)-room, 0))
+	room, first := s.textRoom(), s.firstLine(page, len(all))
 	lines := slices.Clone(all[first:min(len(all), first+room)])
+	if first > 0 {
+		lines[0] = line{{fmt.Sprintf("  … %d more lines (↑)", first+1), faint}}
+	}
 	if rest := len(all) - first - room; rest > 0 && len(lines) > 0 {
 		lines[len(lines)-1] = line{{fmt.Sprintf("  … %d more lines (↓)", rest+1), faint}}
 	}

@@ -10,6 +10,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"bouncelog/report"
 	"bouncelog/store"
 )
 
@@ -131,8 +132,8 @@ func TestFoot(t *testing.T) {
 		if keys != "" {
 			m.keys(keys)
 		}
-		for width := leastWidth; width < 140; width++ {
-			for _, height := range []int{leastHeight, 15, 24} {
+		for width := LeastWidth; width < 140; width++ {
+			for _, height := range []int{LeastHeight, 15, 24} {
 				m.s.width, m.s.height = width, height
 				lines := m.lines()
 				foot := lines[len(lines)-1]
@@ -155,7 +156,7 @@ func TestFoot(t *testing.T) {
 			}
 		}
 	}
-	m.s.width, m.s.height = leastWidth-1, leastHeight
+	m.s.width, m.s.height = LeastWidth-1, LeastHeight
 	if got, want := m.text(), "39×10 is too small: 40×10 is needed (q\nquits)"; got != want {
 		t.Errorf("below the least: %q, want %q", got, want)
 	}
@@ -253,6 +254,125 @@ func TestPartlyMark(t *testing.T) {
 	}
 }
 
+// TestMarkLeast holds that a provider has a mark of an incident only where it takes other mail.
+func TestMarkLeast(t *testing.T) {
+	d := &data{incidents: &incidents{list: []incident{{Incident: report.Incident{Providers: []string{"firma.example"}}}}}}
+	for mark, want := range map[string]string{"": " ", report.MarkTakes: "◐", report.MarkFails: "▲", report.MarkRefuses: "✖"} {
+		if got := markOfRow(&row{mark: mark, place: place{provider: "firma.example"}}, d).text; got != want {
+			t.Errorf("a provider with the mark %q has %q, want %q", mark, got, want)
+		}
+	}
+}
+
+// TestScroll holds that each key moves a text at once, from its end and after the screen has
+// another size too, and that the screen says how much is above and below it.
+func TestScroll(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 80, 20)
+	m.keys("?")
+	// shown are the numbers of the lines of the text that are on the screen.
+	shown := func() (first, last int) {
+		t.Helper()
+		lines := m.lines()[3:]
+		lines = lines[:len(lines)-1]
+		all := folds(helpText, m.s.width)
+		above, below := 0, 0
+		if n, _ := fmt.Sscanf(strings.TrimSpace(lines[0]), "… %d more lines (↑)", &above); n == 1 {
+			lines = lines[1:]
+		}
+		if n, _ := fmt.Sscanf(strings.TrimSpace(lines[len(lines)-1]), "… %d more lines (↓)", &below); n == 1 {
+			lines = lines[:len(lines)-1]
+		}
+		if got, want := strings.Join(lines, "\n"), strings.Join(all[above:len(all)-below], "\n"); got != want {
+			t.Fatalf("%d lines above, %d below, but there is\n%s", above, below, m.text())
+		}
+		return above, len(all) - below
+	}
+	all := len(folds(helpText, 80))
+	for _, key := range []string{"up", "k", "pgup"} {
+		m.keys("end")
+		first, last := shown()
+		if last != all || first == 0 {
+			t.Fatalf("the end is line %d of %d", last, all)
+		}
+		if m.keys(key); first == 0 {
+			t.Fatal("there is nothing above")
+		}
+		if now, _ := shown(); now >= first {
+			t.Errorf("%s at the end stays at line %d", key, now)
+		}
+	}
+	m.keys("end", "end", "down", "j", "pgdown", "up")
+	if _, last := shown(); last != all-2 { // one line, and the one below has the number
+		t.Errorf("after the end and ↑ the last line is %d of %d", last, all)
+	}
+	m.keys("end")
+	m.s.height = 30
+	before, _ := shown()
+	m.keys("up")
+	if now, _ := shown(); now >= before {
+		t.Errorf("↑ on a larger screen stays at line %d", now)
+	}
+	m.keys("home")
+	if first, _ := shown(); first != 0 {
+		t.Errorf("the beginning is line %d", first)
+	}
+}
+
+// TestDeadKeys holds that a key that has nothing to act on says so.
+func TestDeadKeys(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 80, 24)
+	m.keys("up")
+	for _, key := range []string{"e", "t"} {
+		if m.keys(key); !strings.Contains(m.text(), "enter opens the incident") {
+			t.Errorf("%s on an incident:\n%s", key, m.text())
+		}
+	}
+	m.keys("down", "/")
+	m.s.paste("nothing has that")
+	m.keys("enter")
+	for _, key := range []string{"e", "t", "enter"} {
+		if m.keys(key); !strings.Contains(m.text(), "there is no row") {
+			t.Errorf("%s on no row:\n%s", key, m.text())
+		}
+	}
+}
+
+// TestNarrow holds that the column that the rows are sorted by stays on each screen.
+func TestNarrow(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 80, 24)
+	for width := LeastWidth; width < 120; width++ {
+		m.s.width = width
+		for _, key := range []string{"1", "2"} {
+			m.keys(key)
+			m.s.page().sort = ""
+			if s := m.text(); !strings.Contains(s, " refused") {
+				t.Errorf("%d columns:\n%s", width, s)
+			}
+			m.s.page().sort = "hard"
+			if s := m.text(); !strings.Contains(s, "▼hard") {
+				t.Errorf("%d columns by hard:\n%s", width, s)
+			}
+		}
+	}
+}
+
+// TestIncidentLine holds that names go before the cause of an incident where there is no room
+// for both.
+func TestIncidentLine(t *testing.T) {
+	s := &state{width: 80, height: 24, stack: []page{{}}}
+	d := &data{now: now, location: time.UTC, incidents: &incidents{list: []incident{{Incident: report.Incident{
+		Short: "fr.example, GMX and 3 other providers refuse 60 sender domains", Title: "fr.example, GMX and 3 other providers refuse 60 sender domains: blocklist",
+		Providers: []string{"fr.example", "gmx.net", "a.example", "b.example", "c.example"}, Level: "confirmed", Since: now.Add(-time.Hour), Refused: 60, Tried: 60,
+	}}}}}
+	if got, want := incidentLines(s, d)[0].draw(80, lookText), "✖ 5 providers refuse 60 sender domains since 13:31, all 60 messages: blocklist"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	s.width = 140
+	if got := incidentLines(s, d)[0].draw(140, lookText); !strings.Contains(got, "fr.example, GMX and 3 other") || !strings.Contains(got, ": blocklist") {
+		t.Errorf("with room: %q", got)
+	}
+}
+
 // TestMessageOpensAtRecipient holds that the trace of a message to many shows what happened
 // to the one that was chosen, also of a message with more attempts than are read, and
 // that its lines stand out.
@@ -306,7 +426,7 @@ func TestWholeWords(t *testing.T) {
 	if s := m.text(); strings.Count(s, "SHOP.TEST") != 2 { // the row and the tail
 		t.Errorf("said twice:\n%s", s)
 	}
-	for height := leastHeight; height < 30; height++ {
+	for height := LeastHeight; height < 30; height++ {
 		for _, width := range []int{40, 80, 100} {
 			m.s.width, m.s.height = width, height
 			if lines := m.lines(); len(lines) != height {
@@ -359,7 +479,15 @@ func TestRefusedWithoutIncident(t *testing.T) {
 	for _, c := range []struct {
 		refused, taken, providers int
 		want                      string
-	}{{30, 0, 1, "▲ No incident."}, {1, 60, 1, "● No incident."}, {60, 0, 12, "▲ No incident."}, {60, 40, 12, "▲ No incident."}, {40, 60, 12, "● No incident."}, {3, 0, 1, "▲ No incident."}} {
+	}{
+		{30, 0, 1, "▲ 1 provider refuses most of our mail. No incident."},
+		{1, 60, 1, "● No incident."},
+		{60, 0, 2, "▲ 2 providers refuse most of our mail. No incident."},
+		{60, 0, 12, "▲ Nothing was delivered. No incident."},
+		{60, 40, 12, "▲ Most attempts were refused. No incident."},
+		{40, 60, 12, "● No incident."},
+		{3, 0, 1, "▲ Nothing was delivered. No incident."},
+	} {
 		log := &script{}
 		for i := range c.refused {
 			log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma%d.example", i, i%c.providers), fmt.Sprintf("mx.firma%d.example[192.0.2.40]:25", i%c.providers), "bounced", "5.7.1",
@@ -369,8 +497,12 @@ func TestRefusedWithoutIncident(t *testing.T) {
 			log.mail(now.Add(-time.Duration(i)*time.Minute), "info@post.test", fmt.Sprintf("x%d@firma%d.example", i, i%c.providers), fmt.Sprintf("mx.firma%d.example[192.0.2.40]:25", i%c.providers), "sent", "2.0.0", "250 2.0.0 Ok", 1)
 		}
 		m := opened(t, options(t, stored(t, log.b.String())), 100, 24)
-		if s := m.text(); !strings.Contains(s, "\n"+c.want) {
-			t.Errorf("%d refused, %d taken, %d providers: not %q:\n%s", c.refused, c.taken, c.providers, c.want, s)
+		for _, m.s.width = range []int{100, 80, 60, 40} {
+			s := m.text()
+			first := strings.Split(s, "\n")[2]
+			if m.s.width == 100 && !strings.HasPrefix(first, c.want) || !strings.HasSuffix(first, "(last 24h)") {
+				t.Errorf("%d refused, %d taken, %d providers: not %q:\n%s", c.refused, c.taken, c.providers, c.want, s)
+			}
 		}
 	}
 }
@@ -449,7 +581,7 @@ func TestNoDomain(t *testing.T) {
 
 // TestSortShown holds that s sorts by what is on the screen, and that each key changes it.
 func TestSortShown(t *testing.T) {
-	for _, width := range []int{leastWidth, 60, 80, 120} {
+	for _, width := range []int{LeastWidth, 60, 80, 120} {
 		m := opened(t, options(t, stored(t, sampleLog())), width, 24)
 		for i := range viewNames {
 			m.keys(string(rune('1' + i)))

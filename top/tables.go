@@ -3,6 +3,7 @@ package top
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,9 +89,10 @@ func reasonText(r bounce.Reason) string {
 	return "(" + judge.ReasonText(r).Title + ")"
 }
 
-// places is the table of providers or domains.
-func places(now []store.Cell, compared *both[store.Cell], v view, recent []store.Attempt) tableData {
-	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", columns: []column{
+// places is the table of providers or domains, with those that mail waits for and where nothing
+// was tried last.
+func places(now []store.Cell, compared *both[store.Cell], v view, recent []store.Attempt, queued []store.Queued) tableData {
+	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", key: 5, columns: []column{
 		{name: "attempts", width: 8},
 		{name: "deliv.", width: 6},
 		{name: "soft", width: 5},
@@ -111,17 +113,32 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 			add(p.Provider, p.Refused)
 		}
 	})
-	list := report.Places(now, nil, by)
+	waits, waiting := map[string]int64{}, map[string]*store.Attempt{} // and the last attempt of what waits
+	for i := range queued {
+		q := &queued[i].Attempt
+		name := key(q)
+		waits[name]++
+		if w := waiting[name]; w == nil || q.Time.After(w.Time) {
+			waiting[name] = q
+		}
+	}
+	list := slices.DeleteFunc(report.Places(now, nil, by), func(p report.ProviderRow) bool { return p.Attempts == 0 })
+	tried := len(list)
+	for _, p := range list {
+		delete(waiting, p.Provider)
+	}
+	for _, name := range slices.Sorted(maps.Keys(waiting)) {
+		list = append(list, report.ProviderRow{Provider: name})
+		last[name] = waiting[name]
+	}
+	slices.SortStableFunc(list[tried:], func(a, b report.ProviderRow) int { return cmp.Compare(waits[b.Provider], waits[a.Provider]) })
 	for i := range list {
 		p := &list[i]
-		if p.Attempts+p.Waiting == 0 {
-			continue
-		}
 		x := row{mark: p.Mark, name: p.Provider, reason: p.Reason, cells: []cell{
 			{n: p.Attempts},
 			{n: 100 * p.Delivered / max(p.Attempts, 1), text: fmt.Sprintf("%d %%", 100*p.Delivered/max(p.Attempts, 1))},
 			{n: p.Soft},
-			{n: p.Waiting},
+			{n: waits[p.Provider]},
 			{n: p.Hard},
 			{n: p.Refused},
 			changes.cell(p.Provider),
@@ -129,9 +146,12 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 		if p.Attempts == 0 {
 			x.cells[1] = cell{text: " "}
 		}
-		if v == viewDomains {
+		switch {
+		case v == viewDomains:
 			x.place.domain = p.Provider
-		} else {
+		case p.Attempts == 0: // there is nothing but what waits
+			x.place.waits = p.Provider
+		default:
 			x.place.provider = p.Provider
 		}
 		x.setLast(last[p.Provider])
@@ -269,11 +289,11 @@ var buckets = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
 const waitsAll = "(all)"
 
 // waitsFor is who a queued recipient waits for.
-func waitsFor(q *store.Queued) string {
+func waitsFor(q *store.Queued, routes *report.Routes) string {
 	if q.RelayHost == "" && q.RecipientDomain == "" {
 		return q.Agent
 	}
-	return provider.Of(&q.Delivery)
+	return routes.Provider(q.RecipientDomain, q.RelayHost)
 }
 
 func queuedSince(q *store.Queued) time.Time {
@@ -284,7 +304,7 @@ func queuedSince(q *store.Queued) time.Time {
 }
 
 // queueTable is the queue by who it waits for and by age: qshape's table.
-func queueTable(list []store.Queued, now time.Time) tableData {
+func queueTable(list []store.Queued, routes *report.Routes, now time.Time) tableData {
 	t := tableData{name: "waits for, min", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
 	for _, b := range buckets {
 		t.columns = append(t.columns, column{name: strconv.Itoa(b), width: 4})
@@ -293,7 +313,7 @@ func queueTable(list []store.Queued, now time.Time) tableData {
 	at := map[string]int{}
 	for i := range list {
 		q := &list[i]
-		name := waitsFor(q)
+		name := waitsFor(q, routes)
 		k, known := at[name]
 		if !known {
 			k = len(t.rows)

@@ -14,15 +14,20 @@ import (
 // textAtMost is how much of a stranger's text is looked at, in bytes: no screen shows more.
 const textAtMost = 2000
 
-// plain makes a stranger's text fit for one line of a screen: table.Clean, and what
-// terminals count differently as escapes too, so that every one of them sees the width
-// that [width] counts. Those are marks that stack on a letter (one is kept), variation
-// selectors, skin tones and the letters that flags are made of.
+// clean is table.Clean with tabs as escapes: a name with a tab is not one with a blank.
+func clean(s string) string { return table.Clean(strings.ReplaceAll(s, "\t", `\t`)) }
+
+// plain makes a stranger's text fit for one line of a screen: clean, and as escapes too
+//   - what terminals count differently, so that every one of them sees the width that [width]
+//     counts: marks that stack on a letter (one is kept), variation selectors, skin tones and
+//     the letters that flags are made of;
+//   - what is written from right to left: where a terminal orders it (UAX #9) it takes the
+//     figures beside it along.
 func plain(s string) string {
 	if len(s) > textAtMost {
 		s = strings.ToValidUTF8(s[:textAtMost], "")
 	}
-	s = table.Clean(s)
+	s = clean(s)
 	odd := func(r rune) bool { return r >= 0x300 }
 	if strings.IndexFunc(s, odd) < 0 {
 		return s
@@ -31,7 +36,7 @@ func plain(s string) string {
 	marks := 1 // at the beginning there is no letter for a mark to stand on
 	for _, r := range s {
 		switch {
-		case 0xfe00 <= r && r <= 0xfe0f, 0x1f3fb <= r && r <= 0x1f3ff, 0x1f1e6 <= r && r <= 0x1f1ff, 0xe0100 <= r && r <= 0xe01ef:
+		case 0xfe00 <= r && r <= 0xfe0f, 0x1f3fb <= r && r <= 0x1f3ff, 0x1f1e6 <= r && r <= 0x1f1ff, 0xe0100 <= r && r <= 0xe01ef, leftward(r):
 			fmt.Fprintf(&b, `\u%04x`, r)
 			marks = 0
 		case unicode.In(r, unicode.M):
@@ -58,6 +63,12 @@ func plain(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// leftward reports whether a character is in a block that Unicode keeps for scripts from right
+// to left (DerivedBidiClass.txt: the default is R or AL).
+func leftward(r rune) bool {
+	return 0x590 <= r && r <= 0x8ff || 0xfb1d <= r && r <= 0xfdff || 0xfe70 <= r && r <= 0xfeff || 0x10800 <= r && r <= 0x10fff || 0x1e800 <= r && r <= 0x1efff
 }
 
 // width is how many columns a text takes, of which plain has made sure.

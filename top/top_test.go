@@ -371,10 +371,10 @@ func TestKeys(t *testing.T) {
 			x.press("t")
 			x.shows("› message", "still queued")
 			x.press("1c")
-			x.shows("bouncelog report --section=providers --all --since=2026-11-23T13:31:07Z", "--until=2026-11-23T14:31:08Z", "sent to the terminal's clipboard (OSC 52)")
+			x.shows("bouncelog top --once --all --view=providers --since=2026-11-23T13:31:07Z", "--until=2026-11-23T14:31:08Z", "sent to the terminal's clipboard (OSC 52)")
 			x.quit()
 			// OSC 52 has the command, in base64.
-			if raw := x.raw.String(); !strings.Contains(raw, "\x1b]52;c;"+base64.StdEncoding.EncodeToString([]byte("bouncelog report --section=providers --all --since=2026-11-23T13:31:07Z --until=2026-11-23T14:31:08Z"))) {
+			if raw := x.raw.String(); !strings.Contains(raw, "\x1b]52;c;"+base64.StdEncoding.EncodeToString([]byte("bouncelog top --once --all --view=providers --since=2026-11-23T13:31:07Z --until=2026-11-23T14:31:08Z"))) {
 				t.Error("the command was not sent to the clipboard")
 			}
 		})
@@ -400,7 +400,7 @@ func TestResize(t *testing.T) {
 				m.Update(tea.WindowSizeMsg{Width: width, Height: height})
 				for _, how := range []look{lookText, lookColours} {
 					lines := strings.Split(frame(m.s, m.d, how), "\n")
-					if width >= leastWidth && height >= leastHeight && len(lines) != height {
+					if width >= LeastWidth && height >= LeastHeight && len(lines) != height {
 						t.Fatalf("%d×%d after %q: %d lines", width, height, keys, len(lines))
 					}
 					for _, l := range lines {

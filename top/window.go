@@ -98,6 +98,7 @@ type tableData struct {
 	name    string // of the first column
 	words   string // of the last
 	columns []column
+	key     int // the place of the column that a small screen has at least
 	rows    []row
 	note    string
 	empty   string
@@ -264,7 +265,7 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 		}
 	case pageReplies, pageRecipients:
 		if q.place.waits != "" {
-			err = a.waiting(ctx, r, ans)
+			err = a.waiting(ctx, r, f, ans)
 			break
 		}
 		list, cut, err := a.failures(ctx, r, f, q.place)
@@ -428,7 +429,14 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 		for i := range now {
 			total += now[i].Attempts
 		}
-		ans.table = places(now, compared, ans.view, recent)
+		queued, err := a.queue(ctx, r, ans.period)
+		if err != nil {
+			return 0, err
+		}
+		ans.table = places(now, compared, ans.view, recent, queued)
+		if len(queued) == queuedAtMost {
+			ans.table.note = "wait: " + longestQueued
+		}
 		return total, nil
 	case viewReasons:
 		now, compared, err := count(store.ByReason)
@@ -447,7 +455,11 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 		if err != nil {
 			return 0, err
 		}
-		ans.table = queueTable(list, ans.period.now)
+		routes, err := routesOf(ctx, r, f)
+		if err != nil {
+			return 0, err
+		}
+		ans.table = queueTable(list, routes, ans.period.now)
 		ans.table.note = a.queueNote(len(list))
 	case viewReplies:
 		now, err := r.Replies(ctx, f)
@@ -479,9 +491,19 @@ func (a *asker) queue(ctx context.Context, r store.Reader, p period) ([]store.Qu
 	return r.Queue(ctx, f, queuedAtMost)
 }
 
+// routesOf say which provider what reached no relay counts to, as in the table of providers.
+func routesOf(ctx context.Context, r store.Reader, f store.Filter) (*report.Routes, error) {
+	cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+	return report.RoutesOf(cells), err
+}
+
 // waiting is the recipients that wait for one provider.
-func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error {
+func (a *asker) waiting(ctx context.Context, r store.Reader, f store.Filter, ans *answer) error {
 	list, err := a.queue(ctx, r, ans.period)
+	if err != nil {
+		return err
+	}
+	routes, err := routesOf(ctx, r, f)
 	if err != nil {
 		return err
 	}
@@ -490,7 +512,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 	}}
 	for i := range list {
 		q := &list[i]
-		if ans.place.waits != waitsAll && !ans.place.is(ans.place.waits, waitsFor(q)) {
+		if ans.place.waits != waitsAll && !ans.place.is(ans.place.waits, waitsFor(q, routes)) {
 			continue
 		}
 		age := ans.period.now.Sub(queuedSince(q))
@@ -505,6 +527,9 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, ans *answer) error 
 	return nil
 }
 
+// longestQueued is the part of a queue that is too long to be read as a whole.
+var longestQueued = fmt.Sprintf("the %d that wait longest", queuedAtMost)
+
 // queueNote says which part of the queue a table has.
 func (a *asker) queueNote(n int) string {
 	var notes []string
@@ -512,7 +537,7 @@ func (a *asker) queueNote(n int) string {
 		notes = append(notes, "deferred by the end of the period and still queued")
 	}
 	if n == queuedAtMost {
-		notes = append(notes, fmt.Sprintf("the %d that wait longest", queuedAtMost))
+		notes = append(notes, longestQueued)
 	}
 	return strings.Join(notes, ", ")
 }
@@ -530,11 +555,10 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 	of := func(*store.Attempt) bool { return true }
 	switch {
 	case p.escaped && p.provider != "": // no filter of a store knows escapes: all are read, and most left out
-		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+		routes, err := routesOf(ctx, r, f)
 		if err != nil {
 			return nil, false, err
 		}
-		routes := report.RoutesOf(cells)
 		of = func(x *store.Attempt) bool { return p.is(p.provider, routes.Provider(x.RecipientDomain, x.RelayHost)) }
 	case p.escaped && p.domain != "":
 		of = func(x *store.Attempt) bool { return p.is(p.domain, x.RecipientDomain) }

@@ -81,8 +81,11 @@ a temporary database.`,
 				return usageErrorf("valid values: "+strings.Join(top.Windows(), ", "), "--window: not a window: %q", window)
 			}
 			width, height, err := screenSize(cmd, size)
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case once && !all && (width < top.LeastWidth || height < top.LeastHeight):
+				return usageErrorf(fmt.Sprintf("say --size %dx%d or more, or --all", top.LeastWidth, top.LeastHeight), "a frame of %dx%d is too small", width, height)
 			}
 			if !once && !(term.Is(cmd.OutOrStdout()) && term.IsInput(cmd.InOrStdin())) {
 				return &exitError{status: exitUsage, err: errors.New("top: standard input and output are not a terminal"), hint: "'bouncelog top --once' prints one frame"}
