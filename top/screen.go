@@ -447,38 +447,50 @@ func incidentLines(s *state, d *data) []line {
 		if x.Stuck || x.Level != "confirmed" {
 			mark = span{"▲ ", warning}
 		}
-		cause, rest := strings.TrimPrefix(x.Title, x.Short), fmt.Sprintf(" since %s, %s", minute(x.Since, d.now, d.location), x.Figures())
-		short := x.Short
-		if _, whom, ok := strings.Cut(short, " refuse "); ok && len(x.Providers) > 1 && 2+width(plain(short+rest+cause)) > s.width {
-			short = fmt.Sprintf("%d providers refuse %s", len(x.Providers), whom) // the cause says more than their names
-		}
-		text := plain(short) + rest
-		if x.Tried == 0 && x.Share > 0 && s.width >= 100 { // of how many is not known
-			text += ", " + x.Share.String() + " of all mail"
-		}
-		l := line{mark, {text, strong}}
-		check := ""
-		if cause != "" && s.width-l.width() >= 12 {
-			check = plain(cause)
-		}
-		if first := "   first check: " + plain(x.Check); s.width-l.width()-width(check) >= 30 { // half a sentence helps nobody
-			check += first
-		}
-		l = append(l, span{check, normal})
 		end := ""
 		if more := len(in.list) - n + in.more; i == n-1 && more > 0 {
 			end = fmt.Sprintf("  +%d", more)
-			l = append(cutTo(l, s.width-width(end)), span{end, strong})
 		}
+		text, check := incidentWords(x, s.width-2-width(end), d)
+		if s.width-2-width(text+check) >= 30 { // half a sentence helps nobody
+			check += "   first check: " + plain(x.Check)
+		}
+		lines[i] = line{mark, {text, strong}, {check, normal}}
 		if at == first+i {
-			l = line{{"▶ " + text + check, chosen}}
-			if end != "" {
-				l = append(cutTo(l, s.width-width(end)), span{end, strong})
-			}
+			lines[i] = line{{"▶ " + text + check, chosen}}
 		}
-		lines[i] = l
+		if end != "" {
+			lines[i] = append(cutTo(lines[i], s.width-width(end)), span{end, strong})
+		}
 	}
 	return lines
+}
+
+// incidentWords are what an incident is, and its cause, in n columns: the cause says more than
+// the names of several providers, and more than the figures.
+func incidentWords(x *incident, n int, d *data) (text, cause string) {
+	since, figures, brief := " since "+minute(x.Since, d.now, d.location), ", "+x.Figures(), x.Short
+	cause = strings.TrimPrefix(x.Title, x.Short)
+	if _, whom, ok := strings.Cut(x.Short, " refuse "); ok && len(x.Providers) > 1 {
+		brief = fmt.Sprintf("%d providers refuse %s", len(x.Providers), whom)
+	}
+	few := figures
+	if x.Tried > 0 {
+		few = strings.TrimSuffix(figures, " messages")
+	}
+	long := x.Short + since + figures
+	if x.Tried == 0 && x.Share > 0 && n >= 96 { // of how many is not known
+		long += ", " + x.Share.String() + " of all mail"
+	}
+	for _, text := range []string{long, brief + since + figures, brief + since + few} {
+		if text = plain(text); width(text+plain(cause)) <= n {
+			return text, plain(cause)
+		}
+	}
+	if cause == "" {
+		return plain(brief + since + figures), ""
+	}
+	return plain(brief + cause + since), ""
 }
 
 // cutTo makes a line exactly n columns wide.

@@ -367,6 +367,20 @@ func TestIncidentLine(t *testing.T) {
 	if got, want := incidentLines(s, d)[0].draw(80, lookText), "✖ 5 providers refuse 60 sender domains since 13:31, all 60 messages: blocklist"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	x := &d.incidents.list[0]
+	x.Short, x.Providers = "Microsoft refuses shop.test", x.Providers[:1]
+	for cause, want := range map[string]string{
+		"blocklist": "✖ Microsoft refuses shop.test since 13:31, all 60 messages: blocklist", "authentication does not pass": "✖ Microsoft refuses shop.test since 13:31, all 60: authentication does not pass",
+		"this cause has more words than the screen has": "✖ Microsoft refuses shop.test: this cause has more words than the screen has si…", "": "✖ Microsoft refuses shop.test since 13:31, all 60 messages",
+	} {
+		if x.Title = x.Short; cause != "" {
+			x.Title += ": " + cause
+		}
+		if got := incidentLines(s, d)[0].draw(80, lookText); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	x.Short, x.Title = "fr.example, GMX and 3 other providers refuse 60 sender domains", "fr.example, GMX and 3 other providers refuse 60 sender domains: blocklist"
 	s.width = 140
 	if got := incidentLines(s, d)[0].draw(140, lookText); !strings.Contains(got, "fr.example, GMX and 3 other") || !strings.Contains(got, ": blocklist") {
 		t.Errorf("with room: %q", got)
