@@ -116,14 +116,13 @@ func (g *Ingester) skip(program string) *int64 {
 // gets a chunk, and Strange at the end.
 type InputCheck struct {
 	g      *Ingester
-	counts map[string]store.Source // of each source before this read
 	binary map[string]bool
 	paths  map[string]string
 }
 
 // NewInputCheck returns a check of what g reads from now on.
 func NewInputCheck(g *Ingester) *InputCheck {
-	return &InputCheck{g: g, counts: map[string]store.Source{}, binary: map[string]bool{}, paths: map[string]string{}}
+	return &InputCheck{g: g, binary: map[string]bool{}, paths: map[string]string{}}
 }
 
 // See looks at a chunk.
@@ -132,9 +131,6 @@ func (l *InputCheck) See(c *tailer.Chunk) {
 		return
 	}
 	l.paths[c.Source.ID] = c.Source.Path
-	if s, known := l.g.Source(c.Source.ID); known {
-		l.counts[c.Source.ID] = s
-	}
 	head := c.Data[:min(len(c.Data), 4096)]
 	odd := 0
 	for _, b := range head {
@@ -149,14 +145,42 @@ func (l *InputCheck) See(c *tailer.Chunk) {
 // log may begin, after a rotation, with a few lines of syslog itself.
 const fewLines = 20
 
-// A StrangeInput is an input in which no line is about mail.
+// A StrangeInput is an input in which no line is about mail, or of which most lines with
+// deliveries are not understood.
 type StrangeInput struct {
 	Path   string
 	Lines  int64 // read now
 	Binary bool  // it is no text
+
+	Deliveries    int64 // lines that hold a delivery, where most are not understood
+	NotUnderstood int64 // of these
 }
 
-// Strange returns the inputs that are no mail logs, in the order of their paths.
+// understoodShare is the least share of a log's lines with deliveries that must be understood.
+const understoodShare = 0.5
+
+// Foreign reports whether too few lines with deliveries are understood.
+func Foreign(understood, notUnderstood int64) bool {
+	return float64(understood) < understoodShare*float64(understood+notUnderstood)
+}
+
+// Foreign returns the logs of which, since New, at least so many lines with deliveries were read and
+// most of them were not understood, in the order of their paths.
+func (g *Ingester) Foreign(least int64) (list []StrangeInput) {
+	for _, s := range g.sources {
+		understood, not := s.Delivery-s.was.Delivery, s.Unparsed-s.was.Unparsed
+		if n := understood + not; n >= least && Foreign(understood, not) {
+			list = append(list, StrangeInput{Path: s.Path, Lines: s.Lines - s.was.Lines, Deliveries: n, NotUnderstood: not})
+		}
+	}
+	slices.SortFunc(list, byPath)
+	return list
+}
+
+func byPath(a, b StrangeInput) int { return strings.Compare(a.Path, b.Path) }
+
+// Strange returns the inputs that are no mail logs, or whose deliveries are not understood, in
+// the order of their paths.
 func (l *InputCheck) Strange() (list []StrangeInput) {
 	mail := func(id string) bool {
 		now, _ := l.g.Source(id)
@@ -164,13 +188,17 @@ func (l *InputCheck) Strange() (list []StrangeInput) {
 	}
 	others := slices.ContainsFunc(slices.Collect(maps.Keys(l.paths)), mail)
 	for id, path := range l.paths {
-		now, _ := l.g.Source(id)
-		n := now.Lines - l.counts[id].Lines
-		if n == 0 || mail(id) || others && !l.binary[id] && now.Lines < fewLines {
+		s := l.g.sources[id]
+		if s == nil {
 			continue
 		}
-		list = append(list, StrangeInput{path, n, l.binary[id]})
+		n := s.Lines - s.was.Lines
+		if n == 0 || mail(id) || others && !l.binary[id] && s.Lines < fewLines {
+			continue
+		}
+		list = append(list, StrangeInput{Path: path, Lines: n, Binary: l.binary[id]})
 	}
-	slices.SortFunc(list, func(a, b StrangeInput) int { return strings.Compare(a.Path, b.Path) })
+	list = append(list, l.g.Foreign(1)...)
+	slices.SortFunc(list, byPath)
 	return list
 }

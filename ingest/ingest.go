@@ -72,7 +72,8 @@ type Ingester struct {
 // A source is one log that is being read.
 type source struct {
 	store.Source
-	touched bool // in Ingester.touched
+	was     store.Source // where New found it
+	touched bool         // in Ingester.touched
 	parser  *parser.Parser
 }
 
@@ -114,7 +115,7 @@ func New(ctx context.Context, db store.Store, o Options) (*Ingester, error) {
 	}
 	for _, s := range from.Sources {
 		if id, own := strings.CutPrefix(s.ID, o.agentPrefix()); own {
-			g.sources[id] = &source{Source: s}
+			g.sources[id] = &source{Source: s, was: s}
 		}
 	}
 	for _, m := range from.Messages {

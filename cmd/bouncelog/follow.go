@@ -97,6 +97,10 @@ var followGroups = []flagGroup{
 	}},
 }
 
+// leastForeign is how many lines with deliveries a followed log must have before a warning says that
+// most of them are not understood.
+const leastForeign = 20
+
 // notifyEvery is the least time between two looks for incidents to tell; a variable for
 // tests.
 var notifyEvery = time.Minute
@@ -341,6 +345,7 @@ func (f *followed) follow() error {
 			o.JournalSince = s.written // what stands in both was counted
 		}
 	}
+	foreign := map[string]bool{} // paths that were warned of
 	o.Stdin, o.Reopen = cmd.InOrStdin(), reopen
 	o.Event = func(e tailer.Event) { logEvent(log, e) }
 	o.Idle = func(behind int64) error {
@@ -349,6 +354,12 @@ func (f *followed) follow() error {
 		m.Behind(behind)
 		m.Alive()
 		lags.Store(behind >= lagging)
+		for _, s := range g.Foreign(leastForeign) {
+			if !foreign[s.Path] {
+				foreign[s.Path] = true
+				log.Warn(fmt.Sprintf("%s: %d of %d lines with deliveries are not understood; 'bouncelog parse --unmatched' prints them", table.Clean(s.Path), s.NotUnderstood, s.Deliveries), "event", "not-understood")
+			}
+		}
 		if behind < lagging && len(f.tell) == 0 { // catching up comes first; who tells searches for both
 			problems.Look(watching)
 		}

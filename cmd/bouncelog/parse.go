@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bouncelog/bounce"
+	"bouncelog/ingest"
 	"bouncelog/internal/table"
 	"bouncelog/judge"
 	"bouncelog/parser"
@@ -139,9 +140,6 @@ type parsed struct {
 // sampleSize is how much is shown of a line that is not understood, in bytes.
 const sampleSize = 60
 
-// foreignShare is the share of a log's deliveries that must be understood.
-const foreignShare = 0.5
-
 // summary says how many lines became attempts, and how many did not.
 func (p *parsing) summary(stderr io.Writer) {
 	fmt.Fprintf(stderr, "bouncelog: %d lines read: %d delivery attempts, %d lines not understood, %d not about deliveries\n",
@@ -158,7 +156,7 @@ func (p *parsing) summary(stderr io.Writer) {
 // they are wrapped in.
 func (p *parsing) foreign(stderr io.Writer) (any bool) {
 	for _, f := range p.files {
-		if share := float64(f.attempts) / float64(f.attempts+f.notUnderstood); f.notUnderstood == 0 || share >= foreignShare {
+		if !ingest.Foreign(f.attempts, f.notUnderstood) {
 			continue
 		}
 		any = true
