@@ -65,6 +65,10 @@ func (f *follower) newReadAhead(p *blockReader, path string) *readAhead {
 	return ra
 }
 
+// stalledEvery is how often it is told that the library fell behind: on a busy log that is often, and
+// it needs no action.
+const stalledEvery = time.Hour
+
 func (p *readAhead) run() {
 	defer close(p.done)
 	defer p.wake()
@@ -72,12 +76,14 @@ func (p *readAhead) run() {
 	defer p.unwatch()
 	stalled := false   // the library gave up with lines unread
 	last := time.Now() // of a block
+	var told time.Time // when it was last told that it had
 	for {
 		b, err := p.next()
 		switch err {
 		case nil:
-			if stalled {
-				b.event = &Event{Kind: EventStalled, Path: p.path, Offset: b.off, Text: "the following library missed lines; they were read without it"}
+			if stalled && time.Since(told) >= stalledEvery {
+				told = time.Now()
+				b.event = &Event{Kind: EventStalled, Path: p.path, Offset: b.off, Text: "the following library fell behind; the lines were read without it, none is lost"}
 			}
 			stalled, last = false, time.Now()
 			if !p.send(b) {
