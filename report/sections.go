@@ -176,7 +176,7 @@ func (r *Report) verdictSection(wide bool) Section {
 		}
 		s.say("", "Host %s: nothing since %s (%s).%s Is bouncelog running there?", table.Cut(h.Name, 64), r.minute(*h.Newest), h.Quiet(), usual)
 	}
-	s.Over = v.Ended[:min(len(v.Ended), endedShown)]
+	s.Over = v.Ended[:min(len(v.Ended), EndedShown)]
 	if more := len(v.Ended) - len(s.Over); more > 0 {
 		s.say("", "Further ended incidents, see below: %d.", more)
 	}
@@ -187,7 +187,7 @@ func (r *Report) verdictSection(wide bool) Section {
 }
 
 const (
-	endedShown = 3
+	EndedShown = 3 // incidents that have ended, in the verdict
 	hostsShown = 5
 )
 
@@ -206,7 +206,7 @@ func (in *Incident) End() time.Time {
 func (r *Report) others() (list []int) {
 	shown := map[int]bool{}
 	if r.Verdict != nil {
-		for _, in := range slices.Concat(r.Verdict.Act, r.Verdict.Ended[:min(len(r.Verdict.Ended), endedShown)]) {
+		for _, in := range slices.Concat(r.Verdict.Act, r.Verdict.Ended[:min(len(r.Verdict.Ended), EndedShown)]) {
 			if in.Problem != nil {
 				shown[*in.Problem] = true
 			}

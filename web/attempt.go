@@ -280,7 +280,8 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 		return mistakef(http.StatusNotFound, "There is no such attempt, or it is no longer kept.")
 	}
 	v.Name, v.Title = "attempt", a.Recipient
-	v.Phrases = []report.Phrase{{Text: report.Sentence(a), Bad: a.Outcome == bounce.Hard}}
+	sentence := report.Sentence(a)
+	v.Phrases = []report.Phrase{{Text: strings.ToUpper(sentence[:1]) + sentence[1:], Bad: a.Outcome == bounce.Hard}}
 	v.Command = "bouncelog trace " + shellWord(a.QueueID)
 	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: a.Outcome.String()})
 	if a.Reason != bounce.NoReason {

@@ -61,12 +61,12 @@ func (v *screen) verdict(rep *report.Report) {
 	}
 	v.Incidents = []report.Incident{}
 	for i := range verdict.Act {
-		v.Cards = append(v.Cards, v.card(rep, &verdict.Act[i], 0))
+		v.Cards = append(v.Cards, v.card(rep, &verdict.Act[i], i+1))
 	}
-	for i := range verdict.Ended[:min(len(verdict.Ended), 3)] {
-		v.Over = append(v.Over, v.card(rep, &verdict.Ended[i], 0))
+	for i := range verdict.Ended[:min(len(verdict.Ended), report.EndedShown)] {
+		v.Over = append(v.Over, v.card(rep, &verdict.Ended[i], len(verdict.Act)+i+1))
 	}
-	if n := verdict.More + max(len(verdict.Ended)-3, 0); n > 0 {
+	if n := verdict.More + max(len(verdict.Ended)-report.EndedShown, 0); n > 0 {
 		v.Notes = append(v.Notes, table.Count(int64(n), "further incident")+": see Incidents.")
 	}
 	if b := verdict.Background; b != nil {

@@ -178,7 +178,7 @@ func (m *mailing) message(r *report.Report, host string, wide bool, made string)
 	if err := render.Report(&text, r, table.FormatTable, render.Options{Width: mailWidth, Wide: wide}); err != nil {
 		return nil, err
 	}
-	if err := render.Report(&page, r, table.FormatHTML, render.Options{Mail: true, Made: made}); err != nil {
+	if err := render.Report(&page, r, table.FormatHTML, render.Options{Mail: true, Made: made, Host: host}); err != nil {
 		return nil, err
 	}
 	msg, err := m.newMessage(host, "bouncelog, "+host+": "+r.Headline())

@@ -149,7 +149,7 @@ the log FILEs and leaves the database alone. Runs at a lower priority.`,
 			if len(send.to) == 0 || out.file != "" {
 				err = out.write(cmd, func(w io.Writer) error {
 					how := look(w)
-					how.Wide, how.Made = wide, made
+					how.Wide, how.Made, how.Host = wide, made, hostName()
 					if err := render.Report(w, r, form, how); err != nil || len(found) == 0 || form != table.FormatTable {
 						return err
 					}

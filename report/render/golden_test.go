@@ -42,7 +42,7 @@ func fullReport(by store.Dimension) *report.Report {
 		return report.ReasonCount{Reason: r, Scope: t.Scope, Soft: soft, Hard: hard, Meaning: t.Meaning, Do: slices.Clone(t.Do)}
 	}
 	r := &report.Report{
-		Location: time.UTC, By: by, AsOf: at(23, 23, 59), Live: true,
+		Location: time.UTC, By: by, AsOf: at(23, 23, 59), Now: at(25, 0, 59), Live: true,
 		Period:  report.ReportPeriod{Since: ptr(at(23, 0, 0)), Until: ptr(at(24, 0, 0)), First: ptr(at(23, 0, 1)), Last: ptr(at(23, 23, 58))},
 		Sources: []report.SourceCount{{Path: "/var/log/mail.log.1", Lines: 90000, Attempts: 9000}, {Path: "/var/log/mail.log", Lines: 30000, Attempts: 3482}},
 		Totals: &report.Totals{
@@ -138,7 +138,7 @@ func TestGolden(t *testing.T) {
 		{"report-80.txt", store.ByDomain, table.FormatTable, Options{Width: 80}},
 		{"report-provider-80.txt", report.ByProvider, table.FormatTable, Options{Width: 80}},
 		{"report.md", store.ByDomain, table.FormatMarkdown, Options{}},
-		{"report.html", store.ByDomain, table.FormatHTML, Options{Made: "bouncelog report -d 2026-11-23"}},
+		{"report.html", store.ByDomain, table.FormatHTML, Options{Made: "bouncelog report -d 2026-11-23", Host: "mx1"}},
 		{"report-mail.html", store.ByDomain, table.FormatHTML, Options{Mail: true}},
 	} {
 		var b bytes.Buffer

@@ -162,23 +162,25 @@ type rect struct {
 }
 
 // A segment is a part of a line, from X, Y to X2, Y2.
-type segment struct{ X, Y, X2, Y2 string }
+type segment struct{ Class, X, Y, X2, Y2 string }
 
-// A mark is where an incident began.
+// A mark is where an incident began; Y is the line of its number.
 type mark struct {
-	X      string
-	Number int
+	X         string
+	Number, Y int
+	at        float64
 }
 
 type strip struct {
-	Height int
-	Title  string
-	Bars   []rect
-	Marks  []mark
+	Height   int
+	Title    string
+	From, To string
+	Bars     []rect
+	Marks    []mark
 }
 
 func writeHTML(w io.Writer, r *report.Report, o Options) error {
-	p := page{Title: "bouncelog: " + r.Headline(), Style: template.CSS(StyleSheet()), Header: r.Header()}
+	p := page{Title: "bouncelog: " + r.Headline(), Style: template.CSS(StyleSheet()), Header: append(origin(r, o.Host), r.Header()...)}
 	if r.Verdict != nil {
 		p.Phrases = r.Verdict.Phrases
 		if len(p.Phrases) == 0 {
@@ -209,7 +211,7 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 			one.Incidents = append(one.Incidents, c)
 		}
 		for i := range s.Over {
-			c := newCard(r, &s.Over[i], 0)
+			c := newCard(r, &s.Over[i], len(s.Cards)+i+1)
 			c.Check, c.Pages, c.More = "", nil, nil
 			if axis != nil && !o.Mail {
 				c.Strip = axis.strip(&s.Over[i])
@@ -217,7 +219,11 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 			one.Incidents = append(one.Incidents, c)
 		}
 		if s.Table != nil && len(s.Table.Rows) > 0 {
-			one.Table = newGrid(s.Table, o.Mail)
+			named := len(s.Table.Rows)
+			if s.Name == report.SectionProviders {
+				named = len(r.ProviderTable.Rows)
+			}
+			one.Table = newGrid(s.Table, named, o.Mail)
 		} else if len(s.Cards) == 0 {
 			one.Empty = s.Empty
 		}
@@ -243,6 +249,26 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 	}
 	_, err = w.Write(b.Bytes())
 	return err
+}
+
+// origin says which hosts a report is of, and where and when it was made: it may be
+// printed.
+func origin(r *report.Report, host string) (facts []report.Fact) {
+	var names []string
+	for i, h := range r.Hosts {
+		if i == 3 && len(r.Hosts) > 4 {
+			names = append(names, fmt.Sprintf("and %d more", len(r.Hosts)-i))
+			break
+		}
+		names = append(names, table.Cut(h.Name, 64))
+	}
+	if len(names) > 0 {
+		facts = append(facts, report.Fact{Label: "Report of", Value: strings.Join(names, ", ")})
+	}
+	if host != "" && !r.Now.IsZero() {
+		facts = append(facts, report.Fact{Label: "Made", Value: r.Now.In(r.Location).Format("2006-01-02 15:04 ") + r.Zone(), Note: "on " + host})
+	}
+	return facts
 }
 
 // short is the heading of a section as the contents name it.
@@ -288,9 +314,10 @@ func newCard(r *report.Report, in *report.Incident, number int) card {
 	return c
 }
 
-// newGrid lays out a table. Where it has attempts, delivered, soft and hard, a bar
-// shows their parts.
-func newGrid(t *table.Table, mail bool) *grid {
+// newGrid lays out a table. Its rows after the first named are sums, the last of them
+// that of all rows. Where it has attempts, delivered, soft and hard, a bar shows their
+// parts.
+func newGrid(t *table.Table, named int, mail bool) *grid {
 	g := &grid{}
 	at := map[string]int{}
 	for i, c := range t.Columns {
@@ -360,13 +387,12 @@ func newGrid(t *table.Table, mail bool) *grid {
 				x.Cells = append(x.Cells, bar)
 			}
 		}
-		if parts && t.Columns[0].Name == "provider" && len(t.Rows) > 1 {
-			switch {
-			case n == len(t.Rows)-1:
-				x.Class = "sum"
-			case t.Columns[len(t.Columns)-1].Name == "verdict" && strings.Contains(table.Text(cells[0]), " "):
-				x.Class = "rest"
-			}
+		switch {
+		case n < named:
+		case n == len(t.Rows)-1:
+			x.Class = "sum"
+		default:
+			x.Class = "rest"
 		}
 		g.Rows = append(g.Rows, x)
 	}
@@ -379,8 +405,10 @@ func number(x float64) string { return strconv.FormatFloat(math.Round(x*100)/100
 // An axis is the time that all drawings of a page share.
 type axis struct {
 	start, end time.Time
+	from, to   time.Time // what the report knows of; zero: not said
 	step       time.Duration
 	points     []report.Point
+	words      func(time.Time) string // a point in time
 }
 
 const stepsAtMost = 72
@@ -389,7 +417,10 @@ func newAxis(r *report.Report) *axis {
 	if len(r.Timeline) == 0 {
 		return nil
 	}
-	a := &axis{step: time.Hour, start: r.Timeline[0].Time}
+	a := &axis{step: time.Hour, start: r.Timeline[0].Time, to: r.End(), words: r.PointTime}
+	if r.Period.Since != nil {
+		a.from = *r.Period.Since
+	}
 	if r.ByDay {
 		a.step = 24 * time.Hour
 	}
@@ -409,6 +440,22 @@ func newAxis(r *report.Report) *axis {
 func (a *axis) x(t time.Time) float64 {
 	return min(max(100*float64(t.Sub(a.start))/float64(a.end.Sub(a.start)), 0), 100)
 }
+
+// partly reports whether the report knows less than nine tenths of a step, so that its
+// counts are no measure beside those of the others.
+func (a *axis) partly(step int) bool {
+	from := a.start.Add(time.Duration(step) * a.step)
+	to, missing := from.Add(a.step), time.Duration(0)
+	if !a.from.IsZero() {
+		missing += max(a.from.Sub(from), 0)
+	}
+	if !a.to.IsZero() {
+		missing += max(to.Sub(a.to), 0)
+	}
+	return missing > a.step/10
+}
+
+const notComplete = ", not complete"
 
 func (a *axis) width() float64 { return 100 / float64(len(a.points)) }
 
@@ -433,11 +480,18 @@ func (a *axis) strip(in *report.Incident) *strip {
 	if steps < 2 {
 		return nil // nothing to see
 	}
-	s := &strip{Height: stripHeight, Title: fmt.Sprintf("Refused attempts over time, %d at most in a %s", most, stepWords(a.step)), Marks: []mark{{X: number(a.x(in.Since))}}}
+	s := &strip{
+		Height: stripHeight, Title: fmt.Sprintf("Refused attempts per %s, at most %s", stepWords(a.step), thousands(int64(most))),
+		From: a.words(a.start), To: a.words(a.points[len(a.points)-1].Time), Marks: []mark{{X: number(a.x(in.Since))}},
+	}
 	for i, n := range counts {
 		if n > 0 {
 			h := max(float64(n)*stripHeight/float64(most), 1)
-			s.Bars = append(s.Bars, rect{Class: "hard", X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(stripHeight - h), H: number(h)})
+			class := "hard"
+			if a.partly(i) {
+				class += " part"
+			}
+			s.Bars = append(s.Bars, rect{Class: class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(stripHeight - h), H: number(h)})
 		}
 	}
 	return s
@@ -446,14 +500,13 @@ func (a *axis) strip(in *report.Incident) *strip {
 // A trend is the figure over time.
 type trend struct {
 	Step                string
-	Before              bool
+	Before, Partly      bool // a line of the previous period; steps that are not complete
 	ShareHeight, Height int
 	ShareTitle, Title   string
 	Share, BeforeShare  []segment
 	Bars, Spans         []rect
 	Marks               []mark
 	Floor               int
-	FloorY              int
 	Most                string
 	Times               []string
 	Table               *grid
@@ -505,7 +558,11 @@ func (a *axis) trend(r *report.Report) *trend {
 			s, ok := share(p)
 			mid := (float64(i) + .5) * a.width()
 			if ok && known {
-				out = append(out, segment{number(mid - a.width()), y(last), number(mid), y(s)})
+				class := ""
+				if a.partly(i) || a.partly(i-1) {
+					class = "part"
+				}
+				out = append(out, segment{class, number(mid - a.width()), y(last), number(mid), y(s)})
 			}
 			last, known = s, ok
 		}
@@ -513,12 +570,14 @@ func (a *axis) trend(r *report.Report) *trend {
 	}
 	t.Share, t.BeforeShare = line(a.points), line(before)
 	t.ShareTitle = fmt.Sprintf("Delivered share of the attempts over time, %.1f %% at the least, at %s", least, r.PointTime(worst.Time))
-	t.Title = fmt.Sprintf("Failed attempts over time, %d at most in a %s", most, t.Step)
+	t.Title = fmt.Sprintf("Failed attempts per %s, at most %s", t.Step, thousands(most))
 	t.Most = thousands(most)
-	t.FloorY = shareHeight - 5
 	grid := &table.Table{Columns: []table.Column{{Name: "time", Flex: true}, {Name: "attempts", Number: true}, {Name: "delivered share", Number: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}}}
 	for i, p := range a.points {
-		when := r.PointTime(p.Time)
+		when, class := r.PointTime(p.Time), ""
+		if a.partly(i) {
+			when, class, t.Partly = when+notComplete, " part", true
+		}
 		grid.Rows = append(grid.Rows, []any{when, p.Delivered + p.Soft + p.Hard, table.Share(float64(p.Delivered) / float64(max(p.Delivered+p.Soft+p.Hard, 1))), p.Soft, p.Hard})
 		bottom := float64(barsHeight)
 		for _, part := range []struct {
@@ -529,19 +588,19 @@ func (a *axis) trend(r *report.Report) *trend {
 				h := max(float64(part.n)*(barsHeight-18)/float64(most), 1)
 				bottom -= h
 				t.Bars = append(t.Bars, rect{
-					Class: part.class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(bottom), H: number(h),
+					Class: part.class + class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(bottom), H: number(h),
 					Title: fmt.Sprintf("%s: %d soft, %d hard, %d delivered", when, p.Soft, p.Hard, p.Delivered),
 				})
 			}
 		}
 	}
-	t.Table = newGrid(grid, true)
+	t.Table = newGrid(grid, len(grid.Rows), true)
 	if v := r.Verdict; v != nil {
 		for i := range v.Act {
 			t.mark(a, &v.Act[i], i+1)
 		}
-		for i := range v.Ended {
-			t.mark(a, &v.Ended[i], 0)
+		for i := range v.Ended[:min(len(v.Ended), report.EndedShown)] {
+			t.mark(a, &v.Ended[i], len(v.Act)+i+1)
 		}
 	}
 	labels := min(len(a.points), 4)
@@ -551,13 +610,18 @@ func (a *axis) trend(r *report.Report) *trend {
 	return t
 }
 
-// mark shows how long an incident lasted.
+// mark shows how long an incident lasted, with the number of its card. Numbers that
+// would cover each other are below each other.
 func (t *trend) mark(a *axis, in *report.Incident, n int) {
 	from, to := a.x(in.Since), a.x(in.Until)
 	t.Spans = append(t.Spans, rect{X: number(from), W: number(max(to-from, .4))})
-	if n > 0 {
-		t.Marks = append(t.Marks, mark{number(from), n})
+	y := 12
+	for _, m := range t.Marks {
+		if math.Abs(m.at-from) < 3 {
+			y += 13
+		}
 	}
+	t.Marks = append(t.Marks, mark{number(from), n, y, from})
 }
 
 func stepWords(step time.Duration) string {

@@ -1,9 +1,15 @@
 package render
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"bouncelog/internal/table"
+	"bouncelog/report"
+	"bouncelog/store"
 )
 
 // TestLinked holds that an address in a reply is a link only where it is shown whole and
@@ -42,6 +48,74 @@ func TestLinked(t *testing.T) {
 		}
 		if !slices.Equal(links, c.links) || text != clean(c.reply) {
 			t.Errorf("%.80q: links %q in %.80q", c.reply, links, text)
+		}
+	}
+}
+
+// TestSums holds that a row of the providers is a sum by what the report says, not by the
+// look of its name.
+func TestSums(t *testing.T) {
+	r := fullReport(store.ByDomain)
+	r.ProviderTable.Rows[0].Provider = "outlook.com" // "Microsoft (outlook.com)"
+	sections := r.Parts(true)
+	s := sections[slices.IndexFunc(sections, func(s report.Section) bool { return s.Name == report.SectionProviders })]
+	var page bytes.Buffer
+	if err := Report(&page, r, table.FormatHTML, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, class := range []string{"", "", "rest", "rest", "sum"} {
+		row := `<tr role="row"`
+		if class != "" {
+			row += ` class="` + class + `"`
+		}
+		if row += `><td role="cell" class="wide name" data-label="provider">` + s.Table.Rows[i][0].(string) + "<"; !strings.Contains(page.String(), row) {
+			t.Errorf("no %s", row)
+		}
+	}
+}
+
+// TestPartly holds that only a step that the report does not know as a whole is shown as
+// one that is not complete.
+func TestPartly(t *testing.T) {
+	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	at := func(day int, hours float64) time.Time {
+		return start.AddDate(0, 0, day).Add(time.Duration(hours * float64(time.Hour)))
+	}
+	for _, c := range []struct {
+		name     string
+		from, to time.Time
+		want     []bool
+	}{
+		{"whole days", at(0, 0), at(3, 0), []bool{false, false, false}},
+		{"a log that ends minutes before midnight", time.Time{}, at(2, 23.9), []bool{false, false, false}},
+		{"today", time.Time{}, at(2, 8), []bool{false, false, true}},
+		{"three days to now", at(0, 8), at(2, 8), []bool{true, false, true}},
+		{"the logs end a day early", at(0, 0), at(2, 0), []bool{false, false, true}},
+		{"nothing is known", time.Time{}, time.Time{}, []bool{false, false, false}},
+	} {
+		a := &axis{start: start, step: 24 * time.Hour, from: c.from, to: c.to}
+		for i, want := range c.want {
+			if got := a.partly(i); got != want {
+				t.Errorf("%s: day %d is not complete: %t", c.name, i, got)
+			}
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	at := time.Date(2026, 11, 29, 8, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		hosts []report.Host
+		now   time.Time
+		want  []report.Fact
+	}{
+		{nil, at, []report.Fact{{Label: "Made", Value: "2026-11-29 08:00 UTC", Note: "on mx1"}}},
+		{[]report.Host{{Name: "a"}, {Name: "b"}}, at, []report.Fact{{Label: "Report of", Value: "a, b"}, {Label: "Made", Value: "2026-11-29 08:00 UTC", Note: "on mx1"}}},
+		{[]report.Host{{Name: "a"}, {Name: "b"}, {Name: "c"}, {Name: "d"}, {Name: "e"}}, time.Time{}, []report.Fact{{Label: "Report of", Value: "a, b, c, and 2 more"}}},
+		{nil, time.Time{}, nil},
+	} {
+		if got := origin(&report.Report{Hosts: c.hosts, Now: c.now, Location: time.UTC}, "mx1"); !slices.Equal(got, c.want) {
+			t.Errorf("got %q, want %q", got, c.want)
 		}
 	}
 }

@@ -26,6 +26,7 @@ type Options struct {
 	Colour bool   // in a text report
 	Wide   bool   // all columns and whole sentences in a text report
 	Mail   bool   // an HTML page for mail programs, which show no drawings
+	Host   string // that makes the page, to be shown on it with Report.Now
 	Made   string // the command that makes the page, to be shown on it
 }
 
