@@ -42,16 +42,21 @@ func StyleSheet() string {
 
 func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
 
-// A piece is a part of a text; no line breaks within a whole one.
+// A piece is a part of a text; a line breaks within a whole one only where it is longer
+// than the line.
 type piece struct {
 	Text  string
 	Whole bool
 }
 
-// held is a text whose points in time are whole pieces.
+// A point in time, or a word with a hyphen, as many names of hosts are; with what
+// punctuation is about it.
+var wholePiece = regexp.MustCompile(`[^\s\w]*\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?[^\s\w]*|[^\s-]+-\S+`)
+
+// held is a text with the pieces of wholePiece.
 func held(cell any) (list []piece) {
 	s, done := cellText(cell), 0
-	for _, at := range pointInTime.FindAllStringIndex(s, -1) {
+	for _, at := range wholePiece.FindAllStringIndex(s, -1) {
 		list = append(list, piece{Text: s[done:at[0]]}, piece{s[at[0]:at[1]], true})
 		done = at[1]
 	}
