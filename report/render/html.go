@@ -27,7 +27,7 @@ var files embed.FS
 // they get. They hold no script, no style attribute and nothing to be fetched, so that
 // a page of them needs no exception in a Content-Security-Policy.
 func Components() *template.Template {
-	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words, "held": held, "linked": linked}).ParseFS(files, "html/components.tmpl"))
+	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words, "held": held, "breaks": breaks, "linked": linked}).ParseFS(files, "html/components.tmpl"))
 }
 
 // StyleSheet is the style of all components, for light and dark, wide and narrow
@@ -61,6 +61,30 @@ func held(cell any) (list []piece) {
 		done = at[1]
 	}
 	return append(list, piece{Text: s[done:]})
+}
+
+// longWord is how long a word may be, in bytes, that breaks nowhere.
+const longWord = 22
+
+// breaks are the parts of a text between which a line may break besides at blanks: in a long
+// word after the @ of an address and before the dots of a name of a host.
+func breaks(cell any) (list []string) {
+	s := cellText(cell)
+	done, word := 0, 0
+	for word < len(s) {
+		end := len(s)
+		if n := strings.IndexByte(s[word:], ' '); n >= 0 {
+			end = word + n
+		}
+		for i := word + 1; i < end && end-word > longWord; i++ {
+			if (s[i] == '.' || s[i-1] == '@') && i > done {
+				list = append(list, s[done:i])
+				done = i
+			}
+		}
+		word = end + 1
+	}
+	return append(list, s[done:])
 }
 
 // A reply is a stranger's text. An address in it becomes a link only where nothing is hidden:

@@ -119,3 +119,22 @@ func TestOrigin(t *testing.T) {
 		}
 	}
 }
+
+// TestBreaks holds where a line may break, and that no letter is lost.
+func TestBreaks(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"", []string{""}},
+		{"anna@shop.example", []string{"anna@shop.example"}},
+		{"clara.rossi172@post.example", []string{"clara", ".rossi172@", "post", ".example"}},
+		{"to <clara.rossi172@post.example> at mx.example", []string{"to <clara", ".rossi172@", "post", ".example> at mx.example"}},
+		{"x  " + strings.Repeat("y", 30) + "@", []string{"x  " + strings.Repeat("y", 30) + "@"}},
+		{"." + strings.Repeat("\u00e9", 12) + ".@.a", []string{"." + strings.Repeat("\u00e9", 12), ".@", ".a"}},
+	} {
+		if got := breaks(c.text); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q, want %q", c.text, got, c.want)
+		}
+	}
+}
