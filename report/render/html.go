@@ -64,10 +64,10 @@ func held(cell any) (list []piece) {
 }
 
 // longWord is how long a word may be, in bytes, that breaks nowhere.
-const longWord = 22
+const longWord = 15
 
 // breaks are the parts of a text between which a line may break besides at blanks: in a long
-// word after the @ of an address and before the dots of a name of a host.
+// word after the @ of an address and before the dots of a host's name, but for the last.
 func breaks(cell any) (list []string) {
 	s := cellText(cell)
 	done, word := 0, 0
@@ -76,8 +76,9 @@ func breaks(cell any) (list []string) {
 		if n := strings.IndexByte(s[word:], ' '); n >= 0 {
 			end = word + n
 		}
+		local, last := strings.LastIndexByte(s[word:end], '@'), strings.LastIndexByte(s[word:end], '.')
 		for i := word + 1; i < end && end-word > longWord; i++ {
-			if (s[i] == '.' || s[i-1] == '@') && i > done {
+			if s[i-1] == '@' || s[i] == '.' && word+local < i && i < word+last {
 				list = append(list, s[done:i])
 				done = i
 			}
