@@ -42,8 +42,7 @@ func StyleSheet() string {
 
 func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
 
-// A piece is a part of a text; a line breaks within a whole one only where it is longer
-// than the line.
+// A piece is a part of a text; no line breaks within a whole one.
 type piece struct {
 	Text  string
 	Whole bool
@@ -53,11 +52,14 @@ type piece struct {
 // punctuation is about it.
 var wholePiece = regexp.MustCompile(`[^\s\w]*\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?[^\s\w]*|[^\s-]+-\S+`)
 
+// longestWhole is how long a piece may be, in bytes, that fits on each line of a telephone.
+const longestWhole = 24
+
 // held is a text with the pieces of wholePiece.
 func held(cell any) (list []piece) {
 	s, done := cellText(cell), 0
 	for _, at := range wholePiece.FindAllStringIndex(s, -1) {
-		list = append(list, piece{Text: s[done:at[0]]}, piece{s[at[0]:at[1]], true})
+		list = append(list, piece{Text: s[done:at[0]]}, piece{s[at[0]:at[1]], at[1]-at[0] <= longestWhole})
 		done = at[1]
 	}
 	return append(list, piece{Text: s[done:]})

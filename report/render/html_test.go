@@ -139,3 +139,23 @@ func TestBreaks(t *testing.T) {
 		}
 	}
 }
+
+// TestHeld holds what no line breaks within: points in time and short names with a hyphen.
+func TestHeld(t *testing.T) {
+	for text, want := range map[string][]string{
+		"listed by spamhaus-zen, since (2026-11-23 10:00), 3 messages": {"spamhaus-zen,", "(2026-11-23 10:00),"},
+		"ended 2026-11-23: none":                       {"2026-11-23:"},
+		"at mail-in." + strings.Repeat("x", 30) + " -": nil,
+	} {
+		var got []string
+		all := ""
+		for _, p := range held(text) {
+			if all += p.Text; p.Whole {
+				got = append(got, p.Text)
+			}
+		}
+		if !slices.Equal(got, want) || all != text {
+			t.Errorf("%q: %q held in %q", text, got, all)
+		}
+	}
+}
