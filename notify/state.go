@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"bouncelog/internal/table"
-	"bouncelog/problem"
 	"bouncelog/report"
 )
 
@@ -54,10 +53,6 @@ type item struct {
 }
 
 const (
-	// onsetMessages are refused, at least, before an incident whose cause a reply names is
-	// told: a listing shows in more than one or two of them, if it is one.
-	onsetMessages = 3
-
 	toldAtMost   = 500 // incidents that are remembered
 	outboxAtMost = 200 // items
 	atOnce       = 10  // events of one look that are told one by one
@@ -112,7 +107,7 @@ func (s *state) look(found []finding, m moment) (events []*Event) {
 			if e := t.meet(f, m); e != nil {
 				events = append(events, e)
 			}
-		case f.noise || !in.Ongoing || in.Level == problem.Confirmed && in.Refused < onsetMessages || m.now.Sub(in.Until) >= m.quiet || len(s.Incidents) >= toldAtMost:
+		case f.noise || !in.Ongoing || m.now.Sub(in.Until) >= m.quiet || len(s.Incidents) >= toldAtMost:
 			// An old log that is imported raises no alarm.
 		default:
 			t := &told{ID: hash(f.keys[0], strconv.FormatInt(in.Since.Unix(), 10)), Keys: f.keys, Began: in.Since}

@@ -149,8 +149,7 @@ const (
 	noiseSent     = 100  // messages, at least, that make a provider large
 	noiseTried    = 20   // messages of the same senders, at least, that say something
 	noiseSame     = 0.25 // of them
-	noiseMessages = 2    // where less is known: so many
-	noiseOfAll    = 0.01 // and this part of all messages
+	incidentLeast = 3    // messages that make an incident
 )
 
 // buildVerdict sums up the sections that are there.
@@ -284,7 +283,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	// refused.
 	if t := p.Onset; t != nil && t.Refused == p.Messages {
 		// Between one or two refusals there is always little else: "all" would say nothing.
-		if t.Refused < t.Tried || p.Messages > noiseMessages {
+		if t.Refused < t.Tried || p.Messages >= incidentLeast {
 			in.Tried = t.Tried
 		}
 		if b := p.Before; b != nil {
@@ -292,7 +291,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		}
 	}
 	in.Share = r.share(p.Messages)
-	in.noise = r.isNoise(p, float64(in.Share))
+	in.noise = r.isNoise(p)
 	return in
 }
 
@@ -308,10 +307,13 @@ func (r *Report) share(messages int) table.Share {
 	return table.Share(min(float64(messages)/float64(all), 1))
 }
 
-// isNoise reports whether a confirmed problem is of the kind that every server has
-// every day: few messages a day, at a provider that takes the rest, now of this sender
-// domain, now of that.
-func (r *Report) isNoise(p *problem.Problem, share float64) bool {
+// isNoise reports whether a problem is of the kind that every server has every day: one or two
+// messages, or few a day, at a provider that takes the rest, now of this sender domain, now of
+// that. An outage of our own is none of it.
+func (r *Report) isNoise(p *problem.Problem) bool {
+	if fewRefused(p) {
+		return true
+	}
 	lasted := max(p.Until.Sub(p.Since), 24*time.Hour)
 	perDay := float64(p.Messages) * 24 / lasted.Hours()
 	if p.Level != problem.Confirmed || perDay > noisePerDay {
@@ -334,20 +336,24 @@ func (r *Report) isNoise(p *problem.Problem, share float64) bool {
 	}
 	switch {
 	case sent >= noiseSent && float64(p.Messages) < noiseShare*sent:
-		return spread || p.Messages <= noiseMessages || known && same < noiseSame
+		return spread || p.Messages < incidentLeast || known && same < noiseSame
 	case known && same < noiseShare:
 		return true
 	}
-	// A listing is about all mail, if it is new.
-	fresh := p.Reason == bounce.Blocklist && p.Ongoing && (p.Before == nil || p.Before.Refused == 0)
-	if fresh || p.Messages > noiseMessages {
+	return false
+}
+
+// fewRefused reports whether less than an incident was refused. The period may be the end of one:
+// most of the same senders' mail is refused since its onset, or many messages a day.
+func fewRefused(p *problem.Problem) bool {
+	if p.Homemade() || p.Messages >= incidentLeast {
 		return false
 	}
-	// One refusal among much mail of the same senders that was taken there is background on a
-	// small server, too; two are where their mail was taken again.
-	b := p.Before
-	once := b != nil && b.Tried >= noiseTried && float64(b.Refused+p.Messages) < noiseShare*float64(b.Tried+p.Messages)
-	return share < noiseOfAll || once && (p.Messages == 1 || !p.Ongoing)
+	t := p.Onset
+	if t == nil || t.Refused < incidentLeast {
+		return true
+	}
+	return 2*t.Refused <= t.Tried && float64(t.Refused)*24 <= noisePerDay*max(t.Until.Sub(t.Since).Hours(), 24)
 }
 
 // otherNames are the names of some providers; nil where they are all called by their domain.

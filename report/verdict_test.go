@@ -32,16 +32,21 @@ func TestIsNoise(t *testing.T) {
 		{"many a day", problem.Problem{Reason: bounce.Reputation, Messages: 30, SenderDomains: senders(20)}, nil, 9000, 33000, false},
 		{"a tenth of the mail to a provider", problem.Problem{Reason: bounce.Reputation, Messages: 15, SenderDomains: senders(15)}, nil, 150, 3300, false},
 		{"one refusal at a small provider", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
-		{"the same on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 30, false},
+		{"the same on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 30, true},
 		{"one refusal on a small server, of a sender whose mail is taken there", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
-		{"two, and none was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, false},
+		{"two, and none was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, true},
 		{"two, and mail was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, true},
-		{"one of a sender who sends little", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 5}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, false},
-		{"a new listing on a small server", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, false},
-		{"a listing is about all mail", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, false},
+		{"one of a sender who sends little", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 5}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
+		{"a new listing on a small server", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
+		{"a listing is about all mail", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
 		{"a listing of which these senders hear now and then", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Refused: 5, Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, true},
-		{"a listing that is new to them", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, false},
-		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, false},
+		{"a listing that is new to them", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, true},
+		{"three messages on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 3, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 3, Tried: 3}, 3, 30, false},
+		{"one so far today, of an incident of yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 40, Tried: 41}, 1, 30, false},
+		{"one so far today, of one now and then", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-240 * time.Hour)}, &problem.Tried{Refused: 25, Tried: 71, Since: at.Add(-240 * time.Hour), Until: at}, 1, 30, true},
+		{"one so far today, and one yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 2, Tried: 2}, 1, 30, true},
+		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 4, SenderDomains: senders(1)}, nil, 900, 3300, false},
+		{"a likely problem of two messages", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, true},
 	} {
 		p := c.p
 		if p.Level == "" {
@@ -49,7 +54,7 @@ func TestIsNoise(t *testing.T) {
 		}
 		p.Providers, p.Since, p.Until, p.Onset = []string{"big.example"}, at, end, c.onset
 		r := &Report{messages: c.messages, providerMessages: map[string]int64{"big.example": c.sent}, Period: ReportPeriod{First: &at, Last: &end}}
-		if got := r.isNoise(&p, float64(r.share(p.Messages))); got != c.want {
+		if got := r.isNoise(&p); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -83,11 +88,11 @@ func TestOrder(t *testing.T) {
 	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	r := &Report{Problems: []problem.Problem{
 		{Summary: "ended, much lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Since: at, Until: at.Add(day), Returned: 900, Messages: 900},
-		{Summary: "watch", Level: problem.Watch, Ongoing: true, Since: at, Until: at, Returned: 2000},
-		{Summary: "little lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Ongoing: true, Since: at, Until: at.Add(day), Returned: 3},
+		{Summary: "watch", Level: problem.Watch, Ongoing: true, Since: at, Until: at, Returned: 2000, Messages: 2000},
+		{Summary: "little lost", Level: problem.Confirmed, Reason: bounce.Blocklist, Ongoing: true, Since: at, Until: at.Add(day), Returned: 3, Messages: 30},
 		{Summary: "none lost, known recipients", Level: problem.Confirmed, Reason: bounce.Reputation, Ongoing: true, Messages: 30, Since: at, Until: at.Add(day), ValidRecipients: []string{"a", "b"}},
-		{Summary: "none lost", Level: problem.Likely, Reason: bounce.Reputation, Ongoing: true, Since: at, Until: at.Add(day)},
-		{Summary: "much lost over days", Level: problem.Likely, Reason: bounce.Policy, Ongoing: true, Since: at, Until: at.Add(10 * day), Returned: 100},
+		{Summary: "none lost", Level: problem.Likely, Reason: bounce.Reputation, Ongoing: true, Messages: 20, Since: at, Until: at.Add(day)},
+		{Summary: "much lost over days", Level: problem.Likely, Reason: bounce.Policy, Ongoing: true, Since: at, Until: at.Add(10 * day), Returned: 100, Messages: 100},
 	}}
 	r.orderProblems()
 	want := []string{"much lost over days", "little lost", "none lost, known recipients", "none lost", "ended, much lost", "watch"}
