@@ -94,6 +94,7 @@ func (o Options) Check() error {
 type Report struct {
 	Verdict   *Verdict          `json:"verdict,omitempty"`
 	Period    ReportPeriod      `json:"period"`
+	Filter    *Only             `json:"filter,omitempty"` // nil: all attempts of the period
 	Sources   []SourceCount     `json:"sources"`
 	Totals    *Totals           `json:"totals,omitempty"`
 	Problems  []problem.Problem `json:"problems,omitzero"`
@@ -135,7 +136,7 @@ type Report struct {
 
 	asked            []string              // Options.Sections
 	command          string                // that lists the problems
-	messages         int64                 // all of the period
+	messages         int64                 // all of the period, whatever the filter
 	providerMessages map[string]int64      // of the period, by provider
 	after            map[int]afterwards    // by the index in Problems
 	unreachedAfter   map[string]afterwards // by provider
@@ -185,6 +186,9 @@ type Counts struct {
 // Totals are the counts of the whole report.
 type Totals struct {
 	Counts
+	// Messages is nil where a filter selects some recipients or attempts of a message: the
+	// store counts a message with its first attempt.
+	Messages *int64 `json:"messages,omitempty"`
 	// Shares of the attempts that count, 0 to 1.
 	DeliveredRate float64 `json:"delivered_rate"`
 	SoftRate      float64 `json:"soft_rate"`
@@ -306,7 +310,7 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		return len(o.Sections) == 0 || slices.Contains(o.Sections, section)
 	}
 
-	r := &Report{Location: o.Location, By: o.By, Named: len(o.Sections) > 0, Live: o.Live, Now: o.Now, asked: o.Sections, command: o.problemsCommand()}
+	r := &Report{Location: o.Location, By: o.By, Filter: only(o.Filter), Named: len(o.Sections) > 0, Live: o.Live, Now: o.Now, asked: o.Sections, command: o.problemsCommand()}
 	read, err := s.Coverage(ctx)
 	if err != nil {
 		return nil, err
@@ -432,7 +436,13 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		if err != nil {
 			return err
 		}
-		r.messages = t.Messages
+		all := t
+		if r.Filter != nil {
+			if all, err = totals(ctx, s, store.Filter{Since: f.Since, Until: f.Until}); err != nil {
+				return err
+			}
+		}
+		r.messages = all.Counts.Messages
 		if wanted(SectionTotals) || wanted(SectionVerdict) {
 			r.Totals = t
 		}
@@ -674,6 +684,10 @@ func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error
 		Discarded:        c.Discarded + whole,
 		Probe:            c.Probe,
 		Soft5xx:          c.Soft5xx,
+	}
+	// All of a message is of one sender, on one host.
+	if f.SenderDomain = ""; f.OfMessages() {
+		t.Messages = &t.Counts.Messages
 	}
 	if c.Attempts > 0 {
 		t.DeliveredRate = float64(c.Delivered) / float64(c.Attempts)

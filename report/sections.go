@@ -116,6 +116,9 @@ func (r *Report) Header() []Fact {
 		span = "attempts without a time"
 	}
 	facts := []Fact{{Label: "Period", Value: strings.TrimSuffix(r.PeriodWords()+", "+span, ", ") + " " + r.Zone()}}
+	if r.Filter != nil {
+		facts = append(facts, Fact{Label: "Only", Value: table.Cut(r.Filter.String(), longest)})
+	}
 	if age := r.Age(); age != "" {
 		facts = append(facts, Fact{Label: "Last line", Value: age})
 	}
@@ -307,7 +310,7 @@ func (r *Report) totalsSection(wide bool) Section {
 	t := r.Totals
 	s := Section{Name: SectionTotals, Title: "Totals"}
 	fact := func(n int64, what, meaning string) { s.Facts = append(s.Facts, Fact{what, n, meaning}) }
-	fact(t.Attempts, "attempts", "of "+table.Count(t.Messages, "message"))
+	fact(t.Attempts, "attempts", t.OfMessages())
 	fact(t.Delivered, "delivered", table.Share(t.DeliveredRate).String()+" of the attempts")
 	fact(t.Soft, "soft", table.Share(t.SoftRate).String()+" of the attempts; the MTA tries again")
 	fact(t.Hard, "hard", table.Share(t.HardRate).String()+" of the attempts; returned to the sender")
@@ -781,6 +784,9 @@ func (r *Report) Headline() string {
 	period := r.PeriodWords()
 	if r.Period.Since == nil && r.Period.Until == nil && r.Period.First != nil && r.Period.Last != nil {
 		period = r.Interval(*r.Period.First, *r.Period.Last)
+	}
+	if r.Filter != nil {
+		period += ", only " + strings.ReplaceAll(table.Clean(table.Cut(r.Filter.String(), 100)), "=?", "= ?")
 	}
 	var parts []string
 	say := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }

@@ -297,14 +297,10 @@ func (r *Report) incident(p *problem.Problem) Incident {
 
 // share is a part of all messages of the period.
 func (r *Report) share(messages int) table.Share {
-	all := r.messages
-	if r.Totals != nil {
-		all = r.Totals.Messages
-	}
-	if all == 0 {
+	if r.messages == 0 {
 		return 0
 	}
-	return table.Share(min(float64(messages)/float64(all), 1))
+	return table.Share(min(float64(messages)/float64(r.messages), 1))
 }
 
 // isNoise reports whether a problem is of the kind that every server has every day: one or two
@@ -496,6 +492,9 @@ func (v *Verdict) say(r *Report) {
 	case r.refused() > 0:
 		v.Status = StatusQuiet
 		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.lastAt(v.Quiet))
+	case !r.Filter.refusals():
+		v.Status = StatusQuiet
+		good("No verdict: the filter leaves out refusals.")
 	default:
 		v.Status = StatusQuiet
 		good("No incident. Nothing was refused on our account.")

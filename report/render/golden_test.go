@@ -46,6 +46,7 @@ func fullReport(by store.Dimension) *report.Report {
 		Period:  report.ReportPeriod{Since: ptr(at(23, 0, 0)), Until: ptr(at(24, 0, 0)), First: ptr(at(23, 0, 1)), Last: ptr(at(23, 23, 58))},
 		Sources: []report.SourceCount{{Path: "/var/log/mail.log.1", Lines: 90000, Attempts: 9000}, {Path: "/var/log/mail.log", Lines: 30000, Attempts: 3482}},
 		Totals: &report.Totals{
+			Messages: new(int64(12140)),
 			Counts: counts(12000, 342, 140), DeliveredRate: 0.961, SoftRate: 0.027, HardRate: 0.011,
 			NotificationHard: 3, Handoff: 17, Probe: 5, Soft5xx: 2, Previous: &report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
 		},
@@ -312,7 +313,7 @@ func TestReportFormats(t *testing.T) {
 		Location: time.UTC, By: "domain",
 		Period:     report.ReportPeriod{First: &at, Last: &at},
 		Sources:    []report.SourceCount{{Path: "/var/log/\x1b[1mmail.log"}},
-		Totals:     &report.Totals{Counts: report.Counts{Attempts: 2, Hard: 1, Delivered: 1, Messages: 2}, HardRate: 0.5},
+		Totals:     &report.Totals{Messages: new(int64(2)), Counts: report.Counts{Attempts: 2, Hard: 1, Delivered: 1, Messages: 2}, HardRate: 0.5},
 		Problems:   []problem.Problem{},
 		Domains:    []report.Group{{Key: "<x>.example", Domain: "<x>.example", Counts: report.Counts{Attempts: 2, Hard: 1, Delivered: 1}}},
 		Reasons:    []report.ReasonCount{},

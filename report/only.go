@@ -1,0 +1,72 @@
+package report
+
+import (
+	"slices"
+	"strings"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/store"
+)
+
+// Only is the filter of a report, but for its period.
+type Only struct {
+	Domain       string           `json:"domain,omitempty"` // of the recipients
+	SenderDomain string           `json:"sender_domain,omitempty"`
+	Relay        string           `json:"relay,omitempty"`
+	Host         string           `json:"host,omitempty"` // that logged
+	MTA          bounce.MTA       `json:"mta,omitempty"`
+	Outcomes     []bounce.Outcome `json:"outcomes,omitempty"` // any of them
+	Reasons      []bounce.Reason  `json:"reasons,omitempty"`  // any of them
+}
+
+// only is nil where f selects all attempts of a period.
+func only(f store.Filter) *Only {
+	o := &Only{f.Domain, f.SenderDomain, f.Relay, f.Host, f.MTA, f.Outcomes, f.Reasons}
+	if o.String() == "" {
+		return nil
+	}
+	return o
+}
+
+// String names the attempts that the filter selects.
+func (o *Only) String() string {
+	var parts []string
+	add := func(words string, values ...string) {
+		if values = slices.DeleteFunc(values, func(v string) bool { return v == "" }); len(values) > 0 {
+			parts = append(parts, words+" "+strings.Join(values, " or "))
+		}
+	}
+	add("recipients at", o.Domain)
+	add("senders at", o.SenderDomain)
+	add("relays at", o.Relay)
+	add("host", o.Host)
+	add("MTA", string(o.MTA))
+	add("outcome", names(o.Outcomes)...)
+	add("reason", names(o.Reasons)...)
+	return strings.Join(parts, ", ")
+}
+
+// refusals reports whether the filter selects any attempts that can be refused on our account.
+func (o *Only) refusals() bool {
+	if o == nil {
+		return true
+	}
+	return (len(o.Outcomes) == 0 || slices.Contains(o.Outcomes, bounce.Soft) || slices.Contains(o.Outcomes, bounce.Hard)) &&
+		(len(o.Reasons) == 0 || slices.ContainsFunc(o.Reasons, bounce.Reason.RefusesSender))
+}
+
+func names[T interface{ String() string }](list []T) (words []string) {
+	for _, x := range list {
+		words = append(words, x.String())
+	}
+	return words
+}
+
+// OfMessages says of how many messages the attempts are; "" where that is not known.
+func (t *Totals) OfMessages() string {
+	if t.Messages == nil {
+		return ""
+	}
+	return "of " + table.Count(*t.Messages, "message")
+}
