@@ -23,14 +23,16 @@ const (
 
 // An Event is what a destination is told. Its JSON is the body of a webhook.
 type Event struct {
-	Version int       `json:"version"` // of the form: 1
-	Kind    string    `json:"event"`
-	ID      string    `json:"id"`       // the same each time that the event is sent
-	Group   string    `json:"incident"` // the same for all events of an incident; "" of More and Test
-	Host    string    `json:"host"`     // that says so
-	Time    time.Time `json:"time"`     // when it was found
-	Text    string    `json:"text"`     // in a sentence
-	Details string    `json:"details,omitempty"`
+	Version int    `json:"version"` // of the form: 1
+	Kind    string `json:"event"`
+	ID      string `json:"id"`       // the same each time that the event is sent
+	Group   string `json:"incident"` // the same for all events of an incident; "" of More and Test
+	// MergedInto is the incident that this one, which ended, is part of from now on.
+	MergedInto string    `json:"merged_into,omitempty"`
+	Host       string    `json:"host"` // that says so
+	Time       time.Time `json:"time"` // when it was found
+	Text       string    `json:"text"` // in a sentence
+	Details    string    `json:"details,omitempty"`
 	// Facts are those of the report's verdict; nil of More and Test.
 	Facts *report.Incident `json:"facts,omitempty"`
 }

@@ -341,9 +341,15 @@ func TestLook(t *testing.T) {
 		"two that are one": {
 			{1 * hour, []finding{in("a", 0, hour, 5, true, false)}, "began"},
 			{2 * hour, []finding{in("a", 0, hour, 5, true, false), in("b", hour, 2*hour, 5, true, false)}, "began"},
-			{3 * hour, []finding{in("a+b", 0, 3*hour, 12, true, false)}, ""},
+			{3 * hour, []finding{in("a+b", 0, 3*hour, 12, true, false)}, "ended into a"},
 			{9 * hour, []finding{in("a+b", 0, 3*hour, 12, false, false)}, "ended"},
 			{10 * hour, []finding{in("a", 0, 3*hour, 12, false, false), in("b", 0, 3*hour, 12, false, false)}, ""},
+		},
+		"one that had ended, and one that goes on": {
+			{1 * hour, []finding{in("a", 0, hour, 5, true, false)}, "began"},
+			{9 * hour, []finding{in("a", 0, hour, 5, false, false), in("b", 8*hour, 9*hour, 5, true, false)}, "ended began"},
+			{10 * hour, []finding{in("a+b", 0, 10*hour, 12, true, false)}, ""},
+			{20 * hour, []finding{in("a+b", 0, 10*hour, 12, false, false)}, "ended"},
 		},
 		"a lucky hour is no end": {
 			{40 * hour, []finding{in("a", 0, 39*hour, 100, true, false)}, "began"},
@@ -374,7 +380,15 @@ func TestLook(t *testing.T) {
 				events := s.look(step.found, moment{now: at, newest: at, quiet: 48 * hour, describe: func(*report.Incident) string { return "" }})
 				var kinds []string
 				for _, e := range events {
-					kinds = append(kinds, e.Kind)
+					kind := e.Kind
+					if e.MergedInto != "" {
+						i := slices.IndexFunc(s.Incidents, func(x *told) bool { return x.ID == e.MergedInto })
+						kind += " into " + s.Incidents[i].Keys[0]
+						if e.Group == e.MergedInto {
+							t.Errorf("%s is merged into itself", e.Group)
+						}
+					}
+					kinds = append(kinds, kind)
 				}
 				if got := strings.Join(kinds, " "); got != step.want {
 					t.Errorf("after %v: %q, want %q", step.at, got, step.want)

@@ -83,7 +83,7 @@ type moment struct {
 //
 // An incident is the same as one that was told where they have a key in common and
 // less than quiet lies between them; several that have become one are told as one from
-// then on. It is over where the search says so and nothing was refused for a while
+// then on, and the others end. It is over where the search says so and nothing was refused for a while
 // (settle), or where there was no refusal for quiet as the log goes on. One that
 // comes back within that time is told again, and is then over only after such a silence:
 // so an incident that flickers is not told over and over.
@@ -98,8 +98,15 @@ func (s *state) look(found []finding, m moment) (events []*Event) {
 		}
 		switch {
 		case len(known) > 0:
+			// One that goes on comes before those that had ended.
+			if i := slices.IndexFunc(known, func(t *told) bool { return t.EndedAt == nil }); i > 0 {
+				known[0], known[i] = known[i], known[0]
+			}
 			t := known[0]
 			for _, other := range known[1:] {
+				if other.EndedAt == nil {
+					events = append(events, other.mergeInto(t, in, m))
+				}
 				t.absorb(other)
 				matched[other] = true
 			}
@@ -187,9 +194,6 @@ func (t *told) absorb(other *told) {
 	if other.Until.After(t.Until) {
 		t.Until = other.Until
 	}
-	if other.EndedAt == nil {
-		t.EndedAt = nil
-	}
 	t.Times = max(t.Times, other.Times)
 	t.Messages, t.Providers, t.Valid = max(t.Messages, other.Messages), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
 }
@@ -223,6 +227,16 @@ func (t *told) end(f *finding, m moment) *Event {
 	at := m.newest
 	t.EndedAt = &at
 	return t.event(Ended, f, m)
+}
+
+// mergeInto ends an incident that is now part of another.
+func (t *told) mergeInto(other *told, in *report.Incident, m moment) *Event {
+	over := *t.Facts
+	over.Ongoing, over.Ended = false, "now part of: "+in.Title
+	e := t.end(&finding{incident: &over}, m)
+	e.Text = table.Clean(table.Cut("Incident merged: "+over.Title+"; now part of: "+in.Title, 1000))
+	e.MergedInto = other.ID
+	return e
 }
 
 // event makes an event, and keeps what it says.

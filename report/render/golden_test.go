@@ -47,7 +47,7 @@ func fullReport(by store.Dimension) *report.Report {
 		Sources: []report.SourceCount{{Path: "/var/log/mail.log.1", Lines: 90000, Attempts: 9000}, {Path: "/var/log/mail.log", Lines: 30000, Attempts: 3482}},
 		Totals: &report.Totals{
 			Messages: new(int64(12140)),
-			Counts: counts(12000, 342, 140), DeliveredRate: 0.961, SoftRate: 0.027, HardRate: 0.011,
+			Counts:   counts(12000, 342, 140), DeliveredRate: 0.961, SoftRate: 0.027, HardRate: 0.011,
 			NotificationHard: 3, Handoff: 17, Probe: 5, Soft5xx: 2, Previous: &report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
 		},
 		Problems: []problem.Problem{{
