@@ -420,6 +420,16 @@ func (r *Report) End() time.Time {
 	return r.AsOf
 }
 
+// logsBegin is the time of the first line of the logs; zero where it is not known.
+func (r *Report) logsBegin() time.Time {
+	for i := range r.Sources {
+		if first := r.Sources[i].First; first != nil {
+			return *first // they are in their order
+		}
+	}
+	return time.Time{}
+}
+
 // Past reports whether the logs go on after the period.
 func (r *Report) Past() bool { return r.End().Before(r.AsOf) }
 
@@ -477,7 +487,14 @@ func (v *Verdict) say(r *Report) {
 		good("No log line was ever read.")
 	case r.Totals != nil && r.Totals.Attempts == 0:
 		v.Status = StatusEmpty
-		good("No delivery attempts in this period.")
+		matching := ""
+		if r.Filter != nil {
+			matching = " match the filter"
+		}
+		good("No delivery attempts%s in this period.", matching)
+		if first := r.logsBegin(); r.Period.Until != nil && !first.Before(*r.Period.Until) {
+			good(" The logs begin at %s.", r.Clock(first))
+		}
 	case len(v.Act) > 0 && len(v.Act)+v.More == 1:
 		v.Status = StatusIncident
 		good("1 incident %s: ", going("is", "was"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -125,6 +126,9 @@ the log FILEs and leaves the database alone. Runs at a lower priority.`,
 			defer reader.Close()
 			r, err := report.Build(cmd.Context(), reader, o)
 			if err != nil {
+				return err
+			}
+			if err := tellUnmatched(cmd, reader, r); err != nil {
 				return err
 			}
 			var found []dnsscan.Finding
@@ -277,6 +281,8 @@ type selection struct {
 	domain, senderDomain, relay, host string
 	mta                               string
 	outcomes, reasons                 []string
+
+	cmd *cobra.Command // whose flags they are; nil: of none
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
@@ -291,6 +297,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 
 // placeFlags select by where mail came from and went, and not by time or outcome.
 func (s *selection) placeFlags(cmd *cobra.Command) {
+	s.cmd = cmd
 	f := cmd.Flags()
 	f.StringVar(&s.domain, "domain", "", "only recipients in this domain")
 	f.StringVar(&s.senderDomain, "sender-domain", "", "only senders in this domain")
@@ -313,6 +320,14 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 	f := store.Filter{
 		Domain: ascii.Lower(s.domain), SenderDomain: ascii.Lower(s.senderDomain),
 		Relay: ascii.Lower(s.relay), Host: s.host, MTA: bounce.MTA(s.mta),
+	}
+	for _, name := range placeOptions {
+		if s.cmd == nil {
+			break
+		}
+		if flag := s.cmd.Flag(name); onCommandLine(flag) && flag.Value.String() == "" {
+			return f, usageErrorf("leave the option out to select all", "--%s is empty", name)
+		}
 	}
 	if s.day != "" {
 		if s.since != "" || s.until != "" {
@@ -361,6 +376,55 @@ func (s *selection) filterAt(now time.Time) (store.Filter, error) {
 	}
 	return f, nil
 }
+
+// placeOptions are those of placeFlags.
+var placeOptions = []string{"domain", "sender-domain", "relay", "host", "mta"}
+
+// tellUnmatched warns of a filter that matches nothing, and names what there is.
+func tellUnmatched(cmd *cobra.Command, s store.Reader, r *report.Report) error {
+	if r.Filter == nil || r.Period.First != nil || r.Timeless {
+		return nil
+	}
+	ctx, hint := cmd.Context(), ""
+	if r.Filter.Host != "" {
+		cells, err := s.Count(ctx, store.Filter{}, store.ByHost)
+		if err != nil {
+			return err
+		}
+		var names []string
+		for i := range cells {
+			names = append(names, table.Clean(table.Cut(cells[i].Keys[0], 64)))
+		}
+		slices.Sort(names)
+		if !slices.Contains(names, r.Filter.Host) {
+			hint = "hosts in the logs: " + strings.Join(names[:min(len(names), hintNames)], ", ")
+			if more := len(names) - hintNames; more > 0 {
+				hint += fmt.Sprintf(" and %d more", more)
+			}
+		}
+	}
+	if r.Filter.MTA != "" {
+		other := bounce.Postfix
+		if r.Filter.MTA == other {
+			other = bounce.Exim
+		}
+		if span, err := s.Span(ctx, store.Filter{MTA: other}); err != nil {
+			return err
+		} else if !span.First.IsZero() {
+			hint = cmp.Or(hint, fmt.Sprintf("there are attempts of %s", other))
+		}
+	}
+	for _, domain := range []string{r.Filter.Domain, r.Filter.SenderDomain} {
+		if _, domain, found := strings.Cut(domain, "@"); found {
+			hint = cmp.Or(hint, "a domain is the part behind the @: "+table.Clean(table.Cut(domain, 255)))
+		}
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: no attempts match the filter: %s\nhint: %s\n", table.Clean(table.Cut(r.Filter.String(), 500)),
+		cmp.Or(hint, "run the report without the filter to see the names that there are"))
+	return nil
+}
+
+const hintNames = 10 // named in a hint
 
 // A condition makes the report end with a status of its own, for monitoring.
 type condition struct {
@@ -472,7 +536,7 @@ func (c condition) met(r *report.Report, now time.Time) (string, error) {
 var formOptions = []string{"by", "sort", "section", "top", "all", "redact"}
 
 // selectOptions say which attempts a question is about, but for the period.
-var selectOptions = []string{"config", "tz", "year", "rules", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
+var selectOptions = slices.Concat([]string{"config", "tz", "year", "rules"}, placeOptions, []string{"outcome", "reason"})
 
 // problemOptions are the thresholds, under both of their names: report and scan have
 // them.
