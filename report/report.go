@@ -425,7 +425,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if err := r.lookAfter(ctx, s, o); err != nil || !wanted(SectionVerdict) {
 		return err
 	}
-	return r.buildVerdict(ctx, s, o)
+	return r.buildVerdict(ctx, s, o, read.Sources)
 }
 
 // buildCounts fills in what comes from the counts by route.

@@ -168,6 +168,13 @@ func (r *Report) verdictSection(wide bool) Section {
 	} else if n != nil {
 		s.say(n.Command, "Silent: is the log still read? Run:")
 	}
+	for i, g := range v.Gaps {
+		if i == gapsTold {
+			s.say("", "Further gaps, see the log coverage: %d.", len(v.Gaps)-i)
+			break
+		}
+		s.say("", "No log: %s, about %s would be usual.", r.Interval(g.From, g.To), table.Count(g.Expected, "attempt"))
+	}
 	for i, h := range v.SilentHosts {
 		if i == hostsShown {
 			s.say("", "Further silent hosts: %d.", len(v.SilentHosts)-i)
@@ -192,6 +199,7 @@ func (r *Report) verdictSection(wide bool) Section {
 const (
 	EndedShown = 3 // incidents that have ended, in the verdict
 	hostsShown = 5
+	gapsTold   = 3
 )
 
 // End is when an incident ended, as far as the log tells.
@@ -386,12 +394,18 @@ func (r *Report) changesSection(wide bool) Section {
 		{Name: "hard", Number: true, Minor: true},
 		{Name: "main reason"},
 	}}
+	s.Data = &table.Table{Columns: s.Table.Columns}
 	if r.Changes == nil {
 		s.Empty = "No previous period to compare with: give a period (-d yesterday) whose previous one is in the logs."
 		return s
 	}
 	for _, c := range r.Changes {
-		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, c.Key, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String()})
+		s.Data.Rows = append(s.Data.Rows, []any{c.Change, c.Kind, c.Key, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String()})
+		name := c.Key
+		if c.Kind == "provider" {
+			name = provider.Name(c.Key)
+		}
+		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, name, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String()})
 	}
 	s.note(r.List(SectionChanges))
 	if words := r.comparedWords(); words != "" && (wide || r.Named) {
@@ -786,7 +800,7 @@ func (r *Report) Headline() string {
 		period = r.Interval(*r.Period.First, *r.Period.Last)
 	}
 	if r.Filter != nil {
-		period += ", only " + strings.ReplaceAll(table.Clean(table.Cut(r.Filter.String(), 100)), "=?", "= ?")
+		period += ", only " + forSubject(r.Filter.String())
 	}
 	var parts []string
 	say := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }
@@ -800,8 +814,7 @@ func (r *Report) Headline() string {
 			if r.Past() && slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) {
 				at = " at its end"
 			}
-			// What a client would decode as an encoded word (RFC 2047) must not be one.
-			worst := strings.ReplaceAll(table.Clean(table.Cut(v.Act[0].Title, 100)), "=?", "= ?")
+			worst := forSubject(v.Act[0].Title)
 			if n > 1 {
 				worst = "worst: " + worst
 			}
@@ -809,6 +822,13 @@ func (r *Report) Headline() string {
 		}
 		if v.Over > 0 {
 			say("%s ended since", table.Count(int64(v.Over), "incident"))
+		}
+		if n := len(v.Ended); n > 0 {
+			last := ""
+			if v.Going == 0 {
+				last = ", the last: " + forSubject(v.Ended[0].Title)
+			}
+			say("%s ended%s", table.Count(int64(n), "incident"), last)
 		}
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))
@@ -820,6 +840,12 @@ func (r *Report) Headline() string {
 		say("last line %s", AgeWords(*v.Newest, r.Now))
 	}
 	return strings.TrimSuffix(strings.ReplaceAll(period, "–", "-")+": "+strings.Join(parts, "; "), ": ")
+}
+
+// forSubject makes a text fit for a header: what a client would decode as an encoded word
+// (RFC 2047) is none.
+func forSubject(s string) string {
+	return strings.ReplaceAll(table.Clean(table.Cut(s, 100)), "=?", "= ?")
 }
 
 // Alarms is how many problems are an alarm: confirmed or likely, no background, and going on

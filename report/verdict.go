@@ -56,6 +56,8 @@ type Verdict struct {
 	// Silence says that the logs end before the period does, for longer than is
 	// usual at this time of day.
 	Silence *Silence `json:"silence,omitempty"`
+	// Gaps are the stretches of the period without a log.
+	Gaps []Gap `json:"gaps,omitempty"`
 	// SilentHosts are those of several mail hosts of which this is true, while others log.
 	SilentHosts []Host `json:"silent_hosts,omitempty"`
 }
@@ -153,7 +155,7 @@ const (
 )
 
 // buildVerdict sums up the sections that are there.
-func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) error {
+func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, sources []store.Source) error {
 	v := &Verdict{Act: []Incident{}, Ended: []Incident{}}
 	if !r.AsOf.IsZero() {
 		newest := r.AsOf.UTC()
@@ -168,6 +170,11 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		return err
 	}
 	v.Silence = r.silence(o, hours)
+	for _, g := range gaps(hours, rotations(sources)) {
+		if s, u := r.Period.Since, r.Period.Until; (s == nil || g.To.After(*s)) && (u == nil || g.From.Before(*u)) {
+			v.Gaps = append(v.Gaps, g)
+		}
+	}
 	v.SilentHosts = silentHosts(r.Hosts)
 
 	noise := Background{Command: r.command}

@@ -262,3 +262,20 @@ func TestProviderTableAddsUp(t *testing.T) {
 		}
 	}
 }
+
+func TestHeadlineEnded(t *testing.T) {
+	r := &Report{Location: time.UTC, Verdict: &Verdict{Ended: []Incident{{Title: "a refuses b"}, {Title: "c refuses d"}}}}
+	if got, want := r.Headline(), "all data: 2 incidents ended, the last: a refuses b"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestChangesName(t *testing.T) {
+	r := &Report{Changes: []Change{{Change: ChangeNew, Kind: "provider", Key: "outlook.com"}, {Change: ChangeNew, Kind: "domain", Key: "outlook.com"}}}
+	s := r.changesSection(false)
+	for i, want := range []string{"Microsoft", "outlook.com"} {
+		if s.Table.Rows[i][2] != want || s.Data.Rows[i][2] != "outlook.com" {
+			t.Errorf("%v, %v", s.Table.Rows[i], s.Data.Rows[i])
+		}
+	}
+}
