@@ -21,9 +21,10 @@ type export struct {
 	left  uint64 // how many of its bytes are still to come
 	value []byte // those that have come, maxJoined at most
 
-	pretty    bool // it is JSON
-	level     int  // how deep in the object the next line stands
-	elsewhere bool // what is no text of it holds a delivery
+	pretty    bool   // it is JSON
+	level     int    // how deep in the object the next line stands
+	top       []byte // the last name at its top level that an object or a list stands under
+	elsewhere bool   // what is no text of it holds a delivery
 }
 
 // maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
@@ -143,7 +144,7 @@ func (e *export) take(key, v []byte, p *Parser) {
 		if e.program == nil {
 			e.field(key, e.keep(v), p)
 		}
-	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME":
+	case "CONTAINER_NAME", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME":
 		e.field(key, e.keep(v), p)
 	}
 }

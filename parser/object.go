@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
 	"bouncelog/bounce"
 )
 
-// open reads the texts that an object carries: the best one, and others that hold
-// deliveries too.
+// open reads the text that an object carries. An object of a web request, or one with another
+// text that holds another delivery, is not understood: one of the texts is a stranger's.
 func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
 	out := o.envelope
 	if outer.form != stampNone {
@@ -26,15 +28,14 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 		out.host = outer.host
 	}
 	kind := p.openText(o.text, &out, r, offset)
-	for i, text := range o.more[:o.count] {
+	for i, t := range o.more[:o.count] {
 		var another Result
-		other := p.openText(text, &out, &another, offset+int64(i)+1)
-		if other == Attempt && kind == Attempt && alike(another.Deliveries, r.Deliveries) {
-			continue
+		other := p.openText(t.text, &out, &another, offset+int64(i)+1)
+		if other != Attempt || kind != Attempt || !alike(another.Deliveries, r.Deliveries) {
+			o.lost = true
 		}
-		kind = r.merge(kind, &another, other)
 	}
-	if o.lost {
+	if o.lost || o.request && (kind == Attempt || kind == Expiry || r.End.Event != "") {
 		r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
 	}
 	return kind
@@ -90,7 +91,7 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 		}
 	}
 	h := &w.h
-	if len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
+	if len(out.program) > 0 && !known && (!out.container && !passesOn().Match(out.program) || !p.beginsAtOnce(text, h)) {
 		// Another program's words, which a stranger may have chosen.
 		if holdsDelivery(text) {
 			return Unparsed
@@ -116,6 +117,12 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	return w.parse(text, r, offset)
 }
 
+// passesOn is the name of a program that passes on the lines of others: an engine of
+// containers, or a container by its id or the MTA it is named after.
+var passesOn = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)^[0-9a-f]{12,64}$|docker|podman|conmon|containerd|mail|postfix|exim|smtp`)
+})
+
 // beginsAtOnce reports whether a line of an MTA's may stand at the very beginning of
 // what a program that is none says. The header is used.
 func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
@@ -135,14 +142,28 @@ func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
 // use. Objects within are read as if their fields were its own.
 type object struct {
 	envelope
-	text []byte
-	rank int // of the name that text stands under
+	namedText
 
-	more  [7][]byte // texts under names of the same rank or a lower one
-	count int
-	lost  bool // one more than that held a delivery
-	size  int  // how many bytes of the line it takes
+	more    [7]namedText // of the same rank or a lower one
+	count   int
+	lost    bool // another text holds another delivery
+	request bool // it is about a request to a web server
+	size    int  // how many bytes of the line it takes
+	direct  bool // the field that is read stands at the top level, or in event.original
 }
+
+// A namedText is a text of an object, and the rank of the name that it stands under.
+type namedText struct {
+	text []byte
+	rank int
+}
+
+// usual is added to the rank of the names under which shippers put the message of an object.
+// Beside that, no other text is a line of the log: it may be a request's or a reply's.
+const usual = 8
+
+// beside reports whether t is a text beside the message.
+func (o *object) beside(t namedText) bool { return o.rank > usual && t.rank < usual }
 
 // maxNested bounds how deep in an object others are read.
 const maxNested = 8
@@ -153,6 +174,7 @@ func (o *object) read(b []byte, p *Parser) bool {
 	o.size = len(b)
 	p.room(len(b))
 	depth := 0
+	var top []byte // the last name at the top level
 scan:
 	for i := 0; i < len(b); {
 		switch b[i] {
@@ -183,6 +205,10 @@ scan:
 			if i == len(b) {
 				break scan
 			}
+			if depth <= 1 {
+				top = key
+			}
+			o.direct = depth <= 1 || depth == 2 && isOriginal(top, key)
 			start := i
 			if b[i] == '"' {
 				if end = closingQuote(b, i+1); end < 0 {
@@ -194,6 +220,7 @@ scan:
 				for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
 					i++
 				}
+				o.direct = false // "line" may be a number
 				o.field(key, b[start:i], p)
 			} else if b[i] == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])) {
 				if v := p.bytesOf(b[i:]); v != nil {
@@ -205,6 +232,11 @@ scan:
 		}
 	}
 	return o.choose(p)
+}
+
+// isOriginal reports event.original and log.original of the Elastic Common Schema.
+func isOriginal(top, key []byte) bool {
+	return string(key) == "original" && (string(top) == "event" || string(top) == "log")
 }
 
 // bytesOf is a list of numbers as a string of JSON: so the journal writes a text that is no
@@ -233,7 +265,7 @@ func (p *Parser) bytesOf(list []byte) []byte {
 // readLogfmt takes a line apart that is nothing but names and values: NAME=VALUE and
 // NAME="VALUE", with the escapes of JSON, and blanks between them.
 func (o *object) readLogfmt(b []byte, p *Parser) bool {
-	o.size = len(b)
+	o.size, o.direct = len(b), true
 	p.room(len(b))
 	for i := 0; i < len(b); {
 		start := i
@@ -304,33 +336,31 @@ func (o *object) choose(p *Parser) bool {
 	o.count = 0
 	if len(more) > 0 {
 		holds := holdsDelivery(o.text)
-		for i, v := range more {
-			if !holdsDelivery(v) {
-				if !holds && !mayHoldLine(o.text) && mayHoldLine(v) {
-					o.text = v
+		for _, t := range more {
+			switch {
+			case holdsDelivery(t.text):
+				if !holds && !o.beside(t) {
+					o.text, holds = t.text, true
+					continue
 				}
-				continue
+				o.more[o.count] = t
+				o.count++
+			case !holds && !o.beside(t) && !mayHoldLine(o.text) && mayHoldLine(t.text):
+				o.text = t.text
 			}
-			if !holds {
-				o.text, holds = v, true
-				continue
-			}
-			more[i] = nil
-			o.more[o.count] = v
-			o.count++
 		}
 	}
 	o.text = unescapeJSON(o.text, &p.scratch)
 	more = o.more[:o.count]
 	o.count = 0
-	for _, v := range more {
-		v = trimSpace(unescapeJSON(v, &p.scratch))
+	for _, t := range more {
+		t.text = trimSpace(unescapeJSON(t.text, &p.scratch))
 		switch text := trimSpace(o.text); {
-		case bytes.HasSuffix(text, v):
-		case bytes.HasSuffix(v, text):
-			o.text = v // the same with its header
+		case bytes.HasSuffix(text, t.text):
+		case bytes.HasSuffix(t.text, text) && !o.beside(t):
+			o.text = t.text // the same with its header
 		default:
-			o.more[o.count] = v
+			o.more[o.count] = t
 			o.count++
 		}
 	}
@@ -376,9 +406,9 @@ func closingQuote(b []byte, i int) int {
 // the time, the host and the program.
 func (o *object) field(key, v []byte, p *Parser) {
 	switch string(key) {
-	case "short_message", "text", "body", "content", "payload", "event", "stringvalue":
+	case "text", "body", "content", "payload", "event", "stringvalue":
 		o.line(1, v)
-	case "msg", "_msg":
+	case "msg", "_msg", "short_message":
 		o.line(2, v)
 	case "message", "MESSAGE", "@message", "textpayload", "syslogmessage":
 		o.line(3, v)
@@ -399,6 +429,10 @@ func (o *object) field(key, v []byte, p *Parser) {
 		}
 	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname":
 		o.program = v
+	case "CONTAINER_ID", "CONTAINER_NAME", "container_id", "container_name":
+		o.container = true
+	case "method", "request_method", "verb", "request", "uri", "user_agent":
+		o.request = true
 	case "syslog_identifier", "syslogtag":
 		o.program, _, _ = bytes.Cut(bytes.TrimSuffix(v, []byte(":")), []byte("["))
 	default:
@@ -424,18 +458,21 @@ const foldable = "syslogmessage"
 
 // line takes a text in, as it stands in JSON.
 func (o *object) line(rank int, v []byte) {
-	if rank > o.rank {
-		o.rank = rank
-		o.text, v = v, o.text
+	t := namedText{v, rank}
+	if o.direct && rank > 1 {
+		t.rank += usual
 	}
-	if len(v) == 0 {
+	if t.rank > o.rank {
+		o.namedText, t = t, o.namedText
+	}
+	if len(t.text) == 0 {
 		return
 	}
 	if o.count < len(o.more) {
-		o.more[o.count] = v
+		o.more[o.count] = t
 		o.count++
 	} else {
-		o.lost = o.lost || holdsDelivery(v)
+		o.lost = o.lost || holdsDelivery(t.text)
 	}
 }
 

@@ -47,6 +47,9 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		case len(value) == 0:
 		case len(value) == 1 && (end == '{' || end == '['):
 			e.level++
+			if e.level == 1 {
+				e.top = bytes.Clone(key)
+			}
 			if e.key = nil; end == '[' {
 				e.key, e.value = bytes.Clone(key), e.value[:0]
 			}
@@ -80,6 +83,7 @@ func (p *Parser) prettyMember(key, v []byte) bool {
 	}
 	p.room(len(v))
 	count, rank := e.count, e.rank
+	e.direct = !isScalar(v) && (e.level == 0 || e.level == 1 && isOriginal(e.top, key))
 	e.field(key, e.keep(v), p)
 	return e.count != count || e.rank != rank || e.lost
 }

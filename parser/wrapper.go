@@ -48,8 +48,9 @@ const (
 // An envelope is what wrappers say of the line within.
 type envelope struct {
 	moment
-	host    []byte
-	program []byte
+	host      []byte
+	program   []byte
+	container bool // the program is a container
 }
 
 // A moment is the time that stands nearest before a line, and where that says no zone, a

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -198,7 +199,7 @@ func TestWrappers(t *testing.T) {
 }
 
 // TestTwoTexts has an object with more texts than one: no delivery in any of them
-// vanishes.
+// vanishes, and one text beside the message, or of another delivery, is not taken for a line.
 func TestTwoTexts(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	for _, keys := range [][2]string{{"message", "log"}, {"log", "message"}, {"text", "body"}, {"message", "message"}, {"_raw", "short_message"}} {
@@ -206,7 +207,7 @@ func TestTwoTexts(t *testing.T) {
 			name, one, other string
 			recipients       string // of the attempts, or "": not understood
 		}{
-			{"two deliveries", wrapSyslog, wrapOther, "a@b.example c@d.example"},
+			{"two deliveries", wrapSyslog, wrapOther, ""},
 			{"one delivery twice", wrapSyslog, wrapSyslog, "a@b.example"},
 			{"its message alone", wrapBare, wrapSyslog, "a@b.example"},
 			{"its beginning cut off", wrapSyslog, wrapSyslog[10:], "a@b.example"},
@@ -214,9 +215,12 @@ func TestTwoTexts(t *testing.T) {
 			{"a message's arrival", "Nov 23 09:47:06 mx1 postfix/qmgr[7]: 4028B460: from=<s@x.example>, size=9, nrcpt=1 (queue active)", wrapSyslog, "a@b.example"},
 			{"one that is not understood", "x = " + strings.Replace(wrapOther, "4028B461", "4A", 1), wrapSyslog, ""},
 		} {
-			for _, line := range []string{
+			for nested, line := range []string{
 				fmt.Sprintf(`{%q:%s,%q:%s}`, keys[0], quote(tt.one), keys[1], quote(tt.other)), fmt.Sprintf(`{"x":{%q:%s},%q:%s}`, keys[1], quote(tt.other), keys[0], quote(tt.one)),
 			} {
+				if nested == 1 && keys[0] != "text" && !strings.Contains(tt.one, wrapBare) {
+					tt.recipients = "" // the object has its message
+				}
 				kind, r := parseLines(t, line)
 				var got []string
 				for _, d := range r.Deliveries {
@@ -227,6 +231,31 @@ func TestTwoTexts(t *testing.T) {
 					t.Errorf("%s: %s: %v %q", tt.name, line, kind, got)
 				}
 			}
+		}
+	}
+	// A web server's, a program's that is no MTA.
+	for _, line := range []string{
+		`{"level":"info","msg":"request","method":"POST","body":%s}`, `{"time":"2026-11-23T09:47:06Z","method":"POST","uri":"/","body":%s}`,
+		`{"msg":"request","request":{"text":%s}}`, `{"msg":"request","request":{"original":%s}}`, `level=info msg=request body=%s`, `level=info method=GET body=%s`,
+		`{"program":"nginx","message":"GET /","http":{"request":{"body":{"content":%s}}}}`, `{"SYSLOG_IDENTIFIER":"nginx","MESSAGE":%s}`,
+		`{"log":` + quote(wrapOther+" ") + `,"log":%s}`, `{"message":` + quote(wrapOther) + `,"reply":{"text":%s}}`,
+	} {
+		for _, x := range []string{wrapSyslog, wrapBare, wrapExim} {
+			if kind, r := parseLines(t, fmt.Sprintf(line, quote(x))); kind != Unparsed {
+				t.Errorf("%s: %s: %v %+v", line, x, kind, r.Deliveries)
+			}
+		}
+		indented := bytes.Buffer{}
+		if line[0] != '{' || json.Indent(&indented, fmt.Appendf(nil, line, quote(wrapSyslog)), "", "  ") != nil {
+			continue
+		}
+		if kind, r := parseLines(t, strings.Split(indented.String(), "\n")...); kind != Unparsed {
+			t.Errorf("%s: indented: %v %+v", line, kind, r.Deliveries)
+		}
+	}
+	for _, outer := range []string{`"SYSLOG_IDENTIFIER":"5f2ab81c03de"`, `"program":"docker"`, `"program":"mailcow/postfix-mailcow"`, `"SYSLOG_IDENTIFIER":"relay-1","CONTAINER_NAME":"relay-1"`} {
+		if kind, _ := parseLines(t, fmt.Sprintf(`{%s,"MESSAGE":%s}`, outer, quote(wrapSyslog))); kind != Attempt {
+			t.Errorf("%s: %v", outer, kind)
 		}
 	}
 	// More than anybody writes, all of them different.
