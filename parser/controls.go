@@ -211,7 +211,8 @@ func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte,
 	for to := r; start < len(line); to = &another {
 		to.reset()
 		k := read(trimBreaks(line[start:end]), to, offset+int64(start))
-		if end < len(line) && p.programs.get([]byte(to.Program)).daemon == notPostfix {
+		cut := k == Attempt && line[start+len(trimBreaks(line[start:end]))-1] != ')' // Postfix ends each so
+		if end < len(line) && (cut || p.programs.get([]byte(to.Program)).daemon == notPostfix) {
 			// What follows may be this line's. It is not believed to be another.
 			to.reset()
 			if k = read(line[start:], to, offset+int64(start)); holdsDelivery(line[end:]) {

@@ -505,7 +505,7 @@ func (f *eximFields) isHandoff() bool {
 // scan reads the fields from the left.
 func (f *eximFields) scan(flag, s string) bool {
 	rest, ok := f.scanAddress(s)
-	if !ok || f.address == "" {
+	if !ok || f.address == "" || namesParent(rest) {
 		return false
 	}
 	rest, deferred := f.scanFields(rest, flag)

@@ -352,6 +352,23 @@ func eximParent(s string) (parent, rest string, ok bool) {
 	return "", "", false
 }
 
+// namesParent reports an unquoted address in brackets with fields behind it, in what follows an
+// address: a reply names none so, and the address may be all that stands before it.
+func namesParent(s string) bool {
+	for i := 0; ; i++ {
+		j := strings.Index(s[i:], "> ")
+		if i += j; j < 0 || i+3 >= len(s) {
+			return false
+		}
+		if s[i+3] == '=' && strings.IndexByte("RTFP", s[i+2]) >= 0 {
+			window := s[max(0, i-maxParent):i]
+			if k := strings.LastIndexByte(window, '<'); k > 0 && window[k-1] == ' ' && !strings.ContainsAny(window[k:], " \"\\") {
+				return true
+			}
+		}
+	}
+}
+
 // endOfAncestors is the index after " (address, address)" at the start of s, or
 // after any other remark in parentheses, or 0.
 func endOfAncestors(s string) int {

@@ -241,6 +241,18 @@ func TestForgedEximRedirected(t *testing.T) {
 			"", "",
 		},
 		{
+			"an alias to an address that imitates a reply, its parent plain", `** lise@bigmail.test R=d T=r H=mx.bigmail.test [192.0.2.2]: SMTP error from remote mail server after RCPT TO:<lise@bigmail.test>: 550 5.1.1 no such user@evil.test <alias@shop.example> R=d T=r H=mx.evil.test [198.51.100.9]: 550 no`,
+			"", "",
+		},
+		{
+			"the same, with the sender named", `=> lise@bigmail.test R=d T=r H=mx.bigmail.test [192.0.2.2] C="250 OK" x@evil.test <alias@shop.example> F=<s@x.example> R=d T=r`,
+			"", "",
+		},
+		{
+			"a reply with somebody's address", `** a@b.example R=r T=t H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 5.1.1 <a@b.example>: Recipient address rejected: a <b@b.example> is gone`,
+			"a@b.example", "",
+		},
+		{
 			"a reply with somebody's quoted address", `** a@b.example R=r T=t H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 to <"joe doe"@b.example>: no`,
 			"a@b.example", "",
 		},
@@ -338,6 +350,13 @@ func TestForgedPostfix(t *testing.T) {
 		)
 		if d := r.Deliveries[0]; kind != Attempt || d.Sender != internal || d.Size != 900 {
 			t.Errorf("%s: sender %q, %d bytes", internal, d.Sender, d.Size)
+		}
+	}
+	// A line feed of a reply's, a part that Postfix does not write.
+	whole := pfHeader + "smtp[1]: 4028B461: to=<victim@bigmail.test" + tail
+	for _, line := range []string{pfDelivery[:len(pfDelivery)-1] + "\r" + whole, pfHeader + "smtp[1]: [2/2] " + whole} {
+		if kind, r := parseLines(t, line); kind != Unparsed {
+			t.Errorf("%q: %v %+v", line, kind, r.Deliveries)
 		}
 	}
 	// A reply that imitates the next field ends nothing.

@@ -417,6 +417,9 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	if !isJSON && !holdsDelivery(msg) {
 		return Skipped
 	}
+	if _, ok := syslogPart(msg); ok {
+		return Unparsed // Postfix writes no parts, and Exim's have been read
+	}
 	if isJSON {
 		var last moment
 		if kind, ok := p.objects(msg, 0, &envelope{host: p.h.host, moment: moment{form: p.h.form, stamp: p.h.stamp}}, &last, r, offset); ok {
