@@ -413,6 +413,7 @@ func TestForgedWords(t *testing.T) {
 		"2026-11-23 09:47:05 [123] Subject: ", "2026-11-23 09:47:05 a subject ", "2026-11-23 09:47:05 Betreff: Re: ",
 		"Nov 23 09:47:05 user alice said: ", "2026-11-23T09:47:05Z user alice said: ", "user alice said: ",
 		"2026-11-23T09:47:05Z ERROR user alice not found ", "[Mon Nov 23 09:47:05 2026] [error] File does not exist: ",
+		"[web] user: ", "2026-11-23T09:47:05Z user: ", "2026-11-23T09:47:05Z INFO [web] user: ", "2026/11/23 09:47:05 user: ",
 		"2026/11/23 09:47:05 [error] user alice7 said: ", "23-Nov-2026 09:47:05.123 SEVERE [http-8080] unknown command: ",
 	} {
 		for _, line := range []string{exim, postfix} {
@@ -420,6 +421,18 @@ func TestForgedWords(t *testing.T) {
 				if kind, r := parseLines(t, whole); kind != Unparsed {
 					t.Errorf("%s: %v %+v", whole, kind, r.Deliveries)
 				}
+			}
+		}
+	}
+}
+
+// TestForgedUser has a user name of a web server's log.
+func TestForgedUser(t *testing.T) {
+	for _, name := range []string{wrapSyslog, wrapExim, wrapBare, "postfix/smtp[7]: " + wrapBare, `{"log":"` + wrapSyslog + `"}`, "300 <22>" + wrapSyslog} {
+		for _, before := range []string{"", "web-1  | ", "[web] ", "Nov 23 09:47:05 host7 web[1]: "} {
+			line := before + "192.0.2.9 - " + name + ` [23/Nov/2026:09:47:05 +0000] "GET / HTTP/1.1" 401 1`
+			if kind, r := parseLines(t, line); kind != Unparsed {
+				t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
 			}
 		}
 	}

@@ -320,7 +320,11 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 				}
 			}
 		}
-		if !isWrapper(line[:i], &p.shapes) || isProse(line[:i]) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
+		words := line[:i]
+		if h.form == stampNone {
+			words = line[:i+len(h.host)] // it may be another word
+		}
+		if !isWrapper(line[:i], &p.shapes) || isProse(words) || isRequest(rest) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
@@ -361,6 +365,9 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 	}
 	if last.form != stampNone {
 		out.prefer(last)
+	}
+	if isRequest(line[i+o.size:]) {
+		return 0, false
 	}
 	kind = p.open(&o, out, r, offset+int64(i))
 	for i += o.size; i < len(line); i += o.size {
@@ -444,7 +451,7 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 		_, n := scanStamp(rest)
 		if begins := n > 0 || i == 0 || msg[i-1] == ' '; begins && (whole || i+start > 0 && isBare(rest, &inner)) {
 			switch {
-			case !isWrapper(msg[:i], &p.shapes) || isProse(msg[:i]):
+			case !isWrapper(msg[:i], &p.shapes) || words != 1 && isProse(msg[:i]):
 				return Skipped
 			case words > 0:
 				return Unparsed
@@ -833,7 +840,7 @@ func holdsEximID(b []byte) bool {
 }
 
 // isProse reports what the grammar of wrappers takes but a person or a stranger may have
-// written: two plain words in a row, three in all, or two before a colon; behind
+// written: two plain words in a row, three in all, or two or the last one before a colon; behind
 // a time as Exim's own log has it, any word but a level. Exim logs there what an access
 // control list says (log_message, logwrite), which often quotes a header.
 func isProse(b []byte) bool {
@@ -865,7 +872,24 @@ func isProse(b []byte) bool {
 			}
 		}
 	}
-	return words > 2 || words == 2 && colon
+	return words > 2 || words == 2 && colon || row > 0 && colon
+}
+
+// isRequest reports the end of a line of a web server's, before which the name of a user
+// stands: ` [23/Nov/2026:09:47:06 +0000] "GET `.
+func isRequest(b []byte) bool {
+	for {
+		i := bytes.Index(b, []byte("] \""))
+		if i < 0 {
+			return false
+		}
+		if at := bytes.LastIndexByte(b[:i], '['); at >= 0 {
+			if _, n := scanStamp(b[at+1:]); at+1+n == i {
+				return true
+			}
+		}
+		b = b[i+1:]
+	}
 }
 
 // isZoneOrDay reports the short name of a time zone or of a day of the week, or any other

@@ -128,6 +128,7 @@ func TestWrappers(t *testing.T) {
 		{"logcli", `{app="mail"} ` + wrapSyslog, "mx1", "smtp"},
 		{"CloudWatch", "2026-11-23T09:47:06.123Z mail/postfix/3f2a77 " + wrapSyslog, "mx1", "smtp"},
 		{"compose and a driver", "relay-1  | Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
+		{"a host without a digit in its name", "Nov 23 09:47:06 relay 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
 		{"German", "Nov 23 09:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
 		{"Splunk's collector", `{"time":1795427226.5,"host":"mx1","event":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
 		{"text", `{"text":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
