@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -434,6 +435,43 @@ func TestForgedUser(t *testing.T) {
 			if kind, r := parseLines(t, line); kind != Unparsed {
 				t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
 			}
+		}
+	}
+}
+
+// TestForgedPieces has lines that an engine of containers has cut in two.
+func TestForgedPieces(t *testing.T) {
+	cri := func(stream, tag, text string) string {
+		return "2026-11-23T09:47:06.1Z " + stream + " " + tag + " " + text
+	}
+	docker := func(stream, text string) string {
+		b, _ := json.Marshal(text)
+		return `{"log":` + string(b) + `,"stream":"` + stream + `","time":"2026-11-23T09:47:06.1Z"}`
+	}
+	long := strings.Repeat("x", maxJoined/2)
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  []Kind
+		end   bool // something waited
+	}{
+		{"CRI, a user's name", []string{cri("stdout", "P", "Nov 23 09:47:06 h sshd[1]: Invalid user "), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Unparsed}, false},
+		{"docker, a user's name", []string{docker("stdout", "x\n"), docker("stdout", "Nov 23 09:47:06 h sshd[1]: Invalid user "), docker("stdout", wrapSyslog+"\n")}, []Kind{Skipped, Skipped, Unparsed}, false},
+		{"CRI, a long line", []string{cri("stdout", "P", wrapSyslog[:99]), cri("stderr", "F", wrapSyslog), cri("stdout", "P", wrapSyslog[99:110]), cri("stdout", "F", wrapSyslog[110:]), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Attempt, Skipped, Attempt, Attempt}, false},
+		{"docker, a long line", []string{docker("stderr", "x\n"), docker("stdout", wrapSyslog[:99]), docker("stderr", wrapSyslog+"\n"), docker("stdout", wrapSyslog[99:]+"\n")}, []Kind{Skipped, Skipped, Attempt, Attempt}, false},
+		{"docker, no line feeds", []string{docker("stdout", wrapSyslog), docker("stdout", wrapOther)}, []Kind{Attempt, Attempt}, false},
+		{"too long", []string{cri("stdout", "P", long), cri("stdout", "P", long), cri("stdout", "P", wrapSyslog), cri("stdout", "F", "x"), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Skipped, Skipped, Unparsed, Attempt}, false},
+		{"no end", []string{cri("stdout", "P", wrapSyslog)}, []Kind{Skipped}, true},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i, line := range tt.lines {
+			if kind := p.Parse([]byte(line), int64(i), &r); kind != tt.want[i] {
+				t.Errorf("%s, line %d: %v, want %v", tt.name, i, kind, tt.want[i])
+			}
+		}
+		if kind, _, ok := p.End(0, &r); ok != tt.end || ok && kind != Unparsed {
+			t.Errorf("%s: the end: %v, %v", tt.name, kind, ok)
 		}
 	}
 }

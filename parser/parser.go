@@ -277,6 +277,7 @@ type Parser struct {
 	flushLeft bool // lines begin with a stamp: see continues
 	resumed   bool // and that is supposed, since none has been read yet
 	parts     parts
+	pieces    pieces
 
 	// The second chance (wrapper.go): the parser of the lines within, how the
 	// last one was found, and what it is told of its wrapper.
@@ -344,6 +345,12 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		if kind, ok := p.exported(line, r, offset); ok {
 			return kind
 		}
+	}
+	if whole, kind, ok := p.pieces.join(line); !ok {
+		r.Time, r.Program = p.Last(), ""
+		return kind
+	} else {
+		line = whole
 	}
 	n := len(line)
 	for n > 0 && line[n-1] <= ' ' {

@@ -144,6 +144,83 @@ func (p *Parser) blank() []byte {
 	return nil
 }
 
+// pieces are the lines that an engine of containers has cut, as it does behind 16 KiB: with
+// "P" for "F" in the form of Kubernetes (CRI), without a line feed at the end of "log" in
+// docker's json-file. What follows is no line of its own, since a stranger may have chosen
+// where the cut is. A line has maxJoined bytes at most.
+type pieces struct {
+	begun [2]struct { // of stdout, of stderr
+		text []byte // with the first piece's header
+		lost bool   // of a delivery that is too long
+	}
+	feeds bool // the log's lines end with line feeds
+}
+
+// join takes a line in. It returns the whole one, which holds until the next call, or reports
+// false with the kind of this line, which is a piece that others follow.
+func (ps *pieces) join(line []byte) (whole []byte, kind Kind, ok bool) {
+	const docker = `{"log":"`
+	at, end, stream, more := 0, len(line), 0, false
+	switch {
+	case hasPrefix(line, docker):
+		at, end = len(docker), closingQuote(line, len(docker))
+		if end < 0 || !bytes.Contains(line[end:], []byte(`"stream":"std`)) {
+			return line, 0, true
+		}
+		fed := bytes.HasSuffix(line[at:end], []byte(`\n`))
+		ps.feeds = ps.feeds || fed
+		more = !fed && ps.feeds
+		if bytes.Contains(line[end:], []byte(`"stream":"stderr"`)) {
+			stream = 1
+		}
+	case len(line) > 10 && line[10] == 'T':
+		at = bytes.IndexByte(line[:min(len(line), maxStamp)], ' ') + 1
+		n := criPrefix(line[at:])
+		if n == 0 {
+			return line, 0, true
+		}
+		more = line[at+n-2] == 'P'
+		if line[at+3] == 'e' {
+			stream = 1
+		}
+		at += n
+	default:
+		return line, 0, true
+	}
+	b := &ps.begun[stream]
+	switch {
+	case len(b.text) == 0 && !more:
+		return line, 0, true
+	case len(b.text) == 0:
+		b.text = append(b.text, line[:end]...)
+	case len(b.text)+len(line) > maxJoined:
+		b.lost = b.lost || holdsDelivery(b.text) || holdsDelivery(line[at:end])
+	default:
+		b.text = append(b.text, line[at:end]...)
+	}
+	if more {
+		return nil, Skipped, false
+	}
+	whole = append(b.text, line[end:]...)
+	lost := b.lost
+	b.text, b.lost = b.text[:0], false
+	if lost {
+		return nil, Unparsed, false
+	}
+	return whole, 0, true
+}
+
+// end forgets a line whose last piece has not come, and reports whether it holds a delivery.
+func (ps *pieces) end() bool {
+	holds := false
+	for i := range ps.begun {
+		b := &ps.begun[i]
+		holds = holds || b.lost || holdsDelivery(b.text)
+		b.text, b.lost = b.text[:0], false
+	}
+	return holds
+}
+
 // End tells what waits for a line that does not come, where a source ends: the last entry of a
 // journal's export, a line of Exim's without its last part. The kind is that of the line read
 // last, which counted as the kind was. To be called until it reports false.
@@ -151,6 +228,10 @@ func (p *Parser) End(offset int64, r *Result) (kind, was Kind, ok bool) {
 	r.reset()
 	if p.how == inExport && p.export.holds() {
 		return p.exportEntry(r, offset), Skipped, true
+	}
+	if p.pieces.end() {
+		r.Time = p.Last()
+		return Unparsed, Skipped, true
 	}
 	for i := range p.parts.begun {
 		if b := &p.parts.begun[i]; b.next > 0 {
