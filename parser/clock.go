@@ -122,7 +122,7 @@ func (c *clock) init(o Options) {
 		c.latest = c.fixed
 	}
 	c.youngest = o.Modified
-	if c.youngest.IsZero() || c.youngest.After(now) {
+	if c.youngest.Unix() < earliest || c.youngest.After(now) {
 		c.youngest = now
 	}
 	c.youngest = c.youngest.AddDate(0, 0, 1)

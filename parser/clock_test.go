@@ -48,6 +48,12 @@ func TestYear(t *testing.T) {
 			[]string{"2025-11-25 11:00:00 +0000"},
 		},
 		{
+			"a file's time that is none",
+			Options{Modified: time.Unix(0, 0), Now: modified},
+			[]string{"Nov 23 11:00:00"},
+			[]string{"2026-11-23 11:00:00 +0000"},
+		},
+		{
 			"the turn of the year in the middle",
 			Options{Modified: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)},
 			[]string{"Dec 31 23:59:59", "Jan  1 00:00:00", "Dec 31 23:59:58", "Jan  1 00:00:01"},

@@ -442,7 +442,7 @@ func TestForgedUser(t *testing.T) {
 // TestForgedPieces has lines that an engine of containers has cut in two.
 func TestForgedPieces(t *testing.T) {
 	cri := func(stream, tag, text string) string {
-		return "2026-11-23T09:47:06.1Z " + stream + " " + tag + " " + text
+		return "2026-11-23T09:47:06.123456789+00:00 " + stream + " " + tag + " " + text
 	}
 	docker := func(stream, text string) string {
 		b, _ := json.Marshal(text)

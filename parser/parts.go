@@ -144,6 +144,9 @@ func (p *Parser) blank() []byte {
 	return nil
 }
 
+// longestStamp is longer than RFC 3339's with nanoseconds, an offset, and a blank.
+const longestStamp = 40
+
 // pieces are the lines that an engine of containers has cut, as it does behind 16 KiB: with
 // "P" for "F" in the form of Kubernetes (CRI), without a line feed at the end of "log" in
 // docker's json-file. What follows is no line of its own, since a stranger may have chosen
@@ -174,7 +177,7 @@ func (ps *pieces) join(line []byte) (whole []byte, kind Kind, ok bool) {
 			stream = 1
 		}
 	case len(line) > 10 && line[10] == 'T':
-		at = bytes.IndexByte(line[:min(len(line), maxStamp)], ' ') + 1
+		at = bytes.IndexByte(line[:min(len(line), longestStamp)], ' ') + 1
 		n := criPrefix(line[at:])
 		if n == 0 {
 			return line, 0, true
