@@ -56,7 +56,8 @@ type Announcer struct {
 	next   time.Time     // no search begins before
 
 	announced map[string]time.Time // the last refusal of each announced key and escalation
-	seen      time.Time            // refusals up to here have been looked at; kept with announced
+	seen      time.Time            // of the newest refusal that was looked at, at most the present; kept with announced
+	looked    int64                // refusals when it was last searched; 0: unknown
 	now       func() time.Time
 }
 
@@ -167,29 +168,37 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 			return false, err
 		}
 	}
-	// A stamp beyond tomorrow is a clock that was wrong: it must not end all alarms
-	// until then.
-	limit := a.now().Add(stampAhead)
-	a.bound(limit)
+	// A stamp beyond tomorrow is a clock that was wrong. One before that is searched, but
+	// hides nothing: what is new is known by the number of refusals, not by their stamps,
+	// since hosts' clocks differ.
+	now := a.now()
+	limit := now.Add(stampAhead)
+	a.bound(now)
 	fresh := store.Filter{Outcomes: []bounce.Outcome{bounce.Soft, bounce.Hard}, Reasons: Searched(), Until: limit}
-	if !a.seen.IsZero() {
-		fresh.Since = a.seen.Add(time.Second)
-	} else if all, err := r.Span(ctx, store.Filter{Until: limit}); err != nil || all.IsZero() {
-		return false, err
-	} else {
-		fresh.Since = all.Last.Add(-searchBack)
+	last := a.seen
+	if last.IsZero() {
+		all, err := r.Span(ctx, store.Filter{Until: limit})
+		if err != nil || all.IsZero() {
+			return false, err
+		}
+		last = earlier(all.Last, now)
 	}
-	refused, err := r.Span(ctx, fresh)
+	fresh.Since = last.Add(-searchBack).Truncate(time.Hour) // whole hours are counted at once
+	refused, err := refusals(ctx, r, fresh)
 	if err != nil {
 		return false, err
 	}
-	newest := refused.Last
-	if newest.IsZero() {
-		if a.now().Sub(a.seen) >= a.o.Quiet() {
+	if refused == 0 || refused == a.looked {
+		if now.Sub(a.seen) >= a.o.Quiet() {
 			a.count(nil) // what there was is over
 		}
 		return false, nil
 	}
+	span, err := r.Span(ctx, fresh)
+	if err != nil {
+		return false, err
+	}
+	newest := earlier(span.Last, now)
 
 	since := newest.Add(-searchBack)
 	if paused := a.seen.Add(-a.o.Quiet()); !a.seen.IsZero() && paused.Before(since) { // what went on during a pause is not new
@@ -203,10 +212,30 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 		return true, err
 	}
 	a.take(problems, newest)
+	fresh.Since = newest.Add(-searchBack).Truncate(time.Hour) // as the next look asks
+	if a.looked, err = refusals(ctx, r, fresh); err != nil {
+		return true, err
+	}
 	if err := r.Close(); err != nil {
 		return true, err
 	}
 	return true, a.note(ctx)
+}
+
+// refusals counts the attempts that match f.
+func refusals(ctx context.Context, r store.Reader, f store.Filter) (n int64, err error) {
+	cells, err := r.Count(ctx, f)
+	for i := range cells {
+		n += cells[i].Attempts
+	}
+	return n, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Take announces what is new among the problems that another search found, as Look does with
@@ -218,7 +247,9 @@ func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem
 			return err
 		}
 	}
-	a.bound(a.now().Add(stampAhead))
+	now := a.now()
+	a.bound(now)
+	newest = earlier(newest, now)
 	before := maps.Clone(a.announced)
 	a.take(problems, newest)
 	before[seenKey] = newest // it is kept with what changes next
@@ -241,7 +272,7 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 		}
 		for _, key := range slices.Concat(append(escalations(p), p.Keys())...) {
 			if at, ok := a.announced[key]; !ok || p.Until.After(at) {
-				a.announced[key] = p.Until
+				a.announced[key] = earlier(p.Until, newest)
 			}
 		}
 	}
@@ -250,10 +281,14 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 	a.forget(newest)
 }
 
-// bound forgets what was seen after limit.
-func (a *Announcer) bound(limit time.Time) {
+// bound has nothing be seen after now, and forgets what a wrong clock noted (stampAhead).
+func (a *Announcer) bound(now time.Time) {
+	limit := now.Add(stampAhead)
 	maps.DeleteFunc(a.announced, func(_ string, at time.Time) bool { return at.After(limit) })
-	if a.seen.After(limit) {
+	for key, at := range a.announced {
+		a.announced[key] = earlier(at, now)
+	}
+	if a.seen = earlier(a.seen, now); a.announced[seenKey].IsZero() {
 		a.seen = time.Time{}
 	}
 }

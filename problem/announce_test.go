@@ -246,27 +246,35 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 			l.refuse(at, 1, "barracuda")
 			l.refuse(at.AddDate(40, 0, 0), 1, "spamcop")
 		}, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 1, "spamcop") }},
+		{"a refusal less than a day ahead", func(l *refusalLog) { l.refuse(at.Add(25*time.Hour), 1, "barracuda") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 1, "spamcop") }},
+		{"a host whose clock is late", func(l *refusalLog) { l.refuse(at.Add(2*time.Hour), 1, "barracuda") }, func(l *refusalLog) { l.refuse(at, 1, "spamcop") }},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			l := &refusalLog{t: t, db: db}
-			var said bytes.Buffer
-			for i, change := range []func(*refusalLog){test.first, test.second, func(*refusalLog) {}} {
-				change(l)
-				said.Reset()
-				w := announcing(&said, db, Thresholds{})
-				w.now = func() time.Time { return at.Add(2 * time.Hour) }
-				w.Look(t.Context())
-				w.Wait()
-				if got, want := strings.Count(said.String(), "level=WARN"), []int{1, 1, 0}[i]; got != want {
-					t.Errorf("search %d: %d announced, want %d\n%s", i, got, want, &said)
+		for _, restarted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, restarted %t", test.name, restarted), func(t *testing.T) {
+				db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-		})
+				defer db.Close()
+				l := &refusalLog{t: t, db: db}
+				var said bytes.Buffer
+				var w *Announcer
+				for i, change := range []func(*refusalLog){test.first, test.second, func(*refusalLog) {}} {
+					change(l)
+					said.Reset()
+					if restarted || w == nil {
+						w = announcing(&said, db, Thresholds{})
+					}
+					w.now = func() time.Time { return at.Add(2 * time.Hour) }
+					w.next, w.asked = time.Time{}, time.Time{}
+					w.Look(t.Context())
+					w.Wait()
+					if got, want := strings.Count(said.String(), "level=WARN"), []int{1, 1, 0}[i]; got != want {
+						t.Errorf("search %d: %d announced, want %d\n%s", i, got, want, &said)
+					}
+				}
+			})
+		}
 	}
 }
 
