@@ -63,7 +63,8 @@ type Notifier struct {
 	Options
 	db    store.Store
 	swap  store.Swapper
-	until time.Time // the log up to here was looked at; zero: nothing was
+	until time.Time // the newest stamp when it was last looked at; zero: it was not
+	seen  int64     // attempts then, see look
 }
 
 // New makes a Notifier. The engine must be able to keep notes that are shared.
@@ -116,7 +117,23 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	m.newest = span.Last
-	if m.newest.IsZero() || m.newest.Equal(n.until) {
+	if m.newest.IsZero() {
+		return true, nil
+	}
+	// A stamp ahead of the clock hides nothing: neither what is logged after it with an
+	// earlier one, nor that an incident goes on.
+	if m.now.Before(m.newest) {
+		m.newest = m.now
+	}
+	cells, err := r.Count(ctx, store.Filter{Since: m.newest.Add(-lookBack).Truncate(time.Hour), Until: limit.Truncate(time.Hour)})
+	if err != nil {
+		return false, err
+	}
+	var seen int64
+	for i := range cells {
+		seen += cells[i].Attempts
+	}
+	if span.Last.Equal(n.until) && seen == n.seen {
 		return true, nil
 	}
 	since := m.newest.Add(-lookBack)
@@ -153,7 +170,7 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 	if done, err = n.keep(ctx, note, s); !done || err != nil {
 		return done, err
 	}
-	n.until = m.newest
+	n.until, n.seen = span.Last, seen
 	for _, e := range events {
 		n.Log.Info("incident "+e.Text, "event", e.Kind, "id", e.ID)
 	}

@@ -406,6 +406,21 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// TestAhead holds that a stamp ahead of the clock hides nothing.
+func TestAhead(t *testing.T) {
+	f := newFixture(t)
+	n := f.notifier()
+	f.mail(start, 30, "shop.example", "x.example", "")
+	now := f.now
+	f.mail(start.Add(23*time.Hour), 1, "other.example", "y.example", "")
+	f.now = now
+	f.with(n)
+	f.want("mail is taken", "")
+	f.mail(now, 30, "shop.example", "x.example", "554 blocked by spamcop")
+	f.with(n)
+	f.want("refused, with stamps before the newest", "began")
+}
+
 // TestBounded holds that neither hostile names nor very many incidents make much of it.
 func TestBounded(t *testing.T) {
 	f := newFixture(t)
