@@ -465,6 +465,13 @@ func TestCourse(t *testing.T) {
 			t.Errorf("scan = %q, want %q", p.Scan, want)
 		}
 	})
+	t.Run("the address of a relay that takes mail", func(t *testing.T) {
+		taken := with(to(60, 0, news, "u%d@other.example", "mx.other.example"), func(m *mail) { m.address = "203.0.113.77" })
+		p := problemsOf(t, join(taken, refused(3, 3, day, news, users, relay, mail{says: "554 5.7.1 Client host [203.0.113.77] blocked using zen.spamhaus.org; see 203.0.113.26"})))[0]
+		if diff := gocmp.Diff([]string{"203.0.113.26"}, p.Addresses); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
 	t.Run("a name that a shell would take apart", func(t *testing.T) {
 		p := problemsOf(t, refused(1, 1, 0, "x@$(reboot).example", users, relay, mail{reason: bounce.Blocklist, detail: "spamcop", code: 554}))[0]
 		if p.Scan != "bouncelog explain 554" {

@@ -93,7 +93,7 @@ type floodSearch struct {
 // findFloods finds the accounts that flood among the attempts that match f; none where f
 // selects by recipient, relay or reason, since shares of that prove nothing.
 func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) (found []Problem, err error) {
-	if f.Domain != "" || f.Relay != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
+	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
 		return nil, nil
 	}
 	all, err := s.Span(ctx, store.Filter{})

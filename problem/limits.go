@@ -12,6 +12,7 @@ const (
 	hostsAsked       = 100     // recipient domains whose usual provider is asked for; others are their own
 	historyProviders = 24      // providers of one history; an incident at more is not compared
 	faultsPerStream  = 4       // how often a timeline is divided to find further faults
+	addressesAsked   = 500     // own addresses that are looked for among the relays; more are not named
 	textsRead        = 20      // incidents without a sample whose first reply is looked up
 )
 

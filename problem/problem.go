@@ -205,6 +205,9 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	if err := readTexts(ctx, s, incidents); err != nil {
 		return nil, err
 	}
+	if err := dropRelays(ctx, s, f, incidents); err != nil {
+		return nil, err
+	}
 	for _, in := range incidents {
 		if in.spam {
 			if err := in.readOriginals(ctx, s); err != nil {

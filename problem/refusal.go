@@ -141,6 +141,29 @@ func readTexts(ctx context.Context, s store.Reader, incidents []*incident) error
 	return nil
 }
 
+// dropRelays removes the addresses that mail was handed to in the period of f from those that
+// the replies name as ours: whoever answers may name any.
+func dropRelays(ctx context.Context, s store.Reader, f store.Filter, incidents []*incident) error {
+	took := map[string]bool{}
+	for _, in := range incidents {
+		for i := range in.samples {
+			x := &in.samples[i]
+			for _, ip := range x.addresses {
+				if _, asked := took[ip]; asked || len(took) == addressesAsked {
+					continue
+				}
+				span, err := s.Span(ctx, store.Filter{Since: f.Since, Until: f.Until, RelayIP: ip, Outcomes: []bounce.Outcome{bounce.Delivered}})
+				if err != nil {
+					return err
+				}
+				took[ip] = !span.IsZero()
+			}
+			x.addresses = slices.DeleteFunc(x.addresses, func(ip string) bool { t, asked := took[ip]; return t || !asked })
+		}
+	}
+	return nil
+}
+
 // between returns those of refusals in the order of time that are in [since, until). The
 // answer shares their memory, without room to append.
 func between(list []*refusal, since, until moment) []*refusal {

@@ -13,6 +13,7 @@ type Filter struct {
 	Domain       string    // of the recipient
 	SenderDomain string
 	Relay        string // suffix of the relay's host name, at a label
+	RelayIP      string // of the relay
 	Host         string
 	MTA          bounce.MTA
 	Outcomes     []bounce.Outcome
@@ -40,7 +41,7 @@ type Filter struct {
 // OfMessages reports whether f selects by properties of a whole message only: the time,
 // the logging host, the MTA and the queue id.
 func (f Filter) OfMessages() bool {
-	return f.Domain == "" && f.SenderDomain == "" && f.Relay == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
+	return f.Domain == "" && f.SenderDomain == "" && f.Relay == "" && f.RelayIP == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
 }
 

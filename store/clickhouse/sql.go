@@ -106,6 +106,7 @@ func conditions(f *store.Filter) where {
 	if f.Relay != "" {
 		w.add(underRelay("lower(relay_host)", ascii.Lower(f.Relay)))
 	}
+	text("relay_ip", f.RelayIP)
 	text("host", f.Host)
 	text("mta", string(f.MTA))
 	if len(f.Outcomes) > 0 {

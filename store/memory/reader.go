@@ -116,7 +116,7 @@ func (e *event) matches(f *store.Filter) bool {
 	return (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
 		(f.Domain == "" || e.RecipientDomain == ascii.Lower(f.Domain)) &&
 		(f.SenderDomain == "" || e.SenderKnown && e.SenderDomain == ascii.Lower(f.SenderDomain)) &&
-		(f.Relay == "" || relay == suffix || strings.HasSuffix(relay, "."+suffix)) &&
+		(f.Relay == "" || relay == suffix || strings.HasSuffix(relay, "."+suffix)) && (f.RelayIP == "" || e.RelayIP == f.RelayIP) &&
 		(f.Host == "" || e.Host == f.Host) && (f.MTA == "" || e.MTA == f.MTA) &&
 		(len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, e.Outcome)) &&
 		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, e.Reason)) &&
@@ -201,7 +201,7 @@ func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension)
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
 	}
-	handover, destination := false, f.Domain != "" || f.Relay != ""
+	handover, destination := false, f.Domain != "" || f.Relay != "" || f.RelayIP != ""
 	for _, dim := range by {
 		if _, known := new(event).key(dim); !known {
 			return nil, fmt.Errorf("count: cannot count by %q", dim)

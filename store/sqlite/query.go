@@ -73,7 +73,7 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 		q.nothing = q.nothing || len(m) == 0
 		return m, err
 	}
-	if f.Domain != "" || f.Relay != "" {
+	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" {
 		if q.routes, err = k.routesOf(c, q); err != nil {
 			return nil, err
 		}
@@ -142,9 +142,16 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 			return nil
 		}, "SELECT id FROM name WHERE "+isRelay("?1"), q.Relay)
 	}
+	var hosts idSet
+	if q.RelayIP != "" && err == nil {
+		err = c.Each(func(row []driver.Value) error {
+			hosts.add(num(row[0]))
+			return nil
+		}, "SELECT id FROM route WHERE ip = ?1", ipValue(q.RelayIP))
+	}
 	found := make(map[int64]bool)
 	for id, domain := range ends.domains {
-		if (q.Domain == "" || int64(domain) == q.domain) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) {
+		if (q.Domain == "" || int64(domain) == q.domain) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) && (q.RelayIP == "" || hosts.has(int64(id))) {
 			found[int64(id)] = true
 		}
 	}
@@ -331,6 +338,11 @@ func (q *query) where() string {
 			}
 			if q.Relay != "" {
 				routes = append(routes, "host IN (SELECT id FROM name WHERE "+isRelay(quote(q.Relay))+")")
+			}
+			if n, ok := ipValue(q.RelayIP).(int64); ok {
+				routes = append(routes, fmt.Sprintf("ip = %d", n))
+			} else if q.RelayIP != "" {
+				routes = append(routes, "ip = "+quote(store.Clean(q.RelayIP, store.MaxWord)))
 			}
 			cond = append(cond, "a.route IN (SELECT id FROM route WHERE "+strings.Join(routes, " AND ")+")")
 		}

@@ -329,6 +329,10 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 		{Relay: "domain0.example"},
 		{Relay: "mx0.domain0.example"},
 		{Relay: "ain0.example"},
+		{RelayIP: hard.RelayIP},
+		{RelayIP: soft.RelayIP, Outcomes: []bounce.Outcome{bounce.Delivered}},
+		{RelayIP: hard.RelayIP, Relay: hard.RelayHost, Domain: hard.RecipientDomain},
+		{RelayIP: "2001:db8::25"},
 		{Host: "mx2"},
 		{Host: "mx1", Domain: "domain2.example"},
 		{MTA: bounce.Postfix},
@@ -678,6 +682,7 @@ func describe(f store.Filter) string {
 	add("domain", f.Domain)
 	add("sender", f.SenderDomain)
 	add("relay", f.Relay)
+	add("relay ip", f.RelayIP)
 	add("host", f.Host)
 	add("mta", string(f.MTA))
 	for _, o := range f.Outcomes {
