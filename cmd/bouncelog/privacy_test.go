@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"os"
@@ -14,10 +15,11 @@ import (
 )
 
 // secretName is how every name of personLog looks: a mark, and a number.
-var secretName = regexp.MustCompile(`(?i)zqn\d+q`)
+var secretName = regexp.MustCompile(`(?i)zqn(?:\d+|\{\w+\})q`)
 
 // replies are ways in which servers name a recipient; %[1]s is the address, %[2]s the local
-// part, %[3]s the same coded as in URLs, %[4]s in upper case.
+// part, %[3]s the same coded as in URLs, %[4]s in upper case, %[6]s to
+// %[8]s coded as in URLs, in quoted-printable and in base64.
 var namingReplies = []string{
 	`550 5.1.1 <%[1]s>: Recipient address rejected: User unknown in virtual mailbox table`,
 	`550 5.1.1 user %[2]s unknown`,
@@ -31,7 +33,16 @@ var namingReplies = []string{
 	`553 sorry, '%[2]s' (%[2]s) [%[2]s] is not %[2]s+tag or x-%[2]s_y`,
 	`550 5.1.1 the alias is gone: unknown user: zqn%[5]dq`,
 	`550 5.1.1 user zqn%[5]dq unknown here`,
+	`550 5.1.1 mailbox %[3]s unknown`,
+	`550 5.1.1 the mailbox of %[6]s is gone`,
+	`550 5.1.1 the mailbox of =?utf-8?Q?%[7]s?= is gone`,
+	`550 5.1.1 the mailbox of =?utf-8?B?%[8]s?= is gone`,
+	`550 5.1.1 cannot run /usr/lib/%[2]s as wanted`,
+	`550 5.2.0 cannot open /home/zqn%[5]dq.ten/mbox: permission denied`,
+	`550 5.1.1 %[4]s: no such person`,
 }
+
+var dots = strings.NewReplacer(".", "%2E", " ", "%20")
 
 // personLog writes lines of every kind about people, from the n-th message on.
 func personLog(b *bytes.Buffer, from, to int) {
@@ -50,10 +61,13 @@ func personLog(b *bytes.Buffer, from, to int) {
 			rcpt = fmt.Sprintf(`"%s %s"`, rcpt, person())
 		case 3:
 			rcpt = person() + "." + rcpt
+		case 4:
+			rcpt = "é" + rcpt + "ö"
 		}
 		bare := strings.Trim(rcpt, `"`)
 		reply := func() string {
-			return fmt.Sprintf(namingReplies[n%len(namingReplies)]+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]d", rcpt+"@else.example", bare, url.PathEscape(bare), strings.ToUpper(bare), n*10+9)
+			return fmt.Sprintf(namingReplies[n%len(namingReplies)]+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]d%.0[6]s%.0[7]s%.0[8]s", rcpt+"@else.example", bare, url.PathEscape(bare), strings.ToUpper(bare), n*10+9,
+				dots.Replace(bare), strings.ReplaceAll(dots.Replace(bare), "%", "="), base64.StdEncoding.EncodeToString([]byte(bare)))
 		}
 		id := fmt.Sprintf("%012X", 0x4A0000000000+n)
 		pl := func(format string, a ...any) { fmt.Fprintf(b, at+" mx1 postfix/"+format+"\n", a...) }

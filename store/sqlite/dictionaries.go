@@ -220,8 +220,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 	template, failed := t.Text, a.Outcome != bounce.Delivered
 	if !failed {
 		// Replies to deliveries that begin alike share the row of the first.
-		whole, _ := bounce.Split(a.Response)
-		template = d.scrub(whole, d.secret.names(a))
+		template, _ = bounce.Split(d.scrub(a.Response, d.secret.names(a)))
 	}
 	same := func(text driver.Value) bool {
 		if failed {

@@ -27,7 +27,12 @@ func (s *secret) prepare(a *store.Attempt, p *prepared) {
 		p.template = bounce.TemplateOf(&a.Delivery)
 	}
 	if s.pseudonym != nil {
-		p.template.Text = s.scrub(p.template.Text, s.names(&a.Delivery))
+		// Of the text that was scrubbed: a token of a template may hide a part of a name.
+		d := a.Delivery
+		d.Response = s.scrub(d.Response, s.names(&d))
+		situation := p.template.Situation
+		p.template = bounce.TemplateOf(&d)
+		p.template.Situation = situation
 	}
 	h := k.add(k.add(k.add(12, p.template.Text), a.Host), a.TLS)
 	h = k.add(k.add(k.add(k.add(h, string(a.MTA)), a.Instance), a.Agent), a.Status)

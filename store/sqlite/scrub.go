@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -51,8 +53,41 @@ func (s *secret) scrub(text string, names []string) string {
 	for _, name := range names {
 		text = s.scrubName(text, name)
 	}
+	text = encodedWord.ReplaceAllStringFunc(text, func(word string) string { // may hold a name
+		at := encodedWord.FindStringSubmatchIndex(word)
+		return word[:at[2]] + s.local(word[at[2]:at[3]]) + word[at[3]:]
+	})
+	text = filePath.ReplaceAllStringFunc(text, s.scrubPath)
 	return s.scrubAnnounced(s.scrubAddresses(text)) // what was replaced stays
 }
+
+var (
+	// encodedWord is text in base64 (RFC 2047 section 2).
+	encodedWord = regexp.MustCompile(`=\?[\w-]+\?[Bb]\?([A-Za-z0-9+/]+=*)\?=`)
+	// filePath is the path of a file of two components or more, which may be a mailbox.
+	filePath = regexp.MustCompile(`(?:^|[\s"'<(\[|=:])(?:/[^/\s"'<>()\[\]:;,{}]+){2,}`)
+)
+
+// scrubPath replaces the components of a path but those that name no person.
+func (s *secret) scrubPath(path string) string {
+	parts := strings.Split(path, "/")
+	for i := 1; i < len(parts); i++ {
+		if name := strings.TrimRight(parts[i], "."); !systemNames[name] {
+			parts[i] = s.local(name) + parts[i][len(name):]
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// systemNames are directories and programs of mail servers.
+var systemNames = func() map[string]bool {
+	m := make(map[string]bool)
+	for _, w := range strings.Fields(`Maildir bin cur cyrus deliver dev dovecot dovecot-lda etc exim exim4 home inbox lib lib64 libexec lmtp local log mail maildir
+		mailbox mailman mbox mnt new null opt postfix private procmail queue root run sbin sendmail share spool srv tmp usr users var virtual vmail`) {
+		m[w] = true
+	}
+	return m
+}()
 
 // scrubAddresses replaces what stands before each "@", which may be written as in a URL.
 func (s *secret) scrubAddresses(text string) string {
@@ -175,6 +210,14 @@ func matchName(text, name string) int {
 		if i >= len(text) {
 			return 0
 		}
+		if r, size := utf8.DecodeRuneInString(name[n:]); r >= 0x80 && r != utf8.RuneError {
+			is, read := codedRune(text[i:])
+			if unicode.ToLower(is) != unicode.ToLower(r) {
+				return 0
+			}
+			i, n = i+read, n+size-1
+			continue
+		}
 		if a, b := lowerByte(text[i]), lowerByte(name[n]); a == b || separator(a) && separator(b) {
 			i++
 			continue
@@ -186,6 +229,21 @@ func matchName(text, name string) int {
 		i += size
 	}
 	return i
+}
+
+// codedRune returns the character that text begins with, in any coding, and its size in text.
+func codedRune(text string) (r rune, size int) {
+	var b []byte
+	for len(b) < utf8.UTFMax && !utf8.FullRune(b) && size < len(text) {
+		c, n := codedByte(text[size:])
+		if n == 0 {
+			c, n = text[size], 1
+		}
+		b = append(b, c)
+		size += n
+	}
+	r, _ = utf8.DecodeRune(b)
+	return r, size
 }
 
 // codedByte returns a byte and how many bytes code it; 0: none does.
