@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"internal/hostile":         {},
 	"internal/metrics":         {},
 	"internal/provider":        {"bounce", "internal/ascii"},
-	"internal/table":           {},
+	"internal/table":           {"internal/when"},
 	"internal/term":            {},
 	"internal/when":            {},
 	"internal/dnsscan":         {},

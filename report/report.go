@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/when"
 	"bouncelog/judge"
 	"bouncelog/problem"
 	"bouncelog/store"
@@ -637,10 +638,9 @@ func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dime
 	return points, nil
 }
 
-// known is a time that a line bears: attempts without one are kept at the beginning of
-// time, and no mail was logged before RFC 821.
+// known is t, or zero where no line bears it.
 func known(t time.Time) time.Time {
-	if t.Year() < 1982 {
+	if !when.Known(t) {
 		return time.Time{}
 	}
 	return t

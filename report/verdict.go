@@ -391,7 +391,7 @@ func (r *Report) Clock(t time.Time) string {
 	if !r.Now.IsZero() && t.Format(time.DateOnly) == r.Now.In(r.Location).Format(time.DateOnly) {
 		return t.Format("15:04")
 	}
-	return t.Format("2006-01-02 15:04")
+	return when.Stamp(t, "2006-01-02 15:04")
 }
 
 // AtEnd says at the end of what: of the last day of the period, or when it ends.
@@ -471,7 +471,11 @@ func (v *Verdict) say(r *Report) {
 	worst := func() {
 		in := &v.Act[0]
 		bad("%s", in.Title)
-		good(", since %s, %s", r.Clock(in.Since), in.Figures())
+		since := r.Clock(in.Since)
+		if when.Known(in.Since) {
+			since = "since " + since
+		}
+		good(", %s, %s", since, in.Figures())
 		if in.After == AfterEnded {
 			good("; ended %s", r.Clock(in.AfterEnded))
 		}

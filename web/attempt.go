@@ -18,6 +18,7 @@ import (
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/judge"
 	"bouncelog/report"
 	"bouncelog/report/render"
@@ -148,7 +149,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		}
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: table.Text(a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05")), URL: to},
+			{Value: table.Text(when.Stamp(a.Time.In(v.server.o.Location), "2006-01-02 15:04:05")), URL: to},
 			{Value: a.Outcome.String(), Class: outcomeClass(a)},
 			{Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
 			{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)},
@@ -283,7 +284,7 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	sentence := report.Sentence(a)
 	v.Phrases = []report.Phrase{{Text: strings.ToUpper(sentence[:1]) + sentence[1:], Bad: a.Outcome == bounce.Hard}}
 	v.Command = "bouncelog trace " + shellWord(a.QueueID)
-	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: a.Outcome.String()})
+	v.Facts = append(v.Facts, report.Fact{Label: "Time", Value: when.Stamp(a.Time.In(v.server.o.Location), "2006-01-02 15:04:05 MST")}, report.Fact{Label: "Outcome", Value: a.Outcome.String()})
 	if a.Reason != bounce.NoReason {
 		v.Facts = append(v.Facts, report.Fact{Label: "Reason", Value: a.Reason.String()})
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/report"
 	"bouncelog/store"
 )
@@ -88,7 +89,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: a.Time.In(v.server.o.Location).Format("2006-01-02 15:04:05"), URL: to},
+			{Value: when.Stamp(a.Time.In(v.server.o.Location), "2006-01-02 15:04:05"), URL: to},
 			{Value: a.Outcome.String(), Class: outcomeClass(a)},
 			{Value: report.Sentence(a)},
 			{Value: reply(a)},

@@ -16,6 +16,8 @@ import (
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
+
+	"bouncelog/internal/when"
 )
 
 // A Table is rows of cells under named columns. A cell is nil, a string, a
@@ -47,7 +49,7 @@ func (m Minute) String() string {
 	if m.IsZero() {
 		return ""
 	}
-	return m.Format("2006-01-02 15:04")
+	return when.Stamp(m.Time, "2006-01-02 15:04")
 }
 
 // Text is a cell as a person reads it: clean, on one line.

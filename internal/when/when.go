@@ -157,3 +157,15 @@ func Span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d s", d/time.Second)
 }
+
+// Known reports whether t is a time that a line bears: attempts without one are stored at the
+// beginning of time, and no mail was logged before RFC 821 (1982).
+func Known(t time.Time) bool { return t.Year() >= 1982 }
+
+// Stamp is t in a layout; "time unknown" where it is not (see Known).
+func Stamp(t time.Time, layout string) string {
+	if !Known(t) {
+		return "time unknown"
+	}
+	return t.Format(layout)
+}

@@ -10,6 +10,7 @@ import (
 
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/report"
 )
 
@@ -233,7 +234,7 @@ func suppressTable(w io.Writer, l *report.SuppressionList, o SuppressOptions) er
 		if t == nil {
 			return "never"
 		}
-		return t.In(loc).Format("2006-01-02 15:04")
+		return when.Stamp(t.In(loc), "2006-01-02 15:04")
 	}
 	b := bufio.NewWriter(w)
 	bold := func(s string) string {

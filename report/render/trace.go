@@ -6,6 +6,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/judge"
 	"bouncelog/report"
 	"bouncelog/store"
@@ -25,7 +26,7 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 			message = key
 			say("message ", a.QueueID, report.Origin(a))
 		}
-		say("  ", a.Time.In(loc).Format("2006-01-02 15:04:05"), "  ", report.Sentence(a))
+		say("  ", when.Stamp(a.Time.In(loc), "2006-01-02 15:04:05"), "  ", report.Sentence(a))
 		if a.Outcome != bounce.Delivered && a.Response != "" {
 			say("      ", a.Response)
 		}

@@ -267,7 +267,8 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("ends of messages without source", "SELECT count(*) FROM message_end WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
 	count("ends of messages without origin", "SELECT count(*) FROM message_end WHERE origin NOT IN (SELECT id FROM origin)")
 	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
-	stray := fmt.Sprintf("(at < %d OR at >= %d)", earliest, latest(time.Now()))
+	// A line without a time is stored at minTime: that is no damage.
+	stray := fmt.Sprintf("(at < %d AND at <> %d OR at >= %d)", earliest, minTime, latest(time.Now()))
 	count("attempts dated before 1990 or after tomorrow ('bouncelog db prune --stray-times' removes them)",
 		"SELECT (SELECT count(*) FROM delivery WHERE "+stray+") + (SELECT count(*) FROM failure WHERE "+stray+")")
 	// A repeated line reaches past its offset, by 1,000 at most.

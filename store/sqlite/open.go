@@ -50,8 +50,10 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 }
 
 func (d *DB) openReadOnly() error {
-	if _, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
+	if st, err := os.Stat(d.path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("open %s: %w", d.path, store.ErrMissing)
+	} else if err == nil && !st.Mode().IsRegular() && !st.IsDir() {
+		return fmt.Errorf("open %s: %w: not a regular file", d.path, store.ErrForeign)
 	}
 	if err := strangersLog(d.path); err != nil {
 		return err

@@ -111,7 +111,10 @@ type DB struct {
 // create makes an empty file with mode 0640 where there is none. SQLite gives its
 // -wal and -shm files the same mode.
 func (d *DB) create() error {
-	if _, err := os.Stat(d.path); err == nil {
+	if st, err := os.Stat(d.path); err == nil {
+		if !st.Mode().IsRegular() && !st.IsDir() { // SQLite would leave a journal beside a device
+			return fmt.Errorf("open %s: %w: not a regular file", d.path, store.ErrForeign)
+		}
 		return nil
 	}
 	f, err := os.OpenFile(d.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o640)

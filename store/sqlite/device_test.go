@@ -1,0 +1,39 @@
+package sqlite
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"bouncelog/store"
+)
+
+// TestNoFile holds that neither a device nor a named pipe is opened, and that nothing is left
+// beside it.
+func TestNoFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{path}
+	device := filepath.Join(dir, "device")
+	if err := syscall.Mknod(device, syscall.S_IFCHR|0o600, 1<<8|3); err == nil { // as /dev/null; needs root
+		paths = append(paths, device)
+	}
+	for _, path := range paths {
+		for _, o := range []Options{{}, {ReadOnly: true}} {
+			if db, err := Open(t.Context(), path, o); !errors.Is(err, store.ErrForeign) {
+				t.Errorf("%s, %+v: %v", path, o, err)
+				if err == nil {
+					db.Close()
+				}
+			}
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != len(paths) {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
