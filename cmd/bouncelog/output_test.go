@@ -223,9 +223,25 @@ func TestOutputSharedDirectory(t *testing.T) {
 	if err := writeTo(t, trap, "new"); !errors.Is(err, fs.ErrPermission) || content(t, filepath.Join(safe, "passwd")) != "old" {
 		t.Errorf("%s: %v", trap, err)
 	}
+	// A link in place of a parent directory, also behind a link of our own.
+	parent, own := filepath.Join(dir, "parent"), filepath.Join(safe, "own")
+	if err := errors.Join(os.Symlink(safe, parent), os.Lchown(parent, 4321, 4321), os.Symlink(filepath.Join(parent, "."), own)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(parent, "passwd"), filepath.Join(parent, "fresh"), filepath.Join(own, "passwd"), dir + "/./parent//passwd"} {
+		if err := writeTo(t, path, "new"); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(safe, "fresh")); err == nil || content(t, filepath.Join(safe, "passwd")) != "old" {
+		t.Error("it was written through the parent")
+	}
 	// Our own are no stranger's.
-	for _, path := range []string{link, file} {
-		if err := os.Lchown(path, 0, 0); err != nil {
+	if err := os.Lchown(parent, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, file, filepath.Join(own, "fresh")} {
+		if err := os.Lchown(path, 0, 0); err != nil && path != filepath.Join(own, "fresh") {
 			t.Fatal(err)
 		}
 		if err := writeTo(t, path, "new"); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -27,7 +29,7 @@ const maxLinks = 40
 // dangling link names comes into being. What else is there (a device, a named pipe, a
 // socket) is written to as it is, since a rename would replace it by a file.
 //
-// A link that another user than root laid, and what another user put into a sticky
+// A link that another user than root laid, be it in place of a parent directory, and what another user put into a sticky
 // directory that all may write to, such as /tmp, is an error that is fs.ErrPermission.
 func writeFile(ctx context.Context, path string, print func(w io.Writer) error) error {
 	there, err := os.Stat(path)
@@ -49,34 +51,49 @@ func writeFile(ctx context.Context, path string, print func(w io.Writer) error) 
 	return replaceFile(target, old, print)
 }
 
-// followLinks is the path that path leads to, which is no symbolic link, and what is
-// there; nil: nothing yet.
+// followLinks is the path that path leads to, no component of which is a symbolic link, and
+// what is there; nil: nothing yet. Every link on the way is checked, those of parents too.
 func followLinks(path string) (target string, info fs.FileInfo, err error) {
-	for range maxLinks {
-		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return path, nil, nil
+	dir, rest := "", path
+	for links := 0; ; {
+		if strings.HasPrefix(rest, "/") {
+			dir = cmp.Or(dir, "/")
 		}
-		if err != nil {
+		rest = strings.TrimLeft(rest, "/")
+		name, below, more := strings.Cut(rest, "/")
+		here := dir + name
+		info, err := os.Lstat(here)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return dir + rest, nil, nil // where a parent is missing, it cannot be written
+		case err != nil:
 			return "", nil, err
+		case info.Mode().Type() == fs.ModeSymlink || !more:
+			if err := ofStranger(here, info); err != nil {
+				return "", nil, err
+			}
 		}
-		if err := ofStranger(path, info); err != nil {
-			return "", nil, err
+		switch {
+		case info.Mode().Type() == fs.ModeSymlink:
+			if links++; links > maxLinks {
+				return "", nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
+			}
+			link, err := os.Readlink(here)
+			if err != nil {
+				return "", nil, err
+			}
+			if strings.HasPrefix(link, "/") {
+				dir = ""
+			}
+			if rest = link; more {
+				rest += "/" + below
+			}
+		case !more || strings.Trim(below, "/") == "":
+			return dir + rest, info, nil
+		default:
+			dir, rest = here+"/", below
 		}
-		if info.Mode().Type() != fs.ModeSymlink {
-			return path, info, nil
-		}
-		link, err := os.Readlink(path)
-		if err != nil {
-			return "", nil, err
-		}
-		if !filepath.IsAbs(link) {
-			dir, _ := filepath.Split(path)
-			link = dir + link // not cleaned: "link/.." is not the directory that link is in
-		}
-		path = link
 	}
-	return "", nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP}
 }
 
 // ofStranger is an error where info, at path, was put there by another user to have
