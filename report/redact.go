@@ -74,10 +74,22 @@ func (d *redactor) text(s string) string {
 		return p[1] + d.hash(p[2]) + p[3]
 	})
 	for _, local := range d.locals {
-		s = d.word(s, local)
+		s = d.word(s, local, local)
+		if coded := codedName.Replace(local); coded != local {
+			s = d.word(s, coded, local)
+			s = d.word(s, strings.ReplaceAll(coded, "=", "%"), local)
+		}
 	}
-	return s
+	return store.ReplaceInPaths(s, func(name string) string {
+		if redacted().MatchString(name) {
+			return name
+		}
+		return d.hash(name)
+	})
 }
+
+// codedName codes a local part as quoted-printable.
+var codedName = strings.NewReplacer(".", "=2E", "-", "=2D", "_", "=5F", "+", "=2B", " ", "=20", "=", "=3D")
 
 // namesInText are names without a domain: <root>, user "lise", sasl_username=lise.
 var namesInText = sync.OnceValue(func() *regexp.Regexp {
@@ -174,9 +186,9 @@ func localStart(s string, at int) int {
 	return 0
 }
 
-// word redacts local where it stands as a word of its own, in whatever case.
-func (d *redactor) word(s, local string) string {
-	name, lower := d.hash(local), lowerSameLength(local)
+// word redacts local, spelled in some way, where it stands as a word of its own, in whatever case.
+func (d *redactor) word(s, spelled, local string) string {
+	name, lower := d.hash(local), lowerSameLength(spelled)
 	from := 0
 	for {
 		i := strings.Index(lowerSameLength(s[from:]), lower)
@@ -184,7 +196,7 @@ func (d *redactor) word(s, local string) string {
 			return s
 		}
 		i += from
-		end := i + len(local)
+		end := i + len(spelled)
 		before, _ := utf8.DecodeLastRuneInString(s[:i])
 		after, _ := utf8.DecodeRuneInString(s[end:])
 		if partOfName(before) || partOfName(after) {
@@ -265,7 +277,7 @@ func (d *redactor) report(r *Report) {
 	}
 	if c := r.Unparsed; c != nil {
 		for i := range c.Sample {
-			c.Sample[i].Text = d.text(c.Sample[i].Text)
+			c.Sample[i].Text = store.Shape(c.Sample[i].Text)
 		}
 		for i := range c.Reasons {
 			c.Reasons[i].Text = d.text(c.Reasons[i].Text)

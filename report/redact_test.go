@@ -29,6 +29,10 @@ func TestRedactText(t *testing.T) {
 		{"550 mailto:secret@good.example", "secret"},
 		{"550 \u212a\u0130 hidden.name is not here", "hidden.name"}, // letters whose small ones have another length
 		{"550 hidden.name \u2c62\u023a", "hidden.name"},
+		{"550 5.1.1 hidden=2Ename is not here", "hidden"},
+		{"550 5.1.1 see https://x.example/?to=HIDDEN%2ename&p=1", "HIDDEN"},
+		{"cannot open /home/secret/mbox: permission denied", "secret"},
+		{"error writing \"/var/vmail/good.example/secret.\"", "secret"},
 		{"550 secret@", "nothing to find"},
 	} {
 		got := d.text(c.in)
@@ -56,6 +60,17 @@ func TestRedactText(t *testing.T) {
 	}
 	if b := d.address("lisa@good.example"); b == a || !strings.HasSuffix(b, "@good.example") {
 		t.Errorf("%s, %s", a, b)
+	}
+}
+
+// TestRedactSample holds that of a line that was not understood the shape is left.
+func TestRedactSample(t *testing.T) {
+	r := &Report{Location: time.UTC, Unparsed: &Coverage{Sample: []UnparsedSample{{Text: "Nov 23 10:00:00 mx1 postfix/smtp[1]: 550 kim.secret unknown, status=odd"}}}}
+	if err := r.Redact(); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Unparsed.Sample[0].Text; got != "Nov 23 10:00:00 mx1 postfix/smtp[1]: 000 xxx.xxxxxx xxxxxxx, status=xxx" {
+		t.Error(got)
 	}
 }
 

@@ -57,37 +57,12 @@ func (s *secret) scrub(text string, names []string) string {
 		at := encodedWord.FindStringSubmatchIndex(word)
 		return word[:at[2]] + s.local(word[at[2]:at[3]]) + word[at[3]:]
 	})
-	text = filePath.ReplaceAllStringFunc(text, s.scrubPath)
+	text = store.ReplaceInPaths(text, s.local)
 	return s.scrubAnnounced(s.scrubAddresses(text)) // what was replaced stays
 }
 
-var (
-	// encodedWord is text in base64 (RFC 2047 section 2).
-	encodedWord = regexp.MustCompile(`=\?[\w-]+\?[Bb]\?([A-Za-z0-9+/]+=*)\?=`)
-	// filePath is the path of a file of two components or more, which may be a mailbox.
-	filePath = regexp.MustCompile(`(?:^|[\s"'<(\[|=:])(?:/[^/\s"'<>()\[\]:;,{}]+){2,}`)
-)
-
-// scrubPath replaces the components of a path but those that name no person.
-func (s *secret) scrubPath(path string) string {
-	parts := strings.Split(path, "/")
-	for i := 1; i < len(parts); i++ {
-		if name := strings.TrimRight(parts[i], "."); !systemNames[name] {
-			parts[i] = s.local(name) + parts[i][len(name):]
-		}
-	}
-	return strings.Join(parts, "/")
-}
-
-// systemNames are directories and programs of mail servers.
-var systemNames = func() map[string]bool {
-	m := make(map[string]bool)
-	for _, w := range strings.Fields(`Maildir bin cur cyrus deliver dev dovecot dovecot-lda etc exim exim4 home inbox lib lib64 libexec lmtp local log mail maildir
-		mailbox mailman mbox mnt new null opt postfix private procmail queue root run sbin sendmail share spool srv tmp usr users var virtual vmail`) {
-		m[w] = true
-	}
-	return m
-}()
+// encodedWord is text in base64 (RFC 2047 section 2).
+var encodedWord = regexp.MustCompile(`=\?[\w-]+\?[Bb]\?([A-Za-z0-9+/]+=*)\?=`)
 
 // scrubAddresses replaces what stands before each "@", which may be written as in a URL.
 func (s *secret) scrubAddresses(text string) string {
@@ -352,44 +327,12 @@ func (s *secret) scrubAnnounced(text string) string {
 	return text
 }
 
-// A line that was not understood is stored as its shape: where a name stands in it, nobody
-// knows. What the syslog daemon wrote in front of it and the names of its fields stay.
-var (
-	syslogHead = regexp.MustCompile(`^\S+(?: +\S+){1,4}?\[\d+\]: `)
-	fieldNames = regexp.MustCompile(`\b(?:to|orig_to|relay|delay|delays|dsn|status|from|size|nrcpt|conn_use|tls|client|sasl_method|sasl_username|message-id|sender|[A-Z]{1,3})=`)
-)
-
-// shape is a line of the log as it is stored.
+// shape is a line of the log that was not understood, as it is stored.
 func (s *secret) shape(line string) string {
 	if s.pseudonym == nil {
 		return line
 	}
-	head := syslogHead.FindString(line)
-	if strings.ContainsAny(head, "@<>\"*") {
-		head = ""
-	}
-	b := []byte(head)
-	rest := line[len(head):]
-	done := 0
-	mask := func(part string) {
-		for _, r := range part {
-			switch {
-			case r >= 0x80, 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
-				b = append(b, 'x')
-			case '0' <= r && r <= '9':
-				b = append(b, '0')
-			default:
-				b = append(b, byte(r))
-			}
-		}
-	}
-	for _, at := range fieldNames.FindAllStringIndex(rest, -1) {
-		mask(rest[done:at[0]])
-		b = append(b, rest[at[0]:at[1]]...)
-		done = at[1]
-	}
-	mask(rest[done:])
-	return string(b)
+	return store.Shape(line)
 }
 
 // atext reports whether c may stand in an unquoted local part (RFC 5322 3.2.3).
