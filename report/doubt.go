@@ -414,6 +414,11 @@ func (d doubts) moved(e *evidence, claims []*claim) error {
 	if err != nil {
 		return err
 	}
+	type change struct {
+		at    time.Time
+		whole bool
+	}
+	changes := map[[2]string]change{} // by domain and server
 	asked := 0
 	for _, c := range claims {
 		servers := servings[c.domain]
@@ -441,25 +446,38 @@ func (d doubts) moved(e *evidence, claims []*claim) error {
 		if !took || judge.OwnRelay(relay) || min(before, now.n) < refusedTogether || since.After(now.first) || c.Fault.Last.Sub(now.first.AddDate(0, 0, 1)) >= refusedForDays {
 			continue
 		}
-		began, err := e.delivery(store.Filter{Domain: c.domain, Relay: server}, now.first, now.last.AddDate(0, 0, 1), false)
-		if err != nil {
-			return err
-		}
-		// On the day of the change: no mail went to the server before, and none to another since.
-		n := 0
-		for a, err := range e.s.Attempts(e.ctx, store.Filter{Host: e.f.Host, MTA: e.f.MTA, Domain: c.domain, Outcomes: []bounce.Outcome{bounce.Delivered}, Since: began, Until: now.first.AddDate(0, 0, 1)}, store.Page{Limit: readAtMost}) {
-			if err != nil {
+		x, known := changes[[2]string{c.domain, server}]
+		if !known {
+			if x.at, x.whole, err = e.change(c.domain, server, now); err != nil {
 				return err
 			}
-			if serverOf(a.RelayHost) != server {
-				n++
-			}
+			changes[[2]string{c.domain, server}] = x
 		}
-		if n == 0 && c.Fault.Last.Sub(began) < refusedForDays {
+		if x.whole && c.Fault.Last.Sub(x.at) < refusedForDays {
 			d.add(c, "refused by a server to which the mail of the domain had gone for less than three days: its user table may not have been complete")
 		}
 	}
 	return nil
+}
+
+// change is when the mail of a domain began to go to a server, and whether on the rest of that
+// day none went to another; x is when the server took mail.
+func (e *evidence) change(domain, server string, x serving) (at time.Time, whole bool, err error) {
+	if at, err = e.delivery(store.Filter{Domain: domain, Relay: server}, x.first, x.last.AddDate(0, 0, 1), false); err != nil {
+		return at, false, err
+	}
+	f := store.Filter{Host: e.f.Host, MTA: e.f.MTA, Domain: domain, Outcomes: []bounce.Outcome{bounce.Delivered}, Since: at, Until: x.first.AddDate(0, 0, 1)}
+	for _, limit := range [...]int{4, readAtMost} { // where servers take turns the next few deliveries show it; to read all 30 of a day reads the day
+		for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: limit}) {
+			if err != nil {
+				return at, false, err
+			}
+			if serverOf(a.RelayHost) != server {
+				return at, false, nil
+			}
+		}
+	}
+	return at, true, nil
 }
 
 // statedBy is the relay that stated a claim first.
@@ -509,7 +527,7 @@ func (d doubts) relayed(e *evidence, c *claim) error {
 	if d.has(c) || c.relay == "" && c.Detail != judge.DetailSmarthost || c.hosted() {
 		return nil
 	}
-	last, err := e.lastTook(c.domain)
+	last, err := e.lastTook(c.domain, []*claim{c})
 	if err == nil && last.Before(c.FirstSince) {
 		d.add(c, "only your smarthost says so, for itself, and it has taken no mail for the domain since: ask who runs it")
 	}
@@ -550,7 +568,7 @@ func (d doubts) together(e *evidence, claims []*claim) error {
 // that sends it little has long stretches with dead addresses only.
 func (d doubts) meanwhile(e *evidence, claims []*claim) error {
 	domain := claims[0].domain
-	last, err := e.lastTook(domain)
+	last, err := e.lastTook(domain, claims)
 	if err != nil {
 		return err
 	}
@@ -591,7 +609,13 @@ func tookBefore(claims []*claim) (list []*claim) {
 
 // since doubts the refusals of a domain since it took mail last.
 func (d doubts) since(e *evidence, claims []*claim) error {
-	last, err := e.lastTook(claims[0].domain)
+	// Mostly too little was refused on the last day and since, whenever on that day the domain took mail.
+	day := e.days[claims[0].domain]
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return c.FirstSince.Before(day) })
+	if addresses(claims) < refusedTogether && addresses(tookBefore(claims)) < leftTogether {
+		return nil
+	}
+	last, err := e.lastTook(claims[0].domain, claims)
 	if err != nil {
 		return err
 	}
@@ -806,11 +830,15 @@ func (e *evidence) smarthost(claims []*claim) error {
 }
 
 // lastTook is when a domain took mail last; zero: not at all, or long before it was
-// refused. Of very many domains, the end of that day.
-func (e *evidence) lastTook(domain string) (time.Time, error) {
+// refused. Of very many domains, the end of that day; where all claims are older than the day,
+// its beginning.
+func (e *evidence) lastTook(domain string, claims []*claim) (time.Time, error) {
 	day, ok := e.days[domain]
 	if !ok {
 		return time.Time{}, nil
+	}
+	if !slices.ContainsFunc(claims, func(c *claim) bool { return !c.FirstSince.Before(day) }) {
+		return day, nil
 	}
 	if last, known := e.last[domain]; known {
 		return last, nil
