@@ -81,7 +81,7 @@ func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p place,
 }
 
 // records yields the rows that match, in the order of time.
-func (q *query) records(c *sqlite3.Conn, p cut, yield func(*record) error) error {
+func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) error) error {
 	if q.nothing {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (q *query) records(c *sqlite3.Conn, p cut, yield func(*record) error) error
 		if failed {
 			selects = append(selects, fromFailure+each+p.order("a", failureKey))
 		}
-		return q.page(c, p, selects, yield)
+		return r.page(q, c, p, selects, yield)
 	}
 	spans, err := q.spans(c)
 	if err != nil {
@@ -160,8 +160,8 @@ const pageAtOnce = 1000
 // page yields the first rows that some statements select, in the order of time. It reads
 // only pieces that may hold them: a report asks some hundred times for the delivery next to a
 // moment.
-func (q *query) page(c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
-	all, err := pieces(c)
+func (r *reader) page(q *query, c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
+	all, err := r.counting.pieces(c)
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (r *reader) attempts(ctx context.Context, f store.Filter, p store.Page, yie
 	}
 	t := newTexts(c.Conn)
 	var x store.Attempt
-	return q.records(c.Conn, part, func(row *record) error {
+	return r.records(q, c.Conn, part, func(row *record) error {
 		if err := t.fill(row, &x); err != nil {
 			return err
 		}

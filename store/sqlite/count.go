@@ -363,7 +363,7 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 			return false, nil
 		}
 		if all == nil {
-			if all, err = pieces(c); err != nil {
+			if all, err = r.counting.pieces(c); err != nil {
 				return false, err
 			}
 		}

@@ -62,7 +62,7 @@ func TestCountEdges(t *testing.T) {
 			}
 		}
 		c := g.(*reader).take(t.Context())
-		all, err := pieces(c.Conn)
+		all, err := g.(*reader).counting.pieces(c.Conn)
 		c.Unlock()
 		must(t, err)
 		begins := f.Since.Truncate(24 * time.Hour)

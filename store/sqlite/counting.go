@@ -14,6 +14,7 @@ type counting struct {
 	ends    *routeEnds
 	replies *replyKinds
 	waiting *map[int64]bool // see firstsPending
+	parts   *[]*piece
 }
 
 // once reads something where it was not read yet.
@@ -98,4 +99,16 @@ func (k *counting) firstsPending(c *sqlite3.Conn) (*map[int64]bool, error) {
 			return nil
 		}, "SELECT columns(pair) FROM pending")
 	})
+}
+
+// pieces are those of readPieces; they are not to be changed.
+func (k *counting) pieces(c *sqlite3.Conn) ([]*piece, error) {
+	all, err := once(k, &k.parts, func() (*[]*piece, error) {
+		all, err := readPieces(c)
+		return &all, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return *all, nil
 }

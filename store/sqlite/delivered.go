@@ -22,7 +22,7 @@ func (r *reader) Delivered(ctx context.Context, asked []store.Stream, limit int)
 }
 
 func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.History, error) {
-	all, err := pieces(c.Conn)
+	all, err := readPieces(c.Conn) // Cover marks them
 	if err != nil {
 		return nil, err
 	}

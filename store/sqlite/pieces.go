@@ -15,8 +15,9 @@ type piece struct {
 	store.Piece
 }
 
-// pieces are the chunks, and for each source the rows that are in none yet.
-func pieces(c *sqlite3.Conn) ([]*piece, error) {
+// readPieces reads the chunks, in the order of their rows, and then for each source the rows that
+// are in none yet.
+func readPieces(c *sqlite3.Conn) ([]*piece, error) {
 	var all []*piece
 	ends := make(map[int64]*piece) // the last of each source
 	err := c.Columns(4, func(v []int64) error {
@@ -51,24 +52,4 @@ func during(all []*piece, time span) (n int) {
 		}
 	}
 	return n
-}
-
-// inTime returns the pieces that may hold rows that match, in the order of time or from the
-// end. Pieces whose times are not stored come first.
-func (q *query) inTime(all []*piece, last bool) []*piece {
-	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
-	for _, p := range all {
-		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
-			tail.Since, tail.Until = -forever, forever
-			list = append(list, &tail)
-		} else if p.Since < q.until && p.Until >= q.since {
-			list = append(list, p)
-		}
-	}
-	if last {
-		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(b.Until, a.Until) })
-	} else {
-		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.Since, b.Since) })
-	}
-	return list
 }

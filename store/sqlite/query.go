@@ -260,6 +260,26 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 	return out, err
 }
 
+// inTime returns the pieces that may hold rows that match, in the order of time or from the
+// end. Pieces whose times are not stored come first.
+func (q *query) inTime(all []*piece, last bool) []*piece {
+	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
+	for _, p := range all {
+		if tail := *p; p.hi == attemptsOf(attemptID(p.lo).source()).hi {
+			tail.Since, tail.Until = -forever, forever
+			list = append(list, &tail)
+		} else if p.Since < q.until && p.Until >= q.since {
+			list = append(list, p)
+		}
+	}
+	if last {
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(b.Until, a.Until) })
+	} else {
+		slices.SortFunc(list, func(a, b *piece) int { return cmp.Compare(a.Since, b.Since) })
+	}
+	return list
+}
+
 // in is the condition that a column is one of some ids.
 func in(column string, ids []int64) string {
 	var b strings.Builder

@@ -173,13 +173,13 @@ var errMany = errors.New("too many rows to be put in order at once")
 // refusalRows reads rows, of at most n, each half of the table by a reader of its own. The
 // error is errMany where there are too many.
 func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
-	all, err := pieces(c.Conn)
+	all, err := r.counting.pieces(c.Conn)
 	if err != nil {
 		return nil, err
 	}
 	middle := int64(0)
 	if len(all) > 0 {
-		slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
+		all = slices.SortedFunc(slices.Values(all), func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
 		middle = all[len(all)/2].lo
 	}
 	left := new(atomic.Int64)

@@ -111,7 +111,7 @@ func (q *query) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool
 // ends finds the first and the last period in a rollup, if there is one, and there the
 // first and the last row.
 func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
-	all, err := pieces(c)
+	all, err := r.counting.pieces(c)
 	if err != nil {
 		return err
 	}

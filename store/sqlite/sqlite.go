@@ -15,7 +15,7 @@
 //	values:  layout errors hash values pseudonym scrub prepare response seen idset
 //	tables:  tables narrow chunk rollup record texts dictionary address dictionaries preload
 //	writing: ledger writer append
-//	reading: finder counting query pieces reader attempts count span refusals delivered replies
+//	reading: finder pieces counting query reader attempts count span refusals delivered replies
 //	         recipients queue coverage export
 //	file:    files claim sqlite log transact backup open write readers notes watch usersql
 //	         describe check rejudge prune restore
