@@ -26,6 +26,7 @@ type query struct {
 	domain     int64
 	senderDom  int64
 	routes     map[int64]bool // nil: any
+	relays     []int64        // names of the relays of routes
 	kinds      func(kind int64) bool
 	origins    map[int64]bool
 	recipients []int64
@@ -137,10 +138,16 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	}
 	var relays idSet
 	if q.Relay != "" {
-		err = c.Each(func(row []driver.Value) error {
-			relays.add(num(row[0]))
-			return nil
-		}, "SELECT id FROM name WHERE "+isRelay("?1"), q.Relay)
+		names, err := k.relayNames(c)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if isRelay(name.text, lower(q.Relay)) {
+				relays.add(name.id)
+			}
+		}
+		q.relays = slices.Collect(relays.all())
 	}
 	var hosts idSet
 	if q.RelayIP != "" && err == nil {
@@ -155,12 +162,13 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 			found[int64(id)] = true
 		}
 	}
-	return found, err
+	return found, nil
 }
 
-// isRelay is the condition on a row of name that it is a relay's name, as SQL, or one below it.
-func isRelay(relay string) string {
-	return fmt.Sprintf("substr(text, -length(%[1]s)) = %[1]s COLLATE NOCASE AND (length(text) = length(%[1]s) OR substr(text, -length(%[1]s) - 1, 1) = '.')", relay)
+// isRelay reports whether a name is that of a relay, or one below it.
+func isRelay(name, relay string) bool {
+	above, ok := strings.CutSuffix(name, relay)
+	return ok && (above == "" || strings.HasSuffix(above, "."))
 }
 
 // quote is a text as SQL.
@@ -357,7 +365,7 @@ func (q *query) where() string {
 				routes = append(routes, fmt.Sprintf("domain = %d", q.domain))
 			}
 			if q.Relay != "" {
-				routes = append(routes, "host IN (SELECT id FROM name WHERE "+isRelay(quote(q.Relay))+")")
+				routes = append(routes, in("host", q.relays))
 			}
 			if n, ok := ipValue(q.RelayIP).(int64); ok {
 				routes = append(routes, fmt.Sprintf("ip = %d", n))
