@@ -11,6 +11,7 @@ import (
 type Filter struct {
 	Since, Until time.Time // Since ≤ time < Until
 	Domain       string    // of the recipient
+	Domains      []string  // as well as Domain: of the recipient, any of them
 	SenderDomain string
 	Relay        string // suffix of the relay's host name, at a label
 	RelayIP      string // of the relay
@@ -38,10 +39,18 @@ type Filter struct {
 	QueuedBefore time.Time
 }
 
+// RecipientDomains are Domain and Domains; none: of any.
+func (f *Filter) RecipientDomains() []string {
+	if f.Domain == "" {
+		return f.Domains
+	}
+	return append(slices.Clip(f.Domains), f.Domain)
+}
+
 // OfMessages reports whether f selects by properties of a whole message only: the time,
 // the logging host, the MTA and the queue id.
 func (f Filter) OfMessages() bool {
-	return f.Domain == "" && f.SenderDomain == "" && f.Relay == "" && f.RelayIP == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
+	return f.Domain == "" && len(f.Domains) == 0 && f.SenderDomain == "" && f.Relay == "" && f.RelayIP == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
 }
 

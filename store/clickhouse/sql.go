@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -99,7 +100,12 @@ func conditions(f *store.Filter) where {
 	if !f.Until.IsZero() {
 		w.add("at < " + strconv.FormatInt(ceil(f.Until), 10))
 	}
-	text("recipient_domain", ascii.Lower(f.Domain))
+	if list := slices.Clone(f.RecipientDomains()); len(list) > 0 {
+		for i, name := range list {
+			list[i] = ascii.Lower(name)
+		}
+		w.add("recipient_domain IN (" + quotes(list) + ")")
+	}
 	if f.SenderDomain != "" {
 		w.add("sender_known AND sender_domain = " + quote(ascii.Lower(f.SenderDomain)))
 	}

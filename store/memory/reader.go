@@ -114,7 +114,7 @@ func (r *reader) Coverage(context.Context) (*store.Coverage, error) {
 func (e *event) matches(f *store.Filter) bool {
 	relay, suffix := ascii.Lower(e.RelayHost), strings.TrimPrefix(ascii.Lower(f.Relay), ".")
 	return (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
-		(f.Domain == "" || e.RecipientDomain == ascii.Lower(f.Domain)) &&
+		(f.Domain == "" && len(f.Domains) == 0 || slices.ContainsFunc(f.RecipientDomains(), func(name string) bool { return e.RecipientDomain == ascii.Lower(name) })) &&
 		(f.SenderDomain == "" || e.SenderKnown && e.SenderDomain == ascii.Lower(f.SenderDomain)) &&
 		(f.Relay == "" || relay == suffix || strings.HasSuffix(relay, "."+suffix)) && (f.RelayIP == "" || e.RelayIP == f.RelayIP) &&
 		(f.Host == "" || e.Host == f.Host) && (f.MTA == "" || e.MTA == f.MTA) &&
@@ -201,7 +201,7 @@ func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension)
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
 	}
-	handover, destination := false, f.Domain != "" || f.Relay != "" || f.RelayIP != ""
+	handover, destination := false, f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != ""
 	for _, dim := range by {
 		if _, known := new(event).key(dim); !known {
 			return nil, fmt.Errorf("count: cannot count by %q", dim)

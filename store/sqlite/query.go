@@ -21,9 +21,9 @@ type query struct {
 	store.Filter
 	since, until int64 // seconds; until is exclusive
 
-	failedOnly bool // of recipients that took no mail ever
-	nothing    bool // it names what the database does not hold
-	domain     int64
+	failedOnly bool    // of recipients that took no mail ever
+	nothing    bool    // it names what the database does not hold
+	domains    []int64 // of the recipient
 	senderDom  int64
 	routes     map[int64]bool // nil: any
 	relays     []int64        // names of the relays of routes
@@ -49,22 +49,12 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	if !f.Until.IsZero() {
 		q.until = ceilSecond(f.Until)
 	}
-	if f.Domain != "" || f.SenderDomain != "" {
-		find, err := newFinder(c)
-		if err != nil {
-			return nil, err
-		}
-		for name, id := range map[string]*int64{f.Domain: &q.domain, f.SenderDomain: &q.senderDom} {
-			if name == "" {
-				continue
-			}
-			if *id, err = find.name(lower(name)); err != nil {
-				return nil, err
-			}
-			q.nothing = q.nothing || *id == 0
-		}
-	}
 	var err error
+	if q.domains, q.senderDom, err = namesAsked(c, f); err != nil {
+		return nil, err
+	}
+	anywhere := len(f.RecipientDomains()) == 0
+	q.nothing = !anywhere && len(q.domains) == 0 || f.SenderDomain != "" && q.senderDom == 0
 	set := func(sql string, args ...any) (map[int64]bool, error) {
 		m := make(map[int64]bool)
 		err := c.Each(func(row []driver.Value) error {
@@ -74,7 +64,7 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 		q.nothing = q.nothing || len(m) == 0
 		return m, err
 	}
-	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" {
+	if !q.nothing && (!anywhere || f.Relay != "" || f.RelayIP != "") {
 		if q.routes, err = k.routesOf(c, q); err != nil {
 			return nil, err
 		}
@@ -130,13 +120,44 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	return q, nil
 }
 
+// namesAsked are the ids of the recipients' domains that f names, as far as they are stored, and of
+// the sender's; 0: none.
+func namesAsked(c *sqlite3.Conn, f store.Filter) (domains []int64, sender int64, err error) {
+	asked := f.RecipientDomains()
+	if len(asked) == 0 && f.SenderDomain == "" {
+		return nil, 0, nil
+	}
+	find, err := newFinder(c)
+	if err != nil {
+		return nil, 0, err
+	}
+	if f.SenderDomain != "" {
+		if sender, err = find.name(lower(f.SenderDomain)); err != nil {
+			return nil, 0, err
+		}
+	}
+	for _, name := range asked {
+		id, err := find.name(lower(name))
+		if err != nil {
+			return nil, 0, err
+		}
+		if id != 0 {
+			domains = append(domains, id)
+		}
+	}
+	return domains, sender, nil
+}
+
 // routesOf are the routes to a domain and to relays.
 func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	ends, err := k.routes(c)
 	if err != nil {
 		return nil, err
 	}
-	var relays idSet
+	var domains, relays idSet
+	for _, id := range q.domains {
+		domains.add(id)
+	}
 	if q.Relay != "" {
 		names, err := k.relayNames(c)
 		if err != nil {
@@ -150,15 +171,17 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 		q.relays = slices.Collect(relays.all())
 	}
 	var hosts idSet
-	if q.RelayIP != "" && err == nil {
-		err = c.Each(func(row []driver.Value) error {
+	if q.RelayIP != "" {
+		if err := c.Each(func(row []driver.Value) error {
 			hosts.add(num(row[0]))
 			return nil
-		}, "SELECT id FROM route WHERE ip = ?1", ipValue(q.RelayIP))
+		}, "SELECT id FROM route WHERE ip = ?1", ipValue(q.RelayIP)); err != nil {
+			return nil, err
+		}
 	}
 	found := make(map[int64]bool)
 	for id, domain := range ends.domains {
-		if (q.Domain == "" || int64(domain) == q.domain) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) && (q.RelayIP == "" || hosts.has(int64(id))) {
+		if (len(q.domains) == 0 || domains.has(int64(domain))) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) && (q.RelayIP == "" || hosts.has(int64(id))) {
 			found[int64(id)] = true
 		}
 	}
@@ -361,8 +384,8 @@ func (q *query) where() string {
 			cond = append(cond, in("a.route", sorted(q.routes)))
 		} else {
 			var routes []string
-			if q.domain != 0 {
-				routes = append(routes, fmt.Sprintf("domain = %d", q.domain))
+			if len(q.domains) > 0 {
+				routes = append(routes, in("domain", q.domains))
 			}
 			if q.Relay != "" {
 				routes = append(routes, in("host", q.relays))

@@ -326,6 +326,9 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 		{Domain: "absent.example"},
 		{SenderDomain: "sender0.example"},
 		{SenderDomain: "sender1.example", Domain: "domain1.example"},
+		{Domains: []string{"domain0.example", "DOMAIN1.example", "nowhere.example"}},
+		{Domain: "domain2.example", Domains: []string{"domain1.example"}},
+		{Domains: []string{"nowhere.example"}},
 		{Relay: "domain0.example"},
 		{Relay: "mx0.domain0.example"},
 		{Relay: "ain0.example"},
@@ -679,7 +682,9 @@ func describe(f store.Filter) string {
 	if !f.Until.IsZero() {
 		add("until", f.Until.Format(time.DateTime))
 	}
-	add("domain", f.Domain)
+	for _, name := range f.RecipientDomains() {
+		add("domain", name)
+	}
 	add("sender", f.SenderDomain)
 	add("relay", f.Relay)
 	add("relay ip", f.RelayIP)
