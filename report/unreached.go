@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/judge"
@@ -33,57 +34,130 @@ var theirs = bounce.Reasons(func(r bounce.Reason) bool {
 func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, rows []ProviderRow) error {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
-	found := len(r.Problems)
-	for i := range rows {
-		row := &rows[i]
-		if row.Mark != MarkFails && (row.Mark != MarkTakes || row.lost() < markLeast) || judge.ReasonText(row.Reason).Scope != bounce.ScopeRemote {
-			continue
+	explaining, found := r.Problems[:len(r.Problems):len(r.Problems)], 0
+	for len(rows) > 0 && found < unreachedAtMost {
+		var batch []*unreachedRow // whose hours are counted at once
+		for len(rows) > 0 && len(batch) < unreachedAtMost {
+			x := &unreachedRow{ProviderRow: &rows[0]}
+			rows = rows[1:]
+			if x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast) || judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote {
+				continue
+			}
+			var err error
+			if x.Span, err = s.Span(ctx, x.failures(o)); err != nil {
+				return err
+			}
+			if !known(x.Last).IsZero() && !slices.ContainsFunc(explaining, func(q problem.Problem) bool { return r.explains(&q, x) }) {
+				batch = append(batch, x)
+			}
 		}
-		p, after, err := r.unreached(ctx, s, o, row)
-		if err != nil {
+		if err := r.countHours(ctx, s, o, batch); err != nil {
 			return err
 		}
-		if p == nil || slices.ContainsFunc(r.Problems[:found], func(q problem.Problem) bool { return r.explains(&q, p) }) {
-			continue
-		}
-		r.Problems = append(r.Problems, *p)
-		if after.state != "" {
-			r.unreachedAfter[row.Provider] = after
-		}
-		if len(r.Problems)-found == unreachedAtMost {
-			break
+		for _, x := range batch {
+			p, after, err := r.unreached(ctx, s, o, x)
+			if err != nil {
+				return err
+			}
+			if p == nil {
+				continue
+			}
+			r.Problems = append(r.Problems, *p)
+			if after.state != "" {
+				r.unreachedAfter[x.Provider] = after
+			}
+			if found++; found == unreachedAtMost {
+				break
+			}
 		}
 	}
 	return nil
 }
 
-// explains reports whether q is about the provider that p is about, or an outage of ours that
-// mail to it fails by, and neither is over before the other begins.
-func (r *Report) explains(q, p *problem.Problem) bool {
+// An unreachedRow is a provider that most mail may not get through to.
+type unreachedRow struct {
+	*ProviderRow
+	store.Span              // of its failures in the period
+	hours      []store.Cell // around the period; see countHours
+}
+
+// filter selects its mail.
+func (x *unreachedRow) filter(o Options) store.Filter {
+	f := o.Filter
+	if x.relay {
+		f.Relay = x.Provider
+	} else {
+		f.Domain = x.Provider
+	}
+	return f
+}
+
+// failures selects the failures that are the provider's.
+func (x *unreachedRow) failures(o Options) store.Filter {
+	f := x.filter(o)
+	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+	f, _ = f.Restrict(theirs)
+	return f
+}
+
+// courseOf is f from before the period to its end or, of a past one, after it.
+func (r *Report) courseOf(f store.Filter) store.Filter {
+	if r.Past() {
+		f.Until = r.End().Add(afterAtMost)
+	}
+	if !f.Since.IsZero() {
+		f.Since = f.Since.Add(-afterAtMost)
+	}
+	f.Outcomes, f.Reasons = nil, nil
+	return f
+}
+
+// countHours counts the mail of some providers by hour: of all domains at once, since each such
+// question reads all deliveries (of 16 in 8.8 million attempts 8.3 s, of all together 0.6 s).
+func (r *Report) countHours(ctx context.Context, s store.Reader, o Options, batch []*unreachedRow) error {
+	all := r.courseOf(o.Filter)
+	for _, x := range batch {
+		if !x.relay {
+			all.Domains = append(all.Domains, x.Provider)
+			continue
+		}
+		var err error
+		if x.hours, err = s.Count(ctx, r.courseOf(x.filter(o)), store.ByHour); err != nil {
+			return err
+		}
+	}
+	if len(all.Domains) == 0 {
+		return nil
+	}
+	all.Domain = ""
+	cells, err := s.Count(ctx, all, store.ByHour, store.ByDomain)
+	for i := range cells {
+		for _, x := range batch {
+			if !x.relay && ascii.Lower(x.Provider) == cells[i].Keys[1] {
+				x.hours = append(x.hours, cells[i])
+			}
+		}
+	}
+	return err
+}
+
+// explains reports whether q is about a provider, or an outage of ours that mail to it fails by,
+// and neither is over before the other begins.
+func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
 	in := r.incident(q)
-	name := p.Providers[0]
+	name := x.Provider
 	return !in.IsBackground() && (slices.Contains(q.Providers, name) || q.Outage() && (slices.Contains(q.Domains, name) || slices.Contains(q.Hops(), name))) &&
-		!q.Since.After(p.Until) && !p.Since.After(q.Until)
+		!q.Since.After(x.Last) && !x.First.After(q.Until)
 }
 
 // unreached sets out a provider that mail is not delivered to, and what became of that after
-// the period; nil where no failure has a time.
-func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *ProviderRow) (*problem.Problem, afterwards, error) {
-	f := o.Filter
+// the period; nil where it takes most again.
+func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (*problem.Problem, afterwards, error) {
 	option := "--domain"
 	if row.relay {
-		option, f.Relay = "--relay", row.Provider
-	} else {
-		f.Domain = row.Provider
+		option = "--relay"
 	}
-	failed := f
-	failed.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
-	failed, _ = failed.Restrict(theirs)
-	span, err := s.Span(ctx, failed)
-	if err != nil || known(span.Last).IsZero() {
-		return nil, afterwards{}, err
-	}
-	c, err := r.unreachedCourse(ctx, s, o, f, float64(row.lost())/float64(row.Delivered+row.lost()))
+	c, err := r.unreachedCourse(ctx, s, o, row)
 	if err != nil {
 		return nil, afterwards{}, err
 	}
@@ -91,14 +165,14 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if row.Mark != MarkFails && (2*c.failures < row.Soft+row.Hard || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
 		return nil, afterwards{}, nil
 	}
-	most, err := commonestVerdict(ctx, s, failed, row.Reason)
+	most, err := commonestVerdict(ctx, s, row.failures(o), row.Reason)
 	if err != nil {
 		return nil, afterwards{}, err
 	}
 	t := judge.VerdictText(most)
 	u := problem.Unreached{
 		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: most.Detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
-		FirstHeard: c.began, Since: span.First.UTC(), Until: span.Last.UTC(), Ongoing: c.taken == 0,
+		FirstHeard: c.began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
 	}
 	if len(t.Do) > 0 {
@@ -107,7 +181,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	switch {
 	case c.taken > 0:
 		u.Ended, u.EndedAt = table.Count(c.taken, "message")+" taken since", c.ended
-	case r.End().Sub(span.Last) >= o.Problems.Quiet():
+	case r.End().Sub(row.Last) >= o.Problems.Quiet():
 		u.Ongoing, u.Ended = false, "no failure since, and too little mail to tell"
 	}
 	p := u.Problem()
@@ -129,22 +203,13 @@ type course struct {
 	after    afterwards
 }
 
-// unreachedCourse follows the mail that f selects hour by hour, from before the period to its
-// end and, where the failures had not ended by then, after it; share is how much of it fails.
-func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options, f store.Filter, share float64) (c course, err error) {
-	end := r.End()
-	if r.Past() {
-		f.Until = end.Add(afterAtMost)
-	}
-	since := f.Since
-	if !since.IsZero() {
-		f.Since = since.Add(-afterAtMost)
-	}
-	f.Outcomes, f.Reasons = nil, nil
-	cells, err := s.Count(ctx, f, store.ByHour)
-	if err != nil {
-		return c, err
-	}
+// unreachedCourse follows a provider's mail hour by hour, from before the period to its end and,
+// where the failures had not ended by then, after it.
+func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (c course, err error) {
+	end, since := r.End(), o.Filter.Since
+	f := r.courseOf(row.filter(o))
+	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // of it that fails
+	cells := row.hours
 	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
 	// Hours: of the first and the last failure, and of the first message taken since.
 	var began, last, first time.Time
