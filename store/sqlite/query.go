@@ -163,8 +163,9 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 		if err != nil {
 			return nil, err
 		}
+		relay := lower(q.Relay)
 		for _, name := range names {
-			if isRelay(name.text, lower(q.Relay)) {
+			if isRelay(name.text, relay) {
 				relays.add(name.id)
 			}
 		}
