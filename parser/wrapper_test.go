@@ -75,10 +75,10 @@ func TestLabelled(t *testing.T) {
 	}
 }
 
-// TestWrappers goes through what lines are wrapped in.
-func TestWrappers(t *testing.T) {
+// wrappers are what lines are wrapped in.
+func wrappers() []wrapper {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
-	for _, tt := range []struct{ name, line, host, agent string }{
+	return []wrapper{
 		{"grep of several files", "/var/log/mail.log.1:" + wrapSyslog, "mx1", "smtp"},
 		{"grep -n of several", "/var/log/mail.log:118:" + wrapSyslog, "mx1", "smtp"},
 		{"zgrep, Exim", "mainlog.3.gz:" + wrapExim, "", "remote_smtp"},
@@ -176,12 +176,40 @@ func TestWrappers(t *testing.T) {
 		{"a template of rsyslog's", "2026-11-23T09:47:06+00:00|mx1|mail|info|postfix/smtp[7]:| " + wrapBare, "", "smtp"},
 		{"three syslog headers", "Nov 23 10:47:06 host6 docker[7]: Nov 23 10:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
-	} {
+	}
+}
+
+type wrapper struct{ name, line, host, agent string }
+
+// TestMixedWrappers has every wrapper in one log, in turn and by the dozen: what one
+// teaches the parser does no harm to another.
+func TestMixedWrappers(t *testing.T) {
+	for _, inRow := range []int{1, 12} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i := range 12 / inRow * 3 {
+			for _, w := range wrappers() {
+				if w.line[0] == ' ' {
+					continue // behind lines without a blank, it continues one
+				}
+				for range inRow {
+					if kind := p.Parse([]byte(w.line), int64(i), &r); kind != Attempt || len(r.Deliveries) != 1 || r.Deliveries[0].Recipient != "a@b.example" {
+						t.Fatalf("%s, %d in a row, round %d: %v %+v", w.name, inRow, i, kind, r.Deliveries)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestWrappers goes through the wrappers, each in a log of its own.
+func TestWrappers(t *testing.T) {
+	for _, tt := range wrappers() {
 		t.Run(tt.name, func(t *testing.T) {
 			for range 2 { // once with the shape of the wrapper unknown, once known
 				p := New(nil, Options{Location: time.UTC, Year: 2026})
 				var r Result
-				for i := range 2 {
+				for i := range 12 {
 					kind := p.Parse([]byte(tt.line), int64(i), &r)
 					if kind != Attempt || len(r.Deliveries) != 1 {
 						t.Fatalf("%v with %d deliveries, want an attempt", kind, len(r.Deliveries))
