@@ -173,6 +173,7 @@ func (c *clock) read(h *header) bool {
 	if n != len(h.stamp) {
 		return false
 	}
+	c.zoneNamed(&st)
 	sec, ok := c.resolve(&st)
 	if h.form == stampRFC3164 {
 		name, _, _ := bytes.Cut(h.stamp, []byte(" "))
@@ -273,6 +274,9 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
 		return nil, false // a zone
 	}
+	if _, zone := scanZoneName(line[n:]); zone > 0 {
+		return nil, false
+	}
 	if !c.alone.IsZero() {
 		c.follow(c.sec+later, true)
 	}
@@ -297,6 +301,26 @@ func secondsLater(a, b uint64) int64 {
 		return 0
 	}
 	return (int64(tens)-int64(byte(b>>48)))*10 + int64(ones) - int64(byte(b>>56))
+}
+
+// zoneNamed finds the offset of a stamp that names its zone: that of the local zone where it bears
+// the name at some time of the year, else what the name means everywhere. Where that is not
+// one thing, the stamp has no zone.
+func (c *clock) zoneNamed(st *stamp) {
+	if st.name == nil {
+		return
+	}
+	year := st.year
+	if year == 0 {
+		year = c.youngest.Year()
+	}
+	t := time.Date(year, time.Month(st.month), st.day, st.hour, st.min, int(st.sec), 0, c.loc)
+	for _, months := range [...]int{0, 6} {
+		if name, offset := t.AddDate(0, months, 0).Zone(); name == st.name.name {
+			st.zoned, st.offset = true, offset
+			return
+		}
+	}
 }
 
 // resolve finds the Unix time of a stamp.

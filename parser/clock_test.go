@@ -2,6 +2,7 @@ package parser
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -274,5 +275,62 @@ func TestDoubt(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestZoneNames has stamps that name their zone: it is the local one's where that has the name,
+// else what the name means everywhere, else the local zone.
+func TestZoneNames(t *testing.T) {
+	const pm = "postfix/smtp[7]: " + wrapBare
+	for _, tt := range []struct{ line, local, want string }{
+		{"Fri 2026-11-20 10:01:05 CET mx1 " + pm, "Europe/Berlin", "09:01:05"},
+		{"Fri 2026-11-20 10:01:05 CET mx1 " + pm, "UTC", "09:01:05"},
+		{"Fri 2026-11-20 10:01:05.123456 CEST mx1 " + pm, "Europe/Berlin", "08:01:05"},
+		{"Fri 2026-11-20 10:01:05 EST mx1 " + pm, "Europe/Berlin", "15:01:05"},
+		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Asia/Kolkata", "04:31:05"},
+		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Asia/Jerusalem", "08:01:05"},
+		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Europe/Berlin", "09:01:05"},
+		{"Fri 2026-11-20 10:01:05 CST mx1 " + pm, "Asia/Shanghai", "02:01:05"},
+		{"Fri 2026-11-20 10:01:05 CST mx1 " + pm, "America/Chicago", "16:01:05"},
+		{"Fri 2026-11-20 10:01:05 XYZT mx1 " + pm, "Europe/Berlin", "09:01:05"},
+		{"Fri 2026-11-20 10:01:05 EST mx1 postfix@-.service[7]: " + wrapBare, "Europe/Berlin", "15:01:05"},
+		{"2026-11-20 10:01:05 EST mx1 " + pm, "Europe/Berlin", "15:01:05"},
+		{"Nov 20 10:01:05 EST mx1 " + pm, "Europe/Berlin", "15:01:05"},
+		{"Nov 20 10:01:05 CEST mx1 " + pm, "Europe/Berlin", "08:01:05"},
+		{"Fri Nov 20 10:01:05 EST 2026 mx1 " + pm, "Europe/Berlin", "15:01:05"},
+		{"20 Nov 2026 10:01:05 EST mx1 " + pm, "Europe/Berlin", "15:01:05"},
+		{`{"time":"2026-11-20 10:01:05 EST","host":"mx1","message":"` + pm + `"}`, "Europe/Berlin", "15:01:05"},
+		{`{"time":"Nov 20 10:01:05 EST","host":"mx1","message":"` + pm + `"}`, "Europe/Berlin", "15:01:05"},
+		// A host of capitals is no zone.
+		{"2026-11-20 10:01:05 MAIL " + pm, "UTC", "10:01:05"},
+		{"Nov 20 10:01:05 MAIL " + pm, "UTC", "10:01:05"},
+	} {
+		loc, err := time.LoadLocation(tt.local)
+		if err != nil {
+			t.Skip(err)
+		}
+		p := New(nil, Options{Location: loc, Year: 2026})
+		var r Result
+		for n := range 3 {
+			host := "mx1"
+			if strings.Contains(tt.line, "MAIL") {
+				host = "MAIL"
+			}
+			kind := p.Parse([]byte(tt.line), 0, &r)
+			if kind != Attempt {
+				t.Errorf("%s (%d): %v", tt.line, n, kind)
+			} else if got := r.Deliveries[0].Time.Format(time.TimeOnly); got != tt.want || r.Deliveries[0].Host != host {
+				t.Errorf("%s in %s (%d): %s on %q, want %s", tt.line, tt.local, n, got, r.Deliveries[0].Host, tt.want)
+			}
+		}
+	}
+	// Lines of one minute, with a zone and without.
+	p := New(nil, Options{Location: time.UTC, Year: 2026})
+	var r Result
+	for i, stamp := range []string{"2026-11-20 10:01:05 EST", "2026-11-20 10:01:06 EST", "2026-11-20 10:01:07", "2026-11-20 10:01:08 CET"} {
+		want := []string{"15:01:05", "15:01:06", "10:01:07", "09:01:08"}[i]
+		if kind := p.Parse([]byte(stamp+" mx1 "+pm), 0, &r); kind != Attempt || r.Time.Format(time.TimeOnly) != want {
+			t.Errorf("%s: %v, %v", stamp, kind, r.Time)
+		}
 	}
 }

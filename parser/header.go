@@ -46,7 +46,8 @@ type stamp struct {
 	sec        int64
 	nsec       int32
 	zoned      bool
-	offset     int // seconds east of UTC
+	offset     int       // seconds east of UTC
+	name       *zoneName // of the zone, where it has one: clock.zoneNamed
 
 	second, fractionLen int // where the second and the fraction end in the text
 }
@@ -549,7 +550,8 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	}
 	st.second = i + 8
 	i += j
-	// asctime(3) has the year at the end.
+	i += st.zoneName(b[i:])
+	// asctime(3) and date(1) have the year at the end.
 	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ' || b[i+5] == ']') {
 		if y, ok := digits(b[i+1 : i+5]); ok && y >= 1970 && y < 2100 {
 			st.year = y
@@ -641,8 +643,11 @@ func parseDay(b []byte) (st stamp, n int) {
 	return st, i
 }
 
-// zone reads " +0100" and gives its length, or 0.
+// zone reads " +0100" or " CET" and gives its length, or 0.
 func (st *stamp) zone(b []byte) int {
+	if n := st.zoneName(b); n > 0 {
+		return n
+	}
 	if len(b) < 6 || b[0] != ' ' || b[1] != '+' && b[1] != '-' || len(b) > 6 && alnum[b[6]] {
 		return 0
 	}
@@ -657,9 +662,64 @@ func (st *stamp) zone(b []byte) int {
 	return 6
 }
 
+// zoneName reads " CET" and gives its length, or 0.
+func (st *stamp) zoneName(b []byte) int {
+	name, n := scanZoneName(b)
+	if n > 0 {
+		st.name, st.offset, st.zoned = name, name.offset, !name.ambiguous
+	}
+	return n
+}
+
+// A zoneName is what the abbreviated name of a zone means.
+type zoneName struct {
+	name      string
+	offset    int // seconds east of UTC
+	ambiguous bool
+}
+
+// scanZoneName reads a blank and the name of a zone behind it; n is the length of both, or 0.
+// A word that is not known is such a name where a host and a program follow, or nothing.
+func scanZoneName(b []byte) (name *zoneName, n int) {
+	if len(b) < 4 || b[0] != ' ' || b[1]-'A' >= 26 {
+		return nil, 0
+	}
+	for n = 2; n < len(b) && n < 7 && b[n]-'A' < 26; n++ {
+	}
+	if n < 4 || n > 5 || n < len(b) && b[n] != ' ' && b[n] != ']' && b[n] != '"' {
+		return nil, 0
+	}
+	if name = zoneNames[string(b[1:n])]; name != nil {
+		return name, n
+	}
+	host, rest, _ := bytes.Cut(b[min(n+1, len(b)):], []byte(" "))
+	program, _, _ := bytes.Cut(rest, []byte(" "))
+	if n == len(b) || isHostName(host) && isProgramToken(program) {
+		return &zoneName{ambiguous: true}, n
+	}
+	return nil, 0
+}
+
+// zoneNames are the abbreviations that the tz database has in use. Those that mean zones of
+// several continents are ambiguous.
+var zoneNames = func() map[string]*zoneName {
+	m := map[string]*zoneName{"CST": {name: "CST", ambiguous: true}, "IST": {name: "IST", ambiguous: true}}
+	for minutes, names := range map[int]string{
+		0: "UTC GMT WET", 60: "CET BST WEST WAT", 120: "CEST EET CAT SAST", 180: "EEST MSK EAT IDT", 300: "PKT", 420: "WIB",
+		480: "HKT AWST SGT WITA", 540: "JST KST WIT", 570: "ACST", 600: "AEST", 630: "ACDT", 660: "AEDT", 720: "NZST", 780: "NZDT",
+		-150: "NDT", -180: "ADT BRT", -210: "NST", -240: "AST EDT", -300: "EST CDT", -360: "MDT", -420: "MST PDT", -480: "PST AKDT",
+		-540: "AKST HDT", -600: "HST", -660: "SST",
+	} {
+		for _, name := range strings.Fields(names) {
+			m[name] = &zoneName{name: name, offset: minutes * 60}
+		}
+	}
+	return m
+}()
+
 // parseISO reads "YYYY-MM-DDThh:mm:ss[.fraction][zone]"; with stampExim, a
-// blank for the T (svlogd has "_") and, after a blank, a zone of digits. Slashes may
-// stand for the hyphens.
+// blank for the T (svlogd has "_") and, after a blank, a zone of digits or a name of one.
+// Slashes may stand for the hyphens.
 func parseISO(b []byte, form stampForm) (st stamp, n int) {
 	if len(b) < 19 || b[4] != '-' && b[4] != '/' || b[7] != b[4] || (form == stampISO) != (b[10] == 'T') || b[10] != 'T' && b[10] != ' ' && b[10] != '_' {
 		return st, 0
@@ -678,6 +738,11 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 	n = 11 + i
 	st.second = 19
 	zone := b[n:]
+	if form == stampExim {
+		if name := st.zoneName(zone); name > 0 { // journalctl -o short-full
+			return st, n + name
+		}
+	}
 	blank := 0
 	if form == stampExim && len(zone) > 3 && zone[0] == ' ' {
 		zone, blank = zone[1:], 1
@@ -686,11 +751,6 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 		return st, n
 	}
 	switch zone[0] {
-	case 'U', 'G': // journalctl -o short-full
-		if blank > 0 && len(zone) >= 3 && (len(zone) == 3 || zone[3] == ' ') && (string(zone[:3]) == "UTC" || string(zone[:3]) == "GMT") {
-			st.zoned = true
-			n += blank + 3
-		}
 	case 'Z':
 		if form == stampISO {
 			st.zoned = true

@@ -97,6 +97,7 @@ func (p *Parser) reference(m *moment) (ref reference) {
 	if n == 0 || !st.unix && st.day > daysIn(st.year, st.month) {
 		return ref
 	}
+	p.clock.zoneNamed(&st)
 	ref.sec, ref.nsec, ref.offset = st.sec, st.nsec, int64(st.offset)
 	if !st.unix {
 		ref.sec = civil(st.year, st.month, st.day, st.hour, st.min, st.sec) - ref.offset
