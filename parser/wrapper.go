@@ -398,6 +398,7 @@ func (p *Parser) timed(w *Parser, out *envelope) bool {
 		return true
 	}
 	if out.form == stampNone {
+		w.over = p.over // what encloses this wrapper may say it
 		return true
 	}
 	h := header{form: out.form, stamp: out.stamp, plain: true}
@@ -636,7 +637,7 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 		}
 	}
 	if !p.onConsole {
-		return Skipped
+		return p.unannounced(line)
 	}
 	if len(p.consolePID) == 0 {
 		p.onConsole = false
@@ -652,7 +653,7 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 	}
 	i := bytes.Index(line[:min(len(line), maxWrapper)], p.consolePID)
 	if i < 0 || i > 0 && line[i-1] != ' ' || !isWrapper(line[:i], &p.shapes) {
-		return Skipped
+		return p.unannounced(line)
 	}
 	id, rest := line[i:i+len(p.consolePID)], line[i+len(p.consolePID):]
 	rest, ok := cutPrefix(rest, "   ")
@@ -677,6 +678,28 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 	w.names(h)
 	r.Time, r.Program = w.now(), "exim"
 	return w.exim(&noProgram, h, r, offset)
+}
+
+// unannounced counts a delivery that an Exim in the foreground prints without its LOG: MAIN:
+// filtered out, in another log, or another process's came between.
+func (p *Parser) unannounced(line []byte) Kind {
+	if i := consoleFlag(line); i >= 0 && isWrapper(line[:i], &p.shapes) && !isProse(line[:i]) {
+		return Unparsed
+	}
+	return Skipped
+}
+
+// consoleFlag is the index of the process id before "   ==" and the like, as Exim prints that in
+// the foreground, or -1.
+func consoleFlag(line []byte) int {
+	i := bytes.Index(line[:min(len(line), maxWrapper)], []byte("   "))
+	if i < 1 || !isDigit(line[i-1]) || len(line) < i+7 || line[i+5] != ' ' {
+		return -1
+	}
+	if flag := eximFlag(line[i+3:]); flag == "" || flag == "<=" {
+		return -1
+	}
+	return i - len(lastDigits(line[:i]))
 }
 
 // lastDigits are the digits at the end of b.
@@ -723,7 +746,7 @@ func mayHoldLine(line []byte) bool {
 		}
 		b = b[i+1:]
 	}
-	return holdsAddress(line, "=") >= 0 || holdsEximID(line) || holdsEscapes(line) ||
+	return holdsAddress(line, "=") >= 0 || holdsEximID(line) || holdsEscapes(line) || consoleFlag(line) >= 0 ||
 		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(logMain))
 }
 

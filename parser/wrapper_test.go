@@ -715,3 +715,49 @@ func FuzzWrap(f *testing.F) {
 		}
 	})
 }
+
+// TestConsoleInJSON has docker's log of an Exim in the foreground: the time is docker's.
+func TestConsoleInJSON(t *testing.T) {
+	log := func(text, time string) string { return `{"log":"` + text + `\n","stream":"stderr","time":"` + time + `"}` }
+	lines := []string{
+		log("277 LOG: MAIN", "2026-11-20T10:00:00.5Z"), log("277   == a@b.example R=r T=t defer (-45): 450 later", "2026-11-20T10:00:01.5Z"),
+		log("278 LOG: MAIN", "2026-11-20T10:00:01.6Z"), log("278   ** a@b.example R=r T=t: 550 no", "2026-11-20T10:00:02.5Z"),
+	}
+	p := New(nil, Options{Location: time.UTC})
+	var r Result
+	for i, want := range []string{"", "10:00:01", "", "10:00:02", "", "10:00:01", "", "10:00:02"} {
+		kind := p.Parse([]byte(lines[i%4]), int64(i), &r)
+		if (kind == Attempt) != (want != "") {
+			t.Errorf("line %d: %v", i, kind)
+		} else if want != "" && r.Deliveries[0].Time.Format(time.TimeOnly) != want {
+			t.Errorf("line %d: %v, want %s", i, r.Deliveries[0].Time, want)
+		}
+	}
+	// A stamp of the enclosing object's is the time of an object within too.
+	inner, _ := json.Marshal(`{"log":"postfix/smtp[7]: ` + wrapBare + `"}`)
+	if kind, r := parseLines(t, `{"time":"2026-11-20T10:00:01Z","log":`+string(inner)+`}`); kind != Attempt || r.Deliveries[0].Time.Format(time.TimeOnly) != "10:00:01" {
+		t.Errorf("an object within: %v %+v", kind, r.Deliveries)
+	}
+}
+
+// TestUnannounced counts deliveries of an Exim in the foreground that no LOG: MAIN stands
+// before.
+func TestUnannounced(t *testing.T) {
+	const delivery = "   == a@b.example R=r T=t defer (-45): 450 later"
+	for _, lines := range [][]string{
+		{"277" + delivery}, {"exim-1  | 277" + delivery}, {"2026-11-20T10:00:00Z stderr F 277" + delivery},
+		{`{"log":"277` + delivery + `\n","time":"2026-11-20T10:00:01Z"}`},
+		{"277 LOG: MAIN", "278 LOG: MAIN", "277" + delivery},
+	} {
+		if kind, _ := parseLines(t, lines...); kind != Unparsed {
+			t.Errorf("%q: %v", lines, kind)
+		}
+	}
+	for _, line := range []string{
+		"277   <= a@b.example", "277   == ", "Nov 20 10:00:00 mx1 httpd[7]: 277" + delivery, "x = 277" + delivery, "the user said 277" + delivery,
+	} {
+		if kind, _ := parseLines(t, line); kind == Unparsed || kind == Attempt {
+			t.Errorf("%q: %v", line, kind)
+		}
+	}
+}
