@@ -100,6 +100,11 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 		if eximReject(h.message) {
 			return Reject
 		}
+		if start := h.message[:min(len(h.message), 32)]; holdsEximID(start) {
+			if at := eximGrammar().anywhere.FindIndex(start); at != nil && at[0] < 2 {
+				return Unparsed // in brackets, or with a colon
+			}
+		}
 		return Skipped
 	}
 	for len(h.rest) > 1 && h.rest[0] == ' ' {

@@ -539,6 +539,9 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 		kind = p.second(line, r, offset)
 	} else if kind == Skipped && len(h.program) > 0 {
 		kind = p.labelled(prog, r, offset)
+	} else if (kind == Attempt || kind == Queued) && p.joined(h.message, h.id != nil) {
+		r.Deliveries, r.End = r.Deliveries[:0], bounce.End{}
+		kind = Unparsed
 	}
 	if impossible && kind == Attempt {
 		r.Deliveries = r.Deliveries[:0]
@@ -552,6 +555,45 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 		}
 	}
 	return kind
+}
+
+// joined reports a message behind which another delivery's line stands, with its header and
+// without the line feed between, as where files are joined of which one lacks its last.
+func (p *Parser) joined(msg []byte, isExim bool) bool {
+	const shortest = len("Nov 23 09:47:06 ")
+	begins := func(at int) bool {
+		for i := max(1, at-128); i+shortest <= at; i++ {
+			if c := msg[i]; msg[i-1] <= ' ' || !isDigit(c) && c-'A' >= 26 {
+				continue
+			}
+			if _, n := scanStamp(msg[i:]); n > 0 {
+				var h header
+				splitHeader(msg[i:], &h)
+				prog := p.programs.get(h.program)
+				return h.form == stampExim || prog.daemon != notPostfix || prog.exim
+			}
+		}
+		return false
+	}
+	sign := byte('<')
+	if isExim {
+		sign = '-'
+	}
+	for at := shortest; at < len(msg); at++ {
+		i := bytes.IndexByte(msg[at:], sign)
+		if i < 0 {
+			break
+		}
+		at += i
+		if !isExim {
+			if string(msg[at-5:at]) == ": to=" && begins(at-5) {
+				return true
+			}
+		} else if _, rest, ok := eximID(msg[at-6:]); ok && len(rest) > 1 && eximFlag(rest) != "" && begins(at-6) {
+			return true
+		}
+	}
+	return false
 }
 
 // names looks the host and the program of a header up.

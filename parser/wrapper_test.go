@@ -718,7 +718,9 @@ func FuzzWrap(f *testing.F) {
 
 // TestConsoleInJSON has docker's log of an Exim in the foreground: the time is docker's.
 func TestConsoleInJSON(t *testing.T) {
-	log := func(text, time string) string { return `{"log":"` + text + `\n","stream":"stderr","time":"` + time + `"}` }
+	log := func(text, time string) string {
+		return `{"log":"` + text + `\n","stream":"stderr","time":"` + time + `"}`
+	}
 	lines := []string{
 		log("277 LOG: MAIN", "2026-11-20T10:00:00.5Z"), log("277   == a@b.example R=r T=t defer (-45): 450 later", "2026-11-20T10:00:01.5Z"),
 		log("278 LOG: MAIN", "2026-11-20T10:00:01.6Z"), log("278   ** a@b.example R=r T=t: 550 no", "2026-11-20T10:00:02.5Z"),
@@ -737,6 +739,25 @@ func TestConsoleInJSON(t *testing.T) {
 	inner, _ := json.Marshal(`{"log":"postfix/smtp[7]: ` + wrapBare + `"}`)
 	if kind, r := parseLines(t, `{"time":"2026-11-20T10:00:01Z","log":`+string(inner)+`}`); kind != Attempt || r.Deliveries[0].Time.Format(time.TimeOnly) != "10:00:01" {
 		t.Errorf("an object within: %v %+v", kind, r.Deliveries)
+	}
+}
+
+// TestNothingVanishes counts deliveries that no MTA writes so.
+func TestNothingVanishes(t *testing.T) {
+	const exim, other = "2026-11-23 09:47:06 ", " ** a@b.example R=r T=t: 550 no such user"
+	const syslog = "Nov 23 09:47:06 mx1 exim[8]: "
+	for _, line := range []string{
+		exim + "1xVUtG-0005Lh-1y:" + other, exim + "[1xVUtG-0005Lh-1y]" + other, exim + "(1xVUtG-0005Lh-1y)" + other,
+		syslog + "1xVUtG-0005Lh-1y:" + other, syslog + "[1xVUtG-0005Lh-1y]" + other, "mail-1 " + exim + "[1xVUtG-0005Lh-1y]" + other,
+		// Two lines in one.
+		wrapSyslog + wrapOther, wrapSyslog + strings.Replace(wrapOther, "Nov 23 09:47:06", "2026-11-23T09:47:06Z", 1),
+		wrapExim + wrapExim, exim + "1xVUtG-0005Lh-1y => a@b.example R=r T=t H=mx [192.0.2.1] C=\"250 ok\"" + wrapExim,
+		exim + "1xVUtG-0005Lh-1y Completed" + wrapExim, syslog + "1xVUtG-0005Lh-1y" + other + syslog + "1xVUtG-0005Lh-2y" + other,
+		"Nov 23 09:47:06 mx1 postfix/qmgr[7]: 4028B460: from=<s@x.example>, size=9, nrcpt=1 (queue active)" + wrapSyslog,
+	} {
+		if kind, r := parseLines(t, line); kind != Unparsed {
+			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
+		}
 	}
 }
 
