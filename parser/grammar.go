@@ -30,7 +30,7 @@ var postfixGrammar = sync.OnceValue(func() (g struct {
 	g.origTo = regexp.MustCompile(`(?s)^orig_to=` + address)
 	g.relay = regexp.MustCompile(`(?s)^relay=([^,]*), .`)
 	g.field = regexp.MustCompile(`^([a-z_]+)=([^, ]*),? `)
-	g.status = regexp.MustCompile(`(?s)^status=([A-Za-z-]+)(?: \((.*?)\)? *| *)$`)
+	g.status = regexp.MustCompile(`(?s)^status=([A-Za-z-]+)(?: \((.*?)(?:\)[` + regexp.QuoteMeta(statusTail) + `]*)? *| *)$`)
 
 	g.relayHost = regexp.MustCompile(`(?s)^([^\[]*)\[(.*)\](?::([0-9]{1,5})$)?`)
 	g.said = regexp.MustCompile(`(?s)^host ` + server + ` said: (.*)$`)
@@ -78,7 +78,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 // (isWrapper counts on that).
 var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
 	const (
-		marks     = `(?:<[0-9]{1,3}>)?[ \t|>+*-]*`
+		marks     = `(?:<[0-9]{1,3}>)?[ \t|>+*#/-]*`
 		separator = `(?:[ \t|:,>-]+|$)`
 		number    = `[0-9][0-9TZ:.,/+-]*`
 		bracket   = `\[[^\[\]"=<>]*\]`

@@ -125,7 +125,7 @@ func (h *header) stampless(rest []byte) {
 	}
 	if len(tok) < len(rest) && !bytes.HasSuffix(tok, []byte(":")) {
 		next := rest[len(tok)+1:]
-		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) && !bytes.ContainsAny(tok, "\"'=(){}<>") {
+		if i := bytes.IndexByte(next, ' '); i >= 0 && isProgramToken(next[:i]) && !bytes.ContainsAny(tok, "\"'=(){}<>[]") && !holdsClock(tok) {
 			h.hostProgram(rest)
 		}
 	}
@@ -627,20 +627,31 @@ func parseDay(b []byte) (st stamp, n int) {
 	i += 8
 	st.fractionLen = st.fraction(b[i:])
 	i += st.fractionLen
-	if i+3 <= len(b) && b[i] == ' ' && b[i+2]|0x20 == 'm' && st.hour >= 1 && st.hour <= 12 {
-		switch b[i+1] | 0x20 {
-		case 'a':
-			st.hour %= 12
-			i += 3
-		case 'p':
-			st.hour = st.hour%12 + 12
-			i += 3
-		}
-	}
+	i += st.half(b[i:])
 	if named {
 		i += st.zone(b[i:])
 	}
 	return st, i
+}
+
+// half reads " PM" or " p. m.", as Spanish has it, and gives its length, or 0.
+func (st *stamp) half(b []byte) int {
+	if len(b) < 3 || b[0] != ' ' || st.hour < 1 || st.hour > 12 {
+		return 0
+	}
+	late, n := b[1]|0x20 == 'p', 0
+	for _, rest := range [...]string{"m", ".m.", ". m.", ".\u00a0m."} {
+		if len(b) >= 2+len(rest) && strings.EqualFold(string(b[2:2+len(rest)]), rest) {
+			n = 2 + len(rest)
+		}
+	}
+	if n == 0 || !late && b[1]|0x20 != 'a' {
+		return 0
+	}
+	if st.hour %= 12; late {
+		st.hour += 12
+	}
+	return n
 }
 
 // zone reads " +0100" or " CET" and gives its length, or 0.

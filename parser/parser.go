@@ -373,7 +373,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	}
 	switch {
 	case kind == Attempt:
-		if showsSequence(r.Deliveries) {
+		if showsMarkup(r.Deliveries) {
 			r.Deliveries, kind = r.Deliveries[:0], Unparsed
 		}
 	case p.consumed:

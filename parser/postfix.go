@@ -464,11 +464,18 @@ func (f *postfixFields) scanStatus(s string) bool {
 		return true
 	}
 	if s, ok := strings.CutPrefix(s, " ("); ok {
-		f.text = strings.TrimSuffix(strings.TrimRight(s, " "), ")")
+		f.text = strings.TrimRight(s, " ")
+		if end := strings.TrimRight(s, statusTail); strings.HasSuffix(end, ")") {
+			f.text = end[:len(end)-1]
+		}
 		return true
 	}
 	return strings.Trim(s, " ") == ""
 }
+
+// statusTail is what an editor, a program's source or cat -A may leave behind the bracket
+// that ends a delivery line.
+const statusTail = " $\"'`,;|\\]}*"
 
 // postfixAddress reads "<address>, " where the next field follows. Address
 // formats other than info_log_address_format=external do not quote, so that

@@ -80,12 +80,15 @@ func (p *Parser) holdsInURL(line []byte) bool {
 	return err == nil && holdsDelivery([]byte(text))
 }
 
-// showsSequence reports a recipient that holds a terminal sequence as cat -v and less show
-// it: the colour of a match, most likely, and no part of the address.
-func showsSequence(ds []bounce.Delivery) bool {
+// showsMarkup reports a recipient that holds a terminal sequence as cat -v and less show it,
+// the colour of a match, most likely, or the link that a mail program made of the address.
+func showsMarkup(ds []bounce.Delivery) bool {
 	for i := range ds {
 		to := ds[i].Recipient
 		if at := strings.IndexByte(to, '['); at >= 2 && (to[at-1] == '^' || to[at-2:at] == "^[" || at >= 3 && strings.EqualFold(to[at-3:at], "esc")) {
+			return true
+		}
+		if i := strings.Index(to, "mailto:"); i > 0 && (to[i-1] == '<' || to[i-1] == '(') {
 			return true
 		}
 	}

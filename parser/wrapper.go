@@ -282,7 +282,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			continue
 		}
 		rest := line[i:]
-		start = c == '+' || c == '-' || c == '>' || c == '|' || c == '[' && i == 0
+		start = (c == '#' || c == '/') && i < 2 || c == '+' || c == '-' || c == '>' || c == '|' || c == '[' && i == 0
 		if c == '{' || beginsLogfmt(rest) {
 			if kind, ok := p.objects(line, i, out, &last, r, offset); ok {
 				return kind, i

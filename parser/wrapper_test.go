@@ -175,6 +175,16 @@ func wrappers() []wrapper {
 		{"CSV, Azure's times", `"11/23/2026, 9:47:06.123 AM",mx1,mail,info,postfix/smtp,"` + wrapBare + `"`, "mx1", "smtp"},
 		{"a template of rsyslog's", "2026-11-23T09:47:06+00:00|mx1|mail|info|postfix/smtp[7]:| " + wrapBare, "", "smtp"},
 		{"three syslog headers", "Nov 23 10:47:06 host6 docker[7]: Nov 23 10:47:06 host7 5f2ab81c03de[1077]: " + wrapSyslog, "mx1", "smtp"},
+		{"Spanish", "23/11/2026 09:47:06 a. m. mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"Spanish, without blanks", "23/11/2026, 9:47:06 a.m. mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"a comment", "# " + wrapSyslog, "mx1", "smtp"},
+		{"a comment without a blank", "#2026-11-23T09:47:06Z postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"a comment in C", "//" + wrapSyslog, "mx1", "smtp"},
+		{"a comment in C, without a host", "// 2026-11-23T09:47:06Z postfix/smtp[7]: " + wrapBare, "", "smtp"},
+		{"cat -A", wrapSyslog + "$", "mx1", "smtp"},
+		{"code", wrapSyslog + "\",", "mx1", "smtp"},
+		{"a table in Markdown", "| " + wrapSyslog + " |", "mx1", "smtp"},
+		{"a semicolon", wrapSyslog + ";", "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 	}
 }
@@ -217,6 +227,9 @@ func TestWrappers(t *testing.T) {
 					d := r.Deliveries[0]
 					if want := time.Date(2026, 11, 23, 9, 47, 6, 0, time.UTC); !d.Time.Truncate(time.Second).Equal(want) {
 						t.Errorf("time %v, want %v", d.Time, want)
+					}
+					if strings.HasPrefix(d.Agent, "smtp") && (d.Stage != bounce.StageRcpt || !strings.HasSuffix(d.Response, "such user") && !strings.HasSuffix(d.Response, `"such" user`)) {
+						t.Errorf("the reply: %v %q", d.Stage, d.Response)
 					}
 					if d.Recipient != "a@b.example" || d.Code != 550 || d.Enhanced.String() != "5.1.1" || d.Host != tt.host || d.Agent != tt.agent || d.Outcome != bounce.Hard {
 						t.Errorf("%+v", d)
@@ -747,6 +760,7 @@ func TestNothingVanishes(t *testing.T) {
 	const exim, other = "2026-11-23 09:47:06 ", " ** a@b.example R=r T=t: 550 no such user"
 	const syslog = "Nov 23 09:47:06 mx1 exim[8]: "
 	for _, line := range []string{
+		strings.Replace(wrapSyslog, "<a@b.example>", "<a@b.example<mailto:a@b.example>>", 1), strings.Replace(wrapBare, "<a@b.example>", "<[a@b.example](mailto:a@b.example)>", 1),
 		exim + "1xVUtG-0005Lh-1y:" + other, exim + "[1xVUtG-0005Lh-1y]" + other, exim + "(1xVUtG-0005Lh-1y)" + other,
 		syslog + "1xVUtG-0005Lh-1y:" + other, syslog + "[1xVUtG-0005Lh-1y]" + other, "mail-1 " + exim + "[1xVUtG-0005Lh-1y]" + other,
 		// Two lines in one.
@@ -756,6 +770,15 @@ func TestNothingVanishes(t *testing.T) {
 		"Nov 23 09:47:06 mx1 postfix/qmgr[7]: 4028B460: from=<s@x.example>, size=9, nrcpt=1 (queue active)" + wrapSyslog,
 	} {
 		if kind, r := parseLines(t, line); kind != Unparsed {
+			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
+		}
+	}
+}
+
+// TestUptime has the time of the kernel's log, which is none, before a program.
+func TestUptime(t *testing.T) {
+	for _, line := range []string{"[12345.678901] postfix/smtp[7]: " + wrapBare, "[   45.678901] postfix/smtp[7]: " + wrapBare} {
+		if kind, r := parseLines(t, line); kind != Attempt || r.Deliveries[0].Host != "" || !r.Time.IsZero() {
 			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
 		}
 	}
