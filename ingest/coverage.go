@@ -79,6 +79,9 @@ func (g *Ingester) count(s *source, kind parser.Kind, offset int64, line []byte)
 		*n++
 	case parser.Unparsed:
 		s.Unparsed++
+		if r.Text != nil {
+			line = r.Text
+		}
 		if len(g.batch.Unparsed) < maxUnparsed {
 			g.batch.Unparsed = append(g.batch.Unparsed, store.Unparsed{
 				Source: s.ID, Offset: offset, Time: r.Time, Text: string(bytes.ToValidUTF8(line[:min(len(line), 1000)], nil)),

@@ -24,7 +24,7 @@ type export struct {
 	pretty    bool   // it is JSON
 	level     int    // how deep in the object the next line stands
 	top       []byte // the last name at its top level that an object or a list stands under
-	elsewhere bool   // what is no text of it holds a delivery
+	elsewhere []byte // a line of what is no text of it, which holds a delivery
 }
 
 // maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
@@ -37,7 +37,7 @@ func (e *export) begin(pretty bool) {
 }
 
 // holds reports an entry that has a text.
-func (e *export) holds() bool { return e.text != nil || e.count > 0 || e.lost || e.elsewhere }
+func (e *export) holds() bool { return e.text != nil || e.count > 0 || e.lost || e.elsewhere != nil }
 
 // exportEntry reads the text of the entry, and forgets it.
 func (p *Parser) exportEntry(r *Result, offset int64) Kind {
@@ -47,8 +47,12 @@ func (p *Parser) exportEntry(r *Result, offset int64) Kind {
 		e.choose(p)
 	}
 	kind := p.open(&e.object, &envelope{}, r, offset)
-	if e.elsewhere && (kind == Skipped || kind == Blank) {
-		kind = Unparsed
+	text := e.text
+	if e.elsewhere != nil && (kind == Skipped || kind == Blank) {
+		kind, text = Unparsed, e.elsewhere
+	}
+	if kind == Unparsed {
+		r.Text = text
 	}
 	e.begin(e.pretty)
 	return kind

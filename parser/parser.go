@@ -133,6 +133,9 @@ type Result struct {
 	// one. Each has an offset of its own. The slice is reused by
 	// the next call of Parse; the strings in it stay.
 	Deliveries []bounce.Delivery
+	// Text is what is not understood, for the kind Unparsed, where the line only ends it:
+	// the text of an object over several lines. It holds until the next call.
+	Text []byte
 	// Repeated is n, if the line says that a line is repeated n times.
 	Repeated int
 	// Expiry is set for the kind Expiry.
@@ -148,6 +151,7 @@ func (r *Result) reset() {
 	r.Deliveries = r.Deliveries[:0]
 	r.Repeated = 0
 	r.Doubted = false
+	r.Text = nil
 	if r.End.Event != "" {
 		r.End = bounce.End{}
 	}

@@ -58,8 +58,8 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		case isScalar(value):
 			isText = p.prettyMember(key, value)
 		}
-		if !isText {
-			e.elsewhere = e.elsewhere || holdsDelivery(line)
+		if !isText && e.elsewhere == nil && holdsDelivery(line) {
+			e.elsewhere = bytes.Clone(line)
 		}
 	case isScalar(line): // in a list: of the bytes of a text, maybe
 		if n, isByte := digits(line); isByte && n < 256 && e.key != nil && len(e.value) < maxJoined {

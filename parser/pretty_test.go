@@ -50,6 +50,9 @@ func TestPretty(t *testing.T) {
 				}
 			case Unparsed:
 				unparsed++
+				if !bytes.Contains(r.Text, []byte("status=bounced")) {
+					t.Errorf("%s: the text of what is not understood: %q", tt.name, r.Text)
+				}
 			}
 		}
 		if attempts != 2*tt.attempts+1 || unparsed != 2*tt.unparsed {

@@ -789,7 +789,9 @@ func TestUptime(t *testing.T) {
 func TestUnannounced(t *testing.T) {
 	const delivery = "   == a@b.example R=r T=t defer (-45): 450 later"
 	for _, lines := range [][]string{
-		{"277" + delivery}, {"exim-1  | 277" + delivery}, {"2026-11-20T10:00:00Z stderr F 277" + delivery},
+		{"277" + delivery},
+		{"exim-1  | 277" + delivery},
+		{"2026-11-20T10:00:00Z stderr F 277" + delivery},
 		{`{"log":"277` + delivery + `\n","time":"2026-11-20T10:00:01Z"}`},
 		{"277 LOG: MAIN", "278 LOG: MAIN", "277" + delivery},
 	} {

@@ -253,6 +253,9 @@ func (p *parsing) take(kind parser.Kind, path string, number, offset int64, line
 		p.doubted++
 	}
 	file := &p.files[len(p.files)-1]
+	if r.Text != nil {
+		line = r.Text
+	}
 	switch kind {
 	case parser.Attempt:
 		p.attempts += int64(len(r.Deliveries))
