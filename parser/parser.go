@@ -562,12 +562,20 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 }
 
 // joined reports a message behind which another delivery's line stands, with its header and
-// without the line feed between, as where files are joined of which one lacks its last.
+// without the line feed between, as where files are joined of which one lacks its last. What
+// stands in a reply begins behind a blank, a bracket or a quote.
 func (p *Parser) joined(msg []byte, isExim bool) bool {
 	const shortest = len("Nov 23 09:47:06 ")
 	begins := func(at int) bool {
 		for i := max(1, at-128); i+shortest <= at; i++ {
-			if c := msg[i]; msg[i-1] <= ' ' || !isDigit(c) && c-'A' >= 26 {
+			if c := msg[i]; !isDigit(c) && c-'A' >= 26 {
+				continue
+			}
+			last := msg[i-1]
+			if last == '"' && i > 1 { // else it may begin a quotation
+				last = msg[i-2]
+			}
+			if !alnum[last] && last != ')' && last != ']' && last != '>' && last != '.' {
 				continue
 			}
 			if _, n := scanStamp(msg[i:]); n > 0 {

@@ -784,6 +784,19 @@ func TestUptime(t *testing.T) {
 	}
 }
 
+// TestQuotedLine has lines that a reply quotes: they are some of it.
+func TestQuotedLine(t *testing.T) {
+	for _, quote := range []string{" ", "(", "[", "<", "\"", `{"log":"`, "log=", "see:", " \""} {
+		for _, line := range []string{
+			strings.Replace(wrapSyslog, "no such user", "no "+quote+wrapOther, 1), strings.Replace(wrapExim, "no such user", "no "+quote+wrapExim, 1),
+		} {
+			if kind, r := parseLines(t, line); kind != Attempt || len(r.Deliveries) != 1 || r.Deliveries[0].Recipient != "a@b.example" {
+				t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
+			}
+		}
+	}
+}
+
 // TestUnannounced counts deliveries of an Exim in the foreground that no LOG: MAIN stands
 // before.
 func TestUnannounced(t *testing.T) {
