@@ -11,6 +11,7 @@ import (
 	"charm.land/bubbles/v2/key"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/judge"
 )
@@ -171,7 +172,8 @@ func (p *page) rows() []row {
 	rows := slices.Clone(p.ans.table.rows)
 	rows = slices.DeleteFunc(rows, func(x row) bool {
 		return !p.leaves(func(word string) bool {
-			return contains(x.name+" "+x.words+" "+x.reason.String(), word)
+			return contains(x.name+" "+provider.Name(x.name)+" "+x.words+" "+x.reason.String(), word) ||
+				strings.Contains(x.says, word) || strings.Contains(word, `\`) && strings.Contains(strings.ToLower(plain(x.says)), word)
 		})
 	})
 	switch at := p.sortedBy(); {

@@ -631,3 +631,49 @@ func TestFilterDrawn(t *testing.T) {
 		m.keys("esc")
 	}
 }
+
+// TestFilterCounts holds that a row matches by all that it counts, not by its last reply
+// alone: its name as people call it, each of its reasons, and the replies among the newest
+// failures.
+func TestFilterCounts(t *testing.T) {
+	log := &script{}
+	refuse := func(ago time.Duration, from, status, dsn, text string) {
+		log.mail(now.Add(-ago), from, "r@firma.example", outlook, status, dsn, "host "+strings.TrimSuffix(outlook, ":25")+" said: "+text+" (in reply to end of DATA command)", 1)
+	}
+	refuse(50*time.Minute, "old@shop.test", "bounced", "5.1.1", "550 5.1.1 User unknown") // not among the newest
+	for range recentAtMost {
+		refuse(30*time.Minute, "s@shop.test", "bounced", "5.7.515", "550 5.7.515 Access denied, sending domain SHOP.TEST doesn't meet the required authentication level.")
+	}
+	refuse(time.Minute, "s@shop.test", "deferred", "4.3.1", "452 4.3.1 Insufficient system resources")
+	log.mail(now.Add(-time.Minute), "s@shop.test", "r@gmail.example", google, "sent", "2.0.0", "250 2.0.0 OK", 1)
+	m := opened(t, options(t, stored(t, log.b.String())), 120, 30)
+	for _, c := range []struct {
+		key, word, row string
+	}{
+		{"1", "5.7.515", "outlook.com"},
+		{"1", "auth_failure", "outlook.com"},
+		{"1", "user_unknown", "outlook.com"},
+		{"1", "Microsoft", "outlook.com"},
+		{"2", "5.7.515", "firma.example"},
+		{"2", "user_unknown", "firma.example"},
+		{"3", "5.7.515", "auth_failure"},
+		{"4", "5.7.515", "s@shop.test"},
+		{"4", "user_unknown", "old@shop.test"},
+		{"6", "auth_failure", "550 5.7.515"},
+		{"6", "SHOP.TEST", "550 5.7.515"},
+	} {
+		for _, not := range []string{"", "!"} {
+			m.keys(c.key, "/")
+			m.s.paste(not + c.word)
+			m.keys("enter")
+			found := false
+			for _, x := range m.s.page().rows() {
+				found = found || x.name == c.row
+			}
+			if found != (not == "") {
+				t.Errorf("%s, /%s: %s is shown: %v\n%s", c.key, not+c.word, c.row, found, m.text())
+			}
+			m.keys("esc")
+		}
+	}
+}

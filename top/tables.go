@@ -55,6 +55,41 @@ func lastOf(recent []store.Attempt, key func(*store.Attempt) string) map[string]
 	return last
 }
 
+// sayings are the distinct reasons and replies of what rows count, by the row.
+type sayings map[string]map[string]bool
+
+func (s sayings) add(key string, texts ...string) {
+	if s[key] == nil {
+		s[key] = map[string]bool{}
+	}
+	for _, text := range texts {
+		s[key][strings.ToLower(text)] = true
+	}
+}
+
+// failures adds the reasons and replies of failures.
+func (s sayings) failures(list []store.Attempt, key func(*store.Attempt) string) {
+	for i := range list {
+		s.add(key(&list[i]), list[i].Reason.String(), replyText(&list[i]))
+	}
+}
+
+// cells adds the reasons that cells count.
+func (s sayings) cells(list []store.Cell, key func(*store.Cell) string) {
+	for i := range list {
+		for r, n := range list[i].Reasons {
+			if n > 0 {
+				s.add(key(&list[i]), r.String())
+			}
+		}
+	}
+}
+
+// of joins those of a row in lower case.
+func (s sayings) of(key string) string {
+	return strings.Join(slices.Sorted(maps.Keys(s[key])), "  ")
+}
+
 // setLast gives a row its last failure and words; where it is not among the newest
 // failures, the reason has to do.
 func (x *row) setLast(last *store.Attempt) {
@@ -107,7 +142,14 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 		t.name, by = "domain", store.ByDomain
 		key = func(a *store.Attempt) string { return a.RecipientDomain }
 	}
-	last := lastOf(recent, key)
+	last, says := lastOf(recent, key), sayings{}
+	says.failures(recent, key)
+	says.cells(now, func(c *store.Cell) string {
+		if v == viewDomains {
+			return c.Keys[0]
+		}
+		return routes.Provider(c.Keys[0], c.Keys[1])
+	})
 	changes := changeOf(compared, func(list []store.Cell, add func(string, int64)) {
 		for _, p := range report.Places(list, nil, by) {
 			add(p.Provider, p.Refused)
@@ -121,10 +163,14 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 		if w := waiting[name]; w == nil || q.Time.After(w.Time) {
 			waiting[name] = q
 		}
+		says.add(name, q.Reason.String(), replyText(q))
 	}
 	list := slices.DeleteFunc(report.Places(now, nil, by), func(p report.ProviderRow) bool { return p.Attempts == 0 })
 	tried := len(list)
 	for _, p := range list {
+		if last[p.Provider] == nil && p.Soft+p.Hard == 0 { // it counts no other failure than what waits
+			last[p.Provider] = waiting[p.Provider]
+		}
 		delete(waiting, p.Provider)
 	}
 	for _, name := range slices.Sorted(maps.Keys(waiting)) {
@@ -134,7 +180,7 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 	slices.SortStableFunc(list[tried:], func(a, b report.ProviderRow) int { return cmp.Compare(waits[b.Provider], waits[a.Provider]) })
 	for i := range list {
 		p := &list[i]
-		x := row{mark: p.Mark, name: p.Provider, reason: p.Reason, cells: []cell{
+		x := row{mark: p.Mark, name: p.Provider, says: says.of(p.Provider), reason: p.Reason, cells: []cell{
 			{n: p.Attempts},
 			{n: 100 * p.Delivered / max(p.Attempts, 1), text: fmt.Sprintf("%d %%", 100*p.Delivered/max(p.Attempts, 1))},
 			{n: p.Soft},
@@ -186,11 +232,14 @@ func failedTable(name string, now []store.Cell, compared *both[store.Cell]) tabl
 
 func reasonsTable(now []store.Cell, compared *both[store.Cell], recent []store.Attempt) tableData {
 	t := failedTable("reason", now, compared)
-	last := lastOf(recent, func(a *store.Attempt) string { return a.Reason.String() })
+	key := func(a *store.Attempt) string { return a.Reason.String() }
+	last, says := lastOf(recent, key), sayings{}
+	says.failures(recent, key)
 	for i := range t.rows {
 		x := &t.rows[i]
 		x.reason, _ = bounce.ParseReason(x.name)
 		x.place.reason = x.reason
+		x.says = says.of(x.name)
 		x.mark = markOf(x.reason)
 		x.setLast(last[x.name])
 	}
@@ -207,11 +256,14 @@ func markOf(r bounce.Reason) string {
 
 func sendersTable(now []store.Cell, compared *both[store.Cell], recent []store.Attempt) tableData {
 	t := failedTable("sender", now, compared)
-	last := lastOf(recent, senderOf)
+	last, says := lastOf(recent, senderOf), sayings{}
+	says.failures(recent, senderOf)
+	says.cells(now, func(c *store.Cell) string { return c.Keys[0] })
 	t.rows = slices.DeleteFunc(t.rows, func(x row) bool { return x.name == "" })
 	for i := range t.rows {
 		x := &t.rows[i]
 		x.place.sender = x.name
+		x.says = says.of(x.name)
 		x.setLast(last[x.name])
 	}
 	return t
@@ -239,7 +291,7 @@ func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store
 		n, soft, hard int64
 		most          int64
 	}
-	sums := map[string]*sum{}
+	sums, says := map[string]*sum{}, sayings{}
 	for i := range now {
 		x := &now[i]
 		s := sums[x.Template]
@@ -247,6 +299,7 @@ func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store
 			s = &sum{}
 			sums[x.Template] = s
 		}
+		says.add(x.Template, x.Reason.String(), codes(x.Code, x.Enhanced))
 		s.n += x.Attempts
 		if x.Outcome == bounce.Hard {
 			s.hard += x.Attempts
@@ -257,9 +310,10 @@ func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store
 			s.Reply, s.most = *x, x.Attempts
 		}
 	}
-	last := lastOf(recent, func(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text })
+	last := lastOf(recent, templateOf)
+	says.failures(recent, templateOf)
 	for template, s := range sums {
-		x := row{name: codes(s.Code, s.Enhanced), words: template, reason: s.Reason, mark: markOf(s.Reason), last: last[template], cells: []cell{
+		x := row{name: codes(s.Code, s.Enhanced), words: template, says: says.of(template), reason: s.Reason, mark: markOf(s.Reason), last: last[template], cells: []cell{
 			{n: s.n}, {n: s.soft}, {n: s.hard}, changes.cell(template), {text: s.Reason.String()},
 		}}
 		x.place.reply, x.place.template = true, replyKey(template)
@@ -310,7 +364,7 @@ func queueTable(list []store.Queued, routes *report.Routes, now time.Time) table
 		t.columns = append(t.columns, column{name: strconv.Itoa(b), width: 4})
 	}
 	t.columns = append(t.columns, column{name: "1280+", width: 5})
-	at := map[string]int{}
+	at, says := map[string]int{}, sayings{}
 	for i := range list {
 		q := &list[i]
 		name := waitsFor(q, routes)
@@ -322,6 +376,7 @@ func queueTable(list []store.Queued, routes *report.Routes, now time.Time) table
 			t.rows = append(t.rows, x)
 		}
 		x := &t.rows[k]
+		says.add(name, q.Reason.String(), replyText(&q.Attempt))
 		if x.last == nil || !q.Time.Before(x.last.Time) {
 			x.setLast(&q.Attempt)
 		}
@@ -329,6 +384,9 @@ func queueTable(list []store.Queued, routes *report.Routes, now time.Time) table
 		bucket, _ := slices.BinarySearch(buckets, int((now.Sub(queuedSince(q))+time.Minute-1)/time.Minute))
 		x.cells[0].n++
 		x.cells[1+bucket].n++
+	}
+	for i := range t.rows {
+		t.rows[i].says = says.of(t.rows[i].name)
 	}
 	slices.SortFunc(t.rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(b.cells[0].n, a.cells[0].n), strings.Compare(a.name, b.name))
@@ -394,9 +452,11 @@ func repliesOf(list []store.Attempt, p place, now time.Time, loc *time.Location)
 		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "recipients", width: 10}, {name: "reason", width: 15, words: true}, {name: "last", width: 8, words: true, least: 100},
 	}}
 	names, of := grouped(list, templateOf, recipientOf)
+	says := sayings{}
+	says.failures(list, templateOf)
 	for _, name := range names {
 		g := of[name]
-		x := row{name: codes(g.last.Code, g.last.Enhanced), mark: markOf(g.last.Reason), place: p, cells: []cell{
+		x := row{name: codes(g.last.Code, g.last.Enhanced), says: says.of(name), mark: markOf(g.last.Reason), place: p, cells: []cell{
 			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {text: g.last.Reason.String()}, {n: g.last.Time.Unix(), text: clock(g.last.Time, now, loc)},
 		}}
 		x.setLast(g.last)
@@ -413,9 +473,11 @@ func recipientsOf(list []store.Attempt, p place, now time.Time, loc *time.Locati
 		{name: "failed", width: 6}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "messages", width: 8, least: 100}, {name: "last", width: 8, words: true},
 	}}
 	names, of := grouped(list, recipientOf, func(a *store.Attempt) string { return a.Host + "\x00" + a.Instance + "\x00" + a.QueueID })
+	says := sayings{}
+	says.failures(list, recipientOf)
 	for _, name := range names {
 		g := of[name]
-		x := row{name: name, place: p, cells: []cell{
+		x := row{name: name, says: says.of(name), place: p, cells: []cell{
 			{n: g.n}, {n: g.soft}, {n: g.hard}, {n: int64(len(g.others))}, {n: g.last.Time.Unix(), text: clock(g.last.Time, now, loc)},
 		}}
 		x.setLast(g.last)
@@ -438,7 +500,7 @@ func failuresOf(recent []store.Attempt) []failure {
 
 // has reports whether a filter's word is in what a row of any table would say of it.
 func (x *failure) has(word string) bool {
-	for _, text := range [...]string{x.provider, x.RecipientDomain, x.Sender, x.Reason.String(), replyText(x.Attempt)} {
+	for _, text := range [...]string{x.provider, provider.Name(x.provider), x.RecipientDomain, x.Sender, x.Reason.String(), replyText(x.Attempt)} {
 		if contains(text, word) {
 			return true
 		}

@@ -112,6 +112,7 @@ type row struct {
 	name   string
 	cells  []cell
 	words  string
+	says   string // the reasons and replies of all that it counts, as far as known, in lower case; "": it has no failure
 	reason bounce.Reason
 	last   *store.Attempt // the last failure; nil: not known
 	place  place          // where Enter leads
@@ -516,7 +517,7 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, f store.Filter, ans
 			continue
 		}
 		age := ans.period.now.Sub(queuedSince(q))
-		x := row{name: q.Recipient, cells: []cell{{n: int64(age), text: when.Span(age)}, {n: q.Time.Unix(), text: clock(q.Time, ans.asked, a.o.Location)}, {text: q.Reason.String()}}}
+		x := row{name: q.Recipient, says: q.Reason.String(), cells: []cell{{n: int64(age), text: when.Span(age)}, {n: q.Time.Unix(), text: clock(q.Time, ans.asked, a.o.Location)}, {text: q.Reason.String()}}}
 		x.setLast(&q.Attempt)
 		x.place.host, x.place.queueID, x.place.recipient = q.Host, q.QueueID, q.Recipient
 		t.rows = append(t.rows, x)
