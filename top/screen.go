@@ -300,7 +300,7 @@ func headLine(s *state, d *data) line {
 	switch {
 	case !d.until.IsZero():
 		end = minute(d.since, d.now, d.location) + "–" + minute(d.until, d.now, d.location)
-	case ans != nil && ans.window == windows[s.window] && (!at.Equal(d.now) || d.now.Sub(ans.asked) > max(stepOf(ans.window), 10*time.Second)):
+	case ans != nil && ans.window == windows[s.window] && d.now.Sub(ans.asked) > heldFor:
 		end += " to " + clock(ans.asked, d.now, d.location)
 	}
 	for _, text := range []string{end + "  " + d.now.In(d.location).Format(time.TimeOnly), end} {
