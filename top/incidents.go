@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"bouncelog/bounce"
 	"bouncelog/problem"
 	"bouncelog/report"
 	"bouncelog/store"
@@ -28,6 +29,7 @@ type incidents struct {
 type incident struct {
 	report.Incident
 	id       string
+	reason   bounce.Reason
 	evidence []problem.Evidence
 }
 
@@ -79,7 +81,7 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 	for i := range v.Act {
 		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i])}
 		if in.Problem != nil {
-			in.evidence = rep.Problems[*in.Problem].Evidence
+			in.evidence, in.reason = rep.Problems[*in.Problem].Evidence, rep.Problems[*in.Problem].Reason
 		}
 		out.list = append(out.list, in)
 	}

@@ -55,16 +55,17 @@ type data struct {
 
 // A page is one screen with what was chosen on it.
 type page struct {
-	kind    kind
-	place   place
-	title   string
-	cursor  int    // a row, below 0 an incident; of a text the first line shown
-	key     string // of the row, which may move; "": the first
-	sort    string // the heading of the column that sorts the rows; "": the worst first
-	filter  string
-	lines   []string // of a text
-	command string   // of a text
-	ans     *answer  // nil: not there yet
+	kind     kind
+	place    place
+	title    string
+	cursor   int    // a row, below 0 an incident; of a text the first line shown
+	key      string // of the row, which may move; "": the first
+	sort     string // the heading of the column that sorts the rows; "": the worst first
+	filter   string
+	lines    []string  // of a text
+	command  string    // of a text
+	incident *incident // of a text, whose replies enter opens; nil: none
+	ans      *answer   // nil: not there yet
 }
 
 func (s *state) page() *page { return &s.stack[len(s.stack)-1] }
@@ -259,6 +260,7 @@ func (p *page) sortedBy() int {
 var (
 	keyFilter  = key.NewBinding(key.WithKeys("/"), key.WithHelp("/", "filter"))
 	keyOpen    = key.NewBinding(key.WithKeys("enter", "right", "l"), key.WithHelp("↵", "open"))
+	keyLeads   = key.NewBinding(key.WithHelp("↵", "replies"))
 	keyBack    = key.NewBinding(key.WithKeys("esc", "left", "backspace", "h"), key.WithHelp("esc", "back"))
 	keyExplain = key.NewBinding(key.WithKeys("e"), key.WithHelp("e", "explain"))
 	keyTrace   = key.NewBinding(key.WithKeys("t"), key.WithHelp("t", "trace"))
@@ -288,7 +290,11 @@ func (s *state) footKeys() (keys, goes []key.Binding) {
 		sort = key.NewBinding(key.WithHelp("s", "sort: "+p.sort))
 	}
 	if p.kind == pageText || p.kind == pageMessage {
-		return []key.Binding{keyBack, keyScroll, keyCopy, keyPause, keyHelp, keyQuit}, []key.Binding{keyPause, keyCopy, keyScroll, keyBack}
+		keys, goes = []key.Binding{keyBack, keyScroll, keyCopy, keyPause, keyHelp, keyQuit}, []key.Binding{keyPause, keyCopy, keyScroll, keyBack}
+		if p.incident != nil {
+			keys, goes = slices.Insert(keys, 1, keyLeads), append(goes, keyLeads)
+		}
+		return keys, goes
 	}
 	keys = []key.Binding{keyOpen, keyFilter, keyExplain, keyTrace, keyCopy, sort, keyWider, keyPause, keyHelp, keyQuit}
 	goes = []key.Binding{keyPause, keyTrace, keyCopy, keyWider, keySort, keyExplain, keyFilter, keyOpen}
@@ -420,9 +426,9 @@ func (s *state) press(k keyPress, d *data) (e effect) {
 	case is(keyOpen):
 		s.enter(d)
 	case is(keyExplain):
-		s.explainRow(s.chosen(d))
+		s.explainRow(s.chosen(d, "explain"))
 	case is(keyTrace):
-		s.traceRow(s.chosen(d))
+		s.traceRow(s.chosen(d, "trace"))
 	case is(keyCopy):
 		e.copy = s.commandOf(d)
 		if s.copied = e.copy; s.lacks(d) {
@@ -537,7 +543,11 @@ func (s *state) enter(d *data) {
 		}
 		return
 	}
-	x := s.chosen(d)
+	if p.incident != nil {
+		s.openReplies(p.incident, d)
+		return
+	}
+	x := s.chosen(d, "open")
 	if x == nil {
 		return
 	}
@@ -556,10 +566,15 @@ func (s *state) enter(d *data) {
 	s.open(next)
 }
 
-// chosen is the row that a key acts on; where there is none it says why.
-func (s *state) chosen(d *data) *row {
+// chosen is the row that a key acts on; where there is none it says why. does is what the
+// key does.
+func (s *state) chosen(d *data, does string) *row {
 	p := s.page()
 	if p.kind == pageText || p.kind == pageMessage {
+		s.said = "there is nothing to " + does + " here; esc goes back"
+		if p.incident != nil {
+			s.said = "that is for a reply; enter opens its replies"
+		}
 		return nil
 	}
 	x := p.selected()
@@ -581,10 +596,15 @@ func (s *state) traceRow(x *row) {
 		s.open(page{kind: pageMessage, place: place{host: x.place.host, queueID: x.place.queueID, recipient: x.place.recipient}, title: "message " + x.place.queueID})
 	case x.last != nil:
 		s.open(page{kind: pageMessage, place: place{host: x.last.Host, queueID: x.last.QueueID, recipient: x.last.Recipient}, title: "message " + x.last.QueueID})
+	case x.says != "" || x.place.waits != "":
+		s.said = openFirst
 	default:
-		s.said = "its last failure is not among the newest: open it first"
+		s.said = "there is no failure to trace"
 	}
 }
+
+// openFirst is said of a row whose last failure is not known.
+const openFirst = "its last failure is not among the newest: open it first"
 
 // explainRow opens what the row's last words mean.
 func (s *state) explainRow(x *row) {
@@ -599,6 +619,8 @@ func (s *state) explainRow(x *row) {
 			lines = append(lines, "  - "+step)
 		}
 		s.open(page{kind: pageText, title: "explanation", lines: lines, command: command([]string{"explain", "--reasons"}, s.command.Rules)})
+	case x.says != "" || x.place.waits != "":
+		s.said = openFirst
 	default:
 		s.said = "there is no failure to explain"
 	}
@@ -675,5 +697,31 @@ func (s *state) openIncident(in *incident, d *data) {
 	add("Other explanation", in.Otherwise)
 	add("What would disprove it", in.Disproved)
 	add("Next command", in.Command)
-	s.open(page{kind: pageText, title: "incident", lines: lines, command: d.incidents.command(&s.command)})
+	next := page{kind: pageText, title: "incident", lines: lines, command: d.incidents.command(&s.command)}
+	if in.leads() {
+		next.incident = in
+	}
+	s.open(next)
+}
+
+// leads reports whether there are replies of the incident to open.
+func (in *incident) leads() bool { return len(in.Providers) > 0 || in.reason != bounce.NoReason }
+
+// openReplies opens the replies of an incident: those of its first provider, where it has one,
+// with its reason. A window that begins after the last refusal has none of them: it is made
+// longer.
+func (s *state) openReplies(in *incident, d *data) {
+	next := page{kind: pageReplies}
+	if len(in.Providers) > 0 {
+		next.title, next.place.provider, next.filter = in.Providers[0], in.Providers[0], in.reason.String()
+	} else {
+		next.title, next.place.reason = in.reason.String(), in.reason
+	}
+	if len(in.Providers) > 1 {
+		s.said = "this is the first of its providers: " + strings.Join(in.Providers, ", ")
+	}
+	for !s.fixed && s.window < len(windows)-1 && s.clockOf(d).Add(-windows[s.window]).After(in.Until) {
+		s.window++
+	}
+	s.open(next)
 }

@@ -677,3 +677,71 @@ func TestFilterCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingThere holds that a key that has nothing to act on says so, and why.
+func TestNothingThere(t *testing.T) {
+	m := opened(t, options(t, stored(t, sampleLog())), 120, 40)
+	says := func(key, want string) {
+		t.Helper()
+		n := len(m.s.stack)
+		if m.keys(key); !strings.Contains(m.text(), want) || len(m.s.stack) != n {
+			t.Errorf("%s does not say %q:\n%s", key, want, m.text())
+		}
+	}
+	m.keys("end") // google.com, which takes all
+	says("t", "there is no failure to trace")
+	says("e", "there is no failure to explain")
+	m.keys("home", "e")
+	for key, what := range map[string]string{"t": "trace", "e": "explain", "enter": "open"} {
+		says(key, "there is nothing to "+what+" here")
+	}
+	m.keys("esc", "t")
+	for key, what := range map[string]string{"t": "trace", "e": "explain", "enter": "open"} {
+		says(key, "there is nothing to "+what+" here")
+	}
+	m.keys("5")
+	says("t", "open it first") // all that waits
+
+	// Mail waits, but in the window all was taken.
+	log := &script{}
+	log.mail(now.Add(-2*time.Hour), "s@shop.test", "r@gmx.example", gmx, "deferred", "4.3.1", "host mx00.gmx.net[192.0.2.28] said: 452 4.3.1 full (in reply to RCPT TO command)", 1)
+	log.mail(now.Add(-time.Minute), "s@shop.test", "r@gmx.example", gmx, "sent", "2.0.0", "250 2.0.0 OK", 1)
+	m = opened(t, options(t, stored(t, log.b.String())), 120, 40)
+	if m.keys("t"); !strings.Contains(m.text(), "› message 4B000001") {
+		t.Errorf("not the message that waits:\n%s", m.text())
+	}
+}
+
+// TestFromIncident holds that enter leads from an incident to its provider's replies, and
+// from there down to one message.
+func TestFromIncident(t *testing.T) {
+	o := options(t, stored(t, sampleLog()))
+	m := opened(t, o, 80, 24)
+	m.keys("up", "enter")
+	if s := m.text(); !strings.Contains(s, "↵ replies") {
+		t.Errorf("the foot does not say where enter leads:\n%s", s)
+	}
+	if m.keys("t"); !strings.Contains(m.text(), "enter opens its replies") {
+		t.Errorf("t does not say how to trace:\n%s", m.text())
+	}
+	m.keys("enter")
+	if s := m.text(); !strings.Contains(s, "incident › outlook.com") || !strings.Contains(s, "/auth_failure") || !strings.Contains(s, "> ✖ 550 5.7.515") {
+		t.Errorf("not its replies:\n%s", s)
+	}
+	m.keys("enter", "t")
+	if s := m.text(); !strings.Contains(s, "› message 4B") || !strings.Contains(s, "auth_failure") {
+		t.Errorf("not a message:\n%s", s)
+	}
+	m.keys("esc", "esc", "esc", "esc")
+	if s := m.text(); !strings.Contains(s, "providers › incident\n") {
+		t.Errorf("back is not the incident:\n%s", s)
+	}
+
+	at := now.Add(3 * time.Hour) // the window has none of it
+	o.Now = func() time.Time { return at }
+	m = opened(t, o, 80, 24)
+	m.keys("up", "enter", "enter")
+	if s := m.text(); !strings.Contains(s, "window 4h") || !strings.Contains(s, "> ✖ 550 5.7.515") {
+		t.Errorf("the window has none of its replies:\n%s", s)
+	}
+}
