@@ -645,7 +645,7 @@ func TestStrayTimes(t *testing.T) {
 		for j := range s.Attempts {
 			a := &s.Attempts[j]
 			a.Time = [...]time.Time{
-				time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), time.Date(1989, 12, 31, 23, 0, 0, 0, time.UTC), time.Now().Add(72 * time.Hour),
+				time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC), time.Date(1989, 12, 31, 23, 0, 0, 0, time.UTC), time.Now().Add(72 * time.Hour),
 				time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 			}[j%5]
 			a.Source, a.QueueID = fmt.Sprintf("stray%d", i), fmt.Sprintf("%05X", 0xE0000+i*100+j)
