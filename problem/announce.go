@@ -30,6 +30,7 @@ const (
 const (
 	announcedNote = "announced" // the note's key; JSON: the Unix time of the last refusal, by key or escalation
 	seenKey       = ""          // in place of a key: up to when refusals have been looked at
+	lookedKey     = "\tlooked"  // in place of a key: Announcer.looked
 	announcedKept = 10_000      // keys and escalations, the latest
 	placesNoted   = 20          // providers of one problem that are told apart
 )
@@ -57,7 +58,7 @@ type Announcer struct {
 
 	announced map[string]time.Time // the last refusal of each announced key and escalation
 	seen      time.Time            // of the newest refusal that was looked at, at most the present; kept with announced
-	looked    int64                // refusals when it was last searched; 0: unknown
+	looked    int64                // refusals when it was last searched; kept with announced, so that no restart searches in vain
 	now       func() time.Time
 }
 
@@ -131,6 +132,8 @@ func (a *Announcer) remember(ctx context.Context, r store.Reader) error {
 			return fmt.Errorf("read what was announced: %w", err)
 		}
 	}
+	a.looked = seconds[lookedKey]
+	delete(seconds, lookedKey)
 	a.announced = map[string]time.Time{}
 	for key, at := range seconds {
 		a.announced[key] = time.Unix(at, 0).UTC()
@@ -149,6 +152,7 @@ func (a *Announcer) note(ctx context.Context) error {
 	for key, at := range a.announced {
 		seconds[key] = at.Unix()
 	}
+	seconds[lookedKey] = a.looked
 	note, err := json.Marshal(seconds)
 	if err != nil {
 		return err
