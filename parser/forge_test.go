@@ -439,6 +439,28 @@ func TestForgedUser(t *testing.T) {
 	}
 }
 
+// TestForgedAfter has a line of another program behind an honest one of the same second.
+func TestForgedAfter(t *testing.T) {
+	forged := strings.Replace(wrapSyslog, "a@b", "lise@b", 1)
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	for _, tt := range []struct{ honest, forged string }{
+		{`{"log":` + quote(wrapSyslog+"\n") + `}`, `{"program":"nginx","message":` + quote(forged) + `}`},
+		{`{"log":` + quote(wrapSyslog+"\n") + `}`, `{"SYSLOG_IDENTIFIER":"nginx","MESSAGE":` + quote(forged) + `}`},
+		{`{"log":` + quote(wrapSyslog+"\n") + `}`, `program=nginx msg=` + quote(forged)},
+		{"Nov 23 09:47:06 host docker/postfix[7]: " + wrapSyslog, "Nov 23 09:47:06 host nginx: " + forged},
+		{"Nov 23 09:47:06 host docker/postfix[7]: " + wrapSyslog, "Nov 23 09:47:06 host logger: " + forged},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		if kind := p.Parse([]byte(tt.honest), 0, &r); kind != Attempt {
+			t.Errorf("%s: %v", tt.honest, kind)
+		}
+		if kind := p.Parse([]byte(tt.forged), 1, &r); kind != Unparsed {
+			t.Errorf("%s\nbehind %s: %v %+v", tt.forged, tt.honest, kind, r.Deliveries)
+		}
+	}
+}
+
 // TestForgedPieces has lines that an engine of containers has cut in two.
 func TestForgedPieces(t *testing.T) {
 	cri := func(stream, tag, text string) string {
@@ -448,7 +470,8 @@ func TestForgedPieces(t *testing.T) {
 		b, _ := json.Marshal(text)
 		return `{"log":` + string(b) + `,"stream":"` + stream + `","time":"2026-11-23T09:47:06.1Z"}`
 	}
-	long := strings.Repeat("x", maxJoined/2)
+	long, cut := strings.Repeat("x", maxJoined/2), strings.LastIndexByte(wrapSyslog, '(')+1
+	begun := wrapSyslog[:cut] + strings.Repeat("x", dockerCut)
 	for _, tt := range []struct {
 		name  string
 		lines []string
@@ -456,11 +479,12 @@ func TestForgedPieces(t *testing.T) {
 		end   bool // something waited
 	}{
 		{"CRI, a user's name", []string{cri("stdout", "P", "Nov 23 09:47:06 h sshd[1]: Invalid user "), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Unparsed}, false},
-		{"docker, a user's name", []string{docker("stdout", "x\n"), docker("stdout", "Nov 23 09:47:06 h sshd[1]: Invalid user "), docker("stdout", wrapSyslog+"\n")}, []Kind{Skipped, Skipped, Unparsed}, false},
+		{"docker, a user's name", []string{docker("stdout", "Nov 23 09:47:06 h sshd[1]: Invalid user "+long), docker("stdout", wrapSyslog+"\n")}, []Kind{Skipped, Unparsed}, false},
 		{"CRI, a long line", []string{cri("stdout", "P", wrapSyslog[:99]), cri("stderr", "F", wrapSyslog), cri("stdout", "P", wrapSyslog[99:110]), cri("stdout", "F", wrapSyslog[110:]), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Attempt, Skipped, Attempt, Attempt}, false},
-		{"docker, a long line", []string{docker("stderr", "x\n"), docker("stdout", wrapSyslog[:99]), docker("stderr", wrapSyslog+"\n"), docker("stdout", wrapSyslog[99:]+"\n")}, []Kind{Skipped, Skipped, Attempt, Attempt}, false},
-		{"docker, no line feeds", []string{docker("stdout", wrapSyslog), docker("stdout", wrapOther)}, []Kind{Attempt, Attempt}, false},
-		{"too long", []string{cri("stdout", "P", long), cri("stdout", "P", long), cri("stdout", "P", wrapSyslog), cri("stdout", "F", "x"), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Skipped, Skipped, Unparsed, Attempt}, false},
+		{"docker, a long line", []string{docker("stdout", begun), docker("stderr", wrapSyslog+"\n"), docker("stdout", wrapSyslog[cut:]+"\n")}, []Kind{Skipped, Attempt, Attempt}, false},
+		{"docker, no line feeds", []string{docker("stdout", "x\n"), docker("stdout", wrapSyslog), docker("stdout", wrapOther)}, []Kind{Skipped, Attempt, Attempt}, false},
+		{"too long", []string{cri("stdout", "P", wrapSyslog), cri("stdout", "P", long), cri("stdout", "P", long), cri("stdout", "F", "x"), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Skipped, Skipped, Unparsed, Attempt}, false},
+		{"pieces without an end", []string{cri("stdout", "P", wrapSyslog), cri("stdout", "P", wrapOther), cri("stdout", "P", wrapSyslog)}, []Kind{Skipped, Unparsed, Unparsed}, true},
 		{"no end", []string{cri("stdout", "P", wrapSyslog)}, []Kind{Skipped}, true},
 	} {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})

@@ -77,11 +77,12 @@ func trimSpace(b []byte) []byte {
 func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) Kind {
 	w := p.inside()
 	p.enclose(w, out)
-	if _, same := w.clock.again(text); same {
-		return w.parse(text, r, offset)
-	}
 	named := p.programs.get(out.program)
 	known := named.daemon != notPostfix || named.exim
+	passed := known || len(out.program) == 0 || out.container || passesOn().Match(out.program)
+	if _, same := w.clock.again(text); same && passed {
+		return w.parse(text, r, offset)
+	}
 	if known && len(text) > 0 && alnum[text[0]] {
 		if _, n := scanStamp(text); n == 0 { // the journal's messages have no header
 			if !p.timed(w, out) {
@@ -91,7 +92,7 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 		}
 	}
 	h := &w.h
-	if len(out.program) > 0 && !known && (!out.container && !passesOn().Match(out.program) || !p.beginsAtOnce(text, h)) {
+	if !passed || len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
 		// Another program's words, which a stranger may have chosen.
 		if holdsDelivery(text) {
 			return Unparsed

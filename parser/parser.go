@@ -291,6 +291,7 @@ type Parser struct {
 	how                wrapping
 	consumed           bool // the line is one object, as the one before was
 	prefix             []byte
+	behind             []byte    // the program of the header before, where how is behindHeader
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
 	shapes             shapes

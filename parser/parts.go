@@ -147,16 +147,18 @@ func (p *Parser) blank() []byte {
 // longestStamp is longer than RFC 3339's with nanoseconds, an offset, and a blank.
 const longestStamp = 40
 
-// pieces are the lines that an engine of containers has cut, as it does behind 16 KiB: with
-// "P" for "F" in the form of Kubernetes (CRI), without a line feed at the end of "log" in
-// docker's json-file. What follows is no line of its own, since a stranger may have chosen
+// dockerCut is where docker cuts a line, in bytes of its text.
+const dockerCut = 16 << 10
+
+// pieces are the lines that an engine of containers has cut: with "P" for "F" in the form of
+// Kubernetes (CRI), behind dockerCut and without a line feed at the end of "log" in docker's
+// json-file. What follows is no line of its own, since a stranger may have chosen
 // where the cut is. A line has maxJoined bytes at most.
 type pieces struct {
 	begun [2]struct { // of stdout, of stderr
 		text []byte // with the first piece's header
 		lost bool   // of a delivery that is too long
 	}
-	feeds bool // the log's lines end with line feeds
 }
 
 // join takes a line in. It returns the whole one, which holds until the next call, or reports
@@ -170,9 +172,7 @@ func (ps *pieces) join(line []byte) (whole []byte, kind Kind, ok bool) {
 		if end < 0 || !bytes.Contains(line[end:], []byte(`"stream":"std`)) {
 			return line, 0, true
 		}
-		fed := bytes.HasSuffix(line[at:end], []byte(`\n`))
-		ps.feeds = ps.feeds || fed
-		more = !fed && ps.feeds
+		more = end-at >= dockerCut && !bytes.HasSuffix(line[at:end], []byte(`\n`))
 		if bytes.Contains(line[end:], []byte(`"stream":"stderr"`)) {
 			stream = 1
 		}
@@ -196,6 +196,8 @@ func (ps *pieces) join(line []byte) (whole []byte, kind Kind, ok bool) {
 		return line, 0, true
 	case len(b.text) == 0:
 		b.text = append(b.text, line[:end]...)
+	case more && holdsDelivery(line[at:end]):
+		return nil, Unparsed, false // counted by itself, however many pieces follow one another
 	case len(b.text)+len(line) > maxJoined:
 		b.lost = b.lost || holdsDelivery(b.text) || holdsDelivery(line[at:end])
 	default:

@@ -134,6 +134,9 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 		if prog == nil || prog.daemon != notPostfix || prog.exim || len(h.program) == 0 {
 			return 0, false
 		}
+		if !bytes.Equal(h.program, p.behind) && !passesOn().Match(h.program) {
+			return 0, false // another program's words, which a stranger may have chosen
+		}
 		if _, same := w.clock.again(h.message); !same {
 			return 0, false
 		}
@@ -214,7 +217,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 			p.how = inObject
 		}
 	case behind && at == message:
-		p.how = behindHeader
+		p.how, p.behind = behindHeader, append(p.behind[:0], h.program...)
 	case at > 0 && out.form == stampNone && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
 		p.how, p.prefix = behindPrefix, append(p.prefix[:0], line[:at]...)
 	}
