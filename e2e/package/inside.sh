@@ -118,17 +118,19 @@ cp -p /tmp/good.toml /etc/bouncelog/bouncelog.toml
 echo "== the report of yesterday comes by mail, through a sendmail that is set-group-ID (Postfix)"
 yesterday() { date -u -d yesterday +%Y-%m-%dT10:00:00+00:00; }
 bounce="$(yesterday) mx1 postfix/smtp[104]: 4A1B2C3D4D: to=<gone@yesterday.example>, relay=mx.yesterday.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.yesterday.example[192.0.2.20] said: 550 5.1.1 no such user (in reply to RCPT TO command))"
+# The mailboxes. A lock may stand beside one at any time, and be gone the next moment.
+mails() { find /var/mail -type f ! -name '*.lock' -exec cat {} +; }
 # While a lock stands beside the mailbox, it is still being written.
-came() { ! ls /var/mail/*.lock >/dev/null 2>&1 && grep -qs '^Subject: bouncelog, ' /var/mail/*; }
+came() { ! ls /var/mail/*.lock >/dev/null 2>&1 && mails | grep -c '^Subject: bouncelog, ' >/dev/null; }
 # What came is the report, for root, from the service's user, with what was logged.
 read_mail() {
-	grep -h '^From:\|^To:\|^Subject:' /var/mail/*
-	grep -q '^To: root' /var/mail/*
-	grep -q '^From: <bouncelog@' /var/mail/*
-	grep -q '^Subject: bouncelog, .*1 hard' /var/mail/*
-	grep -q 'multipart/alternative' /var/mail/*
-	grep -q 'yesterday\.example' /var/mail/*
-	[ "$(cat /var/mail/* | grep -c '^From ')" = 1 ] # and no notification
+	mails | grep '^From:\|^To:\|^Subject:'
+	mails | grep -c '^To: root' >/dev/null
+	mails | grep -c '^From: <bouncelog@' >/dev/null
+	mails | grep -c '^Subject: bouncelog, .*1 hard' >/dev/null
+	mails | grep -c 'multipart/alternative' >/dev/null
+	mails | grep -c 'yesterday\.example' >/dev/null
+	[ "$(mails | grep -c '^From ')" = 1 ] # and no notification
 	rm -f /var/mail/*
 }
 systemctl restart bouncelog
@@ -147,12 +149,12 @@ for n in 1 2 3 4 5; do
 done
 until_ counts "deliveries where recipient like '%@listing.example'" 5
 systemctl start bouncelog-notify
-told() { ! ls /var/mail/*.lock >/dev/null 2>&1 && grep -qs '^Subject: bouncelog, .*: Incident begun:' /var/mail/*; }
+told() { ! ls /var/mail/*.lock >/dev/null 2>&1 && mails | grep -c '^Subject: bouncelog, .*: Incident begun:' >/dev/null; }
 until_ told
-sed -n '/^Subject: .*Incident begun/,/^Run:/p' /var/mail/*
-grep -q '^Incident begun: listing.example refuses' /var/mail/*
+mails | sed -n '/^Subject: .*Incident begun/,/^Run:/p'
+mails | grep -c '^Incident begun: listing.example refuses' >/dev/null
 systemctl start bouncelog-notify
-[ "$(cat /var/mail/* | grep -c 'Subject: bouncelog, .*: Incident begun:')" = 1 ]
+[ "$(mails | grep -c 'Subject: bouncelog, .*: Incident begun:')" = 1 ]
 [ "$(systemctl show -P Result bouncelog-notify)" = success ]
 rm -f /var/mail/*
 
