@@ -125,15 +125,11 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 	if m.now.Before(m.newest) {
 		m.newest = m.now
 	}
-	cells, err := r.Count(ctx, store.Filter{Since: m.newest.Add(-lookBack).Truncate(time.Hour), Until: limit.Truncate(time.Hour)})
+	seen, err := store.CountAll(ctx, r, store.Filter{Since: m.newest.Add(-lookBack).Truncate(time.Hour), Until: limit.Truncate(time.Hour)})
 	if err != nil {
 		return false, err
 	}
-	var seen int64
-	for i := range cells {
-		seen += cells[i].Attempts
-	}
-	if span.Last.Equal(n.until) && seen == n.seen {
+	if span.Last.Equal(n.until) && seen.Attempts == n.seen {
 		return true, nil
 	}
 	since := m.newest.Add(-lookBack)
@@ -170,7 +166,7 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 	if done, err = n.keep(ctx, note, s); !done || err != nil {
 		return done, err
 	}
-	n.until, n.seen = span.Last, seen
+	n.until, n.seen = span.Last, seen.Attempts
 	for _, e := range events {
 		n.Log.Info("incident "+e.Text, "event", e.Kind, "id", e.ID)
 	}

@@ -188,11 +188,11 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 		last = earlier(all.Last, now)
 	}
 	fresh.Since = last.Add(-searchBack).Truncate(time.Hour) // whole hours are counted at once
-	refused, err := refusals(ctx, r, fresh)
+	refused, err := store.CountAll(ctx, r, fresh)
 	if err != nil {
 		return false, err
 	}
-	if refused == 0 || refused == a.looked {
+	if refused.Attempts == 0 || refused.Attempts == a.looked {
 		if now.Sub(a.seen) >= a.o.Quiet() {
 			a.count(nil) // what there was is over
 		}
@@ -217,22 +217,14 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	}
 	a.take(problems, newest)
 	fresh.Since = newest.Add(-searchBack).Truncate(time.Hour) // as the next look asks
-	if a.looked, err = refusals(ctx, r, fresh); err != nil {
+	if refused, err = store.CountAll(ctx, r, fresh); err != nil {
 		return true, err
 	}
+	a.looked = refused.Attempts
 	if err := r.Close(); err != nil {
 		return true, err
 	}
 	return true, a.note(ctx)
-}
-
-// refusals counts the attempts that match f.
-func refusals(ctx context.Context, r store.Reader, f store.Filter) (n int64, err error) {
-	cells, err := r.Count(ctx, f)
-	for i := range cells {
-		n += cells[i].Attempts
-	}
-	return n, err
 }
 
 func earlier(a, b time.Time) time.Time {

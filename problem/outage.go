@@ -670,12 +670,9 @@ func (w *outageSearch) during(run []failure) store.Filter {
 }
 
 // total counts the attempts that match f.
-func (w *outageSearch) total(ctx context.Context, f store.Filter) (c store.Counts, err error) {
-	cells, err := w.s.Count(ctx, f)
-	if err == nil && len(cells) > 0 {
-		c = cells[0].Counts
-	}
-	return c, err
+func (w *outageSearch) total(ctx context.Context, f store.Filter) (store.Counts, error) {
+	all, err := store.CountAll(ctx, w.s, f)
+	return all.Counts, err
 }
 
 // delivered counts the attempts that match f and delivered to others; where there are more

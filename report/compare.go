@@ -82,11 +82,11 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 	if !ok {
 		return nil, nil
 	}
-	was, err := countAll(ctx, s, past)
+	was, err := store.CountAll(ctx, s, past)
 	if err != nil || was.Attempts == 0 {
 		return nil, err
 	}
-	is, err := countAll(ctx, s, now)
+	is, err := store.CountAll(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}

@@ -342,7 +342,7 @@ func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
 		return 0, nil
 	}
 	f.Outcomes, f.Reasons = nil, nil
-	all, err := countAll(e.ctx, e.s, f)
+	all, err := store.CountAll(e.ctx, e.s, f)
 	if all.Delivered > int64(unansweredOf*n) { // a busy server always meets some
 		n = 0
 	}
@@ -644,7 +644,7 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 			// Whole days, which are counted already; from first on there is nothing.
 			f := e.f
 			f.Domain, f.Since, f.Until = claims[0].domain, dayOf(first).AddDate(0, 0, -1), dayOf(first).AddDate(0, 0, 1)
-			all, err := countAll(e.ctx, e.s, f)
+			all, err := store.CountAll(e.ctx, e.s, f)
 			if err != nil {
 				return err
 			}

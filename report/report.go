@@ -658,17 +658,8 @@ func counts(c *store.Tally) Counts {
 	return Counts{c.Attempts, c.Delivered, c.Soft, c.Hard, c.Recovered, c.Pending, c.Expired, c.Messages}
 }
 
-// countAll counts what matches f, all together.
-func countAll(ctx context.Context, s store.Reader, f store.Filter) (t store.Tally, err error) {
-	cells, err := s.Count(ctx, f)
-	for i := range cells {
-		t.Add(&cells[i].Tally)
-	}
-	return t, err
-}
-
 func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error) {
-	c, err := countAll(ctx, s, f)
+	c, err := store.CountAll(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}

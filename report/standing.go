@@ -47,7 +47,7 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	if counted {
 		f := o.Filter
 		f.Since = time.Time{} // as for the queue
-		all, err := countAll(ctx, s, f)
+		all, err := store.CountAll(ctx, s, f)
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +127,7 @@ const manyFailures = 100_000
 func (r *Report) senders(ctx context.Context, s store.Reader, o Options) (*Senders, error) {
 	out := &Senders{}
 	f := o.Filter
-	all, err := countAll(ctx, s, f)
+	all, err := store.CountAll(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (r *Report) senders(ctx context.Context, s store.Reader, o Options) (*Sende
 		if day := r.Period.Last.Truncate(time.Hour).Add(-23 * time.Hour); day.After(f.Since) {
 			f.Since = day
 			out.Since = &day
-			if all, err = countAll(ctx, s, f); err != nil {
+			if all, err = store.CountAll(ctx, s, f); err != nil {
 				return nil, err
 			}
 		}

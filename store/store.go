@@ -199,3 +199,12 @@ type Rows interface {
 	Next() ([]any, error)
 	Close() error
 }
+
+// CountAll counts the attempts that match f, all together. Its errors are those of r.
+func CountAll(ctx context.Context, r Reader, f Filter) (t Tally, err error) {
+	cells, err := r.Count(ctx, f)
+	for i := range cells {
+		t.Add(&cells[i].Tally)
+	}
+	return t, err
+}

@@ -420,11 +420,8 @@ func counted(ctx context.Context, db store.Store) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cells, err := r.Count(ctx, store.Filter{})
-	for i := range cells {
-		n += cells[i].Attempts
-	}
-	return n, errors.Join(err, r.Close())
+	all, err := store.CountAll(ctx, r, store.Filter{})
+	return all.Attempts, errors.Join(err, r.Close())
 }
 
 // ownedLikeDirectory gives a database that root has just made to the owner of its
