@@ -73,10 +73,8 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 		if removed == 0 {
 			return nil
 		}
-		for column, table := range map[string]string{
-			"text": "unparsed_line", "message_id": "open_message", "sender": "open_message", "client_host": "open_message", "sasl_user": "open_message",
-		} {
-			if err := w.overwrite(table, column, outside, before, from); err != nil {
+		for _, table := range [...]string{"unparsed_line", "open_message"} {
+			if err := w.rewrite(table, outside, before, from); err != nil {
 				return err
 			}
 		}
@@ -87,9 +85,7 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 			"DELETE FROM refusal WHERE " + outside,
 			"DELETE FROM fault WHERE " + outside,
 			"DELETE FROM chunk WHERE until < ?1 OR since >= ?2",
-			"DELETE FROM unparsed_line WHERE " + outside,
 			"DELETE FROM message_end WHERE " + outside,
-			"DELETE FROM open_message WHERE " + outside,
 		} {
 			if err := w.c.Run(layoutSQL(sql), before, from); err != nil {
 				return err
@@ -261,4 +257,29 @@ var personal = map[string][]string{
 func (w *writer) overwrite(table, column, condition string, args ...any) error {
 	return w.c.Run(fmt.Sprintf(`UPDATE %[1]s SET %[2]s = iif(typeof(%[2]s) = 'blob', zeroblob(length(%[2]s)), printf('%%0*d', octet_length(%[2]s), 0))
 		WHERE typeof(%[2]s) IN ('text', 'blob') AND octet_length(%[2]s) > 0 AND (%[3]s)`, table, column, condition), args...)
+}
+
+// rewrite deletes rows of a table of few rows and writes the others again. Rows that were
+// added between others, or removed between them, have left copies of their neighbours in
+// the free room of pages, which [writer.overwrite] does not reach: a table that is emptied
+// leaves none.
+func (w *writer) rewrite(table, condition string, args ...any) error {
+	var kept [][]any
+	err := w.c.Each(func(row []driver.Value) error {
+		values := make([]any, len(row))
+		for i, v := range row {
+			values[i] = v
+		}
+		kept = append(kept, values)
+		return nil
+	}, fmt.Sprintf("SELECT * FROM %s WHERE (%s) IS NOT TRUE ORDER BY id", table, condition), args...)
+	if err == nil {
+		err = w.c.Exec("DELETE FROM " + table)
+	}
+	for _, values := range kept {
+		if err == nil {
+			err = w.c.Run("INSERT INTO "+table+" VALUES (?"+strings.Repeat(", ?", len(values)-1)+")", values...)
+		}
+	}
+	return err
 }

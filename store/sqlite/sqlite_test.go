@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -628,6 +629,66 @@ func TestPrune(t *testing.T) {
 	}
 	storetest.Append(t, d, tr.Batch(1000))
 	sound(t, d)
+}
+
+// TestPruneOfTwoLogs prunes a database that two logs, read side by side, wrote: rows between
+// others move, and no copy of a pruned name is left where a row was.
+func TestPruneOfTwoLogs(t *testing.T) {
+	for _, size := range [...]int{1, 3, 10, 40} { // rows of a log in one commit
+		path := t.TempDir() + "/log.db"
+		d := open(t, path, Options{})
+		var offsets [2]int64
+		n := 0
+		add := func(at time.Time, name string) {
+			for log := range offsets {
+				id := fmt.Sprintf("log%d", log)
+				var b store.Batch
+				for range size {
+					n++
+					offsets[log] += 200
+					who := fmt.Sprintf("%s%06d", name, n)
+					a := store.Attempt{Delivery: bounce.Delivery{
+						Source: id, Offset: offsets[log], Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp", QueueID: fmt.Sprintf("%X", n),
+						Sender: who + "s@sender.example", SenderDomain: "sender.example", SenderKnown: true, Recipient: who + "@rcpt.example", RecipientDomain: "rcpt.example",
+						MessageID: "<" + who + "m@sender.example>", SASLUser: who + "u", RelayHost: "mx.rcpt.example", RelayIP: "192.0.2.25", RelayPort: 25,
+						Outcome: bounce.Hard, Status: "bounced", Code: 550, Response: "550 no " + who + strings.Repeat(" and more", n%30),
+					}}
+					a.Reason, a.Template = bounce.UserUnknown, bounce.TemplateOf(&a.Delivery)
+					b.Attempts = append(b.Attempts, a)
+					b.Unparsed = append(b.Unparsed, store.Unparsed{Source: id, Offset: offsets[log] + 100, Time: at, Text: "what is to=<" + who + ">" + strings.Repeat(" and more", n%50)})
+					b.Opened = append(b.Opened, bounce.Message{Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", QueueID: fmt.Sprintf("O%X", n), Time: at, Sender: who + "o@sender.example"})
+					if n%3 > 0 {
+						b.Closed = append(b.Closed, store.MessageKey{Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", QueueID: fmt.Sprintf("O%X", max(1, n-7*size))})
+					}
+				}
+				b.Sources = []store.Source{{ID: id, Offset: offsets[log] + 200}}
+				storetest.Append(t, d, &b)
+			}
+		}
+		day := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+		for n < 600 {
+			add(day, "zqn")
+		}
+		for n < 800 {
+			add(day.AddDate(0, 0, 4), "stays")
+		}
+		removed, err := d.Prune(t.Context(), day.AddDate(0, 0, 2))
+		must(t, err)
+		if removed < 600 {
+			t.Errorf("removed %d attempts", removed)
+		}
+		sound(t, d)
+		d.Close()
+		content, err := os.ReadFile(path)
+		must(t, err)
+		if !bytes.Contains(content, []byte("stays000")) {
+			t.Error("nothing is left")
+		}
+		found := regexp.MustCompile(`.{0,20}zqn[0-9]{6}.{0,20}`).FindAll(content, -1)
+		if len(found) > 0 {
+			t.Errorf("%d rows in a commit: %d pruned names are left, as %q", size, len(found), found[0])
+		}
+	}
 }
 
 // TestStrayTimes stores attempts that a wrong clock dated, as older versions did, between
