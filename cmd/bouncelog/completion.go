@@ -13,20 +13,20 @@ import (
 	"bouncelog/top"
 )
 
-// completes reports whether a command line asks for what could follow a word, as the
-// completion scripts of the shells do.
+// completes reports whether the arguments are a request for completions from a shell's completion
+// script.
 func completes(args []string) bool {
 	return len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd)
 }
 
-// periods are words for one (when.ParsePeriod), spans points in time before now.
+// periods are the named periods (when.ParsePeriod); spans are lengths of time before now.
 var (
 	periods = []string{"today", "yesterday", "this_week", "last_week", "last_7_days", "this_month", "last_month"}
 	spans   = []string{"1h", "24h", "7d", "30d"}
 )
 
-// optionValues are what options may be, by their name; those of one command are under its
-// name and a blank.
+// optionValues returns the values to complete, by option. The key "COMMAND OPTION" applies to one
+// command.
 func optionValues() map[string][]string {
 	var reasons []string
 	for _, r := range bounce.Reasons(func(bounce.Reason) bool { return true }) {
@@ -57,8 +57,8 @@ func optionValues() map[string][]string {
 	}
 }
 
-// addCompletions has the shells complete the values of options. It is for a command tree
-// that answers one such question: cobra never forgets what is registered.
+// addCompletions registers the values of options for shell completion. Call it only in a process
+// that answers a completion request: cobra never releases what is registered.
 func addCompletions(root *cobra.Command) {
 	values := optionValues()
 	for _, cmd := range configurable(root) {
@@ -78,8 +78,8 @@ func addCompletions(root *cobra.Command) {
 	}
 }
 
-// complete is what of a list continues a word: of several with commas between them the
-// last.
+// complete returns the values of a list that begin with word. Where several values are allowed,
+// only the text after the last comma is completed.
 func complete(list []string, word string, several bool) (out []string) {
 	before := ""
 	if i := strings.LastIndexByte(word, ','); several && i >= 0 {

@@ -17,16 +17,15 @@ import (
 	"bouncelog/internal/table"
 )
 
-// defaultConfig is read if it is there.
+// defaultConfig is the configuration file that is read if it exists.
 const defaultConfig = "/etc/bouncelog/bouncelog.toml"
 
-// envPrefix and the name of an option make the name of its variable:
-// BOUNCELOG_FAIL_ON is --fail-on.
+// envPrefix begins the names of environment variables: BOUNCELOG_FAIL_ON sets --fail-on.
 const envPrefix = "BOUNCELOG_"
 
-// givesWay says which options are out of force where one of the others was
-// given with more weight: a period on the command line replaces the period of
-// the file, whatever words either uses.
+// givesWay lists, by option, the options that it overrides where it comes from a source of greater
+// weight: a period on the command line replaces the period of the file, whichever options the two
+// use.
 var givesWay = map[string][]string{
 	"day":    {"since", "until"},
 	"since":  {"day", "until"},
@@ -107,8 +106,8 @@ the defaults too.`,
 	return cmd
 }
 
-// configure gives the options of a command, as far as the command line is
-// silent about them, what the environment and the configuration file say.
+// configure sets the options of a command that are not on the command line from the environment and
+// the configuration file.
 func configure(cmd *cobra.Command) error {
 	for c := cmd; c.HasParent(); c = c.Parent() {
 		switch {
@@ -125,7 +124,7 @@ func configure(cmd *cobra.Command) error {
 	return err
 }
 
-// A weight tells where the value of an option comes from. The greater one wins.
+// A weight is the precedence of the place that a value comes from. The greatest weight wins.
 type weight int
 
 const (
@@ -135,7 +134,7 @@ const (
 	fromCommandLine
 )
 
-// settings are the environment and the configuration file.
+// settings are the values of the environment and of the configuration file.
 type settings struct {
 	root *cobra.Command
 	path string // of the file
@@ -144,11 +143,11 @@ type settings struct {
 	file map[string]config.Setting
 }
 
-// fileKey names a setting in the map of the file.
+// fileKey is the key of a setting in settings.file.
 func fileKey(table, option string) string { return table + "\x00" + option }
 
-// tableOf is the name of a command's table in the file: "db-prune", for a table
-// within [db] would bar the option db.
+// tableOf returns the name of a command's table in the file. It is "db-prune" and not "db.prune",
+// so that a table [db] does not conflict with the option db.
 func tableOf(cmd *cobra.Command) string {
 	if !cmd.HasParent() {
 		return ""
@@ -159,7 +158,7 @@ func tableOf(cmd *cobra.Command) string {
 	return cmd.Name()
 }
 
-// options are what can be configured of a command.
+// options returns the options of a command that can be configured.
 func options(cmd *cobra.Command) []*pflag.Flag {
 	var list []*pflag.Flag
 	add := func(f *pflag.Flag) {
@@ -176,7 +175,7 @@ func variable(option string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
 }
 
-// configurable are the commands with options, root first.
+// configurable returns the commands that have options, the root first.
 func configurable(root *cobra.Command) []*cobra.Command {
 	list := []*cobra.Command{root}
 	for i := 0; i < len(list); i++ {
@@ -189,8 +188,8 @@ func configurable(root *cobra.Command) []*cobra.Command {
 	return list
 }
 
-// loadSettings reads the configuration file that --config or the environment
-// names, or else the usual one.
+// loadSettings reads the configuration file: that of --config, else that of the environment, else
+// defaultConfig.
 func loadSettings(cmd *cobra.Command) (*settings, error) {
 	s := &settings{root: cmd.Root(), path: defaultConfig, from: "default"}
 	named := true
@@ -221,7 +220,7 @@ func loadSettings(cmd *cobra.Command) (*settings, error) {
 	}
 }
 
-// errorf is a mistake in the configuration file.
+// errorf returns an error about the configuration file.
 func (s *settings) errorf(line int, hint, format string, a ...any) error {
 	where := s.path
 	if line > 0 {
@@ -230,7 +229,7 @@ func (s *settings) errorf(line int, hint, format string, a ...any) error {
 	return usageErrorf(hint, "%s: %w", where, fmt.Errorf(format, a...))
 }
 
-// take checks every setting of the file, whichever command is run.
+// take checks every setting of the file, also those of other commands.
 func (s *settings) take(list []config.Setting) error {
 	s.file = map[string]config.Setting{}
 	commands := map[string]*cobra.Command{}
@@ -274,7 +273,7 @@ func (s *settings) take(list []config.Setting) error {
 	return nil
 }
 
-// unknown is the error about a setting that is no option.
+// unknown returns the error about a setting that is no option.
 func (s *settings) unknown(set config.Setting, table string, known []string, commands map[string]*cobra.Command) error {
 	if commands[set.Key()] != nil {
 		return s.errorf(set.Line, "the options of a command stand below ["+set.Key()+"]", "%s: the name of a command, not of an option", set.Key())
@@ -303,7 +302,7 @@ func (s *settings) unknown(set config.Setting, table string, known []string, com
 	return s.errorf(set.Line, hint, "%s: %s", set.Key(), what)
 }
 
-// wants says what kind of value an option takes, in words, unless v is one.
+// wants returns the type that an option expects, in words; "" if v has it.
 func wants(f *pflag.Flag, v any) string {
 	var ok bool
 	what := "a text in quotes"
@@ -335,7 +334,7 @@ func wants(f *pflag.Flag, v any) string {
 	return what
 }
 
-// example shows how an option is written in the file.
+// example returns an option as it is written in the file.
 func example(f *pflag.Flag) string {
 	switch wants(f, nil) {
 	case "true or false":
@@ -350,8 +349,7 @@ func example(f *pflag.Flag) string {
 	return f.Name + ` = "text"`
 }
 
-// find says what stands for an option of a command, leaving out the command
-// line.
+// find returns the value of an option from the environment or the file, and where it comes from.
 func (s *settings) find(cmd *cobra.Command, f *pflag.Flag) (weight, string, any) {
 	if v := os.Getenv(variable(f.Name)); v != "" {
 		return fromEnvironment, "$" + variable(f.Name), v
@@ -364,7 +362,7 @@ func (s *settings) find(cmd *cobra.Command, f *pflag.Flag) (weight, string, any)
 	return fromDefault, "default", nil
 }
 
-// apply sets the options of a command and says where each comes from, by name.
+// apply sets the options of a command and returns the source of each value, by option.
 func (s *settings) apply(cmd *cobra.Command) (map[string]string, error) {
 	type source struct {
 		weight
@@ -409,7 +407,7 @@ const annotation = "bouncelog_from"
 
 func onCommandLine(f *pflag.Flag) bool { return f.Changed && f.Annotations[annotation] == nil }
 
-// inSource shows how an option is written where it was set.
+// inSource returns an option's name as it is written in its source.
 func inSource(f *pflag.Flag, o weight) string {
 	if o == fromFile {
 		return example(f)
@@ -418,8 +416,7 @@ func inSource(f *pflag.Flag, o weight) string {
 	return variable(f.Name) + "=" + strings.Trim(v, `"[]`)
 }
 
-// setOption gives an option a value of the environment (always a string) or of
-// the file.
+// setOption sets an option to a value of the environment (always a string) or of the file.
 func setOption(f *pflag.Flag, v any) error {
 	if list, ok := v.([]string); ok {
 		return f.Value.(pflag.SliceValue).Replace(list)
@@ -431,8 +428,7 @@ func setOption(f *pflag.Flag, v any) error {
 	return nil
 }
 
-// inForce lists options with their values and where those come from: those of
-// some commands, or of all.
+// inForce lists options with their values and sources: those of the named commands, or of all.
 func (s *settings) inForce(of []*cobra.Command, all bool) ([][]any, error) {
 	where := s.from
 	if s.none {
@@ -498,7 +494,7 @@ func valueOf(f *pflag.Flag) any {
 	return f.Value.String()
 }
 
-// variables are the names of all variables that are looked at.
+// variables returns the names of all environment variables that are read.
 func (s *settings) variables() []string {
 	set := map[string]bool{variable("config"): true, passwordVariable: true}
 	for _, c := range configurable(s.root) {
@@ -509,7 +505,7 @@ func (s *settings) variables() []string {
 	return sortedKeys(set)
 }
 
-// strangers are the variables with our prefix that nobody looks at.
+// strangers returns the environment variables that have our prefix and are not read.
 func (s *settings) strangers() []string {
 	known := s.variables()
 	var list []string
@@ -532,7 +528,7 @@ func sortedKeys[T any](m map[string]T) []string {
 	return list
 }
 
-// nearest is the name that a word was meant for, as far as one can tell.
+// nearest returns the name that was probably meant by a misspelt word; "" if none is near.
 func nearest(word string, names []string) string {
 	if len(word) > 100 {
 		return ""
@@ -546,8 +542,7 @@ func nearest(word string, names []string) string {
 	return best
 }
 
-// edits counts the letters to insert, remove or change between two words
-// (Levenshtein's distance).
+// edits returns the Levenshtein distance between two words.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -14,19 +14,19 @@ import (
 	"bouncelog/store/sqlite"
 )
 
-// passwordVariable holds the password of a database server.
+// passwordVariable is the environment variable with the password of a database server.
 const passwordVariable = "BOUNCELOG_DB_PASSWORD"
 
-// onServer reports whether --db names a database on a server, and not a file.
+// onServer reports whether --db is the URL of a database server and not a file.
 func onServer(db string) bool { return strings.HasPrefix(db, clickhouse.Scheme) }
 
-// openDatabase opens the database that --db names: a file of SQLite's, or one of
-// ClickHouse's by its URL. It is the only place that knows which engines there are.
+// openDatabase opens the database of --db: an SQLite file or a ClickHouse URL. No other function
+// knows which engines exist.
 func openDatabase(cmd *cobra.Command, db string, o sqlite.Options) (store.Store, error) {
 	return openDatabaseUnder(cmd.Context(), cmd, db, o)
 }
 
-// openDatabaseUnder does so for as long as ctx lasts.
+// openDatabaseUnder is openDatabase with a context that the open database uses for all its work.
 func openDatabaseUnder(ctx context.Context, cmd *cobra.Command, db string, o sqlite.Options) (store.Store, error) {
 	if !onServer(db) {
 		return openSQLite(ctx, db, o)
@@ -48,8 +48,8 @@ func openDatabaseUnder(ctx context.Context, cmd *cobra.Command, db string, o sql
 	return d, nil
 }
 
-// databasePassword is the password for a server: from the file that is named, or else
-// from the environment. It stands on no command line and in no log.
+// databasePassword returns the password for a server from the password file, else from the
+// environment. The password is never on a command line or in a log.
 func databasePassword(cmd *cobra.Command) (string, error) {
 	name, err := cmd.Flags().GetString("db-password-file")
 	if err != nil || name == "" {
@@ -62,7 +62,7 @@ func databasePassword(cmd *cobra.Command) (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
-// onFile refuses what can be done with a file only.
+// onFile returns an error for an operation that only a database file supports.
 func onFile(db, what string) error {
 	if onServer(db) {
 		return &exitError{status: exitFailed, err: errors.New("ClickHouse's databases cannot " + what), hint: "use ClickHouse's own BACKUP and RESTORE"}

@@ -104,7 +104,7 @@ func dbInfo(ctx context.Context, db store.Store) (*table.Table, error) {
 	return t, nil
 }
 
-// can is db as something that not every database can do.
+// can returns db as an optional interface, or an error that names the operation.
 func can[Capability any](db store.Store, what string) (Capability, error) {
 	c, ok := db.(Capability)
 	if !ok {
@@ -113,8 +113,8 @@ func can[Capability any](db store.Store, what string) (Capability, error) {
 	return c, nil
 }
 
-// unread is how many bytes of a source's file are not stored yet, as far as its
-// size tells: nothing where it is compressed or has been rotated away.
+// unread returns how many bytes of a source's file are not stored yet, from its size; 0 if the file
+// is compressed or rotated away.
 func unread(s store.Source) int64 {
 	st, err := os.Stat(s.Path)
 	if err != nil || !st.Mode().IsRegular() || st.ModTime().Before(s.Last) {

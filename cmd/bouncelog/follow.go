@@ -30,7 +30,7 @@ import (
 	"bouncelog/tailer"
 )
 
-// defaultLogs are looked for, in this order, when no source is named.
+// defaultLogs are tried in this order if no source is named.
 var defaultLogs = []string{
 	"/var/log/mail.log", "/var/log/maillog", "/var/log/exim4/mainlog", "/var/log/exim/main.log",
 	"/var/log/exim/mainlog", "/var/log/exim_mainlog",
@@ -97,12 +97,12 @@ var followGroups = []flagGroup{
 	}},
 }
 
-// leastForeign is how many lines with deliveries a followed log must have before a warning says that
-// most of them are not understood.
+// leastForeign is the number of lines with deliveries from which on follow warns that most lines of
+// a log are not understood.
 const leastForeign = 20
 
-// notifyEvery is the least time between two looks for incidents to tell; a variable for
-// tests.
+// notifyEvery is the shortest time between two searches for incidents to announce. It is a variable
+// for tests.
 var notifyEvery = time.Minute
 
 func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, who *notifying, retain, show string, o tailer.FollowOptions) error {
@@ -177,8 +177,8 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 	}
 }
 
-// claim keeps a second daemon away from the database at path: the two would read every
-// log twice, wait for each other's locks, and count nothing twice.
+// claim prevents a second daemon on the database at path. Two daemons would count correctly, but
+// would read every log twice and wait for each other's locks.
 func claim(path string, log *slog.Logger) (release func() error, err error) {
 	if onServer(path) {
 		return func() error { return nil }, nil // many follow into it, and what two read counts once
@@ -200,7 +200,8 @@ func claim(path string, log *slog.Logger) (release func() error, err error) {
 	return c.Release, ownedLikeDirectory(c.Name())
 }
 
-// A followed is what follow does with one database after another, where one is replaced.
+// A followed holds what follow needs for each database, if the database is replaced while follow
+// runs.
 type followed struct {
 	cmd     *cobra.Command
 	sources []string
@@ -219,12 +220,12 @@ type followed struct {
 	shown   *metrics.Metrics
 }
 
-// settleTime is how long a path must lead to the same file, of the same size, before it
-// is taken for a database that has been put there. Whoever replaces one by hand removes
-// the one first and copies the other then.
+// settleTime is how long the file at path must keep its inode, size and time before it counts as
+// the new database. An admin who replaces a database by hand removes the old file first and then
+// copies the new one.
 const settleTime = 5 * time.Second
 
-// settled waits for that.
+// settled waits until the file at path has not changed for settleTime.
 func settled(ctx context.Context, path string) error {
 	look := func() (s string) {
 		if st, err := os.Stat(path); err == nil {
@@ -248,7 +249,7 @@ func settled(ctx context.Context, path string) error {
 	return nil
 }
 
-// follow follows into one database: until told to stop, or until another has taken its place
+// follow writes to one database until it is told to stop or the database is replaced
 // (store.ErrReplaced).
 func (f *followed) follow() error {
 	cmd, ctx, in, flag, retain, log, notify, o := f.cmd, f.cmd.Context(), f.in, f.flag, f.retain, f.log, f.notify, f.o
@@ -377,8 +378,8 @@ func (f *followed) follow() error {
 	return errors.Join(g.Close(err), db.Close())
 }
 
-// waiting is what the daemon does while the database is locked or does not answer, or
-// the disk is full: what was read is kept, nothing more is read, and it is said once.
+// waiting is the state of the daemon while the database is locked or does not answer, or the disk
+// is full. What was read is kept, nothing more is read, and each error is logged once.
 type waiting struct {
 	ctx    context.Context
 	log    *slog.Logger
@@ -387,7 +388,7 @@ type waiting struct {
 	said   string
 }
 
-// retry waits, and says whether to try again.
+// retry waits a second and reports whether to try again.
 func (w *waiting) retry(err error) bool {
 	if !errors.Is(err, store.ErrLocked) && !errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrAway) {
 		return false
@@ -408,7 +409,7 @@ func (w *waiting) retry(err error) bool {
 	}
 }
 
-// over says that it goes on.
+// over logs that storing works again.
 func (w *waiting) over() {
 	if !w.since.IsZero() {
 		w.log.Info("storing again", "after", time.Since(w.since).Round(time.Second))
@@ -416,7 +417,7 @@ func (w *waiting) over() {
 	}
 }
 
-// logEvent logs what happened to a followed log.
+// logEvent logs an event of a followed log.
 func logEvent(log *slog.Logger, e tailer.Event) {
 	level := slog.LevelInfo
 	switch e.Kind {
@@ -426,20 +427,20 @@ func logEvent(log *slog.Logger, e tailer.Event) {
 	log.Log(context.Background(), level, table.Clean(e.String()), "event", string(e.Kind))
 }
 
-// A staleLog is one that the mail server does not write to any more.
+// A staleLog is a log that the mail server no longer writes to.
 type staleLog struct {
 	path    string
 	written time.Time // last
 	beside  string    // where it logs
 }
 
-// staleAfter is how much later another log must have been written.
+// staleAfter is how much newer another log must be for a log to count as stale.
 const staleAfter = 24 * time.Hour
 
-// journalDir is there where the journal is; a variable for tests.
+// journalDir exists where the journal is stored. It is a variable for tests.
 var journalDir = "/run/systemd/journal"
 
-// journalWritten is when the mail server last logged to the journal; zero: never.
+// journalWritten returns when the mail server last logged to the journal; zero: never.
 func journalWritten(ctx context.Context) time.Time {
 	if _, err := os.Stat(journalDir); err != nil {
 		return time.Time{}
@@ -451,8 +452,8 @@ func journalWritten(ctx context.Context) time.Time {
 	return t
 }
 
-// findLog finds the log of this machine: the first of the usual places that is still
-// written to. The others that are there before it are stale.
+// findLog returns the log of this machine: the first of the usual paths that is still written to.
+// It also returns the stale logs that were passed over.
 func findLog(ctx context.Context) (found string, stale []staleLog, err error) {
 	type place struct {
 		path    string
@@ -491,8 +492,8 @@ func findLog(ctx context.Context) (found string, stale []staleLog, err error) {
 	return newest.path, stale, nil
 }
 
-// warnStale warns of a source that is not written to any more while the mail server
-// logs to the journal.
+// warnStale warns about a source that is no longer written to while the mail server logs to the
+// journal.
 func warnStale(ctx context.Context, log *slog.Logger, sources []string) {
 	if slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "journal:") }) {
 		return
@@ -514,8 +515,7 @@ func warnStale(ctx context.Context, log *slog.Logger, sources []string) {
 	}
 }
 
-// newLogger writes what the daemon has to say, without a time stamp where
-// systemd puts its own in front.
+// newLogger returns the daemon's logger. It prints no time stamp under systemd, which adds its own.
 func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -527,8 +527,7 @@ func newLogger(w io.Writer) *slog.Logger {
 	}))
 }
 
-// A notifier tells systemd, where it is the parent, how the daemon does
-// (sd_notify(3)).
+// A notifier reports the daemon's state to systemd (sd_notify(3)).
 type notifier struct {
 	log      *slog.Logger
 	isReady  bool
@@ -552,8 +551,8 @@ func (n *notifier) tell(state string) {
 	}
 }
 
-// behind says how much there is to read: until the logs are caught up with the
-// daemon is not ready; later it complains, once a minute, while it lags.
+// behind reports how many bytes are unread. The daemon is ready once it has caught up; later it
+// warns once a minute while more than lagging bytes are unread.
 func (n *notifier) behind(bytes int64) {
 	switch {
 	case bytes == 0 && (!n.isReady || n.lags):
@@ -571,7 +570,7 @@ func (n *notifier) behind(bytes int64) {
 	}
 }
 
-// lagging is how much may be unread, in bytes, before it is worth a word.
+// lagging is the number of unread bytes from which on the daemon warns.
 const lagging = 8 << 20
 
 func (n *notifier) alive() {
@@ -581,8 +580,7 @@ func (n *notifier) alive() {
 	}
 }
 
-// waiting keeps systemd from ending a daemon that can do nothing but wait for its
-// database. Any goroutine may call it.
+// waiting tells the watchdog that the daemon waits for its database. Any goroutine may call it.
 func (n *notifier) waiting() {
 	n.tell(daemon.SdNotifyWatchdog + "\nSTATUS=waiting for the database\nEXTEND_TIMEOUT_USEC=30000000")
 }

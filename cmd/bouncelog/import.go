@@ -78,7 +78,7 @@ import continues where it stopped.`,
 	return cmd
 }
 
-// input is how logs are read: shared by import, follow, parse and report.
+// input holds the options for reading logs that import, follow, parse and report share.
 type input struct {
 	year  int
 	tz    string
@@ -97,7 +97,7 @@ func (in *input) flags(cmd *cobra.Command) {
 	in.rulesFlag(cmd)
 }
 
-// keepFlags are those of the commands that write to the database.
+// keepFlags adds the options of commands that write to the database.
 func (in *input) keepFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&in.keepMessageIDs, "keep-message-ids", false, "store the Message-ID of every attempt, not only of failed ones (about 25 bytes each)")
@@ -152,14 +152,13 @@ func (in *input) judge() (*judge.Judge, error) {
 	return j, nil
 }
 
-// serverCommit is how many attempts one insert into a server holds: the more, the fewer parts
-// has the server to merge (138,000 attempts took 3.2 s of its CPU in inserts of 10,000, and 1.7 s
-// in inserts of 50,000).
+// serverCommit is the number of attempts in one insert into a server. Larger inserts make fewer
+// parts to merge: 138,000 attempts took 3.2 s of the server's CPU in inserts of 10,000 and 1.7 s in
+// inserts of 50,000.
 const serverCommit = 50_000
 
-// read reads the files into db and says what was read of them now. Files that
-// cannot be read, or not to their end, are named on standard error and
-// reported by unread.
+// read reads the files into db and returns the counts of this run. Files that cannot be read
+// completely are named on standard error, and unread is true.
 func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, paths []string) (n store.Source, unread bool, err error) {
 	opts, err := in.parserOptions()
 	if err != nil {
@@ -195,7 +194,7 @@ func (in *input) read(cmd *cobra.Command, db store.Store, judge *judge.Judge, pa
 	}
 }
 
-// readOnce reads the files from where the database stands.
+// readOnce reads the files, each from the position that the database has stored.
 func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *progress, paths []string) (unread bool, err error) {
 	stderr := cmd.ErrOrStderr()
 	check := ingest.NewInputCheck(g)
@@ -243,8 +242,7 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 	return unread, nil
 }
 
-// pathErrors parts what could not be read, which leaves the rest as it is, from
-// any other error.
+// pathErrors separates errors about single files, which do not stop the run, from all others.
 func pathErrors(err error) (bad []*tailer.PathError, other error) {
 	list := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -261,7 +259,7 @@ func pathErrors(err error) (bad []*tailer.PathError, other error) {
 	return bad, other
 }
 
-// complain says on stderr what is wrong with one of several inputs.
+// complain prints an error about one of several inputs to standard error.
 func complain(stderr io.Writer, err error) {
 	fmt.Fprintf(stderr, "bouncelog: %s\n", cleanError(err))
 	hint := hintFor(err)
@@ -278,13 +276,12 @@ func complain(stderr io.Writer, err error) {
 	}
 }
 
-// lockPatience is how long an import waits for a database that another process
-// has locked: long enough for a backup or a query that forgot its transaction,
-// and not so long that cron's imports pile up behind it.
+// lockPatience is how long an import waits for a database that another process has locked: long
+// enough for a backup or a long query, short enough that cron's imports do not pile up.
 var lockPatience = 10 * time.Minute
 
-// waitForLock says once that the database is locked or does not answer, and to go on trying for as
-// long as lockPatience each time. (Each try waits for the lock by itself.)
+// waitForLock returns a retry function: it says once that the database is locked or does not
+// answer, and retries for lockPatience. (Each try waits for the lock itself.)
 func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
 	var since, last time.Time
 	said := false
@@ -312,7 +309,7 @@ func waitForLock(ctx context.Context, stderr io.Writer) func(error) bool {
 	}
 }
 
-// progress is the bar on a terminal; elsewhere it is silent.
+// progress shows a progress bar if standard error is a terminal.
 type progress struct {
 	bar *progressbar.ProgressBar
 	out io.Writer
@@ -346,9 +343,8 @@ func (p *progress) end() {
 	}
 }
 
-// openForWriting opens the database that --db names, and makes it and its
-// directory where there is none. Where that fails, retry says whether to try
-// again.
+// openForWriting opens the database of --db. A missing database and its directory are created. On
+// an error retry decides whether to try again.
 func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry func(error) bool) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
@@ -391,7 +387,7 @@ func (in *input) openForWriting(cmd *cobra.Command, judge *judge.Judge, retry fu
 	return db, nil
 }
 
-// makeDirectory makes the directory of a database.
+// makeDirectory creates the directory of a database.
 func makeDirectory(path string) error {
 	if path == "" {
 		return usageErrorf("name a file", "--db is empty")
@@ -404,7 +400,7 @@ func makeDirectory(path string) error {
 	return nil
 }
 
-// openSQLite opens a database; nil with an error.
+// openSQLite opens a database file; the database is nil with an error.
 func openSQLite(ctx context.Context, path string, o sqlite.Options) (store.Store, error) {
 	db, err := sqlite.Open(ctx, path, o)
 	if err != nil {
@@ -413,8 +409,8 @@ func openSQLite(ctx context.Context, path string, o sqlite.Options) (store.Store
 	return db, nil
 }
 
-// counted is how many attempts are stored, as the report counts them: without
-// hand-offs, with the recipients of messages that expired.
+// counted returns the number of stored attempts as the report counts them: without hand-offs, with
+// the recipients of expired messages.
 func counted(ctx context.Context, db store.Store) (n int64, err error) {
 	r, err := db.Read(ctx)
 	if err != nil {
@@ -424,9 +420,9 @@ func counted(ctx context.Context, db store.Store) (n int64, err error) {
 	return all.Attempts, errors.Join(err, r.Close())
 }
 
-// ownedLikeDirectory gives a database that root has just made to the owner of its
-// directory: the daemon, which is not root, is to write to it too. SQLite itself
-// sees to the files beside it that come later.
+// ownedLikeDirectory gives a database that root has just created to the owner of its directory,
+// because the daemon, which is not root, must be able to write to it. SQLite gives later -wal and
+// -shm files the same owner.
 func ownedLikeDirectory(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -447,7 +443,7 @@ func ownedLikeDirectory(path string) error {
 	return nil
 }
 
-// owner is who a file belongs to.
+// owner returns the user and group that own a file.
 func owner(st fs.FileInfo) (uid, gid int, ok bool) {
 	s, ok := st.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -456,8 +452,7 @@ func owner(st fs.FileInfo) (uid, gid int, ok bool) {
 	return int(s.Uid), int(s.Gid), true
 }
 
-// openWritable opens the database that --db names to change it; it must be
-// there.
+// openWritable opens the existing database of --db for changes.
 func openWritable(cmd *cobra.Command) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {
@@ -479,13 +474,12 @@ func openWritable(cmd *cobra.Command) (store.Store, error) {
 	return new(input).openForWriting(cmd, judge, func(error) bool { return false })
 }
 
-// damaged is why a command that has printed its answer ends with status 1 all the same.
+// damaged is the error that ends a command with status 1 after it has printed its answer.
 type damaged struct{ err error }
 
 type damagedKey struct{}
 
-// openForReading opens the database that --db names; it must be there, and not damaged as far
-// as can be seen cheaply.
+// openForReading opens the existing database of --db. Damage that a cheap check finds is an error.
 func openForReading(cmd *cobra.Command) (store.Store, error) {
 	db, err := openAnyway(cmd)
 	if err != nil {
@@ -497,7 +491,7 @@ func openForReading(cmd *cobra.Command) (store.Store, error) {
 	return db, nil
 }
 
-// openToSave is openForReading for commands that may help to save what a damaged database holds:
+// openToSave is openForReading for commands that can help to save the data of a damaged database:
 // they answer, and end with status 1.
 func openToSave(cmd *cobra.Command) (store.Store, error) {
 	db, err := openAnyway(cmd)
@@ -520,7 +514,7 @@ func quickCheck(cmd *cobra.Command, db store.Store) error {
 	return checker.QuickCheck(cmd.Context())
 }
 
-// openAnyway opens the database that --db names; it must be there.
+// openAnyway opens the existing database of --db without the check for damage.
 func openAnyway(cmd *cobra.Command) (store.Store, error) {
 	path, err := cmd.Flags().GetString("db")
 	if err != nil {

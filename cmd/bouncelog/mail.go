@@ -24,7 +24,7 @@ import (
 	"bouncelog/report/render"
 )
 
-// mailing is how and to whom a report is sent.
+// mailing holds the recipients and the transport of a report that is sent by mail.
 type mailing struct {
 	to       []string
 	from     string
@@ -37,7 +37,7 @@ func (m *mailing) flags(cmd *cobra.Command) {
 	m.transportFlags(cmd)
 }
 
-// transportFlags are those of commands that send a mail of their own.
+// transportFlags adds the options of commands that send mail.
 func (m *mailing) transportFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&m.from, "mail-from", "", "sender `ADDRESS` of the mail (default: this user at this host)")
@@ -45,7 +45,7 @@ func (m *mailing) transportFlags(cmd *cobra.Command) {
 	f.StringVar(&m.smtp, "smtp", "", "send the mail to `HOST:PORT` by SMTP instead of sendmail; with STARTTLS if offered")
 }
 
-// check looks at what was asked for before any work is done.
+// check checks the options before any work is done.
 func (m *mailing) check() error {
 	if len(m.to) == 0 {
 		for flag, value := range map[string]string{"--mail-from": m.from, "--sendmail": m.sendmail, "--smtp": m.smtp} {
@@ -85,8 +85,8 @@ func (m *mailing) check() error {
 	return nil
 }
 
-// parseAddresses reads a list of addresses, each in the form of a header. One that is a
-// bare name stands for a user of this machine, as for sendmail(1), which completes it.
+// parseAddresses reads a list of addresses in the form of a header field. A bare name is a user of
+// this machine, as for sendmail(1), which completes it.
 func parseAddresses(s string) (list []string, err error) {
 	if strings.ContainsAny(s, "\r\n\x00") {
 		return nil, errors.New("a line break in it")
@@ -115,9 +115,8 @@ func parseAddresses(s string) (list []string, err error) {
 	return list, nil
 }
 
-// localName is what may be the name of a user or an alias: nothing that means anything
-// in a header or to sendmail. It is 64 characters long at most (RFC 5321 section
-// 4.5.3.1.1).
+// localName reports whether s can be the name of a user or an alias. It may hold nothing that is
+// special in a header or to sendmail, and at most 64 characters (RFC 5321 section 4.5.3.1.1).
 var localName = regexp.MustCompile(`^[A-Za-z0-9._+][A-Za-z0-9._+-]{0,63}$`)
 
 func isLocalName(s string) bool { return localName.MatchString(s) }
@@ -133,7 +132,7 @@ func (m *mailing) server() (host string, port int, err error) {
 	return host, port, nil
 }
 
-// sender is who the mail is from.
+// sender returns the address that the mail is from.
 func (m *mailing) sender(host string) string {
 	name := "bouncelog"
 	if isLocalName(m.from) {
@@ -154,7 +153,7 @@ func hostName() string {
 	return host
 }
 
-// send mails the report.
+// send sends the report.
 func (m *mailing) send(ctx context.Context, r *report.Report, wide bool, made string) error {
 	host := hostName()
 	msg, err := m.message(r, host, wide, made)
@@ -170,7 +169,7 @@ func (m *mailing) send(ctx context.Context, r *report.Report, wide bool, made st
 	return nil
 }
 
-// mailWidth is that of the text part, RFC 5322 2.1.1.
+// mailWidth is the width of the text part (RFC 5322 section 2.1.1).
 const mailWidth = 78
 
 func (m *mailing) message(r *report.Report, host string, wide bool, made string) (*mail.Msg, error) {
@@ -192,7 +191,7 @@ func (m *mailing) message(r *report.Report, host string, wide bool, made string)
 	return msg, nil
 }
 
-// newMessage is a mail without a body, a date and a Message-ID.
+// newMessage returns a mail without body, date and Message-ID.
 func (m *mailing) newMessage(host, subject string) (*mail.Msg, error) {
 	msg := mail.NewMsg()
 	if err := msg.From(m.sender(host)); err != nil {

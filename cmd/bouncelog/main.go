@@ -39,7 +39,7 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the whole program; it returns the exit status.
+// run runs the program and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -86,7 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return e.status
 }
 
-// An exitError ends the program with a status of its own.
+// An exitError ends the program with a given status.
 type exitError struct {
 	status int
 	err    error // nil: everything was said already
@@ -102,7 +102,7 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// usageErrorf is a mistake in how the program was called.
+// usageErrorf returns an error about the arguments; the status is exitUsage.
 func usageErrorf(hint, format string, a ...any) error {
 	return &exitError{status: exitUsage, err: fmt.Errorf(format, a...), hint: hint}
 }
@@ -147,7 +147,7 @@ func hintFor(err error) string {
 	return ""
 }
 
-// extra are commands that only some builds have.
+// extra holds the commands of builds with special tags.
 var extra []*cobra.Command
 
 func newRoot() *cobra.Command {
@@ -224,8 +224,7 @@ func suggestion(cmd *cobra.Command, word string) string {
 	return ""
 }
 
-// needArgs makes a check of the number of arguments whose error says what is
-// missing.
+// needArgs returns a check of the number of arguments. Its error names the missing ones.
 func needArgs(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		hint := "'" + cmd.CommandPath() + " --help' shows how to call it"
@@ -239,7 +238,7 @@ func needArgs(least, most int, what string) cobra.PositionalArgs {
 	}
 }
 
-// defaultDB is where the database is unless --db says otherwise.
+// defaultDB is the default of --db.
 func defaultDB() string {
 	if path := os.Getenv("BOUNCELOG_DB"); path != "" {
 		return path

@@ -96,8 +96,7 @@ func writeManual(dir string) error {
 
 	for _, c := range configurable(root) {
 		c.DisableAutoGenTag = true
-		// As Markdown, which cobra takes a help text for, these would be
-		// markup.
+		// cobra takes a help text for Markdown, where these characters would be markup.
 		for _, text := range []*string{&c.Long, &c.Short} {
 			*text = strings.NewReplacer("<", `\<`, "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`).Replace(*text)
 		}
@@ -129,7 +128,7 @@ func writeManual(dir string) error {
 	return nil
 }
 
-// withFooter puts the footer in front of SEE ALSO, and more into the latter.
+// withFooter inserts the footer before SEE ALSO and adds links to that section.
 func withFooter(page string) []byte {
 	// What cobra writes of options: that one has no default, and a paragraph where a
 	// list is meant.

@@ -5,13 +5,12 @@ import (
 	"runtime/debug"
 )
 
-// heapLimit is how large Go's heap may grow before garbage is collected more
-// often, in bytes. What is remembered is bounded to some sixty million; without
-// this, as much again would be garbage.
+// heapLimit is the size of Go's heap, in bytes, from which on garbage is collected more often. The
+// caches are bounded to about 60 MB; without the limit, garbage would take as much again.
 const heapLimit = 78 << 20
 
-// limitHeap is for the commands that fill a database: they shall take the same
-// memory however long a log is. GOMEMLIMIT overrides it. Lift takes it back.
+// limitHeap limits the heap for commands that fill a database, so that their memory does not depend
+// on the length of the log. GOMEMLIMIT overrides it. Lift removes the limit.
 func limitHeap() (lift func()) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return func() {}

@@ -13,7 +13,7 @@ import (
 	"bouncelog/store"
 )
 
-// serveMetrics shows on addr what follow does; nil where that is not asked for.
+// serveMetrics serves the metrics of follow on addr; nil if none are asked for.
 func serveMetrics(ctx context.Context, addr, path string, log *slog.Logger) (*metrics.Metrics, error) {
 	if addr == "" {
 		return nil, nil
@@ -39,8 +39,8 @@ func serveMetrics(ctx context.Context, addr, path string, log *slog.Logger) (*me
 	return m, nil
 }
 
-// storedCounter returns a function that counts each batch once it is stored; without
-// metrics it does nothing.
+// storedCounter returns a function that counts each stored batch in the metrics. Without metrics it
+// does nothing.
 func storedCounter(ctx context.Context, m *metrics.Metrics, db store.Store) (func(*store.Batch, time.Duration), error) {
 	if m == nil {
 		return func(*store.Batch, time.Duration) {}, nil

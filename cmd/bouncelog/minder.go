@@ -14,7 +14,7 @@ const (
 	mindAgain = time.Hour   // and the same trouble is told again
 )
 
-// A minder looks after the database that the daemon writes to, and tells what threatens it.
+// A minder checks the database that the daemon writes to and logs what threatens it.
 type minder struct {
 	log     *slog.Logger
 	guard   store.Guard      // nil: of an engine that needs none
@@ -31,8 +31,8 @@ func newMinder(log *slog.Logger, db store.Store) *minder {
 
 func (m *minder) pseudonymized() bool { return m.guard != nil && m.guard.Pseudonymized() }
 
-// look tells of trouble when it begins, once an hour while it lasts, and when it is over.
-// It returns what ends the work with this database: store.ErrReplaced.
+// look logs trouble when it begins, once an hour while it lasts, and when it is over. It returns
+// store.ErrReplaced if this database has been replaced.
 func (m *minder) look() error {
 	if m.guard == nil || time.Since(m.asked) < mindEvery {
 		return nil

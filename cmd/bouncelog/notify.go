@@ -19,7 +19,7 @@ import (
 	"bouncelog/store"
 )
 
-// notifying is who is told of incidents, and how.
+// notifying holds the options about the recipients of notifications.
 type notifying struct {
 	to      []string
 	headers string
@@ -35,7 +35,7 @@ func (n *notifying) flags(cmd *cobra.Command) {
 	n.mail.transportFlags(cmd)
 }
 
-// destinations looks at what was asked for.
+// destinations checks the options and returns the destinations.
 func (n *notifying) destinations() ([]notify.Destination, error) {
 	var header map[string][]string
 	if n.headers != "" {
@@ -77,7 +77,7 @@ func (n *notifying) destinations() ([]notify.Destination, error) {
 	return list, nil
 }
 
-// A mailbox is told by one mail to all addresses.
+// A mailbox is a destination that sends one mail to all its addresses.
 type mailbox struct{ *mailing }
 
 func (b *mailbox) ID() string     { return table.Cut("mail "+strings.Join(b.to, ","), 500) }
@@ -181,12 +181,13 @@ var notifyGroups = []flagGroup{
 	}},
 }
 
-// quietLogger says what goes wrong.
+// quietLogger returns a logger for warnings only.
 func quietLogger(cmd *cobra.Command) *slog.Logger {
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-// newTeller makes a Notifier, which feeds an Announcer with what it finds unless that is nil.
+// newTeller returns a Notifier. It also feeds an Announcer, unless that is nil, with the incidents
+// it finds.
 func newTeller(db store.Store, to []notify.Destination, flag problem.Thresholds, loc *time.Location, log *slog.Logger, a *problem.Announcer) (*notify.Notifier, error) {
 	o := notify.Options{To: to, Problems: flag, Location: loc, Host: hostName(), Log: log}
 	if a != nil {
@@ -195,7 +196,7 @@ func newTeller(db store.Store, to []notify.Destination, flag problem.Thresholds,
 	return notify.New(db, o)
 }
 
-// sendTest sends a test to each destination, and says how that went.
+// sendTest sends a test notification to each destination and prints the results.
 func sendTest(cmd *cobra.Command, to []notify.Destination) error {
 	failed := 0
 	e := notify.NewTest(hostName(), time.Now())

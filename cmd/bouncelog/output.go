@@ -14,20 +14,20 @@ import (
 	"bouncelog/report/render"
 )
 
-// output is where and how a command prints its result.
+// output holds the options about the format and the destination of a command's result.
 type output struct {
 	format   string
 	file     string
 	noHeader bool
 }
 
-// flags adds --format and -o; formats are those that the command knows.
+// flags adds --format and -o. The formats are those that the command supports.
 func (o *output) flags(cmd *cobra.Command, standard string) {
 	cmd.Flags().StringVar(&o.format, "format", "", "table, json, ndjson, csv, tsv, markdown or html (default: "+standard+", or by -o)")
 	cmd.Flags().StringVarP(&o.file, "output", "o", "", "write to `FILE`, replaced as a whole; mode and owner stay, links are followed")
 }
 
-// form is the format to write in.
+// form returns the format to write.
 func (o *output) form(standard table.Format) (table.Format, error) {
 	if o.format != "" {
 		f, err := table.ParseFormat(o.format)
@@ -42,7 +42,7 @@ func (o *output) form(standard table.Format) (table.Format, error) {
 	return standard, nil
 }
 
-// write calls print with the writer that the result goes to. See writeFile for -o.
+// write calls print with the writer of the result. writeFile says what happens to the file of -o.
 func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error {
 	if o.file == "" || o.file == "-" {
 		return print(cmd.OutOrStdout())
@@ -53,7 +53,7 @@ func (o *output) write(cmd *cobra.Command, print func(w io.Writer) error) error 
 	return writeFile(cmd.Context(), o.file, print)
 }
 
-// isFile reports whether path leads to the file that w writes to.
+// isFile reports whether path is the file that w writes to.
 func isFile(path string, w io.Writer) bool {
 	f, ok := w.(interface{ Stat() (os.FileInfo, error) })
 	if !ok {
@@ -67,13 +67,13 @@ func isFile(path string, w io.Writer) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// look is how text is to look where w is.
+// look returns the width and the colours for text that is written to w.
 func look(w io.Writer) render.Options {
 	return render.Options{Width: term.Width(w), Colour: term.Colour(w)}
 }
 
-// labelled writes a label and, from column indent on, a text that is folded to
-// width columns. An empty text is left out.
+// labelled writes a label and, from column indent on, a text folded to width columns. An empty text
+// is not written.
 func labelled(w *bufio.Writer, width, indent int, label, text string) {
 	text = strings.TrimSpace(table.Clean(text))
 	if text == "" {

@@ -88,14 +88,14 @@ deliveries of a log are not understood.`,
 	return cmd
 }
 
-// attemptColumns are where an attempt stands, and what it is.
+// attemptColumns are the columns of an attempt with its position in the log.
 func attemptColumns() []table.Column {
 	where := []table.Column{{Name: "source"}, {Name: "line", Number: true}, {Name: "offset", Number: true}}
 	where = append(where, render.AttemptColumns()...)
 	return append(where, table.Column{Name: "tls"}, table.Column{Name: "disposal"}, table.Column{Name: "untried"}, table.Column{Name: "by"})
 }
 
-// attemptCells are the values of attemptColumns.
+// attemptCells returns the values of attemptColumns.
 func attemptCells(where []any, a *store.Attempt, by string) []any {
 	text := func(s string) any {
 		if s == "" {
@@ -118,7 +118,7 @@ func attemptCells(where []any, a *store.Attempt, by string) []any {
 	return append(cells, text(a.TLS), text(string(a.Disposal)), untried, text(by))
 }
 
-// A parsing prints what it reads.
+// A parsing prints what is parsed.
 type parsing struct {
 	unmatched bool
 	rows      *table.RowWriter // nil: only count
@@ -129,7 +129,7 @@ type parsing struct {
 	files            []parsed // in which most deliveries are not understood
 }
 
-// A parsed is what was made of one log.
+// A parsed holds the counts of one log.
 type parsed struct {
 	path                    string
 	attempts, notUnderstood int64
@@ -137,10 +137,10 @@ type parsed struct {
 	verbose                 bool   // it is one of journalctl -o verbose
 }
 
-// sampleSize is how much is shown of a line that is not understood, in bytes.
+// sampleSize is how much of a line that is not understood is shown, in bytes.
 const sampleSize = 60
 
-// summary says how many lines became attempts, and how many did not.
+// summary returns a sentence with the numbers of lines, attempts and lines not understood.
 func (p *parsing) summary(stderr io.Writer) {
 	fmt.Fprintf(stderr, "bouncelog: %d lines read: %d delivery attempts, %d lines not understood, %d not about deliveries\n",
 		p.lines, p.attempts, p.notUnderstood, p.left)
@@ -152,8 +152,7 @@ func (p *parsing) summary(stderr io.Writer) {
 	}
 }
 
-// foreign names the logs of which most deliveries are not understood, and what
-// they are wrapped in.
+// foreign names the logs of which most deliveries are not understood, with their wrappers.
 func (p *parsing) foreign(stderr io.Writer) (any bool) {
 	for _, f := range p.files {
 		if !ingest.Foreign(f.attempts, f.notUnderstood) {
@@ -191,7 +190,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		path, text string
 		offset     int64
 	}
-	// end counts what waits for a line that does not come.
+	// end counts the messages that still waited for a line at the end of the log.
 	end := func() error {
 		if log == nil {
 			return nil
@@ -247,7 +246,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 	return len(bad) > 0, err
 }
 
-// take counts a line as what it is, and prints it where that is asked for.
+// take counts an event and prints it if asked to.
 func (p *parsing) take(kind parser.Kind, path string, number, offset int64, line []byte, r *parser.Result, judge *judge.Judge) error {
 	if r.Doubted {
 		p.doubted++
@@ -306,19 +305,18 @@ func (p *parsing) print(kind parser.Kind, path string, number, offset int64, lin
 	return nil
 }
 
-// told reports what became of a message that is worth an object of its own:
-// that it is complete is what its attempts say.
+// told reports whether the end of a message is printed as an object. The end of a complete message
+// is not: its attempts say the same.
 func told(e *bounce.End) bool { return e.Event != "" && e.Event != bounce.MessageCompleted }
 
-// ended is what became of a message, as an attempt without recipient and
-// outcome.
+// ended returns the end of a message as an attempt without recipient and outcome.
 func ended(e *bounce.End) *store.Attempt {
 	return &store.Attempt{Delivery: bounce.Delivery{
 		Time: e.Time, Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID, Status: string(e.Event), Delay: -1,
 	}}
 }
 
-// expired is an expiry as an attempt without a recipient.
+// expired returns an expiry as an attempt without a recipient.
 func expired(e *bounce.Expiry) *store.Attempt {
 	a := &store.Attempt{
 		Delivery: bounce.Delivery{

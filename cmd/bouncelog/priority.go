@@ -6,15 +6,14 @@ import (
 	"syscall"
 )
 
-// backNice is the nice value of what can wait. It lies above that of follow's systemd unit, and
-// not far above: who reads at the lowest priority on a busy machine holds its moment of
-// the database for as long as half a minute, and the write-ahead log grows meanwhile.
+// backNice is the nice value of commands that can wait. It is above that of follow's systemd unit,
+// so that follow goes first, but not far above: a reader at the lowest priority on a busy machine
+// keeps its read transaction open for up to half a minute, and the write-ahead log grows meanwhile.
 const backNice = 10
 
-// stepBack lets others go first, mail above all: it lowers the priority of
-// the process, as the systemd unit of the report does (setpriority(2)). Linux keeps one for
-// each thread; a new thread has that of the one that made it, so threads are gone
-// through until there is no new one. Where it is not allowed, nothing is lost.
+// stepBack raises the nice value of the process to backNice (setpriority(2)), as the systemd unit
+// of the report does. Linux has a nice value for each thread, and a new thread inherits it, so
+// stepBack repeats until it finds no new thread. An error is ignored.
 func stepBack() {
 	done := map[string]bool{}
 	for again := true; again; {
@@ -29,7 +28,7 @@ func stepBack() {
 	}
 }
 
-// lower lowers the priority of a thread that has a higher one.
+// lower raises the nice value of a thread to backNice if it is below.
 func lower(thread int) {
 	// The system call gives 20 less the nice value.
 	if was, err := syscall.Getpriority(syscall.PRIO_PROCESS, thread); err == nil && 20-was < backNice {

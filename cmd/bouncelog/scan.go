@@ -162,7 +162,7 @@ var scanGroups = []flagGroup{
 	}},
 }
 
-// dnsAsk is how the DNS is asked.
+// dnsAsk holds the options about DNS queries.
 type dnsAsk struct {
 	resolvers        []string
 	timeout          time.Duration
@@ -181,7 +181,7 @@ func (q *dnsAsk) flags(cmd *cobra.Command) {
 	f.BoolVar(&q.noLists, "no-blocklists", false, "use no blocklist")
 }
 
-// client checks the flags and returns who asks.
+// client checks the options and returns a DNS client.
 func (q *dnsAsk) client() (*dnsscan.Client, error) {
 	if q.timeout < 10*time.Millisecond || q.timeout > 5*time.Minute {
 		return nil, usageErrorf("write it like 500ms or 5s", "--timeout %v: not a time to wait", q.timeout)
@@ -214,7 +214,7 @@ func (q *dnsAsk) client() (*dnsscan.Client, error) {
 	return client, nil
 }
 
-// blocklists are those to be asked.
+// blocklists returns the blocklists to query.
 func (q *dnsAsk) blocklists() []dnsscan.Blocklist {
 	switch {
 	case q.noLists:
@@ -232,7 +232,7 @@ func (q *dnsAsk) blocklists() []dnsscan.Blocklist {
 	return list
 }
 
-// findings asks the DNS about the subjects.
+// findings queries the DNS about the subjects.
 func (q *dnsAsk) findings(ctx context.Context, client *dnsscan.Client, s subjects) ([]dnsscan.Finding, error) {
 	if len(s.domains) == 0 && len(s.ips) == 0 {
 		return nil, nil
@@ -246,7 +246,7 @@ func (q *dnsAsk) findings(ctx context.Context, client *dnsscan.Client, s subject
 	return found, err
 }
 
-// subjects are what is to be scanned.
+// subjects returns the domains and addresses to scan.
 type subjects struct {
 	domains   []string // that send mail, lower case, A-labels
 	ips       []netip.Addr
@@ -296,15 +296,15 @@ func (s *subjects) addIPs(words []string) error {
 	return nil
 }
 
-// What --flagged takes from the log at most: a flood of refusals must not
-// become a flood of questions.
+// The most that --flagged takes from the log, so that a flood of refusals does not cause a flood of
+// queries.
 const (
 	flaggedDomains   = 50
 	flaggedIPs       = 10
 	flaggedSelectors = 10
 )
 
-// addFlagged adds what the problems name.
+// addFlagged adds the domains, addresses and keys that the problems name.
 func (s *subjects) addFlagged(cmd *cobra.Command, problems []problem.Problem) {
 	flagged := map[string]bool{}
 	more := 0
@@ -347,7 +347,7 @@ func (s *subjects) addFlagged(cmd *cobra.Command, problems []problem.Problem) {
 	}
 }
 
-// verdictOf is the exit status that findings make.
+// verdictOf returns the exit status for the findings.
 func verdictOf(found []dnsscan.Finding, failOn string, unread bool) error {
 	counts := map[dnsscan.Level]int{}
 	for _, f := range found {
@@ -366,7 +366,7 @@ func verdictOf(found []dnsscan.Finding, failOn string, unread bool) error {
 	return nil
 }
 
-// writeFindings prints findings as rows.
+// writeFindings prints the findings as rows.
 func writeFindings(w io.Writer, form table.Format, found []dnsscan.Finding) error {
 	columns := []table.Column{
 		{Name: "level"},
@@ -410,7 +410,7 @@ func writeFindings(w io.Writer, form table.Format, found []dnsscan.Finding) erro
 	return rw.Close()
 }
 
-// tellFindings prints findings in words.
+// tellFindings prints the findings as text.
 func tellFindings(w io.Writer, found []dnsscan.Finding, lists []dnsscan.Blocklist) error {
 	const indent = 10
 	out := bufio.NewWriter(w)

@@ -80,7 +80,8 @@ were stored with --keep-message-ids.`,
 	return cmd
 }
 
-// agentName is the name of this host in a database on a server; by default the host name.
+// agentName returns the name of this host in a database on a server: the option, else the host
+// name.
 func agentName(name string) (string, error) {
 	if name == "" {
 		host, err := os.Hostname()

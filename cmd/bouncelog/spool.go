@@ -39,12 +39,12 @@ type spool struct {
 const (
 	spoolMemory = 1 << 20
 	spoolFile   = 1 << 30
-	// spoolPatience is how long Write waits for a reader before it counts as slow.
+	// spoolPatience is how long Write waits for a reader before it treats it as slow.
 	spoolPatience = 500 * time.Millisecond
 )
 
-// spooled returns a spool for standard output, where its reader may be slow, and the function
-// that waits until all has been handed on, or ctx ends.
+// spooled returns a spool for standard output if its reader may be slow, and a function that waits
+// until everything is written or ctx ends.
 func spooled(stdout io.Writer) (io.Writer, func(ctx context.Context) error) {
 	f, ok := stdout.(*os.File)
 	if ok {
@@ -59,10 +59,10 @@ func spooled(stdout io.Writer) (io.Writer, func(ctx context.Context) error) {
 	return s, s.drain
 }
 
-// Fd is that of the file that it writes to: for who asks whether that is a terminal.
+// Fd returns the descriptor of the underlying file, for callers that ask whether it is a terminal.
 func (s *spool) Fd() uintptr { return s.to.Fd() }
 
-// hold is called before the database is read.
+// hold starts spooling. Call it before the database is read.
 func (s *spool) hold() { s.held = true }
 
 func (s *spool) Stat() (os.FileInfo, error) { return s.to.Stat() }
@@ -106,7 +106,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	return len(p), s.err
 }
 
-// waiting reports whether anything has not been handed on.
+// waiting reports whether anything has not been written yet.
 func (s *spool) waiting() bool {
 	return len(s.memory) > 0 || s.given > s.taken || s.resting > 0
 }
@@ -129,7 +129,7 @@ func (s *spool) put(p []byte) error {
 	return err
 }
 
-// handOn writes what waits, the oldest first, until nothing more will come.
+// handOn writes the spooled data in order, until no more will come.
 func (s *spool) handOn() {
 	var b []byte
 	s.mu.Lock()
@@ -168,7 +168,7 @@ func (s *spool) handOn() {
 	}
 }
 
-// drain waits until all has been handed on.
+// drain waits until everything has been written.
 func (s *spool) drain(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

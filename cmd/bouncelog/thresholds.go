@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// thresholds are those of the likely level, as flags of every command that looks for
+// thresholds holds the options about the level "likely", for every command that searches for
 // problems.
 type thresholds struct {
 	recipients, messages int
@@ -38,21 +38,21 @@ func (x *thresholds) flags(cmd *cobra.Command) {
 
 var thresholdNames = []string{"recipients", "messages", "share", "chance", "window", "past", "valid"}
 
-// alias keeps an old name of an option: on the command line, in the environment and in
-// the configuration file. The two give way to each other like any options that
-// exclude one another (see givesWay).
+// alias keeps an old name of an option on the command line, in the environment and in the
+// configuration file. The two names override each other like options that exclude one another (see
+// givesWay).
 func alias(cmd *cobra.Command, old, name string) {
 	f := cmd.Flags().Lookup(name)
 	cmd.Flags().AddFlag(&pflag.Flag{Name: old, Usage: "old name of --" + name, Value: f.Value, DefValue: f.DefValue, Hidden: true})
 }
 
-// check says what is wrong with the flags.
+// check returns an error for impossible values.
 func (x *thresholds) check() error {
 	_, err := x.parse()
 	return err
 }
 
-// options are the thresholds. Call check before.
+// options returns the thresholds. Call check before.
 func (x *thresholds) options() problem.Thresholds {
 	o, _ := x.parse()
 	return o
@@ -88,7 +88,7 @@ func (x *thresholds) parse() (problem.Thresholds, error) {
 	return o, nil
 }
 
-// duration reads a length of time, in days too.
+// duration reads a length of time; days ("7d") are allowed.
 func duration(word string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(word, "d"); ok {
 		n, err := strconv.ParseFloat(days, 64)

@@ -160,7 +160,7 @@ a temporary database.`,
 	return cmd
 }
 
-// topGroups are the options of top in its help text.
+// topGroups are the groups of options in top's help text.
 var topGroups = []flagGroup{
 	{title: "Logs", flags: []string{"db", "year", "tz"}},
 	{title: "Selection", flags: []string{"domain", "sender-domain", "relay", "host", "mta"}},
@@ -171,7 +171,7 @@ var topGroups = []flagGroup{
 	}},
 }
 
-// screenSize is the size of a frame that is printed.
+// screenSize returns the size of a printed frame.
 func screenSize(cmd *cobra.Command, size string) (width, height int, err error) {
 	if size == "" {
 		width, height = term.Size(cmd.OutOrStdout())
@@ -188,7 +188,7 @@ func screenSize(cmd *cobra.Command, size string) (width, height int, err error) 
 	return width, height, nil
 }
 
-// processorTime is what this process has spent, of all its threads.
+// processorTime returns the CPU time of this process, all threads together.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -197,8 +197,8 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// terminalOf is standard output itself: a screen is asked for its size and set to another
-// mode, and what it does not take is not kept for it.
+// terminalOf returns standard output if it is a terminal. top uses it directly, without the spool:
+// it asks for the size and changes the mode.
 func terminalOf(cmd *cobra.Command) io.Writer {
 	if s, ok := cmd.OutOrStdout().(*spool); ok {
 		return s.to
@@ -206,8 +206,8 @@ func terminalOf(cmd *cobra.Command) io.Writer {
 	return cmd.OutOrStdout()
 }
 
-// openable reports, as an error, that there is nothing to be read at a path. Standard input
-// and a journal are not looked at.
+// openable returns an error if the file at path cannot be opened. Standard input and journals are
+// not checked.
 func openable(path string) error {
 	if path == "-" || strings.HasPrefix(path, "journal:") {
 		return nil
@@ -254,12 +254,13 @@ func topOnce(cmd *cobra.Command, in *input, o top.Options, paths []string, width
 const (
 	topKeeps  = 29 * 24 * time.Hour
 	topPrunes = time.Hour
-	// topPolls is how often the log is looked at while lines come: a screen that changes once
-	// a second needs it no faster, and 20 looks a second were a quarter of what an idle top takes.
+	// topPolls is the interval between two looks at the log while lines come. The screen changes
+	// once a second, so a shorter one is of no use; 20 looks a second took a quarter of an idle
+	// top's CPU time.
 	topPolls = 200 * time.Millisecond
 )
 
-// topFile follows a log by itself.
+// topFile follows a log without a database.
 func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, path string) error {
 	if path == "-" || strings.HasPrefix(path, "journal:") {
 		return usageErrorf("'bouncelog follow "+path+"' into a database, and top beside it", "top: %s cannot be followed on a screen", path)
@@ -323,7 +324,7 @@ func topFile(cmd *cobra.Command, in *input, rules *judge.Judge, o top.Options, p
 	return errors.Join(err, db.Close())
 }
 
-// logNews is what happened to the log that is followed, for the head of the screen.
+// logNews holds events of the followed log for the head of the screen.
 type logNews struct {
 	mu    sync.Mutex
 	text  string
@@ -332,13 +333,13 @@ type logNews struct {
 	moved time.Time // when lines that were read left the log the last time
 }
 
-// How long the head of the screen says what happened.
+// How long the head of the screen shows an event.
 const (
 	newsShown = time.Minute
 	lossShown = 10 * time.Minute
 )
 
-// take takes in an event.
+// take records an event.
 func (n *logNews) take(e tailer.Event) {
 	text := filepath.Base(e.Path) + " " + e.Text
 	if e.Err != nil {
@@ -368,14 +369,14 @@ func (n *logNews) take(e tailer.Event) {
 	}
 }
 
-// left is when lines that were read left the log the last time; zero: never.
+// left returns when lines that were already read last disappeared from the log; zero: never.
 func (n *logNews) left() time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.moved
 }
 
-// say is what is to be said now; bad: something is wrong with the log.
+// say returns the text to show now. Bad means that something is wrong with the log.
 func (n *logNews) say() (text string, bad bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,16 +9,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A flagGroup is options that the help text of a command has under one heading. Others
-// are named only, in words: the manual page explains them.
+// A flagGroup is a group of options under one heading of a help text. The lines of named list more
+// options by name only: the manual page explains them.
 type flagGroup struct {
 	title string
 	flags []string
 	named []string // lines
 }
 
-// groupUsage has the help text of a command print its options in groups. Every option
-// must be in one of them (TestUsageGroups).
+// groupUsage makes a command print its options in groups. Every option must be in one of them
+// (TestUsageGroups).
 func groupUsage(cmd *cobra.Command, groups []flagGroup) {
 	cmd.SetUsageFunc(func(c *cobra.Command) error {
 		if c != cmd { // a command below it, which has options of its own
@@ -39,7 +39,7 @@ func groupUsage(cmd *cobra.Command, groups []flagGroup) {
 	})
 }
 
-// usageWidth is how wide a help text is at most.
+// usageWidth is the greatest width of a help text.
 const usageWidth = 100
 
 // writeFlag writes an option with its meaning.

@@ -9,11 +9,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// release is set by the linker for a packaged build.
+// release is set by the linker in a packaged build.
 var release string
 
-// version is the release, or what the build knows of the source it was made
-// from.
+// version returns the release, else what the build information says about the source.
 func version() string {
 	if release != "" {
 		return release
@@ -34,7 +33,7 @@ func version() string {
 	return v
 }
 
-// versionLine is what 'version' and --version print.
+// versionLine is the output of 'version' and --version.
 func versionLine() string {
 	return fmt.Sprintf("bouncelog %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -11,8 +11,8 @@ import (
 	"bouncelog/store"
 )
 
-// newAnnouncer returns an announcer that logs new problems as warnings, and counts those
-// that go on in m, which may be nil.
+// newAnnouncer returns an announcer that logs new problems as warnings and counts those that are
+// going on in m, which may be nil.
 func newAnnouncer(log *slog.Logger, db store.Store, o problem.Thresholds, m *metrics.Metrics) *problem.Announcer {
 	a := problem.NewAnnouncer(log, db, o)
 	a.Count = m.Problems

@@ -16,7 +16,7 @@ import (
 
 const newFileMode fs.FileMode = 0o640
 
-// maxLinks is how many symbolic links are followed, as in Linux (path_resolution(7)).
+// maxLinks is the number of symbolic links that are followed, as in Linux (path_resolution(7)).
 const maxLinks = 40
 
 // writeFile calls print with a writer whose text becomes the content of the file at
@@ -51,8 +51,8 @@ func writeFile(ctx context.Context, path string, print func(w io.Writer) error) 
 	return replaceFile(target, old, print)
 }
 
-// followLinks is the path that path leads to, no component of which is a symbolic link, and
-// what is there; nil: nothing yet. Every link on the way is checked, those of parents too.
+// followLinks resolves all symbolic links of path and returns the resulting path with what exists
+// there (nil: nothing yet). Every link is checked, also those in place of a parent directory.
 func followLinks(path string) (target string, info fs.FileInfo, err error) {
 	dir, rest := "", path
 	for links := 0; ; {
@@ -96,12 +96,11 @@ func followLinks(path string) (target string, info fs.FileInfo, err error) {
 	}
 }
 
-// ofStranger is an error where info, at path, was put there by another user to have
-// something else written to: a link by anyone but root, or whatever stands in a sticky
-// directory that all may write to and is not of the directory's owner. The kernel has
-// such rules for programs that open a file (proc(5): fs.protected_symlinks,
-// protected_fifos, protected_regular); they do not hold for a link that is read, nor
-// for a rename.
+// ofStranger returns an error if another user may have placed info at path to redirect the output:
+// a link by anyone but root, or a file in a sticky, world-writable directory that does not belong
+// to the directory's owner. The kernel has such rules for opening files (proc(5):
+// fs.protected_symlinks, protected_fifos, protected_regular); they do not cover a link that is
+// read, nor a rename.
 func ofStranger(path string, info fs.FileInfo) error {
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	if owner == uint32(os.Geteuid()) {
@@ -128,8 +127,7 @@ func refused(err error, hint string) error {
 	return &exitError{status: exitFailed, err: err, hint: hint}
 }
 
-// replaceFile writes a file beside path and renames it over path. Old is the file that
-// is there, or nil.
+// replaceFile writes a file beside path and renames it to path. Old is the existing file, or nil.
 func replaceFile(path string, old fs.FileInfo, print func(w io.Writer) error) error {
 	dir, _ := filepath.Split(path)
 	f, err := os.CreateTemp(dir+".", ".bouncelog-*")
@@ -153,8 +151,8 @@ func replaceFile(path string, old fs.FileInfo, print func(w io.Writer) error) er
 	return os.Rename(f.Name(), path)
 }
 
-// keepAttributes gives f the owner, group and mode of old, or those of a new file
-// where old is nil. Access control lists and other extended attributes are not kept.
+// keepAttributes gives f the owner, group and mode of old, or those of a new file if old is nil.
+// Access control lists and other extended attributes are not kept.
 func keepAttributes(f *os.File, old fs.FileInfo) error {
 	if old == nil {
 		return f.Chmod(newFileMode)
@@ -176,7 +174,7 @@ func keepAttributes(f *os.File, old fs.FileInfo) error {
 	return f.Chmod(old.Mode()) // after Chown, which may clear bits
 }
 
-// writeInto writes to what is at path and is no regular file.
+// writeInto writes to what exists at path and is not a regular file.
 func writeInto(ctx context.Context, path string, mode fs.FileMode, print func(w io.Writer) error) error {
 	type opened struct {
 		w   io.WriteCloser

@@ -1,12 +1,11 @@
-// Package ascii folds the letters A to Z, and nothing else.
+// Package ascii changes the case of the letters A to Z and of no other characters.
 //
-// Addresses, domains and host names are the same where they differ in the case of these
-// letters alone (RFC 5321 section 2.4, RFC 4343). The folding of Unicode makes others
-// the same too: the small letter of U+212A KELVIN SIGN is k. Whoever may choose an
-// address could choose one that folds to somebody else's.
+// Addresses, domains and host names are equal if they differ only in the case of these letters (RFC
+// 5321 section 2.4, RFC 4343). Unicode case folding makes more names equal: the lower case of
+// U+212A KELVIN SIGN is k. An attacker could then choose an address that folds to somebody else's.
 package ascii
 
-// Lower is s with A to Z in lower case.
+// Lower returns s with A to Z in lower case.
 func Lower(s string) string {
 	for i := range len(s) {
 		if upper(s[i]) {

@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// Variable names the environment variable that holds the path of libchdb.so.
+// Variable is the environment variable with the path of libchdb.so.
 const Variable = "BOUNCELOG_LIBCHDB"
 
-// Cluster is the name of the cluster that Start makes of several nodes, a shard each.
+// Cluster is the name of the cluster that Start makes of several nodes, one shard each.
 const Cluster = "fleet"
 
 // A Node is a ClickHouse server.
@@ -36,7 +36,7 @@ type Node struct {
 	ended  chan struct{} // closed when it has
 }
 
-// Address is where the native protocol is spoken.
+// Address is the address of the native protocol.
 func (n *Node) Address() string { return fmt.Sprintf("127.0.0.1:%d", n.TCP) }
 
 // Start starts count nodes that know each other as Cluster. Where the library is missing
@@ -66,7 +66,7 @@ func Start(t testing.TB, count int) []*Node {
 	return nodes
 }
 
-// Run starts a node that does not run, with the data that it had, and waits until it answers.
+// Run starts a stopped node with the data that it had, and waits until it answers.
 func (n *Node) Run(t testing.TB) {
 	t.Helper()
 	n.cmd = exec.Command(launcher(t), "--config-file="+filepath.Join(n.dir, "config.xml"), "--path="+filepath.Join(n.dir, "data"),

@@ -19,7 +19,7 @@ var genericName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)(^|[.-])(dyn|dynamic|dhcp|dsl|adsl|vdsl|pool|dialup|dial|ppp|cable|cust|customer|client|static|broadband|unassigned)[0-9]*([.-]|$)`)
 })
 
-// ptr looks at the name of a sending address, and at the name it says itself.
+// ptr checks the PTR name of a sending address, and the name that the server itself gives.
 func (s *scanner) ptr(ctx context.Context, a *about) {
 	ip := netip.MustParseAddr(a.ip)
 	names, answer, err := s.names(ctx, ip)
@@ -95,8 +95,7 @@ func (s *scanner) ptr(ctx context.Context, a *about) {
 	s.helo(ctx, a, ip, confirmed)
 }
 
-// holdsAddress reports whether a name spells out the address: the mark of names
-// that were made by a machine.
+// holdsAddress reports whether a name contains the address, as generated names do.
 func holdsAddress(name string, ip netip.Addr) bool {
 	if !ip.Is4() {
 		return false
@@ -112,7 +111,7 @@ func holdsAddress(name string, ip netip.Addr) bool {
 	return false
 }
 
-// helo looks at the name that the server says in HELO and EHLO.
+// helo checks the name that the server gives in HELO and EHLO.
 func (s *scanner) helo(ctx context.Context, a *about, ip netip.Addr, confirmed []string) {
 	name := strings.ToLower(strings.TrimSuffix(s.HELO, "."))
 	if name == "" {

@@ -18,12 +18,11 @@ type Blocklist struct {
 	codes   []blockCode
 }
 
-// A blockCode says what an answer of a list means.
+// A blockCode is the meaning of one answer of a list.
 type blockCode struct{ answer, meaning string }
 
-// Blocklists are those that are asked unless the user names others. They are
-// few: lists that large receivers use and that are known to be kept up. The
-// terms are in docs/scan.md too.
+// Blocklists are the lists that are queried by default: few, used by large receivers and known to
+// be maintained. docs/scan.md has their terms of use too.
 func Blocklists() []Blocklist {
 	return []Blocklist{
 		{
@@ -55,7 +54,7 @@ func Blocklists() []Blocklist {
 	}
 }
 
-// meaning is what the answers of a list say.
+// meaning returns the meaning of a list's answers.
 func (l Blocklist) meaning(answers []netip.Addr) string {
 	var list []string
 	for _, ip := range answers {
@@ -70,7 +69,7 @@ func (l Blocklist) meaning(answers []netip.Addr) string {
 	return some(list, 4)
 }
 
-// The ways in which a list can be asked.
+// The ways to query a list.
 const (
 	listIPv4 = iota
 	listIPv6
@@ -82,15 +81,14 @@ type listKey struct {
 	zone string
 }
 
-// A listState is what a list showed when it was asked about itself.
+// A listState is the result of a query for a list's test entries.
 type listState struct {
 	once  sync.Once
 	works bool
 	found []Finding
 }
 
-// The entries that each list has, and has not, for testing (RFC 5782 section
-// 5).
+// The test entries that each list must have and must not have (RFC 5782 section 5).
 var listTests = [...]struct{ listed, clean, kind string }{
 	listIPv4:  {reverse(netip.MustParseAddr("127.0.0.2")), reverse(netip.MustParseAddr("127.0.0.1")), "IPv4 addresses"},
 	listIPv6:  {reverse6("::ffff:127.0.0.2"), reverse6("::ffff:127.0.0.1"), "IPv6 addresses"},
@@ -107,9 +105,8 @@ func reverse6(s string) string {
 	return b.String()
 }
 
-// listed asks a list about an entry. What it answers outside of 127.0.0.0/8 is
-// no listing (RFC 5782 section 2.1); 127.255.255.0/24 says that it does not
-// answer us.
+// listed queries a list about an entry. An answer outside 127.0.0.0/8 is no listing (RFC 5782
+// section 2.1); one in 127.255.255.0/24 means that the list refuses to answer us.
 func (s *scanner) listed(ctx context.Context, zone, entry string) (codes, others, refusals []netip.Addr, err error) {
 	answer, err := s.ask(ctx, entry+zone, dns.TypeA)
 	for _, rr := range answer.records {
@@ -131,7 +128,7 @@ func (s *scanner) listed(ctx context.Context, zone, entry string) (codes, others
 	return codes, others, refusals, err
 }
 
-// test asks a list about itself, once.
+// test queries the test entries of a list, once.
 func (s *scanner) test(ctx context.Context, l Blocklist, kind int) *listState {
 	key := listKey{kind, l.Zone}
 	s.mu.Lock()
@@ -199,8 +196,7 @@ func (s *scanner) listFindings() []Finding {
 	return all
 }
 
-// refusal says what an answer in 127.255.255.0/24 means: a convention that
-// Spamhaus began.
+// refusal returns the meaning of an answer in 127.255.255.0/24, a convention that Spamhaus began.
 func refusal(ip netip.Addr) string {
 	switch ip.As4()[3] {
 	case 252:
@@ -226,7 +222,7 @@ func (s *scanner) listedDomain(ctx context.Context, a *about) {
 	s.askLists(ctx, a, listNames, a.domain+".", a.domain)
 }
 
-// askLists asks all lists of a kind about one entry.
+// askLists queries all lists of a kind about one entry.
 func (s *scanner) askLists(ctx context.Context, a *about, kind int, entry, name string) {
 	var clear []string
 	for _, l := range s.Blocklists {

@@ -14,7 +14,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// What a Client does unless it is told otherwise.
+// The defaults of a Client.
 const (
 	DefaultTimeout     = 3 * time.Second
 	DefaultConcurrency = 8
@@ -30,12 +30,11 @@ const (
 	silentAtMost  = 3        // questions without any answer after which a dead server is left alone
 )
 
-// ErrNoServer says that no DNS server answered anything at all.
+// ErrNoServer means that no DNS server answered at all.
 var ErrNoServer = errors.New("no DNS server answers")
 
-// A Client asks DNS servers that do recursion. Each question is asked once in
-// the life of the Client; answers are kept. Its methods may be called
-// from several goroutines; its fields must not change once it is used.
+// A Client queries recursive DNS servers. It sends each query once and keeps the answer. Its
+// methods may be called from several goroutines; its fields must not change after the first query.
 type Client struct {
 	Servers     []string      // address and port of each; asked in this order
 	Timeout     time.Duration // of one try at one server; 0: DefaultTimeout
@@ -52,8 +51,7 @@ type Client struct {
 	lastErr string // how the last unanswered question failed
 }
 
-// SystemServers are the servers that a file in the form of resolv.conf(5)
-// names.
+// SystemServers returns the servers of a file in the form of resolv.conf(5).
 func SystemServers(path string) ([]string, error) {
 	conf, err := dns.ClientConfigFromFile(path)
 	if err != nil {
@@ -82,8 +80,8 @@ func ParseServer(s string) (string, error) {
 	return ap.String(), nil
 }
 
-// Err says that the servers are of no use: none answered any question
-// (ErrNoServer), or all refused every one. It is nil while nothing was asked.
+// Err returns an error if the servers are of no use: none answered any query (ErrNoServer), or all
+// refused every query. It is nil before the first query.
 func (c *Client) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,8 +105,8 @@ type entry struct {
 	err  error
 }
 
-// A lookupError says that a question was not answered. That a name or a record
-// does not exist is an answer.
+// A lookupError means that a query was not answered. That a name or a record does not exist is an
+// answer.
 type lookupError struct {
 	name, kind, why string
 }
@@ -117,7 +115,7 @@ func (e *lookupError) Error() string {
 	return fmt.Sprintf("%s %s: %s", e.name, e.kind, e.why)
 }
 
-// An answer is what the DNS says of a name.
+// An answer holds the records of a name.
 type answer struct {
 	records   []dns.RR // of the type asked for
 	aliases   []string // the CNAME chain that led there
@@ -125,7 +123,7 @@ type answer struct {
 	validated bool     // the server says that it validated all of it with DNSSEC (AD bit)
 }
 
-// ask looks a name up, over aliases.
+// ask looks a name up and follows aliases.
 func (c *Client) ask(ctx context.Context, name string, kind uint16) (answer, error) {
 	a := answer{validated: true}
 	name = strings.ToLower(dns.Fqdn(name))
@@ -179,8 +177,8 @@ func (c *Client) ask(ctx context.Context, name string, kind uint16) (answer, err
 	}
 }
 
-// askable reports whether a name can go into a question as it is: its labels
-// and its length fit, and no byte means something else to the library.
+// askable reports whether a name can be queried as it is: its labels and its length are allowed,
+// and no byte is special to the library.
 func askable(name string) bool {
 	if name == "." {
 		return true
@@ -201,7 +199,7 @@ func askable(name string) bool {
 	return true
 }
 
-// query puts a question to the servers, unless it was put before.
+// query sends a query to the servers, or returns the kept answer.
 func (c *Client) query(ctx context.Context, q question) (*dns.Msg, error) {
 	c.mu.Lock()
 	if c.cache == nil {
@@ -247,7 +245,7 @@ func (c *Client) query(ctx context.Context, q question) (*dns.Msg, error) {
 	return e.msg, e.err
 }
 
-// servers asks one server after the other until one has an answer.
+// servers queries one server after the other until one answers.
 func (c *Client) servers(ctx context.Context, q question) (*dns.Msg, error) {
 	c.mu.Lock()
 	c.asked++
@@ -290,7 +288,7 @@ func (c *Client) servers(ctx context.Context, q question) (*dns.Msg, error) {
 	return nil, silence
 }
 
-// reason says in a few words how an exchange failed.
+// reason returns, in a few words, why an exchange failed.
 func reason(err error) string {
 	var e net.Error
 	if errors.As(err, &e) && e.Timeout() {
@@ -303,8 +301,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// exchange puts a question to one server, over UDP, and where the answer does
-// not fit over TCP (RFC 7766 section 5).
+// exchange queries one server over UDP, and over TCP if the answer does not fit (RFC 7766 section
+// 5).
 func (c *Client) exchange(ctx context.Context, server string, q question) (*dns.Msg, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(q.name, q.kind)
@@ -326,9 +324,8 @@ func (c *Client) exchange(ctx context.Context, server string, q question) (*dns.
 	return r, err
 }
 
-// once sends a question over one socket and waits for its answer. What does
-// not belong to the question is passed over: the reply of another server, or
-// a forged one.
+// once sends a query over one socket and waits for its answer. It ignores whatever does not belong
+// to the query: another server's reply, or a forged one.
 func (c *Client) once(ctx context.Context, network, server string, q *dns.Msg) (*dns.Msg, error) {
 	timeout := c.Timeout
 	if timeout <= 0 {
@@ -382,8 +379,8 @@ func belongs(r, q *dns.Msg) bool {
 	return len(r.Question) == 1 && a.Qtype == b.Qtype && a.Qclass == b.Qclass && strings.EqualFold(a.Name, b.Name)
 }
 
-// txt are the TXT records of a name, the strings of each joined (RFC 7208
-// section 3.3).
+// txt returns the TXT records of a name, with the strings of each record joined (RFC 7208 section
+// 3.3).
 func (c *Client) txt(ctx context.Context, name string) ([]string, answer, error) {
 	a, err := c.ask(ctx, name, dns.TypeTXT)
 	if err != nil {
@@ -398,7 +395,7 @@ func (c *Client) txt(ctx context.Context, name string) ([]string, answer, error)
 	return list, a, nil
 }
 
-// unescape undoes the escapes that the library makes of bytes in a text.
+// unescape removes the escapes that the library puts into texts.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
@@ -420,8 +417,8 @@ func unescape(s string) string {
 	return string(b)
 }
 
-// addresses are the addresses of a name, IPv4 first. Where one of the two
-// questions goes unanswered and the other has nothing, that is an error.
+// addresses returns the addresses of a name, IPv4 first. It is an error if one of the two queries
+// is not answered and the other has no address.
 func (c *Client) addresses(ctx context.Context, name string) ([]netip.Addr, answer, error) {
 	var list []netip.Addr
 	four, err4 := c.ask(ctx, name, dns.TypeA)
@@ -456,7 +453,7 @@ func (c *Client) addresses(ctx context.Context, name string) ([]netip.Addr, answ
 	return list, both, nil
 }
 
-// spfResolver lets the SPF library ask through a Client.
+// spfResolver makes a Client the resolver of the SPF library.
 type spfResolver struct{ *Client }
 
 func notFound(name string) error {
@@ -529,7 +526,7 @@ func (c spfResolver) LookupAddr(ctx context.Context, addr string) ([]string, err
 	return names[:min(len(names), 10)], nil // RFC 7208 section 4.6.4
 }
 
-// names are the names that the PTR records of an address give it.
+// names returns the names in the PTR records of an address.
 func (c *Client) names(ctx context.Context, ip netip.Addr) ([]string, answer, error) {
 	a, err := c.ask(ctx, reverse(ip)+arpa(ip), dns.TypePTR)
 	if err != nil {
@@ -551,9 +548,8 @@ func arpa(ip netip.Addr) string {
 	return "ip6.arpa"
 }
 
-// reverse is an address as its octets or nibbles from the last to the first,
-// each followed by a dot (RFC 1035 section 3.5, RFC 3596 section 2.5, RFC 5782
-// sections 2.1 and 2.4).
+// reverse returns the octets or nibbles of an address from the last to the first, each followed by
+// a dot (RFC 1035 section 3.5, RFC 3596 section 2.5, RFC 5782 sections 2.1 and 2.4).
 func reverse(ip netip.Addr) string {
 	ip = ip.Unmap()
 	var b strings.Builder

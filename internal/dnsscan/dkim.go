@@ -20,8 +20,8 @@ const (
 	whyDKIMShort = "Receivers must not accept signatures with RSA keys of less than 1024 bits (RFC 8301 3.2); Gmail refuses such mail: 550 5.7.26."
 )
 
-// CommonSelectors are selectors of DKIM keys that are often met: those that
-// MTAs, panels and large services use unless told otherwise.
+// CommonSelectors are common selectors of DKIM keys: the defaults of MTAs, control panels and large
+// services.
 func CommonSelectors() []string {
 	return []string{
 		"default", "dkim", "mail", "email", "smtp", "key1", "s1", "s2", "sel1", "selector1", "selector2",
@@ -30,7 +30,7 @@ func CommonSelectors() []string {
 	}
 }
 
-// A dkimKey is a DKIM key record that was read.
+// A dkimKey is a parsed DKIM key record.
 type dkimKey struct {
 	kind    string // rsa, ed25519
 	bits    int
@@ -41,7 +41,7 @@ type dkimKey struct {
 	faults  []string // against the grammar
 }
 
-// parseDKIM reads a DKIM key record (RFC 6376 section 3.6.1, RFC 8463).
+// parseDKIM parses a DKIM key record (RFC 6376 section 3.6.1, RFC 8463).
 func parseDKIM(txt string) dkimKey {
 	k := dkimKey{kind: "rsa"}
 	list, faults := tags(txt)
@@ -125,7 +125,7 @@ func parseDKIM(txt string) dkimKey {
 	return k
 }
 
-// words are the parts of a list with colons.
+// words splits a list at its colons.
 func words(s string) []string {
 	list := strings.Split(s[:min(len(s), 500)], ":")
 	for i := range list {
@@ -134,7 +134,7 @@ func words(s string) []string {
 	return list
 }
 
-// dkim looks at the keys that a domain publishes for its signatures.
+// dkim checks the keys that a domain publishes for its signatures.
 func (s *scanner) dkim(ctx context.Context, a *about) {
 	given := len(s.Selectors) > 0
 	selectors := s.Selectors
@@ -200,8 +200,7 @@ func (s *scanner) dkim(ctx context.Context, a *about) {
 	a.add(CheckDKIM, Warning, "dkim-not-found", f)
 }
 
-// dkimSelector looks at the key of one selector, and reports whether there is a
-// record.
+// dkimSelector checks the key of one selector, and reports whether there is a record.
 func (s *scanner) dkimSelector(ctx context.Context, a *about, selector string, given bool) bool {
 	name := selector + "._domainkey." + a.domain
 	txts, answer, err := s.txt(ctx, name)

@@ -13,7 +13,7 @@ const (
 	whyDMARCBroke = "Receivers take no notice of a broken record: as if there were none (550 5.7.515)."
 )
 
-// A dmarcRecord is a DMARC record that was read.
+// A dmarcRecord is a parsed DMARC record.
 type dmarcRecord struct {
 	p, sp, np   string   // none, quarantine, reject; "" where not given
 	adkim, aspf string   // r, s
@@ -32,7 +32,7 @@ func isDMARC(txt string) bool {
 	return ok && strings.Trim(name, " \t") == "v" && strings.Trim(value, " \t") == "DMARC1"
 }
 
-// parseDMARC reads a DMARC record (RFC 9989 section 4.7, RFC 7489 section 6.3).
+// parseDMARC parses a DMARC record (RFC 9989 section 4.7, RFC 7489 section 6.3).
 func parseDMARC(txt string) dmarcRecord {
 	r := dmarcRecord{adkim: "r", aspf: "r", pct: 100}
 	list, faults := tags(txt)
@@ -114,7 +114,7 @@ func parseDMARC(txt string) dmarcRecord {
 	return r
 }
 
-// mailDomain is the domain of a mailto: URI, "" where it is none.
+// mailDomain returns the domain of a mailto: URI; "" if it is none.
 func mailDomain(uri string) string {
 	if len(uri) < 7 || !strings.EqualFold(uri[:7], "mailto:") || len(uri) > 400 {
 		return ""
@@ -131,7 +131,7 @@ func mailDomain(uri string) string {
 	return domain
 }
 
-// dmarcAt asks for the DMARC records of one name.
+// dmarcAt looks up the DMARC records of one name.
 func (s *scanner) dmarcAt(ctx context.Context, domain string) (records, others []string, err error) {
 	txts, _, err := s.txt(ctx, "_dmarc."+domain)
 	for _, txt := range txts {
@@ -144,8 +144,8 @@ func (s *scanner) dmarcAt(ctx context.Context, domain string) (records, others [
 	return records, others, err
 }
 
-// treeWalk finds the organisational domain and the record there (RFC 9989
-// section 4.10): it asks the domain and those above it, eight at most.
+// treeWalk finds the organisational domain and its record (RFC 9989 section 4.10): it queries the
+// domain and its parents, eight at most.
 func (s *scanner) treeWalk(ctx context.Context, domain string) (org, record string, err error) {
 	labels := strings.Split(domain, ".")
 	org = domain
@@ -184,7 +184,7 @@ func dmarcProposal(domain string) string {
 	return txtRecord("_dmarc."+domain, "v=DMARC1; p=none; rua=mailto:postmaster@"+domain)
 }
 
-// dmarc looks at the DMARC policy that holds for a domain.
+// dmarc checks the DMARC policy that applies to a domain.
 func (s *scanner) dmarc(ctx context.Context, a *about) {
 	records, others, err := s.dmarcAt(ctx, a.domain)
 	if a.unanswered(CheckDMARC, "dmarc-unanswered", err) {
@@ -328,8 +328,8 @@ func (s *scanner) dmarcRecord(ctx context.Context, a *about, org, txt string) {
 	}
 }
 
-// dmarcReports asks whether those whom reports go to agree (RFC 9990 section
-// 4, RFC 7489 section 7.1).
+// dmarcReports checks that the receivers of reports agree (RFC 9990 section 4, RFC 7489 section
+// 7.1).
 func (s *scanner) dmarcReports(ctx context.Context, a *about, org string, uris []string) {
 	asked := map[string]bool{}
 	own := ""

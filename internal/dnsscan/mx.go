@@ -81,7 +81,7 @@ func (s *scanner) mx(ctx context.Context, a *about) {
 	s.dane(ctx, a, answer.validated, hosts[:min(len(hosts), hostsAtMost)])
 }
 
-// mxHost looks at one mail server, and reports whether it has an address.
+// mxHost checks one mail server, and reports whether it has an address.
 func (s *scanner) mxHost(ctx context.Context, a *about, host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		a.add(CheckMX, Error, "mx-address", Finding{
@@ -124,7 +124,7 @@ func (s *scanner) mxHost(ctx context.Context, a *about, host string) bool {
 	return inside < len(ips)
 }
 
-// some are the first n of a list, in words.
+// some returns the first n entries of a list as text.
 func some(list []string, n int) string {
 	if len(list) <= n {
 		return short(strings.Join(list, ", "), 300)

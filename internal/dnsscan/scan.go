@@ -1,12 +1,11 @@
-// Package dnsscan asks the DNS what receivers of mail ask it about a sender:
-// MX, SPF (RFC 7208), DKIM keys (RFC 6376, 8301, 8463), DMARC (RFC 7489, 9989),
-// the names of the sending addresses, MTA-STS (RFC 8461), TLS reporting (RFC
-// 8460), DANE (RFC 7672) and blocklists (RFC 5782). Each Finding says what is
-// wrong, why mail is refused for it, and which record to publish.
+// Package dnsscan checks the DNS records that receivers of mail look up about a sender: MX, SPF
+// (RFC 7208), DKIM keys (RFC 6376, 8301, 8463), DMARC (RFC 7489, 9989), the names of the sending
+// addresses, MTA-STS (RFC 8461), TLS reporting (RFC 8460), DANE (RFC 7672) and blocklists (RFC
+// 5782). Each Finding says what is wrong, why receivers refuse mail for it, and which record to
+// publish.
 //
-// Everything that comes from the DNS may have been chosen by an attacker. The
-// texts of a Finding are bounded in length, and no more: who prints them has to
-// make them fit for where they go.
+// An attacker may have chosen everything that comes from the DNS. The texts of a Finding are
+// bounded in length, but not made harmless: whoever prints them must do that.
 package dnsscan
 
 import (
@@ -23,7 +22,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// A Level says how bad a Finding is.
+// A Level is the severity of a Finding.
 type Level string
 
 // The levels, the worst first.
@@ -55,8 +54,7 @@ const (
 	CheckBlocklist Check = "blocklist"
 )
 
-// A Finding is one thing that was found out. Its JSON is documented in
-// docs/json.md, its rules in docs/scan.md.
+// A Finding is one result of a check. docs/json.md documents its JSON, docs/scan.md its rules.
 type Finding struct {
 	Check     Check  `json:"check"`
 	Level     Level  `json:"level"`
@@ -72,7 +70,7 @@ type Finding struct {
 	Unanswered bool `json:"unanswered,omitempty"`
 }
 
-// Options say what to look for. Only Client must be set.
+// Options say what to check. Only Client is required.
 type Options struct {
 	Client     *Client
 	Selectors  []string    // of DKIM keys that must exist; none: common ones are tried
@@ -80,16 +78,15 @@ type Options struct {
 	Blocklists []Blocklist // none: blocklists are not asked
 }
 
-// The bounds of a scan; a caller who has more must ask in several goes.
+// The limits of one scan. A caller with more domains or addresses must scan several times.
 const (
 	DomainsAtMost = 200
 	IPsAtMost     = 50
 )
 
-// Run looks at domains that send mail and at the addresses that send it. The
-// domains must be in A-labels (RFC 5890). The findings come in the order of the
-// domains, then of the addresses, the worst of each first. The error is
-// ErrNoServer or the like where the DNS is of no use at all, or the context's.
+// Run checks domains that send mail and the addresses that send it. The domains must be in A-labels
+// (RFC 5890). The findings are in the order of the domains, then of the addresses, the worst of
+// each first. The error is that of Client.Err if the DNS is of no use at all, or the context's.
 func Run(ctx context.Context, domains []string, ips []netip.Addr, o Options) ([]Finding, error) {
 	if len(domains) > DomainsAtMost || len(ips) > IPsAtMost {
 		return nil, fmt.Errorf("more than %d domains or %d addresses at once", DomainsAtMost, IPsAtMost)
@@ -153,8 +150,8 @@ func Run(ctx context.Context, domains []string, ips []netip.Addr, o Options) ([]
 	return sorted(append(slices.Concat(results...), s.listFindings()...)), nil
 }
 
-// ParseDomain reads the name of a domain that sends mail, in A-labels. It returns
-// it in lower case and without a final dot.
+// ParseDomain parses the name of a domain that sends mail, in A-labels. It returns the name in
+// lower case and without a final dot.
 func ParseDomain(name string) (string, error) {
 	domain := strings.ToLower(strings.TrimSuffix(name, "."))
 	if _, err := netip.ParseAddr(strings.Trim(domain, "[]")); err == nil {
@@ -210,8 +207,8 @@ func (a *about) add(check Check, level Level, rule string, f Finding) {
 
 const foundAtMost = 100 // findings of one check of one domain
 
-// unanswered adds that something could not be looked up. It reports whether err
-// is such a failure.
+// unanswered adds a finding that something could not be looked up. It reports whether err is such
+// an error.
 func (a *about) unanswered(check Check, rule string, err error) bool {
 	var e *lookupError
 	if !errors.As(err, &e) {
@@ -227,7 +224,7 @@ func (a *about) unanswered(check Check, rule string, err error) bool {
 	return true
 }
 
-// short cuts a text at most n bytes long.
+// short cuts a text to at most n bytes.
 func short(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -238,7 +235,7 @@ func short(s string, n int) string {
 	return s[:n] + "…"
 }
 
-// quote is a text from the DNS inside a sentence.
+// quote returns a text from the DNS for use in a sentence.
 func quote(s string) string { return `"` + short(s, 120) + `"` }
 
 // txtRecord is a TXT record in the form of a zone file (RFC 1035 section 5.1),
@@ -270,7 +267,7 @@ func Public(ip netip.Addr) bool {
 
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598
 
-// domain reports whether a domain exists, and says so where it does not.
+// domain checks that a domain exists.
 func (s *scanner) domain(ctx context.Context, a *about) bool {
 	answer, err := s.ask(ctx, a.domain, dns.TypeSOA)
 	if a.unanswered(CheckDomain, "domain-unanswered", err) {

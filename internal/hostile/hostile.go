@@ -1,5 +1,5 @@
-// Package hostile has what tests put into logs: texts that a stranger could have logged to
-// act on a terminal, a page, a spreadsheet, a database or a shell.
+// Package hostile holds texts for tests: texts that a remote server could get logged in order to
+// attack a terminal, a page, a spreadsheet, a database or a shell.
 package hostile
 
 import (
@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Texts are a hundred texts that a stranger could have logged, or that stand in
-// a file that somebody was talked into using.
+// Texts are a hundred texts that a remote server could get logged, or that could be in a file that
+// somebody was persuaded to use.
 var Texts = []string{
 	// Terminals: colour, title, clipboard, cursor, answers, bells.
 	"\x1b[31mred\x1b[0m", "\x1b[2J\x1b[H", "\x1b]0;title\x07", "\x1b]52;c;cm0gLXJmIC8=\x07", "\x1b]8;;http://evil.example\x1b\\link\x1b]8;;\x1b\\",
@@ -34,7 +34,7 @@ var Texts = []string{
 	"x\\nBcc: all@evil.example", "x\\r\\n.\\r\\n", "=?utf-8?q?=0d=0aBcc:?=", "\n\nNov 23 10:00:00 mx1 postfix/smtp[1]: 4A1B2C3D4E: forged",
 }
 
-// Lines puts a text wherever a log has room for a stranger's.
+// Lines puts a text at every place of a log line that a remote server controls.
 func Lines(i int, s string) string {
 	s = strings.ReplaceAll(s, "\n", "\\n") // a log has it so
 	id := fmt.Sprintf("4A1B2C%04X", i)
@@ -54,8 +54,7 @@ func Lines(i int, s string) string {
 	}, "\n") + "\n"
 }
 
-// Unclean says what in an output could reach a terminal that must not; "" where
-// nothing.
+// Unclean describes what in an output must not reach a terminal; "" if nothing.
 func Unclean(s string) string {
 	if !utf8.ValidString(s) {
 		return "invalid UTF-8"

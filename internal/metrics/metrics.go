@@ -1,6 +1,6 @@
-// Package metrics shows what the daemon does to Prometheus: counters of what was
-// stored, how far behind it is, and whether it is well. Memory is bounded,
-// whatever names the log holds.
+// Package metrics shows the work of the daemon to Prometheus: counters of what was stored, how many
+// bytes are unread, and whether the daemon is healthy. Memory is bounded, whatever names the log
+// holds.
 package metrics
 
 import (
@@ -17,17 +17,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Domains is how many recipient domains have a series of their own; the failures
-// of all others are counted as one, "other".
+// Domains is the number of recipient domains with a series of their own. The failures of all others
+// are counted as "other".
 const Domains = 50
 
-// unwell is how long the daemon may give no sign of life before it counts as
-// unhealthy: the unit's WatchdogSec.
+// unwell is how long after its last sign of life the daemon counts as unhealthy: the unit's
+// WatchdogSec.
 const unwell = 5 * time.Minute
 
-// Metrics are the values shown. The methods of a nil *Metrics do nothing, so that
-// nobody has to ask whether metrics are wanted. They may be called from several
-// goroutines.
+// Metrics are the values shown. The methods of a nil *Metrics do nothing, so that callers need not
+// check whether metrics are wanted. They may be called from several goroutines.
 type Metrics struct {
 	registry *prometheus.Registry
 	attempts *prometheus.CounterVec
@@ -46,8 +45,7 @@ type Metrics struct {
 	lastSign atomic.Int64 // when Alive was called last, in Unix nanoseconds
 }
 
-// New makes metrics. The size of the database, in bytes, is asked for whenever
-// somebody looks.
+// New makes metrics. It calls the function for the size of the database, in bytes, at each scrape.
 func New(version string, size func() float64) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -150,7 +148,7 @@ func (m *Metrics) Expired(n int) {
 	}
 }
 
-// Batch says how long it took to store a batch.
+// Batch records how long it took to store a batch.
 func (m *Metrics) Batch(took time.Duration) {
 	if m != nil {
 		m.batches.Observe(took.Seconds())
@@ -158,8 +156,7 @@ func (m *Metrics) Batch(took time.Duration) {
 	}
 }
 
-// Behind says how many bytes are not read yet. The first time that it is none,
-// the daemon is ready.
+// Behind sets the number of unread bytes. When it is first zero, the daemon is ready.
 func (m *Metrics) Behind(bytes int64) {
 	if m == nil {
 		return
@@ -170,7 +167,7 @@ func (m *Metrics) Behind(bytes int64) {
 	}
 }
 
-// Trouble says whether something threatens the database.
+// Trouble sets whether something threatens the database.
 func (m *Metrics) Trouble(is bool) {
 	if m == nil {
 		return
@@ -181,8 +178,7 @@ func (m *Metrics) Trouble(is bool) {
 	}
 }
 
-// Problems says how many problems of a level (confirmed, likely, watch) there
-// are.
+// Problems sets the number of problems of a level (confirmed, likely, watch).
 func (m *Metrics) Problems(level string, n int) {
 	if m != nil {
 		m.problems.WithLabelValues(level).Set(float64(n))
@@ -196,8 +192,8 @@ func (m *Metrics) Alive() {
 	}
 }
 
-// Address is the address to listen on: where no host is given, that is the
-// loopback interface, and not every interface.
+// Address returns the address to listen on. Without a host that is the loopback interface, not
+// every interface.
 func Address(addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -212,7 +208,7 @@ func Address(addr string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// Handler answers /metrics, /-/healthy and /-/ready.
+// Handler serves /metrics, /-/healthy and /-/ready.
 func (m *Metrics) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 20 * time.Second}))
@@ -233,8 +229,8 @@ func (m *Metrics) Handler() http.Handler {
 	return mux
 }
 
-// Serve answers on addr (see Address) until ctx ends; it returns once it
-// listens. Errors after that go to failed.
+// Serve serves on addr (see Address) until ctx ends. It returns once it listens; later errors go to
+// failed.
 func (m *Metrics) Serve(ctx context.Context, addr string, failed func(error)) (net.Addr, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {

@@ -12,18 +12,17 @@ import (
 // other is the label of all domains without a series of their own.
 const other = "other"
 
-// candidates is how many domains are kept in mind for each one that is shown.
+// candidates is how many domains are counted for each one that is shown.
 const candidates = 20
 
-// A ranking counts failures by domain, in bounded memory. It keeps the counts of
-// some domains that fail often (the Space-Saving algorithm of Metwally, Agrawal
-// and El Abbadi: a newcomer takes the place of the least, and inherits its count
-// as a possible error), and gives a series to those with the highest counts that
-// are certain. A flood of names that fail once each so takes no place from one
+// A ranking counts failures by domain in bounded memory. It counts the domains that fail most (the
+// Space-Saving algorithm of Metwally, Agrawal and El Abbadi: a new domain replaces the one with the
+// lowest count and inherits that count as its possible error) and gives a series to those with the
+// highest certain counts. A flood of names that fail once each therefore does not displace a domain
 // that fails often.
 //
-// Every series only grows, as a counter must: a domain's begins when it comes
-// among the first, and ends when another takes its place.
+// A series only grows, as a counter must: it begins when its domain comes among the first, and ends
+// when another takes its place.
 type ranking struct {
 	mu     sync.Mutex
 	series *prometheus.CounterVec
@@ -82,7 +81,7 @@ func (r *ranking) count(domain, outcome string) {
 	r.series.WithLabelValues(domain, outcome).Inc()
 }
 
-// show gives a domain a series, if there is room or another has failed less.
+// show gives a domain a series if there is room or a shown domain has failed less.
 func (r *ranking) show(e *entry) {
 	if len(r.first) >= r.shown {
 		var least *entry
@@ -106,8 +105,7 @@ func (r *ranking) hide(e *entry) {
 	}
 }
 
-// age halves all counts, so that what failed last month does not bar the way for
-// what fails now.
+// age halves all counts, so that the failures of last month do not keep out those of today.
 func (r *ranking) age() {
 	for _, e := range r.all {
 		e.count /= 2
@@ -116,8 +114,8 @@ func (r *ranking) age() {
 	heap.Init(&r.all)
 }
 
-// label returns a domain as a label. A name with other characters than those of host
-// names and address literals might be anything.
+// label returns a domain as a label. Names with characters that no host name or address literal has
+// are not shown.
 func label(domain string) string {
 	switch {
 	case domain == "":

@@ -1,6 +1,5 @@
-// Package provider says who answers for a recipient: the provider that hosts a
-// domain, told by the name of the relay. It also reads the host
-// whose answer a reply passes on.
+// Package provider names the provider that answered for a recipient, from the name of the relay. It
+// also reads the host whose answer a reply passes on.
 package provider
 
 import (
@@ -13,10 +12,9 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Of names who answered for the recipient of an attempt: the provider that the relay
-// belongs to (google.com for every gmail-smtp-in.l.google.com), so that a hosted
-// domain counts with its host. A relay that is known by its address only is that
-// address. Without a relay it is the recipient's domain.
+// Of names who answered for the recipient of an attempt: the provider of the relay (google.com for
+// every gmail-smtp-in.l.google.com), so that a hosted domain counts with its host. A relay known
+// only by its address is that address. Without a relay it is the recipient's domain.
 func Of(d *bounce.Delivery) string {
 	if d.RelayHost == "" {
 		return d.RecipientDomain
@@ -24,8 +22,8 @@ func Of(d *bounce.Delivery) string {
 	return OfHost(d.RelayHost)
 }
 
-// OfHost names the provider that a host belongs to: the registered domain of its
-// name, where several are one provider the best known of them. An address is itself.
+// OfHost returns the provider of a host: the registered domain of its name, or the best known
+// domain of a provider that has several. An address is returned as it is.
 func OfHost(host string) string {
 	host = ascii.Lower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	if _, err := netip.ParseAddr(strings.TrimPrefix(host, "ipv6:")); err == nil {
@@ -38,9 +36,9 @@ func OfHost(host string) string {
 	return domain
 }
 
-// registered is the domain below a public suffix that a host is in. Suffixes that a
-// company opens to its customers (eu-west-1.amazonaws.com) do not count: the company
-// answers.
+// registered returns the registered domain of a host, the label below the public suffix. Suffixes
+// that a company opens to its customers (eu-west-1.amazonaws.com) do not count as public: the
+// company answers.
 func registered(host string) string {
 	suffix, icann := publicsuffix.PublicSuffix(host)
 	for !icann {
@@ -57,8 +55,7 @@ func registered(host string) string {
 	return name[strings.LastIndexByte(name, '.')+1:] + "." + suffix
 }
 
-// places are the places in Table of the registered domains, with the name that each is
-// known by.
+// places are the indexes in Table, by registered domain.
 var places = func() map[string]place {
 	m := make(map[string]place)
 	for i := range Table {
@@ -76,15 +73,15 @@ type place struct {
 	known *Known
 }
 
-// IsFilter reports whether a provider is a hosted mail filter: what is refused there
-// is each customer's own decision, so the recipient's domain counts and not the filter.
+// IsFilter reports whether a provider is a hosted mail filter. Each of its customers decides what
+// is refused, so failures count for the recipient's domain and not for the filter.
 func IsFilter(provider string) bool {
 	p, ok := places[provider]
 	return ok && p.known.Filter
 }
 
-// Name is what people call a provider: "Microsoft" for outlook.com. One that has no other
-// name is called by its domain.
+// Name returns the usual name of a provider: "Microsoft" for outlook.com. Without one it is the
+// domain.
 func Name(provider string) string {
 	p, ok := places[provider]
 	if !ok || p.known.Name == "" || p.known.Domains[0][0] != p.name {
@@ -95,7 +92,7 @@ func Name(provider string) string {
 	return name
 }
 
-// Names are the names of some providers, in their order.
+// Names returns the names of some providers, in their order.
 func Names(providers []string) []string {
 	names := make([]string, len(providers))
 	for i, p := range providers {
@@ -110,7 +107,7 @@ func Is(provider, id string) bool {
 	return ok && id != "" && p.known.ID == id
 }
 
-// Page is what a provider publishes for those who send to it; "" where none is known.
+// Page returns the address of the page that a provider publishes for senders; "" if none is known.
 func Page(provider string) string {
 	if p, ok := places[provider]; ok && len(p.known.Pages) > 0 {
 		return p.known.Pages[0]
@@ -118,8 +115,8 @@ func Page(provider string) string {
 	return ""
 }
 
-// Submits reports whether a relay's port is one that mail exchangers do not listen
-// on: mail is handed to a smarthost there.
+// Submits reports whether a relay's port is for submission: mail is handed to a smarthost there,
+// and no mail exchanger listens on it.
 func Submits(port uint16) bool {
 	switch port {
 	case 0, 24, 25:
@@ -128,8 +125,8 @@ func Submits(port uint16) bool {
 	return true
 }
 
-// NamedHost is the host whose answer a smarthost passes on, as Postfix and Exim
-// write it: "host mx.example.com[192.0.2.1] said: 550 …".
+// NamedHost returns the host whose answer a smarthost passes on, as Postfix and Exim write it:
+// "host mx.example.com[192.0.2.1] said: 550 …".
 func NamedHost(response string) string {
 	before, _, ok := strings.Cut(response, " said: ")
 	if !ok {

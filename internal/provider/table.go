@@ -1,6 +1,6 @@
 package provider
 
-// A Known is who is known by name: a provider, or a hosted filter.
+// A Known is an entry of Table: a provider or a hosted filter.
 type Known struct {
 	// ID is what rules call it; "" where no rule names it. Name is for people.
 	ID, Name string
@@ -26,7 +26,7 @@ func (k *Known) Hosts() (hosts []string) {
 	return append(hosts, k.Also...)
 }
 
-// Table is who is known.
+// Table lists the known providers and filters.
 var Table = []Known{
 	{
 		ID: "google", Name: "Google (Gmail, Workspace)",

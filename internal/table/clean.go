@@ -7,10 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes text that a stranger's mail server chose fit for a terminal:
-// control characters (C0, DEL, C1), bidirectional controls and other invisible
-// characters become visible escapes such as \x1b and \u202e, bytes that are
-// not UTF-8 become \xNN. Other text is returned as it is.
+// Clean makes text that a remote server chose safe for a terminal: control characters (C0, DEL,
+// C1), bidirectional controls and other invisible characters become visible escapes such as \x1b
+// and \u202e, and bytes that are not UTF-8 become \xNN. Other text is returned unchanged.
 func Clean(s string) string {
 	clean := true
 	for i := 0; i < len(s); i++ {
@@ -44,9 +43,9 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// Hidden reports whether r acts on a terminal or on its neighbours without
-// being seen: C1 controls, format characters (bidirectional overrides, zero
-// width, tags), line and paragraph separators, private use and surrogates.
+// Hidden reports whether r is invisible and changes a terminal or its neighbours: C1 controls,
+// format characters (bidirectional overrides, zero width, tags), line and paragraph separators,
+// private use and surrogates.
 func Hidden(r rune) bool {
 	return r >= 0x80 && r < 0xa0 ||
 		unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cs) ||
@@ -66,7 +65,7 @@ func Cut(s string, n int) string {
 	return s[:i] + "…"
 }
 
-// ShellWord quotes a word for a POSIX shell, where it needs that.
+// ShellWord quotes a word for a POSIX shell if necessary.
 func ShellWord(s string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:,@+=%"
 	if s != "" && strings.Trim(s, plain) == "" {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// csvCell is a cell for CSV and TSV: clean, and where a spreadsheet would take text for
-// a formula, behind an apostrophe. Numbers stay.
+// csvCell returns a cell for CSV and TSV: clean, and with an apostrophe before text that a
+// spreadsheet would take for a formula. Numbers are not changed.
 func csvCell(cell any) string {
 	s := text(cell)
 	switch cell.(type) {
@@ -18,9 +18,9 @@ func csvCell(cell any) string {
 	return s
 }
 
-// markFormulas puts an apostrophe in front of what would begin a formula: at the start
-// of the cell, and behind each semicolon. Spreadsheets set to most European languages
-// separate there, also within quotes that follow another separator.
+// markFormulas puts an apostrophe before a formula sign at the start of the cell and after each
+// semicolon. Spreadsheets set to most European languages separate cells there, also within quotes
+// that follow another separator.
 func markFormulas(s string) string {
 	if !strings.ContainsAny(s, formulaSigns) {
 		return s
@@ -38,16 +38,16 @@ func markFormulas(s string) string {
 	return b.String()
 }
 
-// formulaSigns begin a formula; those beyond ASCII do in East Asian editions, or are
-// taken for the plain ones.
+// formulaSigns begin a formula. Those beyond ASCII do so in East Asian editions, or are converted
+// to the ASCII ones.
 const formulaSigns = "=+-@" +
 	"\uff1d\uff0b\uff0d\uff20" + // full width
 	"\ufe66\ufe62\ufe63\ufe6b" + // small
 	"\u2212" // minus sign
 
-// writeRecord writes a line of CSV (RFC 4180, with a bare line feed) or, where separator
-// is a tab, TSV. In CSV a cell is quoted if it holds a character at which some program
-// separates.
+// writeRecord writes a line of CSV (RFC 4180, but ending with LF only) or, if the separator is a
+// tab, of TSV. In CSV a cell is quoted if it holds a character that some program takes for a
+// separator.
 func writeRecord(w *bufio.Writer, separator byte, record []string) error {
 	special := "\"\t\r\n"
 	if separator == ',' {

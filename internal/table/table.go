@@ -1,6 +1,5 @@
-// Package table prints rows of cells as text, JSON, CSV, TSV, Markdown and HTML.
-// A stranger's mail server may have chosen the text of a cell: every writer makes
-// it harmless for its format.
+// Package table prints rows of cells as text, JSON, CSV, TSV, Markdown and HTML. A remote server
+// may have chosen the text of a cell: every writer makes it harmless for its format.
 package table
 
 import (
@@ -36,13 +35,12 @@ type Column struct {
 	Minor  bool // may be left out of a text table that does not fit
 }
 
-// A Share is a part of a whole, 0 to 1; its text is a percentage.
+// A Share is a fraction from 0 to 1. Its text is a percentage.
 type Share float64
 
 func (s Share) String() string { return fmt.Sprintf("%.1f %%", 100*float64(s)) }
 
-// A Minute is a point in time whose text is its date and time to the minute, in
-// its own location.
+// A Minute is a time whose text is its date and time to the minute, in its own location.
 type Minute struct{ time.Time }
 
 func (m Minute) String() string {
@@ -52,7 +50,7 @@ func (m Minute) String() string {
 	return when.Stamp(m.Time, "2006-01-02 15:04")
 }
 
-// Text is a cell as a person reads it: clean, on one line.
+// Text returns a cell as text for people: clean, on one line.
 func Text(cell any) string { return text(cell) }
 
 func text(cell any) string {
@@ -93,8 +91,8 @@ const (
 // it: all the other cells of its column are padded to the widest.
 const maxCell = 1000
 
-// WriteText draws the table with blanks between its columns, at most width
-// columns wide if cutting the flexible ones suffices; 0: no limit.
+// WriteText writes the table as text, at most width columns wide if cutting the flexible columns is
+// enough; 0: no limit.
 func (t *Table) WriteText(w io.Writer, width int, header bool) error {
 	rows := make([][]string, 0, len(t.Rows)+1)
 	names := make([]string, len(t.Columns))
@@ -155,7 +153,7 @@ func (t *Table) WriteText(w io.Writer, width int, header bool) error {
 	return err
 }
 
-// trimLines cuts the blanks at the ends of lines.
+// trimLines removes the blanks at the ends of lines.
 func trimLines(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for line := range bytes.Lines(text) {
@@ -223,8 +221,7 @@ func fit(columns []Column, rows [][]string, width int) []Column {
 	return columns
 }
 
-// cutWidth shortens s to at most n columns of a terminal; a wide character
-// takes two.
+// cutWidth cuts s to at most n columns of a terminal. A wide character takes two.
 func cutWidth(s string, n int) string {
 	for k := n; twwidth.Width(s) > n && k > 0; k-- {
 		s = Cut(s, k)
@@ -259,7 +256,7 @@ func (t *Table) WriteHTML(w io.Writer) error {
 	return err
 }
 
-// Count is a number with its noun, in the plural where that is due.
+// Count returns a number with its noun, in the plural if necessary.
 func Count(n int64, noun string) string {
 	if n != 1 && strings.HasSuffix(noun, "ss") {
 		noun += "e"

@@ -40,7 +40,7 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("%q is not a format (there are %s)", s, strings.Join(Formats(), ", "))
 }
 
-// FormatOf returns the format of a file name's ending, or "".
+// FormatOf returns the format for the extension of a file name, or "".
 func FormatOf(path string) Format {
 	for ending, f := range map[string]Format{
 		".json": FormatJSON, ".ndjson": FormatNDJSON, ".jsonl": FormatNDJSON, ".csv": FormatCSV, ".tsv": FormatTSV,
@@ -53,8 +53,7 @@ func FormatOf(path string) Format {
 	return ""
 }
 
-// A RowWriter writes the rows of one table in some format, each as it comes
-// where the format allows.
+// A RowWriter writes the rows of one table in some format, each at once if the format allows.
 type RowWriter struct {
 	Format   Format
 	Columns  []Column
@@ -106,7 +105,7 @@ func (rw *RowWriter) Row(cells []any) error {
 	}
 }
 
-// separator is the byte between the cells of CSV or TSV.
+// separator returns the separator of CSV or TSV.
 func (rw *RowWriter) separator() byte {
 	if rw.Format == FormatTSV {
 		return '\t'
@@ -190,9 +189,8 @@ func (rw *RowWriter) Close() error {
 	return rw.out.Flush()
 }
 
-// MarshalJSON is json.Marshal with every character escaped that acts on a
-// terminal (C1 controls, bidirectional overrides and the like): what a JSON
-// reader sees is the same.
+// MarshalJSON is json.Marshal with all characters escaped that act on a terminal (C1 controls,
+// bidirectional overrides and others). A JSON reader gets the same text.
 func MarshalJSON(v any) ([]byte, error) { return MarshalIndent(v, "") }
 
 // MarshalIndent is MarshalJSON with each level indented by indent.
@@ -207,8 +205,7 @@ func MarshalIndent(v any, indent string) ([]byte, error) {
 	return escapeHidden(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }
 
-// escapeHidden escapes invisible characters in JSON text. They can only occur in
-// strings.
+// escapeHidden escapes invisible characters in JSON text. They occur only in strings.
 func escapeHidden(raw []byte) []byte {
 	var out []byte
 	last := 0
@@ -239,7 +236,7 @@ func escapeHidden(raw []byte) []byte {
 var markdownEscaper = strings.NewReplacer(`\`, `\\`, "|", `\|`, "`", "\\`", "*", `\*`, "_", `\_`,
 	"<", "&lt;", ">", "&gt;", "&", "&amp;", "[", `\[`, "]", `\]`, "#", `\#`, "~", `\~`)
 
-// Markdown is a clean text with all that Markdown would act on escaped.
+// Markdown returns a clean text with all characters escaped that are special in Markdown.
 func Markdown(cell any) string { return markdownEscaper.Replace(text(cell)) }
 
 func writeMarkdownHeader(w io.Writer, columns []Column) error {

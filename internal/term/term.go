@@ -1,5 +1,5 @@
-// Package term knows whether output goes to a terminal, how wide it is and
-// whether colour is wanted there.
+// Package term reports whether output goes to a terminal, how wide that is and whether colour is
+// wanted.
 package term
 
 import (
@@ -10,10 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
-// foldWidth is at how many columns sentences are folded at most.
+// foldWidth is the greatest width at which sentences are folded, in columns.
 const foldWidth = 100
 
-// descriptor is what an *os.File has, and what writes to one may have.
+// descriptor is implemented by *os.File and by writers that write to one.
 type descriptor interface{ Fd() uintptr }
 
 // Is reports whether w is a terminal.
@@ -22,8 +22,8 @@ func Is(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Width is the number of columns of w: $COLUMNS, else what the terminal says; 0 where
-// there is no terminal, so that nothing need be cut.
+// Width returns the number of columns of w: $COLUMNS, else the terminal's; 0 if w is no terminal,
+// so that nothing is cut.
 func Width(w io.Writer) int {
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		return n
@@ -42,8 +42,8 @@ func IsInput(r io.Reader) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Size is the number of columns and lines of w: $COLUMNS and $LINES, else what the
-// terminal says, else those of the VT100, 80 and 24.
+// Size returns the number of columns and lines of w: $COLUMNS and $LINES, else the terminal's, else
+// 80 and 24.
 func Size(w io.Writer) (columns, lines int) {
 	columns, lines = 80, 24
 	if f, ok := w.(descriptor); ok {
@@ -62,7 +62,7 @@ func Size(w io.Writer) (columns, lines int) {
 	return columns, lines
 }
 
-// Fold is the number of columns at which sentences are folded.
+// Fold returns the width at which sentences are folded, in columns.
 func Fold(w io.Writer) int {
 	if n := Width(w); n > 0 {
 		return min(n, foldWidth)
