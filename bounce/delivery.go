@@ -1,18 +1,16 @@
-// Package bounce holds the domain of a mail-log bounce analyser in the words
-// of RFC 5321 (SMTP), RFC 3463 (enhanced status codes) and RFC 3464 (delivery
-// status notifications): deliveries, outcomes, stages, codes, reasons, and the
-// templates of replies. Package judge finds the reason of a reply.
+// Package bounce holds the domain of a mail-log bounce analyser in the words of RFC 5321 (SMTP),
+// RFC 3463 (enhanced status codes) and RFC 3464 (delivery status notifications): deliveries,
+// outcomes, stages, codes, reasons, and the templates of replies. Package judge finds the reason of
+// a reply.
 //
-// It imports nothing of bouncelog's other packages; all of them speak its
-// types.
+// It imports no other package of bouncelog. All of them use its types.
 package bounce
 
 import "time"
 
-// A Delivery is one delivery attempt: one recipient of one message tried
-// once, as the MTA logged it. Text fields may hold anything a stranger's mail
-// server chose to say: they are not fit for a terminal, HTML or CSV as they
-// are.
+// A Delivery is one delivery attempt: one recipient of one message, tried once, as the MTA logged
+// it. A remote server may have chosen the text fields: they must be cleaned before they are printed
+// to a terminal, HTML or CSV.
 type Delivery struct {
 	// Source names the log of the line (its fingerprint, see package
 	// tailer), Offset the line's first byte in it, counted after
@@ -22,8 +20,8 @@ type Delivery struct {
 	Source string
 	Offset int64
 
-	// Time is when it was logged, UTC. It is zero where neither the line nor one
-	// before it in the log says.
+	// Time is when the attempt was logged, UTC. It is zero if neither the line nor an earlier one
+	// in the log has a time.
 	Time time.Time
 
 	Host     string // logging host; empty where the log does not say
@@ -34,8 +32,8 @@ type Delivery struct {
 	QueueID   string // as logged: Postfix short or long, Exim 16 or 23 characters
 	MessageID string // without the angle brackets; empty where not known
 
-	// Sender is the envelope sender (reverse-path, RFC 5321 4.1.1.2). ""
-	// is the null reverse-path where SenderKnown, else not known.
+	// Sender is the envelope sender (reverse-path, RFC 5321 section 4.1.1.2). "" is the null
+	// reverse-path if SenderKnown, else the sender is not known.
 	Sender       string
 	SenderDomain string // lower case, A-labels (RFC 5890)
 	SenderKnown  bool
@@ -59,22 +57,20 @@ type Delivery struct {
 	// failed, a DNS answer, a local delivery), not a remote server's reply.
 	Local bool
 
-	// Untried reports a deferral without an attempt: the retry time of the
-	// address or of its hosts had not come (Exim's specification, chapter
-	// "Retry configuration"). What went wrong is what the attempt before it says.
+	// Untried reports a deferral without an attempt: the retry time of the address or of its hosts
+	// had not come (Exim's specification, chapter "Retry configuration"). The reason is that of the
+	// attempt before it.
 	Untried bool
 
-	// Disposal is what one's own content filter said it did with a message that
-	// it took and did not pass on. It is set for hand-offs only, of which nothing is
-	// heard again.
+	// Disposal is what our own content filter reported that it did with a message that it accepted
+	// and did not pass on. It is set for hand-offs only: no later line tells what became of such a
+	// message.
 	Disposal Disposal
 
-	// TLS is Postfix 3.11's tls=: the TLS level wanted (none, may, encrypt, dane,
-	// verify, secure), ":" and the level reached where that is another, "!" where
-	// the policy was not kept, "?" where it was not decided, "/requiretls" (RFC
-	// 8689). Of Exim, in the same words, what came of it, without the level wanted:
-	// none, may (encrypted), verify (CV=yes), dane (CV=dane), "!" as in Postfix.
-	// Empty where the log does not say.
+	// TLS is Postfix 3.11's tls=: the wanted TLS level (none, may, encrypt, dane, verify, secure),
+	// ":" and the level reached if that differs, "!" if the policy was violated, "?" if it was not
+	// decided, "/requiretls" (RFC 8689). For Exim it is the result only, in the same words: none,
+	// may (encrypted), verify (CV=yes), dane (CV=dane), "!" as in Postfix. Empty: not logged.
 	TLS string
 
 	Delay float64 // seconds since arrival; negative where not logged
@@ -90,9 +86,9 @@ type Delivery struct {
 	SASLUser   string
 }
 
-// Arrived is when the message came into the queue: Time less Delay, good to a
-// second or so. It tells two messages apart that bear the same short queue id.
-// It is the zero time where the delay, or the time, is not known.
+// Arrived returns when the message came into the queue: Time less Delay, exact to about a second.
+// It tells two messages with the same short queue id apart. It is the zero time if the delay or the
+// time is not known.
 func (d *Delivery) Arrived() time.Time {
 	if d.Delay < 0 || d.Time.IsZero() {
 		return time.Time{}
@@ -100,9 +96,8 @@ func (d *Delivery) Arrived() time.Time {
 	return d.Time.Add(-time.Duration(d.Delay * float64(time.Second)))
 }
 
-// Failed reports whether the attempt failed, so that there is a reason to look
-// for: it was neither delivered nor handed off, and is no probe that found its
-// recipient. Where no outcome is known the reply code decides.
+// Failed reports whether the attempt failed, so that it has a reason: it was neither delivered nor
+// handed off, and is no probe that found its recipient. Without an outcome the reply code decides.
 func (d *Delivery) Failed() bool {
 	switch d.Outcome {
 	case Delivered, Handoff:
@@ -115,9 +110,8 @@ func (d *Delivery) Failed() bool {
 	return true
 }
 
-// An Expiry says that a message ran out of its queue lifetime: Postfix's
-// "status=expired", which names the message and not its recipients. It ends
-// every recipient of the message that is still pending.
+// An Expiry is the end of a message's queue lifetime: Postfix's "status=expired", which names the
+// message and not its recipients. It ends every recipient of the message that is still pending.
 type Expiry struct {
 	Source   string
 	Offset   int64
@@ -131,35 +125,33 @@ type Expiry struct {
 	Message  *Message
 }
 
-// An EndEvent is what became of a message as a whole.
+// An EndEvent is something that happened to a message as a whole.
 type EndEvent string
 
-// What can become of a message, apart from its deliveries.
+// The events of a message, apart from its deliveries.
 const (
 	// MessageCompleted: nothing of it is left in the queue. Exim: Completed;
 	// Postfix: the queue manager's removed, and requeued (postsuper -r), since
 	// the message goes on under another queue id.
 	MessageCompleted EndEvent = "completed"
-	// MessageRemoved: somebody took it out of the queue. The recipients that were
-	// still queued get nothing, and nothing is returned. Exim: removed by
-	// (exim -Mrm), cancelled by (exim -Mg, timeout_frozen_after), all addresses
-	// marked delivered by (exim -Mmad); Postfix:
-	// postsuper -d, and a submission that was cancelled.
+	// MessageRemoved: an admin removed it from the queue. The recipients that were still queued get
+	// nothing, and nothing is returned. Exim: removed by (exim -Mrm), cancelled by (exim -Mg,
+	// timeout_frozen_after), all addresses marked delivered by (exim -Mmad); Postfix: postsuper -d,
+	// and a cancelled submission.
 	MessageRemoved EndEvent = "removed"
-	// MessageFrozen: it is held in the queue until somebody acts. Exim: Frozen,
-	// frozen by; Postfix: postsuper -h. A notification that can be neither
-	// delivered nor returned is frozen, since its sender is null (RFC 5321
-	// section 4.5.5).
+	// MessageFrozen: it is held in the queue until an admin acts. Exim: Frozen, frozen by; Postfix:
+	// postsuper -h. A notification that can be neither delivered nor returned is frozen, since its
+	// sender is null (RFC 5321 section 4.5.5).
 	MessageFrozen EndEvent = "frozen"
 	// MessageThawed: it is no longer held.
 	MessageThawed EndEvent = "thawed"
-	// MessageDiscarded: a filter or an access control list threw all its
-	// recipients away, whom the log does not name.
+	// MessageDiscarded: a filter or an access control list discarded it for all its recipients,
+	// which the log does not name.
 	MessageDiscarded EndEvent = "discarded"
 )
 
-// An End says what became of a message as a whole. It is found by (Host, MTA,
-// Instance, QueueID), as the attempts of the message are.
+// An End is an event of a message as a whole. (Host, MTA, Instance, QueueID) identify the message,
+// as for its attempts.
 type End struct {
 	Source   string
 	Offset   int64
@@ -172,8 +164,8 @@ type End struct {
 	By       string // who did it, as logged: a login, an option of Exim's; may be empty
 }
 
-// A Message is what lines other than delivery attempts say of a queued
-// message. It is found by (Host, MTA, Instance, QueueID) while it is queued.
+// A Message holds what lines other than delivery attempts report about a queued message. (Host,
+// MTA, Instance, QueueID) identify it while it is queued.
 type Message struct {
 	Host     string
 	MTA      MTA

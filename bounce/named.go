@@ -8,11 +8,10 @@ import (
 	"sync"
 )
 
-// NamedAddresses lists the IP addresses that a remote server's reply names as
-// those of its client, in their order: public ones, each once. Not among them are
-// the relay's own, that of a host whose answer the reply passes on and whatever
-// that answer names (its client was the relay, not this server), and what looks
-// like an address and is a version (Yahoo's "- 4.16.55.1").
+// NamedAddresses returns the IP addresses that a remote server's reply names as those of its
+// client, in their order: public ones, each once. It leaves out the relay's own address, the
+// address of a host whose answer the reply passes on and all addresses in that answer (its client
+// was the relay, not this server), and versions that look like an address (Yahoo's "- 4.16.55.1").
 func NamedAddresses(t Template, relayIP string) (list []netip.Addr) {
 	relay, _ := netip.ParseAddr(relayIP)
 	text, args := t.Text, t.Args

@@ -1,9 +1,9 @@
 package bounce
 
-// A Reason says why a delivery attempt failed.
+// A Reason is the cause of a failed delivery attempt.
 type Reason uint8
 
-// The reasons. NoReason is that of an attempt that did not fail.
+// The reasons. NoReason is the reason of an attempt that did not fail.
 const (
 	NoReason Reason = iota
 	UserUnknown
@@ -63,9 +63,9 @@ func (r Reason) NamesCause() bool {
 	return false
 }
 
-// HidesCause reports whether the reason is what a receiver gives that refuses by
-// one of the causes of NamesCause and does not say so. Only many such replies to
-// recipients who take mail otherwise are a problem.
+// HidesCause reports whether receivers give the reason when they refuse by one of the causes of
+// NamesCause without naming it. Only many such replies to recipients who otherwise take mail are a
+// problem.
 func (r Reason) HidesCause() bool {
 	switch r {
 	case Policy, ContentSpam, Unknown:
@@ -78,14 +78,13 @@ func (r Reason) HidesCause() bool {
 // sending server or its domain and not about this recipient or this message.
 func (r Reason) AboutSender() bool { return r.NamesCause() || r.HidesCause() }
 
-// RefusesSender reports whether the reason means that a provider takes no mail
-// from this sender, whoever it is for: AboutSender, or the sender's address is
-// refused. It decides whether a provider blocks us.
+// RefusesSender reports whether the reason means that a provider takes no mail from this sender,
+// whoever it is for: AboutSender, or the sender's address is refused. It decides whether a provider
+// blocks us.
 func (r Reason) RefusesSender() bool { return r.AboutSender() || r == SenderRejected }
 
-// SparesAddress reports whether the reason, whoever has to act on this one reply,
-// is the sending side's identity, access or rate: however often it comes, it is no
-// ground to stop mailing the address.
+// SparesAddress reports whether the reason is about the sending side's identity, access or rate.
+// However often it occurs, it is no ground to stop mailing the address.
 func (r Reason) SparesAddress() bool {
 	switch r {
 	case RateLimited, SenderRejected, RelayDenied, TLS:
@@ -94,8 +93,8 @@ func (r Reason) SparesAddress() bool {
 	return r.NamesCause()
 }
 
-// AboutAddress reports whether the reason says that the recipient's address is at
-// fault: it should not be mailed again as it is.
+// AboutAddress reports whether the reason is a fault of the recipient's address, which should not
+// be mailed again as it is.
 func (r Reason) AboutAddress() bool {
 	switch r {
 	case UserUnknown, MailboxDisabled, BadAddress, DomainInvalid:
@@ -104,12 +103,11 @@ func (r Reason) AboutAddress() bool {
 	return false
 }
 
-// NoMailbox reports whether the reason says that a well-formed address at an
-// existing domain has no mailbox, or none any more. It ends what an earlier
-// delivery to the address proved.
+// NoMailbox reports whether the reason means that a well-formed address at an existing domain has
+// no mailbox, or no longer has one. It invalidates the proof of an earlier delivery.
 func (r Reason) NoMailbox() bool { return r == UserUnknown || r == MailboxDisabled }
 
-// Reasons lists the reasons that is holds for, in their order:
+// Reasons returns the reasons for which is returns true, in their order:
 // Reasons(Reason.AboutSender).
 func Reasons(is func(Reason) bool) (list []Reason) {
 	for r := UserUnknown; r <= Unknown; r++ {
@@ -120,10 +118,10 @@ func Reasons(is func(Reason) bool) (list []Reason) {
 	return list
 }
 
-// A Scope says who has to act.
+// A Scope is the party that has to act.
 type Scope uint8
 
-// The scopes. NobodyActs ("none") means that waiting is all there is to do.
+// The scopes. NobodyActs ("none") means that nothing can be done but wait.
 const (
 	NoScope Scope = iota
 	ScopeRecipient
@@ -171,8 +169,7 @@ func ParseConfidence(s string) (c Confidence, ok bool) {
 // MarshalText writes the confidence's word.
 func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// A Verdict is the judgement on a reply. The zero Verdict is that of an
-// attempt that did not fail.
+// A Verdict is the judgement on a reply. The zero Verdict is that of an attempt that did not fail.
 type Verdict struct {
 	Reason     Reason
 	Detail     string // spf, dkim, dmarc, ptr, spamhaus-zen…; empty where the text does not say

@@ -2,9 +2,9 @@ package bounce
 
 import "strings"
 
-// ReplyCode returns the three-digit reply code (RFC 5321 4.2) that s begins
-// with, or 0. After the code comes a blank, the hyphen of a reply that goes on,
-// a backslash (a line end as Exim writes it), or nothing.
+// ReplyCode returns the three-digit reply code (RFC 5321 section 4.2) at the start of s, or 0. A
+// blank, the hyphen of a reply that continues, a backslash (a line end as Exim writes it) or
+// nothing must follow the code.
 func ReplyCode(s string) uint16 {
 	if len(s) < 3 || s[0] < '2' || s[0] > '5' || !isDigit(s[1]) || !isDigit(s[2]) {
 		return 0
@@ -15,9 +15,9 @@ func ReplyCode(s string) uint16 {
 	return uint16(s[0]-'0')*100 + uint16(s[1]-'0')*10 + uint16(s[2]-'0')
 }
 
-// LeadingEnhanced reads an enhanced status code (RFC 3463 section 2) at the
-// very start of s; n is its length, 0 where there is none. A dot that ends a
-// sentence may follow it; a letter, a digit or a further part may not.
+// LeadingEnhanced reads an enhanced status code (RFC 3463 section 2) at the very start of s; n is
+// its length, 0 without one. A full stop may follow it; a letter, a digit or a further part may
+// not.
 func LeadingEnhanced(s string) (e EnhancedCode, n int) {
 	if len(s) < 5 || s[0] != '2' && s[0] != '4' && s[0] != '5' || s[1] != '.' {
 		return 0, 0
@@ -44,8 +44,8 @@ func LeadingEnhanced(s string) (e EnhancedCode, n int) {
 	return Enhanced(int(s[0]-'0'), part[0], part[1]), n
 }
 
-// ParseEnhanced reads "5.1.1". ok is false where s is not such a code: a class
-// other than 2, 4 and 5, or a part of more than three digits.
+// ParseEnhanced parses "5.1.1". ok is false for a class other than 2, 4 and 5, or a part of more
+// than three digits.
 func ParseEnhanced(s string) (e EnhancedCode, ok bool) {
 	e, n := LeadingEnhanced(s)
 	if n == 0 || n != len(s) {
@@ -64,9 +64,9 @@ func ReplyEnhanced(reply string) EnhancedCode {
 	return e
 }
 
-// ParseReply takes a remote server's reply apart, one line or several with the
-// code repeated: the reply code and the enhanced status code, 0 where there is
-// none, and the text in the form of Delivery.Response.
+// ParseReply splits a remote server's reply, of one line or of several with the code repeated: the
+// reply code and the enhanced status code (0 without one), and the text in the form of
+// Delivery.Response.
 func ParseReply(text string) (code uint16, enhanced EnhancedCode, response string) {
 	response = JoinReply(strings.TrimSpace(text))
 	return ReplyCode(response), ReplyEnhanced(response), response
@@ -133,8 +133,8 @@ func nextReplyLine(s, code string) (i int, last bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// A Disposal is what a content filter did with a message that it took and did not
-// pass on. "" is none.
+// A Disposal is what a content filter did with a message that it accepted and did not pass on. ""
+// is none.
 type Disposal string
 
 // The disposals.
@@ -144,9 +144,9 @@ const (
 	Bounced     Disposal = "bounced"     // returned to the sender by the filter
 )
 
-// DisposalOf is what one's own content filter says in its reply that it did with
-// a message that it did not pass on: amavisd-new's "250 2.7.0 Ok, discarded,
-// id=… - spam", "250 2.5.0 Ok, id=…, DISCARD(bounce.suppressed)", "…, BOUNCE".
+// DisposalOf returns what our own content filter reports in its reply about a message that it did
+// not pass on: amavisd-new's "250 2.7.0 Ok, discarded, id=… - spam", "250 2.5.0 Ok, id=…,
+// DISCARD(bounce.suppressed)", "…, BOUNCE".
 func DisposalOf(text string) Disposal {
 	switch {
 	case strings.Contains(text, "queued as "), strings.Contains(text, " from MTA("):

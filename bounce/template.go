@@ -29,19 +29,18 @@ const (
 	TokenBrace = "{brace}"
 )
 
-// Split parts a response into its template, in which whatever varies from one
-// reply to the next (addresses, IP addresses, host names, session ids,
-// numbers) is replaced by a token, and the parts replaced, in order, as one
-// string. Join(Split(response)) is response, byte for byte, for every string.
+// Split splits a response into its template, in which everything that varies from one reply to the
+// next (addresses, IP addresses, host names, session ids, numbers) is replaced by a token, and the
+// replaced parts, in order, as one string. Join(Split(response)) is response, byte for byte, for
+// every string.
 func Split(response string) (template, args string) {
 	t, a := AppendSplit(make([]byte, 0, len(response)+16), nil, response)
 	return string(t), string(a)
 }
 
-// Opening is what a response that accepted a message says before its first word
-// that may vary: most begin alike and go on with an id. It is cheaper than Split,
-// which is for responses whose every word counts. The template that Split
-// makes of a response has the same opening.
+// Opening returns the text of an accepting response before its first word that may vary: most begin
+// alike and continue with an id. It costs less than Split, which is for responses of which every
+// word counts. The template that Split makes of a response has the same opening.
 func Opening(response string) string {
 	i := 0
 	if len(response) >= 3 && ReplyCode(response[:3]) != 0 && (len(response) == 3 || response[3] == ' ') {
@@ -84,16 +83,16 @@ func Opening(response string) string {
 	return response[:last]
 }
 
-// A Template is a response taken apart: what identifies it, and what varies.
+// A Template is a split response: the part that identifies it, and the parts that vary.
 type Template struct {
 	Text string // see Split; of a delivered attempt the Opening only
 	Args string // the parts replaced in Text
-	// Situation is what a verdict on the template rests on besides the codes: who
-	// spoke, and to whom, in the words of package judge; empty where nobody judged.
+	// Situation is what a verdict on the template depends on besides the codes: the speaker and the
+	// next hop, in the words of package judge; empty before the reply is judged.
 	Situation string
 }
 
-// TemplateOf takes the response of an attempt apart.
+// TemplateOf splits the response of an attempt.
 func TemplateOf(d *Delivery) Template {
 	if d.Outcome == Delivered {
 		return Template{Text: Opening(d.Response)}
@@ -102,16 +101,15 @@ func TemplateOf(d *Delivery) Template {
 	return Template{Text: text, Args: args}
 }
 
-// AppendSplit is Split for callers that bring their own buffers: it appends
-// the template and the arguments to them.
+// AppendSplit is Split for callers with buffers of their own: it appends the template and the
+// arguments to them.
 func AppendSplit(template, args []byte, response string) (t, a []byte) {
 	s := splitter{in: response, t: template, a: args, a0: len(args)}
 	s.run()
 	return s.t, s.a
 }
 
-// Join is the inverse of Split. For a pair that Split did not make it yields
-// some string.
+// Join is the inverse of Split. For a pair that Split did not make it returns some string.
 func Join(template, args string) string {
 	if strings.IndexByte(template, '{') < 0 {
 		return template
@@ -338,9 +336,9 @@ func (s *splitter) run() {
 	}
 }
 
-// prose copies, from i on, whole words that are letters and delimiters that
-// stay, as most of a reply is. It returns where there is more to be done: at the
-// start of a word, at a delimiter, or at the end.
+// prose copies, from i on, whole words that are letters and delimiters that stay, as most of a
+// reply is. It returns the position where more must be done: at the start of a word, at a
+// delimiter, or at the end.
 func (s *splitter) prose(i int) int {
 	in := s.in
 	start, word := i, i // of the part not copied yet, and of the current word
@@ -371,14 +369,14 @@ func (s *splitter) prose(i int) int {
 	return i
 }
 
-// mayAfterID reports whether a response that begins so may have a template for
-// which afterID holds.
+// mayAfterID reports whether a response that begins with this may have a template for which afterID
+// is true.
 func mayAfterID(before string) bool {
 	n := len(before)
 	return n >= 3 && before[n-1] == ' ' && (before[n-2] == 's' || before[n-2] == 'd')
 }
 
-// octal reports whether in[i:] is a byte as Exim writes it: \ooo.
+// octal reports whether in[i:] begins with a byte as Exim writes it: \ooo.
 func octal(in string, i int) bool {
 	if in[i] != '\\' {
 		return false
@@ -402,8 +400,8 @@ func enhancedFollows(s string) bool {
 		s[7] == '.' && class[s[8]]&clDigit != 0 && s[9] == ' '
 }
 
-// bracketed returns where the address in angle brackets that starts at i ends,
-// or 0 where it is none: a host name, an URL, several words.
+// bracketed returns the end of the address in angle brackets that starts at i, or 0 if the brackets
+// hold no address but a host name, a URL or several words.
 func bracketed(in string, i int) int {
 	dot, at := false, false
 	for j := i; j < len(in) && j-i < 320; j++ {
@@ -424,8 +422,7 @@ func bracketed(in string, i int) int {
 	return 0
 }
 
-// quotedUser returns where the word in quotes at i ends when it follows the
-// word "user", or 0.
+// quotedUser returns the end of the word in quotes at i if it follows the word "user", or 0.
 func quotedUser(in string, i int) int {
 	before := strings.TrimRight(in[max(0, i-8):i], ": ")
 	if !strings.HasSuffix(before, "user") {
@@ -449,7 +446,7 @@ func bareURL(w string) bool {
 	return IsHostName(w)
 }
 
-// address replaces the address in in[i:j], which has its last @ at at.
+// address replaces the address in in[i:j]; its last @ is at at.
 func (s *splitter) address(i, at, j int) {
 	in := s.in
 	start := i
@@ -483,8 +480,7 @@ func lettersOnly(s string) bool {
 	return true
 }
 
-// word copies in[i:j], which holds neither an address nor an URL, and replaces
-// what varies in it.
+// word copies in[i:j], which holds neither an address nor a URL, and replaces the parts that vary.
 func (s *splitter) word(i, j int) {
 	in := s.in
 	for i < j {
@@ -527,7 +523,7 @@ func (s *splitter) word(i, j int) {
 	}
 }
 
-// ip returns where the IP address at in[i:j] ends, or 0.
+// ip returns the end of the IP address at in[i:j], or 0.
 func ip(in string, i, j int) int {
 	if class[in[i]]&clHex == 0 && in[i] != ':' {
 		return 0
@@ -587,15 +583,15 @@ func dotted(s string) bool {
 	return parts == 4
 }
 
-// loopback reports whether an address is one that DNS blocklists answer with
-// (RFC 5782 2.1): it says which list it was.
+// loopback reports whether an address is an answer of DNS blocklists (RFC 5782 section 2.1): it
+// identifies the list.
 func loopback(s string) bool {
 	return strings.HasPrefix(s, "127.0.0.") || strings.HasPrefix(s, "127.255.255.")
 }
 
-// compound copies or replaces in[i:j], which is made of letters, digits, dots,
-// underscores and hyphens and starts and ends with a letter or a digit. It
-// returns where it stopped, which may be behind j.
+// compound copies or replaces in[i:j], which consists of letters, digits, dots, underscores and
+// hyphens and starts and ends with a letter or a digit. It returns where it stopped, which may be
+// after j.
 func (s *splitter) compound(i, j int) int {
 	in := s.in
 	w := in[i:j]
@@ -666,14 +662,13 @@ func rfcNumber(n string) bool {
 	return false
 }
 
-// codeBefore reports whether what follows in[j:] is what follows a reply code:
-// a blank and an enhanced code.
+// codeBefore reports whether a blank and an enhanced code follow at in[j:], as after a reply code.
 func codeBefore(in string, j int) bool {
 	return j+5 < len(in) && in[j] == ' ' && class[in[j+1]]&clDigit != 0 && in[j+2] == '.' && class[in[j+3]]&clDigit != 0
 }
 
-// afterID reports whether the template so far ends in words that an id
-// follows, however much the id may look like a word.
+// afterID reports whether the template so far ends in words that introduce an id, even if the id
+// looks like a word.
 func (s *splitter) afterID() bool {
 	n := len(s.t)
 	if n < 3 || s.t[n-1] != ' ' && s.t[n-1] != '=' || s.t[n-2] != 'd' && s.t[n-2] != 's' {
@@ -721,7 +716,7 @@ func IsHostName(w string) bool {
 	return w[dot-1] != '.'
 }
 
-// idLike reports whether w is a session id, a queue id, hexadecimal, base64.
+// idLike reports whether w is a session id, a queue id, hexadecimal or base64.
 func idLike(w string) bool {
 	if len(w) < 5 {
 		return false
@@ -804,8 +799,8 @@ func longestRun(s string) int {
 	return longest
 }
 
-// url copies the URL in the word at i, whose first slash is at slash, and
-// replaces the variable parts of its path. It returns where the URL ends.
+// url copies the URL in the word at i, whose first slash is at slash, and replaces the variable
+// parts of its path. It returns the end of the URL.
 func (s *splitter) url(i, slash int) int {
 	in := s.in
 	start := i
@@ -897,8 +892,7 @@ func pageName(w string, query bool) bool {
 	return digits <= 6 && changes <= 2
 }
 
-// page reports whether the template so far ends in the words that precede the
-// number of a help page.
+// page reports whether the template so far ends in words that precede the number of a help page.
 func (s *splitter) page() bool {
 	t := s.t[max(0, len(s.t)-8):]
 	return hasSuffix(t, "answer=") || hasSuffix(t, "answer/") || hasSuffix(t, "inkid=") || hasSuffix(t, "inkID=") || hasSuffix(t, "inkId=")
@@ -918,8 +912,8 @@ func hexColons(w string) bool {
 	return false
 }
 
-// listName reports whether a host name is that of a well-known blocklist, or
-// a name under one: such names say why a message was refused.
+// listName reports whether a host name is that of a well-known blocklist, or a name below one: such
+// names tell why a message was refused.
 func listName(w string) bool {
 	dot := strings.LastIndexByte(w, '.')
 	if dot < 3 || len(w) > 64 {

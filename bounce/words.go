@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// MTA names the mail transfer agent that wrote a line.
+// MTA is the mail transfer agent that wrote a line.
 type MTA string
 
 // The MTAs whose logs are read.
@@ -82,14 +82,14 @@ func Enhanced(class, subject, detail int) EnhancedCode {
 	return EnhancedCode(class*1_000_000 + subject*1000 + detail)
 }
 
-// Class is the first part: 2 (success), 4 (persistent transient failure), 5
-// (permanent failure); 0 where there is no code.
+// Class returns the first part: 2 (success), 4 (persistent transient failure), 5 (permanent
+// failure); 0 without a code.
 func (e EnhancedCode) Class() int { return int(e / 1_000_000) }
 
-// Subject is the second part (RFC 3463 section 3).
+// Subject returns the second part (RFC 3463 section 3).
 func (e EnhancedCode) Subject() int { return int(e / 1000 % 1000) }
 
-// Detail is the third part.
+// Detail returns the third part.
 func (e EnhancedCode) Detail() int { return int(e % 1000) }
 
 func (e EnhancedCode) String() string {

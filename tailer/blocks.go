@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A block is what the readers hand on: a stretch of whole lines.
+// A block is a number of whole lines that a reader hands on.
 type block struct {
 	from int64  // where reading began; less than off where the rest of a cut line was skipped
 	off  int64  // of data[0]
@@ -25,8 +25,8 @@ type block struct {
 
 func (b *block) end() int64 { return b.off + int64(len(b.data)) }
 
-// cut takes about blockSize of lines off the front of b, and leaves the rest; it
-// reports false where b is no longer than that, and is the last piece itself.
+// cut removes about blockSize of whole lines from the front of b and returns them. It returns false
+// if b is no longer than that: b itself is then the last piece.
 func (b *block) cut(base int64) (front block, ok bool) {
 	if len(b.data) <= blockSize+blockSize/2 {
 		return block{}, false
@@ -43,7 +43,7 @@ func (b *block) cut(base int64) (front block, ok bool) {
 	return front, true
 }
 
-// pieces parts b into pieces of about blockSize.
+// pieces splits b into pieces of about blockSize.
 func (b *block) pieces(base int64) iter.Seq[block] {
 	return func(yield func(block) bool) {
 		for {
@@ -93,7 +93,7 @@ func newBlockReader(f *os.File, base int64, head []byte, e *entry, maxLine int) 
 	return &blockReader{f: f, base: base, head: head, off: e.offset, tail: e.tail, open: e.open, max: maxLine}
 }
 
-// buffer is where n bytes are read to.
+// buffer returns a buffer for n bytes.
 func (p *blockReader) buffer(n int64) []byte {
 	if !p.reuse {
 		return make([]byte, n)
@@ -104,9 +104,9 @@ func (p *blockReader) buffer(n int64) []byte {
 	return p.buf[:n]
 }
 
-// blocks yields all there is to the end of the file. A block is overwritten by the
-// next: it is worked on while the processor's caches hold it. The last that comes is
-// an error: errNone at the end.
+// blocks yields the lines up to the end of the file. The next block overwrites a block, so that the
+// processor's caches still hold it while it is used. The last value is an error: errNone at the
+// end.
 func (p *blockReader) blocks() iter.Seq2[block, error] {
 	p.reuse = true
 	return func(yield func(block, error) bool) {
@@ -122,8 +122,8 @@ func (p *blockReader) blocks() iter.Seq2[block, error] {
 	}
 }
 
-// next returns the next whole lines, about blockSize of them. It returns errNone
-// where there are none, errReplaced where it is another file's content.
+// next returns the next whole lines, about blockSize of them. It returns errNone if there are none,
+// errReplaced if the file has another file's content.
 func (p *blockReader) next() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
@@ -175,15 +175,15 @@ func (p *blockReader) next() (block, error) {
 	return b, p.finish(&b, size, fi.ModTime())
 }
 
-// proveUnchanged proves that a file that was written to and is not longer is what it
-// was: it may have been truncated and have grown to the same length. It
-// returns errNone where it is.
+// proveUnchanged checks that a file that was written to and did not grow still has the bytes that
+// were read: it may have been truncated and have grown to the same length. It returns errNone if it
+// has them.
 func (p *blockReader) proveUnchanged(fi os.FileInfo) error {
 	b := block{from: p.off, off: p.off, open: p.open}
 	return p.finish(&b, fi.Size(), fi.ModTime())
 }
 
-// rest returns the bytes behind the last whole line, as a line.
+// rest returns the bytes after the last whole line, as a line.
 func (p *blockReader) rest() (block, error) {
 	fi, err := p.f.Stat()
 	if err != nil {
@@ -204,7 +204,7 @@ func (p *blockReader) rest() (block, error) {
 	return b, p.finish(&b, fi.Size(), fi.ModTime())
 }
 
-// finish proves b and moves behind it.
+// finish checks b and moves the position to its end.
 func (p *blockReader) finish(b *block, size int64, modified time.Time) error {
 	end := b.end()
 	if err := p.prove(b, end); err != nil {
@@ -219,8 +219,8 @@ func (p *blockReader) finish(b *block, size int64, modified time.Time) error {
 	return nil
 }
 
-// prove checks that the bytes up to end are those of the file read before, and fills
-// in the state of b's position.
+// prove checks that the bytes up to end are those of the file read before, and sets the state of
+// b's position.
 func (p *blockReader) prove(b *block, end int64) error {
 	if t := min(end-p.base, tailMax); int64(len(b.data)) >= t {
 		b.tail = digestOf(endOf(b.data))
@@ -272,9 +272,8 @@ func (p *blockReader) prove(b *block, end int64) error {
 	return nil
 }
 
-// check reports whether the bytes at an offset are want, in the file that was read
-// before. It is how lines that came by another way
-// are proven. It moves behind them.
+// check reports whether the file that was read before has the bytes want at an offset, and moves to
+// their end. Lines that another reader brought are checked in this way.
 func (p *blockReader) check(want []byte) (block, error) {
 	b := block{from: p.off, off: p.off, data: make([]byte, len(want))}
 	if _, err := p.f.ReadAt(b.data, p.off); err == io.EOF {
@@ -292,14 +291,13 @@ func (p *blockReader) check(want []byte) (block, error) {
 	return b, p.finish(&b, fi.Size(), fi.ModTime())
 }
 
-// skipMax bounds how much of the rest of a cut line is skipped at a time, in bytes,
-// so that whoever reads can be told to end.
+// skipMax bounds how much of the rest of a cut line is skipped at once, in bytes, so that reading
+// can be stopped in between.
 const skipMax = 64 << 20
 
-// readHead reads the beginning of a plain file: the length of what comes before its
-// content, and the first bytes of that. Before it come a hole, as a writer leaves it
-// that does not know of a truncation, and a byte order mark. So much of that is known
-// already.
+// readHead reads the beginning of a plain file: the length of what precedes its content, and the
+// first bytes of the content. A hole can precede it, if a writer did not notice a truncation, and a
+// byte order mark. known is the part of that length that is known already.
 func readHead(ctx context.Context, f *os.File, known int64) (base int64, head []byte, err error) {
 	base, head, err = skipHole(ctx, f, known)
 	if err != nil || !bytes.HasPrefix(head, byteOrderMark) {
@@ -310,7 +308,7 @@ func readHead(ctx context.Context, f *os.File, known int64) (base int64, head []
 	return base, head, err
 }
 
-// readAt reads n bytes at off, or less where the file ends before.
+// readAt reads n bytes at off, or fewer if the file ends before.
 func readAt(f *os.File, n int, off int64) ([]byte, error) {
 	b := make([]byte, n)
 	n, err := f.ReadAt(b, off)

@@ -18,7 +18,7 @@ import (
 // xz -9 needs 64 MiB, zstd --ultra 128 MiB.
 const maxWindow = 256 << 20
 
-// kindOf tells how a file is stored from its first bytes.
+// kindOf returns how a file is stored, from its first bytes.
 func kindOf(magic []byte) string {
 	switch {
 	case bytes.HasPrefix(magic, []byte("\x1f\x8b\x08")): // RFC 1952, section 2.3.1
@@ -36,11 +36,11 @@ func kindOf(magic []byte) string {
 	return KindFile
 }
 
-// magicLen is how many bytes kindOf wants.
+// magicLen is the number of bytes that kindOf needs.
 const magicLen = 10
 
-// decompress returns what r holds. The kind is that of kindOf. All of these
-// read on over the end of a member, frame or stream into the next one.
+// decompress returns the content of r. The kind is that of kindOf. Every kind continues after the
+// end of a member, frame or stream with the next one.
 func decompress(r *bufio.Reader, kind string) (io.Reader, func(), error) {
 	nothing := func() {}
 	switch kind {
@@ -76,8 +76,8 @@ func streamError(err error) error {
 	return fmt.Errorf("%w: %v", ErrCorrupt, err)
 }
 
-// An input counts the bytes read and keeps an error of the reader beneath apart
-// from those of the decompressor above.
+// An input counts the bytes read and keeps the errors of the underlying reader apart from those of
+// the decompressor.
 type input struct {
 	r     io.Reader
 	count func(n int)
@@ -99,8 +99,8 @@ func (in *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A stream reads whole lines of something that can only be read in order:
-// a compressed file, a pipe. A goroutine of its own reads ahead.
+// A stream reads whole lines of an input that can only be read in order: a compressed file, a pipe.
+// A goroutine reads ahead.
 type stream struct {
 	kind string
 	base int64  // length of leading NUL bytes and of a byte order mark
@@ -123,8 +123,8 @@ type stream struct {
 	wake   func() // called after each block, and at the end; may be nil
 }
 
-// newStream looks at the beginning of r. With early, lines are wanted as soon
-// as they come: it waits for the first line only.
+// newStream reads the beginning of r. With early, lines are wanted as soon as they come: it waits
+// for the first line only.
 func newStream(ctx context.Context, r io.Reader, count func(int), early bool, maxLine int) (*stream, error) {
 	in := bufio.NewReaderSize(&input{r: r, count: count}, 64<<10)
 	magic, err := in.Peek(1)
@@ -174,21 +174,21 @@ func newStream(ctx context.Context, r io.Reader, count func(int), early bool, ma
 	return s, nil
 }
 
-// failed gives the error that reading ended with.
+// failed returns the error that ended reading.
 type failed struct{ err error }
 
 func (f *failed) Read([]byte) (int, error) { return 0, f.err }
 
-// streamBufs is how many buffers are read into in turn: one block is worked on,
-// the others wait, the next is read.
+// streamBufs is the number of buffers in turn: one block is in use, the others wait, the next is
+// being read.
 const streamBufs = 3
 
-// aheadSize is how much is decompressed at a time, in bytes: to hand a block over,
-// and to wake who waits for it, costs as much as to read a fair part of one.
+// aheadSize is how much is decompressed at a time, in bytes. Passing a block on and waking its
+// receiver costs as much as reading a fair part of a block.
 const aheadSize = 4 * blockSize
 
-// start reads from off on. The bytes before it are left out; they must end with
-// tail, or next returns errReplaced. With open, the rest of a line is left out too.
+// start reads from off on. The bytes before it must end with tail, or next returns errReplaced.
+// With open, the rest of a line is left out too.
 func (s *stream) start(off int64, open bool, tail digest) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -205,7 +205,7 @@ func (s *stream) start(off int64, open bool, tail digest) {
 	}()
 }
 
-// next returns the next whole lines, and io.EOF behind the last.
+// next returns the next whole lines, and io.EOF after the last.
 func (s *stream) next(ctx context.Context) (block, error) {
 	select {
 	case b, ok := <-s.blocks:
@@ -218,7 +218,7 @@ func (s *stream) next(ctx context.Context) (block, error) {
 	}
 }
 
-// poll is next for those who cannot wait; ready is false when nothing is there.
+// poll is next without waiting; ready is false if nothing has come yet.
 func (s *stream) poll() (b block, ready bool, err error) {
 	select {
 	case b, ok := <-s.blocks:

@@ -24,13 +24,13 @@ const (
 	linesFew  = 4        // as many equal lines are enough, wherever they are
 	linesSize = 64       // and as many bytes: short lines may come again
 
-	// settleMin and settleMax bound how long a truncated file without a copy is left
-	// alone: its old content may be being written back.
+	// settleMin and settleMax bound how long a truncated file without a copy is not read: somebody
+	// may be writing its old content back.
 	settleMin = 200 * time.Millisecond
 	settleMax = time.Second
 )
 
-// addLines remembers the last lines of data, which continues the data added before.
+// addLines remembers the last lines of data, which follows the data added before.
 func (m *identity) addLines(data []byte) {
 	var added [linesMax]digest
 	n := linesMax
@@ -55,10 +55,10 @@ func shortDigest(line []byte) digest {
 	return p
 }
 
-// findLines looks in r for lines, which are in the order in which they were read.
-// It returns the offset behind the last of them that is there. As many as possible
-// have to be there, in that order and close to each other: at least linesFew of them,
-// or the last of them where r begins later. With last, the last one has to be there.
+// findLines searches r for lines, which are in the order in which they were read. It returns the
+// offset after the last of them that was found. As many as possible must be found, in that order
+// and close to each other: at least linesFew of them, or the last of them if r begins later. With
+// last, the last one must be found.
 func findLines(r io.Reader, lines []digest, last bool) (end int64, ok bool) {
 	places := map[digest][]int{}
 	lengths := map[int]bool{}
@@ -120,9 +120,8 @@ func findLines(r io.Reader, lines []digest, last bool) (end int64, ok bool) {
 	}
 }
 
-// edited finds out whether an unknown file, or one that is shorter than its source's offset
-// it (as short), is a log that was edited, and makes a source of it that was read up
-// to where it was left.
+// edited finds out whether an unknown file, or one that is shorter than the offset of its source it
+// (as short), is an edited log. If so it makes a source of it, read up to where the log was left.
 func (r *reader) edited(f *os.File, path string, base int64, head []byte, short *entry) *entry {
 	fi, err := f.Stat()
 	if err != nil {
@@ -178,10 +177,9 @@ func (u *ctxReader) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// left returns the sources that a file at path may have been before it was edited,
-// the latest first: those that were last seen there, or under the name of the log that
-// it is a rotation of. With live, also those that have been found since under this or
-// another name.
+// left returns the sources that a file at path may have been before it was edited, the latest
+// first: those last seen there, or at the name of the log that it is a rotation of. With live, also
+// those found since at this or another name.
 func (l *sourceSet) left(path string, live bool) (list []*entry) {
 	dir, name := filepath.Split(path)
 	log, _ := splitRotated(name)

@@ -9,8 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// byteOrderMark is what a text in UTF-8 may begin with (RFC 3629, section 6). It is no
-// part of the first line.
+// byteOrderMark may begin a text in UTF-8 (RFC 3629 section 6). It is no part of the first line.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // isUTF16 reports whether a text begins with a byte order mark of UTF-16 (RFC 2781,
@@ -20,9 +19,8 @@ func isUTF16(begin []byte) bool {
 		bytes.HasPrefix(begin, []byte("\xff\xfe")) && !bytes.HasPrefix(begin, []byte("\xff\xfe\x00\x00"))
 }
 
-// decodeUTF16 returns r in UTF-8, without its byte order mark, where it is in UTF-16,
-// and whether it is. Offsets then count bytes of UTF-8, as they count bytes after
-// decompression.
+// decodeUTF16 returns r in UTF-8 without its byte order mark if it is in UTF-16, and whether it is.
+// Offsets then count bytes of UTF-8, as they count bytes after decompression.
 func decodeUTF16(r io.Reader) (io.Reader, bool) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	begin, _ := in.Peek(4)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// FollowOptions say how Follow follows. The zero value will do.
+// FollowOptions are the options of Follow. The zero value is usable.
 type FollowOptions struct {
 	Stdin   io.Reader     // what "-" reads; nil: os.Stdin
 	MaxLine int           // longer lines are cut, in bytes; 0: DefaultMaxLine
@@ -32,9 +32,9 @@ type FollowOptions struct {
 	// JournalSince leaves out what a journal holds from before, where it is followed for
 	// the first time: what was read from elsewhere. Zero: nothing is left out.
 	JournalSince time.Time
-	// Reopen, when it yields, has all names looked at again at once (SIGHUP).
+	// Reopen, when it yields, makes Follow check all names again at once (SIGHUP).
 	Reopen <-chan struct{}
-	// Event is told what an admin may want to know.
+	// Event is called with events that an admin may want to know.
 	Event func(Event)
 	// Idle is called when all that can be read has been emitted, half a second after the
 	// last time at the earliest, every half second while there is more, and once a second when
@@ -129,8 +129,8 @@ func Follow(ctx context.Context, sources []string, known []Position, o FollowOpt
 	return f.run()
 }
 
-// A follower follows all sources, in one goroutine. Reading ahead is done by
-// others: a readAhead for each log, a goroutine for each feed.
+// A follower follows all sources in one goroutine. Others read ahead: a readAhead for each log, a
+// goroutine for each feed.
 type follower struct {
 	reader
 	o       FollowOptions
@@ -145,9 +145,9 @@ type follower struct {
 	started time.Time
 }
 
-// A feed is a source that only comes in order.
+// A feed is a source that can only be read in order.
 type feed interface {
-	// step hands out the lines that are there, without waiting.
+	// step hands out the lines that have come, without waiting.
 	step() (busy bool, err error)
 	done() bool
 	close()
@@ -161,7 +161,7 @@ func (f *follower) wakeUp() {
 	}
 }
 
-// add starts to follow a log.
+// add begins to follow a log.
 func (f *follower) add(path string, globbed bool) {
 	path = filepath.Clean(path)
 	if f.logs[path] == nil {
@@ -171,8 +171,8 @@ func (f *follower) add(path string, globbed bool) {
 	}
 }
 
-// expand looks for new files that match, and forgets those that are gone.
-// Rotations of a log that matches too belong to that log.
+// expand adds new files that match a glob and forgets those that are gone. A rotation that matches
+// belongs to its log, if that matches too.
 func (f *follower) expand() {
 	present := map[string]bool{}
 	for _, g := range f.globs {
@@ -284,8 +284,7 @@ func (f *follower) run() error {
 	return nil
 }
 
-// reopen forgets the files behind all names. ok is false when it was asked for the
-// last time.
+// reopen makes the follower check all names again. ok is false if Reopen was closed.
 func (f *follower) reopen(ok bool) {
 	if !ok {
 		f.o.Reopen = nil

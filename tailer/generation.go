@@ -34,7 +34,7 @@ type generation struct {
 	cut     int64 // its size when that was found out
 }
 
-// stopReadAhead hands out what the readAhead of g had read ahead.
+// stopReadAhead stops the readAhead of g and hands out the blocks that it has read.
 func (l *logFile) stopReadAhead(g *generation) error {
 	if g.ahead == nil {
 		return nil
@@ -49,8 +49,8 @@ func (l *logFile) stopReadAhead(g *generation) error {
 	return nil
 }
 
-// deliverBlock hands out a block that a readAhead has read. It returns false where the
-// block does not continue the source: then the readAhead has to start again.
+// deliverBlock hands out a block that a readAhead has read. It returns false if the block does not
+// continue the source: the readAhead must then start again.
 func (l *logFile) deliverBlock(g *generation, b block) (bool, error) {
 	if b.event != nil {
 		l.f.event(*b.event)
@@ -64,7 +64,7 @@ func (l *logFile) deliverBlock(g *generation, b block) (bool, error) {
 	return true, err
 }
 
-// readOld reads on in rotated files that are still open.
+// readOld continues to read rotated files that are still open.
 func (l *logFile) readOld() (busy bool, err error) {
 	kept := l.old[:0]
 	for i, g := range l.old {
@@ -95,8 +95,8 @@ func (l *logFile) readOld() (busy bool, err error) {
 	return false, nil
 }
 
-// drain reads at most n blocks of g. It returns whether there may be more, and
-// whether the file can still be read.
+// drain reads at most n blocks of g. It returns whether there may be more, and whether the file can
+// still be read.
 func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 	if g.entry == nil {
 		size := g.size()
@@ -140,7 +140,7 @@ func (l *logFile) drain(g *generation, n int) (more, alive bool, err error) {
 	return true, true, nil
 }
 
-// deleted reports whether no name leads to g any more.
+// deleted reports whether no name leads to g any longer.
 func (g *generation) deleted() bool {
 	fi, err := g.f.Stat()
 	return err == nil && links(fi) == 0
@@ -154,8 +154,8 @@ func (g *generation) size() int64 {
 	return fi.Size()
 }
 
-// moveTo goes to e's offset, which another file with the same content has moved
-// forward. It returns false where p's file does not reach so far.
+// moveTo moves to e's offset, which another file with the same content has moved forward. It
+// returns false if p's file is shorter.
 func (p *blockReader) moveTo(e *entry) (bool, error) {
 	tail := make([]byte, e.tail.n)
 	if _, err := p.f.ReadAt(tail, e.offset-int64(len(tail))); err == io.EOF {
@@ -170,7 +170,7 @@ func (p *blockReader) moveTo(e *entry) (bool, error) {
 	return true, nil
 }
 
-// finish hands out the rest of a file that nobody writes to any more.
+// finish hands out the rest of a file that nobody writes to any longer.
 func (l *logFile) finish(g *generation) error {
 	if g.blocks == nil || g.blocks.off != g.entry.offset {
 		return nil
@@ -235,8 +235,8 @@ func (l *logFile) readLive(look bool) (busy bool, err error) {
 	return true, nil
 }
 
-// agrees reports whether g has what another file with the same content has
-// brought g's entry forward by.
+// agrees reports whether g has the bytes by which another file with the same content has moved g's
+// entry forward.
 func (g *generation) agrees() bool {
 	p := blockReader{f: g.f}
 	ok, _ := p.moveTo(g.entry)
@@ -246,9 +246,8 @@ func (g *generation) agrees() bool {
 	return ok
 }
 
-// suspend ends the readAhead of a file that nobody has written to for some time, since
-// waiting for it costs as much as reading a busy one. A line without an end is no reason
-// to wait.
+// suspend stops the readAhead of a file that nobody has written to for some time, since waiting for
+// it costs as much as reading a busy one. A line without an end does not prevent that.
 func (l *logFile) suspend(g *generation) error {
 	fi, err := g.f.Stat()
 	if err != nil || g.ahead.queued.Load() > 0 || fi.Size() != g.entry.offset && fi.Size() != g.ahead.idle.Load() {
@@ -264,7 +263,7 @@ func (l *logFile) suspend(g *generation) error {
 	return nil
 }
 
-// unchanged reports whether g was left alone, and nobody has written to it since.
+// unchanged reports whether g was suspended and nobody has written to it since.
 func (l *logFile) unchanged(g *generation) bool {
 	if g.asLeft == nil {
 		return false
@@ -278,8 +277,7 @@ func (l *logFile) unchanged(g *generation) bool {
 	return false
 }
 
-// identify finds out which source the live file is, once it has a line, and
-// starts to read it.
+// identify finds the source of the live file, once it has a line, and begins to read it.
 func (l *logFile) identify(g *generation) error {
 	var head []byte
 	fi, err := g.f.Stat()
@@ -364,7 +362,7 @@ func (l *logFile) stable(fi os.FileInfo) bool {
 	return waited > settleMax || waited > settleMin && time.Since(fi.ModTime()) > settleMin
 }
 
-// cutShort makes a source of a file that has lost its end, from that end on.
+// cutShort makes a source of a file that has lost its end. Reading begins at that end.
 func (r *reader) cutShort(f *os.File, p *blockReader, size int64, path string) (*entry, *blockReader, error) {
 	from := max(size-blockSize, p.base)
 	buf := make([]byte, size-from)
@@ -385,8 +383,7 @@ func (r *reader) cutShort(f *os.File, p *blockReader, size int64, path string) (
 	return e, newBlockReader(f, p.base, p.head, e, r.maxLine), nil
 }
 
-// setPath notes the name that g has now. A Source that was handed out stays what
-// it is.
+// setPath sets the present name of g. A Source that was handed out is not changed.
 func (g *generation) setPath(path string) {
 	src := *g.src
 	src.Path = path

@@ -9,9 +9,8 @@ import (
 // seekData is SEEK_DATA of lseek(2).
 const seekData = 3
 
-// holeEnd returns where the first bytes at or behind off are that are stored, the
-// file's size where there are none, and off where the file system cannot tell. It
-// moves f's own offset, which nobody uses.
+// holeEnd returns the offset of the first stored bytes at or after off; the file's size if there
+// are none, and off if the file system does not tell. It moves f's own offset, which nothing uses.
 func holeEnd(f *os.File, off int64) int64 {
 	end, err := f.Seek(off, seekData)
 	if errors.Is(err, syscall.ENXIO) {

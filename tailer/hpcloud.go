@@ -25,8 +25,8 @@ func init() {
 	watch.POLL_DURATION = 10 * time.Millisecond
 }
 
-// localFS are the file systems on which a stat of an open file does not fail;
-// the library would end the process. By their numbers in statfs(2).
+// localFS are the file systems, by their numbers in statfs(2), on which a stat of an open file does
+// not fail. A failed stat makes the library end the process.
 var localFS = map[int64]bool{
 	0xEF53:     true, // ext2, ext3, ext4
 	0x58465342: true, // XFS
@@ -55,10 +55,9 @@ func libraryWorks(f *os.File) bool {
 	return err == nil && os.SameFile(ours, theirs)
 }
 
-// followLibrary lets the library wait for lines. It comes back when the file
-// is better read by blocks: because it was replaced, because much has come, or,
-// with stalled, because the library has missed something. ok is false when the
-// readAhead is to end.
+// followLibrary waits for lines with the library. It returns when reading by blocks is better: the
+// file was replaced, or much has come, or (stalled) the library has missed something. ok is false
+// if the readAhead must end.
 func (p *readAhead) followLibrary() (ok, stalled bool) {
 	t, err := tail.TailFile(fdPath(p.f), tail.Config{
 		Location:  &tail.SeekInfo{Offset: p.off},
@@ -133,7 +132,7 @@ func (p *readAhead) followLibrary() (ok, stalled bool) {
 	}
 }
 
-// stopLibrary ends t. It hangs for ever on a line that nobody takes.
+// stopLibrary stops t, which would wait for ever for a receiver of its last line.
 func stopLibrary(t *tail.Tail) {
 	t.Kill(nil)
 	for range t.Lines {

@@ -18,8 +18,8 @@ const (
 	endsMax = 16   // line ends in the head that are remembered
 )
 
-// An identity is what Position.State holds of a file: enough to tell whether a file
-// is the one it was made from, without keeping its text.
+// An identity is what Position.State holds of a file: enough to recognise the file without keeping
+// its text.
 type identity struct {
 	base   int64    // length of a leading hole (NUL bytes), which is no content
 	head   digest   // the first bytes, at most headMax
@@ -65,7 +65,7 @@ func (p digest) of(b []byte) bool { return len(b) >= p.n && hash64(b[:p.n]) == p
 
 func (p digest) String() string { return fmt.Sprintf("%d:%016x", p.n, p.sum) }
 
-// String is the form that is stored: words of the form key=value.
+// String returns the stored form: words of the form key=value.
 func (m *identity) String() string {
 	var b strings.Builder
 	b.WriteString("v1")
@@ -107,8 +107,8 @@ func (m *identity) String() string {
 	return b.String()
 }
 
-// parseIdentity reads what identity.String wrote. Words it does not know are left out,
-// so that an older program can read what a newer one stored.
+// parseIdentity parses the result of identity.String. It ignores unknown words, so that an older
+// program can read what a newer one stored.
 func parseIdentity(s string) (identity, error) {
 	var m identity
 	words := strings.Fields(s)
@@ -174,7 +174,7 @@ func parseDigest(s string, limit, digits int) (digest, error) {
 	return digest{length, v}, nil
 }
 
-// setHead remembers the known beginning of a file.
+// setHead sets the known beginning of a file.
 func (m *identity) setHead(head []byte) {
 	head = head[:min(len(head), headMax)]
 	if len(head) <= m.head.n {
@@ -197,8 +197,8 @@ func (m *identity) setHead(head []byte) {
 	}
 }
 
-// sameHead reports whether a file that begins with head may be the one that m
-// was made from. A file that is shorter must agree up to its last whole line.
+// sameHead reports whether a file that begins with head may be the one of m. A shorter file must
+// agree up to its last whole line.
 func (m *identity) sameHead(head []byte) bool {
 	if len(head) >= m.head.n {
 		return m.head.of(head)
@@ -216,8 +216,8 @@ func (m *identity) sameHead(head []byte) bool {
 	return best.n > 0 && hash64(head[:best.n])&shortSum == best.sum
 }
 
-// firstLine returns the first line of head, without its "\n", and whether it
-// is known whole: up to its end, or up to headMax bytes of it.
+// firstLine returns the first line of head, without its "\n", and whether it is complete: up to its
+// end, or up to headMax bytes of it.
 func firstLine(head []byte) (line []byte, whole bool) {
 	head = head[:min(len(head), headMax)]
 	if i := bytes.IndexByte(head, '\n'); i >= 0 {
@@ -233,8 +233,7 @@ func baseID(head []byte) string {
 	return hex.EncodeToString(s[:12])
 }
 
-// An entry is a known source and how far it has been read. All open files with
-// the same content share one.
+// An entry is a known source and its offset. All open files with the same content share one entry.
 type entry struct {
 	id, path string
 	offset   int64
@@ -280,11 +279,11 @@ func newSourceSet(known []Position) (*sourceSet, error) {
 	return l, nil
 }
 
-// find returns the known source that a file with this beginning is, or nil.
-// tailAt reads the n bytes of the file that end at off; it returns nil where
-// the file is shorter or cannot tell yet. Sources in not are left out.
+// find returns the known source of a file with this beginning, or nil. tailAt reads the n bytes of
+// the file that end at off; it returns nil if the file is shorter or they cannot be read yet.
+// Sources in not are left out.
 //
-// Where several agree, that one counts whose last bytes are there too.
+// If several match, the one whose last bytes match too is returned.
 func (l *sourceSet) find(base int64, head []byte, tailAt func(off int64, n int) []byte, not map[*entry]bool) (best *entry) {
 	proven := false
 	for _, e := range l.byBase[baseID(head)] {
@@ -309,8 +308,8 @@ func (l *sourceSet) find(base int64, head []byte, tailAt func(off int64, n int) 
 	return best
 }
 
-// add makes a new source. Where its first line is that of another one, it gets
-// a number: a name is never used twice.
+// add makes a new source. If another source has the same first line, the name gets a number: no
+// name is used twice.
 func (l *sourceSet) add(base int64, head []byte, path string) *entry {
 	b := baseID(head)
 	id := b

@@ -17,7 +17,7 @@ func inode(fi os.FileInfo) string {
 	return fmt.Sprintf("%x:%x", st.Dev, st.Ino)
 }
 
-// links counts the names that lead to a file.
+// links returns the number of names of a file.
 func links(fi os.FileInfo) uint64 {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {

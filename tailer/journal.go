@@ -30,8 +30,8 @@ var journalMatch = []string{"SYSLOG_FACILITY=2", "+", "SYSLOG_IDENTIFIER=exim", 
 // facility, and their names cannot be matched by a pattern.
 var engineMatch = []string{"_COMM=dockerd", "+", "_COMM=conmon"}
 
-// journalFields are all that is wanted of an entry; the cursor and the time
-// come anyway. CONTAINER_NAME is set by the log drivers of docker and podman.
+// journalFields are the fields that are needed of an entry, besides the cursor and the time.
+// CONTAINER_NAME is set by the log drivers of docker and podman.
 const journalFields = "MESSAGE,_HOSTNAME,SYSLOG_IDENTIFIER,SYSLOG_PID,_PID,_COMM,CONTAINER_NAME"
 
 // entryMax bounds an entry as journalctl prints it, in bytes. A byte may take
@@ -101,14 +101,14 @@ func newJournalFeed(f *follower, source string) (*journalFeed, error) {
 	return j, nil
 }
 
-// deliveryPrograms are those of Postfix and Exim that log whenever there is mail.
-// Others log with the facility mail as well, Dovecot for one.
+// deliveryPrograms are the programs of Postfix and Exim that log whenever there is mail. Other
+// programs log with the facility mail as well, for example Dovecot.
 var deliveryPrograms = []string{
 	"postfix/qmgr", "postfix/smtp", "postfix/cleanup", "postfix/lmtp", "postfix/local", "postfix/virtual", "postfix/pipe", "postfix/error", "exim", "exim4",
 }
 
-// NewestJournalEntry returns when Postfix or Exim last logged to the journal of this
-// machine; zero: never, or not as far as this user may read.
+// NewestJournalEntry returns when Postfix or Exim last logged to the journal of this machine; zero:
+// never, or this user may not read it.
 func NewestJournalEntry(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -175,7 +175,10 @@ func (j *journalFeed) close() {
 	j.wg.Wait()
 }
 
-// run keeps a journalctl running, from the entry behind cursor on.
+// run runs journalctl from the entry after cursor on, and restarts it when it ends.
+//
+// The child gets a signal when the thread that started it ends, since it would notice the end of
+// its reader only at the next line.
 func (j *journalFeed) run(ctx context.Context, cursor string) {
 	// The child gets a signal when the thread that started it ends, since it
 	// would notice the end of its reader only when it next prints something.
@@ -215,7 +218,7 @@ func (j *journalFeed) send(ctx context.Context, b journalBatch) bool {
 	}
 }
 
-// read runs journalctl until it ends, and returns the cursor that was reached.
+// read runs journalctl until it ends, and returns the last cursor.
 func (j *journalFeed) read(ctx context.Context, cursor string) (string, error) {
 	args := j.args[1:]
 	if cursor != "" {
@@ -247,7 +250,7 @@ func (j *journalFeed) read(ctx context.Context, cursor string) (string, error) {
 	return cursor, err
 }
 
-// limited keeps the first bytes written to it.
+// limited keeps the first bytes that are written to it.
 type limited []byte
 
 func (l *limited) Write(p []byte) (int, error) {
@@ -255,8 +258,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// entries turns what journalctl prints into batches. One is handed on when
-// nothing more is waiting, or when it is large enough.
+// entries makes batches of journalctl's output. It passes a batch on when nothing more is waiting,
+// or when the batch is large enough.
 func (j *journalFeed) entries(ctx context.Context, out io.Reader, cursor string) (string, error) {
 	in := bufio.NewReaderSize(out, 64<<10)
 	var b journalBatch
@@ -299,7 +302,7 @@ func (j *journalFeed) entries(ctx context.Context, out io.Reader, cursor string)
 	}
 }
 
-// readEntry reads a line. One that is too long is left out.
+// readEntry reads a line. A line that is too long is left out.
 func readEntry(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for long := false; ; {
@@ -324,8 +327,8 @@ type journalEntry struct {
 	container string // the name of the container that has printed it
 }
 
-// of reports whether an entry is wanted where these containers are followed: not
-// where their engine has logged it for another one, or for itself.
+// of reports whether an entry is wanted if these containers are followed: it is not if the engine
+// logged it for another container, or for itself.
 func (e *journalEntry) of(containers []string) bool {
 	return !e.engine || len(containers) == 0 || e.container != "" && slices.ContainsFunc(containers, func(c string) bool {
 		is, _ := path.Match(c, e.container)

@@ -64,12 +64,12 @@ func (l *logFile) event(kind EventKind, path, text string, err error) {
 	l.f.event(e)
 }
 
-// pause is how long a log can be left alone: a twentieth of the time for which
-// nothing has happened to it.
+// pause returns for how long a log need not be checked: a twentieth of the time since it last
+// changed.
 func (l *logFile) pause() time.Duration { return min(time.Since(l.active)/20, idlePoll) }
 
-// watch has the file system tell of the next change, so that a log that is left
-// alone is still read at once.
+// watch asks the file system to report the next change, so that a log that is not checked is still
+// read at once.
 func (l *logFile) watch() {
 	if l.f.notify == nil || l.watched {
 		return
@@ -88,8 +88,8 @@ func (l *logFile) unwatch() {
 	l.watched = false
 }
 
-// step does a bounded piece of work. With look, names are looked at as well, unless
-// the log can be left alone.
+// step does a bounded amount of work. With look, it checks the names as well, unless the log need
+// not be checked.
 func (l *logFile) step(look bool) (busy bool, err error) {
 	told := l.notified.Swap(false)
 	if told {
@@ -129,7 +129,7 @@ func (l *logFile) caughtUp() bool {
 	return l.current
 }
 
-// look finds out what the name leads to now.
+// look finds out which file the name leads to now.
 func (l *logFile) look() error {
 	fi, err := os.Stat(l.path)
 	switch {
@@ -228,7 +228,7 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// retire makes the live file an old one: its writer may go on writing to it.
+// retire makes the live file an old one: its writer may still write to it.
 func (l *logFile) retire() error {
 	g := l.live
 	l.live = nil
@@ -251,8 +251,7 @@ func (l *logFile) flush() error {
 	return l.stopReadAhead(l.live)
 }
 
-// reportMissing tells, once after the start, when the file that was read last is
-// nowhere to be found.
+// reportMissing reports, once after the start, that the file that was read last cannot be found.
 func (l *logFile) reportMissing() {
 	if e := l.last; e != nil && !e.seen {
 		l.f.event(Event{
@@ -263,7 +262,7 @@ func (l *logFile) reportMissing() {
 	l.last = nil
 }
 
-// fail closes a live file that cannot be read. It is opened again after a while.
+// fail closes a live file that cannot be read. It is opened again later.
 func (l *logFile) fail(g *generation, err error) error {
 	l.failing = time.Now()
 	l.deny(err)
@@ -273,7 +272,7 @@ func (l *logFile) fail(g *generation, err error) error {
 	return nil
 }
 
-// readAheadFailed deals with a live file that could not be read on.
+// readAheadFailed handles a live file that could not be read further.
 func (l *logFile) readAheadFailed(g *generation) error {
 	err := g.ahead.err
 	g.ahead = nil
@@ -290,14 +289,14 @@ func (l *logFile) readAheadFailed(g *generation) error {
 	return l.scan()
 }
 
-// finished reports whether nothing is left to read of a log.
+// finished reports whether a log has been read completely.
 func (l *logFile) finished() bool {
 	return l.job == nil && len(l.queue) == 0 && !l.oldBusy &&
 		(l.live == nil || l.missing && time.Since(l.live.grown) > finishedAfter)
 }
 
-// behind counts the bytes known to be unread: of a compressed file all that it
-// has, and one where there may be some.
+// behind returns the number of unread bytes, as far as known: all bytes of a compressed file, and
+// one if there may be some.
 func (l *logFile) behind() (n int64) {
 	count := func(g *generation) {
 		if g == nil {

@@ -6,15 +6,15 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// A notifier calls whoever waits for a change of a file, where the file system tells.
-// What it misses is found by polling, so its errors do not matter.
+// A notifier calls a function when a file has changed, if the file system reports changes. Polling
+// finds what it misses, so its errors do not matter.
 type notifier struct {
 	w         *fsnotify.Watcher
 	mu        sync.Mutex
 	callbacks map[string]func() // by the file's name
 }
 
-// newNotifier returns nil where there is no such thing.
+// newNotifier returns nil if the system has no such function.
 func newNotifier() *notifier {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -46,8 +46,8 @@ func (n *notifier) run() {
 	}
 }
 
-// watch has tell called when the file at path has changed. tell must not wait. It
-// takes the place of one that was given before.
+// watch calls tell when the file at path has changed. tell must not block. It replaces an earlier
+// tell.
 func (n *notifier) watch(path string, tell func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

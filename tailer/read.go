@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ReadOptions say how Read reads. The zero value will do.
+// ReadOptions are the options of Read. The zero value is usable.
 type ReadOptions struct {
 	Stdin    io.Reader               // what "-" reads; nil: os.Stdin
 	MaxLine  int                     // longer lines are cut, in bytes; 0: DefaultMaxLine
@@ -161,8 +161,7 @@ func (r *reader) readPath(path string) error {
 	return r.readPlain(src, f)
 }
 
-// open opens the file at path, which fi describes. To open a named pipe is to wait
-// for its writer.
+// open opens the file at path, which fi describes. Opening a named pipe waits for its writer.
 func (r *reader) open(path string, fi os.FileInfo) (*os.File, error) {
 	if fi.Mode()&os.ModeNamedPipe == 0 {
 		return os.Open(path)
@@ -170,8 +169,8 @@ func (r *reader) open(path string, fi os.FileInfo) (*os.File, error) {
 	return await(r.ctx, func() (*os.File, error) { return os.Open(path) }, func(f *os.File) { f.Close() })
 }
 
-// await returns what get returns, or the error of ctx where that ends before: then
-// get is left to itself, and what it yields is dropped.
+// await returns the result of get, or the error of ctx if that ends before. get then continues
+// alone and its result is dropped.
 func await[T any](ctx context.Context, get func() (T, error), drop func(T)) (T, error) {
 	type result struct {
 		v   T
@@ -196,7 +195,7 @@ func await[T any](ctx context.Context, get func() (T, error), drop func(T)) (T, 
 	}
 }
 
-// bare strips what *fs.PathError adds, since *PathError says it again.
+// bare returns the cause of an *fs.PathError, since *PathError names the path itself.
 func bare(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -205,9 +204,8 @@ func bare(err error) error {
 	return err
 }
 
-// openPlain finds the source that f is and places a reader where it was left.
-// It returns nils where there is nothing yet; lenient: a line that has no end
-// counts as one.
+// openPlain finds the source of f and returns a reader at its position. It returns nils if there is
+// nothing to read yet. With lenient, a line without an end counts as one.
 func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *blockReader, error) {
 	base, head, err := readHead(r.ctx, f, 0)
 	if err != nil {
@@ -216,7 +214,7 @@ func (r *reader) openPlain(f *os.File, path string, lenient bool) (*entry, *bloc
 	return r.placePlain(f, path, base, head, lenient)
 }
 
-// placePlain is openPlain for a file whose beginning was read already.
+// placePlain is openPlain for a file whose beginning has been read already.
 func (r *reader) placePlain(f *os.File, path string, base int64, head []byte, lenient bool) (*entry, *blockReader, error) {
 	if _, whole := firstLine(head); len(head) == 0 || !whole && !lenient {
 		return nil, nil, nil
@@ -332,8 +330,8 @@ func (r *reader) readStream(src *Source, in io.Reader) error {
 	return err
 }
 
-// drainStream hands out what s holds. Where s turns out not to be the source
-// that it begins like, that source is returned: it has to be read again.
+// drainStream hands out the lines of s. If s turns out to be another source than its beginning
+// suggests, that source is returned and must be read again.
 func (r *reader) drainStream(src *Source, s *stream, not map[*entry]bool, progress func()) (again *entry, err error) {
 	if len(s.head) == 0 {
 		s.start(s.base, false, digest{})

@@ -65,8 +65,8 @@ func (f *follower) newReadAhead(p *blockReader, path string) *readAhead {
 	return ra
 }
 
-// stalledEvery is how often it is told that the library fell behind: on a busy log that is often, and
-// it needs no action.
+// stalledEvery is the shortest time between two reports that the library fell behind: on a busy log
+// that happens often, and it needs no action.
 const stalledEvery = time.Hour
 
 func (p *readAhead) run() {
@@ -112,7 +112,7 @@ func (p *readAhead) run() {
 	}
 }
 
-// send hands a block on; it returns false when the readAhead is to end.
+// send passes a block on. It returns false if the readAhead must end.
 func (p *readAhead) send(b block) bool {
 	for p.queued.Load() >= aheadMax {
 		select {
@@ -131,7 +131,7 @@ func (p *readAhead) send(b block) bool {
 	}
 }
 
-// taken notes that b was taken from out.
+// taken records that b was taken from out.
 func (p *readAhead) taken(b block) {
 	p.queued.Add(-int64(len(b.data)))
 	select {
@@ -140,7 +140,7 @@ func (p *readAhead) taken(b block) {
 	}
 }
 
-// takeLibrary reports whether the library is to be had. It has to be given back.
+// takeLibrary reports whether the library is free. The caller must give it back.
 func (p *readAhead) takeLibrary() bool {
 	select {
 	case p.library <- struct{}{}:

@@ -29,8 +29,8 @@ var (
 	})
 )
 
-// splitRotated takes a file name apart: the log it is a rotation of, and what
-// was added. suffix is empty for a log itself.
+// splitRotated splits a file name into the name of the log and the suffix of the rotation. The
+// suffix is empty for a log itself.
 func splitRotated(name string) (base, suffix string) {
 	plain := reCompressed().ReplaceAllString(name, "")
 	if m := reRotated().FindStringSubmatch(plain); m != nil {
@@ -100,9 +100,8 @@ func siblings(dir, base string) ([]rotation, error) {
 	return list, err
 }
 
-// oldestFirst puts the rotations of one log in order: by number, the highest
-// is the oldest; by date; or, where there is both, by modification time. The
-// log itself, with no rotation, comes last.
+// oldestFirst sorts the rotations of one log: by number, the highest is the oldest; by date; or,
+// with both, by modification time. The log itself comes last.
 func oldestFirst(list []rotation) {
 	dates, numbers := 0, 0
 	for _, r := range list {
@@ -148,7 +147,7 @@ func modified(r rotation) time.Time {
 	return r.info.ModTime()
 }
 
-// number is the rotation's number; "old" comes before all.
+// number returns the rotation's number; "old" comes before all.
 func number(suffix string) int {
 	n, err := strconv.Atoi(suffix)
 	if err != nil {
@@ -157,7 +156,7 @@ func number(suffix string) int {
 	return n
 }
 
-// digits makes dates comparable: only their digits count.
+// digits returns the digits of a date, so that dates can be compared.
 func digits(suffix string) string {
 	return strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {

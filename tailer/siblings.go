@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// A dirState says when a directory was last seen to change.
+// A dirState holds when a directory was last seen to change.
 type dirState struct{ modified, since time.Time }
 
-// directories are those where rotations of the log may be: its own, that of
-// the file that it is a symbolic link to, and olddir.
+// directories returns the directories that may hold rotations of the log: its own, that of the file
+// that it is a symbolic link to, and olddir.
 func (l *logFile) directories() [][2]string {
 	dir, base := filepath.Split(l.path)
 	list := [][2]string{{filepath.Clean(dir), base}}
@@ -32,8 +32,7 @@ func (l *logFile) directories() [][2]string {
 	return list
 }
 
-// scan looks for rotations that were not looked at yet, where a directory has
-// changed.
+// scan searches for new rotations if a directory has changed.
 func (l *logFile) scan() error {
 	changed := l.retry && time.Since(l.scanned) > retryEvery
 	dirs := l.directories()
@@ -98,8 +97,7 @@ func (l *logFile) scan() error {
 	return nil
 }
 
-// last returns the source that was first seen latest, among those that were
-// live at path.
+// last returns the source that was found latest, among those that were live at path.
 func (l *sourceSet) last(path string) (last *entry) {
 	for _, list := range l.byBase {
 		for _, e := range list {
@@ -111,7 +109,7 @@ func (l *sourceSet) last(path string) (last *entry) {
 	return last
 }
 
-// knows reports whether anything was ever read of the log at path.
+// knows reports whether any part of the log at path was ever read.
 func (l *sourceSet) knows(path string) bool {
 	for _, list := range l.byBase {
 		for _, e := range list {
@@ -148,15 +146,15 @@ func (l *logFile) wasChecked(fi os.FileInfo) bool {
 	return false
 }
 
-// forget has everything looked at again.
+// forget makes scan check everything again.
 func (l *logFile) forget() {
 	l.checked = nil
 	clear(l.dirs)
 	clear(l.later)
 }
 
-// errCopy is for a copy of the live file, which holds nothing that is not in the
-// live file: until that is truncated.
+// errCopy means that a file is a copy of the live file: it holds nothing else until the live file
+// is truncated.
 var errCopy = errors.New("copy of the live file")
 
 // A job is a rotation that is being read.
@@ -167,8 +165,7 @@ type job struct {
 	keep   bool // it stays open: a writer may still have it
 }
 
-// nextJob takes the next rotation from the queue, to be read where it has
-// something unread.
+// nextJob takes the next rotation from the queue. It is read if something in it is unread.
 func (l *logFile) nextJob() {
 	r := l.queue[0]
 	keep := len(l.queue) <= keepOld
@@ -186,7 +183,7 @@ func (l *logFile) nextJob() {
 	}
 }
 
-// readJob reads a piece of a rotation.
+// readJob reads a part of a rotation.
 func (l *logFile) readJob() (busy bool, err error) {
 	j := l.job
 	for range 4 {
@@ -232,8 +229,7 @@ func (l *logFile) readJob() (busy bool, err error) {
 	return true, nil
 }
 
-// failed deals with a rotation that could not be read. A compressed file may
-// still be being written.
+// failed handles a rotation that could not be read. A compressed file may still be incomplete.
 func (l *logFile) failed(path string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		clear(l.dirs) // it was renamed: look again
@@ -249,8 +245,7 @@ func (l *logFile) failed(path string, err error) {
 	l.f.event(Event{Kind: EventDenied, Path: path, Text: "rotated log cannot be read", Err: bare(err)})
 }
 
-// startJob opens a rotation and finds out what of it is unread. It returns nil
-// where there is nothing.
+// startJob opens a rotation and finds its unread part. It returns nil if there is none.
 func (l *logFile) startJob(r rotation) (*job, error) {
 	f, err := os.Open(r.path)
 	if err != nil {
@@ -294,8 +289,8 @@ func (l *logFile) startJob(r rotation) (*job, error) {
 	return j, nil
 }
 
-// startStream begins to read a compressed rotation. Where it is known to have
-// been read to its end, j.stream is nil.
+// startStream begins to read a compressed rotation. j.stream is nil if it is known to have been
+// read to its end.
 func (l *logFile) startStream(j *job) error {
 	j.stream = nil
 	s, err := newStream(l.f.ctx, io.NewSectionReader(j.f, 0, 1<<62), nil, false, l.f.maxLine)
@@ -323,8 +318,8 @@ func (l *logFile) startStream(j *job) error {
 	return nil
 }
 
-// gzipEndsAt reports whether a gzip file holds size bytes, from the length in
-// its last four bytes (RFC 1952, section 2.3.1), without decompressing all of it.
+// gzipEndsAt reports whether a gzip file holds size bytes, from the length in its last four bytes
+// (RFC 1952 section 2.3.1), without decompressing it.
 func gzipEndsAt(f *os.File, src *Source, size int64) bool {
 	var b [4]byte
 	if src.Kind != KindGzip || src.Size < 18 {
