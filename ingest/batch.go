@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// batchSize is how many attempts are handed to the store at a time where many batches are
-	// committed together. A larger batch gains nothing and holds more memory.
+	// batchSize is how many attempts go to the store at a time if many batches are committed
+	// together. A larger batch gains nothing and holds more memory.
 	batchSize = 500
-	// followedBatch is how many at most where each batch is committed: pages that many attempts
-	// share are written once. Of a log that is caught up with, a third of the bytes is written
-	// with 4,000 as with 500, and a third of the processor's time is saved. At 25,000 attempts
-	// a second beside four readers the write-ahead log grows to 460 MB with 4,000 and to
-	// 190 MB with 16,000. A log at rest is flushed at once.
+	// followedBatch is the greatest number if each batch is committed: pages that many attempts
+	// share are then written once. Of a log that is caught up with, a third of the bytes is written
+	// with 4,000 as with 500, and a third of the CPU time is saved. At 25,000 attempts a second
+	// beside four readers the write-ahead log grows to 460 MB with 4,000 and to 190 MB with 16,000.
+	// A log at rest is flushed at once.
 	followedBatch = 16_000
-	// batchLines is how many lines a batch is made of at most.
+	// batchLines is the greatest number of lines in a batch.
 	batchLines = 125 * batchSize
 )
 
-// batches is how many batches there are: parsing goes on while the store commits.
+// batches is the number of batches: parsing continues while the store commits.
 const batches = 4
 
 // Flush sends the batch that is being filled to the store, and commits.
@@ -40,8 +40,8 @@ type filled struct {
 	commit bool // it and what came before become visible
 }
 
-// send hands the batch to the goroutine that stores, and takes an empty one. It waits
-// while all others are still to be stored.
+// send passes the batch to the goroutine that stores, and takes an empty one. It blocks while all
+// others wait to be stored.
 func (g *Ingester) send(commit bool) error {
 	b := g.batch
 	g.uncommitted += len(b.Attempts)
@@ -109,7 +109,7 @@ func (g *Ingester) storeAll(ctx context.Context) error {
 	return nil
 }
 
-// put appends a batch, and commits where it is to.
+// put appends a batch, and commits if the batch says so.
 func (g *Ingester) put(ctx context.Context, b filled) error {
 	err := g.w.Append(ctx, b.Batch)
 	if err == nil && b.commit {
@@ -118,15 +118,14 @@ func (g *Ingester) put(ctx context.Context, b filled) error {
 	return err
 }
 
-// recycle empties a slice and keeps its room, but not what it pointed at.
+// recycle empties a slice and keeps its memory, but not what it pointed to.
 func recycle[T any](s []T) []T {
 	clear(s)
 	return s[:0]
 }
 
-// Close stores the last batch and ends storing. err is why the caller stops, or nil. The
-// error returned is err or that of storing; the latter also where err only says that the
-// context ended.
+// Close stores the last batch and ends storing. err is why the caller stops, or nil. The returned
+// error is err or that of storing; the latter also if err only says that the context ended.
 func (g *Ingester) Close(err error) error {
 	if err == nil && g.o.Whole {
 		for _, s := range g.sources {
@@ -145,8 +144,8 @@ func (g *Ingester) Close(err error) error {
 	return err
 }
 
-// Failed is why storing has ended, nil while it has not. While no line comes, nothing
-// else would show it. Any goroutine may call it.
+// Failed returns why storing has ended; nil while it goes on. While no line comes, nothing else
+// would show it. Any goroutine may call it.
 func (g *Ingester) Failed() error {
 	select {
 	case err := <-g.done:

@@ -15,18 +15,19 @@ import (
 // understood; all are counted.
 const maxUnparsed = 100
 
-// maxPrograms bounds the names of programs that lines are counted by, since a
-// log may be full of invented ones.
+// maxPrograms bounds the names of programs by which lines are counted, since a log may be full of
+// invented ones.
 const maxPrograms = 1000
 
-// line parses one line, judges its attempts, and counts it as what it is.
+// line parses one line, judges its attempts, and counts it by its kind.
 func (g *Ingester) line(s *source, offset int64, line []byte) {
 	g.lines++
 	s.Lines++
 	g.count(s, s.parser.Parse(line, offset, &g.result), offset, line)
 }
 
-// end counts what waits for a line that does not come, in place of the line read last.
+// end counts the events that still waited for a line when the log ended, in place of the line read
+// last.
 func (g *Ingester) end(s *source) {
 	for {
 		kind, was, ok := s.parser.End(s.Offset, &g.result)
@@ -46,7 +47,7 @@ func (g *Ingester) end(s *source) {
 	}
 }
 
-// count counts what the parser made of a line as what it is.
+// count counts the parser's event for a line by its kind.
 func (g *Ingester) count(s *source, kind parser.Kind, offset int64, line []byte) {
 	r := &g.result
 	switch kind {
@@ -102,7 +103,7 @@ func (g *Ingester) count(s *source, kind parser.Kind, offset int64, line []byte)
 	}
 }
 
-// skip gives a program its count of skipped lines.
+// skip adds to the count of a program's skipped lines.
 func (g *Ingester) skip(program string) *int64 {
 	if len(g.skipped) >= maxPrograms {
 		program = "(others)"
@@ -115,8 +116,8 @@ func (g *Ingester) skip(program string) *int64 {
 	return n
 }
 
-// An InputCheck notices inputs that are no mail logs. Call See before the Ingester
-// gets a chunk, and Strange at the end.
+// An InputCheck detects inputs that are no mail logs. Call See before the Ingester gets a chunk,
+// and Strange at the end.
 type InputCheck struct {
 	g      *Ingester
 	binary map[string]bool
@@ -128,7 +129,7 @@ func NewInputCheck(g *Ingester) *InputCheck {
 	return &InputCheck{g: g, binary: map[string]bool{}, paths: map[string]string{}}
 }
 
-// See looks at a chunk.
+// See records a chunk.
 func (l *InputCheck) See(c *tailer.Chunk) {
 	if _, seen := l.paths[c.Source.ID]; seen {
 		return
@@ -144,8 +145,8 @@ func (l *InputCheck) See(c *tailer.Chunk) {
 	l.binary[c.Source.ID] = odd*20 > len(head)
 }
 
-// fewLines is how many lines prove nothing beside other logs that are mail logs: a
-// log may begin, after a rotation, with a few lines of syslog itself.
+// fewLines is how many lines prove nothing beside other logs that are mail logs: after a rotation a
+// log may begin with a few lines of syslog itself.
 const fewLines = 20
 
 // A StrangeInput is an input in which no line is about mail, or of which most lines with
@@ -167,8 +168,8 @@ func Foreign(understood, notUnderstood int64) bool {
 	return float64(understood) < understoodShare*float64(understood+notUnderstood)
 }
 
-// Foreign returns the logs of which, since New, at least so many lines with deliveries were read and
-// most of them were not understood, in the order of their paths.
+// Foreign returns the logs of which, since New, at least as many lines with deliveries were read and
+// most of these were not understood, in the order of their paths.
 func (g *Ingester) Foreign(least int64) (list []StrangeInput) {
 	for _, s := range g.sources {
 		understood, not := s.Delivery-s.was.Delivery, s.Unparsed-s.was.Unparsed

@@ -1,12 +1,11 @@
-// Package ingest carries log lines into a store: it parses the chunks that a tailer
-// hands over, judges what the parser finds and gathers it into batches. The commands
-// import, follow and report FILE do the same work; only their chunks come from
-// different readers.
+// Package ingest writes log lines into a store: it parses the chunks of a tailer, judges the
+// attempts and gathers them into batches. The commands import, follow and report FILE do the same
+// work with chunks from different readers.
 //
 //	tailer.Chunk -> parser.Parser -> judge -> store.Batch -> store.Store
 //
-// The caller's goroutine parses and judges; another one appends batches by a store.Writer
-// and commits.
+// The caller's goroutine parses and judges; another one appends batches by a store.Writer and
+// commits.
 package ingest
 
 import (
@@ -22,7 +21,7 @@ import (
 	"bouncelog/tailer"
 )
 
-// Options say how an Ingester works.
+// Options are the options of an Ingester.
 type Options struct {
 	Judge  *judge.Judge
 	Parser parser.Options // Source, Modified, Last and Host are filled in for each source
@@ -38,17 +37,17 @@ type Options struct {
 	// 0: 200,000. Each commit writes the pages that it shares with the next.
 	CommitEvery int
 
-	// Retry is asked when a batch could not be stored and nothing else was lost with
-	// it. It may wait, and reports whether to try again; nil: never. Without a retry the
-	// Ingester ends, and another one resumes at the last commit.
+	// Retry is called when a batch could not be stored and nothing else was lost with it. It may
+	// wait, and reports whether to try again; nil: never. Without a retry the Ingester ends, and
+	// another one resumes at the last commit.
 	Retry func(error) bool
-	// Stored is called with each batch that was stored and the time that took; it
-	// must not keep the batch. It runs in the goroutine that stores. May be nil.
+	// Stored is called with each stored batch and the time that storing took. It must not keep the
+	// batch. It runs in the goroutine that stores. May be nil.
 	Stored func(*store.Batch, time.Duration)
 }
 
-// An Ingester carries lines into a store. Its methods, Failed aside, are for one
-// goroutine. Close it.
+// An Ingester writes lines into a store. Its methods, except Failed, are for one goroutine. Close
+// it.
 type Ingester struct {
 	o Options
 	w store.Writer // of the goroutine that stores
@@ -149,7 +148,7 @@ func (g *Ingester) Source(id string) (store.Source, bool) {
 	return store.Source{}, false
 }
 
-// Totals adds up the counts of all sources.
+// Totals returns the sum of the counts of all sources.
 func (g *Ingester) Totals() (t store.Source) {
 	for s := range maps.Values(g.sources) {
 		t.Lines += s.Lines
@@ -164,8 +163,8 @@ func (g *Ingester) Totals() (t store.Source) {
 	return t
 }
 
-// Chunk parses one stretch of a log. It blocks while storing lags behind. An error is
-// the end of storing: call Close.
+// Chunk parses one chunk of a log. It blocks while storing lags behind. An error is the end of
+// storing: call Close.
 func (g *Ingester) Chunk(c *tailer.Chunk) error {
 	s := g.source(c.Source)
 	for offset, line := range c.Lines() {

@@ -11,8 +11,7 @@ import (
 	"bouncelog/store"
 )
 
-// CommandWords are what commands that are copied take over from the command line, quoted
-// for a shell.
+// CommandWords are the words of the command line that copied commands repeat, quoted for a shell.
 type CommandWords struct {
 	DB         []string // select the database, where it is not the usual one
 	Rerun      []string // select the same attempts
@@ -22,7 +21,7 @@ type CommandWords struct {
 	Files      []string // are logs instead of a database
 }
 
-// command is a command line, quoted for a shell; the words of more are.
+// command returns a command line, quoted for a shell. The words of more are quoted already.
 func command(words []string, more ...[]string) string {
 	line := []string{"bouncelog"}
 	for _, w := range words {
@@ -31,13 +30,13 @@ func command(words []string, more ...[]string) string {
 	return strings.Join(append(line, slices.Concat(more...)...), " ")
 }
 
-// of is a command line about what is shown in a period: it counts the same, whenever it runs.
+// of returns a command line about what is shown in a period. It counts the same whenever it runs.
 func (c *CommandWords) of(p period, words ...string) string {
 	words = append(words, "--since="+p.since.Format(time.RFC3339), "--until="+p.until.Format(time.RFC3339))
 	return command(words, c.DB, c.Rerun, c.Files)
 }
 
-// explain is the command that explains a reply as the screen does.
+// explain returns the command that explains a reply as the screen does.
 func (c *CommandWords) explain(a *store.Attempt) string {
 	words := []string{"explain"}
 	if a.RelayHost != "" {
@@ -49,7 +48,7 @@ func (c *CommandWords) explain(a *store.Attempt) string {
 	return command(words, c.Rules, []string{"--", table.ShellWord(table.Clean(table.Cut(replyText(a), 500)))})
 }
 
-// trace is the command that traces a message.
+// trace returns the command that traces a message.
 func (c *CommandWords) trace(host, queueID string) string {
 	if len(c.Files) > 0 { // trace reads a database
 		return "grep -F -- " + table.ShellWord(table.Clean(queueID)) + " " + c.Files[0]
@@ -61,13 +60,13 @@ func (c *CommandWords) trace(host, queueID string) string {
 	return command(words, c.DB, c.Zone, []string{"--", table.ShellWord(table.Clean(queueID))})
 }
 
-// replyKeyAtMost is how much of a reply names it, in characters.
+// replyKeyAtMost is how much of a reply identifies it, in characters.
 const replyKeyAtMost = 500
 
-// replyKey names a reply by its template, in a place and on a command line.
+// replyKey identifies a reply by its template, in a place and on a command line.
 func replyKey(template string) string { return table.Cut(table.Clean(template), replyKeyAtMost) }
 
-// What can be opened on the command line, and what selects it.
+// The things that can be opened on the command line, and their filters.
 const (
 	openProvider = "provider"
 	openDomain   = "domain"
@@ -77,12 +76,12 @@ const (
 	openQueue    = "queue"
 )
 
-// Opens are the names of what can be opened.
+// Opens returns the names of what can be opened.
 func Opens() []string {
 	return []string{openProvider, openDomain, openSender, openReason, openReply, openQueue}
 }
 
-// openedBy are the pages that words as provider=NAME open one upon another; ok is false
+// openedBy returns the pages that words such as provider=NAME open, one upon another. ok is false
 // for a word that opens nothing there.
 func openedBy(words []string) (pages []page, ok bool) {
 	var at page
@@ -121,7 +120,7 @@ func openedBy(words []string) (pages []page, ok bool) {
 	return pages, true
 }
 
-// opens are the words that open a place.
+// opens returns the words that open a place.
 func (p *place) opens() (words []string) {
 	for _, x := range [...]struct{ key, value string }{
 		{openProvider, p.provider}, {openDomain, p.domain}, {openSender, p.sender}, {openQueue, p.waits}, {openReply, p.template},
@@ -136,8 +135,8 @@ func (p *place) opens() (words []string) {
 	return words
 }
 
-// commandOf is the command that has what the page shows, with the same numbers; "" where it
-// shows nothing yet.
+// commandOf returns the command that prints what the page shows, with the same numbers; "" if the
+// page shows nothing yet.
 func (s *state) commandOf(d *data) string {
 	p := s.page()
 	switch {
@@ -166,7 +165,7 @@ func (s *state) commandOf(d *data) string {
 	return s.command.of(p.ans.period, words...)
 }
 
-// lacks reports whether the command of the page reads a followed log that no longer has all
+// lacks reports whether the command of the page would read a followed log that no longer has all
 // lines that the page counts.
 func (s *state) lacks(d *data) bool {
 	p := s.page()
@@ -180,13 +179,13 @@ func (s *state) lacks(d *data) bool {
 	return !since.After(d.left)
 }
 
-// command is the command that reports the incidents.
+// command returns the command that reports the incidents.
 func (in *incidents) command(c *CommandWords) string {
 	line := []string{"report", "--section=verdict,problems", "--all"}
 	return c.withThresholds().of(in.of, line...)
 }
 
-// withThresholds has the thresholds of problems with what selects the attempts.
+// withThresholds adds the thresholds of problems to the words that select the attempts.
 func (c *CommandWords) withThresholds() *CommandWords {
 	x := *c
 	x.Rerun = slices.Concat(c.Rerun, c.Thresholds)
@@ -238,7 +237,7 @@ func shellLines(command string, n int) (lines []string) {
 	return append(lines, line)
 }
 
-// shellWords parts a command line at the blanks outside of quotes.
+// shellWords splits a command line at the blanks outside quotes.
 func shellWords(command string) (words []string) {
 	quoted, begin := false, 0
 	for i := 0; i < len(command); i++ {

@@ -12,7 +12,7 @@ import (
 	"bouncelog/store"
 )
 
-// incidents are what is going on, and was.
+// incidents holds the incidents that are going on, and those that ended.
 type incidents struct {
 	stamp
 	asked    time.Time
@@ -25,7 +25,7 @@ type incidents struct {
 	more     int
 }
 
-// An incident with the log lines that it rests on.
+// An incident with the log lines that are its evidence.
 type incident struct {
 	report.Incident
 	id       string
@@ -33,10 +33,10 @@ type incident struct {
 	evidence []problem.Evidence
 }
 
-// incidentPeriod is the least that is looked at for incidents.
+// incidentPeriod is the shortest period that is searched for incidents.
 const incidentPeriod = 24 * time.Hour
 
-// incidents asks for the verdict of the last day, or of the window where it is longer.
+// incidents asks for the verdict of the last day, or of the window if that is longer.
 func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Duration, now time.Time) (out *incidents, err error) {
 	out = &incidents{asked: now, period: max(window, incidentPeriod)}
 	if out.of, err = a.periodOf(ctx, r, out.period, now); err != nil {

@@ -16,8 +16,7 @@ import (
 	"bouncelog/judge"
 )
 
-// A state is what the keys have made of the screen. It holds all that a frame depends on
-// beside data.
+// A state is the part of the screen that keys change. A frame depends on it and on data only.
 type state struct {
 	width, height int
 	view          view
@@ -36,7 +35,7 @@ type state struct {
 	copied        string // the command that the last key copied, until the next one
 }
 
-// data is what the world says: not the keys.
+// data is the part of the screen that comes from the store and the clock.
 type data struct {
 	now       time.Time
 	location  *time.Location
@@ -53,7 +52,7 @@ type data struct {
 	since, until time.Time // the period of the options; zero: the window up to now
 }
 
-// A page is one screen with what was chosen on it.
+// A page is one screen with the choices made on it.
 type page struct {
 	kind     kind
 	place    place
@@ -70,7 +69,7 @@ type page struct {
 
 func (s *state) page() *page { return &s.stack[len(s.stack)-1] }
 
-// clockOf is the time that the screen is of.
+// clockOf returns the time that the screen shows.
 func (s *state) clockOf(d *data) time.Time {
 	if s.paused {
 		return s.pausedAt
@@ -78,7 +77,7 @@ func (s *state) clockOf(d *data) time.Time {
 	return d.now
 }
 
-// question is what the page that is shown has to ask; ok is false for a text.
+// question returns the question of the page that is shown; ok is false if the page is a text.
 func (s *state) question() (q question, ok bool) {
 	p := s.page()
 	q = question{kind: p.kind, place: p.place, window: windows[s.window]}
@@ -88,7 +87,7 @@ func (s *state) question() (q question, ok bool) {
 	return q, p.kind != pageText
 }
 
-// answered takes in an answer, where a page still wants it.
+// answered gives an answer to the page that asked, if it still needs it.
 func (s *state) answered(ans *answer) {
 	for i := range s.stack {
 		p := &s.stack[i]
@@ -111,8 +110,8 @@ func isOf(line, recipient string) bool {
 	return recipient != "" && strings.HasPrefix(line, "  ") && !strings.HasPrefix(line, "   ") && strings.Contains(line, "<"+table.Clean(recipient)+">")
 }
 
-// lineOf is where the trace of a message opens: with what happened last to the recipient
-// that was chosen, where that is below the screen, under the line that counts those above.
+// lineOf returns the line at which the trace of a message opens: the last event of the chosen
+// recipient, if that is below the screen, under the line that counts those above.
 func (s *state) lineOf(p *page) int {
 	at, text := 0, p.text()
 	for i, l := range text {
@@ -132,11 +131,12 @@ const (
 	textHead   = 3 // lines above a text: the head, the rates, the way to it
 )
 
-// textRoom is how many lines of a text the screen has.
+// textRoom returns how many lines of a text fit on the screen.
 func (s *state) textRoom() int { return s.height - textHead - len(footLines(s)) }
 
-// firstLine is the first line that is shown of a text of n lines: where the page was scrolled
-// to, but the end of the text is at the foot. Nothing else bounds page.cursor there.
+// firstLine returns the first line that is shown of a text of n lines: the line that the page was
+// scrolled to, or an earlier one if the text would end above the foot. Nothing else bounds
+// page.cursor there.
 func (s *state) firstLine(p *page, n int) int { return max(min(p.cursor, n-s.textRoom()), 0) }
 
 func (p *page) text() []string {
@@ -146,26 +146,27 @@ func (p *page) text() []string {
 	return p.lines
 }
 
-// keyOf names a row among the others.
+// keyOf returns the key that identifies a row among the others.
 func keyOf(x *row) string { return x.name + "\x00" + x.place.template }
 
-// leaves reports whether the filter leaves what has its word, or has it not.
+// leaves reports whether a row passes the filter: it contains the filter's word, or does not, as
+// the filter says.
 func (p *page) leaves(has func(word string) bool) bool {
 	word, not := strings.CutPrefix(strings.ToLower(p.filter), "!")
 	return word == "" || has(word) != not
 }
 
-// contains reports whether a text has a word in lower case, as it is or as it is drawn.
+// contains reports whether a text contains a word in lower case, as it is or as it is drawn.
 func contains(text, word string) bool {
 	return strings.Contains(strings.ToLower(text), word) || strings.Contains(word, `\`) && strings.Contains(strings.ToLower(plain(text)), word)
 }
 
-// tail is the newest failures that the filter leaves, folded.
+// tail returns the newest failures that pass the filter, folded.
 func (p *page) tail() []fold {
 	return folded(p.ans.recent, func(x *failure) bool { return p.leaves(x.has) })
 }
 
-// rows are the rows that the filter leaves, in their order.
+// rows returns the rows that pass the filter, in their order.
 func (p *page) rows() []row {
 	if p.ans == nil {
 		return nil
@@ -188,7 +189,7 @@ func (p *page) rows() []row {
 	return rows
 }
 
-// at is the place of the cursor among rows: it follows its row where that moves.
+// at returns the index of the cursor among rows: the cursor follows its row when that moves.
 func (p *page) at(rows []row) int {
 	if p.cursor < 0 {
 		return p.cursor
@@ -201,7 +202,7 @@ func (p *page) at(rows []row) int {
 	return min(p.cursor, max(len(rows)-1, 0))
 }
 
-// move puts the cursor on a row, or below 0 on an incident.
+// move puts the cursor on a row or, if the index is negative, on an incident.
 func (p *page) move(to, incidents int, rows []row) {
 	p.cursor = min(max(to, -incidents), max(len(rows)-1, 0))
 	p.key = ""
@@ -210,7 +211,7 @@ func (p *page) move(to, incidents int, rows []row) {
 	}
 }
 
-// selected is the row at the cursor; nil: none.
+// selected returns the row at the cursor; nil: none.
 func (p *page) selected() *row {
 	rows := p.rows()
 	if i := p.at(rows); i >= 0 && i < len(rows) {
@@ -219,11 +220,11 @@ func (p *page) selected() *row {
 	return nil
 }
 
-// sortMark marks the column that the rows are sorted by: figures from the largest, names
-// from A. There is none where the worst come first.
+// sortMark marks the column that the rows are sorted by: figures from the largest, names from A. No
+// column is marked if the worst come first.
 const sortMark = "▼"
 
-// heading is the name of a column, of the rows' names where at is len(columns).
+// heading returns the name of a column; that of the rows' names if at is len(columns).
 func (p *page) heading(at int) string {
 	if at < len(p.ans.table.columns) {
 		return p.ans.table.columns[at].name
@@ -231,7 +232,7 @@ func (p *page) heading(at int) string {
 	return p.ans.table.name
 }
 
-// before is what stands before the name of a column: the mark, or the blank in its place.
+// before returns what precedes the name of a column: the mark, or the blank in its place.
 func (p *page) before(at int) string {
 	if p.sortedBy() == at {
 		return sortMark
@@ -239,7 +240,7 @@ func (p *page) before(at int) string {
 	return " "
 }
 
-// headings are the names of the columns by which rows can be sorted, that of the rows' names
+// headings returns the names of the columns by which rows can be sorted, that of the rows' names
 // last.
 func (p *page) headings() (names []string) {
 	for at := range len(p.ans.table.columns) + 1 {
@@ -248,7 +249,8 @@ func (p *page) headings() (names []string) {
 	return names
 }
 
-// sortedBy is the place of the column that sorts the rows, below 0 where the worst come first.
+// sortedBy returns the index of the column that sorts the rows; it is negative if the worst come
+// first.
 func (p *page) sortedBy() int {
 	if p.sort == "" || p.ans == nil {
 		return -1
@@ -256,7 +258,7 @@ func (p *page) sortedBy() int {
 	return slices.Index(p.headings(), p.sort)
 }
 
-// The keys. Their help is the foot of the screen and the page of ?.
+// The keys. The foot of the screen and the page of ? explain them.
 var (
 	keyFilter  = key.NewBinding(key.WithKeys("/"), key.WithHelp("/", "filter"))
 	keyOpen    = key.NewBinding(key.WithKeys("enter", "right", "l"), key.WithHelp("↵", "open"))
@@ -281,8 +283,8 @@ var (
 	keyNext    = key.NewBinding(key.WithKeys("tab"))
 )
 
-// footKeys are the keys of the foot in their order, and in which order they go where there
-// is no room for all. Help and quit never go: help has the others.
+// footKeys are the keys of the foot in their order, with the order in which they are left out if
+// there is no room for all. Help and quit always stay: help explains the others.
 func (s *state) footKeys() (keys, goes []key.Binding) {
 	p := s.page()
 	sort := keySort
@@ -348,13 +350,13 @@ var helpText = []string{
 	"  that runs; – where the logs have no line of that time or less than a minute.",
 }
 
-// An effect is what a key asks of the world.
+// An effect is what a key asks the model to do.
 type effect struct {
 	quit bool
 	copy string // to the clipboard
 }
 
-// press takes in a key, as bubbletea names it; text is what it types.
+// press handles a key, as bubbletea names it; text is what it types.
 func (s *state) press(k keyPress, d *data) (e effect) {
 	is := func(b key.Binding) bool { return key.Matches(k, b) }
 	s.said, s.copied = "", ""
@@ -457,7 +459,7 @@ func (s *state) sortNext(p *page) {
 	p.sort = ""
 }
 
-// pause holds the screen at this moment, or lets it go on.
+// pause stops the screen at this moment, or continues it.
 func (s *state) pause(d *data) {
 	s.paused, s.pausedAt, s.pausedEnd = !s.paused, d.now, d.now
 	for i := range s.stack {
@@ -467,7 +469,7 @@ func (s *state) pause(d *data) {
 	}
 }
 
-// typed is a key that goes to the filter.
+// typed handles a key that goes to the filter.
 func (s *state) typed(k keyPress) {
 	p := s.page()
 	switch k.String() {
@@ -487,7 +489,7 @@ func (s *state) typed(k keyPress) {
 	p.cursor, p.key = 0, ""
 }
 
-// filterAtMost is how long a filter may be, in bytes.
+// filterAtMost is the greatest length of a filter, in bytes.
 const filterAtMost = 200
 
 // paste adds text to the filter.
@@ -534,7 +536,7 @@ func (s *state) open(p page) {
 	s.stack = append(slices.Clip(s.stack), p)
 }
 
-// enter opens what the cursor is on.
+// enter opens what is at the cursor.
 func (s *state) enter(d *data) {
 	p := s.page()
 	if p.kind == pageTable && p.cursor < 0 {
@@ -566,8 +568,7 @@ func (s *state) enter(d *data) {
 	s.open(next)
 }
 
-// chosen is the row that a key acts on; where there is none it says why. does is what the
-// key does.
+// chosen returns the row that a key acts on; without one it shows why. does names the key's action.
 func (s *state) chosen(d *data, does string) *row {
 	p := s.page()
 	if p.kind == pageText || p.kind == pageMessage {
@@ -603,10 +604,10 @@ func (s *state) traceRow(x *row) {
 	}
 }
 
-// openFirst is said of a row whose last failure is not known.
+// openFirst is shown for a row whose last failure is not known.
 const openFirst = "its last failure is not among the newest: open it first"
 
-// explainRow opens what the row's last words mean.
+// explainRow opens the explanation of the row's last words.
 func (s *state) explainRow(x *row) {
 	switch {
 	case x == nil:
@@ -626,7 +627,7 @@ func (s *state) explainRow(x *row) {
 	}
 }
 
-// explanation is what a reply means, in lines.
+// explanation returns the explanation of a reply, in lines.
 func explanation(x judge.Explanation, reply string) []string {
 	lines := []string{x.Title, "  " + x.Meaning}
 	add := func(title string, text ...string) {
@@ -707,9 +708,8 @@ func (s *state) openIncident(in *incident, d *data) {
 // leads reports whether there are replies of the incident to open.
 func (in *incident) leads() bool { return len(in.Providers) > 0 || in.reason != bounce.NoReason }
 
-// openReplies opens the replies of an incident: those of its first provider, where it has one,
-// with its reason. A window that begins after the last refusal has none of them: it is made
-// longer.
+// openReplies opens the replies of an incident: those of its first provider, if it has one, with
+// its reason. A window that begins after the last refusal holds none of them, so it is made longer.
 func (s *state) openReplies(in *incident, d *data) {
 	next := page{kind: pageReplies}
 	if len(in.Providers) > 0 {

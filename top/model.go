@@ -11,7 +11,7 @@ import (
 	"bouncelog/store"
 )
 
-// How often things are done.
+// Intervals.
 const (
 	framesPerSecond = 25                     // of the terminal, at most: each costs an idle screen 0.01 % of a processor
 	tickEvery       = time.Second            // the clock, and a look whether something was stored
@@ -21,10 +21,10 @@ const (
 	incidentsTimes  = 20
 )
 
-// A model is what bubbletea runs: it carries keys and answers to the state and the data,
-// and questions to the store. All but the fields below mu is owned by bubbletea's
-// goroutine. Questions are asked in others: one for the screen and one for the incidents
-// at a time, so that neither waits for the other and no key for either.
+// A model is the program that bubbletea runs: it passes keys and answers to the state and the data,
+// and questions to the store. All fields except those below mu are owned by bubbletea's goroutine.
+// Questions are asked in other goroutines: one for the screen and one for the incidents at a time,
+// so that neither waits for the other, and no key waits for either.
 type model struct {
 	o    *Options
 	s    *state
@@ -44,15 +44,14 @@ type model struct {
 	opened  int // how often version was opened
 }
 
-// A turn is when something is asked again.
+// A turn is when a question is asked again.
 type turn struct {
 	asking bool
 	next   time.Time // not before
 }
 
-// A stamp is the version of what was stored when something was asked. Versions are numbers
-// of one opening of the store: after it was opened again the same number may be that of
-// another database.
+// A stamp is the version of the stored data when a question was asked. Versions belong to one
+// opening of the store: after another opening the same number may mean other data.
 type stamp struct {
 	opened  int
 	version int64
@@ -61,8 +60,8 @@ type stamp struct {
 
 type (
 	tickMsg time.Time
-	// told is what a look at the store brought: an answer, incidents, an error or, where
-	// nothing was stored since, nothing.
+	// told is the result of a look at the store: an answer, incidents, an error or, if nothing was
+	// stored since, nothing.
 	told struct {
 		of        *turn
 		at        stamp
@@ -78,7 +77,7 @@ type (
 
 func (k keyPress) String() string { return k.name }
 
-// stored is the version of what is stored now.
+// stored returns the present version of the stored data.
 func (m *model) stored() stamp {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -118,7 +117,7 @@ func (m *model) again() tea.Cmd {
 	return m.tick(tickEvery, func(t time.Time) tea.Msg { return tickMsg(t) })
 }
 
-// View is the frame. It is drawn once for what Update changed.
+// View returns the frame. It is drawn once for each change by Update.
 func (m *model) View() tea.View {
 	if m.drawn {
 		return m.view
@@ -133,7 +132,7 @@ func (m *model) View() tea.View {
 	return m.view
 }
 
-// Update takes in what happened.
+// Update handles a message of bubbletea.
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	m.d.now = m.o.Now()
 	reading := m.d.reading
@@ -166,7 +165,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// take takes in what a look brought.
+// take handles the result of a look.
 func (m *model) take(t told) {
 	t.of.asking = false
 	every, times := askEvery, askTimes
@@ -203,8 +202,8 @@ func (m *model) take(t told) {
 	}
 }
 
-// look asks for the screen and for the incidents, each where it is wanted: at once where
-// there is none yet, else in its turn and where something was stored since.
+// look asks for the screen and for the incidents, each if it is needed: at once if there is none
+// yet, else in its turn and if something was stored since.
 func (m *model) look() tea.Cmd {
 	q, ok := m.s.question()
 	page := m.s.page()
@@ -212,8 +211,8 @@ func (m *model) look() tea.Cmd {
 		page = &m.s.stack[0]
 		q = question{kind: pageTable, view: m.s.view, window: windows[m.s.window]}
 	}
-	// A screen that is paused is of one moment, whatever is asked. Its answers have no stamp:
-	// they are not those of now.
+	// A paused screen shows one moment, whatever is asked. Its answers have no stamp, because they
+	// are not those of now.
 	clock, ends, paused := m.o.Now, time.Time{}, m.s.paused
 	if paused {
 		at := m.s.pausedAt
@@ -244,8 +243,8 @@ func (m *model) look() tea.Cmd {
 	}))
 }
 
-// turn is a command that asks a store; nil: not now. had is the stamp of what is there;
-// nil: nothing is, and it is asked for at once.
+// turn returns a command that asks a store; nil: not now. had is the stamp of the present answer;
+// nil: there is none, and it is asked for at once.
 func (m *model) turn(of *turn, had *stamp, ask func(store.Reader, *told, stamp)) tea.Cmd {
 	wait := m.d.now.Before(of.next)
 	if of.asking || wait && (had != nil || m.d.err != "") || m.s.paused && had != nil {
@@ -255,7 +254,7 @@ func (m *model) turn(of *turn, had *stamp, ask func(store.Reader, *told, stamp))
 	broken := m.d.err != "" // it is asked until it answers
 	return func() tea.Msg {
 		t := told{of: of, looked: m.o.Now()}
-		// The version is that before the store is asked: what is newer does no harm.
+		// The version is read before the store is asked: an answer that is newer does no harm.
 		at := m.stored()
 		if t.at = at; had != nil && at.known && at == *had && !broken {
 			return t

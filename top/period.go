@@ -8,18 +8,18 @@ import (
 	"bouncelog/store"
 )
 
-// A period is what a screen counts, in whole seconds. It selects the attempts that
-// "report --since" with the same words selects at the same moment; see [asker.periodOf].
+// A period is what a screen counts, in whole seconds. It selects the attempts that "report --since"
+// with the same words selects at the same moment; see [asker.periodOf].
 type period struct {
 	since time.Time
 	now   time.Time // the end of the second that runs: what the clock has reached
 	until time.Time // not included: now, or later where lines are stamped ahead of the clock
 }
 
-// periodOf is the period of a window that ends at a moment, or the one that the options
-// name. Its beginning is that of the report: the same word, rounded up to a second, as
-// stores round it. The report's end is open; that of a period is behind every attempt there
-// is, so that it can be named in a command.
+// periodOf returns the period of a window that ends at a moment, or the period of the options. It
+// begins where the report begins: at the same time, rounded up to a second, as stores round it. The
+// report's end is open; this end is after every attempt that is stored, so that a command can name
+// it.
 func (a *asker) periodOf(ctx context.Context, r store.Reader, window time.Duration, at time.Time) (p period, err error) {
 	if !a.o.Until.IsZero() {
 		until := ceilSecond(a.o.Until)
@@ -56,8 +56,8 @@ func (p period) filter(f store.Filter) store.Filter {
 	return f
 }
 
-// leastCompared is the part of a window that the logs must cover, in it and in the one
-// before, for a change to be shown.
+// leastCompared is the part of a window that the logs must cover, in it and in the one before, for
+// a change to be shown.
 const leastCompared = 0.25
 
 // A comparison is a period and the one before it, which is as long and ends where the
@@ -68,8 +68,8 @@ type comparison struct {
 	whole     bool // all of both
 }
 
-// comparison compares the part that logs from first to last cover; nil: too little. Logs
-// that end shortly before the clock are those of a quiet server.
+// comparison returns the compared periods if the logs cover them from first to last; nil: the logs
+// cover too little. Logs that end shortly before the clock are those of a quiet server.
 func (p period) comparison(first, last time.Time) *comparison {
 	if first.IsZero() {
 		return nil
@@ -96,7 +96,7 @@ func (p period) comparison(first, last time.Time) *comparison {
 	return c
 }
 
-// words say what is compared, where that is not all of the window; short: of the window only.
+// words returns what is compared, if that is less than the whole window; short: of the window only.
 func (c *comparison) words(now time.Time, loc *time.Location) (long, short string) {
 	if c == nil || c.whole {
 		return "", ""

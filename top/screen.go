@@ -14,8 +14,8 @@ import (
 	"bouncelog/report"
 )
 
-// A style is what a text means. Each has a shape or a place as well: colour is never all
-// that says it.
+// A style is the meaning of a text. Each style also has a shape or a place: no meaning is shown by
+// colour alone.
 type style int
 
 const (
@@ -37,8 +37,8 @@ func paintOf(s lipgloss.Style) paint {
 	return paint{begin, end}
 }
 
-// paints are taken from the styles once: to render each text by its style would be two
-// thirds of the time that a frame takes (BenchmarkFrame: 270 µs against 100).
+// paints are computed from the styles once: rendering each text by its style would take two thirds
+// of the time of a frame (BenchmarkFrame: 270 µs against 100).
 var paints = func() (p [lookColours + 1][bar + 1]paint) {
 	plain := lipgloss.NewStyle()
 	for s, l := range map[style]lipgloss.Style{strong: plain.Bold(true), bad: plain.Bold(true), chosen: plain.Reverse(true), bar: plain.Bold(true)} {
@@ -62,7 +62,7 @@ const (
 	lookColours
 )
 
-// A span is a stretch of a line in one style; a line is spans.
+// A span is a part of a line in one style; a line is a list of spans.
 type (
 	span struct {
 		text  string
@@ -78,7 +78,7 @@ func (l line) width() (n int) {
 	return n
 }
 
-// draw makes a line exactly n columns wide. All that it draws was made plain before.
+// draw makes a line exactly n columns wide. All its texts are plain already.
 func (l line) draw(n int, how look) string {
 	var b strings.Builder
 	left := n
@@ -108,7 +108,7 @@ func (l line) draw(n int, how look) string {
 	return b.String()
 }
 
-// ends puts a text at the right end of a line of n columns, where there is room.
+// ends puts a text at the right end of a line of n columns if there is room.
 func (l line) ends(n int, s span) line {
 	room := n - l.width() - width(s.text)
 	if room < 2 {
@@ -117,12 +117,12 @@ func (l line) ends(n int, s span) line {
 	return append(l, span{strings.Repeat(" ", room), normal}, s)
 }
 
-// The shapes of what is said of a provider.
+// The marks of a provider.
 var marks = map[string]span{
 	report.MarkRefuses: {"✖", bad}, report.MarkFails: {"▲", warning}, report.MarkTakes: {"●", good}, report.MarkPartly: {"◐", warning}, "": {" ", normal},
 }
 
-// markOfRow is the mark of a row, in which the incidents that are going on have a say.
+// markOfRow returns the mark of a row. Incidents that are going on change it.
 func markOfRow(x *row, d *data) span {
 	if d.incidents != nil && x.place.provider != "" && x.mark == report.MarkTakes && !x.place.reply {
 		for i := range d.incidents.list {
@@ -134,7 +134,7 @@ func markOfRow(x *row, d *data) span {
 	return marks[x.mark]
 }
 
-// The least screen that a frame is drawn on, in columns and lines.
+// The smallest screen that a frame is drawn on, in columns and lines.
 const (
 	LeastWidth  = 40
 	LeastHeight = 10
@@ -166,11 +166,10 @@ func frame(s *state, d *data, how look) string {
 	return strings.Join(out, "\n")
 }
 
-// listingWidth is how wide the table of a listing may be, in columns.
+// listingWidth is the greatest width of the table of a listing, in columns.
 const listingWidth = 1000
 
-// listing draws all rows of a table, as wide as they are, below a line that says what they
-// are of.
+// listing draws all rows of a table in full width, below a line with their title.
 func listing(s *state, d *data, how look) string {
 	page := s.page()
 	names := []string{viewNames[s.view]}
@@ -211,7 +210,7 @@ func listing(s *state, d *data, how look) string {
 	return strings.Join(out, "\n")
 }
 
-// smallFrame says that there is no room.
+// smallFrame returns the frame of a screen that is too small.
 func smallFrame(w, h int, how look) string {
 	var out []string
 	for _, text := range wrap(fmt.Sprintf("%d×%d is too small: %d×%d is needed (q quits)", w, h, LeastWidth, LeastHeight), w) {
@@ -222,14 +221,14 @@ func smallFrame(w, h int, how look) string {
 	return strings.Join(out, "\n")
 }
 
-// silentAfter is from when on the age of the last line is a warning.
+// silentAfter is the age of the last line from which on the age is a warning.
 const silentAfter = 10 * time.Minute
 
-// heldFor is for how long an answer is one of now.
+// heldFor is for how long an answer counts as one of now.
 const heldFor = 5 * time.Second
 
-// asOf is the moment that an answer is of: now, or where something may have been stored since,
-// when it was known the last time that nothing was.
+// asOf returns the moment of an answer: now or, if something may have been stored since, the last
+// time when it was known that nothing was.
 func (ans *answer) asOf(now time.Time) time.Time {
 	if now.Sub(ans.held) > heldFor {
 		return ans.held
@@ -237,18 +236,18 @@ func (ans *answer) asOf(now time.Time) time.Time {
 	return now
 }
 
-// aheadAfter is from when on lines ahead of the clock are a warning: of a clock that is
-// wrong, or stamps that were read in the wrong time zone (--tz).
+// aheadAfter is how far lines may be ahead of the clock before that is a warning: the clock is
+// wrong, or stamps were read in the wrong time zone (--tz).
 const aheadAfter = time.Minute
 
-// behindShown is how much of a log is not read yet where the head says so, in bytes.
+// behindShown is the number of unread bytes of a log from which on the head shows it.
 const behindShown = 1 << 20
 
-// headLine says how far the screen can be believed.
+// headLine shows how current the screen is.
 func headLine(s *state, d *data) line {
 	var l line
 	add := func(style style, format string, a ...any) { l = append(l, span{fmt.Sprintf(format, a...), style}) }
-	// Whether somebody follows the logs of a database cannot be seen in it.
+	// A database does not show whether a daemon follows the logs.
 	name := ""
 	if d.name != "" {
 		name = "following " + plain(d.name) + ", "
@@ -311,7 +310,7 @@ func headLine(s *state, d *data) line {
 	return append(cutTo(l, s.width-width(end)-2), span{"  " + end, strong})
 }
 
-// perMinute writes a rate.
+// perMinute formats a rate.
 func perMinute(f float64, known bool) string {
 	switch {
 	case !known:
@@ -332,7 +331,7 @@ const (
 	courseLeast  = 4 // less says nothing
 )
 
-// ratesLine is delivered, soft and hard a minute, and their course in the window.
+// ratesLine shows delivered, soft and hard a minute, and their course in the window.
 func ratesLine(s *state, d *data) line {
 	ans := s.stack[0].ans
 	for i := range s.stack { // the newest answer counts
@@ -402,8 +401,8 @@ func incidentsShown(s *state, d *data) int {
 	return min(len(d.incidents.list), max(1, min(3, (s.height-12)/4)))
 }
 
-// incidentAt is the place of the incident that the cursor is on; below 0: on none. The row
-// above the first of a table is the last incident.
+// incidentAt returns the index of the incident at the cursor; negative: none. The row above the
+// first of a table is the last incident.
 func incidentAt(p *page, d *data) int {
 	if d.incidents == nil || p.cursor >= 0 {
 		return -1
@@ -411,7 +410,7 @@ func incidentAt(p *page, d *data) int {
 	return len(d.incidents.list) + p.cursor
 }
 
-// incidentLines pins the incidents, or says that there is none.
+// incidentLines shows the pinned incidents, or that there is none.
 func incidentLines(s *state, d *data) []line {
 	in := d.incidents
 	if d.reading { // of half a log nothing is known to be well, nor that it goes on
@@ -466,8 +465,8 @@ func incidentLines(s *state, d *data) []line {
 	return lines
 }
 
-// incidentWords are what an incident is, and its cause, in n columns: the cause says more than
-// the names of several providers, and more than the figures.
+// incidentWords returns the title of an incident and its cause in n columns. If there is no room
+// for all, the cause is worth more than the names of several providers, and more than the figures.
 func incidentWords(x *incident, n int, d *data) (text, cause string) {
 	since, figures, brief := " since "+minute(x.Since, d.now, d.location), ", "+x.Figures(), x.Short
 	cause = strings.TrimPrefix(x.Title, x.Short)
@@ -506,7 +505,7 @@ func cutTo(l line, n int) (out line) {
 	return append(out, span{strings.Repeat(" ", max(n, 0)), normal})
 }
 
-// changeWords are those of the comparison, where the table has a column for it.
+// changeWords returns the words of the comparison, if the table has a column for it.
 func (p *page) changeWords(d *data) (long, short string) {
 	if p.ans == nil || len(p.ans.table.rows) == 0 || !slices.ContainsFunc(p.ans.table.columns, func(c column) bool { return c.name == "change" }) {
 		return "", ""
@@ -514,8 +513,8 @@ func (p *page) changeWords(d *data) (long, short string) {
 	return p.ans.compared.words(d.now, d.location)
 }
 
-// tabsLines are the views, or the way to the page that is shown, and how it is sorted,
-// filtered and compared: at the right end, or on a line of its own where there is no room.
+// tabsLines shows the views, or the path to the page that is shown, and how it is sorted, filtered
+// and compared: at the right end, or on a line of its own if there is no room.
 func tabsLines(s *state, d *data) []line {
 	var l line
 	page := s.page()
@@ -570,7 +569,7 @@ func tabsLines(s *state, d *data) []line {
 	return []line{l, {{"    ", normal}, text}}
 }
 
-// tailLeast is how many lines of a screen the tail has at least, its head included.
+// tailLeast is the least number of lines of the tail, its head included.
 const tailLeast = 4
 
 // body is the table and the tail, or a text.
@@ -592,7 +591,7 @@ func body(s *state, d *data, room int) []line {
 	if len(folds) > 0 && room >= 2*tailLeast {
 		tail = min(max(tailLeast, room/3, room-len(rows)-1), len(folds)+1)
 	}
-	// What the row at the cursor says in full goes before failures that are long past.
+	// The full words of the row at the cursor are worth more than failures that are long past.
 	least := min(tail, tailLeast)
 	words := wholeWords(s, page, rows, min(room-1-len(rows)-least-1, wordsAtMost))
 	if len(words) > 0 {
@@ -612,11 +611,11 @@ func body(s *state, d *data, room int) []line {
 	return append(lines, tailLines(s, d, ans, folds, tail)...)
 }
 
-// wordsAtMost is how many lines the last words of the row at the cursor have in full.
+// wordsAtMost is the greatest number of lines for the full last words of the row at the cursor.
 const wordsAtMost = 4
 
-// wholeWords are the name and the last words of the row at the cursor, where the table has
-// them cut and there is room below it.
+// wholeWords returns the name and the last words of the row at the cursor, if the table shows them
+// cut and there is room below it.
 func wholeWords(s *state, page *page, rows []row, room int) (lines []line) {
 	at := page.at(rows)
 	if at < 0 || at >= len(rows) || room < 1 {
@@ -639,23 +638,23 @@ func wholeWords(s *state, page *page, rows []row, room int) (lines []line) {
 	return lines
 }
 
-// A laid is the columns of a table that a screen has room for.
+// A laid is the layout of a table: the columns that fit on the screen.
 type laid struct {
 	name, words int
 	columns     []int // their places in the table
 }
 
-// wordsLeast is what the last words have, where names come first.
+// wordsLeast is the least width of the last words if names come first.
 const wordsLeast = 12
 
-// leastName is what the name of a row has, if columns of figures have to go for it.
+// leastName is the least width of a row's name if columns of figures are left out for it.
 const leastName = 12
 
-// measuredAtMost is of how many rows a screen measures the names.
+// measuredAtMost is the number of rows whose names are measured.
 const measuredAtMost = 200
 
-// layOut shares the columns of the screen: the figures have theirs, the name what it
-// needs up to a third, the last words the rest.
+// layOut divides the width of the screen: the figures get theirs, the name what it needs up to a
+// third, the last words the rest.
 func layOut(page *page, rows []row, total int) laid {
 	var l laid
 	t := &page.ans.table
@@ -700,8 +699,7 @@ func layOut(page *page, rows []row, total int) laid {
 	return l
 }
 
-// tableLines is the head of a table and as many rows as there is room for, the one at the
-// cursor among them.
+// tableLines returns the head of a table and as many rows as fit, among them the one at the cursor.
 func tableLines(s *state, d *data, page *page, rows []row, room int) []line {
 	t := &page.ans.table
 	l := layOut(page, rows, s.width)
@@ -749,7 +747,7 @@ func tableLines(s *state, d *data, page *page, rows []row, room int) []line {
 	return lines
 }
 
-// drawn is the name of a row as the screen has it.
+// drawn returns the name of a row as it is drawn.
 func (x *row) drawn() string {
 	if x.name == "" {
 		return "(no domain)"
@@ -795,7 +793,7 @@ func rowLine(page *page, x *row, mark span, l laid, here bool) line {
 	return line{{whole, chosen}}
 }
 
-// tailLines is the newest failures, folded.
+// tailLines returns the newest failures, folded.
 func tailLines(s *state, d *data, ans *answer, folds []fold, room int) []line {
 	title := "last failures, folded"
 	if len(ans.recent) == recentAtMost {
@@ -828,7 +826,7 @@ func tailLines(s *state, d *data, ans *answer, folds []fold, room int) []line {
 	return lines
 }
 
-// textBody is a text that is scrolled.
+// textBody returns the visible part of a text.
 func textBody(s *state, page *page) []line {
 	if page.kind == pageMessage && page.ans == nil {
 		return []line{{{"  asking", faint}}}
@@ -872,7 +870,8 @@ const (
 	footLeaves = 5 // lines that a foot with a command leaves of a screen: it is to be whole
 )
 
-// footLines are the keys, what is typed, or what was just done, whole where there is room.
+// footLines returns the keys, what is typed, or the result of the last key, in full if there is
+// room.
 func footLines(s *state) (lines []line) {
 	switch {
 	case s.typing:
@@ -923,7 +922,7 @@ func footLines(s *state) (lines []line) {
 	}
 }
 
-// spanShort is a length of time as the options write it.
+// spanShort formats a length of time as the options write it.
 func spanShort(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -936,7 +935,7 @@ func spanShort(d time.Duration) string {
 	return fmt.Sprintf("%dm", d/time.Minute)
 }
 
-// clock is a time of day, with the date where it is not today.
+// clock formats a time of day, with the date if it is not today.
 func clock(t, now time.Time, loc *time.Location) string {
 	t, now = t.In(loc), now.In(loc)
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {

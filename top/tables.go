@@ -30,7 +30,7 @@ func changeOf[T any](b *both[T], sum func(list []T, add func(name string, n int6
 	return c
 }
 
-// cell is the change of a row.
+// cell returns the change of a row.
 func (c change) cell(name string) cell {
 	switch d := c[name]; {
 	case c == nil:
@@ -44,7 +44,8 @@ func (c change) cell(name string) cell {
 	}
 }
 
-// lastOf is the newest of some failures, the newest first, by a key.
+// lastOf returns the newest failure for each key; the failures are in the order of the newest
+// first.
 func lastOf(recent []store.Attempt, key func(*store.Attempt) string) map[string]*store.Attempt {
 	last := map[string]*store.Attempt{}
 	for i := range recent {
@@ -55,7 +56,7 @@ func lastOf(recent []store.Attempt, key func(*store.Attempt) string) map[string]
 	return last
 }
 
-// sayings are the distinct reasons and replies of what rows count, by the row.
+// sayings are the distinct reasons and replies among the attempts that a row counts, by the row.
 type sayings map[string]map[string]bool
 
 func (s sayings) add(key string, texts ...string) {
@@ -85,13 +86,13 @@ func (s sayings) cells(list []store.Cell, key func(*store.Cell) string) {
 	}
 }
 
-// of joins those of a row in lower case.
+// of returns those of a row, joined, in lower case.
 func (s sayings) of(key string) string {
 	return strings.Join(slices.Sorted(maps.Keys(s[key])), "  ")
 }
 
-// setLast gives a row its last failure and words; where it is not among the newest
-// failures, the reason has to do.
+// setLast gives a row its last failure and words. If the failure is not among the newest ones, the
+// words are the reason.
 func (x *row) setLast(last *store.Attempt) {
 	x.last = last
 	if last != nil {
@@ -101,8 +102,8 @@ func (x *row) setLast(last *store.Attempt) {
 	}
 }
 
-// replyText is what was answered in one line, beginning with its code; of what was not
-// answered at all it is the reason in brackets.
+// replyText returns a reply in one line, beginning with its code; the reason in brackets if nothing
+// was answered.
 func replyText(a *store.Attempt) string {
 	if a.Response == "" {
 		return reasonText(a.Reason)
@@ -124,8 +125,8 @@ func reasonText(r bounce.Reason) string {
 	return "(" + judge.ReasonText(r).Title + ")"
 }
 
-// places is the table of providers or domains, with those that mail waits for and where nothing
-// was tried last.
+// places returns the table of providers or domains, with those that mail waits for and those where
+// nothing was tried last.
 func places(now []store.Cell, compared *both[store.Cell], v view, recent []store.Attempt, queued []store.Queued) tableData {
 	t := tableData{name: "provider", words: "last words", empty: "no mail in this window", key: 5, columns: []column{
 		{name: "attempts", width: 8},
@@ -206,7 +207,7 @@ func places(now []store.Cell, compared *both[store.Cell], v view, recent []store
 	return t
 }
 
-// failedTable is a table of failures by one key.
+// failedTable returns a table of failures by one key.
 func failedTable(name string, now []store.Cell, compared *both[store.Cell]) tableData {
 	t := tableData{name: name, words: "last words", empty: "no failure in this window", columns: []column{
 		{name: "failed", width: 7}, {name: "soft", width: 6}, {name: "hard", width: 6}, {name: "change", width: 7},
@@ -246,7 +247,7 @@ func reasonsTable(now []store.Cell, compared *both[store.Cell], recent []store.A
 	return t
 }
 
-// markOf is the mark of failures with one reason: whether it is about us.
+// markOf returns the mark of failures with one reason: whether the reason is about us.
 func markOf(r bounce.Reason) string {
 	if r.RefusesSender() {
 		return report.MarkRefuses
@@ -276,7 +277,7 @@ func senderOf(a *store.Attempt) string {
 	return a.Sender
 }
 
-// repliesTable is what was answered, whoever answered it.
+// repliesTable returns the replies, whoever answered.
 func repliesTable(now []store.Reply, compared *both[store.Reply], recent []store.Attempt) tableData {
 	t := tableData{name: "reply", words: "text", empty: "no failure in this window", columns: []column{
 		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "change", width: 7}, {name: "reason", width: 15, words: true},
@@ -336,13 +337,13 @@ func codes(code uint16, enhanced bounce.EnhancedCode) string {
 	return cmp.Or(s, "no code")
 }
 
-// buckets of age in minutes, those of qshape(1).
+// buckets are the ages of qshape(1), in minutes.
 var buckets = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
 
-// waitsAll stands for all that waits.
+// waitsAll stands for all queued recipients.
 const waitsAll = "(all)"
 
-// waitsFor is who a queued recipient waits for.
+// waitsFor returns the provider that a queued recipient waits for.
 func waitsFor(q *store.Queued, routes *report.Routes) string {
 	if q.RelayHost == "" && q.RecipientDomain == "" {
 		return q.Agent
@@ -357,7 +358,7 @@ func queuedSince(q *store.Queued) time.Time {
 	return q.Arrived
 }
 
-// queueTable is the queue by who it waits for and by age: qshape's table.
+// queueTable returns the queue by provider and by age: qshape's table.
 func queueTable(list []store.Queued, routes *report.Routes, now time.Time) tableData {
 	t := tableData{name: "waits for, min", words: "last words", empty: "nothing waits, as far as the log goes", columns: []column{{name: "all", width: 6}}}
 	for _, b := range buckets {
@@ -410,7 +411,7 @@ type group struct {
 	last          *store.Attempt
 }
 
-// grouped folds failures, the newest first, by a key; other is what is told apart in each.
+// grouped groups failures, the newest first, by a key; other distinguishes them within a group.
 func grouped(list []store.Attempt, key, other func(*store.Attempt) string) (names []string, of map[string]*group) {
 	of = map[string]*group{}
 	for i := range list {
@@ -446,7 +447,7 @@ func recipientOf(a *store.Attempt) string { return a.Recipient }
 
 func templateOf(a *store.Attempt) string { return bounce.TemplateOf(&a.Delivery).Text }
 
-// repliesOf is the replies of one place.
+// repliesOf returns the replies of one place.
 func repliesOf(list []store.Attempt, p place, now time.Time, loc *time.Location) tableData {
 	t := tableData{name: "reply", words: "last words", empty: "no failure in this window", columns: []column{
 		{name: "failed", width: 7}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "recipients", width: 10}, {name: "reason", width: 15, words: true}, {name: "last", width: 8, words: true, least: 100},
@@ -467,7 +468,7 @@ func repliesOf(list []store.Attempt, p place, now time.Time, loc *time.Location)
 	return t
 }
 
-// recipientsOf is who got the replies of one place.
+// recipientsOf returns the recipients of the replies of one place.
 func recipientsOf(list []store.Attempt, p place, now time.Time, loc *time.Location) tableData {
 	t := tableData{name: "recipient", words: "last words", empty: "no failure in this window", nameFirst: true, columns: []column{
 		{name: "failed", width: 6}, {name: "soft", width: 6, least: 100}, {name: "hard", width: 6, least: 100}, {name: "messages", width: 8, least: 100}, {name: "last", width: 8, words: true},
@@ -488,7 +489,7 @@ func recipientsOf(list []store.Attempt, p place, now time.Time, loc *time.Locati
 	return t
 }
 
-// failuresOf are the newest failures.
+// failuresOf returns the newest failures.
 func failuresOf(recent []store.Attempt) []failure {
 	list := make([]failure, len(recent))
 	for i := range recent {
@@ -508,8 +509,7 @@ func (x *failure) has(word string) bool {
 	return false
 }
 
-// folded folds failures, the newest first, that have one outcome and that one provider
-// answered alike.
+// folded groups failures, the newest first, that have one outcome and one answer of one provider.
 func folded(recent []failure, wanted func(*failure) bool) (tail []fold) {
 	type key struct {
 		provider, template string

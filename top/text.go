@@ -11,10 +11,10 @@ import (
 	"bouncelog/internal/table"
 )
 
-// textAtMost is how much of a stranger's text is looked at, in bytes: no screen shows more.
+// textAtMost is how much of a remote server's text is used, in bytes: no screen shows more.
 const textAtMost = 2000
 
-// clean is table.Clean with tabs as escapes: a name with a tab is not one with a blank.
+// clean is table.Clean with tabs as escapes: a name with a tab differs from one with a blank.
 func clean(s string) string { return table.Clean(strings.ReplaceAll(s, "\t", `\t`)) }
 
 // plain makes a stranger's text fit for one line of a screen: clean, and as escapes too
@@ -71,7 +71,7 @@ func leftward(r rune) bool {
 	return 0x590 <= r && r <= 0x8ff || 0xfb1d <= r && r <= 0xfdff || 0xfe70 <= r && r <= 0xfeff || 0x10800 <= r && r <= 0x10fff || 0x1e800 <= r && r <= 0x1efff
 }
 
-// width is how many columns a text takes, of which plain has made sure.
+// width returns the number of columns of a plain text.
 func width(s string) int { return ansi.StringWidthWc(s) }
 
 // fit makes a plain text exactly n columns wide: cut with an ellipsis, or filled up.
@@ -95,8 +95,8 @@ func right(s string, n int) string {
 	return fit(s, n)
 }
 
-// wrap folds a plain text at blanks into lines of at most n columns; a word that is
-// longer is broken. What fits stays as it is.
+// wrap folds a plain text at blanks into lines of at most n columns. A longer word is broken. A
+// text that fits is not changed.
 func wrap(s string, n int) (lines []string) {
 	if s = strings.TrimLeft(s, " "); width(s) <= n {
 		return []string{s}
@@ -121,8 +121,8 @@ func wrap(s string, n int) (lines []string) {
 // bars are the heights of a sparkline, from nothing to its highest.
 var bars = []rune("▁▂▃▄▅▆▇█")
 
-// sparkline draws counts in n columns, each the mean of as many counts, or of one more where
-// n does not divide them. What is not zero is higher than what is.
+// sparkline draws counts in n columns, each the mean of as many counts, or of one more if n does
+// not divide them. A value above zero is drawn higher than zero.
 func sparkline(counts []int64, n int) string {
 	if n <= 0 || len(counts) == 0 {
 		return ""
@@ -148,8 +148,7 @@ func sparkline(counts []int64, n int) string {
 	return string(line)
 }
 
-// number writes a count, and one that
-// does not fit in n columns in thousands (k) or millions (M).
+// number formats a count; in thousands (k) or millions (M) if it does not fit in n columns.
 func number(c int64, n int) string {
 	s := strconv.FormatInt(c, 10)
 	for _, unit := range []struct {

@@ -1,14 +1,14 @@
-// Package top shows in a terminal what the mail does right now: rates, incidents, who
-// refuses, why, and the way down to one message.
+// Package top shows in a terminal what the mail does right now: rates, incidents, who refuses, why,
+// and the way down to one message.
 //
-// It only reads. A screen asks its store one question ([question]) and gets one value
-// ([answer], window.go); the keys make a [state] (keys.go); both together make a frame
-// (screen.go). Nothing of these three knows a terminal, a clock or a database: those are
-// handed in (model.go), so a test has the same frame as a terminal.
+// It only reads. A screen asks its store one question ([question]) and gets one value ([answer],
+// window.go); the keys make a [state] (keys.go); both together make a frame (screen.go). None of
+// these three has access to a terminal, a clock or a database: model.go passes those in, so a test
+// draws the same frame as a terminal.
 //
-// Nothing is asked while nothing is stored: the store is asked for its version once a
-// second (store.Watcher). While much is stored, a question is put again after ten times
-// the processor time that it took, and keys never wait for an answer.
+// Nothing is asked while nothing is stored: the store is asked for its version once a second
+// (store.Watcher). While much is stored, a question is asked again after ten times the CPU time
+// that it took, and keys never wait for an answer.
 package top
 
 import (
@@ -33,18 +33,18 @@ type Options struct {
 	// Read and Watch are those of a store.Store and a store.Watcher.
 	Read  func(context.Context) (store.Reader, error)
 	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
-	// Behind is how many bytes of a followed log are not read yet; nil: a database.
+	// Behind returns the number of unread bytes of a followed log; nil: a database.
 	Behind func() int64
-	// News is what happened to a followed log, until it is no news any more, and whether
-	// something is wrong with it; nil: a database.
+	// News returns the last event of a followed log while it is new, and whether something is wrong
+	// with the log; nil: a database.
 	News func() (text string, bad bool)
-	// Left is when lines that were read left a followed log, as it was rotated or truncated;
-	// zero: they did not. nil: a database.
+	// Left returns when lines that were read disappeared from a followed log, because it was
+	// rotated or truncated; zero: never. nil: a database.
 	Left    func() time.Time
 	Explain func(*bounce.Delivery) judge.Explanation
 	Now     func() time.Time // nil: time.Now
-	// Work is the processor time that this process has spent, by which the cost of a question
-	// is known; nil: the store works elsewhere, and the time until an answer counts.
+	// Work returns the CPU time of this process, which measures the cost of a question; nil: the
+	// store works elsewhere, and the time until an answer counts.
 	Work func() time.Duration
 
 	Location   *time.Location
@@ -65,7 +65,7 @@ type Options struct {
 	Colour       bool
 }
 
-// onlyWords says what a filter selects.
+// onlyWords returns what a filter selects, in words.
 func onlyWords(f *store.Filter) string {
 	var words []string
 	for _, x := range [...]struct{ what, value string }{
@@ -78,10 +78,10 @@ func onlyWords(f *store.Filter) string {
 	return strings.Join(words, ", ")
 }
 
-// Views are the names of the tables, in the order of their keys.
+// Views returns the names of the tables, in the order of their keys.
 func Views() []string { return viewNames[:] }
 
-// Windows are the lengths of time that can be shown, in the words of the options.
+// Windows returns the lengths of time that can be shown, in the words of the options.
 func Windows() (words []string) {
 	for _, w := range windows {
 		words = append(words, spanShort(w))
@@ -89,7 +89,7 @@ func Windows() (words []string) {
 	return words
 }
 
-// state is the first one.
+// state returns the first state.
 func (o *Options) state(width, height int) (*state, error) {
 	s := &state{
 		width: width, height: height, stack: []page{{kind: pageTable}}, window: 2,
@@ -116,13 +116,13 @@ func (o *Options) state(width, height int) (*state, error) {
 	return s, nil
 }
 
-// ErrSort is that Options.Sort names no column of the page that is shown.
+// ErrSort means that Options.Sort is no column of the page that is shown.
 var ErrSort = errors.New("unknown column")
 
-// ErrOpen is that Options.Open names what cannot be opened there.
+// ErrOpen means that Options.Open names something that cannot be opened there.
 var ErrOpen = errors.New("cannot be opened")
 
-// Check says what is wrong with the options: ErrOpen.
+// Check returns an error for impossible options: ErrOpen.
 func (o *Options) Check() error {
 	_, err := o.state(80, 24)
 	return err
@@ -147,7 +147,7 @@ func (o *Options) data() *data {
 	return d
 }
 
-// look asks for what is known of a followed log now.
+// look reads the present state of a followed log.
 func (d *data) look(o *Options) {
 	if o.Behind != nil {
 		d.behind = o.Behind()

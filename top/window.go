@@ -41,7 +41,7 @@ const (
 	pageText                   // text that needs no store: an explanation, an incident, help
 )
 
-// A place is what a page is narrowed to. Empty fields select everything.
+// A place is what a page is limited to. Empty fields select everything.
 type place struct {
 	provider string
 	domain   string
@@ -56,14 +56,15 @@ type place struct {
 	recipient     string // of it, at whom the trace opens
 }
 
-// is reports whether a name of the place is another one. On a command line a name is as it
-// is drawn: what no terminal may see is an escape there, and two are one that are drawn alike.
+// is reports whether two names are the same for a place. A command line has names as they are
+// drawn: characters that no terminal may get are escapes there, and two names that are drawn alike
+// are one.
 func (p *place) is(name, other string) bool {
 	return name == other || p.escaped && plain(name) == plain(other)
 }
 
-// A question is what a screen asks the store. Two that are equal have the same answer
-// while nothing is stored.
+// A question is what a screen asks the store. Equal questions have the same answer while nothing is
+// stored.
 type question struct {
 	kind   kind
 	view   view
@@ -71,7 +72,7 @@ type question struct {
 	window time.Duration
 }
 
-// An answer is the data of one screen: all that it shows of the store, as a value.
+// An answer is the data of one screen, as a value.
 type answer struct {
 	question
 	stamp
@@ -102,7 +103,7 @@ type tableData struct {
 	rows    []row
 	note    string
 	empty   string
-	// nameFirst says that names are worth more room than the last words.
+	// nameFirst means that names are worth more room than the last words.
 	nameFirst bool
 }
 
@@ -124,20 +125,21 @@ type cell struct {
 	text string // instead of n
 }
 
-// A failure is one of the newest, with what the tail folds it by.
+// A failure is one of the newest, with the values that the tail groups it by.
 type failure struct {
 	*store.Attempt
 	provider, template string
 }
 
-// A fold is failures with one outcome and one answer of one provider: one line of the tail.
+// A fold is a group of failures with one outcome and one answer of one provider: one line of the
+// tail.
 type fold struct {
 	*failure // the last
 	n        int
 }
 
-// rates are the attempts in steps of time, the oldest first. The first step began before
-// the window did, and has only what is in the window; the last one runs.
+// rates are the attempts in steps of time, the oldest first. The first step began before the window
+// did, and counts only what is in the window; the last step is not over.
 type rates struct {
 	end                   time.Time // of the last step
 	step                  time.Duration
@@ -145,7 +147,7 @@ type rates struct {
 	delivered, soft, hard []int64
 }
 
-// at moves rates on to now: where nothing was stored since, nothing was tried.
+// at moves rates on to now: if nothing was stored since, nothing was tried.
 func (r rates) at(now time.Time) rates {
 	if r.step <= 0 || now.Before(r.end) {
 		return r
@@ -157,24 +159,23 @@ func (r rates) at(now time.Time) rates {
 	return r
 }
 
-// course is the steps that are drawn: as many as the window has, so not the first, where
-// that is not whole.
+// course returns the steps that are drawn: as many as the window has, so not the first if that is
+// incomplete.
 func (r rates) course(counts []int64) []int64 { return counts[max(len(counts)-r.whole, 0):] }
 
-// leastRated is the time that a rate is the mean of at least: a few attempts in some seconds
-// are not hundreds a minute.
+// leastRated is the shortest time for the mean of a rate: a few attempts in some seconds are not
+// hundreds a minute.
 const leastRated = time.Minute
 
-// recent is how many steps a rate is the mean of: the last twelfth of the window, but
-// leastRated at least, and the step that runs.
+// recent returns the number of steps for the mean of a rate: the last twelfth of the window, but at
+// least leastRated, and the step that is not over.
 func (r rates) recent() int {
 	least := int((leastRated+r.step-1)/max(r.step, 1)) + 1
 	return min(max((len(r.delivered)+10)/12+1, least), len(r.delivered))
 }
 
-// perMinute is the mean of the recent steps, of the time that has passed and that the logs,
-// from first to last, cover; known is false where they cover nothing of it, or less than
-// leastRated.
+// perMinute returns the mean of the recent steps, over the time that has passed and that the logs,
+// from first to last, cover. known is false if they cover less than leastRated.
 func (r rates) perMinute(counts []int64, now, first, last time.Time) (mean float64, known bool) {
 	n := r.recent()
 	began := r.end.Add(-time.Duration(n) * r.step)
@@ -197,8 +198,8 @@ func (r rates) perMinute(counts []int64, now, first, last time.Time) (mean float
 // windows are the lengths that + and - choose between.
 var windows = []time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour}
 
-// stepOf is the step of a window's rates: up to four hours a sixtieth, else an hour, by
-// which a store counts without reading attempts.
+// stepOf returns the step of a window's rates: up to four hours a sixtieth, else an hour, which a
+// store counts without reading attempts.
 func stepOf(window time.Duration) time.Duration {
 	if window >= 24*time.Hour {
 		return time.Hour
@@ -206,7 +207,7 @@ func stepOf(window time.Duration) time.Duration {
 	return max(window/60, time.Second)
 }
 
-// What bounds a question.
+// Limits of a question.
 const (
 	recentAtMost = 500    // failures that the tail and the last words are taken from
 	readAtMost   = 5_000  // failures that are read for replies and recipients of a place
@@ -214,7 +215,7 @@ const (
 	traceAtMost  = 500    // attempts of a message
 )
 
-// An asker asks a store for answers. It keeps the counts of past steps, and nothing else.
+// An asker asks a store. It keeps the counts of past steps, and nothing else.
 type asker struct {
 	o     *Options
 	steps map[int64][3]int64 // delivered, soft and hard by the step's begin
@@ -226,7 +227,7 @@ type asker struct {
 
 var failedOutcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 
-// ask answers a question at a time.
+// ask answers one question at a time.
 func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Time) (*answer, error) {
 	ans := &answer{question: q, held: now}
 	if !a.o.Until.IsZero() {
@@ -291,9 +292,9 @@ func (a *asker) ask(ctx context.Context, r store.Reader, q question, now time.Ti
 	return ans, err
 }
 
-// attempts lists the newest attempts that match f, the newest first. It looks for them in the
-// end of the period first, since a store may read all attempts of a period for the newest of
-// it: 20 ms against 250 for the newest 500 of 86,000 failures.
+// attempts returns the newest attempts that match f, the newest first. It searches the end of the
+// period first, since a store may read all attempts of a period for its newest: 20 ms against 250
+// for the newest 500 of 86,000 failures.
 func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (list []store.Attempt, err error) {
 	since := f.Since
 	for part := time.Minute; ; part *= 8 {
@@ -313,9 +314,8 @@ func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (l
 	}
 }
 
-// rates counts the steps of a period up to what the clock has reached. A step that is over
-// is asked for once, unless the sum shows that something older was stored since; total -1:
-// the sum is not known.
+// rates counts the steps of a period up to now. A step that is over is counted once, unless the sum
+// shows that something older was stored since; total -1: the sum is not known.
 func (a *asker) rates(ctx context.Context, r store.Reader, p period, total int64) (rates, error) {
 	step := stepOf(p.length())
 	if a.step != step || a.steps == nil {
@@ -378,7 +378,7 @@ func (a *asker) rates(ctx context.Context, r store.Reader, p period, total int64
 	}
 }
 
-// both are the counts of the two parts that are compared.
+// both returns the counts of the two compared periods.
 type both[T any] struct{ now, then []T }
 
 // countStep counts what was delivered, soft and hard.
@@ -404,8 +404,7 @@ func countHours(ctx context.Context, r store.Reader, f store.Filter) (map[int64]
 	return hours, err
 }
 
-// view fills in the table of a view, and returns how many attempts it adds up to; -1: it
-// does not say.
+// view fills the table of a view, and returns the number of attempts in it; -1: not known.
 func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *answer, recent []store.Attempt) (total int64, err error) {
 	c := ans.compared
 	count := func(by ...store.Dimension) (now []store.Cell, b *both[store.Cell], err error) {
@@ -484,21 +483,22 @@ func (a *asker) view(ctx context.Context, r store.Reader, f store.Filter, ans *a
 	return -1, nil
 }
 
-// queue is what is queued now and was deferred first before a period's end. What has left the
-// queue since is not in it: a store keeps no queue of the past.
+// queue returns what is queued now and was first deferred before a period's end. A message that has
+// left the queue since is missing: a store keeps no queue of the past.
 func (a *asker) queue(ctx context.Context, r store.Reader, p period) ([]store.Queued, error) {
 	f := a.o.Filter
 	f.QueuedBefore = p.until
 	return r.Queue(ctx, f, queuedAtMost)
 }
 
-// routesOf say which provider what reached no relay counts to, as in the table of providers.
+// routesOf returns the provider that attempts without a relay count for, as in the table of
+// providers.
 func routesOf(ctx context.Context, r store.Reader, f store.Filter) (*report.Routes, error) {
 	cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
 	return report.RoutesOf(cells), err
 }
 
-// waiting is the recipients that wait for one provider.
+// waiting returns the recipients that wait for one provider.
 func (a *asker) waiting(ctx context.Context, r store.Reader, f store.Filter, ans *answer) error {
 	list, err := a.queue(ctx, r, ans.period)
 	if err != nil {
@@ -528,10 +528,10 @@ func (a *asker) waiting(ctx context.Context, r store.Reader, f store.Filter, ans
 	return nil
 }
 
-// longestQueued is the part of a queue that is too long to be read as a whole.
+// longestQueued returns the part of a queue that is too long to be read as a whole.
 var longestQueued = fmt.Sprintf("the %d that wait longest", queuedAtMost)
 
-// queueNote says which part of the queue a table has.
+// queueNote returns which part of the queue a table shows.
 func (a *asker) queueNote(n int) string {
 	var notes []string
 	if !a.o.Until.IsZero() {
@@ -543,12 +543,12 @@ func (a *asker) queueNote(n int) string {
 	return strings.Join(notes, ", ")
 }
 
-// selectsAtMost is how many questions are put for the failures of one provider. Where more
-// would be needed, all failures are read, and most left out.
+// selectsAtMost is the greatest number of questions for the failures of one provider. If more would
+// be needed, all failures are read, and most are left out.
 const selectsAtMost = 8
 
-// failures reads the newest failures of a place in a period, the newest first; cut: there
-// may be more.
+// failures returns the newest failures of a place in a period, the newest first; cut: there may be
+// more.
 func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p place) (list []store.Attempt, cut bool, err error) {
 	failed := f
 	failed.Outcomes = failedOutcomes
@@ -602,9 +602,9 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 	return list, cut, nil
 }
 
-// providerFilters select the failures that count to a provider, among those of others;
-// of tells them apart. They count as in the table of providers: what reached no relay
-// counts to the provider that most mail to its domain goes to.
+// providerFilters select the failures that count for a provider, among those of others; of
+// distinguishes them. They count as in the table of providers: attempts without a relay count for
+// the provider that most mail to their domain goes to.
 func providerFilters(ctx context.Context, r store.Reader, f, failed store.Filter, name string) (filters []store.Filter, of func(*store.Attempt) bool, err error) {
 	cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
 	if err != nil {
@@ -639,7 +639,7 @@ func providerFilters(ctx context.Context, r store.Reader, f, failed store.Filter
 	return filters, of, nil
 }
 
-// message is everything that happened to one message.
+// message returns all events of one message.
 func (a *asker) message(ctx context.Context, r store.Reader, ans *answer) error {
 	f := store.Filter{Host: ans.place.host}
 	list, err := report.Trace(ctx, r, f, ans.place.queueID, traceAtMost)
