@@ -154,7 +154,7 @@ func TestAlarms(t *testing.T) {
 			join(regular(12, 7, news, users, "mx1.mail.protection.outlook.com"),
 				refused(6, 6, 7*day, news, users, "mx1.mail.protection.outlook.com", said("550 5.7.1 Unfortunately, messages from [203.0.113.25] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3140).")),
 				refused(6, 6, 7*day+2*time.Hour, news, users, "mx1.mail.protection.outlook.com", said("451 4.7.650 The mail server [203.0.113.25] has been temporarily rate limited due to IP reputation."))),
-			[]answer{{"confirmed", "ip", "shop.example", "outlook.com"}},
+			[]answer{{"confirmed", "reputation", "shop.example", "outlook.com"}},
 		},
 		{
 			"a public list beside a provider's reputation is another cause",

@@ -60,39 +60,46 @@ var floodReasons = bounce.Reasons(func(r bounce.Reason) bool {
 
 // A flood is an account that may flood, and what is known of it.
 type flood struct {
-	account string
-	client  bool    // account is an address
-	days    []int   // that follow one another, in days since 1970
-	usual   float64 // recipients returned to the account a day before
-	short   bool    // the store covers fewer than floodPast days before
+	account  string
+	client   bool    // account is an address
+	days     []int   // that follow one another, in days since 1970
+	returned int64   // recipients, on these days
+	usual    float64 // recipients returned to the account a day before
+	short    bool    // the store covers fewer than floodPast days before
 
-	// What was returned to the account, as far as it was read.
-	returned, invalid int64 // attempts; of these, those whose reason is about the address
-	first, last       time.Time
-	messages          map[uint64]bool
-	recipients        map[uint64]bool
-	senders, domains  map[string]bool // domains of senders and recipients
-	providers         map[string]bool
-	reasons           map[bounce.Reason]int
-	hours             []Hour
-	texts             []*store.Attempt // some
+	// What was returned to the account, as far as it was read, on these days and, of them, in
+	// the period.
+	whole, shown     returns
+	invalid          int64           // attempts whose reason is about the address
+	senders, domains map[string]bool // domains of senders and recipients
+	providers        map[string]bool
+	reasons          map[bounce.Reason]int
+	texts            []*store.Attempt // some, of the period
 
 	// Of the sender domains: messages, recipients that were reached, messages a day before.
 	tried, arrived, usualTried int64
 }
 
+// returns is mail that was returned.
+type returns struct {
+	attempts             int64
+	first, last          time.Time
+	messages, recipients map[uint64]bool
+	hours                []Hour
+}
+
 // A floodSearch looks for floods.
 type floodSearch struct {
-	s    store.Reader
-	f    store.Filter
-	o    Thresholds
-	all  store.Span // of the store
-	last time.Time  // of it, or the end of the period
+	s   store.Reader
+	f   store.Filter
+	o   Thresholds
+	all store.Span // of the store
+	end moment     // see endOf
 }
 
 // findFloods finds the accounts that flood among the attempts that match f; none where f
 // selects by recipient, relay or reason, since shares of that prove nothing.
-func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) (found []Problem, err error) {
+func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment) (found []Problem, err error) {
 	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
 		return nil, nil
 	}
@@ -100,10 +107,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	if err != nil || all.IsZero() {
 		return nil, err
 	}
-	x := &floodSearch{s: s, f: f, o: o, all: all, last: all.Last}
-	if !f.Until.IsZero() && f.Until.Before(x.last) {
-		x.last = f.Until
-	}
+	x := &floodSearch{s: s, f: f, o: o, all: all, end: end}
 	cells, err := x.returned(ctx)
 	if err != nil {
 		return nil, err
@@ -112,19 +116,23 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	for _, by := range [...]store.Dimension{store.BySASLUser, store.ByClient} {
 		list = append(list, x.candidates(cells, by)...)
 	}
+	list = slices.DeleteFunc(list, func(c *flood) bool { return !dayTime(c.days[len(c.days)-1] + 1).After(f.Since) })
 	slices.SortStableFunc(list, func(a, b *flood) int { return cmp.Compare(b.returned, a.returned) })
 	list = list[:min(len(list), floodsWeighed)]
 	if err := x.read(ctx, list); err != nil {
 		return nil, err
 	}
 	for _, c := range list {
-		if is, err := x.isFlood(ctx, c); err != nil || !is {
-			if err != nil {
-				return nil, err
-			}
+		if c.shown.attempts == 0 {
 			continue
 		}
-		found = append(found, c.problem(x))
+		is, err := x.isFlood(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			found = append(found, c.problem(x))
+		}
 	}
 	return found, nil
 }
@@ -184,7 +192,7 @@ func (x *floodSearch) candidates(cells []store.Cell, by store.Dimension) (list [
 				}
 			}
 			usual := float64(before) / float64(max(days, 1))
-			if float64(n) < floodTimes*usual || !x.f.Since.IsZero() && dayTime(day+1).Before(x.f.Since) {
+			if float64(n) < floodTimes*usual {
 				continue
 			}
 			if c == nil || c.days[len(c.days)-1] != day-1 {
@@ -205,13 +213,10 @@ func ownClient(client string) bool {
 	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
 }
 
-// during selects some days.
+// during selects some days, to the end of the period at most.
 func (x *floodSearch) during(first, last int) store.Filter {
 	f := x.f
 	f.Since, f.Until = dayTime(first), dayTime(last+1)
-	if x.f.Since.After(f.Since) {
-		f.Since = x.f.Since
-	}
 	if !x.f.Until.IsZero() && x.f.Until.Before(f.Until) {
 		f.Until = x.f.Until
 	}
@@ -228,8 +233,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	type days struct{ first, last int }
 	groups := map[days]map[account]*flood{}
 	for _, c := range list {
-		c.messages, c.recipients, c.senders, c.domains, c.providers = map[uint64]bool{}, map[uint64]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
-		c.reasons, c.returned = map[bounce.Reason]int{}, 0
+		c.senders, c.domains, c.providers, c.reasons = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[bounce.Reason]int{}
 		k := days{c.days[0], c.days[len(c.days)-1]}
 		if groups[k] == nil {
 			groups[k] = map[account]*flood{}
@@ -240,39 +244,50 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	for k, group := range groups {
 		f := x.during(k.first, k.last)
 		f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
-		for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodAttempts}) {
-			if err != nil {
-				return err
+		before := f // the period
+		before.Until, f.Since = x.f.Since, later(f.Since, x.f.Since)
+		for _, f := range [...]store.Filter{before, f} {
+			if !f.Since.Before(f.Until) {
+				continue
 			}
-			who := account{a.SASLUser, false}
-			if a.SASLUser == "" {
-				who = account{a.ClientIP, true}
-			}
-			if c := group[who]; c != nil {
-				c.add(a, seed)
+			for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodAttempts}) {
+				if err != nil {
+					return err
+				}
+				who := account{a.SASLUser, false}
+				if a.SASLUser == "" {
+					who = account{a.ClientIP, true}
+				}
+				if c := group[who]; c != nil {
+					c.add(a, seed, !a.Time.Before(x.f.Since))
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// add adds a failed attempt of a flood.
-func (c *flood) add(a *store.Attempt, seed maphash.Seed) {
-	hash := func(s string) uint64 { return maphash.String(seed, s) }
-	if c.first.IsZero() {
-		c.first = a.Time
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
 	}
-	c.last = a.Time
-	c.returned++
+	return a
+}
+
+// add adds a failed attempt of a flood, which may be in the period.
+func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
+	c.whole.add(a, seed)
+	if inPeriod {
+		c.shown.add(a, seed)
+		if len(c.texts) < evidenceShown {
+			copied := *a
+			c.texts = append(c.texts, &copied)
+		}
+	}
 	if a.Reason.AboutAddress() {
 		c.invalid++
 	}
 	c.reasons[a.Reason]++
-	c.hours = countHour(c.hours, momentOf(a.Time))
-	c.messages[hash(a.Host+"\x00"+a.QueueID)] = true
-	if len(c.recipients) < floodRecipients {
-		c.recipients[hash(a.Recipient)] = true
-	}
 	for _, to := range [...]struct {
 		set   map[string]bool
 		value string
@@ -281,15 +296,25 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed) {
 			to.set[to.value] = true
 		}
 	}
-	if len(c.texts) < evidenceShown {
-		copied := *a
-		c.texts = append(c.texts, &copied)
+}
+
+func (r *returns) add(a *store.Attempt, seed maphash.Seed) {
+	hash := func(s string) uint64 { return maphash.String(seed, s) }
+	if r.messages == nil {
+		r.first, r.messages, r.recipients = a.Time, map[uint64]bool{}, map[uint64]bool{}
+	}
+	r.last = a.Time
+	r.attempts++
+	r.hours = countHour(r.hours, momentOf(a.Time))
+	r.messages[hash(a.Host+"\x00"+a.QueueID)] = true
+	if len(r.recipients) < floodRecipients {
+		r.recipients[hash(a.Recipient)] = true
 	}
 }
 
 // isFlood weighs what was returned to an account against the mail of its sender domains.
 func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
-	if c.returned < floodReturned || len(c.domains) < floodDomains {
+	if c.whole.attempts < floodReturned || len(c.domains) < floodDomains {
 		return false, nil
 	}
 	first, days := x.past(c.days[0])
@@ -319,26 +344,27 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 			c.arrived += cell.Delivered
 		}
 	}
-	c.tried = max(c.tried, int64(len(c.messages)))
+	c.tried = max(c.tried, int64(len(c.whole.messages)))
 	if c.short {
-		return float64(c.returned) >= floodMost*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) && c.burst(), nil
+		return float64(c.whole.attempts) >= floodMost*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) && c.burst(), nil
 	}
 	usual := float64(before) / float64(days)
 	c.usualTried = int64(usual + 0.5)
-	return float64(c.returned) >= floodShare*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) &&
+	return float64(c.whole.attempts) >= floodShare*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) &&
 		float64(c.tried)/float64(len(c.days)) >= floodVolume*usual, nil
 }
 
 // burst reports whether half of what was returned came within floodBurst hours.
 func (c *flood) burst() bool {
-	for i := range c.hours {
+	hours := c.whole.hours
+	for i := range hours {
 		n := 0
-		for _, h := range c.hours[i:] {
-			if h.Time.Sub(c.hours[i].Time) < floodBurst*time.Hour {
+		for _, h := range hours[i:] {
+			if h.Time.Sub(hours[i].Time) < floodBurst*time.Hour {
 				n += h.Refused
 			}
 		}
-		if 2*int64(n) >= c.returned {
+		if 2*int64(n) >= c.whole.attempts {
 			return true
 		}
 	}
@@ -349,7 +375,7 @@ func (c *flood) burst() bool {
 // stolen password: nothing was refused as spam or for the sender, and it is of one sender
 // domain.
 func (c *flood) mayBeList() bool {
-	return !c.client && c.invalid == c.returned && len(c.senders) == 1
+	return !c.client && c.invalid == c.whole.attempts && len(c.senders) == 1
 }
 
 // problem puts a flood into words. Logins are in angle brackets, by which report --redact
@@ -373,13 +399,12 @@ func (c *flood) problem(x *floodSearch) Problem {
 	p := Problem{
 		Level: Likely, Reason: reason, Cause: causeFlood,
 		SenderDomains: list(c.senders), Domains: list(c.domains), Providers: list(c.providers), Addresses: []string{},
-		Since: c.first, Until: c.last, Ongoing: x.last.Sub(c.last) < x.o.Window,
-		Onset:    &Tried{Refused: len(c.messages), Tried: int(c.tried), Since: c.first, Until: c.last},
-		Attempts: c.returned, Messages: len(c.messages), Returned: len(c.messages), Recipients: len(c.recipients),
-		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: c.hours, Evidence: evidenceOf(c.texts),
+		Since: c.shown.first, Until: c.shown.last, Ongoing: x.end.sub(momentOf(c.shown.last)) < x.o.Window,
+		Attempts: c.shown.attempts, Messages: len(c.shown.messages), Returned: len(c.shown.messages), Recipients: len(c.shown.recipients),
+		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: c.shown.hours, Evidence: evidenceOf(c.texts),
 		Summary: fmt.Sprintf("%s sends many times its usual: mail to %s in %s was returned, %d of them because the address is invalid",
-			who, table.Count(c.returned, "recipient"), table.Count(int64(len(c.domains)), "domain"), c.invalid),
-		Why: fmt.Sprintf("It had %.0f returned recipients a day before, and its sender domains sent %d messages a day, now %d; %d of their recipients were reached.",
+			who, table.Count(c.whole.attempts, "recipient"), table.Count(int64(len(c.domains)), "domain"), c.invalid),
+		Why: fmt.Sprintf("It had %.0f returned recipients a day before, and its sender domains, whoever else writes from them, sent %d messages a day, now %d; %d of their recipients were reached.",
 			c.usual, c.usualTried, c.tried/int64(len(c.days)), c.arrived),
 		FirstCheck: check, OtherExplanation: "A mailing to a list that is old, bought or mistyped.",
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
@@ -387,10 +412,13 @@ func (c *flood) problem(x *floodSearch) Problem {
 		keys:        []key{{what: floodOf, sender: c.account}},
 		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,
 	}
+	if c.whole.first.Before(p.Since) {
+		p.FirstHeard = c.whole.first
+	}
 	p.Title = p.Short
 	if c.short {
 		p.Summary = strings.Replace(p.Summary, "sends many times its usual", "sends much mail that is returned", 1)
-		p.Why = fmt.Sprintf("%d of the recipients of its sender domains were reached meanwhile. There are fewer than %d days before to compare with.", c.arrived, floodPast)
+		p.Why = fmt.Sprintf("%d of the recipients of its sender domains, whoever else writes from them, were reached meanwhile. There are fewer than %d days before to compare with.", c.arrived, floodPast)
 	}
 	if c.mayBeList() {
 		p.FirstCheck = "Ask the owner whether a mailing to an old list was meant: then take the returned addresses off it (bouncelog suppress). If not, the password was stolen: change it, end its sessions, look at where it logged in from, and remove what is still queued of it (postqueue -p, exim -bp)."

@@ -23,7 +23,7 @@ const (
 // forwarded mail: what others wrote is judged, not what is sent from here.
 func (in *incident) markForwardedSpam() {
 	own := func(r *refusal) bool { return !r.Forwarded }
-	if in.refusals[0].Reason != bounce.Reputation || len(in.refusals) < 2 || slices.ContainsFunc(in.all, own) {
+	if in.all[0].Reason != bounce.Reputation || len(in.all) < 2 || slices.ContainsFunc(in.all, own) {
 		return
 	}
 	in.forwarded, in.spam, in.level = true, true, Likely
@@ -71,15 +71,15 @@ func (x *refusalSearch) isForwardedSpam(ctx context.Context, in *incident) (bool
 // readOriginals reads the addresses that some of the refused mail was forwarded from.
 func (in *incident) readOriginals(ctx context.Context, s store.Reader) error {
 	var refs []store.Ref
-	for _, i := range some(len(in.refusals)) {
-		r := in.refusals[i].sampled()
+	for _, i := range some(len(in.all)) {
+		r := in.all[i].sampled()
 		refs = append(refs, r.ref())
 	}
 	texts, err := s.Lookup(ctx, refs...)
 	if err != nil {
 		return err
 	}
-	in.allOriginals = len(refs) == len(in.refusals)
+	in.allOriginals = len(refs) == len(in.all)
 	for _, a := range texts {
 		switch {
 		case a == nil || a.OriginalRecipient == "":

@@ -6,10 +6,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/provider"
 	"bouncelog/store"
 )
 
@@ -27,8 +27,8 @@ type incident struct {
 	originals    []string // that spam was forwarded from, as far as they were read
 	allOriginals bool     // that is all of them
 
-	refusals []*refusal // of the period, at least one, in the order of time
-	all      []*refusal // from the onset on
+	refusals []*refusal // of the period, in the order of time; none: it is looked at for what it is part of
+	all      []*refusal // from the onset on, at least one
 	past     []*refusal // of the same streams, before the onset
 	samples  []sample
 
@@ -49,11 +49,17 @@ func (in *incident) named() bool { return in.keys[0].what == namedStream }
 
 // incidents makes incidents of the streams: of the named ones, of silent ones that stand
 // out from what was delivered, and of the refusals to valid recipients that are left.
+//
+// Invariant: which refusals are one incident does not depend on the beginning of the period.
+// So incidents are made of all refusals that were read, and those without any in the period
+// are dropped only when nothing can be joined to them any more: what is the same incident on
+// two days has one onset, one name and one key.
 func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 	named, err := x.namedIncidents(ctx)
 	if err != nil {
 		return nil, err
 	}
+	named = x.related(named)
 	own, shared := x.weighed()
 	wanted := x.histories(named, own, shared)
 	histories, err := x.s.Delivered(ctx, wanted, deliveriesRead)
@@ -70,10 +76,45 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 	})
 	found := slices.Concat(named, silent)
 	for _, in := range found {
-		x.measure(in, histories)
+		if len(in.refusals) > 0 || in.named() { // see joinProviders
+			x.measure(in, histories)
+		}
 	}
-	found = x.joinProviders(found, histories)
-	return append(found, x.watched()...), nil
+	found = append(x.joinProviders(found, histories), x.watched()...)
+	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), nil
+}
+
+// related returns the incidents with a refusal in the period, and those that may turn out to
+// be part of one: of the same stream (see rejoin), or a bad reputation that began within a
+// window of one (see joinProviders). The deliveries of the others need not be read.
+func (x *refusalSearch) related(list []*incident) []*incident {
+	keys := map[key]bool{}
+	var standing []moment // onsets
+	for _, in := range list {
+		if len(in.refusals) == 0 {
+			continue
+		}
+		for _, k := range in.keys {
+			keys[k] = true
+		}
+		if in.standing() {
+			standing = append(standing, in.began)
+		}
+	}
+	near := func(in *incident) bool {
+		return in.standing() && slices.ContainsFunc(standing, func(t moment) bool { return t.sub(in.began).Abs() < x.o.Window })
+	}
+	return slices.DeleteFunc(list, func(in *incident) bool {
+		return len(in.refusals) == 0 && !near(in) && !slices.ContainsFunc(in.keys, func(k key) bool { return keys[k] })
+	})
+}
+
+// shownFirst returns incidents with those first that have a refusal in the period.
+func shownFirst(list []*incident) []*incident {
+	shown := func(in *incident) int { return min(len(in.refusals), 1) }
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b *incident) int { return cmp.Compare(shown(b), shown(a)) })
+	return list
 }
 
 // absorb takes over a silent incident, and reports whether it is part of this named one: the
@@ -82,9 +123,9 @@ func (in *incident) absorb(silent *incident, window time.Duration) bool {
 	within := func(list, of []string) bool {
 		return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
 	}
-	counts, own := countTraits(silent.refusals), countTraits(in.refusals)
+	counts, own := countTraits(silent.all), countTraits(in.all)
 	if in.level != Confirmed || silent.began.sub(in.until) >= window || in.began.sub(silent.until) >= window ||
-		float64(len(in.refusals)) < namedOf*float64(len(in.refusals)+len(silent.refusals)) ||
+		float64(len(in.all)) < namedOf*float64(len(in.all)+len(silent.all)) ||
 		!within(providersOf(counts), providersOf(own)) || !within(sendersOf(counts), sendersOf(own)) {
 		return false
 	}
@@ -100,7 +141,7 @@ func (in *incident) absorb(silent *incident, window time.Duration) bool {
 func (x *refusalSearch) joinProviders(list []*incident, histories []store.History) []*incident {
 	var same []*incident
 	for _, in := range list {
-		if in.level != Confirmed || in.refusals[0].Reason != bounce.Reputation || in.onset == nil {
+		if in.level != Confirmed || !in.standing() || in.onset == nil {
 			continue
 		}
 		around := store.Span{First: in.began.add(-x.o.Window / 2).time(), Last: in.until.add(x.o.Window / 2).time()}
@@ -108,7 +149,7 @@ func (x *refusalSearch) joinProviders(list []*incident, histories []store.Histor
 			same = append(same, in)
 		}
 	}
-	slices.SortStableFunc(same, func(a, b *incident) int { return cmp.Compare(a.began, b.began) })
+	slices.SortStableFunc(same, byOnset)
 	for len(same) > 0 {
 		n := slices.IndexFunc(same, func(in *incident) bool { return in.began.sub(same[0].began) >= x.o.Window })
 		if n < 0 {
@@ -127,6 +168,14 @@ func (x *refusalSearch) joinProviders(list []*incident, histories []store.Histor
 	return list
 }
 
+// byOnset orders incidents by their onsets.
+func byOnset(a, b *incident) int {
+	if a.began != b.began {
+		return cmp.Compare(a.began, b.began)
+	}
+	return strings.Compare(a.keys[0].String(), b.keys[0].String())
+}
+
 // namedIncidents makes incidents of the named streams.
 func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, err error) {
 	for _, s := range sorted(x.named) {
@@ -134,34 +183,36 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 			byProvider := splitByProvider(part, x.o.Window)
 			for _, part := range byProvider {
 				in := x.incident(Confirmed, s, part)
-				if in == nil {
-					continue
-				}
 				if len(byProvider) > 1 {
 					in.keepProviders()
 				}
-				if s.key.forwarded {
-					in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
-				}
-				is := s.key.reason.NamesCause()
-				switch {
-				case is:
-					in.markForwardedSpam()
-				case s.key.reason == bounce.SenderRejected:
-					is, err = x.isRefusedSender(ctx, in)
-				default:
-					is, err = x.isForwardedSpam(ctx, in)
-				}
-				if err != nil {
-					return nil, err
-				}
-				if is {
-					list = append(list, in)
-				}
+				list = append(list, in)
 			}
 		}
 	}
-	return merge(list, x.o.Window, false), nil
+	var named []*incident
+	for _, in := range shownFirst(list) { // what is asked of the store is limited
+		k := in.keys[0]
+		if k.forwarded {
+			in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
+		}
+		is := k.reason.NamesCause()
+		switch {
+		case is:
+			in.markForwardedSpam()
+		case k.reason == bounce.SenderRejected:
+			is, err = x.isRefusedSender(ctx, in)
+		default:
+			is, err = x.isForwardedSpam(ctx, in)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			named = append(named, in)
+		}
+	}
+	return merge(named, x.o.Window, false), nil
 }
 
 // silentIncidents makes incidents of the faults of silent streams: of those of one sender
@@ -182,7 +233,8 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 					continue
 				}
 			}
-			if in := x.incident(Likely, s, claim(s.refusals, f)); in != nil {
+			if claimed := claim(s.refusals, f); len(claimed) > 0 {
+				in := x.incident(Likely, s, claimed)
 				in.histories = []int{s.history}
 				list = append(list, in)
 			}
@@ -221,15 +273,10 @@ func claim(refusals []*refusal, f stretch) (list []*refusal) {
 	return list
 }
 
-// incident makes an incident of some refusals of a stream, both in the order of time; nil
-// where none is in the period.
+// incident makes an incident of some refusals of a stream, both in the order of time.
 func (x *refusalSearch) incident(level string, s *stream, refusals []*refusal) *incident {
-	inPeriod := between(refusals, x.since, x.until)
-	if len(inPeriod) == 0 {
-		return nil
-	}
 	in := &incident{
-		level: level, keys: []key{s.key}, refusals: inPeriod, all: refusals,
+		level: level, keys: []key{s.key}, refusals: between(refusals, x.since, x.until), all: refusals,
 		began: refusals[0].at, until: refusals[len(refusals)-1].at,
 	}
 	in.past = between(s.refusals, in.began.add(-x.o.Past)+1, in.began)
@@ -336,9 +383,9 @@ func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wan
 			}
 		}
 	}
-	for _, in := range named {
+	for _, in := range shownFirst(named) {
 		h := store.Stream{Span: store.Span{First: in.began.add(-x.o.Past).time(), Last: x.last.time()}, Around: []time.Time{in.began.time(), in.until.time()}}
-		if len(wanted) < 2*streamsWeighed && from(&h, in.refusals) {
+		if len(wanted) < 2*streamsWeighed && from(&h, in.all) {
 			in.histories = []int{len(wanted)}
 			wanted = append(wanted, h)
 		}
@@ -367,7 +414,7 @@ func from(h *store.Stream, refusals []*refusal) bool {
 // measure counts what was tried before the onset of an incident, while it lasted, and after
 // its last refusal, and says whether it goes on.
 func (x *refusalSearch) measure(in *incident, histories []store.History) {
-	in.ongoing = x.last.sub(in.until) < x.o.Quiet()
+	in.ongoing = x.end.sub(in.until) < x.o.Quiet()
 	if len(in.histories) == 0 {
 		return
 	}
@@ -390,6 +437,9 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 		if read.First.After(since) {
 			since = read.First
 		}
+		if from := x.from.time(); from.After(since) {
+			since = from
+		}
 		if until := began.Add(-time.Second); since.Before(until) {
 			in.before = tried(store.Span{First: since, Last: until}, in.past, own) // the refusals of others came later
 		}
@@ -406,7 +456,7 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 // deliveries returns what was delivered of the incident's senders, and notes these.
 func (in *incident) deliveries(histories []store.History) (own []store.Delivered) {
 	in.senders = map[string]bool{}
-	for _, c := range countTraits(in.refusals) {
+	for _, c := range countTraits(in.all) {
 		in.senders[c.SenderDomain] = true
 	}
 	for _, i := range in.histories {
@@ -484,8 +534,8 @@ func covered(indexes []int, histories []store.History, t time.Time) (p store.Spa
 	return p, len(indexes) > 0
 }
 
-// watched makes incidents of the refusals of the period to valid recipients that no
-// incident claims, by provider.
+// watched makes incidents of the refusals to valid recipients that no incident claims, by
+// provider.
 func (x *refusalSearch) watched() (list []*incident) {
 	rest := map[key]*stream{}
 	for _, s := range sorted(x.silent) {
@@ -496,7 +546,7 @@ func (x *refusalSearch) watched() (list []*incident) {
 			rest[k] = all
 		}
 		for _, r := range s.refusals {
-			if r.valid && !r.claimed && x.inPeriod(r.at) {
+			if r.valid && !r.claimed {
 				all.refusals = append(all.refusals, r)
 			}
 		}
@@ -507,10 +557,9 @@ func (x *refusalSearch) watched() (list []*incident) {
 	for _, s := range sorted(rest) {
 		sortSamples(s.samples)
 		for _, part := range splitByGap(s.refusals, x.o.Quiet()) {
-			if in := x.incident(Watch, s, part); in != nil {
-				in.ongoing = x.last.sub(in.until) < x.o.Quiet()
-				list = append(list, in)
-			}
+			in := x.incident(Watch, s, part)
+			in.ongoing = x.end.sub(in.until) < x.o.Quiet()
+			list = append(list, in)
 		}
 	}
 	return list
@@ -532,7 +581,7 @@ func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common)
 	if standing {
 		return list
 	}
-	if bySender || in.refusals[0].Reason == bounce.AuthFailure || in.refusals[0].Reason == bounce.SenderRejected { // which may be one faulty record
+	if bySender || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // which may be one faulty record
 		for _, s := range sendersOf(counts) {
 			list = append(list, common{sender: s})
 		}
@@ -552,10 +601,10 @@ func merge(list []*incident, window time.Duration, bySender bool) []*incident {
 
 // mergeOnce joins each incident to the first earlier one that it is the same as.
 func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*incident) {
-	slices.SortStableFunc(list, func(a, b *incident) int { return cmp.Compare(a.began, b.began) })
+	slices.SortStableFunc(list, byOnset)
 	index := map[common][]*incident{}
 	for _, in := range list {
-		counts := countTraits(in.refusals)
+		counts := countTraits(in.all)
 		in.senders = map[string]bool{}
 		for _, c := range counts {
 			in.senders[c.SenderDomain] = true
@@ -587,7 +636,7 @@ func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*in
 // mergeable reports whether an incident may be one with another: forwarded mail is not; a
 // public listing and a missing name are one stream each already.
 func (in *incident) mergeable() bool {
-	reason := in.refusals[0].Reason
+	reason := in.all[0].Reason
 	return !in.forwarded && (!in.named() || reason == bounce.AuthFailure || reason == bounce.SenderRejected || in.standing())
 }
 
@@ -595,17 +644,7 @@ func (in *incident) mergeable() bool {
 // sends: its reputation there, or a list of the provider's own. These are one refusal in two
 // wordings.
 func (in *incident) standing() bool {
-	if !in.named() {
-		return false
-	}
-	first := in.refusals[0]
-	switch first.Reason {
-	case bounce.Reputation:
-		return true
-	case bounce.Blocklist:
-		return provider.Is(first.provider, first.Detail) && len(providersOf(countTraits(in.refusals))) == 1
-	}
-	return false
+	return in.named() && in.keys[0].reason == bounce.Reputation
 }
 
 // find returns the first incident that in is the same as, of those that have something in

@@ -167,12 +167,8 @@ func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read stor
 	if onset.sub(in.began) < x.o.Window || now.refused < largerBy || rate >= x.o.Share || float64(now.refused) < largerBy*rate*float64(now.messages) {
 		return
 	}
-	refusals := between(in.refusals, onset, x.until)
-	if len(refusals) == 0 {
-		return
-	}
 	n := firstFrom(in.all, onset)
 	in.past = append(slices.Clip(in.past), in.all[:n]...)
-	in.began, in.all, in.refusals = onset, in.all[n:], refusals
+	in.began, in.all, in.refusals = onset, in.all[n:], between(in.refusals, onset, x.until)
 	in.samples = slices.DeleteFunc(in.samples, func(s sample) bool { return momentOf(s.Time) < onset })
 }

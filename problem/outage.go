@@ -87,6 +87,7 @@ const (
 	outageLasts     = 10 * time.Minute // at least, unless mail is returned
 	outagePassing   = 15 * time.Minute // what is delivered so soon waited for a restart
 	outageOneSource = 0.9              // of the replies that name one host or provider, for it to be what fails
+	outageFurther   = 4                // times as much of the past is read where an outage began before what was read
 	outageGap       = time.Hour        // without a failure, that separates bursts of domains that are not found; higher: fewer bursts, which are compared with more mail
 	outageKnown     = 0.05             // of the messages of its time, to known domains that are not found: such domains do expire
 	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied, where it takes others
@@ -211,7 +212,9 @@ type outageSearch struct {
 	s       store.Reader
 	f       store.Filter
 	o       Thresholds
+	from    moment // failures are read from then on; 0: all
 	last    moment // of all attempts there are, or the end of the period
+	end     moment // see endOf
 	causes  map[string][]failure
 	seed    maphash.Seed
 	reached *reached
@@ -219,9 +222,25 @@ type outageSearch struct {
 	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not asked yet
 }
 
-// findOutages finds the faults of the sending side among the failed attempts that match f.
-func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) ([]Problem, error) {
-	w := &outageSearch{s: s, f: f, o: o, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
+// findOutages finds the faults of the sending side among the failed attempts that match f. Where
+// one goes on since the first of the failures that were read, more of the past is read.
+func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached) ([]Problem, error) {
+	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
+		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
+		if !f.Since.IsZero() {
+			w.from = momentOf(f.Since.Add(-back))
+		}
+		found, err := w.find(ctx)
+		if err != nil || w.from == 0 || back >= o.Past || !slices.ContainsFunc(found, func(p Problem) bool {
+			return p.Level != Watch && momentOf(p.Began()).sub(w.from) < o.Window
+		}) {
+			return found, err
+		}
+	}
+}
+
+// find finds the outages among the failures from w.from on.
+func (w *outageSearch) find(ctx context.Context) (found []Problem, err error) {
 	ok, err := w.read(ctx)
 	if err != nil || !ok {
 		return nil, err
@@ -229,7 +248,6 @@ func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Threshol
 	if err := w.moveOthers(ctx); err != nil {
 		return nil, err
 	}
-	var found []Problem
 	for _, cause := range outageCauses {
 		outages, err := w.outages(ctx, cause)
 		if err != nil {
@@ -322,9 +340,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 	if !f.Until.IsZero() {
 		w.last = min(w.last, momentOf(f.Until))
 	}
-	if !f.Since.IsZero() {
-		f.Since = f.Since.Add(-w.o.Quiet()) // it may have begun before
-	}
+	f.Since = w.from.time() // it may have begun before the period
 	f.Own = true
 	units := map[string]string{}
 	n := 0
@@ -702,7 +718,8 @@ type outage struct {
 	kinds  [evidenceKinds]bool
 	run    []failure // from its onset to its last failure
 	period []failure // those in the period asked for, at least one
-	texts  []*store.Attempt
+	texts  []*store.Attempt // of its first day, which names it
+	shown  []*store.Attempt // of the period
 
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
@@ -712,6 +729,7 @@ type outage struct {
 	knownDomains                   int    // that are not found, and took mail
 	counted                        string // the recipients' domain that tried, arrived and its end are about; "": all mail
 	tried                          int64  // messages of its time that it is about, the failed ones included
+	nothing                        bool   // of all mail is delivered on its first day
 	arrived                        int64  // of them; what was delivered to the own mail store counts where the cause is about that
 }
 
@@ -957,9 +975,15 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if len(x.period) == 0 {
 		return nil, nil
 	}
+	firstDay, _ := slices.BinarySearchFunc(run, run[0].at.add(w.o.Window), func(a failure, t moment) int { return cmp.Compare(a.at, t) })
 	var err error
-	if x.texts, err = w.lookUp(ctx, x.period); err != nil {
+	if x.texts, err = w.lookUp(ctx, run[:firstDay]); err != nil {
 		return nil, err
+	}
+	if x.shown = x.texts; len(x.period) < len(run) || firstDay < len(run) {
+		if x.shown, err = w.lookUp(ctx, x.period); err != nil {
+			return nil, err
+		}
 	}
 	if x.kinds[filtered] && !x.kinds[stated] {
 		x.arrived, err = w.passed(ctx, run, run[0].at, lastOf(run).add(time.Second))
@@ -982,7 +1006,18 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 		}
 	}
 	x.knownDomains = len(known)
+	if x.nothing = x.isAll(); !x.nothing && firstDay < len(run) && err == nil {
+		day := newOutage(cause, run[:firstDay])
+		day.counted = x.counted
+		err = w.weigh(ctx, day)
+		x.nothing = day.isAll()
+	}
 	return x, err
+}
+
+// isAll reports whether all mail fails.
+func (x *outage) isAll() bool {
+	return x.arrived == 0 && int64(len(x.messages)) == x.tried && x.counted == ""
 }
 
 // weigh counts the mail of the time of an outage.
@@ -1053,7 +1088,7 @@ func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (stri
 // about the own mail store, other mail got out.
 func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error {
 	began, until := x.run[0].at, x.run[len(x.run)-1].at
-	p.Onset = &Tried{Refused: p.Messages, Tried: int(x.tried), Since: began.time(), Until: until.time()}
+	p.Onset = &Tried{Refused: len(x.messages), Tried: int(x.tried), Since: began.time(), Until: until.time()}
 	f := w.during(x.run)
 	f.Since, f.Until = began.time().Add(-w.o.Past), began.time()
 	domain := x.counted
@@ -1093,7 +1128,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 		ended = n >= outageDomains
 	}
-	p.Ongoing = !ended && w.last.sub(until) < w.o.Quiet()
+	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet()
 	switch {
 	case ended && first != 0:
 		p.Ended, p.EndedAt = fmt.Sprintf("%s reached since", table.Count(int64(len(reached)), "recipient")), first.time()

@@ -160,26 +160,31 @@ func (x *outage) kind() outageKind {
 // problem puts an outage into words; outageSearch.measure adds its course.
 func (x *outage) problem() *Problem {
 	kind := x.kind()
+	onset, shown := &x.run[0], newOutage(x.cause, x.period)
 	first, last := &x.period[0], &x.period[len(x.period)-1]
 	p := &Problem{
-		Level: x.level(), Reason: first.Reason, Detail: first.Detail, Cause: x.cause,
+		Level: x.level(), Reason: onset.Reason, Detail: onset.Detail, Cause: x.cause,
 		SenderDomains: []string{}, Providers: []string{}, Addresses: []string{}, ValidRecipients: []string{}, ValidBefore: []string{},
-		Evidence: evidenceOf(x.texts), Hours: []Hour{}, Domains: domainsOf(x.period),
-		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(x.messages), Recipients: len(x.recipients), Returned: len(x.returned),
+		Evidence: evidenceOf(x.shown), Hours: []Hour{}, Domains: domainsOf(x.period),
+		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned),
 		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.disprovedBy, Why: x.why(),
-		Scan: "bouncelog report --reason " + first.Reason.String(),
+		Scan: "bouncelog report --reason " + onset.Reason.String(),
 		keys: []key{{what: outageOf, detail: x.cause}},
 	}
-	if x.run[0].at < first.at {
-		p.FirstHeard = x.run[0].at.time()
+	if onset.at < first.at {
+		p.FirstHeard = onset.at.time()
 	}
 	p.ValidRecipients, p.ValidBefore = x.validAddresses()
 	for i := range x.period {
 		p.Hours = countHour(p.Hours, x.period[i].at)
 	}
-	to := table.Count(int64(len(p.Domains)), "domain")
-	if len(p.Domains) == 1 {
-		to = p.Domains[0]
+	domains := domainsOf(x.run)
+	to, named := table.Count(int64(len(domains)), "domain"), "many domains" // a name has no figures: they would be others each day
+	if len(domains) <= namesShown {
+		named = nameSome(domains, "", "")
+	}
+	if len(domains) == 1 {
+		to = domains[0]
 		if plain(to) {
 			p.Scan += " --domain " + to
 		}
@@ -188,18 +193,21 @@ func (x *outage) problem() *Problem {
 		p.FirstCheck = strings.ReplaceAll(p.FirstCheck, "DOMAIN", p.Domains[0])
 	}
 	place := x.place()
-	at, _, _ := hops(x.texts)
+	at, _, _ := hops(x.shown)
 	for _, h := range at {
 		p.hops = append(p.hops, provider.OfHost(h.host))
 	}
 	p.Summary = fmt.Sprintf("%d of %s to %s fail %s", len(x.messages), table.Count(x.tried, "message"), to, place)
-	p.Title, p.homemade = fmt.Sprintf("mail to %s fails %s", to, place), true
-	if x.arrived == 0 && int64(len(x.messages)) == x.tried && x.counted == "" {
-		begin := "Nothing goes out: "
-		if kind.inner {
-			begin = "Nothing is delivered: "
-		}
-		p.Summary, p.Title = begin+p.Summary, begin+p.Title
+	p.Title, p.homemade = fmt.Sprintf("mail to %s fails %s", named, place), true
+	begin := "Nothing goes out: "
+	if kind.inner {
+		begin = "Nothing is delivered: "
+	}
+	if x.isAll() {
+		p.Summary = begin + p.Summary
+	}
+	if x.nothing {
+		p.Title = begin + p.Title
 	}
 	p.Short = p.Title
 	return p

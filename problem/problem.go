@@ -3,6 +3,9 @@ package problem
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -39,9 +42,11 @@ type Problem struct {
 	Cause string `json:"cause"`
 	Why   string `json:"why"` // what the level and the cause rest on
 
+	// SenderDomains and Providers are those that were refused, and that refused, from the onset
+	// on; Domains are the recipients'.
 	SenderDomains []string `json:"sender_domains"`
-	Domains       []string `json:"domains"`   // of the recipients
-	Providers     []string `json:"providers"` // that refused
+	Domains       []string `json:"domains"`
+	Providers     []string `json:"providers"`
 	// Addresses are those of the sending side that the replies name, the most often named
 	// first.
 	Addresses []string `json:"addresses"`
@@ -109,6 +114,12 @@ func (p *Problem) Keys() []string {
 	return list
 }
 
+// ID names the incident: it is the same in each search that finds its onset.
+func (p *Problem) ID() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", p.keys[0], p.Began().Unix()))
+	return hex.EncodeToString(sum[:6])
+}
+
 // Began is the onset.
 func (p *Problem) Began() time.Time {
 	if p.FirstHeard.IsZero() {
@@ -159,16 +170,20 @@ func (e *Evidence) byPlace(o *Evidence) int {
 // level first, then by recipients known to be valid, then by attempts.
 func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
 	o = o.withDefaults()
+	end, err := endOf(ctx, s, f)
+	if err != nil {
+		return nil, err
+	}
 	reached := newReached(f)
-	refused, err := findRefusals(ctx, s, f, o, reached)
+	refused, err := findRefusals(ctx, s, f, o, end, reached)
 	if err != nil {
 		return nil, err
 	}
-	own, err := findOutages(ctx, s, f, o, reached)
+	own, err := findOutages(ctx, s, f, o, end, reached)
 	if err != nil {
 		return nil, err
 	}
-	floods, err := findFloods(ctx, s, f, o)
+	floods, err := findFloods(ctx, s, f, o, end)
 	if err != nil {
 		return nil, err
 	}
@@ -181,6 +196,35 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 	return found, nil
 }
 
+// strays is how many messages with a stamp ahead of all others, by a clock that is wrong, end
+// nothing; strayAttempts is how many of their attempts are read.
+const (
+	strays        = 2
+	strayAttempts = 1000
+)
+
+// endOf is up to when the log tells what goes on: the time of the newest message but strays, or
+// the end of the period. In a log of no more than strays it is that of the newest.
+func endOf(ctx context.Context, s store.Reader, f store.Filter) (end moment, err error) {
+	messages := map[[3]string]bool{}
+	for a, err := range s.Attempts(ctx, store.Filter{}, store.Page{Limit: strayAttempts, Newest: true}) {
+		if err != nil {
+			return 0, err
+		}
+		messages[[...]string{a.Host, a.Instance, a.QueueID}] = true
+		if len(messages) == 1 || len(messages) > strays {
+			end = momentOf(a.Time)
+		}
+		if len(messages) > strays {
+			break
+		}
+	}
+	if !f.Until.IsZero() {
+		end = min(end, momentOf(f.Until))
+	}
+	return end, nil
+}
+
 // Searched returns the reasons of the failed attempts that Find looks at: without a new
 // one of them it finds nothing new.
 func Searched() []bounce.Reason {
@@ -190,11 +234,12 @@ func Searched() []bounce.Reason {
 }
 
 // findRefusals finds the problems that receivers' refusals show.
-func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) ([]Problem, error) {
+func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached) ([]Problem, error) {
 	x, err := readRefusals(ctx, s, f, o, reached)
 	if err != nil || x == nil {
 		return nil, err
 	}
+	x.end = end
 	if err := x.dropUnknownMailboxes(ctx); err != nil {
 		return nil, err
 	}

@@ -128,7 +128,9 @@ type refusalSearch struct {
 	o Thresholds
 
 	since, until moment // the period; until is not in it
+	from         moment // the refusals were read from then on
 	last         moment // of all attempts in the store, or the end of the period
+	end          moment // see endOf
 
 	named, silent map[key]*stream
 	traits        map[*store.Traits]*traits
@@ -153,7 +155,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		return nil, nil
 	}
 	x := &refusalSearch{
-		s: s, f: f, o: o, since: math.MinInt64, until: math.MaxInt64,
+		s: s, f: f, o: o, since: math.MinInt64, until: math.MaxInt64, from: math.MinInt64,
 		named: map[key]*stream{}, silent: map[key]*stream{}, traits: map[*store.Traits]*traits{}, coarse: map[coarse]*traits{}, hosts: map[string]string{},
 		seed: maphash.MakeSeed(), retries: map[[2]uint64]int{},
 	}
@@ -169,6 +171,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	if !f.Since.IsZero() {
 		x.since = momentOf(f.Since)
 		f.Since = f.Since.Add(-o.Past)
+		x.from = momentOf(f.Since)
 	}
 	for _, reasons := range [...][]bounce.Reason{store.Suspect, {bounce.SenderRejected}} { // a store may keep the first apart
 		if f, ok := f.Restrict(reasons); ok {
@@ -190,6 +193,7 @@ func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reach
 	if f.Since, err = newestKept(ctx, x.s, f); err != nil {
 		return err
 	}
+	x.from = max(x.from, momentOf(f.Since))
 	part := make([]store.Refusal, 0, refusalsAtOnce)
 	for r, err := range x.s.Refusals(ctx, f) {
 		if err != nil {
@@ -499,6 +503,10 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 		k.sender = c.SenderDomain
 	case bounce.RDNSHelo:
 	case bounce.Blocklist:
+		if provider.Is(c.provider, c.Detail) { // its own list is its word for a bad reputation there
+			k.reason, k.provider = bounce.Reputation, c.provider
+			break
+		}
 		k.detail = c.Detail
 	case bounce.Reputation:
 		k.provider = c.provider
@@ -565,7 +573,7 @@ func refusesMail(code uint16) bool {
 func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
 	proven := func(yield func(*refusal) bool) {
 		for r := range x.all() {
-			if r.before != 0 && x.inPeriod(r.at) && !yield(r) {
+			if r.before != 0 && (x.inPeriod(r.at) || r.stream.key.what == silentStream) && !yield(r) {
 				return
 			}
 		}

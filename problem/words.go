@@ -44,7 +44,7 @@ var namedWords = map[bounce.Reason]wording{
 		otherExplanation: "A receiver whose resolver the list refuses answers as if everybody were listed.",
 		disprovedBy:      "The list not showing the address.",
 	},
-	bounce.Reputation: {
+	bounce.Reputation: { // or the provider's own blocklist
 		cause: causeReputation, summary: "{who} is refused at {at}: reputation of the address or domain",
 		firstCheck:       "Volume, complaints and bounces of the last days, then SPF, DKIM and DMARC, then the provider's own form.",
 		otherExplanation: "A new address or domain has no reputation yet: send less, and steadily.",
@@ -98,6 +98,9 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 		return w
 	}
 	w := namedWords[reason]
+	if in.standing() {
+		w = namedWords[bounce.Reputation]
+	}
 	if in.forwarded {
 		w = forwardedWords
 	}
@@ -122,10 +125,15 @@ func addressesOf(refusals []*refusal, seen *counter, of func(*refusal) bool) []s
 // problem puts an incident into words.
 func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	counts := countTraits(in.refusals)
-	s := spreadOf(counts)
-	say := counts
+	all := countTraits(in.all)
+	s := spreadOf(all)
+	// One incident has one name, so the reason is that of its first day.
+	say := countTraits(between(in.all, in.began, in.began.add(o.Window)))
 	if in.named() { // see absorb
-		say = slices.DeleteFunc(slices.Clone(counts), func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded })
+		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded }
+		if say = slices.DeleteFunc(say, silent); len(say) == 0 {
+			say = slices.DeleteFunc(slices.Clone(all), silent)
+		}
 	}
 	reason := commonest(say, func(c traitCount) bounce.Reason { return c.Reason })
 	detail := commonest(say, func(c traitCount) string { return c.Detail })
@@ -153,8 +161,9 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	if !p.Ongoing {
 		p.Ended, p.EndedAt = in.ended(), in.endedAt.time()
 	}
-	p.Summary = in.summary(&p, w)
-	p.Short, p.Title = p.titles()
+	what := in.what(reason, detail)
+	p.Summary = in.summary(&p, w, what)
+	p.Short, p.Title = in.titles(all, what)
 	if in.spam {
 		from := ""
 		if len(in.originals) == 1 {
@@ -174,7 +183,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	return p
 }
 
-func (in *incident) summary(p *Problem, w wording) string {
+func (in *incident) summary(p *Problem, w wording, what string) string {
 	if in.spam {
 		return in.forwardedSummary(p)
 	}
@@ -190,68 +199,77 @@ func (in *incident) summary(p *Problem, w wording) string {
 	if len(p.Providers) > sendersNamed {
 		at = fmt.Sprintf("%d providers", len(p.Providers))
 	}
-	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", p.What()).Replace(w.summary)
+	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
 }
 
-// titles are what refusals are called, without and with their cause.
-func (p *Problem) titles() (short, title string) {
-	cause := p.What()
-	switch {
-	case cause != "":
-	case p.Reason == bounce.RDNSHelo:
-		cause = "no matching PTR or HELO name"
-	case p.Reason == bounce.Reputation:
-		cause = "bad reputation"
-	default:
-		cause = "no cause named"
-	}
+// titles are what refusals are called, without and with their cause. They have no figures, which
+// would be others each day.
+func (in *incident) titles(all []traitCount, what string) (short, title string) {
+	providers := firstOf(all, func(c traitCount) string { return c.provider })
 	verb := " refuses "
-	if len(p.Providers) > 1 {
+	if len(providers) > 1 {
 		verb = " refuse "
 	}
-	short = nameSome(provider.Names(p.Providers), "providers") + verb + nameSome(p.SenderDomains, "sender domains")
-	return short, short + ": " + cause
+	short = nameSome(provider.Names(providers), "the receiver", "others") + verb +
+		nameSome(firstOf(all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
+	return short, short + ": " + cmp.Or(what, "no cause named")
 }
 
-// nameSome names a few, and says how many more there are.
-func nameSome(names []string, noun string) string {
-	const most = 3
+// namesShown is how many providers or sender domains a title names.
+const namesShown = 3
+
+// firstOf returns different values of traits, without "": all of them in their order, or, of
+// more than namesShown, one more than that, the first refused first.
+func firstOf(all []traitCount, of func(traitCount) string) (list []string) {
+	for _, c := range all {
+		if v := of(c); v != "" && !slices.Contains(list, v) {
+			if list = append(list, v); len(list) > namesShown {
+				return list
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// nameSome names up to namesShown; of more the first, and that there are others.
+func nameSome(names []string, none, others string) string {
 	switch n := len(names); {
-	case n == 0 && noun == "providers":
-		return "the receiver"
 	case n == 0:
-		return "our mail"
+		return none
 	case n == 1:
 		return names[0]
-	case n <= most:
+	case n <= namesShown:
 		return strings.Join(names[:n-1], ", ") + " and " + names[n-1]
-	case noun == "sender domains":
-		return fmt.Sprintf("%d sender domains", n)
-	default:
-		return fmt.Sprintf("%s and %d other %s", strings.Join(names[:most-1], ", "), n-most+1, noun)
+	case others == "":
+		return "many sender domains"
 	}
+	return strings.Join(names[:namesShown-1], ", ") + " and " + others
 }
 
-// What says in a few words what the replies name: the authentication that does not pass, or
-// who lists the address. It is "" for other reasons.
-func (p *Problem) What() string {
+// what says in a few words what the replies name: the authentication that does not pass, who
+// lists the address, or its reputation, which a provider's own list is a word for. It is "" for
+// other reasons.
+func (in *incident) what(reason bounce.Reason, detail string) string {
 	switch {
-	case p.Reason == bounce.AuthFailure && p.Detail == "":
+	case reason == bounce.AuthFailure && detail == "":
 		return "authentication does not pass"
-	case p.Reason == bounce.AuthFailure && p.Detail == "spf-dkim":
+	case reason == bounce.AuthFailure && detail == "spf-dkim":
 		return "SPF and DKIM do not pass"
-	case p.Reason == bounce.AuthFailure && p.Detail == "alignment":
+	case reason == bounce.AuthFailure && detail == "alignment":
 		return "its From domain is not aligned"
-	case p.Reason == bounce.AuthFailure && p.Detail == "temperror":
+	case reason == bounce.AuthFailure && detail == "temperror":
 		return "its SPF, DKIM or DMARC records could not be looked up"
-	case p.Reason == bounce.AuthFailure:
-		return strings.ToUpper(p.Detail) + " does not pass"
-	case p.Reason == bounce.SenderRejected:
+	case reason == bounce.AuthFailure:
+		return strings.ToUpper(detail) + " does not pass"
+	case reason == bounce.SenderRejected:
 		return "the sender's address is not accepted"
-	case p.Reason == bounce.Blocklist && len(p.Providers) == 1 && provider.Is(p.Providers[0], p.Detail):
-		return "listed on its own blocklist"
-	case p.Reason == bounce.Blocklist:
-		return "listed by " + cmp.Or(p.Detail, "a blocklist")
+	case in.standing():
+		return "bad reputation"
+	case reason == bounce.Blocklist:
+		return "listed by " + cmp.Or(detail, "a blocklist")
+	case reason == bounce.RDNSHelo:
+		return "no matching PTR or HELO name"
 	}
 	return ""
 }

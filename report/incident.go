@@ -1,13 +1,6 @@
 package report
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"slices"
-	"strings"
-
-	"bouncelog/problem"
-)
+import "bouncelog/problem"
 
 // Incidents are all problems as they are shown, in their order.
 func (r *Report) Incidents() []Incident {
@@ -21,16 +14,5 @@ func (r *Report) Incidents() []Incident {
 // IsBackground reports whether an incident is of the kind that there is every day.
 func (in *Incident) IsBackground() bool { return in.noise || in.Level == problem.Watch }
 
-// IncidentID names an incident: the same one has the same name later, as long as it is
-// about the same senders, receivers and addresses.
-func (r *Report) IncidentID(in *Incident) string {
-	keys := in.Providers
-	if in.Problem != nil {
-		// One sender domain may be refused at two providers by faults of their own.
-		keys = slices.Concat(r.Problems[*in.Problem].Keys(), keys)
-	}
-	keys = slices.Clone(keys)
-	slices.Sort(keys)
-	sum := sha256.Sum256([]byte(strings.Join(keys, "\x00")))
-	return hex.EncodeToString(sum[:6])
-}
+// IncidentID names an incident; see problem.Problem.ID.
+func (r *Report) IncidentID(in *Incident) string { return r.Problems[*in.Problem].ID() }

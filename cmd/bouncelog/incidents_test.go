@@ -82,7 +82,7 @@ func TestIncidents(t *testing.T) {
 				m.from = "info@shop.example"
 				bouncedAt("smtp", m.relay, "5.1.8", "host "+strings.TrimSuffix(m.relay, ":25")+" said: 553 5.1.8 <info@shop.example>: Sender address rejected: Domain not found (in reply to MAIL FROM command)")(m)
 			})),
-			[]want{{"confirmed", "sender", "d0.example, d1.example and 10 other providers refuse shop.example: the sender's address is not accepted", "The sender domain in the DNS"}},
+			[]want{{"confirmed", "sender", "d0.example, d1.example and others refuse shop.example: the sender's address is not accepted", "The sender domain in the DNS"}},
 		},
 		{
 			"mailboxes that took mail are denied by virtual(8)",

@@ -1,0 +1,129 @@
+package problem_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/problem"
+	"bouncelog/store"
+)
+
+// TestOneIncident holds that one incident has one onset, one title and one id, whatever day of
+// it is asked for: as the report of each morning does of the day before, and up to a moment.
+func TestOneIncident(t *testing.T) {
+	const (
+		news = "news@shop.example"
+		at   = "mx1.big-provider.example"
+		mbx  = "user%d@big.example"
+	)
+	hard := func(says string) mail { return mail{says: says, outcome: bounce.Hard} }
+	soft := func(says string) mail { return mail{says: says, outcome: bounce.Soft} }
+	taken := mail{outcome: good, code: 250}
+	spf := hard("550 5.7.23 SPF validation failed")
+	reputation := hard("550 5.7.1 Your IP 203.0.113.25 has a bad reputation")
+	owner := func(n int) string { return fmt.Sprintf("clerk@office%d.example", n) }
+	// several is messages of sender domains from one to another, each day as many further on.
+	several := func(first, last, further, days int, m mail) (all []mail) {
+		for d := range days {
+			for n := first + d*further; n < last+d*further; n++ {
+				all = append(all, daily(2, 8+d, 9+d, owner(n), fmt.Sprintf("u%d-%d-%%d@big.example", d, n), at, m)...)
+			}
+		}
+		return with(all, func(m *mail) { m.at += 5 * time.Hour })
+	}
+	local := func(n, first, last int, says string) (all []mail) {
+		for d := first; d < last; d++ {
+			for i := range n {
+				all = append(all, mail{
+					at: time.Duration(d)*day + time.Duration(i)*23*time.Minute, id: fmt.Sprintf("L%d-%d", d, i), from: news, to: fmt.Sprintf("u%d@d%d.example", i, (i+d)%9),
+					outcome: bounce.Soft, says: fmt.Sprintf(says, (i+d)%9), local: true,
+				})
+			}
+		}
+		return all
+	}
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		days  [2]int // of the incident, from one to another
+	}{
+		{"one sender domain fails SPF for four days", join(daily(12, 0, 8, news, mbx, at, taken), daily(12, 8, 12, news, "x%d@big.example", at, spf)), [2]int{8, 12}},
+		{"each day some other sender domains fail SPF at one provider", join(daily(12, 0, 8, news, mbx, at, taken), several(0, 6, 1, 4, spf)), [2]int{8, 12}},
+		{
+			"each day fewer sender domains",
+			join(daily(12, 0, 8, news, mbx, at, taken), several(0, 2, 0, 4, spf), several(2, 4, 0, 2, spf), several(4, 6, 0, 1, spf)),
+			[2]int{8, 12},
+		},
+		{
+			"a provider's own list one day, a bad reputation there the next",
+			join(daily(12, 0, 8, news, mbx, "mx1.mail.protection.outlook.com", taken),
+				daily(6, 8, 9, news, mbx, "mx1.mail.protection.outlook.com", hard("550 5.7.1 Unfortunately, messages from [203.0.113.25] weren't sent. Please contact your Internet service provider since part of their network is on our block list (S3140).")),
+				with(daily(9, 9, 11, news, mbx, "mx1.mail.protection.outlook.com", soft("451 4.7.650 The mail server [203.0.113.25] has been temporarily rate limited due to IP reputation.")), func(m *mail) { m.at += 10 * time.Hour })),
+			[2]int{8, 11},
+		},
+		{
+			"SPF is named on the first day, DMARC on the next ones",
+			join(daily(12, 0, 8, news, mbx, at, taken), daily(6, 8, 9, news, mbx, at, spf), daily(9, 9, 12, news, mbx, at, hard("550 5.7.1 rejected by DMARC policy"))),
+			[2]int{8, 12},
+		},
+		{"a bad reputation at many providers", join(each(7, 12, 0, news, taken), each(7, 3, 8*day, news, reputation), with(each(2, 3, 9*day, news, reputation), func(m *mail) { m.id = "N" + m.id })), [2]int{8, 10}},
+		{
+			"no cause is named, for four days",
+			join(daily(12, 0, 8, news, mbx, at, taken), daily(12, 8, 12, news, mbx, at, hard("550 5.7.1 Message refused"))),
+			[2]int{8, 12},
+		},
+		{
+			"no cause is named to several sender domains, each day fewer",
+			join(daily(12, 0, 8, owner(1), mbx, at, taken), daily(12, 0, 8, owner(2), "v%d@big.example", at, taken), daily(12, 0, 8, owner(3), "w%d@big.example", at, taken),
+				daily(12, 8, 9, owner(1), mbx, at, hard("550 5.7.1 Message refused")), daily(12, 8, 10, owner(2), "v%d@big.example", at, hard("550 5.7.1 Message refused")), daily(12, 8, 12, owner(3), "w%d@big.example", at, hard("550 5.7.1 Message refused"))),
+			[2]int{8, 12},
+		},
+		{"the own filter is down for five days", join(daily(12, 0, 8, news, mbx, at, taken), local(20, 8, 13, "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused%.0d")), [2]int{8, 13}},
+		{"no connection to anybody for five days", join(daily(12, 0, 8, news, mbx, at, taken), local(20, 8, 13, "connect to mx.d%d.example[192.0.2.9]:25: Connection timed out")), [2]int{8, 13}},
+		{
+			"an account floods for two days",
+			join(func() (all []mail) {
+				for d := range 7 {
+					all = append(all, batch(20, d, 10, "550 5.1.1 User unknown", clerk)...)
+				}
+				return all
+			}(), batch(600, 7, 3, "550 5.1.1 User unknown", clerk), batch(600, 8, 3, "550 5.1.1 User unknown", clerk)),
+			[2]int{7, 9},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			// The mail of other people goes on, so that each day has an end.
+			db := logOf(t, join(test.mails, daily(3, 0, test.days[1]+1, "else@other.example", "z%d@else.example", "mx.else.example", taken)))
+			midnight := begin.Truncate(day)
+			one := func(f store.Filter) string {
+				var list []string
+				for _, p := range problemsIn(t, db, f) {
+					if p.Level != problem.Watch {
+						list = append(list, fmt.Sprintf("%s since %s: %s", p.ID(), p.Began().Format("2 Jan 15:04:05"), p.Title))
+					}
+				}
+				slices.Sort(list)
+				return strings.Join(list, "; ")
+			}
+			first := ""
+			for d := test.days[0]; d < test.days[1]; d++ {
+				since, until := midnight.Add(time.Duration(d)*day), midnight.Add(time.Duration(d+1)*day)
+				got := one(store.Filter{Since: since, Until: until})
+				if first == "" {
+					first = got
+				}
+				if got == "" || strings.Contains(got, ";") || got != first {
+					t.Errorf("day %d: %s, the first said: %s", d, got, first)
+				}
+				if all := one(store.Filter{Until: until}); all != got {
+					t.Errorf("day %d: %s, of all up to then: %s", d, got, all)
+				}
+			}
+		})
+	}
+}
