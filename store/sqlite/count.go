@@ -358,21 +358,20 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 	lo, hi := int64(0), q.until
 	var edges []edge
 	var all []*piece
-	around := func(asked, other span) (whole bool, err error) {
-		if asked.lo >= asked.hi {
-			return false, nil
+	if q.since != -forever || hi != forever {
+		if all, err = r.counting.pieces(c); err != nil {
+			return nil, err
 		}
-		if all == nil {
-			if all, err = r.counting.pieces(c); err != nil {
-				return false, err
+	}
+	around := func(asked, other span) (whole bool) {
+		if asked.lo < asked.hi {
+			whole = other.lo >= period && during(all, other) < during(all, asked)
+			if whole {
+				asked = other
 			}
+			edges = append(edges, edge{asked, whole})
 		}
-		if other.lo >= period && during(all, other) < during(all, asked) {
-			edges = append(edges, edge{other, true})
-			return true, nil
-		}
-		edges = append(edges, edge{asked, false})
-		return false, nil
+		return whole
 	}
 	if q.since != -forever {
 		lo = (q.since + period - 1) / period * period
@@ -380,20 +379,18 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 	if hi != forever {
 		hi = hi / period * period
 	}
+	before, after := span{lo - period, q.since}, span{q.until, hi + period}
 	if lo > hi { // all is within one period
-		return t, r.countRows(q, c, t)
-	}
-	if q.since != -forever {
-		if whole, err := around(span{q.since, lo}, span{lo - period, q.since}); err != nil {
-			return nil, err
-		} else if whole {
+		if hi < period || during(all, before)+during(all, after) >= during(all, span{q.since, q.until}) {
+			return t, r.countRows(q, c, t)
+		}
+		lo, hi = hi, lo
+		edges = []edge{{before, true}, {after, true}}
+	} else {
+		if q.since != -forever && around(span{q.since, lo}, before) {
 			lo -= period
 		}
-	}
-	if q.until != forever {
-		if whole, err := around(span{hi, q.until}, span{q.until, hi + period}); err != nil {
-			return nil, err
-		} else if whole {
+		if q.until != forever && around(span{hi, q.until}, after) {
 			hi += period
 		}
 	}

@@ -53,6 +53,10 @@ func TestCountEdges(t *testing.T) {
 		if i%3 > 0 {
 			f.Until = last.Add(-time.Duration(5*i%24) * time.Hour)
 		}
+		if i%5 == 2 { // within one day
+			f.Since = f.Since.Truncate(24 * time.Hour).Add(time.Duration(n) * time.Hour)
+			f.Until = f.Since.Truncate(24 * time.Hour).Add(23*time.Hour + 1)
+		}
 		if i%4 == 0 {
 			f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 		}
