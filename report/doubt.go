@@ -108,14 +108,12 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if len(asked) == 0 {
 		return d, nil
 	}
-	e := &evidence{ctx: ctx, s: s, f: f, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]int{}, last: map[string]time.Time{}}
-	e.f.Outcomes, e.f.Reasons, e.f.Recipients, e.f.Undelivered = nil, nil, nil, false
-	e.f.QueueID, e.f.MessageID, e.f.Original, e.f.Domain, e.f.Relay, e.f.SenderDomain = "", "", "", "", "", ""
+	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]int{}, last: map[string]time.Time{}}
 	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
 	}
 	d.stores(e, stores)
-	own, err := e.ownDomains()
+	own, err := e.ownDomains(asked)
 	if err != nil {
 		return nil, err
 	}
@@ -407,6 +405,66 @@ func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, err
 	return list, nil
 }
 
+// A move is a domain whose mail may have begun to go to a server.
+type move struct{ domain, server string }
+
+// began reports whether a server may have taken the place of the others of its domain on the first day on
+// which it took mail.
+func began(servers map[string]serving, server string) bool {
+	now, took := servers[server]
+	since, before := time.Time{}, int64(0) // the last day of the domain's mail to other servers, and how much
+	for name, old := range servers {
+		if name != server {
+			before += old.n
+			if old.last.After(since) {
+				since = old.last
+			}
+		}
+	}
+	return took && min(before, now.n) >= refusedTogether && !since.After(now.first)
+}
+
+// moves are the servers that may have taken the place of others: by days, and then by the hours
+// of their first day, counted at once, since mostly servers take turns.
+func (e *evidence) moves(claims []*claim, servings map[string]map[string]serving) (map[move]bool, error) {
+	days := map[time.Time][]string{} // domains
+	list := map[move]bool{}
+	for _, c := range claims {
+		for server, x := range servings[c.domain] {
+			if began(servings[c.domain], server) && !list[move{c.domain, server}] {
+				list[move{c.domain, server}] = true
+				if !slices.Contains(days[x.first], c.domain) {
+					days[x.first] = append(days[x.first], c.domain)
+				}
+			}
+		}
+	}
+	for day, domains := range days {
+		f := e.f
+		f.Outcomes, f.Domains, f.Since, f.Until = []bounce.Outcome{bounce.Delivered}, domains, day, day.AddDate(0, 0, 1)
+		cells, err := e.s.Count(e.ctx, f, store.ByDomain, store.ByRelay, store.ByHour)
+		if err != nil {
+			return nil, err
+		}
+		first := map[move]string{} // hours
+		for i := range cells {
+			k := move{ascii.Lower(cells[i].Keys[0]), serverOf(cells[i].Keys[1])}
+			if hour := cells[i].Keys[2]; first[k] == "" || hour < first[k] {
+				first[k] = hour
+			}
+		}
+		for i := range cells {
+			domain, server := ascii.Lower(cells[i].Keys[0]), serverOf(cells[i].Keys[1])
+			for other, x := range servings[domain] {
+				if k := (move{domain, other}); other != server && x.first.Equal(day) && cells[i].Keys[2] > first[k] {
+					delete(list, k)
+				}
+			}
+		}
+	}
+	return list, nil
+}
+
 // moved doubts what a server said of an address in the first days in which the domain's mail
 // went to it, and no more to the one before: its user table may not be complete.
 func (d doubts) moved(e *evidence, claims []*claim) error {
@@ -414,44 +472,42 @@ func (d doubts) moved(e *evidence, claims []*claim) error {
 	if err != nil {
 		return err
 	}
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return d.has(c) || c.relay != "" || len(servings[c.domain]) < 2 })
+	claims = claims[:min(len(claims), askedAtMost)]
+	moves, err := e.moves(claims, servings)
+	if err != nil {
+		return err
+	}
 	type change struct {
 		at    time.Time
 		whole bool
 	}
-	changes := map[[2]string]change{} // by domain and server
-	asked := 0
+	changes := map[move]change{}
 	for _, c := range claims {
-		servers := servings[c.domain]
-		if d.has(c) || c.relay != "" || len(servers) < 2 {
-			continue
+		may := func(server string, x serving) bool {
+			return moves[move{c.domain, server}] && c.Fault.Last.Sub(x.first.AddDate(0, 0, 1)) < refusedForDays
 		}
-		if asked++; asked > askedAtMost {
-			break
+		servers, any := servings[c.domain], false
+		for server, x := range servers {
+			any = any || may(server, x)
+		}
+		if !any {
+			continue
 		}
 		relay, err := e.statedBy(c)
 		if err != nil {
 			return err
 		}
-		server := serverOf(relay)
-		now, took := servers[server]
-		since, before := time.Time{}, int64(0) // the last day of the domain's mail to other servers, and how much
-		for name, old := range servers {
-			if name != server {
-				before += old.n
-				if old.last.After(since) {
-					since = old.last
-				}
-			}
-		}
-		if !took || judge.OwnRelay(relay) || min(before, now.n) < refusedTogether || since.After(now.first) || c.Fault.Last.Sub(now.first.AddDate(0, 0, 1)) >= refusedForDays {
+		k := move{c.domain, serverOf(relay)}
+		if judge.OwnRelay(relay) || !may(k.server, servers[k.server]) {
 			continue
 		}
-		x, known := changes[[2]string{c.domain, server}]
+		x, known := changes[k]
 		if !known {
-			if x.at, x.whole, err = e.change(c.domain, server, now); err != nil {
+			if x.at, x.whole, err = e.change(k.domain, k.server, servers[k.server]); err != nil {
 				return err
 			}
-			changes[[2]string{c.domain, server}] = x
+			changes[k] = x
 		}
 		if x.whole && c.Fault.Last.Sub(x.at) < refusedForDays {
 			d.add(c, "refused by a server to which the mail of the domain had gone for less than three days: its user table may not have been complete")
@@ -748,15 +804,25 @@ func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	return nil
 }
 
-// ownDomains are the domains that people with a login of the same domain send from, as far
-// as a message with such a login failed. A provider of mailboxes is none: a login may be
+// ownDomains are those of some domains that people with a login of the same domain send from, as
+// far as a message with such a login failed. A provider of mailboxes is none: a login may be
 // named after an address there.
-func (e *evidence) ownDomains() (map[string]bool, error) {
-	cells, err := e.s.Count(e.ctx, e.f, store.BySASLUser, store.BySenderDomain)
+func (e *evidence) ownDomains(asked map[string]bool) (map[string]bool, error) {
+	may := func(sender string) bool {
+		return asked[sender] && sender != "" && provider.Page(provider.OfHost(sender)) == ""
+	}
+	f := e.f
+	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+	cells, err := e.s.Count(e.ctx, f, store.BySenderDomain)
+	// Mostly none of them sends; to count by login reads every failure.
+	if err != nil || !slices.ContainsFunc(cells, func(c store.Cell) bool { return may(ascii.Lower(c.Keys[0])) }) {
+		return nil, err
+	}
+	cells, err = e.s.Count(e.ctx, f, store.BySASLUser, store.BySenderDomain)
 	own := map[string]bool{}
 	for i := range cells {
 		login, sender := ascii.Lower(cells[i].Keys[0]), ascii.Lower(cells[i].Keys[1])
-		if sender != "" && strings.HasSuffix(login, "@"+sender) && provider.Page(provider.OfHost(sender)) == "" {
+		if may(sender) && strings.HasSuffix(login, "@"+sender) {
 			own[sender] = true
 		}
 	}
@@ -846,11 +912,9 @@ func (e *evidence) lastTook(domain string, claims []*claim) (time.Time, error) {
 	if e.exact++; e.exact > askedAtMost {
 		return day.AddDate(0, 0, 1), nil
 	}
-	f := e.f
-	f.Domain, f.Outcomes, f.Since = domain, []bounce.Outcome{bounce.Delivered}, day
-	span, err := e.s.Span(e.ctx, f)
-	e.last[domain] = span.Last
-	return span.Last, err
+	last, err := e.delivery(store.Filter{Domain: domain}, day, e.f.Until, true)
+	e.last[domain] = last
+	return last, err
 }
 
 // separate are how far back a delivery is looked for that separates two domains that the
