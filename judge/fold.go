@@ -2,7 +2,10 @@ package judge
 
 import (
 	"bytes"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -130,6 +133,7 @@ func (f *folded) set(t string) {
 	f.blank()
 	f.urls = append(f.urls, ' ')
 	f.dropCourtesies()
+	f.dropNotAtFault()
 	if f.enhanced == 0 { // qmail: "(#5.1.1)"
 		if i := bytes.IndexByte(f.text, '#'); i >= 0 {
 			f.enhanced, _ = leadingEnhanced(string(f.text[i:min(i+16, len(f.text))]))
@@ -139,14 +143,15 @@ func (f *folded) set(t string) {
 
 // frames are the words that servers put before a cause: "sender address
 // rejected: …", "sender verify failed: …".
-var frames = [][]byte{[]byte("rejected: "), []byte("failed: ")}
+var frames = [][]byte{[]byte("rejected: "), []byte("failed: "), []byte(" policy - "), []byte(" policy: "), []byte(" violation - "), []byte(" violation: "), []byte(" policy. "), []byte(" policy reasons. "), []byte(" policy violation. ")}
 
 // toCause cuts the text down to the cause, which stands behind the last frame.
-// It reports whether there is one. In the MTA's own words "failed:" is no frame.
-func (f *folded) toCause(local bool) bool {
+// It reports whether there is one. In the MTA's own words "failed:" is no frame; those that
+// name a policy are frames where a policy is all that was found.
+func (f *folded) toCause(local, policy bool) bool {
 	start := 0
 	for i, frame := range frames {
-		if local && i > 0 {
+		if local && i > 0 || !policy && i > 1 {
 			break
 		}
 		if i := bytes.LastIndex(f.text, frame); i >= 0 {
@@ -180,6 +185,52 @@ func (f *folded) dropCourtesies() {
 			f.text = append(f.text[:i], f.text[i+len(c):]...)
 		}
 	}
+}
+
+// mechanisms are the words for ways to authenticate a message.
+var mechanisms = [][]byte{[]byte("spf"), []byte("dkim"), []byte("dmarc")}
+
+func namesMechanism(b []byte) bool {
+	return slices.ContainsFunc(mechanisms, func(m []byte) bool { return bytes.Contains(b, m) })
+}
+
+// notAtFault finds what is said of a mechanism that did not fail.
+var notAtFault = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\b(spf|dkim|dmarc|arc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass[,;)]|not (checked|performed|evaluated|tested))`)
+})
+
+// dropNotAtFault takes out what is said of mechanisms that did not fail.
+func (f *folded) dropNotAtFault() {
+	if namesMechanism(f.text) {
+		f.text = notAtFault().ReplaceAll(f.text, nil)
+	}
+}
+
+// advices begin what a sender is told to do.
+var advices = [][]byte{
+	[]byte("make sure"), []byte("ensure "), []byte("check your "), []byte("check that "), []byte("check the "), []byte("verify that "), []byte("verify your "),
+	[]byte("recommend"), []byte("consider "), []byte("should "), []byte("publish "), []byte("set up "), []byte("configure "), []byte("implement"),
+}
+
+// dropAdvice cuts out an advice to set up a mechanism, from its first word to the end of the
+// sentence, and reports whether there was one and something else is left.
+func (f *folded) dropAdvice() bool {
+	for _, a := range advices {
+		start := bytes.Index(f.text, a)
+		if start < 0 {
+			continue
+		}
+		end := start
+		for end < len(f.text)-1 && (f.text[end] != '.' && f.text[end] != ';' || f.text[end+1] != ' ') {
+			end++
+		}
+		if rest := len(f.text) - (end - start); rest < 12 || !namesMechanism(f.text[start:end]) {
+			continue
+		}
+		f.text = append(f.text[:start], f.text[end:]...)
+		return true
+	}
+	return false
 }
 
 // skipCode returns what follows the reply code, and the enhanced code where it

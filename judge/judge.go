@@ -399,18 +399,40 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 			v.Detail = j.detail(&q, v.Reason)
 		}
 	}
-	// What a server says behind "… rejected:" is the cause, whatever the words
-	// before it; but not who is meant: "sender address rejected: domain not found".
-	if best >= 0 && j.rules[best].Tier == TierText && s.f.toCause(a.facts&factLocal != 0) {
-		q := j.queryFolded(s, a)
-		if b := j.best(&q, nil); b >= 0 && j.rules[b].Tier <= TierText {
-			if r := j.rules[b].Reason; r != v.Reason && !r.AboutAddress() && r != bounce.RelayDenied {
-				v = verdict(&j.rules[b])
-			}
+	if best >= 0 {
+		if b := j.cause(s, a, &j.rules[best]); b >= 0 {
+			v = verdict(&j.rules[b])
 		}
 	}
 	ownSide(&v, a.facts)
 	return v
+}
+
+// cause looks once more where the words around a cause have decided, and returns the rule
+// for what is left without them, or -1.
+func (j *Judge) cause(s *scratch, a about, first *Rule) int32 {
+	policy := first.Reason == bounce.Policy
+	switch {
+	case first.Reason == bounce.AuthFailure && s.f.dropAdvice():
+		// What a sender is told to set up is the cause only where no other is named.
+		q := j.queryFolded(s, a)
+		if b := j.best(&q, nil); b >= 0 && j.rules[b].Reason != bounce.Policy && j.rules[b].Reason != bounce.Unknown {
+			return b
+		}
+	case first.Tier == TierText && s.f.toCause(a.facts&factLocal != 0, policy):
+		// What a server says behind "… rejected:" is the cause, whatever the words
+		// before it; but not who is meant: "sender address rejected: domain not found".
+		// Behind "policy:" it is so in any words, for a policy is no cause.
+		q := j.queryFolded(s, a)
+		b := j.best(&q, nil)
+		switch {
+		case b < 0 || j.rules[b].Reason == first.Reason:
+		case j.rules[b].Tier > TierConcept:
+		case policy, !j.rules[b].Reason.AboutAddress() && j.rules[b].Reason != bounce.RelayDenied:
+			return b
+		}
+	}
+	return -1
 }
 
 // detail is what the other rules that match and give the same reason know

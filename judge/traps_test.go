@@ -53,6 +53,26 @@ func TestTraps(t *testing.T) {
 		{"", "421 4.7.0 this message is suspicious due to the very low reputation of the sending IP address.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 5.7.1 Sender address rejected: Blocked by this recipient", bounce.RecipientRestricted, "", bounce.ScopeRecipient, bounce.NamedCause},
 
+		// What is said of a mechanism that did not fail, and advice beside another cause.
+		{"", "550 5.7.1 SPF check skipped; message judged spam", bounce.ContentSpam, "", bounce.ScopeMessage, bounce.GeneralText},
+		{"", "451 4.3.0 DKIM passed, SPF was not checked, mailbox database error", bounce.SystemError, "", bounce.ScopeRemote, bounce.NamedCause},
+		{"", "550 5.7.1 SPF check skipped", bounce.Unknown, "", bounce.NoScope, bounce.CodeOnly},
+		{"", "550 5.7.1 this domain must pass SPF", bounce.AuthFailure, "", bounce.ScopeSender, bounce.GeneralText},
+		{"", "421 4.7.0 too many connections; make sure your domain has SPF and DKIM", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 refused, make sure your domain has SPF and DKIM", bounce.AuthFailure, "spf-dkim", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 SPF check failed. Please check your SPF record", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.1.0 sender rejected: you are spoofing one of our own addresses", bounce.AuthFailure, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 this domain takes no longer used mail from itself (spoofing)", bounce.AuthFailure, "", bounce.ScopeSender, bounce.NamedCause},
+		// A policy is no cause: what stands behind it is.
+		{"", "550 5.7.1 rejected by security policy - unable to verify the sender", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 rejected by security policy - see our pages", bounce.Policy, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 <joe@example.org>: Recipient address rejected: you may not use this sender", bounce.SenderRejected, "", bounce.ScopeSender, bounce.GeneralText},
+		// Whose list, and whose limit.
+		{"", "550 5.7.1 sender a@example.net is blacklisted", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 sender's host [192.0.2.1] is blacklisted", bounce.Blocklist, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "451 4.7.1 account exceeded its hourly limit", bounce.RateLimited, "account-limit", bounce.ScopeSender, bounce.NamedCause},
+		{"", "450 4.2.1 the recipient's account exceeded its hourly limit", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+
 		// Words in links do not count, nor in addresses and host names.
 		{"", "550 refused, see https://example.org/help/dmarc/spam/authentication", bounce.Unknown, "", bounce.NoScope, bounce.CodeOnly},
 		{"", "550 5.1.1 <spf.dkim@blacklist.example>: User unknown", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
