@@ -30,6 +30,7 @@ const (
 	LineWarningService  // a service, filter or command of its own
 	LineWarningTLS      // its own TLS: keys, policy, library
 	LineWarningSetup    // its configuration
+	LineWarningHost     // its disk, memory or permissions
 	LineCertificate     // another server's certificate does not pass a check
 	LineClient          // a client that connected
 )
@@ -133,7 +134,7 @@ var lineTexts = [...]Text{
 		Title: "warning of this server: a table or database", Scope: bounce.ScopeSender,
 		Meaning: "This server could not read a table, or its database did not answer. Mail is put off with words such as \"table lookup problem\", or treated as if the table were empty.",
 		Do: []string{
-			"Try the table: postmap -q KEY TYPE:FILE with the names of the line.",
+			"Try the table: postmap -q KEY TYPE:FILE with the names of the line; Exim: exim -be with the lookup.",
 			"A database: see whether it runs and takes the login. A file: run postmap again, and check its owner and permissions; the type has to be there (postconf -m).",
 		},
 		Retry: turnWarning,
@@ -143,7 +144,7 @@ var lineTexts = [...]Text{
 		Meaning: "A service, filter or command of this server does not answer or ends with an error. Mail that needs it waits.",
 		Do: []string{
 			"See whether the service that the line names runs: a milter or policy server by its own log, a daemon of Postfix by the line just before (fatal:, exit status).",
-			"Compare its socket or port with main.cf and master.cf (postfix check); a path without a leading / is below the queue directory.",
+			"Compare its socket or port with main.cf and master.cf (postfix check); a path without a leading / is below the queue directory. Exim: av_scanner, spamd_address, and the transport.",
 		},
 		Retry: turnWarning,
 	},
@@ -151,7 +152,7 @@ var lineTexts = [...]Text{
 		Title: "warning of this server: its own TLS", Scope: bounce.ScopeSender,
 		Meaning: "This server speaks of its own TLS: a key, a certificate, a policy table or the library. With a policy that asks for TLS, mail then waits.",
 		Do: []string{
-			"Check the file, table or parameter that the line names (postconf -n, and postmap -q DOMAIN for smtp_tls_policy_maps).",
+			"Check the file, table or parameter that the line names (postconf -n, and postmap -q DOMAIN for smtp_tls_policy_maps). Exim: tls_certificate, tls_privatekey and their owner.",
 			"A library error during a session: the other side may speak only what this one does not; compare with posttls-finger DOMAIN.",
 		},
 		Retry: turnWarning,
@@ -160,8 +161,17 @@ var lineTexts = [...]Text{
 		Title: "warning of this server: its configuration", Scope: bounce.ScopeSender,
 		Meaning: "This server warns of its own configuration. A host that greets with this server's name, or a domain that leads back to it, is a route of your own that goes in a circle.",
 		Do: []string{
-			"Check the parameter that the line names (postconf -n, postfix check).",
+			"Check the parameter that the line names (postconf -n, postfix check; Exim: exim -bV).",
 			"A circle: compare myhostname, relayhost, transport_maps and the MX records with mydestination, virtual_mailbox_domains and relay_domains.",
+		},
+		Retry: turnWarning,
+	},
+	LineWarningHost: {
+		Title: "warning of this server: disk, memory or permissions", Scope: bounce.ScopeSender,
+		Meaning: "This server could not write or open a file, or ran out of disk space, memory or processes. Mail waits, and none is taken from outside.",
+		Do: []string{
+			"Check the space and the inodes of the queue's and the mailboxes' disk (df, df -i).",
+			"Check the owner and the permissions of the file that the line names, and SELinux or AppArmor.",
 		},
 		Retry: turnWarning,
 	},
@@ -186,8 +196,8 @@ var lineTexts = [...]Text{
 // turnWarning says who acts on a warning of this server.
 const turnWarning = "You: it is your own server that warns. The delivery lines after it say what became of the mail."
 
-// warnings tell Postfix's warnings by words in them, in lower case; the first that fits
-// counts. From a daemon that clients talk to, some are about the client.
+// warnings tell warnings of Postfix and Exim by words in them, in lower case; the first that
+// fits counts. From a daemon that clients talk to, some are about the client.
 var warnings = [...]struct {
 	line   Line
 	client bool
@@ -195,42 +205,66 @@ var warnings = [...]struct {
 }{
 	{LineWarningService, false, []string{"saslauthd", "authentication mechanisms"}},
 	{LineWarningResolver, false, []string{"rbl lookup error", "resolv.conf"}},
+	{LineWarningHost, false, []string{
+		"disk space", "free space", "no space left", "read-only file system", "cannot allocate memory", "out of memory", "too many open files",
+		"fork failed", "main log file", "reject log file", "panic log file",
+	}},
+	{LineWarningTLS, false, []string{"cert/key setup"}},
 	{LineWarningSetup, false, []string{
-		"greeted me with my own hostname", "loops back to myself", "relayhost configuration", "in both ", "bad parameter", "unused parameter",
+		"configuration error", "configuration file", "greeted me with my own hostname", "loops back to myself", "relayhost configuration", "in both ", "bad parameter", "unused parameter",
 		"undefined parameter", "overriding earlier entry", "missing '=' after attribute name", "myhostname", "not owned by",
 	}},
 	{LineWarningTLS, true, []string{"tls library"}},
 	{LineWarningTLS, false, []string{"tls policy", "tlsmgr", "disabling tls", "rsa certificate", "private key", "dnssec", "tls_"}},
 	{LineWarningService, false, []string{
 		"milter", "private/", "public/", "subsystem", "policy server", "bad command startup", "exit status", "killed by signal",
-		"problem talking to", "timeout on ",
+		"problem talking to", "timeout on ", "acl condition: ", "clamd", "spamd", "crashed with signal",
 	}},
 	{LineWarningTable, false, []string{
 		"mysql", "pgsql", "ldap", "sqlite", "lookup error", "lookup problem", "lookup failed", " lookup of ", "database ", "dictionary type",
-		"is older than source file",
+		"is older than source file", "gave defer", "open dictionary", "hints database", "/db/",
 	}},
+	{LineWarningHost, true, []string{"permission denied"}},
+	{LineClient, true, []string{"tls error on connection from", "dkim: d=", "authenticator failed", "smtp connection from", "unexpected disconnection"}},
 	{LineWarningResolver, true, []string{"name service error", "name or service not known", "name resolution"}},
 }
 
 // WarningLine says what a warning of Postfix is about, from the daemon (smtp, qmgr, …) and
 // the text after "warning: ".
 func WarningLine(daemon, text string) Line {
-	text = strings.ToLower(text)
 	inbound := daemon == "smtpd" || daemon == "postscreen" || daemon == "dnsblog"
+	l, client := warningOf(text)
+	switch {
+	case inbound && (client || l == LineOther):
+		return LineClient
+	case l == LineOther:
+		return LineWarning
+	}
+	return l
+}
+
+// EximLine says what a line of Exim's main log or panic log is about that is none of a
+// message's course: a warning of its own, a client, or something else.
+func EximLine(text string) Line {
+	l, _ := warningOf(text)
+	text = strings.ToLower(text)
+	if l == LineOther && slices.ContainsFunc([]string{"failed", "cannot ", "unable to ", "error", "panic", "warning: "}, func(s string) bool { return strings.Contains(text, s) }) {
+		return LineWarning
+	}
+	return l
+}
+
+// warningOf finds the first entry of warnings that fits, and whether it is about the client
+// where a client is spoken to; LineOther where none fits.
+func warningOf(text string) (l Line, client bool) {
+	text = strings.ToLower(text)
 	for i := range warnings {
 		w := &warnings[i]
-		if !slices.ContainsFunc(w.words, func(s string) bool { return strings.Contains(text, s) }) {
-			continue
+		if slices.ContainsFunc(w.words, func(s string) bool { return strings.Contains(text, s) }) {
+			return w.line, w.client
 		}
-		if inbound && w.client {
-			return LineClient
-		}
-		return w.line
 	}
-	if inbound {
-		return LineClient
-	}
-	return LineWarning
+	return LineOther, false
 }
 
 // EndLine is the line for what became of a message as a whole.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +35,8 @@ func newExplain() *cobra.Command {
 		Long: `Explains a reply code (550), an enhanced status code (5.7.1), a reply with its
 text, or a whole log line of Postfix or Exim: what happened, who has to act,
 whether to try again, what to do, and what else it could be. A line that reports
-no delivery attempt (a reject, an arrival, a frozen message) is explained as that.
+no delivery attempt (a reject, an arrival, a frozen message) is explained as that,
+and so are warnings: of Postfix's daemons, of Exim's main log and panic log.
 
 With - it reads one reply or log line a line from standard input and answers in
 order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
@@ -336,8 +338,10 @@ func warned(line string) (l judge.Line, d *bounce.Delivery, ok bool) {
 	switch _, said, _ := strings.Cut(text, ": "); {
 	case delivers && strings.HasPrefix(said, "SASL authentication failure: "):
 		return 0, &bounce.Delivery{MTA: bounce.Postfix, Agent: daemon, Stage: bounce.StageAuth, Local: true, Response: said, Delay: -1}, true
-	case isSeverity(text):
+	case strings.HasPrefix(text, "warning: "):
 		return judge.WarningLine(daemon, said), nil, true
+	case isSeverity(text): // it is not about a client, whoever was spoken to
+		return judge.WarningLine("", said), nil, true
 	case delivers && (strings.HasPrefix(text, "certificate verification failed for ") || strings.HasPrefix(text, "Untrusted TLS connection ")):
 		return judge.LineCertificate, nil, true
 	}
@@ -475,8 +479,15 @@ func queueLine(text string) judge.Line {
 	case strings.Contains(text, "rejected "), strings.Contains(text, ": reject: "):
 		return judge.LineInbound
 	}
+	if m := eximLog.FindStringSubmatch(text); m != nil {
+		return judge.EximLine(m[1])
+	}
 	return judge.LineOther
 }
+
+// eximLog finds the message in a line of Exim's logs: behind its stamp, process id and
+// message id.
+var eximLog = regexp.MustCompile(`(?:^|exim[0-9]?(?:\[[0-9]+\])?: )[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,15}(?: [+-][0-9]{4})?(?: \[[0-9]+\])?(?: [0-9A-Za-z]{6}-[0-9A-Za-z]{6,11}-[0-9A-Za-z]{2,4})? ([^ ].*)`)
 
 // outcomeOf is what a reply's digit makes of an attempt, where no MTA has
 // decided. Without a digit nothing is claimed.
