@@ -196,7 +196,8 @@ func namesMechanism(b []byte) bool {
 
 // notAtFault finds what is said of a mechanism that did not fail.
 var notAtFault = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\b(spf|dkim|dmarc|arc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass[,;)]|not (checked|performed|evaluated|tested))`)
+	return regexp.MustCompile(`\b(spf|dkim|dmarc|arc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass( or not|[,;)])|not (checked|performed|evaluated|tested|the (cause|reason|problem)))` +
+		`|\b(t_|r_)?(spf|dkim|dmarc)(_[a-z]+)*_(pass|valid|allow|none|na|signed|au|ef)\b`) // symbols of filters
 })
 
 // dropNotAtFault takes out what is said of mechanisms that did not fail.
