@@ -122,7 +122,7 @@ func New(userRules ...[]byte) (*Judge, error) {
 		}
 	}
 	j.users = users
-	j.asked = ownHop | factLocal | factSubmission | factPassedOn
+	j.asked = ownHop | factLocal | factSubmission | factPassedOn | factNamesSender
 	for i := range j.rules {
 		for _, list := range [...][]string{j.rules[i].When, j.rules[i].Unless} {
 			for _, name := range list {
@@ -404,6 +404,9 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 			v = verdict(&j.rules[b])
 		}
 	}
+	if a.facts&factNamesSender != 0 && v.Reason.NoMailbox() {
+		v = verdict(&senderUnknown)
+	}
 	ownSide(&v, a.facts)
 	return v
 }
@@ -454,6 +457,7 @@ func (j *Judge) detail(q *query, reason bounce.Reason) (detail string) {
 
 var (
 	statusExpired = Rule{ID: "status-expired", Reason: bounce.Expired, Scope: bounce.ScopeRemote, Tier: TierText}
+	senderUnknown = Rule{ID: "sender-named", Reason: bounce.SenderRejected, Detail: "callout", Scope: bounce.ScopeSender, Tier: TierGeneral}
 	noRule        = Rule{ID: "none", Reason: bounce.Unknown, Tier: TierCode}
 )
 

@@ -9,7 +9,7 @@ import (
 // facts are what is known of an attempt beside the words and codes of its
 // reply: who spoke, and to whom. The same words mean another thing, and another
 // has to act, where the next hop is this server's own.
-type facts uint16
+type facts uint32
 
 // The facts that rules ask for in "when" and "unless", by name in factNames.
 const (
@@ -29,11 +29,13 @@ const (
 	factForwarded                    // the mail was for an address in another domain and sent on
 	factPassedOn                     // the reply passes on what a server with a public address said
 	factIPv6                         // the MTA's own words about a host with a public IPv6 address
+	factNamesSender                  // the reply names the sender's address, and neither the recipient's nor a recipient
 )
 
 var factNames = [...]string{
 	"local", "remote", "here", "router", "lmtp", "loopback", "private", "submission", "port-465",
 	"same-name", "their-name", "own-name", "given-up", "forwarded", "passed-on", "ipv6",
+	"names-sender",
 }
 
 // ownHop are the facts that say that the next hop is this server's own.
@@ -102,10 +104,22 @@ func factsOf(d *bounce.Delivery) (f facts) {
 	}
 	if local {
 		f |= nameFacts(d, f)
-	} else if f&(ownHop|factSubmission) != 0 && passesOn(d.Response) {
-		f |= factPassedOn
+	} else {
+		if f&(ownHop|factSubmission) != 0 && passesOn(d.Response) {
+			f |= factPassedOn
+		}
+		if namesSender(d) {
+			f |= factNamesSender
+		}
 	}
 	return f
+}
+
+// namesSender reports whether a reply speaks of the sender's address alone. A server that
+// asks the sender's (a callout) and passes its answer on says that a user is unknown there.
+func namesSender(d *bounce.Delivery) bool {
+	return d.Sender != "" && strings.IndexByte(d.Response, '@') >= 0 && strings.Contains(d.Response, d.Sender) &&
+		(d.Recipient == "" || !strings.Contains(d.Response, d.Recipient)) && !strings.Contains(d.Response, "ecipient")
 }
 
 // passesOn reports whether a reply passes on what another server said, as Postfix

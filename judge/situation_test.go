@@ -54,6 +54,10 @@ func TestOwnSide(t *testing.T) {
 		{"a smarthost's own word", bounce.Delivery{Agent: "smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 587, Code: 550, Response: "550 5.1.1 <joe@far.example>: Recipient address rejected: User unknown in local recipient table"}, bounce.UserUnknown, bounce.ScopeRecipient, DetailSmarthost},
 		{"a smarthost passes on what a server said", bounce.Delivery{MTA: bounce.Exim, Agent: "smarthost_smtp", RelayHost: "smtp.isp.example", RelayIP: "192.0.2.1", RelayPort: 587, Code: 550, Response: "550-Callout failed: host mx.far.example [192.0.2.7]: 550 5.1.1 no such user\\n550 recipient verification failed"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"the recipient's server", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", RelayPort: 25, Code: 550, Response: "550 5.1.1 no such user"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
+		{"the sender is unknown", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "joe@far.example", Code: 550, Response: "550 5.1.1 we asked your server: <me@us.example> user unknown"}, bounce.SenderRejected, bounce.ScopeSender, "callout"},
+		{"both are named", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "joe@far.example", Code: 550, Response: "550 5.1.1 from me@us.example to joe@far.example: user unknown"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
+		{"a message to oneself", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "me@us.example", Code: 550, Response: "550 5.1.1 me@us.example: user unknown"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
+		{"the sender and a recipient", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Sender: "me@us.example", Recipient: "joe@far.example", Code: 550, Response: "550 5.1.1 Recipient unknown, message from me@us.example"}, bounce.UserUnknown, bounce.ScopeRecipient, ""},
 		{"own filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "127.0.0.1", RelayIP: "127.0.0.1", RelayPort: 10024, Code: 554, Response: "554 5.7.0 Reject, id=01234-05 - spam"}, bounce.ContentSpam, bounce.ScopeMessage, detailContentFilter},
 		{"own milter refuses", bounce.Delivery{Agent: "cleanup", Local: true, Response: "Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, detailContentFilter},
 		{"a remote filter refuses", bounce.Delivery{Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Code: 554, Response: "554 5.7.1 Spam message rejected"}, bounce.ContentSpam, bounce.ScopeMessage, ""},
@@ -98,7 +102,7 @@ func TestSituation(t *testing.T) {
 			t.Errorf("%s: %v, %t", name, f, ok)
 		}
 	}
-	if 1<<(len(factNames)-1) != factIPv6 {
+	if 1<<(len(factNames)-1) != factNamesSender {
 		t.Errorf("%d names of facts", len(factNames))
 	}
 	for _, host := range []string{"", "gmail-smtp-in.l.google.com", "mx.unknown.example"} {
