@@ -133,8 +133,8 @@ func nextReplyLine(s, code string) (i int, last bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// A Disposal is what a content filter did with a message that it accepted and did not pass on. ""
-// is none.
+// A Disposal is what our own side did with a message that it accepted and did not pass on: a
+// content filter, or the MTA by an alias, a filter or a transport that discards. "" is none.
 type Disposal string
 
 // The disposals.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"bouncelog/bounce"
 	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/tailer"
@@ -63,6 +64,9 @@ func (g *Ingester) count(s *source, kind parser.Kind, offset int64, line []byte)
 			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
 			a.Delivery = *d
 			a.Template, a.Verdict = g.o.Judge.Judge(d)
+			if d.Outcome == bounce.Delivered && d.Disposal == bounce.Discarded {
+				a.Outcome = bounce.Handoff // nobody got it: no delivery, and no proof that the address is valid
+			}
 		}
 	case parser.Expiry:
 		s.Queue++
@@ -119,14 +123,15 @@ func (g *Ingester) skip(program string) *int64 {
 // An InputCheck detects inputs that are no mail logs. Call See before the Ingester gets a chunk,
 // and Strange at the end.
 type InputCheck struct {
-	g      *Ingester
-	binary map[string]bool
-	paths  map[string]string
+	g        *Ingester
+	binary   map[string]bool
+	encoding map[string]string // parser.Encoding of the first lines
+	paths    map[string]string
 }
 
 // NewInputCheck returns a check of what g reads from now on.
 func NewInputCheck(g *Ingester) *InputCheck {
-	return &InputCheck{g: g, binary: map[string]bool{}, paths: map[string]string{}}
+	return &InputCheck{g: g, binary: map[string]bool{}, encoding: map[string]string{}, paths: map[string]string{}}
 }
 
 // See records a chunk.
@@ -143,6 +148,8 @@ func (l *InputCheck) See(c *tailer.Chunk) {
 		}
 	}
 	l.binary[c.Source.ID] = odd*20 > len(head)
+	// Encodings break lines anywhere, quoted-printable behind an equals sign.
+	l.encoding[c.Source.ID] = parser.Encoding(bytes.ReplaceAll(bytes.ReplaceAll(head, []byte("=\n"), nil), []byte("\n"), nil))
 }
 
 // fewLines is how many lines prove nothing beside other logs that are mail logs: after a rotation a
@@ -152,9 +159,10 @@ const fewLines = 20
 // A StrangeInput is an input in which no line is about mail, or of which most lines with
 // deliveries are not understood.
 type StrangeInput struct {
-	Path   string
-	Lines  int64 // read now
-	Binary bool  // it is no text
+	Path     string
+	Lines    int64  // read now
+	Binary   bool   // it is no text
+	Encoding string // its text is in: see parser.Encoding; "" where that is not known
 
 	Deliveries    int64 // lines that hold a delivery, where most are not understood
 	NotUnderstood int64 // of these
@@ -203,6 +211,13 @@ func (l *InputCheck) Strange() (list []StrangeInput) {
 		list = append(list, StrangeInput{Path: path, Lines: n, Binary: l.binary[id]})
 	}
 	list = append(list, l.g.Foreign(1)...)
+	for id, path := range l.paths {
+		for i := range list {
+			if list[i].Path == path {
+				list[i].Encoding = l.encoding[id]
+			}
+		}
+	}
 	slices.SortFunc(list, byPath)
 	return list
 }

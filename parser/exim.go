@@ -135,7 +135,7 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 			return Unparsed // likewise
 		}
 	}
-	if rest[0] == '\\' && holdsDelivery(h.message) {
+	if (rest[0] == '\\' || rest[0] == '=') && holdsDelivery(h.message) {
 		return Unparsed // with escapes
 	}
 	if event, by := eximEnd(rest); event != "" {
@@ -360,7 +360,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	if !f.scan(flag, line[len(h.message)-len(h.rest)+3:]) {
 		return Unparsed
 	}
-	if flag == "=>" && f.discards() {
+	if flag == "=>" && f.discardsMessage() {
 		p.end(k, bounce.MessageDiscarded, nil, r, offset)
 		return Queued
 	}
@@ -398,6 +398,8 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 			// The command line option -N: the address was routed, the transport
 			// not run, nothing delivered.
 			d.Outcome = bounce.Probe
+		} else if f.discards() {
+			d.Disposal = bounce.Discarded
 		} else if f.isHandoff() {
 			d.Outcome = bounce.Handoff
 		}
@@ -475,11 +477,18 @@ func (f *eximFields) tls(outcome bounce.Outcome) string {
 	return ""
 }
 
-// discards reports what Exim writes in an address's place where all
+// discardsMessage reports what Exim writes in an address's place where all
 // recipients of a message were thrown away: "=> discarded (system filter)",
 // "=> blackhole (RCPT ACL discarded recipients)".
-func (f *eximFields) discards() bool {
+func (f *eximFields) discardsMessage() bool {
 	return f.parent == "" && f.router == "" && f.transport == "" && (f.address == "discarded" || f.address == "blackhole")
+}
+
+// discards reports a recipient whose mail an alias or a filter throws away: "=> :blackhole:
+// <a@b>", "=> /dev/null <a@b>" (that transport is bypassed), and without a transport
+// "=> discarded <a@b>".
+func (f *eximFields) discards() bool {
+	return f.parent != "" && (f.address == ":blackhole:" || f.address == "/dev/null" || f.address == "discarded" && f.transport == "")
 }
 
 // retryTime reports a deferral without an attempt: the address or its hosts
@@ -491,7 +500,6 @@ func retryTime(message string) bool {
 // isHandoff reports deliveries that are none to the recipient's domain: an
 // automatic reply that was generated (it goes its own way under a message id
 // of its own) and mail given to a filter or another MTA on this machine.
-// ":blackhole:" is a delivery: the administrator wanted it so.
 func (f *eximFields) isHandoff() bool {
 	if strings.HasPrefix(f.address, ">") {
 		return true
@@ -510,10 +518,13 @@ func (f *eximFields) isHandoff() bool {
 // scan reads the fields from the left.
 func (f *eximFields) scan(flag, s string) bool {
 	rest, ok := f.scanAddress(s)
-	if !ok || f.address == "" || namesParent(rest) {
+	if !ok || f.address == "" || f.address[len(f.address)-1] == '=' || namesParent(rest) {
 		return false
 	}
 	rest, deferred := f.scanFields(rest, flag)
+	if strings.HasPrefix(f.router, "3D") {
+		return false // of quoted-printable text
+	}
 	if flag != "==" || !deferred {
 		f.message = rest
 		return true

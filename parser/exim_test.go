@@ -39,6 +39,7 @@ func TestEximDelivery(t *testing.T) {
 	}
 	agent := func(s string) func(*bounce.Delivery) { return func(d *bounce.Delivery) { d.Agent = s } }
 	untried := func(d *bounce.Delivery) { d.Untried = true }
+	discarded := func(d *bounce.Delivery) { d.Disposal = bounce.Discarded }
 	tests := []struct {
 		name, msg string
 		want      bounce.Delivery
@@ -108,7 +109,19 @@ func TestEximDelivery(t *testing.T) {
 		},
 		{
 			"blackhole", "=> :blackhole: <a@b.example> R=system_aliases",
-			with(bare, "delivered", bounce.Delivered, 0, "", 0, ""),
+			with(bare, "delivered", bounce.Delivered, 0, "", 0, "", discarded),
+		},
+		{
+			"into /dev/null", "=> /dev/null <a@b.example> R=userforward T=**bypassed**",
+			with(local, "delivered", bounce.Delivered, 0, "", 0, "", agent("**bypassed**"), discarded),
+		},
+		{
+			"discarded by a filter", "=> discarded <a@b.example> R=userforward",
+			with(bare, "delivered", bounce.Delivered, 0, "", 0, "", agent(""), discarded),
+		},
+		{
+			"a user of that name", "=> discarded <a@b.example> R=localuser T=local_delivery",
+			with(local, "delivered", bounce.Delivered, 0, "", 0, "", agent("local_delivery")),
 		},
 		{
 			"autoreply", "=> >sender@x.example <a@b.example> R=userforward T=address_reply",

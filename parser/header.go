@@ -485,7 +485,7 @@ func parseStamp(b []byte, form stampForm) (st stamp, n int) {
 	return st, 0
 }
 
-// parseRFC3164 reads "[YYYY ]Mmm [d]d[ YYYY] hh:mm:ss[.fraction]".
+// parseRFC3164 reads "[YYYY ]Mmm [d]d[ YYYY] hh:mm:ss[.fraction][ zone][ YYYY[ zone]]".
 func parseRFC3164(b []byte) (st stamp, n int) {
 	i := 0
 	if len(b) > 5 && isDigit(b[0]) && b[1] < 0x80 && b[2] < 0x80 {
@@ -551,11 +551,13 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	st.second = i + 8
 	i += j
 	i += st.zoneName(b[i:])
-	// asctime(3) and date(1) have the year at the end.
+	// asctime(3) and date(1) have the year at the end; a zone may stand before it or behind.
 	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ' || b[i+5] == ']') {
 		if y, ok := digits(b[i+1 : i+5]); ok && y >= 1970 && y < 2100 {
 			st.year = y
-			i += 5
+			if i += 5; st.name == nil {
+				i += st.zone(b[i:])
+			}
 		}
 	}
 	return st, i

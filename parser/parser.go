@@ -48,10 +48,12 @@
 // on this machine, that is: SMTP to 127.0.0.1 or ::1; LMTP to these on ports
 // 10000 to 10999 or answered "queued as"; pipe(8) to a service named like a
 // filter. LMTP to a socket or any other port is a store, and a delivery. What
-// a filter refuses or defers is an outcome like any other. discard(8) delivers.
+// a filter refuses or defers is an outcome like any other. What discard(8) takes, or an
+// alias leads to /dev/null, is delivered in the MTA's words, with the disposal discarded:
+// nobody gets it.
 //
-// Exim: =>, -> and >> are delivered, to files, pipes and :blackhole: too (the
-// administrator wanted it so); ** is hard; == is soft, also where only the
+// Exim: =>, -> and >> are delivered, to files and pipes too, and discarded where an alias or
+// a filter names :blackhole: or /dev/null; ** is hard; == is soft, also where only the
 // retry time was not reached. *> is a probe: with -N nothing is delivered. An
 // automatic reply (=> >address) is a hand-off: it goes its way under a message
 // id of its own. So is SMTP to 127.0.0.1 or ::1, unless port, transport name
@@ -362,7 +364,10 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		n--
 	}
 	p.blankEnd = n < len(line) && line[n] == ' '
-	line = line[:n]
+	if line = line[:n]; n > 2 && (line[n-1] == '>' || line[n-1] == 'M' || line[n-1] == '$') {
+		line = trimCopied(line)
+		n = len(line)
+	}
 	if n > 0 && p.continues(line) {
 		r.Time, r.Program = p.Last(), ""
 		if holdsDelivery(line) {
@@ -454,7 +459,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}
-	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || p.holdsInURL(line)) {
+	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || Encoding(line) != "") {
 		kind = Unparsed
 	}
 	return kind

@@ -359,8 +359,13 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 		r.Deliveries = r.Deliveries[:0]
 		return Unparsed
 	}
-	if d.Outcome == bounce.Handoff {
+	switch d.Outcome {
+	case bounce.Handoff:
 		d.Disposal = bounce.DisposalOf(f.text)
+	case bounce.Delivered:
+		if f.discards(prog.agent) {
+			d.Disposal = bounce.Discarded
+		}
 	}
 	arrived := 0.0
 	if d.Delay >= 0 {
@@ -375,6 +380,12 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 // postfixFields are the fields of a delivery line, as they stand.
 type postfixFields struct {
 	to, origTo, relay, delay, delays, tls, dsn, status, text string
+}
+
+// discards reports mail that was sent to nobody: by discard(8), which is the one agent that
+// delivers without a relay, or into /dev/null by an alias.
+func (f *postfixFields) discards(agent string) bool {
+	return agent == "discard" || agent == "" && f.relay == "none" || f.text == "delivered to file: /dev/null"
 }
 
 // forged reports that the address may be a longer one, which imitates the end

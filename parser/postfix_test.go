@@ -71,6 +71,7 @@ func TestPostfixDelivery(t *testing.T) {
 		return func(w *want) { w.relayHost, w.relayIP, w.port = host, ip, port }
 	}
 	agent := func(s string) change { return func(w *want) { w.agent = s } }
+	discarded := func(w *want) { w.disposal = bounce.Discarded }
 	tests := []struct {
 		name, program, msg string
 		want               want
@@ -211,7 +212,15 @@ func TestPostfixDelivery(t *testing.T) {
 		},
 		{
 			"discard", "postfix/discard", "4028B460: to=<a@b.example>, " + noRelay + "dsn=2.0.0, status=sent (by order of the administrator)",
-			with(none, "sent", bounce.Delivered, 0, "2.0.0", 0, "by order of the administrator", agent("discard")),
+			with(none, "sent", bounce.Delivered, 0, "2.0.0", 0, "by order of the administrator", agent("discard"), discarded),
+		},
+		{
+			"discard under a service's name", "postfix/nobody/discard", "4028B460: to=<a@b.example>, " + noRelay + "dsn=2.0.0, status=sent (nobody)",
+			with(none, "sent", bounce.Delivered, 0, "2.0.0", 0, "nobody", agent("discard"), discarded),
+		},
+		{
+			"an alias that leads to /dev/null", "postfix/local", "4028B460: to=<a@b.example>, relay=local, delay=1.5, delays=0.1/0.2/0.3/0.9, dsn=2.0.0, status=sent (delivered to file: /dev/null)",
+			with(none, "sent", bounce.Delivered, 0, "2.0.0", 0, "delivered to file: /dev/null", agent("local"), relay("local", "", 0), discarded),
 		},
 		{
 			"DNS", "postfix/smtp", "4028B460: to=<a@b.example>, " + noRelay + "dsn=5.4.4, status=bounced (Host or domain name not found. Name service error for name=b.example type=A: Host not found)",

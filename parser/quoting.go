@@ -2,14 +2,13 @@ package parser
 
 import (
 	"bytes"
-	"net/url"
 	"strings"
 
 	"bouncelog/bounce"
 )
 
-// Lines come out of programs, wikis and word processors with quotes round them, with blanks
-// that do not break, and as a part of a URL.
+// Lines come out of programs, wikis and word processors with quotes round them and with blanks
+// that do not break.
 
 // closing is the quote that ends what an opening one begins.
 var closing = map[string]string{"\"": "\"", "'": "'", "`": "`", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
@@ -21,6 +20,22 @@ func mayBeQuoted(line []byte) bool {
 	}
 	c := line[0]
 	return c >= 0x80 || c == '"' || c == '\'' || c == '`' || bytes.IndexByte(line[:min(len(line), headerWidth)], 0xc2) >= 0
+}
+
+// trimCopied cuts off what a copy leaves behind a line: the line break of HTML, and a carriage
+// return as editors and cat -A show it.
+func trimCopied(line []byte) []byte {
+	for {
+		n := len(line)
+		for _, end := range [...]string{"^M", "^M$", "<br>", "<br/>", "<br />"} {
+			if at := len(line) - len(end); at > 0 && strings.EqualFold(string(line[at:]), end) {
+				line = trimBreaks(line[:at])
+			}
+		}
+		if len(line) == n {
+			return line
+		}
+	}
 }
 
 // headerWidth is about how long the times at the beginning of a line are.
@@ -68,16 +83,6 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 		return trimSpace(p.plainer), true
 	}
 	return text, len(text) < len(line)
-}
-
-// holdsInURL reports whether a line holds a delivery as a part of a URL (RFC 3986 section
-// 2.1), or a value of a form.
-func (p *Parser) holdsInURL(line []byte) bool {
-	if bytes.IndexByte(line, '%') < 0 {
-		return false
-	}
-	text, err := url.QueryUnescape(string(line))
-	return err == nil && holdsDelivery([]byte(text))
 }
 
 // showsMarkup reports a recipient that holds a terminal sequence as cat -v and less show it,

@@ -550,7 +550,7 @@ func zoned(form stampForm, b []byte) bool {
 	switch {
 	case form == stampUnix:
 		return true
-	case form == stampRFC3164:
+	case form == stampRFC3164 && len(b) <= len("Nov 23 09:47:06"):
 		return false
 	case b[len(b)-1] == 'Z':
 		return true
@@ -788,14 +788,14 @@ func holdsEscapes(b []byte) bool {
 
 // holdsPlainly is holdsDelivery where escapes hide neither words nor the signs between them.
 func holdsPlainly(line []byte) bool {
-	if i := holdsAddress(line, "to="); i >= 0 && bytes.Contains(line[i:], []byte("status=")) {
+	if i := holdsAddress(line, "to="); i >= 0 && (bytes.Contains(line[i:], []byte("status=")) || isBroken(line)) {
 		return true
 	}
 	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
 }
 
 // holdsAddress is the index behind name, which ends with an equals sign, and "<", also as
-// JSON, HTML and URLs escape that, or -1.
+// JSON, HTML, URLs and quoted-printable escape these, or -1.
 func holdsAddress(line []byte, name string) int {
 	for i := 0; ; {
 		j := bytes.IndexByte(line[i:], '=')
@@ -809,6 +809,10 @@ func holdsAddress(line []byte, name string) int {
 			n = 1
 		case '\\', '&', '%':
 			n = escapedBracket(line[i:])
+		case '3':
+			if hasPrefix(line[i:], "3D<") {
+				n = 3
+			}
 		}
 		if n > 0 && i >= len(name) && string(line[i-len(name):i]) == name {
 			return i + n

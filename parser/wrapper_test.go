@@ -2,6 +2,8 @@ package parser
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -185,6 +187,14 @@ func wrappers() []wrapper {
 		{"code", wrapSyslog + "\",", "mx1", "smtp"},
 		{"a table in Markdown", "| " + wrapSyslog + " |", "mx1", "smtp"},
 		{"a semicolon", wrapSyslog + ";", "mx1", "smtp"},
+		{"nl2br", wrapSyslog + "<br>", "mx1", "smtp"},
+		{"HTML, a line break", strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog) + "<BR>", "mx1", "smtp"},
+		{"nl2br, Exim", wrapExim + "<br />", "", "remote_smtp"},
+		{"a carriage return, as vi shows it", wrapSyslog + "^M", "mx1", "smtp"},
+		{"a carriage return, as cat -A shows it", wrapExim + "^M$", "", "remote_smtp"},
+		{"asctime, the zone behind the year", "Mon Nov 23 04:47:06 2026 EST mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"asctime, an offset behind the year", "Mon Nov 23 10:47:06 2026 +0100 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
+		{"date", "Mon Nov 23 10:47:06 CET 2026 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 	}
 }
@@ -379,6 +389,43 @@ func TestCounted(t *testing.T) {
 		`{"log":"GET /?to=%3Cx"}`, "x &lt; y", "2026-11-23 09:47:06 1xVUtG-0005Lh-1y SMTP error &gt;",
 	} {
 		if kind, _ := parseLines(t, line); kind == Unparsed || kind == Attempt {
+			t.Errorf("%s: %v", line, kind)
+		}
+	}
+}
+
+// TestEncodings counts deliveries in lines that are encoded as a whole, and names the encoding.
+func TestEncodings(t *testing.T) {
+	coded, coded2 := base64.StdEncoding.EncodeToString, base64.URLEncoding.EncodeToString
+	zip := func(s string) []byte {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		w.Write([]byte(s))
+		w.Close()
+		return b.Bytes()
+	}
+	printable := func(s string) string { return strings.ReplaceAll(s, "=", "=3D") }
+	for _, within := range []string{wrapSyslog, wrapExim, strings.Replace(wrapExim, "**", "=>", 1), strings.Replace(wrapExim, "**", "==", 1)} {
+		for _, tt := range []struct{ line, want string }{
+			{coded([]byte(within)), "base64"},
+			{coded2([]byte("\xff\xfe" + within)), "base64"},
+			{`{"data":"` + coded([]byte(within)) + `","id":"1"}`, "base64"},
+			{coded(zip(within)), "gzip in base64"},
+			{`{"awslogs":{"data":"` + coded(zip(`{"logEvents":[{"message":"`+within+`"}]}`)) + `"}}`, "gzip in base64"},
+			{printable(within), "quoted-printable"},
+			{printable(within)[:strings.Index(printable(within), "example")+4] + "=", "quoted-printable"},
+			{"GET /?q=" + url.QueryEscape(within), "percent-encoding"},
+		} {
+			if kind, r := parseLines(t, tt.line); kind != Unparsed || Encoding([]byte(tt.line)) != tt.want && !strings.HasSuffix(tt.line, "** a@b.exam=") {
+				t.Errorf("%s: %v %+v, %q", tt.line, kind, r.Deliveries, Encoding([]byte(tt.line)))
+			}
+		}
+		if got := Encoding([]byte(within)); got != "" {
+			t.Errorf("%s: %q", within, got)
+		}
+	}
+	for _, line := range []string{coded([]byte(strings.Repeat("no delivery ", 40))), coded(zip(strings.Repeat("x", 1<<20))), coded(zip(wrapSyslog)[:80]), strings.Repeat("A", 500)} {
+		if kind, _ := parseLines(t, line); kind != Skipped || Encoding([]byte(line)) != "" {
 			t.Errorf("%s: %v", line, kind)
 		}
 	}

@@ -231,13 +231,14 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 			fmt.Fprintf(stderr, "bouncelog: %s: not a log: binary data\nhint: compressed logs are read as they are (gzip, xz, zstd, bzip2); anything else must be text\n", cleanPath(s.Path))
 			continue
 		}
+		what, hint := fmt.Sprintf("no line of Postfix or Exim in it (%d lines)", s.Lines), "is this the mail log? It is often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog"
 		if s.NotUnderstood > 0 {
-			fmt.Fprintf(stderr, "bouncelog: %s: %d of %d lines with deliveries are not understood\nhint: 'bouncelog parse --unmatched' prints them\n",
-				cleanPath(s.Path), s.NotUnderstood, s.Deliveries)
-			continue
+			what, hint = fmt.Sprintf("%d of %d lines with deliveries are not understood", s.NotUnderstood, s.Deliveries), "'bouncelog parse --unmatched' prints them"
 		}
-		fmt.Fprintf(stderr, "bouncelog: %s: no line of Postfix or Exim in it (%d lines)\nhint: is this the mail log? It is often /var/log/mail.log, /var/log/maillog or /var/log/exim4/mainlog\n",
-			cleanPath(s.Path), s.Lines)
+		if s.Encoding != "" {
+			hint = hintEncoded(s.Encoding)
+		}
+		fmt.Fprintf(stderr, "bouncelog: %s: %s\nhint: %s\n", cleanPath(s.Path), what, hint)
 	}
 	return unread, nil
 }

@@ -108,13 +108,6 @@ func attemptCells(where []any, a *store.Attempt, by string) []any {
 		untried = true
 	}
 	cells := append(where[:3:3], render.AttemptCells(a)...)
-	if a.Outcome == bounce.NoOutcome {
-		for i, c := range render.AttemptColumns() {
-			if c.Name == "outcome" {
-				cells[3+i] = nil
-			}
-		}
-	}
 	return append(cells, text(a.TLS), text(string(a.Disposal)), untried, text(by))
 }
 
@@ -133,8 +126,8 @@ type parsing struct {
 type parsed struct {
 	path                    string
 	attempts, notUnderstood int64
-	sample                  string // the beginning of a line that was not understood
-	verbose                 bool   // it is one of journalctl -o verbose
+	sample                  string // the beginning of the first line that was not understood
+	hint                    string // what that line is in
 }
 
 // sampleSize is how much of a line that is not understood is shown, in bytes.
@@ -159,14 +152,15 @@ func (p *parsing) foreign(stderr io.Writer) (any bool) {
 			continue
 		}
 		any = true
-		hint := "'bouncelog parse --unmatched' prints them"
-		if f.verbose {
-			hint = "the log is of 'journalctl -o verbose'; what '-o short-iso-precise', '-o json' or '-o export' print is read"
-		}
 		fmt.Fprintf(stderr, "bouncelog: %s: %d of %d lines with deliveries are not understood; one begins %s\nhint: %s\n",
-			cleanPath(f.path), f.notUnderstood, f.attempts+f.notUnderstood, f.sample, hint)
+			cleanPath(f.path), f.notUnderstood, f.attempts+f.notUnderstood, f.sample, f.hint)
 	}
 	return any
+}
+
+// hintEncoded is what to do with lines in an encoding (parser.Encoding).
+func hintEncoded(encoding string) string {
+	return "the lines are in " + encoding + ": decode them, then read them"
 }
 
 func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread bool, err error) {
@@ -266,7 +260,12 @@ func (p *parsing) take(kind parser.Kind, path string, number, offset int64, line
 		p.notUnderstood++
 		if file.notUnderstood++; file.sample == "" {
 			file.sample = strconv.Quote(table.Clean(string(line[:min(len(line), sampleSize)])))
-			file.verbose = bytes.HasPrefix(line, []byte("    MESSAGE="))
+			file.hint = "'bouncelog parse --unmatched' prints them"
+			if encoding := parser.Encoding(line); encoding != "" {
+				file.hint = hintEncoded(encoding)
+			} else if bytes.HasPrefix(line, []byte("    MESSAGE=")) {
+				file.hint = "the log is of 'journalctl -o verbose'; what '-o short-iso-precise', '-o json' or '-o export' print is read"
+			}
 		}
 	default:
 		p.left++

@@ -63,7 +63,7 @@ func AttemptCells(a *store.Attempt) []any {
 		cell(a.QueueID), cell(a.MessageID), sender, cell(a.SenderDomain),
 		cell(a.Recipient), cell(a.RecipientDomain), cell(a.OriginalRecipient),
 		cell(a.RelayHost), cell(a.RelayIP), number(int64(a.RelayPort)),
-		a.Status, a.Outcome.String(), number(int64(a.Code)), cell(a.Enhanced.String()), cell(a.Stage.String()),
+		a.Status, cell(a.Outcome.String()), number(int64(a.Code)), cell(a.Enhanced.String()), cell(a.Stage.String()),
 		cell(a.Response), cell(a.Reason.String()), cell(a.Verdict.Detail), cell(a.Scope.String()), cell(a.Rule), cell(a.Confidence.String()),
 		delay, delays, number(a.Size), cell(a.ClientHost), cell(a.ClientIP), cell(a.SASLUser),
 	}

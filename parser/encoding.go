@@ -1,0 +1,85 @@
+package parser
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"io"
+	"net/url"
+)
+
+// What is encoded as a whole is not read: decoding it is for the tool that knows what it is.
+// But it is noticed, so that a delivery in it is counted as not understood, and named.
+
+// Encoding names the encoding that hides a delivery in a line that is not understood: "gzip in
+// base64", "base64" (RFC 4648, both alphabets), "quoted-printable" (RFC 2045 section 6.7) or
+// "percent-encoding" (RFC 3986 section 2.1). It is "" where a line holds none, or shows it.
+func Encoding(line []byte) string {
+	switch text, name := base64Text(line); {
+	case name != "" && holdsDelivery(text):
+		return name
+	case holdsInURL(line):
+		return "percent-encoding"
+	case bytes.Contains(line, []byte("=3D")) && holdsDelivery(line):
+		return "quoted-printable"
+	}
+	return ""
+}
+
+// shortestBase64 is less than a line with a delivery takes.
+const shortestBase64 = 96
+
+// base64Text decodes the first run of base64 in a line that is long enough, and what gzip has
+// packed in it, maxJoined bytes of text at most. The name is "" where there is none.
+func base64Text(line []byte) (text []byte, name string) {
+	for i := shortestBase64 - 1; i < len(line); i += shortestBase64 { // any such run holds one of these
+		start, end := i, i
+		for start > 0 && base64Byte[line[start-1]] {
+			start--
+		}
+		for end < len(line) && base64Byte[line[end]] {
+			end++
+		}
+		if end-start < shortestBase64 {
+			continue
+		}
+		run := line[start:min(end, start+maxJoined)]
+		code := base64.RawStdEncoding
+		if bytes.ContainsAny(run, "-_") {
+			code = base64.RawURLEncoding
+		}
+		text = make([]byte, code.DecodedLen(len(run)))
+		n, err := code.Decode(text, run[:len(run)/4*4])
+		if err != nil {
+			return nil, ""
+		}
+		if zip, err := gzip.NewReader(bytes.NewReader(text[:n])); err == nil {
+			text, _ = io.ReadAll(io.LimitReader(zip, maxJoined)) // as far as it goes
+			return text, "gzip in base64"
+		}
+		return text[:n], "base64"
+	}
+	return nil, ""
+}
+
+var base64Byte = func() (t [256]bool) {
+	t = alnum
+	for _, c := range "+/-_" {
+		t[c] = true
+	}
+	return t
+}()
+
+// holdsInURL reports whether a line holds a delivery as a part of a URL, or a value of a form.
+func holdsInURL(line []byte) bool {
+	if bytes.IndexByte(line, '%') < 0 {
+		return false
+	}
+	text, err := url.QueryUnescape(string(line))
+	return err == nil && holdsDelivery([]byte(text))
+}
+
+// isBroken reports a line of quoted-printable text that goes on in the next one.
+func isBroken(line []byte) bool {
+	return len(line) > 0 && line[len(line)-1] == '=' && bytes.Contains(line, []byte("=3D"))
+}
