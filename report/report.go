@@ -200,8 +200,8 @@ type Totals struct {
 	// Attempts that are in no other count.
 	Handoff int64 `json:"handoff"`
 	Probe   int64 `json:"probe"`
-	// What filters of our own threw away: hand-offs (in Handoff too) that a content
-	// filter discarded, and messages that were discarded as a whole.
+	// What our own side threw away: hand-offs (in Handoff too) that a content filter, an
+	// alias or a transport discarded, and messages that were discarded as a whole.
 	Discarded int64 `json:"discarded"`
 	// Soft although the reply was 5xx: a greeting that Postfix defers.
 	Soft5xx int64 `json:"soft_5xx"`

@@ -339,7 +339,7 @@ func (r *Report) totalsSection(wide bool) Section {
 		fact(t.Handoff, "hand-offs", "to a filter, alias or own instance (not counted above)")
 	}
 	if t.Discarded > 0 {
-		fact(t.Discarded, "discarded", "by a filter of yours: nobody gets them (not counted above)")
+		fact(t.Discarded, "discarded", "by a filter or a rule of yours: nobody gets them (not counted above)")
 	}
 	if t.Probe > 0 {
 		fact(t.Probe, "probes", "address verification (not counted above)")

@@ -213,7 +213,7 @@ func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 		e.State, e.Words = "handed_on", "handed on; what became of it stands under another queue id"
 		switch last.Disposal {
 		case bounce.Discarded:
-			e.State, e.Words = "discarded", "discarded by your own filter: nobody gets it"
+			e.State, e.Words = "discarded", "discarded by your own "+discarder(last)+": nobody gets it"
 		case bounce.Quarantined:
 			e.State, e.Words = "quarantined", "held back by your own filter, in its quarantine"
 		case bounce.Bounced:
@@ -228,6 +228,15 @@ func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 		e.Words = before + ", then " + e.Words
 	}
 	return e
+}
+
+// discarder is who threw a message away: a content filter has an address, or is a program
+// that pipe(8) runs; else a rule of the MTA's did (:blackhole:, discard(8), /dev/null).
+func discarder(a *store.Attempt) string {
+	if a.RelayIP != "" || a.Agent == "pipe" {
+		return "filter"
+	}
+	return "server's rules"
 }
 
 // held reports whether a message is frozen at the end.
@@ -331,7 +340,10 @@ func inWords(a *store.Attempt) string {
 		}
 		return "returned to the sender"
 	case bounce.Handoff:
-		if a.Disposal != "" {
+		switch {
+		case a.Disposal == bounce.Discarded && discarder(a) != "filter":
+			return "discarded by a rule of this server"
+		case a.Disposal != "":
 			return "handed to a filter of this server: " + string(a.Disposal)
 		}
 		return "handed on (" + a.Status + ")"

@@ -92,7 +92,7 @@ func (b *Batch) CheckPositions() error {
 	return nil
 }
 
-// A MessageKey names a queued message.
+// A MessageKey names a queued message. Without an MTA it is a QueueID alone, of any host and instance.
 type MessageKey struct {
 	Host     string
 	MTA      bounce.MTA
@@ -173,8 +173,8 @@ type Counts struct {
 	NullHard int64 // of Hard: with the null sender, bounces of our own notifications
 	NullSoft int64
 	Handoff  int64
-	// Discarded, of Handoff: a content filter of one's own took the message and threw it
-	// away (bounce.Discarded). Messages that are discarded as a whole are not here: see
+	// Discarded, of Handoff: a content filter, an alias or a transport of one's own took the
+	// message and threw it away (bounce.Discarded). Messages that are discarded as a whole are not here: see
 	// Reader.Discarded.
 	Discarded int64
 	Probe     int64

@@ -3,11 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/report"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -24,7 +27,7 @@ func newTrace() *cobra.Command {
 		Short: "Trace a recipient or a message, attempt by attempt",
 		Long: `Prints every delivery attempt of a recipient's address, of a queue id or of a
 Message-ID (with or without its angle brackets), in order, in words, and how it
-ended for each recipient.`,
+ended for each recipient; of a queue id without an attempt, how the message ended.`,
 		Example: `  bouncelog trace lise@example.com --since 7d
   bouncelog trace 4XyZ1k2m3nz4Q`,
 		Args: needArgs(1, 1, "an address, a queue id or a Message-ID"),
@@ -54,7 +57,17 @@ ended for each recipient.`,
 			if err != nil {
 				return err
 			}
-			if len(attempts) == 0 {
+			ends, err := report.Ends(cmd.Context(), r, attempts)
+			if len(attempts) == 0 { // it may have been discarded before it was tried
+				ends, err = r.Ends(cmd.Context(), store.MessageKey{QueueID: args[0]})
+				ends = slices.DeleteFunc(ends, func(e bounce.End) bool {
+					return e.Time.Before(filter.Since) || !filter.Until.IsZero() && !e.Time.Before(filter.Until) || filter.Host != "" && e.Host != filter.Host
+				})
+			}
+			if err != nil {
+				return err
+			}
+			if len(attempts) == 0 && len(ends) == 0 {
 				span, err := r.Span(cmd.Context(), store.Filter{})
 				if err != nil {
 					return err
@@ -68,10 +81,6 @@ ended for each recipient.`,
 					status: exitFailed, err: fmt.Errorf("nothing is known of %s; %s", args[0], covered),
 					hint: "name the address as the MTA logged it, a queue id, or a Message-ID",
 				}
-			}
-			ends, err := report.Ends(cmd.Context(), r, attempts)
-			if err != nil {
-				return err
 			}
 			return out.write(cmd, func(w io.Writer) error {
 				if form == table.FormatTable {
@@ -90,6 +99,14 @@ ended for each recipient.`,
 					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end)
 					if err := rw.Row(cells); err != nil {
 						return err
+					}
+				}
+				if len(attempts) == 0 {
+					for i := range ends {
+						e := &ends[i]
+						if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event))); err != nil {
+							return err
+						}
 					}
 				}
 				return rw.Close()

@@ -56,6 +56,9 @@ func count(r reading) map[string]*counts {
 		case "removed":
 			delete(queued, e.qid)
 		case "delivered", "soft", "hard":
+			if e.discarded {
+				continue
+			}
 			d, to := of(e.domain()), fold(e.rcpt+" "+e.orig)
 			_, deferred := queued[e.qid][to]
 			switch e.what {

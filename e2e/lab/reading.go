@@ -17,6 +17,7 @@ type event struct {
 	qid        string
 	rcpt, orig string // orig: before aliasing
 	gaveUp     bool   // hard because the queue lifetime ended (Exim)
+	discarded  bool   // "delivered" to nobody (Exim's :blackhole:): counts as no attempt
 	dsn        string // Postfix
 	line       string
 }
@@ -81,6 +82,7 @@ func eximEvent(m []string, line string) event {
 	who := m[3]
 	if to, ok := strings.CutPrefix(who, ":blackhole: <"); ok {
 		who, _, _ = strings.Cut(to, ">")
+		e.discarded = true
 	}
 	if i := exTail.FindStringIndex(who); i != nil {
 		who = who[:i[0]]

@@ -39,5 +39,18 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 			say("  in the end: <", a.Recipient, "> ", e.Words)
 		}
 	}
+	if len(attempts) > 0 {
+		return b.String()
+	}
+	for i := range ends {
+		e := &ends[i]
+		if key := e.Host + " " + e.Instance + " " + e.QueueID; key != message {
+			message = key
+			say("message ", e.QueueID, report.Origin(&store.Attempt{Delivery: bounce.Delivery{Host: e.Host}}))
+		}
+		t := judge.ExplainLine(judge.EndLine(e.Event))
+		say("  ", when.Stamp(e.Time.In(loc), "2006-01-02 15:04:05"), "  ", t.Title)
+		say("      ", t.Meaning)
+	}
 	return b.String()
 }

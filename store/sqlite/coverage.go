@@ -64,12 +64,12 @@ func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) ([]boun
 	for _, m := range messages {
 		err := c.Each(func(v []driver.Value) error {
 			list = append(list, bounce.End{
-				Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Host: m.Host, MTA: m.MTA, Instance: m.Instance,
+				Source: str(v[0]), Offset: attemptID(num(v[1])).offset(), Time: when(v[2]), Host: str(v[5]), MTA: bounce.MTA(str(v[6])), Instance: str(v[7]),
 				QueueID: m.QueueID, Event: bounce.EndEvent(str(v[3])), By: str(v[4]),
 			})
 			return nil
-		}, layoutSQL(`SELECT s.name, e.id, e.at, e.event, e.by FROM message_end AS e JOIN origin AS o ON o.id = e.origin JOIN source AS s ON s.id = e.id >> $OFFSET_BITS
-			WHERE e.queue = ? AND o.host = ? AND o.mta = ? AND o.instance = ?`), queueValue(m.QueueID), m.Host, string(m.MTA), m.Instance)
+		}, layoutSQL(`SELECT s.name, e.id, e.at, e.event, e.by, o.host, o.mta, o.instance FROM message_end AS e JOIN origin AS o ON o.id = e.origin JOIN source AS s ON s.id = e.id >> $OFFSET_BITS
+			WHERE e.queue = ? AND (? = '' OR o.host = ? AND o.mta = ? AND o.instance = ?)`), queueValue(m.QueueID), string(m.MTA), m.Host, string(m.MTA), m.Instance)
 		if err != nil {
 			return nil, r.wrap("read what became of messages", err)
 		}

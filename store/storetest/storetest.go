@@ -127,6 +127,9 @@ func testEnds(t *testing.T, s store.Store) {
 		if !slices.Equal(got, want) {
 			t.Errorf("Ends: %q, want %q", got, want)
 		}
+		if list, err := r.Ends(t.Context(), store.MessageKey{QueueID: "1aaaaa-000005-AA"}); err != nil || len(list) != 1 || list[0].Host != "mx1" || list[0].MTA != bounce.Exim || list[0].Instance != "exim" {
+			t.Errorf("Ends of a queue id: %+v, %v", list, err)
+		}
 		for _, c := range []struct {
 			f    store.Filter
 			want int64
