@@ -13,8 +13,9 @@ type Filter struct {
 	Domain       string    // of the recipient
 	Domains      []string  // as well as Domain: of the recipient, any of them
 	SenderDomain string
-	Relay        string // suffix of the relay's host name, at a label
-	RelayIP      string // of the relay
+	Relay        string       // suffix of the relay's host name, at a label
+	RelayIP      string       // of the relay
+	To           *Destination // nil: any
 	Host         string
 	MTA          bounce.MTA
 	Outcomes     []bounce.Outcome
@@ -39,6 +40,13 @@ type Filter struct {
 	QueuedBefore time.Time
 }
 
+// A Destination is where mail goes: to any of the relays, or, where no relay was reached, to any
+// of the domains. That is how mail counts to a provider.
+type Destination struct {
+	Relays  []string // suffixes of the relay's host name, at a label
+	Domains []string // of the recipients; "": those without a domain
+}
+
 // RecipientDomains are Domain and Domains; none: of any.
 func (f *Filter) RecipientDomains() []string {
 	if f.Domain == "" {
@@ -50,7 +58,7 @@ func (f *Filter) RecipientDomains() []string {
 // OfMessages reports whether f selects by properties of a whole message only: the time,
 // the logging host, the MTA and the queue id.
 func (f Filter) OfMessages() bool {
-	return f.Domain == "" && len(f.Domains) == 0 && f.SenderDomain == "" && f.Relay == "" && f.RelayIP == "" && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
+	return f.Domain == "" && len(f.Domains) == 0 && f.SenderDomain == "" && f.Relay == "" && f.RelayIP == "" && f.To == nil && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
 }
 

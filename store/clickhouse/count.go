@@ -50,7 +50,7 @@ func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimensio
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
 	}
 	keys := [store.MaxDimensions]string{"''", "''", "''"}
-	handover, destination := false, f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != ""
+	handover, destination := false, f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != "" || f.To != nil
 	for i, dim := range by {
 		keys[i] = dimensions[dim]
 		if keys[i] == "" {

@@ -112,6 +112,20 @@ func conditions(f *store.Filter) where {
 	if f.Relay != "" {
 		w.add(underRelay("lower(relay_host)", ascii.Lower(f.Relay)))
 	}
+	if f.To != nil {
+		domains := make([]string, len(f.To.Domains))
+		for i, name := range f.To.Domains {
+			domains[i] = ascii.Lower(name)
+		}
+		to := "0"
+		if len(domains) > 0 {
+			to = "relay_host = '' AND recipient_domain IN (" + quotes(domains) + ")"
+		}
+		for _, name := range f.To.Relays {
+			to += " OR " + underRelay("lower(relay_host)", ascii.Lower(name))
+		}
+		w.add(to)
+	}
 	text("relay_ip", f.RelayIP)
 	text("host", f.Host)
 	text("mta", string(f.MTA))

@@ -117,12 +117,25 @@ func (e *event) matches(f *store.Filter) bool {
 		(f.Domain == "" && len(f.Domains) == 0 || slices.ContainsFunc(f.RecipientDomains(), func(name string) bool { return e.RecipientDomain == ascii.Lower(name) })) &&
 		(f.SenderDomain == "" || e.SenderKnown && e.SenderDomain == ascii.Lower(f.SenderDomain)) &&
 		(f.Relay == "" || relay == suffix || strings.HasSuffix(relay, "."+suffix)) && (f.RelayIP == "" || e.RelayIP == f.RelayIP) &&
+		(f.To == nil || e.goesTo(f.To)) &&
 		(f.Host == "" || e.Host == f.Host) && (f.MTA == "" || e.MTA == f.MTA) &&
 		(len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, e.Outcome)) &&
 		(len(f.Reasons) == 0 || slices.Contains(f.Reasons, e.Reason)) &&
 		(f.QueueID == "" || e.QueueID == f.QueueID) &&
 		(f.Original == "" || ascii.Lower(e.OriginalRecipient) == ascii.Lower(f.Original)) &&
 		(f.MessageID == "" || e.MessageID != "" && e.MessageID == store.Clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), store.MaxName))
+}
+
+// goesTo reports whether the event went to a destination.
+func (e *event) goesTo(to *store.Destination) bool {
+	if e.RelayHost == "" {
+		return slices.ContainsFunc(to.Domains, func(name string) bool { return e.RecipientDomain == ascii.Lower(name) })
+	}
+	return slices.ContainsFunc(to.Relays, func(name string) bool {
+		name = strings.TrimPrefix(ascii.Lower(name), ".")
+		relay := ascii.Lower(e.RelayHost)
+		return relay == name || strings.HasSuffix(relay, "."+name)
+	})
 }
 
 // selected yields the events that a filter selects, in the order of time.
@@ -201,7 +214,7 @@ func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension)
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
 	}
-	handover, destination := false, f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != ""
+	handover, destination := false, f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != "" || f.To != nil
 	for _, dim := range by {
 		if _, known := new(event).key(dim); !known {
 			return nil, fmt.Errorf("count: cannot count by %q", dim)

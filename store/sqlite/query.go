@@ -64,7 +64,7 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 		q.nothing = q.nothing || len(m) == 0
 		return m, err
 	}
-	if !q.nothing && (!anywhere || f.Relay != "" || f.RelayIP != "") {
+	if !q.nothing && (!anywhere || f.Relay != "" || f.RelayIP != "" || f.To != nil) {
 		if q.routes, err = k.routesOf(c, q); err != nil {
 			return nil, err
 		}
@@ -159,17 +159,29 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 		domains.add(id)
 	}
 	if q.Relay != "" {
-		names, err := k.relayNames(c)
+		if err := k.relaysBelow(c, q.Relay, &relays); err != nil {
+			return nil, err
+		}
+		q.relays = slices.Collect(relays.all())
+	}
+	var to, unreached idSet
+	if q.To != nil {
+		for _, relay := range q.To.Relays {
+			if err := k.relaysBelow(c, relay, &to); err != nil {
+				return nil, err
+			}
+		}
+		find, err := newFinder(c)
 		if err != nil {
 			return nil, err
 		}
-		relay := lower(q.Relay)
-		for _, name := range names {
-			if isRelay(name.text, relay) {
-				relays.add(name.id)
+		for _, name := range q.To.Domains {
+			id, err := find.name(lower(name))
+			if err != nil {
+				return nil, err
 			}
+			unreached.add(id)
 		}
-		q.relays = slices.Collect(relays.all())
 	}
 	var hosts idSet
 	if q.RelayIP != "" {
@@ -183,10 +195,24 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	found := make(map[int64]bool)
 	for id, domain := range ends.domains {
 		if (len(q.domains) == 0 || domains.has(int64(domain))) && (q.Relay == "" || relays.has(int64(ends.relays[id]))) && (q.RelayIP == "" || hosts.has(int64(id))) {
-			found[int64(id)] = true
+			if relay := int64(ends.relays[id]); q.To == nil || to.has(relay) || relay == 0 && unreached.has(int64(domain)) {
+				found[int64(id)] = true
+			}
 		}
 	}
 	return found, nil
+}
+
+// relaysBelow adds the names of relays that end with a suffix.
+func (k *counting) relaysBelow(c *sqlite3.Conn, suffix string, to *idSet) error {
+	names, err := k.relayNames(c)
+	suffix = lower(strings.TrimPrefix(suffix, "."))
+	for _, name := range names {
+		if isRelay(name.text, suffix) {
+			to.add(name.id)
+		}
+	}
+	return err
 }
 
 // isRelay reports whether a name is that of a relay, or one below it.
@@ -381,7 +407,7 @@ func inReplies(cond string) string { return "a.reply IN (SELECT id FROM reply WH
 func (q *query) where() string {
 	cond := []string{"a.at >= ?1 AND a.at < ?2"}
 	if q.routes != nil {
-		if len(q.routes) <= few {
+		if len(q.routes) <= few || q.To != nil {
 			cond = append(cond, in("a.route", sorted(q.routes)))
 		} else {
 			var routes []string

@@ -335,6 +335,10 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 		{Relay: "domain0.example"},
 		{Relay: "mx0.domain0.example"},
 		{Relay: "ain0.example"},
+		{To: &store.Destination{Relays: []string{"domain0.example", "mx1.domain1.example"}, Domains: []string{"DOMAIN0.example", "domain2.example"}}},
+		{To: &store.Destination{Domains: []string{"domain1.example", ""}}},
+		{To: &store.Destination{Relays: []string{"domain2.example"}}, Outcomes: []bounce.Outcome{bounce.Soft}},
+		{To: &store.Destination{}},
 		{RelayIP: hard.RelayIP},
 		{RelayIP: soft.RelayIP, Outcomes: []bounce.Outcome{bounce.Delivered}},
 		{RelayIP: hard.RelayIP, Relay: hard.RelayHost, Domain: hard.RecipientDomain},
@@ -691,6 +695,9 @@ func describe(f store.Filter) string {
 	add("sender", f.SenderDomain)
 	add("relay", f.Relay)
 	add("relay ip", f.RelayIP)
+	if f.To != nil {
+		add("to", strings.Join(append(slices.Clone(f.To.Relays), f.To.Domains...), "+"))
+	}
 	add("host", f.Host)
 	add("mta", string(f.MTA))
 	for _, o := range f.Outcomes {
