@@ -1,7 +1,6 @@
 package report
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -104,10 +103,13 @@ func blocks(refused, attempts int64) bool {
 }
 
 // Routes know to which provider an attempt counts in the tables of a report.
-type Routes struct{ usual *usual }
+type Routes struct {
+	usual *usual
+	cells []store.Cell
+}
 
 // RoutesOf learns that from cells that are counted by domain and relay.
-func RoutesOf(cells []store.Cell) *Routes { return &Routes{usualProviders(cells)} }
+func RoutesOf(cells []store.Cell) *Routes { return &Routes{usualProviders(cells), cells} }
 
 // Provider is the provider of an attempt to a recipient's domain and a relay; "": it
 // reached none, and counts with the provider that most mail to the domain goes to.
@@ -115,30 +117,30 @@ func (x *Routes) Provider(domain, relay string) string {
 	return x.usual.provider(&store.Cell{Keys: [store.MaxDimensions]string{domain, relay}})
 }
 
-// RelaysOf are the suffixes of relays' names, each for a store.Filter, that select the
-// mail to a provider among what matches f; none where it was reached by no relay: then
-// its name is that of the recipients' domain.
-func RelaysOf(ctx context.Context, r store.Reader, f store.Filter, name string) (suffixes []string, err error) {
-	cells, err := r.Count(ctx, f, store.ByRelay)
-	if err != nil {
-		return nil, err
-	}
-	for i := range cells {
-		host := cells[i].Keys[0]
-		if host == "" || provider.OfHost(host) != name {
-			continue
-		}
-		for { // the shortest name that still is this provider
-			_, parent, ok := strings.Cut(host, ".")
-			if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
-				break
+// Destination selects what counts to a provider: by its relays, as few suffixes of their names
+// as will do, and by the domains whose mail goes to it where no relay was reached.
+func (x *Routes) Destination(name string) *store.Destination {
+	to := &store.Destination{}
+	for i := range x.cells {
+		domain, host := x.cells[i].Keys[0], x.cells[i].Keys[1]
+		switch {
+		case x.Provider(domain, host) != name:
+		case host == "":
+			to.Domains = append(to.Domains, domain)
+		default:
+			for { // the shortest name that still is this provider
+				_, parent, ok := strings.Cut(host, ".")
+				if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
+					break
+				}
+				host = parent
 			}
-			host = parent
-		}
-		if !slices.Contains(suffixes, host) {
-			suffixes = append(suffixes, host)
+			if !slices.Contains(to.Relays, host) {
+				to.Relays = append(to.Relays, host)
+			}
 		}
 	}
-	slices.Sort(suffixes)
-	return suffixes, nil
+	slices.Sort(to.Relays)
+	slices.Sort(to.Domains)
+	return to
 }

@@ -169,25 +169,41 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 		return cmp.Or(cmp.Compare(x, y), cmp.Compare(b.Refused, a.Refused), cmp.Compare(b.Soft+b.Hard, a.Soft+a.Hard),
 			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Provider, b.Provider))
 	})
+	t.Rows = append(t.Rows, rows...)
+	if gone.Providers > 0 {
+		t.Rest = &gone
+	}
+	if top > 0 {
+		return t.First(top)
+	}
+	return t
+}
+
+// First returns the table with n rows at most; the other providers are added up.
+func (t *ProviderTable) First(n int) *ProviderTable {
+	n = min(n, len(t.Rows))
+	cut := &ProviderTable{Rows: t.Rows[:n:n], Total: t.Total, Compared: t.Compared}
 	var small, rest ProviderRow
-	rest.add(&gone)
-	for i := range rows {
-		switch {
-		case top == 0 || i < top:
-			t.Rows = append(t.Rows, rows[i])
-		case rows[i].Messages < markLeast:
-			small.add(&rows[i])
-		default:
-			rest.add(&rows[i])
+	if t.Small != nil {
+		small = *t.Small
+	}
+	if t.Rest != nil {
+		rest = *t.Rest
+	}
+	for i := range t.Rows[n:] {
+		if p := &t.Rows[n+i]; p.Messages < markLeast {
+			small.add(p)
+		} else {
+			rest.add(p)
 		}
 	}
 	if small.Providers > 0 {
-		t.Small = &small
+		cut.Small = &small
 	}
 	if rest.Providers > 0 {
-		t.Rest = &rest
+		cut.Rest = &rest
 	}
-	return t
+	return cut
 }
 
 // markPartly takes the best verdict from the providers that an incident is about which goes

@@ -1,7 +1,6 @@
 package top
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -543,16 +542,11 @@ func (a *asker) queueNote(n int) string {
 	return strings.Join(notes, ", ")
 }
 
-// selectsAtMost is the greatest number of questions for the failures of one provider. If more would
-// be needed, all failures are read, and most are left out.
-const selectsAtMost = 8
-
 // failures returns the newest failures of a place in a period, the newest first; cut: there may be
 // more.
 func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p place) (list []store.Attempt, cut bool, err error) {
 	failed := f
 	failed.Outcomes = failedOutcomes
-	filters := []store.Filter{failed}
 	of := func(*store.Attempt) bool { return true }
 	switch {
 	case p.escaped && p.provider != "": // no filter of a store knows escapes: all are read, and most left out
@@ -565,78 +559,33 @@ func (a *asker) failures(ctx context.Context, r store.Reader, f store.Filter, p 
 		of = func(x *store.Attempt) bool { return p.is(p.domain, x.RecipientDomain) }
 	case p.escaped && p.sender != "":
 	case p.provider != "":
-		if filters, of, err = providerFilters(ctx, r, f, failed, p.provider); err != nil {
+		routes, err := routesOf(ctx, r, f)
+		if err != nil {
 			return nil, false, err
 		}
+		failed.To = routes.Destination(p.provider)
 	case p.domain != "":
-		filters[0].Domain = p.domain
+		failed.Domain = p.domain
 	case p.sender != "" && p.sender != "<>":
 		// A local part may have an @ too (RFC 5321, section 4.1.2).
 		if at := strings.LastIndexByte(p.sender, '@'); at >= 0 && f.SenderDomain == "" {
-			filters[0].SenderDomain = p.sender[at+1:]
+			failed.SenderDomain = p.sender[at+1:]
 		}
 	case p.reason != bounce.NoReason:
 		g, ok := failed.Restrict([]bounce.Reason{p.reason})
 		if !ok {
 			return nil, false, nil
 		}
-		filters[0] = g
+		failed = g
 	}
-	for _, g := range filters {
-		found, err := attempts(ctx, r, g, readAtMost)
-		if err != nil {
-			return nil, false, err
-		}
-		cut = cut || len(found) == readAtMost
-		list = append(list, found...)
+	if list, err = attempts(ctx, r, failed, readAtMost); err != nil {
+		return nil, false, err
 	}
-	if len(filters) > 1 {
-		slices.SortStableFunc(list, func(x, y store.Attempt) int {
-			return cmp.Or(cmp.Compare(y.Time.Unix(), x.Time.Unix()), strings.Compare(x.Source, y.Source), cmp.Compare(y.Offset, x.Offset), cmp.Compare(y.N, x.N))
-		})
-		list = slices.CompactFunc(list, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
-	}
+	cut = len(list) == readAtMost
 	list = slices.DeleteFunc(list, func(x store.Attempt) bool {
 		return !of(&x) || p.sender != "" && !p.is(p.sender, senderOf(&x)) || p.reply && !p.is(p.template, replyKey(templateOf(&x)))
 	})
 	return list, cut, nil
-}
-
-// providerFilters select the failures that count for a provider, among those of others; of
-// distinguishes them. They count as in the table of providers: attempts without a relay count for
-// the provider that most mail to their domain goes to.
-func providerFilters(ctx context.Context, r store.Reader, f, failed store.Filter, name string) (filters []store.Filter, of func(*store.Attempt) bool, err error) {
-	cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
-	if err != nil {
-		return nil, nil, err
-	}
-	routes := report.RoutesOf(cells)
-	of = func(x *store.Attempt) bool { return routes.Provider(x.RecipientDomain, x.RelayHost) == name }
-	relays, err := report.RelaysOf(ctx, r, f, name)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, suffix := range relays {
-		g := failed
-		g.Relay = suffix
-		filters = append(filters, g)
-	}
-	for i := range cells {
-		c := &cells[i]
-		if c.Keys[1] != "" || c.Soft+c.Hard == 0 || routes.Provider(c.Keys[0], "") != name {
-			continue
-		}
-		if c.Keys[0] == "" { // a filter cannot say that
-			return []store.Filter{failed}, of, nil
-		}
-		g := failed
-		g.Domain = c.Keys[0]
-		filters = append(filters, g)
-	}
-	if len(filters) > selectsAtMost {
-		filters = []store.Filter{failed}
-	}
-	return filters, of, nil
 }
 
 // message returns all events of one message.

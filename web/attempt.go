@@ -9,7 +9,6 @@ import (
 	"iter"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,6 +56,46 @@ type match struct {
 	ok    func(*store.Attempt) bool
 }
 
+// lacking tells by the word of what they lack the attempts that no filter of a store selects.
+var lacking = map[string]func(*store.Attempt) bool{
+	"domain": func(a *store.Attempt) bool { return a.RecipientDomain == "" },
+	"relay":  func(a *store.Attempt) bool { return a.RelayHost == "" },
+	"sender": func(a *store.Attempt) bool { return a.SenderDomain == "" },
+}
+
+// likeTemplate is a pattern of SQL's LIKE for the responses of a template.
+func likeTemplate(template string) string {
+	return strings.NewReplacer(
+		bounce.TokenAddr, "%", bounce.TokenIP, "%", bounce.TokenHost, "%", bounce.TokenID, "%", bounce.TokenN, "%", bounce.TokenBrace, "{", "%", `\%`, "_", `\_`, `\`, `\\`,
+	).Replace(template)
+}
+
+// recovered is the word for deliveries of what was deferred before.
+const recovered = "recovered"
+
+// deferredBefore tells the deliveries among what matches f whose message had been deferred for
+// the recipient. The newest scannedAtMost deferrals are looked at.
+func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*store.Attempt, string) bool, error) {
+	type pair struct{ host, queueID, recipient string }
+	of := func(a *store.Attempt) pair { return pair{a.Host, a.QueueID, ascii.Lower(a.Recipient)} }
+	f.Outcomes, f.Reasons, f.Relay, f.To = []bounce.Outcome{bounce.Soft}, nil, "", nil // as the first try may have been elsewhere
+	if !f.Since.IsZero() {
+		f.Since = f.Since.Add(-queueLifetime)
+	}
+	found := map[pair]bool{}
+	for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: scannedAtMost}) {
+		if err != nil {
+			return nil, err
+		}
+		found[of(a)] = true
+	}
+	return func(a *store.Attempt, _ string) bool { return found[of(a)] }, nil
+}
+
+// queueLifetime is how long an MTA keeps trying, unless it is told otherwise (Postfix:
+// maximal_queue_lifetime).
+const queueLifetime = 5 * day
+
 // attempts lists them, the newest first, or shows one.
 func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request, ref string) error {
 	if ref != "" {
@@ -64,7 +103,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	}
 	v.Name, v.Title, v.Phrases = "attempts", "Attempts", phrases("Delivery attempts, newest first")
 	q := req.URL.Query()
-	filters, m := []store.Filter{v.sel.filter}, match{}
+	f, m := v.sel.filter, match{}
 	also := func(key, name string, ok func(*store.Attempt, string) bool) {
 		word := q.Get(key)
 		if word == "" {
@@ -81,37 +120,37 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
 	also("login", "login", func(a *store.Attempt, word string) bool { return a.SASLUser == word })
 	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
-	also("tls", "TLS", func(a *store.Attempt, word string) bool {
-		return a.RelayHost != "" && a.Outcome != bounce.Handoff && a.Outcome != bounce.Probe && encryptionOf(a.TLS).String() == word
-	})
-	var places, conditions []string
-	if name := ascii.Lower(q.Get("provider")); name != "" && v.sel.filter.Relay == "" {
-		suffixes, err := report.RelaysOf(ctx, r, v.sel.filter, name)
+	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word] == nil || lacking[word](a) })
+	if q.Get("end") == recovered {
+		ok, err := deferredBefore(ctx, r, f)
 		if err != nil {
 			return err
 		}
-		if len(suffixes) == 0 {
-			filters[0].Domain = name
-			places = []string{"recipient_domain = " + sqlText(name)}
-		} else {
-			filters = filters[:0]
-			for _, s := range suffixes[:min(len(suffixes), 8)] {
-				f := v.sel.filter
-				f.Relay = s
-				filters = append(filters, f)
-				places = append(places, sqlRelay(s))
-			}
+		f.Outcomes = []bounce.Outcome{bounce.Delivered}
+		also("end", "in the end", ok)
+	}
+	also("tls", "TLS", func(a *store.Attempt, word string) bool {
+		return a.RelayHost != "" && a.Outcome != bounce.Handoff && a.Outcome != bounce.Probe && encryptionOf(a.TLS).String() == word
+	})
+	if name := q.Get("provider"); name != "" {
+		routes, _, err := v.routes(ctx, r)
+		if err != nil {
+			return err
 		}
+		f.To = routes.Destination(name)
 	}
-	if len(places) > 0 {
-		conditions = append(conditions, "("+strings.Join(places, " OR ")+")")
-	}
+	var conditions []string
 	for _, x := range []struct{ key, column string }{{"sender", "sender"}, {"login", "sasl_user"}, {"client", "client_ip"}} {
 		if word := q.Get(x.key); word != "" {
 			conditions = append(conditions, x.column+" = "+sqlText(word))
 		}
 	}
-	v.Command = queryCommand("SELECT time, outcome, recipient, relay_host, reason, response, queue_id FROM deliveries", &v.sel.filter, "ORDER BY at DESC", conditions...)
+	if column := map[string]string{"domain": "recipient_domain", "relay": "relay_host", "sender": "sender_domain"}[q.Get("none")]; column != "" {
+		conditions = append(conditions, "coalesce("+column+", '') = ''")
+	}
+	if q.Get("end") == recovered {
+		conditions = append(conditions, "(queue_id, recipient) IN (SELECT queue_id, recipient FROM deliveries WHERE outcome = 'soft')")
+	}
 	limit := perPage
 	if v.form != formHTML {
 		limit = 10_000
@@ -127,10 +166,14 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	if m.ok != nil {
 		page.Limit = 0
 	}
-	found, stopped, err := v.newest(ctx, r, filters, page, limit+1, m.ok)
+	found, stopped, err := v.newest(ctx, r, f, page, limit+1, m.ok)
 	if err != nil {
 		return err
 	}
+	if len(found) > 0 && q.Get("reply") != "" {
+		conditions = append(conditions, "response LIKE "+sqlText(likeTemplate(bounce.TemplateOf(&found[0].Delivery).Text))+` ESCAPE '\'`)
+	}
+	v.Command = queryCommand("SELECT time, outcome, recipient, relay_host, reason, response, queue_id FROM deliveries", &f, "ORDER BY at DESC", conditions...)
 	l := &list{Name: "attempts", Title: "Attempts", Empty: "No such attempt in this period.", Columns: []table.Column{
 		{Name: "time"}, {Name: "outcome"}, {Name: "recipient", Flex: true}, {Name: "relay"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
 	}}
@@ -228,42 +271,24 @@ func (v *screen) backwards(ctx context.Context, r store.Reader, f store.Filter, 
 // longest is a stretch of time with more than all mail before it.
 const longest = 100 * 365 * day
 
-// newest reads the attempts of several filters in one order. stopped says that more
-// were there than are looked at.
-func (v *screen) newest(ctx context.Context, r store.Reader, filters []store.Filter, p store.Page, limit int, ok func(*store.Attempt) bool) (found []store.Attempt, stopped bool, err error) {
+// newest reads the attempts that match f and are ok. stopped says that more were there than
+// are looked at.
+func (v *screen) newest(ctx context.Context, r store.Reader, f store.Filter, p store.Page, limit int, ok func(*store.Attempt) bool) (found []store.Attempt, stopped bool, err error) {
 	seen := 0
-	for _, f := range filters {
-		n := 0
-		for a, err := range v.backwards(ctx, r, f, p) {
-			if err != nil {
-				return nil, false, err
-			}
-			if seen++; ok != nil && seen > scannedAtMost {
-				stopped = true
+	for a, err := range v.backwards(ctx, r, f, p) {
+		if err != nil {
+			return nil, false, err
+		}
+		if seen++; ok != nil && seen > scannedAtMost {
+			return found, true, nil
+		}
+		if ok == nil || ok(a) {
+			if found = append(found, *a); len(found) == limit {
 				break
-			}
-			if ok == nil || ok(a) {
-				found = append(found, *a)
-				if n++; n == limit {
-					break
-				}
 			}
 		}
 	}
-	if len(filters) > 1 {
-		slices.SortFunc(found, func(a, b store.Attempt) int {
-			x, y := a.Ref(), b.Ref()
-			switch {
-			case x.Time != y.Time:
-				return int(y.Time - x.Time)
-			case x.Source != y.Source:
-				return strings.Compare(y.Source, x.Source)
-			}
-			return int(y.Offset - x.Offset)
-		})
-		found = found[:min(len(found), limit)]
-	}
-	return found, stopped, nil
+	return found, false, nil
 }
 
 // attempt shows one attempt: what is known of it, what it means, and its log line.

@@ -9,105 +9,151 @@ import (
 	"time"
 )
 
-// A cache keeps the pages that were made last, as HTML. It owns two promises:
+// A cache keeps the newest value of each key: a page as HTML, or the report that several pages
+// are made of. It owns two promises:
 //
-//   - A page that is kept never keeps its reader waiting: it is served while nothing was
-//     stored; else another one is made, and where that is not ready within patience the
-//     reader gets the old one, which says its moment and is keptFor old at most. The live
-//     part of the page then asks for the new one (see serveEvents).
-//   - However many readers there are, a page is made once at a time, and then not again for
-//     keptTimes as long as that took, or restMost where that is less: so one page takes a tenth of a
-//     processor beside a mail server.
+//   - A value that is kept never keeps its reader waiting: it is served while nothing was stored;
+//     else another one is made, and where that is not ready within patience the reader gets the
+//     old one. A page says its moment, and one that is older than keptFor its age; its live part
+//     then asks for the new one (see serveEvents, agedNote).
+//   - However many readers there are, a value is made once at a time, and then not again for
+//     keptTimes as long as that took, or restMost where that is less.
 //
-// Who was told that something was stored gets a page that was begun since, and waits for it.
+// Who was told that something was stored gets a value that was begun since, and waits for it.
 //
-// It is hard because makers and readers come and go independently: a page that replaces
+// It is hard because makers and readers come and go independently: a value that replaces
 // a kept one is made to the end, the first of its key only while somebody waits for it.
 //
-// Measured on 10.4 million attempts while follow wrote (docs/dashboard.md): a page that is
-// kept takes a processor for less than 1 ms; making one 1 to 2400.
-type cache struct {
-	watch watch
-	ctx   context.Context // of all making
-	end   context.CancelFunc
-	all   sync.WaitGroup
+// Measured on 10 million attempts while follow wrote (docs/dashboard.md): a page that is kept
+// takes a processor for less than 1 ms; making one up to some seconds.
+type cache[T any] struct {
+	versions *versions
+	most     int             // keys
+	ctx      context.Context // of all making
+	end      context.CancelFunc
+	all      sync.WaitGroup
 
 	mu      sync.Mutex
-	entries map[string]*entry
-	version func() (int64, error) // nil: not known yet
-	stop    func()
+	entries map[string]*entry[T]
+}
+
+const (
+	keptFor      = time.Minute // an older value is not served where age matters, nor without its age
+	keptTimes    = 10
+	restMost     = 30 * time.Second // with a build it fits into the time for an answer
+	patience     = 50 * time.Millisecond
+	patienceAged = time.Second // for what replaces a value that is older than keptFor
+)
+
+// An entry is what there is of one key.
+type entry[T any] struct {
+	kept *made[T] // nil: none yet
+	next *made[T] // in the making; nil: none
+	used time.Time
+}
+
+// made is a value that is made, or in the making.
+type made[T any] struct {
+	began time.Time
+
+	done    chan struct{} // closed when the rest is set
+	value   T
+	of      moment
+	err     error
+	ended   time.Time
+	waiting int // readers, while it is made; under the cache's lock
+	cancel  context.CancelFunc
+}
+
+// A moment is the state of what is stored that a value is of, at the least: what is newer in it
+// does no harm.
+type moment struct {
+	version
+	at time.Time
+}
+
+// fresh reports whether nothing was stored since, and no age in words is wrong yet.
+func (m moment) fresh(now version) bool {
+	return now.known && m.version == now && time.Since(m.at) < keptFor
+}
+
+// versions says which version of what is stored is the newest.
+type versions struct {
+	watch watch
+
+	mu     sync.Mutex
+	number func() (int64, error) // nil: not known yet
+	stop   func()
+	file   int
+}
+
+// A version is that of a database.
+type version struct {
+	file   int // counts the databases that had its place
+	number int64
+	known  bool
 }
 
 // watch is Options.Watch.
 type watch func(context.Context) (version func() (int64, error), stop func(), err error)
 
-const (
-	keptAtMost = 64
-	keptFor    = time.Minute
-	keptTimes  = 10
-	restMost   = 15 * time.Second
-	patience   = 50 * time.Millisecond
-)
-
-// An entry is what there is of one page.
-type entry struct {
-	kept *page // nil: none yet
-	next *page // in the making; nil: none
+// now is the newest version.
+func (v *versions) now() version {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.number == nil {
+		if v.watch == nil {
+			return version{file: v.file}
+		}
+		number, stop, err := v.watch(context.Background())
+		if err != nil {
+			return version{file: v.file}
+		}
+		v.number, v.stop = number, stop
+	}
+	n, err := v.number()
+	if err != nil { // the database was replaced: what is kept is of the old one
+		v.stop()
+		v.number, v.stop = nil, nil
+		v.file++
+		return version{file: v.file}
+	}
+	return version{v.file, n, true}
 }
 
-// A page is made, or in the making.
-type page struct {
-	began   time.Time
-	version int64 // of what is stored, before the store was asked: what is newer in it does no harm
-	known   bool  // the version is
-
-	made    chan struct{} // closed when the rest is set
-	html    []byte
-	err     error
-	took    time.Duration
-	waiting int // readers, while it is made; under the cache's lock
-	cancel  context.CancelFunc
+// close lets go of the store.
+func (v *versions) close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.stop != nil {
+		v.stop()
+	}
+	v.watch, v.number, v.stop = nil, nil, nil
 }
 
-func newCache(w watch) *cache {
-	c := &cache{watch: w, entries: map[string]*entry{}}
+func newCache[T any](v *versions, most int) *cache[T] {
+	c := &cache[T]{versions: v, most: most, entries: map[string]*entry[T]{}}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c
 }
 
-// now is the version of what is stored. Lock first.
-func (c *cache) now() (version int64, known bool) {
-	if c.watch == nil || c.ctx.Err() != nil {
-		return 0, false
-	}
-	if c.version == nil {
-		version, stop, err := c.watch(c.ctx)
-		if err != nil {
-			return 0, false
-		}
-		c.version, c.stop = version, stop
-	}
-	n, err := c.version()
-	if err != nil { // the database was replaced: what is kept is of the old one
-		c.stop()
-		c.version, c.stop = nil, nil
-		clear(c.entries)
-		return 0, false
-	}
-	return n, true
+// A maker makes a value of what is stored now, and says the moment that it is of: now, or an
+// earlier one where a reader waits for the first of its key (hurry).
+type maker[T any] func(ctx context.Context, now moment, hurry bool) (T, moment, error)
+
+// What a reader asks for.
+type want struct {
+	fresh bool // for who was told that something was stored
+	aged  bool // a value of any age will do
 }
 
-// A maker makes a page of what is stored now; version is that of what is stored.
-type maker func(ctx context.Context, version int64) ([]byte, error)
-
-// get returns the page of a key, made by maker where there is none that will do; fresh: for
-// who was told that something was stored.
-func (c *cache) get(ctx context.Context, key string, fresh bool, build maker) ([]byte, error) {
+// get returns the value of a key, made by make where there is none that will do.
+func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) (*made[T], error) {
 	asked := time.Now()
 	for {
-		kept, next, rest := c.look(key, asked, fresh, build)
+		kept, next, rest := c.look(key, asked, w, build)
 		if next == nil && rest == 0 {
-			return kept.html, nil
+			return kept, nil
 		}
 		if next == nil { // it was made a moment ago
 			wait := time.NewTimer(rest)
@@ -120,22 +166,25 @@ func (c *cache) get(ctx context.Context, key string, fresh bool, build maker) ([
 			continue
 		}
 		var enough <-chan time.Time
-		if kept != nil && !fresh {
+		if kept != nil && !w.fresh {
 			enough = time.After(patience)
+			if time.Since(kept.of.at) >= keptFor {
+				enough = time.After(patienceAged)
+			}
 		}
 		select {
-		case <-next.made:
+		case <-next.done:
 			c.leave(next, kept)
 			switch {
-			case next.err == nil && fresh && next.began.Before(asked):
+			case next.err == nil && w.fresh && next.began.Before(asked):
 				continue // it may be of before what was stored
 			case errors.Is(next.err, context.Canceled) && ctx.Err() == nil && c.ctx.Err() == nil:
 				continue // all who waited had left
 			}
-			return next.html, next.err
+			return next, next.err
 		case <-enough:
 			c.leave(next, kept)
-			return kept.html, nil
+			return kept, nil
 		case <-ctx.Done():
 			c.leave(next, kept)
 			return nil, ctx.Err()
@@ -143,68 +192,69 @@ func (c *cache) get(ctx context.Context, key string, fresh bool, build maker) ([
 	}
 }
 
-// look returns the page that is kept, and the one in the making, which leave is called for;
+// look returns the value that is kept, and the one in the making, which leave is called for;
 // neither in the making and no rest: the kept one will do. After rest it may be made anew.
-func (c *cache) look(key string, asked time.Time, fresh bool, build maker) (kept, next *page, rest time.Duration) {
+func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (kept, next *made[T], rest time.Duration) {
+	now := c.versions.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	version, known := c.now()
 	e := c.entries[key]
 	if e == nil {
-		e = &entry{}
+		e = &entry[T]{}
 		c.makeRoom()
 		c.entries[key] = e
 	}
-	if e.kept != nil && time.Since(e.kept.began) >= keptFor {
+	e.used = asked
+	if e.kept != nil && (e.kept.of.file != now.file || !w.aged && time.Since(e.kept.of.at) >= keptFor) {
 		e.kept = nil
 	}
 	if kept = e.kept; kept != nil {
-		if known && kept.known && kept.version == version || fresh && !kept.began.Before(asked) {
+		if kept.of.fresh(now) || w.fresh && !kept.began.Before(asked) {
 			return kept, nil, 0
 		}
-		if rest = min(keptTimes*kept.took, restMost) - time.Since(kept.began); e.next == nil && rest > 0 {
-			if !fresh {
+		if rest = min(keptTimes*kept.ended.Sub(kept.began), restMost) - time.Since(kept.ended); e.next == nil && rest > 0 {
+			if !w.fresh {
 				rest = 0
 			}
 			return kept, nil, rest
 		}
 	}
 	if e.next == nil {
-		e.next = c.begin(key, e, version, known, build)
+		e.next = c.begin(key, e, now, kept == nil && !w.fresh, build)
 	}
 	e.next.waiting++
 	return kept, e.next, 0
 }
 
-// begin begins to make a page. Lock first.
-func (c *cache) begin(key string, e *entry, version int64, known bool, build maker) *page {
-	p := &page{began: time.Now(), version: version, known: known, made: make(chan struct{})}
+// begin begins to make a value. Lock first.
+func (c *cache[T]) begin(key string, e *entry[T], now version, hurry bool, build maker[T]) *made[T] {
+	p := &made[T]{began: time.Now(), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(c.ctx)
 	p.cancel = cancel
 	if ctx.Err() != nil { // closed: all.Wait may be over
 		p.err = ctx.Err()
-		close(p.made)
+		close(p.done)
 		return p
 	}
 	c.all.Go(func() {
 		defer cancel()
-		html, err := build(ctx, version)
+		value, of, err := build(ctx, moment{now, p.began}, hurry)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		p.html, p.err, p.took = html, err, time.Since(p.began)
+		p.value, p.of, p.err, p.ended = value, of, err, time.Now()
 		if e.next = nil; err == nil {
 			e.kept = p
 		} else if e.kept == nil && c.entries[key] == e {
 			delete(c.entries, key)
 		}
-		close(p.made)
+		close(p.done)
 	})
 	return p
 }
 
-// leave says that a reader waits no longer. The first page of its key is given up when
+// leave says that a reader waits no longer. The first value of its key is given up when
 // nobody waits for it.
-func (c *cache) leave(p, kept *page) {
+func (c *cache[T]) leave(p, kept *made[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p.waiting--; p.waiting == 0 && kept == nil {
@@ -212,50 +262,33 @@ func (c *cache) leave(p, kept *page) {
 	}
 }
 
-// makeRoom lets go of the oldest page where there are keptAtMost. Lock first.
-func (c *cache) makeRoom() {
-	if len(c.entries) < keptAtMost {
+// makeRoom lets go of the value that was asked for longest ago, where there are the most. Lock
+// first.
+func (c *cache[T]) makeRoom() {
+	if len(c.entries) < c.most {
 		return
 	}
 	oldest, since := "", time.Time{}
 	for key, e := range c.entries {
-		if e.next != nil || e.kept == nil {
-			continue
-		}
-		if oldest == "" || e.kept.began.Before(since) {
-			oldest, since = key, e.kept.began
+		if e.next == nil && (oldest == "" || e.used.Before(since)) {
+			oldest, since = key, e.used
 		}
 	}
 	delete(c.entries, oldest)
 }
 
-// changed reports whether something was stored since a version, as far as that is known.
-func (c *cache) changed(since int64) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	version, known := c.now()
-	return !known || version != since
-}
-
-// close ends all making and lets go of the store.
-func (c *cache) close() {
+// close ends all making.
+func (c *cache[T]) close() {
 	c.mu.Lock()
 	c.end()
+	clear(c.entries)
 	c.mu.Unlock()
 	c.all.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stop != nil {
-		c.stop()
-		c.version, c.stop = nil, nil
-	}
-	clear(c.entries)
 }
 
 // cacheKey is what a screen depends on beside what is stored.
 func cacheKey(v *screen) string {
-	q := v.sel.words.Encode()
-	return strings.Join([]string{v.scope.base, v.path, v.form, q, v.extra.Encode()}, "\x00")
+	return strings.Join([]string{v.scope.base, v.path, v.form, v.sel.words.Encode(), v.extra.Encode()}, "\x00")
 }
 
 // wantsFresh reports whether a request is one of a page that was told of something new.

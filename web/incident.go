@@ -16,7 +16,7 @@ import (
 func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request, id string) error {
 	v.Name, v.Title = "incidents", "Incidents"
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "verdict,problems")
-	rep, err := report.Build(ctx, r, v.options(0, report.SectionVerdict, report.SectionProblems, report.SectionTimeline))
+	rep, err := v.report(ctx, r)
 	if err != nil {
 		return err
 	}

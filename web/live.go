@@ -190,7 +190,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-	if err == nil && s.cache.changed(since) {
+	if now := s.versions.now(); err == nil && (!now.known || now.number != since) {
 		select {
 		case signs <- struct{}{}:
 		default:

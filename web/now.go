@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/report"
@@ -33,7 +32,7 @@ func (v *screen) options(top int, sections ...string) report.Options {
 func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title = "now", "Now"
 	v.Command = v.sel.command(v.server.o.Period, nil, "report")
-	rep, err := report.Build(ctx, r, v.options(8, report.SectionVerdict, report.SectionTotals, report.SectionProviders, report.SectionChanges, report.SectionTimeline))
+	rep, err := v.report(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -43,11 +42,11 @@ func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		v.Trend = nil
 	}
 	v.Tables = append(v.Tables, v.providerList(rep, 8))
-	queue, err := v.ages(ctx, r, shortBuckets, 6)
+	queue, err := v.queued(ctx, r)
 	if err != nil {
 		return err
 	}
-	v.Tables = append(v.Tables, queue, v.changeList(rep))
+	v.Tables = append(v.Tables, v.ageList(queue, shortBuckets, 6), v.changeList(rep))
 	return nil
 }
 
@@ -137,7 +136,11 @@ func figure(n int64, url string) cell {
 // rows is the page of the attempts behind a number.
 func (v *screen) rows(pairs ...string) string { return v.url("attempts", pairs...) }
 
-const failedWords = "soft,hard"
+// Outcomes in a URL: of what failed, and of what counts as an attempt (no hand-offs, no probes).
+const (
+	failedWords  = "soft,hard"
+	countedWords = "delivered,soft,hard"
+)
 
 // suspect is the word for the reasons of refusals that are ours or not named. It keeps
 // the many links to them short.
@@ -166,15 +169,19 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 	if t == nil {
 		return l
 	}
+	if top > 0 {
+		t = t.First(top)
+	}
 	if !t.Compared && v.form == formHTML { // nothing is known of the period before
 		l.Columns = slices.Delete(l.Columns, 7, 8)
 	}
-	line := func(p *report.ProviderRow, name string, link bool) row {
-		to := func(pairs ...string) string {
-			if !link {
+	// pairs select what a row adds up; nil: no page can
+	line := func(p *report.ProviderRow, name string, pairs []string) row {
+		to := func(more ...string) string {
+			if pairs == nil {
 				return ""
 			}
-			return v.rows(append([]string{"provider", p.Provider}, pairs...)...)
+			return v.rows(append(slices.Clone(pairs), more...)...)
 		}
 		delivered := figure(p.Delivered, to("outcome", "delivered"))
 		delivered.Bar = share(p.Delivered, p.Soft, p.Hard)
@@ -182,43 +189,39 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 		if p.Refused > 0 && p.Mark == report.MarkRefuses {
 			refused.Class = "bad"
 		}
-		wait := cell{Value: p.Waiting, Class: "zero"}
-		if p.Waiting > 0 && link {
-			wait = cell{Value: p.Waiting, URL: v.url("queue", "q", p.Provider)}
+		wait := cell{Value: p.Waiting}
+		if p.Waiting == 0 || pairs != nil {
+			wait = v.waiting(p.Waiting, pairs...)
 		}
 		first := cell{Value: name, Class: "mark-" + p.Mark}
-		x := row{Cells: []cell{first, figure(p.Attempts, to()), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused}}
+		x := row{Cells: []cell{first, figure(p.Attempts, to("outcome", countedWords)), delivered, figure(p.Soft, to("outcome", "soft")), wait, figure(p.Hard, to("outcome", "hard")), refused}}
 		if t.Compared {
 			x.Cells = append(x.Cells, cell{Value: p.RefusedBefore, Class: "zero"})
 		} else if v.form != formHTML {
 			x.Cells = append(x.Cells, cell{})
 		}
 		x.Cells = append(x.Cells, cell{Value: p.Reason.String()})
-		if link {
+		if len(pairs) > 0 {
 			x.URL = v.url(deep("providers", p.Provider))
 			x.Cells[0].URL = x.URL
 		}
 		return x
 	}
-	shown := len(t.Rows)
-	if top > 0 {
-		shown = min(shown, top)
-	}
-	for i := range t.Rows[:shown] {
-		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, true))
+	for i := range t.Rows {
+		l.Rows = append(l.Rows, line(&t.Rows[i], t.Rows[i].Provider, []string{"provider", t.Rows[i].Provider}))
 	}
 	if t.Small != nil {
-		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with few messages", false)
+		x := line(t.Small, table.Count(int64(t.Small.Providers), "provider")+" with few messages", nil)
 		x.Class = "rest"
 		l.Rows = append(l.Rows, x)
 	}
 	if t.Rest != nil {
-		x := line(t.Rest, table.Count(int64(t.Rest.Providers), "other provider"), false)
+		x := line(t.Rest, table.Count(int64(t.Rest.Providers), "other provider"), nil)
 		x.Class = "rest"
 		l.Rows = append(l.Rows, x)
 	}
 	if len(l.Rows) > 0 {
-		x := line(&t.Total, "All", false)
+		x := line(&t.Total, "All", []string{})
 		x.Class = "sum"
 		l.Sum = &x
 	}
@@ -265,11 +268,11 @@ var (
 const queuedAtMost = 20_000
 
 // waitsFor is who a queued recipient waits for.
-func waitsFor(q *store.Queued) string {
+func waitsFor(q *store.Queued, routes *report.Routes) string {
 	if q.RelayHost == "" && q.RecipientDomain == "" {
 		return q.Agent
 	}
-	return provider.Of(&q.Delivery)
+	return routes.Provider(q.RecipientDomain, q.RelayHost)
 }
 
 func since(q *store.Queued) time.Time {
@@ -279,21 +282,30 @@ func since(q *store.Queued) time.Time {
 	return q.Arrived
 }
 
-// queued reads the queue as it is now: the period does not matter, what waits longest
-// was deferred first before it.
-func (v *screen) queued(ctx context.Context, r store.Reader) ([]store.Queued, error) {
-	f := v.sel.filter
-	f.Since, f.Until = time.Time{}, time.Time{}
-	return r.Queue(ctx, f, queuedAtMost)
+// A waiter is a queued recipient, and who it waits for.
+type waiter struct {
+	store.Queued
+	whom string
 }
 
-// ages is the queue by who it waits for and by age.
-func (v *screen) ages(ctx context.Context, r store.Reader, buckets []int, top int) (*list, error) {
-	all, err := v.queued(ctx, r)
+// queued reads the queue as it is now: the period does not matter, what waits longest
+// was deferred first before it.
+func (v *screen) queued(ctx context.Context, r store.Reader) ([]waiter, error) {
+	f := v.sel.filter
+	f.Since, f.Until = time.Time{}, time.Time{}
+	all, err := r.Queue(ctx, f, queuedAtMost)
 	if err != nil {
 		return nil, err
 	}
-	return v.ageList(all, buckets, top), nil
+	routes, _, err := v.routes(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]waiter, len(all))
+	for i := range all {
+		list[i] = waiter{all[i], waitsFor(&all[i], routes)}
+	}
+	return list, nil
 }
 
 func bucketOf(buckets []int, age time.Duration) int {
@@ -305,7 +317,28 @@ func bucketOf(buckets []int, age time.Duration) int {
 	return len(buckets)
 }
 
-func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
+// bucketName is a bucket in a URL: the ages between it begins and ends, in minutes.
+func bucketName(buckets []int, i int) string {
+	from, to := "0", ""
+	if i > 0 {
+		from = strconv.Itoa(buckets[i-1])
+	}
+	if i < len(buckets) {
+		to = strconv.Itoa(buckets[i])
+	}
+	return from + "-" + to
+}
+
+// inBucket reports whether an age is in the bucket of that name.
+func inBucket(name string, age time.Duration) bool {
+	from, to, _ := strings.Cut(name, "-")
+	a, _ := strconv.Atoi(from)
+	b, err := strconv.Atoi(to)
+	return (a == 0 || age > time.Duration(a)*time.Minute) && (err != nil || age <= time.Duration(b)*time.Minute)
+}
+
+// ageList is the queue by who it waits for and by age.
+func (v *screen) ageList(all []waiter, buckets []int, top int) *list {
 	l := &list{Name: "ages", Title: "Queue by age in minutes", Empty: "The queue is empty, according to the log.", Heat: true, Columns: []table.Column{{Name: "waits for", Flex: true}, {Name: "all", Number: true}}}
 	for _, b := range buckets {
 		l.Columns = append(l.Columns, table.Column{Name: strconv.Itoa(b), Number: true})
@@ -314,12 +347,12 @@ func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
 	counts, sums, most := map[string][]int64{}, make([]int64, len(buckets)+2), int64(1)
 	var names []string
 	for i := range all {
-		name := waitsFor(&all[i])
+		name := all[i].whom
 		if counts[name] == nil {
 			counts[name] = make([]int64, len(buckets)+2)
 			names = append(names, name)
 		}
-		at := 1 + bucketOf(buckets, v.sel.now.Sub(since(&all[i])))
+		at := 1 + bucketOf(buckets, v.sel.now.Sub(since(&all[i].Queued)))
 		for _, n := range []int{0, at} {
 			counts[name][n]++
 			sums[n]++
@@ -332,18 +365,23 @@ func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
 		}
 		return strings.Compare(a, b)
 	})
-	line := func(name string, n []int64, to string) row {
-		x := row{URL: to, Cells: []cell{{Value: name, URL: to}}}
+	// pairs select the row's recipients; nil: no page can
+	line := func(name string, n []int64, pairs []string) row {
+		x := row{Cells: []cell{{Value: name}}}
+		if len(pairs) > 0 {
+			x.URL = v.url("queue", pairs...)
+			x.Cells[0].URL = x.URL
+		}
 		for i, k := range n {
 			url := ""
-			if to != "" {
-				url = v.url("queue", "q", name)
+			if pairs != nil {
+				url = v.url("queue", pairs...)
 				if i > 0 {
-					url = v.url("queue", "q", name, "bucket", l.Columns[i+1].Name)
+					url = v.url("queue", append(slices.Clone(pairs), "bucket", bucketName(buckets, i-1))...)
 				}
 			}
 			c := figure(k, url)
-			if i > 0 && k > 0 && to != "" {
+			if i > 0 && k > 0 && len(pairs) > 0 {
 				c.Heat = 1 + int(8*k/most)
 			}
 			x.Cells = append(x.Cells, c)
@@ -358,15 +396,15 @@ func (v *screen) ageList(all []store.Queued, buckets []int, top int) *list {
 					rest[k] += n
 				}
 			}
-			x := line(table.Count(int64(len(names)-i), "other"), rest, "")
+			x := line(table.Count(int64(len(names)-i), "other"), rest, nil)
 			x.Class = "rest"
 			l.Rows = append(l.Rows, x)
 			break
 		}
-		l.Rows = append(l.Rows, line(name, counts[name], v.url("queue", "q", name)))
+		l.Rows = append(l.Rows, line(name, counts[name], []string{"q", name}))
 	}
 	if len(names) > 1 {
-		x := line("All", sums, "")
+		x := line("All", sums, []string{})
 		x.Class = "sum"
 		l.Sum = &x
 	}
@@ -387,10 +425,10 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	if err != nil {
 		return err
 	}
-	whom, bucket := v.extra.Get("q"), v.extra.Get("bucket")
+	whom, bucket, lacks := v.extra.Get("q"), v.extra.Get("bucket"), lacking[v.extra.Get("none")]
 	v.Facts = append(v.Facts, report.Fact{Label: "Recipients", Value: len(all)})
 	if len(all) > 0 {
-		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0])))})
+		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0].Queued)))})
 	}
 	if whom == "" {
 		v.Tables = append(v.Tables, v.ageList(all, allBuckets, 40))
@@ -402,31 +440,27 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		l.Title += " for " + whom
 		v.Notes = append(v.Notes, "Only what waits for "+whom+" is shown.")
 	}
+	if v.extra.Get("deferred") == "period" {
+		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: "first deferred in the period"})
+	}
 	for i := range all {
 		q := &all[i]
-		age := v.sel.now.Sub(since(q))
-		if whom != "" && waitsFor(q) != whom {
+		age := v.sel.now.Sub(since(&q.Queued))
+		if whom != "" && q.whom != whom {
 			continue
 		}
-		if bucket != "" {
-			at := bucketOf(allBuckets, age)
-			short := bucketOf(shortBuckets, age)
-			name := func(b []int, i int) string {
-				if i == len(b) {
-					return "older"
-				}
-				return strconv.Itoa(b[i])
-			}
-			if name(allBuckets, at) != bucket && name(shortBuckets, short) != bucket {
-				continue
-			}
+		if bucket != "" && !inBucket(bucket, age) || lacks != nil && !lacks(&q.Attempt) {
+			continue
+		}
+		if f := &v.sel.filter; v.extra.Get("deferred") == "period" && (q.FirstSoft.Before(f.Since) || !f.Until.IsZero() && !q.FirstSoft.Before(f.Until)) {
+			continue
 		}
 		to := v.attemptURL(q.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
 			{Value: q.Recipient, URL: v.url("trace", "q", q.Recipient)},
 			{Value: when.Span(age)},
 			{Value: v.time(q.Time), URL: to},
-			{Value: waitsFor(q), URL: v.url(deep("providers", waitsFor(q)))},
+			{Value: q.whom, URL: v.url(deep("providers", q.whom))},
 			{Value: q.Reason.String()},
 			{Value: reply(&q.Attempt)},
 			{Value: q.QueueID, URL: v.url("trace", "q", q.QueueID)},

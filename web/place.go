@@ -25,7 +25,7 @@ func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request,
 	}
 	v.Name, v.Title, v.Phrases = "providers", "Providers", phrases("Providers, worst first")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "relay", "--section", "providers", "--all")
-	rep, err := report.Build(ctx, r, v.options(0, report.SectionProviders, report.SectionTotals))
+	rep, err := v.report(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,25 @@ func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request,
 	v.Notes = append(v.Notes, "A provider answers for all domains whose mail its relays take. Below 20 messages there is no verdict. The rows add up to the last.")
 	return nil
 }
+
+// routes say which provider an attempt of the selection counts to, whatever became of it; cells
+// are the selection counted by domain and relay.
+func (v *screen) routes(ctx context.Context, r store.Reader) (routes *report.Routes, cells []store.Cell, err error) {
+	f := v.sel.filter
+	f.Outcomes, f.Reasons = nil, nil
+	cells, err = r.Count(ctx, f, store.ByDomain, store.ByRelay)
+	routes = report.RoutesOf(cells)
+	if f = v.sel.filter; err == nil && len(f.Outcomes)+len(f.Reasons) > 0 {
+		cells, err = r.Count(ctx, f, store.ByDomain, store.ByRelay)
+	}
+	return routes, cells, err
+}
+
+// The rows of what has no name.
+const (
+	localNames = "(local names)"
+	noRelay    = "no relay reached"
+)
 
 // groupColumns are those of a list of places.
 func groupColumns(first string) []table.Column {
@@ -67,10 +86,22 @@ func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row 
 	}
 	return row{URL: to, Cells: []cell{
 		{Value: name, URL: to},
-		figure(t.Attempts, with()), delivered, figure(t.Soft, with("outcome", "soft")), figure(t.Hard, with("outcome", "hard")),
-		{Value: t.Pending},
+		figure(t.Attempts, with("outcome", countedWords)), delivered, figure(t.Soft, with("outcome", "soft")), figure(t.Hard, with("outcome", "hard")),
+		v.waiting(t.Pending, pairs...),
 		{Value: reason.String(), URL: v.reasonURL(reason, pairs...)},
 	}}
+}
+
+// waiting is the number of recipients that wait, counted where they were deferred first, with the
+// way to them; pairs select their attempts.
+func (v *screen) waiting(n int64, pairs ...string) cell {
+	with := append([]string{"deferred", "period"}, pairs...)
+	for i := 0; i < len(with); i += 2 {
+		if with[i] == "provider" {
+			with[i] = "q"
+		}
+	}
+	return figure(n, v.url("queue", with...))
 }
 
 func (v *screen) reasonURL(r bounce.Reason, pairs ...string) string {
@@ -112,44 +143,25 @@ func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of
 // provider shows one: its relays, the domains behind it, what it answers.
 func (v *screen) provider(ctx context.Context, r store.Reader, name string) error {
 	v.Name, v.Title, v.Phrases = "provider", name, phrases(name)
-	cells, err := r.Count(ctx, v.sel.filter, store.ByDomain, store.ByRelay)
+	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "provider", "--section", "domains", "--all")
+	routes, cells, err := v.routes(ctx, r)
 	if err != nil {
 		return err
 	}
 	var mine []store.Cell
-	hosts := map[string]bool{}
-	for i := range cells {
-		if c := &cells[i]; c.Keys[1] != "" && provider.OfHost(c.Keys[1]) == name || c.Keys[1] == "" && c.Keys[0] == name {
-			mine = append(mine, *c)
-			if c.Keys[1] != "" {
-				hosts[c.Keys[1]] = true
-			}
-		}
-	}
-	option := "--relay"
-	if len(hosts) == 0 {
-		option = "--domain"
-	}
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", option, name)
 	var all store.Tally
-	for i := range mine {
-		all.Add(&mine[i].Tally)
+	for i := range cells {
+		if c := &cells[i]; routes.Provider(c.Keys[0], c.Keys[1]) == name {
+			mine = append(mine, *c)
+			all.Add(&c.Tally)
+		}
 	}
 	v.tallies(&all, "provider", name)
 	if page := provider.Page(name); page != "" {
 		v.Parts = append(v.Parts, part{Title: "Its own pages", Links: []anchor{{name + " for senders", page}}})
 	}
 	f := v.sel.filter
-	if len(hosts) > 0 {
-		f.Relay = name
-		if suffixes, err := report.RelaysOf(ctx, r, v.sel.filter, name); err != nil {
-			return err
-		} else if len(suffixes) == 1 {
-			f.Relay = suffixes[0]
-		}
-	} else {
-		f.Domain = name
-	}
+	f.To = routes.Destination(name)
 	if err := v.course(ctx, r, f, all.Attempts); err != nil {
 		return err
 	}
@@ -157,10 +169,10 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 		return err
 	}
 	for _, by := range []struct {
-		at            int
-		name, title   string
-		column, param string
-	}{{0, "domains", "Domains behind it", "domain", "domain"}, {1, "relays", "Its relays", "relay", "relay"}} {
+		at          int
+		name, title string
+		column      string
+	}{{0, "domains", "Domains behind it", "domain"}, {1, "relays", "Its relays", "relay"}} {
 		names, of := merge(mine, func(c *store.Cell) string { return c.Keys[by.at] })
 		l := &list{Name: by.name, Title: by.title, Columns: groupColumns(by.column), Empty: "None."}
 		for _, n := range names {
@@ -169,14 +181,10 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 				to = v.rows("relay", n)
 			}
 			if n == "" {
-				l.Rows = append(l.Rows, v.groupRow("no relay reached", "", of[n], "domain", name))
+				l.Rows = append(l.Rows, v.groupRow([]string{localNames, noRelay}[by.at], "", of[n], "provider", name, "none", by.column))
 				continue
 			}
-			pairs := []string{by.param, n}
-			if by.at == 0 && len(hosts) > 0 {
-				pairs = append(pairs, "provider", name)
-			}
-			l.Rows = append(l.Rows, v.groupRow(n, to, of[n], pairs...))
+			l.Rows = append(l.Rows, v.groupRow(n, to, of[n], by.column, n, "provider", name))
 		}
 		v.cut(l, 25)
 		v.Tables = append(v.Tables, l)
@@ -204,14 +212,14 @@ func (v *screen) tallies(t *store.Tally, pairs ...string) {
 		return figure(n, v.rows(append(slices.Clone(pairs), more...)...)).URL
 	}
 	v.Figures = append(v.Figures,
-		number{report.Fact{Label: "attempts", Value: t.Attempts, Note: "of " + table.Count(t.Messages, "message")}, to(t.Attempts)},
+		number{report.Fact{Label: "attempts", Value: t.Attempts, Note: "of " + table.Count(t.Messages, "message")}, to(t.Attempts, "outcome", countedWords)},
 		number{report.Fact{Label: "delivered", Value: t.Delivered, Note: of(t.Delivered)}, to(t.Delivered, "outcome", "delivered")},
 		number{report.Fact{Label: "soft", Value: t.Soft, Note: of(t.Soft)}, to(t.Soft, "outcome", "soft")},
 		number{report.Fact{Label: "hard", Value: t.Hard, Note: of(t.Hard)}, to(t.Hard, "outcome", "hard")},
-		number{Fact: report.Fact{Label: "waiting", Value: t.Pending, Note: "still queued when last seen"}},
-		number{Fact: report.Fact{Label: "recovered", Value: t.Recovered, Note: "deferred, later delivered"}})
+		number{report.Fact{Label: "waiting", Value: t.Pending, Note: "still queued when last seen"}, v.waiting(t.Pending, pairs...).URL},
+		number{report.Fact{Label: "recovered", Value: t.Recovered, Note: "deferred, later delivered"}, to(t.Recovered, "end", recovered)})
 	if v.form == formJSON { // where figures have no links
-		v.Parts = append(v.Parts, part{Title: "Attempts", Links: []anchor{{"all", v.rows(pairs...)}, {"failed", to(1, "outcome", failedWords)}, {"hard", to(1, "outcome", "hard")}}})
+		v.Parts = append(v.Parts, part{Title: "Attempts", Links: []anchor{{"all", v.rows(append(slices.Clone(pairs), "outcome", countedWords)...)}, {"failed", to(1, "outcome", failedWords)}, {"hard", to(1, "outcome", "hard")}}})
 	}
 }
 
@@ -247,12 +255,12 @@ func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, n
 	}
 	names, of := merge(cells, func(c *store.Cell) string { return c.Keys[0] })
 	l := &list{Name: "domains", Title: "All domains", Columns: groupColumns("domain"), Empty: "No mail in this period."}
-	for i, n := range names {
-		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("domains", n)), of[n], "domain", n))
+	for _, n := range names {
 		if n == "" {
-			l.Rows[i].Cells[0] = cell{Value: "(local names)"}
-			l.Rows[i].URL = ""
+			l.Rows = append(l.Rows, v.groupRow(localNames, "", of[n], "none", "domain"))
+			continue
 		}
+		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("domains", n)), of[n], "domain", n))
 	}
 	v.sorted(l, "")
 	v.paged(l)
@@ -284,7 +292,7 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 	l := &list{Name: "relays", Title: "Its relays", Columns: groupColumns("relay"), Empty: "None."}
 	for _, n := range names {
 		if n == "" {
-			l.Rows = append(l.Rows, v.groupRow("no relay reached", "", of[n], "domain", name))
+			l.Rows = append(l.Rows, v.groupRow(noRelay, "", of[n], "domain", name, "none", "relay"))
 			continue
 		}
 		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("providers", provider.OfHost(n))), of[n], "domain", name, "relay", n))

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"html/template"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"bouncelog/internal/table"
+	"bouncelog/internal/when"
 	"bouncelog/report"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -49,7 +51,8 @@ type screen struct {
 	server *Server
 	scope  scope
 	sel    *selection
-	path   string // without the base and the ending
+	rep    *report.Report // what the screen is made of, where several are of one
+	path   string         // without the base and the ending
 	extra  url.Values
 	form   string
 }
@@ -156,26 +159,31 @@ func (s *Server) screen(r *http.Request, in scope, path, form string) (v *screen
 		}
 	}
 	return v, func(ctx context.Context) error {
-		done, err := s.turn(ctx)
-		if err != nil {
-			return err
-		}
-		defer done()
-		ctx, cancel := context.WithTimeout(ctx, buildTime)
-		defer cancel()
-		reader, err := s.o.Read(ctx)
-		if err != nil {
-			return err
-		}
-		defer reader.Close()
-		if err := show(v, ctx, reader, r, rest); err != nil {
-			if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
-				return cause
-			}
-			return err
-		}
-		return nil
+		return s.ask(ctx, func(ctx context.Context, reader store.Reader) error { return show(v, ctx, reader, r, rest) })
 	}, nil
+}
+
+// ask puts questions to the store: in turn, and within buildTime.
+func (s *Server) ask(ctx context.Context, questions func(context.Context, store.Reader) error) error {
+	done, err := s.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, buildTime)
+	defer cancel()
+	reader, err := s.o.Read(ctx)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	if err := questions(ctx, reader); err != nil {
+		if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+			return cause
+		}
+		return err
+	}
+	return nil
 }
 
 // page is a screen as HTML: one that is kept, or made now.
@@ -184,20 +192,80 @@ func (s *Server) page(r *http.Request, in scope, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.cache.get(r.Context(), cacheKey(asked), wantsFresh(r), func(ctx context.Context, version int64) ([]byte, error) {
+	p, err := s.pages.get(r.Context(), cacheKey(asked), want{fresh: wantsFresh(r), aged: asked.Reload}, func(ctx context.Context, now moment, hurry bool) ([]byte, moment, error) {
 		v, build, err := s.screen(r, in, path, formHTML) // of now: the page may have waited
 		if err != nil {
-			return nil, err
+			return nil, now, err
+		}
+		if v.ofReport() {
+			kept, err := s.reports.get(ctx, reportKey(v), want{fresh: !hurry, aged: v.Reload}, v.makeReport)
+			if err != nil {
+				return nil, now, err
+			}
+			v.rep, v.sel, now = kept.value.rep, kept.value.sel, kept.of
 		}
 		if err := build(ctx); err != nil {
-			return nil, err
+			return nil, now, err
 		}
-		v.Version = version
+		v.Version = now.number
 		v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
 		var b bytes.Buffer
-		err = s.pages.ExecuteTemplate(&b, "screen.tmpl", v)
-		return b.Bytes(), err
+		err = s.templates.ExecuteTemplate(&b, "screen.tmpl", v)
+		return b.Bytes(), now, err
 	})
+	if err != nil {
+		return nil, err
+	}
+	note := ""
+	if age := time.Since(p.of.at); age >= keptFor {
+		note = agedNote(age, r.URL.RequestURI())
+	}
+	return bytes.Replace(p.value, []byte(agedMark), []byte(note), 1), nil
+}
+
+// agedMark stands in a page where its age comes in when it is served. No text of a log can
+// have it: its "<" would be escaped.
+const agedMark = "<!--aged-->"
+
+// agedNote says how old a page is, and asks for the new one.
+func agedNote(age time.Duration, url string) string {
+	url = template.HTMLEscapeString(url)
+	return `<p class="aged" hx-get="` + url + `" hx-trigger="load" hx-target="#main" hx-select="#main" hx-swap="outerMorph">This page is ` + when.Span(age.Truncate(time.Second)) +
+		` old; a newer one is being made. <a href="` + url + `">Load it</a></p>`
+}
+
+// A dated report is a report with the selection that it is of.
+type datedReport struct {
+	rep *report.Report
+	sel *selection
+}
+
+// ofReport reports whether the screen is made of the report that others are made of, too: it
+// has the search for incidents, which costs more than all else.
+func (v *screen) ofReport() bool {
+	first, rest, _ := strings.Cut(v.path, "/")
+	return first == "" || first == "now" || first == "incidents" || first == "providers" && rest == ""
+}
+
+// reportKey is what that report depends on beside what is stored.
+func reportKey(v *screen) string { return v.scope.base + "\x00" + v.sel.words.Encode() }
+
+// makeReport is the maker of that report.
+func (v *screen) makeReport(ctx context.Context, now moment, _ bool) (d datedReport, of moment, err error) {
+	err = v.server.ask(ctx, func(ctx context.Context, r store.Reader) error {
+		d.sel = v.sel
+		d.rep, err = v.report(ctx, r)
+		return err
+	})
+	return d, now, err
+}
+
+// report is that report.
+func (v *screen) report(ctx context.Context, r store.Reader) (*report.Report, error) {
+	if v.rep != nil {
+		return v.rep, nil
+	}
+	return report.Build(ctx, r, v.options(0, report.SectionVerdict, report.SectionTotals, report.SectionProblems, report.SectionProviders, report.SectionChanges, report.SectionTimeline))
 }
 
 func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}} }
@@ -238,7 +306,7 @@ func deep(path, name string) string { return path + "/" + url.PathEscape(name) }
 
 // extraKeys are the keys of a URL that say more than which attempts: they stay from one
 // page of a list to the next.
-var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client", "tls"}
+var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client", "tls", "none", "end", "deferred"}
 
 // self is this page, with other keys beside what it selects.
 func (v *screen) self(pairs ...string) string {

@@ -189,6 +189,23 @@ func queryCommand(what string, f *store.Filter, order string, rest ...string) st
 	if f.Relay != "" {
 		all = append(all, sqlRelay(f.Relay))
 	}
+	if f.To != nil {
+		var places []string
+		for _, suffix := range f.To.Relays {
+			places = append(places, sqlRelay(suffix))
+		}
+		if len(f.To.Domains) > 0 {
+			domains := make([]string, len(f.To.Domains))
+			for i, name := range f.To.Domains {
+				domains[i] = sqlText(name)
+			}
+			places = append(places, "coalesce(relay_host, '') = '' AND coalesce(recipient_domain, '') IN ("+strings.Join(domains, ", ")+")")
+		}
+		if len(places) == 0 {
+			places = []string{"0"} // nothing goes there
+		}
+		all = append(all, "("+strings.Join(places, " OR ")+")")
+	}
 	oneOf := func(column string, names []string) {
 		if len(names) > 0 {
 			all = append(all, column+" IN ("+strings.Join(names, ", ")+")")

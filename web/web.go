@@ -56,27 +56,31 @@ type Options struct {
 
 // What bounds a request, whatever is asked.
 const (
-	buildTime    = 20 * time.Second // for the questions to the store
-	waitTime     = 5 * time.Second  // for a turn
-	buildsAtOnce = 3                // pages that ask the store at the same time
-	waitAtMost   = 64               // that wait for a turn
-	queryAtMost  = 8 << 10          // bytes of the query of a URL
-	rowsAtMost   = 100_000          // rows of CSV and JSON
+	buildTime     = 20 * time.Second // for the questions to the store
+	waitTime      = 5 * time.Second  // for a turn
+	buildsAtOnce  = 3                // pages that ask the store at the same time
+	waitAtMost    = 64               // that wait for a turn
+	queryAtMost   = 8 << 10          // bytes of the query of a URL
+	rowsAtMost    = 100_000          // rows of CSV and JSON
+	pagesAtMost   = 64               // that are kept
+	reportsAtMost = 8                // that are kept, for several pages each
 	// HeaderAtMost is for http.Server.MaxHeaderBytes.
 	HeaderAtMost = 16 << 10
 )
 
 // A Server is the dashboard as an http.Handler.
 type Server struct {
-	o       Options
-	pages   *template.Template
-	assets  map[string]asset
-	turns   chan struct{}
-	waiting atomic.Int32
-	live    *hub
-	cache   *cache
-	tokens  *sessions
-	handler http.Handler
+	o         Options
+	templates *template.Template
+	assets    map[string]asset
+	turns     chan struct{}
+	waiting   atomic.Int32
+	live      *hub
+	versions  *versions
+	pages     *cache[[]byte]
+	reports   *cache[datedReport]
+	tokens    *sessions
+	handler   http.Handler
 }
 
 // New makes the dashboard.
@@ -93,7 +97,8 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log), cache: newCache(o.Watch)}
+	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log), versions: &versions{watch: o.Watch}}
+	s.pages, s.reports = newCache[[]byte](s.versions, pagesAtMost), newCache[datedReport](s.versions, reportsAtMost)
 	if _, err := s.selection(nil); err != nil {
 		return nil, fmt.Errorf("the period of a page: %w", err)
 	}
@@ -101,7 +106,7 @@ func New(o Options) (*Server, error) {
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	s.pages, err = render.Components().Funcs(template.FuncMap{"text": render.CellText, "asset": s.asset, "pair": pair, "mark": markOf}).ParseFS(files, "html/*.tmpl")
+	s.templates, err = render.Components().Funcs(template.FuncMap{"text": render.CellText, "asset": s.asset, "pair": pair, "mark": markOf, "aged": func() template.HTML { return agedMark }}).ParseFS(files, "html/*.tmpl")
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +129,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // Close ends the streams of live pages and lets go of the store.
 func (s *Server) Close() {
 	s.live.close()
-	s.cache.close()
+	s.pages.close()
+	s.reports.close()
+	s.versions.close()
+}
+
+// Warm makes the first page before somebody asks for it.
+func (s *Server) Warm(ctx context.Context) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+	if err != nil {
+		return err
+	}
+	_, err = s.page(r, scope{}, "")
+	return err
 }
 
 // policy is what a page may do: load our style, script and fonts from here, and send
@@ -299,7 +316,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err erro
 	view.sel, _ = s.selection(nil)
 	view.Phrases = phrases(http.StatusText(status))
 	var b bytes.Buffer
-	if err := s.pages.ExecuteTemplate(&b, "screen.tmpl", view); err != nil {
+	if err := s.templates.ExecuteTemplate(&b, "screen.tmpl", view); err != nil {
 		http.Error(w, table.Clean(text), status)
 		return
 	}

@@ -136,6 +136,38 @@ func sample() string {
 	return b.String()
 }
 
+// corners is what numbers and the lists behind them could see with different eyes: mail that
+// reached no relay (of a domain that uses a provider, and of one that uses none), mail without
+// a sender or a domain, hand-offs and probes, what was deferred and came through, and what has
+// waited for some minutes.
+func corners() string {
+	var b strings.Builder
+	line := func(minute int, format string, a ...any) {
+		stamp := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).Add(time.Duration(minute) * time.Minute)
+		b.WriteString(stamp.Format("Jan _2 15:04:05") + " mx1 postfix/" + fmt.Sprintf(format, a...) + "\n")
+	}
+	message := func(minute int, id, from string) { line(minute, "qmgr[1]: %s: from=<%s>, size=1, nrcpt=1 (queue active)", id, from) }
+	for i, domain := range []string{"big.example", "big.example", "lonely.example"} {
+		id := fmt.Sprintf("5B1B2C%04X", i)
+		message(100+i, id, "a@shop.example")
+		line(100+i, "smtp[1]: %s: to=<u%d@%s>, relay=none, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (connect to mx1.bigmail.example[192.0.2.1]:25: Connection timed out)", id, i, domain)
+	}
+	line(160, "smtp[1]: 5B1B2C0000: to=<u0@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=3600, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)")
+	message(110, "5B1B2C0100", "")
+	line(110, "smtp[1]: 5B1B2C0100: to=<gone@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command))")
+	message(111, "5B1B2C0101", "a@shop.example")
+	line(111, "local[1]: 5B1B2C0101: to=<root>, relay=local, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (unknown user: \"root\")")
+	message(112, "5B1B2C0102", "a@shop.example")
+	line(112, "smtp[1]: 5B1B2C0102: to=<u1@big.example>, relay=127.0.0.1[127.0.0.1]:10024, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 5B1B2C0103)")
+	line(113, "smtp[1]: 5B1B2C0104: to=<u2@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.1.5, status=deliverable (250 2.1.5 Ok)")
+	for i, minutes := range []int{3, 7, 15, 30, 200} {
+		id := fmt.Sprintf("5B1B2C02%02X", i)
+		message(1440-minutes, id, "b@news.example")
+		line(1440-minutes, "smtp[1]: %s: to=<w%d@slow.example>, relay=mx%d.slow.example[192.0.2.2]:25, delay=1, delays=0/0/0/1, dsn=4.2.0, status=deferred (host mx%d.slow.example[192.0.2.2] said: 450 4.2.0 Greylisted (in reply to RCPT TO command))", id, i, i%2, i%2)
+	}
+	return b.String()
+}
+
 var hrefs = regexp.MustCompile(`href="(/[^"]*)"`)
 
 // links are those of a page to pages.
@@ -245,7 +277,7 @@ func TestKeptInLinks(t *testing.T) {
 // TestNumbers holds that every number of every screen that leads to attempts or to the queue
 // is as large as the list there.
 func TestNumbers(t *testing.T) {
-	s := dashboard(t, database(t, sample()), nil)
+	s := dashboard(t, database(t, sample()+corners()), nil)
 	number := regexp.MustCompile(`(?:class="n[^"]*"[^>]*>(?:<span class="bar">.*?</span>)?)<a href="(/(?:attempts|queue)\?[^"]*)">([^<]*)</a>`)
 	counted := map[string]int{} // by the kind of the page
 	crawl(t, s, 250, []string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/?since=1h"}, func(page, body string) {

@@ -176,6 +176,7 @@ func (x *serving) run(cmd *cobra.Command, in *input, flag *thresholds) error {
 		return usageErrorf("as in --period 24h, 7d, all or yesterday", "%w", err)
 	}
 	defer site.Close()
+	go site.Warm(ctx) // what goes wrong the first reader sees
 	failed := make(chan error, len(listeners))
 	var servers []*http.Server
 	for _, l := range listeners {

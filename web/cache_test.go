@@ -1,0 +1,227 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/judge"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
+)
+
+// bench is a dashboard of a store in memory, in a bubble of synctest: its hours take no time.
+type bench struct {
+	t     *testing.T
+	db    store.Store
+	s     *Server
+	reads atomic.Int32                  // how often the store was asked for a Reader
+	last  atomic.Int64                  // version of what is stored
+	slow  time.Duration
+	gate  atomic.Pointer[chan struct{}] // a Reader is waited for until it is closed; nil: none is
+}
+
+func newBench(t *testing.T) *bench {
+	b := &bench{t: t, db: memory.Open()}
+	j, err := judge.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.s, err = New(Options{
+		Read: func(ctx context.Context) (store.Reader, error) {
+			b.reads.Add(1)
+			time.Sleep(b.slow)
+			if gate := b.gate.Load(); gate != nil {
+				<-*gate
+			}
+			return b.db.Read(ctx)
+		},
+		Watch: func(context.Context) (func() (int64, error), func(), error) {
+			return func() (int64, error) { return b.last.Load(), nil }, func() {}, nil
+		},
+		Judge: j, Location: time.UTC,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.s.Close)
+	return b
+}
+
+// store stores messages to a domain.
+func (b *bench) store(domain string, n int) {
+	at := b.last.Add(1)
+	batch := &store.Batch{Sources: []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: 10_000 * (at + 1), First: time.Now(), Last: time.Now()}}}
+	for i := range n {
+		batch.Attempts = append(batch.Attempts, store.Attempt{Delivery: bounce.Delivery{
+			Source: "log", Offset: 10_000*at + int64(i), Time: time.Now().Add(-time.Second), Host: "mx1", MTA: bounce.Postfix, QueueID: fmt.Sprint("A", at, i), Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true,
+			Recipient: fmt.Sprint("u", i, "@", domain), RecipientDomain: domain, RelayHost: "mx." + domain, Outcome: bounce.Hard, Status: "bounced", Code: 550, Response: "550 5.7.1 SPF check failed", Delay: -1,
+		}, Verdict: bounce.Verdict{Reason: bounce.AuthFailure, Detail: "spf", Scope: bounce.ScopeSender}})
+	}
+	storetest.Append(b.t, b.db, batch)
+}
+
+// hold keeps those waiting who ask the store, until release.
+func (b *bench) hold() (release func()) {
+	gate := make(chan struct{}) // a mutex would stop the time of the bubble
+	b.gate.Store(&gate)
+	return func() {
+		b.gate.Store(nil)
+		close(gate)
+	}
+}
+
+func (b *bench) get(path string, header ...string) string {
+	b.t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Host = "localhost"
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	b.s.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		b.t.Errorf("%s: status %d\n%.300s", path, w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// TestAged holds that the first page never keeps a reader waiting, however old it is: it is made
+// before anybody asks, says its age when another one takes longer than a second, and asks for
+// that one.
+func TestAged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.store("old.example", 30)
+		if err := b.s.Warm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		made := b.reads.Load()
+		if body := b.get("/"); !strings.Contains(body, "old.example") || strings.Contains(body, `class="aged"`) || b.reads.Load() != made {
+			t.Errorf("the first page is not the one that was made in advance:\n%.2000s", body)
+		}
+		time.Sleep(8 * time.Hour)
+		b.store("new.example", 30)
+		release := b.hold()
+		began := time.Now()
+		body := b.get("/?")
+		if took := time.Since(began); took > patienceAged || !strings.Contains(body, "old.example") || strings.Contains(body, "new.example") {
+			t.Errorf("after %s:\n%.2000s", took, body)
+		}
+		if !strings.Contains(body, `hx-get="/?" hx-trigger="load"`) || !strings.Contains(body, "This page is 8 h 0 min old") {
+			t.Errorf("the page does not say its age, or does not ask for the new one: %s", regexp.MustCompile(`<p class="aged.*`).FindString(body))
+		}
+		told := make(chan string)
+		go func() { told <- b.get("/", "HX-Request", "true") }()
+		synctest.Wait()
+		release()
+		if body := <-told; !strings.Contains(body, "new.example") || strings.Contains(body, `class="aged"`) {
+			t.Errorf("the new page:\n%.2000s", body)
+		}
+	})
+}
+
+// TestQuick holds that an old page whose successor takes no second is not served at all.
+func TestQuick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.store("old.example", 30)
+		b.get("/")
+		time.Sleep(8 * time.Hour)
+		b.store("new.example", 30)
+		if body := b.get("/"); !strings.Contains(body, "new.example") || strings.Contains(body, `class="aged"`) {
+			t.Errorf("%.2000s", body)
+		}
+		// One of a period that is over does not renew itself: its age is at most a minute.
+		b.get("/?until=2000-01-01T09:00")
+		time.Sleep(time.Hour)
+		b.store("more.example", 30)
+		release := b.hold()
+		done := make(chan string)
+		go func() { done <- b.get("/?until=2000-01-01T09:00") }()
+		time.Sleep(2 * patienceAged)
+		select {
+		case <-done:
+			t.Error("a page that does not renew itself is served although it is old")
+		default:
+		}
+		release()
+		<-done
+	})
+}
+
+// TestShared holds that the search for incidents is made once for all pages that show it: after
+// the first page, that of an incident asks for nothing but itself, also while more is stored.
+func TestShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.slow = time.Second
+		b.store("one.example", 30)
+		first := b.get("/")
+		_, id, _ := strings.Cut(first, `href="/incidents/`)
+		id, _, _ = strings.Cut(id, `"`)
+		if made := b.reads.Load(); made != 2 || id == "" {
+			t.Fatalf("the store was asked %d times for a page with the incident %q", made, id)
+		}
+		for _, path := range []string{"/incidents/" + id, "/incidents", "/providers"} {
+			before := b.reads.Load()
+			if body := b.get(path); !strings.Contains(body, "one.example") || b.reads.Load() != before+1 {
+				t.Errorf("%s asked the store %d times", path, b.reads.Load()-before)
+			}
+		}
+		// While more is stored the kept report will do for a new page, which says its moment; one that was told
+		// of what was stored shows it.
+		time.Sleep(time.Second)
+		b.store("two.example", 30)
+		if body := b.get("/providers?sort=hard"); !strings.Contains(body, "As of <b><span class=\"whole\">2000-01-01 00:00:00</span></b>") || strings.Contains(body, "two.example") {
+			t.Errorf("%.2000s", body)
+		}
+		if body := b.get("/providers?sort=hard", "HX-Request", "true"); !strings.Contains(body, "two.example") {
+			t.Errorf("%.2000s", body)
+		}
+		if body := b.get("/providers.json"); !strings.Contains(body, "two.example") {
+			t.Errorf("%.2000s", body)
+		}
+	})
+}
+
+// TestRest holds how often a page that takes long is made, however often it is asked for.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache[int](&versions{}, 2)
+		defer c.close()
+		n := 0
+		slow := func(_ context.Context, now moment, _ bool) (int, moment, error) {
+			time.Sleep(2 * time.Second)
+			n++
+			return n, now, nil
+		}
+		for range 1000 {
+			if _, err := c.get(t.Context(), "page", want{aged: true}, slow); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		if n < 40 || n > 50 { // 2 s of each 22
+			t.Errorf("made %d times", n)
+		}
+		// The key that was asked for longest ago makes room.
+		for _, key := range []string{"other", "page", "third"} {
+			if _, err := c.get(t.Context(), key, want{aged: true}, slow); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(c.entries) != 2 || c.entries["other"] != nil {
+			t.Errorf("%d entries", len(c.entries))
+		}
+	})
+}
