@@ -18,8 +18,11 @@ type Change struct {
 	Kind   string `json:"kind"` // domain, provider, reason
 	Key    string `json:"key"`
 	Change string `json:"change"` // new, worse, solved
-	// Messages failed for a recipient, however often each was tried; the change is
-	// told from these.
+	// Recipients of messages that failed, each once, however often it was tried; of a reason, those
+	// to whom mail was returned for it. The change is told from these.
+	Recipients       int64 `json:"recipients"`
+	RecipientsBefore int64 `json:"recipients_before"`
+	// Messages and MessagesBefore are older names of the same.
 	Messages       int64         `json:"messages"`
 	MessagesBefore int64         `json:"messages_before"`
 	Failed         int64         `json:"failed"` // attempts, soft and hard
@@ -38,13 +41,14 @@ const (
 
 // What changed at less than this is noise (see docs/counting.md).
 const (
-	changeLeast  = 5   // failed messages in the worse of the two periods
+	changeLeast  = 5   // failed recipients in the worse of the two periods
+	changeShare  = 0.1 // of all recipients of the domain or provider, of a reason of all returned, in that period
 	changeFactor = 2.0 // how much worse, at the traffic of then
 	changeSigma  = 3.0 // standard deviations of a count that varies by chance
 )
 
-// change says how now failed messages compare with before failed ones, where
-// traffic is the ratio of all messages now to those before; "": nothing to
+// change says how now failed recipients compare with before failed ones, where
+// traffic is the ratio of all recipients now to those before; "": nothing to
 // speak of.
 func change(now, before int64, traffic float64) string {
 	expected := float64(before) * traffic
@@ -71,35 +75,20 @@ func before(f store.Filter, loc *time.Location) (store.Filter, bool) {
 	return f, true
 }
 
-// A tally is what changes are told from.
+// A tally is what changes are told from: recipients of messages, and of them those that failed.
 type tally struct {
-	messages, failed, hard, attempts int64
-	reasons                          map[bounce.Reason]int64
+	recipients, lost       int64
+	failed, hard, attempts int64
+	reasons                map[bounce.Reason]int64
 }
 
-// failedMessages are the messages of t that were returned or deferred, once for
-// each recipient: a retry adds nothing.
-func failedMessages(t *store.Tally) int64 { return t.Hard + t.Recovered + t.Pending }
-
-// messagesOf is how many messages a cell by reason or recipient has, once for each
-// recipient. The store counts a message with what was said of its first recipient first, so
-// that others have none of it: a message that is returned to a recipient counts with the
-// reason for that, and with that recipient, all the same.
-func messagesOf(c *store.Cell, by store.Dimension) int64 {
-	switch by {
-	case store.ByReason:
-		return max(c.Messages, c.Hard)
-	case store.ByRecipient:
-		return max(c.Messages, c.Delivered+c.Hard+c.Pending)
-	}
-	return c.Messages
-}
+// failedRecipients are those to whom a message was returned or deferred: a retry adds nothing.
+func failedRecipients(t *store.Counts) int64 { return t.Hard + t.Recovered + t.Pending }
 
 // A talliedPeriod has the tallies of domains, providers and reasons by their names.
 type talliedPeriod struct {
 	kinds    map[string]map[string]*tally
-	messages int64 // that were taken, returned or deferred, once for each recipient
-	attempts int64
+	returned int64 // recipients to whom mail was returned
 }
 
 func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
@@ -110,7 +99,8 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 			t = &tally{reasons: map[bounce.Reason]int64{}}
 			p.kinds[kind][key] = t
 		}
-		t.messages += failedMessages(&r.Tally)
+		t.recipients += Recipients(&r.Counts)
+		t.lost += failedRecipients(&r.Counts)
 		t.failed += r.Soft + r.Hard
 		t.hard += r.Hard
 		t.attempts += r.Attempts
@@ -121,8 +111,7 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 	usual := usualProviders(routes)
 	for i := range routes {
 		r := &routes[i]
-		p.attempts += r.Attempts
-		p.messages += r.Delivered - r.Recovered + failedMessages(&r.Tally)
+		p.returned += r.Hard
 		add("domain", r.Keys[0], r)
 		add("provider", usual.provider(r), r)
 	}
@@ -131,22 +120,23 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 		if g.Soft+g.Hard == 0 {
 			continue
 		}
-		t := &tally{messages: messagesOf(g, store.ByReason), failed: g.Soft + g.Hard, hard: g.Hard}
-		if g.Keys[0] == bounce.Expired.String() {
-			t.messages = g.Expired // a message counts with what was said of it first
-		}
-		p.kinds["reason"][g.Keys[0]] = t
+		// How many met a reason and took the mail later is not counted.
+		p.kinds["reason"][g.Keys[0]] = &tally{recipients: p.returned, lost: g.Hard, failed: g.Soft + g.Hard, hard: g.Hard}
 	}
 	return p
 }
 
-// changes compares two periods. A provider that is one domain only is told as that.
-func changes(now, then talliedPeriod) []Change {
+// matters reports whether so many failed in a period that somebody would act: a part of the mail, and
+// not because of greylisting, which the next try mends.
+func (t *tally) matters() bool {
+	return t.lost >= changeLeast && float64(t.lost) >= changeShare*float64(t.recipients) &&
+		(mainReason(t.reasons) != bounce.Greylisted || t.hard >= changeLeast)
+}
+
+// changes compares two periods; traffic is the ratio of all their mail. A provider that is one domain
+// only is told as that.
+func changes(now, then talliedPeriod, traffic float64) []Change {
 	found := []Change{}
-	if now.messages == 0 || then.messages == 0 {
-		return found
-	}
-	traffic := float64(now.messages) / float64(then.messages)
 	for _, kind := range []string{"domain", "provider", "reason"} {
 		keys := map[string]bool{}
 		for _, p := range []talliedPeriod{now, then} {
@@ -157,10 +147,15 @@ func changes(now, then talliedPeriod) []Change {
 		for key := range keys {
 			a, b := cmp.Or(now.kinds[kind][key], &tally{}), cmp.Or(then.kinds[kind][key], &tally{})
 			c := Change{
-				Kind: kind, Key: key, Messages: a.messages, MessagesBefore: b.messages,
+				Kind: kind, Key: key, Recipients: a.lost, RecipientsBefore: b.lost, Messages: a.lost, MessagesBefore: b.lost,
 				Failed: a.failed, Hard: a.hard, Before: b.failed, Attempts: a.attempts, Reason: mainReason(a.reasons),
 			}
-			if c.Change = change(a.messages, b.messages, traffic); c.Change == "" || key == "" {
+			c.Change = change(a.lost, b.lost, traffic)
+			worse := a
+			if c.Change == ChangeSolved {
+				worse = b
+			}
+			if c.Change == "" || key == "" || !worse.matters() {
 				continue
 			}
 			if c.Change == ChangeSolved {
@@ -182,7 +177,7 @@ func changes(now, then talliedPeriod) []Change {
 	}
 	rank := map[string]int{ChangeNew: 0, ChangeWorse: 1, ChangeSolved: 2, "provider": 0, "domain": 1, "reason": 2}
 	slices.SortFunc(found, func(a, b Change) int {
-		return cmp.Or(cmp.Compare(rank[a.Change], rank[b.Change]), cmp.Compare(max(b.Messages, b.MessagesBefore), max(a.Messages, a.MessagesBefore)),
+		return cmp.Or(cmp.Compare(rank[a.Change], rank[b.Change]), cmp.Compare(max(b.Recipients, b.RecipientsBefore), max(a.Recipients, a.RecipientsBefore)),
 			cmp.Compare(rank[a.Kind], rank[b.Kind]), strings.Compare(a.Key, b.Key))
 	})
 	return found

@@ -1,7 +1,12 @@
 package report
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 func TestChange(t *testing.T) {
@@ -26,5 +31,59 @@ func TestChange(t *testing.T) {
 		if got := change(c.now, c.before, c.traffic); got != c.want {
 			t.Errorf("change(%d, %d, %g) = %q, want %q", c.now, c.before, c.traffic, got, c.want)
 		}
+	}
+}
+
+// A change counts recipients, however often each was tried, and is one that somebody would act on.
+func TestChanges(t *testing.T) {
+	cell := func(key string, c store.Counts, reason bounce.Reason) store.Cell {
+		c.Attempts = c.Delivered + c.Soft + c.Hard
+		x := store.Cell{Keys: [store.MaxDimensions]string{key, "mx." + key}, Tally: store.Tally{Counts: c, Reasons: map[bounce.Reason]int64{reason: c.Soft + c.Hard}}}
+		return x
+	}
+	base := cell("fine.example", store.Counts{Delivered: 1000, Hard: 40}, bounce.UserUnknown)
+	for _, c := range []struct {
+		name      string
+		now, then store.Counts
+		reason    bounce.Reason
+		want      string // of the domain
+	}{
+		{"one recipient, tried often", store.Counts{Soft: 13, Pending: 1}, store.Counts{}, bounce.Connection, ""},
+		{"many recipients that wait", store.Counts{Soft: 13, Pending: 13}, store.Counts{}, bounce.Connection, "new 13"},
+		{"many that took it later", store.Counts{Delivered: 13, Soft: 30, Recovered: 13}, store.Counts{Delivered: 10}, bounce.Connection, "new 13"},
+		{"a small part of the mail", store.Counts{Delivered: 900, Hard: 30}, store.Counts{Delivered: 900, Hard: 5}, bounce.UserUnknown, ""},
+		{"a tenth of the mail", store.Counts{Delivered: 270, Hard: 30}, store.Counts{Delivered: 300, Hard: 5}, bounce.UserUnknown, "worse 30"},
+		{"greylisting", store.Counts{Delivered: 20, Soft: 20, Recovered: 20}, store.Counts{Delivered: 20}, bounce.Greylisted, ""},
+		{"greylisting that returns mail", store.Counts{Soft: 60, Hard: 20}, store.Counts{Delivered: 20}, bounce.Greylisted, "new 20"},
+		{"solved", store.Counts{Delivered: 30}, store.Counts{Hard: 30}, bounce.Policy, "solved 0"},
+		{"solved, of much mail", store.Counts{Delivered: 500}, store.Counts{Delivered: 500, Hard: 30}, bounce.Policy, ""},
+	} {
+		now, then := tallies([]store.Cell{base, cell("a.example", c.now, c.reason)}, nil), tallies([]store.Cell{base, cell("a.example", c.then, c.reason)}, nil)
+		got := ""
+		for _, x := range changes(now, then, 1) {
+			if x.Kind == "domain" && x.Key == "a.example" {
+				got = fmt.Sprint(x.Change, " ", x.Recipients)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// What becomes of a reason is told by the recipients to whom mail was returned for it.
+func TestChangesByReason(t *testing.T) {
+	routes := []store.Cell{{Keys: [store.MaxDimensions]string{"fine.example", "mx.fine.example"}, Tally: store.Tally{Counts: store.Counts{Attempts: 1100, Delivered: 1000, Hard: 100}}}}
+	reason := func(r bounce.Reason, soft, hard, messages int64) store.Cell {
+		return store.Cell{Keys: [store.MaxDimensions]string{r.String()}, Tally: store.Tally{Counts: store.Counts{Attempts: soft + hard, Soft: soft, Hard: hard, Messages: messages}}}
+	}
+	var got []string
+	for _, c := range changes(tallies(routes, []store.Cell{
+		reason(bounce.AuthFailure, 0, 14, 2), reason(bounce.Greylisted, 90, 0, 90), reason(bounce.ContentSpam, 0, 6, 6),
+	}), tallies(routes, nil), 1) {
+		got = append(got, fmt.Sprint(c.Change, " ", c.Key, " ", c.Recipients))
+	}
+	if want := "new auth_failure 14"; strings.Join(got, ", ") != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -90,7 +90,7 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 	if err != nil {
 		return nil, err
 	}
-	c.Counts, c.Before = counts(&is), counts(&was)
+	c.Counts, c.Before = counts(&is, ofMessages(now)), counts(&was, ofMessages(past))
 	r.Comparison, r.NoPrevious = &c, false
 	if r.Totals != nil {
 		r.Totals.Previous = &c.Before
@@ -117,6 +117,15 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 	if err != nil {
 		return nil, err
 	}
-	r.Changes = cut(r, o, SectionChanges, o.Top, changes(tallies(routes, reasons), tallies(then, reasonsThen)))
+	if r.Filter.partly() { // traffic is all mail: see Judged
+		if is, err = store.CountAll(ctx, s, Judged(now)); err != nil {
+			return nil, err
+		}
+		if was, err = store.CountAll(ctx, s, Judged(past)); err != nil {
+			return nil, err
+		}
+	}
+	traffic := float64(Recipients(&is.Counts)) / float64(max(Recipients(&was.Counts), 1))
+	r.Changes = cut(r, o, SectionChanges, o.Top, changes(tallies(routes, reasons), tallies(then, reasonsThen), traffic))
 	return then, nil
 }

@@ -47,13 +47,21 @@ func (o *Only) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// refusals reports whether the filter selects any attempts that can be refused on our account.
-func (o *Only) refusals() bool {
-	if o == nil {
-		return true
-	}
-	return (len(o.Outcomes) == 0 || slices.Contains(o.Outcomes, bounce.Soft) || slices.Contains(o.Outcomes, bounce.Hard)) &&
-		(len(o.Reasons) == 0 || slices.ContainsFunc(o.Reasons, bounce.Reason.RefusesSender))
+// Judged selects the attempts that verdicts are about: those of f, of all outcomes and reasons.
+// A part of them would hide the refusals, or the deliveries that these are held against.
+func Judged(f store.Filter) store.Filter {
+	f.Outcomes, f.Reasons = nil, nil
+	return f
+}
+
+// partly reports whether the filter leaves out some of the attempts that verdicts are about.
+func (o *Only) partly() bool { return o != nil && len(o.Outcomes)+len(o.Reasons) > 0 }
+
+// ofMessages reports whether the store counts all messages of the attempts that f selects, by the
+// domain of their recipients too: it counts a message with its first attempt to each domain.
+func ofMessages(f store.Filter) bool {
+	f.Domain, f.Domains, f.SenderDomain = "", nil, ""
+	return f.OfMessages()
 }
 
 func names[T interface{ String() string }](list []T) (words []string) {

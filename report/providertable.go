@@ -43,8 +43,10 @@ type ProviderRow struct {
 	Soft      int64  `json:"soft"`
 	Waiting   int64  `json:"waiting"` // messages still queued, once for each recipient
 	Hard      int64  `json:"hard"`
-	Messages  int64  `json:"messages"`
-	Failed    int64  `json:"failed_messages"` // once for each recipient
+	// Messages counts a message for each domain of its recipients; 0: not known.
+	Messages   int64 `json:"messages,omitempty"`
+	Recipients int64 `json:"recipients"`      // of messages, each once, however often it was tried
+	Failed     int64 `json:"failed_messages"` // of them, those that failed at least once
 	// Refused are failures for a reason that is ours or not named, and those of the
 	// period before.
 	Refused       int64         `json:"refused"`
@@ -71,6 +73,7 @@ func (p *ProviderRow) add(o *ProviderRow) {
 	p.Waiting += o.Waiting
 	p.Hard += o.Hard
 	p.Messages += o.Messages
+	p.Recipients += o.Recipients
 	p.Failed += o.Failed
 	p.Refused += o.Refused
 	p.RefusedBefore += o.RefusedBefore
@@ -111,13 +114,13 @@ func Places(routes, before []store.Cell, by store.Dimension) []ProviderRow {
 	if before != nil {
 		before = group(before)
 	}
-	return providerTable(group(routes), relays, before, 0).Rows
+	return providerTable(group(routes), relays, before, 0, nil).Rows
 }
 
 // providerTable makes the table of the groups by provider of the period and of those of
 // the one before (nil: not known); top is how many providers have a row of their own
-// (0: all).
-func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int) *ProviderTable {
+// (0: all); marks are their verdicts (nil: by the groups).
+func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int, marks map[string]string) *ProviderTable {
 	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
 	before := map[string]int64{}
 	for _, g := range then {
@@ -133,9 +136,12 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 		}
 		p := ProviderRow{
 			Provider: g.Keys[0], Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: g.Pending, Hard: g.Hard,
-			Messages: g.Messages, Failed: failedMessages(&g.Tally), Refused: refused(g.Reasons), RefusedBefore: was, Reason: mainReason(g.Reasons), relay: relays[g.Keys[0]],
+			Messages: g.Messages, Recipients: Recipients(&g.Counts), Failed: failedRecipients(&g.Counts), Refused: refused(g.Reasons), RefusedBefore: was, Reason: mainReason(g.Reasons), relay: relays[g.Keys[0]],
 		}
-		if p.Messages >= markLeast {
+		switch {
+		case marks != nil:
+			p.Mark = marks[p.Provider]
+		case p.Messages >= markLeast:
 			switch {
 			case blocks(p.Refused, p.Attempts):
 				p.Mark = MarkRefuses
@@ -191,7 +197,7 @@ func (t *ProviderTable) First(n int) *ProviderTable {
 		rest = *t.Rest
 	}
 	for i := range t.Rows[n:] {
-		if p := &t.Rows[n+i]; p.Messages < markLeast {
+		if p := &t.Rows[n+i]; p.Mark == "" {
 			small.add(p)
 		} else {
 			rest.add(p)
@@ -204,6 +210,38 @@ func (t *ProviderTable) First(n int) *ProviderTable {
 		cut.Rest = &rest
 	}
 	return cut
+}
+
+// marks are the verdicts of all providers, by their names.
+func (t *ProviderTable) marks() map[string]string {
+	marks := make(map[string]string, len(t.Rows))
+	for i := range t.Rows {
+		marks[t.Rows[i].Provider] = t.Rows[i].Mark
+	}
+	return marks
+}
+
+// blocking are the providers that block us.
+func (t *ProviderTable) blocking() map[string]bool {
+	names := map[string]bool{}
+	for i := range t.Rows {
+		if p := &t.Rows[i]; blocks(p.Refused, p.Attempts) {
+			names[p.Provider] = true
+		}
+	}
+	return names
+}
+
+// dropMessages leaves out the numbers of messages, where they are not known.
+func (t *ProviderTable) dropMessages() {
+	for i := range t.Rows {
+		t.Rows[i].Messages = 0
+	}
+	for _, p := range []*ProviderRow{t.Small, t.Rest, &t.Total} {
+		if p != nil {
+			p.Messages = 0
+		}
+	}
 }
 
 // markPartly takes the best verdict from the providers that an incident is about which goes

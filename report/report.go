@@ -130,18 +130,20 @@ type Report struct {
 	ByDay      bool           `json:"-"` // Timeline has a point for each day, not for each hour
 	AsOf       time.Time      `json:"-"` // the last line of the logs
 	// Hosts are the mail hosts, where several fill the database and none is asked for alone.
-	Hosts    []Host    `json:"hosts,omitempty"`
-	Live     bool      `json:"-"` // Options.Live
-	Timeless bool      `json:"-"` // some attempts have no time
-	Now      time.Time `json:"-"` // Options.Now
+	Hosts    []Host `json:"hosts,omitempty"`
+	Live     bool   `json:"-"` // Options.Live
+	Timeless bool   `json:"-"` // some attempts have no time
+	// NoVerdict says why nothing can be judged, in a part of a sentence; "": there are verdicts.
+	NoVerdict string    `json:"-"`
+	Now       time.Time `json:"-"` // Options.Now
 
 	asked            []string              // Options.Sections
 	command          string                // that lists the problems
 	messages         int64                 // all of the period, whatever the filter
-	providerMessages map[string]int64      // of the period, by provider
+	providerMessages map[string]int64      // of the period and the hosts asked for, whatever the filter else, by provider
 	after            map[int]afterwards    // by the index in Problems
 	unreachedAfter   map[string]afterwards // by provider
-	places           []ProviderRow         // all providers
+	judged           *ProviderTable        // all providers, by what verdicts are about: see Judged
 	listsMu          sync.Mutex
 }
 
@@ -181,15 +183,17 @@ type Counts struct {
 	Recovered int64 `json:"recovered"`
 	Pending   int64 `json:"pending"`
 	Expired   int64 `json:"expired"`
-	Messages  int64 `json:"messages"`
+	// Messages is nil where it is not known: see ofMessages.
+	Messages *int64 `json:"messages,omitempty"`
 }
+
+// Recipients counts each recipient of each message once, however often it was tried: it took the
+// message, or the message was returned or is still queued.
+func Recipients(t *store.Counts) int64 { return t.Delivered + t.Hard + t.Pending }
 
 // Totals are the counts of the whole report.
 type Totals struct {
 	Counts
-	// Messages is nil where a filter selects some recipients or attempts of a message: the
-	// store counts a message with its first attempt.
-	Messages *int64 `json:"messages,omitempty"`
 	// Shares of the attempts that count, 0 to 1.
 	DeliveredRate float64 `json:"delivered_rate"`
 	SoftRate      float64 `json:"soft_rate"`
@@ -214,6 +218,7 @@ type Group struct {
 	Key    string `json:"key"`
 	Domain string `json:"domain,omitempty"` // the key, where it is a domain
 	Counts
+	Recipients int64 `json:"recipients"` // of messages, each once, however often it was tried
 	// Failures for a reason that lies with us (blocklist, reputation,
 	// authentication, policy, …) or is not named.
 	Refused int64            `json:"refused"`
@@ -354,6 +359,9 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(known(span.First)), Last: optional(known(span.Last))}
 	r.Timeless = !span.First.IsZero() && known(span.First).IsZero()
 
+	if r.NoVerdict, err = r.noVerdict(ctx, s, o, sources); err != nil {
+		return nil, err
+	}
 	if err := r.build(ctx, s, o, read, wanted); err != nil {
 		return nil, err
 	}
@@ -373,7 +381,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 		},
 		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 			if problems {
-				r.Problems, err = problem.Find(ctx, s, o.Filter, o.Problems)
+				r.Problems, err = problem.Find(ctx, s, Judged(o.Filter), o.Problems)
 				for i := range r.Problems {
 					p := &r.Problems[i]
 					if p.Scan == problem.ScanFlagged {
@@ -413,8 +421,9 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if !problems {
 		return nil
 	}
+	o.Filter = Judged(o.Filter)
 	r.unreachedAfter = map[string]afterwards{}
-	if err := r.addUnreached(ctx, s, o, r.places); err != nil {
+	if err := r.addUnreached(ctx, s, o, r.judged.Rows); err != nil {
 		return err
 	}
 	r.orderProblems()
@@ -443,7 +452,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 				return err
 			}
 		}
-		r.messages = all.Counts.Messages
+		r.messages = *all.Messages
 		if wanted(SectionTotals) || wanted(SectionVerdict) {
 			r.Totals = t
 		}
@@ -456,16 +465,11 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		}
 	}
 	usual := usualProviders(routes)
-	var groups []store.Cell // by provider
-	if routes != nil {
-		groups = merged(routes, usual.provider)
-	}
-	r.providerMessages = make(map[string]int64, len(groups))
-	for i := range groups {
-		r.providerMessages[groups[i].Keys[0]] = groups[i].Messages
-	}
-	if groups != nil {
-		r.places = providerTable(groups, usual.relays(routes), nil, 0).Rows
+	groups := merged(routes, usual.provider)
+	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
+		if err := r.judge(ctx, s, f, routes); err != nil {
+			return err
+		}
 	}
 	var then []store.Cell
 	if wanted(SectionTotals) || wanted(SectionChanges) || byProvider {
@@ -478,7 +482,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		if err != nil {
 			return err
 		}
-		rows, more := sortedGroups(byKey, o)
+		rows, more := r.sortedGroups(byKey, o)
 		r.note(o, List{Section: SectionDomains, Shown: len(rows), Total: len(rows) + more})
 		if o.By == store.ByDomain {
 			r.Domains = rows
@@ -489,18 +493,46 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	if byProvider {
 		p := o
 		p.By, p.Sort, p.Top = ByProvider, "failed", lesser(o.Top)
-		rows, more := sortedGroups(groups, p)
+		rows, more := r.sortedGroups(groups, p)
 		if r.Comparison == nil || !r.Comparison.Whole() {
 			then = nil // it is of another length of time
 		}
 		if then != nil {
 			then = providers(then)
 		}
-		r.ProviderTable = providerTable(groups, usual.relays(routes), then, p.Top)
+		r.ProviderTable = providerTable(groups, usual.relays(routes), then, p.Top, r.judged.marks())
+		if !ofMessages(f) {
+			r.ProviderTable.dropMessages()
+		}
 		if wanted(SectionProviders) {
 			r.Providers = rows
 			r.note(o, List{Section: SectionProviders, Shown: len(rows), Total: len(rows) + more})
 		}
+	}
+	return nil
+}
+
+// judge fills in what verdicts are about, whatever outcome or reason is asked for, from routes, which f
+// selects.
+func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes []store.Cell) (err error) {
+	if r.Filter.partly() {
+		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
+			return err
+		}
+	}
+	usual := usualProviders(routes)
+	groups := merged(routes, usual.provider)
+	r.judged = providerTable(groups, usual.relays(routes), nil, 0, nil)
+	if !Judged(f).OfMessages() {
+		f = store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}
+		if routes, err = s.Count(ctx, f, store.ByDomain, store.ByRelay); err != nil {
+			return err
+		}
+		groups = providers(routes)
+	}
+	r.providerMessages = make(map[string]int64, len(groups))
+	for i := range groups {
+		r.providerMessages[groups[i].Keys[0]] = groups[i].Messages
 	}
 	return nil
 }
@@ -654,8 +686,13 @@ func optional(t time.Time) *time.Time {
 	return &t
 }
 
-func counts(c *store.Tally) Counts {
-	return Counts{c.Attempts, c.Delivered, c.Soft, c.Hard, c.Recovered, c.Pending, c.Expired, c.Messages}
+// counts are those of c; with messages, where it has all of them.
+func counts(c *store.Tally, messages bool) Counts {
+	n := Counts{c.Attempts, c.Delivered, c.Soft, c.Hard, c.Recovered, c.Pending, c.Expired, nil}
+	if messages {
+		n.Messages = &c.Messages
+	}
+	return n
 }
 
 func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error) {
@@ -668,17 +705,13 @@ func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error
 		return nil, err
 	}
 	t := &Totals{
-		Counts:           counts(&c),
+		Counts:           counts(&c, ofMessages(f)),
 		NotificationSoft: c.NullSoft,
 		NotificationHard: c.NullHard,
 		Handoff:          c.Handoff,
 		Discarded:        c.Discarded + whole,
 		Probe:            c.Probe,
 		Soft5xx:          c.Soft5xx,
-	}
-	// All of a message is of one sender, on one host.
-	if f.SenderDomain = ""; f.OfMessages() {
-		t.Messages = &t.Counts.Messages
 	}
 	if c.Attempts > 0 {
 		t.DeliveredRate = float64(c.Delivered) / float64(c.Attempts)
@@ -690,7 +723,7 @@ func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error
 
 // sortedGroups are the groups that count, in their order; more says how many of
 // them Top leaves out.
-func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
+func (r *Report) sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 	// What is left out is not put into words.
 	list := make([]*store.Cell, 0, len(groups))
 	for i := range groups {
@@ -715,7 +748,10 @@ func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 		case "recovered":
 			return g.Recovered
 		case "messages":
-			return messagesOf(g, o.By)
+			if o.By == store.ByRecipient {
+				return Recipients(&g.Counts)
+			}
+			return g.Messages
 		}
 		return g.Hard + g.Soft
 	}
@@ -726,20 +762,13 @@ func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 		return cmp.Or(cmp.Compare(key(b), key(a)), cmp.Compare(b.Hard, a.Hard),
 			cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Keys[0], b.Keys[0]))
 	}
-	first := IsProvider(o.By) && o.Sort == "failed" // the providers that block us
-	if first {
-		blocking := make(map[*store.Cell]bool)
-		for _, g := range list {
-			if blocks(refused(g.Reasons), g.Attempts) {
-				blocking[g] = true
-			}
-		}
-		byFailed := order
+	var blocking map[string]bool
+	if IsProvider(o.By) {
+		blocking = r.judged.blocking()
+	}
+	if byFailed := order; blocking != nil && o.Sort == "failed" { // the providers that block us
 		order = func(a, b *store.Cell) int {
-			if blocking[a] != blocking[b] {
-				return cmp.Compare(bit(blocking[b]), bit(blocking[a]))
-			}
-			return byFailed(a, b)
+			return cmp.Or(cmp.Compare(bit(blocking[b.Keys[0]]), bit(blocking[a.Keys[0]])), byFailed(a, b))
 		}
 	}
 	slices.SortFunc(list, order)
@@ -751,15 +780,18 @@ func sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
 			list = list[:o.Top]
 		}
 	}
+	messages := ofMessages(o.Filter) && o.By != store.ByReason // which is said of some recipients of a message
 	rows = make([]Group, 0, len(list))
 	for _, g := range list {
-		row := Group{Key: g.Keys[0], Counts: counts(&g.Tally)}
-		row.Messages = messagesOf(g, o.By)
+		row := Group{Key: g.Keys[0], Counts: counts(&g.Tally, messages), Recipients: Recipients(&g.Counts)}
+		if o.By == store.ByRecipient && messages {
+			row.Messages = &row.Recipients // the store counts a message with its first recipient
+		}
 		if o.By == store.ByDomain {
 			row.Domain = row.Key
 		}
 		row.Reason, row.Refused = mainReason(g.Reasons), refused(g.Reasons)
-		row.Blocks = IsProvider(o.By) && blocks(row.Refused, row.Attempts)
+		row.Blocks = blocking[row.Key]
 		for reason, n := range g.Reasons {
 			if row.Reasons == nil {
 				row.Reasons = make(map[string]int64, len(g.Reasons))

@@ -119,6 +119,9 @@ func (r *Report) Header() []Fact {
 	if r.Filter != nil {
 		facts = append(facts, Fact{Label: "Only", Value: table.Cut(r.Filter.String(), longest)})
 	}
+	if r.Filter.partly() && (r.Verdict != nil || r.Problems != nil || r.Providers != nil) {
+		facts = append(facts, Fact{Label: "Verdicts", Value: "of all outcomes and reasons"})
+	}
 	if age := r.Age(); age != "" {
 		facts = append(facts, Fact{Label: "Last line", Value: age})
 	}
@@ -389,23 +392,26 @@ func (r *Report) changesSection(wide bool) Section {
 		{Name: "change"},
 		{Name: "of", Minor: true},
 		{Name: "which", Flex: true},
-		{Name: "messages", Number: true},
+		{Name: "recipients", Number: true},
 		{Name: "before", Number: true},
 		{Name: "hard", Number: true, Minor: true},
 		{Name: "main reason"},
 	}}
-	s.Data = &table.Table{Columns: s.Table.Columns}
+	// The fourth column is an older name of the last but one.
+	s.Data = &table.Table{Columns: []table.Column{
+		{Name: "change"}, {Name: "of"}, {Name: "which"}, {Name: "messages"}, {Name: "before"}, {Name: "hard"}, {Name: "main reason"}, {Name: "recipients"}, {Name: "recipients before"},
+	}}
 	if r.Changes == nil {
 		s.Empty = "No previous period to compare with: give a period (-d yesterday) whose previous one is in the logs."
 		return s
 	}
 	for _, c := range r.Changes {
-		s.Data.Rows = append(s.Data.Rows, []any{c.Change, c.Kind, c.Key, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String()})
+		s.Data.Rows = append(s.Data.Rows, []any{c.Change, c.Kind, c.Key, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String(), c.Recipients, c.RecipientsBefore})
 		name := c.Key
 		if c.Kind == "provider" {
 			name = provider.Name(c.Key)
 		}
-		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, name, c.Messages, c.MessagesBefore, c.Hard, c.Reason.String()})
+		s.Table.Rows = append(s.Table.Rows, []any{c.Change, c.Kind, name, c.Recipients, c.RecipientsBefore, c.Hard, c.Reason.String()})
 	}
 	s.note(r.List(SectionChanges))
 	if words := r.comparedWords(); words != "" && (wide || r.Named) {
@@ -472,7 +478,12 @@ func (r *Report) groupsSection(wide bool) Section {
 	}
 	cells = append(cells, cell{table.Column{Name: "main reason"}, func(g *Group) any { return g.Reason.String() }})
 	if wide && !failures {
-		number("messages", false, func(g *Group) int64 { return g.Messages })
+		cells = append(cells, cell{table.Column{Name: "messages", Number: true}, func(g *Group) any {
+			if g.Messages == nil {
+				return nil
+			}
+			return *g.Messages
+		}})
 	}
 	if IsProvider(r.By) {
 		number("refused", false, func(g *Group) int64 { return g.Refused })
@@ -482,6 +493,9 @@ func (r *Report) groupsSection(wide bool) Section {
 			}
 			return table.Share(float64(g.Refused) / float64(g.Attempts))
 		}})
+	}
+	if wide && !failures {
+		number("recipients", false, func(g *Group) int64 { return g.Recipients })
 	}
 	s.Table = &table.Table{}
 	for _, c := range cells {
@@ -519,6 +533,7 @@ func (r *Report) providersSection(wide bool) Section {
 		{Name: "messages"},
 		{Name: "before"},
 		{Name: "verdict"},
+		{Name: "recipients"},
 	}}
 	t := r.ProviderTable
 	if t == nil {
@@ -529,7 +544,7 @@ func (r *Report) providersSection(wide bool) Section {
 		marked[t.Rows[i].Provider] = &t.Rows[i]
 	}
 	for _, g := range r.Providers {
-		var before any
+		var before, messages any
 		mark := ""
 		if p := marked[g.Key]; p != nil {
 			mark = p.Mark
@@ -537,13 +552,16 @@ func (r *Report) providersSection(wide bool) Section {
 				before = p.RefusedBefore
 			}
 		}
+		if g.Messages != nil {
+			messages = *g.Messages
+		}
 		blocks := ""
 		if g.Blocks {
 			blocks = "yes"
 		}
 		s.Data.Rows = append(s.Data.Rows, []any{
 			g.Key, g.Attempts, g.Soft, g.Hard, table.Share(float64(g.Soft+g.Hard) / float64(max(g.Attempts, 1))), g.Refused, g.Reason.String(), blocks,
-			g.Delivered, g.Pending, g.Messages, before, mark,
+			g.Delivered, g.Pending, messages, before, mark, g.Recipients,
 		})
 	}
 	s.Table = &table.Table{Columns: []table.Column{
@@ -805,10 +823,18 @@ func (r *Report) Headline() string {
 	var parts []string
 	say := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }
 	v := r.Verdict
-	if v != nil && v.Silence != nil {
-		say("log silent for %s", when.Span(time.Duration(v.Silence.Seconds)*time.Second))
+	silence := func() {
+		if v.Silence != nil {
+			say("log silent for %s", when.Span(time.Duration(v.Silence.Seconds)*time.Second))
+		}
+	}
+	if v != nil && r.NoVerdict != "" {
+		say("no verdict, %s", r.NoVerdict)
 	}
 	if v != nil {
+		if !v.oursFirst() {
+			silence()
+		}
 		if n := v.Going - v.Over; n > 0 {
 			at := ""
 			if r.Past() && slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) {
@@ -820,15 +846,29 @@ func (r *Report) Headline() string {
 			}
 			say("%s going on%s, %s", table.Count(int64(n), "incident"), at, worst)
 		}
+		if v.oursFirst() {
+			silence()
+		}
+		// Of what is over one is named, where nothing goes on.
+		named := v.Going > v.Over
+		ended := func(n int, since, word, title string) {
+			words := table.Count(int64(n), "incident") + " ended" + since
+			if !named {
+				if n > 1 {
+					words += ", " + word + ": "
+				} else {
+					words += ", "
+				}
+				words += forSubject(title)
+				named = true
+			}
+			say("%s", words)
+		}
 		if v.Over > 0 {
-			say("%s ended since", table.Count(int64(v.Over), "incident"))
+			ended(v.Over, " since", "the worst", v.Act[0].Title)
 		}
 		if n := len(v.Ended); n > 0 {
-			last := ""
-			if v.Going == 0 {
-				last = ", the last: " + forSubject(v.Ended[0].Title)
-			}
-			say("%s ended%s", table.Count(int64(n), "incident"), last)
+			ended(n, "", "the last", v.Ended[0].Title)
 		}
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))

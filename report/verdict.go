@@ -23,6 +23,7 @@ const (
 	StatusEnded    = "ended"    // none is any more
 	StatusQuiet    = "quiet"    // there was none
 	StatusEmpty    = "empty"    // there was no mail
+	StatusUnknown  = "unknown"  // there is no verdict: see Report.NoVerdict
 )
 
 // A Verdict is the report in one sentence, and what to act on.
@@ -209,7 +210,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, so
 		noise.Share = r.share(noise.Messages)
 		v.Background = &noise
 	}
-	if v.Going == 0 && r.refused() > 0 {
+	if v.Going == 0 && r.judged.Total.Refused > 0 {
 		span, err := s.Span(ctx, refusals(o.Filter))
 		if err != nil {
 			return err
@@ -219,6 +220,58 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, so
 	r.Verdict = v
 	v.say(r)
 	return nil
+}
+
+// noVerdict says why nothing can be judged; "": something can. A period without mail is judged, if
+// the logs cover some of it and hold mail that the filter selects.
+func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sources []store.Source) (string, error) {
+	if r.Period.First != nil || r.Timeless {
+		return "", nil
+	}
+	f := Judged(o.Filter)
+	if span, err := s.Span(ctx, f); err != nil || !span.IsZero() {
+		return "", err
+	}
+	f.Since, f.Until = time.Time{}, time.Time{}
+	span, err := s.Span(ctx, f)
+	switch {
+	case err != nil:
+		return "", err
+	case r.AsOf.IsZero() && span.IsZero():
+		return "no log line was ever read", nil
+	case span.IsZero() && r.Filter != nil:
+		return "no delivery attempts match the filter, in this period or another", nil
+	case span.IsZero():
+		return "the logs hold no delivery attempts", nil
+	}
+	hours, err := overTime(ctx, s, store.Filter{}, store.ByHour)
+	if err != nil {
+		return "", err
+	}
+	begin, end := r.AsOf, r.AsOf
+	for i := range r.Sources {
+		if first := r.Sources[i].First; first != nil && first.Before(begin) {
+			begin = *first
+		}
+	}
+	if o.Live && o.Now.After(end) && r.silence(o, hours) == nil {
+		end = o.Now // what is logged is read
+	}
+	since, until := o.Filter.Since, o.Filter.Until
+	missing := slices.ContainsFunc(gaps(hours, rotations(sources)), func(g Gap) bool {
+		return !since.IsZero() && !until.IsZero() && !g.From.After(since) && !g.To.Before(until)
+	})
+	switch {
+	case !o.Now.IsZero() && since.After(o.Now):
+		return "the period has not begun", nil
+	case !until.IsZero() && !begin.Before(until):
+		return "the logs begin at " + r.Clock(begin) + ", after this period", nil
+	case !since.IsZero() && !end.After(since):
+		return "the logs end at " + r.Clock(end) + ", before this period", nil
+	case missing:
+		return "no logs of this period were read", nil
+	}
+	return "", nil
 }
 
 // orderProblems puts the worst first: going on before ended, these before background, ours before
@@ -427,26 +480,8 @@ func (r *Report) End() time.Time {
 	return r.AsOf
 }
 
-// logsBegin is the time of the first line of the logs; zero where it is not known.
-func (r *Report) logsBegin() time.Time {
-	for i := range r.Sources {
-		if first := r.Sources[i].First; first != nil {
-			return *first // they are in their order
-		}
-	}
-	return time.Time{}
-}
-
 // Past reports whether the logs go on after the period.
 func (r *Report) Past() bool { return r.End().Before(r.AsOf) }
-
-// refused is how many attempts the section providers counts as refused.
-func (r *Report) refused() int64 {
-	if r.ProviderTable == nil {
-		return 0
-	}
-	return r.ProviderTable.Total.Refused
-}
 
 // refusals are those attempts of what f selects.
 func refusals(f store.Filter) store.Filter {
@@ -463,6 +498,9 @@ func (r *Report) lastAt(last *time.Time) string {
 	}
 	return ", the last at " + r.Clock(*last)
 }
+
+// oursFirst reports whether an incident of ours goes on, which comes before a silence of the log.
+func (v *Verdict) oursFirst() bool { return len(v.Act) > 0 && v.Act[0].Ours && v.Act[0].Going() }
 
 // say puts the verdict into a sentence.
 func (v *Verdict) say(r *Report) {
@@ -493,19 +531,16 @@ func (v *Verdict) say(r *Report) {
 		return were + " going on " + r.AtEnd()
 	}
 	switch {
-	case r.Live && r.AsOf.IsZero() && !r.Timeless:
-		v.Status = StatusEmpty
-		good("No log line was ever read.")
-	case r.Totals != nil && r.Totals.Attempts == 0:
+	case r.NoVerdict != "":
+		v.Status = StatusUnknown
+		good("No verdict: %s.", r.NoVerdict)
+	case r.judged.Total.Attempts == 0:
 		v.Status = StatusEmpty
 		matching := ""
 		if r.Filter != nil {
 			matching = " match the filter"
 		}
 		good("No delivery attempts%s in this period.", matching)
-		if first := r.logsBegin(); r.Period.Until != nil && !first.Before(*r.Period.Until) {
-			good(" The logs begin at %s.", r.Clock(first))
-		}
 	case len(v.Act) > 0 && len(v.Act)+v.More == 1:
 		v.Status = StatusIncident
 		good("1 incident %s: ", going("is", "was"))
@@ -517,12 +552,9 @@ func (v *Verdict) say(r *Report) {
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
 		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
-	case r.refused() > 0:
+	case r.judged.Total.Refused > 0:
 		v.Status = StatusQuiet
-		good("No incident. Refused on our account: %s%s.", table.Count(r.refused(), "attempt"), r.lastAt(v.Quiet))
-	case !r.Filter.refusals():
-		v.Status = StatusQuiet
-		good("No verdict: the filter leaves out refusals.")
+		good("No incident. Refused on our account: %s%s.", table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))
 	default:
 		v.Status = StatusQuiet
 		good("No incident. Nothing was refused on our account.")
@@ -530,29 +562,33 @@ func (v *Verdict) say(r *Report) {
 	if v.Going > 0 && v.Going == v.Over {
 		v.Status = StatusEnded
 	}
-	if s := v.Silence; s != nil {
-		if v.Status != StatusIncident {
-			v.Status = StatusSilent
-		}
-		phrases := v.Phrases
-		v.Phrases = nil
-		bad("The log is silent")
-		good(" since %s (%s). ", s.Since.In(r.Location).Format("2006-01-02 15:04"), when.Span(time.Duration(s.Seconds)*time.Second))
-		v.Phrases = append(v.Phrases, phrases...)
-	}
+	phrases := v.Phrases
+	v.Phrases = nil
 	if n := len(v.SilentHosts); n > 0 {
-		if v.Status != StatusIncident {
-			v.Status = StatusSilent
-		}
-		phrases := v.Phrases
-		v.Phrases = nil
 		h := &v.SilentHosts[0]
 		bad("%s has sent nothing for %s", table.Cut(table.Clean(h.Name), 64), h.Quiet())
 		if n > 1 {
 			bad(", and %s are silent too", table.Count(int64(n-1), "other host"))
 		}
-		good(". ")
-		v.Phrases = append(v.Phrases, phrases...)
+		good(".")
+	}
+	if s := v.Silence; s != nil {
+		if len(v.Phrases) > 0 {
+			good(" ")
+		}
+		bad("The log is silent")
+		good(" since %s (%s).", s.Since.In(r.Location).Format("2006-01-02 15:04"), when.Span(time.Duration(s.Seconds)*time.Second))
+	}
+	if silent := v.Phrases; len(silent) > 0 {
+		if v.Status != StatusIncident {
+			v.Status = StatusSilent
+		}
+		if v.oursFirst() {
+			phrases, silent = silent, phrases
+		}
+		v.Phrases = slices.Concat(silent, []Phrase{{Text: " "}}, phrases)
+	} else {
+		v.Phrases = phrases
 	}
 	for _, p := range v.Phrases {
 		v.Sentence += p.Text

@@ -191,36 +191,6 @@ func TestComparable(t *testing.T) {
 	}
 }
 
-// Changes count messages, however often each is tried.
-func TestChangesCountMessages(t *testing.T) {
-	route := func(domain string, attempts, pending int64) store.Cell {
-		x := store.Cell{Keys: [store.MaxDimensions]string{domain, "mx." + domain}}
-		x.Attempts, x.Soft, x.Pending, x.Messages = attempts, attempts, pending, pending
-		x.Reasons = map[bounce.Reason]int64{bounce.Greylisted: attempts}
-		return x
-	}
-	base := store.Cell{Keys: [store.MaxDimensions]string{"fine.example", "mx.fine.example"}}
-	base.Attempts, base.Delivered, base.Messages = 1000, 1000, 1000
-	now := []store.Cell{base, route("retries.example", 13, 1), route("messages.example", 13, 13)}
-	list := changes(tallies(now, nil), tallies([]store.Cell{base}, nil))
-	if len(list) != 1 || list[0].Key != "messages.example" || list[0].Messages != 13 {
-		t.Errorf("%+v", list)
-	}
-}
-
-// What becomes of a reason is told by the recipients to whom mail was returned for it, also where
-// something else was said of the message first.
-func TestChangesByReason(t *testing.T) {
-	base := store.Cell{Keys: [store.MaxDimensions]string{"fine.example", "mx.fine.example"}}
-	base.Attempts, base.Delivered, base.Messages = 1000, 1000, 1000
-	reason := store.Cell{Keys: [store.MaxDimensions]string{bounce.AuthFailure.String()}}
-	reason.Attempts, reason.Hard, reason.Messages = 14, 14, 2
-	list := changes(tallies([]store.Cell{base}, []store.Cell{reason}), tallies([]store.Cell{base}, nil))
-	if len(list) != 1 || list[0].Messages != 14 || list[0].Change != ChangeNew {
-		t.Errorf("%+v", list)
-	}
-}
-
 // Whatever is left out, the columns add up to the total.
 func TestProviderTableAddsUp(t *testing.T) {
 	var routes, then []store.Cell
@@ -236,7 +206,7 @@ func TestProviderTableAddsUp(t *testing.T) {
 		then = append(then, x)
 	}
 	for _, top := range []int{0, 1, 10, 100} {
-		p := providerTable(providers(routes), nil, then, top)
+		p := providerTable(providers(routes), nil, then, top, nil)
 		var sum ProviderRow
 		for i := range p.Rows {
 			sum.add(&p.Rows[i])
@@ -260,13 +230,6 @@ func TestProviderTableAddsUp(t *testing.T) {
 		if p.Total.Attempts != attempts || p.Total.RefusedBefore != before || p.Total.Delivered+p.Total.Soft+p.Total.Hard != attempts {
 			t.Errorf("top %d: %+v, want %d attempts, %d refused before", top, p.Total, attempts, before)
 		}
-	}
-}
-
-func TestHeadlineEnded(t *testing.T) {
-	r := &Report{Location: time.UTC, Verdict: &Verdict{Ended: []Incident{{Title: "a refuses b"}, {Title: "c refuses d"}}}}
-	if got, want := r.Headline(), "all data: 2 incidents ended, the last: a refuses b"; got != want {
-		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -57,7 +57,7 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 	}
 	v := rep.Verdict
 	out.sentence, out.more = v.Sentence, v.More
-	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty
+	out.bad, out.empty = v.Status == report.StatusIncident || v.Status == report.StatusSilent, v.Status == report.StatusEmpty || v.Status == report.StatusUnknown
 	if t := rep.ProviderTable; t != nil && !out.bad {
 		refuse := 0
 		for i := range t.Rows {

@@ -233,7 +233,7 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 
 func (v *screen) changeList(rep *report.Report) *list {
 	l := &list{Name: "changes", Title: "Changes since the previous period", Empty: "No significant changes.", Columns: []table.Column{
-		{Name: "change"}, {Name: "of"}, {Name: "which", Flex: true}, {Name: "messages", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
+		{Name: "change"}, {Name: "of"}, {Name: "which", Flex: true}, {Name: "recipients", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
 	}}
 	if rep.NoPrevious {
 		l.Empty = "Nothing is known of the period before."
@@ -252,7 +252,7 @@ func (v *screen) changeList(rep *report.Report) *list {
 			to, behind = v.url("replies", "reason", c.Key), v.rows("reason", c.Key, "outcome", failedWords)
 		}
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: c.Change}, {Value: c.Kind}, {Value: c.Key, URL: to}, figure(c.Messages, behind), {Value: c.MessagesBefore}, {Value: c.Reason.String()},
+			{Value: c.Change}, {Value: c.Kind}, {Value: c.Key, URL: to}, figure(c.Recipients, behind), {Value: c.RecipientsBefore}, {Value: c.Reason.String()},
 		}})
 	}
 	return l

@@ -212,7 +212,7 @@ func (v *screen) tallies(t *store.Tally, pairs ...string) {
 		return figure(n, v.rows(append(slices.Clone(pairs), more...)...)).URL
 	}
 	v.Figures = append(v.Figures,
-		number{report.Fact{Label: "attempts", Value: t.Attempts, Note: "of " + table.Count(t.Messages, "message")}, to(t.Attempts, "outcome", countedWords)},
+		number{report.Fact{Label: "attempts", Value: t.Attempts, Note: "for " + table.Count(report.Recipients(&t.Counts), "recipient")}, to(t.Attempts, "outcome", countedWords)},
 		number{report.Fact{Label: "delivered", Value: t.Delivered, Note: of(t.Delivered)}, to(t.Delivered, "outcome", "delivered")},
 		number{report.Fact{Label: "soft", Value: t.Soft, Note: of(t.Soft)}, to(t.Soft, "outcome", "soft")},
 		number{report.Fact{Label: "hard", Value: t.Hard, Note: of(t.Hard)}, to(t.Hard, "outcome", "hard")},

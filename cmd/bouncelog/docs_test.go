@@ -135,7 +135,7 @@ func TestExitStatusDoc(t *testing.T) {
 		}
 		documented[n] = true
 	}
-	for _, status := range []int{exitOK, exitFailed, exitPartly, exitCondition, exitMissing, exitLocked, exitForeign, exitUsage, exitInterrupted} {
+	for _, status := range []int{exitOK, exitFailed, exitPartly, exitCondition, exitUnknown, exitMissing, exitLocked, exitForeign, exitUsage, exitInterrupted} {
 		if !documented[status] {
 			t.Errorf("exit status %d is not documented", status)
 		}

@@ -28,6 +28,7 @@ const (
 	exitFailed      = 1
 	exitPartly      = 3 // done, but some input could not be read
 	exitCondition   = 4 // --fail-on met
+	exitUnknown     = 5 // --fail-on could not be judged
 	exitMissing     = 10
 	exitLocked      = 11
 	exitForeign     = 12 // the database is newer, or not ours

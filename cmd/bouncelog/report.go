@@ -181,6 +181,9 @@ the log FILEs and leaves the database alone. Runs at a lower priority.`,
 					return &exitError{status: exitCondition, err: errors.New(met)}
 				}
 			}
+			if r.NoVerdict != "" && slices.ContainsFunc(conditions, func(c condition) bool { return c.what != "silence" }) {
+				return &exitError{status: exitUnknown, err: errors.New("--fail-on cannot be judged: " + r.NoVerdict), hint: "check the filter and the period; 'bouncelog report --section unparsed' says what the logs cover"}
+			}
 			if unread {
 				return &exitError{status: exitPartly}
 			}

@@ -19,6 +19,7 @@ import (
 	"bouncelog/internal/term"
 	"bouncelog/parser"
 	"bouncelog/problem"
+	"bouncelog/report"
 )
 
 func newScan() *cobra.Command {
@@ -93,7 +94,7 @@ of use apply to you:
 					return err
 				}
 				defer r.Close()
-				problems, err := problem.Find(cmd.Context(), r, filter, flag.options())
+				problems, err := problem.Find(cmd.Context(), r, report.Judged(filter), flag.options())
 				if err != nil {
 					return err
 				}

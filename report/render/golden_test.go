@@ -31,7 +31,7 @@ func fullReport(by store.Dimension) *report.Report {
 	ptr := func(t time.Time) *time.Time { return &t }
 	sender := "anna@shop.example"
 	counts := func(delivered, soft, hard int64) report.Counts {
-		return report.Counts{Attempts: delivered + soft + hard, Delivered: delivered, Soft: soft, Hard: hard, Recovered: soft / 2, Pending: soft - soft/2, Messages: delivered + hard}
+		return report.Counts{Attempts: delivered + soft + hard, Delivered: delivered, Soft: soft, Hard: hard, Recovered: soft / 2, Pending: soft - soft/2, Messages: new(delivered + hard)}
 	}
 	groups := []report.Group{
 		{Key: "big.example", Domain: "big.example", Counts: counts(12000, 340, 120), Reason: bounce.UserUnknown, Reasons: map[string]int64{"user_unknown": 120, "greylisted": 340}},
@@ -46,8 +46,7 @@ func fullReport(by store.Dimension) *report.Report {
 		Period:  report.ReportPeriod{Since: ptr(at(23, 0, 0)), Until: ptr(at(24, 0, 0)), First: ptr(at(23, 0, 1)), Last: ptr(at(23, 23, 58))},
 		Sources: []report.SourceCount{{Path: "/var/log/mail.log.1", Lines: 90000, Attempts: 9000}, {Path: "/var/log/mail.log", Lines: 30000, Attempts: 3482}},
 		Totals: &report.Totals{
-			Messages: new(int64(12140)),
-			Counts:   counts(12000, 342, 140), DeliveredRate: 0.961, SoftRate: 0.027, HardRate: 0.011,
+			Counts: counts(12000, 342, 140), DeliveredRate: 0.961, SoftRate: 0.027, HardRate: 0.011,
 			NotificationHard: 3, Handoff: 17, Probe: 5, Soft5xx: 2, Previous: &report.Counts{Attempts: 11000, Delivered: 10800, Soft: 100, Hard: 100},
 		},
 		Problems: []problem.Problem{{
@@ -58,8 +57,8 @@ func fullReport(by store.Dimension) *report.Report {
 			FirstCheck: "The list's own look-up page.", OtherExplanation: "A receiver whose resolver is refused.", DisprovedBy: "The list not showing the address.", Scan: "bouncelog scan shop.example",
 		}},
 		Changes: []report.Change{
-			{Kind: "domain", Key: "block.example", Change: report.ChangeNew, Messages: 20, Failed: 22, Hard: 20, Attempts: 22, Reason: bounce.Blocklist},
-			{Kind: "provider", Key: "old.example", Change: report.ChangeSolved, MessagesBefore: 38, Before: 40, Attempts: 300, Reason: bounce.RateLimited},
+			{Kind: "domain", Key: "block.example", Change: report.ChangeNew, Recipients: 20, Failed: 22, Hard: 20, Attempts: 22, Reason: bounce.Blocklist},
+			{Kind: "provider", Key: "old.example", Change: report.ChangeSolved, RecipientsBefore: 38, Before: 40, Attempts: 300, Reason: bounce.RateLimited},
 		},
 		Providers:  []report.Group{{Key: "block.example", Counts: counts(0, 2, 20), Refused: 22, Blocks: true, Reason: bounce.Blocklist}, {Key: "big.example", Counts: counts(12000, 340, 120), Reason: bounce.UserUnknown}},
 		Reasons:    []report.ReasonCount{reason(bounce.Greylisted, 340, 0), reason(bounce.UserUnknown, 0, 120), reason(bounce.Blocklist, 2, 20)},
@@ -313,7 +312,7 @@ func TestReportFormats(t *testing.T) {
 		Location: time.UTC, By: "domain",
 		Period:     report.ReportPeriod{First: &at, Last: &at},
 		Sources:    []report.SourceCount{{Path: "/var/log/\x1b[1mmail.log"}},
-		Totals:     &report.Totals{Messages: new(int64(2)), Counts: report.Counts{Attempts: 2, Hard: 1, Delivered: 1, Messages: 2}, HardRate: 0.5},
+		Totals:     &report.Totals{Counts: report.Counts{Attempts: 2, Hard: 1, Delivered: 1, Messages: new(int64(2))}, HardRate: 0.5},
 		Problems:   []problem.Problem{},
 		Domains:    []report.Group{{Key: "<x>.example", Domain: "<x>.example", Counts: report.Counts{Attempts: 2, Hard: 1, Delivered: 1}}},
 		Reasons:    []report.ReasonCount{},
