@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -77,9 +78,10 @@ func before(f store.Filter, loc *time.Location) (store.Filter, bool) {
 
 // A tally is what changes are told from: recipients of messages, and of them those that failed.
 type tally struct {
-	recipients, lost       int64
-	failed, hard, attempts int64
-	reasons                map[bounce.Reason]int64
+	recipients, lost, waiting int64
+	failed, hard, attempts    int64
+	reasons                   map[bounce.Reason]int64
+	domains                   map[string]int64 // lost, of a provider
 }
 
 // failedRecipients are those to whom a message was returned or deferred: a retry adds nothing.
@@ -93,27 +95,29 @@ type talliedPeriod struct {
 
 func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 	p := talliedPeriod{kinds: map[string]map[string]*tally{"domain": {}, "provider": {}, "reason": {}}}
-	add := func(kind, key string, r *store.Cell) {
+	add := func(kind, key string, r *store.Cell) *tally {
 		t := p.kinds[kind][key]
 		if t == nil {
-			t = &tally{reasons: map[bounce.Reason]int64{}}
+			t = &tally{reasons: map[bounce.Reason]int64{}, domains: map[string]int64{}}
 			p.kinds[kind][key] = t
 		}
 		t.recipients += Recipients(&r.Counts)
 		t.lost += failedRecipients(&r.Counts)
+		t.waiting += r.Pending
 		t.failed += r.Soft + r.Hard
 		t.hard += r.Hard
 		t.attempts += r.Attempts
 		for reason, n := range r.Reasons {
 			t.reasons[reason] += n
 		}
+		return t
 	}
 	usual := usualProviders(routes)
 	for i := range routes {
 		r := &routes[i]
 		p.returned += r.Hard
 		add("domain", r.Keys[0], r)
-		add("provider", usual.provider(r), r)
+		add("provider", usual.provider(r), r).domains[r.Keys[0]] += failedRecipients(&r.Counts)
 	}
 	for i := range reasons {
 		g := &reasons[i]
@@ -126,18 +130,18 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 	return p
 }
 
-// matters reports whether so many failed in a period that somebody would act: a part of the mail, and
-// not because of greylisting, which the next try mends.
+// matters reports whether so many failed in a period that somebody would act: a part of the mail, which
+// the next tries did not mend.
 func (t *tally) matters() bool {
-	return t.lost >= changeLeast && float64(t.lost) >= changeShare*float64(t.recipients) &&
-		(mainReason(t.reasons) != bounce.Greylisted || t.hard >= changeLeast)
+	return t.hard+t.waiting >= changeLeast && float64(t.lost) >= changeShare*float64(t.recipients)
 }
 
-// changes compares two periods; traffic is the ratio of all their mail. A provider that is one domain
-// only is told as that.
+// changes compares two periods; traffic is the ratio of all their mail. Failures at a provider are told
+// once: as those of a domain, where it has no others, else as the provider's.
 func changes(now, then talliedPeriod, traffic float64) []Change {
 	found := []Change{}
-	for _, kind := range []string{"domain", "provider", "reason"} {
+	told := map[[2]string]int64{} // by change and domain: lost at providers
+	for _, kind := range []string{"provider", "domain", "reason"} {
 		keys := map[string]bool{}
 		for _, p := range []talliedPeriod{now, then} {
 			for key := range p.kinds[kind] {
@@ -164,12 +168,15 @@ func changes(now, then talliedPeriod, traffic float64) []Change {
 					continue // nobody mails it any more: that solves nothing
 				}
 			}
-			if kind == "provider" {
-				if d := now.kinds["domain"][key]; d != nil && d.failed == a.failed {
+			switch of := [2]string{c.Change, key}; {
+			case kind == "domain" && told[of] > 0 && told[of] == worse.lost:
+				continue
+			case kind == "provider":
+				if slices.Contains(slices.Collect(maps.Values(worse.domains)), worse.lost) {
 					continue
 				}
-				if d := then.kinds["domain"][key]; c.Change == ChangeSolved && d != nil && d.failed == b.failed {
-					continue
+				for domain, lost := range worse.domains {
+					told[[2]string{c.Change, domain}] += lost
 				}
 			}
 			found = append(found, c)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,11 +51,10 @@ func TestChanges(t *testing.T) {
 	}{
 		{"one recipient, tried often", store.Counts{Soft: 13, Pending: 1}, store.Counts{}, bounce.Connection, ""},
 		{"many recipients that wait", store.Counts{Soft: 13, Pending: 13}, store.Counts{}, bounce.Connection, "new 13"},
-		{"many that took it later", store.Counts{Delivered: 13, Soft: 30, Recovered: 13}, store.Counts{Delivered: 10}, bounce.Connection, "new 13"},
+		{"many that took it later", store.Counts{Delivered: 13, Soft: 30, Recovered: 13}, store.Counts{Delivered: 10}, bounce.Connection, ""},
+		{"some that took it later", store.Counts{Delivered: 13, Soft: 30, Recovered: 13, Hard: 5}, store.Counts{Delivered: 10}, bounce.Connection, "new 18"},
 		{"a small part of the mail", store.Counts{Delivered: 900, Hard: 30}, store.Counts{Delivered: 900, Hard: 5}, bounce.UserUnknown, ""},
 		{"a tenth of the mail", store.Counts{Delivered: 270, Hard: 30}, store.Counts{Delivered: 300, Hard: 5}, bounce.UserUnknown, "worse 30"},
-		{"greylisting", store.Counts{Delivered: 20, Soft: 20, Recovered: 20}, store.Counts{Delivered: 20}, bounce.Greylisted, ""},
-		{"greylisting that returns mail", store.Counts{Soft: 60, Hard: 20}, store.Counts{Delivered: 20}, bounce.Greylisted, "new 20"},
 		{"solved", store.Counts{Delivered: 30}, store.Counts{Hard: 30}, bounce.Policy, "solved 0"},
 		{"solved, of much mail", store.Counts{Delivered: 500}, store.Counts{Delivered: 500, Hard: 30}, bounce.Policy, ""},
 	} {
@@ -85,5 +85,33 @@ func TestChangesByReason(t *testing.T) {
 	}
 	if want := "new auth_failure 14"; strings.Join(got, ", ") != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Failures at a provider are told once.
+func TestChangesOfProviders(t *testing.T) {
+	cell := func(domain, relay string, hard int64) store.Cell {
+		return store.Cell{Keys: [store.MaxDimensions]string{domain, relay}, Tally: store.Tally{Counts: store.Counts{Attempts: 20 + hard, Delivered: 20, Hard: hard}, Reasons: map[bounce.Reason]int64{bounce.Policy: hard}}}
+	}
+	for _, c := range []struct {
+		routes []store.Cell
+		want   string
+	}{
+		{[]store.Cell{cell("a.example", "mx1.mail.example", 20)}, "domain a.example 20"},
+		{[]store.Cell{cell("a.example", "mx1.mail.example", 20), cell("b.example", "mx2.mail.example", 0)}, "domain a.example 20"},
+		{[]store.Cell{cell("a.example", "mx1.mail.example", 20), cell("b.example", "mx2.mail.example", 9)}, "provider mail.example 29"},
+		{[]store.Cell{cell("a.example", "mx1.mail.example", 20), cell("b.example", "mx2.mail.example", 9), cell("a.example", "mx.other.example", 7)}, "provider mail.example 29, domain a.example 27"},
+	} {
+		then := slices.Clone(c.routes)
+		for i := range then {
+			then[i].Hard, then[i].Reasons = 0, nil
+		}
+		var got []string
+		for _, x := range changes(tallies(c.routes, nil), tallies(then, nil), 1) {
+			got = append(got, fmt.Sprint(x.Kind, " ", x.Key, " ", x.Recipients))
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
