@@ -399,8 +399,8 @@ func (r *Report) isNoise(p *problem.Problem) bool {
 	return false
 }
 
-// fewRefused reports whether less than an incident was refused. The period may be the end of one:
-// most of the same senders' mail is refused since its onset, or many messages a day.
+// fewRefused reports whether less than an incident was refused. The period may be the end of one: since its
+// onset most of the same senders' mail is refused and as much a day as makes an incident, or many messages a day.
 func fewRefused(p *problem.Problem) bool {
 	if p.Homemade() || p.Messages >= incidentLeast {
 		return false
@@ -409,7 +409,8 @@ func fewRefused(p *problem.Problem) bool {
 	if t == nil || t.Refused < incidentLeast {
 		return true
 	}
-	return 2*t.Refused <= t.Tried && float64(t.Refused)*24 <= noisePerDay*max(t.Until.Sub(t.Since).Hours(), 24)
+	perDay := float64(t.Refused) * 24 / max(t.Until.Sub(t.Since).Hours(), 24)
+	return perDay < incidentLeast || 2*t.Refused <= t.Tried && perDay <= noisePerDay
 }
 
 // otherNames are the names of some providers; nil where they are all called by their domain.

@@ -44,6 +44,7 @@ func TestIsNoise(t *testing.T) {
 		{"three messages on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 3, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 3, Tried: 3}, 3, 30, false},
 		{"one so far today, of an incident of yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 40, Tried: 41}, 1, 30, false},
 		{"one so far today, of one now and then", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-240 * time.Hour)}, &problem.Tried{Refused: 25, Tried: 71, Since: at.Add(-240 * time.Hour), Until: at}, 1, 30, true},
+		{"one so far today, of one in a day or two", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-130 * time.Hour)}, &problem.Tried{Refused: 7, Tried: 7, Since: at.Add(-130 * time.Hour), Until: at}, 1, 30, true},
 		{"one so far today, and one yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 2, Tried: 2}, 1, 30, true},
 		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 4, SenderDomains: senders(1)}, nil, 900, 3300, false},
 		{"a likely problem of two messages", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, true},
