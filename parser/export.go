@@ -21,10 +21,9 @@ type export struct {
 	left  uint64 // how many of its bytes are still to come
 	value []byte // those that have come, maxJoined at most
 
-	pretty    bool   // it is JSON
-	level     int    // how deep in the object the next line stands
-	top       []byte // the last name at its top level that an object or a list stands under
-	elsewhere []byte // a line of what is no text of it, which holds a delivery
+	pretty bool   // it is JSON
+	level  int    // how deep in the object the next line stands
+	top    []byte // the last name at its top level that an object or a list stands under
 }
 
 // maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
@@ -33,11 +32,11 @@ const maxFieldOfBytes = 1 << 30
 
 // begin forgets the entry before.
 func (e *export) begin(pretty bool) {
-	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0], pretty: pretty}
+	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0], pretty: pretty, object: object{careful: true}}
 }
 
 // holds reports an entry that has a text.
-func (e *export) holds() bool { return e.text != nil || e.count > 0 || e.lost || e.elsewhere != nil }
+func (e *export) holds() bool { return e.text != nil || e.elsewhere != nil }
 
 // exportEntry reads the text of the entry, and forgets it.
 func (p *Parser) exportEntry(r *Result, offset int64) Kind {
@@ -47,12 +46,10 @@ func (p *Parser) exportEntry(r *Result, offset int64) Kind {
 		e.choose(p)
 	}
 	kind := p.open(&e.object, &envelope{}, r, offset)
-	text := e.text
-	if e.elsewhere != nil && (kind == Skipped || kind == Blank) {
-		kind, text = Unparsed, e.elsewhere
-	}
 	if kind == Unparsed {
-		r.Text = text
+		if r.Text = e.text; e.elsewhere != nil {
+			r.Text = e.elsewhere
+		}
 	}
 	e.begin(e.pretty)
 	return kind
@@ -142,13 +139,13 @@ func (e *export) take(key, v []byte, p *Parser) {
 	switch string(key) {
 	case "MESSAGE":
 		if e.text == nil {
-			e.text = e.keep(v)
+			e.text, e.rank = e.keep(v), rankOfMessage
 		}
 	case "SYSLOG_IDENTIFIER":
 		if e.program == nil {
 			e.field(key, e.keep(v), p)
 		}
-	case "CONTAINER_NAME", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME":
+	case "CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_PARTIAL_MESSAGE", "_COMM", "_SYSTEMD_UNIT", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME":
 		e.field(key, e.keep(v), p)
 	}
 }

@@ -29,8 +29,9 @@ type header struct {
 	program []byte // without the process id
 	message []byte
 
-	id, rest []byte // Exim's message id and what follows it, if the message begins so
-	plain    bool   // nothing stands before the stamp
+	id, rest  []byte // Exim's message id and what follows it, if the message begins so
+	plain     bool   // nothing stands before the stamp
+	container []byte // that stands before the stamp, as docker compose writes it
 
 	farForm  stampForm // of a stamp with a zone before the stamp
 	farStamp []byte
@@ -79,6 +80,9 @@ func splitHeader(line []byte, h *header) {
 			i := containerPrefix(rest)
 			if i == 0 || h.form != stampNone {
 				break
+			}
+			if h.container == nil {
+				h.container = rest[:i]
 			}
 			rest = rest[i:]
 			continue

@@ -4,19 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
-	"regexp"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
-
-	"bouncelog/bounce"
 )
 
-// open reads the text that an object carries. An object of a web request, or one with another
-// text that holds another delivery, is not understood: one of the texts is a stranger's.
+// open reads the text that an object carries, where it is believed.
 func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
+	if !o.believed() {
+		return o.refused()
+	}
 	out := o.envelope
 	if outer.form != stampNone {
 		nearest := out
@@ -27,30 +25,40 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if out.host == nil {
 		out.host = outer.host
 	}
-	kind := p.openText(o.text, &out, r, offset)
-	for i, t := range o.more[:o.count] {
-		var another Result
-		other := p.openText(t.text, &out, &another, offset+int64(i)+1)
-		if other != Attempt || kind != Attempt || !alike(another.Deliveries, r.Deliveries) {
-			o.lost = true
+	text := o.text
+	at := criText(text)
+	if cut := o.cut && !o.last || at > 0 && text[at-2] == 'P'; cut || len(p.pieces.begun) > 0 {
+		stream := slices.Concat(o.stream, []byte(" "), o.container)
+		var kind Kind
+		var ok bool
+		if text, kind, ok = p.pieces.join(stream, text, at, len(text), cut); !ok {
+			r.Time, r.Program = p.Last(), ""
+			return kind
 		}
 	}
-	if o.lost || o.request && (kind == Attempt || kind == Expiry || r.End.Event != "") {
-		r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
-	}
-	return kind
+	return p.openText(text, &out, r, offset)
 }
 
-// alike reports whether all of some are about the same as one of all.
-func alike(some, all []bounce.Delivery) bool {
-	for i := range some {
-		if !slices.ContainsFunc(all, func(d bounce.Delivery) bool {
-			return d.QueueID == some[i].QueueID && d.Recipient == some[i].Recipient && d.Status == some[i].Status
-		}) {
-			return false
-		}
+// believed reports whether the text of an object is a line that a mail server wrote: if a name
+// in the object says so. If none says who wrote it, the object has one text, which is all that
+// it is about: beside a text under a name that is also that of a form's field, nothing stands
+// but what every logger writes.
+func (o *object) believed() bool {
+	switch {
+	case o.text == nil || o.doubt:
+		return false
+	case o.who() == nobody:
+		return o.rank > rankOfForm || !o.more
 	}
-	return true
+	return o.who() == mailServer
+}
+
+// refused is the kind of an object that is not believed.
+func (o *object) refused() Kind {
+	if o.elsewhere != nil || holdsDelivery(o.text) {
+		return Unparsed
+	}
+	return Skipped
 }
 
 // openText reads a text of an object with the given envelope.
@@ -79,12 +87,12 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	p.enclose(w, out)
 	named := p.programs.get(out.program)
 	known := named.daemon != notPostfix || named.exim
-	passed := known || len(out.program) == 0 || out.container || passesOn().Match(out.program)
-	if _, same := w.clock.again(text); same && passed {
+	if _, same := w.clock.again(text); same {
 		return w.parse(text, r, offset)
 	}
 	if known && len(text) > 0 && alnum[text[0]] {
-		if _, n := scanStamp(text); n == 0 { // the journal's messages have no header
+		_, n := scanStamp(text)
+		if n == 0 && !isProgramToken(text[:max(0, bytes.IndexByte(text, ' '))]) { // the journal's messages have no header
 			if !p.timed(w, out) {
 				return Unparsed
 			}
@@ -92,8 +100,8 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 		}
 	}
 	h := &w.h
-	if !passed || len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
-		// Another program's words, which a stranger may have chosen.
+	if len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
+		// Words of what passes lines on.
 		if holdsDelivery(text) {
 			return Unparsed
 		}
@@ -118,12 +126,6 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	return w.parse(text, r, offset)
 }
 
-// passesOn is the name of a program that passes on the lines of others: an engine of
-// containers, or a container by its id or the MTA it is named after.
-var passesOn = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)^[0-9a-f]{12,64}$|docker|podman|conmon|containerd|mail|postfix|exim|smtp`)
-})
-
 // beginsAtOnce reports whether a line of an MTA's may stand at the very beginning of
 // what a program that is none says. The header is used.
 func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
@@ -140,55 +142,86 @@ func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
 }
 
 // An object is a line that is JSON, or of names and values (logfmt), as far as it is of
-// use. Objects within are read as if their fields were its own.
+// use. Of the objects within, the fields that say when, where and who are read as if they were
+// its own; their texts are its own where the object within is all that an exporter wraps.
 type object struct {
 	envelope
-	namedText
+	authors
 
-	more    [7]namedText // of the same rank or a lower one
-	count   int
-	lost    bool // another text holds another delivery
-	request bool // it is about a request to a web server
-	size    int  // how many bytes of the line it takes
-	direct  bool // the field that is read stands at the top level, or in event.original
+	text  []byte
+	rank  int // of the name that the text stands under
+	texts [7][]byte
+	count int
+
+	elsewhere       []byte // what holds a delivery and is no text
+	doubt           bool   // which text is the line is not clear
+	more            bool   // a field that not every logger writes
+	size            int    // how many bytes of the line it takes
+	stream          []byte // "stdout"
+	container       []byte // its id, or its name
+	cut, last       bool   // the text is a piece of a line; the last one
+	valueAt, textAt int    // where the value that is read begins in the line, and the text
+	careful         bool   // a delivery is looked for in every field
+	direct          bool   // the field that is read is the object's own
+	parent          []byte // the name of the object within in which it stands
 }
 
-// A namedText is a text of an object, and the rank of the name that it stands under.
-type namedText struct {
-	text []byte
-	rank int
-}
-
-// usual is added to the rank of the names under which shippers put the message of an object.
-// Beside that, no other text is a line of the log: it may be a request's or a reply's.
-const usual = 8
-
-// beside reports whether t is a text beside the message.
-func (o *object) beside(t namedText) bool { return o.rank > usual && t.rank < usual }
+// Ranks of the names of texts: of the raw line, what else an object says was made of it.
+const (
+	rankOfForm = iota + 1 // "text", "body": also names of fields that visitors fill
+	rankOfMessage
+	rankOfRaw
+)
 
 // maxNested bounds how deep in an object others are read.
 const maxNested = 8
 
-// read takes an object apart. Strings with escapes are undone into p.scratch. It
-// reports false where there is no text.
+// read takes an object apart. It reports false where there is no text.
+//
+// Only where there is a delivery beside the text, each field is looked at for one: that is a
+// third of the time for an entry of the journal.
 func (o *object) read(b []byte, p *Parser) bool {
+	more := o.more
+	if !o.members(b, p) || o.text == nil {
+		return false
+	}
+	if holdsDelivery(b[:o.textAt]) || holdsDelivery(b[o.textAt+len(o.text):o.size]) {
+		*o = object{more: more, careful: true}
+		o.members(b, p)
+	}
+	return o.choose(p)
+}
+
+// members reads the fields of an object of JSON, or of one in logfmt.
+func (o *object) members(b []byte, p *Parser) bool {
+	if b[0] == '{' || b[0] == '"' {
+		return o.readJSON(b, p)
+	}
+	return o.readLogfmt(b, p)
+}
+
+// readJSON takes an object of JSON apart. Strings with escapes are undone into p.scratch.
+func (o *object) readJSON(b []byte, p *Parser) bool {
 	o.size = len(b)
 	p.room(len(b))
 	depth := 0
-	var top []byte // the last name at the top level
+	var names [maxNested + 1][]byte  // the last name at each depth
+	own := [maxNested + 1]bool{true} // the fields at each depth are the object's own
+	i := 0
 scan:
-	for i := 0; i < len(b); {
+	for i < len(b) {
 		switch b[i] {
 		case '{':
 			if depth++; depth > maxNested {
 				break scan
 			}
+			names[depth], own[depth] = nil, depth == 1 || own[depth-1] && isExporter(names[depth-1])
 			i++
 		case '}':
 			i++
 			if depth--; depth <= 0 {
 				o.size = i
-				break scan
+				return true
 			}
 		case '"':
 			end := closingQuote(b, i+1)
@@ -196,32 +229,38 @@ scan:
 				break scan
 			}
 			key := b[i+1 : end]
+			if len(key) > len(foldable) {
+				o.search(key)
+			}
 			for i = end + 1; i < len(b) && b[i] == ' '; i++ {
 			}
 			if i == len(b) || b[i] != ':' {
-				continue // a string in a list
+				o.other(key) // a string in a list
+				continue
 			}
 			for i++; i < len(b) && b[i] == ' '; i++ {
 			}
 			if i == len(b) {
 				break scan
 			}
-			if depth <= 1 {
-				top = key
+			names[depth] = key
+			o.direct, o.parent = own[depth], nil
+			if depth > 1 {
+				o.parent = names[depth-1]
+				o.direct = o.direct || own[depth-1] && isMember(o.parent, key)
 			}
-			o.direct = depth <= 1 || depth == 2 && isOriginal(top, key)
 			start := i
+			o.valueAt = i
 			if b[i] == '"' {
 				if end = closingQuote(b, i+1); end < 0 {
 					break scan
 				}
-				start, i = i+1, end+1
+				start, i, o.valueAt = i+1, end+1, i+1
 				o.field(key, b[start:end], p)
 			} else if b[i] == '-' || isDigit(b[i]) {
 				for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
 					i++
 				}
-				o.direct = false // "line" may be a number
 				o.field(key, b[start:i], p)
 			} else if b[i] == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])) {
 				if v := p.bytesOf(b[i:]); v != nil {
@@ -232,12 +271,30 @@ scan:
 			i++
 		}
 	}
-	return o.choose(p)
+	o.search(b[min(i, len(b)):])
+	return true
 }
 
-// isOriginal reports event.original and log.original of the Elastic Common Schema.
-func isOriginal(top, key []byte) bool {
-	return string(key) == "original" && (string(top) == "event" || string(top) == "log")
+// isExporter reports the name of an object that a tool wraps round each object that it
+// exports: Elasticsearch's, Splunk's, those of Google Cloud, CloudWatch and OpenTelemetry.
+func isExporter(name []byte) bool {
+	switch string(name) {
+	case "_source", "result", "results", "jsonPayload", "events", "logEvents", "hits", "records", "Records", "resourceLogs", "scopeLogs", "logRecords":
+		return true
+	}
+	return false
+}
+
+// isMember reports a text that stands in an object of its own: event.original and log.original
+// of the Elastic Common Schema, body.stringValue of OpenTelemetry.
+func isMember(parent, key []byte) bool {
+	switch string(parent) {
+	case "event", "log":
+		return string(key) == "original"
+	case "body", "Body":
+		return string(key) == "stringValue"
+	}
+	return false
 }
 
 // bytesOf is a list of numbers as a string of JSON: so the journal writes a text that is no
@@ -283,7 +340,7 @@ func (o *object) readLogfmt(b []byte, p *Parser) bool {
 			if end < 0 {
 				return false
 			}
-			start, i = i+1, end+1
+			start, i, o.valueAt = i+1, end+1, i+1
 			o.field(key, b[start:end], p)
 		} else {
 			for i < len(b) && b[i] != ' ' {
@@ -292,6 +349,7 @@ func (o *object) readLogfmt(b []byte, p *Parser) bool {
 				}
 				i++
 			}
+			o.valueAt = start
 			o.field(key, b[start:i], p)
 		}
 		if i < len(b) && b[i] != ' ' {
@@ -301,7 +359,7 @@ func (o *object) readLogfmt(b []byte, p *Parser) bool {
 			i++
 		}
 	}
-	return o.choose(p)
+	return true
 }
 
 // nameByte are the bytes of a name in logfmt.
@@ -329,43 +387,40 @@ func (p *Parser) room(n int) {
 	}
 }
 
-// choose takes the text for the line: one that holds a delivery before one that holds none.
-// Further texts are kept where they hold another delivery. It reports false where there is
-// no text.
+// choose takes the text for the line: the raw one, or the longest, which the others are parts
+// of. An object with two texts is about something else: a form, a request, a remark on what
+// somebody sent. It reports false where there is no text.
 func (o *object) choose(p *Parser) bool {
-	more := o.more[:o.count]
-	o.count = 0
-	if len(more) > 0 {
-		holds := holdsDelivery(o.text)
-		for _, t := range more {
-			switch {
-			case holdsDelivery(t.text):
-				if !holds && !o.beside(t) {
-					o.text, holds = t.text, true
-					continue
-				}
-				o.more[o.count] = t
-				o.count++
-			case !holds && !o.beside(t) && !mayHoldLine(o.text) && mayHoldLine(t.text):
-				o.text = t.text
-			}
+	o.text = trimSpace(unescapeJSON(o.text, &p.scratch))
+	for _, t := range o.texts[:o.count] {
+		t = trimSpace(unescapeJSON(t, &p.scratch))
+		switch {
+		case isEnd(t, o.text):
+		case isEnd(o.text, t):
+			o.text = t // the same with its header
+		default:
+			o.differs(t, o.rank < rankOfRaw)
 		}
 	}
-	o.text = unescapeJSON(o.text, &p.scratch)
-	more = o.more[:o.count]
 	o.count = 0
-	for _, t := range more {
-		t.text = trimSpace(unescapeJSON(t.text, &p.scratch))
-		switch text := trimSpace(o.text); {
-		case bytes.HasSuffix(text, t.text):
-		case bytes.HasSuffix(t.text, text) && !o.beside(t):
-			o.text = t.text // the same with its header
-		default:
-			o.more[o.count] = t
-			o.count++
-		}
+	if o.elsewhere != nil && !o.doubt {
+		t := trimSpace(unescapeJSON(o.elsewhere, &p.scratch))
+		o.doubt = !isEnd(t, o.text) && !isEnd(o.text, t)
 	}
 	return o.text != nil
+}
+
+// isEnd reports whether part is the beginning or the end of a text.
+func isEnd(part, text []byte) bool {
+	return len(part) > 0 && (bytes.HasSuffix(text, part) || bytes.HasPrefix(text, part))
+}
+
+// differs takes in a text that is no part of the one for the line.
+func (o *object) differs(t []byte, doubt bool) {
+	if holdsDelivery(t) {
+		o.elsewhere, doubt = t, true
+	}
+	o.doubt = o.doubt || doubt
 }
 
 // closingQuote is the index of the quote that ends the JSON string whose first byte is
@@ -404,19 +459,18 @@ func closingQuote(b []byte, i int) int {
 
 // field takes in a field with its value as it stands in JSON: the text, under the
 // names that log shippers give it, of which the raw line says more than the message;
-// the time, the host and the program.
+// the time and the host; and who wrote it.
 func (o *object) field(key, v []byte, p *Parser) {
 	switch string(key) {
-	case "text", "body", "content", "payload", "event", "stringvalue":
-		o.line(1, v)
-	case "msg", "_msg", "short_message":
-		o.line(2, v)
-	case "message", "MESSAGE", "@message", "textpayload", "syslogmessage":
-		o.line(3, v)
-	case "line", "log", "full_message":
-		o.line(4, v)
+	case "text", "body", "content", "payload", "event":
+		o.line(rankOfForm, v)
+		return
+	case "message", "MESSAGE", "@message", "msg", "_msg", "log", "line", "short_message", "full_message", "textpayload", "syslogmessage", "stringvalue", "@m", "@mt", "messagetemplate":
+		o.line(rankOfMessage, v)
+		return
 	case "_raw", "raw", "rawmsg", "original", "event.original", "full_log":
-		o.line(5, v)
+		o.line(rankOfRaw, v)
+		return
 	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime", "DATE", "ISODATE":
 		if o.form == stampNone {
 			o.time(v, p)
@@ -428,14 +482,48 @@ func (o *object) field(key, v []byte, p *Parser) {
 		if plainLocal(v) {
 			o.host = v
 		}
-	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname":
-		o.program = v
-	case "CONTAINER_ID", "CONTAINER_NAME", "container_id", "container_name":
-		o.container = true
+	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname", "process.name":
+		o.wrote(ofProgram, v, p)
+	case "syslog_identifier", "syslogtag", "syslog-tag":
+		name, _, _ := bytes.Cut(bytes.TrimSuffix(v, []byte(":")), []byte("["))
+		o.wrote(ofProgram, name, p)
+	case "CONTAINER_NAME":
+		o.wrote(ofEngine, v, p)
+	case "container_name", "container", "containername", "container.name":
+		o.wrote(ofContainer, v, p)
+	case "_COMM", "_EXE", "_SYSTEMD_UNIT", "UNIT", "unit", "pod", "pod_name", "podname", "pod.name":
+		o.wrote(ofUnit, v, p)
+	case "app", "application", "service", "service_name", "servicename", "service.name", "component", "tag", "logger", "logger_name", "loggername", "log.logger", "channel", "target":
+		o.wrote(ofApplication, v, p)
+	case "name":
+		switch string(o.parent) {
+		case "process":
+			o.wrote(ofProgram, v, p)
+		case "container":
+			o.wrote(ofContainer, v, p)
+		case "pod":
+			o.wrote(ofUnit, v, p)
+		case "", "app", "application", "service":
+			o.wrote(ofApplication, v, p)
+		default:
+			o.other(v)
+		}
 	case "method", "request_method", "verb", "request", "uri", "user_agent":
-		o.request = true
-	case "syslog_identifier", "syslogtag":
-		o.program, _, _ = bytes.Cut(bytes.TrimSuffix(v, []byte(":")), []byte("["))
+		if o.parent == nil { // it is about a request, and a web server's; else the shipper's
+			o.authors[ofApplication] = another
+		}
+		o.other(v)
+	case "stream":
+		o.stream = v
+	case "CONTAINER_ID", "container_id", "docker_id":
+		o.container = v
+	case "logtag", "_p":
+		o.cut = string(v) == "P"
+	case "CONTAINER_PARTIAL_MESSAGE", "partial_message":
+		o.cut = string(v) == "true"
+	case "partial_last":
+		o.last = string(v) == "true"
+	case "level", "severity", "severitytext", "facility", "priority", "pri", "pid", "procid", "source", "sourcetype", "index":
 	default:
 		// "Message", "eventTime", "TimeGenerated"
 		if n := len(key); n >= 3 && n <= len(foldable) && key[n-1] >= 'a' {
@@ -449,31 +537,64 @@ func (o *object) field(key, v []byte, p *Parser) {
 			}
 			if folded {
 				o.field(lower[:n], v, p)
+				return
 			}
 		}
+		o.other(v)
+	}
+	if len(v) > maxStamp+16 {
+		o.search(v)
 	}
 }
 
-// foldable is as long as the longest name that is also known with capitals in it.
-const foldable = "syslogmessage"
+// wrote takes in a name of who wrote the text.
+func (o *object) wrote(rank int, name []byte, p *Parser) {
+	if rank == ofProgram && !bytes.HasPrefix(o.program, name) { // "postfix/smtp" says more than "postfix"
+		o.program = name
+	}
+	if rank < ofApplication && rank != ofProgram && o.container == nil {
+		o.container = name
+	}
+	o.name(rank, name, p)
+}
 
-// line takes a text in, as it stands in JSON.
-func (o *object) line(rank int, v []byte) {
-	t := namedText{v, rank}
-	if o.direct && rank > 1 {
-		t.rank += usual
-	}
-	if t.rank > o.rank {
-		o.namedText, t = t, o.namedText
-	}
-	if len(t.text) == 0 {
+// other takes in the value of a field that not every logger writes and that is no text.
+func (o *object) other(v []byte) {
+	o.more = true
+	o.search(v)
+}
+
+// search looks for a delivery in what is no text.
+func (o *object) search(v []byte) {
+	const shortest = len("to=<status=")
+	if !o.careful || len(v) < shortest || !holdsDelivery(v) {
 		return
 	}
-	if o.count < len(o.more) {
-		o.more[o.count] = t
+	o.doubt = o.doubt || o.elsewhere != nil && !bytes.Equal(o.elsewhere, v)
+	o.elsewhere = v
+}
+
+// foldable is as long as the longest name that is also known with capitals in it.
+const foldable = "messagetemplate"
+
+// line takes a text in, as it stands in JSON. The name of a file and a number are none, nor is
+// what stands in an object within.
+func (o *object) line(rank int, v []byte) {
+	isNone := len(v) == 0 || v[0] == '/' && bytes.IndexByte(v, ' ') < 0 || allDigits(v)
+	switch {
+	case isNone:
+	case !o.direct:
+		o.other(v)
+	case o.rank == 0:
+		o.text, o.rank, o.textAt = v, rank, o.valueAt
+	case o.count == len(o.texts):
+		o.differs(v, true)
+	case rank > o.rank:
+		o.texts[o.count], o.text, o.rank, o.textAt = o.text, v, rank, o.valueAt
 		o.count++
-	} else {
-		o.lost = o.lost || holdsDelivery(t.text)
+	default:
+		o.texts[o.count] = v
+		o.count++
 	}
 }
 

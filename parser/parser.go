@@ -293,7 +293,6 @@ type Parser struct {
 	how                wrapping
 	consumed           bool // the line is one object, as the one before was
 	prefix             []byte
-	behind             []byte    // the program of the header before, where how is behindHeader
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
 	shapes             shapes
@@ -353,7 +352,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 			return kind
 		}
 	}
-	if whole, kind, ok := p.pieces.join(line); !ok {
+	if whole, kind, ok := p.pieces.whole(line); !ok {
 		r.Time, r.Program = p.Last(), ""
 		return kind
 	} else {
@@ -386,10 +385,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		if showsMarkup(r.Deliveries) {
 			r.Deliveries, kind = r.Deliveries[:0], Unparsed
 		}
-	case p.consumed:
-		if kind == Skipped && p.isForeign(r.Program) && holdsDelivery(line) {
-			kind = Unparsed // in a field that is no text
-		}
+	case p.consumed: // an object, of which every field was looked at
 	case kind == Unparsed || kind == Skipped && p.foreign:
 		kind = p.otherwise(kind, line, r, offset)
 	}
@@ -528,6 +524,13 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 			return Blank
 		}
 		splitHeader(line, h)
+		if len(h.container) > 0 && p.programs.get(h.container).author == another {
+			r.Time, r.Program = p.Last(), ""
+			if p.foreign = false; holdsDelivery(line) {
+				return Unparsed
+			}
+			return Skipped
+		}
 		beside := p.clock.beside
 		if h.farForm != stampNone {
 			p.clock.beside = p.reference(&moment{form: h.form, stamp: h.stamp, farForm: h.farForm, farStamp: h.farStamp})
@@ -682,7 +685,7 @@ func (p *Parser) message(prog *program, h *header, r *Result, offset int64) Kind
 		return p.exim(prog, h, r, offset)
 	case prog.name == "":
 		return p.bareMessage(h, r, offset)
-	case prog.agent != "":
+	case prog.agent != "" && prog.author != another:
 		// A delivery agent of somebody's own making, under any name.
 		if _, rest, ok := queueID(msg); ok && hasPrefix(rest, "to=<") {
 			own := *prog
@@ -702,6 +705,9 @@ func (p *Parser) bareMessage(h *header, r *Result, offset int64) Kind {
 	}
 	if h.id == nil {
 		h.id, h.rest, _ = eximID(h.message)
+	}
+	if isOfRequest(h.stamp) {
+		return Skipped
 	}
 	if h.id != nil {
 		r.Program = "exim"
@@ -849,6 +855,7 @@ type program struct {
 	agent    string // what stands after the last slash; empty where it is none of Postfix's
 	daemon   daemon
 	exim     bool
+	author   author
 }
 
 // programs keeps what is known of the few names that nearly all lines bear: a
@@ -902,9 +909,9 @@ var noProgram program
 // own ("postfix/submission/smtpd") or another instance's ("postfix-out").
 func newProgram(name string) *program {
 	if strings.ContainsAny(name, "\"'=(){}<>\\|\u00a0") {
-		return &program{name: name} // some of a wrapper
+		return &program{name: name, author: authorOf(name)} // some of a wrapper
 	}
-	p := &program{name: name, exim: isEximProgram(name)}
+	p := &program{name: name, exim: isEximProgram(name), author: authorOf(name)}
 	if i := strings.LastIndexByte(name, '/'); i >= 0 {
 		p.agent = name[i+1:]
 		p.daemon = postfixDaemon(p.agent)

@@ -1,6 +1,9 @@
 package parser
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A part is one of several lines that Exim makes of a line that is too long
 // for syslog (write_syslog in log.c): "[2/5] text", or "[2\\5] text" where the
@@ -152,50 +155,75 @@ const dockerCut = 16 << 10
 
 // pieces are the lines that an engine of containers has cut: with "P" for "F" in the form of
 // Kubernetes (CRI), behind dockerCut and without a line feed at the end of "log" in docker's
-// json-file. What follows is no line of its own, since a stranger may have chosen
-// where the cut is. A line has maxJoined bytes at most.
+// json-file, or as a field of an object says. What follows is no line of its own, since a
+// stranger may have chosen where the cut is. A line has maxJoined bytes at most, and maxBegun
+// streams have begun one.
 type pieces struct {
-	begun [2]struct { // of stdout, of stderr
-		text []byte // with the first piece's header
-		lost bool   // of a delivery that is too long
-	}
+	begun []piece
 }
 
-// join takes a line in. It returns the whole one, which holds until the next call, or reports
+// A piece is the beginning of a line, with the header of its first record.
+type piece struct {
+	stream []byte // what tells the streams of containers apart; empty: none has begun
+	text   []byte
+	lost   bool // of a delivery that is too long
+}
+
+// whole takes a line in. It returns the whole one, which holds until the next call, or reports
 // false with the kind of this line, which is a piece that others follow.
-func (ps *pieces) join(line []byte) (whole []byte, kind Kind, ok bool) {
+func (ps *pieces) whole(line []byte) (whole []byte, kind Kind, ok bool) {
 	const docker = `{"log":"`
-	at, end, stream, more := 0, len(line), 0, false
-	switch {
-	case hasPrefix(line, docker):
-		at, end = len(docker), closingQuote(line, len(docker))
+	if hasPrefix(line, docker) {
+		at := len(docker)
+		end := closingQuote(line, at)
 		if end < 0 || !bytes.Contains(line[end:], []byte(`"stream":"std`)) {
 			return line, 0, true
 		}
-		more = end-at >= dockerCut && !bytes.HasSuffix(line[at:end], []byte(`\n`))
+		stream := []byte("out")
 		if bytes.Contains(line[end:], []byte(`"stream":"stderr"`)) {
-			stream = 1
+			stream = []byte("err")
 		}
-	case len(line) > 10 && line[10] == 'T':
-		at = bytes.IndexByte(line[:min(len(line), longestStamp)], ' ') + 1
-		n := criPrefix(line[at:])
-		if n == 0 {
-			return line, 0, true
-		}
-		more = line[at+n-2] == 'P'
-		if line[at+3] == 'e' {
-			stream = 1
-		}
-		at += n
-	default:
-		return line, 0, true
+		return ps.join(stream, line, at, end, end-at >= dockerCut && !bytes.HasSuffix(line[at:end], []byte(`\n`)))
 	}
-	b := &ps.begun[stream]
+	if at := criText(line); at > 0 {
+		return ps.join(line[at-6:at-3], line, at, len(line), line[at-2] == 'P')
+	}
+	return line, 0, true
+}
+
+// criText is where the text of a record in the form of Kubernetes begins, or 0.
+func criText(line []byte) int {
+	if len(line) > 10 && line[10] == 'T' {
+		at := bytes.IndexByte(line[:min(len(line), longestStamp)], ' ') + 1
+		if n := criPrefix(line[at:]); n > 0 {
+			return at + n
+		}
+	}
+	return 0
+}
+
+// join takes in a record of a stream with the text from at to end; more follow.
+func (ps *pieces) join(stream, line []byte, at, end int, more bool) (whole []byte, kind Kind, ok bool) {
+	i := slices.IndexFunc(ps.begun, func(b piece) bool { return bytes.Equal(b.stream, stream) })
 	switch {
-	case len(b.text) == 0 && !more:
+	case i < 0 && !more:
 		return line, 0, true
-	case len(b.text) == 0:
-		b.text = append(b.text, line[:end]...)
+	case i < 0:
+		if i = slices.IndexFunc(ps.begun, func(b piece) bool { return len(b.stream) == 0 }); i < 0 && len(ps.begun) < maxBegun {
+			i = len(ps.begun)
+			ps.begun = append(ps.begun, piece{})
+		}
+		if i = max(i, 0); ps.begun[i].end() { // in whose place this one stands
+			kind = Unparsed
+		} else {
+			kind = Skipped
+		}
+		b := &ps.begun[i]
+		b.stream, b.text = append(b.stream[:0], stream...), append(b.text[:0], line[:end]...)
+		return nil, kind, false
+	}
+	b := &ps.begun[i]
+	switch {
 	case more && holdsDelivery(line[at:end]):
 		return nil, Unparsed, false // counted by itself, however many pieces follow one another
 	case len(b.text)+len(line) > maxJoined:
@@ -208,20 +236,27 @@ func (ps *pieces) join(line []byte) (whole []byte, kind Kind, ok bool) {
 	}
 	whole = append(b.text, line[end:]...)
 	lost := b.lost
-	b.text, b.lost = b.text[:0], false
+	b.forget()
 	if lost {
 		return nil, Unparsed, false
 	}
 	return whole, 0, true
 }
 
+func (b *piece) forget() { b.stream, b.text, b.lost = b.stream[:0], b.text[:0], false }
+
 // end forgets a line whose last piece has not come, and reports whether it holds a delivery.
+func (b *piece) end() bool {
+	holds := b.lost || holdsDelivery(b.text)
+	b.forget()
+	return holds
+}
+
+// end forgets all lines whose last pieces have not come, and reports whether one holds a delivery.
 func (ps *pieces) end() bool {
 	holds := false
 	for i := range ps.begun {
-		b := &ps.begun[i]
-		holds = holds || b.lost || holdsDelivery(b.text)
-		b.text, b.lost = b.text[:0], false
+		holds = ps.begun[i].end() || holds
 	}
 	return holds
 }

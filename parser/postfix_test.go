@@ -345,7 +345,7 @@ func TestKinds(t *testing.T) {
 		{h + "opendkim[1]: 4028B460: DKIM-Signature field added (s=mail, d=b)", Skipped},
 		{h + "exim[1]: 2026-11-23 09:47:06 H=x [192.0.2.1] F=<a@b> rejected RCPT <c@d>: no", Reject},
 		{h + "exim[1]: [2/2] 1xVUtG-0005Lh-1y => a@b R=x", Queued},
-		{h + "other[1]: 2026-11-23 09:47:06 1xVUtG-0005Lh-1y => a@b R=x T=y", Attempt},
+		{h + "5f2ab81c03de[1]: 2026-11-23 09:47:06 1xVUtG-0005Lh-1y => a@b R=x T=y", Attempt},
 		{"2026-11-23 09:47:06 1xVUtG-0005Lh-1y <= a@b H=x [192.0.2.1] P=smtp S=1 T=\"x => a@b R=x T=y\"", Queued},
 		{"2026-11-23 09:47:06 1xVUtG-0005Lh-1y Completed", Queued},
 		{"2026-11-23 09:47:06 1xVUtG-0005Lh-1y Frozen (delivery error message)", Queued},

@@ -17,8 +17,10 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 	switch c := line[0]; {
 	case len(line) == 1 && (c == '{' || c == '}' || c == ']'):
 		if c == ']' && e.key != nil {
+			e.level--
 			p.prettyMember(e.key, e.value)
 			e.key = nil
+			e.level++
 		}
 		if e.level--; c != '{' && e.level >= 0 {
 			break
@@ -36,12 +38,14 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 			return 0, false
 		}
 		key, value := line[1:i], trimSpace(line[i+1:])
-		isText := false
 		if len(value) > 0 { // else it is a string in a list
 			if value[0] != ':' || len(value) == 1 {
 				return 0, false
 			}
 			value = trimSpace(value[1:])
+		}
+		if len(value) == 0 || holdsDelivery(key) {
+			p.prettyMember(nil, key)
 		}
 		switch {
 		case len(value) == 0:
@@ -54,12 +58,9 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 				e.key, e.value = bytes.Clone(key), e.value[:0]
 			}
 		case value[0] == '"' && closingQuote(value, 1) == len(value)-1:
-			isText = p.prettyMember(key, value[1:len(value)-1])
+			p.prettyMember(key, value[1:len(value)-1])
 		case isScalar(value):
-			isText = p.prettyMember(key, value)
-		}
-		if !isText && e.elsewhere == nil && holdsDelivery(line) {
-			e.elsewhere = bytes.Clone(line)
+			p.prettyMember(key, value)
 		}
 	case isScalar(line): // in a list: of the bytes of a text, maybe
 		if n, isByte := digits(line); isByte && n < 256 && e.key != nil && len(e.value) < maxJoined {
@@ -74,18 +75,22 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 	return Skipped, true
 }
 
-// prettyMember takes in a member of the object, as far as there is room, and reports whether
-// it is a text.
-func (p *Parser) prettyMember(key, v []byte) bool {
+// prettyMember takes in a member of the object, as far as there is room.
+func (p *Parser) prettyMember(key, v []byte) {
 	e := &p.export
-	if len(v) == 0 || len(e.known)+len(v) > maxJoined {
-		return false
+	if len(v) == 0 {
+		return
+	}
+	if len(e.known)+len(v) > maxJoined {
+		e.differs(bytes.Clone(v), false)
+		return
 	}
 	p.room(len(v))
-	count, rank := e.count, e.rank
-	e.direct = !isScalar(v) && (e.level == 0 || e.level == 1 && isOriginal(e.top, key))
+	if e.direct, e.parent = e.level == 0, nil; e.level > 0 {
+		e.parent = e.top
+		e.direct = e.level == 1 && (isExporter(e.top) || isMember(e.top, key))
+	}
 	e.field(key, e.keep(v), p)
-	return e.count != count || e.rank != rank || e.lost
 }
 
 // isScalar reports a number, true, false or null.

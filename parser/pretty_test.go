@@ -25,7 +25,7 @@ func TestPretty(t *testing.T) {
 	}{
 		{"journalctl -o json-pretty", entry(wrapBare), 1, 0},
 		{"a text of bytes", entry(list), 1, 0},
-		{"members within, the time behind them", map[string]any{"a": map[string]any{"message": wrapSyslog, "labels": map[string]any{"x": nil, "y": []any{"z", true}}}, "timestamp": "2026-11-23T09:47:06.1Z"}, 1, 0},
+		{"members within, the time behind them", map[string]any{"_source": map[string]any{"message": wrapSyslog, "labels": map[string]any{"x": nil, "y": []any{"z", true}}}, "timestamp": "2026-11-23T09:47:06.1Z"}, 1, 0},
 		{"a list of objects", []any{entry(wrapBare), entry(wrapBare), entry("x")}, 2, 0},
 		{"a list in an object", map[string]any{"events": []any{entry(wrapBare), entry(wrapBare)}, "token": "x"}, 2, 0},
 		{"two texts", map[string]any{"message": wrapSyslog, "log": wrapSyslog}, 1, 0},

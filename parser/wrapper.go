@@ -48,9 +48,8 @@ const (
 // An envelope is what wrappers say of the line within.
 type envelope struct {
 	moment
-	host      []byte
-	program   []byte
-	container bool // the program is a container
+	host    []byte
+	program []byte
 }
 
 // A moment is the time that stands nearest before a line, and where that says no zone, a
@@ -134,8 +133,8 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 		if prog == nil || prog.daemon != notPostfix || prog.exim || len(h.program) == 0 {
 			return 0, false
 		}
-		if !bytes.Equal(h.program, p.behind) && !passesOn().Match(h.program) {
-			return 0, false // another program's words, which a stranger may have chosen
+		if prog.author == another {
+			return 0, false
 		}
 		if _, same := w.clock.again(h.message); !same {
 			return 0, false
@@ -174,7 +173,7 @@ func (p *Parser) enclose(w *Parser, out *envelope) {
 // header has for host and program is in p.h.
 func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
-	if h.form != stampNone && len(h.program) > 0 && !mayBegin(h) {
+	if h.form != stampNone && len(h.program) > 0 && (!mayBegin(h) || p.programs.get(h.program).author == another) {
 		// Another program's line: it is not read in another way.
 		p.foreign = false
 		if holdsDelivery(line) {
@@ -198,8 +197,8 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	message := len(line) - len(h.message)
 	kind, at := p.unwrap(line, &out, r, offset)
 	if at < 0 && line[0] == '"' && p.depth < maxDepth {
-		// A line of an object that is written over several.
-		var o object
+		// A line of an object that is written over several; what else stands in it is not known.
+		o := object{more: true}
 		if i := closingQuote(line, 1); i > 0 && i+1 < len(line) && line[i+1] == ':' && o.read(line, p) {
 			kind, at = p.open(&o, &out, r, offset), 0
 		}
@@ -217,7 +216,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 			p.how = inObject
 		}
 	case behind && at == message:
-		p.how, p.behind = behindHeader, append(p.behind[:0], h.program...)
+		p.how = behindHeader
 	case at > 0 && out.form == stampNone && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
 		p.how, p.prefix = behindPrefix, append(p.prefix[:0], line[:at]...)
 	}
@@ -314,7 +313,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			case n > 0 && h.form == stampExim && h.id != nil: // Exim's own log
 			case n > 0 && prog.agent != "" && isBare(h.message, &p.unit): // journalctl -o with-unit
 			case n > 0 && len(h.program) > 0 && bytes.HasSuffix(line[:i], []byte(": ")): // a header behind a header
-			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !isBare(rest, h):
+			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !isBare(rest, h), isOfRequest(last.stamp):
 				continue // another program's words
 			default:
 				prog, bare = p.programBefore(line[:i]), true
@@ -329,6 +328,9 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			words = line[:i+len(h.host)] // it may be another word
 		}
 		if !isWrapper(line[:i], &p.shapes) || isProse(words) || isRequest(rest) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
+			return Skipped, -1
+		}
+		if p.authorBefore(line[:i], false) == another {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
@@ -355,16 +357,12 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 // objects reads the objects that the line consists of from the index i on. It reports
 // false where there are none.
 func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Result, offset int64) (kind Kind, ok bool) {
-	if before := bytes.TrimSuffix(line[:i], []byte("[")); !isWrapper(before, &p.shapes) || isProse(before) {
+	before := bytes.TrimSuffix(line[:i], []byte("["))
+	if !isWrapper(before, &p.shapes) || isProse(before) {
 		return 0, false
 	}
 	var o object
-	if line[i] == '{' {
-		ok = o.read(line[i:], p)
-	} else {
-		ok = o.readLogfmt(line[i:], p)
-	}
-	if !ok {
+	if !o.read(line[i:], p) {
 		return 0, false
 	}
 	if last.form != stampNone {
@@ -373,22 +371,13 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 	if isRequest(line[i+o.size:]) {
 		return 0, false
 	}
+	if p.authorBefore(before, true) == another {
+		return o.refused(), true
+	}
 	kind = p.open(&o, out, r, offset+int64(i))
-	for i += o.size; i < len(line); i += o.size {
-		for i < len(line) && (line[i] <= ' ' || line[i] == ',' || line[i] == ']') {
-			i++
-		}
-		if i == len(line) {
-			break
-		}
-		if o = (object{}); line[i] != '{' || !o.read(line[i:], p) {
-			if holdsDelivery(line[i:]) {
-				r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
-			}
-			break
-		}
-		var another Result
-		kind = r.merge(kind, &another, p.open(&o, out, &another, offset+int64(i)))
+	if i += o.size; holdsDelivery(line[i:]) {
+		// Behind the quote that a reply may hold, if who wrote the object escapes none.
+		r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
 	}
 	return kind, true
 }
@@ -921,6 +910,12 @@ func isRequest(b []byte) bool {
 		}
 		b = b[i+1:]
 	}
+}
+
+// isOfRequest reports a time as web servers write it (23/Nov/2026:09:47:06 +0000). Behind it a
+// line names its program.
+func isOfRequest(stamp []byte) bool {
+	return len(stamp) > 11 && stamp[11] == ':' && stamp[2] == '/'
 }
 
 // isZoneOrDay reports the short name of a time zone or of a day of the week, or any other

@@ -1,0 +1,162 @@
+package parser
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// A line within is believed for who wrote it. Where its wrapper names a program, a container,
+// a unit, an application or a logger, that name decides: a mail server's is believed, a
+// shipper's and an engine's says nothing, and any other program may have logged what a
+// stranger sent it.
+
+// An author is what a name says of who wrote a line.
+type author uint8
+
+const (
+	nobody     author = iota // of a shipper, an engine of containers, a number: who wrote the line is not said
+	mailServer               // of an MTA, or of a container with one
+	another                  // of another program
+)
+
+// authorWords are the words of names: anywhere in a name, those of MTAs; as its last word
+// that says something, those of machines that send mail; those that say nothing.
+var authorWords = sync.OnceValue(func() (w struct{ mta, mail, neutral *regexp.Regexp }) {
+	w.mta = regexp.MustCompile(`^(?:postfix|exim|e?smtpd?)$`)
+	w.mail = regexp.MustCompile(`^(?:mail(?:er|in|out|hub|host|server|service|gateway|gw|relay|box|log)?|mx|mta|relay|smarthost)$`)
+	w.neutral = regexp.MustCompile(`^(?:.|r?sys(?:log|tem)d?|logd?s?|journald?|docker(?:d|ized)?|podman|libpod|conmon|containerd?s?|crio?|kube(?:let|rnetes)?|k8s|pods?|nomad|` +
+		`td|agent|fluent(?:d|bit)?|bit|vector|promtail|alloy|loki|(?:file)?beat|logstash|logspout|graylog|otel(?:col)?|collector|forward(?:er)?|ng|` +
+		`supervisord?|runit|svlogd|multilog|tail|file|input|source|std(?:out|err)|debug|info|notice|warn(?:ing)?|err(?:or)?|crit(?:ical)?|alert|emerg|fatal|` +
+		`apps?|worker|main|service|svc|server|host|gateway|in|out|(?:in|out)bound|prod(?:uction)?|staging|test|dev|default|local|primary|secondary|backup|` +
+		`var|usr|opt|s?bin|lib|libexec|run|slice|scope|session|init|mon|tue|wed|thu|fri|sat|sun)$`)
+	return w
+})
+
+// authorOf says who wrote a line that a name stands before. Words are letters and digits; the
+// digits at their ends do not count, nor does the host of a container ("mail.1.k3j2@node2").
+func authorOf(name string) author {
+	name, _, _ = strings.Cut(name, "@")
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !isWordRune(r) })
+	known := authorWords()
+	for _, word := range words {
+		if known.mta.MatchString(strings.TrimRight(word, "0123456789")) {
+			return mailServer
+		}
+	}
+	for i := len(words) - 1; i >= 0; i-- {
+		switch word := strings.TrimRight(words[i], "0123456789"); {
+		case known.mail.MatchString(word):
+			return mailServer
+		case word != "" && !known.neutral.MatchString(word) && !isHash(words[i], i > 0):
+			return another
+		}
+	}
+	return nobody
+}
+
+func isWordRune(r rune) bool { return r >= 0x80 || alnum[r] }
+
+// isHash reports an id of a container, or the end of a name that an engine made up: digits among
+// the letters, or Kubernetes' consonants.
+func isHash(word string, made bool) bool {
+	const digits, hex, consonants, shortest = "0123456789", "0123456789abcdef", "bcdfghjklmnpqrstvwxz", 5
+	isHex, isMixed := strings.Trim(word, hex) == "", strings.ContainsAny(strings.TrimRight(word, digits), digits)
+	return len(word) >= shortest && (isHex && strings.ContainsAny(word, digits) || made && (isMixed || strings.Trim(word, consonants) == ""))
+}
+
+// authors are what the fields of an object say of who wrote its text.
+type authors [5]author
+
+// Of several names, the most exact one that says something decides.
+const (
+	ofEngine = iota // the container that an engine names; the program is a tag of it
+	ofProgram
+	ofContainer
+	ofUnit // and pods
+	ofApplication
+)
+
+// name takes in a name of a rank.
+func (a *authors) name(rank int, name []byte, p *Parser) {
+	prog := p.programs.get(name)
+	is := prog.author
+	if rank <= ofUnit && (prog.daemon != notPostfix || prog.exim) {
+		is = mailServer
+	}
+	a[rank] = max(a[rank], is)
+}
+
+// who is what all names together say.
+func (a *authors) who() author {
+	for _, is := range a {
+		if is != nobody {
+			return is
+		}
+	}
+	return nobody
+}
+
+// authorBefore is who the words before a line within name. A word behind a time is its host,
+// but directly before an object, where the tag of a shipper stands. What ends with a colon
+// right before the line is the name of a file.
+func (p *Parser) authorBefore(b []byte, isObject bool) author {
+	who, hostNext := nobody, false
+	for len(b) > 0 {
+		if _, n := scanStamp(b); n > 0 {
+			b, hostNext = b[n:], true
+			continue
+		}
+		if b[0] == '{' {
+			end := bytes.IndexByte(b, '}')
+			if end < 0 {
+				return another
+			}
+			who = max(who, p.labels(b[1:end]))
+			b = b[end+1:]
+			continue
+		}
+		if _, n := scanStamp(b[1:]); n > 0 && !alnum[b[0]] {
+			b = b[1:]
+			continue
+		}
+		if n := pri(b); n > 0 {
+			b = b[n:]
+			continue
+		}
+		n := 0
+		for n < len(b) && b[n] > ' ' && b[n] != '|' && b[n] != ',' && b[n] != ';' && b[n] != '{' {
+			n++
+		}
+		if n == 0 {
+			b = b[1:]
+			continue
+		}
+		word := b[:n]
+		b = b[n:]
+		plain := isHostName(word)
+		switch {
+		case plain && isZoneOrDay(word):
+		case len(b) == 0 && !isObject && (word[n-1] == ':' || word[n-1] == '-'):
+		case hostNext && plain && (len(bytes.TrimRight(b, " ")) > 0 || !isObject):
+			hostNext = false
+		case bytes.ContainsFunc(word, isWordRune):
+			hostNext = false
+			who = max(who, authorOf(string(word)))
+		}
+	}
+	return who
+}
+
+// labels is who the labels of a stream name: app="mail", pod="mail-0".
+func (p *Parser) labels(b []byte) author {
+	var o object
+	for len(b) > 0 {
+		label, rest, _ := bytes.Cut(b, []byte(","))
+		key, value, _ := bytes.Cut(label, []byte("="))
+		o.field(bytes.TrimSpace(key), bytes.Trim(value, " \""), p)
+		b = rest
+	}
+	return o.authors.who()
+}

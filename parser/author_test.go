@@ -1,0 +1,161 @@
+package parser
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAuthors holds what names say.
+func TestAuthors(t *testing.T) {
+	for want, names := range map[author]string{
+		mailServer: `postfix postfix/smtp exim4 postfix@-.service smtp-out /usr/sbin/exim4 mailcow/postfix-mailcow mailcowdockerized-postfix-mailcow-1 k8s_postfix_shop-0_prod
+			mail mail-1 mail_1 shop-mail-1 mailserver docker-mailserver mailout relay-2 mx1 mta-a1b2c mail-7c9f8d4b5-xkwtz mail.info syslog.mail.info mail-relay-prod
+			stack_mail.1.k3j2h1g0f9d8@node2 MAILER`,
+		nobody: `5f2ab81c03de 5f2ab docker dockerd conmon containerd fluentd fluent-bit fluentbit td-agent syslog rsyslogd syslog-ng docker.5f2ab81c03de tail.0 app stdout 17 -
+			kube.var.log.containers init.scope`,
+		another: `sshd nginx httpd php-fpm webmail roundcube wordpress web-1 shop-web-1 mail-web-1 mailcow/php-fpm-mailcow mailcow/sogo-mailcow mailcow/rspamd-mailcow postfixadmin
+			docker/web docker.web web-7c9f8d4b5-xkwtz pod/web-7c9/nginx mta-sts node /usr/bin/php user@1000.service web::chat com.example.ContactForm mailform
+			stack_web.1.k3j2h1g0f9d8@node2 logger root`,
+	} {
+		for _, name := range strings.Fields(names) {
+			if got := authorOf(name); got != want {
+				t.Errorf("%s: %d, want %d", name, got, want)
+			}
+		}
+	}
+}
+
+// TestAnotherAuthor has an application log what a visitor sent, which is a line of an MTA's,
+// and nothing else in that field.
+func TestAnotherAuthor(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	reply := strings.TrimSuffix(wrapOther, ")") + ": no) a"
+	for _, x := range []string{wrapSyslog, wrapExim, "<22>" + wrapSyslog, "\n" + wrapSyslog, `{"log":` + quote(wrapSyslog) + `}`} {
+		for _, line := range []string{
+			// Two texts.
+			`{"msg":"contact form","message":%s}`, `{"level":"info","event":"feedback","text":%s}`, `{"level":"info","event":"chat","content":%s}`, `{"msg":"hi","log":%s}`,
+			`{"@t":"2026-11-23T09:47:06Z","@mt":"Form {message}","message":%s}`, `ts=1 level=info msg=feedback message=%s`, `{"log":"x\n","log":%s}`,
+			// Within another object.
+			`{"request":{"message":%s}}`, `{"comment":{"body":%s}}`, `{"fields":{"message":%s},"target":"web"}`, `{"message":{"from":{"id":1},"text":%s}}`, `{"msg":"x","form":{"message":%s}}`,
+			`{"data":{"log":%s}}`, `{"body":{"message":%s}}`, `{"attributes":[{"key":"body","value":{"stringValue":%s}}],"body":{"stringValue":"x"}}`,
+			// Under a name that visitors' fields have too, with more beside it.
+			`{"type":"chat","text":%s,"from":"bob"}`, `{"Timestamp":"2026-11-23T09:47:06Z","Body":%s,"Attributes":{"http.method":"POST"}}`,
+			// A name says who wrote it.
+			`{"program":"php-fpm","message":%s}`, `{"SYSLOG_IDENTIFIER":"webmail","MESSAGE":%s}`, `{"SYSLOG_IDENTIFIER":"5f2ab81c03de","CONTAINER_NAME":"nginx","MESSAGE":%s}`,
+			`{"CONTAINER_NAME":"web","MESSAGE":%s}`, `{"_COMM":"node","MESSAGE":%s}`, `{"_EXE":"/usr/bin/php","MESSAGE":%s}`, `{"_SYSTEMD_UNIT":"nginx.service","MESSAGE":%s}`,
+			`{"kubernetes":{"container":{"name":"nginx"},"pod":{"name":"web-1"}},"message":%s}`, `{"kubernetes":{"container_name":"web"},"log":%s}`, `{"labels":{"app":"shop"},"line":%s}`,
+			`{"service":{"name":"shop"},"message":%s}`, `{"logger":"http","message":%s}`, `{"app":"shop","log":%s}`, `{"attrs":{"tag":"nginx"},"log":%s}`, `{"name":"shop","level":30,"msg":%s}`,
+			`{"short_message":"login failed","full_message":%s,"_app":"shop"}`, `{"message":%s,"remote_addr":"192.0.2.9","request_method":"POST"}`,
+			`docker.web: {"log":%s}`, `2026-11-23T09:47:06Z docker.web {"log":%s}`, `web-1  | {"log":%s}`, `{app="shop"} {"line":%s}`, `Nov 23 09:47:06 mx1 node[3]: {"msg":%s}`,
+			// Behind what a reply may hold, where who wrote the object escapes no quotes.
+			`{"m":"` + reply + `","message":%s}`, `{"host":"` + reply + `","message":%s}`, `{"message":"` + reply + `"}{"message":%s}`, `[{"message":"` + reply + `"},{"message":%s}]`,
+			`msg="` + reply + `" time=2026-11-23T09:47:06Z msg=%s`,
+		} {
+			if kind, r := parseLines(t, strings.Replace(line, "%s", quote(x), 1)); kind != Unparsed {
+				t.Errorf("%s: %s: %v %+v", line, x, kind, r.Deliveries)
+			}
+		}
+		if x[0] == '\n' || x[0] == '{' {
+			continue
+		}
+		for _, before := range []string{
+			"Nov 23 09:47:06 mx1 sshd[3]: ", "Nov 23 09:47:06 mx1 docker/web[3]: ", "Nov 23 09:47:06 mx1 mailcow/php-fpm-mailcow[3]: ", "<14>1 2026-11-23T09:47:06Z mx1 web 12 - - ",
+			"[web] ", "[web] relay ", "web-1  | ", "web-1  | mail | ", "[pod/web-7c9/nginx] ", "web-7c9-abcde nginx ", `{app="shop",pod="shop-0"} `, "sshd[3]: ", "hi ", "web-1  | 2026-11-23T09:47:06Z stdout F ",
+		} {
+			for range 2 {
+				if kind, r := parseLines(t, before+x); kind != Unparsed {
+					t.Errorf("%s%s: %v %+v", before, x, kind, r.Deliveries)
+				}
+			}
+		}
+	}
+	bare := wrapExim[len("2026-11-23 09:47:06 "):]
+	for _, before := range []string{"[23/Nov/2026:09:47:06 +0000] ", "23/Nov/2026:09:47:06 192.0.2.9 ", "Nov 23 09:47:06 mx1 docker/web[3]: "} {
+		for _, x := range []string{bare, wrapBare} {
+			if kind, r := parseLines(t, before+x); kind != Unparsed {
+				t.Errorf("%s%s: %v %+v", before, x, kind, r.Deliveries)
+			}
+		}
+	}
+}
+
+// TestShippers has what the tools that ship a mail server's lines put beside them.
+func TestShippers(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	for _, line := range []string{
+		`{"message":%s,"http":{"method":"POST","request":{"mime_type":"text/plain"}},"url":{"path":"/"},"user_agent":{"original":"curl"}}`, // Logstash's http input
+		`{"message":%s,"headers":{"request_method":"POST","http_host":"x","request_path":"/"}}`, `{"message":%s,"path":"/","source_type":"http_server"}`,
+		`{"message":%s,"log":{"file":{"path":"/var/log/mail.log"},"offset":3},"host":{"name":"mx1"},"agent":{"type":"filebeat"},"input":{"type":"log"}}`,
+		`{"log":%s,"kubernetes":{"container_name":"postfix","pod_name":"shop-0","labels":{"app":"shop"}}}`, `{"kubernetes":{"pod_name":"mail-7c9f8d4b5-xkwtz"},"log":%s}`,
+		`{"CONTAINER_NAME":"shop-mail-1","SYSLOG_IDENTIFIER":"shop","_COMM":"dockerd","_SYSTEMD_UNIT":"docker.service","MESSAGE":%s}`,
+		`{"Body":%s,"Timestamp":"1795427226","Resource":{"service.name":"postfix"}}`, `{"_source":{"message":%s,"@timestamp":"2026-11-23T09:47:06Z"}}`,
+		`{"result":{"_raw":%s}}`, `{"jsonPayload":{"message":%s}}`, `{"events":[{"message":%s}]}`, `{"message":%s,"event":{"original":%s}}`,
+		`{"short_message":` + quote(wrapSyslog[:60]) + `,"full_message":%s}`, `{"stream":"stdout","level":"info","source":"mx1","text":%s}`,
+	} {
+		if kind, r := parseLines(t, strings.ReplaceAll(line, "%s", quote(wrapSyslog))); kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" {
+			t.Errorf("%s: %v", line, kind)
+		}
+	}
+	for _, line := range []string{
+		`{"msg":` + quote(" "+wrapBare) + `,"syslogtag":"postfix/smtp[7]:","programname":"postfix","timereported":"2026-11-23T09:47:06Z"}`,
+		`time=2026-11-23T09:47:06Z program=postfix/smtp msg=` + quote("postfix/smtp[7]: "+wrapBare), "<30>Nov 23 09:47:06 host7 docker/mail[1077]: " + wrapSyslog,
+		"stack_mail.1.k3j2h1g0f9d8@node2    | " + wrapSyslog, `{container="relay-1"} ` + wrapSyslog,
+	} {
+		if kind, r := parseLines(t, line); kind != Attempt || r.Deliveries[0].Agent != "smtp" {
+			t.Errorf("%s: %v", line, kind)
+		}
+	}
+}
+
+// TestForgedRecords has pieces of a line in objects.
+func TestForgedRecords(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	const fluent = `{"time":"2026-11-23T09:47:06Z","stream":"%s","container_id":"%c","%t","log":%s}`
+	record := func(form, container, mark, text string) string {
+		return strings.NewReplacer("%c", container, "%t", mark, "%s", quote(text), `"stream":"%s"`, `"stream":"stdout"`).Replace(form)
+	}
+	journal := strings.NewReplacer(`"stream":"%s"`, `"PRIORITY":"6"`, "container_id", "CONTAINER_ID", "log", "MESSAGE").Replace(fluent)
+	for _, tt := range []struct{ name, form, part, last string }{
+		{"Fluent Bit", fluent, `logtag":"P`, `logtag":"F`}, {"Fluent Bit's parser", fluent, `_p":"P`, `_p":"F`},
+		{"docker's fluentd driver", fluent, `partial_message":"true`, `partial_message":"true","partial_last":"true`},
+		{"docker's journald driver", journal, `CONTAINER_PARTIAL_MESSAGE":"true`, `PRIORITY":"6`},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i, step := range []struct {
+			container, mark, text string
+			want                  Kind
+		}{
+			{"1", tt.part, "user said ", Skipped}, {"2", tt.part, wrapSyslog[:80], Skipped}, {"1", tt.part, "hi ", Skipped},
+			{"1", tt.last, wrapSyslog, Unparsed}, {"2", tt.last, wrapSyslog[80:], Attempt}, {"1", tt.last, wrapSyslog, Attempt},
+			{"1", tt.part, wrapSyslog[:80], Skipped},
+		} {
+			if kind := p.Parse([]byte(record(tt.form, step.container, step.mark, step.text)), int64(i), &r); kind != step.want {
+				t.Errorf("%s, record %d: %v, want %v", tt.name, i, kind, step.want)
+			}
+		}
+	}
+	cri := func(tag, text string) string {
+		return `{"message":` + quote("2026-11-23T09:47:06.1Z stdout "+tag+" "+text) + `}`
+	}
+	if kind, r := parseLines(t, cri("P", "user said "), cri("F", wrapSyslog)); kind != Unparsed {
+		t.Errorf("Kubernetes' form in an object: %v %+v", kind, r.Deliveries)
+	}
+	if kind, _ := parseLines(t, cri("P", wrapSyslog[:80]), cri("F", wrapSyslog[80:])); kind != Attempt {
+		t.Errorf("Kubernetes' form in an object: %v", kind)
+	}
+	// More streams than there is room for: none vanishes.
+	p := New(nil, Options{Location: time.UTC, Year: 2026})
+	var r Result
+	lost := 0
+	for i := range 2 * maxBegun {
+		if p.Parse([]byte(record(fluent, string(rune('A'+i)), `logtag":"P`, wrapSyslog)), int64(i), &r) == Unparsed {
+			lost++
+		}
+	}
+	if kind, _, ok := p.End(0, &r); lost != maxBegun || !ok || kind != Unparsed {
+		t.Errorf("%d of %d are not understood; the end: %v", lost, 2*maxBegun, kind)
+	}
+}
