@@ -35,11 +35,11 @@ type incident struct {
 	began, until moment // the first refusal (the onset) and the last
 	histories    []int  // which tell what was delivered, by index
 
-	before, onset *Tried // see Problem
-	ongoing       bool
-	taken         int    // messages of its senders taken after the last refusal
-	endedAt       moment // the first of them, where it has ended
-	others        int    // sender domains without a refusal whose mail was taken meanwhile
+	before, onset, everybody *Tried // see Problem
+	ongoing                  bool
+	taken                    int    // messages of its senders taken after the last refusal
+	endedAt                  moment // the first of them, where it has ended
+	others                   int    // sender domains without a refusal whose mail was taken meanwhile
 
 	joined  []*incident     // that become part of it: see merge
 	senders map[string]bool // sender domains of refusals, those of joined included
@@ -446,7 +446,13 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 		if read.Last.Before(until) {
 			until = read.Last
 		}
-		in.onset = tried(store.Span{First: began, Last: until}, slices.Concat(in.past, in.all), own)
+		span, refused := store.Span{First: began, Last: until}, slices.Concat(in.past, in.all)
+		in.onset = tried(span, refused, own)
+		var all []store.Delivered
+		for _, i := range in.histories {
+			all = append(all, histories[i].Deliveries...)
+		}
+		in.everybody = tried(span, refused, all)
 	}
 	if read, ok := covered(in.histories, histories, in.until.time()); ok {
 		x.findEnd(in, own, momentOf(read.Last))

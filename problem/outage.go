@@ -716,8 +716,8 @@ type outage struct {
 	cause  string
 	found  string // the cause that its failures were read for
 	kinds  [evidenceKinds]bool
-	run    []failure // from its onset to its last failure
-	period []failure // those in the period asked for, at least one
+	run    []failure        // from its onset to its last failure
+	period []failure        // those in the period asked for, at least one
 	texts  []*store.Attempt // of its first day, which names it
 	shown  []*store.Attempt // of the period
 

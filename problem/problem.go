@@ -62,6 +62,9 @@ type Problem struct {
 	Before     *Tried    `json:"before,omitempty"`      // the messages before the onset; nil: not known
 	Onset      *Tried    `json:"since_onset,omitempty"` // the messages from the onset to the last refusal; nil: not known
 
+	// Everybody is as Onset, with the messages of all senders to these providers.
+	Everybody *Tried `json:"-"`
+
 	Attempts int64 `json:"attempts"` // refused
 	Messages int   `json:"messages"` // refused
 	// Returned counts those of the messages that were given up: their mail is lost.
@@ -135,6 +138,16 @@ type Tried struct {
 	Tried   int       `json:"tried"` // Refused included
 	Since   time.Time `json:"since"`
 	Until   time.Time `json:"until"`
+}
+
+// usualChance is how improbable as many refusals have to be for more than chance.
+const usualChance = 1e-2
+
+// ByChance reports whether as many messages are refused by chance where a share of them is
+// refused usually. The first and the last one say nothing: where the stretch begins and ends is
+// chosen by them.
+func (t *Tried) ByChance(share float64) bool {
+	return tail(t.Refused-2, t.Tried-2, share) >= usualChance
 }
 
 // An Hour counts the refused attempts of one hour.

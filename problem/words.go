@@ -142,7 +142,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	p := Problem{
 		Level: in.level, Reason: reason, Detail: detail, Cause: w.cause,
 		SenderDomains: s.senders, Providers: s.providers, Domains: distinctTraits(counts, func(c traitCount) string { return c.RecipientDomain }),
-		Since: in.refusals[0].at.time(), Until: in.refusals[len(in.refusals)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset,
+		Since: in.refusals[0].at.time(), Until: in.refusals[len(in.refusals)-1].at.time(), Ongoing: in.ongoing, Before: in.before, Onset: in.onset, Everybody: in.everybody,
 		Attempts: int64(len(in.refusals)), Messages: seen.count(in.refusals, anyMessage),
 		Recipients: seen.count(in.refusals, anyRecipient), Returned: seen.count(in.refusals, lostMessage), Hours: []Hour{},
 		Evidence: in.evidence(), Addresses: in.namedMost(func(x *sample) []string { return x.addresses }),

@@ -149,7 +149,6 @@ const (
 	// What is refused less than this is no incident (see docs/counting.md).
 	noisePerDay   = 20.0 // messages
 	noiseShare    = 0.05 // of the messages to the same providers, or of the same senders there
-	noiseSent     = 100  // messages, at least, that make a provider large
 	noiseTried    = 20   // messages of the same senders, at least, that say something
 	noiseSame     = 0.25 // of them
 	incidentLeast = 3    // messages that make an incident
@@ -370,33 +369,42 @@ func (r *Report) isNoise(p *problem.Problem) bool {
 	if fewRefused(p) {
 		return true
 	}
-	lasted := max(p.Until.Sub(p.Since), 24*time.Hour)
-	perDay := float64(p.Messages) * 24 / lasted.Hours()
-	if p.Level != problem.Confirmed || perDay > noisePerDay {
+	if p.Level != problem.Confirmed {
 		return false
 	}
-	// Of the same senders, as far as that was looked up; where each was refused about
-	// once, that says nothing: they were chosen for having been refused.
+	refused, lasted := p.Messages, p.Until.Sub(p.Since)
+	if t := p.Onset; t != nil && t.Refused > refused { // it is the same on each of its days
+		refused, lasted = t.Refused, t.Until.Sub(t.Since)
+	}
+	perDay := func(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
+	if max(perDay(refused, lasted), perDay(p.Messages, p.Until.Sub(p.Since))) > noisePerDay {
+		return false
+	}
 	same, known := 0.0, false
 	if t := p.Onset; t != nil && t.Tried >= noiseTried {
 		same, known = float64(t.Refused)/float64(t.Tried), true
 	}
-	spread := len(p.SenderDomains) >= 3 && p.Messages < 2*len(p.SenderDomains)
-	// Of all mail to the same providers in that time, by what goes there usually.
-	sent := 0.0
-	for _, name := range p.Providers {
-		sent += float64(r.providerMessages[name])
-	}
-	if first, last := r.Period.First, r.Period.Last; first != nil && last != nil {
-		sent *= min(lasted.Hours()/max(last.Sub(*first), 24*time.Hour).Hours(), 1)
-	}
-	switch {
-	case sent >= noiseSent && float64(p.Messages) < noiseShare*sent:
-		return spread || p.Messages < incidentLeast || known && same < noiseSame
-	case known && same < noiseShare:
+	if known && same < noiseShare {
 		return true
 	}
-	return false
+	// Senders that were each refused about once were chosen for that: what their other mail met
+	// says nothing, but what all mail to the same providers met does.
+	spread := len(p.SenderDomains) > 1 && refused < 2*len(p.SenderDomains)
+	if !spread && refused >= incidentLeast && !(known && same < noiseSame) {
+		return false
+	}
+	t := p.Everybody
+	if t == nil { // not read: by what goes there usually
+		sent := 0.0
+		for _, name := range p.Providers {
+			sent += float64(r.providerMessages[name])
+		}
+		if first, last := r.Period.First, r.Period.Last; first != nil && last != nil {
+			sent *= min(max(lasted.Hours(), 24)/max(last.Sub(*first), 24*time.Hour).Hours(), 1)
+		}
+		t = &problem.Tried{Refused: refused, Tried: max(int(sent), refused)}
+	}
+	return t.ByChance(noiseShare)
 }
 
 // fewRefused reports whether less than an incident was refused. The period may be the end of one: since its
