@@ -331,18 +331,3 @@ func lookup(c *sqlite3.Conn, refs []store.Ref) ([]*store.Attempt, error) {
 	}
 	return list, nil
 }
-
-// failureResponse is the response of a failure.
-func (t *texts) failureResponse(id int64) (string, error) {
-	var row record
-	err := t.c.Each(func(v []driver.Value) error {
-		row.scan(v)
-		return sqlite3.ErrStop
-	}, selectFailure, id)
-	if err != nil {
-		return "", err
-	}
-	var x store.Attempt
-	err = t.fill(&row, &x)
-	return x.Response, err
-}

@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"slices"
 	"strings"
 
@@ -49,27 +48,6 @@ func (f *finder) name(s string) (int64, error) {
 	return f.c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), s)
 }
 
-// find finds the addresses that equal a but for case.
-func (f *finder) find(a string) (ids []int64, err error) {
-	locals, domain, err := f.parts(a)
-	if err != nil || domain == 0 {
-		return nil, err
-	}
-	for _, local := range locals {
-		lo, hi := dictKeys(f.secret.folded(local, domain))
-		err = f.c.Each(func(row []driver.Value) error {
-			if fold(str(row[1])) == fold(local) && row[2] == domain {
-				ids = append(ids, row[0].(int64))
-			}
-			return nil
-		}, layoutSQL(`SELECT a.id, a.local, a.domain FROM address_key AS k JOIN address AS a ON a.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ?`), int64(lo), int64(hi))
-		if err != nil {
-			return nil, err
-		}
-	}
-	return ids, nil
-}
-
 // findRecipients finds the addresses that equal some others but for case, in order.
 func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error) {
 	f, err := newFinder(c)
@@ -110,25 +88,4 @@ func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error
 	})
 	slices.Sort(ids)
 	return slices.Compact(ids), err
-}
-
-// lastDelivered is when a recipient was delivered to last, however the letters
-// of the address were written; 0: never.
-func (f *finder) lastDelivered(address string) (last int64, err error) {
-	ids, err := f.find(address)
-	if err != nil {
-		return 0, err
-	}
-	for _, id := range ids {
-		known, err := f.c.Number("SELECT last FROM address WHERE id = ?", id)
-		if err != nil {
-			return 0, err
-		}
-		again, err := f.c.Number("SELECT max(at) FROM recovery WHERE recipient = ?", id)
-		if err != nil {
-			return 0, err
-		}
-		last = max(last, known, again)
-	}
-	return last, nil
 }

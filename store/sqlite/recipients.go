@@ -66,18 +66,18 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 		return err
 	}
 	t := newTexts(c.Conn)
-	// whole yields a recipient, with the texts of its last attempts.
-	whole := func(x *store.Recipient, lasts []int64) error {
-		for i := range x.Faults {
-			var err error
-			if x.Faults[i].Response, err = t.failureResponse(lasts[i]); err != nil {
-				return err
+	// whole yields recipients, with the texts of their last attempts.
+	whole := func(list []ranked) error {
+		texts, err := t.responses(list)
+		for i := 0; i < len(list) && err == nil; i++ {
+			for j, id := range list[i].lasts {
+				list[i].Faults[j].Response = texts[id]
+			}
+			if !c.pause(func() bool { return yield(&list[i].Recipient) }) {
+				err = errEnough
 			}
 		}
-		if !c.pause(func() bool { return yield(x) }) {
-			return errEnough
-		}
-		return nil
+		return err
 	}
 	if limit <= 0 {
 		return q.histories(t, table, where, whole)
@@ -96,8 +96,8 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 		}
 		slices.Sort(ids)
 		var list []ranked
-		err = q.histories(t, table, where+" AND "+in("a.recipient", ids), func(x *store.Recipient, lasts []int64) error {
-			list = append(list, rank(x, lasts))
+		err = q.histories(t, table, where+" AND "+in("a.recipient", ids), func(part []ranked) error {
+			list = append(list, part...)
 			return nil
 		})
 		if err != nil {
@@ -109,12 +109,7 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 		if n < len(most) && (len(list) < limit || compareOften(list[limit-1].often, most[n]) >= 0) {
 			continue
 		}
-		for i := range list[:min(limit, len(list))] {
-			if err := whole(&list[i].Recipient, list[i].lasts); err != nil {
-				return err
-			}
-		}
-		return nil
+		return whole(list[:min(limit, len(list))])
 	}
 }
 
@@ -132,85 +127,164 @@ type ranked struct {
 	lasts []int64 // ids of the last attempt of each fault
 }
 
-func rank(x *store.Recipient, lasts []int64) ranked {
-	r := ranked{Recipient: *x, lasts: slices.Clone(lasts)}
-	for i := range x.Faults {
-		r.rows += x.Faults[i].Attempts
-		r.last = max(r.last, x.Faults[i].Last.Unix())
+// responses reads the responses of the last attempts.
+func (t *texts) responses(list []ranked) (map[int64]string, error) {
+	var ids []int64
+	for i := range list {
+		ids = append(ids, list[i].lasts...)
 	}
-	return r
+	slices.Sort(ids)
+	var rows []record
+	err := inBatches(slices.Values(ids), func(list string) error {
+		return t.c.Each(func(v []driver.Value) error {
+			var row record
+			row.scan(v)
+			rows = append(rows, row)
+			return nil
+		}, lookupFailure, list)
+	})
+	all := make(map[int64]string, len(rows))
+	var x store.Attempt
+	for i := 0; i < len(rows) && err == nil; i++ {
+		err = t.fill(&rows[i], &x)
+		all[rows[i].id] = x.Response
+	}
+	return all, err
 }
 
-// histories yields the recipients of the failures that a condition selects, with the id
-// of the last attempt of each fault in place of its response.
-func (q *query) histories(t *texts, table, where string, yield func(x *store.Recipient, lasts []int64) error) error {
-	find, err := newFinder(t.c)
-	if err != nil {
-		return err
+// historyRows is how many rows of recipients are put into words at once.
+const historyRows = 1 << 14
+
+// histories yields the recipients of the failures that a condition selects, some at a time,
+// with the id of the last attempt of each fault in place of its response.
+func (q *query) histories(t *texts, table, where string, yield func([]ranked) error) error {
+	type row struct{ recipient, reply, id, at, before int64 }
+	rows := make([]row, 0, historyRows)
+	var list []ranked             // the last may have more rows
+	faults := make(map[int64]int) // of the last of the list, by reply
+	flush := func(end bool) error {
+		var ids idSet
+		for i := range rows {
+			ids.add(rows[i].recipient)
+		}
+		people, err := deliveredTo(t.c, slices.Collect(ids.all()))
+		if err != nil {
+			return err
+		}
+		for _, x := range rows {
+			if n := len(list); n == 0 || list[n-1].recipient != x.recipient {
+				a := people[x.recipient]
+				if a == nil {
+					return errMissingRow("address", x.recipient)
+				}
+				h := ranked{Recipient: store.Recipient{Address: a.whole, Domain: a.domain}, often: often{recipient: x.recipient}}
+				if last := max(a.last, x.before); last > 0 {
+					h.LastDelivered = unix(last)
+				}
+				list = append(list, h)
+				clear(faults)
+			}
+			h := &list[len(list)-1]
+			at := unix(x.at)
+			since := at.After(h.LastDelivered)
+			if q.Undelivered && !since {
+				continue
+			}
+			i, known := faults[x.reply]
+			if !known {
+				r, err := t.reply(x.reply)
+				if err != nil {
+					return err
+				}
+				i = len(h.Faults)
+				faults[x.reply] = i
+				h.lasts = append(h.lasts, 0)
+				h.Faults = append(h.Faults, store.Fault{
+					Outcome: r.d.Outcome, Code: r.d.Code, Enhanced: r.d.Enhanced, Local: r.d.Local, Verdict: r.v, First: at,
+				})
+			}
+			h.rows++
+			h.last = max(h.last, x.at)
+			f := &h.Faults[i]
+			f.Attempts++
+			f.Last, h.lasts[i] = at, x.id
+			if since {
+				if f.Since++; f.Since == 1 {
+					f.FirstSince = at
+				}
+			}
+		}
+		rows = rows[:0]
+		ready := list
+		if !end {
+			ready = list[:len(list)-1]
+		}
+		list = slices.Clone(list[len(ready):])
+		return yield(slices.DeleteFunc(ready, func(h ranked) bool { return len(h.Faults) == 0 }))
 	}
-	var h store.Recipient
-	var recipient int64
-	lasts := make(map[int64]int64) // reply -> index in h.Faults
-	ids := []int64{}               // of the last attempt of each fault
-	flush := func() error {
-		if recipient == 0 || len(h.Faults) == 0 {
+	err := q.once(t.c, func(v []driver.Value) error {
+		rows = append(rows, row{num(v[0]), num(v[1]), num(v[2]), num(v[3]), num(v[4])})
+		if len(rows) < cap(rows) {
 			return nil
 		}
-		return yield(&h, ids)
-	}
-	err = q.once(t.c, func(v []driver.Value) error {
-		if num(v[0]) != recipient {
-			if err := flush(); err != nil {
-				return err
-			}
-			recipient = num(v[0])
-			clear(lasts)
-			ids = ids[:0]
-			a, err := t.address(recipient)
-			if err != nil {
-				return err
-			}
-			last, err := find.lastDelivered(a.whole)
-			if err != nil {
-				return err
-			}
-			h = store.Recipient{Address: a.whole, Domain: a.domain}
-			if last = max(last, a.last, num(v[4])); last > 0 {
-				h.LastDelivered = unix(last)
-			}
-		}
-		at := unix(num(v[3]))
-		since := at.After(h.LastDelivered)
-		if q.Undelivered && !since {
-			return nil
-		}
-		i, known := lasts[num(v[1])]
-		if !known {
-			r, err := t.reply(num(v[1]))
-			if err != nil {
-				return err
-			}
-			i = int64(len(h.Faults))
-			lasts[num(v[1])] = i
-			ids = append(ids, 0)
-			h.Faults = append(h.Faults, store.Fault{
-				Outcome: r.d.Outcome, Code: r.d.Code, Enhanced: r.d.Enhanced, Local: r.d.Local, Verdict: r.v, First: at,
-			})
-		}
-		x := &h.Faults[i]
-		x.Attempts++
-		x.Last, ids[i] = at, num(v[2])
-		if since {
-			if x.Since++; x.Since == 1 {
-				x.FirstSince = at
-			}
-		}
-		return nil
+		return flush(false)
 	}, "SELECT a.recipient, a.reply, a.id, a.at, max(a.before) OVER (PARTITION BY a.recipient) FROM "+table+" AS a WHERE "+where+" ORDER BY a.recipient, a.at, a.id", q.since, q.until)
 	if err != nil {
 		return err
 	}
-	return flush()
+	return flush(true)
+}
+
+// deliveredTo reads some addresses, with the last delivery to each, however its letters were
+// written.
+func deliveredTo(c *sqlite3.Conn, ids []int64) (map[int64]*addressText, error) {
+	type mailbox struct {
+		domain int64
+		local  string
+	}
+	people, boxes, lasts := make(map[int64]*addressText, len(ids)), make(map[int64]mailbox, len(ids)), make(map[mailbox]int64)
+	read := func(ids []int64) error {
+		return inBatches(slices.Values(ids), func(wanted string) error {
+			err := c.Texts(3, func(v []int64, local string) error {
+				box := mailbox{v[1], fold(local)}
+				people[v[0]], boxes[v[0]] = &addressText{whole: local}, box
+				lasts[box] = max(lasts[box], v[2])
+				return nil
+			}, "SELECT columns(a.id, a.domain, a.last), group_concat(a.local, char(1)) FROM json_each(?) AS w CROSS JOIN address AS a ON a.id = w.value", wanted)
+			if err != nil {
+				return err
+			}
+			return c.Columns(2, func(v []int64) error {
+				lasts[boxes[v[0]]] = max(lasts[boxes[v[0]]], v[1])
+				return nil
+			}, "SELECT columns(r.recipient, r.at) FROM json_each(?) AS w CROSS JOIN recovery AS r ON r.recipient = w.value", wanted)
+		})
+	}
+	if err := read(ids); err != nil {
+		return nil, err
+	}
+	var names idSet
+	for _, box := range boxes {
+		names.add(box.domain)
+	}
+	domains, err := namesOf(c, slices.Collect(names.all()))
+	if err != nil {
+		return nil, err
+	}
+	addresses := make([]string, 0, len(people))
+	for id, a := range people {
+		a.domain = domains[boxes[id].domain]
+		a.whole = join(a.whole, a.domain)
+		addresses = append(addresses, a.whole)
+	}
+	same, err := findRecipients(c, addresses)
+	if err == nil {
+		err = read(slices.DeleteFunc(same, func(id int64) bool { return people[id] != nil }))
+	}
+	for id, a := range people {
+		a.last = lasts[boxes[id]]
+	}
+	return people, err
 }
 
 // countedAtMost are so many rows that counting them by recipient takes little memory.

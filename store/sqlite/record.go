@@ -77,7 +77,7 @@ func nOf(id attemptID) int64 { return 1 + attemptID(int64(id)-expiries.lo).offse
 
 type addressText struct {
 	whole, domain string
-	last          int64 // delivery, 0: none
+	last          int64 // delivery, 0: none, or not asked for
 }
 
 // makeAddress makes an address of local part and domain.

@@ -64,9 +64,8 @@ func (t *texts) address(id int64) (addressText, error) {
 	err := t.c.Each(func(row []driver.Value) error {
 		found = true
 		a = makeAddress(row)
-		a.last = max(num(row[2]), 0)
 		return sqlite3.ErrStop
-	}, "SELECT a.local, n.text, a.last FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
+	}, "SELECT a.local, n.text FROM address AS a JOIN name AS n ON n.id = a.domain WHERE a.id = ?", id)
 	if err == nil && !found {
 		err = errMissingRow("address", id)
 	}
