@@ -194,16 +194,34 @@ func namesMechanism(b []byte) bool {
 	return slices.ContainsFunc(mechanisms, func(m []byte) bool { return bytes.Contains(b, m) })
 }
 
-// notAtFault finds what is said of a mechanism that did not fail.
+// notAtFault finds what is said of a mechanism that did not fail, where the mechanism begins.
 var notAtFault = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`\b(spf|dkim|dmarc|arc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass( or not|[,;)])|not (checked|performed|evaluated|tested|the (cause|reason|problem)))` +
-		`|\b(t_|r_)?(spf|dkim|dmarc)(_[a-z]+)*_(pass|valid|allow|none|na|signed|au|ef)\b`) // symbols of filters
+	return regexp.MustCompile(`^(?:(spf|dkim|dmarc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass( or not|[,;)])|not (checked|performed|evaluated|tested|the (cause|reason|problem)))` +
+		`|(spf|dkim|dmarc)(_[a-z]+)*_(pass|valid|allow|none|na|signed|au|ef)\b)`) // symbols of filters
 })
 
 // dropNotAtFault takes out what is said of mechanisms that did not fail.
 func (f *folded) dropNotAtFault() {
-	if namesMechanism(f.text) {
-		f.text = notAtFault().ReplaceAll(f.text, nil)
+	for _, m := range mechanisms {
+		for at := 0; ; {
+			i := bytes.Index(f.text[at:], m)
+			if i < 0 {
+				break
+			}
+			at += i
+			start := at // of the symbol
+			if start >= 2 && f.text[start-1] == '_' && (f.text[start-2] == 't' || f.text[start-2] == 'r') {
+				start -= 2
+			}
+			if n := 0; !isWord(f.text[start-1]) && f.text[start-1] != '_' {
+				if n = len(notAtFault().Find(f.text[at:min(at+80, len(f.text))])); n > 0 {
+					f.text = append(f.text[:start], f.text[at+n:]...)
+					at = start
+					continue
+				}
+			}
+			at += len(m)
+		}
 	}
 }
 

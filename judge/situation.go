@@ -13,23 +13,23 @@ type facts uint32
 
 // The facts that rules ask for in "when" and "unless", by name in factNames.
 const (
-	factLocal      facts = 1 << iota // the MTA's own words; no remote server spoke
-	factRemote                       // a remote server's reply
-	factHere                         // a delivery agent of this host: local, virtual, pipe, an Exim transport that is no SMTP
-	factRouter                       // Exim: the address reached no transport
-	factLMTP                         // handed on by LMTP (RFC 2033), as to a mail store of one's own
-	factLoopback                     // the next hop is this host
-	factPrivate                      // the next hop has an address of a private network, or is a socket
-	factSubmission                   // the next hop's port is none that mail exchangers listen on: a smarthost's
-	factWrapper                      // that port is 465, where TLS comes first (RFC 8314 3.3)
-	factSameName                     // the name that was not found is the recipient's domain
-	factTheirName                    // it is below the recipient's domain, or above it: one of its mail exchangers
-	factOwnName                      // it is another: the next hop that one's own configuration names
-	factGivenUp                      // the MTA gave up
-	factForwarded                    // the mail was for an address in another domain and sent on
-	factPassedOn                     // the reply passes on what a server with a public address said
-	factIPv6                         // the MTA's own words about a host with a public IPv6 address
-	factNamesSender                  // the reply names the sender's address, and neither the recipient's nor a recipient
+	factLocal       facts = 1 << iota // the MTA's own words; no remote server spoke
+	factRemote                        // a remote server's reply
+	factHere                          // a delivery agent of this host: local, virtual, pipe, an Exim transport that is no SMTP
+	factRouter                        // Exim: the address reached no transport
+	factLMTP                          // handed on by LMTP (RFC 2033), as to a mail store of one's own
+	factLoopback                      // the next hop is this host
+	factPrivate                       // the next hop has an address of a private network, or is a socket
+	factSubmission                    // the next hop's port is none that mail exchangers listen on: a smarthost's
+	factWrapper                       // that port is 465, where TLS comes first (RFC 8314 3.3)
+	factSameName                      // the name that was not found is the recipient's domain
+	factTheirName                     // it is below the recipient's domain, or above it: one of its mail exchangers
+	factOwnName                       // it is another: the next hop that one's own configuration names
+	factGivenUp                       // the MTA gave up
+	factForwarded                     // the mail was for an address in another domain and sent on
+	factPassedOn                      // the reply passes on what a server with a public address said
+	factIPv6                          // the MTA's own words about a host with a public IPv6 address
+	factNamesSender                   // the reply names the sender's address, and neither the recipient's nor a recipient
 )
 
 var factNames = [...]string{
