@@ -37,6 +37,11 @@ func TestTraps(t *testing.T) {
 		{"mx1.titan.email", "550 5.4.6 Domain Daily Quota Exceeded", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 
 		{"", "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver", bounce.SystemError, "receiver-dnsbl-error", bounce.ScopeRemote, bounce.NamedCause},
+		// What a sender does to other mailboxes is not said of this one.
+		{"", "550 5.7.1 our system has detected an excessively high number of invalid recipients originating from your account.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 too high a percentage of unknown users from your network", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421-4.7.28 Gmail has detected an unusual rate of mail originating from your SPF domain>", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 refused by the virus scanner", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.GeneralText},
 		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or where the receiver's check fails for its own reasons.
 		{"", "550 5.7.1 Refused for poor reputation. Check SPF, DKIM and DMARC first.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 5.7.1 Your address is on our blocklist. Senders should publish SPF records.", bounce.Blocklist, "", bounce.ScopeSender, bounce.GeneralText},
