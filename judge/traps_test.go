@@ -41,6 +41,11 @@ func TestTraps(t *testing.T) {
 		{"", "550 5.7.1 our system has detected an excessively high number of invalid recipients originating from your account.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 too high a percentage of unknown users from your network", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421-4.7.28 Gmail has detected an unusual rate of mail originating from your SPF domain>", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 Error: exceeded unknown recipient count limit", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		// sendmail's greeting for a client that its access table refuses; Postfix's table of the addresses that it relays for.
+		{"", "554 mx.example.org ESMTP not accepting messages", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.1.0 <www-data@example.org>: Sender address rejected: User unknown in relay recipient table", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550-5.7.1 From header is not in RFC 5322 format", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.NamedCause},
 		{"", "550 refused by the virus scanner", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.GeneralText},
 		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or where the receiver's check fails for its own reasons.
 		{"", "550 5.7.1 Refused for poor reputation. Check SPF, DKIM and DMARC first.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
