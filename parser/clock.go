@@ -274,8 +274,10 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
 		return nil, false // a zone
 	}
-	if _, zone := scanZoneName(line[n:]); zone > 0 {
-		return nil, false
+	if line[n+1]-'A' < 26 {
+		if _, zone := scanZoneName(line[n:]); zone > 0 {
+			return nil, false
+		}
 	}
 	if !c.alone.IsZero() {
 		c.follow(c.sec+later, true)

@@ -20,12 +20,11 @@ import (
 //   - a line within a line is read only behind one that a program of Postfix's own
 //     wrote. Behind any other it is not understood.
 
-// hasControl reports whether b holds a control character of ASCII, also a tab: a byte whose
-// three highest bits are 0. Nearly no line has any, and each is asked, so there is one branch
-// for a line and not one for each byte: that takes 7 ns for 165 bytes, where a branch for 32
-// bytes takes 15.
+// hasControl reports whether b holds a control character of ASCII, also a tab. Nearly no line
+// has any, and each is asked, so there is one branch for a line and not one for each byte: that
+// takes half as long as a branch for 32 bytes.
 func hasControl(b []byte) bool {
-	const low = 0x2020202020202020
+	const high = 0x8080808080808080
 	if len(b) < 8 {
 		for _, c := range b {
 			if c < ' ' {
@@ -36,7 +35,7 @@ func hasControl(b []byte) bool {
 	}
 	fold := func(at []byte) uint64 {
 		x := binary.LittleEndian.Uint64(at)
-		return x | x>>1 | x>>2 // in bit 5 of each byte
+		return x | (0x202020202020201f - x) // the highest bit of a byte is 0 below 0x20
 	}
 	all := fold(b[len(b)-8:])
 	for ; len(b) >= 32; b = b[32:] {
@@ -45,7 +44,7 @@ func hasControl(b []byte) bool {
 	for ; len(b) >= 8; b = b[8:] {
 		all &= fold(b)
 	}
-	return all&low != low
+	return all&high != high
 }
 
 // isBreak reports the characters that may stand where a line feed was: CR of old Macs

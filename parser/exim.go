@@ -518,7 +518,7 @@ func (f *eximFields) isHandoff() bool {
 // scan reads the fields from the left.
 func (f *eximFields) scan(flag, s string) bool {
 	rest, ok := f.scanAddress(s)
-	if !ok || f.address == "" || f.address[len(f.address)-1] == '=' || namesParent(rest) {
+	if !ok || f.address == "" || f.address[len(f.address)-1] == '=' {
 		return false
 	}
 	rest, deferred := f.scanFields(rest, flag)

@@ -28,14 +28,15 @@ import "strings"
 // reports false where another mailbox may be meant.
 func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 	var tops []quotedTop
-	if i := nextParent(s, 0); i >= 0 {
-		if tops, ok = quotedTops(s, i); !ok {
+	first := nextParent(s, 0)
+	if first >= 0 {
+		if tops, ok = quotedTops(s, first); !ok {
 			return "", false
 		}
 		for i := range tops {
 			if t := &tops[i]; t.shown {
 				f.address, f.parent = t.recipient()
-				return t.rest, t.alone(tops) && !mayQuote(s[:t.at])
+				return t.rest, t.alone(tops) && !mayQuote(s[:t.at]) && !namesParent(t.rest)
 			}
 		}
 	}
@@ -44,8 +45,8 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 			return "", false // it may be the address's
 		}
 	}
-	if rest, ok = f.shownAddress(s); !ok {
-		return rest, ok
+	if rest, ok = f.shownAddress(s); !ok || first >= 0 && namesParent(rest) {
+		return rest, false
 	}
 	if len(tops) == 0 {
 		f.address = strings.TrimRight(f.address, " ")

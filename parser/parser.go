@@ -363,7 +363,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		n--
 	}
 	p.blankEnd = n < len(line) && line[n] == ' '
-	if line = line[:n]; n > 2 && (line[n-1] == '>' || line[n-1] == 'M' || line[n-1] == '$') {
+	if line = line[:n]; n > 2 && endsCopied(line[n-2], line[n-1]) {
 		line = trimCopied(line)
 		n = len(line)
 	}
@@ -610,8 +610,10 @@ func (p *Parser) joined(msg []byte, isExim bool) bool {
 			if string(msg[at-5:at]) == ": to=" && begins(at-5) {
 				return true
 			}
-		} else if _, rest, ok := eximID(msg[at-6:]); ok && len(rest) > 1 && eximFlag(rest) != "" && begins(at-6) {
-			return true
+		} else if looksEximID(msg[at-6:]) {
+			if _, rest, ok := eximID(msg[at-6:]); ok && len(rest) > 1 && eximFlag(rest) != "" && begins(at-6) {
+				return true
+			}
 		}
 	}
 	return false

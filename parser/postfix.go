@@ -475,10 +475,13 @@ func (f *postfixFields) scanStatus(s string) bool {
 		return true
 	}
 	if s, ok := strings.CutPrefix(s, " ("); ok {
-		f.text = strings.TrimRight(s, " ")
-		if end := strings.TrimRight(s, statusTail); strings.HasSuffix(end, ")") {
-			f.text = end[:len(end)-1]
+		end, closed := strings.CutSuffix(s, ")")
+		if !closed {
+			if end, closed = strings.CutSuffix(strings.TrimRight(s, statusTail), ")"); !closed {
+				end = strings.TrimRight(s, " ")
+			}
 		}
+		f.text = end
 		return true
 	}
 	return strings.Trim(s, " ") == ""

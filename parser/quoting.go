@@ -22,6 +22,11 @@ func mayBeQuoted(line []byte) bool {
 	return c >= 0x80 || c == '"' || c == '\'' || c == '`' || bytes.IndexByte(line[:min(len(line), headerWidth)], 0xc2) >= 0
 }
 
+// endsCopied reports two bytes that may end what trimCopied cuts off.
+func endsCopied(a, b byte) bool {
+	return b == '>' && (a|0x20 == 'r' || a == '/') || b == 'M' && a == '^' || b == '$' && a == 'M'
+}
+
 // trimCopied cuts off what a copy leaves behind a line: the line break of HTML, and a carriage
 // return as editors and cat -A show it.
 func trimCopied(line []byte) []byte {
@@ -93,8 +98,10 @@ func showsMarkup(ds []bounce.Delivery) bool {
 		if at := strings.IndexByte(to, '['); at >= 2 && (to[at-1] == '^' || to[at-2:at] == "^[" || at >= 3 && strings.EqualFold(to[at-3:at], "esc")) {
 			return true
 		}
-		if i := strings.Index(to, "mailto:"); i > 0 && (to[i-1] == '<' || to[i-1] == '(') {
-			return true
+		if i := strings.IndexByte(to, ':'); i > 0 {
+			if i = strings.Index(to, "mailto:"); i > 0 && (to[i-1] == '<' || to[i-1] == '(') {
+				return true
+			}
 		}
 	}
 	return false

@@ -2,6 +2,8 @@ package parser
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"time"
 
@@ -493,10 +495,14 @@ func beginsProse(msg []byte) bool {
 	return msg[i]|0x20-'a' < 26 // else the second word may be a month
 }
 
-// isDiagnostic reports what Postfix begins a diagnostic with (msg(3)).
+// isDiagnostic reports what Postfix begins a diagnostic with (msg(3)), and what it logs of each
+// TLS session ("Trusted TLS connection established to").
 func isDiagnostic(msg []byte) bool {
-	word, _, ok := bytes.Cut(msg[:min(len(msg), 16)], []byte(": "))
-	return ok && logWord(word)
+	i := bytes.IndexByte(msg[:min(len(msg), 16)], ' ')
+	if i < 1 {
+		return false
+	}
+	return msg[i-1] == ':' && logWord(msg[:i-1]) || hasPrefix(msg[i:], " TLS connection established ")
 }
 
 // isWord reports letters and what stands between them, and no digit, as names of containers have.
@@ -684,14 +690,23 @@ func (p *Parser) unannounced(line []byte) Kind {
 // consoleFlag is the index of the process id before "   ==" and the like, as Exim prints that in
 // the foreground, or -1.
 func consoleFlag(line []byte) int {
-	i := bytes.Index(line[:min(len(line), maxWrapper)], []byte("   "))
-	if i < 1 || !isDigit(line[i-1]) || len(line) < i+7 || line[i+5] != ' ' {
-		return -1
+	const blanks = "   "
+	for i := len(blanks); i < min(len(line), maxWrapper)-len("==x"); i += len(blanks) { // one of the blanks stands there
+		if line[i] != ' ' {
+			continue
+		}
+		at := i
+		for at > i-2 && line[at-1] == ' ' {
+			at--
+		}
+		if !isDigit(line[at-1]) || !hasPrefix(line[at:], blanks) || len(line) < at+7 || line[at+5] != ' ' {
+			continue
+		}
+		if flag := eximFlag(line[at+len(blanks):]); flag != "" && flag != "<=" {
+			return at - len(lastDigits(line[:at]))
+		}
 	}
-	if flag := eximFlag(line[i+3:]); flag == "" || flag == "<=" {
-		return -1
-	}
-	return i - len(lastDigits(line[:i]))
+	return -1
 }
 
 // lastDigits are the digits at the end of b.
@@ -738,7 +753,7 @@ func mayHoldLine(line []byte) bool {
 		}
 		b = b[i+1:]
 	}
-	return holdsAddress(line, "=") >= 0 || holdsEximID(line) || holdsEscapes(line) || consoleFlag(line) >= 0 ||
+	return holdsSign(line) || holdsEscapes(line) || consoleFlag(line) >= 0 ||
 		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(logMain))
 }
 
@@ -777,36 +792,59 @@ func holdsEscapes(b []byte) bool {
 
 // holdsPlainly is holdsDelivery where escapes hide neither words nor the signs between them.
 func holdsPlainly(line []byte) bool {
-	if i := holdsAddress(line, "to="); i >= 0 && (bytes.Contains(line[i:], []byte("status=")) || isBroken(line)) {
-		return true
+	postfix, exim := true, true // may be, as what is not found behind the first is not behind the next
+	for i := nextSign(line, 0); i >= 0; i = nextSign(line, i+1) {
+		if line[i] == '-' && exim && isEximIDAt(line, i) {
+			if eximGrammar().anywhere.Match(line[i-6:]) {
+				return true
+			}
+			exim = false
+		} else if line[i] == '=' && postfix && i >= 2 && line[i-1] == 'o' && line[i-2] == 't' && bracket(line[i+1:]) > 0 {
+			if bytes.Contains(line[i:], []byte("status=")) || isBroken(line) {
+				return true
+			}
+			postfix = false
+		}
 	}
-	return holdsEximID(line) && eximGrammar().anywhere.Match(line)
+	return false
 }
 
-// holdsAddress is the index behind name, which ends with an equals sign, and "<", also as
-// JSON, HTML, URLs and quoted-printable escape these, or -1.
-func holdsAddress(line []byte, name string) int {
-	for i := 0; ; {
-		j := bytes.IndexByte(line[i:], '=')
-		if j < 0 || i+j+1 == len(line) {
-			return -1
-		}
-		i += j + 1
-		n := 0
-		switch line[i] {
-		case '<':
-			n = 1
-		case '\\', '&', '%':
-			n = escapedBracket(line[i:])
-		case '3':
-			if hasPrefix(line[i:], "3D<") {
-				n = 3
-			}
-		}
-		if n > 0 && i >= len(name) && string(line[i-len(name):i]) == name {
-			return i + n
+// nextSign is the index of the next "=" or "-" from i on, or -1: of what an address in a field
+// and a message id of Exim's hold. A line of another program's has many: two searches for
+// one byte each take a third longer than this one.
+func nextSign(b []byte, i int) int {
+	const ones, equals, high, differ = 0x0101010101010101, 0x3d3d3d3d3d3d3d3d, 0x8080808080808080, 0x1010101010101010
+	for ; i+8 <= len(b); i += 8 {
+		x := (binary.LittleEndian.Uint64(b[i:]) | differ) ^ equals // "-" is "=" without that bit
+		if x = (x - ones) &^ x & high; x != 0 {
+			return i + bits.TrailingZeros64(x)/8
 		}
 	}
+	for ; i < len(b); i++ {
+		if b[i] == '=' || b[i] == '-' {
+			return i
+		}
+	}
+	return -1
+}
+
+// bracket is the length of a "<" that begins a value, also as JSON, HTML, URLs and
+// quoted-printable escape it or the equals sign before it, or 0.
+func bracket(b []byte) int {
+	if len(b) == 0 {
+		return 0
+	}
+	switch b[0] {
+	case '<':
+		return 1
+	case '\\', '&', '%':
+		return escapedBracket(b)
+	case '3':
+		if hasPrefix(b, "3D<") {
+			return 3
+		}
+	}
+	return 0
 }
 
 // escapedBracket is the length of an escaped "<" at the start of b, or 0.
@@ -843,20 +881,30 @@ func escapedBracket(b []byte) int {
 
 // holdsEximID reports a message id of Exim's anywhere in a line.
 func holdsEximID(b []byte) bool {
-	for i := 0; ; {
-		j := bytes.IndexByte(b[i:], '-')
-		if j < 0 {
-			return false
+	for i := nextSign(b, 0); i >= 0; i = nextSign(b, i+1) {
+		if b[i] == '-' && isEximIDAt(b, i) {
+			return true
 		}
-		i += j
-		if i >= 6 && len(b) >= i+10 {
-			s := b[i-6:]
-			if len(s) >= 16 && (s[13] == '-' || len(s) >= 23 && s[18] == '-') && alnum[s[0]] && alnum[s[5]] && alnum[s[7]] {
-				return true
-			}
-		}
-		i++
 	}
+	return false
+}
+
+// holdsSign reports a message id of Exim's or an address in a field, of whatever name.
+func holdsSign(b []byte) bool {
+	for i := nextSign(b, 0); i >= 0; i = nextSign(b, i+1) {
+		if b[i] == '-' && isEximIDAt(b, i) || b[i] == '=' && bracket(b[i+1:]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// isEximIDAt reports a message id of Exim's whose first hyphen is at i.
+func isEximIDAt(b []byte, i int) bool { return i >= 6 && looksEximID(b[i-6:]) }
+
+// looksEximID is a cheap look for what eximID reads, where b has a hyphen behind six bytes.
+func looksEximID(b []byte) bool {
+	return len(b) >= 16 && (b[13] == '-' || len(b) >= 23 && b[18] == '-') && alnum[b[0]] && alnum[b[5]] && alnum[b[7]]
 }
 
 // isProse reports what the grammar of wrappers takes but a person or a stranger may have
