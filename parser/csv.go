@@ -1,14 +1,17 @@
 package parser
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // maxColumns bounds how many columns of a table are looked at.
 const maxColumns = 64
 
 // csv makes one line of a row of a table (RFC 4180, also with semicolons or tabs): the
 // longest cell is the text, and the cells before it stand before it with blanks between
-// them. These are times or single words: in anything else a stranger may have chosen where
-// a cell begins. It reports false where the line is no such row.
+// them, and the name of an MTA's program as its header has it. These are times or single words:
+// in anything else a stranger may have chosen where a cell begins. It reports false where the line is no such row.
 func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	var cells [maxColumns][]byte
 	n, longest := 0, 0
@@ -62,15 +65,39 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 		rest = rest[1:]
 	}
 	p.unquotedCells = buf
-	p.row = p.row[:0]
-	for _, cell := range cells[:longest] {
-		if _, size := scanStamp(cell); size != len(cell) && bytes.IndexByte(cell, ' ') >= 0 {
-			return nil, false
+	text = cells[longest]
+	beside := cells[:longest]
+	if _, size := scanStamp(text); size == 0 && longest == 0 {
+		beside = cells[1:n] // the text stands first, and its time behind it
+	}
+	var program []byte // an MTA's, which the message alone follows
+	for _, cell := range beside {
+		if prog := p.programs.get(cell); prog.daemon != notPostfix || prog.exim {
+			program = cell
 		}
-		if len(cell) > 0 {
+	}
+	p.row = p.row[:0]
+	if longest == 0 { // times first
+		slices.SortStableFunc(beside, func(a, b []byte) int {
+			_, m := scanStamp(a)
+			_, n := scanStamp(b)
+			return min(n, 1) - min(m, 1)
+		})
+	}
+	for _, cell := range beside {
+		_, size := scanStamp(cell)
+		switch {
+		case size != len(cell) && bytes.IndexByte(cell, ' ') >= 0:
+			return nil, false
+		case len(cell) == 0, program != nil && size == 0 && (allDigits(cell) || isLevel(cell) || bytes.EqualFold(cell, []byte("mail"))):
+			// Nothing, or a process id, a level, a facility beside the program.
+		case !bytes.Equal(cell, program):
 			p.row = append(append(p.row, cell...), ' ')
 		}
 	}
-	p.row = append(p.row, cells[longest]...)
+	if program != nil {
+		p.row = append(append(p.row, program...), ": "...)
+	}
+	p.row = append(p.row, text...)
 	return trimBreaks(p.row), true
 }

@@ -236,9 +236,9 @@ func (h *header) afterColon() {
 }
 
 // isLevel reports the severity that some loggers write where a host would stand:
-// "INFO", "warning", "mail.info" (RFC 5424 section 6.2.1 names them).
+// "INFO", "warning", "mail.info", AIX' "mail:info" (RFC 5424 section 6.2.1 names them).
 func isLevel(b []byte) bool {
-	if i := bytes.LastIndexByte(b, '.'); i > 0 {
+	if i := bytes.LastIndexAny(b, ".:"); i > 0 {
 		b = b[i+1:]
 	}
 	if len(b) < 3 || len(b) > 9 {
@@ -793,7 +793,7 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 		if w > 0 {
 			hh, ok = digits(z[:2])
 		}
-		if !ok || hh > 23 || w < len(z) && z[w] != ' ' && z[w] != ':' && z[w] != '"' {
+		if !ok || hh > 23 || w < len(z) && (alnum[z[w]] || z[w] == '.' || z[w] == '-' || z[w] == '+') {
 			st.offset = 0
 			return st, n
 		}

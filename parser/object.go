@@ -25,6 +25,9 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if out.host == nil {
 		out.host = outer.host
 	}
+	if out.program == nil {
+		out.program = outer.program
+	}
 	text := o.text
 	at := criText(text)
 	if cut := o.cut && !o.last || at > 0 && text[at-2] == 'P'; cut || len(p.pieces.begun) > 0 {
@@ -465,13 +468,13 @@ func (o *object) field(key, v []byte, p *Parser) {
 	case "text", "body", "content", "payload", "event":
 		o.line(rankOfForm, v)
 		return
-	case "message", "MESSAGE", "@message", "msg", "_msg", "log", "line", "short_message", "full_message", "textpayload", "syslogmessage", "stringvalue", "@m", "@mt", "messagetemplate":
+	case "message", "MESSAGE", "@message", "msg", "_msg", "log", "line", "short_message", "full_message", "textpayload", "syslogmessage", "logmessage", "logentry", "stringvalue", "@m", "@mt", "messagetemplate":
 		o.line(rankOfMessage, v)
 		return
 	case "_raw", "raw", "rawmsg", "original", "event.original", "full_log":
 		o.line(rankOfRaw, v)
 		return
-	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime", "DATE", "ISODATE":
+	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
 		if o.form == stampNone {
 			o.time(v, p)
 		}
@@ -482,8 +485,14 @@ func (o *object) field(key, v []byte, p *Parser) {
 		if plainLocal(v) {
 			o.host = v
 		}
-	case "SYSLOG_IDENTIFIER", "programname", "ident", "_application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname", "process.name":
+	case "SYSLOG_IDENTIFIER", "programname", "ident", "_program", "sourcename", "_application_name", "application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname", "process.name":
 		o.wrote(ofProgram, v, p)
+	case "tag":
+		if len(v) == 0 || v[len(v)-1] != ':' {
+			o.wrote(ofApplication, v, p)
+			break
+		}
+		fallthrough // of syslog
 	case "syslog_identifier", "syslogtag", "syslog-tag":
 		name, _, _ := bytes.Cut(bytes.TrimSuffix(v, []byte(":")), []byte("["))
 		o.wrote(ofProgram, name, p)
@@ -493,7 +502,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.wrote(ofContainer, v, p)
 	case "_COMM", "_EXE", "_SYSTEMD_UNIT", "UNIT", "unit", "pod", "pod_name", "podname", "pod.name":
 		o.wrote(ofUnit, v, p)
-	case "app", "application", "service", "service_name", "servicename", "service.name", "component", "tag", "logger", "logger_name", "loggername", "log.logger", "channel", "target":
+	case "app", "application", "service", "service_name", "servicename", "service.name", "component", "logger", "logger_name", "loggername", "log.logger", "channel", "target":
 		o.wrote(ofApplication, v, p)
 	case "name":
 		switch string(o.parent) {
@@ -549,6 +558,9 @@ func (o *object) field(key, v []byte, p *Parser) {
 
 // wrote takes in a name of who wrote the text.
 func (o *object) wrote(rank int, name []byte, p *Parser) {
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = bytes.ReplaceAll(name, []byte(`\/`), []byte("/")) // as PHP writes it
+	}
 	if rank == ofProgram && !bytes.HasPrefix(o.program, name) { // "postfix/smtp" says more than "postfix"
 		o.program = name
 	}

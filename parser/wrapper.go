@@ -175,7 +175,7 @@ func (p *Parser) enclose(w *Parser, out *envelope) {
 // header has for host and program is in p.h.
 func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
-	if h.form != stampNone && len(h.program) > 0 && (!mayBegin(h) || p.programs.get(h.program).author == another) {
+	if h.form != stampNone && len(h.program) > 0 && (!mayBegin(h) || p.programs.get(h.program).author == another && !isDigit(h.program[0])) { // but a queue id
 		// Another program's line: it is not read in another way.
 		p.foreign = false
 		if holdsDelivery(line) {
@@ -190,6 +190,9 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	}
 	if p.how == unwrapped && !p.onConsole && !mayHoldLine(line) {
 		return Skipped
+	}
+	if hasPrefix(line, "data: {") { // journalctl -o json-sse
+		return p.parse(line[len("data: "):], r, offset)
 	}
 	out := envelope{host: h.host}
 	if kind := p.console(line, &out, r, offset); kind != Skipped {
@@ -376,6 +379,9 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 	if p.authorBefore(before, true) == another {
 		return o.refused(), true
 	}
+	if before = bytes.TrimRight(before, " \t"); len(before) > 0 && before[len(before)-1] != ':' {
+		out.host = nil // no program stands behind it: it is the tag of a shipper
+	}
 	kind = p.open(&o, out, r, offset+int64(i))
 	if i += o.size; holdsDelivery(line[i:]) {
 		// Behind the quote that a reply may hold, if who wrote the object escapes none.
@@ -416,7 +422,8 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	if p.depth == maxDepth || len(msg) < 2 || beginsProse(msg) || isDiagnostic(msg) {
 		return Skipped
 	}
-	isJSON := msg[0] == '{' && prog.exim
+	object := bytes.TrimLeft(bytes.TrimPrefix(msg, []byte("@cee:")), " ") // rsyslog's mmjsonparse
+	isJSON := len(object) > 0 && object[0] == '{' && (prog.exim || len(object) < len(msg))
 	if !isJSON && !holdsDelivery(msg) {
 		return Skipped
 	}
@@ -425,7 +432,7 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	}
 	if isJSON {
 		var last moment
-		if kind, ok := p.objects(msg, 0, &envelope{host: p.h.host, moment: moment{form: p.h.form, stamp: p.h.stamp}}, &last, r, offset); ok {
+		if kind, ok := p.objects(object, 0, &envelope{host: p.h.host, program: []byte(prog.name), moment: moment{form: stampUnix, at: r.Time}}, &last, r, offset); ok {
 			return kind
 		}
 		return Unparsed
