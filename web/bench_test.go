@@ -18,8 +18,8 @@ import (
 // BenchmarkPages measures every page on a database of one's own: BOUNCELOG_WEB_DB
 // names it. It prints the median and the 95th percentile of 20 requests, the first one
 // aside, the processor time of one, and how large the page is; made anew for each request,
-// and again, as it is served while nothing was stored. With BOUNCELOG_WEB_EVERY=1s it asks so
-// often, only again, and what is made behind meanwhile counts as processor time: that is for
+// beside other pages (the search for incidents is kept), and again, as it is served while
+// nothing was stored. With BOUNCELOG_WEB_EVERY=1s it asks so often, only again, and what is made behind meanwhile counts as processor time: that is for
 // a database that 'bouncelog follow' writes to.
 func BenchmarkPages(b *testing.B) {
 	path := os.Getenv("BOUNCELOG_WEB_DB")
@@ -46,9 +46,12 @@ func BenchmarkPages(b *testing.B) {
 			now = s.Last
 		}
 	}
-	s := dashboard(b, db, func(o *web.Options) {
-		o.Period, o.Now = "24h", func() time.Time { return now.Add(time.Minute) }
-	})
+	serve := func() *web.Server {
+		return dashboard(b, db, func(o *web.Options) {
+			o.Period, o.Now = "24h", func() time.Time { return now.Add(time.Minute) }
+		})
+	}
+	s := serve()
 	first := func(page, like string) string {
 		if os.Getenv("BOUNCELOG_WEB_PAGES") != "" {
 			return ""
@@ -75,18 +78,18 @@ func BenchmarkPages(b *testing.B) {
 		pages = strings.Fields(only)
 	}
 	for _, page := range pages {
-		for _, same := range []bool{false, true} {
-			if !same && every > 0 {
+		for _, how := range []string{"anew", "beside", "again"} {
+			if how != "again" && every > 0 {
 				continue
 			}
-			name := page
-			if same {
-				name += " (again)"
-			}
+			name, same := page+" "+how, how == "again"
 			var took []time.Duration
 			size, cpu := 0, processor()
 			for i := range 1 + rounds {
 				target := page
+				if how == "anew" {
+					s = serve()
+				}
 				if !same { // another page for the memory, the same for the store
 					target += map[bool]string{true: "&", false: "?"}[strings.Contains(page, "?")] + fmt.Sprintf("host=&sort=x%d", i)
 				}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,8 +25,8 @@ type bench struct {
 	t     *testing.T
 	db    store.Store
 	s     *Server
-	reads atomic.Int32                  // how often the store was asked for a Reader
-	last  atomic.Int64                  // version of what is stored
+	reads atomic.Int32 // how often the store was asked for a Reader
+	last  atomic.Int64 // version of what is stored
 	slow  time.Duration
 	gate  atomic.Pointer[chan struct{}] // a Reader is waited for until it is closed; nil: none is
 }
@@ -222,6 +223,43 @@ func TestRest(t *testing.T) {
 		}
 		if len(c.entries) != 2 || c.entries["other"] != nil {
 			t.Errorf("%d entries", len(c.entries))
+		}
+	})
+}
+
+// TestTabsLong has ten tabs open for hours in which something is stored every minute, each of them
+// told of it, and holds that neither memory nor goroutines grow.
+func TestTabsLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.store("one.example", 30)
+		tabs := []string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/tls", "/log", "/attempts"}
+		state := func() (heap uint64, goroutines int) {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc, runtime.NumGoroutine()
+		}
+		const hours = 6
+		var heap uint64
+		var goroutines int
+		for minute := range 60 * hours {
+			time.Sleep(time.Minute)
+			if minute%60 == 59 {
+				b.db = memory.Open() // as a database that is pruned: the store of the test is no part of the memory
+				b.store("one.example", 30)
+			}
+			b.last.Add(1)
+			for _, tab := range tabs {
+				b.get(tab, "HX-Request", "true")
+			}
+			b.get(tabs[minute%len(tabs)] + "?sort=" + fmt.Sprint(minute)) // another page each time
+			if minute == 119 {
+				heap, goroutines = state()
+			}
+		}
+		if h, g := state(); h > heap+4<<20 || g > goroutines+2 {
+			t.Errorf("%d bytes and %d goroutines after two hours, %d and %d after %d", heap, goroutines, h, g, hours)
 		}
 	})
 }

@@ -28,7 +28,7 @@ func (v *screen) replyLists(ctx context.Context, r store.Reader, f store.Filter,
 	if err != nil {
 		return err
 	}
-	l := v.replyList(replies, pairs...)
+	l := v.replyList(distinct(replies), pairs...)
 	if top > 0 {
 		v.cut(l, top)
 	} else {
@@ -79,6 +79,33 @@ func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
 	return l
 }
 
+// distinct adds up the replies that a page cannot tell apart: those of one template, outcome and
+// reason, whatever the situation that they were given in. The rest is that of the commonest.
+func distinct(replies []store.Reply) []store.Reply {
+	type key struct {
+		template string
+		outcome  bounce.Outcome
+		reason   bounce.Reason
+	}
+	at := map[key]int{}
+	var list []store.Reply
+	for _, x := range replies {
+		k := key{x.Template, x.Outcome, x.Reason}
+		i, known := at[k]
+		if !known {
+			at[k] = len(list)
+			list = append(list, x)
+			continue
+		}
+		n := list[i].Attempts + x.Attempts
+		if x.Attempts > list[i].Attempts {
+			list[i] = x
+		}
+		list[i].Attempts = n
+	}
+	return list
+}
+
 // replies lists what was answered; those without a cause are a work list.
 func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "replies", "Replies", phrases("Replies and their reasons")
@@ -87,6 +114,7 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 	if err != nil {
 		return err
 	}
+	replies = distinct(replies)
 	var unknown []store.Reply
 	reasons, n := map[bounce.Reason]*store.Tally{}, int64(0)
 	for _, x := range replies {
@@ -111,7 +139,7 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 	all.Title = "All replies"
 	v.sorted(all, "attempts")
 	v.paged(all)
-	by := &list{Name: "reasons", Title: "By reason", Empty: "No failed attempt.", Columns: []table.Column{{Name: "reason"}, {Name: "who acts"}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "meaning", Flex: true}}}
+	by := &list{Name: "reasons", Plain: true, Title: "By reason", Empty: "No failed attempt.", Columns: []table.Column{{Name: "reason"}, {Name: "who acts"}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "meaning", Flex: true}}}
 	keys := make([]bounce.Reason, 0, len(reasons))
 	for k := range reasons {
 		keys = append(keys, k)

@@ -56,7 +56,7 @@ type Options struct {
 
 // What bounds a request, whatever is asked.
 const (
-	buildTime     = 20 * time.Second // for the questions to the store
+	buildTime     = 40 * time.Second // for the questions to the store
 	waitTime      = 5 * time.Second  // for a turn
 	buildsAtOnce  = 3                // pages that ask the store at the same time
 	waitAtMost    = 64               // that wait for a turn

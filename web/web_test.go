@@ -146,7 +146,9 @@ func corners() string {
 		stamp := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC).Add(time.Duration(minute) * time.Minute)
 		b.WriteString(stamp.Format("Jan _2 15:04:05") + " mx1 postfix/" + fmt.Sprintf(format, a...) + "\n")
 	}
-	message := func(minute int, id, from string) { line(minute, "qmgr[1]: %s: from=<%s>, size=1, nrcpt=1 (queue active)", id, from) }
+	message := func(minute int, id, from string) {
+		line(minute, "qmgr[1]: %s: from=<%s>, size=1, nrcpt=1 (queue active)", id, from)
+	}
 	for i, domain := range []string{"big.example", "big.example", "lonely.example"} {
 		id := fmt.Sprintf("5B1B2C%04X", i)
 		message(100+i, id, "a@shop.example")
@@ -155,6 +157,11 @@ func corners() string {
 	line(160, "smtp[1]: 5B1B2C0000: to=<u0@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=3600, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)")
 	message(110, "5B1B2C0100", "")
 	line(110, "smtp[1]: 5B1B2C0100: to=<gone@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.1.1 No such user (in reply to RCPT TO command))")
+	for i, stage := range []string{"RCPT TO", "end of DATA"} {
+		id := fmt.Sprintf("5B1B2C03%02X", i)
+		message(110, id, "a@shop.example")
+		line(110, "smtp[1]: %s: to=<twice%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.2.1, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.2.1 Mailbox disabled (in reply to %s command))", id, i, stage)
+	}
 	message(111, "5B1B2C0101", "a@shop.example")
 	line(111, "local[1]: 5B1B2C0101: to=<root>, relay=local, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (unknown user: \"root\")")
 	message(112, "5B1B2C0102", "a@shop.example")

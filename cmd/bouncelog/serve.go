@@ -42,7 +42,7 @@ const (
 	connectionsAtMost = 512
 	headerTime        = 5 * time.Second
 	requestTime       = 10 * time.Second
-	answerTime        = 45 * time.Second
+	answerTime        = time.Minute
 	restTime          = 2 * time.Minute // of a connection between two requests
 	shutdownTime      = 5 * time.Second
 )
