@@ -33,6 +33,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"bouncelog/internal/hostile"
 )
 
 // A site is a dashboard that is served.
@@ -253,6 +255,88 @@ func (s *site) screens(t *testing.T) map[string]string {
 	}
 }
 
+// inspect holds that the page that is open fits its width, complains of nothing, asks nobody
+// else, and that axe-core finds nothing.
+func inspect(t *testing.T, ctx context.Context, w *witness, name, source string) {
+	t.Helper()
+	if sideways := evaluate[int](t, ctx, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); sideways > 0 {
+		t.Errorf("%s scrolls sideways by %d pixels", name, sideways)
+	}
+	evaluate[int](t, ctx, source+"; 0")
+	for _, v := range evaluate[[]string](t, ctx, `axe.run().then(r => r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html).join(" ")))`, chromedp.EvalAwaitPromise) {
+		t.Errorf("%s: axe: %.600s", name, v)
+	}
+	for _, f := range w.take() {
+		t.Errorf("%s: %s", name, f)
+	}
+}
+
+// shoot takes a picture of the page that is open, where DASHBOARD_SHOTS names a directory.
+func shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	shots := os.Getenv("DASHBOARD_SHOTS")
+	if shots == "" {
+		return
+	}
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(shots, name+".png"), picture, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDashboardTexts looks at the screens of a log of hostile texts, and at those of an empty one.
+func TestDashboardTexts(t *testing.T) {
+	source := axe(t)
+	ctx := browser(t)
+	w := &witness{}
+	if err := w.listen(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var texts strings.Builder
+	for i, s := range hostile.Texts {
+		texts.WriteString(hostile.Lines(i, s))
+	}
+	bin := program(t, "cmd/bouncelog")
+	for name, log := range map[string]string{"hostile": texts.String(), "empty": ""} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := &site{db: filepath.Join(dir, "test.db"), log: filepath.Join(dir, "mail.log")}
+			if err := os.WriteFile(s.log, []byte(log), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			output(t, bin, "import", "--config", os.DevNull, "--db", s.db, s.log)
+			s.serve(t, bin, "--config", os.DevNull, "--period", "all")
+			w.base = s.base
+			if err := s.login(ctx); err != nil {
+				t.Fatal(err)
+			}
+			screens := []string{"/", "/incidents", "/providers", "/domains", "/queue", "/trace", "/replies", "/senders", "/suppress", "/tls", "/log", "/attempts"}
+			if log != "" {
+				screens = append(screens, s.first(t, "/providers", `^/providers/`), s.first(t, "/domains", `^/domains/`), s.first(t, "/attempts", `^/attempts/`), s.first(t, "/attempts", `^/trace`))
+			}
+			for _, width := range []int64{390, 1440} {
+				if err := look(ctx, width, "light"); err != nil {
+					t.Fatal(err)
+				}
+				for i, path := range screens {
+					w.take()
+					within, cancel := context.WithTimeout(ctx, time.Minute)
+					err := chromedp.Do(within, chromedp.Navigate(s.base+path), chromedp.WaitReady("footer"))
+					cancel()
+					if err != nil {
+						t.Fatal(err)
+					}
+					inspect(t, ctx, w, path, source)
+					shoot(t, ctx, fmt.Sprintf("%s-%d-%d", name, width, i))
+				}
+			}
+		})
+	}
+}
+
 // TestDashboard looks at every screen as a browser does.
 func TestDashboard(t *testing.T) {
 	s := serveDashboard(t)
@@ -277,7 +361,6 @@ func TestDashboard(t *testing.T) {
 	at := func(t *testing.T) string { t.Helper(); return evaluate[string](t, ctx, "location.href") }
 	screens := s.screens(t)
 	names := slices.Sorted(maps.Keys(screens))
-	shots := os.Getenv("DASHBOARD_SHOTS") // a directory for pictures
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{390, 1440} {
 			t.Run(fmt.Sprintf("%s-%d", scheme, width), func(t *testing.T) {
@@ -285,29 +368,10 @@ func TestDashboard(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, name := range names {
-					path := screens[name]
 					w.take()
-					open(t, path)
-					if sideways := evaluate[int](t, ctx, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); sideways > 0 {
-						t.Errorf("%s (%s) scrolls sideways by %d pixels", name, path, sideways)
-					}
-					evaluate[int](t, ctx, source+"; 0")
-					for _, v := range evaluate[[]string](t, ctx, `axe.run().then(r => r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html).join(" ")))`, chromedp.EvalAwaitPromise) {
-						t.Errorf("%s (%s): axe: %.600s", name, path, v)
-					}
-					for _, f := range w.take() {
-						t.Errorf("%s (%s): %s", name, path, f)
-					}
-					if shots == "" {
-						continue
-					}
-					picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-					if err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(filepath.Join(shots, fmt.Sprintf("%s-%d-%s.png", scheme, width, name)), picture, 0o644); err != nil {
-						t.Fatal(err)
-					}
+					open(t, screens[name])
+					inspect(t, ctx, w, name+" ("+screens[name]+")", source)
+					shoot(t, ctx, fmt.Sprintf("%s-%d-%s", scheme, width, name))
 				}
 			})
 		}
@@ -450,7 +514,7 @@ func TestDashboard(t *testing.T) {
 		if err != nil || len(pdf) < 10_000 {
 			t.Errorf("%d bytes of PDF, %v", len(pdf), err)
 		}
-		if shots != "" {
+		if shots := os.Getenv("DASHBOARD_SHOTS"); shots != "" {
 			os.WriteFile(filepath.Join(shots, "now.pdf"), pdf, 0o644)
 		}
 	})

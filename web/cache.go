@@ -22,7 +22,8 @@ import (
 // Who was told that something was stored gets a value that was begun since, and waits for it.
 //
 // It is hard because makers and readers come and go independently: a value that replaces
-// a kept one is made to the end, the first of its key only while somebody waits for it.
+// a kept one is made to the end, the first of its key only while somebody waits for it, or has
+// waited as long as a reader may.
 //
 // Measured on 10 million attempts while follow wrote (docs/dashboard.md): a page that is kept
 // takes a processor for less than 1 ms; making one up to some seconds.
@@ -186,7 +187,9 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 			c.leave(next, kept)
 			return kept, nil
 		case <-ctx.Done():
-			c.leave(next, kept)
+			if ctx.Err() == context.Canceled {
+				c.leave(next, kept)
+			} // else it stays in the making, as if he waited
 			return nil, ctx.Err()
 		}
 	}

@@ -195,6 +195,29 @@ func TestShared(t *testing.T) {
 	})
 }
 
+// TestLong holds that a page that takes longer than a reader waits is made all the same, and is
+// there when it is asked for again.
+func TestLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.slow = answerTime + time.Second
+		b.store("one.example", 30)
+		r := httptest.NewRequest(http.MethodGet, "/domains", nil)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		began := time.Now()
+		b.s.ServeHTTP(w, r)
+		if took := time.Since(began); w.Code != http.StatusServiceUnavailable || took != answerTime || w.Header().Get("Retry-After") == "" {
+			t.Errorf("status %d after %s", w.Code, took)
+		}
+		time.Sleep(time.Minute)
+		began = time.Now()
+		if body := b.get("/domains"); !strings.Contains(body, "one.example") || time.Since(began) > patienceAged {
+			t.Errorf("after %s: %.2000s", time.Since(began), body)
+		}
+	})
+}
+
 // TestRest holds how often a page that takes long is made, however often it is asked for.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -56,7 +56,8 @@ type Options struct {
 
 // What bounds a request, whatever is asked.
 const (
-	buildTime     = 40 * time.Second // for the questions to the store
+	buildTime     = 2 * time.Minute  // for the questions to the store
+	answerTime    = 40 * time.Second // a reader waits; the page is made to the end
 	waitTime      = 5 * time.Second  // for a turn
 	buildsAtOnce  = 3                // pages that ask the store at the same time
 	waitAtMost    = 64               // that wait for a turn
@@ -236,6 +237,9 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, pat
 			path, form = base, f
 		}
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
+	defer cancel()
+	r = r.WithContext(ctx)
 	if form == formHTML {
 		html, err := s.page(r, in, path)
 		if err != nil {
@@ -295,7 +299,8 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err erro
 		status, text = http.StatusServiceUnavailable, errBusy.Error()
 		w.Header().Set("Retry-After", "5")
 	case errors.Is(err, context.DeadlineExceeded):
-		status, text = http.StatusServiceUnavailable, fmt.Sprintf("This takes longer than %s. Ask for a shorter period.", buildTime)
+		status, text = http.StatusServiceUnavailable, fmt.Sprintf("This takes longer than %s. Ask for a shorter period, or in a minute for the page again: it is still being made.", answerTime)
+		w.Header().Set("Retry-After", "60")
 	case errors.Is(err, context.Canceled):
 		return // nobody waits for it
 	case errors.Is(err, store.ErrMissing):
