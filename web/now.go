@@ -58,6 +58,9 @@ func (v *screen) verdict(rep *report.Report) {
 	if len(v.Phrases) == 0 {
 		v.Phrases = phrases(verdict.Sentence)
 	}
+	if verdict.Newest == nil {
+		v.Notes = append(v.Notes, "The daemon reads the log: systemctl enable --now bouncelog. Or read one that is there: bouncelog import /var/log/mail.log.")
+	}
 	v.Incidents = []report.Incident{}
 	for i := range verdict.Act {
 		v.Cards = append(v.Cards, v.card(rep, &verdict.Act[i], i+1))

@@ -237,7 +237,7 @@ func TestEveryLink(t *testing.T) {
 			}
 			first += " csv"
 		default:
-			if !strings.Contains(body, "<code>bouncelog ") {
+			if !strings.Contains(body, "<code><span>bouncelog</span> ") {
 				t.Errorf("%s does not tell its command", link)
 			}
 		}
