@@ -194,12 +194,13 @@ func TestHeadline(t *testing.T) {
 		v              Verdict
 		line, sentence string
 	}{
-		{"ours, and a silence", Verdict{Going: 1, Act: []Incident{ours}, Silence: silence}, "1 incident going on, a refuses b; log silent for 2 h 0 min", "1 incident is going on: a refuses b, since 12:00, 0 messages. The log is silent since 2026-05-04 12:00 (2 h 0 min)."},
-		{"theirs, and a silence", Verdict{Going: 1, Act: []Incident{theirs}, Silence: silence}, "log silent for 2 h 0 min; 1 incident going on, c takes no mail", "The log is silent since 2026-05-04 12:00 (2 h 0 min). 1 incident is going on: c takes no mail, since 12:00, 0 messages."},
-		{"one that ended since", Verdict{Going: 1, Over: 1, Act: []Incident{over}}, "1 incident ended since, d refuses e", ""},
-		{"one of each", Verdict{Going: 2, Over: 1, Act: []Incident{ours, over}}, "1 incident going on, a refuses b; 1 incident ended since", ""},
+		{"ours, and a silence", Verdict{Going: 1, Act: []Incident{ours}, Silence: silence}, "1 incident going on: a refuses b; log silent for 2 h 0 min", "1 incident is going on: a refuses b, since 12:00, 0 messages. The log is silent since 2026-05-04 12:00 (2 h 0 min)."},
+		{"theirs, and a silence", Verdict{Going: 1, Act: []Incident{theirs}, Silence: silence}, "log silent for 2 h 0 min; 1 incident going on: c takes no mail", "The log is silent since 2026-05-04 12:00 (2 h 0 min). 1 incident is going on: c takes no mail, since 12:00, 0 messages."},
+		{"one that ended since", Verdict{Going: 1, Over: 1, Act: []Incident{over}}, "1 incident ended since: d refuses e", ""},
+		{"one of each", Verdict{Going: 2, Over: 1, Act: []Incident{ours, over}}, "1 incident going on: a refuses b; 1 incident ended since", ""},
+		{"none", Verdict{Status: StatusQuiet}, "no incident", ""},
 		{"some that ended", Verdict{Ended: []Incident{over, ours}}, "2 incidents ended, the last: d refuses e", ""},
-		{"one that ended", Verdict{Ended: []Incident{over}}, "1 incident ended, d refuses e", ""},
+		{"one that ended", Verdict{Ended: []Incident{over}}, "1 incident ended: d refuses e", ""},
 	} {
 		r := &Report{Location: time.UTC, AsOf: newest, Now: newest.Add(2 * time.Hour), Verdict: &c.v, judged: &ProviderTable{Total: ProviderRow{Attempts: 9}}, Problems: []problem.Problem{}}
 		if got := r.Headline(); got != "all data: "+c.line {

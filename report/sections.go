@@ -328,7 +328,7 @@ func (r *Report) totalsSection(wide bool) Section {
 	fact(t.Recovered, "recovered", "recipients deferred at first, delivered later")
 	deferred := "recipients deferred, still queued when last seen"
 	if r.Period.Since != nil || r.Past() {
-		deferred = "recipients deferred in this period, still queued at the end of the logs"
+		deferred = "recipients deferred in this period, queued at the logs' end"
 	}
 	fact(t.Pending, "pending", deferred)
 	fact(t.Expired, "expired", "recipients given up when the queue lifetime ended")
@@ -840,11 +840,11 @@ func (r *Report) Headline() string {
 			if r.Past() && slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) {
 				at = " at its end"
 			}
-			worst := forSubject(v.Act[0].Title)
+			worst := ": "
 			if n > 1 {
-				worst = "worst: " + worst
+				worst = ", worst: "
 			}
-			say("%s going on%s, %s", table.Count(int64(n), "incident"), at, worst)
+			say("%s going on%s%s%s", table.Count(int64(n), "incident"), at, worst, forSubject(v.Act[0].Title))
 		}
 		if v.oursFirst() {
 			silence()
@@ -855,11 +855,9 @@ func (r *Report) Headline() string {
 			words := table.Count(int64(n), "incident") + " ended" + since
 			if !named {
 				if n > 1 {
-					words += ", " + word + ": "
-				} else {
-					words += ", "
+					words += ", " + word
 				}
-				words += forSubject(title)
+				words += ": " + forSubject(title)
 				named = true
 			}
 			say("%s", words)
@@ -869,6 +867,9 @@ func (r *Report) Headline() string {
 		}
 		if n := len(v.Ended); n > 0 {
 			ended(n, "", "the last", v.Ended[0].Title)
+		}
+		if v.Status == StatusQuiet {
+			say("no incident")
 		}
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))
