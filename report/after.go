@@ -61,6 +61,10 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 			if end.IsZero() {
 				end = same.Until
 			}
+			if end.Before(r.End()) { // what shows that it is over came after the period
+				p.Ongoing, p.Ended, p.EndedAt = false, same.Ended, end.UTC()
+				continue
+			}
 			r.after[i] = afterwards{AfterEnded, end.UTC()}
 		case whole:
 			r.after[i] = afterwards{state: AfterGoingOn}

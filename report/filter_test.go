@@ -14,13 +14,12 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// filtered has a day of mail: one sender domain that is refused by a small provider from noon on, and
-// some that a large one refuses a message of now and then. build makes a report of it.
-func filtered(t *testing.T) (start time.Time, build func(Options) *Report) {
+// mailLog stores a log from start on, which mails adds attempts to, in the order of time. build makes
+// reports of it.
+func mailLog(t *testing.T, start time.Time, mails func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason))) (build func(Options) *Report) {
 	s := memory.Open()
-	start = time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	b := new(store.Batch)
-	add := func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason) {
+	mails(func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason) {
 		n := len(b.Attempts)
 		a := store.Attempt{Delivery: bounce.Delivery{
 			Source: "log", Offset: int64(100 * n), Time: start.Add(at), Host: "mx1", MTA: bounce.Postfix, QueueID: fmt.Sprintf("%X", 0xA00000+n),
@@ -35,33 +34,12 @@ func filtered(t *testing.T) (start time.Time, build func(Options) *Report) {
 			}
 		}
 		b.Attempts = append(b.Attempts, a)
-	}
-	for i := range 24 * 60 {
-		at := time.Duration(i) * time.Minute
-		sender := fmt.Sprintf("s%d.example", i%9)
-		if i%160 == 5 {
-			add(at, sender, "large.example", bounce.Hard, bounce.Reputation)
-		} else {
-			add(at, sender, "large.example", bounce.Delivered, 0)
-		}
-		switch {
-		case i%20 != 0:
-		case i < 720:
-			add(at, "shop.example", "small.example", bounce.Delivered, 0)
-		case i%40 == 0:
-			add(at, "shop.example", "small.example", bounce.Soft, bounce.AuthFailure)
-		default:
-			add(at, "shop.example", "small.example", bounce.Hard, bounce.AuthFailure)
-		}
-		if i%97 == 0 {
-			add(at, sender, "fine.example", bounce.Hard, bounce.UserUnknown)
-		}
-	}
+	})
 	last := b.Attempts[len(b.Attempts)-1]
 	n := int64(len(b.Attempts))
 	b.Sources = []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: last.Offset + 100, First: start, Last: last.Time, Lines: n, Delivery: n, Attempts: n}}
 	storetest.Append(t, s, b)
-	return start, func(o Options) *Report {
+	return func(o Options) *Report {
 		t.Helper()
 		r, err := s.Read(t.Context())
 		if err != nil {
@@ -75,6 +53,35 @@ func filtered(t *testing.T) (start time.Time, build func(Options) *Report) {
 		}
 		return rep
 	}
+}
+
+// filtered has a day of mail: one sender domain that is refused by a small provider from noon on, and
+// some that a large one refuses a message of now and then.
+func filtered(t *testing.T) (start time.Time, build func(Options) *Report) {
+	start = time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	return start, mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
+		for i := range 24 * 60 {
+			at := time.Duration(i) * time.Minute
+			sender := fmt.Sprintf("s%d.example", i%9)
+			if i%160 == 5 {
+				add(at, sender, "large.example", bounce.Hard, bounce.Reputation)
+			} else {
+				add(at, sender, "large.example", bounce.Delivered, 0)
+			}
+			switch {
+			case i%20 != 0:
+			case i < 720:
+				add(at, "shop.example", "small.example", bounce.Delivered, 0)
+			case i%40 == 0:
+				add(at, "shop.example", "small.example", bounce.Soft, bounce.AuthFailure)
+			default:
+				add(at, "shop.example", "small.example", bounce.Hard, bounce.AuthFailure)
+			}
+			if i%97 == 0 {
+				add(at, sender, "fine.example", bounce.Hard, bounce.UserUnknown)
+			}
+		}
+	})
 }
 
 // Whichever outcomes and reasons are asked for: the verdict, the problems and the verdicts on
@@ -182,6 +189,25 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
+// What shows that an incident is over may come days after the period in which it ended.
+func TestEndedInPeriod(t *testing.T) {
+	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
+		for i := range 5 * 24 * 6 {
+			at := time.Duration(i) * 10 * time.Minute
+			add(at, "shop.example", "large.example", bounce.Delivered, 0)
+			if i >= 6 && i < 24 {
+				add(at+time.Second, "shop.example", "small.example", bounce.Hard, bounce.AuthFailure)
+			}
+		}
+	})
+	const want = "No incident is going on. The last: small.example refuses shop.example: SPF does not pass, all 18 messages, ended 2026-05-04 03:50."
+	v := build(Options{Filter: store.Filter{Since: start, Until: start.Add(24 * time.Hour)}}).Verdict
+	if v.Status != StatusEnded || v.Sentence != want || v.Going+v.Over > 0 {
+		t.Errorf("%s: %s", v.Status, v.Sentence)
+	}
+}
+
 // The worst incident goes first, then what hides others; what has ended is named where nothing else is.
 func TestHeadline(t *testing.T) {
 	newest := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
@@ -198,6 +224,7 @@ func TestHeadline(t *testing.T) {
 		{"theirs, and a silence", Verdict{Going: 1, Act: []Incident{theirs}, Silence: silence}, "log silent for 2 h 0 min; 1 incident going on: c takes no mail", "The log is silent since 2026-05-04 12:00 (2 h 0 min). 1 incident is going on: c takes no mail, since 12:00, 0 messages."},
 		{"one that ended since", Verdict{Going: 1, Over: 1, Act: []Incident{over}}, "1 incident ended since: d refuses e", ""},
 		{"one of each", Verdict{Going: 2, Over: 1, Act: []Incident{ours, over}}, "1 incident going on: a refuses b; 1 incident ended since", ""},
+		{"a gap", Verdict{Status: StatusQuiet, Gaps: []Gap{{From: newest, To: newest.Add(time.Hour)}, {From: newest.Add(3 * time.Hour), To: newest.Add(4 * time.Hour)}}}, "no incident; no log for 2 h 0 min", ""},
 		{"none", Verdict{Status: StatusQuiet}, "no incident", ""},
 		{"some that ended", Verdict{Ended: []Incident{over, ours}}, "2 incidents ended, the last: d refuses e", ""},
 		{"one that ended", Verdict{Ended: []Incident{over}}, "1 incident ended: d refuses e", ""},

@@ -426,14 +426,19 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if err := r.addUnreached(ctx, s, o, r.judged.Rows); err != nil {
 		return err
 	}
+	shown := wanted(SectionVerdict) || wanted(SectionProblems)
+	if shown {
+		if err := r.lookAfter(ctx, s, o); err != nil {
+			return err
+		}
+	}
 	r.orderProblems()
 	r.markPartly()
-	if !wanted(SectionVerdict) && !wanted(SectionProblems) {
+	if !shown {
 		r.Problems = nil
-		return nil
 	}
-	if err := r.lookAfter(ctx, s, o); err != nil || !wanted(SectionVerdict) {
-		return err
+	if !wanted(SectionVerdict) {
+		return nil
 	}
 	return r.buildVerdict(ctx, s, o, read.Sources)
 }

@@ -874,6 +874,13 @@ func (r *Report) Headline() string {
 	} else if n := r.Alarms(); n > 0 {
 		say("%s", table.Count(int64(n), "problem"))
 	}
+	if v != nil && len(v.Gaps) > 0 {
+		missing := time.Duration(0)
+		for _, g := range v.Gaps {
+			missing += g.To.Sub(g.From)
+		}
+		say("no log for %s", when.Span(missing))
+	}
 	if t := r.Totals; t != nil {
 		say("%d hard, %d soft, %d delivered", t.Hard, t.Soft, t.Delivered)
 	}

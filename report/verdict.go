@@ -299,11 +299,15 @@ func (r *Report) orderProblems() {
 		return cmp.Or(cmp.Compare(ranks[i], ranks[j]), cmp.Compare(bit(ours(b)), bit(ours(a))), cmp.Compare(lostPerDay(b), lostPerDay(a)),
 			cmp.Compare(b.Valid(), a.Valid()), cmp.Compare(b.Messages, a.Messages))
 	})
-	sorted := make([]problem.Problem, len(order))
+	sorted, after := make([]problem.Problem, len(order)), make(map[int]afterwards, len(r.after))
 	for i, from := range order {
 		sorted[i] = r.Problems[from]
+		if a, ok := r.after[from]; ok {
+			after[i] = a
+		}
 	}
 	copy(r.Problems, sorted)
+	r.after = after
 }
 
 // ours reports whether the sending side has to act.
