@@ -205,7 +205,7 @@ the log FILEs and leaves the database alone. Runs at a lower priority.`,
 	send.flags(cmd)
 	f.BoolVar(&scan, "scan", false, "scan the DNS for the problems, like 'scan --flagged'")
 	ask.flags(cmd)
-	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 on `CONDITION`: problems, hard>5%, pending>100, silence>2h")
+	f.StringArrayVar(&failOn, "fail-on", nil, "exit with 4 on `CONDITION` (5: no verdict): problems, hard>5%, pending>100, silence>2h")
 	groupUsage(cmd, reportGroups)
 	return cmd
 }
