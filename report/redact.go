@@ -61,43 +61,25 @@ func (d *redactor) address(a string) string {
 	return d.hash(local+domain) + domain
 }
 
-// text redacts the addresses in free text, what stands in angle brackets or
-// behind words such as user=, and the local parts that are known from
-// elsewhere in the report.
+// text redacts the addresses in free text, the local parts that are known from elsewhere in the
+// report, and what stands where names stand.
 func (d *redactor) text(s string) string {
 	s = d.addresses(s)
-	s = namesInText().ReplaceAllStringFunc(s, func(m string) string {
-		p := namesInText().FindStringSubmatch(m)
-		if p[2] == "" || strings.HasPrefix(p[2], "r-") || strings.HasPrefix(p[2], "{") || strings.Contains(p[2], "@r-") {
-			return m
-		}
-		return p[1] + d.hash(p[2]) + p[3]
-	})
 	for _, local := range d.locals {
-		s = d.word(s, local, local)
-		if coded := codedName.Replace(local); coded != local {
-			s = d.word(s, coded, local)
-			s = d.word(s, strings.ReplaceAll(coded, "=", "%"), local)
-		}
+		s = store.ReplaceName(s, local, d.hash(local))
 	}
-	if strings.HasPrefix(s, "bouncelog ") { // a command names the logs of this host
-		return s
-	}
-	return store.ReplaceInPaths(s, func(name string) string {
-		if redacted().MatchString(name) {
+	name := func(name string) string {
+		if redacted().MatchString(name) || strings.HasPrefix(name, "{") {
 			return name
 		}
 		return d.hash(name)
-	})
+	}
+	s = store.ReplaceAnnounced(s, name)
+	if strings.HasPrefix(s, "bouncelog ") { // a command names the logs of this host
+		return s
+	}
+	return store.ReplaceInPaths(s, name)
 }
-
-// codedName codes a local part as quoted-printable.
-var codedName = strings.NewReplacer(".", "=2E", "-", "=2D", "_", "=5F", "+", "=2B", " ", "=20", "=", "=3D")
-
-// namesInText are names without a domain: <root>, user "lise", sasl_username=lise.
-var namesInText = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)(<|\b(?:user|username|sasl_username|mailbox|account|orig_to|from|to|for)[=:]?[ ]?["'(]|\b(?:user|sasl_username|username)=)([^<>"'()\s,;@]+)([>"')]|[,;\s]|$)`)
-})
 
 // all redacts every text in v.
 func (d *redactor) all(v reflect.Value) {
@@ -131,47 +113,46 @@ func (d *redactor) all(v reflect.Value) {
 
 var redacted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^r-[a-z2-7]{10}$`) })
 
-// addresses redacts every local part in s: what stands before an @ that a
-// domain follows.
+// addresses redacts every local part in s: what stands before an @, however that is coded.
 func (d *redactor) addresses(s string) string {
-	if !strings.Contains(s, "@") {
-		return s
-	}
 	var b strings.Builder
-	for {
-		i := strings.IndexByte(s, '@')
-		if i < 0 {
-			b.WriteString(s)
-			return b.String()
-		}
-		start := localStart(s, i)
-		end := i + 1
-		for end < len(s) && domainByte(s[end]) {
-			end++
-		}
-		if start == i {
-			b.WriteString(s[:i+1])
-			s = s[i+1:]
+	done := 0
+	for i := 0; i < len(s); i++ {
+		at := store.At(s[i:])
+		if at == 0 {
 			continue
 		}
-		b.WriteString(s[:start])
-		domain := s[i:end]
-		if redacted().MatchString(s[start:i]) {
-			b.WriteString(s[start:end])
-			s = s[end:]
-			continue
+		end := len(strings.TrimRight(s[:i], " "))
+		if s[i] == '@' {
+			end = i
 		}
-		b.WriteString(d.hash(strings.Trim(s[start:i], `"`)+strings.TrimRight(domain, ".")) + domain)
-		s = s[end:]
+		start := max(localStart(s, end, s[i] != '@'), done)
+		domain := i + at
+		for domain < len(s) && domainByte(s[domain]) {
+			domain++
+		}
+		if start < end && !redacted().MatchString(s[start:end]) {
+			local := strings.Trim(s[start:end], `"`)
+			if s[i] != '@' {
+				local = store.Decoded(local)
+			}
+			b.WriteString(s[done:start])
+			b.WriteString(d.hash(local + "@" + strings.TrimRight(s[i+at:domain], ".")))
+			done = end
+		}
+		i += at - 1
 	}
+	b.WriteString(s[done:])
+	return b.String()
 }
 
 func domainByte(c byte) bool {
 	return c >= 0x80 || c == '.' || c == '-' || c == '_' || c == '[' || c == ']' || c == ':' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// localStart is where the local part begins that ends before s[at].
-func localStart(s string, at int) int {
+// localStart is where the local part begins that ends before s[at]; before an @ that is coded, it
+// may be the value of a URL's parameter.
+func localStart(s string, at int, coded bool) int {
 	if at > 0 && s[at-1] == '"' { // quoted: back to the quote that opens it
 		for j := at - 2; j >= 0; j-- {
 			if s[j] == '"' && (j == 0 || s[j-1] != '\\') {
@@ -181,54 +162,12 @@ func localStart(s string, at int) int {
 	}
 	for j := at; j > 0; {
 		r, n := utf8.DecodeLastRuneInString(s[:j])
-		if unicode.IsSpace(r) || strings.ContainsRune(`<>()[],;"`, r) || r == ':' && !strings.Contains(s[j:at], ":") {
+		if coded && strings.ContainsRune("=&?/", r) || unicode.IsSpace(r) || strings.ContainsRune(`<>()[],;"`, r) || r == ':' && !strings.Contains(s[j:at], ":") {
 			return j
 		}
 		j -= n
 	}
 	return 0
-}
-
-// word redacts local, spelled in some way, where it stands as a word of its own, in whatever case.
-func (d *redactor) word(s, spelled, local string) string {
-	name, lower := d.hash(local), lowerSameLength(spelled)
-	from := 0
-	for {
-		i := strings.Index(lowerSameLength(s[from:]), lower)
-		if i < 0 {
-			return s
-		}
-		i += from
-		end := i + len(spelled)
-		before, _ := utf8.DecodeLastRuneInString(s[:i])
-		after, _ := utf8.DecodeRuneInString(s[end:])
-		if partOfName(before) || partOfName(after) {
-			from = end
-			continue
-		}
-		s = s[:i] + name + s[end:]
-		from = i + len(name)
-	}
-}
-
-// lowerSameLength is s in lower case, but for the few letters whose small one takes
-// another number of bytes: an index into it is one into s.
-func lowerSameLength(s string) string {
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if l := unicode.ToLower(r); l != r && utf8.RuneLen(l) == n {
-			b = utf8.AppendRune(b, l)
-		} else {
-			b = append(b, s[i:i+n]...)
-		}
-		i += n
-	}
-	return string(b)
-}
-
-func partOfName(r rune) bool {
-	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '@')
 }
 
 func (d *redactor) report(r *Report) {

@@ -33,6 +33,16 @@ func TestRedactText(t *testing.T) {
 		{"550 5.1.1 see https://x.example/?to=HIDDEN%2ename&p=1", "HIDDEN"},
 		{"cannot open /home/secret/mbox: permission denied", "secret"},
 		{"error writing \"/var/vmail/good.example/secret.\"", "secret"},
+		{"550 secret%2540good.example denied", "secret"},
+		{"550 secret=3D40good.example denied", "secret"},
+		{"550 secret&#64;good.example or secret&commat;good.example", "secret"},
+		{"550 secret (at) good.example denied", "secret"},
+		{"550 user secret denied", "secret"},
+		{"550 no delivery for secret", "secret"},
+		{"552 mailbox of secret is full", "secret"},
+		{"550 hidden%252Ename denied", "hidden"},
+		{"550 hidden&#46;name denied", "hidden"},
+		{"550 \uff28idden.n\u00e4me or h\u0301idden.name denied", "idden"},
 		{"550 secret@", "nothing to find"},
 	} {
 		got := d.text(c.in)

@@ -2,7 +2,9 @@ package store
 
 import (
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // filePath is the path of a file of two components or more, which may be a mailbox.
@@ -31,6 +33,80 @@ var systemNames = func() map[string]bool {
 	}
 	return m
 }()
+
+// replyWords are words of replies that also stand where a name would, or that are local parts
+// too: they name no person, and without them a reply says nothing any more.
+var replyWords = func() map[string]bool {
+	m := make(map[string]bool)
+	for _, w := range strings.Fields(`8-bit a abuse access account accounts activity address addresses admin administrative administratively administrator after alias all allow allowed
+		already an and any anti-spam any are as assistance at attempting attempts authenticated authentication authorization automatic bad be because been before being billing
+		blocked blocking bounce bounces bouncing bulk but by can cannot case check checking class clients closed commands command complaints compliance concurrent configuration connection
+		connections contact content could customer customers daily data database days deferred delivery denied destination details did directory disabled disk do does doesn domain
+		domain-name domains doubt due dynamic e-mail each either email emails entry error errors everyone example excessive exceeded exceeding exceeds exist exists expired
+		explanation failed failing failure few file files first for format forwarding found from full further gatewaying get global greylisting group guidelines has have hello
+		help here host hostmaster hosts how id if ignored in inactive inbound incoming info information instructions internal into invalid ip is isn issues it its known later lda
+		limit limited limits line list lists local locked log login look lookup mail mailbox mailboxes mailer mailer-daemon mailing mails maximum may maximal memory message messages
+		minutes more moved must name need network new news newsletter next no no-reply non-existent none noreply not notification now number of off office ok on once one only
+		open or other our out outbound outgoing over overquota owner part path per permanent permission permissions please policies policy possible postmaster prohibited
+		protection quota rate rcpt reached reason reasons receipt receive received receiving recipient recipients refused reject rejected relay relaying remediation remote
+		removal remove reply reputation request required reset restricted retry return review rfc root sales second seconds security see send sender senders sending sent sequence
+		server service services session setting several sha size smtp so some something space spam spammers spamming specific status still storage store such support suspend
+		suspended suspicious system table temporarily temporary test than thread that the their them then there these they this those time timeout times to too transaction try type
+		typos unable unauthenticated unavailable unknown unless unsolicited until up us use used user username users using valid validation verification verify violates
+		violating violation virtual virus viruses was we webmaster were what when where which who whom will with within without yet you your`) {
+		m[w] = true
+	}
+	return m
+}()
+
+// announced are the places where names stand: behind a word for somebody, in quotes or brackets
+// or without; behind "for" and "of", where no word of replies follows.
+var announced = [...]*regexp.Regexp{
+	regexp.MustCompile(`(?i)\b(?:user|username|sasl_username|mailbox|account|recipient|login|alias|addressee|person|name|member|orig_to|from|to|for)(?: unknown| is| name| not found| id)*[\s:=]*["'` + "`" + `<(\[]+([^"'` + "`" + `<>()\[\]{}@]{2,64})["'` + "`" + `>)\]]`),
+	regexp.MustCompile(`(?i)\b(?:unknown|no such|invalid|unrouteable|nonexistent) (?:local )?(?:user|username|mailbox|account|recipient|address|person)\s*:\s*([^\s"'<>(){}@:;,]{2,64})`),
+	regexp.MustCompile(`(?i)\b(?:(?:user|username|mailbox|account|recipient|login|alias|addressee|person|member|inbox|maildir)(?:\s+(?:of|for|named?|called|id))?|for|of)\s+([^\s"'` + "`" + `<>(){}\[\]@:;,!?=/\\]{2,64})(?:[\s:;,!?)]|$)`),
+	regexp.MustCompile(`(?i)\b(?:user|username|sasl_username|login|uid)=([^\s"'<>(){}@:;,]{2,64})(?:[\s:;,]|$)`),
+}
+
+// ReplaceAnnounced replaces the names in the places of a text where names stand.
+func ReplaceAnnounced(text string, name func(string) string) string {
+	for _, r := range announced {
+		found := r.FindAllStringSubmatchIndex(text, -1)
+		if found == nil {
+			continue
+		}
+		var b strings.Builder
+		done := 0
+		for _, at := range found {
+			if is := strings.Trim(text[at[2]:at[3]], ".-*"); !slices.ContainsFunc(strings.Fields(is), isReplyWord) {
+				start := at[2] + strings.Index(text[at[2]:at[3]], is)
+				b.WriteString(text[done:start])
+				b.WriteString(name(is))
+				done = start + len(is)
+			}
+		}
+		b.WriteString(text[done:])
+		text = b.String()
+	}
+	return text
+}
+
+// isReplyWord reports a word of replies, a number, or the name of a host.
+func isReplyWord(word string) bool {
+	lower := strings.ToLower(word)
+	if replyWords[lower] || strings.IndexFunc(word, unicode.IsLetter) < 0 {
+		return true
+	}
+	for part := range strings.FieldsFuncSeq(lower, func(r rune) bool { return r == '-' || r == '_' || r == '\'' || r == '\u2019' }) {
+		if !replyWords[part] && part != "t" && part != "s" {
+			return hostName.MatchString(lower)
+		}
+	}
+	return true
+}
+
+// hostName is a name of three parts or more, or with a top-level domain of examples.
+var hostName = regexp.MustCompile(`^(?:[a-z0-9-]+\.){2,}[a-z-]{2,}$|\.(?:com|net|org|edu|gov|example|test|invalid|[a-z]{2})$`)
 
 var (
 	syslogHead = regexp.MustCompile(`^\S+(?: +\S+){1,4}?\[\d+\]: `)

@@ -19,7 +19,7 @@ var secretName = regexp.MustCompile(`(?i)zqn(?:\d+|\{\w+\})q`)
 
 // replies are ways in which servers name a recipient; %[1]s is the address, %[2]s the local
 // part, %[3]s the same coded as in URLs, %[4]s in upper case, %[6]s to
-// %[8]s coded as in URLs, in quoted-printable and in base64.
+// %[9]s coded as in URLs, in quoted-printable, in base64 and twice.
 var namingReplies = []string{
 	`550 5.1.1 <%[1]s>: Recipient address rejected: User unknown in virtual mailbox table`,
 	`550 5.1.1 user %[2]s unknown`,
@@ -40,6 +40,11 @@ var namingReplies = []string{
 	`550 5.1.1 cannot run /usr/lib/%[2]s as wanted`,
 	`550 5.2.0 cannot open /home/zqn%[5]dq.ten/mbox: permission denied`,
 	`550 5.1.1 %[4]s: no such person`,
+	`550 5.7.1 user zqn%[5]dq denied, zqn%[5]dq%%2540else.example blocked`,
+	`550 5.7.1 no delivery for zqn%[5]dq, zqn%[5]dq=3D40else.example`,
+	`552 5.2.2 mailbox of zqn%[5]dq full, zqn%[5]dq&#64;else.example and zqn%[5]dq&commat;else.example`,
+	`550 5.7.1 %[9]s is denied`,
+	`550 5.7.1 denied: zqn%[5]dq (at) else.example`,
 }
 
 var dots = strings.NewReplacer(".", "%2E", " ", "%20")
@@ -66,8 +71,8 @@ func personLog(b *bytes.Buffer, from, to int) {
 		}
 		bare := strings.Trim(rcpt, `"`)
 		reply := func() string {
-			return fmt.Sprintf(namingReplies[n%len(namingReplies)]+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]d%.0[6]s%.0[7]s%.0[8]s", rcpt+"@else.example", bare, url.PathEscape(bare), strings.ToUpper(bare), n*10+9,
-				dots.Replace(bare), strings.ReplaceAll(dots.Replace(bare), "%", "="), base64.StdEncoding.EncodeToString([]byte(bare)))
+			return fmt.Sprintf(namingReplies[n%len(namingReplies)]+"%.0[1]s%.0[2]s%.0[3]s%.0[4]s%.0[5]d%.0[6]s%.0[7]s%.0[8]s%.0[9]s", rcpt+"@else.example", bare, url.PathEscape(bare), strings.ToUpper(bare), n*10+9,
+				dots.Replace(bare), strings.ReplaceAll(dots.Replace(bare), "%", "="), base64.StdEncoding.EncodeToString([]byte(bare)), strings.ReplaceAll(dots.Replace(bare), "%", "%25"))
 		}
 		id := fmt.Sprintf("%012X", 0x4A0000000000+n)
 		pl := func(format string, a ...any) { fmt.Fprintf(b, at+" mx1 postfix/"+format+"\n", a...) }
