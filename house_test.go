@@ -31,7 +31,6 @@ var mayImport = map[string][]string{
 	"store/storetest":          {"bounce", "store", "store/memory"},
 	"store/clickhouse":         {"bounce", "store", "internal/ascii"},
 	"internal/chnode":          {},
-	"internal/chnode/launch":   {},
 	"store/sqlite":             {"bounce", "store", "internal/sqlite3"},
 	"problem":                  {"bounce", "judge", "store", "internal/ascii", "internal/provider", "internal/table"},
 	"report":                   {"bounce", "judge", "store", "problem", "internal/ascii", "internal/provider", "internal/table", "internal/when"},

@@ -209,10 +209,10 @@ func TestFollowAway(t *testing.T) {
 			t.Logf("%d attempts; one: %s; other: %s", count(t, db), one.said(), other.said())
 		}
 	}()
-	eventually(t, "all is stored again", func() bool { node.Revive(t); return count(t, db) == 2*1500 })
+	eventually(t, "all is stored again", func() bool { return count(t, db) == 2*1500 })
 	writeLog(t, log, 1500, 2000)
 	other.Process.Kill()
-	eventually(t, "all is stored to the end", func() bool { node.Revive(t); return count(t, db) == 2*2000 })
+	eventually(t, "all is stored to the end", func() bool { return count(t, db) == 2*2000 })
 }
 
 // says runs a command whose status is not known before.

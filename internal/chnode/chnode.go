@@ -5,6 +5,7 @@ package chnode
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"io"
 	"net"
@@ -57,7 +58,7 @@ func Start(t testing.TB, count int) []*Node {
 			}
 			select {
 			case <-n.ended:
-				t.Logf("a node ended by itself: %v%s", n.cmd.ProcessState, uncaught(n.stderr.String()))
+				t.Errorf("a ClickHouse node ended by itself: %v\n%s", n.cmd.ProcessState, n.stderr)
 			default:
 			}
 			n.Stop()
@@ -108,30 +109,6 @@ func (n *Node) Run(t testing.TB) {
 	}
 }
 
-// Revive runs a node again that has ended by itself, and reports whether it did. The
-// library does not catch what goes wrong with a connection: one that is reset while it is
-// read from ("Terminate called for uncaught exception: NetException"), and one that names a
-// missing database. So a test whose clients are killed has to count with that.
-func (n *Node) Revive(t testing.TB) (revived bool) {
-	t.Helper()
-	select {
-	case <-n.ended:
-		n.stdin.Close()
-		t.Logf("a node ended by itself: %v%s", n.cmd.ProcessState, uncaught(n.stderr.String()))
-		n.Run(t)
-		return true
-	default:
-		return false
-	}
-}
-
-// uncaught is the error of which a node ended, as it logged it.
-func uncaught(log string) string {
-	_, after, _ := strings.Cut(log, "Terminate called for uncaught exception:")
-	after, _, _ = strings.Cut(after, "Stack trace")
-	return after
-}
-
 // Stop kills a node; what it had stored stays. Run starts it again.
 func (n *Node) Stop() {
 	if n.cmd == nil {
@@ -141,22 +118,6 @@ func (n *Node) Stop() {
 	n.stdin.Close()
 	<-n.ended
 	n.cmd = nil
-}
-
-// ClusterVariable names the environment variable that has StartCluster start nodes.
-const ClusterVariable = "BOUNCELOG_CLUSTER"
-
-// StartCluster is Start for a cluster of count nodes. It skips the test unless
-// ClusterVariable is set: where one node resets an idle connection to another, the library does
-// not catch the error and aborts, which a server does not. Three nodes last half a minute of
-// the contract's questions, also with use_hedged_requests, async_socket_for_remote and
-// async_query_sending_for_remote off.
-func StartCluster(t testing.TB, count int) []*Node {
-	t.Helper()
-	if os.Getenv(ClusterVariable) == "" {
-		t.Skip("a cluster of test nodes is not stable: set " + ClusterVariable + "=1 to try it")
-	}
-	return Start(t, count)
 }
 
 func library(t testing.TB) string {
@@ -178,14 +139,17 @@ func library(t testing.TB) string {
 	return ""
 }
 
+//go:embed launch/launch.c
+var source string
+
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "chnode")
 	if err != nil {
 		return "", err
 	}
 	binary := filepath.Join(dir, "launch")
-	c := exec.Command("go", "build", "-o", binary, "bouncelog/internal/chnode/launch")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c := exec.Command("cc", "-Wall", "-pthread", "-o", binary, "-x", "c", "-", "-ldl")
+	c.Stdin = strings.NewReader(source)
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}

@@ -35,6 +35,6 @@ func TestStore(t *testing.T) {
 
 // TestCluster puts the same questions to three nodes, a shard each.
 func TestCluster(t *testing.T) {
-	nodes := chnode.StartCluster(t, 3)
+	nodes := chnode.Start(t, 3)
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, nodes[0], "?cluster="+chnode.Cluster) })
 }

@@ -125,7 +125,7 @@ func TestAway(t *testing.T) {
 // TestShardDown has one of three nodes down: questions fail, and none is answered by
 // fewer rows.
 func TestShardDown(t *testing.T) {
-	nodes := chnode.StartCluster(t, 3)
+	nodes := chnode.Start(t, 3)
 	d, want := open(t, nodes[0], "?cluster="+chnode.Cluster), memory.Open()
 	bs := traffic(14, 3, 500)
 	storetest.Append(t, d, bs[:2]...)
@@ -148,21 +148,14 @@ func TestShardDown(t *testing.T) {
 	if err := storetest.Put(t.Context(), d, bs[2]); !errors.Is(err, store.ErrAway) {
 		t.Errorf("a shard is down, and a batch was stored: %v", err)
 	}
-	// All of them begin anew: a node that keeps connections to the one that was down resets
-	// them, which the library does not survive (chnode.Node.Revive).
-	for _, n := range nodes {
-		n.Stop()
-	}
-	for _, n := range nodes {
-		n.Run(t)
-	}
-	again(t, nodes[0], func() error { return storetest.Put(t.Context(), d, bs[2]) })
+	nodes[2].Run(t)
+	again(t, func() error { return storetest.Put(t.Context(), d, bs[2]) })
 	storetest.Append(t, want, bs[2])
 	same(t, want, d, store.Filter{})
 }
 
 // again tries as a daemon does, while the engine does not answer.
-func again(t *testing.T, n *chnode.Node, do func() error) {
+func again(t *testing.T, do func() error) {
 	t.Helper()
 	deadline := time.After(time.Minute)
 	for {
@@ -177,9 +170,6 @@ func again(t *testing.T, n *chnode.Node, do func() error) {
 		case <-deadline:
 			t.Fatal(err)
 		case <-time.After(50 * time.Millisecond):
-			if n.Revive(t) {
-				t.Log("the node had ended by itself")
-			}
 		}
 	}
 }

@@ -98,8 +98,7 @@ func Open(ctx context.Context, address string, opts Options) (*DB, error) {
 }
 
 // present makes the database where it is missing, or for reading says so. It asks by a
-// connection that names no database: one that names a missing one is refused by a server,
-// and brings down the library of which tests make a server.
+// connection that names no database: a server refuses one that names a missing one.
 func (d *DB) present(ctx context.Context) error {
 	o := *d.options
 	o.Auth.Database = ""
