@@ -47,7 +47,7 @@ func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 		return 0, d.wrap("prune", err)
 	}
 	var removed uint64
-	if err := d.conn.QueryRow(ctx, "SELECT count() FROM attempt FINAL WHERE "+where{m.visible, isAttempt, fmt.Sprintf("at < %d", at)}.String()).Scan(&removed); err != nil {
+	if err := d.conn.QueryRow(ctx, "SELECT count() FROM attempt FINAL WHERE "+where{m.visible(), isAttempt, fmt.Sprintf("at < %d", at)}.String()).Scan(&removed); err != nil {
 		return 0, d.wrap("prune", err)
 	}
 	table := "attempt" + d.layout.Suffix()
@@ -75,8 +75,8 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	}
 	for _, c := range []struct{ what, sql string }{
 		{"attempts of a log that is not known", "SELECT count() FROM attempt FINAL WHERE told_by NOT IN (SELECT id FROM source)"},
-		{"ends of pairs without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible + " AND outcome = 'ended' AND (" + messageColumns + ", recipient, source, offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
-		{"deferrals of a pair without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible + " AND outcome = 'soft' AND pair_offset >= 0 AND at >= 0 AND (" + messageColumns + ", recipient, pair_source, pair_offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
+		{"ends of pairs without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible() + " AND outcome = 'ended' AND (" + messageColumns + ", recipient, source, offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
+		{"deferrals of a pair without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible() + " AND outcome = 'soft' AND pair_offset >= 0 AND at >= 0 AND (" + messageColumns + ", recipient, pair_source, pair_offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
 	} {
 		var n uint64
 		if err := d.conn.QueryRow(ctx, c.sql).Scan(&n); err != nil {
@@ -168,7 +168,10 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 		fact("to", span.Last)
 	}
 	fact("recipients waiting", all.Pending)
-	sources := r.(*reader).sources()
+	sources, err := r.(*reader).sources(ctx)
+	if err != nil {
+		return nil, err
+	}
 	newest := make(map[string]time.Time)
 	for i := range sources {
 		agent, _, _ := strings.Cut(sources[i].ID, "/")
@@ -182,11 +185,11 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	return facts, nil
 }
 
-// Watch returns a number made of the positions of all logs.
+// Watch returns a number made of the positions that have moved lately.
 func (d *DB) Watch(ctx context.Context) (version func() (int64, error), stop func(), err error) {
 	return func() (int64, error) {
 		var n int64
-		err := d.conn.QueryRow(ctx, "SELECT reinterpretAsInt64(sum(cityHash64(id, p, s))) FROM (SELECT id, max(position) AS p, max(seq) AS s FROM source GROUP BY id)").Scan(&n)
+		err := d.conn.QueryRow(ctx, "SELECT reinterpretAsInt64(sum(cityHash64(id, p, s))) FROM (SELECT id, max(position) AS p, max(seq) AS s FROM source WHERE seq >= toUInt64(toStartOfDay(now() - 3600, 'UTC')) * 4194304000 GROUP BY id)").Scan(&n)
 		return n, d.wrap("read", err)
 	}, func() {}, nil
 }

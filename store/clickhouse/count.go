@@ -81,7 +81,7 @@ func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimensio
 	list := keys[0] + " AS k1, " + keys[1] + " AS k2, " + keys[2] + " AS k3"
 	sql := "SELECT " + list + ", outcome, reason, count(), countIf(pair), countIf(" + first + "), countIf(sender_known AND sender = ''), countIf(code >= 500), countIf(disposal = 'discarded')" +
 		r.from(w) + " GROUP BY k1, k2, k3, outcome, reason"
-	err := r.ask(ctx, "count", sql, func(scan func(to ...any) error) error {
+	err := r.d.ask(ctx, "count", sql, func(scan func(to ...any) error) error {
 		var x counted
 		var k [store.MaxDimensions]string
 		if err := scan(&k[0], &k[1], &k[2], &x.outcome, &x.reason, &x.n, &x.pairs, &x.messages, &x.null, &x.code5, &x.discarded); err != nil {
@@ -97,7 +97,7 @@ func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimensio
 		return cells.list, err
 	}
 	sql = "SELECT " + list + ", uniqExact(" + messageColumns + ")" + r.from(append(w, "outcome IN ('delivered', 'soft', 'hard')")) + " GROUP BY k1, k2, k3"
-	err = r.ask(ctx, "count messages", sql, func(scan func(to ...any) error) error {
+	err = r.d.ask(ctx, "count messages", sql, func(scan func(to ...any) error) error {
 		var n uint64
 		var k [store.MaxDimensions]string
 		if err := scan(&k[0], &k[1], &k[2], &n); err != nil || n == 0 {

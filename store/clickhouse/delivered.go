@@ -16,8 +16,8 @@ func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
 	last := make(map[string]*store.Piece)
 	var all []*store.Piece
 	sql := fmt.Sprintf("SELECT toString(source), min(at), max(at), count() FROM (SELECT source, at, %s AS rank, intDiv(row_number() OVER (PARTITION BY source ORDER BY offset, precedence DESC) - 1, %d) AS piece",
-		r.rank, store.PieceRows) + r.from(where{isAttempt, "n = 0"}) + ") GROUP BY rank, source, piece ORDER BY rank, piece"
-	err := r.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
+		rank("source"), store.PieceRows) + r.from(where{isAttempt, "n = 0"}) + ") GROUP BY rank, source, piece ORDER BY rank, piece"
+	err := r.d.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
 		var source string
 		var rows uint64
 		var p store.Piece
@@ -30,7 +30,11 @@ func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
 		}
 		return nil
 	})
-	for _, s := range r.sources() {
+	if err != nil {
+		return nil, err
+	}
+	sources, err := r.sources(ctx)
+	for _, s := range sources {
 		all = append(all, store.NewPiece(&s, last[s.ID]))
 	}
 	return all, err
@@ -74,8 +78,8 @@ func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit in
 	}
 	var of []int // the streams that a delivery is of
 	sql := "SELECT at, " + messageHash + ", sender_domain, recipient_domain, lower(relay_host)" + r.from(where{"outcome = 'delivered'", "(" + strings.Join(wanted, ") OR (") + ")"}) +
-		" ORDER BY at, " + r.rank + ", offset"
-	return out, r.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
+		" ORDER BY at, " + rank("source") + ", offset"
+	return out, r.d.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
 		var d store.Delivered
 		var at int64
 		var domain, relay string

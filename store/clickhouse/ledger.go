@@ -16,10 +16,10 @@ import (
 // mail without an attempt was deferred before. Its rows are a function of the log up to
 // their line: however the log is cut into batches, they come out the same.
 type ledger struct {
-	*moment
-	committed map[string]int64 // positions when it began
-	recalled  map[uint64]bool  // what was asked for
-	seq       uint64           // of the next row
+	sources   map[string]*position // of the batches, by their ids
+	committed map[string]int64     // their positions when it began
+	recalled  map[uint64]bool      // what was asked for
+	seq       uint64               // of the next row
 	rows      []*row
 	pending   map[messageKey]map[string][]*pair // by recipient
 	deferred  map[placeKey]bounce.Verdict       // of the last attempt there, deferred and not delivered since
@@ -62,15 +62,28 @@ func (l *ledger) remove(r *row, over func(q *pair) bool) {
 	}
 }
 
-func newLedger(m *moment, seq uint64) *ledger {
-	l := &ledger{
-		moment: m, seq: seq, committed: make(map[string]int64), recalled: make(map[uint64]bool),
+func newLedger(seq uint64) *ledger {
+	return &ledger{
+		seq: seq, sources: make(map[string]*position), committed: make(map[string]int64), recalled: make(map[uint64]bool),
 		pending: make(map[messageKey]map[string][]*pair), deferred: make(map[placeKey]bounce.Verdict), placed: make(map[placeKey]bool), seen: make(map[uint64]bool),
 	}
-	for _, p := range m.positions {
-		l.committed[p.ID] = p.Offset
+}
+
+// offset is the position of a source.
+func (l *ledger) offset(id string) int64 {
+	if p := l.sources[store.Clean(id, store.MaxWord)]; p != nil {
+		return p.Offset
 	}
-	return l
+	return 0
+}
+
+// began is the moment at which it began, as far as its sources go.
+func (l *ledger) began() *moment {
+	m := &moment{since: math.MaxUint64}
+	for _, id := range slices.Sorted(maps.Keys(l.committed)) {
+		m.moved = append(m.moved, &position{Source: store.Source{ID: id, Offset: l.committed[id]}})
+	}
+	return m
 }
 
 const (
@@ -139,9 +152,6 @@ var seed = maphash.MakeSeed()
 func (l *ledger) write(r *row) {
 	r.Precedence = math.MaxUint64 - l.seq
 	l.seq++
-	if r.BeforePrecedence == 0 {
-		r.BeforePrecedence = r.Precedence
-	}
 	l.rows = append(l.rows, r)
 }
 

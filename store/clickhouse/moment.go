@@ -1,11 +1,9 @@
 package clickhouse
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"time"
+	"strings"
 
 	"bouncelog/store"
 )
@@ -17,32 +15,41 @@ type position struct {
 	skipped        map[string]int64
 }
 
-// A moment is what a Reader sees: the positions of all logs at some time.
+// A moment is the positions of all logs at some time. A log moves for a day or two, until the next
+// rotation, and the table keeps the last position of each day. So a question names only the
+// positions of logs that have moved since some day, and takes the others from the table, where
+// they stay as they are.
 type moment struct {
-	positions []*position // in the order in which they were first seen
-	byID      map[string]*position
-
-	visible string // the condition that a row of attempt is of the moment
-	rank    string // of a row's log in the order of logs
+	since uint64 // seq of the first position of that day
+	moved []*position
 }
 
-// now reads the positions. They come from one insert after another, each of which is
-// seen as a whole or not at all.
+// day is how many numbers (seq) a day has: see 00001_first.sql.
+const day = 86_400_000 << 22
+
+// now reads the positions that moved today. One that is written now may have the number of an
+// hour ago.
 func (d *DB) now(ctx context.Context) (*moment, error) {
-	rows, err := d.conn.Query(ctx, `SELECT id, x.1, x.2, oldest, x.4, x.5, x.6, x.7, x.8, x.9 FROM (
-		SELECT id, argMax(tuple(position, seq, first_seen, path, state, first, last, counts, skipped), tuple(position, seq)) AS x, min(first_seen) AS oldest
-		FROM source GROUP BY id)`)
+	at, err := d.number(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	m := &moment{byID: make(map[string]*position)}
-	for rows.Next() {
+	m := &moment{since: (at - day/24) / day * day}
+	m.moved, err = d.positions(ctx, fmt.Sprintf("id IN (SELECT id FROM source WHERE seq >= %d)", m.since))
+	return m, err
+}
+
+// positions are those of some sources, in the order in which they were first seen. They come
+// from one insert after another, each of which is seen as a whole or not at all.
+func (d *DB) positions(ctx context.Context, of string) (list []*position, err error) {
+	err = d.ask(ctx, "read", `SELECT id, x.1, x.2, oldest, x.4, x.5, x.6, x.7, x.8, x.9 FROM (
+		SELECT id, argMax(tuple(position, seq, first_seen, path, state, first, last, counts, skipped), tuple(position, seq)) AS x, min(first_seen) AS oldest
+		FROM source WHERE `+of+" GROUP BY id) ORDER BY oldest, id", func(scan func(to ...any) error) error {
 		p := &position{}
 		var first, last *int64
 		var counts []int64
-		if err := rows.Scan(&p.ID, &p.Offset, &p.seq, &p.firstSeen, &p.Path, &p.State, &first, &last, &counts, &p.skipped); err != nil {
-			return nil, err
+		if err := scan(&p.ID, &p.Offset, &p.seq, &p.firstSeen, &p.Path, &p.State, &first, &last, &counts, &p.skipped); err != nil {
+			return err
 		}
 		p.First, p.Last = orZero(first), orZero(last)
 		for i, to := range countsOf(&p.Source) {
@@ -50,68 +57,35 @@ func (d *DB) now(ctx context.Context) (*moment, error) {
 				*to = counts[i]
 			}
 		}
-		m.positions = append(m.positions, p)
-		m.byID[p.ID] = p
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(m.positions, func(a, b *position) int {
-		return cmp.Or(cmp.Compare(a.firstSeen, b.firstSeen), cmp.Compare(a.ID, b.ID))
+		list = append(list, p)
+		return nil
 	})
-	m.conditions()
-	return m, nil
+	return list, err
 }
 
-// conditions writes down what a moment selects.
-func (m *moment) conditions() {
-	if len(m.positions) == 0 {
-		m.visible, m.rank = "0", "0"
-		return
+// of is the position of the source that a column names; 0: there is none.
+func (m *moment) of(column string) string {
+	moved := make([]string, len(m.moved))
+	for i, p := range m.moved {
+		moved[i] = fmt.Sprintf("(%s, %d)", quote(p.ID), p.Offset)
 	}
-	ids, offsets, ranks := make([]string, 0, len(m.positions)), []int64{}, []int64{}
-	for i, p := range m.positions {
-		ids, offsets, ranks = append(ids, p.ID), append(offsets, p.Offset), append(ranks, int64(i))
-	}
-	list := "[" + quotes(ids) + "]"
-	m.visible = fmt.Sprintf("%s < %s", "line", m.of("told_by", list, offsets, 0))
-	m.rank = m.of("source", list, ranks, -1)
+	all := fmt.Sprintf(`(SELECT (groupArray(id), groupArray(at)) FROM (SELECT id, argMax(position, (named, position)) AS at FROM (
+		SELECT id, position, 0 AS named FROM source WHERE seq < %d
+		UNION ALL SELECT x.1, x.2, 1 FROM (SELECT arrayJoin(CAST([%s], 'Array(Tuple(String, Int64))')) AS x)) GROUP BY id))`, m.since, strings.Join(moved, ","))
+	return fmt.Sprintf("transform(toString(%s), %s.1, %[2]s.2, toInt64(0))", column, all)
 }
 
-// of is the number of the source that a column names.
-func (m *moment) of(column, list string, numbered []int64, other int64) string {
-	return fmt.Sprintf("transform(toString(%s), %s, CAST([%s], 'Array(Int64)'), toInt64(%d))", column, list, numbers(numbered), other)
-}
+// visible is the condition that a row of attempt is of the moment.
+func (m *moment) visible() string { return "line < " + m.of("told_by") }
 
-// below is the condition that a line of a table is of the moment.
-func (m *moment) below(source, offset string) string {
-	if len(m.positions) == 0 {
-		return "0"
-	}
-	var ids []string
-	var offsets []int64
-	for _, p := range m.positions {
-		ids, offsets = append(ids, p.ID), append(offsets, p.Offset)
-	}
-	return offset + " < " + m.of(source, "["+quotes(ids)+"]", offsets, 0)
-}
+// below is the condition that a line of another table is of the moment.
+func (m *moment) below() string { return "offset < " + m.of("source") }
 
-// offset is the position of a source.
-func (m *moment) offset(id string) int64 {
-	if p := m.byID[store.Clean(id, store.MaxWord)]; p != nil {
-		return p.Offset
-	}
-	return 0
-}
-
-// sources are the sources, in the order in which they were first seen.
-func (m *moment) sources() (list []store.Source) {
-	for _, p := range m.positions {
-		if p.ID != nobody {
-			list = append(list, p.Source)
-		}
-	}
-	return list
+// rank is the place of the source that an expression names in the order in which the sources
+// were first seen. Sources that are seen later come behind.
+func rank(source string) string {
+	const all = "(SELECT groupArray(id) FROM (SELECT id FROM source GROUP BY id ORDER BY min(first_seen), id))"
+	return "toInt64(transform(toString(" + source + "), " + all + ", arrayEnumerate(" + all + "), 0))"
 }
 
 // nobody is the source of what is counted without one.
@@ -122,7 +96,17 @@ func countsOf(s *store.Source) []*int64 {
 	return []*int64{&s.Lines, &s.Delivery, &s.Attempts, &s.Repeated, &s.Queue, &s.Rejected, &s.Skipped, &s.Unparsed, &s.Blank}
 }
 
-// next is a number for what is written now: later than any that was seen.
-func next(after uint64) uint64 {
-	return max(uint64(time.Now().UnixMilli())<<22, after+1)
+// number is one for what is written now: milliseconds since 1970, by the server's clock, << 22;
+// later than any that was given out before.
+func (d *DB) number(ctx context.Context) (uint64, error) {
+	var ms int64
+	if err := d.conn.QueryRow(ctx, "SELECT toUnixTimestamp64Milli(now64(3))").Scan(&ms); err != nil {
+		return 0, err
+	}
+	for {
+		last := d.lastNumber.Load()
+		if n := max(uint64(ms)<<22, last+1); d.lastNumber.CompareAndSwap(last, n) {
+			return n, nil
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
@@ -33,10 +32,11 @@ func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
 
 // SetNote notes a value.
 func (d *DB) SetNote(ctx context.Context, key string, value []byte) error {
-	d.noted.Lock()
-	defer d.noted.Unlock()
-	d.lastNote = max(uint64(time.Now().UnixNano()), d.lastNote+1)
-	return d.wrap("note", insert(ctx, d, "note (key, value, seq)", [][]any{{key, string(value), d.lastNote}}, func(v []any) []any { return v }))
+	seq, err := d.number(ctx)
+	if err == nil {
+		err = insert(ctx, d, "note (key, value, seq)", [][]any{{key, string(value), seq}}, func(v []any) []any { return v })
+	}
+	return d.wrap("note", err)
 }
 
 // SwapNote notes a value in place of another. ClickHouse compares nothing when it writes, but

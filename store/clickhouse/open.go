@@ -4,7 +4,7 @@
 // first and the position of their log last, in two inserts, since ClickHouse has no
 // transactions over tables. A row counts where its line is below the position of its log:
 // so what was written and not committed is not seen, what is written twice counts once, and
-// a Reader's moment is the set of positions that it began with.
+// a Reader's moment is the set of positions that it began with (moment.go).
 //
 // What an attempt means for its message (recovered, expired, the first of its message) is a
 // function of the lines before it and stored with it (ledger.go); a Writer asks for what it
@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,8 +51,7 @@ type DB struct {
 	conn    driver.Conn
 	closed  atomic.Bool
 
-	noted    sync.Mutex
-	lastNote uint64 // seq of the last note
+	lastNumber atomic.Uint64 // see number
 
 	beforePositions func() error // for tests: an agent that is killed there
 }
@@ -256,6 +254,21 @@ func (d *DB) wrap(what string, err error) error {
 		err = fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return fmt.Errorf("%s %s: %w", what, d.name, err)
+}
+
+// scan calls do for each row of an answer.
+func (d *DB) scan(ctx context.Context, sql string, do func(scan func(to ...any) error) error) error {
+	rows, err := d.conn.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // texts are the values of a column.

@@ -18,22 +18,23 @@ func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.
 	if !f.QueuedBefore.IsZero() {
 		w.add(fmt.Sprintf("first_at < %d", ceil(f.QueuedBefore)))
 	}
-	sql := "SELECT " + rowColumns + ", first_at, first_delay FROM (SELECT *, row_number() OVER (" + pair + ` ORDER BY outcome = 'ended', untried, precedence) AS place,
+	sql := "SELECT " + rowColumns + ", first_at, first_delay, " + rank("pair_source") + " FROM (SELECT *, row_number() OVER (" + pair + ` ORDER BY outcome = 'ended', untried, precedence) AS place,
 			countIf(outcome = 'ended') OVER (` + pair + `) AS ends,
 			argMax(at, precedence) OVER (` + pair + `) AS first_at, argMax(delay, precedence) OVER (` + pair + `) AS first_delay
 		` + r.from(where{"outcome IN ('soft', 'ended')", "pair_offset >= 0"}) + ") WHERE " + w.String()
 	type waiting struct {
 		store.Queued
-		rank   int
+		rank   int64
 		offset int64
 	}
 	var all []waiting
 	var x, first row
-	err := r.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {
-		if err := scan(append(x.targets(), &first.At, &first.Delay)...); err != nil {
+	err := r.d.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {
+		var rank int64
+		if err := scan(append(x.targets(), &first.At, &first.Delay, &rank)...); err != nil {
 			return err
 		}
-		q := waiting{store.Queued{Attempt: *x.attempt(), FirstSoft: unix(first.At)}, slices.IndexFunc(r.positions, func(p *position) bool { return p.ID == x.PairSource }), x.PairOffset}
+		q := waiting{store.Queued{Attempt: *x.attempt(), FirstSoft: unix(first.At)}, rank, x.PairOffset}
 		if at := first.attempt().Arrived(); !at.IsZero() {
 			q.Arrived = at.Truncate(time.Second)
 		}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"bouncelog/bounce"
 	"bouncelog/store"
@@ -17,6 +18,9 @@ type reader struct {
 	*moment
 	d     *DB
 	times deliveryTimes
+
+	mu  sync.Mutex
+	all []*position // nil: not asked for yet
 }
 
 // Read returns a Reader of what is committed now.
@@ -34,9 +38,42 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 // Close ends nothing: a Reader holds no connection between two questions.
 func (r *reader) Close() error { return nil }
 
+// positions are those of all sources, in the order in which they were first seen.
+func (r *reader) positions(ctx context.Context) ([]*position, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all != nil {
+		return r.all, nil
+	}
+	list, err := r.d.positions(ctx, fmt.Sprintf("seq < %d", r.since))
+	if err != nil {
+		return nil, r.d.wrap("read", err)
+	}
+	moved := make(map[string]bool)
+	for _, p := range r.moved {
+		moved[p.ID] = true
+	}
+	r.all = append(slices.DeleteFunc(list, func(p *position) bool { return moved[p.ID] }), r.moved...)
+	slices.SortFunc(r.all, func(a, b *position) int {
+		return cmp.Or(cmp.Compare(a.firstSeen, b.firstSeen), cmp.Compare(a.ID, b.ID))
+	})
+	return r.all, nil
+}
+
+// sources are the sources, in the order in which they were first seen.
+func (r *reader) sources(ctx context.Context) (list []store.Source, err error) {
+	positions, err := r.positions(ctx)
+	for _, p := range positions {
+		if p.ID != nobody {
+			list = append(list, p.Source)
+		}
+	}
+	return list, err
+}
+
 // from is the table of attempts as of the moment, for the rows that w selects.
 func (r *reader) from(w where) string {
-	return " FROM attempt FINAL WHERE " + append(where{r.visible}, w...).String()
+	return " FROM attempt FINAL WHERE " + append(where{r.visible()}, w...).String()
 }
 
 const (
@@ -45,18 +82,8 @@ const (
 )
 
 // ask calls scan for each row of an answer.
-func (r *reader) ask(ctx context.Context, what, sql string, scan func(scan func(to ...any) error) error) error {
-	rows, err := r.d.conn.Query(ctx, sql)
-	if err != nil {
-		return r.d.wrap(what, err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows.Scan); err != nil {
-			return r.d.wrap(what, err)
-		}
-	}
-	return r.d.wrap(what, rows.Err())
+func (d *DB) ask(ctx context.Context, what, sql string, do func(scan func(to ...any) error) error) error {
+	return d.wrap(what, d.scan(ctx, sql, do))
 }
 
 // each yields what scan makes of each row.
@@ -87,16 +114,17 @@ func each[T any](ctx context.Context, r *reader, what, sql string, scan func(sca
 
 // Resume says where to go on reading logs.
 func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
-	out := &store.Resume{Sources: r.sources()}
-	// A message that was told of past the position of its log will be told of again.
-	told := "1"
-	if len(r.positions) > 0 {
-		told = "NOT (" + strings.Replace(r.below("source", "position"), "position < ", "position > ", 1) + ")"
+	sources, err := r.sources(ctx)
+	if err != nil {
+		return nil, err
 	}
+	out := &store.Resume{Sources: sources}
+	// A message that was told of past the position of its log will be told of again.
+	told := "position <= " + r.of("source")
 	sql := "SELECT " + messageColumns + `, x.2, x.3, x.4, x.5, x.6, x.7, x.8, x.9, x.10 FROM (
 		SELECT ` + messageColumns + `, argMax(tuple(closed, at, message_id, sender, sender_known, size, frozen, client_host, client_ip, sasl_user), seq) AS x, max(seq) AS latest
 		FROM queued_message WHERE ` + told + " GROUP BY " + messageColumns + ") WHERE NOT x.1 ORDER BY latest DESC"
-	err := r.ask(ctx, "resume", sql, func(scan func(to ...any) error) error {
+	err = r.d.ask(ctx, "resume", sql, func(scan func(to ...any) error) error {
 		var m bounce.Message
 		var mta string
 		var at *int64
@@ -112,9 +140,16 @@ func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 
 // Coverage says what of the logs was understood.
 func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
-	out := &store.Coverage{Sources: r.sources()}
+	positions, err := r.positions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &store.Coverage{}
+	if out.Sources, err = r.sources(ctx); err != nil {
+		return nil, err
+	}
 	skipped := make(map[string]int64)
-	for _, p := range r.positions {
+	for _, p := range positions {
 		for program, n := range p.skipped {
 			skipped[program] += n
 		}
@@ -125,7 +160,7 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 	slices.SortFunc(out.Skipped, func(a, b store.Skipped) int {
 		return cmp.Or(cmp.Compare(b.Lines, a.Lines), strings.Compare(a.Program, b.Program))
 	})
-	err := r.ask(ctx, "coverage", "SELECT source, offset, at, text FROM unparsed_line FINAL WHERE "+r.below("source", "offset")+" ORDER BY seq LIMIT 1000", func(scan func(to ...any) error) error {
+	err = r.d.ask(ctx, "coverage", "SELECT source, offset, at, text FROM unparsed_line FINAL WHERE "+r.below()+" ORDER BY seq LIMIT 1000", func(scan func(to ...any) error) error {
 		var u store.Unparsed
 		var at *int64
 		err := scan(&u.Source, &u.Offset, &at, &u.Text)
@@ -138,7 +173,7 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 
 // Span is from the first to the last attempt that matches f.
 func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err error) {
-	err = r.ask(ctx, "span", "SELECT count(), min(at), max(at)"+r.from(append(conditions(&f), isAttempt)), func(scan func(to ...any) error) error {
+	err = r.d.ask(ctx, "span", "SELECT count(), min(at), max(at)"+r.from(append(conditions(&f), isAttempt)), func(scan func(to ...any) error) error {
 		var n uint64
 		var first, last int64
 		err := scan(&n, &first, &last)
@@ -153,7 +188,7 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err er
 // Replies counts the failed attempts that match f by what was answered.
 func (r *reader) Replies(ctx context.Context, f store.Filter) (list []store.Reply, err error) {
 	const by = "mta, status, outcome, code, enhanced, stage, local, untried, template, reason, detail, scope, rule, confidence"
-	err = r.ask(ctx, "replies", "SELECT "+by+", count()"+r.from(append(conditions(&f), isFailed))+" GROUP BY "+by, func(scan func(to ...any) error) error {
+	err = r.d.ask(ctx, "replies", "SELECT "+by+", count()"+r.from(append(conditions(&f), isFailed))+" GROUP BY "+by, func(scan func(to ...any) error) error {
 		var x row
 		var n uint64
 		err := scan(&x.MTA, &x.Status, &x.Outcome, &x.Code, &x.Enhanced, &x.Stage, &x.Local, &x.Untried, &x.Template, &x.Reason, &x.Detail, &x.Scope, &x.Rule, &x.Confidence, &n)
@@ -180,16 +215,15 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 		order, than = "at DESC, rank DESC, offset DESC, n DESC, precedence", "<"
 	}
 	if p.After != (store.Ref{}) {
-		rank := slices.IndexFunc(r.positions, func(x *position) bool { return x.ID == p.After.Source })
-		w.add(fmt.Sprintf("(at, %s, offset, n) %s (toInt64(%d), toInt64(%d), toInt64(%d), toInt64(%d))", r.rank, than, p.After.Time, rank, p.After.Offset, p.After.N))
+		w.add(fmt.Sprintf("(at, %s, offset, n) %s (toInt64(%d), %s, toInt64(%d), toInt64(%d))", rank("source"), than, p.After.Time, rank(quote(p.After.Source)), p.After.Offset, p.After.N))
 	}
-	sql := "SELECT " + rowColumns + ", " + r.rank + " AS rank" + r.from(w) + " ORDER BY " + order
+	sql := "SELECT " + rowColumns + ", " + rank("source") + " AS rank" + r.from(w) + " ORDER BY " + order
 	if p.Limit > 0 {
 		sql += fmt.Sprintf(" LIMIT %d", p.Limit)
 	}
 	var x row
-	var rank int64
-	to := append(x.targets(), &rank)
+	var place int64
+	to := append(x.targets(), &place)
 	return each(ctx, r, "attempts", sql, func(scan func(to ...any) error) (*store.Attempt, error) {
 		if err := scan(to...); err != nil {
 			return nil, err
@@ -213,7 +247,7 @@ func (r *reader) Lookup(ctx context.Context, refs ...store.Ref) ([]*store.Attemp
 	w := where{isAttempt, "at IN (" + numbers(times) + ")", "offset IN (" + numbers(offsets) + ")", "source IN (" + quotes(slices.Compact(sources)) + ")"}
 	found := make(map[store.Ref]*store.Attempt)
 	var x row
-	err := r.ask(ctx, "look up", "SELECT "+rowColumns+r.from(w)+" ORDER BY precedence", func(scan func(to ...any) error) error {
+	err := r.d.ask(ctx, "look up", "SELECT "+rowColumns+r.from(w)+" ORDER BY precedence", func(scan func(to ...any) error) error {
 		if err := scan(x.targets()...); err != nil {
 			return err
 		}
@@ -238,8 +272,8 @@ func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) (list [
 		wanted[k] = true
 		queues = append(queues, k.QueueID)
 	}
-	sql := "SELECT " + messageColumns + ", source, offset, at, event, by FROM message_end FINAL WHERE queue_id IN (" + quotes(queues) + ") AND " + r.below("source", "offset") + " ORDER BY at, source, offset"
-	err = r.ask(ctx, "ends", sql, func(scan func(to ...any) error) error {
+	sql := "SELECT " + messageColumns + ", source, offset, at, event, by FROM message_end FINAL WHERE queue_id IN (" + quotes(queues) + ") AND " + r.below() + " ORDER BY at, source, offset"
+	err = r.d.ask(ctx, "ends", sql, func(scan func(to ...any) error) error {
 		var e bounce.End
 		var mta, event string
 		var at int64
@@ -260,8 +294,8 @@ func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
 	if !f.OfMessages() {
 		return 0, nil
 	}
-	w := append(conditions(&f), r.below("source", "offset"), "event = "+quote(string(bounce.MessageDiscarded)))
+	w := append(conditions(&f), r.below(), "event = "+quote(string(bounce.MessageDiscarded)))
 	var n uint64
-	err := r.ask(ctx, "discarded", "SELECT count() FROM message_end FINAL WHERE "+w.String(), func(scan func(to ...any) error) error { return scan(&n) })
+	err := r.d.ask(ctx, "discarded", "SELECT count() FROM message_end FINAL WHERE "+w.String(), func(scan func(to ...any) error) error { return scan(&n) })
 	return int64(n), err
 }

@@ -36,11 +36,11 @@ func (d *DB) Receive(ctx context.Context, from store.Exporter, agent string) (at
 type receiver struct {
 	d       *DB
 	agent   string
-	sources []store.Source   // of the other store, by the names there
-	moment  *moment          // of this one
-	starts  map[string]int64 // where the bytes of a source begin among those of all
-	ends    map[string]int64 // positions to be
-	total   int64            // bytes of all sources
+	sources []store.Source       // of the other store, by the names there
+	stored  map[string]*position // sources of this one
+	starts  map[string]int64     // where the bytes of a source begin among those of all
+	ends    map[string]int64     // positions to be
+	total   int64                // bytes of all sources
 	note    receiveNote
 
 	rows     []*row
@@ -78,21 +78,28 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 		return err
 	}
 	x.sources = resume.Sources
-	if x.moment, err = x.d.now(ctx); err != nil {
+	ids := make([]string, len(x.sources))
+	for i := range x.sources {
+		ids[i] = x.source(x.sources[i].ID)
+	}
+	stored, err := x.d.positions(ctx, "id IN ("+quotes(ids)+")")
+	if err != nil {
 		return x.d.wrap("read", err)
+	}
+	x.stored = make(map[string]*position)
+	for _, p := range stored {
+		x.stored[p.ID] = p
 	}
 	// Lines that are there already are not asked for again.
 	lines, ahead := make(map[string]int64), false
 	x.starts, x.ends = make(map[string]int64), make(map[string]int64)
-	last := uint64(0)
-	for _, p := range x.moment.positions {
-		last = max(last, p.seq)
-	}
 	for i := range x.sources {
 		s := &x.sources[i]
-		id := x.source(s.ID)
-		stored := x.moment.byID[id]
-		lines[s.ID] = x.moment.offset(id)
+		id := ids[i]
+		stored := x.stored[id]
+		if lines[s.ID] = 0; stored != nil {
+			lines[s.ID] = stored.Offset
+		}
 		ahead = ahead || stored == nil || s.Offset > stored.Offset
 		x.starts[id], x.ends[id] = x.total, s.Offset
 		x.total += s.Offset + 1
@@ -100,7 +107,7 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 	if !ahead {
 		return nil
 	}
-	if err := x.resume(ctx, next(last)); err != nil {
+	if err := x.resume(ctx); err != nil {
 		return err
 	}
 	begin := maps.Clone(lines)
@@ -147,14 +154,17 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 }
 
 // resume reads the note of a run that was broken off, or makes a new one.
-func (x *receiver) resume(ctx context.Context, base uint64) error {
-	r := &reader{moment: x.moment, d: x.d}
-	text, err := r.Note(ctx, x.noteKey())
+func (x *receiver) resume(ctx context.Context) error {
+	text, _, err := x.d.latestNote(ctx, x.noteKey())
 	if err != nil {
-		return err
+		return x.d.wrap("note", err)
 	}
 	if len(text) > 0 && json.Unmarshal(text, &x.note) == nil && x.note.Base > 0 && x.note.Attempts != nil {
 		return nil
+	}
+	base, err := x.d.number(ctx)
+	if err != nil {
+		return x.d.wrap("note", err)
 	}
 	x.note = receiveNote{Base: base, Attempts: make(map[string]int64)}
 	return x.keepNote(ctx)
@@ -191,7 +201,6 @@ func (x *receiver) take(e *store.Entry) {
 	// A line that was repeated may reach past the position.
 	r.ToldBy, r.Line = told, min(e.Offset, x.ends[told]-1)
 	r.Precedence = math.MaxUint64 - x.seq(told, e.Offset)
-	r.BeforePrecedence = r.Precedence
 	r.First, r.ToDomain, r.Pair = e.First, e.FirstToDomain, e.Pair
 	if e.PairOffset >= 0 {
 		r.PairSource, r.PairOffset = x.source(e.PairSource), e.PairOffset
@@ -217,13 +226,15 @@ func (x *receiver) flush(ctx context.Context) error {
 
 // finish writes the queue as the other store knows it, and the positions.
 func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue []bounce.Message) error {
-	seq := x.note.Base + uint64(x.total)
+	seq, err := x.d.number(ctx)
+	if err != nil {
+		return x.d.wrap("write", err)
+	}
 	unparsed := coverage.Unparsed
 	for i := range unparsed {
 		unparsed[i].Source = x.source(unparsed[i].Source)
 	}
-	err := insertUnparsed(ctx, x.d, unparsed, seq)
-	if err != nil {
+	if err := insertUnparsed(ctx, x.d, unparsed, seq); err != nil {
 		return x.d.wrap("write", err)
 	}
 	// The queue was told of by the log that was read last, up to its position.
@@ -259,7 +270,7 @@ func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue [
 		if i == 0 {
 			p.skipped = skipped // the other store does not say of which log they were
 		}
-		if old := x.moment.byID[p.ID]; old != nil {
+		if old := x.stored[p.ID]; old != nil {
 			p.firstSeen = old.firstSeen
 		}
 		list = append(list, p)
@@ -279,10 +290,9 @@ func (x *receiver) gone(ctx context.Context, queue []bounce.Message, by string, 
 	for _, m := range queue {
 		queued[store.MessageKey{Host: x.host(m.Host), MTA: m.MTA, Instance: m.Instance, QueueID: m.QueueID}] = true
 	}
-	r := &reader{moment: x.moment, d: x.d}
 	sql := "SELECT " + messageColumns + " FROM queued_message GROUP BY " + messageColumns +
 		" HAVING NOT argMax(closed, seq) AND startsWith(argMax(source, seq), " + quote(x.agent+"/") + ")"
-	err = r.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {
+	err = x.d.ask(ctx, "queue", sql, func(scan func(to ...any) error) error {
 		var k store.MessageKey
 		var mta string
 		err := scan(&k.Host, &mta, &k.Instance, &k.QueueID)

@@ -13,7 +13,7 @@ import (
 func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {
 	const answer = "outcome, code, enhanced, local, reason, detail, scope, rule, confidence"
 	w := append(conditions(&f), "outcome = 'hard' OR outcome = 'soft' AND code >= 500")
-	failures := "SELECT recipient, recipient_domain, at, precedence, offset, n, " + r.rank + " AS rank, response, " + answer + r.from(w)
+	failures := "SELECT recipient, recipient_domain, at, precedence, offset, n, " + rank("source") + " AS rank, response, " + answer + r.from(w)
 	lastDelivered := "SELECT lower(recipient) AS folded, max(at) AS last_delivered" +
 		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient)" + r.from(w) + ")"}) + " GROUP BY folded"
 	undelivered := ""

@@ -23,7 +23,7 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 		template, reason, detail, scope, rule, confidence, offset, n, at, recipient, ` + messageHash + `, before, after
 	FROM (
 		SELECT *, ` + w.String() + ` AS wanted,
-			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY before_at, before_precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
+			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
 			minOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
 		` + r.from(where{"outcome = 'delivered' AND recipient IN (" + failures + ") OR " + w.String()}) + `
 	) WHERE wanted ORDER BY at`

@@ -15,62 +15,60 @@ const ended = "ended"
 
 // A row is one of the table attempt.
 type row struct {
-	Recipient        string
-	At               int64
-	Source           string
-	Offset           int64
-	N                int64
-	Host             string
-	QueueID          string
-	Outcome          string
-	ToldBy           string
-	Line             int64
-	Precedence       uint64
-	MTA              string
-	Instance         string
-	Agent            string
-	MessageID        string
-	MessageHash      uint64
-	Sender           string
-	SenderDomain     string
-	SenderKnown      bool
-	RecipientDomain  string
-	Original         string
-	RelayHost        string
-	RelayIP          string
-	RelayPort        uint16
-	Status           string
-	Code             uint16
-	Enhanced         uint32
-	Stage            string
-	Template         string
-	Response         string
-	Local            bool
-	Untried          bool
-	Disposal         string
-	TLS              string
-	Delay            float64
-	ClientIP         string
-	SASLUser         string
-	Reason           string
-	Detail           string
-	Scope            string
-	Rule             string
-	Confidence       string
-	Pair             bool
-	PairSource       string
-	PairOffset       int64
-	First            bool
-	ToDomain         bool
-	BeforeAt         int64
-	BeforePrecedence uint64
+	Recipient       string
+	At              int64
+	Source          string
+	Offset          int64
+	N               int64
+	Host            string
+	QueueID         string
+	Outcome         string
+	ToldBy          string
+	Line            int64
+	Precedence      uint64
+	MTA             string
+	Instance        string
+	Agent           string
+	MessageID       string
+	MessageHash     uint64
+	Sender          string
+	SenderDomain    string
+	SenderKnown     bool
+	RecipientDomain string
+	Original        string
+	RelayHost       string
+	RelayIP         string
+	RelayPort       uint16
+	Status          string
+	Code            uint16
+	Enhanced        uint32
+	Stage           string
+	Template        string
+	Response        string
+	Local           bool
+	Untried         bool
+	Disposal        string
+	TLS             string
+	Delay           float64
+	ClientIP        string
+	SASLUser        string
+	Reason          string
+	Detail          string
+	Scope           string
+	Rule            string
+	Confidence      string
+	Pair            bool
+	PairSource      string
+	PairOffset      int64
+	First           bool
+	ToDomain        bool
 }
 
 // rowColumns are the columns of a row.
 const rowColumns = `recipient, at, source, offset, n, host, queue_id, outcome, told_by, line, precedence, mta, instance, agent, message_id, message_hash,
 	sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, status, code, enhanced, stage,
 	template, response, local, untried, disposal, tls, delay, client_ip, sasl_user, reason, detail, scope, rule, confidence,
-	pair, pair_source, pair_offset, first, to_domain, before_at, before_precedence`
+	pair, pair_source, pair_offset, first, to_domain`
 
 // targets are the fields of a row, in the order of rowColumns.
 func (r *row) targets() []any {
@@ -78,7 +76,7 @@ func (r *row) targets() []any {
 		&r.Recipient, &r.At, &r.Source, &r.Offset, &r.N, &r.Host, &r.QueueID, &r.Outcome, &r.ToldBy, &r.Line, &r.Precedence, &r.MTA, &r.Instance, &r.Agent, &r.MessageID, &r.MessageHash,
 		&r.Sender, &r.SenderDomain, &r.SenderKnown, &r.RecipientDomain, &r.Original, &r.RelayHost, &r.RelayIP, &r.RelayPort, &r.Status, &r.Code, &r.Enhanced, &r.Stage,
 		&r.Template, &r.Response, &r.Local, &r.Untried, &r.Disposal, &r.TLS, &r.Delay, &r.ClientIP, &r.SASLUser, &r.Reason, &r.Detail, &r.Scope, &r.Rule, &r.Confidence,
-		&r.Pair, &r.PairSource, &r.PairOffset, &r.First, &r.ToDomain, &r.BeforeAt, &r.BeforePrecedence,
+		&r.Pair, &r.PairSource, &r.PairOffset, &r.First, &r.ToDomain,
 	}
 }
 
@@ -119,7 +117,6 @@ func rowOf(a *store.Attempt, line int64) *row {
 	if a.Outcome == bounce.Delivered {
 		r.MessageID, r.Response, r.ClientIP, r.SASLUser = "", "", "", ""
 	}
-	r.BeforeAt = r.At
 	return r
 }
 

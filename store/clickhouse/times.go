@@ -92,7 +92,7 @@ func (t *deliveryTimes) cover(ctx context.Context, r *reader, to deliveriesTo, s
 		w := conditions(&store.Filter{Domain: to.domain, Host: to.host, MTA: to.mta, Outcomes: []bounce.Outcome{bounce.Delivered}})
 		w.add(fmt.Sprintf("at >= %d", missing[0]), fmt.Sprintf("at < %d", missing[1]))
 		n := 0
-		err := r.ask(ctx, "span", fmt.Sprintf("SELECT at%s LIMIT %d", r.from(w), timesAtMost), func(scan func(to ...any) error) error {
+		err := r.d.ask(ctx, "span", fmt.Sprintf("SELECT at%s LIMIT %d", r.from(w), timesAtMost), func(scan func(to ...any) error) error {
 			var at int64
 			err := scan(&at)
 			x.at = append(x.at, at)

@@ -89,15 +89,14 @@ func (w *writer) Commit(ctx context.Context) error {
 // send makes rows of the batches and hands them to the server.
 func (w *writer) send(ctx context.Context) error {
 	if w.c == nil {
-		m, err := w.d.now(ctx)
+		seq, err := w.d.number(ctx)
 		if err != nil {
 			return err
 		}
-		last := uint64(0)
-		for _, p := range m.positions {
-			last = max(last, p.seq)
-		}
-		w.c = &commit{ledger: newLedger(m, next(last)), changed: make(map[string]bool)}
+		w.c = &commit{ledger: newLedger(seq), changed: make(map[string]bool)}
+	}
+	if err := w.d.locate(ctx, w.c.ledger, w.batches); err != nil {
+		return err
 	}
 	if err := w.d.recall(ctx, w.c.ledger, w.batches); err != nil {
 		return err
@@ -109,12 +108,48 @@ func (w *writer) send(ctx context.Context) error {
 	return w.c.sendRows(ctx, w.d)
 }
 
+// locate reads the positions of the sources in the batches.
+func (d *DB) locate(ctx context.Context, l *ledger, batches []store.Batch) error {
+	var unknown []string
+	need := func(id string) {
+		id = store.Clean(id, store.MaxWord)
+		if _, known := l.committed[id]; !known {
+			l.committed[id] = 0
+			unknown = append(unknown, id)
+		}
+	}
+	need(nobody)
+	for i := range batches {
+		b := &batches[i]
+		for _, s := range b.Sources {
+			need(s.ID)
+		}
+		for j := range b.Attempts {
+			need(b.Attempts[j].Source)
+		}
+		for j := range b.Expiries {
+			need(b.Expiries[j].Source)
+		}
+		for j := range b.Ends {
+			need(b.Ends[j].Source)
+		}
+		for _, u := range b.Unparsed {
+			need(u.Source)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	list, err := d.positions(ctx, "id IN ("+quotes(unknown)+")")
+	for _, p := range list {
+		l.sources[p.ID], l.committed[p.ID] = p, p.Offset
+	}
+	return err
+}
+
 // recall reads what the ledger has to know: what was stored of the messages in the
 // batches, and where mail was deferred to which no attempt was made now.
 func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error {
-	if len(l.committed) == 0 {
-		return nil
-	}
 	queues, hosts, domains := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	asked := make(map[hostKey]bool)
 	earliest := int64(math.MaxInt64)
@@ -159,13 +194,14 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 			at, offset, n              int64
 		}
 		known := make(map[identity]bool)
-		err := d.rows(ctx, "SELECT "+rowColumns+" FROM attempt WHERE "+messages.String()+" ORDER BY precedence DESC", func(r *row) {
+		var counts bool
+		err := d.rows(ctx, "SELECT "+rowColumns+", "+l.began().visible()+" FROM attempt WHERE "+messages.String()+" ORDER BY precedence DESC", func(r *row) {
 			k := identity{r.Source, r.Recipient, r.Outcome, r.At, r.Offset, r.N}
-			if x := *r; !known[k] && asked[hostKey{x.Host, x.QueueID, false}] && x.Line < l.committed[x.ToldBy] {
+			if x := *r; !known[k] && asked[hostKey{x.Host, x.QueueID, false}] && counts {
 				l.stored(&x)
 			}
 			known[k] = true
-		})
+		}, &counts)
 		if err != nil {
 			return err
 		}
@@ -173,7 +209,7 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 	if len(domains) == 0 {
 		return nil
 	}
-	places := append(w, l.visible, "mta = 'exim'", "recipient_domain IN ("+quotes(slices.Sorted(maps.Keys(domains)))+")", "outcome = 'delivered' OR outcome = 'soft' AND NOT untried")
+	places := append(w, l.began().visible(), "mta = 'exim'", "recipient_domain IN ("+quotes(slices.Sorted(maps.Keys(domains)))+")", "outcome = 'delivered' OR outcome = 'soft' AND NOT untried")
 	return d.rows(ctx, "SELECT "+rowColumns+" FROM attempt FINAL WHERE "+places.String()+" ORDER BY precedence DESC", func(r *row) {
 		if asked[hostKey{r.Host, r.RecipientDomain, true}] {
 			l.place(r, true)
@@ -192,22 +228,17 @@ type hostKey struct {
 const remembered = 60 * 24 * 3600
 
 // rows calls do with the rows of attempt that a question selects; the row is do's until it
-// returns.
-func (d *DB) rows(ctx context.Context, sql string, do func(r *row)) error {
-	rows, err := d.conn.Query(ctx, sql)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
+// returns. Columns that follow go to more.
+func (d *DB) rows(ctx context.Context, sql string, do func(r *row), more ...any) error {
 	var r row
-	to := r.targets()
-	for rows.Next() {
-		if err := rows.Scan(to...); err != nil {
-			return err
+	to := append(r.targets(), more...)
+	return d.scan(ctx, sql, func(scan func(to ...any) error) error {
+		err := scan(to...)
+		if err == nil {
+			do(&r)
 		}
-		do(&r)
-	}
-	return rows.Err()
+		return err
+	})
 }
 
 // A commit is what several batches come to.
@@ -295,12 +326,11 @@ func (c *commit) append(b *store.Batch) {
 // source is a source that will be stored.
 func (c *commit) source(id string) *position {
 	c.changed[id] = true
-	p := c.byID[id]
+	p := c.sources[id]
 	if p == nil {
 		p = &position{Source: store.Source{ID: id}, firstSeen: c.seq}
 		c.seq++
-		c.byID[id] = p
-		c.positions = append(c.positions, p)
+		c.sources[id] = p
 	}
 	return p
 }
@@ -350,7 +380,7 @@ func (c *commit) store(ctx context.Context, d *DB) error {
 	seq++
 	var changed []*position
 	for _, id := range slices.Sorted(maps.Keys(c.changed)) {
-		p := c.byID[id]
+		p := c.sources[id]
 		if id == nobody {
 			p.Offset = int64(seq >> 1)
 		}

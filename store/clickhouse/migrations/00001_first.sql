@@ -8,12 +8,12 @@
 -- What was read of each log. A row of another table is stored where its line is below the
 -- position of the log that says so (attempt.line, attempt.told_by): so a position, which is
 -- written last, makes all visible that was written before it, however often that was
--- written. The highest position counts, and with it the counts of lines so far; merges drop
--- the others.
+-- written. The highest position counts, and with it the counts of lines so far; merges keep
+-- that of each day, since a question takes the positions of earlier days from here (moment.go).
 CREATE TABLE IF NOT EXISTS source{{.Suffix}} (
     id String,
     position Int64,
-    seq UInt64 COMMENT 'when it was written: milliseconds since 1970 << 22, and a number',
+    seq UInt64 COMMENT 'when it was written: milliseconds since 1970 by the server << 22, and a number',
     first_seen UInt64 COMMENT 'seq of its first row: the order of the logs',
     path String,
     state String,
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS source{{.Suffix}} (
     last Nullable(Int64),
     counts Array(Int64) COMMENT 'lines, delivery, attempts, repeated, queue, rejected, skipped, unparsed, blank',
     skipped Map(String, Int64) COMMENT 'skipped lines so far, by program'
-) ENGINE = {{engine "source" "ReplacingMergeTree" "position"}} ORDER BY id;
+) ENGINE = {{engine "source" "ReplacingMergeTree" "position"}} ORDER BY (id, intDiv(seq, 362387865600000));
 
 -- An attempt, or with the outcome 'ended' the word that the pair (message, recipient) which
 -- the attempt of the same key began is pending no longer. The key is the identity: the log,
@@ -75,8 +75,6 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     pair_offset Int64 COMMENT '-1: none' CODEC(ZSTD),
     first Bool COMMENT 'of its message',
     to_domain Bool COMMENT 'of its message to the domain',
-    before_at Int64 COMMENT 'deliveries before then are known before; an expiry''s: the first failure' CODEC(Delta, ZSTD),
-    before_precedence UInt64 CODEC(Delta, ZSTD),
     INDEX queue_ids queue_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX message_hashes message_hash TYPE bloom_filter(0.01) GRANULARITY 1
 ) ENGINE = {{engine "attempt" "ReplacingMergeTree" "precedence"}}
