@@ -126,3 +126,20 @@ func TestFloodOfAList(t *testing.T) {
 		})
 	}
 }
+
+// TestFloodEnds holds that one or two messages whose stamps lie ahead end no flood, and that the mail
+// of a day without it does.
+func TestFloodEnds(t *testing.T) {
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	flood := batch(400, 0, 2, "550 5.1.1 User unknown", clerk)
+	for _, test := range []struct {
+		others int
+		going  bool
+	}{{0, true}, {1, true}, {2, true}, {3, false}, {40, false}} {
+		others := to(test.others, 40*time.Hour, "else@other.example", "u%d@else.example", "mx.else.example")
+		found := problemsOf(t, join(flood, others))
+		if len(found) != 1 || found[0].Cause != "flood" || found[0].Ongoing != test.going {
+			t.Errorf("%d messages more than a day later: %+v", test.others, found)
+		}
+	}
+}

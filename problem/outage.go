@@ -169,6 +169,8 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeFilter, stated
 	case r.Reason == bounce.RelayDenied && provider.Submits(r.RelayPort):
 		return causeLogin, stated
+	case r.Reason == bounce.RateLimited && provider.Submits(r.RelayPort) && limitsAccount(r.Template):
+		return causeAccount, stated
 	case r.Reason == bounce.RelayDenied && r.Code != 0 && !r.NullSender:
 		return causeLogin, unrelayed
 	case r.Reason == bounce.TLS && r.Code == 0 && !r.NullSender: // after STARTTLS: this server gives up
@@ -189,6 +191,17 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeRouter, unrouted
 	}
 	return "", 0
+}
+
+// limitsAccount reports whether a reply about a rate is about how much an account may send, and not
+// about connections or what a recipient gets.
+func limitsAccount(template string) bool {
+	text := strings.ToLower(template)
+	holds := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+	}
+	return holds("limit", "quota", "credit", "too much mail", "too many messages") && holds("account", "user", "sending", "hour", "dai", "day", "your") &&
+		!holds("connection", "recipient", "contact")
 }
 
 // tookBefore reports whether the recipient took mail within valid before the attempt.

@@ -101,6 +101,22 @@ func TestOutages(t *testing.T) {
 			[]answer{{"confirmed", "login", "at the login to the relay host smtp.relay.example:587"}},
 		},
 		{
+			"an account that has reached its hourly limit at the relay host", join(before, spread(30, 15, day, gap, mail{says: "451 4.7.1 The account office has exceeded its hourly limit", outcome: bounce.Soft, relay: "smtp.relay.example", port: 587})),
+			[]answer{{"confirmed", "account", "at a limit or suspension of the sending account"}},
+		},
+		{
+			"an account that has reached its sending limit at the relay host", join(before, spread(30, 15, day, gap, mail{says: "550 5.7.0 Sending limit reached for your account", outcome: bounce.Hard, relay: "smtp.relay.example", port: 587})),
+			[]answer{{"confirmed", "account", "at a limit or suspension of the sending account"}},
+		},
+		{
+			"too many connections to the relay host", join(before, spread(30, 15, day, gap, mail{says: "421 4.7.0 Connection limit exceeded: too many connections from your host", outcome: bounce.Soft, relay: "smtp.relay.example", port: 587})),
+			nil,
+		},
+		{
+			"a receiver that limits what it takes of us", join(before, spread(30, 1, day, gap, mail{says: "451 4.7.1 You have exceeded your hourly limit", outcome: bounce.Soft, relay: "mx.busy.example"})),
+			nil,
+		},
+		{
 			"a relay host at port 25 that relays nothing", join(before, spread(30, 15, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx-relay.campus.example"})),
 			[]answer{{"likely", "login", "30 of 30 messages to 15 domains fail at the relay host mx-relay.campus.example, which does not relay mail of this server (relay access denied)"}},
 		},

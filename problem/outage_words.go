@@ -171,6 +171,9 @@ func (x *outage) problem() *Problem {
 		Scan: "bouncelog report --reason " + onset.Reason.String(),
 		keys: []key{{what: outageOf, detail: x.cause}},
 	}
+	if x.cause == causeAccount {
+		p.Detail = cmp.Or(p.Detail, "account-limit")
+	}
 	if onset.at < first.at {
 		p.FirstHeard = onset.at.time()
 	}

@@ -88,9 +88,9 @@ var (
 
 // MayBeOwn reports whether a failed attempt with this reply code (0: none) and verdict may
 // be due to a fault of the sending side: nobody answered, the rule that judged it names a
-// detail, or a relay wants a login.
+// detail, a relay wants a login, or it limits how much it takes.
 func MayBeOwn(code uint16, v *bounce.Verdict) bool {
-	return code == 0 || v.Detail != "" || v.Reason == bounce.RelayDenied
+	return code == 0 || v.Detail != "" || v.Reason == bounce.RelayDenied || v.Reason == bounce.RateLimited
 }
 
 // A Dimension is what attempts are counted by.

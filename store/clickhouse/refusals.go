@@ -16,7 +16,7 @@ import (
 func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	w := append(conditions(&f), isFailed)
 	if f.Own {
-		w.add("code = 0 OR detail != '' OR reason = " + quote(bounce.RelayDenied.String())) // store.MayBeOwn
+		w.add("code = 0 OR detail != '' OR reason IN (" + quote(bounce.RelayDenied.String()) + ", " + quote(bounce.RateLimited.String()) + ")") // store.MayBeOwn
 	}
 	failures := "SELECT recipient" + r.from(w)
 	sql := `SELECT source, sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, outcome, code, stage, untried,

@@ -395,7 +395,7 @@ func (q *query) ofReplies() string {
 		replies = append(replies, in(layoutSQL("kind & $REASON_MASK"), ids))
 	}
 	if q.Own { // store.MayBeOwn
-		replies = append(replies, fmt.Sprintf("(coalesce(code, 0) = 0 OR coalesce(detail, '') <> '' OR %s = %d)", layoutSQL("kind & $REASON_MASK"), bounce.RelayDenied))
+		replies = append(replies, fmt.Sprintf("(coalesce(code, 0) = 0 OR coalesce(detail, '') <> '' OR %s IN (%d, %d))", layoutSQL("kind & $REASON_MASK"), bounce.RelayDenied, bounce.RateLimited))
 	}
 	return strings.Join(replies, " AND ")
 }
