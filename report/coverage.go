@@ -80,7 +80,7 @@ func (r *Report) coverage(read *store.Coverage, o Options, hours []Point, replie
 	r.note(o, List{Section: ListUnknown, Shown: len(c.Reasons), Total: len(texts), More: o.command("report", "--section", SectionUnparsed, "--all")})
 	turns := rotations(sources)
 	c.Rotations = len(turns)
-	c.Gaps = gaps(hours, turns)
+	c.Gaps = gaps(hours, hours, turns)
 	return c, nil
 }
 
@@ -134,8 +134,9 @@ const (
 
 // gaps finds the silent hours in which attempts would have been usual: as many
 // as in the median of the same hour on other days. points are the hours with
-// attempts, in their order.
-func gaps(points []Point, turns []turn) []Gap {
+// attempts, in their order; of are those of the selection that Gap.Expected is about, where
+// that is not all, and a gap in which it has none is left out.
+func gaps(points, of []Point, turns []turn) []Gap {
 	found := []Gap{}
 	if len(points) < 2 {
 		return found
@@ -146,12 +147,16 @@ func gaps(points []Point, turns []turn) []Gap {
 	if n > 200*24 {
 		return found
 	}
-	counts := make([]int64, n)
-	for _, p := range points {
-		counts[p.Time.Sub(start)/hour] += p.Delivered + p.Soft + p.Hard
+	byHour := func(points []Point) []int64 {
+		counts := make([]int64, n)
+		for _, p := range points {
+			counts[p.Time.Sub(start)/hour] += p.Delivered + p.Soft + p.Hard
+		}
+		return counts
 	}
+	counts, selected := byHour(points), byHour(of)
 	// The first and the last hour are not whole.
-	usual := func(i int) int64 {
+	usual := func(counts []int64, i int) int64 {
 		step, from := 24, i%24
 		if n < profileDays*24 {
 			step, from = 1, 0
@@ -172,11 +177,12 @@ func gaps(points []Point, turns []turn) []Gap {
 		if counts[i] > 0 {
 			continue
 		}
-		j, expected := i, int64(0)
+		j, all, expected := i, int64(0), int64(0)
 		for ; j < n && counts[j] == 0; j++ {
-			expected += usual(j)
+			all += usual(counts, j)
+			expected += usual(selected, j)
 		}
-		if expected >= gapExpected {
+		if all >= gapExpected && expected > 0 {
 			g := Gap{From: start.Add(time.Duration(i) * hour), To: start.Add(time.Duration(j) * hour), Expected: expected}
 			for _, t := range turns {
 				// The end and the beginning of two logs are known to the second.

@@ -24,3 +24,29 @@ func TestAgeWords(t *testing.T) {
 		}
 	}
 }
+
+// TestGapsOfSelection holds that what would be usual in a gap is of the mail that a report selects.
+func TestGapsOfSelection(t *testing.T) {
+	begin := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
+	hours := func(n int64) (list []Point) {
+		for h := range 5 * 24 {
+			if h < 80 || h >= 90 {
+				list = append(list, Point{Time: begin.Add(time.Duration(h) * time.Hour), Delivered: n})
+			}
+		}
+		return list
+	}
+	all := hours(30)
+	for _, test := range []struct {
+		of   []Point
+		want int64 // attempts; 0: no gap
+	}{{all, 300}, {hours(2), 20}, {hours(1), 10}, {nil, 0}} {
+		var got int64
+		for _, g := range gaps(all, test.of, nil) {
+			got += g.Expected
+		}
+		if got != test.want {
+			t.Errorf("%d hours with mail: %d attempts would be usual, want %d", len(test.of), got, test.want)
+		}
+	}
+}

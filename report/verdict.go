@@ -170,7 +170,15 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, so
 		return err
 	}
 	v.Silence = r.silence(o, hours)
-	for _, g := range gaps(hours, rotations(sources)) {
+	selected := hours
+	if r.Filter != nil {
+		f := Judged(o.Filter)
+		f.Since, f.Until = time.Time{}, time.Time{}
+		if selected, err = overTime(ctx, s, f, store.ByHour); err != nil {
+			return err
+		}
+	}
+	for _, g := range gaps(hours, selected, rotations(sources)) {
 		if s, u := r.Period.Since, r.Period.Until; (s == nil || g.To.After(*s)) && (u == nil || g.From.Before(*u)) {
 			v.Gaps = append(v.Gaps, g)
 		}
@@ -257,7 +265,7 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 		end = o.Now // what is logged is read
 	}
 	since, until := o.Filter.Since, o.Filter.Until
-	missing := slices.ContainsFunc(gaps(hours, rotations(sources)), func(g Gap) bool {
+	missing := slices.ContainsFunc(gaps(hours, hours, rotations(sources)), func(g Gap) bool {
 		return !since.IsZero() && !until.IsZero() && !g.From.After(since) && !g.To.Before(until)
 	})
 	switch {
