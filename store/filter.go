@@ -102,6 +102,7 @@ const (
 	BySenderDomain Dimension = "sender-domain"
 	ByRelay        Dimension = "relay" // host name as logged; "" where none was spoken to
 	ByReason       Dimension = "reason"
+	ByDetail       Dimension = "detail" // of the verdict; "": none
 	ByRecipient    Dimension = "recipient"
 	ByHost         Dimension = "host"
 	ByDay          Dimension = "day"  // 2026-11-22, UTC

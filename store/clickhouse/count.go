@@ -16,6 +16,7 @@ var dimensions = map[store.Dimension]string{
 	store.BySenderDomain: "sender_domain",
 	store.ByRelay:        "toString(relay_host)",
 	store.ByReason:       "toString(reason)",
+	store.ByDetail:       "toString(detail)",
 	store.ByRecipient:    "recipient",
 	store.ByHost:         "toString(host)",
 	store.ByDay:          "toString(toInt64(floor(at / 86400)))",

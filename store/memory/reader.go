@@ -198,6 +198,8 @@ func (e *event) key(by store.Dimension) (string, bool) {
 		return e.RelayHost, true
 	case store.ByReason:
 		return e.Reason.String(), true
+	case store.ByDetail:
+		return e.Detail, true
 	case store.ByRecipient:
 		return e.Recipient, true
 	case store.ByHost:

@@ -87,20 +87,29 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 	}
 	delivered, failed := q.wants()
 	where := q.where()
-	more, tables, none := "", "", ", NULL AS text, NULL AS message, NULL AS line, NULL AS client"
-	if !delivered {
-		more, tables = wordColumns, wordTables
-	}
-	const failureKey, each = "coalesce(a.line, a.id)", " AND a.id BETWEEN ?3 AND ?4"
+	const none, failureKey, each = ", NULL AS text, NULL AS message, NULL AS line, NULL AS client", "coalesce(a.line, a.id)", " AND a.id BETWEEN ?3 AND ?4"
 	fromDelivery := "SELECT " + deliveryColumns + none + " FROM delivery AS a WHERE " + where + p.sql("a.id")
-	fromFailure := "SELECT " + failureColumns + more + " FROM failure AS a" + tables + " WHERE " + where + p.sql(failureKey)
+	fromFailure := "SELECT " + failureColumns + " FROM failure AS a WHERE " + where + p.sql(failureKey)
+	// failures selects rows within some ids in order, and, where there are no deliveries, with their words:
+	// put in order first, since there may be twenty times as many as are wanted.
+	failures := func(within string) string {
+		order := p.order("a", failureKey)
+		if delivered {
+			return fromFailure + within + order
+		}
+		if p.limit <= 0 {
+			order += " LIMIT -1" // without a limit SQLite drops the order
+		}
+		return "SELECT " + failureColumns + wordColumns + " FROM (SELECT a.id FROM failure AS a WHERE " + where + p.sql(failureKey) + within + order +
+			") AS w CROSS JOIN failure AS a ON a.id = w.id" + wordTables
+	}
 	if !q.selective() && 0 < p.limit && p.limit <= pageAtOnce {
 		var selects []string
 		if delivered {
 			selects = append(selects, fromDelivery+each+p.order("a", "a.id"))
 		}
 		if failed {
-			selects = append(selects, fromFailure+each+p.order("a", failureKey))
+			selects = append(selects, failures(each))
 		}
 		return r.page(q, c, p, selects, yield)
 	}
@@ -122,7 +131,7 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 		case delivered:
 			return q.once(c, one, fromDelivery+within+p.order("a", "a.id"), q.since, q.until)
 		}
-		return q.once(c, one, fromFailure+within+p.order("a", failureKey), q.since, q.until)
+		return q.once(c, one, failures(within), q.since, q.until)
 	}
 	var all []record
 	one := func(v []driver.Value) error {
@@ -138,7 +147,7 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 		}
 	}
 	if failed {
-		if err := q.within(c, one, fromFailure+each, spans); err != nil {
+		if err := q.within(c, one, failures(each), spans); err != nil {
 			return err
 		}
 	}

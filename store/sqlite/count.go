@@ -34,7 +34,7 @@ func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimensio
 }
 
 var dimensionsKnown = []store.Dimension{
-	store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByRecipient, store.ByHost,
+	store.ByDomain, store.BySenderDomain, store.ByRelay, store.ByReason, store.ByDetail, store.ByRecipient, store.ByHost,
 	store.ByDay, store.ByHour, store.BySender, store.BySASLUser, store.ByClient,
 }
 
@@ -54,8 +54,10 @@ type point [store.MaxDimensions]int64
 type tally struct {
 	by    []store.Dimension
 	keys  []point
-	cells []store.Cell // in the order of keys, without their keys
+	cells []store.Cell // in the order of keys, without their keys and reasons
 	index map[point]int32
+	// By cell: few each, which a list finds in a third of the time of a map.
+	reasons [][]reasonCount
 
 	lastKey point // was asked for last: one cell is asked for many times in a row
 	last    int32
@@ -67,6 +69,7 @@ type tally struct {
 	minus bool // what is added is taken off
 
 	ends          *routeEnds
+	details       numbers          // by reply, the first that has the same
 	hosts, logins map[int64]int64  // the first id of each name
 	clients       map[int64]string // texts of clients that are no numbers, by their hash
 }
@@ -86,6 +89,11 @@ func (r *reader) newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error)
 	}
 	if slices.Contains(by, store.BySASLUser) {
 		if t.logins, err = firstOfEach(c, "SELECT id, user FROM login ORDER BY id"); err != nil {
+			return nil, err
+		}
+	}
+	if slices.Contains(by, store.ByDetail) {
+		if t.details, err = detailsOf(c); err != nil {
 			return nil, err
 		}
 	}
@@ -110,10 +118,31 @@ func firstOfEach(c *sqlite3.Conn, sql string) (map[int64]int64, error) {
 	return ids, err
 }
 
+// detailsOf is, by reply, the first that has the same detail; 0: it has none.
+func detailsOf(c *sqlite3.Conn) (numbers, error) {
+	var ids numbers
+	first := make(map[string]int32)
+	err := batches(c, "reply", func(lo, hi int64) error {
+		return c.Texts(1, func(v []int64, detail string) error {
+			if first[detail] == 0 {
+				first[detail] = int32(v[0])
+			}
+			ids.set(v[0], first[detail])
+			return nil
+		}, "SELECT columns(id), group_concat(detail, char(1)) FROM reply WHERE id BETWEEN ? AND ? AND detail <> ''", lo, hi)
+	})
+	return ids, err
+}
+
+type reasonCount struct {
+	reason bounce.Reason
+	n      int64
+}
+
 // A fact is what an attempt, or a cell of a rollup, says of the dimensions.
 type fact struct {
-	route, senderDomain, origin, kind, at int64
-	recipient, sender, user, client       int64
+	route, senderDomain, origin, kind, at  int64
+	recipient, sender, user, client, reply int64
 }
 
 // cell is the index of the cell that something belongs to.
@@ -136,6 +165,8 @@ func (t *tally) cell(f *fact) int32 {
 			k[i] = t.hosts[f.origin]
 		case store.ByReason:
 			k[i] = int64(reasonOf(f.kind))
+		case store.ByDetail:
+			k[i] = int64(t.details.of(f.reply))
 		case store.ByRecipient:
 			k[i] = f.recipient
 		case store.BySender:
@@ -159,6 +190,7 @@ func (t *tally) cell(f *fact) int32 {
 		t.index[k] = at
 		t.keys = append(t.keys, k)
 		t.cells = append(t.cells, store.Cell{})
+		t.reasons = append(t.reasons, nil)
 	}
 	t.lastKey, t.last = k, at
 	if t.routes && 0 < f.route && f.route <= maxID {
@@ -173,14 +205,12 @@ func (t *tally) add(at int32, kind int64, n cell) {
 	}
 	g := &t.cells[at].Tally
 	if r := reasonOf(kind); r != bounce.NoReason && isFailed(outcomeOf(kind)) {
-		if g.Reasons == nil {
-			g.Reasons = make(map[bounce.Reason]int64, 1)
+		i := slices.IndexFunc(t.reasons[at], func(x reasonCount) bool { return x.reason == r })
+		if i < 0 {
+			i = len(t.reasons[at])
+			t.reasons[at] = append(t.reasons[at], reasonCount{reason: r})
 		}
-		if g.Reasons[r] += n.n; g.Reasons[r] == 0 {
-			if delete(g.Reasons, r); len(g.Reasons) == 0 {
-				g.Reasons = nil
-			}
-		}
+		t.reasons[at][i].n += n.n
 	}
 	switch outcomeOf(kind) {
 	case bounce.Delivered:
@@ -212,6 +242,15 @@ func (t *tally) named(c *sqlite3.Conn) ([]store.Cell, error) {
 	n := 0
 	for i := range t.cells {
 		if t.cells[i].Counts != (store.Counts{}) {
+			for _, x := range t.reasons[i] {
+				if x.n == 0 { // taken off again
+					continue
+				}
+				if t.cells[i].Reasons == nil {
+					t.cells[i].Reasons = make(map[bounce.Reason]int64, len(t.reasons[i]))
+				}
+				t.cells[i].Reasons[x.reason] = x.n
+			}
 			t.cells[n], t.keys[n] = t.cells[i], t.keys[i]
 			n++
 		}
@@ -265,6 +304,8 @@ func (t *tally) names(c *sqlite3.Conn, by store.Dimension, values func(func(int6
 	switch by {
 	case store.ByDomain, store.BySenderDomain, store.ByRelay:
 		return called(namesOf(c, distinct()))
+	case store.ByDetail:
+		return called(textsOf(c, distinct(), "SELECT columns(r.id), group_concat(r.detail, char(1)) FROM json_each(?) AS w CROSS JOIN reply AS r ON r.id = w.value"))
 	case store.ByRecipient:
 		return called(addressesOf(c, distinct()))
 	case store.BySender:
@@ -312,7 +353,7 @@ func (q *query) dimension(by ...store.Dimension) dimension {
 	route, sender, origin, hourly := q.routes != nil, q.senderDom != 0, q.origins != nil, false
 	for _, dim := range by {
 		switch {
-		case dim == store.ByRecipient || byHandover(dim):
+		case dim == store.ByRecipient || dim == store.ByDetail || byHandover(dim):
 			return byRows
 		case byDestination(dim):
 			route = true
@@ -444,15 +485,41 @@ func (q *query) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int6
 		t.add(t.cell(&f), kind, cell{v[1], v[2], v[3], v[4], v[5]})
 		return nil
 	}
+	sql := "SELECT columns(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM " + table + " WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)"
+	if ids := sorted(allowed); allowed != nil {
+		first, err := c.Number("SELECT coalesce(min(key), 0) FROM " + table)
+		if err != nil {
+			return err
+		}
+		last, err := c.Number("SELECT coalesce(max(key), 0) FROM " + table)
+		if err != nil {
+			return err
+		}
+		lo, hi := max(lo, cellKey(first).period()), min(hi, cellKey(last).period()+1)
+		if (hi-lo)*int64(len(ids)) <= cellsSought {
+			for ; lo < hi; lo++ {
+				for _, id := range ids {
+					if err := c.Columns(6, one, sql, int64(newCellKey(lo, id, 0)), int64(newCellKey(lo, id+1, 0)), int64(sqlite3.Batch)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
+	}
 	lo, hi = int64(newCellKey(lo, 0, 0)), int64(newCellKey(hi, 0, 0))
 	for {
 		read := n
-		err := c.Columns(6, one, "SELECT columns(key, n, messages, pairs, nulls, retry) FROM (SELECT * FROM "+table+" WHERE key >= ? AND key < ? ORDER BY key LIMIT ?)", lo, hi, int64(sqlite3.Batch))
+		err := c.Columns(6, one, sql, lo, hi, int64(sqlite3.Batch))
 		if err != nil || n-read < sqlite3.Batch {
 			return err
 		}
 	}
 }
+
+// cellsSought is how many cells are sought one by one rather than by a pass through the rollup: that of
+// 17 days and 9,000 routes takes 69 ms.
+const cellsSought = 2000
 
 // countRows adds up the rows.
 func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
@@ -482,13 +549,9 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		}
 	}
 	// A few rows, or what is counted one by one: the messages can be told apart.
-	type message struct {
-		cell, origin int32
-		queue        int64
-	}
-	var seen map[message]bool
+	var seen map[uint64]bool // hashes
 	if q.selective() || handover {
-		seen = make(map[message]bool)
+		seen = make(map[uint64]bool)
 	}
 	var waiting map[int64]bool
 	columns := []string{
@@ -506,7 +569,7 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		if handover && !isFailed(o) {
 			return nil
 		}
-		f := fact{route: v[0] >> idBits, origin: int64(p.origin), kind: int64(p.kind), at: v[2] >> flagBits, sender: v[1] >> idBits, recipient: v[1] & maxID}
+		f := fact{route: v[0] >> idBits, reply: v[0] & maxID, origin: int64(p.origin), kind: int64(p.kind), at: v[2] >> flagBits, sender: v[1] >> idBits, recipient: v[1] & maxID}
 		if bySenderDomain && f.sender != 0 {
 			var known bool
 			if f.senderDomain, known = senderDomains[f.sender]; !known {
@@ -534,7 +597,7 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		switch {
 		case o == bounce.Handoff || o == bounce.Probe:
 		case seen != nil:
-			if m := (message{at, p.origin, v[3]}); !seen[m] {
+			if m := chunkHash.num(uint64(at)<<32|uint64(p.origin), uint64(v[3])); !seen[m] {
 				seen[m] = true
 				x.messages = 1
 			}

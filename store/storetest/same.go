@@ -36,6 +36,7 @@ var groupings = [][]store.Dimension{
 	{store.BySenderDomain},
 	{store.ByRelay},
 	{store.ByReason},
+	{store.ByDetail},
 	{store.ByRecipient},
 	{store.ByHost},
 	{store.ByDay},
@@ -48,6 +49,7 @@ var groupings = [][]store.Dimension{
 	{store.ByReason, store.ByHour},
 	{store.BySenderDomain, store.ByDomain},
 	{store.ByHost, store.ByReason},
+	{store.ByDomain, store.ByDetail},
 	{store.BySender, store.BySASLUser, store.ByClient},
 	{store.ByDay, store.BySenderDomain, store.ByReason},
 }
