@@ -618,7 +618,9 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		return nil
 	}
 	if delivered && !handover {
-		if err := q.scanColumns(c, spans, columns, "FROM delivery AS a WHERE "+q.where(), row); err != nil {
+		all := *q
+		all.Outcomes = nil // there they are one
+		if err := all.scanColumns(c, spans, columns, "FROM delivery AS a WHERE "+all.where(), row); err != nil {
 			return err
 		}
 	}

@@ -403,9 +403,12 @@ func (q *query) ofReplies() string {
 // inReplies is the condition on a row whose reply has to be one of some.
 func inReplies(cond string) string { return "a.reply IN (SELECT id FROM reply WHERE " + cond + ")" }
 
+// inTimes is the condition on a row by the two parameters of the query's times.
+const inTimes = "a.at >= ?1 AND a.at < ?2"
+
 // where is the condition on a row of either table.
 func (q *query) where() string {
-	cond := []string{"a.at >= ?1 AND a.at < ?2"}
+	cond := []string{inTimes}
 	if q.routes != nil {
 		if len(q.routes) <= few || q.To != nil {
 			cond = append(cond, in("a.route", sorted(q.routes)))
@@ -484,6 +487,9 @@ func (q *query) scanColumns(c *sqlite3.Conn, spans []span, columns []string, fro
 	from, replies, err := q.withoutReplies(c, from)
 	if err != nil {
 		return err
+	}
+	if q.since == -forever && q.until == forever {
+		from = strings.Replace(from, inTimes, "1", 1) // a tenth of the time of a pass
 	}
 	if replies != nil {
 		n, all := len(columns), fn
