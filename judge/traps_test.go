@@ -46,6 +46,8 @@ func TestTraps(t *testing.T) {
 		{"", "554 mx.example.org ESMTP not accepting messages", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.1.0 <www-data@example.org>: Sender address rejected: User unknown in relay recipient table", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550-5.7.1 From header is not in RFC 5322 format", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.NamedCause},
+		{"", "550 \"Reply-To:\" domain example.net does not accept mail", bounce.SenderRejected, "", bounce.ScopeSender, bounce.GeneralText},
+		{"", "421 4.7.28 Gmail has detected this sender exceeded the quota for sending messages that have the same Message-ID:.", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 refused by the virus scanner", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.GeneralText},
 		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or where the receiver's check fails for its own reasons.
 		{"", "550 5.7.1 Refused for poor reputation. Check SPF, DKIM and DMARC first.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
