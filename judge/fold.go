@@ -196,7 +196,8 @@ func namesMechanism(b []byte) bool {
 
 // notAtFault finds what is said of a mechanism that did not fail, where the mechanism begins.
 var notAtFault = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:(spf|dkim|dmarc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass( or not|[,;)])|not (checked|performed|evaluated|tested|the (cause|reason|problem)))` +
+	return regexp.MustCompile(`^(?:(spf|dkim|dmarc)( (check|test|validation|verification|result))? ?[:=] ?(pass|bestguesspass|ok)\b|dmarc ?[:=] ?none\b` +
+		`|(spf|dkim|dmarc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass( or not|[,;)])|not (checked|performed|evaluated|tested|the (cause|reason|problem)))` +
 		`|(spf|dkim|dmarc)(_[a-z]+)*_(pass|valid|allow|none|na|signed|au|ef)\b)`) // symbols of filters
 })
 
@@ -228,28 +229,53 @@ func (f *folded) dropNotAtFault() {
 // advices begin what a sender is told to do.
 var advices = [][]byte{
 	[]byte("make sure"), []byte("ensure "), []byte("check your "), []byte("check that "), []byte("check the "), []byte("verify that "), []byte("verify your "),
-	[]byte("recommend"), []byte("consider "), []byte("should "), []byte("publish "), []byte("set up "), []byte("configure "), []byte("implement"),
+	[]byte("more information "), []byte("learn more "), []byte("read more "), []byte("tip: "), []byte("recommend"), []byte("consider "), []byte("should "), []byte("publish "), []byte("set up "), []byte("configure "), []byte("implement"),
 }
 
 // dropAdvice cuts out an advice to set up a mechanism, from its first word to the end of the
 // sentence, and reports whether there was one and something else is left.
 func (f *folded) dropAdvice() bool {
 	for _, a := range advices {
-		start := bytes.Index(f.text, a)
-		if start < 0 {
-			continue
+		for from := 0; ; {
+			start := bytes.Index(f.text[from:], a)
+			if start < 0 {
+				break
+			}
+			start += from
+			end := start
+			for end < len(f.text)-1 && (f.text[end] != '.' && f.text[end] != ';' || f.text[end+1] != ' ') {
+				end++
+			}
+			if rest := len(f.text) - (end - start); rest < 12 || !namesMechanism(f.text[start:end]) {
+				from = start + len(a)
+				continue
+			}
+			f.text = append(f.text[:start], f.text[end:]...)
+			return true
 		}
-		end := start
-		for end < len(f.text)-1 && (f.text[end] != '.' && f.text[end] != ';' || f.text[end+1] != ' ') {
-			end++
-		}
-		if rest := len(f.text) - (end - start); rest < 12 || !namesMechanism(f.text[start:end]) {
-			continue
-		}
-		f.text = append(f.text[:start], f.text[end:]...)
-		return true
 	}
 	return false
+}
+
+// asides find values of mechanisms in brackets and beside them, and the words in brackets that say
+// that one failed.
+var asides = sync.OnceValue(func() [2]*regexp.Regexp {
+	return [2]*regexp.Regexp{
+		regexp.MustCompile(`[\[(][^\])]*\b(spf|dkim|dmarc)\b[^\])]*\b(none|neutral|pass|ok|domain)\b[^\])]*[\])]|\b(spf|dkim) ?[:=] ?(none|neutral)\b`),
+		regexp.MustCompile(`fail|reject|invalid|error|violat|\b(not|no|bad|missing|must|policy)\b`),
+	}
+})
+
+// dropAside cuts out the values of mechanisms none of which failed, and reports whether there were any.
+func (f *folded) dropAside() bool {
+	before := len(f.text)
+	f.text = asides()[0].ReplaceAllFunc(f.text, func(b []byte) []byte {
+		if asides()[1].Match(b) {
+			return b
+		}
+		return nil
+	})
+	return len(f.text) < before
 }
 
 // skipCode returns what follows the reply code, and the enhanced code where it

@@ -411,6 +411,9 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 	return v
 }
 
+// weakReasons are those that a mechanism without a result may stand behind.
+var weakReasons = []bounce.Reason{bounce.Unknown, bounce.Policy, bounce.SenderRejected, bounce.AuthFailure}
+
 // cause looks once more where the words around a cause have decided, and returns the rule
 // for what is left without them, or -1.
 func (j *Judge) cause(s *scratch, a about, first *Rule) int32 {
@@ -420,6 +423,12 @@ func (j *Judge) cause(s *scratch, a about, first *Rule) int32 {
 		// What a sender is told to set up is the cause only where no other is named.
 		q := j.queryFolded(s, a)
 		if b := j.best(&q, nil); b >= 0 && j.rules[b].Reason != bounce.Policy && j.rules[b].Reason != bounce.Unknown {
+			return b
+		}
+	case first.Reason == bounce.AuthFailure && s.f.dropAside():
+		// So it is with a mechanism that has no result, except where the sender is meant.
+		q := j.queryFolded(s, a)
+		if b := j.best(&q, nil); b >= 0 && j.rules[b].Tier < TierConcept && !slices.Contains(weakReasons, j.rules[b].Reason) {
 			return b
 		}
 	case first.Tier == TierText && s.f.toCause(a.facts&factLocal != 0, policy):

@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"bouncelog/bounce"
@@ -43,11 +45,16 @@ func TestTraps(t *testing.T) {
 		{"", "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421-4.7.28 Gmail has detected an unusual rate of mail originating from your SPF domain>", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.7.1 Error: exceeded unknown recipient count limit", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		// sendmail's greeting for a client that its access table refuses; Postfix's table of the addresses that it relays for.
-		{"", "554 mx.example.org ESMTP not accepting messages", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
+		{"", "554 mx.example.org ESMTP not accepting messages", bounce.Policy, "", bounce.ScopeSender, bounce.GeneralText},
 		{"", "550 5.1.0 <www-data@example.org>: Sender address rejected: User unknown in relay recipient table", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550-5.7.1 From header is not in RFC 5322 format", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.NamedCause},
 		{"", "550 \"Reply-To:\" domain example.net does not accept mail", bounce.SenderRejected, "", bounce.ScopeSender, bounce.GeneralText},
 		{"", "421 4.7.28 Gmail has detected this sender exceeded the quota for sending messages that have the same Message-ID:.", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
+		// A mechanism without a result, and where to read about one.
+		{"", "550 5.1.1 User unknown [SPF: none, DKIM: pass]", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", "550 5.1.1 User unknown. For more information on DMARC see https://www.example.org/", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
+		{"", "554 blocked using zen.spamhaus.org (dkim=none)", bounce.Blocklist, "spamhaus-zen", bounce.ScopeSender, bounce.NamedCause},
+		{"", "550 5.7.1 rejected [SPF: none, DKIM: none]", bounce.AuthFailure, "", bounce.ScopeSender, bounce.GeneralText},
 		{"", "550 refused by the virus scanner", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.GeneralText},
 		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or where the receiver's check fails for its own reasons.
 		{"", "550 5.7.1 Refused for poor reputation. Check SPF, DKIM and DMARC first.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
@@ -125,5 +132,29 @@ func TestNoVerdict(t *testing.T) {
 	d = bounce.Delivery{Outcome: bounce.Hard, Status: "expired", Response: "returned to sender"}
 	if v := j.Verdict(&d); v.Reason != bounce.Expired {
 		t.Errorf("an expired message: %+v", v)
+	}
+}
+
+// What is said of mechanisms that passed changes no verdict.
+func TestPassedMechanisms(t *testing.T) {
+	j := newJudge(t)
+	text, err := os.ReadFile("testdata/replies.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		reply := line[strings.LastIndexByte(line, '\t')+1:]
+		want := j.Verdict(&bounce.Delivery{Code: 550, Response: reply})
+		if want.Reason == bounce.AuthFailure {
+			continue
+		}
+		for _, aside := range []string{" (SPF=pass DKIM=pass DMARC=none)", " [spf:pass,dkim:pass]", "; SPF check passed", " d=example.org dkim:ok", " SPF result: pass"} {
+			if v := j.Verdict(&bounce.Delivery{Code: 550, Response: reply + aside}); v.Reason != want.Reason {
+				t.Errorf("%q: %s by %s; without %q %s by %s", reply, v.Reason, v.Rule, aside, want.Reason, want.Rule)
+			}
+		}
 	}
 }
