@@ -346,7 +346,8 @@ func eximParent(s string) (parent, rest string, ok bool) {
 		}
 		i += j
 		if rest := s[i+1:]; eximFollows(rest) {
-			return s[:i], rest, true
+			// Another bracket in it: the first is of an address without its quotes.
+			return s[:i], rest, s[0] == '"' || !strings.Contains(s[:i], "<")
 		}
 		i++
 	}

@@ -250,6 +250,18 @@ func TestForgedEximRedirected(t *testing.T) {
 			"", "",
 		},
 		{
+			"the same, with a parent of its own", `** lise@bigmail.test <lise@bigmail.test> x@evil.test <alias@shop.example> R=d T=r H=mx.evil.test [198.51.100.9]: 550 no`,
+			"lise@bigmail.test <lise@bigmail.test> x@evil.test", "alias@shop.example",
+		},
+		{
+			"the same, without a blank", `=> lise@bigmail.test <x@y.test>@evil.test <alias@shop.example> R=d T=r H=mx.evil.test [198.51.100.9] C="250 OK"`,
+			"lise@bigmail.test <x@y.test>@evil.test", "alias@shop.example",
+		},
+		{
+			"the same, with ancestors", `** lise@bigmail.test (x@evil.test) <alias@shop.example>@evil.test <alias@shop.example> R=d T=r H=mx.evil.test [198.51.100.9]: 550 no`,
+			"lise@bigmail.test (x@evil.test) <alias@shop.example>@evil.test", "alias@shop.example",
+		},
+		{
 			"a reply with somebody's address", `** a@b.example R=r T=t H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 5.1.1 <a@b.example>: Recipient address rejected: a <b@b.example> is gone`,
 			"a@b.example", "",
 		},
