@@ -467,9 +467,12 @@ func TestCourse(t *testing.T) {
 	})
 	t.Run("the address of a relay that takes mail", func(t *testing.T) {
 		taken := with(to(60, 0, news, "u%d@other.example", "mx.other.example"), func(m *mail) { m.address = "203.0.113.77" })
-		p := problemsOf(t, join(taken, refused(3, 3, day, news, users, relay, mail{says: "554 5.7.1 Client host [203.0.113.77] blocked using zen.spamhaus.org; see 203.0.113.26"})))[0]
-		if diff := gocmp.Diff([]string{"203.0.113.26"}, p.Addresses); diff != "" {
-			t.Errorf("-want +got:\n%s", diff)
+		s := logOf(t, join(taken, refused(3, 3, day, news, users, relay, mail{says: "554 5.7.1 Client host [203.0.113.77] blocked using zen.spamhaus.org; see 203.0.113.26"})))
+		for _, f := range []store.Filter{{}, {Since: begin.Add(day)}} { // also where it took it before the period
+			p := problemsIn(t, s, f)[0]
+			if diff := gocmp.Diff([]string{"203.0.113.26"}, p.Addresses); diff != "" {
+				t.Errorf("from %v: -want +got:\n%s", f.Since, diff)
+			}
 		}
 	})
 	t.Run("a name that a shell would take apart", func(t *testing.T) {

@@ -141,8 +141,8 @@ func readTexts(ctx context.Context, s store.Reader, incidents []*incident) error
 	return nil
 }
 
-// dropRelays removes the addresses that mail was handed to in the period of f from those that
-// the replies name as ours: whoever answers may name any.
+// dropRelays removes the addresses that mail was ever handed to, until the end of f's period, from
+// those that the replies name as ours: whoever answers may name any.
 func dropRelays(ctx context.Context, s store.Reader, f store.Filter, incidents []*incident) error {
 	took := map[string]bool{}
 	for _, in := range incidents {
@@ -152,7 +152,7 @@ func dropRelays(ctx context.Context, s store.Reader, f store.Filter, incidents [
 				if _, asked := took[ip]; asked || len(took) == addressesAsked {
 					continue
 				}
-				span, err := s.Span(ctx, store.Filter{Since: f.Since, Until: f.Until, RelayIP: ip, Outcomes: []bounce.Outcome{bounce.Delivered}})
+				span, err := s.Span(ctx, store.Filter{Until: f.Until, RelayIP: ip, Outcomes: []bounce.Outcome{bounce.Delivered}})
 				if err != nil {
 					return err
 				}

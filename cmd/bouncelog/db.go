@@ -169,6 +169,9 @@ func newDBBackup() *cobra.Command {
 		Short: "Copy the database, also while the daemon writes to it",
 		Args:  needArgs(1, 1, "the file to copy to"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if _, _, err := followLinks(args[0]); err != nil { // of another user; see writeFile
+				return err
+			}
 			db, err := openAnyway(cmd)
 			if err != nil {
 				return err
@@ -267,7 +270,7 @@ func newDBPrune() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&stray, "stray-times", false, "remove attempts dated before 1990 or later than tomorrow, which are due to a wrong clock; check the clock of this machine first")
+	cmd.Flags().BoolVar(&stray, "stray-times", false, "remove attempts without a time, and those dated before 1990 or later than tomorrow, which are due to a wrong clock; check the clock of this machine first")
 	cmd.Flags().StringVar(&olderThan, "older-than", "", "remove attempts before this `TIME`, or older than this (365d)")
 	return cmd
 }

@@ -394,6 +394,9 @@ func makeDirectory(path string) error {
 		return usageErrorf("name a file", "--db is empty")
 	}
 	if dir := filepath.Dir(path); !strings.HasPrefix(path, ":") {
+		if _, _, err := followLinks(path); err != nil { // of another user; see writeFile
+			return err
+		}
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return &exitError{status: exitFailed, err: fmt.Errorf("cannot make the directory of the database: %w", err), hint: "--db or $BOUNCELOG_DB names another place"}
 		}

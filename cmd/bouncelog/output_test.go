@@ -233,6 +233,13 @@ func TestOutputSharedDirectory(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+	// A database and its copy are not written through it either.
+	log := filepath.Join(t.TempDir(), "mail.log")
+	create(t, log, "Nov 23 09:47:06 mx1 postfix/qmgr[7]: 4028B460: removed\n", 0o644)
+	bouncelog(t, exitFailed, "import", "--db", filepath.Join(parent, "fresh"), log)
+	db := filepath.Join(t.TempDir(), "b.db")
+	bouncelog(t, exitOK, "import", "--db", db, log)
+	bouncelog(t, exitFailed, "db", "backup", "--db", db, filepath.Join(parent, "fresh"))
 	if _, err := os.Lstat(filepath.Join(safe, "fresh")); err == nil || content(t, filepath.Join(safe, "passwd")) != "old" {
 		t.Error("it was written through the parent")
 	}

@@ -24,7 +24,7 @@ func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err
 // noEnd is after every time that can be stored, and a whole day.
 const noEnd = maxTime/day*day + day
 
-// PruneStrayTimes removes the attempts whose time cannot be: before 1990, or on a day (UTC)
+// PruneStrayTimes removes the attempts whose time cannot be: none, before 1990, or on a day (UTC)
 // that begins later than a day after now. It returns their number. See Prune.
 func (d *DB) PruneStrayTimes(ctx context.Context, now time.Time) (removed int64, err error) {
 	return d.prune(ctx, earliest, latest(now))
