@@ -206,3 +206,36 @@ func TestWalks(t *testing.T) {
 		}
 	}
 }
+
+// TestNamedTests holds that the tests that the documents name are there.
+func TestNamedTests(t *testing.T) {
+	tests := map[string]bool{}
+	for _, f := range goFiles(t) {
+		if !f.test {
+			continue
+		}
+		text, err := os.ReadFile(f.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)`).FindAllSubmatch(text, -1) {
+			tests[string(m[1])] = true
+		}
+	}
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range docs {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("(?:-run '?|-fuzz |`)((?:Test|Fuzz)[A-Z]\\w+)").FindAllSubmatch(text, -1) {
+			name := string(m[1])
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(tests)), func(test string) bool { return strings.HasPrefix(test, name) }) {
+				t.Errorf("%s names %s", doc, name)
+			}
+		}
+	}
+}
