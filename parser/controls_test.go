@@ -96,9 +96,15 @@ func TestLinesWithin(t *testing.T) {
 	if kind, r = parseLines(t, removed+"\r"+strings.ReplaceAll(removed, "B460", "B461")); kind != Unparsed || r.End.Event != "" {
 		t.Errorf("two ends: %v %+v", kind, r.End)
 	}
-	kind, r = parseLines(t, `{"log":"`+quoted(wrapSyslog)+`\n`+quoted(wrapOther)+`\n"}`)
-	if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[1].Recipient != "c@d.example" {
-		t.Errorf("JSON: %v %+v", kind, r.Deliveries)
+	// In JSON it may be what a reply holds, if who wrote the object escapes no backslash.
+	for _, line := range []string{`{"log":"%s"}`, `time=2026-11-23T09:47:06Z msg="%s"`, `{"program":"postfix/smtp","message":"%s"}`} {
+		for _, first := range []string{quoted(wrapSyslog), "Nov 23 09:47:06 mx1 postfix/cleanup[9]: 4028B460: message-id=<a", "Nov 23 09:47:06 mx1 sshd[9]: x"} {
+			for _, sep := range []string{`\n`, `\r`, `\u000a`, `\f`, `\u0000`} {
+				if kind, r = parseLines(t, strings.Replace(line, "%s", first+sep+quoted(wrapOther), 1)); kind != Unparsed {
+					t.Errorf("%s behind %s: %v %+v", sep, first, kind, r.Deliveries)
+				}
+			}
+		}
 	}
 }
 

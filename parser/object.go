@@ -39,6 +39,12 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 			return kind
 		}
 	}
+	if !o.exact {
+		var lost bool
+		if text, lost = p.oneLine(trimSpace(text)); lost {
+			return Unparsed
+		}
+	}
 	return p.openText(text, &out, r, offset)
 }
 
@@ -74,6 +80,22 @@ func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) K
 		})
 	}
 	return p.openLine(text, out, r, offset)
+}
+
+// oneLine is the first line of a text that was escaped: who writes the object of a line into a log
+// has one line. What follows was a stranger's "\n", where quotes and backslashes are not escaped.
+// It reports whether a delivery stands there.
+func (p *Parser) oneLine(text []byte) (line []byte, lost bool) {
+	i := bytes.IndexFunc(text, func(r rune) bool { return r < ' ' && isBreak(byte(r)) })
+	if i < 0 {
+		return text, false
+	}
+	if text[i] == 0 {
+		if _, isWide := p.narrow(text); isWide {
+			return text, false
+		}
+	}
+	return text[:i], holdsDelivery(text[i:])
 }
 
 // trimSpace cuts blanks and control characters off both ends.
@@ -164,6 +186,7 @@ type object struct {
 	container       []byte // its id, or its name
 	cut, last       bool   // the text is a piece of a line; the last one
 	valueAt, textAt int    // where the value that is read begins in the line, and the text
+	exact           bool   // the text is as it was logged, with nothing escaped
 	careful         bool   // a delivery is looked for in every field
 	direct          bool   // the field that is read is the object's own
 	parent          []byte // the name of the object within in which it stands

@@ -63,7 +63,8 @@ func (p *Parser) unquote(line []byte) (text []byte, ok bool) {
 			if cap(p.plainer) < len(line) {
 				p.plainer = make([]byte, 0, len(line))
 			}
-			return trimSpace(unescapeJSON(line[1:len(line)-1], &p.plainer)), true
+			text, lost := p.oneLine(trimSpace(unescapeJSON(line[1:len(line)-1], &p.plainer)))
+			return text, !lost
 		}
 		return trimSpace(line[n : len(line)-len(end)]), true
 	}
