@@ -518,12 +518,12 @@ func (f *eximFields) isHandoff() bool {
 // scan reads the fields from the left.
 func (f *eximFields) scan(flag, s string) bool {
 	rest, ok := f.scanAddress(s)
-	if !ok || f.address == "" || f.address[len(f.address)-1] == '=' {
+	if !ok || f.address == "" || rest == "" && f.address[len(f.address)-1] == '=' {
 		return false
 	}
 	rest, deferred := f.scanFields(rest, flag)
 	if strings.HasPrefix(f.router, "3D") {
-		return false // of quoted-printable text
+		return false // of quoted-printable text, as is an address that an equals sign breaks off
 	}
 	if flag != "==" || !deferred {
 		f.message = rest

@@ -217,6 +217,9 @@ func FuzzEximDiff(f *testing.F) {
 		if !ok || len(want.parent) > maxParent/2 {
 			return // the scanner does not look for its end for ever
 		}
+		if strings.HasSuffix(s, "=") || strings.HasPrefix(want.router, "3D") {
+			return // quoted-printable text is not understood
+		}
 		if i := strings.Index(s, " <"); i >= 0 {
 			if tops, ok := quotedTops(s, i); !ok || len(tops) > 0 {
 				return // FuzzForge holds what is read of these
