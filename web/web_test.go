@@ -23,6 +23,7 @@ import (
 	"bouncelog/judge"
 	"bouncelog/parser"
 	"bouncelog/store"
+	"bouncelog/store/memory"
 	"bouncelog/store/sqlite"
 	"bouncelog/store/storetest"
 	"bouncelog/tailer"
@@ -35,8 +36,19 @@ var at = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 // database makes a database of some text of a log.
 func database(t testing.TB, log string) *sqlite.DB {
 	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "mail.log")
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	fill(t, db, log)
+	return db
+}
+
+// fill stores some text of a log.
+func fill(t testing.TB, db store.Store, log string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mail.log")
 	if err := os.WriteFile(path, []byte(log), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -44,11 +56,6 @@ func database(t testing.TB, log string) *sqlite.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := sqlite.Open(t.Context(), filepath.Join(dir, "test.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
 	g, err := ingest.New(t.Context(), db, ingest.Options{Judge: j, Parser: parser.Options{Location: time.UTC, Year: 2026}})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +64,6 @@ func database(t testing.TB, log string) *sqlite.DB {
 	if err := g.Close(err); err != nil {
 		t.Fatal(err)
 	}
-	return db
 }
 
 // dashboard serves a database.
@@ -68,12 +74,15 @@ func dashboard(t testing.TB, db *sqlite.DB, change func(*web.Options)) *web.Serv
 		t.Fatal(err)
 	}
 	o := web.Options{
-		Read: db.Read, Watch: db.Watch, Judge: j, Location: time.UTC, Period: "30d", Now: func() time.Time { return at },
+		Judge: j, Location: time.UTC, Period: "30d", Now: func() time.Time { return at },
 		Explain: func(s string) (*bounce.Delivery, judge.Explanation, error) {
 			d := &bounce.Delivery{Delay: -1, Outcome: bounce.Hard}
 			d.Code, d.Enhanced, d.Response = bounce.ParseReply(s)
 			return d, j.Explain(d), nil
 		},
+	}
+	if db != nil {
+		o.Read, o.Watch = db.Read, db.Watch
 	}
 	if change != nil {
 		change(&o)
@@ -306,6 +315,29 @@ func TestNumbers(t *testing.T) {
 		if counted[kind] == 0 {
 			t.Errorf("no number of %q leads to its rows", kind)
 		}
+	}
+}
+
+// TestEngines holds that every page is the same whatever engine it is asked of: here the plainest,
+// which every other is held against (store/storetest).
+func TestEngines(t *testing.T) {
+	serve := func(db store.Store) *web.Server {
+		fill(t, db, sample()+corners())
+		return dashboard(t, nil, func(o *web.Options) { o.Read, o.Watch = db.Read, nil })
+	}
+	db := database(t, "")
+	one, other := serve(db), serve(memory.Open())
+	paths := regexp.MustCompile(`[^ <>"]*/mail\.log`)
+	n := crawl(t, one, 200, []string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log"}, func(page, body string) {
+		if strings.Contains(page, ".csv") || strings.Contains(page, ".json") || strings.HasPrefix(page, "/attempts/") { // the last shows the fields that an engine keeps
+			return
+		}
+		if got := text(t, ask(other, "GET", page)); paths.ReplaceAllString(got, "") != paths.ReplaceAllString(body, "") {
+			t.Errorf("%s is another page of another engine", page)
+		}
+	})
+	if n < 200 {
+		t.Errorf("only %d pages", n)
 	}
 }
 
