@@ -13,7 +13,7 @@ import (
 // are made of. It owns two promises:
 //
 //   - A value that is kept never keeps its reader waiting: it is served while nothing was stored;
-//     else another one is made, and where that is not ready within patience the reader gets the
+//     else another one is made, and where that is not ready in patience the reader gets the
 //     old one. A page says its moment, and one that is older than keptFor its age; its live part
 //     then asks for the new one (see serveEvents, agedNote).
 //   - However many readers there are, a value is made once at a time, and then not again for
@@ -43,7 +43,7 @@ const (
 	keptTimes    = 10
 	restMost     = 30 * time.Second // with a build it fits into the time for an answer
 	patience     = 50 * time.Millisecond
-	patienceAged = time.Second // for what replaces a value that is older than keptFor
+	patienceIdle = time.Second // where nobody asked for keptFor
 )
 
 // An entry is what there is of one key.
@@ -55,7 +55,8 @@ type entry[T any] struct {
 
 // made is a value that is made, or in the making.
 type made[T any] struct {
-	began time.Time
+	began  time.Time
+	enough time.Time // until when a reader of an older value waits for it
 
 	done    chan struct{} // closed when the rest is set
 	value   T
@@ -168,10 +169,7 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 		}
 		var enough <-chan time.Time
 		if kept != nil && !w.fresh {
-			enough = time.After(patience)
-			if time.Since(kept.of.at) >= keptFor {
-				enough = time.After(patienceAged)
-			}
+			enough = time.After(time.Until(next.enough))
 		}
 		select {
 		case <-next.done:
@@ -207,6 +205,10 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 		c.makeRoom()
 		c.entries[key] = e
 	}
+	wait := patience
+	if asked.Sub(e.used) >= keptFor {
+		wait = patienceIdle
+	}
 	e.used = asked
 	if e.kept != nil && (e.kept.of.file != now.file || !w.aged && time.Since(e.kept.of.at) >= keptFor) {
 		e.kept = nil
@@ -224,6 +226,7 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 	}
 	if e.next == nil {
 		e.next = c.begin(key, e, now, kept == nil && !w.fresh, build)
+		e.next.enough = e.next.began.Add(wait)
 	}
 	e.next.waiting++
 	return kept, e.next, 0

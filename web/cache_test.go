@@ -115,7 +115,7 @@ func TestAged(t *testing.T) {
 		release := b.hold()
 		began := time.Now()
 		body := b.get("/?")
-		if took := time.Since(began); took > patienceAged || !strings.Contains(body, "old.example") || strings.Contains(body, "new.example") {
+		if took := time.Since(began); took > patienceIdle || !strings.Contains(body, "old.example") || strings.Contains(body, "new.example") {
 			t.Errorf("after %s:\n%.2000s", took, body)
 		}
 		if !strings.Contains(body, `hx-get="/?" hx-trigger="load"`) || !strings.Contains(body, "This page is 8 h 0 min old") {
@@ -149,7 +149,7 @@ func TestQuick(t *testing.T) {
 		release := b.hold()
 		done := make(chan string)
 		go func() { done <- b.get("/?until=2000-01-01T09:00") }()
-		time.Sleep(2 * patienceAged)
+		time.Sleep(2 * patienceIdle)
 		select {
 		case <-done:
 			t.Error("a page that does not renew itself is served although it is old")
@@ -212,7 +212,7 @@ func TestLong(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		began = time.Now()
-		if body := b.get("/domains"); !strings.Contains(body, "one.example") || time.Since(began) > patienceAged {
+		if body := b.get("/domains"); !strings.Contains(body, "one.example") || time.Since(began) > patienceIdle {
 			t.Errorf("after %s: %.2000s", time.Since(began), body)
 		}
 	})
