@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/report"
 	"bouncelog/store"
@@ -54,10 +55,6 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Transport encryption")
 	v.Command = queryCommand("SELECT relay_host, tls, count(*) AS attempts FROM deliveries", &v.sel.filter, "GROUP BY 1, 2 ORDER BY 3 DESC")
 	v.More = v.sel.command(v.server.o.Period, []string{"reason"}, "report", "--reason", bounce.TLS.String(), "--by", "relay")
-	routes, _, err := v.routes(ctx, r)
-	if err != nil {
-		return err
-	}
 	counts, all := map[string]*[kinds]int64{}, [kinds]int64{}
 	n := 0
 	for a, err := range v.backwards(ctx, r, v.sel.filter, store.Page{Limit: tlsLooked}) {
@@ -70,7 +67,7 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		if a.RelayHost == "" || a.Outcome == bounce.Handoff || a.Outcome == bounce.Probe {
 			continue
 		}
-		name := routes.Provider(a.RecipientDomain, a.RelayHost)
+		name := provider.OfHost(a.RelayHost)
 		if counts[name] == nil {
 			counts[name] = &[kinds]int64{}
 		}
@@ -113,7 +110,7 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	v.sorted(l, "")
 	v.paged(l)
 	v.Tables = append(v.Tables, l)
-	return v.tlsFailures(ctx, r, routes)
+	return v.tlsFailures(ctx, r)
 }
 
 // String is the word for it in a URL.
@@ -122,13 +119,19 @@ func (e encryption) String() string {
 }
 
 // tlsFailures are the attempts that failed because of TLS.
-func (v *screen) tlsFailures(ctx context.Context, r store.Reader, routes *report.Routes) error {
+func (v *screen) tlsFailures(ctx context.Context, r store.Reader) error {
 	f, ok := v.sel.filter.Restrict([]bounce.Reason{bounce.TLS})
 	l := &list{Name: "providers", Title: "TLS failures by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
 	if ok {
 		cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
 		if err != nil {
 			return err
+		}
+		routes := report.RoutesOf(cells)
+		if slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Keys[1] == "" }) { // rare, and it costs as much as all else
+			if routes, _, err = v.routes(ctx, r); err != nil {
+				return err
+			}
 		}
 		names, of := merge(cells, func(c *store.Cell) string { return routes.Provider(c.Keys[0], c.Keys[1]) })
 		for _, n := range names {

@@ -246,7 +246,7 @@ func TestEveryLink(t *testing.T) {
 			}
 			first += " csv"
 		default:
-			if !strings.Contains(body, "<code><span>bouncelog</span> ") {
+			if !strings.Contains(body, "<code>bouncelog ") {
 				t.Errorf("%s does not tell its command", link)
 			}
 		}
