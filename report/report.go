@@ -422,6 +422,13 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 		return nil
 	}
 	o.Filter = Judged(o.Filter)
+	if f := o.Filter; len(r.Problems) > 0 && !f.OfMessages() {
+		routes, err := s.Count(ctx, store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, store.ByDomain, store.ByRelay)
+		if err != nil {
+			return err
+		}
+		r.countProviders(providers(routes))
+	}
 	r.unreachedAfter = map[string]afterwards{}
 	if err := r.addUnreached(ctx, s, o, r.judged.Rows); err != nil {
 		return err
@@ -528,18 +535,16 @@ func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, rout
 	usual := usualProviders(routes)
 	groups := merged(routes, usual.provider)
 	r.judged = providerTable(groups, usual.relays(routes), nil, 0, nil)
-	if !Judged(f).OfMessages() {
-		f = store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}
-		if routes, err = s.Count(ctx, f, store.ByDomain, store.ByRelay); err != nil {
-			return err
-		}
-		groups = providers(routes)
-	}
+	r.countProviders(groups)
+	return nil
+}
+
+// countProviders fills in how much mail goes to each provider.
+func (r *Report) countProviders(groups []store.Cell) {
 	r.providerMessages = make(map[string]int64, len(groups))
 	for i := range groups {
 		r.providerMessages[groups[i].Keys[0]] = groups[i].Messages
 	}
-	return nil
 }
 
 // buildStanding fills in reasons, recipients and what waits.
