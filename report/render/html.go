@@ -533,7 +533,7 @@ func (a *axis) strip(in *report.Incident) *strip {
 type trend struct {
 	Step                string
 	Before, Partly      bool // a line of the previous period; steps that are not complete
-	ShareHeight, Height int
+	ShareHeight, Height int  // ShareHeight 0: no share is shown
 	ShareTitle, Title   string
 	Share, BeforeShare  []segment
 	Bars, Spans         []rect
@@ -552,7 +552,10 @@ const (
 func (a *axis) trend(r *report.Report) *trend {
 	t := &trend{Step: stepWords(a.step), ShareHeight: shareHeight, Height: barsHeight, Floor: 100}
 	before := []report.Point(nil)
-	if r.TimelineBefore != nil && r.Period.Since != nil && r.Comparison != nil {
+	if f := r.Filter; f != nil && len(f.Outcomes)+len(f.Reasons) > 0 {
+		t.ShareHeight = 0 // of a part of the outcomes it says nothing
+	}
+	if t.ShareHeight > 0 && r.TimelineBefore != nil && r.Period.Since != nil && r.Comparison != nil {
 		// The previous period lies as long before as it is long.
 		back := r.Period.Since.Sub(r.Comparison.PreviousSince) - r.Period.Since.Sub(r.Comparison.Since)
 		moved := make([]report.Point, len(r.TimelineBefore))

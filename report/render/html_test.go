@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/table"
 	"bouncelog/report"
 	"bouncelog/store"
@@ -98,6 +99,30 @@ func TestPartly(t *testing.T) {
 			if got := a.partly(i); got != want {
 				t.Errorf("%s: day %d is not complete: %t", c.name, i, got)
 			}
+		}
+	}
+}
+
+// Of a part of the outcomes, the delivered share says nothing.
+func TestTrendOfPart(t *testing.T) {
+	for _, c := range []struct {
+		only *report.Only
+		want bool
+	}{
+		{nil, true},
+		{&report.Only{Domain: "a.example"}, true},
+		{&report.Only{Outcomes: []bounce.Outcome{bounce.Hard}}, false},
+		{&report.Only{Reasons: []bounce.Reason{bounce.Policy}}, false},
+	} {
+		r := fullReport(store.ByDomain)
+		r.Filter = c.only
+		var b bytes.Buffer
+		if err := Report(&b, r, table.FormatHTML, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		page := b.String()[strings.Index(b.String(), "<figure class=\"trend\">"):]
+		if got := strings.Contains(page, "class=\"share"); got != c.want || strings.Count(page, "class=\"number\"") == 0 {
+			t.Errorf("%v: share: %v", c.only, got)
 		}
 	}
 }
