@@ -102,6 +102,7 @@ func TestPrintedCommands(t *testing.T) {
 		printed := slices.Concat(
 			commandsInText(call(args...)), commandsInText(call(append(slices.Clone(args), "--section", "problems")...)),
 			commandsInPage(call(append(slices.Clone(args), "--format", "html")...)), commandsInText(text), commandsInPage(page),
+			commandsInMarkdown(call(append(slices.Clone(args), "--format", "markdown")...)),
 		)
 		for _, l := range asked.Lists {
 			if l.Shown < l.Total || l.Least {
@@ -161,6 +162,14 @@ func commandsInPage(page string) (list []string) {
 		if words = strings.TrimSpace(words); strings.HasPrefix(words, "bouncelog ") {
 			list = append(list, words)
 		}
+	}
+	return list
+}
+
+// commandsInMarkdown are those of a Markdown report.
+func commandsInMarkdown(text string) (list []string) {
+	for _, m := range regexp.MustCompile("`(bouncelog [^`]+)`").FindAllStringSubmatch(text, -1) {
+		list = append(list, m[1])
 	}
 	return list
 }

@@ -28,7 +28,11 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 			in := &s.Cards[i]
 			fmt.Fprintf(&b, "### %s: %s\n\n", state(in), table.Markdown(table.Cut(in.Title, longest)))
 			for _, f := range facts(r, in, true) {
-				fmt.Fprintf(&b, "* %s: %s\n", table.Markdown(f.Label), table.Markdown(line(f)))
+				text := table.Markdown(line(f))
+				if f.Label == "Run" {
+					text = markdownCode(in.Command)
+				}
+				fmt.Fprintf(&b, "* %s: %s\n", table.Markdown(f.Label), text)
 			}
 			b.WriteByte('\n')
 		}
@@ -52,9 +56,22 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 			fmt.Fprintf(&b, "%s\n\n", table.Markdown(s.Empty))
 		}
 		for _, n := range s.Notes {
-			fmt.Fprintf(&b, "%s\n\n", table.Markdown(strings.TrimSpace(n.Text+" "+n.Command)))
+			text := table.Markdown(n.Text)
+			if n.Command != "" {
+				text += " " + markdownCode(n.Command)
+			}
+			fmt.Fprintf(&b, "%s\n\n", text)
 		}
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// markdownCode is a command to be copied as it is. One with characters that may end the code, or act
+// where code is not known, is text with all of them escaped.
+func markdownCode(command string) string {
+	if strings.ContainsAny(command, "`<>[]&|") {
+		return table.Markdown(command)
+	}
+	return "`" + table.Clean(command) + "`"
 }
