@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"parser":                   {"bounce", "internal/ascii"},
 	"tailer":                   {},
 	"ingest":                   {"judge", "parser", "store", "tailer"},
-	"store":                    {"bounce"},
+	"store":                    {"bounce", "internal/ascii"},
 	"store/memory":             {"bounce", "store", "internal/ascii"},
 	"store/storetest":          {"bounce", "store", "store/memory"},
 	"store/clickhouse":         {"bounce", "store", "internal/ascii"},

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 )
 
 // An Attempt is a delivery attempt with its verdict. Of the client that handed the message
@@ -268,6 +270,16 @@ type Traits struct {
 	Untried  bool   // nobody was spoken to: see Attempt
 	Template string // of the response; see bounce.Split
 	bounce.Verdict
+}
+
+// Forwarded reports whether an attempt is one of forwarded mail: see Traits.
+func Forwarded(d *bounce.Delivery) bool {
+	return Rewritten(d.Sender) || d.OriginalRecipient != "" && ascii.Lower(d.OriginalRecipient[strings.LastIndexByte(d.OriginalRecipient, '@')+1:]) != d.RecipientDomain
+}
+
+// Rewritten reports whether a sender was rewritten for forwarding (SRS).
+func Rewritten(sender string) bool {
+	return len(sender) > 5 && (strings.EqualFold(sender[:4], "SRS0") || strings.EqualFold(sender[:4], "SRS1")) && strings.IndexByte("=+-", sender[4]) >= 0
 }
 
 // A Stream is the mail to some relays or domains in a stretch of time.

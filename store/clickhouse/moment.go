@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"bouncelog/store"
 )
@@ -65,14 +64,13 @@ func (d *DB) positions(ctx context.Context, of string) (list []*position, err er
 
 // of is the position of the source that a column names; 0: there is none.
 func (m *moment) of(column string) string {
-	moved := make([]string, len(m.moved))
-	for i, p := range m.moved {
-		moved[i] = fmt.Sprintf("(%s, %d)", quote(p.ID), p.Offset)
+	var ids []string
+	var offsets []int64
+	for _, p := range m.moved {
+		ids, offsets = append(ids, p.ID), append(offsets, p.Offset)
 	}
-	all := fmt.Sprintf(`(SELECT (groupArray(id), groupArray(at)) FROM (SELECT id, argMax(position, (named, position)) AS at FROM (
-		SELECT id, position, 0 AS named FROM source WHERE seq < %d
-		UNION ALL SELECT x.1, x.2, 1 FROM (SELECT arrayJoin(CAST([%s], 'Array(Tuple(String, Int64))')) AS x)) GROUP BY id))`, m.since, strings.Join(moved, ","))
-	return fmt.Sprintf("transform(toString(%s), %s.1, %[2]s.2, toInt64(0))", column, all)
+	others := fmt.Sprintf("(SELECT (groupArray(id), groupArray(at)) FROM (SELECT id, max(position) AS at FROM source WHERE seq < %d GROUP BY id))", m.since)
+	return fmt.Sprintf("transform(%s, CAST([%s], 'Array(String)'), CAST([%s], 'Array(Int64)'), transform(%[1]s, %[4]s.1, %[4]s.2, toInt64(0)))", column, quotes(ids), numbers(offsets), others)
 }
 
 // visible is the condition that a row of attempt is of the moment.
@@ -85,7 +83,7 @@ func (m *moment) below() string { return "offset < " + m.of("source") }
 // were first seen. Sources that are seen later come behind.
 func rank(source string) string {
 	const all = "(SELECT groupArray(id) FROM (SELECT id FROM source GROUP BY id ORDER BY min(first_seen), id))"
-	return "toInt64(transform(toString(" + source + "), " + all + ", arrayEnumerate(" + all + "), 0))"
+	return "toInt64(transform(" + source + ", " + all + ", arrayEnumerate(" + all + "), 0))"
 }
 
 // nobody is the source of what is counted without one.

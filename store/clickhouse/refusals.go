@@ -3,10 +3,8 @@ package clickhouse
 import (
 	"context"
 	"iter"
-	"strings"
 
 	"bouncelog/bounce"
-	"bouncelog/internal/ascii"
 	"bouncelog/store"
 )
 
@@ -18,14 +16,14 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 	if f.Own {
 		w.add("code = 0 OR detail != '' OR reason IN (" + quote(bounce.RelayDenied.String()) + ", " + quote(bounce.RateLimited.String()) + ")") // store.MayBeOwn
 	}
-	failures := "SELECT recipient" + r.from(w)
+	failures := "SELECT recipient_domain, recipient" + r.from(w)
 	sql := `SELECT source, sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, outcome, code, stage, untried,
 		template, reason, detail, scope, rule, confidence, offset, n, at, recipient, ` + messageHash + `, before, after
 	FROM (
 		SELECT *, ` + w.String() + ` AS wanted,
 			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
 			minOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
-		` + r.from(where{"outcome = 'delivered' AND recipient IN (" + failures + ") OR " + w.String()}) + `
+		` + r.from(where{"outcome = 'delivered' AND (recipient_domain, recipient) IN (" + failures + ") OR " + w.String()}) + `
 	) WHERE wanted ORDER BY at`
 	known := make(map[store.Traits]*store.Traits)
 	var x store.Refusal
@@ -40,7 +38,7 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 		a := y.attempt()
 		t := store.Traits{
 			Source: a.Source, SenderDomain: a.SenderDomain, NullSender: a.SenderKnown && a.Sender == "", RecipientDomain: a.RecipientDomain,
-			Forwarded: rewritten(a.Sender) || a.OriginalRecipient != "" && domainOf(a.OriginalRecipient) != a.RecipientDomain,
+			Forwarded: store.Forwarded(&a.Delivery),
 			RelayHost: a.RelayHost, RelayIP: a.RelayIP, RelayPort: a.RelayPort,
 			Outcome: a.Outcome, Code: a.Code, Stage: a.Stage, Untried: a.Untried, Template: y.Template, Verdict: a.Verdict,
 		}
@@ -51,13 +49,4 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 		x.DeliveredBefore, x.DeliveredAfter = orZero(before), orZero(after)
 		return &x, nil
 	})
-}
-
-func domainOf(address string) string {
-	return ascii.Lower(address[strings.LastIndexByte(address, '@')+1:])
-}
-
-// rewritten reports whether a sender was rewritten for forwarding (SRS).
-func rewritten(sender string) bool {
-	return len(sender) > 5 && (strings.EqualFold(sender[:4], "SRS0") || strings.EqualFold(sender[:4], "SRS1")) && strings.IndexByte("=+-", sender[4]) >= 0
 }

@@ -1,10 +1,12 @@
 package clickhouse
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/ascii"
@@ -136,11 +138,20 @@ func conditions(f *store.Filter) where {
 		w.add("reason IN (" + quotes(words(f.Reasons)) + ")")
 	}
 	if len(f.Recipients) > 0 {
-		list := make([]string, len(f.Recipients))
+		list, domains, whole := make([]string, len(f.Recipients)), make(map[string]bool), true
 		for i, a := range f.Recipients {
 			list[i] = ascii.Lower(a)
+			whole = whole && len(a) < store.MaxName-utf8.UTFMax // and was not cut
+			domain := ""
+			if at := strings.LastIndexByte(a, '@'); at >= 0 {
+				domain = list[i][at+1:]
+			}
+			domains[domain] = true
 		}
 		w.add("lower(recipient) IN (" + quotes(list) + ")")
+		if whole { // the key begins with the domain
+			w.add("recipient_domain IN (" + quotes(slices.Sorted(maps.Keys(domains))) + ")")
+		}
 	}
 	text("queue_id", f.QueueID)
 	text("lower(original_recipient)", ascii.Lower(f.Original))

@@ -373,15 +373,6 @@ func (r *reader) Lookup(_ context.Context, refs ...store.Ref) ([]*store.Attempt,
 	return list, nil
 }
 
-func domainOf(address string) string {
-	return ascii.Lower(address[strings.LastIndexByte(address, '@')+1:])
-}
-
-// rewritten reports whether a sender was rewritten for forwarding (SRS).
-func rewritten(sender string) bool {
-	return len(sender) > 5 && (strings.EqualFold(sender[:4], "SRS0") || strings.EqualFold(sender[:4], "SRS1")) && strings.IndexByte("=+-", sender[4]) >= 0
-}
-
 // messageHash stands for the message of an attempt.
 func messageHash(d *bounce.Delivery) uint64 {
 	h := fnv.New64a()
@@ -396,7 +387,7 @@ func (r *reader) Refusals(_ context.Context, f store.Filter) iter.Seq2[*store.Re
 			template, _ := bounce.Split(e.Response)
 			t := store.Traits{
 				Source: e.Source, SenderDomain: e.SenderDomain, NullSender: e.SenderKnown && e.Sender == "", RecipientDomain: e.RecipientDomain,
-				Forwarded: rewritten(e.Sender) || e.OriginalRecipient != "" && domainOf(e.OriginalRecipient) != e.RecipientDomain,
+				Forwarded: store.Forwarded(&e.Delivery),
 				RelayHost: e.RelayHost, RelayIP: e.RelayIP, RelayPort: e.RelayPort,
 				Outcome: e.Outcome, Code: e.Code, Stage: e.Stage, Untried: e.Untried, Template: template, Verdict: e.Verdict,
 			}

@@ -341,7 +341,7 @@ func refusalSenders(c *sqlite3.Conn, rows runs) (*byID[senderText], error) {
 		} else {
 			domains[domain] = domain
 		}
-		srs := len(local) > 5 && (strings.EqualFold(local[:4], "SRS0") || strings.EqualFold(local[:4], "SRS1")) && strings.IndexByte("=+-", local[4]) >= 0
+		srs := store.Rewritten(local)
 		*senders.at(num(v[0])) = senderText{int32(num(v[3])), domain, local == "" && v[2] == "", srs}
 		return nil
 	}
