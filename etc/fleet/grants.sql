@@ -1,9 +1,20 @@
--- Who may do what in a fleet's database. Run it as an administrator, once 'bouncelog db info'
--- of the owner has made the tables. On a cluster add ON CLUSTER to each statement.
+-- Who may do what in a fleet's database. Run it as an administrator; then an import of the owner
+-- makes the tables. On a cluster add ON CLUSTER to each statement.
 
 -- The owner makes and migrates the tables, and prunes.
 CREATE USER IF NOT EXISTS bouncelog_owner IDENTIFIED WITH sha256_password BY 'change-me';
 GRANT ALL ON bouncelog.* TO bouncelog_owner;
+GRANT SELECT ON system.parts TO bouncelog_owner;
+GRANT SELECT ON system.merges TO bouncelog_owner;
+GRANT SELECT ON system.clusters TO bouncelog_owner;
+GRANT SELECT ON system.replicas TO bouncelog_owner;
+GRANT TABLE ENGINE ON MergeTree TO bouncelog_owner;
+GRANT TABLE ENGINE ON ReplacingMergeTree TO bouncelog_owner;
+-- On a cluster, with replicas the Replicated engines instead of those above:
+GRANT TABLE ENGINE ON Distributed TO bouncelog_owner;
+GRANT TABLE ENGINE ON ReplicatedMergeTree TO bouncelog_owner;
+GRANT TABLE ENGINE ON ReplicatedReplacingMergeTree TO bouncelog_owner;
+GRANT REMOTE ON *.* TO bouncelog_owner;
 
 -- An agent stores what its host logs, and reads what it needs to continue: positions, and the
 -- earlier attempts of the messages in its batches. It can neither change nor delete a row.
@@ -16,4 +27,7 @@ CREATE USER IF NOT EXISTS mx1 IDENTIFIED WITH sha256_password BY 'change-me' HOS
 CREATE ROLE IF NOT EXISTS bouncelog_reader SETTINGS readonly = 2, max_execution_time = 600, max_memory_usage = 8000000000;
 GRANT SELECT ON bouncelog.* TO bouncelog_reader;
 GRANT SELECT ON system.parts TO bouncelog_reader;
+GRANT SELECT ON system.merges TO bouncelog_reader;
+GRANT SELECT ON system.clusters TO bouncelog_reader;
+GRANT SELECT ON system.replicas TO bouncelog_reader;
 CREATE USER IF NOT EXISTS reader IDENTIFIED WITH sha256_password BY 'change-me' DEFAULT ROLE bouncelog_reader;

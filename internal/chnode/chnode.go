@@ -40,9 +40,16 @@ type Node struct {
 // Address is the address of the native protocol.
 func (n *Node) Address() string { return fmt.Sprintf("127.0.0.1:%d", n.TCP) }
 
+// A User is one of a node's, without a password. The user "default" may do all.
+type User struct {
+	Name     string
+	Grants   []string // "GRANT SELECT ON bouncelog.*": nobody is named
+	ReadOnly int      // the setting readonly
+}
+
 // Start starts count nodes that know each other as Cluster. Where the library is missing
 // the test is skipped, but under CI=true it fails.
-func Start(t testing.TB, count int) []*Node {
+func Start(t testing.TB, count int, users ...User) []*Node {
 	t.Helper()
 	lib := library(t)
 	nodes := make([]*Node, count)
@@ -51,6 +58,7 @@ func Start(t testing.TB, count int) []*Node {
 	}
 	for i, n := range nodes {
 		write(t, filepath.Join(n.dir, "config.xml"), config(nodes, i))
+		write(t, filepath.Join(n.dir, "users.xml"), usersConfig(users))
 		n.Run(t)
 		t.Cleanup(func() {
 			if n.cmd == nil {
@@ -192,6 +200,7 @@ func config(nodes []*Node, i int) string {
 	}
 	return fmt.Sprintf(`<clickhouse>
 <path>%[1]s/data/</path><tmp_path>%[1]s/tmp/</tmp_path><user_files_path>%[1]s/files/</user_files_path>
+<users_config>%[1]s/users.xml</users_config>
 <listen_host>127.0.0.1</listen_host><tcp_port>%[2]d</tcp_port><http_port>%[3]d</http_port>
 <timezone>UTC</timezone><logger><level>warning</level><console>1</console></logger>
 <mark_cache_size>67108864</mark_cache_size>
@@ -199,4 +208,18 @@ func config(nodes []*Node, i int) string {
 <remote_servers><%[5]s>%[6]s</%[5]s></remote_servers>
 </clickhouse>
 `, n.dir, n.TCP, n.HTTP, i+1, Cluster, shards.String())
+}
+
+// usersConfig has the users in a file: the library refuses CREATE USER.
+func usersConfig(users []User) string {
+	var profiles, list strings.Builder
+	for _, u := range append([]User{{Name: "default"}}, users...) {
+		fmt.Fprintf(&profiles, "<%s><readonly>%d</readonly></%[1]s>", u.Name, u.ReadOnly)
+		fmt.Fprintf(&list, "<%s><password></password><networks><ip>127.0.0.1</ip></networks><profile>%[1]s</profile><quota>default</quota>", u.Name)
+		if u.Grants != nil {
+			fmt.Fprintf(&list, "<grants><query>%s</query></grants>", strings.Join(u.Grants, "</query><query>"))
+		}
+		fmt.Fprintf(&list, "</%s>", u.Name)
+	}
+	return fmt.Sprintf("<clickhouse><profiles>%s</profiles><users>%s</users><quotas><default></default></quotas></clickhouse>\n", profiles.String(), list.String())
 }

@@ -32,9 +32,3 @@ func TestStore(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, node, "") })
 }
-
-// TestCluster puts the same questions to three nodes, a shard each.
-func TestCluster(t *testing.T) {
-	nodes := chnode.Start(t, 3)
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, nodes[0], "?cluster="+chnode.Cluster) })
-}
