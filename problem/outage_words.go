@@ -160,12 +160,16 @@ func (x *outage) kind() outageKind {
 // problem puts an outage into words; outageSearch.measure adds its course.
 func (x *outage) problem() *Problem {
 	kind := x.kind()
-	onset, shown := &x.run[0], newOutage(x.cause, x.period)
+	onset, domains, shown := &x.run[0], domainsOf(x.run), x
+	inPeriod := domains
+	if len(x.period) < len(x.run) {
+		inPeriod, shown = domainsOf(x.period), newOutage(x.cause, x.period)
+	}
 	first, last := &x.period[0], &x.period[len(x.period)-1]
 	p := &Problem{
 		Level: x.level(), Reason: onset.Reason, Detail: onset.Detail, Cause: x.cause,
 		SenderDomains: []string{}, Providers: []string{}, Addresses: []string{}, ValidRecipients: []string{}, ValidBefore: []string{},
-		Evidence: evidenceOf(x.shown), Hours: []Hour{}, Domains: domainsOf(x.period),
+		Evidence: evidenceOf(x.shown), Hours: []Hour{}, Domains: inPeriod,
 		Since: first.at.time(), Until: last.at.time(), Attempts: int64(len(x.period)), Messages: len(shown.messages), Recipients: len(shown.recipients), Returned: len(shown.returned),
 		FirstCheck: kind.firstCheck, OtherExplanation: kind.otherExplanation, DisprovedBy: kind.disprovedBy, Why: x.why(),
 		Scan: "bouncelog report --reason " + onset.Reason.String(),
@@ -181,7 +185,6 @@ func (x *outage) problem() *Problem {
 	for i := range x.period {
 		p.Hours = countHour(p.Hours, x.period[i].at)
 	}
-	domains := domainsOf(x.run)
 	to, named := table.Count(int64(len(domains)), "domain"), "many domains" // a name has no figures: they would be others each day
 	if len(domains) <= namesShown {
 		named = nameSome(domains, "", "")
