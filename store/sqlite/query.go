@@ -26,7 +26,6 @@ type query struct {
 	domains    []int64 // of the recipient
 	senderDom  int64
 	routes     map[int64]bool // nil: any
-	relays     []int64        // names of the relays of routes
 	kinds      func(kind int64) bool
 	origins    map[int64]bool
 	recipients []int64
@@ -162,7 +161,6 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 		if err := k.relaysBelow(c, q.Relay, &relays); err != nil {
 			return nil, err
 		}
-		q.relays = slices.Collect(relays.all())
 	}
 	var to, unreached idSet
 	if q.To != nil {
@@ -410,23 +408,7 @@ const inTimes = "a.at >= ?1 AND a.at < ?2"
 func (q *query) where() string {
 	cond := []string{inTimes}
 	if q.routes != nil {
-		if len(q.routes) <= few || q.To != nil {
-			cond = append(cond, in("a.route", sorted(q.routes)))
-		} else {
-			var routes []string
-			if len(q.domains) > 0 {
-				routes = append(routes, in("domain", q.domains))
-			}
-			if q.Relay != "" {
-				routes = append(routes, in("host", q.relays))
-			}
-			if n, ok := ipValue(q.RelayIP).(int64); ok {
-				routes = append(routes, fmt.Sprintf("ip = %d", n))
-			} else if q.RelayIP != "" {
-				routes = append(routes, "ip = "+quote(store.Clean(q.RelayIP, store.MaxWord)))
-			}
-			cond = append(cond, "a.route IN (SELECT id FROM route WHERE "+strings.Join(routes, " AND ")+")")
-		}
+		cond = append(cond, in("a.route", sorted(q.routes)))
 	}
 	if q.senderDom != 0 {
 		cond = append(cond, fmt.Sprintf("a.sender IN (SELECT id FROM address WHERE domain = %d)", q.senderDom))

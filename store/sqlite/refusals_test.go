@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -24,6 +25,11 @@ func TestManyWords(t *testing.T) {
 	traffic.Hosts, traffic.PerSecond = 2, 0.5
 	for range 6 {
 		b := traffic.Batch(1000)
+		for i := range b.Attempts {
+			if a := &b.Attempts[i]; a.RelayHost != "" {
+				a.RelayHost = fmt.Sprintf("mx%d.many.example", i)
+			}
+		}
 		storetest.Append(t, want, b)
 		storetest.Append(t, got, b)
 	}
@@ -50,6 +56,8 @@ func TestManyWords(t *testing.T) {
 		{Reasons: store.Suspect, Since: middle},
 		{Reasons: []bounce.Reason{bounce.UserUnknown, bounce.DNSRouting}},
 		{Outcomes: []bounce.Outcome{bounce.Hard}, Until: middle},
+		{Relay: "many.example"},
+		{Relay: "many.example", Reasons: store.Suspect, Since: middle},
 	} {
 		storetest.Same(t, a, b, f)
 		for _, err := range b.Refusals(t.Context(), f) {
