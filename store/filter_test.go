@@ -21,6 +21,8 @@ func TestEverybody(t *testing.T) {
 			field.SetString("x")
 		case reflect.Bool:
 			field.SetBool(true)
+		case reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
 		case reflect.Slice:
 			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
 		case reflect.Struct:

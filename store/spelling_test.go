@@ -31,8 +31,14 @@ func TestReplaceName(t *testing.T) {
 		}
 	}
 	for _, kept := range []struct{ text, name string }{
-		{"550 5.1.1 User unknown", "user"}, {"550 the info is here", "info"}, {"550 abc", "ab"}, {"550 a-b c", "abc"}, {"550 deadbeef", "adbe"}, {"550 table {ab}", "ab"},
-		{"550 ab.c@x.example", "ab"}, {"550 mail12 x", "mail"},
+		{"550 5.1.1 User unknown", "user"},
+		{"550 the info is here", "info"},
+		{"550 abc", "ab"},
+		{"550 a-b c", "abc"},
+		{"550 deadbeef", "adbe"},
+		{"550 table {ab}", "ab"},
+		{"550 ab.c@x.example", "ab"},
+		{"550 mail12 x", "mail"},
 	} {
 		if got := ReplaceName(kept.text, kept.name, is); got != kept.text {
 			t.Errorf("%q: %q", kept.text, got)
