@@ -293,7 +293,9 @@ func (e *explainer) read(text string) (*question, error) {
 	}
 
 	d := &bounce.Delivery{Delay: -1}
-	d.Code, d.Enhanced, d.Response = bounce.ParseReply(text)
+	reply, stage := cutCommand(text)
+	d.Stage = stage
+	d.Code, d.Enhanced, d.Response = bounce.ParseReply(reply)
 	if d.Code == 0 {
 		first, rest, _ := strings.Cut(d.Response, " ")
 		if x, ok := bounce.ParseEnhanced(first); ok {
@@ -310,6 +312,16 @@ func (e *explainer) read(text string) (*question, error) {
 	}
 	q.attempt = claimed(d)
 	return q, nil
+}
+
+// cutCommand cuts off the command that Postfix puts behind a reply, "(in reply to RCPT TO command)".
+func cutCommand(text string) (reply string, stage bounce.Stage) {
+	if i := strings.LastIndex(text, " (in reply to "); i >= 0 {
+		if d := replyIn("host mx.example[192.0.2.1] said: 550 x" + text[i:]); d != nil && d.Stage != bounce.NoStage {
+			return text[:i], d.Stage
+		}
+	}
+	return text, bounce.NoStage
 }
 
 // claimed is an attempt of which only the reply is known. What the mail server makes of
