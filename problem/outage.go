@@ -146,6 +146,9 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	case "own-account", "own-limit", "account-limit", "identity":
 		return causeAccount, stated
 	case "login", "sasl-mechanism", "wrapper-mode":
+		if r.Stage > bounce.StageAuth && r.Code != 0 && !provider.Submits(r.RelayPort) {
+			return causeLogin, unrelayed // the words of any server that mail goes to
+		}
 		return causeLogin, stated
 	case "content-filter":
 		return causeFilter, filtered

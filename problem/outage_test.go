@@ -121,6 +121,10 @@ func TestOutages(t *testing.T) {
 			[]answer{{"likely", "login", "30 of 30 messages to 15 domains fail at the relay host mx-relay.campus.example, which does not relay mail of this server (relay access denied)"}},
 		},
 		{
+			"strangers' servers at port 25 that speak of a login in reply to RCPT TO", join(before, spread(30, 15, day, gap, mail{says: "535 5.7.8 Error: authentication failed", outcome: bounce.Soft, relay: "mx.d%d.example", stage: bounce.StageRcpt})),
+			nil,
+		},
+		{
 			"a transport to an address for one domain", join(spread(60, 15, 0, gap, taken), with(spread(14, 1, day, gap, own("connect to 192.168.40.9[192.168.40.9]:25: No route to host")), one), spread(60, 15, day, gap, taken)),
 			[]answer{{"confirmed", "next_hop", "14 of 14 messages to client.example fail at the next hop of this server, 192.168.40.9 (no route to host)"}},
 		},
