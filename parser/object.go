@@ -39,7 +39,7 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 			return kind
 		}
 	}
-	if !o.exact {
+	if !o.exact && hasControl(text) {
 		var lost bool
 		if text, lost = p.oneLine(trimSpace(text)); lost {
 			return Unparsed

@@ -62,33 +62,54 @@ var replyWords = func() map[string]bool {
 // announced are the places where names stand: behind a word for somebody, in quotes or brackets
 // or without; behind "for" and "of", where no word of replies follows.
 var announced = [...]*regexp.Regexp{
-	regexp.MustCompile(`(?i)\b(?:user|username|sasl_username|mailbox|account|recipient|login|alias|addressee|person|name|member|orig_to|from|to|for)(?: unknown| is| name| not found| id)*[\s:=]*["'` + "`" + `<(\[]+([^"'` + "`" + `<>()\[\]{}@]{2,64})["'` + "`" + `>)\]]`),
-	regexp.MustCompile(`(?i)\b(?:unknown|no such|invalid|unrouteable|nonexistent) (?:local )?(?:user|username|mailbox|account|recipient|address|person)\s*:\s*([^\s"'<>(){}@:;,]{2,64})`),
-	regexp.MustCompile(`(?i)\b(?:(?:user|username|mailbox|account|recipient|login|alias|addressee|person|member|inbox|maildir)(?:\s+(?:of|for|named?|called|id))?|for|of)\s+([^\s"'` + "`" + `<>(){}\[\]@:;,!?=/\\]{2,64})(?:[\s:;,!?)]|$)`),
-	regexp.MustCompile(`(?i)\b(?:user|username|sasl_username|login|uid)=([^\s"'<>(){}@:;,]{2,64})(?:[\s:;,]|$)`),
+	regexp.MustCompile(`(?i)^(?:user|username|sasl_username|mailbox|account|recipient|login|alias|addressee|person|name|member|orig_to|from|to|for)(?: unknown| is| name| not found| id)*[\s:=]*["'` + "`" + `<(\[]+([^"'` + "`" + `<>()\[\]{}@]{2,64})["'` + "`" + `>)\]]`),
+	regexp.MustCompile(`(?i)^(?:unknown|no such|invalid|unrouteable|nonexistent) (?:local )?(?:user|username|mailbox|account|recipient|address|person)\s*:\s*([^\s"'<>(){}@:;,]{2,64})`),
+	regexp.MustCompile(`(?i)^(?:(?:user|username|mailbox|account|recipient|login|alias|addressee|person|member|inbox|maildir)(?:\s+(?:of|for|named?|called|id))?|for|of)\s+([^\s"'` + "`" + `<>(){}\[\]@:;,!?=/\\]{2,64})(?:[\s:;,!?)]|$)`),
+	regexp.MustCompile(`(?i)^(?:user|username|sasl_username|login|uid)=([^\s"'<>(){}@:;,]{2,64})(?:[\s:;,]|$)`),
 }
+
+// announcing are the words that the places begin with.
+var announcing = func() map[string]bool {
+	m := make(map[string]bool)
+	for _, w := range strings.Fields(`user username sasl_username mailbox account recipient login alias addressee person name member orig_to from to for of inbox maildir uid
+		unknown no invalid unrouteable nonexistent`) {
+		m[w] = true
+	}
+	return m
+}()
 
 // ReplaceAnnounced replaces the names in the places of a text where names stand.
 func ReplaceAnnounced(text string, name func(string) string) string {
-	for _, r := range announced {
-		found := r.FindAllStringSubmatchIndex(text, -1)
-		if found == nil {
+	var b strings.Builder
+	done := 0
+	for i := 0; i < len(text); i++ {
+		end := i
+		for end < len(text) && (wordByte(text[end]) || text[end] == '_') {
+			end++
+		}
+		if end == i || end-i > len("sasl_username") || !announcing[strings.ToLower(text[i:end])] {
+			i = end
 			continue
 		}
-		var b strings.Builder
-		done := 0
-		for _, at := range found {
-			if is := strings.Trim(text[at[2]:at[3]], ".-*"); !slices.ContainsFunc(strings.Fields(is), isReplyWord) {
-				start := at[2] + strings.Index(text[at[2]:at[3]], is)
-				b.WriteString(text[done:start])
-				b.WriteString(name(is))
-				done = start + len(is)
+		for _, r := range announced {
+			at := r.FindStringSubmatchIndex(text[i:])
+			if at == nil {
+				continue
 			}
+			is := strings.Trim(text[i+at[2]:i+at[3]], ".-*")
+			if slices.ContainsFunc(strings.Fields(is), isReplyWord) {
+				continue
+			}
+			start := i + at[2] + strings.Index(text[i+at[2]:i+at[3]], is)
+			b.WriteString(text[done:start])
+			b.WriteString(name(is))
+			done = start + len(is)
+			end = done
+			break
 		}
-		b.WriteString(text[done:])
-		text = b.String()
+		i = end
 	}
-	return text
+	return b.String() + text[done:]
 }
 
 // isReplyWord reports a word of replies, a number, or the name of a host.

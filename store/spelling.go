@@ -30,7 +30,7 @@ func ReplaceName(text, name, stands string) string {
 	var b strings.Builder
 	done := 0
 	for i := 0; i < len(text); i++ {
-		if !utf8.RuneStart(text[i]) || !isWhole && !begins(text, i, letters) {
+		if c := text[i]; c < 0x80 && strings.IndexByte("%=&\\", c) < 0 && lowerByte(c) != want[0] || !utf8.RuneStart(c) || !isWhole && !begins(text, i, letters) {
 			continue
 		}
 		end := i + spells(text[i:], want, letters)
@@ -269,7 +269,7 @@ func replaceBase64(text, name, stands string) string {
 		for i < len(text) && (wordByte(text[i]) && text[i] < 0x80 || text[i] == '+' || text[i] == '/') {
 			i++
 		}
-		if i-start < fewest*4/3 {
+		if i-start < fewest*4/3 || strings.ToLower(text[start+1:i]) == text[start+1:i] && strings.IndexFunc(text[start:i], unicode.IsDigit) < 0 { // a word
 			i = max(i, start+1)
 			continue
 		}
@@ -355,6 +355,13 @@ func Atext(c byte) bool {
 
 func wordByte(c byte) bool {
 	return c >= 0x80 || isDigit(c) || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
