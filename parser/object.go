@@ -3,9 +3,9 @@ package parser
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"math/bits"
 	"slices"
-	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -704,13 +704,13 @@ func unescapeJSON(v []byte, buf *[]byte) []byte {
 			if i+4 >= len(v) {
 				return append(b, v[i-1:]...)[at:]
 			}
-			n, err := strconv.ParseUint(string(v[i+1:i+5]), 16, 16)
-			if err != nil {
+			var n [2]byte
+			if _, err := hex.Decode(n[:], v[i+1:i+5]); err != nil {
 				b = append(b, '\\', 'u')
 				continue
 			}
 			i += 4
-			b = utf8.AppendRune(b, rune(n))
+			b = utf8.AppendRune(b, rune(n[0])<<8|rune(n[1]))
 		default:
 			b = append(b, v[i])
 		}

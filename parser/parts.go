@@ -173,6 +173,9 @@ type piece struct {
 // false with the kind of this line, which is a piece that others follow.
 func (ps *pieces) whole(line []byte) (whole []byte, kind Kind, ok bool) {
 	const docker = `{"log":"`
+	if len(line) < dockerCut && len(ps.begun) == 0 && hasPrefix(line, docker) {
+		return line, 0, true // no piece, and behind none
+	}
 	if hasPrefix(line, docker) {
 		at := len(docker)
 		end := closingQuote(line, at)
