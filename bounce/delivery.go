@@ -86,6 +86,15 @@ type Delivery struct {
 	SASLUser   string
 }
 
+// Counted is the outcome that the delivery counts with. What our own side discarded counts as a
+// hand-off, whatever the MTA calls it: nobody got it, and it proves no address valid.
+func (d *Delivery) Counted() Outcome {
+	if d.Outcome == Delivered && d.Disposal == Discarded {
+		return Handoff
+	}
+	return d.Outcome
+}
+
 // Arrived returns when the message came into the queue: Time less Delay, exact to about a second.
 // It tells two messages with the same short queue id apart. It is the zero time if the delay or the
 // time is not known.

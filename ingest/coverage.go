@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"bouncelog/bounce"
 	"bouncelog/parser"
 	"bouncelog/store"
 	"bouncelog/tailer"
@@ -64,9 +63,7 @@ func (g *Ingester) count(s *source, kind parser.Kind, offset int64, line []byte)
 			a := &g.batch.Attempts[len(g.batch.Attempts)-1]
 			a.Delivery = *d
 			a.Template, a.Verdict = g.o.Judge.Judge(d)
-			if d.Outcome == bounce.Delivered && d.Disposal == bounce.Discarded {
-				a.Outcome = bounce.Handoff // nobody got it: no delivery, and no proof that the address is valid
-			}
+			a.Outcome = d.Counted()
 		}
 	case parser.Expiry:
 		s.Queue++

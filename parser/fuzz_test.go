@@ -149,7 +149,7 @@ func FuzzHeader(f *testing.F) {
 		if k1 == Skipped && k2 == Skipped && bytes.ContainsAny(line, "\t\x1b") {
 			return // nobody's line: what its program is called does not matter
 		}
-		if bytes.Contains(line, []byte("]: [")) || bytes.Contains(line, []byte("LOG: MAIN")) || bytes.IndexFunc(line, func(c rune) bool { return isBreak(byte(c)) && c < ' ' }) >= 0 {
+		if bytes.Contains(line, []byte(": [")) || bytes.Contains(line, []byte("LOG: MAIN")) || bytes.IndexFunc(line, func(c rune) bool { return isBreak(byte(c)) && c < ' ' }) >= 0 {
 			return // parts of a line, a console's lines, and lines within one hang together
 		}
 		if k1 != k2 && !bytes.Contains(line, []byte(" message repeated ")) {
