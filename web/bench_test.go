@@ -100,16 +100,12 @@ func BenchmarkPages(b *testing.B) {
 					time.Sleep(every)
 				}
 				began := time.Now()
-				res := ask(s, "GET", target, "Accept", "text/html")
-				for res.StatusCode == http.StatusServiceUnavailable { // it is still being made
-					res = ask(s, "GET", target, "Accept", "text/html")
-				}
+				res := made(s, target)
 				if i > 0 {
 					took = append(took, time.Since(began))
 				}
 				if res.StatusCode != http.StatusOK {
-					b.Errorf("%s: status %d", target, res.StatusCode)
-					break
+					b.Fatalf("%s: status %d", target, res.StatusCode)
 				}
 				size = int(res.ContentLength)
 				if size < 0 {
@@ -133,8 +129,17 @@ func processor() time.Duration {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// made asks for a page until it is made.
+func made(h http.Handler, page string) *http.Response {
+	for {
+		if res := ask(h, "GET", page, "Accept", "text/html"); res.StatusCode != http.StatusServiceUnavailable {
+			return res
+		}
+	}
+}
+
 func body(h http.Handler, page string) string {
-	res := ask(h, "GET", page, "Accept", "text/html")
+	res := made(h, page)
 	raw := make([]byte, 0, 1<<16)
 	buf := make([]byte, 1<<16)
 	for {
