@@ -523,6 +523,14 @@ func TestDashboard(t *testing.T) {
 		// What a page shows is what the server sent: scripts add nothing to it. The same page
 		// asked for twice would not do, since its figures and ages move on.
 		for _, name := range names {
+			// One that is older than a minute would be exchanged.
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base+screens[name], nil)
+			r.Header.Set("HX-Request", "true")
+			if res, err := s.client.Do(r); err != nil {
+				t.Fatal(err)
+			} else {
+				res.Body.Close()
+			}
 			open(t, screens[name])
 			sent, err := w.received(ctx)
 			if err != nil {
