@@ -118,7 +118,8 @@ func TestForgedRecords(t *testing.T) {
 	}
 	journal := strings.NewReplacer(`"stream":"%s"`, `"PRIORITY":"6"`, "container_id", "CONTAINER_ID", "log", "MESSAGE").Replace(fluent)
 	for _, tt := range []struct{ name, form, part, last string }{
-		{"Fluent Bit", fluent, `logtag":"P`, `logtag":"F`}, {"Fluent Bit's parser", fluent, `_p":"P`, `_p":"F`},
+		{"Fluent Bit", fluent, `logtag":"P`, `logtag":"F`},
+		{"Fluent Bit's parser", fluent, `_p":"P`, `_p":"F`},
 		{"docker's fluentd driver", fluent, `partial_message":"true`, `partial_message":"true","partial_last":"true`},
 		{"docker's journald driver", journal, `CONTAINER_PARTIAL_MESSAGE":"true`, `PRIORITY":"6`},
 	} {
@@ -128,8 +129,12 @@ func TestForgedRecords(t *testing.T) {
 			container, mark, text string
 			want                  Kind
 		}{
-			{"1", tt.part, "user said ", Skipped}, {"2", tt.part, wrapSyslog[:80], Skipped}, {"1", tt.part, "hi ", Skipped},
-			{"1", tt.last, wrapSyslog, Unparsed}, {"2", tt.last, wrapSyslog[80:], Attempt}, {"1", tt.last, wrapSyslog, Attempt},
+			{"1", tt.part, "user said ", Skipped},
+			{"2", tt.part, wrapSyslog[:80], Skipped},
+			{"1", tt.part, "hi ", Skipped},
+			{"1", tt.last, wrapSyslog, Unparsed},
+			{"2", tt.last, wrapSyslog[80:], Attempt},
+			{"1", tt.last, wrapSyslog, Attempt},
 			{"1", tt.part, wrapSyslog[:80], Skipped},
 		} {
 			if kind := p.Parse([]byte(record(tt.form, step.container, step.mark, step.text)), int64(i), &r); kind != step.want {
