@@ -86,7 +86,7 @@ profile: need ## CPU and heap profile of an import; dist/cpu.out, dist/heap.out
 	$(GO) tool pprof -top -nodecount 15 -sample_index alloc_space dist/profile.test dist/heap.out
 
 e2e: need ## the lab: real Postfix and Exim (Debian, root)
-	$(GO) test -tags e2e -count=1 -timeout 20m -skip '^TestSamples' ./e2e/...
+	$(GO) test -tags e2e -count=1 -timeout 30m -skip '^TestSamples' ./e2e/...
 
 lint: need ## gofumpt, go vet, staticcheck
 	@unformatted=$$($(GO) run $(GOFUMPT) -l .) || exit 1; \
