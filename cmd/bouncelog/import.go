@@ -394,7 +394,7 @@ func makeDirectory(path string) error {
 		return usageErrorf("name a file", "--db is empty")
 	}
 	if dir := filepath.Dir(path); !strings.HasPrefix(path, ":") {
-		if _, _, err := followLinks(path); err != nil { // of another user; see writeFile
+		if _, _, err := followLinks(path); errors.Is(err, fs.ErrPermission) { // a link of another user; see writeFile
 			return err
 		}
 		if err := os.MkdirAll(dir, 0o750); err != nil {
