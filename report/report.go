@@ -852,7 +852,7 @@ func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) erro
 	}
 	f.Undelivered = true
 	n := 0
-	if o.Top > 0 { // whether an address is at fault is asked of those that are shown, not of all
+	if o.Top > 0 && !r.Named { // among other sections all of them would cost more than these together
 		n = 3*o.Top + 20 // a rule may say of some that they are not about the address
 	}
 	var all []store.Recipient
