@@ -97,7 +97,7 @@ var reasonTexts = [...]Text{
 		Title: "no connection", Scope: bounce.ScopeRemote,
 		Meaning: "No usable SMTP session: the connection was refused, timed out or was lost.",
 		Do: []string{
-			"If it is one host: wait.",
+			"If only this host fails: wait, the mail server tries again.",
 			"If it is every host: check your outgoing port 25, firewall, IPv6 route and the provider's port block.",
 		},
 		Retry: "Yes, the queue does so.",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -191,6 +192,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, so
 		p := &r.Problems[i]
 		in := r.incidentOf(i)
 		switch {
+		case in.IsBackground() && p.Unreached(): // nobody refused it
 		case in.IsBackground():
 			noise.Messages += p.Messages
 			for _, name := range p.Providers {
@@ -381,6 +383,9 @@ func (r *Report) isNoise(p *problem.Problem) bool {
 	if fewRefused(p) {
 		return true
 	}
+	if p.Unreached() && !strings.HasPrefix(p.Detail, "own-") { // theirs: it matters by what is lost
+		return perDay(p.Messages, p.Until.Sub(p.Since)) <= noisePerDay && r.share(p.Messages) < noiseShare
+	}
 	if p.Level != problem.Confirmed {
 		return false
 	}
@@ -388,7 +393,6 @@ func (r *Report) isNoise(p *problem.Problem) bool {
 	if t := p.Onset; t != nil && t.Refused > refused { // it is the same on each of its days
 		refused, lasted = t.Refused, t.Until.Sub(t.Since)
 	}
-	perDay := func(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
 	if max(perDay(refused, lasted), perDay(p.Messages, p.Until.Sub(p.Since))) > noisePerDay {
 		return false
 	}
@@ -419,6 +423,9 @@ func (r *Report) isNoise(p *problem.Problem) bool {
 	return t.ByChance(noiseShare)
 }
 
+// perDay is a number a day, of at least one day.
+func perDay(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
+
 // fewRefused reports whether less than an incident was refused. The period may be the end of one: since its
 // onset most of the same senders' mail is refused and as much a day as makes an incident, or many messages a day.
 func fewRefused(p *problem.Problem) bool {
@@ -429,8 +436,8 @@ func fewRefused(p *problem.Problem) bool {
 	if t == nil || t.Refused < incidentLeast {
 		return true
 	}
-	perDay := float64(t.Refused) * 24 / max(t.Until.Sub(t.Since).Hours(), 24)
-	return perDay < incidentLeast || 2*t.Refused <= t.Tried && perDay <= noisePerDay
+	daily := perDay(t.Refused, t.Until.Sub(t.Since))
+	return daily < incidentLeast || 2*t.Refused <= t.Tried && daily <= noisePerDay
 }
 
 // otherNames are the names of some providers; nil where they are all called by their domain.

@@ -50,6 +50,10 @@ func TestIsNoise(t *testing.T) {
 		{"one so far today, of one in a day or two", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-130 * time.Hour)}, &problem.Tried{Refused: 7, Tried: 7, Since: at.Add(-130 * time.Hour), Until: at}, 1, 30, true},
 		{"one so far today, and one yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 2, Tried: 2}, 1, 30, true},
 		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 4, SenderDomains: senders(1)}, nil, 900, 3300, false},
+		{"a dead domain that some messages a day go to", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Messages: 20, Providers: []string{"big.example"}}, nil, 20, 900, true},
+		{"a provider that most of a small server's mail goes to", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Messages: 20, Providers: []string{"big.example"}}, nil, 20, 30, false},
+		{"much mail to a provider that takes none", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Messages: 21, Providers: []string{"big.example"}}, nil, 21, 900, false},
+		{"what does not leave this side", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Detail: "own-relay", Messages: 20, Providers: []string{"big.example"}}, nil, 20, 900, false},
 		{"a likely problem of two messages", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, true},
 	} {
 		p := c.p
