@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/store"
@@ -19,13 +20,14 @@ import (
 
 // A flood is an account that suddenly sends many times its usual, much of it to addresses
 // that do not exist: most often a stolen password, or a form that is abused. An account is
-// a login, or a client in the own network that hands mail in without one.
+// a login, or an envelope sender of mail that a client in the own network hands in without
+// one: that may be a form, or the content filter, behind which no login is logged.
 //
-// A store keeps who handed a message in for failed attempts only. So a flood is told by
-// the account's returned mail, and the mail that was taken by the counts of the sender
-// domains that it used: on a domain whose other mail is far more, a flood is not seen. A
-// newsletter has many recipients and a large volume, too, but few of its addresses are
-// invalid; a listing or a bad reputation refuses much, but the volume stays.
+// A store keeps who handed a message in for failed attempts only, and the envelope sender for
+// all. So a flood is told by the account's returned mail and by all mail of the sender
+// addresses of that; where they are many (forged), by all mail of their domains. A newsletter
+// has many recipients and a large volume, too, but few of its addresses are invalid; a
+// listing or a bad reputation refuses much, but the volume stays.
 
 // causeFlood is the cause of floods, as the field Cause names it.
 const causeFlood = "flood"
@@ -35,7 +37,9 @@ const causeFlood = "flood"
 const (
 	floodReturned = 50   // returned recipients of a day, at least
 	floodTimes    = 10   // times as many as the account has returned a day before
-	floodVolume   = 5    // times as many messages a day of its sender domains as before
+	floodVolume   = 5    // times as many messages a day of its senders as before
+	floodHour     = 3    // returned recipients of an hour in which it goes on, at least, and floodTimes the usual of an hour
+	floodSenders  = 10   // sender addresses of the account, at most; more are forged, and their domains are counted
 	floodDomains  = 20   // recipient domains that returned some
 	floodShare    = 0.25 // of the recipients that were reached or returned: returned
 	floodInvalid  = 0.10 // of the same: returned because the address is at fault
@@ -46,6 +50,7 @@ const (
 	floodsWeighed   = 10      // accounts whose returned mail is read, those with the most first
 	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
 	floodRecipients = 100_000 // that are counted of one
+	floodMail       = 100_000 // attempts that are read of a sender domain of one, on its days and before, the last first
 )
 
 // floodReasons are those of what a receiver refuses of a flood. Failures of the sending side
@@ -61,7 +66,7 @@ var floodReasons = bounce.Reasons(func(r bounce.Reason) bool {
 // A flood is an account that may flood, and what is known of it.
 type flood struct {
 	account  string
-	client   bool    // account is an address
+	sender   bool    // account is an envelope sender
 	days     []int   // that follow one another, in days since 1970
 	returned int64   // recipients, on these days
 	usual    float64 // recipients returned to the account a day before
@@ -71,19 +76,29 @@ type flood struct {
 	// the period.
 	whole, shown     returns
 	invalid          int64           // attempts whose reason is about the address
+	addresses        map[string]bool // of senders, lower case; more than floodSenders: not all
 	senders, domains map[string]bool // domains of senders and recipients
 	providers        map[string]bool
 	reasons          map[bounce.Reason]int
 	texts            []*store.Attempt // some, of the period
 
-	// Of the sender domains: messages, recipients that were reached, messages a day before.
-	tried, arrived, usualTried int64
+	volume
+}
+
+// few reports whether the senders are few enough to be the account's own.
+func (c *flood) few() bool { return len(c.addresses) <= floodSenders }
+
+// A volume is the mail of the senders of a flood.
+type volume struct {
+	tried           int64   // messages
+	arrived, failed int64   // recipients that were reached, returned
+	usualTried      float64 // messages a day before
 }
 
 // returns is mail that was returned.
 type returns struct {
 	attempts             int64
-	first, last          time.Time
+	first, last          time.Time // last: in an hour with floodHour and more; zero: there is none
 	messages, recipients map[uint64]bool
 	hours                []Hour
 }
@@ -108,13 +123,13 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		return nil, err
 	}
 	x := &floodSearch{s: s, f: f, o: o, all: all, end: end}
-	cells, err := x.returned(ctx)
+	logins, senders, err := x.returned(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var list []*flood
-	for _, by := range [...]store.Dimension{store.BySASLUser, store.ByClient} {
-		list = append(list, x.candidates(cells, by)...)
+	for sender, cells := range [...][]store.Cell{logins, senders} {
+		list = append(list, x.candidates(cells, sender == 1)...)
 	}
 	list = slices.DeleteFunc(list, func(c *flood) bool { return !dayTime(c.days[len(c.days)-1] + 1).After(f.Since) })
 	slices.SortStableFunc(list, func(a, b *flood) int { return cmp.Compare(b.returned, a.returned) })
@@ -123,7 +138,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 		return nil, err
 	}
 	for _, c := range list {
-		if c.shown.attempts == 0 {
+		if c.shown.last.IsZero() {
 			continue
 		}
 		is, err := x.isFlood(ctx, c)
@@ -148,27 +163,35 @@ func (x *floodSearch) past(day int) (first, days int) {
 	return first, day - first
 }
 
-// returned counts what was returned by day, by the login or client that handed it in: both
-// in one question, which reads every failure of the past.
-func (x *floodSearch) returned(ctx context.Context) ([]store.Cell, error) {
+// returned counts what was returned by day: by the login or the client that handed it in,
+// both in one question, which reads every failure of the past; and, where a client in the own
+// network had enough returned on a day, by sender and client.
+func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cell, err error) {
 	f := x.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
 	if !f.Since.IsZero() {
 		f.Since = dayTime(dayOf(f.Since) - int(x.o.Past/(24*time.Hour)))
 	}
-	return x.s.Count(ctx, f, store.BySASLUser, store.ByClient, store.ByDay)
+	if logins, err = x.s.Count(ctx, f, store.BySASLUser, store.ByClient, store.ByDay); err != nil {
+		return nil, nil, err
+	}
+	if slices.ContainsFunc(logins, func(c store.Cell) bool { return c.Hard >= floodReturned && ownClient(c.Keys[1]) }) {
+		senders, err = x.s.Count(ctx, f, store.BySender, store.ByClient, store.ByDay)
+	}
+	return logins, senders, err
 }
 
-// candidates finds the days on which an account returned much more mail than before.
-func (x *floodSearch) candidates(cells []store.Cell, by store.Dimension) (list []*flood) {
+// candidates finds the days on which an account returned much more mail than before. The
+// first key of the cells is the account, the second the client.
+func (x *floodSearch) candidates(cells []store.Cell, sender bool) (list []*flood) {
 	accounts := map[string]map[int]int64{} // returned, by day
 	for i := range cells {
-		account, at := cells[i].Keys[0], cells[i].Keys[2]
-		if by == store.ByClient {
-			account = cells[i].Keys[1]
+		account := cells[i].Keys[0]
+		if sender {
+			account = ascii.Lower(account)
 		}
-		day, err := time.Parse(time.DateOnly, at)
-		if err != nil || account == "" || by == store.ByClient && !ownClient(account) {
+		day, err := time.Parse(time.DateOnly, cells[i].Keys[2])
+		if err != nil || account == "" || sender && (account == "<>" || !ownClient(cells[i].Keys[1])) {
 			continue
 		}
 		if accounts[account] == nil {
@@ -196,7 +219,7 @@ func (x *floodSearch) candidates(cells []store.Cell, by store.Dimension) (list [
 				continue
 			}
 			if c == nil || c.days[len(c.days)-1] != day-1 {
-				c = &flood{account: account, client: by == store.ByClient, usual: usual, short: days < floodPast}
+				c = &flood{account: account, sender: sender, usual: usual, short: days < floodPast}
 				list = append(list, c)
 			}
 			c.days = append(c.days, day)
@@ -228,17 +251,17 @@ func (x *floodSearch) during(first, last int) store.Filter {
 func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	type account struct {
 		name   string
-		client bool
+		sender bool
 	}
 	type days struct{ first, last int }
 	groups := map[days]map[account]*flood{}
 	for _, c := range list {
-		c.senders, c.domains, c.providers, c.reasons = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[bounce.Reason]int{}
+		c.addresses, c.senders, c.domains, c.providers, c.reasons = map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[bounce.Reason]int{}
 		k := days{c.days[0], c.days[len(c.days)-1]}
 		if groups[k] == nil {
 			groups[k] = map[account]*flood{}
 		}
-		groups[k][account{c.account, c.client}] = c
+		groups[k][account{c.account, c.sender}] = c
 	}
 	seed := maphash.MakeSeed()
 	for k, group := range groups {
@@ -255,8 +278,8 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 					return err
 				}
 				who := account{a.SASLUser, false}
-				if a.SASLUser == "" {
-					who = account{a.ClientIP, true}
+				if a.SASLUser == "" && ownClient(a.ClientIP) {
+					who = account{ascii.Lower(a.Sender), true}
 				}
 				if c := group[who]; c != nil {
 					c.add(a, seed, !a.Time.Before(x.f.Since))
@@ -276,9 +299,10 @@ func later(a, b time.Time) time.Time {
 
 // add adds a failed attempt of a flood, which may be in the period.
 func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
-	c.whole.add(a, seed)
+	hour := int(max(floodHour, floodTimes*c.usual/24))
+	c.whole.add(a, seed, hour)
 	if inPeriod {
-		c.shown.add(a, seed)
+		c.shown.add(a, seed, hour)
 		if len(c.texts) < evidenceShown {
 			copied := *a
 			c.texts = append(c.texts, &copied)
@@ -288,6 +312,9 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
 		c.invalid++
 	}
 	c.reasons[a.Reason]++
+	if c.few() {
+		c.addresses[ascii.Lower(a.Sender)] = true
+	}
 	for _, to := range [...]struct {
 		set   map[string]bool
 		value string
@@ -298,25 +325,49 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
 	}
 }
 
-func (r *returns) add(a *store.Attempt, seed maphash.Seed) {
+// add adds a failed attempt, which is not earlier than those before. In an hour with so many and
+// more the flood goes on: what is returned later is as usual.
+func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 	hash := func(s string) uint64 { return maphash.String(seed, s) }
 	if r.messages == nil {
 		r.first, r.messages, r.recipients = a.Time, map[uint64]bool{}, map[uint64]bool{}
 	}
-	r.last = a.Time
 	r.attempts++
 	r.hours = countHour(r.hours, momentOf(a.Time))
+	if r.hours[len(r.hours)-1].Refused >= hour {
+		r.last = a.Time
+	}
 	r.messages[hash(a.Host+"\x00"+a.QueueID)] = true
 	if len(r.recipients) < floodRecipients {
 		r.recipients[hash(a.Recipient)] = true
 	}
 }
 
-// isFlood weighs what was returned to an account against the mail of its sender domains.
-func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
+// isFlood weighs what was returned to an account against the mail of its senders.
+func (x *floodSearch) isFlood(ctx context.Context, c *flood) (is bool, err error) {
 	if c.whole.attempts < floodReturned || len(c.domains) < floodDomains {
 		return false, nil
 	}
+	count := x.ofDomains
+	if c.few() {
+		count = x.ofAddresses
+	}
+	if c.volume, err = count(ctx, c); err != nil {
+		return false, err
+	}
+	c.tried = max(c.tried, int64(len(c.whole.messages)))
+	final := float64(c.arrived + c.failed)
+	if float64(c.invalid) < floodInvalid*final {
+		return false, nil
+	}
+	if c.short {
+		return float64(c.whole.attempts) >= floodMost*final && c.burst(), nil
+	}
+	return float64(c.whole.attempts) >= floodShare*final && float64(c.tried)/float64(len(c.days)) >= floodVolume*c.usualTried, nil
+}
+
+// ofDomains counts the mail of the sender domains of a flood.
+func (x *floodSearch) ofDomains(ctx context.Context, c *flood) (v volume, err error) {
 	first, days := x.past(c.days[0])
 	f := x.during(c.days[0], c.days[len(c.days)-1])
 	f.Since = dayTime(min(first, c.days[0]))
@@ -326,10 +377,6 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 		}
 	}
 	cells, err := x.s.Count(ctx, f, store.BySenderDomain, store.ByDay)
-	if err != nil {
-		return false, err
-	}
-	var final, before int64
 	for i := range cells {
 		cell := &cells[i]
 		day, err := time.Parse(time.DateOnly, cell.Keys[1])
@@ -337,21 +384,66 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (bool, error) {
 			continue
 		}
 		if dayOf(day) < c.days[0] {
-			before += cell.Messages
+			v.usualTried += float64(cell.Messages) / float64(days)
 		} else {
-			final += cell.Delivered + cell.Hard
-			c.tried += cell.Messages
-			c.arrived += cell.Delivered
+			v.tried += cell.Messages
+			v.arrived += cell.Delivered
+			v.failed += cell.Hard
 		}
 	}
-	c.tried = max(c.tried, int64(len(c.whole.messages)))
-	if c.short {
-		return float64(c.whole.attempts) >= floodMost*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) && c.burst(), nil
+	return v, err
+}
+
+// ofAddresses counts the mail of the sender addresses of a flood. Of very much mail it is that of the
+// last floodMail attempts, on the days of the flood and before.
+func (x *floodSearch) ofAddresses(ctx context.Context, c *flood) (v volume, err error) {
+	seed := maphash.MakeSeed()
+	// read returns the messages, and the time that was read.
+	read := func(f store.Filter, each func(*store.Attempt)) (int64, time.Duration, error) {
+		messages, n, since := map[uint64]bool{}, 0, f.Since
+		for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodMail, Newest: true}) {
+			if err != nil {
+				return 0, 0, err
+			}
+			if n++; n == floodMail {
+				since = a.Time
+			}
+			if c.addresses[ascii.Lower(a.Sender)] {
+				messages[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
+				each(a)
+			}
+		}
+		return int64(len(messages)), max(f.Until.Sub(since), time.Second), nil
 	}
-	usual := float64(before) / float64(days)
-	c.usualTried = int64(usual + 0.5)
-	return float64(c.whole.attempts) >= floodShare*float64(final) && float64(c.invalid) >= floodInvalid*float64(final) &&
-		float64(c.tried)/float64(len(c.days)) >= floodVolume*usual, nil
+	first, days := x.past(c.days[0])
+	for d := range c.senders {
+		if d == "" { // the null sender: notifications
+			continue
+		}
+		f := x.during(c.days[0], c.days[len(c.days)-1])
+		f.SenderDomain, f.Outcomes = d, []bounce.Outcome{bounce.Delivered, bounce.Hard}
+		n, _, err := read(f, func(a *store.Attempt) {
+			if a.Outcome == bounce.Delivered {
+				v.arrived++
+			} else {
+				v.failed++
+			}
+		})
+		if err != nil {
+			return v, err
+		}
+		v.tried += n
+		if days <= 0 {
+			continue
+		}
+		f.Since, f.Until = dayTime(first), dayTime(c.days[0])
+		n, of, err := read(f, func(*store.Attempt) {})
+		if err != nil {
+			return v, err
+		}
+		v.usualTried += float64(n) / (of.Hours() / 24)
+	}
+	return v, nil
 }
 
 // burst reports whether half of what was returned came within floodBurst hours.
@@ -375,7 +467,7 @@ func (c *flood) burst() bool {
 // stolen password: nothing was refused as spam or for the sender, and it is of one sender
 // domain.
 func (c *flood) mayBeList() bool {
-	return !c.client && c.invalid == c.whole.attempts && len(c.senders) == 1
+	return !c.sender && c.invalid == c.whole.attempts && len(c.senders) == 1
 }
 
 // problem puts a flood into words. Logins are in angle brackets, by which report --redact
@@ -392,9 +484,13 @@ func (c *flood) problem(x *floodSearch) Problem {
 		return append([]string{}, slices.DeleteFunc(l, func(s string) bool { return s == "" })...)
 	}
 	who, by, check := "The account <"+c.account+">", "sasl-user", "Whether its password was stolen: change it, end its sessions, and look at where it logged in from; then remove what is still queued of it (postqueue -p, exim -bp)."
-	if c.client {
-		who, by = "The client <"+c.account+">, without a login,", "client"
-		check = "The form, script or computer at that address that sends: stop it, then remove what is still queued of it (postqueue -p, exim -bp)."
+	if c.sender {
+		who, by = "The sender <"+c.account+">", "sender"
+		check = "Who hands this mail in, from the own network and without a login: behind a content filter the account of that address (change its password, end its sessions), else the form, script or computer that sends. Then remove what is still queued of it (postqueue -p, exim -bp)."
+	}
+	of := "mail from its sender addresses"
+	if !c.few() {
+		of = "mail from its sender domains, whoever else writes from them,"
 	}
 	p := Problem{
 		Level: Likely, Reason: reason, Cause: causeFlood,
@@ -404,8 +500,8 @@ func (c *flood) problem(x *floodSearch) Problem {
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: c.shown.hours, Evidence: evidenceOf(c.texts),
 		Summary: fmt.Sprintf("%s sends many times its usual: mail to %s in %s was returned, %d of them because the address is invalid",
 			who, table.Count(c.whole.attempts, "recipient"), table.Count(int64(len(c.domains)), "domain"), c.invalid),
-		Why: fmt.Sprintf("It had %.0f returned recipients a day before, and its sender domains, whoever else writes from them, sent %d messages a day, now %d; %d of their recipients were reached.",
-			c.usual, c.usualTried, c.tried/int64(len(c.days)), c.arrived),
+		Why: fmt.Sprintf("It had %.0f returned recipients a day before, and %s was %.0f messages a day, now %d; %d of the recipients were reached.",
+			c.usual, of, c.usualTried, c.tried/int64(len(c.days)), c.arrived),
 		FirstCheck: check, OtherExplanation: "A mailing to a list that is old, bought or mistyped.",
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
 		Scan:        "bouncelog report --by " + by + " --sort hard",
@@ -418,7 +514,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 	p.Title = p.Short
 	if c.short {
 		p.Summary = strings.Replace(p.Summary, "sends many times its usual", "sends much mail that is returned", 1)
-		p.Why = fmt.Sprintf("%d of the recipients of its sender domains, whoever else writes from them, were reached meanwhile. There are fewer than %d days before to compare with.", c.arrived, floodPast)
+		p.Why = fmt.Sprintf("Of %s %d recipients were reached meanwhile. There are fewer than %d days before to compare with.", of, c.arrived, floodPast)
 	}
 	if c.mayBeList() {
 		p.FirstCheck = "Ask the owner whether a mailing to an old list was meant: then take the returned addresses off it (bouncelog suppress). If not, the password was stolen: change it, end its sessions, look at where it logged in from, and remove what is still queued of it (postqueue -p, exim -bp)."
@@ -426,7 +522,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		p.Title += ": a mailing to an old list, or a stolen password"
 	}
 	if !p.Ongoing {
-		p.Ended = "nothing of it returned since"
+		p.Ended = "no more of it returned since than usual"
 	}
 	return p
 }

@@ -10,6 +10,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/problem"
+	"bouncelog/store"
 )
 
 // batch is n messages on a day, each to a domain of many (%d in to), of which one in so many
@@ -43,6 +44,14 @@ func TestFloods(t *testing.T) {
 		return all
 	}
 	newsletter := mail{from: "news@shop.example", login: "news"}
+	// The other mail of the clerk's domain, with a few dead addresses, far more than a flood.
+	others := func(from, to int) (all []mail) {
+		for d := from; d < to; d++ {
+			all = append(all, with(batch(2000, d, 200, unknown, mail{from: "sales@office.example", login: "sales@office.example"}), func(m *mail) { m.id = "S" + m.id })...)
+		}
+		return all
+	}
+	filtered := mail{from: clerk.from, client: "127.0.0.1"} // its login is not known behind a filter
 	for _, test := range []struct {
 		name  string
 		mails []mail
@@ -52,7 +61,21 @@ func TestFloods(t *testing.T) {
 		{"with senders that are not the account's own", join(usual(clerk, 7), batch(600, 7, 3, unknown, mail{from: "x@forged%d.example", login: "clerk@office.example"})), []string{"<clerk@office.example> 7"}},
 		{"over two days", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk), batch(600, 8, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
 		{"refused as spam, and a part to nobody", join(usual(clerk, 7), batch(600, 7, 5, unknown, clerk), batch(600, 7, 3, spam, with([]mail{clerk}, func(m *mail) { m.from = "clerk2@office.example" })[0])), []string{"<clerk@office.example> 7"}},
-		{"a form on this server", join(usual(mail{from: "www@office.example", client: "127.0.0.1"}, 7), batch(600, 7, 3, unknown, mail{from: "www@office.example", client: "127.0.0.1"})), []string{"<127.0.0.1> 7"}},
+		{"a form on this server", join(usual(mail{from: "www@office.example", client: "127.0.0.1"}, 7), batch(600, 7, 3, unknown, mail{from: "www@office.example", client: "127.0.0.1"})), []string{"<www@office.example> 7"}},
+		{"behind a filter, among much other mail", join(usual(filtered, 7), with(others(0, 8), func(m *mail) { m.login, m.client = "", "127.0.0.1" }), batch(600, 7, 3, unknown, filtered)), []string{"<clerk@office.example> 7"}},
+		{"through this network, of no sender", join(usual(clerk, 7), with(batch(600, 7, 3, unknown, mail{client: "192.168.1.20"}), func(m *mail) { m.nullFrom = true })), nil},
+		{"a stolen password, among much other mail of the domain", join(usual(clerk, 7), others(0, 8), batch(600, 7, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
+		{"the same of a day and a half", join(usual(clerk, 2), others(0, 2), batch(600, 1, 2, unknown, clerk)), []string{"<clerk@office.example> 1"}},
+		{"a newsletter once a month, among other mail", join(others(0, 31), with(batch(3000, 30, 12, unknown, newsletter), func(m *mail) { m.from = "news@office.example" })), nil},
+		{"the same of two days", join(others(0, 2), with(batch(3000, 1, 12, unknown, newsletter), func(m *mail) { m.from = "news@office.example" })), nil},
+		{"a new employee's first day, with an old address book", join(others(0, 8), batch(400, 7, 7, unknown, clerk)), nil},
+		{"the same of a day and a half", join(others(0, 2), batch(400, 1, 7, unknown, clerk)), nil},
+		{"no more mail than usual, among other mail, to addresses that are gone", join(others(0, 8), func() (all []mail) {
+			for d := range 7 {
+				all = append(all, batch(200, d, 0, "", clerk)...)
+			}
+			return all
+		}(), batch(200, 7, 3, unknown, clerk)), nil},
 		{"a stranger's mail that is forwarded", join(usual(mail{from: "a@else.example", client: "198.51.100.7"}, 7), batch(600, 7, 3, unknown, mail{from: "a@else.example", client: "198.51.100.7"})), nil},
 		{"a newsletter with few invalid addresses", join(usual(newsletter, 7), batch(3000, 7, 25, unknown, newsletter)), nil},
 		{"a newsletter that is judged spam", join(usual(newsletter, 7), batch(1500, 7, 3, spam, newsletter)), nil},
@@ -141,5 +164,40 @@ func TestFloodEnds(t *testing.T) {
 		if len(found) != 1 || found[0].Cause != "flood" || found[0].Ongoing != test.going {
 			t.Errorf("%d messages more than a day later: %+v", test.others, found)
 		}
+	}
+}
+
+// TestFloodLasts holds that a flood ends when what is returned is as usual again: not with one dead
+// address hours later, nor with those of the next day.
+func TestFloodLasts(t *testing.T) {
+	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
+	const unknown = "550 5.1.1 User unknown"
+	flood := batch(600, 7, 3, unknown, clerk) // of 200 minutes
+	var usual []mail
+	for d := range 7 {
+		usual = append(usual, batch(20, d, 10, unknown, clerk)...)
+	}
+	later := with(batch(2, 7, 1, unknown, clerk), func(m *mail) { m.id, m.at = "L"+m.id, m.at+6*time.Hour })
+	goes := with(batch(30, 7, 1, unknown, clerk), func(m *mail) { m.id, m.at = "G"+m.id, m.at+6*time.Hour })
+	for _, test := range []struct {
+		name  string
+		mails []mail
+		want  time.Duration // the end, after the flood began
+	}{
+		{"nothing later", nil, 597 * 20 * time.Second},
+		{"two dead addresses", later, 597 * 20 * time.Second},
+		{"more of it", goes, 6*time.Hour + 29*20*time.Second},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for _, p := range problemsOf(t, join(usual, flood, test.mails)) {
+				if got := p.Until.Sub(begin.Add(7 * day)); p.Cause != "flood" || got != test.want {
+					t.Errorf("%s ended after %s, want %s", p.Title, got, test.want)
+				}
+			}
+			// Of the hours after it, the mail that is usual is no flood.
+			if found := problemsIn(t, logOf(t, join(usual, flood, later)), store.Filter{Since: begin.Add(7*day + 5*time.Hour)}); len(found) != 0 {
+				t.Errorf("after the end: %+v", found)
+			}
+		})
 	}
 }
