@@ -39,7 +39,7 @@ const (
 	floodTimes    = 10   // times as many as the account has returned a day before
 	floodVolume   = 5    // times as many messages a day of its senders as before
 	floodHour     = 3    // returned recipients of an hour in which it goes on, at least, and floodTimes the usual of an hour
-	floodSenders  = 10   // sender addresses of the account, at most; more are forged, and their domains are counted
+	floodSenders  = 3    // sender addresses of the account, at most; more are forged, and their domains are counted
 	floodDomains  = 20   // recipient domains that returned some
 	floodShare    = 0.25 // of the recipients that were reached or returned: returned
 	floodInvalid  = 0.10 // of the same: returned because the address is at fault
@@ -50,7 +50,7 @@ const (
 	floodsWeighed   = 10      // accounts whose returned mail is read, those with the most first
 	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
 	floodRecipients = 100_000 // that are counted of one
-	floodMail       = 100_000 // attempts that are read of a sender domain of one, on its days and before, the last first
+	floodMail       = 100_000 // attempts that are read of a sender domain of one, on its days and again before: about a second
 )
 
 // floodReasons are those of what a receiver refuses of a flood. Failures of the sending side
@@ -348,26 +348,33 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (is bool, err error
 	if c.whole.attempts < floodReturned || len(c.domains) < floodDomains {
 		return false, nil
 	}
-	count := x.ofDomains
 	if c.few() {
-		count = x.ofAddresses
+		err = x.countAddresses(ctx, c)
+	} else {
+		err = x.countDomains(ctx, c)
 	}
-	if c.volume, err = count(ctx, c); err != nil {
+	if err != nil {
 		return false, err
 	}
 	c.tried = max(c.tried, int64(len(c.whole.messages)))
-	final := float64(c.arrived + c.failed)
-	if float64(c.invalid) < floodInvalid*final {
+	final, returned := float64(c.arrived+c.failed), float64(min(c.whole.attempts, c.failed))
+	switch {
+	case float64(c.invalid) < floodInvalid*final:
 		return false, nil
+	case c.short:
+		return returned >= floodMost*final && c.burst(), nil
+	case returned < floodShare*final:
+		return false, nil
+	case c.few():
+		if err := x.countPast(ctx, c); err != nil {
+			return false, err
+		}
 	}
-	if c.short {
-		return float64(c.whole.attempts) >= floodMost*final && c.burst(), nil
-	}
-	return float64(c.whole.attempts) >= floodShare*final && float64(c.tried)/float64(len(c.days)) >= floodVolume*c.usualTried, nil
+	return float64(c.tried)/float64(len(c.days)) >= floodVolume*c.usualTried, nil
 }
 
-// ofDomains counts the mail of the sender domains of a flood.
-func (x *floodSearch) ofDomains(ctx context.Context, c *flood) (v volume, err error) {
+// countDomains counts the mail of the sender domains of a flood.
+func (x *floodSearch) countDomains(ctx context.Context, c *flood) error {
 	first, days := x.past(c.days[0])
 	f := x.during(c.days[0], c.days[len(c.days)-1])
 	f.Since = dayTime(min(first, c.days[0]))
@@ -384,66 +391,78 @@ func (x *floodSearch) ofDomains(ctx context.Context, c *flood) (v volume, err er
 			continue
 		}
 		if dayOf(day) < c.days[0] {
-			v.usualTried += float64(cell.Messages) / float64(days)
+			c.usualTried += float64(cell.Messages) / float64(days)
 		} else {
-			v.tried += cell.Messages
-			v.arrived += cell.Delivered
-			v.failed += cell.Hard
+			c.tried += cell.Messages
+			c.arrived += cell.Delivered
+			c.failed += cell.Hard
 		}
 	}
-	return v, err
+	return err
 }
 
-// ofAddresses counts the mail of the sender addresses of a flood. Of very much mail it is that of the
-// last floodMail attempts, on the days of the flood and before.
-func (x *floodSearch) ofAddresses(ctx context.Context, c *flood) (v volume, err error) {
-	seed := maphash.MakeSeed()
-	// read returns the messages, and the time that was read.
-	read := func(f store.Filter, each func(*store.Attempt)) (int64, time.Duration, error) {
-		messages, n, since := map[uint64]bool{}, 0, f.Since
-		for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodMail, Newest: true}) {
-			if err != nil {
-				return 0, 0, err
-			}
-			if n++; n == floodMail {
-				since = a.Time
-			}
-			if c.addresses[ascii.Lower(a.Sender)] {
-				messages[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
-				each(a)
-			}
-		}
-		return int64(len(messages)), max(f.Until.Sub(since), time.Second), nil
-	}
-	first, days := x.past(c.days[0])
+// countAddresses counts the mail of the sender addresses of a flood, since it began. Of very
+// much it is that of the first floodMail attempts.
+func (x *floodSearch) countAddresses(ctx context.Context, c *flood) error {
+	f := x.during(c.days[0], c.days[len(c.days)-1])
+	f.Since = later(f.Since, c.whole.first)
 	for d := range c.senders {
-		if d == "" { // the null sender: notifications
-			continue
-		}
-		f := x.during(c.days[0], c.days[len(c.days)-1])
-		f.SenderDomain, f.Outcomes = d, []bounce.Outcome{bounce.Delivered, bounce.Hard}
-		n, _, err := read(f, func(a *store.Attempt) {
-			if a.Outcome == bounce.Delivered {
-				v.arrived++
+		messages, _, err := x.readAddresses(ctx, c, d, f, store.Page{Limit: floodMail}, func(o bounce.Outcome) {
+			if o == bounce.Delivered {
+				c.arrived++
 			} else {
-				v.failed++
+				c.failed++
 			}
 		})
 		if err != nil {
-			return v, err
+			return err
 		}
-		v.tried += n
-		if days <= 0 {
-			continue
-		}
-		f.Since, f.Until = dayTime(first), dayTime(c.days[0])
-		n, of, err := read(f, func(*store.Attempt) {})
-		if err != nil {
-			return v, err
-		}
-		v.usualTried += float64(n) / (of.Hours() / 24)
+		c.tried += int64(messages)
 	}
-	return v, nil
+	return nil
+}
+
+// countPast counts the mail of the sender addresses of a flood before it. Of very much it is that of
+// the last floodMail attempts, and the days that these are of.
+func (x *floodSearch) countPast(ctx context.Context, c *flood) error {
+	first, _ := x.past(c.days[0])
+	f := x.f
+	f.Since, f.Until = dayTime(first), dayTime(c.days[0])
+	for d := range c.senders {
+		messages, end, err := x.readAddresses(ctx, c, d, f, store.Page{Limit: floodMail, Newest: true}, func(bounce.Outcome) {})
+		if err != nil {
+			return err
+		}
+		since := f.Since
+		if !end.IsZero() {
+			since = end
+		}
+		c.usualTried += float64(messages) * 24 / max(f.Until.Sub(since).Hours(), 1)
+	}
+	return nil
+}
+
+// readAddresses reads the mail of the sender addresses of a flood in a domain. It returns the
+// number of messages and, where the page ended before the mail did, the time of that.
+func (x *floodSearch) readAddresses(ctx context.Context, c *flood, domain string, f store.Filter, p store.Page, each func(bounce.Outcome)) (messages int, end time.Time, err error) {
+	if domain == "" { // the null sender: notifications
+		return 0, end, nil
+	}
+	f.SenderDomain, f.Outcomes = domain, []bounce.Outcome{bounce.Delivered, bounce.Hard}
+	seed, seen, n := maphash.MakeSeed(), map[uint64]bool{}, 0
+	for a, err := range x.s.Attempts(ctx, f, p) {
+		if err != nil {
+			return 0, end, err
+		}
+		if n++; n == p.Limit {
+			end = a.Time
+		}
+		if c.addresses[ascii.Lower(a.Sender)] {
+			seen[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
+			each(a.Outcome)
+		}
+	}
+	return len(seen), end, nil
 }
 
 // burst reports whether half of what was returned came within floodBurst hours.
