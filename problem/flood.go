@@ -50,6 +50,7 @@ const (
 	floodsWeighed   = 10      // accounts whose returned mail is read, those with the most first
 	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
 	floodRecipients = 100_000 // that are counted of one
+	floodForged     = 200_000 // returned of clients in the own network, whose senders are counted; those of the last whole days
 	floodMail       = 100_000 // attempts that are read of a sender domain of one, on its days and again before: about a second
 )
 
@@ -175,7 +176,25 @@ func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cel
 	if logins, err = x.s.Count(ctx, f, store.BySASLUser, store.ByClient, store.ByDay); err != nil {
 		return nil, nil, err
 	}
-	if slices.ContainsFunc(logins, func(c store.Cell) bool { return c.Hard >= floodReturned && ownClient(c.Keys[1]) }) {
+	many, own := false, map[string]int64{}
+	for i := range logins {
+		if c := &logins[i]; ownClient(c.Keys[1]) {
+			many = many || c.Hard >= floodReturned
+			own[c.Keys[2]] += c.Hard
+		}
+	}
+	sum := int64(0)
+	for _, day := range slices.Backward(slices.Sorted(maps.Keys(own))) {
+		if sum += own[day]; sum > floodForged {
+			at, err := time.Parse(time.DateOnly, day)
+			if err != nil {
+				return nil, nil, err
+			}
+			f.Since = later(f.Since, at.Add(24*time.Hour))
+			break
+		}
+	}
+	if many {
 		senders, err = x.s.Count(ctx, f, store.BySender, store.ByClient, store.ByDay)
 	}
 	return logins, senders, err
