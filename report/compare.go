@@ -16,10 +16,14 @@ type Comparison struct {
 	PreviousSince time.Time `json:"previous_since"`
 	PreviousUntil time.Time `json:"previous_until"`
 	// Hours of the previous period, and those of them that are compared.
-	Hours   int    `json:"hours"`
-	Covered int    `json:"covered_hours"`
+	Hours   int `json:"hours"`
+	Covered int `json:"covered_hours"`
+	// Without are the gaps of either period; their hours are left out of both.
+	Without []Gap  `json:"without,omitempty"`
 	Counts  Counts `json:"counts"` // of Since to Until
 	Before  Counts `json:"previous"`
+
+	parts [][2]time.Duration // compared, from the beginning of either period on
 }
 
 // Whole reports whether all of both periods is compared.
@@ -31,9 +35,73 @@ const hourSlack = 15 * time.Minute
 // leastCompared is how much of a period must be covered, in both, to say anything.
 const leastCompared = time.Hour
 
+// leaveOut takes the hours of the gaps of either period out of the parts. A quarter of an hour with
+// mail at either end of a gap makes no hour.
+func (c *Comparison) leaveOut(gaps []Gap) {
+	for _, g := range gaps {
+		hit := false
+		for _, since := range []time.Time{c.Since, c.PreviousSince} {
+			from := (g.From.Sub(since) + hourSlack).Truncate(time.Hour)
+			to := (g.To.Sub(since) - hourSlack + time.Hour - 1).Truncate(time.Hour)
+			var left [][2]time.Duration
+			for _, p := range c.parts {
+				for _, x := range [][2]time.Duration{{p[0], min(p[1], from)}, {max(p[0], to), p[1]}} {
+					if x[0] < x[1] {
+						left = append(left, x)
+					}
+				}
+			}
+			if to > 0 && from < c.Until.Sub(c.Since) {
+				c.parts, hit = left, true
+			}
+		}
+		if hit {
+			c.Without = append(c.Without, g)
+		}
+	}
+	covered := time.Duration(0)
+	for _, p := range c.parts {
+		covered += p[1] - p[0]
+	}
+	c.Covered = int(covered / time.Hour)
+}
+
+// count counts what is compared of f, which selects one of the two periods.
+func (c *Comparison) count(ctx context.Context, s store.Reader, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
+	var all []store.Cell
+	places := map[[store.MaxDimensions]string]int{}
+	begin := f.Since
+	for _, p := range c.parts {
+		f.Since, f.Until = begin.Add(p[0]), begin.Add(p[1])
+		cells, err := s.Count(ctx, f, by...)
+		if err != nil || len(c.parts) == 1 {
+			return cells, err
+		}
+		for i := range cells {
+			at, known := places[cells[i].Keys]
+			if !known {
+				at = len(all)
+				places[cells[i].Keys] = at
+				all = append(all, store.Cell{Keys: cells[i].Keys})
+			}
+			all[at].Add(&cells[i].Tally)
+		}
+	}
+	return all, nil
+}
+
+// total is the count of all that is compared of f.
+func (c *Comparison) total(ctx context.Context, s store.Reader, f store.Filter) (t store.Tally, err error) {
+	cells, err := c.count(ctx, s, f)
+	for i := range cells {
+		t.Add(&cells[i].Tally)
+	}
+	return t, err
+}
+
 // comparable are the parts of the period of f and of the one before that sources
-// cover; ok is false where there is no such part or f is open at an end.
-func (r *Report) comparable(f store.Filter, sources []store.Source) (now, then store.Filter, c Comparison, ok bool) {
+// cover, without gaps; ok is false where there is no such part or f is open at an end.
+func (r *Report) comparable(f store.Filter, sources []store.Source, gaps []Gap) (now, then store.Filter, c Comparison, ok bool) {
 	past, closed := before(f, r.Location)
 	if !closed {
 		return f, f, c, false
@@ -69,24 +137,29 @@ func (r *Report) comparable(f store.Filter, sources []store.Source) (now, then s
 	}
 	c = Comparison{
 		Since: now.Since.UTC(), Until: now.Until.UTC(), PreviousSince: then.Since.UTC(), PreviousUntil: then.Until.UTC(),
-		Hours: int(whole / time.Hour), Covered: int((to - from) / time.Hour),
+		Hours: int(whole / time.Hour), parts: [][2]time.Duration{{0, to - from}},
 	}
-	return now, then, c, true
+	c.leaveOut(gaps)
+	return now, then, c, c.Covered > 0
 }
 
 // compare fills in what tells the period from the one before, and returns the
 // routes of then; routes are those of the whole period.
 func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources []store.Source, routes []store.Cell, wanted func(string) bool) (then []store.Cell, err error) {
 	r.NoPrevious = wanted(SectionChanges)
-	now, past, c, ok := r.comparable(o.Filter, sources)
+	gaps, err := r.gaps()
+	if err != nil {
+		return nil, err
+	}
+	now, past, c, ok := r.comparable(o.Filter, sources, gaps)
 	if !ok {
 		return nil, nil
 	}
-	was, err := store.CountAll(ctx, s, past)
+	was, err := c.total(ctx, s, past)
 	if err != nil || was.Attempts == 0 {
 		return nil, err
 	}
-	is, err := store.CountAll(ctx, s, now)
+	is, err := c.total(ctx, s, now)
 	if err != nil {
 		return nil, err
 	}
@@ -98,30 +171,30 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 	if !wanted(SectionChanges) && !wanted(SectionProviders) && !wanted(SectionVerdict) {
 		return nil, nil
 	}
-	if then, err = s.Count(ctx, past, store.ByDomain, store.ByRelay); err != nil {
+	if then, err = c.count(ctx, s, past, store.ByDomain, store.ByRelay); err != nil {
 		return nil, err
 	}
 	if !wanted(SectionChanges) {
 		return then, nil
 	}
-	if !now.Since.Equal(o.Filter.Since) || !now.Until.Equal(o.Filter.Until) {
-		if routes, err = s.Count(ctx, now, store.ByDomain, store.ByRelay); err != nil {
+	if !c.Whole() {
+		if routes, err = c.count(ctx, s, now, store.ByDomain, store.ByRelay); err != nil {
 			return nil, err
 		}
 	}
-	reasons, err := s.Count(ctx, now, store.ByReason)
+	reasons, err := c.count(ctx, s, now, store.ByReason)
 	if err != nil {
 		return nil, err
 	}
-	reasonsThen, err := s.Count(ctx, past, store.ByReason)
+	reasonsThen, err := c.count(ctx, s, past, store.ByReason)
 	if err != nil {
 		return nil, err
 	}
 	if r.Filter.partly() { // traffic is all mail: see Judged
-		if is, err = store.CountAll(ctx, s, Judged(now)); err != nil {
+		if is, err = c.total(ctx, s, Judged(now)); err != nil {
 			return nil, err
 		}
-		if was, err = store.CountAll(ctx, s, Judged(past)); err != nil {
+		if was, err = c.total(ctx, s, Judged(past)); err != nil {
 			return nil, err
 		}
 	}

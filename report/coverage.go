@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"path"
 	"regexp"
@@ -25,9 +26,9 @@ type Gap struct {
 
 const unknownReplies = 10 // shown of the replies whose cause no rule names, unless all are asked for
 
-func (r *Report) coverage(read *store.Coverage, o Options, hours []Point, replies []store.Reply) (*Coverage, error) {
+func (r *Report) coverage(read *store.Coverage, o Options, gaps []Gap, replies []store.Reply) (*Coverage, error) {
 	sources := read.Sources
-	c := &Coverage{Programs: []ProgramCount{}, Sample: []UnparsedSample{}, Files: len(sources)}
+	c := &Coverage{Programs: []ProgramCount{}, Sample: []UnparsedSample{}, Gaps: []Gap{}, Files: len(sources)}
 	paths := map[string]string{}
 	var first, last time.Time
 	for _, src := range sources {
@@ -78,9 +79,8 @@ func (r *Report) coverage(read *store.Coverage, o Options, hours []Point, replie
 	c.Reasons = topTexts(texts, shown)
 	r.note(o, List{Section: SectionUnparsed, Shown: len(c.Sample), Total: int(c.Unparsed), More: unmatchedCommand(sources)})
 	r.note(o, List{Section: ListUnknown, Shown: len(c.Reasons), Total: len(texts), More: o.command("report", "--section", SectionUnparsed, "--all")})
-	turns := rotations(sources)
-	c.Rotations = len(turns)
-	c.Gaps = gaps(hours, hours, turns)
+	c.Rotations = len(rotations(sources))
+	c.Gaps = append(c.Gaps, gaps...)
 	return c, nil
 }
 
@@ -127,15 +127,16 @@ func rotations(sources []store.Source) (turns []turn) {
 }
 
 const (
-	gapExpected = 20 // attempts that a silence must have swallowed
-	gapsShown   = 10 // the longest
-	profileDays = 3  // from so many days on, the hours of the day differ
+	gapExpected = 20  // attempts that a silence must have swallowed
+	gapsShown   = 10  // the longest
+	gapDays     = 200 // that are read
+	profileDays = 3   // from so many days on, the hours of the day differ
 )
 
 // gaps finds the silent hours in which attempts would have been usual: as many
 // as in the median of the same hour on other days. points are the hours with
 // attempts, in their order; of are those of the selection that Gap.Expected is about, where
-// that is not all, and a gap in which it has none is left out.
+// that is not all.
 func gaps(points, of []Point, turns []turn) []Gap {
 	found := []Gap{}
 	if len(points) < 2 {
@@ -144,9 +145,6 @@ func gaps(points, of []Point, turns []turn) []Gap {
 	const hour = time.Hour
 	start, end := points[0].Time, points[len(points)-1].Time
 	n := int(end.Sub(start)/hour) + 1
-	if n > 200*24 {
-		return found
-	}
 	byHour := func(points []Point) []int64 {
 		counts := make([]int64, n)
 		for _, p := range points {
@@ -182,7 +180,7 @@ func gaps(points, of []Point, turns []turn) []Gap {
 			all += usual(counts, j)
 			expected += usual(selected, j)
 		}
-		if all >= gapExpected && expected > 0 {
+		if all >= gapExpected {
 			g := Gap{From: start.Add(time.Duration(i) * hour), To: start.Add(time.Duration(j) * hour), Expected: expected}
 			for _, t := range turns {
 				// The end and the beginning of two logs are known to the second.
@@ -194,6 +192,50 @@ func gaps(points, of []Point, turns []turn) []Gap {
 			found = append(found, g)
 		}
 		i = j
+	}
+	return found
+}
+
+// allGaps are the gaps of all the time of the database, in their order, with what would be usual of the
+// mail that f selects: one number for a gap, whichever period it is told in.
+func (r *Report) allGaps(ctx context.Context, s store.Reader, f store.Filter, sources []store.Source) ([]Gap, error) {
+	hours, err := r.hours()
+	if err != nil {
+		return nil, err
+	}
+	if len(hours) == 0 {
+		return nil, nil
+	}
+	// Of many years those around the end of the period say what is usual.
+	end := hours[len(hours)-1].Time
+	if later := f.Until.Add(gapDays * 24 * time.Hour / 2); !f.Until.IsZero() && later.Before(end) {
+		end = later
+	}
+	around := func(hours []Point) []Point {
+		return slices.DeleteFunc(slices.Clone(hours), func(p Point) bool {
+			return p.Time.After(end) || end.Sub(p.Time) > gapDays*24*time.Hour
+		})
+	}
+	hours = around(hours)
+	selected := hours
+	if r.Filter != nil {
+		f = Judged(f)
+		f.Since, f.Until = time.Time{}, time.Time{}
+		if selected, err = overTime(ctx, s, f, store.ByHour); err != nil {
+			return nil, err
+		}
+		selected = around(selected)
+	}
+	return gaps(hours, selected, rotations(sources)), nil
+}
+
+// gapsWithin are those of a period (zero: open) in which the selection has mail, in their order: the longest
+// where there are many.
+func gapsWithin(all []Gap, since, until time.Time) (found []Gap) {
+	for _, g := range all {
+		if g.Expected > 0 && (since.IsZero() || g.To.After(since)) && (until.IsZero() || g.From.Before(until)) {
+			found = append(found, g)
+		}
 	}
 	slices.SortStableFunc(found, func(a, b Gap) int { return cmp.Compare(b.Expected, a.Expected) })
 	found = found[:min(len(found), gapsShown)]

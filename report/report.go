@@ -145,6 +145,8 @@ type Report struct {
 	unreachedAfter   map[string]afterwards // by provider
 	judged           *ProviderTable        // all providers, by what verdicts are about: see Judged
 	listsMu          sync.Mutex
+	hours            func() ([]Point, error) // all attempts of the database by the hour
+	gaps             func() ([]Gap, error)   // of all its time; see allGaps
 }
 
 // A Point is the attempts of an hour or a day.
@@ -358,6 +360,8 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	}
 	r.Period = ReportPeriod{Since: optional(o.Filter.Since), Until: optional(o.Filter.Until), First: optional(known(span.First)), Last: optional(known(span.Last))}
 	r.Timeless = !span.First.IsZero() && known(span.First).IsZero()
+	r.hours = sync.OnceValues(func() ([]Point, error) { return overTime(ctx, s, store.Filter{}, store.ByHour) })
+	r.gaps = sync.OnceValues(func() ([]Gap, error) { return r.allGaps(ctx, s, o.Filter, sources) })
 
 	if r.NoVerdict, err = r.noVerdict(ctx, s, o, sources); err != nil {
 		return nil, err
@@ -447,7 +451,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	if !wanted(SectionVerdict) {
 		return nil
 	}
-	return r.buildVerdict(ctx, s, o, read.Sources)
+	return r.buildVerdict(ctx, s, o)
 }
 
 // buildCounts fills in what comes from the counts by route.
@@ -584,7 +588,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, r
 		if r.Timeline, err = r.timeline(ctx, s, f, o.Days); err != nil {
 			return err
 		}
-		if _, past, _, ok := r.comparable(f, read.Sources); ok {
+		if _, past, _, ok := r.comparable(f, read.Sources, nil); ok {
 			by := store.ByHour
 			if r.ByDay {
 				by = store.ByDay
@@ -595,11 +599,11 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, r
 		}
 	}
 	if wanted(SectionUnparsed) {
-		hours, err := overTime(ctx, s, store.Filter{Since: f.Since, Until: f.Until}, store.ByHour)
+		gaps, err := r.gaps()
 		if err != nil {
 			return err
 		}
-		r.Unparsed, err = r.coverage(read, o, hours, replies)
+		r.Unparsed, err = r.coverage(read, o, gapsWithin(gaps, f.Since, f.Until), replies)
 		return err
 	}
 	return nil

@@ -382,8 +382,19 @@ func (r *Report) comparedWords() string {
 		}
 		return table.Count(int64(hours), "hour")
 	}
-	return fmt.Sprintf("Compared: the %s of %s that the logs cover in both periods, %s with %s.",
-		length(c.Covered), length(c.Hours), r.Interval(c.Since, c.Until), r.Interval(c.PreviousSince, c.PreviousUntil))
+	without := ""
+	for i, g := range c.Without {
+		switch {
+		case i == 0:
+			without = ", without " + r.Interval(g.From, g.To)
+		case i == gapsTold:
+			without += fmt.Sprintf(" and %d more", len(c.Without)-i)
+		case i < gapsTold:
+			without += ", " + r.Interval(g.From, g.To)
+		}
+	}
+	return fmt.Sprintf("Compared: the %s of %s that the logs cover in both periods, %s with %s%s.",
+		length(c.Covered), length(c.Hours), r.Interval(c.Since, c.Until), r.Interval(c.PreviousSince, c.PreviousUntil), without)
 }
 
 func (r *Report) changesSection(wide bool) Section {

@@ -3,6 +3,9 @@ package report
 import (
 	"testing"
 	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 func TestAgeWords(t *testing.T) {
@@ -47,6 +50,60 @@ func TestGapsOfSelection(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%d hours with mail: %d attempts would be usual, want %d", len(test.of), got, test.want)
+		}
+	}
+}
+
+// TestGapOfDay holds that a gap is of one size wherever a report tells of it, from all the time of the
+// logs, and that its hours are compared with nothing.
+func TestGapOfDay(t *testing.T) {
+	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
+		for i := range 7 * 24 * 20 {
+			at := time.Duration(i) * 3 * time.Minute
+			if hour := int(at / time.Hour); hour/24 == 4 && hour%24 >= 8 && hour%24 < 16 {
+				continue
+			}
+			outcome, reason := bounce.Delivered, bounce.NoReason
+			if i%20 == 7 {
+				outcome, reason = bounce.Hard, bounce.UserUnknown
+			}
+			add(at, "shop.example", "large.example", outcome, reason)
+			if hour := int(at/time.Hour) % 24; hour >= 8 && hour < 16 { // most mail is sent by day
+				for range 4 {
+					add(at, "shop.example", "large.example", bounce.Delivered, bounce.NoReason)
+				}
+			}
+		}
+	})
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		name     string
+		days     [2]int
+		expected int64
+		compared int   // hours
+		before   int64 // attempts
+	}{
+		{"the day of the gap", [2]int{4, 5}, 800, 16, 320},
+		{"the day after", [2]int{5, 6}, 0, 16, 320},
+		{"another day", [2]int{3, 4}, 0, 24, 1120},
+		{"three days", [2]int{4, 7}, 800, 64, 2560},
+	} {
+		r := build(Options{Filter: store.Filter{Since: start.Add(time.Duration(c.days[0]) * day), Until: start.Add(time.Duration(c.days[1]) * day)}})
+		for _, list := range [][]Gap{r.Verdict.Gaps, r.Unparsed.Gaps} {
+			var got int64
+			for _, g := range list {
+				got += g.Expected
+			}
+			if got != c.expected {
+				t.Errorf("%s: %d attempts would be usual, want %d", c.name, got, c.expected)
+			}
+		}
+		if x := r.Comparison; x == nil || x.Covered != c.compared || x.Before.Attempts != c.before || x.Counts.Attempts != c.before {
+			t.Errorf("%s: compared %+v", c.name, x)
+		}
+		if len(r.Changes) > 0 {
+			t.Errorf("%s: %+v", c.name, r.Changes)
 		}
 	}
 }

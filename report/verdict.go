@@ -156,7 +156,7 @@ const (
 )
 
 // buildVerdict sums up the sections that are there.
-func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, sources []store.Source) error {
+func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) error {
 	v := &Verdict{Act: []Incident{}, Ended: []Incident{}}
 	if !r.AsOf.IsZero() {
 		newest := r.AsOf.UTC()
@@ -166,24 +166,16 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options, so
 			v.Ahead = ahead(newest, o.Now).Truncate(time.Second).Seconds()
 		}
 	}
-	hours, err := overTime(ctx, s, store.Filter{}, store.ByHour)
+	hours, err := r.hours()
 	if err != nil {
 		return err
 	}
 	v.Silence = r.silence(o, hours)
-	selected := hours
-	if r.Filter != nil {
-		f := Judged(o.Filter)
-		f.Since, f.Until = time.Time{}, time.Time{}
-		if selected, err = overTime(ctx, s, f, store.ByHour); err != nil {
-			return err
-		}
+	gaps, err := r.gaps()
+	if err != nil {
+		return err
 	}
-	for _, g := range gaps(hours, selected, rotations(sources)) {
-		if s, u := r.Period.Since, r.Period.Until; (s == nil || g.To.After(*s)) && (u == nil || g.From.Before(*u)) {
-			v.Gaps = append(v.Gaps, g)
-		}
-	}
+	v.Gaps = gapsWithin(gaps, o.Filter.Since, o.Filter.Until)
 	v.SilentHosts = silentHosts(r.Hosts)
 
 	noise := Background{Command: r.command}
@@ -253,7 +245,7 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 	case span.IsZero():
 		return "the logs hold no delivery attempts", nil
 	}
-	hours, err := overTime(ctx, s, store.Filter{}, store.ByHour)
+	hours, err := r.hours()
 	if err != nil {
 		return "", err
 	}
@@ -267,7 +259,11 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 		end = o.Now // what is logged is read
 	}
 	since, until := o.Filter.Since, o.Filter.Until
-	missing := slices.ContainsFunc(gaps(hours, hours, rotations(sources)), func(g Gap) bool {
+	gaps, err := r.gaps()
+	if err != nil {
+		return "", err
+	}
+	missing := slices.ContainsFunc(gaps, func(g Gap) bool {
 		return !since.IsZero() && !until.IsZero() && !g.From.After(since) && !g.To.Before(until)
 	})
 	switch {

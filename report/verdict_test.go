@@ -174,15 +174,23 @@ func TestComparable(t *testing.T) {
 		first, last time.Time
 		hours       int // 0: not comparable
 		since       time.Time
+		gaps        []Gap
 	}{
-		{"all of both", day(1, 0), day(25, 0), 168, day(16, 0)},
-		{"a week before of two days", day(14, 0), day(25, 0), 48, day(21, 0)},
-		{"and this week is not over", day(14, 0), day(22, 12), 36, day(21, 0)},
-		{"a minute is missing", day(9, 0).Add(time.Minute), day(25, 0), 168, day(16, 0)},
-		{"nothing before", day(16, 0), day(25, 0), 0, time.Time{}},
-		{"nothing at all", time.Time{}, time.Time{}, 0, time.Time{}},
+		{"all of both", day(1, 0), day(25, 0), 168, day(16, 0), nil},
+		{"a week before of two days", day(14, 0), day(25, 0), 48, day(21, 0), nil},
+		{"and this week is not over", day(14, 0), day(22, 12), 36, day(21, 0), nil},
+		{"a minute is missing", day(9, 0).Add(time.Minute), day(25, 0), 168, day(16, 0), nil},
+		{"nothing before", day(16, 0), day(25, 0), 0, time.Time{}, nil},
+		{"nothing at all", time.Time{}, time.Time{}, 0, time.Time{}, nil},
+		{"a gap in this week", day(1, 0), day(25, 0), 160, day(16, 0), []Gap{{From: day(18, 8), To: day(18, 16)}}},
+		{"a gap in the week before, known to the second", day(1, 0), day(25, 0), 160, day(16, 0), []Gap{{From: day(11, 8).Add(-time.Second), To: day(11, 16).Add(time.Second)}}},
+		{"a gap in both", day(1, 0), day(25, 0), 156, day(16, 0), []Gap{{From: day(11, 8), To: day(11, 16)}, {From: day(18, 12), To: day(18, 20)}}},
+		{"a gap from before the week on", day(1, 0), day(25, 0), 150, day(16, 0), []Gap{{From: day(8, 12), To: day(9, 18)}}},
+		{"a gap from one week to the other", day(1, 0), day(25, 0), 152, day(16, 0), []Gap{{From: day(15, 16), To: day(16, 8)}}},
+		{"a gap that is elsewhere", day(1, 0), day(25, 0), 168, day(16, 0), []Gap{{From: day(23, 0), To: day(24, 0)}}},
+		{"a gap that leaves nothing", day(1, 0), day(25, 0), 0, time.Time{}, []Gap{{From: day(16, 0), To: day(23, 0)}}},
 	} {
-		now, then, got, ok := r.comparable(f, []store.Source{{First: c.first, Last: c.last}})
+		now, then, got, ok := r.comparable(f, []store.Source{{First: c.first, Last: c.last}}, c.gaps)
 		if ok != (c.hours > 0) {
 			t.Errorf("%s: %v", c.name, ok)
 			continue
@@ -194,7 +202,7 @@ func TestComparable(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, got)
 		}
 	}
-	if _, _, _, ok := r.comparable(store.Filter{Since: day(16, 0)}, []store.Source{{First: day(1, 0), Last: day(25, 0)}}); ok {
+	if _, _, _, ok := r.comparable(store.Filter{Since: day(16, 0)}, []store.Source{{First: day(1, 0), Last: day(25, 0)}}, nil); ok {
 		t.Error("an open period has none before it")
 	}
 }
