@@ -6,6 +6,7 @@ import (
 
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -25,7 +26,8 @@ const (
 )
 
 // usual maps a domain to the provider that most of its mail goes to: where no
-// relay was reached, the mail counts with it.
+// relay was reached, the mail counts with it. A hop of one's own is none, such as a content
+// filter, unless all mail leaves by it.
 type usual struct {
 	most map[string]*store.Cell // by domain
 	of   map[string]string      // provider by relay
@@ -33,8 +35,11 @@ type usual struct {
 
 func usualProviders(routes []store.Cell) *usual {
 	u := &usual{make(map[string]*store.Cell, len(routes)/2), make(map[string]string, len(routes)/4)}
+	direct := slices.ContainsFunc(routes, func(r store.Cell) bool { return r.Delivered > 0 && !judge.OwnRelay(r.Keys[1]) })
 	for i := range routes {
-		if r := &routes[i]; r.Keys[1] != "" {
+		r := &routes[i]
+		own := r.Keys[1] == "" || r.Attempts == 0 && r.Handoff > 0 || direct && judge.OwnRelay(r.Keys[1])
+		if !own {
 			if most := u.most[r.Keys[0]]; most == nil || r.Attempts > most.Attempts {
 				u.most[r.Keys[0]] = r
 			}

@@ -258,3 +258,32 @@ func TestChangesName(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnHopIsNoProvider holds that mail that reached no relay does not count to a hop of one's own that
+// other mail to its domain was handed to.
+func TestOwnHopIsNoProvider(t *testing.T) {
+	route := func(domain, relay string, delivered, soft, handoff int64) store.Cell {
+		c := store.Cell{Keys: [store.MaxDimensions]string{domain, relay}}
+		c.Attempts, c.Delivered, c.Soft, c.Handoff = delivered+soft, delivered, soft, handoff
+		return c
+	}
+	out := route("open.example", "mx.host.example", 9, 0, 0)
+	for _, c := range []struct {
+		name   string
+		routes []store.Cell
+		want   string // provider of what reached no relay
+	}{
+		{"filter on loopback", []store.Cell{out, route("dead.example", "127.0.0.1", 0, 0, 20)}, "dead.example"},
+		{"filter that refuses some", []store.Cell{out, route("dead.example", "::1", 0, 8, 20)}, "dead.example"},
+		{"filter in the own network", []store.Cell{out, route("dead.example", "10.1.2.3", 20, 0, 0)}, "dead.example"},
+		{"socket", []store.Cell{out, route("dead.example", "private/scan", 20, 0, 0)}, "dead.example"},
+		{"own instance that has a name", []store.Cell{out, route("dead.example", "out.us.example", 0, 0, 20)}, "dead.example"},
+		{"its own relay, too", []store.Cell{out, route("dead.example", "127.0.0.1", 0, 9, 20), route("dead.example", "mx.host.example", 2, 0, 0)}, "host.example"},
+		{"filter alone", []store.Cell{route("dead.example", "127.0.0.1", 0, 0, 20)}, "dead.example"},
+		{"smarthost in the own network", []store.Cell{route("open.example", "10.1.2.3", 9, 0, 0), route("dead.example", "10.1.2.3", 20, 0, 0)}, "10.1.2.3"},
+	} {
+		if got := RoutesOf(append(c.routes, route("dead.example", "", 0, 5, 0))).Provider("dead.example", ""); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
