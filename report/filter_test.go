@@ -189,6 +189,46 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
+// Hand-offs and probes are nothing to judge.
+func TestNoVerdictOfHandoffs(t *testing.T) {
+	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
+		for i := range 48 * 60 {
+			at := time.Duration(i) * time.Minute
+			add(at, "shop.example", "filter.example", bounce.Handoff, bounce.NoReason)
+			add(at, "shop.example", "checked.example", bounce.Probe, bounce.NoReason)
+			if i < 24*60 {
+				add(at, "shop.example", "large.example", bounce.Delivered, bounce.NoReason)
+			}
+		}
+	})
+	const none = "No verdict: the filter selects hand-offs and probes only, in this period and any other."
+	for _, c := range []struct {
+		name, sentence string
+		f              store.Filter
+	}{
+		{"relay", none, store.Filter{Relay: "filter.example"}},
+		{"relay, in a period", none, store.Filter{Relay: "filter.example", Since: start, Until: start.Add(time.Hour)}},
+		{"domain that is probed", none, store.Filter{Domain: "checked.example"}},
+		{"domain with mail in another period", "No delivery attempts match the filter in this period.", store.Filter{SenderDomain: "shop.example", Since: start.Add(30 * time.Hour)}},
+		{"all mail of that period", "No delivery attempts in this period.", store.Filter{Since: start.Add(30 * time.Hour)}},
+	} {
+		for _, section := range []string{"", SectionTotals} {
+			o := Options{Filter: c.f}
+			if section != "" {
+				o.Sections = []string{section}
+			}
+			r := build(o)
+			if (r.NoVerdict != "") != (c.sentence == none) {
+				t.Errorf("%s: no verdict: %q", c.name, r.NoVerdict)
+			}
+			if section == "" && r.Verdict.Sentence != c.sentence {
+				t.Errorf("%s: %s", c.name, r.Verdict.Sentence)
+			}
+		}
+	}
+}
+
 // What shows that an incident is over may come days after the period in which it ended.
 func TestEndedInPeriod(t *testing.T) {
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)

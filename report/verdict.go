@@ -226,24 +226,27 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 // noVerdict says why nothing can be judged; "": something can. A period without mail is judged, if
 // the logs cover some of it and hold mail that the filter selects.
 func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sources []store.Source) (string, error) {
-	if r.Period.First != nil || r.Timeless {
-		return "", nil
-	}
 	f := Judged(o.Filter)
+	f.Outcomes = []bounce.Outcome{bounce.Delivered, bounce.Soft, bounce.Hard}
 	if span, err := s.Span(ctx, f); err != nil || !span.IsZero() {
 		return "", err
 	}
 	f.Since, f.Until = time.Time{}, time.Time{}
 	span, err := s.Span(ctx, f)
+	some := r.Period.First != nil || r.Timeless
 	switch {
 	case err != nil:
 		return "", err
 	case r.AsOf.IsZero() && span.IsZero():
 		return "no log line was ever read", nil
+	case span.IsZero() && some && r.Filter != nil:
+		return "the filter selects hand-offs and probes only, in this period and any other", nil
 	case span.IsZero() && r.Filter != nil:
 		return "no delivery attempts match the filter, in this period or another", nil
 	case span.IsZero():
 		return "the logs hold no delivery attempts", nil
+	case some:
+		return "", nil
 	}
 	hours, err := r.hours()
 	if err != nil {
