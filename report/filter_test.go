@@ -189,6 +189,47 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
+// What was delivered is counted of a provider's mail from the same senders; where a filter selects less of it, it
+// is no figure of that selection.
+func TestFilteredFigures(t *testing.T) {
+	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
+		for i := range 24 * 60 {
+			at := time.Duration(i) * time.Minute
+			outcome, reason := bounce.Delivered, bounce.NoReason
+			if i > 720 {
+				outcome, reason = bounce.Hard, bounce.AuthFailure
+			}
+			add(at, "shop.example", "large.example", outcome, reason)
+			if i%10 == 3 {
+				add(at, "shop.example", "part.large.example", outcome, reason)
+			}
+		}
+	})
+	for _, c := range []struct {
+		name    string
+		f       store.Filter
+		figures string
+		before  int // tried
+	}{
+		{"all", store.Filter{}, "all 791 messages", 793},
+		{"provider", store.Filter{Relay: "large.example"}, "all 791 messages", 793},
+		{"sender domain", store.Filter{SenderDomain: "shop.example"}, "all 791 messages", 793},
+		{"domain that is a part of the provider's", store.Filter{Domain: "part.large.example"}, "72 messages", 0},
+		{"one relay of the provider", store.Filter{Relay: "mx.part.large.example"}, "72 messages", 0},
+		{"host", store.Filter{Host: "mx1"}, "791 messages", 0},
+	} {
+		v := build(Options{Filter: c.f}).Verdict
+		if len(v.Act) != 1 {
+			t.Errorf("%s: %s", c.name, v.Sentence)
+			continue
+		}
+		if in := &v.Act[0]; in.Figures() != c.figures || in.BeforeTried != c.before {
+			t.Errorf("%s: %s, before %d", c.name, in.Figures(), in.BeforeTried)
+		}
+	}
+}
+
 // Hand-offs and probes are nothing to judge.
 func TestNoVerdictOfHandoffs(t *testing.T) {
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)

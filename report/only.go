@@ -57,6 +57,15 @@ func Judged(f store.Filter) store.Filter {
 // partly reports whether the filter leaves out some of the attempts that verdicts are about.
 func (o *Only) partly() bool { return o != nil && len(o.Outcomes)+len(o.Reasons) > 0 }
 
+// narrows reports whether the filter leaves out some of the mail to these providers from the same senders.
+func (o *Only) narrows(providers []string) bool {
+	if o == nil {
+		return false
+	}
+	other := func(name string) bool { return name != "" && !slices.Equal(providers, []string{name}) }
+	return o.Host != "" || o.MTA != "" || other(o.Domain) || other(o.Relay)
+}
+
 // ofMessages reports whether the store counts all messages of the attempts that f selects, by the
 // domain of their recipients too: it counts a message with its first attempt to each domain.
 func ofMessages(f store.Filter) bool {

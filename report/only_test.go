@@ -31,3 +31,20 @@ func TestOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestCommandOnce holds that a command names each option once: its own words count.
+func TestCommandOnce(t *testing.T) {
+	o := Options{Rerun: []string{"--db", "mail.db", "--domain", "a.example", "--reason", "spam,policy", "-d", "2026-11-22"}, RerunReport: []string{"--redact"}}
+	for _, c := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"report", "--domain", "a.example"}, "bouncelog report --domain a.example --redact --db mail.db --reason spam,policy -d 2026-11-22"},
+		{[]string{"report", "--reason", "connection"}, "bouncelog report --reason connection --redact --db mail.db --domain a.example -d 2026-11-22"},
+		{[]string{"scan", "--flagged"}, "bouncelog scan --flagged --db mail.db --domain a.example --reason spam,policy -d 2026-11-22"},
+	} {
+		if got := o.command(c.words...); got != c.want {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}

@@ -97,13 +97,22 @@ func (r *Report) List(section string) *List {
 	return nil
 }
 
-// command is one that asks about the same attempts: Options.Rerun selects them.
+// command is one that asks about the same attempts: Options.Rerun selects them, but for the options that
+// are among the words.
 func (o Options) command(words ...string) string {
 	words = append([]string{"bouncelog"}, words...)
 	if words[1] == "report" {
 		words = append(words, o.RerunReport...)
 	}
-	return strings.Join(append(words, o.Rerun...), " ")
+	given := words
+	for i := 0; i < len(o.Rerun); i++ {
+		if strings.HasPrefix(o.Rerun[i], "--") && slices.Contains(given, o.Rerun[i]) {
+			i++ // its value
+			continue
+		}
+		words = append(words, o.Rerun[i])
+	}
+	return strings.Join(words, " ")
 }
 
 // problemsCommand lists all problems with their facts.

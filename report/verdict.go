@@ -353,7 +353,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	}
 	// What was delivered is read in part: "of" is said only where it covers what was
 	// refused.
-	if t := p.Onset; t != nil && t.Refused == p.Messages {
+	if t := p.Onset; t != nil && t.Refused == p.Messages && (p.Homemade() || p.Unreached() || !r.Filter.narrows(p.Providers)) {
 		// Between one or two refusals there is always little else: "all" would say nothing.
 		if t.Refused < t.Tried || p.Messages >= incidentLeast {
 			in.Tried = t.Tried
