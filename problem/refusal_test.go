@@ -24,3 +24,19 @@ func TestSortByTime(t *testing.T) {
 		}
 	}
 }
+
+func TestWhyWatched(t *testing.T) {
+	for _, c := range []struct {
+		valid int
+		want  string
+	}{
+		{1, "1 recipient known to be valid was refused in 1 message, but one message may be judged spam."},
+		{2, "2 recipients known to be valid were refused in 1 message, but one message may be judged spam."},
+	} {
+		in := &incident{level: Watch, keys: []key{{}}}
+		p := &Problem{Messages: 1, ValidRecipients: make([]string, c.valid), ValidBefore: make([]string, c.valid)}
+		if got := in.why(p, spread{}, "", Thresholds{Recipients: 1, Messages: 2}); got != c.want {
+			t.Errorf("%d: %s", c.valid, got)
+		}
+	}
+}

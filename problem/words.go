@@ -338,7 +338,11 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 	case p.Messages < o.Messages:
 		missing = "one message may be judged spam"
 	}
-	return fmt.Sprintf("%d recipients known to be valid were refused in %s, but %s.", len(p.ValidRecipients), table.Count(int64(p.Messages), "message"), missing)
+	were := "recipients known to be valid were"
+	if len(p.ValidRecipients) == 1 {
+		were = "recipient known to be valid was"
+	}
+	return fmt.Sprintf("%d %s refused in %s, but %s.", len(p.ValidRecipients), were, table.Count(int64(p.Messages), "message"), missing)
 }
 
 // beforeText says how much was refused before the onset; "" where that is not known.
