@@ -274,8 +274,14 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	if c.form == stampExim && (line[n+1] == '+' || line[n+1] == '-') {
 		return nil, false // a zone
 	}
-	if line[n+1]-'A' < 26 {
+	switch c := line[n+1]; {
+	case c-'A' < 26:
 		if _, zone := scanZoneName(line[n:]); zone > 0 {
+			return nil, false
+		}
+		fallthrough
+	case c == 'a' || c == 'p':
+		if c = line[n+2] | 0x20; (c == 'm' || c == '.') && (&stamp{hour: 1}).half(line[n:]) > 0 {
 			return nil, false
 		}
 	}

@@ -334,3 +334,35 @@ func TestZoneNames(t *testing.T) {
 		}
 	}
 }
+
+func TestHalfDay(t *testing.T) {
+	o := Options{Location: time.UTC, Modified: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+	for _, stamp := range []string{
+		"Nov 23 %s", "Nov 23 2026 %s", "Nov 23, 2026 %s", "Nov 23, 2026 @ %s", "2026 Nov 23 %s", "Nov 23 %s UTC 2026",
+		"23 Nov 2026 %s UTC", "2026-11-23 %s", "2026-11-23T%s", "2026/11/23 %s +0000", "11/23/2026 %s", "23.11.2026, %s",
+	} {
+		for _, half := range []string{" PM", " pm", "PM", "\u202fPM", "\u00a0PM", " p.m.", " p. m.", " p.\u00a0m."} {
+			// Twice, since the second line of a minute is read another way.
+			got := times(t, o, fmt.Sprintf(stamp, "02:44:58"+half), fmt.Sprintf(stamp, "02:44:59"+half), fmt.Sprintf(stamp, "12:00:01"+half), fmt.Sprintf(stamp, "02:45:01.250"+half))
+			want := []string{"2026-11-23 14:44:58 +0000", "2026-11-23 14:44:59 +0000", "2026-11-23 12:00:01 +0000", "2026-11-23 14:45:01 +0000"}
+			if strings.Join(got, "\n") != strings.Join(want, "\n") {
+				t.Errorf("%q: %q", fmt.Sprintf(stamp, "02:44:58"+half), got)
+			}
+		}
+		got := times(t, o, fmt.Sprintf(stamp, "12:44:58 AM"), fmt.Sprintf(stamp, "01:44:58 AM"))
+		if got[0] != "2026-11-23 00:44:58 +0000" || got[1] != "2026-11-23 01:44:58 +0000" {
+			t.Errorf("%q, AM: %q", stamp, got)
+		}
+	}
+	// A log that changes its clock within a minute.
+	got := times(t, o, "2026-11-23 02:44:58", "2026-11-23 02:44:58 PM", "2026-11-23 02:44:58", "2026-11-23 02:44:59 pm")
+	if got[1] != "2026-11-23 14:44:58 +0000" || got[2] != "2026-11-23 02:44:58 +0000" || got[3] != "2026-11-23 14:44:59 +0000" {
+		t.Errorf("changed: %q", got)
+	}
+	for host, want := range map[string]string{"pm": "pm", "am": "am", "pmta1": "pmta1", "amavis": "amavis", "a.m.example": "a.m.example", "PM mx1": "mx1", "PM": ""} {
+		var h header
+		if splitHeader([]byte("Nov 23 02:44:58 "+host+" postfix/smtp[1]: x"), &h); string(h.host) != want {
+			t.Errorf("host %q: %q", host, h.host)
+		}
+	}
+}

@@ -640,21 +640,31 @@ func parseDay(b []byte) (st stamp, n int) {
 	return st, i
 }
 
-// half reads " PM" or " p. m.", as Spanish has it, and gives its length, or 0.
+// half reads " PM", "PM" or " p. m.", as Spanish has it, and gives its length, or 0. A word in
+// lower case before the program alone is a host.
 func (st *stamp) half(b []byte) int {
-	if len(b) < 3 || b[0] != ' ' || st.hour < 1 || st.hour > 12 {
-		return 0
-	}
-	late, n := b[1]|0x20 == 'p', 0
-	for _, rest := range [...]string{"m", ".m.", ". m.", ".\u00a0m."} {
-		if len(b) >= 2+len(rest) && strings.EqualFold(string(b[2:2+len(rest)]), rest) {
-			n = 2 + len(rest)
+	n := 0
+	for _, blank := range [...]string{" ", "\u202f", "\u00a0"} { // the second one is CLDR's
+		if hasPrefix(b, blank) {
+			n = len(blank)
 		}
 	}
-	if n == 0 || !late && b[1]|0x20 != 'a' {
+	if len(b) < n+2 || b[n]|0x20 != 'a' && b[n]|0x20 != 'p' || st.hour < 1 || st.hour > 12 {
 		return 0
 	}
-	if st.hour %= 12; late {
+	word, first := n, b[n]
+	for _, rest := range [...]string{"m", ".m.", ". m.", ".\u00a0m."} {
+		if end := word + 1 + len(rest); len(b) >= end && strings.EqualFold(string(b[word+1:end]), rest) {
+			n = end
+		}
+	}
+	if n == word || n < len(b) && strings.IndexByte(" \t,;]\"|", b[n]) < 0 {
+		return 0
+	}
+	if program, _, _ := bytes.Cut(b[min(n+1, len(b)):], []byte(" ")); first >= 'a' && isProgramToken(program) {
+		return 0
+	}
+	if st.hour %= 12; first|0x20 == 'p' {
 		st.hour += 12
 	}
 	return n
@@ -849,7 +859,7 @@ func parseTAI64N(b []byte) (st stamp, n int) {
 	return st, size
 }
 
-// clockTime reads "hh:mm:ss[.fraction]" and gives its length, or 0. A leap
+// clockTime reads "hh:mm:ss[.fraction][ PM]" and gives its length, or 0. A leap
 // second (RFC 3339 section 5.6) is allowed.
 func (st *stamp) clockTime(b []byte) int {
 	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
@@ -863,7 +873,8 @@ func (st *stamp) clockTime(b []byte) int {
 	}
 	st.hour, st.min, st.sec = h, m, int64(s)
 	st.fractionLen = st.fraction(b[8:])
-	return 8 + st.fractionLen
+	n := 8 + st.fractionLen
+	return n + st.half(b[n:])
 }
 
 // fraction reads ".123456" (or ",123") and gives its length.
