@@ -366,3 +366,20 @@ func TestHalfDay(t *testing.T) {
 		}
 	}
 }
+
+// TestDays has dates of which the day may stand before or behind the month.
+func TestDays(t *testing.T) {
+	for stamp, want := range map[string]string{
+		"23-11-2026 09:47:06": "2026-11-23", "11-23-2026 09:47:06": "2026-11-23", "11/23/2026 09:47:06": "2026-11-23",
+		"05-11-2026 09:47:06": "", "05/11/2026 09:47:06": "", "05.11.2026 09:47:06": "2026-11-05", "11-11-2026 09:47:06": "2026-11-11",
+		"05-Nov-2026 09:47:06": "2026-11-05",
+	} {
+		got := ""
+		if st, n := parseDay([]byte(stamp)); n > 0 {
+			got = fmt.Sprintf("%d-%02d-%02d", st.year, st.month, st.day)
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", stamp, got, want)
+		}
+	}
+}

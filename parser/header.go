@@ -569,7 +569,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 
 // parseDay reads a date with its day before or behind the month: "23-10-2026
 // 15:12:21", "23.10.2026, 15:12:21", "10/23/2026, 3:12:21 PM", "23/Oct/2026:15:12:21
-// +0000", "23 Oct 2026 15:12:21 +0000". Where it may be either, between slashes, it is none.
+// +0000", "23 Oct 2026 15:12:21 +0000". Where it may be either, between slashes or hyphens, it is none.
 func parseDay(b []byte) (st stamp, n int) {
 	var part [3]int
 	sep := byte(0)
@@ -603,9 +603,10 @@ func parseDay(b []byte) (st stamp, n int) {
 		return st, 0
 	}
 	st.day, st.month, st.year = part[0], part[1], part[2]
-	if sep == '/' && st.month > 12 {
+	either := sep != '.' && !named
+	if either && st.month > 12 {
 		st.day, st.month = st.month, st.day
-	} else if sep == '/' && !named && st.day <= 12 && st.day != st.month {
+	} else if either && st.day <= 12 && st.day != st.month {
 		return st, 0
 	}
 	if st.month == 0 || st.month > 12 || st.day == 0 || st.day > 31 || st.year == 0 {
