@@ -498,6 +498,12 @@ func TestForgedPieces(t *testing.T) {
 		{"too long", []string{cri("stdout", "P", wrapSyslog), cri("stdout", "P", long), cri("stdout", "P", long), cri("stdout", "F", "x"), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Skipped, Skipped, Unparsed, Attempt}, false},
 		{"pieces without an end", []string{cri("stdout", "P", wrapSyslog), cri("stdout", "P", wrapOther), cri("stdout", "P", wrapSyslog)}, []Kind{Skipped, Unparsed, Unparsed}, true},
 		{"no end", []string{cri("stdout", "P", wrapSyslog)}, []Kind{Skipped}, true},
+		{"no end, cut in the reply's host", []string{cri("stdout", "P", wrapSyslog[:strings.Index(wrapSyslog, " relay=")])}, []Kind{Skipped}, true},
+		{"no end, docker", []string{docker("stdout", strings.Repeat("x", dockerCut)+" postfix/smtp[1]: 4XyzAb1234zQ2: to=<a@b.example>, ")}, []Kind{Skipped}, true},
+		{"no end, a rejected client", []string{cri("stdout", "P", "Nov 23 09:47:06 h postfix/smtpd[1]: NOQUEUE: reject: from=<> to=<a@b.example>")}, []Kind{Skipped}, false},
+		{"an empty end", []string{cri("stdout", "P", wrapSyslog), cri("stdout", "F", ""), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Attempt, Attempt}, false},
+		{"an empty end, blanks cut off", []string{cri("stdout", "P", wrapSyslog), strings.TrimSpace(cri("stdout", "F", "")), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Attempt, Attempt}, false},
+		{"an empty line", []string{cri("stdout", "F", ""), cri("stdout", "F", wrapSyslog)}, []Kind{Skipped, Attempt}, false},
 	} {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var r Result

@@ -404,11 +404,11 @@ func containerPrefix(b []byte) int {
 }
 
 // criPrefix is the length of "stdout F ", which container runtimes put after
-// their stamp, or 0.
+// their stamp, also without a text behind it, or 0.
 func criPrefix(b []byte) int {
-	if len(b) > 9 && b[0] == 's' && (string(b[:7]) == "stdout " || string(b[:7]) == "stderr ") &&
-		(b[7] == 'F' || b[7] == 'P') && b[8] == ' ' {
-		return 9
+	if len(b) >= 8 && b[0] == 's' && (string(b[:7]) == "stdout " || string(b[:7]) == "stderr ") &&
+		(b[7] == 'F' || b[7] == 'P') && (len(b) == 8 || b[8] == ' ') {
+		return min(9, len(b))
 	}
 	return 0
 }

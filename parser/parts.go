@@ -189,7 +189,9 @@ func (ps *pieces) whole(line []byte) (whole []byte, kind Kind, ok bool) {
 		return ps.join(stream, line, at, end, end-at >= dockerCut && !bytes.HasSuffix(line[at:end], []byte(`\n`)))
 	}
 	if at := criText(line); at > 0 {
-		return ps.join(line[at-6:at-3], line, at, len(line), line[at-2] == 'P')
+		tag := bytes.TrimSuffix(line[:at], []byte(" ")) // without a text, the blank may be lost
+		n := len(tag)
+		return ps.join(tag[n-5:n-2], line, at, len(line), tag[n-1] == 'P')
 	}
 	return line, 0, true
 }
@@ -248,9 +250,12 @@ func (ps *pieces) join(stream, line []byte, at, end int, more bool) (whole []byt
 
 func (b *piece) forget() { b.stream, b.text, b.lost = b.stream[:0], b.text[:0], false }
 
-// end forgets a line whose last piece has not come, and reports whether it holds a delivery.
+// end forgets a line whose last piece has not come, and reports whether it holds a delivery,
+// or the beginning of Postfix' line of one.
 func (b *piece) end() bool {
-	holds := b.lost || holdsDelivery(b.text)
+	const to = ": to="
+	i := bytes.Index(b.text, []byte(to))
+	holds := b.lost || holdsDelivery(b.text) || i >= 0 && bracket(b.text[i+len(to):]) > 0
 	b.forget()
 	return holds
 }
