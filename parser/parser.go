@@ -551,8 +551,10 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	if p.foreign = prog.daemon == notPostfix && !prog.exim; p.foreign && kind == Skipped {
 		kind = p.second(line, r, offset)
 	} else if kind == Skipped && len(h.program) > 0 {
-		kind = p.labelled(prog, r, offset)
-	} else if (kind == Attempt || kind == Queued) && p.joined(h.message, h.id != nil) {
+		if kind = p.labelled(prog, r, offset); kind == Skipped && p.joined(h, kind) {
+			kind = Unparsed
+		}
+	} else if (kind == Attempt || kind == Queued) && p.joined(h, kind) {
 		r.Deliveries, r.End = r.Deliveries[:0], bounce.End{}
 		kind = Unparsed
 	}
@@ -571,20 +573,27 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 }
 
 // joined reports a message behind which another delivery's line stands, with its header and
-// without the line feed between, as where files are joined of which one lacks its last. What
-// stands in a reply begins behind a blank, a bracket or a quote.
-func (p *Parser) joined(msg []byte, isExim bool) bool {
+// without the line feed between, as where files are joined of which one lacks its last. Between
+// them there may be a blank or what separates words: behind a delivery of Postfix' only where
+// its reply may have ended, and not behind a message that may quote anybody. A server that
+// replies so makes its line one that is not understood, never two deliveries.
+func (p *Parser) joined(h *header, kind Kind) bool {
+	msg, isExim := h.message, h.id != nil
 	const shortest = len("Nov 23 09:47:06 ")
 	begins := func(at int) bool {
 		for i := max(1, at-128); i+shortest <= at; i++ {
 			if c := msg[i]; !isDigit(c) && c-'A' >= 26 {
 				continue
 			}
-			last := msg[i-1]
-			if last == '"' && i > 1 { // else it may begin a quotation
-				last = msg[i-2]
+			end := bytes.TrimRight(msg[:i], " \t,;|")
+			last := byte(' ')
+			if n := len(end); n > 1 && end[n-1] == '"' && (n == i || isExim) { // else it may begin a quotation
+				last = end[n-2]
+			} else if n > 0 {
+				last = end[n-1]
 			}
-			if !alnum[last] && last != ')' && last != ']' && last != '>' && last != '.' {
+			if len(end) < i && (kind == Skipped || kind == Attempt && !isExim && last != ')') ||
+				!alnum[last] && last < 0x80 && last != ')' && last != ']' && last != '>' && last != '.' {
 				continue
 			}
 			if _, n := scanStamp(msg[i:]); n > 0 {
