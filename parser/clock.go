@@ -163,7 +163,8 @@ func (c *clock) follow(sec int64, named bool) {
 
 // read sets now to the time of the stamp in h; without a stamp, or with one
 // that is not believable, to that of the line before, and failing that to the
-// zero time. It reports false for a stamp that names no time (30 February).
+// zero time. It reports false for a stamp that names no time (30 February), or one in a zone
+// that is not known (zoneNamed).
 func (c *clock) read(h *header) bool {
 	c.doubted = false
 	if h.form == stampNone {
@@ -173,7 +174,9 @@ func (c *clock) read(h *header) bool {
 	if n != len(h.stamp) {
 		return false
 	}
-	c.zoneNamed(&st)
+	if !c.zoneNamed(&st) && !c.beside.known {
+		return false
+	}
 	sec, ok := c.resolve(&st)
 	if h.form == stampRFC3164 {
 		name, _, _ := bytes.Cut(h.stamp, []byte(" "))
@@ -312,11 +315,11 @@ func secondsLater(a, b uint64) int64 {
 }
 
 // zoneNamed finds the offset of a stamp that names its zone: that of the local zone where it bears
-// the name at some time of the year, else what the name means everywhere. Where that is not
-// one thing, the stamp has no zone.
-func (c *clock) zoneNamed(st *stamp) {
+// the name at some time of the year, else what the name means everywhere. It reports false where
+// that is not one thing. A word that is no known name says no zone.
+func (c *clock) zoneNamed(st *stamp) bool {
 	if st.name == nil {
-		return
+		return true
 	}
 	year := st.year
 	if year == 0 {
@@ -326,9 +329,10 @@ func (c *clock) zoneNamed(st *stamp) {
 	for _, months := range [...]int{0, 6} {
 		if name, offset := t.AddDate(0, months, 0).Zone(); name == st.name.name {
 			st.zoned, st.offset = true, offset
-			return
+			return true
 		}
 	}
+	return !st.name.ambiguous || st.name.name == ""
 }
 
 // resolve finds the Unix time of a stamp.

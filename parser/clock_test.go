@@ -289,7 +289,13 @@ func TestZoneNames(t *testing.T) {
 		{"Fri 2026-11-20 10:01:05 EST mx1 " + pm, "Europe/Berlin", "15:01:05"},
 		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Asia/Kolkata", "04:31:05"},
 		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Asia/Jerusalem", "08:01:05"},
-		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Europe/Berlin", "09:01:05"},
+		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "Europe/Berlin", ""},
+		{"Fri 2026-11-20 10:01:05 IST mx1 " + pm, "UTC", ""},
+		{"Nov 20 10:01:05 CST mx1 " + pm, "UTC", ""},
+		{"Fri Nov 20 10:01:05 CST 2026 mx1 " + pm, "Europe/Berlin", ""},
+		{`{"time":"2026-11-20 10:01:05 IST","host":"mx1","message":"` + pm + `"}`, "UTC", ""},
+		{`{"time":"2026-11-20 10:01:05 IST","host":"mx1","message":"` + pm + `"}`, "Asia/Kolkata", "04:31:05"},
+		{"2026-11-20T04:31:06.5Z stdout F 2026-11-20 10:01:05 IST mx1 " + pm, "Asia/Kolkata", "04:31:05"},
 		{"Fri 2026-11-20 10:01:05 CST mx1 " + pm, "Asia/Shanghai", "02:01:05"},
 		{"Fri 2026-11-20 10:01:05 CST mx1 " + pm, "America/Chicago", "16:01:05"},
 		{"Fri 2026-11-20 10:01:05 XYZT mx1 " + pm, "Europe/Berlin", "09:01:05"},
@@ -317,6 +323,9 @@ func TestZoneNames(t *testing.T) {
 				host = "MAIL"
 			}
 			kind := p.Parse([]byte(tt.line), 0, &r)
+			if tt.want == "" && kind == Unparsed { // the name means several zones
+				continue
+			}
 			if kind != Attempt {
 				t.Errorf("%s (%d): %v", tt.line, n, kind)
 			} else if got := r.Deliveries[0].Time.Format(time.TimeOnly); got != tt.want || r.Deliveries[0].Host != host {
