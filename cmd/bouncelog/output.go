@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,10 +38,6 @@ func (o *output) form(standard table.Format) (table.Format, error) {
 	}
 	if f := table.FormatOf(o.file); f != "" {
 		return f, nil
-	}
-	name := filepath.Base(o.file)
-	if ending := filepath.Ext(name); ending != "" && ending != name {
-		return "", usageErrorf("known endings: "+strings.Join(table.Endings(), ", ")+"; or say --format", "-o %s: no format has the ending %q", o.file, ending)
 	}
 	return standard, nil
 }

@@ -40,36 +40,14 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("%q is not a format (there are %s)", s, strings.Join(Formats(), ", "))
 }
 
-// endings of file names, with the format of each.
-var endings = []struct {
-	ending string
-	format Format
-}{
-	{".txt", FormatTable},
-	{".json", FormatJSON},
-	{".ndjson", FormatNDJSON},
-	{".jsonl", FormatNDJSON},
-	{".csv", FormatCSV},
-	{".tsv", FormatTSV},
-	{".md", FormatMarkdown},
-	{".html", FormatHTML},
-	{".htm", FormatHTML},
-}
-
-// Endings returns the endings of file names that name a format.
-func Endings() []string {
-	list := make([]string, len(endings))
-	for i, e := range endings {
-		list[i] = e.ending
-	}
-	return list
-}
-
 // FormatOf returns the format for the extension of a file name, or "".
 func FormatOf(path string) Format {
-	for _, e := range endings {
-		if strings.HasSuffix(strings.ToLower(path), e.ending) {
-			return e.format
+	for ending, f := range map[string]Format{
+		".json": FormatJSON, ".ndjson": FormatNDJSON, ".jsonl": FormatNDJSON, ".csv": FormatCSV, ".tsv": FormatTSV,
+		".md": FormatMarkdown, ".html": FormatHTML, ".htm": FormatHTML, ".txt": FormatTable,
+	} {
+		if strings.HasSuffix(strings.ToLower(path), ending) {
+			return f
 		}
 	}
 	return ""
