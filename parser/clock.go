@@ -335,6 +335,21 @@ func (c *clock) zoneNamed(st *stamp) bool {
 	return !st.name.ambiguous || st.name.name == ""
 }
 
+// AmbiguousZone is the name of a time zone behind the clock at the start of a line that is not
+// understood, where the name means several zones ("IST") and Options.Location is none of them,
+// or "".
+func AmbiguousZone(line []byte) string {
+	line = line[:min(len(line), 2*longestStamp)]
+	for i, c := range line {
+		if c == ' ' && i > 0 && (isDigit(line[i-1]) || line[i-1] == 'M') {
+			if name, _ := scanZoneName(line[i:]); name != nil && name.ambiguous {
+				return name.name
+			}
+		}
+	}
+	return ""
+}
+
 // resolve finds the Unix time of a stamp.
 func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 	if st.unix {

@@ -323,7 +323,7 @@ func TestZoneNames(t *testing.T) {
 				host = "MAIL"
 			}
 			kind := p.Parse([]byte(tt.line), 0, &r)
-			if tt.want == "" && kind == Unparsed { // the name means several zones
+			if zone := AmbiguousZone([]byte(tt.line)); tt.want == "" && kind == Unparsed && (zone == "IST" || zone == "CST") {
 				continue
 			}
 			if kind != Attempt {

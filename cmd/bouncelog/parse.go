@@ -263,6 +263,8 @@ func (p *parsing) take(kind parser.Kind, path string, number, offset int64, line
 			file.hint = "'bouncelog parse --unmatched' prints them"
 			if encoding := parser.Encoding(line); encoding != "" {
 				file.hint = hintEncoded(encoding)
+			} else if zone := parser.AmbiguousZone(line); zone != "" {
+				file.hint = zone + " is the name of several time zones: say which with --tz (names are like Asia/Kolkata)"
 			} else if bytes.HasPrefix(line, []byte("    MESSAGE=")) {
 				file.hint = "the log is of 'journalctl -o verbose'; what '-o short-iso-precise', '-o json' or '-o export' print is read"
 			}
