@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -76,6 +77,66 @@ func TestAnotherAuthor(t *testing.T) {
 		for _, x := range []string{bare, wrapBare} {
 			if kind, r := parseLines(t, before+x); kind != Unparsed {
 				t.Errorf("%s%s: %v %+v", before, x, kind, r.Deliveries)
+			}
+		}
+	}
+}
+
+// TestStrangersBeside has a form, a ticket or an application's own log, as JSON and in logfmt,
+// with a line of an MTA's for its text, and nothing that says who wrote it.
+func TestStrangersBeside(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	exim := wrapExim[len("2026-11-23 09:47:06 "):]
+	for _, x := range []string{wrapSyslog, wrapExim, wrapBare, exim} {
+		for _, beside := range []string{
+			`"from":"eve@x.example","subject":"hi"`, `"created":"2026-11-23T09:47:06Z","email":"eve@x.example"`, `"user":"eve"`, `"username":"eve"`, `"customer":7`, `"ticket":17`, `"path":"/contact"`,
+			`"route":"/contact"`, `"remote_addr":"192.0.2.9"`, `"status":200`, `"caller":"shop/form.go:17"`, `"httpRequest":{"status":200}`, `"level":30,"pid":7,"hostname":"web1"`,
+			`"level":200,"channel":"app","extra":[]`, `"channel":"app"`, `"logger":"main"`, `"name":"postfix"`, `"form":{"a":1}`, `"tagsOfForm":["a"]`, `"read":false`, `"Email":"eve@x.example"`, `"_user":"eve"`,
+			`"url":"/contact"`, `"headers":"a: b"`,
+		} {
+			for _, line := range []string{`{"time":"2026-11-23T09:47:06Z",` + beside + `,"message":` + quote(x) + `}`, `{"message":` + quote(x) + `,` + beside + `}`, `{"log":` + quote(`{"message":`+quote(x)+`,`+beside+`}`) + `}`} {
+				if kind, r := parseLines(t, line); kind != Unparsed {
+					t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
+				}
+			}
+			var pretty bytes.Buffer
+			if err := json.Indent(&pretty, []byte(`[{`+beside+`,"message":`+quote(x)+`}]`), "", "  "); err != nil {
+				t.Fatal(err)
+			}
+			p := New(nil, Options{Location: time.UTC, Year: 2026})
+			var r Result
+			told := 0
+			for i, line := range strings.Split(pretty.String(), "\n") {
+				switch p.Parse([]byte(line), int64(i), &r) {
+				case Attempt:
+					t.Errorf("%s: %+v", pretty.String(), r.Deliveries)
+				case Unparsed:
+					told++
+				}
+			}
+			if told != 1 {
+				t.Errorf("%s: %d not understood", pretty.String(), told)
+			}
+		}
+		for _, before := range []string{"level=info path=/contact remote_ip=192.0.2.9 msg=", "user=eve msg=", "level=info caller=form.go:3 msg="} {
+			if kind, r := parseLines(t, before+quote(x)); kind != Unparsed {
+				t.Errorf("%s%s: %v %+v", before, x, kind, r.Deliveries)
+			}
+		}
+	}
+	// A message without a header needs a mail server's name.
+	for _, x := range []string{wrapBare, exim, "[info] " + wrapBare} {
+		for line, want := range map[string]Kind{
+			`{"time":"2026-11-23T09:47:06Z","message":%s}`: Unparsed, `{"time":"2026-11-23T09:47:06Z","host":"web1","level":"info","msg":%s}`: Unparsed, "level=info msg=%s": Unparsed,
+			`{"log":"{\"message\":%q}"}`:                          Unparsed,
+			`{"time":"2026-11-23T09:47:06Z","host":"mx1","msg":%s}`: Attempt, `{"time":"2026-11-23T09:47:06Z","container_name":"mail","log":%s}`: Attempt,
+			`{"time":"2026-11-23T09:47:06Z","message":%s,"log":{"file":{"path":"/var/log/mail.log"}}}`: Attempt, `{"time":"2026-11-23T09:47:06Z","filename":"/var/log/maillog","line":%s}`: Attempt,
+			`mail-1  | {"time":"2026-11-23T09:47:06Z","log":%s}`: Attempt,
+		} {
+			text := quote(x)
+			line = strings.NewReplacer("%s", text, "%q", strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), `"`, `\"`)).Replace(line)
+			if kind, r := parseLines(t, line); kind != want {
+				t.Errorf("%s: %v, want %v %+v", line, kind, want, r.Deliveries)
 			}
 		}
 	}

@@ -28,6 +28,7 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if out.program == nil {
 		out.program = outer.program
 	}
+	out.object, out.vouched = true, outer.vouched || p.vouched || o.vouched || o.who() == mailServer
 	text := o.text
 	at := criText(text)
 	if cut := o.cut && !o.last || at > 0 && text[at-2] == 'P'; cut || len(p.pieces.begun) > 0 {
@@ -50,21 +51,29 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 
 // believed reports whether the text of an object is a line that a mail server wrote: if a name
 // in the object says so. If none says who wrote it, the object has one text, which is all that
-// it is about: beside a text under a name that is also that of a form's field, nothing stands
-// but what every logger writes.
+// it is about: nothing stands beside it but what loggers of lines and shippers write, and beside
+// a text under a name that is mostly that of a form's field, nothing but what all of them write.
 func (o *object) believed() bool {
 	switch {
 	case o.text == nil || o.doubt:
 		return false
 	case o.who() == nobody:
-		return o.rank > rankOfForm || !o.more
+		return o.rank == rankOfRaw || !o.alien && (o.shipped || !o.path) && (o.rank == rankOfMessage || !o.more)
 	}
 	return o.who() == mailServer
 }
 
 // refused is the kind of an object that is not believed.
 func (o *object) refused() Kind {
-	if o.elsewhere != nil || holdsDelivery(o.text) {
+	if o.elsewhere != nil {
+		return Unparsed
+	}
+	return unparsedDelivery(o.text)
+}
+
+// unparsedDelivery is the kind of a text that is not believed.
+func unparsedDelivery(text []byte) Kind {
+	if holdsDelivery(text) {
 		return Unparsed
 	}
 	return Skipped
@@ -126,11 +135,7 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	}
 	h := &w.h
 	if len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
-		// Words of what passes lines on.
-		if holdsDelivery(text) {
-			return Unparsed
-		}
-		return Skipped
+		return unparsedDelivery(text) // words of what passes lines on
 	}
 	splitHeader(text, h)
 	if h.form == stampNone {
@@ -145,6 +150,9 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 			return w.bare(named, text, r, offset)
 		}
 		if h.form == stampNone && isBare(text, h) {
+			if !out.vouched {
+				return unparsedDelivery(text) // any application may have logged it: it names nobody
+			}
 			return w.bare(&noProgram, text, r, offset)
 		}
 	}
@@ -181,6 +189,9 @@ type object struct {
 	elsewhere       []byte // what holds a delivery and is no text
 	doubt           bool   // which text is the line is not clear
 	more            bool   // a field that not every logger writes
+	alien           bool   // a field that an application writes, and no shipper
+	path, shipped   bool   // a "path" that may be a request's; what a shipper's input writes beside one
+	vouched         bool   // a host or a file is named after a mail server
 	size            int    // how many bytes of the line it takes
 	stream          []byte // "stdout"
 	container       []byte // its id, or its name
@@ -277,6 +288,9 @@ scan:
 			}
 			start := i
 			o.valueAt = i
+			if own[depth] && b[i] != '"' && b[i] != '-' && !isDigit(b[i]) && !isExporter(key) && !(b[i] == '[' && i+1 < len(b) && isDigit(b[i+1])) {
+				o.beside(key, b[i:i+1], p)
+			}
 			if b[i] == '"' {
 				if end = closingQuote(b, i+1); end < 0 {
 					break scan
@@ -507,6 +521,8 @@ func (o *object) field(key, v []byte, p *Parser) {
 	case "_HOSTNAME", "hostname", "host", "HOSTNAME", "HOST", "computer":
 		if plainLocal(v) {
 			o.host = v
+			first, _, _ := bytes.Cut(v, []byte("."))
+			o.vouch(first, p)
 		}
 	case "SYSLOG_IDENTIFIER", "programname", "ident", "_program", "sourcename", "_application_name", "application_name", "app-name", "appname", "app_name", "program", "PROGRAM", "processname", "process.name":
 		o.wrote(ofProgram, v, p)
@@ -521,12 +537,15 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.wrote(ofProgram, name, p)
 	case "CONTAINER_NAME":
 		o.wrote(ofEngine, v, p)
-	case "container_name", "container", "containername", "container.name":
+	case "container_name", "_container_name", "container", "containername", "container.name":
 		o.wrote(ofContainer, v, p)
 	case "_COMM", "_EXE", "_SYSTEMD_UNIT", "UNIT", "unit", "pod", "pod_name", "podname", "pod.name":
 		o.wrote(ofUnit, v, p)
-	case "app", "application", "service", "service_name", "servicename", "service.name", "component", "logger", "logger_name", "loggername", "log.logger", "channel", "target":
+	case "app", "application", "service", "service_name", "servicename", "service.name", "component", "target":
 		o.wrote(ofApplication, v, p)
+	case "logger", "logger_name", "loggername", "log.logger", "channel":
+		o.wrote(ofApplication, v, p)
+		o.alien = true
 	case "name":
 		switch string(o.parent) {
 		case "process":
@@ -535,8 +554,12 @@ func (o *object) field(key, v []byte, p *Parser) {
 			o.wrote(ofContainer, v, p)
 		case "pod":
 			o.wrote(ofUnit, v, p)
-		case "", "app", "application", "service":
+		case "app", "application", "service":
 			o.wrote(ofApplication, v, p)
+		case "": // a logger's, or a visitor's: it vouches for nobody
+			if o.alien = true; p.programs.get(v).author == another {
+				o.authors[ofApplication] = another
+			}
 		default:
 			o.other(v)
 		}
@@ -555,7 +578,11 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.cut = string(v) == "true"
 	case "partial_last":
 		o.last = string(v) == "true"
-	case "level", "severity", "severitytext", "facility", "priority", "pri", "pid", "procid", "source", "sourcetype", "index":
+	case "level":
+		if len(v) > 1 && allDigits(v) && o.direct { // severities have one digit; those of libraries are 10, 30, 200
+			o.alien = true
+		}
+	case "severity", "severitytext", "facility", "priority", "pri", "pid", "procid", "source", "sourcetype", "index":
 	default:
 		// "Message", "eventTime", "TimeGenerated"
 		if n := len(key); n >= 3 && n <= len(foldable) && key[n-1] >= 'a' {
@@ -572,7 +599,9 @@ func (o *object) field(key, v []byte, p *Parser) {
 				return
 			}
 		}
-		o.other(v)
+		if o.other(v); o.direct || string(o.parent) == "file" || string(o.parent) == "image" {
+			o.beside(key, v, p)
+		}
 	}
 	if len(v) > maxStamp+16 {
 		o.search(v)
@@ -597,6 +626,11 @@ func (o *object) wrote(rank int, name []byte, p *Parser) {
 func (o *object) other(v []byte) {
 	o.more = true
 	o.search(v)
+}
+
+// vouch takes in what may be named after a mail server, but does not say who wrote the text.
+func (o *object) vouch(name []byte, p *Parser) {
+	o.vouched = o.vouched || p.programs.get(name).author == mailServer
 }
 
 // search looks for a delivery in what is no text.

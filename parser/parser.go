@@ -295,6 +295,7 @@ type Parser struct {
 	prefix             []byte
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
+	inObject, vouched  bool // an object encloses the line; what encloses it names a mail server
 	shapes             shapes
 	unit               header // used by unwrap
 	onConsole          bool   // the line before was LOG: MAIN
@@ -524,7 +525,11 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 			return Blank
 		}
 		splitHeader(line, h)
-		if len(h.container) > 0 && p.programs.get(h.container).author == another {
+		before := h.container
+		if len(h.program) == 0 && h.id != nil && len(h.host) > 0 && h.host[0] == '[' {
+			before = h.host
+		}
+		if len(before) > 0 && p.programs.get(before).author == another {
 			r.Time, r.Program = p.Last(), ""
 			if p.foreign = false; holdsDelivery(line) {
 				return Unparsed

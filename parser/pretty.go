@@ -50,6 +50,10 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		switch {
 		case len(value) == 0:
 		case len(value) == 1 && (end == '{' || end == '['):
+			if (e.level == 0 || e.level == 1 && isExporter(e.top)) && !isExporter(key) && string(key) != "MESSAGE" {
+				e.direct = true
+				e.beside(key, value, p)
+			}
 			e.level++
 			if e.level == 1 {
 				e.top = bytes.Clone(key)

@@ -52,6 +52,8 @@ type envelope struct {
 	moment
 	host    []byte
 	program []byte
+	object  bool // one of them is an object
+	vouched bool // one of them names a mail server
 }
 
 // A moment is the time that stands nearest before a line, and where that says no zone, a
@@ -162,6 +164,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 // enclose tells the parser of the lines within what their wrapper says.
 func (p *Parser) enclose(w *Parser, out *envelope) {
 	w.over, w.clock.beside = time.Time{}, reference{}
+	w.inObject, w.vouched = p.inObject || out.object, p.vouched || out.vouched
 	host := p.options.Host
 	if isHostName(out.host) && !allDigits(out.host) {
 		host = p.programs.get(out.host).name
@@ -335,7 +338,8 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		if !isWrapper(line[:i], &p.shapes) || isProse(words) || isRequest(rest) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
 			return Skipped, -1
 		}
-		if p.authorBefore(line[:i], false) == another {
+		who := p.authorBefore(line[:i], false)
+		if who == another || bare && prog == &noProgram && who == nobody && p.inObject && !p.vouched {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
@@ -376,8 +380,11 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 	if isRequest(line[i+o.size:]) {
 		return 0, false
 	}
-	if p.authorBefore(before, true) == another {
+	switch p.authorBefore(before, true) {
+	case another:
 		return o.refused(), true
+	case mailServer:
+		out.vouched = true
 	}
 	if before = bytes.TrimRight(before, " \t"); len(before) > 0 && before[len(before)-1] != ':' {
 		out.host = nil // no program stands behind it: it is the tag of a shipper

@@ -285,10 +285,10 @@ func TestTwoTexts(t *testing.T) {
 			{"one that is not understood", "x = " + strings.Replace(wrapOther, "4028B461", "4A", 1), wrapSyslog, ""},
 		} {
 			for nested, line := range []string{
-				fmt.Sprintf(`{%q:%s,%q:%s}`, keys[0], quote(tt.one), keys[1], quote(tt.other)), fmt.Sprintf(`{"x":{%q:%s},%q:%s}`, keys[1], quote(tt.other), keys[0], quote(tt.one)),
+				fmt.Sprintf(`{%q:%s,%q:%s}`, keys[0], quote(tt.one), keys[1], quote(tt.other)), fmt.Sprintf(`{"fields":{%q:%s},%q:%s}`, keys[1], quote(tt.other), keys[0], quote(tt.one)),
 			} {
-				if nested == 1 && keys[0] == "text" {
-					tt.recipients = "" // the object is about something else
+				if nested == 1 && (keys[0] == "text" || tt.one == wrapBare) {
+					tt.recipients = "" // the object is about something else, or nothing names a mail server
 				}
 				kind, r := parseLines(t, line)
 				var got []string

@@ -1,0 +1,103 @@
+package parser
+
+import "bytes"
+
+// beside takes in a field of the object's own that stands beside its text and is none of those
+// that every logger writes. What neither a shipper nor an exporter is known to write is an
+// application's: the address in a form, the customer of a ticket.
+func (o *object) beside(key, v []byte, p *Parser) {
+	if isOfJournal(key) {
+		return
+	}
+	isObject := len(v) == 1 && v[0] == '{'
+	var buf [32]byte
+	name, dot := buf[:0], false
+	for i, c := range key {
+		if c == '.' && !dot && i > 0 {
+			dot = true
+			if isShippersObject(string(name)) {
+				if string(key) == "log.file.path" {
+					o.vouch(v, p)
+				}
+				return
+			}
+		}
+		if c-'A' < 26 {
+			c |= 0x20
+		}
+		if c != '_' && c != '.' && c != '-' && c != '@' && c != ' ' && len(name) < len(buf) {
+			name = append(name, c)
+		}
+	}
+	switch string(name) {
+	case "path":
+		if o.direct { // Logstash's of a file, else Vector's beside a "source_type"
+			o.path = o.path || len(v) == 0 || v[0] != '/' || !bytes.Contains(v, []byte("log"))
+			return
+		}
+		fallthrough
+	case "file", "filename", "filepath", "logname", "loggroup", "loggroupname", "logstream", "logstreamname", "image", "imagename", "job":
+		o.vouch(v, p)
+	case "sourcetype":
+		o.shipped = true
+	case "status": // Datadog's
+		o.alien = o.alien || !isLevel(v)
+	case "useragent", "http", "url", "headers": // of Logstash's input, where they are objects
+		o.alien = o.alien || !isObject
+	default:
+		if o.direct && !isShippersField(string(name)) && !(isObject && isShippersObject(string(name))) {
+			o.alien = true
+		}
+	}
+}
+
+// isOfJournal reports the name of a field of the journal's: _PID, CODE_FILE.
+func isOfJournal(key []byte) bool {
+	if len(key) > 1 && key[0] == '_' && (key[1] == '_' || key[1]-'A' < 26) {
+		return true
+	}
+	for _, prefix := range [...]string{"PRIORITY", "SYSLOG_", "CONTAINER_", "CODE_", "IMAGE_NAME", "MESSAGE_ID", "INVOCATION_ID", "UNIT", "TID"} {
+		if bytes.HasPrefix(key, []byte(prefix)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isShippersObject reports the name of an object that shippers put beside a text, in small letters.
+func isShippersObject(name string) bool {
+	switch name {
+	case "kubernetes", "k8s", "docker", "container", "pod", "process", "log", "host", "agent", "input", "ecs", "event", "fields", "labels",
+		"attributes", "attrs", "resource", "resourceattributes", "scope", "instrumentationscope", "metadata", "orchestrator", "cloud", "body", "datastream",
+		"beat", "prospector", "fileset", "service", "syslog", "systemd", "journald", "file", "annotations", "structureddata", "source", "app",
+		"application", "operation", "sourcelocation", "stream":
+		return true
+	}
+	return false
+}
+
+// isShippersField reports the name of a field that shippers, their formats and the exports of
+// log stores have, in small letters and without what stands between its words.
+func isShippersField(name string) bool {
+	switch name {
+	case "id", "uuid", "eventid", "insertid", "docid", "seq", "sequence", "sequencenumber", "offset", "position", "cursor", "index", "type", "version",
+		"v", "score", "sort", "highlight", "ignored", "shards", "tag", "tags", "flags", "traceid", "spanid", "trace", "tracesampled", "traceflags", "droppedattributescount", "schemaurl",
+		// Times
+		"t", "ns", "tsns", "timens", "nanoseconds", "timeunixnano", "observedtimeunixnano", "observedtimestamp", "ingestiontime", "receivetimestamp",
+		"receivedat", "displayreceivedat", "generatedat", "eventreceivedtime", "timegenerated", "devicereportedtime", "indextime", "subsecond", "cd", "bkt", "si", "serial",
+		// Severities and facilities
+		"level", "levelname", "loglevel", "detectedlevel", "severitynumber", "severityvalue", "severitylabel", "severitycode", "severitylevel", "syslogseverity", "syslogseverityvalue", "syslogseveritycode", "syslogseveritytext",
+		"facilitylabel", "facilitycode", "facilityvalue", "facilitynum", "facilityname", "facilitytext", "syslogfacility", "syslogfacilityvalue", "syslogfacilitycode", "priorityvalue", "syslogpri",
+		// Hosts
+		"node", "nodename", "fromhost", "fromhostip", "sourcehost", "sourceip", "sourceid", "hostip", "hostid", "collectorhostname", "mg", "sourcesystem", "tenantid", "splunkserver", "instanceid", "ec2instanceid", "region", "zone", "linecount", "punct",
+		// Programs and containers
+		"processid", "threadid", "tid", "msgid", "messageid", "containerid", "containerhash", "containerimage", "imageid", "command", "created", "namespace", "namespacename", "podid", "podip", "podnamespace", "cluster",
+		"clustername", "ecscluster", "ecstaskarn", "ecstaskdefinition", "dockerid", "taskid",
+		// Shippers and stores
+		"logtype", "logid", "logmsg", "logtypes", "logentrysource", "resourceid", "category", "operationname", "ddsource", "ddtags", "sourcemoduletype", "sourcemodulename", "streams", "gl2remoteip", "gl2remoteport",
+		"gl2sourceinput", "gl2sourcenode", "gl2accountedmessagesize", "gl2messageid", "gl2processingtimestamp", "gl2receivetimestamp", "gl2processingdurationms", "searchedlogstreams", "nexttoken", "nextforwardtoken", "nextbackwardtoken", "owner", "messagetype", "subscriptionfilters", "eventtype", "env", "environment", "dc",
+		"datacenter", "platform", "fields", "labels", "attributes", "structureddata", "originalmsg", "inputname", "iut", "output":
+		return true
+	}
+	return false
+}
