@@ -137,6 +137,13 @@ func (p *Parser) authorBefore(b []byte, isObject bool) author {
 		b = b[n:]
 		plain := isHostName(word)
 		switch {
+		case isLogger(word):
+			if authorOf(string(word)) != mailServer {
+				return another
+			}
+			who, hostNext = mailServer, false
+		case isLevel(word) && bytes.IndexByte(word, '.') < 0: // behind it stands the name of a logger
+			hostNext = false
 		case plain && isZoneOrDay(word):
 		case len(b) == 0 && !isObject && (word[n-1] == ':' || word[n-1] == '-'):
 		case hostNext && plain && (len(bytes.TrimRight(b, " ")) > 0 || !isObject):
@@ -147,6 +154,24 @@ func (p *Parser) authorBefore(b []byte, isObject bool) author {
 		}
 	}
 	return who
+}
+
+// isLogger reports the name of a logger and a level, as libraries write them before a message:
+// "production.INFO:", "INFO:shop.forms:". A facility of syslog is none (RFC 5424 section 6.2.1).
+func isLogger(word []byte) bool {
+	name, isEnd := bytes.CutSuffix(word, []byte(":"))
+	if level, logger, ok := bytes.Cut(name, []byte(":")); isEnd && ok && isLevelName(bytes.ToLower(level)) {
+		return len(logger) > 0 && !allDigits(logger)
+	}
+	name, level, ok := bytes.Cut(name, []byte("."))
+	if !ok || !isLevelName(bytes.ToLower(level)) {
+		return false
+	}
+	switch string(name) {
+	case "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp":
+		return false
+	}
+	return len(name) != len("local0") || !bytes.HasPrefix(name, []byte("local")) || !isDigit(name[5])
 }
 
 // labels is who the labels of a stream name: app="mail", pod="mail-0".

@@ -64,6 +64,9 @@ func TestAnotherAuthor(t *testing.T) {
 		for _, before := range []string{
 			"Nov 23 09:47:06 mx1 sshd[3]: ", "Nov 23 09:47:06 mx1 docker/web[3]: ", "Nov 23 09:47:06 mx1 mailcow/php-fpm-mailcow[3]: ", "<14>1 2026-11-23T09:47:06Z mx1 web 12 - - ",
 			"[web] ", "[web] relay ", "web-1  | ", "web-1  | mail | ", "[pod/web-7c9/nginx] ", "web-7c9-abcde nginx ", `{app="shop",pod="shop-0"} `, "sshd[3]: ", "hi ", "web-1  | 2026-11-23T09:47:06Z stdout F ",
+			// A logger.
+			"[2026-11-23 09:47:06] production.INFO: ", "[2026-11-23T09:47:06.123456+00:00] local.ERROR: ", "2026-11-23 09:47:06,123 INFO shop.forms ", "2026-11-23 09:47:06 WARNING shop.forms ",
+			"2026-11-23T09:47:06Z debug shop.forms ", "INFO:shop.forms:", "INFO:shop.forms: ", "WARNING:root:", "2026-11-23T09:47:06Z stdout F [shop] ", "2026-11-23T09:47:06Z stdout F local.INFO: ",
 		} {
 			for range 2 {
 				if kind, r := parseLines(t, before+x); kind != Unparsed {
@@ -73,9 +76,9 @@ func TestAnotherAuthor(t *testing.T) {
 		}
 	}
 	bare := wrapExim[len("2026-11-23 09:47:06 "):]
-	for _, before := range []string{"[23/Nov/2026:09:47:06 +0000] ", "23/Nov/2026:09:47:06 192.0.2.9 ", "Nov 23 09:47:06 mx1 docker/web[3]: "} {
+	for _, before := range []string{"2026-11-23T09:47:06Z stdout F [shop] ", "[2026-11-23 09:47:06] production.INFO: ", "2026-11-23 09:47:06,123 INFO shop.forms ", "[23/Nov/2026:09:47:06 +0000] ", "23/Nov/2026:09:47:06 192.0.2.9 ", "Nov 23 09:47:06 mx1 docker/web[3]: "} {
 		for _, x := range []string{bare, wrapBare} {
-			if kind, r := parseLines(t, before+x); kind != Unparsed {
+			if kind, r := parseLines(t, before+x, before+x); kind != Unparsed {
 				t.Errorf("%s%s: %v %+v", before, x, kind, r.Deliveries)
 			}
 		}
@@ -128,7 +131,7 @@ func TestStrangersBeside(t *testing.T) {
 	for _, x := range []string{wrapBare, exim, "[info] " + wrapBare} {
 		for line, want := range map[string]Kind{
 			`{"time":"2026-11-23T09:47:06Z","message":%s}`: Unparsed, `{"time":"2026-11-23T09:47:06Z","host":"web1","level":"info","msg":%s}`: Unparsed, "level=info msg=%s": Unparsed,
-			`{"log":"{\"message\":%q}"}`:                          Unparsed,
+			`{"log":"{\"message\":%q}"}`:                            Unparsed,
 			`{"time":"2026-11-23T09:47:06Z","host":"mx1","msg":%s}`: Attempt, `{"time":"2026-11-23T09:47:06Z","container_name":"mail","log":%s}`: Attempt,
 			`{"time":"2026-11-23T09:47:06Z","message":%s,"log":{"file":{"path":"/var/log/mail.log"}}}`: Attempt, `{"time":"2026-11-23T09:47:06Z","filename":"/var/log/maillog","line":%s}`: Attempt,
 			`mail-1  | {"time":"2026-11-23T09:47:06Z","log":%s}`: Attempt,
@@ -162,7 +165,8 @@ func TestShippers(t *testing.T) {
 	for _, line := range []string{
 		`{"msg":` + quote(" "+wrapBare) + `,"syslogtag":"postfix/smtp[7]:","programname":"postfix","timereported":"2026-11-23T09:47:06Z"}`,
 		`time=2026-11-23T09:47:06Z program=postfix/smtp msg=` + quote("postfix/smtp[7]: "+wrapBare), "<30>Nov 23 09:47:06 host7 docker/mail[1077]: " + wrapSyslog,
-		"stack_mail.1.k3j2h1g0f9d8@node2    | " + wrapSyslog, `{container="relay-1"} ` + wrapSyslog,
+		"stack_mail.1.k3j2h1g0f9d8@node2    | " + wrapSyslog, "mail.info: " + wrapSyslog, "local0.info: " + wrapSyslog, "[2026-11-23 09:47:06] INFO: " + wrapSyslog,
+		`{container="relay-1"} ` + wrapSyslog,
 	} {
 		if kind, r := parseLines(t, line); kind != Attempt || r.Deliveries[0].Agent != "smtp" {
 			t.Errorf("%s: %v", line, kind)

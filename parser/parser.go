@@ -526,7 +526,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 		}
 		splitHeader(line, h)
 		before := h.container
-		if len(h.program) == 0 && h.id != nil && len(h.host) > 0 && h.host[0] == '[' {
+		if len(h.program) == 0 && len(h.host) > 0 && h.host[0] == '[' {
 			before = h.host
 		}
 		if len(before) > 0 && p.programs.get(before).author == another {
