@@ -145,6 +145,31 @@ func TestStrangersBeside(t *testing.T) {
 	}
 }
 
+// TestTickets has a table of what visitors wrote, whose first line names its columns.
+func TestTickets(t *testing.T) {
+	const stamp = "2026-11-23T09:47:06Z"
+	cell := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+	for _, tt := range []struct {
+		columns, row string
+		want         Kind
+	}{
+		{"id,created,customer,comment", "17," + stamp + ",eve,%s", Unparsed},
+		{"created,comment", stamp + ",%s", Unparsed},
+		{"\ufeff\"created\";\"email\";\"message\"", `"` + stamp + `";"eve";%s`, Unparsed},
+		{"time,user,message", stamp + ",eve,%s", Unparsed},
+		{"time,message", stamp + ",%s", Attempt},
+		{`"@timestamp","host.name","message"`, `"` + stamp + `","mx1",%s`, Attempt},
+		{"TimeGenerated,Computer,SyslogMessage", stamp + ",mx1,%s", Attempt},
+	} {
+		for _, x := range []string{wrapSyslog, wrapExim} {
+			row := strings.Replace(tt.row, "%s", cell(x), 1)
+			if kind, r := parseLines(t, tt.columns, row, row); kind != tt.want {
+				t.Errorf("%s: %s: %v, want %v %+v", tt.columns, row, kind, tt.want, r.Deliveries)
+			}
+		}
+	}
+}
+
 // TestShippers has what the tools that ship a mail server's lines put beside them.
 func TestShippers(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }

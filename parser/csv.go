@@ -76,6 +76,9 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 			program = cell
 		}
 	}
+	if p.ofTickets && program == nil {
+		return nil, false
+	}
 	p.row = p.row[:0]
 	if longest == 0 { // times first
 		slices.SortStableFunc(beside, func(a, b []byte) int {
@@ -100,4 +103,34 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	}
 	p.row = append(p.row, text...)
 	return trimBreaks(p.row), true
+}
+
+// columns takes in a line that may name the columns of a table: words with a comma, a semicolon
+// or a tab between them. Where one of them is an application's, as beside the text of an object,
+// a row is believed only if it names a program of an MTA's.
+func (p *Parser) columns(line []byte) {
+	line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+	separator := byte(0)
+	for _, c := range line[:min(len(line), 1024)] {
+		switch {
+		case c == ',' || c == ';' || c == '\t':
+			if separator != 0 && c != separator {
+				return
+			}
+			separator = c
+		case !nameByte[c] && c != ' ' && c != '"' && c < 0x80:
+			return
+		}
+	}
+	if separator == 0 || isDigit(line[0]) {
+		return
+	}
+	var o object
+	for name := range bytes.SplitSeq(line, []byte{separator}) {
+		o.direct = true
+		if name = bytes.Trim(name, "\" "); len(name) > 0 {
+			o.field(name, []byte("x"), p)
+		}
+	}
+	p.ofTickets = o.alien || o.text == nil
 }

@@ -83,7 +83,7 @@ func isShippersField(name string) bool {
 	case "id", "uuid", "eventid", "insertid", "docid", "seq", "sequence", "sequencenumber", "offset", "position", "cursor", "index", "type", "version",
 		"v", "score", "sort", "highlight", "ignored", "shards", "tag", "tags", "flags", "traceid", "spanid", "trace", "tracesampled", "traceflags", "droppedattributescount", "schemaurl",
 		// Times
-		"t", "ns", "tsns", "timens", "nanoseconds", "timeunixnano", "observedtimeunixnano", "observedtimestamp", "ingestiontime", "receivetimestamp",
+		"t", "ns", "tsns", "timens", "nanoseconds", "timeunixnano", "observedtimeunixnano", "observedtimestamp", "ingestiontime", "ingested", "receivetimestamp",
 		"receivedat", "displayreceivedat", "generatedat", "eventreceivedtime", "timegenerated", "devicereportedtime", "indextime", "subsecond", "cd", "bkt", "si", "serial",
 		// Severities and facilities
 		"level", "levelname", "loglevel", "detectedlevel", "severitynumber", "severityvalue", "severitylabel", "severitycode", "severitylevel", "syslogseverity", "syslogseverityvalue", "syslogseveritycode", "syslogseveritytext",
@@ -96,7 +96,7 @@ func isShippersField(name string) bool {
 		// Shippers and stores
 		"logtype", "logid", "logmsg", "logtypes", "logentrysource", "resourceid", "category", "operationname", "ddsource", "ddtags", "sourcemoduletype", "sourcemodulename", "streams", "gl2remoteip", "gl2remoteport",
 		"gl2sourceinput", "gl2sourcenode", "gl2accountedmessagesize", "gl2messageid", "gl2processingtimestamp", "gl2receivetimestamp", "gl2processingdurationms", "searchedlogstreams", "nexttoken", "nextforwardtoken", "nextbackwardtoken", "owner", "messagetype", "subscriptionfilters", "eventtype", "env", "environment", "dc",
-		"datacenter", "platform", "fields", "labels", "attributes", "structureddata", "originalmsg", "inputname", "iut", "output":
+		"datacenter", "platform", "fields", "labels", "labeltypes", "attributes", "structureddata", "originalmsg", "inputname", "iut", "output":
 		return true
 	}
 	return false

@@ -295,6 +295,7 @@ type Parser struct {
 	prefix             []byte
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
+	ofTickets          bool // a table has columns of an application's
 	inObject, vouched  bool // an object encloses the line; what encloses it names a mail server
 	shapes             shapes
 	unit               header // used by unwrap
@@ -455,6 +456,9 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
+	}
+	if kind == Skipped {
+		p.columns(line)
 	}
 	if kind == Skipped && (p.within != nil && p.isForeign(r.Program) && holdsDelivery(line) || Encoding(line) != "") {
 		kind = Unparsed
