@@ -17,7 +17,7 @@ type event struct {
 	qid        string
 	rcpt, orig string // orig: before aliasing
 	gaveUp     bool   // hard because the queue lifetime ended (Exim)
-	discarded  bool   // "delivered" to nobody (Exim's :blackhole:): counts as no attempt
+	discarded  bool   // "delivered" to nobody (Postfix's discard(8), Exim's :blackhole:): counts as no attempt
 	dsn        string // Postfix
 	line       string
 }
@@ -65,7 +65,7 @@ func read(lines []string) reading {
 }
 
 func postfixEvent(m []string, line string) event {
-	e := event{qid: m[1], rcpt: m[2], orig: m[3], dsn: m[5], line: line}
+	e := event{qid: m[1], rcpt: m[2], orig: m[3], dsn: m[5], discarded: strings.Contains(line, "/discard["), line: line}
 	switch relay, status, text := m[4], m[6], m[7]; {
 	case strings.HasSuffix(status, "deliverable"): // and undeliverable
 		e.what = "probe"
