@@ -58,7 +58,7 @@ func (o *object) believed() bool {
 	case o.text == nil || o.doubt:
 		return false
 	case o.who() == nobody:
-		return o.rank == rankOfRaw || !o.alien && (o.shipped || !o.path) && (o.rank == rankOfMessage || !o.more)
+		return o.rank == rankOfRaw && o.stored || !o.alien && (o.shipped || !o.path) && (o.rank > rankOfForm || !o.more)
 	}
 	return o.who() == mailServer
 }
@@ -191,6 +191,7 @@ type object struct {
 	more            bool   // a field that not every logger writes
 	alien           bool   // a field that an application writes, and no shipper
 	path, shipped   bool   // a "path" that may be a request's; what a shipper's input writes beside one
+	stored          bool   // a name that only log stores give a text, beside what they found in it
 	vouched         bool   // a host or a file is named after a mail server
 	size            int    // how many bytes of the line it takes
 	stream          []byte // "stdout"
@@ -509,6 +510,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.line(rankOfMessage, v)
 		return
 	case "_raw", "raw", "rawmsg", "original", "event.original", "full_log":
+		o.stored = o.stored || string(key) != "raw" && (string(key) != "original" || isMember(o.parent, key))
 		o.line(rankOfRaw, v)
 		return
 	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
@@ -625,6 +627,7 @@ func (o *object) wrote(rank int, name []byte, p *Parser) {
 // other takes in the value of a field that not every logger writes and that is no text.
 func (o *object) other(v []byte) {
 	o.more = true
+	o.alien = o.alien || string(o.parent) == "body" // a form; a log's has its text alone (isMember)
 	o.search(v)
 }
 
