@@ -187,6 +187,7 @@ func TestShippers(t *testing.T) {
 		`{"Body":%s,"Timestamp":"1795427226","Resource":{"service.name":"postfix"}}`, `{"_source":{"message":%s,"@timestamp":"2026-11-23T09:47:06Z"}}`,
 		`{"result":{"_raw":%s}}`, `{"jsonPayload":{"message":%s}}`, `{"events":[{"message":%s}]}`, `{"message":%s,"event":{"original":%s}}`,
 		`{"short_message":` + quote(wrapSyslog[:60]) + `,"full_message":%s}`, `{"stream":"stdout","level":"info","source":"mx1","text":%s}`,
+		`{"message":%s,"site":"berlin","role":"relay","team":"mail","topic":"logs","partition":3}`,
 	} {
 		if kind, r := parseLines(t, strings.ReplaceAll(line, "%s", quote(wrapSyslog))); kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" {
 			t.Errorf("%s: %v", line, kind)
