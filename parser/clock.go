@@ -284,6 +284,9 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 		}
 		fallthrough
 	case c == 'a' || c == 'p':
+		if n+2 >= len(line) {
+			break
+		}
 		if c = line[n+2] | 0x20; (c == 'm' || c == '.') && (&stamp{hour: 1}).half(line[n:]) > 0 {
 			return nil, false
 		}

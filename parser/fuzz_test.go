@@ -49,6 +49,27 @@ var seeds = []string{
 	"Nov 23 14:19:32 mx1 exim[21039]: [2/2] x => y R=z",
 }
 
+// TestCutLines parses a line and then each beginning of it, alone and with a letter behind it: the
+// header of the line before is remembered, and a cut one has the same beginning.
+func TestCutLines(t *testing.T) {
+	for _, line := range []string{
+		"Nov 23 09:47:06 mx1 postfix/smtp[7]: 4A1: to=<a@b.example>, relay=none, delay=1, dsn=4.0.0, status=deferred (x)",
+		"2026-11-23T09:47:06.123456+01:00 pm postfix/smtp[7]: 4A1: to=<a@b.example>, relay=none, delay=1, dsn=4.0.0, status=deferred (x)",
+		"Nov 23 09:47:06 PM mx1 postfix/smtp[7]: 4A1: to=<a@b.example>, relay=none, delay=1, dsn=4.0.0, status=deferred (x)",
+		"2026-11-23 09:47:06.123 +0100 1tAbCd-0001Xy-9Z == a@b.example R=r T=t defer (110): x",
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for n := range len(line) {
+			for _, behind := range []string{"", "P", "A", " ", "p", "+"} {
+				p.Parse([]byte(line), int64(n), &r)
+				p.Parse([]byte(line[:n]+behind), int64(n), &r)
+				p.Parse([]byte(line[:n]+" "+behind), int64(n), &r)
+			}
+		}
+	}
+}
+
 // FuzzParse looks for lines that are read wrongly whatever they mean: it is
 // given two lines, so that the second meets what the first has left behind.
 func FuzzParse(f *testing.F) {
