@@ -32,18 +32,32 @@ func normal(addr string) (address, domain string) {
 	return addr, d
 }
 
-// NormalDomain is a domain in A-labels if it can be, with A to Z in lower case.
+// NormalDomain is a domain in A-labels if it can be, with A to Z in lower case. One that names
+// another domain by letters that only look like its own (U+212A KELVIN SIGN, full width) stays as
+// it is, although IDNA maps it (UTS #46): a reply to it says nothing of the other's addresses.
 func NormalDomain(d string) string {
 	for i := 0; i < len(d) && len(d) <= 1024; i++ {
 		if d[i] >= 0x80 {
 			// Bytes that are no UTF-8 have no A-label.
 			if a, err := idna.Lookup.ToASCII(d); err == nil && utf8.ValidString(d) {
-				d = a
+				if u, err := idna.ToUnicode(a); err == nil && beyondASCII(u) == beyondASCII(d) {
+					d = a
+				}
 			}
 			break
 		}
 	}
 	return ascii.Lower(d)
+}
+
+// beyondASCII returns the number of characters that are not in ASCII.
+func beyondASCII(s string) (n int) {
+	for _, r := range s {
+		if r >= utf8.RuneSelf {
+			n++
+		}
+	}
+	return n
 }
 
 // changes has a 1 for each byte that does not stand in a normal domain.

@@ -177,6 +177,16 @@ func (u *ctxReader) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
+// sameName reports whether two paths are one, relative to the working directory or not.
+func sameName(a, b string) bool {
+	if a == b || filepath.Base(a) != filepath.Base(b) {
+		return a == b
+	}
+	x, xerr := filepath.Abs(a)
+	y, yerr := filepath.Abs(b)
+	return xerr == nil && yerr == nil && x == y
+}
+
 // left returns the sources that a file at path may have been before it was edited, the latest
 // first: those last seen there, or at the name of the log that it is a rotation of. With live, also
 // those found since at this or another name.
@@ -186,7 +196,7 @@ func (l *sourceSet) left(path string, live bool) (list []*entry) {
 	log = filepath.Join(dir, log)
 	for _, entries := range l.byBase {
 		for _, e := range entries {
-			if (e.path == path || e.path == log) && (live || !e.seen) {
+			if (sameName(e.path, path) || sameName(e.path, log)) && (live || !e.seen) {
 				list = append(list, e)
 			}
 		}

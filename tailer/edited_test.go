@@ -3,6 +3,7 @@ package tailer
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +134,22 @@ func TestEdited(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// The path is absolute for one command and relative for the next.
+func TestEditedOtherSpelling(t *testing.T) {
+	lines, more := numbered(1, 300), numbered(301, 310)
+	for _, e := range edits {
+		path := newLog(t)
+		t.Chdir(filepath.Dir(path))
+		for _, names := range [][2]string{{path, filepath.Base(path)}, {filepath.Base(path), path}, {"./" + filepath.Base(path), path}} {
+			write(t, path, join(lines))
+			_, pos := mustRead(t, nil, names[0])
+			replacements[0].put(t, path, e.edit(lines)+join(more))
+			got, _ := mustRead(t, pos, names[1])
+			sameLines(t, got, more)
 		}
 	}
 }
