@@ -99,7 +99,8 @@ type volume struct {
 // returns is mail that was returned.
 type returns struct {
 	attempts             int64
-	first, last          time.Time // last: in an hour with floodHour and more; zero: there is none
+	first, last          time.Time // in hours with floodHour and more; last is zero where there is none
+	hourBegan            time.Time // the first attempt of the last hour
 	messages, recipients map[uint64]bool
 	hours                []Hour
 }
@@ -345,7 +346,7 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
 }
 
 // add adds a failed attempt, which is not earlier than those before. In an hour with so many and
-// more the flood goes on: what is returned later is as usual.
+// more the flood goes on: what is returned earlier and later is as usual.
 func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 	hash := func(s string) uint64 { return maphash.String(seed, s) }
 	if r.messages == nil {
@@ -353,7 +354,14 @@ func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 	}
 	r.attempts++
 	r.hours = countHour(r.hours, momentOf(a.Time))
-	if r.hours[len(r.hours)-1].Refused >= hour {
+	n := r.hours[len(r.hours)-1].Refused
+	if n == 1 {
+		r.hourBegan = a.Time
+	}
+	if n >= hour {
+		if r.last.IsZero() {
+			r.first = r.hourBegan
+		}
 		r.last = a.Time
 	}
 	r.messages[hash(a.Host+"\x00"+a.QueueID)] = true

@@ -167,8 +167,8 @@ func TestFloodEnds(t *testing.T) {
 	}
 }
 
-// TestFloodLasts holds that a flood ends when what is returned is as usual again: not with one dead
-// address hours later, nor with those of the next day.
+// TestFloodLasts holds that a flood lasts while more is returned than usual: it neither begins with
+// one dead address hours before, nor ends with one hours later or with those of the next day.
 func TestFloodLasts(t *testing.T) {
 	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
 	const unknown = "550 5.1.1 User unknown"
@@ -177,6 +177,7 @@ func TestFloodLasts(t *testing.T) {
 	for d := range 7 {
 		usual = append(usual, batch(20, d, 10, unknown, clerk)...)
 	}
+	before := with(batch(2, 7, 1, unknown, clerk), func(m *mail) { m.id, m.at = "B"+m.id, m.at-6*time.Hour })
 	later := with(batch(2, 7, 1, unknown, clerk), func(m *mail) { m.id, m.at = "L"+m.id, m.at+6*time.Hour })
 	goes := with(batch(30, 7, 1, unknown, clerk), func(m *mail) { m.id, m.at = "G"+m.id, m.at+6*time.Hour })
 	for _, test := range []struct {
@@ -185,11 +186,15 @@ func TestFloodLasts(t *testing.T) {
 		want  time.Duration // the end, after the flood began
 	}{
 		{"nothing later", nil, 597 * 20 * time.Second},
+		{"two dead addresses before", before, 597 * 20 * time.Second},
 		{"two dead addresses", later, 597 * 20 * time.Second},
 		{"more of it", goes, 6*time.Hour + 29*20*time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, p := range problemsOf(t, join(usual, flood, test.mails)) {
+			for _, p := range problemsOf(t, join(usual, test.mails, flood)) {
+				if b := begin.Add(7 * day); p.Began().Before(b) || p.Began().After(b.Add(time.Minute)) {
+					t.Errorf("%s began at %s, want %s", p.Title, p.Began(), b)
+				}
 				if got := p.Until.Sub(begin.Add(7 * day)); p.Cause != "flood" || got != test.want {
 					t.Errorf("%s ended after %s, want %s", p.Title, got, test.want)
 				}
