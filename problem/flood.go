@@ -375,6 +375,9 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (is bool, err error
 	if c.whole.attempts < floodReturned || len(c.domains) < floodDomains {
 		return false, nil
 	}
+	if float64(c.invalid) < floodInvalid*float64(c.whole.attempts) || c.short && !c.burst() {
+		return false, nil // whatever its other mail is, which costs much to read
+	}
 	if c.few() {
 		err = x.countAddresses(ctx, c)
 	} else {
