@@ -22,8 +22,12 @@ const hopsAsked = 20
 
 // atOthers reports whether a failed attempt was at a server of others.
 func atOthers(t *store.Traits) bool {
-	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !strings.HasPrefix(t.Detail, "own-")
+	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !ownDetail(t.Detail)
 }
+
+// ownDetail reports whether the detail of a verdict says that mail did not leave this side
+// (docs/reasons.md).
+func ownDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
 
 // A taken is what one relay took.
 type taken struct {

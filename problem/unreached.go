@@ -2,7 +2,6 @@ package problem
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -39,7 +38,7 @@ type Unreached struct {
 // Problem puts it into words.
 func (u *Unreached) Problem() Problem {
 	short := u.Name + " does not take our mail"
-	if strings.HasPrefix(u.Detail, "own-") { // it was not asked
+	if ownDetail(u.Detail) { // it was not asked
 		short = "mail to " + u.Name + " does not leave this side"
 	}
 	return Problem{
@@ -55,6 +54,9 @@ func (u *Unreached) Problem() Problem {
 		Short: short, Title: short + ": " + u.Cause,
 	}
 }
+
+// Theirs reports whether the problem is an Unreached of mail that did leave this side.
+func (p *Problem) Theirs() bool { return p.Unreached() && !ownDetail(p.Detail) }
 
 // Unreached reports whether the problem is a provider's that takes no mail for a reason of
 // its own; see the type.

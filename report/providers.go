@@ -64,6 +64,12 @@ func (u *usual) provider(r *store.Cell) string {
 	return p
 }
 
+// byProviders returns the routes by provider, and which of these are known by a relay.
+func byProviders(routes []store.Cell) (groups []store.Cell, relays map[string]bool) {
+	u := usualProviders(routes)
+	return merged(routes, u.provider), u.relays(routes)
+}
+
 // providers are the routes by provider.
 func providers(routes []store.Cell) []store.Cell {
 	return merged(routes, usualProviders(routes).provider)

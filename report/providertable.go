@@ -101,20 +101,18 @@ func (p *ProviderRow) Relayed() bool { return p.relay }
 // the worst first. routes are counted by domain and relay, and so is before, the period
 // before; nil: not known.
 func Places(routes, before []store.Cell, by store.Dimension) []ProviderRow {
-	group := providers
-	if by == store.ByDomain {
-		group = func(routes []store.Cell) []store.Cell {
-			return merged(routes, func(r *store.Cell) string { return r.Keys[0] })
-		}
-	}
-	relays := map[string]bool{}
 	if by != store.ByDomain {
-		relays = usualProviders(routes).relays(routes)
+		if before != nil {
+			before = providers(before)
+		}
+		groups, relays := byProviders(routes)
+		return providerTable(groups, relays, before, 0, nil).Rows
 	}
+	domain := func(r *store.Cell) string { return r.Keys[0] }
 	if before != nil {
-		before = group(before)
+		before = merged(before, domain)
 	}
-	return providerTable(group(routes), relays, before, 0, nil).Rows
+	return providerTable(merged(routes, domain), nil, before, 0, nil).Rows
 }
 
 // providerTable makes the table of the groups by provider of the period and of those of

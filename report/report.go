@@ -480,10 +480,9 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 			return err
 		}
 	}
-	usual := usualProviders(routes)
-	groups := merged(routes, usual.provider)
+	groups, relays := byProviders(routes)
 	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
-		if err := r.judge(ctx, s, f, routes); err != nil {
+		if err := r.judge(ctx, s, f, groups, relays); err != nil {
 			return err
 		}
 	}
@@ -516,7 +515,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		if then != nil {
 			then = providers(then)
 		}
-		r.ProviderTable = providerTable(groups, usual.relays(routes), then, p.Top, r.judged.marks())
+		r.ProviderTable = providerTable(groups, relays, then, p.Top, r.judged.marks())
 		if !ofMessages(f) {
 			r.ProviderTable.dropMessages()
 		}
@@ -528,17 +527,17 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	return nil
 }
 
-// judge fills in what verdicts are about, whatever outcome or reason is asked for, from routes, which f
-// selects.
-func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes []store.Cell) (err error) {
+// judge fills in what verdicts are about, whatever outcome or reason is asked for; groups and relays
+// are those of the mail that f selects.
+func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, groups []store.Cell, relays map[string]bool) error {
 	if r.Filter.partly() {
-		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
+		routes, err := s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay)
+		if err != nil {
 			return err
 		}
+		groups, relays = byProviders(routes)
 	}
-	usual := usualProviders(routes)
-	groups := merged(routes, usual.provider)
-	r.judged = providerTable(groups, usual.relays(routes), nil, 0, nil)
+	r.judged = providerTable(groups, relays, nil, 0, nil)
 	r.countProviders(groups)
 	return nil
 }

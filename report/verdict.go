@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -382,7 +381,7 @@ func (r *Report) isNoise(p *problem.Problem) bool {
 	if fewRefused(p) {
 		return true
 	}
-	if p.Unreached() && !strings.HasPrefix(p.Detail, "own-") { // theirs: it matters by what is lost
+	if p.Theirs() { // it matters by what is lost
 		return perDay(p.Messages, p.Until.Sub(p.Since)) <= noisePerDay && r.share(p.Messages) < noiseShare
 	}
 	if p.Level != problem.Confirmed {
