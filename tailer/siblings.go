@@ -101,7 +101,7 @@ func (l *logFile) scan() error {
 func (l *sourceSet) last(path string) (last *entry) {
 	for _, list := range l.byBase {
 		for _, e := range list {
-			if e.path == path && (last == nil || e.seq > last.seq) {
+			if sameName(e.path, path) && (last == nil || e.seq > last.seq) {
 				last = e
 			}
 		}
@@ -114,7 +114,7 @@ func (l *sourceSet) knows(path string) bool {
 	for _, list := range l.byBase {
 		for _, e := range list {
 			base, _ := splitRotated(filepath.Base(e.path))
-			if filepath.Join(filepath.Dir(e.path), base) == path || e.path == path {
+			if sameName(filepath.Join(filepath.Dir(e.path), base), path) || sameName(e.path, path) {
 				return true
 			}
 		}
