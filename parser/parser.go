@@ -21,9 +21,11 @@
 //	 +- exim.go      "ID => …", "ID ** …", "ID == …": an Attempt; parts.go joins the
 //	 |               parts of a long one, eximaddress.go finds the end of the address
 //	 +- nobody's     second (wrapper.go): is a line within it? object.go: in JSON?
+//	                 author.go and fields.go: did a mail server write it, or an application?
 //	                 The line within is read so from the top, by a Parser of its own.
 //
-// A line that is not understood is read once more as HTML (html.go) and otherwise. A line
+// A line that is not understood is read once more as HTML (html.go) and otherwise; one that is
+// encoded as a whole is named and not read (encoding.go). A line
 // that nobody takes is Skipped; one that holds a delivery all the same (holdsDelivery) is
 // Unparsed. The journal's export format and indented JSON, an entry of which is
 // many lines, are read before all that (export.go, pretty.go). [Parser.End] tells what a
