@@ -549,9 +549,13 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		}
 	}
 	// A few rows, or what is counted one by one: the messages can be told apart.
-	var seen map[uint64]bool // hashes
+	type message struct {
+		cell, origin int32
+		queue        int64
+	}
+	var seen map[message]bool
 	if q.selective() || handover {
-		seen = make(map[uint64]bool)
+		seen = make(map[message]bool)
 	}
 	var waiting map[int64]bool
 	columns := []string{
@@ -597,7 +601,7 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		switch {
 		case o == bounce.Handoff || o == bounce.Probe:
 		case seen != nil:
-			if m := chunkHash.num(uint64(at)<<32|uint64(p.origin), uint64(v[3])); !seen[m] {
+			if m := (message{at, p.origin, v[3]}); !seen[m] {
 				seen[m] = true
 				x.messages = 1
 			}
