@@ -177,14 +177,27 @@ func (u *ctxReader) Read(p []byte) (int, error) {
 	return u.r.Read(p)
 }
 
-// sameName reports whether two paths are one, relative to the working directory or not.
+// sameName reports whether two paths are one: relative to the working directory or not, through
+// symbolic links or not. A path that was relative to another directory is not recognised.
 func sameName(a, b string) bool {
 	if a == b || filepath.Base(a) != filepath.Base(b) {
 		return a == b
 	}
-	x, xerr := filepath.Abs(a)
-	y, yerr := filepath.Abs(b)
-	return xerr == nil && yerr == nil && x == y
+	return wholePath(a) == wholePath(b)
+}
+
+// wholePath is an absolute path without symbolic links, as far as it can be found out.
+func wholePath(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
 }
 
 // left returns the sources that a file at path may have been before it was edited, the latest

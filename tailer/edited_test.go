@@ -138,13 +138,18 @@ func TestEdited(t *testing.T) {
 	}
 }
 
-// The path is absolute for one command and relative for the next.
+// The path is absolute for one command and relative for the next, or leads through a link.
 func TestEditedOtherSpelling(t *testing.T) {
 	lines, more := numbered(1, 300), numbered(301, 310)
 	for _, e := range edits {
 		path := newLog(t)
 		t.Chdir(filepath.Dir(path))
-		for _, names := range [][2]string{{path, filepath.Base(path)}, {filepath.Base(path), path}, {"./" + filepath.Base(path), path}} {
+		name, link := filepath.Base(path), filepath.Join(t.TempDir(), "link")
+		if err := os.Symlink(filepath.Dir(path), link); err != nil {
+			t.Fatal(err)
+		}
+		through := filepath.Join(link, name)
+		for _, names := range [][2]string{{path, name}, {name, path}, {"./" + name, path}, {path, through}, {through, path}, {through, name}} {
 			write(t, path, join(lines))
 			_, pos := mustRead(t, nil, names[0])
 			replacements[0].put(t, path, e.edit(lines)+join(more))
