@@ -21,6 +21,7 @@ const (
 	searchEvery   = time.Minute         // between two searches, at least
 	searchRest    = 4                   // times as long as a search took, none begins
 	searchLongest = 10 * time.Minute    // after which a search is given up
+	noteWithin    = 5 * time.Second     // after which it is given up to note what was announced
 	searchBack    = 72 * time.Hour      // before the newest refusal, at least
 	furthestBack  = 14 * 24 * time.Hour // at most, after a pause
 	stampAhead    = 24 * time.Hour      // of the present that a stamp is believed
@@ -142,8 +143,11 @@ func (a *Announcer) remember(ctx context.Context, r store.Reader) error {
 	return nil
 }
 
-// note keeps what was announced.
+// note keeps what was announced, though the process is told to end meanwhile: what was said must
+// not be said again after a restart.
 func (a *Announcer) note(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
+	defer cancel()
 	n, ok := a.db.(store.Noter)
 	if !ok {
 		return nil // it is announced again after a restart
@@ -215,16 +219,14 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	a.take(problems, newest)
 	fresh.Since = newest.Add(-searchBack).Truncate(time.Hour) // as the next look asks
 	if refused, err = store.CountAll(ctx, r, fresh); err != nil {
 		return true, err
 	}
 	a.looked = refused.Attempts
-	if err := r.Close(); err != nil {
-		return true, err
-	}
-	return true, a.note(ctx)
+	a.take(problems, newest)
+	closed := r.Close()
+	return true, errors.Join(a.note(ctx), closed)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -122,6 +122,31 @@ func TestAnnouncer(t *testing.T) {
 	}
 }
 
+// TestAnnouncerToldToEnd holds that what was announced is not announced again, though the process
+// was told to end before it was noted.
+func TestAnnouncerToldToEnd(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	l := &refusalLog{t: t, db: db}
+	l.refuse(time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC), 20, "spamcop")
+	for run, want := range []int{1, 0} {
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		announced := 0
+		a := NewAnnouncer(slog.New(slog.DiscardHandler), db, Thresholds{})
+		a.now = func() time.Time { return time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC) }
+		a.Announce = func(*Problem) { announced++; end() }
+		a.Look(ctx)
+		a.Wait()
+		if announced != want {
+			t.Errorf("run %d: %d announced, want %d", run+1, announced, want)
+		}
+	}
+}
+
 // A slowStore answers what is asked of refusals when it is told to.
 type slowStore struct {
 	*sqlite.DB
