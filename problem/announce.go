@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/store"
 )
@@ -33,13 +35,16 @@ const (
 	seenKey       = ""          // in place of a key: up to when refusals have been looked at
 	lookedKey     = "\tlooked"  // in place of a key: Announcer.looked
 	announcedKept = 10_000      // keys and escalations, the latest
-	placesNoted   = 20          // providers of one problem that are told apart
+	placesNoted   = 20          // providers of one key that are told apart, beside those that everybody knows
+	keysNoted     = 20          // keys of one problem
+	placeMark     = "\tat "     // between a key and a provider in an escalation
 )
 
-// An Announcer looks for new problems while logs are followed, and announces each once: what
-// it announced is kept in the database (store.Noter). It announces a problem again when it
-// reaches another provider, recipients known to be valid for the first time, or ten times
-// as many messages a day; and when it comes back after Thresholds.Quiet.
+// An Announcer looks for new problems that are no background while logs are followed, and
+// announces each once: what it announced is kept in the database (store.Noter). It announces
+// a problem again when it reaches another provider (of those that not everybody knows,
+// placesNoted at most), recipients known to be valid for the first time, or ten times as many
+// messages a day; and when it comes back after Thresholds.Quiet.
 //
 // Look and Wait are for one goroutine. A search runs in one of its own, one at a time, so
 // that reading goes on meanwhile; announced and seen belong to the search while one runs.
@@ -260,16 +265,24 @@ func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem
 // take announces what is new among problems that were found.
 func (a *Announcer) take(problems []Problem, newest time.Time) {
 	a.count(slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return newest.Sub(p.Until) >= a.o.Quiet() }))
+	places := map[string]int{} // of small servers, by key
+	for at := range a.announced {
+		if key, name, ok := strings.Cut(at, placeMark); ok && isSmall(name) {
+			places[key]++
+		}
+	}
 	for i := range problems {
 		p := &problems[i]
-		if p.Level == Watch || newest.Sub(p.Until) >= a.o.Quiet() {
+		if newest.Sub(p.Until) >= a.o.Quiet() {
 			continue
 		}
-		if !a.known(p) {
+		all := escalations(p, a.announced, places)
+		if !p.Background && !a.known(p, all) {
 			a.Announce(p)
 		}
-		for _, key := range slices.Concat(append(escalations(p), p.Keys())...) {
-			if at, ok := a.announced[key]; !ok || p.Until.After(at) {
+		for _, key := range slices.Concat(append(all, p.noted())...) {
+			// What is background now may be what is left of a problem that was announced: that goes on.
+			if at, ok := a.announced[key]; !ok && !p.Background || ok && p.Until.After(at) {
 				a.announced[key] = earlier(p.Until, newest)
 			}
 		}
@@ -291,25 +304,36 @@ func (a *Announcer) bound(now time.Time) {
 	}
 }
 
-// count reports how many problems of each level go on.
+// count reports how many problems of each level go on. Background counts as watched: no alarm
+// depends on it.
 func (a *Announcer) count(going []Problem) {
 	if a.Count == nil {
 		return
 	}
 	n := map[string]int{Confirmed: 0, Likely: 0, Watch: 0}
 	for i := range going {
-		n[going[i].Level]++
+		level := going[i].Level
+		if going[i].Background {
+			level = Watch
+		}
+		n[level]++
 	}
 	for level, n := range n {
 		a.Count(level, n)
 	}
 }
 
+// noted are the keys by which a problem is known again: those of its beginning. Thousands of invented
+// names must not push out what was announced of others.
+func (p *Problem) noted() []string {
+	keys := p.Keys()
+	return keys[:min(len(keys), keysNoted)]
+}
+
 // known reports whether a problem was announced by one of its keys, has gone on since, and
 // has not come to more (see escalations).
-func (a *Announcer) known(p *Problem) bool {
-	more := escalations(p)
-	for i, key := range p.Keys() {
+func (a *Announcer) known(p *Problem, more [][]string) bool {
+	for i, key := range p.noted() {
 		at, ok := a.announced[key]
 		if ok && p.Began().Sub(at) < a.o.Quiet() && !slices.ContainsFunc(more[i], func(key string) bool {
 			_, ok := a.announced[key]
@@ -321,15 +345,24 @@ func (a *Announcer) known(p *Problem) bool {
 	return false
 }
 
-// escalations returns, for each key of a problem, what it has come to: its providers, whether
+// escalations returns, for each noted key of a problem, what it has come to: its providers, whether
 // valid recipients are refused, and how many messages a day, by powers of ten. A small server
-// that refuses now and then must not mute the alarm for a large one.
-func escalations(p *Problem) [][]string {
-	list := make([][]string, len(p.Keys()))
+// that refuses now and then must not mute the alarm for a large one; and what many small ones refuse
+// one after the other must not be announced with each of them.
+func escalations(p *Problem, announced map[string]time.Time, places map[string]int) [][]string {
+	keys := p.noted()
+	list := make([][]string, len(keys))
 	days := max(int(p.Until.Sub(p.Since)/(24*time.Hour))+1, 1)
-	for i, key := range p.Keys() {
-		for _, name := range p.Providers[:min(len(p.Providers), placesNoted)] {
-			list[i] = append(list[i], key+"\tat "+name)
+	for i, key := range keys {
+		small := places[key]
+		for _, name := range p.Providers {
+			at := key + placeMark + name
+			if _, told := announced[at]; !told && isSmall(name) {
+				if small++; small > placesNoted {
+					continue
+				}
+			}
+			list[i] = append(list[i], at)
 		}
 		if p.Valid() > 0 {
 			list[i] = append(list[i], key+"\tvalid")
@@ -340,6 +373,9 @@ func escalations(p *Problem) [][]string {
 	}
 	return list
 }
+
+// isSmall reports whether a provider is none that everybody knows.
+func isSmall(name string) bool { return provider.Name(name) == name }
 
 // forget drops what was seen last so long ago that it would be a new problem, and the oldest
 // where there is more than announcedKept.

@@ -34,6 +34,7 @@ type refusalLog struct {
 	db     *sqlite.DB
 	offset int64
 	relay  string // "": mx.x.example
+	reason bounce.Reason // none: Blocklist
 }
 
 // refuse stores refusals that name a blocklist.
@@ -49,7 +50,7 @@ func (l *refusalLog) refuse(at time.Time, n int, detail string) {
 				RelayHost: cmp.Or(l.relay, "mx.x.example"), RelayIP: "192.0.2.1", RelayPort: 25, Status: "bounced", Outcome: bounce.Hard, Code: 554,
 				Response: "554 blocked \x1b[31m by " + detail,
 			},
-			Verdict: bounce.Verdict{Reason: bounce.Blocklist, Detail: detail, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
+			Verdict: bounce.Verdict{Reason: cmp.Or(l.reason, bounce.Blocklist), Detail: detail, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
 		})
 	}
 	b.Sources = []store.Source{{ID: "log", Path: "mail.log", Offset: l.offset + 1}}
@@ -89,7 +90,7 @@ func TestAnnouncer(t *testing.T) {
 	}
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	look(0, "empty")
-	l.refuse(at, 1, "spamcop")
+	l.refuse(at, 3, "spamcop")
 	look(1, "the first refusal")
 	if !strings.Contains(said.String(), `run="bouncelog scan shop.example"`) {
 		t.Errorf("no command in %s", &said)
@@ -97,7 +98,7 @@ func TestAnnouncer(t *testing.T) {
 	look(0, "nothing new")
 	l.refuse(at.Add(time.Hour), 3, "spamcop")
 	look(0, "the same goes on")
-	l.refuse(at.Add(2*time.Hour), 1, "barracuda\x1b[31m")
+	l.refuse(at.Add(2*time.Hour), 3, "barracuda\x1b[31m")
 	look(1, "another list")
 
 	l.db.Close()
@@ -106,14 +107,14 @@ func TestAnnouncer(t *testing.T) {
 	look(0, "after a restart")
 	l.refuse(at.Add(20*time.Hour), 1, "spamcop")
 	look(0, "it goes on after a restart")
-	l.refuse(at.Add(80*time.Hour), 1, "spamcop")
+	l.refuse(at.Add(80*time.Hour), 3, "spamcop")
 	look(1, "it comes back after days")
 	for i := range 30 {
 		l.refuse(at.Add(80*time.Hour+time.Duration(i)*12*time.Hour), 1, "spamcop")
 	}
 	look(0, "it went on for weeks while nobody looked")
 
-	l.refuse(at.Add(100*24*time.Hour), 1, "uceprotect")
+	l.refuse(at.Add(100*24*time.Hour), 3, "uceprotect")
 	said.Reset()
 	w.Look(t.Context())
 	w.Wait()
@@ -193,7 +194,7 @@ func TestAnnouncerHoldsNothingUp(t *testing.T) {
 	defer db.Close()
 	l := &refusalLog{t: t, db: db}
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
-	l.refuse(at, 1, "spamcop")
+	l.refuse(at, 3, "spamcop")
 	slow := &slowStore{DB: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
 	said := &bytes.Buffer{} // read when no search runs
 	w := announcing(said, slow, Thresholds{})
@@ -262,17 +263,17 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 		first  func(l *refusalLog)
 		second func(l *refusalLog)
 	}{
-		{"another provider", func(l *refusalLog) { l.refuse(at, 1, "spamcop") }, func(l *refusalLog) {
+		{"another provider", func(l *refusalLog) { l.refuse(at, 3, "spamcop") }, func(l *refusalLog) {
 			l.relay = "mx.large.example"
 			l.refuse(at.Add(time.Hour), 5, "spamcop")
 		}},
-		{"ten times as much", func(l *refusalLog) { l.refuse(at, 1, "spamcop") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 12, "spamcop") }},
+		{"ten times as much", func(l *refusalLog) { l.refuse(at, 3, "spamcop") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 12, "spamcop") }},
 		{"a refusal from the future", func(l *refusalLog) {
-			l.refuse(at, 1, "barracuda")
-			l.refuse(at.AddDate(40, 0, 0), 1, "spamcop")
-		}, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 1, "spamcop") }},
-		{"a refusal less than a day ahead", func(l *refusalLog) { l.refuse(at.Add(25*time.Hour), 1, "barracuda") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 1, "spamcop") }},
-		{"a host whose clock is late", func(l *refusalLog) { l.refuse(at.Add(2*time.Hour), 1, "barracuda") }, func(l *refusalLog) { l.refuse(at, 1, "spamcop") }},
+			l.refuse(at, 3, "barracuda")
+			l.refuse(at.AddDate(40, 0, 0), 3, "spamcop")
+		}, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 3, "spamcop") }},
+		{"a refusal less than a day ahead", func(l *refusalLog) { l.refuse(at.Add(25*time.Hour), 3, "barracuda") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 3, "spamcop") }},
+		{"a host whose clock is late", func(l *refusalLog) { l.refuse(at.Add(2*time.Hour), 3, "barracuda") }, func(l *refusalLog) { l.refuse(at, 3, "spamcop") }},
 	} {
 		for _, restarted := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, restarted %t", test.name, restarted), func(t *testing.T) {
@@ -342,7 +343,7 @@ func TestTake(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.refuse(at, 1, "spamcop")
+	l.refuse(at, 3, "spamcop")
 	take(at)
 	check(1, "the first refusal")
 	take(at.Add(time.Minute))
@@ -354,9 +355,83 @@ func TestTake(t *testing.T) {
 	a.Look(t.Context())
 	a.Wait()
 	check(0, "a search of its own")
-	l.refuse(at.Add(time.Hour), 1, "barracuda")
+	l.refuse(at.Add(time.Hour), 3, "barracuda")
 	take(at.Add(time.Hour))
 	check(1, "another list")
 	take(at.Add(71 * time.Hour))
 	check(0, "both are over")
+}
+
+// TestAnnouncerBackground holds that nothing is announced of what the report calls background, and that an
+// incident is announced neither with each small server that it reaches nor again.
+func TestAnnouncerBackground(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	const minute = time.Minute
+	small := func(i int) string { return fmt.Sprintf("mx.d%d.example", i) }
+	for _, test := range []struct {
+		name        string
+		looks       int
+		refuse      func(l *refusalLog, look int)
+		least, most int // announced
+	}{
+		{"a message at each of many small domains, with a list for each", 3, func(l *refusalLog, look int) {
+			for i := range 100 {
+				l.relay = small(100*look + i)
+				l.refuse(at.Add(time.Duration(100*look+i)*minute), 1, fmt.Sprintf("list%d", 100*look+i))
+			}
+		}, 0, 0},
+		{"a bad reputation at each of some small domains", 1, func(l *refusalLog, _ int) {
+			l.reason = bounce.Reputation
+			for i := range 4 {
+				l.relay = small(i)
+				l.refuse(at.Add(time.Duration(i)*minute), 2, "")
+			}
+		}, 0, 0},
+		{"a message at a large provider", 1, func(l *refusalLog, _ int) {
+			l.relay = "gmail-smtp-in.l.google.com"
+			l.refuse(at, 1, "spamhaus-zen")
+		}, 0, 0},
+		{"five messages at a domain, which names the list", 3, func(l *refusalLog, look int) {
+			if look == 0 {
+				l.refuse(at, 5, "spamhaus-zen")
+			}
+			l.refuse(at.Add(time.Duration(look)*minute), 1, "spamhaus-zen")
+		}, 1, 1},
+		{"what was background has become an incident, and is background again", 4, func(l *refusalLog, look int) {
+			l.refuse(at.Add(time.Duration(look)*40*time.Hour), []int{2, 1, 1, 1}[look], "spamhaus-zen")
+		}, 1, 1},
+		{"a list that one small domain after the other asks, and a large provider in the end", 60, func(l *refusalLog, look int) {
+			if l.relay = small(look); look == 59 {
+				l.relay = "gmail-smtp-in.l.google.com"
+			}
+			l.refuse(at.Add(time.Duration(look)*minute), 5, "spamhaus-zen")
+		}, 22, 24},
+		{"a bad reputation at very many small domains", 3, func(l *refusalLog, look int) {
+			l.reason = bounce.Reputation
+			for i := range 600 {
+				l.relay = small(i)
+				l.refuse(at.Add(time.Duration(look)*minute+time.Duration(i)*time.Second), 3, "")
+			}
+		}, 1, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			l := &refusalLog{t: t, db: db}
+			var said bytes.Buffer
+			for look := range test.looks {
+				test.refuse(l, look)
+				w := announcing(&said, db, Thresholds{}) // each time as after a restart
+				w.now = func() time.Time { return at.Add(200 * time.Hour) }
+				w.Look(t.Context())
+				w.Wait()
+			}
+			if got := strings.Count(said.String(), "level=WARN"); got < test.least || got > test.most {
+				t.Errorf("%d announced, want %d to %d\n%.2000s", got, test.least, test.most, &said)
+			}
+		})
+	}
 }

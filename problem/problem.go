@@ -57,6 +57,8 @@ type Problem struct {
 	// FirstHeard is the onset, where that lies before the period; else zero.
 	FirstHeard time.Time `json:"first_heard,omitzero"`
 	Ongoing    bool      `json:"ongoing"`
+	// Background: it is of the kind that every server has every day, and no alarm.
+	Background bool      `json:"-"`
 	Ended      string    `json:"ended,omitempty"`       // how, in words
 	EndedAt    time.Time `json:"ended_at,omitzero"`     // the first message taken after the last refusal
 	Before     *Tried    `json:"before,omitempty"`      // the messages before the onset; nil: not known
@@ -201,6 +203,12 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 		return nil, err
 	}
 	found := append(append(append([]Problem{}, own...), floods...), refused...)
+	usual := &usualMail{ctx: ctx, s: s, f: f}
+	for i := range found {
+		if found[i].Background, err = found[i].isBackground(usual); err != nil {
+			return nil, err
+		}
+	}
 	rank := map[string]int{Confirmed: 0, Likely: 1, Watch: 2}
 	slices.SortFunc(found, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(rank[a.Level], rank[b.Level]), cmp.Compare(b.Valid(), a.Valid()),

@@ -33,6 +33,8 @@ type Unreached struct {
 	Lost     int   // messages not delivered, once for each recipient
 	Returned int   // of them
 	Tried    int   // messages, once for each recipient
+	// Share is that of Lost in all mail of the period.
+	Share float64
 }
 
 // Problem puts it into words.
@@ -41,7 +43,7 @@ func (u *Unreached) Problem() Problem {
 	if ownDetail(u.Detail) { // it was not asked
 		short = "mail to " + u.Name + " does not leave this side"
 	}
-	return Problem{
+	p := Problem{
 		Level: Likely, Reason: u.Reason, Detail: u.Detail, Cause: causeProvider, Why: u.Why,
 		Summary:       fmt.Sprintf("%d of %d messages to %s are not delivered: %s", u.Lost, u.Tried, u.Name, u.Cause),
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
@@ -53,6 +55,8 @@ func (u *Unreached) Problem() Problem {
 		keys:  []key{{what: unreached, provider: u.Provider}},
 		Short: short, Title: short + ": " + u.Cause,
 	}
+	p.Background = p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare
+	return p
 }
 
 // Theirs reports whether the problem is an Unreached of mail that did leave this side.

@@ -140,7 +140,6 @@ type Report struct {
 	asked            []string              // Options.Sections
 	command          string                // that lists the problems
 	messages         int64                 // all of the period, whatever the filter
-	providerMessages map[string]int64      // of the period and the hosts asked for, whatever the filter else, by provider
 	after            map[int]afterwards    // by the index in Problems
 	unreachedAfter   map[string]afterwards // by provider
 	judged           *ProviderTable        // all providers, by what verdicts are about: see Judged
@@ -426,13 +425,6 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 		return nil
 	}
 	o.Filter = Judged(o.Filter)
-	if f := o.Filter; len(r.Problems) > 0 && !f.OfMessages() {
-		routes, err := s.Count(ctx, store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, store.ByDomain, store.ByRelay)
-		if err != nil {
-			return err
-		}
-		r.countProviders(providers(routes))
-	}
 	r.unreachedAfter = map[string]afterwards{}
 	if err := r.addUnreached(ctx, s, o, r.judged.Rows); err != nil {
 		return err
@@ -538,16 +530,7 @@ func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, grou
 		groups, relays = byProviders(routes)
 	}
 	r.judged = providerTable(groups, relays, nil, 0, nil)
-	r.countProviders(groups)
 	return nil
-}
-
-// countProviders fills in how much mail goes to each provider.
-func (r *Report) countProviders(groups []store.Cell) {
-	r.providerMessages = make(map[string]int64, len(groups))
-	for i := range groups {
-		r.providerMessages[groups[i].Keys[0]] = groups[i].Messages
-	}
 }
 
 // buildStanding fills in reasons, recipients and what waits.

@@ -209,6 +209,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
 		FirstHeard: c.began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
+		Share: float64(r.share(int(row.lost()))),
 	}
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]

@@ -144,15 +144,7 @@ const (
 	AfterEnded   = "ended"
 )
 
-const (
-	actAtMost = 5
-	// What is refused less than this is no incident (see docs/counting.md).
-	noisePerDay   = 20.0 // messages
-	noiseShare    = 0.05 // of the messages to the same providers, or of the same senders there
-	noiseTried    = 20   // messages of the same senders, at least, that say something
-	noiseSame     = 0.25 // of them
-	incidentLeast = 3    // messages that make an incident
-)
+const actAtMost = 5
 
 // buildVerdict sums up the sections that are there.
 func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) error {
@@ -354,7 +346,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	// refused.
 	if t := p.Onset; t != nil && t.Refused == p.Messages && (p.Homemade() || p.Unreached() || !r.Filter.narrows(p.Providers)) {
 		// Between one or two refusals there is always little else: "all" would say nothing.
-		if t.Refused < t.Tried || p.Messages >= incidentLeast {
+		if t.Refused < t.Tried || p.Messages >= problem.IncidentLeast {
 			in.Tried = t.Tried
 		}
 		if b := p.Before; b != nil {
@@ -362,7 +354,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		}
 	}
 	in.Share = r.share(p.Messages)
-	in.noise = r.isNoise(p)
+	in.noise = p.Background
 	return in
 }
 
@@ -372,70 +364,6 @@ func (r *Report) share(messages int) table.Share {
 		return 0
 	}
 	return table.Share(min(float64(messages)/float64(r.messages), 1))
-}
-
-// isNoise reports whether a problem is of the kind that every server has every day: one or two
-// messages, or few a day, at a provider that takes the rest, now of this sender domain, now of
-// that. An outage of our own is none of it.
-func (r *Report) isNoise(p *problem.Problem) bool {
-	if fewRefused(p) {
-		return true
-	}
-	if p.Theirs() { // it matters by what is lost
-		return perDay(p.Messages, p.Until.Sub(p.Since)) <= noisePerDay && r.share(p.Messages) < noiseShare
-	}
-	if p.Level != problem.Confirmed {
-		return false
-	}
-	refused, lasted := p.Messages, p.Until.Sub(p.Since)
-	if t := p.Onset; t != nil && t.Refused > refused { // it is the same on each of its days
-		refused, lasted = t.Refused, t.Until.Sub(t.Since)
-	}
-	if max(perDay(refused, lasted), perDay(p.Messages, p.Until.Sub(p.Since))) > noisePerDay {
-		return false
-	}
-	same, known := 0.0, false
-	if t := p.Onset; t != nil && t.Tried >= noiseTried {
-		same, known = float64(t.Refused)/float64(t.Tried), true
-	}
-	if known && same < noiseShare {
-		return true
-	}
-	// Senders that were each refused about once were chosen for that: what their other mail met
-	// says nothing, but what all mail to the same providers met does.
-	spread := len(p.SenderDomains) > 1 && refused < 2*len(p.SenderDomains)
-	if !spread && refused >= incidentLeast && !(known && same < noiseSame) {
-		return false
-	}
-	t := p.Everybody
-	if t == nil { // not read: by what goes there usually
-		sent := 0.0
-		for _, name := range p.Providers {
-			sent += float64(r.providerMessages[name])
-		}
-		if first, last := r.Period.First, r.Period.Last; first != nil && last != nil {
-			sent *= min(max(lasted.Hours(), 24)/max(last.Sub(*first), 24*time.Hour).Hours(), 1)
-		}
-		t = &problem.Tried{Refused: refused, Tried: max(int(sent), refused)}
-	}
-	return t.ByChance(noiseShare)
-}
-
-// perDay is a number a day, of at least one day.
-func perDay(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
-
-// fewRefused reports whether less than an incident was refused. The period may be the end of one: since its
-// onset most of the same senders' mail is refused and as much a day as makes an incident, or many messages a day.
-func fewRefused(p *problem.Problem) bool {
-	if p.Homemade() || p.Messages >= incidentLeast {
-		return false
-	}
-	t := p.Onset
-	if t == nil || t.Refused < incidentLeast {
-		return true
-	}
-	daily := perDay(t.Refused, t.Until.Sub(t.Since))
-	return daily < incidentLeast || 2*t.Refused <= t.Tried && daily <= noisePerDay
 }
 
 // otherNames are the names of some providers; nil where they are all called by their domain.

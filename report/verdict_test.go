@@ -10,64 +10,6 @@ import (
 	"bouncelog/store"
 )
 
-func TestIsNoise(t *testing.T) {
-	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-	end := at.Add(24 * time.Hour)
-	senders := func(n int) (list []string) {
-		for i := range n {
-			list = append(list, fmt.Sprintf("s%d.example", i))
-		}
-		return list
-	}
-	for _, c := range []struct {
-		name           string
-		p              problem.Problem
-		onset          *problem.Tried
-		sent, messages int64 // to the provider; in all
-		want           bool
-	}{
-		{"a few of many to a large provider", problem.Problem{Reason: bounce.Reputation, Messages: 9, SenderDomains: senders(7)}, nil, 900, 3300, true},
-		{"one domain whose mail is all refused", problem.Problem{Reason: bounce.AuthFailure, Messages: 6, SenderDomains: senders(1)}, &problem.Tried{Refused: 6, Tried: 6}, 900, 3300, false},
-		{"one domain with few refusals of much mail", problem.Problem{Reason: bounce.AuthFailure, Messages: 6, SenderDomains: senders(1)}, &problem.Tried{Refused: 6, Tried: 400}, 900, 3300, true},
-		{"many a day", problem.Problem{Reason: bounce.Reputation, Messages: 30, SenderDomains: senders(20)}, nil, 9000, 33000, false},
-		{"an eighth of the mail to a provider", problem.Problem{Reason: bounce.Reputation, Messages: 20, SenderDomains: senders(15)}, nil, 150, 3300, false},
-		{"all mail of everybody in an hour, at a provider that gets much", problem.Problem{Reason: bounce.AuthFailure, Messages: 13, SenderDomains: senders(10), Everybody: &problem.Tried{Refused: 13, Tried: 14}}, &problem.Tried{Refused: 13, Tried: 14}, 900, 3300, false},
-		{"three of three senders, at a provider that takes others' mail in a short log", problem.Problem{Reason: bounce.Reputation, Messages: 3, SenderDomains: senders(3), Everybody: &problem.Tried{Refused: 3, Tried: 50}}, &problem.Tried{Refused: 3, Tried: 3}, 40, 3300, true},
-		{"the same senders in a few messages, of everybody's little mail", problem.Problem{Reason: bounce.Reputation, Messages: 3, SenderDomains: senders(2), Everybody: &problem.Tried{Refused: 3, Tried: 14}}, &problem.Tried{Refused: 3, Tried: 12}, 14, 300, true},
-		{"one refusal at a small provider", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
-		{"the same on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1)}, &problem.Tried{Refused: 1, Tried: 1}, 1, 30, true},
-		{"one refusal on a small server, of a sender whose mail is taken there", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
-		{"two, and none was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, true},
-		{"two, and mail was taken since", problem.Problem{Reason: bounce.AuthFailure, Messages: 2, SenderDomains: senders(1), Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 2, Tried: 2}, 11, 31, true},
-		{"one of a sender who sends little", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 5}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
-		{"a new listing on a small server", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, Before: &problem.Tried{Tried: 240}}, &problem.Tried{Refused: 1, Tried: 1}, 11, 31, true},
-		{"a listing is about all mail", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 1, Tried: 1}, 1, 3300, true},
-		{"a listing of which these senders hear now and then", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Refused: 5, Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, true},
-		{"a listing that is new to them", problem.Problem{Reason: bounce.Blocklist, Messages: 2, SenderDomains: senders(2), Ongoing: true, Before: &problem.Tried{Tried: 11}}, &problem.Tried{Refused: 2, Tried: 3}, 3, 3300, true},
-		{"three messages on a small server", problem.Problem{Reason: bounce.Reputation, Messages: 3, SenderDomains: senders(1), Ongoing: true}, &problem.Tried{Refused: 3, Tried: 3}, 3, 30, false},
-		{"one so far today, of an incident of yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 40, Tried: 41}, 1, 30, false},
-		{"one so far today, of one now and then", problem.Problem{Reason: bounce.Reputation, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-240 * time.Hour)}, &problem.Tried{Refused: 25, Tried: 71, Since: at.Add(-240 * time.Hour), Until: at}, 1, 30, true},
-		{"one so far today, of one in a day or two", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-130 * time.Hour)}, &problem.Tried{Refused: 7, Tried: 7, Since: at.Add(-130 * time.Hour), Until: at}, 1, 30, true},
-		{"one so far today, and one yesterday", problem.Problem{Reason: bounce.Blocklist, Messages: 1, SenderDomains: senders(1), Ongoing: true, FirstHeard: at.Add(-5 * time.Hour)}, &problem.Tried{Refused: 2, Tried: 2}, 1, 30, true},
-		{"a likely problem has thresholds of its own", problem.Problem{Level: problem.Likely, Messages: 4, SenderDomains: senders(1)}, nil, 900, 3300, false},
-		{"a dead domain that some messages a day go to", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Messages: 20, Providers: []string{"big.example"}}, nil, 20, 900, true},
-		{"a provider that most of a small server's mail goes to", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Messages: 20, Providers: []string{"big.example"}}, nil, 20, 30, false},
-		{"much mail to a provider that takes none", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Messages: 21, Providers: []string{"big.example"}}, nil, 21, 900, false},
-		{"what does not leave this side", problem.Problem{Level: problem.Likely, Cause: "provider", Reason: bounce.Connection, Detail: "own-relay", Messages: 20, Providers: []string{"big.example"}}, nil, 20, 900, false},
-		{"a likely problem of two messages", problem.Problem{Level: problem.Likely, Messages: 2, SenderDomains: senders(1)}, nil, 900, 3300, true},
-	} {
-		p := c.p
-		if p.Level == "" {
-			p.Level = problem.Confirmed
-		}
-		p.Providers, p.Since, p.Until, p.Onset = []string{"big.example"}, at, end, c.onset
-		r := &Report{messages: c.messages, providerMessages: map[string]int64{"big.example": c.sent}, Period: ReportPeriod{First: &at, Last: &end}}
-		if got := r.isNoise(&p); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
-		}
-	}
-}
-
 // The figures of headline and evidence are of one window: "of" is said only where what
 // was looked up covers all that was refused.
 func TestOneWindow(t *testing.T) {

@@ -91,14 +91,14 @@ func TestFollowTells(t *testing.T) {
 	if first.Kind != notify.Began || first.Facts == nil || first.Facts.Refused != 5 {
 		t.Errorf("told %+v", first)
 	}
-	write(1, "bl.spamcop.net")
+	write(3, "bl.spamcop.net")
 	deadline := time.Now().Add(20 * time.Second)
 	stored := func() string {
 		var out, complaint bytes.Buffer
 		run(t.Context(), []string{"query", "--db", db, "--format", "csv", "select count(*) as n from deliveries"}, strings.NewReader(""), &out, &complaint)
 		return out.String() + complaint.String()
 	}
-	for !strings.Contains(stored(), "\n6\n") {
+	for !strings.Contains(stored(), "\n8\n") {
 		if time.Now().After(deadline) {
 			t.Fatalf("reading waits for who hangs:\n%s", stderr)
 		}

@@ -12,14 +12,24 @@ import (
 	"time"
 )
 
-// TestFollowAnnounces runs follow over a log with a listing, twice.
+// TestFollowAnnounces runs follow over a log with a listing, twice: what is new is announced once, and
+// background never.
 func TestFollowAnnounces(t *testing.T) {
 	dir := t.TempDir()
 	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
-	const refused = "Nov 23 10:00:%02d mx1 postfix/smtp[104]: 4A1B2C3D4E: to=<u%d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org (in reply to RCPT TO command))\n"
-	if err := os.WriteFile(log, fmt.Appendf(nil, refused, 1, 1), 0o600); err != nil {
-		t.Fatal(err)
+	const refused = "Nov 23 10:00:%[1]02d mx1 postfix/smtp[104]: 4A1B2C3D%[1]02d: to=<u%[1]d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using %[2]s (in reply to RCPT TO command))\n"
+	write := func(first, n int, list string) {
+		t.Helper()
+		f, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for i := range n {
+			fmt.Fprintf(f, refused, first+i, list)
+		}
 	}
+	write(1, 3, "zen.spamhaus.org") // fewer are no incident
 	follow := func(until func(stderr string) bool) string {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -48,15 +58,14 @@ func TestFollowAnnounces(t *testing.T) {
 	}
 	follow(announced)
 	// The second time something else is new; the first must not be said again.
-	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprint(f, strings.ReplaceAll(fmt.Sprintf(refused, 30, 2), "zen.spamhaus.org", "bl.spamcop.net"))
-	f.Close()
+	write(20, 2, "b.barracudacentral.org")
+	write(30, 3, "bl.spamcop.net")
 	said := follow(func(said string) bool { return strings.Contains(said, "listed by spamcop") })
 	if strings.Contains(said, "spamhaus") {
 		t.Errorf("announced again:\n%s", said)
+	}
+	if strings.Contains(said, "barracuda") {
+		t.Errorf("background is announced:\n%s", said)
 	}
 }
 
