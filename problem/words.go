@@ -3,6 +3,7 @@ package problem
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -128,7 +129,8 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	all := countTraits(in.all)
 	s := spreadOf(all)
 	// One incident has one name, so the reason is that of its first day.
-	say := countTraits(between(in.all, in.began, in.began.add(o.Window)))
+	firstDay := countTraits(between(in.all, in.began, in.began.add(o.Window)))
+	say := slices.Clone(firstDay)
 	if in.named() { // see absorb
 		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded }
 		if say = slices.DeleteFunc(say, silent); len(say) == 0 {
@@ -163,7 +165,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	}
 	what := in.what(reason, detail)
 	p.Summary = in.summary(&p, w, what)
-	p.Short, p.Title = in.titles(all, what)
+	p.Short, p.Title = in.titles(firstDay, all, what)
 	if in.spam {
 		from := ""
 		if len(in.originals) == 1 {
@@ -203,33 +205,41 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 }
 
 // titles are what refusals are called, without and with their cause. They have no figures, which
-// would be others each day.
-func (in *incident) titles(all []traitCount, what string) (short, title string) {
-	providers := firstOf(all, func(c traitCount) string { return c.provider })
+// would be others each day, and the order of names is that of the harm of the first day.
+func (in *incident) titles(firstDay, all []traitCount, what string) (short, title string) {
+	providers := worstOf(firstDay, all, func(c traitCount) string { return c.provider })
 	verb := " refuses "
 	if len(providers) > 1 {
 		verb = " refuse "
 	}
 	short = nameSome(provider.Names(providers), "the receiver", "others") + verb +
-		nameSome(firstOf(all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
+		nameSome(worstOf(firstDay, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
 	return short, short + ": " + cmp.Or(what, "no cause named")
 }
 
 // namesShown is how many providers or sender domains a title names.
 const namesShown = 3
 
-// firstOf returns different values of traits, without "": all of them in their order, or, of
-// more than namesShown, one more than that, the first refused first.
-func firstOf(all []traitCount, of func(traitCount) string) (list []string) {
-	for _, c := range all {
-		if v := of(c); v != "" && !slices.Contains(list, v) {
-			if list = append(list, v); len(list) > namesShown {
-				return list
-			}
+// worstOf returns different values of traits, without "": those of the first day, by what was lost and
+// then by what was refused then, and later ones in their order; of more than namesShown, one more than that.
+func worstOf(firstDay, all []traitCount, of func(traitCount) string) (list []string) {
+	lost, refused := map[string]int{}, map[string]int{}
+	for _, c := range firstDay {
+		refused[of(c)] += c.n
+		if c.Outcome == bounce.Hard {
+			lost[of(c)] += c.n
 		}
 	}
-	slices.Sort(list)
-	return list
+	delete(refused, "")
+	list = slices.SortedFunc(maps.Keys(refused), func(a, b string) int {
+		return cmp.Or(cmp.Compare(lost[b], lost[a]), cmp.Compare(refused[b], refused[a]), strings.Compare(a, b))
+	})
+	for _, c := range all {
+		if v := of(c); v != "" && len(list) <= namesShown && !slices.Contains(list, v) {
+			list = append(list, v)
+		}
+	}
+	return list[:min(len(list), namesShown+1)]
 }
 
 // nameSome names up to namesShown; of more the first, and that there are others.
