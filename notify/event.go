@@ -26,7 +26,7 @@ type Event struct {
 	Version int    `json:"version"` // of the form: 1
 	Kind    string `json:"event"`
 	ID      string `json:"id"`       // the same each time that the event is sent
-	Group   string `json:"incident"` // the same for all events of an incident; "" of More and Test
+	Group   string `json:"incident"` // the same for all events of an incident, the id that it began with; "" of More and Test
 	// MergedInto is the incident that this one, which ended, is part of from now on.
 	MergedInto string    `json:"merged_into,omitempty"`
 	Host       string    `json:"host"` // that says so

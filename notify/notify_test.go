@@ -329,7 +329,7 @@ func TestLook(t *testing.T) {
 	in := func(key string, since, until time.Duration, refused int, ongoing, noise bool) finding {
 		return finding{
 			keys: strings.Split(key, "+"), noise: noise,
-			incident: &report.Incident{Level: problem.Confirmed, Title: key, Since: start.Add(since), Until: start.Add(until), Refused: refused, Ongoing: ongoing, Providers: []string{"x"}},
+			incident: &report.Incident{ID: key, Level: problem.Confirmed, Title: key, Since: start.Add(since), Until: start.Add(until), Refused: refused, Ongoing: ongoing, Providers: []string{"x"}},
 		}
 	}
 	type step struct {

@@ -117,7 +117,7 @@ func (s *state) look(found []finding, m moment) (events []*Event) {
 		case f.noise || !in.Ongoing || m.now.Sub(in.Until) >= m.quiet || len(s.Incidents) >= toldAtMost:
 			// An old log that is imported raises no alarm.
 		default:
-			t := &told{ID: hash(f.keys[0], strconv.FormatInt(in.Since.Unix(), 10)), Keys: f.keys, Began: in.Since}
+			t := &told{ID: in.ID, Keys: f.keys, Began: in.Since}
 			s.Incidents = append(s.Incidents, t)
 			events = append(events, t.begin(f, m))
 		}

@@ -104,7 +104,7 @@ func TestOneIncident(t *testing.T) {
 				var list []string
 				for _, p := range problemsIn(t, db, f) {
 					if p.Level != problem.Watch {
-						list = append(list, fmt.Sprintf("%s since %s: %s", p.ID(), p.Began().Format("2 Jan 15:04:05"), p.Title))
+						list = append(list, fmt.Sprintf("%s since %s: %s", p.ID, p.Began().Format("2 Jan 15:04:05"), p.Title))
 					}
 				}
 				slices.Sort(list)

@@ -29,6 +29,8 @@ const (
 // A Problem is one incident that probably is not the recipients' fault. Unless stated
 // otherwise, its figures are of the period asked for.
 type Problem struct {
+	// ID names the incident: it is the same in each search that finds its onset.
+	ID      string `json:"id"`
 	Level   string `json:"level"`
 	Summary string `json:"summary"` // one sentence, without a full stop
 	// Title is what the problem is called, wherever it is named: without figures and a full
@@ -119,8 +121,8 @@ func (p *Problem) Keys() []string {
 	return list
 }
 
-// ID names the incident: it is the same in each search that finds its onset.
-func (p *Problem) ID() string {
+// id is Problem.ID.
+func (p *Problem) id() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", p.keys[0], p.Began().Unix()))
 	return hex.EncodeToString(sum[:6])
 }
@@ -205,6 +207,7 @@ func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]
 	found := append(append(append([]Problem{}, own...), floods...), refused...)
 	usual := &usualMail{ctx: ctx, s: s, f: f}
 	for i := range found {
+		found[i].ID = found[i].id()
 		if found[i].Background, err = found[i].isBackground(usual); err != nil {
 			return nil, err
 		}

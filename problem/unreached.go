@@ -55,6 +55,7 @@ func (u *Unreached) Problem() Problem {
 		keys:  []key{{what: unreached, provider: u.Provider}},
 		Short: short, Title: short + ": " + u.Cause,
 	}
+	p.ID = p.id()
 	p.Background = p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare
 	return p
 }

@@ -13,6 +13,3 @@ func (r *Report) Incidents() []Incident {
 
 // IsBackground reports whether an incident is of the kind that there is every day.
 func (in *Incident) IsBackground() bool { return in.noise || in.Level == problem.Watch }
-
-// IncidentID names an incident; see problem.Problem.ID.
-func (r *Report) IncidentID(in *Incident) string { return r.Problems[*in.Problem].ID() }

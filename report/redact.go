@@ -197,7 +197,15 @@ func (d *redactor) report(r *Report) {
 			r.Groups[i].Key = d.address(r.Groups[i].Key)
 		}
 	}
+	if v := r.Verdict; v != nil {
+		for _, list := range [...][]Incident{v.Act, v.Ended} {
+			for i := range list {
+				list[i].ID = d.hash(list[i].ID)
+			}
+		}
+	}
 	for i := range r.Problems {
+		r.Problems[i].ID = d.hash(r.Problems[i].ID) // who guesses a login could prove it by the id, and by it find the other reports
 		for j := range r.Problems[i].ValidRecipients {
 			r.Problems[i].ValidRecipients[j] = d.address(r.Problems[i].ValidRecipients[j])
 		}

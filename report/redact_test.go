@@ -89,12 +89,15 @@ func TestRedactSample(t *testing.T) {
 func TestRedactTitle(t *testing.T) {
 	const address = "kim.secret@shop.example"
 	r := &Report{Location: time.UTC, asked: []string{SectionProblems}, Problems: []problem.Problem{{
-		Level: problem.Likely, Title: "the account <" + address + "> sends a flood of mail", Short: "the account <" + address + ">",
+		ID: "0123456789ab", Level: problem.Likely, Title: "the account <" + address + "> sends a flood of mail", Short: "the account <" + address + ">",
 	}}}
 	if err := r.Redact(); err != nil {
 		t.Fatal(err)
 	}
 	for _, in := range r.Incidents() {
+		if !strings.HasPrefix(in.ID, "r-") {
+			t.Errorf("the id %s stays", in.ID)
+		}
 		if strings.Contains(in.Title+in.Short, "kim.secret") || !strings.Contains(in.Title, "@shop.example> sends") {
 			t.Errorf("%q, %q", in.Title, in.Short)
 		}

@@ -89,6 +89,7 @@ type Background struct {
 // An Incident is a problem as it is shown: one window of time, and the same figures
 // wherever it is named.
 type Incident struct {
+	ID      string `json:"id"`                // problem.Problem.ID
 	Problem *int   `json:"problem,omitempty"` // its place in the problems, from 0; nil: of no report
 	Level   string `json:"level"`
 	Title   string `json:"title"`
@@ -334,7 +335,7 @@ func (r *Report) incidentOf(i int) Incident {
 // incident sets out a problem among all messages.
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
-		Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
+		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
 		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(),

@@ -79,7 +79,7 @@ func (a *asker) incidents(ctx context.Context, r store.Reader, window time.Durat
 		out.sentence, out.bad = words+out.sentence, words != ""
 	}
 	for i := range v.Act {
-		in := incident{Incident: v.Act[i], id: rep.IncidentID(&v.Act[i])}
+		in := incident{Incident: v.Act[i], id: v.Act[i].ID}
 		if in.Problem != nil {
 			in.evidence, in.reason = rep.Problems[*in.Problem].Evidence, rep.Problems[*in.Problem].Reason
 		}

@@ -23,7 +23,7 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 	all := rep.Incidents()
 	if id != "" {
 		for i := range all {
-			if rep.IncidentID(&all[i]) == id {
+			if all[i].ID == id {
 				return v.incident(rep, &all[i])
 			}
 		}
@@ -56,7 +56,7 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 		case in.Going():
 			state, class = "going on", "mark-fails"
 		}
-		to := v.url(deep("incidents", rep.IncidentID(in)))
+		to := v.url(deep("incidents", in.ID))
 		tried := cell{}
 		if in.Tried > 0 {
 			tried.Value = in.Tried
@@ -165,10 +165,10 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 	all := rep.Incidents()
 	for i := range all {
 		x := &all[i]
-		if rep.IncidentID(x) == rep.IncidentID(in) || x.Since.Sub(in.Since).Abs() > day && x.Until.Sub(in.Since).Abs() > day {
+		if x.ID == in.ID || x.Since.Sub(in.Since).Abs() > day && x.Until.Sub(in.Since).Abs() > day {
 			continue
 		}
-		to := v.url(deep("incidents", rep.IncidentID(x)))
+		to := v.url(deep("incidents", x.ID))
 		other.Rows = append(other.Rows, row{URL: to, Cells: []cell{{Value: x.Title, URL: to}, {Value: v.time(x.Since)}, {Value: v.time(x.Until)}}})
 		if len(other.Rows) == 10 {
 			break

@@ -89,7 +89,7 @@ func (v *screen) verdict(rep *report.Report) {
 
 // card is an incident with the way to its page and to its log lines.
 func (v *screen) card(rep *report.Report, in *report.Incident, number int) incidentCard {
-	c := incidentCard{Card: render.NewCard(rep, in, number), URL: v.url(deep("incidents", rep.IncidentID(in)))}
+	c := incidentCard{Card: render.NewCard(rep, in, number), URL: v.url(deep("incidents", in.ID))}
 	if in.Problem != nil {
 		for i, e := range rep.Problems[*in.Problem].Evidence {
 			if i < 3 {

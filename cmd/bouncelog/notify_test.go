@@ -130,3 +130,49 @@ func TestFollowTells(t *testing.T) {
 		}
 	}
 }
+
+// TestOneID holds that an incident has one id: in the report's JSON, in the event of a webhook and in the address of its page.
+func TestOneID(t *testing.T) {
+	told := make(chan notify.Event, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var e notify.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		told <- e
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
+	var lines strings.Builder
+	for i := range 9 {
+		fmt.Fprintf(&lines, "%s mx1 postfix/smtp[104]: 4A1B2C3D%d: to=<u%d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org (in reply to RCPT TO command))\n",
+			time.Now().UTC().Add(time.Duration(i-10)*time.Minute).Format(time.RFC3339), i, i)
+	}
+	if err := os.WriteFile(log, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bouncelog(t, exitOK, "import", "--db", db, log)
+	bouncelog(t, exitOK, "notify", "--db", db, server.URL)
+	e := <-told
+	if e.Group == "" || e.Facts == nil || e.Facts.ID != e.Group {
+		t.Fatalf("told %+v", e)
+	}
+	base, client, _ := served(t, "--db", db, "--listen", "127.0.0.1:0")
+	if status, body := fetch(t, client, base+"/incidents/"+e.Group); status != http.StatusOK || !strings.Contains(body, "listed by spamhaus-zen") {
+		t.Errorf("/incidents/%s: status %d", e.Group, status)
+	}
+	for _, period := range []string{"24h", "7d"} {
+		out, _ := bouncelog(t, exitOK, "report", "--db", db, "--since", period, "--format", "json")
+		var rep struct {
+			Verdict  struct{ Act []struct{ ID string } }
+			Problems []struct{ ID string }
+		}
+		if err := json.Unmarshal([]byte(out), &rep); err != nil {
+			t.Fatal(err)
+		}
+		if len(rep.Verdict.Act) != 1 || rep.Verdict.Act[0].ID != e.Group || len(rep.Problems) != 1 || rep.Problems[0].ID != e.Group {
+			t.Errorf("report --since %s: %+v, want the id %s", period, rep, e.Group)
+		}
+	}
+}
