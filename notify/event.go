@@ -32,10 +32,22 @@ type Event struct {
 	Host       string    `json:"host"` // that says so
 	Time       time.Time `json:"time"` // when it was found
 	Text       string    `json:"text"` // in a sentence
+	// Changes are what Grew is about.
+	Changes []Change `json:"changes,omitempty"`
 	Details    string    `json:"details,omitempty"`
 	// Facts are those of the report's verdict; nil of More and Test.
 	Facts *report.Incident `json:"facts,omitempty"`
 }
+
+// A Change is what of an incident has grown, since it was last told.
+type Change struct {
+	Of   string `json:"of"` // one of changesOf
+	From int    `json:"from"`
+	To   int    `json:"to"`
+}
+
+// changesOf has the words for Change.Of.
+var changesOf = map[string]string{"messages_per_day": "messages a day", "providers": "providers", "valid": "recipients known to be valid"}
 
 // What is told of an incident at most: a log may hold very many names.
 const (
@@ -61,13 +73,17 @@ func (e *Event) Subject() string {
 }
 
 // sentence is what an event says of an incident.
-func sentence(kind string, in *report.Incident, again bool) string {
+func sentence(kind string, in *report.Incident, again bool, changes []Change) string {
 	title := table.Clean(table.Cut(in.Title, 500))
 	switch {
 	case kind == Ended:
 		return "Incident over: " + title
 	case kind == Grew:
-		return "Incident grows: " + title
+		var grown []string
+		for _, c := range changes {
+			grown = append(grown, fmt.Sprintf("from %d to %d %s", c.From, c.To, changesOf[c.Of]))
+		}
+		return "Incident grows " + strings.Join(grown, ", ") + ": " + title
 	case again:
 		return "Incident back: " + title
 	}

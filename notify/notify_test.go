@@ -223,10 +223,16 @@ func TestGrew(t *testing.T) {
 	f.want("a few", Began)
 	f.mail(start.Add(2*time.Hour), 60, "shop.example", "x.example", listed)
 	f.once()
+	if e := f.to[0].told; len(e) != 1 || !slices.Equal(e[0].Changes, []Change{{"messages_per_day", 4, 64}}) || !strings.HasPrefix(e[0].Text, "Incident grows from 4 to 64 messages a day: x.example refuses") {
+		t.Errorf("told %+v", e)
+	}
 	f.want("ten times as much", Grew)
 	for i := range 5 {
 		f.mail(start.Add(time.Duration(4+i)*time.Hour), 2, "shop.example", fmt.Sprintf("p%d.example", i), listed)
 		f.once()
+	}
+	if e := f.to[0].told; len(e) != 1 || !slices.Equal(e[0].Changes, []Change{{"providers", 1, 2}}) {
+		t.Errorf("told %+v", e)
 	}
 	f.want("one provider after the other", Grew)
 }

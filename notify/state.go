@@ -171,8 +171,10 @@ func (t *told) meet(f *finding, m moment) *Event {
 		over := *in
 		over.Ongoing, over.Ended = false, "now and then a message is refused, as on every day"
 		return t.end(&finding{incident: &over}, m)
-	case in.Ongoing && !f.noise && t.grew(in):
-		return t.event(Grew, f, m)
+	case in.Ongoing && !f.noise:
+		if changes := t.grown(in); len(changes) > 0 {
+			return t.event(Grew, f, m, changes...)
+		}
 	}
 	return nil
 }
@@ -209,10 +211,19 @@ func perDay(in *report.Incident) int {
 	return in.Refused / max(int(in.Until.Sub(in.Since)/(24*time.Hour))+1, 1)
 }
 
-// grew reports whether an incident is more than was said of it: each of these can be
+// grown returns in what an incident is more than was said of it: each of these can be
 // but a few times.
-func (t *told) grew(in *report.Incident) bool {
-	return t.Valid == 0 && in.Valid > 0 || t.Providers == 1 && len(in.Providers) > 1 || perDay(in) >= 10*max(t.Messages, 1)
+func (t *told) grown(in *report.Incident) (changes []Change) {
+	if now := perDay(in); now >= 10*max(t.Messages, 1) {
+		changes = append(changes, Change{"messages_per_day", t.Messages, now})
+	}
+	if now := len(in.Providers); t.Providers == 1 && now > 1 {
+		changes = append(changes, Change{"providers", t.Providers, now})
+	}
+	if t.Valid == 0 && in.Valid > 0 {
+		changes = append(changes, Change{"valid", t.Valid, in.Valid})
+	}
+	return changes
 }
 
 func (t *told) begin(f *finding, m moment) *Event {
@@ -240,13 +251,13 @@ func (t *told) mergeInto(other *told, in *report.Incident, m moment) *Event {
 }
 
 // event makes an event, and keeps what it says.
-func (t *told) event(kind string, f *finding, m moment) *Event {
+func (t *told) event(kind string, f *finding, m moment, changes ...Change) *Event {
 	in := f.incident
 	t.Events++
 	t.Messages, t.Providers, t.Valid = max(perDay(in), t.Messages), max(len(in.Providers), t.Providers), max(in.Valid, t.Valid)
 	return &Event{
 		Version: 1, Kind: kind, ID: hash(t.ID, strconv.Itoa(t.Events)), Group: t.ID, Host: m.host, Time: m.now.UTC().Truncate(time.Second),
-		Text: sentence(kind, in, t.Times > 1), Details: table.Cut(m.describe(in), detailsAtMost), Facts: bounded(in),
+		Text: sentence(kind, in, t.Times > 1, changes), Changes: changes, Details: table.Cut(m.describe(in), detailsAtMost), Facts: bounded(in),
 	}
 }
 
