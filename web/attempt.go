@@ -178,15 +178,12 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		{Name: "time"}, {Name: "outcome"}, {Name: "recipient", Flex: true}, {Name: "relay"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
 	}}
 	if v.form == formCSV {
-		l.Columns = render.AttemptColumns()
+		l.Columns, _ = v.fields(&store.Attempt{})
 	}
 	for i := range found[:min(len(found), limit)] {
 		a := &found[i]
 		if v.form == formCSV {
-			var x row
-			for _, value := range render.AttemptCells(a) {
-				x.Cells = append(x.Cells, cell{Value: value})
-			}
+			_, x := v.fields(a)
 			l.Rows = append(l.Rows, x)
 			continue
 		}
@@ -334,14 +331,26 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	}
 	v.Parts = append(v.Parts, links)
 	l := &list{Name: "fields", Plain: true, Title: "Stored fields", Columns: []table.Column{{Name: "field"}, {Name: "value", Flex: true}}}
-	cells := render.AttemptCells(a)
-	for i, c := range render.AttemptColumns() {
-		if cells[i] != nil && !(v.scope.domain != "" && (c.Name == "client_host" || c.Name == "client_ip" || c.Name == "sasl_user")) {
-			l.Rows = append(l.Rows, row{Cells: []cell{{Value: c.Name}, {Value: cells[i]}}})
+	columns, all := v.fields(a)
+	for i, c := range columns {
+		if all.Cells[i].Value != nil {
+			l.Rows = append(l.Rows, row{Cells: []cell{{Value: c.Name}, all.Cells[i]}})
 		}
 	}
 	v.Tables = append(v.Tables, l)
 	return nil
+}
+
+// fields are all fields of an attempt; for the holder of a link those that do not say who handed
+// the message in.
+func (v *screen) fields(a *store.Attempt) (columns []table.Column, r row) {
+	cells := render.AttemptCells(a)
+	for i, c := range render.AttemptColumns() {
+		if v.scope.domain == "" || c.Name != "client_host" && c.Name != "client_ip" && c.Name != "sasl_user" {
+			columns, r.Cells = append(columns, c), append(r.Cells, cell{Value: cells[i]})
+		}
+	}
+	return columns, r
 }
 
 // lineAtMost is how much of a log line is shown.
