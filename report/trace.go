@@ -19,7 +19,7 @@ const traceAtMost = 10_000
 
 // Trace finds the attempts that a word is about: it is taken as what it looks like, an
 // address, a queue id or a Message-ID, and then as the others. At most limit attempts
-// are returned; 0: 10,000.
+// are returned, the newest in the order of time; 0: 10,000.
 func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, limit int) ([]store.Attempt, error) {
 	if limit == 0 {
 		limit = traceAtMost
@@ -65,7 +65,7 @@ func mergeAttempts(a, b []store.Attempt, limit int) []store.Attempt {
 		return cmp.Or(cmp.Compare(x.Time.Unix(), y.Time.Unix()), strings.Compare(x.Source, y.Source), cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.N, y.N))
 	})
 	all = slices.CompactFunc(all, func(x, y store.Attempt) bool { return x.Ref() == y.Ref() })
-	return all[:min(len(all), limit)]
+	return all[max(len(all)-limit, 0):]
 }
 
 // Ends lists what became of the messages of some attempts as a whole.
@@ -87,12 +87,13 @@ func messageOf(a *store.Attempt) store.MessageKey {
 func BareID(word string) string { return strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">") }
 
 func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (list []store.Attempt, err error) {
-	for a, err := range r.Attempts(ctx, f, store.Page{Limit: limit}) {
+	for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: limit}) {
 		if err != nil {
 			return nil, err
 		}
 		list = append(list, *a)
 	}
+	slices.Reverse(list)
 	return list, nil
 }
 

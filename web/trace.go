@@ -2,7 +2,9 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -66,26 +68,23 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		return nil
 	}
 	v.Command = v.sel.command(all, nil, "trace", word)
-	v.Phrases = phrases("Trace of " + table.Cut(word, 200))
-	l := &list{Name: "attempts", Plain: true, Title: "Attempts, oldest first", Columns: []table.Column{
+	l := &list{Name: "attempts", Plain: true, Title: "Attempts, newest first", Columns: []table.Column{
 		{Name: "time"}, {Name: "outcome"}, {Name: "what happened", Flex: true}, {Name: "reply", Flex: true}, {Name: "in the end"}, {Name: "queue id"},
 	}}
 	if len(found) > limit {
-		found = found[:limit]
-		l.Note = "The first attempts of the period; there are more. Choose a shorter one."
+		found = found[1:] // the oldest
+		l.Note = fmt.Sprintf("The newest %s; there are more.", table.Count(int64(limit), "attempt"))
 	}
 	whole, err := report.Ends(ctx, r, found)
 	if err != nil {
 		return err
 	}
 	ends := report.Endings(found, whole)
-	states := map[string]int{}
-	for i := range found {
+	for i := range slices.Backward(found) {
 		a := &found[i]
 		end := ""
 		if e := ends[i]; e != nil {
 			end = e.Words
-			states[e.State]++
 		}
 		to := v.attemptURL(a.Ref())
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
@@ -98,19 +97,63 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}})
 	}
 	v.Facts = append(v.Facts, report.Fact{Label: "Attempts", Value: len(found)})
-	for _, s := range []string{"delivered", "returned", "dropped", "expired", "queued", "frozen", "removed", "completed", "discarded", "quarantined", "bounced", "handed_on", "probed"} {
-		if states[s] > 0 {
-			v.Facts = append(v.Facts, report.Fact{Label: "In the end " + strings.ReplaceAll(s, "_", " "), Value: states[s]})
+	states := countEnds(ends)
+	for _, s := range endStates {
+		if states[s.name] > 0 {
+			v.Facts = append(v.Facts, report.Fact{Label: "In the end " + strings.ReplaceAll(s.name, "_", " "), Value: states[s.name]})
 		}
 	}
 	v.Tables = append(v.Tables, l)
-	// The words of the last failure.
-	for i := len(found) - 1; i >= 0; i-- {
-		if found[i].Failed() && found[i].Response != "" {
-			v.explain(&found[i].Delivery, v.server.o.Judge.Explain(&found[i].Delivery))
-			v.Parts[len(v.Parts)-1].Title = "What the last failure means"
-			break
-		}
+	v.Phrases = v.answer(word, found, ends)
+	last := &found[len(found)-1]
+	if last.Failed() && last.Response != "" {
+		v.explain(&last.Delivery, v.server.o.Judge.Explain(&last.Delivery))
+		v.Parts[len(v.Parts)-1].Title = "What this failure means"
 	}
 	return nil
+}
+
+// endStates are those of report.Ending, in the order in which they are counted; true: nobody got
+// the message, and nobody will.
+var endStates = []struct {
+	name string
+	lost bool
+}{
+	{"delivered", false}, {"returned", true}, {"dropped", true}, {"expired", true}, {"queued", false}, {"frozen", true}, {"removed", true}, {"completed", false},
+	{"discarded", true}, {"quarantined", false}, {"bounced", true}, {"handed_on", false}, {"probed", false},
+}
+
+// answer says in a sentence what became of what was asked for: of the last message to an address, or
+// of a message.
+func (v *screen) answer(word string, found []store.Attempt, ends []*report.Ending) []report.Phrase {
+	last := len(found) - 1
+	a, end := &found[last], ends[last] // the newest attempt is the last one of its message
+	about := "Message " + table.Cut(word, 200)
+	if id := report.BareID(word); strings.EqualFold(id, a.Recipient) || strings.EqualFold(id, a.OriginalRecipient) {
+		about = "Last message to " + table.Cut(id, 200) + ", " + v.time(a.Time).String()
+	} else if n := countEnds(ends); len(n) > 1 {
+		var parts []report.Phrase
+		for _, s := range endStates {
+			if n[s.name] > 0 {
+				parts = append(parts, report.Phrase{Text: fmt.Sprintf("%d %s", n[s.name], strings.ReplaceAll(s.name, "_", " ")), Bad: s.lost}, report.Phrase{Text: ", "})
+			}
+		}
+		return append([]report.Phrase{{Text: about + ": "}}, parts[:len(parts)-1]...)
+	}
+	lost := false
+	for _, s := range endStates {
+		lost = lost || s.lost && s.name == end.State
+	}
+	return []report.Phrase{{Text: about + ": "}, {Text: end.Words, Bad: lost}}
+}
+
+// countEnds counts endings by state.
+func countEnds(ends []*report.Ending) map[string]int {
+	n := map[string]int{}
+	for _, e := range ends {
+		if e != nil {
+			n[e.State]++
+		}
+	}
+	return n
 }
