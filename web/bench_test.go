@@ -69,10 +69,21 @@ func BenchmarkPages(b *testing.B) {
 		rounds = n
 	}
 	every, _ := time.ParseDuration(os.Getenv("BOUNCELOG_WEB_EVERY"))
-	pages := []string{
-		"/", "/?since=7d", "/incidents", first("/incidents", "/incidents/"), "/providers", first("/providers", "/providers/"), "/domains", first("/domains", "/domains/"),
-		"/queue", "/replies", "/senders", "/suppress", "/tls", "/log", "/attempts", "/attempts?outcome=hard", first("/attempts", "/attempts/"), first("/attempts", "/trace?"),
-		"/providers?since=7d", "/domains?since=7d", "/replies?since=7d", "/suppress?since=7d", "/senders?since=7d",
+	var pages []string
+	for _, page := range measured {
+		if from, ok := strings.CutSuffix(page, "/*"); ok {
+			page = first(from, from+"/")
+		} else if from, ok := strings.CutSuffix(page, "?*"); ok {
+			page = first("/attempts", from+"?")
+		}
+		pages = append(pages, page)
+		if !strings.Contains(page, "?") {
+			path := page
+			if page == "/" {
+				path = "/now"
+			}
+			pages = append(pages, path+".csv", path+".json")
+		}
 	}
 	if only := os.Getenv("BOUNCELOG_WEB_PAGES"); only != "" {
 		pages = strings.Fields(only)
@@ -114,7 +125,29 @@ func BenchmarkPages(b *testing.B) {
 				}
 			}
 			slices.Sort(took)
+			if page == "/" && size > firstAtMost {
+				b.Errorf("the first page has %d bytes", size)
+			}
 			b.Logf("%-60.60s median %8.1f ms  p95 %8.1f ms  processor %8.1f ms  %6d bytes", name, ms(took[len(took)/2]), ms(took[len(took)*95/100]), ms((processor()-cpu)/time.Duration(rounds)), size)
+		}
+	}
+}
+
+// measured are the pages that BenchmarkPages asks for, each without a query also as CSV and JSON; of
+// "/x/*" one that /x leads to, of "/x?*" one that the list of attempts leads to.
+var measured = []string{
+	"/", "/?since=7d", "/incidents", "/incidents/*", "/providers", "/providers/*", "/domains", "/domains/*", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log",
+	"/attempts", "/attempts?outcome=hard", "/attempts/*", "/trace?*", "/trace", "/providers?since=7d", "/domains?since=7d", "/replies?since=7d", "/suppress?since=7d", "/senders?since=7d",
+}
+
+const firstAtMost = 60_000 // bytes of the first page
+
+// TestMeasured holds that no screen is left out of the measurement.
+func TestMeasured(t *testing.T) {
+	deep := []string{"incidents", "providers", "domains", "attempts"}
+	for _, name := range web.Screens() {
+		if !slices.Contains(measured, "/"+name) || slices.Contains(deep, name) && !slices.Contains(measured, "/"+name+"/*") {
+			t.Errorf("BenchmarkPages does not measure /%s", name)
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A cache keeps the newest value of each key: a page as HTML, or the report that several pages
-// are made of. It owns two promises:
+// A cache keeps the newest value of each key: a page in one of its forms, or the report that
+// several pages are made of. It owns two promises:
 //
 //   - A value that is kept never keeps its reader waiting: it is served while nothing was stored;
 //     else another one is made, and where that is not ready in patience the reader gets the
@@ -30,6 +30,7 @@ import (
 type cache[T any] struct {
 	versions *versions
 	most     int             // keys
+	fits     func(T) bool    // whether a value may be kept; nil: every one
 	ctx      context.Context // of all making
 	end      context.CancelFunc
 	all      sync.WaitGroup
@@ -133,8 +134,8 @@ func (v *versions) close() {
 	v.watch, v.number, v.stop = nil, nil, nil
 }
 
-func newCache[T any](v *versions, most int) *cache[T] {
-	c := &cache[T]{versions: v, most: most, entries: map[string]*entry[T]{}}
+func newCache[T any](v *versions, most int, fits func(T) bool) *cache[T] {
+	c := &cache[T]{versions: v, most: most, fits: fits, entries: map[string]*entry[T]{}}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c
 }
@@ -249,8 +250,11 @@ func (c *cache[T]) begin(key string, e *entry[T], now version, hurry bool, build
 		defer c.mu.Unlock()
 		p.value, p.of, p.err, p.ended = value, of, err, time.Now()
 		if e.next = nil; err == nil {
-			e.kept = p
-		} else if e.kept == nil && c.entries[key] == e {
+			if e.kept = nil; c.fits == nil || c.fits(value) {
+				e.kept = p
+			}
+		}
+		if e.kept == nil && c.entries[key] == e {
 			delete(c.entries, key)
 		}
 		close(p.done)

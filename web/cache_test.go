@@ -221,7 +221,7 @@ func TestLong(t *testing.T) {
 // TestRest holds how often a page that takes long is made, however often it is asked for.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCache[int](&versions{}, 2)
+		c := newCache[int](&versions{}, 2, nil)
 		defer c.close()
 		n := 0
 		slow := func(_ context.Context, now moment, _ bool) (int, moment, error) {
@@ -286,3 +286,38 @@ func TestTabsLong(t *testing.T) {
 		}
 	})
 }
+
+// TestKeptForms holds that CSV and JSON are kept as pages are, for a minute at most, share the search
+// for incidents with them, and say their moment; and that one that is too large is not kept.
+func TestKeptForms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.store("one.example", 30)
+		for range 3 {
+			for _, path := range []string{"/now.json", "/providers.json", "/incidents.csv", "/domains.csv", "/domains.csv?table=domains"} {
+				b.get(path)
+			}
+		}
+		if n := b.reads.Load(); n != 1+5 { // the search, and each
+			t.Errorf("the store was asked %d times", n)
+		}
+		moment := func() string { return asOf.FindString(b.get("/now.json")) }
+		first := moment()
+		time.Sleep(keptFor)
+		if again := moment(); first == "" || again == first {
+			t.Errorf("after a minute it is of %q, before of %q", again, first)
+		}
+		b.store("two.example", keptAtMost/100)
+		time.Sleep(keptFor)
+		for range 2 {
+			if body := b.get("/attempts.json"); !strings.Contains(body, "two.example") || len(body) < keptAtMost {
+				t.Errorf("%d bytes", len(body))
+			}
+		}
+		if n := len(b.s.pages.entries); n != 5 {
+			t.Errorf("%d pages are kept", n)
+		}
+	})
+}
+
+var asOf = regexp.MustCompile(`"as_of": "[^"]*"`)

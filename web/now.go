@@ -46,7 +46,13 @@ func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	if err != nil {
 		return err
 	}
-	v.Tables = append(v.Tables, v.ageList(queue, shortBuckets, 6), v.changeList(rep))
+	ages := v.ageList(queue, shortBuckets, 6)
+	if _, fact, _, err := v.givenUp(ctx, r, queue); err != nil {
+		return err
+	} else if fact != nil {
+		ages.Note = strings.TrimSpace(ages.Note + " " + fact.Label + " " + table.Text(fact.Value) + ".")
+	}
+	v.Tables = append(v.Tables, ages, v.changeList(rep))
 	return nil
 }
 
@@ -433,11 +439,18 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	if len(all) > 0 {
 		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0].Queued)))})
 	}
+	lost, first, note, err := v.givenUp(ctx, r, all)
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		v.Facts = append(v.Facts, *first)
+	}
 	if whom == "" {
 		v.Tables = append(v.Tables, v.ageList(all, allBuckets, 40))
 	}
 	l := &list{Name: "recipients", Title: "Queued recipients", Empty: "The queue is empty, according to the log.", Columns: []table.Column{
-		{Name: "recipient", Flex: true}, {Name: "age"}, {Name: "last try", Minor: true}, {Name: "waits for"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
+		{Name: "recipient", Flex: true}, {Name: "age"}, {Name: "given up"}, {Name: "last try", Minor: true}, {Name: "waits for"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
 	}}
 	if whom != "" {
 		l.Title += " for " + whom
@@ -462,6 +475,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
 			{Value: q.Recipient, URL: v.url("trace", "q", q.Recipient)},
 			{Value: when.Span(age)},
+			{Value: v.time(lost[i])},
 			{Value: v.time(q.Time), URL: to},
 			{Value: q.whom, URL: v.url(deep("providers", q.whom))},
 			{Value: q.Reason.String()},
@@ -475,8 +489,91 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		v.Tables = append(v.Tables, l)
 	}
 	v.paged(l)
-	v.Notes = append(v.Notes, "What is given up when, and whether waiting helps, depends on the queue lifetime of the MTA (Postfix: maximal_queue_lifetime, Exim: the retry rule), which the log does not tell.")
+	if note != "" {
+		v.Notes = append(v.Notes, note)
+	}
 	return nil
+}
+
+// How long an MTA keeps mail that it cannot deliver, unless it is told otherwise: Postfix's
+// maximal_queue_lifetime and bounce_queue_lifetime, the retry rule of Exim's standard configuration.
+var lifetimes = []struct {
+	mta  bounce.MTA
+	name string
+	life time.Duration
+}{{bounce.Postfix, "Postfix", 5 * day}, {bounce.Exim, "Exim", 4 * day}}
+
+// expiriesLooked is of how many messages that were given up the age is looked up.
+const expiriesLooked = 20
+
+// givenUp says when each of the queue is given up: as old as mail was that was given up in the
+// last 30 days, or else at the standard age. first is the next one; nil: none is ahead.
+func (v *screen) givenUp(ctx context.Context, r store.Reader, all []waiter) (at []time.Time, first *report.Fact, note string, err error) {
+	if len(all) == 0 {
+		return nil, nil, "", nil
+	}
+	seen, err := v.expiries(ctx, r)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	at = make([]time.Time, len(all))
+	var next time.Time
+	for _, x := range lifetimes {
+		life, words := x.life, "%s gives mail up at an age of %s, unless it is configured otherwise; the log of the last 30 days has no such case."
+		if age := seen[x.mta]; age != 0 {
+			life, words = age, "%s gives mail up at an age of about %s, as the log of the last 30 days shows."
+		}
+		used := false
+		for i := range all {
+			if all[i].MTA != x.mta {
+				continue
+			}
+			used = true
+			at[i] = since(&all[i].Queued).Add(life)
+			if at[i].After(v.sel.now) && (next.IsZero() || at[i].Before(next)) {
+				next = at[i]
+			}
+		}
+		if used {
+			note += " " + fmt.Sprintf(words, x.name, when.Span(life))
+		}
+	}
+	if !next.IsZero() {
+		first = &report.Fact{Label: "First given up", Value: v.time(next)}
+	}
+	return at, first, strings.TrimSpace(note), nil
+}
+
+// expiries is the age at which each MTA gave mail up: Postfix's least, since it looks at that age
+// again and again and so exceeds its limit; Exim's largest, since it counts from the first failure
+// of the host, which may be older than the message.
+func (v *screen) expiries(ctx context.Context, r store.Reader) (map[bounce.MTA]time.Duration, error) {
+	f := v.sel.filter
+	f.Since, f.Until, f.Outcomes, f.Reasons = v.sel.now.Add(-30*day), time.Time{}, []bounce.Outcome{bounce.Hard}, []bounce.Reason{bounce.Expired}
+	var ended []store.Attempt
+	for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: expiriesLooked}) {
+		if err != nil {
+			return nil, err
+		}
+		if a.QueueID != "" && a.Status != "force-expired" {
+			ended = append(ended, *a)
+		}
+	}
+	found := map[bounce.MTA]time.Duration{}
+	for i := range ended {
+		e := &ended[i]
+		f := store.Filter{Since: e.Time.Add(-30 * day), Until: e.Time.Add(time.Second), Host: e.Host, MTA: e.MTA, QueueID: e.QueueID, Recipients: []string{e.Recipient}}
+		for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: 2}) { // Postfix logs the age with the try before
+			if err != nil {
+				return nil, err
+			}
+			age := e.Time.Sub(a.Arrived())
+			if !a.Arrived().IsZero() && age > 0 && (found[e.MTA] == 0 || (age < found[e.MTA]) == (e.MTA == bounce.Postfix)) {
+				found[e.MTA] = age
+			}
+		}
+	}
+	return found, nil
 }
 
 // reply is what was answered in one line.

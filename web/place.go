@@ -58,6 +58,7 @@ func (v *screen) routes(ctx context.Context, r store.Reader) (routes *report.Rou
 const (
 	localNames = "(local names)"
 	noRelay    = "no relay reached"
+	noSender   = "not known, or the null sender"
 )
 
 // groupColumns are those of a list of places.
@@ -168,6 +169,9 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 	if err := v.replyLists(ctx, r, f, 15, "provider", name); err != nil {
 		return err
 	}
+	if err := v.sendersTo(ctx, r, f, deep("providers", name), "provider", name); err != nil {
+		return err
+	}
 	for _, by := range []struct {
 		at          int
 		name, title string
@@ -189,6 +193,30 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 		v.cut(l, 25)
 		v.Tables = append(v.Tables, l)
 	}
+	return nil
+}
+
+// sendersTo lists whose mail goes to a place: its sender domains, each with the page of the place
+// for its mail. f and pairs select the place.
+func (v *screen) sendersTo(ctx context.Context, r store.Reader, f store.Filter, page string, pairs ...string) error {
+	if f.SenderDomain != "" {
+		return nil
+	}
+	cells, err := r.Count(ctx, f, store.BySenderDomain)
+	if err != nil {
+		return err
+	}
+	names, of := merge(cells, func(c *store.Cell) string { return c.Keys[0] })
+	l := &list{Name: "sender_domains", Title: "Sender domains", Columns: groupColumns("sender domain"), Empty: "None."}
+	for _, n := range names {
+		if n == "" {
+			l.Rows = append(l.Rows, v.groupRow(noSender, "", of[n], append(slices.Clone(pairs), "none", "sender")...))
+			continue
+		}
+		l.Rows = append(l.Rows, v.groupRow(n, v.url(page, "sender-domain", n), of[n], append(slices.Clone(pairs), "sender-domain", n)...))
+	}
+	v.cut(l, 15)
+	v.Tables = append(v.Tables, l)
 	return nil
 }
 
@@ -299,6 +327,9 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 	}
 	v.cut(l, 25)
 	v.Tables = append(v.Tables, l)
+	if err := v.sendersTo(ctx, r, f, deep("domains", name), "domain", name); err != nil {
+		return err
+	}
 	people := &list{Name: "recipients", Title: "Recipients with permanent failures", Empty: "None.", Columns: []table.Column{{Name: "recipient", Flex: true}, {Name: "failures", Number: true}, {Name: "last delivered"}, {Name: "last reply", Flex: true}}}
 	if v.scope.domain == "" {
 		for x, err := range r.Recipients(ctx, f, 25) {

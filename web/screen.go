@@ -153,7 +153,7 @@ func (s *Server) screen(r *http.Request, in scope, path, form string) (v *screen
 		sel.words.Del("sender-domain")
 	}
 	v = &screen{server: s, scope: in, sel: sel, path: path, form: form, Reload: sel.open && s.o.Watch != nil && in.domain == "" && form == formHTML, extra: url.Values{}}
-	for _, key := range append([]string{"after", "page"}, extraKeys...) {
+	for _, key := range append([]string{"after", "page", "table"}, extraKeys...) {
 		if word := q.Get(key); word != "" {
 			v.extra.Set(key, word)
 		}
@@ -186,14 +186,14 @@ func (s *Server) ask(ctx context.Context, questions func(context.Context, store.
 	return nil
 }
 
-// page is a screen as HTML: one that is kept, or made now.
-func (s *Server) page(r *http.Request, in scope, path string) ([]byte, error) {
-	asked, _, err := s.screen(r, in, path, formHTML)
+// page is a screen in a form: one that is kept, or made now.
+func (s *Server) page(r *http.Request, in scope, path, form string) ([]byte, error) {
+	asked, _, err := s.screen(r, in, path, form)
 	if err != nil {
 		return nil, err
 	}
 	p, err := s.pages.get(r.Context(), cacheKey(asked), want{fresh: wantsFresh(r), aged: asked.Reload}, func(ctx context.Context, now moment, hurry bool) ([]byte, moment, error) {
-		v, build, err := s.screen(r, in, path, formHTML) // of now: the page may have waited
+		v, build, err := s.screen(r, in, path, form) // of now: the page may have waited
 		if err != nil {
 			return nil, now, err
 		}
@@ -207,14 +207,24 @@ func (s *Server) page(r *http.Request, in scope, path string) ([]byte, error) {
 		if err := build(ctx); err != nil {
 			return nil, now, err
 		}
-		v.Version = now.number
-		v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
 		var b bytes.Buffer
-		err = s.templates.ExecuteTemplate(&b, "screen.tmpl", v)
+		switch form {
+		case formCSV:
+			err = v.writeCSV(&b, v.extra.Get("table"))
+		case formJSON:
+			err = v.writeJSON(&b)
+		default:
+			v.Version = now.number
+			v.Facts = append(v.Facts, report.Fact{Label: "As of", Value: v.sel.now.Format(time.DateTime)})
+			err = s.templates.ExecuteTemplate(&b, "screen.tmpl", v)
+		}
 		return b.Bytes(), now, err
 	})
 	if err != nil {
 		return nil, err
+	}
+	if form != formHTML {
+		return p.value, nil
 	}
 	note := ""
 	if age := time.Since(p.of.at); age >= keptFor {
@@ -274,19 +284,23 @@ func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}}
 func (v *screen) Base() string { return v.scope.base }
 
 // url is a page about the same attempts. Pairs are keys and values that it has beside
-// them; "" takes a key away. Of a period, only all of it counts.
+// them; "" takes a key away. Of a period, only all of it counts. A trace is of all attempts of
+// its period: without the others it would not show how a message ended.
 func (v *screen) url(path string, pairs ...string) string {
 	q := url.Values{}
 	for key, list := range v.sel.words {
-		q[key] = list
+		if path != "trace" || !slices.Contains([]string{"domain", "relay", "outcome", "reason"}, key) {
+			q[key] = list
+		}
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		switch key, value := pairs[i], pairs[i+1]; {
 		case value == "":
 			delete(q, key)
-		case key == "since":
-			delete(q, "until")
-			delete(q, "day")
+		case key == "since" || key == "day":
+			for _, other := range selectKeys[:3] {
+				delete(q, other)
+			}
 			q[key] = []string{value}
 		case key == "outcome" || key == "reason":
 			q[key] = strings.Split(value, ",")
@@ -389,8 +403,8 @@ func (v *screen) Periods() (tabs []tab) {
 	}
 	now := v.sel.period(standard)
 	known := false
-	for _, p := range []struct{ word, name string }{{"1h", "1 h"}, {"24h", "24 h"}, {"7d", "7 d"}, {"30d", "30 d"}, {all, "all"}} {
-		tabs = append(tabs, tab{Name: p.name, URL: v.self("since", p.word), Here: p.word == now})
+	for _, p := range []struct{ key, word, name string }{{"since", "1h", "1 h"}, {"since", "24h", "24 h"}, {"day", "yesterday", "yesterday"}, {"since", "7d", "7 d"}, {"since", "30d", "30 d"}, {"since", all, "all"}} {
+		tabs = append(tabs, tab{Name: p.name, URL: v.self(p.key, p.word), Here: p.word == now})
 		known = known || p.word == now
 	}
 	if !known {
@@ -525,7 +539,10 @@ func (v *screen) writeJSON(w io.Writer) error {
 	var o object
 	o.add("screen", v.Name)
 	o.add("title", sentence(v.Phrases))
-	o.add("command", v.Command)
+	if v.scope.domain == "" { // whose commands are not for the holder of a link
+		o.add("command", v.Command)
+	}
+	o.add("as_of", v.sel.now.UTC())
 	period := object{}
 	for _, end := range []struct {
 		key string

@@ -23,7 +23,7 @@ func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _
 	l := &list{Name: "sender_domains", Title: "By sender domain", Columns: groupColumns("sender domain"), Empty: "No mail in this period."}
 	for _, n := range names {
 		if n == "" {
-			l.Rows = append(l.Rows, v.groupRow("not known, or the null sender", "", of[n], "none", "sender"))
+			l.Rows = append(l.Rows, v.groupRow(noSender, "", of[n], "none", "sender"))
 			continue
 		}
 		l.Rows = append(l.Rows, v.groupRow(n, v.url("", "sender-domain", n), of[n], "sender-domain", n))

@@ -64,6 +64,7 @@ const (
 	queryAtMost   = 8 << 10          // bytes of the query of a URL
 	rowsAtMost    = 100_000          // rows of CSV and JSON
 	pagesAtMost   = 64               // that are kept
+	keptAtMost    = 1 << 20          // bytes of one that is kept
 	reportsAtMost = 8                // that are kept, for several pages each
 	// HeaderAtMost is for http.Server.MaxHeaderBytes.
 	HeaderAtMost = 16 << 10
@@ -99,7 +100,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log), versions: &versions{watch: o.Watch}}
-	s.pages, s.reports = newCache[[]byte](s.versions, pagesAtMost), newCache[datedReport](s.versions, reportsAtMost)
+	s.pages, s.reports = newCache(s.versions, pagesAtMost, func(page []byte) bool { return len(page) <= keptAtMost }), newCache[datedReport](s.versions, reportsAtMost, nil)
 	if _, err := s.selection(nil); err != nil {
 		return nil, fmt.Errorf("the period of a page: %w", err)
 	}
@@ -141,7 +142,7 @@ func (s *Server) Warm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.page(r, scope{}, "")
+	_, err = s.page(r, scope{}, "", formHTML)
 	return err
 }
 
@@ -240,39 +241,22 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, pat
 	ctx, cancel := context.WithTimeout(r.Context(), answerTime)
 	defer cancel()
 	r = r.WithContext(ctx)
-	if form == formHTML {
-		html, err := s.page(r, in, path)
-		if err != nil {
-			s.fail(w, r, in, err)
-			return
-		}
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(html)
-		return
-	}
-	view, build, err := s.screen(r, in, path, form)
-	if err == nil {
-		err = build(r.Context())
-	}
+	page, err := s.page(r, in, path, form)
 	if err != nil {
 		s.fail(w, r, in, err)
 		return
 	}
-	var b bytes.Buffer
-	if form == formCSV {
+	switch form {
+	case formCSV:
+		name, _, _ := strings.Cut(path, "/") // of a screen that is there
+		w.Header().Set("Content-Disposition", `attachment; filename="`+firstWord(name, "now")+`.csv"`)
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-		w.Header().Set("Content-Disposition", `attachment; filename="`+view.Name+`.csv"`)
-		err = view.writeCSV(&b, r.URL.Query().Get("table"))
-	} else {
+	case formJSON:
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		err = view.writeJSON(&b)
+	default:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	}
-	if err != nil {
-		w.Header().Del("Content-Disposition")
-		s.fail(w, r, in, err)
-		return
-	}
-	w.Write(b.Bytes())
+	w.Write(page)
 }
 
 // A mistake is in what was asked: its text is shown.

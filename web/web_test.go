@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -246,7 +247,7 @@ func TestEveryLink(t *testing.T) {
 			}
 			first += " csv"
 		default:
-			if !strings.Contains(body, "<code>bouncelog ") {
+			if !strings.Contains(body, `data-copy="bouncelog `) {
 				t.Errorf("%s does not tell its command", link)
 			}
 		}
@@ -280,7 +281,7 @@ func TestKeptInLinks(t *testing.T) {
 			}
 			_, query, _ := strings.Cut(html.UnescapeString(m[1]), "?")
 			q, err := url.ParseQuery(query)
-			if err != nil || q.Get("since") == "" || q.Get("sender-domain") == "" {
+			if err != nil || q.Get("since")+q.Get("day") == "" || q.Get("sender-domain") == "" {
 				t.Errorf("%s leads to %s", page, m[1])
 			}
 		}
@@ -572,6 +573,29 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s: status %d", name, res.StatusCode)
 		}
 	}
+	// Another claim under the signature of a good one; a part of the path that leads elsewhere.
+	payload, signature, _ := strings.Cut(strings.Trim(strings.TrimPrefix(base, "/link/"), "/"), ".")
+	raw, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := []string{}
+	for _, change := range [][2]string{{"shop.example", "news.example"}, {fmt.Sprint(at.Add(time.Hour).Unix()), fmt.Sprint(at.Add(9999 * time.Hour).Unix())}, {`"u":`, `"d":"news.example","u":`}, {`{`, ` {`}} {
+		other := strings.Replace(string(raw), change[0], change[1], 1)
+		if other == string(raw) {
+			t.Fatalf("the claim is %s", raw)
+		}
+		forged = append(forged, "/link/"+base64.RawURLEncoding.EncodeToString([]byte(other))+"."+signature+"/")
+	}
+	forged = append(forged, "/link/"+payload+".", "/link/"+payload+"."+signature+signature+"/", "/link/"+signature+"."+payload+"/", "/link/"+payload+"."+signature+"=/",
+		"/link/../queue", "/link/%2e%2e/queue", "/link/x%2f..%2f..%2fqueue", "/static/../queue", "/static/%2e%2e/queue", "/static/..%2fqueue", "//queue", "/link//queue", base+"../../queue", base+"..%2f..%2fqueue", base+"%2e%2e/%2e%2e/queue",
+		base+"events", base+"static/x", base+"link/x/", base+"log", base+"attempts/1.0.0.x", strings.Replace(base, "/link/", "/Link/", 1))
+	for _, link := range forged {
+		res := ask(s, "GET", link, "HX-Request", "true")
+		if body := text(t, res); res.StatusCode == http.StatusOK || strings.Contains(body, "news.example") {
+			t.Errorf("%s: status %d\n%.200s", link, res.StatusCode, body)
+		}
+	}
 	now = at.Add(2 * time.Hour)
 	if res := ask(s, "GET", base); res.StatusCode != http.StatusForbidden {
 		t.Errorf("after its time: status %d", res.StatusCode)
@@ -651,5 +675,135 @@ func TestEncryption(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("no row of the provider: %v", page)
+	}
+}
+
+var heading = regexp.MustCompile(`(?s)<h1 class="verdict">(.*?)</h1>`)
+
+// said is the first heading of a page, without its tags.
+func said(body string) string {
+	m := heading.FindStringSubmatch(body)
+	if m == nil {
+		return ""
+	}
+	return html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(m[1], ""))
+}
+
+// TestTraceAnswers holds that a trace begins with what became of the last message to an address, or
+// of all recipients of a message, whatever filter the page had that leads to it.
+func TestTraceAnswers(t *testing.T) {
+	s := dashboard(t, database(t, sample()+corners()), nil)
+	for query, want := range map[string]string{
+		"gone7@big.example":    "Last message to gone7@big.example, 2026-11-23 09:07: returned to the sender after 1 s",
+		"<LATE5@slow.example>": "Last message to LATE5@slow.example, 2026-11-23 09:05: greylisted; still queued as far as the log goes",
+		"user4@big.example":    "Last message to user4@big.example, 2026-11-23 09:53: delivered after 1 s",
+		"u0@big.example":       "Last message to u0@big.example, 2026-11-23 11:40: deferred (connection), then delivered after 1 h 0 min",
+		"4A1B2C0001":           "Message 4A1B2C0001: delivered after 1 s",
+		"nobody@big.example":   "No attempt found",
+	} {
+		if got := said(text(t, ask(s, "GET", "/trace?q="+url.QueryEscape(query)))); got != want {
+			t.Errorf("%s: %q, not %q", query, got, want)
+		}
+	}
+	for _, link := range links(text(t, ask(s, "GET", "/attempts?outcome=hard&reason=user_unknown&relay=mx1.bigmail.example&since=12d"))) {
+		if q := link[strings.Index(link, "?")+1:]; strings.HasPrefix(link, "/trace?") && (strings.Contains(q, "outcome") || strings.Contains(q, "reason") || strings.Contains(q, "relay") || !strings.Contains(q, "since=12d")) {
+			t.Errorf("the list leads to a part of a trace: %s", link)
+		}
+	}
+}
+
+// TestTraceNewest holds that of very many attempts the newest are shown, the newest first.
+func TestTraceNewest(t *testing.T) {
+	var b strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&b, "Nov 23 %02d:%02d:00 mx1 postfix/smtp[1]: 4A1B2C%04X: to=<one@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n", 9+i/60, i%60, i)
+	}
+	body := text(t, ask(dashboard(t, database(t, b.String()), nil), "GET", "/trace?q=one%40big.example"))
+	first, last, oldest := strings.Index(body, "2026-11-23 12:19:00"), strings.Index(body, "2026-11-23 09:50:00"), strings.Index(body, "2026-11-23 09:49:00")
+	if first < 0 || last < first || oldest >= 0 || !strings.Contains(body, "The newest 150 attempts") {
+		t.Errorf("the newest at %d, the last at %d, one too old at %d", first, last, oldest)
+	}
+}
+
+// TestGivenUp holds when the queue is given up: at the MTA's standard age, or at that of the mail
+// that was given up lately.
+func TestGivenUp(t *testing.T) {
+	waits := func(body string) (times []string) {
+		rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.Index(rows[0], "given up")
+		for _, row := range rows[1:] {
+			times = append(times, row[0]+" "+row[at])
+		}
+		return times
+	}
+	one := "Nov 23 21:00:00 mx1 postfix/smtp[1]: 5B1B2C0200: to=<w@slow.example>, relay=none, delay=3600, delays=3600/0/0/0, dsn=4.4.1, status=deferred (connect to mx.slow.example[192.0.2.2]:25: Connection timed out)\n" +
+		"2026-11-23 20:00:00 1sAbCd-000001-Ab == e@slow.example R=dnslookup T=remote_smtp defer (110): Connection timed out H=mx.slow.example [192.0.2.2]\n"
+	gone := "Nov 21 10:00:00 mx1 postfix/smtp[1]: 5B1B2C0300: to=<x@slow.example>, relay=none, delay=3600, delays=3600/0/0/0, dsn=4.4.1, status=deferred (connect to mx.slow.example[192.0.2.2]:25: Connection timed out)\n" +
+		"Nov 22 09:10:00 mx1 postfix/smtp[1]: 5B1B2C0300: to=<x@slow.example>, relay=none, delay=87000, delays=87000/0/0/0, dsn=4.4.1, status=deferred (connect to mx.slow.example[192.0.2.2]:25: Connection timed out)\n" +
+		"Nov 22 09:11:00 mx1 postfix/qmgr[1]: 5B1B2C0300: from=<a@shop.example>, status=expired, returned to sender\n" +
+		"Nov 22 09:12:00 mx1 postfix/smtp[1]: 5B1B2C0301: to=<y@slow.example>, relay=none, delay=60, delays=60/0/0/0, dsn=4.4.1, status=deferred (connect to mx.slow.example[192.0.2.2]:25: Connection timed out)\n" +
+		"Nov 22 09:13:00 mx1 postfix/qmgr[1]: 5B1B2C0301: from=<a@shop.example>, status=force-expired, returned to sender\n"
+	for log, want := range map[string][]string{
+		one:        {"w@slow.example 2026-11-28 20:00", "e@slow.example 2026-11-27 20:00"},
+		gone + one: {"w@slow.example 2026-11-24 20:11", "e@slow.example 2026-11-27 20:00"}, // 24 h 11 min
+	} {
+		s := dashboard(t, database(t, log), nil)
+		got := waits(text(t, ask(s, "GET", "/queue.csv")))
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("given up: %q, not %q", got, want)
+		}
+		body := text(t, ask(s, "GET", "/"))
+		if earliest := slices.MinFunc(want, func(a, b string) int { return strings.Compare(a[len(a)-16:], b[len(b)-16:]) }); !strings.Contains(body, "First given up "+earliest[len(earliest)-16:]) {
+			t.Errorf("the first page does not say that %s is the first", earliest)
+		}
+	}
+}
+
+// TestLinkApart holds that a link tells nothing of who is hit by the same incident, of the account
+// that floods, or of the other mail to the same places.
+func TestLinkApart(t *testing.T) {
+	var b strings.Builder
+	for i := range 400 {
+		id, from, login := fmt.Sprintf("4A1B2C%04X", i), "letter@shop.example", "shopper"
+		if i%2 == 1 {
+			from, login = "paper@secret.example", "hans@secret.example"
+		}
+		stamp := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).Add(time.Duration(i) * 3 * time.Minute).Format("Jan _2 15:04:05")
+		fmt.Fprintf(&b, "%s mx1 postfix/smtpd[1]: %s: client=client.secret.example[198.51.100.7], sasl_method=PLAIN, sasl_username=%s\n", stamp, id, login)
+		fmt.Fprintf(&b, "%s mx1 postfix/qmgr[1]: %s: from=<%s>, size=1, nrcpt=1 (queue active)\n", stamp, id, from)
+		status := "dsn=2.0.0, status=sent (250 2.0.0 Ok)"
+		if i > 200 {
+			status = "dsn=5.7.26, status=bounced (host mx1.bigmail.example[192.0.2.1] said: 550 5.7.26 This mail is unauthenticated, SPF and DKIM did not pass for " + from + " (in reply to end of DATA command))"
+		}
+		fmt.Fprintf(&b, "%s mx1 postfix/smtp[1]: %s: to=<user%d@big.example>, relay=mx1.bigmail.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, %s\n", stamp, id, i%40, status)
+	}
+	key := []byte(strings.Repeat("k", web.KeyLength))
+	s := dashboard(t, database(t, b.String()), func(o *web.Options) { o.Key, o.Token = key, "the-token" })
+	base := must(web.Link(key, "shop.example", at.Add(time.Hour)))
+	look := func(link, body string) {
+		if at := strings.Index(body, "secret.example"); at >= 0 {
+			t.Errorf("%s shows another's: %.200s", link, body[max(at-100, 0):])
+		}
+		if strings.Contains(body, "198.51.100.7") || strings.Contains(body, "shopper") {
+			t.Errorf("%s shows a client or a login", link)
+		}
+	}
+	n := crawl(t, s, 300, []string{base + "?since=30d", base + "incidents?since=30d", base + "now.json?since=30d", base + "incidents.json?since=30d"}, func(link, body string) {
+		look(link, body)
+		path, query, _ := strings.Cut(link, "?")
+		if path != strings.TrimSuffix(path, "/") || strings.HasSuffix(path, "json") || strings.HasSuffix(path, "csv") {
+			return
+		}
+		for _, form := range []string{".csv", ".json"} {
+			look(path+form, text(t, ask(s, "GET", path+form+"?"+query)))
+		}
+	})
+	if n < 100 || !strings.Contains(text(t, ask(s, "GET", base+"incidents?since=30d")), "shop.example") {
+		t.Errorf("%d pages, or no incident", n)
 	}
 }
