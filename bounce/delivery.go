@@ -57,6 +57,11 @@ type Delivery struct {
 	// failed, a DNS answer, a local delivery), not a remote server's reply.
 	Local bool
 
+	// Warning is what the MTA logged just before a failed attempt of a fault that may be its own:
+	// the program and its text, cut to some hundred bytes ("postfix/qmgr: warning: connect to
+	// transport private/amavis: Connection refused"); empty where it warned of nothing.
+	Warning string
+
 	// Untried reports a deferral without an attempt: the retry time of the address or of its hosts
 	// had not come (Exim's specification, chapter "Retry configuration"). The reason is that of the
 	// attempt before it.

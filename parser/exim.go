@@ -105,6 +105,7 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 				return Unparsed // in brackets, or with a colon
 			}
 		}
+		p.warnings.ofExim(p.host, nil, h.message, r)
 		return Skipped
 	}
 	for len(h.rest) > 1 && h.rest[0] == ' ' {
@@ -145,6 +146,7 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 	if eximReject(rest) {
 		return Reject
 	}
+	p.warnings.ofExim(p.host, h.id, rest, r)
 	return Queued
 }
 
@@ -416,6 +418,9 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	d.TLS = f.tls(d.Outcome)
 	if e != nil {
 		p.queue.join(d, e, known, 0, 0)
+	}
+	if p.warnings.n > 0 {
+		p.warnings.attach(d, prog, nil)
 	}
 	return Attempt
 }

@@ -145,7 +145,7 @@ func (e *export) take(key, v []byte, p *Parser) {
 		if e.program == nil {
 			e.field(key, e.keep(v), p)
 		}
-	case "CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_PARTIAL_MESSAGE", "_COMM", "_SYSTEMD_UNIT", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME":
+	case "CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_PARTIAL_MESSAGE", "_COMM", "_SYSTEMD_UNIT", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "_HOSTNAME", "_PID":
 		e.field(key, e.keep(v), p)
 	}
 }

@@ -27,6 +27,7 @@ type header struct {
 	stamp   []byte
 	host    []byte
 	program []byte // without the process id
+	pid     []byte // of Postfix's programs; empty where the line does not say
 	message []byte
 
 	id, rest  []byte // Exim's message id and what follows it, if the message begins so
@@ -189,7 +190,7 @@ func (h *header) programMessage(rest []byte) bool {
 	if len(rest) > 0 && rest[0] == '<' {
 		rest = levelTag(rest)
 	}
-	h.id, h.program, h.message = nil, nil, rest
+	h.id, h.program, h.pid, h.message = nil, nil, nil, rest
 	if len(rest) > 0 && rest[0] == '{' {
 		return false // JSON
 	}
@@ -202,7 +203,7 @@ func (h *header) programMessage(rest []byte) bool {
 				j++
 			}
 			if j+1 < len(rest) && rest[j] == ']' && rest[j+1] == ':' {
-				h.program = rest[:i]
+				h.program, h.pid = rest[:i], rest[i+1:j]
 				h.message = rest[j+2:]
 				h.afterColon()
 				return true
@@ -349,7 +350,7 @@ func (h *header) rfc5424(rest []byte) bool {
 	if field[0] != nil {
 		h.form, h.stamp = stampISO, field[0]
 	}
-	h.host, h.program = field[1], field[2]
+	h.host, h.program, h.pid = field[1], field[2], field[3]
 	rest = bytes.TrimPrefix(rest, []byte(" "))
 	h.message = bytes.TrimPrefix(rest, []byte("\xef\xbb\xbf"))
 	return true

@@ -584,8 +584,13 @@ func (o *object) field(key, v []byte, p *Parser) {
 		if len(v) > 1 && allDigits(v) && o.direct { // severities have one digit; those of libraries are 10, 30, 200
 			o.alien = true
 		}
-	case "severity", "severitytext", "facility", "priority", "pri", "pid", "procid", "source", "sourcetype", "index":
+	case "pid", "procid":
+		o.pid = v
+	case "severity", "severitytext", "facility", "priority", "pri", "source", "sourcetype", "index":
 	default:
+		if string(key) == "_PID" {
+			o.pid = v
+		}
 		// "Message", "eventTime", "TimeGenerated"
 		if n := len(key); n >= 3 && n <= len(foldable) && key[n-1] >= 'a' {
 			var lower [len(foldable)]byte

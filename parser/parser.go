@@ -286,6 +286,7 @@ type Parser struct {
 	resumed   bool // and that is supposed, since none has been read yet
 	parts     parts
 	pieces    pieces
+	warnings  warnings
 
 	// The second chance (wrapper.go): the parser of the lines within, how the
 	// last one was found, and what it is told of its wrapper.
@@ -297,6 +298,7 @@ type Parser struct {
 	prefix             []byte
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
+	outerPID           []byte
 	ofTickets          bool // a table has columns of an application's
 	inObject, vouched  bool // an object encloses the line; what encloses it names a mail server
 	shapes             shapes
@@ -678,9 +680,10 @@ func (p *Parser) fastHeader(line []byte, h *header) *program {
 	rest = rest[n+1:]
 	if i := bytes.IndexByte(rest[:min(len(rest), 64)], '['); i > 0 {
 		if prog := p.programs.known(rest[:i]); prog != nil {
-			i += 1 + leadingDigits(rest[i+1:])
+			pid := i + 1
+			i = pid + leadingDigits(rest[pid:])
 			if i+3 < len(rest) && rest[i] == ']' && rest[i+1] == ':' && rest[i+2] == ' ' && rest[i+3] != '[' {
-				h.id = nil
+				h.id, h.pid = nil, rest[pid:i]
 				h.message = rest[i+3:]
 				return prog
 			}

@@ -126,7 +126,9 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		if hasPrefix(rest, "to=<") { // what the queue manager gives up or puts off by itself
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		}
-		return p.qmgr(&k, prog, rest, r, offset)
+		if !logWord(id) {
+			return p.qmgr(&k, prog, rest, r, offset)
+		}
 	case cleanupDaemon:
 		switch {
 		case hasPrefix(rest, "to=<"): // what a milter or a limit refuses of local mail (bounce_append)
@@ -186,6 +188,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		}
 	}
 	if logWord(id) {
+		p.warnings.ofPostfix(p.host, prog, h, r)
 		return Skipped // "warning: …"
 	}
 	if hasPrefix(rest, "to=<") && holdsDelivery(h.message) {
@@ -261,9 +264,6 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 	if !ok {
 		if hasPrefix(rest, "from=&") && p.isHTML(rest) {
 			return Unparsed // and as HTML it is read again
-		}
-		if logWord(k.id) {
-			return Skipped
 		}
 		return Queued
 	}
@@ -373,6 +373,9 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 	}
 	if e != nil {
 		p.queue.join(d, e, known, arrived, 600+d.Delay/10)
+	}
+	if p.warnings.n > 0 {
+		p.warnings.attach(d, prog, p.h.pid)
 	}
 	return Attempt
 }

@@ -52,6 +52,7 @@ type envelope struct {
 	moment
 	host    []byte
 	program []byte
+	pid     []byte
 	object  bool // one of them is an object
 	vouched bool // one of them names a mail server
 }
@@ -163,7 +164,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 
 // enclose tells the parser of the lines within what their wrapper says.
 func (p *Parser) enclose(w *Parser, out *envelope) {
-	w.over, w.clock.beside = time.Time{}, reference{}
+	w.over, w.clock.beside, w.outerPID = time.Time{}, reference{}, out.pid
 	w.inObject, w.vouched = p.inObject || out.object, p.vouched || out.vouched
 	host := p.options.Host
 	if isHostName(out.host) && !allDigits(out.host) {
@@ -534,7 +535,7 @@ func isWord(b []byte) bool {
 func (p *Parser) bare(prog *program, text []byte, r *Result, offset int64) Kind {
 	p.line = text
 	h := &p.h
-	*h = header{message: text}
+	*h = header{message: text, pid: p.outerPID}
 	h.id, h.rest, _ = eximID(text)
 	if prog.daemon != notPostfix {
 		h.id = nil
