@@ -12,7 +12,7 @@ import (
 )
 
 // An Attempt is a delivery attempt with its verdict. Of the client that handed the message
-// in, a store keeps the SASLUser or else the ClientIP. Of a delivery it may drop both, the text of
+// in, a store keeps the SASLUser or else the ClientIP. Of a delivery it may drop both, the Warning, the text of
 // the MessageID, and the variable parts of the Response.
 //
 // A deferral without an attempt (Untried) has the Verdict of the last attempt that was

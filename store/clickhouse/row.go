@@ -62,13 +62,14 @@ type row struct {
 	PairOffset      int64
 	First           bool
 	ToDomain        bool
+	Warning         string
 }
 
 // rowColumns are the columns of a row.
 const rowColumns = `recipient, at, source, offset, n, host, queue_id, outcome, told_by, line, precedence, mta, instance, agent, message_id, message_hash,
 	sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, status, code, enhanced, stage,
 	template, response, local, untried, disposal, tls, delay, client_ip, sasl_user, reason, detail, scope, rule, confidence,
-	pair, pair_source, pair_offset, first, to_domain`
+	pair, pair_source, pair_offset, first, to_domain, warning`
 
 // targets are the fields of a row, in the order of rowColumns.
 func (r *row) targets() []any {
@@ -76,7 +77,7 @@ func (r *row) targets() []any {
 		&r.Recipient, &r.At, &r.Source, &r.Offset, &r.N, &r.Host, &r.QueueID, &r.Outcome, &r.ToldBy, &r.Line, &r.Precedence, &r.MTA, &r.Instance, &r.Agent, &r.MessageID, &r.MessageHash,
 		&r.Sender, &r.SenderDomain, &r.SenderKnown, &r.RecipientDomain, &r.Original, &r.RelayHost, &r.RelayIP, &r.RelayPort, &r.Status, &r.Code, &r.Enhanced, &r.Stage,
 		&r.Template, &r.Response, &r.Local, &r.Untried, &r.Disposal, &r.TLS, &r.Delay, &r.ClientIP, &r.SASLUser, &r.Reason, &r.Detail, &r.Scope, &r.Rule, &r.Confidence,
-		&r.Pair, &r.PairSource, &r.PairOffset, &r.First, &r.ToDomain,
+		&r.Pair, &r.PairSource, &r.PairOffset, &r.First, &r.ToDomain, &r.Warning,
 	}
 }
 
@@ -104,7 +105,7 @@ func rowOf(a *store.Attempt, line int64) *row {
 		Template: store.Clean(text, store.MaxResponse), Response: store.Clean(a.Response, store.MaxResponse), Local: a.Local, Untried: a.Untried,
 		Disposal: string(a.Disposal), TLS: store.Clean(a.TLS, store.MaxWord), Delay: min(delay, math.MaxInt32),
 		ClientIP: store.Clean(a.ClientIP, store.MaxWord), SASLUser: store.Clean(a.SASLUser, store.MaxName),
-		PairOffset: -1,
+		PairOffset: -1, Warning: store.Clean(a.Warning, store.MaxName),
 	}
 	if r.SASLUser != "" {
 		r.ClientIP = ""
@@ -141,7 +142,7 @@ func (r *row) attempt() *store.Attempt {
 			Recipient: r.Recipient, RecipientDomain: r.RecipientDomain, OriginalRecipient: r.Original,
 			RelayHost: r.RelayHost, RelayIP: r.RelayIP, RelayPort: r.RelayPort, Status: r.Status, Code: r.Code, Enhanced: bounce.EnhancedCode(r.Enhanced),
 			Response: r.Response, Local: r.Local, Untried: r.Untried, Disposal: bounce.Disposal(r.Disposal), TLS: r.TLS, Delay: r.Delay,
-			ClientIP: r.ClientIP, SASLUser: r.SASLUser,
+			ClientIP: r.ClientIP, SASLUser: r.SASLUser, Warning: r.Warning,
 		},
 		Verdict: r.verdict(),
 		N:       r.N,

@@ -499,7 +499,7 @@ func cleaned(a *store.Attempt) store.Attempt {
 	for _, s := range []*string{&c.Host, &c.Agent, &c.Status, &c.QueueID, &c.RelayIP, &c.ClientIP, &c.Detail, &c.Rule, &c.TLS} {
 		*s = store.Clean(*s, store.MaxWord)
 	}
-	for _, s := range []*string{&c.Instance, &c.MessageID, &c.Sender, &c.SenderDomain, &c.Recipient, &c.RecipientDomain, &c.OriginalRecipient, &c.RelayHost, &c.ClientHost, &c.SASLUser} {
+	for _, s := range []*string{&c.Instance, &c.MessageID, &c.Sender, &c.SenderDomain, &c.Recipient, &c.RecipientDomain, &c.OriginalRecipient, &c.RelayHost, &c.ClientHost, &c.SASLUser, &c.Warning} {
 		*s = store.Clean(*s, store.MaxName)
 	}
 	c.Response = store.Clean(c.Response, store.MaxResponse)

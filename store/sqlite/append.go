@@ -227,6 +227,9 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	if p.template.Text != a.Response {
 		text = w.text(w.shorten(&a.Delivery, p))
 	}
+	if a.Warning != "" {
+		w.add("warning", id, w.text(w.scrub(store.Clean(a.Warning, store.MaxName), w.secret.names(&a.Delivery))))
+	}
 	messageID, err := w.message(a.MessageID)
 	if err != nil {
 		return err

@@ -261,6 +261,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("failure rows without text", "SELECT count(*) FROM failure WHERE typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
 	count("failure rows without message id", "SELECT count(*) FROM failure WHERE message IS NOT NULL AND message NOT IN (SELECT id FROM message_id)")
 	count("original recipients without attempt", "SELECT count(*) FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)")
+	count("warnings without attempt or text", "SELECT count(*) FROM warning WHERE id NOT IN (SELECT id FROM failure) OR typeof(text) = 'integer' AND text NOT IN (SELECT id FROM text)")
 	count("pairs without attempt", "SELECT count(*) FROM pair WHERE id NOT IN (SELECT id FROM failure)")
 	count("pending pairs that are not", "SELECT count(*) FROM pending WHERE pair NOT IN (SELECT id FROM pair WHERE state = $STATE_PENDING)")
 	count("pairs that should be pending", "SELECT count(*) FROM pair WHERE state = $STATE_PENDING AND id NOT IN (SELECT pair FROM pending)")

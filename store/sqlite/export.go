@@ -19,7 +19,7 @@ var errPseudonyms = errors.New("the database keeps pseudonyms, and another one w
 const (
 	exportedFailure = "SELECT " + failureColumns + wordColumns + ", p.id FROM failure AS a" + wordTables + " LEFT JOIN pair AS p ON p.id = a.id WHERE a.id BETWEEN ?1 AND ?2"
 	// exportedDelivery has the same columns.
-	exportedDelivery = "SELECT " + deliveryColumns + `, NULL, dm.message, NULL, NULL, rl.local, rd.text, sl.local, sd.text, ml.left, mr.text, NULL, og.address, NULL
+	exportedDelivery = "SELECT " + deliveryColumns + `, NULL, dm.message, NULL, NULL, rl.local, rd.text, sl.local, sd.text, ml.left, mr.text, NULL, og.address, NULL, NULL
 		FROM delivery AS a JOIN address AS rl ON rl.id = a.recipient JOIN name AS rd ON rd.id = rl.domain
 		LEFT JOIN address AS sl ON sl.id = a.sender LEFT JOIN name AS sd ON sd.id = sl.domain
 		LEFT JOIN delivery_message AS dm ON dm.id = a.id LEFT JOIN message_id AS ml ON ml.id = dm.message LEFT JOIN name AS mr ON mr.id = ml.right
@@ -31,7 +31,7 @@ const (
 	exportedPairs = "SELECT " + failureColumns + wordColumns + ", p.ended, e.line FROM pair AS p JOIN failure AS a ON a.id = p.id" + wordTables +
 		" LEFT JOIN failure AS e ON e.id = p.ended AND p.ended < 0 WHERE p.state != $STATE_PENDING"
 
-	exportWidth = recordWidth + 8
+	exportWidth = recordWidth + 9
 )
 
 // An exporter puts rows into entries.

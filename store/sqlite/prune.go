@@ -101,9 +101,10 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 			"DELETE FROM pending WHERE pair NOT IN (SELECT id FROM failure)",
 			"DELETE FROM recovery WHERE recipient NOT IN (SELECT recipient FROM failure)",
 			"DELETE FROM original WHERE id NOT IN (SELECT id FROM delivery) AND id NOT IN (SELECT id FROM failure)",
+			"DELETE FROM warning WHERE id NOT IN (SELECT id FROM failure)",
 			"DELETE FROM delivery_message WHERE id NOT IN (SELECT id FROM delivery)",
 			"DELETE FROM login WHERE id NOT IN (SELECT client FROM failure WHERE typeof(client) = 'integer')",
-			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer')",
+			"DELETE FROM text WHERE id NOT IN (SELECT text FROM failure WHERE typeof(text) = 'integer' UNION SELECT text FROM warning WHERE typeof(text) = 'integer')",
 			"DELETE FROM message_id WHERE id NOT IN (SELECT message FROM failure WHERE message IS NOT NULL UNION SELECT message FROM delivery_message)",
 			"DELETE FROM failing WHERE id NOT IN (SELECT recipient FROM failure)",
 			`DELETE FROM address WHERE id NOT IN (SELECT recipient FROM delivery UNION SELECT sender FROM delivery WHERE sender IS NOT NULL
@@ -247,7 +248,7 @@ func (w *writer) resample(replies []int64) error {
 
 // personal are the columns of dictionaries that may name people.
 var personal = map[string][]string{
-	"login": {"user"}, "text": {"text"}, "message_id": {"left"}, "address": {"local"}, "reply": {"template", "sample"}, "name": {"text"},
+	"login": {"user"}, "text": {"text"}, "warning": {"text"}, "message_id": {"left"}, "address": {"local"}, "reply": {"template", "sample"}, "name": {"text"},
 }
 
 // overwrite writes nonsense of the same length over a column of rows that will be deleted.

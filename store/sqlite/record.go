@@ -26,14 +26,16 @@ type words struct {
 	left, right driver.Value // of the message id
 	text        driver.Value
 	original    int64
+	warning     string
 }
 
 const (
-	wordColumns = ", rl.local, rd.text, sl.local, sd.text, ml.left, mr.text, tx.text, og.address"
+	wordColumns = ", rl.local, rd.text, sl.local, sd.text, ml.left, mr.text, tx.text, og.address, " + warningText
 	wordTables  = ` LEFT JOIN address AS rl ON rl.id = a.recipient LEFT JOIN name AS rd ON rd.id = rl.domain
 		LEFT JOIN address AS sl ON sl.id = a.sender LEFT JOIN name AS sd ON sd.id = sl.domain
 		LEFT JOIN message_id AS ml ON ml.id = a.message LEFT JOIN name AS mr ON mr.id = ml.right
-		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id`
+		LEFT JOIN text AS tx ON tx.id = iif(typeof(a.text) = 'integer', a.text, NULL) LEFT JOIN original AS og ON og.id = a.id LEFT JOIN warning AS wn ON wn.id = a.id`
+	warningText = "CASE typeof(wn.text) WHEN 'integer' THEN (SELECT text FROM text WHERE id = wn.text) ELSE wn.text END"
 
 	deliveryColumns = "a.id, a.at, a.queue, a.recipient, a.sender, a.route, a.reply, a.meta"
 	failureColumns  = deliveryColumns + ", a.text, a.message, a.line, a.client"
@@ -46,8 +48,8 @@ func (r *record) scan(v []driver.Value) {
 	if len(v) >= recordWidth {
 		r.text, r.message, r.line, r.client = v[8], num(v[9]), num(v[10]), v[11]
 	}
-	if v := v[min(len(v), recordWidth):]; len(v) == 8 {
-		r.words = words{ok: true, rcpt: makeAddress(v), sender: makeAddress(v[2:]), left: v[4], right: v[5], text: v[6], original: num(v[7])}
+	if v := v[min(len(v), recordWidth):]; len(v) == 9 {
+		r.words = words{ok: true, rcpt: makeAddress(v), sender: makeAddress(v[2:]), left: v[4], right: v[5], text: v[6], original: num(v[7]), warning: str(v[8])}
 	}
 }
 

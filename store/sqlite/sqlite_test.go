@@ -549,6 +549,7 @@ func TestCheckFinds(t *testing.T) {
 		"DELETE FROM pending",
 		"UPDATE pair SET state = $STATE_PENDING WHERE state = 1",
 		"DELETE FROM text",
+		"UPDATE warning SET text = 99999",
 		"UPDATE source SET position = 5",
 		"DELETE FROM failure WHERE id = (SELECT min(id) FROM pair)",
 		"DELETE FROM refusal WHERE id = (SELECT max(id) FROM refusal)",
@@ -622,7 +623,7 @@ func TestPrune(t *testing.T) {
 	if got := totals(t, d); got != (store.Counts{}) {
 		t.Errorf("Totals = %+v, want none", got)
 	}
-	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "recovery", "failing", "original", "delivery_message", "chunk"} {
+	for _, table := range []string{"address", "name", "route", "reply", "text", "message_id", "pair", "pending", "recovery", "failing", "original", "warning", "delivery_message", "chunk"} {
 		if n, err := d.w.c.Number("SELECT count(*) FROM " + table); err != nil || n != 0 {
 			t.Errorf("%s: %d rows are left (%v)", table, n, err)
 		}
@@ -652,6 +653,7 @@ func TestPruneOfTwoLogs(t *testing.T) {
 						Sender: who + "s@sender.example", SenderDomain: "sender.example", SenderKnown: true, Recipient: who + "@rcpt.example", RecipientDomain: "rcpt.example",
 						MessageID: "<" + who + "m@sender.example>", SASLUser: who + "u", RelayHost: "mx.rcpt.example", RelayIP: "192.0.2.25", RelayPort: 25,
 						Outcome: bounce.Hard, Status: "bounced", Code: 550, Response: "550 no " + who + strings.Repeat(" and more", n%30),
+						Warning: "postfix/local: warning: no /home/" + who,
 					}}
 					a.Reason, a.Template = bounce.UserUnknown, bounce.TemplateOf(&a.Delivery)
 					b.Attempts = append(b.Attempts, a)

@@ -50,7 +50,7 @@ func (t *tables) makeBulks() {
 // insertTables are the tables whose new rows are gathered, with their number of
 // columns.
 var insertTables = map[string]int{
-	"delivery": 9, "failure": 14, "refusal": 9, "fault": 5, "delivery_message": 2, "original": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
+	"delivery": 9, "failure": 14, "refusal": 9, "fault": 5, "delivery_message": 2, "original": 2, "warning": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
 	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 20, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
 }
 

@@ -239,6 +239,13 @@ func (t *texts) fill(r *record, x *store.Attempt) error {
 		}
 		d.OriginalRecipient = o.whole
 	}
+	if d.Warning = r.words.warning; !r.words.ok && d.Outcome != bounce.Delivered {
+		v, err := t.c.One("SELECT "+warningText+" FROM warning AS wn WHERE id = ?", r.id)
+		if err != nil {
+			return err
+		}
+		d.Warning = str(v)
+	}
 	text := str(r.text)
 	if id, ok := r.text.(int64); ok && r.words.ok {
 		text = str(r.words.text)

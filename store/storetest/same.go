@@ -130,7 +130,7 @@ func kept(a store.Attempt) store.Attempt {
 		d.ClientIP = ""
 	}
 	if d.Outcome == bounce.Delivered {
-		d.Response, d.MessageID, d.ClientIP, d.SASLUser = "", "", "", ""
+		d.Response, d.MessageID, d.ClientIP, d.SASLUser, d.Warning = "", "", "", "", ""
 	}
 	return a
 }

@@ -1065,7 +1065,7 @@ func testHostile(t *testing.T, s store.Store) {
 			b := line(int64(i*1000+j*200+100), at.Add(time.Duration(i)*time.Second), x, x, o, -1)
 			b.Host, b.Instance, b.Agent, b.Status, b.MessageID, b.OriginalRecipient = x, x, x, x, x, x
 			b.Sender, b.SenderDomain, b.RecipientDomain, b.RelayHost, b.RelayIP, b.Response = x, x, x, x, x, x
-			b.Detail, b.Rule = x, x
+			b.Detail, b.Rule, b.Warning = x, x, x
 			as = append(as, b)
 		}
 	}
@@ -1082,7 +1082,7 @@ func testHostile(t *testing.T, s store.Store) {
 	byOffset := make(map[int64]store.Attempt)
 	for _, a := range got {
 		byOffset[a.Offset] = a
-		for _, x := range []string{a.Host, a.Instance, a.Agent, a.Status, a.MessageID, a.Sender, a.Recipient, a.OriginalRecipient, a.RelayHost, a.RelayIP, a.Response, a.Detail, a.Rule} {
+		for _, x := range []string{a.Host, a.Instance, a.Agent, a.Status, a.MessageID, a.Sender, a.Recipient, a.OriginalRecipient, a.RelayHost, a.RelayIP, a.Response, a.Detail, a.Rule, a.Warning} {
 			if strings.ToValidUTF8(x, "") != x || strings.ContainsAny(x, "\x00\x01\x02\x03\x04\x05") || len(x) > 16<<10 {
 				t.Errorf("%.40q (%d bytes) came back", x, len(x))
 			}

@@ -191,6 +191,12 @@ func (t *Traffic) retry(b *store.Batch, x retry) {
 		d.Response = "retry time not reached for any host for '" + d.RecipientDomain + "'"
 		v = bounce.Verdict{Reason: bounce.Connection, Detail: "not-tried", Scope: bounce.ScopeRemote, Rule: "retry-time-not-reached", Confidence: bounce.NamedCause}
 	}
+	switch t.n % 8 {
+	case 0:
+		d.Warning = "postfix/smtp: warning: no worthy mechs found"
+	case 1:
+		d.Warning = fmt.Sprintf("postfix/smtp: warning: <%s>: %d", d.Recipient, t.n)
+	}
 	t.add(b, d, v, x.born)
 	x.at = t.now.Add(time.Duration(200+t.r.IntN(400)) * time.Second)
 	i := len(t.retries)

@@ -75,6 +75,7 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     pair_offset Int64 COMMENT '-1: none' CODEC(ZSTD),
     first Bool COMMENT 'of its message',
     to_domain Bool COMMENT 'of its message to the domain',
+    warning LowCardinality(String) COMMENT 'of the MTA, just before a failure',
     INDEX queue_ids queue_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX message_hashes message_hash TYPE bloom_filter(0.01) GRANULARITY 1
 ) ENGINE = {{engine "attempt" "ReplacingMergeTree" "precedence"}}
@@ -142,7 +143,7 @@ SELECT
     nullIf(a.stage, '') AS stage, if(a.response = '', a.template, a.response) AS response,
     nullIf(a.reason, '') AS reason, nullIf(a.detail, '') AS detail, nullIf(a.scope, '') AS scope, nullIf(a.rule, '') AS rule,
     if(a.delay < 0, NULL, a.delay) AS delay, a.source AS source, a.offset AS offset,
-    nullIf(a.sasl_user, '') AS sasl_user, nullIf(a.client_ip, '') AS client_ip, nullIf(a.tls, '') AS tls
+    nullIf(a.sasl_user, '') AS sasl_user, nullIf(a.client_ip, '') AS client_ip, nullIf(a.tls, '') AS tls, nullIf(a.warning, '') AS warning
 FROM attempt AS a FINAL
 {{if .Cluster}}GLOBAL {{end}}INNER JOIN (SELECT id, max(position) AS position FROM source GROUP BY id) AS s ON s.id = a.told_by
 WHERE a.line < s.position AND a.outcome != 'ended'

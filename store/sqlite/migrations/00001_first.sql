@@ -213,13 +213,17 @@ CREATE TABLE message_id (
     right INTEGER
 ) STRICT;
 
--- Kept for few attempts: the recipient before aliasing; the message id of
--- a delivery, where all are kept.
+-- Kept for few attempts: the recipient before aliasing; what the MTA logged just before a
+-- failure, as the text of failure is kept; the message id of a delivery, where all are kept.
 CREATE TABLE original (
     id      INTEGER PRIMARY KEY,
     address INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX original_address ON original (address);
+CREATE TABLE warning (
+    id   INTEGER PRIMARY KEY,
+    text ANY NOT NULL
+) STRICT;
 CREATE TABLE delivery_message (
     id      INTEGER PRIMARY KEY,
     message INTEGER NOT NULL
@@ -408,7 +412,9 @@ SELECT
         printf('%d.%d.%d.%d', -1 - a.client >> 24, -1 - a.client >> 16 & 255, -1 - a.client >> 8 & 255, -1 - a.client & 255) END AS client_ip,
     p.tls AS tls,
     p.disposal AS disposal,
-    p.last_try IS NOT NULL AS untried
+    p.last_try IS NOT NULL AS untried,
+    (SELECT CASE typeof(w.text) WHEN 'integer' THEN (SELECT text FROM text WHERE id = w.text) ELSE w.text END
+     FROM warning AS w WHERE w.id = a.id) AS warning
 FROM attempt AS a
 JOIN reply AS p ON p.id = a.reply
 JOIN origin AS o ON o.id = p.origin
