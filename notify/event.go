@@ -95,7 +95,7 @@ func sentence(kind string, in *report.Incident, again bool, changes []Change) st
 func bounded(in *report.Incident) *report.Incident {
 	b := *in
 	b.Problem, b.Hours = nil, nil
-	for _, s := range []*string{&b.Title, &b.Short, &b.Ended, &b.Reply, &b.Why, &b.Check, &b.Otherwise, &b.Disproved} {
+	for _, s := range []*string{&b.Title, &b.Short, &b.Ended, &b.Reply, &b.Warning, &b.Why, &b.Check, &b.Otherwise, &b.Disproved} {
 		*s = table.Clean(table.Cut(*s, textAtMost))
 	}
 	if len(b.Command) > textAtMost {

@@ -247,8 +247,13 @@ func TestOutageCourse(t *testing.T) {
 	const gap = 4 * time.Minute
 	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
 	down := mail{says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", local: true, outcome: bounce.Soft}
-	s := logOf(t, join(spread(60, 15, 0, gap, taken), spread(30, 15, day, gap, down), spread(60, 15, day+3*time.Hour, gap, taken)))
+	warned := spread(30, 15, day, gap, down)
+	warned[2].warns = "postfix/smtp: warning: no route"
+	s := logOf(t, join(spread(60, 15, 0, gap, taken), warned, spread(60, 15, day+3*time.Hour, gap, taken)))
 	p := problemsIn(t, s, store.Filter{})[0]
+	if len(p.Evidence) != 1 || p.Evidence[0].Warning != "postfix/smtp: warning: no route" || !p.Evidence[0].Time.Equal(begin.Add(day+2*gap)) {
+		t.Errorf("evidence %+v, want the one with the warning", p.Evidence)
+	}
 	if p.Ongoing || !p.EndedAt.Equal(begin.Add(day+3*time.Hour)) || !p.Since.Equal(begin.Add(day)) {
 		t.Errorf("since %v, ongoing %v, ended %v", p.Since, p.Ongoing, p.EndedAt)
 	}

@@ -301,17 +301,24 @@ func domainsOf(run []failure) []string {
 	return list
 }
 
-// evidenceOf returns log lines of different wordings.
+// evidenceOf returns log lines of different wordings, of each the first with a warning, or else the
+// first.
 func evidenceOf(texts []*store.Attempt) []Evidence {
 	list := []Evidence{}
-	seen := map[string]bool{} // templates
+	at := map[string]int{} // in the list, by template
 	for _, a := range texts {
-		if a == nil || len(list) == evidenceShown {
+		if a == nil {
 			continue
 		}
-		if template, _ := bounce.Split(a.Response); !seen[template] {
-			seen[template] = true
-			list = append(list, Evidence{a.Source, a.Offset, a.Time, a.Response})
+		e := Evidence{a.Source, a.Offset, a.Time, a.Response, a.Warning}
+		template, _ := bounce.Split(a.Response)
+		i, known := at[template]
+		switch {
+		case known && list[i].Warning == "" && e.Warning != "":
+			list[i] = e
+		case !known && len(list) < evidenceShown:
+			at[template] = len(list)
+			list = append(list, e)
 		}
 	}
 	return list

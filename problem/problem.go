@@ -176,6 +176,8 @@ type Evidence struct {
 	Offset int64     `json:"offset"` // of the line's first byte
 	Time   time.Time `json:"time"`
 	Text   string    `json:"text"` // the reply
+	// Warning is what the MTA logged just before (bounce.Delivery.Warning).
+	Warning string `json:"warning,omitempty"`
 }
 
 // byPlace orders log lines by time, then by their place in the logs.

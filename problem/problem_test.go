@@ -40,6 +40,7 @@ type mail struct {
 	exim     bool
 	login    string // who handed it in
 	client   string // or from where, without a login
+	warns    string // what the MTA logged just before
 }
 
 var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
@@ -75,7 +76,7 @@ func logOf(t *testing.T, mails []mail) store.Store {
 				Response: fmt.Sprintf("%d said %s %s", m.code, m.reason, m.detail),
 			},
 		}
-		a.SASLUser, a.ClientIP = m.login, m.client
+		a.SASLUser, a.ClientIP, a.Warning = m.login, m.client, m.warns
 		if m.port != 0 {
 			a.RelayPort = m.port
 		}

@@ -84,7 +84,7 @@ type sample struct {
 
 // sampled makes a sample of a refusal, without its text yet: see readTexts.
 func (r *refusal) sampled() sample {
-	return sample{Evidence: Evidence{r.Source, r.offset, r.at.time(), r.Template}, template: r.Template, provider: r.provider, relayIP: r.RelayIP}
+	return sample{Evidence: Evidence{Source: r.Source, Offset: r.offset, Time: r.at.time(), Text: r.Template}, template: r.Template, provider: r.provider, relayIP: r.RelayIP}
 }
 
 // ref names the sample's attempt. (N is 0: a line about a refusal stands for one attempt.)
@@ -94,7 +94,7 @@ func (s *sample) ref() store.Ref {
 
 // setText takes over what the text of the attempt says.
 func (s *sample) setText(a *store.Attempt) {
-	s.Text, s.original = a.Response, a.OriginalRecipient
+	s.Text, s.Warning, s.original = a.Response, a.Warning, a.OriginalRecipient
 	template, args := bounce.Split(s.Text)
 	for _, ip := range bounce.NamedAddresses(bounce.Template{Text: template, Args: args}, s.relayIP) {
 		s.addresses = append(s.addresses, ip.String())

@@ -126,6 +126,8 @@ type Incident struct {
 	Addresses     []string       `json:"addresses,omitempty"`
 	Hours         []problem.Hour `json:"-"`
 	Reply         string         `json:"reply,omitempty"`
+	// Warning is what the MTA logged just before such a failure.
+	Warning string `json:"warning,omitempty"`
 	Why           string         `json:"why,omitempty"`
 	Check         string         `json:"check"`
 	Otherwise     string         `json:"other_explanation,omitempty"`
@@ -342,6 +344,9 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	}
 	if len(p.Evidence) > 0 {
 		in.Reply = p.Evidence[0].Text
+	}
+	for _, e := range p.Evidence {
+		in.Warning = cmp.Or(in.Warning, e.Warning)
 	}
 	// What was delivered is read in part: "of" is said only where it covers what was
 	// refused.

@@ -687,6 +687,9 @@ func (s *state) openIncident(in *incident, d *data) {
 	var seen []string
 	for _, e := range in.evidence {
 		seen = append(seen, clock(e.Time, d.now, d.location)+"  "+e.Text)
+		if e.Warning != "" {
+			seen = append(seen, "  logged just before: "+e.Warning)
+		}
 	}
 	add("Evidence", seen...)
 	if len(seen) == 0 {

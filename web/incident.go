@@ -132,6 +132,12 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 			to := v.attemptURL(store.Ref{Time: e.Time.Unix(), Source: e.Source, Offset: e.Offset})
 			l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: v.time(e.Time), URL: to}, {Value: e.Text, URL: to}}})
 		}
+		if in.Warning != "" {
+			l.Columns = append(l.Columns, table.Column{Name: "logged just before", Flex: true})
+			for i, e := range p.Evidence {
+				l.Rows[i].Cells = append(l.Rows[i].Cells, cell{Value: e.Warning})
+			}
+		}
 		l.More = &anchor{"all refusals of its time and place", v.behind(in)}
 		v.Tables = append([]*list{l}, v.Tables...)
 		if len(p.Hours) > 0 {

@@ -115,6 +115,7 @@ type explainer struct {
 	width  int
 	out    *bufio.Writer
 	n      int
+	before []string // the last lines that were warnings
 }
 
 // errNothing says that a question holds nothing to explain.
@@ -135,6 +136,9 @@ func (e *explainer) lines(r io.Reader) error {
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() {
 		q, err := e.read(lines.Text())
+		if err == nil {
+			e.remember(q)
+		}
 		if err != nil {
 			q = &question{attempt: &bounce.Delivery{Response: lines.Text(), Delay: -1}}
 		}
@@ -144,6 +148,28 @@ func (e *explainer) lines(r io.Reader) error {
 	}
 	return e.end(lines.Err())
 }
+
+// remember keeps a warning for the attempts after it, and gives an attempt the one before it, if
+// the parser says that they belong together.
+func (e *explainer) remember(q *question) {
+	switch {
+	case q.warns:
+		e.before = append(e.before, q.text[:min(len(q.text), 4<<10)])
+		e.before = e.before[max(0, len(e.before)-warningsKept):]
+	case len(e.before) > 0 && q.attempt != nil:
+		var r parser.Result
+		log := parser.New(nil, parser.Options{Location: time.UTC})
+		for _, line := range append(e.before[:len(e.before):len(e.before)], q.text) {
+			log.Parse([]byte(line), 0, &r)
+		}
+		if len(r.Deliveries) > 0 {
+			q.attempt.Warning = r.Deliveries[0].Warning
+		}
+	}
+}
+
+// warningsKept is how many warnings explain remembers.
+const warningsKept = 16
 
 // objects explains delivery attempts as parse prints them.
 func (e *explainer) objects(r io.Reader) error {
@@ -166,6 +192,7 @@ func (e *explainer) objects(r io.Reader) error {
 			Enhanced  string     `json:"enhanced"`
 			Stage     string     `json:"stage"`
 			Response  string     `json:"response"`
+			Warning   string     `json:"warning"`
 		}
 		if err := in.Decode(&o); errors.Is(err, io.EOF) {
 			return e.end(nil)
@@ -176,7 +203,7 @@ func (e *explainer) objects(r io.Reader) error {
 		d := &bounce.Delivery{
 			MTA: o.MTA, Agent: o.Agent, Recipient: o.Recipient, RecipientDomain: o.Domain, OriginalRecipient: o.Original,
 			RelayHost: o.RelayHost, RelayIP: o.RelayIP, RelayPort: o.RelayPort, Status: o.Status,
-			Code: o.Code, Enhanced: enhanced, Response: response, Delay: -1,
+			Code: o.Code, Enhanced: enhanced, Response: response, Warning: o.Warning, Delay: -1,
 		}
 		if d.Code == 0 && o.MTA == "" {
 			d.Code = code
@@ -228,6 +255,7 @@ type question struct {
 	attempt *bounce.Delivery
 	line    judge.Line
 	interim bool // the attempt is one of several hosts; the MTA goes on
+	warns   bool // the line may be a warning that stands before a delivery
 	text    string
 }
 
@@ -246,6 +274,7 @@ func (e *explainer) read(text string) (*question, error) {
 	kind := line.Parse([]byte(text), 0, &r)
 	if kind == parser.Queued || kind == parser.Skipped || kind == parser.Unparsed {
 		line, said, warns := warned(text)
+		q.warns = true
 		if q.attempt, q.line = said, line; said != nil || warns && line != judge.LineWarning {
 			return q, nil
 		}
@@ -525,6 +554,7 @@ type answer struct {
 	Enhanced   bounce.EnhancedCode `json:"enhanced,omitzero"`
 	Recipient  string              `json:"recipient,omitempty"`
 	Response   string              `json:"response,omitempty"`
+	Warning    string              `json:"warning,omitempty"` // logged just before
 	Title      string              `json:"title"`
 	Meaning    string              `json:"meaning"`
 	Outcome    bounce.Outcome      `json:"outcome"`
@@ -559,7 +589,7 @@ func (e *explainer) print(q *question) error {
 	d, x := e.explain(q)
 	e.n++
 	a := answer{
-		Code: x.Code, Enhanced: x.Enhanced, Recipient: d.Recipient, Response: d.Response, Title: x.Title, Meaning: x.Meaning,
+		Code: x.Code, Enhanced: x.Enhanced, Recipient: d.Recipient, Response: d.Response, Warning: d.Warning, Title: x.Title, Meaning: x.Meaning,
 		Outcome: x.Outcome, Reason: x.Verdict.Reason, Detail: x.Verdict.Detail, Scope: x.Verdict.Scope, Turn: x.Turn,
 		Retry: x.Retry, Do: x.Do, Also: x.Also, Rule: x.Verdict.Rule, Confidence: x.Verdict.Confidence, Sure: x.Sure,
 		Links: x.Links, Reference: x.RFC,
@@ -599,6 +629,7 @@ func (e *explainer) words(a *answer) error {
 	if strings.Contains(a.Response, " ") {
 		e.line("Reply", a.Response)
 	}
+	e.line("Just before", a.Warning)
 	e.line("Meaning", a.Meaning)
 	switch a.Outcome {
 	case bounce.Soft:

@@ -85,6 +85,8 @@ func personLog(b *bytes.Buffer, from, to int) {
 		if n%2 == 0 {
 			pl(`local[106]: %s: to=<%s@own.example>, relay=local, delay=0, delays=0/0/0/0, dsn=5.1.1, status=bounced (unknown user: "%s")`, id, bare, bare)
 		}
+		pl("local[107]: warning: maildir access problem for %s and %s@own.example: create maildir file /home/%s/Maildir/tmp/1.mx1: Permission denied", bare, person(), person())
+		pl(`local[107]: %s: to=<%s@own.example>, relay=local, delay=0, delays=0/0/0/0, dsn=4.2.0, status=deferred (maildir delivery failed)`, id, bare)
 		if n%3 == 0 {
 			pl("smtp[104]: %s: to=<%s@odd.example> relay=strange, %s status=odd words of %s", id, rcpt, person(), person())
 			pl("smtpd[101]: NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.1.1 <%s@own.example>: Recipient address rejected: User unknown; from=<%s@x.example> to=<%s@own.example> proto=ESMTP helo=<x>", person(), person(), person())

@@ -16,7 +16,7 @@ func AttemptColumns() []table.Column {
 		"time", "host", "mta", "instance", "agent", "queue_id", "message_id", "sender", "sender_domain",
 		"recipient", "recipient_domain", "original_recipient", "relay_host", "relay_ip", "relay_port",
 		"status", "outcome", "code", "enhanced", "stage", "response", "reason", "detail", "scope", "rule", "confidence",
-		"delay", "delays", "size", "client_host", "client_ip", "sasl_user",
+		"delay", "delays", "size", "client_host", "client_ip", "sasl_user", "warning",
 	} {
 		c := table.Column{Name: name}
 		switch name {
@@ -65,6 +65,6 @@ func AttemptCells(a *store.Attempt) []any {
 		cell(a.RelayHost), cell(a.RelayIP), number(int64(a.RelayPort)),
 		a.Status, cell(a.Outcome.String()), number(int64(a.Code)), cell(a.Enhanced.String()), cell(a.Stage.String()),
 		cell(a.Response), cell(a.Reason.String()), cell(a.Verdict.Detail), cell(a.Scope.String()), cell(a.Rule), cell(a.Confidence.String()),
-		delay, delays, number(a.Size), cell(a.ClientHost), cell(a.ClientIP), cell(a.SASLUser),
+		delay, delays, number(a.Size), cell(a.ClientHost), cell(a.ClientIP), cell(a.SASLUser), cell(a.Warning),
 	}
 }

@@ -343,12 +343,13 @@ func TestRedact(t *testing.T) {
 		at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 		sender := "secret1@shop.example"
 		reply := "550 5.1.1 <secret2@good.example>: no, not secret3"
+		warning := "postfix/local: warning: <secret2@good.example>: cannot create /home/secret6/Maildir"
 		return &report.Report{
 			Location: time.UTC, By: store.ByRecipient, Period: report.ReportPeriod{First: &at, Last: &at},
 			Totals:         &report.Totals{},
-			Verdict:        &report.Verdict{Sentence: "secret1@shop.example", Phrases: []report.Phrase{{Text: "secret1@shop.example"}}, Act: []report.Incident{{Title: "secret1@shop.example", Reply: reply, Check: reply}}, Ended: []report.Incident{{Title: "secret3@good.example"}}},
+			Verdict:        &report.Verdict{Sentence: "secret1@shop.example", Phrases: []report.Phrase{{Text: "secret1@shop.example"}}, Act: []report.Incident{{Title: "secret1@shop.example", Reply: reply, Warning: warning, Check: reply}}, Ended: []report.Incident{{Title: "secret3@good.example"}}},
 			Lists:          []report.List{{Section: report.SectionPending, Total: 9, More: "bouncelog report --section pending 'log of secret1@shop.example'"}},
-			Problems:       []problem.Problem{{Level: problem.Confirmed, Summary: "Mail of secret1@shop.example", ValidRecipients: []string{"secret3@good.example"}, Evidence: []problem.Evidence{{Text: reply}}}},
+			Problems:       []problem.Problem{{Level: problem.Confirmed, Summary: "Mail of secret1@shop.example", ValidRecipients: []string{"secret3@good.example"}, Evidence: []problem.Evidence{{Text: reply, Warning: warning}}}},
 			Groups:         []report.Group{{Key: "secret2@good.example", Counts: report.Counts{Attempts: 1, Hard: 1}}},
 			Reasons:        []report.ReasonCount{},
 			Recipients:     []report.Recipient{{Recipient: "secret2@good.example", Response: reply}},

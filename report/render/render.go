@@ -108,6 +108,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	}
 	add("Our addresses", strings.Join(in.Addresses, ", "), "")
 	add("Sample reply", table.Cut(in.Reply, longest), "")
+	add("Warning", table.Cut(in.Warning, longest), "logged just before")
 	if detail || in.Level == problem.Likely {
 		add("Why", in.Why, "")
 	}

@@ -30,6 +30,9 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 		if a.Outcome != bounce.Delivered && a.Response != "" {
 			say("      ", a.Response)
 		}
+		if a.Warning != "" {
+			say("      the log said just before: ", a.Warning)
+		}
 		if a.Reason != bounce.NoReason && !explained[a.Reason] {
 			explained[a.Reason] = true // once is enough
 			t := judge.ReasonText(a.Reason)
