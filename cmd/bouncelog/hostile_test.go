@@ -64,6 +64,10 @@ func TestHostile(t *testing.T) {
 	if n, err := strconv.Atoi(stored); err != nil || n < 3*len(hostile.Texts) {
 		t.Errorf("%s attempts of %d texts are stored: the test is broken", stored, len(hostile.Texts))
 	}
+	_, n, _ := attempt(t, ctx, "", "query", "--format", "csv", "--no-header", "select count(*) from deliveries where warning is not null")
+	if n, err := strconv.Atoi(strings.TrimSpace(n)); err != nil || n < 100 {
+		t.Errorf("%d attempts have a warning: the test is broken", n)
+	}
 
 	t.Run("follow", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(ctx)
