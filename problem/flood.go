@@ -39,6 +39,7 @@ const (
 	floodTimes    = 10   // times as many as the account has returned a day before
 	floodVolume   = 5    // times as many messages a day of its senders as before
 	floodHour     = 3    // returned recipients of an hour in which it goes on, at least, and floodTimes the usual of an hour
+	floodOver     = 4    // hours without such an hour, while the log goes on, that end it; higher: later
 	floodSenders  = 3    // sender addresses of the account, at most; more are forged, and their domains are counted
 	floodDomains  = 20   // recipient domains that returned some
 	floodShare    = 0.25 // of the recipients that were reached or returned: returned
@@ -72,6 +73,7 @@ type flood struct {
 	returned int64   // recipients, on these days
 	usual    float64 // recipients returned to the account a day before
 	short    bool    // the store covers fewer than floodPast days before
+	cut      bool    // not all of the period was read
 
 	// What was returned to the account, as far as it was read, on these days and, of them, in
 	// the period.
@@ -293,10 +295,12 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 			if !f.Since.Before(f.Until) {
 				continue
 			}
+			n := 0
 			for a, err := range x.s.Attempts(ctx, f, store.Page{Limit: floodAttempts}) {
 				if err != nil {
 					return err
 				}
+				n++
 				who := account{a.SASLUser, false}
 				if a.SASLUser == "" && ownClient(a.ClientIP) {
 					who = account{ascii.Lower(a.Sender), true}
@@ -304,6 +308,9 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 				if c := group[who]; c != nil {
 					c.add(a, seed, !a.Time.Before(x.f.Since))
 				}
+			}
+			for _, c := range group {
+				c.cut = n == floodAttempts
 			}
 		}
 	}
@@ -552,10 +559,14 @@ func (c *flood) problem(x *floodSearch) Problem {
 	if !c.few() {
 		of = "mail from its sender domains, whoever else writes from them,"
 	}
+	over := floodOver * time.Hour
+	if c.cut { // when it ended is not known
+		over = x.o.Window
+	}
 	p := Problem{
 		Level: Likely, Reason: reason, Cause: causeFlood,
 		SenderDomains: list(c.senders), Domains: list(c.domains), Providers: list(c.providers), Addresses: []string{},
-		Since: c.shown.first, Until: c.shown.last, Ongoing: x.end.sub(momentOf(c.shown.last)) < x.o.Window,
+		Since: c.shown.first, Until: c.shown.last, Ongoing: x.end.sub(momentOf(c.shown.last)) < over,
 		Attempts: c.shown.attempts, Messages: len(c.shown.messages), Returned: len(c.shown.messages), Recipients: len(c.shown.recipients),
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: c.shown.hours, Evidence: evidenceOf(c.texts),
 		Summary: fmt.Sprintf("%s sends many times its usual: mail to %s in %s was returned, %d of them because the address is invalid",
