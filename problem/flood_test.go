@@ -58,6 +58,12 @@ func TestFloods(t *testing.T) {
 		want  []string // accounts and days
 	}{
 		{"a stolen password", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
+		{"a stolen password of an account that sends much, so far", join(func() (all []mail) {
+			for d := range 7 {
+				all = append(all, batch(100, d, 50, unknown, clerk)...)
+			}
+			return all
+		}(), batch(320, 7, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
 		{"with senders that are not the account's own", join(usual(clerk, 7), batch(600, 7, 3, unknown, mail{from: "x@forged%d.example", login: "clerk@office.example"})), []string{"<clerk@office.example> 7"}},
 		{"over two days", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk), batch(600, 8, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
 		{"refused as spam, and a part to nobody", join(usual(clerk, 7), batch(600, 7, 5, unknown, clerk), batch(600, 7, 3, spam, with([]mail{clerk}, func(m *mail) { m.from = "clerk2@office.example" })[0])), []string{"<clerk@office.example> 7"}},
