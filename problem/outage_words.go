@@ -180,6 +180,7 @@ func (x *outage) problem() *Problem {
 	}
 	if onset.at < first.at {
 		p.FirstHeard = onset.at.time()
+		p.Older = len(newOutage(x.cause, x.run[:len(x.run)-len(x.period)]).messages) + len(shown.messages) - len(x.messages)
 	}
 	p.ValidRecipients, p.ValidBefore = x.validAddresses()
 	for i := range x.period {

@@ -71,6 +71,9 @@ type Problem struct {
 
 	Attempts int64 `json:"attempts"` // refused
 	Messages int   `json:"messages"` // refused
+	// Older counts those of the messages that were refused before the period, too: they are none of its
+	// messages.
+	Older int `json:"-"`
 	// Returned counts those of the messages that were given up: their mail is lost.
 	Returned        int      `json:"returned"`
 	Recipients      int      `json:"recipients"`

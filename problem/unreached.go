@@ -2,6 +2,7 @@ package problem
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
@@ -35,6 +36,22 @@ type Unreached struct {
 	Tried    int   // messages, once for each recipient
 	// Share is that of Lost in all mail of the period.
 	Share float64
+	// Died: it took mail before the failures began, and none since. Failed is the number of messages
+	// since then, also before the period.
+	Died   bool
+	Failed int
+}
+
+// deadFor is how long a provider that died must take no mail for an incident, however little goes there.
+const deadFor = 24 * time.Hour
+
+// dead reports whether a provider died and took no mail for deadFor.
+func (u *Unreached) dead() bool {
+	began := u.Since
+	if !u.FirstHeard.IsZero() {
+		began = u.FirstHeard
+	}
+	return u.Died && u.Failed >= IncidentLeast && u.Until.Sub(began) >= deadFor
 }
 
 // Problem puts it into words.
@@ -56,7 +73,10 @@ func (u *Unreached) Problem() Problem {
 		Short: short, Title: short + ": " + u.Cause,
 	}
 	p.ID = p.id()
-	p.Background = p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare
+	p.Background = !u.dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
+	if u.dead() {
+		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")
+	}
 	return p
 }
 

@@ -151,6 +151,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		FirstCheck: w.firstCheck, OtherExplanation: w.otherExplanation, DisprovedBy: w.disprovedBy,
 		keys: in.keys,
 	}
+	p.Older = seen.count(between(in.all, in.began, in.refusals[0].at), anyMessage) + p.Messages - seen.count(between(in.all, in.began, in.refusals[len(in.refusals)-1].at+1), anyMessage)
 	for _, r := range in.refusals {
 		p.Hours = countHour(p.Hours, r.at)
 	}

@@ -137,15 +137,16 @@ type Report struct {
 	NoVerdict string    `json:"-"`
 	Now       time.Time `json:"-"` // Options.Now
 
-	asked            []string              // Options.Sections
-	command          string                // that lists the problems
-	messages         int64                 // all of the period, whatever the filter
-	after            map[int]afterwards    // by the index in Problems
-	unreachedAfter   map[string]afterwards // by provider
-	judged           *ProviderTable        // all providers, by what verdicts are about: see Judged
-	listsMu          sync.Mutex
-	hours            func() ([]Point, error) // all attempts of the database by the hour
-	gaps             func() ([]Gap, error)   // of all its time; see allGaps
+	asked          []string              // Options.Sections
+	command        string                // that lists the problems
+	messages       int64                 // all of the period, whatever the filter
+	handled        int64                 // the same, once for each recipient: delivered, returned or waiting
+	after          map[int]afterwards    // by the index in Problems
+	unreachedAfter map[string]afterwards // by provider
+	judged         *ProviderTable        // all providers, by what verdicts are about: see Judged
+	listsMu        sync.Mutex
+	hours          func() ([]Point, error) // all attempts of the database by the hour
+	gaps           func() ([]Gap, error)   // of all its time; see allGaps
 }
 
 // A Point is the attempts of an hour or a day.
@@ -460,7 +461,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 				return err
 			}
 		}
-		r.messages = *all.Messages
+		r.messages, r.handled = *all.Messages, all.Delivered+all.Hard+all.Pending
 		if wanted(SectionTotals) || wanted(SectionVerdict) {
 			r.Totals = t
 		}
@@ -474,7 +475,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	}
 	groups, relays := byProviders(routes)
 	if byProvider || wanted(SectionProblems) || wanted(SectionDomains) && IsProvider(o.By) {
-		if err := r.judge(ctx, s, f, groups, relays); err != nil {
+		if err := r.judge(ctx, s, f, routes, groups, relays); err != nil {
 			return err
 		}
 	}
@@ -519,15 +520,17 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	return nil
 }
 
-// judge fills in what verdicts are about, whatever outcome or reason is asked for; groups and relays
-// are those of the mail that f selects.
-func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, groups []store.Cell, relays map[string]bool) error {
+// judge fills in what verdicts are about, whatever outcome or reason is asked for, as it was at the end of the
+// period; routes, groups and relays are those of the mail that f selects.
+func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell, relays map[string]bool) (err error) {
 	if r.Filter.partly() {
-		routes, err := s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay)
-		if err != nil {
+		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
 			return err
 		}
 		groups, relays = byProviders(routes)
+	}
+	if groups, err = r.waitedThen(ctx, s, Judged(f), routes, groups); err != nil {
+		return err
 	}
 	r.judged = providerTable(groups, relays, nil, 0, nil)
 	return nil

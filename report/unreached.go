@@ -30,58 +30,110 @@ var theirs = bounce.Reasons(func(r bounce.Reason) bool {
 
 // addUnreached adds the providers that most mail does not get through to, for a reason that
 // is theirs, to the problems: those with the most such messages, but for those that another
-// problem is about at the same time. rows are all providers.
+// problem is about at the same time. Of those with little such mail it adds the ones that took some,
+// and none for a day and longer. rows are all providers.
 func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, rows []ProviderRow) error {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
 	explaining, found := r.Problems[:len(r.Problems):len(r.Problems)], 0
-	for len(rows) > 0 && found < unreachedAtMost {
-		var batch []*unreachedRow // whose mail is counted at once
-		for len(rows) > 0 && len(batch) < unreachedAtMost {
-			x := &unreachedRow{ProviderRow: &rows[0]}
-			rows = rows[1:]
-			if x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast) || judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote {
-				continue
-			}
-			var err error
-			if x.Span, err = s.Span(ctx, x.failures(o)); err != nil {
-				return err
-			}
-			if !known(x.Last).IsZero() && !slices.ContainsFunc(explaining, func(q problem.Problem) bool { return r.explains(&q, x) }) {
-				batch = append(batch, x)
-			}
-		}
+	explained := func(x *unreachedRow) bool {
+		return known(x.Last).IsZero() || slices.ContainsFunc(explaining, func(q problem.Problem) bool { return r.explains(&q, x) })
+	}
+	add := func(batch []*unreachedRow) error {
 		if err := r.countBatch(ctx, s, o, batch); err != nil {
 			return err
 		}
 		for _, x := range batch {
+			if found == unreachedAtMost {
+				break
+			}
 			p, after, err := r.unreached(ctx, s, o, x)
 			if err != nil {
 				return err
 			}
-			if p == nil {
+			if p == nil || x.little && explained(x) {
 				continue
 			}
 			r.Problems = append(r.Problems, *p)
 			if after.state != "" {
 				r.unreachedAfter[x.Provider] = after
 			}
-			if found++; found == unreachedAtMost {
-				break
+			found++
+		}
+		return nil
+	}
+	var little []*unreachedRow
+	for len(rows) > 0 && found < unreachedAtMost {
+		var batch []*unreachedRow // whose mail is counted at once
+		for len(rows) > 0 && len(batch) < unreachedAtMost {
+			x := &unreachedRow{ProviderRow: &rows[0]}
+			rows = rows[1:]
+			switch {
+			case judge.ReasonText(x.Reason).Scope != bounce.ScopeRemote:
+				continue
+			case x.Mark != MarkFails && (x.Mark != MarkTakes || x.lost() < markLeast):
+				if x.little = true; x.lost() > 0 {
+					little = append(little, x)
+				}
+				continue
+			}
+			var err error
+			if x.Span, err = s.Span(ctx, x.failures(o)); err != nil {
+				return err
+			}
+			if !explained(x) {
+				batch = append(batch, x)
 			}
 		}
+		if err := add(batch); err != nil {
+			return err
+		}
 	}
-	return nil
+	dead, err := died(ctx, s, o, little)
+	if err != nil {
+		return err
+	}
+	return add(dead)
 }
 
 // An unreachedRow is a provider that most mail may not get through to.
 type unreachedRow struct {
 	*ProviderRow
 	store.Span              // of its failures in the period
+	little     bool         // too little mail to it is not delivered for an incident, unless it died
 	takes      bool         // it took mail around the period
 	hours      []store.Cell // around the period; see courseOf
 	detail     string       // the commonest of its main reason in the period
 	most       int64        // failures with it
+}
+
+const (
+	deadAsked  = 500 // providers that took none in the period, which are asked for what they took before
+	diedAtMost = 200 // providers whose course is followed, with what does not get through to them the most first
+)
+
+// died returns, of providers in the order of what is not delivered, those that took mail and may take none now.
+func died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) ([]*unreachedRow, error) {
+	var ask []*unreachedRow
+	may := map[*unreachedRow]bool{}
+	for _, x := range rows {
+		switch {
+		case x.Delivered > 0:
+			may[x] = x.lost() >= problem.IncidentLeast
+		case len(ask) < deadAsked && !x.relay: // a relay that answers nobody has no name in the log
+			ask = append(ask, x)
+		}
+	}
+	if f := o.Filter; len(ask) > 0 && !f.Since.IsZero() {
+		f.Until = dayOf(f.Since) // whole days are counted already
+		f.Since = f.Until.Add(-afterAtMost)
+		f.Outcomes = []bounce.Outcome{bounce.Delivered}
+		if err := count(ctx, s, f, ask, func(x *unreachedRow, c store.Cell) { may[x] = may[x] || c.Delivered > 0 }); err != nil {
+			return nil, err
+		}
+	}
+	rows = slices.DeleteFunc(rows, func(x *unreachedRow) bool { return !may[x] || x.relay })
+	return rows[:min(len(rows), diedAtMost)], nil
 }
 
 // filter selects its mail.
@@ -201,7 +253,14 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return nil, afterwards{}, err
 	}
 	// Over all of the period most was taken: then most is lost since the failures began.
-	if row.Mark != MarkFails && (2*c.failures < row.Soft+row.Hard || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
+	if row.little {
+		if !c.took || c.taken > 0 || c.messages < problem.IncidentLeast {
+			return nil, afterwards{}, nil
+		}
+		if row.Span, err = s.Span(ctx, row.failures(o)); err != nil {
+			return nil, afterwards{}, err
+		}
+	} else if row.Mark != MarkFails && (2*c.failures < row.Soft+row.Hard || float64(row.lost()) < markShare*float64(row.lost()+c.between)) {
 		return nil, afterwards{}, nil
 	}
 	t := judge.VerdictText(bounce.Verdict{Reason: row.Reason, Detail: row.detail})
@@ -209,7 +268,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
 		FirstHeard: c.began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
-		Share: float64(r.share(int(row.lost()))),
+		Share: float64(part(row.lost(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages),
 	}
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
@@ -221,6 +280,9 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		u.Ongoing, u.Ended = false, "no failure since, and too little mail to tell"
 	}
 	p := u.Problem()
+	if row.little && p.Background {
+		return nil, afterwards{}, nil
+	}
 	if !u.Ongoing {
 		return &p, afterwards{}, nil
 	}
@@ -231,6 +293,9 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 // last of the period, where that shows that they are over, and the first of these; and
 // what became of it after the period.
 type course struct {
+	took     bool      // mail was taken before them
+	since    int64     // messages taken since the hour in which they began, to the last of them
+	messages int64     // that were tried first since they began
 	began    time.Time // the first failure of them, where that lies before the period; else zero
 	between  int64     // messages taken from the first failure of them to the last
 	failures int64     // in the period
@@ -250,7 +315,9 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	// Hours: of the first and the last failure, and of the first message taken since.
 	var began, last, first time.Time
 	taken := int64(0)
-	over := func() bool { return math.Pow(1-min(share, 0.9), float64(taken)) < unreachedChance }
+	over := func() bool {
+		return row.little && taken > 0 || math.Pow(1-min(share, 0.9), float64(taken)) < unreachedChance
+	}
 	firstIn := func(hour time.Time, reasons []bounce.Reason, outcomes ...bounce.Outcome) (time.Time, error) {
 		f := f
 		f.Since, f.Until, f.Outcomes, f.Reasons = hour, hour.Add(time.Hour), outcomes, reasons
@@ -276,16 +343,25 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		}
 		switch {
 		case failures > 0:
-			if last.IsZero() || over() || t.Sub(last) >= o.Problems.Quiet() {
-				began, c.between, c.failures, taken = t, 0, 0, 0
+			begins := last.IsZero() || over() || t.Sub(last) >= o.Problems.Quiet() || row.little && cells[i].Delivered > 0
+			if begins {
+				began, c.between, c.since, c.failures, c.messages, taken = t, 0, 0, 0, 0, 0
+				c.took = c.took || cells[i].Delivered > 0
 			}
 			if !later {
 				c.between += taken + cells[i].Delivered
 				c.failures += failures
+				c.messages += cells[i].Messages
+				if !begins {
+					c.since += taken + cells[i].Delivered
+				}
 			}
 			last, taken = t, 0
-		case last.IsZero() || cells[i].Delivered == 0:
+		case cells[i].Delivered == 0:
+		case last.IsZero():
+			c.took = true
 		default:
+			c.took = true
 			if taken == 0 {
 				first = t
 			}

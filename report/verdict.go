@@ -202,7 +202,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	slices.SortStableFunc(v.Ended, func(a, b Incident) int { return b.Until.Compare(a.Until) })
 	if noise.Messages > 0 {
 		noise.Providers = len(places)
-		noise.Share = r.share(noise.Messages)
+		noise.Share = part(int64(noise.Messages), r.messages)
 		v.Background = &noise
 	}
 	if v.Going == 0 && r.judged.Total.Refused > 0 {
@@ -359,17 +359,20 @@ func (r *Report) incident(p *problem.Problem) Incident {
 			in.Before, in.BeforeTried = b.Refused, b.Tried
 		}
 	}
-	in.Share = r.share(p.Messages)
+	in.Share = part(int64(p.Messages), r.messages+int64(p.Older))
+	if p.Unreached() { // its messages count once for each recipient, and those that expire came earlier
+		in.Share = part(int64(p.Messages), r.handled)
+	}
 	in.noise = p.Background
 	return in
 }
 
-// share is a part of all messages of the period.
-func (r *Report) share(messages int) table.Share {
-	if r.messages == 0 {
+// part is how much of a whole some messages are; 0: it is not known.
+func part(messages, whole int64) table.Share {
+	if whole == 0 {
 		return 0
 	}
-	return table.Share(min(float64(messages)/float64(r.messages), 1))
+	return table.Share(min(float64(messages)/float64(whole), 1))
 }
 
 // otherNames are the names of some providers; nil where they are all called by their domain.

@@ -1,0 +1,178 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/table"
+	"bouncelog/store"
+	"bouncelog/store/memory"
+	"bouncelog/store/storetest"
+)
+
+// A deferral is a message that is tried at some times and given up at the last of them, if it expires.
+type deferral struct {
+	domain string
+	listed bool            // it is refused for a listing, else not reached
+	tries  []time.Duration // after the log begins
+	end    string          // "": queued, else sent or expired, at the last of the tries
+}
+
+// deferrals are n messages, one every gap from a time on, each tried at once and then every step until
+// it ends after so long.
+func deferrals(domain string, n int, at, gap, step, after time.Duration, end string) (list []deferral) {
+	for i := range n {
+		d := deferral{domain: domain, end: end}
+		for try := time.Duration(0); try <= after; try += step {
+			d.tries = append(d.tries, at+time.Duration(i)*gap+try)
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// sent are n messages that are taken at once.
+func sent(domain string, n int, at, gap time.Duration) []deferral {
+	return deferrals(domain, n, at, gap, time.Hour, 0, "sent")
+}
+
+var mondays = time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
+
+// queueLog stores a log of messages. The reports of its days, up to a moment of the log, are made by the
+// function that it returns.
+func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(n int) *Report) {
+	t.Helper()
+	s := memory.Open()
+	b := new(store.Batch)
+	n := 0
+	for _, list := range mails {
+		for _, d := range list {
+			n++
+			for i, at := range d.tries {
+				if at >= until {
+					break
+				}
+				a := store.Attempt{Delivery: bounce.Delivery{
+					Source: "log", Time: mondays.Add(at), Host: "mx1", MTA: bounce.Postfix, QueueID: fmt.Sprintf("%X", 0xA00000+n),
+					Sender: "a@shop.example", SenderDomain: "shop.example", SenderKnown: true, Recipient: fmt.Sprintf("u%d@%s", n%40, d.domain), RecipientDomain: d.domain,
+					Outcome: bounce.Soft, Status: "deferred", Local: true, Response: "connect to mx." + d.domain + "[192.0.2.1]:25: Connection timed out", Delay: -1,
+				}, Verdict: bounce.Verdict{Reason: bounce.Connection, Scope: bounce.ScopeRemote, Rule: "test"}}
+				if d.listed {
+					a.Local, a.Code, a.RelayHost, a.Response = false, 451, "mx."+d.domain, "451 4.7.1 listed"
+					a.Verdict = bounce.Verdict{Reason: bounce.Blocklist, Detail: "spamhaus-zen", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
+				}
+				switch last := i == len(d.tries)-1; {
+				case last && d.end == "sent":
+					a.Outcome, a.Status, a.Local, a.Code, a.Response, a.RelayHost, a.Verdict = bounce.Delivered, "sent", false, 250, "250 ok", "mx."+d.domain, bounce.Verdict{}
+				case last && d.end == "expired":
+					a.Outcome, a.Status, a.Verdict = bounce.Hard, "expired", bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "test"}
+				}
+				b.Attempts = append(b.Attempts, a)
+			}
+		}
+	}
+	slices.SortStableFunc(b.Attempts, func(a, b store.Attempt) int { return a.Time.Compare(b.Time) })
+	for i := range b.Attempts {
+		b.Attempts[i].Offset = int64(i) * 100
+	}
+	last := b.Attempts[len(b.Attempts)-1]
+	b.Sources = []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: last.Offset + 100, First: mondays, Last: mondays.Add(until), Lines: int64(n), Delivery: int64(n), Attempts: int64(n)}}
+	storetest.Append(t, s, b)
+	return func(n int) *Report {
+		t.Helper()
+		r, err := s.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		f := store.Filter{Since: mondays.AddDate(0, 0, n), Until: mondays.AddDate(0, 0, n+1)}
+		rep, err := Build(t.Context(), r, Options{Filter: f, Location: time.UTC})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rep
+	}
+}
+
+const hour, oneDay = time.Hour, 24 * time.Hour
+
+// TestDied holds that a domain that took mail and takes none for a day and longer is told, however few messages
+// go there, with one id; and that one which never took mail is not.
+func TestDied(t *testing.T) {
+	others := sent("fine.example", 14*400, 0, oneDay/400)
+	dead := func(n int, at, gap time.Duration) []deferral {
+		return deferrals("dead.example", n, at, gap, 3*hour, 5*oneDay, "expired")
+	}
+	for _, c := range []struct {
+		name  string
+		mails []deferral
+		told  []int // days
+	}{
+		{"two messages a day, taken for five days", append(sent("dead.example", 10, hour, oneDay/2), dead(12, 5*oneDay+2*hour, oneDay/2)...), []int{6, 7, 8, 9, 10}},
+		{"two messages a day, never taken", dead(20, 2*hour, oneDay/2), nil},
+		{"taken now and then", append(dead(12, 5*oneDay+2*hour, oneDay/2), sent("dead.example", 14, 5*hour, oneDay)...), nil},
+		{"down for some hours", append(sent("dead.example", 20, hour, oneDay/2), deferrals("dead.example", 4, 5*oneDay+2*hour, hour, hour, 8*hour, "sent")...), nil},
+		{"one message only", append(sent("dead.example", 10, hour, oneDay/2), dead(1, 5*oneDay+2*hour, oneDay/2)...), nil},
+		{"taken until noon", append(sent("dead.example", 11, hour, oneDay/2), dead(12, 5*oneDay+13*hour+30*time.Minute, oneDay/2)...), []int{6, 7, 8, 9, 10}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			day := queueLog(t, 12*oneDay, others, c.mails)
+			var told []int
+			ids := map[string]bool{}
+			for n := range 11 {
+				for _, in := range append(day(n).Verdict.Act, day(n).Verdict.Ended...) {
+					if strings.HasPrefix(in.Title, "dead.example does not take our mail") {
+						told = append(told, n)
+						ids[in.ID] = true
+					}
+				}
+			}
+			if fmt.Sprint(told) != fmt.Sprint(c.told) || len(ids) > 1 {
+				t.Errorf("told on the days %v, want %v; ids %v", told, c.told, ids)
+			}
+		})
+	}
+}
+
+// TestThen holds that a past day is judged as it was at its end: what waited then has not been delivered, whether it
+// waits still, was given up or was delivered days later.
+func TestThen(t *testing.T) {
+	for _, end := range []string{"expired", "sent"} {
+		want := ""
+		for _, until := range []time.Duration{6*oneDay + hour, 8 * oneDay, 12 * oneDay, 14 * oneDay} {
+			day := queueLog(t, until, sent("fine.example", 14*400, 0, oneDay/400), sent("dead.example", 5*30, 0, oneDay/30),
+				deferrals("dead.example", 2*30, 5*oneDay+2*hour, oneDay/30, 5*hour, 5*oneDay, end))
+			got := "nothing"
+			for _, in := range day(5).Incidents() {
+				got = fmt.Sprint(in.ID, in.Title, in.IsBackground(), in.Ongoing, in.Refused, in.Tried, in.Lost, in.Share)
+			}
+			if want == "" {
+				want = got
+			}
+			if got != want || !strings.Contains(got, "dead.example does not take our mail") {
+				t.Errorf("%s, seen after %v: %s\nat first: %s", end, until, got, want)
+			}
+		}
+	}
+}
+
+// TestShareOfOlder holds that a share of all mail is of the mail that it counts: on a day with ten new messages,
+// forty of the days before are no 100 %.
+func TestShareOfOlder(t *testing.T) {
+	fine := append(sent("fine.example", 4*200, 0, oneDay/200), sent("fine.example", 10, 10*oneDay, oneDay/10)...)
+	for listed, refused := range map[bool]int{false: 40, true: 16} { // what expires was not refused that day
+		old := append(sent("a.example", 60, 0, oneDay/20), deferrals("a.example", 40, 5*oneDay+2*hour, 10*time.Minute, 6*hour, 5*oneDay, "expired")...)
+		for i := range old {
+			old[i].listed = listed
+		}
+		day := queueLog(t, 11*oneDay, fine, old)
+		all := day(10).Incidents()
+		if len(all) != 1 || all[0].Refused != refused || all[0].Share != table.Share(float64(refused)/float64(10+refused)) {
+			t.Errorf("%+v", all)
+		}
+	}
+}

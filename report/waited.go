@@ -1,0 +1,88 @@
+package report
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"bouncelog/bounce"
+	"bouncelog/store"
+)
+
+const (
+	waitedAsked = 500     // providers of which is looked up what waited at the end of a past period
+	waitedRead  = 200_000 // failed attempts that are read for it, of the period and queueLifetime before it
+)
+
+// waitedThen returns the groups by provider, whose Pending is what waited at the end of a past period: a store
+// counts what waits now, and what was delivered or given up since is no longer among that. It is looked up where
+// that may change a verdict: where most of the mail may have waited.
+func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell) ([]store.Cell, error) {
+	var ask []*store.Cell
+	groups = slices.Clone(groups)
+	for i := range groups {
+		g := &groups[i]
+		most := g.Soft - g.Recovered + g.Hard
+		if g.Soft-g.Recovered > g.Pending && float64(most) >= markShare*float64(g.Delivered+most) {
+			ask = append(ask, g)
+		}
+	}
+	if !r.Past() || len(ask) == 0 {
+		return groups, nil
+	}
+	slices.SortStableFunc(ask, func(a, b *store.Cell) int { return cmp.Compare(b.Soft, a.Soft) })
+	asked := map[string]*store.Cell{}
+	for _, g := range ask[:min(len(ask), waitedAsked)] {
+		asked[g.Keys[0]] = g
+	}
+	u, domains := usualProviders(routes), map[string]bool{}
+	for i := range routes {
+		if asked[u.provider(&routes[i])] != nil {
+			domains[routes[i].Keys[0]] = true
+		}
+	}
+	since := f.Since
+	if !since.IsZero() {
+		f.Since = since.Add(-queueLifetime)
+	}
+	if f.Domain == "" {
+		f.Domains = slices.Sorted(maps.Keys(domains))
+	}
+	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+	type pair struct {
+		message   uint64
+		recipient string
+	}
+	waiting, older, read := map[pair]*store.Cell{}, map[pair]bool{}, 0
+	for x, err := range s.Refusals(ctx, f) { // in the order of time
+		if err != nil {
+			return nil, err
+		}
+		if read++; read > waitedRead {
+			return groups, nil
+		}
+		p := pair{x.Message, x.Recipient}
+		switch {
+		case x.Outcome == bounce.Hard:
+			delete(waiting, p)
+		case x.Time.Before(since):
+			older[p] = true
+		case !older[p]: // it counts in the period of its first attempt
+			if g := asked[u.provider(&store.Cell{Keys: [store.MaxDimensions]string{x.RecipientDomain, x.RelayHost}})]; g != nil {
+				waiting[p] = g
+			}
+		}
+	}
+	then := map[*store.Cell]int64{}
+	for _, g := range waiting {
+		then[g]++
+	}
+	for g, n := range then {
+		if n -= g.Recovered; n > g.Pending {
+			r.handled += n - g.Pending
+			g.Pending = n
+		}
+	}
+	return groups, nil
+}
