@@ -34,7 +34,7 @@ type Event struct {
 	Text       string    `json:"text"` // in a sentence
 	// Changes are what Grew is about.
 	Changes []Change `json:"changes,omitempty"`
-	Details    string    `json:"details,omitempty"`
+	Details string   `json:"details,omitempty"`
 	// Facts are those of the report's verdict; nil of More and Test.
 	Facts *report.Incident `json:"facts,omitempty"`
 }

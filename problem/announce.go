@@ -35,7 +35,7 @@ const (
 	seenKey       = ""          // in place of a key: up to when refusals have been looked at
 	lookedKey     = "\tlooked"  // in place of a key: Announcer.looked
 	announcedKept = 10_000      // keys and escalations, the latest
-	placesNoted   = 20          // providers of one key that are told apart, beside those that everybody knows
+	placesNoted   = 5           // providers of one key that are told apart, beside those that everybody knows
 	keysNoted     = 20          // keys of one problem
 	placeMark     = "\tat "     // between a key and a provider in an escalation
 )

@@ -33,7 +33,7 @@ type refusalLog struct {
 	t      *testing.T
 	db     *sqlite.DB
 	offset int64
-	relay  string // "": mx.x.example
+	relay  string        // "": mx.x.example
 	reason bounce.Reason // none: Blocklist
 }
 
@@ -405,7 +405,7 @@ func TestAnnouncerBackground(t *testing.T) {
 				l.relay = "gmail-smtp-in.l.google.com"
 			}
 			l.refuse(at.Add(time.Duration(look)*minute), 5, "spamhaus-zen")
-		}, 22, 24},
+		}, 6, 7},
 		{"a bad reputation at very many small domains", 3, func(l *refusalLog, look int) {
 			l.reason = bounce.Reputation
 			for i := range 600 {

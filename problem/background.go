@@ -11,10 +11,10 @@ import (
 
 // What is refused less than this is no incident (docs/counting.md).
 const (
-	noisePerDay   = 20.0 // messages
-	noiseShare    = 0.05 // of the messages to the same providers, or of the same senders there
-	noiseTried    = 20   // messages of the same senders, at least, that say something
-	noiseSame     = 0.25 // of them
+	noisePerDay = 20.0 // messages
+	noiseShare  = 0.05 // of the messages to the same providers, or of the same senders there
+	noiseTried  = 20   // messages of the same senders, at least, that say something
+	noiseSame   = 0.25 // of them
 )
 
 // IncidentLeast is how many messages make an incident.

@@ -127,3 +127,25 @@ func TestOneIncident(t *testing.T) {
 		})
 	}
 }
+
+// TestTitleByHarm holds that a title names first where most mail was lost, then where most was
+// refused, and names those of which there are too many to name all.
+func TestTitleByHarm(t *testing.T) {
+	const spf = "550 5.7.23 SPF validation failed"
+	at := func(provider string, n int, outcome bounce.Outcome) []mail {
+		return with(refused(n, n, time.Hour, "news@shop.example", "u%d@"+provider, "mx."+provider, mail{says: spf, outcome: outcome}), func(m *mail) { m.id = provider + m.id })
+	}
+	for _, test := range []struct {
+		mails []mail
+		want  string
+	}{
+		{join(at("a.example", 2, bounce.Hard), at("b.example", 9, bounce.Hard)), "b.example and a.example refuse shop.example"},
+		{join(at("a.example", 9, bounce.Soft), at("b.example", 3, bounce.Hard), at("c.example", 9, bounce.Soft)), "b.example, a.example and c.example refuse shop.example"},
+		{join(at("a.example", 2, bounce.Hard), at("b.example", 2, bounce.Soft), at("c.example", 3, bounce.Hard), at("d.example", 9, bounce.Hard)), "d.example, c.example and others refuse shop.example"},
+	} {
+		found := problemsOf(t, test.mails)
+		if len(found) != 1 || found[0].Short != test.want {
+			t.Errorf("%+v, want %s", found, test.want)
+		}
+	}
+}

@@ -137,11 +137,16 @@ func (in *incident) absorb(silent *incident, window time.Duration) bool {
 
 // joinProviders joins the incidents of a bad reputation, in the order of their onsets, that
 // began within a window of one another at many providers, each of which refuses a good part of
-// the mail: what they judge is the sending address.
+// the mail: what they judge is the sending address. With these go those whose deliveries were
+// not read, since there are too many of them.
 func (x *refusalSearch) joinProviders(list []*incident, histories []store.History) []*incident {
-	var same []*incident
+	var same, unread []*incident
 	for _, in := range list {
-		if in.level != Confirmed || !in.standing() || in.onset == nil {
+		if in.level != Confirmed || !in.standing() {
+			continue
+		}
+		if in.onset == nil {
+			unread = append(unread, in)
 			continue
 		}
 		around := store.Span{First: in.began.add(-x.o.Window / 2).time(), Last: in.until.add(x.o.Window / 2).time()}
@@ -156,12 +161,17 @@ func (x *refusalSearch) joinProviders(list []*incident, histories []store.Histor
 			n = len(same)
 		}
 		if first := same[0]; n >= spreadProviders {
-			for _, in := range same[1:n] {
-				first.join(in)
+			joined := map[*incident]bool{}
+			for _, in := range slices.Concat(same[1:n], unread) {
+				if d := in.began.sub(first.began); d >= 0 && d < x.o.Window {
+					first.join(in)
+					joined[in] = true
+				}
 			}
 			first.takeOver()
 			x.measure(first, histories)
-			list = slices.DeleteFunc(list, func(in *incident) bool { return slices.Contains(same[1:n], in) })
+			gone := func(in *incident) bool { return joined[in] }
+			list, unread = slices.DeleteFunc(list, gone), slices.DeleteFunc(unread, gone)
 		}
 		same = same[n:]
 	}

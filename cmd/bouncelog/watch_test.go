@@ -17,7 +17,7 @@ import (
 func TestFollowAnnounces(t *testing.T) {
 	dir := t.TempDir()
 	log, db := filepath.Join(dir, "mail.log"), filepath.Join(dir, "test.db")
-	const refused = "Nov 23 10:00:%[1]02d mx1 postfix/smtp[104]: 4A1B2C3D%[1]02d: to=<u%[1]d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using %[2]s (in reply to RCPT TO command))\n"
+	const refused = "Nov 23 10:00:%02[1]d mx1 postfix/smtp[104]: 4A1B2C3D%02[1]d: to=<u%[1]d@good.example>, relay=mx.good.example[192.0.2.20]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.good.example[192.0.2.20] said: 554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using %[2]s (in reply to RCPT TO command))\n"
 	write := func(first, n int, list string) {
 		t.Helper()
 		f, err := os.OpenFile(log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
