@@ -33,7 +33,9 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/google/go-cmp/cmp"
 
+	"bouncelog/internal/chnode"
 	"bouncelog/internal/hostile"
 )
 
@@ -50,13 +52,21 @@ type site struct {
 // it.
 func serveDashboard(t *testing.T) *site {
 	t.Helper()
-	dir := t.TempDir()
-	bin, gen := program(t, "cmd/bouncelog"), program(t, "bench/genlog")
-	s := &site{db: filepath.Join(dir, "test.db"), log: filepath.Join(dir, "mail.log")}
+	s := &site{db: filepath.Join(t.TempDir(), "test.db"), log: logUntilNow(t)}
+	bin := program(t, "cmd/bouncelog")
+	output(t, bin, "import", "--db", s.db, s.log)
+	s.serve(t, bin, "--period", "7d")
+	return s
+}
+
+// logUntilNow makes that log.
+func logUntilNow(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mail.log")
 	// How long a log of so many lines is depends on the time of day: it is made too long, and
 	// cut where it reaches the present.
 	now := time.Now().UTC()
-	raw := output(t, gen, "-rate", "12000", "-start", now.Add(-18*time.Hour).Format(time.RFC3339), "-lines", "160000", "-noise", "0.2", "-timestamp", "rfc3339", "-domains", "300",
+	raw := output(t, program(t, "bench/genlog"), "-rate", "12000", "-start", now.Add(-18*time.Hour).Format(time.RFC3339), "-lines", "160000", "-noise", "0.2", "-timestamp", "rfc3339", "-domains", "300",
 		"-recipients", "6000", "-senders", "60", "-incident-at", "0.3", "-incident-length", "0.7", "-o", "-")
 	lines := bytes.SplitAfter(raw, []byte("\n"))
 	stamp := []byte(now.Format("2006-01-02T15:04:05"))
@@ -64,12 +74,10 @@ func serveDashboard(t *testing.T) *site {
 	if n < 0 {
 		t.Fatalf("the log ends before %s", stamp)
 	}
-	if err := os.WriteFile(s.log, bytes.Join(lines[:n], nil), 0o600); err != nil {
+	if err := os.WriteFile(path, bytes.Join(lines[:n], nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	output(t, bin, "import", "--db", s.db, s.log)
-	s.serve(t, bin, "--period", "7d")
-	return s
+	return path
 }
 
 var printed = regexp.MustCompile(`(http://[^/\s]+)/\?token=(\S+)`)
@@ -266,6 +274,10 @@ func inspect(t *testing.T, ctx context.Context, w *witness, name, source string)
 	for _, v := range evaluate[[]string](t, ctx, `axe.run().then(r => r.violations.map(v => v.id + ": " + v.help + " " + v.nodes.slice(0, 3).map(n => n.html).join(" ")))`, chromedp.EvalAwaitPromise) {
 		t.Errorf("%s: axe: %.600s", name, v)
 	}
+	// What has moved since the page was drawn first, in parts of the screen (Cumulative Layout Shift).
+	if moved := evaluate[float64](t, ctx, `new Promise(done => { let sum = 0; new PerformanceObserver(l => l.getEntries().forEach(e => sum += e.value)).observe({type: "layout-shift", buffered: true}); requestAnimationFrame(() => requestAnimationFrame(() => done(sum))) })`, chromedp.EvalAwaitPromise); moved > 0.01 {
+		t.Errorf("%s: moves by %.3f while it loads", name, moved)
+	}
 	for _, f := range w.take() {
 		t.Errorf("%s: %s", name, f)
 	}
@@ -395,6 +407,28 @@ func TestDashboard(t *testing.T) {
 		}
 	})
 
+	t.Run("tasks", func(t *testing.T) {
+		// Three questions of a postmaster, each in at most three clicks or words typed.
+		open(t, "/")
+		do(t, chromedp.Click(`//nav[@aria-label="Period"]//a[.="24 h"]`), chromedp.WaitVisible(`//a[@aria-current="true"][.="24 h"]`),
+			chromedp.Click(`//section[@id="providers"]//td//a[contains(., "outlook.com")]`), chromedp.WaitVisible("#sender_domains td.name a"),
+			chromedp.Click("#sender_domains td.name a"), chromedp.WaitVisible(".page-provider .filters"))
+		if got, replies := at(t), text(t, ctx, "#replies"); !strings.Contains(got, "sender-domain=") || !strings.Contains(replies, "auth_failure") {
+			t.Errorf("why mail of a sender domain is refused by a provider: at %s: %.300s", got, replies)
+		}
+		open(t, "/")
+		address := strings.Split(screens["trace"], "q=")[1]
+		address, _, _ = strings.Cut(strings.ReplaceAll(address, "%40", "@"), "&")
+		do(t, chromedp.SendKeys("#q", address+kb.Enter), chromedp.WaitVisible(".page-trace #attempts"))
+		if got := text(t, ctx, "h1"); !strings.HasPrefix(got, "Last message to "+address) {
+			t.Errorf("whether mail to %s goes through: %q", address, got)
+		}
+		do(t, chromedp.Click(`nav a[data-key="w"]`), chromedp.WaitVisible(".page-queue #recipients"))
+		if got := text(t, ctx, ".fresh"); !strings.Contains(got, "First given up 20") {
+			t.Errorf("when what is stuck is lost: %q", got)
+		}
+	})
+
 	t.Run("keys", func(t *testing.T) {
 		press := func(keys ...string) {
 			t.Helper()
@@ -509,13 +543,24 @@ func TestDashboard(t *testing.T) {
 	})
 
 	t.Run("print", func(t *testing.T) {
-		open(t, "/")
-		pdf, err := chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4)))
-		if err != nil || len(pdf) < 10_000 {
-			t.Errorf("%d bytes of PDF, %v", len(pdf), err)
-		}
-		if shots := os.Getenv("DASHBOARD_SHOTS"); shots != "" {
-			os.WriteFile(filepath.Join(shots, "now.pdf"), pdf, 0o644)
+		// Every screen fits the paper: A4 within the margins of the style sheet.
+		defer look(ctx, 1440, "light")
+		for _, name := range names {
+			open(t, screens[name])
+			_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+			if err := errors.Join(err, chromedp.Do(ctx, chromedp.EmulateViewport(688, 900))); err != nil {
+				t.Fatal(err)
+			}
+			if wide := evaluate[[]string](t, ctx, `[...document.querySelectorAll("body *")].filter(e => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".unseen")).slice(0, 3).map(e => e.outerHTML.slice(0, 200))`); len(wide) > 0 {
+				t.Errorf("%s is cut on paper: %q", name, wide)
+			}
+			pdf, err := chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4)))
+			if err != nil || len(pdf) < 10_000 {
+				t.Errorf("%s: %d bytes of PDF, %v", name, len(pdf), err)
+			}
+			if shots := os.Getenv("DASHBOARD_SHOTS"); shots != "" {
+				os.WriteFile(filepath.Join(shots, name+".pdf"), pdf, 0o644)
+			}
 		}
 	})
 
@@ -586,6 +631,65 @@ func TestDashboard(t *testing.T) {
 		}
 	})
 }
+
+// TestDashboardFleet looks at every screen of a dashboard over ClickHouse as a browser does, and
+// holds that each has the rows and numbers that it has over SQLite.
+func TestDashboardFleet(t *testing.T) {
+	node := chnode.Start(t, 1)[0]
+	bin, log := program(t, "cmd/bouncelog"), logUntilNow(t)
+	var sites []*site
+	for _, db := range []string{"clickhouse://" + node.Address() + "/dashboard", filepath.Join(t.TempDir(), "test.db")} {
+		s := &site{db: db, log: log}
+		output(t, bin, "import", "--config", os.DevNull, "--agent", "mx1", "--db", db, log)
+		s.serve(t, bin, "--config", os.DevNull, "--period", "7d")
+		sites = append(sites, s)
+	}
+	s, other := sites[0], sites[1]
+	screens := s.screens(t)
+	names := slices.Sorted(maps.Keys(screens))
+	t.Run("numbers", func(t *testing.T) {
+		for _, name := range names {
+			path, query, _ := strings.Cut(screens[name], "?")
+			if path == "/" {
+				path = "/now"
+			}
+			var answers [2]string
+			for i, x := range []*site{s, other} {
+				status, body := x.get(t, path+".json?"+query)
+				if status != http.StatusOK {
+					t.Fatalf("%s: status %d, %.300s", path, status, body)
+				}
+				answers[i] = ageing.ReplaceAllString(body, "")
+			}
+			if diff := cmp.Diff(strings.Split(answers[1], "\n"), strings.Split(answers[0], "\n")); diff != "" {
+				t.Errorf("%s (-SQLite +ClickHouse):\n%.3000s", name, diff)
+			}
+		}
+	})
+	source, ctx, w := axe(t), browser(t), &witness{base: s.base}
+	if err := errors.Join(w.listen(ctx), s.login(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	for _, width := range []int64{390, 1440} {
+		if err := look(ctx, width, "light"); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			w.take()
+			within, cancel := context.WithTimeout(ctx, 2*time.Minute)
+			err := chromedp.Do(within, chromedp.Navigate(s.base+screens[name]), chromedp.WaitReady("footer"))
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			inspect(t, ctx, w, name+" ("+screens[name]+")", source)
+			shoot(t, ctx, fmt.Sprintf("fleet-%d-%s", width, name))
+		}
+	}
+}
+
+// ageing is what two dashboards show of their own moment.
+var ageing = regexp.MustCompile(`(?m)^ *"(as_of|age|age_seconds|oldest|last_line|since|until)": .*\n`)
 
 // object reads JSON, of one value or of one a line.
 func object(t *testing.T, raw []byte) (value any) {

@@ -119,8 +119,19 @@ var endStates = []struct {
 	name string
 	lost bool
 }{
-	{"delivered", false}, {"returned", true}, {"dropped", true}, {"expired", true}, {"queued", false}, {"frozen", true}, {"removed", true}, {"completed", false},
-	{"discarded", true}, {"quarantined", false}, {"bounced", true}, {"handed_on", false}, {"probed", false},
+	{"delivered", false},
+	{"returned", true},
+	{"dropped", true},
+	{"expired", true},
+	{"queued", false},
+	{"frozen", true},
+	{"removed", true},
+	{"completed", false},
+	{"discarded", true},
+	{"quarantined", false},
+	{"bounced", true},
+	{"handed_on", false},
+	{"probed", false},
 }
 
 // answer says in a sentence what became of what was asked for: of the last message to an address, or
