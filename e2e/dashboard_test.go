@@ -689,7 +689,7 @@ func TestDashboardFleet(t *testing.T) {
 }
 
 // ageing is what two dashboards show of their own moment.
-var ageing = regexp.MustCompile(`(?m)^ *"(as_of|age|age_seconds|oldest|last_line|since|until)": .*\n`)
+var ageing = regexp.MustCompile(`(?m)^ *"(as_of|age|age_seconds|given_up|first_given_up|oldest|last_line|since|until)": .*\n`)
 
 // object reads JSON, of one value or of one a line.
 func object(t *testing.T, raw []byte) (value any) {
