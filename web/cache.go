@@ -30,7 +30,7 @@ import (
 type cache[T any] struct {
 	versions *versions
 	most     int             // keys
-	fits     func(T) bool    // whether a value may be kept; nil: every one
+	size     func(T) int     // of a value, in bytes, of which keptBytes are kept; nil: they are small
 	ctx      context.Context // of all making
 	end      context.CancelFunc
 	all      sync.WaitGroup
@@ -134,8 +134,8 @@ func (v *versions) close() {
 	v.watch, v.number, v.stop = nil, nil, nil
 }
 
-func newCache[T any](v *versions, most int, fits func(T) bool) *cache[T] {
-	c := &cache[T]{versions: v, most: most, fits: fits, entries: map[string]*entry[T]{}}
+func newCache[T any](v *versions, most int, size func(T) int) *cache[T] {
+	c := &cache[T]{versions: v, most: most, size: size, entries: map[string]*entry[T]{}}
 	c.ctx, c.end = context.WithCancel(context.Background())
 	return c
 }
@@ -203,7 +203,7 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 	e := c.entries[key]
 	if e == nil {
 		e = &entry[T]{}
-		c.makeRoom()
+		c.makeRoom(c.most - 1)
 		c.entries[key] = e
 	}
 	wait := patience
@@ -250,11 +250,9 @@ func (c *cache[T]) begin(key string, e *entry[T], now version, hurry bool, build
 		defer c.mu.Unlock()
 		p.value, p.of, p.err, p.ended = value, of, err, time.Now()
 		if e.next = nil; err == nil {
-			if e.kept = nil; c.fits == nil || c.fits(value) {
-				e.kept = p
-			}
-		}
-		if e.kept == nil && c.entries[key] == e {
+			e.kept = p
+			c.makeRoom(c.most)
+		} else if e.kept == nil && c.entries[key] == e {
 			delete(c.entries, key)
 		}
 		close(p.done)
@@ -272,19 +270,24 @@ func (c *cache[T]) leave(p, kept *made[T]) {
 	}
 }
 
-// makeRoom lets go of the value that was asked for longest ago, where there are the most. Lock
-// first.
-func (c *cache[T]) makeRoom() {
-	if len(c.entries) < c.most {
-		return
-	}
-	oldest, since := "", time.Time{}
-	for key, e := range c.entries {
-		if e.next == nil && (oldest == "" || e.used.Before(since)) {
-			oldest, since = key, e.used
+// makeRoom lets go of the values that were asked for longest ago, until there are most keys and
+// keptBytes. Lock first.
+func (c *cache[T]) makeRoom(most int) {
+	for {
+		oldest, since, bytes := "", time.Time{}, 0
+		for key, e := range c.entries {
+			if c.size != nil && e.kept != nil {
+				bytes += c.size(e.kept.value)
+			}
+			if e.next == nil && (oldest == "" || e.used.Before(since)) {
+				oldest, since = key, e.used
+			}
 		}
+		if len(c.entries) <= most && bytes <= keptBytes || oldest == "" {
+			return
+		}
+		delete(c.entries, oldest)
 	}
-	delete(c.entries, oldest)
 }
 
 // close ends all making.

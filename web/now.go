@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -519,9 +520,9 @@ func (v *screen) givenUp(ctx context.Context, r store.Reader, all []waiter) (at 
 	at = make([]time.Time, len(all))
 	var next time.Time
 	for _, x := range lifetimes {
-		life, words := x.life, "%s gives mail up at an age of %s, unless it is configured otherwise; the log of the last 30 days has no such case."
-		if age := seen[x.mta]; age != 0 {
-			life, words = age, "%s gives mail up at an age of about %s, as the log of the last 30 days shows."
+		life, words := cmp.Or(seen[x.mta], x.life), "%s gives mail up at an age of %s, unless it is configured otherwise; the log of the last 30 days has no such case."
+		if seen[x.mta] != 0 {
+			words = "%s gives mail up at an age of about %s, as the log of the last 30 days shows."
 		}
 		used := false
 		for i := range all {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -106,6 +107,17 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	v.Tables = append(v.Tables, l)
 	v.Phrases = v.answer(word, found, ends)
 	last := &found[len(found)-1]
+	if arrived := last.Arrived(); ends[len(ends)-1].State == "queued" && !arrived.IsZero() {
+		seen, err := v.expiries(ctx, r)
+		if err != nil {
+			return err
+		}
+		for _, x := range lifetimes {
+			if x.mta == last.MTA {
+				v.Facts = append(v.Facts, report.Fact{Label: "Given up", Value: v.time(arrived.Add(cmp.Or(seen[x.mta], x.life)))})
+			}
+		}
+	}
 	if last.Failed() && last.Response != "" {
 		v.explain(&last.Delivery, v.server.o.Judge.Explain(&last.Delivery))
 		v.Parts[len(v.Parts)-1].Title = "What this failure means"

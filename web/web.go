@@ -64,7 +64,7 @@ const (
 	queryAtMost   = 8 << 10          // bytes of the query of a URL
 	rowsAtMost    = 100_000          // rows of CSV and JSON
 	pagesAtMost   = 64               // that are kept
-	keptAtMost    = 1 << 20          // bytes of one that is kept
+	keptBytes     = 32 << 20         // of them, in all
 	reportsAtMost = 8                // that are kept, for several pages each
 	// HeaderAtMost is for http.Server.MaxHeaderBytes.
 	HeaderAtMost = 16 << 10
@@ -100,7 +100,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{o: o, turns: make(chan struct{}, buildsAtOnce), live: newHub(o.Watch, o.Log), versions: &versions{watch: o.Watch}}
-	s.pages, s.reports = newCache(s.versions, pagesAtMost, func(page []byte) bool { return len(page) <= keptAtMost }), newCache[datedReport](s.versions, reportsAtMost, nil)
+	s.pages, s.reports = newCache(s.versions, pagesAtMost, func(page []byte) int { return len(page) }), newCache[datedReport](s.versions, reportsAtMost, nil)
 	if _, err := s.selection(nil); err != nil {
 		return nil, fmt.Errorf("the period of a page: %w", err)
 	}

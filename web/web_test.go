@@ -705,6 +705,9 @@ func TestTraceAnswers(t *testing.T) {
 			t.Errorf("%s: %q, not %q", query, got, want)
 		}
 	}
+	if body := text(t, ask(s, "GET", "/trace?q=late5%40slow.example")); !strings.Contains(body, `Given up <b><span class="whole">2026-11-28 09:04</span></b>`) {
+		t.Errorf("it does not say when the message is given up: %.3000s", body[strings.Index(body, "<h1"):])
+	}
 	for _, link := range links(text(t, ask(s, "GET", "/attempts?outcome=hard&reason=user_unknown&relay=mx1.bigmail.example&since=12d"))) {
 		if q := link[strings.Index(link, "?")+1:]; strings.HasPrefix(link, "/trace?") && (strings.Contains(q, "outcome") || strings.Contains(q, "reason") || strings.Contains(q, "relay") || !strings.Contains(q, "since=12d")) {
 			t.Errorf("the list leads to a part of a trace: %s", link)
