@@ -110,6 +110,9 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 // a row is believed only if it names a program of an MTA's.
 func (p *Parser) columns(line []byte) {
 	line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
+	if len(line) == 0 || isDigit(line[0]) {
+		return
+	}
 	separator := byte(0)
 	for _, c := range line[:min(len(line), 1024)] {
 		switch {
@@ -122,7 +125,7 @@ func (p *Parser) columns(line []byte) {
 			return
 		}
 	}
-	if separator == 0 || isDigit(line[0]) {
+	if separator == 0 {
 		return
 	}
 	var o object

@@ -358,10 +358,12 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 			return kind
 		}
 	}
-	if whole, kind, ok := p.pieces.whole(line); !ok {
-		r.Time, r.Program = p.Last(), ""
-		return kind
-	} else {
+	if len(line) > len("2026-11-23T") && (line[0] == '{' || line[10] == 'T') { // of a container's, maybe
+		whole, kind, ok := p.pieces.whole(line)
+		if !ok {
+			r.Time, r.Program = p.Last(), ""
+			return kind
+		}
 		line = whole
 	}
 	n := len(line)
@@ -373,7 +375,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		line = trimCopied(line)
 		n = len(line)
 	}
-	if n > 0 && p.continues(line) {
+	if n > 0 && (line[0] <= ' ' || !p.flushLeft || p.resumed) && p.continues(line) {
 		r.Time, r.Program = p.Last(), ""
 		if holdsDelivery(line) {
 			return Unparsed
@@ -488,7 +490,7 @@ func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	if hasControl(line) {
 		return p.controlled(line, r, offset, p.untabbed)
 	}
-	if len(line) > 6 && isDigit(line[0]) && (line[2] == ' ' || line[3] == ' ' || line[4] == ' ' || line[5] == ' ') {
+	if len(line) > 6 && isDigit(line[0]) && line[4] != '-' && (line[2] == ' ' || line[3] == ' ' || line[4] == ' ' || line[5] == ' ') {
 		if kind, ok := p.frames(line, r, offset); ok {
 			return kind
 		}
@@ -533,25 +535,12 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 			return Blank
 		}
 		splitHeader(line, h)
-		before := h.container
-		if len(h.program) == 0 && len(h.host) > 0 && h.host[0] == '[' {
-			before = h.host
-		}
-		if len(before) > 0 && p.programs.get(before).author == another {
+		if p.isAnothers(h) {
 			r.Time, r.Program = p.Last(), ""
-			if p.foreign = false; holdsDelivery(line) {
-				return Unparsed
-			}
-			return Skipped
+			p.foreign = false
+			return unparsedDelivery(line)
 		}
-		beside := p.clock.beside
-		if h.farForm != stampNone {
-			p.clock.beside = p.reference(&moment{form: h.form, stamp: h.stamp, farForm: h.farForm, farStamp: h.farStamp})
-		}
-		if impossible = !p.clock.read(h); impossible {
-			h.form = stampNone
-		}
-		p.clock.beside = beside
+		impossible = !p.readTime(h)
 		r.Doubted = p.clock.doubted
 		prog = p.names(h)
 	}
@@ -585,6 +574,30 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	return kind
 }
 
+// isAnothers reports a header that names another program's container before its stamp.
+func (p *Parser) isAnothers(h *header) bool {
+	before := h.container
+	if len(h.program) == 0 && len(h.host) > 0 && h.host[0] == '[' {
+		before = h.host
+	}
+	return len(before) > 0 && p.programs.get(before).author == another
+}
+
+// readTime reads the stamp of a header. It reports false for one that names no time, which is
+// then none.
+func (p *Parser) readTime(h *header) bool {
+	beside := p.clock.beside
+	if h.farForm != stampNone {
+		p.clock.beside = p.reference(&moment{form: h.form, stamp: h.stamp, farForm: h.farForm, farStamp: h.farStamp})
+	}
+	ok := p.clock.read(h)
+	p.clock.beside = beside
+	if !ok {
+		h.form = stampNone
+	}
+	return ok
+}
+
 // joined reports a message behind which another delivery's line stands, with its header and
 // without the line feed between, as where files are joined of which one lacks its last. Between
 // them there may be a blank or what separates words: behind a delivery of Postfix' only where
@@ -593,6 +606,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 func (p *Parser) joined(h *header, kind Kind) bool {
 	msg, isExim := h.message, h.id != nil
 	const shortest = len("Nov 23 09:47:06 ")
+	const first = 1 + shortest + len(": to=") // what is looked for stands there at the earliest
 	begins := func(at int) bool {
 		for i := max(1, at-128); i+shortest <= at; i++ {
 			if c := msg[i]; !isDigit(c) && c-'A' >= 26 {
@@ -622,7 +636,7 @@ func (p *Parser) joined(h *header, kind Kind) bool {
 	if isExim {
 		sign = '-'
 	}
-	for at := shortest; at < len(msg); at++ {
+	for at := first; at < len(msg); at++ {
 		i := bytes.IndexByte(msg[at:], sign)
 		if i < 0 {
 			break

@@ -52,11 +52,8 @@ func postfixDaemon(name string) daemon {
 // ten and more of 0-9 and the letters but vowels; some logs carry ids that a
 // hand has changed, so any letters and digits will do.
 func queueID(msg []byte) (id, rest []byte, ok bool) {
-	i := 0
-	for i < len(msg) && i < 25 && alnum[msg[i]] {
-		i++
-	}
-	if i < 5 || i >= len(msg)-1 || msg[i] != ':' {
+	i := bytes.IndexByte(msg[:min(len(msg), 26)], ':')
+	if i < 5 || i >= len(msg)-1 || !allAlnum(msg[:i]) {
 		return nil, nil, false
 	}
 	if i == 7 && string(msg[:7]) == "NOQUEUE" {
