@@ -32,7 +32,7 @@ const maxFieldOfBytes = 1 << 30
 
 // begin forgets the entry before.
 func (e *export) begin(pretty bool) {
-	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0], pretty: pretty, object: object{careful: true, exact: !pretty}}
+	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0], pretty: pretty, object: object{exact: !pretty}}
 }
 
 // holds reports an entry that has a text.

@@ -56,6 +56,9 @@ func isOfJournal(key []byte) bool {
 	if len(key) > 1 && key[0] == '_' && (key[1] == '_' || key[1]-'A' < 26) {
 		return true
 	}
+	if len(key) == 0 || key[0]-'A' >= 26 {
+		return false
+	}
 	for _, prefix := range [...]string{"PRIORITY", "SYSLOG_", "CONTAINER_", "CODE_", "IMAGE_NAME", "MESSAGE_ID", "INVOCATION_ID", "UNIT", "TID"} {
 		if bytes.HasPrefix(key, []byte(prefix)) {
 			return true

@@ -40,7 +40,10 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 			return kind
 		}
 	}
-	if !o.exact && hasControl(text) {
+	if !hasControl(text) {
+		return p.openLine(trimSpace(text), &out, r, offset)
+	}
+	if !o.exact {
 		var lost bool
 		if text, lost = p.oneLine(trimSpace(text)); lost {
 			return Unparsed
@@ -79,7 +82,7 @@ func unparsedDelivery(text []byte) Kind {
 	return Skipped
 }
 
-// openText reads a text of an object with the given envelope.
+// openText reads a text of an object with the given envelope, which may hold control characters.
 func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
 	text = trimSpace(text)
 	if hasControl(text) {
@@ -197,9 +200,7 @@ type object struct {
 	stream          []byte // "stdout"
 	container       []byte // its id, or its name
 	cut, last       bool   // the text is a piece of a line; the last one
-	valueAt, textAt int    // where the value that is read begins in the line, and the text
 	exact           bool   // the text is as it was logged, with nothing escaped
-	careful         bool   // a delivery is looked for in every field
 	direct          bool   // the field that is read is the object's own
 	parent          []byte // the name of the object within in which it stands
 }
@@ -215,19 +216,8 @@ const (
 const maxNested = 8
 
 // read takes an object apart. It reports false where there is no text.
-//
-// Only where there is a delivery beside the text, each field is looked at for one: that is a
-// third of the time for an entry of the journal.
 func (o *object) read(b []byte, p *Parser) bool {
-	more := o.more
-	if !o.members(b, p) || o.text == nil {
-		return false
-	}
-	if holdsDelivery(b[:o.textAt]) || holdsDelivery(b[o.textAt+len(o.text):o.size]) {
-		*o = object{more: more, careful: true}
-		o.members(b, p)
-	}
-	return o.choose(p)
+	return o.members(b, p) && o.text != nil && o.choose(p)
 }
 
 // members reads the fields of an object of JSON, or of one in logfmt.
@@ -288,25 +278,27 @@ scan:
 				o.direct = o.direct || own[depth-1] && isMember(o.parent, key)
 			}
 			start := i
-			o.valueAt = i
-			if own[depth] && b[i] != '"' && b[i] != '-' && !isDigit(b[i]) && !isExporter(key) && !(b[i] == '[' && i+1 < len(b) && isDigit(b[i+1])) {
-				o.beside(key, b[i:i+1], p)
-			}
-			if b[i] == '"' {
+			switch c := b[i]; {
+			case c == '"':
 				if end = closingQuote(b, i+1); end < 0 {
 					break scan
 				}
-				start, i, o.valueAt = i+1, end+1, i+1
+				start, i = i+1, end+1
 				o.field(key, b[start:end], p)
-			} else if b[i] == '-' || isDigit(b[i]) {
+			case c == '-' || isDigit(c):
 				for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
 					i++
 				}
 				o.field(key, b[start:i], p)
-			} else if b[i] == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])) {
+			case c == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])):
+				if own[depth] && b[i+1] == ' ' && !isExporter(key) {
+					o.beside(key, b[i:i+1], p)
+				}
 				if v := p.bytesOf(b[i:]); v != nil {
 					o.field(key, v, p)
 				}
+			case own[depth] && !isExporter(key):
+				o.beside(key, b[i:i+1], p)
 			}
 		default:
 			i++
@@ -381,7 +373,7 @@ func (o *object) readLogfmt(b []byte, p *Parser) bool {
 			if end < 0 {
 				return false
 			}
-			start, i, o.valueAt = i+1, end+1, i+1
+			start, i = i+1, end+1
 			o.field(key, b[start:end], p)
 		} else {
 			for i < len(b) && b[i] != ' ' {
@@ -390,7 +382,6 @@ func (o *object) readLogfmt(b []byte, p *Parser) bool {
 				}
 				i++
 			}
-			o.valueAt = start
 			o.field(key, b[start:i], p)
 		}
 		if i < len(b) && b[i] != ' ' {
@@ -609,6 +600,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		if o.other(v); o.direct || string(o.parent) == "file" || string(o.parent) == "image" {
 			o.beside(key, v, p)
 		}
+		return
 	}
 	if len(v) > maxStamp+16 {
 		o.search(v)
@@ -644,7 +636,7 @@ func (o *object) vouch(name []byte, p *Parser) {
 // search looks for a delivery in what is no text.
 func (o *object) search(v []byte) {
 	const shortest = len("to=<status=")
-	if !o.careful || len(v) < shortest || !holdsDelivery(v) {
+	if len(v) < shortest || !holdsDelivery(v) {
 		return
 	}
 	o.doubt = o.doubt || o.elsewhere != nil && !bytes.Equal(o.elsewhere, v)
@@ -663,11 +655,11 @@ func (o *object) line(rank int, v []byte) {
 	case !o.direct:
 		o.other(v)
 	case o.rank == 0:
-		o.text, o.rank, o.textAt = v, rank, o.valueAt
+		o.text, o.rank = v, rank
 	case o.count == len(o.texts):
 		o.differs(v, true)
 	case rank > o.rank:
-		o.texts[o.count], o.text, o.rank, o.textAt = o.text, v, rank, o.valueAt
+		o.texts[o.count], o.text, o.rank = o.text, v, rank
 		o.count++
 	default:
 		o.texts[o.count] = v
