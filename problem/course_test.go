@@ -52,6 +52,13 @@ func TestOneIncident(t *testing.T) {
 		mails []mail
 		days  [2]int // of the incident, from one to another
 	}{
+		{
+			"one sender domain fails SPF at two providers, the second of which loses more the next morning",
+			join(daily(12, 0, 8, news, mbx, at, taken), daily(9, 8, 9, news, "x%d@big.example", at, spf),
+				with(daily(4, 8, 10, news, "y%d@other.example", "mx.other.example", spf), func(m *mail) { m.id += "O" }),
+				with(daily(30, 8, 9, news, "z%d@other.example", "mx.other.example", spf), func(m *mail) { m.id, m.at = m.id+"Z", m.at+17*time.Hour })),
+			[2]int{8, 10},
+		},
 		{"one sender domain fails SPF for four days", join(daily(12, 0, 8, news, mbx, at, taken), daily(12, 8, 12, news, "x%d@big.example", at, spf)), [2]int{8, 12}},
 		{"each day some other sender domains fail SPF at one provider", join(daily(12, 0, 8, news, mbx, at, taken), several(0, 6, 1, 4, spf)), [2]int{8, 12}},
 		{

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/provider"
@@ -129,8 +130,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	all := countTraits(in.all)
 	s := spreadOf(all)
 	// One incident has one name, so the reason is that of its first day.
-	firstDay := countTraits(between(in.all, in.began, in.began.add(o.Window)))
-	say := slices.Clone(firstDay)
+	say := countTraits(between(in.all, in.began, in.began.add(o.Window)))
 	if in.named() { // see absorb
 		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded }
 		if say = slices.DeleteFunc(say, silent); len(say) == 0 {
@@ -166,7 +166,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	}
 	what := in.what(reason, detail)
 	p.Summary = in.summary(&p, w, what)
-	p.Short, p.Title = in.titles(firstDay, all, what)
+	p.Short, p.Title = in.titles(all, what)
 	if in.spam {
 		from := ""
 		if len(in.originals) == 1 {
@@ -206,8 +206,10 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 }
 
 // titles are what refusals are called, without and with their cause. They have no figures, which
-// would be others each day, and the order of names is that of the harm of the first day.
-func (in *incident) titles(firstDay, all []traitCount, what string) (short, title string) {
+// would be others each day, and the order of names is that of the harm on the day (UTC) on which it began:
+// the report of that day has seen no more, and says the same.
+func (in *incident) titles(all []traitCount, what string) (short, title string) {
+	firstDay := countTraits(between(in.all, in.began, momentOf(in.began.time().Truncate(24*time.Hour).Add(24*time.Hour))))
 	providers := worstOf(firstDay, all, func(c traitCount) string { return c.provider })
 	verb := " refuses "
 	if len(providers) > 1 {
