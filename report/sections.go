@@ -860,7 +860,7 @@ func (r *Report) Headline() string {
 		if v.oursFirst() {
 			silence()
 		}
-		// Of what is over one is named, where nothing goes on.
+		// Of what is over one is named, where nothing goes on, or one of ours (see oursEnded).
 		named := v.Going > v.Over
 		ended := func(n int, since, word, title string) {
 			words := table.Count(int64(n), "incident") + " ended" + since
@@ -877,7 +877,11 @@ func (r *Report) Headline() string {
 			ended(v.Over, " since", "the worst", v.Act[0].Title)
 		}
 		if n := len(v.Ended); n > 0 {
-			ended(n, "", "the last", v.Ended[0].Title)
+			last, word := &v.Ended[0], "the last"
+			if ours := v.oursEnded(); ours != nil {
+				last, word, named = ours, "the last of ours", false
+			}
+			ended(n, "", word, last.Title)
 		}
 		if v.Status == StatusQuiet {
 			say("no incident")

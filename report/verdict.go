@@ -465,6 +465,16 @@ func (r *Report) lastAt(last *time.Time) string {
 // oursFirst reports whether an incident of ours goes on, which comes before a silence of the log.
 func (v *Verdict) oursFirst() bool { return len(v.Act) > 0 && v.Act[0].Ours && v.Act[0].Going() }
 
+// oursEnded is the last incident of ours that ended, where what is named before it is others'; nil: there is none.
+// What was lost for a fault of ours is worse than what others do not take.
+func (v *Verdict) oursEnded() *Incident {
+	i := slices.IndexFunc(v.Ended, func(in Incident) bool { return in.Ours })
+	if i < 0 || len(v.Act) == 0 || v.Act[0].Ours {
+		return nil
+	}
+	return &v.Ended[i]
+}
+
 // say puts the verdict into a sentence.
 func (v *Verdict) say(r *Report) {
 	good := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), false}) }
@@ -493,6 +503,11 @@ func (v *Verdict) say(r *Report) {
 		}
 		return were + " going on " + r.AtEnd()
 	}
+	over := func() {
+		if in := v.oursEnded(); in != nil {
+			good(" Ended %s: %s, %s.", r.Clock(in.End()), in.Title, in.Figures())
+		}
+	}
 	switch {
 	case r.NoVerdict != "":
 		v.Status = StatusUnknown
@@ -508,10 +523,12 @@ func (v *Verdict) say(r *Report) {
 		v.Status = StatusIncident
 		good("1 incident %s: ", going("is", "was"))
 		worst()
+		over()
 	case len(v.Act) > 0:
 		v.Status = StatusIncident
 		good("%d incidents %s. The worst: ", len(v.Act)+v.More, going("are", "were"))
 		worst()
+		over()
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
 		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
