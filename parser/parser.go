@@ -17,7 +17,8 @@
 //	 v
 //	message          by the program:
 //	 +- postfix.go   "QUEUEID: to=<…>, … status=… (…)": an Attempt
-//	 |               what else is about a queue id goes into the Queue (queue.go)
+//	 |               what else is about a queue id goes into the Queue (queue.go);
+//	 |               a warning waits for the attempt that it belongs to (warning.go)
 //	 +- exim.go      "ID => …", "ID ** …", "ID == …": an Attempt; parts.go joins the
 //	 |               parts of a long one, eximaddress.go finds the end of the address
 //	 +- nobody's     second (wrapper.go): is a line within it? object.go: in JSON?

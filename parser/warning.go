@@ -32,7 +32,7 @@ type warning struct {
 	host, program, instance string
 	mta                     bounce.MTA
 	daemon                  daemon
-	pid                     string // of the process, until it goes on with another message; "" not known
+	pid                     uint32 // of the process, until it goes on with another message; 0: not known
 	id                      string // queue id of the message that it is about; "" not known
 	weight                  int
 	text                    string // "": none
@@ -72,7 +72,7 @@ func (ws *warnings) ofPostfix(host string, prog *program, h *header, r *Result) 
 		weight = 1
 	}
 	ws.note(warning{
-		host: host, program: prog.name, instance: prog.instance, mta: bounce.Postfix, daemon: prog.daemon, pid: string(h.pid), weight: weight,
+		host: host, program: prog.name, instance: prog.instance, mta: bounce.Postfix, daemon: prog.daemon, pid: pidOf(h.pid), weight: weight,
 	}, h.message, r)
 }
 
@@ -118,9 +118,19 @@ func (ws *warnings) note(w warning, msg []byte, r *Result) {
 }
 
 // attach gives an attempt the warning that belongs to it, if there is one.
-func (ws *warnings) attach(d *bounce.Delivery, prog *program, pid []byte) {
-	now := d.Time.Unix()
-	ours := mayBeOurs(d)
+func (ws *warnings) attach(d *bounce.Delivery, prog *program, digits []byte) {
+	now, pid := d.Time.Unix(), pidOf(digits)
+	if now-ws.ring[(ws.n-1)%len(ws.ring)].at > warningReach {
+		return
+	}
+	if !mayBeOurs(d) {
+		for i := range ws.ring { // nearly all attempts, so that no more is looked at of each
+			if w := &ws.ring[i]; w.pid == pid && pid != 0 {
+				w.ofProcess(d, prog, pid)
+			}
+		}
+		return
+	}
 	var found *warning
 	for i := 1; i <= min(ws.n, len(ws.ring)); i++ {
 		w := &ws.ring[(ws.n-i)%len(ws.ring)]
@@ -128,7 +138,7 @@ func (ws *warnings) attach(d *bounce.Delivery, prog *program, pid []byte) {
 		if age > warningReach {
 			break
 		}
-		if age >= -warningReach && w.mta == d.MTA && w.host == d.Host && w.precedes(d, prog, pid, age) && ours && (found == nil || w.weight > found.weight) {
+		if age >= -warningReach && w.precedes(d, prog, pid, age) && (found == nil || w.weight > found.weight) {
 			found = w
 		}
 	}
@@ -138,23 +148,40 @@ func (ws *warnings) attach(d *bounce.Delivery, prog *program, pid []byte) {
 }
 
 // precedes reports whether a warning belongs to an attempt of which it is that old, in seconds.
-func (w *warning) precedes(d *bounce.Delivery, prog *program, pid []byte, age int64) bool {
-	if w.mta == bounce.Exim {
+func (w *warning) precedes(d *bounce.Delivery, prog *program, pid uint32, age int64) bool {
+	switch {
+	case w.mta != d.MTA || w.host != d.Host:
+		return false
+	case w.mta == bounce.Exim:
 		return w.id == d.QueueID || w.id == "" && d.Local && -panicReach <= age && age <= panicReach
-	}
-	if w.pid != "" && w.program == prog.name && (w.pid == string(pid) || len(pid) == 0) {
-		switch {
-		case w.id == d.QueueID: // without a process id: "last message repeated"
-			return true
-		case len(pid) > 0 && w.id == "":
-			w.id = strings.Clone(d.QueueID)
-			return true
-		case len(pid) > 0:
-			w.pid = ""
-		}
+	case w.ofProcess(d, prog, pid):
+		return true
 	}
 	return suspended(d) && w.instance == prog.instance && w.daemon != cleanupDaemon &&
 		(d.Response != "mail transport unavailable" || w.daemon == qmgrDaemon) // in these words it cannot be reached
+}
+
+// ofProcess reports whether the process that warned has gone on to this attempt, and to no other
+// message since. An attempt without a process id is that of "last message repeated".
+func (w *warning) ofProcess(d *bounce.Delivery, prog *program, pid uint32) bool {
+	if w.pid == 0 || w.program != prog.name || w.host != d.Host || pid != 0 && pid != w.pid {
+		return false
+	}
+	switch {
+	case w.id == "" && pid != 0:
+		w.id = strings.Clone(d.QueueID)
+	case w.id != d.QueueID && pid != 0:
+		w.pid = 0
+	}
+	return w.pid != 0 && w.id == d.QueueID
+}
+
+// pidOf is a process id; 0: there is none.
+func pidOf(digits []byte) (pid uint32) {
+	for _, c := range digits {
+		pid = pid*10 + uint32(c-'0')
+	}
+	return pid
 }
 
 // suspended reports an attempt that Postfix's queue manager has error(8) put off, since it cannot

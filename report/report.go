@@ -63,6 +63,9 @@ type Options struct {
 	// Live says that the logs are still written, so that it is a finding where they
 	// end before the period or Now.
 	Live bool
+	// NoWarnings leaves out what the MTA logged just before a failure: it may be about the mail of
+	// others.
+	NoWarnings bool
 	// Days says that the timeline is by the day, however short the period is.
 	Days bool
 	// Rerun are the words of a command line that select the same attempts, quoted for
@@ -388,6 +391,11 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 				r.Problems, err = problem.Find(ctx, s, Judged(o.Filter), o.Problems)
 				for i := range r.Problems {
 					p := &r.Problems[i]
+					for j := range p.Evidence {
+						if o.NoWarnings {
+							p.Evidence[j].Warning = ""
+						}
+					}
 					if p.Scan == problem.ScanFlagged {
 						p.Scan = o.command(append([]string{"scan", "--flagged"}, o.RerunProblems...)...)
 					} else if words, ok := strings.CutPrefix(p.Scan, "bouncelog report "); ok {

@@ -341,12 +341,12 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	return nil
 }
 
-// fields are all fields of an attempt; for the holder of a link those that do not say who handed
-// the message in.
+// fields are all fields of an attempt; for the holder of a link those that neither say who handed
+// the message in nor what the server logged of itself.
 func (v *screen) fields(a *store.Attempt) (columns []table.Column, r row) {
 	cells := render.AttemptCells(a)
 	for i, c := range render.AttemptColumns() {
-		if v.scope.domain == "" || c.Name != "client_host" && c.Name != "client_ip" && c.Name != "sasl_user" {
+		if v.scope.domain == "" || c.Name != "client_host" && c.Name != "client_ip" && c.Name != "sasl_user" && c.Name != "warning" {
 			columns, r.Cells = append(columns, c), append(r.Cells, cell{Value: cells[i]})
 		}
 	}

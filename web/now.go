@@ -22,7 +22,7 @@ import (
 func (v *screen) options(top int, sections ...string) report.Options {
 	o := report.Options{
 		Filter: v.sel.filter, Location: v.server.o.Location, Top: top, Sections: sections, Problems: v.server.o.Thresholds,
-		Now: v.sel.now, Live: v.sel.open,
+		Now: v.sel.now, Live: v.sel.open, NoWarnings: v.scope.domain != "",
 	}
 	words := strings.Fields(v.sel.command(v.server.o.Period, nil))
 	o.Rerun = words[1:] // without the program's name

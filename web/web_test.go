@@ -767,6 +767,40 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
+// TestWarning holds that the page of an incident and of an attempt show what the MTA logged just
+// before, and that those of a link do not: it may be about others.
+func TestWarning(t *testing.T) {
+	var b strings.Builder
+	for i := range 60 {
+		stamp := time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).Add(time.Duration(i) * 3 * time.Minute).Format("Jan _2 15:04:05")
+		fmt.Fprintf(&b, "%[1]s mx1 postfix/qmgr[1]: 4A1B2C%04[2]X: from=<letter@shop.example>, size=1, nrcpt=1 (queue active)\n", stamp, i)
+		fmt.Fprintf(&b, "%s mx1 postfix/lmtp[%d]: fatal: open <b>/home/hans/secret.db</b>: Permission denied\n", stamp, 100+i)
+		fmt.Fprintf(&b, "%s mx1 postfix/error[2]: 4A1B2C%04X: to=<user%d@big%d.example>, relay=none, delay=1, delays=0/0/0/1, dsn=4.3.0, status=deferred (unknown mail transport error)\n", stamp, i, i, i%15)
+	}
+	const warning = "postfix/lmtp: fatal: open &lt;b&gt;/home/hans/secret.db&lt;/b&gt;: Permission denied"
+	s := dashboard(t, database(t, b.String()), func(o *web.Options) { o.Key = []byte(strings.Repeat("k", web.KeyLength)) })
+	pages := 0
+	crawl(t, s, 300, []string{"/?since=30d", "/incidents?since=30d"}, func(link, body string) {
+		if path, _, _ := strings.Cut(link, "?"); strings.HasPrefix(path, "/incidents/") || strings.HasPrefix(path, "/attempts/") {
+			if pages++; !strings.Contains(body, warning) {
+				t.Errorf("%s does not show the warning", link)
+			}
+		}
+	})
+	if pages < 2 {
+		t.Errorf("%d pages of incidents and attempts", pages)
+	}
+	base := must(web.Link([]byte(strings.Repeat("k", web.KeyLength)), "shop.example", at.Add(time.Hour)))
+	n := crawl(t, s, 300, []string{base + "?since=30d", base + "incidents?since=30d", base + "now.json?since=30d", base + "incidents.json?since=30d", base + "attempts.csv?since=30d"}, func(link, body string) {
+		if strings.Contains(body, "secret.db") {
+			t.Errorf("%s shows the warning", link)
+		}
+	})
+	if n < 20 {
+		t.Errorf("%d pages of a link", n)
+	}
+}
+
 // TestLinkApart holds that a link tells nothing of who is hit by the same incident, of the account
 // that floods, or of the other mail to the same places.
 func TestLinkApart(t *testing.T) {
