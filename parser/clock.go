@@ -256,13 +256,17 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	}
 	nsec := int32(0)
 	if line[n] == '.' {
-		scale := int32(100_000_000)
 		if n++; !isDigit(line[n]) {
 			return nil, false
 		}
+		first := n
 		for ; n < len(line) && isDigit(line[n]); n++ {
-			nsec += int32(line[n]-'0') * scale
-			scale /= 10
+			if n < first+9 {
+				nsec = nsec*10 + int32(line[n]-'0')
+			}
+		}
+		for i := n; i < first+9; i++ {
+			nsec *= 10
 		}
 	}
 	if z := len(c.zone); z > 0 {

@@ -3,7 +3,6 @@ package parser
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"math/bits"
 	"slices"
 	"time"
@@ -738,17 +737,32 @@ func unescapeJSON(v []byte, buf *[]byte) []byte {
 			if i+4 >= len(v) {
 				return append(b, v[i-1:]...)[at:]
 			}
-			var n [2]byte
-			if _, err := hex.Decode(n[:], v[i+1:i+5]); err != nil {
+			c, ok := hexRune(v[i+1 : i+5])
+			if !ok {
 				b = append(b, '\\', 'u')
 				continue
 			}
 			i += 4
-			b = utf8.AppendRune(b, rune(n[0])<<8|rune(n[1]))
+			b = utf8.AppendRune(b, c)
 		default:
 			b = append(b, v[i])
 		}
 	}
 	*buf = b
 	return b[at:]
+}
+
+// hexRune is the character that hexadecimal digits name.
+func hexRune(digits []byte) (r rune, ok bool) {
+	for _, c := range digits {
+		switch {
+		case isDigit(c):
+			r = r<<4 | rune(c-'0')
+		case c|0x20-'a' < 6:
+			r = r<<4 | rune(c|0x20-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return r, true
 }

@@ -554,7 +554,10 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	if p.foreign = prog.daemon == notPostfix && !prog.exim; p.foreign && kind == Skipped {
 		kind = p.second(line, r, offset)
 	} else if kind == Skipped && len(h.program) > 0 {
-		if kind = p.labelled(prog, r, offset); kind == Skipped && p.joined(h, kind) {
+		if !isSession(h.message) {
+			kind = p.labelled(prog, r, offset)
+		}
+		if kind == Skipped && p.joined(h, kind) {
 			kind = Unparsed
 		}
 	} else if (kind == Attempt || kind == Queued) && p.joined(h, kind) {
@@ -605,52 +608,55 @@ func (p *Parser) readTime(h *header) bool {
 // its reply may have ended, and not behind a message that may quote anybody. A server that
 // replies so makes its line one that is not understood, never two deliveries.
 func (p *Parser) joined(h *header, kind Kind) bool {
-	msg, isExim := h.message, h.id != nil
-	const shortest = len("Nov 23 09:47:06 ")
-	const first = 1 + shortest + len(": to=") // what is looked for stands there at the earliest
-	begins := func(at int) bool {
-		for i := max(1, at-128); i+shortest <= at; i++ {
-			if c := msg[i]; !isDigit(c) && c-'A' >= 26 {
-				continue
-			}
-			end := bytes.TrimRight(msg[:i], " \t,;|")
-			last := byte(' ')
-			if n := len(end); n > 1 && end[n-1] == '"' && (n == i || isExim) { // else it may begin a quotation
-				last = end[n-2]
-			} else if n > 0 {
-				last = end[n-1]
-			}
-			if len(end) < i && (kind == Skipped || kind == Attempt && !isExim && last != ')') ||
-				!alnum[last] && last < 0x80 && last != ')' && last != ']' && last != '>' && last != '.' {
-				continue
-			}
-			if _, n := scanStamp(msg[i:]); n > 0 {
-				var h header
-				splitHeader(msg[i:], &h)
-				prog := p.programs.get(h.program)
-				return h.form == stampExim || prog.daemon != notPostfix || prog.exim
-			}
-		}
-		return false
-	}
-	sign := byte('<')
-	if isExim {
+	msg, sign := h.message, byte('<')
+	if h.id != nil {
 		sign = '-'
 	}
-	for at := first; at < len(msg); at++ {
+	for at := 1 + shortestStamp + len(": to="); at < len(msg); at++ { // it stands there at the earliest
 		i := bytes.IndexByte(msg[at:], sign)
 		if i < 0 {
 			break
 		}
 		at += i
-		if !isExim {
-			if string(msg[at-5:at]) == ": to=" && begins(at-5) {
+		if h.id == nil {
+			if string(msg[at-5:at]) == ": to=" && p.anotherBegins(h, kind, at-5) {
 				return true
 			}
 		} else if looksEximID(msg[at-6:]) {
-			if _, rest, ok := eximID(msg[at-6:]); ok && len(rest) > 1 && eximFlag(rest) != "" && begins(at-6) {
+			if _, rest, ok := eximID(msg[at-6:]); ok && len(rest) > 1 && eximFlag(rest) != "" && p.anotherBegins(h, kind, at-6) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// shortestStamp is that of a time with the blank behind it.
+const shortestStamp = len("Nov 23 09:47:06 ")
+
+// anotherBegins reports a header within a message, of the line whose queue id is at.
+func (p *Parser) anotherBegins(h *header, kind Kind, at int) bool {
+	msg, isExim := h.message, h.id != nil
+	for i := max(1, at-128); i+shortestStamp <= at; i++ {
+		if c := msg[i]; !isDigit(c) && c-'A' >= 26 {
+			continue
+		}
+		end := bytes.TrimRight(msg[:i], " \t,;|")
+		last := byte(' ')
+		if n := len(end); n > 1 && end[n-1] == '"' && (n == i || isExim) { // else it may begin a quotation
+			last = end[n-2]
+		} else if n > 0 {
+			last = end[n-1]
+		}
+		if len(end) < i && (kind == Skipped || kind == Attempt && !isExim && last != ')') ||
+			!alnum[last] && last < 0x80 && last != ')' && last != ']' && last != '>' && last != '.' {
+			continue
+		}
+		if _, n := scanStamp(msg[i:]); n > 0 {
+			var h header
+			splitHeader(msg[i:], &h)
+			prog := p.programs.get(h.program)
+			return h.form == stampExim || prog.daemon != notPostfix || prog.exim
 		}
 	}
 	return false

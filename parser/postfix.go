@@ -94,7 +94,7 @@ var alnum = func() (t [256]bool) {
 // postfix reads the message of a Postfix program.
 func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind {
 	d := prog.daemon
-	if d == smtpdDaemon && (hasPrefix(h.message, "connect from ") || hasPrefix(h.message, "disconnect from ")) {
+	if d == smtpdDaemon && isSession(h.message) {
 		return Skipped
 	}
 	id, rest, ok := queueID(h.message)
@@ -198,6 +198,11 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		return Unparsed
 	}
 	return Queued
+}
+
+// isSession reports what smtpd(8) logs of a session's beginning and end: a quarter of all lines.
+func isSession(msg []byte) bool {
+	return hasPrefix(msg, "connect from ") || hasPrefix(msg, "disconnect from ")
 }
 
 // logWord reports the words that Postfix begins diagnostics with (msg(3)),
