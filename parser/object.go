@@ -188,20 +188,20 @@ type object struct {
 	texts [7][]byte
 	count int
 
-	elsewhere       []byte // what holds a delivery and is no text
-	doubt           bool   // which text is the line is not clear
-	more            bool   // a field that not every logger writes
-	alien           bool   // a field that an application writes, and no shipper
-	path, shipped   bool   // a "path" that may be a request's; what a shipper's input writes beside one
-	stored          bool   // a name that only log stores give a text, beside what they found in it
-	vouched         bool   // a host or a file is named after a mail server
-	size            int    // how many bytes of the line it takes
-	stream          []byte // "stdout"
-	container       []byte // its id, or its name
-	cut, last       bool   // the text is a piece of a line; the last one
-	exact           bool   // the text is as it was logged, with nothing escaped
-	direct          bool   // the field that is read is the object's own
-	parent          []byte // the name of the object within in which it stands
+	elsewhere     []byte // what holds a delivery and is no text
+	doubt         bool   // which text is the line is not clear
+	more          bool   // a field that not every logger writes
+	alien         bool   // a field that an application writes, and no shipper
+	path, shipped bool   // a "path" that may be a request's; what a shipper's input writes beside one
+	stored        bool   // a name that only log stores give a text, beside what they found in it
+	vouched       bool   // a host or a file is named after a mail server
+	size          int    // how many bytes of the line it takes
+	stream        []byte // "stdout"
+	container     []byte // its id, or its name
+	cut, last     bool   // the text is a piece of a line; the last one
+	exact         bool   // the text is as it was logged, with nothing escaped
+	direct        bool   // the field that is read is the object's own
+	parent        []byte // the name of the object within in which it stands
 }
 
 // Ranks of the names of texts: of the raw line, what else an object says was made of it.
