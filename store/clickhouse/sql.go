@@ -111,6 +111,13 @@ func conditions(f *store.Filter) where {
 	if f.SenderDomain != "" {
 		w.add("sender_known AND sender_domain = " + quote(ascii.Lower(f.SenderDomain)))
 	}
+	if len(f.Senders) > 0 {
+		list := make([]string, len(f.Senders))
+		for i, a := range f.Senders {
+			list[i] = ascii.Lower(a)
+		}
+		w.add("sender_known AND lower(sender) IN (" + quotes(list) + ")")
+	}
 	if f.Relay != "" {
 		w.add(underRelay("lower(relay_host)", ascii.Lower(f.Relay)))
 	}

@@ -347,7 +347,7 @@ const nullSender = "<>"
 
 // dimension chooses the rollup that can answer, or the rows.
 func (q *query) dimension(by ...store.Dimension) dimension {
-	if q.selective() {
+	if q.selective() || len(q.senders) > 0 {
 		return byRows
 	}
 	route, sender, origin, hourly := q.routes != nil, q.senderDom != 0, q.origins != nil, false

@@ -25,6 +25,8 @@ type query struct {
 	nothing    bool    // it names what the database does not hold
 	domains    []int64 // of the recipient
 	senderDom  int64
+	inDomain   []int64 // the senders of senderDom, where they are few and were looked up
+	senders    []int64 // nil: any
 	routes     map[int64]bool // nil: any
 	kinds      func(kind int64) bool
 	origins    map[int64]bool
@@ -77,6 +79,12 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	q.kinds = func(kind int64) bool {
 		return (len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, outcomeOf(kind))) &&
 			(len(f.Reasons) == 0 || slices.Contains(f.Reasons, reasonOf(kind)))
+	}
+	if len(f.Senders) > 0 {
+		if q.senders, err = findRecipients(c, f.Senders); err != nil {
+			return nil, err
+		}
+		q.nothing = q.nothing || len(q.senders) == 0
 	}
 	if len(f.Recipients) > 0 {
 		if q.recipients, err = findRecipients(c, f.Recipients); err != nil {
@@ -359,6 +367,22 @@ func in(column string, ids []int64) string {
 	return b.String() + ")"
 }
 
+// findSenders looks up the senders of the domain asked for, unless they are many: a statement that
+// is run for each piece would look through all addresses each time.
+func (q *query) findSenders(c *sqlite3.Conn) error {
+	if q.senderDom == 0 {
+		return nil
+	}
+	err := c.Columns(1, func(v []int64) error {
+		q.inDomain = append(q.inDomain, v[0])
+		return nil
+	}, "SELECT columns(id) FROM (SELECT id FROM address WHERE domain = ? LIMIT ?)", q.senderDom, few+1)
+	if len(q.inDomain) > few {
+		q.inDomain = nil
+	}
+	return err
+}
+
 // wants reports which tables can hold matching rows.
 func (q *query) wants() (delivered, failed bool) {
 	delivered, failed = true, true
@@ -410,7 +434,12 @@ func (q *query) where() string {
 	if q.routes != nil {
 		cond = append(cond, in("a.route", sorted(q.routes)))
 	}
-	if q.senderDom != 0 {
+	if len(q.senders) > 0 {
+		cond = append(cond, in("a.sender", q.senders))
+	}
+	if len(q.inDomain) > 0 {
+		cond = append(cond, in("a.sender", q.inDomain))
+	} else if q.senderDom != 0 {
 		cond = append(cond, fmt.Sprintf("a.sender IN (SELECT id FROM address WHERE domain = %d)", q.senderDom))
 	}
 	if replies := q.ofReplies(); replies != "" {
@@ -534,7 +563,7 @@ var errEnough = errors.New("enough")
 // faults is the table to read recipients' failures from: the narrow one where it has all
 // the rows and columns that are needed.
 func (q *query) faults() string {
-	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.queue == nil && q.message == 0 && q.originals == nil {
+	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.queue == nil && q.message == 0 && q.originals == nil {
 		return "fault"
 	}
 	return "failure"

@@ -117,7 +117,7 @@ func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
 	}
 	dim := q.dimension()
 	// All rows, and those of an hour, are found without a rollup: the pieces say when they are of.
-	if dim == byRows || q.until-q.since <= hour || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.origins == nil {
+	if dim == byRows || q.until-q.since <= hour || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.origins == nil {
 		if any, err := q.end(c, all, false, s); err != nil || !any {
 			return err
 		}

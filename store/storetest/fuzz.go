@@ -39,7 +39,7 @@ func Fuzz(f *testing.F, seeds byte, open func(t *testing.T) store.Store) {
 		one := &all[(next(256)*256+next(256))%len(all)]
 		filter := store.Filter{}
 		for range 1 + next(3) {
-			switch next(10) {
+			switch next(11) {
 			case 0:
 				filter.Since = one.Time.Add(-time.Duration(next(256)) * time.Minute)
 			case 1:
@@ -60,6 +60,8 @@ func Fuzz(f *testing.F, seeds byte, open func(t *testing.T) store.Store) {
 				filter.Recipients = append(filter.Recipients, one.Recipient)
 			case 9:
 				filter.QueueID = one.QueueID
+			case 10:
+				filter.Senders = append(filter.Senders, one.Sender)
 			}
 		}
 		w, err := want.Read(t.Context())

@@ -329,6 +329,9 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 		{Domain: "absent.example"},
 		{SenderDomain: "sender0.example"},
 		{SenderDomain: "sender1.example", Domain: "domain1.example"},
+		{Senders: []string{strings.ToUpper(soft.Sender), hard.Sender, "nobody@absent.example"}},
+		{Senders: []string{soft.Sender}, SenderDomain: soft.SenderDomain, Reasons: store.Faults, Since: after(time.Hour)},
+		{Senders: []string{"nobody@absent.example"}},
 		{Domains: []string{"domain0.example", "DOMAIN1.example", "nowhere.example"}},
 		{Domain: "domain2.example", Domains: []string{"domain1.example"}},
 		{Domains: []string{"nowhere.example"}},
@@ -693,6 +696,7 @@ func describe(f store.Filter) string {
 		add("domain", name)
 	}
 	add("sender", f.SenderDomain)
+	add("senders", strings.Join(f.Senders, "+"))
 	add("relay", f.Relay)
 	add("relay ip", f.RelayIP)
 	if f.To != nil {
