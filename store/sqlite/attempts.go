@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 
@@ -85,17 +87,24 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 	if q.nothing {
 		return nil
 	}
+	if err := q.findSenders(c); err != nil {
+		return err
+	}
 	delivered, failed := q.wants()
 	where := q.where()
 	const none, failureKey, each = ", NULL AS text, NULL AS message, NULL AS line, NULL AS client", "coalesce(a.line, a.id)", " AND a.id BETWEEN ?3 AND ?4"
-	fromDelivery := "SELECT " + deliveryColumns + none + " FROM delivery AS a WHERE " + where + p.sql("a.id")
-	fromFailure := "SELECT " + failureColumns + " FROM failure AS a WHERE " + where + p.sql(failureKey)
+	fromDelivery := func(within string) string {
+		return "SELECT " + deliveryColumns + none + " FROM delivery AS a WHERE " + where + p.sql("a.id") + within
+	}
+	fromFailure := func(within string) string {
+		return "SELECT " + failureColumns + " FROM failure AS a WHERE " + where + p.sql(failureKey) + within
+	}
 	// failures selects rows within some ids in order, and, where there are no deliveries, with their words:
 	// put in order first, since there may be twenty times as many as are wanted.
 	failures := func(within string) string {
 		order := p.order("a", failureKey)
 		if delivered {
-			return fromFailure + within + order
+			return fromFailure(within) + order
 		}
 		if p.limit <= 0 {
 			order += " LIMIT -1" // without a limit SQLite drops the order
@@ -103,15 +112,17 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 		return "SELECT " + failureColumns + wordColumns + " FROM (SELECT a.id FROM failure AS a WHERE " + where + p.sql(failureKey) + within + order +
 			") AS w CROSS JOIN failure AS a ON a.id = w.id" + wordTables
 	}
-	if !q.selective() && 0 < p.limit && p.limit <= pageAtOnce {
+	if !q.selective() {
 		var selects []string
 		if delivered {
-			selects = append(selects, fromDelivery+each+p.order("a", "a.id"))
+			selects = append(selects, fromDelivery(each)+p.order("a", "a.id"))
 		}
 		if failed {
 			selects = append(selects, failures(each))
 		}
-		return r.page(q, c, p, selects, yield)
+		if done, err := r.inPieces(q, c, &p, selects, yield); done || err != nil {
+			return err
+		}
 	}
 	spans, err := q.spans(c)
 	if err != nil {
@@ -127,9 +138,9 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 		}
 		switch {
 		case delivered && failed:
-			return q.once(c, one, "SELECT * FROM ("+fromDelivery+within+" UNION ALL "+fromFailure+within+") AS b"+p.order("b", "coalesce(b.line, b.id)"), q.since, q.until)
+			return q.once(c, one, "SELECT * FROM ("+fromDelivery(within)+" UNION ALL "+fromFailure(within)+") AS b"+p.order("b", "coalesce(b.line, b.id)"), q.since, q.until)
 		case delivered:
-			return q.once(c, one, fromDelivery+within+p.order("a", "a.id"), q.since, q.until)
+			return q.once(c, one, fromDelivery(within)+p.order("a", "a.id"), q.since, q.until)
 		}
 		return q.once(c, one, failures(within), q.since, q.until)
 	}
@@ -142,7 +153,7 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 	}
 	spans = append(spans, expiries)
 	if delivered {
-		if err := q.within(c, one, fromDelivery+each, spans); err != nil {
+		if err := q.within(c, one, fromDelivery(each), spans); err != nil {
 			return err
 		}
 	}
@@ -163,22 +174,23 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 	return nil
 }
 
-// pageAtOnce is the largest page that is sorted here.
-const pageAtOnce = 1000
+// heldAtMost is how many rows are put in order here, a third of a kilobyte each.
+var heldAtMost = 50_000 // a variable for tests
 
-// page yields the first rows that some statements select, in the order of time. It reads
-// only pieces that may hold them: a report asks some hundred times for the delivery next to a
-// moment.
-func (r *reader) page(q *query, c *sqlite3.Conn, p cut, selects []string, yield func(*record) error) error {
+// inPieces yields rows that some statements select in the order of time, piece by piece: what no later
+// piece comes before is yielded before that is read, since most callers want a page, or break off (the
+// first deliveries of each of ten accounts among 9.6 million attempts: 0.9 s, and 9 s where SQLite sorts all).
+// Where too many rows would have to be held, as of a log that is in no order, it is not done, and p is the rest.
+func (r *reader) inPieces(q *query, c *sqlite3.Conn, p *cut, selects []string, yield func(*record) error) (done bool, err error) {
 	all, err := r.counting.pieces(c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var statements []*sqlite3.Stmt
 	for _, sql := range selects {
 		s, err := c.Prepare(sql)
 		if err != nil {
-			return err
+			return false, err
 		}
 		defer s.Close()
 		statements = append(statements, s)
@@ -190,26 +202,37 @@ func (r *reader) page(q *query, c *sqlite3.Conn, p cut, selects []string, yield 
 		rows = append(rows, r)
 		return nil
 	}
-	for _, piece := range q.inTime(all, p.newest) {
-		if len(rows) == p.limit {
-			if at := rows[p.limit-1].at; p.newest && at > piece.Until || !p.newest && at < piece.Since {
-				break
+	left := cmp.Or(p.limit, math.MaxInt)
+	// flush yields the rows that come before a piece; nil: all.
+	flush := func(next *piece) error {
+		for len(rows) > 0 && (next == nil || p.newest && rows[0].at > next.Until || !p.newest && rows[0].at < next.Since) {
+			first := rows[0]
+			rows = rows[1:]
+			left--
+			if p.after = &first; p.limit > 0 {
+				p.limit = left
 			}
-		}
-		for _, s := range statements {
-			if err := s.Each(one, q.since, q.until, piece.lo, piece.hi); err != nil {
+			if err := yield(&first); err != nil {
 				return err
 			}
 		}
-		p.sort(rows)
-		rows = rows[:min(len(rows), p.limit)]
+		return nil
 	}
-	for i := range rows {
-		if err := yield(&rows[i]); err != nil {
-			return err
+	for _, piece := range q.inTime(all, p.newest) {
+		if err := flush(piece); err != nil || left == 0 {
+			return true, err
+		}
+		for _, s := range statements {
+			if err := s.Each(one, q.since, q.until, piece.lo, piece.hi); err != nil {
+				return false, err
+			}
+		}
+		p.sort(rows)
+		if rows = rows[:min(len(rows), left)]; len(rows) > heldAtMost {
+			return false, nil
 		}
 	}
-	return nil
+	return true, flush(nil)
 }
 
 // spansInSQL is how many spans a condition names. Each source has one at least, and without the

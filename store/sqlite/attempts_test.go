@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"bouncelog/bounce"
 	"bouncelog/store"
 	"bouncelog/store/memory"
@@ -53,5 +55,49 @@ func TestManyLogs(t *testing.T) {
 	}
 	if inSpans(make([]span, sources+1)) == "" {
 		t.Errorf("a period in one of %d logs is looked for in all rows", sources)
+	}
+}
+
+// TestAttemptsInPieces holds that attempts come in the order of time, page by page too, whether their
+// rows are put in order here or, where they are too many to be held, by SQLite.
+func TestAttemptsInPieces(t *testing.T) {
+	defer func(n int) { heldAtMost = n }(heldAtMost)
+	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
+	defer got.Close()
+	tr := storetest.NewTraffic(7)
+	for range 2 {
+		b := tr.Batch(chunkRows)
+		storetest.Append(t, want, b)
+		storetest.Append(t, got, b)
+	}
+	a, err := want.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	b, err := got.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	refs := func(r store.Reader, f store.Filter, p store.Page) (list []store.Ref) {
+		for x, err := range r.Attempts(t.Context(), f, p) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, x.Ref())
+		}
+		return list
+	}
+	for _, held := range []int{heldAtMost, 3000, 0} {
+		heldAtMost = held
+		for _, f := range []store.Filter{{}, {Outcomes: []bounce.Outcome{bounce.Hard}}, {SenderDomain: "sender0.example", Outcomes: []bounce.Outcome{bounce.Delivered}}} {
+			all := refs(a, f, store.Page{})
+			for _, p := range []store.Page{{}, {Newest: true}, {Limit: 2500, Newest: true}, {Limit: 2500, After: all[len(all)/3]}, {After: all[len(all)/3], Newest: true}} {
+				if diff := gocmp.Diff(refs(a, f, p), refs(b, f, p)); diff != "" {
+					t.Fatalf("%d held, %v, %+v: -want +got:\n%s", held, f, p, diff)
+				}
+			}
+		}
 	}
 }
