@@ -52,7 +52,7 @@ const (
 	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
 	floodRecipients = 100_000 // that are counted of one
 	floodForged     = 200_000 // returned of clients in the own network, whose senders are counted; those of the last whole days
-	floodMail       = 100_000 // attempts that are read of a sender domain of one, on its days and again before: about a second
+	floodMail       = 100_000 // attempts that are read of the sender addresses of one, on its days and again before: about a second
 )
 
 // floodReasons are those of what a receiver refuses of a flood. Failures of the sending side
@@ -449,25 +449,20 @@ func (x *floodSearch) countDomains(ctx context.Context, c *flood) error {
 
 // countAddresses counts the mail of the sender addresses of a flood, since it began: of very much
 // that of the first floodMail attempts, and only until so much has arrived that what was returned
-// is no flood's share of it (ten accounts among 9.6 million attempts: 9 s, to the end 21 s).
+// is no flood's share of it (ten accounts among 9.6 million attempts: 0.9 s, to the end 9 s).
 func (x *floodSearch) countAddresses(ctx context.Context, c *flood) error {
 	f := x.during(c.days[0], c.days[len(c.days)-1])
 	f.Since = later(f.Since, c.whole.first)
-	for d := range c.senders {
-		messages, _, err := x.readAddresses(ctx, c, d, f, store.Page{Limit: floodMail}, func(o bounce.Outcome) bool {
-			if o == bounce.Delivered {
-				c.arrived++
-			} else {
-				c.failed++
-			}
-			return float64(c.whole.attempts) >= c.share()*float64(c.arrived+c.whole.attempts)
-		})
-		if err != nil {
-			return err
+	messages, _, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail}, func(o bounce.Outcome) bool {
+		if o == bounce.Delivered {
+			c.arrived++
+		} else {
+			c.failed++
 		}
-		c.tried += int64(messages)
-	}
-	return nil
+		return float64(c.whole.attempts) >= c.share()*float64(c.arrived+c.whole.attempts)
+	})
+	c.tried = int64(messages)
+	return err
 }
 
 // countPast counts the mail of the sender addresses of a flood before it. Of very much it is that of
@@ -476,28 +471,20 @@ func (x *floodSearch) countPast(ctx context.Context, c *flood) error {
 	first, _ := x.past(c.days[0])
 	f := x.f
 	f.Since, f.Until = dayTime(first), dayTime(c.days[0])
-	for d := range c.senders {
-		messages, end, err := x.readAddresses(ctx, c, d, f, store.Page{Limit: floodMail, Newest: true}, func(bounce.Outcome) bool { return true })
-		if err != nil {
-			return err
-		}
-		since := f.Since
-		if !end.IsZero() {
-			since = end
-		}
-		c.usualTried += float64(messages) * 24 / max(f.Until.Sub(since).Hours(), 1)
-	}
-	return nil
+	messages, end, err := x.readAddresses(ctx, c, f, store.Page{Limit: floodMail, Newest: true}, func(bounce.Outcome) bool { return true })
+	since := later(f.Since, end)
+	c.usualTried = float64(messages) * 24 / max(f.Until.Sub(since).Hours(), 1)
+	return err
 }
 
-// readAddresses reads the mail of the sender addresses of a flood in a domain while each returns
+// readAddresses reads the mail of the sender addresses of a flood while each returns
 // true. It returns the number of messages and, where the page ended before the mail did, the time of
 // that.
-func (x *floodSearch) readAddresses(ctx context.Context, c *flood, domain string, f store.Filter, p store.Page, each func(bounce.Outcome) bool) (messages int, end time.Time, err error) {
-	if domain == "" { // the null sender: notifications
+func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filter, p store.Page, each func(bounce.Outcome) bool) (messages int, end time.Time, err error) {
+	f.Senders, f.Outcomes = slices.DeleteFunc(slices.Sorted(maps.Keys(c.addresses)), func(a string) bool { return a == "" }), []bounce.Outcome{bounce.Delivered, bounce.Hard}
+	if len(f.Senders) == 0 { // the null sender: notifications
 		return 0, end, nil
 	}
-	f.SenderDomain, f.Outcomes = domain, []bounce.Outcome{bounce.Delivered, bounce.Hard}
 	seed, seen, n := maphash.MakeSeed(), map[uint64]bool{}, 0
 	for a, err := range x.s.Attempts(ctx, f, p) {
 		if err != nil {
@@ -506,11 +493,9 @@ func (x *floodSearch) readAddresses(ctx context.Context, c *flood, domain string
 		if n++; n == p.Limit {
 			end = a.Time
 		}
-		if c.addresses[ascii.Lower(a.Sender)] {
-			seen[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
-			if !each(a.Outcome) {
-				break
-			}
+		seen[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
+		if !each(a.Outcome) {
+			break
 		}
 	}
 	return len(seen), end, nil
