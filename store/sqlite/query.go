@@ -25,8 +25,8 @@ type query struct {
 	nothing    bool    // it names what the database does not hold
 	domains    []int64 // of the recipient
 	senderDom  int64
-	inDomain   []int64 // the senders of senderDom, where they are few and were looked up
-	senders    []int64 // nil: any
+	inDomain   []int64        // the senders of senderDom, where they are few and were looked up
+	senders    []int64        // nil: any
 	routes     map[int64]bool // nil: any
 	kinds      func(kind int64) bool
 	origins    map[int64]bool
