@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -382,6 +383,7 @@ func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, err
 	f := e.f
 	for day, n := dayOf(last.Add(refusedForDays)), 0; len(list) > 0 && n < daysAtMost && day.After(first.Add(-2*refusedForDays)); n++ {
 		f.Since, f.Until = day, day.AddDate(0, 0, 1)
+		f.Domains = slices.Collect(maps.Keys(list))
 		cells, err := e.s.Count(e.ctx, f, store.ByDomain, store.ByRelay)
 		if err != nil {
 			return nil, err
@@ -760,6 +762,7 @@ func (e *evidence) lookBack(claims []*claim) error {
 		if e.f.Since.After(day) {
 			f.Since = e.f.Since
 		}
+		f.Domains = slices.Collect(maps.Keys(wanted))
 		cells, err := e.s.Count(e.ctx, f, store.ByDomain)
 		if err != nil {
 			return err
