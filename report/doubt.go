@@ -485,28 +485,31 @@ func (d doubts) moved(e *evidence, claims []*claim) error {
 		whole bool
 	}
 	changes := map[move]change{}
+	may := func(c *claim, server string) bool {
+		x := servings[c.domain][server]
+		return moves[move{c.domain, server}] && c.Fault.Last.Sub(x.first.AddDate(0, 0, 1)) < refusedForDays
+	}
+	claims = slices.DeleteFunc(claims, func(c *claim) bool {
+		for server := range servings[c.domain] {
+			if may(c, server) {
+				return false
+			}
+		}
+		return true
+	})
+	relays, err := e.statedBy(claims)
+	if err != nil {
+		return err
+	}
 	for _, c := range claims {
-		may := func(server string, x serving) bool {
-			return moves[move{c.domain, server}] && c.Fault.Last.Sub(x.first.AddDate(0, 0, 1)) < refusedForDays
-		}
-		servers, any := servings[c.domain], false
-		for server, x := range servers {
-			any = any || may(server, x)
-		}
-		if !any {
-			continue
-		}
-		relay, err := e.statedBy(c)
-		if err != nil {
-			return err
-		}
+		relay := relays[c]
 		k := move{c.domain, serverOf(relay)}
-		if judge.OwnRelay(relay) || !may(k.server, servers[k.server]) {
+		if judge.OwnRelay(relay) || !may(c, k.server) {
 			continue
 		}
 		x, known := changes[k]
 		if !known {
-			if x.at, x.whole, err = e.change(k.domain, k.server, servers[k.server]); err != nil {
+			if x.at, x.whole, err = e.change(k.domain, k.server, servings[c.domain][k.server]); err != nil {
 				return err
 			}
 			changes[k] = x
@@ -538,16 +541,38 @@ func (e *evidence) change(domain, server string, x serving) (at time.Time, whole
 	return at, true, nil
 }
 
-// statedBy is the relay that stated a claim first.
-func (e *evidence) statedBy(c *claim) (string, error) {
-	f := store.Filter{Recipients: []string{c.Address}, Outcomes: []bounce.Outcome{bounce.Hard}, Since: c.FirstSince, Until: c.FirstSince.Add(time.Second)}
-	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1}) {
-		if err != nil {
-			return "", err
+// statedBy are the relays that stated some claims first, asked for at once.
+func (e *evidence) statedBy(claims []*claim) (map[*claim]string, error) {
+	relays := map[*claim]string{}
+	of := map[string][]*claim{} // by address
+	f := store.Filter{Outcomes: []bounce.Outcome{bounce.Hard}}
+	for _, c := range claims {
+		address := ascii.Lower(c.Address)
+		if of[address] == nil {
+			f.Recipients = append(f.Recipients, address)
 		}
-		return a.RelayHost, nil
+		of[address] = append(of[address], c)
+		if f.Since.IsZero() || c.FirstSince.Before(f.Since) {
+			f.Since = c.FirstSince
+		}
+		if until := c.FirstSince.Add(time.Second); until.After(f.Until) {
+			f.Until = until
+		}
 	}
-	return "", nil
+	if len(claims) == 0 {
+		return relays, nil
+	}
+	for a, err := range e.s.Attempts(e.ctx, f, store.Page{}) {
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range of[ascii.Lower(a.Recipient)] {
+			if _, known := relays[c]; !known && !a.Time.Before(c.FirstSince) && a.Time.Before(c.FirstSince.Add(time.Second)) {
+				relays[c] = a.RelayHost
+			}
+		}
+	}
+	return relays, nil
 }
 
 // hosted reports whether the smarthost that stated a claim answers for its domain, or
@@ -951,19 +976,21 @@ func (e *evidence) deliveredWithin(from, until time.Time) (bool, error) {
 // none is found at is how far the deliveries were read.
 func (e *evidence) elsewhere(f store.Filter) (at time.Time, found bool, err error) {
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
-	n := 0
-	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: readAtMost, Newest: true}) {
-		if err != nil {
-			return time.Time{}, false, err
+	for _, limit := range [...]int{4, readAtMost} { // mostly it is the last
+		n := 0
+		for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: limit, Newest: true}) {
+			if err != nil {
+				return time.Time{}, false, err
+			}
+			if judge.OtherServer(&a.Delivery) {
+				return a.Time, true, nil
+			}
+			at = a.Time
+			n++
 		}
-		if judge.OtherServer(&a.Delivery) {
-			return a.Time, true, nil
+		if n < limit {
+			return f.Since, false, nil
 		}
-		at = a.Time
-		n++
-	}
-	if n < readAtMost {
-		at = f.Since
 	}
 	return at, false, nil
 }

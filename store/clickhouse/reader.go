@@ -217,9 +217,58 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 	if p.After != (store.Ref{}) {
 		w.add(fmt.Sprintf("(at, %s, offset, n) %s (toInt64(%d), %s, toInt64(%d), toInt64(%d))", rank("source"), than, p.After.Time, rank(quote(p.After.Source)), p.After.Offset, p.After.N))
 	}
+	if p.Limit == 0 || p.Limit > pageAtOnce || len(f.RecipientDomains())+len(f.Recipients) > 0 {
+		return r.page(ctx, w, order, p.Limit)
+	}
+	return func(yield func(*store.Attempt, error) bool) {
+		keys, err := r.d.texts(ctx, "SELECT toString(("+pageKey+")) FROM (SELECT *, "+rank("source")+" AS rank FROM attempt WHERE "+append(where{r.visible()}, w...).String()+
+			" ORDER BY "+order+fmt.Sprintf(" LIMIT %d)", 2*p.Limit)) // each may have been written twice
+		if err != nil {
+			yield(nil, r.d.wrap("attempts", err))
+			return
+		}
+		if len(keys) == 0 {
+			return
+		}
+		of := append(slices.Clone(w), "("+pageKey+") IN ("+strings.Join(keys, ",")+")")
+		var list []*store.Attempt
+		for a, err := range r.page(ctx, of, order, p.Limit) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			list = append(list, a)
+		}
+		if len(list) < p.Limit && len(keys) == 2*p.Limit { // or more often
+			for a, err := range r.page(ctx, w, order, p.Limit) {
+				if !yield(a, err) {
+					return
+				}
+			}
+			return
+		}
+		for _, a := range list {
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}
+}
+
+// pageAtOnce is the largest page whose rows are found by their keys first, unless a domain narrows
+// the question: that reads a few columns of a day and merges none, and all columns of a few rows.
+// The last four deliveries before a moment cost 64 ms of CPU instead of 102 ms in a day of 200,000.
+const pageAtOnce = 100
+
+// pageKey are the columns of the key by which the rows of a page are found. It begins with the
+// primary key.
+const pageKey = "recipient_domain, lower(recipient), at, source, offset, n"
+
+// page yields the attempts that w selects in an order; limit 0: all.
+func (r *reader) page(ctx context.Context, w where, order string, limit int) iter.Seq2[*store.Attempt, error] {
 	sql := "SELECT " + rowColumns + ", " + rank("source") + " AS rank" + r.from(w) + " ORDER BY " + order
-	if p.Limit > 0 {
-		sql += fmt.Sprintf(" LIMIT %d", p.Limit)
+	if limit > 0 {
+		sql += fmt.Sprintf(" LIMIT %d", limit)
 	}
 	var x row
 	var place int64

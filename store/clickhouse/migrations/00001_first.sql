@@ -82,7 +82,9 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
 PARTITION BY toYYYYMMDD(toDateTime(greatest(least(at, 4102444800), 0), 'UTC'))
 PRIMARY KEY (recipient_domain, lower(recipient), at)
 ORDER BY (recipient_domain, lower(recipient), at, source, offset, n, host, queue_id, recipient, outcome)
-SETTINGS index_granularity = 1024, auto_statistics_types = '';
+SETTINGS index_granularity = 1024, auto_statistics_types = '',
+    -- A day to which nothing was added for an hour becomes one part: in it FINAL has nothing to merge.
+    min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1;
 
 -- What became of messages as a whole.
 CREATE TABLE IF NOT EXISTS message_end{{.Suffix}} (
