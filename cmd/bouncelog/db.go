@@ -152,10 +152,11 @@ that they sum up. Exits with 1 if it finds damage.`,
 				fmt.Fprintln(cmd.OutOrStdout(), table.Clean(p))
 			}
 			if len(problems) > 0 {
-				return &exitError{
-					status: exitFailed, err: fmt.Errorf("%d things are wrong with the database", len(problems)),
-					hint: "'bouncelog db restore' puts a copy that 'bouncelog db backup' made in its place; importing the logs again makes a new one",
+				hint := "'bouncelog db restore' puts a copy that 'bouncelog db backup' made in its place; importing the logs again makes a new one"
+				if path, _ := cmd.Flags().GetString("db"); onServer(path) {
+					hint = "see docs/fleet.md, Operation; the server's log and system.replicas, system.merges say more"
 				}
+				return &exitError{status: exitFailed, err: fmt.Errorf("%d things are wrong with the database", len(problems)), hint: hint}
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "the database is sound")
 			return nil

@@ -44,7 +44,7 @@ func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 	at := before.Unix() / 86400 * 86400
 	m, err := d.now(ctx)
 	if err != nil {
-		return 0, d.wrap("prune", err)
+		return 0, err
 	}
 	var removed uint64
 	if err := d.conn.QueryRow(ctx, "SELECT count() FROM attempt FINAL WHERE "+where{m.visible(), isAttempt, fmt.Sprintf("at < %d", at)}.String()).Scan(&removed); err != nil {
@@ -67,25 +67,9 @@ func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return int64(removed), d.wrap("prune", err)
 }
 
-// Check looks for rows that no log accounts for and for pairs that cannot be.
+// Check looks for replicas and merges that lag and, where none does, for rows that no log accounts
+// for and for pairs that cannot be.
 func (d *DB) Check(ctx context.Context) (problems []string, err error) {
-	m, err := d.now(ctx)
-	if err != nil {
-		return nil, d.wrap("check", err)
-	}
-	for _, c := range []struct{ what, sql string }{
-		{"attempts of a log that is not known", "SELECT count() FROM attempt FINAL WHERE told_by NOT IN (SELECT id FROM source)"},
-		{"ends of pairs without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible() + " AND outcome = 'ended' AND (" + messageColumns + ", recipient, source, offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
-		{"deferrals of a pair without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible() + " AND outcome = 'soft' AND pair_offset >= 0 AND at >= 0 AND (" + messageColumns + ", recipient, pair_source, pair_offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
-	} {
-		var n uint64
-		if err := d.conn.QueryRow(ctx, c.sql).Scan(&n); err != nil {
-			return problems, d.wrap("check", err)
-		}
-		if n > 0 {
-			problems = append(problems, fmt.Sprintf("%s: %d", c.what, n))
-		}
-	}
 	for _, c := range []struct {
 		asked bool
 		sql   string
@@ -104,6 +88,26 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		})
 		if err != nil {
 			return problems, d.wrap("check", err)
+		}
+	}
+	if len(problems) > 0 {
+		return problems, nil // what the rows say may be an error meanwhile
+	}
+	m, err := d.now(ctx)
+	if err != nil {
+		return problems, err
+	}
+	for _, c := range []struct{ what, sql string }{
+		{"attempts of a log that is not known", "SELECT count() FROM attempt FINAL WHERE told_by NOT IN (SELECT id FROM source)"},
+		{"ends of pairs without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible() + " AND outcome = 'ended' AND (" + messageColumns + ", recipient, source, offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
+		{"deferrals of a pair without a first failure", "SELECT count() FROM attempt FINAL WHERE " + m.visible() + " AND outcome = 'soft' AND pair_offset >= 0 AND at >= 0 AND (" + messageColumns + ", recipient, pair_source, pair_offset) NOT IN (SELECT " + messageColumns + ", recipient, source, offset FROM attempt FINAL WHERE outcome = 'soft' AND pair)"},
+	} {
+		var n uint64
+		if err := d.conn.QueryRow(ctx, c.sql).Scan(&n); err != nil {
+			return problems, d.wrap("check", err)
+		}
+		if n > 0 {
+			problems = append(problems, fmt.Sprintf("%s: %d", c.what, n))
 		}
 	}
 	return problems, nil

@@ -1,9 +1,13 @@
 package clickhouse
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 
 	"bouncelog/internal/chnode"
 	"bouncelog/store"
@@ -31,4 +35,13 @@ func openNamed(t testing.TB, n *chnode.Node, name, options string) *DB {
 func TestStore(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, node, "") })
+}
+
+// TestErrorText holds that an error of a server that asked another is told without the other's stack.
+func TestErrorText(t *testing.T) {
+	d := &DB{name: "clickhouse://ch.example.net/bouncelog"}
+	err := d.wrap("read", &clickhouse.Exception{Code: 999, Message: "Received from ch2.example.net:9000. Session expired. Stack trace:\n\n0. ? @ 0x1c8fa4b3: While executing Remote"})
+	if !errors.Is(err, store.ErrAway) || !strings.HasSuffix(err.Error(), "Session expired.") {
+		t.Errorf("%v", err)
+	}
 }

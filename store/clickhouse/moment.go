@@ -31,7 +31,7 @@ const day = 86_400_000 << 22
 func (d *DB) now(ctx context.Context) (*moment, error) {
 	at, err := d.number(ctx)
 	if err != nil {
-		return nil, err
+		return nil, d.wrap("read", err)
 	}
 	m := &moment{since: (at - day/24) / day * day}
 	m.moved, err = d.positions(ctx, fmt.Sprintf("id IN (SELECT id FROM source WHERE seq >= %d)", m.since))

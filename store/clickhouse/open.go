@@ -246,8 +246,11 @@ func (d *DB) wrap(what string, err error) error {
 		}
 	}
 	var refused *clickhouse.Exception
+	if errors.As(err, &refused) { // one that passes on what another server said holds that one's stack
+		refused.Message, _, _ = strings.Cut(refused.Message, " Stack trace:")
+	}
 	switch {
-	case !errors.As(err, &refused):
+	case refused == nil:
 	case passing[refused.Code]:
 		err = fmt.Errorf("%w: %w", store.ErrAway, err)
 	case refused.Code == notEnoughSpace:

@@ -30,7 +30,7 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	}
 	m, err := d.now(ctx)
 	if err != nil {
-		return nil, d.wrap("read", err)
+		return nil, err
 	}
 	return &reader{moment: m, d: d}, nil
 }
