@@ -111,8 +111,8 @@ func TestFleetSame(t *testing.T) {
 
 // TestFleetHosts stores the logs of several hosts on two shards, with agents that are killed, that read what
 // they had read in other parts, and two on one log at once: per domain the report is equal to
-// what the generator wrote down, and all of it to SQLite's. BOUNCELOG_FLEET=5x40M makes it
-// larger: five hosts of 40 MB.
+// what the generator wrote down, and all of it to SQLite's. BOUNCELOG_FLEET=5x580M makes it
+// larger: five hosts of 580 MB, 2 million attempts.
 func TestFleetHosts(t *testing.T) {
 	hosts, size := 3, "3M"
 	if n, s, found := strings.Cut(os.Getenv("BOUNCELOG_FLEET"), "x"); found {
@@ -168,7 +168,8 @@ func TestFleetHosts(t *testing.T) {
 			if err := killed.Start(); err != nil {
 				t.Fatal(err)
 			}
-			kill := time.AfterFunc(time.Duration(50+70*part+30*i)*time.Millisecond, func() { killed.Process.Kill() })
+			late := time.Duration(1 + len(whole)>>25) // of a longer log some commits are made before
+			kill := time.AfterFunc(late*time.Duration(50+70*part+30*i)*time.Millisecond, func() { killed.Process.Kill() })
 			killed.Wait()
 			kill.Stop()
 			one, other := importing(agent, log), importing(agent, log)
@@ -183,6 +184,11 @@ func TestFleetHosts(t *testing.T) {
 		}
 		output(t, bin, "import", "--agent", agent, "--db", file, log)
 	}
+	attempts := 0
+	for _, d := range want {
+		attempts += d.Attempts
+	}
+	t.Logf("%d attempts of %d hosts", attempts, hosts)
 	args := []string{"report", "--all", "--format", "json"}
 	inFile, onServer := output(t, bin, append(args, "--db", file)...), output(t, bin, append(args, "--db", server)...)
 	got := reported(t, onServer)

@@ -227,6 +227,7 @@ var passing = map[int32]bool{
 	279: true, // ALL_CONNECTION_TRIES_FAILED: a shard is down
 	285: true, // TOO_FEW_LIVE_REPLICAS
 	286: true, // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+	289: true, // REPLICA_IS_NOT_IN_QUORUM: it lags
 	319: true, // UNKNOWN_STATUS_OF_INSERT
 	394: true, // QUERY_WAS_CANCELLED
 	999: true, // KEEPER_EXCEPTION

@@ -15,7 +15,7 @@ func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter
 	w := append(conditions(&f), "outcome = 'hard' OR outcome = 'soft' AND code >= 500")
 	failures := "SELECT recipient, recipient_domain, at, precedence, offset, n, " + rank("source") + " AS rank, response, " + answer + r.from(w)
 	lastDelivered := "SELECT lower(recipient) AS folded, max(at) AS last_delivered" +
-		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient)" + r.from(w) + ")"}) + " GROUP BY folded"
+		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient) FROM attempt WHERE " + w.String() + ")"}) + " GROUP BY folded" // of some too many
 	undelivered := ""
 	if f.Undelivered {
 		undelivered = " WHERE at > last_delivered"
