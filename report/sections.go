@@ -681,6 +681,9 @@ func (r *Report) pendingSection(wide bool) Section {
 		if p.Code >= 500 {
 			text = "(5xx, yet queued) " + text
 		}
+		if p.Frozen {
+			text = "(frozen) " + text
+		}
 		s.Table.Rows = append(s.Table.Rows, []any{when.Span(r.AsOf.Sub(p.Since())), p.Recipient, p.QueueID, r.minute(p.LastTry), p.Reason.String(), table.Cut(text, longest)})
 	}
 	s.note(r.List(SectionPending))

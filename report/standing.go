@@ -25,6 +25,7 @@ type Pending struct {
 	Reason    bounce.Reason `json:"reason"`
 	Code      uint16        `json:"code,omitempty"`
 	Response  string        `json:"response"`
+	Frozen    bool          `json:"frozen,omitempty"` // held until somebody acts: it is not tried again
 }
 
 // Since is when the waiting began.
@@ -73,12 +74,26 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	l.Shown = len(list)
 	l.Total = max(l.Total, l.Shown)
 	r.note(o, l)
+	keys := make([]store.MessageKey, len(list))
+	for i := range list {
+		keys[i] = messageOf(&list[i].Attempt)
+	}
+	ends, err := s.Ends(ctx, keys...)
+	if err != nil {
+		return nil, err
+	}
+	byMessage := map[store.MessageKey][]bounce.End{}
+	for _, e := range ends {
+		k := store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}
+		byMessage[k] = append(byMessage[k], e)
+	}
 	rows := make([]Pending, 0, len(list))
 	for i := range list {
 		w := &list[i]
 		p := Pending{
 			Recipient: w.Recipient, QueueID: w.QueueID, Host: w.Host, Arrived: optional(w.Arrived), FirstSoft: w.FirstSoft.UTC(),
 			LastTry: w.Time.UTC(), Relay: w.RelayHost, Reason: w.Reason, Code: w.Code, Response: w.Response,
+			Frozen: held(endsOf(&w.Attempt, byMessage[keys[i]])),
 		}
 		if w.SenderKnown {
 			p.Sender = &w.Sender
