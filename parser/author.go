@@ -25,7 +25,7 @@ const (
 // that says something, those of machines that send mail; those that say nothing.
 var authorWords = sync.OnceValue(func() (w struct{ mta, mail, neutral *regexp.Regexp }) {
 	w.mta = regexp.MustCompile(`^(?:postfix|exim|e?smtpd?)$`)
-	w.mail = regexp.MustCompile(`^(?:mail(?:er|in|out|hub|host|server|service|gateway|gw|relay|box|log)?|mx|mta|relay|smarthost)$`)
+	w.mail = regexp.MustCompile(`^(?:e?mail(?:er|in|out|hub|host|server|service|gateway|gw|relay|box|log)?|mx|mta|msa|relay|smarthost|dms|postal|mailu|iredmail|modoboa)$`)
 	w.neutral = regexp.MustCompile(`^(?:.|r?sys(?:log|tem)d?|logd?s?|journald?|docker(?:d|ized)?|podman|libpod|conmon|containerd?s?|crio?|kube(?:let|rnetes)?|k8s|pods?|nomad|` +
 		`td|agent|fluent(?:d|bit)?|bit|vector|promtail|alloy|loki|(?:file)?beat|logstash|logspout|graylog|otel(?:col)?|collector|forward(?:er)?|ng|` +
 		`supervisord?|runit|svlogd|multilog|tail|file|input|source|std(?:out|err)|debug|info|notice|warn(?:ing)?|err(?:or)?|crit(?:ical)?|alert|emerg|fatal|` +
@@ -150,7 +150,7 @@ func (p *Parser) authorBefore(b []byte, isObject bool) author {
 			hostNext = false
 		case bytes.ContainsFunc(word, isWordRune):
 			hostNext = false
-			who = max(who, authorOf(string(word)))
+			who = max(who, p.programs.get(word).author)
 		}
 	}
 	return who

@@ -8,15 +8,11 @@ import (
 // maxColumns bounds how many columns of a table are looked at.
 const maxColumns = 64
 
-// csv makes one line of a row of a table (RFC 4180, also with semicolons or tabs): the
-// longest cell is the text, and the cells before it stand before it with blanks between
-// them, and the name of an MTA's program as its header has it. These are times or single words:
-// in anything else a stranger may have chosen where a cell begins. It reports false where the line is no such row.
-func (p *Parser) csv(line []byte) (text []byte, ok bool) {
-	var cells [maxColumns][]byte
-	n, longest := 0, 0
+// cells takes a row of a table apart (RFC 4180, also with semicolons or tabs: the separator, or 0
+// where it is not known). They hold until the next call. It reports false where the line is no such row.
+func (p *Parser) cells(line []byte, separator byte) (cells [][]byte, ok bool) {
+	cells = p.table.cells[:0]
 	buf := p.unquotedCells[:0]
-	separator := byte(0)
 	for rest := line; ; {
 		var cell []byte
 		if len(rest) > 0 && rest[0] == '"' {
@@ -45,14 +41,10 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 				return nil, false
 			}
 		}
-		if n == maxColumns {
+		if len(cells) == maxColumns {
 			return nil, false
 		}
-		cells[n] = cell
-		if len(cell) > len(cells[longest]) {
-			longest = n
-		}
-		n++
+		cells = append(cells, cell)
 		if len(rest) == 0 {
 			break
 		}
@@ -64,7 +56,78 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 		}
 		rest = rest[1:]
 	}
-	p.unquotedCells = buf
+	p.unquotedCells, p.table.cells = buf, cells
+	return cells, true
+}
+
+// A table is what the first line of a table says of its rows.
+type table struct {
+	names     [][]byte // of the columns, where one is that of a text
+	separator byte
+	cells     [][]byte
+	ofTickets bool // a column is an application's
+}
+
+// row makes an object of a row whose columns have names: what they say of when, where and who is
+// then heeded as in any object. Where no cell is quoted, what is more than there are columns
+// belongs to the last. It reports false where the line is no such row.
+func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
+	t := &p.table
+	if len(t.names) == 0 {
+		return nil, false
+	}
+	cells, ok := p.cells(line, t.separator)
+	if !ok || len(cells) != len(t.names) {
+		separator := []byte{t.separator}
+		if line[0] == '"' || bytes.Contains(line, []byte{t.separator, '"'}) {
+			return nil, false
+		}
+		if cells = bytes.SplitN(line, separator, len(t.names)); len(cells) != len(t.names) {
+			return nil, false
+		}
+	}
+	b := append(p.namedRowText[:0], '{')
+	for i, cell := range cells {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), t.names[i]...), `":"`...)
+		b = append(appendEscaped(b, cell), '"')
+	}
+	p.namedRowText = append(b, '}')
+	return p.namedRowText, true
+}
+
+// appendEscaped appends a text as it stands in a string of JSON.
+func appendEscaped(b, text []byte) []byte {
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ':
+			b = append(b, ' ')
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// csv makes one line of a row of a table: the longest cell is the text, and the cells before it
+// stand before it with blanks between them, and the name of an MTA's program as its header has it.
+// These are times or single words: in anything else a stranger may have chosen where a cell begins.
+// It reports false where the line is no such row.
+func (p *Parser) csv(line []byte) (text []byte, ok bool) {
+	cells, ok := p.cells(line, 0)
+	if !ok {
+		return nil, false
+	}
+	n, longest := len(cells), 0
+	for i := range cells {
+		if len(cells[i]) > len(cells[longest]) {
+			longest = i
+		}
+	}
 	text = cells[longest]
 	beside := cells[:longest]
 	if _, size := scanStamp(text); size == 0 && longest == 0 {
@@ -76,7 +139,7 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 			program = cell
 		}
 	}
-	if p.ofTickets && program == nil {
+	if p.table.ofTickets && program == nil {
 		return nil, false
 	}
 	p.row = p.row[:0]
@@ -129,11 +192,16 @@ func (p *Parser) columns(line []byte) {
 		return
 	}
 	var o object
+	t := &p.table
+	t.names, t.separator = t.names[:0], separator
 	for name := range bytes.SplitSeq(line, []byte{separator}) {
 		o.direct = true
 		if name = bytes.Trim(name, "\" "); len(name) > 0 {
 			o.field(name, []byte("x"), p)
 		}
+		t.names = append(t.names, bytes.Clone(name))
 	}
-	p.ofTickets = o.alien || o.text == nil
+	if t.ofTickets = o.alien || o.text == nil; o.text == nil || len(t.names) > maxColumns {
+		t.names = t.names[:0]
+	}
 }

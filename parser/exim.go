@@ -146,6 +146,9 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 	if eximReject(rest) {
 		return Reject
 	}
+	if bytes.Contains(rest, []byte(" R=")) && bytes.Contains(rest, []byte(" T=")) {
+		return Unparsed // a delivery, whatever became of its arrow
+	}
 	p.warnings.ofExim(p.host, h.id, rest, r)
 	return Queued
 }

@@ -40,6 +40,8 @@ func (o *object) beside(key, v []byte, p *Parser) {
 		o.vouch(v, p)
 	case "sourcetype":
 		o.shipped = true
+	case "total", "maxscore":
+		o.alien = o.alien || string(o.parent) != "hits" // Elasticsearch's
 	case "status": // Datadog's
 		o.alien = o.alien || !isLevel(v)
 	case "useragent", "http", "url", "headers": // of Logstash's input, where they are objects
@@ -100,7 +102,7 @@ func isShippersField(name string) bool {
 		"ip", "server", "machine", "instance", "role", "team", "group", "site", "location", "rack", "pool", "stack", "tier", "stage", "deployment", "release", "project", "projectid",
 		"tenant", "vendor", "product",
 		// Shippers and stores
-		"lineno", "linenumber", "bytes", "size", "checksum", "hash", "key", "topic", "partition", "partial", "logsource",
+		"took", "timedout", "lineno", "linenumber", "bytes", "size", "checksum", "hash", "key", "topic", "partition", "partial", "logsource",
 		"logtype", "logid", "logmsg", "logtypes", "logentrysource", "resourceid", "category", "operationname", "ddsource", "ddtags", "sourcemoduletype", "sourcemodulename", "streams", "gl2remoteip", "gl2remoteport",
 		"gl2sourceinput", "gl2sourcenode", "gl2accountedmessagesize", "gl2messageid", "gl2processingtimestamp", "gl2receivetimestamp", "gl2processingdurationms", "searchedlogstreams", "nexttoken", "nextforwardtoken", "nextbackwardtoken", "owner", "messagetype", "subscriptionfilters", "eventtype", "env", "environment", "dc",
 		"datacenter", "platform", "fields", "labels", "labeltypes", "attributes", "structureddata", "originalmsg", "inputname", "iut", "output":

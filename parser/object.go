@@ -261,8 +261,12 @@ scan:
 			}
 			for i = end + 1; i < len(b) && b[i] == ' '; i++ {
 			}
-			if i == len(b) || b[i] != ':' {
-				o.other(key) // a string in a list
+			if i == len(b) || b[i] != ':' { // a string in a list
+				if string(names[depth]) == "values" && own[depth] {
+					o.value(key, p)
+				} else {
+					o.other(key)
+				}
 				continue
 			}
 			for i++; i < len(b) && b[i] == ' '; i++ {
@@ -308,10 +312,11 @@ scan:
 }
 
 // isExporter reports the name of an object that a tool wraps round each object that it
-// exports: Elasticsearch's, Splunk's, those of Google Cloud, CloudWatch and OpenTelemetry.
+// exports, or a list of these: Elasticsearch's, Splunk's, those of Google Cloud, CloudWatch, Loki and
+// OpenTelemetry.
 func isExporter(name []byte) bool {
 	switch string(name) {
-	case "_source", "result", "results", "jsonPayload", "events", "logEvents", "hits", "records", "Records", "resourceLogs", "scopeLogs", "logRecords":
+	case "_source", "result", "results", "jsonPayload", "events", "logEvents", "hits", "records", "Records", "resourceLogs", "scopeLogs", "logRecords", "streams", "values":
 		return true
 	}
 	return false
@@ -540,6 +545,8 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.alien = true
 	case "name":
 		switch string(o.parent) {
+		case "host":
+			o.field([]byte("hostname"), v, p)
 		case "process":
 			o.wrote(ofProgram, v, p)
 		case "container":
@@ -604,6 +611,16 @@ func (o *object) field(key, v []byte, p *Parser) {
 	if len(v) > maxStamp+16 {
 		o.search(v)
 	}
+}
+
+// value takes in a member of a pair of Loki's: the time in nanoseconds, the text.
+func (o *object) value(v []byte, p *Parser) {
+	if allDigits(v) {
+		o.unix(v, p)
+		return
+	}
+	o.direct = true
+	o.field([]byte("line"), v, p)
 }
 
 // wrote takes in a name of who wrote the text.

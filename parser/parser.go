@@ -5,7 +5,7 @@
 //
 // # How a line is read
 //
-//	line
+//	line           Entries (document.go) makes several of one that is a document of JSON
 //	 |  Parse        cuts blanks off the end, and what a spreadsheet or a string has at its
 //	 |               ends (csv.go, quoting.go)
 //	 |  whole        takes terminal sequences off, reads UTF-16, parts lines that stand in one
@@ -25,8 +25,8 @@
 //	                 author.go and fields.go: did a mail server write it, or an application?
 //	                 The line within is read so from the top, by a Parser of its own.
 //
-// A line that is not understood is read once more as HTML (html.go) and otherwise; one that is
-// encoded as a whole is named and not read (encoding.go). A line
+// A line that is not understood is read once more as HTML (html.go) and otherwise; one that ends within
+// a delivery is joined with the next ones, where these have no header (paste.go); one that is encoded as a whole is named and not read (encoding.go). A line
 // that nobody takes is Skipped; one that holds a delivery all the same (holdsDelivery) is
 // Unparsed. The journal's export format and indented JSON, an entry of which is
 // many lines, are read before all that (export.go, pretty.go). [Parser.End] tells what a
@@ -67,6 +67,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,6 +122,9 @@ type Options struct {
 	Source string
 	// Host is that of lines that name none, such as those of Exim's own log.
 	Host string
+	// MailServers are names that a wrapper may have for a mail server, or patterns of them as in
+	// path.Match: what stands behind such a name was written by one.
+	MailServers []string
 }
 
 // A Result is what Parse makes of a line.
@@ -288,6 +293,7 @@ type Parser struct {
 	parts     parts
 	pieces    pieces
 	warnings  warnings
+	paste     paste
 
 	// The second chance (wrapper.go): the parser of the lines within, how the
 	// last one was found, and what it is told of its wrapper.
@@ -300,7 +306,7 @@ type Parser struct {
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
 	outerPID           []byte
-	ofTickets          bool // a table has columns of an application's
+	table              table
 	inObject, vouched  bool // an object encloses the line; what encloses it names a mail server
 	shapes             shapes
 	unit               header // used by unwrap
@@ -314,7 +320,9 @@ type Parser struct {
 	unescaped          []byte // and without its character references
 	unescaping         bool
 	unquotedCells, row []byte // of a table
+	namedRowText       []byte // a row of it as an object
 	plainer            []byte // a line without quotes, in plain blanks
+	recordText         []byte // a record of Fluent Bit's, as an object
 
 	// The delivery line before, which "last message repeated" refers to.
 	repeat     string
@@ -367,6 +375,9 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		}
 		line = whole
 	}
+	if len(p.paste.text) > 0 {
+		return p.pasted(line, r, offset)
+	}
 	n := len(line)
 	for n > 0 && line[n-1] <= ' ' {
 		n--
@@ -400,6 +411,12 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	}
 	if p.repeatProg != nil && kind != Attempt && r.Repeated == 0 {
 		p.repeatProg = nil
+	}
+	if mayBreakOff(kind, line) && p.beginPaste(line) {
+		kind = Queued
+	} else if p.paste.owed > 0 && (kind == Skipped || kind == Blank) {
+		p.paste.owed--
+		kind, r.Text = Unparsed, p.paste.lost
 	}
 	return kind
 }
@@ -460,7 +477,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		kind = k
 		return k != Unparsed
 	}
-	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && bytes.IndexByte(line, '"') >= 0 && again(p.csv(line)) ||
+	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && (again(p.namedRow(line)) || bytes.IndexByte(line, '"') >= 0 && (again(p.csv(line)) || again(p.record(line)))) ||
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}
@@ -907,7 +924,8 @@ type program struct {
 // programs keeps what is known of the few names that nearly all lines bear: a
 // cache of fixed size.
 type programs struct {
-	slots [256]*program
+	slots       [256]*program
+	mailServers []string
 }
 
 // known returns the program of that name, if it is in the cache.
@@ -927,6 +945,12 @@ func (c *programs) get(name []byte) *program {
 		return p
 	}
 	p := newProgram(string(name))
+	if p.author == another && slices.ContainsFunc(c.mailServers, func(pattern string) bool {
+		is, _ := path.Match(pattern, p.name)
+		return is
+	}) {
+		p.author = mailServer
+	}
 	if len(name) <= 255 {
 		c.slots[slot(name)] = p
 	}

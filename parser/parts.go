@@ -277,6 +277,14 @@ func (p *Parser) End(offset int64, r *Result) (kind, was Kind, ok bool) {
 	if p.how == inExport && p.export.holds() {
 		return p.exportEntry(r, offset), Skipped, true
 	}
+	if len(p.paste.text) > 0 {
+		return p.endPaste(r, offset), Queued, true
+	}
+	if p.paste.owed > 0 {
+		p.paste.owed--
+		r.Time, r.Text = p.Last(), p.paste.lost
+		return Unparsed, Queued, true
+	}
 	if p.pieces.end() {
 		r.Time = p.Last()
 		return Unparsed, Skipped, true

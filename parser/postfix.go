@@ -116,8 +116,8 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 				return Unparsed // and as HTML it is read again
 			}
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
-		} else if hasPrefix(rest, "to") && holdsDelivery(h.message) {
-			return Unparsed // with escapes
+		} else if len(rest) > 2 && rest[0]|0x20 == 't' && rest[1]|0x20 == 'o' && (bytes.Contains(rest, []byte(" relay=")) || holdsDelivery(h.message)) {
+			return Unparsed // with escapes, or whatever became of its recipient
 		}
 	case qmgrDaemon:
 		if hasPrefix(rest, "to=<") { // what the queue manager gives up or puts off by itself

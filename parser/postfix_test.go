@@ -18,6 +18,9 @@ func parseLines(t *testing.T, lines ...string) (Kind, Result) {
 	for i, l := range lines {
 		kind = p.Parse([]byte(l), int64(1000*i), &r)
 	}
+	if len(p.paste.text) > 0 { // its end does not come
+		kind, _, _ = p.End(0, &r)
+	}
 	return kind, r
 }
 

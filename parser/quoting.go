@@ -3,6 +3,7 @@ package parser
 import (
 	"bytes"
 	"strings"
+	"unicode"
 
 	"bouncelog/bounce"
 )
@@ -18,8 +19,9 @@ func mayBeQuoted(line []byte) bool {
 	if len(line) == 0 {
 		return false
 	}
-	c := line[0]
-	return c >= 0x80 || c == '"' || c == '\'' || c == '`' || bytes.IndexByte(line[:min(len(line), headerWidth)], 0xc2) >= 0
+	c, head := line[0], line[:min(len(line), headerWidth)]
+	return c >= 0x80 || c == '"' || c == '\'' || c == '`' ||
+		bytes.IndexByte(head, 0xc2) >= 0 || bytes.IndexByte(head, 0xe2) >= 0 || bytes.IndexByte(head, 0xe3) >= 0 // of isWideBlank
 }
 
 // endsCopied reports two bytes that may end what trimCopied cuts off.
@@ -71,6 +73,32 @@ func (p *Parser) unquote(line []byte) (text []byte, ok bool) {
 	return nil, false
 }
 
+// record makes a line of JSON of a record that Fluent Bit's output "stdout" prints: [0] TAG: [[TIME, {}],
+// {"log":"…"}], or {"log"=>"…"}. That escapes nothing, so of a record with more fields it is not known where
+// one ends.
+func (p *Parser) record(line []byte) (text []byte, ok bool) {
+	const arrow, end = `"=>"`, `"}]`
+	number, rest, _ := bytes.Cut(line, []byte("] "))
+	tag, rest, found := bytes.Cut(rest, []byte(": ["))
+	if len(number) < 2 || number[0] != '[' || !allDigits(number[1:]) || !found || bytes.IndexByte(tag, ' ') >= 0 || !bytes.HasSuffix(rest, []byte(end)) {
+		return nil, false
+	}
+	at, rest, _ := bytes.Cut(bytes.TrimLeft(rest, "["), []byte(", "))
+	rest = bytes.TrimPrefix(rest, []byte("{}], "))
+	b := append(append(append(p.recordText[:0], at...), ' '), tag...)
+	if i := bytes.IndexByte(rest, ':'); i > 0 && rest[i-1] == '"' && bytes.IndexByte(rest[2:i-1], '"') < 0 { // escaped
+		p.recordText = append(append(b, '\t'), rest[:len(rest)-1]...)
+		return p.recordText, true
+	}
+	key, value, found := bytes.Cut(bytes.TrimSuffix(rest, []byte(end)), []byte(arrow))
+	if _, n := scanStamp(at); !found || n < len(at) || len(key) < 3 || string(key[:2]) != `{"` || bytes.IndexByte(key[2:], '"') >= 0 || bytes.Contains(value, []byte(`"=>`)) {
+		return nil, false
+	}
+	b = append(append(append(b, "\t{\""...), key[2:]...), `":"`...)
+	p.recordText = append(appendEscaped(b, value), `"}`...)
+	return p.recordText, true
+}
+
 // invisible are characters without a width that stand at the beginning of a copied text.
 var invisible = []string{"\ufeff", "\u200b", "\u200e", "\u200f", "\u2060", "\u202a", "\u202c"}
 
@@ -84,18 +112,39 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 			text, i = rest, -1
 		}
 	}
-	if nbsp := []byte("\u00a0"); bytes.Contains(text[:min(len(text), headerWidth)], nbsp) {
-		p.plainer = append(p.plainer[:0], bytes.ReplaceAll(text, nbsp, []byte(" "))...)
+	if bytes.ContainsFunc(text[:min(len(text), headerWidth)], isWideBlank) {
+		p.plainer = append(p.plainer[:0], bytes.Map(func(r rune) rune {
+			if isWideBlank(r) {
+				return ' '
+			}
+			return r
+		}, text)...)
 		return trimSpace(p.plainer), true
 	}
 	return text, len(text) < len(line)
 }
 
+// isWideBlank reports a blank beyond ASCII, as word processors set them.
+func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
+
+// closingMark is the mark that ends what an opening one begins, or the mark itself.
+func closingMark(c byte) byte {
+	if c == '[' {
+		return ']'
+	}
+	return c
+}
+
 // showsMarkup reports a recipient that holds a terminal sequence as cat -v and less show it,
-// the colour of a match, most likely, or the link that a mail program made of the address.
+// the colour of a match, most likely, the link that a mail program made of the address, the marks of Markdown
+// round it, or a character without a width, behind which word processors let a line break.
 func showsMarkup(ds []bounce.Delivery) bool {
 	for i := range ds {
 		to := ds[i].Recipient
+		if strings.ContainsFunc(to, func(r rune) bool { return r > 0x7f && (r == '\u00ad' || unicode.Is(unicode.Cf, r)) }) || strings.Contains(to, "](mailto:") ||
+			len(to) > 2 && (to[0] == '*' || to[0] == '`' || to[0] == '[') && to[len(to)-1] == closingMark(to[0]) {
+			return true
+		}
 		if at := strings.IndexByte(to, '['); at >= 2 && (to[at-1] == '^' || to[at-2:at] == "^[" || at >= 3 && strings.EqualFold(to[at-3:at], "esc")) {
 			return true
 		}

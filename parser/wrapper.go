@@ -341,7 +341,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		}
 		who := p.authorBefore(line[:i], false)
 		if who == another || bare && prog == &noProgram && who == nobody && p.inObject && !p.vouched ||
-			p.ofTickets && who == nobody && bytes.ContainsAny(line[:i], ",;") {
+			p.table.ofTickets && who == nobody && bytes.ContainsAny(line[:i], ",;") {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {

@@ -124,7 +124,8 @@ func (r *reader) deliver(e *entry, src *Source, b block, behind int64) error {
 		return nil
 	}
 	if len(b.data) >= r.maxLine && b.open {
-		r.event(Event{Kind: EventCut, Path: src.Path, ID: e.id, Offset: b.off, Text: "a line was longer than the limit and was cut"})
+		r.event(Event{Kind: EventCut, Path: src.Path, ID: e.id, Offset: b.off, Text: fmt.Sprintf(
+			"the line at byte %d is longer than %d bytes: what it holds behind them is not read", b.off, r.maxLine)})
 	}
 	r.emitted++
 	src.ID = e.id

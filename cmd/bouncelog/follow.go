@@ -146,6 +146,7 @@ func follow(cmd *cobra.Command, sources []string, in *input, flag *thresholds, w
 	if err != nil {
 		return err
 	}
+	opts.MailServers = o.Containers
 	judge, err := in.judge()
 	if err != nil {
 		return err

@@ -200,7 +200,7 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 	check := ingest.NewInputCheck(g)
 	var edited []tailer.Event
 	o := tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
-		if e.Kind == tailer.EventDiffers || e.Kind == tailer.EventCopy {
+		if e.Kind == tailer.EventDiffers || e.Kind == tailer.EventCopy || e.Kind == tailer.EventCut {
 			edited = append(edited, e)
 		}
 	}}
@@ -216,7 +216,7 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 		return false, err // it may be read again
 	}
 	for _, e := range edited {
-		fmt.Fprintf(stderr, "bouncelog: %s\n", table.Clean(e.String()))
+		unread = tellOf(stderr, e) || unread
 	}
 	for _, e := range bad {
 		unread = true
@@ -241,6 +241,16 @@ func (in *input) readOnce(cmd *cobra.Command, g *ingest.Ingester, progress *prog
 		fmt.Fprintf(stderr, "bouncelog: %s: %s\nhint: %s\n", cleanPath(s.Path), what, hint)
 	}
 	return unread, nil
+}
+
+// tellOf prints an event of reading to standard error, and reports whether something was not read.
+func tellOf(stderr io.Writer, e tailer.Event) (unread bool) {
+	fmt.Fprintf(stderr, "bouncelog: %s\n", table.Clean(e.String()))
+	if e.Kind != tailer.EventCut {
+		return false
+	}
+	fmt.Fprintln(stderr, "hint: break it into lines first: 'jq -c .[]' does that with a list in JSON, 'tr' where another character stands for the line feed")
+	return true
 }
 
 // pathErrors separates errors about single files, which do not stop the run, from all others.

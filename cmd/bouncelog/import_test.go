@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -127,5 +128,48 @@ func TestImportWaitsForLock(t *testing.T) {
 	lockPatience = 0
 	if retry(locked) {
 		t.Error("waits for ever")
+	}
+}
+
+// TestLongLine holds that a line that is longer than what is read of it is told, whatever reads it.
+func TestLongLine(t *testing.T) {
+	const line = "Nov 23 10:00:01 mx1 postfix/smtp[105]: 4A1B2C3D4E: to=<a@good.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (later)"
+	list := "[" + strings.Repeat(fmt.Sprintf("{%q:%q},", "message", line), 5<<20/len(line)) + fmt.Sprintf("{%q:%q}]", "message", line)
+	dir := t.TempDir()
+	log, whole := dir+"/list.json", dir+"/short.json"
+	if err := errors.Join(os.WriteFile(log, []byte(list+"\n"+line+"\n"), 0o600), os.WriteFile(whole, []byte(list[:strings.Index(list, "}")+1]+"]"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"parse", "--format", "none"}, {"import", "--db", dir + "/test.db"}, {"report"}} {
+		status, _, stderr := attempt(t, t.Context(), "", append(args, "--year", "2026", log)...)
+		if status != exitPartly || !strings.Contains(stderr, "the line at byte 0 is longer than 4194304 bytes") || !strings.Contains(stderr, "jq -c") {
+			t.Errorf("%s: status %d\n%s", args[0], status, stderr)
+		}
+		if args[0] != "report" && !regexp.MustCompile(`: 29[0-9]{3} delivery attempts, 0 lines not understood`).MatchString(stderr) {
+			t.Errorf("%s: %s", args[0], stderr)
+		}
+	}
+	if status, _, stderr := attempt(t, t.Context(), "", "parse", "--format", "none", whole); status != exitOK || !strings.Contains(stderr, " 1 delivery attempts, 0 lines not") {
+		t.Errorf("status %d\n%s", status, stderr)
+	}
+}
+
+// TestFrozenInReport holds that the queue's list tells a message that is held from one that is tried again.
+func TestFrozenInReport(t *testing.T) {
+	const at = "2026-11-23 10:00:0"
+	log := t.TempDir() + "/mainlog"
+	text := at + "1 1xVUtG-0005Lh-1y == a@good.example R=r T=t defer (110): Connection timed out\n" +
+		at + "2 1xVUtH-0005Lh-1y == b@good.example R=r T=t defer (110): Connection timed out\n" +
+		at + "3 1xVUtI-0005Lh-1y == c@good.example R=r T=t defer (110): Connection timed out\n" +
+		at + "4 1xVUtG-0005Lh-1y Frozen\n" + at + "4 1xVUtI-0005Lh-1y Frozen\n" + at + "5 1xVUtI-0005Lh-1y unfrozen by root\n"
+	if err := os.WriteFile(log, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, out, stderr := attempt(t, t.Context(), "", "report", "--section", "pending", "--format", "json", log)
+	if status != exitOK || strings.Count(out, `"frozen": true`) != 1 {
+		t.Errorf("status %d\n%s%s", status, out, stderr)
+	}
+	if _, out, _ = attempt(t, t.Context(), "", "report", "--section", "pending", log); !regexp.MustCompile(`a@good\.example .*\(frozen\) `).MatchString(out) || strings.Count(out, "(frozen)") != 1 {
+		t.Error(out)
 	}
 }

@@ -201,9 +201,10 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		}
 	}
 	progress := newProgress(cmd.ErrOrStderr())
+	var cut bool
 	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
-		if e.Kind == tailer.EventCopy {
-			fmt.Fprintf(cmd.ErrOrStderr(), "bouncelog: %s\n", table.Clean(e.String()))
+		if e.Kind == tailer.EventCopy || e.Kind == tailer.EventCut {
+			cut = tellOf(cmd.ErrOrStderr(), e) || cut
 		}
 	}}, func(c *tailer.Chunk) error {
 		if log == nil || c.Source.ID != source {
@@ -217,14 +218,17 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 			log = parser.New(queue, o)
 		}
 		var tail []byte
-		for offset, line := range c.Lines() {
+		for start, line := range c.Lines() {
 			number++
-			p.lines++
-			if err := p.take(log.Parse(line, offset, &r), c.Source.Path, number, offset, line, &r, judge); err != nil {
-				return err
+			for at, entry := range parser.Entries(line) {
+				p.lines++
+				offset := start + int64(at)
+				if err := p.take(log.Parse(entry, offset, &r), c.Source.Path, number, offset, entry, &r, judge); err != nil {
+					return err
+				}
+				last.path, last.offset = c.Source.Path, offset
 			}
 			tail = line
-			last.path, last.offset = c.Source.Path, offset
 		}
 		last.text = string(tail[:min(len(tail), sampleSize)])
 		return nil
@@ -237,7 +241,7 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 	for _, e := range bad {
 		complain(cmd.ErrOrStderr(), e)
 	}
-	return len(bad) > 0, err
+	return len(bad) > 0 || cut, err
 }
 
 // take counts an event and prints it if asked to.

@@ -1,0 +1,166 @@
+package parser
+
+import (
+	"bytes"
+	"iter"
+)
+
+// maxSpine bounds what a document repeats round each of its entries, in bytes: what the
+// answers of log stores say of themselves takes a few kilobytes.
+const maxSpine = 16 << 10
+
+// lokiAnswer begins Loki's answer to a query (its HTTP API), which has the streams under "result".
+const lokiAnswer = `{"status":"success","data":{"resultType":"streams"`
+
+// cutDocument is the length of a list from which on it is taken for one whose end was cut off.
+const cutDocument = 1 << 20
+
+// Entries yields the entries of a line that is a document of JSON, each as a line of its own with
+// its index in the document: the elements of a list, and those of the lists that exporters have in
+// their answers (isExporter), however deep. Any other line is yielded as it is.
+//
+// An entry keeps what encloses it, without the other elements of the lists: who wrote it is decided
+// as for an object that has a line to itself. It is valid until the next one is yielded.
+func Entries(line []byte) iter.Seq2[int, []byte] {
+	list, at := line, 0
+	if hasPrefix(line, lokiAnswer) {
+		const result = `"result":`
+		if i := bytes.Index(line, []byte(result)); i > 0 {
+			at = i + len(result)
+			list = line[at : at+valueSize(line[at:])]
+		}
+	}
+	if len(list) < 2 || list[0] != '[' || !holdsContainers(list) && list[1] != '"' || list[len(list)-1] != ']' && len(list) < cutDocument {
+		return document(line)
+	}
+	return func(yield func(int, []byte) bool) {
+		for i, element := range elements(list) {
+			for within, entry := range document(element) {
+				if !yield(at+i+within, entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// document yields the entries of an object, and anything else as it is.
+func document(b []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		start, end := listOfEntries(b)
+		if start < 0 || start+len(b)-end > maxSpine {
+			yield(0, b)
+			return
+		}
+		var entry []byte
+		for at, element := range elements(b[start:end]) {
+			for within, inner := range document(element) {
+				entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
+				if !yield(start+at+within, entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// listOfEntries is where the one list of objects or lists under an exporter's name begins and ends
+// in an object, or -1: where there is none or a second one, or the object does not end.
+func listOfEntries(b []byte) (start, end int) {
+	if len(b) == 0 || b[0] != '{' || !bytes.Contains(b, []byte(`":[`)) && !bytes.Contains(b, []byte(`": [`)) {
+		return -1, 0
+	}
+	start = -1
+	for i, depth := 0, 0; i < len(b); {
+		if b[i] != '"' {
+			switch b[i] {
+			case '{':
+				depth++
+			case '}':
+				if depth--; depth == 0 {
+					return start, end
+				}
+			}
+			i++
+			continue
+		}
+		n := valueSize(b[i:])
+		key := b[i : i+n]
+		for i += n; n > 0 && i < len(b) && (b[i] == ' ' || b[i] == ':'); i++ {
+		}
+		if n == 0 || i == len(b) {
+			return -1, 0
+		}
+		key = bytes.Trim(key, `"`)
+		if b[i] == '{' && isExporter(key) && depth < maxNested {
+			continue // its members are looked at
+		}
+		if n = valueSize(b[i:]); n == 0 {
+			return -1, 0
+		}
+		if b[i] == '[' && isExporter(key) && holdsContainers(b[i:i+n]) {
+			if start >= 0 {
+				return -1, 0
+			}
+			start, end = i, i+n
+		}
+		i += n
+	}
+	return -1, 0
+}
+
+// holdsContainers reports a list whose first element is an object or a list.
+func holdsContainers(list []byte) bool {
+	first := bytes.TrimLeft(list[1:], " ")
+	return len(first) > 0 && (first[0] == '{' || first[0] == '[')
+}
+
+// elements yields the elements of a list with their indices. What stands behind one that does not
+// end, or behind the list, is yielded with it.
+func elements(list []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		for i := 1; i < len(list); {
+			if c := list[i]; c == ' ' || c == ',' || c == ']' && len(bytes.Trim(list[i:], " ,;]")) == 0 {
+				i++
+				continue
+			}
+			n := valueSize(list[i:])
+			if n == 0 {
+				n = len(list) - i
+			}
+			if !yield(i, list[i:i+n]) {
+				return
+			}
+			i += n
+		}
+	}
+}
+
+// valueSize is the length of the value of JSON that b begins with, or 0 where it does not end.
+func valueSize(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); {
+		switch b[i] {
+		case '"':
+			end := closingQuote(b, i+1)
+			if end < 0 {
+				return 0
+			}
+			i = end
+		case '{', '[':
+			depth++
+		case '}', ']', ',':
+			if b[i] != ',' {
+				depth--
+			}
+			if depth < 0 || depth == 0 && b[i] == ',' {
+				return i // of a number
+			}
+		}
+		i++
+		if depth == 0 && (b[i-1] == '"' || b[i-1] == '}' || b[i-1] == ']') {
+			return i
+		}
+	}
+	return 0
+}

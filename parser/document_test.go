@@ -1,0 +1,94 @@
+package parser
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEntries reads documents of JSON that stand in a line, entry by entry.
+func TestEntries(t *testing.T) {
+	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	line := func(n int) string {
+		return strings.Replace(wrapSyslog, "a@b.example", fmt.Sprintf("a%d@b.example", n), 1)
+	}
+	bare := func(n int) string {
+		return strings.Replace(wrapBare, "a@b.example", fmt.Sprintf("a%d@b.example", n), 1)
+	}
+	three := func(format string, text func(int) string) string {
+		var list []string
+		for n := range 3 {
+			list = append(list, fmt.Sprintf(format, quote(text(n))))
+		}
+		return strings.Join(list, ",")
+	}
+	for _, tt := range []struct {
+		name, line                   string
+		attempts, notUnderstood, all int
+	}{
+		{"a list of objects", "[" + three(`{"time":"2026-11-23T09:47:06Z","message":%s}`, line) + "]", 3, 0, 3},
+		{"with blanks", "[ " + three(` {"message": %s } `, line) + " ]", 3, 0, 3},
+		{"a list of strings", "[" + three("%s", line) + "]", 3, 0, 3},
+		{"Loki", `{"status":"success","data":{"resultType":"streams","result":[{"stream":{"app":"postfix","host":"mx1"},"values":[` + three(`["1795427226000000000",%s]`, bare) + `]},{"stream":{"app":"shop"},"values":[["1795427226000000000",` + quote(bare(9)) + `]]}],"stats":{"summary":{"x":[1,2]}}}}`, 3, 1, 4},
+		{"Loki's push API", `{"streams":[{"stream":{"job":"x"},"values":[` + three(`["1795427226000000000",%s]`, line) + `]}]}`, 3, 0, 3},
+		{"Elasticsearch", `{"took":3,"timed_out":false,"_shards":{"total":1},"hits":{"total":{"value":3},"max_score":1.0,"hits":[` + three(`{"_index":"x","_source":{"message":%s}}`, line) + `]}}`, 3, 0, 3},
+		{"CloudWatch", `{"events":[` + three(`{"timestamp":1795427226123,"message":%s,"ingestionTime":1795427227123,"eventId":"1"}`, line) + `],"searchedLogStreams":[],"nextToken":"x"}`, 3, 0, 3},
+		{"OpenTelemetry", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + three(`{"timeUnixNano":"1795427226123456789","body":{"stringValue":%s}}`, line) + `]}]}]}`, 3, 0, 3},
+		{"one entry that is not understood", `[{"message":` + quote(line(1)) + `},{"user":` + quote(line(2)) + `},{"message":` + quote(line(3)) + `}]`, 2, 1, 3},
+		{"behind the list", "[" + three(`{"message":%s}`, line) + `] {"message":` + quote(line(7)) + "}", 0, 1, 1},
+		// A list in an object that is about something else vouches for nothing.
+		{"a form", `{"form":{"fields":[` + three(`{"message":%s}`, line) + `]}}`, 0, 1, 1},
+		{"a request", `{"method":"POST","events":[` + three(`{"message":%s}`, line) + `]}`, 0, 3, 3},
+		{"an application's", `{"customer":"x","events":[` + three(`{"message":%s}`, line) + `]}`, 0, 3, 3},
+		{"data", `{"data":[` + three(`{"message":%s}`, line) + `]}`, 0, 1, 1},
+		{"values", `{"form":{"values":[` + three(`["1",%s]`, line) + `]}}`, 0, 1, 1},
+		{"two lists", `{"events":[` + three(`{"message":%s}`, line) + `],"records":[{"message":"x"}]}`, 0, 1, 1},
+		{"a list that does not end", `{"events":[` + three(`{"message":%s}`, line), 0, 1, 1},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		attempts, notUnderstood, all, last := 0, 0, 0, -1
+		for at, entry := range Entries([]byte(tt.line)) {
+			if all++; at <= last || at >= len(tt.line) {
+				t.Errorf("%s: at %d behind %d", tt.name, at, last)
+			}
+			last = at
+			switch p.Parse(slices.Clone(entry), int64(at), &r) {
+			case Attempt:
+				attempts += len(r.Deliveries)
+				if d := r.Deliveries[0]; d.Host != "mx1" || d.Time.Unix() != 1795427226 {
+					t.Errorf("%s: %q at %v", tt.name, d.Host, d.Time)
+				}
+			case Unparsed:
+				notUnderstood++
+			}
+		}
+		if attempts != tt.attempts || notUnderstood != tt.notUnderstood || all != tt.all {
+			t.Errorf("%s: %d attempts, %d not understood of %d; want %d, %d, %d", tt.name, attempts, notUnderstood, all, tt.attempts, tt.notUnderstood, tt.all)
+		}
+	}
+}
+
+// FuzzEntries holds that the entries of a line lie in it, one behind the other.
+func FuzzEntries(f *testing.F) {
+	for _, s := range []string{`[{"a":1},"b",[]]`, `{"events":[{"x":[]},{}]}`, `{"hits":{"hits":[[],{}]}}`, `["`, `[{]}`, `{"status":"success","data":{"resultType":"streams","result":[{}]}}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		last, n := -1, 0
+		for at, entry := range Entries(line) {
+			if at <= last || at > len(line) || len(entry) > 2*len(line) {
+				t.Fatalf("%q: %q at %d", line, entry, at)
+			}
+			if last, n = at, n+1; n > len(line)+1 {
+				t.Fatalf("%q: %d entries", line, n)
+			}
+		}
+		if n == 0 && len(line) > 2 && line[1] != ']' && line[1] != ' ' {
+			t.Fatalf("%q: no entry", line)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package parser
+
+import "bytes"
+
+// A paste is the beginning of a delivery line that a mail program or a terminal broke at its
+// width: the line ends within the delivery, and the next ones have no header.
+//
+// Nothing else is joined. A line that syslog has cut is longer than a width, and what follows it
+// has a header; and where a stranger could have chosen what follows, the line before would have to
+// be one of Postfix's or Exim's that ends where neither ends one.
+type paste struct {
+	text   []byte
+	marks  []byte // of a quotation, before each piece
+	last   int    // where the last piece begins
+	width  int    // of the first piece
+	hard   bool   // a word was broken, or may have been
+	blank  bool   // the last piece ended with a blank
+	pieces int
+
+	unclear bool // whether a blank stood where the text was broken is not known
+
+	// A line that ends a paste may be a delivery itself. What is not understood of the two is then
+	// counted with the next line that says nothing.
+	owed int
+	lost []byte // the last text that was not understood
+}
+
+const (
+	widest    = 250 // in bytes, of a piece
+	narrowest = 30
+	maxPieces = 32
+)
+
+// beginPaste takes in a line that says nothing, and reports whether it is the first piece of a paste.
+func (p *Parser) beginPaste(line []byte) bool {
+	marks := len(line) - len(bytes.TrimLeft(line, "> |"))
+	if len(line) < narrowest || len(line) > widest || !p.breaksOff(line[marks:]) {
+		return false
+	}
+	t := &p.paste
+	t.text, t.marks, t.last = append(t.text[:0], line...), append(t.marks[:0], line[:marks]...), marks
+	t.width, t.hard, t.blank, t.unclear, t.pieces = len(line), false, p.blankEnd, false, 1
+	return true
+}
+
+// breaksOff reports a line with a header of its own that ends within a delivery: of Postfix behind
+// the program and before the status, of Exim behind the message id or the arrow. What is longer of Exim's is
+// an attempt by itself.
+func (p *Parser) breaksOff(line []byte) bool {
+	var h header
+	if splitHeader(line, &h); h.form == stampNone {
+		return false
+	}
+	if h.id == nil {
+		h.id, h.rest, _ = eximID(h.message)
+	}
+	if h.id != nil {
+		return len(h.rest) < 2 || len(h.rest) < 4 && eximFlag(h.rest) != ""
+	}
+	if d := p.programs.get(h.program).daemon; d != deliveryAgent && d != qmgrDaemon && d != cleanupDaemon {
+		return false
+	}
+	if id := bytes.TrimSuffix(h.message, []byte(":")); allAlnum(id) {
+		return len(h.message) == 0 || len(id) >= 5 && !logWord(id)
+	}
+	_, rest, ok := queueID(h.message)
+	return ok && hasPrefix(rest, "to=<") && !bytes.Contains(rest, []byte("status="))
+}
+
+// join takes in a line, and reports whether it is another piece of the paste.
+func (t *paste) join(line []byte, blank bool) bool {
+	piece, ok := bytes.CutPrefix(line, bytes.TrimRight(t.marks, " "))
+	if piece = bytes.TrimLeft(piece, " \t"); !ok || len(piece) == 0 || len(line) > widest || t.pieces == maxPieces ||
+		piece[0] == '{' || piece[0] == '>' && len(t.marks) > 0 {
+		return false
+	}
+	isBegun := bytes.HasSuffix(t.text, []byte("]:")) && t.pieces == 1 // behind the program
+	if _, _, isID := eximID(piece); isID || mayBeLine(piece) && !(isBegun && isBare(piece, new(header))) {
+		return false
+	}
+	t.unclear = t.unclear || t.inQuotes()
+	if indented := len(piece) < len(line)-len(t.marks); t.blank || indented || t.wordEnds(piece) {
+		t.text = append(t.text, ' ')
+	}
+	t.last = len(t.text)
+	t.text = append(t.text, piece...)
+	t.blank = blank
+	t.pieces++
+	return true
+}
+
+// wordEnds reports whether the blank between two words stood where the text was broken. In the
+// fields of Postfix, blanks stand behind a comma or a colon; within a reply, and in Exim's fields,
+// anywhere: there it depends on whether a word was broken before.
+func (t *paste) wordEnds(next []byte) bool {
+	end := t.text[len(t.text)-1]
+	to := bytes.Index(t.text, []byte(": to="))
+	switch {
+	case end == ',' || end == ':':
+		return true
+	case to > 0 && !bytes.Contains(t.text[to:], []byte(" (")):
+		word := t.text[bytes.LastIndexByte(t.text, ' ')+1:]
+		isStatus := next[0] == '(' && bytes.HasPrefix(word, []byte("status="))
+		t.hard = t.hard || !isStatus
+		return isStatus
+	}
+	return !t.hard && (t.pieces == 1 || len(t.text)-t.last != t.width-len(t.marks))
+}
+
+// inQuotes reports whether the last piece ends in a quoted address, which may hold blanks.
+func (t *paste) inQuotes() bool {
+	to := bytes.Index(t.text, []byte(`: to=<"`))
+	return to > 0 && !bytes.Contains(t.text[to:], []byte(">,"))
+}
+
+// ended reports a line of Postfix that is whole.
+func (t *paste) ended() bool {
+	return t.text[len(t.text)-1] == ')' && bytes.Contains(t.text, []byte(": to=")) && bytes.Contains(t.text, []byte(", status="))
+}
+
+// pasted reads a line behind the beginning of a paste: another piece of it, or a line of its own,
+// together with the paste that it ends.
+func (p *Parser) pasted(line []byte, r *Result, offset int64) Kind {
+	t := &p.paste
+	if len(line) > 0 && t.join(trimBreaks(line), line[len(line)-1] == ' ') {
+		r.Time, r.Program = p.Last(), ""
+		if !t.ended() {
+			return Queued
+		}
+		return p.endPaste(r, offset)
+	}
+	if kind := p.endPaste(r, offset); kind != Attempt {
+		t.owed++
+		return p.Parse(line, offset, r)
+	}
+	var another Result
+	kind := p.Parse(line, offset, &another)
+	if kind == Unparsed {
+		t.owed, t.lost = t.owed+1, append(t.lost[:0], line...)
+		return Attempt
+	}
+	return r.merge(Attempt, &another, kind)
+}
+
+// endPaste reads the paste, and forgets it.
+func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
+	t := &p.paste
+	t.lost = append(t.lost[:0], t.text...)
+	t.text = t.text[:0]
+	if kind = p.whole(t.lost, r, offset); kind != Attempt || t.unclear {
+		r.reset()
+		r.Text = t.lost
+		return Unparsed
+	}
+	return kind
+}
+
+// mayBreakOff is a cheap look for the kind and the end of a line that breaksOff reports.
+func mayBreakOff(kind Kind, line []byte) bool {
+	n := len(line)
+	switch kind {
+	case Unparsed:
+		return true
+	case Skipped: // behind the program, or behind or within the queue id
+		return n > 0 && (line[n-1] == ':' || alnum[line[n-1]] && bytes.HasSuffix(line[:bytes.LastIndexByte(line, ' ')+1], []byte(": ")))
+	case Queued:
+		return n > 5 && (line[n-3] == '-' || line[n-5] == '-')
+	}
+	return false
+}

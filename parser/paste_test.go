@@ -1,0 +1,89 @@
+package parser
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wrap breaks a line at a width: between words, or anywhere.
+func wrap(line string, width int, words bool) (lines []string) {
+	for len(line) > width {
+		at := width
+		if words {
+			at = strings.LastIndexByte(line[:width+1], ' ')
+		}
+		lines = append(lines, line[:at])
+		if line = line[at:]; words {
+			line = line[1:]
+		}
+	}
+	return append(lines, line)
+}
+
+// TestPaste reads lines that a mail program or a terminal has broken at its width.
+func TestPaste(t *testing.T) {
+	const other = "Nov 23 09:47:08 mx1 postfix/smtp[8]: 4028B461: to=<o@b.example>, relay=none, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (later)"
+	const defer2 = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y == a@b.example R=dnslookup T=remote_smtp defer (110): Connection timed out"
+	for _, width := range []int{60, 66, 72, 78, 80, 90} {
+		for _, words := range []bool{true, false} {
+			for _, marks := range []string{"", "> ", "    "} {
+				name := fmt.Sprintf("%d, words %v, %q", width, words, marks)
+				p := New(nil, Options{Location: time.UTC, Year: 2026})
+				var r Result
+				var got []string
+				n, unparsed := 0, 0
+				take := func(kind Kind) {
+					if kind == Unparsed {
+						unparsed++
+					}
+					for _, d := range r.Deliveries {
+						got = append(got, fmt.Sprint(d.Recipient, " ", d.Outcome))
+						if d.Recipient == "a@b.example" && d.MTA == "postfix" && words && d.Response != "550 5.1.1 <a@b.example>: no such user" {
+							t.Errorf("%s: %q", name, d.Response)
+						}
+					}
+				}
+				for _, line := range []string{wrapSyslog, other, wrapSyslog} {
+					for _, piece := range wrap(line, width, words) {
+						take(p.Parse([]byte(marks+piece), int64(1000*n), &r))
+						n++
+					}
+				}
+				for {
+					kind, _, ok := p.End(int64(1000*n), &r)
+					if !ok {
+						break
+					}
+					take(kind)
+				}
+				want := "a@b.example hard, o@b.example soft, a@b.example hard"
+				if strings.Join(got, ", ") != want || unparsed != 0 {
+					t.Errorf("%s: %q, %d not understood", name, got, unparsed)
+				}
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		kinds []Kind
+	}{
+		{"a header follows", []string{wrapSyslog[:70], other, "x"}, []Kind{Queued, Attempt, Unparsed}},
+		{"nothing follows", []string{wrapSyslog[:70], "", ""}, []Kind{Queued, Unparsed, Blank}},
+		{"other words", []string{wrapSyslog[:70], "hello there", "x", other, "x"}, []Kind{Queued, Queued, Queued, Attempt, Unparsed}},
+		{"two", []string{wrapSyslog[:70], wrapSyslog[:70], wrapSyslog[70:]}, []Kind{Queued, Queued, Attempt}},
+		{"Exim", []string{defer2[:39], defer2[40:80], defer2[81:], wrapExim, "x"}, []Kind{Queued, Queued, Queued, Attempt, Skipped}},
+		{"a longer line than a width", []string{strings.Replace(wrapSyslog, "a@b", strings.Repeat("a", 250)+"@b", 1)[:300], "b.example>, relay=none, delay=1, status=sent (x)"}, []Kind{Unparsed, Skipped}},
+		{"an address with blanks", []string{`Nov 23 09:47:06 mx1 postfix/smtp[7]: 4028B460: to=<"a b`, `c"@b.example>, relay=none, delay=1, dsn=2.0.0, status=sent (x)`}, []Kind{Queued, Unparsed}},
+	} {
+		p := New(nil, Options{Location: time.UTC, Year: 2026})
+		var r Result
+		for i, line := range tt.lines {
+			if kind := p.Parse([]byte(line), int64(1000*i), &r); kind != tt.kinds[i] {
+				t.Errorf("%s: line %d: %v, want %v", tt.name, i, kind, tt.kinds[i])
+			}
+		}
+	}
+}
