@@ -67,6 +67,9 @@ func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]by
 			line, sequences = text, true
 		}
 	}
+	if bytes.IndexByte(line, '\b') >= 0 {
+		line, sequences = p.struckOver(line), true
+	}
 	kind := p.several(line, r, offset, read)
 	if sequences && kind == Attempt && quotesExim(line, r) {
 		r.Deliveries, kind = r.Deliveries[:0], Unparsed
@@ -127,6 +130,21 @@ func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
 	}
 	p.uncoloured = b
 	return bytes.TrimRight(b, " \r"), true
+}
+
+// struckOver is a line without what a printer would strike over: a character and a backspace behind it.
+func (p *Parser) struckOver(line []byte) []byte {
+	b := p.struck[:0]
+	for _, c := range line {
+		if c == '\b' && len(b) > 0 {
+			_, n := utf8.DecodeLastRune(b)
+			b = b[:len(b)-n]
+		} else {
+			b = append(b, c)
+		}
+	}
+	p.struck = b
+	return b
 }
 
 // maxSequence bounds the length of a terminal sequence.

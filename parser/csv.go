@@ -168,6 +168,33 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	return trimBreaks(p.row), true
 }
 
+// separated is a line of a template of syslog's whose header has commas or semicolons for its blanks, with
+// blanks. It reports false where the line does not begin with a time and such a character, or the header names no
+// program of an MTA's.
+func (p *Parser) separated(line []byte) (text []byte, ok bool) {
+	_, n := scanStamp(line)
+	if n == 0 || n == len(line) || line[n] != ';' && line[n] != ',' {
+		return nil, false
+	}
+	b := append(p.row[:0], line[:n]...)
+	for separator, rest := line[n:n+1], line[n+1:]; ; {
+		word, after, found := bytes.Cut(rest, separator)
+		if !found || len(word) > 64 || bytes.ContainsAny(word, " \"'=(){}<>") {
+			return nil, false
+		}
+		b, rest = append(append(b, ' '), word...), after
+		name, _, _ := bytes.Cut(word, []byte("["))
+		if prog := p.programs.get(bytes.TrimSuffix(name, []byte(":"))); prog.daemon == notPostfix && !prog.exim {
+			continue
+		}
+		if word[len(word)-1] != ':' {
+			b = append(b, ':')
+		}
+		p.row = append(append(b, ' '), bytes.TrimLeft(rest, " ")...)
+		return p.row, true
+	}
+}
+
 // columns takes in a line that may name the columns of a table: words with a comma, a semicolon
 // or a tab between them. Where one of them is an application's, as beside the text of an object,
 // a row is believed only if it names a program of an MTA's.

@@ -102,7 +102,7 @@ func isShippersField(name string) bool {
 		"ip", "server", "machine", "instance", "role", "team", "group", "site", "location", "rack", "pool", "stack", "tier", "stage", "deployment", "release", "project", "projectid",
 		"tenant", "vendor", "product",
 		// Shippers and stores
-		"took", "timedout", "lineno", "linenumber", "bytes", "size", "checksum", "hash", "key", "topic", "partition", "partial", "logsource",
+		"took", "timedout", "scrollid", "lineno", "linenumber", "bytes", "size", "checksum", "hash", "key", "topic", "partition", "partial", "logsource",
 		"logtype", "logid", "logmsg", "logtypes", "logentrysource", "resourceid", "category", "operationname", "ddsource", "ddtags", "sourcemoduletype", "sourcemodulename", "streams", "gl2remoteip", "gl2remoteport",
 		"gl2sourceinput", "gl2sourcenode", "gl2accountedmessagesize", "gl2messageid", "gl2processingtimestamp", "gl2receivetimestamp", "gl2processingdurationms", "searchedlogstreams", "nexttoken", "nextforwardtoken", "nextbackwardtoken", "owner", "messagetype", "subscriptionfilters", "eventtype", "env", "environment", "dc",
 		"datacenter", "platform", "fields", "labels", "labeltypes", "attributes", "structureddata", "originalmsg", "inputname", "iut", "output":

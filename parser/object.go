@@ -316,7 +316,7 @@ scan:
 // OpenTelemetry.
 func isExporter(name []byte) bool {
 	switch string(name) {
-	case "_source", "result", "results", "jsonPayload", "events", "logEvents", "hits", "records", "Records", "resourceLogs", "scopeLogs", "logRecords", "streams", "values":
+	case "_source", "result", "results", "jsonPayload", "events", "entries", "logEvents", "hits", "records", "Records", "resourceLogs", "scopeLogs", "logRecords", "streams", "values":
 		return true
 	}
 	return false

@@ -315,6 +315,7 @@ type Parser struct {
 	scratch            []byte // of a text out of JSON
 	export             export
 	blanks, uncoloured []byte
+	struck             []byte // a line without what is struck over
 	wide               []byte // of a line in UTF-16, in UTF-8
 	untagged           []byte // a line in HTML without its tags
 	unescaped          []byte // and without its character references
@@ -394,6 +395,11 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		}
 		return Skipped
 	}
+	if n > 0 && (line[0] == ' ' || line[0] == '\t') {
+		if text := bytes.TrimLeft(line, " \t"); text[0] == '"' && closingQuote(text, 1) == len(bytes.TrimSuffix(text, []byte(",")))-1 {
+			line, n = text, len(text) // a string in a list
+		}
+	}
 	var kind Kind
 	if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
@@ -404,6 +410,12 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	case kind == Attempt:
 		if showsMarkup(r.Deliveries) {
 			r.Deliveries, kind = r.Deliveries[:0], Unparsed
+			if text, ok := p.unvis(line); ok {
+				kind = p.whole(text, r, offset)
+			}
+			if kind != Attempt || showsMarkup(r.Deliveries) {
+				r.Deliveries, kind = r.Deliveries[:0], Unparsed
+			}
 		}
 	case p.consumed: // an object, of which every field was looked at
 	case kind == Unparsed || kind == Skipped && p.foreign:
@@ -477,7 +489,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		kind = k
 		return k != Unparsed
 	}
-	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && (again(p.namedRow(line)) || bytes.IndexByte(line, '"') >= 0 && (again(p.csv(line)) || again(p.record(line)))) ||
+	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && (again(p.namedRow(line)) || bytes.IndexByte(line, '"') >= 0 && (again(p.csv(line)) || again(p.record(line)))) || p.foreign && (again(p.separated(line)) || again(p.unvis(line))) ||
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"bouncelog/bounce"
 )
@@ -99,6 +100,54 @@ func (p *Parser) record(line []byte) (text []byte, ok bool) {
 	return p.recordText, true
 }
 
+// unvis is a line in which cat -v, less or vis(3) show the bytes beyond ASCII as M-C, M-^C or \303.
+// Other control characters stay as they are shown. It reports false where what comes out is no UTF-8.
+func (p *Parser) unvis(line []byte) (text []byte, ok bool) {
+	if !holdsVis(string(line)) {
+		return nil, false
+	}
+	b := p.plainer[:0]
+	for i := 0; i < len(line); i++ {
+		rest := line[i:]
+		switch {
+		case len(rest) > 3 && hasPrefix(rest, "M-^"):
+			b = append(b, rest[3]^0x40|0x80)
+			i += 3
+		case len(rest) > 2 && hasPrefix(rest, "M-"):
+			b = append(b, rest[2]|0x80)
+			i += 2
+		case isOctal(rest):
+			b = append(b, rest[1]<<6|(rest[2]-'0')<<3|(rest[3]-'0'))
+			i += 3
+		default:
+			b = append(b, line[i])
+		}
+	}
+	if p.plainer = b; !utf8.Valid(b) {
+		return nil, false
+	}
+	text, _ = p.typewritten(b)
+	return text, true
+}
+
+// isOctal reports a byte beyond ASCII as \303.
+func isOctal(b []byte) bool {
+	return len(b) > 3 && b[0] == '\\' && (b[1] == '2' || b[1] == '3') && b[2]-'0' < 8 && b[3]-'0' < 8
+}
+
+// holdsVis reports a character of several bytes as unvis undoes it. Domains are in small letters.
+func holdsVis(s string) bool {
+	for i := 0; i+6 <= len(s); i++ {
+		if s[i] == '\\' && i+8 <= len(s) && isOctal([]byte(s[i:i+4])) && isOctal([]byte(s[i+4:i+8])) {
+			return true
+		}
+		if s[i]|0x20 == 'm' && s[i+1] == '-' && s[i+2]|0x20-'b' < 'u'-'b' && s[i+3]|0x20 == 'm' && s[i+4] == '-' && (s[i+5] == '^' || s[i+5] < '@') {
+			return true
+		}
+	}
+	return false
+}
+
 // invisible are characters without a width that stand at the beginning of a copied text.
 var invisible = []string{"\ufeff", "\u200b", "\u200e", "\u200f", "\u2060", "\u202a", "\u202c"}
 
@@ -127,6 +176,16 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 // isWideBlank reports a blank beyond ASCII, as word processors set them.
 func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
 
+// mayShowMarkup is a cheap look for what showsMarkup reports.
+func mayShowMarkup(to string) bool {
+	for i := 0; i < len(to); i++ {
+		if c := to[i]; c >= 0x80 || c == '[' || c == ':' || c == '*' || c == '`' || c == '\\' || c == '-' && i > 0 && to[i-1]|0x20 == 'm' {
+			return true
+		}
+	}
+	return false
+}
+
 // closingMark is the mark that ends what an opening one begins, or the mark itself.
 func closingMark(c byte) byte {
 	if c == '[' {
@@ -141,7 +200,10 @@ func closingMark(c byte) byte {
 func showsMarkup(ds []bounce.Delivery) bool {
 	for i := range ds {
 		to := ds[i].Recipient
-		if strings.ContainsFunc(to, func(r rune) bool { return r > 0x7f && (r == '\u00ad' || unicode.Is(unicode.Cf, r)) }) || strings.Contains(to, "](mailto:") ||
+		if !mayShowMarkup(to) {
+			continue
+		}
+		if holdsVis(to) || strings.ContainsFunc(to, func(r rune) bool { return r > 0x7f && (r == '\u00ad' || unicode.Is(unicode.Cf, r)) }) || strings.Contains(to, "](mailto:") ||
 			len(to) > 2 && (to[0] == '*' || to[0] == '`' || to[0] == '[') && to[len(to)-1] == closingMark(to[0]) {
 			return true
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,12 @@ func wrappers() []wrapper {
 		{"Fluent Bit's standard output, old", `[12] mail: [1795427226.123456000, {"log"=>"` + strings.Replace(wrapSyslog, "no such user", `no "such" user`, 1) + `"}]`, "mx1", "smtp"},
 		{"narrow blanks that do not break", strings.ReplaceAll(wrapSyslog, " ", "\u202f"), "mx1", "smtp"},
 		{"a host in an object", `{"@timestamp":"2026-11-23T09:47:06Z","host":{"name":"mx1"},"message":` + quote("postfix/smtp[7]: "+wrapBare) + `}`, "mx1", "smtp"},
+		{"a template with semicolons", "2026-11-23T09:47:06Z;mx1;postfix/smtp[7];" + wrapBare, "mx1", "smtp"},
+		{"a template with commas", "2026-11-23T09:47:06Z,mx1,mail,info,postfix/smtp[7]:, " + wrapBare, "", "smtp"},
+		{"struck over", regexp.MustCompile("(.)").ReplaceAllString(wrapSyslog, "$1\b$1"), "mx1", "smtp"},
+		{"blanks that do not break, as cat -v shows them", strings.ReplaceAll(wrapExim, " ", "M-BM- "), "", "remote_smtp"},
+		{"an indented string", "    " + quote(wrapSyslog+" \"") + ",", "mx1", "smtp"},
+		{"Elasticsearch's answer", `{"_scroll_id":"x","took":5,"timed_out":false,"hits":{"total":{"value":1},"max_score":null,"hits":[{"_index":"f","_score":null,"_source":{"message":` + quote(wrapSyslog) + `},"sort":[1]}]}}`, "mx1", "smtp"},
 		{"Wazuh", `{"location":"/var/log/mail.log","full_log":` + quote(wrapSyslog) + `}`, "mx1", "smtp"},
 		{"syslog-ng", `{"DATE":"Nov 23 09:47:06","HOST":"mx1","PROGRAM":"postfix/smtp","MESSAGE":` + quote(wrapBare) + `}`, "mx1", "smtp"},
 		{"a line of an object", `            "message": ` + quote(wrapSyslog) + `,`, "mx1", "smtp"},
@@ -412,6 +419,34 @@ func TestCounted(t *testing.T) {
 	} {
 		if kind, _ := parseLines(t, line); kind == Unparsed || kind == Attempt {
 			t.Errorf("%s: %v", line, kind)
+		}
+	}
+}
+
+// TestMarkup holds that an address with what a program showed in place of its characters is undone, or
+// not understood.
+func TestMarkup(t *testing.T) {
+	line := func(to string) string { return strings.ReplaceAll(wrapSyslog, "to=<a@b.example>", "to=<"+to+">") }
+	for _, tt := range []struct{ to, want string }{
+		{"a@bM-CM-<cher.example", "a@xn--bcher-kva.example"}, {`a@b\303\274cher.example`, "a@xn--bcher-kva.example"}, {"anM-bM-^BM-,a@b.example", "an\u20aca@b.example"},
+		{"a\u200b@b.example", ""}, {"a@b\u00ad.example", ""}, {"**a@b.example**", ""}, {"`a@b.example`", ""}, {"[a@b.example](mailto:a@b.example)", ""},
+		{"jim-am-rhein@b.example", "jim-am-rhein@b.example"}, {"*@b.example", "*@b.example"}, {"a@[192.0.2.1]", "a@[192.0.2.1]"}, {`a\b@b.example`, `a\b@b.example`},
+	} {
+		for _, tail := range []string{"", "$", "^M$"} {
+			kind, r := parseLines(t, line(tt.to)+tail)
+			if (kind == Attempt) != (tt.want != "") || kind == Attempt && r.Deliveries[0].Recipient != tt.want || kind != Attempt && kind != Unparsed {
+				t.Errorf("%s%s: %v %+v, want %q", tt.to, tail, kind, r.Deliveries, tt.want)
+			}
+		}
+	}
+	for _, arrow := range []string{"\u21d2", "=%3E", "= >", `=\x3e`, "=\u00bb", "->>"} {
+		if kind, r := parseLines(t, strings.Replace(wrapExim, "**", arrow, 1)); kind != Unparsed {
+			t.Errorf("%s: %v %+v", arrow, kind, r.Deliveries)
+		}
+	}
+	for _, to := range []string{"TO=<", "to: <", "to =<"} {
+		if kind, r := parseLines(t, strings.Replace(wrapSyslog, "to=<", to, 1)); kind != Unparsed {
+			t.Errorf("%s: %v %+v", to, kind, r.Deliveries)
 		}
 	}
 }
