@@ -37,6 +37,7 @@ const (
 	announcedKept = 10_000      // keys and escalations, the latest
 	placesNoted   = 5           // providers of one key that are told apart, beside those that everybody knows
 	keysNoted     = 20          // keys of one problem
+	atOnce        = 10          // problems of one search that are announced one by one
 	placeMark     = "\tat "     // between a key and a provider in an escalation
 )
 
@@ -49,7 +50,8 @@ const (
 // Look and Wait are for one goroutine. A search runs in one of its own, one at a time, so
 // that reading goes on meanwhile; announced and seen belong to the search while one runs.
 type Announcer struct {
-	// Announce is called with each problem to announce, by the search. Count is called
+	// Announce is called with each problem to announce, by the search, up to atOnce times: Log
+	// counts the others. Count is called
 	// with the number of problems of each level that go on; it may be nil.
 	Announce func(p *Problem)
 	Count    func(level string, n int)
@@ -271,6 +273,7 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 			places[key]++
 		}
 	}
+	n := 0
 	for i := range problems {
 		p := &problems[i]
 		if newest.Sub(p.Until) >= a.o.Quiet() {
@@ -278,7 +281,9 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 		}
 		all := escalations(p, a.announced, places)
 		if !p.Background && !a.known(p, all) {
-			a.Announce(p)
+			if n++; n <= atOnce {
+				a.Announce(p)
+			}
 		}
 		for _, key := range slices.Concat(append(all, p.noted())...) {
 			// What is background now may be what is left of a problem that was announced: that goes on.
@@ -286,6 +291,9 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 				a.announced[key] = earlier(p.Until, newest)
 			}
 		}
+	}
+	if n > atOnce {
+		a.Log.Warn(fmt.Sprintf("%d more problems began or grew", n-atOnce), "run", "bouncelog report --section problems")
 	}
 	a.seen = newest
 	a.announced[seenKey] = newest

@@ -406,6 +406,12 @@ func TestAnnouncerBackground(t *testing.T) {
 			}
 			l.refuse(at.Add(time.Duration(look)*minute), 5, "spamhaus-zen")
 		}, 6, 7},
+		{"very many lists at once", 2, func(l *refusalLog, _ int) {
+			for i := range 30 {
+				l.relay = small(i)
+				l.refuse(at.Add(time.Duration(i)*minute), 3, fmt.Sprintf("list%d", i))
+			}
+		}, atOnce + 1, atOnce + 1},
 		{"a bad reputation at very many small domains", 3, func(l *refusalLog, look int) {
 			l.reason = bounce.Reputation
 			for i := range 600 {

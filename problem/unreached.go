@@ -74,7 +74,12 @@ func (u *Unreached) Problem() Problem {
 	}
 	p.ID = p.id()
 	p.Background = !u.dead() && (p.few() || p.Theirs() && perDay(u.Lost, u.Until.Sub(u.Since)) <= noisePerDay && u.Share < noiseShare)
-	if u.dead() {
+	if u.dead() && p.Theirs() {
+		name := u.Provider
+		if !plain(name) {
+			name = "DOMAIN"
+		}
+		p.FirstCheck = "Whether its mail exchanger has moved or is gone: dig " + name + " MX, and a connection to port 25 there. If it stays so, tell the recipients another way: what waits is returned when its time in the queue is over."
 		p.Why = strings.TrimSpace(p.Why + " It took mail before, and none since these failures began.")
 	}
 	return p
