@@ -16,6 +16,7 @@ import (
 //
 // A warning belongs to a failed attempt
 //   - of the process that logged it (Postfix), or of the message that it names (Exim);
+//   - of a command that another process of the same agent could not run;
 //   - that Postfix's queue manager put off by itself, since a transport or a service failed: then
 //     another process has logged it;
 //   - of Exim's next seconds, where it names no message, as the lines of a panic may.
@@ -43,7 +44,8 @@ const (
 	// warningReach is how long a warning is remembered, in seconds. For as long Postfix leaves a
 	// transport alone that failed (transport_retry_time), and warns of it no more.
 	warningReach = 60
-	// panicReach is how long, in seconds, a warning of Exim's counts that names no message.
+	// panicReach is how long, in seconds, a warning counts that names neither the process nor the
+	// message that fails.
 	panicReach = 5
 )
 
@@ -156,6 +158,8 @@ func (w *warning) precedes(d *bounce.Delivery, prog *program, pid uint32, age in
 		return w.id == d.QueueID || w.id == "" && d.Local && -panicReach <= age && age <= panicReach
 	case w.ofProcess(d, prog, pid):
 		return true
+	case w.program == prog.name && strings.HasPrefix(d.Response, "Command died with "): // in a process of its own
+		return w.weight == 2 && -panicReach <= age && age <= panicReach
 	}
 	return suspended(d) && w.instance == prog.instance && w.daemon != cleanupDaemon &&
 		(d.Response != "mail transport unavailable" || w.daemon == qmgrDaemon) // in these words it cannot be reached

@@ -86,6 +86,12 @@ func TestWarnings(t *testing.T) {
 			[]string{"postfix/smtp: warning: open /etc/resolv.conf: Permission denied"},
 		},
 		{
+			"command", warns("14:05:09", "pipe[812]", "fatal: pipe_command: execvp /usr/local/bin/archive: No such file or directory") +
+				attempt("pipe[811]", "archive", deferred, "Command died with status 1: \"/usr/local/bin/archive\""),
+			[]string{"postfix/pipe: fatal: pipe_command: execvp /usr/local/bin/archive: No such file or directory"},
+		},
+		{"another process of a command", warns("14:05:09", "pipe[812]", "fatal: x") + attempt("pipe[811]", "archive", deferred, "mail system configuration error"), []string{""}},
+		{
 			"two recipients and the next message", warns("14:05:09", "smtp[811]", "warning: no worth") + attempt("smtp[811]", noRelay, deferred, refused) +
 				attempt("smtp[811]", noRelay, deferred, refused) + other("smtp[811]", noRelay, deferred, refused) + attempt("smtp[811]", noRelay, deferred, refused),
 			[]string{"postfix/smtp: warning: no worth", "postfix/smtp: warning: no worth", "", ""},

@@ -126,13 +126,12 @@ type Incident struct {
 	Addresses     []string       `json:"addresses,omitempty"`
 	Hours         []problem.Hour `json:"-"`
 	Reply         string         `json:"reply,omitempty"`
-	// Warning is what the MTA logged just before such a failure.
-	Warning   string `json:"warning,omitempty"`
-	Why       string `json:"why,omitempty"`
-	Check     string `json:"check"`
-	Otherwise string `json:"other_explanation,omitempty"`
-	Disproved string `json:"disproved_by,omitempty"`
-	Command   string `json:"command"`
+	Warning       string         `json:"warning,omitempty"` // what the MTA logged just before such a failure
+	Why           string         `json:"why,omitempty"`
+	Check         string         `json:"check"`
+	Otherwise     string         `json:"other_explanation,omitempty"`
+	Disproved     string         `json:"disproved_by,omitempty"`
+	Command       string         `json:"command"`
 
 	// Stuck: the provider takes no mail for a reason of its own; what is not delivered is
 	// in Refused.
