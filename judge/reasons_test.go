@@ -95,6 +95,11 @@ const sure = `
 
 ` + "`named`: the text names the cause. `provider`: the provider documents this meaning of the code. `text`: the wording is general.\n`code`: there was only the code to go by." + `
 
+No verdict is a learned guess. One was tried where the rules end at a code or at ` + "`unknown`" + `: logistic regression on words, pairs of words,
+concepts, codes and stage, tested on the replies of each source with the weights of the other sources. Of 2,400 labelled replies 80 end there; the
+codes were right on 46, the guess on 53 (won 8, lost 1). That is 0.3 % of all replies for 100 kB of weights. Of the five causes of
+authentication that the guess was sure of (0.8), three were right.
+
 `
 
 const ownRules = `## Your own rules

@@ -27,6 +27,13 @@ func TestReplies(t *testing.T) {
 				t.Fatalf("line %d: %v", n+1, err)
 			}
 			d.Code = uint16(code)
+			if len(c) == 3 {
+				stage, ok := bounce.ParseStage(c[1])
+				if !ok {
+					t.Fatalf("line %d: no stage: %s", n+1, c[1])
+				}
+				d.Stage = stage
+			}
 		}
 		if v := j.Verdict(d); v.Reason.String() != c[0] {
 			t.Errorf("line %d: %s by %s, want %s: %s", n+1, v.Reason, v.Rule, c[0], d.Response)

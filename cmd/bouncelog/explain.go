@@ -54,7 +54,7 @@ order; with --input ndjson, objects as 'bouncelog parse' prints them.`,
 			if form != "text" && form != "ndjson" {
 				return usageErrorf("there are text and ndjson", "--input %s: no such input", form)
 			}
-			at, ok := bounce.ParseStage(stage)
+			at, ok := parseStage(stage)
 			if !ok {
 				return usageErrorf("there are connect, helo, tls, auth, mail, rcpt, data and eom", "--stage %s: no such stage", stage)
 			}
@@ -213,11 +213,26 @@ func (e *explainer) objects(r io.Reader) error {
 			d.Enhanced = x
 		}
 		d.Outcome, _ = bounce.ParseOutcome(o.Outcome)
-		d.Stage, _ = bounce.ParseStage(o.Stage)
+		d.Stage, _ = parseStage(o.Stage)
 		if err := e.print(&question{attempt: claimed(d)}); err != nil {
 			return err
 		}
 	}
+}
+
+// parseStage reads a stage in any letter case, also by the other names of the
+// field: CONN, EHLO, EOD.
+func parseStage(word string) (bounce.Stage, bool) {
+	word = strings.ToLower(word)
+	switch word {
+	case "conn":
+		return bounce.StageConnect, true
+	case "ehlo":
+		return bounce.StageHelo, true
+	case "eod":
+		return bounce.StageEOM, true
+	}
+	return bounce.ParseStage(word)
 }
 
 // maxObject bounds one object on standard input, in bytes.

@@ -36,3 +36,17 @@ func TestExplainJSON(t *testing.T) {
 		}
 	}
 }
+
+// A stage decides what a vague reply is about, whichever of its names it is given by.
+func TestExplainStage(t *testing.T) {
+	for _, stage := range []string{"eom", "EOM", "EOD", "eod"} {
+		for _, args := range [][]string{{"--stage", stage, "550 the signature was rejected"}, {"--input", "ndjson", "-"}} {
+			var stdout, stderr bytes.Buffer
+			object := `{"response": "550 the signature was rejected", "stage": "` + stage + `"}`
+			run(t.Context(), append([]string{"explain", "--format", "ndjson"}, args...), strings.NewReader(object), &stdout, &stderr)
+			if !strings.Contains(stdout.String(), `"reason":"auth_failure"`) {
+				t.Errorf("%s %q: %s%s", stage, args, &stdout, &stderr)
+			}
+		}
+	}
+}
