@@ -260,3 +260,27 @@ func TestForgedRecords(t *testing.T) {
 		t.Errorf("%d of %d are not understood; the end: %v", lost, 2*maxBegun, kind)
 	}
 }
+
+// TestRefusedAgain has lines of logfmt behind a prefix that names another program, or with a
+// field of an application's, one after the other: what the first was refused for is not left
+// out of the second.
+func TestRefusedAgain(t *testing.T) {
+	for _, before := range []string{"", "/var/log/mail.log:" + wrapSyslog} {
+		for _, head := range []string{
+			"frontend level=info ", "[frontend] level=info ", "web_form  level=info ", "/var/log/shop.log: level=info ", "Nov 23 09:47:06 h7 shop[1077]: level=info ",
+			"a1: app=shop ", "-- customer=7 ", "Nov 23 09:47:06 h7 5f2ab81c03de[1077]: app=shop ",
+		} {
+			line := head + `msg="` + wrapSyslog + `"`
+			p := New(nil, Options{Location: time.UTC, Year: 2026})
+			var r Result
+			if before != "" {
+				p.Parse([]byte(before), 0, &r)
+			}
+			for n := range 3 {
+				if kind := p.Parse([]byte(line), 0, &r); kind != Unparsed {
+					t.Errorf("%s (%d): %v, want %v", line, n, kind, Unparsed)
+				}
+			}
+		}
+	}
+}

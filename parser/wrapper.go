@@ -220,8 +220,8 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	}
 	p.how = unwrapped
 	switch {
-	case line[at] == '{':
-		if at == 0 {
+	case line[at] == '{' || beginsLogfmt(line[at:]): // what stands before it decides who wrote it
+		if at == 0 && line[at] == '{' {
 			p.how = inObject
 		}
 	case behind && at == message:
