@@ -13,15 +13,15 @@ import (
 // Queue lists the recipients that are still waited for. Of each pair that no row ends it
 // takes the last deferral that was an attempt, or the last; f selects by that one.
 func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.Queued, error) {
-	const pair = "PARTITION BY " + messageColumns + ", recipient, pair_source, pair_offset"
-	w := append(conditions(&f), "place = 1", "ends = 0")
+	const columns = messageColumns + ", recipient, pair_source, pair_offset"
+	const pair = "PARTITION BY " + columns
+	w := append(conditions(&f), "place = 1")
 	if !f.QueuedBefore.IsZero() {
 		w.add(fmt.Sprintf("first_at < %d", ceil(f.QueuedBefore)))
 	}
-	sql := "SELECT " + rowColumns + ", first_at, first_delay, " + rank("pair_source") + " FROM (SELECT *, row_number() OVER (" + pair + ` ORDER BY outcome = 'ended', untried, precedence) AS place,
-			countIf(outcome = 'ended') OVER (` + pair + `) AS ends,
+	sql := "SELECT " + rowColumns + ", first_at, first_delay, " + rank("pair_source") + " FROM (SELECT *, row_number() OVER (" + pair + ` ORDER BY untried, precedence) AS place,
 			argMax(at, precedence) OVER (` + pair + `) AS first_at, argMax(delay, precedence) OVER (` + pair + `) AS first_delay
-		` + r.from(where{"outcome IN ('soft', 'ended')", "pair_offset >= 0"}) + ") WHERE " + w.String()
+		` + r.from(where{"outcome = 'soft'", "(" + columns + ") IN (SELECT " + columns + r.from(where{"outcome IN ('soft', 'ended')", "pair_offset >= 0"}) + " GROUP BY " + columns + " HAVING countIf(outcome = 'ended') = 0)"}) + ") WHERE " + w.String()
 	type waiting struct {
 		store.Queued
 		rank   int64

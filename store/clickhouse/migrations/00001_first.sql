@@ -77,7 +77,8 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     to_domain Bool COMMENT 'of its message to the domain',
     warning LowCardinality(String) COMMENT 'of the MTA, just before a failure',
     INDEX queue_ids queue_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX message_hashes message_hash TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX message_hashes message_hash TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX originals lower(original_recipient) TYPE bloom_filter(0.01) GRANULARITY 1
 ) ENGINE = {{engine "attempt" "ReplacingMergeTree" "precedence"}}
 PARTITION BY toYYYYMMDD(toDateTime(greatest(least(at, 4102444800), 0), 'UTC'))
 PRIMARY KEY (recipient_domain, lower(recipient), at)
