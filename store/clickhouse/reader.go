@@ -221,8 +221,7 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 		return r.page(ctx, w, order, p.Limit)
 	}
 	return func(yield func(*store.Attempt, error) bool) {
-		keys, err := r.d.texts(ctx, "SELECT toString(("+pageKey+")) FROM (SELECT *, "+rank("source")+" AS rank FROM attempt WHERE "+append(where{r.visible()}, w...).String()+
-			" ORDER BY "+order+fmt.Sprintf(" LIMIT %d)", 2*p.Limit)) // each may have been written twice
+		keys, err := r.keys(ctx, w, " ORDER BY "+order+fmt.Sprintf(" LIMIT %d", 2*p.Limit)) // each may have been written twice
 		if err != nil {
 			yield(nil, r.d.wrap("attempts", err))
 			return
@@ -264,6 +263,11 @@ const pageAtOnce = 100
 // primary key.
 const pageKey = "recipient_domain, lower(recipient), at, source, offset, n"
 
+// keys are those of the rows that w selects, as literals, among them those of rows that do not count.
+func (r *reader) keys(ctx context.Context, w where, order string) ([]string, error) {
+	return r.d.texts(ctx, "SELECT toString(("+pageKey+")) FROM (SELECT *, "+rank("source")+" AS rank FROM attempt WHERE "+append(where{r.visible()}, w...).String()+order+")")
+}
+
 // page yields the attempts that w selects in an order; limit 0: all.
 func (r *reader) page(ctx context.Context, w where, order string, limit int) iter.Seq2[*store.Attempt, error] {
 	sql := "SELECT " + rowColumns + ", " + rank("source") + " AS rank" + r.from(w) + " ORDER BY " + order
@@ -294,9 +298,14 @@ func (r *reader) Lookup(ctx context.Context, refs ...store.Ref) ([]*store.Attemp
 	}
 	slices.Sort(sources)
 	w := where{isAttempt, "at IN (" + numbers(times) + ")", "offset IN (" + numbers(offsets) + ")", "source IN (" + quotes(slices.Compact(sources)) + ")"}
+	keys, err := r.keys(ctx, w, "")
+	if err != nil || len(keys) == 0 {
+		return list, r.d.wrap("look up", err)
+	}
+	w.add("(" + pageKey + ") IN (" + strings.Join(keys, ",") + ")")
 	found := make(map[store.Ref]*store.Attempt)
 	var x row
-	err := r.d.ask(ctx, "look up", "SELECT "+rowColumns+r.from(w)+" ORDER BY precedence", func(scan func(to ...any) error) error {
+	err = r.d.ask(ctx, "look up", "SELECT "+rowColumns+r.from(w)+" ORDER BY precedence", func(scan func(to ...any) error) error {
 		if err := scan(x.targets()...); err != nil {
 			return err
 		}
