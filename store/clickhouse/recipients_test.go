@@ -11,9 +11,9 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestFaultsOfOneSecond holds that the faults of a recipient come in the order of their first
-// failures, also where those are of one second.
-func TestFaultsOfOneSecond(t *testing.T) {
+// TestOneSecond holds that refusals, and the faults of a recipient, come in the order of the log
+// where they are of one second.
+func TestOneSecond(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d := open(t, node, "")
 	const recipients, faults = 4, 12
@@ -43,5 +43,13 @@ func TestFaultsOfOneSecond(t *testing.T) {
 				}
 			}
 		}
+	}
+	last := int64(-1)
+	for x, err := range r.Refusals(t.Context(), store.Filter{}) {
+		must(t, err)
+		if x.Offset < last {
+			t.Errorf("the refusal at %d comes after that at %d", x.Offset, last)
+		}
+		last = x.Offset
 	}
 }

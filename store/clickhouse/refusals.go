@@ -26,7 +26,7 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
 			minOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
 		` + r.from(where{"(recipient_domain, recipient) IN (" + failures + ")", "outcome = 'delivered' OR " + w.String()}) + `
-	) WHERE wanted ORDER BY at`
+	) WHERE wanted ORDER BY at, ` + rank("source") + `, offset, n`
 	known := make(map[store.Traits]*store.Traits)
 	var x store.Refusal
 	return each(ctx, r, "refusals", sql, func(scan func(to ...any) error) (*store.Refusal, error) {
