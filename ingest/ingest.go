@@ -168,13 +168,13 @@ func (g *Ingester) Totals() (t store.Source) {
 func (g *Ingester) Chunk(c *tailer.Chunk) error {
 	s := g.source(c.Source)
 	for offset, line := range c.Lines() {
-		if len(line) > 0 && (line[0] == '{' || line[0] == '[') {
-			for at, entry := range parser.Entries(line) {
-				g.line(s, offset+int64(at), entry)
-			}
+		if !parser.MayHoldEntries(line) {
+			g.line(s, offset, line)
 			continue
 		}
-		g.line(s, offset, line)
+		for at, entry := range parser.Entries(line) {
+			g.line(s, offset+int64(at), entry)
+		}
 	}
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	if !s.touched {

@@ -172,6 +172,9 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 // blanks. It reports false where the line does not begin with a time and such a character, or the header names no
 // program of an MTA's.
 func (p *Parser) separated(line []byte) (text []byte, ok bool) {
+	if head := line[:min(len(line), headerWidth)]; bytes.IndexByte(head, ';') < 0 && bytes.IndexByte(head, ',') < 0 {
+		return nil, false
+	}
 	_, n := scanStamp(line)
 	if n == 0 || n == len(line) || line[n] != ';' && line[n] != ',' {
 		return nil, false
@@ -218,17 +221,18 @@ func (p *Parser) columns(line []byte) {
 	if separator == 0 {
 		return
 	}
-	var o object
+	var o, timed object
 	t := &p.table
 	t.names, t.separator = t.names[:0], separator
 	for name := range bytes.SplitSeq(line, []byte{separator}) {
-		o.direct = true
+		o.direct, timed.direct = true, true
 		if name = bytes.Trim(name, "\" "); len(name) > 0 {
 			o.field(name, []byte("x"), p)
+			timed.field(name, []byte("2026-01-01T00:00:00Z"), p)
 		}
 		t.names = append(t.names, bytes.Clone(name))
 	}
-	if t.ofTickets = o.alien || o.text == nil; o.text == nil || len(t.names) > maxColumns {
-		t.names = t.names[:0]
+	if t.ofTickets = o.alien || o.text == nil; o.text == nil || timed.form == stampNone || len(t.names) > maxColumns {
+		t.names = t.names[:0] // of prose, maybe
 	}
 }

@@ -15,6 +15,25 @@ const lokiAnswer = `{"status":"success","data":{"resultType":"streams"`
 // cutDocument is the length of a list from which on it is taken for one whose end was cut off.
 const cutDocument = 1 << 20
 
+// MayHoldEntries is a cheap look for a line of which Entries makes several.
+func MayHoldEntries(line []byte) bool {
+	return len(line) > 1 && (line[0] == '[' || line[0] == '{' && holdsList(line))
+}
+
+// holdsList is a cheap look for a list that is the value of a member.
+func holdsList(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '[')
+		if i < 0 || i+1 == len(b) {
+			return false
+		}
+		if i > 0 && (b[i-1] == ':' || b[i-1] == ' ') && (b[i+1] == '{' || b[i+1] == '[' || b[i+1] == ' ') {
+			return true
+		}
+		b = b[i+1:]
+	}
+}
+
 // Entries yields the entries of a line that is a document of JSON, each as a line of its own with
 // its index in the document: the elements of a list, and those of the lists that exporters have in
 // their answers (isExporter), however deep. Any other line is yielded as it is.
@@ -67,7 +86,7 @@ func document(b []byte) iter.Seq2[int, []byte] {
 // listOfEntries is where the one list of objects or lists under an exporter's name begins and ends
 // in an object, or -1: where there is none or a second one, or the object does not end.
 func listOfEntries(b []byte) (start, end int) {
-	if len(b) == 0 || b[0] != '{' || !bytes.Contains(b, []byte(`":[`)) && !bytes.Contains(b, []byte(`": [`)) {
+	if len(b) == 0 || b[0] != '{' || !holdsList(b) {
 		return -1, 0
 	}
 	start = -1

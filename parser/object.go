@@ -508,7 +508,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.stored = o.stored || string(key) != "raw" && (string(key) != "original" || isMember(o.parent, key))
 		o.line(rankOfRaw, v)
 		return
-	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
+	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "_messagetime", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
 		if o.form == stampNone {
 			o.time(v, p)
 		}

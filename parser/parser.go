@@ -336,7 +336,7 @@ func New(q *Queue, o Options) *Parser {
 	if q == nil {
 		q = NewQueue(0)
 	}
-	p := &Parser{queue: q, source: o.Source, options: o, outerHost: []byte(o.Host)}
+	p := &Parser{queue: q, source: o.Source, options: o, outerHost: []byte(o.Host), programs: programs{mailServers: o.MailServers}}
 	p.resumed = !o.Last.IsZero()
 	p.flushLeft = p.resumed
 	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
@@ -455,6 +455,9 @@ func (p *Parser) continues(line []byte) bool {
 // quoted reads a line with a quote or an empty cell at one of its ends: a row of a table, a
 // string, what a spreadsheet left of a line.
 func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
+	if text, ok := p.namedRow(line); ok {
+		return p.whole(text, r, offset)
+	}
 	if line[0] == '"' {
 		isJSON := bytes.Contains(line, []byte(`\u00`)) || bytes.Contains(line, []byte(`\"`))
 		for _, read := range [...]func([]byte) ([]byte, bool){p.csv, p.unquote} {
@@ -489,7 +492,13 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		kind = k
 		return k != Unparsed
 	}
-	if isJSON := len(line) > 0 && line[0] == '{'; !isJSON && (again(p.namedRow(line)) || bytes.IndexByte(line, '"') >= 0 && (again(p.csv(line)) || again(p.record(line)))) || p.foreign && (again(p.separated(line)) || again(p.unvis(line))) ||
+	if text, ok := p.namedRow(line); ok {
+		if k := p.whole(text, r, offset); k != Skipped {
+			return k // its columns have said who wrote it
+		}
+	}
+	quoted := bytes.IndexByte(line, '"') >= 0 && line[0] != '{'
+	if quoted && (again(p.csv(line)) || again(p.record(line))) || p.foreign && (again(p.separated(line)) || again(p.unvis(line))) ||
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}

@@ -103,7 +103,7 @@ func (p *Parser) record(line []byte) (text []byte, ok bool) {
 // unvis is a line in which cat -v, less or vis(3) show the bytes beyond ASCII as M-C, M-^C or \303.
 // Other control characters stay as they are shown. It reports false where what comes out is no UTF-8.
 func (p *Parser) unvis(line []byte) (text []byte, ok bool) {
-	if !holdsVis(string(line)) {
+	if bytes.IndexByte(line, '\\') < 0 && !bytes.Contains(line, []byte("M-")) || !holdsVis(string(line)) {
 		return nil, false
 	}
 	b := p.plainer[:0]

@@ -200,6 +200,11 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 			}
 		}
 	}
+	read := func(c *tailer.Chunk, number, offset int64, line []byte) error {
+		p.lines++
+		last.path, last.offset = c.Source.Path, offset
+		return p.take(log.Parse(line, offset, &r), c.Source.Path, number, offset, line, &r, judge)
+	}
 	progress := newProgress(cmd.ErrOrStderr())
 	var cut bool
 	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
@@ -220,13 +225,17 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 		var tail []byte
 		for start, line := range c.Lines() {
 			number++
-			for at, entry := range parser.Entries(line) {
-				p.lines++
-				offset := start + int64(at)
-				if err := p.take(log.Parse(entry, offset, &r), c.Source.Path, number, offset, entry, &r, judge); err != nil {
+			if !parser.MayHoldEntries(line) {
+				if err := read(c, number, start, line); err != nil {
 					return err
 				}
-				last.path, last.offset = c.Source.Path, offset
+				tail = line
+				continue
+			}
+			for at, entry := range parser.Entries(line) {
+				if err := read(c, number, start+int64(at), entry); err != nil {
+					return err
+				}
 			}
 			tail = line
 		}
