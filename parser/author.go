@@ -150,7 +150,10 @@ func (p *Parser) authorBefore(b []byte, isObject bool) author {
 			hostNext = false
 		case bytes.ContainsFunc(word, isWordRune):
 			hostNext = false
-			who = max(who, p.programs.get(word).author)
+			if name, _, isProcess := bytes.Cut(word, []byte("[")); isProcess && len(name) > 0 {
+				word = name
+			}
+			who = max(who, p.programs.get(bytes.TrimRight(word, ":")).author)
 		}
 	}
 	return who

@@ -221,18 +221,20 @@ func (p *Parser) columns(line []byte) {
 	if separator == 0 {
 		return
 	}
-	var o, timed object
+	var o object
+	hasTime := false
 	t := &p.table
 	t.names, t.separator = t.names[:0], separator
 	for name := range bytes.SplitSeq(line, []byte{separator}) {
-		o.direct, timed.direct = true, true
+		o.direct = true
 		if name = bytes.Trim(name, "\" "); len(name) > 0 {
 			o.field(name, []byte("x"), p)
-			timed.field(name, []byte("2026-01-01T00:00:00Z"), p)
+			lower := bytes.ToLower(name)
+			hasTime = hasTime || bytes.Contains(lower, []byte("time")) || bytes.Contains(lower, []byte("date")) || string(lower) == "ts"
 		}
 		t.names = append(t.names, bytes.Clone(name))
 	}
-	if t.ofTickets = o.alien || o.text == nil; o.text == nil || timed.form == stampNone || len(t.names) > maxColumns {
+	if t.ofTickets = o.alien || o.text == nil; o.text == nil || !hasTime || len(t.names) > maxColumns {
 		t.names = t.names[:0] // of prose, maybe
 	}
 }

@@ -400,8 +400,13 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 			line, n = text, len(text) // a string in a list
 		}
 	}
-	var kind Kind
-	if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
+	kind := Skipped
+	if row, ok := p.namedRow(line); ok {
+		kind = p.whole(row, r, offset)
+	}
+	if kind != Skipped {
+		p.consumed = true // its columns have said who wrote it
+	} else if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
 	} else {
 		kind = p.whole(line, r, offset)
@@ -455,9 +460,6 @@ func (p *Parser) continues(line []byte) bool {
 // quoted reads a line with a quote or an empty cell at one of its ends: a row of a table, a
 // string, what a spreadsheet left of a line.
 func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
-	if text, ok := p.namedRow(line); ok {
-		return p.whole(text, r, offset)
-	}
 	if line[0] == '"' {
 		isJSON := bytes.Contains(line, []byte(`\u00`)) || bytes.Contains(line, []byte(`\"`))
 		for _, read := range [...]func([]byte) ([]byte, bool){p.csv, p.unquote} {
@@ -491,11 +493,6 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		}
 		kind = k
 		return k != Unparsed
-	}
-	if text, ok := p.namedRow(line); ok {
-		if k := p.whole(text, r, offset); k != Skipped {
-			return k // its columns have said who wrote it
-		}
 	}
 	quoted := bytes.IndexByte(line, '"') >= 0 && line[0] != '{'
 	if quoted && (again(p.csv(line)) || again(p.record(line))) || p.foreign && (again(p.separated(line)) || again(p.unvis(line))) ||

@@ -226,7 +226,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 		}
 	case behind && at == message:
 		p.how = behindHeader
-	case at > 0 && out.form == stampNone && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
+	case at > 0 && p.within != nil && out.form == stampNone && kind != Skipped && p.programBefore(line[:at]) == &noProgram:
 		p.how, p.prefix = behindPrefix, append(p.prefix[:0], line[:at]...)
 	}
 	return kind

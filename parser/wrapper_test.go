@@ -423,14 +423,30 @@ func TestCounted(t *testing.T) {
 	}
 }
 
+// TestRefusedBehindPrefix has two lines of names and values behind the same mark, the first of which is not believed.
+func TestRefusedBehindPrefix(t *testing.T) {
+	if kind, _ := parseLines(t, `> a=b user=m msg="hi there" x="`+wrapSyslog+`"`, "> a=b y"); kind != Skipped {
+		t.Error(kind)
+	}
+}
+
 // TestMarkup holds that an address with what a program showed in place of its characters is undone, or
 // not understood.
 func TestMarkup(t *testing.T) {
 	line := func(to string) string { return strings.ReplaceAll(wrapSyslog, "to=<a@b.example>", "to=<"+to+">") }
 	for _, tt := range []struct{ to, want string }{
-		{"a@bM-CM-<cher.example", "a@xn--bcher-kva.example"}, {`a@b\303\274cher.example`, "a@xn--bcher-kva.example"}, {"anM-bM-^BM-,a@b.example", "an\u20aca@b.example"},
-		{"a\u200b@b.example", ""}, {"a@b\u00ad.example", ""}, {"**a@b.example**", ""}, {"`a@b.example`", ""}, {"[a@b.example](mailto:a@b.example)", ""},
-		{"jim-am-rhein@b.example", "jim-am-rhein@b.example"}, {"*@b.example", "*@b.example"}, {"a@[192.0.2.1]", "a@[192.0.2.1]"}, {`a\b@b.example`, `a\b@b.example`},
+		{"a@bM-CM-<cher.example", "a@xn--bcher-kva.example"},
+		{`a@b\303\274cher.example`, "a@xn--bcher-kva.example"},
+		{"anM-bM-^BM-,a@b.example", "an\u20aca@b.example"},
+		{"a\u200b@b.example", ""},
+		{"a@b\u00ad.example", ""},
+		{"**a@b.example**", ""},
+		{"`a@b.example`", ""},
+		{"[a@b.example](mailto:a@b.example)", ""},
+		{"jim-am-rhein@b.example", "jim-am-rhein@b.example"},
+		{"*@b.example", "*@b.example"},
+		{"a@[192.0.2.1]", "a@[192.0.2.1]"},
+		{`a\b@b.example`, `a\b@b.example`},
 	} {
 		for _, tail := range []string{"", "$", "^M$"} {
 			kind, r := parseLines(t, line(tt.to)+tail)
