@@ -346,9 +346,16 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 func (v *screen) fields(a *store.Attempt) (columns []table.Column, r row) {
 	cells := render.AttemptCells(a)
 	for i, c := range render.AttemptColumns() {
-		if v.scope.domain == "" || c.Name != "client_host" && c.Name != "client_ip" && c.Name != "sasl_user" && c.Name != "warning" {
+		if v.scope.domain == "" || c.Name != "client_host" && c.Name != "client_ip" && c.Name != "sasl_user" {
 			columns, r.Cells = append(columns, c), append(r.Cells, cell{Value: cells[i]})
 		}
+	}
+	if v.scope.domain == "" {
+		var warning any
+		if a.Warning != "" {
+			warning = a.Warning
+		}
+		columns, r.Cells = append(columns, table.Column{Name: "warning"}), append(r.Cells, cell{Value: warning})
 	}
 	return columns, r
 }

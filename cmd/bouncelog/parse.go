@@ -92,7 +92,7 @@ deliveries of a log are not understood.`,
 func attemptColumns() []table.Column {
 	where := []table.Column{{Name: "source"}, {Name: "line", Number: true}, {Name: "offset", Number: true}}
 	where = append(where, render.AttemptColumns()...)
-	return append(where, table.Column{Name: "tls"}, table.Column{Name: "disposal"}, table.Column{Name: "untried"}, table.Column{Name: "by"})
+	return append(where, table.Column{Name: "tls"}, table.Column{Name: "disposal"}, table.Column{Name: "untried"}, table.Column{Name: "by"}, table.Column{Name: "warning"})
 }
 
 // attemptCells returns the values of attemptColumns.
@@ -108,7 +108,7 @@ func attemptCells(where []any, a *store.Attempt, by string) []any {
 		untried = true
 	}
 	cells := append(where[:3:3], render.AttemptCells(a)...)
-	return append(cells, text(a.TLS), text(string(a.Disposal)), untried, text(by))
+	return append(cells, text(a.TLS), text(string(a.Disposal)), untried, text(by), text(a.Warning))
 }
 
 // A parsing prints what is parsed.

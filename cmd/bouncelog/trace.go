@@ -87,16 +87,19 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 					_, err := io.WriteString(w, render.Trace(attempts, ends, loc))
 					return err
 				}
-				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"})
+				columns := append(render.AttemptColumns(), table.Column{Name: "words", Flex: true}, table.Column{Name: "end"}, table.Column{Name: "warning"})
 				rw := table.NewRowWriter(w, form, columns)
 				rw.OmitNil = true
 				endings := report.Endings(attempts, ends)
 				for i := range attempts {
-					var end any
+					var end, warning any
 					if e := endings[i]; e != nil {
 						end = e.State
 					}
-					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end)
+					if w := attempts[i].Warning; w != "" {
+						warning = w
+					}
+					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end, warning)
 					if err := rw.Row(cells); err != nil {
 						return err
 					}
@@ -104,7 +107,7 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 				if len(attempts) == 0 {
 					for i := range ends {
 						e := &ends[i]
-						if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event))); err != nil {
+						if err := rw.Row(append(render.AttemptCells(ended(e)), judge.ExplainLine(judge.EndLine(e.Event)).Title, string(e.Event), nil)); err != nil {
 							return err
 						}
 					}

@@ -9,14 +9,15 @@ import (
 )
 
 // AttemptColumns are the fields of a delivery attempt, in the names and the
-// order of the view deliveries.
+// order of the view deliveries. The warning is not among them: what was added later comes last,
+// behind the columns that each output has of its own.
 func AttemptColumns() []table.Column {
 	var columns []table.Column
 	for _, name := range []string{
 		"time", "host", "mta", "instance", "agent", "queue_id", "message_id", "sender", "sender_domain",
 		"recipient", "recipient_domain", "original_recipient", "relay_host", "relay_ip", "relay_port",
 		"status", "outcome", "code", "enhanced", "stage", "response", "reason", "detail", "scope", "rule", "confidence",
-		"delay", "delays", "size", "client_host", "client_ip", "sasl_user", "warning",
+		"delay", "delays", "size", "client_host", "client_ip", "sasl_user",
 	} {
 		c := table.Column{Name: name}
 		switch name {
@@ -65,6 +66,6 @@ func AttemptCells(a *store.Attempt) []any {
 		cell(a.RelayHost), cell(a.RelayIP), number(int64(a.RelayPort)),
 		a.Status, cell(a.Outcome.String()), number(int64(a.Code)), cell(a.Enhanced.String()), cell(a.Stage.String()),
 		cell(a.Response), cell(a.Reason.String()), cell(a.Verdict.Detail), cell(a.Scope.String()), cell(a.Rule), cell(a.Confidence.String()),
-		delay, delays, number(a.Size), cell(a.ClientHost), cell(a.ClientIP), cell(a.SASLUser), cell(a.Warning),
+		delay, delays, number(a.Size), cell(a.ClientHost), cell(a.ClientIP), cell(a.SASLUser),
 	}
 }
