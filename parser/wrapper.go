@@ -784,7 +784,10 @@ func holdsDelivery(line []byte) bool {
 			return false
 		}
 		var buf []byte
-		if line = unescapeJSON(line, &buf); holdsPlainly(line) {
+		if line = unescapeJSON(line, &buf); bytes.IndexByte(line, 0) >= 0 {
+			line = bytes.ReplaceAll(line, []byte{0}, nil) // of UTF-16
+		}
+		if holdsPlainly(line) {
 			return true
 		}
 	}
