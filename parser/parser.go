@@ -401,8 +401,10 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		}
 	}
 	kind := Skipped
-	if row, ok := p.namedRow(line); ok {
-		kind = p.whole(row, r, offset)
+	if len(p.table.names) > 0 {
+		if row, ok := p.namedRow(line); ok {
+			kind = p.whole(row, r, offset)
+		}
 	}
 	if kind != Skipped {
 		p.consumed = true // its columns have said who wrote it

@@ -178,13 +178,21 @@ func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
 
 // mayShowMarkup is a cheap look for what showsMarkup reports.
 func mayShowMarkup(to string) bool {
-	for i := 0; i < len(to); i++ {
-		if c := to[i]; c >= 0x80 || c == '[' || c == ':' || c == '*' || c == '`' || c == '\\' || c == '-' && i > 0 && to[i-1]|0x20 == 'm' {
+	for i := range len(to) {
+		if markup[to[i]] && (to[i] != '-' || i > 0 && to[i-1]|0x20 == 'm') {
 			return true
 		}
 	}
 	return false
 }
+
+// markup are the bytes that a recipient has which showsMarkup reports.
+var markup = func() (set [256]bool) {
+	for c := range set {
+		set[c] = c >= 0x80 || strings.IndexByte("[:*`\\-", byte(c)) >= 0
+	}
+	return set
+}()
 
 // closingMark is the mark that ends what an opening one begins, or the mark itself.
 func closingMark(c byte) byte {
