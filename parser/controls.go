@@ -132,16 +132,19 @@ func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
 	return bytes.TrimRight(b, " \r"), true
 }
 
-// struckOver is a line without what a printer would strike over: a character and a backspace behind it.
+// struckOver is a line without what printers strike over: a character with itself, for bold type, an underscore with
+// any. Another backspace stays: a stranger would take a quote away by it, or the name of his own program.
 func (p *Parser) struckOver(line []byte) []byte {
 	b := p.struck[:0]
-	for _, c := range line {
+	for i, c := range line {
 		if c == '\b' && len(b) > 0 {
-			_, n := utf8.DecodeLastRune(b)
-			b = b[:len(b)-n]
-		} else {
-			b = append(b, c)
+			under, n := utf8.DecodeLastRune(b)
+			if over, _ := utf8.DecodeRune(line[i+1:]); over == under || under == '_' && over != '\b' {
+				b = b[:len(b)-n]
+				continue
+			}
 		}
+		b = append(b, c)
 	}
 	p.struck = b
 	return b

@@ -66,6 +66,24 @@ func TestForgedSequences(t *testing.T) {
 	}
 }
 
+// TestForgedBackspaces has a stranger's text strike over what stands before it: the quotes of an
+// address of Exim's, the name of his own program.
+func TestForgedBackspaces(t *testing.T) {
+	for _, back := range []string{"\b", "\b ", "\b\b ", "x\b\b ", "_\b", "_\b_\b ", " \b ", "\b\b\b\b\b\b\b\b\b\b\b\b"} {
+		for _, bare := range []bool{false, true} {
+			line := "2026-11-23 09:47:06 1xVUtG-0005Lh-1y ** " + eximShows(`"`+back+`victim@bigmail.test: no"@evil.test`, bare) + " R=r T=t: SMTP error: 550 no"
+			if kind, r := parseLines(t, line); kind == Attempt && strings.Contains(meaning(r.Deliveries[0].Recipient), "\x00bigmail.test") {
+				t.Errorf("%q: %q", line, r.Deliveries[0].Recipient)
+			}
+		}
+		for _, line := range []string{"Nov 23 09:47:06 mx1 form[3]: " + back + "postfix/smtp[7]: " + wrapBare, "form: " + back + wrapSyslog} {
+			if kind, r := parseLines(t, line); kind == Attempt {
+				t.Errorf("%q: %+v", line, r.Deliveries)
+			}
+		}
+	}
+}
+
 // TestLinesWithin reads lines between which the line feed was lost, or became another
 // character: of old Macs, of a terminal, of a file with a hole. Postfix prints no
 // control characters (msg_text in msg_output.c), so they are the transport's.

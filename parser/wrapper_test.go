@@ -172,6 +172,7 @@ func wrappers() []wrapper {
 		{"a host in an object", `{"@timestamp":"2026-11-23T09:47:06Z","host":{"name":"mx1"},"message":` + quote("postfix/smtp[7]: "+wrapBare) + `}`, "mx1", "smtp"},
 		{"a template with semicolons", "2026-11-23T09:47:06Z;mx1;postfix/smtp[7];" + wrapBare, "mx1", "smtp"},
 		{"a template with commas", "2026-11-23T09:47:06Z,mx1,mail,info,postfix/smtp[7]:, " + wrapBare, "", "smtp"},
+		{"underlined", regexp.MustCompile("([a-z])").ReplaceAllString(wrapSyslog, "_\b$1"), "mx1", "smtp"},
 		{"struck over", regexp.MustCompile("(.)").ReplaceAllString(wrapSyslog, "$1\b$1"), "mx1", "smtp"},
 		{"blanks that do not break, as cat -v shows them", strings.ReplaceAll(wrapExim, " ", "M-BM- "), "", "remote_smtp"},
 		{"an indented string", "    " + quote(wrapSyslog+" \"") + ",", "mx1", "smtp"},
