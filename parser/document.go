@@ -9,6 +9,10 @@ import (
 // answers of log stores say of themselves takes a few kilobytes.
 const maxSpine = 16 << 10
 
+// shortestEntry is shorter than any that holds a line: it is not worth what encloses it, which may be maxSpine
+// thousands of times.
+const shortestEntry = len(`["Nov 23 09:47:06 m exim[1]: x"]`)
+
 // lokiAnswer begins Loki's answer to a query (its HTTP API), which has the streams under "result".
 const lokiAnswer = `{"status":"success","data":{"resultType":"streams"`
 
@@ -50,11 +54,11 @@ func Entries(line []byte) iter.Seq2[int, []byte] {
 		}
 	}
 	if len(list) < 2 || list[0] != '[' || !holdsContainers(list) && list[1] != '"' || list[len(list)-1] != ']' && len(list) < cutDocument {
-		return document(line)
+		return document(line, 0)
 	}
 	return func(yield func(int, []byte) bool) {
 		for i, element := range elements(list) {
-			for within, entry := range document(element) {
+			for within, entry := range document(element, 0) {
 				if !yield(at+i+within, entry) {
 					return
 				}
@@ -64,16 +68,25 @@ func Entries(line []byte) iter.Seq2[int, []byte] {
 }
 
 // document yields the entries of an object, and anything else as it is.
-func document(b []byte) iter.Seq2[int, []byte] {
+func document(b []byte, depth int) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
-		start, end := listOfEntries(b)
+		start, end := -1, 0
+		if depth < maxNested { // each level is looked through once more
+			start, end = listOfEntries(b)
+		}
 		if start < 0 || start+len(b)-end > maxSpine {
 			yield(0, b)
 			return
 		}
 		var entry []byte
 		for at, element := range elements(b[start:end]) {
-			for within, inner := range document(element) {
+			if len(element) < shortestEntry {
+				if !yield(start+at, element) {
+					return
+				}
+				continue
+			}
+			for within, inner := range document(element, depth+1) {
 				entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
 				if !yield(start+at+within, entry) {
 					return

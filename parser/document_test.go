@@ -72,6 +72,23 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// TestDeepEntries holds that what a document costs grows with its size: lists within lists, and many small
+// entries of which each would repeat what encloses the list.
+func TestDeepEntries(t *testing.T) {
+	for name, line := range map[string]string{
+		"deep":  strings.Repeat(`{"records":[`, 20_000) + "{}" + strings.Repeat("]}", 20_000),
+		"small": `{"x":"` + strings.Repeat("y", maxSpine-100) + `","records":[{}` + strings.Repeat(",{}", 20_000) + "]}",
+	} {
+		bytes := 0
+		for _, entry := range Entries([]byte(line)) {
+			bytes += len(entry)
+		}
+		if bytes > 2*maxNested*len(line) {
+			t.Errorf("%s: %d bytes of %d", name, bytes, len(line))
+		}
+	}
+}
+
 // FuzzEntries holds that the entries of a line lie in it, one behind the other.
 func FuzzEntries(f *testing.F) {
 	for _, s := range []string{`[{"a":1},"b",[]]`, `{"events":[{"x":[]},{}]}`, `{"hits":{"hits":[[],{}]}}`, `["`, `[{]}`, `{"status":"success","data":{"resultType":"streams","result":[{}]}}`} {
