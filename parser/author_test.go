@@ -162,6 +162,7 @@ func TestTickets(t *testing.T) {
 		{"created,comment", stamp + ",%s", Unparsed},
 		{"\ufeff\"created\";\"email\";\"message\"", `"` + stamp + `";"eve";%s`, Unparsed},
 		{"time,user,message", stamp + ",eve,%s", Unparsed},
+		{"time,user,comment", stamp + ",postfix/smtp,%s", Unparsed}, // a visitor's name
 		{"time,message", stamp + ",%s", Attempt},
 		{`"@timestamp","host.name","message"`, `"` + stamp + `","mx1",%s`, Attempt},
 		{"TimeGenerated,Computer,SyslogMessage", stamp + ",mx1,%s", Attempt},

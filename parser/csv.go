@@ -65,7 +65,8 @@ type table struct {
 	names     [][]byte // of the columns, where one is that of a text
 	separator byte
 	cells     [][]byte
-	ofTickets bool // a column is an application's
+	ofTickets bool             // a column is an application's
+	programs  [maxColumns]bool // the column is named for one
 }
 
 // row makes an object of a row whose columns have names: what they say of when, where and who is
@@ -129,12 +130,15 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 		}
 	}
 	text = cells[longest]
-	beside := cells[:longest]
+	beside, first := cells[:longest], 0
 	if _, size := scanStamp(text); size == 0 && longest == 0 {
-		beside = cells[1:n] // the text stands first, and its time behind it
+		beside, first = cells[1:n], 1 // the text stands first, and its time behind it
 	}
 	var program []byte // an MTA's, which the message alone follows
-	for _, cell := range beside {
+	for i, cell := range beside {
+		if p.table.ofTickets && !p.table.programs[first+i] {
+			continue
+		}
 		if prog := p.programs.get(cell); prog.daemon != notPostfix || prog.exim {
 			program = cell
 		}
@@ -180,12 +184,16 @@ func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 		return nil, false
 	}
 	b := append(p.row[:0], line[:n]...)
+	column := 0
 	for separator, rest := line[n:n+1], line[n+1:]; ; {
 		word, after, found := bytes.Cut(rest, separator)
 		if !found || len(word) > 64 || bytes.ContainsAny(word, " \"'=(){}<>") {
 			return nil, false
 		}
 		b, rest = append(append(b, ' '), word...), after
+		if column++; p.table.ofTickets && (column == maxColumns || !p.table.programs[column]) {
+			continue
+		}
 		name, _, _ := bytes.Cut(word, []byte("["))
 		if prog := p.programs.get(bytes.TrimSuffix(name, []byte(":"))); prog.daemon == notPostfix && !prog.exim {
 			continue
@@ -200,7 +208,8 @@ func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 
 // columns takes in a line that may name the columns of a table: words with a comma, a semicolon
 // or a tab between them. Where one of them is an application's, as beside the text of an object,
-// a row is believed only if it names a program of an MTA's.
+// a row is believed only if it names a program of an MTA's in a column that is named for programs, in any language
+// (programme, Prozess): in others a visitor may have chosen it.
 func (p *Parser) columns(line []byte) {
 	line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 	if len(line) == 0 || isDigit(line[0]) {
@@ -224,12 +233,16 @@ func (p *Parser) columns(line []byte) {
 	var o object
 	hasTime := false
 	t := &p.table
-	t.names, t.separator = t.names[:0], separator
+	t.names, t.separator, t.programs = t.names[:0], separator, [maxColumns]bool{}
 	for name := range bytes.SplitSeq(line, []byte{separator}) {
 		o.direct = true
 		if name = bytes.Trim(name, "\" "); len(name) > 0 {
 			o.field(name, []byte("x"), p)
 			lower := bytes.ToLower(name)
+			if n := len(t.names); n < maxColumns {
+				t.programs[n] = bytes.Contains(lower, []byte("prog")) || bytes.Contains(lower, []byte("proc")) || bytes.Contains(lower, []byte("proz")) ||
+					slices.Contains([]string{"ident", "tag", "syslogtag", "syslog_identifier", "app", "appname", "app_name", "application", "service", "unit", "daemon", "source", "component", "container"}, string(lower))
+			}
 			hasTime = hasTime || bytes.Contains(lower, []byte("time")) || bytes.Contains(lower, []byte("date")) || string(lower) == "ts"
 		}
 		t.names = append(t.names, bytes.Clone(name))

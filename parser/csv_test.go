@@ -21,7 +21,10 @@ func TestNamedRows(t *testing.T) {
 		{"time,host,severity,program,pid,message", `"2026-11-23T09:47:06Z","mx1","info","postfix/smtp","7",` + quoted, Attempt},
 		{"_serial,_time,source,sourcetype,host,index,_raw", `"0","2026-11-23T09:47:06.1+0000","/var/log/mail.log","syslog","mx1","main",` + line, Attempt},
 		{"timestamp,message", "1795427226123," + line, Attempt},
+		{"Zeit;Server;Programm;Meldung", "2026-11-23T09:47:06Z;mx1;postfix/smtp;" + quoted, Attempt},
 		// Who wrote a row, its columns say.
+		{"time,user,comment", "2026-11-23T09:47:06Z,postfix/smtp," + quoted, Unparsed},
+		{"time,host,user,comment", "2026-11-23T09:47:06Z,mx1,postfix/smtp," + quoted, Unparsed},
 		{"time,app,message", "2026-11-23T09:47:06Z,shop," + line, Unparsed},
 		{"time,user,message", "2026-11-23T09:47:06Z,mx1," + line, Unparsed},
 		{"time,customer,message", "2026-11-23T09:47:06Z;mallory;" + wrapRow, Unparsed},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 
@@ -341,7 +342,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 		}
 		who := p.authorBefore(line[:i], false)
 		if who == another || bare && prog == &noProgram && who == nobody && p.inObject && !p.vouched ||
-			p.table.ofTickets && who == nobody && bytes.ContainsAny(line[:i], ",;") {
+			p.table.ofTickets && (who == nobody || !slices.Contains(p.table.programs[:], true)) && bytes.ContainsAny(line[:i], ",;") {
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
