@@ -6,24 +6,24 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// Senders and recipients, and a recipient's history: the first and the last delivery, and
-// whether it has failed since.
+// Senders and recipients, and the history of each recipient: its first and last delivery, and
+// whether a failure followed.
 //
 //	address.first    the first delivery
 //	address.last     the last delivery, or one up to a day before it: it is written once a
-//	                 day, and at once where it follows a failure or is older than one known
-//	failing.at       the last failure, where no delivery has followed
+//	                 day, and at once after a failure or if it is older than a known one
+//	failing.at       the last failure, if no delivery followed
 //	recovery.at      each delivery that was the first after a failure
 //
-// A new address is not written before it has been used for a while: most are used again
-// soon, and a row that is written twice costs twice.
+// A new address is written only after a while: most are used again soon, and writing a row
+// twice costs twice as much.
 
-// Seconds are a time: seconds since 1970, 0 for never. Half the room counts: hundreds of
-// thousands of addresses are remembered. See unixTime.
+// seconds is a time: seconds since 1970, 0 for never. It is 32 bits long, since hundreds of
+// thousands of addresses are kept in memory. See unixTime.
 type seconds uint32
 
-// never stands for seconds 0 in the database. It takes as much room as a time, so that the
-// row need not grow: rows that grow leave pages half empty.
+// never is stored in the database for 0 seconds. It is as long as a time, so that the row never
+// grows: growing rows leave pages half empty.
 const never = -1 << 31
 
 func orNever(at seconds) int64 {
@@ -33,12 +33,12 @@ func orNever(at seconds) int64 {
 	return int64(at)
 }
 
-// An address is a row of the table and, where it is a recipient, its history.
+// An address is a row of the table and, for a recipient, its history.
 type address struct {
 	id, domain  uint32  // domain is an id in the table name
 	first, last seconds // deliveries
-	stored      seconds // what the database has, or will be told, in place of last
-	failed      seconds // last failure, where no delivery has followed
+	stored      seconds // the value of last in the database, or about to be written
+	failed      seconds // last failure, if no delivery followed
 }
 
 // A newAddress is not in the table yet.
@@ -47,14 +47,14 @@ type newAddress struct {
 	local string
 }
 
-// A dirtyHistory is to be written when the transaction ends: the deliveries, whether the
-// recipient is in the table failing.
+// A dirtyHistory is a history to be written at the end of the transaction. delivered: the
+// deliveries have changed. failing: the row in the table failing has changed.
 type dirtyHistory struct {
 	address
 	delivered, failing bool
 }
 
-// maxNewAddresses is how many new addresses wait, about.
+// maxNewAddresses is about how many new addresses wait to be written.
 const maxNewAddresses = 4096
 
 // An addressDictionary is the dictionary of addresses, with their histories.
@@ -62,10 +62,10 @@ type addressDictionary struct {
 	dictionary[address]
 	added    []newAddress            // not in the table yet, in the order of their ids
 	firstNew int64                   // id of added[0]
-	dirty    map[uint32]dirtyHistory // by the address's id; none of added
+	dirty    map[uint32]dirtyHistory // by the address's id; without those in added
 }
 
-// reset forgets everything that is not in the database.
+// reset clears the dictionary, and reads again what the database holds.
 func (d *addressDictionary) reset(c *sqlite3.Conn) error {
 	err := d.dictionary.reset(c)
 	d.added, d.firstNew = d.added[:0], d.next
@@ -73,7 +73,7 @@ func (d *addressDictionary) reset(c *sqlite3.Conn) error {
 	return err
 }
 
-// addNew gives an address that is not in the table an id.
+// addNew gives an id to an address that is not in the table.
 func (d *addressDictionary) addNew(key uint64, local string, domain int64) (address, error) {
 	id, err := d.newID()
 	if err != nil {
@@ -85,7 +85,7 @@ func (d *addressDictionary) addNew(key uint64, local string, domain int64) (addr
 	return a, nil
 }
 
-// waiting returns the address with this id where it is not in the table yet; otherwise nil.
+// waiting returns the address with this id if it is not in the table yet; otherwise nil.
 func (d *addressDictionary) waiting(id int64) *newAddress {
 	if i := id - d.firstNew; i >= 0 {
 		return &d.added[i]
@@ -93,11 +93,11 @@ func (d *addressDictionary) waiting(id int64) *newAddress {
 	return nil
 }
 
-// addressColumns are what stored takes.
+// addressColumns are the columns that stored reads.
 const addressColumns = "id, domain, max(first, 0), max(last, 0)"
 
-// stored is an address as the database has it, with the changes of its history that are not
-// written yet. Failed is the time of its last failure if no delivery followed, or else 0.
+// stored returns an address from its row, with the changes of its history that are not written yet.
+// failed is the time of its last failure if no delivery followed, otherwise 0.
 func (d *addressDictionary) stored(v []int64, failed int64) address {
 	if t, ok := d.dirty[uint32(v[0])]; ok {
 		return t.address
@@ -106,7 +106,7 @@ func (d *addressDictionary) stored(v []int64, failed int64) address {
 	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, stored: last, failed: seconds(failed)}
 }
 
-// note remembers a change of the recipient's history until it is written.
+// note records a change of the recipient's history until it is written.
 func (d *addressDictionary) note(a *address, delivered, failing bool) {
 	if n := d.waiting(int64(a.id)); n != nil {
 		n.address = *a
@@ -116,10 +116,10 @@ func (d *addressDictionary) note(a *address, delivered, failing bool) {
 	d.dirty[a.id] = dirtyHistory{*a, t.delivered || delivered, t.failing || failing}
 }
 
-// delivered brings the recipient's history up to date.
+// delivered updates the recipient's history after a delivery.
 func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
 	at := seconds(time)
-	note := rcpt.stored == 0 || at >= rcpt.stored+day || at < rcpt.last // a log read after a younger one
+	note := rcpt.stored == 0 || at >= rcpt.stored+day || at < rcpt.last // a log read after a more recent one
 	rcpt.last = max(rcpt.last, at)
 	if rcpt.first == 0 || at < rcpt.first {
 		rcpt.first = at
@@ -128,7 +128,7 @@ func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
 	if failed != 0 {
 		t.add("recovery", int64(rcpt.id), time)
 		note = true
-		if at >= failed { // else of an older log
+		if at >= failed { // otherwise from an older log
 			rcpt.failed = 0
 		}
 	}
@@ -138,7 +138,7 @@ func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
 	}
 }
 
-// failedAt brings the recipient's history up to date.
+// failedAt updates the recipient's history after a failure.
 func (d *addressDictionary) failedAt(rcpt *address, time int64) {
 	failed := rcpt.failed
 	if rcpt.failed = max(failed, seconds(time)); failed == 0 {
@@ -146,7 +146,7 @@ func (d *addressDictionary) failedAt(rcpt *address, time int64) {
 	}
 }
 
-// lastBefore is the last delivery until a time, as a column of a failure; nil: there is none.
+// lastBefore returns the last delivery up to a time, as a column of a failure; nil: none.
 func (a *address) lastBefore(time int64) any {
 	if a.last == 0 || a.last > seconds(time) {
 		return nil
@@ -154,7 +154,7 @@ func (a *address) lastBefore(time int64) any {
 	return int64(a.last)
 }
 
-// flushNew stores the new addresses with their histories.
+// flushNew writes the new addresses with their histories.
 func (d *addressDictionary) flushNew(t *tables) {
 	for i := range d.added {
 		f := &d.added[i]
@@ -167,7 +167,7 @@ func (d *addressDictionary) flushNew(t *tables) {
 	t.bulks["address"].Flush()
 }
 
-// flushHistories stores the changes of histories.
+// flushHistories writes the changes of histories.
 func (d *addressDictionary) flushHistories(t *tables) {
 	for _, id := range sorted(d.dirty) {
 		h := d.dirty[id]

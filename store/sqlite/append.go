@@ -9,10 +9,10 @@ import (
 	"bouncelog/store"
 )
 
-// And in number: a log may be full of invented ones.
+// Limits on the number of rows too, since a log may be full of invented programs and lines.
 const (
-	maxPrograms = 2000 // that skipped lines are counted by, "(others)" included
-	maxUnparsed = 1000 // lines that were not understood
+	maxPrograms = 2000 // programs in the counts of skipped lines, "(others)" included
+	maxUnparsed = 1000 // unparsed lines
 )
 
 func (w *writer) append(b *store.Batch) error {
@@ -31,7 +31,7 @@ func (w *writer) append(b *store.Batch) error {
 		}
 	}
 	if behind > 0 && ahead == 0 {
-		return nil // all of it is stored
+		return nil // all of it is stored already
 	}
 
 	events := b.Events()
@@ -83,7 +83,7 @@ func (w *writer) append(b *store.Batch) error {
 	w.storeSources(b.Sources)
 	w.storeMessages(b)
 	if ahead == 0 && len(b.Sources) > 0 {
-		return nil // nothing was read: there is nothing to be counted
+		return nil // no line was read, so there is nothing to count
 	}
 	for _, s := range b.Skipped {
 		w.add("skipped", w.scrub(store.Clean(s.Program, store.MaxWord), nil), s.Lines, int64(maxPrograms-1))
@@ -110,7 +110,7 @@ func (w *writer) append(b *store.Batch) error {
 }
 
 func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
-	// The attempts of a line that stands for many take ids that the next line may ask for.
+	// The attempts of a repeated line take ids that may belong to the next line.
 	next := max(newAttemptID(src.num, a.Offset), src.last+1)
 	if a.Offset < 0 || a.Offset > maxOffset || next.source() != src.num {
 		return fmt.Errorf("offset %d of %q is out of range", a.Offset, a.Source)
@@ -147,7 +147,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	recipient, domain := int64(rcpt.id), int64(rcpt.domain)
 	c := cellPlace{at: at, route: route, sender: senderDomain, origin: r.origin, kind: r.kind}
 
-	// Has the message been seen, and at this domain?
+	// Has the message been seen, and with this domain?
 	message, seenPair := w.queuedHash(a.QueueID, r.origin), false
 	counts := a.Outcome == bounce.Delivered || a.Outcome == bounce.Soft || a.Outcome == bounce.Hard
 	if counts {
@@ -187,7 +187,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 		if original, err = w.original(id, a.OriginalRecipient); err != nil {
 			return err
 		}
-		// That may have moved the entry.
+		// The call above may have moved the entry.
 		if rcpt, err = w.address(p.recipient, a.Recipient, a.RecipientDomain); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 
 	if a.Outcome == bounce.Delivered {
 		w.addresses.delivered(&w.tables, rcpt, at)
-		var queue, sender any // they do not leave this block: no memory is needed for them
+		var queue, sender any // they do not escape this block, so they are not allocated
 		if n, ok := queueNumber(a.QueueID); ok {
 			queue = n
 		} else {
@@ -250,7 +250,7 @@ func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
 	return nil
 }
 
-// original stores the recipient before aliasing, and returns the id of its domain's name.
+// original stores the original recipient, and returns the id of its domain's name.
 func (w *writer) original(id int64, whole string) (any, error) {
 	domain := ""
 	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
@@ -293,10 +293,10 @@ func (w *writer) storeMessages(b *store.Batch) {
 		w.add("open_message closed", store.Clean(m.Host, store.MaxName), store.Clean(string(m.MTA), store.MaxWord), store.Clean(m.Instance, store.MaxWord), store.Clean(m.QueueID, store.MaxWord))
 	}
 	w.bulks["open_message opened"].Flush()
-	w.bulks["open_message closed"].Flush() // after those
+	w.bulks["open_message closed"].Flush() // closed after opened
 }
 
-// event notes what became of a message.
+// event stores an event of a message.
 func (w *writer) event(src *source, e *store.Event) error {
 	if e.Offset < src.position {
 		return nil

@@ -14,14 +14,14 @@ import (
 	"bouncelog/store"
 )
 
-// A cut is which of the rows are asked for.
+// A cut is the part of the selected rows that a page needs.
 type cut struct {
 	limit  int // 0: all
 	newest bool
-	after  *record // id, at and line only; nil: from the start
+	after  *record // only id, at and line are set; nil: from the start
 }
 
-// sql is the condition that a row comes after.
+// sql returns the condition that a row comes after p.after.
 func (p *cut) sql(key string) string {
 	if p.after == nil {
 		return ""
@@ -34,7 +34,7 @@ func (p *cut) sql(key string) string {
 	return fmt.Sprintf(" AND (a.at %[1]s %[2]d OR a.at = %[2]d AND (%[3]s %[1]s %[4]d OR %[3]s = %[4]d AND a.id %[1]s %[5]d))", than, a.at, key, a.key(), a.id)
 }
 
-// order is the end of a statement that sorts rows of a table.
+// order returns the ORDER BY and LIMIT of a statement.
 func (p *cut) order(table, key string) string {
 	down := ""
 	if p.newest {
@@ -47,7 +47,7 @@ func (p *cut) order(table, key string) string {
 	return s
 }
 
-// sort puts rows in the order asked for.
+// sort sorts rows in the order of the page.
 func (p *cut) sort(rows []record) {
 	slices.SortFunc(rows, func(a, b record) int {
 		if p.newest {
@@ -57,10 +57,10 @@ func (p *cut) sort(rows []record) {
 	})
 }
 
-// A place is where in the table an attempt is.
-type place struct{ id, line int64 } // line 0: the id says it
+// A place is the position of an attempt in its table.
+type place struct{ id, line int64 } // line 0: the id tells the line
 
-// placeOf finds where an attempt would be; sources are remembered ids.
+// placeOf returns the place of an attempt. sources caches the ids of sources.
 func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p place, known bool, err error) {
 	source, known := sources[ref.Source]
 	if !known {
@@ -76,13 +76,13 @@ func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p place,
 	if ref.N == 0 {
 		return place{id: int64(at)}, true, nil
 	}
-	// The first attempt of who expired may be in a log before.
+	// An expired pair may have begun in an earlier log.
 	id, err := c.Number(layoutSQL("SELECT f.id FROM source AS s CROSS JOIN failure AS f ON f.id = (s.id << $OFFSET_BITS | ?1) + ?2 WHERE f.line = ?3 ORDER BY 1 DESC LIMIT 1"),
 		ref.N-1, expiries.lo, int64(at))
 	return place{id, int64(at)}, id != 0, err
 }
 
-// records yields the rows that match, in the order of time.
+// records yields the matching rows, sorted by time.
 func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) error) error {
 	if q.nothing {
 		return nil
@@ -99,8 +99,9 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 	fromFailure := func(within string) string {
 		return "SELECT " + failureColumns + " FROM failure AS a WHERE " + where + p.sql(failureKey) + within
 	}
-	// failures selects rows within some ids in order, and, where there are no deliveries, with their words:
-	// put in order first, since there may be twenty times as many as are wanted.
+	// failures selects the rows of failure whose ids are within, sorted. If there are no deliveries
+	// it reads their texts too, after sorting, since there may be twenty times as many rows as the
+	// page needs.
 	failures := func(within string) string {
 		order := p.order("a", failureKey)
 		if delivered {
@@ -129,7 +130,7 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 		return err
 	}
 	if !q.selective() {
-		// SQLite sorts, and moves to a file what does not fit in memory.
+		// SQLite sorts the rows, and uses a file if they do not fit in memory.
 		within := inSpans(append(spans, expiries))
 		one := func(v []driver.Value) error {
 			var r record
@@ -174,13 +175,14 @@ func (r *reader) records(q *query, c *sqlite3.Conn, p cut, yield func(*record) e
 	return nil
 }
 
-// heldAtMost is how many rows are put in order here, a third of a kilobyte each.
+// heldAtMost is how many rows are sorted in memory here, at a third of a kilobyte each.
 var heldAtMost = 50_000 // a variable for tests
 
-// inPieces yields rows that some statements select in the order of time, piece by piece: what no later
-// piece comes before is yielded before that is read, since most callers want a page, or break off (the
-// first deliveries of each of ten accounts among 9.6 million attempts: 0.9 s, and 9 s where SQLite sorts all).
-// Where too many rows would have to be held, as of a log that is in no order, it is not done, and p is the rest.
+// inPieces yields the rows that some statements select, sorted by time, one piece at a time. It
+// yields a row as soon as no later piece can hold an earlier one, since most callers want one page
+// or stop early: the first deliveries of each of ten accounts among 9.6 million attempts take 0.9
+// s, and 9 s if SQLite sorts everything. If it would have to hold too many rows, as for a log that
+// is not in order, it returns done = false, and p is the rest.
 func (r *reader) inPieces(q *query, c *sqlite3.Conn, p *cut, selects []string, yield func(*record) error) (done bool, err error) {
 	all, err := r.counting.pieces(c)
 	if err != nil {
@@ -203,7 +205,7 @@ func (r *reader) inPieces(q *query, c *sqlite3.Conn, p *cut, selects []string, y
 		return nil
 	}
 	left := cmp.Or(p.limit, math.MaxInt)
-	// flush yields the rows that come before a piece; nil: all.
+	// flush yields the rows that come before a piece; nil: all rows.
 	flush := func(next *piece) error {
 		for len(rows) > 0 && (next == nil || p.newest && rows[0].at > next.Until || !p.newest && rows[0].at < next.Since) {
 			first := rows[0]
@@ -235,14 +237,14 @@ func (r *reader) inPieces(q *query, c *sqlite3.Conn, p *cut, selects []string, y
 	return true, flush(nil)
 }
 
-// spansInSQL is how many spans a condition names. Each source has one at least, and without the
-// condition a table is read whole, for each question about an hour: the suppression list of
-// a day, of 10.2 million attempts from 48 logs, had taken a processor for 7.7 s when it was
-// given up after 40 s; so it takes 4.3 s.
+// spansInSQL is the largest number of spans in a condition. Each source has at least one span.
+// Without the condition a table is read completely for each question about an hour: the suppression
+// list of one day, from 10.2 million attempts of 48 logs, was stopped after 40 s, when it had used
+// 7.7 s of CPU; with the condition it takes 4.3 s.
 const spansInSQL = 200
 
-// inSpans is the condition that a row is in one of the spans; of many, none is
-// looked for.
+// inSpans returns the condition that the id of a row is in one of the spans. If there are too many
+// spans it is empty.
 func inSpans(spans []span) string {
 	if len(spans) > spansInSQL {
 		return ""
@@ -254,7 +256,7 @@ func inSpans(spans []span) string {
 	return " AND (" + strings.Join(within, " OR ") + ")"
 }
 
-// Attempts yields single attempts in the order of time.
+// Attempts yields single attempts, sorted by time.
 func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) iter.Seq2[*store.Attempt, error] {
 	return func(yield func(*store.Attempt, error) bool) {
 		err := r.attempts(ctx, f, p, yield)
@@ -290,7 +292,7 @@ func (r *reader) attempts(ctx context.Context, f store.Filter, p store.Page, yie
 		if err := t.fill(row, &x); err != nil {
 			return err
 		}
-		if q.message != 0 { // of a delivery the text need not be kept
+		if q.message != 0 { // the text of a delivery need not be stored
 			x.MessageID = store.Clean(strings.TrimSuffix(strings.TrimPrefix(f.MessageID, "<"), ">"), store.MaxName)
 		}
 		if !c.pause(func() bool { return yield(&x, nil) }) {

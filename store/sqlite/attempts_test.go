@@ -13,8 +13,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestManyLogs holds that a period is found among the rows of many logs, and that a
-// statement about it still names the rows that may be of it.
+// TestManyLogs reads a period from the rows of many logs, and checks that the condition still lists
+// the spans that may hold rows of it.
 func TestManyLogs(t *testing.T) {
 	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
 	defer got.Close()
@@ -58,8 +58,8 @@ func TestManyLogs(t *testing.T) {
 	}
 }
 
-// TestAttemptsInPieces holds that attempts come in the order of time, page by page too, whether their
-// rows are put in order here or, where they are too many to be held, by SQLite.
+// TestAttemptsInPieces checks that attempts are sorted by time, page by page too, whether their
+// rows are sorted in memory or, if there are too many, by SQLite.
 func TestAttemptsInPieces(t *testing.T) {
 	defer func(n int) { heldAtMost = n }(heldAtMost)
 	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})

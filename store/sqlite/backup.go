@@ -22,7 +22,7 @@ func (d *DB) Backup(ctx context.Context, to string) error {
 	return d.backup(ctx, c, to)
 }
 
-// backup writes a whole copy beside its place, then puts it there.
+// backup writes a complete copy under a temporary name, then renames it.
 func (d *DB) backup(ctx context.Context, c *sqlite3.Conn, to string) (err error) {
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("backup: %s exists", to)

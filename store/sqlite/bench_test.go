@@ -9,8 +9,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// BenchmarkAppend stores batches as an import does, and reports attempts a
-// second and bytes an attempt.
+// BenchmarkAppend stores batches as an import does, and reports attempts per second and bytes per
+// attempt.
 func BenchmarkAppend(b *testing.B) {
 	for _, temporary := range []bool{false, true} {
 		name := "file"
@@ -40,8 +40,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkAsk asks what a report asks, of BOUNCELOG_BENCH_DB or a million
-// attempts.
+// BenchmarkAsk runs the queries of a report on BOUNCELOG_BENCH_DB, or on a million attempts.
 func BenchmarkAsk(b *testing.B) {
 	var d *DB
 	if path := os.Getenv("BOUNCELOG_BENCH_DB"); path != "" {

@@ -13,16 +13,15 @@ import (
 	"bouncelog/store"
 )
 
-// SQLite keeps no checksums of what is in the database file: a byte that a disk has changed is
-// seen where it breaks the form of a page, or where something else in the database says
-// otherwise. QuickCheck looks for the first, Check for both.
+// SQLite stores no checksums of the database. A byte changed by a disk shows only if it breaks the
+// structure of a page, or contradicts other data. QuickCheck looks for the first, Check for both.
 
-// quickSize is up to what size in bytes a database is looked at whole by QuickCheck: it takes
-// about 3 ms of processor time a megabyte.
+// quickSize is the largest database, in bytes, that QuickCheck reads. Reading takes about 3 ms of
+// CPU per megabyte.
 const quickSize = 16 << 20
 
-// QuickCheck looks for damage of the file, where that is cheap: not where the database is larger
-// than 16 MiB. It returns store.ErrDamaged with what it found first.
+// QuickCheck looks for damage of the file in a database of up to 16 MiB; it does not read a larger
+// one. For damage it returns store.ErrDamaged with the first finding.
 func (d *DB) QuickCheck(ctx context.Context) error {
 	if d.opts.Temporary {
 		return nil
@@ -45,8 +44,8 @@ func (d *DB) QuickCheck(ctx context.Context) error {
 	return d.wrap("look for damage", err)
 }
 
-// firstFinding is the first line of a result of quick_check that is no heading; empty where it
-// says "ok".
+// firstFinding returns the first line of a result of quick_check that is no heading; empty if the
+// result is "ok".
 func firstFinding(s string) string {
 	for line := range strings.Lines(s) {
 		if line = strings.TrimSpace(line); line != "ok" && !strings.HasPrefix(line, "***") {
@@ -56,9 +55,9 @@ func firstFinding(s string) string {
 	return ""
 }
 
-// checkContents holds against one another what is stored in more than one place: the texts of
-// the dictionaries and the hashes by which they are looked up; the attempts and the filters of
-// their chunks; recipients' histories and their attempts.
+// checkContents compares data that is stored in more than one place: the texts of the dictionaries
+// with their hashes; the attempts with the filters of their chunks; the histories of recipients
+// with their attempts.
 func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format string, args ...any)) error {
 	secret, _, err := readSecret(c)
 	if err != nil {
@@ -103,7 +102,7 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 		domain, host, ip := names[num(v[1])], names[num(v[2])], ipText(v[3])
 		for _, s := range [...]string{domain, host, ip} {
 			if strings.Contains(s, "\uFFFD") || len(s) >= store.MaxWord {
-				return nil // it was not stored as it was
+				return nil // Clean changed it before it was stored
 			}
 		}
 		return key("route", secret.hash.route(domain, host, ip, uint16(num(v[4]))), num(v[0]))
@@ -154,7 +153,7 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 		report(fmt.Sprintf("texts in %s.%s that were not stored so", t.table, t.column))
 	}
 
-	// Each full chunk with its rows.
+	// A run is a full chunk with its rows.
 	type run struct {
 		lo, hi, since, until int64
 		filter               []byte
@@ -185,7 +184,7 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 			return nil
 		})
 	}
-	// A pruned delivery is still known as the first, or as the last where no other is left.
+	// A pruned delivery remains the first, and remains the last if no other is left.
 	count("addresses whose deliveries are not those of the attempts", `SELECT count(*) FROM address AS a
 		JOIN (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient) AS d ON d.recipient = a.id
 		WHERE a.first > d.first OR a.first < 0 OR a.last NOT BETWEEN d.last - $DAY_SECONDS AND d.last`)
@@ -198,8 +197,8 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 	return err
 }
 
-// Check looks for damage: in the file, between the tables, and in the rollups.
-// It returns what it found, in words; nothing is well.
+// Check looks for damage in the file, in the references between tables, and in the rollups. It
+// returns the problems as text; none if the database is sound.
 func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	c, done, err := d.reader(ctx)
 	if err != nil {
@@ -212,7 +211,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		}
 	}
 	if err := c.Each(func(v []driver.Value) error {
-		for s := range strings.Lines(str(v[0])) { // one row may hold many, below a heading
+		for s := range strings.Lines(str(v[0])) { // one row may hold several lines, after a heading
 			if s = strings.TrimSpace(s); s != "ok" && !strings.HasPrefix(s, "***") {
 				found("file: %s", s)
 			}
@@ -268,7 +267,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	count("ends of messages without source", "SELECT count(*) FROM message_end WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
 	count("ends of messages without origin", "SELECT count(*) FROM message_end WHERE origin NOT IN (SELECT id FROM origin)")
 	count("unparsed lines without source", "SELECT count(*) FROM unparsed_line WHERE id >> $OFFSET_BITS NOT IN (SELECT id FROM source)")
-	// A line without a time is stored at minTime: that is no damage.
+	// A line without a time is stored at minTime, which is no damage.
 	stray := fmt.Sprintf("(at < %d AND at <> %d OR at >= %d)", earliest, minTime, latest(time.Now()))
 	count("attempts dated before 1990 or after tomorrow ('bouncelog db prune --stray-times' removes them)",
 		"SELECT (SELECT count(*) FROM delivery WHERE "+stray+") + (SELECT count(*) FROM failure WHERE "+stray+")")

@@ -6,21 +6,21 @@ import (
 	"bouncelog/store"
 )
 
-// A chunk is a run of attempts of one source. Its Bloom filter says which recipients, queue
-// ids and message ids are not in it, so that the trace of one needs no index over every row.
+// A chunk is a run of attempts of one source. Its Bloom filter rules out recipients, queue ids and
+// Message-IDs, so that tracing one of them needs no index on every row.
 type chunk struct {
 	first, last, since, until int64
 	rows                      int
-	keys                      map[uint64]struct{} // of recipients, queue ids and message ids
+	keys                      map[uint64]struct{} // of recipients, queue ids and Message-IDs
 }
 
-// chunkRows is how many attempts a chunk has.
+// chunkRows is the number of attempts in a chunk.
 const chunkRows = store.PieceRows
 
-// add adds an attempt, and stores the chunk when it is full.
+// add adds an attempt, and stores the chunk once it is full.
 func (c *chunk) add(t *tables, id, at, recipient int64, queue string, message int64) {
 	if c.keys == nil {
-		c.keys = make(map[uint64]struct{}) // of many sources, most write little
+		c.keys = make(map[uint64]struct{}) // most of many sources have few rows
 	}
 	if c.rows == 0 {
 		c.first, c.since, c.until = id, at, at
@@ -35,7 +35,7 @@ func (c *chunk) add(t *tables, id, at, recipient int64, queue string, message in
 	if c.rows < chunkRows {
 		return
 	}
-	size := len(c.keys) // bytes: 8 bits a key
+	size := len(c.keys) // in bytes: 8 bits a key
 	filter := make([]byte, size)
 	for k := range c.keys {
 		addKey(filter, k)
@@ -45,19 +45,18 @@ func (c *chunk) add(t *tables, id, at, recipient int64, queue string, message in
 	t.add("chunk", c.first, c.last, c.since, c.until, filter)
 }
 
-// The keys of a filter need no secret: whoever makes them collide makes a trace read more
-// rows.
+// The hash for the filters has no secret key: keys that collide only make a trace read more rows.
 var chunkHash = hasher{0x2545f4914f6cdd1d, 0xd6e8feb86659fd93}
 
 func recipientKey(id int64) uint64     { return chunkHash.num(1, uint64(id)) }
 func queueKey(queue string) uint64     { return chunkHash.add(2, queue) }
 func messageHashKey(hash int64) uint64 { return chunkHash.num(4, uint64(hash)) }
 
-// chunkProbes is how many bits of a filter stand for a key: with 8 bits a key, 1 in 50
-// that is not in the chunk may seem to be.
+// chunkProbes is the number of bits of a filter for each key. With 8 bits of filter a key, 1 in 50
+// keys outside the chunk is found in the filter.
 const chunkProbes = 5
 
-// probes are the bits of a key in a filter of so many bytes.
+// probes returns the bits of a key in a filter of size bytes.
 func probes(key uint64, size int) (at [chunkProbes]uint64) {
 	for i := range at {
 		hi, lo := bits.Mul64(key, uint64(size)*8)

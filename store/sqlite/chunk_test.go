@@ -7,8 +7,8 @@ import (
 	"bouncelog/store"
 )
 
-// TestManySources holds that one source more than are kept in memory drives out one other,
-// not all of them: logs that are written in turn would be read again and again.
+// TestManySources checks that one source above the limit evicts one other source from memory, and
+// not all of them. Otherwise logs written in turn would be read again each time.
 func TestManySources(t *testing.T) {
 	d, err := Open(t.Context(), "", Options{Temporary: true})
 	if err != nil {

@@ -12,24 +12,25 @@ import (
 	"bouncelog/store"
 )
 
-// claimSuffix makes the name of the file that a daemon locks of the database's. It stays
-// when nobody holds it: whoever removed it would take it from one who has just opened it.
-// SQLite's own locks are on the database itself; a lock of ours there would meet them.
+// claimSuffix is added to the path of a database for the file that a daemon locks. The file is
+// never removed: to remove it could take it from a process that has just opened it. The database
+// itself cannot be locked instead, as that would conflict with SQLite's own locks.
 const claimSuffix = ".follow"
 
-// A Claim keeps a second daemon away from a database. The kernel ends it with the
-// process, however that ends (flock(2)).
+// A Claim keeps other daemons away from a database. The kernel releases it when the process ends,
+// in whatever way (flock(2)).
 type Claim struct{ f *os.File }
 
-// TakeClaim claims the database at path, which need not be there yet; its directory must.
-// Where another process holds the claim the error is store.ErrFollowed and names it. On
-// a file system without locks the error is errors.ErrUnsupported.
+// TakeClaim claims the database at path. The database need not exist, its directory must. If
+// another process holds the claim, the error is store.ErrFollowed and names the process. On a file
+// system without locks the error is errors.ErrUnsupported.
 func TakeClaim(path string) (*Claim, error) {
 	path = realPath(path)
 	name := path + claimSuffix
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o640)
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		// Another user's; to lock it is enough. Where there is none, it is said why none can be made.
+		// The file may belong to another user; opening it for reading is enough for a lock. If
+		// there is none, the error of creating it is returned.
 		if other, e := os.Open(name); e == nil {
 			f, err = other, nil
 		}
@@ -54,15 +55,15 @@ func TakeClaim(path string) (*Claim, error) {
 		f.Close()
 		return nil, fmt.Errorf("claim %s: %w", path, err)
 	}
-	// For the message above only: it may fail.
+	// The content is only for the message above, so errors are ignored.
 	if f.Truncate(0) == nil {
 		f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	return &Claim{f}, nil
 }
 
-// Name is the file that is locked.
+// Name returns the name of the locked file.
 func (c *Claim) Name() string { return c.f.Name() }
 
-// Release ends the claim.
+// Release releases the claim.
 func (c *Claim) Release() error { return c.f.Close() }

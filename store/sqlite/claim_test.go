@@ -15,8 +15,8 @@ import (
 
 const claimEnv = "BOUNCELOG_TEST_CLAIM"
 
-// TestClaim holds that one process at a time follows into a database, under whatever
-// name, and that none is kept away by one that was killed.
+// TestClaim checks that only one process at a time can claim a database, under any of its names,
+// and that a killed process does not keep its claim.
 func TestClaim(t *testing.T) {
 	if path := os.Getenv(claimEnv); path != "" { // the other process
 		if _, err := TakeClaim(path); err != nil {

@@ -12,8 +12,8 @@ import (
 	"bouncelog/store"
 )
 
-// Count counts the attempts that match f, by some dimensions. A message is counted
-// where its first attempt stands; by domain or relay, its first attempt to the domain.
+// Count counts the attempts that match f by some dimensions. A message is counted in the cell of
+// its first attempt; by domain or relay, in the cell of its first attempt to each domain.
 func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
@@ -38,40 +38,41 @@ var dimensionsKnown = []store.Dimension{
 	store.ByDay, store.ByHour, store.BySender, store.BySASLUser, store.ByClient,
 }
 
-// byDestination reports whether a dimension is of where mail went.
+// byDestination reports whether a dimension describes the destination of the mail.
 func byDestination(by store.Dimension) bool { return by == store.ByDomain || by == store.ByRelay }
 
-// byHandover reports whether a dimension is of who handed a message in, which is known
-// of failed attempts only.
+// byHandover reports whether a dimension describes the sender or client that handed in a message.
+// These are known of failed attempts only.
 func byHandover(by store.Dimension) bool {
 	return by == store.BySender || by == store.BySASLUser || by == store.ByClient
 }
 
-// A point is the values of the dimensions as numbers.
+// A point is a combination of values of the dimensions, as numbers.
 type point [store.MaxDimensions]int64
 
 // A tally adds up cells.
 type tally struct {
 	by    []store.Dimension
 	keys  []point
-	cells []store.Cell // in the order of keys, without their keys and reasons
+	cells []store.Cell // in the order of keys; Keys and Reasons are not set
 	index map[point]int32
-	// By cell: few each, which a list finds in a third of the time of a map.
+	// Reasons are kept by cell. A cell has few of them, so searching a list takes a third of the
+	// time of a map.
 	reasons [][]reasonCount
 
-	lastKey point // was asked for last: one cell is asked for many times in a row
+	lastKey point // the last key looked up: consecutive rows often have the same one
 	last    int32
 
-	// Where all dimensions are of where mail went, the route says it all.
+	// If all dimensions describe the destination, the route determines the cell.
 	routes  bool
-	byRoute numbers // cell by route, from 1; 0: not looked for yet
+	byRoute numbers // cell by route, starting at 1; 0: not looked up yet
 
-	minus bool // what is added is taken off
+	minus bool // subtract instead of add
 
 	ends          *routeEnds
-	details       numbers          // by reply, the first that has the same
+	details       numbers          // by reply, the first reply with the same detail
 	hosts, logins map[int64]int64  // the first id of each name
-	clients       map[int64]string // texts of clients that are no numbers, by their hash
+	clients       map[int64]string // clients stored as text, by their hash
 }
 
 func (r *reader) newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error) {
@@ -103,8 +104,8 @@ func (r *reader) newTally(c *sqlite3.Conn, by []store.Dimension) (*tally, error)
 	return t, err
 }
 
-// firstOfEach is, by id, the first id that has the same text: of a dictionary in which
-// a text may come more than once.
+// firstOfEach maps each id of a dictionary to the first id with the same text. It is for
+// dictionaries in which a text may occur more than once.
 func firstOfEach(c *sqlite3.Conn, sql string) (map[int64]int64, error) {
 	ids, first := make(map[int64]int64), make(map[string]int64)
 	err := c.Each(func(v []driver.Value) error {
@@ -118,7 +119,7 @@ func firstOfEach(c *sqlite3.Conn, sql string) (map[int64]int64, error) {
 	return ids, err
 }
 
-// detailsOf is, by reply, the first that has the same detail; 0: it has none.
+// detailsOf maps each reply to the first reply with the same detail; 0: no detail.
 func detailsOf(c *sqlite3.Conn) (numbers, error) {
 	var ids numbers
 	first := make(map[string]int32)
@@ -139,13 +140,13 @@ type reasonCount struct {
 	n      int64
 }
 
-// A fact is what an attempt, or a cell of a rollup, says of the dimensions.
+// A fact holds the values of the dimensions for an attempt or a cell of a rollup.
 type fact struct {
 	route, senderDomain, origin, kind, at  int64
 	recipient, sender, user, client, reply int64
 }
 
-// cell is the index of the cell that something belongs to.
+// cell returns the index of the cell for a fact.
 func (t *tally) cell(f *fact) int32 {
 	if t.routes {
 		if at := t.byRoute.of(f.route); at > 0 {
@@ -237,13 +238,13 @@ func (t *tally) add(at int32, kind int64, n cell) {
 	g.Messages += n.messages
 }
 
-// named gives the cells their keys, and leaves out those in which nothing counts.
+// named sets the keys of the cells and leaves out empty cells.
 func (t *tally) named(c *sqlite3.Conn) ([]store.Cell, error) {
 	n := 0
 	for i := range t.cells {
 		if t.cells[i].Counts != (store.Counts{}) {
 			for _, x := range t.reasons[i] {
-				if x.n == 0 { // taken off again
+				if x.n == 0 { // all subtracted
 					continue
 				}
 				if t.cells[i].Reasons == nil {
@@ -274,7 +275,7 @@ func (t *tally) named(c *sqlite3.Conn) ([]store.Cell, error) {
 	if !slices.Contains(t.by, store.BySenderDomain) {
 		return cells, nil
 	}
-	// Neither the null sender nor one that is not known has a domain.
+	// The null sender and an unknown sender have no domain.
 	index := make(map[[store.MaxDimensions]string]int, len(cells))
 	n = 0
 	for i := range cells {
@@ -289,7 +290,7 @@ func (t *tally) named(c *sqlite3.Conn) ([]store.Cell, error) {
 	return cells[:n], nil
 }
 
-// names says what the values of a dimension are called.
+// names returns a function that names the values of a dimension.
 func (t *tally) names(c *sqlite3.Conn, by store.Dimension, values func(func(int64) bool)) (func(int64) string, error) {
 	distinct := func() []int64 {
 		var set idSet
@@ -342,10 +343,10 @@ func (t *tally) names(c *sqlite3.Conn, by store.Dimension, values func(func(int6
 	return func(v int64) string { return time.Unix(v*hour, 0).UTC().Format("2006-01-02T15:00Z") }, nil
 }
 
-// nullSender is what store.BySender calls it.
+// nullSender is the key of the null sender in store.BySender.
 const nullSender = "<>"
 
-// dimension chooses the rollup that can answer, or the rows.
+// dimension selects the rollup that can answer the query, or the rows.
 func (q *query) dimension(by ...store.Dimension) dimension {
 	if q.selective() || len(q.senders) > 0 {
 		return byRows
@@ -379,7 +380,8 @@ func (q *query) dimension(by ...store.Dimension) dimension {
 	return need
 }
 
-// count adds up what matches f by number; nil: nothing does.
+// count adds up the attempts that match f, with dimensions as numbers. It returns nil if none can
+// match.
 func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*tally, error) {
 	q, err := r.counting.query(c, f)
 	if err != nil || q.nothing || q.since >= q.until {
@@ -393,8 +395,9 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 	if dim == byRows {
 		return t, r.countRows(q, c, t)
 	}
-	// Whole periods come from the rollup, the rest from the rows: those that are in a
-	// period in part, or, where they are fewer, those of it that are not asked for.
+	// The rollup counts whole periods. For a period that is only partly selected, either the
+	// selected rows are added, or the whole period is taken from the rollup and the other rows are
+	// subtracted, whichever is fewer rows.
 	period := dim.period()
 	lo, hi := int64(0), q.until
 	var edges []edge
@@ -421,7 +424,7 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 		hi = hi / period * period
 	}
 	before, after := span{lo - period, q.since}, span{q.until, hi + period}
-	if lo > hi { // all is within one period
+	if lo > hi { // within one period
 		if hi < period || during(all, before)+during(all, after) >= during(all, span{q.since, q.until}) {
 			return t, r.countRows(q, c, t)
 		}
@@ -450,19 +453,19 @@ func (r *reader) count(c *sqlite3.Conn, f store.Filter, by []store.Dimension) (*
 	return t, nil
 }
 
-// An edge is a stretch of time whose rows are counted, or taken off again.
+// An edge is a time span whose rows are added or subtracted.
 type edge struct {
 	span
 	minus bool
 }
 
-// countCells adds up the periods from lo to hi of a rollup.
+// countCells adds up the cells of a rollup from period lo to before hi.
 func (q *query) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int64) error {
 	allowed := map[dimension]map[int64]bool{byRoute: q.routes, byOrigin: q.origins}[dim]
 	hi = min(hi, maxPeriod+1)
 	table := "rollup_" + string(dim)
 	if dim == byRoute && !slices.Contains(t.by, store.ByDay) && q.since == -forever && q.until == forever {
-		table, lo, hi = "rollup_total", 0, 1 // whose keys are without a period
+		table, lo, hi = "rollup_total", 0, 1 // its keys have no period
 	}
 	n := 0
 	one := func(v []int64) error {
@@ -517,8 +520,8 @@ func (q *query) countCells(c *sqlite3.Conn, t *tally, dim dimension, lo, hi int6
 	}
 }
 
-// cellsSought is how many cells are sought one by one rather than by a pass through the rollup: that of
-// 17 days and 9,000 routes takes 69 ms.
+// cellsSought is how many cells are looked up one by one before the whole rollup is scanned
+// instead. A scan of 17 days with 9,000 routes takes 69 ms.
 const cellsSought = 2000
 
 // countRows adds up the rows.
@@ -548,7 +551,7 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 			return err
 		}
 	}
-	// A few rows, or what is counted one by one: the messages can be told apart.
+	// If there are few rows, or senders or clients are counted, messages are told apart one by one.
 	type message struct {
 		cell, origin int32
 		queue        int64
@@ -563,12 +566,12 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 		layoutSQL("max(a.at, 0) << $FLAG_BITS | (a.meta & (1 << $FLAG_BITS) - 1)"), "a.queue",
 	}
 	deliveryColumns := len(columns)
-	texted := false // a client is no number
+	texted := false // a client is stored as text
 	row := func(v []int64) error {
 		p := known.of(v[0] & maxID)
 		o := outcomeOf(int64(p.kind))
 		if ofDelivery := len(v) == deliveryColumns; !p.known || ofDelivery != (o == bounce.Delivered) {
-			return errStrayReply // of what was delivered there is no column for more
+			return errStrayReply // rows of delivery have no further columns
 		}
 		if handover && !isFailed(o) {
 			return nil
@@ -623,7 +626,7 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 	}
 	if delivered && !handover {
 		all := *q
-		all.Outcomes = nil // there they are one
+		all.Outcomes = nil // the table holds one outcome only
 		if err := all.scanColumns(c, spans, columns, "FROM delivery AS a WHERE "+all.where(), row); err != nil {
 			return err
 		}
@@ -652,14 +655,14 @@ func (r *reader) countRows(q *query, c *sqlite3.Conn, t *tally) error {
 	}, "SELECT DISTINCT a.client "+from+" AND typeof(a.client) = 'text' AND a.id BETWEEN ?3 AND ?4", spans)
 }
 
-// clientOf stands for a client that is no number in the database: a part of its hash.
+// clientOf returns a number for a client stored as text: a part of its hash.
 func clientOf(hash int64) int64 {
 	const text = 1 << 62
 	return text | hash&(text-1)
 }
 
-// countDelivered counts the rows of the table delivery by route and reply. All that it
-// takes of a row is one number; to have SQLite group them takes its sorter.
+// countDelivered counts the rows of the table delivery by route and reply. It reads one number of
+// each row. Grouping by SQLite would need its sorter.
 func (q *query) countDelivered(c *sqlite3.Conn, spans []span, flag int64, add func(route, reply int64, n cell)) error {
 	column := fmt.Sprintf("(a.route << %d) | (a.reply << 2) | ((a.meta & %d <> 0) << 1) | (a.meta & %d <> 0)", idBits+2, flag, flagRecovered)
 	return q.scanColumns(c, spans, []string{column}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {

@@ -15,8 +15,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestCountEdges holds that a period that begins and ends within days is counted right,
-// whether the rows of a day are added or those of its rest are taken off.
+// TestCountEdges checks counts of a period that begins and ends within days, both when rows are
+// added and when rows are subtracted.
 func TestCountEdges(t *testing.T) {
 	tr := storetest.NewTraffic(7)
 	tr.Hosts, tr.PerSecond = 1, 0.2

@@ -7,8 +7,8 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// A counting is what counting reads of whole tables, once for a Reader: who counts
-// mostly does so again.
+// counting caches contents of whole tables for counting. They are read once per Reader, since most
+// callers count several times.
 type counting struct {
 	sync.Mutex
 	ends    *routeEnds
@@ -18,7 +18,7 @@ type counting struct {
 	relays  *[]relayName
 }
 
-// once reads something where it was not read yet.
+// once returns a value, and reads it on the first call.
 func once[T any](k *counting, at **T, read func() (*T, error)) (*T, error) {
 	k.Lock()
 	defer k.Unlock()
@@ -32,7 +32,7 @@ func once[T any](k *counting, at **T, read func() (*T, error)) (*T, error) {
 	return x, err
 }
 
-// Route ends are the names of the recipient's domain and of the relay, by route; 0: none.
+// routeEnds are the names of the recipient's domain and of the relay, by route; 0: none.
 type routeEnds struct{ domains, relays numbers }
 
 // routes reads the ends of all routes.
@@ -55,8 +55,8 @@ type relayName struct {
 	text string
 }
 
-// relayNames reads the names of all relays: outages are looked for with some hundred questions
-// by relay, each of which had SQLite look through all names (0.35 s of a report of 1.5 million attempts).
+// relayNames reads the names of all relays. The search for outages asks some hundred questions by
+// relay, for each of which SQLite scanned all names (0.35 s of a report on 1.5 million attempts).
 func (k *counting) relayNames(c *sqlite3.Conn) ([]relayName, error) {
 	ends, err := k.routes(c)
 	if err != nil {
@@ -83,21 +83,22 @@ func (k *counting) relayNames(c *sqlite3.Conn) ([]relayName, error) {
 	return *all, nil
 }
 
-// A replyKind is what counts of a reply: small, as there may be millions.
+// A replyKind is the part of a reply needed for counting. It is small, as there may be millions.
 type replyKind struct {
 	kind, origin int32
-	known        bool // there is such a reply
+	known        bool // the reply exists
 	retry        bool
 	discarded    bool
 }
 
-// Reply kinds are those of all replies, and the id of the null sender.
+// replyKinds are the kinds of all replies, and the id of the null sender.
 type replyKinds struct {
 	list []replyKind // by id
 	null int64
 }
 
-// of is not known for an id that is not there, as in a damaged database.
+// of returns the kind of a reply. known is false for an id that does not exist, as in a damaged
+// database.
 func (k *replyKinds) of(id int64) (r replyKind) {
 	if 0 <= id && id < int64(len(k.list)) {
 		r = k.list[id]
@@ -111,7 +112,7 @@ func (k *counting) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
 		if err != nil {
 			return nil, err
 		}
-		all := &replyKinds{list: make([]replyKind, min(max(last, 0), maxID)+1)} // a damaged one may hold any
+		all := &replyKinds{list: make([]replyKind, min(max(last, 0), maxID)+1)} // a damaged database may hold any id
 		err = batches(c, "reply", func(lo, hi int64) error {
 			return c.Columns(5, func(v []int64) error {
 				all.list[v[0]] = replyKind{int32(v[1]), int32(v[2]), true, outcomeOf(v[1]) == bounce.Soft && v[3] >= 500, v[4] != 0}
@@ -125,7 +126,7 @@ func (k *counting) replyKinds(c *sqlite3.Conn) (*replyKinds, error) {
 	})
 }
 
-// firstsPending are the first attempts of who is still tried.
+// firstsPending returns the first attempts of pending pairs.
 func (k *counting) firstsPending(c *sqlite3.Conn) (*map[int64]bool, error) {
 	return once(k, &k.waiting, func() (*map[int64]bool, error) {
 		all := make(map[int64]bool)
@@ -136,7 +137,7 @@ func (k *counting) firstsPending(c *sqlite3.Conn) (*map[int64]bool, error) {
 	})
 }
 
-// pieces are those of readPieces; they are not to be changed.
+// pieces returns the result of readPieces, which callers must not change.
 func (k *counting) pieces(c *sqlite3.Conn) ([]*piece, error) {
 	all, err := once(k, &k.parts, func() (*[]*piece, error) {
 		all, err := readPieces(c)

@@ -12,7 +12,7 @@ import (
 	"bouncelog/store"
 )
 
-// Resume says where to go on reading logs.
+// Resume returns the positions at which reading resumes.
 func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
@@ -33,7 +33,7 @@ func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 	return out, r.wrap("read queued messages", err)
 }
 
-// Coverage says what of the logs was understood.
+// Coverage returns the counts of lines by kind.
 func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
@@ -56,7 +56,7 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 	return out, r.wrap("list unparsed lines", err)
 }
 
-// Ends lists what became of messages as a whole.
+// Ends lists the ends of messages.
 func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) ([]bounce.End, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
@@ -80,7 +80,7 @@ func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) ([]boun
 	return list, nil
 }
 
-// Discarded counts the messages that a filter threw away as a whole.
+// Discarded counts the messages that a filter discarded as a whole.
 func (r *reader) Discarded(ctx context.Context, f store.Filter) (int64, error) {
 	if !f.OfMessages() {
 		return 0, nil

@@ -22,7 +22,7 @@ func (r *reader) Delivered(ctx context.Context, asked []store.Stream, limit int)
 }
 
 func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.History, error) {
-	all, err := readPieces(c.Conn) // Cover marks them
+	all, err := readPieces(c.Conn) // Cover marks the ones to read
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.His
 		which[i] = &p.Piece
 	}
 	out := make([]store.History, len(asked))
-	read := make([][]span, len(asked)) // of time
+	read := make([][]span, len(asked)) // time spans that are covered
 	for i, covered := range store.Cover(asked, which, limit) {
 		out[i].Covered = covered
 		for _, s := range covered {
@@ -95,7 +95,7 @@ type deliveryRow struct {
 	sender, route int32
 }
 
-// readDeliveries reads the deliveries of the pieces that are to be read.
+// readDeliveries reads the deliveries of the pieces that Cover marked.
 func readDeliveries(c *sqlite3.Conn, all []*piece) (found []deliveryRow, err error) {
 	slices.SortFunc(all, func(a, b *piece) int { return cmp.Compare(a.lo, b.lo) })
 	var spans []span
@@ -120,8 +120,7 @@ func readDeliveries(c *sqlite3.Conn, all []*piece) (found []deliveryRow, err err
 	})
 }
 
-// Stream routes tell which streams a route is of. There may be many routes, and there are
-// few sets of streams.
+// streamRoutes maps routes to streams. There may be many routes, but few sets of streams.
 type streamRoutes struct {
 	sets   [][]int
 	unions map[[2]int32]int32
@@ -130,7 +129,7 @@ type streamRoutes struct {
 
 func (r *streamRoutes) of(route int32) []int { return r.sets[r.set.of(int64(route))] }
 
-// with is the set that holds the streams of both.
+// with returns the set with the streams of both sets.
 func (r *streamRoutes) with(a, b int32) int32 {
 	switch {
 	case a == b || b == 0:
@@ -162,7 +161,7 @@ func readStreamRoutes(c *sqlite3.Conn, streams []store.Stream) (*streamRoutes, e
 			domains[lower(name)] = r.with(domains[lower(name)], n)
 		}
 	}
-	var hosts, ends numbers // by name: the sets of a relay, of a recipient's domain
+	var hosts, ends numbers // by name: the streams of a relay, and of a recipient's domain
 	err := batches(c, "name", func(lo, hi int64) error {
 		return c.Texts(1, func(v []int64, name string) error {
 			name = fold(name)

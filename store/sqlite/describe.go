@@ -12,13 +12,13 @@ import (
 	"bouncelog/store"
 )
 
-// An info is what the tables and the file say of themselves.
+// An info holds properties of the tables and of the file.
 type info struct {
 	size          int64 // bytes, the write-ahead log included
 	pragmas       map[string]string
 	pseudonymized bool
 
-	rows, addresses, replies, queued int64 // rows: of attempts, hand-offs and probes included
+	rows, addresses, replies, queued int64 // rows: attempts, hand-offs and probes
 }
 
 // Describe returns the size, the schema and the period of the database.
@@ -33,7 +33,7 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	}
 	defer r.Close()
 	span, err := r.Span(ctx, store.Filter{})
-	if err != nil && !errors.Is(err, store.ErrDamaged) { // the rest can be told
+	if err != nil && !errors.Is(err, store.ErrDamaged) { // the other properties can be read
 		return nil, err
 	}
 	var all store.Cell

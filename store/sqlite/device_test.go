@@ -10,8 +10,7 @@ import (
 	"bouncelog/store"
 )
 
-// TestNoFile holds that neither a device nor a named pipe is opened, and that nothing is left
-// beside it.
+// TestNoFile checks that a device or named pipe is not opened, and that no file is left beside it.
 func TestNoFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pipe")

@@ -11,10 +11,10 @@ import (
 	"bouncelog/store"
 )
 
-// Dictionaries remember the ids of repeated texts, so that most attempts need no look-up
-// in the database. The methods name, route, origin, kind, reply, text,
-// message, client and address return the id of a row, and add the row if there is none. Rows
-// are written before the rows that refer to them, or together with those.
+// dictionaries hold the ids of repeated texts, so that most attempts need no query. The methods
+// name, route, origin, kind, reply, text, message, client and address return the id of a row, and
+// add the row if it is missing. A row is written before the rows that refer to it, or together with
+// them.
 type dictionaries struct {
 	tables
 	secret // the keys of hashes and pseudonyms: never change
@@ -23,14 +23,14 @@ type dictionaries struct {
 	routes    dictionary[int64] // id
 	replies   dictionary[reply]
 	addresses addressDictionary
-	texts     dictionary[int64]   // id; 0: seen once, and not a row yet. Forgotten ones become another row
-	messages  dictionary[int64]   // id of the message id. Forgotten ones become another row
-	logins    dictionary[int64]   // id. Forgotten ones become another row
+	texts     dictionary[int64]   // id; 0: seen once, not yet a row. A forgotten text becomes another row
+	messages  dictionary[int64]   // id of the Message-ID. A forgotten one becomes another row
+	logins    dictionary[int64]   // id. A forgotten login becomes another row
 	origins   map[[3]string]int64 // id by host, MTA and instance
-	kinds     map[int64]bool      // in the table
+	kinds     map[int64]bool      // the kinds in the table
 }
 
-// Sizes of the caches: together they stay below 64 MiB.
+// Sizes of the caches. Together they stay below 64 MiB.
 const (
 	maxAddresses = 1 << 19 * 3 / 4
 	maxNames     = 1 << 17 * 3 / 4
@@ -41,7 +41,7 @@ const (
 )
 
 func newDictionaries(t tables) dictionaries {
-	const unlimited = math.MaxInt64 // the ids have 64 bits wherever they are kept
+	const unlimited = math.MaxInt64 // columns with these ids hold 64 bits
 	return dictionaries{
 		tables:    t,
 		names:     dictionary[int64]{table: "name", rows: "names", most: maxID, room: maxNames},
@@ -54,7 +54,7 @@ func newDictionaries(t tables) dictionaries {
 	}
 }
 
-// reset forgets everything that is not in the database.
+// reset clears the dictionaries, and reads again what the database holds.
 func (d *dictionaries) reset() error {
 	d.origins = make(map[[3]string]int64)
 	d.kinds = make(map[int64]bool)
@@ -62,8 +62,8 @@ func (d *dictionaries) reset() error {
 		d.texts.reset(d.c), d.messages.reset(d.c), d.logins.reset(d.c))
 }
 
-// keep remembers a row. That may empty the dictionary's cache, so new rows are written first:
-// forgotten ones must be found in the tables.
+// keep adds a row to the cache. If the cache is full, which clears it, the new rows are written
+// first, so that later calls find them in the tables.
 func keep[V any](d *dictionaries, in *dictionary[V], h uint64, v V) *V {
 	if in.known.full() {
 		d.flush()
@@ -111,7 +111,7 @@ func (d *dictionaries) name(s string) (int64, error) {
 	return id, nil
 }
 
-// route returns the id of a recipient's domain and a relay. H is hasher.route of them.
+// route returns the id of a recipient's domain and a relay. h is their hasher.route.
 func (d *dictionaries) route(h uint64, a *bounce.Delivery) (int64, error) {
 	if id := d.routes.get(h); id != nil {
 		return *id, nil
@@ -155,7 +155,7 @@ func (d *dictionaries) route(h uint64, a *bounce.Delivery) (int64, error) {
 	return id, nil
 }
 
-// origin returns the id of the host, MTA and instance that logged.
+// origin returns the id of a logging host, MTA and instance.
 func (d *dictionaries) origin(host string, mta bounce.MTA, instance string) (int64, error) {
 	key := [3]string{host, string(mta), instance}
 	if id, ok := d.origins[key]; ok {
@@ -194,17 +194,17 @@ func (d *dictionaries) kind(o bounce.Outcome, r bounce.Reason) int64 {
 	return id
 }
 
-// A reply is the remembered part of a row of the table reply.
+// A reply is the cached part of a row of the table reply.
 type reply struct {
 	id, kind, origin int64
 	retry            bool
 }
 
-// attempted, in place of a last try, says that an attempt was made.
+// attempted, in place of a last try, means that an attempt was made.
 const attempted = -1
 
-// reply finds or adds a reply with its verdict and origin. H is prepared.reply. LastTry is, of a
-// deferral without an attempt, the reply whose verdict it has; 0: none.
+// reply finds or adds a reply with its verdict and origin. h is prepared.reply. lastTry, for a
+// deferral without an attempt, is the reply that it takes its verdict from; 0: none.
 func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*reply, error) {
 	var try any
 	if lastTry != attempted {
@@ -219,7 +219,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 	}
 	template, failed := t.Text, a.Outcome != bounce.Delivered
 	if !failed {
-		// Replies to deliveries that begin alike share the row of the first.
+		// Delivered replies with the same beginning share the row of the first one.
 		template, _ = bounce.Split(d.scrub(a.Response, d.secret.names(a)))
 	}
 	same := func(text driver.Value) bool {
@@ -277,7 +277,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 }
 
 // text returns the id of a shortened response. The first time it returns the text itself, to be
-// kept in the attempt's row: most come once.
+// stored in the attempt's row, since most responses occur once.
 func (d *dictionaries) text(s string) any {
 	h := d.hash.add(2, s)
 	id := d.texts.get(h)
@@ -292,7 +292,7 @@ func (d *dictionaries) text(s string) any {
 	return *id
 }
 
-// message returns the row of a message id; nil: there is none.
+// message returns the id of a Message-ID; nil: the message has none.
 func (d *dictionaries) message(s string) (any, error) {
 	if s == "" {
 		return nil, nil
@@ -314,7 +314,7 @@ func (d *dictionaries) message(s string) (any, error) {
 	return id, nil
 }
 
-// splitMessageID returns a message id as the table message_id has it.
+// splitMessageID returns the columns of a Message-ID in the table message_id.
 func (d *dictionaries) splitMessageID(s string) (left, right any, err error) {
 	s = d.messageID(s)
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
@@ -326,8 +326,8 @@ func (d *dictionaries) splitMessageID(s string) (left, right any, err error) {
 	return packHex(s), right, nil
 }
 
-// client returns the client that handed in a message: the id of a login, or else an IP address,
-// IPv4 as -1 - the number, any other as text.
+// client returns the client that handed in a message: the id of a login, or else an IP address. An
+// IPv4 address is -1 minus its number, any other address is text.
 func (d *dictionaries) client(a *bounce.Delivery) any {
 	if a.SASLUser == "" {
 		v := ipValue(a.ClientIP)

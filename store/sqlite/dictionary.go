@@ -9,23 +9,23 @@ import (
 	"bouncelog/store"
 )
 
-// A dictionary gives the rows of a table ids, and finds them again by a hash of what they
-// hold. It remembers the rows that were used last and looks up others in the table X_key (see
-// dictKey); a dictionary that has no such table stores forgotten rows again.
+// A dictionary gives ids to the rows of a table, and finds rows by a hash of their contents. It
+// caches the rows used last, and looks up others in the table X_key (see dictKey). A dictionary
+// without such a table stores forgotten rows again.
 //
-// It belongs to the writer: a transaction that is rolled back resets it.
+// It belongs to the writer: a rollback resets it.
 type dictionary[V any] struct {
 	table string
-	rows  string // what the rows are, in an error
-	most  int64  // ids
-	room  int    // for so many rows in known
+	rows  string // what the rows are called in an error
+	most  int64  // largest id
+	room  int    // largest number of rows in known
 
 	known *cache[V] // by hash
 	next  int64     // the id of the next new row
-	keys  []dictKey // of new rows, that are not in X_key yet
+	keys  []dictKey // keys of new rows that are not in X_key yet
 }
 
-// reset forgets everything that is not in the database.
+// reset clears the dictionary, and reads again what the database holds.
 func (d *dictionary[V]) reset(c *sqlite3.Conn) error {
 	last, err := c.Number("SELECT max(id) FROM " + d.table)
 	d.next, d.keys = last+1, d.keys[:0]
@@ -33,8 +33,8 @@ func (d *dictionary[V]) reset(c *sqlite3.Conn) error {
 	return err
 }
 
-// get returns the remembered value of the row with this hash, or nil. The pointer is valid
-// until the next add.
+// get returns the cached value of the row with this hash, or nil. The pointer is valid until the
+// next add.
 func (d *dictionary[V]) get(h uint64) *V { return d.known.get(h) }
 
 // newID takes the id of a new row.
@@ -46,14 +46,14 @@ func (d *dictionary[V]) newID() (int64, error) {
 	return d.next - 1, nil
 }
 
-// addKey has the key of a new row stored, by and by: see flushKeys.
+// addKey queues the key of a new row for flushKeys.
 func (d *dictionary[V]) addKey(h uint64, id int64) { d.keys = append(d.keys, newDictKey(h, id)) }
 
-// lookUp finds a row that is not remembered: is is called with the ids of those with this
-// hash until it says that one is it. 0: none is.
+// lookUp finds a row that is not cached. It calls is with the ids of the rows with this hash until
+// is returns true, and returns that id; 0: none.
 func (d *dictionary[V]) lookUp(t *tables, h uint64, is func(id int64) (bool, error)) (found int64, err error) {
 	d.known.lookUps++
-	if d.table != "address" { // those wait in addressDictionary.added, and are remembered
+	if d.table != "address" { // new addresses are in addressDictionary.added, and cached
 		t.bulks[d.table].Flush()
 	}
 	lo, hi := dictKeys(h)
@@ -69,8 +69,8 @@ func (d *dictionary[V]) lookUp(t *tables, h uint64, is func(id int64) (bool, err
 	return found, err
 }
 
-// flushKeys stores the keys of new rows. In order, and many at a time, since each may
-// belong into another page.
+// flushKeys stores the keys of new rows: sorted and many at a time, since each may belong to
+// another page.
 func (d *dictionary[V]) flushKeys(t *tables) {
 	slices.Sort(d.keys)
 	for _, k := range d.keys {
@@ -80,19 +80,19 @@ func (d *dictionary[V]) flushKeys(t *tables) {
 	t.bulks[d.table+"_key"].Flush()
 }
 
-// A cache maps hashes to small values in bounded memory: once it holds max entries it is
-// emptied and starts again. (A Go map takes half as much memory again and twice the time;
-// an attempt asks six times.)
+// A cache maps hashes to small values in bounded memory. Once it holds max entries, it is cleared.
+// (A Go map takes 1.5 times the memory and twice the time; an attempt does six look-ups.)
 type cache[V any] struct {
-	entries []entry[V] // a hash table with open addressing; a power of two
+	entries []entry[V] // a hash table with open addressing; its length is a power of two
 	n       int        // entries in use
 	max     int
-	// partial: a stored row may be missing here, so a row that is not found has to be looked up.
+	// partial: a stored row may be missing from the cache, so a row that is not found has to be
+	// looked up.
 	partial bool
-	// asStored is set once the hashes are those of what is stored: what the log wrote in
-	// another way has to be looked up.
+	// asStored is set once the hashes are those of the stored texts. A text that is stored in
+	// another form than in the log has to be looked up.
 	asStored bool
-	lookUps  int // rows that were not found and had to be looked up
+	lookUps  int // rows that were not found and were looked up
 }
 
 type entry[V any] struct {
@@ -104,11 +104,11 @@ func newCache[V any](max int, partial bool) *cache[V] {
 	return &cache[V]{entries: make([]entry[V], 256), max: max, partial: partial}
 }
 
-// mayLack reports whether a row that is not found may be stored. Exact says that its text
-// is stored as the log has it.
+// mayLack reports whether a row missing from the cache may be stored. exact reports that the text
+// is stored as it is in the log.
 func (c *cache[V]) mayLack(exact bool) bool { return c.partial || c.asStored && !exact }
 
-// get returns a pointer that is good until the next put, nil where h is missing.
+// get returns a pointer that is valid until the next put; nil: h is missing.
 func (c *cache[V]) get(h uint64) *V {
 	if e := c.slot(h); e.key != 0 {
 		return &e.val
@@ -129,7 +129,7 @@ func (c *cache[V]) put(h uint64, v V) *V {
 	return &e.val
 }
 
-// grow makes room for so many entries.
+// grow makes room for n entries.
 func (c *cache[V]) grow(n int) {
 	size := len(c.entries)
 	for n > size/4*3 {
@@ -147,7 +147,7 @@ func (c *cache[V]) grow(n int) {
 	}
 }
 
-// full reports whether the next put will empty the cache.
+// full reports whether the next put clears the cache.
 func (c *cache[V]) full() bool { return c.n >= c.max }
 
 func (c *cache[V]) empty() {
@@ -155,7 +155,7 @@ func (c *cache[V]) empty() {
 	c.n = 0
 }
 
-// slot is where h is, or would be.
+// slot returns the entry of h, or the free one for it.
 func (c *cache[V]) slot(h uint64) *entry[V] {
 	h = max(h, 1)
 	mask := uint64(len(c.entries) - 1)

@@ -9,13 +9,13 @@ import (
 	"bouncelog/store"
 )
 
-// TestCache holds a cache against a map, with hashes that collide.
+// TestCache compares a cache with a map, using hashes that collide.
 func TestCache(t *testing.T) {
 	const most = 1000
 	c, want := newCache[int](most, false), make(map[uint64]int)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 20_000 {
-		h := uint64(r.IntN(3000)) * 256 // one start in 256
+		h := uint64(r.IntN(3000)) * 256 // a start slot for one hash in 256
 		got := c.get(h)
 		v, known := want[h]
 		if known != (got != nil) || known && *got != v {
@@ -55,8 +55,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// TestDictionary finds the rows of a dictionary again after it has forgotten them, among
-// others with the same upper bits of the hash.
+// TestDictionary finds the rows of a dictionary again after its cache was cleared, including rows
+// with the same upper bits of the hash.
 func TestDictionary(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	w := d.w

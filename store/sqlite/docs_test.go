@@ -30,7 +30,7 @@ func filled(t *testing.T, path string) *DB {
 	return d
 }
 
-// views are the views of the database with their columns.
+// views returns the views of the database with their columns.
 func views(t *testing.T, d *DB) map[string][]string {
 	t.Helper()
 	rows, err := d.Query(t.Context(), "SELECT v.name, c.name FROM sqlite_schema AS v JOIN pragma_table_info(v.name) AS c WHERE v.type = 'view' ORDER BY v.name, c.cid")
@@ -47,8 +47,8 @@ func views(t *testing.T, d *DB) map[string][]string {
 	}
 }
 
-// TestSchemaDocumented compares docs/schema.md and etc/datasette.json with the
-// views, both ways.
+// TestSchemaDocumented compares docs/schema.md and etc/datasette.json with the views, in both
+// directions.
 func TestSchemaDocumented(t *testing.T) {
 	want := views(t, open(t, "", Options{Temporary: true}))
 	if len(want) != 10 {
@@ -91,8 +91,8 @@ func TestSchemaDocumented(t *testing.T) {
 	}
 }
 
-// TestQueries runs the examples of docs/queries.md, with our SQLite and, where
-// there is one, the sqlite3 shell's, while the database is open for writing.
+// TestQueries runs the examples of docs/queries.md while the database is open for writing, with the
+// built-in SQLite and with the sqlite3 shell if it is installed.
 func TestQueries(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := filled(t, path)
@@ -142,8 +142,8 @@ func TestQueries(t *testing.T) {
 	}
 }
 
-// TestFormatDocumented holds that docs/format.md names every table, and the limits and bits
-// of layout.go.
+// TestFormatDocumented checks that docs/format.md names every table, and the limits and bits of
+// layout.go.
 func TestFormatDocumented(t *testing.T) {
 	b, err := os.ReadFile("../../docs/format.md")
 	must(t, err)

@@ -13,11 +13,11 @@ import (
 
 var errClosed = errors.New("the database is closed")
 
-// errStrayReply is an attempt whose reply is not there, or is one of another outcome. Readers
-// see such damage by the way; Check looks for all of it.
+// errStrayReply is returned for an attempt whose reply is missing or has another outcome. Readers
+// detect such damage only in the rows that they read; Check looks for all of it.
 var errStrayReply = fmt.Errorf("%w: an attempt has a reply that is not its own", store.ErrDamaged)
 
-// errorNames are the errors that callers tell apart, by what SQLite says.
+// errorNames maps errors of SQLite to errors that callers tell apart.
 var errorNames = map[error]error{
 	sqlite3.ErrBusy:     store.ErrLocked,
 	sqlite3.ErrLocked:   store.ErrLocked,
@@ -27,10 +27,10 @@ var errorNames = map[error]error{
 	sqlite3.ErrNotADB:   store.ErrForeign,
 }
 
-// A file is where a database is, which errors name.
+// A file is the path of a database, for errors.
 type file struct{ path string }
 
-// wrap adds the operation to an error, and the errors of package store that callers tell apart.
+// wrap adds the operation to an error, and the matching error of package store.
 func (f file) wrap(what string, err error) error {
 	if err == nil {
 		return nil
@@ -50,7 +50,7 @@ func (f file) wrap(what string, err error) error {
 	return fmt.Errorf("%s: %s: %w (%w)", what, f.path, kind, err)
 }
 
-// cannotOpen adds the operating system's reason, which SQLite leaves out.
+// cannotOpen adds the operating system's reason, which SQLite omits.
 func (f file) cannotOpen(err error) error {
 	if sqlite3.KindOf(err) == sqlite3.ErrCantOpen {
 		if opened, oserr := os.Open(f.path); oserr != nil {
@@ -62,7 +62,7 @@ func (f file) cannotOpen(err error) error {
 	return err
 }
 
-// errMissingRow is a row that refers to one that is not there.
+// errMissingRow returns an error for a reference to a missing row.
 func errMissingRow(table string, id int64) error {
 	return fmt.Errorf("%w: row %d of %s is missing", store.ErrDamaged, id, table)
 }

@@ -12,8 +12,8 @@ import (
 
 var _ store.Exporter = (*reader)(nil)
 
-// errPseudonyms is why a database is not exported: what is written beside it later would
-// have names, and nobody could tell that both are one.
+// errPseudonyms is returned for a database with pseudonyms, which cannot be exported: the copy
+// would continue with real names, and nobody could match them with the pseudonyms.
 var errPseudonyms = errors.New("the database keeps pseudonyms, and another one would not continue them")
 
 const (
@@ -24,22 +24,23 @@ const (
 		LEFT JOIN address AS sl ON sl.id = a.sender LEFT JOIN name AS sd ON sd.id = sl.domain
 		LEFT JOIN delivery_message AS dm ON dm.id = a.id LEFT JOIN message_id AS ml ON ml.id = dm.message LEFT JOIN name AS mr ON mr.id = ml.right
 		LEFT JOIN original AS og ON og.id = a.id WHERE a.id BETWEEN ?1 AND ?2`
-	// Both are read in the order of the ids and merged: SQLite sorts nothing.
+	// Both are read in the order of their ids and merged, without sorting by SQLite.
 	exportedAttempts = exportedDelivery + " UNION ALL " + exportedFailure + " ORDER BY 1"
 	exportedExpiries = "SELECT " + failureColumns + wordColumns + " FROM failure AS a" + wordTables + " WHERE a.id < 0"
-	// exportedPairs have in the last columns what ended the pair, and the line of an expiry.
+	// exportedPairs has two more columns: the attempt that ended the pair, and the line of an
+	// expiry.
 	exportedPairs = "SELECT " + failureColumns + wordColumns + ", p.ended, e.line FROM pair AS p JOIN failure AS a ON a.id = p.id" + wordTables +
 		" LEFT JOIN failure AS e ON e.id = p.ended AND p.ended < 0 WHERE p.state != $STATE_PENDING"
 
 	exportWidth = recordWidth + 9
 )
 
-// An exporter puts rows into entries.
+// An exporter converts rows to entries.
 type exporter struct {
 	c     turn
 	texts *texts
 	from  map[string]int64
-	last  map[int64]attemptID // pairs that are pending, by the id of their last deferral
+	last  map[int64]attemptID // pending pairs, by the id of their last deferral
 	entry store.Entry
 	yield func(*store.Entry, error) bool
 }
@@ -60,12 +61,12 @@ func (r *reader) export(ctx context.Context, from map[string]int64, yield func(*
 	}
 }
 
-// ExportAttempts yields the attempts in the order of their ids, which is that of their lines.
+// ExportAttempts yields the attempts in the order of their ids, which is the order of their lines.
 func (r *reader) ExportAttempts(ctx context.Context, from map[string]int64) iter.Seq2[*store.Entry, error] {
 	return func(yield func(*store.Entry, error) bool) { r.export(ctx, from, yield, (*exporter).attempts) }
 }
 
-// ExportEnds yields what else lines said.
+// ExportEnds yields the other events of lines.
 func (r *reader) ExportEnds(ctx context.Context, from map[string]int64) iter.Seq2[*store.Entry, error] {
 	return func(yield func(*store.Entry, error) bool) {
 		r.export(ctx, from, yield, func(x *exporter) error {
@@ -99,14 +100,14 @@ func (x *exporter) attempt(kind store.EntryKind, v []driver.Value) error {
 	return nil
 }
 
-// pair says of which pair a soft failure is.
+// pair sets the pair of a soft failure.
 func (x *exporter) pair(id attemptID) (err error) {
 	x.entry.PairSource, err = x.texts.source(id.source())
 	x.entry.PairOffset = id.offset()
 	return err
 }
 
-// hand hands the entry over, unless its line is before those that are asked for.
+// hand yields the entry, unless its line comes before the lines asked for.
 func (x *exporter) hand() error {
 	if x.entry.Offset < x.from[x.entry.Source] {
 		return nil
@@ -170,7 +171,7 @@ func (x *exporter) expiries() error {
 	}, exportedExpiries)
 }
 
-// pairs yields the pairs that are pending no longer, with the line that says so.
+// pairs yields the pairs that are no longer pending, with the line that ended them.
 func (x *exporter) pairs() error {
 	return x.c.Once(func(v []driver.Value) (err error) {
 		if err := x.attempt(store.EntryOver, v); err != nil {

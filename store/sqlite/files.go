@@ -13,10 +13,10 @@ import (
 	"bouncelog/store"
 )
 
-// A fileID says which file a path leads to; zero: none.
+// A fileID identifies the file at a path; zero: none.
 type fileID struct{ dev, ino uint64 }
 
-// idOf returns the file that path leads to. What cannot be looked at is an error.
+// idOf returns the file at path. It returns an error for a file that cannot be examined.
 func idOf(path string) (fileID, error) {
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -29,16 +29,16 @@ func idOf(path string) (fileID, error) {
 	return fileID{uint64(s.Dev), uint64(s.Ino)}, nil
 }
 
-// files are what a database that is open has on disk. SQLite keeps writing to the files
-// that it has open, whatever their names lead to by then: to a deleted file in silence, and
-// to the write-ahead log beside a database that it does not belong to. So the DB looks at
-// the names before each transaction and each commit, which costs two calls of stat.
+// files identifies the files of an open database. SQLite keeps writing to its open files whatever
+// their names lead to: silently to a deleted file, or to the write-ahead log beside another
+// database. So the DB checks the names before each transaction and each commit, which costs two
+// calls of stat.
 type files struct {
-	path         string // of the database, without symbolic links: -wal and -shm stand beside that
+	path         string // of the database without symbolic links; -wal and -shm are beside it
 	db, log, shm fileID
 }
 
-// realPath is path without symbolic links: one database may have several names.
+// realPath returns path without symbolic links, since one database may have several names.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -46,7 +46,7 @@ func realPath(path string) string {
 	return path
 }
 
-// filesOf returns the files of the database at path, which is open.
+// filesOf returns the files of the open database at path.
 func filesOf(path string) (f files, err error) {
 	f.path = realPath(path)
 	for _, one := range [...]struct {
@@ -60,9 +60,8 @@ func filesOf(path string) (f files, err error) {
 	return f, nil
 }
 
-// replaced returns an error with store.ErrReplaced where path leads to another file than
-// when the database was opened, or the write-ahead log is another. Where that cannot be
-// said, nothing has happened.
+// replaced returns store.ErrReplaced if path leads to another file than when the database was
+// opened, or if the write-ahead log is another file. If it cannot tell, it returns nil.
 func (f *files) replaced(path string) error {
 	if f.db == (fileID{}) {
 		return nil
@@ -84,8 +83,8 @@ func (f *files) replaced(path string) error {
 	return nil
 }
 
-// removeLog removes the write-ahead log, and the index of it, that were the database's own
-// and stand beside what has taken its place.
+// removeLog removes the database's own write-ahead log and its index, if they are left beside the
+// file that replaced the database.
 func (f *files) removeLog() error {
 	var err error
 	for _, one := range [...]struct {
@@ -105,10 +104,9 @@ type heldLock struct {
 	from, to int64
 }
 
-// locksOn lists the locks on a file, by /proc/locks. Opening the file to ask for them would
-// not do: closing it again would end all locks that this process has on it (fcntl(2)).
-// Nothing is known where there is no /proc, and on file systems whose device has
-// another number there.
+// locksOn lists the locks on a file from /proc/locks. It cannot open the file to query them:
+// closing it would release all locks of this process on the file (fcntl(2)). It returns none
+// without /proc, and on file systems whose device has another number there.
 func locksOn(id fileID) []heldLock {
 	f, err := os.Open("/proc/locks")
 	if err != nil {
@@ -128,7 +126,7 @@ func locksOn(id fileID) []heldLock {
 		var l heldLock
 		fmt.Sscan(w[4], &l.pid)
 		fmt.Sscan(w[6], &l.from)
-		if _, err := fmt.Sscan(w[7], &l.to); err != nil { // EOF: to the end
+		if _, err := fmt.Sscan(w[7], &l.to); err != nil { // EOF: to the end of the file
 			l.to = 1<<63 - 1
 		}
 		locks = append(locks, l)
@@ -136,16 +134,15 @@ func locksOn(id fileID) []heldLock {
 	return locks
 }
 
-// Bytes of the -shm file that are locked (https://www.sqlite.org/walformat.html).
+// Locked bytes of the -shm file (https://www.sqlite.org/walformat.html).
 const (
-	lockRead = 123 // and 4 more: by who reads a moment
-	lockOpen = 128 // by who has it open
+	lockRead = 123 // and the next 4: locked by a process that reads a snapshot
+	lockOpen = 128 // locked by a process that has the database open
 )
 
-// strangersLog returns an error where a process writes to the write-ahead log beside the
-// database at path without having that database open: it has not noticed yet that another
-// file stood there when it began. Who opened the database now would take what is in
-// that log for its own.
+// strangersLog returns an error if a process writes to the write-ahead log beside the database at
+// path without having that database open: it opened another file at this path and has not noticed
+// that the file was replaced. To open the database now would apply that log to the wrong file.
 func strangersLog(path string) error {
 	f, err := filesOf(path)
 	if err != nil || f.log == (fileID{}) || f.shm == (fileID{}) {
@@ -163,15 +160,16 @@ func strangersLog(path string) error {
 		}
 		return 0
 	}
-	// The list is not of one moment. Who opens a database locks its file before that.
+	// /proc/locks is not a snapshot, so look twice. A process that opens a database locks the file
+	// before the log.
 	if pid := stranger(); pid != 0 && stranger() == pid {
 		return fmt.Errorf("open %s: %w: process %d still writes for the file that stood here before", path, store.ErrLocked, pid)
 	}
 	return nil
 }
 
-// readerOf says, in words, who else reads the database: " by process 12 (sqlite3)"; empty
-// where that is not known.
+// readerOf names another process that reads the database: " by process 12 (sqlite3)"; empty if it
+// is not known.
 func (f *files) readerOf() string {
 	for _, l := range locksOn(f.shm) {
 		if l.to >= lockRead && l.from < lockOpen && l.ofOthers() {
@@ -181,7 +179,7 @@ func (f *files) readerOf() string {
 	return ""
 }
 
-// usedBy says, in words, who else has the database at path open: ": process 12 (sqlite3)".
+// usedBy names another process that has the database at path open: ": process 12 (sqlite3)".
 func usedBy(path string) string {
 	id, err := idOf(path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestReplaced removes and replaces a database and its log while it is open for writing:
-// nothing more is stored, and what has taken its place stays sound.
+// TestReplaced removes and replaces a database and its log while it is open for writing. Nothing
+// more may be stored, and the replacement must stay sound.
 func TestReplaced(t *testing.T) {
 	other := filepath.Join(t.TempDir(), "other.db")
 	x := open(t, other, Options{})
@@ -78,8 +78,8 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestStrangersLog opens a database whose write-ahead log is being written to by a
-// process that has another file open.
+// TestStrangersLog opens a database whose write-ahead log is written by a process that has another
+// file open.
 func TestStrangersLog(t *testing.T) {
 	if _, err := os.Stat("/proc/locks"); err != nil {
 		t.Skip("no /proc/locks")
@@ -101,7 +101,7 @@ func TestStrangersLog(t *testing.T) {
 			}
 		}
 	}
-	must(t, d.Close()) // it has noticed
+	must(t, d.Close()) // it has noticed the replacement
 	x = open(t, path, Options{})
 	sound(t, x)
 	if got := totals(t, x); got != want {
@@ -109,8 +109,9 @@ func TestStrangersLog(t *testing.T) {
 	}
 }
 
-// TestReadersBoundTheLog commits beside a reader that rests: the log grows to its bound
-// and no further, it is said why, and it goes on when the reader has ended.
+// TestReadersBoundTheLog commits beside an idle reader. The log must grow to its limit and no
+// further, the error must name the reason, and commits must succeed again once the reader has
+// ended.
 func TestReadersBoundTheLog(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	const bound = 24 << 20
@@ -147,7 +148,7 @@ func TestReadersBoundTheLog(t *testing.T) {
 	sound(t, d)
 }
 
-// TestReadersFollowOneAnother has readers overlap without a gap: the log begins anew all the
+// TestReadersFollowOneAnother runs overlapping readers without a gap. The log must be reset all the
 // same.
 func TestReadersFollowOneAnother(t *testing.T) {
 	path := t.TempDir() + "/log.db"

@@ -8,11 +8,11 @@ import (
 	"bouncelog/store"
 )
 
-// A finder finds addresses.
+// A finder looks up addresses.
 type finder struct {
 	c       *sqlite3.Conn
 	secret  secret
-	domains map[string]int64 // ids, 0: none
+	domains map[string]int64 // ids; 0: not stored
 }
 
 func newFinder(c *sqlite3.Conn) (*finder, error) {
@@ -20,8 +20,8 @@ func newFinder(c *sqlite3.Conn) (*finder, error) {
 	return &finder{c: c, secret: secret, domains: make(map[string]int64)}, err
 }
 
-// parts are the local parts that a may be stored with, and the id of its domain; 0: it is
-// not stored.
+// parts returns the local parts with which a may be stored, and the id of its domain; 0: not
+// stored.
 func (f *finder) parts(a string) (locals []string, domain int64, err error) {
 	a = store.Clean(a, 2*store.MaxName)
 	local, name := a, ""
@@ -29,7 +29,7 @@ func (f *finder) parts(a string) (locals []string, domain int64, err error) {
 		local, name = a[:i], lower(a[i+1:])
 	}
 	locals = []string{local}
-	if f.secret.pseudonym != nil { // either the address or what stands for it
+	if f.secret.pseudonym != nil { // either the address or its pseudonym
 		locals = append(locals, f.secret.local(local))
 	}
 	domain, known := f.domains[name]
@@ -42,13 +42,13 @@ func (f *finder) parts(a string) (locals []string, domain int64, err error) {
 	return locals, domain, nil
 }
 
-// name finds the id of a domain, or of a host as it was logged; 0: it is not stored.
+// name returns the id of a domain, or of a host as it was logged; 0: not stored.
 func (f *finder) name(s string) (int64, error) {
 	lo, hi := dictKeys(f.secret.hash.add(0, s))
 	return f.c.Number(layoutSQL("SELECT n.id FROM name_key AS k JOIN name AS n ON n.id = k.key & $MAX_ID WHERE k.key BETWEEN ? AND ? AND n.text = ?"), int64(lo), int64(hi), s)
 }
 
-// findRecipients finds the addresses that equal some others but for case, in order.
+// findRecipients returns the sorted ids of the addresses that equal some others, ignoring case.
 func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error) {
 	f, err := newFinder(c)
 	if err != nil {

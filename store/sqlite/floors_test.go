@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// besides makes a package of each import without looking for it: its names are unknown, and
-// what this package declares is found all the same.
+// besides imports an empty package in place of each import. The names of the import are then
+// unknown, but the declarations of this package are resolved.
 type besides struct{}
 
 func (besides) Import(name string) (*types.Package, error) {
@@ -22,8 +22,8 @@ func (besides) Import(name string) (*types.Package, error) {
 	return p, nil
 }
 
-// TestFloors holds the order of the files that the package comment gives: each uses only
-// what files named before it declare, and reading and writing do not know each other.
+// TestFloors checks the order of files in the package comment: each uses only declarations of files
+// named before it, and reading and writing do not use each other.
 func TestFloors(t *testing.T) {
 	names, err := filepath.Glob("*.go")
 	must(t, err)
@@ -67,7 +67,7 @@ func TestFloors(t *testing.T) {
 
 	uses := 0
 	info := &types.Info{Uses: make(map[*ast.Ident]types.Object)}
-	config := types.Config{Importer: besides{}, Error: func(error) {}} // what the imports declare is unknown
+	config := types.Config{Importer: besides{}, Error: func(error) {}} // names of imports are unknown
 	pkg, _ := config.Check("sqlite", fset, files, info)
 	for id, used := range info.Uses {
 		if used.Pkg() != pkg || !used.Pos().IsValid() {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A hasher is a keyed 64-bit hash. The key is made with the database and kept
-// in it, so that nobody can choose addresses that collide.
+// A hasher is a keyed 64-bit hash. The key is created with the database and stored in it, so that
+// nobody can choose addresses that collide.
 type hasher struct{ a, b uint64 }
 
 func newHasher(key []byte) hasher {
@@ -23,8 +23,7 @@ func newKey() []byte {
 	return k
 }
 
-// add folds s into h. The length goes in too, so that ("ab", "c") and
-// ("a", "bc") differ.
+// add adds s to the hash h. It includes the length, so that ("ab", "c") and ("a", "bc") differ.
 func (k hasher) add(h uint64, s string) uint64 { return addTo(k, h, s) }
 
 func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
@@ -32,7 +31,7 @@ func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
 	h ^= uint64(n) * 0x9e3779b97f4a7c15
 	switch {
 	case n >= 8:
-		end := s[n-8:] // what is left at the end is taken with some of what went in
+		end := s[n-8:] // the last bytes overlap bytes already added
 		for len(s) > 8 {
 			h = k.mix(h, word(s))
 			s = s[8:]
@@ -46,7 +45,7 @@ func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
 	return k.mix(h, 0)
 }
 
-// word and half are the first 8 and 4 bytes; the compiler makes one load of each.
+// word and half return the first 8 and 4 bytes as a number; the compiler makes one load of each.
 func word[S string | []byte](s S) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
@@ -56,7 +55,7 @@ func half[S string | []byte](s S) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
-// address is the hash of an address and its domain.
+// address returns the hash of an address and its domain.
 func (k hasher) address(whole, domain string) uint64 {
 	h := k.add(10, whole)
 	if domain == "" || !strings.HasSuffix(whole, domain) {
@@ -65,7 +64,7 @@ func (k hasher) address(whole, domain string) uint64 {
 	return h
 }
 
-// route is the hash of a recipient's domain and a relay.
+// route returns the hash of a recipient's domain and a relay.
 func (k hasher) route(domain, host, ip string, port uint16) uint64 {
 	return k.num(k.add(k.add(k.add(11, domain), host), ip), uint64(port))
 }

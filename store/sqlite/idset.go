@@ -8,14 +8,14 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// An idSet is a set of ids of a dictionary, which are small numbers: a bit for each.
-// A map takes several times as long to ask, and there may be half a million rows.
+// An idSet is a set of ids of a dictionary, which are small numbers, with one bit each. A map takes
+// several times as long to query, and there may be half a million rows.
 type idSet struct {
 	words []uint64
-	ranks []uint32 // how many are in the words before; see ranked
+	ranks []uint32 // number of ids in the words before; see ranked
 }
 
-// add takes in an id; one that no dictionary can have is left out.
+// add adds an id. It ignores an id that no dictionary can have.
 func (s *idSet) add(id int64) {
 	if id <= 0 || id > maxID {
 		return
@@ -27,7 +27,7 @@ func (s *idSet) add(id int64) {
 	s.words[w] |= 1 << (id & 63)
 }
 
-// ranked makes the set ready for place, and says how many are in it.
+// ranked prepares the set for place, and returns the number of ids.
 func (s *idSet) ranked() int {
 	s.ranks = make([]uint32, len(s.words))
 	n := 0
@@ -43,7 +43,7 @@ func (s *idSet) has(id int64) bool {
 	return w < uint64(len(s.words)) && s.words[w]>>(id&63)&1 != 0
 }
 
-// place is how many smaller ids are in the set; -1: id is not.
+// place returns the number of smaller ids in the set; -1: id is not in the set.
 func (s *idSet) place(id int64) int {
 	if !s.has(id) {
 		return -1
@@ -65,10 +65,10 @@ func (s *idSet) all() iter.Seq[int64] {
 	}
 }
 
-// Numbers are kept by the ids of a dictionary; 0: none.
+// numbers are indexed by the ids of a dictionary; 0: none.
 type numbers []int32
 
-// set sets that of an id.
+// set sets the number of an id.
 func (n *numbers) set(id int64, to int32) {
 	if more := int(id) + 1 - len(*n); more > 0 {
 		*n = append(*n, make([]int32, more)...)
@@ -76,7 +76,7 @@ func (n *numbers) set(id int64, to int32) {
 	(*n)[id] = to
 }
 
-// of is 0 also for an id that is not there, as in a damaged database.
+// of returns the number of an id. It is 0 for an id that does not exist, as in a damaged database.
 func (n numbers) of(id int64) int32 {
 	if id < 0 || id >= int64(len(n)) {
 		return 0
@@ -84,13 +84,13 @@ func (n numbers) of(id int64) int32 {
 	return n[id]
 }
 
-// A byID holds something for each of some ids.
+// A byID holds a value for each of some ids.
 type byID[V any] struct {
 	ids  idSet
-	list []V // in the order of the ids
+	list []V // sorted by id
 }
 
-// at is what is held for an id; one that was not named has the zero value.
+// at returns the value of an id; the zero value for an id that is not in ids.
 func (b *byID[V]) at(id int64) *V {
 	if i := b.ids.place(id); i >= 0 {
 		return &b.list[i]
@@ -98,7 +98,7 @@ func (b *byID[V]) at(id int64) *V {
 	return new(V)
 }
 
-// inBatches calls fn with ids for json_each, a batch at a time.
+// inBatches calls fn with ids as JSON for json_each, one batch at a time.
 func inBatches[N int64 | uint64](ids iter.Seq[N], fn func(wanted string) error) error {
 	var list []byte
 	n := 0
@@ -123,10 +123,10 @@ func inBatches[N int64 | uint64](ids iter.Seq[N], fn func(wanted string) error) 
 	return hand()
 }
 
-// batches calls fn for each run of so many ids that a dictionary may have.
+// batches calls fn for each range of ids of a dictionary.
 func batches(c *sqlite3.Conn, table string, fn func(lo, hi int64) error) error {
 	last, err := c.Number("SELECT max(id) FROM " + table)
-	last = min(last, maxID) // a damaged one may hold any
+	last = min(last, maxID) // a damaged database may hold any id
 	for lo := int64(0); err == nil && lo < last; lo += sqlite3.Batch {
 		err = fn(lo+1, lo+sqlite3.Batch)
 	}

@@ -46,7 +46,7 @@ func TestIDSet(t *testing.T) {
 	}
 }
 
-// TestInBatches reads the ids for json_each back, batch after batch.
+// TestInBatches reads the ids for json_each back, in batches.
 func TestInBatches(t *testing.T) {
 	for _, n := range []int{0, 1, sqlite3.Batch - 1, sqlite3.Batch, sqlite3.Batch + 1, 2*sqlite3.Batch + 7} {
 		rows := make([]refusalRow, n)
@@ -74,7 +74,7 @@ func TestInBatches(t *testing.T) {
 	}
 }
 
-// TestTexts reads names, among them an empty one, back with their numbers.
+// TestTexts reads names back with their ids; one name is empty.
 func TestTexts(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	c, done, err := d.reader(t.Context())
@@ -117,8 +117,7 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// TestTextClients counts clients whose address is a text in the database,
-// beside those of which it is a number.
+// TestTextClients counts clients whose address is stored as text beside clients stored as a number.
 func TestTextClients(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	c, done, err := d.reader(t.Context())

@@ -37,8 +37,8 @@ func killTraffic() *storetest.Traffic {
 	return t
 }
 
-// child stores the traffic in batches of random size, some of them together, from
-// where the database stands.
+// child stores the traffic in batches of random size, several per commit, starting at the position
+// in the database.
 func child(path string) error {
 	ctx := context.Background()
 	d, err := Open(ctx, path, Options{})
@@ -81,9 +81,9 @@ func child(path string) error {
 	return errors.Join(w.Close(), d.Close())
 }
 
-// TestKill kills a process that is storing, at random moments, until it has got
-// through; the database must be the same as if nothing had happened. 10 kills,
-// or as many as BOUNCELOG_KILLS says.
+// TestKill kills a process that stores batches, at random moments, until all is stored. The
+// database must then be the same as without kills. It kills 10 times, or as often as
+// BOUNCELOG_KILLS says.
 func TestKill(t *testing.T) {
 	kills := 10
 	if s := os.Getenv("BOUNCELOG_KILLS"); s != "" {
@@ -123,7 +123,7 @@ func TestKill(t *testing.T) {
 	done := 0
 	for round := 0; done < kills; round++ {
 		path := fmt.Sprintf("%s/killed%d.db", dir, round)
-		// Some ten kills on the way through.
+		// About ten kills until all is stored.
 		for done < kills && run(path, rand.N(whole/4)) {
 			done++
 		}

@@ -13,13 +13,12 @@ import (
 	"bouncelog/bounce"
 )
 
-// Every integer of the database that holds more than one number, with the limits that
-// follow from its bits. SQL takes the same constants by name: see layoutSQL. A limit
-// that something can reach has a check, which returns store.ErrTooMany or says which
-// value is out of range.
+// This file defines every integer of the database that packs several numbers, with the limits that
+// follow from its bits. SQL uses the same constants by name: see layoutSQL. Each limit that a value
+// can reach is checked; the error is store.ErrTooMany or names the value that is out of range.
 //
-// SQLite stores an integer in as many bytes as it needs, and a rowid as a varint of 7
-// bits a byte: what is small most of the time belongs into the upper bits.
+// SQLite stores an integer in as many bytes as it needs, and a rowid as a varint with 7 bits a byte,
+// so a number that is mostly small belongs in the upper bits.
 //
 //	attemptID, rowid of delivery and failure, and of all tables about single attempts
 //	  63    62              40                                      0
@@ -54,8 +53,8 @@ const (
 	maxSources = 1<<22 - 1         // with the offset 62 bits: the sign says that a message expired
 )
 
-// An attemptID is the identity of an attempt: its log and the byte at which its line
-// begins. A line that stands for several attempts takes the ids from there on.
+// An attemptID identifies an attempt: its source, and the byte at which its line begins. The
+// attempts of a line that stands for several take consecutive ids from there.
 type attemptID int64
 
 func newAttemptID(source, offset int64) attemptID { return attemptID(source<<offsetBits | offset) }
@@ -63,37 +62,36 @@ func newAttemptID(source, offset int64) attemptID { return attemptID(source<<off
 func (id attemptID) source() int64 { return int64(id >> offsetBits) }
 func (id attemptID) offset() int64 { return int64(id & maxOffset) }
 
-// expiry is the id of the row that says that a pair, whose id this is, has expired. The
-// line that said so is in the row.
+// expiry returns the id of the failure added when the pair with this id expires. The row holds the
+// id of the line that logged the expiry.
 func (id attemptID) expiry() attemptID { return math.MinInt64 + id }
 
-// expired reports whether id is one that expiry made.
+// expired reports whether id was made by expiry.
 func (id attemptID) expired() bool { return id < 0 }
 
-// attemptsOf are the ids that the attempts of a source may have.
+// attemptsOf returns the range of the ids of a source's attempts.
 func attemptsOf(source int64) span {
 	return span{int64(newAttemptID(source, 0)), int64(newAttemptID(source, maxOffset))}
 }
 
-// expiries are the ids that expiry makes.
+// expiries is the range of the ids made by expiry.
 var expiries = span{math.MinInt64, -1}
 
-// Ids of the rows of dictionaries. Two of them, or one and a time, fit in 64 bits.
+// Ids of dictionary rows. Two ids, or an id and a time, fit in 64 bits.
 const (
 	idBits = 28
 	maxID  = 1<<idBits - 1
 )
 
-// A dictKey finds a row of a dictionary by the hash of what it holds: all rows with the
-// same 21 bits of the hash follow one another. One key in 2^21 is another row's: with
-// the largest dictionary (2^28 rows) 128 rows are compared for each that is looked up,
-// which is why the keys that a hostile sender knows must not choose these bits (see
-// hasher).
+// A dictKey finds a row of a dictionary by the hash of its contents. Rows with the same 21 bits of
+// the hash have consecutive keys. One key in 2^21 belongs to another row, so with the largest
+// dictionary (2^28 rows) each look-up compares 128 rows. A hostile sender must not be able to
+// choose these bits (see hasher).
 type dictKey int64
 
 const dictHashBits = 21
 
-// dictKeys are the first and the last key that a row with this hash may have.
+// dictKeys returns the first and the last key that a row with this hash may have.
 func dictKeys(h uint64) (lo, hi dictKey) {
 	lo = dictKey(h>>(64-dictHashBits)) << idBits
 	return lo, lo | maxID
@@ -104,9 +102,9 @@ func newDictKey(h uint64, id int64) dictKey {
 	return lo | dictKey(id)
 }
 
-// Times of attempts are seconds since 1970. 0 stands for never, and 32 bits must hold
-// them where recipients are remembered. A clock may be wrong, and a stranger's log may
-// say anything: what lies outside is taken for the nearest of these.
+// Limits of the times of attempts, in seconds since 1970. 0 means never. Histories of recipients
+// store times in 32 bits. A clock may be wrong, and a log may contain any time, so a time beyond a
+// limit is replaced by that limit.
 const (
 	minTime = 1
 	maxTime = 1<<32 - 1 // 2106-02-07
@@ -114,23 +112,23 @@ const (
 
 func unixTime(t time.Time) int64 { return min(max(t.Unix(), minTime), maxTime) }
 
-// Seconds.
+// Periods in seconds.
 const (
 	hour = 60 * 60
 	day  = 24 * hour
 )
 
-// A cellKey is the place of a cell in a rollup.
+// A cellKey identifies a cell of a rollup.
 type cellKey int64
 
 const (
 	dimensionShift = kindBits
 	periodShift    = dimensionShift + idBits
-	maxPeriod      = maxTime / hour // of hours and days
+	maxPeriod      = maxTime / hour // in hours
 )
 
-// newCellKey is the key of the cell that counts the attempts of a period (hours or days
-// since 1970), a row of the dimension's dictionary and a kind.
+// newCellKey returns the key of the cell for a period (hours or days since 1970), a row of the
+// dimension's dictionary and a kind.
 func newCellKey(period, id, kind int64) cellKey {
 	return cellKey(period<<periodShift | id<<dimensionShift | kind)
 }
@@ -139,16 +137,16 @@ func (k cellKey) period() int64 { return int64(k >> periodShift) }
 func (k cellKey) id() int64     { return int64(k >> dimensionShift & maxID) }
 func (k cellKey) kind() int64   { return int64(k & maxKind) }
 
-// total is the key without the period: that of rollup_total.
+// total returns the key without the period, as in rollup_total.
 func (k cellKey) total() cellKey { return k & (1<<periodShift - 1) }
 
-// A kind is what became of an attempt and why.
+// A kind is an outcome and a reason.
 const (
 	kindBits   = reasonBits + 3
 	maxKind    = 1<<kindBits - 1
 	reasonBits = 7
 	maxReason  = 1<<reasonBits - 1
-	// uncounted is the first kind of the hand-offs and probes, which are not counted as attempts.
+	// uncounted is the first kind of hand-offs and probes, which do not count as attempts.
 	uncounted = int64(bounce.Handoff) << reasonBits
 )
 
@@ -160,17 +158,17 @@ func reasonOf(kind int64) bounce.Reason   { return bounce.Reason(kind & maxReaso
 // Flags in the lower bits of meta.
 const (
 	flagFirst         = 1 << iota // first attempt of its message
-	flagFirstToDomain             // first of its message to this domain
+	flagFirstToDomain             // first attempt of its message to this domain
 	flagRecovered                 // delivered after a soft failure
 
 	flagBits = iota
 )
 
-// A delay is a code: 0 is not known; up to maxFine hundredths of a second, plus 1; above
-// it seconds, plus coarseBase.
+// The code of a delay: 0 is not known; up to maxFine it is hundredths of a second plus 1; above
+// that, seconds plus coarseBase.
 const (
 	maxFine    = 10000                // 99.99 s
-	coarseBase = maxFine + 1 - 100    // 100 s is the code after that of 99.99 s
+	coarseBase = maxFine + 1 - 100    // the code of 100 s follows that of 99.99 s
 	maxDelay   = 1_000_000_000        // seconds
 	fineBelow  = maxFine/100.0 - .005 // seconds
 )
@@ -197,7 +195,7 @@ func delayOf(code int64) float64 {
 	}
 }
 
-// layoutNames are the constants as SQL names them. No name is the beginning of another.
+// layoutNames are the constants by their names in SQL. No name is a prefix of another.
 var layoutNames = map[string]int64{
 	"$OFFSET_BITS":   offsetBits,
 	"$MAX_OFFSET":    maxOffset,
@@ -232,13 +230,13 @@ var layoutReplacer = func() *strings.Replacer {
 	return strings.NewReplacer(list...)
 }()
 
-// layoutSQL puts the numbers into SQL that names them.
+// layoutSQL replaces the names of constants in SQL by their values.
 func layoutSQL(sql string) string { return layoutReplacer.Replace(sql) }
 
-// A layoutFS puts the numbers into the SQL files of another file system.
+// A layoutFS is a file system whose SQL files have their constants replaced.
 type layoutFS struct{ fs.FS }
 
-// Open opens a file; one that ends in ".sql" has its numbers.
+// Open opens a file; in a file ending in ".sql" constants are replaced.
 func (f layoutFS) Open(name string) (fs.File, error) {
 	file, err := f.FS.Open(name)
 	if err != nil || !strings.HasSuffix(name, ".sql") {
@@ -267,13 +265,13 @@ const (
 	recovered
 	expired
 	hard
-	removed   // somebody took the message out of the queue
-	discarded // a filter of ours threw it away
-	completed // the message left the queue, and no attempt said how
+	removed   // somebody deleted the message from the queue
+	discarded // a filter of this server discarded the message
+	completed // the message left the queue, and no attempt logged how
 )
 
-// Times between which a stamp is believed. Before earliest there was no syslog worth the name;
-// what is later than latest was written by a clock that was wrong.
+// Limits of credible times. There was no usable syslog before earliest. A time from latest on was
+// written by a wrong clock.
 var earliest = time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 
 func latest(now time.Time) int64 { return unixTime(now.Add(24*time.Hour))/day*day + day }

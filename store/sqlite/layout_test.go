@@ -33,7 +33,7 @@ func seedIDs(t *testing.T, id int64) string {
 	return path
 }
 
-// newNames is a batch whose attempts bring a new one of everything.
+// newNames returns a batch whose attempts add a row to every dictionary.
 func newNames() *store.Batch {
 	b := &store.Batch{Sources: []store.Source{{ID: "log", Offset: 1000}}}
 	for i := range 6 {
@@ -53,9 +53,9 @@ func newNames() *store.Batch {
 	return b
 }
 
-// TestHighIDs appends to databases whose dictionaries are nearly full: what is counted
-// and read is the same as in a new one, on either side of each power of two that an id
-// may have to fit below.
+// TestHighIDs appends to databases whose dictionaries are nearly full. Counts and attempts must be
+// the same as in a new database, just below and above each power of two that an id may have to fit
+// below.
 func TestHighIDs(t *testing.T) {
 	type answers struct {
 		Days, Senders, Domains, Hosts []store.Cell
@@ -137,7 +137,7 @@ func TestTooMany(t *testing.T) {
 	}
 }
 
-// TestLayout takes integers apart again, at the limits of their parts.
+// TestLayout splits integers again, at the limits of their parts.
 func TestLayout(t *testing.T) {
 	for _, source := range []int64{1, 77, maxSources} {
 		for _, offset := range []int64{0, 1, maxOffset} {
@@ -171,7 +171,7 @@ func TestLayout(t *testing.T) {
 			}
 		}
 	}
-	// One bit more than there is room for: all that bounce knows must fit.
+	// One more bit than there is room for: every reason and outcome of package bounce must fit.
 	for n := range 2 << reasonBits {
 		r := bounce.Reason(n)
 		if got, ok := bounce.ParseReason(r.String()); ok && got == r && n > maxReason {
@@ -198,8 +198,8 @@ func TestLayout(t *testing.T) {
 	}
 }
 
-// TestLayoutNames holds that a name in SQL stands for one constant, and that every name
-// in the schema is one.
+// TestLayoutNames checks that each name in SQL stands for one constant, and that every name in the
+// schema is known.
 func TestLayoutNames(t *testing.T) {
 	for a := range layoutNames {
 		for b := range layoutNames {
@@ -215,8 +215,8 @@ func TestLayoutNames(t *testing.T) {
 	}
 }
 
-// TestOddTimes stores attempts whose clock was wrong by thousands of years: they are
-// counted, and what is kept agrees.
+// TestOddTimes stores attempts with clocks wrong by thousands of years. They must be counted, and
+// the stored data must be consistent.
 func TestOddTimes(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	b := newNames()

@@ -11,98 +11,100 @@ import (
 	"bouncelog/store"
 )
 
-// The ledger turns attempts into the state of messages and recipients. These are all its
-// rules; storetest's model states them once more, in the plainest code, and every engine is
-// held against that. The order is that in which lines were read.
+// The ledger derives the state of messages and recipients from attempts. These are all its
+// rules. Package store/memory states them again in the simplest code, and every engine is
+// compared with it. Attempts are taken in the order in which their lines were read.
 //
-// A message is known by its origin (logging host, MTA, instance), its queue id and its
-// envelope sender, since short queue ids are used again. Attempts are those that count:
-// delivered, soft and hard; hand-offs and probes change nothing here.
+// A message is identified by its origin (logging host, MTA, instance), its queue id and its
+// envelope sender, since short queue ids are reused. Attempts are those that count:
+// delivered, soft and hard. Hand-offs and probes change nothing here.
 //
 //   - First of message: an attempt of a message that was not seen before. Messages counts
 //     these. First of message to a domain: the same for the message and the recipient's
-//     domain; what is grouped by domain or relay counts these. The last 65,536 to 131,072
-//     messages are remembered (window); an attempt that matches a queued pair is of a
-//     message that was seen, however long ago.
-//   - Pair: a message and a recipient, from its first soft attempt on. Its id is that of
-//     this attempt. It matches a later attempt with the same origin, queue id and recipient
-//     whose arrival in the queue is the same but for slack, or not known.
-//   - Pending: a pair that no attempt has ended. It is counted at its first attempt, and
-//     another soft attempt changes nothing but the last one and its route; a deferral
-//     without an attempt (Untried) not even that, once there was an attempt.
+//     domain; counts by domain or relay count these. The last 65,536 to 131,072 messages
+//     are remembered (window). An attempt that matches a pending pair belongs to a message
+//     that was seen, however long ago.
+//   - Pair: a message and a recipient, from its first soft attempt on. Its id is the id of
+//     that attempt. It matches a later attempt with the same origin, queue id and recipient
+//     if the arrival times differ by at most slack or one of them is not known.
+//   - Pending: a pair that no attempt has ended. It is counted at its first attempt.
+//     Another soft attempt changes only its last attempt and route. A deferral without an
+//     attempt (Untried) changes neither once there was an attempt.
 //   - Recovered: a delivery ended the pair. It is counted at the delivery, and no longer
 //     at the first attempt.
 //   - Expired: a hard attempt with this reason ended the pair, or an Expiry (Postfix's
-//     "status=expired", which names no recipient) ended all pairs of the message. Then a
-//     failure is added for each, where it was tried last. A hard attempt with this reason that ends no pair counts as expired too.
+//     "status=expired", which names no recipient) ended all pairs of the message. An Expiry
+//     adds a failure for each pair, with the route of its last attempt. A hard attempt with
+//     this reason that ends no pair counts as expired too.
 //   - Untried: a deferral without an attempt has the verdict of the last attempt of its
-//     pair; where there is none, of the last that was deferred at the recipient, or else
-//     at the domain, and not delivered there since (see ledger.deferred).
+//     pair. If there is none, it has the verdict of the last attempt that was deferred for
+//     the recipient, or else for the domain, with no delivery there since (see
+//     ledger.deferred).
 //   - Hard: any other hard attempt ended the pair.
 //   - Removed, discarded, completed: an End ended all pairs of the message. Nothing is
-//     added; they are pending no longer.
-//   - Known before: the time of the last delivery to the recipient (whatever the message)
-//     is kept with each failure. Address.go has the history of recipients.
-//   - Stored before: an attempt, expiry or end before its source's position changes nothing.
+//     added; the pairs are no longer pending.
+//   - Known before: the time of the last delivery to the recipient, of any message, is
+//     stored with each failure. The history of recipients is in address.go.
+//   - Stored before: an attempt, expiry or end before the position of its source changes
+//     nothing.
 
-// endStates is the state of the pairs that are pending when a message ends.
+// endStates maps an event that ends a message to the state of its pending pairs.
 var endStates = map[bounce.EndEvent]int{
 	bounce.MessageRemoved:   removed,
 	bounce.MessageDiscarded: discarded,
 	bounce.MessageCompleted: completed,
 }
 
-// A queuedRecipient is a pair that is pending: a row of the table pending, and what of its
-// failures is asked for when it ends.
+// A queuedRecipient is a pending pair: a row of the table pending, and the columns of its first
+// failure that are needed when the pair ends.
 type queuedRecipient struct {
-	pair, last int64     // ids of its first and of its last soft attempt; the last deferral where none was an attempt
-	tried      int64     // id of the reply to the last; 0: none was an attempt
+	pair, last int64     // ids of its first and of its last soft attempt, or of the last deferral if none was an attempt
+	tried      int64     // id of the reply to the last attempt; 0: no attempt was made
 	recipient  int64     // id of the address
-	address    uint64    // the hash by which dictionaries remember it; 0: not known
-	arrived    int64     // Unix time at which the message came into the queue; 0: not known
-	first      cellPlace // of the first attempt, where it is counted as pending
+	address    uint64    // its hash in dictionaries; 0: not known
+	arrived    int64     // Unix time of arrival in the queue; 0: not known
+	first      cellPlace // of the first attempt, which is counted there as pending
 	route      int64     // of the last attempt
 
-	// What the failure that an expiry adds takes over from the first attempt.
+	// The failure added by an expiry copies these from the first attempt.
 	sender, message, client any
-	hash                    int64 // of the message id; see secret.messageHash
+	hash                    int64 // of the Message-ID; see secret.messageHash
 	null                    int64 // 1: the sender is the null reverse-path
 
-	stored  bool // there is a row
-	changed bool // and the row is out of date
+	stored  bool // there is a row in the table
+	changed bool // the row is out of date
 }
 
-// A queuedMessage is the pending pairs of a message. It is kept when none is left: to know
-// that spares a look into the database.
+// A queuedMessage is the pending pairs of a message. It is kept even without pairs, which saves a
+// query for each later attempt.
 type queuedMessage struct {
 	queue any // see queueValue
 	pairs []queuedRecipient
 }
 
-// maxQueued is how many queued messages are remembered; the rest is read again when it is
-// asked for.
+// maxQueued is how many queued messages are kept in memory. The others are read again when needed.
 const maxQueued = 1 << 14
 
-// slack is how far two arrival times of one message may lie apart, in seconds:
-// both are a logged time less a rounded delay, and clocks are set. A queue id is
-// used again for the same recipient much later.
+// slack is the largest difference, in seconds, between two arrival times of one message. An arrival
+// time is a logged time minus a rounded delay, and a clock may have been set. A queue id is reused
+// for the same recipient much later.
 const slack = 600
 
 // seenWindow is how many messages are remembered as seen.
 const seenWindow = 1 << 17
 
-// A ledger holds the state of messages, and counts by it.
+// A ledger holds the state of messages and updates the counts.
 type ledger struct {
 	dictionaries
 	rollups rollups
 
-	seen        *window                   // messages, and messages at a domain, that were seen last
-	maybeQueued *bloom                    // of messages, by queuedHash: nobody of one that is not in it is pending
-	queued      map[uint64]*queuedMessage // by queuedHash; forgotten ones are read again
-	deferred    map[destination]int64     // reply of the last attempt that was deferred there, and not delivered since
+	seen        *window                   // messages, and messages to a domain, seen last
+	maybeQueued *bloom                    // queuedHash of messages: a message not in the filter has no pending pair
+	queued      map[uint64]*queuedMessage // by queuedHash; missing ones are read again
+	deferred    map[destination]int64     // the reply to the last attempt deferred there, if none was delivered there since
 }
 
-// reset forgets everything that is not in the database.
+// reset clears the ledger, and reads again what the database holds.
 func (l *ledger) reset() error {
 	if err := l.dictionaries.reset(); err != nil {
 		return err
@@ -117,7 +119,7 @@ func (l *ledger) queuedHash(queue string, origin int64) uint64 {
 	return l.hash.num(l.hash.add(30, queue), uint64(origin))
 }
 
-// arrival is when a message came into the queue, 0 where that is not known.
+// arrival returns the time at which a message arrived in the queue; 0: not known.
 func arrival(d *bounce.Delivery) int64 {
 	if t := d.Arrived(); !t.IsZero() {
 		return t.Unix()
@@ -125,9 +127,9 @@ func arrival(d *bounce.Delivery) int64 {
 	return 0
 }
 
-// firstSeen reports, as 1 or 0, whether a message has not been seen before, and
-// not at this domain. Most messages go to one domain: it stands with the
-// message.
+// firstSeen returns 1 if a message has not been seen before, and 1 if it has not been seen with
+// this domain; otherwise 0. Most messages go to one domain, so the window keeps the first domain
+// with the message.
 func (l *ledger) firstSeen(message uint64, sender, domain int64) (first, toDomain int64) {
 	m := l.hash.num(message, uint64(sender))
 	seen, firstDomain := l.seen.see(m, uint32(domain))
@@ -141,8 +143,8 @@ func (l *ledger) firstSeen(message uint64, sender, domain int64) (first, toDomai
 	return 0, 1 - bit(seen)
 }
 
-// queuedOf finds the pending pairs of a message; nil: there are none. The result is good
-// until the next call.
+// queuedOf returns the pending pairs of a message; nil: there are none. The result is valid until
+// the next call.
 func (l *ledger) queuedOf(hash uint64, queue string, origin int64) (*queuedMessage, error) {
 	if !l.maybeQueued.has(hash) {
 		return nil, nil
@@ -189,9 +191,8 @@ func (l *ledger) queuedOf(hash uint64, queue string, origin int64) (*queuedMessa
 	return m, nil
 }
 
-// senderOf fills in the domain of the sender, and whether it is the null
-// reverse-path. One table at a time: a join with parameters would be planned
-// anew for each.
+// senderOf sets the domain of the sender, and whether it is the null sender. It queries one table
+// at a time: a join with parameters would be planned again for each call.
 func (l *ledger) senderOf(p *queuedRecipient) error {
 	id, ok := p.sender.(int64)
 	if !ok {
@@ -217,8 +218,7 @@ func (l *ledger) senderOf(p *queuedRecipient) error {
 	return err
 }
 
-// matchQueued finds the pair that an attempt belongs to, updates its state, and reports
-// whether there was one.
+// matchQueued finds the pair of an attempt, updates its state, and reports whether there was one.
 func (l *ledger) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
 	m, err := l.queuedOf(hash, a.QueueID, r.origin)
 	if err != nil || m == nil {
@@ -247,19 +247,19 @@ func (l *ledger) matchQueued(hash uint64, id, recipient, route int64, a *store.A
 	return true, nil
 }
 
-// find finds the pair that an attempt belongs to; -1: there is none.
+// find returns the index of the pair of an attempt; -1: there is none.
 func (m *queuedMessage) find(recipient int64, d *bounce.Delivery) int {
 	arrived, found := arrival(d), -1
 	for i := range m.pairs {
 		p := &m.pairs[i]
 		if p.recipient == recipient && (p.arrived == 0 || arrived == 0 || max(p.arrived-arrived, arrived-p.arrived) <= slack) {
-			found = i // else it is another message with the same queue id
+			found = i // otherwise it is another message with the same queue id
 		}
 	}
 	return found
 }
 
-// tried is the reply to a deferral that was an attempt; 0: it was none.
+// tried returns the id of the reply to a soft attempt; 0: the deferral was no attempt.
 func tried(a *store.Attempt, r *reply) int64 {
 	if a.Untried {
 		return 0
@@ -270,7 +270,7 @@ func tried(a *store.Attempt, r *reply) int64 {
 // A destination is a domain, or a recipient in it, to which an origin delivers.
 type destination struct{ origin, domain, recipient int64 } // recipient 0: the domain
 
-// maxDeferred is how many destinations are remembered.
+// maxDeferred is how many destinations are kept in memory.
 const maxDeferred = 1 << 16
 
 // noteDeferred notes that an attempt was deferred, or delivered.
@@ -307,8 +307,7 @@ func (l *ledger) loadDeferred() error {
 		ORDER BY f.at, f.id`, string(bounce.Exim))
 }
 
-// lastTry finds the reply to the last attempt before a deferral that was none; 0: none is
-// known.
+// lastTry finds the reply to the last attempt before a deferral without an attempt; 0: not known.
 func (l *ledger) lastTry(a *store.Attempt, p *prepared) (reply int64, err error) {
 	origin, err := l.origin(a.Host, a.MTA, a.Instance)
 	if err != nil {
@@ -334,7 +333,7 @@ func (l *ledger) lastTry(a *store.Attempt, p *prepared) (reply int64, err error)
 	return l.deferred[destination{at.origin, at.domain, 0}], nil
 }
 
-// enqueue adds a pair of which an attempt was the first.
+// enqueue adds a pair with its first attempt.
 func (l *ledger) enqueue(hash uint64, queue any, p queuedRecipient) {
 	m := l.queued[hash]
 	p.client = own(p.client)
@@ -360,8 +359,8 @@ func (l *ledger) settle(m *queuedMessage, p *queuedRecipient, state int, id int6
 // expiredVerdict is the judgement on Postfix's "status=expired".
 var expiredVerdict = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
 
-// end stores how a message ended, by a line of a source, and ends its pending pairs if it left
-// the queue.
+// end stores the end of a message, as logged by a source, and ends the pending pairs of the message
+// if it left the queue.
 func (l *ledger) end(source int64, e *bounce.End) error {
 	origin, err := l.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {
@@ -384,7 +383,8 @@ func (l *ledger) end(source int64, e *bounce.End) error {
 	return nil
 }
 
-// expire ends the pending pairs of a message, by a line of a source: each recipient gets a row.
+// expire ends the pending pairs of a message, as logged by a source. It adds a failure for each
+// recipient.
 func (l *ledger) expire(source int64, e *bounce.Expiry) error {
 	origin, err := l.origin(e.Host, e.MTA, e.Instance)
 	if err != nil {
@@ -410,7 +410,7 @@ func (l *ledger) expire(source int64, e *bounce.Expiry) error {
 		}
 		id := int64(attemptID(x.pair).expiry())
 		l.settle(m, x, expired, id)
-		// It went where it was tried last.
+		// The failure counts for the route of the last attempt.
 		l.rollups.count(cellPlace{at: at, route: x.route, sender: x.first.sender, origin: origin, kind: r.kind},
 			cell{n: 1, pairs: bit(reasonOf(r.kind) == bounce.Expired), nulls: x.null}, 0)
 		rcpt, err := l.recipientOf(x)
@@ -424,7 +424,7 @@ func (l *ledger) expire(source int64, e *bounce.Expiry) error {
 	return nil
 }
 
-// recipientOf is the recipient of a pair. The pointer is good until the next call.
+// recipientOf returns the recipient of a pair. The pointer is valid until the next call.
 func (l *ledger) recipientOf(p *queuedRecipient) (*address, error) {
 	if p.address != 0 {
 		if a := l.addresses.get(p.address); a != nil {
@@ -438,7 +438,7 @@ func (l *ledger) recipientOf(p *queuedRecipient) (*address, error) {
 	return l.address(l.hash.address(text.whole, text.domain), text.whole, text.domain)
 }
 
-// flushQueued writes the pairs that are pending.
+// flushQueued writes the pending pairs.
 func (l *ledger) flushQueued() {
 	for _, m := range l.queued {
 		for i := range m.pairs {
@@ -461,8 +461,7 @@ func (l *ledger) flushQueued() {
 	}
 }
 
-// loadQueued makes the filter that says of most attempts that no pair of their message is
-// pending.
+// loadQueued builds the filter that rules out a pending pair for most attempts.
 func (l *ledger) loadQueued() error {
 	n, err := l.c.Number("SELECT count(*) FROM pending")
 	if err != nil {

@@ -11,29 +11,29 @@ import (
 	"bouncelog/store"
 )
 
-// Sizes of the write-ahead log, in bytes. It takes what was committed until it has been moved
-// into the database and nobody reads it any more; SQLite has no bound for it.
+// Sizes of the write-ahead log, in bytes. It holds commits until they have been moved into the
+// database and no reader needs them any more. SQLite does not limit it.
 const (
-	// restingLog is what is left of it once it has begun anew.
+	// restingLog is the size of the file after a reset.
 	restingLog = 16 << 20
-	// yieldingLog is at what size those who ask give way (see Options.GiveWay).
+	// yieldingLog is the size from which new readers give way (see Options.GiveWay).
 	yieldingLog = 64 << 20
-	// noticeableLog is at what size it is spoken of.
+	// noticeableLog is the size from which a warning is shown.
 	noticeableLog = 256 << 20
-	// largestLog is at what size nothing more is committed until it has begun anew. One
-	// transaction more may come on top.
+	// largestLog is the size from which nothing more is committed until the log was reset. One more
+	// transaction may exceed it.
 	largestLog = 1 << 30
-	// roomForBatch is what a transaction of follow takes, about.
+	// roomForBatch is about the size of a transaction of follow.
 	roomForBatch = 4 << 20
 )
 
-// giveWay waits while the write-ahead log is large and written to. It begins anew at a moment
-// at which nobody reads what it holds; four who ask without a pause, each for seconds, never leave
-// one. Whoever waits here until those who ask already have ended makes that moment.
+// giveWay waits while the write-ahead log is large and being written. The log can be reset only at
+// a moment when no reader uses it. Four clients that query without a pause, for seconds each, leave
+// no such moment. If new readers wait here until the earlier ones have ended, there is one.
 func giveWay(ctx context.Context, path string, patience time.Duration) {
 	const (
 		look  = 50 * time.Millisecond
-		alive = 30 * time.Second // a log that nobody has written to for so long will not begin anew
+		alive = 30 * time.Second // a log not written for this long will not be reset
 	)
 	log := realPath(path) + "-wal"
 	for waited := time.Duration(0); waited < patience; waited += look {
@@ -57,16 +57,16 @@ func (f *files) logSize() int64 {
 	return st.Size()
 }
 
-// ready says why no transaction can begin.
+// ready returns an error if no transaction can begin.
 func (d *DB) ready() error {
-	if d.checkpoints == nil { // temporary
+	if d.checkpoints == nil { // a temporary database
 		return nil
 	}
 	if err := d.files.replaced(d.path); err != nil {
 		return err
 	}
 	if err := d.room(); err != nil {
-		d.w.q.Cut(0) // a log that was large once may hold the room
+		d.w.q.Cut(0) // a log that was large once may occupy the space
 		if err := d.room(); err != nil {
 			return err
 		}
@@ -78,9 +78,8 @@ func (d *DB) ready() error {
 	return fmt.Errorf("%w: %s; it grows no further until that has ended", store.ErrLocked, d.logTrouble(size))
 }
 
-// room says whether there is room for another transaction and then for what the log holds to
-// be moved into the database. A log that has taken the last of the room could never be
-// moved: the disk would stay full.
+// room returns an error unless there is space for another transaction, and then for moving the log
+// into the database. A log that fills the disk could never be moved, and the disk would stay full.
 func (d *DB) room() error {
 	var fs syscall.Statfs_t
 	st, err := os.Stat(d.files.path)
@@ -103,7 +102,7 @@ func (d *DB) room() error {
 	return fmt.Errorf("%s: %w: %d MB are free, and its write-ahead log needs %d MB to be moved", d.path, store.ErrFull, free>>20, needed>>20)
 }
 
-// logTrouble says why the write-ahead log is so large.
+// logTrouble returns the reason why the write-ahead log is so large.
 func (d *DB) logTrouble(size int64) string {
 	text := fmt.Sprintf("the write-ahead log of %s has grown to %d MB", d.path, size>>20)
 	if err := d.checkpoints.Failure(); err != nil {
@@ -112,7 +111,7 @@ func (d *DB) logTrouble(size int64) string {
 	return text + " while somebody reads the database" + d.files.readerOf()
 }
 
-// Trouble says what threatens the database. See store.Guard.
+// Trouble returns a problem that threatens the database. See store.Guard.
 func (d *DB) Trouble() error {
 	if d.checkpoints == nil {
 		return nil
@@ -122,7 +121,7 @@ func (d *DB) Trouble() error {
 	}
 	size := d.files.logSize()
 	if size >= 2*restingLog && d.write.TryLock() {
-		// It was needed once. Whoever reads may need it still.
+		// The log was this large once. Readers may still need it.
 		if d.w != nil && !d.open {
 			d.w.q.Cut(0)
 			size = d.files.logSize()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Whoever asks waits for a large log that is being written to, and for no other.
+// A new reader waits for a large log that is being written, and for no other.
 func TestGiveWay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	log := path + "-wal"
@@ -31,7 +31,7 @@ func TestGiveWay(t *testing.T) {
 	if err := os.Chtimes(log, now, now); err != nil {
 		t.Fatal(err)
 	}
-	giveWay(t.Context(), path, 0) // it was not asked to
+	giveWay(t.Context(), path, 0) // waiting is off
 	ended, stop := context.WithCancel(t.Context())
 	stop()
 	giveWay(ended, path, day)

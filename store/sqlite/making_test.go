@@ -8,8 +8,8 @@ import (
 	"bouncelog/store"
 )
 
-// TestReadWhileMade: a database whose tables are not there yet is locked, not damaged or
-// of another schema.
+// TestReadWhileMade checks that a database without its tables is reported as locked, not as damaged
+// or as another schema.
 func TestReadWhileMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made.db")
 	made := &DB{file: file{path}}

@@ -21,8 +21,7 @@ func released() *store.Batch {
 	return t.Batch(150)
 }
 
-// TestReleasedSchemas opens a database of every released schema, brings it up to
-// date and reads it.
+// TestReleasedSchemas opens a database of every released schema, migrates it and reads it.
 func TestReleasedSchemas(t *testing.T) {
 	now := fmt.Sprintf("testdata/schema-%d.db", schemaVersion)
 	if *update {
@@ -56,8 +55,8 @@ func TestReleasedSchemas(t *testing.T) {
 	}
 }
 
-// TestMigrate goes from this schema to a next one: a copy is kept, and a step that
-// fails changes nothing.
+// TestMigrate migrates from this schema to a later one. A copy is kept, and a failing step changes
+// nothing.
 func TestMigrate(t *testing.T) {
 	first, err := migrations.ReadFile("migrations/00001_first.sql")
 	must(t, err)
@@ -106,8 +105,8 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// Several programs that make the same database at the same moment wait for one
-// another.
+// TestOpenTwice creates one database from several connections at the same moment. They must wait
+// for one another.
 func TestOpenTwice(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	errs := make(chan error, 4)

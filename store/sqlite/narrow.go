@@ -9,8 +9,8 @@ import (
 	"bouncelog/store"
 )
 
-// A narrow table holds of the failures with some reasons again what a report asks of
-// them: a row of failure is three times as wide, and most are of other reasons.
+// A narrow table repeats the columns that a report needs of the failures with some reasons. A row
+// of failure is three times as wide, and most failures have other reasons.
 type narrow struct {
 	table   string
 	columns string // of failure
@@ -22,10 +22,10 @@ var narrows = [...]narrow{
 	{"fault", "id, at, recipient, reply, before", store.Faults},
 }
 
-// originalDomain is the domain of the recipient before aliasing of a failure a.
+// originalDomain is the domain of the original recipient of a failure a.
 const originalDomain = "(SELECT x.domain FROM original AS o JOIN address AS x ON x.id = o.address WHERE o.id = a.id)"
 
-// narrowOf tells in which narrow table a failure of this kind stands; "": in none.
+// narrowOf returns the narrow table for failures of a kind; empty: none.
 func narrowOf(kind int64) string {
 	if o := outcomeOf(kind); o != bounce.Soft && o != bounce.Hard {
 		return ""
@@ -38,7 +38,7 @@ func narrowOf(kind int64) string {
 	return ""
 }
 
-// narrowSQL selects what the table must hold.
+// narrowSQL selects the rows that the table must hold.
 func (n *narrow) narrowSQL() string {
 	var kinds []string
 	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {
@@ -59,7 +59,7 @@ func (t *tables) addNarrow(kind, id, at int64, queue any, recipient int64, sende
 	}
 }
 
-// fillNarrow makes the narrow tables anew.
+// fillNarrow rebuilds the narrow tables.
 func (t *tables) fillNarrow() error {
 	for i := range narrows {
 		n := &narrows[i]
@@ -70,8 +70,8 @@ func (t *tables) fillNarrow() error {
 	return nil
 }
 
-// covers tells whether all that is asked for is in a list; nothing asked for is
-// everything.
+// covers reports whether all reasons asked for are in a list. It is false for an empty asked, which
+// means all reasons.
 func covers(list, asked []bounce.Reason) bool {
 	return len(asked) > 0 && !slices.ContainsFunc(asked, func(r bounce.Reason) bool { return !slices.Contains(list, r) })
 }

@@ -2,14 +2,14 @@ package sqlite
 
 import "context"
 
-// SetNote notes a value, in a transaction of its own.
+// SetNote sets the value of a key, in a transaction of its own.
 func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
 	return d.writing("note", func(w *writer) error {
 		return w.c.Run("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", notePrefix+key, string(value))
 	})
 }
 
-// SwapNote notes a value in place of another, in a transaction of its own.
+// SwapNote replaces an old value of a key, in a transaction of its own.
 func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (swapped bool, err error) {
 	err = d.writing("note", func(w *writer) error {
 		v, err := w.c.One("SELECT value FROM meta WHERE key = ?", notePrefix+key)

@@ -17,8 +17,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Open opens the database at path, and makes it where it is missing, unless
-// opts.ReadOnly.
+// Open opens the database at path. It creates the database if it is missing, unless opts.ReadOnly
+// is set.
 func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 	if opts.BusyTimeout == 0 {
 		opts.BusyTimeout = 5 * time.Second
@@ -64,14 +64,14 @@ func (d *DB) openReadOnly() error {
 		version, err = d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no")
 	}
 	if errors.Is(err, fs.ErrPermission) && d.atRest() {
-		// Readers share a file beside the database, which this user may not
-		// make. Nobody writes, so it can be read without.
+		// Readers share a file beside the database, which this user may not create. Nobody writes
+		// the database, so it can be read without that file.
 		version, err = d.firstReader("mode", "ro", "_query_only", "1", "_mutex", "no", "immutable", "1")
 	}
 	if err != nil {
 		return err
 	}
-	// It is made, with all its tables, in one transaction.
+	// A database is created, with all its tables, in one transaction.
 	if version == 0 {
 		return fmt.Errorf("open %s: %w: another process is making it, or did not finish", d.path, store.ErrLocked)
 	}
@@ -99,12 +99,12 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if d.files, err = filesOf(d.path); err != nil {
 		return d.wrap("open", err)
 	}
-	// What is deleted is overwritten: it may be somebody's name.
+	// Deleted data is overwritten: it may be a person's name.
 	return d.wrap("open", d.w.c.Exec(fmt.Sprintf("PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = %d; PRAGMA secure_delete = ON", restingLog)))
 }
 
-// dialWriter opens the connection that writes. It asks for the lock only where the
-// database has to be made or migrated.
+// dialWriter opens the connection that writes. It takes the lock only if the database has to be
+// created or migrated.
 func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 	if err := d.create(); err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 	if err := strangersLog(d.path); err != nil {
 		return nil, err
 	}
-	// SQLite would open it for reading only, and say so at the first write.
+	// SQLite would open the file read-only, and fail at the first write.
 	if err := syscall.Access(d.path, 2); err != nil { // 2: W_OK
 		return nil, fmt.Errorf("open %s for writing: %w", d.path, err)
 	}
@@ -125,7 +125,7 @@ func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 		{"auto_vacuum", int64(2)},
 		{"busy_timeout", d.opts.BusyTimeout.Milliseconds()},
 	}
-	// Whose file it is must be known before anything is written to it.
+	// The file must be known to be a bouncelog database before anything is written to it.
 	version, err := d.fileVersion()
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 			return nil, err
 		}
 		defer done()
-		if version, err = d.fileVersion(); err != nil { // another process may have been first
+		if version, err = d.fileVersion(); err != nil { // another process may have been faster
 			return nil, err
 		}
 		if 0 < version && version < d.opts.version {
@@ -158,8 +158,8 @@ func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 	return d.dialAs(sqlite3.OpenWriter, dsn, want)
 }
 
-// openTemporary opens SQLite's own temporary database: it lives in memory,
-// moves to an unnamed file when it grows, and is gone with its connection.
+// openTemporary opens SQLite's own temporary database. It is in memory, moves to an unnamed file
+// when it grows, and is deleted when its connection is closed.
 func (d *DB) openTemporary() error {
 	c, err := d.dialAs(sqlite3.OpenWriter, "file:?_foreign_keys=1&_cache_size=-16384", []pragma{{"foreign_keys", int64(1)}})
 	if err != nil {
@@ -183,7 +183,7 @@ func (d *DB) openTemporary() error {
 	return d.startWriter(c)
 }
 
-// startWriter makes the writer of a connection.
+// startWriter sets the writer of a connection.
 func (d *DB) startWriter(c *sqlite3.Conn) (err error) {
 	if d.w, err = newWriter(c, d.opts.Pseudonymize, d.opts.KeepMessageIDs); err != nil {
 		c.Close()
@@ -193,12 +193,12 @@ func (d *DB) startWriter(c *sqlite3.Conn) (err error) {
 	return nil
 }
 
-// pageSize is that of a new database, which keeps it. An import is a tenth quicker
-// than with SQLite's 4 KiB: half as many pages are written to the log, and from there
-// to the file, by two calls each. Larger ones gain nothing more.
+// pageSize is the page size of a new database, in bytes; it never changes. An import is a tenth
+// faster than with SQLite's 4 KiB, since half as many pages are written to the log and from there
+// to the file, with two calls each. Larger pages gain nothing more.
 const pageSize = "PRAGMA page_size = 8192; "
 
-// format makes a database, without tables, of an empty file.
+// format turns an empty file into a database without tables.
 func (d *DB) format() error {
 	c, err := d.dial(d.address("mode", "rw"), nil)
 	if err != nil {
@@ -208,7 +208,7 @@ func (d *DB) format() error {
 	return d.wrap("make", c.Exec(pageSize+"PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = WAL"))
 }
 
-// fileVersion is version of the file as it is now.
+// fileVersion returns the schema version of the file, on a connection of its own.
 func (d *DB) fileVersion() (int64, error) {
 	c, err := d.dial(d.address("mode", "rw"), nil)
 	if err != nil {
@@ -218,8 +218,8 @@ func (d *DB) fileVersion() (int64, error) {
 	return d.version(c)
 }
 
-// alone waits until nobody else makes or migrates a database in the directory of
-// path: two that do would wait for each other's locks in vain.
+// alone waits until no other process creates or migrates a database in the directory of path. Two
+// such processes would wait for each other's locks and fail.
 func alone(path string) (done func() error, err error) {
 	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
@@ -229,10 +229,10 @@ func alone(path string) (done func() error, err error) {
 		dir.Close()
 		return nil, fmt.Errorf("lock %s: %w", dir.Name(), err)
 	}
-	return dir.Close, nil // which unlocks it
+	return dir.Close, nil // closing unlocks it
 }
 
-// firstReader opens the database for questions and says what schema it has.
+// firstReader opens the first connection for reading and returns the schema version.
 func (d *DB) firstReader(query ...string) (version int64, err error) {
 	d.dsn = d.address(query...)
 	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
@@ -247,7 +247,7 @@ func (d *DB) firstReader(query ...string) (version int64, err error) {
 	return version, nil
 }
 
-// keepCopy keeps the database as it was before it is migrated.
+// keepCopy copies the database before a migration.
 func (d *DB) keepCopy(ctx context.Context, version int64) error {
 	to := fmt.Sprintf("%s.schema-%d", d.path, version)
 	if _, err := os.Stat(to); err == nil {
@@ -261,8 +261,8 @@ func (d *DB) keepCopy(ctx context.Context, version int64) error {
 	return d.backup(ctx, c, to)
 }
 
-// migrate brings the schema up to date. It is called only where it is not:
-// goose takes longer than opening the database does.
+// migrate updates the schema. It is called only if the schema is out of date, since goose takes
+// longer than opening the database.
 func (d *DB) migrate(ctx context.Context, dsn string) error {
 	db, err := sql.Open("sqlite3", dsn)
 	if err != nil {
@@ -284,8 +284,8 @@ func (d *DB) migrate(ctx context.Context, dsn string) error {
 	return nil
 }
 
-// Close closes the database. What the write-ahead log holds goes into the file,
-// unless somebody else has it open.
+// Close closes the database. The write-ahead log is moved into the file, unless another process has
+// the database open.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	d.closed = true
@@ -297,7 +297,7 @@ func (d *DB) Close() error {
 
 	d.write.Lock()
 	defer d.write.Unlock()
-	if d.w == nil || !d.open || !d.opts.Temporary { // else a Writer holds it
+	if d.w == nil || !d.open || !d.opts.Temporary { // otherwise a Writer holds it
 		d.single.Lock()
 	}
 	defer d.single.Unlock()
@@ -312,8 +312,8 @@ func (d *DB) Close() error {
 	d.w = nil
 	replaced := d.files.replaced(d.path) != nil
 	if replaced {
-		// SQLite leaves everything as it is then. The file may have been moved away to be
-		// kept: it is whole with what the log holds.
+		// In this case SQLite does not move the log into the file. The old file may have been moved
+		// away to be kept, and is complete only with the contents of the log.
 		w.q.Cut(0)
 	}
 	if err = errors.Join(err, w.c.Close()); replaced {

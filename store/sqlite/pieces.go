@@ -9,17 +9,18 @@ import (
 	"bouncelog/store"
 )
 
-// A piece is a store.Piece and its rows: a chunk, or the rows of a source that are in no chunk yet.
+// A piece is a store.Piece and the span of its rows: a chunk, or the rows of a source that are in
+// no chunk yet.
 type piece struct {
 	span
 	store.Piece
 }
 
-// readPieces reads the chunks, in the order of their rows, and then for each source the rows that
-// are in none yet.
+// readPieces returns the chunks in the order of their rows, then for each source the rows that are
+// in no chunk yet.
 func readPieces(c *sqlite3.Conn) ([]*piece, error) {
 	var all []*piece
-	ends := make(map[int64]*piece) // the last of each source
+	ends := make(map[int64]*piece) // the last chunk of each source
 	err := c.Columns(4, func(v []int64) error {
 		all = append(all, &piece{span{v[0], v[1]}, store.Piece{Since: v[2], Until: v[3]}})
 		return nil
@@ -44,7 +45,7 @@ func readPieces(c *sqlite3.Conn) ([]*piece, error) {
 	}, "SELECT id, first, last FROM source ORDER BY id")
 }
 
-// during is how many pieces there are of a stretch of time.
+// during returns the number of pieces in a time span.
 func during(all []*piece, time span) (n int) {
 	for _, p := range all {
 		if p.Since < time.hi && p.Until >= time.lo {

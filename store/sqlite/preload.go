@@ -2,23 +2,23 @@ package sqlite
 
 import "bouncelog/internal/sqlite3"
 
-// rowsALookUp: a dictionary is read as a whole once one row in so many has been looked up by
-// itself. A look-up takes as long as some twenty rows that are read in order.
+// rowsALookUp is the number of rows per look-up at which a dictionary is read completely. One
+// look-up takes as long as reading some twenty rows in order.
 const rowsALookUp = 100
 
-// due reports whether it is time to read a dictionary as a whole.
+// due reports whether a dictionary should be read completely.
 func due[V any](d *dictionary[V]) bool {
 	return d.known.partial && int64(d.known.lookUps)*rowsALookUp >= d.next && fits(d)
 }
 
-// fits reports whether there is room for what a dictionary may still become.
+// fits reports whether the cache has room for the dictionary as it grows.
 func fits[V any](d *dictionary[V]) bool { return d.next <= int64(d.known.max)/4*3 }
 
-// preload reads the dictionaries for which that is due, and with them the names, which
-// are put into the other two here: a join takes several times as long.
+// preload reads the dictionaries that are due. It also reads the names and joins them to the routes
+// and addresses here: a join in SQL takes several times as long.
 func (d *dictionaries) preload() error {
 	names, routes := due(&d.names), due(&d.routes)
-	addresses := due(&d.addresses.dictionary) && d.pseudonym == nil // of a pseudonym nobody knows whose it is
+	addresses := due(&d.addresses.dictionary) && d.pseudonym == nil // a pseudonym does not give the hash of its address
 	if !names && !routes && !addresses || !fits(&d.names) {
 		return nil
 	}
@@ -65,8 +65,8 @@ func (d *dictionaries) preload() error {
 		})
 }
 
-// readAll reads a dictionary. Columns are those of Conn.Texts, of so many numbers; row makes
-// of a row's what is remembered, and under which hash.
+// readAll reads a dictionary. columns are those of Conn.Texts: as many integers as numbers says, and
+// a text. row returns the hash and the cached value of a row.
 func readAll[V any](c *sqlite3.Conn, d *dictionary[V], numbers int, columns string, row func(v []int64, text string) (uint64, V)) error {
 	d.known.partial, d.known.lookUps, d.known.asStored = false, 0, true
 	d.known.grow(int(d.next))

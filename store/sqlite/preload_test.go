@@ -10,8 +10,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// odd makes attempts whose texts are not stored as the log has them, or are easily
-// taken for others.
+// odd returns attempts whose texts are stored in another form than in the log, or are easily
+// confused with others.
 func odd(from store.Attempt) (list []store.Attempt) {
 	for i, d := range []bounce.Delivery{
 		{Recipient: "a\x02b@b.example", RecipientDomain: "b.example"},
@@ -33,8 +33,8 @@ func odd(from store.Attempt) (list []store.Attempt) {
 	return list
 }
 
-// TestRemember opens a database again and again and has it read its dictionaries as a
-// whole at once, and expects what an undisturbed one holds.
+// TestRemember repeatedly reopens a database and preloads its dictionaries, and expects the same
+// contents as in a database that stayed open.
 func TestRemember(t *testing.T) {
 	for _, o := range []Options{{}, {Pseudonymize: true}} {
 		t.Run(fmt.Sprintf("pseudonyms %t", o.Pseudonymize), func(t *testing.T) {
@@ -83,7 +83,7 @@ func TestRemember(t *testing.T) {
 			}
 			if !o.Pseudonymize {
 				same(t, whole, parts)
-			} else { // each has a key of its own
+			} else { // each database has its own key
 				if got, want := totals(t, parts), totals(t, whole); got != want {
 					t.Errorf("Totals = %+v, want %+v", got, want)
 				}

@@ -5,14 +5,14 @@ import (
 	"bouncelog/store"
 )
 
-// A prepared attempt is what can be computed of an attempt without the database.
+// prepared holds the values of an attempt that can be computed without the database.
 type prepared struct {
 	recipient, sender, route, reply uint64 // hashes
 	message                         int64  // secret.messageHash
 	template                        bounce.Template
 }
 
-// prepare hashes what an attempt names, and splits its reply.
+// prepare hashes the names of an attempt, and splits its reply.
 func (s *secret) prepare(a *store.Attempt, p *prepared) {
 	k := s.hash
 	p.recipient = k.address(a.Recipient, a.RecipientDomain)
@@ -27,7 +27,8 @@ func (s *secret) prepare(a *store.Attempt, p *prepared) {
 		p.template = bounce.TemplateOf(&a.Delivery)
 	}
 	if s.pseudonym != nil {
-		// Of the text that was scrubbed: a token of a template may hide a part of a name.
+		// The template is made from the scrubbed text, since a token of a template may hide a part
+		// of a name.
 		d := a.Delivery
 		d.Response = s.scrub(d.Response, s.names(&d))
 		situation := p.template.Situation

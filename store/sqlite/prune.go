@@ -13,31 +13,31 @@ import (
 	"bouncelog/store"
 )
 
-// Prune removes the attempts of the whole days (UTC) before olderThan, and what
-// only they needed, and gives the space back. What is known of the sources
-// stays, so that old logs are not read again. It returns the number of
-// attempts removed.
+// Prune removes the attempts of the whole days (UTC) before olderThan and all data that only they
+// needed, and shrinks the file. The positions and counts of sources are kept, so that old logs are
+// not read again. It returns the number of attempts removed.
 func (d *DB) Prune(ctx context.Context, olderThan time.Time) (removed int64, err error) {
 	return d.prune(ctx, unixTime(olderThan)/day*day, noEnd)
 }
 
-// noEnd is after every time that can be stored, and a whole day.
+// noEnd is a whole day after every time that can be stored, in Unix seconds.
 const noEnd = maxTime/day*day + day
 
-// PruneStrayTimes removes the attempts whose time cannot be: none, before 1990, or on a day (UTC)
-// that begins later than a day after now. It returns their number. See Prune.
+// PruneStrayTimes removes the attempts with an impossible time: none, before 1990, or on a day
+// (UTC) that begins more than a day after now. It returns their number. See Prune.
 func (d *DB) PruneStrayTimes(ctx context.Context, now time.Time) (removed int64, err error) {
 	return d.prune(ctx, earliest, latest(now))
 }
 
-// prune removes the attempts before one time and from another on, both whole days.
+// prune removes the attempts before one time and those at or after another. Both times are the
+// start of a day.
 func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err error) {
 	err = d.writing("prune", func(w *writer) error {
 		removed = 0
 		if err := w.overwrite("failure", "text", outside, before, from); err != nil {
 			return err
 		}
-		var sampled []int64 // replies whose sample may be of an attempt that goes
+		var sampled []int64 // replies whose sample may come from a removed attempt
 		err := w.c.Each(func(row []driver.Value) error {
 			sampled = append(sampled, num(row[0]))
 			return nil
@@ -45,7 +45,7 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 		if err != nil {
 			return err
 		}
-		var strayed []int64 // recipients whose history is not what it seems
+		var strayed []int64 // recipients whose history may be wrong
 		if from < noEnd {
 			err := w.c.Each(func(row []driver.Value) error {
 				strayed = append(strayed, num(row[0]))
@@ -55,7 +55,7 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 				return err
 			}
 		}
-		for _, id := range sampled { // before anything moves the rows
+		for _, id := range sampled { // before rows are moved
 			if err := w.overwrite("reply", "sample", "id = ?", id); err != nil {
 				return err
 			}
@@ -157,11 +157,11 @@ func (d *DB) prune(ctx context.Context, before, from int64) (removed int64, err 
 	return removed, d.wrap("prune", err)
 }
 
-// outside is the condition on a row that is pruned.
+// outside is the condition on rows to be pruned.
 const outside = "(at < ?1 OR at >= ?2)"
 
-// forgetAfter removes the times from one on from histories, and makes the histories of
-// recipients anew, where the attempts of these times are gone.
+// forgetAfter removes times at or after from, and impossible ones, from the stored histories. It
+// recomputes the histories of these recipients from the remaining attempts.
 func (w *writer) forgetAfter(from int64, recipients []int64) error {
 	some := "SELECT value FROM json_each('" + idList(recipients) + "')"
 	for _, sql := range [...]string{
@@ -198,7 +198,7 @@ func (w *writer) forgetAfter(from int64, recipients []int64) error {
 	return nil
 }
 
-// idList is a list of ids as JSON.
+// idList returns a list of ids as JSON.
 func idList(ids []int64) string {
 	var b strings.Builder
 	b.WriteByte('[')
@@ -211,8 +211,8 @@ func idList(ids []int64) string {
 	return b.String() + "]"
 }
 
-// resample gives replies, as far as they are still there, the response of an attempt that
-// is: it names another recipient, and does as well for judging the reply again.
+// resample replaces the sample of the remaining replies by the response of a remaining attempt.
+// That response names another recipient, and is equally good for judging the reply again.
 func (w *writer) resample(replies []int64) error {
 	slices.Sort(replies)
 	last := make(map[int64]int64) // attempt by reply
@@ -246,24 +246,22 @@ func (w *writer) resample(replies []int64) error {
 	return nil
 }
 
-// personal are the columns of dictionaries that may name people.
+// personal holds the columns of dictionaries that may name people.
 var personal = map[string][]string{
 	"login": {"user"}, "text": {"text"}, "warning": {"text"}, "message_id": {"left"}, "address": {"local"}, "reply": {"template", "sample"}, "name": {"text"},
 }
 
-// overwrite writes nonsense of the same length over a column of rows that will be deleted.
-// SQLite overwrites what it deletes (PRAGMA secure_delete); but where so many rows
-// are deleted that it puts the rest of two pages together, it leaves a copy of rows that it
-// has moved, and deletes that in the new place only.
+// overwrite fills a column of rows that will be deleted with other text of the same length. SQLite
+// overwrites deleted data (PRAGMA secure_delete). But when it merges two pages after many
+// deletions, it leaves a copy of the rows that it moved, and later overwrites only the moved rows.
 func (w *writer) overwrite(table, column, condition string, args ...any) error {
 	return w.c.Run(fmt.Sprintf(`UPDATE %[1]s SET %[2]s = iif(typeof(%[2]s) = 'blob', zeroblob(length(%[2]s)), printf('%%0*d', octet_length(%[2]s), 0))
 		WHERE typeof(%[2]s) IN ('text', 'blob') AND octet_length(%[2]s) > 0 AND (%[3]s)`, table, column, condition), args...)
 }
 
-// rewrite deletes rows of a table of few rows and writes the others again. Rows that were
-// added between others, or removed between them, have left copies of their neighbours in
-// the free room of pages, which [writer.overwrite] does not reach: a table that is emptied
-// leaves none.
+// rewrite deletes rows of a small table and writes the others again. Rows that were inserted
+// between others, or removed between them, have left copies of their neighbours in the free space
+// of pages, which [writer.overwrite] does not reach. Emptying the table removes all copies.
 func (w *writer) rewrite(table, condition string, args ...any) error {
 	var kept [][]any
 	err := w.c.Each(func(row []driver.Value) error {

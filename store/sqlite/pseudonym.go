@@ -9,13 +9,13 @@ import (
 	"bouncelog/store"
 )
 
-// A secret is the keys of a database: of its hashes, and of its pseudonyms.
+// A secret holds the keys of a database, for its hashes and its pseudonyms.
 type secret struct {
 	hash      hasher
-	pseudonym *hasher // nil: addresses as they are
+	pseudonym *hasher // nil: addresses are stored unchanged
 }
 
-// readSecret reads the keys; both are missing in a new database.
+// readSecret reads the keys; a new database has none.
 func readSecret(c *sqlite3.Conn) (s secret, found bool, err error) {
 	for _, key := range [...]struct {
 		name string
@@ -35,7 +35,7 @@ func readSecret(c *sqlite3.Conn) (s secret, found bool, err error) {
 	return s, found, nil
 }
 
-// makeSecret reads the keys, and makes them in a new database.
+// makeSecret reads the keys, and creates them in a new database.
 func makeSecret(c *sqlite3.Conn, pseudonymize bool) (secret, error) {
 	s, found, err := readSecret(c)
 	if err != nil || found {
@@ -53,8 +53,7 @@ func makeSecret(c *sqlite3.Conn, pseudonymize bool) (secret, error) {
 	return s, err
 }
 
-// folded is the hash by which an address is looked up: recipients are asked
-// for without regard to case.
+// folded returns the hash by which an address is looked up, ignoring case.
 func (s *secret) folded(local string, domain int64) uint64 {
 	return s.hash.num(s.hash.add(1, fold(local)), uint64(domain))
 }
@@ -68,7 +67,7 @@ func fold(s string) string {
 	return s
 }
 
-// lower folds ASCII, as SQLite does.
+// lower converts ASCII letters to lower case, as SQLite does.
 func lower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
@@ -79,9 +78,9 @@ func lower(s string) string {
 	return string(b)
 }
 
-// messageHash is the hash by which the attempts of a message are found; 0 without a message
-// id. It is that of the message id as it is stored, so that both it and what stands for it
-// are found.
+// messageHash returns the hash by which the attempts of a message are found; 0 without a
+// Message-ID. It hashes the Message-ID as it is stored, so that a query may name the Message-ID or
+// its pseudonym.
 func (s *secret) messageHash(id string) int64 {
 	if id == "" {
 		return 0
@@ -89,8 +88,8 @@ func (s *secret) messageHash(id string) int64 {
 	return max(int64(s.hash.add(40, s.messageID(id))&math.MaxInt64), 1)
 }
 
-// local is a local part as it is stored. What stands for one stays as it is: the senders
-// of queued messages are read back from the database.
+// local returns a local part as it is stored. A pseudonym stays unchanged, since the senders of
+// queued messages are read back from the database.
 func (s *secret) local(part string) string {
 	part = store.Clean(part, store.MaxName)
 	if s.pseudonym == nil || part == "" {
@@ -102,12 +101,12 @@ func (s *secret) local(part string) string {
 	return fmt.Sprintf("p%013x", s.pseudonym.add(7, part)>>12)
 }
 
-// isPseudonym reports whether a pseudonym of a kind stands for s already.
+// isPseudonym reports whether s is already a pseudonym of a kind.
 func isPseudonym(s string, kind byte) bool {
 	return len(s) == 14 && s[0] == kind && strings.Trim(s[1:], "0123456789abcdef") == ""
 }
 
-// address is an address, or a name without a domain, as it is stored.
+// address returns an address, or a name without a domain, as it is stored.
 func (s *secret) address(whole string) string {
 	whole = store.Clean(whole, 2*store.MaxName)
 	if s.pseudonym == nil {
@@ -119,7 +118,7 @@ func (s *secret) address(whole string) string {
 	return s.local(whole)
 }
 
-// login is a login as it is stored. What follows the first "@" is no name of a person.
+// login returns a login as it is stored. Text after the first "@" does not name a person.
 func (s *secret) login(user string) string {
 	user = store.Clean(user, store.MaxName)
 	if s.pseudonym == nil {
@@ -132,7 +131,7 @@ func (s *secret) login(user string) string {
 	return user
 }
 
-// messageID is a Message-ID as it is stored: who writes mail may have a name in it.
+// messageID returns a Message-ID as it is stored. It may contain the author's name.
 func (s *secret) messageID(id string) string {
 	id = store.Clean(id, store.MaxName)
 	if s.pseudonym == nil || id == "" {
@@ -148,7 +147,7 @@ func (s *secret) messageID(id string) string {
 	return fmt.Sprintf("m%013x%s", s.pseudonym.add(8, left)>>12, right)
 }
 
-// unquote is what a local part means: without the quotes and the backslashes of a quoted
+// unquote returns the meaning of a local part: without the quotes and backslashes of a quoted
 // string (RFC 5321 section 4.1.2).
 func unquote(local string) string {
 	if len(local) < 2 || local[0] != '"' || local[len(local)-1] != '"' {

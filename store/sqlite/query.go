@@ -16,16 +16,16 @@ import (
 	"bouncelog/store"
 )
 
-// A query is a filter in terms of the tables.
+// A query is a filter translated to ids of the tables.
 type query struct {
 	store.Filter
 	since, until int64 // seconds; until is exclusive
 
-	failedOnly bool    // of recipients that took no mail ever
-	nothing    bool    // it names what the database does not hold
+	failedOnly bool    // only recipients that never accepted mail
+	nothing    bool    // the filter names something that the database does not hold
 	domains    []int64 // of the recipient
 	senderDom  int64
-	inDomain   []int64        // the senders of senderDom, where they are few and were looked up
+	inDomain   []int64        // the senders of senderDom, if they are few and were looked up
 	senders    []int64        // nil: any
 	routes     map[int64]bool // nil: any
 	kinds      func(kind int64) bool
@@ -35,12 +35,12 @@ type query struct {
 	message    int64   // secret.messageHash; 0: any
 	originals  []int64 // attempts with the original recipient; nil: any
 
-	anyone bool // the recipients are told apart by the caller
+	anyone bool // the caller filters by recipient
 }
 
 const forever = 1 << 40 // past the year 36000
 
-// query puts a filter in terms of the tables.
+// query translates a filter to ids of the tables.
 func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	f.Relay = strings.TrimPrefix(f.Relay, ".")
 	q := &query{Filter: f, until: forever, since: -forever}
@@ -127,8 +127,8 @@ func (k *counting) query(c *sqlite3.Conn, f store.Filter) (*query, error) {
 	return q, nil
 }
 
-// namesAsked are the ids of the recipients' domains that f names, as far as they are stored, and of
-// the sender's; 0: none.
+// namesAsked returns the ids of the recipients' domains in f that are stored, and of the sender's
+// domain; 0: not stored.
 func namesAsked(c *sqlite3.Conn, f store.Filter) (domains []int64, sender int64, err error) {
 	asked := f.RecipientDomains()
 	if len(asked) == 0 && f.SenderDomain == "" {
@@ -155,7 +155,7 @@ func namesAsked(c *sqlite3.Conn, f store.Filter) (domains []int64, sender int64,
 	return domains, sender, nil
 }
 
-// routesOf are the routes to a domain and to relays.
+// routesOf returns the routes to a domain and to relays.
 func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	ends, err := k.routes(c)
 	if err != nil {
@@ -209,7 +209,7 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 	return found, nil
 }
 
-// relaysBelow adds the names of relays that end with a suffix.
+// relaysBelow adds the relay names that end with a suffix.
 func (k *counting) relaysBelow(c *sqlite3.Conn, suffix string, to *idSet) error {
 	names, err := k.relayNames(c)
 	suffix = lower(strings.TrimPrefix(suffix, "."))
@@ -221,13 +221,13 @@ func (k *counting) relaysBelow(c *sqlite3.Conn, suffix string, to *idSet) error 
 	return err
 }
 
-// isRelay reports whether a name is that of a relay, or one below it.
+// isRelay reports whether a name equals relay or is a subdomain of it.
 func isRelay(name, relay string) bool {
 	above, ok := strings.CutSuffix(name, relay)
 	return ok && (above == "" || strings.HasSuffix(above, "."))
 }
 
-// quote is a text as SQL.
+// quote returns a text as an SQL string literal.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func ceilSecond(t time.Time) int64 {
@@ -237,16 +237,16 @@ func ceilSecond(t time.Time) int64 {
 	return t.Unix()
 }
 
-// selective reports whether the filter selects a few attempts.
+// selective reports whether the filter selects only a few attempts.
 func (q *query) selective() bool {
 	return len(q.Recipients) > 0 || q.QueueID != "" || q.MessageID != "" || q.Original != ""
 }
 
-// few ids may stand in a statement one by one.
+// few is the number of ids up to which a statement lists them.
 const few = 500
 
-// spans finds the runs of ids that may hold matching rows, by the chunks' times and
-// filters. Rows that are in no chunk yet are included.
+// spans returns the ranges of ids that may hold matching rows, according to the times and filters
+// of the chunks. Rows that are not in a chunk yet are included.
 func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 	if q.since == -forever && q.until == forever && (len(q.recipients) == 0 || len(q.recipients) > few) && q.queue == nil && q.message == 0 {
 		return []span{{0, math.MaxInt64}}, nil
@@ -256,7 +256,7 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 		in bool
 	}
 	var runs []run
-	var keys [][]uint64 // one of each must be in a chunk
+	var keys [][]uint64 // a chunk must hold one key of each list
 	if n := len(q.recipients); 0 < n && n <= few {
 		var any []uint64
 		for _, r := range q.recipients {
@@ -292,7 +292,7 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 		return nil, err
 	}
 	var spans []span
-	ends := make(map[int64]int64) // of each source
+	ends := make(map[int64]int64) // last id in a chunk, by source
 	for i, r := range runs {
 		source := attemptID(r.lo).source()
 		ends[source] = r.hi
@@ -300,7 +300,7 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 			continue
 		}
 		if i+1 < len(runs) && attemptID(runs[i+1].lo).source() == source {
-			r.hi = runs[i+1].lo - 1 // no row lies between
+			r.hi = runs[i+1].lo - 1 // there is no row between them
 		}
 		spans = append(spans, r.span)
 	}
@@ -312,7 +312,7 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 		return nil
 	}, "SELECT id FROM source")
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.lo, b.lo) })
-	// Neighbours become one.
+	// Merge adjacent spans.
 	out := spans[:0]
 	for _, s := range spans {
 		if n := len(out); n > 0 && out[n-1].hi+1 >= s.lo {
@@ -324,8 +324,8 @@ func (q *query) spans(c *sqlite3.Conn) ([]span, error) {
 	return out, err
 }
 
-// inTime returns the pieces that may hold rows that match, in the order of time or from the
-// end. Pieces whose times are not stored come first.
+// inTime returns the pieces that may hold matching rows, sorted by time, or from the last if last
+// is true. Pieces without stored times come first.
 func (q *query) inTime(all []*piece, last bool) []*piece {
 	list := []*piece{{expiries, store.Piece{Since: -forever, Until: forever}}}
 	for _, p := range all {
@@ -344,7 +344,7 @@ func (q *query) inTime(all []*piece, last bool) []*piece {
 	return list
 }
 
-// in is the condition that a column is one of some ids.
+// in returns the condition that a column is one of some ids.
 func in(column string, ids []int64) string {
 	var b strings.Builder
 	if len(ids) > few {
@@ -367,8 +367,8 @@ func in(column string, ids []int64) string {
 	return b.String() + ")"
 }
 
-// findSenders looks up the senders of the domain asked for, unless they are many: a statement that
-// is run for each piece would look through all addresses each time.
+// findSenders looks up the senders of the domain in the filter, unless there are many. Otherwise a
+// statement that runs for each piece would scan all addresses each time.
 func (q *query) findSenders(c *sqlite3.Conn) error {
 	if q.senderDom == 0 {
 		return nil
@@ -396,7 +396,7 @@ func (q *query) wants() (delivered, failed bool) {
 	return delivered && !q.failedOnly, failed
 }
 
-// ofReplies is the condition on a row of reply; "": none.
+// ofReplies returns the condition on a row of reply; empty: none.
 func (q *query) ofReplies() string {
 	var replies []string
 	if q.origins != nil {
@@ -422,13 +422,13 @@ func (q *query) ofReplies() string {
 	return strings.Join(replies, " AND ")
 }
 
-// inReplies is the condition on a row whose reply has to be one of some.
+// inReplies returns the condition that a row's reply satisfies cond.
 func inReplies(cond string) string { return "a.reply IN (SELECT id FROM reply WHERE " + cond + ")" }
 
-// inTimes is the condition on a row by the two parameters of the query's times.
+// inTimes is the condition on the time of a row. Its two parameters are the times of the query.
 const inTimes = "a.at >= ?1 AND a.at < ?2"
 
-// where is the condition on a row of either table.
+// where returns the condition on a row of either table.
 func (q *query) where() string {
 	cond := []string{inTimes}
 	if q.routes != nil {
@@ -463,14 +463,15 @@ func (q *query) where() string {
 	return strings.Join(cond, " AND ")
 }
 
-// repliesInSQL is how many replies a statement that is run for each batch of rows may look
-// through. A flood can invent any number: then they are looked through once for all batches,
-// or the time would grow with the square of the flood (problem.Find among 1,000,000 refusals
-// that all differ: 54 s of processor time, so and with replies read in batches 5.6 s).
+// repliesInSQL is the largest number of replies that a statement which runs once per batch of rows
+// may scan. A flood can create any number of replies. Above the limit they are scanned once for all
+// batches, since otherwise the time grows with the square of the flood: problem.Find among
+// 1,000,000 refusals that all differ took 54 s of CPU, and takes 5.6 s with this limit and with
+// replies read in batches.
 var repliesInSQL int64 = 20_000 // a variable for tests
 
-// withoutReplies takes the condition by reply out of a statement and returns the replies
-// that it selects; nil: it stays in.
+// withoutReplies removes the condition by reply from a statement and returns the replies that it
+// selects. If it returns nil, the condition was left in.
 func (q *query) withoutReplies(c *sqlite3.Conn, from string) (rest string, wanted *idSet, err error) {
 	cond := q.ofReplies()
 	if cond == "" || !strings.Contains(from, inReplies(cond)) {
@@ -490,17 +491,17 @@ func (q *query) withoutReplies(c *sqlite3.Conn, from string) (rest string, wante
 	return strings.Replace(from, inReplies(cond), "1", 1), wanted, err
 }
 
-// scanColumns is Conn.Columns for the rows of one table whose ids are in some spans, in the
-// order of the spans, a batch at a time: from is the statement from "FROM" on, with
-// the table as a, a condition, and two parameters of the query's times. The fewer
-// columns, the faster: numbers that have room in one go together.
+// scanColumns calls Conn.Columns for the rows of one table whose ids are in some spans, in the
+// order of the spans, one batch at a time. from is the statement from "FROM" on: the table as a, a
+// condition, and two parameters for the times of the query. Fewer columns are faster, so numbers
+// that fit into one column are packed.
 func (q *query) scanColumns(c *sqlite3.Conn, spans []span, columns []string, from string, fn func(v []int64) error) error {
 	from, replies, err := q.withoutReplies(c, from)
 	if err != nil {
 		return err
 	}
 	if q.since == -forever && q.until == forever {
-		from = strings.Replace(from, inTimes, "1", 1) // a tenth of the time of a pass
+		from = strings.Replace(from, inTimes, "1", 1) // saves a tenth of the scan
 	}
 	if replies != nil {
 		n, all := len(columns), fn
@@ -557,11 +558,11 @@ func (q *query) once(c *sqlite3.Conn, fn func([]driver.Value) error, sql string,
 	return c.Once(fn, sql, args...)
 }
 
-// errEnough ends a query whose caller wants no more.
+// errEnough ends a query when the caller stops iterating.
 var errEnough = errors.New("enough")
 
-// faults is the table to read recipients' failures from: the narrow one where it has all
-// the rows and columns that are needed.
+// faults returns the table to read recipients' failures from: the narrow one if it has all the rows
+// and columns needed.
 func (q *query) faults() string {
 	if covers(store.Faults, q.Reasons) && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.queue == nil && q.message == 0 && q.originals == nil {
 		return "fault"
@@ -569,7 +570,7 @@ func (q *query) faults() string {
 	return "failure"
 }
 
-// failedOnly restricts f to failed attempts; ok is false where it selects none.
+// failedOnly restricts f to failed attempts; ok is false if f selects none of them.
 func failedOnly(f store.Filter) (only store.Filter, ok bool) {
 	var outcomes []bounce.Outcome
 	for _, o := range [...]bounce.Outcome{bounce.Soft, bounce.Hard} {

@@ -33,8 +33,8 @@ func (r *reader) queued(c *sqlite3.Conn, f store.Filter, limit int) ([]store.Que
 		arrived, first int64
 	}
 	var list []found
-	// Sorted first, so that a short list needs few rows of failure. Who says
-	// not when it arrived comes last.
+	// Sorting before the join reads few rows of failure for a short list. Pairs without an arrival
+	// time come last.
 	err = q.once(c, func(v []driver.Value) error {
 		x := found{arrived: num(v[recordWidth]), first: num(v[recordWidth+1])}
 		x.scan(v[:recordWidth])

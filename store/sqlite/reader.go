@@ -10,8 +10,8 @@ import (
 	"bouncelog/store"
 )
 
-// A reader is a store.Reader: some connections in read transactions that see the same
-// commit, which take turns.
+// A reader is a store.Reader with several connections, each in a read transaction on the same
+// commit. Callers use them in turn.
 type reader struct {
 	file
 	conns []*shared
@@ -24,9 +24,9 @@ type reader struct {
 
 var _ store.Reader = (*reader)(nil)
 
-// A shared connection is used by one goroutine at a time. The lock is held while
-// SQLite is asked, and not while a caller's loop runs (see pause): whoever waits for
-// a connection holds no other, so nobody waits for ever.
+// A shared connection is used by one goroutine at a time. The lock is held while SQLite runs, and
+// released while a caller's loop body runs (see pause). A goroutine that waits for a connection
+// holds no other, so there is no deadlock.
 type shared struct {
 	sync.Mutex
 	*sqlite3.Conn
@@ -38,23 +38,22 @@ type turn struct {
 	ctx context.Context
 }
 
-// pause runs the body of a caller's loop, which may ask the Reader something else.
+// pause runs the body of a caller's loop, which may query the Reader.
 func (t turn) pause(body func() bool) bool {
 	t.Unlock()
 	defer func() {
 		t.Lock()
-		t.Under(t.ctx) // others have used it
+		t.Under(t.ctx) // other goroutines have used it
 	}()
 	return body()
 }
 
-// readersAtOnce is how many connections a Reader has at most: a report asks five
-// questions at once, and more connections than processors gain nothing.
+// readersAtOnce is the largest number of connections of a Reader. A report asks five questions at
+// once, and more connections than processors gain nothing.
 const readersAtOnce = 4
 
-// begin begins a transaction on each connection. All of them see the same commit
-// where the first connection saw none between its look before the others began and
-// its own beginning.
+// begin begins a transaction on each connection. All see the same commit if the first connection
+// detects no commit between a check before the others began and its own begin.
 func (r *reader) begin() (same bool, err error) {
 	const version = "PRAGMA data_version" // changes with each commit of another connection
 	before, err := r.conns[0].Number(version)
@@ -70,7 +69,7 @@ func (r *reader) begin() (same bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		same = after == before // of the last, the first connection
+		same = after == before // of the first connection, which begins last
 	}
 	return same, nil
 }
@@ -84,7 +83,7 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// take takes a connection, the next in turn where all are in use. Unlock it.
+// take locks a free connection, or the next in turn if all are in use. The caller unlocks it.
 func (r *reader) take(ctx context.Context) turn {
 	t := turn{ctx: ctx}
 	for _, c := range r.conns {
@@ -101,7 +100,7 @@ func (r *reader) take(ctx context.Context) turn {
 	return t
 }
 
-// together runs two questions, at the same time where a second connection is free.
+// together runs two queries, in parallel if a second connection is free.
 func (r *reader) together(t turn, one, other func(*sqlite3.Conn) error) error {
 	for _, second := range r.conns {
 		if second == t.shared || !second.TryLock() {
@@ -118,7 +117,7 @@ func (r *reader) together(t turn, one, other func(*sqlite3.Conn) error) error {
 	return errors.Join(one(t.Conn), other(t.Conn))
 }
 
-// Note returns what was noted under a key.
+// Note returns the value of a key.
 func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
@@ -130,6 +129,5 @@ func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
 	return []byte(text), r.wrap("read a note", err)
 }
 
-// notePrefix keeps notes apart from what the database keeps for itself in the
-// table meta.
+// notePrefix separates notes from the database's own keys in the table meta.
 const notePrefix = "note:"

@@ -52,7 +52,7 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 			return nil, d.wrap("read", err)
 		}
 	}
-	// Others commit all the time. One connection sees one moment by itself.
+	// Other processes commit all the time. A single connection is consistent by itself.
 	for _, done := range dones[1:] {
 		done()
 	}
@@ -64,9 +64,8 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	return r, nil
 }
 
-// readTemporary returns a Reader of a temporary database, which has one connection:
-// SQLite runs one statement of it at a time, and Append waits until the Reader is
-// closed.
+// readTemporary returns a Reader of a temporary database, which has one connection. SQLite runs one
+// statement at a time on it, and Append waits until the Reader is closed.
 func (d *DB) readTemporary(n int) (store.Reader, error) {
 	c, done, err := d.reader(context.Background())
 	if err != nil {

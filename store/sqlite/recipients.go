@@ -15,15 +15,15 @@ import (
 	"bouncelog/store"
 )
 
-// failures is a query's condition on rows of failure: only soft and hard
-// ones, and of those only the replies whose ids are given.
+// failures returns the condition of a query on rows of failure, restricted to the replies with
+// these ids.
 func (q *query) failures(c *sqlite3.Conn, replies []int64) (string, error) {
 	where := q.where() + " AND " + in("a.reply", replies)
 	spans, err := q.spans(c)
 	if err != nil || len(spans) > 20 {
 		return where, err
 	}
-	// What expired has negative ids.
+	// Expiries have negative ids.
 	within := "a.id < 0"
 	for _, s := range spans {
 		within += fmt.Sprintf(" OR a.id BETWEEN %d AND %d", s.lo, s.hi)
@@ -60,7 +60,7 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 		return err
 	}
 	table := q.faults()
-	q.Outcomes, q.Reasons = nil, nil // that is said by the replies
+	q.Outcomes, q.Reasons = nil, nil // the replies imply them
 	where, err := q.failures(c.Conn, permanent)
 	if err != nil {
 		return err
@@ -82,8 +82,8 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 	if limit <= 0 {
 		return q.histories(t, table, where, whole)
 	}
-	// Who has the most failures is known, how many are left of them since the last
-	// delivery is not: so some more are read, until no other can have as many.
+	// The number of failures of a recipient is known, but not how many remain since the last
+	// delivery. So more recipients than limit are read, until no other can have as many.
 	for n := limit + limit/4 + 20; ; n *= 4 {
 		most, err := q.mostOften(c.Conn, table, where, n+1)
 		if err != nil || len(most) == 0 {
@@ -113,10 +113,11 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 	}
 }
 
-// Often is how many failures a recipient has, and when the last was.
+// An often is a recipient with the number of failures and the time of the last one.
 type often struct{ recipient, rows, last int64 }
 
-// compareOften sorts the most often, and of equals the latest, to the front.
+// compareOften sorts by the number of failures, largest first, then by the time of the last one,
+// latest first.
 func compareOften(a, b often) int {
 	return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(b.last, a.last))
 }
@@ -152,16 +153,16 @@ func (t *texts) responses(list []ranked) (map[int64]string, error) {
 	return all, err
 }
 
-// historyRows is how many rows of recipients are put into words at once.
+// historyRows is how many rows of recipients are converted to text at once.
 const historyRows = 1 << 14
 
-// histories yields the recipients of the failures that a condition selects, some at a time,
-// with the id of the last attempt of each fault in place of its response.
+// histories yields the recipients of the failures that a condition selects, in parts. In place of
+// the response of a fault it sets the id of the last attempt.
 func (q *query) histories(t *texts, table, where string, yield func([]ranked) error) error {
 	type row struct{ recipient, reply, id, at, before int64 }
 	rows := make([]row, 0, historyRows)
-	var list []ranked             // the last may have more rows
-	faults := make(map[int64]int) // of the last of the list, by reply
+	var list []ranked             // the last recipient may have more rows
+	faults := make(map[int64]int) // of the last recipient of the list, by reply
 	flush := func(end bool) error {
 		var ids idSet
 		for i := range rows {
@@ -235,8 +236,7 @@ func (q *query) histories(t *texts, table, where string, yield func([]ranked) er
 	return flush(true)
 }
 
-// deliveredTo reads some addresses, with the last delivery to each, however its letters were
-// written.
+// deliveredTo reads some addresses, with the last delivery to each, ignoring case.
 func deliveredTo(c *sqlite3.Conn, ids []int64) (map[int64]*addressText, error) {
 	type mailbox struct {
 		domain int64
@@ -287,17 +287,17 @@ func deliveredTo(c *sqlite3.Conn, ids []int64) (map[int64]*addressText, error) {
 	return people, err
 }
 
-// countedAtMost are so many rows that counting them by recipient takes little memory.
+// countedAtMost is the largest number of rows that are counted by recipient in memory.
 const countedAtMost = 2_000_000
 
-// mostOften finds the n recipients with the most rows, of equals those whose last is
-// the latest.
+// mostOften finds the n recipients with the most rows; among equals, those with the latest last
+// row.
 func (q *query) mostOften(c *sqlite3.Conn, table, where string, n int) ([]often, error) {
 	rows, err := c.Number("SELECT count(*) FROM (SELECT 1 FROM "+table+" LIMIT ?)", countedAtMost+1)
 	if err != nil {
 		return nil, err
 	}
-	if rows > countedAtMost { // SQLite moves to a file what does not fit in memory
+	if rows > countedAtMost { // SQLite uses a file if they do not fit in memory
 		var most []often
 		err := q.once(c, func(v []driver.Value) error {
 			most = append(most, often{num(v[0]), num(v[1]), num(v[2])})
@@ -306,7 +306,7 @@ func (q *query) mostOften(c *sqlite3.Conn, table, where string, n int) ([]often,
 		return most, err
 	}
 	counts := make(map[int64]*often)
-	var room []often // for the next
+	var room []often // memory for the next ones
 	everywhere := []span{{math.MinInt64, math.MaxInt64}}
 	err = q.scanColumns(c, everywhere, []string{"a.recipient", "a.at"}, "FROM "+table+" AS a WHERE "+where, func(v []int64) error {
 		recipient, at := v[0], v[1]

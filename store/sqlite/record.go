@@ -12,18 +12,18 @@ type record struct {
 	recipient, sender, route int64 // sender 0: not known
 	reply, meta              int64
 	text                     driver.Value
-	message, line            int64 // line 0: the id says it
+	message, line            int64 // line 0: the id tells the line
 	client                   driver.Value
-	words                    words // where the row was read with them
+	words                    words // set if the row was read with them
 }
 
-// Words are the texts of a failure that hardly repeat, read along with it: one
-// by one would take three times as long.
+// words are the texts of a failure that hardly repeat. They are read with the row; to read them one
+// by one takes three times as long.
 type words struct {
 	ok          bool
 	rcpt        addressText
 	sender      addressText
-	left, right driver.Value // of the message id
+	left, right driver.Value // of the Message-ID
 	text        driver.Value
 	original    int64
 	warning     string
@@ -53,8 +53,8 @@ func (r *record) scan(v []driver.Value) {
 	}
 }
 
-// key is the place of a row among those of its second: where its line begins, and of
-// those of one line the id.
+// key orders rows of the same second: by the byte at which the line begins, and rows of one line by
+// id.
 func (r *record) key() int64 {
 	if r.line != 0 {
 		return r.line
@@ -66,7 +66,7 @@ func compareRecords(a, b *record) int {
 	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.key(), b.key()), cmp.Compare(a.id, b.id))
 }
 
-// n tells apart what one line stands for: see store.Ref.
+// n tells apart the attempts of one line: see store.Ref.
 func (r *record) n() int64 {
 	if r.line == 0 {
 		return 0
@@ -74,12 +74,12 @@ func (r *record) n() int64 {
 	return nOf(attemptID(r.id))
 }
 
-// nOf is store.Ref.N of an attempt that says that a pair expired.
+// nOf returns store.Ref.N of the failure of an expired pair.
 func nOf(id attemptID) int64 { return 1 + attemptID(int64(id)-expiries.lo).offset() }
 
 type addressText struct {
 	whole, domain string
-	last          int64 // delivery, 0: none, or not asked for
+	last          int64 // time of a delivery; 0: none, or not read
 }
 
 // makeAddress makes an address of local part and domain.

@@ -17,8 +17,8 @@ import (
 	"bouncelog/store"
 )
 
-// messageKey stands for a message: its queue id, as the function ints has it, and its
-// sender, since short queue ids are used again.
+// messageKey identifies a message: its queue id, as returned by the SQL function ints, and its
+// sender, since short queue ids are reused.
 func messageKey(queue, sender int64) uint64 {
 	return chunkHash.num(chunkHash.num(3, uint64(sender)), uint64(queue))
 }
@@ -31,23 +31,23 @@ type refusalRow struct {
 	before            seconds
 	recipient, sender int32
 	route, reply      int32
-	original          int32 // id of the domain; 0: no original recipient
+	original          int32 // id of its domain; 0: no original recipient
 }
 
-// refusalsSorted is how many rows are read at once and sorted here; more are sorted by
-// SQLite and read in parts.
+// refusalsSorted is how many rows are read at once and sorted in memory here. More rows are sorted
+// by SQLite and read in parts.
 const refusalsSorted = 600_000
 
-// These bound the memory for a flood, which may invent a reply and a route for each of
-// refusalsSorted rows: 1,000,000 refusals that all differ took 595 MB without. They are
-// variables for tests.
+// These limits bound the memory during a flood, in which each of refusalsSorted rows may have a
+// reply and a route of its own. Without them 1,000,000 refusals that all differ took 595 MB. They
+// are variables for tests.
 var (
-	wordsAtOnce   = 100_000 // different replies and routes that are put into words at once
-	refusalsBatch = 50_000  // rows of a part, where there are more
-	traitsKnown   = 100_000 // traits that are remembered
+	wordsAtOnce   = 100_000 // distinct replies and routes whose texts are read at once
+	refusalsBatch = 50_000  // rows of a part, where not all are yielded at once
+	traitsKnown   = 100_000 // traits kept in memory
 )
 
-// Refusals yields the failed attempts that match f in the order of time.
+// Refusals yields the failed attempts that match f, sorted by time.
 func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	return func(yield func(*store.Refusal, error) bool) {
 		err := r.refusals(ctx, f, func(x *store.Refusal) bool { return yield(x, nil) })
@@ -68,7 +68,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	if err != nil || q.nothing {
 		return err
 	}
-	var wanted *idSet // recipients, where they are too many to say in SQL
+	var wanted *idSet // recipients, if there are too many to list in SQL
 	if len(q.recipients) > few {
 		q.anyone, wanted = true, new(idSet)
 		for _, id := range q.recipients {
@@ -79,7 +79,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	if covers(store.Suspect, f.Reasons) {
 		table, original = "refusal", "a.original"
 		if len(f.Reasons) == len(store.Suspect) && len(f.Outcomes) == 2 {
-			q.Outcomes, q.Reasons = nil, nil // that is what the table holds
+			q.Outcomes, q.Reasons = nil, nil // the table holds only these
 		}
 	}
 	spans, err := q.spans(c.Conn)
@@ -108,7 +108,7 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	if err != nil {
 		return err
 	}
-	if n <= refusalsSorted || q.Own || q.since != -forever { // which are a part, mostly
+	if n <= refusalsSorted || q.Own || q.since != -forever { // with Own or a start time, most rows are not selected
 		rows, err := r.refusalRows(c, q, spans, n, wanted, row, from, scan)
 		if err == nil {
 			return r.yieldInParts(ctx, c, t, rows, yield)
@@ -143,8 +143,8 @@ func (r *reader) refusals(ctx context.Context, f store.Filter, yield func(*store
 	return r.yieldRefusals(ctx, c, t, runs{rows}, yield)
 }
 
-// faultRows reads the rows of failure that the table fault selects: that is a third as
-// wide, and few of its rows are of the recipients that are asked for.
+// faultRows reads the rows of failure that the query selects in the table fault. That table is a
+// third as wide, and few of its rows are for the recipients in the filter.
 func faultRows(c *sqlite3.Conn, q *query, spans []span, wanted *idSet, row []string, scan func([]int64) refusalRow) (runs, error) {
 	var ids []int64
 	err := q.scanColumns(c, spans, []string{"a.id", "a.recipient"}, "FROM fault AS a WHERE "+q.where(), func(v []int64) error {
@@ -167,11 +167,11 @@ func faultRows(c *sqlite3.Conn, q *query, spans []span, wanted *idSet, row []str
 	return runs{rows}, err
 }
 
-// errMany says that there are more than refusalsSorted rows.
+// errMany reports that there are more than refusalsSorted rows.
 var errMany = errors.New("too many rows to be put in order at once")
 
-// refusalRows reads rows, of at most n, each half of the table by a reader of its own. The
-// error is errMany where there are too many.
+// refusalRows reads the selected rows, half of the table on each of two connections. n is about the
+// number of rows of the table. If more than refusalsSorted are selected it returns errMany.
 func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	all, err := r.counting.pieces(c.Conn)
 	if err != nil {
@@ -198,7 +198,7 @@ func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *id
 	return slices.Concat(halves[0], halves[1]), err
 }
 
-// within are the parts of spans that are in another.
+// within returns the parts of spans that lie in another span.
 func within(spans []span, in span) (out []span) {
 	for _, s := range spans {
 		if s.lo, s.hi = max(s.lo, in.lo), min(s.hi, in.hi); s.lo <= s.hi {
@@ -208,16 +208,18 @@ func within(spans []span, in span) (out []span) {
 	return out
 }
 
-// runsAtMost are merged; where there are more, the rows are sorted.
+// runsAtMost is the number of sorted runs from which the rows are sorted as a whole instead of
+// merged.
 const runsAtMost = 4
 
-// refusalRuns reads rows, about n if all are wanted, while there are left that may be read.
+// refusalRuns reads rows. n is the estimated number without a filter by recipient. It returns
+// errMany once left, which all callers share, is used up.
 func refusalRuns(c *sqlite3.Conn, q *query, spans []span, n int64, left *atomic.Int64, wanted *idSet, row []string, from string, scan func([]int64) refusalRow) (runs, error) {
 	if q.Own {
 		n /= 8
 	}
 	rows := make([]refusalRow, 0, n)
-	var ends []int // of runs that are in order, as each log mostly is
+	var ends []int // ends of sorted runs: the rows of a log are mostly in order
 	err := q.scanColumns(c, spans, row, from, func(v []int64) error {
 		x := scan(v)
 		if wanted != nil && !wanted.has(int64(x.recipient)) {
@@ -249,10 +251,10 @@ func refusalRuns(c *sqlite3.Conn, q *query, spans []span, n int64, left *atomic.
 
 func inOrder(a, b *refusalRow) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) }
 
-// Runs are a few lists of rows that are in order.
+// runs are a few sorted lists of rows.
 type runs [][]refusalRow
 
-// all yields the rows in order.
+// all yields the rows of all runs, sorted.
 func (r runs) all() iter.Seq[*refusalRow] {
 	return func(yield func(*refusalRow) bool) {
 		left := slices.Clone(r)
@@ -271,15 +273,15 @@ func (r runs) all() iter.Seq[*refusalRow] {
 	}
 }
 
-// A history is a recipient with its deliveries.
+// A history is a recipient with the deliveries to it.
 type history struct {
-	name        string  // the local part, until it is named
+	name        string  // the local part, until named is set
 	named       bool    // name is the whole address
-	last, first int64   // deliveries, 0: none
-	recovered   []int64 // in order
+	last, first int64   // times of deliveries, 0: none
+	recovered   []int64 // sorted
 }
 
-// readPeople reads the deliveries of the recipients of some rows.
+// readPeople reads the deliveries to the recipients of some rows.
 func readPeople(c *sqlite3.Conn, people *byID[history]) error {
 	return inBatches(people.ids.all(), func(wanted string) error {
 		return c.Texts(3, func(v []int64, local string) error {
@@ -290,10 +292,10 @@ func readPeople(c *sqlite3.Conn, people *byID[history]) error {
 	})
 }
 
-// readRecoveries reads when they took mail again after a failure.
+// readRecoveries reads the times of the first deliveries after failures.
 func readRecoveries(c *sqlite3.Conn, people *byID[history]) error {
 	return inBatches(people.ids.all(), func(wanted string) error {
-		var times []int64 // those of one recipient follow one another
+		var times []int64 // times of one recipient are consecutive
 		return c.Columns(2, func(v []int64) error {
 			p := people.at(v[0])
 			times = append(times, v[1])
@@ -303,8 +305,7 @@ func readRecoveries(c *sqlite3.Conn, people *byID[history]) error {
 	})
 }
 
-// before and after are the last delivery before at and the first after it, as in
-// texts.fill; 0: none.
+// before returns the last delivery before the attempt, as in texts.fill; 0: none.
 func (p *history) before(r *refusalRow) int64 {
 	if r.before == 0 && p.first < r.at {
 		return p.first
@@ -322,18 +323,18 @@ func (p *history) after(at int64) int64 {
 	return 0
 }
 
-// A senderText is a sender in words.
+// A senderText is the address of a sender.
 type senderText struct {
-	id        int32 // of the domain
+	id        int32 // of its domain
 	domain    string
 	null, srs bool
 }
 
 // refusalSenders reads the senders of some rows.
 func refusalSenders(c *sqlite3.Conn, rows runs) (*byID[senderText], error) {
-	// None has the number 0.
+	// An unknown sender has the number 0.
 	senders := newByID[senderText](rows, func(r *refusalRow) int32 { return r.sender })
-	domains := make(map[string]string) // each text once
+	domains := make(map[string]string) // one copy of each text
 	note := func(v []driver.Value) error {
 		local, domain := str(v[1]), str(v[2])
 		if known, ok := domains[domain]; ok {
@@ -350,7 +351,7 @@ func refusalSenders(c *sqlite3.Conn, rows runs) (*byID[senderText], error) {
 	})
 }
 
-// A refusalRoute is a route in words.
+// A refusalRoute holds the names of a route.
 type refusalRoute struct {
 	routeText
 	domain   int32
@@ -370,8 +371,8 @@ func refusalRoutes(c *sqlite3.Conn, rows runs) (*byID[refusalRoute], error) {
 	})
 }
 
-// A refusalReply is the part of a reply that Traits need: a quarter of the size of a
-// replyText, and there may be as many as rows.
+// A refusalReply is the part of a reply that Traits need. It is a quarter of the size of a
+// replyText, and there may be one for each row.
 type refusalReply struct {
 	known    bool
 	outcome  bounce.Outcome
@@ -385,7 +386,7 @@ type refusalReply struct {
 // refusalReplies reads the replies of some rows.
 func refusalReplies(c *sqlite3.Conn, rows runs) (*byID[refusalReply], error) {
 	replies := newByID[refusalReply](rows, func(r *refusalRow) int32 { return r.reply })
-	words := make(map[string]string) // of rules and details: each text once
+	words := make(map[string]string) // rules and details: one copy of each text
 	word := func(v driver.Value) string {
 		s := str(v)
 		if known, ok := words[s]; ok {
@@ -417,20 +418,20 @@ func refusalReplies(c *sqlite3.Conn, rows runs) (*byID[refusalReply], error) {
 	return replies, err
 }
 
-// A traitsKey names the Traits of a refusal by ids.
+// A traitsKey identifies the Traits of a refusal by ids.
 type traitsKey struct {
-	source, route, reply, domain int32 // domain is the sender's
+	source, route, reply, domain int32 // domain is that of the sender
 	null, forwarded              bool
 }
 
-// Traits remember the first traitsKnown different store.Traits, which refusals share. Later
-// refusals have their own, a third of a kilobyte each, while the caller looks at them.
+// traits caches the first traitsKnown distinct store.Traits, which refusals share. Later refusals
+// have their own, a third of a kilobyte each, for as long as the caller uses them.
 type traits struct {
 	*texts
 	known map[traitsKey]*store.Traits
 }
 
-// of finds the traits with a key, or makes room for them.
+// of returns the traits with a key, or allocates them.
 func (t *traits) of(k traitsKey) (x *store.Traits, known bool) {
 	if x := t.known[k]; x != nil {
 		return x, true
@@ -442,8 +443,8 @@ func (t *traits) of(k traitsKey) (x *store.Traits, known bool) {
 	return x, false
 }
 
-// yieldInParts is yieldRefusals for all rows at once, or for refusalsBatch at a time where there
-// are more than wordsAtOnce.
+// yieldInParts calls yieldRefusals for all rows at once, or for refusalsBatch rows at a time if the
+// rows have more than wordsAtOnce replies or routes.
 func (r *reader) yieldInParts(ctx context.Context, c turn, t *traits, rows runs, yield func(*store.Refusal) bool) error {
 	var replies, routes idSet
 	for _, list := range rows {
@@ -491,7 +492,7 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 	if err != nil {
 		return err
 	}
-	lines, sources := make(map[attemptID]attemptID), make(map[int64]string) // of what expired; by number
+	lines, sources := make(map[attemptID]attemptID), make(map[int64]string) // line of an expiry; source names by number
 	for _, list := range rows {
 		for i := range list {
 			line := attemptID(list[i].id)
@@ -543,7 +544,7 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 		x.DeliveredBefore, x.DeliveredAfter = time(history.before(row)), time(history.after(row.at))
 		return yield(&x)
 	}
-	// All there is to read has been read.
+	// Everything is read, so the connection is free while the caller iterates.
 	n := 0
 	if !c.pause(func() bool {
 		for row := range rows.all() {
@@ -558,7 +559,7 @@ func (r *reader) yieldRefusals(ctx context.Context, c turn, t *traits, rows runs
 	return nil
 }
 
-// newByID makes room for the ids that some rows have.
+// newByID makes room for the ids that of returns for some rows.
 func newByID[V any](rows runs, of func(*refusalRow) int32) *byID[V] {
 	b := new(byID[V])
 	for _, list := range rows {

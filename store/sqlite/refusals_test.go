@@ -11,8 +11,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestManyWords holds that answers are the same where a flood has invented so many replies,
-// routes and traits that they are looked through and put into words in parts.
+// TestManyWords checks that answers are the same when a flood has created so many replies, routes
+// and traits that they are scanned and read in parts.
 func TestManyWords(t *testing.T) {
 	defer func(replies int64, words, batch, traits int) {
 		repliesInSQL, wordsAtOnce, refusalsBatch, traitsKnown = replies, words, batch, traits

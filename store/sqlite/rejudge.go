@@ -7,9 +7,9 @@ import (
 	"bouncelog/bounce"
 )
 
-// Rejudge judges every failed reply again, each distinct one once, in the
-// situation that was stored with it (bounce.Template.Situation), and brings the
-// rollups up to date. It returns how many replies have a new verdict.
+// Rejudge judges each distinct failed reply again, in the situation stored with it
+// (bounce.Template.Situation), and updates the rollups. It returns how many replies have a new
+// verdict.
 func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situation string) bounce.Verdict) (changed int64, err error) {
 	err = d.writing("judge anew", func(w *writer) error {
 		changed = 0
@@ -32,7 +32,7 @@ func (d *DB) Rejudge(ctx context.Context, judge func(d *bounce.Delivery, situati
 				return nil
 			}
 			r.d.Response = str(row[15])
-			v, taken := now[r.lastTry] // which was stored before
+			v, taken := now[r.lastTry] // stored before this one
 			if !taken {
 				v = judge(&r.d, str(row[17]))
 			}

@@ -7,14 +7,14 @@ import (
 	"bouncelog/store"
 )
 
-// shorten takes out of a response what its row and its template say anyhow; the view
-// deliveries and lengthen put it back.
+// shorten removes from a response the text that its row and its template repeat. The view
+// deliveries and lengthen restore it.
 func (s *secret) shorten(a *bounce.Delivery, p *prepared) string {
 	names := s.names(a)
 	response := s.scrub(store.Clean(a.Response, store.MaxResponse), names)
 	short, mark := response, ""
-	// A template that was cut may end within a token, of which Join and the view make
-	// different texts.
+	// A template that was cut may end within a token. Join and the view would restore different
+	// texts from it.
 	if t := p.template; store.Clean(t.Text, store.MaxResponse) == t.Text && bounce.Join(t.Text, t.Args) == response {
 		short, mark = t.Args, "\x05"
 	}

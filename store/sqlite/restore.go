@@ -14,13 +14,12 @@ import (
 	"bouncelog/store"
 )
 
-// Restore puts a copy, as Backup makes it, in the place of the database at path, which may be
-// damaged or missing, and says under which name that is kept; empty: there was none. The
-// copy is checked first (DB.Check). Nobody may have the database at path open:
-// store.ErrLocked.
+// Restore replaces the database at path, which may be damaged or missing, by a copy made by Backup.
+// It keeps the old database and returns its new name; empty: there was none. It first checks the
+// copy (DB.Check). If any process has the database at path open, the error is store.ErrLocked.
 //
-// A write-ahead log belongs to the file that it was written for. Beside any other it is
-// taken for what was committed last, and damages it; so the log leaves with its database.
+// A write-ahead log belongs to the file for which it was written. Beside another file, SQLite would
+// apply it as the last commits and damage that file. So the log is moved away with its database.
 func Restore(ctx context.Context, path, from string) (kept string, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
@@ -38,7 +37,7 @@ func Restore(ctx context.Context, path, from string) (kept string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer old.Close() // a nil *os.File can be closed
+	defer old.Close() // Close accepts a nil *os.File
 
 	fresh := path + ".restored"
 	os.Remove(fresh)
@@ -54,7 +53,7 @@ func Restore(ctx context.Context, path, from string) (kept string, err error) {
 		return "", fmt.Errorf("restore: %w", err)
 	}
 
-	// In this order, so that at no moment a database lies beside a log that is not its own.
+	// In this order, no database ever lies beside the log of another.
 	undo := func() error { return nil }
 	move := func(from, to string) error {
 		if err := os.Rename(from, to); err != nil {
@@ -93,7 +92,7 @@ func Restore(ctx context.Context, path, from string) (kept string, err error) {
 	return kept, err
 }
 
-// copySound copies the database at from to a file that is not there, if it is sound.
+// copySound copies the database at from to a new file, if it is sound.
 func copySound(ctx context.Context, from, path, to string) error {
 	a, err := os.Stat(from)
 	if err != nil {
@@ -117,11 +116,11 @@ func copySound(ctx context.Context, from, path, to string) error {
 	return d.Backup(ctx, to)
 }
 
-// lockFile locks the database at path as SQLite does who wants it for himself: nobody can have
-// it open, nor open it, until the file is closed. Nil: there is no such file. This process
-// must not have it open either: its own locks would end.
+// lockFile locks the database at path as SQLite does for exclusive access: no other process has it
+// open or can open it until the file is closed. It returns nil if there is no such file. This
+// process must not have it open either, since closing would release its own locks.
 func lockFile(path string) (*os.File, error) {
-	const pending = 1 << 30 // the byte, and 511 more (https://www.sqlite.org/fileformat2.html#lock_byte_page)
+	const pending = 1 << 30 // this byte and the next 511 (https://www.sqlite.org/fileformat2.html#lock_byte_page)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -140,7 +139,7 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// ownedLike gives a file the owner and the group of another, where they differ.
+// ownedLike gives a file the owner and group of another file, if they differ.
 func ownedLike(path, other string) error {
 	a, err := os.Stat(path)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestRestore restores a copy in the place of a database whose writer was killed, so that
-// its write-ahead log lies there.
+// TestRestore restores a copy over a database whose writer was killed, so that its write-ahead log
+// is left.
 func TestRestore(t *testing.T) {
 	dir := t.TempDir()
 	path, copied := dir+"/log.db", dir+"/copy.db"
@@ -56,12 +56,12 @@ func TestRestore(t *testing.T) {
 	if st, err := os.Stat(dir + "/killed.db"); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
-	// What was there is whole, too.
+	// The old database is complete, too.
 	x = open(t, kept, Options{})
 	sound(t, x)
 	must(t, x.Close())
 
-	// There need not be one.
+	// The database may be missing, with a stray log.
 	must(t, os.WriteFile(dir+"/new.db-wal", []byte("of another"), 0o600))
 	kept, err = Restore(t.Context(), dir+"/new.db", copied)
 	if err != nil || kept != "" {

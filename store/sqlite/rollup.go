@@ -8,30 +8,30 @@ import (
 	"bouncelog/bounce"
 )
 
-// The rollups count attempts by day and route, by day and sender's domain, by hour and
-// logging host, each with the kind; rollup_total is the one by route without the day. They
-// are written in the transaction that writes the rows and always equal them: rollupSQL
-// computes a rollup from the rows, which "db check" compares.
+// The rollups count attempts by kind and by one of: day and route, day and sender's domain, hour
+// and logging host. rollup_total is the rollup by route without the day. They are written in the
+// same transaction as the rows and always agree with them: rollupSQL computes a rollup from the
+// rows, and "db check" compares.
 
-// A cellPlace says which cell of each rollup an attempt is counted in.
+// A cellPlace determines the cell of each rollup in which an attempt is counted.
 type cellPlace struct {
 	at     int64 // Unix time
 	route  int64 // id in the table route
-	sender int64 // id in the table name, of the sender's domain; 0 where the sender is not known
+	sender int64 // id in the table name, of the sender's domain; 0: the sender is not known
 	origin int64 // id in the table origin
 	kind   int64 // see kindOf
 }
 
-// A cell is what one row of a rollup counts.
+// A cell holds the counts in one row of a rollup.
 type cell struct {
 	n        int64 // attempts
-	messages int64 // whose first attempt (by route: to the domain) is in the cell
-	pairs    int64 // recovered by one of the attempts, still pending after one, expired, or discarded: as the outcome goes
-	nulls    int64 // attempts with the null reverse-path
-	retry    int64 // soft attempts that a 5xx reply caused
+	messages int64 // whose first attempt (by route: first to the domain) is in the cell
+	pairs    int64 // by outcome: recovered by an attempt in the cell, still pending after one, expired, or discarded
+	nulls    int64 // attempts with the null sender
+	retry    int64 // soft attempts whose reply was a 5xx
 }
 
-// Cells are what a transaction adds to one rollup.
+// cells are the counts that a transaction adds to one rollup.
 type cells struct {
 	places map[cellKey]int
 	list   []keyedCell
@@ -59,8 +59,8 @@ func (c *cells) add(key cellKey, n cell) {
 	x.retry += n.retry
 }
 
-// take returns the cells in the order of their keys, which is that of the table, and
-// empties c. What it returns is good until the next add.
+// take returns the cells sorted by key, as in the table, and clears c. The result is valid until
+// the next add.
 func (c *cells) take() []keyedCell {
 	list := c.list
 	slices.SortFunc(list, func(a, b keyedCell) int { return cmp.Compare(a.key, b.key) })
@@ -69,13 +69,12 @@ func (c *cells) take() []keyedCell {
 	return list
 }
 
-// Rollups are what a transaction adds to the rollups.
+// rollups are the counts that a transaction adds to the rollups.
 type rollups struct{ route, sender, origin, total cells }
 
 func newRollups() rollups { return rollups{newCells(), newCells(), newCells(), newCells()} }
 
-// count adds to the three rollups. FirstToDomain takes the place of n.messages in the one
-// by route.
+// count adds an attempt to the rollups. In the rollup by route, firstToDomain replaces n.messages.
 func (r *rollups) count(c cellPlace, n cell, firstToDomain int64) {
 	r.sender.add(newCellKey(c.at/day, c.sender, c.kind), n)
 	r.origin.add(newCellKey(c.at/hour, c.origin, c.kind), n)
@@ -83,7 +82,7 @@ func (r *rollups) count(c cellPlace, n cell, firstToDomain int64) {
 	r.route.add(newCellKey(c.at/day, c.route, c.kind), n)
 }
 
-// flush adds what was counted to the tables.
+// flush adds the counts to the tables.
 func (r *rollups) flush(t *tables) {
 	for _, c := range r.route.take() {
 		t.addCell("rollup_route", c)
@@ -106,7 +105,7 @@ func (t *tables) addCell(rollup string, c keyedCell) {
 
 var dimensions = [...]dimension{byRoute, bySender, byOrigin}
 
-// period is how long a cell's period is, in seconds.
+// period returns the length of a cell's period in seconds.
 func (d dimension) period() int64 {
 	if d == byOrigin {
 		return hour
@@ -114,9 +113,8 @@ func (d dimension) period() int64 {
 	return day
 }
 
-// rollupSQL computes a rollup from the rows: what is kept must equal it. It is
-// what "db check" compares, and makes the rollups anew after a pruning or new
-// judgement.
+// rollupSQL returns SQL that computes a rollup from the rows. "db check" compares its result with
+// the rollup. Pruning and reclassifying rebuild the rollup from it.
 func rollupSQL(dim dimension, condition string) string {
 	x := map[dimension]string{
 		byRoute:  "a.route",
@@ -144,12 +142,12 @@ func rollupSQL(dim dimension, condition string) string {
 // totalSQL adds up rollup_route over all days.
 var totalSQL = layoutSQL("SELECT key & $TOTAL_MASK AS key, sum(n) AS n, sum(messages) AS messages, sum(pairs) AS pairs, sum(nulls) AS nulls, sum(retry) AS retry FROM rollup_route GROUP BY 1")
 
-// sumTotals makes rollup_total anew.
+// sumTotals rebuilds rollup_total.
 func (t *tables) sumTotals() error {
 	return t.c.Exec("DELETE FROM rollup_total; INSERT INTO rollup_total " + totalSQL)
 }
 
-// A dimension is what a rollup is kept by.
+// A dimension names a rollup by the values that it counts by.
 type dimension string
 
 const (

@@ -10,13 +10,13 @@ import (
 	"bouncelog/store"
 )
 
-// With pseudonyms no text of a log is stored before it was scrubbed: replies quote
-// addresses and bare names in many ways, and a line that was not understood may hold
-// anything. Three things are looked for: the names that the attempt is about, however they are
-// spelled; whatever stands before an "@"; and what stands where names stand.
+// With pseudonyms, every text of a log is scrubbed before it is stored. Replies quote addresses and
+// bare names in many ways, and an unparsed line may hold anything. Scrubbing replaces three things:
+// the names in the attempt's addresses, in any spelling; the text before an "@"; and words in
+// places where names are expected.
 
-// names are the local parts, logins included, that an attempt is about, as they are stored
-// but for the pseudonym; the longest first.
+// names returns the local parts and logins of an attempt without pseudonyms, cleaned as for
+// storage, the longest first.
 func (s *secret) names(a *bounce.Delivery) []string {
 	if s.pseudonym == nil {
 		return nil
@@ -35,15 +35,15 @@ func (s *secret) names(a *bounce.Delivery) []string {
 		}
 		add(local)
 		if i := strings.IndexAny(local, "+@%!"); i > 0 {
-			add(local[:i]) // a server may leave the extension away
+			add(local[:i]) // a server may omit the extension
 		}
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	return slices.Compact(names)
 }
 
-// scrub replaces what names people in a text, where pseudonyms are wanted. Names are those
-// that are known to be in question; see names. A text that was scrubbed stays as it is.
+// scrub replaces personal names in a text if the database uses pseudonyms. names are names known to
+// be involved; see secret.names. Scrubbing a text twice changes nothing more.
 func (s *secret) scrub(text string, names []string) string {
 	if s.pseudonym == nil {
 		return text
@@ -51,18 +51,18 @@ func (s *secret) scrub(text string, names []string) string {
 	for _, name := range names {
 		text = store.ReplaceName(text, unquote(name), s.local(name))
 	}
-	text = encodedWord.ReplaceAllStringFunc(text, func(word string) string { // may hold a name
+	text = encodedWord.ReplaceAllStringFunc(text, func(word string) string { // it may hold a name
 		at := encodedWord.FindStringSubmatchIndex(word)
 		return word[:at[2]] + s.local(word[at[2]:at[3]]) + word[at[3]:]
 	})
 	text = store.ReplaceInPaths(text, s.local)
-	return store.ReplaceAnnounced(s.scrubAddresses(text), s.local) // what was replaced stays
+	return store.ReplaceAnnounced(s.scrubAddresses(text), s.local) // replaced names stay
 }
 
 // encodedWord is text in base64 (RFC 2047 section 2).
 var encodedWord = regexp.MustCompile(`=\?[\w-]+\?[Bb]\?([A-Za-z0-9+/]+=*)\?=`)
 
-// scrubAddresses replaces what stands before each "@", however that is coded.
+// scrubAddresses replaces the text before each "@", in any encoding.
 func (s *secret) scrubAddresses(text string) string {
 	var b strings.Builder
 	done := 0
@@ -103,8 +103,8 @@ func (s *secret) scrubAddresses(text string) string {
 	return b.String()
 }
 
-// quoteStart is where the quoted string begins that ends with the quote at end; not before
-// from. It is end where none does.
+// quoteStart returns the start of the quoted string that ends with the quote at end, but not before
+// from. It returns end if there is no such string.
 func quoteStart(text string, from, end int) int {
 	for i := end - 1; i >= max(from, end-store.MaxName); i-- {
 		if text[i] != '"' {
@@ -124,7 +124,7 @@ func quoteStart(text string, from, end int) int {
 	return end
 }
 
-// shape is a line of the log that was not understood, as it is stored.
+// shape returns an unparsed line as it is stored.
 func (s *secret) shape(line string) string {
 	if s.pseudonym == nil {
 		return line
@@ -132,8 +132,8 @@ func (s *secret) shape(line string) string {
 	return store.Shape(line)
 }
 
-// by is who did something with a message as a whole, as it is stored: a login, unless it is
-// one of the system's.
+// by returns the login that acted on a whole message, as it is stored. Logins of the system stay
+// unchanged.
 func (s *secret) by(who string) string {
 	who = store.Clean(who, store.MaxName)
 	switch {

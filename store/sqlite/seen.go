@@ -2,21 +2,21 @@ package sqlite
 
 import "math/bits"
 
-// A window remembers the hashes that were seen last, each with the number that it was first
-// seen with: at least half of its size, at most all of it. It is two hash tables: the older
-// is emptied and becomes the younger when that is half full. Of a hash it keeps 32 bits and
-// the place: of a thousand million new ones it takes one or two for seen. 16 bytes for each
-// are a third of what a map takes.
+// A window remembers the hashes seen last, and the number that each was first seen with. It holds
+// between half of its size and all of it, in two hash tables: when the newer one is half full, the
+// older one is cleared and becomes the newer. It stores 32 bits of a hash and its slot, so that one
+// or two in a thousand million new hashes are taken for seen. An entry takes 16 bytes, a third of
+// the memory of a map.
 type window struct {
 	now, old []mark
-	n, size  int // in now; at most
+	n, size  int // entries in now; the most in both
 }
 
-type mark struct{ tag, with uint32 } // tag 0: free
+type mark struct{ tag, with uint32 } // tag 0: unused
 
 func newWindow(size int) *window {
 	slots := 4
-	for slots < size { // at most half of them are taken
+	for slots < size { // at most half of them are used
 		slots *= 2
 	}
 	return &window{now: make([]mark, slots), old: make([]mark, slots), size: size}
@@ -31,7 +31,8 @@ func findMark(marks []mark, h uint64) *mark {
 	return &marks[i]
 }
 
-// see reports whether h was seen, and with which number first; otherwise it adds it.
+// see reports whether h was seen, and returns the number that it was first seen with; otherwise it
+// adds h.
 func (w *window) see(h uint64, n uint32) (seen bool, with uint32) {
 	m := findMark(w.now, h)
 	if m.tag != 0 {
@@ -50,8 +51,9 @@ func (w *window) see(h uint64, n uint32) (seen bool, with uint32) {
 	return seen, n
 }
 
-// A bloom filter holds hashes: has is true for all that were added, and for a few others.
-// In 4 to 256 bits of room for each it takes a tenth of a map, of which most questions miss.
+// A bloom filter holds hashes. has returns true for all hashes that were added, and for a few
+// others. With 4 to 256 bits for each hash it takes a tenth of the memory of a map. Most hashes
+// asked for are not in it.
 type bloom struct {
 	bits []uint64
 	n    int
@@ -85,5 +87,5 @@ func (b *bloom) has(h uint64) bool {
 	return true
 }
 
-// full reports whether the filter lets too much through, and could be larger.
+// full reports whether the filter lets too many hashes through and can still grow.
 func (b *bloom) full() bool { return b.n > len(b.bits)*8 && len(b.bits) < 1<<22 }

@@ -10,7 +10,7 @@ import (
 	"bouncelog/store"
 )
 
-// Span is from the first to the last attempt that matches f.
+// Span returns the times of the first and the last attempt that match f.
 func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 	c := r.take(ctx)
 	defer c.Unlock()
@@ -30,13 +30,13 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (store.Span, error) {
 	return store.Span{First: unix(s.lo), Last: unix(s.hi)}, nil
 }
 
-// Ends are the times of the first and the last of some attempts.
+// ends are the times of the first and the last of some attempts.
 type ends struct {
 	lo, hi int64
 	any    bool
 }
 
-// note takes the results of a statement that selects min(at), max(at).
+// note takes the result of a statement that selects min(at), max(at).
 func (s *ends) note(v []driver.Value) error {
 	if v[0] == nil {
 		return nil
@@ -48,10 +48,10 @@ func (s *ends) note(v []driver.Value) error {
 	return nil
 }
 
-// endsOf is the statement that finds the ends of some rows of a table.
+// endsOf is the statement that selects the ends of some rows of a table.
 const endsOf = "SELECT min(a.at), max(a.at) FROM %s AS a WHERE %s AND a.id BETWEEN ?3 AND ?4"
 
-// tables are the names of the tables that can hold matching rows.
+// tables returns the tables that can hold matching rows.
 func (q *query) tables() (names []string) {
 	delivered, failed := q.wants()
 	if delivered {
@@ -78,9 +78,9 @@ func (q *query) narrowEnds(c *sqlite3.Conn, s *ends) error {
 	return nil
 }
 
-// end notes the ends of some of the rows that match, the first or the last among them,
-// and reports whether there are any. Of the pieces, in the order of time, no more are
-// read than may hold it.
+// end notes the ends of some matching rows, including the first or the last one, and reports
+// whether there are any. It reads the pieces in the order of time, until no further one can hold
+// the first or last row.
 func (q *query) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool, err error) {
 	var statements []*sqlite3.Stmt
 	for _, table := range q.tables() {
@@ -108,7 +108,7 @@ func (q *query) end(c *sqlite3.Conn, all []*piece, last bool, s *ends) (any bool
 	return true, s.note([]driver.Value{found.lo, found.hi})
 }
 
-// ends finds the first and the last period in a rollup, if there is one, and there the
+// ends finds the first and the last period in a rollup, if one can answer, and in these periods the
 // first and the last row.
 func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
 	all, err := r.counting.pieces(c)
@@ -116,7 +116,7 @@ func (r *reader) ends(q *query, c *sqlite3.Conn, s *ends) error {
 		return err
 	}
 	dim := q.dimension()
-	// All rows, and those of an hour, are found without a rollup: the pieces say when they are of.
+	// For all rows, and for up to an hour, no rollup is needed: the pieces tell their times.
 	if dim == byRows || q.until-q.since <= hour || len(q.Outcomes) == 0 && len(q.Reasons) == 0 && q.routes == nil && q.senderDom == 0 && q.senders == nil && q.origins == nil {
 		if any, err := q.end(c, all, false, s); err != nil || !any {
 			return err

@@ -1,16 +1,16 @@
 // Package sqlite keeps delivery attempts in one SQLite file.
 //
-// Repeated text is kept once, in dictionaries; an attempt is a row of small
-// numbers whose rowid is its identity (source and offset). Delivered attempts
-// and the others have a table each, since the others are few and asked for most;
-// columns that reports read of some of these are copied into narrow tables. Rollups are kept in the same transaction. The views are the public schema
+// Repeated text is stored once, in dictionaries. An attempt is a row of small numbers whose rowid is
+// its identity (source and offset). Delivered attempts and the others have a table each, since the
+// others are few and queried most. The columns of some of these that reports read are copied into
+// narrow tables. Rollups are written in the same transaction. The views are the public schema
 // (docs/schema.md); the tables may change.
 //
-// One process writes. Readers have connections of their own and see the last
-// committed batch (write-ahead log), so neither waits for the other.
+// One process writes. Readers have their own connections and see the last committed batch
+// (write-ahead log), so readers and the writer do not wait for each other.
 //
-// The files stand on five floors. A file uses only what files named before it declare, so
-// this is the order to read them in; reading and writing do not know each other:
+// The files form five floors. A file uses only declarations of files named before it, so this is
+// the order to read them in. Reading and writing do not use each other:
 //
 //	values:  layout errors hash values pseudonym scrub prepare response seen idset
 //	tables:  tables narrow chunk rollup record texts dictionary address dictionaries preload
@@ -20,15 +20,14 @@
 //	file:    files claim sqlite log transact backup open write readers notes watch usersql
 //	         describe check rejudge prune restore
 //
-// Values are the forms of stored values: bits, hashes, pseudonyms. Tables write rows, and
-// translate texts to ids and back. Writing decides what an attempt changes, by the rules of the
-// ledger. Reading answers the questions of a store.Reader. The file is opened,
-// locked, migrated, checked, pruned and restored; a DB joins the floors.
+// The files under "values" encode single values: bits, hashes, pseudonyms. Those under "tables" write
+// rows, and convert texts to ids and back. Those under "writing" decide what an attempt changes, by
+// the rules of the ledger. Those under "reading" answer the questions of a store.Reader. Those under
+// "file" open, lock, migrate, check, prune and restore the database; a DB connects the floors.
 //
-// The way of a batch: a store.Writer (write.go) begins a transaction, writer.append gives
-// what its attempts name ids (dictionaries.go), a state (ledger.go) and a place in the
-// rollups (rollup.go), and package internal/sqlite3 hands the rows to SQLite and makes
-// checkpoints beside that.
+// A batch is stored as follows: a store.Writer (write.go) begins a transaction; writer.append gives
+// each attempt ids (dictionaries.go), a state (ledger.go) and cells of the rollups (rollup.go);
+// package internal/sqlite3 hands the rows to SQLite and runs checkpoints in parallel.
 package sqlite
 
 import (
@@ -58,28 +57,25 @@ const (
 
 // Options say how a database is opened.
 type Options struct {
-	// ReadOnly opens an existing database for questions only. Nothing is
-	// created and nothing migrated.
+	// ReadOnly opens an existing database for queries only. Nothing is created or migrated.
 	ReadOnly bool
-	// Temporary makes a private database that vanishes when it is closed;
-	// path is ignored.
+	// Temporary opens a private database that is deleted when it is closed; path is ignored.
 	Temporary bool
-	// BusyTimeout is how long to wait for another process's write; 0 means
-	// five seconds.
+	// BusyTimeout is how long to wait while another process writes; 0 means five seconds.
 	BusyTimeout time.Duration
-	// GiveWay is how long to wait, where ReadOnly, for a write-ahead log that has
-	// grown large to begin anew: it cannot while questions overlap. 0: not at all.
+	// GiveWay, with ReadOnly, is how long to wait for a large write-ahead log to be reset. It
+	// cannot be reset while queries overlap. 0: do not wait.
 	GiveWay time.Duration
-	// KeepMessageIDs keeps the text of every attempt's message id, not only of
-	// failed ones: about 25 bytes each.
+	// KeepMessageIDs stores the Message-ID of every attempt as text, not only of failed ones: about
+	// 25 bytes each.
 	KeepMessageIDs bool
-	// Pseudonymize replaces the local parts of addresses by a keyed hash.
-	// It takes effect when the database is created, and cannot be changed.
+	// Pseudonymize replaces the local parts of addresses by a keyed hash. It is set when the
+	// database is created, and cannot be changed.
 	Pseudonymize bool
 
-	atRest     bool  // where ReadOnly: nobody writes, unless there is a log
+	atRest     bool  // with ReadOnly: nobody writes, unless there is a log
 	largestLog int64 // bytes; 0: the constant. For tests
-	// For tests of the way from one schema to the next.
+	// For tests of migrations.
 	migrations fs.FS
 	version    int64
 }
@@ -88,28 +84,28 @@ type Options struct {
 type DB struct {
 	file
 	opts Options
-	dsn  string // of a reader
+	dsn  string // for readers
 
-	write  sync.Mutex // held by who writes
-	w      *writer    // nil where ReadOnly
-	open   bool       // a transaction is open, which the next batch belongs to
-	broken error      // of a temporary database, which has no journal: why nothing more can be stored
+	write  sync.Mutex // held by the writer
+	w      *writer    // nil if ReadOnly
+	open   bool       // a transaction is open, to which the next batch belongs
+	broken error      // set if a temporary database, which has no journal, can store nothing more
 
-	// Of a database open for writing, set by Open.
+	// Of a database open for writing; set by Open.
 	files         files
 	pseudonymized bool
 	checkpoints   *sqlite3.Checkpointer
 
-	// A temporary database has one connection for all.
+	// A temporary database has one connection for everything.
 	single sync.RWMutex
 
 	mu     sync.Mutex
-	idle   []*sqlite3.Conn // readers at rest
+	idle   []*sqlite3.Conn // unused connections of readers
 	closed bool
 }
 
-// create makes an empty file with mode 0640 where there is none. SQLite gives its
-// -wal and -shm files the same mode.
+// create creates an empty file with mode 0640 if there is none. SQLite gives its -wal and -shm
+// files the same mode.
 func (d *DB) create() error {
 	if st, err := os.Stat(d.path); err == nil {
 		if !st.Mode().IsRegular() && !st.IsDir() { // SQLite would leave a journal beside a device
@@ -129,8 +125,8 @@ func (d *DB) create() error {
 	return f.Close()
 }
 
-// address is the file's URI with query parameters. The path is escaped: it may
-// hold spaces and "?", "#", "%".
+// address returns the URI of the file with query parameters. The path is escaped, since it may
+// contain spaces and "?", "#", "%".
 func (d *DB) address(query ...string) string {
 	path := d.path
 	if abs, err := filepath.Abs(path); err == nil {
@@ -149,8 +145,8 @@ type pragma struct {
 	want any
 }
 
-// dial opens a connection and reads its settings back: SQLite ignores a misspelt
-// parameter silently.
+// dial opens a connection and checks its settings, since SQLite silently ignores a misspelt
+// parameter.
 func (d *DB) dial(dsn string, want []pragma) (*sqlite3.Conn, error) {
 	return d.dialAs(sqlite3.Open, dsn, want)
 }
@@ -160,7 +156,7 @@ func (d *DB) dialAs(open func(dsn string) (*sqlite3.Conn, error), dsn string, wa
 	if err != nil {
 		return nil, d.wrap("open", d.cannotOpen(err))
 	}
-	// The form of each page is looked at when it is read.
+	// SQLite checks the structure of each page when it reads it.
 	if err := c.Exec("PRAGMA cell_size_check = ON"); err != nil {
 		c.Close()
 		return nil, d.wrap("open", err)
@@ -178,16 +174,16 @@ func (d *DB) dialAs(open func(dsn string) (*sqlite3.Conn, error), dsn string, wa
 	return c, nil
 }
 
-// atRest reports whether the database file holds everything, and no write-ahead log does.
+// atRest reports whether the database file is complete, with nothing in a write-ahead log.
 func (d *DB) atRest() bool {
 	st, err := os.Stat(d.path + "-wal")
 	return errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
 }
 
-// version reads the schema's version; 0: the database is empty. Its error is ErrForeign or
-// ErrNewer for one that this program cannot read.
+// version reads the version of the schema; 0: the database is empty. The error is ErrForeign or
+// ErrNewer for a database that this program cannot read.
 func (d *DB) version(c *sqlite3.Conn) (int64, error) {
-	// All of one moment: somebody may be making the database.
+	// Read everything at one moment, since another process may be creating the database.
 	if err := c.Exec("BEGIN"); err != nil {
 		return 0, d.wrap("open", err)
 	}
@@ -201,7 +197,7 @@ func (d *DB) version(c *sqlite3.Conn) (int64, error) {
 		return 0, d.wrap("open", err)
 	}
 	if app == 0 && version == 0 {
-		// goose makes its table before it makes ours.
+		// goose creates its table before ours.
 		tables, err := c.Number("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence')")
 		if err != nil {
 			return 0, d.wrap("open", err)
@@ -219,7 +215,7 @@ func (d *DB) version(c *sqlite3.Conn) (int64, error) {
 	return version, nil
 }
 
-// reader takes a connection whose statements end with ctx; give it back by done.
+// reader takes a connection whose statements are cancelled with ctx; done returns it.
 func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
 	if d.opts.Temporary {
 		d.single.RLock()

@@ -52,8 +52,8 @@ func TestTemporary(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, "", Options{Temporary: true}) })
 }
 
-// TestForgets has a temporary database forget what it remembers when a Writer is closed,
-// and go on.
+// TestForgets closes a Writer of a temporary database, which clears the cached dictionaries, and
+// then continues to append.
 func TestForgets(t *testing.T) {
 	d, want := open(t, "", Options{Temporary: true}), open(t, filepath.Join(t.TempDir(), "f.db"), Options{})
 	tr := storetest.NewTraffic(1)
@@ -76,7 +76,7 @@ func TestForgets(t *testing.T) {
 	}
 }
 
-// sound fails the test where Check finds something.
+// sound fails the test if Check reports a problem.
 func sound(t testing.TB, d *DB) {
 	t.Helper()
 	problems, err := d.Check(t.Context())
@@ -86,7 +86,7 @@ func sound(t testing.TB, d *DB) {
 	}
 }
 
-// same holds that two databases hold the same, and that the second is sound.
+// same checks that two databases hold the same data, and that the second is sound.
 func same(t testing.TB, want, got *DB) {
 	t.Helper()
 	if diff := cmp.Diff(totals(t, want), totals(t, got)); diff != "" {
@@ -98,7 +98,7 @@ func same(t testing.TB, want, got *DB) {
 	sound(t, got)
 }
 
-// histories holds what is known of each address against the rows.
+// histories compares the stored history of each address with the attempts.
 func histories(t testing.TB, d *DB) {
 	t.Helper()
 	n, err := d.w.c.Number(layoutSQL(`WITH delivered AS (SELECT recipient, min(at) AS first, max(at) AS last FROM delivery GROUP BY recipient),
@@ -127,7 +127,7 @@ func ask(t testing.TB, d *DB, fn func(r store.Reader)) {
 	must(t, r.Close())
 }
 
-// attempts are those that match f.
+// attempts returns the attempts that match f.
 func attempts(t testing.TB, d *DB, f store.Filter) (list []store.Attempt) {
 	t.Helper()
 	ask(t, d, func(r store.Reader) {
@@ -139,7 +139,7 @@ func attempts(t testing.TB, d *DB, f store.Filter) (list []store.Attempt) {
 	return list
 }
 
-// countBy counts all attempts by something.
+// countBy counts all attempts by one dimension.
 func countBy(t testing.TB, d *DB, by store.Dimension) (list []store.Cell) {
 	t.Helper()
 	ask(t, d, func(r store.Reader) {
@@ -150,7 +150,7 @@ func countBy(t testing.TB, d *DB, by store.Dimension) (list []store.Cell) {
 	return list
 }
 
-// coverage is what of the logs was understood.
+// coverage returns the coverage of the logs.
 func coverage(t testing.TB, d *DB) (c *store.Coverage) {
 	t.Helper()
 	ask(t, d, func(r store.Reader) {
@@ -162,7 +162,7 @@ func coverage(t testing.TB, d *DB) (c *store.Coverage) {
 }
 
 func TestOpen(t *testing.T) {
-	// A name with everything that a URI might trip over.
+	// The name holds every character that is special in a URI.
 	path := filepath.Join(t.TempDir(), "a b?c#d%41&mode=memory.db")
 	d := open(t, path, Options{})
 	storetest.Append(t, d, storetest.NewTraffic(1).Batch(100))
@@ -199,7 +199,7 @@ func TestOpen(t *testing.T) {
 	if _, err := os.Stat(path + "-wal"); err == nil {
 		t.Error("the write-ahead log is still there after Close")
 	}
-	// Reading only.
+	// Open it read-only.
 	r := open(t, path, Options{ReadOnly: true})
 	if got := totals(t, r); got.Attempts == 0 {
 		t.Error("nothing to be read")
@@ -212,8 +212,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestOpenIsQuick holds that a database that is up to date is opened without goose, which
-// takes longer than all the rest.
+// TestOpenIsQuick checks that opening an up-to-date database does not run goose, which takes longer
+// than everything else together.
 func TestOpenIsQuick(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	must(t, open(t, path, Options{}).Close())
@@ -281,7 +281,7 @@ func TestRefused(t *testing.T) {
 	if _, err := os.Stat(dir + "/absent.db"); err == nil {
 		t.Error("opening for reading made a database")
 	}
-	// An empty file is a database yet to be made.
+	// An empty file is a database without tables.
 	sound(t, open(t, file("empty", ""), Options{}))
 }
 
@@ -320,7 +320,7 @@ func TestLocked(t *testing.T) {
 			t.Fatalf("Append = %v, want ErrLocked", err)
 		}
 	}
-	// Readers do not mind.
+	// Readers are not affected.
 	if got := totals(t, d); got != before {
 		t.Errorf("Totals = %+v, want %+v", got, before)
 	}
@@ -332,8 +332,7 @@ func TestLocked(t *testing.T) {
 	sound(t, d)
 }
 
-// TestDialLocked holds that opening asks for the lock only where there is something
-// to set.
+// TestDialLocked checks that opening takes the lock only if there is a setting to change.
 func TestDialLocked(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	must(t, open(t, path, Options{}).Close())
@@ -355,9 +354,9 @@ func TestDialLocked(t *testing.T) {
 	sound(t, open(t, path, Options{}))
 }
 
-// TestOthersWrite has another process store something between two commits of a Writer,
-// and one that cannot be stored: what is remembered of the dictionaries is forgotten, and
-// nothing that was committed is lost.
+// TestOthersWrite lets another process store batches between the commits of a Writer, then appends
+// a batch that does not fit. The Writer must clear its cached dictionaries and lose nothing that
+// was committed.
 func TestOthersWrite(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d, other, alone := open(t, path, Options{}), open(t, path, Options{}), open(t, t.TempDir()+"/alone.db", Options{})
@@ -428,7 +427,7 @@ func TestDamaged(t *testing.T) {
 	if len(problems) == 0 {
 		t.Errorf("Check found nothing (%v)", err)
 	}
-	// What lies elsewhere is still there.
+	// The batches already stored are still there.
 	if got := totals(t, d); got.Attempts < 2500 {
 		t.Errorf("Totals = %+v", got)
 	}
@@ -459,7 +458,7 @@ func TestFull(t *testing.T) {
 			t.Errorf("Totals = %+v, want %+v as before", got, before)
 		}
 		sound(t, d)
-		// Room again: the same batch goes in.
+		// With space available again, the same batch is stored.
 		must(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"))
 		storetest.Append(t, d, b)
 		sound(t, d)
@@ -468,7 +467,7 @@ func TestFull(t *testing.T) {
 	t.Fatal("the file system never was full")
 }
 
-// rollups are the rollup tables as text, with words instead of numbers.
+// dump returns the rollup tables as text, with ids replaced by names.
 func dump(t testing.TB, d *DB) map[string]string {
 	t.Helper()
 	out := make(map[string]string)
@@ -489,8 +488,8 @@ func dump(t testing.TB, d *DB) map[string]string {
 	return out
 }
 
-// TestReopen closes and opens the database between batches, and expects what an
-// undisturbed one holds.
+// TestReopen closes and opens the database between batches, and expects the same contents as in a
+// database that stayed open.
 func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	whole := open(t, dir+"/whole.db", Options{})
@@ -512,7 +511,7 @@ func TestReopen(t *testing.T) {
 	histories(t, whole)
 }
 
-// TestSmallCaches lets every cache overflow, again and again.
+// TestSmallCaches makes every cache overflow repeatedly.
 func TestSmallCaches(t *testing.T) {
 	dir := t.TempDir()
 	whole, small := open(t, dir+"/whole.db", Options{}), open(t, dir+"/small.db", Options{})
@@ -601,7 +600,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("removed %d attempts", removed)
 	}
 	sound(t, d)
-	// Pairs that were pending since before are not counted any more.
+	// Pairs pending since before the prune are no longer counted.
 	got := totals(t, d)
 	if diff := cmp.Diff(keep, got); diff != "" {
 		t.Errorf("Totals (-since the day +left):\n%s", diff)
@@ -609,7 +608,7 @@ func TestPrune(t *testing.T) {
 	if left := fileSize(t, d, path); left > size*3/4 {
 		t.Errorf("%d bytes are left of %d", left, size)
 	}
-	// The source is not forgotten, and goes on.
+	// The source is kept, and more of it can be appended.
 	sources := coverage(t, d).Sources
 	if len(sources) != 1 {
 		t.Errorf("Sources = %+v", sources)
@@ -632,10 +631,10 @@ func TestPrune(t *testing.T) {
 	sound(t, d)
 }
 
-// TestPruneOfTwoLogs prunes a database that two logs, read side by side, wrote: rows between
-// others move, and no copy of a pruned name is left where a row was.
+// TestPruneOfTwoLogs prunes a database written from two logs in turn, so that rows were inserted
+// between others and have moved. No copy of a pruned name may be left in free space of a page.
 func TestPruneOfTwoLogs(t *testing.T) {
-	for _, size := range [...]int{1, 3, 10, 40} { // rows of a log in one commit
+	for _, size := range [...]int{1, 3, 10, 40} { // rows of one log in a commit
 		path := t.TempDir() + "/log.db"
 		d := open(t, path, Options{})
 		var offsets [2]int64
@@ -693,8 +692,9 @@ func TestPruneOfTwoLogs(t *testing.T) {
 	}
 }
 
-// TestStrayTimes stores attempts that a wrong clock dated, as older versions did, between
-// others: they are named, and removing them leaves what would be there without them.
+// TestStrayTimes stores, between other attempts, some with the times of a wrong clock, as older
+// versions did. Check must name them, and removing them must leave the same contents as without
+// them.
 func TestStrayTimes(t *testing.T) {
 	dir := t.TempDir()
 	d, without := open(t, dir+"/log.db", Options{}), open(t, dir+"/without.db", Options{})
@@ -712,7 +712,7 @@ func TestStrayTimes(t *testing.T) {
 				time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 			}[j%5]
 			a.Source, a.QueueID = fmt.Sprintf("stray%d", i), fmt.Sprintf("%05X", 0xE0000+i*100+j)
-			// Of recipients that the others have, too.
+			// The stray attempts share recipients with the others.
 			a.Recipient, a.RecipientDomain = b.Attempts[j].Recipient, b.Attempts[j].RecipientDomain
 		}
 		stray += int64(len(s.Attempts))
@@ -814,7 +814,7 @@ func TestRejudge(t *testing.T) {
 	if changed, err = d.Rejudge(t.Context(), judge); err != nil || changed != 0 {
 		t.Errorf("the second time: %d, %v", changed, err)
 	}
-	// A deferral without an attempt goes with the attempt before it.
+	// A deferral without an attempt takes the verdict of the attempt before it.
 	n, err := d.w.c.Number("SELECT count(*) FROM reply AS r JOIN reply AS l ON l.id = r.last_try WHERE r.rule IS l.rule AND r.detail IS 'new'")
 	must(t, err)
 	if n == 0 {
@@ -823,12 +823,12 @@ func TestRejudge(t *testing.T) {
 	if n, err = d.w.c.Number("SELECT count(*) FROM reply AS r JOIN reply AS l ON l.id = r.last_try WHERE r.kind <> l.kind OR r.rule IS NOT l.rule"); err != nil || n != 0 {
 		t.Errorf("%d deferrals without an attempt have another verdict than the attempt before, %v", n, err)
 	}
-	// What comes next has the new verdict too.
+	// Later attempts get the new verdict too.
 	storetest.Append(t, d, tr.Batch(1000))
 	sound(t, d)
 }
 
-// TestRejudgeSituation judges again in the situation that was stored.
+// TestRejudgeSituation checks that Rejudge uses the stored situation.
 func TestRejudgeSituation(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	a := store.Attempt{
@@ -856,7 +856,7 @@ func TestBackup(t *testing.T) {
 	tr := storetest.NewTraffic(1)
 	storetest.Append(t, d, tr.Batch(2000))
 	want := totals(t, d)
-	// While the writer is in the middle of a batch.
+	// The writer is in the middle of a batch.
 	must(t, d.w.c.Exec("BEGIN IMMEDIATE; DELETE FROM delivery"))
 	must(t, d.Backup(t.Context(), dir+"/copy.db"))
 	must(t, d.w.c.Exec("ROLLBACK"))
@@ -884,7 +884,7 @@ func TestPseudonyms(t *testing.T) {
 		storetest.Append(t, d, bs[len(bs)-1])
 	}
 	d.Close()
-	// The choice was made with the database.
+	// Pseudonymize was set when the database was created, and still applies.
 	d = open(t, path, Options{})
 	bs = append(bs, tr.Batch(500))
 	storetest.Append(t, d, bs[3])
@@ -945,8 +945,8 @@ func TestKeepMessageIDs(t *testing.T) {
 	sound(t, d)
 }
 
-// TestMessageHash finds every attempt of a message by its id, in chunks that are full, in
-// one that is not, and after the database was opened again.
+// TestMessageHash finds every attempt of a message by its Message-ID: in full chunks, in a partial
+// one, and after the database was reopened.
 func TestMessageHash(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
@@ -982,7 +982,7 @@ func TestMessageHash(t *testing.T) {
 	sound(t, d)
 }
 
-// TestEndsAndTLS reads what became of messages, and the TLS results, from the views.
+// TestEndsAndTLS reads the ends of messages and the TLS results from the views.
 func TestEndsAndTLS(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	tr := storetest.NewTraffic(1)
@@ -1046,7 +1046,7 @@ func FuzzResponse(f *testing.F) {
 	for _, s := range []string{
 		"550 5.1.1 <user@example.org>: User unknown", "450 {brace} {addr} 192.0.2.1", "{", "}", "a {id} b", "\x05a", "4.2.0 mx.example.org[192.0.2.25]", "s@sender.example  x",
 		"550-5.7.1 [192.0.2.1      12] Our system 550-5.7.1 e9e14a558f8ab-1f0 - gsmtp", "a\x00\x01\xff",
-		strings.Repeat("{", 2339) + "abcde{brace", // whose template is cut within a token
+		strings.Repeat("{", 2339) + "abcde{brace", // its template is cut within a token
 		strings.Repeat("x ", 8191) + "77",         // the same
 	} {
 		f.Add(s)
@@ -1082,8 +1082,8 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// TestReadOnlyPlace holds that a database at rest is read by a user who may
-// write neither it nor its directory.
+// TestReadOnlyPlace checks that a user without write permission on the database and its directory
+// can read a database that nobody writes.
 func TestReadOnlyPlace(t *testing.T) {
 	if os.Geteuid() == 0 {
 		if os.Getenv("BOUNCELOG_READ") == "" {
@@ -1123,7 +1123,7 @@ func makeAtRest(t *testing.T, path string) {
 	}
 }
 
-// asNobody runs TestReadOnlyPlace again as a user whom permissions bind.
+// asNobody runs TestReadOnlyPlace again as a user to whom file permissions apply.
 func asNobody(t *testing.T) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "bouncelog-readonly-")
@@ -1153,8 +1153,8 @@ func asNobody(t *testing.T) {
 	}
 }
 
-// TestTwoWriters holds that an import beside the daemon harms neither: each of
-// two open databases stores what the other has not seen.
+// TestTwoWriters checks that an import and the daemon may write side by side: each of two open
+// databases stores what the other has not stored.
 func TestTwoWriters(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	one, two := open(t, path, Options{}), open(t, path, Options{})
@@ -1185,8 +1185,7 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
-// TestBounded stores more programs and lines that were not understood than are
-// kept.
+// TestBounded stores more programs and unparsed lines than the database keeps.
 func TestBounded(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	const batches, each = 5, 600
@@ -1237,8 +1236,8 @@ func TestMayHold(t *testing.T) {
 	}
 }
 
-// TestCheckpoints stores so many small batches that the write-ahead log would
-// grow to many times this size if nobody emptied it meanwhile.
+// TestCheckpoints stores many small batches. Without checkpoints between them the write-ahead log
+// would grow to many times this size.
 func TestCheckpoints(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	d := open(t, path, Options{})
@@ -1257,8 +1256,8 @@ func TestCheckpoints(t *testing.T) {
 	sound(t, d)
 }
 
-// TestAcceptedReplies stores responses of accepted mail that begin alike: they
-// share one row, also where it has to be looked up.
+// TestAcceptedReplies stores responses of accepted mail with the same beginning. They must share
+// one row, even after the database was reopened.
 func TestAcceptedReplies(t *testing.T) {
 	path := t.TempDir() + "/log.db"
 	n := int64(0)
@@ -1294,8 +1293,8 @@ func TestAcceptedReplies(t *testing.T) {
 	}
 }
 
-// TestWaitingOwnsItsTexts stores a soft failure whose queue id and client are parts
-// of a long line: what is remembered must not hold on to that.
+// TestWaitingOwnsItsTexts stores a soft failure whose queue id and client are substrings of a long
+// line. The ledger must copy them, so that it does not keep the line in memory.
 func TestWaitingOwnsItsTexts(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	line := strings.Repeat("1rXyZ0-000abc-DE 2001:db8::7 ", 1000)
@@ -1324,8 +1323,8 @@ func TestWaitingOwnsItsTexts(t *testing.T) {
 	}
 }
 
-// TestSpans holds that chunks which follow one another are read in one go: each span
-// runs a statement, and some take long to begin.
+// TestSpans checks that consecutive chunks are read as one span: each span runs a statement, and
+// some statements are slow to start.
 func TestSpans(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	b := storetest.NewTraffic(1).Batch(12 * chunkRows)

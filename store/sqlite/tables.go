@@ -6,15 +6,14 @@ import (
 	"bouncelog/internal/sqlite3"
 )
 
-// Tables are what the writer writes rows with: they gather the rows of each table, and
-// hand them to SQLite many at a time. One goroutine at a time uses them. (The queue's
-// goroutine has its own part: see sqlite3.Queue.)
+// tables collects new rows by table, and hands them to SQLite many at a time. One goroutine at a
+// time uses it. (The queue's goroutine has its own part: see sqlite3.Queue.)
 type tables struct {
-	c *sqlite3.Conn  // use it by way of reading, where tables are read
+	c *sqlite3.Conn  // use it through reading to read tables
 	q *sqlite3.Queue // of c
 
-	insert  *sqlite3.Bulk              // into delivery: bulks["delivery"]
-	bulks   map[string]*sqlite3.Bulk   // what writes, by name: a table, or a table and a verb
+	insert  *sqlite3.Bulk              // for delivery: bulks["delivery"]
+	bulks   map[string]*sqlite3.Bulk   // by name: a table, or a table and a verb
 	byTable map[string][]*sqlite3.Bulk // the same by table
 }
 
@@ -27,7 +26,7 @@ func newTables(c *sqlite3.Conn) (t tables, err error) {
 	return t, err
 }
 
-// makeBulks makes what writes to each table.
+// makeBulks makes the bulk for each table.
 func (t *tables) makeBulks() {
 	t.bulks = make(map[string]*sqlite3.Bulk)
 	for table, columns := range insertTables {
@@ -47,14 +46,13 @@ func (t *tables) makeBulks() {
 	}
 }
 
-// insertTables are the tables whose new rows are gathered, with their number of
-// columns.
+// insertTables are the tables whose new rows are collected, with their number of columns.
 var insertTables = map[string]int{
 	"delivery": 9, "failure": 14, "refusal": 9, "fault": 5, "delivery_message": 2, "original": 2, "warning": 2, "pair": 3, "pending": 6, "login": 2, "text": 2,
 	"name": 2, "name_key": 1, "route": 5, "route_key": 1, "reply": 20, "reply_key": 1, "message_id": 3, "address": 5, "address_key": 1,
 }
 
-// laterSQL are statements that may run in a while, as those of insertTables do.
+// laterSQL are statements that run later, like the inserts of insertTables.
 var laterSQL = map[string]string{
 	"message_end":     "INSERT OR IGNORE INTO message_end VALUES (?, ?, ?, ?, ?, ?)",
 	"kind":            "INSERT OR IGNORE INTO kind VALUES (?, ?, ?)",
@@ -76,14 +74,14 @@ var laterSQL = map[string]string{
 	"open_message closed": "DELETE FROM open_message WHERE host = ? AND mta = ? AND instance = ? AND queue_id = ?",
 }
 
-// add adds a row to a table, or runs one of laterSQL, by and by.
+// add queues a row of a table, or a run of one of laterSQL.
 //
-// A read of a table sees only the rows that were flushed to it: whoever reads a table
-// takes the connection from reading, which flushes them. Who forgets it stores a row of a
-// dictionary twice, or loses sight of a pair.
+// A read of a table sees only flushed rows. A caller that reads a table therefore takes the
+// connection from reading, which flushes them. Without that, a row of a dictionary is stored twice,
+// or a pair is not found.
 func (t *tables) add(name string, values ...any) { t.bulks[name].Add(values...) }
 
-// reading returns the connection for reads of these tables.
+// reading returns the connection for reading these tables.
 func (t *tables) reading(tables ...string) *sqlite3.Conn {
 	for _, table := range tables {
 		for _, b := range t.byTable[table] {
@@ -96,14 +94,14 @@ func (t *tables) reading(tables ...string) *sqlite3.Conn {
 const addToCell = `ON CONFLICT DO UPDATE SET n = n + excluded.n, messages = messages + excluded.messages,
 	pairs = pairs + excluded.pairs, nulls = nulls + excluded.nulls, retry = retry + excluded.retry`
 
-// flush hands all gathered rows to the queue.
+// flush hands all collected rows to the queue.
 func (t *tables) flush() {
 	for _, b := range t.bulks {
 		b.Flush()
 	}
 }
 
-// discard drops all gathered rows.
+// discard drops all collected rows.
 func (t *tables) discard() {
 	for _, b := range t.bulks {
 		b.Discard()

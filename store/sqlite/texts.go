@@ -12,8 +12,7 @@ import (
 	"bouncelog/store"
 )
 
-// Texts turns the numbers of a row back into words. What it remembers is
-// bounded.
+// texts converts the ids of a row to text. Its caches are bounded.
 type texts struct {
 	c         *sqlite3.Conn
 	addresses map[int64]addressText
@@ -31,7 +30,7 @@ type routeText struct {
 type replyText struct {
 	d       bounce.Delivery
 	v       bounce.Verdict
-	lastTry int64 // where d.Untried: the reply whose verdict it has; 0: none
+	lastTry int64 // if d.Untried: the reply that the verdict comes from; 0: none
 }
 
 func newTexts(c *sqlite3.Conn) *texts {
@@ -89,8 +88,7 @@ func (t *texts) route(id int64) (routeText, error) {
 	return remember(t.routes, id, r), err
 }
 
-// client says who handed a message in: who logged in, or else from which
-// address.
+// client returns the login that handed in a message, or if there was none, the IP address.
 func (t *texts) client(v driver.Value) (user, ip string, err error) {
 	id, ok := v.(int64)
 	switch {
@@ -166,7 +164,7 @@ func messageText(left, right driver.Value) string {
 	return s
 }
 
-// fill puts a row into words.
+// fill converts a row to an attempt.
 func (t *texts) fill(r *record, x *store.Attempt) error {
 	reply, err := t.reply(r.reply)
 	if err != nil {
@@ -265,12 +263,12 @@ func (t *texts) fill(r *record, x *store.Attempt) error {
 	return nil
 }
 
-// namesOf reads the names with these numbers, which are in order.
+// namesOf reads the names with these ids, which are sorted.
 func namesOf(c *sqlite3.Conn, ids []int64) (map[int64]string, error) {
 	return textsOf(c, ids, "SELECT columns(n.id), group_concat(n.text, char(1)) FROM json_each(?) AS w CROSS JOIN name AS n ON n.id = w.value")
 }
 
-// addressesOf reads the addresses with these numbers.
+// addressesOf reads the addresses with these ids.
 func addressesOf[N int64 | uint64](c *sqlite3.Conn, ids []N) (map[N]string, error) {
 	return textsOf(c, ids, `SELECT columns(a.id), group_concat(iif(n.text = '', a.local, a.local || '@' || n.text), char(1)) FROM json_each(?) AS w
 		CROSS JOIN address AS a ON a.id = w.value JOIN name AS n ON n.id = a.domain`)

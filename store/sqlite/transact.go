@@ -8,12 +8,12 @@ import (
 	"bouncelog/store"
 )
 
-// withWriter calls fn with the writer, while nobody else has it.
+// withWriter calls fn with the writer, which nobody else can use meanwhile.
 func (d *DB) withWriter(what string, fn func(*writer) error) error {
 	d.write.Lock()
 	defer d.write.Unlock()
 	if d.opts.Temporary {
-		// Its one connection would show a Reader uncommitted rows.
+		// On its one connection a Reader would see uncommitted rows.
 		if d.w == nil || !d.open {
 			d.single.Lock()
 		}
@@ -32,9 +32,8 @@ func (d *DB) withWriter(what string, fn func(*writer) error) error {
 	return d.wrap(what, fn(d.w))
 }
 
-// transact runs f in the transaction that is open, or in a new one, and leaves it open.
-// Where it fails all of the transaction is taken back, and what is remembered of the
-// dictionaries is forgotten.
+// transact runs f in the open transaction, or in a new one, and leaves it open. If f fails, the
+// whole transaction is rolled back and the cached dictionaries are cleared.
 func (d *DB) transact(f func() error) error {
 	if d.broken != nil {
 		return d.broken
@@ -52,8 +51,8 @@ func (d *DB) transact(f func() error) error {
 	return d.undo(err)
 }
 
-// begin begins a transaction, and forgets what is remembered of the dictionaries if
-// another process has written since the last: an import beside the daemon.
+// begin begins a transaction. If another process, such as an import beside the daemon, has written
+// since the last one, it clears the cached dictionaries.
 func (d *DB) begin() error {
 	if err := d.ready(); err != nil {
 		return err
@@ -72,7 +71,7 @@ func (d *DB) begin() error {
 	return fmt.Errorf("%w: others write to it all the time", store.ErrLocked)
 }
 
-// commit ends the transaction and waits for that.
+// commit commits the transaction and waits for the result.
 func (d *DB) commit() error {
 	if err := d.w.flush(); err != nil {
 		return err
@@ -88,13 +87,13 @@ func (d *DB) commit() error {
 
 // undo rolls the transaction back because of err.
 func (d *DB) undo(err error) error {
-	first := d.w.c.Settle() // what was still to be written is taken back too
+	first := d.w.c.Settle() // the queued rows are rolled back too
 	if first != nil && !errors.Is(err, first) {
 		err = errors.Join(first, err)
 	}
 	d.open = false
 	if d.opts.Temporary {
-		d.broken = errors.Join(errHalf, err) // it has no journal that could undo anything
+		d.broken = errors.Join(errHalf, err) // a temporary database has no journal to roll back
 		return d.broken
 	}
 	if d.w.c.InTransaction() {
@@ -102,12 +101,12 @@ func (d *DB) undo(err error) error {
 	}
 	err = errors.Join(err, d.w.reset())
 	if sqlite3.KindOf(err) == sqlite3.ErrFull {
-		d.w.q.Cut(0) // a large log may be what fills the disk
+		d.w.q.Cut(0) // a large log may be filling the disk
 	}
 	return err
 }
 
-// errHalf is why a temporary database takes nothing more.
+// errHalf is why a temporary database can store nothing more.
 var errHalf = errors.New("a part of a batch cannot be taken back")
 
 // writing runs f in a transaction of its own.

@@ -19,8 +19,8 @@ var (
 	errOne      = errors.New("more than one statement")
 )
 
-// oneQuestion refuses what is not exactly one statement that asks. The driver
-// runs the first of several in silence and crashes on none at all.
+// oneQuestion returns an error unless sql is exactly one read statement. The driver silently runs
+// only the first of several statements, and crashes if there is none.
 func oneQuestion(sql string) error {
 	if strings.IndexByte(sql, 0) >= 0 {
 		return errors.New("a NUL character")
@@ -47,7 +47,7 @@ func oneQuestion(sql string) error {
 			}
 			i := strings.IndexByte(rest[1:], c)
 			if i < 0 {
-				return nil // SQLite will say what is wrong
+				return nil // SQLite will report the error
 			}
 			rest = rest[i+2:]
 			continue
@@ -120,7 +120,7 @@ func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 	return r, nil
 }
 
-// plainReader is a connection for SQL of others.
+// plainReader returns a connection for a user's SQL.
 func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
 	if d.opts.Temporary {
 		return d.reader(ctx)

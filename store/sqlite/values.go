@@ -14,8 +14,8 @@ import (
 	"bouncelog/store"
 )
 
-// ipValue is an IP address as it is stored: an IPv4 address as a number, which takes half
-// the room.
+// ipValue returns an IP address as it is stored: an IPv4 address as a number, which takes half the
+// space.
 func ipValue(s string) any {
 	if a, err := netip.ParseAddr(s); err == nil && a.Is4() {
 		b := a.As4()
@@ -34,7 +34,7 @@ func ipText(v driver.Value) string {
 	return str(v)
 }
 
-// packHex makes a blob of lower-case hexadecimal, and returns any other text.
+// packHex returns the bytes of a lower-case hexadecimal text, and any other text unchanged.
 func packHex(s string) any {
 	if len(s) >= 8 && !strings.ContainsFunc(s, func(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'f') }) {
 		if b, err := hex.DecodeString(s); err == nil {
@@ -44,8 +44,8 @@ func packHex(s string) any {
 	return s
 }
 
-// queueValue is a queue id as it is stored: the digits of a hexadecimal one after a 1, as a
-// number, which takes half the room; any other is the text.
+// queueValue returns a queue id as it is stored. A hexadecimal one is stored as the number with the
+// digit 1 in front, which takes half the space; any other as text.
 func queueValue(s string) any {
 	if n, ok := queueNumber(s); ok {
 		return n
@@ -111,7 +111,7 @@ func number(n int64) any {
 	return n
 }
 
-// split parts an address into its local part and its domain.
+// split returns the local part of an address with this domain.
 func split(a, domain string) (local string) {
 	if domain == "" {
 		return a
@@ -133,7 +133,7 @@ func join(local, domain string) string {
 	return local + "@" + domain
 }
 
-// own copies a text, which would hold on to all the lines that were read with it.
+// own copies a text, which would otherwise keep all lines read with it in memory.
 func own(v any) any {
 	if s, ok := v.(string); ok {
 		return strings.Clone(s)

@@ -12,8 +12,7 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// The view of problems asks for the reasons that package bounce says are about the
-// sender.
+// The view of problems must select the reasons that package bounce lists as being about the sender.
 func TestViewOfProblems(t *testing.T) {
 	text, err := migrations.ReadFile("migrations/00001_first.sql")
 	must(t, err)
@@ -42,8 +41,8 @@ func TestViewOfProblems(t *testing.T) {
 	}
 }
 
-// TestCutTemplate asks the view for a row whose template ends within a token, as an earlier
-// bouncelog stored them. It must come to an end.
+// TestCutTemplate selects from the view a row whose template ends within a token, as stored by an
+// earlier bouncelog. The query must terminate.
 func TestCutTemplate(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
 	at := time.Unix(1772409600, 0)

@@ -8,8 +8,8 @@ import (
 
 var _ store.Watcher = (*DB)(nil)
 
-// Watch returns what PRAGMA data_version says on a connection of its own: the number
-// changes with each commit of any other connection, and is read from shared memory
+// Watch reads PRAGMA data_version on a connection of its own. The number changes with each commit
+// of any other connection, and is read from shared memory
 // (sqlite.org/pragma.html#pragma_data_version).
 func (d *DB) Watch(ctx context.Context) (version func() (int64, error), stop func(), err error) {
 	c, done, err := d.reader(ctx)

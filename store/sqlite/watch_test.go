@@ -8,8 +8,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestWatch holds that the version changes with what another process stores, and not
-// with what is only read.
+// TestWatch checks that the version changes when another process stores something, and not when one
+// only reads.
 func TestWatch(t *testing.T) {
 	ctx, path := t.Context(), filepath.Join(t.TempDir(), "test.db")
 	w, err := Open(ctx, path, Options{})

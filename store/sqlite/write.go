@@ -10,15 +10,15 @@ import (
 // A batchWriter is a store.Writer.
 type batchWriter struct{ d *DB }
 
-// Write returns a Writer. Another process may write too, between two transactions.
+// Write returns a Writer. Another process may also write, between two transactions.
 func (d *DB) Write(context.Context) (store.Writer, error) {
 	x := batchWriter{d}
 	return x, x.d.withWriter("write", func(*writer) error { return nil })
 }
 
-// Append takes in a batch. A source's position says what of it is stored already:
-// attempts before it are left out, so a batch may be appended again, and a batch
-// whose sources all stand behind what is stored changes nothing.
+// Append stores a batch. Attempts before the position of their source are stored already and are
+// left out. So a batch may be appended again, and a batch whose positions are all behind those
+// stored changes nothing.
 func (x batchWriter) Append(ctx context.Context, b *store.Batch) error {
 	return x.d.withWriter("store", func(w *writer) error {
 		return x.d.transact(func() error {
@@ -30,7 +30,7 @@ func (x batchWriter) Append(ctx context.Context, b *store.Batch) error {
 	})
 }
 
-// Commit ends the transaction and waits for that.
+// Commit commits the transaction and waits for the result.
 func (x batchWriter) Commit(ctx context.Context) error {
 	return x.d.withWriter("store", func(w *writer) error {
 		if !x.d.open {
@@ -45,7 +45,7 @@ func (x batchWriter) Commit(ctx context.Context) error {
 	})
 }
 
-// Rollback takes the transaction back.
+// Rollback rolls the transaction back.
 func (x batchWriter) Rollback() error {
 	return x.d.withWriter("roll back", func(w *writer) error {
 		if !x.d.open {
@@ -55,9 +55,8 @@ func (x batchWriter) Rollback() error {
 	})
 }
 
-// Close rolls back everything since the last commit. A temporary database will mostly be asked
-// from now on: what is remembered of the dictionaries, some forty megabytes, is
-// forgotten.
+// Close rolls back everything since the last commit. For a temporary database it also clears the
+// cached dictionaries, some forty megabytes, since from now on the database is mostly read.
 func (x batchWriter) Close() error {
 	err := x.d.withWriter("close", func(w *writer) error {
 		if x.d.open {

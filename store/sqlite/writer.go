@@ -9,26 +9,25 @@ import (
 	"bouncelog/store"
 )
 
-// A writer is the write side of a database: it appends batches and remembers dictionaries,
-// messages and sources. It is made of floors, each of which knows only those before it: tables,
-// which write rows; dictionaries, which give texts their ids; the ledger, which knows the state
-// of messages; and sources, here. One goroutine at a time uses it: the one that
-// holds DB.write.
+// A writer is the write side of a database: it appends batches, and caches dictionaries, messages
+// and sources. It is built in floors, each of which uses only the floors before it: tables write
+// rows; dictionaries give ids to texts; the ledger keeps the state of messages; and sources are
+// here. One goroutine at a time uses it: the one that holds DB.write.
 //
-// A transaction that fails is rolled back. Reset then reads all of this again from the
-// database, except the tables and the secret.
+// A failed transaction is rolled back. reset then reads everything except the tables and the secret
+// again from the database.
 type writer struct {
 	ledger
 
 	keepMessageIDs bool       // see Options.KeepMessageIDs
 	prepared       []prepared // of the batch that is being appended
 
-	sources map[string]*source // by store.Source.ID; forgotten ones are read again
-	inBatch map[string]bool    // the sources whose position this batch holds
+	sources map[string]*source // by store.Source.ID; missing ones are read again
+	inBatch map[string]bool    // sources whose position the batch holds
 }
 
-// newWriter makes the writer of a connection, and the keys of a new database. Where it
-// fails, the connection is the caller's still.
+// newWriter returns the writer of a connection. In a new database it creates the keys. If it fails,
+// the caller still has to close the connection.
 func newWriter(c *sqlite3.Conn, pseudonymize, keepMessageIDs bool) (*writer, error) {
 	t, err := newTables(c)
 	if err != nil {
@@ -43,7 +42,7 @@ func newWriter(c *sqlite3.Conn, pseudonymize, keepMessageIDs bool) (*writer, err
 		err = w.reset()
 	}
 	if err == nil {
-		if err = w.q.Notice(); err == sqlite3.ErrChanged { // by what was read now
+		if err = w.q.Notice(); err == sqlite3.ErrChanged { // the reads above have seen the change
 			err = w.c.Exec("COMMIT")
 		}
 	}
@@ -54,7 +53,7 @@ func newWriter(c *sqlite3.Conn, pseudonymize, keepMessageIDs bool) (*writer, err
 	return w, nil
 }
 
-// reset forgets everything that is not in the database.
+// reset clears the writer, and reads again what the database holds.
 func (w *writer) reset() error {
 	w.discard()
 	w.sources = make(map[string]*source)
@@ -64,16 +63,16 @@ func (w *writer) reset() error {
 
 var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
 
-// A source is what the writer remembers of a row of the table source.
+// A source is the cached part of a row of the table source.
 type source struct {
 	num      int64
-	position int64     // stored
+	position int64     // as stored
 	last     attemptID // highest stored
 	chunk    *chunk
 }
 
-// source finds a source by store.Source.ID, and adds it if it is new. From is nil for a
-// source that the batch must hold.
+// source finds a source by store.Source.ID, and adds it if it is new. from is nil for a source that
+// must be in the batch already.
 func (w *writer) source(id string, from *store.Source) (*source, error) {
 	if from == nil && !w.inBatch[id] {
 		return nil, fmt.Errorf("%w: %q", errNoPosition, id)
@@ -112,7 +111,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 		if len(w.sources) < sourcesKept {
 			break
 		}
-		if !w.inBatch[k] { // its chunk, if it is not full, is read again by resume
+		if !w.inBatch[k] { // its partial chunk is read again by resume
 			delete(w.sources, k)
 		}
 	}
@@ -120,8 +119,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 	return &s, nil
 }
 
-// flush hands all gathered rows to the queue. It runs once in a transaction, before the
-// commit.
+// flush hands all collected rows to the queue. It runs once per transaction, before the commit.
 func (w *writer) flush() error {
 	w.dictionaries.flush()
 	w.flushQueued()
@@ -134,8 +132,8 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// resume reads the state that a source's next rows depend on: the chunk that is not full
-// yet, and the messages that were seen last.
+// resume reads the state that a source's next rows depend on: the partial chunk, and the messages
+// seen last.
 func (w *writer) resume(s *source) error {
 	c := w.reading("delivery", "failure", "route", "chunk")
 	ids := attemptsOf(s.num)
@@ -171,6 +169,6 @@ func (w *writer) resume(s *source) error {
 		JOIN reply AS r ON r.id = a.reply AND r.kind < $UNCOUNTED JOIN route AS t ON t.id = a.route`), ids.lo, ids.hi, seenWindow/4)
 }
 
-// sourcesKept is of how many sources the chunk that is being filled is kept in memory, each
-// up to 150 kB. Of one that was forgotten up to a whole chunk is read again.
+// sourcesKept is the number of sources whose partial chunk is kept in memory, at up to 150 kB each.
+// For any other source, up to a whole chunk is read again.
 const sourcesKept = 1024
