@@ -9,32 +9,32 @@ import (
 	"bouncelog/store"
 )
 
-// This file decides when refusals stand out: pure functions of refusals, deliveries and
-// Thresholds. Chance is the probability of as many refusals as there are, by the past; a
-// stretch is a fault where that is small, and enough of the mail and of the recipients
-// known to be valid is refused.
+// This file decides when refusals stand out, with pure functions of refusals, deliveries and
+// Thresholds. The chance of a stretch is the probability of its number of refusals, given the past.
+// A stretch is a fault if its chance is small and if enough of the mail and of the recipients known
+// to be valid is refused.
 
-// The constants of the statistics. bench/problem measures what a change costs.
+// The constants of the statistics. bench/problem measures the effect of a change.
 const (
-	faultRate     = 0.25 // share of the messages that a fault is supposed to refuse, for where it begins and ends; lower: longer stretches
-	usualRateMost = 0.05 // share that is usual at most, for the same; higher: shorter stretches
+	faultRate     = 0.25 // assumed share of refused messages in a fault, to find where it begins and ends; lower: longer stretches
+	usualRateMost = 0.05 // maximum share of refused messages that is usual, for the same; higher: shorter stretches
 	shortPast     = 20   // messages; a shorter past without refusals is weighed by recipients
 	eventWeight   = 3    // recipients of one message that count at most, since they are refused together
-	priorMessages = 0.5  // refused messages that a past without any is supposed to have had
-	priorWeight   = 0.3  // the same by recipients: three who took mail and then are all refused are just enough
+	priorMessages = 0.5  // refused messages assumed for a past without any
+	priorWeight   = 0.3  // the same for recipients: three who took mail and are then all refused are just enough
 )
 
-// An event is a message that was delivered or refused. One that was refused for a
-// recipient is refused, whatever became of the others.
+// An event is a message that was delivered or refused. A message that was refused for any recipient
+// is refused.
 type event struct {
 	at         moment
-	last       moment // refusal of it; 0: delivered
+	last       moment // its last refusal; 0: delivered
 	refused    bool
 	recipients int // refused; or else delivered
 }
 
-// eventsIn returns the events of refusals and deliveries in a span of time, in order.
-// Deliveries are those of one sender domain, "": of all.
+// eventsIn returns the events of refusals and deliveries in a span of time, in order. Only
+// deliveries of the given sender domain count; "": all.
 func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, sender string) []event {
 	var events []event
 	since, until := momentOf(p.First), momentOf(p.Last)
@@ -45,7 +45,7 @@ func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, s
 			n++
 		}
 	}
-	index := make(map[uint64]int, n) // of a message's event, from 1
+	index := make(map[uint64]int, n) // index of the event, by message, from 1
 	type pair struct{ message, recipient uint64 }
 	counted := make(map[pair]bool, n)
 	for _, r := range refusals {
@@ -86,13 +86,13 @@ func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, s
 	return events
 }
 
-// A stretch is from the first to the last refusal of a part of a timeline.
+// A stretch is the time from the first to the last refusal of a part of a timeline.
 type stretch struct{ since, until moment }
 
-// A timeline is what became of the mail of a stream in a span of time that was read.
+// A timeline holds the deliveries and refusals of a stream in a span of time that was read.
 type timeline struct {
 	o        Thresholds
-	refusals []*refusal // of the stream, also outside of the span
+	refusals []*refusal // all refusals of the stream, including those outside the span
 	events   []event
 	span     store.Span
 }
@@ -106,8 +106,8 @@ func (t *timeline) faults() []stretch {
 	return found
 }
 
-// search looks for faults in events[lo:hi]: where refusals stand out most, then before and
-// behind that.
+// search looks for faults in events[lo:hi]: in the part where refusals stand out most, then before
+// and after it.
 func (t *timeline) search(lo, hi, depth int) []stretch {
 	i, j := steepest(t.events[lo:hi])
 	if i == j || depth == 0 {
@@ -132,9 +132,9 @@ func (t *timeline) search(lo, hi, depth int) []stretch {
 	return slices.Concat(t.search(lo, start, depth-1), []stretch{f}, t.search(end, hi, depth-1))
 }
 
-// lastOf is the last refusal of a fault: also a later one of a message that is in it
-// already; and where the events end with the fault, the last without a pause of
-// Thresholds.Quiet, since nothing is known of what was delivered then.
+// lastOf returns the time of the last refusal of a fault. That may be a later refusal of a message
+// in the fault. If the events end with the fault, it is the last refusal before a pause of
+// Thresholds.Quiet, since later deliveries are not known.
 func (t *timeline) lastOf(f stretch) moment {
 	in := map[uint64]bool{}
 	until := f.until
@@ -153,8 +153,8 @@ func (t *timeline) lastOf(f stretch) moment {
 }
 
 // steepest returns the events[i:j] in which refusals stand out most: the greatest sum of
-// log-likelihood ratios, of faultRate refused against what is usual here. It is empty
-// where nothing is refused.
+// log-likelihood ratios of faultRate against the usual share here. It is empty if no event is
+// refused.
 func steepest(events []event) (i, j int) {
 	refused := 0
 	for _, e := range events {
@@ -184,8 +184,8 @@ func steepest(events []event) (i, j int) {
 	return i, j
 }
 
-// isFault reports whether events[i:j] are a fault, and its stretch. tries is among how many
-// stretches this one was picked, by which its chance is multiplied.
+// isFault reports whether events[i:j] are a fault, and returns its stretch. tries is the number of
+// stretches from which this one was picked; the chance is multiplied by it.
 func (t *timeline) isFault(i, j int, tries float64) (f stretch, ok bool) {
 	var now, past weight
 	for _, e := range t.events[i:j] {
@@ -219,10 +219,10 @@ func (t *timeline) isFault(i, j int, tries float64) (f stretch, ok bool) {
 	return f, t.enough(f)
 }
 
-// enough reports whether there are, in some window of a stretch, Thresholds.Recipients
-// known to be valid before it began, and Thresholds.Messages.
+// enough reports whether some window of a stretch has Thresholds.Recipients known to be valid
+// before the stretch, and Thresholds.Messages.
 func (t *timeline) enough(f stretch) bool {
-	recipients, messages := map[uint64]int{}, map[uint64]int{} // in the window: of how many refusals
+	recipients, messages := map[uint64]int{}, map[uint64]int{} // number of refusals in the window
 	count := func(set map[uint64]int, value uint64, by int) {
 		if set[value] += by; set[value] == 0 {
 			delete(set, value)
@@ -234,7 +234,7 @@ func (t *timeline) enough(f stretch) bool {
 			count(recipients, r.recipient, by)
 		}
 	}
-	first := -1 // of the window
+	first := -1 // first index of the window
 	for i, r := range t.refusals {
 		if r.at < f.since || r.at > f.until {
 			continue
@@ -254,7 +254,7 @@ func (t *timeline) enough(f stretch) bool {
 	return false
 }
 
-// A weight counts events, and their recipients: of one message at most eventWeight.
+// A weight counts events and their recipients, at most eventWeight of one message.
 type weight struct{ messages, refused, recipients, refusedRecipients int }
 
 func (w *weight) add(e event) {
@@ -267,9 +267,9 @@ func (w *weight) add(e event) {
 	}
 }
 
-// faultyWindow looks in events[lo:hi] for a whole window that is a fault by itself, as one
-// that refuses a part of the mail, evenly: the steepest stretch of such a fault is too
-// short to prove anything. Windows that follow one another are one stretch.
+// faultyWindow looks in events[lo:hi] for a whole window that is a fault by itself. It finds a
+// fault that evenly refuses a part of the mail; the steepest stretch of such a fault is too short
+// to prove anything. Consecutive windows are one stretch.
 func (t *timeline) faultyWindow(lo, hi int) (f stretch, ok bool) {
 	events := t.events
 	windows := 1 + float64(events[len(events)-1].at.sub(events[0].at))/float64(t.o.Window)
@@ -293,8 +293,8 @@ func (t *timeline) faultyWindow(lo, hi int) (f stretch, ok bool) {
 	return f, ok
 }
 
-// tail is the binomial tail: the probability of k or more of n where each has the
-// probability p.
+// tail returns the binomial tail: the probability of at least k successes in n trials with
+// probability p each.
 func tail(k, n int, p float64) float64 {
 	switch {
 	case k <= 0:
@@ -317,9 +317,8 @@ func tail(k, n int, p float64) float64 {
 	return min(sum, 1)
 }
 
-// densest returns the stretch in which refusals come closest together, compared with past,
-// and by how much it stands out. It guesses where a fault may be before it is known what
-// was delivered.
+// densest returns the stretch with the densest refusals, compared with past, and by how much it
+// stands out. It guesses the place of a fault before the deliveries are read.
 func densest(refusals []*refusal, past time.Duration) (f stretch, score float64) {
 	span := max(refusals[len(refusals)-1].at.sub(refusals[0].at), past)
 	usual := float64(span) / float64(len(refusals)) / 4

@@ -18,45 +18,45 @@ import (
 	"bouncelog/store"
 )
 
-// A flood is an account that suddenly sends many times its usual, much of it to addresses
-// that do not exist: most often a stolen password, or a form that is abused. An account is
-// a login, or an envelope sender of mail that a client in the own network hands in without
-// one: that may be a form, or the content filter, behind which no login is logged.
+// A flood is an account that suddenly sends many times its usual volume, much of it to addresses
+// that do not exist. Most often a password is stolen or a form is abused. An account is a login. It
+// can also be the envelope sender of mail that a client in the own network submits without a login:
+// a form, or a content filter, which hides logins.
 //
-// A store keeps who handed a message in for failed attempts only, and the envelope sender for
-// all. So a flood is told by the account's returned mail and by all mail of the sender
-// addresses of that; where they are many (forged), by all mail of their domains. A newsletter
-// has many recipients and a large volume, too, but few of its addresses are invalid; a
-// listing or a bad reputation refuses much, but the volume stays.
+// A store keeps the login and the client for failed attempts only, but the envelope sender for all.
+// So a flood is proven by the account's returned mail and by all mail of its sender addresses; if
+// these are many (forged), by all mail of their domains. A newsletter also has many recipients and
+// a large volume, but few of its addresses are invalid. A blocklisting or a bad reputation refuses
+// much mail, but the volume does not grow.
 
 // causeFlood is the cause of floods, as the field Cause names it.
 const causeFlood = "flood"
 
-// The thresholds of floods, of one account on days (UTC) that follow one another. Higher
-// means fewer floods.
+// The thresholds of floods, for one account on consecutive days (UTC). A higher value means fewer
+// floods.
 const (
-	floodReturned = 50   // returned recipients of a day, at least
-	floodTimes    = 10   // times as many as the account has returned a day before
-	floodVolume   = 5    // times as many messages a day of its senders as before
-	floodHour     = 3    // returned recipients of an hour in which it goes on, at least, and floodTimes the usual of an hour
-	floodOver     = 4    // hours without such an hour, while the log goes on, that end it; higher: later
-	floodSenders  = 3    // sender addresses of the account, at most; more are forged, and their domains are counted
-	floodDomains  = 20   // recipient domains that returned some
-	floodShare    = 0.25 // of the recipients that were reached or returned: returned
-	floodInvalid  = 0.10 // of the same: returned because the address is at fault
-	floodPast     = 3    // days that the store covers before; of fewer the next two have to hold, and the volume does not count
-	floodMost     = 0.4  // of the recipients that were reached or returned: returned, where the past is short
-	floodBurst    = 6    // hours that hold half of what was returned, where the past is short; higher: more floods
+	floodReturned = 50   // recipients returned on a day, at least
+	floodTimes    = 10   // times the account's usual returned recipients of a day
+	floodVolume   = 5    // times its senders' usual messages of a day
+	floodHour     = 3    // returned recipients of an hour of the flood, at least, and floodTimes the usual number of an hour
+	floodOver     = 4    // hours without such an hour that end a flood, while the log goes on; higher: later
+	floodSenders  = 3    // sender addresses of the account, at most; if there are more, they are forged, and their domains are counted
+	floodDomains  = 20   // recipient domains with returned recipients
+	floodShare    = 0.25 // returned recipients as a share of those reached or returned
+	floodInvalid  = 0.10 // the same for recipients returned because the address is at fault
+	floodPast     = 3    // days in the store before the flood; with fewer, the next two limits apply and the volume does not count
+	floodMost     = 0.4  // as floodShare, for a short past
+	floodBurst    = 6    // hours with half of the returned mail, for a short past; higher: more floods
 
 	floodsWeighed   = 10      // accounts whose returned mail is read, those with the most first
-	floodAttempts   = 50_000  // failed attempts that are read for one, the first of its days
-	floodRecipients = 100_000 // that are counted of one
-	floodForged     = 200_000 // returned of clients in the own network, whose senders are counted; those of the last whole days
-	floodMail       = 100_000 // attempts that are read of the sender addresses of one, on its days and again before: about a second
+	floodAttempts   = 50_000  // failed attempts read for one flood, the first of its days
+	floodRecipients = 100_000 // recipients counted for one flood
+	floodForged     = 200_000 // returned recipients of clients in the own network whose senders are counted; those of the last whole days
+	floodMail       = 100_000 // attempts read of the sender addresses of one flood, on its days and again before: about a second
 )
 
-// floodReasons are those of what a receiver refuses of a flood. Failures of the sending side
-// and of authentication are not: they refuse all mail alike.
+// floodReasons are the reasons for which a receiver refuses a flood. Failures of the sending side
+// and of authentication are not among them: they refuse all mail alike.
 var floodReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	switch r {
 	case bounce.ContentSpam, bounce.Policy, bounce.Reputation, bounce.RateLimited, bounce.SenderRejected, bounce.Unknown:
@@ -65,25 +65,25 @@ var floodReasons = bounce.Reasons(func(r bounce.Reason) bool {
 	return r.AboutAddress()
 })
 
-// A flood is an account that may flood, and what is known of it.
+// A flood is an account that may flood, and the findings about it.
 type flood struct {
 	account  string
 	sender   bool    // account is an envelope sender
-	days     []int   // that follow one another, in days since 1970
-	returned int64   // recipients, on these days
-	usual    float64 // recipients returned to the account a day before
-	short    bool    // the store covers fewer than floodPast days before
-	cut      bool    // not all of the period was read
+	days     []int   // consecutive, in days since 1970
+	returned int64   // recipients returned on these days
+	usual    float64 // recipients usually returned to the account on a day
+	short    bool    // the store covers fewer than floodPast earlier days
+	cut      bool    // a part of the period was not read
 
-	// What was returned to the account, as far as it was read, on these days and, of them, in
+	// Mail returned to the account that was read: on these days, and in the part of them that is in
 	// the period.
 	whole, shown     returns
-	invalid          int64           // attempts whose reason is about the address
-	addresses        map[string]bool // of senders, lower case; more than floodSenders: not all
-	senders, domains map[string]bool // domains of senders and recipients
+	invalid          int64           // attempts with a reason about the address
+	addresses        map[string]bool // of senders, lower case; incomplete if more than floodSenders
+	senders, domains map[string]bool // domains of senders, and of recipients
 	providers        map[string]bool
 	reasons          map[bounce.Reason]int
-	texts            []*store.Attempt // some, of the period
+	texts            []*store.Attempt // texts of some attempts of the period
 
 	volume
 }
@@ -94,15 +94,15 @@ func (c *flood) few() bool { return len(c.addresses) <= floodSenders }
 // A volume is the mail of the senders of a flood.
 type volume struct {
 	tried           int64   // messages
-	arrived, failed int64   // recipients that were reached, returned
-	usualTried      float64 // messages a day before
+	arrived, failed int64   // recipients reached, and returned
+	usualTried      float64 // usual messages of a day
 }
 
-// returns is mail that was returned.
+// returns counts returned mail.
 type returns struct {
 	attempts             int64
-	first, last          time.Time // in hours with floodHour and more; last is zero where there is none
-	hourBegan            time.Time // the first attempt of the last hour
+	first, last          time.Time // of the hours with at least floodHour; last is zero if there is none
+	hourBegan            time.Time // first attempt of the last hour
 	messages, recipients map[uint64]bool
 	hours                []Hour
 }
@@ -112,12 +112,12 @@ type floodSearch struct {
 	s   store.Reader
 	f   store.Filter
 	o   Thresholds
-	all store.Span // of the store
+	all store.Span // span of the store
 	end moment     // see endOf
 }
 
-// findFloods finds the accounts that flood among the attempts that match f; none where f
-// selects by recipient, relay or reason, since shares of that prove nothing.
+// findFloods finds the accounts that flood among the attempts that match f. It finds none if f
+// selects by recipient, relay or reason, since shares of such a selection prove nothing.
 func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment) (found []Problem, err error) {
 	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
 		return nil, nil
@@ -160,16 +160,16 @@ func dayOf(t time.Time) int { return int(t.Unix() / (24 * 60 * 60)) }
 
 func dayTime(day int) time.Time { return time.Unix(int64(day)*24*60*60, 0).UTC() }
 
-// past returns the first whole day before a day that it is compared with, and how many
-// there are.
+// past returns the first whole day of the past with which a day is compared, and the number of its
+// days.
 func (x *floodSearch) past(day int) (first, days int) {
 	first = max(day-int(x.o.Past/(24*time.Hour)), dayOf(x.all.First.Add(24*time.Hour-time.Second)))
 	return first, day - first
 }
 
-// returned counts what was returned by day: by the login or the client that handed it in,
-// both in one question, which reads every failure of the past; and, where a client in the own
-// network had enough returned on a day, by sender and client.
+// returned counts returned recipients by day. It counts by the login or client that submitted the
+// mail, both in one query, which reads every failure of the past. If a client in the own network
+// had enough returned on a day, it also counts by sender and client.
 func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cell, err error) {
 	f := x.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, floodReasons
@@ -203,10 +203,10 @@ func (x *floodSearch) returned(ctx context.Context) (logins, senders []store.Cel
 	return logins, senders, err
 }
 
-// candidates finds the days on which an account returned much more mail than before. The
-// first key of the cells is the account, the second the client.
+// candidates finds the days on which an account had much more mail returned than before. The first
+// key of the cells is the account, the second the client.
 func (x *floodSearch) candidates(cells []store.Cell, sender bool) (list []*flood) {
-	accounts := map[string]map[int]int64{} // returned, by day
+	accounts := map[string]map[int]int64{} // returned recipients by day
 	for i := range cells {
 		account := cells[i].Keys[0]
 		if sender {
@@ -251,14 +251,14 @@ func (x *floodSearch) candidates(cells []store.Cell, sender bool) (list []*flood
 	return list
 }
 
-// ownClient reports whether a client is in the own network: what strangers hand in is for
-// the mailboxes here, and forwarded from there.
+// ownClient reports whether a client is in the own network. Mail that strangers submit is for the
+// mailboxes here, and forwarded from there.
 func ownClient(client string) bool {
 	ip, err := netip.ParseAddr(client)
 	return err == nil && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
 }
 
-// during selects some days, to the end of the period at most.
+// during returns a filter for some days, at most to the end of the period.
 func (x *floodSearch) during(first, last int) store.Filter {
 	f := x.f
 	f.Since, f.Until = dayTime(first), dayTime(last+1)
@@ -268,8 +268,8 @@ func (x *floodSearch) during(first, last int) store.Filter {
 	return f
 }
 
-// read reads what was returned to accounts on the days of their floods; floods of the same days
-// at once.
+// read reads the mail returned to accounts on the days of their floods. Floods of the same days are
+// read together.
 func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 	type account struct {
 		name   string
@@ -352,8 +352,8 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
 	}
 }
 
-// add adds a failed attempt, which is not earlier than those before. In an hour with so many and
-// more the flood goes on: what is returned earlier and later is as usual.
+// add adds a failed attempt; attempts come in the order of time. The flood goes on in an hour with
+// at least hourly returned recipients; returned mail before and after such hours is usual.
 func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 	hash := func(s string) uint64 { return maphash.String(seed, s) }
 	if r.messages == nil {
@@ -377,13 +377,13 @@ func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 	}
 }
 
-// isFlood weighs what was returned to an account against the mail of its senders.
+// isFlood compares the mail returned to an account with all mail of its senders.
 func (x *floodSearch) isFlood(ctx context.Context, c *flood) (is bool, err error) {
 	if c.whole.attempts < floodReturned || len(c.domains) < floodDomains {
 		return false, nil
 	}
 	if float64(c.invalid) < floodInvalid*float64(c.whole.attempts) || c.short && !c.burst() {
-		return false, nil // whatever its other mail is, which costs much to read
+		return false, nil // to read the account's other mail would cost much
 	}
 	if c.few() {
 		err = x.countAddresses(ctx, c)
@@ -405,13 +405,13 @@ func (x *floodSearch) isFlood(ctx context.Context, c *flood) (is bool, err error
 			return false, err
 		}
 	}
-	// On its first day a flood is held against whole usual days: of an account that sends much it would be
-	// told hours late, did what is returned alone not show it.
+	// On its first day a flood is compared with whole usual days. For an account with much mail
+	// this would delay the alarm by hours, if the returned mail alone did not show the flood.
 	days := float64(len(c.days))
 	return float64(c.tried)/days >= floodVolume*c.usualTried || float64(len(c.whole.messages))/days >= c.usualTried, nil
 }
 
-// share is the least part of an account's mail that a flood has returned.
+// share returns the minimum share of returned mail in a flood.
 func (c *flood) share() float64 {
 	if c.short {
 		return floodMost
@@ -447,9 +447,10 @@ func (x *floodSearch) countDomains(ctx context.Context, c *flood) error {
 	return err
 }
 
-// countAddresses counts the mail of the sender addresses of a flood, since it began: of very much
-// that of the first floodMail attempts, and only until so much has arrived that what was returned
-// is no flood's share of it (ten accounts among 9.6 million attempts: 0.9 s, to the end 9 s).
+// countAddresses counts the mail of the sender addresses of a flood since it began. It counts at
+// most the first floodMail attempts, and stops as soon as so much mail has arrived that the
+// returned share is too small for a flood (ten accounts among 9.6 million attempts: 0.9 s, without
+// the stop 9 s).
 func (x *floodSearch) countAddresses(ctx context.Context, c *flood) error {
 	f := x.during(c.days[0], c.days[len(c.days)-1])
 	f.Since = later(f.Since, c.whole.first)
@@ -465,8 +466,8 @@ func (x *floodSearch) countAddresses(ctx context.Context, c *flood) error {
 	return err
 }
 
-// countPast counts the mail of the sender addresses of a flood before it. Of very much it is that of
-// the last floodMail attempts, and the days that these are of.
+// countPast counts the earlier mail of the sender addresses of a flood: at most the last floodMail
+// attempts, and the days that they cover.
 func (x *floodSearch) countPast(ctx context.Context, c *flood) error {
 	first, _ := x.past(c.days[0])
 	f := x.f
@@ -477,9 +478,9 @@ func (x *floodSearch) countPast(ctx context.Context, c *flood) error {
 	return err
 }
 
-// readAddresses reads the mail of the sender addresses of a flood while each returns
-// true. It returns the number of messages and, where the page ended before the mail did, the time of
-// that.
+// readAddresses reads the mail of the sender addresses of a flood while each returns true. It
+// returns the number of messages. If the page ended before the mail, it also returns the time of
+// the last attempt read.
 func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filter, p store.Page, each func(bounce.Outcome) bool) (messages int, end time.Time, err error) {
 	f.Senders, f.Outcomes = slices.DeleteFunc(slices.Sorted(maps.Keys(c.addresses)), func(a string) bool { return a == "" }), []bounce.Outcome{bounce.Delivered, bounce.Hard}
 	if len(f.Senders) == 0 { // the null sender: notifications
@@ -501,7 +502,7 @@ func (x *floodSearch) readAddresses(ctx context.Context, c *flood, f store.Filte
 	return len(seen), end, nil
 }
 
-// burst reports whether half of what was returned came within floodBurst hours.
+// burst reports whether half of the returned mail came within floodBurst hours.
 func (c *flood) burst() bool {
 	hours := c.whole.hours
 	for i := range hours {
@@ -518,15 +519,14 @@ func (c *flood) burst() bool {
 	return false
 }
 
-// mayBeList reports whether a flood looks like a mailing to an old list as much as like a
-// stolen password: nothing was refused as spam or for the sender, and it is of one sender
-// domain.
+// mayBeList reports whether a mailing to an old list explains a flood as well as a stolen password:
+// no mail was refused as spam or for the sender, and there is one sender domain.
 func (c *flood) mayBeList() bool {
 	return !c.sender && c.invalid == c.whole.attempts && len(c.senders) == 1
 }
 
-// problem puts a flood into words. Logins are in angle brackets, by which report --redact
-// knows them.
+// problem describes a flood as a Problem. Logins are in angle brackets, by which report --redact
+// finds them.
 func (c *flood) problem(x *floodSearch) Problem {
 	reason := bounce.NoReason
 	for _, r := range slices.Sorted(maps.Keys(c.reasons)) {
@@ -548,7 +548,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		of = "mail from its sender domains, whoever else writes from them,"
 	}
 	over := floodOver * time.Hour
-	if c.cut { // when it ended is not known
+	if c.cut { // the end is not known
 		over = x.o.Window
 	}
 	p := Problem{

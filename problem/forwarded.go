@@ -9,18 +9,18 @@ import (
 	"bouncelog/store"
 )
 
-// Forwarded spam is mail that others wrote, that was forwarded from here, and that a provider
-// refuses: for a bad reputation, or as spam. No record of the senders mends that, a filter
-// before forwarding does. Every forwarder has some spam refused each day: as spam, it is an
-// incident only where it is much of the mail to that provider.
+// Forwarded spam is mail written by others and forwarded from here that a provider refuses for a
+// bad reputation, or as spam. No DNS record of the senders helps; a filter before forwarding does.
+// Every forwarder has some spam refused each day, so mail refused as spam is an incident only if it
+// is a large share of the mail to the provider.
 
 const (
-	forwardedMessages = 5    // that are refused as spam in a window, at least; higher: fewer incidents
-	forwardedOwn      = 0.25 // of them: so many of the own messages may be refused as spam at the same provider; lower: fewer incidents
+	forwardedMessages = 5    // messages refused as spam in a window, at least; higher: fewer incidents
+	forwardedOwn      = 0.25 // of them: maximum of own messages refused as spam at the same provider; lower: fewer incidents
 )
 
-// markForwardedSpam marks an incident of a bad reputation in which all that was refused is
-// forwarded mail: what others wrote is judged, not what is sent from here.
+// markForwardedSpam marks an incident of a bad reputation in which all refused mail was forwarded:
+// the receiver judges mail written by others, not mail sent from here.
 func (in *incident) markForwardedSpam() {
 	own := func(r *refusal) bool { return !r.Forwarded }
 	if in.all[0].Reason != bounce.Reputation || len(in.all) < 2 || slices.ContainsFunc(in.all, own) {
@@ -68,7 +68,7 @@ func (x *refusalSearch) isForwardedSpam(ctx context.Context, in *incident) (bool
 	return true, nil
 }
 
-// readOriginals reads the addresses that some of the refused mail was forwarded from.
+// readOriginals reads the addresses from which some of the refused mail was forwarded.
 func (in *incident) readOriginals(ctx context.Context, s store.Reader) error {
 	var refs []store.Ref
 	for _, i := range some(len(in.all)) {

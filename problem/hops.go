@@ -16,8 +16,8 @@ import (
 	"bouncelog/store"
 )
 
-// hopsAsked is how many relays, those that took most, are asked of each time whether they are
-// this side's own. What is left takes little; it counts as others'.
+// hopsAsked is the maximum number of relays, in the order of accepted mail, that one call checks
+// for being on this side. The other relays take little mail; they count as others'.
 const hopsAsked = 20
 
 // atOthers reports whether a failed attempt was at a server of others.
@@ -29,25 +29,25 @@ func atOthers(t *store.Traits) bool {
 // (docs/reasons.md).
 func ownDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
 
-// A taken is what one relay took.
+// A taken is the number of messages that one relay took.
 type taken struct {
 	relay string
 	n     int64
 }
 
-// takenByOthers returns the relays, by their names, among those that took cells which are
-// servers of others: what a mail store, a filter or an agent of this side takes got nowhere.
-// Keys[at] names the relay; f selected the cells.
+// takenByOthers returns, by name, those relays that are servers of others among the relays that
+// took the mail of cells. Mail taken by a mail store, a filter or an agent of this side has not
+// left. Keys[at] names the relay; f selected the cells.
 //
-// Invariant: a name alone does not say whose a relay is, since Postfix logs a local LMTP server
-// under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of
-// each such relay is read, once in a search.
+// Invariant: a name alone does not tell whose a relay is, since Postfix logs a local LMTP server
+// under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of each
+// such relay is read, once in a search.
 func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int) (map[string]bool, error) {
 	return w.mostTakenByOthers(ctx, f, cells, at, math.MaxInt64)
 }
 
-// mostTakenByOthers returns those of these relays that took most, more than enough together:
-// mostly one is read then, not hopsAsked, which halves the time of the search.
+// mostTakenByOthers returns those of the relays that took most, more than enough together. Mostly
+// it reads one delivery then, not hopsAsked, which halves the time of the search.
 func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int, enough int64) (map[string]bool, error) {
 	sums := map[string]int64{}
 	for i := range cells {
@@ -90,7 +90,8 @@ func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, ce
 	return others, nil
 }
 
-// ownRelay reports whether a delivery that f selects to a relay went to a server of this side.
+// ownRelay reports whether a delivery to a relay, among those that f selects, went to a server of
+// this side.
 func (w *outageSearch) ownRelay(ctx context.Context, f store.Filter, relay string) (bool, error) {
 	f.Relay, f.Outcomes, f.Reasons = relay, []bounce.Outcome{bounce.Delivered}, nil
 	for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: 1, Newest: true}) {
@@ -102,9 +103,9 @@ func (w *outageSearch) ownRelay(ctx context.Context, f store.Filter, relay strin
 	return false, nil
 }
 
-// refusing returns the parts of a run at one host each that refuses to relay the mail to
-// unrelated domains and takes next to none: a relay host, for which mail exchangers of others
-// are no cause. One that takes mail meanwhile is a provider that some domains have left.
+// refusing returns the parts of a run that are each at one host that refuses to relay mail to
+// unrelated domains and takes almost none. Such a host is a relay host; MX hosts of others do not
+// behave so. A host that takes mail in that time is a provider that some domains have left.
 func (w *outageSearch) refusing(ctx context.Context, run []failure) (parts [][]failure, err error) {
 	hosts := map[string][]failure{}
 	for _, x := range run {
@@ -129,9 +130,9 @@ func (w *outageSearch) refusing(ctx context.Context, run []failure) (parts [][]f
 	return parts, nil
 }
 
-// unserved returns the parts of a run at one domain each that this server takes itself for the
-// destination of while it never delivered a message to it: many messages to several
-// recipients, none of whom has a mailbox here.
+// unserved returns the parts of a run that are each at one domain for which this server considers
+// itself the destination although it never delivered a message to it. The part has many messages to
+// several recipients, none of whom has a mailbox here.
 func (w *outageSearch) unserved(ctx context.Context, run []failure) (parts [][]failure, err error) {
 	domains := map[string][]failure{}
 	for _, x := range run {
@@ -164,9 +165,9 @@ func (w *outageSearch) unserved(ctx context.Context, run []failure) (parts [][]f
 	return parts, nil
 }
 
-// namesOwnHop reports whether the hop that most of some failures name stands in this side's
-// configuration, and not in an MX record: it is an address, or a name that is used in private
-// networks only. "localhost" is the MX of parked domains.
+// namesOwnHop reports whether the hop that most of some failures name comes from this side's
+// configuration, and not from an MX record: it is an address, or a name for private networks.
+// "localhost" is the MX of parked domains.
 func namesOwnHop(texts []*store.Attempt) bool {
 	at, _, _ := hops(texts)
 	if len(at) == 0 {

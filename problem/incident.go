@@ -13,47 +13,47 @@ import (
 	"bouncelog/store"
 )
 
-// namedOf is the share of the refusals of an incident that name its cause, at least; higher: more
-// incidents.
+// namedOf is the minimum share of the refusals of an incident that must name its cause; higher:
+// more incidents.
 const namedOf = 0.25
 
-// An incident is refusals that probably have one cause.
+// An incident is a set of refusals that probably have one cause.
 type incident struct {
 	level        string
 	keys         []key
 	forwarded    bool
-	spam         bool     // forwarded, and refused for what it is (see forwarded.go)
-	own          int      // messages that were not forwarded, and refused in the same way; of spam
-	originals    []string // that spam was forwarded from, as far as they were read
-	allOriginals bool     // that is all of them
+	spam         bool     // forwarded mail, refused as spam (see forwarded.go)
+	own          int      // messages that were not forwarded but refused in the same way; if spam
+	originals    []string // addresses from which spam was forwarded, as far as they were read
+	allOriginals bool     // originals is complete
 
-	refusals []*refusal // of the period, in the order of time; none: it is looked at for what it is part of
-	all      []*refusal // from the onset on, at least one
+	refusals []*refusal // of the period, in the order of time; none: it is kept because it may join another
+	all      []*refusal // since the onset, at least one
 	past     []*refusal // of the same streams, before the onset
 	samples  []sample
 
-	began, until moment // the first refusal (the onset) and the last
-	histories    []int  // which tell what was delivered, by index
+	began, until moment // the first refusal (the onset), and the last
+	histories    []int  // indexes of the histories with its deliveries
 
 	before, onset, everybody *Tried // see Problem
 	ongoing                  bool
 	taken                    int    // messages of its senders taken after the last refusal
-	endedAt                  moment // the first of them, where it has ended
-	others                   int    // sender domains without a refusal whose mail was taken meanwhile
+	endedAt                  moment // when the first of them was taken, if the incident has ended
+	others                   int    // sender domains without a refusal whose mail was taken in that time
 
-	joined  []*incident     // that become part of it: see merge
-	senders map[string]bool // sender domains of refusals, those of joined included
+	joined  []*incident     // incidents that become part of it: see merge
+	senders map[string]bool // sender domains of refusals, including those of joined
 }
 
 func (in *incident) named() bool { return in.keys[0].what == namedStream }
 
-// incidents makes incidents of the streams: of the named ones, of silent ones that stand
-// out from what was delivered, and of the refusals to valid recipients that are left.
+// incidents makes incidents of the streams: of the named streams, of silent streams that stand out
+// from their deliveries, and of the remaining refusals to valid recipients.
 //
-// Invariant: which refusals are one incident does not depend on the beginning of the period.
-// So incidents are made of all refusals that were read, and those without any in the period
-// are dropped only when nothing can be joined to them any more: what is the same incident on
-// two days has one onset, one name and one key.
+// Invariant: which refusals are one incident does not depend on the beginning of the period. So
+// incidents are made of all refusals that were read. Those without a refusal in the period are
+// dropped only when no other incident can join them any more. So one incident has the same onset,
+// name and key on each of its days.
 func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 	named, err := x.namedIncidents(ctx)
 	if err != nil {
@@ -84,9 +84,9 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), nil
 }
 
-// related returns the incidents with a refusal in the period, and those that may turn out to
-// be part of one: of the same stream (see rejoin), or a bad reputation that began within a
-// window of one (see joinProviders). The deliveries of the others need not be read.
+// related returns the incidents with a refusal in the period, and those that may become part of
+// one: incidents of the same stream (see rejoin), and bad reputations that began within a window of
+// one (see joinProviders). The deliveries of other incidents need not be read.
 func (x *refusalSearch) related(list []*incident) []*incident {
 	keys := map[key]bool{}
 	var standing []moment // onsets
@@ -109,7 +109,7 @@ func (x *refusalSearch) related(list []*incident) []*incident {
 	})
 }
 
-// shownFirst returns incidents with those first that have a refusal in the period.
+// shownFirst returns the incidents, those with a refusal in the period first.
 func shownFirst(list []*incident) []*incident {
 	shown := func(in *incident) int { return min(len(in.refusals), 1) }
 	list = slices.Clone(list)
@@ -117,8 +117,8 @@ func shownFirst(list []*incident) []*incident {
 	return list
 }
 
-// absorb takes over a silent incident, and reports whether it is part of this named one: the
-// same providers refuse the same senders meanwhile, some of the messages without a cause.
+// absorb adds a silent incident to this named one, and reports whether it did. It does if the same
+// providers refuse the same senders in that time, some of the messages without a cause.
 func (in *incident) absorb(silent *incident, window time.Duration) bool {
 	within := func(list, of []string) bool {
 		return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
@@ -135,10 +135,10 @@ func (in *incident) absorb(silent *incident, window time.Duration) bool {
 	return true
 }
 
-// joinProviders joins the incidents of a bad reputation, in the order of their onsets, that
-// began within a window of one another at many providers, each of which refuses a good part of
-// the mail: what they judge is the sending address. With these go those whose deliveries were
-// not read, since there are too many of them.
+// joinProviders joins the incidents of a bad reputation, in the order of their onsets, that began
+// within a window of one another at many providers, each of which refuses a good part of the mail.
+// These providers judge the sending address. Incidents whose deliveries were not read, since there
+// are too many, join as well.
 func (x *refusalSearch) joinProviders(list []*incident, histories []store.History) []*incident {
 	var same, unread []*incident
 	for _, in := range list {
@@ -201,7 +201,7 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 		}
 	}
 	var named []*incident
-	for _, in := range shownFirst(list) { // what is asked of the store is limited
+	for _, in := range shownFirst(list) { // queries to the store are limited
 		k := in.keys[0]
 		if k.forwarded {
 			in.forwarded, in.level = true, Watch // forwarding is at fault, not this mail
@@ -225,8 +225,8 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 	return merge(named, x.o.Window, false), nil
 }
 
-// silentIncidents makes incidents of the faults of silent streams: of those of one sender
-// domain first; shared streams get what is left.
+// silentIncidents makes incidents of the faults of silent streams: first of streams of one sender
+// domain, then of shared streams with the remaining refusals.
 func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stream, histories []store.History) (list []*incident, err error) {
 	for _, s := range slices.Concat(own, shared) {
 		if s.history < 0 || s.history >= len(histories) {
@@ -236,7 +236,7 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 			s.refusals = slices.DeleteFunc(s.refusals, func(r *refusal) bool { return r.claimed })
 		}
 		for _, f := range x.faultsOf(s, &histories[s.history]) {
-			if s.key.what == sharedStream && s.key.sender != "" { // the history is that of the providers that refuse
+			if s.key.what == sharedStream && s.key.sender != "" { // the history is of the refusing providers
 				if most, err := x.refusedMostly(ctx, s.key.sender, between(s.refusals, f.since, f.until+1)); err != nil {
 					return nil, err
 				} else if !most {
@@ -253,13 +253,12 @@ func (x *refusalSearch) silentIncidents(ctx context.Context, own, shared []*stre
 	return merge(list, x.o.Window, true), nil
 }
 
-// faultsOf finds the stretches in which a stream's refusals stand out from what was
-// delivered.
+// faultsOf finds the stretches in which a stream's refusals stand out from its deliveries.
 func (x *refusalSearch) faultsOf(s *stream, h *store.History) (found []stretch) {
 	if len(s.refusals) < x.o.Recipients {
 		return nil
 	}
-	if s.key.what == sharedStream { // whose refusals other streams may have claimed
+	if s.key.what == sharedStream { // other streams may have claimed its refusals
 		counts := countTraits(s.refusals)
 		if s.key.sender == "" && len(sendersOf(counts)) < 2 || s.key.sender != "" && len(providersOf(counts)) < spreadProviders {
 			return nil
@@ -272,7 +271,7 @@ func (x *refusalSearch) faultsOf(s *stream, h *store.History) (found []stretch) 
 	return found
 }
 
-// claim returns the refusals of a stretch that are not claimed yet, and claims them.
+// claim claims the unclaimed refusals of a stretch, and returns them.
 func claim(refusals []*refusal, f stretch) (list []*refusal) {
 	for _, r := range refusals {
 		if r.at >= f.since && r.at <= f.until && !r.claimed {
@@ -298,9 +297,8 @@ func (x *refusalSearch) incident(level string, s *stream, refusals []*refusal) *
 	return in
 }
 
-// weighed returns the silent streams that reach the thresholds of recipients and messages,
-// those that stand out most first: the streams of one sender domain, and shared streams of
-// at least two.
+// weighed returns the silent streams that reach the thresholds of recipients and messages, the most
+// striking first: the streams of one sender domain, and shared streams of at least two.
 func (x *refusalSearch) weighed() (own, shared []*stream) {
 	var seen counter
 	enough := func(list []*refusal) bool {
@@ -336,7 +334,7 @@ func (x *refusalSearch) weighed() (own, shared []*stream) {
 	return mostStriking(own, x.o.Past), mostStriking(shared, x.o.Past)
 }
 
-// mostStriking returns the streamsWeighed streams that stand out most, those first.
+// mostStriking returns up to streamsWeighed streams, the most striking first.
 func mostStriking(list []*stream, past time.Duration) []*stream {
 	score := make(map[*stream]float64, len(list))
 	for _, s := range list {
@@ -350,9 +348,8 @@ func mostStriking(list []*stream, past time.Duration) []*stream {
 // first.
 const timesAround = 8
 
-// histories says what is to be read of the deliveries, what matters most first: for the
-// silent streams, whose faults depend on it, then for the named incidents. Streams of one
-// provider share a history.
+// histories returns the deliveries to read, the most important first: for the silent streams, whose
+// faults depend on them, then for the named incidents. Streams of one provider share a history.
 func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wanted []store.Stream) {
 	type place struct{ provider, domain, sender string }
 	index := map[place]int{}
@@ -403,7 +400,7 @@ func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wan
 	return wanted
 }
 
-// from adds the providers of refusals to a history, and reports whether it has no more than
+// from adds the providers of refusals to a history, and reports whether it still has at most
 // historyProviders.
 func from(h *store.Stream, refusals []*refusal) bool {
 	for _, c := range countTraits(refusals) {
@@ -421,8 +418,8 @@ func from(h *store.Stream, refusals []*refusal) bool {
 	return true
 }
 
-// measure counts what was tried before the onset of an incident, while it lasted, and after
-// its last refusal, and says whether it goes on.
+// measure counts the messages before the onset of an incident, during it and after its last
+// refusal, and decides whether it goes on.
 func (x *refusalSearch) measure(in *incident, histories []store.History) {
 	in.ongoing = x.end.sub(in.until) < x.o.Quiet()
 	if len(in.histories) == 0 {
@@ -451,7 +448,7 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 			since = from
 		}
 		if until := began.Add(-time.Second); since.Before(until) {
-			in.before = tried(store.Span{First: since, Last: until}, in.past, own) // the refusals of others came later
+			in.before = tried(store.Span{First: since, Last: until}, in.past, own) // other senders' refusals came later
 		}
 		if read.Last.Before(until) {
 			until = read.Last
@@ -469,7 +466,7 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 	}
 }
 
-// deliveries returns what was delivered of the incident's senders, and notes these.
+// deliveries returns the deliveries of the incident's senders, and records these senders.
 func (in *incident) deliveries(histories []store.History) (own []store.Delivered) {
 	in.senders = map[string]bool{}
 	for _, c := range countTraits(in.all) {
@@ -497,12 +494,12 @@ func tried(p store.Span, refusals []*refusal, deliveries []store.Delivered) *Tri
 	return t
 }
 
-// endChance is how improbable it has to be that as many messages were taken in a row, were
-// the incident still going on, for it to have ended.
+// endChance is the probability below which an incident has ended: that so many messages in a row
+// are taken although it goes on.
 const endChance = 0.01
 
-// findEnd says whether an incident has ended, by the deliveries of its senders after its
-// last refusal, which were read up to a time.
+// findEnd decides whether an incident has ended, from the deliveries of its senders after its last
+// refusal, up to the time to which they were read.
 func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment) {
 	taken := map[uint64]bool{}
 	for _, d := range own {
@@ -516,7 +513,7 @@ func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment
 		taken[d.Message] = true
 	}
 	in.taken = len(taken)
-	share := 0.5 // refused, where it is not known
+	share := 0.5 // refused share, if it is not known
 	if in.onset != nil && in.onset.Tried > 0 {
 		share = min(float64(in.onset.Refused)/float64(in.onset.Tried), 0.9)
 	}
@@ -527,7 +524,7 @@ func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment
 	}
 }
 
-// covered returns the span around t that was read in all of some histories.
+// covered returns the span around t that was read in all of the given histories.
 func covered(indexes []int, histories []store.History, t time.Time) (p store.Span, ok bool) {
 	for n, i := range indexes {
 		found := false
@@ -550,8 +547,8 @@ func covered(indexes []int, histories []store.History, t time.Time) (p store.Spa
 	return p, len(indexes) > 0
 }
 
-// watched makes incidents of the refusals to valid recipients that no incident claims, by
-// provider.
+// watched makes incidents, by provider, of the refusals to valid recipients that no incident
+// claims.
 func (x *refusalSearch) watched() (list []*incident) {
 	rest := map[key]*stream{}
 	for _, s := range sorted(x.silent) {
@@ -581,14 +578,14 @@ func (x *refusalSearch) watched() (list []*incident) {
 	return list
 }
 
-// A common is something by which two incidents may be one: a provider or a sender domain.
+// A common is a provider or a sender domain that two incidents may share.
 type common struct {
 	provider, sender string
 	standing         bool // see incident.standing
 }
 
-// commonOf returns what an incident may have in common with others: its providers; and
-// where bySender is set its sender domains.
+// commonOf returns the values that an incident may share with others: its providers and, if
+// bySender is set, its sender domains.
 func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common) {
 	standing := in.standing()
 	for _, p := range providersOf(counts) {
@@ -597,7 +594,7 @@ func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common)
 	if standing {
 		return list
 	}
-	if bySender || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // which may be one faulty record
+	if bySender || in.all[0].Reason == bounce.AuthFailure || in.all[0].Reason == bounce.SenderRejected { // may be one faulty record
 		for _, s := range sendersOf(counts) {
 			list = append(list, common{sender: s})
 		}
@@ -605,9 +602,9 @@ func (in *incident) commonOf(counts []traitCount, bySender bool) (list []common)
 	return list
 }
 
-// merge joins incidents that are one (see sameAs), until none is left that is.
+// merge joins incidents that are the same (see sameAs), until no two are.
 func merge(list []*incident, window time.Duration, bySender bool) []*incident {
-	for { // two that have become larger may have something in common now
+	for { // two incidents that have grown may now share a value
 		n := len(list)
 		if list = mergeOnce(list, window, bySender); len(list) == n {
 			return list
@@ -615,7 +612,7 @@ func merge(list []*incident, window time.Duration, bySender bool) []*incident {
 	}
 }
 
-// mergeOnce joins each incident to the first earlier one that it is the same as.
+// mergeOnce joins each incident to the first earlier one that is the same.
 func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*incident) {
 	slices.SortStableFunc(list, byOnset)
 	index := map[common][]*incident{}
@@ -649,22 +646,20 @@ func mergeOnce(list []*incident, window time.Duration, bySender bool) (out []*in
 	return out
 }
 
-// mergeable reports whether an incident may be one with another: forwarded mail is not; a
+// mergeable reports whether an incident may be the same as another. Forwarded mail is excluded; a
 // public listing and a missing name are one stream each already.
 func (in *incident) mergeable() bool {
 	reason := in.all[0].Reason
 	return !in.forwarded && (!in.named() || reason == bounce.AuthFailure || reason == bounce.SenderRejected || in.standing())
 }
 
-// standing reports whether an incident is one provider's own judgement of the address that
-// sends: its reputation there, or a list of the provider's own. These are one refusal in two
-// wordings.
+// standing reports whether an incident is one provider's own judgement of the sending address: its
+// reputation there, or the provider's own list. These are the same refusal in two wordings.
 func (in *incident) standing() bool {
 	return in.named() && in.keys[0].reason == bounce.Reputation
 }
 
-// find returns the first incident that in is the same as, of those that have something in
-// common with it.
+// find returns the first incident that is the same as in, among those that share a value with it.
 func find(index map[common][]*incident, shared []common, in *incident, window time.Duration) *incident {
 	for _, k := range shared {
 		for _, earlier := range index[k] {
@@ -676,9 +671,9 @@ func find(index map[common][]*incident, shared []common, in *incident, window ti
 	return nil
 }
 
-// sameAs reports whether a later incident that has something in common with this one is the
-// same: it began within a window of it; or it began before this one ended, which is about
-// so many sender domains that it is nobody's own.
+// sameAs reports whether a later incident that shares a value with this one is the same. It is if
+// it began within a window of this one; or if it began before this one ended and this one has so
+// many sender domains that no single domain is the subject.
 func (in *incident) sameAs(later *incident, window time.Duration) bool {
 	if in.standing() && later.began.sub(in.until) < window {
 		return true
@@ -686,7 +681,7 @@ func (in *incident) sameAs(later *incident, window time.Duration) bool {
 	return later.began.sub(in.began) < window || later.began <= in.until && len(in.senders) >= sendersNamed
 }
 
-// join makes another incident, which began later, part of this one. See takeOver.
+// join makes a later incident part of this one. See takeOver.
 func (in *incident) join(later *incident) {
 	maps.Copy(in.senders, later.senders)
 	for _, k := range later.keys {
@@ -703,8 +698,8 @@ func (in *incident) join(later *incident) {
 	in.until = max(in.until, later.until)
 }
 
-// takeOver takes over the refusals and samples of the joined incidents, all at once: there
-// may be hundreds of them.
+// takeOver moves the refusals and samples of the joined incidents into this one, all at once: there
+// may be hundreds of joined incidents.
 func (in *incident) takeOver() {
 	if len(in.joined) == 0 {
 		return

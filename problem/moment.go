@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A moment is a time in microseconds since 1970; 0: none. It is half the size of a
-// time.Time, of which there may be millions, and does not end in 2262 as nanoseconds do:
-// a log can hold any stamp.
+// A moment is a time in microseconds since 1970; 0: none. It has half the size of a time.Time, of
+// which there may be millions. Unlike nanoseconds it does not end in 2262: a log can hold any
+// timestamp.
 type moment int64
 
 func momentOf(t time.Time) moment {
@@ -17,7 +17,7 @@ func momentOf(t time.Time) moment {
 	return moment(t.UnixMicro())
 }
 
-// time is in UTC; the zero time where there is none.
+// time returns the time in UTC, or the zero time for none.
 func (m moment) time() (t time.Time) {
 	if m != 0 {
 		t = time.UnixMicro(int64(m)).UTC()
@@ -27,7 +27,7 @@ func (m moment) time() (t time.Time) {
 
 func (m moment) add(d time.Duration) moment { return m + moment(d/time.Microsecond) }
 
-// sub returns m - o, or the longest Duration there is.
+// sub returns m - o, or the longest Duration on overflow.
 func (m moment) sub(o moment) time.Duration {
 	const longest = math.MaxInt64 / int64(time.Microsecond)
 	return time.Duration(min(max(int64(m-o), -longest), longest)) * time.Microsecond

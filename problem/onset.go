@@ -9,22 +9,22 @@ import (
 	"bouncelog/store"
 )
 
-// This file finds where a named incident begins. A small server that refuses a message now
-// and then, or a few odd refusals at a large provider, are not yet the fault that refuses
-// all mail there days later: the one must not give the other its onset, nor its figures.
+// This file finds the onset of a named incident. A small server that refuses a message now and
+// then, or a few odd refusals at a large provider, are not the fault that refuses all mail there
+// days later. They must not change the onset and the figures of that fault.
 
 const (
-	// largerBy is by how many times as many messages a day a fault is another one than
-	// what was refused before (escalations of an Announcer are the same ten times).
+	// largerBy is the factor in messages a day from which refusals are a new fault (escalations of
+	// an Announcer also use ten).
 	largerBy = 10
-	// takenBefore is how many messages taken at a provider, while another refused already,
-	// show that the fault began there later.
+	// takenBefore is the number of messages taken by a provider, while another already refused,
+	// that shows a later start of the fault at that provider.
 	takenBefore = 3
 )
 
-// splitByProvider splits refusals of a named stream, in the order of time, by who refused,
-// where that began later and refuses at least largerBy times as many messages a day, and as
-// many on some day, as all providers before it. Most are one part.
+// splitByProvider splits refusals of a named stream, in the order of time, by provider. A provider
+// starts a new part if it began later and refuses at least largerBy times as many messages a day,
+// and on some day, as all providers before it. Most streams stay one part.
 func splitByProvider(refusals []*refusal, window time.Duration) [][]*refusal {
 	groups := map[string][]*refusal{}
 	for _, r := range refusals {
@@ -37,9 +37,9 @@ func splitByProvider(refusals []*refusal, window time.Duration) [][]*refusal {
 		return cmp.Or(cmp.Compare(a[0].at, b[0].at), cmp.Compare(a[0].provider, b[0].provider))
 	})
 	seen := map[uint64]bool{} // messages refused before the group began
-	n := 0                    // refusals before
-	began := inOrder[0][0].at // of the last part
-	part := map[string]int{}  // of each provider
+	n := 0                    // number of earlier refusals
+	began := inOrder[0][0].at // start of the last part
+	part := map[string]int{}  // part of each provider
 	last := 0
 	for _, g := range inOrder {
 		for ; refusals[n].at < g[0].at; n++ {
@@ -62,14 +62,14 @@ func splitByProvider(refusals []*refusal, window time.Duration) [][]*refusal {
 	return parts
 }
 
-// firstFrom is the index of the first refusal from a time on.
+// firstFrom returns the index of the first refusal at or after t.
 func firstFrom(refusals []*refusal, t moment) int {
 	i, _ := slices.BinarySearchFunc(refusals, t, func(r *refusal, t moment) int { return cmp.Compare(r.at, t) })
 	return i
 }
 
-// mostInWindow is the greatest number of messages that are refused in one of the windows
-// that follow one another from the first refusal on.
+// mostInWindow returns the greatest number of refused messages in one of the consecutive windows
+// from the first refusal on.
 func mostInWindow(refusals []*refusal, window time.Duration) (most int) {
 	var seen counter
 	for len(refusals) > 0 {
@@ -80,8 +80,7 @@ func mostInWindow(refusals []*refusal, window time.Duration) (most int) {
 	return most
 }
 
-// keepProviders drops what an incident holds of other providers than those that its
-// refusals are of.
+// keepProviders drops the data of an incident about providers without one of its refusals.
 func (in *incident) keepProviders() {
 	own := map[string]bool{}
 	for _, p := range providersOf(countTraits(in.all)) {
@@ -91,9 +90,9 @@ func (in *incident) keepProviders() {
 	in.samples = slices.DeleteFunc(in.samples, func(s sample) bool { return !own[s.provider] })
 }
 
-// rejoin joins named incidents of one stream that splitByProvider split, where next to
-// nothing of the mail of their senders was taken at the later one's providers while the
-// earlier one went on: it was refused there from its beginning, too, had any been sent.
+// rejoin joins named incidents of one stream that splitByProvider split if almost no mail of their
+// senders was taken at the later one's providers while the earlier one went on. Those providers
+// would have refused mail from the beginning too, had any been sent.
 func rejoin(list []*incident, histories []store.History, quiet time.Duration) (out []*incident) {
 	index := map[key][]*incident{}
 	for _, in := range list {
@@ -111,7 +110,7 @@ func rejoin(list []*incident, histories []store.History, quiet time.Duration) (o
 	return out
 }
 
-// continues returns the earlier incident of the same stream that in is part of; nil: none.
+// continues returns the earlier incident of the same stream that in continues, or nil.
 func (in *incident) continues(index map[key][]*incident, histories []store.History, quiet time.Duration) *incident {
 	for _, k := range in.keys {
 		for _, earlier := range index[k] {
@@ -123,8 +122,8 @@ func (in *incident) continues(index map[key][]*incident, histories []store.Histo
 	return nil
 }
 
-// takenSince reports whether takenBefore messages of the incident's senders were taken by
-// its providers from a time on until its onset, or that is not known.
+// takenSince reports whether the providers of the incident took takenBefore messages of its senders
+// between t and its onset, or whether that is not known.
 func (in *incident) takenSince(t moment, histories []store.History) bool {
 	if len(in.histories) == 0 {
 		return true
@@ -140,8 +139,8 @@ func (in *incident) takenSince(t moment, histories []store.History) bool {
 	return len(taken) >= takenBefore
 }
 
-// moveOnset moves the onset of a named incident to where its refusals stand out from its
-// deliveries, if only few were refused before that; those belong to its past then.
+// moveOnset moves the onset of a named incident to the point where its refusals stand out from its
+// deliveries, if only few were refused before. Those then belong to its past.
 func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read store.Span) {
 	span := store.Span{First: in.began.time(), Last: in.until.time()}
 	if read.Last.Before(span.Last) {

@@ -18,39 +18,37 @@ import (
 	"bouncelog/store"
 )
 
-// An outage is a fault of the sending side itself: nobody refuses the mail, it does not
-// get away, or not into the mailboxes. A failure is one kind of evidence for that, and each
-// kind is proven in its own way; runs with one cause that are proven are one outage.
+// An outage is a fault of the sending side itself: nobody refuses the mail, but it does not leave,
+// or does not reach the mailboxes. A failure is one kind of evidence of an outage. Each kind is
+// proven in its own way. Proven runs with the same cause are one outage.
 
-// An evidence is how a failure points to its cause.
+// An evidence is the way in which a failure points to its cause.
 type evidence uint8
 
 const (
-	// stated: the MTA or its relay host says that the sending side is at fault (scope
-	// sender, details "own-…", "login" and the like). Then some messages are enough.
+	// stated: the MTA or its relay host says that the sending side is at fault (scope sender,
+	// details "own-…", "login" and the like). A few messages are enough.
 	stated evidence = iota
-	// silent: nobody spoke. Many domains that have nothing to do with each other fail in the
-	// same way, and meanwhile no mail reaches any other. A single domain or a single
-	// provider that is down is no outage.
+	// silent: no host answered. Many unrelated domains fail in the same way, and no mail reaches
+	// any other domain in that time. A single domain or provider that is down is no outage.
 	silent
-	// notFound: the DNS is said not to know the recipient's domain. As silent; or many
-	// domains are not found that took mail before or since.
+	// notFound: according to the reply, the DNS does not know the recipient's domain. It is proven
+	// like silent, or by many such domains that took mail earlier or later.
 	notFound
-	// denied: this server itself, or its mail store, does not know a recipient who took mail.
+	// denied: this server or its mail store does not know a recipient who took mail before.
 	denied
-	// filtered: a content filter of this server refuses the message, as it does with most.
+	// filtered: a content filter of this server refuses this message and most others.
 	filtered
-	// unrelayed: one host refuses to relay the mail to many domains that have nothing to do
-	// with each other, and takes no other mail.
+	// unrelayed: one host refuses to relay mail to many unrelated domains, and takes no other mail.
 	unrelayed
-	// absent: this server itself knows no recipient of a domain, and never took mail for it.
+	// absent: this server knows no recipient of a domain, and never took mail for that domain.
 	absent
 	// noRoute: the operating system has no route to an address of the receiver, mostly an IPv6
-	// address; no packet left this server. Several domains are enough, though mail to others
-	// gets out, by IPv4. Where none does it is as silent.
+	// address. No packet left this server. Several domains are enough, even if mail to others
+	// leaves by IPv4. If no mail leaves, it is proven like silent.
 	noRoute
-	// unrouted: no router of Exim's took the address, which is not known to have taken mail. It
-	// proves nothing by itself; see moveOthers.
+	// unrouted: no Exim router accepted the address, and the address is not known to have taken
+	// mail. This proves nothing by itself; see moveOthers.
 	unrouted
 
 	evidenceKinds = iota
@@ -72,35 +70,35 @@ const (
 	causeRouter   = "router"
 )
 
-// outageCauses are all of them, in the order in which equal ones are shown.
+// outageCauses are all causes of outages, in the order in which equal outages are shown.
 var outageCauses = [...]string{
 	causeResolver, causeNetwork, causeRelay, causeLogin, causeFilter, causeStore, causeHost, causeRoute, causeLoop, causeRouter, causeTLS, causeAccount,
 }
 
-// The thresholds of outages. Higher means fewer outages, unless stated otherwise.
+// The thresholds of outages. A higher value means fewer outages, unless stated otherwise.
 const (
-	outageDomains   = 5                // unrelated domains that fail in a silent outage; messages got out to, for it to have ended
-	outageMessages  = 3                // that were not delivered within outagePassing
-	outageMany      = 10               // messages that prove something without a known recipient
-	outageShare     = 0.01             // of the messages of its time; fewer than outageMany and this are watched only
-	outageThrough   = 0.05             // of the failures: as many messages may get through all the same; higher: more outages
-	outageLasts     = 10 * time.Minute // at least, unless mail is returned
-	outagePassing   = 15 * time.Minute // what is delivered so soon waited for a restart
-	outageOneSource = 0.9              // of the replies that name one host or provider, for it to be what fails
-	outageFurther   = 4                // times as much of the past is read where an outage began before what was read
-	outageGap       = time.Hour        // without a failure, that separates bursts of domains that are not found; higher: fewer bursts, which are compared with more mail
-	outageKnown     = 0.05             // of the messages of its time, to known domains that are not found: such domains do expire
-	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied, where it takes others
-	outageFiltered  = 0.5              // of the messages that a content filter gets
-	outageFilters   = 0.25             // of those before that: a filter that always refused so much is no outage; lower: fewer outages
+	outageDomains   = 5                // unrelated domains that must fail in a silent outage; also the messages that must leave before it has ended
+	outageMessages  = 3                // messages not delivered within outagePassing
+	outageMany      = 10               // messages that are proof even without a known recipient
+	outageShare     = 0.01             // of the messages of the same time; fewer than outageMany and below this share is only watched
+	outageThrough   = 0.05             // of the failures: as many messages may be delivered in an outage; higher: more outages
+	outageLasts     = 10 * time.Minute // minimum duration, unless mail is returned
+	outagePassing   = 15 * time.Minute // a failure that is delivered within this time only waited for a restart
+	outageOneSource = 0.9              // of the replies must name the same host or provider before it is blamed
+	outageFurther   = 4                // the past is read this many times further back if an outage began before the first failure read
+	outageGap       = time.Hour        // without a failure ends a burst of unknown domains; higher: fewer bursts, each compared with more mail
+	outageKnown     = 0.05             // of the messages of the same time, to known domains that are not found: such domains do expire
+	outageDenied    = 0.5              // of the messages to a domain whose mailboxes are denied while it takes others
+	outageFiltered  = 0.5              // of the messages that a content filter receives
+	outageFilters   = 0.25             // of the messages before that: a filter that always refused this share is no outage; lower: fewer outages
 )
 
 // The limits of the search for outages (see limits.go).
 const (
 	failuresKept = 100_000 // of one cause, 100 bytes each, the newest
 	runsKept     = 20      // of one cause, the newest
-	failureTexts = 32      // read of one run
-	domainsAsked = 100     // of one run, whose mailboxes are denied: whether they take mail; of more, those with the most failures
+	failureTexts = 32      // failures of one run whose texts are read
+	domainsAsked = 100     // domains of one run with denied mailboxes for which deliveries are looked up; those with the most failures
 )
 
 // A failure is a failed attempt that may be part of an outage.
@@ -108,11 +106,11 @@ type failure struct {
 	*store.Traits
 	ref           store.Ref
 	at            moment
-	before, after moment // the last delivery to the recipient before, the first afterwards; 0: none
+	before, after moment // the recipient's last delivery before the failure, and the first after it; 0: none
 	message       uint64 // store.Refusal.Message
 	recipient     uint64 // a hash of the address
-	address       string // of the recipient, where it took mail before or afterwards
-	unit          string // the registered domain of the recipient: what is below it is one
+	address       string // of a recipient who took mail before or afterwards
+	unit          string // the registered domain of the recipient; its subdomains count as the same unit
 	evidence      evidence
 }
 
@@ -121,8 +119,8 @@ func (x *failure) hard() bool { return x.Outcome == bounce.Hard }
 // passed reports whether the mail was delivered soon after.
 func (x *failure) passed() bool { return x.after != 0 && x.after.sub(x.at) < outagePassing }
 
-// causeOf returns the cause of outage that a failed attempt points to, "": none; and how.
-// valid is Thresholds.Valid.
+// causeOf returns the cause of an outage to which a failed attempt points, and the kind of
+// evidence. The cause is "" if there is none. valid is Thresholds.Valid.
 func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	if r.Code == 0 && !r.NullSender && r.Reason == bounce.Connection && strings.Contains(r.Template, "etwork is unreachable") && // ENETUNREACH
 		(r.Detail == "" || r.Detail == "own-network") {
@@ -147,7 +145,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeAccount, stated
 	case "login", "sasl-mechanism", "wrapper-mode":
 		if r.Stage > bounce.StageAuth && r.Code != 0 && !provider.Submits(r.RelayPort) {
-			return causeLogin, unrelayed // the words of any server that mail goes to
+			return causeLogin, unrelayed // any server that mail goes to may use these words
 		}
 		return causeLogin, stated
 	case "content-filter":
@@ -185,9 +183,10 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeNetwork, silent
 	case (r.Reason == bounce.DomainInvalid || r.Reason == bounce.UserUnknown) && r.RelayHost == "" && r.Outcome == bounce.Hard:
 		if strings.Contains(r.Template, "ame service error") || strings.Contains(r.Template, "non-existent hosts") {
-			return causeResolver, notFound // Postfix's and Exim's words for an answer of the DNS
+			return causeResolver, notFound // Postfix's and Exim's words for a DNS answer
 		}
-		// The MTA's own words for an address that it took before; the DNS says nothing.
+		// These are the MTA's own words for an address that it accepted before; the DNS is not
+		// involved.
 		if tookBefore(r, valid) {
 			return causeRouter, denied
 		}
@@ -196,8 +195,8 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 	return "", 0
 }
 
-// limitsAccount reports whether a reply about a rate is about how much an account may send, and not
-// about connections or what a recipient gets.
+// limitsAccount reports whether a reply about a rate limits the mail of an account, rather than
+// connections or the mail to a recipient.
 func limitsAccount(template string) bool {
 	text := strings.ToLower(template)
 	holds := func(words ...string) bool {
@@ -229,17 +228,17 @@ type outageSearch struct {
 	f       store.Filter
 	o       Thresholds
 	from    moment // failures are read from then on; 0: all
-	last    moment // of all attempts there are, or the end of the period
+	last    moment // time of the last attempt in the store, or the end of the period
 	end     moment // see endOf
 	causes  map[string][]failure
 	seed    maphash.Seed
 	reached *reached
-	own     map[string]bool // by the name of a relay: see takenByOthers
-	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not asked yet
+	own     map[string]bool // keyed by relay name: see takenByOthers
+	took    map[string]bool // domains that took mail, in lower case; true: at a server of others; nil: not read yet
 }
 
-// findOutages finds the faults of the sending side among the failed attempts that match f. Where
-// one goes on since the first of the failures that were read, more of the past is read.
+// findOutages finds the faults of the sending side among the failed attempts that match f. If an
+// outage already goes on at the first failure that was read, findOutages reads more of the past.
 func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
 		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
@@ -255,7 +254,7 @@ func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Threshol
 	}
 }
 
-// find finds the outages among the failures from w.from on.
+// find finds the outages among the failures since w.from.
 func (w *outageSearch) find(ctx context.Context) (found []Problem, err error) {
 	ok, err := w.read(ctx)
 	if err != nil || !ok {
@@ -280,14 +279,14 @@ func (w *outageSearch) find(ctx context.Context) (found []Problem, err error) {
 	return found, nil
 }
 
-// outages returns the outages with one cause. Runs that are proven by different kinds of
-// evidence are one outage where less than a window lies between them.
+// outages returns the outages with one cause. Runs with different kinds of evidence are one outage
+// if less than a window lies between them.
 func (w *outageSearch) outages(ctx context.Context, cause string) ([]*outage, error) {
 	runs, err := w.runs(ctx, cause)
 	if err != nil {
 		return nil, err
 	}
-	proven := map[string][][]failure{} // by the cause that is told
+	proven := map[string][][]failure{} // by the reported cause
 	for _, run := range runs[max(len(runs)-runsKept, 0):] {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -316,7 +315,7 @@ func (w *outageSearch) outages(ctx context.Context, cause string) ([]*outage, er
 	return list, nil
 }
 
-// joined joins runs with one cause between which less than a window lies.
+// joined joins runs with the same cause if less than a window lies between them.
 func (w *outageSearch) joined(runs [][]failure) (out [][]failure) {
 	slices.SortStableFunc(runs, func(a, b []failure) int { return cmp.Compare(a[0].at, b[0].at) })
 	for _, run := range runs {
@@ -334,7 +333,7 @@ func (w *outageSearch) joined(runs [][]failure) (out [][]failure) {
 	return out
 }
 
-// lastOf is when the last failure of a run was.
+// lastOf returns the time of the last failure of a run.
 func lastOf(run []failure) (last moment) {
 	for i := range run {
 		last = max(last, run[i].at)
@@ -356,7 +355,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 	if !f.Until.IsZero() {
 		w.last = min(w.last, momentOf(f.Until))
 	}
-	f.Since = w.from.time() // it may have begun before the period
+	f.Since = w.from.time() // an outage may have begun before the period
 	f.Own = true
 	units := map[string]string{}
 	n := 0
@@ -364,7 +363,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if !store.MayBeOwn(r.Code, &r.Verdict) { // which one engine yields and another does not
+		if !store.MayBeOwn(r.Code, &r.Verdict) { // one engine yields such failures and another does not
 			continue
 		}
 		w.reached.note(r)
@@ -381,7 +380,7 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 			}
 		}
 		list := w.causes[cause]
-		if len(list) == failuresKept { // what is newest matters
+		if len(list) == failuresKept { // the newest failures matter
 			list = append(list[:0], list[failuresKept/2:]...)
 		}
 		x := failure{
@@ -396,8 +395,8 @@ func (w *outageSearch) read(ctx context.Context) (bool, error) {
 	return n > 0, nil
 }
 
-// runs splits the failures of one cause into runs that may each be an outage, in the order
-// of time of each kind of evidence.
+// runs splits the failures with one cause into possible outages. The runs of each kind of evidence
+// are in the order of time.
 func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure, err error) {
 	of := func(kinds ...evidence) (list []failure) {
 		for _, x := range w.causes[cause] {
@@ -440,7 +439,7 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 	return runs, nil
 }
 
-// dead returns the runs of failures during which no mail got through to anybody.
+// dead returns the runs of failures during which no mail reached anybody.
 func (w *outageSearch) dead(ctx context.Context, list []failure) (dead [][]failure, err error) {
 	for _, run := range split(list, w.reachedBetween(list)) {
 		if !unrelated(run) {
@@ -450,7 +449,7 @@ func (w *outageSearch) dead(ctx context.Context, list []failure) (dead [][]failu
 		if err != nil {
 			return nil, err
 		}
-		for _, part := range parts { // a fault that comes and goes is one
+		for _, part := range parts { // an intermittent fault is one outage
 			if n := len(dead); n > 0 && part[0].at.sub(dead[n-1][len(dead[n-1])-1].at) < w.o.Window {
 				dead[n-1] = append(slices.Clip(dead[n-1]), part...)
 			} else {
@@ -461,8 +460,8 @@ func (w *outageSearch) dead(ctx context.Context, list []failure) (dead [][]failu
 	return dead, nil
 }
 
-// knownDomains returns the runs of failures in which many domains are not found that took
-// mail: bursts, or, where none stands out, what a window holds.
+// knownDomains returns the runs of failures in which many domains are not found although they took
+// mail. A run is a burst or, if no burst stands out, all failures of a window.
 func (w *outageSearch) knownDomains(ctx context.Context, list []failure) (runs [][]failure, err error) {
 	if !unrelated(list) {
 		return nil, nil
@@ -482,7 +481,7 @@ func (w *outageSearch) knownDomains(ctx context.Context, list []failure) (runs [
 				continue
 			}
 			n := float64(messagesOf(run))
-			most := n/outageKnown - n // that may have arrived
+			most := n/outageKnown - n // messages that may have arrived
 			arrived, err := w.delivered(ctx, w.during(run), int64(most))
 			if err != nil {
 				return nil, err
@@ -498,9 +497,9 @@ func (w *outageSearch) knownDomains(ctx context.Context, list []failure) (runs [
 	return runs, nil
 }
 
-// readDomains reads which domains took mail in the period, and a window before the first
-// failure that names a domain; once. Where is by what else that is counted: store.ByRelay says
-// whether the server was one of others, and has more cells to read.
+// readDomains reads, once, which domains took mail in the period or in the window before the first
+// failure that names a domain. where is the second dimension of the counts: store.ByRelay tells
+// whether the server belongs to others, and has more cells to read.
 func (w *outageSearch) readDomains(ctx context.Context, where ...store.Dimension) error {
 	if w.took != nil {
 		return nil
@@ -539,8 +538,8 @@ func (w *outageSearch) knows(x *failure) bool {
 	return took || x.address != ""
 }
 
-// moveOthers takes the failures of Exim's routers that are at many domains of others for what
-// they are: "Unrouteable address" is what Exim says, too, where the DNS does not know a domain.
+// moveOthers reclassifies the failures of Exim's routers that concern many domains of others. Exim
+// says "Unrouteable address" also if the DNS does not know a domain.
 func (w *outageSearch) moveOthers(ctx context.Context) error {
 	list := w.causes[causeRouter]
 	if !unrelated(list) {
@@ -576,8 +575,8 @@ func messagesOf(run []failure) int {
 	return len(messages)
 }
 
-// split splits failures where cut holds of two that follow each other. The parts share
-// their memory, without room to append.
+// split splits failures between two neighbours for which cut returns true. The parts share their
+// memory, without room to append.
 func split(list []failure, cut func(a, b *failure) bool) (parts [][]failure) {
 	start := 0
 	for i := range list {
@@ -592,14 +591,14 @@ func split(list []failure, cut func(a, b *failure) bool) (parts [][]failure) {
 	return parts
 }
 
-// byWindow splits failures where there was none for a window.
+// byWindow splits failures wherever a window passed without one.
 func (w *outageSearch) byWindow(list []failure) [][]failure {
 	return split(list, func(a, b *failure) bool { return b.at.sub(a.at) >= w.o.Window })
 }
 
-// reachedBetween returns a function that reports whether, between two failures, a recipient of
-// any of them was reached, or anybody answered. It spares most runs the question to the
-// store whether mail got through (on a log of 13 hours all 39).
+// reachedBetween returns a function that reports whether, between two failures, mail reached a
+// recipient of any of the failures, or any host answered. It saves a query to the store for most
+// runs (on a log of 13 hours, for all 39).
 func (w *outageSearch) reachedBetween(list []failure) func(a, b *failure) bool {
 	reached := slices.Clone(w.reached.answered)
 	for i := range list {
@@ -617,8 +616,7 @@ func (w *outageSearch) reachedBetween(list []failure) func(a, b *failure) bool {
 	}
 }
 
-// unrelated reports whether a run is of at least outageDomains messages to as many domains
-// that have nothing to do with each other.
+// unrelated reports whether a run has at least outageDomains messages to as many unrelated domains.
 func unrelated(run []failure) bool {
 	units, messages := map[string]bool{}, map[uint64]bool{}
 	for i := range run {
@@ -632,10 +630,10 @@ func unrelated(run []failure) bool {
 	return false
 }
 
-// withoutDeliveries returns the parts of a run in which no mail got through to anybody: all
-// of it, where next to nothing did; else those in whole hours without a delivery that are
-// unrelated by messages which did not fail while other mail got through: what is tried
-// again and again proves nothing new.
+// withoutDeliveries returns the parts of a run in which no mail reached anybody. It returns the
+// whole run if almost no mail was delivered. Otherwise it returns the parts in whole hours without
+// a delivery, as far as their messages are unrelated. A message that also failed while other mail
+// was delivered does not count: its retries prove nothing new.
 func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (parts [][]failure, err error) {
 	if w.reached.interrupts(run) {
 		return nil, nil
@@ -651,7 +649,7 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 		return nil, err
 	}
 	through := int64(0)
-	flows := map[string]bool{} // hours in which mail got through
+	flows := map[string]bool{} // hours with a delivery
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 && others[c.Keys[1]] {
 			through += c.Delivered
@@ -662,7 +660,7 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 		return [][]failure{run}, nil
 	}
 	var quiet []failure
-	again := map[uint64]bool{} // messages that failed while other mail got through
+	again := map[uint64]bool{} // messages that failed while other mail was delivered
 	for i := range run {
 		if flows[hourKey(run[i].at.time())] {
 			again[run[i].message] = true
@@ -687,13 +685,13 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 	return parts, nil
 }
 
-// hourLayout is that of the keys of the cells of store.ByHour.
+// hourLayout is the layout of the keys of the cells of store.ByHour.
 const hourLayout = "2006-01-02T15:00Z"
 
 // hourKey is the key of an hour in the cells of store.ByHour.
 func hourKey(t time.Time) string { return t.UTC().Format(hourLayout) }
 
-// during selects all attempts in the time of a run.
+// during returns a filter for all attempts in the time of a run.
 func (w *outageSearch) during(run []failure) store.Filter {
 	f := w.f
 	f.Outcomes, f.Reasons = nil, nil
@@ -707,8 +705,8 @@ func (w *outageSearch) total(ctx context.Context, f store.Filter) (store.Counts,
 	return all.Counts, err
 }
 
-// delivered counts the attempts that match f and delivered to others; where there are more
-// than enough, at least so many.
+// delivered counts the attempts that match f and delivered mail to others. If there are more than
+// enough, the result is a lower bound that is enough.
 func (w *outageSearch) delivered(ctx context.Context, f store.Filter, enough int64) (n int64, err error) {
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
 	cells, err := w.s.Count(ctx, f, store.ByRelay)
@@ -727,29 +725,29 @@ func (w *outageSearch) delivered(ctx context.Context, f store.Filter, enough int
 	return n, nil
 }
 
-// An outage is a run that is one, and what is known of it.
+// An outage is a proven run and the findings about it.
 type outage struct {
 	cause  string
 	found  string // the cause that its failures were read for
 	kinds  [evidenceKinds]bool
 	run    []failure        // from its onset to its last failure
-	period []failure        // those in the period asked for, at least one
-	texts  []*store.Attempt // of its first day, which names it
-	shown  []*store.Attempt // of the period
+	period []failure        // failures in the requested period, at least one
+	texts  []*store.Attempt // texts of its first day; they determine its name
+	shown  []*store.Attempt // texts of the period
 
 	messages, recipients, returned map[uint64]bool // returned: messages that were given up
 	valid                          map[uint64]bool // recipients who took mail before or afterwards
 	units                          map[string]bool
-	sent                           int    // messages that are no notifications
+	sent                           int    // messages other than notifications
 	lasting                        int    // messages that were not delivered soon after
-	knownDomains                   int    // that are not found, and took mail
+	knownDomains                   int    // not found now, though they took mail
 	counted                        string // the recipients' domain that tried, arrived and its end are about; "": all mail
-	tried                          int64  // messages of its time that it is about, the failed ones included
-	nothing                        bool   // of all mail is delivered on its first day
-	arrived                        int64  // of them; what was delivered to the own mail store counts where the cause is about that
+	tried                          int64  // messages of the same time that the cause concerns, including the failed ones
+	nothing                        bool   // no mail at all is delivered on its first day
+	arrived                        int64  // of the tried messages; deliveries to the own mail store count if the cause concerns it
 }
 
-// newOutage counts what a run is about.
+// newOutage counts the messages and recipients of a run.
 func newOutage(cause string, run []failure) *outage {
 	x := &outage{
 		cause: cause, run: run, messages: map[uint64]bool{}, recipients: map[uint64]bool{}, returned: map[uint64]bool{},
@@ -777,13 +775,13 @@ func newOutage(cause string, run []failure) *outage {
 	return x
 }
 
-// alive reports whether an outage shows by domains that are not found although they took
-// mail, and not by that nothing gets through.
+// alive reports whether the evidence of an outage is that known domains are not found, rather than
+// that no mail is delivered.
 func (x *outage) alive() bool {
 	return x.cause == causeResolver && x.knownDomains >= outageDomains && float64(x.arrived) > outageThrough*float64(len(x.run))
 }
 
-// proves reports whether a run is enough to be an outage, by itself.
+// proves reports whether a run is by itself enough for an outage.
 func (x *outage) proves(o Thresholds) bool {
 	lasted := x.run[len(x.run)-1].at.sub(x.run[0].at)
 	if x.lasting < outageMessages || lasted < outageLasts && len(x.returned) < outageMessages {
@@ -814,12 +812,12 @@ func (x *outage) proves(o Thresholds) bool {
 	return true
 }
 
-// onlyNoRoute reports whether an outage shows by nothing but that the operating system has no
-// route.
+// onlyNoRoute reports whether a missing route of the operating system is the only evidence of an
+// outage.
 func (x *outage) onlyNoRoute() bool { return x.kinds[noRoute] && !x.kinds[silent] }
 
-// domain is the one that an outage is about, where its cause may be that domain's own records;
-// "": there are several, or recipients who took mail show that the records were right.
+// domain returns the domain of an outage whose cause may be that domain's own records. It is "" if
+// there are several domains, or if recipients who took mail show that the records were right.
 func (x *outage) domain() string {
 	here := x.kinds[absent] && !x.kinds[denied] && !x.kinds[notFound]
 	if !here && !outageKinds[x.cause].unrelated || len(x.valid) > 0 {
@@ -828,7 +826,7 @@ func (x *outage) domain() string {
 	return x.oneDomain()
 }
 
-// oneDomain is the domain of all the recipients; "": there are several.
+// oneDomain returns the common domain of all recipients, or "" if there are several.
 func (x *outage) oneDomain() string {
 	for i := range x.run {
 		if x.run[i].RecipientDomain != x.run[0].RecipientDomain {
@@ -838,7 +836,7 @@ func (x *outage) oneDomain() string {
 	return x.run[0].RecipientDomain
 }
 
-// level says how certain an outage is.
+// level returns the level of an outage.
 func (x *outage) level() string {
 	share := float64(len(x.messages)) / float64(x.tried)
 	switch {
@@ -850,8 +848,8 @@ func (x *outage) level() string {
 	return Likely
 }
 
-// prove returns the cause that is told of a run, "" where it is no outage, and the failures
-// that prove it.
+// prove returns the reported cause of a run and the failures that prove it. The cause is "" if the
+// run is no outage.
 func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (told string, proof []failure, err error) {
 	kind := run[0].evidence
 	x := newOutage(cause, run)
@@ -872,7 +870,7 @@ func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (
 			return "", nil, err
 		}
 	case cause == causeResolver && !slices.ContainsFunc(run, func(x failure) bool { return x.evidence == silent || w.knows(&x) }):
-		// Domains that nobody knows, while little else is sent: a list with old addresses?
+		// Many unknown domains and little other mail may be a list with old addresses.
 		if len(x.messages) < outageMany || lastOf(run).sub(run[0].at) < outageLasts {
 			return "", nil, nil
 		}
@@ -891,9 +889,9 @@ func (w *outageSearch) prove(ctx context.Context, cause string, run []failure) (
 	return cause, run, nil
 }
 
-// deniedAt returns the failures of a run that are at domains whose mailboxes this server
-// does not know any more: those that take no mail at all; that take less than they refuse, to
-// several recipients; or whose recipients take mail again.
+// deniedAt returns the failures of a run at domains whose mailboxes this server no longer knows.
+// Such a domain takes no mail at all, or takes less than it refuses, to several recipients, or its
+// recipients take mail again later.
 func (w *outageSearch) deniedAt(ctx context.Context, run []failure) ([]failure, error) {
 	domains := map[string][]failure{}
 	for _, x := range run {
@@ -925,8 +923,8 @@ func (w *outageSearch) deniedAt(ctx context.Context, run []failure) ([]failure, 
 	return slices.DeleteFunc(slices.Clone(run), func(x failure) bool { return !gone[x.RecipientDomain] }), nil
 }
 
-// filtersMost reports whether a content filter refuses most of the mail that it gets during
-// a run, and much less before.
+// filtersMost reports whether a content filter refuses most of its mail during a run, and refused
+// much less before.
 func (w *outageSearch) filtersMost(ctx context.Context, run []failure) (bool, error) {
 	began, until := run[0].at, lastOf(run)
 	taken, err := w.passed(ctx, run, began, until.add(time.Second))
@@ -943,14 +941,14 @@ func (w *outageSearch) filtersMost(ctx context.Context, run []failure) (bool, er
 		return x.evidence != filtered || x.at < since || x.at >= began
 	})
 	refused := float64(messagesOf(earlier))
-	if refused+float64(before) < outageMany { // the log begins with it: then all but nothing passes
+	if refused+float64(before) < outageMany { // the log begins with the run: then almost nothing may pass
 		return n >= outageOneSource*(n+float64(taken)), nil
 	}
 	return refused < outageFilters*(refused+float64(before)), nil
 }
 
-// passed counts what a content filter let through; where it has no address, what was
-// delivered at all.
+// passed counts the mail that a content filter passed. If the filter has no address, it counts all
+// deliveries.
 func (w *outageSearch) passed(ctx context.Context, run []failure, since, until moment) (int64, error) {
 	f := w.during(run)
 	f.Since, f.Until, f.Relay = since.time(), until.time(), run[0].RelayHost
@@ -958,7 +956,7 @@ func (w *outageSearch) passed(ctx context.Context, run []failure, since, until m
 	return c.Delivered + c.Handoff, err
 }
 
-// some returns the indexes of failureTexts of n, in order: not at even distances, since mail may
+// some returns failureTexts ascending indexes below n. They are not evenly spaced, since mail may
 // go to the same hosts in turn.
 func some(n int) (list []int) {
 	for i := range min(n, failureTexts) {
@@ -980,7 +978,7 @@ func (w *outageSearch) lookUp(ctx context.Context, list []failure) ([]*store.Att
 	return w.s.Lookup(ctx, refs...)
 }
 
-// outage makes an outage of a run; nil where it has no failure in the period.
+// outage makes an outage of a run. It returns nil if no failure is in the period.
 func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) (*outage, error) {
 	x := newOutage(cause, run)
 	for _, a := range run {
@@ -1010,7 +1008,7 @@ func (w *outageSearch) outage(ctx context.Context, cause string, run []failure) 
 	if err := w.weigh(ctx, x); err != nil {
 		return nil, err
 	}
-	if x.counted == "" && x.arrived > 0 && x.kinds[stated] && len(x.recipients) >= w.o.Recipients { // other mail does not go that way
+	if x.counted == "" && x.arrived > 0 && x.kinds[stated] && len(x.recipients) >= w.o.Recipients { // other mail takes another way
 		if x.counted = x.oneDomain(); x.counted != "" {
 			err = w.weigh(ctx, x)
 		}
@@ -1036,7 +1034,7 @@ func (x *outage) isAll() bool {
 	return x.arrived == 0 && int64(len(x.messages)) == x.tried && x.counted == ""
 }
 
-// weigh counts the mail of the time of an outage.
+// weigh counts the mail in the time of an outage.
 func (w *outageSearch) weigh(ctx context.Context, x *outage) (err error) {
 	f := w.during(x.run)
 	f.Domain = cmp.Or(x.counted, f.Domain)
@@ -1050,9 +1048,8 @@ func (w *outageSearch) weigh(ctx context.Context, x *outage) (err error) {
 	return err
 }
 
-// oneHop names the cause where connections fail: causeRelay where they are to the relay
-// host that most mail goes through, causeNetwork where they are to many, and "" where one
-// provider is down.
+// oneHop returns the cause of failed connections: causeRelay if they are to the relay host of most
+// mail, causeNetwork if they are to many hosts, and "" if one provider is down.
 func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (string, error) {
 	at, replies, named := hops(texts)
 	if named == 0 {
@@ -1099,9 +1096,9 @@ func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (stri
 	return "", nil
 }
 
-// measure counts what was tried before an outage and while it lasted, and says whether it
-// has ended: recipients whose mail failed were reached since, or, where the cause is not
-// about the own mail store, other mail got out.
+// measure counts the attempts before and during an outage, and reports whether it has ended. It has
+// ended if recipients of the failed mail were reached since or, unless the cause concerns the own
+// mail store, if other mail left.
 func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error {
 	began, until := x.run[0].at, x.run[len(x.run)-1].at
 	p.Onset = &Tried{Refused: len(x.messages), Tried: int(x.tried), Since: began.time(), Until: until.time()}
@@ -1136,7 +1133,7 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 		}
 	}
 	ended := len(reached) >= min(outageMessages, len(x.recipients))
-	if !ended && !x.kind().inner && !x.onlyNoRoute() { // by IPv4 other mail gets through all the time
+	if !ended && !x.kind().inner && !x.onlyNoRoute() { // other mail leaves by IPv4 all the time
 		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
 		n, err := w.delivered(ctx, f, outageDomains)
 		if err != nil {

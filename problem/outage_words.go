@@ -13,12 +13,12 @@ import (
 	"bouncelog/store"
 )
 
-// An outageKind is what holds for, and is said of, outages with one cause.
+// An outageKind holds the properties and the words of outages with one cause.
 type outageKind struct {
 	place string // where the mail fails; {hop} stands for the hosts that the replies name
-	inner bool   // it is about mail to the own mailboxes, too
-	// unrelated: the cause may be one domain's own records, so several recipient domains
-	// or recipients have to meet it.
+	inner bool   // the cause also concerns mail to the own mailboxes
+	// unrelated: the cause may be the records of one domain, so several recipient domains or
+	// recipients must be affected.
 	unrelated bool
 	// In firstCheck DOMAIN stands for the domain of a recipient.
 	firstCheck, otherExplanation, disprovedBy string
@@ -88,7 +88,7 @@ var outageKinds = map[string]outageKind{
 	},
 }
 
-// What outages say that show by other evidence than is usual for their cause.
+// The words of outages whose evidence is not the usual one for their cause.
 var (
 	aliveKind = outageKind{
 		place:            "at the DNS look-up: the resolver does not find domains that take mail",
@@ -132,7 +132,7 @@ var (
 	}
 )
 
-// kind returns what holds for an outage.
+// kind returns the outageKind of an outage.
 func (x *outage) kind() outageKind {
 	switch {
 	case x.kinds[stated]:
@@ -157,7 +157,7 @@ func (x *outage) kind() outageKind {
 	return outageKinds[x.cause]
 }
 
-// problem puts an outage into words; outageSearch.measure adds its course.
+// problem describes an outage as a Problem; outageSearch.measure adds its course.
 func (x *outage) problem() *Problem {
 	kind := x.kind()
 	onset, domains, shown := &x.run[0], domainsOf(x.run), x
@@ -186,7 +186,7 @@ func (x *outage) problem() *Problem {
 	for i := range x.period {
 		p.Hours = countHour(p.Hours, x.period[i].at)
 	}
-	to, named := table.Count(int64(len(domains)), "domain"), "many domains" // a name has no figures: they would be others each day
+	to, named := table.Count(int64(len(domains)), "domain"), "many domains" // a name has no figures: they would differ each day
 	if len(domains) <= namesShown {
 		named = nameSome(domains, "", "")
 	}
@@ -220,7 +220,7 @@ func (x *outage) problem() *Problem {
 	return p
 }
 
-// place says where the mail fails, and with which error.
+// place returns where the mail fails, and with which error.
 func (x *outage) place() string {
 	place := x.kind().place
 	at, _, _ := hops(x.texts)
@@ -235,7 +235,7 @@ func (x *outage) place() string {
 	return place
 }
 
-// why says what the level and the cause rest on.
+// why returns the grounds of the level and of the cause.
 func (x *outage) why() string {
 	switch {
 	case x.kinds[denied] && !x.kinds[stated]:
@@ -263,8 +263,8 @@ func (x *outage) why() string {
 	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), arrived)
 }
 
-// validAddresses returns the recipients known to be valid, and those who took mail before.
-// What a relay host takes proves no address.
+// validAddresses returns the recipients known to be valid, and those who took mail before the
+// outage. A delivery to a relay host proves no address.
 func (x *outage) validAddresses() (valid, before []string) {
 	valid, before = []string{}, []string{}
 	switch x.cause {
@@ -302,11 +302,10 @@ func domainsOf(run []failure) []string {
 	return list
 }
 
-// evidenceOf returns log lines of different wordings, of each the first with a warning, or else the
-// first.
+// evidenceOf returns one log line of each wording: the first with a warning, otherwise the first.
 func evidenceOf(texts []*store.Attempt) []Evidence {
 	list := []Evidence{}
-	at := map[string]int{} // in the list, by template
+	at := map[string]int{} // index in the list, by template
 	for _, a := range texts {
 		if a == nil {
 			continue
@@ -325,10 +324,10 @@ func evidenceOf(texts []*store.Attempt) []Evidence {
 	return list
 }
 
-// hopOf finds the host, address or socket, and port in the MTA's own words.
+// hopOf matches the host, address or socket, and port in the MTA's own words.
 var hopOf = regexp.MustCompile(`\b(?:connect to |with |host |name=)"?([A-Za-z0-9][A-Za-z0-9._:-]{0,254})(?:\[([A-Za-z0-9._:/-]{1,255})\])?(?::(\d{1,5}))?`)
 
-// A hop is a host or a socket with its port; "" where that is not known.
+// A hop is a host or a socket with its port; port is "" if it is not known.
 type hop struct{ host, port string }
 
 func (h hop) String() string {
@@ -338,8 +337,8 @@ func (h hop) String() string {
 	return h.host
 }
 
-// hops returns the hosts that failures met, the most often named first, the number of
-// replies that name each, and of those that name any.
+// hops returns the hosts in the texts of failures, the most often named first; the number of
+// replies that name each host; and the number that name any.
 func hops(texts []*store.Attempt) (list []hop, n map[hop]int, named int) {
 	n = map[hop]int{}
 	for _, a := range texts {
@@ -371,10 +370,10 @@ func hops(texts []*store.Attempt) (list []hop, n map[hop]int, named int) {
 	return list, n, named
 }
 
-// inBrackets is an address in the MTA's own words.
+// inBrackets matches an address in the MTA's own words.
 var inBrackets = regexp.MustCompile(`\[([0-9A-Fa-f.:]{2,45})\]`)
 
-// toIPv6 reports whether all the addresses that some failures name are IPv6 addresses.
+// toIPv6 reports whether all addresses in the texts of failures are IPv6 addresses.
 func toIPv6(texts []*store.Attempt) bool {
 	n := 0
 	for _, a := range texts {
@@ -396,8 +395,8 @@ func toIPv6(texts []*store.Attempt) bool {
 	return n > 0
 }
 
-// errorWords are the operating system's and the MTA's words for what failed. A summary takes
-// only them from a reply, which others may have written.
+// errorWords are the operating system's and the MTA's words for errors. A summary takes only these
+// words from a reply, since others may have written the reply.
 var errorWords = []string{
 	"connection refused", "connection timed out", "operation timed out", "no route to host", "network is unreachable", "host is unreachable",
 	"no such file or directory", "permission denied", "no space left on device", "disk quota exceeded", "read-only file system", "cannot assign requested address",
@@ -406,7 +405,7 @@ var errorWords = []string{
 	"certificate not trusted", "certificate verification failed", "cannot start tls", "relay access denied", "relaying denied", "relay not permitted",
 }
 
-// errorWord returns the commonest of errorWords in some replies; "": none.
+// errorWord returns the most frequent of errorWords in some replies, or "".
 func errorWord(texts []*store.Attempt) string {
 	n := map[string]int{}
 	most := ""

@@ -8,20 +8,20 @@ import (
 	"bouncelog/store"
 )
 
-// hoursKept are the hours in which somebody was reached, half a kilobyte each: two years.
+// hoursKept is the maximum number of hours with a delivery, half a kilobyte each: two years.
 const hoursKept = 20_000
 
-// A reached is when recipients at others' servers took mail, according to the failed
-// attempts that were read: to ask the store for each stretch of failures, of which a busy
-// server has some hundreds a day, takes longer than all else of a report. Whose mail that was
-// the failed attempts do not say; so it is only noted if everybody's mail is asked for.
+// A reached records when recipients at others' servers took mail, according to the failed attempts
+// that were read. A busy server has some hundred stretches of failures a day, and a query to the
+// store for each would take longer than the rest of a report. Failed attempts do not tell whose
+// mail was delivered, so deliveries are recorded only if everybody's mail is requested.
 type reached struct {
 	everybody bool               // see store.Filter.Everybody
-	hours     map[int64]*seconds // since 1970
-	answered  []moment           // when a host of others answered: the way out works
+	hours     map[int64]*seconds // keyed by hours since 1970
+	answered  []moment           // when a host of others answered: the network is up
 }
 
-// The seconds of an hour, a bit each.
+// A seconds is a bit set of the seconds of an hour.
 type seconds [(3600 + 63) / 64]uint64
 
 func newReached(f store.Filter) *reached {
@@ -31,7 +31,7 @@ func newReached(f store.Filter) *reached {
 	}
 }
 
-// note notes that a host answered, and when the recipient of a failed attempt took mail.
+// note records that a host answered, and when the recipient of a failed attempt took mail.
 func (x *reached) note(r *store.Refusal) {
 	ofOthers := atOthers(r.Traits)
 	if r.Code != 0 && ofOthers && !provider.Submits(r.RelayPort) {
@@ -60,8 +60,7 @@ func (x *reached) note(r *store.Refusal) {
 	}
 }
 
-// during is in how many seconds from one to another, both included, somebody was reached;
-// they are of one hour.
+// during returns the number of seconds with a delivery in [from, to]. Both lie in the same hour.
 func (x *reached) during(from, to int64) (n int) {
 	s := x.hours[from/3600]
 	if s == nil {
@@ -81,8 +80,8 @@ func (x *reached) during(from, to int64) (n int) {
 	return n
 }
 
-// interrupts reports whether mail was taken in each hour in which a run has failures, and
-// more of it than an outage leaves.
+// interrupts reports whether mail was delivered in each hour in which a run has failures, and more
+// than in an outage.
 func (x *reached) interrupts(run []failure) bool {
 	const second = moment(time.Second / time.Microsecond)
 	first, last := int64((run[0].at+second-1)/second), int64(run[len(run)-1].at/second)

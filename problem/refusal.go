@@ -13,25 +13,24 @@ import (
 	"bouncelog/store"
 )
 
-// A refusal is a failed attempt that may be about the sending side. There may be
-// refusalsKept of them, so it holds no text: see sample.
+// A refusal is a failed attempt that may be about the sending side. Up to refusalsKept are in
+// memory, so a refusal holds no text: see sample.
 type refusal struct {
 	*traits
 	offset    int64 // of its line in Source
 	at        moment
-	message   uint64 // store.Refusal.Message
+	message   uint64 // as store.Refusal.Message
 	recipient uint64 // a hash of the address
 	address   string
-	before    moment // the recipient's last delivery before, where it proves the address; 0: none
+	before    moment // the recipient's last delivery before the refusal, if it proves the address; 0: none
 	since     bool   // the recipient took mail afterwards
 	valid     bool   // before or since: the address is known to be valid
-	took      bool   // as valid, whatever was said of the mailbox in between
+	took      bool   // as valid, even if the mailbox was said to be unknown in between
 	hard      bool   // the MTA gave up and returned the message
-	claimed   bool   // it is part of a likely incident
+	claimed   bool   // part of a likely incident
 }
 
-// traits are what many refusals have in common. They are shared: findings about them are
-// made once.
+// traits are common properties of many refusals. They are shared, so that each is evaluated once.
 type traits struct {
 	*store.Traits
 	provider  string
@@ -40,11 +39,11 @@ type traits struct {
 	quotes    bool // the reply may hold another host's answer, and the relay is believed
 	asked     bool // where noRelay: the provider was looked for (see findProvider)
 
-	stream *stream // that such refusals are in, once it is known
+	stream *stream // stream of these refusals, once it is known
 	n      int     // see countTraits
 }
 
-// newTraits finds what is the same for all refusals with these traits.
+// newTraits derives the common properties of all refusals with these store traits.
 func newTraits(t *store.Traits) *traits {
 	return &traits{
 		Traits:   t,
@@ -53,8 +52,7 @@ func newTraits(t *store.Traits) *traits {
 	}
 }
 
-// answeredBy returns c with the provider that the text of a reply names as the one that
-// refused.
+// answeredBy returns c with the provider that refused according to the text of the reply.
 func (c *traits) answeredBy(text string) *traits {
 	own := *c
 	if host := provider.NamedHost(text); host != "" && provider.OfHost(host) != own.provider {
@@ -71,28 +69,29 @@ func quotesAnother(template string) bool {
 	return strings.Contains(template, " said: ") || strings.Contains(template, "host {host} [{ip}]: ")
 }
 
-// A sample is a refusal that is shown with its text.
+// A sample is a refusal whose text is shown.
 type sample struct {
 	Evidence
 	template  string
 	provider  string
 	relayIP   string
-	addresses []string // of the sending side, as the text names them
-	selectors []string // DKIM selectors of the sending side, as the text names them
-	original  string   // the address that the mail was forwarded from
+	addresses []string // of the sending side, in the text
+	selectors []string // DKIM selectors of the sending side, in the text
+	original  string   // address from which the mail was forwarded
 }
 
-// sampled makes a sample of a refusal, without its text yet: see readTexts.
+// sampled makes a sample of a refusal. readTexts adds its text.
 func (r *refusal) sampled() sample {
 	return sample{Evidence: Evidence{Source: r.Source, Offset: r.offset, Time: r.at.time(), Text: r.Template}, template: r.Template, provider: r.provider, relayIP: r.RelayIP}
 }
 
-// ref names the sample's attempt. (N is 0: a line about a refusal stands for one attempt.)
+// ref returns the Ref of the sample's attempt. N is 0, since the log line of a refusal holds one
+// attempt.
 func (s *sample) ref() store.Ref {
 	return store.Ref{Time: s.Time.Unix(), Source: s.Source, Offset: s.Offset}
 }
 
-// setText takes over what the text of the attempt says.
+// setText fills the sample from the text of the attempt.
 func (s *sample) setText(a *store.Attempt) {
 	s.Text, s.Warning, s.original = a.Response, a.Warning, a.OriginalRecipient
 	template, args := bounce.Split(s.Text)
@@ -106,12 +105,12 @@ func sortSamples(list []sample) {
 	slices.SortStableFunc(list, func(a, b sample) int { return a.byPlace(&b.Evidence) })
 }
 
-// readTexts reads the texts of the incidents' samples; an incident without one gets that
-// of its first refusal.
+// readTexts reads the texts of the incidents' samples. An incident without a sample gets its first
+// refusal as one.
 func readTexts(ctx context.Context, s store.Reader, incidents []*incident) error {
 	added := 0
 	var refs []store.Ref
-	index := map[store.Ref]int{} // in refs, from 1
+	index := map[store.Ref]int{} // index in refs, from 1
 	for _, in := range incidents {
 		if len(in.samples) == 0 {
 			in.samples = []sample{in.refusals[0].sampled()}
@@ -141,8 +140,8 @@ func readTexts(ctx context.Context, s store.Reader, incidents []*incident) error
 	return nil
 }
 
-// dropRelays removes the addresses that mail was ever handed to, until the end of f's period, from
-// those that the replies name as ours: whoever answers may name any.
+// dropRelays removes relay addresses from the addresses that the replies name as ours. A relay is
+// any address that received mail before the end of f's period. A remote host may name any address.
 func dropRelays(ctx context.Context, s store.Reader, f store.Filter, incidents []*incident) error {
 	took := map[string]bool{}
 	for _, in := range incidents {
@@ -164,8 +163,8 @@ func dropRelays(ctx context.Context, s store.Reader, f store.Filter, incidents [
 	return nil
 }
 
-// between returns those of refusals in the order of time that are in [since, until). The
-// answer shares their memory, without room to append.
+// between returns the refusals in [since, until) of a list in the order of time. The result shares
+// the memory of the list, without room to append.
 func between(list []*refusal, since, until moment) []*refusal {
 	byTime := func(r *refusal, t moment) int { return cmp.Compare(r.at, t) }
 	from, _ := slices.BinarySearchFunc(list, since, byTime)
@@ -173,8 +172,8 @@ func between(list []*refusal, since, until moment) []*refusal {
 	return slices.Clip(list[from:to])
 }
 
-// sortByTime sorts refusals by time, stably. They are a few sorted lists one behind
-// the other, which are merged two by two: a list that is sorted costs one pass.
+// sortByTime sorts refusals by time, stably. The input consists of a few consecutive sorted lists,
+// which are merged in pairs; a sorted input costs one pass.
 func sortByTime(list []*refusal) {
 	var sorted [][]*refusal
 	start := 0
@@ -204,7 +203,7 @@ func sortByTime(list []*refusal) {
 	copy(list, from)
 }
 
-// mergeByTime fills out, which is as long as a and b together, with both in order.
+// mergeByTime merges a and b, in the order of time, into out, which has the length of both.
 func mergeByTime(out, a, b []*refusal) {
 	for i := range out {
 		if len(b) == 0 || len(a) > 0 && a[0].at <= b[0].at {
@@ -215,7 +214,7 @@ func mergeByTime(out, a, b []*refusal) {
 	}
 }
 
-// splitByGap sorts refusals and splits them where there was none for a gap or longer.
+// splitByGap sorts refusals and splits them at each gap of at least the given duration.
 func splitByGap(list []*refusal, gap time.Duration) (parts [][]*refusal) {
 	sortByTime(list)
 	start := 0
@@ -231,18 +230,18 @@ func splitByGap(list []*refusal, gap time.Duration) (parts [][]*refusal) {
 	return parts
 }
 
-// A counter counts different values of refusals. It is an open hash table whose memory is
-// used again: maps took a third of the time of a search with many refusals.
+// A counter counts distinct values of refusals. It is an open hash table that reuses its memory:
+// maps took a third of the time of a search with many refusals.
 type counter struct{ slots []uint64 } // 0: free
 
-// count returns the number of different values; of returns that of one refusal, and
-// whether it counts.
+// count returns the number of distinct values. of returns the value of one refusal, and whether it
+// counts.
 func (c *counter) count(list []*refusal, of func(*refusal) (value uint64, ok bool)) (n int) {
 	c.each(list, of, func(*refusal) { n++ })
 	return n
 }
 
-// each calls do with the first refusal of each value.
+// each calls do with the first refusal of each distinct value.
 func (c *counter) each(list []*refusal, of func(*refusal) (value uint64, ok bool), do func(*refusal)) {
 	size := 1 << bits.Len(uint(2*len(list)))
 	if size > len(c.slots) {
@@ -271,7 +270,7 @@ func (c *counter) each(list []*refusal, of func(*refusal) (value uint64, ok bool
 	}
 }
 
-// The values that a counter may count.
+// The functions that select the values for a counter.
 func validRecipient(r *refusal) (uint64, bool) { return r.recipient, r.valid }
 func anyRecipient(r *refusal) (uint64, bool)   { return r.recipient, true }
 func anyMessage(r *refusal) (uint64, bool)     { return r.message, true }
@@ -283,9 +282,8 @@ type traitCount struct {
 	n int
 }
 
-// countTraits counts refusals by their traits, in the order in which those come first.
-// There are a few thousand where there may be a hundred thousand refusals, so what can be
-// found in the traits is looked for there.
+// countTraits counts refusals by their traits, in the order of first appearance. A hundred thousand
+// refusals have only a few thousand traits, so properties of the traits are evaluated on this list.
 func countTraits(refusals []*refusal) []traitCount {
 	var list []traitCount
 	for _, r := range refusals {
@@ -301,8 +299,8 @@ func countTraits(refusals []*refusal) []traitCount {
 	return list
 }
 
-// distinctTraits returns the different values of traits in order, without "", at most
-// setSize; never nil, so that JSON has a list.
+// distinctTraits returns the distinct values of traits in order, without "", at most setSize. The
+// result is never nil, so that JSON has a list.
 func distinctTraits(counts []traitCount, of func(traitCount) string) []string {
 	set := map[string]bool{}
 	for _, c := range counts {
@@ -326,8 +324,8 @@ func providersOf(counts []traitCount) []string {
 	return distinctTraits(counts, func(c traitCount) string { return c.provider })
 }
 
-// commonest returns the value that most refusals have; of equally common ones the first
-// in order. The zero value does not count.
+// commonest returns the most frequent value of the refusals; among equals the smallest. The zero
+// value does not count.
 func commonest[K cmp.Ordered](counts []traitCount, of func(traitCount) K) (most K) {
 	n := map[K]int{}
 	for _, c := range counts {

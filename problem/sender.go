@@ -7,24 +7,24 @@ import (
 	"bouncelog/store"
 )
 
-// A refused sender is a sender domain that receivers do not take mail from, whoever it is for:
-// it does not exist, has no MX record, or fails a callout. One receiver may have a rule against
-// one sender; several that have nothing to do with each other, and most of the sender's mail,
-// are an incident.
+// A refused sender is a sender domain from which receivers accept no mail, for any recipient: the
+// domain does not exist, has no MX record, or fails a callout. A single receiver may have a rule
+// against a sender. Refusals by several unrelated receivers, of most of the sender's mail, are an
+// incident.
 
 const (
-	senderProviders = 3   // that refuse the sender, at least; higher: fewer incidents
-	senderMessages  = 5   // refused in a window, at least; higher: fewer incidents
-	senderShare     = 0.5 // of the messages of the sender domain meanwhile; higher: fewer incidents
-	sendersAsked    = 200 // sender domains whose other mail is counted; of more, some are not seen
-	spreadProviders = 5   // that refuse for one cause a few messages each, for that to be one incident; higher: fewer such incidents
+	senderProviders = 3   // providers that refuse the sender, at least; higher: fewer incidents
+	senderMessages  = 5   // messages refused in a window, at least; higher: fewer incidents
+	senderShare     = 0.5 // of the messages of the sender domain in that time; higher: fewer incidents
+	sendersAsked    = 200 // sender domains whose other mail is counted; beyond that some incidents are not found
+	spreadProviders = 5   // providers that each refuse a few messages for the same cause, to count as one incident; higher: fewer such incidents
 )
 
-// countsSender reports whether the refusal of a sender counts: of mail that was written here,
-// by a receiver, for good or for longer than greylisting.
+// countsSender reports whether the refusal of a sender counts: the mail was written here, a
+// receiver refused it, and the refusal is permanent or lasted longer than greylisting.
 func (x *refusalSearch) countsSender(from *store.Refusal, r *refusal) bool {
 	cause, _ := causeOf(from, x.o.Valid)
-	relay := cause != "" || r.smarthost && r.noRelay // the relay host's own rule of who may send
+	relay := cause != "" || r.smarthost && r.noRelay // the relay host's own rule about permitted senders
 	return !r.Forwarded && r.SenderDomain != "" && r.Code != 0 && !relay && !delayed(from)
 }
 
@@ -36,8 +36,8 @@ func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool
 	return x.refusedMostly(ctx, in.keys[0].sender, in.all)
 }
 
-// refusedMostly reports whether refusals, in the order of time, are much of the mail of their
-// sender domain meanwhile, whoever it was to.
+// refusedMostly reports whether refusals, in the order of time, are a large share of the mail of
+// their sender domain to all recipients in that time.
 func (x *refusalSearch) refusedMostly(ctx context.Context, sender string, refusals []*refusal) (bool, error) {
 	if x.sendersAsked++; x.sendersAsked > sendersAsked {
 		return false, nil

@@ -16,19 +16,19 @@ import (
 	"bouncelog/store"
 )
 
-// A key names the subject of a stream, an incident or an outage. Empty fields stand for
-// any value.
+// A key identifies the subject of a stream, an incident or an outage. An empty field matches any
+// value.
 type key struct {
 	what      subject
 	reason    bounce.Reason // of a named stream
 	detail    string        // the blocklist; the cause of an outage
-	sender    string        // domain; of a flood the login or client
+	sender    string        // sender domain; login or client of a flood
 	provider  string
-	domain    string // of the recipients, where each customer of the provider decides for itself
-	forwarded bool   // mail that was forwarded only
+	domain    string // recipient domain, if each customer of the provider has its own rules
+	forwarded bool   // only forwarded mail
 }
 
-// A subject is what kind of thing a key names.
+// A subject is the kind of subject that a key identifies.
 type subject uint8
 
 const (
@@ -41,7 +41,8 @@ const (
 	unreached // see Unreached
 )
 
-// String returns the key as the Announcer keeps it; different keys have different texts.
+// String returns the text of the key that the Announcer stores. Different keys have different
+// texts.
 func (k key) String() string {
 	at := k.provider
 	if k.domain != "" || k.what != silentStream {
@@ -79,14 +80,14 @@ func (k key) String() string {
 	return text
 }
 
-// A stream is the refusals that may have one cause, in the order of time.
+// A stream is a list of refusals that may have one cause, in the order of time.
 type stream struct {
 	key       key
-	n         int // of refusals, before they are assigned
+	n         int // number of refusals, before they are assigned
 	refusals  []*refusal
 	samples   []sample
-	templates map[string]bool // of which there is a sample
-	history   int             // that it is compared with: an index; -1: none
+	templates map[string]bool // templates with a sample
+	history   int             // index of the history for comparison; -1: none
 }
 
 func newStream(k key) *stream { return &stream{key: k, templates: map[string]bool{}, history: -1} }
@@ -104,10 +105,9 @@ func sorted(streams map[key]*stream) []*stream {
 	return list
 }
 
-// count counts a refusal that will be in the stream, and makes a sample of it where its
-// wording is new; of other wordings of a named stream ever fewer. Most silent streams
-// stay small and are never shown, so their first two refusals are no samples (see
-// readTexts).
+// count counts a refusal that will be in the stream, and makes a sample of it if its wording is
+// new. A named stream takes fewer and fewer samples of further wordings. Most silent streams stay
+// small and are never shown, so their first two refusals are no samples (see readTexts).
 func (s *stream) count(r *refusal) {
 	s.n++
 	named := s.key.what == namedStream
@@ -121,26 +121,26 @@ func (s *stream) count(r *refusal) {
 	s.samples = append(s.samples, r.sampled())
 }
 
-// A refusalSearch holds the refusals of a period and of the past before it, by stream.
+// A refusalSearch holds the refusals of a period and of its past, by stream.
 type refusalSearch struct {
 	s store.Reader
 	f store.Filter
 	o Thresholds
 
-	since, until moment // the period; until is not in it
-	from         moment // the refusals were read from then on
-	last         moment // of all attempts in the store, or the end of the period
+	since, until moment // the period; until is exclusive
+	from         moment // start of the refusals that were read
+	last         moment // time of the last attempt in the store, or the end of the period
 	end          moment // see endOf
 
 	named, silent map[key]*stream
 	traits        map[*store.Traits]*traits
 	coarse        map[coarse]*traits
 	hosts         map[string]string // by recipient domain: see findProvider; "": not known
-	slabs         [][]refusal       // all of them; those of store.Suspect first, in the order of time; only the last has room
-	n             int               // in slabs
+	slabs         [][]refusal       // all refusals; those of store.Suspect first, in the order of time; only the last slab has room
+	n             int               // number of refusals in slabs
 	seed          maphash.Seed
 
-	retries map[[2]uint64]int // 4xx of a message to a recipient so far; nil when all are read
+	retries map[[2]uint64]int // 4xx replies so far, by message and recipient; nil when all are read
 
 	sendersAsked int // see isRefusedSender
 
@@ -148,8 +148,8 @@ type refusalSearch struct {
 	relayKnown bool
 }
 
-// readRefusals reads the refusals that match f, and those of the past that they are
-// compared with. It returns nil where f selects none or the store is empty.
+// readRefusals reads the refusals that match f, and the past refusals for comparison. It returns
+// nil if f selects none or the store is empty.
 func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, reached *reached) (*refusalSearch, error) {
 	if _, ok := f.Restrict(refusedReasons); !ok {
 		return nil, nil
@@ -173,7 +173,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 		f.Since = f.Since.Add(-o.Past)
 		x.from = momentOf(f.Since)
 	}
-	for _, reasons := range [...][]bounce.Reason{store.Suspect, {bounce.SenderRejected}} { // a store may keep the first apart
+	for _, reasons := range [...][]bounce.Reason{store.Suspect, {bounce.SenderRejected}} { // a store may keep the first group separately
 		if f, ok := f.Restrict(reasons); ok {
 			if err := x.read(ctx, f, reached); err != nil {
 				return nil, err
@@ -185,7 +185,7 @@ func readRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	return x, nil
 }
 
-// refusedReasons are those of the refusals that a search reads.
+// refusedReasons are the reasons of the refusals that a search reads.
 var refusedReasons = bounce.Reasons(bounce.Reason.RefusesSender)
 
 // read adds the refusals that f selects to their streams.
@@ -201,10 +201,10 @@ func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reach
 		}
 		reached.note(r)
 		if r.NullSender || r.Untried || r.Detail == "receiver-dnsbl-error" || r.Detail == "content-filter" {
-			// Notifications of this server go to whatever address a spammer forged; and
-			// a list that refuses the receiver's resolver lists nobody. Where nobody was
-			// spoken to, the attempt before is the evidence. This server's own filter is
-			// no receiver (see outage.go).
+			// This skips four kinds. Notifications of this server go to any address that a spammer
+			// forged. A blocklist that refuses the receiver's resolver lists nobody. If no host
+			// answered, the previous attempt is the evidence. This server's own filter is no
+			// receiver (see outage.go).
 			continue
 		}
 		if part = append(part, *r); len(part) < cap(part) {
@@ -218,15 +218,15 @@ func (x *refusalSearch) read(ctx context.Context, f store.Filter, reached *reach
 	return x.addAll(ctx, part)
 }
 
-// newestKept returns f.Since, or the beginning of the hour from which on refusalsKept failed
-// attempts match f at most: to read more costs seconds, and they would be dropped. It asks
-// only where counting costs next to nothing, by time and reason; dropOldest holds the
-// limit whatever it says.
+// newestKept returns f.Since, or the start of the hour since which at most refusalsKept failed
+// attempts match f. To read more costs seconds, and dropOldest would drop the excess. It queries
+// only counts by time and reason, which cost next to nothing; dropOldest enforces the limit in any
+// case.
 func newestKept(ctx context.Context, s store.Reader, f store.Filter) (time.Time, error) {
 	if !f.Everybody() {
 		return f.Since, nil
 	}
-	hours := f // whole ones are counted already
+	hours := f // whole hours are counted already
 	if !f.Since.IsZero() {
 		hours.Since = f.Since.Truncate(time.Hour)
 	}
@@ -252,8 +252,7 @@ func newestKept(ctx context.Context, s store.Reader, f store.Filter) (time.Time,
 	return f.Since, nil
 }
 
-// refusalsAtOnce is the number of refusals that are added at once: the texts that they
-// need are looked up together.
+// refusalsAtOnce is the number of refusals added together: their texts are looked up in one query.
 const refusalsAtOnce = 512
 
 // addAll adds refusals to their streams.
@@ -263,8 +262,7 @@ func (x *refusalSearch) addAll(ctx context.Context, part []store.Refusal) error 
 	for i := range part {
 		c := x.traitsOf(part[i].Traits)
 		if c.quotes && !c.smarthost {
-			// Only the relay that most mail goes through is believed: at port 25 a
-			// stranger may quote anybody.
+			// Only the relay of most mail is trusted: on port 25 a stranger may quote any host.
 			if err := x.findRelay(ctx); err != nil {
 				return err
 			}
@@ -297,8 +295,8 @@ func (x *refusalSearch) addAll(ctx context.Context, part []store.Refusal) error 
 	return nil
 }
 
-// findRelay finds the provider that more than half of the mail goes through, if there
-// is one: a smarthost that listens on port 25.
+// findRelay finds the provider that relays more than half of the mail, if there is one: a smarthost
+// that listens on port 25.
 func (x *refusalSearch) findRelay(ctx context.Context) error {
 	if x.relayKnown {
 		return nil
@@ -326,9 +324,9 @@ func (x *refusalSearch) findRelay(ctx context.Context) error {
 	return nil
 }
 
-// findProvider finds the provider of refusals whose relay is not known, as of a greeting that
-// refuses: the one that most mail to the recipient's domain goes to, so that a hosted domain
-// counts with its host however it is refused.
+// findProvider finds the provider of refusals whose relay is unknown, such as refusals in the
+// greeting. It is the provider that receives most mail to the recipient's domain. So a hosted
+// domain counts with its host however it refuses.
 func (x *refusalSearch) findProvider(ctx context.Context, c *traits) error {
 	c.asked = true
 	name, known := x.hosts[c.RecipientDomain]
@@ -361,7 +359,7 @@ func (x *refusalSearch) findProvider(ctx context.Context, c *traits) error {
 	return nil
 }
 
-// traitsOf finds what refusals with these traits have in common.
+// traitsOf returns the shared traits of refusals with these store traits.
 func (x *refusalSearch) traitsOf(t *store.Traits) *traits {
 	c := x.traits[t]
 	if c == nil {
@@ -373,8 +371,8 @@ func (x *refusalSearch) traitsOf(t *store.Traits) *traits {
 	return c
 }
 
-// bounded returns c, or, where traitsKept others are known, traits without what a flood can
-// invent any number of, in c's stream.
+// bounded returns c. If traitsKept others are known, it returns traits in c's stream without the
+// fields for which a flood can invent any number of values.
 func (x *refusalSearch) bounded(c *traits) *traits {
 	if x.traits[c.Traits] != nil || len(x.traits) < traitsKept {
 		return c
@@ -392,7 +390,7 @@ func (x *refusalSearch) bounded(c *traits) *traits {
 	return one
 }
 
-// coarse is what traits that are not told in full have in common.
+// coarse identifies traits that are kept without their details.
 type coarse struct {
 	stream         *stream
 	source, sender string
@@ -400,14 +398,14 @@ type coarse struct {
 	reason         bounce.Reason
 }
 
-// add adds a refusal to its stream, if it is in one.
+// add adds a refusal to its stream, if it has one.
 func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 	r := x.next()
 	*r = refusal{
 		traits: c, offset: from.Offset, at: momentOf(from.Time), message: from.Message,
 		recipient: x.hash(from.Recipient), address: from.Recipient, hard: from.Outcome == bounce.Hard,
 	}
-	if !c.smarthost { // whose 2xx proves nothing
+	if !c.smarthost { // the 2xx of a smarthost proves nothing
 		if !from.DeliveredBefore.IsZero() && from.Time.Sub(from.DeliveredBefore) < x.o.Valid {
 			r.before, r.valid = momentOf(from.DeliveredBefore), true
 		}
@@ -422,7 +420,7 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 	case c.Reason != bounce.SenderRejected && !x.countsSilent(from, r):
 		return
 	}
-	if r.stream == nil { // once for its traits
+	if r.stream == nil { // once for each traits
 		r.stream = x.streamOf(c)
 	}
 	if r.stream == nil {
@@ -431,7 +429,7 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 	r.stream.count(r)
 	r.traits = x.bounded(c)
 	if !r.took {
-		r.address = "" // only those known to be valid are named
+		r.address = "" // only addresses known to be valid are named
 	}
 	if x.n++; x.n >= refusalsKept {
 		x.dropOldest()
@@ -453,10 +451,10 @@ func (x *refusalSearch) dropOldest() {
 // hash returns a number for an address, in this search.
 func (x *refusalSearch) hash(address string) uint64 { return maphash.String(x.seed, address) }
 
-// slabSize is the number of refusals that room is made for at a time.
+// slabSize is the number of refusals allocated together.
 const slabSize = 1024
 
-// next returns room for a refusal, which is kept when n is raised.
+// next returns room for a refusal. The caller keeps it by raising n.
 func (x *refusalSearch) next() *refusal {
 	if x.n == len(x.slabs)*slabSize {
 		x.slabs = append(x.slabs, make([]refusal, slabSize))
@@ -475,8 +473,8 @@ func (x *refusalSearch) all() iter.Seq[*refusal] {
 	}
 }
 
-// assign gives the streams their refusals, now that it is known how many each has: all
-// lists are parts of one array.
+// assign distributes the refusals to the streams once the size of each stream is known. All lists
+// are parts of one array.
 func (x *refusalSearch) assign() {
 	room := make([]*refusal, x.n)
 	for _, streams := range [...]map[key]*stream{x.named, x.silent} {
@@ -489,8 +487,7 @@ func (x *refusalSearch) assign() {
 	}
 }
 
-// streamOf finds the stream of refusals with these traits; nil where there are streamsKept
-// of others.
+// streamOf returns the stream of refusals with these traits, or nil if streamsKept others exist.
 func (x *refusalSearch) streamOf(c *traits) *stream {
 	k := key{what: namedStream, reason: c.Reason}
 	streams := x.named
@@ -503,7 +500,7 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 		k.sender = c.SenderDomain
 	case bounce.RDNSHelo:
 	case bounce.Blocklist:
-		if provider.Is(c.provider, c.Detail) { // its own list is its word for a bad reputation there
+		if provider.Is(c.provider, c.Detail) { // a provider's own list means a bad reputation at that provider
 			k.reason, k.provider = bounce.Reputation, c.provider
 			break
 		}
@@ -529,17 +526,17 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 	return s
 }
 
-// greylisted is the time within which mail is taken that was only delayed.
+// greylisted is the time within which delayed mail is accepted.
 const greylisted = 4 * time.Hour
 
-// delayed reports whether the recipient took mail so soon after a 4xx that it only delayed it.
+// delayed reports whether the recipient took mail so soon after a 4xx that the 4xx only delayed it.
 func delayed(r *store.Refusal) bool {
 	return r.Code < 500 && !r.DeliveredAfter.IsZero() && r.DeliveredAfter.Sub(r.Time) < greylisted
 }
 
-// countsSilent reports whether a refusal that names no cause counts. A 4xx counts only from
-// the second on of a message to a recipient, and where the mail was not taken soon after:
-// else it is what greylisting looks like, whatever its words.
+// countsSilent reports whether a refusal without a named cause counts. A 4xx counts from the second
+// one of a message to a recipient, if the mail was not accepted soon after. Otherwise it looks like
+// greylisting, whatever its words.
 func (x *refusalSearch) countsSilent(from *store.Refusal, r *refusal) bool {
 	if r.Forwarded && r.Reason != bounce.ContentSpam || r.smarthost || r.SenderDomain == "" || !r.Reason.HidesCause() || !refusesMail(r.Code) {
 		return false
@@ -558,8 +555,8 @@ func (x *refusalSearch) countsSilent(from *store.Refusal, r *refusal) bool {
 	return x.retries[pair] > 1
 }
 
-// refusesMail reports whether a reply code is one by which receivers refuse for failing
-// authentication or a bad reputation without saying so: 550, 554 and their 4xx twins.
+// refusesMail reports whether receivers use a reply code to refuse failing authentication or a bad
+// reputation without saying so: 550, 554 and the corresponding 4xx codes.
 func refusesMail(code uint16) bool {
 	switch code {
 	case 550, 554, 450, 451, 421:
@@ -568,8 +565,8 @@ func refusesMail(code uint16) bool {
 	return false
 }
 
-// dropUnknownMailboxes takes from the recipients known to be valid those that were said
-// to be unknown between their last delivery and the refusal.
+// dropUnknownMailboxes removes recipients from those known to be valid if a reply between their
+// last delivery and the refusal said that the mailbox is unknown.
 func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
 	proven := func(yield func(*refusal) bool) {
 		for r := range x.all() {
@@ -581,7 +578,7 @@ func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
 	var from, to moment
 	f := x.f
 	f.Recipients = nil
-	unknown := map[uint64][]moment{} // by recipient, when it was said
+	unknown := map[uint64][]moment{} // times of such replies, by recipient
 	for r := range proven {
 		if from == 0 || r.before < from {
 			from = r.before

@@ -7,20 +7,19 @@ import (
 	"time"
 )
 
-// Thresholds are the thresholds of the likely level (docs/counting.md). A field that is
-// zero stands for its default. A larger Recipients, Messages or Share, or a smaller
-// Chance, means fewer problems.
+// Thresholds are the thresholds of the likely level (docs/counting.md). A zero field stands for its
+// default. A larger Recipients, Messages or Share, or a smaller Chance, means fewer problems.
 type Thresholds struct {
-	Recipients int           // refused, and known to be valid before the onset; default 3
-	Messages   int           // refused; default 2
-	Share      float64       // refused messages of those tried, 0 to 1; default 0.10
-	Chance     float64       // probability of as many refusals, by the stream's own past, below which they are a problem; 1: do not compare; default 0.001
-	Window     time.Duration // in which Recipients and Messages are counted; default 24 hours
-	Past       time.Duration // with which a stream is compared; default 28 days
-	Valid      time.Duration // for which a delivery proves an address; default 90 days
+	Recipients int           // refused recipients known to be valid before the onset; default 3
+	Messages   int           // refused messages; default 2
+	Share      float64       // refused messages as a share of those tried, 0 to 1; default 0.10
+	Chance     float64       // probability of the number of refusals, from the stream's own past, below which they are a problem; 1: do not compare; default 0.001
+	Window     time.Duration // for Recipients and Messages; default 24 hours
+	Past       time.Duration // length of a stream's past for comparison; default 28 days
+	Valid      time.Duration // how long a delivery proves an address; default 90 days
 }
 
-// DefaultThresholds returns the values that zero fields stand for.
+// DefaultThresholds returns the defaults of all fields.
 func DefaultThresholds() Thresholds {
 	const day = 24 * time.Hour
 	return Thresholds{Recipients: 3, Messages: 2, Share: 0.10, Chance: 1e-3, Window: day, Past: 28 * day, Valid: 90 * day}
@@ -34,11 +33,11 @@ func (o Thresholds) withDefaults() Thresholds {
 	}
 }
 
-// Quiet is the time without a refusal after which an incident has ended: two windows,
-// since there is mail that goes out once a day.
+// Quiet returns the time without a refusal after which an incident has ended: two windows, since
+// some mail is sent once a day.
 func (o Thresholds) Quiet() time.Duration { return 2 * o.withDefaults().Window }
 
-// Check returns an error where a threshold is out of its range.
+// Check returns an error if a threshold is out of its range.
 func (o Thresholds) Check() error {
 	switch {
 	case o.Recipients < 0:

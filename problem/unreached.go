@@ -8,41 +8,42 @@ import (
 	"bouncelog/bounce"
 )
 
-// causeProvider is the cause of what an Unreached is about.
+// causeProvider is the Cause of the Problem of an Unreached.
 const causeProvider = "provider"
 
-// Unreached is a provider that most mail is not delivered to, for a reason of its own: no
-// connection, no DNS. It is no fault of the sending side, which has to know of it all the
-// same; where Detail says that the next hop is one's own, it is said so. Package report finds it by its table of providers.
+// Unreached is a provider to which most mail is not delivered, for a reason of the provider: no
+// connection, no DNS. The sending side is not at fault, but has to know. Detail tells if the next
+// hop is the sending side's own. Package report finds an Unreached in its table of providers.
 type Unreached struct {
 	Provider string
-	Name     string // of the provider, as people call it
+	Name     string // common name of the provider
 	Reason   bounce.Reason
-	Detail   string // of Reason
-	Cause    string // both in words
+	Detail   string // the detail of Reason
+	Cause    string // reason and detail in words
 	Why      string
 	Check    string
-	Command  string // that shows its failures
+	Command  string // command that shows its failures
 
-	FirstHeard   time.Time // the first failure, where that lies before the period; else zero
+	FirstHeard   time.Time // the first failure if it lies before the period, else zero
 	Since, Until time.Time // the first and the last failure of the period
 	Ongoing      bool
-	Ended        string // how, in words
+	Ended        string // in words
 	EndedAt      time.Time
 
-	Attempts int64 // failed
+	Attempts int64 // failed attempts
 	Lost     int   // messages not delivered, once for each recipient
-	Returned int   // of them
+	Returned int   // those of Lost that were returned
 	Tried    int   // messages, once for each recipient
-	// Share is that of Lost in all mail of the period.
+	// Share is the share of Lost in all mail of the period.
 	Share float64
-	// Died: it took mail before the failures began, and none since. Failed is the number of messages
-	// since then, also before the period.
+	// Died: the provider took mail before the failures began, and none since. Failed counts the
+	// messages since then, including those before the period.
 	Died   bool
 	Failed int
 }
 
-// deadFor is how long a provider that died must take no mail for an incident, however little goes there.
+// deadFor is the time without a delivery after which a provider that died is an incident, however
+// little mail goes there.
 const deadFor = 24 * time.Hour
 
 // dead reports whether a provider died and took no mail for deadFor.
@@ -54,10 +55,10 @@ func (u *Unreached) dead() bool {
 	return u.Died && u.Failed >= IncidentLeast && u.Until.Sub(began) >= deadFor
 }
 
-// Problem puts it into words.
+// Problem describes u as a Problem.
 func (u *Unreached) Problem() Problem {
 	short := u.Name + " does not take our mail"
-	if ownDetail(u.Detail) { // it was not asked
+	if ownDetail(u.Detail) { // the provider was not contacted
 		short = "mail to " + u.Name + " does not leave this side"
 	}
 	p := Problem{
@@ -85,9 +86,9 @@ func (u *Unreached) Problem() Problem {
 	return p
 }
 
-// Theirs reports whether the problem is an Unreached of mail that did leave this side.
+// Theirs reports whether the problem is an Unreached whose mail left the sending side.
 func (p *Problem) Theirs() bool { return p.Unreached() && !ownDetail(p.Detail) }
 
-// Unreached reports whether the problem is a provider's that takes no mail for a reason of
-// its own; see the type.
+// Unreached reports whether the problem is a provider that takes no mail for a reason of its own;
+// see the type.
 func (p *Problem) Unreached() bool { return p.Cause == causeProvider }

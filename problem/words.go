@@ -13,8 +13,8 @@ import (
 	"bouncelog/internal/table"
 )
 
-// A wording is what a problem with one cause says. In its summary {who} and {mail} stand
-// for the mail, {at} for the providers, and {what} for the detail.
+// A wording holds the texts of a problem with one cause. In its summary {who} and {mail} stand for
+// the mail, {at} for the providers, and {what} for the detail.
 type wording struct {
 	cause, summary                            string
 	firstCheck, otherExplanation, disprovedBy string
@@ -70,8 +70,8 @@ var forwardedSpamWords = wording{
 	disprovedBy:      "The same refusals for mail that was not forwarded.",
 }
 
-// silentWords are for refusals that name no cause, by the cause that their spread points
-// to (see guessCause).
+// silentWords are for refusals that name no cause, by the cause that guessCause derives from their
+// spread.
 var silentWords = map[string]wording{
 	causeAuthentication: {
 		firstCheck:       "SPF, DKIM and DMARC of the sender domain; then whether a domain blocklist has it.",
@@ -115,8 +115,8 @@ func (in *incident) words(reason bounce.Reason, detail, cause string) wording {
 	return w
 }
 
-// addressesOf returns the addresses of the recipients of some refusals, in order, each
-// once; never nil, so that JSON has a list.
+// addressesOf returns the distinct addresses of the recipients of some refusals, in order. The
+// result is never nil, so that JSON has a list.
 func addressesOf(refusals []*refusal, seen *counter, of func(*refusal) bool) []string {
 	list := []string{}
 	seen.each(refusals, func(r *refusal) (uint64, bool) { return r.recipient, of(r) }, func(r *refusal) { list = append(list, r.address) })
@@ -124,12 +124,12 @@ func addressesOf(refusals []*refusal, seen *counter, of func(*refusal) bool) []s
 	return list
 }
 
-// problem puts an incident into words.
+// problem describes an incident as a Problem.
 func (in *incident) problem(o Thresholds, seen *counter) Problem {
 	counts := countTraits(in.refusals)
 	all := countTraits(in.all)
 	s := spreadOf(all)
-	// One incident has one name, so the reason is that of its first day.
+	// One incident keeps one name, so its reason is the reason of its first day.
 	say := countTraits(between(in.all, in.began, in.began.add(o.Window)))
 	if in.named() { // see absorb
 		silent := func(c traitCount) bool { return c.Reason.HidesCause() && !in.forwarded }
@@ -174,7 +174,7 @@ func (in *incident) problem(o Thresholds, seen *counter) Problem {
 		}
 		p.Title = "mail forwarded" + from + " is refused as spam at " + strings.Join(provider.Names(p.Providers), ", ")
 		p.Short, p.homemade = p.Title, true
-		p.SenderDomains = []string{} // strangers'
+		p.SenderDomains = []string{} // the senders are strangers
 	}
 	if p.Reason == bounce.AuthFailure {
 		p.selectors = in.namedMost(func(x *sample) []string { return x.selectors })
@@ -205,9 +205,9 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 	return strings.NewReplacer("{who}", "Mail"+from, "{mail}", "mail"+from, "{at}", at, "{what}", what).Replace(w.summary)
 }
 
-// titles are what refusals are called, without and with their cause. They have no figures, which
-// would be others each day, and the order of names is that of the harm on the day (UTC) on which it began:
-// the report of that day has seen no more, and says the same.
+// titles returns the names of refusals without and with their cause. They have no figures, which
+// would differ each day. The names are in the order of the harm on the first day (UTC): the report
+// of that day has seen no more, and says the same.
 func (in *incident) titles(all []traitCount, what string) (short, title string) {
 	firstDay := countTraits(between(in.all, in.began, momentOf(in.began.time().Truncate(24*time.Hour).Add(24*time.Hour))))
 	providers := worstOf(firstDay, all, func(c traitCount) string { return c.provider })
@@ -223,8 +223,9 @@ func (in *incident) titles(all []traitCount, what string) (short, title string) 
 // namesShown is how many providers or sender domains a title names.
 const namesShown = 3
 
-// worstOf returns different values of traits, without "": those of the first day, by what was lost and
-// then by what was refused then, and later ones in their order; of more than namesShown, one more than that.
+// worstOf returns distinct values of traits, without "". Values of the first day come first,
+// ordered by lost and then by refused mail of that day; later values follow in their order. It
+// returns at most namesShown+1 values.
 func worstOf(firstDay, all []traitCount, of func(traitCount) string) (list []string) {
 	lost, refused := map[string]int{}, map[string]int{}
 	for _, c := range firstDay {
@@ -245,7 +246,8 @@ func worstOf(firstDay, all []traitCount, of func(traitCount) string) (list []str
 	return list[:min(len(list), namesShown+1)]
 }
 
-// nameSome names up to namesShown; of more the first, and that there are others.
+// nameSome joins up to namesShown names. If there are more, it names the first and says that there
+// are others.
 func nameSome(names []string, none, others string) string {
 	switch n := len(names); {
 	case n == 0:
@@ -260,9 +262,9 @@ func nameSome(names []string, none, others string) string {
 	return strings.Join(names[:namesShown-1], ", ") + " and " + others
 }
 
-// what says in a few words what the replies name: the authentication that does not pass, who
-// lists the address, or its reputation, which a provider's own list is a word for. It is "" for
-// other reasons.
+// what names the subject of the replies in a few words: the authentication that fails, the list
+// with the address, or the reputation. A provider's own list means reputation. It is "" for other
+// reasons.
 func (in *incident) what(reason bounce.Reason, detail string) string {
 	switch {
 	case reason == bounce.AuthFailure && detail == "":
@@ -287,8 +289,8 @@ func (in *incident) what(reason bounce.Reason, detail string) string {
 	return ""
 }
 
-// forwardedSummary says from and to how many addresses the mail was forwarded, as far as
-// that was read.
+// forwardedSummary returns from and to how many addresses the mail was forwarded, as far as the
+// texts were read.
 func (in *incident) forwardedSummary(p *Problem) string {
 	from := ""
 	switch n := len(in.originals); {
@@ -317,7 +319,7 @@ func addresses(n int) string {
 	return fmt.Sprintf("%d addresses", n)
 }
 
-// why says what the level and the cause rest on; causeWhy is for a cause that was guessed.
+// why returns the grounds of the level and of the cause. causeWhy is the ground of a guessed cause.
 func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) string {
 	valid := fmt.Sprintf("%d of %s took mail before", len(p.ValidBefore), table.Count(int64(p.Recipients), "recipient"))
 	switch {
@@ -358,7 +360,7 @@ func (in *incident) why(p *Problem, s spread, causeWhy string, o Thresholds) str
 	return fmt.Sprintf("%d %s refused in %s, but %s.", len(p.ValidRecipients), were, table.Count(int64(p.Messages), "message"), missing)
 }
 
-// beforeText says how much was refused before the onset; "" where that is not known.
+// beforeText returns how much was refused before the onset, or "" if that is not known.
 func (in *incident) beforeText() string {
 	if in.before == nil || in.before.Tried == 0 {
 		return ""
@@ -366,7 +368,7 @@ func (in *incident) beforeText() string {
 	return fmt.Sprintf(", where %d of %d were refused before", in.before.Refused, in.before.Tried)
 }
 
-// ended says in words how an incident ended.
+// ended returns in words how an incident ended.
 func (in *incident) ended() string {
 	if in.taken > 0 && in.endedAt != 0 {
 		return fmt.Sprintf("%s taken since", table.Count(int64(in.taken), "message"))
@@ -374,8 +376,7 @@ func (in *incident) ended() string {
 	return "no refusal since, and too little mail to tell"
 }
 
-// evidence returns the samples that a problem shows, in the order of time: the first of
-// each wording, then others.
+// evidence returns the samples to show, in the order of time. It prefers the first of each wording.
 func (in *incident) evidence() []Evidence {
 	list := []Evidence{}
 	shown := func(x *sample) bool {
@@ -395,8 +396,7 @@ func (in *incident) evidence() []Evidence {
 	return list
 }
 
-// namedMost returns what the samples name, the most often named first, at most
-// addressesShown.
+// namedMost returns up to addressesShown names from the samples, the most frequent first.
 func (in *incident) namedMost(names func(*sample) []string) []string {
 	n := map[string]int{}
 	for i := range in.samples {
@@ -412,19 +412,17 @@ func (in *incident) namedMost(names func(*sample) []string) []string {
 	return list[:min(len(list), addressesShown)]
 }
 
-// ScanFlagged is the command that scans all domains and addresses that the problems of a
-// report name.
+// ScanFlagged is the command that scans all domains and addresses in the problems of a report.
 const ScanFlagged = "bouncelog scan --flagged"
 
-// plain reports whether a name has no character that means something to a shell or a flag.
+// plain reports whether a name has no character with a meaning in a shell or a flag.
 func plain(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" && !strings.HasPrefix(name, "-")
 }
 
-// nextCommand returns the command that looks further: the DNS check of the sender domains
-// and of the addresses of the sending side; of many, ScanFlagged. Where neither is named,
-// it explains the reply. A name with characters that mean something to a shell is left
-// out.
+// nextCommand returns the command for the next check: the DNS check of the sender domains and of
+// the sending addresses, or ScanFlagged if there are many. If a problem names neither, the command
+// explains the reply. Names with characters that have a meaning in a shell are left out.
 func nextCommand(p *Problem) string {
 	words := []string{}
 	for _, d := range p.SenderDomains {
