@@ -17,56 +17,55 @@ import (
 	"bouncelog/store"
 )
 
-// How often problems are looked for, and in what.
+// How often the search runs, and how far it looks.
 const (
-	askEvery      = 2 * time.Second     // between two questions whether there are new refusals, at least
-	searchEvery   = time.Minute         // between two searches, at least
-	searchRest    = 4                   // times as long as a search took, none begins
-	searchLongest = 10 * time.Minute    // after which a search is given up
-	noteWithin    = 5 * time.Second     // after which it is given up to note what was announced
-	searchBack    = 72 * time.Hour      // before the newest refusal, at least
-	furthestBack  = 14 * 24 * time.Hour // at most, after a pause
-	stampAhead    = 24 * time.Hour      // of the present that a stamp is believed
+	askEvery      = 2 * time.Second     // minimum between two queries for new refusals
+	searchEvery   = time.Minute         // minimum between two searches
+	searchRest    = 4                   // times the duration of a search must pass before the next
+	searchLongest = 10 * time.Minute    // timeout of a search
+	noteWithin    = 5 * time.Second     // timeout to note what was announced
+	searchBack    = 72 * time.Hour      // minimum period searched before the newest refusal
+	furthestBack  = 14 * 24 * time.Hour // maximum period searched, after a pause
+	stampAhead    = 24 * time.Hour      // maximum by which a timestamp may lie ahead of the present
 )
 
-// What is remembered of what was announced.
+// The note of what was announced.
 const (
 	announcedNote = "announced" // the note's key; JSON: the Unix time of the last refusal, by key or escalation
-	seenKey       = ""          // in place of a key: up to when refusals have been looked at
+	seenKey       = ""          // in place of a key: the time up to which refusals were examined
 	lookedKey     = "\tlooked"  // in place of a key: Announcer.looked
-	announcedKept = 10_000      // keys and escalations, the latest
-	placesNoted   = 5           // providers of one key that are told apart, beside those that everybody knows
-	keysNoted     = 20          // keys of one problem
-	atOnce        = 10          // problems of one search that are announced one by one
+	announcedKept = 10_000      // maximum number of keys and escalations, the latest
+	placesNoted   = 5           // maximum number of small providers (see isSmall) of one key that are distinguished
+	keysNoted     = 20          // maximum number of keys of one problem
+	atOnce        = 10          // maximum number of problems of one search that are announced singly
 	placeMark     = "\tat "     // between a key and a provider in an escalation
 )
 
-// An Announcer looks for new problems that are no background while logs are followed, and
-// announces each once: what it announced is kept in the database (store.Noter). It announces
-// a problem again when it reaches another provider (of those that not everybody knows,
-// placesNoted at most), recipients known to be valid for the first time, or ten times as many
-// messages a day; and when it comes back after Thresholds.Quiet.
+// An Announcer looks for new problems, except background, while logs are followed, and announces
+// each once. The database (store.Noter) keeps what was announced. A problem is announced again when
+// it reaches another provider (at most placesNoted small ones), or valid recipients for the first
+// time, or ten times as many messages a day, or when it comes back after Thresholds.Quiet.
 //
-// Look and Wait are for one goroutine. A search runs in one of its own, one at a time, so
-// that reading goes on meanwhile; announced and seen belong to the search while one runs.
+// Only one goroutine may call Look and Wait. A search runs in its own goroutine, one at a time, so
+// that reading continues. While a search runs, only the search may use announced and seen.
 type Announcer struct {
-	// Announce is called with each problem to announce, by the search, up to atOnce times: Log
-	// counts the others. Count is called
-	// with the number of problems of each level that go on; it may be nil.
+	// Announce is called by the search for each problem to announce, up to atOnce times; Log gets
+	// the number of the others. Count is called with the number of ongoing problems of each level;
+	// it may be nil.
 	Announce func(p *Problem)
 	Count    func(level string, n int)
-	Log      *slog.Logger // for what keeps it from searching
+	Log      *slog.Logger // for errors of a search
 
 	db store.Store
 	o  Thresholds
 
-	asked  time.Time     // when it was last asked whether there are new refusals
-	search chan struct{} // closed when the last search has ended; nil: there was none
-	next   time.Time     // no search begins before
+	asked  time.Time     // time of the last query for new refusals
+	search chan struct{} // closed when the last search has ended; nil: no search so far
+	next   time.Time     // earliest start of the next search
 
-	announced map[string]time.Time // the last refusal of each announced key and escalation
-	seen      time.Time            // of the newest refusal that was looked at, at most the present; kept with announced
-	looked    int64                // refusals when it was last searched; kept with announced, so that no restart searches in vain
+	announced map[string]time.Time // time of the last refusal, by announced key or escalation
+	seen      time.Time            // time of the newest examined refusal, at most the present; kept with announced
+	looked    int64                // number of refusals at the last search; kept with announced, so that a restart does not repeat a search
 	now       func() time.Time
 }
 
@@ -75,8 +74,8 @@ func NewAnnouncer(log *slog.Logger, db store.Store, o Thresholds) *Announcer {
 	return &Announcer{Log: log, db: db, o: o, now: time.Now}
 }
 
-// Look begins to look for new problems, where there are new refusals and the last search was
-// a while ago, and returns at once. What keeps it from looking is logged.
+// Look starts a search if there are new refusals and the last search was a while ago. It returns at
+// once, and logs errors.
 func (a *Announcer) Look(ctx context.Context) {
 	if a.searching() || time.Now().Before(a.next) || time.Since(a.asked) < askEvery {
 		return
@@ -105,7 +104,8 @@ func (a *Announcer) Look(ctx context.Context) {
 
 var errTooLong = fmt.Errorf("given up after %v", searchLongest)
 
-// rest returns the time after a search in which no other begins; took is how long it took.
+// rest returns the minimum time from the end of a search to the next; took is the duration of the
+// search.
 func rest(took time.Duration) time.Duration { return max(searchEvery, searchRest*took) }
 
 // searching reports whether a search runs.
@@ -121,14 +121,14 @@ func (a *Announcer) searching() bool {
 	}
 }
 
-// Wait waits for the end of the search that runs, if one does.
+// Wait waits for the end of a running search.
 func (a *Announcer) Wait() {
 	if a.search != nil {
 		<-a.search
 	}
 }
 
-// remember reads what was announced.
+// remember reads the note of what was announced.
 func (a *Announcer) remember(ctx context.Context, r store.Reader) error {
 	note, err := r.Note(ctx, announcedNote)
 	if err != nil {
@@ -150,14 +150,14 @@ func (a *Announcer) remember(ctx context.Context, r store.Reader) error {
 	return nil
 }
 
-// note keeps what was announced, though the process is told to end meanwhile: what was said must
-// not be said again after a restart.
+// note writes the note of what was announced, even if the process is told to end: an announcement
+// must not be repeated after a restart.
 func (a *Announcer) note(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin)
 	defer cancel()
 	n, ok := a.db.(store.Noter)
 	if !ok {
-		return nil // it is announced again after a restart
+		return nil // the problem is announced again after a restart
 	}
 	seconds := make(map[string]int64, len(a.announced))
 	for key, at := range a.announced {
@@ -171,7 +171,7 @@ func (a *Announcer) note(ctx context.Context) error {
 	return n.SetNote(ctx, announcedNote, note)
 }
 
-// find looks for new problems, and reports whether there was anything to search.
+// find looks for new problems, and reports whether it searched.
 func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	r, err := a.db.Read(ctx)
 	if err != nil {
@@ -183,9 +183,9 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 			return false, err
 		}
 	}
-	// A stamp beyond tomorrow is a clock that was wrong. One before that is searched, but
-	// hides nothing: what is new is known by the number of refusals, not by their stamps,
-	// since hosts' clocks differ.
+	// A timestamp beyond tomorrow comes from a wrong clock. One before that is searched but hides
+	// nothing: the number of refusals tells what is new, not their timestamps, since the clocks of
+	// hosts differ.
 	now := a.now()
 	limit := now.Add(stampAhead)
 	a.bound(now)
@@ -198,14 +198,14 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 		}
 		last = earlier(all.Last, now)
 	}
-	fresh.Since = last.Add(-searchBack).Truncate(time.Hour) // whole hours are counted at once
+	fresh.Since = last.Add(-searchBack).Truncate(time.Hour) // whole hours are counted already
 	refused, err := store.CountAll(ctx, r, fresh)
 	if err != nil {
 		return false, err
 	}
 	if refused.Attempts == 0 || refused.Attempts == a.looked {
 		if now.Sub(a.seen) >= a.o.Quiet() {
-			a.count(nil) // what there was is over
+			a.count(nil) // all earlier problems are over
 		}
 		return false, nil
 	}
@@ -216,7 +216,7 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	newest := earlier(span.Last, now)
 
 	since := newest.Add(-searchBack)
-	if paused := a.seen.Add(-a.o.Quiet()); !a.seen.IsZero() && paused.Before(since) { // what went on during a pause is not new
+	if paused := a.seen.Add(-a.o.Quiet()); !a.seen.IsZero() && paused.Before(since) { // problems that went on during a pause are not new
 		since = paused
 	}
 	if furthest := newest.Add(-furthestBack); since.Before(furthest) {
@@ -226,7 +226,7 @@ func (a *Announcer) find(ctx context.Context) (searched bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	fresh.Since = newest.Add(-searchBack).Truncate(time.Hour) // as the next look asks
+	fresh.Since = newest.Add(-searchBack).Truncate(time.Hour) // the filter of the next Look
 	if refused, err = store.CountAll(ctx, r, fresh); err != nil {
 		return true, err
 	}
@@ -243,9 +243,9 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// Take announces what is new among the problems that another search found, as Look does with
-// its own: so that one process searches once. newest is the time up to which the log was
-// searched. It is for the goroutine that searches; Look is not called then.
+// Take announces the new problems among those that another search found, as Look does for its own,
+// so that a process searches only once. newest is the time up to which the log was searched. The
+// searching goroutine calls Take, and does not call Look.
 func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem, newest time.Time) error {
 	if a.announced == nil {
 		if err := a.remember(ctx, r); err != nil {
@@ -257,17 +257,17 @@ func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem
 	newest = earlier(newest, now)
 	before := maps.Clone(a.announced)
 	a.take(problems, newest)
-	before[seenKey] = newest // it is kept with what changes next
+	before[seenKey] = newest // written with the next change
 	if maps.EqualFunc(before, a.announced, time.Time.Equal) {
 		return nil
 	}
 	return a.note(ctx)
 }
 
-// take announces what is new among problems that were found.
+// take announces the new problems among those that were found.
 func (a *Announcer) take(problems []Problem, newest time.Time) {
 	a.count(slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return newest.Sub(p.Until) >= a.o.Quiet() }))
-	places := map[string]int{} // of small servers, by key
+	places := map[string]int{} // number of small servers, by key
 	for at := range a.announced {
 		if key, name, ok := strings.Cut(at, placeMark); ok && isSmall(name) {
 			places[key]++
@@ -286,7 +286,8 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 			}
 		}
 		for _, key := range slices.Concat(append(all, p.noted())...) {
-			// What is background now may be what is left of a problem that was announced: that goes on.
+			// A background problem may be the remainder of an announced problem, which then goes
+			// on.
 			if at, ok := a.announced[key]; !ok && !p.Background || ok && p.Until.After(at) {
 				a.announced[key] = earlier(p.Until, newest)
 			}
@@ -300,7 +301,7 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 	a.forget(newest)
 }
 
-// bound has nothing be seen after now, and forgets what a wrong clock noted (stampAhead).
+// bound limits all noted times to now, and drops those that a wrong clock produced (stampAhead).
 func (a *Announcer) bound(now time.Time) {
 	limit := now.Add(stampAhead)
 	maps.DeleteFunc(a.announced, func(_ string, at time.Time) bool { return at.After(limit) })
@@ -312,8 +313,8 @@ func (a *Announcer) bound(now time.Time) {
 	}
 }
 
-// count reports how many problems of each level go on. Background counts as watched: no alarm
-// depends on it.
+// count reports the number of ongoing problems of each level. Background counts as watch: it raises
+// no alarm.
 func (a *Announcer) count(going []Problem) {
 	if a.Count == nil {
 		return
@@ -331,15 +332,15 @@ func (a *Announcer) count(going []Problem) {
 	}
 }
 
-// noted are the keys by which a problem is known again: those of its beginning. Thousands of invented
-// names must not push out what was announced of others.
+// noted returns the keys by which a problem is recognised later: those of its beginning. They are
+// limited, so that thousands of invented names do not displace the keys of other problems.
 func (p *Problem) noted() []string {
 	keys := p.Keys()
 	return keys[:min(len(keys), keysNoted)]
 }
 
-// known reports whether a problem was announced by one of its keys, has gone on since, and
-// has not come to more (see escalations).
+// known reports whether a problem was announced under one of its keys, has gone on since, and has
+// no new escalation (see escalations).
 func (a *Announcer) known(p *Problem, more [][]string) bool {
 	for i, key := range p.noted() {
 		at, ok := a.announced[key]
@@ -353,10 +354,10 @@ func (a *Announcer) known(p *Problem, more [][]string) bool {
 	return false
 }
 
-// escalations returns, for each noted key of a problem, what it has come to: its providers, whether
-// valid recipients are refused, and how many messages a day, by powers of ten. A small server
-// that refuses now and then must not mute the alarm for a large one; and what many small ones refuse
-// one after the other must not be announced with each of them.
+// escalations returns the escalations of a problem for each noted key: its providers, whether valid
+// recipients are refused, and the messages a day as a power of ten. A small server that refuses now
+// and then must not mute the alarm for a large one. Many small servers that refuse one after the
+// other must not be announced singly.
 func escalations(p *Problem, announced map[string]time.Time, places map[string]int) [][]string {
 	keys := p.noted()
 	list := make([][]string, len(keys))
@@ -382,11 +383,11 @@ func escalations(p *Problem, announced map[string]time.Time, places map[string]i
 	return list
 }
 
-// isSmall reports whether a provider is none that everybody knows.
+// isSmall reports whether a provider is not a well-known one.
 func isSmall(name string) bool { return provider.Name(name) == name }
 
-// forget drops what was seen last so long ago that it would be a new problem, and the oldest
-// where there is more than announcedKept.
+// forget drops keys last seen so long ago that they would be a new problem, and the oldest beyond
+// announcedKept.
 func (a *Announcer) forget(now time.Time) {
 	maps.DeleteFunc(a.announced, func(_ string, at time.Time) bool { return now.Sub(at) >= furthestBack })
 	if n := len(a.announced) - announcedKept; n > 0 {

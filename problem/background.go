@@ -9,19 +9,19 @@ import (
 	"bouncelog/store"
 )
 
-// What is refused less than this is no incident (docs/counting.md).
+// The thresholds below which refusals are background, and no incident (docs/counting.md).
 const (
 	noisePerDay = 20.0 // messages
-	noiseShare  = 0.05 // of the messages to the same providers, or of the same senders there
-	noiseTried  = 20   // messages of the same senders, at least, that say something
-	noiseSame   = 0.25 // of them
+	noiseShare  = 0.05 // of the messages to the same providers, or of the messages of the same senders there
+	noiseTried  = 20   // minimum of messages of the same senders that allow a judgement
+	noiseSame   = 0.25 // share of these messages
 )
 
-// IncidentLeast is how many messages make an incident.
+// IncidentLeast is the minimum number of messages in an incident.
 const IncidentLeast = 3
 
-// A usualMail is the mail of everybody in the period of f, by provider. It is counted when it is
-// first asked for: most searches never ask.
+// A usualMail is the mail of all senders in the period of f, by provider. It is counted on first
+// use: most searches never need it.
 type usualMail struct {
 	ctx  context.Context
 	s    store.Reader
@@ -30,7 +30,7 @@ type usualMail struct {
 	span store.Span
 }
 
-// tried is what everybody tried at the providers of a problem in as much time as it lasted, where
+// tried estimates the mail of all senders to the providers of a problem during the problem, if
 // their deliveries were not read.
 func (u *usualMail) tried(p *Problem, refused int, lasted time.Duration) (*Tried, error) {
 	if u.sent == nil {
@@ -56,9 +56,9 @@ func (u *usualMail) tried(p *Problem, refused int, lasted time.Duration) (*Tried
 	return &Tried{Refused: refused, Tried: max(int(sent), refused)}, nil
 }
 
-// isBackground reports whether a problem is of the kind that every server has every day: one or two
-// messages, or few a day, at a provider that takes the rest, now of this sender domain, now of
-// that. An outage of our own is none of it.
+// isBackground reports whether every server has such a problem every day: one or two messages, or a
+// few a day, at a provider that takes the rest, from changing sender domains. An outage of the own
+// side is never background.
 func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	if p.Level == Watch || p.few() {
 		return true, nil
@@ -67,7 +67,7 @@ func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 		return false, nil
 	}
 	refused, lasted := p.Messages, p.Until.Sub(p.Since)
-	if t := p.Onset; t != nil && t.Refused > refused { // it is the same on each of its days
+	if t := p.Onset; t != nil && t.Refused > refused { // the same on each day of the problem
 		refused, lasted = t.Refused, t.Until.Sub(t.Since)
 	}
 	if max(perDay(refused, lasted), perDay(p.Messages, p.Until.Sub(p.Since))) > noisePerDay {
@@ -80,8 +80,8 @@ func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	if known && same < noiseShare {
 		return true, nil
 	}
-	// Senders that were each refused about once were chosen for that: what their other mail met
-	// says nothing, but what all mail to the same providers met does.
+	// If each sender was refused about once, the senders were selected by their refusals, so their
+	// other mail proves nothing. All mail to the same providers does.
 	spread := len(p.SenderDomains) > 1 && refused < 2*len(p.SenderDomains)
 	if !spread && refused >= IncidentLeast && !(known && same < noiseSame) {
 		return false, nil
@@ -96,11 +96,12 @@ func (p *Problem) isBackground(usual *usualMail) (bool, error) {
 	return t.ByChance(noiseShare), nil
 }
 
-// perDay is a number a day, of at least one day.
+// perDay returns n per day, for at least one day.
 func perDay(n int, d time.Duration) float64 { return float64(n) * 24 / max(d.Hours(), 24) }
 
-// few reports whether less than an incident was refused. The period may be the end of one: since its
-// onset most of the same senders' mail is refused and as much a day as makes an incident, or many messages a day.
+// few reports whether less than an incident was refused. The period may hold only the end of a
+// larger problem. So a problem is not few if an incident was refused on each day since its onset,
+// and that was most mail of the same senders or many messages a day.
 func (p *Problem) few() bool {
 	if p.Homemade() || p.Messages >= IncidentLeast {
 		return false

@@ -8,21 +8,21 @@ import (
 	"bouncelog/internal/table"
 )
 
-// The causes of incidents, as the field Cause names them; those of outages are in
-// outage.go.
+// The causes of incidents in the field Cause; the causes of outages are in outage.go.
 const (
 	causeAuthentication = "authentication" // SPF, DKIM or DMARC of the sender domain
-	causeSender         = "sender"         // the sender domain does not exist, or takes no mail itself
+	causeSender         = "sender"         // the sender domain does not exist, or accepts no mail itself
 	causeReputation     = "reputation"     // of the sending address or of a domain
 	causeIP             = "ip"             // the sending address: its name, a blocklist
-	causeForwarding     = "forwarding"     // what others wrote is sent on
+	causeForwarding     = "forwarding"     // mail written by others is forwarded
 	causeUnknown        = "unknown"
 )
 
-// A spread is who is refused where: what the cause is told by where no reply names it.
+// A spread counts the senders, providers and stages of refusals. It points to the cause if no reply
+// names one.
 type spread struct {
 	senders, providers []string
-	early, late, all   int // refusals: at connect and helo; at the end of the message; all
+	early, late, all   int // refusals at connect and helo; at the end of the message; all
 }
 
 func spreadOf(counts []traitCount) spread {
@@ -39,7 +39,7 @@ func spreadOf(counts []traitCount) spread {
 	return s
 }
 
-// guessCause says what is likely at fault where no reply names it, and why.
+// guessCause returns the likely cause if no reply names one, and its grounds.
 func (in *incident) guessCause(s spread) (cause, why string) {
 	senders := table.Count(int64(len(s.senders)), "sender domain")
 	switch {
@@ -65,8 +65,7 @@ func (in *incident) guessCause(s spread) (cause, why string) {
 	return causeUnknown, fmt.Sprintf("%s are refused, and %s are not.", senders, table.Count(int64(in.others), "other"))
 }
 
-// othersText says what became of the mail of the other sender domains; "" where that is
-// not known.
+// othersText describes the mail of the other sender domains, or returns "" if it is not known.
 func (in *incident) othersText() string {
 	switch {
 	case len(in.histories) == 0:
@@ -77,8 +76,8 @@ func (in *incident) othersText() string {
 	return fmt.Sprintf(", while mail of %s was taken there", table.Count(int64(in.others), "other"))
 }
 
-// domainLists list domains: they name a domain that was sent, not the address that
-// sent it.
+// domainLists are blocklists of domains: a listing names a domain that was sent, not the sending
+// address.
 var domainLists = []string{"spamhaus-dbl", "uribl", "surbl", "invaluement-uri", "sem-uri", "sem-fresh"}
 
 func isDomainList(detail string) bool { return slices.Contains(domainLists, detail) }

@@ -17,30 +17,29 @@ import (
 	"bouncelog/store"
 )
 
-// The limits of what is believed of an address's own fault. One refusal may be a fact;
-// the same refusal of everybody at once mostly is a table or a resolver that failed.
+// The limits of trust in a reply about an invalid address. A single refusal may be a fact. The same
+// refusal of all recipients at once mostly comes from a broken table or resolver.
 const (
-	refusedTogether = 3                // addresses of one domain that were refused: no longer one person who left
-	leftTogether    = 2                // of these, all of which took mail before
-	refusedOfMany   = 5                // times as many that were taken: some who left, over hours
-	goneTogether    = 2                // domains that the DNS did not find while nothing was delivered
-	unansweredOf    = 10               // times as many deliveries as domains that the DNS did not answer for: it works
-	nearby          = 10 * time.Minute // what is nearer belongs together
-	refusedForDays  = 72 * time.Hour   // a table is mended before that, over a weekend too
-	relayShare      = 0.5              // of the attempts, from which on one relay may be a smarthost
-	relayDomains    = 3                // that a smarthost takes mail for, at least
-	relaysTried     = 4                // of those that take most
-	lookedAtMost    = 2000             // stretches that are looked for, see stretches
-	askedAtMost     = 200              // questions about single moments or domains, the newest or largest first
-	daysAtMost      = 60               // that are looked through for the last mail that a domain took
-	readAtMost      = 1000             // deliveries read to find one that went to another's server
+	refusedTogether = 3                // addresses of one domain that were refused: more than one person who left
+	leftTogether    = 2                // of these, addresses that took mail before
+	refusedOfMany   = 5                // times as many as were delivered: some people who left, over hours
+	goneTogether    = 2                // domains that the DNS did not find while no mail was delivered
+	unansweredOf    = 10               // times as many deliveries as domains without a DNS answer: the resolver works
+	nearby          = 10 * time.Minute // events closer than this belong together
+	refusedForDays  = 72 * time.Hour   // a broken table is repaired within this time, even over a weekend
+	relayShare      = 0.5              // minimum share of the attempts of a relay that may be a smarthost
+	relayDomains    = 3                // minimum of domains that a smarthost takes mail for
+	relaysTried     = 4                // relays examined, those that take most
+	lookedAtMost    = 2000             // stretches to look for, see stretches
+	askedAtMost     = 200              // queries about single moments or domains, the newest or largest first
+	daysAtMost      = 60               // days searched for the last mail that a domain took
+	readAtMost      = 1000             // deliveries read to find one to a server of others
 )
 
-// doubts are what speaks against the faults that ownFault takes for the addresses'.
+// doubts holds the reasons against the faults that ownFault attributes to addresses.
 type doubts map[statement]string
 
-// A statement is what was answered about an address: a store.Fault, however much of it a
-// question selects.
+// A statement is an answer about an address: a store.Fault without its counts and times.
 type statement struct {
 	address  string // in lower case
 	code     uint16
@@ -53,7 +52,7 @@ func statementOf(h *store.Recipient, x *store.Fault) statement {
 	return statement{ascii.Lower(h.Address), x.Code, x.Enhanced, x.Local, x.Verdict}
 }
 
-// A claim is a fault that is the address's own, if it is true.
+// A claim is a fault that lies with the address itself, if it is true.
 type claim struct {
 	*store.Recipient
 	*store.Fault
@@ -61,23 +60,22 @@ type claim struct {
 	relay  string // the smarthost that stated it; "": the server of the domain, or unknown
 }
 
-// times are when it was claimed, of which the first and the last time are known.
+// times returns the first and the last time of the claim; those between are not known.
 func (c *claim) times() [2]time.Time { return [2]time.Time{c.FirstSince, c.Fault.Last} }
 
-// add notes why a claim is not believed.
+// add records why a claim is doubted.
 func (d doubts) add(c *claim, why string) { d[statementOf(c.Recipient, c.Fault)] = why }
 
-// has reports whether a claim is not believed.
+// has reports whether a claim is doubted.
 func (d doubts) has(c *claim) bool { return d.doubt(c.Recipient, c.Fault) != "" }
 
-// doubt says why a fault of an address's own is not believed; "": it is.
+// doubt returns why a fault of an address is doubted, or "".
 func (d doubts) doubt(h *store.Recipient, x *store.Fault) string { return d[statementOf(h, x)] }
 
-// doubtsOf looks up what speaks for the addresses and domains of recipients.
+// doubtsOf collects the doubts about the addresses and domains of recipients.
 //
-// Invariant: a fault without a doubt was stated about the address by a server that is not
-// this side's own, or by the DNS about its domain, while nothing shows that the one who
-// stated it, or the way to ask, was broken.
+// Invariant: a fault without a doubt was stated about the address by a server of others, or by the
+// DNS about its domain, and nothing shows that this server or the DNS was broken at the time.
 func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.Recipient) (doubts, error) {
 	d := doubts{}
 	var dns, said, stores []*claim
@@ -153,7 +151,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if err := d.moved(e, said); err != nil {
 		return nil, err
 	}
-	for _, c := range dns { // of a router that took no address the DNS may know nothing
+	for _, c := range dns { // the DNS may not be the source of an address that no router accepted
 		if !judge.NamesDNS(c.Response) {
 			said = append(said, c)
 		}
@@ -161,7 +159,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	return d, d.together(e, said)
 }
 
-// ownWord is why what this server itself says of an address is not believed.
+// ownWord returns why a statement by this server itself about an address is doubted.
 func ownWord(c *claim) string {
 	switch {
 	case c.Reason == bounce.BadAddress:
@@ -172,8 +170,9 @@ func ownWord(c *claim) string {
 	return "only this server itself says so: it takes itself for the domain's final destination (Postfix: mydestination, virtual_mailbox_domains; Exim: local_domains)"
 }
 
-// stores doubts what mail stores of one's own say of one's own mailboxes. One address alone in the whole period, which never took mail, is no sign
-// of a table that was lost, where nothing shows that the domain is one's own.
+// stores doubts the statements of the own mail stores about the own mailboxes. A single address in
+// the whole period that never took mail is no sign of a lost table, unless its domain is known to
+// be the own.
 func (d doubts) stores(e *evidence, claims []*claim) {
 	refused := map[*store.Recipient]bool{}
 	for _, c := range claims {
@@ -191,8 +190,8 @@ func (d doubts) stores(e *evidence, claims []*claim) {
 	}
 }
 
-// resolver doubts what the DNS said of several domains where no delivery shortly before
-// and after shows that the resolver worked.
+// resolver doubts DNS answers about several domains if no delivery shortly before or after shows
+// that the resolver worked.
 func (d doubts) resolver(e *evidence, claims []*claim) error {
 	type absence struct {
 		at time.Time
@@ -210,7 +209,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 	believed := map[*claim]bool{}
 	doubted := map[*claim]int{}
 	for asked := 0; len(list) > 0; asked++ {
-		// A group is all between two deliveries to servers of others.
+		// A group holds all claims between two deliveries to servers of others.
 		var before time.Time
 		var n int
 		if asked < askedAtMost {
@@ -227,7 +226,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 			if found {
 				before = since
 			}
-		} else { // how it was then is not looked up
+		} else { // the time before is not looked up
 			for _, x := range list {
 				believed[x.claim] = true
 			}
@@ -262,7 +261,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// tookEarlier doubts what the DNS said of domains that took mail before the period.
+// tookEarlier doubts DNS answers about domains that took mail before the period.
 func (d doubts) tookEarlier(e *evidence, claims []*claim) error {
 	if e.f.Since.IsZero() {
 		return nil
@@ -285,8 +284,8 @@ func (d doubts) tookEarlier(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// resolverMeanwhile doubts what the DNS said of a domain while it did not answer for others
-// that take mail.
+// resolverMeanwhile doubts a DNS answer about a domain if, at the same time, the DNS did not answer
+// for other domains that take mail.
 func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 	asked := 0
 	for _, c := range claims {
@@ -311,13 +310,13 @@ func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// unanswered is for how many domains that take mail, other than one, the DNS did not answer
-// near a moment; 0 where that is a small part of the mail.
+// unanswered returns the number of other domains that take mail and got no DNS answer near a
+// moment. It returns 0 if they are a small part of the mail.
 func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
 	f := e.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft}, []bounce.Reason{bounce.DNSRouting}
 	f.Since, f.Until = at.Add(-nearby), at.Add(nearby+time.Second)
-	take := map[string]bool{} // by the registered domain
+	take := map[string]bool{} // domains that take mail, by registered domain
 	n := 0
 	for r, err := range e.s.Refusals(e.ctx, f) {
 		if err != nil {
@@ -342,20 +341,21 @@ func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
 	}
 	f.Outcomes, f.Reasons = nil, nil
 	all, err := store.CountAll(e.ctx, e.s, f)
-	if all.Delivered > int64(unansweredOf*n) { // a busy server always meets some
+	if all.Delivered > int64(unansweredOf*n) { // a busy server always has some
 		n = 0
 	}
 	return n, err
 }
 
-// A serving is from the first to the last day on which one server took mail for a domain, and
-// how much.
+// A serving holds the first and the last day on which one server took mail for a domain, and the
+// amount.
 type serving struct {
 	first, last time.Time
 	n           int64
 }
 
-// serverOf names who took or refused mail: a host, or a large provider with all of its hosts.
+// serverOf names the server that took or refused mail: a host, or a large provider with all its
+// hosts.
 func serverOf(relay string) string {
 	if name := provider.OfHost(relay); provider.Page(name) != "" {
 		return name
@@ -363,8 +363,8 @@ func serverOf(relay string) string {
 	return ascii.Lower(relay)
 }
 
-// servings are those of the domains of some claims that more than one server took mail for.
-// They are read day by day, the newest first: all deliveries of one domain cost as much as a day.
+// servings returns the servings of those domains of some claims that have more than one server. It
+// reads day by day, the newest first: all deliveries of one domain cost as much as a day.
 func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, error) {
 	list := map[string]map[string]serving{}
 	var first, last time.Time
@@ -407,14 +407,14 @@ func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, err
 	return list, nil
 }
 
-// A move is a domain whose mail may have begun to go to a server.
+// A move is a domain whose mail may have moved to a server.
 type move struct{ domain, server string }
 
-// began reports whether a server may have taken the place of the others of its domain on the first day on
+// began reports whether a server may have replaced the others of its domain on the first day on
 // which it took mail.
 func began(servers map[string]serving, server string) bool {
 	now, took := servers[server]
-	since, before := time.Time{}, int64(0) // the last day of the domain's mail to other servers, and how much
+	since, before := time.Time{}, int64(0) // last day and amount of the domain's mail to other servers
 	for name, old := range servers {
 		if name != server {
 			before += old.n
@@ -426,8 +426,8 @@ func began(servers map[string]serving, server string) bool {
 	return took && min(before, now.n) >= refusedTogether && !since.After(now.first)
 }
 
-// moves are the servers that may have taken the place of others: by days, and then by the hours
-// of their first day, counted at once, since mostly servers take turns.
+// moves returns the servers that may have replaced others. It filters them by day, and then by the
+// hours of their first day, which one query counts, since mostly servers take turns.
 func (e *evidence) moves(claims []*claim, servings map[string]map[string]serving) (map[move]bool, error) {
 	days := map[time.Time][]string{} // domains
 	list := map[move]bool{}
@@ -467,8 +467,8 @@ func (e *evidence) moves(claims []*claim, servings map[string]map[string]serving
 	return list, nil
 }
 
-// moved doubts what a server said of an address in the first days in which the domain's mail
-// went to it, and no more to the one before: its user table may not be complete.
+// moved doubts a server's statement about an address in the first days after the domain's mail
+// moved to it from another server: its user table may be incomplete.
 func (d doubts) moved(e *evidence, claims []*claim) error {
 	servings, err := e.servings(claims)
 	if err != nil {
@@ -521,14 +521,14 @@ func (d doubts) moved(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// change is when the mail of a domain began to go to a server, and whether on the rest of that
-// day none went to another; x is when the server took mail.
+// change returns when the mail of a domain began to go to a server, and whether none went to
+// another server for the rest of that day. x holds the days on which the server took mail.
 func (e *evidence) change(domain, server string, x serving) (at time.Time, whole bool, err error) {
 	if at, err = e.delivery(store.Filter{Domain: domain, Relay: server}, x.first, x.last.AddDate(0, 0, 1), false); err != nil {
 		return at, false, err
 	}
 	f := store.Filter{Host: e.f.Host, MTA: e.f.MTA, Domain: domain, Outcomes: []bounce.Outcome{bounce.Delivered}, Since: at, Until: x.first.AddDate(0, 0, 1)}
-	for _, limit := range [...]int{4, readAtMost} { // where servers take turns the next few deliveries show it; to read all 30 of a day reads the day
+	for _, limit := range [...]int{4, readAtMost} { // if servers take turns, the next few deliveries show it; to read all 30 of a day would read the whole day
 		for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: limit}) {
 			if err != nil {
 				return at, false, err
@@ -541,10 +541,10 @@ func (e *evidence) change(domain, server string, x serving) (at time.Time, whole
 	return at, true, nil
 }
 
-// statedBy are the relays that stated some claims first, asked for at once.
+// statedBy returns the relays that first stated some claims, read in one query.
 func (e *evidence) statedBy(claims []*claim) (map[*claim]string, error) {
 	relays := map[*claim]string{}
-	of := map[string][]*claim{} // by address
+	of := map[string][]*claim{} // claims by address
 	f := store.Filter{Outcomes: []bounce.Outcome{bounce.Hard}}
 	for _, c := range claims {
 		address := ascii.Lower(c.Address)
@@ -575,14 +575,14 @@ func (e *evidence) statedBy(claims []*claim) (map[*claim]string, error) {
 	return relays, nil
 }
 
-// hosted reports whether the smarthost that stated a claim answers for its domain, or
-// passes on what another server said.
+// hosted reports whether the smarthost that stated a claim hosts its domain or relays the statement
+// of another server.
 func (c *claim) hosted() bool {
 	return c.relay != "" && (provider.OfHost(c.domain) == c.relay || provider.NamedHost(c.Response) != "")
 }
 
-// relayedMeanwhile doubts what a smarthost says for itself of many domains while it takes
-// no mail for any.
+// relayedMeanwhile doubts a smarthost's own statements about many domains if it takes no mail for
+// any domain at that time.
 func (d doubts) relayedMeanwhile(e *evidence, claims []*claim) error {
 	byRelay := map[string][]*claim{}
 	for _, c := range claims {
@@ -604,8 +604,8 @@ func (d doubts) relayedMeanwhile(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// relayed doubts what a smarthost says for itself of an address in a domain that it has
-// taken no mail for since.
+// relayed doubts a smarthost's own statement about an address if it took no mail for the domain
+// since.
 func (d doubts) relayed(e *evidence, c *claim) error {
 	if d.has(c) || c.relay == "" && c.Detail != judge.DetailSmarthost || c.hosted() {
 		return nil
@@ -617,8 +617,8 @@ func (d doubts) relayed(e *evidence, c *claim) error {
 	return err
 }
 
-// together doubts refusals of many addresses at a domain while it takes none: all since
-// its last mail, unless that holds for days, and those between two deliveries.
+// together doubts refusals of many addresses at a domain that takes no mail: all since its last
+// mail, unless that lasts for days, and those between two deliveries.
 func (d doubts) together(e *evidence, claims []*claim) error {
 	byDomain := map[string][]*claim{}
 	for _, c := range claims {
@@ -646,9 +646,9 @@ func (d doubts) together(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// meanwhile doubts the refusals of a domain that took mail later, but none near them. A
-// large provider of mailboxes is believed of addresses that took no mail before: a server
-// that sends it little has long stretches with dead addresses only.
+// meanwhile doubts the refusals of a domain that took mail later, but none near them. A large
+// mailbox provider is trusted about addresses that took no mail before: a server that sends it
+// little mail has long stretches with invalid addresses only.
 func (d doubts) meanwhile(e *evidence, claims []*claim) error {
 	domain := claims[0].domain
 	last, err := e.lastTook(domain, claims)
@@ -671,7 +671,7 @@ func (d doubts) meanwhile(e *evidence, claims []*claim) error {
 	return err
 }
 
-// addresses is how many addresses claims are about.
+// addresses returns the number of addresses in some claims.
 func addresses(claims []*claim) int {
 	seen := map[*store.Recipient]bool{}
 	for _, c := range claims {
@@ -680,7 +680,7 @@ func addresses(claims []*claim) int {
 	return len(seen)
 }
 
-// tookBefore are the claims about addresses that took mail before.
+// tookBefore returns the claims about addresses that took mail before.
 func tookBefore(claims []*claim) (list []*claim) {
 	for _, c := range claims {
 		if !c.LastDelivered.IsZero() {
@@ -690,9 +690,10 @@ func tookBefore(claims []*claim) (list []*claim) {
 	return list
 }
 
-// since doubts the refusals of a domain since it took mail last.
+// since doubts the refusals of a domain since its last delivery.
 func (d doubts) since(e *evidence, claims []*claim) error {
-	// Mostly too little was refused on the last day and since, whenever on that day the domain took mail.
+	// Mostly too few addresses were refused on the last day and since, whenever on that day the
+	// domain took mail.
 	day := e.days[claims[0].domain]
 	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool { return c.FirstSince.Before(day) })
 	if addresses(claims) < refusedTogether && addresses(tookBefore(claims)) < leftTogether {
@@ -720,11 +721,11 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 		}
 		took = took || !c.LastDelivered.IsZero()
 	}
-	works := false // no address that is known to be good is among them, and others take mail
+	works := false // no address known to be valid is among them, and other addresses take mail
 	if !took && !last.IsZero() {
 		burst := end.Sub(first) <= nearby
 		if works = burst && first.Sub(last) <= nearby; !works {
-			// Whole days, which are counted already; from first on there is nothing.
+			// Whole days are counted already, and no delivery follows first.
 			f := e.f
 			f.Domain, f.Since, f.Until = claims[0].domain, dayOf(first).AddDate(0, 0, -1), dayOf(first).AddDate(0, 0, 1)
 			all, err := store.CountAll(e.ctx, e.s, f)
@@ -746,25 +747,25 @@ func (d doubts) since(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// evidence is what the store knows of other mail.
+// evidence gives access to the other mail in the store.
 type evidence struct {
 	ctx     context.Context
 	s       store.Reader
-	f       store.Filter // by period, host and MTA only
+	f       store.Filter // selects by period, host and MTA only
 	took    map[string]bool
 	sends   map[string]bool
-	servers map[string]int       // how many took mail for a domain
+	servers map[string]int       // number of servers that took mail, by domain
 	last    map[string]time.Time // see lastTook
-	days    map[string]time.Time // the last day on which each domain took mail
-	exact   int                  // of last, how many are known to the second
-	looked  int                  // for stretches
+	days    map[string]time.Time // last day on which a domain took mail
+	exact   int                  // number of entries of last that are exact to the second
+	looked  int                  // number of searches for stretches
 }
 
-// dayOf is the beginning of the day (UTC) of a moment.
+// dayOf returns the start of the day (UTC) of a moment.
 func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// lookBack finds the last day on which each domain of some claims took mail. Of each day
-// the deliveries are counted already; those of a domain in all days are not.
+// lookBack finds the last day on which each domain of some claims took mail. It goes day by day:
+// the deliveries of a day are counted already, those of a domain on all days are not.
 func (e *evidence) lookBack(claims []*claim) error {
 	e.days = map[string]time.Time{}
 	wanted := map[string]bool{}
@@ -806,8 +807,7 @@ func (e *evidence) lookBack(claims []*claim) error {
 	return nil
 }
 
-// domains finds out which of some domains took mail and, where that is wanted, from which
-// mail came.
+// domains finds which of some domains took mail and, if sends is set, which sent mail.
 func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	for _, by := range [...][]store.Dimension{{store.ByDomain, store.ByRelay}, {store.BySenderDomain}} {
 		if by[0] == store.BySenderDomain && !sends {
@@ -832,9 +832,9 @@ func (e *evidence) domains(asked map[string]bool, sends bool) error {
 	return nil
 }
 
-// ownDomains are those of some domains that people with a login of the same domain send from, as
-// far as a message with such a login failed. A provider of mailboxes is none: a login may be
-// named after an address there.
+// ownDomains returns the domains from which users with a login of the same domain send, as far as a
+// message with such a login failed. Mailbox providers are excluded: a login may be named after an
+// address there.
 func (e *evidence) ownDomains(asked map[string]bool) (map[string]bool, error) {
 	may := func(sender string) bool {
 		return asked[sender] && sender != "" && provider.Page(provider.OfHost(sender)) == ""
@@ -842,7 +842,7 @@ func (e *evidence) ownDomains(asked map[string]bool) (map[string]bool, error) {
 	f := e.f
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 	cells, err := e.s.Count(e.ctx, f, store.BySenderDomain)
-	// Mostly none of them sends; to count by login reads every failure.
+	// Mostly none of the domains sends mail; to count by login reads every failure.
 	if err != nil || !slices.ContainsFunc(cells, func(c store.Cell) bool { return may(ascii.Lower(c.Keys[0])) }) {
 		return nil, err
 	}
@@ -857,8 +857,8 @@ func (e *evidence) ownDomains(asked map[string]bool) (map[string]bool, error) {
 	return own, err
 }
 
-// smarthost notes on claims the relay that stated them, where one takes most mail and is
-// neither known as a provider of mailboxes nor serves a few domains only.
+// smarthost sets the relay of the claims that a smarthost stated. A smarthost takes most mail, is
+// no known mailbox provider and serves more than a few domains.
 func (e *evidence) smarthost(claims []*claim) error {
 	if len(claims) == 0 {
 		return nil
@@ -899,7 +899,7 @@ func (e *evidence) smarthost(claims []*claim) error {
 		if domains >= relayDomains {
 			break
 		}
-		// A mail store of one's own, which the log shows by its name only, or one large domain.
+		// The relay is one large domain, or an own mail store that the log shows only by name.
 		delete(attempts, relay)
 		total -= most
 		f.Relay = ""
@@ -923,9 +923,9 @@ func (e *evidence) smarthost(claims []*claim) error {
 	return nil
 }
 
-// lastTook is when a domain took mail last; zero: not at all, or long before it was
-// refused. Of very many domains, the end of that day; where all claims are older than the day,
-// its beginning.
+// lastTook returns the time of a domain's last delivery. It is zero if there is none, or if it was
+// long before the refusals. For very many domains it is the end of that day or, if all claims are
+// older than the day, its start.
 func (e *evidence) lastTook(domain string, claims []*claim) (time.Time, error) {
 	day, ok := e.days[domain]
 	if !ok {
@@ -945,12 +945,12 @@ func (e *evidence) lastTook(domain string, claims []*claim) (time.Time, error) {
 	return last, err
 }
 
-// separate are how far back a delivery is looked for that separates two domains that the
-// DNS did not find, the next one first: a store may read all of that time.
+// separate holds the lengths of time in which to look for a delivery between two domains that the
+// DNS did not find, the shortest first: a store may have to read all deliveries of that time.
 var separate = [...]time.Duration{nearby, 2 * time.Hour, 24 * time.Hour}
 
-// deliveredBefore is the last delivery to a server of others before a moment. Where none
-// is found at is how far it was looked for.
+// deliveredBefore returns the time of the last delivery to a server of others before a moment. If
+// it finds none, at is the time back to which it looked.
 func (e *evidence) deliveredBefore(moment time.Time) (at time.Time, found bool, err error) {
 	f := e.f
 	f.Until = moment
@@ -963,8 +963,7 @@ func (e *evidence) deliveredBefore(moment time.Time) (at time.Time, found bool, 
 	return at, false, nil
 }
 
-// deliveredWithin reports whether there is a delivery to a server of others from one
-// moment on and before another.
+// deliveredWithin reports whether mail was delivered to a server of others in [from, until).
 func (e *evidence) deliveredWithin(from, until time.Time) (bool, error) {
 	f := e.f
 	f.Since, f.Until = from, until
@@ -972,11 +971,11 @@ func (e *evidence) deliveredWithin(from, until time.Time) (bool, error) {
 	return found, err
 }
 
-// elsewhere is the last delivery that f selects and that went to a server of others. Where
-// none is found at is how far the deliveries were read.
+// elsewhere returns the time of the last delivery that f selects to a server of others. If it finds
+// none, at is the time back to which it read.
 func (e *evidence) elsewhere(f store.Filter) (at time.Time, found bool, err error) {
 	f.Outcomes = []bounce.Outcome{bounce.Delivered}
-	for _, limit := range [...]int{4, readAtMost} { // mostly it is the last
+	for _, limit := range [...]int{4, readAtMost} { // mostly the last one qualifies
 		n := 0
 		for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: limit, Newest: true}) {
 			if err != nil {

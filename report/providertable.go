@@ -10,12 +10,12 @@ import (
 	"bouncelog/store"
 )
 
-// What is said of a provider with enough mail to say anything.
+// The marks of a provider with enough mail for a verdict.
 const (
-	MarkRefuses = "refuses" // most of our mail, for a reason that is ours or not named
+	MarkRefuses = "refuses" // refuses most of our mail, for a reason on our side or an unnamed one
 	MarkFails   = "fails"   // most messages are not delivered for another reason
-	MarkPartly  = "partly"  // takes what we send, but for an incident that is going on
-	MarkTakes   = "takes"   // what we send
+	MarkPartly  = "partly"  // takes our mail, except that of an ongoing incident
+	MarkTakes   = "takes"   // takes our mail
 )
 
 const (
@@ -23,21 +23,21 @@ const (
 	markShare = 0.5 // of the messages
 )
 
-// A ProviderTable has the providers that matter most, and what the others add up to,
-// so that each column sums to its total.
+// A ProviderTable has the most important providers, and the sums of the others, so that each column
+// adds up to its total.
 type ProviderTable struct {
 	Rows  []ProviderRow `json:"rows"`
-	Small *ProviderRow  `json:"small,omitempty"`  // those with too few messages for a verdict
-	Rest  *ProviderRow  `json:"others,omitempty"` // all others
+	Small *ProviderRow  `json:"small,omitempty"`  // providers with too few messages for a verdict
+	Rest  *ProviderRow  `json:"others,omitempty"` // all other providers
 	Total ProviderRow   `json:"total"`
-	// Compared says that RefusedBefore is known.
+	// Compared reports whether RefusedBefore is known.
 	Compared bool `json:"compared"`
 }
 
-// A ProviderRow is the counts of a provider, or of several together.
+// A ProviderRow holds the counts of a provider, or the sums of several.
 type ProviderRow struct {
 	Provider  string `json:"provider,omitempty"`
-	Providers int    `json:"providers"` // how many are added up
+	Providers int    `json:"providers"` // number of providers in the row
 	Attempts  int64  `json:"attempts"`
 	Delivered int64  `json:"delivered"`
 	Soft      int64  `json:"soft"`
@@ -45,10 +45,10 @@ type ProviderRow struct {
 	Hard      int64  `json:"hard"`
 	// Messages counts a message for each domain of its recipients; 0: not known.
 	Messages   int64 `json:"messages,omitempty"`
-	Recipients int64 `json:"recipients"`      // of messages, each once, however often it was tried
-	Failed     int64 `json:"failed_messages"` // of them, those that failed at least once
-	// Refused are failures for a reason that is ours or not named, and those of the
-	// period before.
+	Recipients int64 `json:"recipients"`      // recipients of messages, each once, however often it was tried
+	Failed     int64 `json:"failed_messages"` // messages that failed at least once
+	// Refused and RefusedBefore count failures for a reason on our side or an unnamed one, in the
+	// period and in the previous one.
 	Refused       int64         `json:"refused"`
 	RefusedBefore int64         `json:"refused_before"`
 	Reason        bounce.Reason `json:"reason,omitzero"`
@@ -57,10 +57,10 @@ type ProviderRow struct {
 	relay bool // it has relays of its own
 }
 
-// lost is how many messages were not delivered, or not yet, once for each recipient.
+// lost returns the messages not delivered, or not yet, once for each recipient.
 func (p *ProviderRow) lost() int64 { return p.Waiting + p.Hard }
 
-// DeliveredShare is how much of the attempts was delivered.
+// DeliveredShare returns the share of delivered attempts.
 func (p *ProviderRow) DeliveredShare() table.Share {
 	return table.Share(float64(p.Delivered) / float64(max(p.Attempts, 1)))
 }
@@ -79,8 +79,7 @@ func (p *ProviderRow) add(o *ProviderRow) {
 	p.RefusedBefore += o.RefusedBefore
 }
 
-// relays are the providers that have relays of their own, under another name than the
-// recipients' domain.
+// relays returns the providers whose relays have another name than the recipients' domain.
 func (u *usual) relays(routes []store.Cell) map[string]bool {
 	found := map[string]bool{}
 	for i := range routes {
@@ -97,9 +96,9 @@ func (u *usual) relays(routes []store.Cell) map[string]bool {
 // recipients' domain: its mail is selected by the relay, else by the domain.
 func (p *ProviderRow) Relayed() bool { return p.relay }
 
-// Places are the rows of all providers, or with store.ByDomain of all recipients' domains,
-// the worst first. routes are counted by domain and relay, and so is before, the period
-// before; nil: not known.
+// Places returns the rows of all providers or, with store.ByDomain, of all recipient domains, the
+// worst first. routes and before are counted by domain and relay; before is of the previous period,
+// nil: not known.
 func Places(routes, before []store.Cell, by store.Dimension) []ProviderRow {
 	if by != store.ByDomain {
 		if before != nil {
@@ -115,9 +114,9 @@ func Places(routes, before []store.Cell, by store.Dimension) []ProviderRow {
 	return providerTable(merged(routes, domain), nil, before, 0, nil).Rows
 }
 
-// providerTable makes the table of the groups by provider of the period and of those of
-// the one before (nil: not known); top is how many providers have a row of their own
-// (0: all); marks are their verdicts (nil: by the groups).
+// providerTable builds the table from the groups by provider of the period and of the previous one
+// (nil: not known). top is the number of providers with a row of their own (0: all). marks are
+// their verdicts (nil: from the groups).
 func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cell, top int, marks map[string]string) *ProviderTable {
 	t := &ProviderTable{Rows: []ProviderRow{}, Compared: then != nil}
 	before := map[string]int64{}
@@ -130,7 +129,7 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 		was := before[g.Keys[0]]
 		delete(before, g.Keys[0])
 		if g.Attempts+g.Pending == 0 && was == 0 {
-			continue // nothing but hand-offs and probes
+			continue // only hand-offs and probes
 		}
 		p := ProviderRow{
 			Provider: g.Keys[0], Providers: 1, Attempts: g.Attempts, Delivered: g.Delivered, Soft: g.Soft, Waiting: g.Pending, Hard: g.Hard,
@@ -153,7 +152,7 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 		t.Total.add(&p)
 	}
 	gone := ProviderRow{}
-	for _, n := range before { // nothing was sent there this time
+	for _, n := range before { // no mail in this period
 		if n > 0 {
 			gone.Providers++
 			gone.RefusedBefore += n
@@ -183,7 +182,7 @@ func providerTable(groups []store.Cell, relays map[string]bool, then []store.Cel
 	return t
 }
 
-// First returns the table with n rows at most; the other providers are added up.
+// First returns the table with at most n rows; the other providers are summed up.
 func (t *ProviderTable) First(n int) *ProviderTable {
 	n = min(n, len(t.Rows))
 	cut := &ProviderTable{Rows: t.Rows[:n:n], Total: t.Total, Compared: t.Compared}
@@ -210,7 +209,7 @@ func (t *ProviderTable) First(n int) *ProviderTable {
 	return cut
 }
 
-// marks are the verdicts of all providers, by their names.
+// marks returns the marks of all providers, by name.
 func (t *ProviderTable) marks() map[string]string {
 	marks := make(map[string]string, len(t.Rows))
 	for i := range t.Rows {
@@ -219,7 +218,7 @@ func (t *ProviderTable) marks() map[string]string {
 	return marks
 }
 
-// blocking are the providers that block us.
+// blocking returns the providers that block us.
 func (t *ProviderTable) blocking() map[string]bool {
 	names := map[string]bool{}
 	for i := range t.Rows {
@@ -230,7 +229,7 @@ func (t *ProviderTable) blocking() map[string]bool {
 	return names
 }
 
-// dropMessages leaves out the numbers of messages, where they are not known.
+// dropMessages clears the numbers of messages if they are not known.
 func (t *ProviderTable) dropMessages() {
 	for i := range t.Rows {
 		t.Rows[i].Messages = 0
@@ -242,8 +241,8 @@ func (t *ProviderTable) dropMessages() {
 	}
 }
 
-// markPartly takes the best verdict from the providers that an incident is about which goes
-// on at the end of the period.
+// markPartly lowers the best mark of the providers of incidents that go on at the end of the
+// period.
 func (r *Report) markPartly() {
 	if r.ProviderTable == nil {
 		return

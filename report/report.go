@@ -1,6 +1,6 @@
-// Package report makes the report: what did not get through, why, who has to
-// act, and what probably is not the recipient's fault. It asks a store.Reader;
-// package report/render prints the answer.
+// Package report makes the report: which mail failed, why, who has to act, and which failures are
+// probably not the recipients' fault. It queries a store.Reader; package report/render prints the
+// result.
 package report
 
 import (
@@ -21,18 +21,18 @@ import (
 
 // The sections of a report, in their order.
 const (
-	SectionVerdict        = "verdict" // and what to act on
+	SectionVerdict        = "verdict" // including the problems to act on
 	SectionTotals         = "totals"
 	SectionProblems       = "problems"
 	SectionProviders      = "providers"
 	SectionChanges        = "changes" // since the previous period
-	SectionDomains        = "domains" // or what Options.By says
+	SectionDomains        = "domains" // or the groups of Options.By
 	SectionReasons        = "reasons"
 	SectionRecipients     = "recipients"
 	SectionPending        = "pending"
 	SectionSenders        = "senders"
 	SectionContradictions = "contradictions"
-	SectionTimeline       = "timeline" // in text only where asked for
+	SectionTimeline       = "timeline" // in text only on request
 	SectionUnparsed       = "unparsed"
 )
 
@@ -44,12 +44,12 @@ func Sections() []string {
 	}
 }
 
-// SortKeys lists what Options.Sort may be.
+// SortKeys lists the valid values of Options.Sort.
 func SortKeys() []string {
 	return []string{"failed", "hard", "soft", "delivered", "attempts", "pending", "expired", "recovered", "messages", "key"}
 }
 
-// Options say what to report. The zero value is everything, by domain.
+// Options select the contents of a report. The zero value selects everything, by domain.
 type Options struct {
 	Filter   store.Filter
 	Location *time.Location     // for days and for times in text; nil: time.Local
@@ -57,28 +57,25 @@ type Options struct {
 	Sort     string             // one of SortKeys; "": failed, for days and hours key
 	Top      int                // rows in a section; 0: all
 	Sections []string           // "": all
-	Problems problem.Thresholds // of the section problems
-	// Now is the time of the report; zero: nothing is said of the age of the logs.
+	Problems problem.Thresholds // thresholds of the section problems
+	// Now is the time of the report. If it is zero, the report omits the age of the logs.
 	Now time.Time
-	// Live says that the logs are still written, so that it is a finding where they
-	// end before the period or Now.
+	// Live: the logs are still written, so it is a finding if they end before the period or Now.
 	Live bool
-	// NoWarnings leaves out what the MTA logged just before a failure: it may be about the mail of
-	// others.
+	// NoWarnings omits the MTA's warning before a failure: it may concern the mail of others.
 	NoWarnings bool
-	// Days says that the timeline is by the day, however short the period is.
+	// Days: the timeline has a point for each day, even for a short period.
 	Days bool
-	// Rerun are the words of a command line that select the same attempts, quoted for
-	// a shell. They end every command that the report names.
+	// Rerun holds the arguments that select the same attempts, quoted for a shell. They end every
+	// command in the report.
 	Rerun []string
-	// RerunProblems are those of the thresholds of problems.
+	// RerunProblems holds the arguments for the thresholds of problems.
 	RerunProblems []string
-	// RerunReport are the options that only a report has, such as --redact.
+	// RerunReport holds the arguments that only a report has, such as --redact.
 	RerunReport []string
 }
 
-// Check says what is wrong with the options: a section or a sort key that does
-// not exist.
+// Check returns an error if the options name an unknown section or sort key.
 func (o Options) Check() error {
 	if o.Sort != "" && !slices.Contains(SortKeys(), o.Sort) {
 		return fmt.Errorf("%q is not a sort key (there are %s)", o.Sort, strings.Join(SortKeys(), ", "))
@@ -94,7 +91,7 @@ func (o Options) Check() error {
 	return nil
 }
 
-// A Report is the answer. Sections that were not asked for are nil.
+// A Report is the result. Sections that were not requested are nil.
 type Report struct {
 	Verdict   *Verdict          `json:"verdict,omitempty"`
 	Period    ReportPeriod      `json:"period"`
@@ -102,12 +99,12 @@ type Report struct {
 	Sources   []SourceCount     `json:"sources"`
 	Totals    *Totals           `json:"totals,omitempty"`
 	Problems  []problem.Problem `json:"problems,omitzero"`
-	Changes   []Change          `json:"changes,omitzero"` // nil, too, where there is no period before
+	Changes   []Change          `json:"changes,omitzero"` // also nil if there is no previous period
 	By        store.Dimension   `json:"by,omitempty"`
 	Domains   []Group           `json:"domains,omitzero"`
-	Groups    []Group           `json:"groups,omitzero"` // instead of Domains where By is not the domain
+	Groups    []Group           `json:"groups,omitzero"` // in place of Domains if By is not the domain
 	Providers []Group           `json:"providers,omitzero"`
-	// ProviderTable is Providers in rows that add up.
+	// ProviderTable holds Providers in rows that add up.
 	ProviderTable *ProviderTable `json:"provider_table,omitempty"`
 	Reasons       []ReasonCount  `json:"reasons,omitzero"`
 	Recipients    []Recipient    `json:"recipients,omitzero"`
@@ -116,43 +113,43 @@ type Report struct {
 
 	Contradictions []Contradiction `json:"contradictions,omitzero"`
 	Timeline       []Point         `json:"timeline,omitzero"`
-	// TimelineBefore is that of the previous period, at its own times.
+	// TimelineBefore is the timeline of the previous period, at its own times.
 	TimelineBefore []Point     `json:"timeline_previous,omitempty"`
 	Comparison     *Comparison `json:"comparison,omitempty"`
-	Lists          []List      `json:"lists,omitempty"` // how much each section's list holds
+	Lists          []List      `json:"lists,omitempty"` // size of each section's list
 	Unparsed       *Coverage   `json:"unparsed,omitempty"`
 
-	// Scan is what the DNS said of what the problems name, where it was asked;
-	// it goes into JSON as it is.
+	// Scan is the result of a DNS scan of the names in the problems, if there was one. It is copied
+	// into JSON.
 	Scan any `json:"scan,omitempty"`
 
-	// What a rendering needs beside the data.
+	// A rendering needs these beside the data.
 	Location   *time.Location `json:"-"` // of days and of times in text
-	Named      bool           `json:"-"` // Options.Sections names the sections: the empty ones are shown too
-	NoPrevious bool           `json:"-"` // changes are wanted, and nothing is known of the period before
+	Named      bool           `json:"-"` // Options.Sections names the sections: empty ones are shown too
+	NoPrevious bool           `json:"-"` // changes were requested, but the previous period is unknown
 	ByDay      bool           `json:"-"` // Timeline has a point for each day, not for each hour
-	AsOf       time.Time      `json:"-"` // the last line of the logs
-	// Hosts are the mail hosts, where several fill the database and none is asked for alone.
+	AsOf       time.Time      `json:"-"` // time of the last line of the logs
+	// Hosts are the mail hosts, if several fill the database and the filter selects no single one.
 	Hosts    []Host `json:"hosts,omitempty"`
 	Live     bool   `json:"-"` // Options.Live
 	Timeless bool   `json:"-"` // some attempts have no time
-	// NoVerdict says why nothing can be judged, in a part of a sentence; "": there are verdicts.
+	// NoVerdict says why no verdict is possible, as a part of a sentence; "": there are verdicts.
 	NoVerdict string    `json:"-"`
 	Now       time.Time `json:"-"` // Options.Now
 
 	asked          []string              // Options.Sections
-	command        string                // that lists the problems
-	messages       int64                 // all of the period, whatever the filter
-	handled        int64                 // the same, once for each recipient: delivered, returned or waiting
-	after          map[int]afterwards    // by the index in Problems
+	command        string                // command that lists the problems
+	messages       int64                 // all messages of the period, regardless of the filter
+	handled        int64                 // the same per recipient: delivered, returned or waiting
+	after          map[int]afterwards    // by index in Problems
 	unreachedAfter map[string]afterwards // by provider
-	judged         *ProviderTable        // all providers, by what verdicts are about: see Judged
+	judged         *ProviderTable        // all providers, for the verdicts: see Judged
 	listsMu        sync.Mutex
-	hours          func() ([]Point, error) // all attempts of the database by the hour
-	gaps           func() ([]Gap, error)   // of all its time; see allGaps
+	hours          func() ([]Point, error) // all attempts of the database, by hour
+	gaps           func() ([]Gap, error)   // gaps of the whole database; see allGaps
 }
 
-// A Point is the attempts of an hour or a day.
+// A Point holds the attempts of an hour or a day.
 type Point struct {
 	Time      time.Time `json:"time"`
 	Delivered int64     `json:"delivered"`
@@ -160,8 +157,7 @@ type Point struct {
 	Hard      int64     `json:"hard"`
 }
 
-// A ReportPeriod is what a report covers: what was asked for, and the first
-// and the last attempt there is in it.
+// A ReportPeriod is the requested period, with its first and its last attempt.
 type ReportPeriod struct {
 	Since *time.Time `json:"since,omitempty"`
 	Until *time.Time `json:"until,omitempty"`
@@ -179,7 +175,7 @@ type SourceCount struct {
 	Attempts int64      `json:"attempts"`
 }
 
-// Counts are the numbers every section gives; see store.Counts.
+// Counts are the numbers in every section; see store.Counts.
 type Counts struct {
 	Attempts  int64 `json:"attempts"`
 	Delivered int64 `json:"delivered"`
@@ -188,12 +184,12 @@ type Counts struct {
 	Recovered int64 `json:"recovered"`
 	Pending   int64 `json:"pending"`
 	Expired   int64 `json:"expired"`
-	// Messages is nil where it is not known: see ofMessages.
+	// Messages is nil if it is not known: see ofMessages.
 	Messages *int64 `json:"messages,omitempty"`
 }
 
-// Recipients counts each recipient of each message once, however often it was tried: it took the
-// message, or the message was returned or is still queued.
+// Recipients counts each recipient of each message once, however often it was tried: the message
+// was delivered, was returned or is still queued.
 func Recipients(t *store.Counts) int64 { return t.Delivered + t.Hard + t.Pending }
 
 // Totals are the counts of the whole report.
@@ -203,50 +199,51 @@ type Totals struct {
 	DeliveredRate float64 `json:"delivered_rate"`
 	SoftRate      float64 `json:"soft_rate"`
 	HardRate      float64 `json:"hard_rate"`
-	// Failures of our own notifications (null sender), in Soft and Hard.
+	// NotificationSoft and NotificationHard count failures of our own notifications (null sender).
+	// Soft and Hard include them.
 	NotificationSoft int64 `json:"notification_soft"`
 	NotificationHard int64 `json:"notification_hard"`
-	// Attempts that are in no other count.
+	// Handoff and Probe count attempts that no other count includes.
 	Handoff int64 `json:"handoff"`
 	Probe   int64 `json:"probe"`
-	// What our own side threw away: hand-offs (in Handoff too) that a content filter, an
-	// alias or a transport discarded, and messages that were discarded as a whole.
+	// Discarded counts mail discarded on our side: hand-offs that a content filter, an alias or a
+	// transport discarded (Handoff includes them), and messages discarded as a whole.
 	Discarded int64 `json:"discarded"`
-	// Soft although the reply was 5xx: a greeting that Postfix defers.
+	// Soft5xx counts soft failures with a 5xx reply: a greeting that Postfix defers.
 	Soft5xx int64 `json:"soft_5xx"`
-	// The same for the period of equal length before, where there is one.
+	// Previous holds the counts of the preceding period of equal length, if there is one.
 	Previous *Counts `json:"previous,omitempty"`
 }
 
-// A Group is the counts of one domain, relay, sender domain, …
+// A Group holds the counts of one domain, relay, sender domain, …
 type Group struct {
 	Key    string `json:"key"`
-	Domain string `json:"domain,omitempty"` // the key, where it is a domain
+	Domain string `json:"domain,omitempty"` // the key, if it is a domain
 	Counts
-	Recipients int64 `json:"recipients"` // of messages, each once, however often it was tried
-	// Failures for a reason that lies with us (blocklist, reputation,
-	// authentication, policy, …) or is not named.
+	Recipients int64 `json:"recipients"` // recipients of messages, each once, however often it was tried
+	// Refused counts failures for a reason on our side (blocklist, reputation, authentication,
+	// policy, …) or without a named reason.
 	Refused int64            `json:"refused"`
-	Blocks  bool             `json:"blocks,omitempty"` // by relay: most of what is sent there is so refused
-	Reason  bounce.Reason    `json:"reason,omitzero"`  // the commonest of the failures
+	Blocks  bool             `json:"blocks,omitempty"` // by relay: most mail to it is refused
+	Reason  bounce.Reason    `json:"reason,omitzero"`  // the most frequent reason of the failures
 	Reasons map[string]int64 `json:"reasons,omitempty"`
 }
 
-// A ReasonCount says how often attempts failed for a reason.
+// A ReasonCount is the number of failed attempts with a reason.
 type ReasonCount struct {
 	Reason  bounce.Reason `json:"reason"`
 	Scope   bounce.Scope  `json:"scope,omitzero"`
 	Soft    int64         `json:"soft"`
 	Hard    int64         `json:"hard"`
 	Meaning string        `json:"meaning"`
-	Do      []string      `json:"do"` // first things first
-	// Last is, of recipients given up when the queue lifetime ended, the reason of the
-	// last temporary failure before; absent where too much would have to be read.
+	Do      []string      `json:"do"` // actions, the first one first
+	// Last counts the reasons of the last temporary failure of recipients given up at the end of
+	// the queue lifetime. It is absent if too much would have to be read.
 	Last map[string]int64 `json:"last_temporary,omitempty"`
 }
 
-// A Recipient is an address whose mail was returned for a fault of its own and
-// that has taken none since.
+// A Recipient is an address whose mail was returned for a fault of the address, and that took no
+// mail since.
 type Recipient struct {
 	Recipient     string        `json:"recipient"`
 	Hard          int64         `json:"hard"`
@@ -257,9 +254,9 @@ type Recipient struct {
 	Response      string        `json:"response,omitempty"`
 }
 
-// Coverage says what of the logs was understood. The numbers are of the whole
-// logs, whatever period the report is about, and add up: Lines is the sum of
-// Delivery, Queue, Rejected, Skipped, Unparsed and Blank.
+// Coverage counts the lines of the logs by kind. The numbers are for the whole logs, regardless of
+// the period, and add up: Lines is the sum of Delivery, Queue, Rejected, Skipped, Unparsed and
+// Blank.
 type Coverage struct {
 	Files     int                `json:"files"`
 	First     *time.Time         `json:"first,omitempty"`
@@ -271,7 +268,7 @@ type Coverage struct {
 	Queue     int64              `json:"queue"`    // about messages in the queue
 	Rejected  int64              `json:"rejected"` // about mail that this server refused
 	Skipped   int64              `json:"skipped"`  // not about deliveries
-	Unparsed  int64              `json:"unparsed"` // looked like a delivery, not understood
+	Unparsed  int64              `json:"unparsed"` // looked like a delivery, but was not understood
 	Blank     int64              `json:"blank"`
 	Repeated  int64              `json:"repeated"` // attempts that stood in "message repeated n times"
 	Programs  []ProgramCount     `json:"programs"`
@@ -279,28 +276,27 @@ type Coverage struct {
 	Reasons   []UnknownReplyText `json:"unknown_replies"`
 }
 
-// A ProgramCount says how many lines of a program were not about deliveries.
+// A ProgramCount is the number of lines of a program that are not about deliveries.
 type ProgramCount struct {
 	Program string `json:"program"`
 	Lines   int64  `json:"lines"`
 }
 
-// An UnparsedSample is a line that looked like a delivery and was not
-// understood.
+// An UnparsedSample is a line that looked like a delivery but was not understood.
 type UnparsedSample struct {
 	Source string `json:"source"` // path
 	Offset int64  `json:"offset"`
 	Text   string `json:"text"`
 }
 
-// An UnknownReplyText is a reply whose cause no rule names.
+// An UnknownReplyText is a reply that no rule matches.
 type UnknownReplyText struct {
 	Text     string `json:"text"`
 	Attempts int64  `json:"attempts"`
 }
 
-// Build asks s, whose moment the whole report is of. Its errors are those of s, but
-// for a section or a sort key that does not exist.
+// Build builds a report from s; all of it is of the moment of s. Errors are those of s, or name an
+// unknown section or sort key.
 func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	if o.By == "" {
 		o.By = store.ByDomain
@@ -344,7 +340,7 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 		}
 		return cmp.Or(x.Compare(y), strings.Compare(a.Path, b.Path))
 	})
-	// Of one host alone the logs end where those of its agent do.
+	// If one host is selected, the logs end with those of its agent.
 	own := func(src store.Source) bool { return o.Filter.Host != "" && agentOf(src.ID) == o.Filter.Host }
 	several := slices.ContainsFunc(sources, own)
 	for _, src := range sources {
@@ -375,11 +371,11 @@ func Build(ctx context.Context, s store.Reader, o Options) (*Report, error) {
 	return r, nil
 }
 
-// build fills in the sections, several at a time.
+// build fills in the sections, several in parallel.
 func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	// The verdicts on providers depend on them, too.
+	// The verdicts on providers need the problems too.
 	problems := wanted(SectionProblems) || wanted(SectionVerdict) || wanted(SectionProviders)
 	var wg sync.WaitGroup
 	for _, part := range []func(context.Context, store.Reader, Options, func(string) bool) error{
@@ -455,7 +451,7 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 	return r.buildVerdict(ctx, s, o)
 }
 
-// buildCounts fills in what comes from the counts by route.
+// buildCounts fills in the sections that come from the counts by route.
 func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sources []store.Source, wanted func(string) bool) (err error) {
 	f := o.Filter
 	if wanted(SectionTotals) || wanted(SectionVerdict) || wanted(SectionProblems) || wanted(SectionProviders) {
@@ -511,7 +507,7 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 		p.By, p.Sort, p.Top = ByProvider, "failed", lesser(o.Top)
 		rows, more := r.sortedGroups(groups, p)
 		if r.Comparison == nil || !r.Comparison.Whole() {
-			then = nil // it is of another length of time
+			then = nil // it has another length
 		}
 		if then != nil {
 			then = providers(then)
@@ -528,8 +524,8 @@ func (r *Report) buildCounts(ctx context.Context, s store.Reader, o Options, sou
 	return nil
 }
 
-// judge fills in what verdicts are about, whatever outcome or reason is asked for, as it was at the end of the
-// period; routes, groups and relays are those of the mail that f selects.
+// judge fills in the subjects of verdicts, as they were at the end of the period, regardless of a
+// filter by outcome or reason. routes, groups and relays are of the mail that f selects.
 func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell, relays map[string]bool) (err error) {
 	if r.Filter.partly() {
 		if routes, err = s.Count(ctx, Judged(f), store.ByDomain, store.ByRelay); err != nil {
@@ -544,7 +540,7 @@ func (r *Report) judge(ctx context.Context, s store.Reader, f store.Filter, rout
 	return nil
 }
 
-// buildStanding fills in reasons, recipients and what waits.
+// buildStanding fills in the reasons, the recipients and the waiting mail.
 func (r *Report) buildStanding(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 	if wanted(SectionReasons) {
 		if r.Reasons, err = reasons(ctx, s, o.Filter); err != nil {
@@ -565,7 +561,7 @@ func (r *Report) buildStanding(ctx context.Context, s store.Reader, o Options, w
 	return err
 }
 
-// buildCoverage fills in what was read and what is odd about it.
+// buildCoverage fills in the coverage and the contradictory replies.
 func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, read *store.Coverage, wanted func(string) bool) (err error) {
 	f := o.Filter
 	var replies []store.Reply
@@ -602,7 +598,7 @@ func (r *Report) buildCoverage(ctx context.Context, s store.Reader, o Options, r
 	return nil
 }
 
-// lesser is how many rows the sections after the domains have.
+// lesser returns the number of rows of the sections after the domains.
 func lesser(top int) int {
 	if top > 20 || top == 0 {
 		return top
@@ -633,10 +629,10 @@ func (r *Report) groups(ctx context.Context, s store.Reader, o Options, routes [
 	return s.Count(ctx, o.Filter, o.By)
 }
 
-// nullSender is how store.BySender names it; the report names it "".
+// nullSender is the null sender in the keys of store.BySender; the report shows it as "".
 const nullSender = "<>"
 
-const hourly = 8 * 24 * time.Hour // a timeline up to so long is by the hour
+const hourly = 8 * 24 * time.Hour // maximum length of a timeline by the hour
 
 func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter, days bool) ([]Point, error) {
 	if r.Period.Last == nil {
@@ -649,10 +645,10 @@ func (r *Report) timeline(ctx context.Context, s store.Reader, f store.Filter, d
 	return overTime(ctx, s, f, store.ByHour)
 }
 
-// hourLayout is how store.ByHour names an hour.
+// hourLayout is the layout of the keys of store.ByHour.
 const hourLayout = "2006-01-02T15:04Z"
 
-// overTime counts by hour or by day (of UTC), in order.
+// overTime counts by hour or by day (UTC), in order.
 func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dimension) ([]Point, error) {
 	groups, err := s.Count(ctx, f, by)
 	if err != nil {
@@ -666,7 +662,7 @@ func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dime
 	for _, g := range groups {
 		t, err := time.Parse(layout, g.Keys[0])
 		if err != nil {
-			continue // a year of five digits: a stamp that nobody meant is on no axis, but in the totals
+			continue // a five-digit year is a wrong timestamp: it is on no axis, but in the totals
 		}
 		if known(t).IsZero() {
 			continue
@@ -677,7 +673,7 @@ func overTime(ctx context.Context, s store.Reader, f store.Filter, by store.Dime
 	return points, nil
 }
 
-// known is t, or zero where no line bears it.
+// known returns t, or zero if no line has that time.
 func known(t time.Time) time.Time {
 	if !when.Known(t) {
 		return time.Time{}
@@ -693,7 +689,7 @@ func optional(t time.Time) *time.Time {
 	return &t
 }
 
-// counts are those of c; with messages, where it has all of them.
+// counts returns the counts of c; if messages is set, with the number of messages.
 func counts(c *store.Tally, messages bool) Counts {
 	n := Counts{c.Attempts, c.Delivered, c.Soft, c.Hard, c.Recovered, c.Pending, c.Expired, nil}
 	if messages {
@@ -728,13 +724,13 @@ func totals(ctx context.Context, s store.Reader, f store.Filter) (*Totals, error
 	return t, nil
 }
 
-// sortedGroups are the groups that count, in their order; more says how many of
-// them Top leaves out.
+// sortedGroups returns the groups with attempts, in order. more is the number of groups that Top
+// omits.
 func (r *Report) sortedGroups(groups []store.Cell, o Options) (rows []Group, more int) {
-	// What is left out is not put into words.
+	// Omitted groups need no texts.
 	list := make([]*store.Cell, 0, len(groups))
 	for i := range groups {
-		if g := &groups[i]; g.Attempts+g.Pending > 0 { // else nothing but hand-offs and probes
+		if g := &groups[i]; g.Attempts+g.Pending > 0 { // others have only hand-offs and probes
 			list = append(list, g)
 		}
 	}
@@ -773,7 +769,7 @@ func (r *Report) sortedGroups(groups []store.Cell, o Options) (rows []Group, mor
 	if IsProvider(o.By) {
 		blocking = r.judged.blocking()
 	}
-	if byFailed := order; blocking != nil && o.Sort == "failed" { // the providers that block us
+	if byFailed := order; blocking != nil && o.Sort == "failed" { // providers that block us
 		order = func(a, b *store.Cell) int {
 			return cmp.Or(cmp.Compare(bit(blocking[b.Keys[0]]), bit(blocking[a.Keys[0]])), byFailed(a, b))
 		}
@@ -782,12 +778,12 @@ func (r *Report) sortedGroups(groups []store.Cell, o Options) (rows []Group, mor
 	if o.Top > 0 && len(list) > o.Top {
 		more = len(list) - o.Top
 		if o.By == store.ByDay || o.By == store.ByHour {
-			list = list[more:] // the newest
+			list = list[more:] // keep the newest
 		} else {
 			list = list[:o.Top]
 		}
 	}
-	messages := ofMessages(o.Filter) && o.By != store.ByReason // which is said of some recipients of a message
+	messages := ofMessages(o.Filter) && o.By != store.ByReason // a message has a reason for some of its recipients only
 	rows = make([]Group, 0, len(list))
 	for _, g := range list {
 		row := Group{Key: g.Keys[0], Counts: counts(&g.Tally, messages), Recipients: Recipients(&g.Counts)}
@@ -849,8 +845,8 @@ func (r *Report) recipients(ctx context.Context, s store.Reader, o Options) erro
 	}
 	f.Undelivered = true
 	n := 0
-	if o.Top > 0 && !r.Named { // among other sections all of them would cost more than these together
-		n = 3*o.Top + 20 // a rule may say of some that they are not about the address
+	if o.Top > 0 && !r.Named { // among other sections all rows would cost more than the others together
+		n = 3*o.Top + 20 // a rule may show that some are not about the address
 	}
 	var all []store.Recipient
 	for h, err := range s.Recipients(ctx, f, n) {

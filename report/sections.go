@@ -15,9 +15,8 @@ import (
 	"bouncelog/store"
 )
 
-// Parts are the sections that the report has, in their order. A section without
-// anything in it is left out, unless Options.Sections names it. Wide ones have all
-// their columns and whole sentences.
+// Parts returns the sections of the report, in order. It omits an empty section, unless
+// Options.Sections names it. Wide sections have all columns and whole sentences.
 func (r *Report) Parts(wide bool) []Section {
 	var out []Section
 	add := func(have, something bool, make func(wide bool) Section) {
@@ -61,8 +60,7 @@ func (r *Report) Zone() string {
 	return name
 }
 
-// Interval is from one point in time to another, the date of the second only where
-// it differs.
+// Interval formats two points in time, the second with its date only if that differs.
 func (r *Report) Interval(a, b time.Time) string {
 	from, to := r.minute(a), r.minute(b)
 	if from.String() == to.String() {
@@ -74,7 +72,7 @@ func (r *Report) Interval(a, b time.Time) string {
 	return from.String() + " – " + to.String()
 }
 
-// PeriodWords name the period that was asked for, whole days by their dates.
+// PeriodWords describes the requested period, whole days by their dates.
 func (r *Report) PeriodWords() string {
 	p := r.Period
 	switch {
@@ -97,7 +95,7 @@ func (r *Report) PeriodWords() string {
 	return first + " to " + last
 }
 
-// Header says what the report is about, and how new its logs are.
+// Header returns the subject of the report, and the age of its logs.
 func (r *Report) Header() []Fact {
 	span := "no attempts"
 	if r.Period.First != nil && r.Period.Last != nil {
@@ -139,8 +137,8 @@ func (r *Report) Header() []Fact {
 	return facts
 }
 
-// Age is the time of the newest line and, of logs that are still written, how long
-// ago that is; "" where it is not known.
+// Age returns the time of the newest line and, for logs that are still written, its age; "" if it
+// is not known.
 func (r *Report) Age() string {
 	v := r.Verdict
 	if v == nil || v.Newest == nil {
@@ -153,8 +151,8 @@ func (r *Report) Age() string {
 	return words
 }
 
-// longest is to how many characters a text is cut that a stranger chose and that is
-// shown beside others in a table; JSON has it whole.
+// longest is the number of characters at which a remote text in a table is cut; JSON has the whole
+// text.
 const longest = 1000
 
 func (r *Report) verdictSection(wide bool) Section {
@@ -200,12 +198,12 @@ func (r *Report) verdictSection(wide bool) Section {
 }
 
 const (
-	EndedShown = 3 // incidents that have ended, in the verdict
+	EndedShown = 3 // ended incidents in the verdict
 	hostsShown = 5
 	gapsTold   = 3
 )
 
-// End is when an incident ended, as far as the log tells.
+// End returns when an incident ended, as far as the log shows.
 func (in *Incident) End() time.Time {
 	switch {
 	case !in.AfterEnded.IsZero():
@@ -216,7 +214,7 @@ func (in *Incident) End() time.Time {
 	return in.Until
 }
 
-// others are the problems that the verdict has no card for.
+// others returns the problems without a card in the verdict.
 func (r *Report) others() (list []int) {
 	shown := map[int]bool{}
 	if r.Verdict != nil {
@@ -356,7 +354,7 @@ func (r *Report) totalsSection(wide bool) Section {
 	return s
 }
 
-// against says how a count compares with that of the previous period.
+// against compares a count with that of the previous period, in words.
 func against(what string, now, then int64) string {
 	switch {
 	case then == 0 && now == 0:
@@ -370,7 +368,7 @@ func against(what string, now, then int64) string {
 	return fmt.Sprintf("%s %d (%+.0f %%, %d before)", what, now, change+0, then) // -0 becomes 0
 }
 
-// comparedWords say which time is compared, where that is not all of it.
+// comparedWords names the compared part of the period, if that is not the whole.
 func (r *Report) comparedWords() string {
 	c := r.Comparison
 	if c == nil || c.Whole() {
@@ -436,7 +434,7 @@ func (s *Section) say(command, format string, a ...any) {
 	s.Notes = append(s.Notes, Note{fmt.Sprintf(format, a...), command})
 }
 
-// Words say how much of a list there is: "20 of 746".
+// Words returns how much of a list is shown: "20 of 746".
 func (l *List) Words() string {
 	if l.Least {
 		return fmt.Sprintf("%d of more than %d", l.Shown, l.Total)
@@ -444,7 +442,7 @@ func (l *List) Words() string {
 	return fmt.Sprintf("%d of %d", l.Shown, l.Total)
 }
 
-// note says how many rows a cut list has, and how to see them.
+// note adds how many rows a cut list has, and how to see them.
 func (s *Section) note(l *List) {
 	if l == nil || !l.Cut() {
 		return
@@ -465,7 +463,7 @@ func (r *Report) groupsSection(wide bool) Section {
 		}
 		return s
 	}
-	// The columns and their cells are made by the same list.
+	// One list defines the columns and their cells.
 	type cell struct {
 		table.Column
 		of func(*Group) any
@@ -598,7 +596,7 @@ func (r *Report) providersSection(wide bool) Section {
 	for i := range t.Rows {
 		name := t.Rows[i].Provider
 		if known := provider.Name(name); known != name && wide {
-			name = known + " (" + name + ")" // as incidents call it, and as --relay selects it
+			name = known + " (" + name + ")" // incidents use the first name, --relay the second
 		} else {
 			name = known
 		}
@@ -642,7 +640,7 @@ func (r *Report) reasonsSection(wide bool) Section {
 	return s
 }
 
-// counted lists what there is of each, the most first.
+// counted lists the counts, the largest first.
 func counted(n map[string]int64) string {
 	keys := slices.SortedFunc(maps.Keys(n), func(a, b string) int {
 		if n[a] != n[b] {
@@ -755,10 +753,10 @@ func (r *Report) timelineSection(wide bool) Section {
 	return s
 }
 
-// PointTime names a point of the timeline.
+// PointTime formats the time of a point of the timeline.
 func (r *Report) PointTime(t time.Time) string {
 	if r.ByDay {
-		return t.Format(time.DateOnly) // days are those of UTC
+		return t.Format(time.DateOnly) // days are UTC days
 	}
 	return r.minute(t).String()
 }
@@ -825,7 +823,8 @@ func (r *Report) coverageSection(wide bool) Section {
 
 const programsShown = 12
 
-// Headline is the report in a line, fit for a subject: the worst incident by its title.
+// Headline returns the report in one line, for the subject of a mail: the worst incident by its
+// title.
 func (r *Report) Headline() string {
 	period := r.PeriodWords()
 	if r.Period.Since == nil && r.Period.Until == nil && r.Period.First != nil && r.Period.Last != nil {
@@ -863,7 +862,8 @@ func (r *Report) Headline() string {
 		if v.oursFirst() {
 			silence()
 		}
-		// Of what is over one is named, where nothing goes on, or one of ours (see oursEnded).
+		// At most one ended incident is named: if no incident goes on, or if it is one of ours (see
+		// oursEnded).
 		named := v.Going > v.Over
 		ended := func(n int, since, word, title string) {
 			words := table.Count(int64(n), "incident") + " ended" + since
@@ -908,14 +908,14 @@ func (r *Report) Headline() string {
 	return strings.TrimSuffix(strings.ReplaceAll(period, "–", "-")+": "+strings.Join(parts, "; "), ": ")
 }
 
-// forSubject makes a text fit for a header: what a client would decode as an encoded word
-// (RFC 2047) is none.
+// forSubject makes a text safe for a header: it breaks up what a client would decode as an encoded
+// word (RFC 2047).
 func forSubject(s string) string {
 	return strings.ReplaceAll(table.Clean(table.Cut(s, 100)), "=?", "= ?")
 }
 
-// Alarms is how many problems are an alarm: confirmed or likely, no background, and going on
-// by what the logs say, as for the verdict.
+// Alarms returns the number of alarms: confirmed or likely problems that are no background and, as
+// in the verdict, go on according to the logs.
 func (r *Report) Alarms() (n int) {
 	for _, in := range r.Incidents() {
 		n += bit(!in.IsBackground() && in.Going())

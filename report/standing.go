@@ -11,8 +11,7 @@ import (
 	"bouncelog/store"
 )
 
-// Pending is a recipient of a message that is still queued, and what it waits
-// for.
+// Pending is a recipient of a message that is still queued, with the reason.
 type Pending struct {
 	Recipient string        `json:"recipient"`
 	Sender    *string       `json:"sender,omitempty"` // "": the null sender; absent: not known
@@ -25,10 +24,10 @@ type Pending struct {
 	Reason    bounce.Reason `json:"reason"`
 	Code      uint16        `json:"code,omitempty"`
 	Response  string        `json:"response"`
-	Frozen    bool          `json:"frozen,omitempty"` // held until somebody acts: it is not tried again
+	Frozen    bool          `json:"frozen,omitempty"` // held until somebody acts; not retried
 }
 
-// Since is when the waiting began.
+// Since returns when the waiting began.
 func (p *Pending) Since() time.Time {
 	if p.Arrived != nil {
 		return *p.Arrived
@@ -36,8 +35,8 @@ func (p *Pending) Since() time.Time {
 	return p.FirstSoft
 }
 
-// waitingCounted is up to how many recipients that wait are counted one by one, where
-// the counts do not say how many there are.
+// waitingCounted is the maximum number of waiting recipients counted one by one, if the counts do
+// not give their number.
 const waitingCounted = 1000
 
 func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pending, error) {
@@ -47,7 +46,7 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	counted := len(o.Filter.Reasons)+len(o.Filter.Outcomes) == 0
 	if counted {
 		f := o.Filter
-		f.Since = time.Time{} // as for the queue
+		f.Since = time.Time{} // the queue has no start
 		all, err := store.CountAll(ctx, s, f)
 		if err != nil {
 			return nil, err
@@ -57,7 +56,7 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 		most = max(top, waitingCounted) + 1
 	}
 	f := o.Filter
-	// Since when it waits does not matter: the longest is looked for.
+	// The start of the waiting is not limited: the longest comes first.
 	f.QueuedBefore, f.Since, f.Until = f.Until, time.Time{}, time.Time{}
 	list, err := s.Queue(ctx, f, most)
 	if err != nil {
@@ -103,18 +102,18 @@ func (r *Report) pending(ctx context.Context, s store.Reader, o Options) ([]Pend
 	return rows, nil
 }
 
-// Senders are the failed attempts by who sent the mail: an account that was
-// taken over or a form that is abused stands out.
+// Senders holds the failed attempts by sender, login and client: a stolen account or an abused form
+// stands out.
 type Senders struct {
-	// Since is from when on they are counted, where that is not the whole
-	// period: with very many failures only the last day's are.
+	// Since is the start of the counts if they do not cover the whole period: with very many
+	// failures only the last day is counted.
 	Since     *time.Time    `json:"since,omitempty"`
 	Senders   []SenderCount `json:"senders"`    // by envelope sender
-	SASLUsers []SenderCount `json:"sasl_users"` // by who was logged in
-	Clients   []SenderCount `json:"clients"`    // by the address that handed the mail over
+	SASLUsers []SenderCount `json:"sasl_users"` // by login
+	Clients   []SenderCount `json:"clients"`    // by the address that submitted the mail
 }
 
-// A SenderCount is the failed attempts of one sender, login or client.
+// A SenderCount holds the failed attempts of one sender, login or client.
 type SenderCount struct {
 	Key    string        `json:"key"`
 	Failed int64         `json:"failed"`
@@ -129,14 +128,14 @@ const (
 	standsOutShare = 0.3 // of all hard failures
 )
 
-// StandsOut reports whether one sender has far more than its part of what was
-// returned, among several.
+// StandsOut reports whether one of several senders has far more than its share of the returned
+// mail.
 func (c *SenderCount) StandsOut() bool {
 	return c.Hard >= standsOutLeast && c.Share >= standsOutShare
 }
 
-// manyFailures are so many that counting them one by one would hold up a
-// report that did not ask for it.
+// manyFailures is the number of failures from which counting them one by one would delay a report
+// that did not request it.
 const manyFailures = 100_000
 
 func (r *Report) senders(ctx context.Context, s store.Reader, o Options) (*Senders, error) {
@@ -179,7 +178,7 @@ func senderCounts(groups []store.Cell, hard int64) []SenderCount {
 	rows := make([]SenderCount, 0, min(len(groups), 1000))
 	for _, g := range groups {
 		if g.Keys[0] == "" || g.Keys[0] == nullSender || g.Soft+g.Hard == 0 {
-			continue // not known, or the null sender, which the totals show apart
+			continue // unknown, or the null sender, which the totals show separately
 		}
 		c := SenderCount{Key: g.Keys[0], Failed: g.Soft + g.Hard, Soft: g.Soft, Hard: g.Hard, Reason: mainReason(g.Reasons)}
 		if hard > 0 {
@@ -193,13 +192,13 @@ func senderCounts(groups []store.Cell, hard int64) []SenderCount {
 	return rows
 }
 
-// A Contradiction is a reply whose parts, or whose code and the MTA's decision,
-// say different things.
+// A Contradiction is a kind of replies whose parts contradict each other, or whose code contradicts
+// the MTA's decision.
 type Contradiction struct {
 	Kind     string               `json:"kind"`
 	Meaning  string               `json:"meaning"`
 	Attempts int64                `json:"attempts"`
-	Replies  []ContradictoryReply `json:"replies"` // the commonest
+	Replies  []ContradictoryReply `json:"replies"` // the most frequent
 }
 
 // A ContradictoryReply is an example with its count.
@@ -208,7 +207,7 @@ type ContradictoryReply struct {
 	Attempts int64  `json:"attempts"`
 }
 
-// The kinds of contradictions, in the order in which they are tried.
+// The kinds of contradictions, in the order of the checks.
 const (
 	kindSoftBounce = "soft_bounce"
 	kindGreeting   = "greeting_5xx"
@@ -242,7 +241,7 @@ func contradictionOf(r *store.Reply) string {
 	return ""
 }
 
-const contradictionsShown = 3 // replies of each kind, unless all are asked for
+const contradictionsShown = 3 // replies of each kind, unless all are requested
 
 func (r *Report) contradictions(o Options, list []store.Reply) []Contradiction {
 	found := []Contradiction{}
@@ -273,7 +272,7 @@ func (r *Report) contradictions(o Options, list []store.Reply) []Contradiction {
 	return found
 }
 
-// topTexts are the n commonest texts; 0: all.
+// topTexts returns the n most frequent texts; 0: all.
 func topTexts(texts map[string]int64, n int) []UnknownReplyText {
 	list := []UnknownReplyText{}
 	for text, count := range texts {

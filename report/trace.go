@@ -14,12 +14,12 @@ import (
 	"bouncelog/store"
 )
 
-// traceAtMost bounds what is printed of an address that gets all the mail.
+// traceAtMost limits the output for an address that receives all mail.
 const traceAtMost = 10_000
 
-// Trace finds the attempts that a word is about: it is taken as what it looks like, an
-// address, a queue id or a Message-ID, and then as the others. At most limit attempts
-// are returned, the newest in the order of time; 0: 10,000.
+// Trace finds the attempts for a word. It tries the word first as what it resembles (an address, a
+// queue id or a Message-ID), then as the others. It returns at most limit attempts, the newest, in
+// the order of time; 0: 10,000.
 func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, limit int) ([]store.Attempt, error) {
 	if limit == 0 {
 		limit = traceAtMost
@@ -38,7 +38,7 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 		if len(list) == 0 {
 			continue
 		}
-		if try.Recipients != nil { // mail to the address, and mail for it that went on
+		if try.Recipients != nil { // mail to the address, and mail to it that was forwarded
 			passed, err := attempts(ctx, r, tries[i+1], limit)
 			if err != nil {
 				return nil, err
@@ -46,7 +46,7 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 			list = mergeAttempts(list, passed, limit)
 		}
 		if try.MessageID != "" {
-			// The id may be known of some attempts only: take the whole message.
+			// Only some attempts may have the id, so take the whole message.
 			f.QueueID, f.Host = list[0].QueueID, list[0].Host
 			if list, err = attempts(ctx, r, f, limit); err != nil {
 				return nil, err
@@ -58,7 +58,7 @@ func Trace(ctx context.Context, r store.Reader, f store.Filter, word string, lim
 	return nil, nil
 }
 
-// mergeAttempts joins two lists in the order of time, each attempt once.
+// mergeAttempts merges two lists in the order of time, without duplicates.
 func mergeAttempts(a, b []store.Attempt, limit int) []store.Attempt {
 	all := append(a, b...)
 	slices.SortStableFunc(all, func(x, y store.Attempt) int {
@@ -68,7 +68,7 @@ func mergeAttempts(a, b []store.Attempt, limit int) []store.Attempt {
 	return all[max(len(all)-limit, 0):]
 }
 
-// Ends lists what became of the messages of some attempts as a whole.
+// Ends returns the ends of the messages of some attempts.
 func Ends(ctx context.Context, r store.Reader, attempts []store.Attempt) ([]bounce.End, error) {
 	var keys []store.MessageKey
 	for i := range attempts {
@@ -83,7 +83,7 @@ func messageOf(a *store.Attempt) store.MessageKey {
 	return store.MessageKey{Host: a.Host, MTA: a.MTA, Instance: a.Instance, QueueID: a.QueueID}
 }
 
-// BareID is an address or a Message-ID without its angle brackets.
+// BareID returns an address or a Message-ID without its angle brackets.
 func BareID(word string) string { return strings.TrimSuffix(strings.TrimPrefix(word, "<"), ">") }
 
 func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (list []store.Attempt, err error) {
@@ -97,8 +97,8 @@ func attempts(ctx context.Context, r store.Reader, f store.Filter, limit int) (l
 	return list, nil
 }
 
-// shareMessageIDs gives each attempt the Message-ID that is known of another
-// attempt of its message: the store keeps it with the failures only.
+// shareMessageIDs copies a known Message-ID to the other attempts of its message: the store keeps
+// it with failures only.
 func shareMessageIDs(list []store.Attempt) {
 	type message struct{ host, instance, queueID string }
 	ids := map[message]string{}
@@ -114,7 +114,7 @@ func shareMessageIDs(list []store.Attempt) {
 	}
 }
 
-// An Ending is what became of one recipient of a message.
+// An Ending is the end of one recipient of a message.
 type Ending struct {
 	// State is delivered, returned, dropped (a bounce that is not returned), expired, queued,
 	// frozen, removed, completed, discarded, quarantined, bounced, handed_on or probed.
@@ -122,8 +122,8 @@ type Ending struct {
 	Words string
 }
 
-// Endings gives each attempt that is the last of its message and recipient how
-// it ended; nil for the others.
+// Endings returns an Ending for each attempt that is the last of its message and recipient, and nil
+// for the others.
 func Endings(attempts []store.Attempt, ends []bounce.End) []*Ending {
 	type pair struct{ host, instance, queueID, recipient string }
 	places := map[pair][]int{}
@@ -140,8 +140,7 @@ func Endings(attempts []store.Attempt, ends []bounce.End) []*Ending {
 	return out
 }
 
-// endsOf are the ends of an attempt's message that came with the attempt or after it:
-// a queue id is used again.
+// endsOf returns the ends of an attempt's message at or after the attempt: a queue id is reused.
 func endsOf(a *store.Attempt, ends []bounce.End) (list []bounce.End) {
 	for _, e := range ends {
 		if (store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}) == messageOf(a) && !e.Time.Before(a.Time.Truncate(time.Second)) {
@@ -153,7 +152,7 @@ func endsOf(a *store.Attempt, ends []bounce.End) (list []bounce.End) {
 
 func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 	first, last := &attempts[list[0]], &attempts[list[len(list)-1]]
-	soft, tried := 0, 0 // deferrals, and those that were attempts
+	soft, tried := 0, 0 // deferrals; those that were attempts
 	var reasons []string
 	for _, i := range list {
 		if a := &attempts[i]; a.Outcome == bounce.Soft {
@@ -231,8 +230,8 @@ func endingOf(attempts []store.Attempt, list []int, ends []bounce.End) *Ending {
 	return e
 }
 
-// discarder is who threw a message away: a content filter has an address, or is a program
-// that pipe(8) runs; else a rule of the MTA's did (:blackhole:, discard(8), /dev/null).
+// discarder names what discarded a message. A content filter has an address, or is a program that
+// pipe(8) runs; otherwise a rule of the MTA did it (:blackhole:, discard(8), /dev/null).
 func discarder(a *store.Attempt) string {
 	if a.RelayIP != "" || a.Agent == "pipe" {
 		return "filter"
@@ -254,8 +253,7 @@ func held(ends []bounce.End) bool {
 	return frozen
 }
 
-// endWords says what became of a recipient that was deferred last; "" where nothing is
-// known.
+// endWords describes the end of a recipient that was deferred last; "" if nothing is known.
 func endWords(ends []bounce.End) (state, words string) {
 	by := func(e *bounce.End) string {
 		if e.By == "" {
@@ -279,7 +277,7 @@ func endWords(ends []bounce.End) (state, words string) {
 	return "", ""
 }
 
-// Sentence says what happened in one attempt.
+// Sentence describes one attempt in a sentence.
 func Sentence(a *store.Attempt) string {
 	s := destination(a) + ": " + inWords(a)
 	if a.Code >= 500 && a.Outcome == bounce.Soft {
@@ -288,7 +286,7 @@ func Sentence(a *store.Attempt) string {
 	return s
 }
 
-// Origin says where a message came from, as far as that is known.
+// Origin describes the origin of a message, as far as it is known.
 func Origin(a *store.Attempt) string {
 	s := ""
 	switch {
@@ -306,7 +304,7 @@ func Origin(a *store.Attempt) string {
 	return s
 }
 
-// destination says whom an attempt was for, and who was spoken to.
+// destination names the recipient and the relay of an attempt.
 func destination(a *store.Attempt) string {
 	s := "to <" + a.Recipient + ">"
 	if a.OriginalRecipient != "" {

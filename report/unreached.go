@@ -18,20 +18,20 @@ import (
 
 const (
 	unreachedAtMost = 20 // providers
-	// unreachedChance is how improbable it has to be that as many messages were taken in a
-	// row, did the provider still fail, for that to have ended.
+	// unreachedChance is the probability below which failures to a provider have ended: that so
+	// many messages in a row are taken although it still fails.
 	unreachedChance = 0.01
 )
 
-// theirs are the reasons of failures that are the receiving side's, where it was tried.
+// theirs are the reasons of failures on the receiving side, if it was contacted.
 var theirs = bounce.Reasons(func(r bounce.Reason) bool {
 	return r != bounce.Expired && judge.ReasonText(r).Scope == bounce.ScopeRemote
 })
 
-// addUnreached adds the providers that most mail does not get through to, for a reason that
-// is theirs, to the problems: those with the most such messages, but for those that another
-// problem is about at the same time. Of those with little such mail it adds the ones that took some,
-// and none for a day and longer. rows are all providers.
+// addUnreached adds to the problems the providers to which most mail is not delivered for a reason
+// of theirs: those with the most such messages, except those that another problem explains at the
+// same time. Of providers with little such mail it adds those that took some before and none for at
+// least a day. rows are all providers.
 func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, rows []ProviderRow) error {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
@@ -64,7 +64,7 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	}
 	var little []*unreachedRow
 	for len(rows) > 0 && found < unreachedAtMost {
-		var batch []*unreachedRow // whose mail is counted at once
+		var batch []*unreachedRow // providers whose mail is counted together
 		for len(rows) > 0 && len(batch) < unreachedAtMost {
 			x := &unreachedRow{ProviderRow: &rows[0]}
 			rows = rows[1:]
@@ -96,23 +96,24 @@ func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, ro
 	return add(dead)
 }
 
-// An unreachedRow is a provider that most mail may not get through to.
+// An unreachedRow is a provider to which most mail may not be delivered.
 type unreachedRow struct {
 	*ProviderRow
-	store.Span              // of its failures in the period
-	little     bool         // too little mail to it is not delivered for an incident, unless it died
+	store.Span              // span of its failures in the period
+	little     bool         // too little mail is undelivered for an incident, unless the provider died
 	takes      bool         // it took mail around the period
 	hours      []store.Cell // around the period; see courseOf
-	detail     string       // the commonest of its main reason in the period
-	most       int64        // failures with it
+	detail     string       // most frequent detail of its main reason in the period
+	most       int64        // number of failures with that detail
 }
 
 const (
-	deadAsked  = 500 // providers that took none in the period, which are asked for what they took before
-	diedAtMost = 200 // providers whose course is followed, with what does not get through to them the most first
+	deadAsked  = 500 // providers that took no mail in the period, for which earlier deliveries are looked up
+	diedAtMost = 200 // providers whose course is followed, those with the most undelivered mail
 )
 
-// died returns, of providers in the order of what is not delivered, those that took mail and may take none now.
+// died returns the providers that took mail and may take none now. rows are in the order of
+// undelivered mail.
 func died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) ([]*unreachedRow, error) {
 	var ask []*unreachedRow
 	may := map[*unreachedRow]bool{}
@@ -120,7 +121,7 @@ func died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) 
 		switch {
 		case x.Delivered > 0:
 			may[x] = x.lost() >= problem.IncidentLeast
-		case len(ask) < deadAsked && !x.relay: // a relay that answers nobody has no name in the log
+		case len(ask) < deadAsked && !x.relay: // a relay that never answers has no name in the log
 			ask = append(ask, x)
 		}
 	}
@@ -136,7 +137,7 @@ func died(ctx context.Context, s store.Reader, o Options, rows []*unreachedRow) 
 	return rows[:min(len(rows), diedAtMost)], nil
 }
 
-// filter selects its mail.
+// filter returns a filter for the mail to the provider.
 func (x *unreachedRow) filter(o Options) store.Filter {
 	f := o.Filter
 	if x.relay {
@@ -147,7 +148,7 @@ func (x *unreachedRow) filter(o Options) store.Filter {
 	return f
 }
 
-// failures selects the failures that are the provider's.
+// failures returns a filter for the failures on the provider's side.
 func (x *unreachedRow) failures(o Options) store.Filter {
 	f := x.filter(o)
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
@@ -155,7 +156,7 @@ func (x *unreachedRow) failures(o Options) store.Filter {
 	return f
 }
 
-// courseOf is f from before the period to its end or, of a past one, after it.
+// courseOf returns f from before the period to its end; for a past period, to a time after it.
 func (r *Report) courseOf(f store.Filter) store.Filter {
 	if r.Past() {
 		f.Until = r.End().Add(afterAtMost)
@@ -170,7 +171,7 @@ func (r *Report) courseOf(f store.Filter) store.Filter {
 // countBatch counts the mail of some providers by hour, and their failures by detail.
 func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batch []*unreachedRow) error {
 	course := r.courseOf(o.Filter)
-	days := course // whole ones are counted already
+	days := course // whole days are counted already
 	days.Outcomes = []bounce.Outcome{bounce.Delivered}
 	if !days.Since.IsZero() {
 		days.Since = dayOf(days.Since)
@@ -183,7 +184,7 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	}
 	for _, takes := range [...]bool{false, true} {
 		f := course
-		if !takes { // mostly: then the failures, a tenth of the rows, say it all
+		if !takes { // mostly so; then the failures, a tenth of the rows, are enough
 			f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 		}
 		part := slices.DeleteFunc(slices.Clone(batch), func(x *unreachedRow) bool { return x.takes != takes })
@@ -200,8 +201,9 @@ func (r *Report) countBatch(ctx context.Context, s store.Reader, o Options, batc
 	}, store.ByDetail)
 }
 
-// count counts the mail of some providers that f selects: of all domains at once, since each such
-// question reads all rows (of 16 in 8.8 million attempts 8.3 s, of all together 0.6 s); of relays one by one.
+// count counts the mail of some providers that f selects. It counts all domains in one query, since
+// each query reads all rows (16 queries on 8.8 million attempts 8.3 s, one for all 0.6 s), and
+// relays one by one.
 func count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreachedRow, add func(*unreachedRow, store.Cell), by ...store.Dimension) error {
 	domains, all := map[string]*unreachedRow{}, f
 	all.Domain, all.Domains = "", nil
@@ -232,8 +234,8 @@ func count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreach
 	return err
 }
 
-// explains reports whether q is about a provider, or an outage of ours that mail to it fails by,
-// and neither is over before the other begins.
+// explains reports whether q is about a provider, or is an outage of ours that affects mail to it,
+// and overlaps its failures in time.
 func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
 	in := r.incident(q)
 	name := x.Provider
@@ -241,8 +243,8 @@ func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
 		!q.Since.After(x.Last) && !x.First.After(q.Until)
 }
 
-// unreached sets out a provider that mail is not delivered to, and what became of that after
-// the period; nil where it takes most again.
+// unreached describes a provider to which mail is not delivered, and its course after the period.
+// It returns nil if the provider takes most mail again.
 func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (*problem.Problem, afterwards, error) {
 	option := "--domain"
 	if row.relay {
@@ -252,7 +254,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if err != nil {
 		return nil, afterwards{}, err
 	}
-	// Over all of the period most was taken: then most is lost since the failures began.
+	// Most mail of the whole period was taken; then most must be lost since the failures began.
 	if row.little {
 		if !c.took || c.taken > 0 || c.messages < problem.IncidentLeast {
 			return nil, afterwards{}, nil
@@ -289,30 +291,29 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	return &p, c.after, nil
 }
 
-// A course is how failures to a provider went on: when they began, how many messages were taken since the
-// last of the period, where that shows that they are over, and the first of these; and
-// what became of it after the period.
+// A course is the course of failures to a provider: when they began, whether they ended, and how
+// they continued after the period.
 type course struct {
-	took     bool      // mail was taken before them
-	since    int64     // messages taken since the hour in which they began, to the last of them
-	messages int64     // that were tried first since they began
-	began    time.Time // the first failure of them, where that lies before the period; else zero
-	between  int64     // messages taken from the first failure of them to the last
+	took     bool      // mail was taken before the failures
+	since    int64     // messages taken from the hour in which the failures began to the last failure
+	messages int64     // messages first tried since the failures began
+	began    time.Time // the first failure if it lies before the period, else zero
+	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
 	taken    int64
 	ended    time.Time
 	after    afterwards
 }
 
-// unreachedCourse follows a provider's mail hour by hour, from before the period to its end and,
-// where the failures had not ended by then, after it.
+// unreachedCourse follows a provider's mail by the hour, from before the period to its end. If the
+// failures had not ended by then, it goes on after the period.
 func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options, row *unreachedRow) (c course, err error) {
 	end, since := r.End(), o.Filter.Since
 	f := r.courseOf(row.filter(o))
-	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // of it that fails
+	share := float64(row.lost()) / float64(row.Delivered+row.lost()) // share of the provider's mail that fails
 	cells := row.hours
 	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
-	// Hours: of the first and the last failure, and of the first message taken since.
+	// The hours of the first and the last failure, and of the first message taken since.
 	var began, last, first time.Time
 	taken := int64(0)
 	over := func() bool {
@@ -324,11 +325,11 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		span, err := s.Span(ctx, f)
 		return span.First.UTC(), err
 	}
-	later := false // than the period
+	later := false // after the period
 	for i := range cells {
 		t, err := time.Parse(hourLayout, cells[i].Keys[0])
 		if err != nil || known(t).IsZero() {
-			continue // on no axis; see overTime
+			continue // not on the time axis; see overTime
 		}
 		if !later && !t.Before(end) {
 			if later = true; over() {

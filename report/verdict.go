@@ -16,50 +16,48 @@ import (
 	"bouncelog/store"
 )
 
-// What a verdict says in a word.
+// The values of Verdict.Status.
 const (
-	StatusIncident = "incident" // one or more are going on, or were at the end of a past period
-	StatusSilent   = "silent"   // none is, but the log has ended
-	StatusEnded    = "ended"    // none is any more
-	StatusQuiet    = "quiet"    // there was none
-	StatusEmpty    = "empty"    // there was no mail
-	StatusUnknown  = "unknown"  // there is no verdict: see Report.NoVerdict
+	StatusIncident = "incident" // one or more incidents go on, or did at the end of a past period
+	StatusSilent   = "silent"   // no incident goes on, but the log has ended
+	StatusEnded    = "ended"    // no incident goes on any more
+	StatusQuiet    = "quiet"    // no incident
+	StatusEmpty    = "empty"    // no mail
+	StatusUnknown  = "unknown"  // no verdict: see Report.NoVerdict
 )
 
-// A Verdict is the report in one sentence, and what to act on.
+// A Verdict is the report in one sentence, with the problems to act on.
 type Verdict struct {
 	Status   string `json:"status"`
 	Sentence string `json:"sentence"`
-	// Phrases are the sentence in its parts: the worst stands out.
+	// Phrases are the parts of the sentence; a rendering emphasises the worst.
 	Phrases []Phrase `json:"-"`
 
-	Going int `json:"going_on"`              // incidents, at the end of the period
-	Over  int `json:"ended_since,omitempty"` // of them, after the period
-	// Act is at most five of them, and of what else is to be looked at: those
-	// going on first, ours before others', by what is lost a day and how many
-	// recipients are known to be valid.
+	Going int `json:"going_on"`              // incidents that go on at the end of the period
+	Over  int `json:"ended_since,omitempty"` // those of Going that ended after the period
+	// Act holds at most five ongoing incidents and other problems to examine. Order: ongoing before
+	// ended, ours before others', then by mail lost a day and by recipients known to be valid.
 	Act   []Incident `json:"act"`
-	More  int        `json:"more,omitempty"` // going on, and not in Act
-	Ended []Incident `json:"ended"`          // the last that ended first
-	// Quiet is the last of the attempts that the section providers counts as refused, where
-	// nothing is going on.
+	More  int        `json:"more,omitempty"` // ongoing incidents that are not in Act
+	Ended []Incident `json:"ended"`          // the last to end comes first
+	// Quiet is the time of the last attempt that the section providers counts as refused, if no
+	// incident goes on.
 	Quiet *time.Time `json:"quiet_since,omitempty"`
-	// Background is the refusals that are no incident.
+	// Background holds the refusals that are no incident.
 	Background *Background `json:"background,omitempty"`
 
-	// Newest is the time of the newest line of the logs, and Age how old it was when the
-	// report was made, of logs that are still written.
+	// Newest is the time of the newest line of the logs. Age is its age at the time of the report,
+	// for logs that are still written.
 	Newest *time.Time `json:"newest_line,omitempty"`
 	Age    float64    `json:"age_seconds,omitempty"`
-	// Ahead is by how much the newest line lies in the future, at least a minute; 0: it does
-	// not. Then a clock or a time zone is wrong, and whether the log is silent is not known.
+	// Ahead is how far the newest line lies in the future, at least a minute; 0: not at all.
+	// Otherwise a clock or a time zone is wrong, and a silence of the log cannot be detected.
 	Ahead float64 `json:"ahead_seconds,omitempty"`
-	// Silence says that the logs end before the period does, for longer than is
-	// usual at this time of day.
+	// Silence: the logs end before the period, by more than is usual at this time of day.
 	Silence *Silence `json:"silence,omitempty"`
 	// Gaps are the stretches of the period without a log.
 	Gaps []Gap `json:"gaps,omitempty"`
-	// SilentHosts are those of several mail hosts of which this is true, while others log.
+	// SilentHosts are the silent ones of several mail hosts, while others log.
 	SilentHosts []Host `json:"silent_hosts,omitempty"`
 }
 
@@ -69,16 +67,16 @@ type Phrase struct {
 	Bad  bool
 }
 
-// A Silence is how long nothing was logged at the end of the period.
+// A Silence is a time without log lines at the end of the period.
 type Silence struct {
 	Since    time.Time `json:"since"`
 	Seconds  float64   `json:"seconds"`
-	Expected int64     `json:"expected"` // attempts that would be usual; 0: not known
+	Expected int64     `json:"expected"` // usual number of attempts; 0: not known
 	Command  string    `json:"command"`
 }
 
-// Background is refusals as there are every day: few, and a small part of the mail
-// to the same providers.
+// Background holds the refusals of every day: few, and a small part of the mail to the same
+// providers.
 type Background struct {
 	Messages  int         `json:"messages"`
 	Providers int         `json:"providers"`
@@ -86,11 +84,11 @@ type Background struct {
 	Command   string      `json:"command"`
 }
 
-// An Incident is a problem as it is shown: one window of time, and the same figures
-// wherever it is named.
+// An Incident is a problem as a report shows it: with one window of time, and the same figures
+// everywhere.
 type Incident struct {
 	ID      string `json:"id"`                // problem.Problem.ID
-	Problem *int   `json:"problem,omitempty"` // its place in the problems, from 0; nil: of no report
+	Problem *int   `json:"problem,omitempty"` // index in the problems, from 0; nil: from no report
 	Level   string `json:"level"`
 	Title   string `json:"title"`
 	Short   string `json:"short"` // the title without the cause
@@ -101,15 +99,15 @@ type Incident struct {
 	Until   time.Time `json:"until"` // the last refusal
 	Ended   string    `json:"ended,omitempty"`
 	EndedAt time.Time `json:"ended_at,omitzero"`
-	// Earlier says that Since lies before the period, of which all figures are.
+	// Earlier: Since lies before the period. All figures are for the period.
 	Earlier bool `json:"began_before_period,omitempty"`
-	// After is what became of it after the period, at whose end it was going on; "": not
-	// known. AfterEnded is when it ended.
+	// After tells how an incident continued that went on at the end of the period; "": not known.
+	// AfterEnded is its end.
 	After      string    `json:"after_period,omitempty"`
 	AfterEnded time.Time `json:"after_period_ended_at,omitzero"`
 
-	// Refused of Tried messages since Since; Before of BeforeTried earlier. A Tried of
-	// 0 is not known.
+	// Refused of Tried messages since Since; Before of BeforeTried earlier. A Tried of 0 is not
+	// known.
 	Refused     int         `json:"refused"`
 	Tried       int         `json:"tried,omitempty"`
 	Before      int         `json:"before,omitempty"`
@@ -118,37 +116,37 @@ type Incident struct {
 	Lost        int         `json:"lost"`  // messages returned to their senders
 	LostPerDay  float64     `json:"lost_per_day"`
 	Recipients  int         `json:"recipients"`
-	Valid       int         `json:"valid"` // of them, known to be valid
+	Valid       int         `json:"valid"` // those known to be valid
 
 	SenderDomains []string       `json:"sender_domains,omitempty"`
 	Providers     []string       `json:"providers,omitempty"`
-	ProviderNames []string       `json:"provider_names,omitempty"` // of Providers, as people call them; nil where that is the same
+	ProviderNames []string       `json:"provider_names,omitempty"` // common names of Providers; nil if they are the same
 	Addresses     []string       `json:"addresses,omitempty"`
 	Hours         []problem.Hour `json:"-"`
 	Reply         string         `json:"reply,omitempty"`
-	Warning       string         `json:"warning,omitempty"` // what the MTA logged just before such a failure
+	Warning       string         `json:"warning,omitempty"` // the MTA's warning just before such a failure
 	Why           string         `json:"why,omitempty"`
 	Check         string         `json:"check"`
 	Otherwise     string         `json:"other_explanation,omitempty"`
 	Disproved     string         `json:"disproved_by,omitempty"`
 	Command       string         `json:"command"`
 
-	// Stuck: the provider takes no mail for a reason of its own; what is not delivered is
-	// in Refused.
+	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
+	// not delivered.
 	Stuck bool `json:"stuck,omitempty"`
 
 	noise bool
 }
 
-// What Incident.After says.
+// The values of Incident.After.
 const (
-	AfterGoingOn = "going_on" // at the end of the logs, too
+	AfterGoingOn = "going_on" // also at the end of the logs
 	AfterEnded   = "ended"
 )
 
 const actAtMost = 5
 
-// buildVerdict sums up the sections that are there.
+// buildVerdict builds the verdict from the sections that were built.
 func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) error {
 	v := &Verdict{Act: []Incident{}, Ended: []Incident{}}
 	if !r.AsOf.IsZero() {
@@ -177,7 +175,7 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		p := &r.Problems[i]
 		in := r.incidentOf(i)
 		switch {
-		case in.IsBackground() && p.Unreached(): // nobody refused it
+		case in.IsBackground() && p.Unreached(): // no reply refused it
 		case in.IsBackground():
 			noise.Messages += p.Messages
 			for _, name := range p.Providers {
@@ -216,8 +214,8 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 	return nil
 }
 
-// noVerdict says why nothing can be judged; "": something can. A period without mail is judged, if
-// the logs cover some of it and hold mail that the filter selects.
+// noVerdict says why no verdict is possible, or returns "". A period without mail gets a verdict if
+// the logs cover a part of it and hold mail that the filter selects.
 func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sources []store.Source) (string, error) {
 	f := Judged(o.Filter)
 	f.Outcomes = []bounce.Outcome{bounce.Delivered, bounce.Soft, bounce.Hard}
@@ -252,7 +250,7 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 		}
 	}
 	if o.Live && o.Now.After(end) && r.silence(o, hours) == nil {
-		end = o.Now // what is logged is read
+		end = o.Now // everything logged was read
 	}
 	since, until := o.Filter.Since, o.Filter.Until
 	gaps, err := r.gaps()
@@ -275,9 +273,8 @@ func (r *Report) noVerdict(ctx context.Context, s store.Reader, o Options, sourc
 	return "", nil
 }
 
-// orderProblems puts the worst first: going on before ended, these before background, ours before
-// others', by what is lost a day, how many recipients are known to be valid, and how
-// much was refused.
+// orderProblems sorts the worst first: ongoing before ended, ended before background, ours before
+// others', then by mail lost a day, by recipients known to be valid and by refused mail.
 func (r *Report) orderProblems() {
 	rank := func(in *Incident) int {
 		switch {
@@ -318,12 +315,12 @@ func ours(p *problem.Problem) bool {
 	return !p.Unreached() && (p.Homemade() || scope == bounce.ScopeSender || scope == bounce.NoScope || p.Cause != "unknown")
 }
 
-// lostPerDay is how many messages are returned a day, a day at least being counted.
+// lostPerDay returns the messages returned per day, for at least one day.
 func lostPerDay(p *problem.Problem) float64 {
 	return float64(p.Returned) / max(p.Until.Sub(p.Since).Hours()/24, 1)
 }
 
-// incidentOf sets out one of the problems, and what became of it after the period.
+// incidentOf returns one of the problems as an Incident, with its course after the period.
 func (r *Report) incidentOf(i int) Incident {
 	in := r.incident(&r.Problems[i])
 	in.Problem = &i
@@ -333,7 +330,7 @@ func (r *Report) incidentOf(i int) Incident {
 	return in
 }
 
-// incident sets out a problem among all messages.
+// incident returns a problem as an Incident, with its share of all messages.
 func (r *Report) incident(p *problem.Problem) Incident {
 	in := Incident{
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
@@ -347,10 +344,9 @@ func (r *Report) incident(p *problem.Problem) Incident {
 	for _, e := range p.Evidence {
 		in.Warning = cmp.Or(in.Warning, e.Warning)
 	}
-	// What was delivered is read in part: "of" is said only where it covers what was
-	// refused.
+	// Deliveries are read in part. "Of" appears only if they cover the refusals.
 	if t := p.Onset; t != nil && t.Refused == p.Messages && (p.Homemade() || p.Unreached() || !r.Filter.narrows(p.Providers)) {
-		// Between one or two refusals there is always little else: "all" would say nothing.
+		// With one or two refusals there is always little other mail: "all" would mean nothing.
 		if t.Refused < t.Tried || p.Messages >= problem.IncidentLeast {
 			in.Tried = t.Tried
 		}
@@ -359,14 +355,14 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		}
 	}
 	in.Share = part(int64(p.Messages), r.messages+int64(p.Older))
-	if p.Unreached() { // its messages count once for each recipient, and those that expire came earlier
+	if p.Unreached() { // its messages count once for each recipient, and expired ones came earlier
 		in.Share = part(int64(p.Messages), r.handled)
 	}
 	in.noise = p.Background
 	return in
 }
 
-// part is how much of a whole some messages are; 0: it is not known.
+// part returns the share of messages in a whole; 0: not known.
 func part(messages, whole int64) table.Share {
 	if whole == 0 {
 		return 0
@@ -374,7 +370,7 @@ func part(messages, whole int64) table.Share {
 	return table.Share(min(float64(messages)/float64(whole), 1))
 }
 
-// otherNames are the names of some providers; nil where they are all called by their domain.
+// otherNames returns the common names of some providers, or nil if all are named by their domain.
 func otherNames(providers []string) []string {
 	if names := provider.Names(providers); !slices.Equal(names, providers) {
 		return names
@@ -386,7 +382,7 @@ func otherNames(providers []string) []string {
 // have ended since.
 func (in *Incident) Going() bool { return in.Ongoing && in.After != AfterEnded }
 
-// Figures are how many messages are refused, of how many.
+// Figures returns the numbers of refused and tried messages, in words.
 func (in *Incident) Figures() string {
 	switch {
 	case in.Earlier:
@@ -399,8 +395,7 @@ func (in *Incident) Figures() string {
 	return fmt.Sprintf("%d of %d messages", in.Refused, in.Tried)
 }
 
-// Clock is a point in time as the report writes it: without the date on the day on
-// which it is made.
+// Clock formats a point in time for the report, without the date on the day of the report.
 func (r *Report) Clock(t time.Time) string {
 	t = t.In(r.Location)
 	if !r.Now.IsZero() && t.Format(time.DateOnly) == r.Now.In(r.Location).Format(time.DateOnly) {
@@ -409,7 +404,7 @@ func (r *Report) Clock(t time.Time) string {
 	return when.Stamp(t, "2006-01-02 15:04")
 }
 
-// AtEnd says at the end of what: of the last day of the period, or when it ends.
+// AtEnd names the end of the period: the end of its last day, or its time.
 func (r *Report) AtEnd() string {
 	end := r.End().In(r.Location)
 	if end.Hour()+end.Minute()+end.Second() == 0 {
@@ -433,8 +428,8 @@ func (r *Report) Course(in *Incident) string {
 	return "ended " + r.Clock(in.End())
 }
 
-// End is the point in time up to which the report knows of anything: the end of its period,
-// or the last line of the logs where that is earlier.
+// End returns the time up to which the report has data: the end of its period, or the last line of
+// the logs if that is earlier.
 func (r *Report) End() time.Time {
 	if u := r.Period.Until; u != nil && u.Before(r.AsOf) {
 		return *u
@@ -445,15 +440,15 @@ func (r *Report) End() time.Time {
 // Past reports whether the logs go on after the period.
 func (r *Report) Past() bool { return r.End().Before(r.AsOf) }
 
-// refusals are those attempts of what f selects.
+// refusals returns f limited to refusals.
 func refusals(f store.Filter) store.Filter {
 	f, _ = f.Restrict(bounce.Reasons(bounce.Reason.RefusesSender))
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
 	return f
 }
 
-// lastAt says when the last refusal was; "" where it has no time. How long ago that is changes
-// while the sentence stands on a screen.
+// lastAt says when the last refusal was, or "" if it has no time. It gives no age, which would
+// change while the sentence is on a screen.
 func (r *Report) lastAt(last *time.Time) string {
 	if last == nil {
 		return ""
@@ -461,11 +456,11 @@ func (r *Report) lastAt(last *time.Time) string {
 	return ", the last at " + r.Clock(*last)
 }
 
-// oursFirst reports whether an incident of ours goes on, which comes before a silence of the log.
+// oursFirst reports whether an incident of ours goes on. It comes before a silence of the log.
 func (v *Verdict) oursFirst() bool { return len(v.Act) > 0 && v.Act[0].Ours && v.Act[0].Going() }
 
-// oursEnded is the last incident of ours that ended, where what is named before it is others'; nil: there is none.
-// What was lost for a fault of ours is worse than what others do not take.
+// oursEnded returns the last ended incident of ours if the incidents named before it are others',
+// else nil. Mail lost by a fault of ours is worse than mail that others do not take.
 func (v *Verdict) oursEnded() *Incident {
 	i := slices.IndexFunc(v.Ended, func(in Incident) bool { return in.Ours })
 	if i < 0 || len(v.Act) == 0 || v.Act[0].Ours {
@@ -474,7 +469,7 @@ func (v *Verdict) oursEnded() *Incident {
 	return &v.Ended[i]
 }
 
-// say puts the verdict into a sentence.
+// say builds the sentence of the verdict.
 func (v *Verdict) say(r *Report) {
 	good := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), false}) }
 	bad := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), true}) }
@@ -491,7 +486,7 @@ func (v *Verdict) say(r *Report) {
 		}
 		good(".")
 	}
-	// They are going on, or were at the end of the period.
+	// The incidents go on, or did at the end of the period.
 	known := !slices.ContainsFunc(v.Act, func(in Incident) bool { return in.After == "" }) || !r.Past()
 	going := func(is, were string) string {
 		switch {
