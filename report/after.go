@@ -9,19 +9,18 @@ import (
 	"bouncelog/store"
 )
 
-// afterAtMost is how far after the period is looked for the end of an incident.
+// afterAtMost is how far after the period the search for the end of an incident goes.
 const afterAtMost = 14 * 24 * time.Hour
 
-// An afterwards is what became of an incident after the period; see Incident.After.
+// An afterwards is the course of an incident after the period; see Incident.After.
 type afterwards struct {
 	state string
 	ended time.Time
 }
 
-// lookAfter looks for what became of the problems that went on at the end of a period
-// after which the logs go on: a report of yesterday is read today. The problems of a
-// stretch of time that begins before the end of the period are searched for that, once for
-// all of them.
+// lookAfter finds the course of the problems that went on at the end of a past period: a report of
+// yesterday is read today. One search over a period that begins before the end of this one serves
+// all problems.
 func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error {
 	going := func(p *problem.Problem) bool { return p.Ongoing && p.Level != problem.Watch && !p.Unreached() }
 	r.after = map[int]afterwards{}
@@ -61,7 +60,7 @@ func (r *Report) lookAfter(ctx context.Context, s store.Reader, o Options) error
 			if end.IsZero() {
 				end = same.Until
 			}
-			if end.Before(r.End()) { // what shows that it is over came after the period
+			if end.Before(r.End()) { // the proof of its end came after the period
 				p.Ongoing, p.Ended, p.EndedAt = false, same.Ended, end.UTC()
 				continue
 			}

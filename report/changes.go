@@ -13,14 +13,15 @@ import (
 	"bouncelog/store"
 )
 
-// A Change is a domain, a provider or a reason that fails otherwise than in
-// the period before.
+// A Change is a domain, a provider or a reason whose failures differ from those of the previous
+// period.
 type Change struct {
 	Kind   string `json:"kind"` // domain, provider, reason
 	Key    string `json:"key"`
 	Change string `json:"change"` // new, worse, solved
-	// Recipients of messages that failed, each once, however often it was tried; of a reason, those
-	// to whom mail was returned for it. The change is told from these.
+	// Recipients counts the recipients of messages that failed, each once, however often it was
+	// tried. For a reason it counts those to whom mail was returned for it. The change is derived
+	// from these numbers.
 	Recipients       int64 `json:"recipients"`
 	RecipientsBefore int64 `json:"recipients_before"`
 	// Messages and MessagesBefore are older names of the same.
@@ -29,28 +30,27 @@ type Change struct {
 	Failed         int64         `json:"failed"` // attempts, soft and hard
 	Hard           int64         `json:"hard"`
 	Before         int64         `json:"failed_before"`
-	Attempts       int64         `json:"attempts"`        // where the kind has a number of its own
-	Reason         bounce.Reason `json:"reason,omitzero"` // the commonest: of now, of then where solved
+	Attempts       int64         `json:"attempts"`        // if the kind has its own number
+	Reason         bounce.Reason `json:"reason,omitzero"` // the most frequent: of this period, or of the previous one if solved
 }
 
-// The words for Change.Change.
+// The values of Change.Change.
 const (
 	ChangeNew    = "new"
 	ChangeWorse  = "worse"
 	ChangeSolved = "solved"
 )
 
-// What changed at less than this is noise (see docs/counting.md).
+// The thresholds below which a change is noise (see docs/counting.md).
 const (
 	changeLeast  = 5   // failed recipients in the worse of the two periods
-	changeShare  = 0.1 // of all recipients of the domain or provider, of a reason of all returned, in that period
-	changeFactor = 2.0 // how much worse, at the traffic of then
-	changeSigma  = 3.0 // standard deviations of a count that varies by chance
+	changeShare  = 0.1 // of all recipients of the domain or provider in that period; for a reason, of all returned
+	changeFactor = 2.0 // minimum ratio of the failures, at the traffic of the previous period
+	changeSigma  = 3.0 // standard deviations of a random count
 )
 
-// change says how now failed recipients compare with before failed ones, where
-// traffic is the ratio of all recipients now to those before; "": nothing to
-// speak of.
+// change compares the numbers of failed recipients of two periods. traffic is the ratio of all
+// recipients now to those before. The result is "" for no significant change.
 func change(now, before int64, traffic float64) string {
 	expected := float64(before) * traffic
 	beyond := math.Abs(float64(now)-expected) >= changeSigma*math.Sqrt(float64(now)+expected)
@@ -65,8 +65,7 @@ func change(now, before int64, traffic float64) string {
 	return ""
 }
 
-// before is the filter of the period before that of f; ok is false where f is
-// open at an end.
+// before returns the filter of the period before that of f; ok is false if f is open at an end.
 func before(f store.Filter, loc *time.Location) (store.Filter, bool) {
 	if f.Since.IsZero() || f.Until.IsZero() {
 		return f, false
@@ -76,18 +75,20 @@ func before(f store.Filter, loc *time.Location) (store.Filter, bool) {
 	return f, true
 }
 
-// A tally is what changes are told from: recipients of messages, and of them those that failed.
+// A tally holds the numbers from which changes are derived: recipients of messages, and those of
+// them that failed.
 type tally struct {
 	recipients, lost, waiting int64
 	failed, hard, attempts    int64
 	reasons                   map[bounce.Reason]int64
-	domains                   map[string]int64 // lost, of a provider
+	domains                   map[string]int64 // lost mail of a provider, by domain
 }
 
-// failedRecipients are those to whom a message was returned or deferred: a retry adds nothing.
+// failedRecipients counts recipients to whom a message was returned or deferred: a retry adds
+// nothing.
 func failedRecipients(t *store.Counts) int64 { return t.Hard + t.Recovered + t.Pending }
 
-// A talliedPeriod has the tallies of domains, providers and reasons by their names.
+// A talliedPeriod has the tallies of domains, providers and reasons, by name.
 type talliedPeriod struct {
 	kinds    map[string]map[string]*tally
 	returned int64 // recipients to whom mail was returned
@@ -124,23 +125,23 @@ func tallies(routes []store.Cell, reasons []store.Cell) talliedPeriod {
 		if g.Soft+g.Hard == 0 {
 			continue
 		}
-		// How many met a reason and took the mail later is not counted.
+		// Recipients with a reason that took the mail later are not counted.
 		p.kinds["reason"][g.Keys[0]] = &tally{recipients: p.returned, lost: g.Hard, failed: g.Soft + g.Hard, hard: g.Hard}
 	}
 	return p
 }
 
-// matters reports whether so many failed in a period that somebody would act: a part of the mail, which
-// the next tries did not mend.
+// matters reports whether enough recipients failed in a period to act: a share of the mail that
+// retries did not deliver.
 func (t *tally) matters() bool {
 	return t.hard+t.waiting >= changeLeast && float64(t.lost) >= changeShare*float64(t.recipients)
 }
 
-// changes compares two periods; traffic is the ratio of all their mail. Failures at a provider are told
-// once: as those of a domain, where it has no others, else as the provider's.
+// changes compares two periods; traffic is the ratio of all their mail. It reports failures at a
+// provider once: under the domain if the provider has only that one, else under the provider.
 func changes(now, then talliedPeriod, traffic float64) []Change {
 	found := []Change{}
-	told := map[[2]string]int64{} // by change and domain: lost at providers
+	told := map[[2]string]int64{} // lost mail at providers, by change and domain
 	for _, kind := range []string{"provider", "domain", "reason"} {
 		keys := map[string]bool{}
 		for _, p := range []talliedPeriod{now, then} {
@@ -165,7 +166,7 @@ func changes(now, then talliedPeriod, traffic float64) []Change {
 			if c.Change == ChangeSolved {
 				c.Reason = mainReason(b.reasons)
 				if kind != "reason" && a.attempts == 0 {
-					continue // nobody mails it any more: that solves nothing
+					continue // no mail is sent there any more: that solves nothing
 				}
 			}
 			switch of := [2]string{c.Change, key}; {
@@ -190,10 +191,10 @@ func changes(now, then talliedPeriod, traffic float64) []Change {
 	return found
 }
 
-// mainReason is the reason that most failures had; NoReason where there are none.
-// That the queue lifetime ended is no reason of its own where others are known: the
-// temporary failures before it are among them. Of equals it is the one that is
-// about us, then the one that no retry mends, then the first in the alphabet.
+// mainReason returns the most frequent reason of the failures; NoReason if there are none. The end
+// of the queue lifetime counts only if there is no other reason: the temporary failures before it
+// are among the failures. Among equals it prefers a reason about us, then one that no retry mends,
+// then the alphabet.
 func mainReason(reasons map[bounce.Reason]int64) (reason bounce.Reason) {
 	better := func(r bounce.Reason, n int64) bool {
 		switch {

@@ -7,36 +7,36 @@ import (
 	"bouncelog/store"
 )
 
-// A Comparison sets the period against the one before it. Both are compared as far
-// as the logs cover them, hour by hour: a week whose predecessor is covered for two
-// days is compared by those two days of each.
+// A Comparison compares the period with the previous one. It uses only the hours that the logs
+// cover in both: if two days of the previous week are covered, it compares these two days of each
+// week.
 type Comparison struct {
 	Since         time.Time `json:"since"`
 	Until         time.Time `json:"until"`
 	PreviousSince time.Time `json:"previous_since"`
 	PreviousUntil time.Time `json:"previous_until"`
-	// Hours of the previous period, and those of them that are compared.
+	// Hours is the length of the previous period, Covered its compared part, in hours.
 	Hours   int `json:"hours"`
 	Covered int `json:"covered_hours"`
-	// Without are the gaps of either period; their hours are left out of both.
+	// Without holds the gaps of both periods; their hours are excluded from both.
 	Without []Gap  `json:"without,omitempty"`
-	Counts  Counts `json:"counts"` // of Since to Until
+	Counts  Counts `json:"counts"` // from Since to Until
 	Before  Counts `json:"previous"`
 
-	parts [][2]time.Duration // compared, from the beginning of either period on
+	parts [][2]time.Duration // compared parts, as offsets from the start of each period
 }
 
-// Whole reports whether all of both periods is compared.
+// Whole reports whether both periods are compared completely.
 func (c *Comparison) Whole() bool { return c.Covered == c.Hours }
 
-// hourSlack is how much of its first or last hour may be missing.
+// hourSlack is how much of the first or last hour may be missing.
 const hourSlack = 15 * time.Minute
 
-// leastCompared is how much of a period must be covered, in both, to say anything.
+// leastCompared is the minimum time that both periods must cover for a comparison.
 const leastCompared = time.Hour
 
-// leaveOut takes the hours of the gaps of either period out of the parts. A quarter of an hour with
-// mail at either end of a gap makes no hour.
+// leaveOut removes the hours of the gaps of both periods from the parts. An hour in which a gap
+// leaves at most a quarter of an hour of mail is removed too.
 func (c *Comparison) leaveOut(gaps []Gap) {
 	for _, g := range gaps {
 		hit := false
@@ -66,7 +66,7 @@ func (c *Comparison) leaveOut(gaps []Gap) {
 	c.Covered = int(covered / time.Hour)
 }
 
-// count counts what is compared of f, which selects one of the two periods.
+// count counts the compared part of f, which selects one of the two periods.
 func (c *Comparison) count(ctx context.Context, s store.Reader, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
 	var all []store.Cell
 	places := map[[store.MaxDimensions]string]int{}
@@ -90,7 +90,7 @@ func (c *Comparison) count(ctx context.Context, s store.Reader, f store.Filter, 
 	return all, nil
 }
 
-// total is the count of all that is compared of f.
+// total counts the whole compared part of f.
 func (c *Comparison) total(ctx context.Context, s store.Reader, f store.Filter) (t store.Tally, err error) {
 	cells, err := c.count(ctx, s, f)
 	for i := range cells {
@@ -99,8 +99,8 @@ func (c *Comparison) total(ctx context.Context, s store.Reader, f store.Filter) 
 	return t, err
 }
 
-// comparable are the parts of the period of f and of the one before that sources
-// cover, without gaps; ok is false where there is no such part or f is open at an end.
+// comparable returns the parts of the period of f and of the previous one that sources cover,
+// without gaps. ok is false if there is no such part or f is open at an end.
 func (r *Report) comparable(f store.Filter, sources []store.Source, gaps []Gap) (now, then store.Filter, c Comparison, ok bool) {
 	past, closed := before(f, r.Location)
 	if !closed {
@@ -115,8 +115,8 @@ func (r *Report) comparable(f store.Filter, sources []store.Source, gaps []Gap) 
 			last = s.Last
 		}
 	}
-	// Offsets from the beginning of either period, in whole hours: the counts are
-	// kept by the hour.
+	// The offsets from the start of each period are whole hours, since the counts are kept by the
+	// hour.
 	from, to := time.Duration(0), min(f.Until.Sub(f.Since), past.Until.Sub(past.Since))
 	whole := to
 	for _, p := range []store.Filter{f, past} {
@@ -143,8 +143,8 @@ func (r *Report) comparable(f store.Filter, sources []store.Source, gaps []Gap) 
 	return now, then, c, c.Covered > 0
 }
 
-// compare fills in what tells the period from the one before, and returns the
-// routes of then; routes are those of the whole period.
+// compare fills in the comparison with the previous period, and returns the routes of that period.
+// routes are those of the whole period.
 func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources []store.Source, routes []store.Cell, wanted func(string) bool) (then []store.Cell, err error) {
 	r.NoPrevious = wanted(SectionChanges)
 	gaps, err := r.gaps()
@@ -190,7 +190,7 @@ func (r *Report) compare(ctx context.Context, s store.Reader, o Options, sources
 	if err != nil {
 		return nil, err
 	}
-	if r.Filter.partly() { // traffic is all mail: see Judged
+	if r.Filter.partly() { // the traffic is all mail: see Judged
 		if is, err = c.total(ctx, s, Judged(now)); err != nil {
 			return nil, err
 		}

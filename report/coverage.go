@@ -16,15 +16,15 @@ import (
 	"bouncelog/store"
 )
 
-// A Gap is a stretch without a delivery attempt where there used to be many.
+// A Gap is a stretch without a delivery attempt where many are usual.
 type Gap struct {
 	From     time.Time `json:"from"`
 	To       time.Time `json:"to"`
-	Expected int64     `json:"expected"`           // attempts that would be usual
-	Rotation []string  `json:"rotation,omitempty"` // the two logs between which it lies
+	Expected int64     `json:"expected"`           // usual number of attempts
+	Rotation []string  `json:"rotation,omitempty"` // the two logs around the gap
 }
 
-const unknownReplies = 10 // shown of the replies whose cause no rule names, unless all are asked for
+const unknownReplies = 10 // rows of replies that no rule matches, unless all are requested
 
 func (r *Report) coverage(read *store.Coverage, o Options, gaps []Gap, replies []store.Reply) (*Coverage, error) {
 	sources := read.Sources
@@ -84,13 +84,14 @@ func (r *Report) coverage(read *store.Coverage, o Options, gaps []Gap, replies [
 	return c, nil
 }
 
-// unmatchedCommand prints all lines of the logs that were not understood; "" where none was.
+// unmatchedCommand returns the command that prints all lines that were not understood, or "" if
+// there are none.
 func unmatchedCommand(sources []store.Source) string {
 	words := []string{"bouncelog", "parse", "--unmatched"}
 	for _, src := range sources {
 		word := table.ShellWord(src.Path)
 		if src.Path == "-" {
-			word = "FILE" // what standard input held is gone
+			word = "FILE" // standard input cannot be read again
 		}
 		if src.Unparsed > 0 && !slices.Contains(words, word) {
 			words = append(words, word)
@@ -102,12 +103,12 @@ func unmatchedCommand(sources []store.Source) string {
 	return strings.Join(words, " ")
 }
 
-// A turn is where one log of a family ends and the next begins.
+// A turn is the end of one log of a family and the start of the next.
 type turn struct{ from, to store.Source }
 
 var rotated = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([-.](\d+|gz|xz|zst|bz2|old))+$`) })
 
-// rotations are the turns from one log to the next of the same name.
+// rotations returns the turns from one log to the next of the same name.
 func rotations(sources []store.Source) (turns []turn) {
 	families := map[string][]store.Source{}
 	for _, s := range sources {
@@ -127,16 +128,15 @@ func rotations(sources []store.Source) (turns []turn) {
 }
 
 const (
-	gapExpected = 20  // attempts that a silence must have swallowed
-	gapsShown   = 10  // the longest
-	gapDays     = 200 // that are read
-	profileDays = 3   // from so many days on, the hours of the day differ
+	gapExpected = 20  // minimum number of missing attempts in a gap
+	gapsShown   = 10  // gaps shown, the longest
+	gapDays     = 200 // days read
+	profileDays = 3   // minimum number of days to distinguish the hours of the day
 )
 
-// gaps finds the silent hours in which attempts would have been usual: as many
-// as in the median of the same hour on other days. points are the hours with
-// attempts, in their order; of are those of the selection that Gap.Expected is about, where
-// that is not all.
+// gaps finds the silent hours in which attempts are usual: as many as the median of the same hour
+// on other days. points are the hours with attempts, in order. of are the hours with attempts of
+// the selection for Gap.Expected, if that is not all mail.
 func gaps(points, of []Point, turns []turn) []Gap {
 	found := []Gap{}
 	if len(points) < 2 {
@@ -153,7 +153,7 @@ func gaps(points, of []Point, turns []turn) []Gap {
 		return counts
 	}
 	counts, selected := byHour(points), byHour(of)
-	// The first and the last hour are not whole.
+	// The first and the last hour are incomplete.
 	usual := func(counts []int64, i int) int64 {
 		step, from := 24, i%24
 		if n < profileDays*24 {
@@ -183,7 +183,7 @@ func gaps(points, of []Point, turns []turn) []Gap {
 		if all >= gapExpected {
 			g := Gap{From: start.Add(time.Duration(i) * hour), To: start.Add(time.Duration(j) * hour), Expected: expected}
 			for _, t := range turns {
-				// The end and the beginning of two logs are known to the second.
+				// The end of one log and the start of the next are known to the second.
 				if t.from.Last.Before(g.To) && t.to.First.After(g.From) && t.to.First.Sub(t.from.Last) >= hour {
 					g.Rotation = []string{t.from.Path, t.to.Path}
 					g.From, g.To = t.from.Last.UTC(), t.to.First.UTC()
@@ -196,8 +196,8 @@ func gaps(points, of []Point, turns []turn) []Gap {
 	return found
 }
 
-// allGaps are the gaps of all the time of the database, in their order, with what would be usual of the
-// mail that f selects: one number for a gap, whichever period it is told in.
+// allGaps returns the gaps of the whole database, in order, with the usual number of attempts that
+// f selects. So a gap has the same number in every period.
 func (r *Report) allGaps(ctx context.Context, s store.Reader, f store.Filter, sources []store.Source) ([]Gap, error) {
 	hours, err := r.hours()
 	if err != nil {
@@ -206,7 +206,7 @@ func (r *Report) allGaps(ctx context.Context, s store.Reader, f store.Filter, so
 	if len(hours) == 0 {
 		return nil, nil
 	}
-	// Of many years those around the end of the period say what is usual.
+	// In a database of many years, the time around the end of the period defines what is usual.
 	end := hours[len(hours)-1].Time
 	if later := f.Until.Add(gapDays * 24 * time.Hour / 2); !f.Until.IsZero() && later.Before(end) {
 		end = later
@@ -229,8 +229,8 @@ func (r *Report) allGaps(ctx context.Context, s store.Reader, f store.Filter, so
 	return gaps(hours, selected, rotations(sources)), nil
 }
 
-// gapsWithin are those of a period (zero: open) in which the selection has mail, in their order: the longest
-// where there are many.
+// gapsWithin returns the gaps of a period (zero: open) in which the selection has mail, in order;
+// if there are many, the longest.
 func gapsWithin(all []Gap, since, until time.Time) (found []Gap) {
 	for _, g := range all {
 		if g.Expected > 0 && (since.IsZero() || g.To.After(since)) && (until.IsZero() || g.From.Before(until)) {

@@ -9,12 +9,12 @@ import (
 )
 
 const (
-	expiredCounted = 10_000 // recipients given up whose last failure is looked for
-	softRead       = 50_000 // temporary failures that are read for it at most
+	expiredCounted = 10_000 // maximum number of expired recipients whose last failure is looked up
+	softRead       = 50_000 // maximum number of temporary failures read for that
 	queueLifetime  = 7 * 24 * time.Hour
 )
 
-// lastTemporary fills in why the mail that expired had been deferred last.
+// lastTemporary fills in the reasons of the last deferral of expired mail.
 func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []ReasonCount) error {
 	var expired *ReasonCount
 	var soft int64

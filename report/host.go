@@ -11,21 +11,21 @@ import (
 	"bouncelog/store"
 )
 
-// A Host is a mail host whose agent stores its logs in a database that several hosts share:
-// how far they have come, and whether they have ended.
+// A Host is a mail host in a database that several hosts share: the newest line that its agent
+// stored, and whether it is silent.
 type Host struct {
-	Name     string     `json:"host"` // the agent's: see ingest.Options
+	Name     string     `json:"host"` // name of the agent: see ingest.Options
 	Newest   *time.Time `json:"newest_line,omitempty"`
-	Age      float64    `json:"age_seconds,omitempty"` // of the newest line, of logs that are still written
+	Age      float64    `json:"age_seconds,omitempty"` // age of the newest line, for logs that are still written
 	Lines    int64      `json:"lines"`
 	Attempts int64      `json:"attempts"`
-	// Silent: nothing has come for longer than is usual at this time of day. Expected is how
-	// many attempts would be usual in that time; 0: not known.
+	// Silent: no line came for longer than is usual at this time of day. Expected is the usual
+	// number of attempts in that time; 0: not known.
 	Silent   bool  `json:"silent,omitempty"`
 	Expected int64 `json:"expected,omitempty"`
 }
 
-// agentOf is the agent whose log a source is; "" in a database of one host.
+// agentOf returns the agent that owns a source; "" in a database of one host.
 func agentOf(source string) string {
 	agent, _, found := strings.Cut(source, "/")
 	if !found {
@@ -34,8 +34,8 @@ func agentOf(source string) string {
 	return agent
 }
 
-// hosts are those of the sources, those whose newest line is oldest first; none in a
-// database that one host fills.
+// hosts returns the hosts of the sources, the one with the oldest newest line first. It returns
+// none for a database of one host.
 func hosts(ctx context.Context, s store.Reader, o Options, sources []store.Source) ([]Host, error) {
 	byName := make(map[string]*Host)
 	for i := range sources {
@@ -76,7 +76,7 @@ func hosts(ctx context.Context, s store.Reader, o Options, sources []store.Sourc
 	return list, nil
 }
 
-// watch says how old the newest line is, and whether that is unusual: see Report.silence.
+// watch sets the age of the newest line, and whether it is unusual: see Report.silence.
 func (h *Host) watch(ctx context.Context, s store.Reader, o Options) error {
 	if o.Now.IsZero() || !o.Live || h.Newest == nil {
 		return nil
@@ -99,10 +99,10 @@ func (h *Host) watch(ctx context.Context, s store.Reader, o Options) error {
 	return nil
 }
 
-// Quiet is how long nothing came from the host, in words.
+// Quiet returns the time since the newest line of the host, in words.
 func (h *Host) Quiet() string { return when.Span(time.Duration(h.Age) * time.Second) }
 
-// silentHosts are those of a list that are silent while others are not.
+// silentHosts returns the silent hosts if others are not silent.
 func silentHosts(list []Host) (silent []Host) {
 	for _, h := range list {
 		if h.Silent {
@@ -110,7 +110,7 @@ func silentHosts(list []Host) (silent []Host) {
 		}
 	}
 	if len(silent) == len(list) {
-		return nil // Verdict.Silence says so
+		return nil // Verdict.Silence covers this
 	}
 	return silent
 }

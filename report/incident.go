@@ -2,7 +2,7 @@ package report
 
 import "bouncelog/problem"
 
-// Incidents are all problems as they are shown, in their order.
+// Incidents returns all problems as Incidents, in their order.
 func (r *Report) Incidents() []Incident {
 	list := make([]Incident, len(r.Problems))
 	for i := range r.Problems {
@@ -11,5 +11,5 @@ func (r *Report) Incidents() []Incident {
 	return list
 }
 
-// IsBackground reports whether an incident is of the kind that there is every day.
+// IsBackground reports whether every server has such an incident every day.
 func (in *Incident) IsBackground() bool { return in.noise || in.Level == problem.Watch }

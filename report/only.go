@@ -9,18 +9,18 @@ import (
 	"bouncelog/store"
 )
 
-// Only is the filter of a report, but for its period.
+// Only is the filter of a report without its period.
 type Only struct {
-	Domain       string           `json:"domain,omitempty"` // of the recipients
+	Domain       string           `json:"domain,omitempty"` // of the recipient
 	SenderDomain string           `json:"sender_domain,omitempty"`
 	Relay        string           `json:"relay,omitempty"`
-	Host         string           `json:"host,omitempty"` // that logged
+	Host         string           `json:"host,omitempty"` // the host that logged
 	MTA          bounce.MTA       `json:"mta,omitempty"`
 	Outcomes     []bounce.Outcome `json:"outcomes,omitempty"` // any of them
 	Reasons      []bounce.Reason  `json:"reasons,omitempty"`  // any of them
 }
 
-// only is nil where f selects all attempts of a period.
+// only returns the Only of f, or nil if f selects all attempts of a period.
 func only(f store.Filter) *Only {
 	o := &Only{f.Domain, f.SenderDomain, f.Relay, f.Host, f.MTA, f.Outcomes, f.Reasons}
 	if o.String() == "" {
@@ -29,7 +29,7 @@ func only(f store.Filter) *Only {
 	return o
 }
 
-// String names the attempts that the filter selects.
+// String describes the attempts that the filter selects.
 func (o *Only) String() string {
 	var parts []string
 	add := func(words string, values ...string) {
@@ -47,17 +47,18 @@ func (o *Only) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Judged selects the attempts that verdicts are about: those of f, of all outcomes and reasons.
-// A part of them would hide the refusals, or the deliveries that these are held against.
+// Judged returns f for all outcomes and reasons: the attempts for verdicts. A part of them would
+// hide refusals, or the deliveries with which refusals are compared.
 func Judged(f store.Filter) store.Filter {
 	f.Outcomes, f.Reasons = nil, nil
 	return f
 }
 
-// partly reports whether the filter leaves out some of the attempts that verdicts are about.
+// partly reports whether the filter excludes some of the attempts for verdicts.
 func (o *Only) partly() bool { return o != nil && len(o.Outcomes)+len(o.Reasons) > 0 }
 
-// narrows reports whether the filter leaves out some of the mail to these providers from the same senders.
+// narrows reports whether the filter excludes some of the mail from the same senders to these
+// providers.
 func (o *Only) narrows(providers []string) bool {
 	if o == nil {
 		return false
@@ -66,8 +67,8 @@ func (o *Only) narrows(providers []string) bool {
 	return o.Host != "" || o.MTA != "" || other(o.Domain) || other(o.Relay)
 }
 
-// ofMessages reports whether the store counts all messages of the attempts that f selects, by the
-// domain of their recipients too: it counts a message with its first attempt to each domain.
+// ofMessages reports whether the store counts all messages of the attempts that f selects, also by
+// recipient domain: it counts a message with its first attempt to each domain.
 func ofMessages(f store.Filter) bool {
 	f.Domain, f.Domains, f.SenderDomain = "", nil, ""
 	return f.OfMessages()
@@ -80,7 +81,7 @@ func names[T interface{ String() string }](list []T) (words []string) {
 	return words
 }
 
-// OfMessages says of how many messages the attempts are; "" where that is not known.
+// OfMessages returns the number of messages of the attempts in words, or "" if it is not known.
 func (t *Totals) OfMessages() string {
 	if t.Messages == nil {
 		return ""

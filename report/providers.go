@@ -10,14 +10,14 @@ import (
 	"bouncelog/store"
 )
 
-// Groupings of a report that no store knows. store.ByRelay is another name for
-// ByProvider in a report.
+// Groupings that only reports have, not stores. In a report, store.ByRelay is another name for
+// ByProvider.
 const (
-	ByProvider  store.Dimension = "provider"   // who runs the relays
+	ByProvider  store.Dimension = "provider"   // the operator of the relays
 	ByRelayHost store.Dimension = "relay-host" // the name of each relay
 )
 
-// IsProvider reports whether a report is by provider.
+// IsProvider reports whether a report groups by provider.
 func IsProvider(by store.Dimension) bool { return by == ByProvider || by == store.ByRelay }
 
 const (
@@ -25,9 +25,9 @@ const (
 	blocksShare = 0.5 // of all attempts: it blocks us
 )
 
-// usual maps a domain to the provider that most of its mail goes to: where no
-// relay was reached, the mail counts with it. A hop of one's own is none, such as a content
-// filter, unless all mail leaves by it.
+// usual maps a domain to the provider that receives most of its mail. If an attempt reached no
+// relay, it counts with that provider. A hop of one's own, such as a content filter, does not
+// count, unless all mail leaves through it.
 type usual struct {
 	most map[string]*store.Cell // by domain
 	of   map[string]string      // provider by relay
@@ -64,18 +64,18 @@ func (u *usual) provider(r *store.Cell) string {
 	return p
 }
 
-// byProviders returns the routes by provider, and which of these are known by a relay.
+// byProviders returns the routes by provider, and the providers that are known from a relay.
 func byProviders(routes []store.Cell) (groups []store.Cell, relays map[string]bool) {
 	u := usualProviders(routes)
 	return merged(routes, u.provider), u.relays(routes)
 }
 
-// providers are the routes by provider.
+// providers returns the routes by provider.
 func providers(routes []store.Cell) []store.Cell {
 	return merged(routes, usualProviders(routes).provider)
 }
 
-// merged adds up the routes that have the same key.
+// merged adds up the routes with the same key.
 func merged(routes []store.Cell, keyOf func(*store.Cell) string) []store.Cell {
 	places := make(map[string]int32, len(routes)/2)
 	of := make([]int32, len(routes))
@@ -98,7 +98,7 @@ func merged(routes []store.Cell, keyOf func(*store.Cell) string) []store.Cell {
 	return groups
 }
 
-// refused counts the failures that are about us.
+// refused counts the failures with a reason about us.
 func refused(reasons map[bounce.Reason]int64) (n int64) {
 	for r, count := range reasons {
 		if r.RefusesSender() {
@@ -108,28 +108,29 @@ func refused(reasons map[bounce.Reason]int64) (n int64) {
 	return n
 }
 
-// blocks reports whether a provider refuses most of what we send to it.
+// blocks reports whether a provider refuses most of our mail.
 func blocks(refused, attempts int64) bool {
 	return refused >= blocksLeast && float64(refused) >= blocksShare*float64(attempts)
 }
 
-// Routes know to which provider an attempt counts in the tables of a report.
+// Routes map attempts to providers, as the tables of a report count them.
 type Routes struct {
 	usual *usual
 	cells []store.Cell
 }
 
-// RoutesOf learns that from cells that are counted by domain and relay.
+// RoutesOf builds Routes from cells counted by domain and relay.
 func RoutesOf(cells []store.Cell) *Routes { return &Routes{usualProviders(cells), cells} }
 
-// Provider is the provider of an attempt to a recipient's domain and a relay; "": it
-// reached none, and counts with the provider that most mail to the domain goes to.
+// Provider returns the provider of an attempt from the recipient's domain and the relay. If relay
+// is "", the attempt reached none, and counts with the provider of most mail to the domain.
 func (x *Routes) Provider(domain, relay string) string {
 	return x.usual.provider(&store.Cell{Keys: [store.MaxDimensions]string{domain, relay}})
 }
 
-// Destination selects what counts to a provider: by its relays, as few suffixes of their names
-// as will do, and by the domains whose mail goes to it where no relay was reached.
+// Destination returns a selection of the attempts of a provider: by its relays, with as few
+// suffixes of their names as possible, and by the domains whose mail it receives, for attempts that
+// reached no relay.
 func (x *Routes) Destination(name string) *store.Destination {
 	to := &store.Destination{}
 	for i := range x.cells {
@@ -139,7 +140,7 @@ func (x *Routes) Destination(name string) *store.Destination {
 		case host == "":
 			to.Domains = append(to.Domains, domain)
 		default:
-			for { // the shortest name that still is this provider
+			for { // the shortest suffix of the same provider
 				_, parent, ok := strings.Cut(host, ".")
 				if !ok || provider.OfHost(parent) != name || !strings.Contains(parent, ".") && parent != name {
 					break

@@ -18,11 +18,10 @@ import (
 	"bouncelog/store"
 )
 
-// Redact makes the report fit to be shown to strangers: the local part of
-// every address, and every login name, becomes a keyed hash, in reply texts
-// and log lines too. Domains stay. The key is made up anew each time and
-// forgotten: within one report the same address looks the same, but nobody can
-// find it out by trying, or put two reports side by side.
+// Redact makes the report safe to publish. A keyed hash replaces the local part of every address
+// and every login name, also in reply texts and log lines. Domains stay. Each run uses a new random
+// key and discards it. So an address has the same hash throughout one report, but nobody can find
+// the address by trial or compare two reports.
 func (r *Report) Redact() error {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
@@ -35,7 +34,7 @@ func (r *Report) Redact() error {
 
 type redactor struct {
 	key    []byte
-	locals []string // local parts and logins that stood in a field of their own
+	locals []string // local parts and logins that fill a field
 }
 
 var redactedName = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -46,7 +45,7 @@ func (d *redactor) hash(s string) string {
 	return "r-" + redactedName.EncodeToString(m.Sum(nil)[:6])
 }
 
-// address redacts what is an address or a login as a whole.
+// address redacts a text that is entirely an address or a login.
 func (d *redactor) address(a string) string {
 	if a == "" {
 		return ""
@@ -61,8 +60,8 @@ func (d *redactor) address(a string) string {
 	return d.hash(local+domain) + domain
 }
 
-// text redacts the addresses in free text, the local parts that are known from elsewhere in the
-// report, and what stands where names stand.
+// text redacts in free text the addresses, the local parts known from other fields, and names at
+// typical places.
 func (d *redactor) text(s string) string {
 	s = d.addresses(s)
 	for _, local := range d.locals {
@@ -75,7 +74,7 @@ func (d *redactor) text(s string) string {
 		return d.hash(name)
 	}
 	s = store.ReplaceAnnounced(s, name)
-	if strings.HasPrefix(s, "bouncelog ") { // a command names the logs of this host
+	if strings.HasPrefix(s, "bouncelog ") { // a command contains paths of this host's logs
 		return s
 	}
 	return store.ReplaceInPaths(s, name)
@@ -113,7 +112,7 @@ func (d *redactor) all(v reflect.Value) {
 
 var redacted = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^r-[a-z2-7]{10}$`) })
 
-// addresses redacts every local part in s: what stands before an @, however that is coded.
+// addresses redacts every local part in s: the text before an @, in any encoding.
 func (d *redactor) addresses(s string) string {
 	var b strings.Builder
 	done := 0
@@ -150,10 +149,10 @@ func domainByte(c byte) bool {
 	return c >= 0x80 || c == '.' || c == '-' || c == '_' || c == '[' || c == ']' || c == ':' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// localStart is where the local part begins that ends before s[at]; before an @ that is coded, it
-// may be the value of a URL's parameter.
+// localStart returns the start of the local part that ends before s[at]. Before an encoded @, the
+// local part may be the value of a URL's parameter.
 func localStart(s string, at int, coded bool) int {
-	if at > 0 && s[at-1] == '"' { // quoted: back to the quote that opens it
+	if at > 0 && s[at-1] == '"' { // quoted: go back to the opening quote
 		for j := at - 2; j >= 0; j-- {
 			if s[j] == '"' && (j == 0 || s[j-1] != '\\') {
 				return j
@@ -171,7 +170,7 @@ func localStart(s string, at int, coded bool) int {
 }
 
 func (d *redactor) report(r *Report) {
-	// First what is an address as a whole: it tells which words to look for.
+	// Fields that are entirely an address come first: they give the words to look for.
 	for i := range r.Recipients {
 		r.Recipients[i].Recipient = d.address(r.Recipients[i].Recipient)
 	}
@@ -205,13 +204,13 @@ func (d *redactor) report(r *Report) {
 		}
 	}
 	for i := range r.Problems {
-		r.Problems[i].ID = d.hash(r.Problems[i].ID) // who guesses a login could prove it by the id, and by it find the other reports
+		r.Problems[i].ID = d.hash(r.Problems[i].ID) // a guessed login could be proven by the id, and the id would lead to other reports
 		for j := range r.Problems[i].ValidRecipients {
 			r.Problems[i].ValidRecipients[j] = d.address(r.Problems[i].ValidRecipients[j])
 		}
 	}
 	// Then the texts.
-	d.all(reflect.ValueOf(r.Problems)) // whatever a problem says
+	d.all(reflect.ValueOf(r.Problems)) // all texts of a problem
 	d.all(reflect.ValueOf(r.Verdict))
 	d.all(reflect.ValueOf(r.Lists))
 	for i := range r.Recipients {

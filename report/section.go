@@ -9,8 +9,8 @@ import (
 	"bouncelog/store"
 )
 
-// A Section is one part of the report in the form that all renderings share:
-// facts, sentences, and one table of typed cells.
+// A Section is one part of the report in the form common to all renderings: facts, sentences, and
+// one table of typed cells.
 type Section struct {
 	Name  string // as in Options.Sections
 	Title string // a noun
@@ -19,13 +19,12 @@ type Section struct {
 	// Cards are incidents with all their facts; the sections verdict and problems
 	// have them.
 	Cards []Incident
-	Over  []Incident // that have ended, in short
-	// Table has the same columns whether or not it has rows. It is nil where the
-	// section is no table.
+	Over  []Incident // ended incidents, in short
+	// Table has the same columns whether or not it has rows. It is nil if the section has no table.
 	Table *table.Table
-	// Data is the table for CSV and TSV, where that is another.
+	// Data is the table for CSV and TSV, if it differs from Table.
 	Data  *table.Table
-	Empty string // what to say in place of a table without rows
+	Empty string // text in place of a table without rows
 	Notes []Note
 }
 
@@ -36,27 +35,27 @@ type Fact struct {
 	Note  string
 }
 
-// A Note is a sentence, and the command that it ends with, if any: a command stands on a
-// line of its own, whole, to be copied.
+// A Note is a sentence, with the command at its end, if any. A command gets a line of its own and
+// is not folded, so that it can be copied.
 type Note struct{ Text, Command string }
 
-// A List says how much of a section's list the report holds.
+// A List tells how much of a section's list the report holds.
 type List struct {
 	Section string `json:"section"` // or ListUnknown
 	Shown   int    `json:"shown"`
 	Total   int    `json:"total"`
-	// Least: there are more than Total, which was not counted to the end.
+	// Least: there are more than Total; the count stopped there.
 	Least bool   `json:"at_least,omitempty"`
-	More  string `json:"more,omitempty"` // the command that shows all of it
+	More  string `json:"more,omitempty"` // command that shows the whole list
 }
 
-// ListUnknown is the list of replies whose cause no rule names, in the section unparsed.
+// ListUnknown is the list of replies that no rule matches, in the section unparsed.
 const ListUnknown = "unknown_replies"
 
-// Cut reports whether a part of the list is left out.
+// Cut reports whether the list is incomplete.
 func (l *List) Cut() bool { return l.Total > l.Shown || l.Least }
 
-// note adds what is known of a list.
+// note adds the size of a list.
 func (r *Report) note(o Options, l List) {
 	switch {
 	case !l.Cut():
@@ -76,8 +75,7 @@ func (r *Report) note(o Options, l List) {
 	r.Lists = append(r.Lists, l)
 }
 
-// cut leaves the first top entries of a list (0: all of it) and notes how many
-// there were.
+// cut keeps the first top entries of a list (0: all) and notes the full number.
 func cut[T any](r *Report, o Options, section string, top int, list []T) []T {
 	l := List{Section: section, Total: len(list), Shown: len(list)}
 	if top > 0 && len(list) > top {
@@ -87,7 +85,7 @@ func cut[T any](r *Report, o Options, section string, top int, list []T) []T {
 	return list
 }
 
-// List is what is known of the list of a section; nil where the report has none.
+// List returns the size of the list of a section, or nil if there is none.
 func (r *Report) List(section string) *List {
 	for i := range r.Lists {
 		if r.Lists[i].Section == section {
@@ -97,8 +95,8 @@ func (r *Report) List(section string) *List {
 	return nil
 }
 
-// command is one that asks about the same attempts: Options.Rerun selects them, but for the options that
-// are among the words.
+// command returns a command for the same attempts. It appends those options of Options.Rerun that
+// words does not contain.
 func (o Options) command(words ...string) string {
 	words = append([]string{"bouncelog"}, words...)
 	if words[1] == "report" {
@@ -115,13 +113,13 @@ func (o Options) command(words ...string) string {
 	return strings.Join(words, " ")
 }
 
-// problemsCommand lists all problems with their facts.
+// problemsCommand returns the command that lists all problems with their facts.
 func (o Options) problemsCommand() string {
 	return o.command(append([]string{"report", "--section", SectionProblems}, o.RerunProblems...)...)
 }
 
-// Entries yields what the sections hold, one entry at a time, each with the name
-// of its section: the lines of NDJSON.
+// Entries yields the entries of the sections, each with the name of its section: the lines of
+// NDJSON.
 func (r *Report) Entries() iter.Seq2[string, any] {
 	groups := string(r.By)
 	return func(yield func(string, any) bool) {
@@ -170,7 +168,7 @@ func many[T any](list []T) []any {
 	return out
 }
 
-// lists are those entries under a key of their own: "section" is taken by the line.
+// lists returns the entries of the section lists under another key, since "section" names the line.
 func lists(all []List) []any {
 	out := make([]any, len(all))
 	for i, l := range all {

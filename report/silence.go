@@ -7,12 +7,12 @@ import (
 	"bouncelog/internal/when"
 )
 
-// silentFor is after how long without a line a log is silent on any server.
+// silentFor is the time without a line after which any log is silent.
 const silentFor = 24 * time.Hour
 
-// silence is how the logs end before the period does; nil where they do not, or
-// where so few attempts are missing that it may be chance. Hours are all attempts by
-// the hour.
+// silence returns the silence at the end of the period. It returns nil if the logs do not end
+// early, or if the missing attempts are so few that it may be chance. hours are all attempts by the
+// hour.
 func (r *Report) silence(o Options, hours []Point) *Silence {
 	if o.Now.IsZero() || !o.Live || r.AsOf.IsZero() {
 		return nil
@@ -29,15 +29,15 @@ func (r *Report) silence(o Options, hours []Point) *Silence {
 	return &Silence{Since: r.AsOf.UTC(), Seconds: quiet.Seconds(), Expected: expected, Command: o.command("report", "--section", SectionUnparsed)}
 }
 
-// usualAttempts is how many attempts there are usually between two points in time, by
-// the median of each hour of the day (of all hours, where there are fewer than
-// profileDays days). Points are hours with attempts, in their order.
+// usualAttempts returns the usual number of attempts between two points in time, from the median of
+// each hour of the day (of all hours, with fewer than profileDays days). points are the hours with
+// attempts, in order.
 func usualAttempts(points []Point, from, to time.Time) (n int64) {
 	if len(points) < 3 || to.Sub(from) > 366*24*time.Hour {
 		return 0
 	}
 	const hour = time.Hour
-	// The first and the last hour are not whole.
+	// The first and the last hour are incomplete.
 	start, end := points[0].Time.Add(hour), points[len(points)-1].Time
 	if back := end.Add(-28 * 24 * hour); back.After(start) {
 		start = back
@@ -73,11 +73,11 @@ func usualAttempts(points []Point, from, to time.Time) (n int64) {
 	return n
 }
 
-// aheadLeast is how far ahead of the clock a line is before it is said: less is the
-// skew of two machines.
+// aheadLeast is how far ahead of the clock a line must be for a report: a smaller lead is the skew
+// of two machines.
 const aheadLeast = time.Minute
 
-// ahead is by how much a line lies in the future; 0 where that is less than aheadLeast.
+// ahead returns how far a line lies in the future; 0 if that is less than aheadLeast.
 func ahead(newest, now time.Time) time.Duration {
 	if d := newest.Sub(now); d >= aheadLeast {
 		return d
@@ -85,7 +85,7 @@ func ahead(newest, now time.Time) time.Duration {
 	return 0
 }
 
-// AgeWords says how old the newest line is.
+// AgeWords describes the age of the newest line.
 func AgeWords(newest, now time.Time) string {
 	if d := ahead(newest, now); d > 0 {
 		return when.Span(d) + " in the future"

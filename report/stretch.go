@@ -8,13 +8,13 @@ import (
 	"bouncelog/store"
 )
 
-// A stretch is the refusals between two deliveries to the same place, a domain or a
-// smarthost: a time in which it took nothing.
+// A stretch holds the refusals between two deliveries to the same place, a domain or a smarthost: a
+// time without a delivery.
 type stretch struct {
 	refusals  []refusal // in the order of time
 	addresses map[*store.Recipient]bool
 	domains   map[string]bool
-	took      int // of the addresses, those that took mail before
+	took      int // addresses that took mail before
 }
 
 // A refusal is one of the two known times of a claim.
@@ -34,20 +34,21 @@ func (x *stretch) add(r refusal) {
 	x.addresses[r.Recipient], x.domains[r.domain] = true, true
 }
 
-// atDomain reports whether a domain refused too many in a stretch for faults of their own.
+// atDomain reports whether a domain refused so many addresses in a stretch that the addresses are
+// probably not at fault.
 func (x *stretch) atDomain() bool {
 	return len(x.addresses) >= refusedTogether || x.took >= leftTogether
 }
 
-// atRelay reports whether a smarthost refused too many domains in a stretch.
+// atRelay reports whether a smarthost refused so many domains in a stretch that the domains are
+// probably not at fault.
 func (x *stretch) atRelay() bool { return len(x.domains) >= relayDomains }
 
-// stretches returns the claims whose first and last refusal fall into one stretch that is
-// not believed, each with that stretch. The place is what f selects, and many reports
-// whether it refused too many. Believed is what lasts for days, and a burst of refusals
-// with deliveries near it: before and after it or, where none of the addresses took mail
-// before, on one side. A place that fails for an hour has no such delivery beside each of
-// its refusals.
+// stretches returns the claims whose first and last refusal lie in one doubted stretch, each with
+// that stretch. f selects the place, and many reports whether it refused too many. Refusals are
+// believed if they last for days, or if they are a burst with deliveries near it: before and after
+// it or, if none of the addresses took mail before, on one side. A place that fails for an hour has
+// no such delivery near each of its refusals.
 func (e *evidence) stretches(claims []*claim, f store.Filter, many func(*stretch) bool) (map[*claim]*stretch, error) {
 	var list []refusal
 	for _, c := range claims {
@@ -57,9 +58,9 @@ func (e *evidence) stretches(claims []*claim, f store.Filter, many func(*stretch
 	}
 	slices.SortFunc(list, func(a, b refusal) int { return a.at.Compare(b.at) })
 	doubted := map[*claim]*stretch{}
-	// Invariant: no refusal of the list came before the last delivery that was found.
+	// Invariant: no refusal in the list is older than the last delivery found.
 	for len(list) > 0 && e.looked < lookedAtMost {
-		// Deliveries are asked for only where enough was refused for a doubt.
+		// Deliveries are looked up only if there are enough refusals for a doubt.
 		var x stretch
 		n := 0
 		for n < len(list) && !many(&x) {
@@ -74,11 +75,12 @@ func (e *evidence) stretches(claims []*claim, f store.Filter, many func(*stretch
 		if err != nil {
 			return nil, err
 		}
-		if !at.IsZero() { // before it too little was refused
+		if !at.IsZero() { // too little was refused before it
 			list = after(list, at)
 			continue
 		}
-		// The stretch ends with the next delivery, which is looked for a little beyond the last refusal.
+		// The stretch ends with the next delivery. The search for it goes a little beyond the last
+		// refusal.
 		next, err := e.delivery(f, list[n-1].at, list[len(list)-1].at.Add(nearby+time.Second), false)
 		if err != nil {
 			return nil, err
@@ -121,7 +123,7 @@ func (e *evidence) stretches(claims []*claim, f store.Filter, many func(*stretch
 	return doubted, nil
 }
 
-// after is the refusals after a delivery, of some in the order of time.
+// after returns the refusals after a delivery, from a list in the order of time.
 func after(list []refusal, delivered time.Time) []refusal {
 	i := slices.IndexFunc(list, func(r refusal) bool { return r.at.After(delivered) })
 	if i < 0 {
@@ -130,8 +132,8 @@ func after(list []refusal, delivered time.Time) []refusal {
 	return list[i:]
 }
 
-// delivery is the time of the first delivery that f selects from one moment on and before
-// another, or of the last; zero: there is none.
+// delivery returns the time of the first delivery in [from, until) that f selects, or of the last;
+// zero if there is none.
 func (e *evidence) delivery(f store.Filter, from, until time.Time, last bool) (time.Time, error) {
 	f.Host, f.MTA, f.Outcomes, f.Since, f.Until = e.f.Host, e.f.MTA, []bounce.Outcome{bounce.Delivered}, from, until
 	for a, err := range e.s.Attempts(e.ctx, f, store.Page{Limit: 1, Newest: last, Times: true}) {

@@ -15,43 +15,40 @@ import (
 	"bouncelog/store"
 )
 
-// A SuppressionList is the addresses that should not be mailed again, and
-// beside them those that whoever goes by "5xx" alone would have struck off too.
+// A SuppressionList holds the addresses that should not be mailed again, and the addresses that a
+// tool which looks only at 5xx would also have suppressed.
 type SuppressionList struct {
 	Suppress []Suppression `json:"suppress"`
 	Spared   []Spared      `json:"spared"`
 }
 
-// A Suppression is an address with a permanent fault of its own that has taken
-// no mail since.
+// A Suppression is an address with a permanent fault of the address that took no mail since.
 type Suppression struct {
 	Recipient     string              `json:"recipient"`
-	Reason        bounce.Reason       `json:"reason"` // of the last of the faults
+	Reason        bounce.Reason       `json:"reason"` // reason of the last fault
 	Failures      int64               `json:"failures"`
 	Since         time.Time           `json:"since"` // the first fault after the last delivery
 	Last          time.Time           `json:"last"`
 	LastDelivered *time.Time          `json:"last_delivered,omitempty"`
 	Code          uint16              `json:"code,omitempty"`
 	Enhanced      bounce.EnhancedCode `json:"enhanced,omitzero"`
-	Response      string              `json:"response,omitempty"` // of the last fault
+	Response      string              `json:"response,omitempty"` // reply of the last fault
 }
 
-// Spared is an address that met a 5xx or had mail returned, and is not to be
-// suppressed.
+// Spared is an address with a 5xx or returned mail that is not to be suppressed.
 type Spared struct {
 	Recipient     string        `json:"recipient"`
 	Why           string        `json:"why"`
-	Reason        bounce.Reason `json:"reason"`   // of the last of the failures
-	Failures      int64         `json:"failures"` // all that a careless tool would count
+	Reason        bounce.Reason `json:"reason"`   // reason of the last failure
+	Failures      int64         `json:"failures"` // all failures that a simple tool would count
 	Last          time.Time     `json:"last"`
 	LastDelivered *time.Time    `json:"last_delivered,omitempty"`
 	Response      string        `json:"response,omitempty"`
 }
 
-// Suppressions asks s for the addresses with at least least faults since their
-// last delivery among the failures that match f. A fault is a failure that is
-// permanent and the address's own: no such mailbox, a closed one, an address or
-// a domain that cannot be, and nothing speaks against it (see doubts). Nothing else
+// Suppressions returns the addresses with at least least faults since their last delivery among the
+// failures in s that match f. A fault is a permanent failure of the address itself: a missing or
+// closed mailbox, an impossible address or domain, and no doubt about it (see doubts). Nothing else
 // suppresses an address, whatever its reply code.
 func Suppressions(ctx context.Context, s store.Reader, f store.Filter, least int64) (*SuppressionList, error) {
 	list := &SuppressionList{Suppress: []Suppression{}, Spared: []Spared{}}
@@ -59,7 +56,7 @@ func Suppressions(ctx context.Context, s store.Reader, f store.Filter, least int
 	if err != nil {
 		return nil, err
 	}
-	// What speaks against a fault may be outside of what f selects.
+	// The evidence against a fault may lie outside the selection of f.
 	others := all
 	if whole := (store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}); !f.OfMessages() || f.QueueID != "" {
 		whole.Outcomes, whole.Reasons = []bounce.Outcome{bounce.Hard}, store.Faults
@@ -83,8 +80,8 @@ func Suppressions(ctx context.Context, s store.Reader, f store.Filter, least int
 	return list, nil
 }
 
-// recipientsOf reads the recipients of the permanent failures that f selects. Addresses
-// that differ in the case of A to Z only are one mailbox in practice, and one key in a map.
+// recipientsOf reads the recipients of the permanent failures that f selects. Addresses that differ
+// only in the case of A to Z are one mailbox in practice, and one key in a map.
 func recipientsOf(ctx context.Context, s store.Reader, f store.Filter) (all []store.Recipient, err error) {
 	places := map[string]int{}
 	for h, err := range s.Recipients(ctx, f, 0) {
@@ -111,7 +108,7 @@ func compareAddresses(a, b string) int {
 	return cmp.Or(strings.Compare(a[i+1:], b[j+1:]), strings.Compare(a, b))
 }
 
-// ownFault reports whether the recipient's address itself is at fault, for good.
+// ownFault reports whether a fault is permanent and lies with the recipient's address.
 func ownFault(x *store.Fault) bool {
 	return x.Outcome == bounce.Hard && x.Reason.AboutAddress() &&
 		(x.Scope == bounce.ScopeRecipient || x.Scope == bounce.NoScope)

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	waitedAsked = 500     // providers of which is looked up what waited at the end of a past period
-	waitedRead  = 200_000 // failed attempts that are read for it, of the period and queueLifetime before it
+	waitedAsked = 500     // maximum number of providers for which the mail waiting at the end of a past period is looked up
+	waitedRead  = 200_000 // maximum number of failed attempts read for that, of the period and queueLifetime before it
 )
 
-// waitedThen returns the groups by provider, whose Pending is what waited at the end of a past period: a store
-// counts what waits now, and what was delivered or given up since is no longer among that. It is looked up where
-// that may change a verdict: where most of the mail may have waited.
+// waitedThen returns the groups by provider with Pending as of the end of a past period. A store
+// counts the mail that waits now; mail delivered or given up since is no longer in that count. It
+// looks this up only if it may change a verdict, that is, if most of the mail may have waited.
 func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter, routes, groups []store.Cell) ([]store.Cell, error) {
 	var ask []*store.Cell
 	groups = slices.Clone(groups)
@@ -68,7 +68,7 @@ func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter,
 			delete(waiting, p)
 		case x.Time.Before(since):
 			older[p] = true
-		case !older[p]: // it counts in the period of its first attempt
+		case !older[p]: // counted in the period of its first attempt
 			if g := asked[u.provider(&store.Cell{Keys: [store.MaxDimensions]string{x.RecipientDomain, x.RelayHost}})]; g != nil {
 				waiting[p] = g
 			}

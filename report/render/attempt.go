@@ -8,9 +8,9 @@ import (
 	"bouncelog/store"
 )
 
-// AttemptColumns are the fields of a delivery attempt, in the names and the
-// order of the view deliveries. The warning is not among them: what was added later comes last,
-// behind the columns that each output has of its own.
+// AttemptColumns returns the fields of a delivery attempt, with the names and in the order of the
+// view deliveries. It omits the warning: later fields come last, after the columns specific to each
+// output.
 func AttemptColumns() []table.Column {
 	var columns []table.Column
 	for _, name := range []string{
@@ -31,8 +31,8 @@ func AttemptColumns() []table.Column {
 	return columns
 }
 
-// AttemptCells are the values of AttemptColumns. What is not known is nil; the
-// null sender is an empty string.
+// AttemptCells returns the values of AttemptColumns. An unknown value is nil; the null sender is an
+// empty string.
 func AttemptCells(a *store.Attempt) []any {
 	cell := func(s string) any {
 		if s == "" {

@@ -6,10 +6,10 @@ import (
 	"bouncelog/report"
 )
 
-// A Card is an incident as the component "incident" shows it.
+// A Card is an incident for the component "incident".
 type Card = card
 
-// NewCard makes the card of an incident with its course over the time of the report.
+// NewCard returns the card of an incident, with its course over the time of the report.
 func NewCard(r *report.Report, in *report.Incident, number int) Card {
 	c := newCard(r, in, number)
 	if a := newAxis(r); a != nil {
@@ -18,18 +18,18 @@ func NewCard(r *report.Report, in *report.Incident, number int) Card {
 	return c
 }
 
-// WriteIncident writes the facts of an incident as text, in lines of width columns but
-// for commands.
+// WriteIncident writes the facts of an incident as text, in lines of width columns; commands are
+// not folded.
 func WriteIncident(b *bytes.Buffer, r *report.Report, in *report.Incident, width int) {
 	for _, f := range facts(r, in, true) {
 		writeFact(b, f, width)
 	}
 }
 
-// A Trend is attempts over time as the component "trend" shows them.
+// A Trend holds attempts over time for the component "trend".
 type Trend = trend
 
-// NewTrend draws the timeline of a report; nil where there is too little of it.
+// NewTrend draws the timeline of a report; nil if it is too short.
 func NewTrend(r *report.Report) *Trend {
 	if a := newAxis(r); a != nil {
 		return a.trend(r)
@@ -37,5 +37,5 @@ func NewTrend(r *report.Report) *Trend {
 	return nil
 }
 
-// CellText is a cell as a page shows it: clean, and counts in groups of three digits.
+// CellText returns a cell as text for a page: clean, with counts in groups of three digits.
 func CellText(cell any) string { return cellText(cell) }

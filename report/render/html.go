@@ -22,40 +22,40 @@ import (
 //go:embed html
 var files embed.FS
 
-// Components are the parts of a page as templates: verdict, fresh, incident, facts,
-// figures, strip, bar, trend, table, foot. Other pages add their own to the copy that
-// they get. They hold no script, no style attribute and nothing to be fetched, so that
-// a page of them needs no exception in a Content-Security-Policy.
+// Components returns the parts of a page as templates: verdict, fresh, incident, facts, figures,
+// strip, bar, trend, table, foot. Other pages add their own templates to the copy that they get.
+// The components contain no script, no style attribute and no external resource, so a page of them
+// needs no exception in a Content-Security-Policy.
 func Components() *template.Template {
 	return template.Must(template.New("components").Funcs(template.FuncMap{"clean": clean, "cell": cellText, "words": words, "held": held, "breaks": breaks, "linked": linked}).ParseFS(files, "html/components.tmpl"))
 }
 
-// StyleSheet is the style of all components, for light and dark, wide and narrow
-// screens, and paper.
+// StyleSheet returns the style of all components, for light and dark, wide and narrow screens, and
+// paper.
 func StyleSheet() string {
 	raw, err := files.ReadFile("html/style.css")
 	if err != nil {
-		panic(err) // it is embedded
+		panic(err) // an embedded file is always valid
 	}
 	return string(raw)
 }
 
 func clean(s string) string { return table.Clean(table.Cut(s, longest)) }
 
-// A piece is a part of a text; no line breaks within a whole one.
+// A piece is a part of a text; a line does not break within a whole piece.
 type piece struct {
 	Text  string
 	Whole bool
 }
 
-// A point in time, or a word with a hyphen, as many names of hosts are; with what
-// punctuation is about it.
+// wholePiece matches a point in time, or a word with a hyphen, as in many host names, with adjacent
+// punctuation.
 var wholePiece = regexp.MustCompile(`[^\s\w]*\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?[^\s\w]*|[^\s-]+-\S+`)
 
-// longestWhole is how long a piece may be, in bytes, that fits on each line of a telephone.
+// longestWhole is the maximum length in bytes of a piece that fits on a line of a telephone.
 const longestWhole = 24
 
-// held is a text with the pieces of wholePiece.
+// held splits a text into pieces; matches of wholePiece are whole.
 func held(cell any) (list []piece) {
 	s, done := cellText(cell), 0
 	for _, at := range wholePiece.FindAllStringIndex(s, -1) {
@@ -65,11 +65,11 @@ func held(cell any) (list []piece) {
 	return append(list, piece{Text: s[done:]})
 }
 
-// longWord is how long a word may be, in bytes, that breaks nowhere.
+// longWord is the maximum length in bytes of a word that does not break.
 const longWord = 15
 
-// breaks are the parts of a text between which a line may break besides at blanks: in a long
-// word after the @ of an address and before the dots of a host's name, but for the last.
+// breaks splits a text where a line may break in addition to blanks: in a long word, after the @ of
+// an address and before the dots of a host name, except the last dot.
 func breaks(cell any) (list []string) {
 	s := cellText(cell)
 	done, word := 0, 0
@@ -90,16 +90,16 @@ func breaks(cell any) (list []string) {
 	return append(list, s[done:])
 }
 
-// A reply is a stranger's text. An address in it becomes a link only where nothing is hidden:
-// https, a plain host of ASCII letters without user or port, and the whole address as its text.
+// A reply is untrusted text. An address in it becomes a link only if nothing is hidden: https, a
+// plain host of ASCII letters without user or port, and the whole address as the link's text.
 var addressInReply = regexp.MustCompile(`https://(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?:[/?#](?:[A-Za-z0-9/?#.,;:!&=+$%~_*()-]*[A-Za-z0-9/?#=&%_-])?)?`)
 
-// linked is a reply in parts: texts, and addresses that are links.
+// linked splits a reply into texts and links.
 func linked(reply string) (parts []link) {
 	s, done := clean(reply), 0
 	for _, at := range addressInReply.FindAllStringIndex(s, -1) {
 		if next := s[at[1]:]; next != "" && strings.ContainsAny(next[:1], "@:\\") || strings.HasPrefix(next, "…") {
-			continue // a user, a port, or cut off
+			continue // has a user or a port, or is cut off
 		}
 		parts = append(parts, link{Name: s[done:at[0]]}, link{s[at[0]:at[1]], s[at[0]:at[1]]})
 		done = at[1]
@@ -107,10 +107,10 @@ func linked(reply string) (parts []link) {
 	return append(parts, link{Name: s[done:]})
 }
 
-// words are those of a command: a line breaks between them only.
+// words returns the words of a command: a line breaks only between them.
 func words(command string) []string { return strings.Fields(clean(command)) }
 
-// cellText is a cell as a page shows it.
+// cellText returns a cell as text for a page.
 func cellText(cell any) string {
 	switch n := cell.(type) {
 	case int:
@@ -121,8 +121,7 @@ func cellText(cell any) string {
 	return clean(table.Text(cell))
 }
 
-// thousands writes a count in groups of three digits, with a narrow blank between
-// them.
+// thousands formats a count in groups of three digits, with a narrow space between them.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
@@ -131,7 +130,7 @@ func thousands(n int64) string {
 	return s
 }
 
-// A page is what page.tmpl prints.
+// A page is the data of page.tmpl.
 type page struct {
 	Title    string
 	Style    template.CSS
@@ -141,8 +140,7 @@ type page struct {
 	Foot     []report.Fact
 }
 
-// A part is a section of the page. That of the verdict has no ID: it has no heading of
-// its own.
+// A part is a section of the page. The verdict has no ID, since it has no heading of its own.
 type part struct {
 	ID, Title, Short string
 	Lead             []string
@@ -157,7 +155,7 @@ type part struct {
 // A card is an incident.
 type card struct {
 	ID, Class, Shape, State string
-	Number                  int // that its mark in the trend has; 0: none
+	Number                  int // number of its mark in the trend; 0: none
 	Title                   string
 	Facts, More             []report.Fact
 	Strip                   *strip
@@ -196,7 +194,7 @@ type rect struct {
 // A segment is a part of a line, from X, Y to X2, Y2.
 type segment struct{ Class, X, Y, X2, Y2 string }
 
-// A mark is where an incident began; Y is the line of its number.
+// A mark shows the start of an incident; Y is the line of its number.
 type mark struct {
 	X         string
 	Number, Y int
@@ -283,8 +281,7 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 	return err
 }
 
-// origin says which hosts a report is of, and where and when it was made: it may be
-// printed.
+// origin returns the hosts of a report, and where and when it was made, since it may be printed.
 func origin(r *report.Report, host string) (facts []report.Fact) {
 	var names []string
 	for i, h := range r.Hosts {
@@ -303,7 +300,7 @@ func origin(r *report.Report, host string) (facts []report.Fact) {
 	return facts
 }
 
-// short is the heading of a section as the contents name it.
+// short returns the heading of a section for the table of contents.
 func short(title string) string {
 	for _, after := range []string{",", " since", " by"} {
 		title, _, _ = strings.Cut(title, after)
@@ -346,9 +343,8 @@ func newCard(r *report.Report, in *report.Incident, number int) card {
 	return c
 }
 
-// newGrid lays out a table. Its rows after the first named are sums, the last of them
-// that of all rows. Where it has attempts, delivered, soft and hard, a bar shows their
-// parts.
+// newGrid lays out a table. The rows after the first named ones are sums; the last row is the sum
+// of all rows. If the table has attempts, delivered, soft and hard, a bar shows their shares.
 func newGrid(t *table.Table, named int, mail bool) *grid {
 	g := &grid{}
 	at := map[string]int{}
@@ -361,7 +357,8 @@ func newGrid(t *table.Table, named int, mail bool) *grid {
 		parts = parts && ok
 	}
 	parts = parts && !mail
-	// The column that names the row: the first of free text, unless that is a remark at the end.
+	// The column that names the row is the first with free text, unless that is a remark at the
+	// end.
 	name := max(slices.IndexFunc(t.Columns, func(c table.Column) bool { return c.Flex }), 0)
 	if name == len(t.Columns)-1 && !t.Columns[0].Number {
 		name = 0
@@ -431,16 +428,16 @@ func newGrid(t *table.Table, named int, mail bool) *grid {
 	return g
 }
 
-// number is a length in a drawing.
+// number formats a length in a drawing.
 func number(x float64) string { return strconv.FormatFloat(math.Round(x*100)/100, 'f', -1, 64) }
 
-// An axis is the time that all drawings of a page share.
+// An axis is the time axis of all drawings of a page.
 type axis struct {
 	start, end time.Time
-	from, to   time.Time // what the report knows of; zero: not said
+	from, to   time.Time // range of time that the report covers; zero: unknown
 	step       time.Duration
 	points     []report.Point
-	words      func(time.Time) string // a point in time
+	words      func(time.Time) string // formats a point in time
 }
 
 const stepsAtMost = 72
@@ -468,13 +465,13 @@ func newAxis(r *report.Report) *axis {
 	return a
 }
 
-// x is where a point in time is, in percent.
+// x returns the position of a point in time, in percent.
 func (a *axis) x(t time.Time) float64 {
 	return min(max(100*float64(t.Sub(a.start))/float64(a.end.Sub(a.start)), 0), 100)
 }
 
-// partly reports whether the report knows less than nine tenths of a step, so that its
-// counts are no measure beside those of the others.
+// partly reports whether the report covers less than nine tenths of a step, so that its counts
+// cannot be compared with those of other steps.
 func (a *axis) partly(step int) bool {
 	from := a.start.Add(time.Duration(step) * a.step)
 	to, missing := from.Add(a.step), time.Duration(0)
@@ -493,7 +490,7 @@ func (a *axis) width() float64 { return 100 / float64(len(a.points)) }
 
 const stripHeight = 30
 
-// strip draws when an incident's refusals were.
+// strip draws the refusals of an incident over time.
 func (a *axis) strip(in *report.Incident) *strip {
 	if len(in.Hours) == 0 {
 		return nil
@@ -510,7 +507,7 @@ func (a *axis) strip(in *report.Incident) *strip {
 		}
 	}
 	if steps < 2 {
-		return nil // nothing to see
+		return nil // nothing to draw
 	}
 	s := &strip{
 		Height: stripHeight, Title: fmt.Sprintf("Refused attempts per %s, at most %s", stepWords(a.step), thousands(int64(most))),
@@ -529,10 +526,10 @@ func (a *axis) strip(in *report.Incident) *strip {
 	return s
 }
 
-// A trend is the figure over time.
+// A trend is the figure of attempts over time.
 type trend struct {
 	Step                string
-	Before, Partly      bool // a line of the previous period; steps that are not complete
+	Before, Partly      bool // the figure has a line of the previous period; incomplete steps
 	ShareHeight, Height int  // ShareHeight 0: no share is shown
 	ShareTitle, Title   string
 	Share, BeforeShare  []segment
@@ -553,10 +550,10 @@ func (a *axis) trend(r *report.Report) *trend {
 	t := &trend{Step: stepWords(a.step), ShareHeight: shareHeight, Height: barsHeight, Floor: 100}
 	before := []report.Point(nil)
 	if f := r.Filter; f != nil && len(f.Outcomes)+len(f.Reasons) > 0 {
-		t.ShareHeight = 0 // of a part of the outcomes it says nothing
+		t.ShareHeight = 0 // the share is meaningless for a part of the outcomes
 	}
 	if t.ShareHeight > 0 && r.TimelineBefore != nil && r.Period.Since != nil && r.Comparison != nil {
-		// The previous period lies as long before as it is long.
+		// The points of the previous period are moved to the times of this period.
 		back := r.Period.Since.Sub(r.Comparison.PreviousSince) - r.Period.Since.Sub(r.Comparison.Since)
 		moved := make([]report.Point, len(r.TimelineBefore))
 		for i, p := range r.TimelineBefore {
@@ -645,8 +642,8 @@ func (a *axis) trend(r *report.Report) *trend {
 	return t
 }
 
-// mark shows how long an incident lasted, with the number of its card. Numbers that
-// would cover each other are below each other.
+// mark draws the duration of an incident, with the number of its card. Numbers that would overlap
+// are drawn below each other.
 func (t *trend) mark(a *axis, in *report.Incident, n int) {
 	from, to := a.x(in.Since), a.x(in.Until)
 	t.Spans = append(t.Spans, rect{X: number(from), W: number(max(to-from, .4))})

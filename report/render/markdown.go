@@ -67,8 +67,8 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 	return err
 }
 
-// markdownCode is a command to be copied as it is. One with characters that may end the code, or act
-// where code is not known, is text with all of them escaped.
+// markdownCode returns a command as code that can be copied. A command with characters that may end
+// the code, or act if code is not supported, becomes text with all of them escaped.
 func markdownCode(command string) string {
 	if strings.ContainsAny(command, "`<>[]&|") {
 		return table.Markdown(command)

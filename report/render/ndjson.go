@@ -9,7 +9,7 @@ import (
 	"bouncelog/report"
 )
 
-// writeNDJSON writes an object an entry, each with the name of its section.
+// writeNDJSON writes one object per entry, each with the name of its section.
 func writeNDJSON(w io.Writer, r *report.Report) error {
 	b := bufio.NewWriter(w)
 	for section, entry := range r.Entries() {

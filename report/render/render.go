@@ -1,9 +1,8 @@
-// Package render prints what package report found: as text for a terminal, HTML,
-// Markdown, JSON, CSV and TSV. One file is one format; all of them print the same
-// sections (report.Section).
+// Package render prints the result of package report: as text for a terminal, HTML, Markdown, JSON,
+// CSV and TSV. Each file is one format; all print the same sections (report.Section).
 //
-// The templates and the style sheet of the HTML page are components that other pages
-// can use too: see [Components] and [StyleSheet].
+// The templates and the style sheet of the HTML page are components that other pages can use too:
+// see [Components] and [StyleSheet].
 package render
 
 import (
@@ -18,26 +17,26 @@ import (
 	"bouncelog/report"
 )
 
-// Options say how a report is to look.
+// Options select the layout of a report.
 type Options struct {
-	// Width is how many columns a text report has; 0: nothing is cut, and sentences
-	// are folded at 100.
+	// Width is the width of a text report in columns; 0: nothing is cut, and sentences are folded
+	// at 100.
 	Width  int
 	Colour bool   // in a text report
 	Wide   bool   // all columns and whole sentences in a text report
-	Mail   bool   // an HTML page for mail programs, which show no drawings
-	Host   string // that makes the page, to be shown on it with Report.Now
-	Made   string // the command that makes the page, to be shown on it
+	Mail   bool   // an HTML page for mail clients, which show no drawings
+	Host   string // host that makes the page, shown on it with Report.Now
+	Made   string // command that makes the page, shown on it
 }
 
-// ErrFormat says that there is no such output format.
+// ErrFormat reports an unknown output format.
 var ErrFormat = errors.New("no such format")
 
-// ErrNoTable says that a section cannot be written as one table.
+// ErrNoTable reports a section that cannot be written as one table.
 var ErrNoTable = errors.New("no table")
 
-// Report writes the report. CSV and TSV have room for one table: that of the only
-// section asked for, or else the domains (or what the report is grouped by).
+// Report writes the report. CSV and TSV have room for one table: the only requested section, or
+// else the domains (or other groups).
 func Report(w io.Writer, r *report.Report, f table.Format, o Options) error {
 	switch f {
 	case table.FormatJSON:
@@ -61,11 +60,10 @@ func Report(w io.Writer, r *report.Report, f table.Format, o Options) error {
 	return fmt.Errorf("%w: %q", ErrFormat, f)
 }
 
-// longest is to how many characters a text is cut that a stranger chose; JSON has it
-// whole.
+// longest is the number of characters at which a remote text is cut; JSON has the whole text.
 const longest = 1000
 
-// state is what a card is headed with.
+// state returns the heading of a card.
 func state(in *report.Incident) string {
 	level := table.Clean(table.Cut(strings.ToUpper(in.Level), 20))
 	if in.Level != problem.Watch && in.IsBackground() {
@@ -77,8 +75,8 @@ func state(in *report.Incident) string {
 	return level
 }
 
-// facts are what a card says, in the order in which all formats say it. Detail adds
-// what the level and the cause rest on.
+// facts returns the facts of a card, in the order of all formats. detail adds the grounds of the
+// level and of the cause.
 func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	var list []report.Fact
 	add := func(label string, value any, note string) {
@@ -93,7 +91,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	}
 	label := "Refused"
 	if in.Stuck || in.Problem != nil && r.Problems[*in.Problem].Outage() {
-		label = "Not delivered" // nobody refused it
+		label = "Not delivered" // no reply refused it
 	}
 	add(label, in.Figures(), before)
 	if in.Share > 0 {
@@ -101,7 +99,7 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 	}
 	if in.Recipients > 0 {
 		valid := ""
-		if in.Valid > 0 || in.Problem == nil || !r.Problems[*in.Problem].Outage() { // behind a relay host nobody is known
+		if in.Valid > 0 || in.Problem == nil || !r.Problems[*in.Problem].Outage() { // behind a relay host no recipient is known
 			valid = fmt.Sprintf("%d known to be valid", in.Valid)
 		}
 		add("Recipients", in.Recipients, valid)
@@ -128,7 +126,7 @@ func returned(messages int) string {
 	return fmt.Sprintf("%d returned to their senders", messages)
 }
 
-// line is a fact's value and note in one.
+// line joins a fact's value and note.
 func line(f report.Fact) string {
 	text := table.Text(f.Value)
 	if f.Note != "" {
@@ -137,12 +135,12 @@ func line(f report.Fact) string {
 	return text
 }
 
-// over is an incident that has ended in a sentence.
+// over describes an ended incident in a sentence.
 func over(r *report.Report, in *report.Incident) string {
 	return fmt.Sprintf("Ended %s: %s (since %s, %s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures())
 }
 
-// factsTable is the table of facts for formats that have room for tables only.
+// factsTable returns the facts as a table, for formats with tables only.
 func factsTable(facts []report.Fact) *table.Table {
 	t := &table.Table{Columns: []table.Column{{Name: "count", Number: true}, {Name: "what"}, {Name: "meaning", Flex: true}}}
 	for _, f := range facts {
@@ -151,8 +149,7 @@ func factsTable(facts []report.Fact) *table.Table {
 	return t
 }
 
-// steps are the points of a timeline without holes, in at most columns steps from
-// start to end.
+// steps returns the points of a timeline without holes, in at most columns steps from start to end.
 func steps(points []report.Point, start, end time.Time, step time.Duration, n int) []report.Point {
 	list := make([]report.Point, n)
 	for i := range list {

@@ -14,7 +14,7 @@ import (
 	"bouncelog/report"
 )
 
-// Forms that only a suppression list has.
+// Formats that only a suppression list has.
 const (
 	FormatList    table.Format = "list"    // one address a line
 	FormatPostfix table.Format = "postfix" // access(5) map, for check_recipient_access
@@ -63,18 +63,18 @@ func sparedCells(s *report.Spared) []any {
 	return []any{s.Recipient, s.Why, s.Reason.String(), s.Failures, s.Last, orNil(s.LastDelivered), s.Response}
 }
 
-// A SuppressOptions says how a suppression list is to look.
+// A SuppressOptions selects the layout of a suppression list.
 type SuppressOptions struct {
 	Options
 	WhyNot   bool           // the spared instead of the suppressed
-	Spared   int            // of the spared, how many stand below the table; 0: all
-	Location *time.Location // of times in a table; nil: time.Local
+	Spared   int            // maximum number of spared addresses below the table; 0: all
+	Location *time.Location // time zone of a table; nil: time.Local
 	NoHeader bool
 }
 
-// Suppressions writes the list. Left tells how many addresses a form that is read by
-// other programs (list, postfix, exim) left out, because they hold characters
-// that could break it; JSON and CSV have them.
+// Suppressions writes the list. left is the number of addresses omitted from a format for other
+// programs (list, postfix, exim), because they contain characters that could break it; JSON and CSV
+// have them.
 func Suppressions(w io.Writer, l *report.SuppressionList, f table.Format, o SuppressOptions) (left int, err error) {
 	switch f {
 	case FormatList, FormatPostfix, FormatExim:
@@ -144,16 +144,16 @@ func suppressNDJSON(w io.Writer, l *report.SuppressionList, o SuppressOptions) e
 	return b.Flush()
 }
 
-// plainAddress returns an address as maps are looked up by, with A to Z in lower case.
-// ok is false for one that a program which reads a map or a list of addresses could take
-// for another, or for more than one:
-//   - anything but ASCII: Postfix folds the case of its keys as Unicode does, where U+212A
-//     KELVIN SIGN is a k;
+// plainAddress returns an address as a key of a map, with A to Z in lower case. ok is false for an
+// address that a program which reads a map or a list of addresses could take for another, or for
+// more than one, because it contains:
+//   - anything but ASCII: Postfix folds the case of its keys as Unicode does, so U+212A
+//     KELVIN SIGN becomes k;
 //   - blanks, quotes, colons, commas, control characters, #;
-//   - wildcards and signs of patterns, lists and variables: those of Exim's lsearch*@,
-//     wildlsearch and address lists, and a sign at the start, which delimits the pattern
-//     in Postfix's regexp and pcre tables whatever it is;
-//   - % and !, by which a local part routes on in old ways of writing.
+//   - wildcards and characters of patterns, lists and variables: those of Exim's lsearch*@,
+//     wildlsearch and address lists; at the start also any punctuation, which Postfix's regexp
+//     and pcre tables take for the delimiter of a pattern;
+//   - % and !, which route mail from the local part in old address syntax.
 func plainAddress(a string) (plain string, ok bool) {
 	a = ascii.Lower(a)
 	local, domain, ok := strings.Cut(a, "@")
@@ -192,7 +192,7 @@ func suppressMap(w io.Writer, l *report.SuppressionList, f table.Format, o Suppr
 			left++
 			return ""
 		}
-		if seen[plain] { // differs in case only
+		if seen[plain] { // differs only in case
 			return ""
 		}
 		seen[plain] = true

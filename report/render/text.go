@@ -11,10 +11,10 @@ import (
 	"bouncelog/report"
 )
 
-// foldAt is where sentences are folded that have any width.
+// foldAt is the column at which sentences without a given width are folded.
 const foldAt = 100
 
-// labelWidth is that of the labels of facts.
+// labelWidth is the width of the labels of facts.
 const labelWidth = 15
 
 func writeText(w io.Writer, r *report.Report, o Options) error {
@@ -97,8 +97,7 @@ func writeText(w io.Writer, r *report.Report, o Options) error {
 	return err
 }
 
-// writeFact writes a label and, behind it, its value in as many lines as it needs; a
-// command is not folded.
+// writeFact writes a label and its value, in as many lines as needed; a command is not folded.
 func writeFact(b *bytes.Buffer, f report.Fact, width int) {
 	lines := []string{table.Clean(line(f))}
 	if f.Label != "Run" {
@@ -123,11 +122,11 @@ func fold(b *bytes.Buffer, sentence string, width int) {
 	}
 }
 
-// pointInTime is a date, perhaps with the time of day; no line breaks within it.
+// pointInTime matches a date with an optional time of day; a line does not break within it.
 var pointInTime = regexp.MustCompile(`\b\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?\b`)
 
-// folded is a clean text in lines of at most width columns; a longer word has a line
-// of its own.
+// folded splits a clean text into lines of at most width columns; a longer word has a line of its
+// own.
 func folded(text string, width int) (lines []string) {
 	column, start := 0, true
 	var b strings.Builder

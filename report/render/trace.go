@@ -12,9 +12,8 @@ import (
 	"bouncelog/store"
 )
 
-// Trace says in words what happened in some attempts (see report.Trace), and at the end of
-// a message what became of each recipient. It is clean: no text of a stranger acts on a
-// terminal.
+// Trace describes some attempts in words (see report.Trace) and, at the end of a message, the end
+// of each recipient. Its result is clean: no remote text acts on a terminal.
 func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) string {
 	var b strings.Builder
 	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
