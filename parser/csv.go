@@ -64,6 +64,7 @@ func (p *Parser) cells(line []byte, separator byte) (cells [][]byte, ok bool) {
 type table struct {
 	names     [][]byte // of the columns, where one is that of a text
 	separator byte
+	time      int // the first column of a time
 	cells     [][]byte
 	ofTickets bool             // a column is an application's
 	programs  [maxColumns]bool // the column is named for one
@@ -86,6 +87,9 @@ func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
 		if cells = bytes.SplitN(line, separator, len(t.names)); len(cells) != len(t.names) {
 			return nil, false
 		}
+	}
+	if at := cells[t.time]; len(at) > headerWidth || bytes.ContainsAny(at, "<[=") {
+		return nil, false // a plain line, with commas of its own
 	}
 	b := append(p.namedRowText[:0], '{')
 	for i, cell := range cells {
@@ -243,7 +247,9 @@ func (p *Parser) columns(line []byte) {
 				t.programs[n] = bytes.Contains(lower, []byte("prog")) || bytes.Contains(lower, []byte("proc")) || bytes.Contains(lower, []byte("proz")) ||
 					slices.Contains([]string{"ident", "tag", "syslogtag", "syslog_identifier", "app", "appname", "app_name", "application", "service", "unit", "daemon", "source", "component", "container"}, string(lower))
 			}
-			hasTime = hasTime || bytes.Contains(lower, []byte("time")) || bytes.Contains(lower, []byte("date")) || string(lower) == "ts"
+			if !hasTime && (bytes.Contains(lower, []byte("time")) || bytes.Contains(lower, []byte("date")) || string(lower) == "ts") {
+				hasTime, t.time = true, len(t.names)
+			}
 		}
 		t.names = append(t.names, bytes.Clone(name))
 	}

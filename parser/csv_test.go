@@ -38,6 +38,18 @@ func TestNamedRows(t *testing.T) {
 	}
 }
 
+// TestLinesBehindColumns holds that the names of columns, which anybody's line may look like, keep no plain line from
+// being read.
+func TestLinesBehindColumns(t *testing.T) {
+	for _, names := range []string{"time,message", "message,time", "level,time,message", "time;message", "date\tlog", "host,ts,pid,severity,message"} {
+		for _, line := range []string{wrapSyslog, wrapExim, wrapOther, strings.Replace(wrapSyslog, "no such user", "no, such; user", 1)} {
+			if kind, r := parseLines(t, names, line); kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" && line != wrapOther {
+				t.Errorf("%s: %s: %v %+v", names, line, kind, r.Deliveries)
+			}
+		}
+	}
+}
+
 // TestMailServers holds that names that are given are those of mail servers.
 func TestMailServers(t *testing.T) {
 	for _, tt := range []struct {
