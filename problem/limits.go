@@ -4,7 +4,6 @@ package problem
 // invented names can fill the memory, and a report does not slow down with history. Data beyond a
 // limit is left out; the comments name the effect.
 const (
-	streamsKept      = 10_000  // streams of one search; a refusal that needs another is left out
 	setSize          = 100_000 // members of any set of names or addresses
 	samplesKept      = 64      // log lines of one stream, for its words
 	streamsWeighed   = 50      // streams compared with their history, those that stand out most first
@@ -31,4 +30,7 @@ var (
 	// traitsKept is the number of distinct traits kept, up to 1 kB each. For refusals with others,
 	// the provider, the recipient's domain and the wording are lost.
 	traitsKept = 50_000
+	// streamsKept is the number of streams of one search. Of more, those with the fewest refusals
+	// are left out: what a flood of invented sender domains is told of is part of it.
+	streamsKept = 10_000
 )

@@ -2,6 +2,7 @@ package problem
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,6 +42,53 @@ func TestLimits(t *testing.T) {
 	// The oldest are not read; or they are dropped, where that would cost more.
 	for _, f := range []store.Filter{{}, {Since: begin.Add(time.Minute)}, {SenderDomain: "shop.example"}} {
 		limits(t, r, f, begin.Add((n-2)*time.Second))
+	}
+}
+
+// TestInventedSenders holds that invented sender domains, more than there are streams, hide no incident that comes later
+// or between them.
+func TestInventedSenders(t *testing.T) {
+	defer func(streams int) { streamsKept = streams }(streamsKept)
+	streamsKept = 200
+	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	for name, every := range map[string]int{"behind them": 0, "between them": 60} {
+		s := memory.Open()
+		b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
+		refuse := func(sender, to string) {
+			i := len(b.Attempts)
+			b.Attempts = append(b.Attempts, store.Attempt{
+				Verdict: bounce.Verdict{Reason: bounce.AuthFailure, Detail: "spf", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause},
+				Delivery: bounce.Delivery{
+					Source: "test", Offset: int64(i), Time: begin.Add(time.Duration(i) * time.Second), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@" + sender,
+					SenderDomain: sender, SenderKnown: true, Recipient: fmt.Sprintf("b%d@%s", i, to), RecipientDomain: to, RelayHost: "mx." + to, RelayIP: "192.0.2.1", RelayPort: 25,
+					Outcome: bounce.Hard, Code: 550, Status: "bounced", Response: "550 SPF",
+				},
+			})
+		}
+		for i := range 5*streamsKept + 10 {
+			refuse(fmt.Sprintf("d%d.example", i), "evil.example")
+			if every > 0 && i%every == 0 {
+				refuse("shop.example", "x.example")
+			}
+		}
+		for range 5 {
+			refuse("shop.example", "x.example")
+		}
+		storetest.Append(t, s, b)
+		r, err := s.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(found, func(p Problem) bool {
+			return slices.Contains(p.SenderDomains, "shop.example") && slices.Contains(p.Providers, "x.example") && p.Level == Confirmed
+		}) {
+			t.Errorf("%s: nothing of the incident in %d problems", name, len(found))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"iter"
@@ -83,7 +84,9 @@ func (k key) String() string {
 // A stream is a list of refusals that may have one cause, in the order of time.
 type stream struct {
 	key       key
-	n         int // number of refusals, before they are assigned
+	n         int    // number of refusals, before they are assigned
+	last      moment // last refusal
+	dropped   bool   // see dropStreams
 	refusals  []*refusal
 	samples   []sample
 	templates map[string]bool // templates with a sample
@@ -110,6 +113,7 @@ func sorted(streams map[key]*stream) []*stream {
 // small and are never shown, so their first two refusals are no samples (see readTexts).
 func (s *stream) count(r *refusal) {
 	s.n++
+	s.last = r.at
 	named := s.key.what == namedStream
 	if !named && s.n < 3 || len(s.samples) >= samplesKept {
 		return
@@ -420,11 +424,8 @@ func (x *refusalSearch) add(from *store.Refusal, c *traits) {
 	case c.Reason != bounce.SenderRejected && !x.countsSilent(from, r):
 		return
 	}
-	if r.stream == nil { // once for each traits
+	if r.stream == nil || r.stream.dropped { // once for each traits
 		r.stream = x.streamOf(c)
-	}
-	if r.stream == nil {
-		return
 	}
 	r.stream.count(r)
 	r.traits = x.bounded(c)
@@ -466,7 +467,7 @@ func (x *refusalSearch) next() *refusal {
 func (x *refusalSearch) all() iter.Seq[*refusal] {
 	return func(yield func(*refusal) bool) {
 		for i := range x.n {
-			if !yield(&x.slabs[i/slabSize][i%slabSize]) {
+			if r := &x.slabs[i/slabSize][i%slabSize]; !r.stream.dropped && !yield(r) {
 				return
 			}
 		}
@@ -476,6 +477,14 @@ func (x *refusalSearch) all() iter.Seq[*refusal] {
 // assign distributes the refusals to the streams once the size of each stream is known. All lists
 // are parts of one array.
 func (x *refusalSearch) assign() {
+	for _, streams := range [...]map[key]*stream{x.named, x.silent} {
+		for _, s := range streams {
+			s.n = 0
+		}
+	}
+	for r := range x.all() { // counted anew: a stream that was dropped and came back has its refusals of before, too
+		r.stream.n++
+	}
 	room := make([]*refusal, x.n)
 	for _, streams := range [...]map[key]*stream{x.named, x.silent} {
 		for _, s := range streams {
@@ -487,7 +496,24 @@ func (x *refusalSearch) assign() {
 	}
 }
 
-// streamOf returns the stream of refusals with these traits, or nil if streamsKept others exist.
+// dropStreams drops the half of the streams with the fewest refusals; of streams with equal numbers,
+// those that ended first.
+func (x *refusalSearch) dropStreams() {
+	list := slices.AppendSeq(slices.Collect(maps.Values(x.named)), maps.Values(x.silent))
+	slices.SortFunc(list, func(a, b *stream) int {
+		if c := cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.last, b.last)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.key.String(), b.key.String())
+	})
+	for _, s := range list[:(len(list)+1)/2] {
+		s.dropped = true
+		delete(x.named, s.key)
+		delete(x.silent, s.key)
+	}
+}
+
+// streamOf returns the stream of refusals with these traits.
 func (x *refusalSearch) streamOf(c *traits) *stream {
 	k := key{what: namedStream, reason: c.Reason}
 	streams := x.named
@@ -519,7 +545,10 @@ func (x *refusalSearch) streamOf(c *traits) *stream {
 		streams = x.silent
 	}
 	s := streams[k]
-	if s == nil && len(x.named)+len(x.silent) < streamsKept {
+	if s == nil {
+		if len(x.named)+len(x.silent) >= streamsKept {
+			x.dropStreams()
+		}
 		s = newStream(k)
 		streams[k] = s
 	}
