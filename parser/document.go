@@ -80,15 +80,12 @@ func document(b []byte, depth int) iter.Seq2[int, []byte] {
 		}
 		var entry []byte
 		for at, element := range elements(b[start:end]) {
-			if len(element) < shortestEntry {
-				if !yield(start+at, element) {
-					return
-				}
-				continue
-			}
 			for within, inner := range document(element, depth+1) {
-				entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
-				if !yield(start+at+within, entry) {
+				if len(inner) >= shortestEntry || entry == nil { // what encloses the list is read once in any case
+					entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
+					inner = entry
+				}
+				if !yield(start+at+within, inner) {
 					return
 				}
 			}

@@ -46,6 +46,7 @@ func TestEntries(t *testing.T) {
 		{"data", `{"data":[` + three(`{"message":%s}`, line) + `]}`, 0, 1, 1},
 		{"values", `{"form":{"values":[` + three(`["1",%s]`, line) + `]}}`, 0, 1, 1},
 		{"two lists", `{"events":[` + three(`{"message":%s}`, line) + `],"records":[{"message":"x"}]}`, 0, 1, 1},
+		{"a delivery beside a short entry", `{"events":[{"log":"x"},{}],"a":{"b":{"message":` + quote(line(1)) + `}}}`, 0, 1, 2},
 		{"a list that does not end", `{"events":[` + three(`{"message":%s}`, line), 0, 1, 1},
 	} {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
@@ -76,8 +77,9 @@ func TestEntries(t *testing.T) {
 // entries of which each would repeat what encloses the list.
 func TestDeepEntries(t *testing.T) {
 	for name, line := range map[string]string{
-		"deep":  strings.Repeat(`{"records":[`, 20_000) + "{}" + strings.Repeat("]}", 20_000),
-		"small": `{"x":"` + strings.Repeat("y", maxSpine-100) + `","records":[{}` + strings.Repeat(",{}", 20_000) + "]}",
+		"deep":   strings.Repeat(`{"records":[`, 20_000) + "{}" + strings.Repeat("]}", 20_000),
+		"within": `{"x":"` + strings.Repeat("y", maxSpine-100) + `","records":[{"records":[{}` + strings.Repeat(",{}", 20_000) + "]}]}",
+		"small":  `{"x":"` + strings.Repeat("y", maxSpine-100) + `","records":[{}` + strings.Repeat(",{}", 20_000) + "]}",
 	} {
 		bytes := 0
 		for _, entry := range Entries([]byte(line)) {
