@@ -362,7 +362,7 @@ func (a *arrival) client(b []byte) []byte {
 func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *header, offset int64) Kind {
 	line, known, e := p.copyLine(k, h.message)
 	var f eximFields
-	if !f.scan(flag, line[len(h.message)-len(h.rest)+3:]) {
+	if text := line[len(h.message)-len(h.rest)+3:]; !f.scan(flag, text) || f.isCut(text) {
 		return Unparsed
 	}
 	if flag == "=>" && f.discardsMessage() {
@@ -539,6 +539,15 @@ func (f *eximFields) scan(flag, s string) bool {
 	}
 	f.scanDeferral(rest)
 	return true
+}
+
+// isCut reports a line that ends with its address, or within the one in brackets behind a local
+// name: Exim writes a router or a message behind them, so the domain may lack its end.
+func (f *eximFields) isCut(text string) bool {
+	if f.router != "" || f.message != "" {
+		return false
+	}
+	return strings.HasSuffix(text, f.address) || strings.LastIndexByte(text, '>') < strings.LastIndex(text, " <") && !strings.Contains(f.address, "@")
 }
 
 // scanDeferral reads what follows "defer". Up to Exim 4.99 that is a number,

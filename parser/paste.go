@@ -44,8 +44,8 @@ func (p *Parser) beginPaste(line []byte) bool {
 }
 
 // breaksOff reports a line with a header of its own that ends within a delivery: of Postfix behind
-// the program and before the status, of Exim behind the message id or the arrow. What is longer of Exim's is
-// an attempt by itself.
+// the program and before the status, of Exim behind the message id or within the first address. What is
+// longer of Exim's is an attempt by itself.
 func (p *Parser) breaksOff(line []byte) bool {
 	var h header
 	if splitHeader(line, &h); h.form == stampNone {
@@ -55,7 +55,7 @@ func (p *Parser) breaksOff(line []byte) bool {
 		h.id, h.rest, _ = eximID(h.message)
 	}
 	if h.id != nil {
-		return len(h.rest) < 2 || len(h.rest) < 4 && eximFlag(h.rest) != ""
+		return len(h.rest) < 2 || eximFlag(h.rest) != "" && (len(h.rest) < 4 || endsInAddress(line))
 	}
 	if d := p.programs.get(h.program).daemon; d != deliveryAgent && d != qmgrDaemon && d != cleanupDaemon {
 		return false
@@ -64,7 +64,7 @@ func (p *Parser) breaksOff(line []byte) bool {
 		return len(h.message) == 0 || len(id) >= 5 && !logWord(id)
 	}
 	_, rest, ok := queueID(h.message)
-	return ok && hasPrefix(rest, "to=<") && !bytes.Contains(rest, []byte("status="))
+	return ok && (hasPrefix(rest, "to=<") && !bytes.Contains(rest, []byte("status=")) || hasPrefix(rest, "from=<") && rest[len(rest)-1] == ',')
 }
 
 // join takes in a line, and reports whether it is another piece of the paste.
@@ -103,8 +103,22 @@ func (t *paste) wordEnds(next []byte) bool {
 		isStatus := next[0] == '(' && bytes.HasPrefix(word, []byte("status="))
 		t.hard = t.hard || !isStatus
 		return isStatus
+	case to < 0 && t.pieces == 1 && endsInAddress(t.text):
+		_, isDeferral := cutDefer(string(next))
+		t.hard = bytes.LastIndexByte(t.text, '<') > bytes.LastIndexByte(t.text, ' ') ||
+			next[0] != '<' && next[0] != '(' && !isDeferral && fieldName(string(next)) == 0
 	}
 	return !t.hard && (t.pieces == 1 || len(t.text)-t.last != t.width-len(t.marks))
+}
+
+// endsInAddress reports a line of Exim's that ends with or within the address behind its arrow, or
+// within the one in brackets behind a name.
+func endsInAddress(line []byte) bool {
+	i := bytes.LastIndexByte(line, ' ')
+	if i > 0 && hasPrefix(line[i+1:], "<") {
+		i = bytes.LastIndexByte(line[:i], ' ')
+	}
+	return i > 3 && line[i-3] == ' ' && eximFlag(line[i-2:i+1]) != ""
 }
 
 // inQuotes reports whether the last piece ends in a quoted address, which may hold blanks.
@@ -129,7 +143,10 @@ func (p *Parser) pasted(line []byte, r *Result, offset int64) Kind {
 		}
 		return p.endPaste(r, offset)
 	}
-	if kind := p.endPaste(r, offset); kind != Attempt {
+	switch p.endPaste(r, offset) {
+	case Queued:
+		return p.Parse(line, offset, r)
+	case Unparsed:
 		t.owed++
 		return p.Parse(line, offset, r)
 	}
@@ -142,17 +159,18 @@ func (p *Parser) pasted(line []byte, r *Result, offset int64) Kind {
 	return r.merge(Attempt, &another, kind)
 }
 
-// endPaste reads the paste, and forgets it.
+// endPaste reads the paste, and forgets it. One of a line that is no delivery counts as that.
 func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 	t := &p.paste
 	t.lost = append(t.lost[:0], t.text...)
 	t.text = t.text[:0]
-	if kind = p.whole(t.lost, r, offset); kind != Attempt || t.unclear {
-		r.reset()
-		r.Text = t.lost
-		return Unparsed
+	kind = p.whole(t.lost, r, offset)
+	if kind == Attempt && !t.unclear || kind == Queued && t.pieces > 1 {
+		return kind
 	}
-	return kind
+	r.reset()
+	r.Text = t.lost
+	return Unparsed
 }
 
 // mayBreakOff is a cheap look for the kind and the end of a line that breaksOff reports.

@@ -87,3 +87,54 @@ func TestPaste(t *testing.T) {
 		}
 	}
 }
+
+// TestPasteWidths breaks lines at every width: no other recipient is made of the pieces, and no
+// delivery vanishes.
+func TestPasteWidths(t *testing.T) {
+	lines := []string{
+		"Nov 23 09:47:05 mx1 postfix/qmgr[6]: 4028B460: from=<s@shop.example>, size=1234, nrcpt=1 (queue active)",
+		wrapSyslog,
+		"2026-11-23 09:47:06 1xVUtG-0005Lh-1y == a@b.example R=dnslookup T=remote_smtp defer (110): Connection timed out",
+		"2026-11-23 09:47:07 1xVUtG-0005Lh-1z => carla <carla+news@mail.example> R=local_user T=maildir_home",
+		"2026-11-23 09:47:08 1xVUtG-0005Lh-20 ** dora@c.example <list@mail.example> R=dnslookup T=remote_smtp: all hosts have been failing",
+		"2026-11-23 09:47:09 1xVUtG-0005Lh-20 Completed",
+	}
+	want := map[string]bool{"a@b.example": true, "carla+news@mail.example": true, "dora@c.example": true}
+	for width := 52; width < 140; width++ {
+		for _, words := range []bool{true, false} {
+			p := New(nil, Options{Location: time.UTC, Year: 2026})
+			var r Result
+			attempts, unparsed := 0, 0
+			take := func(kind Kind) {
+				if kind == Unparsed {
+					unparsed++
+					if strings.Contains(string(r.Text), "qmgr") {
+						t.Errorf("%d, words %v: not understood: %q", width, words, r.Text)
+					}
+				}
+				for _, d := range r.Deliveries {
+					if attempts++; !want[d.Recipient] || d.SenderKnown && d.Sender != "s@shop.example" {
+						t.Errorf("%d, words %v: %s from %q", width, words, d.Recipient, d.Sender)
+					}
+				}
+			}
+			n := 0
+			for _, line := range lines {
+				for _, piece := range wrap(line, width, words) {
+					take(p.Parse([]byte(piece), int64(1000*n), &r))
+					n++
+				}
+			}
+			for {
+				kind, _, ok := p.End(int64(1000*n), &r)
+				if !ok {
+					break
+				}
+				take(kind)
+			}
+			if attempts+unparsed < 4 || words && unparsed > 0 {
+				t.Errorf("%d, words %v: %d attempts, %d not understood", width, words, attempts, unparsed)
+			}
+		}
+	}
+}
