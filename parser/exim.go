@@ -86,6 +86,9 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) Kind {
 	if prog.exim {
 		msg := h.message
+		for len(msg) > 0 && msg[0] == ' ' { // of a template of syslog's
+			msg = msg[1:]
+		}
 		if len(msg) > 0 && msg[0] == '[' {
 			if part, ok := syslogPart(msg); ok {
 				var kind Kind

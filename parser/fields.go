@@ -92,7 +92,7 @@ func isShippersField(name string) bool {
 		"receivedat", "displayreceivedat", "generatedat", "eventreceivedtime", "timegenerated", "devicereportedtime", "indextime", "subsecond", "cd", "bkt", "si", "serial",
 		// Severities and facilities
 		"level", "levelname", "loglevel", "detectedlevel", "severitynumber", "severityvalue", "severitylabel", "severitycode", "severitylevel", "syslogseverity", "syslogseverityvalue", "syslogseveritycode", "syslogseveritytext",
-		"facilitylabel", "facilitycode", "facilityvalue", "facilitynum", "facilityname", "facilitytext", "syslogfacility", "syslogfacilityvalue", "syslogfacilitycode", "priorityvalue", "syslogpri",
+		"facility", "facilitylabel", "facilitycode", "facilityvalue", "facilitynum", "facilityname", "facilitytext", "syslogfacility", "syslogfacilityvalue", "syslogfacilitycode", "priorityvalue", "syslogpri",
 		// Hosts
 		"node", "nodename", "fromhost", "fromhostip", "sourcehost", "sourceip", "sourceid", "hostip", "hostid", "collectorhostname", "mg", "sourcesystem", "tenantid", "splunkserver", "instanceid", "ec2instanceid", "region", "zone", "linecount", "punct",
 		// Programs and containers
@@ -104,7 +104,7 @@ func isShippersField(name string) bool {
 		// Shippers and stores
 		"took", "timedout", "scrollid", "lineno", "linenumber", "bytes", "size", "checksum", "hash", "key", "topic", "partition", "partial", "logsource",
 		"logtype", "logid", "logmsg", "logtypes", "logentrysource", "resourceid", "category", "operationname", "ddsource", "ddtags", "sourcemoduletype", "sourcemodulename", "streams", "gl2remoteip", "gl2remoteport",
-		"gl2sourceinput", "gl2sourcenode", "gl2accountedmessagesize", "gl2messageid", "gl2processingtimestamp", "gl2receivetimestamp", "gl2processingdurationms", "searchedlogstreams", "nexttoken", "nextforwardtoken", "nextbackwardtoken", "owner", "messagetype", "subscriptionfilters", "eventtype", "env", "environment", "dc",
+		"gl2sourceinput", "gl2sourcenode", "gl2accountedmessagesize", "gl2messageid", "gl2processingtimestamp", "gl2receivetimestamp", "gl2processingdurationms", "log", "ptr", "searchedlogstreams", "nexttoken", "nextforwardtoken", "nextbackwardtoken", "owner", "messagetype", "subscriptionfilters", "eventtype", "env", "environment", "dc",
 		"datacenter", "platform", "fields", "labels", "labeltypes", "attributes", "structureddata", "originalmsg", "inputname", "iut", "output":
 		return true
 	}

@@ -86,8 +86,10 @@ var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
 		letters   = `[^\x00-\x20"'=<>(){}\[\]|:;,?&!$^\\]+`
 		program   = letters + `(?:` + bracket + `)?: ?(?:[|,;] ?)?`
 		other     = `(?:(?:` + number + `|` + bracket + `|` + labels + `)` + separator + `)*`
+		// The path of a file on Windows, as findstr writes it.
+		path = `(?:(?:` + letters + `:?)?\\[^\x00-\x20"'=<>(){}\[\]|:;,?&!$^]+:)?`
 		// A colon that a blank follows ends a program, and that stands last.
 		name = letters + `(?::|[ \t|,>-]+)`
 	)
-	return regexp.MustCompile(`^` + marks + other + `(?:` + name + other + `){0,5}(?:` + program + `|` + bracket + `:? ?)?$`)
+	return regexp.MustCompile(`^` + marks + path + other + `(?:` + name + other + `){0,5}(?:` + program + `|` + bracket + `:? ?)?$`)
 })

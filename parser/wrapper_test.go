@@ -226,6 +226,12 @@ func wrappers() []wrapper {
 		{"AIX", "Nov 23 09:47:06 mx1 mail:info postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 		{"journalctl -o json-sse", `data: {"MESSAGE":` + quote(wrapBare) + `,"SYSLOG_IDENTIFIER":"postfix/smtp","_HOSTNAME":"mx1","__REALTIME_TIMESTAMP":"1795427226123456"}`, "mx1", "smtp"},
 		{"docker's fluentd driver", "2026-11-23T09:47:06Z\tdocker.mail\t" + `{"container_name":"/mail","source":"stdout","log":` + quote(wrapExim) + `}`, "", "remote_smtp"},
+		{"findstr", `C:\logs\mail.log:12:` + wrapSyslog, "mx1", "smtp"},
+		{"findstr /s, Exim", `logs\mainlog:` + wrapExim, "", "remote_smtp"},
+		{"a template with two blanks, Exim", "Nov 23 09:47:06 mx1 exim[7]:  " + wrapExim[len("2026-11-23 09:47:06 "):], "mx1", "remote_smtp"},
+		{"rsyslog's RFC 5424, Exim", "<22>1 2026-11-23T09:47:06Z mx1 exim 7 - -  " + wrapExim[len("2026-11-23 09:47:06 "):], "mx1", "remote_smtp"},
+		{"GELF with a facility", `{"version":"1.1","host":"mx1","short_message":` + quote(wrapSyslog) + `,"timestamp":1795427226.5,"level":6,"_facility":"mail"}`, "mx1", "smtp"},
+		{"CloudWatch's Insights", `{"@timestamp":"2026-11-23 09:47:06.000","@message":` + quote(wrapSyslog) + `,"@log":"123456789012:/mail","@ptr":"CmEKJgoi"}`, "mx1", "smtp"},
 		{"French", "nov. 23 09:47:06 mx1 postfix/smtp[7]: " + wrapBare, "mx1", "smtp"},
 	}
 }
