@@ -49,7 +49,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 },
 ) {
 	const bracket = `(?:&|\\+u0026)(?:amp;)*(?:gt|#62|#[xX]3[eE]);|\\+u003[eE]` // in HTML, in JSON
-	const blank = `(?:[ \t\p{Zs}]|M-BM- |(?:&|\\+u0026)(?:amp;)*nbsp;|\\+(?:t|u00[aA]0|u0009))`
+	const blank = `(?:[ \t\p{Zs},;"]|M-BM- |(?:&|\\+u0026)(?:amp;)*nbsp;|\\+(?:t|u00[aA]0|u0009))`
 	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})[\])}>:;,|]*` + blank +
 		`+(?:(?:[=>*-]|=3D|` + bracket + `)(?:>|` + bracket + `)|\*\*|==|=3D=3D)` + blank)
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)

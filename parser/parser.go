@@ -490,8 +490,8 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 			return false
 		}
 		k := p.whole(text, r, offset)
-		if k == Skipped && p.foreign {
-			return false
+		if k == Skipped && p.foreign || (k == Skipped || k == Queued) && kind == Unparsed && !holdsDelivery(text) {
+			return false // or what is not understood stands in other cells
 		}
 		kind = k
 		return k != Unparsed

@@ -890,6 +890,9 @@ func TestNothingVanishes(t *testing.T) {
 		strings.Replace(wrapSyslog, "<a@b.example>", "<a@b.example<mailto:a@b.example>>", 1), strings.Replace(wrapBare, "<a@b.example>", "<[a@b.example](mailto:a@b.example)>", 1),
 		exim + "1xVUtG-0005Lh-1y:" + other, exim + "[1xVUtG-0005Lh-1y]" + other, exim + "(1xVUtG-0005Lh-1y)" + other,
 		syslog + "1xVUtG-0005Lh-1y:" + other, syslog + "[1xVUtG-0005Lh-1y]" + other, "mail-1 " + exim + "[1xVUtG-0005Lh-1y]" + other,
+		// A spreadsheet has split it at its blanks.
+		strings.ReplaceAll(wrapExim, " ", ","), strings.ReplaceAll(wrapExim, " ", ";"),
+		strings.ReplaceAll(exim, " ", ",") + `1xVUtG-0005Lh-1y,->,a@b.example,R=r,T=t,H=mx,[192.0.2.1],"C=""250","OK"""`,
 		// Two lines in one.
 		wrapSyslog + wrapOther, wrapSyslog + strings.Replace(wrapOther, "Nov 23 09:47:06", "2026-11-23T09:47:06Z", 1),
 		wrapExim + wrapExim, exim + "1xVUtG-0005Lh-1y => a@b.example R=r T=t H=mx [192.0.2.1] C=\"250 ok\"" + wrapExim,
