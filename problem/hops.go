@@ -20,6 +20,10 @@ import (
 // for being on this side. The other relays take little mail; they count as others'.
 const hopsAsked = 20
 
+// hopsRead is how many deliveries are read at once to find one to each of hopsAsked relays:
+// of relays that take equally much, 72 show each once on average.
+const hopsRead = 100
+
 // atOthers reports whether a failed attempt was at a server of others.
 func atOthers(t *store.Traits) bool {
 	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !ownDetail(t.Detail)
@@ -39,9 +43,9 @@ type taken struct {
 // took the mail of cells. Mail taken by a mail store, a filter or an agent of this side has not
 // left. Keys[at] names the relay; f selected the cells.
 //
-// Invariant: a name alone does not tell whose a relay is, since Postfix logs a local LMTP server
-// under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of each
-// such relay is read, once in a search.
+// Invariant: a name alone does not say whose a relay is, since Postfix logs a local LMTP server
+// under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of
+// each such relay is read, once in a search (see ownRelays).
 func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int) (map[string]bool, error) {
 	return w.mostTakenByOthers(ctx, f, cells, at, math.MaxInt64)
 }
@@ -73,16 +77,12 @@ func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, ce
 			sum += x.n
 			continue
 		}
-		own, known := w.own[x.relay]
-		if !known {
-			var err error
-			if own, err = w.ownRelay(ctx, f, x.relay); err != nil {
+		if _, known := w.own[x.relay]; !known {
+			if err := w.ownRelays(ctx, f, list[i:min(len(list), hopsAsked)], enough-sum); err != nil {
 				return nil, err
 			}
-			if len(w.own) < setSize {
-				w.own[x.relay] = own
-			}
 		}
+		own := w.own[x.relay]
 		if others[x.relay] = !own; !own {
 			sum += x.n
 		}
@@ -90,17 +90,54 @@ func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, ce
 	return others, nil
 }
 
-// ownRelay reports whether a delivery to a relay, among those that f selects, went to a server of
-// this side.
-func (w *outageSearch) ownRelay(ctx context.Context, f store.Filter, relay string) (bool, error) {
-	f.Relay, f.Outcomes, f.Reasons = relay, []bounce.Outcome{bounce.Delivered}, nil
-	for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: 1, Newest: true}) {
-		if err != nil {
-			return false, err
-		}
-		return judge.OwnServer(&a.Delivery), nil
+// ownRelays finds out whether the newest delivery that f selects to each of some relays went to a
+// server of this side: of those, in their order, that took more than enough together.
+// All are asked for at once: a report of 10 million attempts had 631 such questions.
+func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, list []taken, enough int64) error {
+	if len(w.own) > setSize {
+		clear(w.own)
 	}
-	return false, nil
+	var asked []string
+	for _, x := range list {
+		own, known := w.own[x.relay]
+		if !known {
+			w.own[x.relay] = false
+			asked = append(asked, x.relay)
+		}
+		if !own {
+			enough -= x.n
+		}
+		if enough < 0 {
+			break
+		}
+	}
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
+	for left := -1; len(asked) > 0 && len(asked) != left; {
+		left = len(asked)
+		f.To = &store.Destination{Relays: slices.Clone(asked)}
+		for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: hopsRead, Newest: true}) {
+			if err != nil {
+				return err
+			}
+			asked = slices.DeleteFunc(asked, func(relay string) bool {
+				it := under(a.RelayHost, relay)
+				if it {
+					w.own[relay] = judge.OwnServer(&a.Delivery)
+				}
+				return it
+			})
+			if len(asked) == 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// under reports whether a host is a relay or below it, as store.Filter selects by relay.
+func under(host, relay string) bool {
+	host, relay = ascii.Lower(host), strings.TrimPrefix(ascii.Lower(relay), ".")
+	return host == relay || strings.HasSuffix(host, "."+relay)
 }
 
 // refusing returns the parts of a run that are each at one host that refuses to relay mail to
