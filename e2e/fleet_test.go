@@ -59,6 +59,11 @@ func TestFleet(t *testing.T) {
 // is, and where the database is.
 var moving = regexp.MustCompile(`"(age_)?seconds": \d+|--db [^ "]+`)
 
+// lastDelivered is the one figure that SQLite and ClickHouse may tell differently: a file brings a recipient's last
+// delivery up to date once a day, a server looks it up in the attempts (docs/fleet.md). Logs that are read again and again on the
+// server, and once into the file, meet that lag.
+var lastDelivered = regexp.MustCompile(`\n *"last_delivered": "[^"]*",?`)
+
 // TestFleetSame holds that ClickHouse answers as SQLite does, to the row, over a generated
 // log with incidents: imported by each, and shipped in the middle and read on.
 func TestFleetSame(t *testing.T) {
@@ -198,7 +203,10 @@ func TestFleetHosts(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("per domain (-generator +ClickHouse):\n%.4000s", diff)
 	}
-	if diff := cmp.Diff(strings.Split(moving.ReplaceAllString(string(inFile), ""), "\n"), strings.Split(moving.ReplaceAllString(string(onServer), ""), "\n")); diff != "" {
+	steady := func(report []byte) []string {
+		return strings.Split(moving.ReplaceAllString(lastDelivered.ReplaceAllString(string(report), ""), ""), "\n")
+	}
+	if diff := cmp.Diff(steady(inFile), steady(onServer)); diff != "" {
 		t.Errorf("the report (-SQLite +ClickHouse):\n%.4000s", diff)
 	}
 }

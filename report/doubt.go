@@ -287,19 +287,36 @@ func (d doubts) tookEarlier(e *evidence, claims []*claim) error {
 // resolverMeanwhile doubts a DNS answer about a domain if, at the same time, the DNS did not answer
 // for other domains that take mail.
 func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
-	asked := 0
+	var list []*notFound
+	of := map[*claim][]*notFound{}
+	for _, c := range claims {
+		if d.has(c) || len(of) == askedAtMost {
+			continue
+		}
+		for _, at := range c.times() {
+			of[c] = append(of[c], &notFound{refusal: refusal{at, c}, take: map[string]bool{}})
+		}
+		list = append(list, of[c]...)
+	}
+	slices.SortStableFunc(list, func(a, b *notFound) int { return a.at.Compare(b.at) })
+	for len(list) > 0 { // those that overlap are one question
+		n := 1
+		for n < len(list) && list[n].at.Sub(list[n-1].at) <= 2*nearby {
+			n++
+		}
+		if err := e.unanswered(list[:n]); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
 	for _, c := range claims {
 		failed := 0
-		for _, at := range c.times() {
-			if asked++; asked > askedAtMost || d.has(c) {
-				failed = 0
-				break
-			}
-			n, err := e.unanswered(c.domain, at)
-			if err != nil {
+		for _, x := range of[c] {
+			var err error
+			if failed, err = e.failing(x); err != nil {
 				return err
 			}
-			if failed = n; n < goneTogether {
+			if failed < goneTogether {
 				break
 			}
 		}
@@ -310,28 +327,46 @@ func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 	return nil
 }
 
-// unanswered returns the number of other domains that take mail and got no DNS answer near a
-// moment. It returns 0 if they are a small part of the mail.
-func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
+// A notFound is what is nearby of a time at which a domain was not found: the other domains that the DNS did
+// not answer for, and whether they take mail, from the first readAtMost failures.
+type notFound struct {
+	refusal
+	read int
+	take map[string]bool // by the registered domain
+}
+
+// unanswered reads the domains that the DNS did not answer for, near times in their order.
+func (e *evidence) unanswered(list []*notFound) error {
 	f := e.f
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Soft}, []bounce.Reason{bounce.DNSRouting}
-	f.Since, f.Until = at.Add(-nearby), at.Add(nearby+time.Second)
-	take := map[string]bool{} // domains that take mail, by registered domain
-	n := 0
-	for r, err := range e.s.Refusals(e.ctx, f) {
+	f.Since, f.Until = list[0].at.Add(-nearby), list[len(list)-1].at.Add(nearby+time.Second)
+	for r, err := range e.s.Refusals(e.ctx, f) { // in the order of time
 		if err != nil {
-			return 0, err
+			return err
 		}
-		if n++; n > readAtMost {
+		for len(list) > 0 && (!r.Time.Before(list[0].at.Add(nearby+time.Second)) || list[0].read == readAtMost) {
+			list = list[1:]
+		}
+		if len(list) == 0 {
 			break
 		}
 		unit := provider.OfHost(r.RecipientDomain)
-		if r.Code == 0 && r.Scope == bounce.ScopeRemote && !r.Untried && unit != provider.OfHost(domain) {
-			take[unit] = take[unit] || e.took[ascii.Lower(r.RecipientDomain)] || !r.DeliveredBefore.IsZero() || !r.DeliveredAfter.IsZero()
+		for _, x := range list {
+			if r.Time.Before(x.at.Add(-nearby)) {
+				break
+			}
+			if x.read++; r.Code == 0 && r.Scope == bounce.ScopeRemote && !r.Untried && unit != provider.OfHost(x.domain) {
+				x.take[unit] = x.take[unit] || e.took[ascii.Lower(r.RecipientDomain)] || !r.DeliveredBefore.IsZero() || !r.DeliveredAfter.IsZero()
+			}
 		}
 	}
-	n = 0
-	for _, takes := range take {
+	return nil
+}
+
+// failing is for how many domains that take mail, other than its own, the DNS did not answer;
+// 0 where that is a small part of the mail.
+func (e *evidence) failing(x *notFound) (n int, err error) {
+	for _, takes := range x.take {
 		if takes {
 			n++
 		}
@@ -339,7 +374,8 @@ func (e *evidence) unanswered(domain string, at time.Time) (int, error) {
 	if n < goneTogether {
 		return 0, nil
 	}
-	f.Outcomes, f.Reasons = nil, nil
+	f := e.f
+	f.Since, f.Until = x.at.Add(-nearby), x.at.Add(nearby+time.Second)
 	all, err := store.CountAll(e.ctx, e.s, f)
 	if all.Delivered > int64(unansweredOf*n) { // a busy server always has some
 		n = 0
