@@ -9,7 +9,7 @@ import (
 	"bouncelog/store"
 )
 
-// Append stores batches, each in a commit of its own, by one Writer for the whole test.
+// Append stores batches with one Writer for the whole test, and commits after each batch.
 func Append(t testing.TB, s store.Store, bs ...*store.Batch) {
 	t.Helper()
 	w := writerOf(t, s)
@@ -36,7 +36,7 @@ func writerOf(t testing.TB, s store.Store) store.Writer {
 	return w
 }
 
-// Put stores batches by a Writer of their own, for who wants the error.
+// Put stores batches with a Writer of their own, and returns the error.
 func Put(ctx context.Context, s store.Store, bs ...*store.Batch) error {
 	w, err := s.Write(ctx)
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"bouncelog/store/memory"
 )
 
-// Fuzz stores the same traffic in memory and in another engine, asks both the same
-// questions, and compares the answers. Each byte of how chooses a part of the traffic,
-// or of the filter. Seeds is how many traffics a plain test tries; open is Run's.
+// Fuzz stores the same traffic in memory and in another engine, runs the same queries on both, and
+// compares the answers. Each byte of how determines a part of the traffic or of the filter. seeds
+// is the number of traffics in a plain test; open is as in Run.
 func Fuzz(f *testing.F, seeds byte, open func(t *testing.T) store.Store) {
 	for i := range seeds {
 		f.Add(uint64(i), []byte{i, i * 7, i * 13, i, i * 31, i * 5, i * 3, i * 11, i * 17})

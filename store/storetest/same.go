@@ -14,8 +14,8 @@ import (
 	"bouncelog/store"
 )
 
-// Same asks two stores that hold the same the same questions about what f selects, and
-// fails where got answers otherwise than want.
+// Same compares two stores that should hold the same attempts. It asks both the same questions
+// about the attempts that f selects, and fails the test where the answers differ.
 func Same(t testing.TB, want, got store.Reader, f store.Filter) {
 	t.Helper()
 	sameSpan(t, want, got, f)
@@ -54,7 +54,7 @@ var groupings = [][]store.Dimension{
 	{store.ByDay, store.BySenderDomain, store.ByReason},
 }
 
-// diff compares, and is quick where there is nothing to tell.
+// diff compares two values; it is fast if they are equal.
 func diff(want, got any, o ...gocmp.Option) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -122,7 +122,7 @@ func sameReplies(t testing.TB, want, got store.Reader, f store.Filter) {
 	}
 }
 
-// kept is what every store keeps of an attempt.
+// kept returns the part of an attempt that every store keeps.
 func kept(a store.Attempt) store.Attempt {
 	d := &a.Delivery
 	d.Delays, d.HasDelays, d.Size, d.ClientHost = [4]float64{}, false, 0, ""
@@ -156,7 +156,7 @@ func sameAttempts(t testing.TB, want, got store.Reader, f store.Filter) {
 	if len(all) == 0 {
 		return
 	}
-	// The same, page by page, and from the end.
+	// The same in pages, and newest first.
 	for _, newest := range []bool{false, true} {
 		var pages []store.Attempt
 		for p := (store.Page{Limit: 1 + len(all)/3, Newest: newest}); ; p.After = pages[len(pages)-1].Ref() {
@@ -175,7 +175,7 @@ func sameAttempts(t testing.TB, want, got store.Reader, f store.Filter) {
 			t.Errorf("Attempts(%s), newest %v, by pages (-want +got):\n%s", describe(f), newest, d)
 		}
 	}
-	// Some of them by name.
+	// Look up some of them by Ref.
 	var refs []store.Ref
 	var named []store.Attempt
 	for i := 0; i < len(all); i += 1 + len(all)/20 {
@@ -200,7 +200,7 @@ func sameAttempts(t testing.TB, want, got store.Reader, f store.Filter) {
 	}
 }
 
-// sameResponses compares what was answered to what was delivered: it, or its template.
+// sameResponses compares the responses to deliveries, or their templates.
 func sameResponses(t testing.TB, want, got store.Reader, f store.Filter) {
 	t.Helper()
 	if len(f.Outcomes) > 0 && !slices.Contains(f.Outcomes, bounce.Delivered) {
@@ -255,7 +255,7 @@ func sameRefusals(t testing.TB, want, got store.Reader, f store.Filter) {
 	if d := diff(w, g); d != "" {
 		t.Errorf("Refusals(%s), of %d (-want +got):\n%s", describe(f), len(w), d)
 	}
-	f.Own = true // an engine may leave out others, or not
+	f.Own = true // an engine may leave out other refusals
 	own := func(list []refusal) (own []refusal) {
 		for _, x := range list {
 			if store.MayBeOwn(x.Traits.Code, &x.Traits.Verdict) {
@@ -293,7 +293,7 @@ type fault struct {
 type recipient struct {
 	domain    string
 	delivered time.Time
-	faults    map[store.Fault]fault // by what was answered
+	faults    map[store.Fault]fault // by response
 }
 
 func recipients(t testing.TB, r store.Reader, f store.Filter, limit int) (map[string]recipient, []string) {
@@ -339,7 +339,7 @@ func sameRecipients(t testing.TB, want, got store.Reader, f store.Filter) {
 			g, gotOrder := recipients(t, got, f, limit)
 			for address, x := range g {
 				y, ok := w[address]
-				// It may be a day early where no failure came in between.
+				// The time may be up to a day early if no failure came in between.
 				if early := y.delivered.Sub(x.delivered); ok && !x.delivered.IsZero() && early >= 0 && early <= 24*time.Hour {
 					x.delivered = y.delivered
 					g[address] = x
@@ -365,7 +365,7 @@ func sameQueue(t testing.TB, want, got store.Reader, f store.Filter) {
 		}
 		return list
 	}
-	standing := f // what waits, since whenever
+	standing := f // recipients still queued, whenever deferred first
 	standing.QueuedBefore, standing.Since, standing.Until = f.Until, time.Time{}, time.Time{}
 	for _, f := range []store.Filter{f, standing} {
 		for _, limit := range []int{0, 2} {

@@ -1,6 +1,5 @@
-// Package storetest holds what every engine behind store.Store must do. An
-// engine's own tests call Run; what is particular to it (its files, its
-// recovery) they test themselves.
+// Package storetest tests the behaviour required of every engine of store.Store. An engine's own
+// tests call Run, and test its particular features (files, recovery) themselves.
 package storetest
 
 import (
@@ -23,8 +22,7 @@ import (
 	"bouncelog/store/memory"
 )
 
-// Run tests an engine. open makes a new, empty store that is closed by the test's
-// cleanup.
+// Run tests an engine. open returns a new, empty store, and closes it in the test's cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	for _, c := range []struct {
 		name string
@@ -59,7 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	}
 }
 
-// testEnds ends messages in every way that a line about a message as a whole can say.
+// testEnds ends messages by each kind of line about a whole message.
 func testEnds(t *testing.T, s store.Store) {
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	offset := int64(0)
@@ -104,7 +102,7 @@ func testEnds(t *testing.T, s store.Store) {
 	second.Sources = position()
 	Append(t, s, second)
 	pending(4, "removed and completed")
-	Append(t, s, first, second) // once more
+	Append(t, s, first, second) // a second time
 	pending(4, "replayed")
 	// Two attempts and an end between them, in one batch.
 	third := &store.Batch{Attempts: []store.Attempt{soft("1aaaaa-000005-AA", "a")}}
@@ -147,9 +145,9 @@ func testEnds(t *testing.T, s store.Store) {
 	})
 }
 
-// testUntried defers mail without an attempt in every way: after an attempt for the same
-// recipient of the message, for another message to the recipient, for another recipient
-// of the domain, and for one that was never tried.
+// testUntried appends deferrals without an attempt in every situation: after an attempt for the
+// same message and recipient, for another message to the recipient, for another recipient in the
+// domain, and for a destination never tried.
 func testUntried(t *testing.T, s store.Store) {
 	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	offset := int64(0)
@@ -170,13 +168,13 @@ func testUntried(t *testing.T, s store.Store) {
 		a.Untried, a.Local, a.RelayHost = true, true, ""
 		return a
 	}
-	want := map[string]string{} // rule by queue id and place in the log
+	want := map[string]string{} // rule by queue id and offset
 	var batches []*store.Batch
 	take := func(rule string, a store.Attempt) {
 		want[fmt.Sprint(a.QueueID, " at ", a.Offset)] = rule
 		batches = append(batches, &store.Batch{Attempts: []store.Attempt{a}, Sources: []store.Source{{ID: "log", Offset: a.Offset + 50}}})
 	}
-	take("not-tried", untried("q0", "a@x.example")) // nothing is known yet
+	take("not-tried", untried("q0", "a@x.example")) // no attempt is known
 	take("slow", soft("q1", "a@x.example", bounce.RateLimited, "slow"))
 	take("slow", untried("q1", "a@x.example")) // the same recipient of the message
 	take("slow", untried("q2", "b@x.example")) // the domain
@@ -186,7 +184,7 @@ func testUntried(t *testing.T, s store.Store) {
 	full.Scope = bounce.ScopeRecipient
 	take("full", full)
 	take("full", untried("q5", "c@x.example"))
-	take("slow", untried("q6", "d@x.example")) // a full mailbox is nobody else's
+	take("slow", untried("q6", "d@x.example")) // a full mailbox does not affect other recipients
 	take("slow", untried("q1", "a@x.example"))
 	take("grey", soft("q2", "b@x.example", bounce.Greylisted, "grey"))
 	take("grey", untried("q2", "b@x.example"))
@@ -195,8 +193,8 @@ func testUntried(t *testing.T, s store.Store) {
 	take("", attempt("q4", "c@x.example", bounce.Delivered, bounce.Verdict{}))
 	take("not-tried", untried("q7", "c@x.example"))
 	take("not-tried", untried("q7", "d@x.example"))
-	take("slow", untried("q1", "a@x.example")) // of its own message
-	take("slow", untried("q8", "a@x.example")) // of its own address
+	take("slow", untried("q1", "a@x.example")) // by its own message
+	take("slow", untried("q8", "a@x.example")) // by its own address
 	other := untried("q9", "a@x.example")
 	other.Host = "mx2"
 	take("not-tried", other)
@@ -234,7 +232,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// read returns a Reader that the test's cleanup closes.
+// read returns a Reader that is closed in the test's cleanup.
 func read(t testing.TB, s store.Store) store.Reader {
 	t.Helper()
 	r, err := s.Read(t.Context())
@@ -243,7 +241,7 @@ func read(t testing.TB, s store.Store) store.Reader {
 	return r
 }
 
-// ask calls fn with a Reader of what is stored now.
+// ask calls fn with a Reader.
 func ask(t testing.TB, s store.Store, fn func(r store.Reader)) {
 	t.Helper()
 	r, err := s.Read(t.Context())
@@ -252,7 +250,7 @@ func ask(t testing.TB, s store.Store, fn func(r store.Reader)) {
 	must(t, r.Close())
 }
 
-// Totals counts what f selects in a store.
+// Totals returns the counts of the attempts that f selects.
 func Totals(t testing.TB, s store.Store, f store.Filter) (c store.Counts) {
 	t.Helper()
 	ask(t, s, func(r store.Reader) {
@@ -265,7 +263,7 @@ func Totals(t testing.TB, s store.Store, f store.Filter) (c store.Counts) {
 	return c
 }
 
-// asWanted fails where s answers otherwise than want.
+// asWanted fails the test if s and want answer differently.
 func asWanted(t testing.TB, want, s store.Store, f store.Filter) {
 	t.Helper()
 	ask(t, want, func(w store.Reader) {
@@ -292,8 +290,8 @@ func testEmpty(t *testing.T, s store.Store) {
 	})
 }
 
-// testAnswers puts every question under many filters, and compares the answers with
-// those of store/memory. The traffic is that of slow times three hours.
+// testAnswers asks every question with many filters, and compares the answers with those of
+// store/memory. slow times three hours of traffic are stored.
 func testAnswers(t *testing.T, s store.Store, slow int) {
 	tr := NewTraffic(1)
 	tr.Hosts, tr.PerSecond = 2, 0.5/float64(slow)
@@ -378,7 +376,7 @@ func testAnswers(t *testing.T, s store.Store, slow int) {
 	}
 }
 
-// testManyRecipients asks for more recipients than stand in a statement.
+// testManyRecipients filters by more recipients than a statement lists.
 func testManyRecipients(t *testing.T, s store.Store) {
 	tr := NewTraffic(4)
 	want := memory.Open()
@@ -403,9 +401,8 @@ func testManyRecipients(t *testing.T, s store.Store) {
 	}
 }
 
-// testDelivered holds what was delivered in a stream against Attempts: all of it where
-// there is room, and where there is not, all of the time that is said to be covered. Which
-// time that is all engines agree about.
+// testDelivered compares Delivered with Attempts: all deliveries if there is room, otherwise all
+// deliveries of the time reported as covered. All engines must cover the same time.
 func testDelivered(t *testing.T, s store.Store) {
 	tr, other := NewTraffic(6), NewTraffic(7)
 	other.Source = "other"
@@ -416,7 +413,7 @@ func testDelivered(t *testing.T, s store.Store) {
 		Append(t, s, b)
 		Append(t, model, b)
 		if i%2 == 0 {
-			b := other.Batch(2500) // of which no time of the first line is known
+			b := other.Batch(2500) // without the time of its first line
 			Append(t, s, b)
 			Append(t, model, b)
 		}
@@ -492,7 +489,7 @@ func testDelivered(t *testing.T, s store.Store) {
 	}
 }
 
-// testBreaksOff ends iterations early.
+// testBreaksOff stops iterations early.
 func testBreaksOff(t *testing.T, s store.Store) {
 	Append(t, s, NewTraffic(2).Batch(1000))
 	r := read(t, s)
@@ -525,8 +522,8 @@ func testBreaksOff(t *testing.T, s store.Store) {
 	must(t, r.Close())
 }
 
-// testMoment has a Reader answer for its moment, whatever is stored meanwhile. An engine
-// may let Append wait for the Reader.
+// testMoment checks that a Reader's answers do not change when more is stored. An engine may let
+// Append wait for the Reader.
 func testMoment(t *testing.T, s store.Store) {
 	tr := NewTraffic(9)
 	want := memory.Open()
@@ -571,7 +568,7 @@ func testMoment(t *testing.T, s store.Store) {
 	}
 }
 
-// testNested asks several things at once, and from within iterations.
+// testNested asks several questions at once, and within iterations.
 func testNested(t *testing.T, s store.Store) {
 	Append(t, s, NewTraffic(2).Batch(2000))
 	r := read(t, s)
@@ -605,7 +602,7 @@ func testNested(t *testing.T, s store.Store) {
 	must(t, r.Close())
 }
 
-// testNotes holds that a note is kept as it is.
+// testNotes checks that a note is stored unchanged.
 func testNotes(t *testing.T, s store.Store) {
 	noter, ok := s.(store.Noter)
 	if !ok {
@@ -626,7 +623,7 @@ func testNotes(t *testing.T, s store.Store) {
 	}
 }
 
-// testSwaps holds that of several that change a note at once each builds on the other.
+// testSwaps checks that concurrent changes of a note build on each other.
 func testSwaps(t *testing.T, s store.Store) {
 	swapper, ok := s.(store.Swapper)
 	if !ok {
@@ -718,7 +715,7 @@ func describe(f store.Filter) string {
 	return strings.Join(parts, " ")
 }
 
-// testReplay stores batches again, in part and as a whole.
+// testReplay stores batches a second time, in part and as a whole.
 func testReplay(t *testing.T, s store.Store) {
 	tr := NewTraffic(4)
 	var bs []*store.Batch
@@ -734,7 +731,7 @@ func testReplay(t *testing.T, s store.Store) {
 	if diff := gocmp.Diff(want, snapshot(t, s)); diff != "" {
 		t.Fatalf("a replay changed something (-before +after):\n%s", diff)
 	}
-	// A batch that begins with what is stored already.
+	// A batch that begins with attempts already stored.
 	both := &store.Batch{
 		Attempts: slices.Concat(bs[2].Attempts, bs[3].Attempts),
 		Expiries: slices.Concat(bs[2].Expiries, bs[3].Expiries),
@@ -756,7 +753,7 @@ func testReplay(t *testing.T, s store.Store) {
 	}
 }
 
-// snapshot is much of what can be asked of a store.
+// snapshot returns many answers of a store for comparison.
 func snapshot(t *testing.T, s store.Store) map[string]any {
 	t.Helper()
 	m := map[string]any{"totals": Totals(t, s, store.Filter{})}
@@ -781,8 +778,7 @@ func snapshot(t *testing.T, s store.Store) map[string]any {
 	return m
 }
 
-// testCommit appends several batches to a commit: they become visible together, or not
-// at all.
+// testCommit appends several batches before a commit. All of them become visible together, or none.
 func testCommit(t *testing.T, s store.Store) {
 	tr := NewTraffic(6)
 	tr.PerSecond = 0.2
@@ -790,7 +786,7 @@ func testCommit(t *testing.T, s store.Store) {
 	w, err := s.Write(t.Context())
 	must(t, err)
 	var batches []*store.Batch
-	temporary := false // it cannot take back a part
+	temporary := false // the engine cannot roll back a part
 	for i := range 9 {
 		b := tr.Batch(200)
 		must(t, w.Append(t.Context(), b))
@@ -802,7 +798,7 @@ func testCommit(t *testing.T, s store.Store) {
 		batches = nil
 		asWanted(t, m, s, store.Filter{})
 	}
-	must(t, w.Commit(t.Context())) // of nothing
+	must(t, w.Commit(t.Context())) // an empty commit
 
 	lost := tr.Batch(200)
 	must(t, w.Append(t.Context(), lost))
@@ -888,14 +884,14 @@ func testState(t *testing.T, s store.Store) {
 			t.Errorf("%s (-want +got):\n%s", k, diff)
 		}
 	}
-	// A file that was renamed while nothing was written to it.
+	// A file that was renamed, with no new lines.
 	second.Path = "/var/log/mail.log.2"
 	Append(t, s, &store.Batch{Sources: []store.Source{second}})
 	sources := snapshot(t, s)["sources"].([]store.Source)
 	if diff := gocmp.Diff(second, sources[0]); diff != "" {
 		t.Errorf("renamed (-want +got):\n%s", diff)
 	}
-	// A position never goes back.
+	// A position never moves back.
 	back := src
 	back.Offset = 500
 	Append(t, s, &store.Batch{Sources: []store.Source{back}})
@@ -905,7 +901,7 @@ func testState(t *testing.T, s store.Store) {
 	}
 }
 
-// A line for tests that write their own.
+// line returns an attempt for tests that define their own.
 func line(offset int64, at time.Time, queue, rcpt string, o bounce.Outcome, delay float64) store.Attempt {
 	a := store.Attempt{Delivery: bounce.Delivery{
 		Source: "log", Offset: offset, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", Agent: "smtp", QueueID: queue,
@@ -929,26 +925,25 @@ func batch(end int64, as ...store.Attempt) *store.Batch {
 	return &store.Batch{Attempts: as, Sources: []store.Source{{ID: "log", Offset: end}}}
 }
 
-// testReusedQueueID tells two messages with the same short queue id apart by
-// when they arrived.
+// testReusedQueueID distinguishes two messages with the same short queue id by their arrival times.
 func testReusedQueueID(t *testing.T, s store.Store) {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	Append(t, s,
 		batch(1000, line(0, at, "ABCDEF12345", "a@rcpt.example", bounce.Soft, 1)),
 		// The same message, an hour later.
 		batch(2000, line(1000, at.Add(time.Hour), "ABCDEF12345", "a@rcpt.example", bounce.Soft, 3601)),
-		// Another one: it arrived a second ago.
+		// Another message: it arrived a second ago.
 		batch(3000, line(2000, at.Add(2*time.Hour), "ABCDEF12345", "a@rcpt.example", bounce.Delivered, 1)),
 	)
 	if got, want := Totals(t, s, store.Filter{}), (store.Counts{Attempts: 3, Delivered: 1, Soft: 2, Pending: 1, Messages: 1}); got != want {
 		t.Errorf("Totals = %+v, want %+v", got, want)
 	}
-	// Now the first.
+	// The first message again.
 	Append(t, s, batch(4000, line(3000, at.Add(3*time.Hour), "ABCDEF12345", "a@rcpt.example", bounce.Delivered, 3*3600+1.4)))
 	if got, want := Totals(t, s, store.Filter{}), (store.Counts{Attempts: 4, Delivered: 2, Soft: 2, Recovered: 1, Messages: 1}); got != want {
 		t.Errorf("Totals = %+v, want %+v", got, want)
 	}
-	// An expiry of a message that nothing is known of.
+	// An expiry of an unknown message.
 	b := batch(5000)
 	b.Expiries = []bounce.Expiry{{Source: "log", Offset: 4000, Time: at, Host: "mx1", MTA: bounce.Postfix, Instance: "postfix", QueueID: "0000", Status: "expired"}}
 	Append(t, s, b)
@@ -957,8 +952,8 @@ func testReusedQueueID(t *testing.T, s store.Store) {
 	}
 }
 
-// testExpired has a recipient who took other mail while a message waited for the end of its
-// queue lifetime, and again the same day.
+// testExpired delivers other mail to a recipient while a message is queued, and again on the day
+// when it expires.
 func testExpired(t *testing.T, s store.Store) {
 	at := func(minutes int) time.Time {
 		return time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC).Add(time.Duration(minutes) * time.Minute)
@@ -983,7 +978,7 @@ func testExpired(t *testing.T, s store.Store) {
 	}
 }
 
-// testRepeated has a line that stands for more attempts than it is long.
+// testRepeated appends a line with more attempts than bytes.
 func testRepeated(t *testing.T, s store.Store) {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	var as []store.Attempt
@@ -1025,8 +1020,8 @@ func testTwoSources(t *testing.T, s store.Store) {
 	}
 }
 
-// testNewestFirst reads the younger log before the older: whether a recipient is
-// known to be valid must come out all the same.
+// testNewestFirst reads the newer log before the older one. Deliveries before and after a failure
+// must be found all the same.
 func testNewestFirst(t *testing.T, s store.Store) {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	young := batch(1000,
@@ -1051,8 +1046,8 @@ func testNewestFirst(t *testing.T, s store.Store) {
 	}
 }
 
-// testHostile stores what an attacker might put into a log. It must come back as
-// valid UTF-8, without NUL and of bounded length; all else unchanged.
+// testHostile stores texts that an attacker might put into a log. They must be returned as valid
+// UTF-8, without NUL and with limited length, otherwise unchanged.
 func testHostile(t *testing.T, s store.Store) {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	texts := []string{
@@ -1102,7 +1097,7 @@ func testHostile(t *testing.T, s store.Store) {
 			}
 		}
 	}
-	// What can be stored can be asked for.
+	// Every stored text can be used in a filter.
 	for _, x := range texts {
 		for range r.Attempts(t.Context(), store.Filter{Recipients: []string{x}, QueueID: x, MessageID: x, Domain: x, Relay: x, SenderDomain: x, Host: x}, store.Page{}) {
 		}
@@ -1156,7 +1151,7 @@ func testQuery(t *testing.T, s store.Store) {
 			t.Errorf("%q: no error", bad)
 		}
 	}
-	// A question that takes for ever can be broken off.
+	// An endless query can be cancelled.
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	rows, err = sql.Query(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")
@@ -1169,7 +1164,7 @@ func testQuery(t *testing.T, s store.Store) {
 	}
 }
 
-// testReaders asks while another goroutine stores: every answer must be one that was true
+// testReaders queries while another goroutine appends: every answer must be correct for the state
 // after some batch.
 func testReaders(t *testing.T, s store.Store) {
 	tr := NewTraffic(9)

@@ -11,33 +11,32 @@ import (
 	"bouncelog/store"
 )
 
-// Traffic makes delivery attempts as a busy mail server would log them: some
-// recipients get much mail and most little, some fail, what fails for now is tried
-// again and delivered or given up. The same seed makes the same traffic.
+// Traffic generates delivery attempts as a busy mail server would log them: few recipients get most
+// of the mail, some attempts fail, and soft failures are retried until they are delivered or given
+// up. The same seed gives the same traffic.
 type Traffic struct {
-	Source string // of all attempts; "log" where empty
+	Source string // of all attempts; "log" if empty
 	Hosts  int    // logging hosts; 0 means one
-	// PerSecond is how many messages arrive in a second of logged time; 0
-	// means 5.
+	// PerSecond is the number of messages that arrive per second of logged time; 0 means 5.
 	PerSecond float64
 
 	r       *rand.Rand
 	now     time.Time
 	offset  int64
 	n       int
-	retries []retry // in the order of their time
+	retries []retry // sorted by time
 }
 
 type retry struct {
 	at   time.Time
 	try  int
-	end  int // the try at which it is decided
+	end  int // the try after which fate applies
 	fate int
 	d    bounce.Delivery
 	born time.Time
 }
 
-// NewTraffic starts at 2026-03-02 00:00 UTC.
+// NewTraffic returns Traffic that starts at 2026-03-02 00:00 UTC.
 func NewTraffic(seed uint64) *Traffic {
 	return &Traffic{r: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}
 }
@@ -45,12 +44,11 @@ func NewTraffic(seed uint64) *Traffic {
 const (
 	fateDelivered = iota
 	fateHard
-	fateGivenUp // Exim's way: an attempt says so
-	fateExpires // Postfix's way: a line for the message
+	fateGivenUp // as Exim logs it: by an attempt
+	fateExpires // as Postfix logs it: by a line for the message
 )
 
-// Batch returns the next n attempts, or a few more, as a batch with its
-// position.
+// Batch returns the next n attempts, or a few more, as a batch with its position.
 func (t *Traffic) Batch(n int) *store.Batch {
 	b := new(store.Batch)
 	for len(b.Attempts) < n {
@@ -67,7 +65,7 @@ func (t *Traffic) source() string {
 	return t.Source
 }
 
-// zipf yields small numbers much more often than large ones.
+// zipf returns small numbers much more often than large ones.
 func (t *Traffic) zipf(n int) int {
 	return int(math.Pow(float64(n), t.r.Float64())) - 1
 }
@@ -96,7 +94,7 @@ func (t *Traffic) step(b *store.Batch) {
 	if t.Hosts > 1 {
 		base.Host = fmt.Sprintf("mx%d", 1+t.r.IntN(t.Hosts))
 	}
-	switch t.n % 3 { // who handed it in
+	switch t.n % 3 { // the sender or client that handed it in
 	case 0:
 		base.ClientIP, base.ClientHost = fmt.Sprintf("198.51.100.%d", t.n%50), "client.example"
 		base.SASLUser = fmt.Sprintf("user%d", t.n%7)
@@ -104,7 +102,7 @@ func (t *Traffic) step(b *store.Batch) {
 		base.ClientIP = fmt.Sprintf("2001:db8::%x", t.n%50)
 	}
 	switch t.r.IntN(10) {
-	case 0: // one of our own notifications
+	case 0: // a notification of our own
 		base.SenderKnown = true
 	case 1: // not known
 	default:
@@ -185,7 +183,7 @@ func (t *Traffic) retry(b *store.Batch, x retry) {
 		d.Response = "554 mail.example ESMTP not accepting messages"
 		v = bounce.Verdict{Reason: bounce.Policy, Scope: bounce.ScopeSender, Rule: "greeting", Confidence: bounce.GeneralText}
 	}
-	if x.try > 1 && t.n%4 == 0 { // nobody is spoken to
+	if x.try > 1 && t.n%4 == 0 { // no relay is contacted
 		d.Code, d.Enhanced, d.Stage, d.Local, d.Untried = 0, 0, 0, true, true
 		d.RelayHost, d.RelayIP, d.RelayPort = "", "", 0
 		d.Response = "retry time not reached for any host for '" + d.RecipientDomain + "'"
@@ -240,7 +238,7 @@ func (t *Traffic) add(b *store.Batch, d bounce.Delivery, v bounce.Verdict, born 
 	t.offset += 200 + int64(t.r.IntN(2000))
 	t.n++
 	d.Source, d.Offset = t.source(), t.offset
-	// Postfix logs whole seconds, and the delay with it.
+	// Postfix logs times and delays in whole seconds.
 	d.Time = t.now.Truncate(time.Second)
 	d.Delay = math.Round(d.Time.Sub(born.Truncate(time.Second)).Seconds())
 	d.Sender, d.Recipient = strings.Clone(d.Sender), strings.Clone(d.Recipient)
