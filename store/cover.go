@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// PieceRows is how many attempts a Piece has.
+// PieceRows is the number of attempts in a Piece.
 const PieceRows = 4096
 
-// A Piece is a run of PieceRows attempts of one source in the order of their lines, or what
-// is left of them at its end, and the time in Unix seconds that they are of, both ends
-// included. At the end of a source it reaches from the beginning of the piece before, or of
-// the source, to the last line.
+// A Piece is a run of PieceRows attempts of one source in the order of their lines, or the attempts
+// left at the end of a source. Since and Until are its times in Unix seconds, both included. The
+// piece at the end of a source reaches from the beginning of the piece before it, or of the source,
+// to the last line.
 type Piece struct {
 	Since, Until int64
-	Read         bool // by Cover: it is to be read
+	Read         bool // set by Cover: the piece is to be read
 }
 
-// NewPiece is the piece for the end of a source; last is the last whole one, or nil.
+// NewPiece returns the piece for the end of a source. last is the last full piece; nil: none.
 func NewPiece(s *Source, last *Piece) *Piece {
 	p := &Piece{Since: math.MinInt64 / 2, Until: math.MaxInt64 / 2}
 	if !s.First.IsZero() && !s.Last.IsZero() {
@@ -31,20 +31,20 @@ func NewPiece(s *Source, last *Piece) *Piece {
 	return p
 }
 
-// Cover chooses what Reader.Delivered reads, so that all engines read the same: for each
-// time of each stream the pieces next to it, back and on, while there are rows left of those
-// that may be read. Streams share the pieces, which hold what was delivered in all of them:
-// so about as many rows are read as may be handed over, and a rare stream is covered as far
-// as those go. The pieces come in the order of the sources and of their lines, and the ends of
-// the sources after them. It returns the spans of each stream of which all is read.
+// Cover chooses the pieces that Reader.Delivered reads, so that all engines read the same ones. For
+// each time of each stream it takes the pieces before and after that time, as far as rows allows.
+// Each piece holds deliveries of all streams. So about as many rows are read as may be returned,
+// and a rare stream is covered as far as these rows go. pieces are in the order of the sources and
+// their lines, with the ends of the sources last. Cover returns the completely covered spans of
+// each stream.
 func Cover(streams []Stream, pieces []*Piece, rows int) [][]Span {
 	byEnd := slices.Clone(pieces)
 	slices.SortStableFunc(byEnd, func(a, b *Piece) int { return cmp.Compare(b.Until, a.Until) })
 	byStart := slices.Clone(pieces)
 	slices.SortStableFunc(byStart, func(a, b *Piece) int { return cmp.Compare(a.Since, b.Since) })
 	left := max(rows/PieceRows, 1)
-	// Each source that was written at the same time has a piece there, and all of them have to
-	// be read for any of that time to be covered: of many sources four times as many are read.
+	// Sources written at the same time each have a piece for that time, and all of them have to be
+	// read to cover it. With many sources up to four times as many rows are read.
 	if most := 4 * together(streams, pieces); most > left {
 		left = min(most, 4*left)
 	}
@@ -101,7 +101,7 @@ func Cover(streams []Stream, pieces []*Piece, rows int) [][]Span {
 	return out
 }
 
-// together is how many pieces hold the first time of the first stream.
+// together returns the number of pieces that include the first time of the first stream.
 func together(streams []Stream, pieces []*Piece) (n int) {
 	if len(streams) == 0 || len(streams[0].Around) == 0 {
 		return 0

@@ -7,8 +7,8 @@ import (
 	"bouncelog/store"
 )
 
-// TestCoverManySources holds that the deliveries around a time are read also where many hosts
-// log at once, each its own pieces, as far as four times the room goes.
+// TestCoverManySources checks that the deliveries around a time are covered even if many hosts log
+// at the same time, each into its own pieces, within four times the limit.
 func TestCoverManySources(t *testing.T) {
 	at := time.Unix(1_772_000_000, 0).UTC()
 	for _, test := range []struct {

@@ -13,7 +13,7 @@ type Filter struct {
 	Domain       string    // of the recipient
 	Domains      []string  // as well as Domain: of the recipient, any of them
 	SenderDomain string
-	Senders      []string     // envelope senders, any of them; the case of letters does not matter
+	Senders      []string     // envelope senders, any of them; case does not matter
 	Relay        string       // suffix of the relay's host name, at a label
 	RelayIP      string       // of the relay
 	To           *Destination // nil: any
@@ -21,34 +21,34 @@ type Filter struct {
 	MTA          bounce.MTA
 	Outcomes     []bounce.Outcome
 	Reasons      []bounce.Reason
-	// Recipients (any of them), QueueID and MessageID select what happened to
-	// them; the case of an address's letters does not matter. MessageID finds every
-	// attempt of the message, also one whose text is not kept.
+	// Recipients (any of them), QueueID and MessageID select the attempts of an address or message;
+	// the case of an address does not matter. MessageID finds every attempt of the message, even if
+	// its text is not stored.
 	Recipients []string
 	QueueID    string
 	MessageID  string
-	// Original is the recipient before aliases and forwarding (RFC 3461 section 4.2's
-	// original recipient, as the MTA logs it); case does not matter.
+	// Original is the original recipient, before aliases and forwarding (RFC 3461 section 4.2, as
+	// the MTA logs it). Case does not matter.
 	Original string
 
 	// Undelivered, for Reader.Recipients: only failures after the last delivery to
 	// the recipient.
 	Undelivered bool
-	// Own, for Reader.Refusals: the caller looks for faults of the sending side only. An
-	// engine may leave out what MayBeOwn says cannot be one.
+	// Own, for Reader.Refusals: the caller needs only refusals that may be faults of the sending
+	// side. An engine may leave out those for which MayBeOwn is false.
 	Own bool
-	// QueuedBefore, for Reader.Queue: only recipients whose first deferral was before that.
+	// QueuedBefore, for Reader.Queue: only recipients whose first deferral was before this time.
 	QueuedBefore time.Time
 }
 
-// A Destination is where mail goes: to any of the relays, or, where no relay was reached, to any
-// of the domains. That is how mail counts to a provider.
+// A Destination is a set of relays, and of domains for mail that reached no relay. Mail counts to a
+// provider in this way.
 type Destination struct {
 	Relays  []string // suffixes of the relay's host name, at a label
-	Domains []string // of the recipients; "": those without a domain
+	Domains []string // of the recipients; "": recipients without a domain
 }
 
-// RecipientDomains are Domain and Domains; none: of any.
+// RecipientDomains returns Domain and Domains together; none: any domain.
 func (f *Filter) RecipientDomains() []string {
 	if f.Domain == "" {
 		return f.Domains
@@ -56,15 +56,15 @@ func (f *Filter) RecipientDomains() []string {
 	return append(slices.Clip(f.Domains), f.Domain)
 }
 
-// OfMessages reports whether f selects by properties of a whole message only: the time,
-// the logging host, the MTA and the queue id.
+// OfMessages reports whether f selects only by properties of a whole message: the time, the logging
+// host, the MTA and the queue id.
 func (f Filter) OfMessages() bool {
 	return f.Domain == "" && len(f.Domains) == 0 && f.SenderDomain == "" && len(f.Senders) == 0 && f.Relay == "" && f.RelayIP == "" && f.To == nil && len(f.Outcomes) == 0 && len(f.Reasons) == 0 &&
 		len(f.Recipients) == 0 && f.MessageID == "" && f.Original == ""
 }
 
-// Everybody reports whether f selects by nothing but time, outcome and reason: the attempts
-// are those of all senders, recipients, hosts and relays.
+// Everybody reports whether f selects only by time, outcome and reason, so that the attempts are
+// those of all senders, recipients, hosts and relays.
 func (f Filter) Everybody() bool {
 	f.Outcomes, f.Reasons = nil, nil
 	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && f.QueuedBefore.IsZero()
@@ -80,28 +80,28 @@ func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
 	return f, len(f.Reasons) > 0
 }
 
-// Suspect are the reasons of refusals that may be about the sending side, Faults those
-// that are the recipient's. Reports ask for these often, so a store may index them.
+// Suspect are the reasons of refusals that may be about the sending side; Faults are the reasons
+// that are about the recipient. Reports query these often, so a store may index them.
 var (
 	Suspect = bounce.Reasons(bounce.Reason.AboutSender)
 	Faults  = bounce.Reasons(bounce.Reason.AboutAddress)
 )
 
-// MayBeOwn reports whether a failed attempt with this reply code (0: none) and verdict may
-// be due to a fault of the sending side: nobody answered, the rule that judged it names a
-// detail, a relay wants a login, or it limits how much it takes.
+// MayBeOwn reports whether a failed attempt with this reply code (0: none) and verdict may be due
+// to a fault of the sending side: no relay answered, the rule names a detail, the relay requires a
+// login, or the relay limits the rate.
 func MayBeOwn(code uint16, v *bounce.Verdict) bool {
 	return code == 0 || v.Detail != "" || v.Reason == bounce.RelayDenied || v.Reason == bounce.RateLimited
 }
 
-// A Dimension is what attempts are counted by.
+// A Dimension is a property by which attempts are counted.
 type Dimension string
 
 // The dimensions, and the values of their keys.
 const (
 	ByDomain       Dimension = "domain" // of the recipient
 	BySenderDomain Dimension = "sender-domain"
-	ByRelay        Dimension = "relay" // host name as logged; "" where none was spoken to
+	ByRelay        Dimension = "relay" // host name as logged; "": no relay was contacted
 	ByReason       Dimension = "reason"
 	ByDetail       Dimension = "detail" // of the verdict; "": none
 	ByRecipient    Dimension = "recipient"
@@ -109,37 +109,37 @@ const (
 	ByDay          Dimension = "day"  // 2026-11-22, UTC
 	ByHour         Dimension = "hour" // 2026-11-22T14:00Z
 
-	// These are kept for failed attempts only; others do not count.
+	// These are stored for failed attempts only; other attempts do not count.
 	BySender   Dimension = "sender"    // envelope sender; "<>": the null sender; "": not known
-	BySASLUser Dimension = "sasl-user" // who logged in to hand the message in, or ""
-	ByClient   Dimension = "client"    // IP address of a client that handed it in without logging in, or ""
+	BySASLUser Dimension = "sasl-user" // the login that handed in the message, or ""
+	ByClient   Dimension = "client"    // IP address of the client that handed in the message without a login, or ""
 )
 
-// MaxDimensions is how many dimensions Count takes.
+// MaxDimensions is the largest number of dimensions of Count.
 const MaxDimensions = 3
 
-// A Page is a part of a long answer. The zero value is all of it.
+// A Page is a part of a long answer. The zero value is the whole answer.
 type Page struct {
-	Limit  int  // at most so many; 0: all
+	Limit  int  // at most this many; 0: all
 	Newest bool // the newest first
-	After  Ref  // the page begins after this one; zero: from the start
-	Times  bool // the caller wants the times only: an engine may leave out all else
+	After  Ref  // begin after this attempt; zero: from the start
+	Times  bool // the caller needs only the times: an engine may leave out everything else
 }
 
-// A Ref names an attempt, in every database that holds it, and is its place in the
-// order of time.
+// A Ref identifies an attempt, in every database that holds it, and gives its place in the order of
+// time.
 type Ref struct {
 	Time   int64  // Unix seconds
 	Source string // Source.ID
-	Offset int64  // at which its line begins
-	// N tells apart the attempts that one line stands for; 0 for most. A line that
-	// ends a message stands for each recipient that was still tried: 1 + the offset
-	// of the recipient's first attempt.
+	Offset int64  // of the byte at which its line begins
+	// N tells apart the attempts of one line; 0 for most. A line that expires a message stands for
+	// an attempt for each pending recipient; for these N is 1 + the offset of the recipient's first
+	// attempt.
 	N int64
 }
 
-// A Span is a stretch of time, both ends included, in whole seconds.
+// A Span is a period of time in whole seconds, both ends included.
 type Span struct{ First, Last time.Time }
 
-// IsZero reports whether there is none.
+// IsZero reports whether the span is empty.
 func (s Span) IsZero() bool { return s.First.IsZero() }

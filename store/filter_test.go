@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// TestEverybody holds that every field of a Filter counts, those that are added later too.
+// TestEverybody checks that Everybody considers every field of a Filter, including fields added
+// later.
 func TestEverybody(t *testing.T) {
 	if !(Filter{}).Everybody() {
 		t.Error("an empty filter does not select everybody's attempts")

@@ -7,11 +7,11 @@ import (
 	"unicode"
 )
 
-// filePath is the path of a file of two components or more, which may be a mailbox.
+// filePath matches the path of a file with at least two components, which may be a mailbox.
 var filePath = regexp.MustCompile(`(?:^|[\s"'<(\[|=:])(?:/[^/\s"'<>()\[\]:;,{}]+){2,}`)
 
-// ReplaceInPaths replaces the components of the paths of files in a text, but those that are
-// known to name no person.
+// ReplaceInPaths replaces the components of file paths in a text, except those known to name no
+// person.
 func ReplaceInPaths(text string, name func(string) string) string {
 	return filePath.ReplaceAllStringFunc(text, func(path string) string {
 		parts := strings.Split(path, "/")
@@ -24,7 +24,7 @@ func ReplaceInPaths(text string, name func(string) string) string {
 	})
 }
 
-// systemNames are directories and programs of mail servers.
+// systemNames are names of directories and programs of mail servers.
 var systemNames = func() map[string]bool {
 	m := make(map[string]bool)
 	for _, w := range strings.Fields(`Maildir bin cur cyrus deliver dev dovecot dovecot-lda etc exim exim4 home inbox lib lib64 libexec lmtp local log mail maildir
@@ -34,8 +34,8 @@ var systemNames = func() map[string]bool {
 	return m
 }()
 
-// replyWords are words of replies that also stand where a name would, or that are local parts
-// too: they name no person, and without them a reply says nothing any more.
+// replyWords are words of replies that also occur in the place of a name, or as a local part. They
+// name no person, and a reply without them is useless.
 var replyWords = func() map[string]bool {
 	m := make(map[string]bool)
 	for _, w := range strings.Fields(`8-bit a abuse access account accounts activity address addresses admin administrative administratively administrator after alias all allow allowed
@@ -59,8 +59,8 @@ var replyWords = func() map[string]bool {
 	return m
 }()
 
-// announced are the places where names stand: behind a word for somebody, in quotes or brackets
-// or without; behind "for" and "of", where no word of replies follows.
+// announced match the places in which a name is expected: after a word for a person, with or
+// without quotes or brackets; and after "for" and "of", unless a word of replies follows.
 var announced = [...]*regexp.Regexp{
 	regexp.MustCompile(`(?i)^(?:user|username|sasl_username|mailbox|account|recipient|login|alias|addressee|person|name|member|orig_to|from|to|for)(?: unknown| is| name| not found| id)*[\s:=]*["'` + "`" + `<(\[]+([^"'` + "`" + `<>()\[\]{}@]{2,64})["'` + "`" + `>)\]]`),
 	regexp.MustCompile(`(?i)^(?:unknown|no such|invalid|unrouteable|nonexistent) (?:local )?(?:user|username|mailbox|account|recipient|address|person)\s*:\s*([^\s"'<>(){}@:;,]{2,64})`),
@@ -68,7 +68,7 @@ var announced = [...]*regexp.Regexp{
 	regexp.MustCompile(`(?i)^(?:user|username|sasl_username|login|uid)=([^\s"'<>(){}@:;,]{2,64})(?:[\s:;,]|$)`),
 }
 
-// announcing are the words that the places begin with.
+// announcing are the words that such places begin with.
 var announcing = func() map[string]bool {
 	m := make(map[string]bool)
 	for _, w := range strings.Fields(`user username sasl_username mailbox account recipient login alias addressee person name member orig_to from to for of inbox maildir uid
@@ -78,7 +78,7 @@ var announcing = func() map[string]bool {
 	return m
 }()
 
-// ReplaceAnnounced replaces the names in the places of a text where names stand.
+// ReplaceAnnounced replaces the names in the places of a text in which names are expected.
 func ReplaceAnnounced(text string, name func(string) string) string {
 	var b strings.Builder
 	done := 0
@@ -112,7 +112,7 @@ func ReplaceAnnounced(text string, name func(string) string) string {
 	return b.String() + text[done:]
 }
 
-// isReplyWord reports a word of replies, a number, or the name of a host.
+// isReplyWord reports whether a word is a word of replies, a number, or a host name.
 func isReplyWord(word string) bool {
 	lower := strings.ToLower(word)
 	if replyWords[lower] || strings.IndexFunc(word, unicode.IsLetter) < 0 {
@@ -126,7 +126,7 @@ func isReplyWord(word string) bool {
 	return true
 }
 
-// hostName is a name of three parts or more, or with a top-level domain of examples.
+// hostName matches a name of at least three labels, or with a top-level domain for examples.
 var hostName = regexp.MustCompile(`^(?:[a-z0-9-]+\.){2,}[a-z-]{2,}$|\.(?:com|net|org|edu|gov|example|test|invalid|[a-z]{2})$`)
 
 var (
@@ -134,8 +134,8 @@ var (
 	fieldNames = regexp.MustCompile(`\b(?:to|orig_to|relay|delay|delays|dsn|status|from|size|nrcpt|conn_use|tls|client|sasl_method|sasl_username|message-id|sender|[A-Z]{1,3})=`)
 )
 
-// Shape is a line of the log that was not understood without its words: where a name stands in
-// it, nobody knows. What the syslog daemon wrote in front of it and the names of its fields stay.
+// Shape returns an unparsed line with its letters and digits masked, since a name may be anywhere
+// in it. The syslog header and the names of fields stay.
 func Shape(line string) string {
 	head := syslogHead.FindString(line)
 	if strings.ContainsAny(head, "@<>\"*") {

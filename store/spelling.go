@@ -10,15 +10,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// A reply may spell a name in many ways: in the other case, with other separators, without its
-// accents, in full-width letters, coded as in URLs, in quoted-printable, HTML or C, and all of
-// that twice. Both sides are folded, and the text is read in as many layers as it is coded in.
+// A reply may spell a name in many ways: in another case, with other separators, without accents,
+// in full-width letters, encoded as in URLs, quoted-printable, HTML or C, and in several layers of
+// these. The name and the text are both folded for comparison, and the text is decoded layer by
+// layer.
 
-// maxLayers is how many times over a character may be coded: "%252540" is an "@".
+// maxLayers is how many times a character may be encoded: "%252540" is an "@".
 const maxLayers = 3
 
-// ReplaceName puts stands wherever a text spells a name that stands by itself. Words of replies
-// are replaced in quotes and brackets only.
+// ReplaceName replaces each spelling of a name in a text by stands, if it is a word of its own. A
+// name that is also a word of replies is replaced in quotes and brackets only.
 func ReplaceName(text, name, stands string) string {
 	want := strings.Trim(foldText(name), " ")
 	if len(want) < 2 {
@@ -26,7 +27,7 @@ func ReplaceName(text, name, stands string) string {
 	}
 	letters := len(want) - strings.Count(want, " ")
 	isWord := replyWords[strings.ToLower(name)] || letters < 2
-	isWhole := strings.Contains(want, " ") && letters >= 8 // no word of any language holds it
+	isWhole := strings.Contains(want, " ") && letters >= 8 // no word of any language contains it
 	var b strings.Builder
 	done := 0
 	for i := 0; i < len(text); i++ {
@@ -51,8 +52,8 @@ func ReplaceName(text, name, stands string) string {
 	return replaceBase64(b.String(), want, stands)
 }
 
-// spells returns how many bytes at the beginning of a text spell a folded name; 0: it begins
-// otherwise.
+// spells returns the length in bytes of the spelling of a folded name at the beginning of a text;
+// 0: the text does not begin with the name.
 func spells(text, name string, letters int) int {
 	const maxSeparators, fewLetters = 3, 6
 	i := 0
@@ -94,8 +95,8 @@ func spells(text, name string, letters int) int {
 	}
 }
 
-// read reads the first character of a text, layer by layer until one is taken, and returns its
-// size in the text, or 0.
+// read decodes the first character of a text with more and more layers until take accepts it. It
+// returns the size of the character in the text, or 0.
 func read(text string, take func(rune) bool) int {
 	for layer := range maxLayers + 1 {
 		r, n := character(text, layer)
@@ -109,8 +110,8 @@ func read(text string, take func(rune) bool) int {
 	return 0
 }
 
-// character returns the first character of a text that is coded in so many layers, and its size
-// in the text, or 0.
+// character decodes the first character of a text that is encoded in this many layers. It returns
+// the character and its size in the text, or 0.
 func character(text string, layers int) (r rune, size int) {
 	if layers == 0 {
 		if r, size = utf8.DecodeRuneInString(text); r == utf8.RuneError && size == 1 {
@@ -127,7 +128,7 @@ func character(text string, layers int) (r rune, size int) {
 	for !utf8.FullRune(buf) {
 		next, isByte, n := uncoded(text[end:], layers)
 		if n == 0 || !isByte {
-			return r, size // of ISO 8859-1
+			return r, size // a character of ISO 8859-1
 		}
 		buf, end = append(buf, byte(next)), end+n
 	}
@@ -137,8 +138,8 @@ func character(text string, layers int) (r rune, size int) {
 	return r, size
 }
 
-// uncoded undoes layers of coding at the beginning of a text, and returns what they code, a
-// byte or a character, and its size in the text, or 0.
+// uncoded decodes the beginning of a text through the layers. It returns a byte or a character, and
+// its size in the text, or 0.
 func uncoded(text string, layers int) (r rune, isByte bool, size int) {
 	var c rune
 	n := 0
@@ -188,7 +189,7 @@ func uncoded(text string, layers int) (r rune, isByte bool, size int) {
 	return 0, false, 0
 }
 
-// number reads a number of so many digits.
+// number parses a number of this many digits.
 func number(s string, digits, base int) (v rune, ok bool) {
 	if len(s) < digits {
 		return 0, false
@@ -206,7 +207,7 @@ func number(s string, digits, base int) (v rune, ok bool) {
 	return v, true
 }
 
-// foldText is a text in the form that names are compared in.
+// foldText folds a text for the comparison of names.
 func foldText(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -217,8 +218,8 @@ func foldText(s string) string {
 	return b.String()
 }
 
-// foldRune is a character in the form that names are compared in: a small letter without
-// accents, nothing for an accent, a blank for what separates the parts of a name.
+// foldRune folds a character for the comparison of names: to a lower-case letter without accents,
+// to nothing for an accent, to a space for a separator of name parts.
 func foldRune(r rune) string {
 	switch {
 	case r < 0x80:
@@ -256,7 +257,7 @@ func foldRune(r rune) string {
 	return b.String()
 }
 
-// replaceBase64 puts stands for each word that is the base64 of a text that spells a name.
+// replaceBase64 replaces each word whose base64 decoding contains a spelling of a name by stands.
 func replaceBase64(text, name, stands string) string {
 	const fewest = 5
 	if len(name) < fewest {
@@ -269,7 +270,7 @@ func replaceBase64(text, name, stands string) string {
 		for i < len(text) && (wordByte(text[i]) && text[i] < 0x80 || text[i] == '+' || text[i] == '/') {
 			i++
 		}
-		if i-start < fewest*4/3 || strings.ToLower(text[start+1:i]) == text[start+1:i] && strings.IndexFunc(text[start:i], unicode.IsDigit) < 0 { // a word
+		if i-start < fewest*4/3 || strings.ToLower(text[start+1:i]) == text[start+1:i] && strings.IndexFunc(text[start:i], unicode.IsDigit) < 0 { // an ordinary word
 			i = max(i, start+1)
 			continue
 		}
@@ -289,7 +290,7 @@ func begins(text string, i, letters int) bool {
 		return true
 	}
 	const longest = len("%252540")
-	for n := 3; n <= min(i, longest); n++ { // behind a character that is coded
+	for n := 3; n <= min(i, longest); n++ { // after an encoded character
 		if strings.IndexByte("%=&\\", text[i-n]) < 0 {
 			continue
 		}
@@ -302,8 +303,8 @@ func begins(text string, i, letters int) bool {
 	return false
 }
 
-// continues reports whether one byte continues the word of another. Beside a name of some
-// letters, a number is a word of its own.
+// continues reports whether b continues the word of a. Next to a name of at least five letters, a
+// number is a separate word.
 func continues(a, b byte, letters int) bool {
 	const few = 5
 	if letters >= few && isDigit(a) != isDigit(b) {
@@ -321,8 +322,8 @@ func partOfLocal(text string, start, end int) bool {
 	return at < len(text) && text[at] == '@' && (at > end || start > 0 && Atext(text[start-1]))
 }
 
-// At is the length of what spells an "@" at the beginning of a text, in any coding; 0: nothing
-// does. What is coded counts before a domain only.
+// At returns the length of the spelling of "@" at the beginning of a text, in any encoding; 0:
+// none. An encoded "@" counts only before a domain.
 func At(text string) int {
 	if len(text) == 0 || strings.IndexByte("@%=&\\([", text[0]) < 0 && text[0] < 0x80 {
 		return 0
@@ -348,7 +349,7 @@ func At(text string) int {
 	return n
 }
 
-// Atext reports whether c may stand in an unquoted local part (RFC 5322 section 3.2.3).
+// Atext reports whether c may occur in an unquoted local part (RFC 5322 section 3.2.3).
 func Atext(c byte) bool {
 	return wordByte(c) || strings.IndexByte("!#$%&'*+-/=?^_`{|}~.", c) >= 0
 }
@@ -366,7 +367,7 @@ func lowerByte(c byte) byte {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// Decoded is a text without its coding.
+// Decoded returns a text with its encodings decoded.
 func Decoded(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {

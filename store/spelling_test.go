@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestReplaceName spells names in every way that a reply may.
+// TestReplaceName spells names in every way that a reply may contain.
 func TestReplaceName(t *testing.T) {
 	const is = "<NAME>"
 	for name, texts := range map[string]string{
@@ -46,7 +46,7 @@ func TestReplaceName(t *testing.T) {
 	}
 }
 
-// TestAt finds where a domain follows a local part.
+// TestAt checks where a domain follows a local part.
 func TestAt(t *testing.T) {
 	for _, at := range []string{"@", "%40", "=40", "%2540", "=3D40", "&#64;", "&#x40;", "&commat;", "&amp;#64;", "\uff20", "(at)", "(at) ", "[AT]", `\u0040`, `\x40`, `\@`} {
 		if got := At(at + "b.example x"); got != len(at) {
@@ -60,7 +60,7 @@ func TestAt(t *testing.T) {
 	}
 }
 
-// TestReplaceAnnounced has the places in which names stand, and those in which words do.
+// TestReplaceAnnounced checks places in which names are expected, and places with ordinary words.
 func TestReplaceAnnounced(t *testing.T) {
 	for _, text := range []string{
 		"550 user zannaq denied", "550 for zannaq", "550 mailbox of zannaq", "552 mailbox for zannaq is full", "550 unknown user: zannaq", `550 user "zannaq" unknown`, "550 recipient zannaq, no",

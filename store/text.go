@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// What engines keep of a text, in bytes.
+// Largest lengths of stored texts, in bytes.
 const (
 	MaxResponse = 16 << 10
 	MaxName     = 1 << 10 // domains, host names, local parts, message ids
 	MaxWord     = 255
 )
 
-// Clean makes a text fit for any reader of a database: valid UTF-8, no control character
-// below tab, at most limit bytes. What is clean stays as it is.
+// Clean makes a text valid for any reader of a database: valid UTF-8, no control character below
+// tab, at most limit bytes. A clean text is returned unchanged.
 func Clean(s string, limit int) string {
 	if len(s) <= limit && plain(s) {
 		return s
@@ -45,14 +45,14 @@ func cut(s string, limit int) string {
 	return s
 }
 
-// plain reports whether s holds no more than ASCII from tab to DEL, eight bytes at a
-// time: an attempt has some fifteen texts, nearly all of them plain.
+// plain reports whether s contains only ASCII from tab to DEL. It checks eight bytes at a time: an
+// attempt has about fifteen texts, nearly all of them plain.
 func plain(s string) bool {
 	const each, top = 0x0101010101010101, 0x8080808080808080
 	for len(s) >= 8 {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 | // one load
 			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		if (w|(w-9*each))&top != 0 { // the first byte that lacks 9 borrows from what is above it
+		if (w|(w-9*each))&top != 0 { // subtracting 9 sets the top bit of the lowest byte below 9
 			return false
 		}
 		s = s[8:]

@@ -25,7 +25,7 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// TestPlain puts each byte at each place.
+// TestPlain puts each byte at each position.
 func TestPlain(t *testing.T) {
 	for n := range 20 {
 		for at := range n {
