@@ -15,7 +15,7 @@ import (
 	"bouncelog/store"
 )
 
-// nodes calls do with a connection to each node of the cluster, or to the only one.
+// nodes calls do with a connection to each node of the cluster, or to the only node.
 func (d *DB) nodes(ctx context.Context, do func(conn driver.Conn) error) error {
 	if d.layout.Cluster == "" {
 		return do(d.conn)
@@ -38,8 +38,8 @@ func (d *DB) nodes(ctx context.Context, do func(conn driver.Conn) error) error {
 	return nil
 }
 
-// Prune drops the days (UTC) before a time, as partitions, and returns how many attempts
-// they held.
+// Prune drops the partitions of the days (UTC) before a time, and returns the number of attempts in
+// them.
 func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 	at := before.Unix() / 86400 * 86400
 	m, err := d.now(ctx)
@@ -67,8 +67,8 @@ func (d *DB) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return int64(removed), d.wrap("prune", err)
 }
 
-// Check looks for replicas and merges that lag and, where none does, for rows that no log accounts
-// for and for pairs that cannot be.
+// Check looks for lagging replicas and merges. If there are none, it looks for rows that no log
+// accounts for, and for impossible pairs.
 func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	for _, c := range []struct {
 		asked bool
@@ -91,7 +91,7 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 		}
 	}
 	if len(problems) > 0 {
-		return problems, nil // what the rows say may be an error meanwhile
+		return problems, nil // with a lagging replica the rows may be inconsistent for now
 	}
 	m, err := d.now(ctx)
 	if err != nil {
@@ -113,11 +113,11 @@ func (d *DB) Check(ctx context.Context) (problems []string, err error) {
 	return problems, nil
 }
 
-// partsAtMost is how many parts a partition has where merges keep up: far fewer than at which
-// the server begins to delay inserts (parts_to_delay_insert, 1000).
+// partsAtMost is the largest number of parts of a partition while merges keep up. It is far below
+// the number at which the server delays inserts (parts_to_delay_insert, 1000).
 const partsAtMost = 300
 
-// Describe says what is in the database.
+// Describe returns properties of the database.
 func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	r, err := d.Read(ctx)
 	if err != nil {
@@ -189,7 +189,7 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	return facts, nil
 }
 
-// Watch returns a number made of the positions that have moved lately.
+// Watch returns a number derived from the positions that moved recently.
 func (d *DB) Watch(ctx context.Context) (version func() (int64, error), stop func(), err error) {
 	return func() (int64, error) {
 		var n int64

@@ -16,7 +16,7 @@ import (
 
 var databases atomic.Int64
 
-// open makes a database of its own on a node.
+// open opens a new database on a node.
 func open(t testing.TB, n *chnode.Node, options string) *DB {
 	t.Helper()
 	return openNamed(t, n, fmt.Sprintf("test%d", databases.Add(1)), options)
@@ -37,7 +37,8 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return open(t, node, "") })
 }
 
-// TestErrorText holds that an error of a server that asked another is told without the other's stack.
+// TestErrorText checks that the error of a server that queried another server does not contain the
+// other's stack.
 func TestErrorText(t *testing.T) {
 	d := &DB{name: "clickhouse://ch.example.net/bouncelog"}
 	err := d.wrap("read", &clickhouse.Exception{Code: 999, Message: "Received from ch2.example.net:9000. Session expired. Stack trace:\n\n0. ? @ 0x1c8fa4b3: While executing Remote"})

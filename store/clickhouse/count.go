@@ -10,7 +10,7 @@ import (
 	"bouncelog/store"
 )
 
-// dimensions are what rows are counted by, as text; a time as its number.
+// dimensions maps each dimension to an expression on a row: text, or a number for a time.
 var dimensions = map[store.Dimension]string{
 	store.ByDomain:       "recipient_domain",
 	store.BySenderDomain: "sender_domain",
@@ -26,10 +26,10 @@ var dimensions = map[store.Dimension]string{
 	store.ByClient:       "if(sasl_user = '', client_ip, '')",
 }
 
-// handovers are known of failed attempts only.
+// handovers are the dimensions known of failed attempts only.
 var handovers = []store.Dimension{store.BySender, store.BySASLUser, store.ByClient}
 
-// keyOf is the key of a cell for the value of a dimension.
+// keyOf returns the key of a cell from the value of a dimension.
 func keyOf(by store.Dimension, value string) string {
 	var n int64
 	switch by {
@@ -43,9 +43,9 @@ func keyOf(by store.Dimension, value string) string {
 	return value
 }
 
-// Count counts by outcome and reason in each cell, and adds them up to tallies. A pair is
-// pending where its first failure is selected and the row that ended it is not: the two
-// have the same key but for the outcome, so no join is needed.
+// Count counts each cell by outcome and reason, and adds the counts up to tallies. A pair is
+// pending if its first failure is selected and the row that ended it is not. These two rows have
+// the same key except for the outcome, so no join is needed.
 func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
@@ -130,7 +130,7 @@ func (t *tallies) at(k [store.MaxDimensions]string) *store.Cell {
 	return &t.list[i]
 }
 
-// counted is how many rows of one outcome and reason there are.
+// counted holds the numbers of rows of one outcome and reason.
 type counted struct {
 	outcome, reason                            string
 	n, pairs, messages, null, code5, discarded uint64

@@ -10,8 +10,8 @@ import (
 	"bouncelog/store"
 )
 
-// pieces are the runs of attempts as store.Cover wants them. They follow from the lines of a
-// log alone, so that they are those of every other engine.
+// pieces returns the runs of attempts for store.Cover. They depend only on the lines of a log, so
+// they are the same as in every other engine.
 func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
 	last := make(map[string]*store.Piece)
 	var all []*store.Piece
@@ -40,7 +40,7 @@ func (r *reader) pieces(ctx context.Context) ([]*store.Piece, error) {
 	return all, err
 }
 
-// Delivered lists what was delivered in some streams.
+// Delivered lists the deliveries of some streams.
 func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit int) ([]store.History, error) {
 	if len(streams) == 0 {
 		return nil, nil
@@ -76,7 +76,7 @@ func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit in
 	if len(wanted) == 0 {
 		return out, nil
 	}
-	var of []int // the streams that a delivery is of
+	var of []int // the streams of a delivery
 	sql := "SELECT at, " + messageHash + ", sender_domain, recipient_domain, lower(relay_host)" + r.from(where{"outcome = 'delivered'", "(" + strings.Join(wanted, ") OR (") + ")"}) +
 		" ORDER BY at, " + rank("source") + ", offset"
 	return out, r.d.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {

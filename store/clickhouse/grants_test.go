@@ -12,8 +12,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestGrants gives users what etc/fleet/grants.sql grants: an agent may store, and neither
-// change nor delete, a reader may ask everything and store nothing.
+// TestGrants checks users with the rights of etc/fleet/grants.sql: an agent may insert, but not
+// change or delete; a reader may query everything and insert nothing.
 func TestGrants(t *testing.T) {
 	text, err := os.ReadFile("../../etc/fleet/grants.sql")
 	must(t, err)

@@ -11,27 +11,27 @@ import (
 	"bouncelog/store"
 )
 
-// A ledger says what attempts mean for their messages, as package store/memory does. It
-// knows what was stored of the messages that a batch is about, and of the places at which
-// mail without an attempt was deferred before. Its rows are a function of the log up to
-// their line: however the log is cut into batches, they come out the same.
+// A ledger derives the state of messages from attempts, by the rules of package store/memory. It
+// holds the stored attempts of the messages in a batch, and for deferrals without an attempt the
+// last deferrals at their destinations. Its rows depend only on the log up to their line, so they
+// are the same however the log is divided into batches.
 type ledger struct {
-	sources   map[string]*position // of the batches, by their ids
-	committed map[string]int64     // their positions when it began
-	recalled  map[uint64]bool      // what was asked for
+	sources   map[string]*position // of the batches, by id
+	committed map[string]int64     // stored positions when the ledger was created
+	recalled  map[uint64]bool      // digests of the keys already read from the database
 	seq       uint64               // of the next row
 	rows      []*row
-	pending   map[messageKey]map[string][]*pair // by recipient
-	deferred  map[placeKey]bounce.Verdict       // of the last attempt there, deferred and not delivered since
-	placed    map[placeKey]bool                 // where attempts were made since it began
+	pending   map[messageKey]map[string][]*pair // by message and recipient
+	deferred  map[placeKey]bounce.Verdict       // of the last attempt deferred there, if none was delivered there since
+	placed    map[placeKey]bool                 // destinations of attempts appended since the ledger was created
 	seen      map[uint64]bool                   // messages, and messages to a domain
 }
 
-// A messageKey is a queue id: of one message, until the id is used again.
+// A messageKey identifies a message by its queue id, until the id is reused.
 type messageKey struct{ host, mta, instance, queue string }
 
-// A pair is still tried: its first soft failure, and the last that was an attempt; where
-// none was, the last.
+// A pair is a pending pair: its first soft failure and its last attempt; if no attempt was made,
+// its last deferral.
 type pair struct{ first, last *row }
 
 // A placeKey is a domain, or a recipient in it, to which an MTA delivers.
@@ -46,7 +46,7 @@ func (r *row) places() (recipient, domain placeKey) {
 
 func (r *row) messageKey() messageKey { return messageKey{r.Host, r.MTA, r.Instance, r.QueueID} }
 
-// enqueue adds a pair that is pending.
+// enqueue adds a pending pair.
 func (l *ledger) enqueue(q *pair) {
 	k := q.first.messageKey()
 	if l.pending[k] == nil {
@@ -55,7 +55,7 @@ func (l *ledger) enqueue(q *pair) {
 	l.pending[k][q.first.Recipient] = append(l.pending[k][q.first.Recipient], q)
 }
 
-// remove takes out the pairs of a row's message and recipient of which that is true.
+// remove removes the pairs of a row's message and recipient for which over returns true.
 func (l *ledger) remove(r *row, over func(q *pair) bool) {
 	if of := l.pending[r.messageKey()]; of[r.Recipient] != nil {
 		of[r.Recipient] = slices.DeleteFunc(of[r.Recipient], over)
@@ -69,7 +69,7 @@ func newLedger(seq uint64) *ledger {
 	}
 }
 
-// offset is the position of a source.
+// offset returns the position of a source.
 func (l *ledger) offset(id string) int64 {
 	if p := l.sources[store.Clean(id, store.MaxWord)]; p != nil {
 		return p.Offset
@@ -77,7 +77,7 @@ func (l *ledger) offset(id string) int64 {
 	return 0
 }
 
-// began is the moment at which it began, as far as its sources go.
+// began returns the moment at which the ledger was created, with its sources only.
 func (l *ledger) began() *moment {
 	m := &moment{since: math.MaxUint64}
 	for _, id := range slices.Sorted(maps.Keys(l.committed)) {
@@ -94,12 +94,12 @@ const (
 
 func (r *row) counts() bool { return r.Outcome == delivered || r.Outcome == soft || r.Outcome == hard }
 
-// slack is how far two arrival times of one message may lie apart, in seconds: both
-// are a logged time less a rounded delay, and clocks are set. A queue id is used again
+// slack is the largest difference, in seconds, between two arrival times of one message. An arrival
+// time is a logged time minus a rounded delay, and a clock may have been set. A queue id is reused
 // for the same recipient much later.
 const slack = 600
 
-// sameMessage reports whether two attempts with one queue id are of one message.
+// sameMessage reports whether two attempts with the same queue id belong to one message.
 func sameMessage(a, b *row) bool {
 	x, y := a.attempt().Arrived(), b.attempt().Arrived()
 	if x.IsZero() || y.IsZero() {
@@ -109,7 +109,7 @@ func sameMessage(a, b *row) bool {
 	return max(diff, -diff) <= slack
 }
 
-// stored takes in what is stored of a message, in the order of the log.
+// stored adds a stored row of a message. Rows are added in the order of the log.
 func (l *ledger) stored(r *row) {
 	switch {
 	case r.Outcome == ended:
@@ -129,7 +129,7 @@ func (l *ledger) stored(r *row) {
 	}
 }
 
-// message names the message of a row, and the message to its domain.
+// message returns digests of the message of a row, and of the message with its domain.
 func (r *row) message() (message, domain uint64) {
 	type sent struct {
 		messageKey
@@ -142,27 +142,27 @@ func (r *row) message() (message, domain uint64) {
 	return message, digest(x)
 }
 
-// digest stands for a key in sets that are kept for a whole commit: the texts of a key would
-// hold the log in memory that they were read from (of 50,000 attempts some 20 MB).
+// digest returns a hash of a key, for sets that are kept during a whole commit. The texts of the
+// keys would keep the log that they are part of in memory (some 20 MB for 50,000 attempts).
 func digest[K comparable](key K) uint64 { return maphash.Comparable(seed, key) }
 
 var seed = maphash.MakeSeed()
 
-// write keeps a row.
+// write adds a row.
 func (l *ledger) write(r *row) {
 	r.Precedence = math.MaxUint64 - l.seq
 	l.seq++
 	l.rows = append(l.rows, r)
 }
 
-// over ends a pair, since a line says so.
+// over adds a row that ends a pair, as logged by a line.
 func (l *ledger) over(q *pair, source string, line int64) {
 	e := *q.first
 	e.Outcome, e.ToldBy, e.Line = ended, source, line
 	l.write(&e)
 }
 
-// append takes in a batch.
+// append adds a batch.
 func (l *ledger) append(b *store.Batch) {
 	events := b.Events()
 	ends := make(map[string]int64) // position after the batch, by source
@@ -178,7 +178,7 @@ func (l *ledger) append(b *store.Batch) {
 			l.event(&list[0])
 			events[a.Source] = list[1:]
 		}
-		// A line that was repeated may reach past the position.
+		// A repeated line may reach past the position.
 		l.attempt(rowOf(a, min(a.Offset, ends[a.Source]-1)))
 	}
 	for _, id := range slices.Sorted(maps.Keys(events)) {
@@ -188,7 +188,7 @@ func (l *ledger) append(b *store.Batch) {
 	}
 }
 
-// event takes in what a line says of a message as a whole.
+// event applies a line about a whole message.
 func (l *ledger) event(e *store.Event) {
 	if e.Expiry != nil {
 		l.expire(e.Expiry)
@@ -197,7 +197,7 @@ func (l *ledger) event(e *store.Event) {
 	}
 }
 
-// attempt takes in an attempt.
+// attempt applies an attempt.
 func (l *ledger) attempt(r *row) {
 	r.N = 0
 	if r.counts() {
@@ -253,8 +253,8 @@ func (l *ledger) inherit(r *row, q *pair) {
 	}
 }
 
-// place notes where an attempt was deferred, or delivered; one that was recalled is older
-// than those that the ledger took in. Postfix logs no deferral without an attempt.
+// place records that an attempt was deferred, or delivered. A recalled row is older than the rows
+// appended to the ledger. Postfix logs no deferral without an attempt.
 func (l *ledger) place(r *row, recalled bool) {
 	if r.MTA != string(bounce.Exim) {
 		return
@@ -283,7 +283,7 @@ func (l *ledger) place(r *row, recalled bool) {
 	}
 }
 
-// of takes out the pairs of a message, in the order of their first attempts.
+// of removes and returns the pairs of a message, in the order of their first attempts.
 func (l *ledger) of(host string, mta bounce.MTA, instance, queue string) (list []*pair) {
 	k := messageKey{host, string(mta), instance, queue}
 	for _, pairs := range l.pending[k] {
@@ -296,8 +296,8 @@ func (l *ledger) of(host string, mta bounce.MTA, instance, queue string) (list [
 	return list
 }
 
-// end ends the pairs of a message that has left the queue: they are pending no longer, and
-// nothing is known of how they ended.
+// end ends the pairs of a message that left the queue. They are no longer pending; the log does not
+// say how they ended.
 func (l *ledger) end(x *bounce.End) {
 	if x.Offset < l.offset(x.Source) {
 		return
@@ -312,8 +312,8 @@ func (l *ledger) end(x *bounce.End) {
 	}
 }
 
-// expire ends the pairs of a message whose time in the queue has run out: each becomes
-// a hard failure where it was tried last.
+// expire ends the pairs of a message at the end of its queue lifetime. Each becomes a hard failure
+// at the destination of its last attempt.
 func (l *ledger) expire(x *bounce.Expiry) {
 	if x.Offset < l.offset(x.Source) {
 		return
@@ -338,5 +338,5 @@ func (l *ledger) expire(x *bounce.Expiry) {
 	}
 }
 
-// expired is the judgement on a message that expired.
+// expired is the verdict on an expired message.
 var expired = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}

@@ -22,13 +22,13 @@ var migrations embed.FS
 
 const schemaVersion = 1
 
-// layout is what differs between one node and a cluster.
+// layout holds the differences between one node and a cluster.
 type layout struct {
 	Cluster    string // "": one node
 	Replicated bool
 }
 
-// Suffix is that of the tables that hold rows: those of the plain name are asked.
+// Suffix returns the suffix of the tables that store rows. Queries use the tables without it.
 func (l layout) Suffix() string {
 	if l.Cluster != "" {
 		return "_local"
@@ -36,7 +36,7 @@ func (l layout) Suffix() string {
 	return ""
 }
 
-// engine is a table engine with its version column.
+// engine returns a table engine with its version column.
 func (l layout) engine(table, name, version string) string {
 	var args []string
 	if l.Replicated {
@@ -49,7 +49,7 @@ func (l layout) engine(table, name, version string) string {
 	return name + "(" + strings.Join(args, ", ") + ")"
 }
 
-// rendered are the migrations for a layout.
+// rendered returns the migrations for a layout.
 func (l layout) rendered() (fs.FS, error) {
 	files, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
@@ -74,7 +74,7 @@ func (l layout) rendered() (fs.FS, error) {
 	return out, nil
 }
 
-// version is the schema's; 0 where there is none.
+// version returns the version of the schema; 0: there is none.
 func (d *DB) version(ctx context.Context) (int64, error) {
 	tables, err := d.texts(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase()")
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *DB) version(ctx context.Context) (int64, error) {
 	return version, err
 }
 
-// ready brings the schema up to date, or for reading only holds that it is.
+// ready updates the schema; in read-only mode it checks that the schema is up to date.
 func (d *DB) ready(ctx context.Context) error {
 	version, err := d.version(ctx)
 	switch {
@@ -114,9 +114,8 @@ func (d *DB) ready(ctx context.Context) error {
 	return d.migrate(ctx)
 }
 
-// migrate makes the tables on each node of the cluster by a connection to it. So
-// neither ON CLUSTER nor a Keeper is needed, and the version that goose keeps on a node
-// is that of the node.
+// migrate creates the tables on each node of the cluster over a connection to that node. So it
+// needs neither ON CLUSTER nor a Keeper, and goose keeps a version for each node.
 func (d *DB) migrate(ctx context.Context) error {
 	files, err := d.layout.rendered()
 	if err != nil {
@@ -140,7 +139,7 @@ func (d *DB) migrate(ctx context.Context) error {
 	return nil
 }
 
-// addresses are those of the nodes of the cluster, as the server knows them.
+// addresses returns the addresses of the cluster's nodes, as the server knows them.
 func (d *DB) addresses(ctx context.Context) ([]string, error) {
 	list, err := d.texts(ctx, "SELECT concat(if(position(host_address, ':') > 0, concat('[', host_address, ']'), host_address), ':', toString(port)) FROM system.clusters WHERE cluster = "+quote(d.layout.Cluster))
 	if err == nil && len(list) == 0 {

@@ -11,8 +11,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestSettled has logs that have not moved for days: a question does not name them, and a
-// moment stays when one of them moves after all.
+// TestSettled appends logs that have not moved for days. A query must not list them, and a moment
+// must not change when one of them moves later.
 func TestSettled(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d, want := open(t, node, ""), memory.Open()

@@ -9,8 +9,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
-// latestNote is the note under a key, with its version where several processes change it; 0
-// where they do not.
+// latestNote returns the value of a key, with its version if several processes change it; otherwise
+// 0.
 func (d *DB) latestNote(ctx context.Context, key string) (value []byte, version uint64, err error) {
 	var n uint64
 	var text string
@@ -24,13 +24,13 @@ func (d *DB) latestNote(ctx context.Context, key string) (value []byte, version 
 	return value, version, err
 }
 
-// Note returns what was noted last.
+// Note returns the value of a key.
 func (r *reader) Note(ctx context.Context, key string) ([]byte, error) {
 	value, _, err := r.d.latestNote(ctx, key)
 	return value, r.d.wrap("note", err)
 }
 
-// SetNote notes a value.
+// SetNote sets the value of a key.
 func (d *DB) SetNote(ctx context.Context, key string, value []byte) error {
 	seq, err := d.number(ctx)
 	if err == nil {
@@ -39,11 +39,11 @@ func (d *DB) SetNote(ctx context.Context, key string, value []byte) error {
 	return d.wrap("note", err)
 }
 
-// SwapNote notes a value in place of another. ClickHouse compares nothing when it writes, but
-// it drops an insert whose token (insert_deduplication_token) an earlier one had: of several
-// processes that write the same version of a note the first wins, and who reads whose row is
-// there knows whether it was he. The rows stay, so that nobody takes a version anew that the
-// tokens no longer know.
+// SwapNote replaces an old value of a key. ClickHouse cannot compare values when it writes, but it
+// drops an insert with the deduplication token (insert_deduplication_token) of an earlier one. When
+// several processes write the same version of a note, the first insert is stored; each process then
+// reads the writer of that version and knows whether it won. The rows are kept, so that no process
+// writes a version again whose token the server has forgotten.
 func (d *DB) SwapNote(ctx context.Context, key string, old, new []byte) (swapped bool, err error) {
 	value, version, err := d.latestNote(ctx, key)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"bouncelog/internal/chnode"
 )
 
-// TestSwapOnce has many swap a note from one version at once: one wins, and the rows of the
-// others are not there, whoever reads when.
+// TestSwapOnce swaps a note from one version in many goroutines at once. One must win, and no
+// reader may ever see the rows of the others.
 func TestSwapOnce(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d := open(t, node, "")

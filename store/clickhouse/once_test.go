@@ -13,7 +13,7 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// traffic is attempts, and the batches that they come in when the log is cut elsewhere.
+// traffic returns consecutive batches of attempts.
 func traffic(seed uint64, batches, size int) (bs []*store.Batch) {
 	tr := storetest.NewTraffic(seed)
 	for range batches {
@@ -22,7 +22,7 @@ func traffic(seed uint64, batches, size int) (bs []*store.Batch) {
 	return bs
 }
 
-// joined is one batch of several that follow each other.
+// joined returns one batch made of consecutive batches.
 func joined(bs ...*store.Batch) *store.Batch {
 	b := &store.Batch{Sources: bs[len(bs)-1].Sources}
 	for _, x := range bs {
@@ -34,8 +34,7 @@ func joined(bs ...*store.Batch) *store.Batch {
 	return b
 }
 
-// abandon writes the rows of a batch and not the position, as an agent that is killed
-// between the two does.
+// abandon writes the rows of a batch without the position, like an agent killed between the two.
 func abandon(t *testing.T, d *DB, b *store.Batch) {
 	t.Helper()
 	d.beforePositions = func() error { return errKilled }
@@ -47,9 +46,9 @@ func abandon(t *testing.T, d *DB, b *store.Batch) {
 
 var errKilled = errors.New("killed")
 
-// TestKilledBeforePosition has agents killed between rows and position, which then read
-// the same lines in other batches: what was abandoned is not seen, and counts once
-// when it is read again.
+// TestKilledBeforePosition kills agents between rows and position. They then read the same lines in
+// other batches. The abandoned rows must not be visible, and must count once after they are read
+// again.
 func TestKilledBeforePosition(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d, want := open(t, node, ""), memory.Open()
@@ -85,8 +84,8 @@ func TestKilledBeforePosition(t *testing.T) {
 	}
 }
 
-// TestTwoAgents has two agents read one log by mistake, each in batches of its own and one of them
-// ahead of the other.
+// TestTwoAgents runs two agents on one log by mistake, each with its own batches and one ahead of
+// the other.
 func TestTwoAgents(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d, want := open(t, node, ""), memory.Open()
@@ -102,8 +101,8 @@ func TestTwoAgents(t *testing.T) {
 	same(t, want, d, store.Filter{})
 }
 
-// TestAway has the engine away while an agent writes: the error says so, and the same
-// batch is stored when it is back.
+// TestAway stops the engine while an agent writes. The error must be ErrAway, and the same batch
+// must be stored once the engine is back.
 func TestAway(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d, want := open(t, node, ""), memory.Open()
@@ -122,8 +121,7 @@ func TestAway(t *testing.T) {
 	same(t, want, d, store.Filter{})
 }
 
-// TestShardDown has one of three nodes down: questions fail, and none is answered by
-// fewer rows.
+// TestShardDown stops one of three nodes: queries must fail, never return fewer rows.
 func TestShardDown(t *testing.T) {
 	nodes := chnode.Start(t, 3)
 	d, want := open(t, nodes[0], "?cluster="+chnode.Cluster), memory.Open()
@@ -154,7 +152,7 @@ func TestShardDown(t *testing.T) {
 	same(t, want, d, store.Filter{})
 }
 
-// again tries as a daemon does, while the engine does not answer.
+// again retries like a daemon while the engine does not answer.
 func again(t *testing.T, do func() error) {
 	t.Helper()
 	deadline := time.After(time.Minute)
@@ -174,7 +172,7 @@ func again(t *testing.T, do func() error) {
 	}
 }
 
-// TestAddress holds what an address may say.
+// TestAddress checks the options of an address.
 func TestAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"clickhouse://mx1@ch.example.net/bouncelog":             "ch.example.net:9440 TLS",

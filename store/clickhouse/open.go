@@ -1,16 +1,16 @@
 // Package clickhouse keeps the delivery attempts of many mail hosts in ClickHouse.
 //
-// An attempt is a row whose key is its identity: log, byte and recipient. Rows are written
-// first and the position of their log last, in two inserts, since ClickHouse has no
-// transactions over tables. A row counts where its line is below the position of its log:
-// so what was written and not committed is not seen, what is written twice counts once, and
-// a Reader's moment is the set of positions that it began with (moment.go).
+// An attempt is a row whose key is its identity: log, byte and recipient. Rows are inserted first
+// and the position of their log last, since ClickHouse has no transactions over several tables. A
+// row is visible if its line is below the position of its log. So uncommitted rows are invisible, a
+// row written twice counts once, and the moment of a Reader is the set of positions at its start
+// (moment.go).
 //
-// What an attempt means for its message (recovered, expired, the first of its message) is a
-// function of the lines before it and stored with it (ledger.go); a Writer asks for what it
-// needs to know of the messages in a batch. What changes later, that a pair is pending no
-// longer, is a row of its own. What is known of a recipient before and after a failure is
-// computed when it is asked for.
+// The state that an attempt gives its message (recovered, expired, the first of its message)
+// depends only on the lines before it and is stored with it (ledger.go). A Writer queries the
+// earlier attempts of the messages in a batch. A later change, namely that a pair is no longer
+// pending, is a row of its own. The deliveries to a recipient before and after a failure are
+// computed in each query.
 package clickhouse
 
 import (
@@ -33,13 +33,13 @@ import (
 	"bouncelog/store"
 )
 
-// Scheme is that of the URLs that Open takes.
+// Scheme is the scheme of the URLs for Open.
 const Scheme = "clickhouse://"
 
 // Options say how a database is opened.
 type Options struct {
-	ReadOnly bool   // nothing is created and nothing migrated
-	Password string // of the URL's user
+	ReadOnly bool   // nothing is created or migrated
+	Password string // for the user of the URL
 }
 
 // A DB is a database on a server or a cluster. It implements store.Store.
@@ -53,7 +53,7 @@ type DB struct {
 
 	lastNumber atomic.Uint64 // see number
 
-	beforePositions func() error // for tests: an agent that is killed there
+	beforePositions func() error // for tests: an agent is killed at this point
 }
 
 var _ interface {
@@ -69,12 +69,12 @@ var _ interface {
 
 var errClosed = errors.New("the store is closed")
 
-// Open opens the database that an address names:
+// Open opens the database at an address:
 //
 //	clickhouse://user@host:port/database?secure=true&cluster=name&replicated=true
 //
-// Several hosts, with commas between them, are tried in turn. TLS is spoken unless all
-// hosts are loopback addresses or secure is false; skip_verify takes any certificate.
+// Several hosts, separated by commas, are tried in turn. TLS is used unless all hosts are loopback
+// addresses or secure is false. With skip_verify any certificate is accepted.
 func Open(ctx context.Context, address string, opts Options) (*DB, error) {
 	d, err := parse(address, opts)
 	if err != nil {
@@ -95,8 +95,8 @@ func Open(ctx context.Context, address string, opts Options) (*DB, error) {
 	return d, nil
 }
 
-// present makes the database where it is missing, or for reading says so. It asks by a
-// connection that names no database: a server refuses one that names a missing one.
+// present creates the database if it is missing; in read-only mode it returns an error. It uses a
+// connection that names no database, since a server refuses one that names a missing database.
 func (d *DB) present(ctx context.Context) error {
 	o := *d.options
 	o.Auth.Database = ""
@@ -114,15 +114,15 @@ func (d *DB) present(ctx context.Context) error {
 	case d.opts.ReadOnly:
 		return store.ErrMissing
 	}
-	// Who may not make a database needs none to be made.
+	// This is skipped if the database exists, since the user may lack the right to create one.
 	return conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+identifier(name))
 }
 
-// parse takes an address apart.
+// parse parses an address.
 func parse(address string, opts Options) (*DB, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, errors.New("the address of the database is not a URL") // the error would quote a password
+		return nil, errors.New("the address of the database is not a URL") // that error would quote a password
 	}
 	if _, set := u.User.Password(); set {
 		return nil, errors.New("a password does not belong in the address of a database, where others can read it: use the environment or a file")
@@ -133,21 +133,21 @@ func parse(address string, opts Options) (*DB, error) {
 		DialTimeout: 5 * time.Second, ReadTimeout: 10 * time.Minute, MaxOpenConns: 64, MaxIdleConns: 16,
 		Compression: &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		Settings: clickhouse.Settings{
-			// An insert has been stored by all shards when it is acknowledged.
+			// The server acknowledges an insert once all shards have stored it.
 			"distributed_foreground_insert": 1,
-			// A shard that does not answer makes the answer an error, never a smaller one.
+			// If a shard does not answer, a query fails instead of returning fewer rows.
 			"skip_unavailable_shards": 0,
-			// The day is a part of the key, so no row has an equal in another partition.
+			// The day is a part of the key, so copies of a row are in one partition.
 			"do_not_merge_across_partitions_select_final": 1,
-			// An import spans as many days as its logs.
+			// An import covers as many days as its logs.
 			"max_partitions_per_insert_block": 0,
-			// Copies of a row are merged later: to look for them in each insert costs the server
-			// 61 ms of CPU for 20,000 rows instead of 38 ms.
+			// Copies of a row are merged later. Merging them in each insert costs the server 61 ms
+			// of CPU for 20,000 rows instead of 38 ms.
 			"optimize_on_insert": 0,
-			// Texts of few values go over the wire as texts: the client makes dictionaries slowly,
-			// by reflection and a map of interfaces.
+			// Texts with few distinct values are sent as texts, since the client makes dictionaries
+			// slowly, with reflection and a map of interfaces.
 			"low_cardinality_allow_in_native_format": 0,
-			// Lists of recipients and of positions stand in the question.
+			// A query lists recipients and positions.
 			"max_query_size":            256 << 20,
 			"distributed_product_mode":  "global",
 			"max_ast_elements":          10_000_000,
@@ -204,7 +204,7 @@ func parse(address string, opts Options) (*DB, error) {
 		}
 	}
 	if d.layout.Replicated {
-		// A position is seen on no replica before the rows that were written before it.
+		// No replica shows a position before the rows written earlier.
 		o.Settings["insert_quorum"] = "auto"
 		o.Settings["insert_quorum_parallel"] = 0
 		o.Settings["select_sequential_consistency"] = 1
@@ -213,8 +213,8 @@ func parse(address string, opts Options) (*DB, error) {
 	return d, nil
 }
 
-// passing are the errors of a server that pass: it is shut down or overloaded, or a node
-// that it needs does not answer. What was to be stored is stored when they have.
+// passing are temporary errors of a server: it shuts down or is overloaded, or a node that it needs
+// does not answer. A retry may succeed.
 var passing = map[int32]bool{
 	159: true, // TIMEOUT_EXCEEDED
 	202: true, // TOO_MANY_SIMULTANEOUS_QUERIES
@@ -235,7 +235,7 @@ var passing = map[int32]bool{
 
 const notEnoughSpace = 243
 
-// wrap says what was being done to which database, and tells an engine that does not answer.
+// wrap adds the operation and the database to an error, and ErrAway if the engine does not answer.
 func (d *DB) wrap(what string, err error) error {
 	if err == nil {
 		return nil
@@ -247,7 +247,7 @@ func (d *DB) wrap(what string, err error) error {
 		}
 	}
 	var refused *clickhouse.Exception
-	if errors.As(err, &refused) { // one that passes on what another server said holds that one's stack
+	if errors.As(err, &refused) { // an error passed on from another server contains that server's stack
 		refused.Message, _, _ = strings.Cut(refused.Message, " Stack trace:")
 	}
 	switch {
@@ -260,7 +260,7 @@ func (d *DB) wrap(what string, err error) error {
 	return fmt.Errorf("%s %s: %w", what, d.name, err)
 }
 
-// scan calls do for each row of an answer.
+// scan calls do for each row of a result.
 func (d *DB) scan(ctx context.Context, sql string, do func(scan func(to ...any) error) error) error {
 	rows, err := d.conn.Query(ctx, sql)
 	if err != nil {
@@ -275,7 +275,7 @@ func (d *DB) scan(ctx context.Context, sql string, do func(scan func(to ...any) 
 	return rows.Err()
 }
 
-// texts are the values of a column.
+// texts returns the values of a column.
 func (d *DB) texts(ctx context.Context, sql string) (list []string, err error) {
 	return texts(ctx, d.conn, sql)
 }

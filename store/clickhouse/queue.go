@@ -10,8 +10,8 @@ import (
 	"bouncelog/store"
 )
 
-// Queue lists the recipients that are still waited for. Of each pair that no row ends it
-// takes the last deferral that was an attempt, or the last; f selects by that one.
+// Queue lists the recipients of pending pairs. For each pair that no row ends it takes the last
+// attempt, or if none was made the last deferral; f must match that row.
 func (r *reader) Queue(ctx context.Context, f store.Filter, limit int) ([]store.Queued, error) {
 	const columns = messageColumns + ", recipient, pair_source, pair_offset"
 	const pair = "PARTITION BY " + columns

@@ -13,17 +13,17 @@ import (
 	"bouncelog/store"
 )
 
-// A reader answers for a moment.
+// A reader answers questions about a moment.
 type reader struct {
 	*moment
 	d     *DB
 	times deliveryTimes
 
 	mu  sync.Mutex
-	all []*position // nil: not asked for yet
+	all []*position // nil: not read yet
 }
 
-// Read returns a Reader of what is committed now.
+// Read returns a Reader of the last commit.
 func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	if d.closed.Load() {
 		return nil, errClosed
@@ -35,10 +35,10 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	return &reader{moment: m, d: d}, nil
 }
 
-// Close ends nothing: a Reader holds no connection between two questions.
+// Close does nothing: a Reader holds no connection between two queries.
 func (r *reader) Close() error { return nil }
 
-// positions are those of all sources, in the order in which they were first seen.
+// positions returns the positions of all sources, in the order in which they were first seen.
 func (r *reader) positions(ctx context.Context) ([]*position, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,7 +60,7 @@ func (r *reader) positions(ctx context.Context) ([]*position, error) {
 	return r.all, nil
 }
 
-// sources are the sources, in the order in which they were first seen.
+// sources returns the sources, in the order in which they were first seen.
 func (r *reader) sources(ctx context.Context) (list []store.Source, err error) {
 	positions, err := r.positions(ctx)
 	for _, p := range positions {
@@ -71,7 +71,7 @@ func (r *reader) sources(ctx context.Context) (list []store.Source, err error) {
 	return list, err
 }
 
-// from is the table of attempts as of the moment, for the rows that w selects.
+// from returns the FROM clause for the attempts of the moment that w selects.
 func (r *reader) from(w where) string {
 	return " FROM attempt FINAL WHERE " + append(where{r.visible()}, w...).String()
 }
@@ -81,12 +81,12 @@ const (
 	isFailed  = "outcome IN ('soft', 'hard')"
 )
 
-// ask calls scan for each row of an answer.
+// ask calls do for the rows of a result, and adds the operation to an error.
 func (d *DB) ask(ctx context.Context, what, sql string, do func(scan func(to ...any) error) error) error {
 	return d.wrap(what, d.scan(ctx, sql, do))
 }
 
-// each yields what scan makes of each row.
+// each yields the result of scan for each row.
 func each[T any](ctx context.Context, r *reader, what, sql string, scan func(scan func(to ...any) error) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -112,14 +112,14 @@ func each[T any](ctx context.Context, r *reader, what, sql string, scan func(sca
 	}
 }
 
-// Resume says where to go on reading logs.
+// Resume returns the positions at which reading resumes.
 func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 	sources, err := r.sources(ctx)
 	if err != nil {
 		return nil, err
 	}
 	out := &store.Resume{Sources: sources}
-	// A message that was told of past the position of its log will be told of again.
+	// A message logged after the position of its log will be read again.
 	told := "position <= " + r.of("source")
 	sql := "SELECT " + messageColumns + `, x.2, x.3, x.4, x.5, x.6, x.7, x.8, x.9, x.10 FROM (
 		SELECT ` + messageColumns + `, argMax(tuple(closed, at, message_id, sender, sender_known, size, frozen, client_host, client_ip, sasl_user), seq) AS x, max(seq) AS latest
@@ -138,7 +138,7 @@ func (r *reader) Resume(ctx context.Context) (*store.Resume, error) {
 	return out, err
 }
 
-// Coverage says what of the logs was understood.
+// Coverage returns the counts of lines by kind.
 func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 	positions, err := r.positions(ctx)
 	if err != nil {
@@ -171,7 +171,7 @@ func (r *reader) Coverage(ctx context.Context) (*store.Coverage, error) {
 	return out, err
 }
 
-// Span is from the first to the last attempt that matches f.
+// Span returns the times of the first and the last attempt that match f.
 func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err error) {
 	err = r.d.ask(ctx, "span", "SELECT count(), min(at), max(at)"+r.from(append(conditions(&f), isAttempt)), func(scan func(to ...any) error) error {
 		var n uint64
@@ -185,7 +185,7 @@ func (r *reader) Span(ctx context.Context, f store.Filter) (s store.Span, err er
 	return s, err
 }
 
-// Replies counts the failed attempts that match f by what was answered.
+// Replies counts the failed attempts that match f by reply.
 func (r *reader) Replies(ctx context.Context, f store.Filter) (list []store.Reply, err error) {
 	const by = "mta, status, outcome, code, enhanced, stage, local, untried, template, reason, detail, scope, rule, confidence"
 	err = r.d.ask(ctx, "replies", "SELECT "+by+", count()"+r.from(append(conditions(&f), isFailed))+" GROUP BY "+by, func(scan func(to ...any) error) error {
@@ -202,7 +202,7 @@ func (r *reader) Replies(ctx context.Context, f store.Filter) (list []store.Repl
 	return list, err
 }
 
-// Attempts yields the attempts that match f in the order of time, then of their logs.
+// Attempts yields the attempts that match f, sorted by time, then by log.
 func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) iter.Seq2[*store.Attempt, error] {
 	if p.Times && p.Limit == 1 && p.After == (store.Ref{}) {
 		if s, known, err := r.times.span(ctx, r, f); known || err != nil {
@@ -221,7 +221,7 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 		return r.page(ctx, w, order, p.Limit)
 	}
 	return func(yield func(*store.Attempt, error) bool) {
-		keys, err := r.keys(ctx, w, " ORDER BY "+order+fmt.Sprintf(" LIMIT %d", 2*p.Limit)) // each may have been written twice
+		keys, err := r.keys(ctx, w, " ORDER BY "+order+fmt.Sprintf(" LIMIT %d", 2*p.Limit)) // each row may have been written twice
 		if err != nil {
 			yield(nil, r.d.wrap("attempts", err))
 			return
@@ -238,7 +238,7 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 			}
 			list = append(list, a)
 		}
-		if len(list) < p.Limit && len(keys) == 2*p.Limit { // or more often
+		if len(list) < p.Limit && len(keys) == 2*p.Limit { // some rows were written more than twice
 			for a, err := range r.page(ctx, w, order, p.Limit) {
 				if !yield(a, err) {
 					return
@@ -254,21 +254,22 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 	}
 }
 
-// pageAtOnce is the largest page whose rows are found by their keys first, unless a domain narrows
-// the question: that reads a few columns of a day and merges none, and all columns of a few rows.
-// The last four deliveries before a moment cost 64 ms of CPU instead of 102 ms in a day of 200,000.
+// pageAtOnce is the largest page whose rows are found by their keys first, unless the filter names
+// a domain or recipient. Finding the keys reads a few columns of a day without merging; then all
+// columns of a few rows are read. The last four deliveries before a moment cost 64 ms of CPU
+// instead of 102 ms in a day of 200,000.
 const pageAtOnce = 100
 
-// pageKey are the columns of the key by which the rows of a page are found. It begins with the
-// primary key.
+// pageKey are the columns by which the rows of a page are found. They begin with the primary key.
 const pageKey = "recipient_domain, lower(recipient), at, source, offset, n"
 
-// keys are those of the rows that w selects, as literals, among them those of rows that do not count.
+// keys returns the keys of the rows that w selects, as literals. They include keys of outdated
+// copies of a row.
 func (r *reader) keys(ctx context.Context, w where, order string) ([]string, error) {
 	return r.d.texts(ctx, "SELECT toString(("+pageKey+")) FROM (SELECT *, "+rank("source")+" AS rank FROM attempt WHERE "+append(where{r.visible()}, w...).String()+order+")")
 }
 
-// page yields the attempts that w selects in an order; limit 0: all.
+// page yields the attempts that w selects, in an order; limit 0: all.
 func (r *reader) page(ctx context.Context, w where, order string, limit int) iter.Seq2[*store.Attempt, error] {
 	sql := "SELECT " + rowColumns + ", " + rank("source") + " AS rank" + r.from(w) + " ORDER BY " + order
 	if limit > 0 {
@@ -319,7 +320,7 @@ func (r *reader) Lookup(ctx context.Context, refs ...store.Ref) ([]*store.Attemp
 	return list, err
 }
 
-// Ends lists what became of messages as a whole.
+// Ends lists the ends of messages.
 func (r *reader) Ends(ctx context.Context, messages ...store.MessageKey) (list []bounce.End, err error) {
 	if len(messages) == 0 {
 		return nil, nil

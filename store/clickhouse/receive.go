@@ -12,18 +12,16 @@ import (
 	"bouncelog/store"
 )
 
-// receivedAtOnce is how many rows one insert holds: some 20 MB, where a failure has a long
-// text.
-var receivedAtOnce = 20_000 // a test sets less
+// receivedAtOnce is the number of rows in one insert: some 20 MB if failures have long texts.
+var receivedAtOnce = 20_000 // tests set less
 
-// Receive takes over what another store keeps of the logs of one host. As everywhere here
-// rows are written first and positions last, by one insert: nothing is visible before. The
-// key of a row is its identity, so what a run that was broken off had written is written
-// again, or passed over where a note says that it is there.
+// Receive copies the logs of one host from another store. Rows are inserted first and all positions
+// last, in one insert, so nothing is visible earlier. The key of a row is its identity, so after an
+// interruption rows are written again, or skipped if a note says that they are stored.
 //
-// The number of a row (precedence) follows from the place of its line in the logs, counted
-// from a number that the note keeps. So an attempt has the same one in each run, and what
-// ended it a later one, in whatever order they are written.
+// The precedence of a row follows from the place of its line in the logs, counted from a number in
+// the note. So an attempt has the same precedence in each run, and the row that ends it a later
+// one, in whatever order they are written.
 func (d *DB) Receive(ctx context.Context, from store.Exporter, agent string) (attempts int64, err error) {
 	if d.opts.ReadOnly {
 		return 0, fmt.Errorf("write %s: it was opened for reading", d.name)
@@ -36,10 +34,10 @@ func (d *DB) Receive(ctx context.Context, from store.Exporter, agent string) (at
 type receiver struct {
 	d       *DB
 	agent   string
-	sources []store.Source       // of the other store, by the names there
-	stored  map[string]*position // sources of this one
-	starts  map[string]int64     // where the bytes of a source begin among those of all
-	ends    map[string]int64     // positions to be
+	sources []store.Source       // of the other store, with its ids
+	stored  map[string]*position // sources of this store
+	starts  map[string]int64     // the first byte of a source among the bytes of all sources
+	ends    map[string]int64     // positions after the copy
 	total   int64                // bytes of all sources
 	note    receiveNote
 
@@ -48,15 +46,16 @@ type receiver struct {
 	attempts int64
 }
 
-// A receiveNote is how far a run came that was broken off.
+// A receiveNote is the progress of an interrupted run.
 type receiveNote struct {
-	Base     uint64           `json:"base"`     // the number of the first byte
-	Attempts map[string]int64 `json:"attempts"` // attempts are written up to there, by source
+	Base     uint64           `json:"base"`     // sequence number of the first byte
+	Attempts map[string]int64 `json:"attempts"` // offsets up to which attempts are written, by source
 }
 
 func (x *receiver) noteKey() string { return "receive/" + x.agent }
 
-// source is a source's name here: it belongs to the agent, unless it had one already.
+// source returns the id of a source in this store: it gets the agent as a prefix unless it has one
+// already.
 func (x *receiver) source(id string) string {
 	if x.agent == "" || id == "" || strings.Contains(id, "/") {
 		return store.Clean(id, store.MaxWord)
@@ -64,7 +63,7 @@ func (x *receiver) source(id string) string {
 	return store.Clean(x.agent+"/"+id, store.MaxWord)
 }
 
-// host is the host of a line: that of the agent where the line named none.
+// host returns the host of a line; if the line named none, the agent.
 func (x *receiver) host(name string) string {
 	if name == "" {
 		name = x.agent
@@ -90,7 +89,7 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 	for _, p := range stored {
 		x.stored[p.ID] = p
 	}
-	// Lines that are there already are not asked for again.
+	// Skip lines that are already stored.
 	lines, ahead := make(map[string]int64), false
 	x.starts, x.ends = make(map[string]int64), make(map[string]int64)
 	for i := range x.sources {
@@ -123,7 +122,7 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 		if len(x.rows) < receivedAtOnce {
 			continue
 		}
-		// Lines of this byte may stand for more attempts; they come again.
+		// The line at this byte may stand for more attempts, so it is read again.
 		x.note.Attempts[e.Source] = e.Offset
 		if err := x.flush(ctx); err != nil {
 			return err
@@ -153,7 +152,7 @@ func (x *receiver) receive(ctx context.Context, from store.Exporter) error {
 	return err
 }
 
-// resume reads the note of a run that was broken off, or makes a new one.
+// resume reads the note of an interrupted run, or creates one.
 func (x *receiver) resume(ctx context.Context) error {
 	text, _, err := x.d.latestNote(ctx, x.noteKey())
 	if err != nil {
@@ -178,12 +177,12 @@ func (x *receiver) keepNote(ctx context.Context) error {
 	return x.d.SetNote(ctx, x.noteKey(), text)
 }
 
-// seq is the number of what a line says.
+// seq returns the sequence number of the rows of a line.
 func (x *receiver) seq(source string, offset int64) uint64 {
 	return x.note.Base + uint64(x.starts[source]+min(offset, x.ends[source]))
 }
 
-// take makes a row of an entry.
+// take converts an entry to a row.
 func (x *receiver) take(e *store.Entry) {
 	if e.Kind == store.EntryEnd {
 		end := e.End
@@ -195,10 +194,10 @@ func (x *receiver) take(e *store.Entry) {
 	a := &e.Attempt
 	a.Source, a.Host = x.source(a.Source), x.host(a.Host)
 	r := rowOf(a, 0)
-	if a.Outcome == bounce.Delivered { // of which the other store keeps the template too
+	if a.Outcome == bounce.Delivered { // the other store keeps the template as well
 		r.Template = store.Clean(a.Response, store.MaxResponse)
 	}
-	// A line that was repeated may reach past the position.
+	// A repeated line may reach past the position.
 	r.ToldBy, r.Line = told, min(e.Offset, x.ends[told]-1)
 	r.Precedence = math.MaxUint64 - x.seq(told, e.Offset)
 	r.First, r.ToDomain, r.Pair = e.First, e.FirstToDomain, e.Pair
@@ -224,7 +223,7 @@ func (x *receiver) flush(ctx context.Context) error {
 	return x.d.wrap("write", err)
 }
 
-// finish writes the queue as the other store knows it, and the positions.
+// finish writes the queue of the other store, and the positions.
 func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue []bounce.Message) error {
 	seq, err := x.d.number(ctx)
 	if err != nil {
@@ -237,7 +236,7 @@ func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue [
 	if err := insertUnparsed(ctx, x.d, unparsed, seq); err != nil {
 		return x.d.wrap("write", err)
 	}
-	// The queue was told of by the log that was read last, up to its position.
+	// The queue is attributed to the last log, up to its position.
 	told := x.sources[len(x.sources)-1]
 	by := x.source(told.ID)
 	seq += uint64(len(unparsed))
@@ -245,7 +244,7 @@ func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue [
 	if err != nil {
 		return err
 	}
-	for i := len(queue) - 1; i >= 0; i-- { // those that were opened last come first
+	for i := len(queue) - 1; i >= 0; i-- { // the other store lists the last opened first
 		m := queue[i]
 		m.Host = x.host(m.Host)
 		messages = append(messages, queuedRow{m, by, told.Offset, false})
@@ -268,7 +267,7 @@ func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue [
 		p := &position{Source: s, firstSeen: x.note.Base + uint64(i)}
 		p.ID, p.Path = x.source(s.ID), store.Clean(s.Path, 4096)
 		if i == 0 {
-			p.skipped = skipped // the other store does not say of which log they were
+			p.skipped = skipped // the other store does not count them by log
 		}
 		if old := x.stored[p.ID]; old != nil {
 			p.firstSeen = old.firstSeen
@@ -281,7 +280,7 @@ func (x *receiver) finish(ctx context.Context, coverage *store.Coverage, queue [
 	return x.d.SetNote(ctx, x.noteKey(), nil)
 }
 
-// gone are the messages that an earlier run said were queued and that are not any more.
+// gone returns the messages that an earlier run wrote as queued and that are queued no longer.
 func (x *receiver) gone(ctx context.Context, queue []bounce.Message, by string, position int64) (list []queuedRow, err error) {
 	if x.agent == "" {
 		return nil, nil

@@ -20,7 +20,7 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// file makes a database of SQLite's.
+// file returns a database of store/sqlite.
 func file(t *testing.T) *sqlite.DB {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "file.db"), sqlite.Options{})
@@ -29,7 +29,7 @@ func file(t *testing.T) *sqlite.DB {
 	return s
 }
 
-// exporter reads a database as it is now, and breaks off after so many entries; 0: never.
+// exporter reads a database as it is now, and fails after a number of entries; 0: never.
 type exporter struct {
 	store.Exporter
 	left int
@@ -57,7 +57,7 @@ func (x *exporter) ExportEnds(ctx context.Context, from map[string]int64) iter.S
 	return x.limit(x.Exporter.ExportEnds(ctx, from))
 }
 
-// receive takes s over, and breaks off after so many entries.
+// receive copies s, and fails after a number of entries.
 func receive(t *testing.T, d *DB, s store.Store, agent string, after int) (int64, error) {
 	t.Helper()
 	r, err := s.Read(t.Context())
@@ -66,8 +66,9 @@ func receive(t *testing.T, d *DB, s store.Store, agent string, after int) (int64
 	return d.Receive(t.Context(), &exporter{r.(store.Exporter), after}, agent)
 }
 
-// TestReceive takes over a database in which everything happens, while it grows, with runs that
-// are killed at many places: what is visible is what it held at the end of the last whole run.
+// TestReceive copies a growing database with all kinds of events, in runs that are killed in many
+// places. The visible contents must be those of the other database at the end of the last complete
+// run.
 func TestReceive(t *testing.T) {
 	receivedAtOnce = 64
 	t.Cleanup(func() { receivedAtOnce = 20_000 })
@@ -76,7 +77,8 @@ func TestReceive(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			tr := storetest.NewTraffic(20 + seed)
 			tr.Hosts, tr.PerSecond = 1+int(seed%3), []float64{5, 0.002}[seed]
-			// What a file says of deliveries may be a day old: see store.Recipient.LastDelivered.
+			// In SQLite the last delivery may be up to a day early: see
+			// store.Recipient.LastDelivered.
 			want, lite, d := memory.Open(), file(t), open(t, node, "")
 			for round := range 3 {
 				b := tr.Batch(300)
@@ -111,7 +113,7 @@ func TestReceive(t *testing.T) {
 					t.Errorf("Check: %q, %v", problems, err)
 				}
 			}
-			// It is written on, as by a daemon with the other address.
+			// Append to the copy, as a daemon does that was given its address.
 			b := tr.Batch(300)
 			storetest.Append(t, want, b)
 			storetest.Append(t, d, b)
@@ -132,7 +134,7 @@ func must2(t *testing.T) func(int64, error) {
 	}
 }
 
-// sameState holds that both say the same of the logs and of the messages in the queue.
+// sameState checks that both return the same logs and queued messages.
 func sameState(t *testing.T, want, got store.Store) {
 	t.Helper()
 	var states [2]*store.Resume
@@ -154,8 +156,8 @@ func sameState(t *testing.T, want, got store.Store) {
 	}
 }
 
-// TestReceiveAgent gives the logs of a file to an agent: lines that name no host are its own,
-// and what has left the queue since an earlier run is gone.
+// TestReceiveAgent copies the logs of a file for an agent. Lines without a host belong to the
+// agent, and messages that have left the queue since an earlier run are closed.
 func TestReceiveAgent(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	lite, d := file(t), open(t, node, "")
@@ -194,7 +196,7 @@ func TestReceiveAgent(t *testing.T) {
 	}
 }
 
-// TestReceivePruned takes over a database that has forgotten the days in which messages began.
+// TestReceivePruned copies a database from which the days were pruned in which some messages began.
 func TestReceivePruned(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	lite, d := file(t), open(t, node, "")

@@ -8,14 +8,14 @@ import (
 	"bouncelog/store"
 )
 
-// Recipients yields the recipients of permanent failures. A delivery to the same
-// address, however its letters were written, is joined to each; 0 is none.
+// Recipients yields the recipients with permanent failures. Deliveries to the same address,
+// ignoring case, are joined to each; 0 means none.
 func (r *reader) Recipients(ctx context.Context, f store.Filter, limit int) iter.Seq2[*store.Recipient, error] {
 	const answer = "outcome, code, enhanced, local, reason, detail, scope, rule, confidence"
 	w := append(conditions(&f), "outcome = 'hard' OR outcome = 'soft' AND code >= 500")
 	failures := "SELECT recipient, recipient_domain, at, precedence, offset, n, " + rank("source") + " AS rank, response, " + answer + r.from(w)
 	lastDelivered := "SELECT lower(recipient) AS folded, max(at) AS last_delivered" +
-		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient) FROM attempt WHERE " + w.String() + ")"}) + " GROUP BY folded" // of some too many
+		r.from(where{"outcome = 'delivered'", "lower(recipient) IN (SELECT lower(recipient) FROM attempt WHERE " + w.String() + ")"}) + " GROUP BY folded" // may include some recipients that are not needed
 	undelivered := ""
 	if f.Undelivered {
 		undelivered = " WHERE at > last_delivered"

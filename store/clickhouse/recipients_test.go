@@ -11,8 +11,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestOneSecond holds that refusals, and the faults of a recipient, come in the order of the log
-// where they are of one second.
+// TestOneSecond checks that refusals of one second, and faults of a recipient in one second, are in
+// the order of the log.
 func TestOneSecond(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d := open(t, node, "")

@@ -8,16 +8,16 @@ import (
 	"bouncelog/store"
 )
 
-// Refusals yields the failed attempts that match f. What is known of their recipients is
-// the last delivery above a failure and the first below, when both are sorted by time and
-// those of one second by when they were stored.
+// Refusals yields the failed attempts that match f. Rows are sorted by time, and within a second by
+// when they were stored; the delivery before a failure is the last one above it and the delivery
+// after it the first one below.
 func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.Refusal, error] {
 	w := append(conditions(&f), isFailed)
 	if f.Own {
 		w.add("code = 0 OR detail != '' OR reason IN (" + quote(bounce.RelayDenied.String()) + ", " + quote(bounce.RateLimited.String()) + ")") // store.MayBeOwn
 	}
-	// Whose deliveries are read: a row that does not count adds some and changes nothing. The key begins
-	// with the domain, so a question with few failures reads few rows.
+	// The recipients whose deliveries are read. An outdated row may add a recipient, which changes
+	// nothing. The key begins with the domain, so a query with few failures reads few rows.
 	failures := "SELECT recipient_domain, recipient FROM attempt WHERE " + w.String()
 	sql := `SELECT source, sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, outcome, code, stage, untried,
 		template, reason, detail, scope, rule, confidence, offset, n, at, recipient, ` + messageHash + `, before, after

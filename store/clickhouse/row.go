@@ -9,11 +9,11 @@ import (
 	"bouncelog/store"
 )
 
-// ended is the outcome of a row that says that a pair is pending no longer. It has what the
-// first soft failure of the pair has, so that every filter selects both or neither.
+// ended is the outcome of a row that ends a pair. Its other columns are those of the pair's first
+// soft failure, so that every filter selects both or neither.
 const ended = "ended"
 
-// A row is one of the table attempt.
+// A row is a row of the table attempt.
 type row struct {
 	Recipient       string
 	At              int64
@@ -71,7 +71,7 @@ const rowColumns = `recipient, at, source, offset, n, host, queue_id, outcome, t
 	template, response, local, untried, disposal, tls, delay, client_ip, sasl_user, reason, detail, scope, rule, confidence,
 	pair, pair_source, pair_offset, first, to_domain, warning`
 
-// targets are the fields of a row, in the order of rowColumns.
+// targets returns pointers to the fields of a row, in the order of rowColumns.
 func (r *row) targets() []any {
 	return []any{
 		&r.Recipient, &r.At, &r.Source, &r.Offset, &r.N, &r.Host, &r.QueueID, &r.Outcome, &r.ToldBy, &r.Line, &r.Precedence, &r.MTA, &r.Instance, &r.Agent, &r.MessageID, &r.MessageHash,
@@ -81,11 +81,11 @@ func (r *row) targets() []any {
 	}
 }
 
-// rowOf is what is kept of an attempt.
+// rowOf converts an attempt to a row.
 func rowOf(a *store.Attempt, line int64) *row {
 	text := a.Template.Text
 	switch {
-	case a.Outcome == bounce.Delivered: // of which it is no more than the opening
+	case a.Outcome == bounce.Delivered: // its Template is only the opening of the response
 		text, _ = bounce.Split(a.Response)
 	case text == "":
 		text = bounce.TemplateOf(&a.Delivery).Text
@@ -133,7 +133,7 @@ func (r *row) verdict() bounce.Verdict {
 	return v
 }
 
-// attempt is the attempt that a row keeps.
+// attempt converts a row to an attempt.
 func (r *row) attempt() *store.Attempt {
 	a := &store.Attempt{
 		Delivery: bounce.Delivery{
@@ -157,7 +157,7 @@ func (r *row) attempt() *store.Attempt {
 
 func unix(at int64) time.Time { return time.Unix(at, 0).UTC() }
 
-// orZero is the zero time where there is none.
+// orZero returns a time; the zero time for nil.
 func orZero(at *int64) time.Time {
 	if at == nil {
 		return time.Time{}
@@ -173,7 +173,7 @@ func orNil(t time.Time) *int64 {
 	return &at
 }
 
-// hash is what a message id is found by; 0: there is none.
+// hash returns the hash by which a Message-ID is found; 0: there is none.
 func hash(s string) uint64 {
 	if s == "" {
 		return 0

@@ -13,8 +13,8 @@ import (
 	"bouncelog/store"
 )
 
-// quote is a text as a literal: the server's own escapes, and nothing that a text can hold
-// ends it.
+// quote returns a text as a literal with the server's own escapes. No text can end the literal
+// early.
 func quote(s string) string {
 	var b strings.Builder
 	b.WriteByte('\'')
@@ -33,12 +33,12 @@ func quote(s string) string {
 	return b.String()
 }
 
-// identifier is a name of a database as one.
+// identifier returns the name of a database as an identifier.
 func identifier(s string) string {
 	return "`" + strings.NewReplacer("\\", "\\\\", "`", "\\`").Replace(s) + "`"
 }
 
-// quotes is a list of texts as a list of literals.
+// quotes returns a list of texts as a list of literals.
 func quotes[S ~string](list []S) string {
 	var b strings.Builder
 	for i, s := range list {
@@ -61,7 +61,7 @@ func numbers[N int | int64](list []N) string {
 	return b.String()
 }
 
-// ceil is the first whole second that is not before t.
+// ceil returns the first whole second that is not before t.
 func ceil(t time.Time) int64 {
 	if at := t.Unix(); t.Nanosecond() == 0 {
 		return at
@@ -69,13 +69,13 @@ func ceil(t time.Time) int64 {
 	return t.Unix() + 1
 }
 
-// messageColumns name a message, as store.MessageKey does.
+// messageColumns identify a message, as in store.MessageKey.
 const messageColumns = "host, mta, instance, queue_id"
 
-// messageHash stands for the message of a row in Refusal and Delivered.
+// messageHash is an expression that identifies the message of a row in Refusal and Delivered.
 const messageHash = "sipHash64(queue_id, sender_known, sender)"
 
-// A where is a condition.
+// A where is a list of conditions joined by AND.
 type where []string
 
 func (w *where) add(conditions ...string) { *w = append(*w, conditions...) }
@@ -87,8 +87,8 @@ func (w where) String() string {
 	return "(" + strings.Join(w, ") AND (") + ")"
 }
 
-// conditions are those under which a filter selects a row; what outcomes and recipients
-// it selects comes too.
+// conditions returns the conditions under which a filter selects a row, including those on outcomes
+// and recipients.
 func conditions(f *store.Filter) where {
 	var w where
 	text := func(column, value string) {
@@ -148,7 +148,7 @@ func conditions(f *store.Filter) where {
 		list, domains, whole := make([]string, len(f.Recipients)), make(map[string]bool), true
 		for i, a := range f.Recipients {
 			list[i] = ascii.Lower(a)
-			whole = whole && len(a) < store.MaxName-utf8.UTFMax // and was not cut
+			whole = whole && len(a) < store.MaxName-utf8.UTFMax // the text was not cut
 			domain := ""
 			if at := strings.LastIndexByte(a, '@'); at >= 0 {
 				domain = list[i][at+1:]
@@ -169,13 +169,13 @@ func conditions(f *store.Filter) where {
 	return w
 }
 
-// underRelay is the condition that a host is the one of that name or below it.
+// underRelay returns the condition that a host has this name or is a subdomain of it.
 func underRelay(column, name string) string {
 	name = strings.TrimPrefix(name, ".")
 	return column + " = " + quote(name) + " OR endsWith(" + column + ", " + quote("."+name) + ")"
 }
 
-// words are the names of outcomes or reasons.
+// words returns the names of outcomes or reasons.
 func words[T bounce.Outcome | bounce.Reason](list []T) (out []string) {
 	for _, x := range list {
 		switch x := any(x).(type) {

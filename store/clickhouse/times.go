@@ -11,9 +11,9 @@ import (
 	"bouncelog/store"
 )
 
-// deliveryTimes are the times of the deliveries to some domains. A report asks for the
-// deliveries to a domain around each of its refusals, a thousand times and more: a question
-// costs the server 10 ms, whatever it finds, so it is asked once a domain for whole days.
+// deliveryTimes caches the times of the deliveries to some domains. A report asks for the
+// deliveries to a domain around each of its refusals, a thousand times and more. A query costs the
+// server at least 10 ms, so one query per domain reads whole days.
 type deliveryTimes struct {
 	mu    sync.Mutex
 	of    map[deliveriesTo]*deliveredAt
@@ -25,16 +25,17 @@ type deliveriesTo struct {
 	mta          bounce.MTA
 }
 
-// deliveredAt are the times from one until before another, in their order.
+// deliveredAt holds sorted times, from since until before until.
 type deliveredAt struct {
 	since, until int64
 	at           []int64
 }
 
-// timesAtMost is how many times are read at once, and kept until others are read, of 8 bytes each.
+// timesAtMost is how many times are read by one query, and how many are cached before the cache is
+// cleared; 8 bytes each.
 const timesAtMost = 2 << 20
 
-// timeOf yields an end of a span as an attempt.
+// timeOf yields the first or last time of a span as an attempt.
 func timeOf(s store.Span, last bool, err error) iter.Seq2[*store.Attempt, error] {
 	return func(yield func(*store.Attempt, error) bool) {
 		a := &store.Attempt{Delivery: bounce.Delivery{Time: s.First, Outcome: bounce.Delivered}}
@@ -47,7 +48,8 @@ func timeOf(s store.Span, last bool, err error) iter.Seq2[*store.Attempt, error]
 	}
 }
 
-// span is from the first delivery to the last where f selects those to a domain in a period.
+// span returns the times of the first and the last delivery if f selects deliveries to a domain in
+// a period; known is false for other filters.
 func (t *deliveryTimes) span(ctx context.Context, r *reader, f store.Filter) (s store.Span, known bool, err error) {
 	to := deliveriesTo{f.Domain, f.Host, f.MTA}
 	if f.Domain == "" || f.Since.IsZero() || f.Until.IsZero() || !slices.Equal(f.Outcomes, []bounce.Outcome{bounce.Delivered}) ||
@@ -72,7 +74,7 @@ func (t *deliveryTimes) span(ctx context.Context, r *reader, f store.Filter) (s 
 	return s, true, nil
 }
 
-// cover reads what is missing of the times from since until before until; nil: they are too many.
+// cover reads the missing times from since until before until; nil: there are too many.
 func (t *deliveryTimes) cover(ctx context.Context, r *reader, to deliveriesTo, since, until int64) (*deliveredAt, error) {
 	if t.total > timesAtMost {
 		t.of, t.total = nil, 0

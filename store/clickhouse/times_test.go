@@ -10,8 +10,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestTimes holds that the times of deliveries alone are those of the deliveries, whatever
-// period is asked for after which.
+// TestTimes checks that the times of deliveries read alone are those of the deliveries, in any
+// order of periods.
 func TestTimes(t *testing.T) {
 	node := chnode.Start(t, 1)[0]
 	d := open(t, node, "")

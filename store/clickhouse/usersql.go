@@ -16,7 +16,7 @@ import (
 	"bouncelog/store"
 )
 
-// Query runs one read-only statement: the server holds that it changes nothing (readonly).
+// Query runs one read-only statement. The server ensures that it changes nothing (readonly).
 func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 	word := strings.ToUpper(strings.TrimLeft(sql, " \t\n\r("))
 	if i := strings.IndexFunc(word, func(r rune) bool { return r < 'A' || r > 'Z' }); i >= 0 {
@@ -66,7 +66,7 @@ func (r *answer) Next() ([]any, error) {
 
 func (r *answer) Close() error { return r.rows.Close() }
 
-// plain is a value as store.Rows has it.
+// plain converts a value to a type of store.Rows.
 func plain(v reflect.Value) any {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
@@ -97,7 +97,7 @@ func plain(v reflect.Value) any {
 	return fmt.Sprint(v.Interface())
 }
 
-// Schema is the SQL of the tables and views.
+// Schema returns the SQL of the tables and views.
 func (d *DB) Schema(ctx context.Context) (string, error) {
 	list, err := d.texts(ctx, "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE 'goose%' ORDER BY engine = 'View', name")
 	return strings.Join(list, ";\n") + ";\n", d.wrap("schema", err)

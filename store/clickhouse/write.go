@@ -15,8 +15,8 @@ import (
 	"bouncelog/store"
 )
 
-// Write returns a Writer. Several may write at once, each what its own logs hold; where
-// two read one log by mistake, what both write counts once.
+// Write returns a Writer. Several Writers may write at once, each its own logs. If two read one log
+// by mistake, the lines that both write count once.
 func (d *DB) Write(context.Context) (store.Writer, error) {
 	if d.closed.Load() {
 		return nil, errClosed
@@ -27,27 +27,27 @@ func (d *DB) Write(context.Context) (store.Writer, error) {
 	return &writer{d: d}, nil
 }
 
-// A writer takes batches in until they are committed. It holds some thousand attempts; what
-// comes beyond goes to the server, where nothing is seen of it before the positions.
+// A writer collects batches until they are committed. It holds some thousand attempts. Further ones
+// are sent to the server, where they are invisible before the positions are written.
 type writer struct {
 	d       *DB
-	batches []store.Batch // not in c yet
-	held    int           // their attempts
+	batches []store.Batch // batches not yet in c
+	held    int           // their number of attempts
 	c       *commit       // nil: nothing was sent since the last commit
 }
 
-// heldAtMost is how many attempts a writer holds, at some 2 kB each. One question is asked of
-// the server for them. The insert that they become a block of lasts until the commit.
-var heldAtMost = 5_000 // a test sets less
+// heldAtMost is how many attempts a writer holds, at some 2 kB each. One query reads the state of
+// their messages. They become a block of an insert that ends with the commit.
+var heldAtMost = 5_000 // tests set less
 
-// Append takes a batch in.
+// Append adds a batch.
 func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	err := ctx.Err()
 	if err == nil {
 		err = b.CheckPositions()
 	}
 	if err == nil {
-		w.batches = append(w.batches, b.Clone()) // the lists are the caller's
+		w.batches = append(w.batches, b.Clone()) // the caller may reuse the lists
 		if w.held += len(b.Attempts); w.held >= heldAtMost {
 			err = w.d.wrap("write", w.send(ctx))
 		}
@@ -58,7 +58,7 @@ func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 	return err
 }
 
-// Rollback drops what was appended since the last Commit.
+// Rollback drops the batches appended since the last Commit.
 func (w *writer) Rollback() error {
 	if w.c != nil && w.c.insert != nil {
 		w.c.insert.Abort()
@@ -67,10 +67,10 @@ func (w *writer) Rollback() error {
 	return nil
 }
 
-// Close drops it too.
+// Close drops them too.
 func (w *writer) Close() error { return w.Rollback() }
 
-// Commit writes the rows first and the positions, which make them visible, last.
+// Commit writes the rows first. It writes the positions, which make the rows visible, last.
 func (w *writer) Commit(ctx context.Context) error {
 	defer w.Rollback()
 	if err := ctx.Err(); err != nil {
@@ -86,7 +86,7 @@ func (w *writer) Commit(ctx context.Context) error {
 	return w.d.wrap("write", err)
 }
 
-// send makes rows of the batches and hands them to the server.
+// send converts the batches to rows and sends them to the server.
 func (w *writer) send(ctx context.Context) error {
 	if w.c == nil {
 		seq, err := w.d.number(ctx)
@@ -147,8 +147,8 @@ func (d *DB) locate(ctx context.Context, l *ledger, batches []store.Batch) error
 	return err
 }
 
-// recall reads what the ledger has to know: what was stored of the messages in the
-// batches, and where mail was deferred to which no attempt was made now.
+// recall reads the state that the ledger needs: the stored attempts of the messages in the batches,
+// and the last deferrals at the destinations of deferrals without an attempt.
 func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error {
 	queues, hosts, domains := make(map[string]bool), make(map[string]bool), make(map[string]bool)
 	asked := make(map[hostKey]bool)
@@ -187,8 +187,8 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 	}
 	if len(queues) > 0 {
 		messages := append(slices.Clone(w), "queue_id IN ("+quotes(slices.Sorted(maps.Keys(queues)))+")", "outcome IN ('delivered', 'soft', 'hard', 'ended')")
-		// Of rows with one key the first counts. They are few, so they are told apart here: FINAL
-		// would have the server merge all rows of those days for each commit.
+		// Among rows with the same key the first counts. There are few, so duplicates are removed
+		// here: with FINAL the server would merge all rows of these days for each commit.
 		type identity struct {
 			source, recipient, outcome string
 			at, offset, n              int64
@@ -217,18 +217,18 @@ func (d *DB) recall(ctx context.Context, l *ledger, batches []store.Batch) error
 	})
 }
 
-// A hostKey names a message (by its queue id), or a domain, of a host.
+// A hostKey identifies a message by its queue id, or a domain, on a host.
 type hostKey struct {
 	host, name string
 	domain     bool
 }
 
-// remembered is how long a queue id is remembered, in seconds: longer than a message is
-// queued. It keeps the question to the days in which the answer can be.
+// remembered is how long a queue id is looked for, in seconds: longer than a message is queued. It
+// limits the query to the days that can hold the message.
 const remembered = 60 * 24 * 3600
 
-// rows calls do with the rows of attempt that a question selects; the row is do's until it
-// returns. Columns that follow go to more.
+// rows calls do for the rows of attempt that a query selects. The row is valid until do returns.
+// Further columns are scanned into more.
 func (d *DB) rows(ctx context.Context, sql string, do func(r *row), more ...any) error {
 	var r row
 	to := append(r.targets(), more...)
@@ -241,11 +241,11 @@ func (d *DB) rows(ctx context.Context, sql string, do func(r *row), more ...any)
 	})
 }
 
-// A commit is what several batches come to.
+// A commit is the combined result of several batches.
 type commit struct {
 	*ledger
-	insert   driver.Batch    // of the rows so far; nil: there are none
-	changed  map[string]bool // sources
+	insert   driver.Batch    // of the rows so far; nil: no rows
+	changed  map[string]bool // ids of sources
 	messages []queuedRow
 	ends     []endRow
 	unparsed []store.Unparsed
@@ -260,10 +260,10 @@ type queuedRow struct {
 
 type endRow = bounce.End
 
-// append takes in a batch. What a source's position says is stored is left out.
+// append adds a batch. Lines before the position of their source are left out.
 func (c *commit) append(b *store.Batch) {
 	behind, ahead := 0, 0
-	by := nobody // the log that told of the queue, and how far it was read
+	by := nobody // the log to which the queue is attributed, and its position
 	position := int64(0)
 	for i := range b.Sources {
 		at := c.offset(b.Sources[i].ID)
@@ -323,7 +323,7 @@ func (c *commit) append(b *store.Batch) {
 	}
 }
 
-// source is a source that will be stored.
+// source returns the position of a source, and marks it to be stored.
 func (c *commit) source(id string) *position {
 	c.changed[id] = true
 	p := c.sources[id]
@@ -335,7 +335,7 @@ func (c *commit) source(id string) *position {
 	return p
 }
 
-// sendRows sends the rows that there are as a block of one insert, which store ends.
+// sendRows sends the collected rows as a block of one insert, which store ends.
 func (c *commit) sendRows(ctx context.Context, d *DB) (err error) {
 	if len(c.rows) == 0 {
 		return nil
@@ -353,7 +353,7 @@ func (c *commit) sendRows(ctx context.Context, d *DB) (err error) {
 	return c.insert.Flush()
 }
 
-// store ends the insert of the rows and inserts what else there is; the positions last.
+// store ends the insert of the rows and inserts everything else; the positions last.
 func (c *commit) store(ctx context.Context, d *DB) error {
 	seq := c.seq
 	if c.insert != nil {
@@ -406,8 +406,8 @@ func insertRows(ctx context.Context, d *DB, rows []*row) error {
 	return b.Send()
 }
 
-// appendRows hands rows over by columns: row by row each value becomes an interface. With texts
-// instead of dictionaries (see parse) 138,000 attempts take 1.1 s of CPU instead of 1.9 s.
+// appendRows appends rows by column: appending by row converts each value to an interface. With
+// texts instead of dictionaries (see parse) 138,000 attempts take 1.1 s of CPU instead of 1.9 s.
 func appendRows(b driver.Batch, rows []*row) error {
 	columns := make([]any, len(rows[0].targets())) // each a *[]T
 	for _, r := range rows {
@@ -438,7 +438,7 @@ func appendRows(b driver.Batch, rows []*row) error {
 	return nil
 }
 
-// add adds a value to a column, which is made for n values.
+// add adds a value to a column, which is allocated for n values.
 func add[T any](column *any, value *T, n int) {
 	if *column == nil {
 		list := make([]T, 0, n)
@@ -473,8 +473,8 @@ func insertQueued(ctx context.Context, d *DB, messages []queuedRow, seq uint64) 
 	})
 }
 
-// insertPositions makes visible what is written. All have one number: on a cluster they go
-// to one shard, and so are seen together.
+// insertPositions inserts positions, which makes the written rows visible. All have the same
+// sequence number, so that on a cluster they are stored on one shard and become visible together.
 func insertPositions(ctx context.Context, d *DB, list []*position, seq uint64) error {
 	return insert(ctx, d, "source (id, position, seq, first_seen, path, state, first, last, counts, skipped)", list, func(p *position) []any {
 		var counts []int64
@@ -489,7 +489,7 @@ func insertPositions(ctx context.Context, d *DB, list []*position, seq uint64) e
 	})
 }
 
-// insert stores rows by one insert.
+// insert inserts rows with one insert.
 func insert[T any](ctx context.Context, d *DB, into string, list []T, values func(T) []any) error {
 	if len(list) == 0 {
 		return nil
