@@ -1,7 +1,7 @@
-// Package memory keeps delivery attempts in memory, by the simplest code. It is the
-// specification of a store's counts: which attempt is the first of its message, which pairs
-// are recovered, pending or expired, and when a recipient took mail before and after a
-// failure. Other engines are compared with it; tests use it.
+// Package memory keeps delivery attempts in memory, with the simplest code. It is the specification
+// of a store's counts: which attempt is the first of its message, which pairs are recovered,
+// pending or expired, and when a recipient accepted mail before and after a failure. Other engines
+// are compared with it; tests use it.
 package memory
 
 import (
@@ -25,7 +25,7 @@ import (
 type DB struct {
 	mu     sync.Mutex
 	l      *ledger
-	moment *moment // of l; nil: not made yet
+	moment *moment // of l; nil: not computed yet
 	notes  map[string][]byte
 	closed bool
 }
@@ -65,7 +65,7 @@ func (w *writer) Append(ctx context.Context, b *store.Batch) error {
 		w.batches = nil
 		return err
 	}
-	w.batches = append(w.batches, b.Clone()) // the lists are the caller's
+	w.batches = append(w.batches, b.Clone()) // the caller may reuse the lists
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (d *DB) Read(context.Context) (store.Reader, error) {
 	return &reader{d.moment, maps.Clone(d.notes)}, nil
 }
 
-// SetNote notes a value.
+// SetNote sets the value of a key.
 func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,7 +115,7 @@ func (d *DB) SetNote(_ context.Context, key string, value []byte) error {
 	return nil
 }
 
-// SwapNote notes a value in place of another.
+// SwapNote replaces an old value of a key.
 func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -126,7 +126,7 @@ func (d *DB) SwapNote(_ context.Context, key string, old, new []byte) (bool, err
 	return true, nil
 }
 
-// Close closes the store. Readers may be used on.
+// Close closes the store. Its Readers stay usable.
 func (d *DB) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -137,15 +137,15 @@ func (d *DB) Close() error {
 // An event is an attempt with its effect on its message and its recipient.
 type event struct {
 	store.Attempt
-	source int // index, in the order in which they were first seen
+	source int // index of the source, in the order of first use
 
-	// pair: the attempt counts for the state of its (message, recipient) pair.
-	// Delivered: it met a soft failure first. Soft: this was the first, and it is
-	// still tried. Hard: the time for retries ran out.
+	// pair: the attempt counts for the state of its (message, recipient) pair. Delivered: a soft
+	// failure came before. Soft: this is the first attempt of a pending pair. Hard: the message
+	// expired.
 	pair bool
-	// first of its message, and of its message to this domain.
+	// The first attempt of its message, and of its message to this domain.
 	first, toDomain bool
-	before, after   time.Time // the recipient's deliveries next to a failure
+	before, after   time.Time // the last delivery to the recipient before a failure, and the first after it
 }
 
 // A ledger holds all attempts, and the state of messages and recipients.
@@ -158,17 +158,17 @@ type ledger struct {
 	unparsed  []store.Unparsed
 	ends      []bounce.End
 	pending   map[pairKey][]*queued
-	deferred  map[placeKey]int       // last attempt that was made there, deferred and not delivered since
+	deferred  map[placeKey]int       // the last attempt deferred there, if none was delivered there since
 	seen      map[string]bool        // messages, and messages to a domain
 	failures  map[string][]int       // by recipient
-	delivered map[string][]time.Time // by recipient, in the order of the logs
+	delivered map[string][]time.Time // by recipient, in the order in which lines were read
 }
 
-// A pairKey is a queue id and a recipient: of one message, until the id is used again.
+// A pairKey is a queue id and a recipient. It identifies a pair until the queue id is reused.
 type pairKey struct{ host, mta, instance, queue, recipient string }
 
-// Queued is a pair that is still tried: its first soft failure, and the last that was an
-// attempt; where none was, the last.
+// queued is a pending pair: its first soft failure and its last attempt; if no attempt was made,
+// its last deferral.
 type queued struct{ first, last int }
 
 // A placeKey is a domain, or a recipient in it, to which an MTA delivers.
@@ -188,8 +188,8 @@ func newLedger() *ledger {
 	}
 }
 
-// append takes in a batch. Lines before the position of their source are left out, so a
-// batch may come twice.
+// append adds a batch. Lines before the position of their source are left out, so a batch may be
+// appended twice.
 func (l *ledger) append(b *store.Batch) {
 	behind, ahead := 0, 0
 	for i := range b.Sources {
@@ -202,7 +202,7 @@ func (l *ledger) append(b *store.Batch) {
 		}
 	}
 	if behind > 0 && ahead == 0 {
-		return // all of it is stored
+		return // all of it is stored already
 	}
 	for i := range b.Sources {
 		if id := b.Sources[i].ID; l.find(id) == nil {
@@ -261,7 +261,7 @@ func (l *ledger) position(id string) int64 {
 	return 0
 }
 
-// queue brings the queued messages up to date, those that were opened last at the end.
+// queue updates the queued messages; those opened last are at the end.
 func (l *ledger) queue(b *store.Batch) {
 	key := func(m *bounce.Message) store.MessageKey {
 		return store.MessageKey{Host: m.Host, MTA: m.MTA, Instance: m.Instance, QueueID: m.QueueID}
@@ -286,12 +286,12 @@ func keyOf(d *bounce.Delivery) pairKey {
 	return pairKey{d.Host, string(d.MTA), d.Instance, d.QueueID, d.Recipient}
 }
 
-// slack is how far two arrival times of one message may lie apart, in seconds: both
-// are a logged time less a rounded delay, and clocks are set. A queue id is used again
+// slack is the largest difference, in seconds, between two arrival times of one message. An arrival
+// time is a logged time minus a rounded delay, and a clock may have been set. A queue id is reused
 // for the same recipient much later.
 const slack = 600
 
-// sameMessage reports whether two attempts with one queue id are of one message.
+// sameMessage reports whether two attempts with the same queue id belong to one message.
 func sameMessage(a, b *bounce.Delivery) bool {
 	x, y := a.Arrived(), b.Arrived()
 	if x.IsZero() || y.IsZero() {
@@ -301,7 +301,7 @@ func sameMessage(a, b *bounce.Delivery) bool {
 	return max(diff, -diff) <= slack
 }
 
-// event takes in an event of a message.
+// event applies a line about a whole message.
 func (l *ledger) event(e *store.Event) {
 	if e.Expiry != nil {
 		l.expire(e.Expiry)
@@ -310,7 +310,7 @@ func (l *ledger) event(e *store.Event) {
 	}
 }
 
-// attempt takes in an attempt.
+// attempt adds an attempt.
 func (l *ledger) attempt(a *store.Attempt) {
 	e := event{Attempt: cleaned(a), source: l.index[a.Source]}
 	i, k := len(l.events), keyOf(&e.Delivery)
@@ -356,8 +356,8 @@ func (l *ledger) attempt(a *store.Attempt) {
 	l.place(i)
 }
 
-// inherit gives a deferral without an attempt the verdict of the last attempt. Last is
-// the last deferral of its pair; -1: there is none.
+// inherit gives a deferral without an attempt the verdict of the last attempt. last is the last
+// deferral of its pair; -1: there is none.
 func (l *ledger) inherit(e *event, last int) {
 	recipient, domain := placesOf(&e.Delivery)
 	if last < 0 || l.events[last].Untried {
@@ -372,8 +372,8 @@ func (l *ledger) inherit(e *event, last int) {
 	e.Verdict = l.events[last].Verdict
 }
 
-// place remembers where an attempt was deferred, and forgets it after a delivery. Postfix logs no deferral
-// without an attempt.
+// place records where an attempt was deferred, and removes the record after a delivery. Postfix
+// logs no deferral without an attempt.
 func (l *ledger) place(i int) {
 	e := &l.events[i]
 	if e.MTA != bounce.Exim {
@@ -403,7 +403,7 @@ func (l *ledger) history(i int) {
 			if !e.Time.Before(x.Time) && (x.after.IsZero() || e.Time.Before(x.after)) {
 				x.after = e.Time
 			}
-			if e.Time.Before(x.Time) && e.Time.After(x.before) { // of an older log
+			if e.Time.Before(x.Time) && e.Time.After(x.before) { // from an older log
 				x.before = e.Time
 			}
 		}
@@ -420,8 +420,8 @@ func (l *ledger) history(i int) {
 	}
 }
 
-// end ends the pairs of a message that has left the queue: they are pending no longer, and
-// nothing is known of how they ended.
+// end ends the pairs of a message that left the queue. They are no longer pending; the log does not
+// say how they ended.
 func (l *ledger) end(x *bounce.End) {
 	if x.Offset < l.position(x.Source) {
 		return
@@ -442,8 +442,8 @@ func (l *ledger) end(x *bounce.End) {
 	}
 }
 
-// expire ends the pairs of a message whose time in the queue has run out: each becomes
-// a hard failure where it was tried last.
+// expire ends the pairs of a message at the end of its queue lifetime. Each becomes a hard failure
+// at the destination of its last attempt.
 func (l *ledger) expire(x *bounce.Expiry) {
 	if x.Offset < l.position(x.Source) {
 		return
@@ -477,10 +477,10 @@ func (l *ledger) expire(x *bounce.Expiry) {
 	}
 }
 
-// expired is the judgement on a message that expired.
+// expired is the verdict on an expired message.
 var expired = bounce.Verdict{Reason: bounce.Expired, Scope: bounce.ScopeRemote, Rule: "status-expired", Confidence: bounce.NamedCause}
 
-// whole is a time in whole seconds.
+// whole returns a time without its fraction of a second.
 func whole(t time.Time) time.Time {
 	if t.IsZero() {
 		return t

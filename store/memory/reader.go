@@ -15,19 +15,19 @@ import (
 	"bouncelog/store"
 )
 
-// A moment is what was stored at some time. It does not change.
+// A moment is the stored data at one time. It does not change.
 type moment struct {
-	events    []event // in the order of time
+	events    []event // sorted by time
 	sources   []store.Source
 	messages  []bounce.Message
 	skipped   []store.Skipped
 	unparsed  []store.Unparsed
 	ends      []bounce.End
-	queue     [][2]event // first and last attempt of each pair that is still tried
+	queue     [][2]event // first and last attempt of each pending pair
 	delivered map[string][]time.Time
 }
 
-// now copies what is stored.
+// now copies the stored data.
 func (l *ledger) now() *moment {
 	m := &moment{
 		events: slices.Clone(l.events), sources: slices.Clone(l.sources), messages: slices.Clone(l.messages),
@@ -68,7 +68,7 @@ type reader struct {
 
 func (r *reader) Close() error { return nil }
 
-// Ends lists what became of messages as a whole.
+// Ends lists the ends of messages.
 func (r *reader) Ends(_ context.Context, messages ...store.MessageKey) (list []bounce.End, err error) {
 	for _, e := range r.ends {
 		if slices.Contains(messages, store.MessageKey{Host: e.Host, MTA: e.MTA, Instance: e.Instance, QueueID: e.QueueID}) || slices.Contains(messages, store.MessageKey{QueueID: e.QueueID}) {
@@ -110,7 +110,7 @@ func (r *reader) Coverage(context.Context) (*store.Coverage, error) {
 	return &store.Coverage{Sources: slices.Clone(r.sources), Skipped: slices.Clone(r.skipped), Unparsed: slices.Clone(r.unparsed)}, nil
 }
 
-// matches reports whether a filter selects an event, whoever its recipient is.
+// matches reports whether a filter selects an event, apart from its recipient.
 func (e *event) matches(f *store.Filter) bool {
 	relay, suffix := ascii.Lower(e.RelayHost), strings.TrimPrefix(ascii.Lower(f.Relay), ".")
 	return (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
@@ -139,7 +139,7 @@ func (e *event) goesTo(to *store.Destination) bool {
 	})
 }
 
-// selected yields the events that a filter selects, in the order of time.
+// selected yields the events that a filter selects, sorted by time.
 func (r *reader) selected(f store.Filter) iter.Seq[*event] {
 	recipients := make(map[string]bool)
 	for _, address := range f.Recipients {
@@ -176,7 +176,7 @@ func (r *reader) Span(_ context.Context, f store.Filter) (s store.Span, err erro
 	return s, nil
 }
 
-// key is the value that an event has in a dimension.
+// key returns the value of an event in a dimension.
 func (e *event) key(by store.Dimension) (string, bool) {
 	switch by {
 	case store.BySender:
@@ -225,8 +225,8 @@ func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension)
 		handover = handover || dim == store.BySender || dim == store.BySASLUser || dim == store.ByClient
 		destination = destination || dim == store.ByDomain || dim == store.ByRelay
 	}
-	// Messages are told apart one by one where few attempts are asked for, or the
-	// dimension is known of failed attempts only.
+	// Messages are told apart one by one if the filter selects few attempts, or if the dimension is
+	// known of failed attempts only.
 	apart := handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != ""
 	var cells []store.Cell
 	index := make(map[[store.MaxDimensions]string]int)
@@ -265,7 +265,7 @@ func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension)
 	return cells, nil
 }
 
-// add counts an event, but for its message.
+// add counts an event, but not its message.
 func add(t *store.Tally, e *event) {
 	pair, null := int64(0), int64(0)
 	if e.pair {
@@ -353,7 +353,7 @@ func (r *reader) Attempts(ctx context.Context, f store.Filter, p store.Page) ite
 	}
 }
 
-// comesAfter reports whether an event comes after the one that a page begins after.
+// comesAfter reports whether an event comes after the attempt after which a page begins.
 func (r *reader) comesAfter(e *event, p store.Page) bool {
 	source := slices.IndexFunc(r.sources, func(s store.Source) bool { return s.ID == p.After.Source })
 	c := cmp.Or(cmp.Compare(e.Time.Unix(), p.After.Time), cmp.Compare(e.source, source), cmp.Compare(e.Offset, p.After.Offset), cmp.Compare(e.N, p.After.N))
@@ -374,7 +374,7 @@ func (r *reader) Lookup(_ context.Context, refs ...store.Ref) ([]*store.Attempt,
 	return list, nil
 }
 
-// messageHash stands for the message of an attempt.
+// messageHash returns a hash that identifies the message of an attempt.
 func messageHash(d *bounce.Delivery) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s\x00%v\x00%s", d.QueueID, d.SenderKnown, d.Sender)
@@ -423,7 +423,7 @@ func (r *reader) Delivered(_ context.Context, streams []store.Stream, limit int)
 	return out, nil
 }
 
-// pieces cuts the attempts of each source, in the order of their lines.
+// pieces divides the attempts of each source, in the order of their lines.
 func (r *reader) pieces() (all []*store.Piece) {
 	var ends []*store.Piece
 	for i := range r.sources {
@@ -508,8 +508,8 @@ func note(x *store.Recipient, e *event, since bool) {
 	}
 }
 
-// compareFailures sorts the recipients with the most failures to the front, and of
-// equals those whose last is the latest.
+// compareFailures sorts the recipients with the most failures to the front, and among equals those
+// with the latest last failure.
 func compareFailures(a, b *store.Recipient) int {
 	sum := func(x *store.Recipient) (n int64, last time.Time) {
 		for i := range x.Faults {
