@@ -1083,7 +1083,7 @@ func FuzzResponse(f *testing.F) {
 }
 
 // TestReadOnlyPlace checks that a user without write permission on the database and its directory
-// can read a database that nobody writes.
+// can read a database that nobody writes to.
 func TestReadOnlyPlace(t *testing.T) {
 	if os.Geteuid() == 0 {
 		if os.Getenv("BOUNCELOG_READ") == "" {

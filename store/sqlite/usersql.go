@@ -62,7 +62,7 @@ func oneQuestion(sql string) error {
 	return nil
 }
 
-// skipBlank skips what SQLite skips: space, comments, empty statements and the
+// skipBlank skips text that SQLite ignores: space, comments, empty statements and the
 // byte order mark.
 func skipBlank(s string) string {
 	for {
