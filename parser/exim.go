@@ -9,8 +9,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// isEximProgram reports the names under which Exim logs through syslog: exim,
-// exim4, and what administrators make of them (syslog_processname).
+// isEximProgram reports whether b is a name under which Exim logs through syslog: exim, exim4, and
+// names that administrators choose (syslog_processname).
 func isEximProgram(b string) bool {
 	for i := 0; i+4 <= len(b); i++ {
 		if b[i]|0x20 == 'e' && b[i+1]|0x20 == 'x' && b[i+2]|0x20 == 'i' && b[i+3]|0x20 == 'm' {
@@ -51,8 +51,8 @@ func eximID(msg []byte) (id, rest []byte, ok bool) {
 	return msg[:n], msg[n+1:], true
 }
 
-// allAlnum reports letters and digits only. One branch for all bytes, and not
-// one for each, takes a third of the time.
+// allAlnum reports whether b holds only letters and digits. One branch for all bytes instead of one
+// per byte takes a third of the time.
 func allAlnum(b []byte) bool {
 	var other uint8
 	for _, c := range b {
@@ -70,9 +70,8 @@ var notAlnum = func() (t [256]uint8) {
 	return t
 }()
 
-// exim reads a line of Exim's main log, from the log itself or from syslog. It counts a
-// delivery whose last part never came with the next line of the same process that has no
-// delivery of its own.
+// exim reads a line of Exim's main log, from the log itself or from syslog. A delivery whose last
+// part never came is counted with the next line of the same process that is not a delivery.
 func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 	message := h.message
 	kind := p.eximMessage(prog, h, r, offset)
@@ -82,7 +81,7 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 	return kind
 }
 
-// eximMessage reads a message of Exim's.
+// eximMessage reads a message of Exim.
 func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) Kind {
 	if prog.exim {
 		msg := h.message
@@ -118,7 +117,7 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 	if len(rest) < 2 {
 		return Queued
 	}
-	var k key // filled in place: a literal is made elsewhere and copied
+	var k key // filled in place: a composite literal would be built elsewhere and copied
 	k.hostHash, k.host, k.instance, k.mta, k.id = p.hostHash, p.host, "exim", bounce.Exim, h.id
 	if flag := eximFlag(rest); flag == "<=" {
 		if len(rest) > 3 {
@@ -126,17 +125,17 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 		}
 		return Queued
 	} else if flag != "" {
-		if len(rest) < 4 || rest[2] == '\t' { // with a blank for its tab it is read again
+		if len(rest) < 4 || rest[2] == '\t' { // it is read again with a blank for its tab
 			return Unparsed
 		}
 		if flag[1] != '>' && p.isHTML(rest) {
-			return Unparsed // and as HTML it is read again
+			return Unparsed // it is read again as HTML
 		}
 		return p.eximDelivery(&k, prog, flag, r, h, offset)
 	}
 	if rest[0] == '&' || rest[1] == '&' {
 		if c, _ := entity(rest[bytes.IndexByte(rest, '&'):]); c == '<' || c == '>' {
-			return Unparsed // likewise
+			return Unparsed // it is read again as HTML
 		}
 	}
 	if (rest[0] == '\\' || rest[0] == '=') && holdsDelivery(h.message) {
@@ -150,14 +149,13 @@ func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) 
 		return Reject
 	}
 	if bytes.Contains(rest, []byte(" R=")) && bytes.Contains(rest, []byte(" T=")) {
-		return Unparsed // a delivery, whatever became of its arrow
+		return Unparsed // a delivery without a known arrow
 	}
 	p.warnings.ofExim(p.host, h.id, rest, r)
 	return Queued
 }
 
-// eximEnd reads what Exim says of a message as a whole: that nothing of it is
-// left in the queue, that somebody removed it, that it is frozen or thawed.
+// eximEnd reads a message about a queued message as a whole: completed, removed, frozen or thawed.
 func eximEnd(rest []byte) (event bounce.EndEvent, by []byte) {
 	switch rest[0] {
 	case 'C':
@@ -192,10 +190,10 @@ func eximEnd(rest []byte) (event bounce.EndEvent, by []byte) {
 	return "", nil
 }
 
-// ownStamp reads the stamp and the process id that Exim puts before the
-// message, also behind a syslog header. It says the year and often the
-// millisecond, so it is preferred, but for its zone: where only syslog's has
-// one, or where the two do not agree (the option timezone), syslog's holds.
+// ownStamp reads the stamp and the process id that Exim writes before the message, even after a
+// syslog header. Exim's stamp has the year and often milliseconds, so it is preferred. The zone is
+// the exception: if only syslog's stamp has one, or if the two disagree (the option timezone),
+// syslog's stamp is used.
 func (p *Parser) ownStamp(msg []byte, h *header, r *Result) []byte {
 	st, n := parseISO(msg, stampExim)
 	if n == 0 || n >= len(msg) || msg[n] != ' ' {
@@ -206,7 +204,7 @@ func (p *Parser) ownStamp(msg []byte, h *header, r *Result) []byte {
 		const slack = 10 * 60
 		diff := own.Unix() - r.Time.Unix()
 		if h.form == stampRFC3164 && !st.zoned && !p.clock.zoned(diff) {
-			// Another year than was thought: read syslog's stamp again in that.
+			// The year was wrong: read syslog's stamp again in the right one.
 			p.clock.set(own)
 			if p.clock.read(h) {
 				r.Time = p.clock.now
@@ -220,7 +218,7 @@ func (p *Parser) ownStamp(msg []byte, h *header, r *Result) []byte {
 	return rest
 }
 
-// eximFlag is the flag at the start of what follows the message id, or "".
+// eximFlag returns the flag at the start of the text after the message id, or "".
 func eximFlag(b []byte) string {
 	if len(b) > 2 && b[2] != ' ' && b[2] != '\t' {
 		return ""
@@ -244,8 +242,8 @@ func eximFlag(b []byte) string {
 	return ""
 }
 
-// eximReject reports a line about mail that was not accepted: "H=… F=<…>
-// rejected RCPT <…>: …", also "temporarily rejected".
+// eximReject reports whether msg is about mail that was not accepted: "H=… F=<…> rejected RCPT <…>:
+// …", also "temporarily rejected".
 func eximReject(msg []byte) bool {
 	if len(msg) < 10 || msg[1] != '=' && msg[0] != 'r' {
 		return false
@@ -264,9 +262,9 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 		i = len(b)
 	}
 	if bytes.IndexByte(b[:i], '"') >= 0 || bytes.IndexByte(b[:i], '\\') >= 0 {
-		// The blank may be the sender's.
+		// The blank may be part of the sender.
 		if i, _, _ = mailbox(b); i == 0 {
-			p.queue.remove(k) // who sent it is not known
+			p.queue.remove(k) // the sender is not known
 			return
 		}
 	}
@@ -318,7 +316,7 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 			case 'i':
 				if b[1] == 'd' && b[2] == '=' {
 					a.messageID = b[3:end]
-					end = len(b) // what follows is the subject and the recipients
+					end = len(b) // the subject and the recipients follow
 				}
 			case 'T':
 				if b[1] == '=' && b[2] == '"' {
@@ -331,13 +329,13 @@ func (p *Parser) eximArrival(k *key, at time.Time, b []byte) {
 	p.queue.arrival(k, at, &a)
 }
 
-// client reads "name (helo) [address]:port", of which all but the address may
-// lack, and returns what follows.
+// client reads "name (helo) [address]:port" and returns the rest. All parts but the address may be
+// missing.
 func (a *arrival) client(b []byte) []byte {
 	i := bytes.IndexByte(b, '[')
 	if j := bytes.IndexByte(b[:max(i, 0)], '('); j >= 0 {
-		// The client chose what stands in the parentheses: an address literal,
-		// or whatever helo_accept_junk_hosts lets through.
+		// The client chose the text in the parentheses: an address literal, or anything that
+		// helo_accept_junk_hosts permits.
 		n := bytes.Index(b[j:], []byte(") ["))
 		if n < 0 {
 			return nil
@@ -361,7 +359,7 @@ func (a *arrival) client(b []byte) []byte {
 	return b[i:]
 }
 
-// eximDelivery reads what follows "=>", "->", ">>", "**" or "==".
+// eximDelivery reads the text after "=>", "->", ">>", "**" or "==".
 func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *header, offset int64) Kind {
 	line, known, e := p.copyLine(k, h.message)
 	var f eximFields
@@ -373,7 +371,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 		return Queued
 	}
 	if flag == "==" && f.message == "domain matches queue_smtp_domains, or -odqs set" {
-		return Queued // on purpose: nobody was to be tried
+		return Queued // intended: no attempt was to be made
 	}
 	p.repeat, p.repeatProg = line, prog
 	d := r.first()
@@ -403,8 +401,8 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	default:
 		d.Status, d.Outcome = "delivered", bounce.Delivered
 		if flag == "*>" {
-			// The command line option -N: the address was routed, the transport
-			// not run, nothing delivered.
+			// The command line option -N: the address was routed, but the transport did not run and
+			// nothing was delivered.
 			d.Outcome = bounce.Probe
 		} else if f.discards() {
 			d.Disposal = bounce.Discarded
@@ -431,7 +429,7 @@ func (p *Parser) eximDelivery(k *key, prog *program, flag string, r *Result, h *
 	return Attempt
 }
 
-// eximFields are the fields of a delivery line, as they stand.
+// eximFields are the fields of a delivery line, unchanged.
 type eximFields struct {
 	address, parent         string
 	router, transport       string
@@ -444,12 +442,12 @@ type eximFields struct {
 	cipher, verified        string // X=, CV=
 	queueTime, deliveryTime string
 	errno                   int
-	strerror                string // the system's words, for a positive errno
+	strerror                string // the system's message, for a positive errno
 	message                 string // after the fields
 }
 
-// unescape takes the backslashes off that Exim puts before quotes and
-// backslashes in a quoted value.
+// unescape removes the backslashes that Exim writes before quotes and backslashes in a quoted
+// value.
 func unescape(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -461,11 +459,11 @@ func unescape(s string) string {
 	return string(b)
 }
 
-// tls says in the words of Postfix's tls= (bounce.Delivery.TLS) how the session was
-// encrypted. Exim does not log which level was wanted, only what came of it: X= with
-// the cipher where there was TLS, and CV=dane or CV=yes where the certificate was
-// verified; its default log_selector has both. A delivery to a host without X= went
-// in clear. Of a failure without X= that is not known, but where the message names it.
+// tls returns the encryption of the session in the words of Postfix's tls= (bounce.Delivery.TLS).
+// Exim does not log the level wanted, only the result: X= with the cipher if there was TLS, and
+// CV=dane or CV=yes if the certificate was verified; its default log_selector has both. A delivery
+// to a host without X= was not encrypted. For a failure without X= the encryption is not known,
+// unless the message names it.
 func (f *eximFields) tls(outcome bounce.Outcome) string {
 	switch {
 	case f.cipher != "" && f.verified == "dane":
@@ -488,29 +486,28 @@ func (f *eximFields) tls(outcome bounce.Outcome) string {
 	return ""
 }
 
-// discardsMessage reports what Exim writes in an address's place where all
-// recipients of a message were thrown away: "=> discarded (system filter)",
-// "=> blackhole (RCPT ACL discarded recipients)".
+// discardsMessage reports whether all recipients of a message were discarded. Exim then writes a
+// word in place of the address: "=> discarded (system filter)", "=> blackhole (RCPT ACL discarded
+// recipients)".
 func (f *eximFields) discardsMessage() bool {
 	return f.parent == "" && f.router == "" && f.transport == "" && (f.address == "discarded" || f.address == "blackhole")
 }
 
-// discards reports a recipient whose mail an alias or a filter throws away: "=> :blackhole:
-// <a@b>", "=> /dev/null <a@b>" (that transport is bypassed), and without a transport
-// "=> discarded <a@b>".
+// discards reports whether an alias or a filter discards the recipient's mail: "=> :blackhole:
+// <a@b>", "=> /dev/null <a@b>" (that transport is bypassed), and without a transport "=> discarded
+// <a@b>".
 func (f *eximFields) discards() bool {
 	return f.parent != "" && (f.address == ":blackhole:" || f.address == "/dev/null" || f.address == "discarded" && f.transport == "")
 }
 
-// retryTime reports a deferral without an attempt: the address or its hosts
-// were tried before, and the time for the next try has not come.
+// retryTime reports whether the deferral was without an attempt: the address or its hosts were
+// tried before, and the time of the next retry has not come.
 func retryTime(message string) bool {
 	return strings.HasPrefix(message, "retry time not reached") || strings.HasPrefix(message, "Retry time not yet reached")
 }
 
-// isHandoff reports deliveries that are none to the recipient's domain: an
-// automatic reply that was generated (it goes its own way under a message id
-// of its own) and mail given to a filter or another MTA on this machine.
+// isHandoff reports whether the delivery is not one to the recipient's domain: an automatic reply
+// (it has a message id of its own) or mail passed to a filter or another MTA on this machine.
 func (f *eximFields) isHandoff() bool {
 	if strings.HasPrefix(f.address, ">") {
 		return true
@@ -522,11 +519,11 @@ func (f *eximFields) isHandoff() bool {
 	if filterPort || strings.Contains(f.confirmation, " from MTA(") {
 		return true
 	}
-	// LMTP over TCP looks the same, and ends in a mail store.
+	// LMTP over TCP looks the same but ends in a mail store.
 	return f.port != 24 && !strings.Contains(f.transport, "lmtp") && !strings.HasSuffix(f.confirmation, " Saved")
 }
 
-// scan reads the fields from the left.
+// scan reads the fields from left to right.
 func (f *eximFields) scan(flag, s string) bool {
 	rest, ok := f.scanAddress(s)
 	if !ok || f.address == "" || rest == "" && f.address[len(f.address)-1] == '=' {
@@ -534,7 +531,7 @@ func (f *eximFields) scan(flag, s string) bool {
 	}
 	rest, deferred := f.scanFields(rest, flag)
 	if strings.HasPrefix(f.router, "3D") {
-		return false // of quoted-printable text, as is an address that an equals sign breaks off
+		return false // from quoted-printable text, like an address that ends in an equals sign
 	}
 	if flag != "==" || !deferred {
 		f.message = rest
@@ -544,8 +541,8 @@ func (f *eximFields) scan(flag, s string) bool {
 	return true
 }
 
-// isCut reports a line that ends with its address, or within the one in brackets behind a local
-// name: Exim writes a router or a message behind them, so the domain may lack its end.
+// isCut reports whether a line ends with its address, or within the one in brackets after a local
+// name. Exim writes a router or a message after them, so the end of the domain may be missing.
 func (f *eximFields) isCut(text string) bool {
 	if f.router != "" || f.message != "" {
 		return false
@@ -553,12 +550,12 @@ func (f *eximFields) isCut(text string) bool {
 	return strings.HasSuffix(text, f.address) || strings.LastIndexByte(text, '>') < strings.LastIndex(text, " <") && !strings.Contains(f.address, "@")
 }
 
-// scanDeferral reads what follows "defer". Up to Exim 4.99 that is a number,
-// which is the system's where it is positive, and then its words:
+// scanDeferral reads the text after "defer". Up to Exim 4.99 it begins with a number; a positive
+// number is the system's errno, and the system's message follows:
 //
 //	(errno)[: words of the system][ H=… …][: message]
 //
-// Exim 4.100 has no number, and words only where there is no message:
+// Exim 4.100 writes no number, and the system's message only if there is no other message:
 //
 //	[ (words)][ H=… …][: message]
 func (f *eximFields) scanDeferral(rest string) {
@@ -577,7 +574,7 @@ func (f *eximFields) scanDeferral(rest string) {
 		} else if strings.IndexByte(word, ' ') >= 0 || !strings.Contains(rest, ": ") {
 			f.strerror = word
 		} else {
-			system = true // a hand has masked the number
+			system = true // the number has been masked in the log
 		}
 	}
 	if strings.HasPrefix(rest, " ") {
@@ -598,8 +595,8 @@ func (f *eximFields) scanDeferral(rest string) {
 	}
 }
 
-// fieldName is the length of the name of a field ("R=", "QT=") and its equals
-// sign at the start of s, or 0.
+// fieldName returns the length of the name of a field ("R=", "QT=") and its equals sign at the
+// start of s, or 0.
 func fieldName(s string) int {
 	i := 0
 	for i < len(s) && i < 12 && (s[i]-'A' < 26 || i > 0 && isDigit(s[i])) {
@@ -630,7 +627,7 @@ func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 				}
 			}
 			if s[0] == '(' && flag == "**" {
-				// Exim 4.100: the words of the system, where there is no message.
+				// Exim 4.100: the system's message, if there is no other one.
 				if i := strings.IndexByte(s, ')'); i > 0 {
 					f.strerror, s = s[1:i], s[i+1:]
 					continue
@@ -680,7 +677,7 @@ func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 	return "", false
 }
 
-// cutDefer cuts "defer" or "routing defer" off, where a deferral is told.
+// cutDefer cuts off "defer" or "routing defer", which begins the text of a deferral.
 func cutDefer(s string) (rest string, ok bool) {
 	rest, ok = strings.CutPrefix(strings.TrimPrefix(s, "routing "), "defer")
 	return rest, ok && (rest == "" || rest[0] == ':' || rest[0] == ' ')
@@ -715,8 +712,8 @@ func (f *eximFields) value(name, s string) (v, rest string) {
 	return s[:i], s[i:]
 }
 
-// hostValue reads "name [address]:port*": between name and address there may
-// be "DS" or the name that a client gave.
+// hostValue reads "name [address]:port*". Between name and address there may be "DS" or the name
+// that a client gave.
 func (f *eximFields) hostValue(s string) (rest string) {
 	host, ip := "", ""
 	t := s
@@ -741,8 +738,7 @@ func (f *eximFields) hostValue(s string) (rest string) {
 					f.port = portNumber(port[:i])
 				}
 			}
-			// Skip the port and the marks after it, but not the colon before
-			// the message.
+			// Skip the port and the marks after it, but keep the colon before the message.
 			i = 0
 			for i < len(rest) && rest[i] != ' ' && !(rest[i] == ':' && (i+1 == len(rest) || rest[i+1] == ' ')) {
 				i++
@@ -771,7 +767,7 @@ func (f *eximFields) hostValue(s string) (rest string) {
 	return s[min(len(host), len(s)):]
 }
 
-// trailing cuts the times that log selectors put after the message.
+// trailing cuts off the times that log selectors put after the message.
 func (f *eximFields) trailing(s string) string {
 	for _, name := range [...]string{"DT=", "QT="} {
 		i := strings.LastIndexByte(s, ' ')
@@ -825,7 +821,7 @@ func eximDuration(s string) (sec float64, ok bool) {
 	return sec, true
 }
 
-// reply takes the confirmation or the message apart.
+// reply parses the confirmation or the message.
 func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 	if flag != "**" && flag != "==" {
 		text := f.confirmation
@@ -843,7 +839,7 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 	case after == "":
 		d.Stage = eximStage(m, f)
 	case strings.HasPrefix(after, "sending data block"), strings.HasPrefix(m, "LMTP error after DATA"):
-		// LMTP answers for each recipient after the message (RFC 2033).
+		// LMTP sends a reply for each recipient after the message (RFC 2033).
 		d.Stage = bounce.StageEOM
 	default:
 		d.Stage = smtpStage(after)
@@ -852,7 +848,7 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 		if reply := f.remoteReply(after, d); reply != "" {
 			reply = unprint(reply)
 			d.Response = bounce.JoinReply(reply)
-			if f.message[0] != 'M' { // else no reply in the sense of RFC 5321, whatever it begins with
+			if f.message[0] != 'M' { // else it is not a reply as defined by RFC 5321, even if it begins with digits
 				d.Code = bounce.ReplyCode(reply)
 				d.Enhanced = bounce.ReplyEnhanced(reply)
 			}
@@ -861,7 +857,7 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 	}
 	d.Local = true
 	if f.strerror != "" && f.message == f.host+" ["+f.ip+"]" {
-		f.message = "" // before 4.88 the host is said twice
+		f.message = "" // before 4.88 the host is named twice
 	}
 	f.hostInWords(d)
 	d.Response = unprint(f.message)
@@ -870,9 +866,9 @@ func (f *eximFields) reply(d *bounce.Delivery, flag string) {
 	}
 }
 
-// command is what follows the words "SMTP error from remote mail server
-// after" and the like: the command, and often the reply to it. remote reports
-// that the latter is the remote's own text.
+// command returns the text after "SMTP error from remote mail server after" and similar words: the
+// command, often with the reply to it. remote reports whether the reply is the remote server's own
+// text.
 func (f *eximFields) command() (after string, remote bool) {
 	m := f.message
 	switch {
@@ -892,9 +888,9 @@ func (f *eximFields) command() (after string, remote bool) {
 	return "", false
 }
 
-// hostInWords takes the host out of Exim's own words, where it stood before
-// version 4.88: "Remote host name [address] closed connection in response to
-// …", "SMTP timeout while connected to name [address] after …".
+// hostInWords finds the host in Exim's own message, which names it before version 4.88: "Remote
+// host name [address] closed connection in response to …", "SMTP timeout while connected to name
+// [address] after …".
 func (f *eximFields) hostInWords(d *bounce.Delivery) {
 	if f.host != "" || f.ip != "" {
 		return
@@ -914,8 +910,8 @@ func (f *eximFields) hostInWords(d *bounce.Delivery) {
 	}
 }
 
-// remoteReply is the reply behind a command, or "". Before Exim 4.88 the host
-// stands in front of it: "host name [address]: ".
+// remoteReply returns the reply after a command, or "". Before Exim 4.88 the host precedes it:
+// "host name [address]: ".
 func (f *eximFields) remoteReply(after string, d *bounce.Delivery) string {
 	reply := afterCommand(after)
 	v, ok := strings.CutPrefix(reply, "host ")
@@ -939,7 +935,7 @@ func (f *eximFields) remoteReply(after string, d *bounce.Delivery) string {
 	return v[i+len("]: "):]
 }
 
-// afterCommand is what follows "RCPT TO:<address>: ".
+// afterCommand returns the text after "RCPT TO:<address>: ".
 func afterCommand(s string) string {
 	i := 0
 	if j := strings.IndexByte(s, '<'); j >= 0 && j < 24 && !strings.Contains(s[:j], ": ") {
@@ -955,7 +951,7 @@ func afterCommand(s string) string {
 	return ""
 }
 
-// eximStage is the stage named in Exim's own words for what went wrong.
+// eximStage returns the stage that Exim's own error message names.
 func eximStage(m string, f *eximFields) bounce.Stage {
 	switch {
 	case strings.HasPrefix(m, "TLS session"), strings.HasPrefix(m, "a TLS session is required"),
@@ -969,8 +965,7 @@ func eximStage(m string, f *eximFields) bounce.Stage {
 	return bounce.NoStage
 }
 
-// noConnection are the words of the system, strerror(3), for a connection that
-// was not made.
+// noConnection are the system's messages, strerror(3), for a failed connection.
 var noConnection = map[string]bool{
 	"Connection refused": true, "Connection timed out": true, "Operation timed out": true, "No route to host": true,
 	"Host is down": true, "Network is unreachable": true, "Connection reset by peer": true,

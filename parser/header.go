@@ -8,55 +8,55 @@ import (
 	"unicode/utf8"
 )
 
-// A stampForm is a way to write the time.
+// A stampForm is a format of time stamps.
 type stampForm uint8
 
 const (
 	stampNone    stampForm = iota
 	stampRFC3164           // Nov 23 09:47:06, also with a fraction and with a year before or after the day
 	stampISO               // 2026-11-23T09:47:06.746288+01:00 (RFC 3339, RFC 5424), also with a blank for the T
-	stampExim              // 2026-11-23 09:47:06[.746][ +0100], as Exim writes it
+	stampExim              // 2026-11-23 09:47:06[.746][ +0100], the format of Exim
 	stampUnix              // 1772409601.123456, also in seconds or milliseconds
 	stampTAI64N            // @4000000067f3a1c02d9b1c5c (multilog)
 	stampDay               // 23-10-2026 15:12:21, 10/23/2026, 3:12:21 PM
 )
 
-// A header is what precedes the MTA's message. The slices point into the line.
+// A header is the part of a line before the MTA's message. The slices point into the line.
 type header struct {
 	form    stampForm
 	stamp   []byte
 	host    []byte
 	program []byte // without the process id
-	pid     []byte // of Postfix's programs; empty where the line does not say
+	pid     []byte // of Postfix's programs; empty if the line has none
 	message []byte
 
-	id, rest  []byte // Exim's message id and what follows it, if the message begins so
-	plain     bool   // nothing stands before the stamp
-	container []byte // that stands before the stamp, as docker compose writes it
+	id, rest  []byte // Exim's message id and the text after it, if the message begins with an id
+	plain     bool   // the line begins with the stamp
+	container []byte // the prefix before the stamp, in the format of docker compose
 
-	farForm  stampForm // of a stamp with a zone before the stamp
+	farForm  stampForm // of a stamp with a zone that precedes the stamp
 	farStamp []byte
 }
 
-// A stamp is a time taken apart.
+// A stamp holds the parts of a time stamp.
 type stamp struct {
 	unix       bool // sec is the Unix time
-	year       int  // 0: not written
+	year       int  // 0: missing
 	month, day int
-	other      int // month that the name means in another language, or 0
+	other      int // the month of the same name in another language, or 0
 	hour, min  int
 	sec        int64
 	nsec       int32
 	zoned      bool
 	offset     int       // seconds east of UTC
-	name       *zoneName // of the zone, where it has one: clock.zoneNamed
+	name       *zoneName // the zone's name, if the stamp has one: see clock.zoneNamed
 
-	second, fractionLen int // where the second and the fraction end in the text
+	second, fractionLen int // index of the end of the second in the text; length of the fraction
 }
 
-// splitHeader takes a line apart. It understands, in any sensible order and
-// number, the PRI part of syslog, stamps, and what containers put in front.
-// Without a header all of the line is the message.
+// splitHeader splits a line into its header and the message. It accepts, in any sensible order and
+// number, the PRI part of syslog, stamps, and the prefixes of container tools. A line without a
+// header is all message.
 func splitHeader(line []byte, h *header) {
 	*h = header{message: line}
 	rest := line
@@ -116,8 +116,8 @@ func splitHeader(line []byte, h *header) {
 	h.stampless(rest)
 }
 
-// stampless reads a line that bears no time: the message alone, or with the
-// program, or with host and program before it.
+// stampless reads a line without a time: the message alone, or with a program, or with a host and a
+// program before it.
 func (h *header) stampless(rest []byte) {
 	h.message = rest
 	tok := rest
@@ -136,7 +136,7 @@ func (h *header) stampless(rest []byte) {
 	}
 }
 
-// isProgramToken reports "program[pid]:" and "postfix/program:".
+// isProgramToken reports whether tok is "program[pid]:" or "postfix/program:".
 func isProgramToken(tok []byte) bool {
 	if n := len(tok); n < 2 || tok[n-1] != ':' {
 		return false
@@ -158,9 +158,8 @@ func allDigits(b []byte) bool {
 	return len(b) > 0
 }
 
-// hostProgram reads "host program[pid]: message" with the host or the pid or
-// both missing. It reports false where there is no program; all is message
-// then but for the host.
+// hostProgram reads "host program[pid]: message"; the host, the pid or both may be missing. It
+// returns false if there is no program; everything after the host is then the message.
 func (h *header) hostProgram(rest []byte) bool {
 	// FreeBSD's syslogd -v writes <facility.level> before or after the host.
 	rest = levelTag(rest)
@@ -223,8 +222,8 @@ func (h *header) programMessage(rest []byte) bool {
 	return false
 }
 
-// afterColon skips the blank after "program[pid]:" and what Solaris writes
-// there ("[ID 197553 mail.info] ").
+// afterColon skips the blank after "program[pid]:" and Solaris' message id ("[ID 197553 mail.info]
+// ").
 func (h *header) afterColon() {
 	if len(h.message) > 0 && (h.message[0] == ' ' || h.message[0] == '\t') {
 		h.message = h.message[1:]
@@ -236,8 +235,8 @@ func (h *header) afterColon() {
 	}
 }
 
-// isLevel reports the severity that some loggers write where a host would stand:
-// "INFO", "warning", "mail.info", AIX' "mail:info" (RFC 5424 section 6.2.1 names them).
+// isLevel reports whether b is a severity, which some loggers write in place of the host: "INFO",
+// "warning", "mail.info", AIX' "mail:info" (RFC 5424 section 6.2.1 lists the severities).
 func isLevel(b []byte) bool {
 	if i := bytes.LastIndexAny(b, ".:"); i > 0 {
 		b = b[i+1:]
@@ -252,7 +251,7 @@ func isLevel(b []byte) bool {
 	return isLevelName(word[:len(b)])
 }
 
-// isLevelName reports the name of a severity in lower case.
+// isLevelName reports whether b is the name of a severity in lower case.
 func isLevelName(b []byte) bool {
 	switch string(b) {
 	case "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "critical", "alert", "emerg", "fatal":
@@ -270,9 +269,9 @@ func levelTag(b []byte) []byte {
 	return b
 }
 
-// exim reads what follows the time in Exim's own log: "[pid] " (log selector
-// +pid) and the message. It reports false where the line rather has a host and
-// a program, as other programs write the same stamp.
+// exim reads the text after the time in Exim's own log: "[pid] " (log selector +pid) and the
+// message. It returns false if the line more likely has a host and a program, because other
+// programs use the same format of stamps.
 func (h *header) exim(rest []byte) bool {
 	msg := rest
 	if len(msg) > 2 && msg[0] == '[' {
@@ -289,8 +288,8 @@ func (h *header) exim(rest []byte) bool {
 	if h.id, h.rest, ok = eximID(msg); ok {
 		return true
 	}
-	// "host program[pid]: ": Exim's own messages have an equals sign, a colon
-	// or a bracket sooner, or no such second word.
+	// "host program[pid]: ". In Exim's own messages an equals sign, a colon or a bracket comes
+	// earlier, or the second word is not of this form.
 	i := 0
 	for i < len(msg) && msg[i] > ' ' && msg[i] != '=' && msg[i] != ':' && msg[i] != '(' && msg[i] != '<' {
 		i++
@@ -305,7 +304,7 @@ func (h *header) exim(rest []byte) bool {
 	return !isProgramToken(next)
 }
 
-// rfc5424 reads a syslog message of RFC 5424 section 6 after the version.
+// rfc5424 reads a syslog message (RFC 5424 section 6) from the field after the version.
 func (h *header) rfc5424(rest []byte) bool {
 	var field [5][]byte // TIMESTAMP HOSTNAME APP-NAME PROCID MSGID
 	for i := range field {
@@ -324,8 +323,8 @@ func (h *header) rfc5424(rest []byte) bool {
 			return false
 		}
 	}
-	// Structured data: "-" or [id name="value" …]…, quotes and brackets in
-	// values escaped (section 6.3).
+	// Structured data: "-" or [id name="value" …]…; quotes and brackets in values are escaped
+	// (section 6.3).
 	if len(rest) > 0 && rest[0] == '-' {
 		rest = rest[1:]
 	} else {
@@ -356,7 +355,7 @@ func (h *header) rfc5424(rest []byte) bool {
 	return true
 }
 
-// pri is the length of the PRI part of syslog ("<22>"), or 0.
+// pri returns the length of syslog's PRI part ("<22>"), or 0.
 func pri(b []byte) int {
 	if len(b) < 3 || b[0] != '<' {
 		return 0
@@ -371,8 +370,8 @@ func pri(b []byte) int {
 	return 0
 }
 
-// octetCount is the length of what RFC 6587 section 3.4.1 puts before a message of syslog
-// ("123 "), or 0.
+// octetCount returns the length of the octet count before a syslog message ("123 ", RFC 6587
+// section 3.4.1), or 0.
 func octetCount(b []byte) int {
 	i := 0
 	for i < len(b) && i < 7 && isDigit(b[i]) {
@@ -384,8 +383,7 @@ func octetCount(b []byte) int {
 	return 0
 }
 
-// containerPrefix is the length of "name  | ", which docker compose puts
-// before each line, or 0.
+// containerPrefix returns the length of "name  | ", the prefix of docker compose, or 0.
 func containerPrefix(b []byte) int {
 	const longest = 80
 	i := 0
@@ -404,8 +402,8 @@ func containerPrefix(b []byte) int {
 	return 0
 }
 
-// criPrefix is the length of "stdout F ", which container runtimes put after
-// their stamp, also without a text behind it, or 0.
+// criPrefix returns the length of "stdout F ", which container runtimes write after their stamp, or
+// 0. The text after it may be empty.
 func criPrefix(b []byte) int {
 	if len(b) >= 8 && b[0] == 's' && (string(b[:7]) == "stdout " || string(b[:7]) == "stderr ") &&
 		(b[7] == 'F' || b[7] == 'P') && (len(b) == 8 || b[8] == ' ') {
@@ -414,8 +412,8 @@ func criPrefix(b []byte) int {
 	return 0
 }
 
-// spreadsheetTail cuts the empty cells and the quote that a detour through a
-// spreadsheet leaves at the end of a line.
+// spreadsheetTail cuts off the empty cells and the quote that a spreadsheet leaves at the end of a
+// line.
 func spreadsheetTail(b []byte) []byte {
 	n := len(b)
 	for n > 0 && b[n-1] == ',' {
@@ -430,7 +428,7 @@ func spreadsheetTail(b []byte) []byte {
 	return b
 }
 
-// scanStamp recognises a stamp at the start of b and gives its length, or 0.
+// scanStamp recognises a stamp at the start of b and returns its form and length, or 0.
 func scanStamp(b []byte) (stampForm, int) {
 	if len(b) < 10 {
 		return stampNone, 0
@@ -472,8 +470,8 @@ func scanStamp(b []byte) (stampForm, int) {
 	return stampNone, 0
 }
 
-// parseStamp reads a stamp of the given form at the start of b; n is its
-// length, 0 if there is none.
+// parseStamp reads a stamp of the given form at the start of b; n is its length, or 0 if there is
+// none.
 func parseStamp(b []byte, form stampForm) (st stamp, n int) {
 	switch form {
 	case stampRFC3164:
@@ -531,7 +529,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 		st.day = st.day*10 + int(b[i]-'0')
 		i++
 	}
-	if b[i] == ',' || b[i] == '.' { // "Nov 23, 2026 @ 09:47:06.000", as Kibana writes it
+	if b[i] == ',' || b[i] == '.' { // "Nov 23, 2026 @ 09:47:06.000", the format of Kibana
 		i++
 	}
 	if st.day == 0 || st.day > 31 || i+9 > len(b) || b[i] != ' ' {
@@ -556,7 +554,7 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	st.second = i + 8
 	i += j
 	i += st.zoneName(b[i:])
-	// asctime(3) and date(1) have the year at the end; a zone may stand before it or behind.
+	// asctime(3) and date(1) put the year at the end, before or after a zone.
 	if st.year == 0 && len(b) >= i+5 && b[i] == ' ' && (len(b) == i+5 || b[i+5] == ' ' || b[i+5] == ']') {
 		if y, ok := digits(b[i+1 : i+5]); ok && y >= 1970 && y < 2100 {
 			st.year = y
@@ -568,9 +566,9 @@ func parseRFC3164(b []byte) (st stamp, n int) {
 	return st, i
 }
 
-// parseDay reads a date with its day before or behind the month: "23-10-2026
-// 15:12:21", "23.10.2026, 15:12:21", "10/23/2026, 3:12:21 PM", "23/Oct/2026:15:12:21
-// +0000", "23 Oct 2026 15:12:21 +0000". Where it may be either, between slashes or hyphens, it is none.
+// parseDay reads a date with the day before or after the month: "23-10-2026 15:12:21", "23.10.2026,
+// 15:12:21", "10/23/2026, 3:12:21 PM", "23/Oct/2026:15:12:21 +0000", "23 Oct 2026 15:12:21 +0000".
+// It rejects a date with slashes or hyphens in which either number may be the month.
 func parseDay(b []byte) (st stamp, n int) {
 	var part [3]int
 	sep := byte(0)
@@ -642,8 +640,8 @@ func parseDay(b []byte) (st stamp, n int) {
 	return st, i
 }
 
-// half reads " PM", "PM" or " p. m.", as Spanish has it, and gives its length, or 0. A word in
-// lower case before the program alone is a host.
+// half reads " PM", "PM" or the Spanish " p. m." and returns its length, or 0. A lower-case word
+// directly before the program is a host.
 func (st *stamp) half(b []byte) int {
 	n := 0
 	for _, blank := range [...]string{" ", "\u202f", "\u00a0"} { // the second one is CLDR's
@@ -672,7 +670,7 @@ func (st *stamp) half(b []byte) int {
 	return n
 }
 
-// zone reads " +0100" or " CET" and gives its length, or 0.
+// zone reads " +0100" or " CET" and returns its length, or 0.
 func (st *stamp) zone(b []byte) int {
 	if n := st.zoneName(b); n > 0 {
 		return n
@@ -691,7 +689,7 @@ func (st *stamp) zone(b []byte) int {
 	return 6
 }
 
-// zoneName reads " CET" and gives its length, or 0.
+// zoneName reads " CET" and returns its length, or 0.
 func (st *stamp) zoneName(b []byte) int {
 	name, n := scanZoneName(b)
 	if n > 0 {
@@ -700,15 +698,15 @@ func (st *stamp) zoneName(b []byte) int {
 	return n
 }
 
-// A zoneName is what the abbreviated name of a zone means.
+// A zoneName is the abbreviated name of a zone with its meaning.
 type zoneName struct {
 	name      string
 	offset    int // seconds east of UTC
 	ambiguous bool
 }
 
-// scanZoneName reads a blank and the name of a zone behind it; n is the length of both, or 0.
-// A word that is not known is such a name where a host and a program follow, or nothing.
+// scanZoneName reads a blank and the name of a zone after it; n is the length of both, or 0. An
+// unknown word counts as a zone if a host and a program follow it, or nothing.
 func scanZoneName(b []byte) (name *zoneName, n int) {
 	if len(b) < 4 || b[0] != ' ' || b[1]-'A' >= 26 {
 		return nil, 0
@@ -729,8 +727,8 @@ func scanZoneName(b []byte) (name *zoneName, n int) {
 	return nil, 0
 }
 
-// zoneNames are the abbreviations that the tz database has in use. Those that mean zones of
-// several continents are ambiguous.
+// zoneNames are the abbreviations in use in the tz database. Abbreviations of zones on several
+// continents are ambiguous.
 var zoneNames = func() map[string]*zoneName {
 	m := map[string]*zoneName{"CST": {name: "CST", ambiguous: true}, "IST": {name: "IST", ambiguous: true}}
 	for minutes, names := range map[int]string{
@@ -746,9 +744,9 @@ var zoneNames = func() map[string]*zoneName {
 	return m
 }()
 
-// parseISO reads "YYYY-MM-DDThh:mm:ss[.fraction][zone]"; with stampExim, a
-// blank for the T (svlogd has "_") and, after a blank, a zone of digits or a name of one.
-// Slashes may stand for the hyphens.
+// parseISO reads "YYYY-MM-DDThh:mm:ss[.fraction][zone]". With stampExim, a blank replaces the T
+// (svlogd writes "_"), and a numeric zone or a zone's name may follow after a blank. Slashes may
+// replace the hyphens.
 func parseISO(b []byte, form stampForm) (st stamp, n int) {
 	if len(b) < 19 || b[4] != '-' && b[4] != '/' || b[7] != b[4] || (form == stampISO) != (b[10] == 'T') || b[10] != 'T' && b[10] != ' ' && b[10] != '_' {
 		return st, 0
@@ -799,7 +797,7 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 			}
 		}
 		if w == 0 && len(z) >= 2 && (form == stampISO || len(z) == 2 || z[2] == ' ') {
-			w = 2 // also journalctl -o short-full, where a zone has no name
+			w = 2 // also journalctl -o short-full, for a zone without a name
 		}
 		hh, ok := 0, false
 		if w > 0 {
@@ -819,8 +817,8 @@ func parseISO(b []byte, form stampForm) (st stamp, n int) {
 	return st, n
 }
 
-// parseUnix reads "1772409601.123456", as journalctl -o short-unix writes it, and whole
-// seconds or milliseconds.
+// parseUnix reads "1772409601.123456", the format of journalctl -o short-unix, and whole seconds or
+// milliseconds.
 func parseUnix(b []byte) (st stamp, n int) {
 	for n < len(b) && n < 14 && isDigit(b[n]) {
 		st.sec = st.sec*10 + int64(b[n]-'0')
@@ -842,8 +840,8 @@ func parseUnix(b []byte) (st stamp, n int) {
 	return st, n
 }
 
-// parseTAI64N reads "@", the seconds of TAI64 and the nanoseconds, as multilog and s6-log
-// write them. Like these, it takes TAI to be ten seconds ahead of UTC.
+// parseTAI64N reads "@", the TAI64 seconds and the nanoseconds, the format of multilog and s6-log.
+// Like these programs, it takes TAI to be ten seconds ahead of UTC.
 func parseTAI64N(b []byte) (st stamp, n int) {
 	const size = len("@4000000067f3a1c02d9b1c5c")
 	var raw [12]byte
@@ -861,8 +859,8 @@ func parseTAI64N(b []byte) (st stamp, n int) {
 	return st, size
 }
 
-// clockTime reads "hh:mm:ss[.fraction][ PM]" and gives its length, or 0. A leap
-// second (RFC 3339 section 5.6) is allowed.
+// clockTime reads "hh:mm:ss[.fraction][ PM]" and returns its length, or 0. A leap second (RFC 3339
+// section 5.6) is allowed.
 func (st *stamp) clockTime(b []byte) int {
 	if len(b) < 8 || b[2] != ':' || b[5] != ':' {
 		return 0
@@ -879,7 +877,7 @@ func (st *stamp) clockTime(b []byte) int {
 	return n + st.half(b[n:])
 }
 
-// fraction reads ".123456" (or ",123") and gives its length.
+// fraction reads ".123456" (or ",123") and returns its length, or 0.
 func (st *stamp) fraction(b []byte) int {
 	if len(b) < 2 || b[0] != '.' && b[0] != ',' || !isDigit(b[1]) {
 		return 0
@@ -905,8 +903,8 @@ func digits(b []byte) (n int, ok bool) {
 	return n, true
 }
 
-// localMonth reads the name of a month in a language that strftime(3) knows, up
-// to the blank after it, where the day follows; n is its length.
+// localMonth reads the name of a month in any language of strftime(3), up to the blank before the
+// day; n is its length.
 func localMonth(b []byte) (months [2]int, n int) {
 	n = bytes.IndexByte(b[:min(len(b), 14)], ' ')
 	if n < 2 || n+3 > len(b) || !isDigit(b[n+1]) && (b[n+1] != ' ' || !isDigit(b[n+2])) {
@@ -926,10 +924,10 @@ func localMonth(b []byte) (months [2]int, n int) {
 	return monthNames[string(lower[:len(name)])], n
 }
 
-// monthNames are the abbreviated names of the months in the locales of glibc
-// (%b) and in CLDR, in lower case and without a full stop. Some mean one month
-// in one language and another in another ("lip" is June in Croatian and July in
-// Polish): clock.read decides. The C locale's are month's.
+// monthNames are the abbreviated names of the months in the locales of glibc (%b) and in CLDR, in
+// lower case and without a full stop. Some names mean different months in different languages
+// ("lip" is June in Croatian and July in Polish): clock.read decides. The function month reads the
+// names of the C locale.
 var monthNames = func() map[string][2]int {
 	m := map[string][2]int{}
 	add := func(name string, month int) {

@@ -11,69 +11,68 @@ import (
 	"bouncelog/bounce"
 )
 
-// A line of an MTA's may stand within a line of something else: a container's
-// log driver, a journal, grep, a log shipper, a mail that quotes it. What none
-// of the headers in header.go fits gets a second chance here, by one mechanism:
-// at each place near the beginning where a line could begin, one is looked for,
-// and the first that an MTA wrote counts, with the nearest time and host before
-// it, provided that what stands before it is nothing but a wrapper. The regular
-// expression wrapperGrammar (grammar.go) says what that is.
+// A line of an MTA may be inside a line of something else: a container's log driver, a journal,
+// grep, a log shipper, a mail that quotes it. A line that no header in header.go fits is searched
+// once more here, with one mechanism. At each place near the beginning where a line could begin,
+// the parser looks for an inner line. The first one that an MTA wrote counts, with the nearest time
+// and host before it, provided that the text before it is nothing but a wrapper. The regular
+// expression wrapperGrammar (grammar.go) defines a wrapper.
 //
-// It must not be a door. Others than the MTA write strangers' text into logs
-// too: a web server the address asked for, sshd a user's name. So a wrapper has
-// no words of prose, no quotes, no equals sign, and where it names a program,
-// the line within begins at once behind that.
+// This must not let strangers forge deliveries. Programs other than the MTA also log strangers'
+// text: a web server logs the requested address, sshd a user name. So a wrapper has no words of
+// prose, no quotes and no equals sign, and if it names a program, the inner line begins directly
+// after the program.
 
-// maxWrapper bounds how far from the beginning a line within is looked for.
+// maxWrapper bounds the search for an inner line, in bytes from the beginning.
 const maxWrapper = 400
 
-// logMain stands alone on a line of an Exim's in the foreground, or nearly so.
+// logMain is alone, or nearly alone, on a line of an Exim in the foreground.
 const (
 	logMain    = "LOG: MAIN"
 	maxConsole = 64
 )
 
-// maxDepth bounds how many wrappers are taken off one after the other.
+// maxDepth bounds the number of nested wrappers that are removed.
 const maxDepth = 4
 
-// A wrapping is what the last line that was unwrapped was wrapped in. The next
-// one is tried in the same way at once: of a wrapped log, every line is.
+// A wrapping is the kind of wrapper of the last unwrapped line. The parser tries it first on the
+// next line, because every line of a wrapped log has the same wrapper.
 type wrapping uint8
 
 const (
 	unwrapped    wrapping = iota
 	behindPrefix          // the same bytes on every line
-	behindHeader          // a header like those in header.go, of no MTA's program
+	behindHeader          // a header like those in header.go, but not of an MTA's program
 	inObject              // JSON
 	inExport              // a field on a line (export.go)
 )
 
-// An envelope is what wrappers say of the line within.
+// An envelope is the information that wrappers give about the inner line.
 type envelope struct {
 	moment
 	host    []byte
 	program []byte
 	pid     []byte
-	object  bool // one of them is an object
-	vouched bool // one of them names a mail server
+	object  bool // one of the wrappers is an object
+	vouched bool // one of the wrappers names a mail server
 }
 
-// A moment is the time that stands nearest before a line, and where that says no zone, a
-// time farther off that does.
+// A moment is the nearest time before a line and, if that time has no zone, a time farther left
+// that has one.
 type moment struct {
 	form  stampForm
 	stamp []byte
-	at    time.Time // the stamp's, if it is known already
+	at    time.Time // the stamp's time, if already known
 
 	farForm  stampForm
 	farStamp []byte
 	farAt    time.Time
 }
 
-// zoned reports whether the time says its zone.
+// zoned reports whether the time has a zone.
 func (m *moment) zoned() bool { return m.form != stampNone && zoned(m.form, m.stamp) }
 
-// prefer takes a time that stands nearer to the line within.
+// prefer takes a time that is nearer to the inner line.
 func (m *moment) prefer(near *moment) {
 	far := *m
 	*m = *near
@@ -86,8 +85,8 @@ func (m *moment) prefer(near *moment) {
 	}
 }
 
-// reference is what a stamp without a zone that stands nearer to the line is held against:
-// the nearest time with a zone, if there is one.
+// reference returns the nearest time with a zone, if there is one. A stamp without a zone that is
+// nearer to the line is compared with it.
 func (p *Parser) reference(m *moment) (ref reference) {
 	form, stamp, at := m.form, m.stamp, m.at
 	if form == stampNone || !zoned(form, stamp) {
@@ -111,8 +110,8 @@ func (p *Parser) reference(m *moment) (ref reference) {
 	return ref
 }
 
-// inside is the parser of the lines within. It has a clock and a host of its
-// own, and so the short way through a header that repeats.
+// inside returns the parser of the inner lines. It has its own clock and host, so that its fast
+// path for repeated headers works.
 func (p *Parser) inside() *Parser {
 	if p.within == nil {
 		w := New(p.queue, p.options)
@@ -122,8 +121,8 @@ func (p *Parser) inside() *Parser {
 	return p.within
 }
 
-// again takes off what the line before was wrapped in. It reports false where
-// that does not fit.
+// again removes the same wrapper as on the line before. It returns false if that wrapper does not
+// fit.
 func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
 	w := p.within
 	switch p.how {
@@ -163,7 +162,7 @@ func (p *Parser) again(line []byte, r *Result, offset int64) (kind Kind, ok bool
 	return kind, kind != Skipped || w.h.form != stampNone && len(w.h.program) > 0
 }
 
-// enclose tells the parser of the lines within what their wrapper says.
+// enclose passes the wrapper's information to the parser of the inner lines.
 func (p *Parser) enclose(w *Parser, out *envelope) {
 	w.over, w.clock.beside, w.outerPID = time.Time{}, reference{}, out.pid
 	w.inObject, w.vouched = p.inObject || out.object, p.vouched || out.vouched
@@ -176,12 +175,12 @@ func (p *Parser) enclose(w *Parser, out *envelope) {
 	}
 }
 
-// second gives a line that nobody's header fits its second chance. What its
-// header has for host and program is in p.h.
+// second searches a line that no known header fits for an inner line. The host and the program of
+// its header are in p.h.
 func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	h := &p.h
 	if h.form != stampNone && len(h.program) > 0 && (!mayBegin(h) || p.programs.get(h.program).author == another && !isDigit(h.program[0])) { // but a queue id
-		// Another program's line: it is not read in another way.
+		// A line of another program is not read in any other way.
 		p.foreign = false
 		if holdsDelivery(line) {
 			return Unparsed
@@ -207,7 +206,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	message := len(line) - len(h.message)
 	kind, at := p.unwrap(line, &out, r, offset)
 	if at < 0 && line[0] == '"' && p.depth < maxDepth {
-		// A line of an object that is written over several; what else stands in it is not known.
+		// One line of an indented object. The rest of the object is not known.
 		o := object{more: true}
 		if i := closingQuote(line, 1); i > 0 && i+1 < len(line) && line[i+1] == ':' && o.read(line, p) {
 			kind, at = p.open(&o, &out, r, offset), 0
@@ -221,7 +220,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	}
 	p.how = unwrapped
 	switch {
-	case line[at] == '{' || beginsLogfmt(line[at:]): // what stands before it decides who wrote it
+	case line[at] == '{' || beginsLogfmt(line[at:]): // the text before it decides who wrote it
 		if at == 0 && line[at] == '{' {
 			p.how = inObject
 		}
@@ -233,8 +232,8 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	return kind
 }
 
-// mayBegin reports whether the message of a program that is no MTA's may be a
-// line of one, or the header may be none.
+// mayBegin reports whether the message of a program that is not an MTA's may itself be a line of an
+// MTA, or the header may not be a header at all.
 func mayBegin(h *header) bool {
 	m := h.message
 	if len(m) < 12 {
@@ -268,7 +267,7 @@ func mayBegin(h *header) bool {
 		return true
 	}
 	if !isDigit(m[0]) {
-		// The name of a month, a blank or two, the day.
+		// The name of a month, one or two blanks, the day.
 		i := bytes.IndexByte(m[:min(len(m), 14)], ' ')
 		if i < 2 || i+3 > len(m) || !isDigit(m[i+1]) && (m[i+1] != ' ' || !isDigit(m[i+2])) {
 			return false
@@ -278,15 +277,15 @@ func mayBegin(h *header) bool {
 	return n > 0
 }
 
-// unwrap takes one wrapper off, and reads the line within, which begins at the
-// index at; that is negative where there is none.
+// unwrap removes one wrapper and reads the inner line, which begins at index at; at is negative if
+// there is none.
 func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (kind Kind, at int) {
 	if p.depth == maxDepth {
 		return Skipped, -1
 	}
 	stampEnd := 0
 	start := true
-	var last moment // found last, which may be the line's own
+	var last moment // the last one found, which may be the line's own
 	for i := 0; i < len(line) && i < maxWrapper; i++ {
 		c := line[i]
 		if !start || c == ' ' {
@@ -322,20 +321,20 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			switch {
 			case n > 0 && h.form == stampExim && h.id != nil: // Exim's own log
 			case n > 0 && prog.agent != "" && isBare(h.message, &p.unit): // journalctl -o with-unit
-			case n > 0 && len(h.program) > 0 && bytes.HasSuffix(line[:i], []byte(": ")): // a header behind a header
+			case n > 0 && len(h.program) > 0 && bytes.HasSuffix(line[:i], []byte(": ")): // a header after a header
 			case n > 0, bytes.HasSuffix(line[:i], []byte(": ")), !isBare(rest, h), isOfRequest(last.stamp):
-				continue // another program's words
+				continue // text of another program
 			default:
 				prog, bare = p.programBefore(line[:i]), true
 				if before := bytes.TrimRight(line[:i], " |,;"); prog == &noProgram && len(before) > 0 &&
 					(before[len(before)-1] == ':' || line[i-1] == ' ' && alnum[before[len(before)-1]] && len(before) == i-1) {
-					return Skipped, -1 // behind another program, or a word: it may be in a sentence
+					return Skipped, -1 // after another program or a word: it may be in a sentence
 				}
 			}
 		}
 		words := line[:i]
 		if h.form == stampNone {
-			words = line[:i+len(h.host)] // it may be another word
+			words = line[:i+len(h.host)] // the host may be another word
 		}
 		if !isWrapper(line[:i], &p.shapes) || isProse(words) || isRequest(rest) || bytes.ContainsAny(h.host, "\"'=(){}<>") {
 			return Skipped, -1
@@ -346,7 +345,7 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 			return Skipped, -1
 		}
 		if h.form == stampNone && last.form == stampNone && holdsClock(line[:i]) {
-			return Skipped, -1 // a time that is none
+			return Skipped, -1 // it looks like a time but is not one
 		}
 		if last.form != stampNone && n == 0 {
 			out.prefer(&last)
@@ -366,8 +365,8 @@ func (p *Parser) unwrap(line []byte, out *envelope, r *Result, offset int64) (ki
 	return Skipped, -1
 }
 
-// objects reads the objects that the line consists of from the index i on. It reports
-// false where there are none.
+// objects reads the objects that make up the line from index i on. It returns false if there are
+// none.
 func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Result, offset int64) (kind Kind, ok bool) {
 	before := bytes.TrimSuffix(line[:i], []byte("["))
 	if !isWrapper(before, &p.shapes) || isProse(before) {
@@ -390,25 +389,26 @@ func (p *Parser) objects(line []byte, i int, out *envelope, last *moment, r *Res
 		out.vouched = true
 	}
 	if before = bytes.TrimRight(before, " \t"); len(before) > 0 && before[len(before)-1] != ':' {
-		out.host = nil // no program stands behind it: it is the tag of a shipper
+		out.host = nil // no program follows: it is the tag of a shipper
 	}
 	kind = p.open(&o, out, r, offset+int64(i))
 	if i += o.size; holdsDelivery(line[i:]) {
-		// Behind the quote that a reply may hold, if who wrote the object escapes none.
+		// It is after a quote that may be part of a reply, if the writer of the object does not
+		// escape quotes.
 		r.Deliveries, r.End, kind = r.Deliveries[:0], bounce.End{}, Unparsed
 	}
 	return kind, true
 }
 
-// timed sets the time of the next line within to that of its wrapper. It
-// reports false where that is none.
+// timed sets the time of the next inner line to its wrapper's time. It returns false if that time
+// is invalid.
 func (p *Parser) timed(w *Parser, out *envelope) bool {
 	if !out.at.IsZero() {
 		w.over = out.at
 		return true
 	}
 	if out.form == stampNone {
-		w.over = p.over // what encloses this wrapper may say it
+		w.over = p.over // the wrapper around this one may have the time
 		return true
 	}
 	h := header{form: out.form, stamp: out.stamp, plain: true}
@@ -421,12 +421,13 @@ func (p *Parser) timed(w *Parser, out *envelope) bool {
 	return ok
 }
 
-// labelled reads a message of an MTA's program that begins with a label of somebody else's: a level,
-// a mark, a container's prefix, or the header once more. It is in p.h.
+// labelled reads a message of an MTA's program that begins with another program's label: a level, a
+// mark, a container's prefix, or a second header. The message is in p.h.
 //
-// Postfix and Exim log strangers' text too ("warning: header Subject: …", "input=…"), so a label
-// is one that neither of them writes: JSON, marks and numbers, a level but for a word and a colon
-// ("warning: ", "error: "). A delivery behind another single word is not understood.
+// Postfix and Exim also log strangers' text ("warning: header Subject: …", "input=…"). So a label
+// must be one that neither of them writes: JSON, marks and numbers, or a level, but not a level
+// that is a word with a colon ("warning: ", "error: "). A delivery after any other single word is
+// not understood.
 func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	msg := p.h.message
 	if p.depth == maxDepth || len(msg) < 2 || beginsProse(msg) || isDiagnostic(msg) {
@@ -438,7 +439,7 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 		return Skipped
 	}
 	if _, ok := syslogPart(msg); ok {
-		return Unparsed // Postfix writes no parts, and Exim's have been read
+		return Unparsed // Postfix writes no parts, and Exim's have already been read
 	}
 	if isJSON {
 		var last moment
@@ -489,14 +490,14 @@ func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 			i++
 		}
 	}
-	if msg[0] >= 0x80 { // no MTA begins so: a blank that does not break, maybe
+	if msg[0] >= 0x80 { // no MTA's message begins with such a byte: it may be a no-break space
 		return Unparsed
 	}
 	return Skipped
 }
 
-// beginsProse reports a message that begins with two plain words, as most do ("connect from"):
-// isProse takes it for prose, wherever it is cut behind them.
+// beginsProse reports whether a message begins with two plain words, as most do ("connect from").
+// isProse takes any beginning of such a message that ends after these words for prose.
 func beginsProse(msg []byte) bool {
 	i := 0
 	for range 2 {
@@ -512,8 +513,8 @@ func beginsProse(msg []byte) bool {
 	return msg[i]|0x20-'a' < 26 // else the second word may be a month
 }
 
-// isDiagnostic reports what Postfix begins a diagnostic with (msg(3)), and what it logs of each
-// TLS session ("Trusted TLS connection established to").
+// isDiagnostic reports whether a message begins like a Postfix diagnostic (msg(3)) or like the line
+// that Postfix logs for each TLS session ("Trusted TLS connection established to").
 func isDiagnostic(msg []byte) bool {
 	i := bytes.IndexByte(msg[:min(len(msg), 16)], ' ')
 	if i < 1 {
@@ -522,7 +523,8 @@ func isDiagnostic(msg []byte) bool {
 	return msg[i-1] == ':' && logWord(msg[:i-1]) || hasPrefix(msg[i:], " TLS connection established ")
 }
 
-// isWord reports letters and what stands between them, and no digit, as names of containers have.
+// isWord reports whether b consists of letters and punctuation without digits; names of containers
+// have digits.
 func isWord(b []byte) bool {
 	for _, c := range b {
 		if isDigit(c) || c == '.' && isLevel(b) {
@@ -532,7 +534,7 @@ func isWord(b []byte) bool {
 	return true
 }
 
-// bare reads a message that has no header.
+// bare reads a message without a header.
 func (p *Parser) bare(prog *program, text []byte, r *Result, offset int64) Kind {
 	p.line = text
 	h := &p.h
@@ -550,7 +552,7 @@ func (p *Parser) bare(prog *program, text []byte, r *Result, offset int64) Kind 
 	return kind
 }
 
-// now is the time of the line that is read.
+// now returns the time of the current line.
 func (p *Parser) now() time.Time {
 	if !p.over.IsZero() {
 		return p.over
@@ -571,8 +573,8 @@ func zoned(form stampForm, b []byte) bool {
 	return st.zoned || st.unix
 }
 
-// beginsLine reports whether a line of an MTA's could begin here, behind a
-// stamp of n bytes or without one.
+// beginsLine reports whether a line of an MTA could begin here, after a stamp of n bytes or without
+// one.
 func beginsLine(b []byte, n int) bool {
 	if n > 0 {
 		return true
@@ -596,7 +598,7 @@ func beginsLine(b []byte, n int) bool {
 	return j > 0 && next[j-1] == ':'
 }
 
-// isBare reports a message of an MTA's without a header. The header is used.
+// isBare reports whether b is an MTA's message without a header. It overwrites h.
 func isBare(b []byte, h *header) bool {
 	*h = header{message: b}
 	if _, rest, ok := eximID(b); ok {
@@ -614,8 +616,8 @@ func isBare(b []byte, h *header) bool {
 	return string(rest) == "removed"
 }
 
-// programBefore is the program of an MTA's that the end of a wrapper names, as
-// in "[1:mail1:postfix/lmtp] ", or no program.
+// programBefore returns the MTA's program that the end of a wrapper names, as in
+// "[1:mail1:postfix/lmtp] ", or noProgram.
 func (p *Parser) programBefore(prefix []byte) *program {
 	prefix = bytes.TrimRight(prefix, " ])}>|:,;")
 	if i := len(prefix) - len(lastDigits(prefix)) - 1; i > 0 && prefix[i] == '[' {
@@ -636,9 +638,9 @@ func (p *Parser) programBefore(prefix []byte) *program {
 	return &noProgram
 }
 
-// console reads what an Exim in the foreground prints (exim -v, -bdf with
-// debugging): the process id, "LOG: MAIN", and on the next line the message
-// without its id, in whose place the process id stands. Without that it is of no message.
+// console reads the output of an Exim in the foreground (exim -v, -bdf with debugging): the process
+// id and "LOG: MAIN", and on the next line the message with the process id in place of the message
+// id. Without the process id the line belongs to no message.
 func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Kind {
 	if i := bytes.Index(line[max(0, len(line)-maxConsole):], []byte(logMain)); i >= 0 {
 		before := bytes.TrimRight(line[:max(0, len(line)-maxConsole)+i], " ")
@@ -676,7 +678,7 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 		return Skipped
 	}
 	p.onConsole = false
-	out.host = nil // it may be the process id
+	out.host = nil // the host may be the process id
 	for j := range line[:i] {
 		if form, n := scanStamp(line[j:i]); n > 0 {
 			out.prefer(&moment{form: form, stamp: line[j : j+n]})
@@ -695,8 +697,8 @@ func (p *Parser) console(line []byte, out *envelope, r *Result, offset int64) Ki
 	return w.exim(&noProgram, h, r, offset)
 }
 
-// unannounced counts a delivery that an Exim in the foreground prints without its LOG: MAIN:
-// filtered out, in another log, or another process's came between.
+// unannounced counts a delivery that an Exim in the foreground printed without its LOG: MAIN: that
+// line was filtered out, is in another log, or another process wrote in between.
 func (p *Parser) unannounced(line []byte) Kind {
 	if i := consoleFlag(line); i >= 0 && isWrapper(line[:i], &p.shapes) && !isProse(line[:i]) {
 		return Unparsed
@@ -704,11 +706,11 @@ func (p *Parser) unannounced(line []byte) Kind {
 	return Skipped
 }
 
-// consoleFlag is the index of the process id before "   ==" and the like, as Exim prints that in
-// the foreground, or -1.
+// consoleFlag returns the index of the process id before "   ==" and the like, the output of an
+// Exim in the foreground, or -1.
 func consoleFlag(line []byte) int {
 	const blanks = "   "
-	for i := len(blanks); i < min(len(line), maxWrapper)-len("==x"); i += len(blanks) { // one of the blanks stands there
+	for i := len(blanks); i < min(len(line), maxWrapper)-len("==x"); i += len(blanks) { // one of the three blanks is at such an index
 		if line[i] != ' ' {
 			continue
 		}
@@ -726,7 +728,7 @@ func consoleFlag(line []byte) int {
 	return -1
 }
 
-// lastDigits are the digits at the end of b.
+// lastDigits returns the digits at the end of b.
 func lastDigits(b []byte) []byte {
 	i := len(b)
 	for i > 0 && isDigit(b[i-1]) {
@@ -735,7 +737,7 @@ func lastDigits(b []byte) []byte {
 	return b[i:]
 }
 
-// isHostName reports what may be the name of a host, or its address.
+// isHostName reports whether b may be a host's name or address.
 func isHostName(b []byte) bool {
 	for _, c := range b {
 		if !addressByte[c] {
@@ -745,7 +747,7 @@ func isHostName(b []byte) bool {
 	return len(b) > 0
 }
 
-// holdsClock reports what looks like the time of day: "25:00:00".
+// holdsClock reports whether b holds text that looks like a time of day: "25:00:00".
 func holdsClock(b []byte) bool {
 	for i := 0; i+8 <= len(b); i++ {
 		if b[i+2] == ':' && b[i+5] == ':' && isDigit(b[i+1]) && isDigit(b[i+3]) && isDigit(b[i+4]) && isDigit(b[i+6]) && isDigit(b[i+7]) {
@@ -755,10 +757,10 @@ func holdsClock(b []byte) bool {
 	return false
 }
 
-// mayHoldLine is a cheap look for anything of an MTA's in a line.
+// mayHoldLine reports, by a cheap test, whether a line may hold an MTA's line.
 func mayHoldLine(line []byte) bool {
 	if i := bytes.IndexByte(line, '{'); i >= 0 && i < maxWrapper {
-		return true // JSON has its own ways to write the characters looked for
+		return true // JSON may escape the characters of the next tests
 	}
 	for b := line; ; {
 		i := bytes.IndexByte(b, 'x')
@@ -774,8 +776,7 @@ func mayHoldLine(line []byte) bool {
 		bytes.Contains(line[max(0, len(line)-maxConsole):], []byte(logMain))
 }
 
-// holdsDelivery reports a line that holds what a delivery line holds, in
-// whatever wrapping.
+// holdsDelivery reports whether a line holds the parts of a delivery line, in any wrapper.
 func holdsDelivery(line []byte) bool {
 	if holdsPlainly(line) {
 		return true
@@ -795,8 +796,8 @@ func holdsDelivery(line []byte) bool {
 	return false
 }
 
-// holdsEscapes reports escapes with a backslash (of JSON, of Markdown) of what else stands for
-// itself. JSON within JSON escapes the backslash.
+// holdsEscapes reports whether b holds backslash escapes (JSON, Markdown) of characters that need
+// none. JSON within JSON escapes the backslash.
 func holdsEscapes(b []byte) bool {
 	for {
 		i := bytes.IndexByte(b, '\\')
@@ -810,9 +811,9 @@ func holdsEscapes(b []byte) bool {
 	}
 }
 
-// holdsPlainly is holdsDelivery where escapes hide neither words nor the signs between them.
+// holdsPlainly is holdsDelivery for text in which no escapes hide the words or the punctuation.
 func holdsPlainly(line []byte) bool {
-	postfix, exim := true, true // may be, as what is not found behind the first is not behind the next
+	postfix, exim := true, true // still possible: if the first match fails, the later ones fail too
 	for i := nextSign(line, 0); i >= 0; i = nextSign(line, i+1) {
 		if line[i] == '-' && exim && isEximIDAt(line, i) {
 			if eximGrammar().anywhere.Match(line[i-6:]) {
@@ -829,9 +830,9 @@ func holdsPlainly(line []byte) bool {
 	return false
 }
 
-// nextSign is the index of the next "=" or "-" from i on, or -1: of what an address in a field
-// and a message id of Exim's hold. A line of another program's has many: two searches for
-// one byte each take a third longer than this one.
+// nextSign returns the index of the next "=" or "-" from i on, or -1. An address in a field needs
+// the first, a message id of Exim the second. A line of another program has many of them: two
+// searches for one byte each take a third longer than this one.
 func nextSign(b []byte, i int) int {
 	const ones, equals, high, differ = 0x0101010101010101, 0x3d3d3d3d3d3d3d3d, 0x8080808080808080, 0x1010101010101010
 	for ; i+8 <= len(b); i += 8 {
@@ -848,8 +849,9 @@ func nextSign(b []byte, i int) int {
 	return -1
 }
 
-// bracket is the length of a "<" that begins a value, also as JSON, HTML, URLs and
-// quoted-printable escape it or the equals sign before it, or 0.
+// bracket returns the length of a "<" that begins a value, or 0. It also recognises the escapes of
+// JSON, HTML, URLs and quoted-printable, including quoted-printable's escape of the equals sign
+// before it.
 func bracket(b []byte) int {
 	if len(b) == 0 {
 		return 0
@@ -867,7 +869,7 @@ func bracket(b []byte) int {
 	return 0
 }
 
-// escapedBracket is the length of an escaped "<" at the start of b, or 0.
+// escapedBracket returns the length of an escaped "<" at the start of b, or 0.
 func escapedBracket(b []byte) int {
 	n := 0
 	for n < len(b) && b[n] == '\\' {
@@ -899,7 +901,7 @@ func escapedBracket(b []byte) int {
 	return 0
 }
 
-// holdsEximID reports a message id of Exim's anywhere in a line.
+// holdsEximID reports whether b holds an Exim message id.
 func holdsEximID(b []byte) bool {
 	for i := nextSign(b, 0); i >= 0; i = nextSign(b, i+1) {
 		if b[i] == '-' && isEximIDAt(b, i) {
@@ -909,7 +911,7 @@ func holdsEximID(b []byte) bool {
 	return false
 }
 
-// holdsSign reports a message id of Exim's or an address in a field, of whatever name.
+// holdsSign reports whether b holds an Exim message id or an address in a field of any name.
 func holdsSign(b []byte) bool {
 	for i := nextSign(b, 0); i >= 0; i = nextSign(b, i+1) {
 		if b[i] == '-' && isEximIDAt(b, i) || b[i] == '=' && bracket(b[i+1:]) > 0 {
@@ -919,18 +921,18 @@ func holdsSign(b []byte) bool {
 	return false
 }
 
-// isEximIDAt reports a message id of Exim's whose first hyphen is at i.
+// isEximIDAt reports whether b holds an Exim message id whose first hyphen is at i.
 func isEximIDAt(b []byte, i int) bool { return i >= 6 && looksEximID(b[i-6:]) }
 
-// looksEximID is a cheap look for what eximID reads, where b has a hyphen behind six bytes.
+// looksEximID is a cheap test for the ids that eximID reads; b[6] must be a hyphen.
 func looksEximID(b []byte) bool {
 	return len(b) >= 16 && (b[13] == '-' || len(b) >= 23 && b[18] == '-') && alnum[b[0]] && alnum[b[5]] && alnum[b[7]]
 }
 
-// isProse reports what the grammar of wrappers takes but a person or a stranger may have
-// written: two plain words in a row, three in all, or two or the last one before a colon; behind
-// a time as Exim's own log has it, any word but a level. Exim logs there what an access
-// control list says (log_message, logwrite), which often quotes a header.
+// isProse reports whether b fits the grammar of wrappers but may be text of a person or a stranger:
+// two plain words in a row, three in all, or two words or the last word before a colon. After a
+// time in the format of Exim's own log, any word but a level is prose: Exim logs there the texts of
+// access control lists (log_message, logwrite), which often quote a header.
 func isProse(b []byte) bool {
 	own, words, row, colon := false, 0, 0, false
 	for n := 0; len(b) > 0; b = b[n:] {
@@ -963,8 +965,8 @@ func isProse(b []byte) bool {
 	return words > 2 || words == 2 && colon || row > 0 && colon
 }
 
-// isRequest reports the end of a line of a web server's, before which the name of a user
-// stands: ` [23/Nov/2026:09:47:06 +0000] "GET `.
+// isRequest reports whether b holds the end of a web server's line, which has the name of a user
+// before it: ` [23/Nov/2026:09:47:06 +0000] "GET `.
 func isRequest(b []byte) bool {
 	for {
 		i := bytes.Index(b, []byte("] \""))
@@ -980,14 +982,14 @@ func isRequest(b []byte) bool {
 	}
 }
 
-// isOfRequest reports a time as web servers write it (23/Nov/2026:09:47:06 +0000). Behind it a
-// line names its program.
+// isOfRequest reports whether a time is in the format of web servers (23/Nov/2026:09:47:06 +0000).
+// A line after such a time must name its program.
 func isOfRequest(stamp []byte) bool {
 	return len(stamp) > 11 && stamp[11] == ':' && stamp[2] == '/'
 }
 
-// isZoneOrDay reports the short name of a time zone or of a day of the week, or any other
-// word of as few capitals.
+// isZoneOrDay reports whether a word is the short name of a time zone or a weekday, or any other
+// word of at most five capitals.
 func isZoneOrDay(word []byte) bool {
 	switch string(word) {
 	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
@@ -1001,16 +1003,16 @@ func isZoneOrDay(word []byte) bool {
 	return len(word) <= 5
 }
 
-// shapes remembers the form of wrappers that the grammar has taken, so that it
-// is asked once a form and not once a line: letters and digits in a row count
-// as one, and the grammar makes no difference between them.
+// shapes caches the forms of wrappers that the grammar has accepted, so that the grammar runs once
+// per form and not once per line. A form counts a run of letters or digits as one character; the
+// grammar does not distinguish them.
 type shapes struct {
 	known [4][64]byte
 	size  [4]int
 	next  int
 }
 
-// isWrapper reports whether b is nothing but a wrapper.
+// isWrapper reports whether b is nothing but a wrapper or empty.
 func isWrapper(b []byte, s *shapes) bool {
 	if len(b) == 0 {
 		return true
