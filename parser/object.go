@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// open reads the text that an object carries, where it is believed.
+// open reads the text of an object if the object is believed.
 func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind {
 	if !o.believed() {
 		return o.refused()
@@ -51,10 +51,10 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	return p.openText(text, &out, r, offset)
 }
 
-// believed reports whether the text of an object is a line that a mail server wrote: if a name
-// in the object says so. If none says who wrote it, the object has one text, which is all that
-// it is about: nothing stands beside it but what loggers of lines and shippers write, and beside
-// a text under a name that is mostly that of a form's field, nothing but what all of them write.
+// believed reports whether a mail server wrote the text of an object, according to the names in the
+// object. If no name identifies the author, the object must have one text as its whole subject: its
+// other fields must be ones that log libraries and shippers write. If the text's own name is common
+// in forms, all of them must be fields that every such program writes.
 func (o *object) believed() bool {
 	switch {
 	case o.text == nil || o.doubt:
@@ -65,7 +65,7 @@ func (o *object) believed() bool {
 	return o.who() == mailServer
 }
 
-// refused is the kind of an object that is not believed.
+// refused returns the kind of an object that is not believed.
 func (o *object) refused() Kind {
 	if o.elsewhere != nil {
 		return Unparsed
@@ -73,7 +73,7 @@ func (o *object) refused() Kind {
 	return unparsedDelivery(o.text)
 }
 
-// unparsedDelivery is the kind of a text that is not believed.
+// unparsedDelivery returns the kind of a text that is not believed.
 func unparsedDelivery(text []byte) Kind {
 	if holdsDelivery(text) {
 		return Unparsed
@@ -81,11 +81,11 @@ func unparsedDelivery(text []byte) Kind {
 	return Skipped
 }
 
-// openText reads a text of an object with the given envelope, which may hold control characters.
+// openText reads a text of an object with the given envelope. The text may hold control characters.
 func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
 	text = trimSpace(text)
 	if hasControl(text) {
-		o := *out // what the function holds is made elsewhere
+		o := *out // the closure would move out itself to the heap
 		return p.inside().controlled(text, r, offset, func(line []byte, r *Result, offset int64) Kind {
 			return p.openLine(line, &o, r, offset)
 		})
@@ -93,9 +93,9 @@ func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) K
 	return p.openLine(text, out, r, offset)
 }
 
-// oneLine is the first line of a text that was escaped: who writes the object of a line into a log
-// has one line. What follows was a stranger's "\n", where quotes and backslashes are not escaped.
-// It reports whether a delivery stands there.
+// oneLine returns the first line of an escaped text. A program that logs a line as an object has
+// one line. Text after it is a stranger's "\n", in objects that do not escape quotes and
+// backslashes. lost reports whether that text holds a delivery.
 func (p *Parser) oneLine(text []byte) (line []byte, lost bool) {
 	i := bytes.IndexFunc(text, func(r rune) bool { return r < ' ' && isBreak(byte(r)) })
 	if i < 0 {
@@ -109,7 +109,7 @@ func (p *Parser) oneLine(text []byte) (line []byte, lost bool) {
 	return text[:i], holdsDelivery(text[i:])
 }
 
-// trimSpace cuts blanks and control characters off both ends.
+// trimSpace cuts off blanks and control characters at both ends.
 func trimSpace(b []byte) []byte {
 	for len(b) > 0 && b[0] <= ' ' {
 		b = b[1:]
@@ -117,7 +117,7 @@ func trimSpace(b []byte) []byte {
 	return trimBreaks(b)
 }
 
-// openLine reads a line that an object with the given envelope carries.
+// openLine reads the line in an object with the given envelope.
 func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) Kind {
 	w := p.inside()
 	p.enclose(w, out)
@@ -128,7 +128,7 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	}
 	if known && len(text) > 0 && alnum[text[0]] {
 		_, n := scanStamp(text)
-		if n == 0 && !isProgramToken(text[:max(0, bytes.IndexByte(text, ' '))]) { // the journal's messages have no header
+		if n == 0 && !isProgramToken(text[:max(0, bytes.IndexByte(text, ' '))]) { // messages of the journal have no header
 			if !p.timed(w, out) {
 				return Unparsed
 			}
@@ -137,7 +137,7 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	}
 	h := &w.h
 	if len(out.program) > 0 && !known && !p.beginsAtOnce(text, h) {
-		return unparsedDelivery(text) // words of what passes lines on
+		return unparsedDelivery(text) // a forwarder's own message
 	}
 	splitHeader(text, h)
 	if h.form == stampNone {
@@ -161,8 +161,8 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 	return w.parse(text, r, offset)
 }
 
-// beginsAtOnce reports whether a line of an MTA's may stand at the very beginning of
-// what a program that is none says. The header is used.
+// beginsAtOnce reports whether an MTA's line may begin directly at the start of the message of a
+// program that is not an MTA. It overwrites h.
 func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
 	if *h = (header{message: text}); mayBegin(h) {
 		return true
@@ -176,50 +176,50 @@ func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
 	return prog.daemon != notPostfix || prog.exim
 }
 
-// An object is a line that is JSON, or of names and values (logfmt), as far as it is of
-// use. Of the objects within, the fields that say when, where and who are read as if they were
-// its own; their texts are its own where the object within is all that an exporter wraps.
+// An object holds the relevant fields of a line that is JSON or logfmt (names and values). Fields
+// of nested objects for time, host and author count as its own. Texts of a nested object count as
+// its own only if an exporter wraps nothing else.
 type object struct {
 	envelope
 	authors
 
 	text  []byte
-	rank  int // of the name that the text stands under
+	rank  int // of the name of the text's field
 	texts [7][]byte
 	count int
 
-	elsewhere     []byte // what holds a delivery and is no text
-	doubt         bool   // which text is the line is not clear
+	elsewhere     []byte // a value that holds a delivery but is not a text
+	doubt         bool   // it is not clear which text is the line
 	more          bool   // a field that not every logger writes
-	alien         bool   // a field that an application writes, and no shipper
-	path, shipped bool   // a "path" that may be a request's; what a shipper's input writes beside one
-	stored        bool   // a name that only log stores give a text, beside what they found in it
+	alien         bool   // a field that applications write and shippers do not
+	path, shipped bool   // a "path" that may be a request's; a field that a shipper's input writes beside a path
+	stored        bool   // the text's name is used only by log stores, beside the fields that they extracted from it
 	vouched       bool   // a host or a file is named after a mail server
-	size          int    // how many bytes of the line it takes
+	size          int    // its length in bytes in the line
 	stream        []byte // "stdout"
-	container     []byte // its id, or its name
-	cut, last     bool   // the text is a piece of a line; the last one
-	exact         bool   // the text is as it was logged, with nothing escaped
-	direct        bool   // the field that is read is the object's own
-	parent        []byte // the name of the object within in which it stands
+	container     []byte // the container's id or name
+	cut, last     bool   // the text is a piece of a line; it is the last piece
+	exact         bool   // the text is unescaped, as it was logged
+	direct        bool   // the current field is the object's own
+	parent        []byte // the name of the nested object that holds the field
 }
 
-// Ranks of the names of texts: of the raw line, what else an object says was made of it.
+// Ranks of the names of texts, from other texts that an object holds up to the raw line.
 const (
-	rankOfForm = iota + 1 // "text", "body": also names of fields that visitors fill
+	rankOfForm = iota + 1 // "text", "body": also names of form fields that visitors fill in
 	rankOfMessage
 	rankOfRaw
 )
 
-// maxNested bounds how deep in an object others are read.
+// maxNested bounds the depth of nested objects that are read.
 const maxNested = 8
 
-// read takes an object apart. It reports false where there is no text.
+// read parses an object. It returns false if it has no text.
 func (o *object) read(b []byte, p *Parser) bool {
 	return o.members(b, p) && o.text != nil && o.choose(p)
 }
 
-// members reads the fields of an object of JSON, or of one in logfmt.
+// members reads the fields of an object in JSON or logfmt.
 func (o *object) members(b []byte, p *Parser) bool {
 	if b[0] == '{' || b[0] == '"' {
 		return o.readJSON(b, p)
@@ -227,7 +227,7 @@ func (o *object) members(b []byte, p *Parser) bool {
 	return o.readLogfmt(b, p)
 }
 
-// readJSON takes an object of JSON apart. Strings with escapes are undone into p.scratch.
+// readJSON parses an object in JSON. Strings with escapes are unescaped into p.scratch.
 func (o *object) readJSON(b []byte, p *Parser) bool {
 	o.size = len(b)
 	p.room(len(b))
@@ -311,8 +311,8 @@ scan:
 	return true
 }
 
-// isExporter reports the name of an object that a tool wraps round each object that it
-// exports, or a list of these: Elasticsearch's, Splunk's, those of Google Cloud, CloudWatch, Loki and
+// isExporter reports whether an object or a list of this name is the wrapper that an export tool
+// puts round each exported object: Elasticsearch, Splunk, Google Cloud, CloudWatch, Loki,
 // OpenTelemetry.
 func isExporter(name []byte) bool {
 	switch string(name) {
@@ -322,7 +322,7 @@ func isExporter(name []byte) bool {
 	return false
 }
 
-// isMember reports a text that stands in an object of its own: event.original and log.original
+// isMember reports whether a member of a nested object is a text: event.original and log.original
 // of the Elastic Common Schema, body.stringValue of OpenTelemetry.
 func isMember(parent, key []byte) bool {
 	switch string(parent) {
@@ -334,8 +334,8 @@ func isMember(parent, key []byte) bool {
 	return false
 }
 
-// bytesOf is a list of numbers as a string of JSON: so the journal writes a text that is no
-// UTF-8 (systemd's "Journal JSON Format").
+// bytesOf returns a list of numbers as a JSON string. The journal writes a text that is not UTF-8
+// as such a list (systemd's "Journal JSON Format").
 func (p *Parser) bytesOf(list []byte) []byte {
 	at, n := len(p.scratch), 0
 	for i, c := range list {
@@ -348,7 +348,7 @@ func (p *Parser) bytesOf(list []byte) []byte {
 			}
 			p.scratch, n = append(p.scratch, byte(n)), 0
 		case c != '[' && c != ' ':
-			return nil // strings: the field was given twice
+			return nil // strings: the field occurred twice
 		}
 		if c == ']' {
 			break
@@ -357,8 +357,8 @@ func (p *Parser) bytesOf(list []byte) []byte {
 	return p.scratch[at:len(p.scratch):len(p.scratch)]
 }
 
-// readLogfmt takes a line apart that is nothing but names and values: NAME=VALUE and
-// NAME="VALUE", with the escapes of JSON, and blanks between them.
+// readLogfmt parses a line that is nothing but names and values: NAME=VALUE and NAME="VALUE", with
+// the escapes of JSON, and blanks between them.
 func (o *object) readLogfmt(b []byte, p *Parser) bool {
 	o.size, o.direct = len(b), true
 	p.room(len(b))
@@ -398,7 +398,7 @@ func (o *object) readLogfmt(b []byte, p *Parser) bool {
 	return true
 }
 
-// nameByte are the bytes of a name in logfmt.
+// nameByte is the set of bytes in a logfmt name.
 var nameByte = func() (t [256]bool) {
 	for c := range t {
 		t[c] = alnum[c] || c == '_' || c == '.' || c == '@' || c == '-'
@@ -406,7 +406,7 @@ var nameByte = func() (t [256]bool) {
 	return t
 }()
 
-// beginsLogfmt reports what may be a name and a value.
+// beginsLogfmt reports whether b may begin with a name and a value.
 func beginsLogfmt(b []byte) bool {
 	i := 0
 	for i < len(b) && i < 32 && nameByte[b[i]] {
@@ -415,17 +415,17 @@ func beginsLogfmt(b []byte) bool {
 	return i > 0 && i+1 < len(b) && b[i] == '=' && b[i+1] != '<' && b[i+1] != ' '
 }
 
-// room makes room for the texts out of n bytes. Scratch never grows below, so that slices
-// of it stay.
+// room allocates p.scratch for the texts of n input bytes. Later calls append within that capacity,
+// so that slices of it stay valid.
 func (p *Parser) room(n int) {
 	if p.scratch = p.scratch[:0]; cap(p.scratch) < n+64 {
 		p.scratch = make([]byte, 0, n+64)
 	}
 }
 
-// choose takes the text for the line: the raw one, or the longest, which the others are parts
-// of. An object with two texts is about something else: a form, a request, a remark on what
-// somebody sent. It reports false where there is no text.
+// choose selects the text for the line: the raw one, or the longest one that contains the others.
+// An object with two different texts is not a log line but a form, a request, or a comment on
+// somebody's message. It returns false if there is no text.
 func (o *object) choose(p *Parser) bool {
 	o.text = trimSpace(unescapeJSON(o.text, &p.scratch))
 	for _, t := range o.texts[:o.count] {
@@ -433,7 +433,7 @@ func (o *object) choose(p *Parser) bool {
 		switch {
 		case isEnd(t, o.text):
 		case isEnd(o.text, t):
-			o.text = t // the same with its header
+			o.text = t // the same text with its header
 		default:
 			o.differs(t, o.rank < rankOfRaw)
 		}
@@ -446,12 +446,12 @@ func (o *object) choose(p *Parser) bool {
 	return o.text != nil
 }
 
-// isEnd reports whether part is the beginning or the end of a text.
+// isEnd reports whether part is the beginning or the end of text.
 func isEnd(part, text []byte) bool {
 	return len(part) > 0 && (bytes.HasSuffix(text, part) || bytes.HasPrefix(text, part))
 }
 
-// differs takes in a text that is no part of the one for the line.
+// differs notes a text that is not part of the chosen text.
 func (o *object) differs(t []byte, doubt bool) {
 	if holdsDelivery(t) {
 		o.elsewhere, doubt = t, true
@@ -459,11 +459,11 @@ func (o *object) differs(t []byte, doubt bool) {
 	o.doubt = o.doubt || doubt
 }
 
-// closingQuote is the index of the quote that ends the JSON string whose first byte is
-// at i, or -1.
+// closingQuote returns the index of the quote that ends the JSON string whose first byte is at i,
+// or -1.
 func closingQuote(b []byte, i int) int {
 	for {
-		// Most strings are shorter than it takes to call IndexByte.
+		// Most strings are so short that a call of IndexByte would take longer.
 		const ones, quotes, high = 0x0101010101010101, 0x2222222222222222, 0x8080808080808080
 		for n := 0; n < 3 && i+8 <= len(b); n++ {
 			x := binary.LittleEndian.Uint64(b[i:]) ^ quotes
@@ -482,7 +482,7 @@ func closingQuote(b []byte, i int) int {
 		if b[i-1] != '\\' {
 			return i
 		}
-		n := i // of the first of the backslashes before it
+		n := i // the index of the first backslash before the quote
 		for b[n-1] == '\\' {
 			n--
 		}
@@ -493,9 +493,8 @@ func closingQuote(b []byte, i int) int {
 	}
 }
 
-// field takes in a field with its value as it stands in JSON: the text, under the
-// names that log shippers give it, of which the raw line says more than the message;
-// the time and the host; and who wrote it.
+// field reads a field with its unparsed JSON value: the text, under the names that log shippers use
+// (the raw line takes precedence over the message); the time and the host; the author.
 func (o *object) field(key, v []byte, p *Parser) {
 	switch string(key) {
 	case "text", "body", "content", "payload", "event":
@@ -513,7 +512,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 			o.time(v, p)
 		}
 	case "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP":
-		o.form, o.at = stampNone, time.Time{} // more exact than any other
+		o.form, o.at = stampNone, time.Time{} // more exact than the other times
 		o.unix(v, p)
 	case "_HOSTNAME", "hostname", "host", "HOSTNAME", "HOST", "computer":
 		if plainLocal(v) {
@@ -555,7 +554,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 			o.wrote(ofUnit, v, p)
 		case "app", "application", "service":
 			o.wrote(ofApplication, v, p)
-		case "": // a logger's, or a visitor's: it vouches for nobody
+		case "": // a logger or a visitor: it does not vouch for the author
 			if o.alien = true; p.programs.get(v).author == another {
 				o.authors[ofApplication] = another
 			}
@@ -563,7 +562,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 			o.other(v)
 		}
 	case "method", "request_method", "verb", "request", "uri", "user_agent":
-		if o.parent == nil { // it is about a request, and a web server's; else the shipper's
+		if o.parent == nil { // it describes a request to a web server; else the field is the shipper's
 			o.authors[ofApplication] = another
 		}
 		o.other(v)
@@ -578,7 +577,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 	case "partial_last":
 		o.last = string(v) == "true"
 	case "level":
-		if len(v) > 1 && allDigits(v) && o.direct { // severities have one digit; those of libraries are 10, 30, 200
+		if len(v) > 1 && allDigits(v) && o.direct { // syslog severities have one digit; library levels are 10, 30, 200
 			o.alien = true
 		}
 	case "pid", "procid":
@@ -613,7 +612,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 	}
 }
 
-// value takes in a member of a pair of Loki's: the time in nanoseconds, the text.
+// value reads one member of a Loki pair: the time in nanoseconds, or the text.
 func (o *object) value(v []byte, p *Parser) {
 	if allDigits(v) {
 		o.unix(v, p)
@@ -623,12 +622,12 @@ func (o *object) value(v []byte, p *Parser) {
 	o.field([]byte("line"), v, p)
 }
 
-// wrote takes in a name of who wrote the text.
+// wrote notes a name that may identify the author of the text.
 func (o *object) wrote(rank int, name []byte, p *Parser) {
 	if bytes.IndexByte(name, '\\') >= 0 {
-		name = bytes.ReplaceAll(name, []byte(`\/`), []byte("/")) // as PHP writes it
+		name = bytes.ReplaceAll(name, []byte(`\/`), []byte("/")) // PHP escapes the slash
 	}
-	if rank == ofProgram && !bytes.HasPrefix(o.program, name) { // "postfix/smtp" says more than "postfix"
+	if rank == ofProgram && !bytes.HasPrefix(o.program, name) { // "postfix/smtp" is more exact than "postfix"
 		o.program = name
 	}
 	if rank < ofApplication && rank != ofProgram && o.container == nil {
@@ -637,19 +636,19 @@ func (o *object) wrote(rank int, name []byte, p *Parser) {
 	o.name(rank, name, p)
 }
 
-// other takes in the value of a field that not every logger writes and that is no text.
+// other reads the value of a field that is not a text and that not every log library writes.
 func (o *object) other(v []byte) {
 	o.more = true
-	o.alien = o.alien || string(o.parent) == "body" // a form; a log's has its text alone (isMember)
+	o.alien = o.alien || string(o.parent) == "body" // a form's; a log's "body" holds only its text (isMember)
 	o.search(v)
 }
 
-// vouch takes in what may be named after a mail server, but does not say who wrote the text.
+// vouch notes a name that may be a mail server's but does not identify the author of the text.
 func (o *object) vouch(name []byte, p *Parser) {
 	o.vouched = o.vouched || p.programs.get(name).author == mailServer
 }
 
-// search looks for a delivery in what is no text.
+// search looks for a delivery in a value that is not a text.
 func (o *object) search(v []byte) {
 	const shortest = len("to=<status=")
 	if len(v) < shortest || !holdsDelivery(v) {
@@ -659,11 +658,11 @@ func (o *object) search(v []byte) {
 	o.elsewhere = v
 }
 
-// foldable is as long as the longest name that is also known with capitals in it.
+// foldable is the longest field name that is also known with capitals.
 const foldable = "messagetemplate"
 
-// line takes a text in, as it stands in JSON. The name of a file and a number are none, nor is
-// what stands in an object within.
+// line reads a text with its unparsed JSON value. File names, numbers and the texts of nested
+// objects are not lines.
 func (o *object) line(rank int, v []byte) {
 	isNone := len(v) == 0 || v[0] == '/' && bytes.IndexByte(v, ' ') < 0 || allDigits(v)
 	switch {
@@ -683,9 +682,9 @@ func (o *object) line(rank int, v []byte) {
 	}
 }
 
-// time reads the value of a field that has the time.
+// time reads the value of a time field.
 func (o *object) time(v []byte, p *Parser) {
-	// Most are of the minute of the one before.
+	// Most times are in the same minute as the previous one.
 	at := len(p.scratch)
 	p.scratch = append(append(p.scratch, v[:min(len(v), maxStamp+16)]...), " x"...)
 	_, same := p.clock.again(p.scratch[at:])
@@ -697,14 +696,14 @@ func (o *object) time(v []byte, p *Parser) {
 	if form, n := scanStamp(v); n > 0 {
 		o.form, o.stamp = form, v[:n]
 		if form == stampISO {
-			p.clock.read(&header{form: form, stamp: o.stamp, plain: true}) // for the next one
+			p.clock.read(&header{form: form, stamp: o.stamp, plain: true}) // for the next line
 		}
 	} else if allDigits(v) || len(v) > 10 && v[10] == '.' && allDigits(v[:10]) && allDigits(v[11:]) {
 		o.unix(v, p)
 	}
 }
 
-// unix reads the seconds, milliseconds or microseconds since 1970.
+// unix reads seconds, milliseconds or microseconds since 1970.
 func (o *object) unix(v []byte, p *Parser) {
 	if o.form != stampNone || len(v) < 10 || len(v) > 20 {
 		return
@@ -723,15 +722,14 @@ func (o *object) unix(v []byte, p *Parser) {
 	}
 }
 
-// unescapeJSON undoes the escapes of a JSON string (RFC 8259 section 7). Tabs and
-// backspaces become blanks.
+// unescapeJSON unescapes a JSON string (RFC 8259 section 7). Tabs and backspaces become blanks.
 func unescapeJSON(v []byte, buf *[]byte) []byte {
 	next := bytes.IndexByte(v, '\\')
 	if next < 0 {
 		return v
 	}
 	if next == len(v)-2 && v[next+1] == 'n' {
-		return v[:next] // the line end alone, as docker has it
+		return v[:next] // only the line feed at the end, as docker writes it
 	}
 	at := len(*buf)
 	b := *buf
@@ -769,7 +767,7 @@ func unescapeJSON(v []byte, buf *[]byte) []byte {
 	return b[at:]
 }
 
-// hexRune is the character that hexadecimal digits name.
+// hexRune returns the character with the given hexadecimal digits.
 func hexRune(digits []byte) (r rune, ok bool) {
 	for _, c := range digits {
 		switch {

@@ -1,66 +1,61 @@
-// Package parser reads the lines that Postfix and Exim log: it takes a line
-// apart into the syslog header and the MTA's message, and makes a
-// [bounce.Delivery] of each line that reports a delivery attempt, joined by
-// queue id with what other lines said of the message.
+// Package parser reads the lines that Postfix and Exim log. It splits a line into the syslog header
+// and the MTA's message, makes a [bounce.Delivery] of each line that reports a delivery attempt,
+// and joins it by queue id with the information that other lines gave about the message.
 //
 // # How a line is read
 //
-//	line           Entries (document.go) makes several of one that is a document of JSON
-//	 |  Parse        cuts blanks off the end, and what a spreadsheet or a string has at its
-//	 |               ends (csv.go, quoting.go)
-//	 |  whole        takes terminal sequences off, reads UTF-16, parts lines that stand in one
-//	 |               (controls.go); most lines have none of that
-//	 |  parse        of a wrapped log: tries the wrapping of the line before (wrapper.go)
+//	line           Entries (document.go) splits a line that is a JSON document into several
+//	 |  Parse        removes blanks at the end, and the marks of spreadsheets and quoted strings
+//	 |               at both ends (csv.go, quoting.go)
+//	 |  whole        removes terminal sequences, decodes UTF-16, splits several lines in one
+//	 |               (controls.go); most lines have none of these
+//	 |  parse        in a wrapped log: tries the wrapping of the previous line (wrapper.go)
 //	 v
-//	header.go        stamp, host, program, message; clock.go makes a time of the stamp
-//	 |               (fastHeader, where all but the second is as in the line before)
+//	header.go        stamp, host, program, message; clock.go converts the stamp to a time
+//	 |               (fastHeader if only the second differs from the previous line)
 //	 v
-//	message          by the program:
-//	 +- postfix.go   "QUEUEID: to=<…>, … status=… (…)": an Attempt
-//	 |               what else is about a queue id goes into the Queue (queue.go);
+//	message          by program:
+//	 +- postfix.go   "QUEUEID: to=<…>, … status=… (…)": an Attempt;
+//	 |               other lines with a queue id go into the Queue (queue.go);
 //	 |               a warning waits for the attempt that it belongs to (warning.go)
 //	 +- exim.go      "ID => …", "ID ** …", "ID == …": an Attempt; parts.go joins the
 //	 |               parts of a long one, eximaddress.go finds the end of the address
-//	 +- nobody's     second (wrapper.go): is a line within it? object.go: in JSON?
+//	 +- neither      second (wrapper.go): does it hold an inner line? object.go: in JSON?
 //	                 author.go and fields.go: did a mail server write it, or an application?
-//	                 The line within is read so from the top, by a Parser of its own.
+//	                 A second Parser reads the inner line from the top.
 //
-// A line that is not understood is read once more as HTML (html.go) and otherwise; one that ends within
-// a delivery is joined with the next ones, where these have no header (paste.go); one that is encoded as a whole is named and not read (encoding.go). A line
-// that nobody takes is Skipped; one that holds a delivery all the same (holdsDelivery) is
-// Unparsed. The journal's export format and indented JSON, an entry of which is
-// many lines, are read before all that (export.go, pretty.go). [Parser.End] tells what a
-// source that ends leaves unfinished.
+// A line that is not understood is read once more as HTML (html.go) or in other forms (otherwise). A
+// line that ends within a delivery is joined with the next ones if these have no header (paste.go).
+// A line that is encoded as a whole is named and not read (encoding.go). A line that no step reads
+// is Skipped, or Unparsed if it holds a delivery all the same (holdsDelivery). The journal's export
+// format and indented JSON, in which an entry takes many lines, are read before all that
+// (export.go, pretty.go). [Parser.End] returns the unfinished entries at the end of a source.
 //
-// Lines are read from the left: nothing that stands in a reply, a recipient,
-// a sender or a subject is taken for a field of the line.
+// Lines are read from left to right: nothing in a reply, a recipient, a sender or a subject is
+// taken for a field of the line.
 //
-// The regular expressions in grammar.go are the specification: of Postfix's and
-// Exim's messages, and of what may stand before a line within. The scanners in
-// postfix.go and exim.go are what runs; fuzz tests hold them against the
-// grammar. The wrappers' grammar runs, once for each form of a wrapper.
+// The regular expressions in grammar.go specify the messages of Postfix and Exim and the wrappers.
+// At run time, the scanners in postfix.go and exim.go read the messages; fuzz tests compare them
+// with the grammar. The wrappers' grammar itself runs, once for each form of a wrapper.
 //
 // # How attempts are counted
 //
 // The MTA decides the outcome, not the digit of a reply.
 //
-// Postfix: sent is delivered; deferred and SOFTBOUNCE (soft_bounce) are soft;
-// bounced is hard; deliverable and undeliverable are probes (address
-// verification). These are hand-offs, since the mail goes on under another
-// queue id: "forwarded as", and mail taken by a content filter or another MTA
-// on this machine, that is: SMTP to 127.0.0.1 or ::1; LMTP to these on ports
-// 10000 to 10999 or answered "queued as"; pipe(8) to a service named like a
-// filter. LMTP to a socket or any other port is a store, and a delivery. What
-// a filter refuses or defers is an outcome like any other. What discard(8) takes, or an
-// alias leads to /dev/null, is delivered in the MTA's words, with the disposal discarded:
-// nobody gets it.
+// Postfix: sent is delivered; deferred and SOFTBOUNCE (soft_bounce) are soft; bounced is hard;
+// deliverable and undeliverable are probes (address verification). A hand-off is "forwarded as", or
+// mail passed to a content filter or another MTA on this machine, because the mail continues under
+// another queue id. Such mail goes by SMTP to 127.0.0.1 or ::1; by LMTP to these addresses on ports
+// 10000 to 10999 or with the reply "queued as"; or by pipe(8) to a service named like a filter.
+// LMTP to a socket or any other port ends in a mail store and is a delivery. A filter's refusal or
+// deferral is an outcome like any other. Mail for discard(8), or for an alias of /dev/null, is
+// delivered in the MTA's words, with the disposal discarded: nobody receives it.
 //
-// Exim: =>, -> and >> are delivered, to files and pipes too, and discarded where an alias or
-// a filter names :blackhole: or /dev/null; ** is hard; == is soft, also where only the
-// retry time was not reached. *> is a probe: with -N nothing is delivered. An
-// automatic reply (=> >address) is a hand-off: it goes its way under a message
-// id of its own. So is SMTP to 127.0.0.1 or ::1, unless port, transport name
-// or answer show a mail store behind LMTP.
+// Exim: =>, -> and >> are delivered, to files and pipes too, and discarded if an alias or a filter
+// names :blackhole: or /dev/null; ** is hard; == is soft, even if only the retry time was not
+// reached. *> is a probe: with -N nothing is delivered. An automatic reply (=> >address) is a
+// hand-off, because it has a message id of its own. SMTP to 127.0.0.1 or ::1 is a hand-off too,
+// unless port, transport name or reply show a mail store behind LMTP.
 package parser
 
 import (
@@ -75,88 +70,84 @@ import (
 	"bouncelog/bounce"
 )
 
-// A Kind says what a line is about.
+// A Kind is the subject of a line.
 type Kind uint8
 
 // The kinds of lines. Together they account for every line.
 const (
-	// Blank lines hold nothing.
+	// Blank lines are empty.
 	Blank Kind = iota
-	// Attempt lines report delivery attempts: Result.Deliveries has them.
+	// Attempt lines report delivery attempts, which are in Result.Deliveries.
 	Attempt
 	// Expiry lines end a message's life in the queue: Result.Expiry.
 	Expiry
-	// Queued lines tell of a queued message (arrival, removal, notification,
-	// one of several mail exchangers that failed), but not of an outcome.
+	// Queued lines are about a queued message (arrival, removal, notification, failure of one of
+	// several mail exchangers), but have no outcome.
 	Queued
-	// Reject lines tell of mail that was refused before it was queued.
+	// Reject lines are about mail that was refused before it was queued.
 	Reject
 	// Skipped lines are about something else.
 	Skipped
-	// Unparsed lines look like a delivery and are not understood.
+	// Unparsed lines look like a delivery but are not understood.
 	Unparsed
 )
 
-// maxRepeated is the largest number of repetitions believed of a syslog
-// daemon's "message repeated n times".
+// maxRepeated is the largest believed number in a syslog daemon's "message repeated n times".
 const maxRepeated = 1000
 
-// Options say what is known of a source before it is read.
+// Options hold what is known about a source before it is read.
 type Options struct {
-	// Year overrules the inference for the first line without a year; 0
-	// means that it is inferred.
+	// Year overrides the inferred year of the first line without a year; 0 means that it is
+	// inferred.
 	Year int
-	// Location is that of stamps without a zone; nil means time.Local.
+	// Location is the zone of stamps without one; nil means time.Local.
 	Location *time.Location
-	// Modified is when the source was last written to: no line in it is
-	// younger (a day's slack is given). The zero time, or one to come, means
-	// now.
+	// Modified is the time of the last write to the source: no line in it is younger, with one day
+	// of tolerance. The zero time or a future time means now.
 	Modified time.Time
-	// Now is the present: a stamp more than a day later counts as none. The
-	// zero time means that of the machine.
+	// Now is the present: a stamp more than a day later counts as none. The zero time means the
+	// machine's clock.
 	Now time.Time
-	// Last is the time of the last line read before, when reading is
-	// resumed; the zero time means that it begins at the start.
+	// Last is the time of the last line that was read before, if reading is resumed. The zero time
+	// means that reading begins at the start.
 	Last time.Time
-	// Source goes into Delivery.Source and Expiry.Source.
+	// Source is copied to Delivery.Source and Expiry.Source.
 	Source string
-	// Host is that of lines that name none, such as those of Exim's own log.
+	// Host is the host of lines that name none, such as lines of Exim's own log.
 	Host string
-	// MailServers are names that a wrapper may have for a mail server, or patterns of them as in
-	// path.Match: what stands behind such a name was written by one.
+	// MailServers are names, or patterns as in path.Match, of mail servers in wrappers. A mail
+	// server wrote the text after such a name.
 	MailServers []string
 }
 
-// A Result is what Parse makes of a line.
+// A Result is the outcome of Parse for one line.
 type Result struct {
-	// Time of the line, UTC. A line without a stamp has that of the line
-	// before it; it is zero where there is none.
+	// Time of the line, UTC. A line without a stamp has the time of the line before; the time is
+	// zero if there is none.
 	Time time.Time
-	// Doubted reports a stamp that is not believed: later than now and a day, or
-	// before 1990. Time is then that of a line without a stamp.
+	// Doubted reports whether the stamp is not believed: more than a day later than now, or before
+	// 1990. Time is then set as for a line without a stamp.
 	Doubted bool
-	// Program that logged the line ("postfix/smtp"); empty where the line
-	// does not say.
+	// Program that logged the line ("postfix/smtp"); empty if the line names none.
 	Program string
-	// Deliveries are the attempts reported, for the kind Attempt: one, as many as a
-	// syslog daemon says it left out, or those of several lines that stand in this
-	// one. Each has an offset of its own. The slice is reused by
-	// the next call of Parse; the strings in it stay.
+	// Deliveries are the reported attempts, for the kind Attempt: one, or as many as a syslog
+	// daemon says it left out, or those of several lines inside this one. Each has its own offset.
+	// The next call of Parse reuses the slice; the strings in it remain valid.
 	Deliveries []bounce.Delivery
-	// Text is what is not understood, for the kind Unparsed, where the line only ends it:
-	// the text of an object over several lines. It holds until the next call.
+	// Text is the text that is not understood, for the kind Unparsed, if the line only ends it: the
+	// text of an object over several lines. It is valid until the next call.
 	Text []byte
-	// Repeated is n, if the line says that a line is repeated n times.
+	// Repeated is n if the line says that a line is repeated n times.
 	Repeated int
 	// Expiry is set for the kind Expiry.
 	Expiry bounce.Expiry
-	// End is set where a line of the kind Queued, or a line that stands in one of
-	// another kind, says what became of a message as a whole, else its Event is empty. The completion of a message of which
-	// nothing was deferred is not told. The strings are copies.
+	// End is set if a line of the kind Queued, or a line inside one of another kind, reports the
+	// end of a message as a whole; else its Event is empty. The completion of a message without
+	// deferred attempts is not reported. The strings are copies.
 	End bounce.End
 }
 
-// reset makes room for what the next line says.
+// reset clears the result for the next line.
 func (r *Result) reset() {
 	r.Deliveries = r.Deliveries[:0]
 	r.Repeated = 0
@@ -167,9 +158,8 @@ func (r *Result) reset() {
 	}
 }
 
-// merge adds what another line says that stands in the same line, and returns the kind
-// of both. What one result cannot say of two lines, it says of neither: the line is not
-// understood.
+// merge adds the result of another line inside the same line and returns the kind of both. If one
+// result cannot hold both, neither is reported: the line is not understood.
 func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
 	if r.Time.IsZero() {
 		r.Time = o.Time
@@ -181,7 +171,7 @@ func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
 		kind = Unparsed
 	case kind == Attempt && other == Attempt:
 		for _, d := range o.Deliveries {
-			// The place of an attempt is its identity.
+			// The offset identifies an attempt.
 			d.Offset = max(d.Offset, r.Deliveries[len(r.Deliveries)-1].Offset+1)
 			r.Deliveries = append(r.Deliveries, d)
 		}
@@ -202,11 +192,11 @@ func (r *Result) merge(kind Kind, o *Result, other Kind) Kind {
 	return kind
 }
 
-// end notes what became of a message as a whole.
+// end reports the end of a message as a whole.
 func (p *Parser) end(k *key, event bounce.EndEvent, by []byte, r *Result, offset int64) {
 	e, _ := p.queue.find(k)
 	if event == bounce.MessageCompleted && e != nil && !e.deferred {
-		// Nothing was waiting: the attempts have said it all.
+		// Nothing was deferred: the attempts are complete.
 		p.queue.drop(e)
 		return
 	}
@@ -232,9 +222,8 @@ func (p *Parser) end(k *key, event bounce.EndEvent, by []byte, r *Result, offset
 	}
 }
 
-// copyLine makes the one copy of a delivery line that the delivery's strings
-// are parts of, together with what is known of the message; e is nil if that
-// is nothing.
+// copyLine makes the only copy of a delivery line, together with what is known about the message.
+// The delivery's strings are parts of it. e is nil if nothing is known.
 func (p *Parser) copyLine(k *key, msg []byte) (line, known string, e *queued) {
 	n := len(msg)
 	if e, _ = p.queue.find(k); e != nil {
@@ -253,8 +242,8 @@ func (p *Parser) copyLine(k *key, msg []byte) (line, known string, e *queued) {
 	return s[:len(msg)], s[len(msg):], e
 }
 
-// textSize is how much memory is asked for at a time for the texts of
-// deliveries: a dozen of them. Whoever keeps one keeps as much.
+// textSize is the size in bytes of one allocation for the texts of about a dozen deliveries.
+// Keeping one of them keeps the whole allocation.
 const textSize = 4 << 10
 
 // first makes room for the first delivery.
@@ -276,62 +265,61 @@ type Parser struct {
 	programs programs
 
 	h        header
-	host     string // of the line before
+	host     string // of the previous line
 	hostHash uint64
-	text     strings.Builder // of the deliveries; what it holds is never written to again
+	text     strings.Builder // of the deliveries; written bytes are never overwritten
 
-	// Postfix has shown an address that needs quotes without them, as it does
-	// before version 3.5 (and with info_log_address_format = internal).
+	// unquoted reports whether Postfix has shown an address without its necessary quotes, as it
+	// does before version 3.5 (and with info_log_address_format = internal).
 	unquoted bool
 
-	line     []byte // that is read, without the blanks at its end
-	blankEnd bool   // it had one
-	foreign  bool   // no program of an MTA's is named in its header
+	line     []byte // the current line, without the blanks at its end
+	blankEnd bool   // it had blanks at its end
+	foreign  bool   // its header names no program of an MTA
 
 	flushLeft bool // lines begin with a stamp: see continues
-	resumed   bool // and that is supposed, since none has been read yet
+	resumed   bool // flushLeft is an assumption, since no such line has been read yet
 	parts     parts
 	pieces    pieces
 	warnings  warnings
 	paste     paste
 
-	// The second chance (wrapper.go): the parser of the lines within, how the
-	// last one was found, and what it is told of its wrapper.
+	// The search for inner lines (wrapper.go): the parser of the inner lines, the last line's
+	// wrapping, and the wrapper's information.
 	within             *Parser
 	options            Options
 	depth              int
 	how                wrapping
-	consumed           bool // the line is one object, as the one before was
+	consumed           bool // the line is one object, like the previous one
 	prefix             []byte
 	over               time.Time // instead of the line's own time, if not zero
 	outerHost          []byte
 	outerPID           []byte
 	table              table
-	inObject, vouched  bool // an object encloses the line; what encloses it names a mail server
+	inObject, vouched  bool // an object encloses the line; its wrapper names a mail server
 	shapes             shapes
 	unit               header // used by unwrap
-	onConsole          bool   // the line before was LOG: MAIN
+	onConsole          bool   // the previous line was LOG: MAIN
 	consolePID         []byte
-	scratch            []byte // of a text out of JSON
+	scratch            []byte // a text from JSON
 	export             export
 	blanks, uncoloured []byte
-	struck             []byte // a line without what is struck over
-	wide               []byte // of a line in UTF-16, in UTF-8
+	struck             []byte // a line without struck-over characters
+	wide               []byte // a line in UTF-16, converted to UTF-8
 	untagged           []byte // a line in HTML without its tags
-	unescaped          []byte // and without its character references
+	unescaped          []byte // the same without its character references
 	unescaping         bool
 	unquotedCells, row []byte // of a table
-	namedRowText       []byte // a row of it as an object
-	plainer            []byte // a line without quotes, in plain blanks
+	namedRowText       []byte // a row of it, as an object
+	plainer            []byte // a line without quotes, with ordinary blanks
 	recordText         []byte // a record of Fluent Bit's, as an object
 
-	// The delivery line before, which "last message repeated" refers to.
+	// The previous delivery line, to which "last message repeated" refers.
 	repeat     string
 	repeatProg *program
 }
 
-// New returns a parser of one source. The queue may be nil: then it has one
-// of its own.
+// New returns a parser of one source. If the queue is nil, the parser creates its own.
 func New(q *Queue, o Options) *Parser {
 	if q == nil {
 		q = NewQueue(0)
@@ -339,13 +327,13 @@ func New(q *Queue, o Options) *Parser {
 	p := &Parser{queue: q, source: o.Source, options: o, outerHost: []byte(o.Host), programs: programs{mailServers: o.MailServers}}
 	p.resumed = !o.Last.IsZero()
 	p.flushLeft = p.resumed
-	p.hostHash = q.hashString("") // until a line names the host; Exim's own log never does
+	p.hostHash = q.hashString("") // until a line names the host; Exim's own log names none
 	p.clock.init(o)
 	return p
 }
 
-// Last is the time of the last line that had one, UTC, or the zero time. It
-// is what Options.Last wants when reading is resumed.
+// Last returns the time of the last line that had one, UTC, or the zero time. It is the value of
+// Options.Last when reading is resumed.
 func (p *Parser) Last() time.Time {
 	var last time.Time
 	if p.clock.known {
@@ -359,8 +347,8 @@ func (p *Parser) Last() time.Time {
 	return last
 }
 
-// Parse reads one line, given without its line feed, that begins at offset.
-// What it finds goes into r. The line may be overwritten after the call.
+// Parse reads one line without its line feed. The line begins at offset. The result is stored in r.
+// The caller may overwrite the line after the call.
 func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	r.reset()
 	if p.how == inExport {
@@ -368,7 +356,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 			return kind
 		}
 	}
-	if len(line) > len("2026-11-23T") && (line[0] == '{' || line[10] == 'T') { // of a container's, maybe
+	if len(line) > len("2026-11-23T") && (line[0] == '{' || line[10] == 'T') { // possibly of a container
 		whole, kind, ok := p.pieces.whole(line)
 		if !ok {
 			r.Time, r.Program = p.Last(), ""
@@ -407,7 +395,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		}
 	}
 	if kind != Skipped {
-		p.consumed = true // its columns have said who wrote it
+		p.consumed = true // its columns have named its author
 	} else if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
 	} else {
@@ -424,7 +412,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 				r.Deliveries, kind = r.Deliveries[:0], Unparsed
 			}
 		}
-	case p.consumed: // an object, of which every field was looked at
+	case p.consumed: // an object whose fields have all been read
 	case kind == Unparsed || kind == Skipped && p.foreign:
 		kind = p.otherwise(kind, line, r, offset)
 	}
@@ -440,13 +428,13 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	return kind
 }
 
-// continues reports a line that continues the line before: one that begins with a blank
-// in a log whose lines begin with a stamp. Exim writes the headers of a message that it
-// rejects into its reject log so, folded as the sender folded them: of such a line, every
-// byte but the blank may be a stranger's.
+// continues reports whether a line continues the previous one: it begins with a blank, in a log
+// whose lines begin with a stamp. Exim writes the headers of a rejected message into its reject log
+// in this way, folded as the sender folded them. In such a line, every byte but the blank may be a
+// stranger's.
 //
-// Of a log that is read on after its beginning it is not known how its lines begin. Until
-// one shows it, a line that begins with a blank continues another.
+// If reading begins in the middle of a log, it is not known how its lines begin. Until a line shows
+// it, a line that begins with a blank counts as a continuation.
 func (p *Parser) continues(line []byte) bool {
 	if c := line[0]; c == ' ' || c == '\t' {
 		return p.flushLeft
@@ -459,8 +447,8 @@ func (p *Parser) continues(line []byte) bool {
 	return false
 }
 
-// quoted reads a line with a quote or an empty cell at one of its ends: a row of a table, a
-// string, what a spreadsheet left of a line.
+// quoted reads a line with a quote or an empty cell at one end: a row of a table, a string, or a
+// line from a spreadsheet.
 func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
 	if line[0] == '"' {
 		isJSON := bytes.Contains(line, []byte(`\u00`)) || bytes.Contains(line, []byte(`\"`))
@@ -481,9 +469,9 @@ func (p *Parser) quoted(line []byte, r *Result, offset int64) Kind {
 	return p.whole(line, r, offset)
 }
 
-// otherwise reads a line once more that was not understood: as a row of a table, as a
-// string, without the blanks and marks of word processors. It counts a delivery in what is
-// no text of a wrapper.
+// otherwise reads a line that was not understood once more: as a row of a table, as a string,
+// without the blanks and marks of word processors. It counts a delivery in anything that is not a
+// wrapper's text.
 func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind {
 	again := func(text []byte, ok bool) bool {
 		if !ok {
@@ -510,16 +498,16 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 	return kind
 }
 
-// isForeign reports the name of a program that is none of an MTA's.
+// isForeign reports whether a program is not an MTA's.
 func (p *Parser) isForeign(name string) bool {
 	prog := p.programs.get([]byte(name))
 	return prog.daemon == notPostfix && !prog.exim
 }
 
-// whole reads a line that ends without a blank.
+// whole reads a line that does not end with a blank.
 func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	if len(line) > 0 && line[0] == '{' {
-		// JSON has no control characters but escaped ones (RFC 8259 section 7): what is
+		// Control characters in JSON are always escaped (RFC 8259 section 7), so a line that was
 		// understood is not searched for others.
 		if kind := p.parse(line, r, offset); p.consumed || kind != Skipped && kind != Unparsed || !hasControl(line) {
 			return kind
@@ -536,7 +524,7 @@ func (p *Parser) whole(line []byte, r *Result, offset int64) Kind {
 	return p.parse(line, r, offset)
 }
 
-// untabbed reads a line, and where it is not understood, once more with blanks for its
+// untabbed reads a line. If it is not understood, untabbed reads it once more with blanks for its
 // tabs.
 func (p *Parser) untabbed(line []byte, r *Result, offset int64) Kind {
 	kind := p.parse(line, r, offset)
@@ -603,7 +591,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	}
 	if impossible && kind == Attempt {
 		r.Deliveries = r.Deliveries[:0]
-		kind = Unparsed // when it was is not known
+		kind = Unparsed // its time is not known
 	}
 	if (kind == Unparsed || p.foreign && kind == Skipped) && !p.unescaping {
 		if text, ok := p.textOfHTML(line); ok {
@@ -615,7 +603,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 	return kind
 }
 
-// isAnothers reports a header that names another program's container before its stamp.
+// isAnothers reports whether a header names another program's container before its stamp.
 func (p *Parser) isAnothers(h *header) bool {
 	before := h.container
 	if len(h.program) == 0 && len(h.host) > 0 && h.host[0] == '[' {
@@ -624,8 +612,8 @@ func (p *Parser) isAnothers(h *header) bool {
 	return len(before) > 0 && p.programs.get(before).author == another
 }
 
-// readTime reads the stamp of a header. It reports false for one that names no time, which is
-// then none.
+// readTime reads the stamp of a header. It returns false for a stamp without a valid time, which
+// then counts as none.
 func (p *Parser) readTime(h *header) bool {
 	beside := p.clock.beside
 	if h.farForm != stampNone {
@@ -639,17 +627,17 @@ func (p *Parser) readTime(h *header) bool {
 	return ok
 }
 
-// joined reports a message behind which another delivery's line stands, with its header and
-// without the line feed between, as where files are joined of which one lacks its last. Between
-// them there may be a blank or what separates words: behind a delivery of Postfix' only where
-// its reply may have ended, and not behind a message that may quote anybody. A server that
-// replies so makes its line one that is not understood, never two deliveries.
+// joined reports whether another delivery line follows a message, with its header but without a
+// line feed between them. This happens if files are concatenated and one lacks its last line feed.
+// Between the two there may be a blank or another separator, but after a delivery of Postfix only
+// where its reply may have ended, and not after a message that may quote anybody. If a server sends
+// such a reply, its line is not understood and never counts as two deliveries.
 func (p *Parser) joined(h *header, kind Kind) bool {
 	msg, sign := h.message, byte('<')
 	if h.id != nil {
 		sign = '-'
 	}
-	for at := 1 + shortestStamp + len(": to="); at < len(msg); at++ { // it stands there at the earliest
+	for at := 1 + shortestStamp + len(": to="); at < len(msg); at++ { // the earliest possible index
 		i := bytes.IndexByte(msg[at:], sign)
 		if i < 0 {
 			break
@@ -668,10 +656,11 @@ func (p *Parser) joined(h *header, kind Kind) bool {
 	return false
 }
 
-// shortestStamp is that of a time with the blank behind it.
+// shortestStamp is the length of a time with the blank after it.
 const shortestStamp = len("Nov 23 09:47:06 ")
 
-// anotherBegins reports a header within a message, of the line whose queue id is at.
+// anotherBegins reports whether a message holds the header of another line, whose queue id is at
+// index at.
 func (p *Parser) anotherBegins(h *header, kind Kind, at int) bool {
 	msg, isExim := h.message, h.id != nil
 	for i := max(1, at-128); i+shortestStamp <= at; i++ {
@@ -699,7 +688,7 @@ func (p *Parser) anotherBegins(h *header, kind Kind, at int) bool {
 	return false
 }
 
-// names looks the host and the program of a header up.
+// names looks up the host and the program of a header.
 func (p *Parser) names(h *header) *program {
 	if len(h.host) == 0 {
 		h.host = p.outerHost
@@ -711,9 +700,8 @@ func (p *Parser) names(h *header) *program {
 	return p.programs.get(h.program)
 }
 
-// fastHeader is splitHeader for a line of the same second as the line before,
-// as nearly all lines of a busy log are. It returns nil where there is more to
-// it.
+// fastHeader is splitHeader for a line of the same minute as the previous line, as are nearly all
+// lines of a busy log. It returns nil if the header differs otherwise.
 func (p *Parser) fastHeader(line []byte, h *header) *program {
 	rest, ok := p.clock.again(line)
 	if !ok {
@@ -753,7 +741,7 @@ func (p *Parser) fastHeader(line []byte, h *header) *program {
 	return p.names(h)
 }
 
-// message looks at the text after the header.
+// message reads the text after the header.
 func (p *Parser) message(prog *program, h *header, r *Result, offset int64) Kind {
 	msg := h.message
 	if len(msg) > 1 && (msg[0] == 'm' && msg[1] == 'e' || msg[0] == 'l' && msg[1] == 'a') {
@@ -769,7 +757,7 @@ func (p *Parser) message(prog *program, h *header, r *Result, offset int64) Kind
 	case prog.name == "":
 		return p.bareMessage(h, r, offset)
 	case prog.agent != "" && prog.author != another:
-		// A delivery agent of somebody's own making, under any name.
+		// A custom delivery agent, under any name.
 		if _, rest, ok := queueID(msg); ok && hasPrefix(rest, "to=<") {
 			own := *prog
 			own.daemon = deliveryAgent
@@ -779,8 +767,8 @@ func (p *Parser) message(prog *program, h *header, r *Result, offset int64) Kind
 	return Skipped
 }
 
-// bareMessage reads a message without the name of a program, as log shippers
-// keep it, or a line of Exim's own log.
+// bareMessage reads a message without a program's name, as log shippers store it, or a line of
+// Exim's own log.
 func (p *Parser) bareMessage(h *header, r *Result, offset int64) Kind {
 	if h.form == stampExim && h.id == nil {
 		r.Program = "exim"
@@ -822,8 +810,8 @@ func (p *Parser) bareMessage(h *header, r *Result, offset int64) Kind {
 	return p.postfix(&prog, h, r, offset)
 }
 
-// repeatedMessage reads a line with which a syslog daemon stands in for n
-// equal ones. Without an inner message it is the line before that is meant.
+// repeatedMessage reads a line with which a syslog daemon replaces n equal ones. Without an inner
+// message it repeats the previous line.
 func (p *Parser) repeatedMessage(prog *program, h *header, n int, inner []byte, r *Result, offset int64) Kind {
 	r.Repeated = n
 	if inner == nil {
@@ -863,7 +851,7 @@ func repeated(msg []byte) (n int, inner []byte, ok bool) {
 		i++
 	}
 	if i < len(rest) && isDigit(rest[i]) {
-		n = 1 << 30 // more than anybody counts
+		n = 1 << 30 // more than any log has
 		for i < len(rest) && isDigit(rest[i]) {
 			i++
 		}
@@ -890,8 +878,8 @@ func repeated(msg []byte) (n int, inner []byte, ok bool) {
 	return n, bytes.TrimSuffix(rest, []byte("]")), true
 }
 
-// repeatedAgain reports a repetition within a repetition, which nobody writes
-// and which would let a line recurse.
+// repeatedAgain reports whether b is a repetition within a repetition. No daemon writes one, and it
+// would let a line recurse.
 func repeatedAgain(b []byte) bool {
 	return hasPrefix(b, "message repeated ") || hasPrefix(b, "last message repeated ")
 }
@@ -902,9 +890,8 @@ func isDigit(c byte) bool { return c-'0' < 10 }
 func leadingDigits(b []byte) int {
 	n := 0
 	if len(b) >= 8 {
-		// Of a digit, XOR leaves 0 to 9: only from 10 on does the sum, or the
-		// byte itself, have its highest bit set. A carry spoils but the bytes
-		// behind the first that is no digit.
+		// For a digit, XOR leaves 0 to 9. Only for 10 and above does the sum, or the byte itself,
+		// have its highest bit set. A carry changes only the bytes after the first non-digit.
 		x := binary.LittleEndian.Uint64(b) ^ 0x3030303030303030
 		if x = (x + 0x7676767676767676 | x) & 0x8080808080808080; x != 0 {
 			return bits.TrailingZeros64(x) / 8
@@ -917,8 +904,7 @@ func leadingDigits(b []byte) int {
 	return n
 }
 
-// hasPrefix is bytes.HasPrefix for a constant, which the compiler then compares
-// by words.
+// hasPrefix is bytes.HasPrefix for a constant, which lets the compiler compare whole words.
 func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
@@ -931,24 +917,23 @@ func cutPrefix(b []byte, prefix string) (after []byte, found bool) {
 	return b, false
 }
 
-// A program is what the name of the program that logged a line says.
+// A program is the meaning of the program name in a header.
 type program struct {
 	name     string
-	instance string // of Postfix: what stands before the first slash
-	agent    string // what stands after the last slash; empty where it is none of Postfix's
+	instance string // of Postfix: the text before the first slash
+	agent    string // the text after the last slash; empty if it is not a Postfix program
 	daemon   daemon
 	exim     bool
 	author   author
 }
 
-// programs keeps what is known of the few names that nearly all lines bear: a
-// cache of fixed size.
+// programs caches the few program names that nearly all lines have. Its size is fixed.
 type programs struct {
 	slots       [256]*program
 	mailServers []string
 }
 
-// known returns the program of that name, if it is in the cache.
+// known returns the program of that name if it is cached.
 func (c *programs) known(name []byte) *program {
 	if p := c.slots[slot(name)]; p != nil && p.name == string(name) {
 		return p
@@ -977,8 +962,7 @@ func (c *programs) get(name []byte) *program {
 	return p
 }
 
-// slot is a hash of a name: of its length and its last eight bytes, by which
-// Postfix's programs differ.
+// slot hashes the length and the last eight bytes of a name, in which Postfix's programs differ.
 func slot(name []byte) uint8 {
 	n := len(name)
 	h := uint64(n)
@@ -994,12 +978,12 @@ func slot(name []byte) uint8 {
 
 var noProgram program
 
-// newProgram knows the program by its name. Postfix's programs log as
-// "syslog_name/program", where the syslog name is "postfix", with a service's
-// own ("postfix/submission/smtpd") or another instance's ("postfix-out").
+// newProgram identifies the program by its name. Postfix's programs log as "syslog_name/program";
+// the syslog name is "postfix", or has a service's name ("postfix/submission/smtpd"), or is another
+// instance's ("postfix-out").
 func newProgram(name string) *program {
 	if strings.ContainsAny(name, "\"'=(){}<>\\|\u00a0") {
-		return &program{name: name, author: authorOf(name)} // some of a wrapper
+		return &program{name: name, author: authorOf(name)} // part of a wrapper
 	}
 	p := &program{name: name, exim: isEximProgram(name), author: authorOf(name)}
 	if i := strings.LastIndexByte(name, '/'); i >= 0 {

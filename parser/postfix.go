@@ -7,7 +7,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// A daemon is a Postfix program, as far as its lines differ.
+// A daemon is a kind of Postfix program whose lines have the same forms.
 type daemon uint8
 
 const (
@@ -22,7 +22,7 @@ const (
 	otherDaemon
 )
 
-// postfixDaemon knows Postfix's programs by the last part of the syslog name.
+// postfixDaemon identifies Postfix's programs by the last part of the syslog name.
 func postfixDaemon(name string) daemon {
 	switch name {
 	case "smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard", "relay":
@@ -47,10 +47,9 @@ func postfixDaemon(name string) daemon {
 	return notPostfix
 }
 
-// queueID reads "QUEUEID: " at the start of a message. Postfix's short queue
-// ids are five and more hexadecimal digits, its long ones (enable_long_queue_ids)
-// ten and more of 0-9 and the letters but vowels; some logs carry ids that a
-// hand has changed, so any letters and digits will do.
+// queueID reads "QUEUEID: " at the start of a message. Postfix's short queue ids have five or more
+// hexadecimal digits; its long ones (enable_long_queue_ids) have ten or more characters, digits and
+// letters without vowels. Some logs have masked ids, so queueID accepts any letters and digits.
 func queueID(msg []byte) (id, rest []byte, ok bool) {
 	i := bytes.IndexByte(msg[:min(len(msg), 26)], ':')
 	if i < 5 || i >= len(msg)-1 || !allAlnum(msg[:i]) {
@@ -60,21 +59,21 @@ func queueID(msg []byte) (id, rest []byte, ok bool) {
 		return nil, nil, false
 	}
 	rest = msg[i+1:]
-	for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') { // "QID:from=<…>" lacks it
+	for len(rest) > 0 && (rest[0] == ' ' || rest[0] == '\t') { // "QID:from=<…>" has no blank
 		rest = rest[1:]
 	}
 	return msg[:i], rest, true
 }
 
-// hasOtherID reports a delivery of a message whose queue id is none that queueID knows:
-// "4A: to=<…>, … status=…".
+// hasOtherID reports whether msg is a delivery with a queue id that queueID does not accept: "4A:
+// to=<…>, … status=…".
 func hasOtherID(msg []byte) bool {
 	i := bytes.IndexByte(msg, ' ')
 	return i > 1 && msg[i-1] == ':' && hasPrefix(msg[i+1:], "to=<") && holdsDelivery(msg)
 }
 
-// beginsDelivery reports a message, or a line with its time, that begins where another
-// message has its text.
+// beginsDelivery reports whether rest, which is the text of another message, begins with a
+// delivery: a message with a queue id, or a line with its time.
 func beginsDelivery(rest []byte) bool {
 	if _, n := scanStamp(rest); n == 0 {
 		if _, text, ok := queueID(rest); !ok || !hasPrefix(text, "to=<") {
@@ -107,20 +106,20 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		}
 		return Skipped
 	}
-	var k key // filled in place: a literal is made elsewhere and copied
+	var k key // filled in place: a composite literal would be built elsewhere and copied
 	k.hostHash, k.host, k.instance, k.mta, k.id = p.hostHash, p.host, prog.instance, bounce.Postfix, id
 	switch d {
 	case deliveryAgent:
 		if hasPrefix(rest, "to=") {
 			if to := rest[len("to="):]; len(to) > 0 && to[0] != '<' && escapedBracket(to) > 0 {
-				return Unparsed // and as HTML it is read again
+				return Unparsed // it is read again as HTML
 			}
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		} else if len(rest) > 2 && rest[0]|0x20 == 't' && rest[1]|0x20 == 'o' && (bytes.Contains(rest, []byte(" relay=")) || holdsDelivery(h.message)) {
-			return Unparsed // with escapes, or whatever became of its recipient
+			return Unparsed // with escapes, or with a damaged recipient
 		}
 	case qmgrDaemon:
-		if hasPrefix(rest, "to=<") { // what the queue manager gives up or puts off by itself
+		if hasPrefix(rest, "to=<") { // the queue manager itself bounces or defers it
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		}
 		if !logWord(id) {
@@ -128,7 +127,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		}
 	case cleanupDaemon:
 		switch {
-		case hasPrefix(rest, "to=<"): // what a milter or a limit refuses of local mail (bounce_append)
+		case hasPrefix(rest, "to=<"): // a milter or a limit refuses local mail (bounce_append)
 			return p.postfixDelivery(&k, prog, h.message, len(h.message)-len(rest), r, offset)
 		case hasPrefix(rest, "message-id="):
 			v := bytes.TrimSpace(rest[len("message-id="):])
@@ -138,7 +137,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			p.queue.messageID(&k, r.Time, v)
 			return Queued
 		case string(rest) == "removed (canceled)", string(rest) == "canceled":
-			// Since Postfix 3.10: it never came to be queued.
+			// Since Postfix 3.10: it was never queued.
 			p.queue.remove(&k)
 			return Queued
 		case string(rest) == "removed (discarded)":
@@ -146,7 +145,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 			p.queue.remove(&k)
 			return Queued
 		case isReject(rest):
-			// The message goes no further, whatever of it came.
+			// The message is refused, even if parts of it were received.
 			p.queue.remove(&k)
 			return Reject
 		}
@@ -169,7 +168,7 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 		case "removed":
 			p.end(&k, bounce.MessageRemoved, []byte("postsuper"), r, offset)
 			return Queued
-		case "requeued": // it goes on under another queue id (postsuper -r)
+		case "requeued": // it continues under another queue id (postsuper -r)
 			p.end(&k, bounce.MessageCompleted, []byte("postsuper"), r, offset)
 			return Queued
 		case "placed on hold":
@@ -200,13 +199,14 @@ func (p *Parser) postfix(prog *program, h *header, r *Result, offset int64) Kind
 	return Queued
 }
 
-// isSession reports what smtpd(8) logs of a session's beginning and end: a quarter of all lines.
+// isSession reports whether msg is an smtpd(8) message about the beginning or the end of a session.
+// A quarter of all lines are.
 func isSession(msg []byte) bool {
 	return hasPrefix(msg, "connect from ") || hasPrefix(msg, "disconnect from ")
 }
 
-// logWord reports the words that Postfix begins diagnostics with (msg(3)),
-// which look like a queue id.
+// logWord reports whether id is a word that begins Postfix's diagnostics (msg(3)). Such words look
+// like queue ids.
 func logWord(id []byte) bool {
 	switch string(id) {
 	case "warning", "fatal", "error", "panic", "statistics", "table", "daemon", "using", "TLSRPT":
@@ -215,8 +215,8 @@ func logWord(id []byte) bool {
 	return false
 }
 
-// isReject reports what smtpd(8), cleanup(8) and postscreen(8) log of mail
-// that they do not take: "reject: …", "NOQUEUE: milter-reject: …".
+// isReject reports whether smtpd(8), cleanup(8) or postscreen(8) refused mail: "reject: …",
+// "NOQUEUE: milter-reject: …".
 func isReject(msg []byte) bool {
 	if len(msg) < 8 || msg[0] > 'r' || msg[0] < 'N' {
 		return false
@@ -316,10 +316,9 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 	return Expiry
 }
 
-// endOfSender is the index of the ">" that ends the sender in what qmgr logs,
-// or -1. Nothing of a stranger's stands behind it, so it is the last before
-// ", size=" or ", status=": before Postfix 3.5 a sender is shown without its
-// quotes, and may hold the others.
+// endOfSender returns the index of the ">" that ends the sender in a qmgr line, or -1. It is the
+// last ">" before ", size=" or ", status=", because no stranger's text follows the sender. Before
+// Postfix 3.5 a sender is shown without its quotes and may hold ">, size=" itself.
 func endOfSender(b []byte) int {
 	if i := bytes.IndexByte(b, '>'); i >= 0 && hasPrefix(b[i:], ">, size=") && bytes.IndexByte(b[i+1:], '>') < 0 {
 		return i
@@ -327,8 +326,7 @@ func endOfSender(b []byte) int {
 	return max(bytes.LastIndex(b, []byte(">, size=")), bytes.LastIndex(b, []byte(">, status=")))
 }
 
-// postfixDelivery reads what a delivery agent logs of an attempt (Postfix's
-// log_adhoc(3)):
+// postfixDelivery reads a delivery agent's line about an attempt (Postfix's log_adhoc(3)):
 //
 //	to=<R>, orig_to=<O>, relay=…, conn_use=2, delay=…, delays=a/b/c/d, tls=…, dsn=x.y.z, status=word (text)
 func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, r *Result, offset int64) Kind {
@@ -382,30 +380,30 @@ func (p *Parser) postfixDelivery(k *key, prog *program, msg []byte, fields int, 
 	return Attempt
 }
 
-// postfixFields are the fields of a delivery line, as they stand.
+// postfixFields are the fields of a delivery line, unchanged.
 type postfixFields struct {
 	to, origTo, relay, delay, delays, tls, dsn, status, text string
 }
 
-// discards reports mail that was sent to nobody: by discard(8), which is the one agent that
-// delivers without a relay, or into /dev/null by an alias.
+// discards reports whether the mail was discarded: by discard(8), the only agent that delivers
+// without a relay, or by an alias of /dev/null.
 func (f *postfixFields) discards(agent string) bool {
 	return agent == "discard" || agent == "" && f.relay == "none" || f.text == "delivered to file: /dev/null"
 }
 
-// forged reports that the address may be a longer one, which imitates the end
-// of an address and the fields after it. A remote's reply could do the same, so
-// it is asked only where addresses are known to stand without their quotes.
+// forged reports whether the address may be longer than scan found: it may imitate the end of an
+// address and the fields after it. A remote server's reply could look the same, so forged is called
+// only if addresses are known to be shown without their quotes.
 func (f *postfixFields) forged(s string) bool {
 	s = s[len("to=")+len(f.to):]
 	return strings.Count(s, ">, relay=") > 1 || strings.LastIndex(s, ">, orig_to=") > strings.Index(s, ">, relay=")
 }
 
-// maxFields is more than the number of fields between relay= and the end.
+// maxFields is larger than the number of fields between relay= and the end.
 const maxFields = 12
 
-// scan reads the fields from the left. It reports false where the line is not
-// such a one, or is cut before the end of its status.
+// scan reads the fields from left to right. It returns false if the line is not a delivery line or
+// is cut before the end of its status.
 func (f *postfixFields) scan(s string) bool {
 	var ok bool
 	if f.to, s, ok = postfixAddress(s[len("to="):]); !ok {
@@ -445,7 +443,7 @@ func (f *postfixFields) scan(s string) bool {
 			return false
 		}
 		v := s[:i]
-		if s[i] == ',' { // some versions leave the comma out
+		if s[i] == ',' { // some versions omit the comma
 			i++
 		}
 		if i == len(s) || s[i] != ' ' {
@@ -492,14 +490,13 @@ func (f *postfixFields) scanStatus(s string) bool {
 	return strings.Trim(s, " ") == ""
 }
 
-// statusTail is what an editor, a program's source or cat -A may leave behind the bracket
-// that ends a delivery line.
+// statusTail are the characters that an editor, program source or cat -A may leave after the
+// bracket that ends a delivery line.
 const statusTail = " $\"'`,;|\\]}*"
 
-// postfixAddress reads "<address>, " where the next field follows. Address
-// formats other than info_log_address_format=external do not quote, so that
-// any ">" may belong to the address: the first one that relay= or orig_to=
-// follows does not. (Some logs lack the brackets.)
+// postfixAddress reads "<address>, " before the next field. Address formats other than
+// info_log_address_format=external do not quote, so any ">" may be part of the address, except the
+// first one before relay= or orig_to=. (Some logs lack the brackets.)
 func postfixAddress(s string) (addr, rest string, ok bool) {
 	if len(s) == 0 {
 		return "", "", false
@@ -520,7 +517,7 @@ func postfixAddress(s string) (addr, rest string, ok bool) {
 	return addressFrom(s, 0)
 }
 
-// addressFrom looks for the end of an address from index i on.
+// addressFrom finds the end of an address from index i on.
 func addressFrom(s string, i int) (addr, rest string, ok bool) {
 	for {
 		j := strings.IndexByte(s[i:], '>')
@@ -539,8 +536,8 @@ func nextField(s string) bool {
 	return strings.HasPrefix(s, "relay=") || strings.HasPrefix(s, "orig_to=")
 }
 
-// relayOf reads the value of relay=: none, a local agent's or a service's
-// name, or host[address]:port, where the address may be a socket's path.
+// relayOf reads the value of relay=: none, the name of a local agent or a service, or
+// host[address]:port, in which the address may be the path of a socket.
 func relayOf(s string, d *bounce.Delivery) {
 	if s == "none" {
 		return
@@ -579,9 +576,9 @@ func portNumber(s string) uint16 {
 	return uint16(n)
 }
 
-// isAddressLike reports whether what stands in the brackets after a host's
-// name may be its IP address, as against a socket's path. It is not checked
-// further: the MTA wrote it, and logs are made anonymous in many ways.
+// isAddressLike reports whether the text in the brackets after a host's name may be an IP address
+// and not the path of a socket. There is no stricter check, because the MTA wrote it and logs are
+// anonymised in many ways.
 func isAddressLike(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if !addressByte[s[i]] {
@@ -599,7 +596,7 @@ var addressByte = func() (t [256]bool) {
 	return t
 }()
 
-// fourDelays reads a/b/c/d.
+// fourDelays reads delays=a/b/c/d, in seconds.
 func fourDelays(s string) (v [4]float64, ok bool) {
 	if s == "" {
 		return v, false
@@ -623,8 +620,8 @@ func fourDelays(s string) (v [4]float64, ok bool) {
 	return [4]float64{}, false
 }
 
-// postfixOutcome maps the status word. What the MTA says is what counts, not
-// the digit of the reply.
+// postfixOutcome maps the status word to an outcome. The MTA's status counts, not the digit of the
+// reply.
 func postfixOutcome(status, text string, d *bounce.Delivery) bounce.Outcome {
 	switch status {
 	case "sent":
@@ -644,17 +641,16 @@ func postfixOutcome(status, text string, d *bounce.Delivery) bounce.Outcome {
 	return bounce.NoOutcome
 }
 
-// isFilter reports a hand-off to a content filter (Postfix's FILTER_README) or
-// to another mail system on the same machine, which will log deliveries of its
-// own or has done so.
+// isFilter reports whether the delivery is a hand-off to a content filter (Postfix's FILTER_README)
+// or to another mail system on the same machine, which logs its own deliveries.
 func isFilter(d *bounce.Delivery, text string) bool {
 	if d.Agent == "pipe" {
 		return filterServices[d.RelayHost] && strings.HasPrefix(text, "delivered via ")
 	}
 	filterPort := d.RelayPort >= 10000 && d.RelayPort < 11000
 	if d.RelayIP != "127.0.0.1" && d.RelayIP != "::1" {
-		// An answer that quotes the MTA behind comes from a filter, but a
-		// filter before the queue of a remote site answers so too.
+		// A reply that quotes the next MTA comes from a filter, but a filter before the queue of a
+		// remote site replies in the same way.
 		return filterPort && strings.Contains(text, " from MTA(")
 	}
 	if d.Agent == "lmtp" {
@@ -664,17 +660,16 @@ func isFilter(d *bounce.Delivery, text string) bool {
 	return true
 }
 
-// filterServices are the usual names in master.cf of commands that take a
-// message from pipe(8) and hand it in again, or that answer it: FILTER_README's
-// simple content filter, SpamAssassin's recipe, vacation programs.
+// filterServices are the usual names in master.cf of commands that take a message from pipe(8) and
+// resubmit it, or reply to it: FILTER_README's simple content filter, SpamAssassin's recipe,
+// vacation programs.
 var filterServices = map[string]bool{
 	"filter": true, "dfilt": true, "content_filter": true, "content-filter": true, "spamfilter": true,
 	"spamassassin": true, "spamchk": true, "clamav": true, "amavis": true, "altermime": true, "disclaimer": true,
 	"vacation": true, "autoreply": true, "autoresponder": true,
 }
 
-// reply takes the status text apart: whether a remote server said it, what,
-// and at which stage.
+// reply parses the status text: whether it comes from a remote server, the reply, and the stage.
 func (f *postfixFields) reply(d *bounce.Delivery) {
 	text := f.text
 	d.Response = text
@@ -697,7 +692,7 @@ func (f *postfixFields) reply(d *bounce.Delivery) {
 				reply, ok = text[i+len(" refused to talk to me: "):], true
 				d.Stage = bounce.StageConnect
 				if strings.Contains(reply, "elo command rejected") {
-					d.Stage = bounce.StageHelo // Postfix says the same of both
+					d.Stage = bounce.StageHelo // Postfix writes the same for both
 				}
 			}
 		}
@@ -732,8 +727,7 @@ func (f *postfixFields) reply(d *bounce.Delivery) {
 	}
 }
 
-// saidAfter is the index after "host name[address]" or "server name[address]",
-// or 0.
+// saidAfter returns the index after "host name[address]" or "server name[address]", or 0.
 func saidAfter(text string) int {
 	i := strings.IndexByte(text, '[')
 	if i < 0 {
@@ -753,7 +747,7 @@ func saidAfter(text string) int {
 	return i
 }
 
-// smtpStage is the stage of an SMTP command, as Postfix and Exim name it.
+// smtpStage returns the stage of an SMTP command in the spelling of Postfix and Exim.
 func smtpStage(command string) bounce.Stage {
 	command = strings.TrimPrefix(strings.TrimPrefix(command, "pipelined "), "pipelining ")
 	word, rest, _ := strings.Cut(command, " ")
@@ -782,7 +776,7 @@ func smtpStage(command string) bounce.Stage {
 	return bounce.NoStage
 }
 
-// localStage is the stage named in Postfix's own words for what went wrong.
+// localStage returns the stage that Postfix's own error message names.
 func localStage(text string) bounce.Stage {
 	switch {
 	case strings.HasPrefix(text, "connect to "):
