@@ -6,60 +6,56 @@ import (
 	"time"
 )
 
-// A clock makes times of the stamps of one source. A stamp later than now and a
-// day, or before 1990, counts as none: a clock without a battery or a forger
-// wrote it. Stamps without a year take the year from the lines around them (RFC
-// 3164 section 4.1.2 has none):
+// A clock converts the stamps of one source to times. A stamp more than a day later than now, or
+// before 1990, counts as none: it comes from a clock without a battery, or from a forger. Stamps
+// without a year take it from the lines around them (RFC 3164 section 4.1.2 has no year):
 //
-//   - the first one is of the latest year in which it is not younger than the
-//     file, nor than now (a day's slack is given for other zones and wrong
-//     clocks),
-//   - each further one is of the year that brings it nearest to the lines
-//     before it, so that neither the turn of the year nor lines slightly out
-//     of order do harm, and that is not in the future,
-//   - 29 February is of a leap year.
+//   - the first one gets the latest year in which it is not younger than the file, nor than now
+//     (with one day of tolerance for other zones and wrong clocks),
+//   - each later one gets the year that brings it nearest to the previous lines and is not in the
+//     future, so that neither the turn of the year nor lines slightly out of order do harm,
+//   - 29 February is in a leap year.
 //
-// One line that stands alone in time, by more than two months, is no measure
-// for those behind it unless the next line agrees with it (follow): but for one
-// without a year that goes forward, as a log of few lines does.
+// A single line that is more than two months away from the others is not used as the reference for
+// the next lines unless the next line agrees with it (follow). A line without a year that goes
+// forward is the exception, as in a log of few lines.
 //
-// Stamps without a zone are local, unless a reference says another one (beside), which
-// then holds for the lines of the same minute too. In the hour that the end of daylight
-// saving repeats, the first of the two times is taken unless that would go
-// back; in the hour that its beginning leaves out, time.Date's answer is.
+// Stamps without a zone are local, unless a reference (beside) gives another zone, which then also
+// holds for the lines of the same minute. In the hour that the end of daylight saving repeats, the
+// first of the two times is taken unless it would go back; in the hour that its beginning skips,
+// time.Date's result is used.
 type clock struct {
 	loc      *time.Location
-	year     int       // asked for by the user; 0: infer
+	year     int       // set by the user; 0: infer
 	youngest time.Time // no line is younger
 
 	sec   int64 // time of the last line
 	nsec  int32
 	known bool // sec is set
 
-	measure time.Time // what stamps without a year are measured by; zero: nothing yet
-	alone   time.Time // a stamp far from it, until the next one agrees with either
-	beside  reference // for the next stamp that says no zone
-	fixed   int64     // now and a day, where the options say so, else 0
-	latest  int64     // no stamp is later; brought up to date when one seems to be
-	doubted bool      // the stamp read last is not believed
+	measure time.Time // the reference for stamps without a year; zero: none yet
+	alone   time.Time // a stamp far from measure, until the next one agrees with either
+	beside  reference // for the next stamp without a zone
+	fixed   int64     // now and a day, if the options set now, else 0
+	latest  int64     // no stamp is later; updated when a stamp seems to be
+	doubted bool      // the last stamp is not believed
 
-	monthName []byte // of the last stamp that names one
+	monthName []byte // of the last stamp with the name of a month
 	month     int
 
-	// The stamp resolved last, up to the second, as the words that again
-	// compares: its first eight bytes, the next eight (or fewer, before the
-	// second), the last eight, which are "hh:mm:ss". After a fraction there
-	// may be, zone follows. It takes size bytes; 0: there is none.
+	// The last resolved stamp, up to the second, as the words that again compares: its first eight
+	// bytes, the next eight (or fewer, before the second), and the last eight, "hh:mm:ss". The zone
+	// follows, after an optional fraction. The stamp has size bytes; 0: there is none.
 	size   int
 	words  [3]uint64
-	middle int // where words[1] stands
+	middle int // index of words[1]
 	zone   []byte
 	form   stampForm
-	now    time.Time // of the line that is read, UTC
+	now    time.Time // time of the current line, UTC
 }
 
-// A reference is a time with its zone that stands farther off a line than the line's own
-// stamp, which says no zone.
+// A reference is a time with its zone that is farther from the message than the line's own stamp,
+// which has no zone.
 type reference struct {
 	known  bool
 	sec    int64
@@ -67,13 +63,14 @@ type reference struct {
 	offset int64 // of the zone, in seconds east of UTC
 }
 
-// apart is how far the two times before one line may be apart and mean the same moment: a
-// shipper takes a line up seconds after it was written, a busy one minutes.
+// apart is the largest distance, in seconds, of two times before one line that can mean the same
+// moment: a shipper reads a line seconds after it was written, a busy one minutes.
 const apart = 10 * 60
 
-// resolve finds the time of a stamp without a zone: in the reference's zone, or in UTC as in
-// most containers, where it is then about the reference's moment, else local. A stamp without
-// a year is of the one that brings it nearest to the reference.
+// resolve returns the Unix time of a stamp without a zone. It tries the local zone, the reference's
+// zone and UTC (as in most containers), and takes the first in which the stamp is near the
+// reference (apart); if there is none, the stamp is local. A stamp without a year gets the year
+// that brings it nearest to the reference.
 func (ref *reference) resolve(c *clock, st *stamp) (sec int64, ok bool) {
 	first, last := st.year, st.year
 	if st.year == 0 {
@@ -98,8 +95,8 @@ func (ref *reference) resolve(c *clock, st *stamp) (sec int64, ok bool) {
 	return sec, ok
 }
 
-// Of what length a stamp may be, up to the second, for again: from "Mar 2
-// 00:00:01" to what three words hold.
+// The length of a stamp up to the second for again, in bytes: from "Mar 2 00:00:01" to the size of
+// three words.
 const (
 	minStamp = 14
 	maxStamp = 24
@@ -117,7 +114,7 @@ func (c *clock) init(o Options) {
 		c.fixed = now.AddDate(0, 0, 1).Unix()
 	}
 	c.latest = now.AddDate(0, 0, 1).Unix()
-	if c.year != 0 { // the user knows better: that year, and the turn of the next
+	if c.year != 0 { // the user knows better: that year and the turn of the next
 		c.fixed = max(c.latest, civil(c.year+2, 1, 1, 0, 0, 0))
 		c.latest = c.fixed
 	}
@@ -133,10 +130,10 @@ func (c *clock) init(o Options) {
 
 func (c *clock) last() time.Time { return time.Unix(c.sec, int64(c.nsec)).UTC() }
 
-// earliest is the first moment of 1990: no log that anybody reads is older.
+// earliest is the first moment of 1990 in Unix time: no log still in use is older.
 const earliest = 631152000
 
-// believable reports whether a line can be of that time.
+// believable reports whether a line can have that time.
 func (c *clock) believable(sec int64) bool {
 	if sec > c.latest && c.fixed == 0 {
 		c.latest = time.Now().AddDate(0, 0, 1).Unix()
@@ -144,12 +141,12 @@ func (c *clock) believable(sec int64) bool {
 	return sec >= earliest && sec <= c.latest
 }
 
-// lone is how far a stamp may be from the lines before it to be a measure for
-// those behind it at once.
+// lone is the largest distance, in seconds, from the previous lines at which a stamp becomes the
+// reference for the next ones at once.
 const lone = 62 * 24 * 3600
 
-// follow makes a time the measure for those behind it, unless it stands alone.
-// Where nothing was known, a year that a line names has to be named again.
+// follow makes a time the reference for the next stamps, unless it is far from the previous ones.
+// If there was no reference, a year in a stamp must occur again.
 func (c *clock) follow(sec int64, named bool) {
 	t := time.Unix(sec, 0)
 	near := func(u time.Time) bool { return !u.IsZero() && abs(sec-u.Unix()) <= lone }
@@ -161,10 +158,9 @@ func (c *clock) follow(sec int64, named bool) {
 	}
 }
 
-// read sets now to the time of the stamp in h; without a stamp, or with one
-// that is not believable, to that of the line before, and failing that to the
-// zero time. It reports false for a stamp that names no time (30 February), or one in a zone
-// that is not known (zoneNamed).
+// read sets now to the time of the stamp in h. Without a stamp, or with one that is not believable,
+// now is the time of the previous line, or else the zero time. read returns false for a stamp that
+// is not a valid time (30 February) or has an unknown zone (zoneNamed).
 func (c *clock) read(h *header) bool {
 	c.doubted = false
 	if h.form == stampNone {
@@ -189,7 +185,7 @@ func (c *clock) read(h *header) bool {
 		return false
 	}
 	if c.beside.known && sec == c.beside.sec && st.fractionLen == 0 {
-		st.nsec = c.beside.nsec // the same second, told more exactly
+		st.nsec = c.beside.nsec // the same second with more precision
 	}
 	if !c.take(sec, st.nsec, st.year != 0 || st.unix) {
 		return true
@@ -197,7 +193,7 @@ func (c *clock) read(h *header) bool {
 	if st.second >= minStamp && st.second <= maxStamp && h.plain {
 		c.form = h.form
 		c.size = st.second
-		c.middle = min(8, c.size-10) // it ends before the second
+		c.middle = min(8, c.size-10) // words[1] ends before the second
 		for i, at := range [...]int{0, c.middle, c.size - 8} {
 			c.words[i] = binary.LittleEndian.Uint64(h.stamp[at:])
 		}
@@ -206,8 +202,8 @@ func (c *clock) read(h *header) bool {
 	return true
 }
 
-// likelier decides between the two months that a name means: not for the one that the line
-// before named otherwise, and for the one that is nearer to that line, or to the end of the file.
+// likelier chooses between the two months that a name can mean: not the month to which the previous
+// line gave another name, and else the one nearer to that line, or to the end of the file.
 func (c *clock) likelier(st *stamp, name []byte, sec int64, ok bool) (int64, bool) {
 	measure := c.measure
 	if measure.IsZero() {
@@ -226,7 +222,7 @@ func (c *clock) likelier(st *stamp, name []byte, sec int64, ok bool) (int64, boo
 	return sec, ok
 }
 
-// take sets now to a time, if it is believable. Named says that its year was named.
+// take sets now to a time if it is believable. named reports whether the stamp had a year.
 func (c *clock) take(sec int64, nsec int32, named bool) bool {
 	c.size = 0
 	if c.doubted = !c.believable(sec); c.doubted {
@@ -238,10 +234,9 @@ func (c *clock) take(sec int64, nsec int32, named bool) bool {
 	return true
 }
 
-// again reads the stamp of a line that is of the same minute as the line
-// before, of no earlier second, and written in the same way. It returns what
-// follows the blank after the stamp. (Within a minute, offsets from UTC do not
-// change.)
+// again reads the stamp of a line of the same minute and format as the previous line, and of no
+// earlier second. It returns the text after the stamp and its blank. (Within a minute, offsets from
+// UTC do not change.)
 func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	n := c.size
 	if n == 0 || len(line) < n+2 ||
@@ -307,9 +302,9 @@ func (c *clock) again(line []byte) (rest []byte, ok bool) {
 	return line[n+1:], true
 }
 
-// secondsLater is how much later one "hh:mm:ss" is than another of the same
-// minute, both as little-endian words. It is 0 where they are not of the same
-// minute, or where one names a leap second or no second at all.
+// secondsLater returns by how many seconds one "hh:mm:ss" is later than another of the same minute,
+// both as little-endian words. It returns 0 if they are not of the same minute, or if one is a leap
+// second or not a valid second.
 func secondsLater(a, b uint64) int64 {
 	if a<<16 != b<<16 {
 		return 0
@@ -321,9 +316,9 @@ func secondsLater(a, b uint64) int64 {
 	return (int64(tens)-int64(byte(b>>48)))*10 + int64(ones) - int64(byte(b>>56))
 }
 
-// zoneNamed finds the offset of a stamp that names its zone: that of the local zone where it bears
-// the name at some time of the year, else what the name means everywhere. It reports false where
-// that is not one thing. A word that is no known name says no zone.
+// zoneNamed resolves the zone's name in a stamp to an offset. If the local zone has that name at
+// some time of the year, its offset is used, else the name's general meaning. zoneNamed returns
+// false if that is ambiguous. An unknown name counts as no zone.
 func (c *clock) zoneNamed(st *stamp) bool {
 	if st.name == nil {
 		return true
@@ -342,9 +337,9 @@ func (c *clock) zoneNamed(st *stamp) bool {
 	return !st.name.ambiguous || st.name.name == ""
 }
 
-// AmbiguousZone is the name of a time zone behind the clock at the start of a line that is not
-// understood, where the name means several zones ("IST") and Options.Location is none of them,
-// or "".
+// AmbiguousZone returns the name of the time zone after the time at the start of a line that is not
+// understood, if the name means several zones ("IST") and Options.Location is none of them; else
+// "".
 func AmbiguousZone(line []byte) string {
 	line = line[:min(len(line), 2*longestStamp)]
 	for i, c := range line {
@@ -357,7 +352,7 @@ func AmbiguousZone(line []byte) string {
 	return ""
 }
 
-// resolve finds the Unix time of a stamp.
+// resolve returns the Unix time of a stamp.
 func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 	if st.unix {
 		return st.sec, true
@@ -378,7 +373,7 @@ func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 		return c.first(st), true
 	}
 	y, measure := c.measure.In(c.loc).Year(), c.measure.Unix()
-	c.believable(civil(y+1, 1, 1, 0, 0, 0)) // latest is of today
+	c.believable(civil(y+1, 1, 1, 0, 0, 0)) // updates latest to today
 	best, found := int64(0), false
 	// A leap year is at most eight years away (2096, 2104).
 	reach := 1
@@ -396,7 +391,7 @@ func (c *clock) resolve(st *stamp) (sec int64, ok bool) {
 	return best, found
 }
 
-// first is the time of the first stamp without a year.
+// first returns the Unix time of the first stamp without a year.
 func (c *clock) first(st *stamp) int64 {
 	if c.year != 0 {
 		y := c.year
@@ -415,7 +410,7 @@ func (c *clock) first(st *stamp) int64 {
 	}
 }
 
-// local is the Unix time of the stamp in the given year.
+// local returns the Unix time of the stamp in the given year.
 func (c *clock) local(st *stamp, year int) int64 {
 	if st.zoned {
 		return civil(year, st.month, st.day, st.hour, st.min, st.sec) - int64(st.offset)
@@ -425,10 +420,10 @@ func (c *clock) local(st *stamp, year int) int64 {
 	_, off := t.Zone()
 	s := t.Unix()
 	if s+int64(off) != wall || !c.known {
-		return s // left out by the change to daylight saving, or nothing to choose by
+		return s // skipped by the change to daylight saving, or no earlier line to choose by
 	}
-	// The same wall clock may have been shown a change of offset earlier or
-	// later: a change is an hour (half an hour on Lord Howe Island).
+	// The same wall clock time may also occur a change of offset earlier or later. A change is an
+	// hour (half an hour on Lord Howe Island).
 	early, late := s, s
 	for _, d := range [...]int64{-3600, -1800, 1800, 3600} {
 		_, o := time.Unix(s+d, 0).In(c.loc).Zone()
@@ -436,7 +431,7 @@ func (c *clock) local(st *stamp, year int) int64 {
 			early, late = min(early, s+d), max(late, s+d)
 		}
 	}
-	// Lines may be out of order by minutes, but hardly across the change.
+	// Lines may be out of order by minutes, but rarely across the change.
 	disorder := int64(300)
 	if _, o := c.last().In(c.loc).Zone(); late != early && int64(o) == wall-late {
 		disorder = 5
@@ -447,7 +442,7 @@ func (c *clock) local(st *stamp, year int) int64 {
 	return early
 }
 
-// civil is the Unix time of a date and time of day in UTC.
+// civil returns the Unix time of a date and a time of day in UTC.
 func civil(year, month, day, hour, minute int, sec int64) int64 {
 	// Days since 1970-01-01, counting years from March.
 	if month <= 2 {
@@ -478,7 +473,7 @@ func abs(n int64) int64 {
 	return n
 }
 
-// own is the time of a stamp within a message, which has a year.
+// own returns the time of a stamp inside a message; such a stamp has a year.
 func (c *clock) own(st *stamp) (time.Time, bool) {
 	if st.year == 0 || st.day > daysIn(st.year, st.month) {
 		return time.Time{}, false
@@ -487,8 +482,7 @@ func (c *clock) own(st *stamp) (time.Time, bool) {
 	return time.Unix(sec, int64(st.nsec)).UTC(), c.believable(sec)
 }
 
-// zoned reports whether two times that are d seconds apart may be the same
-// instant, written in two zones.
+// zoned reports whether two times d seconds apart may be the same instant in two zones.
 func (c *clock) zoned(d int64) bool { return abs(d) <= 15*3600 }
 
 // set makes t the time of the last line.

@@ -153,7 +153,7 @@ func (p *Parser) openLine(text []byte, out *envelope, r *Result, offset int64) K
 		}
 		if h.form == stampNone && isBare(text, h) {
 			if !out.vouched {
-				return unparsedDelivery(text) // any application may have logged it: it names nobody
+				return unparsedDelivery(text) // any application may have logged it: no author is named
 			}
 			return w.bare(&noProgram, text, r, offset)
 		}

@@ -265,7 +265,7 @@ func (p *Parser) qmgr(k *key, prog *program, rest []byte, r *Result, offset int6
 	v, ok := cutPrefix(rest, "from=<")
 	if !ok {
 		if hasPrefix(rest, "from=&") && p.isHTML(rest) {
-			return Unparsed // and as HTML it is read again
+			return Unparsed // it is read again as HTML
 		}
 		return Queued
 	}

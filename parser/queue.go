@@ -10,8 +10,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// defaultQueueBytes is what a Queue may take when nothing else is asked for:
-// about 70,000 messages that are queued at the same time.
+// defaultQueueBytes is the default limit of a Queue's memory: about 70,000 messages that are queued
+// at the same time.
 const defaultQueueBytes = 24 << 20
 
 // A Key names a queued message.
@@ -22,11 +22,11 @@ type Key struct {
 	QueueID  string
 }
 
-// A Queue knows the messages that are queued now: what arrival lines, the
-// queue manager and the like said of each, found by host, MTA and queue id.
-// It is shared by all logs of a process, whose parsers must then run in turn:
-// neither a Queue nor the parsers that share it are safe for concurrent use.
-// Its memory is bounded; what has been known longest is forgotten first.
+// A Queue holds the information that arrival lines, the queue manager and other lines gave about
+// the currently queued messages. It finds a message by host, MTA and queue id. All logs of a
+// process share one Queue, and their parsers must then run in turn: neither a Queue nor the parsers
+// that share it are safe for concurrent use. Its memory is bounded; the oldest entries are dropped
+// first.
 type Queue struct {
 	max  int
 	used int
@@ -34,13 +34,13 @@ type Queue struct {
 
 	heads  []int32    // hash chains; 0: empty
 	chunks [][]queued // entries, numbered from 1
-	n      int32      // entries ever made
-	live   int        // entries in use
-	free   int32      // chain of entries to be used again
+	n      int32      // number of entries ever made
+	live   int        // number of entries in use
+	free   int32      // chain of entries for reuse
 	oldest int32
 	newest int32
 
-	bufs   [][]byte // to be used again
+	bufs   [][]byte // for reuse
 	dirty  []int32
 	closed []Key
 
@@ -50,12 +50,12 @@ type Queue struct {
 const (
 	chunkBits  = 10
 	chunkLen   = 1 << chunkBits
-	queuedSize = 176 // of a queued, with its place in the table
+	queuedSize = 176 // of a queued, with its slot in the table
 	maxField   = 1024
 	keepBufs   = 256
 )
 
-// What is kept of a message as text.
+// The text fields of an entry.
 const (
 	fieldID = iota
 	fieldMessageID
@@ -66,7 +66,7 @@ const (
 	numFields
 )
 
-// A queued is what is known of one message. Its text stands in buf.
+// A queued is the entry of one message. Its text is in buf.
 type queued struct {
 	hash     uint64
 	host     string
@@ -79,20 +79,20 @@ type queued struct {
 	size   int64
 
 	self         int32 // its number
-	next         int32 // in the hash chain, or of the unused
+	next         int32 // in the hash chain, or in the chain of unused entries
 	older, newer int32
 
 	senderKnown bool
 	frozen      bool
-	deferred    bool // an attempt was, or may have been before it was restored
+	deferred    bool // an attempt was deferred, or may have been before the entry was restored
 	changed     bool // since the last call of Changes
 	listed      bool // in Queue.dirty
-	reported    bool // by Changes, as opened
+	reported    bool // as opened, by Changes
 	inUse       bool
 }
 
-// key is a Key whose queue id still lies in the line. Host and instance are
-// lasting strings, the same ones line after line.
+// key is a Key whose queue id is still in the line. The strings host and instance remain valid and
+// are the same for every line.
 type key struct {
 	hostHash uint64
 	host     string
@@ -101,8 +101,7 @@ type key struct {
 	id       []byte
 }
 
-// NewQueue returns an empty queue that takes at most about maxBytes of
-// memory; 0 means 24 MB.
+// NewQueue returns an empty queue whose memory is limited to about maxBytes; 0 means 24 MB.
 func NewQueue(maxBytes int) *Queue {
 	if maxBytes <= 0 {
 		maxBytes = defaultQueueBytes
@@ -114,9 +113,9 @@ func NewQueue(maxBytes int) *Queue {
 	}
 }
 
-// Restore takes in a message that an earlier process reported as opened. Call
-// it before parsing, the message opened last first: each one is taken for
-// older than those already known, and forgotten before them.
+// Restore adds a message that an earlier process reported as opened. Call it before parsing, newest
+// message first: each one counts as older than the messages already added and is dropped before
+// them.
 func (q *Queue) Restore(m bounce.Message) {
 	e := q.begin(&key{q.hashString(m.Host), strings.Clone(m.Host), strings.Clone(m.Instance), m.MTA, []byte(m.QueueID)}, m.Time)
 	if e == nil {
@@ -142,17 +141,17 @@ func (q *Queue) Restore(m bounce.Message) {
 	q.shrink()
 }
 
-// Untracked ends the keeping of changes, for a process that stores none:
-// Changes finds none from now on.
+// Untracked stops the recording of changes, for a process that does not store them: Changes finds
+// none from now on.
 func (q *Queue) Untracked() {
 	q.Changes(nil, nil)
 	q.untracked = true
 }
 
-// Changes appends what has changed since the last call: to opened the
-// messages learnt of or changed that are still queued, to closed those that
-// left the queue (or were forgotten for want of memory) after having been
-// given out as opened. A message that came and went in between is in neither.
+// Changes appends the changes since the last call. opened receives the new or changed messages that
+// are still queued. closed receives the messages that left the queue (or were dropped to save
+// memory) after they had been reported as opened. A message that arrived and left between two calls
+// is in neither.
 func (q *Queue) Changes(opened []bounce.Message, closed []Key) ([]bounce.Message, []Key) {
 	first := len(opened)
 	for _, i := range q.dirty {
@@ -167,7 +166,7 @@ func (q *Queue) Changes(opened []bounce.Message, closed []Key) ([]bounce.Message
 	}
 	q.dirty = q.dirty[:0]
 	if len(q.closed) > 0 {
-		// A queue id that was used again is open, whatever came before.
+		// A reused queue id is open, even if an earlier message was closed.
 		again := make(map[Key]bool)
 		for _, m := range opened[first:] {
 			again[Key{m.Host, m.MTA, m.Instance, m.QueueID}] = true
@@ -183,7 +182,7 @@ func (q *Queue) Changes(opened []bounce.Message, closed []Key) ([]bounce.Message
 	return opened, closed
 }
 
-// message makes a bounce.Message of an entry.
+// message returns an entry as a bounce.Message.
 func (q *Queue) message(e *queued) bounce.Message {
 	text := string(e.buf)
 	sender, _ := normal(e.field(text, fieldSender))
@@ -199,7 +198,7 @@ func (q *Queue) message(e *queued) bounce.Message {
 	}
 }
 
-// client notes that a client hands in a message (smtpd), which begins it.
+// client records the client that submits a message (smtpd); the message begins here.
 func (q *Queue) client(k *key, at time.Time, host, ip, sasl []byte) {
 	if e := q.begin(k, at); e != nil {
 		q.put(e, fieldClientHost, host)
@@ -209,8 +208,8 @@ func (q *Queue) client(k *key, at time.Time, host, ip, sasl []byte) {
 	}
 }
 
-// messageID notes the Message-ID (cleanup). A message that has one already
-// was another, whose queue id is used again.
+// messageID records the Message-ID (cleanup). If the entry already has one, the queue id has been
+// reused for another message.
 func (q *Queue) messageID(k *key, at time.Time, id []byte) {
 	e, exact := q.find(k)
 	fresh := e != nil && e.fields[fieldMessageID].n == 0 && !e.senderKnown
@@ -226,8 +225,8 @@ func (q *Queue) messageID(k *key, at time.Time, id []byte) {
 	q.shrink()
 }
 
-// active notes what the queue manager says at each activation of a message.
-// Another sender or size than before is another message.
+// active records the queue manager's line at each activation of a message. A sender or size
+// different from the known one means another message.
 func (q *Queue) active(k *key, at time.Time, sender []byte, size int64) {
 	e, exact := q.find(k)
 	if e != nil && e.senderKnown {
@@ -251,7 +250,7 @@ func (q *Queue) active(k *key, at time.Time, sender []byte, size int64) {
 	q.shrink()
 }
 
-// arrival notes everything at once, as Exim's "<=" does.
+// arrival records all fields of Exim's "<=" line.
 func (q *Queue) arrival(k *key, at time.Time, a *arrival) {
 	e := q.begin(k, at)
 	if e == nil {
@@ -266,13 +265,13 @@ func (q *Queue) arrival(k *key, at time.Time, a *arrival) {
 	q.shrink()
 }
 
-// An arrival is what Exim's "<=" says.
+// An arrival holds the fields of Exim's "<=" line.
 type arrival struct {
 	sender, messageID, host, ip, user []byte
 	size                              int64
 }
 
-// freeze notes that a message is held in the queue, or is no longer.
+// freeze records whether a message is frozen or held in the queue.
 func (q *Queue) freeze(e *queued, frozen bool) {
 	if e.frozen != frozen {
 		e.frozen = frozen
@@ -280,18 +279,17 @@ func (q *Queue) freeze(e *queued, frozen bool) {
 	}
 }
 
-// remove forgets a message that left the queue.
+// remove drops a message that left the queue.
 func (q *Queue) remove(k *key) {
 	if e, _ := q.find(k); e != nil {
 		q.drop(e)
 	}
 }
 
-// join adds to a delivery what is known of its message, e, whose text has been
-// copied into text. A delivery that says when the message arrived (arrived,
-// Unix time, give or take slack seconds; 0: it does not) is not joined to a
-// message that was known long before: that one bore the same queue id and its
-// end was not seen.
+// join adds the fields of the delivery's message, e, to the delivery. text is a copy of e's text. A
+// delivery may give the arrival time of its message (arrived, Unix time, accurate to slack seconds;
+// 0: unknown). Such a delivery is not joined to a message that was known long before: that message
+// had the same queue id, and its end was not logged.
 func (q *Queue) join(d *bounce.Delivery, e *queued, text string, arrived, slack float64) {
 	if arrived > 0 && arrived-slack > float64(e.time) {
 		q.drop(e)
@@ -312,7 +310,7 @@ func (q *Queue) join(d *bounce.Delivery, e *queued, text string, arrived, slack 
 	d.ClientHost, d.ClientIP, d.SASLUser = e.field(text, fieldClientHost), e.field(text, fieldClientIP), e.field(text, fieldSASL)
 }
 
-// get finds a message for an expiry.
+// get returns the message of an expiry.
 func (q *Queue) get(k *key) (m bounce.Message, ok bool) {
 	e, _ := q.find(k)
 	if e == nil {
@@ -326,8 +324,7 @@ func (q *Queue) at(i int32) *queued {
 	return &q.chunks[i>>chunkBits][i&(chunkLen-1)]
 }
 
-// hash is a hash of host and queue id. Queue ids are the MTA's own making, so
-// that nobody can choose them to collide.
+// hash hashes host and queue id. The MTA makes the queue ids, so nobody can choose them to collide.
 func (q *Queue) hash(k *key) uint64 {
 	const m = 0x9e3779b97f4a7c15
 	h, id := k.hostHash, k.id
@@ -349,9 +346,8 @@ func (q *Queue) hash(k *key) uint64 {
 
 func (q *Queue) hashString(s string) uint64 { return maphash.String(q.seed, s) }
 
-// find looks a message up. It prefers the very instance, but finds the queue
-// id under another too: a service may log under a name of its own
-// (syslog_name=postfix-submission in master.cf).
+// find looks up a message. It prefers the same instance but also finds the queue id under another
+// one, because a service may log under its own name (syslog_name=postfix-submission in master.cf).
 func (q *Queue) find(k *key) (e *queued, exact bool) {
 	return q.lookup(k, q.hash(k))
 }
@@ -370,8 +366,8 @@ func (q *Queue) lookup(k *key, h uint64) (e *queued, exact bool) {
 	return e, false
 }
 
-// begin makes a new, empty entry for k, in place of the one there may be. It
-// returns nil where k cannot be kept.
+// begin makes a new, empty entry for k and replaces an existing one. It returns nil if k is too
+// long to be kept.
 func (q *Queue) begin(k *key, at time.Time) *queued {
 	if len(k.id) == 0 || len(k.id) > 64 || len(k.host) > maxField || len(k.instance) > maxField {
 		return nil
@@ -379,7 +375,7 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 	reported := false
 	h := q.hash(k)
 	if e, exact := q.lookup(k, h); exact {
-		// The store knows it under the same key: what comes is a change.
+		// The store knows the message under the same key, so the new one is a change.
 		reported = e.reported
 		e.reported = false
 		q.drop(e)
@@ -425,7 +421,7 @@ func (q *Queue) begin(k *key, at time.Time) *queued {
 	return e
 }
 
-// put gives a field of a new entry its value.
+// put sets a field of a new entry.
 func (q *Queue) put(e *queued, field int, v []byte) bool {
 	if len(v) > maxField {
 		return false
@@ -451,8 +447,8 @@ func (q *Queue) touch(e *queued) {
 	}
 }
 
-// adopt gives an entry that another service of the same Postfix began to the
-// instance that keeps the queue.
+// adopt moves an entry that another service of the same Postfix began to the instance that owns the
+// queue.
 func (q *Queue) adopt(e *queued, k *key) {
 	if e.instance == k.instance || len(k.instance) > maxField {
 		return
@@ -464,7 +460,7 @@ func (q *Queue) adopt(e *queued, k *key) {
 	q.touch(e)
 }
 
-// close tells the next call of Changes that e is gone, if that matters.
+// close makes the next call of Changes report e as closed, if e was reported as opened.
 func (q *Queue) close(e *queued) {
 	if !e.reported || q.untracked {
 		return
@@ -473,7 +469,7 @@ func (q *Queue) close(e *queued) {
 	q.closed = append(q.closed, Key{e.host, e.mta, e.instance, string(e.buf[id.off : id.off+id.n])})
 }
 
-// drop forgets an entry.
+// drop removes an entry.
 func (q *Queue) drop(e *queued) {
 	q.close(e)
 	i := e.self
@@ -492,7 +488,7 @@ func (q *Queue) drop(e *queued) {
 	q.free = i
 }
 
-// unlink takes an entry out of the order of age.
+// unlink removes an entry from the list by age.
 func (q *Queue) unlink(e *queued) {
 	if e.older != 0 {
 		q.at(e.older).newer = e.newer
@@ -506,7 +502,7 @@ func (q *Queue) unlink(e *queued) {
 	}
 }
 
-// release puts an entry's buffer aside for another one.
+// release keeps an entry's buffer for reuse.
 func (q *Queue) release(e *queued) {
 	q.used -= cap(e.buf)
 	if cap(e.buf) > 0 && cap(e.buf) <= maxField && len(q.bufs) < keepBufs {
@@ -515,7 +511,7 @@ func (q *Queue) release(e *queued) {
 	e.buf = nil
 }
 
-// shrink forgets the oldest entries until the bound is kept.
+// shrink drops the oldest entries until the memory is within the limit.
 func (q *Queue) shrink() {
 	for q.used > q.max && q.live > 1 {
 		q.drop(q.at(q.oldest))
@@ -534,8 +530,7 @@ func (q *Queue) grow() {
 	}
 }
 
-// set gives a field its value; it reports false where that is too long to be
-// kept.
+// set sets a field; it returns false if the value is too long to be kept.
 func (q *Queue) set(e *queued, field int, v []byte) bool {
 	if len(v) > maxField {
 		return false
@@ -544,7 +539,7 @@ func (q *Queue) set(e *queued, field int, v []byte) bool {
 		return true
 	}
 	if e.fields[field].n > 0 {
-		// Leave the old value out.
+		// Remove the old value.
 		old, fields := bytes.Clone(e.buf), e.fields
 		e.buf = e.buf[:0]
 		for i, f := range fields {
@@ -563,7 +558,7 @@ func (e *queued) is(field int, v []byte) bool {
 	return bytes.Equal(e.buf[f.off:f.off+f.n], v)
 }
 
-// field is a field's value in a copy of the entry's buffer.
+// field returns a field's value in a copy of the entry's buffer.
 func (e *queued) field(text string, field int) string {
 	f := e.fields[field]
 	return text[f.off : f.off+f.n]
