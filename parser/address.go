@@ -9,9 +9,8 @@ import (
 	"bouncelog/internal/ascii"
 )
 
-// normal returns an address with its domain in lower case and A-labels (RFC
-// 5890), and the domain. The local part is left alone: its case may matter
-// (RFC 5321 section 2.4).
+// normal returns an address with its domain in lower case and A-labels (RFC 5890), and the domain.
+// The local part is unchanged, because its case may matter (RFC 5321 section 2.4).
 func normal(addr string) (address, domain string) {
 	i := len(addr) - 1
 	var change uint8
@@ -32,13 +31,14 @@ func normal(addr string) (address, domain string) {
 	return addr, d
 }
 
-// NormalDomain is a domain in A-labels if it can be, with A to Z in lower case. One that names
-// another domain by letters that only look like its own (U+212A KELVIN SIGN, full width) stays as
-// it is, although IDNA maps it (UTS #46): a reply to it says nothing of the other's addresses.
+// NormalDomain returns a domain in A-labels if possible, with A to Z in lower case. A domain with
+// letters that only look like those of another domain (U+212A KELVIN SIGN, full width) stays
+// unchanged, although IDNA maps it (UTS #46): a reply about it says nothing about the other
+// domain's addresses.
 func NormalDomain(d string) string {
 	for i := 0; i < len(d) && len(d) <= 1024; i++ {
 		if d[i] >= 0x80 {
-			// Bytes that are no UTF-8 have no A-label.
+			// A domain that is not UTF-8 has no A-label.
 			if a, err := idna.Lookup.ToASCII(d); err == nil && utf8.ValidString(d) {
 				if u, err := idna.ToUnicode(a); err == nil && beyondASCII(u) == beyondASCII(d) {
 					d = a
@@ -50,7 +50,7 @@ func NormalDomain(d string) string {
 	return ascii.Lower(d)
 }
 
-// beyondASCII returns the number of characters that are not in ASCII.
+// beyondASCII returns the number of non-ASCII characters.
 func beyondASCII(s string) (n int) {
 	for _, r := range s {
 		if r >= utf8.RuneSelf {
@@ -60,7 +60,7 @@ func beyondASCII(s string) (n int) {
 	return n
 }
 
-// changes has a 1 for each byte that does not stand in a normal domain.
+// changes has a 1 for each byte that a normal domain does not hold.
 var changes = func() (t [256]uint8) {
 	for c := range t {
 		if c >= 'A' && c <= 'Z' || c >= 0x80 {
@@ -70,12 +70,11 @@ var changes = func() (t [256]uint8) {
 	return t
 }()
 
-// mailbox reads an address as Exim and Postfix write it with its quotes: words
-// of atoms, quoted strings and quoted pairs (RFC 5321 section 4.1.2, with RFC
-// 5322's obs-local-part, which Exim takes), "@" and the domain. End is the
-// index after it and 0 where there is none; at is that of the "@". Quoted
-// reports a quote or a backslash in the local part, also where no end was
-// found.
+// mailbox reads an address as Exim and Postfix write it with its quotes: words of atoms, quoted
+// strings and quoted pairs (RFC 5321 section 4.1.2, with RFC 5322's obs-local-part, which Exim
+// accepts), "@" and the domain. end is the index after the address, or 0 if there is none; at is
+// the index of the "@". quoted reports whether the local part holds a quote or a backslash, even if
+// no end was found.
 func mailbox[T string | []byte](s T) (end, at int, quoted bool) {
 	i := 0
 	for {
@@ -126,8 +125,8 @@ func mailbox[T string | []byte](s T) (end, at int, quoted bool) {
 	return i, at, quoted
 }
 
-// localByte are the bytes that stand in a local part without quotes, and in a
-// domain: all but RFC 5322's specials, blanks and control characters.
+// localByte is the set of bytes in a local part without quotes and in a domain: all but RFC 5322's
+// specials, blanks and control characters.
 var localByte = func() (t [256]bool) {
 	for c := range t {
 		t[c] = c > ' ' && c != 0x7f
@@ -138,7 +137,7 @@ var localByte = func() (t [256]bool) {
 	return t
 }()
 
-// plainLocal reports a local part that needs no quotes.
+// plainLocal reports whether a local part needs no quotes.
 func plainLocal[T string | []byte](s T) bool {
 	for i := 0; i < len(s); i++ {
 		if !localByte[s[i]] {
@@ -148,7 +147,7 @@ func plainLocal[T string | []byte](s T) bool {
 	return len(s) > 0
 }
 
-// plainAddress reports a mailbox, or a bare local name, without quotes.
+// plainAddress reports whether s is a mailbox or a bare local name without quotes.
 func plainAddress(s string) bool {
 	signs := 0
 	for i := range len(s) {
@@ -163,8 +162,7 @@ func plainAddress(s string) bool {
 	return s != ""
 }
 
-// unquote takes a local part's quotes and backslashes off, as Exim's
-// deliver_split_address does.
+// unquote removes the quotes and backslashes of a local part, like Exim's deliver_split_address.
 func unquote(local string) string {
 	if strings.IndexByte(local, '\\') < 0 && strings.IndexByte(local, '"') < 0 {
 		return local
@@ -184,7 +182,7 @@ func unquote(local string) string {
 	return string(b)
 }
 
-// lower is the ASCII letter in lower case, and any other byte as it is.
+// lower returns an ASCII letter in lower case, and any other byte unchanged.
 func lower(c byte) byte {
 	if c-'A' < 26 {
 		return c + 'a' - 'A'
@@ -192,8 +190,7 @@ func lower(c byte) byte {
 	return c
 }
 
-// equalFold is strings.EqualFold for ASCII letters only: no other letter may
-// stand for one of them.
+// equalFold is strings.EqualFold for ASCII letters only: no other letter is equal to one of them.
 func equalFold(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -206,9 +203,8 @@ func equalFold(a, b string) bool {
 	return true
 }
 
-// endOfAddress is the index of the ">" that ends an address in angle
-// brackets, of which s is what follows the "<". A ">" within quotes does not
-// count (RFC 5321 section 4.1.2). It is -1 where there is none.
+// endOfAddress returns the index of the ">" that ends an address in angle brackets, or -1. s is the
+// text after the "<". A ">" within quotes does not count (RFC 5321 section 4.1.2).
 func endOfAddress(s string) int {
 	end, _, quoted := mailbox(s)
 	if end > 0 && end < len(s) && s[end] == '>' {
@@ -220,8 +216,8 @@ func endOfAddress(s string) int {
 	return strings.IndexByte(s, '>')
 }
 
-// endOfQuoted is the index after the quote that closes the quoted string at
-// the start of s, or 0.
+// endOfQuoted returns the index after the quote that closes the quoted string at the start of s, or
+// 0.
 func endOfQuoted(s string) int {
 	// Few quoted strings hold a backslash.
 	i := 1 + strings.IndexByte(s[1:], '"')

@@ -7,22 +7,22 @@ import (
 	"sync"
 )
 
-// A line within is believed for who wrote it. Where its wrapper names a program, a container,
-// a unit, an application or a logger, that name decides: a mail server's is believed, a
-// shipper's and an engine's says nothing, and any other program may have logged what a
-// stranger sent it.
+// Whether an inner line is believed depends on its author. If its wrapper names a program, a
+// container, a unit, an application or a logger, that name decides. A mail server is believed. A
+// shipper or a container engine tells nothing about the author. Any other program may have logged a
+// stranger's text.
 
-// An author is what a name says of who wrote a line.
+// An author is the information about the writer of a line that a name gives.
 type author uint8
 
 const (
-	nobody     author = iota // of a shipper, an engine of containers, a number: who wrote the line is not said
-	mailServer               // of an MTA, or of a container with one
-	another                  // of another program
+	nobody     author = iota // a shipper, a container engine, a number: the author is not known
+	mailServer               // an MTA, or a container with one
+	another                  // another program
 )
 
-// authorWords are the words of names: anywhere in a name, those of MTAs; as its last word
-// that says something, those of machines that send mail; those that say nothing.
+// authorWords are the words in names. mta: names of MTAs, anywhere in a name. mail: names of
+// machines that send mail, as the last word that is not neutral. neutral: words without meaning.
 var authorWords = sync.OnceValue(func() (w struct{ mta, mail, neutral *regexp.Regexp }) {
 	w.mta = regexp.MustCompile(`^(?:postfix|exim|e?smtpd?)$`)
 	w.mail = regexp.MustCompile(`^(?:e?mail(?:er|in|out|hub|host|server|service|gateway|gw|relay|box|log)?|mx|mta|msa|relay|smarthost|dms|postal|mailu|iredmail|modoboa)$`)
@@ -34,8 +34,8 @@ var authorWords = sync.OnceValue(func() (w struct{ mta, mail, neutral *regexp.Re
 	return w
 })
 
-// authorOf says who wrote a line that a name stands before. Words are letters and digits; the
-// digits at their ends do not count, nor does the host of a container ("mail.1.k3j2@node2").
+// authorOf returns the author of a line after a name. A word consists of letters and digits. Digits
+// at its ends are ignored, as is the host of a container ("mail.1.k3j2@node2").
 func authorOf(name string) author {
 	name, _, _ = strings.Cut(name, "@")
 	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !isWordRune(r) })
@@ -58,27 +58,27 @@ func authorOf(name string) author {
 
 func isWordRune(r rune) bool { return r >= 0x80 || alnum[r] }
 
-// isHash reports an id of a container, or the end of a name that an engine made up: digits among
-// the letters, or Kubernetes' consonants.
+// isHash reports whether a word is a container's id, or the end of a name that an engine generated:
+// letters mixed with digits, or the consonants of Kubernetes.
 func isHash(word string, made bool) bool {
 	const digits, hex, consonants, shortest = "0123456789", "0123456789abcdef", "bcdfghjklmnpqrstvwxz", 5
 	isHex, isMixed := strings.Trim(word, hex) == "", strings.ContainsAny(strings.TrimRight(word, digits), digits)
 	return len(word) >= shortest && (isHex && strings.ContainsAny(word, digits) || made && (isMixed || strings.Trim(word, consonants) == ""))
 }
 
-// authors are what the fields of an object say of who wrote its text.
+// authors are the authors that the fields of an object give for its text.
 type authors [5]author
 
-// Of several names, the most exact one that says something decides.
+// If there are several names, the most exact one that gives an author decides.
 const (
-	ofEngine = iota // the container that an engine names; the program is a tag of it
+	ofEngine = iota // the container that an engine names; its program is a tag
 	ofProgram
 	ofContainer
-	ofUnit // and pods
+	ofUnit // also pods
 	ofApplication
 )
 
-// name takes in a name of a rank.
+// name adds a name of a rank.
 func (a *authors) name(rank int, name []byte, p *Parser) {
 	prog := p.programs.get(name)
 	is := prog.author
@@ -88,7 +88,7 @@ func (a *authors) name(rank int, name []byte, p *Parser) {
 	a[rank] = max(a[rank], is)
 }
 
-// who is what all names together say.
+// who returns the author according to all names.
 func (a *authors) who() author {
 	for _, is := range a {
 		if is != nobody {
@@ -98,9 +98,9 @@ func (a *authors) who() author {
 	return nobody
 }
 
-// authorBefore is who the words before a line within name. A word behind a time is its host,
-// but directly before an object, where the tag of a shipper stands. What ends with a colon
-// right before the line is the name of a file.
+// authorBefore returns the author that the words before an inner line name. A word after a time is
+// the host, except directly before an object, where it is a shipper's tag. A word with a colon
+// directly before the line is the name of a file.
 func (p *Parser) authorBefore(b []byte, isObject bool) author {
 	who, hostNext := nobody, false
 	for len(b) > 0 {
@@ -142,7 +142,7 @@ func (p *Parser) authorBefore(b []byte, isObject bool) author {
 				return another
 			}
 			who, hostNext = mailServer, false
-		case isLevel(word) && bytes.IndexByte(word, '.') < 0: // behind it stands the name of a logger
+		case isLevel(word) && bytes.IndexByte(word, '.') < 0: // the name of a logger follows
 			hostNext = false
 		case plain && isZoneOrDay(word):
 		case len(b) == 0 && !isObject && (word[n-1] == ':' || word[n-1] == '-'):
@@ -159,8 +159,9 @@ func (p *Parser) authorBefore(b []byte, isObject bool) author {
 	return who
 }
 
-// isLogger reports the name of a logger and a level, as libraries write them before a message:
-// "production.INFO:", "INFO:shop.forms:". A facility of syslog is none (RFC 5424 section 6.2.1).
+// isLogger reports whether a word is the name of a logger with a level, which libraries write
+// before a message: "production.INFO:", "INFO:shop.forms:". A facility of syslog is not one (RFC
+// 5424 section 6.2.1).
 func isLogger(word []byte) bool {
 	name, isEnd := bytes.CutSuffix(word, []byte(":"))
 	if level, logger, ok := bytes.Cut(name, []byte(":")); isEnd && ok && isLevelName(bytes.ToLower(level)) {
@@ -177,7 +178,7 @@ func isLogger(word []byte) bool {
 	return len(name) != len("local0") || !bytes.HasPrefix(name, []byte("local")) || !isDigit(name[5])
 }
 
-// labels is who the labels of a stream name: app="mail", pod="mail-0".
+// labels returns the author that the labels of a stream name: app="mail", pod="mail-0".
 func (p *Parser) labels(b []byte) author {
 	var o object
 	for len(b) > 0 {

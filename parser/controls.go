@@ -8,21 +8,20 @@ import (
 	"bouncelog/bounce"
 )
 
-// Control characters within a line are the transport's, as a rule: of a terminal that
-// the line was copied from, of UTF-16, of a line feed that became something else.
-// Postfix writes none (msg_text in msg_output.c replaces them), nor does Exim, but for
-// one place: a recipient or a sender whose local part is quoted may hold any (an atom
-// may not, read_local_part in parse.c), and Exim's own log shows them as they are.
-// Other programs may show a stranger's too. So
+// Control characters in a line usually come from its transport: from a terminal that the line was
+// copied from, from UTF-16, or from a changed line feed. Postfix writes none (msg_text in
+// msg_output.c replaces them). Exim writes them in one place only: a quoted local part of a
+// recipient or a sender may hold any of them (an atom may not, read_local_part in parse.c), and
+// Exim's own log shows them unchanged. Other programs may also show a stranger's. So
 //
-//   - terminal sequences are taken off the whole line, and then an Exim's line with a
-//     quoted address is not understood: without them, it may name another mailbox;
-//   - a line within a line is read only behind one that a program of Postfix's own
-//     wrote. Behind any other it is not understood.
+//   - terminal sequences are removed from the whole line. A line of Exim with a quoted address is
+//     then not understood, because without them it may name another mailbox;
+//   - a second line inside a line is read only after one of a Postfix program. After any other it
+//     is not understood.
 
-// hasControl reports whether b holds a control character of ASCII, also a tab. Nearly no line
-// has any, and each is asked, so there is one branch for a line and not one for each byte: that
-// takes half as long as a branch for 32 bytes.
+// hasControl reports whether b holds an ASCII control character or a tab. It runs on every line,
+// and few lines have any, so it has one branch per line and not one per byte. This takes half as
+// long as a branch per 32 bytes.
 func hasControl(b []byte) bool {
 	const high = 0x8080808080808080
 	if len(b) < 8 {
@@ -47,13 +46,13 @@ func hasControl(b []byte) bool {
 	return all&high != high
 }
 
-// isBreak reports the characters that may stand where a line feed was: CR of old Macs
-// and of terminals, VT and FF, NUL of a hole in a file, LF of a text out of JSON, RS of
-// a sequence of JSON texts (RFC 7464).
+// isBreak reports whether c may stand in place of a line feed: CR of old Macs and of terminals, VT
+// and FF, NUL of a hole in a file, LF of a text from JSON, RS of a sequence of JSON texts (RFC
+// 7464).
 func isBreak(c byte) bool { return c >= '\n' && c <= '\r' || c == 0 || c == 0x1e }
 
-// controlled reads a line with control characters. Read reads one without, or with
-// those that mean nothing.
+// controlled reads a line with control characters. It calls read with a line that has none, or only
+// those without meaning.
 func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) Kind {
 	nul := bytes.IndexByte(line, 0) >= 0
 	if nul {
@@ -80,9 +79,9 @@ func (p *Parser) controlled(line []byte, r *Result, offset int64, read func([]by
 	return kind
 }
 
-// narrow is a line in UTF-8 that was in UTF-16 or UTF-32: of characters of two or four
-// bytes of which one is not NUL, whatever the order of the bytes. The bytes of the line
-// feeds stand at its ends. It reports false for any other line.
+// narrow converts a line from UTF-16 or UTF-32 to UTF-8: a line of characters of two or four bytes,
+// exactly one of which is not NUL, in any byte order. The bytes of the line feeds are at its ends.
+// narrow returns false for any other line.
 func (p *Parser) narrow(line []byte) (text []byte, ok bool) {
 	const nul = "\x00"
 	line = bytes.Trim(line, nul)
@@ -109,9 +108,9 @@ func (p *Parser) narrow(line []byte) (text []byte, ok bool) {
 	return bytes.TrimRight(b, "\r "), true
 }
 
-// plainText is a line without terminal sequences (ECMA-48): colours, cursor movements,
-// character sets, titles and links. It reports false where the line holds an escape that
-// begins none of these, or a quoted one, which is an address's.
+// plainText removes the terminal sequences (ECMA-48) from a line: colours, cursor movements,
+// character sets, titles and links. It returns false if the line holds an escape character that
+// begins none of these, or a quoted one, which is part of an address.
 func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
 	b := p.uncoloured[:0]
 	for i := 0; i < len(line); {
@@ -132,8 +131,9 @@ func (p *Parser) plainText(line []byte) (plain []byte, ok bool) {
 	return bytes.TrimRight(b, " \r"), true
 }
 
-// struckOver is a line without what printers strike over: a character with itself, for bold type, an underscore with
-// any. Another backspace stays: a stranger would take a quote away by it, or the name of his own program.
+// struckOver removes the characters that printers strike over: a character struck over by itself,
+// for bold type, or an underscore struck over by any character. Any other backspace stays, because
+// a stranger could use it to delete a quote or his own program's name.
 func (p *Parser) struckOver(line []byte) []byte {
 	b := p.struck[:0]
 	for i, c := range line {
@@ -150,12 +150,12 @@ func (p *Parser) struckOver(line []byte) []byte {
 	return b
 }
 
-// maxSequence bounds the length of a terminal sequence.
+// maxSequence bounds the length of a terminal sequence in bytes.
 const maxSequence = 512
 
-// sequence is the length of the terminal sequence that b begins with, or 0. None holds
-// a quote, a bracket of an address or a backslash: what is left of a line would begin
-// and end elsewhere.
+// sequence returns the length of the terminal sequence at the start of b, or 0. A sequence holds no
+// quote, no angle bracket and no backslash, because its removal would then change where the parts
+// of the line begin and end.
 func sequence(b []byte) int {
 	b = b[:min(len(b), maxSequence)]
 	if len(b) < 2 {
@@ -194,7 +194,7 @@ func sequence(b []byte) int {
 	return 0
 }
 
-// quotesExim reports an attempt of Exim's whose line names a quoted address.
+// quotesExim reports whether the line is an attempt of Exim and names a quoted address.
 func quotesExim(line []byte, r *Result) bool {
 	for i := range r.Deliveries {
 		d := &r.Deliveries[i]
@@ -217,7 +217,7 @@ func quotesExim(line []byte, r *Result) bool {
 	return false
 }
 
-// several reads the lines that stand in one.
+// several reads the lines inside one line.
 func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte, *Result, int64) Kind) (kind Kind) {
 	start := 0
 	for start < len(line) && isBreak(line[start]) {
@@ -231,9 +231,9 @@ func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte,
 	for to := r; start < len(line); to = &another {
 		to.reset()
 		k := read(trimBreaks(line[start:end]), to, offset+int64(start))
-		cut := k == Attempt && line[start+len(trimBreaks(line[start:end]))-1] != ')' // Postfix ends each so
+		cut := k == Attempt && line[start+len(trimBreaks(line[start:end]))-1] != ')' // Postfix ends each line with it
 		if end < len(line) && (cut || p.programs.get([]byte(to.Program)).daemon == notPostfix) {
-			// What follows may be this line's. It is not believed to be another.
+			// The text after the break may be part of this line. It is not taken for another one.
 			to.reset()
 			if k = read(line[start:], to, offset+int64(start)); holdsDelivery(line[end:]) {
 				k = Unparsed
@@ -255,9 +255,10 @@ func (p *Parser) several(line []byte, r *Result, offset int64, read func([]byte,
 	return kind
 }
 
-// frames reads a stream of messages of syslog, each behind its octet count, that no line
-// feed parts. It reports false for a line that is not of whole messages. The counts are
-// the sender's, and heeded to the byte: a message may hold what looks like another.
+// frames reads a stream of syslog messages, each after its octet count, without line feeds between
+// them. It returns false if the line does not consist of complete messages. The counts come from
+// the sender and are obeyed to the byte, because a message may hold text that looks like another
+// one.
 func (p *Parser) frames(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
 	n := 0
 	for rest := line; len(rest) > 0; n++ {
@@ -286,8 +287,8 @@ func (p *Parser) frames(line []byte, r *Result, offset int64) (kind Kind, ok boo
 	return kind, true
 }
 
-// frame is the message of syslog that b begins with, behind its octet count, and the
-// length of both, or 0.
+// frame returns the syslog message after an octet count at the start of b, and the length of both,
+// or 0.
 func frame(b []byte) (message []byte, size int) {
 	at := octetCount(b)
 	if at == 0 {
@@ -300,9 +301,8 @@ func frame(b []byte) (message []byte, size int) {
 	return b[at : at+n], at + n
 }
 
-// misread is text of ASCII of which each two bytes were read as one character of UTF-16,
-// the first one as its high or its low byte: lines in UTF-8 that were added to a file in
-// UTF-16.
+// misread decodes ASCII text in which each two bytes were read as one character of UTF-16, with the
+// first byte as its high or its low byte. Such lines were appended in UTF-8 to a file in UTF-16.
 func (p *Parser) misread(line []byte, high bool) (text []byte, ok bool) {
 	if len(line) == 0 || line[0] < 0xc0 {
 		return nil, false
@@ -323,10 +323,11 @@ func (p *Parser) misread(line []byte, high bool) (text []byte, ok bool) {
 	return trimBreaks(b), true
 }
 
-// isText reports a character of ASCII that a text may hold.
+// isText reports whether c is an ASCII character that a text may hold.
 func isText(c byte) bool { return c >= ' ' && c < 0x7f || c >= '\t' && c <= '\r' }
 
-// nextLine is where the line ends that begins at start: where another begins, or the end.
+// nextLine returns the end of the line that begins at start: the index where another line begins,
+// or the length.
 func nextLine(line []byte, start int) int {
 	for i := start; i < len(line); i++ {
 		if !isBreak(line[i]) {
@@ -350,7 +351,7 @@ func nextLine(line []byte, start int) int {
 	return len(line)
 }
 
-// mayBeLine reports text that begins like a line of an MTA's.
+// mayBeLine reports whether text begins like a line of an MTA.
 func mayBeLine(text []byte) bool {
 	text = text[:min(len(text), maxWrapper)]
 	var h header

@@ -5,11 +5,12 @@ import (
 	"slices"
 )
 
-// maxColumns bounds how many columns of a table are looked at.
+// maxColumns bounds the number of columns of a table that are examined.
 const maxColumns = 64
 
-// cells takes a row of a table apart (RFC 4180, also with semicolons or tabs: the separator, or 0
-// where it is not known). They hold until the next call. It reports false where the line is no such row.
+// cells splits a row of a table (RFC 4180, also with semicolons or tabs) into cells. separator is 0
+// if it is not known. The cells are valid until the next call. cells returns false if the line is
+// not a row.
 func (p *Parser) cells(line []byte, separator byte) (cells [][]byte, ok bool) {
 	cells = p.table.cells[:0]
 	buf := p.unquotedCells[:0]
@@ -60,19 +61,19 @@ func (p *Parser) cells(line []byte, separator byte) (cells [][]byte, ok bool) {
 	return cells, true
 }
 
-// A table is what the first line of a table says of its rows.
+// A table holds the information from the first line of a table about its rows.
 type table struct {
-	names     [][]byte // of the columns, where one is that of a text
+	names     [][]byte // of the columns, if one is the name of a text
 	separator byte
 	time      int // the first column of a time
 	cells     [][]byte
-	ofTickets bool             // a column is an application's
-	programs  [maxColumns]bool // the column is named for one
+	ofTickets bool             // a column is specific to applications
+	programs  [maxColumns]bool // the column is named for programs
 }
 
-// row makes an object of a row whose columns have names: what they say of when, where and who is
-// then heeded as in any object. Where no cell is quoted, what is more than there are columns
-// belongs to the last. It reports false where the line is no such row.
+// namedRow returns a row whose columns have names as an object, so that its time, host and author
+// are read as in any object. If no cell is quoted, cells beyond the number of columns belong to the
+// last column. namedRow returns false if the line is not such a row.
 func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
 	t := &p.table
 	if len(t.names) == 0 {
@@ -103,7 +104,7 @@ func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
 	return p.namedRowText, true
 }
 
-// appendEscaped appends a text as it stands in a string of JSON.
+// appendEscaped appends text as it is escaped in a JSON string.
 func appendEscaped(b, text []byte) []byte {
 	for _, c := range text {
 		switch {
@@ -118,10 +119,10 @@ func appendEscaped(b, text []byte) []byte {
 	return b
 }
 
-// csv makes one line of a row of a table: the longest cell is the text, and the cells before it
-// stand before it with blanks between them, and the name of an MTA's program as its header has it.
-// These are times or single words: in anything else a stranger may have chosen where a cell begins.
-// It reports false where the line is no such row.
+// csv returns a row of a table as a log line: the longest cell is the text, the cells before it
+// precede it, separated by blanks, and the name of an MTA's program has the form that it has in a
+// header. These cells must be times or single words: in any other text a stranger may have chosen
+// where a cell begins. csv returns false if the line is not such a row.
 func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	cells, ok := p.cells(line, 0)
 	if !ok {
@@ -136,9 +137,9 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	text = cells[longest]
 	beside, first := cells[:longest], 0
 	if _, size := scanStamp(text); size == 0 && longest == 0 {
-		beside, first = cells[1:n], 1 // the text stands first, and its time behind it
+		beside, first = cells[1:n], 1 // the text is the first cell and its time follows
 	}
-	var program []byte // an MTA's, which the message alone follows
+	var program []byte // an MTA's; only the message follows it
 	for i, cell := range beside {
 		if p.table.ofTickets && !p.table.programs[first+i] {
 			continue
@@ -164,7 +165,7 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 		case size != len(cell) && bytes.IndexByte(cell, ' ') >= 0:
 			return nil, false
 		case len(cell) == 0, program != nil && size == 0 && (allDigits(cell) || isLevel(cell) || bytes.EqualFold(cell, []byte("mail"))):
-			// Nothing, or a process id, a level, a facility beside the program.
+			// Empty, or a process id, a level or a facility beside the program.
 		case !bytes.Equal(cell, program):
 			p.row = append(append(p.row, cell...), ' ')
 		}
@@ -176,9 +177,9 @@ func (p *Parser) csv(line []byte) (text []byte, ok bool) {
 	return trimBreaks(p.row), true
 }
 
-// separated is a line of a template of syslog's whose header has commas or semicolons for its blanks, with
-// blanks. It reports false where the line does not begin with a time and such a character, or the header names no
-// program of an MTA's.
+// separated returns a line of a syslog template whose header has commas or semicolons in place of
+// blanks, with blanks. It returns false if the line does not begin with a time and such a
+// separator, or if the header does not name an MTA's program.
 func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 	if head := line[:min(len(line), headerWidth)]; bytes.IndexByte(head, ';') < 0 && bytes.IndexByte(head, ',') < 0 {
 		return nil, false
@@ -210,10 +211,10 @@ func (p *Parser) separated(line []byte) (text []byte, ok bool) {
 	}
 }
 
-// columns takes in a line that may name the columns of a table: words with a comma, a semicolon
-// or a tab between them. Where one of them is an application's, as beside the text of an object,
-// a row is believed only if it names a program of an MTA's in a column that is named for programs, in any language
-// (programme, Prozess): in others a visitor may have chosen it.
+// columns reads a line that may name the columns of a table: words separated by commas, semicolons
+// or tabs. If a column is specific to applications, like a field beside an object's text, a row is
+// believed only if it names an MTA's program in a column for programs (the column's name may be in
+// any language: programme, Prozess). In other columns a visitor may have chosen the name.
 func (p *Parser) columns(line []byte) {
 	line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf"))
 	if len(line) == 0 || isDigit(line[0]) {
@@ -254,6 +255,6 @@ func (p *Parser) columns(line []byte) {
 		t.names = append(t.names, bytes.Clone(name))
 	}
 	if t.ofTickets = o.alien || o.text == nil; o.text == nil || !hasTime || len(t.names) > maxColumns {
-		t.names = t.names[:0] // of prose, maybe
+		t.names = t.names[:0] // it may be prose
 	}
 }

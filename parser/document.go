@@ -5,26 +5,27 @@ import (
 	"iter"
 )
 
-// maxSpine bounds what a document repeats round each of its entries, in bytes: what the
-// answers of log stores say of themselves takes a few kilobytes.
+// maxSpine bounds the text, in bytes, that a document repeats round each of its entries. The
+// metadata in replies of log stores takes a few kilobytes.
 const maxSpine = 16 << 10
 
-// shortestEntry is shorter than any that holds a line: it is not worth what encloses it, which may be maxSpine
-// thousands of times.
+// shortestEntry is shorter than any entry that holds a line. A shorter element does not get the
+// text round it, because repeating up to maxSpine bytes thousands of times is too expensive.
 const shortestEntry = len(`["Nov 23 09:47:06 m exim[1]: x"]`)
 
-// lokiAnswer begins Loki's answer to a query (its HTTP API), which has the streams under "result".
+// lokiAnswer begins the reply to a Loki query (its HTTP API), which has the streams under "result".
 const lokiAnswer = `{"status":"success","data":{"resultType":"streams"`
 
-// cutDocument is the length of a list from which on it is taken for one whose end was cut off.
+// cutDocument is the length in bytes from which an unfinished list counts as a document whose end
+// was cut off.
 const cutDocument = 1 << 20
 
-// MayHoldEntries is a cheap look for a line of which Entries makes several.
+// MayHoldEntries is a cheap test whether Entries may split a line.
 func MayHoldEntries(line []byte) bool {
 	return len(line) > 1 && (line[0] == '[' || line[0] == '{' && holdsList(line))
 }
 
-// holdsList is a cheap look for a list that is the value of a member.
+// holdsList is a cheap test for a list that is the value of a member.
 func holdsList(b []byte) bool {
 	for {
 		i := bytes.IndexByte(b, '[')
@@ -38,12 +39,12 @@ func holdsList(b []byte) bool {
 	}
 }
 
-// Entries yields the entries of a line that is a document of JSON, each as a line of its own with
-// its index in the document: the elements of a list, and those of the lists that exporters have in
-// their answers (isExporter), however deep. Any other line is yielded as it is.
+// Entries yields the entries of a line that is a JSON document, each as a separate line with its
+// index in the document. The entries are the elements of a list, and of the lists at any depth in
+// the output of exporters (isExporter). Any other line is yielded unchanged.
 //
-// An entry keeps what encloses it, without the other elements of the lists: who wrote it is decided
-// as for an object that has a line to itself. It is valid until the next one is yielded.
+// An entry keeps the text round it without the other elements of the lists, so that its author is
+// determined as for an object on a line of its own. It is valid until the next one is yielded.
 func Entries(line []byte) iter.Seq2[int, []byte] {
 	list, at := line, 0
 	if hasPrefix(line, lokiAnswer) {
@@ -67,11 +68,11 @@ func Entries(line []byte) iter.Seq2[int, []byte] {
 	}
 }
 
-// document yields the entries of an object, and anything else as it is.
+// document yields the entries of an object, and any other text unchanged.
 func document(b []byte, depth int) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		start, end := -1, 0
-		if depth < maxNested { // each level is looked through once more
+		if depth < maxNested { // each level reads the text again
 			start, end = listOfEntries(b)
 		}
 		if start < 0 || start+len(b)-end > maxSpine {
@@ -93,8 +94,9 @@ func document(b []byte, depth int) iter.Seq2[int, []byte] {
 	}
 }
 
-// listOfEntries is where the one list of objects or lists under an exporter's name begins and ends
-// in an object, or -1: where there is none or a second one, or the object does not end.
+// listOfEntries returns the start and the end of the only list of objects or lists under an
+// exporter's name in an object. start is -1 if there is none or a second one, or if the object does
+// not end.
 func listOfEntries(b []byte) (start, end int) {
 	if len(b) == 0 || b[0] != '{' || !holdsList(b) {
 		return -1, 0
@@ -122,7 +124,7 @@ func listOfEntries(b []byte) (start, end int) {
 		}
 		key = bytes.Trim(key, `"`)
 		if b[i] == '{' && isExporter(key) && depth < maxNested {
-			continue // its members are looked at
+			continue // its members are examined
 		}
 		if n = valueSize(b[i:]); n == 0 {
 			return -1, 0
@@ -138,14 +140,14 @@ func listOfEntries(b []byte) (start, end int) {
 	return -1, 0
 }
 
-// holdsContainers reports a list whose first element is an object or a list.
+// holdsContainers reports whether the first element of a list is an object or a list.
 func holdsContainers(list []byte) bool {
 	first := bytes.TrimLeft(list[1:], " ")
 	return len(first) > 0 && (first[0] == '{' || first[0] == '[')
 }
 
-// elements yields the elements of a list with their indices. What stands behind one that does not
-// end, or behind the list, is yielded with it.
+// elements yields the elements of a list with their indices. Text after an element that does not
+// end, or after the list, is yielded with it.
 func elements(list []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		for i := 1; i < len(list); {
@@ -165,7 +167,7 @@ func elements(list []byte) iter.Seq2[int, []byte] {
 	}
 }
 
-// valueSize is the length of the value of JSON that b begins with, or 0 where it does not end.
+// valueSize returns the length of the JSON value at the start of b, or 0 if it does not end.
 func valueSize(b []byte) int {
 	depth := 0
 	for i := 0; i < len(b); {
@@ -183,7 +185,7 @@ func valueSize(b []byte) int {
 				depth--
 			}
 			if depth < 0 || depth == 0 && b[i] == ',' {
-				return i // of a number
+				return i // after a number
 			}
 		}
 		i++

@@ -8,12 +8,13 @@ import (
 	"net/url"
 )
 
-// What is encoded as a whole is not read: decoding it is for the tool that knows what it is.
-// But it is noticed, so that a delivery in it is counted as not understood, and named.
+// A line that is encoded as a whole is not read: decoding it is left to other tools. But a delivery
+// in it is counted as not understood, and the encoding is named.
 
-// Encoding names the encoding that hides a delivery in a line that is not understood: "gzip in
-// base64", "base64" (RFC 4648, both alphabets), "quoted-printable" (RFC 2045 section 6.7) or
-// "percent-encoding" (RFC 3986 section 2.1). It is "" where a line holds none, or shows it.
+// Encoding returns the name of the encoding of a delivery in a line that is not understood: "gzip
+// in base64", "base64" (RFC 4648, both alphabets), "quoted-printable" (RFC 2045 section 6.7) or
+// "percent-encoding" (RFC 3986 section 2.1). It returns "" if the line holds no delivery, or one
+// that is not encoded.
 func Encoding(line []byte) string {
 	switch text, name := base64Text(line); {
 	case name != "" && holdsDelivery(text):
@@ -26,13 +27,13 @@ func Encoding(line []byte) string {
 	return ""
 }
 
-// shortestBase64 is less than a line with a delivery takes.
+// shortestBase64 is less than the length of an encoded line with a delivery.
 const shortestBase64 = 96
 
-// base64Text decodes the first run of base64 in a line that is long enough, and what gzip has
-// packed in it, maxJoined bytes of text at most. The name is "" where there is none.
+// base64Text decodes the first run of base64 in a line that is long enough, and the gzip data in
+// it, if any. It returns at most maxJoined bytes of text. name is "" if there is none.
 func base64Text(line []byte) (text []byte, name string) {
-	for i := shortestBase64 - 1; i < len(line); i += shortestBase64 { // any such run holds one of these
+	for i := shortestBase64 - 1; i < len(line); i += shortestBase64 { // any run of that length includes such an index
 		start, end := i, i
 		for start > 0 && base64Byte[line[start-1]] {
 			start--
@@ -54,7 +55,7 @@ func base64Text(line []byte) (text []byte, name string) {
 			return nil, ""
 		}
 		if zip, err := gzip.NewReader(bytes.NewReader(text[:n])); err == nil {
-			text, _ = io.ReadAll(io.LimitReader(zip, maxJoined)) // as far as it goes
+			text, _ = io.ReadAll(io.LimitReader(zip, maxJoined)) // up to the first error
 			return text, "gzip in base64"
 		}
 		return text[:n], "base64"
@@ -70,7 +71,7 @@ var base64Byte = func() (t [256]bool) {
 	return t
 }()
 
-// holdsInURL reports whether a line holds a delivery as a part of a URL, or a value of a form.
+// holdsInURL reports whether a line holds a delivery as part of a URL or as a form's value.
 func holdsInURL(line []byte) bool {
 	if bytes.IndexByte(line, '%') < 0 {
 		return false
@@ -79,7 +80,7 @@ func holdsInURL(line []byte) bool {
 	return err == nil && holdsDelivery([]byte(text))
 }
 
-// isBroken reports a line of quoted-printable text that goes on in the next one.
+// isBroken reports whether a line of quoted-printable text continues on the next one.
 func isBroken(line []byte) bool {
 	return len(line) > 0 && line[len(line)-1] == '=' && bytes.Contains(line, []byte("=3D"))
 }

@@ -2,30 +2,26 @@ package parser
 
 import "strings"
 
-// Exim shows a recipient as it holds it (string_log_address in deliver.c): the
-// local part without its quotes and backslashes and often in lower case, "@",
-// the domain; of a local delivery the local part alone. After that come, in
-// parentheses, ancestors of a redirected address, and in angle brackets the
-// address that the message came with, whole and with its quotes, unless the
-// two are the same:
+// Exim shows a recipient in its internal form (string_log_address in deliver.c): the local part
+// without its quotes and backslashes and often in lower case, "@", the domain; for a local
+// delivery, the local part alone. Ancestors of a redirected address may follow in parentheses. Then
+// the original address follows in angle brackets, complete and with its quotes, unless the two are
+// the same:
 //
 //	lise@bigmail.test: user unknown@evil.test <"lise@bigmail.test: User unknown"@evil.test> R=…
 //
-// A stranger chooses the local part, so that what stands before the brackets
-// may imitate anything: a shorter address, its parent, fields, a reply. Behind
-// it, a remote server chooses the words of its reply. Two rules hold against
-// both:
+// A stranger chooses the local part, so the text before the brackets may imitate anything: a
+// shorter address, its parent, fields, a reply. After it, a remote server chooses the words of its
+// reply. Two rules prevent both kinds of forgery:
 //
-//   - An address in brackets that is quoted, and whose unquoted form is all
-//     that stands before it, is the recipient.
-//   - Where any other quoted address on the line names the address that was
-//     read, the line is not understood: a router may have changed the local
-//     part (a suffix cut off), or somebody forges.
+//   - A quoted address in brackets whose unquoted form is all the text before it is the recipient.
+//   - If any other quoted address on the line names the address that was read, the line is not
+//     understood: either a router has changed the local part (cut off a suffix), or it is a forgery.
 //
-// An address that is not quoted holds neither blank nor colon nor bracket.
+// An address that is not quoted holds no blank, no colon and no bracket.
 
-// scanAddress reads the address and its parent, and returns what follows. It
-// reports false where another mailbox may be meant.
+// scanAddress reads the address and its parent and returns the rest. It returns false if another
+// mailbox may be meant.
 func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 	var tops []quotedTop
 	first := nextParent(s, 0)
@@ -42,7 +38,7 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 	}
 	for len(s) > 0 && s[0] == ' ' {
 		if s = s[1:]; len(tops) > 0 {
-			return "", false // it may be the address's
+			return "", false // it may be part of the address
 		}
 	}
 	if rest, ok = f.shownAddress(s); !ok || first >= 0 && namesParent(rest) {
@@ -61,30 +57,30 @@ func (f *eximFields) scanAddress(s string) (rest string, ok bool) {
 	return rest, true
 }
 
-// plausible reports what Exim can show of an address that no address in brackets follows:
-// it holds a blank only where it is quoted, and it is in no brackets of its own.
+// plausible reports whether Exim can show an address in this form if no address in brackets
+// follows: it holds a blank only if it is quoted, and it is not in brackets itself.
 func plausible(address string) bool {
 	return address != "" && address[0] != '<' && (strings.IndexByte(address, ' ') < 0 || isQuoted(address))
 }
 
 // A quotedTop is an address in angle brackets whose local part is quoted.
 type quotedTop struct {
-	at      int    // of the blank before the bracket
-	address string // as it stands
+	at      int    // index of the blank before the bracket
+	address string // unchanged
 	local   string // without its quotes
 	domain  string
-	rest    string // what follows the bracket
+	rest    string // the text after the bracket
 
-	shown    bool   // its unquoted form is what stands before it
-	redirect string // that form's domain, if it is another one
+	shown    bool   // the text before it is its unquoted form
+	redirect string // the domain of that form, if it differs
 }
 
-// maxTops bounds how many quoted addresses are looked at. An honest line has
-// one, and a few more where a reply names some.
+// maxTops bounds the number of quoted addresses that are examined. An honest line has one, and a
+// few more if a reply names some.
 const maxTops = 16
 
-// quotedTops lists the quoted addresses in brackets from index i on. It
-// reports false where there are too many to look at.
+// quotedTops returns the quoted addresses in brackets from index i on. It returns false if there
+// are too many.
 func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
 	for tries := 0; ; {
 		if b := s[i+2:]; isQuoted(b) {
@@ -99,7 +95,7 @@ func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
 					t.shown, t.redirect = t.isShown(s[:i])
 				}
 			} else {
-				t.local = unquote(b) // cut, or no address: it may still name one
+				t.local = unquote(b) // cut, or not an address: it may still name one
 			}
 			tops = append(tops, t)
 		}
@@ -109,7 +105,7 @@ func quotedTops(s string, i int) (tops []quotedTop, ok bool) {
 	}
 }
 
-// isQuoted is what mailbox says of quotes, without looking for the end.
+// isQuoted returns the result quoted of mailbox without searching for the end.
 func isQuoted(s string) bool {
 	i := 0
 	for i < len(s) && localByte[s[i]] {
@@ -118,8 +114,8 @@ func isQuoted(s string) bool {
 	return i < len(s) && (s[i] == '"' || s[i] == '\\')
 }
 
-// nextParent is the index of the next " <" from i on, or -1. Hardly any line
-// has a "<" that is none, and all have blanks.
+// nextParent returns the index of the next " <" from i on, or -1. It searches for "<", because
+// nearly every "<" follows a blank, while all lines have blanks.
 func nextParent(s string, i int) int {
 	for {
 		j := strings.IndexByte(s[i:], '<')
@@ -133,9 +129,8 @@ func nextParent(s string, i int) int {
 	}
 }
 
-// isShown reports whether what stands before the bracket is the address
-// without its quotes. Domain is what it is shown with where a router has
-// changed it.
+// isShown reports whether the text before the bracket is the address without its quotes. domain is
+// the domain of that text if a router has changed it.
 func (t *quotedTop) isShown(before string) (ok bool, domain string) {
 	n := len(t.local)
 	if n == 0 || len(before) < n || !equalFold(before[:n], t.local) {
@@ -158,11 +153,11 @@ func (t *quotedTop) isShown(before string) (ok bool, domain string) {
 	return before == "" || endOfAncestors(before) == len(before), domain
 }
 
-// recipient is the address to count for, and the one it was made of.
+// recipient returns the address to count and the original one.
 func (t *quotedTop) recipient() (to, original string) {
 	local := t.address[:len(t.address)-len(t.domain)-1]
 	if plainLocal(t.local) {
-		local = t.local // quoted without need
+		local = t.local // its quotes were not necessary
 	}
 	if t.redirect == "" {
 		return local + "@" + t.domain, ""
@@ -170,8 +165,8 @@ func (t *quotedTop) recipient() (to, original string) {
 	return local + "@" + t.redirect, t.address
 }
 
-// alone reports that no other quoted address is shown before its bracket, nor
-// names the address of this one.
+// alone reports whether no other quoted address has its unquoted form before its bracket or names
+// this address.
 func (t *quotedTop) alone(tops []quotedTop) bool {
 	for i := range tops {
 		if o := &tops[i]; o.at != t.at && (o.shown || o.names(t.local)) {
@@ -181,7 +176,7 @@ func (t *quotedTop) alone(tops []quotedTop) bool {
 	return true
 }
 
-// names reports whether the local part holds an address, whatever is around it.
+// names reports whether the local part contains the address.
 func (t *quotedTop) names(address string) bool {
 	n := len(address)
 	if n == 0 || n > len(t.local) {
@@ -196,9 +191,8 @@ func (t *quotedTop) names(address string) bool {
 	return false
 }
 
-// mayQuote reports whether a line that begins so may quote a remote server
-// from there on: a field stands in it, and after that a message or a quoted
-// value.
+// mayQuote reports whether the line may quote a remote server after s: s holds a field and after it
+// a message or a quoted value.
 func mayQuote(s string) bool {
 	for i := 0; ; {
 		j := strings.IndexByte(s[i:], ' ')
@@ -212,8 +206,7 @@ func mayQuote(s string) bool {
 	}
 }
 
-// shownAddress reads the address and its parent where no quoted address stands
-// behind its unquoted form.
+// shownAddress reads the address and its parent if no quoted address follows its own unquoted form.
 func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 	if s == "" {
 		return "", false
@@ -224,7 +217,7 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 		return s[i:], true
 	}
 	if notMailbox(s) {
-		// Commands may hold whatever looks like a field: the parent decides.
+		// Commands may hold text that looks like a field: the parent decides.
 		for i := 0; ; {
 			j := strings.Index(s[i:], " <")
 			if j < 0 {
@@ -238,7 +231,7 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 			i += 2
 		}
 	} else if end, _, quoted := mailbox(s); quoted {
-		// Not yet taken apart into local part and domain, it is shown whole.
+		// An address that is not yet split into local part and domain is shown complete.
 		if end == 0 || !eximFollows(s[end:]) && !strings.HasPrefix(s[end:], " <") {
 			return "", false
 		}
@@ -248,8 +241,8 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 		}
 		return rest, true
 	}
-	// The first blank, or rather the first after an "@", ends the address if
-	// nothing known follows.
+	// If no known text follows, the first blank after an "@", or else the first blank, ends the
+	// address.
 	first, at, whole := -1, false, false
 	for i := range len(s) {
 		switch s[i] {
@@ -267,7 +260,7 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 				}
 			}
 			if strings.HasPrefix(next, "(") {
-				// The other ancestors (log selector +all_parents), or a remark.
+				// The other ancestors (log selector +all_parents), or a comment.
 				if j := endOfAncestors(s[i:]); j > 0 {
 					after := s[i+j:]
 					if parent, rest, ok := eximParent(strings.TrimPrefix(after, " ")); ok {
@@ -291,7 +284,7 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 			at = true
 		}
 	}
-	if first >= 0 { // nothing known follows
+	if first >= 0 { // no known text follows
 		f.address = s[:first]
 		return s[first:], f.address != ""
 	}
@@ -299,8 +292,8 @@ func (f *eximFields) shownAddress(s string) (rest string, ok bool) {
 	return "", true
 }
 
-// recipient is the address of the line, and the one that it was made of. For
-// pipes, files, :blackhole: and bare local names it is the latter alone.
+// recipient returns the address of the line and the original one. For pipes, files, :blackhole: and
+// bare local names it returns only the original one.
 func (f *eximFields) recipient() (to, original string) {
 	if f.parent == "" {
 		return f.address, ""
@@ -311,21 +304,21 @@ func (f *eximFields) recipient() (to, original string) {
 	return f.address, f.parent
 }
 
-// notMailbox reports what Exim shows in an address's place: a pipe, a file, an
-// automatic reply, :blackhole:.
+// notMailbox reports whether s is one of the words that Exim shows in place of an address: a pipe,
+// a file, an automatic reply, :blackhole:.
 func notMailbox(s string) bool {
 	return s != "" && (s[0] == '|' || s[0] == '/' || s[0] == '>' || s[0] == ':')
 }
 
-// maxParent and maxAncestors bound how far the end of "<parent>" and of
-// "(ancestor, …)" is looked for. An address has 320 bytes at most (RFC 5321
-// section 4.5.3.1), a redirection no more than 100 generations.
+// maxParent and maxAncestors bound, in bytes, the search for the end of "<parent>" and of
+// "(ancestor, …)". An address has at most 320 bytes (RFC 5321 section 4.5.3.1), a redirection at
+// most 100 generations.
 const (
 	maxParent    = 1 << 10
 	maxAncestors = 1 << 12
 )
 
-// eximParent reads "<address>" where the line may go on after it.
+// eximParent reads "<address>" if the text after it can continue a line.
 func eximParent(s string) (parent, rest string, ok bool) {
 	if len(s) < 2 || s[0] != '<' {
 		return "", "", false
@@ -346,7 +339,7 @@ func eximParent(s string) (parent, rest string, ok bool) {
 		}
 		i += j
 		if rest := s[i+1:]; eximFollows(rest) {
-			// Another bracket in it: the first is of an address without its quotes.
+			// With another bracket inside, the first one belongs to an address without its quotes.
 			return s[:i], rest, s[0] == '"' || !strings.Contains(s[:i], "<")
 		}
 		i++
@@ -354,8 +347,9 @@ func eximParent(s string) (parent, rest string, ok bool) {
 	return "", "", false
 }
 
-// namesParent reports an unquoted address in brackets with fields behind it, in what follows an
-// address: a reply names none so, and the address may be all that stands before it.
+// namesParent reports whether s, the text after an address, holds an unquoted address in brackets
+// with fields after it. A reply does not name an address in this form, and the real address may be
+// all the text before it.
 func namesParent(s string) bool {
 	for i := 0; ; i++ {
 		j := strings.Index(s[i:], "> ")
@@ -371,8 +365,8 @@ func namesParent(s string) bool {
 	}
 }
 
-// endOfAncestors is the index after " (address, address)" at the start of s, or
-// after any other remark in parentheses, or 0.
+// endOfAncestors returns the index after " (address, address)" or any other comment in parentheses
+// at the start of s, or 0.
 func endOfAncestors(s string) int {
 	if !strings.HasPrefix(s, " (") {
 		return 0
@@ -394,8 +388,8 @@ func endOfAncestors(s string) int {
 	return 1 + strings.IndexByte(window, ')')
 }
 
-// eximFollows reports what may follow an address: a field, the colon before
-// the message, or the deferral.
+// eximFollows reports whether s can follow an address: it begins with a field, the colon before the
+// message, or a deferral.
 func eximFollows(s string) bool {
 	if s == "" {
 		return true

@@ -5,40 +5,40 @@ import (
 	"encoding/binary"
 )
 
-// An export is an entry that takes several lines: a JSON object, indented (pretty.go), or
-// one of the journal in the export format (systemd's "Journal Export Formats", journalctl -o
-// export): a line for each field, and an empty line. A field of bytes that are no text has its name alone on a line; then
-// follow its size in eight bytes, little-endian, that many bytes, and a line feed.
+// An export is an entry of several lines: an indented JSON object (pretty.go), or an entry of the
+// journal in the export format (systemd's "Journal Export Formats", journalctl -o export). That
+// format has a line for each field, and an empty line at the end. A binary field has only its name
+// on a line; its size in eight bytes, little-endian, that many bytes, and a line feed follow.
 //
-// The sizes are heeded to the byte: a stranger may have chosen such bytes, with line
-// feeds and what looks like another entry in them.
+// The sizes are obeyed to the byte: a stranger may have chosen these bytes, with line feeds and
+// text that looks like another entry in them.
 type export struct {
 	object
-	known []byte // that the fields of the object are parts of
+	known []byte // the fields of the object are parts of it
 
-	key   []byte // of the field of bytes that is read, or nil
-	size  []byte // its size, as far as it has come
-	left  uint64 // how many of its bytes are still to come
-	value []byte // those that have come, maxJoined at most
+	key   []byte // of the current binary field, or nil
+	size  []byte // the bytes of its size read so far
+	left  uint64 // number of its bytes still to come
+	value []byte // its bytes read so far, at most maxJoined
 
 	pretty bool   // it is JSON
-	level  int    // how deep in the object the next line stands
-	top    []byte // the last name at its top level that an object or a list stands under
+	level  int    // depth of the next line in the object
+	top    []byte // the last name at its top level with an object or a list as its value
 }
 
-// maxFieldOfBytes is more than journald stores in a field (DATA_SIZE_MAX). Text that is
-// read as a size, since a field was cut short, is larger.
+// maxFieldOfBytes is larger than any field that journald stores (DATA_SIZE_MAX), in bytes. If a
+// field was cut short, text is read as a size, which is larger than this.
 const maxFieldOfBytes = 1 << 30
 
-// begin forgets the entry before.
+// begin clears the previous entry.
 func (e *export) begin(pretty bool) {
 	*e = export{known: e.known[:0], size: e.size[:0], value: e.value[:0], pretty: pretty, object: object{exact: !pretty}}
 }
 
-// holds reports an entry that has a text.
+// holds reports whether the entry has a text.
 func (e *export) holds() bool { return e.text != nil || e.elsewhere != nil }
 
-// exportEntry reads the text of the entry, and forgets it.
+// exportEntry reads the text of the entry and clears the entry.
 func (p *Parser) exportEntry(r *Result, offset int64) Kind {
 	e := &p.export
 	if e.pretty {
@@ -55,9 +55,8 @@ func (p *Parser) exportEntry(r *Result, offset int64) Kind {
 	return kind
 }
 
-// exported takes a line in, whole. The one that ends an entry is read as the line of
-// the log that the entry carries; the others are Skipped. It reports false where the
-// line is of no entry.
+// exported reads one line. The line that ends an entry is read as the log line in it; the others
+// are Skipped. exported returns false if the line is not part of an entry.
 func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
 	e := &p.export
 	kind = Skipped
@@ -88,7 +87,7 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 			return p.exportEnds(line, r, offset), true
 		}
 		if string(key) == "__CURSOR" && isText && e.text != nil {
-			// The entry before lacks its empty line.
+			// The previous entry lacks its empty line.
 			return p.exportEntry(r, offset), true
 		}
 		if isText {
@@ -103,8 +102,7 @@ func (p *Parser) exported(line []byte, r *Result, offset int64) (kind Kind, ok b
 	return kind, true
 }
 
-// exportEnds reads a line that is of no entry, together with what the entry that it breaks
-// off has said.
+// exportEnds reads a line that is not part of an entry, together with the entry that it interrupts.
 func (p *Parser) exportEnds(line []byte, r *Result, offset int64) Kind {
 	kind, broken := Blank, p.export.holds()
 	if broken {
@@ -118,7 +116,7 @@ func (p *Parser) exportEnds(line []byte, r *Result, offset int64) Kind {
 	return r.merge(kind, &another, p.Parse(line, offset, &another))
 }
 
-// bytes takes in some of a field of bytes, and reports whether that was its end.
+// bytes adds bytes to a binary field, and reports whether they end the field.
 func (e *export) bytes(b []byte) (end bool) {
 	const sizeLen = 8
 	if n := min(sizeLen-len(e.size), len(b)); n > 0 {
@@ -134,7 +132,7 @@ func (e *export) bytes(b []byte) (end bool) {
 	return e.left == 0 && len(b) > n // the line feed
 }
 
-// take takes in a field of the entry. Where a sender gave it twice, the first counts.
+// take adds a field to the entry. If a sender gave it twice, the first one counts.
 func (e *export) take(key, v []byte, p *Parser) {
 	switch string(key) {
 	case "MESSAGE":
@@ -150,14 +148,14 @@ func (e *export) take(key, v []byte, p *Parser) {
 	}
 }
 
-// keep copies what stands in a line.
+// keep copies a part of a line.
 func (e *export) keep(v []byte) []byte {
 	at := len(e.known)
 	e.known = append(e.known, v...)
 	return e.known[at:len(e.known):len(e.known)]
 }
 
-// isField reports the name of a field of the journal.
+// isField reports whether key is the name of a field of the journal.
 func isField(key []byte) bool {
 	for _, c := range key {
 		if c-'A' >= 26 && !isDigit(c) && c != '_' {

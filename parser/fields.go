@@ -2,8 +2,8 @@ package parser
 
 import "bytes"
 
-// beside takes in a field of the object's own that stands beside its text and is none of those
-// that every logger writes. What neither a shipper nor an exporter is known to write is an
+// beside reads a field of the object itself, beside its text, that is not one of the fields of
+// every log library. A field that neither a shipper nor an exporter is known to write is an
 // application's: the address in a form, the customer of a ticket.
 func (o *object) beside(key, v []byte, p *Parser) {
 	if isOfJournal(key) {
@@ -31,7 +31,7 @@ func (o *object) beside(key, v []byte, p *Parser) {
 	}
 	switch string(name) {
 	case "path":
-		if o.direct { // Logstash's of a file, else Vector's beside a "source_type"
+		if o.direct { // a file's path for Logstash, else Vector's field beside "source_type"
 			o.path = o.path || len(v) == 0 || v[0] != '/' || !bytes.Contains(v, []byte("log"))
 			return
 		}
@@ -41,10 +41,10 @@ func (o *object) beside(key, v []byte, p *Parser) {
 	case "sourcetype":
 		o.shipped = true
 	case "total", "maxscore":
-		o.alien = o.alien || string(o.parent) != "hits" // Elasticsearch's
-	case "status": // Datadog's
+		o.alien = o.alien || string(o.parent) != "hits" // of Elasticsearch
+	case "status": // of Datadog
 		o.alien = o.alien || !isLevel(v)
-	case "useragent", "http", "url", "headers": // of Logstash's input, where they are objects
+	case "useragent", "http", "url", "headers": // of Logstash's input, which writes them as objects
 		o.alien = o.alien || !isObject
 	default:
 		if o.direct && !isShippersField(string(name)) && !(isObject && isShippersObject(string(name))) {
@@ -53,7 +53,7 @@ func (o *object) beside(key, v []byte, p *Parser) {
 	}
 }
 
-// isOfJournal reports the name of a field of the journal's: _PID, CODE_FILE.
+// isOfJournal reports whether the journal writes a field of this name: _PID, CODE_FILE.
 func isOfJournal(key []byte) bool {
 	if len(key) > 1 && key[0] == '_' && (key[1] == '_' || key[1]-'A' < 26) {
 		return true
@@ -69,7 +69,8 @@ func isOfJournal(key []byte) bool {
 	return false
 }
 
-// isShippersObject reports the name of an object that shippers put beside a text, in small letters.
+// isShippersObject reports whether shippers put an object of this name, in lower case, beside a
+// text.
 func isShippersObject(name string) bool {
 	switch name {
 	case "kubernetes", "k8s", "docker", "container", "pod", "process", "log", "host", "agent", "input", "ecs", "event", "fields", "labels",
@@ -81,8 +82,8 @@ func isShippersObject(name string) bool {
 	return false
 }
 
-// isShippersField reports the name of a field that shippers, their formats and the exports of
-// log stores have, in small letters and without what stands between its words.
+// isShippersField reports whether shippers, their formats or the exports of log stores have a field
+// of this name. The name is in lower case and without separators between its words.
 func isShippersField(name string) bool {
 	switch name {
 	case "id", "uuid", "eventid", "insertid", "docid", "seq", "sequence", "sequencenumber", "offset", "position", "cursor", "index", "type", "version",

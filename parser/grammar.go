@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// The grammar of the lines, as regular expressions, applied one after the
-// other from the left. It is the specification. The scanners in postfix.go and
-// exim.go do the same many times faster, and fuzz tests compare them; only
-// wrapperGrammar and eximGrammar's anywhere run on logs, on few lines.
+// The grammar of the lines, as regular expressions that are applied in order from left to right. It
+// is the specification. The scanners in postfix.go and exim.go do the same many times faster, and
+// fuzz tests compare the two. Only wrapperGrammar and eximGrammar's anywhere run on logs, on few
+// lines.
 
-// quoted is a quoted string of RFC 5321 section 4.1.2.
+// quoted is a quoted string (RFC 5321 section 4.1.2).
 const quoted = `"(?:[^"\\]|\\.)*"`
 
-// postfixGrammar is what Postfix's log_adhoc writes:
+// postfixGrammar describes the lines of Postfix's log_adhoc:
 //
 //	QUEUEID: to=<R>, orig_to=<O>, relay=…, conn_use=2, delay=…, delays=a/b/c/d, dsn=x.y.z, status=word (text)
 var postfixGrammar = sync.OnceValue(func() (g struct {
@@ -21,8 +21,8 @@ var postfixGrammar = sync.OnceValue(func() (g struct {
 	relayHost, said, refused, saslSaid, inReplyTo *regexp.Regexp
 },
 ) {
-	// An address ends at the first ">" that the next field follows, and not
-	// within a quoted local part.
+	// An address ends at the first ">" before the next field that is not within a quoted local
+	// part.
 	address := `(?:<((?:` + quoted + `)?.*?)>|([^<, ][^, ]*)), (?:relay=|orig_to=)`
 	server := `[^\[]*\[[^\]]*\](?::[0-9]*)?`
 	g.queueID = regexp.MustCompile(`^([0-9A-Za-z]{5,25}):[ \t]*`)
@@ -40,10 +40,9 @@ var postfixGrammar = sync.OnceValue(func() (g struct {
 	return g
 })
 
-// eximGrammar is what Exim's specification says of delivery lines (chapter
-// "Log files"). Exim's writers are many, so the scanner forgives more than
-// this; of a line that matches, the two read the same, unless it names a quoted
-// address in brackets: eximaddress.go says what holds then.
+// eximGrammar describes delivery lines according to Exim's specification (chapter "Log files").
+// Many parts of Exim write them, so the scanner is more lenient. If a line matches, both read the
+// same, unless it names a quoted address in brackets: for these see eximaddress.go.
 var eximGrammar = sync.OnceValue(func() (g struct {
 	id, delivered, failed, deferred, field, anywhere *regexp.Regexp
 },
@@ -53,8 +52,7 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	g.anywhere = regexp.MustCompile(`[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})[\])}>:;,|]*` + blank +
 		`+(?:(?:[=>*-]|=3D|` + bracket + `)(?:>|` + bracket + `)|\*\*|==|=3D=3D)` + blank)
 	g.id = regexp.MustCompile(`^([0-9A-Za-z]{6}-[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{6}-[0-9A-Za-z]{11}-[0-9A-Za-z]{4}) (=>|->|>>|\*>|\*\*|==) `)
-	// user@domain, or a bare local name, a pipe, a file, or :blackhole:, with
-	// the address that it was made of.
+	// user@domain, a bare local name, a pipe, a file, or :blackhole:, with the original address.
 	address := `(?:(` + quoted + `@[^\s:<>"]+|[^\s"\\|/>:<(][^\s<>"\\]*[^\s:<>"\\]|[^\s"\\|/>:<(])(?: <((?:` + quoted + `)?[^<>\s"]+)>)?` +
 		`|([|/>][^<>]*|:blackhole:) <((?:` + quoted + `)?[^<>\s"]+)>)`
 	// H=name [address]:port, NAME="quoted", NAME=<address>, NAME=word
@@ -71,11 +69,10 @@ var eximGrammar = sync.OnceValue(func() (g struct {
 	return g
 })
 
-// wrapperGrammar is what may stand before a line of an MTA's, and be nothing
-// but a wrapper: the marks of a quotation, the names of files, containers and
-// hosts, levels, times and numbers, brackets and labels, and at the end a
-// program. It makes no difference between letters, nor between digits
-// (isWrapper counts on that).
+// wrapperGrammar describes the text before an MTA's line that is nothing but a wrapper: the marks
+// of a quotation, the names of files, containers and hosts, levels, times and numbers, brackets and
+// labels, and at the end a program. It does not distinguish letters from each other, nor digits
+// (isWrapper relies on that).
 var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
 	const (
 		marks     = `(?:<[0-9]{1,3}>)?[ \t|>+*#/-]*`
@@ -86,9 +83,9 @@ var wrapperGrammar = sync.OnceValue(func() *regexp.Regexp {
 		letters   = `[^\x00-\x20"'=<>(){}\[\]|:;,?&!$^\\]+`
 		program   = letters + `(?:` + bracket + `)?: ?(?:[|,;] ?)?`
 		other     = `(?:(?:` + number + `|` + bracket + `|` + labels + `)` + separator + `)*`
-		// The path of a file on Windows, as findstr writes it.
+		// The path of a file on Windows, in the output of findstr.
 		path = `(?:(?:` + letters + `:?)?\\[^\x00-\x20"'=<>(){}\[\]|:;,?&!$^]+:)?`
-		// A colon that a blank follows ends a program, and that stands last.
+		// A colon with a blank after it ends a program, which comes last.
 		name = letters + `(?::|[ \t|,>-]+)`
 	)
 	return regexp.MustCompile(`^` + marks + path + other + `(?:` + name + other + `){0,5}(?:` + program + `|` + bracket + `:? ?)?$`)

@@ -2,8 +2,8 @@ package parser
 
 import "bytes"
 
-// entities are the character references that HTML is escaped with (those of html/template,
-// of Python's html.escape, of PHP's htmlspecialchars and of browsers).
+// entities are the character references that HTML escapers write (html/template, Python's
+// html.escape, PHP's htmlspecialchars, browsers).
 var entities = [...]struct {
 	text string
 	char byte
@@ -29,7 +29,8 @@ var entities = [...]struct {
 	{"&#x2f;", '/'},
 }
 
-// entity is the character that b begins with a reference to, and the length of that, or 0.
+// entity returns the character of the reference at the start of b, and the reference's length, or
+// 0.
 func entity(b []byte) (c byte, n int) {
 	for _, e := range entities {
 		if len(b) >= len(e.text) && bytes.EqualFold(b[:len(e.text)], []byte(e.text)) {
@@ -39,9 +40,9 @@ func entity(b []byte) (c byte, n int) {
 	return 0, 0
 }
 
-// textOfHTML is what a browser shows of a line of HTML. It reports false where the line is
-// none: in HTML, every angle bracket but those of tags is a character reference. A line in
-// which a stranger wrote one into an address or a reply has others too.
+// textOfHTML returns the text that a browser shows for a line of HTML. It returns false if the line
+// is not HTML: in HTML, every angle bracket outside tags is a character reference. A line in which
+// a stranger wrote a reference into an address or a reply also has unescaped brackets.
 func (p *Parser) textOfHTML(line []byte) (text []byte, ok bool) {
 	if !holdsReference(line) {
 		return nil, false
@@ -85,8 +86,8 @@ func holdsReference(b []byte) bool {
 	}
 }
 
-// tag is the length of the tag without attributes that b begins with, or 0: an attribute
-// could hide what a stranger wrote.
+// tag returns the length of the tag at the start of b, or 0. A tag with an attribute does not
+// count, because an attribute could hide a stranger's text.
 func tag(b []byte) int {
 	const longest = 16
 	i := 1
@@ -109,7 +110,7 @@ func tag(b []byte) int {
 	return i + 1
 }
 
-// isHTML reports whether textOfHTML takes a line.
+// isHTML reports whether textOfHTML accepts a line.
 func (p *Parser) isHTML(line []byte) bool {
 	_, ok := p.textOfHTML(line)
 	return ok

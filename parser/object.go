@@ -85,7 +85,7 @@ func unparsedDelivery(text []byte) Kind {
 func (p *Parser) openText(text []byte, out *envelope, r *Result, offset int64) Kind {
 	text = trimSpace(text)
 	if hasControl(text) {
-		o := *out // the closure would move out itself to the heap
+		o := *out // a copy, because the closure moves it to the heap
 		return p.inside().controlled(text, r, offset, func(line []byte, r *Result, offset int64) Kind {
 			return p.openLine(line, &o, r, offset)
 		})
@@ -199,7 +199,7 @@ type object struct {
 	stream        []byte // "stdout"
 	container     []byte // the container's id or name
 	cut, last     bool   // the text is a piece of a line; it is the last piece
-	exact         bool   // the text is unescaped, as it was logged
+	exact         bool   // the text is exactly as logged, without escapes
 	direct        bool   // the current field is the object's own
 	parent        []byte // the name of the nested object that holds the field
 }

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// A part is one of several lines that Exim makes of a line that is too long
-// for syslog (write_syslog in log.c): "[2/5] text", or "[2\\5] text" where the
-// line before ended at a line feed.
+// A part is one of several lines into which Exim splits a line that is too long for syslog
+// (write_syslog in log.c): "[2/5] text", or "[2\\5] text" if the previous part ended at a line
+// feed.
 type part struct {
 	n, of    int
 	linefeed bool
@@ -260,7 +260,7 @@ func (b *piece) end() bool {
 	return holds
 }
 
-// end forgets all lines whose last pieces have not come, and reports whether one holds a delivery.
+// end drops all lines whose last pieces have not come, and reports whether one holds a delivery.
 func (ps *pieces) end() bool {
 	holds := false
 	for i := range ps.begun {
@@ -269,9 +269,9 @@ func (ps *pieces) end() bool {
 	return holds
 }
 
-// End tells what waits for a line that does not come, where a source ends: the last entry of a
-// journal's export, a line of Exim's without its last part. The kind is that of the line read
-// last, which counted as the kind was. To be called until it reports false.
+// End returns the unfinished entries at the end of a source: the last entry of a journal's export,
+// or a line of Exim without its last part. kind is the kind of the line that was read last, which
+// was counted as the kind was. Call it until ok is false.
 func (p *Parser) End(offset int64, r *Result) (kind, was Kind, ok bool) {
 	r.reset()
 	if p.how == inExport && p.export.holds() {

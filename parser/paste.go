@@ -2,25 +2,25 @@ package parser
 
 import "bytes"
 
-// A paste is the beginning of a delivery line that a mail program or a terminal broke at its
-// width: the line ends within the delivery, and the next ones have no header.
+// A paste is the beginning of a delivery line that a mail program or a terminal broke at its width:
+// the line ends within the delivery, and the next lines have no header.
 //
-// Nothing else is joined. A line that syslog has cut is longer than a width, and what follows it
-// has a header; and where a stranger could have chosen what follows, the line before would have to
-// be one of Postfix's or Exim's that ends where neither ends one.
+// No other lines are joined. A line that syslog has cut is longer than such a width, and a header
+// follows it. Where a stranger could choose the next line, the previous one would have to be a line
+// of Postfix or Exim that ends where neither ends a line.
 type paste struct {
 	text   []byte
 	marks  []byte // of a quotation, before each piece
-	last   int    // where the last piece begins
+	last   int    // index of the last piece
 	width  int    // of the first piece
 	hard   bool   // a word was broken, or may have been
 	blank  bool   // the last piece ended with a blank
 	pieces int
 
-	unclear bool // whether a blank stood where the text was broken is not known
+	unclear bool // it is not known whether there was a blank at the break
 
-	// A line that ends a paste may be a delivery itself. What is not understood of the two is then
-	// counted with the next line that says nothing.
+	// A line that ends a paste may be a delivery itself. Whichever of the two is
+	// not understood is then counted with the next line that reports nothing.
 	owed int
 	lost []byte // the last text that was not understood
 }
@@ -31,7 +31,8 @@ const (
 	maxPieces = 32
 )
 
-// beginPaste takes in a line that says nothing, and reports whether it is the first piece of a paste.
+// beginPaste checks a line that reports nothing, and reports whether it is the first piece of a
+// paste.
 func (p *Parser) beginPaste(line []byte) bool {
 	marks := len(line) - len(bytes.TrimLeft(line, "> |"))
 	if len(line) < narrowest || len(line) > widest || !p.breaksOff(line[marks:]) {
@@ -43,9 +44,9 @@ func (p *Parser) beginPaste(line []byte) bool {
 	return true
 }
 
-// breaksOff reports a line with a header of its own that ends within a delivery: of Postfix behind
-// the program and before the status, of Exim behind the message id or within the first address. What is
-// longer of Exim's is an attempt by itself.
+// breaksOff reports whether a line has a header and ends within a delivery: for Postfix between the
+// program and the status, for Exim after the message id or within the first address. A longer line
+// of Exim is already an attempt.
 func (p *Parser) breaksOff(line []byte) bool {
 	var h header
 	if splitHeader(line, &h); h.form == stampNone {
@@ -67,14 +68,14 @@ func (p *Parser) breaksOff(line []byte) bool {
 	return ok && (hasPrefix(rest, "to=<") && !bytes.Contains(rest, []byte("status=")) || hasPrefix(rest, "from=<") && rest[len(rest)-1] == ',')
 }
 
-// join takes in a line, and reports whether it is another piece of the paste.
+// join appends a line, and reports whether it is another piece of the paste.
 func (t *paste) join(line []byte, blank bool) bool {
 	piece, ok := bytes.CutPrefix(line, bytes.TrimRight(t.marks, " "))
 	if piece = bytes.TrimLeft(piece, " \t"); !ok || len(piece) == 0 || len(line) > widest || t.pieces == maxPieces ||
 		piece[0] == '{' || piece[0] == '>' && len(t.marks) > 0 {
 		return false
 	}
-	isBegun := bytes.HasSuffix(t.text, []byte("]:")) && t.pieces == 1 // behind the program
+	isBegun := bytes.HasSuffix(t.text, []byte("]:")) && t.pieces == 1 // after the program
 	if _, _, isID := eximID(piece); isID || mayBeLine(piece) && !(isBegun && isBare(piece, new(header))) {
 		return false
 	}
@@ -89,9 +90,9 @@ func (t *paste) join(line []byte, blank bool) bool {
 	return true
 }
 
-// wordEnds reports whether the blank between two words stood where the text was broken. In the
-// fields of Postfix, blanks stand behind a comma or a colon; within a reply, and in Exim's fields,
-// anywhere: there it depends on whether a word was broken before.
+// wordEnds reports whether there was a blank between two words at the break. Postfix's fields have
+// blanks only after a comma or a colon. A reply and Exim's fields have them anywhere: there the
+// result depends on whether a word was broken before.
 func (t *paste) wordEnds(next []byte) bool {
 	end := t.text[len(t.text)-1]
 	to := bytes.Index(t.text, []byte(": to="))
@@ -127,12 +128,12 @@ func (t *paste) inQuotes() bool {
 	return to > 0 && !bytes.Contains(t.text[to:], []byte(">,"))
 }
 
-// ended reports a line of Postfix that is whole.
+// ended reports whether the text is a complete line of Postfix.
 func (t *paste) ended() bool {
 	return t.text[len(t.text)-1] == ')' && bytes.Contains(t.text, []byte(": to=")) && bytes.Contains(t.text, []byte(", status="))
 }
 
-// pasted reads a line behind the beginning of a paste: another piece of it, or a line of its own,
+// pasted reads a line after the beginning of a paste: another piece of it, or a separate line
 // together with the paste that it ends.
 func (p *Parser) pasted(line []byte, r *Result, offset int64) Kind {
 	t := &p.paste
@@ -159,7 +160,8 @@ func (p *Parser) pasted(line []byte, r *Result, offset int64) Kind {
 	return r.merge(Attempt, &another, kind)
 }
 
-// endPaste reads the paste, and forgets it. One of a line that is no delivery counts as that.
+// endPaste reads the paste and clears it. A paste of a line that is not a delivery counts as such a
+// line.
 func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 	t := &p.paste
 	t.lost = append(t.lost[:0], t.text...)
@@ -173,13 +175,13 @@ func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 	return Unparsed
 }
 
-// mayBreakOff is a cheap look for the kind and the end of a line that breaksOff reports.
+// mayBreakOff is a cheap test for breaksOff of the kind and the end of a line.
 func mayBreakOff(kind Kind, line []byte) bool {
 	n := len(line)
 	switch kind {
 	case Unparsed:
 		return true
-	case Skipped: // behind the program, or behind or within the queue id
+	case Skipped: // ends after the program, or after or within the queue id
 		return n > 0 && (line[n-1] == ':' || alnum[line[n-1]] && bytes.HasSuffix(line[:bytes.LastIndexByte(line, ' ')+1], []byte(": ")))
 	case Queued:
 		return n > 5 && (line[n-3] == '-' || line[n-5] == '-')

@@ -2,11 +2,11 @@ package parser
 
 import "bytes"
 
-// prettyLine takes in a line of an object of JSON that is indented, one member a line, as
-// journalctl -o json-pretty, jq and the tools of clouds write it, without the blanks round it.
-// Objects within are read as if their members were its own, but for those of a list, each of
-// which is one of its own. The line that ends the object is read as the line of the log that
-// it carries; the others are Skipped. It reports false where the line is of no object.
+// prettyLine reads a line, without the blanks round it, of an indented JSON object with one member
+// per line. journalctl -o json-pretty, jq and cloud tools write this format. Members of nested
+// objects are read as members of the object itself, except those in a list, in which each object is
+// an entry of its own. The line that ends the object is read as the log line in it; the others are
+// Skipped. prettyLine returns false if the line is not part of an object.
 func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok bool) {
 	e := &p.export
 	line = trimBreaks(bytes.TrimSuffix(line, []byte(",")))
@@ -66,7 +66,7 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 		case isScalar(value):
 			p.prettyMember(key, value)
 		}
-	case isScalar(line): // in a list: of the bytes of a text, maybe
+	case isScalar(line): // in a list: possibly of the bytes of a text
 		if n, isByte := digits(line); isByte && n < 256 && e.key != nil && len(e.value) < maxJoined {
 			if n == '\\' {
 				e.value = append(e.value, '\\')
@@ -79,7 +79,7 @@ func (p *Parser) prettyLine(line []byte, r *Result, offset int64) (kind Kind, ok
 	return Skipped, true
 }
 
-// prettyMember takes in a member of the object, as far as there is room.
+// prettyMember adds a member to the object if there is room.
 func (p *Parser) prettyMember(key, v []byte) {
 	e := &p.export
 	if len(v) == 0 {
@@ -97,7 +97,7 @@ func (p *Parser) prettyMember(key, v []byte) {
 	e.field(key, e.keep(v), p)
 }
 
-// isScalar reports a number, true, false or null.
+// isScalar reports whether b is a number, true, false or null.
 func isScalar(b []byte) bool {
 	switch string(b) {
 	case "true", "false", "null":

@@ -9,29 +9,29 @@ import (
 	"bouncelog/bounce"
 )
 
-// Lines come out of programs, wikis and word processors with quotes round them and with blanks
-// that do not break.
+// Lines copied from programs, wikis and word processors have quotes round them and no-break spaces.
 
-// closing is the quote that ends what an opening one begins.
+// closing maps an opening quote to the closing one.
 var closing = map[string]string{"\"": "\"", "'": "'", "`": "`", "\u201c": "\u201d", "\u201e": "\u201c", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 
-// mayBeQuoted is a cheap look for what unquote, typewritten and misread take off.
+// mayBeQuoted is a cheap test for lines that unquote, typewritten and misread change.
 func mayBeQuoted(line []byte) bool {
 	if len(line) == 0 {
 		return false
 	}
 	c, head := line[0], line[:min(len(line), headerWidth)]
 	return c >= 0x80 || c == '"' || c == '\'' || c == '`' ||
-		bytes.IndexByte(head, 0xc2) >= 0 || bytes.IndexByte(head, 0xe2) >= 0 || bytes.IndexByte(head, 0xe3) >= 0 // of isWideBlank
+		bytes.IndexByte(head, 0xc2) >= 0 || bytes.IndexByte(head, 0xe2) >= 0 || bytes.IndexByte(head, 0xe3) >= 0 // see isWideBlank
 }
 
-// endsCopied reports two bytes that may end what trimCopied cuts off.
+// endsCopied reports whether a line whose last two bytes are a and b may end with text that
+// trimCopied cuts off.
 func endsCopied(a, b byte) bool {
 	return b == '>' && (a|0x20 == 'r' || a == '/') || b == 'M' && a == '^' || b == '$' && a == 'M'
 }
 
-// trimCopied cuts off what a copy leaves behind a line: the line break of HTML, and a carriage
-// return as editors and cat -A show it.
+// trimCopied cuts off the text that a copy leaves at the end of a line: the line break of HTML, and
+// a carriage return as editors and cat -A show it.
 func trimCopied(line []byte) []byte {
 	for {
 		n := len(line)
@@ -46,11 +46,11 @@ func trimCopied(line []byte) []byte {
 	}
 }
 
-// headerWidth is about how long the times at the beginning of a line are.
+// headerWidth is the approximate length of the times at the beginning of a line.
 const headerWidth = len("2026-11-23T09:47:06.123456+01:00  ")
 
-// unquote is what stands between the quotes at both ends of a line, behind which a comma
-// may stand. Of a string of JSON the escapes are undone.
+// unquote returns the text between the quotes at both ends of a line. A comma may follow the
+// closing quote. A JSON string is unescaped.
 func (p *Parser) unquote(line []byte) (text []byte, ok bool) {
 	line = bytes.TrimSuffix(line, []byte(","))
 	for _, n := range [...]int{1, 2, 3} {
@@ -74,9 +74,9 @@ func (p *Parser) unquote(line []byte) (text []byte, ok bool) {
 	return nil, false
 }
 
-// record makes a line of JSON of a record that Fluent Bit's output "stdout" prints: [0] TAG: [[TIME, {}],
-// {"log":"…"}], or {"log"=>"…"}. That escapes nothing, so of a record with more fields it is not known where
-// one ends.
+// record converts a record that Fluent Bit's output "stdout" prints to a line of JSON: [0] TAG:
+// [[TIME, {}], {"log":"…"}], or {"log"=>"…"}. The second format escapes nothing, so in a record
+// with several fields the end of a field is not known.
 func (p *Parser) record(line []byte) (text []byte, ok bool) {
 	const arrow, end = `"=>"`, `"}]`
 	number, rest, _ := bytes.Cut(line, []byte("] "))
@@ -87,7 +87,7 @@ func (p *Parser) record(line []byte) (text []byte, ok bool) {
 	at, rest, _ := bytes.Cut(bytes.TrimLeft(rest, "["), []byte(", "))
 	rest = bytes.TrimPrefix(rest, []byte("{}], "))
 	b := append(append(append(p.recordText[:0], at...), ' '), tag...)
-	if i := bytes.IndexByte(rest, ':'); i > 0 && rest[i-1] == '"' && bytes.IndexByte(rest[2:i-1], '"') < 0 { // escaped
+	if i := bytes.IndexByte(rest, ':'); i > 0 && rest[i-1] == '"' && bytes.IndexByte(rest[2:i-1], '"') < 0 { // this format is escaped
 		p.recordText = append(append(b, '\t'), rest[:len(rest)-1]...)
 		return p.recordText, true
 	}
@@ -100,8 +100,9 @@ func (p *Parser) record(line []byte) (text []byte, ok bool) {
 	return p.recordText, true
 }
 
-// unvis is a line in which cat -v, less or vis(3) show the bytes beyond ASCII as M-C, M-^C or \303.
-// Other control characters stay as they are shown. It reports false where what comes out is no UTF-8.
+// unvis decodes a line in which cat -v, less or vis(3) show non-ASCII bytes as M-C, M-^C or \303.
+// The representations of other control characters stay. unvis returns false if the result is not
+// UTF-8.
 func (p *Parser) unvis(line []byte) (text []byte, ok bool) {
 	if bytes.IndexByte(line, '\\') < 0 && !bytes.Contains(line, []byte("M-")) || !holdsVis(string(line)) {
 		return nil, false
@@ -130,12 +131,13 @@ func (p *Parser) unvis(line []byte) (text []byte, ok bool) {
 	return text, true
 }
 
-// isOctal reports a byte beyond ASCII as \303.
+// isOctal reports whether b begins with a non-ASCII byte in octal, like \303.
 func isOctal(b []byte) bool {
 	return len(b) > 3 && b[0] == '\\' && (b[1] == '2' || b[1] == '3') && b[2]-'0' < 8 && b[3]-'0' < 8
 }
 
-// holdsVis reports a character of several bytes as unvis undoes it. Domains are in small letters.
+// holdsVis reports whether s holds a character of several bytes that unvis decodes. Domains are in
+// lower case.
 func holdsVis(s string) bool {
 	for i := 0; i+6 <= len(s); i++ {
 		if s[i] == '\\' && i+8 <= len(s) && isOctal([]byte(s[i:i+4])) && isOctal([]byte(s[i+4:i+8])) {
@@ -148,12 +150,12 @@ func holdsVis(s string) bool {
 	return false
 }
 
-// invisible are characters without a width that stand at the beginning of a copied text.
+// invisible are zero-width characters at the beginning of a copied text.
 var invisible = []string{"\ufeff", "\u200b", "\u200e", "\u200f", "\u2060", "\u202a", "\u202c"}
 
-// typewritten is a line with blanks for those that do not break, and without invisible
-// characters before it. It reports false where its header has neither: what stands behind
-// that may be a stranger's.
+// typewritten replaces no-break spaces in a line by blanks and removes invisible characters at its
+// start. It returns false if the line's header has neither, because the text after the header may
+// be a stranger's.
 func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 	text = line
 	for i := 0; i < len(invisible); i++ {
@@ -173,10 +175,10 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 	return text, len(text) < len(line)
 }
 
-// isWideBlank reports a blank beyond ASCII, as word processors set them.
+// isWideBlank reports whether r is a non-ASCII blank, which word processors insert.
 func isWideBlank(r rune) bool { return r > ' ' && unicode.Is(unicode.Zs, r) }
 
-// mayShowMarkup is a cheap look for what showsMarkup reports.
+// mayShowMarkup is a cheap test for showsMarkup.
 func mayShowMarkup(to string) bool {
 	for i := range len(to) {
 		if markup[to[i]] && (to[i] != '-' || i > 0 && to[i-1]|0x20 == 'm') {
@@ -186,7 +188,7 @@ func mayShowMarkup(to string) bool {
 	return false
 }
 
-// markup are the bytes that a recipient has which showsMarkup reports.
+// markup is the set of bytes in every recipient for which showsMarkup returns true.
 var markup = func() (set [256]bool) {
 	for c := range set {
 		set[c] = c >= 0x80 || strings.IndexByte("[:*`\\-", byte(c)) >= 0
@@ -194,7 +196,7 @@ var markup = func() (set [256]bool) {
 	return set
 }()
 
-// closingMark is the mark that ends what an opening one begins, or the mark itself.
+// closingMark returns the mark that closes an opening one: the bracket, or the mark itself.
 func closingMark(c byte) byte {
 	if c == '[' {
 		return ']'
@@ -202,9 +204,10 @@ func closingMark(c byte) byte {
 	return c
 }
 
-// showsMarkup reports a recipient that holds a terminal sequence as cat -v and less show it,
-// the colour of a match, most likely, the link that a mail program made of the address, the marks of Markdown
-// round it, or a character without a width, behind which word processors let a line break.
+// showsMarkup reports whether a recipient holds one of these: a terminal sequence as cat -v and
+// less show it, usually the colour of a match; the link that a mail program made of the address;
+// the marks of Markdown round it; or a zero-width character, at which word processors may break a
+// line.
 func showsMarkup(ds []bounce.Delivery) bool {
 	for i := range ds {
 		to := ds[i].Recipient

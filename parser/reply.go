@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// unprint undoes what Exim's string_printing does to a remote's text: line
-// ends, written as \n, become blanks, so that bounce.JoinReply understands them; other
-// escapes stay but those of bytes beyond ASCII, if they make UTF-8.
+// unprint reverses Exim's string_printing of a remote server's text: line ends, written as \n,
+// become blanks, so that bounce.JoinReply understands them. Other escapes stay, except those of
+// non-ASCII bytes that form UTF-8.
 func unprint(s string) string {
 	if strings.IndexByte(s, '\\') < 0 {
 		return s
@@ -65,7 +65,7 @@ func decimal(s string) (f float64, ok bool) {
 	if i < len(s) {
 		return 0, false
 	}
-	if n == 0 { // as in most delays: a division takes long
+	if n == 0 { // the case of most delays: a division is slow
 		return 0, true
 	}
 	return float64(n) / float64(scale), true

@@ -8,24 +8,25 @@ import (
 	"bouncelog/bounce"
 )
 
-// warnings are the last lines of a log in which an MTA speaks of a fault of its own. What stands
-// just before a delivery that failed often says more than its reason:
+// warnings are the last lines of a log in which an MTA reports a fault of its own. The line just
+// before a failed delivery often says more than its reason:
 //
 //	postfix/qmgr[98]: warning: connect to transport private/amavis: Connection refused
 //	postfix/error[99]: 4F2C9: to=<…>, relay=none, … status=deferred (mail transport unavailable)
 //
-// A warning belongs to a failed attempt
-//   - of the process that logged it (Postfix), or of the message that it names (Exim);
-//   - of a command that another process of the same agent could not run;
-//   - that Postfix's queue manager put off by itself, since a transport or a service failed: then
-//     another process has logged it;
-//   - of Exim's next seconds, where it names no message, as the lines of a panic may.
+// A warning belongs to a failed attempt if it is
 //
-// Of several, the newest of the greatest weight is taken. They are not stored: where reading is
-// resumed, nothing is known of what stands before.
+//   - of the same process (Postfix), or names the same message (Exim);
+//   - about a command that another process of the same agent could not run;
+//   - of another Postfix process, and the queue manager deferred the mail by itself because a transport
+//     or a service failed;
+//   - of Exim, names no message, as a panic message may, and is at most a few seconds apart.
+//
+// If several match, the newest of those with the greatest weight is taken. Warnings are not stored:
+// when reading is resumed, earlier ones are unknown.
 type warnings struct {
 	ring [16]warning
-	n    int // ever noted
+	n    int // number ever recorded
 }
 
 type warning struct {
@@ -33,24 +34,24 @@ type warning struct {
 	host, program, instance string
 	mta                     bounce.MTA
 	daemon                  daemon
-	pid                     uint32 // of the process, until it goes on with another message; 0: not known
-	id                      string // queue id of the message that it is about; "" not known
+	pid                     uint32 // of the process, until it logs another message; 0: not known
+	id                      string // queue id of its message; "": not known
 	weight                  int
 	text                    string // "": none
 }
 
 const (
 	maxWarning = 300 // bytes of its text
-	// warningReach is how long a warning is remembered, in seconds. For as long Postfix leaves a
-	// transport alone that failed (transport_retry_time), and warns of it no more.
+	// warningReach is how long a warning is remembered, in seconds. Postfix does not use a failed
+	// transport, and repeats no warning, for the same time (transport_retry_time).
 	warningReach = 60
-	// panicReach is how long, in seconds, a warning counts that names neither the process nor the
-	// message that fails.
+	// panicReach is the largest distance, in seconds, of an attempt from a warning that names
+	// neither the process nor the message.
 	panicReach = 5
 )
 
-// ofPostfix notes a message that begins with a word of msg(3): those of daemons that mail goes out
-// by. What smtpd(8) and the like warn of is the clients' doing.
+// ofPostfix records a message that begins with a word of msg(3), if it is from a daemon for
+// outgoing mail. The warnings of smtpd(8) and similar daemons are caused by clients.
 func (ws *warnings) ofPostfix(host string, prog *program, h *header, r *Result) {
 	switch prog.daemon {
 	case deliveryAgent, qmgrDaemon, cleanupDaemon, bounceDaemon:
@@ -66,11 +67,11 @@ func (ws *warnings) ofPostfix(host string, prog *program, h *header, r *Result) 
 	weight := 0
 	switch msg := h.message; {
 	case hasPrefix(msg, "fatal: "), hasPrefix(msg, "panic: "), hasPrefix(msg, "error: "),
-		bytes.Contains(msg, []byte(" is unavailable. ")): // a table, by the first look-up (dict_surrogate(3))
+		bytes.Contains(msg, []byte(" is unavailable. ")): // at the first look-up in a table (dict_surrogate(3))
 		weight = 2
 	case !hasPrefix(msg, "warning: "):
 		return
-	case prog.agent != "master" && !bytes.Contains(msg, []byte("see a previous ")): // else the one before says why
+	case prog.agent != "master" && !bytes.Contains(msg, []byte("see a previous ")): // else the previous warning has the cause
 		weight = 1
 	}
 	ws.note(warning{
@@ -78,8 +79,8 @@ func (ws *warnings) ofPostfix(host string, prog *program, h *header, r *Result) 
 	}, h.message, r)
 }
 
-// ofExim notes a message of Exim's main log, with the id of a message or without, if it tells of a
-// fault of this server, or of TLS with a host. What Exim says of clients begins otherwise.
+// ofExim records a message of Exim's main log, with or without a message id, if it reports a fault
+// of this server or of TLS with a host. Exim's messages about clients begin differently.
 func (ws *warnings) ofExim(host string, id, msg []byte, r *Result) {
 	if len(msg) < 10 {
 		return
@@ -103,7 +104,7 @@ func (ws *warnings) ofExim(host string, id, msg []byte, r *Result) {
 	ws.note(warning{host: host, program: "exim", mta: bounce.Exim, id: string(id)}, msg, r)
 }
 
-// note keeps a warning in the place of the oldest.
+// note replaces the oldest warning by a new one.
 func (ws *warnings) note(w warning, msg []byte, r *Result) {
 	if r.Time.IsZero() {
 		return
@@ -119,14 +120,14 @@ func (ws *warnings) note(w warning, msg []byte, r *Result) {
 	ws.n++
 }
 
-// attach gives an attempt the warning that belongs to it, if there is one.
+// attach adds to an attempt the warning that belongs to it, if there is one.
 func (ws *warnings) attach(d *bounce.Delivery, prog *program, digits []byte) {
 	now, pid := d.Time.Unix(), pidOf(digits)
 	if now-ws.ring[(ws.n-1)%len(ws.ring)].at > warningReach {
 		return
 	}
 	if !mayBeOurs(d) {
-		for i := range ws.ring { // nearly all attempts, so that no more is looked at of each
+		for i := range ws.ring { // the path of nearly all attempts: it does no other work
 			if w := &ws.ring[i]; w.pid == pid && pid != 0 {
 				w.ofProcess(d, prog, pid)
 			}
@@ -149,7 +150,8 @@ func (ws *warnings) attach(d *bounce.Delivery, prog *program, digits []byte) {
 	}
 }
 
-// precedes reports whether a warning belongs to an attempt of which it is that old, in seconds.
+// precedes reports whether a warning belongs to an attempt; age is the time between the two, in
+// seconds.
 func (w *warning) precedes(d *bounce.Delivery, prog *program, pid uint32, age int64) bool {
 	switch {
 	case w.mta != d.MTA || w.host != d.Host:
@@ -158,15 +160,15 @@ func (w *warning) precedes(d *bounce.Delivery, prog *program, pid uint32, age in
 		return w.id == d.QueueID || w.id == "" && d.Local && -panicReach <= age && age <= panicReach
 	case w.ofProcess(d, prog, pid):
 		return true
-	case w.program == prog.name && strings.HasPrefix(d.Response, "Command died with "): // in a process of its own
+	case w.program == prog.name && strings.HasPrefix(d.Response, "Command died with "): // the command's process is another one
 		return w.weight == 2 && -panicReach <= age && age <= panicReach
 	}
 	return suspended(d) && w.instance == prog.instance && w.daemon != cleanupDaemon &&
-		(d.Response != "mail transport unavailable" || w.daemon == qmgrDaemon) // in these words it cannot be reached
+		(d.Response != "mail transport unavailable" || w.daemon == qmgrDaemon) // "mail transport unavailable" means that the service cannot be reached
 }
 
-// ofProcess reports whether the process that warned has gone on to this attempt, and to no other
-// message since. An attempt without a process id is that of "last message repeated".
+// ofProcess reports whether the process that logged the warning made this attempt and has handled
+// no other message since. An attempt without a process id comes from "last message repeated".
 func (w *warning) ofProcess(d *bounce.Delivery, prog *program, pid uint32) bool {
 	if w.pid == 0 || w.program != prog.name || w.host != d.Host || pid != 0 && pid != w.pid {
 		return false
@@ -180,7 +182,7 @@ func (w *warning) ofProcess(d *bounce.Delivery, prog *program, pid uint32) bool 
 	return w.pid != 0 && w.id == d.QueueID
 }
 
-// pidOf is a process id; 0: there is none.
+// pidOf converts a process id; 0 means none.
 func pidOf(digits []byte) (pid uint32) {
 	for _, c := range digits {
 		pid = pid*10 + uint32(c-'0')
@@ -188,15 +190,15 @@ func pidOf(digits []byte) (pid uint32) {
 	return pid
 }
 
-// suspended reports an attempt that Postfix's queue manager has error(8) put off, since it cannot
-// do its own work: not since a host failed before.
+// suspended reports whether Postfix's queue manager let error(8) defer the attempt because it
+// cannot do its own work, and not because a host failed before.
 func suspended(d *bounce.Delivery) bool {
 	return d.Outcome == bounce.Soft && d.Local && (d.Agent == "error" || d.Agent == "retry" || d.Agent == "qmgr") &&
 		!strings.HasPrefix(d.Response, "delivery temporarily suspended: ")
 }
 
-// mayBeOurs reports an attempt that may have failed by a fault of this server: no remote server
-// refused it, but for a login or TLS.
+// mayBeOurs reports whether a fault of this server may have caused the failure: no remote server
+// refused the attempt, except for a login or TLS.
 func mayBeOurs(d *bounce.Delivery) bool {
 	failed := (d.Outcome == bounce.Soft || d.Outcome == bounce.Hard) && !d.Untried
 	return failed && (d.Local || d.Stage == bounce.StageAuth || d.Stage == bounce.StageTLS || d.RelayIP == "" || d.RelayIP == "127.0.0.1" || d.RelayIP == "::1")
