@@ -39,12 +39,11 @@ func syslogPart(msg []byte) (p part, ok bool) {
 	return p, true
 }
 
-// parts keeps the beginnings of lines until their last part comes. The parts of
-// one process come in order, those of several processes among each other.
+// parts keeps the beginnings of lines until their last part comes. The parts of one process come in
+// order, those of several processes interleaved.
 //
-// What is kept is bounded: maxBegun lines of maxJoined bytes. A line whose end
-// does not come is counted as not understood when its place is needed, or when
-// its process logs another one.
+// The memory is bounded: maxBegun lines of maxJoined bytes. A line whose end does not come is
+// counted as not understood when its slot is needed, or when its process logs another line.
 type parts struct {
 	begun []begun
 }
@@ -82,7 +81,7 @@ func (ps *parts) join(p *Parser, prog *program, part *part) (whole []byte, kind 
 		}
 		b := &ps.begun[at]
 		if b.next > 0 && holdsDelivery(b.text) {
-			kind = Unparsed // for the line whose end never came
+			kind = Unparsed // for the line whose end did not come
 		}
 		if part.of > 1 {
 			*b = begun{host: p.host, program: prog.name, pid: append(b.pid[:0], pid...), next: 2, text: append(b.text[:0], part.text...)}
@@ -93,7 +92,7 @@ func (ps *parts) join(p *Parser, prog *program, part *part) (whole []byte, kind 
 		return part.text, kind
 	}
 	if at < 0 || ps.begun[at].next != part.n || len(ps.begun[at].text)+len(part.text) > maxJoined {
-		return nil, Queued // the beginning stands in another log, and was counted there
+		return nil, Queued // the beginning is in another log and was counted there
 	}
 	b := &ps.begun[at]
 	if part.linefeed && len(b.text) > 0 && b.text[len(b.text)-1] != ' ' {
@@ -109,8 +108,8 @@ func (ps *parts) join(p *Parser, prog *program, part *part) (whole []byte, kind 
 	return b.text, Queued
 }
 
-// lost reports a delivery whose last part has not come before its process logs this
-// message, which is no part. The delivery is forgotten.
+// lost reports whether the process that logged this message, which is not a part, has an unfinished
+// line that holds a delivery. It drops the line.
 func (ps *parts) lost(p *Parser, prog *program, message []byte) bool {
 	for i := range ps.begun {
 		b := &ps.begun[i]
@@ -126,20 +125,20 @@ func (ps *parts) lost(p *Parser, prog *program, message []byte) bool {
 	return false
 }
 
-// ownPID is the process id in front of a message that is no part.
+// ownPID returns the process id before a message that is not a part.
 func (p *Parser) ownPID(message []byte) []byte {
 	head := p.line[:max(0, len(p.line)-len(message))]
 	return lastDigits(head[:max(0, bytes.LastIndex(head, []byte("]: ")))])
 }
 
-// pid is the process id in front of a message that ends the line.
+// pid returns the process id before a message that ends the line.
 func (p *Parser) pid(message []byte) []byte {
 	head := p.line[:max(0, len(p.line)-len(message))]
 	head = head[:max(0, bytes.LastIndex(head, []byte("]: [")))]
 	return lastDigits(head)
 }
 
-// blank is the one that was cut off at the end of the line.
+// blank returns the blank that was cut off at the end of the line, if there was one.
 func (p *Parser) blank() []byte {
 	if p.blankEnd {
 		return []byte(" ")
@@ -147,34 +146,34 @@ func (p *Parser) blank() []byte {
 	return nil
 }
 
-// longestStamp is longer than RFC 3339's with nanoseconds, an offset, and a blank.
+// longestStamp is longer than an RFC 3339 stamp with nanoseconds, an offset and a blank.
 const longestStamp = 40
 
-// dockerCut is where docker cuts a line, in bytes of its text.
+// dockerCut is the length at which docker cuts a line, in bytes of its text.
 const dockerCut = 16 << 10
 
-// pieces are the lines that an engine of containers has cut: with "P" for "F" in the form of
-// Kubernetes (CRI), behind dockerCut and without a line feed at the end of "log" in docker's
-// json-file, or as a field of an object says. What follows is no line of its own, since a
-// stranger may have chosen where the cut is. A line has maxJoined bytes at most, and maxBegun
-// streams have begun one.
+// pieces are the lines that a container engine has cut. Kubernetes (CRI) marks a piece with "P" in
+// place of "F". In docker's json-file, a piece has dockerCut bytes and no line feed at the end of
+// "log". Other objects have a field for it. The next piece is not read as a separate line, because
+// a stranger may have chosen the place of the cut. A line has at most maxJoined bytes, and at most
+// maxBegun streams have an unfinished line.
 type pieces struct {
 	begun []piece
 }
 
 // A piece is the beginning of a line, with the header of its first record.
 type piece struct {
-	stream []byte // what tells the streams of containers apart; empty: none has begun
+	stream []byte // distinguishes the streams of containers; empty: none has begun
 	text   []byte
-	lost   bool // of a delivery that is too long
+	lost   bool // it holds a delivery that is too long
 }
 
-// whole takes a line in. It returns the whole one, which holds until the next call, or reports
-// false with the kind of this line, which is a piece that others follow.
+// whole adds a line. It returns the whole line, which is valid until the next call. If this line is
+// a piece and more pieces follow, ok is false and kind is the kind of this line.
 func (ps *pieces) whole(line []byte) (whole []byte, kind Kind, ok bool) {
 	const docker = `{"log":"`
 	if len(line) < dockerCut && len(ps.begun) == 0 && hasPrefix(line, docker) {
-		return line, 0, true // no piece, and behind none
+		return line, 0, true // not a piece, and not after one
 	}
 	if hasPrefix(line, docker) {
 		at := len(docker)
@@ -189,14 +188,14 @@ func (ps *pieces) whole(line []byte) (whole []byte, kind Kind, ok bool) {
 		return ps.join(stream, line, at, end, end-at >= dockerCut && !bytes.HasSuffix(line[at:end], []byte(`\n`)))
 	}
 	if at := criText(line); at > 0 {
-		tag := bytes.TrimSuffix(line[:at], []byte(" ")) // without a text, the blank may be lost
+		tag := bytes.TrimSuffix(line[:at], []byte(" ")) // without a text, the blank may be missing
 		n := len(tag)
 		return ps.join(tag[n-5:n-2], line, at, len(line), tag[n-1] == 'P')
 	}
 	return line, 0, true
 }
 
-// criText is where the text of a record in the form of Kubernetes begins, or 0.
+// criText returns the index of the text of a record in the format of Kubernetes, or 0.
 func criText(line []byte) int {
 	if len(line) > 10 && line[10] == 'T' {
 		at := bytes.IndexByte(line[:min(len(line), longestStamp)], ' ') + 1
@@ -207,7 +206,8 @@ func criText(line []byte) int {
 	return 0
 }
 
-// join takes in a record of a stream with the text from at to end; more follow.
+// join adds a record of a stream, with its text from at to end. more reports whether another piece
+// follows.
 func (ps *pieces) join(stream, line []byte, at, end int, more bool) (whole []byte, kind Kind, ok bool) {
 	i := slices.IndexFunc(ps.begun, func(b piece) bool { return bytes.Equal(b.stream, stream) })
 	switch {
@@ -218,7 +218,7 @@ func (ps *pieces) join(stream, line []byte, at, end int, more bool) (whole []byt
 			i = len(ps.begun)
 			ps.begun = append(ps.begun, piece{})
 		}
-		if i = max(i, 0); ps.begun[i].end() { // in whose place this one stands
+		if i = max(i, 0); ps.begun[i].end() { // this piece takes its slot
 			kind = Unparsed
 		} else {
 			kind = Skipped
@@ -230,7 +230,7 @@ func (ps *pieces) join(stream, line []byte, at, end int, more bool) (whole []byt
 	b := &ps.begun[i]
 	switch {
 	case more && holdsDelivery(line[at:end]):
-		return nil, Unparsed, false // counted by itself, however many pieces follow one another
+		return nil, Unparsed, false // counted separately, even if many pieces follow one another
 	case len(b.text)+len(line) > maxJoined:
 		b.lost = b.lost || holdsDelivery(b.text) || holdsDelivery(line[at:end])
 	default:
@@ -250,8 +250,8 @@ func (ps *pieces) join(stream, line []byte, at, end int, more bool) (whole []byt
 
 func (b *piece) forget() { b.stream, b.text, b.lost = b.stream[:0], b.text[:0], false }
 
-// end forgets a line whose last piece has not come, and reports whether it holds a delivery,
-// or the beginning of Postfix' line of one.
+// end drops a line whose last piece has not come, and reports whether it holds a delivery, or the
+// beginning of a delivery line of Postfix.
 func (b *piece) end() bool {
 	const to = ": to="
 	i := bytes.Index(b.text, []byte(to))
