@@ -61,8 +61,8 @@ const (
 	maxJoined = 64 << 10
 )
 
-// join takes a part in. It returns the whole line with the last part, which
-// holds until the next call, else nil and the kind of this line.
+// join adds a part. With the last part it returns the whole line, which is valid until the next
+// call; else it returns nil and the kind of this line.
 func (ps *parts) join(p *Parser, prog *program, part *part) (whole []byte, kind Kind) {
 	pid := p.pid(part.text)
 	at := -1
