@@ -6,15 +6,15 @@ import (
 	"bouncelog/bounce"
 )
 
-// An enhancedEntry is a line of the IANA registry "SMTP Enhanced Status Codes"
-// (RFC 5248), in our words.
+// An enhancedEntry is an entry of the IANA registry "SMTP Enhanced Status Codes" (RFC 5248), in the
+// words of this project.
 type enhancedEntry struct {
 	subject, detail int
 	title           string
 	meaning         string
 	do              string
-	reason          bounce.Reason // what it means where nothing else is known
-	vague           bool          // it names no cause: wording in the text is better evidence
+	reason          bounce.Reason // its meaning if nothing else is known
+	vague           bool          // it names no cause: the wording of the text is better evidence
 	rfc             string
 }
 
@@ -110,7 +110,7 @@ var enhancedCodes = [...]enhancedEntry{
 	{7, 30, "REQUIRETLS support required", "The message demands TLS all the way, which cannot be had.", "Send without REQUIRETLS, or by a route with TLS.", bounce.TLS, false, "RFC 8689"},
 }
 
-// enhancedDetail is what a code says beyond its reason.
+// enhancedDetail is the detail that a code adds to its reason.
 var enhancedDetail = map[[2]int]string{
 	{7, 20}: "dkim", {7, 21}: "dkim", {7, 22}: "dkim", {7, 23}: "spf", {7, 24}: "spf", {7, 25}: "ptr", {7, 29}: "arc",
 }
@@ -122,14 +122,14 @@ type replyEntry struct {
 	meaning string
 	do      []string
 	also    string
-	retry   string        // where it differs from what the first digit says
-	reason  bounce.Reason // what it means where nothing else is known; NoReason: Unknown
+	retry   string        // if it differs from the meaning of the first digit
+	reason  bounce.Reason // its meaning if nothing else is known; NoReason: Unknown
 	rfc     string
 }
 
 const knownValid = "If recipients that are known to be valid are refused, the cause is most likely SPF, DKIM or DMARC, or a blocklist."
 
-// replyCodes are the reply codes of RFC 5321 4.2.3 and of the extensions.
+// replyCodes are the reply codes of RFC 5321 section 4.2.3 and of the extensions.
 var replyCodes = [...]replyEntry{
 	{211, "system status", "The answer to a question about the system's state.", nil, "", "", bounce.NoReason, "RFC 5321 4.2.3"},
 	{214, "help message", "Help text for a person.", nil, "", "", bounce.NoReason, "RFC 5321 4.2.3"},
@@ -206,7 +206,7 @@ var replyCodes = [...]replyEntry{
 	{571, "refused by policy", "Used by some systems for a refused sender: blocklists, policy, relaying. Not registered.", []string{"Check blocklists and authentication."}, knownValid, "", bounce.Policy, "not registered"},
 }
 
-// replyClasses are the words for codes that are not in the table.
+// replyClasses are the texts for codes that are not in the table.
 var replyClasses = map[int]replyEntry{
 	2: {2, "success", "The command was carried out.", nil, "", "", bounce.NoReason, "RFC 5321 4.2.1"},
 	3: {3, "go on", "The server waits for more.", nil, "", "", bounce.NoReason, "RFC 5321 4.2.1"},
@@ -214,8 +214,8 @@ var replyClasses = map[int]replyEntry{
 	5: {5, "failed for good", "The command was not carried out, and the same command will fail again.", []string{"Read the text: it names the cause in most cases."}, knownValid, "", bounce.NoReason, "RFC 5321 4.2.1"},
 }
 
-// codeRules are the last resort, made from the tables. Two reply codes mean
-// different things in different places of the dialogue (RFC 5321 4.2.4.2).
+// codeRules returns the rules of last resort, built from the tables. Two reply codes have different
+// meanings at different places of the dialogue (RFC 5321 section 4.2.4.2).
 func codeRules() []Rule {
 	rules := make([]Rule, 0, len(enhancedCodes)+len(replyCodes)+8)
 	for i := range enhancedCodes {

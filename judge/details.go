@@ -6,8 +6,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// VerdictText returns the words for a verdict: those of its reason, with what its
-// detail says beside or instead of them.
+// VerdictText returns the texts for a verdict: those of its reason, extended or replaced by those
+// of its detail.
 func VerdictText(v bounce.Verdict) Text {
 	t := ReasonText(v.Reason)
 	if v.Reason == bounce.NoReason {
@@ -36,8 +36,8 @@ func VerdictText(v bounce.Verdict) Text {
 	return t
 }
 
-// detailText is what a detail adds to its reason; empty for those that speak for
-// themselves.
+// detailText returns the texts that a detail adds to its reason; empty for details that need no
+// explanation.
 func detailText(detail string) detailWords {
 	if t, ok := detailTexts[detail]; ok {
 		return t
@@ -48,21 +48,21 @@ func detailText(detail string) detailWords {
 	return detailWords{}
 }
 
-// ownDetail reports whether a detail says that this server's own side is at fault.
+// ownDetail reports whether a detail means that this server's own side is at fault.
 func ownDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
 
-// listOf is the list's operator: spamhaus of spamhaus-zen.
+// listOf returns the list's operator: spamhaus for spamhaus-zen.
 func listOf(detail string) string {
 	list, _, _ := strings.Cut(detail, "-")
 	return list
 }
 
-// detailWords are the words for a detail. What is set replaces the reason's own;
-// the meaning is said after the reason's, or instead of it.
+// detailWords are the texts for a detail. Fields that are set replace the reason's; the meaning
+// follows the reason's, or replaces it.
 type detailWords struct {
 	Text
 	instead bool
-	turn    string // who acts, in words, instead of the scope's
+	turn    string // who acts, in words; replaces the text of the scope
 }
 
 const turnOwn = "You: your own server says so. Check its tables before you remove the address."

@@ -6,27 +6,27 @@ import (
 	"bouncelog/bounce"
 )
 
-// An Explanation says in words what a reply means and what to do about it.
-// Its strings are ours, not the remote's, but for Title where it quotes none.
+// An Explanation describes in words the meaning of a reply and the right reaction. None of its
+// strings is a remote server's text.
 type Explanation struct {
 	Code     uint16
 	Enhanced bounce.EnhancedCode
-	Provider Provider // of the relay, where it is known
+	Provider Provider // of the relay, if known
 	Title    string   // one line
 	Meaning  string
-	Outcome  bounce.Outcome // the attempt's own; else Soft, Hard or Delivered by the code's first digit
-	Verdict  bounce.Verdict // zero where there is nothing to judge
+	Outcome  bounce.Outcome // the attempt's own; else Soft, Hard or Delivered according to the code's first digit
+	Verdict  bounce.Verdict // zero if there is nothing to judge
 	Turn     string         // who acts, in words
-	Retry    string         // whether to try again
-	Do       []string       // what to do, first things first
-	Also     string         // what else it could be
-	Links    []string       // the provider's own pages, or the list's
-	RFC      string         // where the codes are defined
-	Sure     string         // how sure the judgement is, in words
+	Retry    string         // whether to retry
+	Do       []string       // the actions, most important first
+	Also     string         // other possible causes
+	Links    []string       // the pages of the provider or the list
+	RFC      string         // the definitions of the codes
+	Sure     string         // confidence of the judgement, in words
 }
 
-// Explain says what a reply means and what to do. d may hold no more than a
-// code, a code and an enhanced code, or a text that starts with them.
+// Explain returns the meaning of a reply and the right reaction. d may hold only a code, a code and
+// an enhanced code, or a text that begins with them.
 func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	d2 := *d
 	if d2.Code == 0 && !d2.Local && bounce.ReplyCode(d2.Response) != 0 {
@@ -68,7 +68,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	}
 	x.RFC = strings.Join(rfc, ", ")
 
-	// A bare code is explained as such; a text by its reason.
+	// A bare code is explained by the tables, a text by its reason.
 	d2.Outcome = x.Outcome
 	if class != 2 && class != 3 && d2.Failed() {
 		x.Verdict = explained(j.Verdict(&d2), d)
@@ -78,7 +78,7 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	switch {
 	case byText || ownDetail(x.Verdict.Detail):
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
-	case hasEnhanced && d2.Enhanced.Subject() != 0 && class != 2: // of a success the subject says nothing
+	case hasEnhanced && d2.Enhanced.Subject() != 0 && class != 2: // the subject of a success has no meaning
 		x.Title, x.Meaning, x.Do, x.Retry, x.Also = enhanced.title, enhanced.meaning, []string{enhanced.do}, reason.Retry, reason.Also
 		if hasCode && enhanced.vague {
 			x.Do, x.Also = code.do, code.also
@@ -119,8 +119,8 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	return x
 }
 
-// checkedBy adds to the meaning, and to who acts, who asked for the check of a
-// certificate, where the log says which TLS level was wanted (see bounce.Delivery.TLS).
+// checkedBy adds to the texts meaning and turn who required the check of a certificate, if the log
+// has the wanted TLS level (see bounce.Delivery.TLS).
 func checkedBy(tls, meaning, turn string) (string, string) {
 	level, _, _ := strings.Cut(strings.TrimRight(tls, "!?"), ":")
 	switch level {
@@ -132,20 +132,20 @@ func checkedBy(tls, meaning, turn string) (string, string) {
 	return meaning, turn
 }
 
-// explained is the verdict that an explanation gives of one attempt, or of words alone,
-// of which it is not known who said them.
+// explained returns the verdict for the explanation of one attempt, or of a text alone, whose
+// author is not known.
 func explained(v bounce.Verdict, d *bounce.Delivery) bounce.Verdict {
 	switch {
 	case v.Detail == DetailOwnTable && d.MTA == "" && !d.Local:
 		v.Detail = ""
-	case v.Detail == detailNotTried: // what the last real try met is not known
+	case v.Detail == detailNotTried: // the result of the last real attempt is not known
 		v.Reason, v.Confidence = bounce.Unknown, bounce.NoConfidence
 	}
 	return v
 }
 
-// turn says in words who acts. What one's own server says of a mailbox is no proof that
-// one's own side works.
+// turn returns in words who acts. A reply of this server's own side about a mailbox does not prove
+// that its own side works.
 func (j *Judge) turn(d *bounce.Delivery, v bounce.Verdict) string {
 	if t := detailText(v.Detail).turn; t != "" {
 		return t
@@ -158,8 +158,8 @@ func (j *Judge) turn(d *bounce.Delivery, v bounce.Verdict) string {
 
 const turnOwnStore = "You, with the recipient: it is your own server or mail store that says so."
 
-// providerOf is the provider of the relay; where that is none (a smarthost's
-// log), the one whose pages the text refers to.
+// providerOf returns the provider of the relay or, if the relay has none (a smarthost's log), the
+// one whose pages the text refers to.
 func (j *Judge) providerOf(d *bounce.Delivery) Provider {
 	if p, ok := j.ProviderInfo(d.RelayHost); ok {
 		return p
@@ -183,8 +183,8 @@ func (j *Judge) providerOf(d *bounce.Delivery) Provider {
 	}
 }
 
-// pagesOf are the pages for a verdict: where the rule is documented, and that of
-// the list it names.
+// pagesOf returns the pages for a verdict: the documentation of the rule, and the page of the list
+// that it names.
 func (j *Judge) pagesOf(v bounce.Verdict) (pages []string) {
 	for i := range j.rules {
 		if j.rules[i].ID != v.Rule {
@@ -217,8 +217,8 @@ func appendNew(list []string, s string) []string {
 	return append(list, s)
 }
 
-// retryText says whether to try again. logged tells whether o is what the mail
-// server did, or only what the code's first digit says that it will do.
+// retryText returns whether to retry. logged reports whether the mail server logged o; else o only
+// follows from the code's first digit.
 func retryText(o bounce.Outcome, logged bool, byReason string, class int) string {
 	var first string
 	switch {
@@ -260,7 +260,7 @@ func sureText(c bounce.Confidence) string {
 	return ""
 }
 
-// detailPages are the operators' own look-up pages.
+// detailPages are the look-up pages of the list operators.
 var detailPages = map[string]string{
 	"spamhaus":    "https://check.spamhaus.org/",
 	"spamcop":     "https://www.spamcop.net/bl.shtml",

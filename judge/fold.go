@@ -12,8 +12,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// maxFold bounds how much of a text is looked at. Exim cuts replies at 4,096
-// bytes, syslog lines at 2,000; a cause stands in the first few hundred.
+// maxFold bounds how many bytes of a text are examined. Exim cuts replies at 4,096 bytes, syslog
+// lines at 2,000; a cause is in the first few hundred.
 const maxFold = 4096
 
 // In folded text a token is one byte.
@@ -26,13 +26,13 @@ const (
 	foldURL // an URL; its own text is in folded.urls
 )
 
-// folded is a template prepared for matching: lower case, without accents,
-// lines joined and the reply codes at their starts left out, one blank between
-// words, a blank at either end; URLs apart.
+// folded is a template prepared for matching: lower case, without accents, lines joined without the
+// reply codes at their starts, one blank between words and at both ends. URLs are stored
+// separately.
 type folded struct {
 	text, urls []byte
 	code       string              // the reply code, if the text starts with one
-	enhanced   bounce.EnhancedCode // what stood behind it
+	enhanced   bounce.EnhancedCode // the code that followed it
 }
 
 func (f *folded) reset() {
@@ -58,7 +58,7 @@ func (f *folded) set(t string) {
 		f.enhanced = e
 		t = t[n:]
 	}
-	var pending []byte // of a multibyte letter written in octal
+	var pending []byte // of a multibyte letter that is written in octal
 	word := true       // at the start of a word
 	for len(t) > 0 {
 		c := t[0]
@@ -98,7 +98,7 @@ func (f *folded) set(t string) {
 			}
 		}
 		if word && code != "" && strings.HasPrefix(t, code) && bounce.ReplyCode(t) != 0 && len(t) > 3 {
-			// The code repeated, a reply of several lines.
+			// The code again: a reply of several lines.
 			if rest := f.skipCode(t, false); len(rest) < len(t) {
 				t = rest
 				continue
@@ -141,13 +141,13 @@ func (f *folded) set(t string) {
 	}
 }
 
-// frames are the words that servers put before a cause: "sender address
-// rejected: …", "sender verify failed: …".
+// frames are the words that servers write before a cause: "sender address rejected: …", "sender
+// verify failed: …".
 var frames = [][]byte{[]byte("rejected: "), []byte("failed: "), []byte(" policy - "), []byte(" policy: "), []byte(" violation - "), []byte(" violation: "), []byte(" policy. "), []byte(" policy reasons. "), []byte(" policy violation. ")}
 
-// toCause cuts the text down to the cause, which stands behind the last frame.
-// It reports whether there is one. In the MTA's own words "failed:" is no frame; those that
-// name a policy are frames where a policy is all that was found.
+// toCause reduces the text to the cause, which follows the last frame, and reports whether there is
+// one. In the MTA's own words "failed:" is not a frame. The frames that name a policy count only if
+// nothing but a policy was found.
 func (f *folded) toCause(local, policy bool) bool {
 	start := 0
 	for i, frame := range frames {
@@ -165,7 +165,7 @@ func (f *folded) toCause(local, policy bool) bool {
 	return true
 }
 
-// courtesies are phrases that name spam without saying that anything is.
+// courtesies are phrases that name spam without calling anything spam.
 var courtesies = [][]byte{
 	[]byte("to best protect our users from spam and phishing"),
 	[]byte("to best protect our users from spam"),
@@ -187,21 +187,21 @@ func (f *folded) dropCourtesies() {
 	}
 }
 
-// mechanisms are the words for ways to authenticate a message.
+// mechanisms are the names of methods that authenticate a message.
 var mechanisms = [][]byte{[]byte("spf"), []byte("dkim"), []byte("dmarc")}
 
 func namesMechanism(b []byte) bool {
 	return slices.ContainsFunc(mechanisms, func(m []byte) bool { return bytes.Contains(b, m) })
 }
 
-// notAtFault finds what is said of a mechanism that did not fail, where the mechanism begins.
+// notAtFault matches statements about a mechanism that did not fail, from the mechanism's name on.
 var notAtFault = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:(spf|dkim|dmarc)( (check|test|validation|verification|result))? ?[:=] ?(pass|bestguesspass|ok)\b|dmarc ?[:=] ?none\b` +
 		`|(spf|dkim|dmarc)( (check|checks|test|validation|verification|lookup|signature|result))?( was| were| is|:|=)?[ =]?(skipped|passed|bypassed|succeeded|disabled|ignored|ok\b|pass( or not|[,;)])|not (checked|performed|evaluated|tested|the (cause|reason|problem)))` +
 		`|(spf|dkim|dmarc)(_[a-z]+)*_(pass|valid|allow|none|na|signed|au|ef)\b)`) // symbols of filters
 })
 
-// dropNotAtFault takes out what is said of mechanisms that did not fail.
+// dropNotAtFault removes statements about mechanisms that did not fail.
 func (f *folded) dropNotAtFault() {
 	for _, m := range mechanisms {
 		for at := 0; ; {
@@ -210,7 +210,7 @@ func (f *folded) dropNotAtFault() {
 				break
 			}
 			at += i
-			start := at // of the symbol
+			start := at // start of the symbol
 			if start >= 2 && f.text[start-1] == '_' && (f.text[start-2] == 't' || f.text[start-2] == 'r') {
 				start -= 2
 			}
@@ -226,14 +226,14 @@ func (f *folded) dropNotAtFault() {
 	}
 }
 
-// advices begin what a sender is told to do.
+// advices are words that begin advice to a sender.
 var advices = [][]byte{
 	[]byte("make sure"), []byte("ensure "), []byte("check your "), []byte("check that "), []byte("check the "), []byte("verify that "), []byte("verify your "),
 	[]byte("more information "), []byte("learn more "), []byte("read more "), []byte("tip: "), []byte("recommend"), []byte("consider "), []byte("should "), []byte("publish "), []byte("set up "), []byte("configure "), []byte("implement"),
 }
 
-// dropAdvice cuts out an advice to set up a mechanism, from its first word to the end of the
-// sentence, and reports whether there was one and something else is left.
+// dropAdvice removes advice on setting up a mechanism, from its first word to the end of the
+// sentence. It reports whether there was any and some text remains.
 func (f *folded) dropAdvice() bool {
 	for _, a := range advices {
 		for from := 0; ; {
@@ -257,8 +257,8 @@ func (f *folded) dropAdvice() bool {
 	return false
 }
 
-// asides find values of mechanisms in brackets and beside them, and the words in brackets that say
-// that one failed.
+// asides match the results of mechanisms, in brackets or without, and the words in brackets that
+// mean that one failed.
 var asides = sync.OnceValue(func() [2]*regexp.Regexp {
 	return [2]*regexp.Regexp{
 		regexp.MustCompile(`[\[(][^\])]*\b(spf|dkim|dmarc)\b[^\])]*\b(none|neutral|pass|ok|domain)\b[^\])]*[\])]|\b(spf|dkim) ?[:=] ?(none|neutral)\b`),
@@ -266,7 +266,8 @@ var asides = sync.OnceValue(func() [2]*regexp.Regexp {
 	}
 })
 
-// dropAside cuts out the values of mechanisms none of which failed, and reports whether there were any.
+// dropAside removes the results of mechanisms none of which failed, and reports whether there were
+// any.
 func (f *folded) dropAside() bool {
 	before := len(f.text)
 	f.text = asides()[0].ReplaceAllFunc(f.text, func(b []byte) []byte {
@@ -278,8 +279,8 @@ func (f *folded) dropAside() bool {
 	return len(f.text) < before
 }
 
-// skipCode returns what follows the reply code, and the enhanced code where it
-// is there, at the start of t.
+// skipCode returns the text after the reply code at the start of t, and after the enhanced code, if
+// there is one.
 func (f *folded) skipCode(t string, first bool) string {
 	rest := t[3:]
 	if rest == "" {
@@ -288,7 +289,7 @@ func (f *folded) skipCode(t string, first bool) string {
 	if rest[0] == '\\' {
 		return rest
 	}
-	if !first && rest[0] != '-' { // "550 messages" is no repeated code
+	if !first && rest[0] != '-' { // "550 messages" is not a repeated code
 		if e, n := leadingEnhanced(rest[1:]); n > 0 && e == f.enhanced {
 			return rest[1+n:]
 		}
@@ -307,8 +308,8 @@ func (f *folded) skipCode(t string, first bool) string {
 	return rest
 }
 
-// leadingEnhanced reads an enhanced code at the start of s, which may have
-// blanks, a parenthesis or # before it, and returns where it ends.
+// leadingEnhanced reads an enhanced code at the start of s, after optional blanks, a parenthesis, a
+// bracket or #. n is the index of its end.
 func leadingEnhanced(s string) (e bounce.EnhancedCode, n int) {
 	i := 0
 	for i < len(s) && i < 8 && (s[i] == ' ' || s[i] == '#' || s[i] == '(' || s[i] == '[') {
@@ -342,7 +343,7 @@ func (f *folded) blank() {
 	}
 }
 
-// letters appends bytes that are not ASCII, folded.
+// letters appends non-ASCII bytes, folded.
 func (f *folded) letters(s string) {
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
@@ -354,7 +355,7 @@ func (f *folded) letters(s string) {
 	}
 }
 
-// foldRune appends a lower-case letter without its accent.
+// foldRune appends a letter in lower case and without its accent.
 func foldRune(b []byte, r rune) []byte {
 	switch {
 	case r < utf8.RuneSelf:
@@ -392,8 +393,7 @@ var accents = func() map[rune]string {
 	return m
 }()
 
-// urlLen returns the length of the URL at the start of t, or 0; before is the
-// text in front of it.
+// urlLen returns the length of the URL at the start of t, or 0; before is the preceding text.
 func urlLen(t string, before []byte) int {
 	n := 0
 	switch {
@@ -403,7 +403,7 @@ func urlLen(t string, before []byte) int {
 				n = len(p)
 			}
 		}
-		if n > 0 && n < len(t) && t[n] == ' ' { // "http:// example.com/…" as some servers write it
+		if n > 0 && n < len(t) && t[n] == ' ' { // some servers write "http:// example.com/…"
 			n++
 		}
 	case isWord(t[0]) && !inHost(before[len(before)-1]):
@@ -427,16 +427,15 @@ func urlLen(t string, before []byte) int {
 	return n
 }
 
-// isWord reports whether b is a letter, a digit, or part of a letter beyond ASCII.
+// isWord reports whether b is a letter, a digit, or part of a non-ASCII letter.
 func isWord(b byte) bool {
 	return b|0x20 >= 'a' && b|0x20 <= 'z' || b >= '0' && b <= '9' || b >= utf8.RuneSelf
 }
 
-// inHost reports whether b may stand in a host name.
+// inHost reports whether b may be part of a host name.
 func inHost(b byte) bool { return isWord(b) || b == '.' || b == '-' || b == '_' }
 
-// endsURL reports whether an URL in a template ends before b. Braces are those
-// of tokens.
+// endsURL reports whether a URL in a template ends before b. Braces belong to tokens.
 func endsURL(b byte) bool {
 	return b <= ' ' || b == 0x7f || strings.IndexByte("<>\"()[]\\", b) >= 0
 }
@@ -445,7 +444,7 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// url appends an URL, lower case, tokens folded.
+// url appends a URL in lower case with folded tokens.
 func (f *folded) url(u string) {
 	for len(u) > 0 {
 		if u[0] == '{' {
@@ -465,7 +464,7 @@ func (f *folded) url(u string) {
 	f.urls = append(f.urls, ' ')
 }
 
-// foldLiteral folds a literal of a rule the way templates are folded.
+// foldLiteral folds a rule's literal in the same way as templates.
 func foldLiteral(s string) string {
 	plain := true
 	for i := range len(s) {

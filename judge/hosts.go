@@ -7,23 +7,23 @@ import (
 	"bouncelog/internal/provider"
 )
 
-// A hostNode is a label of a host name, read from the right.
+// A hostNode is a label of a host name in a tree that starts at the last label.
 type hostNode struct {
 	under map[string]*hostNode
 	class uint16 // 0: no rule ends here
 }
 
-// A hostClass is a set of relays that no rule tells apart: those with the same
-// longest suffix that a rule or a provider names.
+// A hostClass is a set of relays that no rule distinguishes: those with the same longest suffix
+// among the rules' and providers' names.
 type hostClass struct {
 	suffix   string
-	names    []int32 // of the rules' host names those that hold here
+	names    []int32 // the numbers of the rules' host names that match here
 	provider int     // index into Judge.providers, -1: none
 }
 
 func (c *hostClass) has(n int32) bool { return slices.Contains(c.names, n) }
 
-// builtinProviders are those that rules know.
+// builtinProviders are the providers that rules can name.
 func builtinProviders() (list []Provider) {
 	for i := range provider.Table {
 		if k := &provider.Table[i]; k.ID != "" {
@@ -33,8 +33,8 @@ func builtinProviders() (list []Provider) {
 	return list
 }
 
-// hostTree makes the tree of the host names in rules and providers, and
-// numbers the names that rules use.
+// hostTree builds the tree of the host names in rules and providers, and numbers the names in
+// rules.
 func (j *Judge) hostTree() {
 	names := map[string]int32{}
 	j.hostNames = names
@@ -119,7 +119,7 @@ func (j *Judge) class(host string) (class uint16) {
 			host = ""
 		}
 		next, ok := n.under[label]
-		if !ok { // a capital letter? Host names are logged as they are written
+		if !ok { // possibly a capital letter: host names are logged in any case
 			b := append(buf[:0], label[:min(len(label), len(buf))]...)
 			for i, c := range b {
 				if c >= 'A' && c <= 'Z' {
@@ -138,13 +138,12 @@ func (j *Judge) class(host string) (class uint16) {
 	return class
 }
 
-// Provider is the class of a relay's host name that rules are keyed on: the
-// longest suffix (at a label) that a rule or the table of providers names; ""
-// where none does.
+// Provider returns the class of a relay's host name that rules use: its longest suffix, at a label,
+// among the names of rules and providers, or "".
 func (j *Judge) Provider(relayHost string) string { return j.classes[j.class(relayHost)].suffix }
 
-// ProviderInfo returns the provider a relay belongs to. ok is false where it is
-// none that is known.
+// ProviderInfo returns the provider of a relay. ok is false if the relay belongs to no known
+// provider.
 func (j *Judge) ProviderInfo(relayHost string) (p Provider, ok bool) {
 	if i := j.classes[j.class(relayHost)].provider; i >= 0 {
 		return j.providers[i], true

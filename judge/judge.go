@@ -1,7 +1,7 @@
-// Package judge decides why a delivery attempt failed: the reason, who has to
-// act, and which rule said so. Rules are data (rules.toml); what they look at is
-// the template of the reply (see bounce.Split) and the codes beside it. A
-// judgement is remembered, since the same replies come again and again.
+// Package judge determines why a delivery attempt failed: the reason, who has to act, and the rule
+// that decided. Rules are data (rules.toml). Their conditions apply to the template of the reply
+// (see bounce.Split) and its codes. Judgements are cached, because the same replies occur again and
+// again.
 package judge
 
 import (
@@ -17,43 +17,43 @@ import (
 	"bouncelog/bounce"
 )
 
-// A Judge decides why attempts failed. It is safe for concurrent use.
+// A Judge determines why attempts failed. It is safe for concurrent use.
 type Judge struct {
 	rules     []Rule
-	users     int        // of the rules, the user's, which come first
+	users     int        // number of the user's rules, which come first
 	ready     sync.Once  // compile has run
-	compiled  []compiled // beside rules
+	compiled  []compiled // parallel to rules
 	providers []Provider
 	concepts  []Concept
 
 	words, links *matcher           // of the literals in texts, and in URLs
-	wordForms    [][]form           // by the matcher's number: what the rules wrote
+	wordForms    [][]form           // by the matcher's number: the forms in the rules
 	linkForms    [][]form           //
-	literals     int                // numbers given to forms
-	claims       [][]int32          // by form: the rules that name it in any or url
+	literals     int                // number of forms
+	claims       [][]int32          // by form: the rules with it in any or url
 	byEnhanced   map[uint32][]int32 // rules without text, by subject and detail
 	byCode       []int32            // rules without text or enhanced code
 	byConcept    []int32            // rules with concepts, in order
-	conceptsOf   [][]int32          // by form: the concepts that it is a word for
+	conceptsOf   [][]int32          // by form: the concepts with it as a word
 
 	hosts     hostNode
-	hostNames map[string]int32 // numbers of the names that rules use: suffixes and providers' ids
+	hostNames map[string]int32 // numbers of the names in rules: suffixes and providers' ids
 	classes   []hostClass      // number 0 is no class
 	classOf   map[string]uint16
 
-	asked   facts // those that a rule asks for, or ownSide
+	asked   facts // the facts in conditions of rules and in ownSide
 	memory  memory
 	scratch sync.Pool // *scratch
 }
 
-// A form is a literal as one rule wrote it: with or without ends of words.
+// A form is a literal as one rule writes it: with or without word boundaries.
 type form struct {
 	number      int32
 	length      int
-	left, right bool // an end of a word is wanted there
+	left, right bool // a word boundary is required there
 }
 
-// compiled is a rule made ready.
+// compiled is a rule prepared for matching.
 type compiled struct {
 	any, all, not, url, notURL []int32 // forms
 	hosts                      []int32 // numbers of host names; see hostClass
@@ -64,7 +64,7 @@ type compiled struct {
 	over                       []int32 // rules
 	has, lacks                 []int32 // concepts
 	user                       bool
-	extra                      int // conditions beside the text, which break ties
+	extra                      int // number of conditions beside the text, which breaks ties
 	re                         atomic.Pointer[regexp.Regexp]
 }
 
@@ -77,21 +77,20 @@ type enhancedPattern struct {
 
 func enhancedRest(e bounce.EnhancedCode) uint32 { return uint32(e % 1_000_000) }
 
-// scratch is what one judgement needs.
+// scratch is the working memory of one judgement.
 type scratch struct {
 	f     folded
 	found bitset
 	rules []int32
 	held  []holds // see best
 	seen  bitset
-	said  []uint64 // by concept: the sentences that it stands in, one bit each
+	said  []uint64 // by concept: the sentences that hold it, one bit each
 	split []byte
 	args  []byte
 }
 
-// New makes a judge from the built-in rules, with the user's rules (each
-// the text of a TOML file) in front of them. Errors name the rule, or the line
-// and the key.
+// New returns a judge with the built-in rules and, before them, the user's rules (each argument is
+// the text of a TOML file). Errors name the rule, or the line and the key.
 func New(userRules ...[]byte) (*Judge, error) {
 	j := &Judge{byEnhanced: map[uint32][]int32{}}
 	var providers []Provider
@@ -136,8 +135,8 @@ func New(userRules ...[]byte) (*Judge, error) {
 	return j, nil
 }
 
-// compile makes the indexes. It runs before the first judgement that is not
-// remembered: a command that asks the store needs none.
+// compile builds the indexes. It runs before the first judgement that is not cached: a command that
+// reads stored verdicts does not need them.
 func (j *Judge) compile() {
 	names := j.hostNames
 	var words, links literalSet
@@ -254,7 +253,7 @@ func (j *Judge) conceptNumber(id string) int32 {
 	return int32(slices.IndexFunc(j.concepts, func(c Concept) bool { return c.ID == id }))
 }
 
-// A literalSet numbers literals.
+// A literalSet assigns numbers to literals.
 type literalSet struct {
 	patterns []string
 	forms    [][]form
@@ -293,9 +292,9 @@ func (s *literalSet) add(l string, count *int) int32 {
 	return f.number
 }
 
-// Judge takes the response of an attempt apart and judges it: the template goes
-// with the verdict to the store, so that a reply is split once. The verdict is
-// the zero Verdict for attempts that did not fail (see bounce.Delivery.Failed).
+// Judge splits the response of an attempt and judges it. It also returns the template, which is
+// stored with the verdict, so that a reply is split once. The verdict is the zero Verdict for
+// attempts that did not fail (see bounce.Delivery.Failed).
 func (j *Judge) Judge(d *bounce.Delivery) (bounce.Template, bounce.Verdict) {
 	if !d.Failed() {
 		return bounce.TemplateOf(d), bounce.Verdict{}
@@ -307,8 +306,7 @@ func (j *Judge) Judge(d *bounce.Delivery) (bounce.Template, bounce.Verdict) {
 	return t, m.verdict
 }
 
-// Verdict is Judge without the template. It allocates nothing for a reply that
-// is remembered.
+// Verdict is Judge without the template. It allocates nothing for a cached reply.
 func (j *Judge) Verdict(d *bounce.Delivery) bounce.Verdict {
 	if !d.Failed() {
 		return bounce.Verdict{}
@@ -319,8 +317,8 @@ func (j *Judge) Verdict(d *bounce.Delivery) bounce.Verdict {
 	return m.verdict
 }
 
-// remembered splits the response of a failed attempt into s.split and s.args,
-// and finds or makes the judgement on it.
+// remembered splits the response of a failed attempt into s.split and s.args, and returns the
+// judgement from the cache or makes it.
 func (j *Judge) remembered(s *scratch, d *bounce.Delivery) *judged {
 	s.split, s.args = bounce.AppendSplit(s.split[:0], s.args[:0], d.Response)
 	a := j.aboutOf(d)
@@ -332,8 +330,8 @@ func (j *Judge) remembered(s *scratch, d *bounce.Delivery) *judged {
 	return m
 }
 
-// Again judges a reply that is stored, in the situation that was stored with it:
-// of d the texts, codes and stage are looked at, but not the relay or recipient.
+// Again judges a stored reply in the situation that was stored with it. It reads the texts, codes
+// and stage of d, but not the relay and the recipient.
 func (j *Judge) Again(d *bounce.Delivery, situation string) bounce.Verdict {
 	if !d.Failed() {
 		return bounce.Verdict{}
@@ -346,17 +344,17 @@ func (j *Judge) Again(d *bounce.Delivery, situation string) bounce.Verdict {
 	return j.judge(s, string(s.split), a)
 }
 
-// about is what a verdict depends on besides the template.
+// about holds the inputs of a verdict besides the template.
 type about struct {
 	enhanced bounce.EnhancedCode
 	code     uint16
 	class    uint16 // of the relay, see Judge.classes
-	facts    facts  // those that rules ask for
+	facts    facts  // those in conditions of rules
 	stage    bounce.Stage
 	expired  bool
 }
 
-// codesOf is the part of it that a reply says itself.
+// codesOf returns the part of about that comes from the reply itself.
 func (j *Judge) codesOf(d *bounce.Delivery) about {
 	a := about{
 		enhanced: d.Enhanced, code: d.Code, stage: d.Stage,
@@ -368,14 +366,14 @@ func (j *Judge) codesOf(d *bounce.Delivery) about {
 	return a
 }
 
-// aboutOf is all of it.
+// aboutOf returns all of about.
 func (j *Judge) aboutOf(d *bounce.Delivery) about {
 	a := j.codesOf(d)
 	a.class, a.facts = j.class(d.RelayHost), factsOf(d)&j.asked
 	return a
 }
 
-// A query is what a rule is held against.
+// A query is an attempt prepared for matching with rules.
 type query struct {
 	code     uint16
 	enhanced [2]bounce.EnhancedCode // the reply's own, the MTA's
@@ -385,7 +383,7 @@ type query struct {
 	s        *scratch
 }
 
-// judge finds the rule that decides.
+// judge returns the verdict of the rule that decides.
 func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 	if a.expired {
 		return verdict(&statusExpired)
@@ -411,30 +409,30 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 	return v
 }
 
-// weakReasons are those that a mechanism without a result may stand behind.
+// weakReasons are reasons behind which a mechanism without a result may be the cause.
 var weakReasons = []bounce.Reason{bounce.Unknown, bounce.Policy, bounce.SenderRejected, bounce.AuthFailure}
 
-// cause looks once more where the words around a cause have decided, and returns the rule
-// for what is left without them, or -1.
+// cause tries again without the words around a cause, if those words have decided. It returns the
+// rule for the remaining text, or -1.
 func (j *Judge) cause(s *scratch, a about, first *Rule) int32 {
 	policy := first.Reason == bounce.Policy
 	switch {
 	case first.Reason == bounce.AuthFailure && s.f.dropAdvice():
-		// What a sender is told to set up is the cause only where no other is named.
+		// Advice on setting up a mechanism is the cause only if no other cause is named.
 		q := j.queryFolded(s, a)
 		if b := j.best(&q, nil); b >= 0 && j.rules[b].Reason != bounce.Policy && j.rules[b].Reason != bounce.Unknown {
 			return b
 		}
 	case first.Reason == bounce.AuthFailure && s.f.dropAside():
-		// So it is with a mechanism that has no result, except where the sender is meant.
+		// The same holds for a mechanism without a result, unless the sender is meant.
 		q := j.queryFolded(s, a)
 		if b := j.best(&q, nil); b >= 0 && j.rules[b].Tier < TierConcept && !slices.Contains(weakReasons, j.rules[b].Reason) {
 			return b
 		}
 	case first.Tier == TierText && s.f.toCause(a.facts&factLocal != 0, policy):
-		// What a server says behind "… rejected:" is the cause, whatever the words
-		// before it; but not who is meant: "sender address rejected: domain not found".
-		// Behind "policy:" it is so in any words, for a policy is no cause.
+		// The text after "… rejected:" is the cause, regardless of the words before it. But it does
+		// not say whose address is meant: "sender address rejected: domain not found". After
+		// "policy:" every cause counts, because a policy is not a cause.
 		q := j.queryFolded(s, a)
 		b := j.best(&q, nil)
 		switch {
@@ -447,9 +445,8 @@ func (j *Judge) cause(s *scratch, a about, first *Rule) int32 {
 	return -1
 }
 
-// detail is what the other rules that match and give the same reason know
-// beyond it: a provider's code says that authentication failed, the text that
-// it was DMARC.
+// detail returns the detail of the other matching rules with the same reason. For example, a
+// provider's code means that authentication failed, and the text says that it was DMARC.
 func (j *Judge) detail(q *query, reason bounce.Reason) (detail string) {
 	tier, longest := len(tierNames), 0
 	for _, r := range q.s.rules {
@@ -474,7 +471,7 @@ func verdict(r *Rule) bounce.Verdict {
 	return bounce.Verdict{Reason: r.Reason, Detail: r.Detail, Scope: r.Scope, Rule: r.ID, Confidence: r.Tier.confidence()}
 }
 
-// query folds the template and looks up all literals in it.
+// query folds the template and finds all literals in it.
 func (j *Judge) query(s *scratch, template string, a about) query {
 	j.ready.Do(j.compile)
 	if s.found == nil {
@@ -485,7 +482,7 @@ func (j *Judge) query(s *scratch, template string, a about) query {
 	return j.queryFolded(s, a)
 }
 
-// queryFolded looks up all literals in the folded template.
+// queryFolded finds all literals in the folded template.
 func (j *Judge) queryFolded(s *scratch, a about) query {
 	q := query{
 		code: a.code, stage: a.stage, facts: a.facts, class: &j.classes[a.class], s: s,
@@ -531,7 +528,7 @@ func (s *scratch) candidate(r int32) {
 	}
 }
 
-// lookUp notes the literals in text, and the rules that name them.
+// lookUp records the literals in text and the rules that name them.
 func (j *Judge) lookUp(s *scratch, m *matcher, forms [][]form, text []byte) {
 	sentence, at := 0, 0
 	m.find(text, func(literal int32, end int) {
@@ -563,7 +560,7 @@ func (j *Judge) lookUp(s *scratch, m *matcher, forms [][]form, text []byte) {
 	})
 }
 
-// says reports whether a sentence holds a rule's concepts.
+// says reports whether one sentence holds a rule's concepts.
 func (s *scratch) says(c *compiled) bool {
 	sentences := ^uint64(0)
 	for _, n := range c.has {
@@ -575,9 +572,9 @@ func (s *scratch) says(c *compiled) bool {
 	return sentences != 0
 }
 
-// best returns the rule that decides, or -1: of those that hold and have the lowest
-// rank, and that no other of these is over, the one with the longest literal. Where
-// claimed is not nil it is called with every rule that holds.
+// best returns the rule that decides, or -1. Among the matching rules of the lowest rank that no
+// other such rule is over, it is the one with the longest literal. If claimed is not nil, it is
+// called with every matching rule.
 func (j *Judge) best(q *query, claimed func(rule int32)) int32 {
 	held, lowest := q.s.held[:0], math.MaxInt
 	for _, r := range q.s.rules {
@@ -614,20 +611,20 @@ func (j *Judge) best(q *query, claimed func(rule int32)) int32 {
 			best, longest = h.rule, h.length
 		}
 	}
-	if best < 0 && len(held) > 0 { // over one another in a circle
+	if best < 0 && len(held) > 0 { // the rules are over one another in a circle
 		best = held[0].rule
 	}
 	return best
 }
 
-// A rule that holds, and how long its literal is.
+// holds is a matching rule and the length of its literal.
 type holds struct {
 	rule   int32
 	length int
 }
 
-// matches reports whether a rule's conditions but its expression hold, and the length of the
-// longest literal that was found, with a little more for further conditions.
+// matches reports whether a rule's conditions except its expression are met. length is the length
+// of the longest literal found, with a small addition for further conditions.
 func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
 	c := &j.compiled[r]
 	if len(c.hosts) > 0 && !slices.ContainsFunc(c.hosts, q.class.has) {
@@ -644,7 +641,7 @@ func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
 		if rank < 0 {
 			return 0, false
 		}
-		length += 2 * rank // the reply's own code before the MTA's
+		length += 2 * rank // the reply's own code ranks before the MTA's
 	}
 	found := q.s.found
 	for _, f := range c.not {
@@ -669,7 +666,7 @@ func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
 		}
 	}
 	if len(c.has) > 0 {
-		return math.MaxInt32 - int(r), true // the first of them decides
+		return math.MaxInt32 - int(r), true // the first rule decides
 	}
 	if longest == 0 && len(c.any)+len(c.url) > 0 {
 		return 0, false
@@ -683,7 +680,7 @@ func (j *Judge) matches(r int32, q *query) (length int, ok bool) {
 	return length + longest*16 + c.extra, true
 }
 
-// finds reports whether a rule's expression, where it has one, finds something.
+// finds reports whether a rule's expression, if it has one, matches.
 func (j *Judge) finds(r int32, q *query) bool {
 	re := j.rules[r].Re
 	if re == "" {
@@ -691,15 +688,14 @@ func (j *Judge) finds(r int32, q *query) bool {
 	}
 	x := j.compiled[r].re.Load()
 	if x == nil {
-		x = regexp.MustCompile(foldRe(re)) // checked when it was read
+		x = regexp.MustCompile(foldRe(re)) // it was checked when the rule was read
 		j.compiled[r].re.Store(x)
 	}
 	return x.Match(q.s.f.text)
 }
 
-// matchEnhanced reports which of the query's codes a rule names: 1 the reply's
-// own, 0 the MTA's, -1 neither. The MTA's counts only where the reply has
-// none that says anything.
+// matchEnhanced returns which code of the query a rule names: 1 the reply's own, 0 the MTA's, -1
+// neither. The MTA's code counts only if the reply has none with a meaning.
 func (q *query) matchEnhanced(list []enhancedPattern) int {
 	for i, e := range q.enhanced {
 		if e == 0 || i == 1 && enhancedRest(q.enhanced[0]) != 0 {

@@ -7,37 +7,37 @@ import (
 	"bouncelog/bounce"
 )
 
-// A Line is what a log line that reports no delivery attempt is about.
+// A Line is the subject of a log line that reports no delivery attempt.
 type Line uint8
 
-// The lines that are explained without a verdict.
+// The subjects that are explained without a verdict.
 const (
 	LineOther     Line = iota // none of the others
 	LineInbound               // mail from outside that this server refused
-	LineSubmitted             // mail of somebody who had logged in, refused
+	LineSubmitted             // mail of a logged-in user, refused
 	LineArrived               // a message came into the queue
 	LineQueued                // something else about a queued message
-	LineCompleted             // nothing of a message is left in the queue
-	LineRemoved               // somebody took a message out of the queue
+	LineCompleted             // all recipients of a message are done
+	LineRemoved               // somebody removed a message from the queue
 	LineFrozen                // a message is held
 	LineThawed                // a message is no longer held
-	LineDiscarded             // a filter threw a message away
+	LineDiscarded             // a filter discarded a message
 
-	// Warnings, which mostly stand before the line of a delivery and say why it failed.
-	LineWarning         // of this server, none of the others
+	// Warnings. Most precede the line of a delivery and explain why it failed.
+	LineWarning         // of this server; none of the others
 	LineWarningResolver // its resolver, or the name servers of others
 	LineWarningTable    // a table or database
-	LineWarningService  // a service, filter or command of its own
+	LineWarningService  // one of its services, filters or commands
 	LineWarningTLS      // its own TLS: keys, policy, library
 	LineWarningSetup    // its configuration
 	LineWarningHost     // its disk, memory or permissions
-	LineCertificate     // another server's certificate does not pass a check
+	LineCertificate     // another server's certificate fails a check
 	LineClient          // a client that connected
 )
 
-// ExplainLine says what a log line is about that reports no delivery attempt. It
-// has no outcome and no reason: nothing came back. A warning has a scope, since it tells
-// whose fault the delivery was that failed next.
+// ExplainLine explains a log line that reports no delivery attempt. It has no outcome and no
+// reason, because nothing bounced. A warning has a scope, because it shows who is responsible for
+// the next failed delivery.
 func ExplainLine(l Line) Explanation {
 	if int(l) >= len(lineTexts) {
 		l = LineOther
@@ -46,7 +46,7 @@ func ExplainLine(l Line) Explanation {
 	return Explanation{Title: t.Title, Meaning: t.Meaning, Do: t.Do, Also: t.Also, Turn: t.Retry, Verdict: bounce.Verdict{Scope: t.Scope}}
 }
 
-// lineTexts are the words; Retry says who acts.
+// lineTexts are the texts by Line; Retry says who acts.
 var lineTexts = [...]Text{
 	LineOther: {
 		Title:   "no delivery",
@@ -193,11 +193,11 @@ var lineTexts = [...]Text{
 	},
 }
 
-// turnWarning says who acts on a warning of this server.
+// turnWarning is the text on who acts on a warning of this server.
 const turnWarning = "You: it is your own server that warns. The delivery lines after it say what became of the mail."
 
-// warnings tell warnings of Postfix and Exim by words in them, in lower case; the first that
-// fits counts. From a daemon that clients talk to, some are about the client.
+// warnings classify the warnings of Postfix and Exim by words in them, in lower case; the first
+// match counts. In a daemon that talks to clients, some warnings are about the client.
 var warnings = [...]struct {
 	line   Line
 	client bool
@@ -229,8 +229,8 @@ var warnings = [...]struct {
 	{LineWarningResolver, true, []string{"name service error", "name or service not known", "name resolution"}},
 }
 
-// WarningLine says what a warning of Postfix is about, from the daemon (smtp, qmgr, …) and
-// the text after "warning: ".
+// WarningLine returns the subject of a Postfix warning. daemon is smtp, qmgr, …; text is the text
+// after "warning: ".
 func WarningLine(daemon, text string) Line {
 	inbound := daemon == "smtpd" || daemon == "postscreen" || daemon == "dnsblog"
 	l, client := warningOf(text)
@@ -243,8 +243,8 @@ func WarningLine(daemon, text string) Line {
 	return l
 }
 
-// EximLine says what a line of Exim's main log or panic log is about that is none of a
-// message's course: a warning of its own, a client, or something else.
+// EximLine returns the subject of a line of Exim's main log or panic log that is not about the
+// progress of a message: a warning, a client, or another subject.
 func EximLine(text string) Line {
 	l, _ := warningOf(text)
 	text = strings.ToLower(text)
@@ -254,8 +254,8 @@ func EximLine(text string) Line {
 	return l
 }
 
-// warningOf finds the first entry of warnings that fits, and whether it is about the client
-// where a client is spoken to; LineOther where none fits.
+// warningOf returns the Line of the first matching entry of warnings, or LineOther. client reports
+// whether it is about the client if the daemon talks to one.
 func warningOf(text string) (l Line, client bool) {
 	text = strings.ToLower(text)
 	for i := range warnings {
@@ -267,7 +267,7 @@ func warningOf(text string) (l Line, client bool) {
 	return LineOther, false
 }
 
-// EndLine is the line for what became of a message as a whole.
+// EndLine returns the Line for the end of a message as a whole.
 func EndLine(e bounce.EndEvent) Line {
 	switch e {
 	case bounce.MessageCompleted:

@@ -5,20 +5,19 @@ import (
 	"slices"
 )
 
-// A matcher finds all of a set of literals in a text in one pass, after Aho
-// and Corasick (1975). Its states are numbered in the order of a breadth-first
-// walk, so that the children of a state are neighbours.
+// A matcher finds all literals of a set in a text in one pass (Aho and Corasick 1975). Its states
+// are numbered in breadth-first order, so that the children of a state are adjacent.
 type matcher struct {
 	label []byte  // the byte that leads to a state
-	first []int32 // its first child; its last is first of the next state, less one
+	first []int32 // its first child; its last child is first of the next state minus one
 	fail  []int32 // the state of the longest proper suffix
 	out   []int32 // the literal that ends here, or -1
 	next  []int32 // the next state along fail with a literal, or 0
 	root  [256]int32
 }
 
-// newMatcher makes a matcher. literals must be distinct and not empty; they
-// are numbered in the order in which they come.
+// newMatcher returns a matcher. literals must be distinct and not empty; they are numbered in their
+// order.
 func newMatcher(literals []string) *matcher {
 	order := make([]int32, len(literals))
 	total := 1
@@ -62,7 +61,8 @@ func newMatcher(literals []string) *matcher {
 		}
 	}
 	m.first = append(m.first, int32(len(spans)))
-	// A state's fail is above it, so known when its children are looked at.
+	// The fail state of a state is nearer to the root, so it is known when the children are
+	// visited.
 	for s := range int32(len(spans)) {
 		for child := m.first[s]; child < m.first[s+1]; child++ {
 			if s != 0 {
@@ -78,7 +78,7 @@ func newMatcher(literals []string) *matcher {
 	return m
 }
 
-// step is the state after s and c.
+// step returns the state after s and c.
 func (m *matcher) step(s int32, c byte) int32 {
 	for s != 0 {
 		for child, end := m.first[s], m.first[s+1]; child < end; child++ {
@@ -91,7 +91,7 @@ func (m *matcher) step(s int32, c byte) int32 {
 	return m.root[c]
 }
 
-// find calls found with each literal in text and where it ends.
+// find calls found with each literal in text and the index of its end.
 func (m *matcher) find(text []byte, found func(literal int32, end int)) {
 	s := int32(0)
 	for i, c := range text {

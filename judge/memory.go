@@ -6,18 +6,17 @@ import (
 	"bouncelog/bounce"
 )
 
-// A memory keeps verdicts. It is bounded: when the young generation is full it
-// becomes the old one, and what was the old one is forgotten; what is asked
-// for again is young again. Replies that change every time thus cost time, not
-// space.
+// A memory caches verdicts. It is bounded: when the young generation is full, it becomes the old
+// one, and the previous old one is dropped. A verdict that is used again moves to the young
+// generation. Replies that change every time thus cost time but not memory.
 type memory struct {
 	mu         sync.Mutex
 	young, old map[memoryKey]*judged
 	bytes      int // of the templates in young
 }
 
-// A memoryKey is a template and all of about, in two numbers: a struct of six fields
-// takes longer to hash and to compare.
+// A memoryKey is a template and all of about, packed into two numbers: a struct of six fields takes
+// longer to hash and to compare.
 type memoryKey struct {
 	template     string
 	codes, facts uint64
@@ -31,23 +30,23 @@ func (a *about) key(template string) memoryKey {
 	return memoryKey{template, uint64(a.enhanced)<<32 | uint64(a.code)<<16 | uint64(a.class), uint64(a.facts)<<16 | uint64(a.stage)<<8 | expired}
 }
 
-// Bounds of a generation. A mail server meets a few hundred templates; a
-// large site with accepted mail a few thousand.
+// Limits of a generation. A mail server meets a few hundred templates; a large site with accepted
+// mail a few thousand.
 const (
 	memoryEntries  = 8192
 	memoryBytes    = 4 << 20
-	memoryTemplate = 2048 // longer templates are judged anew each time
+	memoryTemplate = 2048 // longer templates are not cached
 )
 
-// A judged template is what a memory holds.
+// A judged is the cached judgement on a template.
 type judged struct {
 	template  string
 	situation string
 	verdict   bounce.Verdict
 }
 
-// get finds the judgement on a template, which is not to be changed; nil: there is none.
-// It makes no string of the template.
+// get returns the judgement on a template, or nil. The caller must not change it. get does not
+// convert the template to a string.
 func (m *memory) get(template []byte, a about) *judged {
 	k := a.key("")
 	m.mu.Lock()
@@ -70,7 +69,7 @@ func (m *memory) put(a about, v *judged) {
 	m.mu.Unlock()
 }
 
-// keep adds an entry to the young generation; m.mu is held.
+// keep adds an entry to the young generation; the caller holds m.mu.
 func (m *memory) keep(k memoryKey, v *judged) {
 	if m.young == nil || len(m.young) >= memoryEntries || m.bytes+len(k.template) > memoryBytes {
 		m.old, m.young, m.bytes = m.young, make(map[memoryKey]*judged), 0

@@ -13,57 +13,55 @@ import (
 
 //go:generate go test -run "^(TestRulesGenerated|TestReasonsDocumented)$" -update
 
-// A Rule says which replies have which reason. All its conditions must hold;
-// a list holds if one of its entries does (All: every one, Not: none). Rules
-// are data: the built-in ones stand in rules.toml, from which rules_gen.go is
-// made.
+// A Rule assigns a reason to replies. All its conditions must be met; a list is met if one of its
+// entries is (All: every one, Not: none). Rules are data: the built-in ones are in rules.toml, from
+// which rules_gen.go is generated.
 //
-// Texts are compared lower case, without accents, on the template of the reply
-// (see Split); a bar at the start or end of a literal stands for the end of a
-// word.
+// Texts are compared in lower case and without accents with the template of the reply (see Split).
+// A bar at the start or end of a literal is a word boundary.
 type Rule struct {
 	ID     string
 	Reason bounce.Reason
 	Detail string
-	Scope  bounce.Scope // who has to act; ReasonText(Reason).Scope unless the rule says otherwise
+	Scope  bounce.Scope // who has to act; by default ReasonText(Reason).Scope
 	Tier   Tier
 
 	Host     []string // providers' names or suffixes of the relay's host name
-	Code     []string // reply codes; 5xx stands for 500 to 599
-	Enhanced []string // enhanced status codes; x.7.1 stands for 4.7.1 and 5.7.1
+	Code     []string // reply codes; 5xx means 500 to 599
+	Enhanced []string // enhanced status codes; x.7.1 means 4.7.1 and 5.7.1
 	Stage    []string
-	When     []string // all of these facts are known of the attempt; see factNames
+	When     []string // all of these facts are known about the attempt; see factNames
 	Unless   []string // and none of these
-	Any      []string // one of these stands in the text
-	URL      []string // or one of these in an URL of it
-	All      []string // and all of these stand in the text
+	Any      []string // the text holds one of these
+	URL      []string // or a URL in the text holds one of these
+	All      []string // and the text holds all of these
 	Not      []string // and none of these
-	NotURL   []string // nor one of these in an URL
-	Has      []string // concepts that stand in one sentence of the text; see Concept
+	NotURL   []string // and no URL holds one of these
+	Has      []string // concepts in one sentence of the text; see Concept
 	Lacks    []string // and none of these in that sentence
-	Re       string   // RE2 expression that finds something in the text
-	Over     []string // rules of the same tier that give way to this one
+	Re       string   // RE2 expression that matches the text
+	Over     []string // rules of the same tier that this one precedes
 
-	Seen    string   // where it is documented
+	Seen    string   // its documentation
 	Since   string   // when the rule was written or last checked
-	Yes, No []string // texts that it judges, and near misses that it must leave alone
+	Yes, No []string // texts that it must match, and near misses that it must not
 }
 
-// A Tier is the rank of a rule. Of the rules that match, those of the lowest
-// tier are looked at, and of these the one with the longest literal decides.
+// A Tier is the rank of a rule. Only the matching rules of the lowest tier are considered; of
+// these, the one with the longest literal decides.
 type Tier uint8
 
-// The tiers. The user's rules come before all of the built-in ones and have the
-// same order among themselves.
+// The tiers. The user's rules come before all built-in rules and have the same order among
+// themselves.
 const (
 	TierUser     Tier = iota
-	TierHostText      // what a provider is known to say
-	TierHostCode      // a code with a meaning of its own at a provider
+	TierHostText      // known wording of a provider
+	TierHostCode      // a code with a special meaning at a provider
 	TierText          // wording that names the cause
-	TierConcept       // a subject and what is said of it, in whatever words; the first rule decides
+	TierConcept       // a subject and a statement about it, in any words; the first rule decides
 	TierEnhanced      // an enhanced status code of the IANA registry that names a cause
 	TierGeneral       // wording that names no cause by itself ("mailbox unavailable")
-	TierCode          // a reply code, or an enhanced status code that says no more
+	TierCode          // a reply code, or an enhanced status code that is no more exact
 )
 
 var tierNames = [...]string{"user", "host text", "host code", "text", "concepts", "enhanced code", "general text", "code"}
@@ -75,7 +73,7 @@ func (t Tier) String() string {
 	return fmt.Sprintf("?%d", t)
 }
 
-// confidence is how sure a verdict by a rule of the tier is.
+// confidence returns the confidence of a verdict by a rule of the tier.
 func (t Tier) confidence() bounce.Confidence {
 	switch t {
 	case TierHostCode:
@@ -88,32 +86,31 @@ func (t Tier) confidence() bounce.Confidence {
 	return bounce.NamedCause
 }
 
-// A Concept is a set of words for one thing that replies speak of: the recipient,
-// the content, that something is forbidden. Rules that name concepts judge
-// wordings that nobody has seen. They are tried in the order in which they stand.
+// A Concept is a set of words for one subject of replies: the recipient, the content, a
+// prohibition. Rules with concepts judge unknown wordings. They are tried in the order of the file.
 type Concept struct {
 	ID  string
 	Any []string // literals, as in rules
 }
 
-// A Provider is a mail provider, or a filter that others put in front of their
-// servers, known by its hosts' names.
+// A Provider is a mail provider, or a filter that others put in front of their servers. Its hosts'
+// names identify it.
 type Provider struct {
-	ID    string   // what rules call it
+	ID    string   // its name in rules
 	Name  string   // for people
 	Hosts []string // suffixes of its hosts' names
 	Pages []string // its own pages on replies, most useful first
 }
 
-// Bounds of a user's file of rules.
+// Limits of a user's file of rules.
 const (
 	maxRuleFile = 1 << 20 // bytes
 	maxRules    = 2000
-	maxLiterals = 20_000 // over all rules of a file
+	maxLiterals = 20_000 // in all rules of a file
 	maxRe       = 1000   // bytes of one expression
 )
 
-// A ruleText is a rule as it stands in the file.
+// A ruleText is a rule as written in the file.
 type ruleText struct {
 	ID, Reason, Detail, Scope         string
 	Host, Code, Enhanced, Stage, Over []string
@@ -124,7 +121,7 @@ type ruleText struct {
 	General                           bool
 }
 
-// keys are the keys of a rule, and where their values go.
+// keys returns the keys of a rule and the destinations of their values.
 func (t *ruleText) keys() map[string]any {
 	return map[string]any{
 		"id": &t.ID, "reason": &t.Reason, "detail": &t.Detail, "scope": &t.Scope, "host": &t.Host, "code": &t.Code,
@@ -138,7 +135,7 @@ func providerKeys(p *Provider) map[string]any {
 	return map[string]any{"id": &p.ID, "name": &p.Name, "hosts": &p.Hosts, "pages": &p.Pages}
 }
 
-// set gives a key its value. A list may be written as a single text.
+// set sets the value of a key. A list may be written as a single text.
 func set(to, value any) error {
 	switch to := to.(type) {
 	case *string:
@@ -172,10 +169,10 @@ func parseRules(text []byte) (*ruleFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	since := "" // of the rules that do not say
+	since := "" // default for rules without the key
 	var texts []ruleText
 	var file ruleFile
-	var keys map[string]any // of the table that is being read
+	var keys map[string]any // of the current table
 	for _, s := range list {
 		switch {
 		case len(s.Path) == 2 && s.Item > 0 && s.Key() == "":
@@ -246,15 +243,15 @@ func parseRules(text []byte) (*ruleFile, error) {
 	return &file, nil
 }
 
-// A ruleFile is what a file of rules holds.
+// A ruleFile is the content of a file of rules.
 type ruleFile struct {
 	rules     []Rule
 	providers []Provider
 	concepts  []Concept
 }
 
-// enhancedRange reads "5.7.1", "x.7.1" or "5.7.606-649": the first and the last
-// code meant, of class 5 where it says x.
+// enhancedRange reads "5.7.1", "x.7.1" or "5.7.606-649". It returns the first and the last code,
+// with class 5 for x.
 func enhancedRange(s string) (first, last bounce.EnhancedCode, ok bool) {
 	s, end, ranged := strings.Cut(s, "-")
 	if first, ok = bounce.ParseEnhanced(strings.Replace(s, "x", "5", 1)); !ok || !ranged {
@@ -264,8 +261,8 @@ func enhancedRange(s string) (first, last bounce.EnhancedCode, ok bool) {
 	return first, last, ok && last > first
 }
 
-// ownCodes reports whether codes are a provider's own, far beyond those of the
-// IANA registry: they mean the same wherever they are seen.
+// ownCodes reports whether codes are a provider's own, far beyond those of the IANA registry. Such
+// codes have the same meaning everywhere.
 func ownCodes(codes []string) bool {
 	return !slices.ContainsFunc(codes, func(s string) bool {
 		first, _, _ := enhancedRange(s)
@@ -275,7 +272,7 @@ func ownCodes(codes []string) bool {
 
 var ruleID = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
 
-// rule checks a rule and fills in what follows from the rest.
+// rule checks a rule and sets the fields that follow from others.
 func (t *ruleText) rule() (Rule, error) {
 	r := Rule{
 		ID: t.ID, Detail: t.Detail, Host: t.Host, Code: t.Code, Enhanced: t.Enhanced, Stage: t.Stage, When: t.When, Unless: t.Unless, Over: t.Over,
@@ -371,8 +368,7 @@ func checkLiterals(list []string) error {
 	return nil
 }
 
-// foldRe turns the tokens in an expression into the bytes they are in folded
-// text.
+// foldRe replaces the tokens in an expression by their bytes in folded text.
 func foldRe(re string) string {
 	for _, tok := range [...]string{bounce.TokenAddr, bounce.TokenIP, bounce.TokenHost, bounce.TokenID, bounce.TokenN} {
 		re = strings.ReplaceAll(re, tok, string(foldToken(tok)))

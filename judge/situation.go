@@ -6,30 +6,30 @@ import (
 	"bouncelog/bounce"
 )
 
-// facts are what is known of an attempt beside the words and codes of its
-// reply: who spoke, and to whom. The same words mean another thing, and another
-// has to act, where the next hop is this server's own.
+// facts are known about an attempt besides the words and codes of its reply: who sent the reply,
+// and to whom. If the next hop is this server's own, the same words have another meaning, and
+// somebody else has to act.
 type facts uint32
 
-// The facts that rules ask for in "when" and "unless", by name in factNames.
+// The facts in the conditions "when" and "unless" of rules; factNames has their names.
 const (
-	factLocal       facts = 1 << iota // the MTA's own words; no remote server spoke
+	factLocal       facts = 1 << iota // the MTA's own words, not a remote server's
 	factRemote                        // a remote server's reply
-	factHere                          // a delivery agent of this host: local, virtual, pipe, an Exim transport that is no SMTP
-	factRouter                        // Exim: the address reached no transport
-	factLMTP                          // handed on by LMTP (RFC 2033), as to a mail store of one's own
+	factHere                          // a delivery agent of this host: local, virtual, pipe, an Exim transport other than SMTP
+	factRouter                        // Exim: the address did not reach a transport
+	factLMTP                          // handed on by LMTP (RFC 2033), usually to an own mail store
 	factLoopback                      // the next hop is this host
 	factPrivate                       // the next hop has an address of a private network, or is a socket
-	factSubmission                    // the next hop's port is none that mail exchangers listen on: a smarthost's
-	factWrapper                       // that port is 465, where TLS comes first (RFC 8314 3.3)
+	factSubmission                    // the next hop's port is one that mail exchangers do not use: a smarthost
+	factWrapper                       // that port is 465, on which TLS comes first (RFC 8314 section 3.3)
 	factSameName                      // the name that was not found is the recipient's domain
-	factTheirName                     // it is below the recipient's domain, or above it: one of its mail exchangers
-	factOwnName                       // it is another: the next hop that one's own configuration names
+	factTheirName                     // that name is below or above the recipient's domain: one of its mail exchangers
+	factOwnName                       // that name is another one: the next hop in this server's configuration
 	factGivenUp                       // the MTA gave up
-	factForwarded                     // the mail was for an address in another domain and sent on
-	factPassedOn                      // the reply passes on what a server with a public address said
+	factForwarded                     // the mail was for an address in another domain and was forwarded
+	factPassedOn                      // the reply quotes the reply of a server with a public address
 	factIPv6                          // the MTA's own words about a host with a public IPv6 address
-	factNamesSender                   // the reply names the sender's address, and neither the recipient's nor a recipient
+	factNamesSender                   // the reply names the sender's address, but not the recipient's and not the word "recipient"
 )
 
 var factNames = [...]string{
@@ -38,7 +38,7 @@ var factNames = [...]string{
 	"names-sender",
 }
 
-// ownHop are the facts that say that the next hop is this server's own.
+// ownHop are the facts that mean that the next hop is this server's own.
 const ownHop = factHere | factLMTP | factLoopback | factPrivate
 
 func parseFact(s string) (facts, bool) {
@@ -50,7 +50,7 @@ func parseFact(s string) (facts, bool) {
 	return 0, false
 }
 
-// factsOf finds the facts of a failed attempt.
+// factsOf returns the facts of a failed attempt.
 func factsOf(d *bounce.Delivery) (f facts) {
 	local := d.Local || d.Code == 0 && bounce.ReplyCode(d.Response) == 0 && d.Stage <= bounce.StageConnect
 	if local {
@@ -115,16 +115,16 @@ func factsOf(d *bounce.Delivery) (f facts) {
 	return f
 }
 
-// namesSender reports whether a reply speaks of the sender's address alone. A server that
-// asks the sender's (a callout) and passes its answer on says that a user is unknown there.
+// namesSender reports whether a reply is only about the sender's address. A server that verifies
+// the sender with the sender's server (a callout) quotes the reply that a user is unknown there.
 func namesSender(d *bounce.Delivery) bool {
 	return d.Sender != "" && strings.IndexByte(d.Response, '@') >= 0 && strings.Contains(d.Response, d.Sender) &&
 		(d.Recipient == "" || !strings.Contains(d.Response, d.Recipient)) && !strings.Contains(d.Response, "ecipient")
 }
 
-// passesOn reports whether a reply passes on what another server said, as Postfix
-// (reject_unverified_recipient, smtpd_proxy_filter) and Exim (a callout) write it: "host
-// name[address] said: 550 …", "host name [address]: 550 …". The address has to be public.
+// passesOn reports whether a reply quotes another server's reply in the format of Postfix
+// (reject_unverified_recipient, smtpd_proxy_filter) or Exim (a callout): "host name[address] said:
+// 550 …", "host name [address]: 550 …". The address must be public.
 func passesOn(reply string) bool {
 	_, said, ok := strings.Cut(reply, "host ")
 	if !ok {
@@ -141,8 +141,8 @@ func passesOn(reply string) bool {
 	return hopFacts(address) == 0 && strings.ContainsAny(address, ".:")
 }
 
-// addressIn is the address in Postfix's own words for a next hop, "connect to
-// name[address]:25: …", or the path of a socket; "" where there is none.
+// addressIn returns the address in Postfix's own words about a next hop, "connect to
+// name[address]:25: …", or the path of a socket, or "".
 func addressIn(words string) string {
 	i := strings.IndexByte(words[:min(len(words), 512)], '[')
 	if i < 0 {
@@ -155,8 +155,8 @@ func addressIn(words string) string {
 	return words[i+1 : i+j]
 }
 
-// hopFacts says whether an address is of this host or a private network (RFC
-// 1918, 3927, 4193, 6598), or the path of a socket. Anything else has no facts.
+// hopFacts returns the facts of an address of this host or of a private network (RFC 1918, 3927,
+// 4193, 6598), or of the path of a socket. Any other address has no facts.
 func hopFacts(a string) facts {
 	if a == "" {
 		return 0
@@ -198,8 +198,7 @@ func hopFacts(a string) facts {
 	return 0
 }
 
-// nameFacts compares the name that could not be looked up with the recipient's
-// domain.
+// nameFacts compares the name whose look-up failed with the recipient's domain.
 func nameFacts(d *bounce.Delivery, f facts) facts {
 	name := ""
 	for _, before := range [...]string{" name=", "look up host ", "lookup of host \"", "TLSA lookup error for "} {
@@ -229,7 +228,7 @@ func under(name, domain string) bool {
 	return n > 1 && name[n-1] == '.' && strings.EqualFold(name[n:], domain)
 }
 
-// String names the facts, in their order.
+// String returns the names of the facts, in their order.
 func (f facts) String() string {
 	var b strings.Builder
 	for i, name := range factNames {
@@ -243,10 +242,9 @@ func (f facts) String() string {
 	return b.String()
 }
 
-// situation writes what a verdict rests on beside the template and the codes:
-// the class of the relay's name and those of the facts that a rule asks for. It
-// goes to the store with the template, so that the rules of a later day can be
-// applied to what is stored.
+// situation encodes the inputs of a verdict besides the template and the codes: the class of the
+// relay's name and the facts in conditions of rules. It is stored with the template, so that later
+// rules can be applied to stored replies.
 func (j *Judge) situation(class uint16, f facts) string {
 	suffix := j.classes[class].suffix
 	if f == 0 {
@@ -255,7 +253,7 @@ func (j *Judge) situation(class uint16, f facts) string {
 	return suffix + " " + f.String()
 }
 
-// parseSituation is the inverse.
+// parseSituation is the inverse of situation.
 func (j *Judge) parseSituation(s string) (class uint16, f facts) {
 	suffix, names, _ := strings.Cut(s, " ")
 	class = j.class(suffix)
@@ -266,36 +264,36 @@ func (j *Judge) parseSituation(s string) (class uint16, f facts) {
 	return class, f
 }
 
-// The details of verdicts about one's own side.
+// The details of verdicts about this server's own side.
 const (
 	detailOwnHost  = "own-host"  // the MTA's own words: disk, permissions, configuration, a command
 	detailOwnHop   = "own-hop"   // the next hop is on this host or in its network
 	detailOwnStore = "own-store" // the next hop is a mail store
-	detailOwnRoute = "own-route" // the name of the next hop is in one's own configuration
-	detailOwnLoop  = "own-loop"  // the mail comes back to this server
-	detailLoop     = "loop"      // another server says that the mail is in a loop
+	detailOwnRoute = "own-route" // the name of the next hop is in this server's configuration
+	detailOwnLoop  = "own-loop"  // the mail returns to this server
+	detailLoop     = "loop"      // another server reports a mail loop
 
-	detailUnrouteable = "unrouteable" // no router of Exim took the address
+	detailUnrouteable = "unrouteable" // no router of Exim accepted the address
 
-	detailCertificate = "certificate" // the receiver's, which a policy of one's own or of theirs has checked
+	detailCertificate = "certificate" // the receiver's; a policy of this server or of the receiver required the check
 
-	detailNotTried = "not-tried" // no host was contacted: the reason is that of an attempt before
+	detailNotTried = "not-tried" // no host was contacted: the reason is that of a previous attempt
 
-	// Of a mailbox that is said not to be there. Whether it is, no other server was asked;
-	// the address may still be wrong, so its scope stays the recipient.
-	DetailOwnTable   = "own-table"   // by the MTA itself
-	DetailOwnMailbox = "own-mailbox" // by a mail store of one's own
-	DetailOwnRelay   = "own-relay"   // by a filter, a gateway or a relay of one's own, for itself
-	DetailSmarthost  = "smarthost"   // by a relay that mail is handed to, for itself
+	// A mailbox is reported missing, but no other server was asked. The address may still be wrong,
+	// so the scope stays the recipient. These details say who reported it.
+	DetailOwnTable   = "own-table"   // the MTA itself
+	DetailOwnMailbox = "own-mailbox" // an own mail store
+	DetailOwnRelay   = "own-relay"   // an own filter, gateway or relay, about its own mailboxes
+	DetailSmarthost  = "smarthost"   // a relay for outgoing mail, about its own mailboxes
 
-	// The scope stays the message's: what a filter says is right, as a rule. Only many such
-	// refusals are a fault of one's own (package problem).
-	detailContentFilter = "content-filter" // one's own content filter refuses the message
+	// The scope stays the message's, because a filter is usually right. Only many such refusals are
+	// a fault of this server (package problem).
+	detailContentFilter = "content-filter" // this server's own content filter refuses the message
 )
 
-// ownSide turns a verdict about the other side into one about this server where
-// there is no other side: the MTA speaks of itself, or the next hop is its own. What
-// such a one says of a mailbox is told apart from what the recipient's server says.
+// ownSide changes a verdict about the other side into one about this server if there is no other
+// side: the reply is the MTA's own, or the next hop is this server's own. The detail distinguishes
+// such a reply about a mailbox from one of the recipient's server.
 func ownSide(v *bounce.Verdict, f facts) {
 	if v.Reason.AboutAddress() {
 		switch {
@@ -359,24 +357,23 @@ func orElse(s, other string) string {
 	return other
 }
 
-// OtherServer reports whether an attempt went to a server of others, and not to a mail
-// store, a filter, a relay or an agent of one's own, or to a smarthost by its port.
+// OtherServer reports whether an attempt went to another party's server, and not to an own mail
+// store, filter, relay or agent, nor to a smarthost (by its port).
 func OtherServer(d *bounce.Delivery) bool {
 	return (d.RelayHost != "" || d.RelayIP != "") && factsOf(d)&(ownHop|factSubmission) == 0
 }
 
-// OwnServer reports whether an attempt went to a mail store, a filter, a relay or an agent of
-// one's own.
+// OwnServer reports whether an attempt went to an own mail store, filter, relay or agent.
 func OwnServer(d *bounce.Delivery) bool { return factsOf(d)&ownHop != 0 }
 
-// OwnRelay reports whether the name of a relay, as logged, is none of another's server:
-// there is none, it has no dot, or it is an address of this host or a private network.
+// OwnRelay reports whether a relay's logged name is not that of another party's server: it is
+// empty, has no dot, or is an address of this host or a private network.
 func OwnRelay(host string) bool {
 	return !strings.ContainsAny(host, ".:") || hopFacts(host) != 0
 }
 
-// NamesDNS reports whether an MTA's own words for a domain that is not there name an
-// answer of the DNS. That no router took an address says less.
+// NamesDNS reports whether an MTA's own words about a missing domain name a DNS answer. The message
+// that no router accepted an address is less exact.
 func NamesDNS(words string) bool {
 	for _, w := range [...]string{"ame service error", "MX", "ost lookup", "lookup of host", "no SMTP service", "look up host"} {
 		if strings.Contains(words, w) {

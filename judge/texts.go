@@ -2,17 +2,17 @@ package judge
 
 import "bouncelog/bounce"
 
-// A Text says for people what a reason means.
+// A Text explains a reason to people.
 type Text struct {
 	Title   string // a few words
 	Meaning string
-	Do      []string     // what to do, first things first
-	Retry   string       // whether trying again helps
-	Also    string       // what else it could be
+	Do      []string     // the actions, most important first
+	Retry   string       // whether a retry helps
+	Also    string       // other possible causes
 	Scope   bounce.Scope // who has to act, unless the rule says otherwise
 }
 
-// ReasonText returns the words for a reason; the zero Text for NoReason.
+// ReasonText returns the text for a reason; the zero Text for NoReason.
 func ReasonText(r bounce.Reason) Text {
 	if int(r) < len(reasonTexts) {
 		return reasonTexts[r]
@@ -20,7 +20,7 @@ func ReasonText(r bounce.Reason) Text {
 	return Text{}
 }
 
-// TurnText says in words who has to act.
+// TurnText returns in words who has to act.
 func TurnText(s bounce.Scope) string {
 	switch s {
 	case bounce.ScopeRecipient:
