@@ -2,8 +2,8 @@ package parser
 
 import "testing"
 
-// A look-alike letter makes another domain, unless the DNS takes the two for one: then
-// the A-label is that of the plain letter.
+// A look-alike letter makes another domain, unless the DNS treats the two as equal: then the
+// A-label is that of the plain letter.
 func TestNormalDomain(t *testing.T) {
 	for in, want := range map[string]string{
 		"Mail.Example": "mail.example", "BÜCHER.example": "xn--bcher-kva.example", "straße.example": "xn--strae-oqa.example",

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestAuthors holds what names say.
+// TestAuthors checks the authors that names give.
 func TestAuthors(t *testing.T) {
 	for want, names := range map[author]string{
 		mailServer: `postfix postfix/smtp exim4 postfix@-.service smtp-out /usr/sbin/exim4 mailcow/postfix-mailcow mailcowdockerized-postfix-mailcow-1 k8s_postfix_shop-0_prod
@@ -28,8 +28,7 @@ func TestAuthors(t *testing.T) {
 	}
 }
 
-// TestAnotherAuthor has an application log what a visitor sent, which is a line of an MTA's,
-// and nothing else in that field.
+// TestAnotherAuthor lets an application log a visitor's text that is exactly an MTA's line.
 func TestAnotherAuthor(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	reply := strings.TrimSuffix(wrapOther, ")") + ": no) a"
@@ -41,16 +40,16 @@ func TestAnotherAuthor(t *testing.T) {
 			// Within another object.
 			`{"request":{"message":%s}}`, `{"comment":{"body":%s}}`, `{"fields":{"message":%s},"target":"web"}`, `{"message":{"from":{"id":1},"text":%s}}`, `{"msg":"x","form":{"message":%s}}`,
 			`{"data":{"log":%s}}`, `{"body":{"message":%s}}`, `{"attributes":[{"key":"body","value":{"stringValue":%s}}],"body":{"stringValue":"x"}}`,
-			// Under a name that visitors' fields have too, with more beside it.
+			// Under a name that is also one of form fields, with other fields beside it.
 			`{"type":"chat","text":%s,"from":"bob"}`, `{"Timestamp":"2026-11-23T09:47:06Z","Body":%s,"Attributes":{"http.method":"POST"}}`,
-			// A name says who wrote it.
+			// A name gives the author.
 			`{"program":"php-fpm","message":%s}`, `{"SYSLOG_IDENTIFIER":"webmail","MESSAGE":%s}`, `{"SYSLOG_IDENTIFIER":"5f2ab81c03de","CONTAINER_NAME":"nginx","MESSAGE":%s}`,
 			`{"CONTAINER_NAME":"web","MESSAGE":%s}`, `{"_COMM":"node","MESSAGE":%s}`, `{"_EXE":"/usr/bin/php","MESSAGE":%s}`, `{"_SYSTEMD_UNIT":"nginx.service","MESSAGE":%s}`,
 			`{"kubernetes":{"container":{"name":"nginx"},"pod":{"name":"web-1"}},"message":%s}`, `{"kubernetes":{"container_name":"web"},"log":%s}`, `{"labels":{"app":"shop"},"line":%s}`,
 			`{"service":{"name":"shop"},"message":%s}`, `{"logger":"http","message":%s}`, `{"app":"shop","log":%s}`, `{"attrs":{"tag":"nginx"},"log":%s}`, `{"name":"shop","level":30,"msg":%s}`,
 			`{"short_message":"login failed","full_message":%s,"_app":"shop"}`, `{"message":%s,"remote_addr":"192.0.2.9","request_method":"POST"}`,
 			`docker.web: {"log":%s}`, `2026-11-23T09:47:06Z docker.web {"log":%s}`, `web-1  | {"log":%s}`, `{app="shop"} {"line":%s}`, `Nov 23 09:47:06 mx1 node[3]: {"msg":%s}`,
-			// Behind what a reply may hold, where who wrote the object escapes no quotes.
+			// After text that a reply may hold, if the writer of the object does not escape quotes.
 			`{"m":"` + reply + `","message":%s}`, `{"host":"` + reply + `","message":%s}`, `{"message":"` + reply + `"}{"message":%s}`, `[{"message":"` + reply + `"},{"message":%s}]`,
 			`msg="` + reply + `" time=2026-11-23T09:47:06Z msg=%s`,
 		} {
@@ -85,8 +84,8 @@ func TestAnotherAuthor(t *testing.T) {
 	}
 }
 
-// TestStrangersBeside has a form, a ticket or an application's own log, as JSON and in logfmt,
-// with a line of an MTA's for its text, and nothing that says who wrote it.
+// TestStrangersBeside reads a form, a ticket or an application's own log, as JSON and in logfmt,
+// whose text is an MTA's line and in which no name gives the author.
 func TestStrangersBeside(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	exim := wrapExim[len("2026-11-23 09:47:06 "):]
@@ -150,7 +149,7 @@ func TestStrangersBeside(t *testing.T) {
 	}
 }
 
-// TestTickets has a table of what visitors wrote, whose first line names its columns.
+// TestTickets reads a table of visitors' texts whose first line names its columns.
 func TestTickets(t *testing.T) {
 	const stamp = "2026-11-23T09:47:06Z"
 	cell := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
@@ -176,7 +175,7 @@ func TestTickets(t *testing.T) {
 	}
 }
 
-// TestShippers has what the tools that ship a mail server's lines put beside them.
+// TestShippers reads objects with the fields that shippers put beside a mail server's lines.
 func TestShippers(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	for _, line := range []string{
@@ -206,7 +205,7 @@ func TestShippers(t *testing.T) {
 	}
 }
 
-// TestForgedRecords has pieces of a line in objects.
+// TestForgedRecords reads pieces of a line in objects.
 func TestForgedRecords(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	const fluent = `{"time":"2026-11-23T09:47:06Z","stream":"%s","container_id":"%c","%t","log":%s}`
@@ -248,7 +247,7 @@ func TestForgedRecords(t *testing.T) {
 	if kind, _ := parseLines(t, cri("P", wrapSyslog[:80]), cri("F", wrapSyslog[80:])); kind != Attempt {
 		t.Errorf("Kubernetes' form in an object: %v", kind)
 	}
-	// More streams than there is room for: none vanishes.
+	// More streams than there is room for: no delivery vanishes.
 	p := New(nil, Options{Location: time.UTC, Year: 2026})
 	var r Result
 	lost := 0
@@ -262,9 +261,8 @@ func TestForgedRecords(t *testing.T) {
 	}
 }
 
-// TestRefusedAgain has lines of logfmt behind a prefix that names another program, or with a
-// field of an application's, one after the other: what the first was refused for is not left
-// out of the second.
+// TestRefusedAgain reads successive logfmt lines after a prefix that names another program, or with
+// an application's field. The reason for refusing the first line also applies to the second.
 func TestRefusedAgain(t *testing.T) {
 	for _, before := range []string{"", "/var/log/mail.log:" + wrapSyslog} {
 		for _, head := range []string{

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// lines calls f for each line of r and its offset, as the reader of files
-// does: in blocks of 256 KiB.
+// lines calls f for each line of r with its offset, in blocks of 256 KiB like the reader of files.
 func lines(r io.Reader, f func(line []byte, offset int64)) error {
 	buf := make([]byte, 0, 256<<10)
 	var offset int64
@@ -44,7 +43,7 @@ func lines(r io.Reader, f func(line []byte, offset int64)) error {
 	}
 }
 
-// BenchmarkLog parses the log that $BOUNCELOG_BENCH_LOG names, of any size:
+// BenchmarkLog parses the log named by $BOUNCELOG_BENCH_LOG, of any size:
 //
 //	BOUNCELOG_BENCH_LOG=mail.log go test -run '^$' -bench Log -benchtime 3x ./parser
 func BenchmarkLog(b *testing.B) {
@@ -147,7 +146,7 @@ func BenchmarkEximMessage(b *testing.B) {
 	)
 }
 
-// hostile are lines of n bytes that a careless parser is slow on.
+// hostile returns lines of n bytes that are slow in a naive parser.
 func hostile(n int) map[string]string {
 	const pf = "Nov 23 09:47:06 mx1 postfix/smtp[1]: 4028B460: "
 	const ex = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y "
@@ -193,8 +192,8 @@ func hostile(n int) map[string]string {
 	}
 }
 
-// BenchmarkHostile shows that the cost of a line grows with its length and no
-// faster: the rate of the longer lines is that of the shorter.
+// BenchmarkHostile shows that the cost of a line is linear in its length: longer lines have the
+// same rate as shorter ones.
 func BenchmarkHostile(b *testing.B) {
 	for _, n := range []int{64 << 10, 1 << 20} {
 		for name, line := range hostile(n) {
@@ -203,8 +202,8 @@ func BenchmarkHostile(b *testing.B) {
 	}
 }
 
-// TestHostile gives each hostile line of a megabyte ten seconds, where a few
-// hundredths will do: what is not linear takes minutes.
+// TestHostile gives each hostile line of a megabyte ten seconds. A linear parser takes a few
+// hundredths of a second, any other one minutes.
 func TestHostile(t *testing.T) {
 	for name, line := range hostile(1 << 20) {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// times reads stamps and gives their times in loc.
+// times parses stamps and returns their times in loc.
 func times(t *testing.T, o Options, stamps ...string) []string {
 	t.Helper()
 	p := New(nil, o)
@@ -111,7 +111,7 @@ func TestYear(t *testing.T) {
 	}
 }
 
-// TestDaylightSaving follows the clock on the wall through both changes.
+// TestDaylightSaving follows a wall clock through both changes.
 func TestDaylightSaving(t *testing.T) {
 	for _, tt := range []struct {
 		zone, day string
@@ -160,8 +160,7 @@ func TestDaylightSaving(t *testing.T) {
 	}
 }
 
-// TestLast holds that reading can be broken off anywhere and gives the same
-// times when it is resumed.
+// TestLast checks that reading can stop anywhere and yields the same times when it is resumed.
 func TestLast(t *testing.T) {
 	stamps := []string{"Dec 30 10:00:00", "Dec 31 23:59:59", "Jan  1 00:00:00", "Feb 28 23:00:00", "Mar  1 00:00:00", "Oct 10 00:00:00"}
 	o := Options{Location: time.UTC, Modified: time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), Year: 2024}
@@ -180,8 +179,8 @@ func TestLast(t *testing.T) {
 	}
 }
 
-// TestDoubt holds that a wrong clock, or a forger, makes no time of the future,
-// and moves no other line in time.
+// TestDoubt checks that a wrong clock or a forger cannot create a time in the future or change the
+// time of other lines.
 func TestDoubt(t *testing.T) {
 	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
@@ -278,8 +277,8 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// TestZoneNames has stamps that name their zone: it is the local one's where that has the name,
-// else what the name means everywhere, else the local zone.
+// TestZoneNames reads stamps with a zone's name. The local zone counts if it has that name, else
+// the name's general meaning, else the local zone.
 func TestZoneNames(t *testing.T) {
 	const pm = "postfix/smtp[7]: " + wrapBare
 	for _, tt := range []struct{ line, local, want string }{
@@ -307,7 +306,7 @@ func TestZoneNames(t *testing.T) {
 		{"20 Nov 2026 10:01:05 EST mx1 " + pm, "Europe/Berlin", "15:01:05"},
 		{`{"time":"2026-11-20 10:01:05 EST","host":"mx1","message":"` + pm + `"}`, "Europe/Berlin", "15:01:05"},
 		{`{"time":"Nov 20 10:01:05 EST","host":"mx1","message":"` + pm + `"}`, "Europe/Berlin", "15:01:05"},
-		// A host of capitals is no zone.
+		// A host in capitals is not a zone.
 		{"2026-11-20 10:01:05 MAIL " + pm, "UTC", "10:01:05"},
 		{"Nov 20 10:01:05 MAIL " + pm, "UTC", "10:01:05"},
 	} {
@@ -333,7 +332,7 @@ func TestZoneNames(t *testing.T) {
 			}
 		}
 	}
-	// Lines of one minute, with a zone and without.
+	// Lines of one minute, with and without a zone.
 	p := New(nil, Options{Location: time.UTC, Year: 2026})
 	var r Result
 	for i, stamp := range []string{"2026-11-20 10:01:05 EST", "2026-11-20 10:01:06 EST", "2026-11-20 10:01:07", "2026-11-20 10:01:08 CET"} {
@@ -351,7 +350,7 @@ func TestHalfDay(t *testing.T) {
 		"23 Nov 2026 %s UTC", "2026-11-23 %s", "2026-11-23T%s", "2026/11/23 %s +0000", "11/23/2026 %s", "23.11.2026, %s",
 	} {
 		for _, half := range []string{" PM", " pm", "PM", "\u202fPM", "\u00a0PM", " p.m.", " p. m.", " p.\u00a0m."} {
-			// Twice, since the second line of a minute is read another way.
+			// Twice, since the second line of a minute takes the fast path.
 			got := times(t, o, fmt.Sprintf(stamp, "02:44:58"+half), fmt.Sprintf(stamp, "02:44:59"+half), fmt.Sprintf(stamp, "12:00:01"+half), fmt.Sprintf(stamp, "02:45:01.250"+half))
 			want := []string{"2026-11-23 14:44:58 +0000", "2026-11-23 14:44:59 +0000", "2026-11-23 12:00:01 +0000", "2026-11-23 14:45:01 +0000"}
 			if strings.Join(got, "\n") != strings.Join(want, "\n") {
@@ -376,7 +375,7 @@ func TestHalfDay(t *testing.T) {
 	}
 }
 
-// TestDays has dates of which the day may stand before or behind the month.
+// TestDays reads dates whose day may be before or after the month.
 func TestDays(t *testing.T) {
 	for stamp, want := range map[string]string{
 		"23-11-2026 09:47:06": "2026-11-23", "11-23-2026 09:47:06": "2026-11-23", "11/23/2026 09:47:06": "2026-11-23",

@@ -9,19 +9,19 @@ import (
 	"bouncelog/bounce"
 )
 
-// Another delivery line than wrapSyslog's, with which that is mistaken nowhere.
+// A second delivery line that differs from wrapSyslog in every field.
 const (
 	wrapOther     = "Nov 23 09:47:07 mx1 postfix/smtp[8]: 4028B461: to=<c@d.example>, relay=none, delay=1, delays=0/0/1/0, dsn=4.4.1, status=deferred (connect to d.example[192.0.2.4]:25: Connection refused)"
 	wrapOtherExim = "2026-11-23 09:47:07 1xVUtH-0005Li-2z == c@d.example R=dnslookup T=remote_smtp defer (111): Connection refused"
 )
 
-// colour is what grep --color=always makes of each match of a word (GREP_COLORS' defaults).
+// colour marks each match of a word like grep --color=always (with the defaults of GREP_COLORS).
 func colour(line, word string) string {
 	return strings.ReplaceAll(line, word, "\x1b[01;31m\x1b[K"+word+"\x1b[m\x1b[K")
 }
 
-// TestTerminalSequences reads what a terminal was to show: colours within an address,
-// links, titles.
+// TestTerminalSequences reads lines with terminal sequences: colours within an address, links,
+// titles.
 func TestTerminalSequences(t *testing.T) {
 	for _, tt := range []struct{ name, line string }{
 		{"grep --color, the address", colour(wrapSyslog, "a@b.example")},
@@ -43,9 +43,9 @@ func TestTerminalSequences(t *testing.T) {
 	}
 }
 
-// TestForgedSequences has a stranger choose a recipient with terminal sequences: what
-// is left of it without them is another mailbox. Exim shows them; only a quoted local
-// part may hold them (RFC 5322 section 3.2.3: an atom has no control characters).
+// TestForgedSequences lets a stranger choose a recipient with terminal sequences, without which the
+// address names another mailbox. Exim shows them unchanged; only a quoted local part may hold them
+// (RFC 5322 section 3.2.3: an atom has no control characters).
 func TestForgedSequences(t *testing.T) {
 	for _, seq := range []string{"\x1b[m", "\x1b[01;31m\x1b[K", "\x1b]0;x\x07", "\x1b]8;;\x1b\\", "\x1b(B", "\x1b", "\x1b[", "\x1b[<m", "\x1b[\"m", "\x1b]\"@x\x07", "\x1b[31", "\x1bc"} {
 		for _, local := range []string{`"vic` + seq + `tim"`, `vic\` + strings.Join(strings.Split(seq, ""), `\`) + `tim`, `"victim` + seq + `"`, `"victim@bigmail.test: no` + seq + `"`} {
@@ -66,8 +66,8 @@ func TestForgedSequences(t *testing.T) {
 	}
 }
 
-// TestForgedBackspaces has a stranger's text strike over what stands before it: the quotes of an
-// address of Exim's, the name of his own program.
+// TestForgedBackspaces lets a stranger's text strike over the text before it: the quotes of an
+// address in Exim's log, or the name of his own program.
 func TestForgedBackspaces(t *testing.T) {
 	for _, back := range []string{"\b", "\b ", "\b\b ", "x\b\b ", "_\b", "_\b_\b ", " \b ", "\b\b\b\b\b\b\b\b\b\b\b\b"} {
 		for _, bare := range []bool{false, true} {
@@ -84,9 +84,9 @@ func TestForgedBackspaces(t *testing.T) {
 	}
 }
 
-// TestLinesWithin reads lines between which the line feed was lost, or became another
-// character: of old Macs, of a terminal, of a file with a hole. Postfix prints no
-// control characters (msg_text in msg_output.c), so they are the transport's.
+// TestLinesWithin reads lines whose line feed was lost or became another character: on old Macs, in
+// a terminal, in a file with a hole. Postfix prints no control characters (msg_text in
+// msg_output.c), so they come from the transport.
 func TestLinesWithin(t *testing.T) {
 	quoted := func(s string) string { return strings.ReplaceAll(s, `"`, `\"`) }
 	for _, sep := range []string{"\r", "\v", "\f", "\r\r", "\x00\x00\x00\x00\x00", "\r\v\r"} {
@@ -114,7 +114,8 @@ func TestLinesWithin(t *testing.T) {
 	if kind, r = parseLines(t, removed+"\r"+strings.ReplaceAll(removed, "B460", "B461")); kind != Unparsed || r.End.Event != "" {
 		t.Errorf("two ends: %v %+v", kind, r.End)
 	}
-	// In JSON it may be what a reply holds, if who wrote the object escapes no backslash.
+	// In JSON the character may be part of a reply, if the writer of the object does not escape
+	// backslashes.
 	for _, line := range []string{`{"log":"%s"}`, `time=2026-11-23T09:47:06Z msg="%s"`, `{"program":"postfix/smtp","message":"%s"}`} {
 		for _, first := range []string{quoted(wrapSyslog), "Nov 23 09:47:06 mx1 postfix/cleanup[9]: 4028B460: message-id=<a", "Nov 23 09:47:06 mx1 sshd[9]: x"} {
 			for _, sep := range []string{`\n`, `\r`, `\u000a`, `\f`, `\u0000`} {
@@ -126,26 +127,26 @@ func TestLinesWithin(t *testing.T) {
 	}
 }
 
-// TestFrames reads a stream of messages with octet counts (RFC 6587 section 3.4.1), between
-// which no line feed stands.
+// TestFrames reads a stream of messages with octet counts (RFC 6587 section 3.4.1) and without line
+// feeds.
 func TestFrames(t *testing.T) {
 	frame := func(s string) string { return fmt.Sprintf("%d <22>%s", len(s)+4, s) }
 	kind, r := parseLines(t, frame(wrapSyslog)+frame("Nov 23 09:47:06 mx1 postfix/qmgr[9]: 4028B460: removed")+frame(wrapOther))
 	if kind != Attempt || len(r.Deliveries) != 2 || r.Deliveries[0].Recipient != "a@b.example" || !strings.HasSuffix(r.Deliveries[0].Response, "no such user") && r.Deliveries[0].Code != 550 || r.Deliveries[1].Recipient != "c@d.example" {
 		t.Errorf("%v %+v", kind, r.Deliveries)
 	}
-	// Cut short, it is no stream; what is behind its last whole message is counted.
+	// A stream that is cut short is not a stream; the text after its last whole message is counted.
 	if kind, r = parseLines(t, frame(wrapSyslog)+frame(wrapOther)[:150]); kind != Attempt && kind != Unparsed || len(r.Deliveries) > 0 && r.Deliveries[0].Recipient != "a@b.example" {
 		t.Errorf("cut short: %v %+v", kind, r.Deliveries)
 	}
-	// What a stranger wrote into a message is no other, whatever count stands before it.
+	// Text that a stranger wrote into a message is not another message, whatever count precedes it.
 	kind, r = parseLines(t, frame("Nov 23 09:47:06 mx1 sshd[9]: Invalid user x "+frame(wrapOther)))
 	if kind != Unparsed {
 		t.Errorf("forged: %v %+v", kind, r.Deliveries)
 	}
 }
 
-// TestMisread reads lines in UTF-8 that stood in a file in UTF-16, behind its byte order mark.
+// TestMisread reads lines in UTF-8 from a file in UTF-16 with a byte order mark.
 func TestMisread(t *testing.T) {
 	for _, big := range []bool{false, true} {
 		var b strings.Builder
@@ -164,9 +165,9 @@ func TestMisread(t *testing.T) {
 	}
 }
 
-// TestForgedLinesWithin has strangers put the characters into a line: into a recipient,
-// which Exim shows as it is, into the name of a user, which another program logs.
-// No delivery is made of that; what holds one is not understood.
+// TestForgedLinesWithin lets strangers put these characters into a line: into a recipient, which
+// Exim shows unchanged, and into a user name, which another program logs. No delivery is made of
+// such text; a line that holds one is not understood.
 func TestForgedLinesWithin(t *testing.T) {
 	for _, sep := range []string{"\r", "\v", "\f", "\x00", "\r\x00\r"} {
 		for _, forged := range []string{wrapOther, wrapOtherExim, wrapOther[len("Nov 23 09:47:07 "):], `mail | ` + wrapOther} {
@@ -194,7 +195,7 @@ func TestForgedLinesWithin(t *testing.T) {
 	}
 }
 
-// wide writes each character in n bytes, as UTF-16 and UTF-32 do of Latin letters.
+// wide writes each character in n bytes, like UTF-16 and UTF-32 for Latin letters.
 func wide(s string, n int, big bool) string {
 	var b strings.Builder
 	for _, c := range s {
@@ -208,8 +209,7 @@ func wide(s string, n int, big bool) string {
 	return b.String()
 }
 
-// TestWide reads lines in UTF-16 and UTF-32 that no byte order mark announces, among
-// lines in UTF-8.
+// TestWide reads lines in UTF-16 and UTF-32 without a byte order mark, among lines in UTF-8.
 func TestWide(t *testing.T) {
 	for _, n := range []int{2, 4} {
 		for _, big := range []bool{false, true} {
@@ -242,7 +242,7 @@ func TestWide(t *testing.T) {
 			}
 		}
 	}
-	// Others are not read, but counted.
+	// Other widths are counted but not read.
 	if kind, _ := parseLines(t, wide(wrapSyslog, 3, false)); kind != Unparsed {
 		t.Errorf("three bytes: %v", kind)
 	}

@@ -14,7 +14,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// sharedDir finds what other people's logs are kept in, beside the project.
+// sharedDir returns a directory of other people's logs beside the project.
 func sharedDir(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "shared", name)
@@ -40,7 +40,7 @@ func readTSV(t *testing.T, name string) [][]string {
 	return rows
 }
 
-// The lines of which the independent reading errs, each looked at by hand.
+// The lines that the independent reading reads wrongly, each checked by hand.
 var truthErrs = map[string]string{
 	"exim_testsuite__log_dev.log:2436": "an automatic reply to several addresses, parted at its blank: by the corpus' own rule the recipient is the parent",
 	"exim_testsuite__log_dev.log:2440": `the file "save bfolder", parted at its blank: the recipient is the parent`,
@@ -48,8 +48,7 @@ var truthErrs = map[string]string{
 	"exim_wiki__How-to-force-IPv4-connections-for-specific-domains-if-IPv6-is-enabled.md.log:1": "the enhanced code 5.7.1 stands after the 554, behind the host as before Exim 4.88",
 }
 
-// TestCorpus compares what is read of real logs with an independent reading
-// of them.
+// TestCorpus compares the attempts read from real logs with an independent reading of them.
 func TestCorpus(t *testing.T) {
 	dir := sharedDir(t, "corpus")
 	type place struct {
@@ -92,7 +91,7 @@ func TestCorpus(t *testing.T) {
 			switch {
 			case ambiguous[at]:
 			case r.End.Event == bounce.MessageDiscarded && kind == Queued:
-				// The independent reading has a recipient "blackhole": there is none.
+				// The independent reading has a recipient "blackhole", which does not exist.
 			case kind == Attempt && !isDelivery:
 				t.Errorf("%s:%d: taken for a delivery:\n\t%s", base, i+1, line)
 			case isDelivery:
@@ -125,7 +124,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// truthRow gives a delivery in the columns of truth.tsv.
+// truthRow returns a delivery in the columns of truth.tsv.
 func truthRow(d *bounce.Delivery) []string {
 	code := ""
 	if d.Code != 0 {

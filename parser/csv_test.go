@@ -22,7 +22,7 @@ func TestNamedRows(t *testing.T) {
 		{"_serial,_time,source,sourcetype,host,index,_raw", `"0","2026-11-23T09:47:06.1+0000","/var/log/mail.log","syslog","mx1","main",` + line, Attempt},
 		{"timestamp,message", "1795427226123," + line, Attempt},
 		{"Zeit;Server;Programm;Meldung", "2026-11-23T09:47:06Z;mx1;postfix/smtp;" + quoted, Attempt},
-		// Who wrote a row, its columns say.
+		// The columns give the author of a row.
 		{"time,user,comment", "2026-11-23T09:47:06Z,postfix/smtp," + quoted, Unparsed},
 		{"time,host,user,comment", "2026-11-23T09:47:06Z,mx1,postfix/smtp," + quoted, Unparsed},
 		{"time,app,message", "2026-11-23T09:47:06Z,shop," + line, Unparsed},
@@ -50,7 +50,7 @@ func TestLinesBehindColumns(t *testing.T) {
 	}
 }
 
-// TestMailServers holds that names that are given are those of mail servers.
+// TestMailServers checks that the given names count as mail servers.
 func TestMailServers(t *testing.T) {
 	for _, tt := range []struct {
 		names []string

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestEntries reads documents of JSON that stand in a line, entry by entry.
+// TestEntries reads lines that are JSON documents, entry by entry.
 func TestEntries(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	line := func(n int) string {
@@ -39,7 +39,7 @@ func TestEntries(t *testing.T) {
 		{"OpenTelemetry", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[` + three(`{"timeUnixNano":"1795427226123456789","body":{"stringValue":%s}}`, line) + `]}]}]}`, 3, 0, 3},
 		{"one entry that is not understood", `[{"message":` + quote(line(1)) + `},{"user":` + quote(line(2)) + `},{"message":` + quote(line(3)) + `}]`, 2, 1, 3},
 		{"behind the list", "[" + three(`{"message":%s}`, line) + `] {"message":` + quote(line(7)) + "}", 0, 1, 1},
-		// A list in an object that is about something else vouches for nothing.
+		// A list in an object with another subject vouches for no author.
 		{"a form", `{"form":{"fields":[` + three(`{"message":%s}`, line) + `]}}`, 0, 1, 1},
 		{"a request", `{"method":"POST","events":[` + three(`{"message":%s}`, line) + `]}`, 0, 3, 3},
 		{"an application's", `{"customer":"x","events":[` + three(`{"message":%s}`, line) + `]}`, 0, 3, 3},
@@ -73,8 +73,8 @@ func TestEntries(t *testing.T) {
 	}
 }
 
-// TestDeepEntries holds that what a document costs grows with its size: lists within lists, and many small
-// entries of which each would repeat what encloses the list.
+// TestDeepEntries checks that the cost of a document is proportional to its size, for lists within
+// lists and for many small entries, each of which would repeat the text round the list.
 func TestDeepEntries(t *testing.T) {
 	for name, line := range map[string]string{
 		"deep":   strings.Repeat(`{"records":[`, 20_000) + "{}" + strings.Repeat("]}", 20_000),
@@ -91,7 +91,7 @@ func TestDeepEntries(t *testing.T) {
 	}
 }
 
-// FuzzEntries holds that the entries of a line lie in it, one behind the other.
+// FuzzEntries checks that the entries of a line are parts of it, in order.
 func FuzzEntries(f *testing.F) {
 	for _, s := range []string{`[{"a":1},"b",[]]`, `{"events":[{"x":[]},{}]}`, `{"hits":{"hits":[[],{}]}}`, `["`, `[{]}`, `{"status":"success","data":{"resultType":"streams","result":[{}]}}`} {
 		f.Add([]byte(s))

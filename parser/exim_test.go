@@ -10,7 +10,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// TestEximDelivery goes through the flags and fields of Exim's delivery lines.
+// TestEximDelivery tests the flags and fields of Exim's delivery lines.
 func TestEximDelivery(t *testing.T) {
 	remote := bounce.Delivery{
 		Agent: "remote_smtp", Recipient: "a@b.example", RecipientDomain: "b.example",
@@ -299,8 +299,8 @@ func TestEximDelivery(t *testing.T) {
 	}
 }
 
-// TestEximTLS holds what X= and CV= say, in the words of Postfix's tls=. The lines are
-// those of Exim 4.96, 4.98 and 4.100 in the lab, but for DANE and resumption.
+// TestEximTLS tests X= and CV=, translated to Postfix's tls=. The lines come from Exim 4.96, 4.98
+// and 4.100 in a lab, except those for DANE and resumption.
 func TestEximTLS(t *testing.T) {
 	const (
 		at     = " R=dnslookup T=remote_smtp H=mx.bigmail.test [192.0.2.2]"
@@ -341,7 +341,7 @@ func TestEximTLS(t *testing.T) {
 	}
 }
 
-// TestEximArrival joins what "<=" says to the deliveries.
+// TestEximArrival joins the fields of "<=" to the deliveries.
 func TestEximArrival(t *testing.T) {
 	const h = "2026-11-23 09:47:06 10HmbE-000000005vi-0000 "
 	delivery := h + `=> a@b.example R=r T=t H=mx [192.0.2.1] C="250 OK"`
@@ -389,7 +389,7 @@ func TestEximArrival(t *testing.T) {
 	}
 }
 
-// TestEnds goes through what is said of a message as a whole.
+// TestEnds tests the lines about the end of a message as a whole.
 func TestEnds(t *testing.T) {
 	const exim = "2026-11-23 09:47:06 10HmbE-000000005vi-0000 "
 	deferred := []string{exim + "<= s@x.example U=s P=local S=5", exim + "== a@b.example R=r defer (-1): no"}
@@ -437,7 +437,7 @@ func TestEnds(t *testing.T) {
 			}
 		})
 	}
-	// A frozen message is known as such, also to a new process.
+	// A frozen message is known as frozen, also in a new process.
 	q := NewQueue(0)
 	p := New(q, Options{Location: time.UTC})
 	var r Result
@@ -455,14 +455,14 @@ func TestEnds(t *testing.T) {
 	if opened, _ = q.Changes(nil, nil); len(opened) != 1 || opened[0].Frozen {
 		t.Fatalf("%+v, want it thawed", opened)
 	}
-	// Mail that is queued on purpose was not tried.
+	// Mail that is queued on purpose has no attempt.
 	if kind, _ := parseLines(t, exim+"== a@b.example R=dnslookup T=remote_smtp defer (-1): domain matches queue_smtp_domains, or -odqs set"); kind != Queued {
 		t.Errorf("queued on purpose: %v", kind)
 	}
 }
 
-// TestEximAddressOrNothing has what follows the flag be no address of Exim's form: it is
-// understood as the address that it holds, or not at all.
+// TestEximAddressOrNothing tests texts after the flag that are not an address in Exim's form. Such
+// a line is understood as the address that it holds, or not at all.
 func TestEximAddressOrNothing(t *testing.T) {
 	for _, tt := range []struct{ msg, want string }{ // no address: not understood
 		{"== h@example.com delivery defer: x", ""},

@@ -10,19 +10,19 @@ import (
 	"bouncelog/bounce"
 )
 
-// exportEntry is an entry of the journal as journalctl -o export writes it.
+// exportEntry returns an entry of the journal in the format of journalctl -o export.
 func exportEntry(cursor int, program, message string) string {
 	return fmt.Sprintf("__CURSOR=s=0123456789abcdef;i=%x\n__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=12345678\n_BOOT_ID=0123456789abcdef\n"+
 		"PRIORITY=6\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=%s\nSYSLOG_PID=77\n%s\n_HOSTNAME=mx1\n_TRANSPORT=syslog\n\n",
 		cursor, 1795427226123456+cursor*1_000_000, program, message)
 }
 
-// exportBytes is a field of bytes.
+// exportBytes returns a binary field.
 func exportBytes(key, value string) string {
 	return key + "\n" + string(binary.LittleEndian.AppendUint64(nil, uint64(len(value)))) + value
 }
 
-// readExport reads a text by lines.
+// readExport reads a text line by line.
 func readExport(text string) (attempts []bounce.Delivery, kinds [Unparsed + 1]int) {
 	p := New(nil, Options{Location: time.UTC, Year: 2026})
 	var r Result
@@ -36,7 +36,7 @@ func readExport(text string) (attempts []bounce.Delivery, kinds [Unparsed + 1]in
 	return attempts, kinds
 }
 
-// TestExport reads entries with fields of text and of bytes.
+// TestExport reads entries with text fields and binary fields.
 func TestExport(t *testing.T) {
 	const bounced = "4028B460: to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.b.example[192.0.2.1] said: 550 5.1.1 no (in reply to RCPT TO command))"
 	text := exportEntry(0, "postfix/qmgr", "MESSAGE=4028B460: from=<s@x.example>, size=5, nrcpt=1 (queue active)") +
@@ -64,8 +64,8 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// TestExportForged holds that bytes that a stranger chose are no entry, whatever
-// they look like, of whatever length: also of ten, whose size begins with a line feed.
+// TestExportForged checks that bytes of a stranger's choice never form an entry, whatever their
+// content and length. Ten bytes are a special case, because their size begins with a line feed.
 func TestExportForged(t *testing.T) {
 	forged := exportEntry(9, "postfix/smtp", "MESSAGE=4028B460: to=<victim@b.example>, relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (no)")
 	for _, value := range []string{
@@ -77,15 +77,15 @@ func TestExportForged(t *testing.T) {
 			t.Errorf("%.60q: %+v", value, attempts)
 		}
 	}
-	// Nor is what another program says of a stranger.
+	// Another program's message with a stranger's text is not an entry either.
 	attempts, kinds := readExport(exportEntry(0, "sshd", "MESSAGE=Invalid user 4028B460: to=<victim@b.example>, relay=none, delay=1, dsn=5.1.1, status=bounced (no) from 192.0.2.9"))
 	if len(attempts) != 0 || kinds[Unparsed] != 1 {
 		t.Errorf("%+v, kinds %v", attempts, kinds)
 	}
 }
 
-// TestExportBroken reads entries without the empty line at their end, and what follows a
-// field that was cut short.
+// TestExportBroken reads entries without the empty line at their end, and lines after a field that
+// was cut short.
 func TestExportBroken(t *testing.T) {
 	entry := func(i int, to string) string {
 		return exportEntry(i, "postfix/smtp", "MESSAGE=4028B461: to=<"+to+">, relay=none, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (no)")

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestAgain holds the short way through the header against the long one, on
-// stamps that follow each other by seconds, forwards and back, through a
-// minute's end, a leap second and the end of daylight saving.
+// TestAgain compares the fast path through the header with the normal one, on stamps that follow
+// each other by seconds, forwards and backwards, through the end of a minute, a leap second and the
+// end of daylight saving.
 func TestAgain(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

@@ -9,11 +9,10 @@ import (
 	"bouncelog/bounce"
 )
 
-// eximShows is what Exim's string_log_address (deliver.c) writes of the
-// recipient top: the local part in lower case without its quotes and
-// backslashes (deliver_split_address), the domain, and the address itself
-// where the two are not the same. Bare leaves the domain out, as Exim does of
-// local deliveries (the router option log_as_local).
+// eximShows returns the form in which Exim's string_log_address (deliver.c) shows the recipient
+// top: the local part in lower case without its quotes and backslashes (deliver_split_address), the
+// domain, and the address itself if the two differ. bare omits the domain, as Exim does for local
+// deliveries (the router option log_as_local).
 func eximShows(top string, bare bool) string {
 	i := strings.LastIndexByte(top, '@')
 	local, domain := top[:i], top[i:]
@@ -48,8 +47,7 @@ func asciiLower(s string) string {
 	return string(b)
 }
 
-// meaning is the mailbox that an address names: without its quotes, in lower
-// case.
+// meaning returns the mailbox that an address names: without its quotes, in lower case.
 func meaning(addr string) string {
 	i := strings.LastIndexByte(addr, '@')
 	if i < 0 {
@@ -59,8 +57,8 @@ func meaning(addr string) string {
 	return shown + "\x00" + asciiLower(addr[i+1:])
 }
 
-// forgedLocals are local parts that imitate what follows an address in a line
-// of Exim's or Postfix's. All of them name victim@bigmail.test.
+// forgedLocals are local parts that imitate the text after an address in a line of Exim or Postfix.
+// All of them name victim@bigmail.test.
 var forgedLocals = []string{
 	`victim@bigmail.test: User unknown`,
 	`victim@bigmail.test`,
@@ -86,8 +84,8 @@ var forgedLocals = []string{
 	`victim@bigmail.test>: User unknown`,
 }
 
-// quotings write a local part for an SMTP command, in the ways that Exim's
-// parse_extract_address takes.
+// quotings write a local part for an SMTP command, in the forms that Exim's parse_extract_address
+// accepts.
 var quotings = map[string]func(string) string{
 	"quoted string": func(s string) string { return `"` + s + `"` },
 	"quoted pairs": func(s string) string {
@@ -113,7 +111,7 @@ var quotings = map[string]func(string) string{
 	"behind a unicode dot": func(s string) string { return `"` + s + "\u3002" + `"` },
 }
 
-// eximTails are what follows the address, by flag.
+// eximTails are texts after the address, by flag.
 var eximTails = map[string][]string{
 	"=>": {" R=dnslookup T=remote_smtp H=mx.evil.test [198.51.100.9] C=\"250 OK\"", " R=localuser T=local_delivery", ""},
 	"->": {" R=dnslookup T=remote_smtp H=mx.evil.test [198.51.100.9]"},
@@ -130,9 +128,8 @@ var eximTails = map[string][]string{
 	},
 }
 
-// TestForgedExim has an outsider choose a recipient whose local part looks
-// like the rest of a line: the line is about that recipient, or not
-// understood, and never about another mailbox.
+// TestForgedExim lets an outsider choose a recipient whose local part looks like the rest of a
+// line. The line is about that recipient or is not understood, and is never about another mailbox.
 func TestForgedExim(t *testing.T) {
 	taken, refused := 0, 0
 	for name, quote := range quotings {
@@ -157,14 +154,14 @@ func TestForgedExim(t *testing.T) {
 			}
 		}
 	}
-	// Doubt must stay the exception.
+	// Few lines may be doubted.
 	if refused > taken/2 {
 		t.Errorf("%d lines taken, %d not understood", taken, refused)
 	}
 	t.Logf("%d lines taken, %d not understood", taken, refused)
 }
 
-// checkForged holds that a delivery is about the recipient top.
+// checkForged checks that a delivery is about the recipient top.
 func checkForged(t *testing.T, line string, d *bounce.Delivery, top string) {
 	t.Helper()
 	if meaning(d.Recipient) != meaning(top) || d.RecipientDomain != domainOf(top) {
@@ -181,9 +178,9 @@ func checkForged(t *testing.T, line string, d *bounce.Delivery, top string) {
 	}
 }
 
-// TestForgedEximRedirected is the same where a router has changed the address:
-// another domain, a prefix or suffix cut off, an alias. What cannot be told
-// from a forgery is not understood.
+// TestForgedEximRedirected does the same after a router has changed the address: another domain, a
+// removed prefix or suffix, an alias. A line that cannot be distinguished from a forgery is not
+// understood.
 func TestForgedEximRedirected(t *testing.T) {
 	const h = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y "
 	for _, tt := range []struct {
@@ -292,8 +289,7 @@ func TestForgedEximRedirected(t *testing.T) {
 	}
 }
 
-// TestForgedSender has an outsider choose a reverse-path that looks like the
-// rest of a line.
+// TestForgedSender lets an outsider choose a reverse-path that looks like the rest of a line.
 func TestForgedSender(t *testing.T) {
 	const h = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y "
 	const delivery = h + `=> a@b.example R=r T=t H=mx [192.0.2.1] C="250 OK"`
@@ -314,7 +310,7 @@ func TestForgedSender(t *testing.T) {
 			} else if d := r.Deliveries[0]; d.Sender != sender || d.Agent != "t" || d.RelayHost != "mx" {
 				t.Errorf("%s: %q:\n%+v", name, sender, d)
 			}
-			// The reply to MAIL is the remote's, whatever the sender says.
+			// The reply to MAIL is the remote server's, whatever the sender contains.
 			for _, host := range []string{"", "host mx [192.0.2.1]: "} {
 				kind, r = parseLines(t, h+"** a@b.example R=r T=t H=mx [192.0.2.1]: SMTP error from remote mail server after MAIL FROM:<"+sender+"> SIZE=99: "+host+"550 5.7.1 no")
 				if kind != Attempt {
@@ -327,9 +323,8 @@ func TestForgedSender(t *testing.T) {
 	}
 }
 
-// TestForgedPostfix is about address formats: Postfix quotes local parts in
-// its log since version 3.5 (info_log_address_format = external), and not
-// before.
+// TestForgedPostfix tests address formats: Postfix quotes local parts in its log since version 3.5
+// (info_log_address_format = external), and not before.
 func TestForgedPostfix(t *testing.T) {
 	const tail = ">, relay=mx.evil.test[198.51.100.9]:25, delay=1, delays=0/0/0/1, dsn=5.7.1, status=bounced (host mx.evil.test[198.51.100.9] said: 550 5.7.1 no)"
 	for _, local := range forgedLocals {
@@ -338,8 +333,8 @@ func TestForgedPostfix(t *testing.T) {
 		if kind, r := parseLines(t, line); kind != Attempt || r.Deliveries[0].Recipient != external {
 			t.Errorf("%s:\n%v %+v", line, kind, r.Deliveries)
 		}
-		// The same before 3.5, as the recipient of a notification: the sender
-		// has been named before.
+		// The same before 3.5, as the recipient of a notification: an earlier line has named the
+		// sender.
 		internal := strings.ReplaceAll(local, `\"`, `"`) + "@evil.test"
 		kind, r := parseLines(
 			t,
@@ -365,23 +360,22 @@ func TestForgedPostfix(t *testing.T) {
 			t.Errorf("%s: sender %q, %d bytes", internal, d.Sender, d.Size)
 		}
 	}
-	// A line feed of a reply's, a part that Postfix does not write.
+	// A reply with a line feed, and a part, which Postfix does not write.
 	whole := pfHeader + "smtp[1]: 4028B461: to=<victim@bigmail.test" + tail
 	for _, line := range []string{pfDelivery[:len(pfDelivery)-1] + "\r" + whole, pfHeader + "smtp[1]: [2/2] " + whole} {
 		if kind, r := parseLines(t, line); kind != Unparsed {
 			t.Errorf("%q: %v %+v", line, kind, r.Deliveries)
 		}
 	}
-	// A reply that imitates the next field ends nothing.
+	// A reply that imitates the next field does not end a field.
 	kind, r := parseLines(t, pfDelivery[:len(pfDelivery)-1]+"), to=<victim@bigmail.test>, relay=none, delay=0, dsn=2.0.0, status=sent (250 Ok)")
 	if kind != Attempt || r.Deliveries[0].Recipient == "victim@bigmail.test" {
 		t.Errorf("%v %+v", kind, r.Deliveries)
 	}
 }
 
-// TestForgedContinuation has a sender fold a header so that its second line looks like a
-// line of the log. Exim writes the headers of a rejected message into its reject log as
-// they came.
+// TestForgedContinuation lets a sender fold a header so that its second line looks like a line of
+// the log. Exim writes the headers of a rejected message unchanged into its reject log.
 func TestForgedContinuation(t *testing.T) {
 	const rejected = "2026-11-23 09:47:05 1xVUtG-0005Lh-1y H=mx.evil.test [198.51.100.9] F=<x@evil.test> rejected after DATA: no"
 	const victim = "1xVUtH-0005Lh-1z ** victim@bigmail.test R=dnslookup T=remote_smtp: 550 5.1.1 User unknown"
@@ -398,26 +392,25 @@ func TestForgedContinuation(t *testing.T) {
 		if kind, r := parseLines(t, rejected, "Envelope-from: <x@evil.test>", "P Received: from x by y", "  Subject: a", line); kind != Unparsed {
 			t.Errorf("%q: %v %+v", line, kind, r.Deliveries)
 		}
-		// Reading goes on in the middle of the headers.
+		// Reading is resumed in the middle of the headers.
 		p := New(nil, Options{Location: time.UTC, Year: 2026, Last: time.Date(2026, 11, 23, 9, 47, 5, 0, time.UTC)})
 		var r Result
 		if kind := p.Parse([]byte(line), 0, &r); kind != Unparsed {
 			t.Errorf("%q, read on: %v %+v", line, kind, r.Deliveries)
 		}
 	}
-	// What a sender says of a message is not known of it.
+	// A sender's forged arrival line adds nothing to a message.
 	_, r := parseLines(t, rejected, "\t2026-11-23 09:47:06 1xVUtH-0005Lh-1z <= forged@evil.test H=x [192.0.2.1] P=smtp S=1", "2026-11-23 09:47:06 "+victim)
 	if len(r.Deliveries) != 1 || r.Deliveries[0].Sender != "" {
 		t.Errorf("%+v", r.Deliveries)
 	}
-	// A log that is indented as a whole is read.
+	// A log that is indented throughout is read.
 	if kind, _ := parseLines(t, "  "+rejected, "  2026-11-23 09:47:06 "+victim); kind != Attempt {
 		t.Errorf("an indented log: %v", kind)
 	}
 }
 
-// TestForgedWords has a line that a program logs in somebody's words, in which a line of an
-// MTA's stands.
+// TestForgedWords reads a program's line that holds an MTA's line in a stranger's words.
 func TestForgedWords(t *testing.T) {
 	const exim = "2026-11-23 09:47:06 1xVUtH-0005Lh-1z ** victim@bigmail.test R=dnslookup T=remote_smtp: 550 5.1.1 User unknown"
 	const postfix = "Nov 23 09:47:06 mx1 postfix/smtp[1]: 4028B460: to=<victim@bigmail.test>, relay=none, delay=1, dsn=5.1.1, status=bounced (no)"
@@ -439,7 +432,7 @@ func TestForgedWords(t *testing.T) {
 	}
 }
 
-// TestForgedUser has a user name of a web server's log.
+// TestForgedUser reads a user name in a web server's log.
 func TestForgedUser(t *testing.T) {
 	for _, name := range []string{wrapSyslog, wrapExim, wrapBare, "postfix/smtp[7]: " + wrapBare, `{"log":"` + wrapSyslog + `"}`, "300 <22>" + wrapSyslog} {
 		for _, before := range []string{"", "web-1  | ", "[web] ", "Nov 23 09:47:05 host7 web[1]: "} {
@@ -451,7 +444,7 @@ func TestForgedUser(t *testing.T) {
 	}
 }
 
-// TestForgedAfter has a line of another program behind an honest one of the same second.
+// TestForgedAfter reads another program's line after an honest one of the same second.
 func TestForgedAfter(t *testing.T) {
 	forged := strings.Replace(wrapSyslog, "a@b", "lise@b", 1)
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
@@ -473,7 +466,7 @@ func TestForgedAfter(t *testing.T) {
 	}
 }
 
-// TestForgedPieces has lines that an engine of containers has cut in two.
+// TestForgedPieces reads lines that a container engine has cut in two.
 func TestForgedPieces(t *testing.T) {
 	cri := func(stream, tag, text string) string {
 		return "2026-11-23T09:47:06.123456789+00:00 " + stream + " " + tag + " " + text
@@ -518,8 +511,8 @@ func TestForgedPieces(t *testing.T) {
 	}
 }
 
-// FuzzForge makes any recipient of RFC 5321 section 4.1.2, has Exim show it,
-// and holds that the line is about it or not understood.
+// FuzzForge builds any recipient of RFC 5321 section 4.1.2, shows it as Exim does, and checks that
+// the line is about it or is not understood.
 func FuzzForge(f *testing.F) {
 	for i, local := range forgedLocals {
 		for flag := range 5 {
@@ -547,8 +540,8 @@ func FuzzForge(f *testing.F) {
 	})
 }
 
-// fuzzQuote writes a local part with quoted strings, quoted pairs and atoms,
-// as the bits of how say.
+// fuzzQuote writes a local part with quoted strings, quoted pairs and atoms, according to the bits
+// of how.
 func fuzzQuote(local string, how uint64) string {
 	var b strings.Builder
 	inside := false
@@ -571,8 +564,8 @@ func fuzzQuote(local string, how uint64) string {
 	return b.String()
 }
 
-// TestForgeBounded holds that text without an end is refused in no more than
-// linear time: anything else would take hours.
+// TestForgeBounded checks that very long text is refused in linear time; quadratic time would be
+// hours.
 func TestForgeBounded(t *testing.T) {
 	for _, unit := range []string{` <"`, ` <"x`, ` <"\"`, ` <a\ `, ` (`, ` (a) <`, ` <"a" <`, `: <"`, `"`, `\\`, ` <a@b`} {
 		s := "x" + strings.Repeat(unit, 200_000)
@@ -587,8 +580,8 @@ func TestForgeBounded(t *testing.T) {
 	}
 }
 
-// domainOf is the part after the last "@" (RFC 5321 section 4.1.2 lets the
-// local part hold others, quoted), as it stands; empty for a bare local name.
+// domainOf returns the unchanged part after the last "@", or "" for a bare local name. A quoted
+// local part may hold other "@" (RFC 5321 section 4.1.2).
 func domainOf(addr string) string {
 	if i := strings.LastIndexByte(addr, '@'); i >= 0 {
 		return addr[i+1:]

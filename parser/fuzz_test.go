@@ -12,7 +12,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// seeds are lines of every kind, from real logs and written by hand.
+// seeds are lines of every kind, from real logs and handwritten.
 var seeds = []string{
 	"",
 	"\r",
@@ -49,8 +49,8 @@ var seeds = []string{
 	"Nov 23 14:19:32 mx1 exim[21039]: [2/2] x => y R=z",
 }
 
-// TestCutLines parses a line and then each beginning of it, alone and with a letter behind it: the
-// header of the line before is remembered, and a cut one has the same beginning.
+// TestCutLines parses a line and then each beginning of it, alone and with a letter after it. The
+// parser remembers the header of the previous line, and a cut line has the same beginning.
 func TestCutLines(t *testing.T) {
 	for _, line := range []string{
 		"Nov 23 09:47:06 mx1 postfix/smtp[7]: 4A1: to=<a@b.example>, relay=none, delay=1, dsn=4.0.0, status=deferred (x)",
@@ -70,8 +70,8 @@ func TestCutLines(t *testing.T) {
 	}
 }
 
-// FuzzParse looks for lines that are read wrongly whatever they mean: it is
-// given two lines, so that the second meets what the first has left behind.
+// FuzzParse looks for lines that are read wrongly whatever their meaning. It parses two lines, so
+// that the second meets the state that the first left.
 func FuzzParse(f *testing.F) {
 	for i, s := range seeds {
 		f.Add([]byte(s), []byte(seeds[(i*7+3)%len(seeds)]))
@@ -116,7 +116,7 @@ func cloneDeliveries(ds []bounce.Delivery) []bounce.Delivery {
 	return out
 }
 
-// checkResult checks what must hold of every line.
+// checkResult checks the conditions that hold for every line.
 func checkResult(t *testing.T, kind Kind, r *Result, length int) {
 	t.Helper()
 	if (kind == Attempt) != (len(r.Deliveries) > 0) {
@@ -149,8 +149,8 @@ func checkResult(t *testing.T, kind Kind, r *Result, length int) {
 	}
 }
 
-// FuzzHeader holds that no header is longer than its line and that the short
-// cut for a stamp seen before reads what the long way reads.
+// FuzzHeader checks that no header is longer than its line, and that the fast path for a repeated
+// stamp returns the same as the normal one.
 func FuzzHeader(f *testing.F) {
 	for _, s := range seeds {
 		f.Add([]byte(s))
@@ -168,10 +168,10 @@ func FuzzHeader(f *testing.F) {
 		host := p.host
 		k2 := p.Parse(line, 7, &again)
 		if k1 == Skipped && k2 == Skipped && bytes.ContainsAny(line, "\t\x1b") {
-			return // nobody's line: what its program is called does not matter
+			return // another program's line: the name of its program does not matter
 		}
 		if bytes.Contains(line, []byte(": [")) || bytes.Contains(line, []byte("LOG: MAIN")) || bytes.IndexFunc(line, func(c rune) bool { return isBreak(byte(c)) && c < ' ' }) >= 0 {
-			return // parts of a line, a console's lines, and lines within one hang together
+			return // parts of a line, lines of a console and lines within a line depend on each other
 		}
 		if k1 != k2 && !bytes.Contains(line, []byte(" message repeated ")) {
 			t.Fatalf("%q: %v, then %v", line, k1, k2)
@@ -182,8 +182,7 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// FuzzPostfixDiff holds the scanner of delivery agents' messages against the
-// grammar.
+// FuzzPostfixDiff compares the scanner of delivery agents' messages with the grammar.
 func FuzzPostfixDiff(f *testing.F) {
 	for _, s := range seeds {
 		if _, msg, ok := strings.Cut(s, "]: "); ok {
@@ -220,8 +219,8 @@ func FuzzPostfixDiff(f *testing.F) {
 	})
 }
 
-// FuzzEximDiff holds the scanner of Exim's lines against the grammar: what
-// matches that, both read the same.
+// FuzzEximDiff compares the scanner of Exim's lines with the grammar: if a line matches the
+// grammar, both read the same.
 func FuzzEximDiff(f *testing.F) {
 	for _, s := range seeds {
 		for _, flag := range []string{"=>", "->", "**", "=="} {
@@ -236,28 +235,27 @@ func FuzzEximDiff(f *testing.F) {
 		}
 		want, ok := referenceExim(flag, s)
 		if !ok || len(want.parent) > maxParent/2 {
-			return // the scanner does not look for its end for ever
+			return // the scanner bounds the search for its end
 		}
 		if strings.HasSuffix(s, "=") || strings.HasPrefix(want.router, "3D") {
 			return // quoted-printable text is not understood
 		}
 		if i := strings.Index(s, " <"); i >= 0 {
 			if tops, ok := quotedTops(s, i); !ok || len(tops) > 0 {
-				return // FuzzForge holds what is read of these
+				return // FuzzForge checks these
 			}
 		}
 		var got eximFields
 		if !got.scan(flag, s) {
 			t.Fatalf("%s %q: not understood by the scanner", flag, s)
 		}
-		// Times may stand behind the message, and the system's words before it.
+		// Times may follow the message, and the system's message may precede it.
 		if flag != "=>" {
 			got.queueTime, got.deliveryTime, want.queueTime, want.deliveryTime = "", "", "", ""
 			want.message, got.message, got.strerror = "", "", ""
 		}
 		if flag == "==" && got.errno > 0 {
-			// The grammar takes the system's words and fields behind them for
-			// the message.
+			// The grammar takes the system's message and the fields after it for the message.
 			want.size, want.sender, want.hasSender, want.confirmation = got.size, got.sender, got.hasSender, got.confirmation
 			want.router, want.transport = got.router, got.transport
 		}
@@ -270,7 +268,7 @@ func FuzzEximDiff(f *testing.F) {
 	})
 }
 
-// FuzzUnprint holds that undoing Exim's escapes makes a text no longer.
+// FuzzUnprint checks that reversing Exim's escapes never makes a text longer.
 func FuzzUnprint(f *testing.F) {
 	for _, s := range []string{`550-a\n550 b`, `\303\274`, `\303`, `\\n`, `a\`, `\777`} {
 		f.Add(s)

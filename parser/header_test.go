@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestHeader reads the same delivery under every header that is met.
+// TestHeader reads the same delivery under every known header.
 func TestHeader(t *testing.T) {
 	const msg = "4028B460: to=<a@b.example>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)"
 	berlin, err := time.LoadLocation("Europe/Berlin")
@@ -57,7 +57,7 @@ func TestHeader(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := New(nil, Options{Location: berlin, Modified: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)})
-			// The second reading takes the short cut.
+			// The second reading takes the fast path.
 			for range 2 {
 				var r Result
 				kind := p.Parse([]byte(tt.line), 0, &r)
@@ -83,7 +83,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// TestEximHeader does the same for Exim, whose own stamp stands in the message.
+// TestEximHeader does the same for Exim, which writes its own stamp into the message.
 func TestEximHeader(t *testing.T) {
 	const msg = `1xVUtG-0005Lh-1y => a@b.example R=dnslookup T=remote_smtp H=mx [192.0.2.1] C="250 x"`
 	berlin, err := time.LoadLocation("Europe/Berlin")

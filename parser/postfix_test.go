@@ -9,7 +9,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// parseLines reads lines in order and returns what the last one gave.
+// parseLines reads lines in order and returns the result of the last one.
 func parseLines(t *testing.T, lines ...string) (Kind, Result) {
 	t.Helper()
 	p := New(nil, Options{Location: time.UTC, Year: 2026})
@@ -33,7 +33,7 @@ func enhanced(t *testing.T, s string) bounce.EnhancedCode {
 	return e
 }
 
-// TestPostfixDelivery goes through the delivery agents and their wording.
+// TestPostfixDelivery tests the delivery agents and their wording.
 func TestPostfixDelivery(t *testing.T) {
 	type want struct {
 		agent, instance, queueID string
@@ -305,7 +305,7 @@ func TestPostfixDelivery(t *testing.T) {
 	}
 }
 
-// TestKinds tells lines apart that are no deliveries.
+// TestKinds tests the kinds of lines that are not deliveries.
 func TestKinds(t *testing.T) {
 	const h = "Nov 23 09:47:06 mx1 "
 	tests := []struct {
@@ -387,14 +387,14 @@ func TestExpiry(t *testing.T) {
 	if diff := cmp.Diff(want, r.Expiry); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	// Without what went before, the line itself still names the sender.
+	// Without the earlier lines, the line itself still names the sender.
 	_, r = parseLines(t, h+`qmgr[1]: 4028B460: from=<"a>, size="@b.example>, status=force-expired, returned to sender`)
 	if m := r.Expiry.Message; m == nil || m.Sender != `"a>, size="@b.example` || !m.SenderKnown || r.Expiry.Status != "force-expired" {
 		t.Errorf("got %+v, %+v", r.Expiry, m)
 	}
 }
 
-// TestRepeated counts what a syslog daemon says it left out.
+// TestRepeated counts the lines that a syslog daemon says it left out.
 func TestRepeated(t *testing.T) {
 	const h = "Nov 23 09:47:06 mx1 "
 	const delivery = "4028B460: to=<a@b>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)"

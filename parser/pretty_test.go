@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestPretty reads objects over several lines.
+// TestPretty reads objects of several lines.
 func TestPretty(t *testing.T) {
 	entry := func(text any) map[string]any {
 		return map[string]any{"MESSAGE": text, "SYSLOG_IDENTIFIER": "postfix/smtp", "_HOSTNAME": "mx1", "__REALTIME_TIMESTAMP": "1795427226123456", "PRIORITY": 6}
@@ -59,7 +59,7 @@ func TestPretty(t *testing.T) {
 			t.Errorf("%s: %d attempts and %d lines not understood, want %d and %d", tt.name, attempts, unparsed, 2*tt.attempts+1, 2*tt.unparsed)
 		}
 	}
-	// What is no object any more is read as what it is.
+	// A line after a broken object is read as a line of the log.
 	for _, before := range []string{"{", "{\n\"message\": \"x\",", "{\n{\n[\n]\n}\n}\n}", "{\n\"a\": {\n\"b\": ["} {
 		if kind, _ := parseLines(t, append(strings.Split(before, "\n"), wrapSyslog)...); kind != Attempt {
 			t.Errorf("behind %q: %v", before, kind)
@@ -67,8 +67,8 @@ func TestPretty(t *testing.T) {
 	}
 }
 
-// FuzzPretty holds that no delivery in an object vanishes when it is indented, and that it
-// spoils no line behind it.
+// FuzzPretty checks that no delivery in an object vanishes when the object is indented, and that
+// the object does not affect the next lines.
 func FuzzPretty(f *testing.F) {
 	for _, s := range []string{`{"a":[1,{"message":"4028B460: to=<a@b.example>, relay=none, delay=1, status=bounced (x)"}],"b":{"c":null}}`, `[{"log":[52,48]},{}]`, `{"log":"x","x":["to=<a@b>, status=sent"]}`} {
 		f.Add([]byte(s))

@@ -91,8 +91,8 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestInstances keeps two instances with the same queue id apart, and lets a
-// transport that logs under another name find its queue.
+// TestInstances keeps two instances with the same queue id apart, and finds the queue of a
+// transport that logs under another name.
 func TestInstances(t *testing.T) {
 	in := strings.ReplaceAll(pfHeader, "postfix/", "postfix-in/")
 	out := strings.ReplaceAll(pfHeader, "postfix/", "postfix-out/")
@@ -116,7 +116,7 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// TestChanges hands the queue over to a store, and from there to a new process.
+// TestChanges passes the queue to a store, and from there to a new process.
 func TestChanges(t *testing.T) {
 	q := NewQueue(0)
 	p := New(q, Options{Location: time.UTC, Year: 2026})
@@ -177,7 +177,7 @@ func TestChanges(t *testing.T) {
 	check("closed after a restart", nil, []Key{key("4028B460")})
 }
 
-// TestQueueIsBounded opens messages without end.
+// TestQueueIsBounded opens very many messages.
 func TestQueueIsBounded(t *testing.T) {
 	const bound = 1 << 20
 	q := NewQueue(bound)
@@ -201,7 +201,7 @@ func TestQueueIsBounded(t *testing.T) {
 	if q.used > bound {
 		t.Errorf("%d bytes used, the bound is %d", q.used, bound)
 	}
-	// The youngest are there, the oldest are not.
+	// The newest messages are present, the oldest are not.
 	delivery := func(i int) bounce.Delivery {
 		p.Parse(fmt.Appendf(nil, "%ssmtp[1]: %X: to=<a@b>, relay=none, delay=1, dsn=4.4.1, status=deferred (x)", pfHeader, 0x10000000+i), 0, &r)
 		return r.Deliveries[0]
@@ -219,7 +219,7 @@ func TestQueueIsBounded(t *testing.T) {
 	if len(opened) != q.live || len(closed) != 0 {
 		t.Errorf("%d opened, %d closed; want %d, 0", len(opened), len(closed), q.live)
 	}
-	// What is forgotten for want of memory is closed.
+	// A message that is dropped to save memory is reported as closed.
 	for i := range 20_000 {
 		p.Parse(fmt.Appendf(nil, "%sqmgr[1]: %X: from=<t@x>, size=1, nrcpt=1 (queue active)", pfHeader, 0x20000000+i), 0, &r)
 	}
@@ -228,7 +228,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
-// TestQueueFields holds that absurd fields are not kept, and do no harm.
+// TestQueueFields checks that absurd fields are not kept and do no harm.
 func TestQueueFields(t *testing.T) {
 	long := strings.Repeat("x", 1<<20)
 	_, r := parseLines(

@@ -8,10 +8,9 @@ import (
 	"bouncelog/bounce"
 )
 
-// The readers that the fuzz tests hold the scanners against: the grammar, applied word by
-// word.
+// The reference readers for the fuzz tests of the scanners. They apply the grammar word by word.
 
-// referencePostfix reads the message of a delivery agent by the grammar.
+// referencePostfix reads a delivery agent's message with the grammar.
 func referencePostfix(msg string) (id string, f postfixFields, ok bool) {
 	g := postfixGrammar()
 	m := g.queueID.FindStringSubmatch(msg)
@@ -73,8 +72,8 @@ func referencePostfix(msg string) (id string, f postfixFields, ok bool) {
 	return "", f, false
 }
 
-// referenceReply reads the text of a status by the grammar: the remote's
-// reply and the stage, or ok false where the text is the MTA's own.
+// referenceReply reads the text of a status with the grammar. It returns the remote server's reply
+// and the stage; ok is false if the text is the MTA's own.
 func referenceReply(text string) (reply string, stage bounce.Stage, ok bool) {
 	g := postfixGrammar()
 	text = strings.TrimPrefix(text, "delivery temporarily suspended: ")
@@ -98,7 +97,7 @@ func referenceReply(text string) (reply string, stage bounce.Stage, ok bool) {
 	return reply, stage, true
 }
 
-// referenceExim reads what follows the flag of a line by the grammar.
+// referenceExim reads the text after a line's flag with the grammar.
 func referenceExim(flag, s string) (f eximFields, ok bool) {
 	g := eximGrammar()
 	re := g.delivered

@@ -155,7 +155,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A warning's text is a stranger's in part: it is bounded, and forges nothing.
+// A warning's text is partly a stranger's: it is bounded and forges nothing.
 func TestWarningBounds(t *testing.T) {
 	for _, text := range []string{strings.Repeat("é", 5000), strings.Repeat("x", 1<<20), "\x1b[31m" + strings.Repeat("\xff", 400)} {
 		log := "Nov 28 14:05:09 mx1 postfix/smtp[811]: warning: " + text + "\n" + fmt.Sprintf(tried, "smtp[811]", noRelay, deferred, refused)
@@ -164,7 +164,7 @@ func TestWarningBounds(t *testing.T) {
 			t.Errorf("warning of %.20q: %q", text, got)
 		}
 	}
-	// Not more than the last ones are known, however many there are.
+	// Only the last warnings are known, however many there are.
 	var log strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&log, "Nov 28 14:05:09 mx1 postfix/smtp[%d]: warning: %d\n", 1000+i, i)
@@ -177,8 +177,8 @@ func TestWarningBounds(t *testing.T) {
 	}
 }
 
-// Parsers of several logs that take turns, as the chunks come, find what one finds that reads
-// each log whole.
+// Parsers of several logs that run in turn, chunk by chunk, find the same as a parser that reads
+// each log at once.
 func TestWarningsInTurn(t *testing.T) {
 	q := NewQueue(0)
 	var r Result

@@ -18,7 +18,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// The lines that are wrapped: with a header of their own, and bare.
+// The lines that are wrapped: with their own header, and bare.
 const (
 	wrapTo     = "to=<a@b.example>, relay=mx.b.example[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=5.1.1, status=bounced (host mx.b.example[192.0.2.1] said: 550 5.1.1 <a@b.example>: no such user (in reply to RCPT TO command))"
 	wrapBare   = "4028B460: " + wrapTo
@@ -26,7 +26,7 @@ const (
 	wrapExim   = "2026-11-23 09:47:06 1xVUtG-0005Lh-1y ** a@b.example R=dnslookup T=remote_smtp H=mx.b.example [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 5.1.1 no such user"
 )
 
-// TestLabelled has something between the header of an MTA's program and its message.
+// TestLabelled reads lines with a label between the header of an MTA's program and its message.
 func TestLabelled(t *testing.T) {
 	const h, exim = "Nov 23 09:47:06 mx1 postfix/smtp[7]: ", "Nov 23 09:47:06 mx1 exim[8]: "
 	const eximBare = "1xVUtG-0005Lh-1y ** a@b.example R=dnslookup T=remote_smtp: 550 5.1.1 no such user"
@@ -60,7 +60,7 @@ func TestLabelled(t *testing.T) {
 		{exim + `{"log":` + quote(wrapExim) + `,"time":"2026-11-23T09:47:06Z"}`, Attempt},
 		{exim + "Subject: " + wrapExim, Unparsed},
 		{h + "\u00a0" + strings.ReplaceAll(wrapBare, " ", "\u00a0"), Unparsed},
-		// What they quote of strangers stays what it is.
+		// Text that they quote from strangers is not a delivery.
 		{h + "warning: " + wrapBare, Skipped},
 		{h + "error: " + wrapBare, Skipped},
 		{h + "warning: header Subject: " + wrapBare, Skipped},
@@ -78,7 +78,7 @@ func TestLabelled(t *testing.T) {
 	}
 }
 
-// wrappers are what lines are wrapped in.
+// wrappers returns the known wrappers round lines.
 func wrappers() []wrapper {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	return []wrapper{
@@ -238,8 +238,8 @@ func wrappers() []wrapper {
 
 type wrapper struct{ name, line, host, agent string }
 
-// TestMixedWrappers has every wrapper in one log, in turn and by the dozen: what one
-// teaches the parser does no harm to another.
+// TestMixedWrappers reads every wrapper in one log, one line at a time and a dozen at a time: the
+// state that one wrapper leaves does not harm another.
 func TestMixedWrappers(t *testing.T) {
 	for _, inRow := range []int{1, 12} {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
@@ -259,7 +259,7 @@ func TestMixedWrappers(t *testing.T) {
 	}
 }
 
-// TestWrappers goes through the wrappers, each in a log of its own.
+// TestWrappers reads each wrapper in a log of its own.
 func TestWrappers(t *testing.T) {
 	for _, tt := range wrappers() {
 		t.Run(tt.name, func(t *testing.T) {
@@ -287,8 +287,8 @@ func TestWrappers(t *testing.T) {
 	}
 }
 
-// TestTwoTexts has an object with more texts than one: no delivery in any of them
-// vanishes, and one text beside the message, or of another delivery, is not taken for a line.
+// TestTwoTexts reads an object with several texts: no delivery in any of them vanishes, and a text
+// beside the message, or about another delivery, is not taken for a line.
 func TestTwoTexts(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	for _, keys := range [][2]string{{"message", "log"}, {"log", "message"}, {"text", "body"}, {"message", "message"}, {"_raw", "short_message"}} {
@@ -322,7 +322,7 @@ func TestTwoTexts(t *testing.T) {
 			}
 		}
 	}
-	// A web server's, a program's that is no MTA.
+	// Of a web server or another program that is not an MTA.
 	for _, line := range []string{
 		`{"level":"info","msg":"request","method":"POST","body":%s}`, `{"time":"2026-11-23T09:47:06Z","method":"POST","uri":"/","body":%s}`,
 		`{"msg":"request","request":{"text":%s}}`, `{"msg":"request","request":{"original":%s}}`, `level=info msg=request body=%s`, `level=info method=GET body=%s`,
@@ -347,7 +347,7 @@ func TestTwoTexts(t *testing.T) {
 			t.Errorf("%s: %v", outer, kind)
 		}
 	}
-	// More than anybody writes, all of them different.
+	// Far more texts than real objects have, all different.
 	var b strings.Builder
 	for i := range 40 {
 		fmt.Fprintf(&b, `{"message":%s},`, quote(strings.Replace(wrapSyslog, "4028B460", fmt.Sprintf("4028B%03d", i), 1)))
@@ -357,9 +357,8 @@ func TestTwoTexts(t *testing.T) {
 	}
 }
 
-// TestNearestTime holds that of the times before a line the nearest one counts. Where
-// that has no zone, it is the wrapper's or UTC if it is then of about the same moment,
-// else local.
+// TestNearestTime checks that the nearest time before a line counts. If it has no zone, it is in
+// the wrapper's zone or in UTC if it is then about the same moment, else local.
 func TestNearestTime(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -395,12 +394,12 @@ func TestNearestTime(t *testing.T) {
 	}
 }
 
-// escapeAll writes the signs between the words as JSON may escape them.
+// escapeAll writes the punctuation between the words as JSON may escape it.
 func escapeAll(s string) string {
 	return strings.NewReplacer("=", `\u003d`, "<", `\u003c`, ">", `\u003E`, "*", `\u002A`, "-", `\u002d`, "status", `st\u0061tus`).Replace(s)
 }
 
-// TestCounted holds that what holds a delivery and is not understood is counted.
+// TestCounted checks that a line that holds a delivery and is not understood is counted.
 func TestCounted(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	escaped := strings.NewReplacer("<", "&lt;", ">", "&gt;").Replace(wrapSyslog)
@@ -419,7 +418,7 @@ func TestCounted(t *testing.T) {
 			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
 		}
 	}
-	// And what holds none is not.
+	// A line that holds none is not counted.
 	for _, line := range []string{
 		"Nov 23 09:47:06 mx1 postfix/smtp[7]: warning: host mx[192.0.2.1] said: to=<x>", "Nov 23 09:47:06 mx1 postfix/smtp[7]: 4A: host mx[192.0.2.1] said: 450 later",
 		`{"log":"GET /?to=%3Cx"}`, "x &lt; y", "2026-11-23 09:47:06 1xVUtG-0005Lh-1y SMTP error &gt;",
@@ -430,14 +429,15 @@ func TestCounted(t *testing.T) {
 	}
 }
 
-// TestRefusedBehindPrefix has two lines of names and values behind the same mark, the first of which is not believed.
+// TestRefusedBehindPrefix reads two logfmt lines after the same mark, the first of which is not
+// believed.
 func TestRefusedBehindPrefix(t *testing.T) {
 	if kind, _ := parseLines(t, `> a=b user=m msg="hi there" x="`+wrapSyslog+`"`, "> a=b y"); kind != Skipped {
 		t.Error(kind)
 	}
 }
 
-// TestMarkup holds that an address with what a program showed in place of its characters is undone, or
+// TestMarkup checks that an address with a program's representation of its characters is decoded or
 // not understood.
 func TestMarkup(t *testing.T) {
 	line := func(to string) string { return strings.ReplaceAll(wrapSyslog, "to=<a@b.example>", "to=<"+to+">") }
@@ -511,8 +511,8 @@ func TestEncodings(t *testing.T) {
 	}
 }
 
-// TestMonths holds that a year of any language's loses nothing. A name that means two months
-// is of the one that is nearer to the line before.
+// TestMonths checks that no line of a year is lost in any language. A name that means two months
+// stands for the one nearer to the previous line.
 func TestMonths(t *testing.T) {
 	for name, months := range monthNames {
 		for _, want := range months {
@@ -528,7 +528,7 @@ func TestMonths(t *testing.T) {
 			}
 		}
 	}
-	// A year of each language that others disagree with, a line a month.
+	// A year, one line a month, of each language whose names mean other months elsewhere.
 	for _, year := range []string{"sty lut mar kwi maj cze lip sie wrz paź lis gru", "sij velj ožu tra svi lip srp kol ruj lis stu pro", "led úno bře dub kvě čen čec srp zář říj lis pro"} {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var r Result
@@ -547,8 +547,7 @@ func TestMonths(t *testing.T) {
 	}
 }
 
-// TestNotWrapped has others than the MTA write an MTA's line, because a
-// stranger asked for it.
+// TestNotWrapped lets programs other than the MTA log an MTA's line at a stranger's request.
 func TestNotWrapped(t *testing.T) {
 	forged := strings.ReplaceAll(wrapSyslog, "a@b.example", "victim@b.example")
 	exim := strings.ReplaceAll(wrapExim, "a@b.example", "victim@b.example")
@@ -584,7 +583,7 @@ func TestNotWrapped(t *testing.T) {
 	}
 }
 
-// TestParts joins the lines that Exim makes of a long one for syslog.
+// TestParts joins the lines into which Exim splits a long one for syslog.
 func TestParts(t *testing.T) {
 	const head = "Nov 23 09:47:06 mx1 exim[%d]: [%d/%d] %s"
 	text := wrapExim[len("2026-11-23 09:47:06 "):]
@@ -622,7 +621,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// TestEnd reads what waits for a line that does not come.
+// TestEnd reads the entries that are unfinished at the end of a source.
 func TestEnd(t *testing.T) {
 	const part = "Nov 23 09:47:06 mx1 exim[%d]: [1/2] 1xVUtG-0005Lh-1y ** a@b.example R=r T=t H=mx.b.example [192.0.2.1]: SMTP"
 	entry := strings.Split(strings.TrimSuffix(exportEntry(1, "postfix/smtp", "MESSAGE="+wrapBare), "\n\n"), "\n")
@@ -663,7 +662,7 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestConsole reads what an Exim in the foreground prints.
+// TestConsole reads the output of an Exim in the foreground.
 func TestConsole(t *testing.T) {
 	const delivery = "  277   == a@b.example R=r defer (-1): host lookup did not complete"
 	for _, before := range []string{"", "smtp_1  | ", "2026-11-23T09:47:06.1Z "} {
@@ -685,8 +684,8 @@ func TestConsole(t *testing.T) {
 	}
 }
 
-// TestProgramBefore holds that the program that a wrapper names is that of every
-// line, and not of the first only.
+// TestProgramBefore checks that the program that a wrapper names counts for every line, not only
+// for the first.
 func TestProgramBefore(t *testing.T) {
 	line := "[1:mail1:postfix/lmtp] " + wrapBare
 	if kind, r := parseLines(t, line, line); kind != Attempt || r.Deliveries[0].Agent != "lmtp" {
@@ -694,8 +693,8 @@ func TestProgramBefore(t *testing.T) {
 	}
 }
 
-// TestForeignWords holds that what another program says is no line of an MTA's,
-// where a stranger may have chosen some of it: sshd logs the names of users.
+// TestForeignWords checks that another program's message is not an MTA's line if a stranger may
+// have chosen parts of it: sshd logs user names.
 func TestForeignWords(t *testing.T) {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	journal := func(message string) string {
@@ -725,8 +724,7 @@ func TestForeignWords(t *testing.T) {
 	}
 }
 
-// TestImpossibleTime holds that an attempt at no possible time is counted as
-// not understood.
+// TestImpossibleTime checks that an attempt at an impossible time is counted as not understood.
 func TestImpossibleTime(t *testing.T) {
 	for _, stamp := range []string{"Nov 28 25:00:00", "Nov 31 09:47:06", "Feb 30 09:47:06", "2026-02-30T09:47:06Z", "2026-11-28T25:00:00Z", "Nov 28 09:60:00", "Nov 28 09:47:61"} {
 		if kind, r := parseLines(t, stamp+" mx1 postfix/smtp[7]: "+wrapBare); kind != Unparsed {
@@ -738,7 +736,7 @@ func TestImpossibleTime(t *testing.T) {
 	}
 }
 
-// wraps are wrappers to be put round each other at random.
+// wraps are wrappers to nest at random.
 var wraps = []func(string) string{
 	func(s string) string { return "/var/log/mail.log.1:" + s },
 	func(s string) string { return "212:" + s },
@@ -807,8 +805,8 @@ var wraps = []func(string) string{
 	func(s string) string { return strings.ReplaceAll(s, " ", "\u00a0") },
 }
 
-// FuzzWrap puts lines with deliveries into wrappers, known and unknown ones:
-// each is an attempt, the right one, or counted as not understood.
+// FuzzWrap puts lines with deliveries into known and unknown wrappers: each is the right attempt,
+// or is counted as not understood.
 func FuzzWrap(f *testing.F) {
 	for i := range wraps {
 		f.Add(byte(i), uint64(i), "", "")
@@ -829,8 +827,8 @@ func FuzzWrap(f *testing.F) {
 			line = wraps[int(how&63)%len(wraps)](line)
 			n++
 		}
-		// A program that is known to write no deliveries, or a line of Exim's that
-		// is none, may quote one. Only what stands before decides.
+		// A program that is known to write no deliveries, or a line of Exim that is none, may quote
+		// one. Only the text before it decides.
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var r Result
 		for n := range 2 { // the second time, it is known how the line is wrapped
@@ -847,7 +845,7 @@ func FuzzWrap(f *testing.F) {
 				}
 			}
 		}
-		// And it spoils no line behind it.
+		// The line does not affect the next ones.
 		for _, next := range []string{wrapSyslog, wrapExim} {
 			if kind := p.Parse([]byte(next), 0, &r); kind != Attempt || r.Deliveries[0].Recipient != "a@b.example" || r.Deliveries[0].Outcome != bounce.Hard {
 				t.Errorf("%v %+v behind %q", kind, r.Deliveries, line)
@@ -856,7 +854,7 @@ func FuzzWrap(f *testing.F) {
 	})
 }
 
-// TestConsoleInJSON has docker's log of an Exim in the foreground: the time is docker's.
+// TestConsoleInJSON reads docker's log of an Exim in the foreground: the time is docker's.
 func TestConsoleInJSON(t *testing.T) {
 	log := func(text, time string) string {
 		return `{"log":"` + text + `\n","stream":"stderr","time":"` + time + `"}`
@@ -875,14 +873,14 @@ func TestConsoleInJSON(t *testing.T) {
 			t.Errorf("line %d: %v, want %s", i, r.Deliveries[0].Time, want)
 		}
 	}
-	// A stamp of the enclosing object's is the time of an object within too.
+	// The time of the enclosing object also counts for an inner object.
 	inner, _ := json.Marshal(`{"log":"postfix/smtp[7]: ` + wrapBare + `"}`)
 	if kind, r := parseLines(t, `{"time":"2026-11-20T10:00:01Z","log":`+string(inner)+`}`); kind != Attempt || r.Deliveries[0].Time.Format(time.TimeOnly) != "10:00:01" {
 		t.Errorf("an object within: %v %+v", kind, r.Deliveries)
 	}
 }
 
-// TestNothingVanishes counts deliveries that no MTA writes so.
+// TestNothingVanishes counts deliveries in forms that no MTA writes.
 func TestNothingVanishes(t *testing.T) {
 	const exim, other = "2026-11-23 09:47:06 ", " ** a@b.example R=r T=t: 550 no such user"
 	const syslog = "Nov 23 09:47:06 mx1 exim[8]: "
@@ -909,7 +907,7 @@ func TestNothingVanishes(t *testing.T) {
 			t.Errorf("%s: %v %+v", line, kind, r.Deliveries)
 		}
 	}
-	// What a server replies is no line, but where the reply may have ended.
+	// A server's reply is not a line, except where the reply may have ended.
 	reply := func(text string) string {
 		return strings.Replace(wrapSyslog, "no such user", text, 1)
 	}
@@ -920,7 +918,7 @@ func TestNothingVanishes(t *testing.T) {
 	}
 }
 
-// TestUptime has the time of the kernel's log, which is none, before a program.
+// TestUptime reads the kernel log's time, which is not a time of day, before a program.
 func TestUptime(t *testing.T) {
 	for _, line := range []string{"[12345.678901] postfix/smtp[7]: " + wrapBare, "[   45.678901] postfix/smtp[7]: " + wrapBare} {
 		if kind, r := parseLines(t, line); kind != Attempt || r.Deliveries[0].Host != "" || !r.Time.IsZero() {
@@ -929,7 +927,7 @@ func TestUptime(t *testing.T) {
 	}
 }
 
-// TestQuotedLine has lines that a reply quotes: they are some of it.
+// TestQuotedLine reads lines that a reply quotes: they are part of the reply.
 func TestQuotedLine(t *testing.T) {
 	for _, quote := range []string{" ", "(", "[", "<", "\"", `{"log":"`, "log=", "see:", " \""} {
 		for _, line := range []string{
@@ -946,8 +944,7 @@ func TestQuotedLine(t *testing.T) {
 	}
 }
 
-// TestUnannounced counts deliveries of an Exim in the foreground that no LOG: MAIN stands
-// before.
+// TestUnannounced counts deliveries of an Exim in the foreground without a LOG: MAIN before them.
 func TestUnannounced(t *testing.T) {
 	const delivery = "   == a@b.example R=r T=t defer (-45): 450 later"
 	for _, lines := range [][]string{
