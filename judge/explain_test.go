@@ -17,7 +17,7 @@ func TestExplain(t *testing.T) {
 		outcome bounce.Outcome
 		reason  bounce.Reason
 		title   string
-		want    []string // stand somewhere in it
+		want    []string // substrings of the explanation
 		link    string
 	}{
 		{
@@ -150,7 +150,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// The pages that are linked are pages of the web.
+// All links lead to web pages.
 func TestLinks(t *testing.T) {
 	j := newJudge(t)
 	check := func(where, s string) {

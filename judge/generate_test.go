@@ -12,8 +12,8 @@ import (
 
 var update = flag.Bool("update", false, "write the generated files anew")
 
-// The rules are read from TOML at build time, not at start-up: parsing them
-// would take longer than everything else a short command does.
+// The rules are read from TOML at build time and not at start-up: parsing them would take longer
+// than all other work of a short command.
 func TestRulesGenerated(t *testing.T) {
 	text, err := os.ReadFile("rules.toml")
 	if err != nil {

@@ -26,7 +26,7 @@ func newJudge(t testing.TB, user ...string) *Judge {
 	return j
 }
 
-// thousandRules are a user's rules that bring the number of rules to 1,000.
+// thousandRules returns a user's rules that make 1,000 rules together with the built-in ones.
 func thousandRules(t testing.TB) string {
 	j := newJudge(t)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -50,13 +50,13 @@ var benchReply = bounce.Delivery{
 	Response: "550-5.7.26 Your email has been blocked because the sender is unauthenticated. 550-5.7.26 Gmail requires all senders to authenticate with either SPF or DKIM. 550-5.7.26  Authentication results: 550-5.7.26  DKIM = did not pass 550-5.7.26  SPF [example.org] with ip: [192.0.2.1] = did not pass 550 5.7.26  https://support.google.com/mail/answer/81126#authentication a1b2c3d4e5f6a-0b1c2d3e4f5a6.123 - gsmtp",
 }
 
-// The look-up of a remembered template.
+// BenchmarkRemembered looks up a cached template.
 func BenchmarkRemembered(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	benchRemembered(b, j, &benchReply)
 }
 
-// The same for a short reply.
+// BenchmarkRememberedShort does the same for a short reply.
 func BenchmarkRememberedShort(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	d := bounce.Delivery{Code: 550, Outcome: bounce.Hard, Response: "550 5.1.1 <joe@example.org>: Recipient address rejected: User unknown in local recipient table"}
@@ -74,7 +74,8 @@ func benchRemembered(b *testing.B, j *Judge, d *bounce.Delivery) {
 	}
 }
 
-// The look-up alone, without the relay's class and the facts of the attempt.
+// BenchmarkMemory measures the look-up alone, without the relay's class and the facts of the
+// attempt.
 func BenchmarkMemory(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	template, _ := bounce.AppendSplit(nil, nil, benchReply.Response)
@@ -88,7 +89,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// Splitting and looking up.
+// BenchmarkVerdict splits a reply and looks it up.
 func BenchmarkVerdict(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	b.ReportAllocs()
@@ -97,7 +98,7 @@ func BenchmarkVerdict(b *testing.B) {
 	}
 }
 
-// A template never seen before, with 1,000 rules.
+// BenchmarkNew judges a new template with 1,000 rules.
 func BenchmarkNew(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	s := j.scratch.New().(*scratch)
@@ -109,7 +110,8 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// Templates of all kinds, none remembered, with 1,000 rules; a reply.
+// BenchmarkNewKinds judges templates of all kinds with 1,000 rules and without the cache; the
+// figures are per reply.
 func BenchmarkNewKinds(b *testing.B) {
 	j := newJudge(b, thousandRules(b))
 	text, err := os.ReadFile("testdata/replies.tsv")
@@ -139,7 +141,7 @@ func BenchmarkNewJudge(b *testing.B) {
 	}
 }
 
-// Making a judge and the first judgement.
+// BenchmarkFirstVerdict makes a judge and its first judgement.
 func BenchmarkFirstVerdict(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
@@ -157,8 +159,8 @@ func BenchmarkProvider(b *testing.B) {
 
 var hostile = flag.Int("hostile", 300_000, "how many distinct replies TestMemoryIsBounded sends")
 
-// Replies that change every time cost time, not memory. With -hostile 10000000
-// it takes about a minute.
+// Replies that change every time cost time but not memory. With -hostile 10000000 the test takes
+// about a minute.
 func TestMemoryIsBounded(t *testing.T) {
 	n := *hostile
 	if testing.Short() || raceEnabled {
@@ -204,7 +206,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// What is asked for between floods of new replies is still remembered.
+// A reply that occurs between floods of new replies stays cached.
 func TestMemoryKeepsWhatIsUsed(t *testing.T) {
 	var m memory
 	want := bounce.Verdict{Reason: bounce.UserUnknown, Rule: "r"}
@@ -254,8 +256,8 @@ func TestVerdictNoAllocation(t *testing.T) {
 	}
 }
 
-// Whatever a stranger's server says, a verdict has a rule and a reason, is the
-// same twice, and is that of its template.
+// For any text of a stranger's server, a verdict has a rule and a reason, is the same twice, and is
+// equal to the verdict on its template.
 func FuzzVerdict(f *testing.F) {
 	j := newJudge(f)
 	f.Add(benchReply.Response, benchReply.RelayHost, uint16(550), uint32(benchReply.Enhanced), uint8(bounce.StageEOM))
@@ -279,7 +281,7 @@ func FuzzVerdict(f *testing.F) {
 	})
 }
 
-// newVerdict judges without memory.
+// newVerdict judges without the cache.
 func newVerdict(j *Judge, d *bounce.Delivery) bounce.Verdict {
 	s := j.scratch.New().(*scratch)
 	template, _ := bounce.Split(d.Response)

@@ -10,8 +10,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// TestProviders holds the judge against the table in docs/providers.md, which
-// was judged by hand from the providers' documentation.
+// TestProviders compares the judge with the table in docs/providers.md, which was judged by hand
+// from the providers' documentation.
 func TestProviders(t *testing.T) {
 	text, err := os.ReadFile("../docs/providers.md")
 	if err != nil {

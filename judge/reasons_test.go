@@ -12,7 +12,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// docs/reasons.md is written from the same words that explain prints.
+// docs/reasons.md is generated from the texts that explain prints.
 func TestReasonsDocumented(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString(`# The reasons
@@ -148,7 +148,7 @@ func TestReasonTexts(t *testing.T) {
 	}
 }
 
-// Every code of the tables has words, and those of the standards are there.
+// Every code of the tables has texts, and the codes of the standards are present.
 func TestCodeTables(t *testing.T) {
 	for _, code := range []int{
 		211, 214, 220, 221, 250, 251, 252, 354, 421, 432, 450, 451, 452, 454, 455, 500, 501, 502, 503, 504,
@@ -168,7 +168,7 @@ func TestCodeTables(t *testing.T) {
 			t.Errorf("%d is not in the table", code)
 		}
 	}
-	// How many details each subject of the registry has.
+	// The number of details of each subject in the registry.
 	last := map[int]int{0: 0, 1: 10, 2: 4, 3: 6, 4: 7, 5: 6, 6: 10, 7: 30}
 	seen := map[string]bool{}
 	for _, e := range enhancedCodes {

@@ -79,7 +79,7 @@ func readLabelled(t *testing.T, file string) []labelled {
 	return rows
 }
 
-// measures are those of the scorer that belongs to the labelled replies.
+// measures are the scores of the scorer for the labelled replies.
 type measures struct {
 	n                                             int
 	reason, macroF1, precision, recall, abstained float64
@@ -130,27 +130,26 @@ func score(rows []labelled, verdicts []bounce.Verdict) (m measures) {
 	return m
 }
 
-// folds is into how many parts the sources of the labelled replies are dealt.
+// folds is the number of parts among which the sources of the labelled replies are divided.
 const folds = 3
 
-// unseen is the fold of which wrong verdicts are not shown, so that rules can be
-// written without it: its score is then that of replies that nobody has seen.
+// unseen is the fold whose wrong verdicts are not shown, so that rules are written without it. Its
+// score is then an estimate for unknown replies.
 var unseen = flag.Int("unseen", folds-1, "the fold of sources of which TestLabelledReplies shows no wrong verdicts")
 
-// foldOf deals the sources: all replies of one are in one fold.
+// foldOf returns the fold of a source: all replies of one source are in one fold.
 func foldOf(source string) int {
 	sum := md5.Sum([]byte("f1" + source))
 	return int(sum[0]) % folds
 }
 
-// TestLabelledReplies holds the judge against replies judged by hand: the common
-// ones of dev.tsv, and dev2.tsv, the tail of rare wordings. -v shows the score of
-// each fold, and what is judged otherwise.
+// TestLabelledReplies compares the judge with replies judged by hand: the common ones in dev.tsv,
+// and rare wordings in dev2.tsv. -v shows the score of each fold and the differing verdicts.
 func TestLabelledReplies(t *testing.T) {
 	j := newJudge(t)
 	for _, set := range []struct {
 		file                                          string
-		reason, macroF1, precision, recall, abstained float64 // what is asked for
+		reason, macroF1, precision, recall, abstained float64 // required scores
 	}{
 		{"dev.tsv", 0.97, 0.95, 0.97, 0.97, 0.03},
 		{"dev2.tsv", 0.90, 0.88, 0.93, 0.90, 0.03},

@@ -7,8 +7,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// Whatever stands in a user's file of rules, reading it ends with an error or with
-// a judge that judges.
+// For any file of a user's rules, reading it ends with an error or with a working judge.
 func FuzzRules(f *testing.F) {
 	builtin, err := os.ReadFile("rules.toml")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// example turns a rule's example into the attempt that yields it.
+// example returns the attempt that a rule's example describes.
 func example(r *Rule, j *Judge, text string) *bounce.Delivery {
 	d := &bounce.Delivery{Response: text, Outcome: bounce.Hard}
 	if bounce.ReplyCode(text) != 0 {
@@ -47,7 +47,7 @@ func example(r *Rule, j *Judge, text string) *bounce.Delivery {
 	return d
 }
 
-// claimed lists the rules that match an attempt, and which of them decides.
+// claimed returns the rules that match an attempt, and the one that decides.
 func claimed(j *Judge, d *bounce.Delivery) (all []int32, best int32) {
 	s := j.scratch.New().(*scratch)
 	template, _ := bounce.Split(d.Response)
@@ -73,7 +73,7 @@ func TestRules(t *testing.T) {
 			}
 		}
 		if strings.HasPrefix(r.ID, "enhanced-") || strings.HasPrefix(r.ID, "reply-") {
-			continue // made from tables, not written as rules
+			continue // built from tables, not written as rules
 		}
 		if r.Seen == "" || r.Since == "" || len(r.Yes) == 0 || len(r.No) == 0 {
 			t.Errorf("%s: where it was seen, since when, examples and near misses are needed", r.ID)
@@ -101,12 +101,11 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// tierOfLastResort tells the tiers whose rules are ranked rather than kept
-// apart: a code of the reply's own before one the MTA made up, general words
-// before others.
+// tierOfLastResort reports whether the rules of a tier are ranked and may match together: the
+// reply's own code ranks before one that the MTA made up, general words before others.
 func tierOfLastResort(t Tier) bool { return t == TierCode || t == TierGeneral || t == TierConcept }
 
-// No list of the built-in rules and concepts names a text twice.
+// No list of the built-in rules and concepts holds a text twice.
 func TestRulesSayThingsOnce(t *testing.T) {
 	j := newJudge(t)
 	once := func(id, key string, list []string) {

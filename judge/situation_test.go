@@ -7,7 +7,7 @@ import (
 	"bouncelog/bounce"
 )
 
-// The same words mean another thing where the next hop is one's own.
+// The same words have another meaning if the next hop is this server's own.
 func TestOwnSide(t *testing.T) {
 	j := newJudge(t)
 	const (
@@ -83,7 +83,7 @@ func TestOwnSide(t *testing.T) {
 		if v.Reason != c.reason || v.Scope != c.scope || v.Detail != c.detail {
 			t.Errorf("%s: %s %s %q by %s, want %s %s %q", c.name, v.Reason, v.Scope, v.Detail, v.Rule, c.reason, c.scope, c.detail)
 		}
-		// What is stored says enough to judge it again.
+		// The stored fields suffice to judge the attempt again.
 		stored := bounce.Delivery{
 			MTA: c.d.MTA, Agent: c.d.Agent, Code: c.d.Code, Enhanced: c.d.Enhanced, Stage: c.d.Stage, Outcome: c.d.Outcome,
 			Local: c.d.Local, Response: c.d.Response,
@@ -94,7 +94,7 @@ func TestOwnSide(t *testing.T) {
 	}
 }
 
-// Each fact has a name, and a situation is read as it is written.
+// Each fact has a name, and parsing a situation reverses writing it.
 func TestSituation(t *testing.T) {
 	j := newJudge(t)
 	for i, name := range factNames {
@@ -115,13 +115,13 @@ func TestSituation(t *testing.T) {
 	}
 }
 
-// Every detail that a rule names and that needs words has them, and what is said of
-// one's own side names what to do.
+// Every detail of a rule that needs texts has them, and details about this server's own side have
+// actions.
 func TestDetails(t *testing.T) {
 	j := newJudge(t)
 	used := map[string]bool{
 		detailOwnHost: true, detailOwnHop: true, detailOwnStore: true, detailOwnRoute: true,
-		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // given by ownSide
+		DetailOwnTable: true, DetailOwnMailbox: true, DetailOwnRelay: true, DetailSmarthost: true, detailContentFilter: true, // set by ownSide
 	}
 	for r := range j.Rules() {
 		used[r.Detail] = true

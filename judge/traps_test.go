@@ -8,8 +8,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// The same code means different things at different providers, and words that
-// name a mechanism are not always about it.
+// The same code has different meanings at different providers, and words that name a mechanism are
+// not always about it.
 func TestTraps(t *testing.T) {
 	j := newJudge(t)
 	const google, microsoft, yahoo = "gmail-smtp-in.l.google.com", "example-org.mail.protection.outlook.com", "mta5.am0.yahoodns.net"
@@ -39,7 +39,7 @@ func TestTraps(t *testing.T) {
 		{"mx1.titan.email", "550 5.4.6 Domain Daily Quota Exceeded", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 
 		{"", "554 5.7.1 Client host [192.0.2.1] blocked using zen.spamhaus.org; Error: open resolver", bounce.SystemError, "receiver-dnsbl-error", bounce.ScopeRemote, bounce.NamedCause},
-		// What a sender does to other mailboxes is not said of this one.
+		// Statements about the sender's mail to other mailboxes are not about this one.
 		{"", "550 5.7.1 our system has detected an excessively high number of invalid recipients originating from your account.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 too high a percentage of unknown users from your network", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 4.4.7 Message expired: unable to deliver in 840 minutes.<421-4.7.28 Gmail has detected an unusual rate of mail originating from your SPF domain>", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
@@ -50,13 +50,14 @@ func TestTraps(t *testing.T) {
 		{"", "550-5.7.1 From header is not in RFC 5322 format", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.NamedCause},
 		{"", "550 \"Reply-To:\" domain example.net does not accept mail", bounce.SenderRejected, "", bounce.ScopeSender, bounce.GeneralText},
 		{"", "421 4.7.28 Gmail has detected this sender exceeded the quota for sending messages that have the same Message-ID:.", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
-		// A mechanism without a result, and where to read about one.
+		// A mechanism without a result, and a link about one.
 		{"", "550 5.1.1 User unknown [SPF: none, DKIM: pass]", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
 		{"", "550 5.1.1 User unknown. For more information on DMARC see https://www.example.org/", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
 		{"", "554 blocked using zen.spamhaus.org (dkim=none)", bounce.Blocklist, "spamhaus-zen", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.7.1 rejected [SPF: none, DKIM: none]", bounce.AuthFailure, "", bounce.ScopeSender, bounce.GeneralText},
 		{"", "550 refused by the virus scanner", bounce.ContentRejected, "", bounce.ScopeMessage, bounce.GeneralText},
-		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or where the receiver's check fails for its own reasons.
+		// SPF, DKIM and DMARC as advice, as a symbol of a spam filter, or in a failure of the
+		// receiver's own check.
 		{"", "550 5.7.1 Refused for poor reputation. Check SPF, DKIM and DMARC first.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 5.7.1 Your address is on our blocklist. Senders should publish SPF records.", bounce.Blocklist, "", bounce.ScopeSender, bounce.GeneralText},
 		{"", "421 4.7.0 opendmarc: internal error", bounce.SystemError, "", bounce.ScopeRemote, bounce.NamedCause},
@@ -72,7 +73,7 @@ func TestTraps(t *testing.T) {
 		{"", "421 4.7.0 this message is suspicious due to the very low reputation of the sending IP address.", bounce.Reputation, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "554 5.7.1 Sender address rejected: Blocked by this recipient", bounce.RecipientRestricted, "", bounce.ScopeRecipient, bounce.NamedCause},
 
-		// What is said of a mechanism that did not fail, and advice beside another cause.
+		// Statements about a mechanism that did not fail, and advice beside another cause.
 		{"", "550 5.7.1 SPF check skipped; message judged spam", bounce.ContentSpam, "", bounce.ScopeMessage, bounce.GeneralText},
 		{"", "451 4.3.0 DKIM passed, SPF was not checked, mailbox database error", bounce.SystemError, "", bounce.ScopeRemote, bounce.NamedCause},
 		{"", "550 5.7.1 SPF check skipped", bounce.Unknown, "", bounce.NoScope, bounce.CodeOnly},
@@ -82,23 +83,23 @@ func TestTraps(t *testing.T) {
 		{"", "550 5.7.1 SPF check failed. Please check your SPF record", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.1.0 sender rejected: you are spoofing one of our own addresses", bounce.AuthFailure, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 this domain takes no longer used mail from itself (spoofing)", bounce.AuthFailure, "", bounce.ScopeSender, bounce.NamedCause},
-		// A policy is no cause: what stands behind it is.
+		// A policy is not a cause; the text after it is.
 		{"", "550 5.7.1 rejected by security policy - unable to verify the sender", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.7.1 rejected by security policy - see our pages", bounce.Policy, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.7.1 <joe@example.org>: Recipient address rejected: you may not use this sender", bounce.SenderRejected, "", bounce.ScopeSender, bounce.GeneralText},
-		// Whose list, and whose limit.
+		// The owner of a list or a limit.
 		{"", "550 5.7.1 sender a@example.net is blacklisted", bounce.SenderRejected, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550 5.7.1 sender's host [192.0.2.1] is blacklisted", bounce.Blocklist, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "451 4.7.1 account exceeded its hourly limit", bounce.RateLimited, "account-limit", bounce.ScopeSender, bounce.NamedCause},
 		{"", "450 4.2.1 the recipient's account exceeded its hourly limit", bounce.RateLimited, "", bounce.ScopeSender, bounce.NamedCause},
 
-		// Words in links do not count, nor in addresses and host names.
+		// Words in links, addresses and host names do not count.
 		{"", "550 refused, see https://example.org/help/dmarc/spam/authentication", bounce.Unknown, "", bounce.NoScope, bounce.CodeOnly},
 		{"", "550 5.1.1 <spf.dkim@blacklist.example>: User unknown", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
 		// A reply of several lines is one text.
 		{"", `550-5.7.1 you are on our block\n550 5.7.1 list`, bounce.Blocklist, "", bounce.ScopeSender, bounce.NamedCause},
 		{"", "550-5.7.1 the SPF 550-5.7.1 check 550 5.7.1 failed", bounce.AuthFailure, "spf", bounce.ScopeSender, bounce.NamedCause},
-		// Accents, in whatever encoding they were logged.
+		// Accents, in any encoding of the log.
 		{"", `550 Empf\303\244nger unbekannt`, bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
 		{"", `550 Empf\344nger unbekannt`, bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
 		{"", "550 Empf\xe4nger unbekannt", bounce.UserUnknown, "", bounce.ScopeRecipient, bounce.NamedCause},
@@ -135,7 +136,7 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
-// What is said of mechanisms that passed changes no verdict.
+// Statements about mechanisms that passed change no verdict.
 func TestPassedMechanisms(t *testing.T) {
 	j := newJudge(t)
 	text, err := os.ReadFile("testdata/replies.tsv")

@@ -100,8 +100,8 @@ func TestUserRulesErrors(t *testing.T) {
 	}
 }
 
-// A regular expression of a rule cannot be made slow by a reply: RE2 is linear,
-// and only so much of a text is looked at.
+// A reply cannot make a rule's regular expression slow: RE2 is linear, and only the first part of a
+// text is examined.
 func TestLongReply(t *testing.T) {
 	j := newJudge(t)
 	d := &bounce.Delivery{Code: 550, Outcome: bounce.Hard, Response: "550 " + strings.Repeat("user mailbox not found but ", 100_000)}

@@ -65,7 +65,7 @@ func (p *Parser) cells(line []byte, separator byte) (cells [][]byte, ok bool) {
 type table struct {
 	names     [][]byte // of the columns, if one is the name of a text
 	separator byte
-	time      int // the first column of a time
+	time      int // index of the first column of a time
 	cells     [][]byte
 	ofTickets bool             // a column is specific to applications
 	programs  [maxColumns]bool // the column is named for programs
@@ -90,7 +90,7 @@ func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
 		}
 	}
 	if at := cells[t.time]; len(at) > headerWidth || bytes.ContainsAny(at, "<[=") {
-		return nil, false // a plain line, with commas of its own
+		return nil, false // a plain line that holds commas
 	}
 	b := append(p.namedRowText[:0], '{')
 	for i, cell := range cells {

@@ -38,8 +38,8 @@ func TestNamedRows(t *testing.T) {
 	}
 }
 
-// TestLinesBehindColumns holds that the names of columns, which anybody's line may look like, keep no plain line from
-// being read.
+// TestLinesBehindColumns checks that plain lines are read after a line that names columns, because
+// any line may look like one.
 func TestLinesBehindColumns(t *testing.T) {
 	for _, names := range []string{"time,message", "message,time", "level,time,message", "time;message", "date\tlog", "host,ts,pid,severity,message"} {
 		for _, line := range []string{wrapSyslog, wrapExim, wrapOther, strings.Replace(wrapSyslog, "no such user", "no, such; user", 1)} {

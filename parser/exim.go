@@ -608,8 +608,8 @@ func fieldName(s string) int {
 	return 0
 }
 
-// scanFields reads " NAME=value" and flags without a value up to the message.
-// It returns the message, or what follows "defer (".
+// scanFields reads " NAME=value" and flags without a value up to the message. It returns the
+// message, or the text after "defer (".
 func (f *eximFields) scanFields(s, flag string) (rest string, deferred bool) {
 	for s != "" {
 		if s[0] == ':' && (len(s) == 1 || s[1] == ' ') {

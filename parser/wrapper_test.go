@@ -629,7 +629,7 @@ func TestEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		lines []string
-		want  []Kind // and what they counted as
+		want  []Kind // the kinds, and the kinds that the lines were counted as
 	}{
 		{"nothing", []string{wrapSyslog}, nil},
 		{"a part", []string{fmt.Sprintf(part, 7)}, []Kind{Unparsed, Queued}},
