@@ -82,7 +82,7 @@ func document(b []byte, depth int) iter.Seq2[int, []byte] {
 		var entry []byte
 		for at, element := range elements(b[start:end]) {
 			for within, inner := range document(element, depth+1) {
-				if len(inner) >= shortestEntry || entry == nil { // what encloses the list is read once in any case
+				if len(inner) >= shortestEntry || entry == nil { // the text round the list is yielded at least once
 					entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
 					inner = entry
 				}

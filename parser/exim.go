@@ -85,7 +85,7 @@ func (p *Parser) exim(prog *program, h *header, r *Result, offset int64) Kind {
 func (p *Parser) eximMessage(prog *program, h *header, r *Result, offset int64) Kind {
 	if prog.exim {
 		msg := h.message
-		for len(msg) > 0 && msg[0] == ' ' { // of a template of syslog's
+		for len(msg) > 0 && msg[0] == ' ' { // from a syslog template
 			msg = msg[1:]
 		}
 		if len(msg) > 0 && msg[0] == '[' {

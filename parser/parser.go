@@ -479,7 +479,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		}
 		k := p.whole(text, r, offset)
 		if k == Skipped && p.foreign || (k == Skipped || k == Queued) && kind == Unparsed && !holdsDelivery(text) {
-			return false // or what is not understood stands in other cells
+			return false // else a delivery in other cells would be lost
 		}
 		kind = k
 		return k != Unparsed

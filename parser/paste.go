@@ -112,8 +112,8 @@ func (t *paste) wordEnds(next []byte) bool {
 	return !t.hard && (t.pieces == 1 || len(t.text)-t.last != t.width-len(t.marks))
 }
 
-// endsInAddress reports a line of Exim's that ends with or within the address behind its arrow, or
-// within the one in brackets behind a name.
+// endsInAddress reports whether a line of Exim ends with or within the address after its arrow, or
+// within the one in brackets after a name.
 func endsInAddress(line []byte) bool {
 	i := bytes.LastIndexByte(line, ' ')
 	if i > 0 && hasPrefix(line[i+1:], "<") {
@@ -160,8 +160,8 @@ func (p *Parser) pasted(line []byte, r *Result, offset int64) Kind {
 	return r.merge(Attempt, &another, kind)
 }
 
-// endPaste reads the paste and clears it. A paste of a line that is not a delivery counts as such a
-// line.
+// endPaste reads the paste and clears it. A paste that forms a line of the kind Queued counts as
+// that line.
 func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 	t := &p.paste
 	t.lost = append(t.lost[:0], t.text...)

@@ -88,7 +88,7 @@ func TestPaste(t *testing.T) {
 	}
 }
 
-// TestPasteWidths breaks lines at every width: no other recipient is made of the pieces, and no
+// TestPasteWidths breaks lines at every width: the pieces never form another recipient, and no
 // delivery vanishes.
 func TestPasteWidths(t *testing.T) {
 	lines := []string{

@@ -425,9 +425,9 @@ func (p *Parser) timed(w *Parser, out *envelope) bool {
 // mark, a container's prefix, or a second header. The message is in p.h.
 //
 // Postfix and Exim also log strangers' text ("warning: header Subject: …", "input=…"). So a label
-// must be one that neither of them writes: JSON, marks and numbers, or a level, but not a level
-// that is a word with a colon ("warning: ", "error: "). A delivery after any other single word is
-// not understood.
+// must be one that neither of them writes: JSON, marks and numbers, or a level other than the words
+// that begin diagnostics ("warning: ", "error: "). A delivery after any other single word is not
+// understood.
 func (p *Parser) labelled(prog *program, r *Result, offset int64) Kind {
 	msg := p.h.message
 	if p.depth == maxDepth || len(msg) < 2 || beginsProse(msg) || isDiagnostic(msg) {

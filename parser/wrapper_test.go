@@ -888,7 +888,7 @@ func TestNothingVanishes(t *testing.T) {
 		strings.Replace(wrapSyslog, "<a@b.example>", "<a@b.example<mailto:a@b.example>>", 1), strings.Replace(wrapBare, "<a@b.example>", "<[a@b.example](mailto:a@b.example)>", 1),
 		exim + "1xVUtG-0005Lh-1y:" + other, exim + "[1xVUtG-0005Lh-1y]" + other, exim + "(1xVUtG-0005Lh-1y)" + other,
 		syslog + "1xVUtG-0005Lh-1y:" + other, syslog + "[1xVUtG-0005Lh-1y]" + other, "mail-1 " + exim + "[1xVUtG-0005Lh-1y]" + other,
-		// A spreadsheet has split it at its blanks.
+		// Split at its blanks by a spreadsheet.
 		strings.ReplaceAll(wrapExim, " ", ","), strings.ReplaceAll(wrapExim, " ", ";"),
 		strings.ReplaceAll(exim, " ", ",") + `1xVUtG-0005Lh-1y,->,a@b.example,R=r,T=t,H=mx,[192.0.2.1],"C=""250","OK"""`,
 		// Two lines in one.
