@@ -21,9 +21,8 @@ type asset struct {
 	content   []byte
 }
 
-// loadAssets reads the scripts and puts the style sheets together: that of the
-// components and our own. The URL of each names its content, so that a browser may
-// keep it.
+// loadAssets reads the scripts and joins the style sheets: that of the components and our own. The
+// URL of each contains a hash of its content, so that a browser may keep it.
 func loadAssets() (map[string]asset, error) {
 	own, err := files.ReadFile("static/web.css")
 	if err != nil {
@@ -47,7 +46,7 @@ func loadAssets() (map[string]asset, error) {
 	return list, nil
 }
 
-// asset is the URL of one.
+// asset returns the URL of an asset.
 func (s *Server) asset(name string) string { return "/static/" + s.assets[name].url }
 
 func (s *Server) serveAsset(w http.ResponseWriter, r *http.Request) {

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestVendor holds that what others made is what static/VENDOR says, that nothing else
-// is minified, and that every file of theirs has its licence beside it.
+// TestVendor holds that third-party files match static/VENDOR, that no other file is minified, and
+// that each third-party file has its licence beside it.
 func TestVendor(t *testing.T) {
 	raw, err := os.ReadFile("static/VENDOR")
 	if err != nil {
@@ -50,8 +50,8 @@ func TestVendor(t *testing.T) {
 	}
 }
 
-// TestAssets holds that a page's files are there, named by their content, and that no
-// page has a script, a style or a handler of its own.
+// TestAssets holds that a page's files exist, with names from their content, and that no page has
+// an inline script, style or event handler.
 func TestAssets(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
 	page := text(t, ask(s, "GET", "/", "Accept", "text/html"))

@@ -24,7 +24,7 @@ import (
 	"bouncelog/store"
 )
 
-// refText names an attempt in a URL, and keeps its place in the order of time.
+// refText formats a ref for a URL, so that the order of time is kept.
 func refText(r store.Ref) string { return fmt.Sprintf("%d.%d.%d.%s", r.Time, r.Offset, r.N, r.Source) }
 
 func parseRef(s string) (r store.Ref, ok bool) {
@@ -43,42 +43,42 @@ func parseRef(s string) (r store.Ref, ok bool) {
 	return r, r.Source != ""
 }
 
-// attemptURL is the page of one attempt.
+// attemptURL returns the URL of the page of one attempt.
 func (v *screen) attemptURL(r store.Ref) string { return v.url(deep("attempts", refText(r))) }
 
-// scannedAtMost is how many attempts are read for a page of those that a store cannot
-// select.
+// scannedAtMost is the maximum number of attempts read for a page with a condition that a store
+// cannot select by.
 const scannedAtMost = 50_000
 
-// A match is what a store cannot select by, in words.
+// A match is a condition that a store cannot select by, with its words.
 type match struct {
 	words []string
 	ok    func(*store.Attempt) bool
 }
 
-// lacking tells by the word of what they lack the attempts that no filter of a store selects.
+// lacking has the conditions for a missing value that no filter of a store selects, by its word.
 var lacking = map[string]func(*store.Attempt) bool{
 	"domain": func(a *store.Attempt) bool { return a.RecipientDomain == "" },
 	"relay":  func(a *store.Attempt) bool { return a.RelayHost == "" },
 	"sender": func(a *store.Attempt) bool { return a.SenderDomain == "" },
 }
 
-// likeTemplate is a pattern of SQL's LIKE for the responses of a template.
+// likeTemplate returns a pattern for SQL's LIKE that matches the responses of a template.
 func likeTemplate(template string) string {
 	return strings.NewReplacer(
 		bounce.TokenAddr, "%", bounce.TokenIP, "%", bounce.TokenHost, "%", bounce.TokenID, "%", bounce.TokenN, "%", bounce.TokenBrace, "{", "%", `\%`, "_", `\_`, `\`, `\\`,
 	).Replace(template)
 }
 
-// recovered is the word for deliveries of what was deferred before.
+// recovered is the word for deliveries of messages deferred before.
 const recovered = "recovered"
 
-// deferredBefore tells the deliveries among what matches f whose message had been deferred for
-// the recipient. The newest scannedAtMost deferrals are looked at.
+// deferredBefore finds the deliveries, among the attempts that match f, of messages deferred before
+// for the same recipient. It examines the newest scannedAtMost deferrals.
 func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*store.Attempt, string) bool, error) {
 	type pair struct{ host, queueID, recipient string }
 	of := func(a *store.Attempt) pair { return pair{a.Host, a.QueueID, ascii.Lower(a.Recipient)} }
-	f.Outcomes, f.Reasons, f.Relay, f.To = []bounce.Outcome{bounce.Soft}, nil, "", nil // as the first try may have been elsewhere
+	f.Outcomes, f.Reasons, f.Relay, f.To = []bounce.Outcome{bounce.Soft}, nil, "", nil // the first try may have been at another relay
 	if !f.Since.IsZero() {
 		f.Since = f.Since.Add(-queueLifetime)
 	}
@@ -92,11 +92,10 @@ func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*
 	return func(a *store.Attempt, _ string) bool { return found[of(a)] }, nil
 }
 
-// queueLifetime is how long an MTA keeps trying, unless it is told otherwise (Postfix:
-// maximal_queue_lifetime).
+// queueLifetime is the default time for which an MTA retries (Postfix: maximal_queue_lifetime).
 const queueLifetime = 5 * day
 
-// attempts lists them, the newest first, or shows one.
+// attempts lists the attempts, the newest first, or shows one.
 func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request, ref string) error {
 	if ref != "" {
 		return v.attempt(ctx, r, ref)
@@ -233,9 +232,9 @@ func outcomeClass(a *store.Attempt) string {
 	return ""
 }
 
-// backwards yields the attempts that match f, the newest first. It asks for an hour, then for
-// ever longer stretches before it: a store sorts all that it is asked for. Of 600,000 attempts
-// in a day the newest 50 took a processor for 210 ms, and so take it for 17 ms.
+// backwards yields the attempts that match f, the newest first. It queries one hour, then ever
+// longer stretches before it, since a store sorts all results of a query. For 600,000 attempts in a
+// day, the newest 50 took 210 ms of CPU time in one query, and take 17 ms this way.
 func (v *screen) backwards(ctx context.Context, r store.Reader, f store.Filter, p store.Page) iter.Seq2[*store.Attempt, error] {
 	p.Newest = true
 	end := v.sel.now
@@ -265,11 +264,11 @@ func (v *screen) backwards(ctx context.Context, r store.Reader, f store.Filter, 
 	}
 }
 
-// longest is a stretch of time with more than all mail before it.
+// longest is longer than the age of any mail.
 const longest = 100 * 365 * day
 
-// newest reads the attempts that match f and are ok. stopped says that more were there than
-// are looked at.
+// newest reads the attempts that match f and for which ok returns true. stopped reports whether it
+// gave up after scannedAtMost attempts.
 func (v *screen) newest(ctx context.Context, r store.Reader, f store.Filter, p store.Page, limit int, ok func(*store.Attempt) bool) (found []store.Attempt, stopped bool, err error) {
 	seen := 0
 	for a, err := range v.backwards(ctx, r, f, p) {
@@ -288,7 +287,7 @@ func (v *screen) newest(ctx context.Context, r store.Reader, f store.Filter, p s
 	return found, false, nil
 }
 
-// attempt shows one attempt: what is known of it, what it means, and its log line.
+// attempt shows one attempt: its fields, its meaning and its log line.
 func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error {
 	ref, ok := parseRef(text)
 	if !ok {
@@ -298,7 +297,7 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	if err != nil {
 		return err
 	}
-	a := found[0] // one for each that is asked for; nil: not there
+	a := found[0] // one per requested ref; nil: not found
 	if a == nil || v.scope.domain != "" && a.SenderDomain != v.scope.domain {
 		return mistakef(http.StatusNotFound, "There is no such attempt, or it is no longer kept.")
 	}
@@ -341,8 +340,8 @@ func (v *screen) attempt(ctx context.Context, r store.Reader, text string) error
 	return nil
 }
 
-// fields are all fields of an attempt; for the holder of a link those that neither say who handed
-// the message in nor what the server logged of itself.
+// fields returns all fields of an attempt. For the holder of a link it omits those that name the
+// submitter of the message or hold the server's own warnings.
 func (v *screen) fields(a *store.Attempt) (columns []table.Column, r row) {
 	cells := render.AttemptCells(a)
 	for i, c := range render.AttemptColumns() {
@@ -360,11 +359,10 @@ func (v *screen) fields(a *store.Attempt) (columns []table.Column, r row) {
 	return columns, r
 }
 
-// lineAtMost is how much of a log line is shown.
+// lineAtMost is the number of bytes of a log line that are shown.
 const lineAtMost = 16 << 10
 
-// line shows the attempt's log line where the log can be read, and else names its file and
-// offset.
+// line shows the attempt's log line if the log can be read, and otherwise its file and offset.
 func (v *screen) line(ctx context.Context, r store.Reader, a *store.Attempt) error {
 	if v.scope.domain != "" {
 		return nil
@@ -397,8 +395,8 @@ func (v *screen) line(ctx context.Context, r store.Reader, a *store.Attempt) err
 	return nil
 }
 
-// readLine reads the line at which an attempt begins. It is the right one where it
-// holds the queue id and the recipient's domain: the log may have been rotated.
+// readLine reads the line at which an attempt begins. The line must contain the queue id and the
+// recipient's domain, since the log may have been rotated.
 func readLine(path string, a *store.Attempt) (string, bool) {
 	st, err := os.Lstat(path)
 	if err != nil || !st.Mode().IsRegular() || a.QueueID == "" {
@@ -423,7 +421,7 @@ func readLine(path string, a *store.Attempt) (string, bool) {
 	return string(raw), true
 }
 
-// explain says what a reply means.
+// explain shows the meaning of a reply.
 func (v *screen) explain(d *bounce.Delivery, x judge.Explanation) {
 	p := part{Title: "Explanation"}
 	if d.Response != "" {

@@ -15,12 +15,12 @@ import (
 	"bouncelog/web"
 )
 
-// BenchmarkPages measures every page on a database of one's own: BOUNCELOG_WEB_DB
-// names it. It prints the median and the 95th percentile of 20 requests, the first one
-// aside, the processor time of one, and how large the page is; made anew for each request,
-// beside other pages (the search for incidents is kept), and again, as it is served while
-// nothing was stored. With BOUNCELOG_WEB_EVERY=1s it asks so often, only again, and what is made behind meanwhile counts as processor time: that is for
-// a database that 'bouncelog follow' writes to.
+// BenchmarkPages measures every page on the database that BOUNCELOG_WEB_DB names. It prints the
+// median and the 95th percentile of 20 requests after the first, the CPU time of one, and the size
+// of the page. It measures each page when it is built for each request beside other pages (the
+// search for incidents is kept), and when it is served again with nothing stored in between. With
+// BOUNCELOG_WEB_EVERY=1s it requests pages at that interval, only again, and counts builds in the
+// background as CPU time: that is for a database to which 'bouncelog follow' writes.
 func BenchmarkPages(b *testing.B) {
 	path := os.Getenv("BOUNCELOG_WEB_DB")
 	if path == "" {
@@ -101,7 +101,7 @@ func BenchmarkPages(b *testing.B) {
 				if how == "anew" {
 					s = serve()
 				}
-				if !same { // another page for the memory, the same for the store
+				if !same { // another key for the cache, the same query for the store
 					target += map[bool]string{true: "&", false: "?"}[strings.Contains(page, "?")] + fmt.Sprintf("host=&sort=%s%d", how, i)
 				}
 				if i == 1 {
@@ -133,16 +133,17 @@ func BenchmarkPages(b *testing.B) {
 	}
 }
 
-// measured are the pages that BenchmarkPages asks for, each without a query also as CSV and JSON; of
-// "/x/*" one that /x leads to, of "/x?*" one that the list of attempts leads to.
+// measured lists the pages that BenchmarkPages requests; those without a query also as CSV and
+// JSON. "/x/*" stands for a page that /x links to, "/x?*" for one that the list of attempts links
+// to.
 var measured = []string{
 	"/", "/?since=7d", "/incidents", "/incidents/*", "/providers", "/providers/*", "/domains", "/domains/*", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log",
 	"/attempts", "/attempts?outcome=hard", "/attempts/*", "/trace?*", "/trace", "/providers?since=7d", "/domains?since=7d", "/replies?since=7d", "/suppress?since=7d", "/senders?since=7d",
 }
 
-const firstAtMost = 60_000 // bytes of the first page
+const firstAtMost = 60_000 // maximum size of the first page in bytes
 
-// TestMeasured holds that no screen is left out of the measurement.
+// TestMeasured holds that the measurement includes every screen.
 func TestMeasured(t *testing.T) {
 	deep := []string{"incidents", "providers", "domains", "attempts"}
 	for _, name := range web.Screens() {
@@ -152,8 +153,8 @@ func TestMeasured(t *testing.T) {
 	}
 }
 
-// processor is how long the process has had a processor (getrusage(2)): what other
-// processes do at the time matters less than for the clock.
+// processor returns the CPU time of the process (getrusage(2)), which other processes affect less
+// than the clock.
 func processor() time.Duration {
 	var u syscall.Rusage
 	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -162,7 +163,7 @@ func processor() time.Duration {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// made asks for a page until it is made.
+// made requests a page until it has been built.
 func made(h http.Handler, page string) *http.Response {
 	for {
 		if res := ask(h, "GET", page, "Accept", "text/html"); res.StatusCode != http.StatusServiceUnavailable {

@@ -10,28 +10,28 @@ import (
 )
 
 // A cache keeps the newest value of each key: a page in one of its forms, or the report that
-// several pages are made of. It owns two promises:
+// several pages share. It keeps two promises:
 //
-//   - A value that is kept never keeps its reader waiting: it is served while nothing was stored;
-//     else another one is made, and where that is not ready in patience the reader gets the
-//     old one. A page says its moment, and one that is older than keptFor its age; its live part
-//     then asks for the new one (see serveEvents, agedNote).
-//   - However many readers there are, a value is made once at a time, and then not again for
-//     keptTimes as long as that took, or restMost where that is less.
+//   - A kept value never delays its reader. It is served while nothing was stored. Otherwise a new
+//     value is built; if that takes longer than patience, the reader gets the old one. A page
+//     states its moment and, if it is older than keptFor, its age; its live part then requests the
+//     new page (see serveEvents, agedNote).
+//   - However many readers there are, a value is built once at a time, and then not again for
+//     keptTimes the duration of that build, or for restMost if that is less.
 //
-// Who was told that something was stored gets a value that was begun since, and waits for it.
+// A reader who was told of new data waits for a value whose build began after that.
 //
-// It is hard because makers and readers come and go independently: a value that replaces
-// a kept one is made to the end, the first of its key only while somebody waits for it, or has
-// waited as long as a reader may.
+// It is hard because builds and readers come and go independently. A value that replaces a kept
+// one is always built to the end. The first value of a key is built only while a reader waits for
+// it, or after a reader has waited for the maximum time.
 //
-// Measured on 10 million attempts while follow wrote (docs/dashboard.md): a page that is kept
-// takes a processor for less than 1 ms; making one up to some seconds.
+// Measured on 10 million attempts while follow wrote (docs/dashboard.md): a kept page takes less
+// than 1 ms of CPU time; building one takes up to some seconds.
 type cache[T any] struct {
 	versions *versions
-	most     int             // keys
-	size     func(T) int     // of a value, in bytes, of which keptBytes are kept; nil: they are small
-	ctx      context.Context // of all making
+	most     int             // number of keys
+	size     func(T) int     // size of a value in bytes, limited to keptBytes in sum; nil: values are small
+	ctx      context.Context // context of all builds
 	end      context.CancelFunc
 	all      sync.WaitGroup
 
@@ -40,47 +40,46 @@ type cache[T any] struct {
 }
 
 const (
-	keptFor      = time.Minute // an older value is not served where age matters, nor without its age
+	keptFor      = time.Minute // an older value is not served if its age matters, or without stating its age
 	keptTimes    = 10
-	restMost     = 30 * time.Second // with a build it fits into the time for an answer
+	restMost     = 30 * time.Second // with a build it fits into answerTime
 	patience     = 50 * time.Millisecond
-	patienceIdle = time.Second // where nobody asked for keptFor
+	patienceIdle = time.Second // if there was no request for keptFor
 )
 
-// An entry is what there is of one key.
+// An entry holds the values of one key.
 type entry[T any] struct {
 	kept *made[T] // nil: none yet
-	next *made[T] // in the making; nil: none
+	next *made[T] // value that is being built; nil: none
 	used time.Time
 }
 
-// made is a value that is made, or in the making.
+// made is a value that was built, or is being built.
 type made[T any] struct {
 	began  time.Time
-	enough time.Time // until when a reader of an older value waits for it
+	enough time.Time // until then a reader of an older value waits for this one
 
 	done    chan struct{} // closed when the rest is set
 	value   T
 	of      moment
 	err     error
 	ended   time.Time
-	waiting int // readers, while it is made; under the cache's lock
+	waiting int // number of waiting readers; under the cache's lock
 	cancel  context.CancelFunc
 }
 
-// A moment is the state of what is stored that a value is of, at the least: what is newer in it
-// does no harm.
+// A moment is the minimum state of the store that a value shows; newer data in it does no harm.
 type moment struct {
 	version
 	at time.Time
 }
 
-// fresh reports whether nothing was stored since, and no age in words is wrong yet.
+// fresh reports whether nothing was stored since and every age in words is still right.
 func (m moment) fresh(now version) bool {
 	return now.known && m.version == now && time.Since(m.at) < keptFor
 }
 
-// versions says which version of what is stored is the newest.
+// versions finds the newest version of the store.
 type versions struct {
 	watch watch
 
@@ -90,17 +89,17 @@ type versions struct {
 	file   int
 }
 
-// A version is that of a database.
+// A version identifies a state of a database.
 type version struct {
-	file   int // counts the databases that had its place
+	file   int // number of the database among those at the same path
 	number int64
 	known  bool
 }
 
-// watch is Options.Watch.
+// watch is the type of Options.Watch.
 type watch func(context.Context) (version func() (int64, error), stop func(), err error)
 
-// now is the newest version.
+// now returns the newest version.
 func (v *versions) now() version {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -115,7 +114,7 @@ func (v *versions) now() version {
 		v.number, v.stop = number, stop
 	}
 	n, err := v.number()
-	if err != nil { // the database was replaced: what is kept is of the old one
+	if err != nil { // the database was replaced: kept values are of the old one
 		v.stop()
 		v.number, v.stop = nil, nil
 		v.file++
@@ -124,7 +123,7 @@ func (v *versions) now() version {
 	return version{v.file, n, true}
 }
 
-// close lets go of the store.
+// close releases the store.
 func (v *versions) close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -140,17 +139,17 @@ func newCache[T any](v *versions, most int, size func(T) int) *cache[T] {
 	return c
 }
 
-// A maker makes a value of what is stored now, and says the moment that it is of: now, or an
-// earlier one where a reader waits for the first of its key (hurry).
+// A maker builds a value from the store as it is now, and returns its moment: now, or an earlier
+// one if hurry is set, that is, if a reader waits for the first value of its key.
 type maker[T any] func(ctx context.Context, now moment, hurry bool) (T, moment, error)
 
-// What a reader asks for.
+// A want holds the requirements of a reader.
 type want struct {
-	fresh bool // for who was told that something was stored
-	aged  bool // a value of any age will do
+	fresh bool // the reader was told that something was stored
+	aged  bool // any age is acceptable
 }
 
-// get returns the value of a key, made by make where there is none that will do.
+// get returns the value of a key, and builds it with make if no acceptable value exists.
 func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) (*made[T], error) {
 	asked := time.Now()
 	for {
@@ -158,7 +157,7 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 		if next == nil && rest == 0 {
 			return kept, nil
 		}
-		if next == nil { // it was made a moment ago
+		if next == nil { // it has just been built
 			wait := time.NewTimer(rest)
 			select {
 			case <-wait.C:
@@ -177,9 +176,9 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 			c.leave(next, kept)
 			switch {
 			case next.err == nil && w.fresh && next.began.Before(asked):
-				continue // it may be of before what was stored
+				continue // it may be older than the stored data
 			case errors.Is(next.err, context.Canceled) && ctx.Err() == nil && c.ctx.Err() == nil:
-				continue // all who waited had left
+				continue // all waiting readers had left
 			}
 			return next, next.err
 		case <-enough:
@@ -188,14 +187,15 @@ func (c *cache[T]) get(ctx context.Context, key string, w want, build maker[T]) 
 		case <-ctx.Done():
 			if ctx.Err() == context.Canceled {
 				c.leave(next, kept)
-			} // else it stays in the making, as if he waited
+			} // else the value stays in work, as if the reader waited
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// look returns the value that is kept, and the one in the making, which leave is called for;
-// neither in the making and no rest: the kept one will do. After rest it may be made anew.
+// look returns the kept value and the value in work; the caller must call leave for the latter. If
+// no value is in work and rest is zero, the kept one is acceptable. After rest the value may be
+// built again.
 func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (kept, next *made[T], rest time.Duration) {
 	now := c.versions.now()
 	c.mu.Lock()
@@ -233,12 +233,12 @@ func (c *cache[T]) look(key string, asked time.Time, w want, build maker[T]) (ke
 	return kept, e.next, 0
 }
 
-// begin begins to make a value. Lock first.
+// begin starts to build a value. The caller holds the lock.
 func (c *cache[T]) begin(key string, e *entry[T], now version, hurry bool, build maker[T]) *made[T] {
 	p := &made[T]{began: time.Now(), done: make(chan struct{})}
 	ctx, cancel := context.WithCancel(c.ctx)
 	p.cancel = cancel
-	if ctx.Err() != nil { // closed: all.Wait may be over
+	if ctx.Err() != nil { // closed: all.Wait may have returned
 		p.err = ctx.Err()
 		close(p.done)
 		return p
@@ -260,8 +260,7 @@ func (c *cache[T]) begin(key string, e *entry[T], now version, hurry bool, build
 	return p
 }
 
-// leave says that a reader waits no longer. The first value of its key is given up when
-// nobody waits for it.
+// leave ends a reader's wait. The first value of a key is abandoned when no reader waits for it.
 func (c *cache[T]) leave(p, kept *made[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -270,8 +269,8 @@ func (c *cache[T]) leave(p, kept *made[T]) {
 	}
 }
 
-// makeRoom lets go of the values that were asked for longest ago, until there are most keys and
-// keptBytes. Lock first.
+// makeRoom drops the least recently requested values until most keys and keptBytes are left. The
+// caller holds the lock.
 func (c *cache[T]) makeRoom(most int) {
 	for {
 		oldest, since, bytes := "", time.Time{}, 0
@@ -290,7 +289,7 @@ func (c *cache[T]) makeRoom(most int) {
 	}
 }
 
-// close ends all making.
+// close stops all builds.
 func (c *cache[T]) close() {
 	c.mu.Lock()
 	c.end()
@@ -299,10 +298,10 @@ func (c *cache[T]) close() {
 	c.all.Wait()
 }
 
-// cacheKey is what a screen depends on beside what is stored.
+// cacheKey returns everything that determines a screen, except the stored data.
 func cacheKey(v *screen) string {
 	return strings.Join([]string{v.scope.base, v.path, v.form, v.sel.words.Encode(), v.extra.Encode()}, "\x00")
 }
 
-// wantsFresh reports whether a request is one of a page that was told of something new.
+// wantsFresh reports whether the request comes from a page that was told of new data.
 func wantsFresh(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }

@@ -20,15 +20,15 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// bench is a dashboard of a store in memory, in a bubble of synctest: its hours take no time.
+// bench is a dashboard of a store in memory, in a synctest bubble, where waiting takes no time.
 type bench struct {
 	t     *testing.T
 	db    store.Store
 	s     *Server
-	reads atomic.Int32 // how often the store was asked for a Reader
-	last  atomic.Int64 // version of what is stored
+	reads atomic.Int32 // number of Readers that were requested
+	last  atomic.Int64 // version of the store
 	slow  time.Duration
-	gate  atomic.Pointer[chan struct{}] // a Reader is waited for until it is closed; nil: none is
+	gate  atomic.Pointer[chan struct{}] // a request for a Reader waits until it is closed; nil: no wait
 }
 
 func newBench(t *testing.T) *bench {
@@ -71,9 +71,9 @@ func (b *bench) store(domain string, n int) {
 	storetest.Append(b.t, b.db, batch)
 }
 
-// hold keeps those waiting who ask the store, until release.
+// hold blocks queries to the store until release.
 func (b *bench) hold() (release func()) {
-	gate := make(chan struct{}) // a mutex would stop the time of the bubble
+	gate := make(chan struct{}) // a mutex would stop the bubble's clock
 	b.gate.Store(&gate)
 	return func() {
 		b.gate.Store(nil)
@@ -96,9 +96,9 @@ func (b *bench) get(path string, header ...string) string {
 	return w.Body.String()
 }
 
-// TestAged holds that the first page never keeps a reader waiting, however old it is: it is made
-// before anybody asks, says its age when another one takes longer than a second, and asks for
-// that one.
+// TestAged holds that the first page never delays a reader, however old it is. It is built before
+// the first request. If the next one takes longer than a second, the old page states its age and
+// requests the new one.
 func TestAged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -131,7 +131,7 @@ func TestAged(t *testing.T) {
 	})
 }
 
-// TestQuick holds that an old page whose successor takes no second is not served at all.
+// TestQuick holds that an old page is not served if its successor takes less than a second.
 func TestQuick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -142,7 +142,7 @@ func TestQuick(t *testing.T) {
 		if body := b.get("/"); !strings.Contains(body, "new.example") || strings.Contains(body, `class="aged"`) {
 			t.Errorf("%.2000s", body)
 		}
-		// One of a period that is over does not renew itself: its age is at most a minute.
+		// A page of a past period does not reload itself: it is at most a minute old.
 		b.get("/?until=2000-01-01T09:00")
 		time.Sleep(time.Hour)
 		b.store("more.example", 30)
@@ -160,8 +160,8 @@ func TestQuick(t *testing.T) {
 	})
 }
 
-// TestShared holds that the search for incidents is made once for all pages that show it: after
-// the first page, that of an incident asks for nothing but itself, also while more is stored.
+// TestShared holds that all pages share one search for incidents. After the first page, the page of
+// an incident makes only its own queries, even while more is stored.
 func TestShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -179,8 +179,8 @@ func TestShared(t *testing.T) {
 				t.Errorf("%s asked the store %d times", path, b.reads.Load()-before)
 			}
 		}
-		// While more is stored the kept report will do for a new page, which says its moment; one that was told
-		// of what was stored shows it.
+		// While more is stored, a new page may use the kept report, and states its moment. A page
+		// that was told of new data shows it.
 		time.Sleep(time.Second)
 		b.store("two.example", 30)
 		if body := b.get("/providers?sort=hard"); !strings.Contains(body, "As of <b><span class=\"whole\">2000-01-01 00:00:00</span></b>") || strings.Contains(body, "two.example") {
@@ -195,8 +195,8 @@ func TestShared(t *testing.T) {
 	})
 }
 
-// TestLong holds that a page that takes longer than a reader waits is made all the same, and is
-// there when it is asked for again.
+// TestLong holds that a page that takes longer than a reader waits is built to the end, and served
+// on the next request.
 func TestLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -218,7 +218,7 @@ func TestLong(t *testing.T) {
 	})
 }
 
-// TestRest holds how often a page that takes long is made, however often it is asked for.
+// TestRest holds how often a slow page is built, however often it is requested.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache[int](&versions{}, 2, nil)
@@ -238,7 +238,7 @@ func TestRest(t *testing.T) {
 		if n < 40 || n > 50 { // 2 s of each 22
 			t.Errorf("made %d times", n)
 		}
-		// The key that was asked for longest ago makes room.
+		// The least recently requested key is dropped.
 		for _, key := range []string{"other", "page", "third"} {
 			if _, err := c.get(t.Context(), key, want{aged: true}, slow); err != nil {
 				t.Fatal(err)
@@ -250,8 +250,8 @@ func TestRest(t *testing.T) {
 	})
 }
 
-// TestTabsLong has ten tabs open for hours in which something is stored every minute, each of them
-// told of it, and holds that neither memory nor goroutines grow.
+// TestTabsLong opens ten tabs for hours. Something is stored every minute, and each tab is told.
+// Neither memory nor goroutines may grow.
 func TestTabsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -269,7 +269,7 @@ func TestTabsLong(t *testing.T) {
 		for minute := range 60 * hours {
 			time.Sleep(time.Minute)
 			if minute%60 == 59 {
-				b.db = memory.Open() // as a database that is pruned: the store of the test is no part of the memory
+				b.db = memory.Open() // as after pruning: the test's store must not count as memory
 				b.store("one.example", 30)
 			}
 			b.last.Add(1)
@@ -277,7 +277,7 @@ func TestTabsLong(t *testing.T) {
 				b.get(tab, "HX-Request", "true")
 			}
 			for _, form := range []string{"", ".csv", ".json"} {
-				b.get(strings.Replace(tabs[minute%len(tabs)]+form, "/.", "/now.", 1) + "?sort=" + fmt.Sprint(minute)) // another page each time
+				b.get(strings.Replace(tabs[minute%len(tabs)]+form, "/.", "/now.", 1) + "?sort=" + fmt.Sprint(minute)) // a new page each time
 			}
 			if minute == 119 {
 				heap, goroutines = state()
@@ -289,8 +289,9 @@ func TestTabsLong(t *testing.T) {
 	})
 }
 
-// TestKeptForms holds that CSV and JSON are kept as pages are, for a minute at most, share the search
-// for incidents with them, and say their moment; and that no more is kept than keptBytes.
+// TestKeptForms holds that CSV and JSON are cached like pages, for at most a minute, share the
+// search for incidents with them, and state their moment; and that the cache holds at most
+// keptBytes.
 func TestKeptForms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
@@ -300,7 +301,7 @@ func TestKeptForms(t *testing.T) {
 				b.get(path)
 			}
 		}
-		if n := b.reads.Load(); n != 1+5 { // the search, and each
+		if n := b.reads.Load(); n != 1+5 { // the search, and each form
 			t.Errorf("the store was asked %d times", n)
 		}
 		moment := func() string { return asOf.FindString(b.get("/now.json")) }

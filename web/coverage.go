@@ -11,7 +11,7 @@ import (
 	"bouncelog/store"
 )
 
-// log says what of the logs was read, how late, and what was not understood.
+// log shows which logs were read, how late, and which lines were not understood.
 func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "log", "Log", phrases("Log coverage")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "unparsed")

@@ -1,6 +1,6 @@
 package web
 
-// Screens are the first elements of the paths of all screens.
+// Screens returns the first path elements of all screens.
 func Screens() (names []string) {
 	for name := range builders {
 		names = append(names, name)

@@ -10,8 +10,8 @@ import (
 	"bouncelog/store"
 )
 
-// hostList is the mail hosts of a database that several fill: how late each is, and its
-// attempts; nil where there is one.
+// hostList lists the mail hosts of a shared database, with the delay and the attempts of each. It
+// returns nil if there is only one.
 func (v *screen) hostList(ctx context.Context, r store.Reader, rep *report.Report) (*list, error) {
 	cells, err := r.Count(ctx, v.options(0).Filter, store.ByHost)
 	if err != nil {

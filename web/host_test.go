@@ -11,8 +11,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestHosts has two hosts in one database, one of them silent: the page of the logs says how late
-// each is and leads to what is of it alone.
+// TestHosts has two hosts in one database, one of them silent. The page of the logs shows the delay
+// of each, and links to the pages of each.
 func TestHosts(t *testing.T) {
 	db := database(t, "")
 	for i, host := range []string{"mx1", `mx<7>`} {

@@ -12,7 +12,7 @@ import (
 	"bouncelog/store"
 )
 
-// incidents lists them, or shows one.
+// incidents lists the incidents, or shows one.
 func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request, id string) error {
 	v.Name, v.Title = "incidents", "Incidents"
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "verdict,problems")
@@ -81,8 +81,7 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 
 const all30 = "30d"
 
-// behind is the page of the attempts that an incident is made of, as far as a
-// selection can say so.
+// behind returns the URL of the attempts of an incident, as far as a selection can express it.
 func (v *screen) behind(in *report.Incident) string {
 	pairs := []string{"outcome", failedWords, "since", in.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05")}
 	if len(in.Providers) == 1 {
@@ -97,14 +96,14 @@ func (v *screen) behind(in *report.Incident) string {
 	return v.rows(pairs...)
 }
 
-// incident shows one: what it is, its course, the evidence down to the log line, who
-// is hit, and what would disprove it.
+// incident shows one incident: its description, its course, the evidence down to the log line, the
+// recipients, and the facts that would disprove it.
 func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 	v.Name, v.Title = "incident", in.Title
 	v.Phrases = []report.Phrase{{Text: in.Title, Bad: in.Going() && !in.IsBackground()}}
 	c := v.card(rep, in, 0)
 	v.Incidents = []report.Incident{*in}
-	c.URL, c.More = "", nil // the page itself says it
+	c.URL, c.More = "", nil // the page itself shows them
 	v.Cards = append(v.Cards, c)
 	v.More = in.Command
 	for _, x := range []struct{ title, text string }{{"Why", in.Why}, {"Other explanation", in.Otherwise}, {"What would disprove it", in.Disproved}} {
@@ -166,7 +165,7 @@ func (v *screen) incident(rep *report.Report, in *report.Incident) error {
 		who.Lines = append(who.Lines, "Our addresses, as the replies name them: "+strings.Join(in.Addresses, ", "))
 	}
 	v.Parts = append(v.Parts, who)
-	// What else began at about the same time.
+	// Other changes began at about the same time.
 	other := &list{Name: "others", Title: "Other changes within a day of its onset", Empty: "No other incident began or ended then.", Columns: []table.Column{{Name: "incident", Flex: true}, {Name: "began"}, {Name: "last refusal"}}}
 	all := rep.Incidents()
 	for i := range all {

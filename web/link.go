@@ -13,15 +13,15 @@ import (
 	"bouncelog/internal/ascii"
 )
 
-// A scope is what a visitor may see. The zero value is everything.
+// A scope limits what a visitor may see. The zero value allows everything.
 type scope struct {
 	domain string    // of the senders, lower case; "": of all
-	until  time.Time // when a link ends
-	base   string    // of its URLs
+	until  time.Time // expiry of a link
+	base   string    // prefix of its URLs
 }
 
-// allows reports whether a screen is shown in a scope. A link leaves out what is known
-// from other senders' mail (suppress), names logins and clients, or is about the logs.
+// allows reports whether a scope includes a screen. A link excludes screens that draw on other
+// senders' mail (suppress), that name logins and clients, or that are about the logs.
 func (in scope) allows(screen string) bool {
 	if in.domain == "" {
 		return true
@@ -33,22 +33,20 @@ func (in scope) allows(screen string) bool {
 	return false
 }
 
-// KeyLength is how long the key of links is at least, in bytes.
+// KeyLength is the minimum length of the key of links in bytes.
 const KeyLength = 32
 
-// A claim is what a link grants.
+// A claim is the content of a link.
 type claim struct {
 	Domain string `json:"d"`
 	Until  int64  `json:"u"` // Unix seconds
 }
 
-// errLink says that a link is not good. It does not say why: who tries links learns
-// nothing.
+// errLink reports an invalid link. It gives no reason, so that trying links reveals nothing.
 var errLink = errors.New("the link is not valid, or has expired")
 
-// Link is the path of a link that shows what became of the mail of one sender domain
-// until a time. It is signed (HMAC-SHA-256, RFC 2104) and kept nowhere: a new key ends
-// all links.
+// Link returns the path of a link to the mail of one sender domain that is valid until a time. It
+// is signed (HMAC-SHA-256, RFC 2104) and not stored: a new key invalidates all links.
 func Link(key []byte, senderDomain string, until time.Time) (string, error) {
 	if len(key) < KeyLength {
 		return "", errors.New("the key of links is too short")
@@ -61,15 +59,14 @@ func Link(key []byte, senderDomain string, until time.Time) (string, error) {
 	return "/link/" + text + "." + base64.RawURLEncoding.EncodeToString(sign(key, text)) + "/", nil
 }
 
-// sign is the signature of a claim. The prefix keeps it apart from anything else that
-// might be signed with the key.
+// sign returns the signature of a claim. The prefix separates it from other uses of the key.
 func sign(key []byte, text string) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("bouncelog link 1 " + text))
 	return mac.Sum(nil)
 }
 
-// readLink checks a link and says what it grants.
+// readLink verifies a link and returns its scope.
 func readLink(key []byte, token string, now time.Time) (scope, error) {
 	text, signature, ok := strings.Cut(token, ".")
 	if len(key) < KeyLength || !ok || len(token) > 2048 {
@@ -91,7 +88,7 @@ func readLink(key []byte, token string, now time.Time) (scope, error) {
 	return scope{domain: c.Domain, until: until, base: "/link/" + token}, nil
 }
 
-// serveLink shows a page in the scope of a link.
+// serveLink serves a page in the scope of a link.
 func (s *Server) serveLink(w http.ResponseWriter, r *http.Request) {
 	in, err := readLink(s.o.Key, r.PathValue("token"), s.o.Now())
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"bouncelog/internal/table"
 )
 
-// What bounds the streams of live pages.
+// The limits of the streams of live pages.
 const (
-	streamsAtMost   = 200              // together
-	streamsOfOne    = 24               // of one client, where clients can be told apart
-	streamLasts     = 30 * time.Minute // then the page connects again
-	streamWrite     = 10 * time.Second // a client that takes nothing for so long is let go
-	streamBeat      = 25 * time.Second // a sign of life, for proxies
-	streamStep      = 2 * time.Second  // between two looks at the database
-	streamTellAgain = 5 * time.Second  // between two signs of change
+	streamsAtMost   = 200              // in total
+	streamsOfOne    = 24               // per client, if clients can be distinguished
+	streamLasts     = 30 * time.Minute // then the page reconnects
+	streamWrite     = 10 * time.Second // a client that reads nothing for this time is disconnected
+	streamBeat      = 25 * time.Second // keep-alive interval, for proxies
+	streamStep      = 2 * time.Second  // interval of checks for new data
+	streamTellAgain = 5 * time.Second  // minimum between two events
 )
 
-// A hub looks whether something was stored, once for all pages that are open, and tells
-// them. Without pages it does not look.
+// A hub checks for new data on behalf of all open pages, and tells them. Without open pages it does
+// not check.
 type hub struct {
 	watch watch
 	log   *slog.Logger
@@ -35,7 +35,7 @@ type hub struct {
 	mu      sync.Mutex
 	clients map[chan struct{}]string
 	of      map[string]int
-	stop    context.CancelFunc // of the look-out; nil: none
+	stop    context.CancelFunc // stops the checks; nil: none run
 	closed  chan struct{}
 }
 
@@ -43,7 +43,7 @@ func newHub(watch watch, log *slog.Logger) *hub {
 	return &hub{watch: watch, log: log, step: streamStep, again: streamTellAgain, clients: map[chan struct{}]string{}, of: map[string]int{}, closed: make(chan struct{})}
 }
 
-// join adds a page. A sign that it has not taken yet stands for all later ones.
+// join adds a page. A pending sign covers all later ones.
 func (h *hub) join(client string) (signs chan struct{}, leave func(), ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -91,8 +91,8 @@ func (h *hub) close() {
 	}
 }
 
-// look asks for the version again and again until nobody wants to know. The database
-// may be missing or be replaced meanwhile: it is opened anew.
+// look checks the version repeatedly while there are pages. If the database is missing or replaced,
+// it opens it again.
 func (h *hub) look(ctx context.Context) {
 	var (
 		version func() (int64, error)
@@ -144,13 +144,13 @@ func (h *hub) tell() {
 	for c := range h.clients {
 		select {
 		case c <- struct{}{}:
-		default: // it has one to take
+		default: // a sign is pending already
 		}
 	}
 }
 
-// client tells clients apart where that can be done: on a unix socket, or behind a
-// proxy on it, all look alike.
+// client returns the identity of a client. On a unix socket, or behind a proxy on one, all clients
+// look alike.
 func client(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil || net.ParseIP(host) == nil {
@@ -159,9 +159,9 @@ func client(r *http.Request) string {
 	return host
 }
 
-// serveEvents streams an event "stored" whenever something was stored
-// (server-sent events, HTML standard section 9.2), and at once where something was since
-// the page was made that asks: the version in its query.
+// serveEvents streams an event "stored" whenever something was stored (server-sent events, HTML
+// standard section 9.2). It sends one at once if something was stored since the page was built; the
+// query has the page's version.
 func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if s.o.Watch == nil {
 		http.NotFound(w, r)
@@ -185,7 +185,7 @@ func (s *Server) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return control.Flush() == nil
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx passes on what it gets
+	w.Header().Set("X-Accel-Buffering", "no") // stops nginx from buffering
 	if !send("retry: 5000\n\n") {
 		return
 	}

@@ -29,8 +29,8 @@ func more(t *testing.T, db *sqlite.DB, offset int64) {
 	storetest.Append(t, db, b)
 }
 
-// TestKept holds that a page is made once while nothing is stored, and anew for who was
-// told that something was.
+// TestKept holds that a page is built once while nothing is stored, and again for a reader who was
+// told of new data.
 func TestKept(t *testing.T) {
 	db := database(t, sample())
 	made := 0
@@ -55,7 +55,7 @@ func TestKept(t *testing.T) {
 	if body := text(t, ask(s, "GET", "/domains")); !strings.Contains(body, "new.example") || made != 3 {
 		t.Errorf("made %d times", made)
 	}
-	// What could not be made is not kept.
+	// A failed build is not cached.
 	for range 2 {
 		if res := ask(s, "GET", "/attempts/1.2.0.x"); res.StatusCode != http.StatusNotFound {
 			t.Errorf("status %d", res.StatusCode)
@@ -66,8 +66,8 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestStale holds that a page that is kept keeps nobody waiting while another is made: it
-// says its moment, and who was told that something was stored waits for the new one.
+// TestStale holds that a cached page is served at once while its successor is built, and states its
+// moment. A reader who was told of new data waits for the successor.
 func TestStale(t *testing.T) {
 	db := database(t, sample())
 	var held atomic.Bool
@@ -108,8 +108,8 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestLeft holds that a page is made for who waits for it although another who asked for it
-// has left, and that one that nobody waits for is given up.
+// TestLeft holds that a build continues for a waiting reader although the one who started it has
+// left, and that a build without waiting readers is abandoned.
 func TestLeft(t *testing.T) {
 	db := database(t, sample())
 	begun, ended := make(chan struct{}), make(chan struct{})
@@ -142,8 +142,7 @@ func TestLeft(t *testing.T) {
 	}
 }
 
-// TestStreamSince holds that a page hears at once of what was stored between its making and
-// its stream.
+// TestStreamSince holds that a page learns at once of data stored between its build and its stream.
 func TestStreamSince(t *testing.T) {
 	db := database(t, sample())
 	s := dashboard(t, db, nil)
@@ -168,8 +167,8 @@ func TestStreamSince(t *testing.T) {
 	}
 }
 
-// TestStreams holds that live pages hear of what is stored, that there are no more of
-// them than there may be, and that nothing stays behind when they are gone.
+// TestStreams holds that live pages learn of new data, that their number is limited, and that
+// closed pages leave nothing behind.
 func TestStreams(t *testing.T) {
 	db := database(t, sample())
 	s := dashboard(t, db, nil)
@@ -202,7 +201,7 @@ func TestStreams(t *testing.T) {
 		}
 		close(heard)
 	}()
-	// It looks at the database first a moment after the page has connected.
+	// The first check of the database comes a moment after the page has connected.
 	deadline := time.After(time.Minute)
 	for offset, told := int64(100), false; !told; offset += 10 {
 		more(t, db, offset)
@@ -215,7 +214,7 @@ func TestStreams(t *testing.T) {
 		}
 	}
 	refused := 0
-	for range 40 { // one client opens too many
+	for range 40 { // too many streams of one client
 		if r := open(ctx); r.StatusCode == http.StatusServiceUnavailable {
 			refused++
 			r.Body.Close()
@@ -226,7 +225,7 @@ func TestStreams(t *testing.T) {
 	}
 	cancel()
 	http.DefaultClient.CloseIdleConnections()
-	for range 600 { // until all of them have ended
+	for range 600 { // until all streams have ended
 		if runtime.NumGoroutine() <= before+8 {
 			return
 		}

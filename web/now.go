@@ -18,7 +18,7 @@ import (
 	"bouncelog/store"
 )
 
-// options ask the report for some of its sections.
+// options returns the options for a report with the given sections.
 func (v *screen) options(top int, sections ...string) report.Options {
 	o := report.Options{
 		Filter: v.sel.filter, Location: v.server.o.Location, Top: top, Sections: sections, Problems: v.server.o.Thresholds,
@@ -29,7 +29,7 @@ func (v *screen) options(top int, sections ...string) report.Options {
 	return o
 }
 
-// now is the first screen: the verdict, and the five questions after it.
+// now builds the first screen: the verdict, and the five questions below it.
 func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title = "now", "Now"
 	v.Command = v.sel.command(v.server.o.Period, nil, "report")
@@ -57,7 +57,7 @@ func (v *screen) now(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	return nil
 }
 
-// verdict shows the sentence and the incidents.
+// verdict shows the sentence of the verdict and the incidents.
 func (v *screen) verdict(rep *report.Report) {
 	verdict := rep.Verdict
 	v.Verdict = verdict
@@ -94,7 +94,7 @@ func (v *screen) verdict(rep *report.Report) {
 	}
 }
 
-// card is an incident with the way to its page and to its log lines.
+// card returns an incident with links to its page and to its log lines.
 func (v *screen) card(rep *report.Report, in *report.Incident, number int) incidentCard {
 	c := incidentCard{Card: render.NewCard(rep, in, number), URL: v.url(deep("incidents", in.ID))}
 	if in.Problem != nil {
@@ -107,7 +107,7 @@ func (v *screen) card(rep *report.Report, in *report.Incident, number int) incid
 	return c
 }
 
-// freshness says how far what is shown can be believed.
+// freshness shows how current and complete the data is.
 func (v *screen) freshness(ctx context.Context, r store.Reader, rep *report.Report) {
 	if t := rep.Verdict.Newest; t != nil {
 		age := report.AgeWords(*t, v.sel.now)
@@ -124,7 +124,7 @@ func (v *screen) freshness(ctx context.Context, r store.Reader, rep *report.Repo
 	}
 	read, err := r.Coverage(ctx)
 	if err != nil {
-		return // the rest of the page stands without
+		return // the page is useful without it
 	}
 	var known, not int64
 	for _, s := range read.Sources {
@@ -135,7 +135,7 @@ func (v *screen) freshness(ctx context.Context, r store.Reader, rep *report.Repo
 	}
 }
 
-// figure is a number that leads to the rows behind it.
+// figure returns a number with a link to its rows.
 func figure(n int64, url string) cell {
 	if n == 0 {
 		return cell{Value: n, Class: "zero"}
@@ -143,26 +143,26 @@ func figure(n int64, url string) cell {
 	return cell{Value: n, URL: url}
 }
 
-// rows is the page of the attempts behind a number.
+// rows returns the URL of the attempts that a number counts.
 func (v *screen) rows(pairs ...string) string { return v.url("attempts", pairs...) }
 
-// Outcomes in a URL: of what failed, and of what counts as an attempt (no hand-offs, no probes).
+// Outcomes in a URL: of failures, and of all attempts except hand-offs and probes.
 const (
 	failedWords  = "soft,hard"
 	countedWords = "delivered,soft,hard"
 )
 
-// suspect is the word for the reasons of refusals that are ours or not named. It keeps
-// the many links to them short.
+// suspect is the word for the reasons of refusals on our side or without a named reason. It keeps
+// the URLs short.
 const suspect = "refused"
 
-// suspects are those reasons.
+// suspects are the reasons that suspect stands for.
 var suspects = bounce.Reasons(bounce.Reason.RefusesSender)
 
-// marks are the shapes of a provider's verdict.
+// marks are the symbols of a provider's mark.
 var marks = map[string]string{report.MarkRefuses: "✖ ", report.MarkFails: "▲ ", report.MarkPartly: "◐ ", report.MarkTakes: "● "}
 
-// providerList is the providers in rows that add up.
+// providerList returns the table of providers, in rows that add up.
 func (v *screen) providerList(rep *report.Report, top int) *list {
 	l := &list{Name: "providers", Title: "Who refuses us", Empty: "No mail in this period.", Columns: []table.Column{
 		{Name: "provider", Flex: true},
@@ -182,10 +182,10 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 	if top > 0 {
 		t = t.First(top)
 	}
-	if !t.Compared && v.form == formHTML { // nothing is known of the period before
+	if !t.Compared && v.form == formHTML { // the previous period is unknown
 		l.Columns = slices.Delete(l.Columns, 7, 8)
 	}
-	// pairs select what a row adds up; nil: no page can
+	// pairs select the mail of a row; nil: no page can select it
 	line := func(p *report.ProviderRow, name string, pairs []string) row {
 		to := func(more ...string) string {
 			if pairs == nil {
@@ -268,16 +268,16 @@ func (v *screen) changeList(rep *report.Report) *list {
 	return l
 }
 
-// Buckets of age in minutes, those of qshape(1): up to 5, 10, … and older.
+// The age buckets in minutes, as in qshape(1): up to 5, 10, … and older.
 var (
 	allBuckets   = []int{5, 10, 20, 40, 80, 160, 320, 640, 1280}
 	shortBuckets = []int{5, 20, 80, 320, 1280}
 )
 
-// queuedAtMost is how many recipients of the queue are looked at.
+// queuedAtMost is the maximum number of queued recipients that are read.
 const queuedAtMost = 20_000
 
-// waitsFor is who a queued recipient waits for.
+// waitsFor returns the provider that a queued recipient waits for.
 func waitsFor(q *store.Queued, routes *report.Routes) string {
 	if q.RelayHost == "" && q.RecipientDomain == "" {
 		return q.Agent
@@ -292,14 +292,14 @@ func since(q *store.Queued) time.Time {
 	return q.Arrived
 }
 
-// A waiter is a queued recipient, and who it waits for.
+// A waiter is a queued recipient with the provider that it waits for.
 type waiter struct {
 	store.Queued
 	whom string
 }
 
-// queued reads the queue as it is now: the period does not matter, what waits longest
-// was deferred first before it.
+// queued reads the current queue. It ignores the period, since the longest waiting mail was first
+// deferred before it.
 func (v *screen) queued(ctx context.Context, r store.Reader) ([]waiter, error) {
 	f := v.sel.filter
 	f.Since, f.Until = time.Time{}, time.Time{}
@@ -327,7 +327,7 @@ func bucketOf(buckets []int, age time.Duration) int {
 	return len(buckets)
 }
 
-// bucketName is a bucket in a URL: the ages between it begins and ends, in minutes.
+// bucketName returns the name of a bucket in a URL: its lower and upper age in minutes.
 func bucketName(buckets []int, i int) string {
 	from, to := "0", ""
 	if i > 0 {
@@ -339,7 +339,7 @@ func bucketName(buckets []int, i int) string {
 	return from + "-" + to
 }
 
-// inBucket reports whether an age is in the bucket of that name.
+// inBucket reports whether an age lies in the named bucket.
 func inBucket(name string, age time.Duration) bool {
 	from, to, _ := strings.Cut(name, "-")
 	a, _ := strconv.Atoi(from)
@@ -347,7 +347,7 @@ func inBucket(name string, age time.Duration) bool {
 	return (a == 0 || age > time.Duration(a)*time.Minute) && (err != nil || age <= time.Duration(b)*time.Minute)
 }
 
-// ageList is the queue by who it waits for and by age.
+// ageList returns the queue by provider and age.
 func (v *screen) ageList(all []waiter, buckets []int, top int) *list {
 	l := &list{Name: "ages", Title: "Queue by age in minutes", Empty: "The queue is empty, according to the log.", Heat: true, Columns: []table.Column{{Name: "waits for", Flex: true}, {Name: "all", Number: true}}}
 	for _, b := range buckets {
@@ -375,7 +375,7 @@ func (v *screen) ageList(all []waiter, buckets []int, top int) *list {
 		}
 		return strings.Compare(a, b)
 	})
-	// pairs select the row's recipients; nil: no page can
+	// pairs select the recipients of a row; nil: no page can select them
 	line := func(name string, n []int64, pairs []string) row {
 		x := row{Cells: []cell{{Value: name}}}
 		if len(pairs) > 0 {
@@ -427,7 +427,7 @@ func (v *screen) ageList(all []waiter, buckets []int, top int) *list {
 	return l
 }
 
-// queue is what waits: by whom and how old, and each recipient.
+// queue shows the waiting mail, by provider and age and by recipient.
 func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "queue", "Queue", phrases("Queue")
 	v.Command = v.sel.command(v.server.o.Period, []string{"since", "until", "day"}, "report", "--section", "pending", "--all")
@@ -485,7 +485,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		}})
 	}
 	if v.form != formHTML && v.Tables != nil {
-		v.Tables = append([]*list{l}, v.Tables...) // CSV has the recipients
+		v.Tables = append([]*list{l}, v.Tables...) // CSV holds the recipients
 	} else {
 		v.Tables = append(v.Tables, l)
 	}
@@ -496,19 +496,19 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	return nil
 }
 
-// How long an MTA keeps mail that it cannot deliver, unless it is told otherwise: Postfix's
-// maximal_queue_lifetime and bounce_queue_lifetime, the retry rule of Exim's standard configuration.
+// The default time after which an MTA gives up: Postfix's maximal_queue_lifetime and
+// bounce_queue_lifetime, and the retry rule in Exim's default configuration.
 var lifetimes = []struct {
 	mta  bounce.MTA
 	name string
 	life time.Duration
 }{{bounce.Postfix, "Postfix", 5 * day}, {bounce.Exim, "Exim", 4 * day}}
 
-// expiriesLooked is of how many messages that were given up the age is looked up.
+// expiriesLooked is the number of expired messages whose age is looked up.
 const expiriesLooked = 20
 
-// givenUp says when each of the queue is given up: as old as mail was that was given up in the
-// last 30 days, or else at the standard age. first is the next one; nil: none is ahead.
+// givenUp returns when each queued message will be given up: at the age at which mail was given up
+// in the last 30 days, or else at the default age. first is the next time; nil: none lies ahead.
 func (v *screen) givenUp(ctx context.Context, r store.Reader, all []waiter) (at []time.Time, first *report.Fact, note string, err error) {
 	if len(all) == 0 {
 		return nil, nil, "", nil
@@ -545,9 +545,9 @@ func (v *screen) givenUp(ctx context.Context, r store.Reader, all []waiter) (at 
 	return at, first, strings.TrimSpace(note), nil
 }
 
-// expiries is the age at which each MTA gave mail up: Postfix's least, since it looks at that age
-// again and again and so exceeds its limit; Exim's largest, since it counts from the first failure
-// of the host, which may be older than the message.
+// expiries returns the age at which each MTA gave mail up. For Postfix it is the least age seen,
+// since Postfix checks periodically and so exceeds its limit. For Exim it is the largest, since
+// Exim counts from the first failure of the host, which may be older than the message.
 func (v *screen) expiries(ctx context.Context, r store.Reader) (map[bounce.MTA]time.Duration, error) {
 	f := v.sel.filter
 	f.Since, f.Until, f.Outcomes, f.Reasons = v.sel.now.Add(-30*day), time.Time{}, []bounce.Outcome{bounce.Hard}, []bounce.Reason{bounce.Expired}
@@ -564,7 +564,7 @@ func (v *screen) expiries(ctx context.Context, r store.Reader) (map[bounce.MTA]t
 	for i := range ended {
 		e := &ended[i]
 		f := store.Filter{Since: e.Time.Add(-30 * day), Until: e.Time.Add(time.Second), Host: e.Host, MTA: e.MTA, QueueID: e.QueueID, Recipients: []string{e.Recipient}}
-		for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: 2}) { // Postfix logs the age with the try before
+		for a, err := range r.Attempts(ctx, f, store.Page{Newest: true, Limit: 2}) { // Postfix logs the age with the previous try
 			if err != nil {
 				return nil, err
 			}
@@ -577,7 +577,7 @@ func (v *screen) expiries(ctx context.Context, r store.Reader) (map[bounce.MTA]t
 	return found, nil
 }
 
-// reply is what was answered in one line.
+// reply returns the reply in one line.
 func reply(a *store.Attempt) string {
 	var b strings.Builder
 	if code := strconv.Itoa(int(a.Code)); strings.HasPrefix(a.Response, code) {

@@ -18,7 +18,7 @@ import (
 
 const day = 24 * time.Hour
 
-// providers lists them, or shows one.
+// providers lists the providers, or shows one.
 func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request, name string) error {
 	if name != "" {
 		return v.provider(ctx, r, name)
@@ -41,8 +41,8 @@ func (v *screen) providers(ctx context.Context, r store.Reader, _ *http.Request,
 	return nil
 }
 
-// routes say which provider an attempt of the selection counts to, whatever became of it; cells
-// are the selection counted by domain and relay.
+// routes returns the provider of each attempt in the selection, for all outcomes. cells are the
+// selection counted by domain and relay.
 func (v *screen) routes(ctx context.Context, r store.Reader) (routes *report.Routes, cells []store.Cell, err error) {
 	f := v.sel.filter
 	f.Outcomes, f.Reasons = nil, nil
@@ -54,14 +54,14 @@ func (v *screen) routes(ctx context.Context, r store.Reader) (routes *report.Rou
 	return routes, cells, err
 }
 
-// The rows of what has no name.
+// The names of rows without a name.
 const (
 	localNames = "(local names)"
 	noRelay    = "no relay reached"
 	noSender   = "not known, or the null sender"
 )
 
-// groupColumns are those of a list of places.
+// groupColumns returns the columns of a list of places.
 func groupColumns(first string) []table.Column {
 	return []table.Column{
 		{Name: first, Flex: true},
@@ -74,7 +74,7 @@ func groupColumns(first string) []table.Column {
 	}
 }
 
-// groupRow is the row of one place; pairs select its attempts.
+// groupRow returns the row of one place; pairs select its attempts.
 func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row {
 	with := func(more ...string) string { return v.rows(append(append([]string{}, pairs...), more...)...) }
 	delivered := figure(t.Delivered, with("outcome", "delivered"))
@@ -93,8 +93,8 @@ func (v *screen) groupRow(name, to string, t *store.Tally, pairs ...string) row 
 	}}
 }
 
-// waiting is the number of recipients that wait, counted where they were deferred first, with the
-// way to them; pairs select their attempts.
+// waiting returns the number of waiting recipients, counted at the place of their first deferral,
+// with a link to them. pairs select their attempts.
 func (v *screen) waiting(n int64, pairs ...string) cell {
 	with := append([]string{"deferred", "period"}, pairs...)
 	for i := 0; i < len(with); i += 2 {
@@ -112,8 +112,7 @@ func (v *screen) reasonURL(r bounce.Reason, pairs ...string) string {
 	return v.rows(append(append([]string{}, pairs...), "outcome", failedWords, "reason", r.String())...)
 }
 
-// merge adds up cells by a key; what has no attempts is left out. The most failures
-// come first.
+// merge adds up cells by key, without those that have no attempts. The most failures come first.
 func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of map[string]*store.Tally) {
 	of = map[string]*store.Tally{}
 	for i := range cells {
@@ -141,7 +140,7 @@ func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of
 	return names, of
 }
 
-// provider shows one: its relays, the domains behind it, what it answers.
+// provider shows one provider: its relays, its domains and its replies.
 func (v *screen) provider(ctx context.Context, r store.Reader, name string) error {
 	v.Name, v.Title, v.Phrases = "provider", name, phrases(name)
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "provider", "--section", "domains", "--all")
@@ -196,8 +195,8 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 	return nil
 }
 
-// sendersTo lists whose mail goes to a place: its sender domains, each with the page of the place
-// for its mail. f and pairs select the place.
+// sendersTo lists the sender domains of the mail to a place, each with a link to the place for its
+// mail. f and pairs select the place.
 func (v *screen) sendersTo(ctx context.Context, r store.Reader, f store.Filter, page string, pairs ...string) error {
 	if f.SenderDomain != "" {
 		return nil
@@ -220,7 +219,7 @@ func (v *screen) sendersTo(ctx context.Context, r store.Reader, f store.Filter, 
 	return nil
 }
 
-// cut leaves the first rows of a list on a page.
+// cut keeps the first rows of a list on a page.
 func (v *screen) cut(l *list, n int) {
 	if v.form == formHTML && len(l.Rows) > n {
 		l.Note = strings.TrimSpace(l.Note + " The first " + table.Count(int64(n), "row") + " of " + table.Text(len(l.Rows)) + "; CSV and JSON have all.")
@@ -228,7 +227,7 @@ func (v *screen) cut(l *list, n int) {
 	}
 }
 
-// tallies are the counts of a place.
+// tallies shows the counts of a place.
 func (v *screen) tallies(t *store.Tally, pairs ...string) {
 	of := func(n int64) string {
 		if t.Attempts == 0 {
@@ -246,16 +245,16 @@ func (v *screen) tallies(t *store.Tally, pairs ...string) {
 		number{report.Fact{Label: "hard", Value: t.Hard, Note: of(t.Hard)}, to(t.Hard, "outcome", "hard")},
 		number{report.Fact{Label: "waiting", Value: t.Pending, Note: "still queued when last seen"}, v.waiting(t.Pending, pairs...).URL},
 		number{report.Fact{Label: "recovered", Value: t.Recovered, Note: "deferred, later delivered"}, to(t.Recovered, "end", recovered)})
-	if v.form == formJSON { // where figures have no links
+	if v.form == formJSON { // figures have no links in JSON
 		v.Parts = append(v.Parts, part{Title: "Attempts", Links: []anchor{{"all", v.rows(append(slices.Clone(pairs), "outcome", countedWords)...)}, {"failed", to(1, "outcome", failedWords)}, {"hard", to(1, "outcome", "hard")}}})
 	}
 }
 
-// hoursOf is how many attempts of a place are counted by the hour. A store keeps counts of a
-// place by the day only: the hours of 4 million attempts took a processor for 9 s.
+// hoursOf is the maximum number of attempts of a place that are counted by the hour. A store keeps
+// counts of a place only by the day: counting 4 million attempts by the hour took 9 s of CPU time.
 const hoursOf = 200_000
 
-// course draws a place over time; n is how many attempts it has.
+// course draws a place over time; n is its number of attempts.
 func (v *screen) course(ctx context.Context, r store.Reader, f store.Filter, n int64) error {
 	if v.form != formHTML {
 		return nil
@@ -270,7 +269,7 @@ func (v *screen) course(ctx context.Context, r store.Reader, f store.Filter, n i
 	return nil
 }
 
-// domains lists the recipients' domains, or shows one.
+// domains lists the recipient domains, or shows one.
 func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, name string) error {
 	if name != "" {
 		return v.domain(ctx, r, ascii.Lower(name))

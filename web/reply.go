@@ -16,13 +16,13 @@ import (
 	"bouncelog/store"
 )
 
-// replyID names a template in a URL.
+// replyID returns the id of a template in a URL.
 func replyID(template string) string {
 	sum := sha256.Sum256([]byte(template))
 	return hex.EncodeToString(sum[:6])
 }
 
-// replyLists are the replies that match a filter, the commonest first.
+// replyLists returns the replies that match a filter, the most frequent first.
 func (v *screen) replyLists(ctx context.Context, r store.Reader, f store.Filter, top int, pairs ...string) error {
 	replies, err := r.Replies(ctx, f)
 	if err != nil {
@@ -79,8 +79,8 @@ func (v *screen) replyList(replies []store.Reply, pairs ...string) *list {
 	return l
 }
 
-// distinct adds up the replies that a page cannot tell apart: those of one template, outcome and
-// reason, whatever the situation that they were given in. The rest is that of the commonest.
+// distinct adds up replies with the same template, outcome and reason, which a page cannot
+// distinguish. The other fields come from the most frequent one.
 func distinct(replies []store.Reply) []store.Reply {
 	type key struct {
 		template string
@@ -106,7 +106,7 @@ func distinct(replies []store.Reply) []store.Reply {
 	return list
 }
 
-// replies lists what was answered; those without a cause are a work list.
+// replies lists the replies; those without a known cause are a work list.
 func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "replies", "Replies", phrases("Replies and their reasons")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "reasons,unparsed", "--all")
@@ -168,7 +168,7 @@ func (v *screen) replies(ctx context.Context, r store.Reader, _ *http.Request, _
 			v.cut(work, 15)
 			v.Tables = append(v.Tables, work)
 		}
-		if v.form == formHTML { // the reasons first
+		if v.form == formHTML { // the reasons come first
 			v.Tables = append(v.Tables[1:2:2], append(v.Tables[2:len(v.Tables):len(v.Tables)], all)...)
 		}
 	}

@@ -26,62 +26,61 @@ const (
 	formJSON = "json"
 )
 
-// A screen is one page with all that it shows, in the form that HTML, CSV and JSON are
-// made from.
+// A screen is one page with its whole content, from which HTML, CSV and JSON are made.
 type screen struct {
 	Name      string
-	Title     string // of the window
+	Title     string // title of the window
 	Phrases   []report.Phrase
 	Facts     []report.Fact // below the heading
 	Cards     []incidentCard
-	Over      []incidentCard // that have ended, in short
+	Over      []incidentCard // ended incidents, in short
 	Figures   []number
 	Trend     *render.Trend
 	Tables    []*list
 	Parts     []part // prose
 	Notes     []string
-	Search    string // what was asked for
+	Search    string // text of the search
 	Command   string
-	More      string // of the commands that show the same: a second
+	More      string // second command for the same data
 	Verdict   *report.Verdict
 	Incidents []report.Incident // of Cards and Over, for JSON
-	Reload    bool              // the page renews itself when something was stored
-	Version   int64             // of what was stored, where Reload
+	Reload    bool              // the page reloads when something was stored
+	Version   int64             // version of the store, if Reload
 
 	server *Server
 	scope  scope
 	sel    *selection
-	rep    *report.Report // what the screen is made of, where several are of one
-	path   string         // without the base and the ending
+	rep    *report.Report // report of the screen, if several screens share it
+	path   string         // without the base and the extension
 	extra  url.Values
 	form   string
 }
 
-// A number is a count with what it means, and where it leads.
+// A number is a count with its meaning and a link.
 type number struct {
 	report.Fact
 	URL string
 }
 
-// A part is some prose with a heading of its own.
+// A part is prose with its own heading.
 type part struct {
 	Title string
 	Lines []string
-	Facts []report.Fact // sentences with a label
+	Facts []report.Fact // labelled sentences
 	Links []anchor
 	Code  string
 }
 
 type anchor struct{ Name, URL string }
 
-// An incidentCard is an incident with the way to its page.
+// An incidentCard is an incident with a link to its page.
 type incidentCard struct {
 	render.Card
 	URL      string
 	Evidence []anchor
 }
 
-// A list is a table whose cells lead somewhere.
+// A list is a table whose cells may be links.
 type list struct {
 	Name, Title string
 	Columns     []table.Column
@@ -90,21 +89,21 @@ type list struct {
 	Note        string
 	Empty       string
 	More        *anchor
-	Sorts       map[string]string // by column: the page in that order
+	Sorts       map[string]string // by column: URL of the page sorted by it
 	Sorted      string
 	Next, First *anchor
 	Heat        bool // numbers are shaded by their size
-	Plain       bool // the first column names the row, and nothing is bold
+	Plain       bool // the first column names the row, and no text is bold
 }
 
-// A row is one line of a list. URL is where it leads as a whole.
+// A row is one line of a list. URL is the link of the whole row.
 type row struct {
 	Cells []cell
 	URL   string
 	Class string
 }
 
-// A cell is a value, and where it leads.
+// A cell is a value with an optional link.
 type cell struct {
 	Value any
 	URL   string
@@ -116,7 +115,7 @@ type cell struct {
 // A bar is a part of a drawing, in percent of its width.
 type bar struct{ Class, X, W string }
 
-// builders make the screens, by the first element of their path.
+// builders build the screens, by the first element of their path.
 var builders = map[string]func(*screen, context.Context, store.Reader, *http.Request, string) error{
 	"":          (*screen).now,
 	"incidents": (*screen).incidents,
@@ -132,8 +131,7 @@ var builders = map[string]func(*screen, context.Context, store.Reader, *http.Req
 	"attempts":  (*screen).attempts,
 }
 
-// screen reads what a request asks for: a screen that nothing is shown on yet, and what
-// builds it.
+// screen parses a request. It returns an empty screen and its builder.
 func (s *Server) screen(r *http.Request, in scope, path, form string) (v *screen, build func(context.Context) error, err error) {
 	first, rest, deep := strings.Cut(path, "/")
 	if path == "now" { // now.csv, now.json
@@ -163,7 +161,7 @@ func (s *Server) screen(r *http.Request, in scope, path, form string) (v *screen
 	}, nil
 }
 
-// ask puts questions to the store: in turn, and within buildTime.
+// ask runs queries to the store: in turn, and within buildTime.
 func (s *Server) ask(ctx context.Context, questions func(context.Context, store.Reader) error) error {
 	done, err := s.turn(ctx)
 	if err != nil {
@@ -186,14 +184,14 @@ func (s *Server) ask(ctx context.Context, questions func(context.Context, store.
 	return nil
 }
 
-// page is a screen in a form: one that is kept, or made now.
+// page returns a screen in a form, from the cache or newly built.
 func (s *Server) page(r *http.Request, in scope, path, form string) ([]byte, error) {
 	asked, _, err := s.screen(r, in, path, form)
 	if err != nil {
 		return nil, err
 	}
 	p, err := s.pages.get(r.Context(), cacheKey(asked), want{fresh: wantsFresh(r), aged: asked.Reload}, func(ctx context.Context, now moment, hurry bool) ([]byte, moment, error) {
-		v, build, err := s.screen(r, in, path, form) // of now: the page may have waited
+		v, build, err := s.screen(r, in, path, form) // parsed again, since the page may have waited
 		if err != nil {
 			return nil, now, err
 		}
@@ -233,34 +231,34 @@ func (s *Server) page(r *http.Request, in scope, path, form string) ([]byte, err
 	return bytes.Replace(p.value, []byte(agedMark), []byte(note), 1), nil
 }
 
-// agedMark stands in a page where its age comes in when it is served. No text of a log can
-// have it: its "<" would be escaped.
+// agedMark is the placeholder in a page for its age, which is inserted when the page is served. No
+// log text can contain it: its "<" would be escaped.
 const agedMark = "<!--aged-->"
 
-// agedNote says how old a page is, and asks for the new one.
+// agedNote returns a note with the age of a page, which requests the new one.
 func agedNote(age time.Duration, url string) string {
 	url = template.HTMLEscapeString(url)
 	return `<p class="aged" hx-get="` + url + `" hx-trigger="load" hx-target="#main" hx-select="#main" hx-swap="outerMorph">This page is ` + when.Span(age.Truncate(time.Second)) +
 		` old; a newer one is being made. <a href="` + url + `">Load it</a></p>`
 }
 
-// A dated report is a report with the selection that it is of.
+// A datedReport is a report with its selection.
 type datedReport struct {
 	rep *report.Report
 	sel *selection
 }
 
-// ofReport reports whether the screen is made of the report that others are made of, too: it
-// has the search for incidents, which costs more than all else.
+// ofReport reports whether the screen uses the report that several screens share: it contains the
+// search for incidents, which costs more than the rest.
 func (v *screen) ofReport() bool {
 	first, rest, _ := strings.Cut(v.path, "/")
 	return first == "" || first == "now" || first == "incidents" || first == "providers" && rest == ""
 }
 
-// reportKey is what that report depends on beside what is stored.
+// reportKey returns everything that determines the shared report, except the stored data.
 func reportKey(v *screen) string { return v.scope.base + "\x00" + v.sel.words.Encode() }
 
-// makeReport is the maker of that report.
+// makeReport builds the shared report.
 func (v *screen) makeReport(ctx context.Context, now moment, _ bool) (d datedReport, of moment, err error) {
 	err = v.server.ask(ctx, func(ctx context.Context, r store.Reader) error {
 		d.sel = v.sel
@@ -270,7 +268,7 @@ func (v *screen) makeReport(ctx context.Context, now moment, _ bool) (d datedRep
 	return d, now, err
 }
 
-// report is that report.
+// report returns the shared report.
 func (v *screen) report(ctx context.Context, r store.Reader) (*report.Report, error) {
 	if v.rep != nil {
 		return v.rep, nil
@@ -280,12 +278,12 @@ func (v *screen) report(ctx context.Context, r store.Reader) (*report.Report, er
 
 func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}} }
 
-// Base is what the URLs of all pages begin with.
+// Base returns the prefix of the URLs of all pages.
 func (v *screen) Base() string { return v.scope.base }
 
-// url is a page about the same attempts. Pairs are keys and values that it has beside
-// them; "" takes a key away. Of a period, only all of it counts. A trace is of all attempts of
-// its period: without the others it would not show how a message ended.
+// url returns the URL of a page about the same attempts. Pairs are additional keys and values; ""
+// removes a key. The keys of a period are replaced as a whole. A trace covers all attempts of its
+// period, since it could not show the end of a message without them.
 func (v *screen) url(path string, pairs ...string) string {
 	q := url.Values{}
 	for key, list := range v.sel.words {
@@ -315,14 +313,13 @@ func (v *screen) url(path string, pairs ...string) string {
 	return u
 }
 
-// deep is a path with a name in it, which may have any letters.
+// deep returns a path with a name in it, which may contain any characters.
 func deep(path, name string) string { return path + "/" + url.PathEscape(name) }
 
-// extraKeys are the keys of a URL that say more than which attempts: they stay from one
-// page of a list to the next.
+// extraKeys are the keys of a URL that do not select attempts. The pages of one list keep them.
 var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client", "tls", "none", "end", "deferred"}
 
-// self is this page, with other keys beside what it selects.
+// self returns the URL of this page with other keys beside its selection.
 func (v *screen) self(pairs ...string) string {
 	var with []string
 	for _, key := range extraKeys {
@@ -333,7 +330,7 @@ func (v *screen) self(pairs ...string) string {
 	return v.url(escapePath(v.path), append(with, pairs...)...)
 }
 
-// escapePath escapes the elements of a path that came from a URL.
+// escapePath escapes the elements of a path from a URL.
 func escapePath(path string) string {
 	first, rest, ok := strings.Cut(path, "/")
 	if !ok {
@@ -342,7 +339,7 @@ func escapePath(path string) string {
 	return first + "/" + url.PathEscape(rest)
 }
 
-// URL is this page.
+// URL returns the URL of this page.
 func (v *screen) URL() string {
 	if page := v.extra.Get("page"); page != "" {
 		return v.self("page", page)
@@ -350,7 +347,7 @@ func (v *screen) URL() string {
 	return v.self("after", v.extra.Get("after"))
 }
 
-// Form is this page in another form.
+// Form returns the URL of this page in another form.
 func (v *screen) Form(form string) string {
 	u := v.self()
 	path, query, ok := strings.Cut(u, "?")
@@ -370,7 +367,7 @@ type tab struct {
 	Here           bool
 }
 
-// Tabs are the screens.
+// Tabs returns the entries of the navigation, one for each screen.
 func (v *screen) Tabs() (tabs []tab) {
 	for _, t := range []struct{ path, name, key string }{
 		{"", "Now", "n"},
@@ -392,13 +389,13 @@ func (v *screen) Tabs() (tabs []tab) {
 	return tabs
 }
 
-// Periods are the periods to choose from; none where the page has no use for one.
+// Periods returns the selectable periods; none if the page does not use one.
 func (v *screen) Periods() (tabs []tab) {
 	if slices.Contains([]string{"error", "attempt", "incident", "queue"}, v.Name) {
 		return nil
 	}
 	standard := v.server.o.Period
-	if v.Name == "trace" { // see there
+	if v.Name == "trace" { // see screen.trace
 		standard = all
 	}
 	now := v.sel.period(standard)
@@ -413,7 +410,7 @@ func (v *screen) Periods() (tabs []tab) {
 	return tabs
 }
 
-// Filters are what else selects, each with the page without it.
+// Filters returns the other filters, each with the URL of the page without it.
 func (v *screen) Filters() (tabs []tab) {
 	if slices.Contains([]string{"error", "attempt", "incident"}, v.Name) {
 		return nil
@@ -426,21 +423,21 @@ func (v *screen) Filters() (tabs []tab) {
 	return tabs
 }
 
-// Scoped is the sender domain that the page is confined to; "": none.
+// Scoped returns the sender domain to which the page is limited; "": none.
 func (v *screen) Scoped() string { return v.scope.domain }
 
-// Expires is until when a link is good.
+// Expires returns the expiry of a link.
 func (v *screen) Expires() string {
 	return v.scope.until.In(v.server.o.Location).Format("2006-01-02 15:04")
 }
 
-// Zone is the time zone of the page.
+// Zone returns the time zone of the page.
 func (v *screen) Zone() string { return (&report.Report{Location: v.server.o.Location}).Zone() }
 
-// time is a point in time as a cell.
+// time returns a point in time as a cell.
 func (v *screen) time(t time.Time) table.Minute { return table.Minute{Time: t.In(v.server.o.Location)} }
 
-// writeCSV writes the list of a name; "": the first.
+// writeCSV writes the list with a name; "": the first.
 func (v *screen) writeCSV(w io.Writer, name string) error {
 	for _, l := range v.Tables {
 		if name == "" || l.Name == name {
@@ -471,7 +468,7 @@ func (r *row) values() []any {
 	return out
 }
 
-// An object is a JSON object whose keys keep their order.
+// An object is a JSON object that keeps the order of its keys.
 type object []struct {
 	key   string
 	value any
@@ -484,7 +481,7 @@ func (o *object) add(key string, value any) {
 	}{key, value})
 }
 
-// MarshalJSON writes the object.
+// MarshalJSON encodes the object.
 func (o object) MarshalJSON() ([]byte, error) {
 	b := []byte{'{'}
 	for i, e := range o {
@@ -504,10 +501,10 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// key is a name of a column or a fact as a key of JSON.
+// key converts the name of a column or a fact into a JSON key.
 func key(name string) string { return strings.ReplaceAll(strings.ToLower(name), " ", "_") }
 
-// jsonValue is a cell's value for JSON: a point in time as one.
+// jsonValue returns a cell's value for JSON; a point in time becomes a timestamp.
 func jsonValue(value any) any {
 	switch x := value.(type) {
 	case table.Minute:
@@ -534,12 +531,12 @@ func facts(list []report.Fact) (o object) {
 	return o
 }
 
-// writeJSON writes all of the screen.
+// writeJSON writes the whole screen.
 func (v *screen) writeJSON(w io.Writer) error {
 	var o object
 	o.add("screen", v.Name)
 	o.add("title", sentence(v.Phrases))
-	if v.scope.domain == "" { // whose commands are not for the holder of a link
+	if v.scope.domain == "" { // commands are not for the holder of a link
 		o.add("command", v.Command)
 	}
 	o.add("as_of", v.sel.now.UTC())
@@ -619,11 +616,10 @@ func sentence(list []report.Phrase) string {
 	return b.String()
 }
 
-// perPage is how many rows of a list a page shows.
+// perPage is the number of rows of a list on a page.
 const perPage = 50
 
-// paged leaves of a list what the page shows: page counts from 1. CSV and JSON have
-// all of it.
+// paged limits a list to the rows of the page; page counts from 1. CSV and JSON have all rows.
 func (v *screen) paged(l *list) {
 	if v.form != formHTML {
 		l.Rows = l.Rows[:min(len(l.Rows), rowsAtMost)]
@@ -646,8 +642,8 @@ func (v *screen) paged(l *list) {
 	}
 }
 
-// sorted sorts a list by a column that was asked for, numbers the largest first, and
-// names the pages with the other orders.
+// sorted sorts a list by the requested column, the largest numbers first, and sets the URLs of the
+// other orders.
 func (v *screen) sorted(l *list, standard string) {
 	l.Sorted = standard
 	want := v.extra.Get("sort")
@@ -664,7 +660,7 @@ func (v *screen) sorted(l *list, standard string) {
 	}
 }
 
-// compare orders two cells of a column: numbers and times the largest first.
+// compare orders two cells of a column: the largest numbers and times first.
 func compare(a, b any) int {
 	number := func(x any) (float64, bool) {
 		switch n := x.(type) {
@@ -694,7 +690,7 @@ func compare(a, b any) int {
 	return strings.Compare(table.Text(a), table.Text(b))
 }
 
-// share is a bar of what was delivered, deferred and returned.
+// share returns a bar with the shares of delivered, deferred and returned mail.
 func share(delivered, soft, hard int64) (bars []bar) {
 	all, left := float64(delivered+soft+hard), 0.0
 	for _, p := range []struct {
@@ -720,7 +716,7 @@ type paired struct {
 
 func pair(l *list, r any) paired { return paired{l, r} }
 
-// Lead is the column that names a row.
+// Lead returns the index of the column that names a row.
 func (l *list) Lead() int {
 	if l.Plain {
 		return 0
@@ -733,7 +729,7 @@ func (l *list) Lead() int {
 	return 0
 }
 
-// markOf is the shape that goes with a class, where the text has none.
+// markOf returns the symbol for a class, if the text has none.
 func markOf(class string) string {
 	if name, ok := strings.CutPrefix(class, "mark-"); ok {
 		return marks[name]

@@ -13,22 +13,22 @@ import (
 	"bouncelog/store"
 )
 
-// selectKeys are the keys of a URL that select attempts. They are the options of the
-// command line, in their order.
+// selectKeys are the keys of a URL that select attempts, named and ordered like the options of the
+// command line.
 var selectKeys = []string{"since", "until", "day", "domain", "sender-domain", "relay", "host", "mta", "outcome", "reason"}
 
-// A selection is which attempts a page is about, in words and as a filter.
+// A selection is the set of attempts of a page, in words and as a filter.
 type selection struct {
-	words  url.Values // selectKeys that were given
+	words  url.Values // values of the given selectKeys
 	filter store.Filter
 	now    time.Time
-	open   bool // the period lasts until now
+	open   bool // the period ends now
 }
 
-// all is the word for no beginning.
+// all is the word for a period without a start.
 const all = "all"
 
-// selection reads what a query selects.
+// selection parses the selection of a query.
 func (s *Server) selection(q url.Values) (*selection, error) {
 	sel := &selection{words: url.Values{}, now: s.o.Now().In(s.o.Location)}
 	for _, key := range selectKeys {
@@ -108,7 +108,7 @@ func firstWord(words ...string) string {
 	return ""
 }
 
-// period is the word of the period, as the navigation shows it.
+// period returns the word of the period in the navigation.
 func (sel *selection) period(standard string) string {
 	switch since, until, day := sel.words.Get("since"), sel.words.Get("until"), sel.words.Get("day"); {
 	case since+until+day == "":
@@ -122,8 +122,7 @@ func (sel *selection) period(standard string) string {
 	}
 }
 
-// command is the command line that answers the same question: words and what was
-// selected, but for the keys in without.
+// command returns the equivalent command line: words and the selection, except the keys in without.
 func (sel *selection) command(standard string, without []string, words ...string) string {
 	line := []string{"bouncelog"}
 	for _, w := range words {
@@ -158,7 +157,7 @@ func (sel *selection) command(standard string, without []string, words ...string
 	return strings.Join(line, " ")
 }
 
-// shellWord quotes a word for a POSIX shell, where it needs that.
+// shellWord quotes a word for a POSIX shell if necessary.
 func shellWord(s string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+="
 	if s != "" && strings.Trim(s, plain) == "" {
@@ -167,7 +166,7 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// queryCommand is the command line that reads the attempts of a filter from the view
+// queryCommand returns the command line that reads the attempts of a filter from the view
 // deliveries; rest are further conditions.
 func queryCommand(what string, f *store.Filter, order string, rest ...string) string {
 	var all []string
@@ -202,7 +201,7 @@ func queryCommand(what string, f *store.Filter, order string, rest ...string) st
 			places = append(places, "coalesce(relay_host, '') = '' AND coalesce(recipient_domain, '') IN ("+strings.Join(domains, ", ")+")")
 		}
 		if len(places) == 0 {
-			places = []string{"0"} // nothing goes there
+			places = []string{"0"} // no mail goes there
 		}
 		all = append(all, "("+strings.Join(places, " OR ")+")")
 	}
@@ -226,7 +225,7 @@ func queryCommand(what string, f *store.Filter, order string, rest ...string) st
 	return "bouncelog query " + shellWord(what+" "+order)
 }
 
-// sqlRelay is the condition of store.Filter.Relay.
+// sqlRelay returns the SQL condition of store.Filter.Relay.
 func sqlRelay(suffix string) string {
 	return "'.' || relay_host LIKE " + sqlText("%."+suffix)
 }

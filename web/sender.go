@@ -10,7 +10,7 @@ import (
 	"bouncelog/store"
 )
 
-// senders is whose mail fails: by domain, address, login and client.
+// senders shows the senders of failed mail: by domain, address, login and client.
 func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "senders", "Senders", phrases("Senders of failed mail")
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "sender-domain", "--section", "domains", "--all")
@@ -72,7 +72,7 @@ func (v *screen) senders(ctx context.Context, r store.Reader, _ *http.Request, _
 	return nil
 }
 
-// suppress is whom not to mail again, and who is spared.
+// suppress shows the addresses to suppress, and those that are spared.
 func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "suppress", "Suppress", phrases("Suppression list")
 	v.Command = v.sel.command(v.server.o.Period, nil, "suppress")

@@ -14,19 +14,19 @@ import (
 	"bouncelog/store"
 )
 
-// How an attempt was encrypted, as far as the log says.
+// An encryption is how an attempt was encrypted, according to the log.
 type encryption int
 
 const (
 	notSaid   encryption = iota
 	inClear              // without TLS
-	encrypted            // by whatever certificate
-	verified             // by a certificate that DANE or the policy vouched for
-	notKept              // the policy was not kept, so nothing was sent
-	kinds                // how many there are
+	encrypted            // with any certificate
+	verified             // with a certificate that DANE or the policy verified
+	notKept              // the policy was violated, so nothing was sent
+	kinds                // number of kinds
 )
 
-// encryptionOf reads bounce.Delivery.TLS.
+// encryptionOf derives the encryption from bounce.Delivery.TLS.
 func encryptionOf(tls string) encryption {
 	tls, _, _ = strings.Cut(tls, "/")
 	switch {
@@ -47,10 +47,10 @@ func encryptionOf(tls string) encryption {
 	return encrypted
 }
 
-// tlsLooked is how many attempts are looked at: they are not counted by this yet.
+// tlsLooked is the maximum number of attempts that are read: stores do not count by encryption yet.
 const tlsLooked = 5_000
 
-// tls says how mail was encrypted on its way, and what failed because of that.
+// tls shows how mail was encrypted in transit, and the failures because of TLS.
 func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	v.Name, v.Title, v.Phrases = "tls", "TLS", phrases("Transport encryption")
 	v.Command = queryCommand("SELECT relay_host, tls, count(*) AS attempts FROM deliveries", &v.sel.filter, "GROUP BY 1, 2 ORDER BY 3 DESC")
@@ -113,12 +113,12 @@ func (v *screen) tls(ctx context.Context, r store.Reader, _ *http.Request, _ str
 	return v.tlsFailures(ctx, r)
 }
 
-// String is the word for it in a URL.
+// String returns the word for an encryption in a URL.
 func (e encryption) String() string {
 	return [...]string{"unknown", "clear", "encrypted", "verified", "violated"}[e]
 }
 
-// tlsFailures are the attempts that failed because of TLS.
+// tlsFailures returns the attempts that failed because of TLS.
 func (v *screen) tlsFailures(ctx context.Context, r store.Reader) error {
 	f, ok := v.sel.filter.Restrict([]bounce.Reason{bounce.TLS})
 	l := &list{Name: "providers", Title: "TLS failures by provider", Empty: "None in this period.", Columns: []table.Column{{Name: "provider", Flex: true}, {Name: "soft", Number: true}, {Name: "hard", Number: true}, {Name: "waiting", Number: true}}}
@@ -128,7 +128,7 @@ func (v *screen) tlsFailures(ctx context.Context, r store.Reader) error {
 			return err
 		}
 		routes := report.RoutesOf(cells)
-		if slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Keys[1] == "" }) { // rare, and it costs as much as all else
+		if slices.ContainsFunc(cells, func(c store.Cell) bool { return c.Keys[1] == "" }) { // rare, and it costs as much as the rest
 			if routes, _, err = v.routes(ctx, r); err != nil {
 				return err
 			}

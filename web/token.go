@@ -10,17 +10,17 @@ import (
 	"sync"
 )
 
-// sessions lets in who brings the token, once, and then whoever has the cookie that was
-// given for it. Both live as long as the process.
+// sessions admits one visitor with the token, and then every visitor with the cookie issued for it.
+// Both live as long as the process.
 type sessions struct {
 	mu     sync.Mutex
 	token  []byte // hash; nil once it was used
-	cookie []byte // hash of the cookie's value; nil before
+	cookie []byte // hash; nil once used
 }
 
 const cookieName = "bouncelog"
 
-// NewToken is a token that cannot be guessed.
+// NewToken returns a token that cannot be guessed.
 func NewToken() string {
 	b := make([]byte, 24)
 	rand.Read(b) // never fails (crypto/rand)
@@ -34,7 +34,7 @@ func hashed(s string) []byte {
 
 func newSessions(token string) *sessions { return &sessions{token: hashed(token)} }
 
-// redeem takes the token and returns the value of the cookie for it.
+// redeem consumes the token and returns the value of the cookie for it.
 func (x *sessions) redeem(token string) (value string, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -56,8 +56,8 @@ func (x *sessions) known(r *http.Request) bool {
 	return x.cookie != nil && subtle.ConstantTimeCompare(hashed(c.Value), x.cookie) == 1
 }
 
-// known refuses who brings neither the token nor the cookie, where the dashboard has a
-// token. A link carries its own proof.
+// known refuses a visitor with neither the token nor the cookie, if the dashboard has a token. A
+// link carries its own proof.
 func (s *Server) known(next http.Handler) http.Handler {
 	if s.tokens == nil {
 		return next
@@ -75,7 +75,7 @@ func (s *Server) known(next http.Handler) http.Handler {
 				q := u.Query()
 				q.Del("token")
 				u.RawQuery = q.Encode()
-				// To a path, never to another host: "//evil.example" would be one.
+				// It redirects to a path, never to another host: "//evil.example" would be one.
 				http.Redirect(w, r, "/"+strings.TrimLeft(u.RequestURI(), "/"), http.StatusSeeOther)
 				return
 			}

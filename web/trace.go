@@ -16,14 +16,14 @@ import (
 	"bouncelog/store"
 )
 
-// tracedAtMost is how many attempts a page shows of what was asked for.
+// tracedAtMost is the number of attempts that a page shows.
 const tracedAtMost = 150
 
-// trace is what happened to an address or a message, or what a reply means.
+// trace shows the history of an address or a message, or the meaning of a reply.
 func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ string) error {
 	word := strings.TrimSpace(v.extra.Get("q"))
 	v.Name, v.Title = "trace", "Search"
-	v.Search = strings.Map(func(r rune) rune { // for the field of the search, which shows it again
+	v.Search = strings.Map(func(r rune) rune { // for the search field, which shows it again
 		if r < ' ' || r == 0x7f || table.Hidden(r) || r == utf8.RuneError {
 			return ' '
 		}
@@ -37,7 +37,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	}
 	f := v.sel.filter
 	if len(v.sel.words["since"])+len(v.sel.words["until"])+len(v.sel.words["day"]) == 0 {
-		f.Since, f.Until = time.Time{}, time.Time{} // who asks for one message does not care when
+		f.Since, f.Until = time.Time{}, time.Time{} // a message is found at any time
 	}
 	limit := tracedAtMost
 	if v.form != formHTML {
@@ -73,7 +73,7 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		{Name: "time"}, {Name: "outcome"}, {Name: "what happened", Flex: true}, {Name: "reply", Flex: true}, {Name: "in the end"}, {Name: "queue id"},
 	}}
 	if len(found) > limit {
-		found = found[1:] // the oldest
+		found = found[1:] // drops the oldest
 		l.Note = fmt.Sprintf("The newest %s; there are more.", table.Count(int64(limit), "attempt"))
 	}
 	whole, err := report.Ends(ctx, r, found)
@@ -125,8 +125,8 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	return nil
 }
 
-// endStates are those of report.Ending, in the order in which they are counted; true: nobody got
-// the message, and nobody will.
+// endStates are the states of report.Ending, in the order of the counts; true: nobody got the
+// message, and nobody will.
 var endStates = []struct {
 	name string
 	lost bool
@@ -146,8 +146,7 @@ var endStates = []struct {
 	{"probed", false},
 }
 
-// answer says in a sentence what became of what was asked for: of the last message to an address, or
-// of a message.
+// answer says in a sentence how a message ended, or the last message to an address.
 func (v *screen) answer(word string, found []store.Attempt, ends []*report.Ending) []report.Phrase {
 	last := len(found) - 1
 	a, end := &found[last], ends[last] // the newest attempt is the last one of its message

@@ -1,10 +1,9 @@
-// Package web is the dashboard: it shows what the store knows as pages, each of them
-// also as CSV and JSON. A page is built in one place (a [screen]) and rendered from
-// there. It only reads, through store.Reader, and needs no script: what live.js adds
-// is keys, copying and fresh figures.
+// Package web is the dashboard: it shows the contents of the store as pages, each also as CSV and
+// JSON. A page is built in one place (a [screen]) and rendered from there. The package only reads,
+// through store.Reader. Pages work without a script; live.js adds keys, copying and live figures.
 //
-// Every text of a log is a stranger's. It becomes HTML by way of html/template alone,
-// CSV and JSON by way of package table.
+// Every text of a log is untrusted. It becomes HTML only through html/template, CSV and JSON only
+// through package table.
 package web
 
 import (
@@ -27,46 +26,46 @@ import (
 	"bouncelog/store"
 )
 
-// Options say what to serve, and to whom.
+// Options configure the dashboard.
 type Options struct {
-	// Read returns a Reader of what is stored now. It is called once for each page.
+	// Read returns a Reader of the current data. It is called once for each page.
 	Read func(context.Context) (store.Reader, error)
-	// Watch is that of a store.Watcher; nil: pages do not renew themselves.
+	// Watch is the Watch of a store.Watcher; nil: pages do not reload themselves.
 	Watch func(context.Context) (version func() (int64, error), stop func(), err error)
 	// Explain explains a pasted reply or log line, as 'bouncelog explain' does.
 	Explain func(string) (*bounce.Delivery, judge.Explanation, error)
 	Judge   *judge.Judge
 
-	Location   *time.Location     // of days and times; nil: time.Local
+	Location   *time.Location     // time zone of days and times; nil: time.Local
 	Period     string             // what a page without a period shows: 24h, 7d, all, yesterday; "": 24h
 	Thresholds problem.Thresholds // of incidents
 	Now        func() time.Time   // nil: time.Now
 
-	// Hosts are the names, without a port, by which the dashboard may be called
-	// beside localhost, 127.0.0.1 and ::1. Another one is refused: a page of
-	// somebody else could have been led here by its name server (DNS rebinding).
+	// Hosts are the host names, without a port, that the dashboard accepts beside localhost,
+	// 127.0.0.1 and ::1. Others are refused: a foreign page's name server could have directed the
+	// browser here (DNS rebinding).
 	Hosts []string
-	// Token is what the first visitor has to bring ("?token="); "": whoever can
+	// Token is the token that the first visitor must present ("?token="); "": anyone who can
 	// connect may read.
 	Token string
-	// Key signs the links for one sender domain; nil: there are none.
+	// Key signs the links for one sender domain; nil: no links.
 	Key []byte
-	Log *slog.Logger // of faults; nil: none
+	Log *slog.Logger // for errors; nil: none
 }
 
-// What bounds a request, whatever is asked.
+// The limits of any request.
 const (
-	buildTime     = 2 * time.Minute  // for the questions to the store
-	answerTime    = 40 * time.Second // a reader waits; the page is made to the end
-	waitTime      = 5 * time.Second  // for a turn
-	buildsAtOnce  = 3                // pages that ask the store at the same time
-	waitAtMost    = 64               // that wait for a turn
+	buildTime     = 2 * time.Minute  // for the queries to the store
+	answerTime    = 40 * time.Second // maximum wait of a reader; the page is built to the end
+	waitTime      = 5 * time.Second  // maximum wait for a turn
+	buildsAtOnce  = 3                // pages that query the store at the same time
+	waitAtMost    = 64               // pages that wait for a turn
 	queryAtMost   = 8 << 10          // bytes of the query of a URL
 	rowsAtMost    = 100_000          // rows of CSV and JSON
-	pagesAtMost   = 64               // that are kept
-	keptBytes     = 32 << 20         // of them, in all
-	reportsAtMost = 8                // that are kept, for several pages each
-	// HeaderAtMost is for http.Server.MaxHeaderBytes.
+	pagesAtMost   = 64               // pages in the cache
+	keptBytes     = 32 << 20         // total size of the pages in the cache
+	reportsAtMost = 8                // reports in the cache, shared by several pages each
+	// HeaderAtMost is the value for http.Server.MaxHeaderBytes.
 	HeaderAtMost = 16 << 10
 )
 
@@ -85,7 +84,7 @@ type Server struct {
 	handler   http.Handler
 }
 
-// New makes the dashboard.
+// New returns a dashboard.
 func New(o Options) (*Server, error) {
 	if o.Location == nil {
 		o.Location = time.Local
@@ -128,7 +127,7 @@ func New(o Options) (*Server, error) {
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Close ends the streams of live pages and lets go of the store.
+// Close ends the streams of live pages and releases the store.
 func (s *Server) Close() {
 	s.live.close()
 	s.pages.close()
@@ -136,7 +135,7 @@ func (s *Server) Close() {
 	s.versions.close()
 }
 
-// Warm makes the first page before somebody asks for it.
+// Warm builds the first page before the first request.
 func (s *Server) Warm(ctx context.Context) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
 	if err != nil {
@@ -146,12 +145,10 @@ func (s *Server) Warm(ctx context.Context) error {
 	return err
 }
 
-// policy is what a page may do: load our style, script and fonts from here, and send
-// its forms here.
+// policy lets a page load its style, script and fonts from here, and submit its forms here.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// guard sets the headers of every answer, refusals too, and refuses names that are
-// not ours.
+// guard sets the headers of every response, including refusals, and refuses foreign host names.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -175,7 +172,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// ours reports whether the dashboard may be called by a name.
+// ours reports whether the dashboard accepts a host name.
 func (s *Server) ours(host string) bool {
 	name := strings.ToLower(hostname(host))
 	switch name {
@@ -190,7 +187,7 @@ func (s *Server) ours(host string) bool {
 	return false
 }
 
-// hostname is a Host header without its port and brackets.
+// hostname returns a Host header without its port and brackets.
 func hostname(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") && (strings.HasPrefix(host, "[") || strings.Count(host, ":") == 1) {
 		host = host[:i]
@@ -198,7 +195,7 @@ func hostname(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-// onlyRead refuses what is no question.
+// onlyRead refuses requests that are not reads.
 func onlyRead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -210,10 +207,10 @@ func onlyRead(next http.Handler) http.Handler {
 	})
 }
 
-// errBusy says that too many wait already.
+// errBusy reports that too many pages wait already.
 var errBusy = errors.New("too many pages are being made; try again in a few seconds")
 
-// turn waits until a page may ask the store.
+// turn waits until a page may query the store.
 func (s *Server) turn(ctx context.Context) (done func(), err error) {
 	if s.waiting.Add(1) > waitAtMost {
 		s.waiting.Add(-1)
@@ -230,7 +227,7 @@ func (s *Server) turn(ctx context.Context) (done func(), err error) {
 	}
 }
 
-// servePage answers with a screen in the form that its ending asks for.
+// servePage serves a screen in the form of the path's extension.
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, path string) {
 	path, form := strings.TrimSuffix(path, "/"), formHTML
 	for _, f := range []string{formCSV, formJSON} {
@@ -248,7 +245,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, pat
 	}
 	switch form {
 	case formCSV:
-		name, _, _ := strings.Cut(path, "/") // of a screen that is there
+		name, _, _ := strings.Cut(path, "/") // name of an existing screen
 		w.Header().Set("Content-Disposition", `attachment; filename="`+firstWord(name, "now")+`.csv"`)
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 	case formJSON:
@@ -259,7 +256,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request, in scope, pat
 	w.Write(page)
 }
 
-// A mistake is in what was asked: its text is shown.
+// A mistake is an error in the request; its text is shown.
 type mistake struct {
 	status int
 	text   string
@@ -271,8 +268,8 @@ func mistakef(status int, format string, a ...any) error {
 	return &mistake{status, fmt.Sprintf(format, a...)}
 }
 
-// fail answers with an error: what the caller got wrong in full, what went wrong here
-// in the log.
+// fail answers with an error. Mistakes of the request are shown in full; internal errors go to the
+// log.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err error) {
 	status, text := http.StatusInternalServerError, "The page could not be made. The log of 'bouncelog serve' says why."
 	var m *mistake
@@ -286,7 +283,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, in scope, err erro
 		status, text = http.StatusServiceUnavailable, fmt.Sprintf("This takes longer than %s. Ask for a shorter period, or in a minute for the page again: it is still being made.", answerTime)
 		w.Header().Set("Retry-After", "60")
 	case errors.Is(err, context.Canceled):
-		return // nobody waits for it
+		return // the client has left
 	case errors.Is(err, store.ErrMissing):
 		status, text = http.StatusServiceUnavailable, "There is no database yet. 'bouncelog follow' or 'bouncelog import' makes one."
 	case errors.Is(err, store.ErrAway):

@@ -31,10 +31,10 @@ import (
 	"bouncelog/web"
 )
 
-// at is the time of all pages of these tests: a day after the newest line.
+// at is the time of all pages in these tests: a day after the newest line.
 var at = time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)
 
-// database makes a database of some text of a log.
+// database returns a database with the given log text.
 func database(t testing.TB, log string) *sqlite.DB {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
@@ -46,7 +46,7 @@ func database(t testing.TB, log string) *sqlite.DB {
 	return db
 }
 
-// fill stores some text of a log.
+// fill stores the given log text.
 func fill(t testing.TB, db store.Store, log string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mail.log")
@@ -96,7 +96,7 @@ func dashboard(t testing.TB, db *sqlite.DB, change func(*web.Options)) *web.Serv
 	return s
 }
 
-// ask puts a question to a handler.
+// ask sends a request to a handler.
 func ask(h http.Handler, method, target string, header ...string) *http.Response {
 	r := httptest.NewRequest(method, target, nil)
 	r.Host = "localhost:9155"
@@ -121,8 +121,7 @@ func text(t *testing.T, res *http.Response) string {
 	return string(raw)
 }
 
-// sample is a little of everything: an incident, what waits, what is delivered, two
-// sender domains.
+// sample returns a log with an incident, waiting mail, delivered mail and two sender domains.
 func sample() string {
 	var b strings.Builder
 	line := func(minute int, format string, a ...any) {
@@ -146,10 +145,10 @@ func sample() string {
 	return b.String()
 }
 
-// corners is what numbers and the lists behind them could see with different eyes: mail that
-// reached no relay (of a domain that uses a provider, and of one that uses none), mail without
-// a sender or a domain, hand-offs and probes, what was deferred and came through, and what has
-// waited for some minutes.
+// corners returns a log of cases that numbers and the lists behind them could count differently:
+// mail that reached no relay (of a domain with a provider, and of one without), mail without a
+// sender or a domain, hand-offs and probes, deferred mail that was delivered later, and mail that
+// has waited for some minutes.
 func corners() string {
 	var b strings.Builder
 	line := func(minute int, format string, a ...any) {
@@ -187,7 +186,7 @@ func corners() string {
 
 var hrefs = regexp.MustCompile(`href="(/[^"]*)"`)
 
-// links are those of a page to pages.
+// links returns the links of a page to other pages.
 func links(body string) (list []string) {
 	for _, m := range hrefs.FindAllStringSubmatch(body, -1) {
 		link := html.UnescapeString(m[1])
@@ -198,7 +197,7 @@ func links(body string) (list []string) {
 	return list
 }
 
-// crawl asks for every page that leads from another, and calls look with each.
+// crawl requests every page that another page links to, and calls look with each.
 func crawl(t *testing.T, h http.Handler, most int, from []string, look func(link, body string)) int {
 	t.Helper()
 	seen := map[string]bool{}
@@ -223,8 +222,7 @@ func crawl(t *testing.T, h http.Handler, most int, from []string, look func(link
 	return len(seen)
 }
 
-// TestEveryLink follows every link that there is: no page leads to one that is not
-// there, and every page is also CSV and JSON.
+// TestEveryLink follows every link: each page exists, also as CSV and JSON.
 func TestEveryLink(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
 	kinds := map[string]bool{}
@@ -266,8 +264,8 @@ func TestEveryLink(t *testing.T) {
 	}
 }
 
-// TestKeptInLinks holds that the period and the filters of a page are those of every page that it
-// leads to, but where a link changes just these.
+// TestKeptInLinks holds that the links of a page keep its period and its filters, except links that
+// change them.
 func TestKeptInLinks(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
 	anchors := regexp.MustCompile(`<a [^>]*href="(/[^"]*)"[^>]*>`)
@@ -291,8 +289,8 @@ func TestKeptInLinks(t *testing.T) {
 	}
 }
 
-// TestNumbers holds that every number of every screen that leads to attempts or to the queue
-// is as large as the list there.
+// TestNumbers holds that every number that links to attempts or to the queue equals the length of
+// the list there.
 func TestNumbers(t *testing.T) {
 	s := dashboard(t, database(t, sample()+corners()), nil)
 	number := regexp.MustCompile(`(?:class="n[^"]*"[^>]*>(?:<span class="bar">.*?</span>)?)<a href="(/(?:attempts|queue)\?[^"]*)">([^<]*)</a>`)
@@ -319,8 +317,8 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// TestEngines holds that every page is the same whatever engine it is asked of: here the plainest,
-// which every other is held against (store/storetest).
+// TestEngines holds that every page is the same with every engine. It uses the simplest one, with
+// which all others are compared (store/storetest).
 func TestEngines(t *testing.T) {
 	serve := func(db store.Store) *web.Server {
 		fill(t, db, sample()+corners())
@@ -330,7 +328,7 @@ func TestEngines(t *testing.T) {
 	one, other := serve(db), serve(memory.Open())
 	paths := regexp.MustCompile(`[^ <>"]*/mail\.log`)
 	n := crawl(t, one, 200, []string{"/", "/incidents", "/providers", "/domains", "/queue", "/replies", "/senders", "/suppress", "/tls", "/log"}, func(page, body string) {
-		if strings.Contains(page, ".csv") || strings.Contains(page, ".json") || strings.HasPrefix(page, "/attempts/") { // the last shows the fields that an engine keeps
+		if strings.Contains(page, ".csv") || strings.Contains(page, ".json") || strings.HasPrefix(page, "/attempts/") { // it shows the fields that an engine keeps
 			return
 		}
 		if got := text(t, ask(other, "GET", page)); paths.ReplaceAllString(got, "") != paths.ReplaceAllString(body, "") {
@@ -368,13 +366,13 @@ func TestForms(t *testing.T) {
 			shown := parts[min(2, len(parts)):] // without the heading
 			shown = slices.DeleteFunc(shown, func(row string) bool { return strings.HasPrefix(row, ` class="sum"`) })
 			if len(shown) == 50 || strings.Contains(m[0], "; CSV and JSON have all.") {
-				continue // a page of more
+				continue // a page with more rows
 			}
 			list, ok := object.Tables[m[1]]
 			if !ok || len(list) != len(shown) {
 				t.Errorf("%s: %s has %d rows, and %d in JSON", page, m[1], len(shown), len(list))
 			}
-			if page == "/attempts" { // whose CSV has all fields
+			if page == "/attempts" { // its CSV has all fields
 				continue
 			}
 			join := "?"
@@ -397,12 +395,12 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestNewest holds that the pages of the attempts have each attempt once, the newest first,
-// however far apart they are.
+// TestNewest holds that the pages of attempts show each attempt once, the newest first, however far
+// apart they are.
 func TestNewest(t *testing.T) {
 	db := database(t, "")
 	b := &store.Batch{Sources: []store.Source{{ID: "log", Path: "/var/log/mail.log", Offset: 1 << 20}}}
-	age := time.Minute // less two: the first are in the future
+	age := time.Minute // minus two: the first are in the future
 	var want []string
 	for i := range 130 {
 		name := fmt.Sprintf("u%d@x.example", i)
@@ -437,7 +435,7 @@ func TestNewest(t *testing.T) {
 	}
 }
 
-// TestRefused sends what is not to be answered.
+// TestRefused sends requests that must be refused.
 func TestRefused(t *testing.T) {
 	s := dashboard(t, database(t, sample()), func(o *web.Options) { o.Hosts = []string{"mail.example.com"} })
 	for _, c := range []struct {
@@ -491,8 +489,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestToken holds that without the token, or the cookie for it, nothing is told, and
-// that the token is good once.
+// TestToken holds that nothing is revealed without the token or its cookie, and that the token
+// works once.
 func TestToken(t *testing.T) {
 	s := dashboard(t, database(t, sample()), func(o *web.Options) { o.Token = "the-token" })
 	for _, target := range []string{"/", "/suppress.json", "/events", "/?token=", "/?token=the-toke", "/?token=the-token2", "/nothing"} {
@@ -528,8 +526,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestLink holds that a link shows one sender domain's mail until it expires, and
-// nothing else.
+// TestLink holds that a link shows one sender domain's mail until it expires, and nothing else.
 func TestLink(t *testing.T) {
 	key := []byte(strings.Repeat("k", web.KeyLength))
 	now := at
@@ -559,7 +556,7 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s: status %d", path, res.StatusCode)
 		}
 	}
-	// What is of another sender is not there, though its name is known.
+	// Mail of another sender is not found, even if its name is known.
 	for _, path := range []string{"trace.json?q=sender0%40news.example", "trace.json?q=4A1B2C0001", "attempts.json?sender-domain=news.example"} {
 		if body := text(t, ask(s, "GET", base+path)); strings.Contains(body, "4A1B2C0001\"") && strings.Contains(body, "smtp") {
 			t.Errorf("%s shows another sender's mail: %.300s", path, body)
@@ -573,7 +570,8 @@ func TestLink(t *testing.T) {
 			t.Errorf("%s: status %d", name, res.StatusCode)
 		}
 	}
-	// Another claim under the signature of a good one; a part of the path that leads elsewhere.
+	// Another claim with the signature of a valid one, and a path element that leads elsewhere, are
+	// refused.
 	payload, signature, _ := strings.Cut(strings.Trim(strings.TrimPrefix(base, "/link/"), "/"), ".")
 	raw, err := base64.RawURLEncoding.DecodeString(payload)
 	if err != nil {
@@ -615,8 +613,8 @@ func must(s string, err error) string {
 	return s
 }
 
-// TestFailing holds that what goes wrong in the store is not told to who asks, and
-// that a database that is not there yet is.
+// TestFailing holds that a client sees no internal error of the store, but does see that the
+// database does not exist yet.
 func TestFailing(t *testing.T) {
 	db := database(t, sample())
 	var err error
@@ -651,7 +649,7 @@ func TestFailing(t *testing.T) {
 	}
 }
 
-// TestEncryption holds how Postfix's words are read.
+// TestEncryption holds how Postfix's words are interpreted.
 func TestEncryption(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
 	var page struct {
@@ -680,7 +678,7 @@ func TestEncryption(t *testing.T) {
 
 var heading = regexp.MustCompile(`(?s)<h1 class="verdict">(.*?)</h1>`)
 
-// said is the first heading of a page, without its tags.
+// said returns the first heading of a page, without its tags.
 func said(body string) string {
 	m := heading.FindStringSubmatch(body)
 	if m == nil {
@@ -689,8 +687,8 @@ func said(body string) string {
 	return html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(m[1], ""))
 }
 
-// TestTraceAnswers holds that a trace begins with what became of the last message to an address, or
-// of all recipients of a message, whatever filter the page had that leads to it.
+// TestTraceAnswers holds that a trace begins with the end of the last message to an address, or of
+// all recipients of a message, whatever filter the linking page had.
 func TestTraceAnswers(t *testing.T) {
 	s := dashboard(t, database(t, sample()+corners()), nil)
 	for query, want := range map[string]string{
@@ -715,7 +713,7 @@ func TestTraceAnswers(t *testing.T) {
 	}
 }
 
-// TestTraceNewest holds that of very many attempts the newest are shown, the newest first.
+// TestTraceNewest holds that the newest of very many attempts are shown, the newest first.
 func TestTraceNewest(t *testing.T) {
 	var b strings.Builder
 	for i := range 200 {
@@ -728,8 +726,8 @@ func TestTraceNewest(t *testing.T) {
 	}
 }
 
-// TestGivenUp holds when the queue is given up: at the MTA's standard age, or at that of the mail
-// that was given up lately.
+// TestGivenUp holds the time at which the queue is given up: at the MTA's default age, or at the
+// age of recently expired mail.
 func TestGivenUp(t *testing.T) {
 	waits := func(body string) (times []string) {
 		rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
@@ -767,8 +765,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestWarning holds that the page of an incident and of an attempt show what the MTA logged just
-// before, and that those of a link do not: it may be about others.
+// TestWarning holds that the page of an incident and of an attempt show the MTA's warning just
+// before, and that the pages of a link do not: it may be about others.
 func TestWarning(t *testing.T) {
 	var b strings.Builder
 	for i := range 60 {
@@ -801,8 +799,8 @@ func TestWarning(t *testing.T) {
 	}
 }
 
-// TestLinkApart holds that a link tells nothing of who is hit by the same incident, of the account
-// that floods, or of the other mail to the same places.
+// TestLinkApart holds that a link reveals nothing about others affected by the same incident, about
+// the account that floods, or about other mail to the same places.
 func TestLinkApart(t *testing.T) {
 	var b strings.Builder
 	for i := range 400 {
