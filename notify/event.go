@@ -17,29 +17,29 @@ const (
 	Began = "began" // an incident has begun
 	Grew  = "grew"  // it has reached several providers, recipients known to be valid, or ten times the size
 	Ended = "ended" // it is over
-	More  = "more"  // more began or ended at once than are told one by one
+	More  = "more"  // more incidents began or ended at once than are reported singly
 	Test  = "test"
 )
 
-// An Event is what a destination is told. Its JSON is the body of a webhook.
+// An Event is a message to a destination. Its JSON is the body of a webhook.
 type Event struct {
-	Version int    `json:"version"` // of the form: 1
+	Version int    `json:"version"` // version of the JSON: 1
 	Kind    string `json:"event"`
-	ID      string `json:"id"`       // the same each time that the event is sent
+	ID      string `json:"id"`       // the same on each retry of the event
 	Group   string `json:"incident"` // the same for all events of an incident, the id that it began with; "" of More and Test
-	// MergedInto is the incident that this one, which ended, is part of from now on.
+	// MergedInto is the id of the incident that the ended incident is now part of.
 	MergedInto string    `json:"merged_into,omitempty"`
-	Host       string    `json:"host"` // that says so
-	Time       time.Time `json:"time"` // when it was found
-	Text       string    `json:"text"` // in a sentence
-	// Changes are what Grew is about.
+	Host       string    `json:"host"` // host that sends the event
+	Time       time.Time `json:"time"` // time at which the change was found
+	Text       string    `json:"text"` // one sentence
+	// Changes are the reasons of Grew.
 	Changes []Change `json:"changes,omitempty"`
 	Details string   `json:"details,omitempty"`
-	// Facts are those of the report's verdict; nil of More and Test.
+	// Facts are the facts in the report's verdict; nil for More and Test.
 	Facts *report.Incident `json:"facts,omitempty"`
 }
 
-// A Change is what of an incident has grown, since it was last told.
+// A Change is a figure of an incident that has grown since the last event.
 type Change struct {
 	Of   string `json:"of"` // one of changesOf
 	From int    `json:"from"`
@@ -49,14 +49,14 @@ type Change struct {
 // changesOf has the words for Change.Of.
 var changesOf = map[string]string{"messages_per_day": "messages a day", "providers": "providers", "valid": "recipients known to be valid"}
 
-// What is told of an incident at most: a log may hold very many names.
+// The limits of an event: a log may hold very many names.
 const (
 	namesAtMost   = 20
 	textAtMost    = 2000
 	detailsAtMost = 8000
 )
 
-// NewTest makes the event of a test.
+// NewTest returns a test event.
 func NewTest(host string, now time.Time) *Event {
 	now = now.UTC().Truncate(time.Second)
 	return &Event{
@@ -65,14 +65,14 @@ func NewTest(host string, now time.Time) *Event {
 	}
 }
 
-// Subject is the event in a line without control characters, for a header.
+// Subject returns the event in one line without control characters, for a header.
 func (e *Event) Subject() string {
-	// What a client would decode as an encoded word (RFC 2047) must not be one.
+	// A client must not decode any part as an encoded word (RFC 2047).
 	text := strings.ReplaceAll(table.Clean(e.Text), "=?", "= ?")
 	return table.Cut(fmt.Sprintf("bouncelog, %s: %s", table.Clean(e.Host), text), 180)
 }
 
-// sentence is what an event says of an incident.
+// sentence describes an event of an incident.
 func sentence(kind string, in *report.Incident, again bool, changes []Change) string {
 	title := table.Clean(table.Cut(in.Title, 500))
 	switch {
@@ -90,8 +90,8 @@ func sentence(kind string, in *report.Incident, again bool, changes []Change) st
 	return "Incident begun: " + title
 }
 
-// bounded is a copy of an incident that is not larger than a message should be, without
-// what acts on a terminal.
+// bounded returns a copy of an incident that fits into a message and has no characters that act on
+// a terminal.
 func bounded(in *report.Incident) *report.Incident {
 	b := *in
 	b.Problem, b.Hours = nil, nil
@@ -99,7 +99,7 @@ func bounded(in *report.Incident) *report.Incident {
 		*s = table.Clean(table.Cut(*s, textAtMost))
 	}
 	if len(b.Command) > textAtMost {
-		b.Command = "" // half of it would be another one
+		b.Command = "" // half a command would be another command
 	}
 	for _, list := range []*[]string{&b.SenderDomains, &b.Providers, &b.ProviderNames, &b.Addresses} {
 		*list = slices.Clone((*list)[:min(len(*list), namesAtMost)])

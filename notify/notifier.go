@@ -1,6 +1,6 @@
-// Package notify tells of incidents: once when one begins, once when it is over, by
-// whatever a [Destination] is. What was told, and what is still to be sent, stands in
-// the database, so that no restart and no second process tells it again.
+// Package notify reports incidents to any [Destination]: once when an incident begins, once when it
+// is over. The database keeps the events that were sent and those still to be sent, so that neither
+// a restart nor a second process repeats one.
 package notify
 
 import (
@@ -22,52 +22,52 @@ import (
 
 const (
 	noteKey    = "notify"
-	lookBack   = 72 * time.Hour      // of the log that a look is about, at least
-	lookLimit  = 14 * 24 * time.Hour // and at most
-	stampAhead = 24 * time.Hour      // of the present that a stamp is believed
-	sendFor    = 30 * time.Second    // at most, each time
-	claimFor   = 10 * time.Minute    // after which who claimed an event is taken for dead
+	lookBack   = 72 * time.Hour      // minimum period of the log that a look covers
+	lookLimit  = 14 * 24 * time.Hour // maximum period of the log that a look covers
+	stampAhead = 24 * time.Hour      // maximum by which a timestamp may lie ahead of the present
+	sendFor    = 30 * time.Second    // timeout of each try
+	claimFor   = 10 * time.Minute    // after this time the process that claimed an event is considered dead
 	firstRetry = 30 * time.Second
-	lastRetry  = time.Hour // between two tries, at most
+	lastRetry  = time.Hour // maximum time between two tries
 	giveUp     = 24 * time.Hour
-	races      = 10 // with other processes that are lost in a row
+	races      = 10 // consecutive lost races with other processes, at most
 )
 
-// A Destination is told of events.
+// A Destination receives events.
 type Destination interface {
-	// ID names it in the database: it stays the same, and gives nothing away.
+	// ID returns its name in the database: it never changes and contains no secret.
 	ID() string
-	// String names it in a log, without what is secret of it.
+	// String returns its name for a log, without secrets.
 	String() string
-	// Send hands an event over, until ctx ends. It may come again where it was not
-	// known to have come: Event.ID is the same then.
+	// Send delivers an event, until ctx ends. The same event may be sent again if its delivery was
+	// not confirmed; Event.ID is the same then.
 	Send(ctx context.Context, e *Event) error
 }
 
-// Options say what is told, and to whom.
+// Options configure the events and their destinations.
 type Options struct {
 	To       []Destination
 	Problems problem.Thresholds
-	Location *time.Location // of the times in texts; nil: time.Local
-	Host     string         // that says so
+	Location *time.Location // time zone of texts; nil: time.Local
+	Host     string         // host that sends the events
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
-	// Found is given the problems of each look, those that are not told too, and the time of
-	// the newest line that was searched (problem.Announcer.Take); it may be nil.
+	// Found gets the problems of each look, including those without an event, and the time of the
+	// newest line that was searched (problem.Announcer.Take); it may be nil.
 	Found func(ctx context.Context, r store.Reader, problems []problem.Problem, newest time.Time) error
 }
 
-// A Notifier looks for incidents that began or ended, and tells of them. One goroutine
-// uses it; other processes may do the same with the same database.
+// A Notifier looks for incidents that began or ended, and sends events. Only one goroutine may use
+// it; other processes may have their own on the same database.
 type Notifier struct {
 	Options
 	db    store.Store
 	swap  store.Swapper
-	until time.Time // the newest stamp when it was last looked at; zero: it was not
-	seen  int64     // attempts then, see look
+	until time.Time // newest timestamp at the last look; zero: no look so far
+	seen  int64     // number of attempts at that time, see look
 }
 
-// New makes a Notifier. The engine must be able to keep notes that are shared.
+// New returns a Notifier. The engine must support shared notes.
 func New(db store.Store, o Options) (*Notifier, error) {
 	swap, ok := db.(store.Swapper)
 	if !ok {
@@ -82,8 +82,8 @@ func New(db store.Store, o Options) (*Notifier, error) {
 	return &Notifier{Options: o, db: db, swap: swap}, nil
 }
 
-// Look looks for incidents that began or ended, and puts what there is to tell into the
-// outbox. Where nothing was logged since the last look it does nothing.
+// Look looks for incidents that began or ended, and puts their events into the outbox. It does
+// nothing if nothing was logged since the last look.
 func (n *Notifier) Look(ctx context.Context) error {
 	for range races {
 		done, err := n.look(ctx)
@@ -120,8 +120,8 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 	if m.newest.IsZero() {
 		return true, nil
 	}
-	// A stamp ahead of the clock hides nothing: neither what is logged after it with an
-	// earlier one, nor that an incident goes on.
+	// A timestamp ahead of the clock hides neither later lines with an earlier timestamp nor an
+	// ongoing incident.
 	if m.now.Before(m.newest) {
 		m.newest = m.now
 	}
@@ -176,7 +176,7 @@ func (n *Notifier) look(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
-// findings are the problems of a report.
+// findings returns the problems of a report as findings.
 func findings(rep *report.Report) (found []finding) {
 	for _, in := range rep.Incidents() {
 		if keys := rep.Problems[*in.Problem].Keys(); len(keys) > 0 {
@@ -186,10 +186,10 @@ func findings(rep *report.Report) (found []finding) {
 	return found
 }
 
-// textWidth is that of the text of a mail, RFC 5322 section 2.1.1.
+// textWidth is the width of the text of a mail, RFC 5322 section 2.1.1.
 const textWidth = 78
 
-// keep notes the state, unless another process has changed it since it was read.
+// keep writes the state, unless another process has changed it since it was read.
 func (n *Notifier) keep(ctx context.Context, old []byte, s *state) (done bool, err error) {
 	note, err := json.Marshal(s)
 	if err != nil {
@@ -201,7 +201,7 @@ func (n *Notifier) keep(ctx context.Context, old []byte, s *state) (done bool, e
 	return n.swap.SwapNote(ctx, noteKey, old, note)
 }
 
-// change reads the state, has f change it, and keeps it.
+// change reads the state, calls f to change it, and writes it.
 func (n *Notifier) change(ctx context.Context, f func(s *state)) error {
 	for range races {
 		r, err := n.db.Read(ctx)
@@ -224,9 +224,9 @@ func (n *Notifier) change(ctx context.Context, f func(s *state)) error {
 	return errRace
 }
 
-// Deliver sends what is due. An error of a destination is logged, and the event tried
-// again later; failed counts them. Next is when something is due again, zero where
-// nothing is left.
+// Deliver sends the events that are due. It logs an error of a destination, and retries the event
+// later; failed is the number of errors. next is the time at which another event is due, or zero if
+// none is left.
 func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err error) {
 	to := map[string]Destination{}
 	for _, d := range n.To {
@@ -251,7 +251,7 @@ func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err
 					due = free
 				}
 				switch {
-				case to[i.To] == nil: // another process's
+				case to[i.To] == nil: // belongs to another process
 				case mine == nil && !due.After(now):
 					mine = i
 					i.Claimed = now
@@ -267,7 +267,7 @@ func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err
 		if sent != nil {
 			failed++
 		}
-		// Whatever ends the program now, what was sent is noted.
+		// The result is recorded even if the program is told to stop now.
 		after := context.WithoutCancel(ctx)
 		err = n.change(after, func(s *state) {
 			s.Outbox = slices.DeleteFunc(s.Outbox, func(i *item) bool {
@@ -275,7 +275,7 @@ func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err
 					return false
 				}
 				i.Claimed = time.Time{}
-				if sent != nil && ctx.Err() == nil { // else told to stop: at once after the next start
+				if sent != nil && ctx.Err() == nil { // otherwise told to stop: retried at once after the next start
 					i.Tries++
 					i.Next = n.Now().UTC().Add(backoff(i.Tries))
 				}
@@ -289,7 +289,7 @@ func (n *Notifier) Deliver(ctx context.Context) (failed int, next time.Time, err
 	return failed, next, ctx.Err()
 }
 
-// send sends one event, and logs how that went.
+// send sends one event, and logs the result.
 func (n *Notifier) send(ctx context.Context, to Destination, i *item) error {
 	limited, cancel := context.WithTimeout(ctx, sendFor)
 	defer cancel()
@@ -304,7 +304,7 @@ func (n *Notifier) send(ctx context.Context, to Destination, i *item) error {
 	return err
 }
 
-// backoff is how long to wait after so many tries.
+// backoff returns the time to wait after the given number of tries.
 func backoff(tries int) time.Duration {
 	d := firstRetry
 	for ; tries > 1 && d < lastRetry; tries-- {
@@ -313,10 +313,10 @@ func backoff(tries int) time.Duration {
 	return min(d, lastRetry)
 }
 
-// Run looks and delivers until ctx ends: at most once each time interval, and later
-// where a look takes long; not while ready says that there is something better to do.
+// Run looks and delivers until ctx ends: at most once per interval, and less often if a look takes
+// long. It pauses while ready reports that there is more urgent work.
 func (n *Notifier) Run(ctx context.Context, interval time.Duration, ready func() bool) {
-	const share = 4 // it rests so many times as long as a look took
+	const share = 4 // it rests this many times the duration of a look
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

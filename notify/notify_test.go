@@ -20,10 +20,10 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// start is when the log of a test begins.
+// start is the start of the log in a test.
 var start = time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 
-// A fixture is a made-up log in a store, and who is told of it.
+// A fixture is a made-up log in a store, with the destinations.
 type fixture struct {
 	t      *testing.T
 	db     *memory.DB
@@ -37,7 +37,7 @@ func newFixture(t *testing.T) *fixture {
 	return &fixture{t: t, db: memory.Open(), now: start, to: []*recorder{{name: "one"}}}
 }
 
-// A recorder keeps what it is told, and fails where err is set.
+// A recorder records its events, and fails if err is set.
 type recorder struct {
 	name string
 	told []*Event
@@ -59,7 +59,7 @@ func (r *recorder) Send(_ context.Context, e *Event) error {
 	return nil
 }
 
-// kinds are what was told since it was last asked.
+// kinds returns the kinds of the events since the last call.
 func (r *recorder) kinds() string {
 	var list []string
 	for _, e := range r.told {
@@ -82,8 +82,8 @@ func (f *fixture) notifier() *Notifier {
 	return n
 }
 
-// mail logs messages from a sender domain, one each minute from at, and refuses them by
-// a reply if there is one.
+// mail logs messages from a sender domain, one per minute from at, refused with the reply, if one
+// is given.
 func (f *fixture) mail(at time.Time, n int, from, provider, reply string) {
 	f.t.Helper()
 	b := &store.Batch{}
@@ -110,7 +110,7 @@ func (f *fixture) mail(at time.Time, n int, from, provider, reply string) {
 	}
 }
 
-// once looks and delivers as one run of the command does.
+// once looks and delivers like one run of the command.
 func (f *fixture) once() {
 	f.t.Helper()
 	f.with(f.notifier())
@@ -137,8 +137,8 @@ func (f *fixture) want(what, kinds string) {
 
 const listed = "554 5.7.1 blocked by spamcop"
 
-// TestOnce holds that an incident is told once when it begins and once when it is over,
-// to each destination, whoever looks; and that one that comes back is told again.
+// TestOnce holds that each destination gets one event when an incident begins and one when it is
+// over, from whichever process; and again when the incident comes back.
 func TestOnce(t *testing.T) {
 	f := newFixture(t)
 	f.to = append(f.to, &recorder{name: "two"})
@@ -190,8 +190,7 @@ func TestOnce(t *testing.T) {
 	f.want("weeks later", Began)
 }
 
-// TestNoise holds that what every server has every day is not told, nor what stands in
-// an old log.
+// TestNoise holds that neither the usual background nor an old log causes an event.
 func TestNoise(t *testing.T) {
 	f := newFixture(t)
 	f.mail(start, 300, "shop.example", "x.example", "")
@@ -214,7 +213,7 @@ func TestNoise(t *testing.T) {
 	f.want("an old log", "")
 }
 
-// TestGrew holds that what an incident comes to is told, and but a few times.
+// TestGrew holds that the growth of an incident is reported, but only a few times.
 func TestGrew(t *testing.T) {
 	f := newFixture(t)
 	f.mail(start, 10, "shop.example", "x.example", "")
@@ -237,8 +236,8 @@ func TestGrew(t *testing.T) {
 	f.want("one provider after the other", Grew)
 }
 
-// TestRetry holds that what cannot be sent is sent later, in no hurry, to who did not
-// get it only, and that it is given up at some time.
+// TestRetry holds that a failed event is retried later with growing delays, only to the
+// destinations that failed, and finally given up.
 func TestRetry(t *testing.T) {
 	f := newFixture(t)
 	broken := &recorder{name: "broken", err: errors.New("it answers \x1b[31m500")}
@@ -260,7 +259,7 @@ func TestRetry(t *testing.T) {
 			t.Fatal("it is tried again at once")
 		}
 		f.now = next
-		n = f.notifier() // over a restart, too
+		n = f.notifier() // also over a restart
 	}
 	if tries < 5 || tries > 12 {
 		t.Errorf("%d tries in three hours", tries)
@@ -277,7 +276,7 @@ func TestRetry(t *testing.T) {
 		t.Errorf("a control character was logged: %q", &f.log)
 	}
 
-	// Given up after a day.
+	// The event is given up after a day.
 	broken.err = errors.New("gone")
 	f.mail(start.Add(5*time.Hour), 40, "shop.example", "x.example", "")
 	f.once()
@@ -290,8 +289,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestTwoProcesses holds that of two that look at the same time one tells, also while
-// the other is at it, and that what a process did that died is done by another.
+// TestTwoProcesses holds that only one of two processes sends an event, also while the other is
+// sending, and that another process takes over from a dead one.
 func TestTwoProcesses(t *testing.T) {
 	f := newFixture(t)
 	f.mail(start, 30, "shop.example", "x.example", listed)
@@ -311,7 +310,8 @@ func TestTwoProcesses(t *testing.T) {
 	f.with(two)
 	f.want("two processes", Began)
 
-	// Killed between the claim and the note: tried again later, under the same id.
+	// A process killed between the claim and the note: the event is retried later, with the same
+	// id.
 	f.mail(start.Add(5*time.Hour), 40, "shop.example", "x.example", "")
 	var id string
 	func() {
@@ -329,7 +329,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
-// TestLook holds what the course of an incident comes to, look by look.
+// TestLook holds the events of the course of an incident, look by look.
 func TestLook(t *testing.T) {
 	const hour = time.Hour
 	in := func(key string, since, until time.Duration, refused int, ongoing, noise bool) finding {
@@ -339,7 +339,7 @@ func TestLook(t *testing.T) {
 		}
 	}
 	type step struct {
-		at    time.Duration // the newest line
+		at    time.Duration // time of the newest line
 		found []finding
 		want  string
 	}
@@ -412,7 +412,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestAhead holds that a stamp ahead of the clock hides nothing.
+// TestAhead holds that a timestamp ahead of the clock hides nothing.
 func TestAhead(t *testing.T) {
 	f := newFixture(t)
 	n := f.notifier()
@@ -427,7 +427,8 @@ func TestAhead(t *testing.T) {
 	f.want("refused, with stamps before the newest", "began")
 }
 
-// TestBounded holds that neither hostile names nor very many incidents make much of it.
+// TestBounded holds that neither hostile names nor very many incidents make large events or many
+// events.
 func TestBounded(t *testing.T) {
 	f := newFixture(t)
 	for i := range 40 {

@@ -11,31 +11,31 @@ import (
 	"bouncelog/report"
 )
 
-// A finding is an incident as a search has found it.
+// A finding is an incident found by a search.
 type finding struct {
 	keys     []string // see problem.Problem.Keys
-	noise    bool     // no alarm
+	noise    bool     // raises no alarm
 	incident *report.Incident
 }
 
-// A state is what is kept in the database between two looks, under one note.
+// A state is the data kept in the database between two looks, in one note.
 type state struct {
 	Incidents []*told `json:"incidents,omitempty"`
 	Outbox    []*item `json:"outbox,omitempty"`
 }
 
-// told is an incident that was told.
+// A told is an incident with an event.
 type told struct {
 	ID      string     `json:"id"`
 	Keys    []string   `json:"keys"`
 	Began   time.Time  `json:"began"`
 	Until   time.Time  `json:"until"` // the last refusal
 	EndedAt *time.Time `json:"ended_at,omitempty"`
-	Noise   *time.Time `json:"noise_since,omitempty"` // since when it is no more than background
-	Times   int        `json:"times"`                 // it began; more than once where it came back
+	Noise   *time.Time `json:"noise_since,omitempty"` // since when it is only background
+	Times   int        `json:"times"`                 // how often it began; more than once if it came back
 	Events  int        `json:"events"`
 
-	// As they were when it was last said.
+	// As of the last event.
 	Messages  int `json:"messages"` // a day
 	Providers int `json:"providers"`
 	Valid     int `json:"valid"`
@@ -43,19 +43,19 @@ type told struct {
 	Facts *report.Incident `json:"facts"` // as of the last look
 }
 
-// An item is an event that one destination has not been told yet.
+// An item is an event still to be sent to one destination.
 type item struct {
 	Event   *Event    `json:"event"`
 	To      string    `json:"to"`               // Destination.ID
 	Tries   int       `json:"tries,omitempty"`  //
-	Next    time.Time `json:"next"`             // when to try
-	Claimed time.Time `json:"claimed,omitzero"` // somebody is at it since then
+	Next    time.Time `json:"next"`             // time of the next try
+	Claimed time.Time `json:"claimed,omitzero"` // since when a process is sending it
 }
 
 const (
-	toldAtMost   = 500 // incidents that are remembered
-	outboxAtMost = 200 // items
-	atOnce       = 10  // events of one look that are told one by one
+	toldAtMost   = 500 // maximum number of incidents kept
+	outboxAtMost = 200 // maximum number of items
+	atOnce       = 10  // maximum number of events of one look that are sent singly
 )
 
 func parseState(note []byte) (*state, error) {
@@ -69,24 +69,23 @@ func parseState(note []byte) (*state, error) {
 	return s, nil
 }
 
-// A moment is when a look takes place, by two clocks.
+// A moment is the time of a look, by two clocks.
 type moment struct {
-	now    time.Time     // of this machine
-	newest time.Time     // of the log: where it is silent nothing ends
+	now    time.Time     // clock of this machine
+	newest time.Time     // newest time in the log: while it is silent nothing ends
 	quiet  time.Duration // see problem.Thresholds.Quiet
 	host   string
-	// describe sets out an incident, in lines.
+	// describe describes an incident, in lines.
 	describe func(in *report.Incident) string
 }
 
-// look compares what was found with what was told, and returns what is new.
+// look compares the findings with the told incidents, and returns the new events.
 //
-// An incident is the same as one that was told where they have a key in common and
-// less than quiet lies between them; several that have become one are told as one from
-// then on, and the others end. It is over where the search says so and nothing was refused for a while
-// (settle), or where there was no refusal for quiet as the log goes on. One that
-// comes back within that time is told again, and is then over only after such a silence:
-// so an incident that flickers is not told over and over.
+// A finding is a told incident if they share a key and less than quiet lies between them. Told
+// incidents that have become one continue as one, and the others end. An incident is over if the
+// search says so and nothing was refused for a while (settle), or if nothing was refused for quiet
+// while the log goes on. An incident that comes back within that time is told again, and then ends
+// only after such a silence. So an intermittent incident does not cause ever more events.
 func (s *state) look(found []finding, m moment) (events []*Event) {
 	matched := map[*told]bool{}
 	for i := range found {
@@ -98,7 +97,7 @@ func (s *state) look(found []finding, m moment) (events []*Event) {
 		}
 		switch {
 		case len(known) > 0:
-			// One that goes on comes before those that had ended.
+			// An ongoing incident comes before ended ones.
 			if i := slices.IndexFunc(known, func(t *told) bool { return t.EndedAt == nil }); i > 0 {
 				known[0], known[i] = known[i], known[0]
 			}
@@ -133,7 +132,7 @@ func (s *state) look(found []finding, m moment) (events []*Event) {
 	return events
 }
 
-// matching are the incidents that were told and that a finding is.
+// matching returns the told incidents that match a finding.
 func (s *state) matching(f *finding, quiet time.Duration) func(yield func(*told) bool) {
 	return func(yield func(*told) bool) {
 		for _, t := range s.Incidents {
@@ -145,7 +144,7 @@ func (s *state) matching(f *finding, quiet time.Duration) func(yield func(*told)
 	}
 }
 
-// meet brings an incident up to date.
+// meet updates an incident.
 func (t *told) meet(f *finding, m moment) *Event {
 	in := f.incident
 	t.addKeys(f.keys)
@@ -187,7 +186,7 @@ func (t *told) addKeys(keys []string) {
 	}
 }
 
-// absorb takes in another that has turned out to be the same.
+// absorb merges another incident that has turned out to be the same.
 func (t *told) absorb(other *told) {
 	t.addKeys(other.Keys)
 	if other.Began.Before(t.Began) {
@@ -200,19 +199,19 @@ func (t *told) absorb(other *told) {
 	t.Messages, t.Providers, t.Valid = max(t.Messages, other.Messages), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
 }
 
-// settle is how long nothing must have been refused before an incident is told to be
-// over: the search looks every few minutes, and would take a lucky hour for the end.
+// settle returns how long no mail must have been refused before an incident is reported as over:
+// the search runs every few minutes, and would take a lucky hour for the end.
 func settle(in *report.Incident) time.Duration {
 	return min(max(in.Until.Sub(in.Since)/8, time.Hour), 12*time.Hour)
 }
 
-// perDay is how many messages an incident refuses a day.
+// perDay returns the number of messages that an incident refuses a day.
 func perDay(in *report.Incident) int {
 	return in.Refused / max(int(in.Until.Sub(in.Since)/(24*time.Hour))+1, 1)
 }
 
-// grown returns in what an incident is more than was said of it: each of these can be
-// but a few times.
+// grown returns the figures of an incident that have grown since its last event; each can grow only
+// a few times.
 func (t *told) grown(in *report.Incident) (changes []Change) {
 	if now := perDay(in); now >= 10*max(t.Messages, 1) {
 		changes = append(changes, Change{"messages_per_day", t.Messages, now})
@@ -250,7 +249,7 @@ func (t *told) mergeInto(other *told, in *report.Incident, m moment) *Event {
 	return e
 }
 
-// event makes an event, and keeps what it says.
+// event returns an event, and records its figures.
 func (t *told) event(kind string, f *finding, m moment, changes ...Change) *Event {
 	in := f.incident
 	t.Events++
@@ -261,8 +260,8 @@ func (t *told) event(kind string, f *finding, m moment, changes ...Change) *Even
 	}
 }
 
-// post puts events into the outbox, for each destination, and says how many were left
-// out for want of room. Of very many at once the rest is one.
+// post puts events into the outbox, for each destination, and returns the number dropped for lack
+// of room. If there are very many, one event stands for the rest.
 func (s *state) post(events []*Event, to []Destination, m moment) (dropped int) {
 	if n := len(events); n > atOnce {
 		rest := &Event{

@@ -13,18 +13,18 @@ import (
 	"bouncelog/internal/table"
 )
 
-// A Webhook is a URL that events are posted to, as JSON (RFC 8259).
+// A Webhook is a URL to which events are posted, as JSON (RFC 8259).
 type Webhook struct {
 	url    *url.URL
 	header http.Header
 	client *http.Client
 }
 
-// bodyAtMost is the size of a body, in bytes.
+// bodyAtMost is the maximum size of a body in bytes.
 const bodyAtMost = 64 << 10
 
-// NewWebhook makes a destination of an http or https URL. Header goes with each request,
-// for what proves who asks.
+// NewWebhook returns a destination for an http or https URL. Each request has the given header, for
+// authentication.
 func NewWebhook(address string, header http.Header, agent string) (*Webhook, error) {
 	u, err := url.Parse(address)
 	switch {
@@ -47,22 +47,22 @@ func NewWebhook(address string, header http.Header, agent string) (*Webhook, err
 	h.Set("User-Agent", agent)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxResponseHeaderBytes = bodyAtMost
-	transport.DisableKeepAlives = true // there is an event in a while
+	transport.DisableKeepAlives = true // the next event may be far off
 	return &Webhook{url: u, header: h, client: &http.Client{
 		Transport: transport,
 		Timeout:   sendFor,
-		// A redirect would take what is secret elsewhere.
+		// A redirect would send secrets elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-// ID names the URL without giving it away.
+// ID identifies the URL without revealing it.
 func (h *Webhook) ID() string { return "webhook " + hash(h.url.String()) }
 
-// String is the URL without its path, which is often a secret.
+// String returns the URL without its path, which is often a secret.
 func (h *Webhook) String() string { return table.Clean(h.url.Scheme + "://" + h.url.Host) }
 
-// Send posts an event. Whatever is not an answer from 200 to 299 is an error.
+// Send posts an event. Any status except 200 to 299 is an error.
 func (h *Webhook) Send(ctx context.Context, e *Event) error {
 	body, err := table.MarshalJSON(e)
 	if err != nil {
@@ -92,15 +92,15 @@ func (h *Webhook) Send(ctx context.Context, e *Event) error {
 		return err
 	}
 	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, bodyAtMost)) // some count it as broken off else
+	io.Copy(io.Discard, io.LimitReader(resp.Body, bodyAtMost)) // some servers otherwise count the request as aborted
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("it answers %s", table.Clean(table.Cut(resp.Status, 100)))
 	}
 	return nil
 }
 
-// ParseHeader reads lines such as "Authorization: Bearer …"; empty ones and those that
-// begin with # are left out.
+// ParseHeader parses lines such as "Authorization: Bearer …"; it skips empty lines and those that
+// begin with #.
 func ParseHeader(text string) (http.Header, error) {
 	h := http.Header{}
 	n := 0

@@ -58,8 +58,8 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
-// TestWebhookFails holds that each kind of failure is an error that says what it is,
-// without the URL.
+// TestWebhookFails holds that each kind of failure yields an error that describes it, without the
+// URL.
 func TestWebhookFails(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { t.Error("a redirect was followed") }))
 	defer elsewhere.Close()
@@ -87,7 +87,7 @@ func TestWebhookFails(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// One that hangs is left when the time is over.
+	// A server that hangs is abandoned after the timeout.
 	release := make(chan struct{})
 	asked := make(chan struct{}, 1)
 	h := testHook(t, func(http.ResponseWriter, *http.Request) {
@@ -103,7 +103,7 @@ func TestWebhookFails(t *testing.T) {
 		t.Error("who hangs was told")
 	}
 	close(release)
-	// An answer without end is not read to its end.
+	// An endless response is not read to its end.
 	h = testHook(t, func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
