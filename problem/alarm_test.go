@@ -13,7 +13,7 @@ import (
 	"bouncelog/store"
 )
 
-// regular is n recipients who get a message each day for so many days.
+// regular returns one message a day to each of n recipients, for the given days.
 func regular(n, days int, from, format, relay string) (list []mail) {
 	for d := range days {
 		for i := range n {
@@ -26,7 +26,8 @@ func regular(n, days int, from, format, relay string) (list []mail) {
 	return list
 }
 
-// each is so many messages to each of some providers, that many people at each, in the course of hours.
+// each returns messages to each of some providers, with the given number of recipients, over some
+// hours.
 func each(providers, people int, at time.Duration, from string, m mail) (list []mail) {
 	for i := range providers {
 		list = append(list, refused(people, people, at+time.Duration(i)*7*time.Minute, from, fmt.Sprintf("u%%d@d%d.example", i), fmt.Sprintf("mx.d%d.example", i), m)...)
@@ -41,9 +42,8 @@ func with(list []mail, change func(*mail)) []mail {
 	return list
 }
 
-// TestAlarms holds, for what looks like a failing authentication and is none, and
-// for what is one, what the report says: its level, its cause, who sends, who
-// refuses.
+// TestAlarms holds the level, cause, senders and providers of problems, for real and for apparent
+// failures of authentication.
 func TestAlarms(t *testing.T) {
 	const (
 		news   = "news@shop.example"
@@ -383,7 +383,7 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-// TestCourse holds when a problem began, how it goes on, and what was tried.
+// TestCourse holds when a problem began, how it goes on, and the counts of tried messages.
 func TestCourse(t *testing.T) {
 	const (
 		news  = "news@shop.example"
@@ -468,7 +468,7 @@ func TestCourse(t *testing.T) {
 	t.Run("the address of a relay that takes mail", func(t *testing.T) {
 		taken := with(to(60, 0, news, "u%d@other.example", "mx.other.example"), func(m *mail) { m.address = "203.0.113.77" })
 		s := logOf(t, join(taken, refused(3, 3, day, news, users, relay, mail{says: "554 5.7.1 Client host [203.0.113.77] blocked using zen.spamhaus.org; see 203.0.113.26"})))
-		for _, f := range []store.Filter{{}, {Since: begin.Add(day)}} { // also where it took it before the period
+		for _, f := range []store.Filter{{}, {Since: begin.Add(day)}} { // also if mail was taken before the period
 			p := problemsIn(t, s, f)[0]
 			if diff := gocmp.Diff([]string{"203.0.113.26"}, p.Addresses); diff != "" {
 				t.Errorf("from %v: -want +got:\n%s", f.Since, diff)
@@ -483,7 +483,7 @@ func TestCourse(t *testing.T) {
 	})
 }
 
-// TestHostileNames holds that invented names fill no memory and break nothing.
+// TestHostileNames holds that invented names do not fill the memory and break nothing.
 func TestHostileNames(t *testing.T) {
 	var mails []mail
 	for i := range 12_000 {

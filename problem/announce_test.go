@@ -34,7 +34,7 @@ type refusalLog struct {
 	db     *sqlite.DB
 	offset int64
 	relay  string        // "": mx.x.example
-	reason bounce.Reason // none: Blocklist
+	reason bounce.Reason // default: Blocklist
 }
 
 // refuse stores refusals that name a blocklist.
@@ -123,8 +123,8 @@ func TestAnnouncer(t *testing.T) {
 	}
 }
 
-// TestAnnouncerToldToEnd holds that what was announced is not announced again, though the process
-// was told to end before it was noted.
+// TestAnnouncerToldToEnd holds that an announcement is not repeated, even if the process was told
+// to end before it was noted.
 func TestAnnouncerToldToEnd(t *testing.T) {
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
 	if err != nil {
@@ -148,11 +148,11 @@ func TestAnnouncerToldToEnd(t *testing.T) {
 	}
 }
 
-// A slowStore answers what is asked of refusals when it is told to.
+// A slowStore delays queries for refusals until it is told to answer.
 type slowStore struct {
 	*sqlite.DB
-	asked  chan struct{} // gets a value for each question
-	answer chan struct{} // closed: go on
+	asked  chan struct{} // gets a value for each query
+	answer chan struct{} // closed: answer
 }
 
 func (s *slowStore) Read(ctx context.Context) (store.Reader, error) {
@@ -184,8 +184,8 @@ func (s *slowReader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*st
 	}
 }
 
-// TestAnnouncerHoldsNothingUp holds that who follows a log goes on at once while problems
-// are looked for, that one search runs at a time, and that it ends when it is told to.
+// TestAnnouncerHoldsNothingUp holds that Look returns at once during a search, that only one search
+// runs at a time, and that a search ends when told to.
 func TestAnnouncerHoldsNothingUp(t *testing.T) {
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
 	if err != nil {
@@ -196,7 +196,7 @@ func TestAnnouncerHoldsNothingUp(t *testing.T) {
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	l.refuse(at, 3, "spamcop")
 	slow := &slowStore{DB: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
-	said := &bytes.Buffer{} // read when no search runs
+	said := &bytes.Buffer{} // read only while no search runs
 	w := announcing(said, slow, Thresholds{})
 	look := func(ctx context.Context) {
 		t.Helper()
@@ -212,7 +212,7 @@ func TestAnnouncerHoldsNothingUp(t *testing.T) {
 		}
 	}
 	look(t.Context())
-	<-slow.asked // it is at it
+	<-slow.asked // the search has begun
 	l.refuse(at.Add(time.Minute), 1, "spamcop")
 	for range 3 {
 		w.asked = time.Time{}
@@ -227,7 +227,7 @@ func TestAnnouncerHoldsNothingUp(t *testing.T) {
 		t.Errorf("%d announced, want 1:\n%s", got, said)
 	}
 
-	// It ends with its context, and that is no failure.
+	// A search ends with its context; that is no error.
 	slow.answer = make(chan struct{})
 	for len(slow.asked) > 0 {
 		<-slow.asked
@@ -243,7 +243,7 @@ func TestAnnouncerHoldsNothingUp(t *testing.T) {
 	}
 }
 
-// A search that takes long is followed by a longer rest.
+// A long search is followed by a longer rest.
 func TestAnnouncerRests(t *testing.T) {
 	for took, want := range map[time.Duration]time.Duration{
 		0: time.Minute, time.Second: time.Minute, 15 * time.Second: time.Minute, 2 * time.Minute: 8 * time.Minute,
@@ -254,8 +254,8 @@ func TestAnnouncerRests(t *testing.T) {
 	}
 }
 
-// TestAnnouncerIsNotMuted holds that neither a small server nor a clock that is wrong mutes
-// the alarm for a problem that reaches others.
+// TestAnnouncerIsNotMuted holds that neither a small server nor a wrong clock mutes the alarm for a
+// problem that reaches other providers.
 func TestAnnouncerIsNotMuted(t *testing.T) {
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	for _, test := range []struct {
@@ -304,8 +304,8 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 	}
 }
 
-// TestTake holds that what another search found is announced once too, and that either way of
-// searching knows what the other announced.
+// TestTake holds that problems from another search are announced once too, and that Take and Look
+// each know the announcements of the other.
 func TestTake(t *testing.T) {
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
 	if err != nil {
@@ -362,8 +362,8 @@ func TestTake(t *testing.T) {
 	check(0, "both are over")
 }
 
-// TestAnnouncerBackground holds that nothing is announced of what the report calls background, and that an
-// incident is announced neither with each small server that it reaches nor again.
+// TestAnnouncerBackground holds that background is not announced, and that an incident is announced
+// neither for each small server that it reaches nor again.
 func TestAnnouncerBackground(t *testing.T) {
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	const minute = time.Minute
@@ -372,7 +372,7 @@ func TestAnnouncerBackground(t *testing.T) {
 		name        string
 		looks       int
 		refuse      func(l *refusalLog, look int)
-		least, most int // announced
+		least, most int // number of announcements
 	}{
 		{"a message at each of many small domains, with a list for each", 3, func(l *refusalLog, look int) {
 			for i := range 100 {
@@ -430,7 +430,7 @@ func TestAnnouncerBackground(t *testing.T) {
 			var said bytes.Buffer
 			for look := range test.looks {
 				test.refuse(l, look)
-				w := announcing(&said, db, Thresholds{}) // each time as after a restart
+				w := announcing(&said, db, Thresholds{}) // each time like after a restart
 				w.now = func() time.Time { return at.Add(200 * time.Hour) }
 				w.Look(t.Context())
 				w.Wait()

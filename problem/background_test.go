@@ -9,7 +9,7 @@ import (
 	"bouncelog/store"
 )
 
-// TestBackground holds what is refused every day, and is no alarm.
+// TestBackground holds which daily refusals raise no alarm.
 func TestBackground(t *testing.T) {
 	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	end := at.Add(24 * time.Hour)
@@ -23,7 +23,7 @@ func TestBackground(t *testing.T) {
 		name  string
 		p     Problem
 		onset *Tried
-		sent  int64 // to the provider
+		sent  int64 // messages to the provider
 		want  bool
 	}{
 		{"a few of many to a large provider", Problem{Reason: bounce.Reputation, Messages: 9, SenderDomains: senders(7)}, nil, 900, true},

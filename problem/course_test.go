@@ -12,8 +12,8 @@ import (
 	"bouncelog/store"
 )
 
-// TestOneIncident holds that one incident has one onset, one title and one id, whatever day of
-// it is asked for: as the report of each morning does of the day before, and up to a moment.
+// TestOneIncident holds that one incident has one onset, one title and one id on each of its days:
+// in the report of each day on the next morning, and up to any moment.
 func TestOneIncident(t *testing.T) {
 	const (
 		news = "news@shop.example"
@@ -26,7 +26,7 @@ func TestOneIncident(t *testing.T) {
 	spf := hard("550 5.7.23 SPF validation failed")
 	reputation := hard("550 5.7.1 Your IP 203.0.113.25 has a bad reputation")
 	owner := func(n int) string { return fmt.Sprintf("clerk@office%d.example", n) }
-	// several is messages of sender domains from one to another, each day as many further on.
+	// several returns messages of the sender domains first to last, which advance each day
 	several := func(first, last, further, days int, m mail) (all []mail) {
 		for d := range days {
 			for n := first + d*further; n < last+d*further; n++ {
@@ -50,7 +50,7 @@ func TestOneIncident(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		mails []mail
-		days  [2]int // of the incident, from one to another
+		days  [2]int // first and last day of the incident
 	}{
 		{
 			"one sender domain fails SPF at two providers, the second of which loses more the next morning",
@@ -104,7 +104,7 @@ func TestOneIncident(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			// The mail of other people goes on, so that each day has an end.
+			// Other people's mail goes on, so that each day has an end.
 			db := logOf(t, join(test.mails, daily(3, 0, test.days[1]+1, "else@other.example", "z%d@else.example", "mx.else.example", taken)))
 			midnight := begin.Truncate(day)
 			one := func(f store.Filter) string {
@@ -135,8 +135,8 @@ func TestOneIncident(t *testing.T) {
 	}
 }
 
-// TestTitleByHarm holds that a title names first where most mail was lost, then where most was
-// refused, and names those of which there are too many to name all.
+// TestTitleByHarm holds that a title first names the place with the most lost mail, then with the
+// most refused mail, and limits the number of names.
 func TestTitleByHarm(t *testing.T) {
 	const spf = "550 5.7.23 SPF validation failed"
 	at := func(provider string, n int, outcome bounce.Outcome) []mail {

@@ -13,7 +13,7 @@ import (
 	"bouncelog/store"
 )
 
-// batch is n messages on a day, each to a domain of many (%d in to), of which one in so many
+// batch returns n messages on a day, each to one of many domains (%d in to). One in refuse messages
 // is refused with a reply.
 func batch(n, day, refuse int, says string, m mail) (list []mail) {
 	for i := range n {
@@ -33,7 +33,7 @@ func batch(n, day, refuse int, says string, m mail) (list []mail) {
 	return list
 }
 
-// TestFloods holds which accounts are told as flooding.
+// TestFloods holds which accounts are reported as flooding.
 func TestFloods(t *testing.T) {
 	const unknown, spam, listed = "550 5.1.1 User unknown", "554 5.7.1 Spam message rejected", "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org"
 	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
@@ -44,18 +44,18 @@ func TestFloods(t *testing.T) {
 		return all
 	}
 	newsletter := mail{from: "news@shop.example", login: "news"}
-	// The other mail of the clerk's domain, with a few dead addresses, far more than a flood.
+	// The other mail of the clerk's domain has a few invalid addresses, and far exceeds a flood.
 	others := func(from, to int) (all []mail) {
 		for d := from; d < to; d++ {
 			all = append(all, with(batch(2000, d, 200, unknown, mail{from: "sales@office.example", login: "sales@office.example"}), func(m *mail) { m.id = "S" + m.id })...)
 		}
 		return all
 	}
-	filtered := mail{from: clerk.from, client: "127.0.0.1"} // its login is not known behind a filter
+	filtered := mail{from: clerk.from, client: "127.0.0.1"} // a filter hides its login
 	for _, test := range []struct {
 		name  string
 		mails []mail
-		want  []string // accounts and days
+		want  []string // accounts, with their days
 	}{
 		{"a stolen password", join(usual(clerk, 7), batch(600, 7, 3, unknown, clerk)), []string{"<clerk@office.example> 7"}},
 		{"a stolen password of an account that sends much, so far", join(func() (all []mail) {
@@ -109,7 +109,7 @@ func TestFloods(t *testing.T) {
 				}
 				account := p.Title[strings.IndexByte(p.Title, '<') : strings.IndexByte(p.Title, '>')+1]
 				got = append(got, fmt.Sprintf("%s %d", account, p.Began().Sub(begin.Truncate(24*time.Hour))/(24*time.Hour)))
-				if p.Level != problem.Likely || p.FirstCheck == "" || p.Scan == "" || len(p.Evidence) == 0 || p.Outage() || p.Onset != nil { // of how many the account sent is not known
+				if p.Level != problem.Likely || p.FirstCheck == "" || p.Scan == "" || len(p.Evidence) == 0 || p.Outage() || p.Onset != nil { // the total mail of the account is not known
 					t.Errorf("incomplete: %+v", p)
 				}
 			}
@@ -120,9 +120,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// TestFloodOfAList holds that a flood which may as well be a mailing to an old list is told as
-// both: it has invalid addresses only of one
-// sender domain.
+// TestFloodOfAList holds that a flood that may also be a mailing to an old list is reported as
+// both: all its invalid addresses have one sender domain.
 func TestFloodOfAList(t *testing.T) {
 	const unknown, spam, list = "550 5.1.1 User unknown", "554 5.7.1 Spam message rejected", "a mailing to an old list, or a stolen password"
 	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
@@ -156,12 +155,13 @@ func TestFloodOfAList(t *testing.T) {
 	}
 }
 
-// TestFloodEnds holds that one or two messages whose stamps lie ahead end no flood, and that some hours of
-// other mail without it do, whatever else of the account is returned meanwhile; a shorter pause does not.
+// TestFloodEnds holds that one or two messages with timestamps ahead do not end a flood. Some hours
+// of other mail without it do, whatever other mail of the account is returned then; a shorter pause
+// does not.
 func TestFloodEnds(t *testing.T) {
 	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
 	const unknown = "550 5.1.1 User unknown"
-	flood := batch(400, 0, 2, unknown, clerk) // of 133 minutes
+	flood := batch(400, 0, 2, unknown, clerk) // lasts 133 minutes
 	later := func(n int, at time.Duration) []mail {
 		return with(batch(n, 0, 1, unknown, clerk), func(m *mail) { m.id, m.at = fmt.Sprint(at, m.id), m.at+at })
 	}
@@ -190,12 +190,13 @@ func TestFloodEnds(t *testing.T) {
 	}
 }
 
-// TestFloodLasts holds that a flood lasts while more is returned than usual: it neither begins with
-// one dead address hours before, nor ends with one hours later or with those of the next day.
+// TestFloodLasts holds that a flood lasts while more mail is returned than usual. It does not begin
+// with one invalid address hours before, nor end with one hours later or with those of the next
+// day.
 func TestFloodLasts(t *testing.T) {
 	clerk := mail{from: "clerk@office.example", login: "clerk@office.example"}
 	const unknown = "550 5.1.1 User unknown"
-	flood := batch(600, 7, 3, unknown, clerk) // of 200 minutes
+	flood := batch(600, 7, 3, unknown, clerk) // lasts 200 minutes
 	var usual []mail
 	for d := range 7 {
 		usual = append(usual, batch(20, d, 10, unknown, clerk)...)
@@ -206,7 +207,7 @@ func TestFloodLasts(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		mails []mail
-		want  time.Duration // the end, after the flood began
+		want  time.Duration // end, after the start of the flood
 	}{
 		{"nothing later", nil, 597 * 20 * time.Second},
 		{"two dead addresses before", before, 597 * 20 * time.Second},
@@ -222,7 +223,7 @@ func TestFloodLasts(t *testing.T) {
 					t.Errorf("%s ended after %s, want %s", p.Title, got, test.want)
 				}
 			}
-			// Of the hours after it, the mail that is usual is no flood.
+			// In a later period, the usual mail is no flood.
 			if found := problemsIn(t, logOf(t, join(usual, flood, later)), store.Filter{Since: begin.Add(7*day + 5*time.Hour)}); len(found) != 0 {
 				t.Errorf("after the end: %+v", found)
 			}

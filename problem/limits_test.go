@@ -12,7 +12,7 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestLimits holds that a flood of refusals that differ in all hides nothing that comes later,
+// TestLimits holds that a flood of refusals with all values different does not hide later refusals,
 // and what is still counted beyond the limits.
 func TestLimits(t *testing.T) {
 	defer func(refusals, traits int) { refusalsKept, traitsKept = refusals, traits }(refusalsKept, traitsKept)
@@ -39,7 +39,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	// The oldest are not read; or they are dropped, where that would cost more.
+	// The oldest are not read, or are dropped if that is cheaper.
 	for _, f := range []store.Filter{{}, {Since: begin.Add(time.Minute)}, {SenderDomain: "shop.example"}} {
 		limits(t, r, f, begin.Add((n-2)*time.Second))
 	}
@@ -92,7 +92,7 @@ func TestInventedSenders(t *testing.T) {
 	}
 }
 
-// limits holds what TestLimits says for a filter.
+// limits runs TestLimits with a filter.
 func limits(t *testing.T, r store.Reader, f store.Filter, until time.Time) {
 	t.Helper()
 	found, err := Find(t.Context(), r, f, Thresholds{})

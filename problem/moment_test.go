@@ -11,7 +11,7 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestAnyStamp holds that no stamp, however far off, stops the search.
+// TestAnyStamp holds that no timestamp, however far off, stops the search.
 func TestAnyStamp(t *testing.T) {
 	for _, year := range []int{1, 1677, 1969, 2099, 2262, 2263, 3000, 9999, 10000} {
 		s := memory.Open()

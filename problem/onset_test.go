@@ -12,8 +12,8 @@ import (
 	"bouncelog/bounce"
 )
 
-// daily is n messages a day to as many recipients, from one day to another, that all go as m
-// says.
+// daily returns n messages a day to as many recipients, for the days from to to, with the outcome
+// of m.
 func daily(n, from, to int, sender, format, relay string, m mail) (list []mail) {
 	for d := from; d < to; d++ {
 		for i := range n {
@@ -26,9 +26,9 @@ func daily(n, from, to int, sender, format, relay string, m mail) (list []mail) 
 	return list
 }
 
-// TestOnset holds that an incident begins where the mail of its own providers begins to be
-// refused, however long a small server has refused some of it for the same reason, and that
-// headline, course and evidence are of the same refusals.
+// TestOnset holds that an incident begins when its own providers begin to refuse mail, however long
+// a small server has refused some mail for the same reason; and that title, course and evidence
+// come from the same refusals.
 func TestOnset(t *testing.T) {
 	const (
 		news  = "news@shop.example"
@@ -40,7 +40,7 @@ func TestOnset(t *testing.T) {
 	listed := mail{says: "554 5.7.1 Service unavailable; Client host [203.0.113.25] blocked using zen.spamhaus.org", outcome: bounce.Hard}
 	type answer struct {
 		At     string
-		Day    int // of the onset
+		Day    int // day of the onset
 		Before string
 		Onset  string
 	}

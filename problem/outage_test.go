@@ -15,8 +15,8 @@ import (
 	"bouncelog/store"
 )
 
-// spread is n messages, one every gap from at on, to as many domains as stated, all of
-// which go as m says; %d in its text and relay is the domain's number.
+// spread returns n messages, one every gap since at, to the given number of domains, with the
+// outcome of m. %d in its text and relay is the domain's number.
 func spread(n, domains int, at, gap time.Duration, m mail) (list []mail) {
 	for i := range n {
 		x := m
@@ -38,13 +38,13 @@ func spread(n, domains int, at, gap time.Duration, m mail) (list []mail) {
 	return list
 }
 
-// TestOutages holds which faults are told as ours, with what certainty and where.
+// TestOutages holds which faults are reported as ours, with their level and place.
 func TestOutages(t *testing.T) {
 	const gap = 4 * time.Minute
 	own := func(says string) mail { return mail{says: says, local: true, outcome: bounce.Soft} }
 	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
 	before := spread(60, 15, 0, gap, taken)
-	one := func(m *mail) { m.to, m.id = strings.Replace(m.to, "d0.example", "client.example", 1), "C"+m.id } // domain that never took mail
+	one := func(m *mail) { m.to, m.id = strings.Replace(m.to, "d0.example", "client.example", 1), "C"+m.id } // a domain that never took mail
 	refusal := "connect to mx.d%d.example[192.0.2.7]:25: Connection timed out"
 	type answer struct{ Level, Cause, Words string }
 	for _, test := range []struct {
@@ -197,7 +197,7 @@ func TestOutages(t *testing.T) {
 		{"one domain that is down at night", join(before, spread(30, 1, day, gap, own("connect to mx.d0.example[192.0.2.7]:25: Connection timed out"))), nil},
 		{"one provider that is down", join(before, spread(30, 15, day, gap, own("connect to mx%d.bigmail.example[192.0.2.7]:25: Connection timed out"))), nil},
 		{"dead domains that are tried again and again", join(func() (all []mail) {
-			for try := range 30 { // while other mail gets through by day only
+			for try := range 30 { // other mail is delivered only by day
 				all = append(all, with(spread(6, 6, 10*time.Hour+time.Duration(try)*30*time.Minute, time.Second, own("connect to mx.dead%d.example[192.0.2.7]:25: Connection timed out")), func(m *mail) {
 					m.to = strings.Replace(m.to, "@d", "@dead", 1)
 					m.id = "D" + m.to
@@ -242,7 +242,7 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-// TestOutageCourse holds when an outage began, what was tried, and that it ends.
+// TestOutageCourse holds when an outage began, the counts of tried messages, and that it ends.
 func TestOutageCourse(t *testing.T) {
 	const gap = 4 * time.Minute
 	taken := mail{outcome: good, code: 250, relay: "mx.d%d.example"}
@@ -269,8 +269,8 @@ func TestOutageCourse(t *testing.T) {
 	}
 }
 
-// TestNoRouteGoesOn holds that mail which gets out by IPv4 is no sign that the IPv6 route is
-// there again; mail to those who were not reached is one.
+// TestNoRouteGoesOn holds that mail delivered by IPv4 does not prove that the IPv6 route is back;
+// mail to the recipients of the failed mail does.
 func TestNoRouteGoesOn(t *testing.T) {
 	const gap = 4 * time.Minute
 	six := func(m *mail) { m.to, m.id = strings.Replace(m.to, "@d", "@six", 1), "V"+m.id }
@@ -285,7 +285,7 @@ func TestNoRouteGoesOn(t *testing.T) {
 	}
 }
 
-// A countingReader counts how often it is asked to count.
+// A countingReader counts the calls of Count.
 type countingReader struct {
 	store.Reader
 	counts int
@@ -296,8 +296,8 @@ func (r *countingReader) Count(ctx context.Context, f store.Filter, by ...store.
 	return r.Reader.Count(ctx, f, by...)
 }
 
-// TestOutageQuestions holds that a server at which connections fail all day long, while
-// other mail is taken, is asked no more than one at which they fail once.
+// TestOutageQuestions holds that a server whose connections fail all day long, while other mail is
+// delivered, costs no more queries than one whose connections fail once.
 func TestOutageQuestions(t *testing.T) {
 	asked := func(bursts int) int {
 		var mails []mail
@@ -331,8 +331,8 @@ func TestOutageQuestions(t *testing.T) {
 	}
 }
 
-// TestDeniedQuestions holds that a server with very many domains, whose mailboxes are all
-// denied, is told as one outage, and that the store is not asked for each of them.
+// TestDeniedQuestions holds that a server with very many domains, whose mailboxes are all denied,
+// is reported as one outage, without a query for each domain.
 func TestDeniedQuestions(t *testing.T) {
 	const domains = 400
 	taken := mail{outcome: good}

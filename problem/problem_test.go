@@ -21,7 +21,7 @@ import (
 
 // A mail is one delivery attempt of a made-up log.
 type mail struct {
-	at       time.Duration // after the log begins
+	at       time.Duration // since the start of the log
 	id       string
 	from, to string
 	relay    string
@@ -31,16 +31,16 @@ type mail struct {
 	detail   string
 	code     uint16
 	nullFrom bool
-	says     string // in place of reason, detail and code: the reply, which is judged
+	says     string // the reply to judge, in place of reason, detail and code
 	stage    bounce.Stage
 	port     uint16 // 0: 25
-	original string // before forwarding
-	local    bool   // says are the MTA's own words: nobody spoke, and there is no code
+	original string // address before forwarding
+	local    bool   // says holds the MTA's own words: no host answered, and there is no code
 	agent    string // "": smtp
 	exim     bool
-	login    string // who handed it in
-	client   string // or from where, without a login
-	warns    string // what the MTA logged just before
+	login    string // login of the submitter
+	client   string // client of a submitter without a login
+	warns    string // the MTA's warning just before
 }
 
 var begin = time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
@@ -50,7 +50,7 @@ const (
 	good = bounce.Delivered
 )
 
-// logOf puts a made-up log into a database.
+// logOf stores a made-up log in a database.
 func logOf(t *testing.T, mails []mail) store.Store {
 	t.Helper()
 	ctx := context.Background()
@@ -121,7 +121,7 @@ func logOf(t *testing.T, mails []mail) store.Store {
 	return db
 }
 
-// problemsIn reports the problems of a period.
+// problemsIn returns the problems of a period.
 func problemsIn(t *testing.T, s store.Store, f store.Filter) []problem.Problem {
 	t.Helper()
 	r, err := s.Read(t.Context())
@@ -150,7 +150,7 @@ func domain(address string) string {
 	return ""
 }
 
-// to makes deliveries to n recipients, one message each.
+// to returns deliveries to n recipients, one message each.
 func to(n int, at time.Duration, from, format, relay string) (list []mail) {
 	for i := range n {
 		list = append(list, mail{at: at + time.Duration(i)*time.Minute, id: fmt.Sprintf("D%v%d", at, i), from: from, to: fmt.Sprintf(format, i), relay: relay, outcome: good, code: 250})
@@ -158,7 +158,7 @@ func to(n int, at time.Duration, from, format, relay string) (list []mail) {
 	return list
 }
 
-// refused makes refusals of n recipients in so many messages.
+// refused returns refusals of n recipients in the given number of messages.
 func refused(n, messages int, at time.Duration, from, format, relay string, m mail) (list []mail) {
 	for i := range n {
 		m.at, m.id, m.from, m.to, m.relay = at+time.Duration(i)*time.Minute, fmt.Sprintf("R%v%d", at, i%messages), from, fmt.Sprintf(format, i), relay
@@ -286,8 +286,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestValidRecipients names those known to be valid of more than one problem, who
-// were refused in another order than the one in which they first took mail.
+// TestValidRecipients holds the valid recipients of several problems, whose order of refusals
+// differs from the order of first deliveries.
 func TestValidRecipients(t *testing.T) {
 	names := []string{"ann", "ben", "cora", "dan", "eve", "fred"}
 	var mails []mail

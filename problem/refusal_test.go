@@ -14,7 +14,7 @@ func TestSortByTime(t *testing.T) {
 		for i := range list {
 			list[i] = &refusal{at: moment(rnd.IntN(20)), offset: int64(i)}
 			if n%3 == 0 {
-				list[i].at = moment(i % (n/3 + 1)) // a few lists in order
+				list[i].at = moment(i % (n/3 + 1)) // a few sorted lists
 			}
 		}
 		want := slices.Clone(list)

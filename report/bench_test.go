@@ -8,8 +8,7 @@ import (
 	"bouncelog/store/sqlite"
 )
 
-// BenchmarkBuild makes the report, and each section of it, of the database
-// BOUNCELOG_BENCH_DB.
+// BenchmarkBuild builds the report, and each section of it, from the database BOUNCELOG_BENCH_DB.
 func BenchmarkBuild(b *testing.B) {
 	path := os.Getenv("BOUNCELOG_BENCH_DB")
 	if path == "" {

@@ -26,7 +26,7 @@ func TestChange(t *testing.T) {
 		{0, 20, 1, ChangeSolved},
 		{1, 100, 1, ChangeSolved},
 		{50, 100, 1, ""}, // better, not solved
-		{0, 20, 0.1, ""}, // hardly anything was sent
+		{0, 20, 0.1, ""}, // almost no mail was sent
 		{0, 0, 1, ""},
 	} {
 		if got := change(c.now, c.before, c.traffic); got != c.want {
@@ -35,7 +35,8 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// A change counts recipients, however often each was tried, and is one that somebody would act on.
+// TestChanges holds that changes count recipients, however often each was tried, and are large
+// enough to act on.
 func TestChanges(t *testing.T) {
 	cell := func(key string, c store.Counts, reason bounce.Reason) store.Cell {
 		c.Attempts = c.Delivered + c.Soft + c.Hard
@@ -47,7 +48,7 @@ func TestChanges(t *testing.T) {
 		name      string
 		now, then store.Counts
 		reason    bounce.Reason
-		want      string // of the domain
+		want      string // change of the domain
 	}{
 		{"one recipient, tried often", store.Counts{Soft: 13, Pending: 1}, store.Counts{}, bounce.Connection, ""},
 		{"many recipients that wait", store.Counts{Soft: 13, Pending: 13}, store.Counts{}, bounce.Connection, "new 13"},
@@ -71,7 +72,8 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// What becomes of a reason is told by the recipients to whom mail was returned for it.
+// TestChangesByReason holds that the change of a reason counts the recipients to whom mail was
+// returned for it.
 func TestChangesByReason(t *testing.T) {
 	routes := []store.Cell{{Keys: [store.MaxDimensions]string{"fine.example", "mx.fine.example"}, Tally: store.Tally{Counts: store.Counts{Attempts: 1100, Delivered: 1000, Hard: 100}}}}
 	reason := func(r bounce.Reason, soft, hard, messages int64) store.Cell {
@@ -88,7 +90,7 @@ func TestChangesByReason(t *testing.T) {
 	}
 }
 
-// Failures at a provider are told once.
+// TestChangesOfProviders holds that failures at a provider are reported once.
 func TestChangesOfProviders(t *testing.T) {
 	cell := func(domain, relay string, hard int64) store.Cell {
 		return store.Cell{Keys: [store.MaxDimensions]string{domain, relay}, Tally: store.Tally{Counts: store.Counts{Attempts: 20 + hard, Delivered: 20, Hard: hard}, Reasons: map[bounce.Reason]int64{bounce.Policy: hard}}}

@@ -14,8 +14,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// mailLog stores a log from start on, which mails adds attempts to, in the order of time. build makes
-// reports of it.
+// mailLog stores a log from start on. mails adds its attempts, in the order of time. build builds
+// reports from it.
 func mailLog(t *testing.T, start time.Time, mails func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason))) (build func(Options) *Report) {
 	s := memory.Open()
 	b := new(store.Batch)
@@ -55,8 +55,8 @@ func mailLog(t *testing.T, start time.Time, mails func(add func(at time.Duration
 	}
 }
 
-// filtered has a day of mail: one sender domain that is refused by a small provider from noon on, and
-// some that a large one refuses a message of now and then.
+// filtered has a day of mail: a small provider refuses one sender domain from noon on, and a large
+// one refuses a message of others now and then.
 func filtered(t *testing.T) (start time.Time, build func(Options) *Report) {
 	start = time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	return start, mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
@@ -84,8 +84,8 @@ func filtered(t *testing.T) (start time.Time, build func(Options) *Report) {
 	})
 }
 
-// Whichever outcomes and reasons are asked for: the verdict, the problems and the verdicts on
-// providers are those of all attempts.
+// TestFilteredVerdict holds that the verdict, the problems and the marks of providers are those of
+// all attempts, regardless of a filter by outcome or reason.
 func TestFilteredVerdict(t *testing.T) {
 	start, build := filtered(t)
 	day := store.Filter{Since: start, Until: start.Add(24 * time.Hour)}
@@ -109,7 +109,7 @@ func TestFilteredVerdict(t *testing.T) {
 			j.Figures = append(j.Figures, fmt.Sprintf("%s, %v of all", in.Figures(), in.Share))
 		}
 		for _, p := range r.ProviderTable.Rows {
-			if p.Hard > 0 { // in the table of each filter
+			if p.Hard > 0 { // present with each filter
 				j.Marks[p.Provider] = p.Mark
 			}
 		}
@@ -146,7 +146,7 @@ func TestFilteredVerdict(t *testing.T) {
 			}
 		}
 	}
-	// Of some senders, too, a large provider is as large as it is.
+	// A filter by sender does not change the size of a large provider.
 	f := day
 	f.SenderDomain = "s5.example"
 	if v := build(Options{Filter: f}).Verdict; v.Status != StatusQuiet || v.Background == nil {
@@ -154,15 +154,15 @@ func TestFilteredVerdict(t *testing.T) {
 	}
 }
 
-// Nothing to judge is no good news: the logs do not cover the period, or hold nothing that the
-// filter selects. A period without mail is none of it.
+// TestNoVerdict holds that nothing to judge is not a good verdict: the logs do not cover the
+// period, or the filter selects nothing. A period without mail is different.
 func TestNoVerdict(t *testing.T) {
 	start, build := filtered(t)
 	const day = 24 * time.Hour
 	for _, c := range []struct {
 		name     string
 		f        store.Filter
-		now      time.Duration // after the start; 0: of a log that is not written any more
+		now      time.Duration // time since the start; 0: the log is no longer written
 		status   string
 		sentence string
 	}{
@@ -189,8 +189,8 @@ func TestNoVerdict(t *testing.T) {
 	}
 }
 
-// What was delivered is counted of a provider's mail from the same senders; where a filter selects less of it, it
-// is no figure of that selection.
+// TestFilteredFigures holds that deliveries count a provider's mail from the same senders. If a
+// filter selects less of it, that figure is omitted.
 func TestFilteredFigures(t *testing.T) {
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
@@ -210,7 +210,7 @@ func TestFilteredFigures(t *testing.T) {
 		name    string
 		f       store.Filter
 		figures string
-		before  int // tried
+		before  int // number of tried messages
 	}{
 		{"all", store.Filter{}, "all 791 messages", 793},
 		{"provider", store.Filter{Relay: "large.example"}, "all 791 messages", 793},
@@ -230,7 +230,7 @@ func TestFilteredFigures(t *testing.T) {
 	}
 }
 
-// Hand-offs and probes are nothing to judge.
+// Hand-offs and probes alone give no verdict.
 func TestNoVerdictOfHandoffs(t *testing.T) {
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
@@ -270,7 +270,7 @@ func TestNoVerdictOfHandoffs(t *testing.T) {
 	}
 }
 
-// What shows that an incident is over may come days after the period in which it ended.
+// The proof that an incident is over may come days after the period in which it ended.
 func TestEndedInPeriod(t *testing.T) {
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
@@ -289,7 +289,8 @@ func TestEndedInPeriod(t *testing.T) {
 	}
 }
 
-// The worst incident goes first, then what hides others; what has ended is named where nothing else is.
+// The worst incident comes first, then findings that hide others. An ended incident is named if
+// there is no other finding.
 func TestHeadline(t *testing.T) {
 	newest := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	ours := Incident{Title: "a refuses b", Ours: true, Ongoing: true, Since: newest}

@@ -12,8 +12,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestHosts has four hosts log 20 attempts an hour for a day, or one an hour. Then one busy host
-// and one that is not are silent for three hours.
+// TestHosts has four hosts that log 20 attempts, or one, an hour for a day. Then one busy host and
+// one quiet host are silent for three hours.
 func TestHosts(t *testing.T) {
 	s := memory.Open()
 	start := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
@@ -61,11 +61,11 @@ func TestHosts(t *testing.T) {
 	if v := rep.Verdict; v.Status != StatusSilent || !strings.HasPrefix(v.Sentence, "mx7 has sent nothing for 3 h 3 min. No incident") {
 		t.Errorf("%s: %s", v.Status, v.Sentence)
 	}
-	// After two days all are: that is the log's silence, not a host's.
+	// After two days all hosts are silent: that is a silence of the log, not of a host.
 	if v := build(store.Filter{}, now.Add(48*time.Hour)).Verdict; v.Silence == nil || len(v.SilentHosts) > 0 {
 		t.Errorf("all are silent: %s", v.Sentence)
 	}
-	// Of one host its own log says how it stands.
+	// The report of one host depends on its own log.
 	if one := build(store.Filter{Host: "mx7"}, now); !one.AsOf.Equal(start.Add(24*time.Hour-3*time.Minute)) || one.Hosts != nil {
 		t.Errorf("of mx7: as of %v, hosts %v", one.AsOf, one.Hosts)
 	}

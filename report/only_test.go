@@ -11,7 +11,7 @@ func TestOnly(t *testing.T) {
 	for _, c := range []struct {
 		filter store.Filter
 		want   string
-		partly bool // verdicts are about more
+		partly bool // the verdicts cover more
 	}{
 		{store.Filter{}, "", false},
 		{store.Filter{Domain: "a.example"}, "recipients at a.example", false},
@@ -32,7 +32,7 @@ func TestOnly(t *testing.T) {
 	}
 }
 
-// TestCommandOnce holds that a command names each option once: its own words count.
+// TestCommandOnce holds that a command contains each option once: its own words take precedence.
 func TestCommandOnce(t *testing.T) {
 	o := Options{Rerun: []string{"--db", "mail.db", "--domain", "a.example", "--reason", "spam,policy", "-d", "2026-11-22"}, RerunReport: []string{"--redact"}}
 	for _, c := range []struct {

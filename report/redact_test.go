@@ -27,7 +27,7 @@ func TestRedactText(t *testing.T) {
 		{"550 5.1.1 table.Hidden.name is not here", "hidden.name"},
 		{"550 5.1.1 HIDDEN.NAME: unknown", "HIDDEN.NAME"},
 		{"550 mailto:secret@good.example", "secret"},
-		{"550 \u212a\u0130 hidden.name is not here", "hidden.name"}, // letters whose small ones have another length
+		{"550 \u212a\u0130 hidden.name is not here", "hidden.name"}, // letters whose lower case has another length
 		{"550 hidden.name \u2c62\u023a", "hidden.name"},
 		{"550 5.1.1 hidden=2Ename is not here", "hidden"},
 		{"550 5.1.1 see https://x.example/?to=HIDDEN%2ename&p=1", "HIDDEN"},
@@ -60,7 +60,7 @@ func TestRedactText(t *testing.T) {
 			t.Errorf("%q became %q", kept, got)
 		}
 	}
-	// The same address looks the same wherever it stands, another does not.
+	// One address has one hash everywhere, and different addresses have different hashes.
 	a := d.address("Lise@good.example")
 	if got := d.text("no <lise@good.example> here"); got != "no <"+a+"> here" {
 		t.Errorf("%s and %s", a, got)
@@ -73,7 +73,7 @@ func TestRedactText(t *testing.T) {
 	}
 }
 
-// TestRedactSample holds that of a line that was not understood the shape is left.
+// TestRedactSample holds that only the shape is left of a line that was not understood.
 func TestRedactSample(t *testing.T) {
 	r := &Report{Location: time.UTC, Unparsed: &Coverage{Sample: []UnparsedSample{{Text: "Nov 23 10:00:00 mx1 postfix/smtp[1]: 550 kim.secret unknown, status=odd"}}}}
 	if err := r.Redact(); err != nil {
@@ -84,8 +84,7 @@ func TestRedactSample(t *testing.T) {
 	}
 }
 
-// TestRedactTitle holds that a problem whose title has an address is redacted wherever it
-// is named.
+// TestRedactTitle holds that a problem whose title has an address is redacted everywhere.
 func TestRedactTitle(t *testing.T) {
 	const address = "kim.secret@shop.example"
 	r := &Report{Location: time.UTC, asked: []string{SectionProblems}, Problems: []problem.Problem{{

@@ -2,8 +2,8 @@ package report
 
 import "testing"
 
-// TestProviderNames holds that the table of providers calls one as the incidents do, and
-// that its data keep the domain, which --relay selects.
+// TestProviderNames holds that the table of providers uses the names of the incidents, and that its
+// data keep the domain, which --relay selects.
 func TestProviderNames(t *testing.T) {
 	r := &Report{ProviderTable: &ProviderTable{Rows: []ProviderRow{{Provider: "outlook.com"}, {Provider: "one.example"}}}, Providers: []Group{{Key: "outlook.com"}, {Key: "one.example"}}}
 	for wide, want := range map[bool]string{true: "Microsoft (outlook.com)", false: "Microsoft"} {

@@ -28,7 +28,8 @@ func TestAgeWords(t *testing.T) {
 	}
 }
 
-// TestGapsOfSelection holds that what would be usual in a gap is of the mail that a report selects.
+// TestGapsOfSelection holds that the usual number of attempts in a gap counts the mail that a
+// report selects.
 func TestGapsOfSelection(t *testing.T) {
 	begin := time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC)
 	hours := func(n int64) (list []Point) {
@@ -54,8 +55,8 @@ func TestGapsOfSelection(t *testing.T) {
 	}
 }
 
-// TestGapOfDay holds that a gap is of one size wherever a report tells of it, from all the time of the
-// logs, and that its hours are compared with nothing.
+// TestGapOfDay holds that a gap has one size in every report, derived from the whole log, and that
+// its hours are not compared.
 func TestGapOfDay(t *testing.T) {
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 	build := mailLog(t, start, func(add func(at time.Duration, sender, domain string, outcome bounce.Outcome, reason bounce.Reason)) {
@@ -69,7 +70,7 @@ func TestGapOfDay(t *testing.T) {
 				outcome, reason = bounce.Hard, bounce.UserUnknown
 			}
 			add(at, "shop.example", "large.example", outcome, reason)
-			if hour := int(at/time.Hour) % 24; hour >= 8 && hour < 16 { // most mail is sent by day
+			if hour := int(at/time.Hour) % 24; hour >= 8 && hour < 16 { // most mail is sent during the day
 				for range 4 {
 					add(at, "shop.example", "large.example", bounce.Delivered, bounce.NoReason)
 				}

@@ -10,8 +10,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestFutureStamp holds that a stamp which no calendar of four digits holds ends no
-// report: it is in no hour, and the others are.
+// TestFutureStamp holds that a timestamp with a five-digit year does not break a report: it is in
+// no hour, and the others are.
 func TestFutureStamp(t *testing.T) {
 	s := memory.Open()
 	var list []store.Attempt

@@ -13,8 +13,8 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// TestSuppressionDoubts holds that no fault of our own, and nothing that other mail
-// contradicts, puts an address on the list, and that what is left out is listed with why.
+// TestSuppressionDoubts holds that neither a fault of our own nor one that other mail contradicts
+// puts an address on the list, and that spared addresses are listed with the reason.
 func TestSuppressionDoubts(t *testing.T) {
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	n := int64(0)
@@ -44,7 +44,7 @@ func TestSuppressionDoubts(t *testing.T) {
 	unanswered := func(a *store.Attempt) {
 		a.Outcome, a.Status, a.Response, a.Reason, a.Scope = bounce.Soft, "deferred", "Host lookup did not complete", bounce.DNSRouting, bounce.ScopeRemote
 	}
-	failing := func(at time.Duration, taken bool) (list []store.Attempt) { // the resolver, for five domains
+	failing := func(at time.Duration, taken bool) (list []store.Attempt) { // the resolver fails for five domains
 		for i := range 5 {
 			to := fmt.Sprintf("u@r%d.example", i)
 			if list = append(list, attempt(to, at+time.Duration(i)*time.Minute, unanswered)); taken {
@@ -74,7 +74,7 @@ func TestSuppressionDoubts(t *testing.T) {
 		name string
 		log  []store.Attempt
 		want []string
-		why  string // a word of why the others are not on it
+		why  string // a word of the reason for the spared ones
 	}{
 		{"a domain that is not found while the DNS does not answer for others", append(failing(time.Hour, true), attempt("u@gone.example", time.Hour+90*time.Second, gone)), nil, "did not answer"},
 		{"a domain that is not found, too, when the DNS answers", append(failing(time.Hour, true), attempt("u@gone.example", time.Hour+90*time.Second, gone), attempt("u@gone.example", 5*time.Hour, gone)), []string{"u@gone.example"}, ""},
@@ -125,8 +125,8 @@ func TestSuppressionDoubts(t *testing.T) {
 	}
 }
 
-// TestSuppressionPeriod holds that a domain that took mail before the period is not taken for
-// one that is not there.
+// TestSuppressionPeriod holds that a domain that took mail before the period does not count as
+// missing.
 func TestSuppressionPeriod(t *testing.T) {
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	s := memory.Open()

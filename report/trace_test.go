@@ -8,8 +8,8 @@ import (
 	"bouncelog/store"
 )
 
-// Recipients of a message that differ in the case of A to Z are one; a look-alike
-// letter makes two.
+// Recipients of a message that differ only in the case of A to Z are one; a look-alike letter makes
+// two.
 func TestEndings(t *testing.T) {
 	attempt := func(recipient string, outcome bounce.Outcome) store.Attempt {
 		return store.Attempt{Delivery: bounce.Delivery{Host: "mx1", Instance: "postfix", QueueID: "4A1B2C3D4E", Recipient: recipient, Outcome: outcome}}
@@ -28,8 +28,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-// TestEndingsOfMessages: what became of a message as a whole is told of the recipients
-// that were still waiting.
+// TestEndingsOfMessages holds that the end of a whole message applies to the recipients that were
+// still waiting.
 func TestEndingsOfMessages(t *testing.T) {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	attempt := func(outcome bounce.Outcome, change func(*store.Attempt)) store.Attempt {
@@ -74,7 +74,8 @@ func TestEndingsOfMessages(t *testing.T) {
 	}
 }
 
-// TestUntriedInTrace: a deferral without an attempt is told as that, and not counted as a try.
+// TestUntriedInTrace holds that a deferral without an attempt is described as such, and not counted
+// as a try.
 func TestUntriedInTrace(t *testing.T) {
 	a := store.Attempt{Delivery: bounce.Delivery{QueueID: "1aaaaa-000001-AA", Recipient: "a@rcpt.example", Outcome: bounce.Soft, Delay: -1}, Verdict: bounce.Verdict{Reason: bounce.Reputation}}
 	b := a

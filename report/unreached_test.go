@@ -14,16 +14,17 @@ import (
 	"bouncelog/store/storetest"
 )
 
-// A deferral is a message that is tried at some times and given up at the last of them, if it expires.
+// A deferral is a message that is tried at some times, and given up at the last of them if it
+// expires.
 type deferral struct {
 	domain string
-	listed bool            // it is refused for a listing, else not reached
-	tries  []time.Duration // after the log begins
+	listed bool            // refused for a listing, else not reached
+	tries  []time.Duration // since the start of the log
 	end    string          // "": queued, else sent or expired, at the last of the tries
 }
 
-// deferrals are n messages, one every gap from a time on, each tried at once and then every step until
-// it ends after so long.
+// deferrals returns n messages, one every gap since at. Each is tried at once and then every step,
+// until it ends after the given time.
 func deferrals(domain string, n int, at, gap, step, after time.Duration, end string) (list []deferral) {
 	for i := range n {
 		d := deferral{domain: domain, end: end}
@@ -35,15 +36,15 @@ func deferrals(domain string, n int, at, gap, step, after time.Duration, end str
 	return list
 }
 
-// sent are n messages that are taken at once.
+// sent returns n messages that are taken at once.
 func sent(domain string, n int, at, gap time.Duration) []deferral {
 	return deferrals(domain, n, at, gap, time.Hour, 0, "sent")
 }
 
 var mondays = time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
 
-// queueLog stores a log of messages. The reports of its days, up to a moment of the log, are made by the
-// function that it returns.
+// queueLog stores a log of messages. It returns a function that builds the report of a day, up to a
+// moment of the log.
 func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(n int) *Report) {
 	t.Helper()
 	s := memory.Open()
@@ -100,8 +101,8 @@ func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(
 
 const hour, oneDay = time.Hour, 24 * time.Hour
 
-// TestDied holds that a domain that took mail and takes none for a day and longer is told, however few messages
-// go there, with one id; and that one which never took mail is not.
+// TestDied holds that a domain that took mail and takes none for at least a day is reported,
+// however few messages go there, with one id; a domain that never took mail is not.
 func TestDied(t *testing.T) {
 	others := sent("fine.example", 14*400, 0, oneDay/400)
 	dead := func(n int, at, gap time.Duration) []deferral {
@@ -110,7 +111,7 @@ func TestDied(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		mails []deferral
-		told  []int // days
+		told  []int // days with a report
 	}{
 		{"two messages a day, taken for five days", append(sent("dead.example", 10, hour, oneDay/2), dead(12, 5*oneDay+2*hour, oneDay/2)...), []int{6, 7, 8, 9, 10}},
 		{"two messages a day, never taken", dead(20, 2*hour, oneDay/2), nil},
@@ -138,8 +139,8 @@ func TestDied(t *testing.T) {
 	}
 }
 
-// TestThen holds that a past day is judged as it was at its end: what waited then has not been delivered, whether it
-// waits still, was given up or was delivered days later.
+// TestThen holds that a past day is judged as of its end: mail that waited then counts as not
+// delivered, whether it still waits, was given up or was delivered days later.
 func TestThen(t *testing.T) {
 	for _, end := range []string{"expired", "sent"} {
 		want := ""
@@ -160,11 +161,11 @@ func TestThen(t *testing.T) {
 	}
 }
 
-// TestShareOfOlder holds that a share of all mail is of the mail that it counts: on a day with ten new messages,
-// forty of the days before are no 100 %.
+// TestShareOfOlder holds that a share of all mail counts the same mail in both numbers: on a day
+// with ten new messages, forty older ones are not 100 %.
 func TestShareOfOlder(t *testing.T) {
 	fine := append(sent("fine.example", 4*200, 0, oneDay/200), sent("fine.example", 10, 10*oneDay, oneDay/10)...)
-	for listed, refused := range map[bool]int{false: 40, true: 16} { // what expires was not refused that day
+	for listed, refused := range map[bool]int{false: 40, true: 16} { // expired mail was not refused that day
 		old := append(sent("a.example", 60, 0, oneDay/20), deferrals("a.example", 40, 5*oneDay+2*hour, 10*time.Minute, 6*hour, 5*oneDay, "expired")...)
 		for i := range old {
 			old[i].listed = listed

@@ -10,8 +10,8 @@ import (
 	"bouncelog/store"
 )
 
-// The figures of headline and evidence are of one window: "of" is said only where what
-// was looked up covers all that was refused.
+// The figures of headline and evidence cover the same window: "of" appears only if the deliveries
+// read cover all refusals.
 func TestOneWindow(t *testing.T) {
 	r := &Report{messages: 1000}
 	p := problem.Problem{Level: problem.Confirmed, Messages: 33, Onset: &problem.Tried{Refused: 14, Tried: 601}}
@@ -22,7 +22,7 @@ func TestOneWindow(t *testing.T) {
 	if in := r.incident(&p); in.Figures() != "33 of 601 messages" {
 		t.Error(in.Figures())
 	}
-	// From one refusal to itself nothing else was tried.
+	// Between one refusal and itself no other mail was tried.
 	p.Messages, p.Onset = 1, &problem.Tried{Refused: 1, Tried: 1}
 	if in := r.incident(&p); in.Figures() != "1 message" {
 		t.Error(in.Figures())
@@ -149,7 +149,7 @@ func TestComparable(t *testing.T) {
 	}
 }
 
-// Whatever is left out, the columns add up to the total.
+// For any number of omitted rows, the columns add up to the total.
 func TestProviderTableAddsUp(t *testing.T) {
 	var routes, then []store.Cell
 	for i := range 60 {
@@ -201,8 +201,8 @@ func TestChangesName(t *testing.T) {
 	}
 }
 
-// TestOwnHopIsNoProvider holds that mail that reached no relay does not count to a hop of one's own that
-// other mail to its domain was handed to.
+// TestOwnHopIsNoProvider holds that mail that reached no relay does not count with a hop of one's
+// own that took other mail to its domain.
 func TestOwnHopIsNoProvider(t *testing.T) {
 	route := func(domain, relay string, delivered, soft, handoff int64) store.Cell {
 		c := store.Cell{Keys: [store.MaxDimensions]string{domain, relay}}
@@ -213,7 +213,7 @@ func TestOwnHopIsNoProvider(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		routes []store.Cell
-		want   string // provider of what reached no relay
+		want   string // provider of mail that reached no relay
 	}{
 		{"filter on loopback", []store.Cell{out, route("dead.example", "127.0.0.1", 0, 0, 20)}, "dead.example"},
 		{"filter that refuses some", []store.Cell{out, route("dead.example", "::1", 0, 8, 20)}, "dead.example"},

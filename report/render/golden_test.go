@@ -24,8 +24,8 @@ import (
 	"bouncelog/store"
 )
 
-// fullReport has something in every section: it is for layout. What the numbers mean is
-// tested on the sample logs, through the whole pipeline (cmd/bouncelog).
+// fullReport has data in every section, to test the layout. The numbers are tested on the sample
+// logs, through the whole pipeline (cmd/bouncelog).
 func fullReport(by store.Dimension) *report.Report {
 	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, time.UTC) }
 	ptr := func(t time.Time) *time.Time { return &t }
@@ -126,8 +126,8 @@ func fullReport(by store.Dimension) *report.Report {
 	return r
 }
 
-// TestGolden holds every rendering against a file. UPDATE_GOLDEN=1 writes them;
-// look at the difference.
+// TestGolden compares every rendering with a file. UPDATE_GOLDEN=1 writes the files; read the
+// difference.
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -168,7 +168,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// setStrings puts text into every exported string of v, maps' keys included.
+// setStrings sets every exported string of v, and the keys of maps.
 func setStrings(v reflect.Value, text string) {
 	switch v.Kind() {
 	case reflect.String:
@@ -199,8 +199,7 @@ func setStrings(v reflect.Value, text string) {
 	}
 }
 
-// Whatever stands in whatever field, nothing of it acts: not on a terminal, not
-// in a page, not in a spreadsheet.
+// No text in any field acts on a terminal, in a page or in a spreadsheet.
 func TestHostileReport(t *testing.T) {
 	for _, hostile := range []string{
 		"\x1b]0;owned\a\x1b[2J", "\u202etxt.exe\u2066", "</td></table><script>alert(1)</script><img src=http://evil.example/x onerror=x>",
@@ -264,10 +263,11 @@ func TestPlainAddress(t *testing.T) {
 		"a:b@x.example": "", "a,b@x.example": "", "a\\b@x.example": "", "a\u202eb@x.example": "", "a\u00a0b@x.example": "", "\xff@x.example": "",
 		"a@x example": "", "a@[192.0.2.1]": "", "a@x.example\nb@y.example": "", "a@b@x.example": "",
 		"a@.x.example": "", "a@x..example": "", "a@x.example.": "", "a@-x.example": "",
-		// Letters that fold to plain ones, here or in the program that reads the map.
+		// Letters that fold to ASCII letters, here or in the program that reads the map.
 		"fran\u212a@x.example": "", "\u017fam@x.example": "", "\u0130da@x.example": "", "\uff41@x.example": "", "m\u00fcller@x.example": "", "mu\u0308ller@x.example": "",
 		"a@ban\u212a.example": "", "a@\uff58.example": "",
-		// What means more than itself in lsearch*@, wildlsearch and lists of addresses (Exim), or in a regexp or pcre table (Postfix).
+		// Patterns of lsearch*@, wildlsearch and address lists (Exim), or of a regexp or pcre table
+		// (Postfix).
 		"*@x.example": "", "a*@x.example": "", "*a@x.example": "", "^.*@x.example": "", "/.*/@x.example": "", "!a@x.example": "", "!/a/@x.example": "",
 		"+list@x.example": "", "$local_part@x.example": "", "a$@x.example": "", "a?@x.example": "", "a|b@x.example": "", "{a}@x.example": "", "`id`@x.example": "",
 		"~.*~@x.example": "", "'.*'@x.example": "", "_a_@x.example": "", "=.*=@x.example": "", "&a&@x.example": "", "-a@x.example": "", ".a@x.example": "",
@@ -280,8 +280,8 @@ func TestPlainAddress(t *testing.T) {
 	}
 }
 
-// FuzzPlainAddress holds that a map gets nothing but words of plain characters, and
-// that what is left of an address is the address.
+// FuzzPlainAddress holds that a map contains only words of plain characters, and that an address is
+// kept unchanged or omitted.
 func FuzzPlainAddress(f *testing.F) {
 	for _, s := range []string{"Bob@Good.example", "fran\u212a@x.example", "*@x.example", "/.*/@x", "!a@x", "a b@x", "a@b@c", "@", ""} {
 		f.Add(s)
@@ -337,7 +337,7 @@ func TestReportFormats(t *testing.T) {
 	}
 }
 
-// No address survives in any format, and each run has another key.
+// No address is left in any format, and each run has another key.
 func TestRedact(t *testing.T) {
 	build := func() *report.Report {
 		at := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)

@@ -13,8 +13,8 @@ import (
 	"bouncelog/store"
 )
 
-// TestLinked holds that an address in a reply is a link only where it is shown whole and
-// hides nothing, and that no letter of the reply is lost.
+// TestLinked holds that an address in a reply is a link only if it is shown completely and hides
+// nothing, and that no character of the reply is lost.
 func TestLinked(t *testing.T) {
 	for _, c := range []struct {
 		reply string
@@ -53,8 +53,7 @@ func TestLinked(t *testing.T) {
 	}
 }
 
-// TestSums holds that a row of the providers is a sum by what the report says, not by the
-// look of its name.
+// TestSums holds that the report, and not its name, tells whether a row of the providers is a sum.
 func TestSums(t *testing.T) {
 	r := fullReport(store.ByDomain)
 	r.ProviderTable.Rows[0].Provider = "outlook.com" // "Microsoft (outlook.com)"
@@ -75,8 +74,8 @@ func TestSums(t *testing.T) {
 	}
 }
 
-// TestPartly holds that only a step that the report does not know as a whole is shown as
-// one that is not complete.
+// TestPartly holds that only a step that the report does not cover completely is shown as
+// incomplete.
 func TestPartly(t *testing.T) {
 	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	at := func(day int, hours float64) time.Time {
@@ -103,7 +102,7 @@ func TestPartly(t *testing.T) {
 	}
 }
 
-// Of a part of the outcomes, the delivered share says nothing.
+// For a part of the outcomes, the delivered share is meaningless.
 func TestTrendOfPart(t *testing.T) {
 	for _, c := range []struct {
 		only *report.Only
@@ -145,7 +144,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// TestBreaks holds where a line may break, and that no letter is lost.
+// TestBreaks holds where a line may break, and that no character is lost.
 func TestBreaks(t *testing.T) {
 	for _, c := range []struct {
 		text string
@@ -165,7 +164,7 @@ func TestBreaks(t *testing.T) {
 	}
 }
 
-// TestHeld holds what no line breaks within: points in time and short names with a hyphen.
+// TestHeld holds where a line may not break: within points in time and short names with a hyphen.
 func TestHeld(t *testing.T) {
 	for text, want := range map[string][]string{
 		"listed by spamhaus-zen, since (2026-11-23 10:00), 3 messages": {"spamhaus-zen,", "(2026-11-23 10:00),"},
