@@ -24,7 +24,7 @@ type state struct {
 	Outbox    []*item `json:"outbox,omitempty"`
 }
 
-// A told is an incident with an event.
+// A told is an incident that an event has announced.
 type told struct {
 	ID      string     `json:"id"`
 	Keys    []string   `json:"keys"`

@@ -50,7 +50,7 @@ func TestOneIncident(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		mails []mail
-		days  [2]int // first and last day of the incident
+		days  [2]int // first day of the incident, and the day after its last
 	}{
 		{
 			"one sender domain fails SPF at two providers, the second of which loses more the next morning",
