@@ -314,7 +314,7 @@ func backoff(tries int) time.Duration {
 }
 
 // Run looks and delivers until ctx ends: at most once per interval, and less often if a look takes
-// long. It pauses while ready reports that there is more urgent work.
+// long. It skips a look and its deliveries while ready returns false.
 func (n *Notifier) Run(ctx context.Context, interval time.Duration, ready func() bool) {
 	const share = 4 // it rests this many times the duration of a look
 	timer := time.NewTimer(0)
