@@ -496,12 +496,12 @@ func (x *refusalSearch) assign() {
 	}
 }
 
-// dropStreams drops the half of the streams with the fewest refusals; of streams with equal numbers,
-// those that ended first.
+// dropStreams drops the half of the streams with the fewest refusals. If they have equally many, it drops those whose
+// last refusal is newer: the traits of the older ones are kept, so that a flood stays one incident.
 func (x *refusalSearch) dropStreams() {
 	list := slices.AppendSeq(slices.Collect(maps.Values(x.named)), maps.Values(x.silent))
 	slices.SortFunc(list, func(a, b *stream) int {
-		if c := cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(a.last, b.last)); c != 0 {
+		if c := cmp.Or(cmp.Compare(a.n, b.n), cmp.Compare(b.last, a.last)); c != 0 {
 			return c
 		}
 		return strings.Compare(a.key.String(), b.key.String())
