@@ -107,6 +107,11 @@ func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 // provider.
 func (p *Problem) Hops() []string { return p.hops }
 
+// Concerns reports whether p is about a provider, or is an outage that affects mail to it.
+func (p *Problem) Concerns(provider string) bool {
+	return slices.Contains(p.Providers, provider) || p.Outage() && (slices.Contains(p.Domains, provider) || slices.Contains(p.hops, provider))
+}
+
 // Valid returns the number of recipients known to be valid.
 func (p *Problem) Valid() int { return len(p.ValidRecipients) }
 

@@ -238,8 +238,7 @@ func count(ctx context.Context, s store.Reader, f store.Filter, batch []*unreach
 // and overlaps its failures in time.
 func (r *Report) explains(q *problem.Problem, x *unreachedRow) bool {
 	in := r.incident(q)
-	name := x.Provider
-	return !in.IsBackground() && (slices.Contains(q.Providers, name) || q.Outage() && (slices.Contains(q.Domains, name) || slices.Contains(q.Hops(), name))) &&
+	return !in.IsBackground() && q.Concerns(x.Provider) &&
 		!q.Since.After(x.Last) && !x.First.After(q.Until)
 }
 

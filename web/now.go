@@ -243,9 +243,11 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 
 func (v *screen) changeList(rep *report.Report) *list {
 	l := &list{Name: "changes", Title: "Changes since the previous period", Empty: "No significant changes.", Columns: []table.Column{
-		{Name: "change"}, {Name: "of"}, {Name: "which", Flex: true}, {Name: "recipients", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
+		{Name: "change"}, {Name: "of", Minor: true}, {Name: "which", Flex: true}, {Name: "recipients", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
 	}}
-	if rep.NoPrevious {
+	if f := &v.sel.filter; rep.NoPrevious && (f.Since.IsZero() || f.Until.IsZero()) {
+		l.Empty = "A period without a start or an end is not compared. Yesterday is compared with the day before."
+	} else if rep.NoPrevious {
 		l.Empty = "Nothing is known of the period before."
 	}
 	for i, c := range rep.Changes {

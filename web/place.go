@@ -140,10 +140,21 @@ func merge(cells []store.Cell, key func(*store.Cell) string) (names []string, of
 	return names, of
 }
 
-// provider shows one provider: its relays, its domains and its replies.
+// provider shows one provider: the incidents that go on there, its relays, its domains and its
+// replies.
 func (v *screen) provider(ctx context.Context, r store.Reader, name string) error {
 	v.Name, v.Title, v.Phrases = "provider", name, phrases(name)
-	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--by", "provider", "--section", "domains", "--all")
+	rep, err := v.report(ctx, r)
+	if err != nil {
+		return err
+	}
+	v.Incidents = []report.Incident{}
+	for _, in := range rep.Incidents() {
+		if in.Going() && !in.IsBackground() && rep.Problems[*in.Problem].Concerns(name) {
+			v.Incidents = append(v.Incidents, in)
+			v.Cards = append(v.Cards, v.card(rep, &in, 0))
+		}
+	}
 	routes, cells, err := v.routes(ctx, r)
 	if err != nil {
 		return err
@@ -162,6 +173,7 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 	}
 	f := v.sel.filter
 	f.To = routes.Destination(name)
+	v.Command = queryCommand("SELECT relay_host, recipient_domain, outcome, reason, count(*) AS attempts FROM deliveries", &f, "GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC")
 	if err := v.course(ctx, r, f, all.Attempts); err != nil {
 		return err
 	}

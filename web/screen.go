@@ -251,8 +251,8 @@ type datedReport struct {
 // ofReport reports whether the screen uses the report that several screens share: it contains the
 // search for incidents, which costs more than the rest.
 func (v *screen) ofReport() bool {
-	first, rest, _ := strings.Cut(v.path, "/")
-	return first == "" || first == "now" || first == "incidents" || first == "providers" && rest == ""
+	first, _, _ := strings.Cut(v.path, "/")
+	return first == "" || first == "now" || first == "incidents" || first == "providers"
 }
 
 // reportKey returns everything that determines the shared report, except the stored data.

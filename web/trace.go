@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/report"
@@ -54,7 +55,13 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	if len(found) == 0 {
 		v.Command = "bouncelog explain " + shellWord(word)
 		d, x, err := v.server.o.Explain(word)
-		if err != nil || !strings.ContainsAny(word, " \t") && d.Code == 0 && d.Enhanced == 0 {
+		noCode := err != nil || d.Code == 0 && d.Enhanced == 0
+		if noCode && len(word) <= 255 {
+			if ok, err := v.named(ctx, r, f, word); ok || err != nil {
+				return err
+			}
+		}
+		if err != nil || noCode && !strings.ContainsAny(word, " \t") {
 			v.Phrases = phrases("No attempt found")
 			v.Facts = append(v.Facts, report.Fact{Label: "Asked for", Value: table.Cut(word, 200)})
 			v.Notes = append(v.Notes, "An address is looked for as the MTA logged it, a queue id and a Message-ID as a whole. Log says which time is covered.")
@@ -123,6 +130,42 @@ func (v *screen) trace(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		v.Parts[len(v.Parts)-1].Title = "What this failure means"
 	}
 	return nil
+}
+
+// named links to the page of the recipient domain, and to those of the providers, that have this
+// name and attempts in f. It reports whether there is one.
+func (v *screen) named(ctx context.Context, r store.Reader, f store.Filter, word string) (ok bool, err error) {
+	f.Outcomes, f.Reasons = nil, nil
+	cells, err := r.Count(ctx, f, store.ByDomain, store.ByRelay)
+	if err != nil {
+		return false, err
+	}
+	var period []string
+	if f.Since.IsZero() && f.Until.IsZero() {
+		period = []string{"since", all}
+	}
+	routes, places := report.RoutesOf(cells), part{Title: "Places of this name"}
+	add := func(kind, name, path string) {
+		if link := (anchor{kind + " " + name, v.url(deep(path, name), period...)}); !slices.Contains(places.Links, link) {
+			places.Links = append(places.Links, link)
+		}
+	}
+	for i := range cells {
+		if c := &cells[i]; c.Attempts > 0 {
+			if c.Keys[0] != "" && strings.EqualFold(c.Keys[0], word) {
+				add("domain", c.Keys[0], "domains")
+			}
+			if p := routes.Provider(c.Keys[0], c.Keys[1]); p != "" && (p == provider.OfHost(word) || strings.EqualFold(provider.Name(p), word)) {
+				add("provider", p, "providers")
+			}
+		}
+	}
+	if len(places.Links) == 0 {
+		return false, nil
+	}
+	v.Phrases, v.Parts = phrases("No address or message of this name, but mail to it"), append(v.Parts, places)
+	v.Command = v.sel.command(all, nil, "trace", word)
+	return true, nil
 }
 
 // endStates are the states of report.Ending, in the order of the counts; true: nobody got the

@@ -713,6 +713,63 @@ func TestTraceAnswers(t *testing.T) {
 	}
 }
 
+// TestSearchPlaces holds that the search for a recipient domain, a provider or a relay leads to its
+// page, if it has attempts.
+func TestSearchPlaces(t *testing.T) {
+	s := dashboard(t, database(t, sample()+`Nov 22 09:00:00 mx1 postfix/smtp[1]: 5B1B2C0400: to=<a@gmail.com>, relay=gmail-smtp-in.l.google.com[192.0.2.9]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)
+`), func(o *web.Options) { o.Period = "1h" })
+	for word, want := range map[string][]string{
+		"gmail.com":            {"/domains/gmail.com?since=all", "/providers/google.com?since=all"},
+		"Google":               {"/providers/google.com?since=all"},
+		"BIG.example":          {"/domains/big.example?since=all"},
+		"mx1.bigmail.example":  {"/providers/bigmail.example?since=all"},
+		"Microsoft":            nil,
+		"outlook.com":          nil,
+		"550 5.1.1 gmail.com":  nil,
+		"Connection timed out": nil,
+	} {
+		var got []string
+		for _, link := range links(text(t, ask(s, "GET", "/trace?q="+url.QueryEscape(word)))) {
+			if strings.HasPrefix(link, "/domains/") || strings.HasPrefix(link, "/providers/") {
+				got = append(got, link)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s leads to %q, not to %q", word, got, want)
+		}
+	}
+}
+
+// TestProviderPage holds that the page of a provider shows the incidents that go on there, and that
+// its command is about that provider only.
+func TestProviderPage(t *testing.T) {
+	s := dashboard(t, database(t, sample()), func(o *web.Options) { o.Now = func() time.Time { return at.Add(-23 * time.Hour) } })
+	for name, want := range map[string]bool{"bigmail.example": true, "slow.example": false} {
+		body := text(t, ask(s, "GET", "/providers/"+name))
+		if got := strings.Contains(body, `<article class="incident`); got != want {
+			t.Errorf("%s: an incident is shown: %v", name, got)
+		}
+		_, foot, _ := strings.Cut(body, "This page:")
+		if _, foot, _ = strings.Cut(foot, `data-copy="`); !strings.Contains(foot[:max(strings.Index(foot, `"`), 0)], name) {
+			t.Errorf("%s: the command is %.300s", name, foot)
+		}
+	}
+}
+
+// TestNotCompared holds that the first page says why it shows no changes.
+func TestNotCompared(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	for query, want := range map[string]string{
+		"since=24h":      "A period without a start or an end is not compared.",
+		"since=all":      "A period without a start or an end is not compared.",
+		"day=2026-11-23": "Nothing is known of the period before.",
+	} {
+		if body := text(t, ask(s, "GET", "/?"+query)); !strings.Contains(body, want) {
+			t.Errorf("%s does not say %q", query, want)
+		}
+	}
+}
+
 // TestTraceNewest holds that the newest of very many attempts are shown, the newest first.
 func TestTraceNewest(t *testing.T) {
 	var b strings.Builder
