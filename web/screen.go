@@ -729,6 +729,9 @@ func (l *list) Lead() int {
 	return 0
 }
 
+// parts splits the name of a reason where a line may break.
+func parts(reason any) []string { return strings.SplitAfter(render.CellText(reason), "_") }
+
 // markOf returns the symbol for a class, if the text has none.
 func markOf(class string) string {
 	if name, ok := strings.CutPrefix(class, "mark-"); ok {

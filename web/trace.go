@@ -144,7 +144,7 @@ func (v *screen) named(ctx context.Context, r store.Reader, f store.Filter, word
 	if f.Since.IsZero() && f.Until.IsZero() {
 		period = []string{"since", all}
 	}
-	routes, places := report.RoutesOf(cells), part{Title: "Places of this name"}
+	routes, places := report.RoutesOf(cells), part{Title: "Domain and provider"}
 	add := func(kind, name, path string) {
 		if link := (anchor{kind + " " + name, v.url(deep(path, name), period...)}); !slices.Contains(places.Links, link) {
 			places.Links = append(places.Links, link)
@@ -163,7 +163,7 @@ func (v *screen) named(ctx context.Context, r store.Reader, f store.Filter, word
 	if len(places.Links) == 0 {
 		return false, nil
 	}
-	v.Phrases, v.Parts = phrases("No address or message of this name, but mail to it"), append(v.Parts, places)
+	v.Phrases, v.Parts = phrases("Mail to " + table.Cut(word, 200)), append(v.Parts, places)
 	v.Command = v.sel.command(all, nil, "trace", word)
 	return true, nil
 }

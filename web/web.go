@@ -107,7 +107,7 @@ func New(o Options) (*Server, error) {
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	s.templates, err = render.Components().Funcs(template.FuncMap{"text": render.CellText, "asset": s.asset, "pair": pair, "mark": markOf, "aged": func() template.HTML { return agedMark }}).ParseFS(files, "html/*.tmpl")
+	s.templates, err = render.Components().Funcs(template.FuncMap{"text": render.CellText, "asset": s.asset, "pair": pair, "mark": markOf, "parts": parts, "aged": func() template.HTML { return agedMark }}).ParseFS(files, "html/*.tmpl")
 	if err != nil {
 		return nil, err
 	}

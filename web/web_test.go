@@ -756,6 +756,15 @@ func TestProviderPage(t *testing.T) {
 	}
 }
 
+// TestReasonBreaks holds that a main reason breaks at the underscore where two tables share the
+// width of a page.
+func TestReasonBreaks(t *testing.T) {
+	s := dashboard(t, database(t, sample()), nil)
+	if body := text(t, ask(s, "GET", "/?day=2026-11-23")); !strings.Contains(body, `<td role="cell" class="code" data-label="main reason">auth_<wbr>failure</td>`) {
+		t.Error("a main reason does not break at the underscore")
+	}
+}
+
 // TestNotCompared holds that the first page says why it shows no changes.
 func TestNotCompared(t *testing.T) {
 	s := dashboard(t, database(t, sample()), nil)
