@@ -140,6 +140,7 @@ func (v *screen) named(ctx context.Context, r store.Reader, f store.Filter, word
 	if err != nil {
 		return false, err
 	}
+	answers := provider.OfHost(word)
 	var period []string
 	if f.Since.IsZero() && f.Until.IsZero() {
 		period = []string{"since", all}
@@ -155,7 +156,7 @@ func (v *screen) named(ctx context.Context, r store.Reader, f store.Filter, word
 			if c.Keys[0] != "" && strings.EqualFold(c.Keys[0], word) {
 				add("domain", c.Keys[0], "domains")
 			}
-			if p := routes.Provider(c.Keys[0], c.Keys[1]); p != "" && (p == provider.OfHost(word) || strings.EqualFold(provider.Name(p), word)) {
+			if p := routes.Provider(c.Keys[0], c.Keys[1]); p != "" && (p == answers || strings.EqualFold(provider.Name(p), word)) {
 				add("provider", p, "providers")
 			}
 		}
@@ -163,7 +164,7 @@ func (v *screen) named(ctx context.Context, r store.Reader, f store.Filter, word
 	if len(places.Links) == 0 {
 		return false, nil
 	}
-	v.Phrases, v.Parts = phrases("Mail to " + table.Cut(word, 200)), append(v.Parts, places)
+	v.Phrases, v.Parts = phrases("Mail to "+table.Cut(word, 200)), append(v.Parts, places)
 	v.Command = v.sel.command(all, nil, "trace", word)
 	return true, nil
 }
