@@ -15,7 +15,7 @@ import (
 // The kinds of events.
 const (
 	Began = "began" // an incident has begun
-	Grew  = "grew"  // it has reached several providers, recipients known to be valid, or ten times the size
+	Grew  = "grew"  // it has reached several providers, recipients known to be valid, or ten times the rate
 	Ended = "ended" // it is over
 	More  = "more"  // more incidents began or ended at once than are reported singly
 	Test  = "test"
@@ -41,12 +41,15 @@ type Event struct {
 
 // A Change is a figure of an incident that has grown since the last event.
 type Change struct {
-	Of   string `json:"of"` // one of changesOf
+	Of   string `json:"of"` // messages, or one of changesOf
 	From int    `json:"from"`
 	To   int    `json:"to"`
+	// FromHours and ToHours are the hours, counted from the first refusal, of From and To messages.
+	FromHours int `json:"from_hours,omitempty"`
+	ToHours   int `json:"to_hours,omitempty"`
 }
 
-// changesOf has the words for Change.Of.
+// changesOf has the words for Change.Of, except messages.
 var changesOf = map[string]string{"messages_per_day": "messages a day", "providers": "providers", "valid": "recipients known to be valid"}
 
 // The limits of an event: a log may hold very many names.
@@ -81,6 +84,10 @@ func sentence(kind string, in *report.Incident, again bool, changes []Change) st
 	case kind == Grew:
 		var grown []string
 		for _, c := range changes {
+			if c.Of == "messages" {
+				grown = append(grown, fmt.Sprintf("from %d messages in %d h to %d in %d h", c.From, c.FromHours, c.To, c.ToHours))
+				continue
+			}
 			grown = append(grown, fmt.Sprintf("from %d to %d %s", c.From, c.To, changesOf[c.Of]))
 		}
 		return "Incident grows " + strings.Join(grown, ", ") + ": " + title

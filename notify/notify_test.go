@@ -220,9 +220,9 @@ func TestGrew(t *testing.T) {
 	f.mail(start.Add(time.Hour), 4, "shop.example", "x.example", listed)
 	f.once()
 	f.want("a few", Began)
-	f.mail(start.Add(2*time.Hour), 60, "shop.example", "x.example", listed)
+	f.mail(start.Add(2*time.Hour), 120, "shop.example", "x.example", listed)
 	f.once()
-	if e := f.to[0].told; len(e) != 1 || !slices.Equal(e[0].Changes, []Change{{"messages_per_day", 4, 64}}) || !strings.HasPrefix(e[0].Text, "Incident grows from 4 to 64 messages a day: x.example refuses") {
+	if e := f.to[0].told; len(e) != 1 || !slices.Equal(e[0].Changes, []Change{{"messages", 4, 124, 1, 3}}) || !strings.HasPrefix(e[0].Text, "Incident grows from 4 messages in 1 h to 124 in 3 h: x.example refuses") {
 		t.Errorf("told %+v", e)
 	}
 	f.want("ten times as much", Grew)
@@ -230,10 +230,39 @@ func TestGrew(t *testing.T) {
 		f.mail(start.Add(time.Duration(4+i)*time.Hour), 2, "shop.example", fmt.Sprintf("p%d.example", i), listed)
 		f.once()
 	}
-	if e := f.to[0].told; len(e) != 1 || !slices.Equal(e[0].Changes, []Change{{"providers", 1, 2}}) {
+	if e := f.to[0].told; len(e) != 1 || !slices.Equal(e[0].Changes, []Change{{Of: "providers", From: 1, To: 2}}) {
 		t.Errorf("told %+v", e)
 	}
 	f.want("one provider after the other", Grew)
+}
+
+// TestGrown holds that an incident grew in messages only if it refuses ten times as fast, and that
+// less than a day is not told as a day.
+func TestGrown(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		first, last int           // messages at the begin and now
+		after       time.Duration // from the onset to the event before
+		later       time.Duration // from the onset to now
+		want        []Change
+	}{
+		{"the first hour, then a day at less an hour", 57, 579, time.Hour - 1, 23 * time.Hour, nil},
+		{"within the first hour", 3, 300, time.Minute, 50 * time.Minute, nil},
+		{"ten times as fast after the first hour", 6, 600, 10 * time.Minute, 9 * time.Hour, []Change{{"messages", 6, 600, 1, 10}}},
+		{"less than a day, then some days", 3, 600, 10*time.Hour - 1, 50*time.Hour - 1, []Change{{"messages", 3, 600, 10, 50}}},
+		{"some days", 40, 400, 48*time.Hour - 1, 96*time.Hour - 1, nil},
+		{"some days, ten times as fast", 40, 1600, 48*time.Hour - 1, 96*time.Hour - 1, []Change{{Of: "messages_per_day", From: 20, To: 400}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			in := &report.Incident{Since: start, Until: start.Add(test.after), Refused: test.first, Ongoing: true}
+			s := &told{}
+			s.event(Began, &finding{incident: in}, moment{describe: func(*report.Incident) string { return "" }})
+			in.Until, in.Refused = start.Add(test.later), test.last
+			if got := s.grown(in); !slices.Equal(got, test.want) {
+				t.Errorf("grown %+v, want %+v", got, test.want)
+			}
+		})
+	}
 }
 
 // TestRetry holds that a failed event is retried later with growing delays, only to the

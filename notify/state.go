@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"bouncelog/internal/table"
+	"bouncelog/problem"
 	"bouncelog/report"
 )
 
@@ -35,8 +37,8 @@ type told struct {
 	Times   int        `json:"times"`                 // how often it began; more than once if it came back
 	Events  int        `json:"events"`
 
-	// As of the last event.
-	Messages  int `json:"messages"` // a day
+	// As of the last event; Size also as of its first hour.
+	problem.Size
 	Providers int `json:"providers"`
 	Valid     int `json:"valid"`
 
@@ -65,6 +67,9 @@ func parseState(note []byte) (*state, error) {
 	}
 	if err := json.Unmarshal(note, s); err != nil {
 		return nil, fmt.Errorf("read what was told: %w", err)
+	}
+	for _, t := range s.Incidents {
+		t.Hours = cmp.Or(t.Hours, 24) // an old note has the messages of a day
 	}
 	return s, nil
 }
@@ -196,7 +201,7 @@ func (t *told) absorb(other *told) {
 		t.Until = other.Until
 	}
 	t.Times = max(t.Times, other.Times)
-	t.Messages, t.Providers, t.Valid = max(t.Messages, other.Messages), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
+	t.Size, t.Providers, t.Valid = t.Faster(other.Size), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
 }
 
 // settle returns how long no mail must have been refused before an incident is reported as over:
@@ -205,22 +210,25 @@ func settle(in *report.Incident) time.Duration {
 	return min(max(in.Until.Sub(in.Since)/8, time.Hour), 12*time.Hour)
 }
 
-// perDay returns the number of messages that an incident refuses a day.
-func perDay(in *report.Incident) int {
-	return in.Refused / max(int(in.Until.Sub(in.Since)/(24*time.Hour))+1, 1)
-}
+// sizeOf returns the size of an incident.
+func sizeOf(in *report.Incident) problem.Size { return problem.SizeOf(in.Refused, in.Since, in.Until) }
 
 // grown returns the figures of an incident that have grown since its last event; each can grow only
 // a few times.
 func (t *told) grown(in *report.Incident) (changes []Change) {
-	if now := perDay(in); now >= 10*max(t.Messages, 1) {
-		changes = append(changes, Change{"messages_per_day", t.Messages, now})
+	switch now := sizeOf(in); {
+	case now.Grew(t.Size) && min(now.Hours, t.Hours) < 24:
+		changes = append(changes, Change{"messages", t.Messages, now.Messages, t.Hours, now.Hours})
+	case now.Grew(t.Size):
+		changes = append(changes, Change{Of: "messages_per_day", From: t.Messages * 24 / t.Hours, To: now.Messages * 24 / now.Hours})
+	case now.Hours == 1:
+		t.Size = now.Faster(t.Size)
 	}
 	if now := len(in.Providers); t.Providers == 1 && now > 1 {
-		changes = append(changes, Change{"providers", t.Providers, now})
+		changes = append(changes, Change{Of: "providers", From: t.Providers, To: now})
 	}
 	if t.Valid == 0 && in.Valid > 0 {
-		changes = append(changes, Change{"valid", t.Valid, in.Valid})
+		changes = append(changes, Change{Of: "valid", From: t.Valid, To: in.Valid})
 	}
 	return changes
 }
@@ -253,7 +261,7 @@ func (t *told) mergeInto(other *told, in *report.Incident, m moment) *Event {
 func (t *told) event(kind string, f *finding, m moment, changes ...Change) *Event {
 	in := f.incident
 	t.Events++
-	t.Messages, t.Providers, t.Valid = max(perDay(in), t.Messages), max(len(in.Providers), t.Providers), max(in.Valid, t.Valid)
+	t.Size, t.Providers, t.Valid = sizeOf(in).Faster(t.Size), max(len(in.Providers), t.Providers), max(in.Valid, t.Valid)
 	return &Event{
 		Version: 1, Kind: kind, ID: hash(t.ID, strconv.Itoa(t.Events)), Group: t.ID, Host: m.host, Time: m.now.UTC().Truncate(time.Second),
 		Text: sentence(kind, in, t.Times > 1, changes), Changes: changes, Details: table.Cut(m.describe(in), detailsAtMost), Facts: bounded(in),

@@ -1,6 +1,7 @@
 package problem
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,12 +41,14 @@ const (
 	keysNoted     = 20          // maximum number of keys of one problem
 	atOnce        = 10          // maximum number of problems of one search that are announced singly
 	placeMark     = "\tat "     // between a key and a provider in an escalation
+	sizeMark      = "\tsize "   // between a key and the Size at which it was announced
 )
 
 // An Announcer looks for new problems, except background, while logs are followed, and announces
 // each once. The database (store.Noter) keeps what was announced. A problem is announced again when
 // it reaches another provider (at most placesNoted small ones), or valid recipients for the first
-// time, or ten times as many messages a day, or when it comes back after Thresholds.Quiet.
+// time, or when it refuses ten times as fast as when it was announced last (Size.Grew), unless it
+// has ended, or when it comes back after Thresholds.Quiet.
 //
 // Only one goroutine may call Look and Wait. A search runs in its own goroutine, one at a time, so
 // that reading continues. While a search runs, only the search may use announced and seen.
@@ -268,9 +272,13 @@ func (a *Announcer) Take(ctx context.Context, r store.Reader, problems []Problem
 func (a *Announcer) take(problems []Problem, newest time.Time) {
 	a.count(slices.DeleteFunc(slices.Clone(problems), func(p Problem) bool { return newest.Sub(p.Until) >= a.o.Quiet() }))
 	places := map[string]int{} // number of small servers, by key
+	sizes := map[string]Size{} // when it was announced last, by key
 	for at := range a.announced {
 		if key, name, ok := strings.Cut(at, placeMark); ok && isSmall(name) {
 			places[key]++
+		}
+		if key, text, ok := strings.Cut(at, sizeMark); ok {
+			sizes[key] = parseSize(text).Faster(sizes[key])
 		}
 	}
 	n := 0
@@ -280,10 +288,21 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 			continue
 		}
 		all := escalations(p, a.announced, places)
-		if !p.Background && !a.known(p, all) {
+		told := !p.Background && !a.known(p, all, sizes)
+		if told {
 			if n++; n <= atOnce {
 				a.Announce(p)
 			}
+		}
+		now := SizeOf(p.Messages, p.Since, p.Until)
+		for i, key := range p.noted() {
+			size, ok := sizes[key]
+			back := p.Began().Sub(a.announced[key]) >= a.o.Quiet()
+			if !ok || back || now.atLeast(1, size) && (told || now.Hours == 1 && !p.Background) {
+				delete(a.announced, key+sizeMark+size.String())
+				sizes[key], size = now, now
+			}
+			all[i] = append(all[i], key+sizeMark+size.String())
 		}
 		for _, key := range slices.Concat(append(all, p.noted())...) {
 			// A background problem may be the remainder of an announced problem, which then goes
@@ -340,11 +359,16 @@ func (p *Problem) noted() []string {
 }
 
 // known reports whether a problem was announced under one of its keys, has gone on since, and has
-// no new escalation (see escalations).
-func (a *Announcer) known(p *Problem, more [][]string) bool {
+// neither a new escalation (see escalations) nor grown since sizes. A problem that has ended does
+// not escalate: retries that are accepted show that its recipients are valid.
+func (a *Announcer) known(p *Problem, more [][]string, sizes map[string]Size) bool {
 	for i, key := range p.noted() {
 		at, ok := a.announced[key]
-		if ok && p.Began().Sub(at) < a.o.Quiet() && !slices.ContainsFunc(more[i], func(key string) bool {
+		if !ok || p.Began().Sub(at) >= a.o.Quiet() {
+			continue
+		}
+		size, sized := sizes[key]
+		if !p.Ongoing || !(sized && SizeOf(p.Messages, p.Since, p.Until).Grew(size)) && !slices.ContainsFunc(more[i], func(key string) bool {
 			_, ok := a.announced[key]
 			return !ok
 		}) {
@@ -354,14 +378,53 @@ func (a *Announcer) known(p *Problem, more [][]string) bool {
 	return false
 }
 
-// escalations returns the escalations of a problem for each noted key: its providers, whether valid
-// recipients are refused, and the messages a day as a power of ten. A small server that refuses now
-// and then must not mute the alarm for a large one. Many small servers that refuse one after the
-// other must not be announced singly.
+// A Size is the number of messages that a problem refused in a number of hours, at least one.
+type Size struct {
+	Messages int `json:"messages"`
+	Hours    int `json:"hours"` // from the first refusal to the last, rounded up
+}
+
+// SizeOf returns the size of a problem that refused n messages from since to until.
+func SizeOf(n int, since, until time.Time) Size { return Size{n, int(until.Sub(since)/time.Hour) + 1} }
+
+// atLeast reports whether s has at least so many times the messages an hour of before.
+func (s Size) atLeast(times int, before Size) bool {
+	return s.Messages*before.Hours >= times*before.Messages*s.Hours
+}
+
+// Faster returns s or t, the one with more messages an hour.
+func (s Size) Faster(t Size) Size {
+	if s.atLeast(1, t) {
+		return s
+	}
+	return t
+}
+
+// Grew reports whether a problem refuses ten times as fast as before, and not in its first hour: a
+// problem is announced after a few messages, which say nothing of its rate.
+func (s Size) Grew(before Size) bool {
+	before.Messages = max(before.Messages, 1)
+	return s.Hours > 1 && s.atLeast(10, before)
+}
+
+// String returns the text that parseSize reads.
+func (s Size) String() string { return fmt.Sprintf("%d/%d", s.Messages, s.Hours) }
+
+// parseSize reads a size in a note. A number alone, of an old note, is that of a day.
+func parseSize(text string) (s Size) {
+	messages, hours, _ := strings.Cut(text, "/")
+	s.Messages, _ = strconv.Atoi(messages)
+	s.Hours, _ = strconv.Atoi(cmp.Or(hours, "24"))
+	return s
+}
+
+// escalations returns the escalations of a problem for each noted key, except its size: its
+// providers, and whether valid recipients are refused. A small server that refuses now and then
+// must not mute the alarm for a large one. Many small servers that refuse one after the other must
+// not be announced singly.
 func escalations(p *Problem, announced map[string]time.Time, places map[string]int) [][]string {
 	keys := p.noted()
 	list := make([][]string, len(keys))
-	days := max(int(p.Until.Sub(p.Since)/(24*time.Hour))+1, 1)
 	for i, key := range keys {
 		small := places[key]
 		for _, name := range p.Providers {
@@ -375,9 +438,6 @@ func escalations(p *Problem, announced map[string]time.Time, places map[string]i
 		}
 		if p.Valid() > 0 {
 			list[i] = append(list[i], key+"\tvalid")
-		}
-		for size := 10; size <= p.Messages/days && size > 0; size *= 10 {
-			list[i] = append(list[i], fmt.Sprintf("%s\tsize %d", key, size))
 		}
 	}
 	return list

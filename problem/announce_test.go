@@ -267,7 +267,7 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 			l.relay = "mx.large.example"
 			l.refuse(at.Add(time.Hour), 5, "spamcop")
 		}},
-		{"ten times as much", func(l *refusalLog) { l.refuse(at, 3, "spamcop") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 12, "spamcop") }},
+		{"ten times as much", func(l *refusalLog) { l.refuse(at, 3, "spamcop") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 57, "spamcop") }},
 		{"a refusal from the future", func(l *refusalLog) {
 			l.refuse(at, 3, "barracuda")
 			l.refuse(at.AddDate(40, 0, 0), 3, "spamcop")
@@ -301,6 +301,56 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAnnouncedSize holds that a problem is announced again only when it refuses ten times as fast as
+// when it was announced last, not when its number reaches a round figure, nor after its end.
+func TestAnnouncedSize(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	subject := key{what: namedStream, reason: bounce.Blocklist, detail: "spamcop"}
+	for _, test := range []struct {
+		name string
+		// first and second are the messages refused up to the two searches; after and later, the
+		// times of the last refusals, counted from the onset.
+		first, second int
+		after, later  time.Duration
+		ended, valid  bool // at the second search
+		want          int  // announcements of the second search
+	}{
+		{"six, then eleven", 6, 11, 10 * time.Minute, 20 * time.Hour, false, false, 0},
+		{"the first hour, then a day at less an hour", 57, 579, time.Hour - 1, 23 * time.Hour, false, false, 0},
+		{"within the first hour", 3, 300, time.Minute, 50 * time.Minute, false, false, 0},
+		{"ten times as fast", 6, 600, 10 * time.Minute, 9 * time.Hour, false, false, 1},
+		{"ten times as fast, of some days", 40, 1600, 48 * time.Hour, 60 * time.Hour, false, false, 1},
+		{"as fast as before, of some days", 40, 400, 48 * time.Hour, 400 * time.Hour, false, false, 0},
+		{"less than one a day, then more", 3, 60, 96 * time.Hour, 108 * time.Hour, false, false, 1},
+		{"valid recipients", 6, 7, 10 * time.Minute, time.Hour, false, true, 1},
+		{"valid recipients after its end", 6, 7, 10 * time.Minute, time.Hour, true, true, 0},
+		{"ten times as fast, and ended", 6, 600, 10 * time.Minute, 9 * time.Hour, true, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := 0
+			a := NewAnnouncer(slog.New(slog.DiscardHandler), nil, Thresholds{})
+			a.Announce = func(*Problem) { n++ }
+			a.announced = map[string]time.Time{}
+			p := Problem{Since: at, Until: at.Add(test.after), Ongoing: true, Messages: test.first, keys: []key{subject}}
+			search := func(want int, what string) {
+				t.Helper()
+				n = 0
+				a.take([]Problem{p}, p.Until)
+				if n != want {
+					t.Errorf("%s: %d announced, want %d", what, n, want)
+				}
+			}
+			search(1, "the first search")
+			p.Until, p.Messages, p.Ongoing = at.Add(test.later), test.second, !test.ended
+			if test.valid {
+				p.ValidRecipients = []string{"u@x.example"}
+			}
+			search(test.want, "the second")
+			search(0, "the third")
+		})
 	}
 }
 
