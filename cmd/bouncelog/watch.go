@@ -17,9 +17,16 @@ func newAnnouncer(log *slog.Logger, db store.Store, o problem.Thresholds, m *met
 	a := problem.NewAnnouncer(log, db, o)
 	a.Count = m.Problems
 	a.Announce = func(p *problem.Problem) {
-		log.Warn(strings.ToUpper(p.Level[:1])+p.Level[1:]+" problem: "+table.Clean(table.Cut(p.Title, 500)),
+		text := strings.ToUpper(p.Level[:1]) + p.Level[1:] + " problem"
+		facts := []any{
 			"since", p.Began().Format(time.RFC3339), "messages", p.Messages, "recipients", p.Recipients, "valid", len(p.ValidRecipients),
-			"cause", p.Cause, "check", table.Clean(p.FirstCheck), "run", table.Clean(p.Scan))
+			"cause", p.Cause, "check", table.Clean(p.FirstCheck), "run", table.Clean(p.Scan),
+		}
+		if !p.Ongoing {
+			text += ", ended"
+			facts = append(facts, "ended", table.Clean(p.Ended))
+		}
+		log.Warn(text+": "+table.Clean(table.Cut(p.Title, 500)), facts...)
 	}
 	return a
 }

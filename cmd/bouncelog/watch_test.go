@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"bouncelog/problem"
 )
 
 // TestFollowAnnounces runs follow over a log with a listing, twice: what is new is announced once, and
@@ -66,6 +69,21 @@ func TestFollowAnnounces(t *testing.T) {
 	}
 	if strings.Contains(said, "barracuda") {
 		t.Errorf("background is announced:\n%s", said)
+	}
+}
+
+// TestWarning holds that the warning of an incident that is over says so.
+func TestWarning(t *testing.T) {
+	for _, p := range []problem.Problem{
+		{Level: problem.Likely, Title: "x.example refuses our mail", Ongoing: true},
+		{Level: problem.Likely, Title: "x.example refuses our mail", Ended: "mail is accepted again"},
+	} {
+		var said bytes.Buffer
+		newAnnouncer(slog.New(slog.NewTextHandler(&said, nil)), nil, problem.Thresholds{}, nil).Announce(&p)
+		ended := strings.Contains(said.String(), "Likely problem, ended: x.example") && strings.Contains(said.String(), `ended="mail is accepted`)
+		if ended == p.Ongoing || p.Ongoing && strings.Contains(said.String(), "ended") {
+			t.Errorf("ongoing %t: %s", p.Ongoing, &said)
+		}
 	}
 }
 
