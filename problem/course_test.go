@@ -156,3 +156,35 @@ func TestTitleByHarm(t *testing.T) {
 		}
 	}
 }
+
+// TestManyProviders holds that a listing at any number of providers ends when their mail is taken
+// again, and goes on when it is not.
+func TestManyProviders(t *testing.T) {
+	const news = "news@shop.example"
+	taken := mail{outcome: good, code: 250}
+	listed := mail{says: "550 5.7.1 Service unavailable; client [203.0.113.25] blocked using zen.spamhaus.org", outcome: bounce.Hard}
+	for _, test := range []struct {
+		providers  int
+		of         string // refused and tried messages; "": not all providers are compared
+		after      []mail
+		wantGoesOn bool
+	}{
+		{20, "40 of 40", each(20, 1, 9*day, news, taken), false},
+		{60, "120 of 120", each(60, 1, 9*day, news, taken), false},
+		{60, "120 of 120", nil, true},
+		{300, "", each(300, 1, 10*day, news, taken), false},
+		{300, "", to(3, 10*day, "else@other.example", "u%d@else.example", "mx.else.example"), true},
+	} {
+		found := problemsOf(t, join(each(test.providers, 1, 0, news, taken), each(test.providers, 2, 8*day, news, listed), test.after))
+		if len(found) != 1 || found[0].Ongoing != test.wantGoesOn || found[0].Messages != 2*test.providers {
+			t.Fatalf("%d providers: %+v", test.providers, found)
+		}
+		of := found[0].Onset
+		if of == nil || of.Refused > of.Tried || test.of != "" && test.of != fmt.Sprintf("%d of %d", of.Refused, of.Tried) || test.of == "" && of.Refused == found[0].Messages {
+			t.Errorf("%d providers: %+v of the messages", test.providers, of)
+		}
+		if before := found[0].Before; before == nil || before.Refused != 0 || before.Tried == 0 {
+			t.Errorf("%d providers: before: %+v", test.providers, before)
+		}
+	}
+}

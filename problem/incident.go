@@ -32,8 +32,9 @@ type incident struct {
 	past     []*refusal // of the same streams, before the onset
 	samples  []sample
 
-	began, until moment // the first refusal (the onset), and the last
-	histories    []int  // indexes of the histories with its deliveries
+	began, until moment          // the first refusal (the onset), and the last
+	histories    []int           // indexes of the histories with its deliveries
+	unread       map[string]bool // providers that are in no history: see from
 
 	before, onset, everybody *Tried // see Problem
 	ongoing                  bool
@@ -370,7 +371,7 @@ func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wan
 				h.Domains = []string{k.domain}
 			case k.provider != "":
 				h.Relays = []string{k.provider}
-			case !from(&h, s.refusals):
+			case len(from(&h, s.refusals)) > 0:
 				continue
 			}
 			i = len(wanted)
@@ -392,7 +393,8 @@ func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wan
 	}
 	for _, in := range shownFirst(named) {
 		h := store.Stream{Span: store.Span{First: in.began.add(-x.o.Past).time(), Last: x.last.time()}, Around: []time.Time{in.began.time(), in.until.time()}}
-		if len(wanted) < 2*streamsWeighed && from(&h, in.all) {
+		if len(wanted) < 2*streamsWeighed {
+			in.unread = from(&h, in.all)
 			in.histories = []int{len(wanted)}
 			wanted = append(wanted, h)
 		}
@@ -400,22 +402,40 @@ func (x *refusalSearch) histories(named []*incident, own, shared []*stream) (wan
 	return wanted
 }
 
-// from adds the providers of refusals to a history, and reports whether it still has at most
-// historyProviders.
-func from(h *store.Stream, refusals []*refusal) bool {
+// from adds the providers of refusals to a history, at most historyProviders, those with the most
+// refusals first. It returns the others.
+func from(h *store.Stream, refusals []*refusal) (unread map[string]bool) {
+	type place struct {
+		name    string
+		noRelay bool
+	}
+	n := map[place]int{}
 	for _, c := range countTraits(refusals) {
-		list := &h.Relays
-		if c.noRelay {
-			list = &h.Domains
-		}
-		if !slices.Contains(*list, c.provider) {
-			*list = append(*list, c.provider)
-		}
-		if len(h.Relays)+len(h.Domains) > historyProviders {
-			return false
+		n[place{c.provider, c.noRelay}] += c.n
+	}
+	places := slices.SortedFunc(maps.Keys(n), func(a, b place) int { return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a.name, b.name)) })
+	read := places[:min(len(places), historyProviders)]
+	for _, p := range read {
+		if p.noRelay {
+			h.Domains = append(h.Domains, p.name)
+		} else {
+			h.Relays = append(h.Relays, p.name)
 		}
 	}
-	return true
+	unread = map[string]bool{}
+	for _, p := range places[len(read):] {
+		unread[p.name] = true
+	}
+	return unread
+}
+
+// compared returns the refusals at the providers whose deliveries were read. They stand for all: a
+// share of refused messages counts refusals and deliveries of the same providers.
+func (in *incident) compared(refusals []*refusal) []*refusal {
+	if len(in.unread) == 0 {
+		return refusals
+	}
+	return slices.DeleteFunc(slices.Clone(refusals), func(r *refusal) bool { return in.unread[r.provider] })
 }
 
 // measure counts the messages before the onset of an incident, during it and after its last
@@ -448,12 +468,12 @@ func (x *refusalSearch) measure(in *incident, histories []store.History) {
 			since = from
 		}
 		if until := began.Add(-time.Second); since.Before(until) {
-			in.before = tried(store.Span{First: since, Last: until}, in.past, own) // other senders' refusals came later
+			in.before = tried(store.Span{First: since, Last: until}, in.compared(in.past), own) // other senders' refusals came later
 		}
 		if read.Last.Before(until) {
 			until = read.Last
 		}
-		span, refused := store.Span{First: began, Last: until}, slices.Concat(in.past, in.all)
+		span, refused := store.Span{First: began, Last: until}, in.compared(slices.Concat(in.past, in.all))
 		in.onset = tried(span, refused, own)
 		var all []store.Delivered
 		for _, i := range in.histories {
@@ -695,6 +715,10 @@ func (in *incident) join(later *incident) {
 			in.histories = append(in.histories, i)
 		}
 	}
+	if in.unread == nil {
+		in.unread = map[string]bool{}
+	}
+	maps.Copy(in.unread, later.unread)
 	in.until = max(in.until, later.until)
 }
 

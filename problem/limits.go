@@ -9,7 +9,7 @@ const (
 	streamsWeighed   = 50      // streams compared with their history, those that stand out most first
 	deliveriesRead   = 80_000  // deliveries read for all histories together, nearest to the onsets first
 	hostsAsked       = 100     // recipient domains whose usual provider is looked up; others are their own provider
-	historyProviders = 24      // providers of one history; a larger incident is not compared
+	historyProviders = 200     // providers of one history, those with the most refusals: they decide for all; a silent stream at more is not compared
 	faultsPerStream  = 4       // maximum number of divisions of a timeline to find further faults
 	addressesAsked   = 500     // own addresses looked up among the relays; others are not named
 	textsRead        = 20      // incidents without a sample whose first reply is looked up

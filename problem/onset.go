@@ -146,7 +146,7 @@ func (x *refusalSearch) moveOnset(in *incident, own []store.Delivered, read stor
 	if read.Last.Before(span.Last) {
 		span.Last = read.Last
 	}
-	events := eventsIn(span, in.all, own, "")
+	events := eventsIn(span, in.compared(in.all), own, "")
 	i, j := steepest(events)
 	if i == 0 {
 		return
