@@ -103,6 +103,10 @@ func (p *Problem) Homemade() bool { return p.homemade }
 // Outage reports whether the sending side itself is at fault and nobody refused the mail.
 func (p *Problem) Outage() bool { return p.homemade && len(p.Providers) == 0 }
 
+// Remains reports whether the cause remains when the mail ends: after a flood, the password is still
+// stolen.
+func (p *Problem) Remains() bool { return p.Cause == causeFlood }
+
 // Hops are the failing hosts, addresses or sockets of an outage, as the replies name them, by
 // provider.
 func (p *Problem) Hops() []string { return p.hops }

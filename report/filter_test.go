@@ -306,11 +306,11 @@ func TestHeadline(t *testing.T) {
 		{"theirs, and a silence", Verdict{Going: 1, Act: []Incident{theirs}, Silence: silence}, "log silent for 2 h 0 min; 1 incident going on: c takes no mail", "The log is silent since 2026-05-04 12:00 (2 h 0 min). 1 incident is going on: c takes no mail, since 12:00, 0 messages."},
 		{"one that ended since", Verdict{Going: 1, Over: 1, Act: []Incident{over}}, "1 incident ended since: d refuses e", ""},
 		{"one of each", Verdict{Going: 2, Over: 1, Act: []Incident{ours, over}}, "1 incident going on: a refuses b; 1 incident ended since", ""},
-		{"others', and one of ours that ended", Verdict{Going: 1, Act: []Incident{theirs}, Ended: []Incident{over, ours}}, "1 incident going on: c takes no mail; 2 incidents ended, the last of ours: a refuses b", "1 incident is going on: c takes no mail, since 12:00, 0 messages. Ended time unknown: a refuses b, 0 messages."},
+		{"others', and one of ours that ended", Verdict{Going: 1, Act: []Incident{theirs}, Ended: []Incident{over, ours}}, "1 incident going on: c takes no mail; 2 incidents ended, the worst of ours: a refuses b", "1 incident is going on: c takes no mail, since 12:00, 0 messages. Ended time unknown: a refuses b, 0 messages."},
 		{"a gap", Verdict{Status: StatusQuiet, Gaps: []Gap{{From: newest, To: newest.Add(time.Hour)}, {From: newest.Add(3 * time.Hour), To: newest.Add(4 * time.Hour)}}}, "no incident; no log for 2 h 0 min", ""},
 		{"none", Verdict{Status: StatusQuiet}, "no incident", ""},
-		{"some that ended", Verdict{Ended: []Incident{over, ours}}, "2 incidents ended, the last: d refuses e", ""},
-		{"one that ended", Verdict{Ended: []Incident{over}}, "1 incident ended: d refuses e", ""},
+		{"some that ended", Verdict{Ended: []Incident{over, ours}}, "2 incidents ended, the worst: d refuses e", "No incident is going on. 2 ended. The worst: d refuses e, 0 messages, ended 12:00."},
+		{"one that ended", Verdict{Ended: []Incident{over}}, "1 incident ended: d refuses e", "No incident is going on. The last: d refuses e, 0 messages, ended 12:00."},
 	} {
 		r := &Report{Location: time.UTC, AsOf: newest, Now: newest.Add(2 * time.Hour), Verdict: &c.v, judged: &ProviderTable{Total: ProviderRow{Attempts: 9}}, Problems: []problem.Problem{}}
 		if got := r.Headline(); got != "all data: "+c.line {

@@ -880,11 +880,11 @@ func (r *Report) Headline() string {
 			ended(v.Over, " since", "the worst", v.Act[0].Title)
 		}
 		if n := len(v.Ended); n > 0 {
-			last, word := &v.Ended[0], "the last"
+			worst, word := &v.Ended[0], "the worst"
 			if ours := v.oursEnded(); ours != nil {
-				last, word, named = ours, "the last of ours", false
+				worst, word, named = ours, "the worst of ours", false
 			}
-			ended(n, "", word, last.Title)
+			ended(n, "", word, worst.Title)
 		}
 		if v.Status == StatusQuiet {
 			say("no incident")

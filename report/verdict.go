@@ -39,7 +39,7 @@ type Verdict struct {
 	// ended, ours before others', then by mail lost a day and by recipients known to be valid.
 	Act   []Incident `json:"act"`
 	More  int        `json:"more,omitempty"` // ongoing incidents that are not in Act
-	Ended []Incident `json:"ended"`          // the last to end comes first
+	Ended []Incident `json:"ended"`          // in the order of Act
 	// Quiet is the time of the last attempt that the section providers counts as refused, if no
 	// incident goes on.
 	Quiet *time.Time `json:"quiet_since,omitempty"`
@@ -134,6 +134,8 @@ type Incident struct {
 	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
 	// not delivered.
 	Stuck bool `json:"stuck,omitempty"`
+	// Remains: see problem.Problem.Remains.
+	Remains bool `json:"-"`
 
 	noise bool
 }
@@ -196,7 +198,6 @@ func (r *Report) buildVerdict(ctx context.Context, s store.Reader, o Options) er
 		v.More = len(v.Act) - actAtMost
 		v.Act = slices.Clip(v.Act[:actAtMost])
 	}
-	slices.SortStableFunc(v.Ended, func(a, b Incident) int { return b.Until.Compare(a.Until) })
 	if noise.Messages > 0 {
 		noise.Providers = len(places)
 		noise.Share = part(int64(noise.Messages), r.messages)
@@ -336,7 +337,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
-		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(),
+		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Remains: p.Remains(),
 	}
 	if len(p.Evidence) > 0 {
 		in.Reply = p.Evidence[0].Text
@@ -459,7 +460,7 @@ func (r *Report) lastAt(last *time.Time) string {
 // oursFirst reports whether an incident of ours goes on. It comes before a silence of the log.
 func (v *Verdict) oursFirst() bool { return len(v.Act) > 0 && v.Act[0].Ours && v.Act[0].Going() }
 
-// oursEnded returns the last ended incident of ours if the incidents named before it are others',
+// oursEnded returns the worst ended incident of ours if the incidents named before it are others',
 // else nil. Mail lost by a fault of ours is worse than mail that others do not take.
 func (v *Verdict) oursEnded() *Incident {
 	i := slices.IndexFunc(v.Ended, func(in Incident) bool { return in.Ours })
@@ -525,7 +526,11 @@ func (v *Verdict) say(r *Report) {
 		over()
 	case len(v.Ended) > 0:
 		v.Status = StatusEnded
-		good("No incident is going on. The last: %s, %s, ended %s.", v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
+		which := "The last"
+		if n := len(v.Ended); n > 1 {
+			which = fmt.Sprintf("%d ended. The worst", n)
+		}
+		good("No incident is going on. %s: %s, %s, ended %s.", which, v.Ended[0].Title, v.Ended[0].Figures(), r.Clock(v.Ended[0].End()))
 	case r.judged.Total.Refused > 0:
 		v.Status = StatusQuiet
 		good("No incident. Refused on our account: %s%s.", table.Count(r.judged.Total.Refused, "attempt"), r.lastAt(v.Quiet))

@@ -242,7 +242,9 @@ func writeHTML(w io.Writer, r *report.Report, o Options) error {
 		}
 		for i := range s.Over {
 			c := newCard(r, &s.Over[i], len(s.Cards)+i+1)
-			c.Check, c.Pages, c.More = "", nil, nil
+			if c.Pages, c.More = nil, nil; !s.Over[i].Remains {
+				c.Check = ""
+			}
 			if axis != nil && !o.Mail {
 				c.Strip = axis.strip(&s.Over[i])
 			}

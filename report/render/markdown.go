@@ -28,16 +28,15 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 			in := &s.Cards[i]
 			fmt.Fprintf(&b, "### %s: %s\n\n", state(in), table.Markdown(table.Cut(in.Title, longest)))
 			for _, f := range facts(r, in, true) {
-				text := table.Markdown(line(f))
-				if f.Label == "Run" {
-					text = markdownCode(in.Command)
-				}
-				fmt.Fprintf(&b, "* %s: %s\n", table.Markdown(f.Label), text)
+				writeMarkdownFact(&b, f)
 			}
 			b.WriteByte('\n')
 		}
 		for i := range s.Over {
 			fmt.Fprintf(&b, "%s\n\n", table.Markdown(over(r, &s.Over[i])))
+			for _, f := range remains(&s.Over[i]) {
+				writeMarkdownFact(&b, f)
+			}
 		}
 		tables := []*table.Table{s.Table}
 		if len(s.Facts) > 0 {
@@ -65,6 +64,15 @@ func writeMarkdown(w io.Writer, r *report.Report) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// writeMarkdownFact writes a fact as an item of a list.
+func writeMarkdownFact(b *bytes.Buffer, f report.Fact) {
+	text := table.Markdown(line(f))
+	if f.Label == "Run" {
+		text = markdownCode(line(f))
+	}
+	fmt.Fprintf(b, "* %s: %s\n", table.Markdown(f.Label), text)
 }
 
 // markdownCode returns a command as code that can be copied. A command with characters that may end

@@ -135,6 +135,14 @@ func line(f report.Fact) string {
 	return text
 }
 
+// remains returns what to do about an ended incident whose cause remains.
+func remains(in *report.Incident) []report.Fact {
+	if !in.Remains {
+		return nil
+	}
+	return []report.Fact{{Label: "Check first", Value: table.Cut(in.Check, longest)}, {Label: "Run", Value: in.Command}}
+}
+
 // over describes an ended incident in a sentence.
 func over(r *report.Report, in *report.Incident) string {
 	return fmt.Sprintf("Ended %s: %s (since %s, %s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures())

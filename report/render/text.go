@@ -71,6 +71,9 @@ func writeText(w io.Writer, r *report.Report, o Options) error {
 		}
 		for i := range s.Over {
 			fold(&b, over(r, &s.Over[i]), width)
+			for _, f := range remains(&s.Over[i]) {
+				writeFact(&b, f, width)
+			}
 		}
 		if len(s.Facts) > 0 {
 			t := factsTable(s.Facts)
