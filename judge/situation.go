@@ -382,3 +382,8 @@ func NamesDNS(words string) bool {
 	}
 	return false
 }
+
+// NullMX reports whether an MTA's own words say that a domain declares to take no mail (RFC 7505).
+func NullMX(words string) bool {
+	return strings.Contains(words, "nullMX") || strings.Contains(words, "indicated no SMTP service")
+}

@@ -98,6 +98,10 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 			case x.Detail == judge.DetailOwnMailbox:
 				stores = append(stores, c)
 				asked[c.domain] = true
+			case forATime(c):
+				d.add(c, "the reply says that the mailbox is closed for a time")
+			case anotherAddress(c) != "":
+				d.add(c, fmt.Sprintf("the reply is about another address, %s: the recipient's server seems to forward to it", anotherAddress(c)))
 			default:
 				said = append(said, c)
 				asked[c.domain] = true
@@ -107,7 +111,7 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if len(asked) == 0 {
 		return d, nil
 	}
-	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]int{}, last: map[string]time.Time{}}
+	e := &evidence{ctx: ctx, s: s, f: store.Filter{Since: f.Since, Until: f.Until, Host: f.Host, MTA: f.MTA}, took: map[string]bool{}, sends: map[string]bool{}, servers: map[string]map[string]bool{}, last: map[string]time.Time{}}
 	if err := e.domains(asked, len(dns) > 0); err != nil {
 		return nil, err
 	}
@@ -151,12 +155,48 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 	if err := d.moved(e, said); err != nil {
 		return nil, err
 	}
+	if err := d.strangers(e, said); err != nil {
+		return nil, err
+	}
 	for _, c := range dns { // the DNS may not be the source of an address that no router accepted
 		if !judge.NamesDNS(c.Response) {
 			said = append(said, c)
 		}
 	}
 	return d, d.together(e, said)
+}
+
+// forATime reports whether a reply says that a mailbox is closed for a time only.
+func forATime(c *claim) bool {
+	reply := strings.ToLower(c.Response)
+	return c.Reason == bounce.MailboxDisabled && slices.ContainsFunc([]string{
+		"temporar", "temporär", "vorübergehend", "zeitweilig", "provisoire", "momentan", "for the moment", "tijdelijk", "tymczasow", "временно",
+		"try again", "try later", "retry later", "tomorrow",
+	}, func(w string) bool { return strings.Contains(reply, w) })
+}
+
+// anotherAddress returns the address that a reply names instead of the recipient's; "" if there is
+// none, or only one to ask for help. A server may write the recipient's address with a host name of
+// its own and without an extension.
+func anotherAddress(c *claim) string {
+	named := ""
+	for word := range strings.FieldsFuncSeq(ascii.Lower(c.Response), func(r rune) bool { return strings.ContainsRune(" \t<>()[]{}\"',;:", r) }) {
+		word = strings.TrimRight(word, ".!?")
+		local, domain, ok := strings.Cut(word, "@")
+		if !ok || local == "" || !strings.Contains(domain, ".") {
+			continue
+		}
+		own, _, _ := strings.Cut(ascii.Lower(c.Address), "@")
+		base, _, _ := strings.Cut(own, "+")
+		switch {
+		case (local == own || local == base) && provider.OfHost(domain) == provider.OfHost(c.domain):
+			return ""
+		case slices.Contains([]string{"postmaster", "hostmaster", "abuse", "support", "help", "helpdesk"}, local):
+		case named == "":
+			named = word
+		}
+	}
+	return named
 }
 
 // ownWord returns why a statement by this server itself about an address is doubted.
@@ -199,7 +239,7 @@ func (d doubts) resolver(e *evidence, claims []*claim) error {
 	}
 	var list []absence
 	for _, c := range claims {
-		if !d.has(c) {
+		if !d.has(c) && !judge.NullMX(c.Response) { // a resolver that does not work knows no null MX
 			for _, at := range c.times() {
 				list = append(list, absence{at, c})
 			}
@@ -290,7 +330,7 @@ func (d doubts) resolverMeanwhile(e *evidence, claims []*claim) error {
 	var list []*notFound
 	of := map[*claim][]*notFound{}
 	for _, c := range claims {
-		if d.has(c) || len(of) == askedAtMost {
+		if d.has(c) || judge.NullMX(c.Response) || len(of) == askedAtMost {
 			continue
 		}
 		for _, at := range c.times() {
@@ -405,7 +445,7 @@ func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, err
 	list := map[string]map[string]serving{}
 	var first, last time.Time
 	for _, c := range claims {
-		if e.servers[c.domain] < 2 {
+		if took := slices.DeleteFunc(slices.Collect(maps.Values(e.servers[c.domain])), func(took bool) bool { return !took }); len(took) < 2 {
 			continue
 		}
 		list[c.domain] = map[string]serving{}
@@ -555,6 +595,35 @@ func (d doubts) moved(e *evidence, claims []*claim) error {
 		}
 	}
 	return nil
+}
+
+// strangers doubts the statement of a server that takes no mail of a domain which takes mail at
+// another: the mail may have gone the wrong way. A route is repaired within days.
+func (d doubts) strangers(e *evidence, claims []*claim) error {
+	take := map[string]map[string]bool{} // by domain: the operators of its servers, and whether they take mail
+	for domain, relays := range e.servers {
+		take[domain] = map[string]bool{}
+		for relay, took := range relays {
+			if name := provider.OfHost(relay); !judge.OwnRelay(relay) && name != e.relay {
+				take[domain][name] = take[domain][name] || took
+			}
+		}
+	}
+	elsewhere := func(domain, operator string) bool { // and not there
+		took, tried := take[domain][operator]
+		return tried && !took && slices.Contains(slices.Collect(maps.Values(take[domain])), true)
+	}
+	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool {
+		return d.has(c) || c.relay != "" || c.Fault.Last.Sub(c.FirstSince) >= refusedForDays ||
+			!slices.ContainsFunc(slices.Collect(maps.Keys(take[c.domain])), func(operator string) bool { return elsewhere(c.domain, operator) })
+	})
+	relays, err := e.statedBy(claims[:min(len(claims), askedAtMost)])
+	for c, relay := range relays {
+		if elsewhere(c.domain, provider.OfHost(relay)) {
+			d.add(c, fmt.Sprintf("refused by %s, which has taken no mail for the domain, while another server takes it: check your route (Postfix: transport_maps; Exim: route_list), and the domain's MX", relay))
+		}
+	}
+	return err
 }
 
 // change returns when the mail of a domain began to go to a server, and whether none went to
@@ -790,11 +859,12 @@ type evidence struct {
 	f       store.Filter // selects by period, host and MTA only
 	took    map[string]bool
 	sends   map[string]bool
-	servers map[string]int       // number of servers that took mail, by domain
-	last    map[string]time.Time // see lastTook
-	days    map[string]time.Time // last day on which a domain took mail
-	exact   int                  // number of entries of last that are exact to the second
-	looked  int                  // number of searches for stretches
+	servers map[string]map[string]bool // by domain: the relays tried, and whether they took mail
+	relay   string                     // the smarthost, if there is one
+	last    map[string]time.Time       // see lastTook
+	days    map[string]time.Time       // last day on which a domain took mail
+	exact   int                        // number of entries of last that are exact to the second
+	looked  int                        // number of searches for stretches
 }
 
 // dayOf returns the start of the day (UTC) of a moment.
@@ -855,11 +925,20 @@ func (e *evidence) domains(asked map[string]bool, sends bool) error {
 		}
 		for i := range cells {
 			name := ascii.Lower(cells[i].Keys[0])
+			if !asked[name] || name == "" {
+				continue
+			}
+			if by[0] == store.ByDomain {
+				if e.servers[name] == nil {
+					e.servers[name] = map[string]bool{}
+				}
+				relay := ascii.Lower(cells[i].Keys[1])
+				e.servers[name][relay] = e.servers[name][relay] || cells[i].Delivered > 0
+			}
 			switch {
-			case !asked[name] || name == "" || cells[i].Delivered == 0:
+			case cells[i].Delivered == 0:
 			case by[0] == store.ByDomain:
 				e.took[name] = true
-				e.servers[name]++
 			default:
 				e.sends[name] = true
 			}
@@ -940,7 +1019,7 @@ func (e *evidence) smarthost(claims []*claim) error {
 		total -= most
 		f.Relay = ""
 	}
-	if f.Relay == "" {
+	if e.relay = f.Relay; f.Relay == "" {
 		return nil
 	}
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Hard}, store.Faults

@@ -64,6 +64,13 @@ func TestSuppressionDoubts(t *testing.T) {
 	refusedBy := func(relay string) func(*store.Attempt) {
 		return func(a *store.Attempt) { said(a); a.RelayHost = relay }
 	}
+	replied := func(reason bounce.Reason, reply string) func(*store.Attempt) {
+		return func(a *store.Attempt) {
+			if a.Response, a.Reason = reply, reason; reply[0] == '5' {
+				a.Local, a.Code, a.RelayHost = false, 550, "mx."+a.RecipientDomain
+			}
+		}
+	}
 	var many []store.Attempt
 	var names []string
 	for i := range 6 {
@@ -89,7 +96,19 @@ func TestSuppressionDoubts(t *testing.T) {
 		{"a domain that mail comes from", []store.Attempt{attempt("x@ok.example", 0, nil), attempt("u@sender.example", time.Hour, gone)}, nil, "mail of its domain"},
 		{"our own server denies a mailbox that it filled", []store.Attempt{attempt("u@firm.example", 0, nil), attempt("u@firm.example", time.Hour, unknown)}, nil, "this server itself"},
 		{"our own server denies a mailbox that it never had", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, unknown)}, nil, "only this server itself"},
-		{"a remote server says that the mailbox is gone", []store.Attempt{attempt("u@firm.example", 0, nil), attempt("u@firm.example", time.Hour, said)}, []string{"u@firm.example"}, ""},
+		{"the domain's server says that the mailbox is gone", []store.Attempt{attempt("u@firm.example", 0, nil), attempt("u@firm.example", time.Hour, refusedBy("mx2.firm.example"))}, []string{"u@firm.example"}, ""},
+		{"a server that never took mail of a domain that others serve", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, refusedBy("old.host.example"))}, nil, "your route"},
+		{"such a server, for days", []store.Attempt{attempt("x@firm.example", 0, nil), attempt("u@firm.example", time.Hour, refusedBy("new.host.example")), attempt("u@firm.example", 80*time.Hour, refusedBy("new.host.example"))}, []string{"u@firm.example"}, ""},
+		{"a mailbox that is closed for a while", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.MailboxDisabled, "550 5.2.1 <u@firm.example>: account suspended for the moment, please try again later"))}, nil, "for a time"},
+		{"the same in another language", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.MailboxDisabled, "550 5.2.1 Postfach vorübergehend gesperrt"))}, nil, "for a time"},
+		{"a mailbox that is closed", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.MailboxDisabled, "550 5.2.1 account suspended"))}, []string{"u@firm.example"}, ""},
+		{"a typing error, in the words of a later try", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.UserUnknown, "550 5.1.1 no such user, please check the address and try again"))}, []string{"u@firm.example"}, ""},
+		{"an address that forwards to a missing one", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.UserUnknown, "550 5.1.1 <old.chief@mail.example>: Recipient address rejected: User unknown"))}, nil, "old.chief@mail.example"},
+		{"the same, bare", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.UserUnknown, "550 5.1.1 User unknown: chief@firm.example"))}, nil, "chief@firm.example"},
+		{"the same address, as the server writes it", []store.Attempt{attempt("u+tag@firm.example", time.Hour, replied(bounce.UserUnknown, "550 5.1.1 <U@store.firm.example>: User unknown"))}, []string{"u+tag@firm.example"}, ""},
+		{"an address, and whom to ask", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.UserUnknown, "550 5.1.1 User unknown. Contact postmaster@firm.example"))}, []string{"u@firm.example"}, ""},
+		{"an address, and one who forwards to it", []store.Attempt{attempt("u@firm.example", time.Hour, replied(bounce.UserUnknown, "550 5.1.1 <u@firm.example> unknown (for list@firm.example)"))}, []string{"u@firm.example"}, ""},
+		{"a domain that takes no mail, beside one that is not found", []store.Attempt{attempt("u@null.example", 0, replied(bounce.DomainInvalid, "Domain null.example does not accept mail (nullMX)")), attempt("u@gone.example", time.Minute, gone)}, []string{"u@gone.example", "u@null.example"}, ""},
 		{"many domains at once, and nothing gets out", many, nil, "6 domains"},
 		{"many domains at once, and mail gets out long before and after", append(slices.Clone(many), attempt("x@ok.example", -time.Hour, nil), attempt("x@ok.example", time.Hour, nil)), nil, "6 domains"},
 		{"many domains at once, while mail gets out", append(slices.Clone(many), attempt("x@ok.example", -time.Minute, nil), attempt("x@ok.example", 2*time.Minute, nil), attempt("x@ok.example", 6*time.Minute, nil)), names, ""},
