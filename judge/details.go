@@ -94,7 +94,7 @@ var detailTexts = map[string]detailWords{
 			"Exim: check the router and transport that the line names (R=, T=) with exim -bt ADDRESS, and the paniclog.",
 			"Check free disk space, and the owner and permissions of spool, mailboxes and commands.",
 		},
-		Retry: "The queue tries again by itself once it is mended.",
+		Retry: "Yes, once it is mended.",
 		Also:  "A package upgrade that changed a path, a user or a rule (AppArmor, SELinux).",
 	}},
 	detailOwnHop: {instead: true, Text: Text{
@@ -105,7 +105,7 @@ var detailTexts = map[string]detailWords{
 			"Postfix: content_filter, relayhost, transport_maps, mailbox_transport or a service of master.cf names that hop; Exim: the router's route_list or the transport's hosts.",
 			"A TLS level of your own (smtp_tls_security_level) applies to such a hop too: exempt it in smtp_tls_policy_maps.",
 		},
-		Retry: "The queue tries again by itself once the service runs.",
+		Retry: "Yes, once the service runs.",
 		Also:  "A domain whose MX names a private address: then it is theirs.",
 	}},
 	detailOwnStore: {instead: true, Text: Text{
@@ -116,7 +116,7 @@ var detailTexts = map[string]detailWords{
 			"Postfix: check that the socket or address that mailbox_transport, virtual_transport or transport_maps names is there (postconf mailbox_transport virtual_transport), and that user postfix may open it; a path without a leading / is below the queue directory.",
 			"Exim: check socket or hosts and port of the lmtp or smtp transport that the line names (T=), and that the Exim user may open the socket.",
 		},
-		Retry: "The queue tries again by itself once the store runs.",
+		Retry: "Yes, once the store runs.",
 		Also:  "A container that was stopped or renamed.",
 	}},
 	detailOwnRoute: {instead: true, Text: Text{
@@ -214,7 +214,7 @@ var detailTexts = map[string]detailWords{
 			"Compare smtp_bind_address (Postfix), or interface and the file it reads, such as /etc/mailips (Exim), with the addresses of the host (ip address).",
 			"Configure the local address, or remove it from the setting.",
 		},
-		Retry: "The queue tries again by itself once it is mended.",
+		Retry: "Yes, once it is mended.",
 		Also:  "An interface that comes up after the mail server.",
 	}},
 	"wrapper-mode": {instead: true, Text: Text{
@@ -243,7 +243,7 @@ var detailTexts = map[string]detailWords{
 			"If it is: repair the route. Until then Postfix takes IPv4 first with smtp_address_preference = ipv4.",
 			"If the message is still not delivered after that, look at what the domain's IPv4 hosts answered.",
 		},
-		Retry: "The queue tries again by itself.",
+		Retry: "Yes.",
 		Also:  "A router on the way that has no route to the receiver: then other IPv6 hosts are reached.",
 	}},
 	detailCertificate: {instead: true, turn: "The certificate is theirs; the check is yours, unless they ask for it themselves by DANE or MTA-STS.", Text: Text{
@@ -255,7 +255,7 @@ var detailTexts = map[string]detailWords{
 			"It is expired or for another name: tell their postmaster. If it cannot wait, and the check is yours, give that domain the level encrypt in smtp_tls_policy_maps.",
 			"It fails at every receiver: the issuers are missing on this server (Postfix: smtp_tls_CAfile, which has no default; Exim: tls_verify_certificates; the package ca-certificates).",
 		},
-		Retry: "Yes, the queue does so, until the certificate or the policy is corrected.",
+		Retry: "Yes, once the certificate or the policy is corrected.",
 		Also:  "A middlebox or an antivirus that puts its own certificate in between.",
 	}},
 	"dane": {instead: true, Text: Text{
@@ -266,7 +266,7 @@ var detailTexts = map[string]detailWords{
 			"If it fails for several domains: your own resolver is at fault. It has to validate, and to answer TLSA queries.",
 			"If the mail cannot wait: give that domain the level encrypt in smtp_tls_policy_maps (Exim: except it from hosts_try_dane).",
 		},
-		Retry: "Yes, the queue does so, until the records are corrected.",
+		Retry: "Yes, once the records are corrected.",
 		Also:  "A name server or firewall of theirs that does not answer TLSA queries.",
 	}},
 	"mta-sts": {instead: true, Text: Text{
@@ -276,17 +276,17 @@ var detailTexts = map[string]detailWords{
 			"Read the policy: https://mta-sts.DOMAIN/.well-known/mta-sts.txt, and compare its mx lines with dig MX DOMAIN.",
 			"If the domain is another's: tell their postmaster. If it is your own: correct the policy or the certificate, and change id in the _mta-sts record.",
 		},
-		Retry: "Yes, the queue does so, until the policy or the host is corrected.",
+		Retry: "Yes, once the policy or the host is corrected.",
 		Also:  "A policy that was fetched long ago, from before their last move.",
 	}},
-	"temperror": {turn: "Mostly nobody: the receiver could not ask the DNS, and the queue tries again. You, if several receivers say so.", instead: true, Text: Text{
+	"temperror": {turn: "Mostly nobody: the receiver could not ask the DNS for now. You, if several receivers say so.", instead: true, Text: Text{
 		Title:   "authentication could not be looked up",
 		Meaning: "The receiver could not look up the SPF, DKIM or DMARC record of the sender domain for now: it says neither that the record is wrong nor that it is missing.",
 		Do: []string{
 			"One receiver only: wait, its resolver is at fault.",
 			"Several receivers: see whether all name servers of the sender domain answer, over TCP too (dig +nssearch DOMAIN; dig +tcp TXT DOMAIN), and whether DNSSEC validates.",
 		},
-		Retry: "Yes, the queue does so.",
+		Retry: "Yes.",
 		Also:  "An include: or a DKIM selector in a zone of a provider whose name servers fail.",
 	}},
 	"own-account": {instead: true, Text: Text{
@@ -317,7 +317,7 @@ var detailTexts = map[string]detailWords{
 		Title:   "not tried yet",
 		Meaning: "No host was contacted: the time for the next try had not come. The reason is that of the last real try.",
 		Do:      []string{"Look at the last real try of this message or of another to the same host."},
-		Retry:   "The queue does so.",
+		Retry:   "Yes, when its time comes.",
 		Also:    "exim -M ID tries at once; exim -qff the whole queue.",
 	}},
 	"login": {Text: Text{

@@ -68,30 +68,12 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 	}
 	x.RFC = strings.Join(rfc, ", ")
 
-	// A bare code is explained by the tables, a text by its reason.
 	d2.Outcome = x.Outcome
 	if class != 2 && class != 3 && d2.Failed() {
 		x.Verdict = explained(j.Verdict(&d2), d)
 	}
-	reason := VerdictText(x.Verdict)
-	byText := x.Verdict.Reason != bounce.NoReason && x.Verdict.Confidence != bounce.CodeOnly
-	switch {
-	case byText || ownDetail(x.Verdict.Detail):
-		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
-	case hasEnhanced && d2.Enhanced.Subject() != 0 && class != 2: // the subject of a success has no meaning
-		x.Title, x.Meaning, x.Do, x.Retry, x.Also = enhanced.title, enhanced.meaning, []string{enhanced.do}, reason.Retry, reason.Also
-		if hasCode && enhanced.vague {
-			x.Do, x.Also = code.do, code.also
-		}
-	case hasCode:
-		x.Title, x.Meaning, x.Do, x.Also = code.title, code.meaning, code.do, code.also
-		x.Retry = code.retry
-	case class == 2:
-	case hasEnhanced:
-		x.Title, x.Meaning, x.Do = enhanced.title, enhanced.meaning, []string{enhanced.do}
-	default:
-		x.Title, x.Meaning, x.Do, x.Retry, x.Also = reason.Title, reason.Meaning, reason.Do, reason.Retry, reason.Also
-	}
+	t := AttemptText(&d2, x.Verdict)
+	x.Title, x.Meaning, x.Do, x.Retry, x.Also = t.Title, t.Meaning, t.Do, t.Retry, t.Also
 	if x.Title == "" {
 		x.Title = "delivered"
 	}
@@ -117,6 +99,33 @@ func (j *Judge) Explain(d *bounce.Delivery) Explanation {
 		x.Links = appendNew(x.Links, p)
 	}
 	return x
+}
+
+// AttemptText returns the texts for an attempt and its verdict: those of the verdict or, if only the
+// codes are known, those of the codes.
+func AttemptText(d *bounce.Delivery, v bounce.Verdict) Text {
+	t := VerdictText(v)
+	code, hasCode := replyText(d.Code)
+	enhanced, hasEnhanced := enhancedText(d.Enhanced)
+	class := int(d.Code / 100)
+	if class == 0 {
+		class = d.Enhanced.Class()
+	}
+	switch {
+	case v.Reason != bounce.NoReason && v.Confidence != bounce.CodeOnly || ownDetail(v.Detail):
+	case hasEnhanced && d.Enhanced.Subject() != 0 && class != 2: // the subject of a success has no meaning
+		t.Title, t.Meaning, t.Do = enhanced.title, enhanced.meaning, []string{enhanced.do}
+		if hasCode && enhanced.vague {
+			t.Do, t.Also = code.do, code.also
+		}
+	case hasCode:
+		t.Title, t.Meaning, t.Do, t.Also, t.Retry = code.title, code.meaning, code.do, code.also, code.retry
+	case class == 2:
+		return Text{}
+	case hasEnhanced:
+		t.Title, t.Meaning, t.Do, t.Retry, t.Also = enhanced.title, enhanced.meaning, []string{enhanced.do}, "", ""
+	}
+	return t
 }
 
 // checkedBy adds to the texts meaning and turn who required the check of a certificate, if the log
@@ -152,6 +161,9 @@ func (j *Judge) turn(d *bounce.Delivery, v bounce.Verdict) string {
 	}
 	if f := factsOf(d); v.Scope == bounce.ScopeRecipient && f&ownHop != 0 && f&factPassedOn == 0 {
 		return turnOwnStore
+	}
+	if v.Scope == bounce.NobodyActs && d.Outcome == bounce.Hard {
+		return "You: send the message again, for it was given up."
 	}
 	return TurnText(v.Scope)
 }

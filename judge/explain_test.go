@@ -174,3 +174,25 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestRetryAfterReturn holds that no explanation of a returned message says that the queue tries it
+// again, whatever its cause.
+func TestRetryAfterReturn(t *testing.T) {
+	check := func(name, retry string) {
+		if text := retryText(bounce.Hard, true, retry, 5); strings.Contains(text, "queue") && !strings.Contains(text, "4xx") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	for r := range reasonTexts {
+		check(bounce.Reason(r).String(), reasonTexts[r].Retry)
+	}
+	for detail, text := range detailTexts {
+		check(detail, text.Retry)
+	}
+	x := newJudge(t).Explain(&bounce.Delivery{
+		MTA: bounce.Postfix, Agent: "smtp", RelayHost: "mx.far.example", RelayIP: "192.0.2.1", Outcome: bounce.Hard, Code: 554, Response: "554 5.7.1 Greylisted, come back later",
+	})
+	if strings.Contains(x.Turn, "by itself") {
+		t.Errorf("greylisted and returned: %s", x.Turn)
+	}
+}

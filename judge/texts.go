@@ -100,7 +100,7 @@ var reasonTexts = [...]Text{
 			"If only this host fails: wait, the mail server tries again.",
 			"If it is every host: check your outgoing port 25, firewall, IPv6 route and the provider's port block.",
 		},
-		Retry: "Yes, the queue does so.",
+		Retry: "Yes.",
 		Also:  "A host that drops only your connections may block your address: try from another network, and look at blocklists.",
 	},
 	bounce.Expired: {

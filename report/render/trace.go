@@ -18,7 +18,7 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 	var b strings.Builder
 	say := func(parts ...string) { b.WriteString(table.Clean(strings.Join(parts, "")) + "\n") }
 	endings := report.Endings(attempts, ends)
-	message, explained := "", map[bounce.Reason]bool{}
+	message, explained := "", map[string]bool{}
 	for i := range attempts {
 		a := &attempts[i]
 		if key := a.Host + " " + a.Instance + " " + a.QueueID; key != message {
@@ -32,10 +32,12 @@ func Trace(attempts []store.Attempt, ends []bounce.End, loc *time.Location) stri
 		if a.Warning != "" {
 			say("      the log said just before: ", a.Warning)
 		}
-		if a.Reason != bounce.NoReason && !explained[a.Reason] {
-			explained[a.Reason] = true // once is enough
-			t := judge.ReasonText(a.Reason)
-			say("      ", a.Reason.String(), ": ", t.Meaning, " ", strings.Join(t.Do, " "))
+		if a.Reason != bounce.NoReason {
+			t := judge.AttemptText(&a.Delivery, a.Verdict)
+			if words := a.Reason.String() + ": " + t.Meaning + " " + strings.Join(t.Do, " "); !explained[words] {
+				explained[words] = true // once is enough
+				say("      ", words)
+			}
 		}
 		if e := endings[i]; e != nil {
 			say("  in the end: <", a.Recipient, "> ", e.Words)
