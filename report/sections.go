@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"bouncelog/bounce"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
@@ -635,9 +636,25 @@ func (r *Report) reasonsSection(wide bool) Section {
 		if len(x.Last) > 0 {
 			do = "Last temporary failure: " + counted(x.Last) + "."
 		}
-		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, x.Scope.String(), do})
+		scope := x.Scope
+		if p := r.ownFault(x); p != nil {
+			scope, do = bounce.ScopeSender, "See the incident: "+p.Title+"."
+		}
+		s.Table.Rows = append(s.Table.Rows, []any{x.Reason.String(), x.Soft, x.Hard, scope.String(), do})
 	}
 	return s
+}
+
+// ownFault returns the incident of the sending side behind most failures of a reason that names
+// another side, or nil.
+func (r *Report) ownFault(x *ReasonCount) *problem.Problem {
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		if x.Scope != bounce.ScopeSender && p.Reason == x.Reason && p.Homemade() && !p.Background && 2*p.Attempts >= x.Soft+x.Hard {
+			return p
+		}
+	}
+	return nil
 }
 
 // counted lists the counts, the largest first.

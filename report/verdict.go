@@ -470,6 +470,14 @@ func (v *Verdict) oursEnded() *Incident {
 	return &v.Ended[i]
 }
 
+// NamedEnded returns the ended incident that the sentence of the verdict names, or nil.
+func (v *Verdict) NamedEnded() *Incident {
+	if len(v.Act) == 0 && len(v.Ended) > 0 {
+		return &v.Ended[0]
+	}
+	return v.oursEnded()
+}
+
 // say builds the sentence of the verdict.
 func (v *Verdict) say(r *Report) {
 	good := func(format string, a ...any) { v.Phrases = append(v.Phrases, Phrase{fmt.Sprintf(format, a...), false}) }

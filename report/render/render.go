@@ -145,6 +145,9 @@ func remains(in *report.Incident) []report.Fact {
 
 // over describes an ended incident in a sentence.
 func over(r *report.Report, in *report.Incident) string {
+	if told := r.Verdict.NamedEnded(); told != nil && told.ID == in.ID { // the headline has its title and figures
+		return fmt.Sprintf("Named above: since %s, %s.", r.Clock(in.Since), r.Course(in))
+	}
 	return fmt.Sprintf("Ended %s: %s (since %s, %s).", r.Clock(in.End()), table.Cut(in.Title, longest), r.Clock(in.Since), in.Figures())
 }
 
