@@ -76,6 +76,7 @@ type Problem struct {
 	Older int `json:"-"`
 	// Returned counts the messages that were given up: their mail is lost.
 	Returned        int      `json:"returned"`
+	Queue           *Queue   `json:"queue,omitempty"` // only of a provider that takes no mail any more
 	Recipients      int      `json:"recipients"`
 	ValidRecipients []string `json:"valid_recipients"`
 	// ValidBefore are those of ValidRecipients who took mail before they were refused.

@@ -40,6 +40,16 @@ type Unreached struct {
 	// messages since then, including those before the period.
 	Died   bool
 	Failed int
+	Queue  *Queue // of a provider that died; nil: not known
+}
+
+// A Queue is the mail that a provider did not take since its failures began, once for each
+// recipient.
+type Queue struct {
+	Waiting   int       `json:"waiting"`
+	Oldest    time.Time `json:"oldest,omitzero"` // the first attempt of the oldest that waits
+	GivenUp   int       `json:"given_up"`
+	FirstLost time.Time `json:"first_lost,omitzero"` // when the first was given up
 }
 
 // deadFor is the time without a delivery after which a provider that died is an incident, however
@@ -67,7 +77,7 @@ func (u *Unreached) Problem() Problem {
 		SenderDomains: []string{}, Domains: []string{}, Providers: []string{u.Provider}, Addresses: []string{},
 		FirstHeard: u.FirstHeard, Since: u.Since, Until: u.Until, Ongoing: u.Ongoing, Ended: u.Ended, EndedAt: u.EndedAt,
 		Onset:    &Tried{Refused: u.Lost, Tried: u.Tried, Since: u.Since, Until: u.Until},
-		Attempts: u.Attempts, Messages: u.Lost, Returned: u.Returned,
+		Attempts: u.Attempts, Messages: u.Lost, Returned: u.Returned, Queue: u.Queue,
 		ValidRecipients: []string{}, ValidBefore: []string{}, Hours: []Hour{}, Evidence: []Evidence{},
 		FirstCheck: u.Check, Scan: u.Command,
 		keys:  []key{{what: unreached, provider: u.Provider}},

@@ -274,6 +274,11 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
 	}
+	if u.Died && c.taken == 0 {
+		if u.Queue, err = r.queueOf(ctx, s, row.filter(o), cmp.Or(c.began, u.Since)); err != nil {
+			return nil, afterwards{}, err
+		}
+	}
 	switch {
 	case c.taken > 0:
 		u.Ended, u.EndedAt = table.Count(c.taken, "message")+" taken since", c.ended
@@ -288,6 +293,44 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		return &p, afterwards{}, nil
 	}
 	return &p, c.after, nil
+}
+
+// queueOf returns the mail that f selects and that was not taken since a time: what waits at the end
+// of the period, and what was given up until then. It returns nil if there is too much to count.
+func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, since time.Time) (*problem.Queue, error) {
+	f.Since, f.Outcomes, f.Reasons = since, []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
+	type pair struct {
+		message   uint64
+		recipient string
+	}
+	first, ended, read := map[pair]time.Time{}, map[pair]bool{}, 0
+	q := &problem.Queue{}
+	for x, err := range s.Refusals(ctx, f) { // in the order of time
+		if err != nil {
+			return nil, err
+		}
+		if read++; read > waitedRead {
+			return nil, nil
+		}
+		p := pair{x.Message, x.Recipient}
+		switch {
+		case x.Outcome == bounce.Hard:
+			if len(ended) == 0 {
+				q.FirstLost = x.Time.UTC()
+			}
+			delete(first, p)
+			ended[p] = true // the last deferral, of the same second, may follow
+		case first[p].IsZero() && !ended[p]:
+			first[p] = x.Time.UTC()
+		}
+	}
+	q.Waiting, q.GivenUp = len(first), len(ended)
+	for _, t := range first {
+		if q.Oldest.IsZero() || t.Before(q.Oldest) {
+			q.Oldest = t
+		}
+	}
+	return q, nil
 }
 
 // A course is the course of failures to a provider: when they began, whether they ended, and how

@@ -139,6 +139,36 @@ func TestDied(t *testing.T) {
 	}
 }
 
+// TestDeadQueue holds that the report of each day says how much mail to a dead domain waits at the
+// end of that day, whenever it is read, and how much was given up until then.
+func TestDeadQueue(t *testing.T) {
+	mails := [][]deferral{
+		sent("fine.example", 14*400, 0, oneDay/400), sent("dead.example", 10, hour, oneDay/2),
+		deferrals("dead.example", 14, 5*oneDay+2*hour, oneDay/2, 3*hour, 3*oneDay, "expired"),
+	}
+	for _, until := range []time.Duration{11 * oneDay, 13 * oneDay} {
+		day := queueLog(t, until, mails...)
+		for n, want := range map[int]string{
+			6: "4 waiting since 2026-05-09 02:00, 0 given up",
+			8: "6 waiting since 2026-05-10 02:00, 2 given up since 2026-05-12 02:00",
+			9: "6 waiting since 2026-05-11 02:00, 4 given up since 2026-05-12 02:00",
+		} {
+			got := "nothing"
+			for _, in := range day(n).Incidents() {
+				if q := in.Queue; q != nil {
+					got = fmt.Sprintf("%d waiting since %s, %d given up", q.Waiting, q.Oldest.Format("2006-01-02 15:04"), q.GivenUp)
+					if q.GivenUp > 0 {
+						got += " since " + q.FirstLost.Format("2006-01-02 15:04")
+					}
+				}
+			}
+			if got != want {
+				t.Errorf("day %d, read after %v: %s, want %s", n, until, got, want)
+			}
+		}
+	}
+}
+
 // TestThen holds that a past day is judged as of its end: mail that waited then counts as not
 // delivered, whether it still waits, was given up or was delivered days later.
 func TestThen(t *testing.T) {

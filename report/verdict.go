@@ -133,7 +133,8 @@ type Incident struct {
 
 	// Stuck: the provider takes no mail for a reason of its own. Refused counts the mail that is
 	// not delivered.
-	Stuck bool `json:"stuck,omitempty"`
+	Stuck bool           `json:"stuck,omitempty"`
+	Queue *problem.Queue `json:"queue,omitempty"` // see problem.Problem
 	// Remains: see problem.Problem.Remains.
 	Remains bool `json:"-"`
 
@@ -337,7 +338,7 @@ func (r *Report) incident(p *problem.Problem) Incident {
 		ID: p.ID, Level: p.Level, Title: p.Title, Short: p.Short, Ours: ours(p), Ongoing: p.Ongoing, Since: p.Began(), Until: p.Until, Ended: p.Ended, EndedAt: p.EndedAt, Earlier: !p.FirstHeard.IsZero(),
 		Refused: p.Messages, Lost: p.Returned, LostPerDay: lostPerDay(p), Recipients: p.Recipients, Valid: p.Valid(),
 		SenderDomains: p.SenderDomains, Providers: p.Providers, ProviderNames: otherNames(p.Providers), Addresses: p.Addresses, Hours: p.Hours, Why: p.Why, Check: p.FirstCheck,
-		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Remains: p.Remains(),
+		Otherwise: p.OtherExplanation, Disproved: p.DisprovedBy, Command: p.Scan, Stuck: p.Unreached(), Queue: p.Queue, Remains: p.Remains(),
 	}
 	if len(p.Evidence) > 0 {
 		in.Reply = p.Evidence[0].Text

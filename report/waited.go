@@ -66,6 +66,7 @@ func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter,
 		switch {
 		case x.Outcome == bounce.Hard:
 			delete(waiting, p)
+			older[p] = true // the last deferral, of the same second, may follow
 		case x.Time.Before(since):
 			older[p] = true
 		case !older[p]: // counted in the period of its first attempt

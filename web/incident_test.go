@@ -21,7 +21,13 @@ func TestUnreachedPage(t *testing.T) {
 		if down := fmt.Sprintf("v%d@down.example", i%9); i < 48 {
 			line(fmt.Sprintf("4A1B2D%04X", i), down, "relay=mx.down.example[192.0.2.2]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)")
 		} else {
-			line(fmt.Sprintf("4A1B2D%04X", i), down, "relay=none, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (connect to mx.down.example[192.0.2.2]:25: Connection timed out)")
+			const failed = "relay=none, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (connect to mx.down.example[192.0.2.2]:25: Connection timed out)"
+			line(fmt.Sprintf("4A1B2D%04X", i), down, failed)
+			if old := i - 2; 144 <= old && old < 148 { // in the same second it fails again and is given up
+				id := fmt.Sprintf("4A1B2D%04X", old)
+				line(id, fmt.Sprintf("v%d@down.example", old%9), strings.Replace(failed, "delay=1,", "delay=3601,", 1))
+				fmt.Fprintf(&b, "%s mx1 postfix/qmgr[1]: %s: from=<a@shop.example>, status=expired, returned to sender\n", at.Format("Jan _2 15:04:05"), id)
+			}
 		}
 	}
 	s := dashboard(t, database(t, b.String()), nil)
@@ -32,12 +38,15 @@ func TestUnreachedPage(t *testing.T) {
 	if n := strings.Count(body, "Connection timed out"); n < 3 {
 		t.Errorf("%d attempts as evidence: %s", n, id)
 	}
+	if !strings.Contains(body, "140 waiting") || !strings.Contains(body, "4 given up") {
+		t.Error("the page does not say how much mail waits and was given up")
+	}
 	if strings.Contains(body, "from its beginning") || !strings.Contains(body, "in this period, to its last failure") {
 		t.Error("the figures of the day are said to be those from the beginning")
 	}
 	_, link, _ := strings.Cut(body, `href="/attempts?`)
 	link, _, _ = strings.Cut(link, `"`)
-	if rows := strings.Count(text(t, ask(s, "GET", "/attempts.csv?"+link)), "Connection timed out"); rows != 3*48 {
+	if rows := strings.Count(text(t, ask(s, "GET", "/attempts.csv?"+link)), "Connection timed out"); rows != 3*48+4 {
 		t.Errorf("%d attempts behind %s", rows, link)
 	}
 }

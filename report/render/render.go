@@ -94,6 +94,16 @@ func facts(r *report.Report, in *report.Incident, detail bool) []report.Fact {
 		label = "Not delivered" // no reply refused it
 	}
 	add(label, in.Figures(), before)
+	if q := in.Queue; q != nil {
+		list := []string{fmt.Sprintf("%d waiting", q.Waiting)}
+		if q.Waiting > 0 {
+			list[0] += ", the oldest since " + r.Clock(q.Oldest)
+		}
+		if q.GivenUp > 0 {
+			list = append(list, fmt.Sprintf("%d given up, the first %s", q.GivenUp, r.Clock(q.FirstLost)))
+		}
+		add("In all", table.Count(int64(q.Waiting+q.GivenUp), "message")+" since it began", strings.Join(list, "; "))
+	}
 	if in.Share > 0 {
 		add("Of all mail", in.Share, returned(in.Lost))
 	}
