@@ -100,8 +100,8 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 				asked[c.domain] = true
 			case forATime(c):
 				d.add(c, "the reply says that the mailbox is closed for a time")
-			case anotherAddress(c) != "":
-				d.add(c, fmt.Sprintf("the reply is about another address, %s: the recipient's server seems to forward to it", anotherAddress(c)))
+			case anotherAddress(c):
+				d.add(c, "the reply is about another address, to which the recipient's server seems to forward")
 			default:
 				said = append(said, c)
 				asked[c.domain] = true
@@ -170,33 +170,33 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 func forATime(c *claim) bool {
 	reply := strings.ToLower(c.Response)
 	return c.Reason == bounce.MailboxDisabled && slices.ContainsFunc([]string{
-		"temporar", "temporär", "vorübergehend", "zeitweilig", "provisoire", "momentan", "for the moment", "tijdelijk", "tymczasow", "временно",
-		"try again", "try later", "retry later", "tomorrow",
+		"tempor", "vorübergehend", "zeitweilig", "provisoire", "momentan", "for the moment", "tijdelijk", "tymczasow", "временно",
+		"again later", "try later", "retry later", "tomorrow",
 	}, func(w string) bool { return strings.Contains(reply, w) })
 }
 
-// anotherAddress returns the address that a reply names instead of the recipient's; "" if there is
-// none, or only one to ask for help. A server may write the recipient's address with a host name of
-// its own and without an extension.
-func anotherAddress(c *claim) string {
-	named := ""
-	for word := range strings.FieldsFuncSeq(ascii.Lower(c.Response), func(r rune) bool { return strings.ContainsRune(" \t<>()[]{}\"',;:", r) }) {
-		word = strings.TrimRight(word, ".!?")
-		local, domain, ok := strings.Cut(word, "@")
-		if !ok || local == "" || !strings.Contains(domain, ".") {
-			continue
-		}
-		own, _, _ := strings.Cut(ascii.Lower(c.Address), "@")
-		base, _, _ := strings.Cut(own, "+")
+// anotherAddress reports whether a reply is about an address that is not the recipient's: it names
+// one after the codes, a colon or a word for it, and the recipient's nowhere. An address to ask for
+// help does not count. A server may write the recipient's address with a host name of its own and
+// without an extension.
+func anotherAddress(c *claim) (another bool) {
+	own, _, _ := strings.Cut(ascii.Lower(c.Address), "@")
+	base, _, _ := strings.Cut(own, "+")
+	before := ":"
+	for word := range strings.FieldsSeq(ascii.Lower(c.Response)) {
+		address := strings.TrimRight(word, ">)]}\"',;:.!?")
+		local, domain, _ := strings.Cut(address[strings.LastIndexAny(address, "<([{\"'=:")+1:], "@")
 		switch {
+		case local == "" || !bounce.IsHostName(domain):
 		case (local == own || local == base) && provider.OfHost(domain) == provider.OfHost(c.domain):
-			return ""
+			return false
 		case slices.Contains([]string{"postmaster", "hostmaster", "abuse", "support", "help", "helpdesk"}, local):
-		case named == "":
-			named = word
+		case strings.HasSuffix(before, ":"), before[0] == '4', before[0] == '5', slices.Contains([]string{"user", "recipient", "address", "account", "mailbox"}, before):
+			another = true
 		}
+		before = word
 	}
-	return named
+	return another
 }
 
 // ownWord returns why a statement by this server itself about an address is doubted.
