@@ -135,8 +135,8 @@ func TestOneIncident(t *testing.T) {
 	}
 }
 
-// TestTitleByHarm holds that a title first names the place with the most lost mail, then with the
-// most refused mail, and limits the number of names.
+// TestTitleByHarm holds that a title first names the place with the most mail lost in the first hour,
+// then with the most refused mail, and limits the number of names.
 func TestTitleByHarm(t *testing.T) {
 	const spf = "550 5.7.23 SPF validation failed"
 	at := func(provider string, n int, outcome bounce.Outcome) []mail {
@@ -185,6 +185,28 @@ func TestManyProviders(t *testing.T) {
 		}
 		if before := found[0].Before; before == nil || before.Refused != 0 || before.Tried == 0 {
 			t.Errorf("%d providers: before: %+v", test.providers, before)
+		}
+	}
+}
+
+// TestTitleStays holds that a title does not change once the first hour is over, whichever place has
+// the most harm later.
+func TestTitleStays(t *testing.T) {
+	at := func(provider string, n int, at time.Duration) []mail {
+		return with(refused(n, n, at, "news@shop.example", "u%d@"+provider, "mx."+provider, mail{says: "550 5.7.23 SPF validation failed", outcome: bounce.Hard}), func(m *mail) { m.id = fmt.Sprint(provider, at, m.id) })
+	}
+	s := logOf(t, join(at("a.example", 1, 0), at("b.example", 2, 10*time.Minute), at("d.example", 30, 3*time.Hour), at("c.example", 9, 5*time.Hour), at("a.example", 9, 7*time.Hour)))
+	want := "b.example and a.example refuse shop.example"
+	for h := 1; h < 12; h++ {
+		found := problemsIn(t, s, store.Filter{Until: begin.Add(time.Duration(h) * time.Hour)})
+		if h > 3 {
+			want = "b.example, a.example and d.example refuse shop.example"
+		}
+		if h > 5 {
+			want = "b.example, a.example and others refuse shop.example"
+		}
+		if len(found) != 1 || found[0].Short != want {
+			t.Errorf("after %d hours: %+v, want %s", h, found, want)
 		}
 	}
 }

@@ -206,29 +206,29 @@ func (in *incident) summary(p *Problem, w wording, what string) string {
 }
 
 // titles returns the names of refusals without and with their cause. They have no figures, which
-// would differ each day. The names are in the order of the harm on the first day (UTC): the report
-// of that day has seen no more, and says the same.
+// would differ each day. The names are in the order of the harm in the first hour, and later ones in
+// that of their first refusals: so a title that was told stays.
 func (in *incident) titles(all []traitCount, what string) (short, title string) {
-	firstDay := countTraits(between(in.all, in.began, momentOf(in.began.time().Truncate(24*time.Hour).Add(24*time.Hour))))
-	providers := worstOf(firstDay, all, func(c traitCount) string { return c.provider })
+	firstHour := countTraits(between(in.all, in.began, in.began.add(time.Hour)))
+	providers := worstOf(firstHour, all, func(c traitCount) string { return c.provider })
 	verb := " refuses "
 	if len(providers) > 1 {
 		verb = " refuse "
 	}
 	short = nameSome(provider.Names(providers), "the receiver", "others") + verb +
-		nameSome(worstOf(firstDay, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
+		nameSome(worstOf(firstHour, all, func(c traitCount) string { return c.SenderDomain }), "our mail", "")
 	return short, short + ": " + cmp.Or(what, "no cause named")
 }
 
 // namesShown is how many providers or sender domains a title names.
 const namesShown = 3
 
-// worstOf returns distinct values of traits, without "". Values of the first day come first,
-// ordered by lost and then by refused mail of that day; later values follow in their order. It
+// worstOf returns distinct values of traits, without "". Values of the first hour come first,
+// ordered by lost and then by refused mail of that hour; later values follow in their order. It
 // returns at most namesShown+1 values.
-func worstOf(firstDay, all []traitCount, of func(traitCount) string) (list []string) {
+func worstOf(firstHour, all []traitCount, of func(traitCount) string) (list []string) {
 	lost, refused := map[string]int{}, map[string]int{}
-	for _, c := range firstDay {
+	for _, c := range firstHour {
 		refused[of(c)] += c.n
 		if c.Outcome == bounce.Hard {
 			lost[of(c)] += c.n
