@@ -50,7 +50,7 @@ type Change struct {
 }
 
 // changesOf has the words for Change.Of, except messages.
-var changesOf = map[string]string{"messages_per_day": "messages a day", "providers": "providers", "valid": "recipients known to be valid"}
+var changesOf = map[string]string{"messages_per_day": "messages a day", "messages_per_hour": "messages an hour", "providers": "providers", "valid": "recipients known to be valid"}
 
 // The limits of an event: a log may hold very many names.
 const (

@@ -201,7 +201,7 @@ func (t *told) absorb(other *told) {
 		t.Until = other.Until
 	}
 	t.Times = max(t.Times, other.Times)
-	t.Size, t.Providers, t.Valid = t.Faster(other.Size), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
+	t.Size, t.Providers, t.Valid = t.Most(other.Size), max(t.Providers, other.Providers), max(t.Valid, other.Valid)
 }
 
 // settle returns how long no mail must have been refused before an incident is reported as over:
@@ -211,18 +211,22 @@ func settle(in *report.Incident) time.Duration {
 }
 
 // sizeOf returns the size of an incident.
-func sizeOf(in *report.Incident) problem.Size { return problem.SizeOf(in.Refused, in.Since, in.Until) }
+func sizeOf(in *report.Incident) problem.Size {
+	return problem.SizeOf(in.Refused, in.Since, in.Until, in.Hours)
+}
 
 // grown returns the figures of an incident that have grown since its last event; each can grow only
 // a few times.
 func (t *told) grown(in *report.Incident) (changes []Change) {
 	switch now := sizeOf(in); {
-	case now.Grew(t.Size) && min(now.Hours, t.Hours) < 24:
+	case now.Faster(t.Size) && min(now.Hours, t.Hours) < 24:
 		changes = append(changes, Change{"messages", t.Messages, now.Messages, t.Hours, now.Hours})
-	case now.Grew(t.Size):
+	case now.Faster(t.Size):
 		changes = append(changes, Change{Of: "messages_per_day", From: t.Messages * 24 / t.Hours, To: now.Messages * 24 / now.Hours})
+	case now.Grew(t.Size):
+		changes = append(changes, Change{Of: "messages_per_hour", From: t.Peak, To: now.Peak})
 	case now.Hours == 1:
-		t.Size = now.Faster(t.Size)
+		t.Size = now.Most(t.Size)
 	}
 	if now := len(in.Providers); t.Providers == 1 && now > 1 {
 		changes = append(changes, Change{Of: "providers", From: t.Providers, To: now})
@@ -261,7 +265,7 @@ func (t *told) mergeInto(other *told, in *report.Incident, m moment) *Event {
 func (t *told) event(kind string, f *finding, m moment, changes ...Change) *Event {
 	in := f.incident
 	t.Events++
-	t.Size, t.Providers, t.Valid = sizeOf(in).Faster(t.Size), max(len(in.Providers), t.Providers), max(in.Valid, t.Valid)
+	t.Size, t.Providers, t.Valid = sizeOf(in).Most(t.Size), max(len(in.Providers), t.Providers), max(in.Valid, t.Valid)
 	return &Event{
 		Version: 1, Kind: kind, ID: hash(t.ID, strconv.Itoa(t.Events)), Group: t.ID, Host: m.host, Time: m.now.UTC().Truncate(time.Second),
 		Text: sentence(kind, in, t.Times > 1, changes), Changes: changes, Details: table.Cut(m.describe(in), detailsAtMost), Facts: bounded(in),

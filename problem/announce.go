@@ -278,7 +278,7 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 			places[key]++
 		}
 		if key, text, ok := strings.Cut(at, sizeMark); ok {
-			sizes[key] = parseSize(text).Faster(sizes[key])
+			sizes[key] = parseSize(text).Most(sizes[key])
 		}
 	}
 	n := 0
@@ -294,11 +294,14 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 				a.Announce(p)
 			}
 		}
-		now := SizeOf(p.Messages, p.Since, p.Until)
 		for i, key := range p.noted() {
+			now := SizeOf(p.Messages, p.Since, p.Until, p.Hours)
 			size, ok := sizes[key]
 			back := p.Began().Sub(a.announced[key]) >= a.o.Quiet()
-			if !ok || back || now.atLeast(1, size) && (told || now.Hours == 1 && !p.Background) {
+			if ok && !back {
+				now = now.Most(size)
+			}
+			if !ok || back || told || now.Hours == 1 && !p.Background {
 				delete(a.announced, key+sizeMark+size.String())
 				sizes[key], size = now, now
 			}
@@ -368,7 +371,7 @@ func (a *Announcer) known(p *Problem, more [][]string, sizes map[string]Size) bo
 			continue
 		}
 		size, sized := sizes[key]
-		if !p.Ongoing || !(sized && SizeOf(p.Messages, p.Since, p.Until).Grew(size)) && !slices.ContainsFunc(more[i], func(key string) bool {
+		if !p.Ongoing || !(sized && SizeOf(p.Messages, p.Since, p.Until, p.Hours).Grew(size)) && !slices.ContainsFunc(more[i], func(key string) bool {
 			_, ok := a.announced[key]
 			return !ok
 		}) {
@@ -381,40 +384,63 @@ func (a *Announcer) known(p *Problem, more [][]string, sizes map[string]Size) bo
 // A Size is the number of messages that a problem refused in a number of hours, at least one.
 type Size struct {
 	Messages int `json:"messages"`
-	Hours    int `json:"hours"` // from the first refusal to the last, rounded up
+	Hours    int `json:"hours"`          // from the first refusal to the last, rounded up
+	Peak     int `json:"peak,omitempty"` // messages of the busiest hour; 0: not known
 }
 
-// SizeOf returns the size of a problem that refused n messages from since to until.
-func SizeOf(n int, since, until time.Time) Size { return Size{n, int(until.Sub(since)/time.Hour) + 1} }
+// SizeOf returns the size of a problem that refused n messages from since to until, and whose
+// refused attempts by hour are hours.
+func SizeOf(n int, since, until time.Time, hours []Hour) Size {
+	s := Size{Messages: n, Hours: int(until.Sub(since)/time.Hour) + 1}
+	attempts := 0
+	for _, h := range hours {
+		s.Peak = max(s.Peak, h.Refused)
+		attempts += h.Refused
+	}
+	if attempts > n { // a retry of a message is no message
+		s.Peak = (s.Peak*n + attempts - 1) / attempts
+	}
+	return s
+}
 
 // atLeast reports whether s has at least so many times the messages an hour of before.
 func (s Size) atLeast(times int, before Size) bool {
 	return s.Messages*before.Hours >= times*before.Messages*s.Hours
 }
 
-// Faster returns s or t, the one with more messages an hour.
-func (s Size) Faster(t Size) Size {
-	if s.atLeast(1, t) {
-		return s
+// Most returns s or t, the one with more messages an hour, with the higher peak of both.
+func (s Size) Most(t Size) Size {
+	peak := max(s.Peak, t.Peak)
+	if !s.atLeast(1, t) {
+		s = t
 	}
-	return t
+	s.Peak = peak
+	return s
 }
 
-// Grew reports whether a problem refuses ten times as fast as before, and not in its first hour: a
-// problem is announced after a few messages, which say nothing of its rate.
+// Grew reports whether a problem refuses ten times as fast as before, on average (see Faster) or in
+// its busiest hour: the average alone would hide a burst behind a long trickle.
 func (s Size) Grew(before Size) bool {
+	return s.Faster(before) || s.Hours > 1 && before.Peak > 0 && s.Peak >= 10*before.Peak
+}
+
+// Faster reports whether a problem refuses ten times as many messages an hour as before, and not in
+// its first hour: a problem is announced after a few messages, which say nothing of its rate.
+func (s Size) Faster(before Size) bool {
 	before.Messages = max(before.Messages, 1)
 	return s.Hours > 1 && s.atLeast(10, before)
 }
 
 // String returns the text that parseSize reads.
-func (s Size) String() string { return fmt.Sprintf("%d/%d", s.Messages, s.Hours) }
+func (s Size) String() string { return fmt.Sprintf("%d/%d/%d", s.Messages, s.Hours, s.Peak) }
 
 // parseSize reads a size in a note. A number alone, of an old note, is that of a day.
 func parseSize(text string) (s Size) {
-	messages, hours, _ := strings.Cut(text, "/")
+	messages, rest, _ := strings.Cut(text, "/")
+	hours, peak, _ := strings.Cut(rest, "/")
 	s.Messages, _ = strconv.Atoi(messages)
 	s.Hours, _ = strconv.Atoi(cmp.Or(hours, "24"))
+	s.Peak, _ = strconv.Atoi(peak)
 	return s
 }
 

@@ -268,6 +268,11 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 			l.refuse(at.Add(time.Hour), 5, "spamcop")
 		}},
 		{"ten times as much", func(l *refusalLog) { l.refuse(at, 3, "spamcop") }, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 57, "spamcop") }},
+		{"a burst behind a trickle", func(l *refusalLog) {
+			for i := range 12 {
+				l.refuse(at.Add(time.Duration(i-11)*6*time.Hour), 2, "spamcop")
+			}
+		}, func(l *refusalLog) { l.refuse(at.Add(time.Hour), 60, "spamcop") }},
 		{"a refusal from the future", func(l *refusalLog) {
 			l.refuse(at, 3, "barracuda")
 			l.refuse(at.AddDate(40, 0, 0), 3, "spamcop")
@@ -351,6 +356,37 @@ func TestAnnouncedSize(t *testing.T) {
 			search(test.want, "the second")
 			search(0, "the third")
 		})
+	}
+}
+
+// TestSize holds that a burst behind a trickle is growth, and that retries of the same messages are not.
+func TestSize(t *testing.T) {
+	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
+	hours := func(refused ...int) (list []Hour) {
+		for i, n := range refused {
+			list = append(list, Hour{at.Add(time.Duration(i) * time.Hour), n})
+		}
+		return list
+	}
+	before := SizeOf(3, at, at.Add(10*time.Minute), hours(3))
+	for _, test := range []struct {
+		name     string
+		messages int
+		hours    []Hour
+		grew     bool
+	}{
+		{"a trickle", 12, hours(3, 1, 1, 1, 1, 1, 1, 1, 1, 1), false},
+		{"a burst", 42, hours(3, 1, 1, 1, 1, 1, 1, 1, 1, 31), true},
+		{"retries", 30, hours(3, 6, 9, 12, 15, 18, 21, 24, 27, 30), false},
+		{"the same rate", 30, hours(3, 3, 3, 3, 3, 3, 3, 3, 3, 3), false},
+	} {
+		now := SizeOf(test.messages, at, at.Add(9*time.Hour+10*time.Minute), test.hours)
+		if now.Grew(before) != test.grew || parseSize(now.String()) != now {
+			t.Errorf("%s: %v, %v", test.name, now, now.Grew(before))
+		}
+		if most := now.Most(before); most.Grew(before) != test.grew || now.Grew(most) {
+			t.Errorf("%s: as announced: %v", test.name, most)
+		}
 	}
 }
 
