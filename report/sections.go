@@ -732,7 +732,7 @@ func (r *Report) sendersSection(wide bool) Section {
 			x := &rows[i]
 			s.Table.Rows = append(s.Table.Rows, []any{part.by, x.Key, x.Soft, x.Hard, table.Share(x.Share), x.Reason.String()})
 			if x.StandsOut() && len(part.rows) > 1 {
-				s.Lead = append(s.Lead, fmt.Sprintf("The %s %s has %s of all returned mail (%d): check for a stolen password, an abused form or a bad list.", part.by, table.Cut(x.Key, 80), table.Share(x.Share), x.Hard))
+				s.Lead = append(s.Lead, fmt.Sprintf("The %s %s has %s of all returned mail (%d). If that is not its usual share of the mail, look for a stolen password, an abused form or a bad list.", part.by, table.Cut(x.Key, 80), table.Share(x.Share), x.Hard))
 			}
 		}
 	}
