@@ -322,3 +322,27 @@ func TestAddLines(t *testing.T) {
 		}
 	}
 }
+
+// A path is resolved once: there may be thousands of one base name, which are all compared.
+func TestWholePath(t *testing.T) {
+	l, err := newSourceSet(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, link := filepath.Join(dir, "0.log"), filepath.Join(t.TempDir(), "0.log")
+	write(t, log, "")
+	if err := os.Symlink(log, link); err != nil {
+		t.Fatal(err)
+	}
+	isLog := l.named(log)
+	for _, what := range []string{"a link", "a link that is gone"} {
+		if !isLog(link) || isLog(filepath.Join(dir, "other", "0.log")) {
+			t.Error(what)
+		}
+		os.Remove(link)
+	}
+}

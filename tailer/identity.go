@@ -253,11 +253,12 @@ type sourceSet struct {
 	byBase   map[string][]*entry
 	journals map[string]*entry
 	ids      map[string]bool
-	latest   int // highest seq
+	whole    map[string]string // see wholePath
+	latest   int               // highest seq
 }
 
 func newSourceSet(known []Position) (*sourceSet, error) {
-	l := &sourceSet{byBase: map[string][]*entry{}, journals: map[string]*entry{}, ids: map[string]bool{}}
+	l := &sourceSet{byBase: map[string][]*entry{}, journals: map[string]*entry{}, ids: map[string]bool{}, whole: map[string]string{}}
 	for _, p := range known {
 		m, err := parseIdentity(p.State)
 		if err != nil {

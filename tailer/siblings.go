@@ -99,9 +99,10 @@ func (l *logFile) scan() error {
 
 // last returns the source that was found latest, among those that were live at path.
 func (l *sourceSet) last(path string) (last *entry) {
+	isPath := l.named(path)
 	for _, list := range l.byBase {
 		for _, e := range list {
-			if sameName(e.path, path) && (last == nil || e.seq > last.seq) {
+			if isPath(e.path) && (last == nil || e.seq > last.seq) {
 				last = e
 			}
 		}
@@ -111,10 +112,11 @@ func (l *sourceSet) last(path string) (last *entry) {
 
 // knows reports whether any part of the log at path was ever read.
 func (l *sourceSet) knows(path string) bool {
+	isPath := l.named(path)
 	for _, list := range l.byBase {
 		for _, e := range list {
 			base, _ := splitRotated(filepath.Base(e.path))
-			if sameName(filepath.Join(filepath.Dir(e.path), base), path) || sameName(e.path, path) {
+			if isPath(filepath.Join(filepath.Dir(e.path), base)) || isPath(e.path) {
 				return true
 			}
 		}
