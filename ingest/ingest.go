@@ -167,14 +167,8 @@ func (g *Ingester) Totals() (t store.Source) {
 // storing: call Close.
 func (g *Ingester) Chunk(c *tailer.Chunk) error {
 	s := g.source(c.Source)
-	for offset, line := range c.Lines() {
-		if !parser.MayHoldEntries(line) {
-			g.line(s, offset, line)
-			continue
-		}
-		for at, entry := range parser.Entries(line) {
-			g.line(s, offset+int64(at), entry)
-		}
+	for offset, line := range parser.Lines(c.Lines()) {
+		g.line(s, offset, line)
 	}
 	s.Path, s.Offset, s.State = c.Position.Path, c.Position.Offset, c.Position.State
 	if !s.touched {

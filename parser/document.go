@@ -20,8 +20,29 @@ const lokiAnswer = `{"status":"success","data":{"resultType":"streams"`
 // was cut off.
 const cutDocument = 1 << 20
 
-// MayHoldEntries is a cheap test whether Entries may split a line.
-func MayHoldEntries(line []byte) bool {
+// Lines yields the lines of a log with their offsets, as Parse takes them. A line that is a JSON
+// document is yielded entry by entry (see entries), each with the offset at which it begins, and
+// valid until the next one.
+func Lines(log iter.Seq2[int64, []byte]) iter.Seq2[int64, []byte] {
+	return func(yield func(int64, []byte) bool) {
+		for offset, line := range log {
+			if !mayHoldEntries(line) {
+				if !yield(offset, line) {
+					return
+				}
+				continue
+			}
+			for at, entry := range entries(line) {
+				if !yield(offset+int64(at), entry) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// mayHoldEntries is a cheap test whether entries may split a line.
+func mayHoldEntries(line []byte) bool {
 	return len(line) > 1 && (line[0] == '[' || line[0] == '{' && holdsList(line))
 }
 
@@ -39,13 +60,13 @@ func holdsList(b []byte) bool {
 	}
 }
 
-// Entries yields the entries of a line that is a JSON document, each as a separate line with its
+// entries yields the entries of a line that is a JSON document, each as a separate line with its
 // index in the document. The entries are the elements of a list, and of the lists at any depth in
 // the output of exporters (isExporter). Any other line is yielded unchanged.
 //
 // An entry keeps the text round it without the other elements of the lists, so that its author is
 // determined as for an object on a line of its own. It is valid until the next one is yielded.
-func Entries(line []byte) iter.Seq2[int, []byte] {
+func entries(line []byte) iter.Seq2[int, []byte] {
 	list, at := line, 0
 	if hasPrefix(line, lokiAnswer) {
 		const result = `"result":`

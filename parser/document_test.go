@@ -52,7 +52,7 @@ func TestEntries(t *testing.T) {
 		p := New(nil, Options{Location: time.UTC, Year: 2026})
 		var r Result
 		attempts, notUnderstood, all, last := 0, 0, 0, -1
-		for at, entry := range Entries([]byte(tt.line)) {
+		for at, entry := range entries([]byte(tt.line)) {
 			if all++; at <= last || at >= len(tt.line) {
 				t.Errorf("%s: at %d behind %d", tt.name, at, last)
 			}
@@ -82,7 +82,7 @@ func TestDeepEntries(t *testing.T) {
 		"small":  `{"x":"` + strings.Repeat("y", maxSpine-100) + `","records":[{}` + strings.Repeat(",{}", 20_000) + "]}",
 	} {
 		bytes := 0
-		for _, entry := range Entries([]byte(line)) {
+		for _, entry := range entries([]byte(line)) {
 			bytes += len(entry)
 		}
 		if bytes > 2*maxNested*len(line) {
@@ -98,7 +98,7 @@ func FuzzEntries(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		last, n := -1, 0
-		for at, entry := range Entries(line) {
+		for at, entry := range entries(line) {
 			if at <= last || at > len(line) || len(entry) > 2*len(line) {
 				t.Fatalf("%q: %q at %d", line, entry, at)
 			}

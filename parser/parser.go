@@ -4,7 +4,7 @@
 //
 // # How a line is read
 //
-//	line           Entries (document.go) splits a line that is a JSON document into several
+//	line           Lines (document.go) splits a line that is a JSON document into several
 //	 |  Parse        removes blanks at the end, and the marks of spreadsheets and quoted strings
 //	 |               at both ends (csv.go, quoting.go)
 //	 |  whole        removes terminal sequences, decodes UTF-16, splits several lines in one

@@ -200,11 +200,6 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 			}
 		}
 	}
-	read := func(c *tailer.Chunk, number, offset int64, line []byte) error {
-		p.lines++
-		last.path, last.offset = c.Source.Path, offset
-		return p.take(log.Parse(line, offset, &r), c.Source.Path, number, offset, line, &r, judge)
-	}
 	progress := newProgress(cmd.ErrOrStderr())
 	var cut bool
 	err = tailer.Read(cmd.Context(), paths, nil, tailer.ReadOptions{Stdin: cmd.InOrStdin(), Progress: progress.update, Event: func(e tailer.Event) {
@@ -223,21 +218,20 @@ func (p *parsing) read(cmd *cobra.Command, in input, paths []string) (unread boo
 			log = parser.New(queue, o)
 		}
 		var tail []byte
-		for start, line := range c.Lines() {
-			number++
-			if !parser.MayHoldEntries(line) {
-				if err := read(c, number, start, line); err != nil {
-					return err
-				}
-				tail = line
-				continue
-			}
-			for at, entry := range parser.Entries(line) {
-				if err := read(c, number, start+int64(at), entry); err != nil {
-					return err
+		numbered := func(yield func(int64, []byte) bool) {
+			for offset, line := range c.Lines() {
+				number++
+				if tail = line; !yield(offset, line) {
+					return
 				}
 			}
-			tail = line
+		}
+		for offset, line := range parser.Lines(numbered) {
+			p.lines++
+			last.path, last.offset = c.Source.Path, offset
+			if err := p.take(log.Parse(line, offset, &r), c.Source.Path, number, offset, line, &r, judge); err != nil {
+				return err
+			}
 		}
 		last.text = string(tail[:min(len(tail), sampleSize)])
 		return nil
