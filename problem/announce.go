@@ -287,23 +287,22 @@ func (a *Announcer) take(problems []Problem, newest time.Time) {
 		if newest.Sub(p.Until) >= a.o.Quiet() {
 			continue
 		}
-		all := escalations(p, a.announced, places)
-		told := !p.Background && !a.known(p, all, sizes)
+		now, all := SizeOf(p.Messages, p.Since, p.Until, p.Hours), escalations(p, a.announced, places)
+		told := !p.Background && !a.known(p, now, all, sizes)
 		if told {
 			if n++; n <= atOnce {
 				a.Announce(p)
 			}
 		}
 		for i, key := range p.noted() {
-			now := SizeOf(p.Messages, p.Since, p.Until, p.Hours)
-			size, ok := sizes[key]
-			back := p.Began().Sub(a.announced[key]) >= a.o.Quiet()
-			if ok && !back {
-				now = now.Most(size)
+			size, sized := sizes[key]
+			goesOn, most := sized && p.Began().Sub(a.announced[key]) < a.o.Quiet(), now
+			if goesOn {
+				most = now.Most(size)
 			}
-			if !ok || back || told || now.Hours == 1 && !p.Background {
+			if !goesOn || told || most.Hours == 1 && !p.Background {
 				delete(a.announced, key+sizeMark+size.String())
-				sizes[key], size = now, now
+				sizes[key], size = most, most
 			}
 			all[i] = append(all[i], key+sizeMark+size.String())
 		}
@@ -362,19 +361,21 @@ func (p *Problem) noted() []string {
 }
 
 // known reports whether a problem was announced under one of its keys, has gone on since, and has
-// neither a new escalation (see escalations) nor grown since sizes. A problem that has ended does
-// not escalate: retries that are accepted show that its recipients are valid.
-func (a *Announcer) known(p *Problem, more [][]string, sizes map[string]Size) bool {
+// neither a new escalation (see escalations) nor grown from sizes to now. A problem that has ended
+// does not escalate: retries that are accepted show that its recipients are valid.
+func (a *Announcer) known(p *Problem, now Size, more [][]string, sizes map[string]Size) bool {
+	isNew := func(key string) bool {
+		_, ok := a.announced[key]
+		return !ok
+	}
 	for i, key := range p.noted() {
 		at, ok := a.announced[key]
 		if !ok || p.Began().Sub(at) >= a.o.Quiet() {
 			continue
 		}
 		size, sized := sizes[key]
-		if !p.Ongoing || !(sized && SizeOf(p.Messages, p.Since, p.Until, p.Hours).Grew(size)) && !slices.ContainsFunc(more[i], func(key string) bool {
-			_, ok := a.announced[key]
-			return !ok
-		}) {
+		grew := sized && now.Grew(size)
+		if !p.Ongoing || !grew && !slices.ContainsFunc(more[i], isNew) {
 			return true
 		}
 	}
