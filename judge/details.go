@@ -48,8 +48,8 @@ func detailText(detail string) detailWords {
 	return detailWords{}
 }
 
-// ownDetail reports whether a detail means that this server's own side is at fault.
-func ownDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
+// OwnDetail reports whether a detail means that this server's own side is at fault.
+func OwnDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
 
 // listOf returns the list's operator: spamhaus for spamhaus-zen.
 func listOf(detail string) string {

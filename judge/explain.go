@@ -112,7 +112,7 @@ func AttemptText(d *bounce.Delivery, v bounce.Verdict) Text {
 		class = d.Enhanced.Class()
 	}
 	switch {
-	case v.Reason != bounce.NoReason && v.Confidence != bounce.CodeOnly || ownDetail(v.Detail):
+	case v.Reason != bounce.NoReason && v.Confidence != bounce.CodeOnly || OwnDetail(v.Detail):
 	case hasEnhanced && d.Enhanced.Subject() != 0 && class != 2: // the subject of a success has no meaning
 		t.Title, t.Meaning, t.Do = enhanced.title, enhanced.meaning, []string{enhanced.do}
 		if hasCode && enhanced.vague {

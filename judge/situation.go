@@ -336,7 +336,7 @@ func ownSide(v *bounce.Verdict, f facts) {
 		v.Detail = detailOwnLoop
 	case f&ownHop == 0:
 		return
-	case v.Reason == bounce.TLS && !ownDetail(v.Detail):
+	case v.Reason == bounce.TLS && !OwnDetail(v.Detail):
 		v.Detail = ""
 	}
 	switch {

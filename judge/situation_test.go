@@ -125,7 +125,7 @@ func TestDetails(t *testing.T) {
 	}
 	for r := range j.Rules() {
 		used[r.Detail] = true
-		if ownDetail(r.Detail) && r.Scope != bounce.ScopeSender && r.Detail != "own-limit" {
+		if OwnDetail(r.Detail) && r.Scope != bounce.ScopeSender && r.Detail != "own-limit" {
 			t.Errorf("%s: %s with scope %s", r.ID, r.Detail, r.Scope)
 		}
 	}
@@ -133,12 +133,12 @@ func TestDetails(t *testing.T) {
 		if !used[detail] && !strings.HasPrefix(detail, "spamhaus") {
 			t.Errorf("no rule gives the detail %s", detail)
 		}
-		if ownDetail(detail) && (words.Title == "" || len(words.Do) == 0) {
+		if OwnDetail(detail) && (words.Title == "" || len(words.Do) == 0) {
 			t.Errorf("%s: a title and what to do are needed", detail)
 		}
 	}
 	for detail := range used {
-		if ownDetail(detail) && detailText(detail).Meaning == "" {
+		if OwnDetail(detail) && detailText(detail).Meaning == "" {
 			t.Errorf("no words for the detail %s", detail)
 		}
 	}

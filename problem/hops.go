@@ -26,12 +26,8 @@ const hopsRead = 100
 
 // atOthers reports whether a failed attempt was at a server of others.
 func atOthers(t *store.Traits) bool {
-	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !ownDetail(t.Detail)
+	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !judge.OwnDetail(t.Detail)
 }
-
-// ownDetail reports whether the detail of a verdict says that mail did not leave this side
-// (docs/reasons.md).
-func ownDetail(detail string) bool { return strings.HasPrefix(detail, "own-") }
 
 // A taken is the number of messages that one relay took.
 type taken struct {
@@ -120,7 +116,7 @@ func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, list []tak
 				return err
 			}
 			asked = slices.DeleteFunc(asked, func(relay string) bool {
-				it := under(a.RelayHost, relay)
+				it := store.AtRelay(a.RelayHost, relay)
 				if it {
 					w.own[relay] = judge.OwnServer(&a.Delivery)
 				}
@@ -132,12 +128,6 @@ func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, list []tak
 		}
 	}
 	return nil
-}
-
-// under reports whether a host is a relay or below it, as store.Filter selects by relay.
-func under(host, relay string) bool {
-	host, relay = ascii.Lower(host), strings.TrimPrefix(ascii.Lower(relay), ".")
-	return host == relay || strings.HasSuffix(host, "."+relay)
 }
 
 // refusing returns the parts of a run that are each at one host that refuses to relay mail to

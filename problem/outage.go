@@ -15,6 +15,7 @@ import (
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/judge"
 	"bouncelog/store"
 )
 
@@ -164,7 +165,7 @@ func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
 		return causeStore, denied
 	}
 	switch {
-	case strings.HasPrefix(r.Detail, "own-") && r.Scope == bounce.ScopeSender:
+	case judge.OwnDetail(r.Detail) && r.Scope == bounce.ScopeSender:
 		return causeHost, stated
 	case r.Reason == bounce.RelayDenied && !atOthers(r.Traits):
 		return causeFilter, stated

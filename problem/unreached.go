@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/judge"
 )
 
 // causeProvider is the Cause of the Problem of an Unreached.
@@ -68,7 +69,7 @@ func (u *Unreached) dead() bool {
 // Problem describes u as a Problem.
 func (u *Unreached) Problem() Problem {
 	short := u.Name + " does not take our mail"
-	if ownDetail(u.Detail) { // the provider was not contacted
+	if judge.OwnDetail(u.Detail) { // the provider was not contacted
 		short = "mail to " + u.Name + " does not leave this side"
 	}
 	p := Problem{
@@ -97,7 +98,7 @@ func (u *Unreached) Problem() Problem {
 }
 
 // Theirs reports whether the problem is an Unreached whose mail left the sending side.
-func (p *Problem) Theirs() bool { return p.Unreached() && !ownDetail(p.Detail) }
+func (p *Problem) Theirs() bool { return p.Unreached() && !judge.OwnDetail(p.Detail) }
 
 // Unreached reports whether the problem is a provider that takes no mail for a reason of its own;
 // see the type.

@@ -2,9 +2,11 @@ package store
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 )
 
 // A Filter selects attempts. Empty fields select everything.
@@ -46,6 +48,13 @@ type Filter struct {
 type Destination struct {
 	Relays  []string // suffixes of the relay's host name, at a label
 	Domains []string // of the recipients; "": recipients without a domain
+}
+
+// AtRelay reports whether a relay's host name equals name or is below it, as Filter.Relay and
+// Destination.Relays select. Case does not matter.
+func AtRelay(host, name string) bool {
+	host, name = ascii.Lower(host), strings.TrimPrefix(ascii.Lower(name), ".")
+	return host == name || strings.HasSuffix(host, "."+name)
 }
 
 // RecipientDomains returns Domain and Domains together; none: any domain.

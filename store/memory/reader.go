@@ -112,12 +112,11 @@ func (r *reader) Coverage(context.Context) (*store.Coverage, error) {
 
 // matches reports whether a filter selects an event, apart from its recipient.
 func (e *event) matches(f *store.Filter) bool {
-	relay, suffix := ascii.Lower(e.RelayHost), strings.TrimPrefix(ascii.Lower(f.Relay), ".")
 	return (f.Since.IsZero() || !e.Time.Before(f.Since)) && (f.Until.IsZero() || e.Time.Before(f.Until)) &&
 		(f.Domain == "" && len(f.Domains) == 0 || slices.ContainsFunc(f.RecipientDomains(), func(name string) bool { return e.RecipientDomain == ascii.Lower(name) })) &&
 		(f.SenderDomain == "" || e.SenderKnown && e.SenderDomain == ascii.Lower(f.SenderDomain)) &&
 		(len(f.Senders) == 0 || e.SenderKnown && slices.ContainsFunc(f.Senders, func(a string) bool { return ascii.Lower(e.Sender) == ascii.Lower(a) })) &&
-		(f.Relay == "" || relay == suffix || strings.HasSuffix(relay, "."+suffix)) && (f.RelayIP == "" || e.RelayIP == f.RelayIP) &&
+		(f.Relay == "" || store.AtRelay(e.RelayHost, f.Relay)) && (f.RelayIP == "" || e.RelayIP == f.RelayIP) &&
 		(f.To == nil || e.goesTo(f.To)) &&
 		(f.Host == "" || e.Host == f.Host) && (f.MTA == "" || e.MTA == f.MTA) &&
 		(len(f.Outcomes) == 0 || slices.Contains(f.Outcomes, e.Outcome)) &&
@@ -132,11 +131,7 @@ func (e *event) goesTo(to *store.Destination) bool {
 	if e.RelayHost == "" {
 		return slices.ContainsFunc(to.Domains, func(name string) bool { return e.RecipientDomain == ascii.Lower(name) })
 	}
-	return slices.ContainsFunc(to.Relays, func(name string) bool {
-		name = strings.TrimPrefix(ascii.Lower(name), ".")
-		relay := ascii.Lower(e.RelayHost)
-		return relay == name || strings.HasSuffix(relay, "."+name)
-	})
+	return slices.ContainsFunc(to.Relays, func(name string) bool { return store.AtRelay(e.RelayHost, name) })
 }
 
 // selected yields the events that a filter selects, sorted by time.
