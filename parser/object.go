@@ -73,7 +73,8 @@ func (o *object) refused() Kind {
 	return unparsedDelivery(o.text)
 }
 
-// unparsedDelivery returns the kind of a text that is not believed.
+// unparsedDelivery returns the kind of a text that is not read: Unparsed if it holds a delivery, else
+// Skipped.
 func unparsedDelivery(text []byte) Kind {
 	if holdsDelivery(text) {
 		return Unparsed

@@ -378,10 +378,7 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	}
 	if n > 0 && (line[0] <= ' ' || !p.flushLeft || p.resumed) && p.continues(line) {
 		r.Time, r.Program = p.Last(), ""
-		if holdsDelivery(line) {
-			return Unparsed
-		}
-		return Skipped
+		return unparsedDelivery(line)
 	}
 	if n > 0 && (line[0] == ' ' || line[0] == '\t') {
 		if text := bytes.TrimLeft(line, " \t"); text[0] == '"' && closingQuote(text, 1) == len(bytes.TrimSuffix(text, []byte(",")))-1 {

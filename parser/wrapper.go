@@ -182,10 +182,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	if h.form != stampNone && len(h.program) > 0 && (!mayBegin(h) || p.programs.get(h.program).author == another && !isDigit(h.program[0])) { // but a queue id
 		// A line of another program is not read in any other way.
 		p.foreign = false
-		if holdsDelivery(line) {
-			return Unparsed
-		}
-		return Skipped
+		return unparsedDelivery(line)
 	}
 	if p.depth == 0 && (hasPrefix(line, "__CURSOR=") || string(line) == "{") {
 		p.how = inExport
@@ -213,10 +210,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 		}
 	}
 	if at < 0 {
-		if holdsDelivery(line) {
-			return Unparsed
-		}
-		return Skipped
+		return unparsedDelivery(line)
 	}
 	p.how = unwrapped
 	switch {
