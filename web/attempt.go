@@ -350,11 +350,7 @@ func (v *screen) fields(a *store.Attempt) (columns []table.Column, r row) {
 		}
 	}
 	if v.scope.domain == "" {
-		var warning any
-		if a.Warning != "" {
-			warning = a.Warning
-		}
-		columns, r.Cells = append(columns, table.Column{Name: "warning"}), append(r.Cells, cell{Value: warning})
+		columns, r.Cells = append(columns, table.Column{Name: "warning"}), append(r.Cells, cell{Value: table.Optional(a.Warning)})
 	}
 	return columns, r
 }

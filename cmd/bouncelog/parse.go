@@ -97,18 +97,12 @@ func attemptColumns() []table.Column {
 
 // attemptCells returns the values of attemptColumns.
 func attemptCells(where []any, a *store.Attempt, by string) []any {
-	text := func(s string) any {
-		if s == "" {
-			return nil
-		}
-		return s
-	}
 	var untried any
 	if a.Untried {
 		untried = true
 	}
 	cells := append(where[:3:3], render.AttemptCells(a)...)
-	return append(cells, text(a.TLS), text(string(a.Disposal)), untried, text(by), text(a.Warning))
+	return append(cells, table.Optional(a.TLS), table.Optional(string(a.Disposal)), untried, table.Optional(by), table.Optional(a.Warning))
 }
 
 // A parsing prints what is parsed.

@@ -390,16 +390,10 @@ func writeFindings(w io.Writer, form table.Format, found []dnsscan.Finding) erro
 	if term.Is(w) {
 		rw.Width = term.Width(w)
 	}
-	cell := func(s string) any {
-		if s == "" {
-			return nil
-		}
-		return s
-	}
 	for _, f := range found {
 		cells := []any{
-			string(f.Level), string(f.Check), f.Rule, cell(f.Domain), cell(f.IP),
-			f.What, cell(f.Why), cell(f.Do), cell(f.Record), cell(f.Reference), nil,
+			string(f.Level), string(f.Check), f.Rule, table.Optional(f.Domain), table.Optional(f.IP),
+			f.What, table.Optional(f.Why), table.Optional(f.Do), table.Optional(f.Record), table.Optional(f.Reference), nil,
 		}
 		if f.Unanswered {
 			cells[10] = true

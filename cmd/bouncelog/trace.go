@@ -92,14 +92,11 @@ ended for each recipient; of a queue id without an attempt, how the message ende
 				rw.OmitNil = true
 				endings := report.Endings(attempts, ends)
 				for i := range attempts {
-					var end, warning any
+					var end any
 					if e := endings[i]; e != nil {
 						end = e.State
 					}
-					if w := attempts[i].Warning; w != "" {
-						warning = w
-					}
-					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end, warning)
+					cells := append(render.AttemptCells(&attempts[i]), report.Sentence(&attempts[i]), end, table.Optional(attempts[i].Warning))
 					if err := rw.Row(cells); err != nil {
 						return err
 					}

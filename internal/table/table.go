@@ -50,6 +50,14 @@ func (m Minute) String() string {
 	return when.Stamp(m.Time, "2006-01-02 15:04")
 }
 
+// Optional returns s as a cell, or nil (no value) if it is empty.
+func Optional(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
 // Text returns a cell as text for people: clean, on one line.
 func Text(cell any) string { return text(cell) }
 

@@ -34,12 +34,6 @@ func AttemptColumns() []table.Column {
 // AttemptCells returns the values of AttemptColumns. An unknown value is nil; the null sender is an
 // empty string.
 func AttemptCells(a *store.Attempt) []any {
-	cell := func(s string) any {
-		if s == "" {
-			return nil
-		}
-		return s
-	}
 	number := func(n int64) any {
 		if n == 0 {
 			return nil
@@ -60,12 +54,12 @@ func AttemptCells(a *store.Attempt) []any {
 		delays = fmt.Sprintf("%g/%g/%g/%g", a.Delays[0], a.Delays[1], a.Delays[2], a.Delays[3])
 	}
 	return []any{
-		at, cell(a.Host), string(a.MTA), cell(a.Instance), cell(a.Agent),
-		cell(a.QueueID), cell(a.MessageID), sender, cell(a.SenderDomain),
-		cell(a.Recipient), cell(a.RecipientDomain), cell(a.OriginalRecipient),
-		cell(a.RelayHost), cell(a.RelayIP), number(int64(a.RelayPort)),
-		a.Status, cell(a.Outcome.String()), number(int64(a.Code)), cell(a.Enhanced.String()), cell(a.Stage.String()),
-		cell(a.Response), cell(a.Reason.String()), cell(a.Verdict.Detail), cell(a.Scope.String()), cell(a.Rule), cell(a.Confidence.String()),
-		delay, delays, number(a.Size), cell(a.ClientHost), cell(a.ClientIP), cell(a.SASLUser),
+		at, table.Optional(a.Host), string(a.MTA), table.Optional(a.Instance), table.Optional(a.Agent),
+		table.Optional(a.QueueID), table.Optional(a.MessageID), sender, table.Optional(a.SenderDomain),
+		table.Optional(a.Recipient), table.Optional(a.RecipientDomain), table.Optional(a.OriginalRecipient),
+		table.Optional(a.RelayHost), table.Optional(a.RelayIP), number(int64(a.RelayPort)),
+		a.Status, table.Optional(a.Outcome.String()), number(int64(a.Code)), table.Optional(a.Enhanced.String()), table.Optional(a.Stage.String()),
+		table.Optional(a.Response), table.Optional(a.Reason.String()), table.Optional(a.Verdict.Detail), table.Optional(a.Scope.String()), table.Optional(a.Rule), table.Optional(a.Confidence.String()),
+		delay, delays, number(a.Size), table.Optional(a.ClientHost), table.Optional(a.ClientIP), table.Optional(a.SASLUser),
 	}
 }
