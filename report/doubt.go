@@ -406,12 +406,7 @@ func (e *evidence) unanswered(list []*notFound) error {
 // failing is for how many domains that take mail, other than its own, the DNS did not answer;
 // 0 where that is a small part of the mail.
 func (e *evidence) failing(x *notFound) (n int, err error) {
-	for _, takes := range x.take {
-		if takes {
-			n++
-		}
-	}
-	if n < goneTogether {
+	if n = trues(x.take); n < goneTogether {
 		return 0, nil
 	}
 	f := e.f
@@ -445,7 +440,7 @@ func (e *evidence) servings(claims []*claim) (map[string]map[string]serving, err
 	list := map[string]map[string]serving{}
 	var first, last time.Time
 	for _, c := range claims {
-		if took := slices.DeleteFunc(slices.Collect(maps.Values(e.servers[c.domain])), func(took bool) bool { return !took }); len(took) < 2 {
+		if trues(e.servers[c.domain]) < 2 {
 			continue
 		}
 		list[c.domain] = map[string]serving{}
@@ -609,21 +604,27 @@ func (d doubts) strangers(e *evidence, claims []*claim) error {
 			}
 		}
 	}
-	elsewhere := func(domain, operator string) bool { // and not there
-		took, tried := take[domain][operator]
-		return tried && !took && slices.Contains(slices.Collect(maps.Values(take[domain])), true)
-	}
 	claims = slices.DeleteFunc(slices.Clone(claims), func(c *claim) bool {
-		return d.has(c) || c.relay != "" || c.Fault.Last.Sub(c.FirstSince) >= refusedForDays ||
-			!slices.ContainsFunc(slices.Collect(maps.Keys(take[c.domain])), func(operator string) bool { return elsewhere(c.domain, operator) })
+		n := trues(take[c.domain]) // some operators take mail, and some do not
+		return d.has(c) || c.relay != "" || c.Fault.Last.Sub(c.FirstSince) >= refusedForDays || n == 0 || n == len(take[c.domain])
 	})
 	relays, err := e.statedBy(claims[:min(len(claims), askedAtMost)])
 	for c, relay := range relays {
-		if elsewhere(c.domain, provider.OfHost(relay)) {
+		if took, tried := take[c.domain][provider.OfHost(relay)]; tried && !took {
 			d.add(c, fmt.Sprintf("refused by %s, which has taken no mail for the domain, while another server takes it: check your route (Postfix: transport_maps; Exim: route_list), and the domain's MX", relay))
 		}
 	}
 	return err
+}
+
+// trues returns how many values of m are true.
+func trues(m map[string]bool) (n int) {
+	for _, is := range m {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // change returns when the mail of a domain began to go to a server, and whether none went to

@@ -14,6 +14,14 @@ const (
 	queueLifetime  = 7 * 24 * time.Hour
 )
 
+// A pair is one recipient of one message.
+type pair struct {
+	message   uint64 // as store.Refusal.Message
+	recipient string
+}
+
+func pairOf(r *store.Refusal) pair { return pair{r.Message, r.Recipient} }
+
 // lastTemporary fills in the reasons of the last deferral of expired mail.
 func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []ReasonCount) error {
 	var expired *ReasonCount
@@ -27,10 +35,6 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 	if expired == nil || expired.Hard > expiredCounted || soft > softRead {
 		return nil
 	}
-	type pair struct {
-		message   uint64
-		recipient string
-	}
 	last := make(map[pair]bounce.Reason, expired.Hard)
 	ended := f
 	ended.Reasons = []bounce.Reason{bounce.Expired}
@@ -38,7 +42,7 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 		if err != nil {
 			return err
 		}
-		last[pair{r.Message, r.Recipient}] = bounce.NoReason
+		last[pairOf(r)] = bounce.NoReason
 	}
 	before := f
 	before.Reasons, before.Outcomes = nil, []bounce.Outcome{bounce.Soft}
@@ -53,7 +57,7 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 		if read++; read > softRead {
 			return nil
 		}
-		p := pair{r.Message, r.Recipient}
+		p := pairOf(r)
 		if _, gone := last[p]; gone {
 			last[p] = r.Reason
 		}

@@ -299,10 +299,6 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 // of the period, and what was given up until then. It returns nil if there is too much to count.
 func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, since time.Time) (*problem.Queue, error) {
 	f.Since, f.Outcomes, f.Reasons = since, []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
-	type pair struct {
-		message   uint64
-		recipient string
-	}
 	first, ended, read := map[pair]time.Time{}, map[pair]bool{}, 0
 	q := &problem.Queue{}
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
@@ -312,7 +308,7 @@ func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, si
 		if read++; read > waitedRead {
 			return nil, nil
 		}
-		p := pair{x.Message, x.Recipient}
+		p := pairOf(x)
 		switch {
 		case x.Outcome == bounce.Hard:
 			if len(ended) == 0 {

@@ -50,10 +50,6 @@ func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter,
 		f.Domains = slices.Sorted(maps.Keys(domains))
 	}
 	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
-	type pair struct {
-		message   uint64
-		recipient string
-	}
 	waiting, older, read := map[pair]*store.Cell{}, map[pair]bool{}, 0
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {
@@ -62,7 +58,7 @@ func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter,
 		if read++; read > waitedRead {
 			return groups, nil
 		}
-		p := pair{x.Message, x.Recipient}
+		p := pairOf(x)
 		switch {
 		case x.Outcome == bounce.Hard:
 			delete(waiting, p)
