@@ -28,7 +28,11 @@ func TestDashboardDoors(t *testing.T) {
 		t.Fatal(err)
 	}
 	bin, db, key := program(t, "cmd/bouncelog"), filepath.Join(dir, "test.db"), filepath.Join(dir, "link.key")
-	fetchPrograms(t, dir, "nginx", "caddy", "openssh-server")
+	root, libraries := unpacked(t, dir, "nginx", "caddy", "openssh-server")
+	name, value, _ := strings.Cut(libraries, "=")
+	t.Setenv(name, value)
+	t.Setenv("XDG_DATA_HOME", dir)
+	t.Setenv("XDG_CONFIG_HOME", dir)
 	output(t, bin, "import", "--config", os.DevNull, "--db", db, "../testdata/postfix-rfc3164.log")
 	link := strings.TrimSpace(string(output(t, bin, "serve", "link", "--config", os.DevNull, "--link-key", key, "--sender-domain", "sender.test", "--url", "http://mail.example.com")))
 	link = strings.TrimPrefix(link, "http://mail.example.com")
@@ -133,7 +137,7 @@ func TestDashboardDoors(t *testing.T) {
 		users := file("users", "alice:{PLAIN}secret\n")
 		text := fmt.Sprintf("daemon off; user root; pid %[1]s/nginx.pid; error_log stderr;\nevents {}\nhttp {\naccess_log off; client_body_temp_path %[1]s/a; proxy_temp_path %[1]s/b; fastcgi_temp_path %[1]s/c; uwsgi_temp_path %[1]s/d; scgi_temp_path %[1]s/e;\nserver {\nlisten 127.0.0.1:%[2]s;\nserver_name mail.example.com;\n%[3]s%[4]s}\n}\n",
 			dir, port, strings.ReplaceAll(recipe("location / {"), "/etc/nginx/bouncelog.users", users), recipe("location ~ ^/(link|static)/ {"))
-		background(t, filepath.Join(dir, "usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", file("nginx.conf", text))
+		background(t, filepath.Join(root, "usr/sbin/nginx"), "-p", dir, "-e", "stderr", "-c", file("nginx.conf", text))
 		proxied(t, port)
 		if status, _ := get(t, port, "evil.example", "/", "secret"); status != http.StatusMisdirectedRequest {
 			t.Errorf("by another name: status %d", status)
@@ -142,7 +146,7 @@ func TestDashboardDoors(t *testing.T) {
 
 	t.Run("Caddy", func(t *testing.T) {
 		port := freePort(t)
-		caddy := filepath.Join(dir, "usr/bin/caddy")
+		caddy := filepath.Join(root, "usr/bin/caddy")
 		hash := strings.TrimSpace(string(output(t, caddy, "hash-password", "--plaintext", "secret")))
 		text := strings.ReplaceAll(strings.ReplaceAll(recipe("mail.example.com {"), "$2a$14$...", hash), "mail.example.com {", fmt.Sprintf("http://mail.example.com:%s {", port))
 		background(t, caddy, "run", "--adapter", "caddyfile", "--config", file("Caddyfile", "{\n\tadmin off\n\tauto_https off\n}\n"+text))
@@ -160,7 +164,7 @@ func TestDashboardDoors(t *testing.T) {
 		conf := file("sshd_config", fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %[2]s/hostkey\nAuthorizedKeysFile %[2]s/userkey.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nPidFile none\n", server, dir))
 		// sshd wants a directory and a user of its own: they are there for it alone.
 		background(t, "unshare", "--mount", "bash", "-euc", `cd "$1"; (cat /etc/passwd; echo sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin) >passwd; mount --bind passwd /etc/passwd
-			mount -t tmpfs tmpfs /run; mkdir /run/sshd; exec "$1/usr/sbin/sshd" -D -e -f "$2"`, "bash", dir, conf)
+			mount -t tmpfs tmpfs /run; mkdir /run/sshd; exec "$3/usr/sbin/sshd" -D -e -f "$2"`, "bash", dir, conf, root)
 		listens(t, server)
 		background(t, "ssh", "-F", "none", "-N", "-i", filepath.Join(dir, "userkey"), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ExitOnForwardFailure=yes",
 			"-p", server, "-L", here+":"+socket, "root@127.0.0.1")
@@ -171,35 +175,6 @@ func TestDashboardDoors(t *testing.T) {
 		}
 		live(t, here, host, "")
 	})
-}
-
-// fetchPrograms unpacks packages of this machine's Debian, and what they need beside what is
-// installed, below dir. Nothing is installed.
-func fetchPrograms(t *testing.T, dir string, packages ...string) {
-	t.Helper()
-	archives := filepath.Join(dir, "archives")
-	if err := os.MkdirAll(filepath.Join(archives, "partial"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	args := append([]string{"install", "-y", "--download-only", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "-o", "Dir::Cache::archives=" + archives}, packages...)
-	if out, err := exec.Command("apt-get", args...).CombinedOutput(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("apt-get: %v\n%s", err, tail(out))
-		}
-		t.Skipf("apt-get: %v\n%s", err, tail(out))
-	}
-	debs, err := filepath.Glob(filepath.Join(archives, "*.deb"))
-	if err != nil || len(debs) == 0 {
-		t.Fatalf("no packages: %v", err)
-	}
-	for _, deb := range debs {
-		output(t, "dpkg-deb", "-x", deb, dir)
-	}
-	libraries, _ := filepath.Glob(filepath.Join(dir, "usr/lib/*-linux-gnu"))
-	more, _ := filepath.Glob(filepath.Join(dir, "lib/*-linux-gnu"))
-	t.Setenv("LD_LIBRARY_PATH", strings.Join(append(libraries, more...), ":"))
-	t.Setenv("XDG_DATA_HOME", dir)
-	t.Setenv("XDG_CONFIG_HOME", dir)
 }
 
 // background runs a program until the test ends, and says what it said where the test failed.
