@@ -37,6 +37,17 @@ type refusalLog struct {
 	reason bounce.Reason // default: Blocklist
 }
 
+// newRefusalLog returns a made-up log in a new database, which is closed at the end of the test.
+func newRefusalLog(t *testing.T) *refusalLog {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return &refusalLog{t: t, db: db}
+}
+
 // refuse stores refusals that name a blocklist.
 func (l *refusalLog) refuse(at time.Time, n int, detail string) {
 	l.t.Helper()
@@ -126,18 +137,13 @@ func TestAnnouncer(t *testing.T) {
 // TestAnnouncerToldToEnd holds that an announcement is not repeated, even if the process was told
 // to end before it was noted.
 func TestAnnouncerToldToEnd(t *testing.T) {
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	l := &refusalLog{t: t, db: db}
+	l := newRefusalLog(t)
 	l.refuse(time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC), 20, "spamcop")
 	for run, want := range []int{1, 0} {
 		ctx, end := context.WithCancel(t.Context())
 		defer end()
 		announced := 0
-		a := NewAnnouncer(slog.New(slog.DiscardHandler), db, Thresholds{})
+		a := NewAnnouncer(slog.New(slog.DiscardHandler), l.db, Thresholds{})
 		a.now = func() time.Time { return time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC) }
 		a.Announce = func(*Problem) { announced++; end() }
 		a.Look(ctx)
@@ -187,15 +193,10 @@ func (s *slowReader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*st
 // TestAnnouncerHoldsNothingUp holds that Look returns at once during a search, that only one search
 // runs at a time, and that a search ends when told to.
 func TestAnnouncerHoldsNothingUp(t *testing.T) {
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	l := &refusalLog{t: t, db: db}
+	l := newRefusalLog(t)
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	l.refuse(at, 3, "spamcop")
-	slow := &slowStore{DB: db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
+	slow := &slowStore{DB: l.db, asked: make(chan struct{}, 100), answer: make(chan struct{})}
 	said := &bytes.Buffer{} // read only while no search runs
 	w := announcing(said, slow, Thresholds{})
 	look := func(ctx context.Context) {
@@ -282,19 +283,14 @@ func TestAnnouncerIsNotMuted(t *testing.T) {
 	} {
 		for _, restarted := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, restarted %t", test.name, restarted), func(t *testing.T) {
-				db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer db.Close()
-				l := &refusalLog{t: t, db: db}
+				l := newRefusalLog(t)
 				var said bytes.Buffer
 				var w *Announcer
 				for i, change := range []func(*refusalLog){test.first, test.second, func(*refusalLog) {}} {
 					change(l)
 					said.Reset()
 					if restarted || w == nil {
-						w = announcing(&said, db, Thresholds{})
+						w = announcing(&said, l.db, Thresholds{})
 					}
 					w.now = func() time.Time { return at.Add(2 * time.Hour) }
 					w.next, w.asked = time.Time{}, time.Time{}
@@ -393,16 +389,11 @@ func TestSize(t *testing.T) {
 // TestTake holds that problems from another search are announced once too, and that Take and Look
 // each know the announcements of the other.
 func TestTake(t *testing.T) {
-	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	l := &refusalLog{t: t, db: db}
+	l := newRefusalLog(t)
 	at := time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)
 	var said bytes.Buffer
 	restart := func() *Announcer {
-		a := announcing(&said, db, Thresholds{})
+		a := announcing(&said, l.db, Thresholds{})
 		a.now = func() time.Time { return at.Add(72 * time.Hour) }
 		return a
 	}
@@ -416,7 +407,7 @@ func TestTake(t *testing.T) {
 	}
 	take := func(newest time.Time) {
 		t.Helper()
-		r, err := db.Read(t.Context())
+		r, err := l.db.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -507,16 +498,11 @@ func TestAnnouncerBackground(t *testing.T) {
 		}, 1, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "test.db"), sqlite.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
-			l := &refusalLog{t: t, db: db}
+			l := newRefusalLog(t)
 			var said bytes.Buffer
 			for look := range test.looks {
 				test.refuse(l, look)
-				w := announcing(&said, db, Thresholds{}) // each time like after a restart
+				w := announcing(&said, l.db, Thresholds{}) // each time like after a restart
 				w.now = func() time.Time { return at.Add(200 * time.Hour) }
 				w.Look(t.Context())
 				w.Wait()
