@@ -17,7 +17,6 @@ import (
 // the spans that may hold rows of it.
 func TestManyLogs(t *testing.T) {
 	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
-	defer got.Close()
 	const sources = 48
 	begin := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	for i := range sources {
@@ -36,16 +35,7 @@ func TestManyLogs(t *testing.T) {
 		storetest.Append(t, want, b)
 		storetest.Append(t, got, b)
 	}
-	a, err := want.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := got.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	a, b := reading(t, want), reading(t, got)
 	for _, f := range []store.Filter{
 		{Since: begin.Add(7 * time.Hour), Until: begin.Add(9 * time.Hour)},
 		{Since: begin.Add(40 * time.Hour), Outcomes: []bounce.Outcome{bounce.Delivered}},
@@ -63,23 +53,13 @@ func TestManyLogs(t *testing.T) {
 func TestAttemptsInPieces(t *testing.T) {
 	defer func(n int) { heldAtMost = n }(heldAtMost)
 	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
-	defer got.Close()
 	tr := storetest.NewTraffic(7)
 	for range 2 {
 		b := tr.Batch(chunkRows)
 		storetest.Append(t, want, b)
 		storetest.Append(t, got, b)
 	}
-	a, err := want.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := got.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	a, b := reading(t, want), reading(t, got)
 	refs := func(r store.Reader, f store.Filter, p store.Page) (list []store.Ref) {
 		for x, err := range r.Attempts(t.Context(), f, p) {
 			if err != nil {

@@ -20,7 +20,6 @@ func TestManyWords(t *testing.T) {
 	repliesInSQL, wordsAtOnce, refusalsBatch, traitsKnown = 1, 1, 7, 3
 
 	want, got := memory.Open(), open(t, t.TempDir()+"/log.db", Options{})
-	defer got.Close()
 	traffic := storetest.NewTraffic(1)
 	traffic.Hosts, traffic.PerSecond = 2, 0.5
 	for range 6 {
@@ -33,16 +32,7 @@ func TestManyWords(t *testing.T) {
 		storetest.Append(t, want, b)
 		storetest.Append(t, got, b)
 	}
-	a, err := want.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	b, err := got.Read(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
+	a, b := reading(t, want), reading(t, got)
 	span, err := a.Span(t.Context(), store.Filter{})
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,17 @@ func open(t testing.TB, path string, o Options) *DB {
 	return d
 }
 
+// reading returns a reader of a store, which is closed at the end of the test.
+func reading(t testing.TB, s store.Store) store.Reader {
+	t.Helper()
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
