@@ -402,12 +402,6 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	case kind == Attempt:
 		if showsMarkup(r.Deliveries) {
 			r.Deliveries, kind = r.Deliveries[:0], Unparsed
-			if text, ok := p.unvis(line); ok {
-				kind = p.whole(text, r, offset)
-			}
-			if kind != Attempt || showsMarkup(r.Deliveries) {
-				r.Deliveries, kind = r.Deliveries[:0], Unparsed
-			}
 		}
 	case p.consumed: // an object whose fields have all been read
 	case kind == Unparsed || kind == Skipped && p.foreign:
@@ -482,7 +476,7 @@ func (p *Parser) otherwise(kind Kind, line []byte, r *Result, offset int64) Kind
 		return k != Unparsed
 	}
 	quoted := bytes.IndexByte(line, '"') >= 0 && line[0] != '{'
-	if quoted && (again(p.csv(line)) || again(p.record(line))) || p.foreign && (again(p.separated(line)) || again(p.unvis(line))) ||
+	if quoted && (again(p.csv(line)) || again(p.record(line))) || p.foreign && again(p.separated(line)) ||
 		p.foreign && mayBeQuoted(line) && (again(p.unquote(line)) || again(p.typewritten(line)) || again(p.misread(line, false)) || again(p.misread(line, true))) {
 		return kind
 	}

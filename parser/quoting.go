@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"bouncelog/bounce"
 )
@@ -21,7 +20,7 @@ func mayBeQuoted(line []byte) bool {
 	}
 	c, head := line[0], line[:min(len(line), headerWidth)]
 	return c >= 0x80 || c == '"' || c == '\'' || c == '`' ||
-		bytes.IndexByte(head, 0xc2) >= 0 || bytes.IndexByte(head, 0xe2) >= 0 || bytes.IndexByte(head, 0xe3) >= 0 // see isWideBlank
+		bytes.IndexByte(head, 0xc2) >= 0 || bytes.Contains(head, []byte("M-BM- ")) || bytes.IndexByte(head, 0xe2) >= 0 || bytes.IndexByte(head, 0xe3) >= 0 // see isWideBlank
 }
 
 // endsCopied reports whether a line whose last two bytes are a and b may end with text that
@@ -100,37 +99,6 @@ func (p *Parser) record(line []byte) (text []byte, ok bool) {
 	return p.recordText, true
 }
 
-// unvis decodes a line in which cat -v, less or vis(3) show non-ASCII bytes as M-C, M-^C or \303.
-// The representations of other control characters stay. unvis returns false if the result is not
-// UTF-8.
-func (p *Parser) unvis(line []byte) (text []byte, ok bool) {
-	if bytes.IndexByte(line, '\\') < 0 && !bytes.Contains(line, []byte("M-")) || !holdsVis(string(line)) {
-		return nil, false
-	}
-	b := p.plainer[:0]
-	for i := 0; i < len(line); i++ {
-		rest := line[i:]
-		switch {
-		case len(rest) > 3 && hasPrefix(rest, "M-^"):
-			b = append(b, rest[3]^0x40|0x80)
-			i += 3
-		case len(rest) > 2 && hasPrefix(rest, "M-"):
-			b = append(b, rest[2]|0x80)
-			i += 2
-		case isOctal(rest):
-			b = append(b, rest[1]<<6|(rest[2]-'0')<<3|(rest[3]-'0'))
-			i += 3
-		default:
-			b = append(b, line[i])
-		}
-	}
-	if p.plainer = b; !utf8.Valid(b) {
-		return nil, false
-	}
-	text, _ = p.typewritten(b)
-	return text, true
-}
-
 // isOctal reports whether b begins with a non-ASCII byte in octal, like \303.
 func isOctal(b []byte) bool {
 	return len(b) > 3 && b[0] == '\\' && (b[1] == '2' || b[1] == '3') && b[2]-'0' < 8 && b[3]-'0' < 8
@@ -150,6 +118,17 @@ func holdsVis(s string) bool {
 	return false
 }
 
+// spoiltByVis reports whether an address shows non-ASCII bytes as cat -v, less or vis(3) do, and is
+// none as it stands. If it is one, it is not decoded: mM-CM-6bel.example is a domain, too, and
+// anybody may send mail to it to have another one suppressed.
+func spoiltByVis(address string) bool {
+	at := strings.LastIndexByte(address, '@')
+	if at < 0 || address[0] == '"' || !holdsVis(address) {
+		return false
+	}
+	return !plainLocal(address[:at]) || !bounce.IsHostName(address[at+1:])
+}
+
 // invisible are zero-width characters at the beginning of a copied text.
 var invisible = []string{"\ufeff", "\u200b", "\u200e", "\u200f", "\u2060", "\u202a", "\u202c"}
 
@@ -162,6 +141,10 @@ func (p *Parser) typewritten(line []byte) (text []byte, ok bool) {
 		if rest, found := bytes.CutPrefix(text, []byte(invisible[i])); found {
 			text, i = rest, -1
 		}
+	}
+	if shown := []byte("M-BM- "); bytes.Contains(text[:min(len(text), headerWidth)], shown) { // by cat -v
+		p.plainer = append(p.plainer[:0], bytes.ReplaceAll(text, shown, []byte(" "))...)
+		return trimSpace(p.plainer), true
 	}
 	if bytes.ContainsFunc(text[:min(len(text), headerWidth)], isWideBlank) {
 		p.plainer = append(p.plainer[:0], bytes.Map(func(r rune) rune {
@@ -214,7 +197,7 @@ func showsMarkup(ds []bounce.Delivery) bool {
 		if !mayShowMarkup(to) {
 			continue
 		}
-		if holdsVis(to) || strings.ContainsFunc(to, func(r rune) bool { return r > 0x7f && (r == '\u00ad' || unicode.Is(unicode.Cf, r)) }) || strings.Contains(to, "](mailto:") ||
+		if spoiltByVis(to) || strings.ContainsFunc(to, func(r rune) bool { return r > 0x7f && (r == '\u00ad' || unicode.Is(unicode.Cf, r)) }) || strings.Contains(to, "](mailto:") ||
 			len(to) > 2 && (to[0] == '*' || to[0] == '`' || to[0] == '[') && to[len(to)-1] == closingMark(to[0]) {
 			return true
 		}
