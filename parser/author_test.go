@@ -162,6 +162,13 @@ func TestTickets(t *testing.T) {
 		{"\ufeff\"created\";\"email\";\"message\"", `"` + stamp + `";"eve";%s`, Unparsed},
 		{"time,user,message", stamp + ",eve,%s", Unparsed},
 		{"time,user,comment", stamp + ",postfix/smtp,%s", Unparsed}, // a visitor's name
+		{"time,user,comment", stamp + ",bob,postfix/smtp[7]: " + wrapBare, Unparsed},
+		{"time;user;comment", stamp + ";bob;postfix/smtp[7]: " + wrapBare, Unparsed},
+		{"time\tuser\tcomment", stamp + "\tbob\tpostfix/smtp[7]: " + wrapBare, Unparsed},
+		{"time\tuser\tcomment", stamp + "\tbob\t" + wrapSyslog, Unparsed},
+		{"user,time,comment", "bob," + stamp + ",postfix/smtp[7]: " + wrapBare, Unparsed},
+		{"id,time,user,comment", "7," + stamp + ",bob@b.example,postfix/smtp[7]: " + wrapBare, Unparsed},
+		{"time,user,comment", wrapSyslog, Attempt}, // a line of its own, whatever stood before
 		{"time,message", stamp + ",%s", Attempt},
 		{`"@timestamp","host.name","message"`, `"` + stamp + `","mx1",%s`, Attempt},
 		{"TimeGenerated,Computer,SyslogMessage", stamp + ",mx1,%s", Attempt},

@@ -104,6 +104,14 @@ func (p *Parser) namedRow(line []byte) (text []byte, ok bool) {
 	return p.namedRowText, true
 }
 
+// isRow reports whether a line looks like a row of the table: a separator stands before the first
+// blank, or before the first one after a time. A line with a header has a blank there.
+func (t *table) isRow(line []byte) bool {
+	_, n := scanStamp(line)
+	i := bytes.IndexAny(line[n:], " "+string(t.separator))
+	return i >= 0 && line[n+i] == t.separator
+}
+
 // appendEscaped appends text as it is escaped in a JSON string.
 func appendEscaped(b, text []byte) []byte {
 	for _, c := range text {

@@ -395,6 +395,10 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		p.consumed = true // its columns have named its author
 	} else if n > 1 && (line[0] == '"' || line[n-1] == ',' || line[n-1] == '"' && line[n-2] == ')') {
 		kind = p.quoted(line, r, offset)
+	} else if p.table.ofTickets && p.table.isRow(line) { // only its columns may say who wrote it: see otherwise
+		p.foreign, p.consumed = true, false
+		r.Time, r.Program = p.Last(), ""
+		kind = unparsedDelivery(line)
 	} else {
 		kind = p.whole(line, r, offset)
 	}
