@@ -67,7 +67,7 @@ func (ws *warnings) ofPostfix(host string, prog *program, h *header, r *Result) 
 	weight := 0
 	switch msg := h.message; {
 	case hasPrefix(msg, "fatal: "), hasPrefix(msg, "panic: "), hasPrefix(msg, "error: "),
-		bytes.Contains(msg, []byte(" is unavailable. ")): // at the first look-up in a table (dict_surrogate(3))
+		ofTable(msg):
 		weight = 2
 	case !hasPrefix(msg, "warning: "):
 		return
@@ -79,13 +79,28 @@ func (ws *warnings) ofPostfix(host string, prog *program, h *header, r *Result) 
 	}, h.message, r)
 }
 
+// ofTable reports whether a message says that a table cannot be opened (dict_surrogate(3)):
+//
+//	warning: hash:/etc/postfix/transport is unavailable. open database /etc/postfix/transport.db: …
+//
+// The name of a table has no space, so that a remote server's text after other words is not taken.
+func ofTable(msg []byte) bool {
+	rest, ok := bytes.CutPrefix(msg, []byte("warning: "))
+	table, after, _ := bytes.Cut(rest, []byte(" "))
+	return ok && bytes.IndexByte(table, ':') > 0 && hasPrefix(after, "is unavailable. ")
+}
+
 // ofExim records a message of Exim's main log, with or without a message id, if it reports a fault
-// of this server or of TLS with a host. Exim's messages about clients begin differently.
+// of this server or, with an id, of TLS with a host. A line about a host without an id is about a
+// client.
 func (ws *warnings) ofExim(host string, id, msg []byte, r *Result) {
 	if len(msg) < 10 {
 		return
 	}
 	if hasPrefix(msg, "H=") {
+		if len(id) == 0 {
+			return
+		}
 		after := bytes.TrimLeft(msg[bytes.IndexByte(msg, ']')+1:], ":0123456789 ")
 		if !hasPrefix(after, "TLS ") && !hasPrefix(after, "a TLS session ") && !hasPrefix(after, "failure while setting up TLS") {
 			return
@@ -164,6 +179,7 @@ func (w *warning) precedes(d *bounce.Delivery, prog *program, pid uint32, age in
 		return w.weight == 2 && -panicReach <= age && age <= panicReach
 	}
 	return suspended(d) && w.instance == prog.instance && w.daemon != cleanupDaemon &&
+		(w.daemon != deliveryAgent || w.weight == 2) && // a delivery agent that only warns, perhaps of what a remote server said, has not failed
 		(d.Response != "mail transport unavailable" || w.daemon == qmgrDaemon) // "mail transport unavailable" means that the service cannot be reached
 }
 

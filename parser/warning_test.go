@@ -124,6 +124,10 @@ func TestWarnings(t *testing.T) {
 		{"a host that did not answer before", warns("14:05:08", "qmgr[97]", noQmgr) + attempt("error[99]", noRelay, deferred, "delivery temporarily suspended: connect to mx.dest.example[192.0.2.1]:25: Connection timed out"), []string{""}},
 		{"the remote's own refusal", warns("14:05:09", "smtp[811]", "warning: host mx.dest.example[192.0.2.1]:25 offered null AUTH mechanism list") +
 			attempt("smtp[811]", "mx.dest.example[192.0.2.1]:25", "bounced", "host mx.dest.example[192.0.2.1] said: 550 5.1.1 no such user (in reply to RCPT TO command)"), []string{""}},
+		{"another process about a remote server", warns("14:05:09", "smtp[812]", "warning: non-ESMTP response from mx.evil.example[203.0.113.9]:25: 220 the disk of mx1 is full") +
+			attempt("error[99]", noRelay, deferred, unknown), []string{""}},
+		{"a remote server's text in a table's words", warns("14:05:09", "smtp[812]", "warning: non-ESMTP response from mx.evil.example[203.0.113.9]:25: 220 hash:/etc/aliases is unavailable. x") +
+			attempt("error[99]", noRelay, deferred, unknown), []string{""}},
 		{"a header that header_checks warns of", "Nov 28 14:05:09 mx1 postfix/cleanup[811]: 4F2C9A0B1C: warning: header Subject: x from local; from=<> to=<jo@dest.example>\n" + attempt("smtp[811]", noRelay, deferred, refused), []string{""}},
 
 		{
@@ -147,6 +151,7 @@ func TestWarnings(t *testing.T) {
 		{"Exim: old", "2026-11-28 14:05:01 Failed to get write lock\n" + exim("== jo@dest.example R=local T=maildir defer (28): No space left on device"), []string{""}},
 		{"Exim: another host's words", exim("H=mx1.dest.example [192.0.2.8]: SMTP error from remote mail server after RCPT TO:<jo@dest.example>: 450 ]: TLS session: x") +
 			exim("== jo@dest.example R=dnslookup T=remote_smtp defer (111): Connection refused"), []string{""}},
+		{"Exim: a client", "2026-11-28 14:05:07 H=client.evil.example [203.0.113.9]: TLS session: the disk of mx1 is full\n" + exim("== jo@dest.example R=local T=maildir defer (28): No space left on device"), []string{""}},
 		{"Exim: not tried", exim("failed to expand x") + exim("== jo@dest.example R=dnslookup T=remote_smtp defer (-53): retry time not reached for any host"), []string{""}},
 	} {
 		if got := warningsOf(t, test.log); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", test.want) {
