@@ -5,9 +5,13 @@ import (
 	"iter"
 )
 
-// maxSpine bounds the text, in bytes, that a document repeats round each of its entries. The
-// metadata in replies of log stores takes a few kilobytes.
+// maxSpine bounds the text, in bytes, that a document repeats round each of its entries, at all
+// levels together. The metadata in replies of log stores takes a few kilobytes.
 const maxSpine = 16 << 10
+
+// maxCopied bounds the text, in bytes, that the entries of one list may repeat, so that the time
+// for a document grows with its length.
+const maxCopied = 256 << 20
 
 // shortestEntry is shorter than any entry that holds a line. A shorter element does not get the
 // text round it, because repeating up to maxSpine bytes thousands of times is too expensive.
@@ -76,11 +80,11 @@ func entries(line []byte) iter.Seq2[int, []byte] {
 		}
 	}
 	if len(list) < 2 || list[0] != '[' || !holdsContainers(list) && list[1] != '"' || list[len(list)-1] != ']' && len(list) < cutDocument {
-		return document(line, 0)
+		return document(line, 0, 0)
 	}
 	return func(yield func(int, []byte) bool) {
 		for i, element := range elements(list) {
-			for within, entry := range document(element, 0) {
+			for within, entry := range document(element, 0, 0) {
 				if !yield(at+i+within, entry) {
 					return
 				}
@@ -89,20 +93,22 @@ func entries(line []byte) iter.Seq2[int, []byte] {
 	}
 }
 
-// document yields the entries of an object, and any other text unchanged.
-func document(b []byte, depth int) iter.Seq2[int, []byte] {
+// document yields the entries of an object, and any other text unchanged. outer is the length in
+// bytes of the text round the object.
+func document(b []byte, depth, outer int) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
 		start, end := -1, 0
 		if depth < maxNested { // each level reads the text again
 			start, end = listOfEntries(b)
 		}
-		if start < 0 || start+len(b)-end > maxSpine {
+		spine := outer + start + len(b) - end
+		if start < 0 || spine > maxSpine || spine*((end-start)/shortestEntry) > maxCopied {
 			yield(0, b)
 			return
 		}
 		var entry []byte
 		for at, element := range elements(b[start:end]) {
-			for within, inner := range document(element, depth+1) {
+			for within, inner := range document(element, depth+1, spine) {
 				if len(inner) >= shortestEntry || entry == nil { // the text round the list is yielded at least once
 					entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
 					inner = entry
