@@ -210,3 +210,74 @@ func TestTitleStays(t *testing.T) {
 		}
 	}
 }
+
+// TestPartial holds that an incident of one of several sending addresses does not end whenever mail
+// of another is taken for a while, and ends soon once nothing is refused.
+func TestPartial(t *testing.T) {
+	const (
+		news   = "news@shop.example"
+		onset  = 7 * day
+		fixed  = onset + 44*time.Hour
+		listed = "550 5.7.1 Our system has detected a very low reputation of the sending IP address 203.0.113.26"
+	)
+	// One message of others each 4 minutes, all the time.
+	var taken []mail
+	for i := range int((fixed + 40*time.Hour) / (4 * time.Minute)) {
+		taken = append(taken, mail{at: time.Duration(i) * 4 * time.Minute, id: fmt.Sprint("T", i), from: news, to: fmt.Sprintf("u%d@big.example", i%90), relay: "mx.big.example", outcome: good, code: 250})
+	}
+	batches := func(every time.Duration, outcome bounce.Outcome) (all []mail) {
+		for at, n := onset, 0; at < fixed; at, n = at+every, n+1 {
+			all = join(all, with(refused(8, 8, at+time.Second, news, fmt.Sprintf("b%d-%%d@big.example", n), "mx.big.example", mail{says: listed, outcome: outcome}), func(m *mail) { m.id = fmt.Sprint(m.id, n) }))
+		}
+		return all
+	}
+	local := func(every time.Duration) (all []mail) {
+		for at, i := onset, 0; at < fixed; at, i = at+every, i+1 {
+			all = append(all, mail{at: at + time.Second, id: fmt.Sprint("L", i), from: news, to: fmt.Sprintf("u%d@d%d.example", i, i%9), outcome: bounce.Soft, says: "connect to 127.0.0.1[127.0.0.1]:10024: Connection refused", local: true})
+		}
+		return all
+	}
+	for _, test := range []struct {
+		name   string
+		failed []mail
+		from   time.Duration // since the onset, of the first look
+		ends   int           // times that it seems to have ended while it goes on: the first pause is like no other
+		within time.Duration // from the last failure until it has ended
+	}{
+		{"a newsletter each 8 hours", batches(8*time.Hour, bounce.Hard), time.Hour, 1, 38 * time.Hour},
+		{"a newsletter each 2 hours", batches(2*time.Hour, bounce.Hard), time.Hour, 1, 22 * time.Hour},
+		{"deferred", batches(2*time.Hour, bounce.Soft), time.Hour, 1, 22 * time.Hour},
+		{"a message now and then", batches(20*time.Minute, bounce.Hard), time.Hour, 1, 4 * time.Hour},
+		{"the filter of one of two instances", local(45 * time.Minute), 4 * time.Hour, 0, 8 * time.Hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := logOf(t, join(taken, test.failed))
+			going := func(at time.Duration) bool {
+				var found []problem.Problem
+				for _, p := range problemsIn(t, s, store.Filter{Since: begin.Add(at - 3*day), Until: begin.Add(at)}) {
+					if p.Level == problem.Confirmed {
+						found = append(found, p)
+					}
+				}
+				if len(found) != 1 {
+					t.Fatalf("%v after the onset: %+v", at-onset, found)
+				}
+				return found[0].Ongoing
+			}
+			ends, was := 0, true
+			for at := onset + test.from; at < fixed; at += 30 * time.Minute {
+				is := going(at)
+				if was && !is {
+					ends++
+				}
+				was = is
+			}
+			if ends > test.ends {
+				t.Errorf("it ended %d times while it went on", ends)
+			}
+			if going(fixed + test.within) {
+				t.Errorf("it goes on %v after its last failure", test.within)
+			}
+		})
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +38,7 @@ type incident struct {
 	before, onset, everybody *Tried // see Problem
 	ongoing                  bool
 	taken                    int    // messages of its senders taken after the last refusal
-	endedAt                  moment // when the first of them was taken, if the incident has ended
+	endedAt                  moment // when the first of them was taken, if they show that the incident has ended
 	others                   int    // sender domains without a refusal whose mail was taken in that time
 
 	joined  []*incident     // incidents that become part of it: see merge
@@ -514,33 +513,40 @@ func tried(p store.Span, refusals []*refusal, deliveries []store.Delivered) *Tri
 	return t
 }
 
-// endChance is the probability below which an incident has ended: that so many messages in a row
-// are taken although it goes on.
-const endChance = 0.01
-
-// findEnd decides whether an incident has ended, from the deliveries of its senders after its last
-// refusal, up to the time to which they were read.
+// findEnd decides whether an incident has ended, from the deliveries of its senders since its onset,
+// up to the time to which they were read.
 func (x *refusalSearch) findEnd(in *incident, own []store.Delivered, read moment) {
-	taken := map[uint64]bool{}
-	for _, d := range own {
-		t := momentOf(d.Time)
-		if t <= in.until || t > read || t > x.last {
+	own = slices.Clone(own)
+	slices.SortStableFunc(own, func(a, b store.Delivered) int { return a.Time.Compare(b.Time) })
+	var c Course
+	refusals, seen, last := in.compared(in.all), map[uint64]bool{}, min(read, x.last)
+	first := moment(0) // message taken after the last refusal
+	for i := range own {
+		t := momentOf(own[i].Time)
+		if t < in.began || t > last {
 			continue
 		}
-		if in.endedAt == 0 || t < in.endedAt {
-			in.endedAt = t
+		for len(refusals) > 0 && refusals[0].at < t {
+			refusals = refusals[1:]
+			c.Failed()
 		}
-		taken[d.Message] = true
+		if t > in.until && first == 0 {
+			first = t
+			c.Failed()
+			clear(seen)
+		}
+		if !seen[own[i].Message] {
+			seen[own[i].Message] = true
+			c.Took(1)
+		}
 	}
-	in.taken = len(taken)
-	share := 0.5 // refused share, if it is not known
-	if in.onset != nil && in.onset.Tried > 0 {
-		share = min(float64(in.onset.Refused)/float64(in.onset.Tried), 0.9)
+	if first == 0 {
+		return
 	}
-	if math.Pow(1-share, float64(in.taken)) < endChance {
-		in.ongoing = false
-	} else {
-		in.endedAt = 0
+	in.taken = int(c.Since())
+	in.ongoing = in.ongoing && !c.Over()
+	if !in.ongoing {
+		in.endedAt = first
 	}
 }
 

@@ -1099,7 +1099,7 @@ func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (stri
 
 // measure counts the attempts before and during an outage, and reports whether it has ended. It has
 // ended if recipients of the failed mail were reached since or, unless the cause concerns the own
-// mail store, if other mail left.
+// mail store, if other mail left: more than in a lull of a partial outage (see Course).
 func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error {
 	began, until := x.run[0].at, x.run[len(x.run)-1].at
 	p.Onset = &Tried{Refused: len(x.messages), Tried: int(x.tried), Since: began.time(), Until: until.time()}
@@ -1107,12 +1107,12 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 	f.Since, f.Until = began.time().Add(-w.o.Past), began.time()
 	domain := x.counted
 	f.Domain = cmp.Or(domain, f.Domain)
-	c, err := w.total(ctx, f)
+	before, err := w.total(ctx, f)
 	if err != nil {
 		return err
 	}
-	if c.Messages > 0 {
-		p.Before = &Tried{Tried: int(c.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
+	if before.Messages > 0 {
+		p.Before = &Tried{Tried: int(before.Messages), Since: f.Since, Until: began.time().Add(-time.Second)}
 		messages := map[uint64]bool{}
 		for _, a := range w.causes[x.found] {
 			if a.at < began && a.at >= momentOf(f.Since) && (domain == "" || a.RecipientDomain == domain) {
@@ -1133,14 +1133,17 @@ func (w *outageSearch) measure(ctx context.Context, x *outage, p *Problem) error
 			}
 		}
 	}
-	ended := len(reached) >= min(outageMessages, len(x.recipients))
+	var c Course
+	c.Mixed(x.arrived, float64(len(x.messages))/float64(max(x.tried, 1)))
+	ended := len(reached) >= min(max(outageMessages, int(c.Needed())), len(x.recipients))
 	if !ended && !x.kind().inner && !x.onlyNoRoute() { // other mail leaves by IPv4 all the time
 		f.Since, f.Until = until.time().Add(time.Second), w.last.time().Add(time.Second)
-		n, err := w.delivered(ctx, f, outageDomains)
+		least := max(outageDomains, c.Needed())
+		n, err := w.delivered(ctx, f, least)
 		if err != nil {
 			return err
 		}
-		ended = n >= outageDomains
+		ended = n >= least
 	}
 	p.Ongoing = !ended && w.end.sub(until) < w.o.Quiet()
 	switch {

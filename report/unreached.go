@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
 
@@ -16,12 +15,8 @@ import (
 	"bouncelog/store"
 )
 
-const (
-	unreachedAtMost = 20 // providers
-	// unreachedChance is the probability below which failures to a provider have ended: that so
-	// many messages in a row are taken although it still fails.
-	unreachedChance = 0.01
-)
+// unreachedAtMost is the maximum number of providers to which mail is not delivered.
+const unreachedAtMost = 20
 
 // theirs are the reasons of failures on the receiving side, if it was contacted.
 var theirs = bounce.Reasons(func(r bounce.Reason) bool {
@@ -353,10 +348,8 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 	slices.SortFunc(cells, func(a, b store.Cell) int { return cmp.Compare(a.Keys[0], b.Keys[0]) })
 	// The hours of the first and the last failure, and of the first message taken since.
 	var began, last, first time.Time
-	taken := int64(0)
-	over := func() bool {
-		return row.little && taken > 0 || math.Pow(1-min(share, 0.9), float64(taken)) < unreachedChance
-	}
+	var lull problem.Course
+	over := func() bool { return row.little && lull.Since() > 0 || lull.Over() }
 	firstIn := func(hour time.Time, reasons []bounce.Reason, outcomes ...bounce.Outcome) (time.Time, error) {
 		f := f
 		f.Since, f.Until, f.Outcomes, f.Reasons = hour, hour.Add(time.Hour), outcomes, reasons
@@ -382,29 +375,34 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		}
 		switch {
 		case failures > 0:
-			begins := last.IsZero() || over() || t.Sub(last) >= o.Problems.Quiet() || row.little && cells[i].Delivered > 0
+			paused := last.IsZero() || t.Sub(last) >= o.Problems.Quiet()
+			begins := paused || over() || row.little && cells[i].Delivered > 0
 			if begins {
-				began, c.between, c.since, c.failures, c.messages, taken = t, 0, 0, 0, 0, 0
+				began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
+				if lull.Failed(); paused {
+					lull = problem.Course{}
+				}
 				c.took = c.took || cells[i].Delivered > 0
 			}
 			if !later {
-				c.between += taken + cells[i].Delivered
+				c.between += lull.Since() + cells[i].Delivered
 				c.failures += failures
 				c.messages += cells[i].Messages
 				if !begins {
-					c.since += taken + cells[i].Delivered
+					c.since += lull.Since() + cells[i].Delivered
 				}
 			}
-			last, taken = t, 0
+			lull.Mixed(cells[i].Delivered, share)
+			last = t
 		case cells[i].Delivered == 0:
 		case last.IsZero():
 			c.took = true
 		default:
 			c.took = true
-			if taken == 0 {
+			if lull.Since() == 0 {
 				first = t
 			}
-			taken += cells[i].Delivered
+			lull.Took(cells[i].Delivered)
 		}
 		if later && over() {
 			break
@@ -429,7 +427,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		c.after.state = AfterEnded
 		c.after.ended, err = firstIn(first, nil, bounce.Delivered)
 	default:
-		c.taken = taken
+		c.taken = lull.Since()
 		c.ended, err = firstIn(first, nil, bounce.Delivered)
 	}
 	return c, err

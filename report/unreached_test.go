@@ -207,3 +207,36 @@ func TestShareOfOlder(t *testing.T) {
 		}
 	}
 }
+
+// TestPartlyReached holds that a provider that fails a part of the time is one incident that goes
+// on, whatever it takes in between, and that ends once it takes all mail for longer.
+func TestPartlyReached(t *testing.T) {
+	mails := [][]deferral{sent("fine.example", 14*400, 0, oneDay/400), sent("half.example", 5*80, 0, oneDay/80)}
+	for h := 5 * oneDay; h < 7*oneDay; h += 6 * hour {
+		mails = append(mails, deferrals("half.example", 30, h, time.Minute, 20*time.Minute, 20*time.Minute, "expired"), sent("half.example", 20, h+2*hour, 10*time.Minute))
+	}
+	mails = append(mails, sent("half.example", 3*80, 7*oneDay, oneDay/80))
+	going := func(until time.Duration) bool {
+		n := int((until - 1) / oneDay)
+		for _, in := range queueLog(t, until, mails...)(n).Incidents() {
+			if strings.HasPrefix(in.Title, "half.example does not take our mail") {
+				return in.Ongoing
+			}
+		}
+		return false
+	}
+	ends, was := 0, true
+	for until := 5*oneDay + 2*hour; until < 6*oneDay+19*hour; until += hour {
+		is := going(until)
+		if was && !is {
+			ends++
+		}
+		was = is
+	}
+	if ends > 1 { // the first pause is like no other
+		t.Errorf("it ended %d times while it went on", ends)
+	}
+	if going(8 * oneDay) {
+		t.Error("it goes on after a day of mail taken")
+	}
+}
