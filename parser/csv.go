@@ -262,7 +262,7 @@ func (p *Parser) columns(line []byte) {
 		}
 		t.names = append(t.names, bytes.Clone(name))
 	}
-	if t.ofTickets = o.alien || o.text == nil; o.text == nil || !hasTime || len(t.names) > maxColumns {
+	if t.ofTickets = o.has(signAlien) || o.text == nil; o.text == nil || !hasTime || len(t.names) > maxColumns {
 		t.names = t.names[:0] // it may be prose
 	}
 }

@@ -32,24 +32,22 @@ func (o *object) beside(key, v []byte, p *Parser) {
 	switch string(name) {
 	case "path":
 		if o.direct { // a file's path for Logstash, else Vector's field beside "source_type"
-			o.path = o.path || len(v) == 0 || v[0] != '/' || !bytes.Contains(v, []byte("log"))
+			o.add(signPath, len(v) == 0 || v[0] != '/' || !bytes.Contains(v, []byte("log")))
 			return
 		}
 		fallthrough
 	case "file", "filename", "filepath", "logname", "loggroup", "loggroupname", "logstream", "logstreamname", "image", "imagename", "job":
 		o.vouch(v, p)
 	case "sourcetype":
-		o.shipped = true
+		o.signs |= signShipped
 	case "total", "maxscore":
-		o.alien = o.alien || string(o.parent) != "hits" // of Elasticsearch
+		o.add(signAlien, string(o.parent) != "hits") // of Elasticsearch
 	case "status": // of Datadog
-		o.alien = o.alien || !isLevel(v)
+		o.add(signAlien, !isLevel(v))
 	case "useragent", "http", "url", "headers": // of Logstash's input, which writes them as objects
-		o.alien = o.alien || !isObject
+		o.add(signAlien, !isObject)
 	default:
-		if o.direct && !isShippersField(string(name)) && !(isObject && isShippersObject(string(name))) {
-			o.alien = true
-		}
+		o.add(signAlien, o.direct && !isShippersField(string(name)) && !(isObject && isShippersObject(string(name))))
 	}
 }
 

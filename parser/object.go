@@ -27,7 +27,7 @@ func (p *Parser) open(o *object, outer *envelope, r *Result, offset int64) Kind 
 	if out.program == nil {
 		out.program = outer.program
 	}
-	out.object, out.vouched = true, outer.vouched || p.vouched || o.vouched || o.who() == mailServer
+	out.object, out.vouched = true, outer.vouched || p.vouched || o.has(signVouched) || o.who() == mailServer
 	text := o.text
 	at := criText(text)
 	if cut := o.cut && !o.last || at > 0 && text[at-2] == 'P'; cut || len(p.pieces.begun) > 0 {
@@ -60,7 +60,7 @@ func (o *object) believed() bool {
 	case o.text == nil || o.doubt:
 		return false
 	case o.who() == nobody:
-		return o.rank == rankOfRaw && o.stored || !o.alien && (o.shipped || !o.path) && (o.rank > rankOfForm || !o.more)
+		return o.rank == rankOfRaw && o.has(signStored) || !o.has(signAlien) && (o.has(signShipped) || !o.has(signPath)) && (o.rank > rankOfForm || !o.has(signMore))
 	}
 	return o.who() == mailServer
 }
@@ -181,28 +181,59 @@ func (p *Parser) beginsAtOnce(text []byte, h *header) bool {
 // of nested objects for time, host and author count as its own. Texts of a nested object count as
 // its own only if an exporter wraps nothing else.
 type object struct {
-	envelope
-	authors
+	envelope   // its time, host and program
+	authors    // of its text
+	signs      // for and against a log line
+	candidates // its texts
+	fragment   // the text, if it is a piece of a line
+	place      // of the current field
 
-	text  []byte
-	rank  int // of the name of the text's field
-	texts [7][]byte
-	count int
+	size  int  // its length in bytes in the line
+	exact bool // the text is exactly as logged, without escapes
+}
 
-	elsewhere     []byte // a value that holds a delivery but is not a text
-	doubt         bool   // it is not clear which text is the line
-	more          bool   // a field that not every logger writes
-	alien         bool   // a field that applications write and shippers do not
-	path, shipped bool   // a "path" that may be a request's; a field that a shipper's input writes beside a path
-	stored        bool   // the text's name is used only by log stores, beside the fields that they extracted from it
-	vouched       bool   // a host or a file is named after a mail server
-	size          int    // its length in bytes in the line
-	stream        []byte // "stdout"
-	container     []byte // the container's id or name
-	cut, last     bool   // the text is a piece of a line; it is the last piece
-	exact         bool   // the text is exactly as logged, without escapes
-	direct        bool   // the current field is the object's own
-	parent        []byte // the name of the nested object that holds the field
+// signs tell a log line from an application's record. They do not depend on the order of the fields.
+type signs uint8
+
+const (
+	signMore    signs = 1 << iota // a field that not every logger writes
+	signAlien                     // a field that applications write and shippers do not
+	signPath                      // a "path" that may be a request's
+	signShipped                   // a field that a shipper's input writes beside a path
+	signStored                    // the text's name is used only by log stores, beside the fields that they extracted from it
+	signVouched                   // a host or a file is named after a mail server
+)
+
+func (s *signs) add(sign signs, is bool) {
+	if is {
+		*s |= sign
+	}
+}
+
+func (s signs) has(sign signs) bool { return s&sign != 0 }
+
+// candidates are the texts of an object. The method choose selects the line among them.
+type candidates struct {
+	text   []byte
+	rank   int // of the name of the text's field
+	others [7][]byte
+	count  int
+
+	elsewhere []byte // a value that holds a delivery but is not a text
+	doubt     bool   // it is not clear which text is the line
+}
+
+// A fragment is the information that log drivers give about a piece of a line.
+type fragment struct {
+	stream    []byte // "stdout"
+	container []byte // the container's id or name
+	cut, last bool   // the text is a piece of a line; it is the last piece
+}
+
+// A place says where in an object a field is.
+type place struct {
+	direct bool   // it is the object's own
+	parent []byte // the name of the nested object that holds it
 }
 
 // Ranks of the names of texts, from other texts that an object holds up to the raw line.
@@ -429,7 +460,7 @@ func (p *Parser) room(n int) {
 // somebody's message. It returns false if there is no text.
 func (o *object) choose(p *Parser) bool {
 	o.text = trimSpace(unescapeJSON(o.text, &p.scratch))
-	for _, t := range o.texts[:o.count] {
+	for _, t := range o.others[:o.count] {
 		t = trimSpace(unescapeJSON(t, &p.scratch))
 		switch {
 		case isEnd(t, o.text):
@@ -505,7 +536,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.line(rankOfMessage, v)
 		return
 	case "_raw", "raw", "rawmsg", "original", "event.original", "full_log":
-		o.stored = o.stored || string(key) != "raw" && (string(key) != "original" || isMember(o.parent, key))
+		o.add(signStored, string(key) != "raw" && (string(key) != "original" || isMember(o.parent, key)))
 		o.line(rankOfRaw, v)
 		return
 	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "_messagetime", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
@@ -542,7 +573,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.wrote(ofApplication, v, p)
 	case "logger", "logger_name", "loggername", "log.logger", "channel":
 		o.wrote(ofApplication, v, p)
-		o.alien = true
+		o.signs |= signAlien
 	case "name":
 		switch string(o.parent) {
 		case "host":
@@ -556,7 +587,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 		case "app", "application", "service":
 			o.wrote(ofApplication, v, p)
 		case "": // a logger or a visitor: it does not vouch for the author
-			if o.alien = true; p.programs.get(v).author == another {
+			if o.signs |= signAlien; p.programs.get(v).author == another {
 				o.authors[ofApplication] = another
 			}
 		default:
@@ -578,9 +609,7 @@ func (o *object) field(key, v []byte, p *Parser) {
 	case "partial_last":
 		o.last = string(v) == "true"
 	case "level":
-		if len(v) > 1 && allDigits(v) && o.direct { // syslog severities have one digit; library levels are 10, 30, 200
-			o.alien = true
-		}
+		o.add(signAlien, len(v) > 1 && allDigits(v) && o.direct) // syslog severities have one digit; library levels are 10, 30, 200
 	case "pid", "procid":
 		o.pid = v
 	case "severity", "severitytext", "facility", "priority", "pri", "source", "sourcetype", "index":
@@ -639,14 +668,14 @@ func (o *object) wrote(rank int, name []byte, p *Parser) {
 
 // other reads the value of a field that is not a text and that not every log library writes.
 func (o *object) other(v []byte) {
-	o.more = true
-	o.alien = o.alien || string(o.parent) == "body" // a form's; a log's "body" holds only its text (isMember)
+	o.signs |= signMore
+	o.add(signAlien, string(o.parent) == "body") // a form's; a log's "body" holds only its text (isMember)
 	o.search(v)
 }
 
 // vouch notes a name that may be a mail server's but does not identify the author of the text.
 func (o *object) vouch(name []byte, p *Parser) {
-	o.vouched = o.vouched || p.programs.get(name).author == mailServer
+	o.add(signVouched, p.programs.get(name).author == mailServer)
 }
 
 // search looks for a delivery in a value that is not a text.
@@ -672,13 +701,13 @@ func (o *object) line(rank int, v []byte) {
 		o.other(v)
 	case o.rank == 0:
 		o.text, o.rank = v, rank
-	case o.count == len(o.texts):
+	case o.count == len(o.others):
 		o.differs(v, true)
 	case rank > o.rank:
-		o.texts[o.count], o.text, o.rank = o.text, v, rank
+		o.others[o.count], o.text, o.rank = o.text, v, rank
 		o.count++
 	default:
-		o.texts[o.count] = v
+		o.others[o.count] = v
 		o.count++
 	}
 }

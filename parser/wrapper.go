@@ -204,7 +204,7 @@ func (p *Parser) second(line []byte, r *Result, offset int64) Kind {
 	kind, at := p.unwrap(line, &out, r, offset)
 	if at < 0 && line[0] == '"' && p.depth < maxDepth {
 		// One line of an indented object. The rest of the object is not known.
-		o := object{more: true}
+		o := object{signs: signMore}
 		if i := closingQuote(line, 1); i > 0 && i+1 < len(line) && line[i+1] == ':' && o.read(line, p) {
 			kind, at = p.open(&o, &out, r, offset), 0
 		}
