@@ -80,6 +80,33 @@ func (d *dictionary[V]) flushKeys(t *tables) {
 	t.bulks[d.table+"_key"].Flush()
 }
 
+// rowsALookUp is the number of rows per look-up at which a dictionary is read completely. One
+// look-up takes as long as reading some twenty rows in order.
+const rowsALookUp = 100
+
+// due reports whether a dictionary should be read completely.
+func due[V any](d *dictionary[V]) bool {
+	return d.known.partial && int64(d.known.lookUps)*rowsALookUp >= d.next && fits(d)
+}
+
+// fits reports whether the cache has room for the dictionary as it grows.
+func fits[V any](d *dictionary[V]) bool { return d.next <= int64(d.known.max)/4*3 }
+
+// readAll reads a dictionary. columns are those of Conn.Texts: as many integers as numbers says, and
+// a text. row returns the hash and the cached value of a row.
+func readAll[V any](c *sqlite3.Conn, d *dictionary[V], numbers int, columns string, row func(v []int64, text string) (uint64, V)) error {
+	d.known.partial, d.known.lookUps, d.known.asStored = false, 0, true
+	d.known.grow(int(d.next))
+	return batches(c, d.table, func(lo, hi int64) error {
+		return c.Texts(numbers, func(v []int64, text string) error {
+			if h, val := row(v, text); d.known.get(h) == nil {
+				d.known.put(h, val)
+			}
+			return nil
+		}, "SELECT "+columns+" FROM "+d.table+" WHERE id BETWEEN ? AND ?", lo, hi)
+	})
+}
+
 // A cache maps hashes to small values in bounded memory. Once it holds max entries, it is cleared.
 // (A Go map takes 1.5 times the memory and twice the time; an attempt does six look-ups.)
 type cache[V any] struct {

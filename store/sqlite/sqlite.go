@@ -12,10 +12,10 @@
 // The files form five floors. A file uses only declarations of files named before it, so this is
 // the order to read them in. Reading and writing do not use each other:
 //
-//	values:  layout errors hash values pseudonym scrub prepare response seen idset
-//	tables:  tables narrow chunk rollup record texts dictionary address dictionaries preload
+//	values:  layout errors hash values sets pseudonym prepare
+//	tables:  tables chunk rollup record dictionary address dictionaries
 //	writing: ledger writer append
-//	reading: finder pieces counting query reader attempts count span refusals delivered replies
+//	reading: finder counting query reader attempts count span refusals delivered replies
 //	         recipients queue coverage export
 //	file:    files claim sqlite log transact backup open write readers notes watch usersql
 //	         describe check rejudge prune restore
