@@ -67,6 +67,9 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 	return facts, nil
 }
 
+// Pseudonymized reports whether local parts are stored as pseudonyms.
+func (d *DB) Pseudonymized() bool { return d.pseudonymized }
+
 func (d *DB) info(ctx context.Context) (*info, error) {
 	c, done, err := d.reader(ctx)
 	if err != nil {

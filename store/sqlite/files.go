@@ -1,13 +1,11 @@
 package sqlite
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"bouncelog/store"
@@ -98,104 +96,10 @@ func (f *files) removeLog() error {
 	return err
 }
 
-// A heldLock is an advisory lock of a process on some bytes of a file.
-type heldLock struct {
-	pid      int // 0: not known
-	from, to int64
-}
-
-// locksOn lists the locks on a file from /proc/locks. It cannot open the file to query them:
-// closing it would release all locks of this process on the file (fcntl(2)). It returns none
-// without /proc, and on file systems whose device has another number there.
-func locksOn(id fileID) []heldLock {
-	f, err := os.Open("/proc/locks")
+func (f *files) logSize() int64 {
+	st, err := os.Stat(f.path + "-wal")
 	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	major := id.dev>>8&0xfff | id.dev>>32&^uint64(0xfff)
-	minor := id.dev&0xff | id.dev>>12&^uint64(0xff)
-	want := fmt.Sprintf("%02x:%02x:%d", major, minor, id.ino)
-	var locks []heldLock
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		// 1: POSIX  ADVISORY  READ 1234 08:01:5678 128 128
-		w := strings.Fields(lines.Text())
-		if len(w) != 8 || w[1] != "POSIX" || w[5] != want {
-			continue
-		}
-		var l heldLock
-		fmt.Sscan(w[4], &l.pid)
-		fmt.Sscan(w[6], &l.from)
-		if _, err := fmt.Sscan(w[7], &l.to); err != nil { // EOF: to the end of the file
-			l.to = 1<<63 - 1
-		}
-		locks = append(locks, l)
-	}
-	return locks
-}
-
-// Locked bytes of the -shm file (https://www.sqlite.org/walformat.html).
-const (
-	lockRead = 123 // and the next 4: locked by a process that reads a snapshot
-	lockOpen = 128 // locked by a process that has the database open
-)
-
-// strangersLog returns an error if a process writes to the write-ahead log beside the database at
-// path without having that database open: it opened another file at this path and has not noticed
-// that the file was replaced. To open the database now would apply that log to the wrong file.
-func strangersLog(path string) error {
-	f, err := filesOf(path)
-	if err != nil || f.log == (fileID{}) || f.shm == (fileID{}) {
-		return nil
-	}
-	stranger := func() int {
-		users := make(map[int]bool)
-		for _, l := range locksOn(f.db) {
-			users[l.pid] = true
-		}
-		for _, l := range locksOn(f.shm) {
-			if l.from <= lockOpen && lockOpen <= l.to && !users[l.pid] {
-				return l.pid
-			}
-		}
 		return 0
 	}
-	// /proc/locks is not a snapshot, so look twice. A process that opens a database locks the file
-	// before the log.
-	if pid := stranger(); pid != 0 && stranger() == pid {
-		return fmt.Errorf("open %s: %w: process %d still writes for the file that stood here before", path, store.ErrLocked, pid)
-	}
-	return nil
-}
-
-// readerOf names another process that reads the database: " by process 12 (sqlite3)"; empty if it
-// is not known.
-func (f *files) readerOf() string {
-	for _, l := range locksOn(f.shm) {
-		if l.to >= lockRead && l.from < lockOpen && l.ofOthers() {
-			return " by " + l.process()
-		}
-	}
-	return ""
-}
-
-// usedBy names another process that has the database at path open: ": process 12 (sqlite3)".
-func usedBy(path string) string {
-	id, err := idOf(path)
-	if err != nil {
-		return ""
-	}
-	for _, l := range locksOn(id) {
-		if l.ofOthers() {
-			return ": " + l.process()
-		}
-	}
-	return ""
-}
-
-func (l heldLock) ofOthers() bool { return l.pid > 0 && l.pid != os.Getpid() }
-
-func (l heldLock) process() string {
-	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", l.pid))
-	return fmt.Sprintf("process %d (%s)", l.pid, strings.TrimSpace(string(name)))
+	return st.Size()
 }

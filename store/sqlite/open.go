@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -79,6 +78,12 @@ func (d *DB) openReadOnly() error {
 		return fmt.Errorf("open %s: the database has schema %d and this bouncelog reads %d: open it once for writing", d.path, version, d.opts.version)
 	}
 	return nil
+}
+
+// atRest reports whether the database file is complete, with nothing in a write-ahead log.
+func (d *DB) atRest() bool {
+	st, err := os.Stat(d.path + "-wal")
+	return errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
 }
 
 func (d *DB) openWriter(ctx context.Context) error {
@@ -218,18 +223,39 @@ func (d *DB) fileVersion() (int64, error) {
 	return d.version(c)
 }
 
-// alone waits until no other process creates or migrates a database in the directory of path. Two
-// such processes would wait for each other's locks and fail.
-func alone(path string) (done func() error, err error) {
-	dir, err := os.Open(filepath.Dir(path))
+// version reads the version of the schema; 0: the database is empty. The error is ErrForeign or
+// ErrNewer for a database that this program cannot read.
+func (d *DB) version(c *sqlite3.Conn) (int64, error) {
+	// Read everything at one moment, since another process may be creating the database.
+	if err := c.Exec("BEGIN"); err != nil {
+		return 0, d.wrap("open", err)
+	}
+	defer c.Exec("COMMIT")
+	app, err := c.Number("PRAGMA application_id")
 	if err != nil {
-		return nil, fmt.Errorf("open directory of the database: %w", err)
+		return 0, d.wrap("open", err)
 	}
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		dir.Close()
-		return nil, fmt.Errorf("lock %s: %w", dir.Name(), err)
+	version, err := c.Number("PRAGMA user_version")
+	if err != nil {
+		return 0, d.wrap("open", err)
 	}
-	return dir.Close, nil // closing unlocks it
+	if app == 0 && version == 0 {
+		// goose creates its table before ours.
+		tables, err := c.Number("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence')")
+		if err != nil {
+			return 0, d.wrap("open", err)
+		}
+		if tables == 0 {
+			return 0, nil
+		}
+	}
+	switch {
+	case app != applicationID:
+		return 0, fmt.Errorf("open %s: %w", d.path, store.ErrForeign)
+	case version > d.opts.version:
+		return 0, fmt.Errorf("open %s: %w: it has schema %d, this one knows %d", d.path, store.ErrNewer, version, schemaVersion)
+	}
+	return version, nil
 }
 
 // firstReader opens the first connection for reading and returns the schema version.

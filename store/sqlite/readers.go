@@ -5,8 +5,77 @@ import (
 	"errors"
 	"runtime"
 
+	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
+
+// reader takes a connection whose statements are cancelled with ctx; done returns it.
+func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
+	if d.opts.Temporary {
+		d.single.RLock()
+		if d.w == nil {
+			d.single.RUnlock()
+			return nil, nil, errClosed
+		}
+		c, err := d.w.c.Share()
+		if err != nil {
+			d.single.RUnlock()
+			return nil, nil, d.wrap("read", err)
+		}
+		c.Under(ctx)
+		return c, func() {
+			c.Close()
+			d.single.RUnlock()
+		}, nil
+	}
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil, nil, errClosed
+	}
+	if n := len(d.idle); n > 0 {
+		c, d.idle = d.idle[n-1], d.idle[:n-1]
+	}
+	d.mu.Unlock()
+	if c == nil {
+		if c, err = d.dial(d.dsn, nil); err != nil {
+			return nil, nil, err
+		}
+	}
+	whole := c.Under(ctx)
+	return c, func() {
+		whole()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.closed || len(d.idle) >= 4 {
+			c.Close()
+			return
+		}
+		d.idle = append(d.idle, c)
+	}, nil
+}
+
+// plainReader returns a connection for a user's SQL.
+func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
+	if d.opts.Temporary {
+		return d.reader(ctx)
+	}
+	d.mu.Lock()
+	closed := d.closed
+	d.mu.Unlock()
+	if closed {
+		return nil, nil, errClosed
+	}
+	if c, err = sqlite3.OpenPlain(d.dsn); err != nil {
+		return nil, nil, d.wrap("open", d.cannotOpen(err))
+	}
+	if err := c.Exec("PRAGMA cell_size_check = ON"); err != nil {
+		c.Close()
+		return nil, nil, d.wrap("open", err)
+	}
+	c.Under(ctx)
+	return c, func() { c.Close() }, nil
+}
 
 // Read returns a Reader of the last commit.
 func (d *DB) Read(ctx context.Context) (store.Reader, error) {
@@ -87,4 +156,20 @@ func (d *DB) readTemporary(n int) (store.Reader, error) {
 		r.conns = append(r.conns, &shared{Conn: c})
 	}
 	return r, nil
+}
+
+var _ store.Watcher = (*DB)(nil)
+
+// Watch reads PRAGMA data_version on a connection of its own. The number changes with each commit
+// of any other connection, and is read from shared memory
+// (sqlite.org/pragma.html#pragma_data_version).
+func (d *DB) Watch(ctx context.Context) (version func() (int64, error), stop func(), err error) {
+	c, done, err := d.reader(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return func() (int64, error) {
+		n, err := c.Number("PRAGMA data_version")
+		return n, d.wrap("read", err)
+	}, done, nil
 }

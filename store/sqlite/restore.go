@@ -116,29 +116,6 @@ func copySound(ctx context.Context, from, path, to string) error {
 	return d.Backup(ctx, to)
 }
 
-// lockFile locks the database at path as SQLite does for exclusive access: no other process has it
-// open or can open it until the file is closed. It returns nil if there is no such file. This
-// process must not have it open either, since closing would release its own locks.
-func lockFile(path string) (*os.File, error) {
-	const pending = 1 << 30 // this byte and the next 511 (https://www.sqlite.org/fileformat2.html#lock_byte_page)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
-	}
-	err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: pending, Len: 512})
-	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
-		err = fmt.Errorf("restore: %w: another process has %s open%s", store.ErrLocked, path, usedBy(path))
-	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
 // ownedLike gives a file the owner and group of another file, if they differ.
 func ownedLike(path, other string) error {
 	a, err := os.Stat(path)

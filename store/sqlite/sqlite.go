@@ -17,8 +17,8 @@
 //	writing: ledger writer append
 //	reading: finder counting query reader attempts count span refusals delivered replies
 //	         recipients queue coverage export
-//	file:    files claim sqlite log transact backup open write readers notes watch usersql
-//	         describe check rejudge prune restore
+//	file:    files locks sqlite wal readers backup write open usersql describe check rejudge prune
+//	         restore
 //
 // The files under "values" encode single values: bits, hashes, pseudonyms. Those under "tables" write
 // rows, and convert texts to ids and back. Those under "writing" decide what an attempt changes, by
@@ -31,7 +31,6 @@
 package sqlite
 
 import (
-	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -172,91 +171,4 @@ func (d *DB) dialAs(open func(dsn string) (*sqlite3.Conn, error), dsn string, wa
 		}
 	}
 	return c, nil
-}
-
-// atRest reports whether the database file is complete, with nothing in a write-ahead log.
-func (d *DB) atRest() bool {
-	st, err := os.Stat(d.path + "-wal")
-	return errors.Is(err, fs.ErrNotExist) || err == nil && st.Size() == 0
-}
-
-// version reads the version of the schema; 0: the database is empty. The error is ErrForeign or
-// ErrNewer for a database that this program cannot read.
-func (d *DB) version(c *sqlite3.Conn) (int64, error) {
-	// Read everything at one moment, since another process may be creating the database.
-	if err := c.Exec("BEGIN"); err != nil {
-		return 0, d.wrap("open", err)
-	}
-	defer c.Exec("COMMIT")
-	app, err := c.Number("PRAGMA application_id")
-	if err != nil {
-		return 0, d.wrap("open", err)
-	}
-	version, err := c.Number("PRAGMA user_version")
-	if err != nil {
-		return 0, d.wrap("open", err)
-	}
-	if app == 0 && version == 0 {
-		// goose creates its table before ours.
-		tables, err := c.Number("SELECT count(*) FROM sqlite_schema WHERE tbl_name NOT IN ('goose_db_version', 'sqlite_sequence')")
-		if err != nil {
-			return 0, d.wrap("open", err)
-		}
-		if tables == 0 {
-			return 0, nil
-		}
-	}
-	switch {
-	case app != applicationID:
-		return 0, fmt.Errorf("open %s: %w", d.path, store.ErrForeign)
-	case version > d.opts.version:
-		return 0, fmt.Errorf("open %s: %w: it has schema %d, this one knows %d", d.path, store.ErrNewer, version, schemaVersion)
-	}
-	return version, nil
-}
-
-// reader takes a connection whose statements are cancelled with ctx; done returns it.
-func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
-	if d.opts.Temporary {
-		d.single.RLock()
-		if d.w == nil {
-			d.single.RUnlock()
-			return nil, nil, errClosed
-		}
-		c, err := d.w.c.Share()
-		if err != nil {
-			d.single.RUnlock()
-			return nil, nil, d.wrap("read", err)
-		}
-		c.Under(ctx)
-		return c, func() {
-			c.Close()
-			d.single.RUnlock()
-		}, nil
-	}
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return nil, nil, errClosed
-	}
-	if n := len(d.idle); n > 0 {
-		c, d.idle = d.idle[n-1], d.idle[:n-1]
-	}
-	d.mu.Unlock()
-	if c == nil {
-		if c, err = d.dial(d.dsn, nil); err != nil {
-			return nil, nil, err
-		}
-	}
-	whole := c.Under(ctx)
-	return c, func() {
-		whole()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.closed || len(d.idle) >= 4 {
-			c.Close()
-			return
-		}
-		d.idle = append(d.idle, c)
-	}, nil
 }

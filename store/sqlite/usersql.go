@@ -120,28 +120,6 @@ func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 	return r, nil
 }
 
-// plainReader returns a connection for a user's SQL.
-func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
-	if d.opts.Temporary {
-		return d.reader(ctx)
-	}
-	d.mu.Lock()
-	closed := d.closed
-	d.mu.Unlock()
-	if closed {
-		return nil, nil, errClosed
-	}
-	if c, err = sqlite3.OpenPlain(d.dsn); err != nil {
-		return nil, nil, d.wrap("open", d.cannotOpen(err))
-	}
-	if err := c.Exec("PRAGMA cell_size_check = ON"); err != nil {
-		c.Close()
-		return nil, nil, d.wrap("open", err)
-	}
-	c.Under(ctx)
-	return c, func() { c.Close() }, nil
-}
-
 func (r *rows) Columns() []string { return r.r.Columns() }
 
 func (r *rows) Next() ([]any, error) {

@@ -49,14 +49,6 @@ func giveWay(ctx context.Context, path string, patience time.Duration) {
 	}
 }
 
-func (f *files) logSize() int64 {
-	st, err := os.Stat(f.path + "-wal")
-	if err != nil {
-		return 0
-	}
-	return st.Size()
-}
-
 // ready returns an error if no transaction can begin.
 func (d *DB) ready() error {
 	if d.checkpoints == nil { // a temporary database
@@ -133,6 +125,3 @@ func (d *DB) Trouble() error {
 	}
 	return d.wrap("move the write-ahead log into the database", d.checkpoints.Failure())
 }
-
-// Pseudonymized reports whether local parts are stored as pseudonyms.
-func (d *DB) Pseudonymized() bool { return d.pseudonymized }

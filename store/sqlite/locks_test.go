@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"bouncelog/store"
+	"bouncelog/store/storetest"
 )
 
 const claimEnv = "BOUNCELOG_TEST_CLAIM"
@@ -72,4 +73,35 @@ func TestClaim(t *testing.T) {
 		t.Fatalf("after it was released: %v", err)
 	}
 	c.Release()
+}
+
+// TestStrangersLog opens a database whose write-ahead log is written by a process that has another
+// file open.
+func TestStrangersLog(t *testing.T) {
+	if _, err := os.Stat("/proc/locks"); err != nil {
+		t.Skip("no /proc/locks")
+	}
+	dir := t.TempDir()
+	path, other := dir+"/log.db", dir+"/other.db"
+	x := open(t, other, Options{})
+	storetest.Append(t, x, storetest.NewTraffic(2).Batch(3000))
+	want := totals(t, x)
+	must(t, x.Close())
+	d := open(t, path, Options{})
+	storetest.Append(t, d, storetest.NewTraffic(1).Batch(3000))
+	must(t, os.Rename(other, path))
+	for _, o := range []Options{{}, {ReadOnly: true}} {
+		if x, err := Open(t.Context(), path, o); !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), "stood here before") {
+			t.Errorf("%+v: %v", o, err)
+			if x != nil {
+				x.Close()
+			}
+		}
+	}
+	must(t, d.Close()) // it has noticed the replacement
+	x = open(t, path, Options{})
+	sound(t, x)
+	if got := totals(t, x); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }
