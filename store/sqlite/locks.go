@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"bouncelog/store"
 	"bufio"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"bouncelog/store"
 )
 
 // A heldLock is an advisory lock of a process on some bytes of a file.

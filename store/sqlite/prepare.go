@@ -1,9 +1,10 @@
 package sqlite
 
 import (
+	"strings"
+
 	"bouncelog/bounce"
 	"bouncelog/store"
-	"strings"
 )
 
 // prepared holds the values of an attempt that can be computed without the database.

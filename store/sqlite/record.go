@@ -1,15 +1,16 @@
 package sqlite
 
 import (
-	"bouncelog/bounce"
-	"bouncelog/internal/sqlite3"
-	"bouncelog/store"
 	"cmp"
 	"database/sql/driver"
 	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
+
+	"bouncelog/bounce"
+	"bouncelog/internal/sqlite3"
+	"bouncelog/store"
 )
 
 // A record is a row of delivery or failure.

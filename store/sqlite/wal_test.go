@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"bouncelog/store"
-	"bouncelog/store/storetest"
 	"context"
 	"errors"
 	"os"
@@ -10,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bouncelog/store"
+	"bouncelog/store/storetest"
 )
 
 // A new reader waits for a large log that is being written, and for no other.
