@@ -36,7 +36,7 @@ func (w *writer) append(b *store.Batch) error {
 
 	events := b.Events()
 	var name string
-	var src *source
+	var src *sourceState
 	w.prepared = slices.Grow(w.prepared[:0], len(b.Attempts))[:len(b.Attempts)]
 	for i := range b.Attempts {
 		w.prepare(&b.Attempts[i], &w.prepared[i])
@@ -109,7 +109,7 @@ func (w *writer) append(b *store.Batch) error {
 	return nil
 }
 
-func (w *writer) attempt(src *source, a *store.Attempt, p *prepared) error {
+func (w *writer) attempt(src *sourceState, a *store.Attempt, p *prepared) error {
 	// The attempts of a repeated line take ids that may belong to the next line.
 	next := max(newAttemptID(src.num, a.Offset), src.last+1)
 	if a.Offset < 0 || a.Offset > maxOffset || next.source() != src.num {
@@ -297,7 +297,7 @@ func (w *writer) storeMessages(b *store.Batch) {
 }
 
 // event stores an event of a message.
-func (w *writer) event(src *source, e *store.Event) error {
+func (w *writer) event(src *sourceState, e *store.Event) error {
 	if e.Offset < src.position {
 		return nil
 	}

@@ -14,7 +14,7 @@ func (d *DB) Backup(ctx context.Context, to string) error {
 	if d.opts.Temporary {
 		return errors.New("backup: a temporary database is not kept")
 	}
-	c, done, err := d.reader(ctx)
+	c, done, err := d.readConn(ctx)
 	if err != nil {
 		return err
 	}
@@ -27,13 +27,13 @@ func (d *DB) backup(ctx context.Context, c *sqlite3.Conn, to string) (err error)
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("backup: %s exists", to)
 	}
-	part := &DB{file: file{to + ".part"}, opts: d.opts}
+	part := &DB{dbFile: dbFile{to + ".part"}, opts: d.opts}
 	os.Remove(part.path)
 	if err := part.create(); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	defer os.Remove(part.path)
-	dst, err := sqlite3.Open(part.address("mode", "rw"))
+	dst, err := sqlite3.Open(part.uri("mode", "rw"))
 	if err != nil {
 		return part.wrap("backup", err)
 	}

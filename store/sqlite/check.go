@@ -29,7 +29,7 @@ func (d *DB) QuickCheck(ctx context.Context) error {
 	if st, err := os.Stat(d.path); err != nil || st.Size() > quickSize {
 		return nil
 	}
-	c, done, err := d.reader(ctx)
+	c, done, err := d.readConn(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func checkContents(ctx context.Context, c *sqlite3.Conn, found func(format strin
 // Check looks for damage in the file, in the references between tables, and in the rollups. It
 // returns the problems as text; none if the database is sound.
 func (d *DB) Check(ctx context.Context) (problems []string, err error) {
-	c, done, err := d.reader(ctx)
+	c, done, err := d.readConn(ctx)
 	if err != nil {
 		return nil, err
 	}

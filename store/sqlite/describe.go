@@ -71,7 +71,7 @@ func (d *DB) Describe(ctx context.Context) ([]store.Fact, error) {
 func (d *DB) Pseudonymized() bool { return d.pseudonymized }
 
 func (d *DB) info(ctx context.Context) (*info, error) {
-	c, done, err := d.reader(ctx)
+	c, done, err := d.readConn(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (d *DB) info(ctx context.Context) (*info, error) {
 
 // Schema is the SQL of the tables, indexes and views.
 func (d *DB) Schema(ctx context.Context) (string, error) {
-	c, done, err := d.reader(ctx)
+	c, done, err := d.readConn(ctx)
 	if err != nil {
 		return "", err
 	}

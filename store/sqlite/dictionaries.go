@@ -286,7 +286,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 		_, err := d.replies.lookUp(&d.tables, h, func(id int64) (ok bool, err error) {
 			err = d.c.Each(func(row []driver.Value) error {
 				ok = row[1] == origin && outcomeOf(row[0].(int64)) == a.Outcome && row[2] == agent && row[3] == status &&
-					row[4] == code(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
+					row[4] == codeValue(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
 					row[7] == bit(a.Local) && row[8] == situation && row[10] == null(tls) && row[11] == null(disposal) && row[12] == try && same(row[9])
 				if ok {
 					r = reply{id: id, kind: row[0].(int64), origin: origin}
@@ -319,7 +319,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 		if failed {
 			sample, host = d.scrub(store.Clean(a.Response, store.MaxResponse), d.secret.names(a)), null(store.Clean(a.RelayHost, store.MaxName))
 		}
-		d.add("reply", r.id, origin, r.kind, agent, status, code(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
+		d.add("reply", r.id, origin, r.kind, agent, status, codeValue(a.Code), null(a.Enhanced.String()), null(a.Stage.String()), bit(a.Local), situation, text,
 			sample, host, null(store.Clean(v.Detail, store.MaxWord)), null(v.Scope.String()), null(store.Clean(v.Rule, store.MaxWord)), null(v.Confidence.String()), null(tls), null(disposal), try)
 		d.replies.addKey(h, r.id)
 	}

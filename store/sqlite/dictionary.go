@@ -110,8 +110,8 @@ func readAll[V any](c *sqlite3.Conn, d *dictionary[V], numbers int, columns stri
 // A cache maps hashes to small values in bounded memory. Once it holds max entries, it is cleared.
 // (A Go map takes 1.5 times the memory and twice the time; an attempt does six look-ups.)
 type cache[V any] struct {
-	entries []entry[V] // a hash table with open addressing; its length is a power of two
-	n       int        // entries in use
+	entries []cacheEntry[V] // a hash table with open addressing; its length is a power of two
+	n       int             // entries in use
 	max     int
 	// partial: a stored row may be missing from the cache, so a row that is not found has to be
 	// looked up.
@@ -122,13 +122,13 @@ type cache[V any] struct {
 	lookUps  int // rows that were not found and were looked up
 }
 
-type entry[V any] struct {
+type cacheEntry[V any] struct {
 	key uint64 // 0: free
 	val V
 }
 
 func newCache[V any](max int, partial bool) *cache[V] {
-	return &cache[V]{entries: make([]entry[V], 256), max: max, partial: partial}
+	return &cache[V]{entries: make([]cacheEntry[V], 256), max: max, partial: partial}
 }
 
 // mayLack reports whether a row missing from the cache may be stored. exact reports that the text
@@ -166,7 +166,7 @@ func (c *cache[V]) grow(n int) {
 		return
 	}
 	old := c.entries
-	c.entries = make([]entry[V], size)
+	c.entries = make([]cacheEntry[V], size)
 	for i := range old {
 		if old[i].key != 0 {
 			*c.slot(old[i].key) = old[i]
@@ -183,7 +183,7 @@ func (c *cache[V]) empty() {
 }
 
 // slot returns the entry of h, or the free one for it.
-func (c *cache[V]) slot(h uint64) *entry[V] {
+func (c *cache[V]) slot(h uint64) *cacheEntry[V] {
 	h = max(h, 1)
 	mask := uint64(len(c.entries) - 1)
 	i := h & mask

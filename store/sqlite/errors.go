@@ -27,11 +27,11 @@ var errorNames = map[error]error{
 	sqlite3.ErrNotADB:   store.ErrForeign,
 }
 
-// A file is the path of a database, for errors.
-type file struct{ path string }
+// A dbFile is the path of a database, for errors.
+type dbFile struct{ path string }
 
 // wrap adds the operation to an error, and the matching error of package store.
-func (f file) wrap(what string, err error) error {
+func (f dbFile) wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (f file) wrap(what string, err error) error {
 }
 
 // cannotOpen adds the operating system's reason, which SQLite omits.
-func (f file) cannotOpen(err error) error {
+func (f dbFile) cannotOpen(err error) error {
 	if sqlite3.KindOf(err) == sqlite3.ErrCantOpen {
 		if opened, oserr := os.Open(f.path); oserr != nil {
 			return oserr

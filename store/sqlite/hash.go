@@ -33,25 +33,25 @@ func addTo[S string | []byte](k hasher, h uint64, s S) uint64 {
 	case n >= 8:
 		end := s[n-8:] // the last bytes overlap bytes already added
 		for len(s) > 8 {
-			h = k.mix(h, word(s))
+			h = k.mix(h, load64(s))
 			s = s[8:]
 		}
-		return k.mix(h, word(end))
+		return k.mix(h, load64(end))
 	case n >= 4:
-		return k.mix(h, half(s)|half(s[n-4:])<<32)
+		return k.mix(h, load32(s)|load32(s[n-4:])<<32)
 	case n > 0:
 		return k.mix(h, uint64(s[0])|uint64(s[n/2])<<8|uint64(s[n-1])<<16)
 	}
 	return k.mix(h, 0)
 }
 
-// word and half return the first 8 and 4 bytes as a number; the compiler makes one load of each.
-func word[S string | []byte](s S) uint64 {
+// load64 and load32 return the first 8 and 4 bytes as a number; the compiler makes one load of each.
+func load64[S string | []byte](s S) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-func half[S string | []byte](s S) uint64 {
+func load32[S string | []byte](s S) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 

@@ -191,7 +191,7 @@ func alone(path string) (done func() error, err error) {
 // open or can open it until the file is closed. It returns nil if there is no such file. This
 // process must not have it open either, since closing would release its own locks.
 func lockFile(path string) (*os.File, error) {
-	const pending = 1 << 30 // this byte and the next 511 (https://www.sqlite.org/fileformat2.html#lock_byte_page)
+	const pendingByte = 1 << 30 // this byte and the next 511 (https://www.sqlite.org/fileformat2.html#lock_byte_page)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -199,7 +199,7 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: pending, Len: 512})
+	err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: pendingByte, Len: 512})
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
 		err = fmt.Errorf("restore: %w: another process has %s open%s", store.ErrLocked, path, usedBy(path))
 	}

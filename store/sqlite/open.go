@@ -29,7 +29,7 @@ func Open(ctx context.Context, path string, opts Options) (*DB, error) {
 		opts.migrations, opts.version = migrations, schemaVersion
 	}
 	opts.migrations = layoutFS{opts.migrations}
-	d := &DB{file: file{path}, opts: opts}
+	d := &DB{dbFile: dbFile{path}, opts: opts}
 	var err error
 	switch {
 	case opts.Temporary:
@@ -94,7 +94,7 @@ func (d *DB) openWriter(ctx context.Context) error {
 	if err := d.startWriter(c); err != nil {
 		return err
 	}
-	if c, err = d.dial(d.address("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
+	if c, err = d.dial(d.uri("mode", "rw", "_synchronous", "NORMAL", "_mutex", "no"), nil); err != nil {
 		return err
 	}
 	d.checkpoints = sqlite3.NewCheckpointer(c)
@@ -121,8 +121,8 @@ func (d *DB) dialWriter(ctx context.Context) (*sqlite3.Conn, error) {
 	if err := syscall.Access(d.path, 2); err != nil { // 2: W_OK
 		return nil, fmt.Errorf("open %s for writing: %w", d.path, err)
 	}
-	d.dsn = d.address("mode", "ro", "_query_only", "1", "_mutex", "no")
-	dsn := d.address("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_mutex", "no")
+	d.dsn = d.uri("mode", "ro", "_query_only", "1", "_mutex", "no")
+	dsn := d.uri("mode", "rw", "_journal_mode", "WAL", "_foreign_keys", "1", "_synchronous", "NORMAL", "_cache_size", "-16384", "_mutex", "no")
 	want := []pragma{
 		{"journal_mode", "wal"},
 		{"foreign_keys", int64(1)},
@@ -205,7 +205,7 @@ const pageSize = "PRAGMA page_size = 8192; "
 
 // format turns an empty file into a database without tables.
 func (d *DB) format() error {
-	c, err := d.dial(d.address("mode", "rw"), nil)
+	c, err := d.dial(d.uri("mode", "rw"), nil)
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (d *DB) format() error {
 
 // fileVersion returns the schema version of the file, on a connection of its own.
 func (d *DB) fileVersion() (int64, error) {
-	c, err := d.dial(d.address("mode", "rw"), nil)
+	c, err := d.dial(d.uri("mode", "rw"), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -260,7 +260,7 @@ func (d *DB) version(c *sqlite3.Conn) (int64, error) {
 
 // firstReader opens the first connection for reading and returns the schema version.
 func (d *DB) firstReader(query ...string) (version int64, err error) {
-	d.dsn = d.address(query...)
+	d.dsn = d.uri(query...)
 	c, err := d.dial(d.dsn, []pragma{{"query_only", int64(1)}, {"busy_timeout", d.opts.BusyTimeout.Milliseconds()}})
 	if err != nil {
 		return 0, err
@@ -279,7 +279,7 @@ func (d *DB) keepCopy(ctx context.Context, version int64) error {
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
-	c, err := d.dial(d.address("mode", "rw"), nil)
+	c, err := d.dial(d.uri("mode", "rw"), nil)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // or as another schema.
 func TestReadWhileMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "made.db")
-	made := &DB{file: file{path}}
+	made := &DB{dbFile: dbFile{path}}
 	if err := made.create(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // A reader is a store.Reader with several connections, each in a read transaction on the same
 // commit. Callers use them in turn.
 type reader struct {
-	file
+	dbFile
 	conns []*shared
 	turn  atomic.Uint32
 

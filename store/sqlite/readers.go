@@ -9,8 +9,8 @@ import (
 	"bouncelog/store"
 )
 
-// reader takes a connection whose statements are cancelled with ctx; done returns it.
-func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
+// readConn takes a connection whose statements are cancelled with ctx; done returns it.
+func (d *DB) readConn(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
 	if d.opts.Temporary {
 		d.single.RLock()
 		if d.w == nil {
@@ -58,7 +58,7 @@ func (d *DB) reader(ctx context.Context) (c *sqlite3.Conn, done func(), err erro
 // plainReader returns a connection for a user's SQL.
 func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err error) {
 	if d.opts.Temporary {
-		return d.reader(ctx)
+		return d.readConn(ctx)
 	}
 	d.mu.Lock()
 	closed := d.closed
@@ -83,7 +83,7 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	if d.opts.Temporary {
 		return d.readTemporary(n)
 	}
-	r := &reader{file: d.file}
+	r := &reader{dbFile: d.dbFile}
 	var dones []func()
 	giveBack := func() {
 		for _, done := range dones {
@@ -98,7 +98,7 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 		giveBack()
 	}
 	for range n {
-		c, done, err := d.reader(ctx)
+		c, done, err := d.readConn(ctx)
 		if err != nil {
 			giveBack()
 			return nil, err
@@ -136,11 +136,11 @@ func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 // readTemporary returns a Reader of a temporary database, which has one connection. SQLite runs one
 // statement at a time on it, and Append waits until the Reader is closed.
 func (d *DB) readTemporary(n int) (store.Reader, error) {
-	c, done, err := d.reader(context.Background())
+	c, done, err := d.readConn(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: d.file, conns: []*shared{{Conn: c}}}
+	r := &reader{dbFile: d.dbFile, conns: []*shared{{Conn: c}}}
 	r.close = func() {
 		for _, c := range r.conns[1:] {
 			c.Close()
@@ -164,7 +164,7 @@ var _ store.Watcher = (*DB)(nil)
 // of any other connection, and is read from shared memory
 // (sqlite.org/pragma.html#pragma_data_version).
 func (d *DB) Watch(ctx context.Context) (version func() (int64, error), stop func(), err error) {
-	c, done, err := d.reader(ctx)
+	c, done, err := d.readConn(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

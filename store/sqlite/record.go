@@ -22,12 +22,12 @@ type record struct {
 	text                     driver.Value
 	message, line            int64 // line 0: the id tells the line
 	client                   driver.Value
-	words                    words // set if the row was read with them
+	words                    rowTexts // set if the row was read with them
 }
 
-// words are the texts of a failure that hardly repeat. They are read with the row; to read them one
-// by one takes three times as long.
-type words struct {
+// rowTexts are the texts of a failure that are rarely repeated. They are read with the row; to read
+// them one by one takes three times as long.
+type rowTexts struct {
 	ok          bool
 	rcpt        addressText
 	sender      addressText
@@ -57,7 +57,7 @@ func (r *record) scan(v []driver.Value) {
 		r.text, r.message, r.line, r.client = v[8], num(v[9]), num(v[10]), v[11]
 	}
 	if v := v[min(len(v), recordWidth):]; len(v) == 9 {
-		r.words = words{ok: true, rcpt: makeAddress(v), sender: makeAddress(v[2:]), left: v[4], right: v[5], text: v[6], original: num(v[7]), warning: str(v[8])}
+		r.words = rowTexts{ok: true, rcpt: makeAddress(v), sender: makeAddress(v[2:]), left: v[4], right: v[5], text: v[6], original: num(v[7]), warning: str(v[8])}
 	}
 }
 

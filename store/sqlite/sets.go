@@ -139,43 +139,43 @@ func batches(c *sqlite3.Conn, table string, fn func(lo, hi int64) error) error {
 // or two in a thousand million new hashes are taken for seen. An entry takes 16 bytes, a third of
 // the memory of a map.
 type window struct {
-	now, old []mark
+	now, old []windowEntry
 	n, size  int // entries in now; the most in both
 }
 
-type mark struct{ tag, with uint32 } // tag 0: unused
+type windowEntry struct{ tag, with uint32 } // tag 0: unused
 
 func newWindow(size int) *window {
 	slots := 4
 	for slots < size { // at most half of them are used
 		slots *= 2
 	}
-	return &window{now: make([]mark, slots), old: make([]mark, slots), size: size}
+	return &window{now: make([]windowEntry, slots), old: make([]windowEntry, slots), size: size}
 }
 
-func findMark(marks []mark, h uint64) *mark {
-	tag, mask := max(uint32(h>>32), 1), uint64(len(marks)-1)
+func findEntry(entries []windowEntry, h uint64) *windowEntry {
+	tag, mask := max(uint32(h>>32), 1), uint64(len(entries)-1)
 	i := h & mask
-	for marks[i].tag != tag && marks[i].tag != 0 {
+	for entries[i].tag != tag && entries[i].tag != 0 {
 		i = (i + 1) & mask
 	}
-	return &marks[i]
+	return &entries[i]
 }
 
 // see reports whether h was seen, and returns the number that it was first seen with; otherwise it
 // adds h.
 func (w *window) see(h uint64, n uint32) (seen bool, with uint32) {
-	m := findMark(w.now, h)
+	m := findEntry(w.now, h)
 	if m.tag != 0 {
 		return true, m.with
 	}
-	if old := findMark(w.old, h); old.tag != 0 {
+	if old := findEntry(w.old, h); old.tag != 0 {
 		seen, n = true, old.with
 	}
 	if w.n >= w.size/2 {
 		w.now, w.old, w.n = w.old, w.now, 0
 		clear(w.now)
-		m = findMark(w.now, h)
+		m = findEntry(w.now, h)
 	}
 	m.tag, m.with = max(uint32(h>>32), 1), n
 	w.n++

@@ -77,7 +77,7 @@ func TestInBatches(t *testing.T) {
 // TestTexts reads names back with their ids; one name is empty.
 func TestTexts(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
-	c, done, err := d.reader(t.Context())
+	c, done, err := d.readConn(t.Context())
 	must(t, err)
 	defer done()
 	must(t, c.Exec("DELETE FROM name; INSERT INTO name VALUES (3, ''), (5, 'a,b'), (9, 'ä'), (200000, '')"))
@@ -120,7 +120,7 @@ func TestRuns(t *testing.T) {
 // TestTextClients counts clients whose address is stored as text beside clients stored as a number.
 func TestTextClients(t *testing.T) {
 	d := open(t, "", Options{Temporary: true})
-	c, done, err := d.reader(t.Context())
+	c, done, err := d.readConn(t.Context())
 	must(t, err)
 	must(t, c.Exec(`INSERT INTO origin VALUES (1, 'h', 'postfix', '');
 		INSERT INTO kind SELECT 400, 'hard', 'x' WHERE NOT EXISTS (SELECT 1 FROM kind WHERE id = 400);

@@ -81,7 +81,7 @@ type Options struct {
 
 // A DB is a database. It implements store.Store.
 type DB struct {
-	file
+	dbFile
 	opts Options
 	dsn  string // for readers
 
@@ -124,9 +124,9 @@ func (d *DB) create() error {
 	return f.Close()
 }
 
-// address returns the URI of the file with query parameters. The path is escaped, since it may
+// uri returns the URI of the file with query parameters. The path is escaped, since it may
 // contain spaces and "?", "#", "%".
-func (d *DB) address(query ...string) string {
+func (d *DB) uri(query ...string) string {
 	path := d.path
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs

@@ -352,7 +352,7 @@ func TestDialLocked(t *testing.T) {
 	defer other.Close()
 	for _, begin := range []string{"BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"} {
 		must(t, other.Exec(begin))
-		d := &DB{file: file{path}, opts: Options{migrations: migrations, version: schemaVersion}}
+		d := &DB{dbFile: dbFile{path}, opts: Options{migrations: migrations, version: schemaVersion}}
 		c, err := d.dialWriter(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", begin, err)
@@ -489,7 +489,7 @@ func dump(t testing.TB, d *DB) map[string]string {
 		"deliveries": `SELECT group_concat(x, char(10)) FROM (SELECT time || ' ' || coalesce(queue_id, '') || ' ' || recipient || ' ' || offset || ' ' || outcome || ' ' || response || ' ' || coalesce(message_id, '') AS x
 			FROM deliveries ORDER BY x)`,
 	} {
-		c, done, err := d.reader(t.Context())
+		c, done, err := d.readConn(t.Context())
 		must(t, err)
 		v, err := c.One(layoutSQL(sql))
 		done()
@@ -1340,7 +1340,7 @@ func TestSpans(t *testing.T) {
 	d := open(t, t.TempDir()+"/log.db", Options{})
 	b := storetest.NewTraffic(1).Batch(12 * chunkRows)
 	storetest.Append(t, d, b)
-	c, done, err := d.reader(t.Context())
+	c, done, err := d.readConn(t.Context())
 	must(t, err)
 	defer done()
 	n := len(b.Attempts)

@@ -87,11 +87,11 @@ func skipBlank(s string) string {
 	}
 }
 
-type rows struct {
+type queryRows struct {
 	s    *sqlite3.Stmt
 	r    driver.Rows
 	row  []driver.Value
-	file file
+	file dbFile
 	done func()
 }
 
@@ -109,7 +109,7 @@ func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 		done()
 		return nil, d.wrap("query", err)
 	}
-	r := &rows{s: s, file: d.file, done: done}
+	r := &queryRows{s: s, file: d.dbFile, done: done}
 	if !s.ReadOnly() {
 		return nil, errors.Join(fmt.Errorf("query: %w", errReadOnly), r.Close())
 	}
@@ -120,9 +120,9 @@ func (d *DB) Query(ctx context.Context, sql string) (store.Rows, error) {
 	return r, nil
 }
 
-func (r *rows) Columns() []string { return r.r.Columns() }
+func (r *queryRows) Columns() []string { return r.r.Columns() }
 
-func (r *rows) Next() ([]any, error) {
+func (r *queryRows) Next() ([]any, error) {
 	err := r.r.Next(r.row)
 	if err != nil {
 		if err != io.EOF {
@@ -146,7 +146,7 @@ func (r *rows) Next() ([]any, error) {
 }
 
 // Close ends the statement.
-func (r *rows) Close() error {
+func (r *queryRows) Close() error {
 	if r.done == nil {
 		return nil
 	}

@@ -83,7 +83,7 @@ func queueText(v driver.Value) string {
 	return ""
 }
 
-func code(n uint16) any {
+func codeValue(n uint16) any {
 	if n == 0 {
 		return nil
 	}

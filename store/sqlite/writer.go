@@ -22,8 +22,8 @@ type writer struct {
 	keepMessageIDs bool       // see Options.KeepMessageIDs
 	prepared       []prepared // of the batch that is being appended
 
-	sources map[string]*source // by store.Source.ID; missing ones are read again
-	inBatch map[string]bool    // sources whose position the batch holds
+	sources map[string]*sourceState // by store.Source.ID; missing ones are read again
+	inBatch map[string]bool         // sources whose position the batch holds
 }
 
 // newWriter returns the writer of a connection. In a new database it creates the keys. If it fails,
@@ -56,15 +56,15 @@ func newWriter(c *sqlite3.Conn, pseudonymize, keepMessageIDs bool) (*writer, err
 // reset clears the writer, and reads again what the database holds.
 func (w *writer) reset() error {
 	w.discard()
-	w.sources = make(map[string]*source)
+	w.sources = make(map[string]*sourceState)
 	w.inBatch = make(map[string]bool)
 	return w.ledger.reset()
 }
 
 var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
 
-// A source is the cached part of a row of the table source.
-type source struct {
+// A sourceState is the cached part of a row of the table sourceState.
+type sourceState struct {
 	num      int64
 	position int64     // as stored
 	last     attemptID // highest stored
@@ -73,7 +73,7 @@ type source struct {
 
 // source finds a source by store.Source.ID, and adds it if it is new. from is nil for a source that
 // must be in the batch already.
-func (w *writer) source(id string, from *store.Source) (*source, error) {
+func (w *writer) source(id string, from *store.Source) (*sourceState, error) {
 	if from == nil && !w.inBatch[id] {
 		return nil, fmt.Errorf("%w: %q", errNoPosition, id)
 	}
@@ -82,7 +82,7 @@ func (w *writer) source(id string, from *store.Source) (*source, error) {
 		return s, nil
 	}
 	name := store.Clean(id, store.MaxWord)
-	var s source
+	var s sourceState
 	err := w.reading("source").Each(func(row []driver.Value) error {
 		s.num, s.position = row[0].(int64), row[1].(int64)
 		return sqlite3.ErrStop
@@ -134,7 +134,7 @@ func (w *writer) flush() error {
 
 // resume reads the state that a source's next rows depend on: the partial chunk, and the messages
 // seen last.
-func (w *writer) resume(s *source) error {
+func (w *writer) resume(s *sourceState) error {
 	c := w.reading("delivery", "failure", "route", "chunk")
 	ids := attemptsOf(s.num)
 	s.last = attemptID(ids.lo) - 1
