@@ -1,13 +1,13 @@
-# 'make help' lists the targets. Needed: Go, a C compiler (for SQLite) and make.
+# 'make help' lists the targets. They need Go, a C compiler (for SQLite) and make.
 GO      ?= go
-# What 'make build' makes, and how.
+# The output of 'make build', and its flags.
 BINARY     ?= bouncelog
 BUILDFLAGS ?= -trimpath -ldflags '-s -w'
 DESTDIR ?=
 PREFIX  ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 DOCDIR  ?= $(PREFIX)/share/doc/bouncelog
-# The tools are run at a fixed version and are no part of the module.
+# Tools have fixed versions. They are not dependencies of the module.
 GOFUMPT     = mvdan.cc/gofumpt@v0.12.0
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK = golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -15,14 +15,13 @@ NFPM        = github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME ?= 1m
 export CGO_ENABLED = 1
 
-# A release has a tag; what lies between sorts before the next one.
+# A release has a tag. A build between two releases has a version that sorts before the next one.
 VERSION ?= $(shell git describe --tags --exact-match --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || \
 	git log -1 --format='0.0.0~git%cd.%h' --date=format:%Y%m%d%H%M 2>/dev/null || echo 0.0.0~unknown)
-# Every file of a package has the time of the commit, so that two builds are the
-# same bytes.
+# Every file of a package has the time of the commit, so that builds are reproducible.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 ARCH = $(shell $(GO) env GOARCH)
-# What is installed elsewhere needs nothing of there: no C library, no time zones.
+# The binary of a package needs neither a C library nor time zone files on the target.
 STATIC = -tags netgo,osusergo,timetzdata,sqlite_omit_load_extension
 
 .DEFAULT_GOAL = help
@@ -44,23 +43,23 @@ demo: build ## import a generated log of nine days, and print the report; demo.d
 demo-web: build ## serve a sample log as a dashboard on the loopback interface, until Ctrl-C
 	@./testdata/demo-web.sh
 
-pictures: build ## make the pictures of README.md and docs anew, with Chromium
+pictures: build ## render the pictures of README.md and docs again, with Chromium
 	@GO='$(GO)' ./testdata/pictures.sh
 
-vendor-web: ## fetch anew what web/static/VENDOR lists, from npm, and compare
+vendor-web: ## download the files that web/static/VENDOR lists from npm, and compare them
 	@web/vendor.sh
 
-test: need ## all tests but the end-to-end ones
+test: need ## run all tests except the end-to-end ones
 	$(GO) test -shuffle=on ./...
 
-# Scripts of commands that run one after another, the measurements, the same counts
-# once more, answers of a ClickHouse server, and a program that is built without it show
-# it nothing.
-race: need ## the same with the race detector
+# The skipped tests show the race detector nothing: scripts of sequential commands, measurements,
+# counts that another test makes too, answers of a ClickHouse server, and programs that are built
+# without the detector.
+race: need ## run the same tests with the race detector
 	$(GO) test -race -short -skip '^TestScripts$$/^(badinput|config|counting|damaged|db|explain|flag|locked|mail|morning|parse|query|report|suppress|trace|usage)$$|^TestTemporary$$/^Counts|^TestHostileTerminal$$|^TestClickHouse$$' \
 		$$($(GO) list ./... | grep -v -e /bench/ -e '/e2e$$' -e /store/clickhouse)
 
-fuzz: need ## every fuzz test for FUZZTIME (1m) each
+fuzz: need ## run each fuzz test for FUZZTIME (1m)
 	@for package in $$($(GO) list ./...); do \
 		for f in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "== $$package $$f"; \
@@ -74,10 +73,10 @@ chdb: ## install ClickHouse as a library, for the tests of store/clickhouse (npm
 	@[ -e '$(CHDB_DIR)/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so' ] || \
 		npm install --ignore-scripts --no-audit --no-fund --prefix '$(CHDB_DIR)' '$(CHDB)'
 
-bench: build ## measure beside peers and limits; writes bench/RESULTS.md
+bench: build ## compare the speed with other programs and with limits; writes bench/RESULTS.md
 	$(GO) run ./bench/run
 
-profile: need ## CPU and heap profile of an import; dist/cpu.out, dist/heap.out
+profile: need ## write a CPU and a heap profile of an import: dist/cpu.out, dist/heap.out
 	mkdir -p dist
 	$(GO) run ./bench/genlog -bytes 300M -rate 500000 -o dist/profile.log
 	BOUNCELOG_BENCH_LOG=$(CURDIR)/dist/profile.log $(GO) test ./cmd/bouncelog -run '^$$' -bench Import -benchtime 3x \
@@ -85,22 +84,22 @@ profile: need ## CPU and heap profile of an import; dist/cpu.out, dist/heap.out
 	$(GO) tool pprof -top -nodecount 25 dist/profile.test dist/cpu.out
 	$(GO) tool pprof -top -nodecount 15 -sample_index alloc_space dist/profile.test dist/heap.out
 
-e2e: need ## the lab: real Postfix and Exim (Debian, root)
+e2e: need ## run the end-to-end tests with real Postfix and Exim (Debian, root)
 	$(GO) test -tags e2e -count=1 -timeout 30m -skip '^TestSamples' ./e2e/...
 
-lint: need ## gofumpt, go vet, staticcheck
+lint: need ## run gofumpt, go vet and staticcheck
 	@unformatted=$$($(GO) run $(GOFUMPT) -l .) || exit 1; \
 		[ -z "$$unformatted" ] || { echo "not formatted (gofumpt -w):"; echo "$$unformatted"; exit 1; }
 	$(GO) vet -tags e2e ./...
 	$(GO) run $(STATICCHECK) -tags e2e ./...
 
-vuln: need ## known vulnerabilities in what is linked in (needs the network)
+vuln: need ## list known vulnerabilities of the dependencies (needs the network)
 	$(GO) run $(GOVULNCHECK) ./...
 
-golden: need ## rewrite the golden files; look at the difference before you commit it
+golden: need ## rewrite the golden files; read the difference before you commit it
 	UPDATE_GOLDEN=1 $(GO) test ./...
 
-man: need ## manual pages and shell completions, from the help texts, into dist/
+man: need ## write manual pages and shell completions to dist/
 	rm -rf dist/man dist/completions
 	$(GO) run -tags man -ldflags '-X main.release=$(VERSION)' ./cmd/bouncelog man dist
 
@@ -115,17 +114,17 @@ dist/bouncelog: need FORCE
 
 FORCE:
 
-dist: dist/bouncelog man ## a static binary with all that belongs to it: dist/*.tar.gz
+dist: dist/bouncelog man ## write dist/*.tar.gz: a static binary, documents, units
 	etc/package.sh tarball '$(VERSION)' '$(ARCH)'
 
-package: dist/bouncelog man ## dist/*.deb and dist/*.rpm
+package: dist/bouncelog man ## write dist/*.deb and dist/*.rpm
 	NFPM='$(GO) run $(NFPM)' etc/package.sh packages '$(VERSION)' '$(ARCH)'
 
-reproducible: ## build everything twice, in two places, and compare
+reproducible: ## build everything twice, in two directories, and compare
 	etc/package.sh reproducible '$(VERSION)'
 
 e2e-package: package ## install, run and purge the package in a bare Debian 12 with systemd (Debian, root)
 	$(GO) test -tags e2e -count=1 -timeout 15m -run '^TestPackage' -v ./e2e/
 
-clean: ## remove what was built
+clean: ## remove all build output
 	rm -rf bouncelog dist demo.html demo.db*
