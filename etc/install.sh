@@ -1,7 +1,6 @@
 #!/bin/sh
-# install.sh DESTDIR PREFIX UNITDIR DOCDIR: puts what belongs to the binary where it
-# belongs. Called by 'make install' and by package.sh; needs dist/man and
-# dist/completions.
+# install.sh DESTDIR PREFIX UNITDIR DOCDIR installs manual pages, completions, units, documents and
+# examples. 'make install' and package.sh call it. It needs dist/man and dist/completions.
 set -eu
 cd "$(dirname "$0")/.."
 destdir=$1 prefix=$2 unitdir=$3 docdir=$4
@@ -13,7 +12,7 @@ for page in dist/man/*; do
 	chmod 644 "$destdir$prefix/share/man/$section/${page##*/}.gz"
 done
 
-# On Debian, zsh looks into vendor-completions.
+# On Debian, zsh reads vendor-completions.
 zsh=$prefix/share/zsh/site-functions
 [ "$prefix" = /usr ] && [ "${PACKAGER:-}" = deb ] && zsh=/usr/share/zsh/vendor-completions
 install -D -m 644 dist/completions/bouncelog.bash "$destdir$prefix/share/bash-completion/completions/bouncelog"

@@ -1,27 +1,27 @@
 #!/bin/sh
-# Makes what is handed out, from dist/bouncelog, dist/man and dist/completions:
+# Builds tarballs and packages from dist/bouncelog, dist/man and dist/completions:
 #
 #	package.sh tarball VERSION ARCH
 #	package.sh packages VERSION ARCH      # with $NFPM
 #	package.sh reproducible VERSION
 #
-# Every file has the time $SOURCE_DATE_EPOCH, an owner that is root, and an order
-# that does not depend on the file system.
+# Every file has the time $SOURCE_DATE_EPOCH and belongs to root. Their order does not depend on the
+# file system.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
 export LC_ALL=C TZ=UTC
 
-# The file names of packages; a tilde is a nuisance in a tarball's.
+# plain prints a version for a tarball's name, without a tilde.
 plain() { echo "$1" | tr '~' '-'; }
 
-# modules lists what is linked in: path, version and directory.
+# modules lists the linked modules: path, version and directory.
 modules() {
 	go list -deps -tags netgo,osusergo,timetzdata,sqlite_omit_load_extension \
 		-f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/bouncelog | sort -u
 }
 
-# licences prints what the authors of the modules want to be handed on with them.
+# licences prints the licences and notices of the modules.
 licences() {
 	printf 'The Go standard library\n%s\n\n' "----------------------------------------"
 	cat "$(go env GOROOT)/LICENSE"
@@ -37,7 +37,7 @@ licences() {
 	done
 }
 
-# copyright prints a page about it.
+# copyright prints the copyright page.
 copyright() {
 	cat LICENSE
 	printf '\nThe binary holds these modules, the Go standard library (BSD) and the GNU C library\n'
@@ -53,7 +53,7 @@ tarball() {
 	mkdir -p "dist/stage/$name"
 	install -D -m 755 dist/bouncelog "dist/stage/$name/bin/bouncelog"
 	PACKAGER=tar etc/install.sh "dist/stage/$name" "" /lib/systemd/system /share/doc/bouncelog
-	# Its units are for /usr/local, where a tarball is unpacked.
+	# A tarball is unpacked in /usr/local.
 	sed -i 's|=/bin/bouncelog|=/usr/local/bin/bouncelog|; s| /bin/bouncelog| /usr/local/bin/bouncelog|' "dist/stage/$name"/lib/systemd/system/*
 	copyright >"dist/stage/$name/share/doc/bouncelog/copyright"
 	licences | gzip -9n >"dist/stage/$name/share/doc/bouncelog/third-party.gz"
@@ -87,7 +87,7 @@ packages() {
 		sed "s|@VERSION@|$1|; s|@ARCH@|$2|; s|@PACKAGER@|$packager|; s|@MAINTAINER@|$MAINTAINER|; s|@MTIME@|$(date -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)|" etc/nfpm.yaml |
 			if [ $packager = deb ]; then sed '/^license:/d'; else cat; fi >dist/stage/nfpm-$packager.yaml
 		rm -f dist/bouncelog*."$packager"
-		# The compiler's settings for bouncelog are none of nfpm's business.
+		# nfpm needs no C compiler.
 		CGO_ENABLED=0 $NFPM package --config dist/stage/nfpm-$packager.yaml --packager $packager --target dist/
 	done
 	rm -rf dist/stage
@@ -106,7 +106,7 @@ reproducible() {
 		(
 			[ $n = one ] || umask 077
 			cd "$dir/$n"
-			# A file that is written anew has another inode, order and time.
+			# The files have other inodes, another order and other times than those of the first build.
 			GOCACHE="$dir/$n-cache" make -s dist package VERSION="$1" SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }
 			cd dist && sha256sum bouncelog *.tar.gz *.deb *.rpm
 		) >"$dir/sums-${n%%/*}"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# After installation, of the deb ("configure" and the version before, if any) and
-# of the rpm (how many are installed now). It makes the user and its directory, and
-# starts nothing that was not running.
+# Runs after installation. Arguments of a deb: "configure" and the previous version, if any; of an
+# rpm: the number of installed versions. It creates the user and its directory, and restarts only
+# services that were running.
 set -e
 case "$1" in
 configure | 1 | 2) ;;
@@ -19,7 +19,7 @@ fi
 
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload || true
-	# An upgrade: the new one goes on where the old one stops.
+	# After an upgrade, the new version resumes where the old one stopped.
 	if [ -n "$2" ] || [ "$1" = 2 ]; then
 		systemctl try-restart bouncelog.service || true
 	fi

@@ -1,6 +1,6 @@
 #!/bin/sh
-# After removal. The database stays, as does the configuration, until the deb is
-# purged; an rpm knows no purge.
+# Runs after removal. The database and the configuration stay until the deb is purged. An rpm has no
+# purge.
 set -e
 case "$1" in
 remove | purge | 0)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before removal: "remove" of the deb, 0 of the rpm. An upgrade is none.
+# Runs before removal: argument "remove" of a deb, 0 of an rpm. It does nothing before an upgrade.
 set -e
 case "$1" in
 remove | deconfigure | 0) ;;
@@ -9,7 +9,7 @@ if command -v systemctl >/dev/null; then
 	if [ -d /run/systemd/system ]; then
 		systemctl stop bouncelog-web.socket bouncelog-web.service bouncelog-notify.timer bouncelog-notify.service bouncelog-report.timer bouncelog-report.service bouncelog.service || true
 	fi
-	# Else their links would lead nowhere.
+	# Otherwise links to missing units would stay.
 	systemctl disable --quiet bouncelog-web.socket bouncelog-notify.timer bouncelog-report.timer bouncelog.service || true
 fi
 exit 0
