@@ -1,19 +1,19 @@
--- The tables of a database of many mail hosts. Their names and engines differ on a cluster:
--- see migrate.go.
+-- The tables of a database for many mail hosts. On a cluster they have other names and engines: see
+-- migrate.go.
 
 -- +goose NO TRANSACTION
 -- +goose Up
--- Each statement may be run again: there are no transactions over statements.
+-- Each statement can be run again, since a transaction cannot hold several statements.
 
--- What was read of each log. A row of another table is stored where its line is below the
--- position of the log that says so (attempt.line, attempt.told_by): so a position, which is
--- written last, makes all visible that was written before it, however often that was
--- written. The highest position counts, and with it the counts of lines so far; merges keep
--- that of each day, since a question takes the positions of earlier days from here (moment.go).
+-- Logs: positions and counts of lines. A row of another table counts as stored if its line is below
+-- the position of its log (attempt.line, attempt.told_by). The position is written last. It makes
+-- visible all rows that were written before it, even if they were written several times. Of each log
+-- the row with the highest position holds. Merges keep one such row for each day, since queries read
+-- the positions of earlier days from here (moment.go).
 CREATE TABLE IF NOT EXISTS source{{.Suffix}} (
     id String,
     position Int64,
-    seq UInt64 COMMENT 'when it was written: milliseconds since 1970 by the server << 22, and a number',
+    seq UInt64 COMMENT 'time of writing: milliseconds since 1970 by the server''s clock << 22, plus a number',
     first_seen UInt64 COMMENT 'seq of its first row: the order of the logs',
     path String,
     state String,
@@ -23,10 +23,10 @@ CREATE TABLE IF NOT EXISTS source{{.Suffix}} (
     skipped Map(String, Int64) COMMENT 'skipped lines so far, by program'
 ) ENGINE = {{engine "source" "ReplacingMergeTree" "position"}} ORDER BY (id, intDiv(seq, 362387865600000));
 
--- An attempt, or with the outcome 'ended' the word that the pair (message, recipient) which
--- the attempt of the same key began is pending no longer. The key is the identity: the log,
--- the byte and the recipient in it. Of rows with the same key the first that was written counts
--- (precedence is the highest number less seq).
+-- Attempts. A row with the outcome 'ended' says that the pair (message and recipient) that began with
+-- the attempt of the same key is no longer pending. The key is the attempt's identity: log, offset
+-- and recipient. Of several rows with the same key, the first one written holds (precedence is the
+-- highest UInt64 minus seq).
 CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     recipient String,
     at Int64 CODEC(Delta, ZSTD),
@@ -36,14 +36,14 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     host LowCardinality(String),
     queue_id String CODEC(ZSTD),
     outcome LowCardinality(String),
-    told_by LowCardinality(String) COMMENT 'the log that says so: of an end another line than the attempt''s',
-    line Int64 COMMENT 'its byte there; below the position that was written with it' CODEC(Delta, ZSTD),
+    told_by LowCardinality(String) COMMENT 'the log that the row was read from; an end stands on another line than its attempt',
+    line Int64 COMMENT 'offset of the line in told_by; below the position that was written with the row' CODEC(Delta, ZSTD),
     precedence UInt64 CODEC(Delta, ZSTD),
     mta LowCardinality(String),
     instance LowCardinality(String),
     agent LowCardinality(String),
-    message_id String COMMENT 'not of what was delivered' CODEC(ZSTD),
-    message_hash UInt64 COMMENT 'of the message id; 0: not known' CODEC(ZSTD),
+    message_id String COMMENT 'empty if delivered' CODEC(ZSTD),
+    message_hash UInt64 COMMENT 'of the Message-ID; 0: not known' CODEC(ZSTD),
     sender String CODEC(ZSTD),
     sender_domain String CODEC(ZSTD),
     sender_known Bool,
@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     enhanced UInt32 CODEC(ZSTD),
     stage LowCardinality(String),
     template LowCardinality(String),
-    response String COMMENT 'not of what was delivered' CODEC(ZSTD),
+    response String COMMENT 'empty if delivered' CODEC(ZSTD),
     local Bool,
     untried Bool,
     disposal LowCardinality(String),
@@ -73,9 +73,9 @@ CREATE TABLE IF NOT EXISTS attempt{{.Suffix}} (
     pair Bool COMMENT 'delivered: recovered; soft: the first of its pair; hard: expired',
     pair_source LowCardinality(String) COMMENT 'the first soft failure of the pair',
     pair_offset Int64 COMMENT '-1: none' CODEC(ZSTD),
-    first Bool COMMENT 'of its message',
-    to_domain Bool COMMENT 'of its message to the domain',
-    warning LowCardinality(String) COMMENT 'of the MTA, just before a failure',
+    first Bool COMMENT 'first attempt of its message',
+    to_domain Bool COMMENT 'first attempt of its message to the domain',
+    warning LowCardinality(String) COMMENT 'logged by the MTA just before a failure',
     INDEX queue_ids queue_id TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX message_hashes message_hash TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX originals lower(original_recipient) TYPE bloom_filter(0.01) GRANULARITY 1
@@ -84,10 +84,10 @@ PARTITION BY toYYYYMMDD(toDateTime(greatest(least(at, 4102444800), 0), 'UTC'))
 PRIMARY KEY (recipient_domain, lower(recipient), at)
 ORDER BY (recipient_domain, lower(recipient), at, source, offset, n, host, queue_id, recipient, outcome)
 SETTINGS index_granularity = 1024, auto_statistics_types = '',
-    -- A day to which nothing was added for an hour becomes one part: in it FINAL has nothing to merge.
+    -- A day without new rows for an hour is merged into one part, in which FINAL has nothing to do.
     min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1;
 
--- What became of messages as a whole.
+-- Events of messages as a whole.
 CREATE TABLE IF NOT EXISTS message_end{{.Suffix}} (
     host String, mta String, instance String, queue_id String,
     source String, offset Int64, at Int64, event String, by String
@@ -97,8 +97,8 @@ CREATE TABLE IF NOT EXISTS unparsed_line{{.Suffix}} (
     source String, offset Int64, at Nullable(Int64), text String, seq UInt64
 ) ENGINE = {{engine "unparsed_line" "ReplacingMergeTree" "seq"}} ORDER BY (source, offset);
 
--- The queue as the logs told of it: of each message the last row counts that is below the
--- position of its log. A position never lies between two rows of one commit.
+-- The queue according to the logs. Of each message, the last row below the position of its log
+-- holds. A position never lies between two rows of one commit.
 CREATE TABLE IF NOT EXISTS queued_message{{.Suffix}} (
     host String, mta String, instance String, queue_id String,
     source String, position Int64, seq UInt64,
@@ -111,8 +111,8 @@ CREATE TABLE IF NOT EXISTS note{{.Suffix}} (
     key String, value String, seq UInt64
 ) ENGINE = {{engine "note" "ReplacingMergeTree" "seq"}} ORDER BY key;
 
--- Notes that several processes change: a row for each version, the first that was written. An
--- insert with the token of an earlier one is dropped: see note.go.
+-- Notes that several processes change. Each version of a note is one row, the first one written:
+-- ClickHouse drops an insert with the deduplication token of an earlier one (note.go).
 CREATE TABLE IF NOT EXISTS shared_note{{.Suffix}} (
     key String, version UInt64, value String, writer String
 ) ENGINE = {{engine "shared_note" "MergeTree" ""}} ORDER BY (key, version){{if not .Replicated}} SETTINGS non_replicated_deduplication_window = 10000{{end}};
@@ -131,7 +131,7 @@ CREATE TABLE IF NOT EXISTS queued_message AS queued_message_local ENGINE = Distr
 
 CREATE TABLE IF NOT EXISTS note AS note_local ENGINE = Distributed('{{.Cluster}}', currentDatabase(), 'note_local', cityHash64(key));
 {{end}}
--- The public schema: as in SQLite, a row for each attempt.
+-- The public schema, as in SQLite: one row for each attempt.
 CREATE VIEW IF NOT EXISTS deliveries AS
 SELECT
     formatDateTime(toDateTime64(a.at, 0, 'UTC'), '%Y-%m-%dT%H:%i:%SZ') AS time,

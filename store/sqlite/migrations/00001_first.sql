@@ -1,14 +1,14 @@
 -- +goose Up
 
--- The tables are bouncelog's own and may change from one release to the next.
--- The views at the end are the public schema: see docs/schema.md.
+-- The tables are private and may change in any release. The views at the end are the public schema
+-- (docs/schema.md). docs/format.md has a picture of the tables.
 --
--- A dictionary is looked up by hash: X_key holds one integer for each row of X,
--- the keyed hash in the upper bits and the row's id in the lower $ID_BITS. That is a
--- third of what an index over the text would cost.
+-- A dictionary is searched by hash. The table X_key holds one integer for each row of X: part of the
+-- row's keyed hash in the upper bits, its id in the lower $ID_BITS. An index over the text would take
+-- three times the space.
 --
--- Names that begin with a dollar sign are constants of layout.go, which says how
--- integers are packed.
+-- Names that begin with a dollar sign are constants of layout.go, which describes the packed
+-- integers.
 
 PRAGMA application_id = 1651401580; -- 'bncl'
 PRAGMA user_version = 1;
@@ -18,17 +18,17 @@ CREATE TABLE meta (
     value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- A log in all its names and compressions.
+-- Logs. A log is one row, under all its names and compressions.
 CREATE TABLE source (
-    id       INTEGER PRIMARY KEY, -- upper bits of an attempt's id
-    name     TEXT NOT NULL UNIQUE, -- made from the content
+    id       INTEGER PRIMARY KEY, -- the upper bits of an attempt's id
+    name     TEXT NOT NULL UNIQUE, -- derived from the log's content
     path     TEXT NOT NULL,
-    position INTEGER NOT NULL, -- first byte not stored
+    position INTEGER NOT NULL, -- offset of the first byte that is not stored
     state    TEXT NOT NULL,
     first    INTEGER,
     last     INTEGER,
     lines    INTEGER NOT NULL DEFAULT 0,
-    delivery INTEGER NOT NULL DEFAULT 0, -- lines with attempts
+    delivery INTEGER NOT NULL DEFAULT 0, -- lines about attempts
     attempts INTEGER NOT NULL DEFAULT 0,
     repeated INTEGER NOT NULL DEFAULT 0,
     queue    INTEGER NOT NULL DEFAULT 0,
@@ -45,10 +45,10 @@ CREATE TABLE name (
 ) STRICT;
 CREATE TABLE name_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Senders and recipients. first and last are the times of a recipient's
--- deliveries; last is brought up to date once a day, and at once where it follows a
--- failure. Where there is none they are -1 << 31, since rows that grow leave pages
--- half empty. No foreign keys here nor in what grows as fast: see delivery.
+-- Senders and recipients. first and last are the times of the first and the last delivery to the
+-- address. last is updated once a day, and at once when a delivery follows a failure. Before the
+-- first delivery both are -1 << 31, which takes as many bytes as a time: a row that grows leaves
+-- pages half empty. This table and others that grow as fast have no foreign keys: see delivery.
 CREATE TABLE address (
     id     INTEGER PRIMARY KEY,
     domain INTEGER NOT NULL,
@@ -58,20 +58,20 @@ CREATE TABLE address (
 ) STRICT;
 CREATE TABLE address_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Recipients with a failure that no delivery has followed yet, and when that was.
+-- Recipients whose last failure was not followed by a delivery.
 CREATE TABLE failing (
-    id INTEGER PRIMARY KEY, -- of the address
-    at INTEGER NOT NULL
+    id INTEGER PRIMARY KEY, -- id of the address
+    at INTEGER NOT NULL -- time of the last failure
 ) STRICT;
 
--- Deliveries to a recipient that were the first after a failure.
+-- The first delivery to a recipient after each of its failures.
 CREATE TABLE recovery (
     recipient INTEGER NOT NULL,
     at        INTEGER NOT NULL,
     PRIMARY KEY (recipient, at)
 ) STRICT, WITHOUT ROWID;
 
--- Where mail for a domain went. An IPv4 address is a number.
+-- Recipients' domains and the relays that their mail was sent to. An IPv4 address is a number.
 CREATE TABLE route (
     id     INTEGER PRIMARY KEY,
     domain INTEGER NOT NULL,
@@ -81,7 +81,7 @@ CREATE TABLE route (
 ) STRICT;
 CREATE TABLE route_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Who wrote the log.
+-- Logging hosts with their MTAs and instances.
 CREATE TABLE origin (
     id       INTEGER PRIMARY KEY,
     host     TEXT NOT NULL,
@@ -90,16 +90,15 @@ CREATE TABLE origin (
     UNIQUE (host, mta, instance)
 ) STRICT;
 
--- The words for outcome << $REASON_BITS | reason.
+-- The names of outcomes and reasons. id is outcome << $REASON_BITS | reason.
 CREATE TABLE kind (
     id      INTEGER PRIMARY KEY,
     outcome TEXT NOT NULL,
     reason  TEXT
 ) STRICT;
 
--- What was answered, and the judgement on it. What varies from one reply to the
--- next has been taken out of the template; sample is the first response of
--- this kind, from which it is judged again.
+-- Replies and their verdicts. The template is the response without its variable parts. sample is the
+-- first response with this template; "db reclassify" judges it.
 CREATE TABLE reply (
     id          INTEGER PRIMARY KEY,
     origin      INTEGER NOT NULL REFERENCES origin,
@@ -110,7 +109,7 @@ CREATE TABLE reply (
     enhanced    TEXT,
     stage       TEXT,
     local       INTEGER NOT NULL,
-    situation   TEXT NOT NULL, -- what else the judgement depends on: bounce.Template.Situation
+    situation   TEXT NOT NULL, -- the other facts that the verdict depends on: bounce.Template.Situation
     template    TEXT NOT NULL,
     sample      TEXT,
     sample_host TEXT,
@@ -119,21 +118,26 @@ CREATE TABLE reply (
     rule        TEXT,
     confidence  TEXT,
     tls         TEXT, -- the TLS result of the attempts, as logged
-    disposal    TEXT, -- what a content filter did with what was handed to it
-    -- Of a deferral without an attempt: the reply of the last attempt, whose judgement this
-    -- one has; 0 where none is known.
+    disposal    TEXT, -- what a content filter did with the message
+    -- For a deferral without an attempt: the reply to the last attempt, whose verdict it shares;
+    -- 0 if no attempt is known.
     last_try    INTEGER
 ) STRICT;
 CREATE TABLE reply_key (key INTEGER PRIMARY KEY) STRICT;
 
--- Attempts that delivered. id is source << $OFFSET_BITS | offset. queue is an integer
--- where the queue id is hexadecimal (its digits after a 1), else text.
--- meta is delay << $FLAG_BITS and flags: 1 first attempt of its message, 2 first of its
--- message to this domain, 4 delivered after a soft failure. The delay is 0 where
--- not known, up to $MAX_FINE hundredths of a second + 1, beyond seconds + $COARSE_BASE. There are no foreign
--- keys here: they would cost a third of an import; "db check" looks for orphans.
--- message_hash is the keyed hash of the message id, NULL where that is not known: every
--- attempt of a message can be found, though its text is kept for failures only.
+-- Attempts with the outcome delivered.
+--
+-- id           source << $OFFSET_BITS | offset
+-- queue        the queue id: if hexadecimal, the integer with the digit 1 in front of its digits;
+--              otherwise text
+-- meta         delay << $FLAG_BITS | flags. Flags: 1 first attempt of its message, 2 first attempt of
+--              its message to this domain, 4 delivered after a soft failure. Delay: 0 if not known;
+--              up to $MAX_FINE hundredths of a second + 1; above that seconds + $COARSE_BASE
+-- message_hash the keyed hash of the Message-ID; NULL if not known. It finds every attempt of a
+--              message. The text of the Message-ID is stored for failures only
+--
+-- There are no foreign keys: they would add a third to the time of an import. "db check" looks for
+-- references to missing rows.
 CREATE TABLE delivery (
     id        INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
@@ -146,15 +150,17 @@ CREATE TABLE delivery (
     message_hash INTEGER
 ) STRICT;
 
--- All other attempts: soft, hard, hand-offs and probes, and one for each
--- recipient of a message that expired (id pair - 1 << 63, line is the
--- source << $OFFSET_BITS | offset of the expiry). text is the response where that is not
--- the template: after char(5) the parts that go into the template's places,
--- else the whole, with char(1) for the recipient, char(2) for the relay's host,
--- char(3) for its IP address and char(4) for the sender. A number is that of one
--- that came more than once. client is who handed the message in: a login, or else
--- an IP address (IPv4: -1 - the number). before is the recipient's last delivery before the
--- attempt.
+-- All other attempts: soft and hard failures, hand-offs and probes. An expired message has one row
+-- for each recipient, with the id of the pair - 1 << 63.
+--
+-- text   the response; NULL if it equals the template. After char(5), the variable parts of the
+--        template, in order; otherwise the whole response. char(1) stands for the recipient, char(2)
+--        for the relay's host name, char(3) for its IP address, char(4) for the sender. An integer
+--        is an id of the table text
+-- before time of the last delivery to the recipient before the attempt
+-- line   for an expired message: source << $OFFSET_BITS | offset of the line that says so
+-- client the client that submitted the message: a positive integer is an id of the table login, a
+--        negative one is -1 - the IPv4 address, text is any other IP address
 CREATE TABLE failure (
     id        INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
@@ -172,9 +178,9 @@ CREATE TABLE failure (
     message_hash INTEGER
 ) STRICT;
 
--- Of the soft and hard failures that may be about us (refusal), or are the
--- recipient's fault (fault), what a report asks of each: a row of failure is three
--- times as wide, and most are for other reasons.
+-- Copies of the columns that reports read, of failures with certain reasons: refusals, which may be
+-- about the sender (refusal), and faults of the recipient's address (fault). A row of failure is
+-- three times as wide, and most failures have other reasons.
 CREATE TABLE refusal (
     id        INTEGER PRIMARY KEY,
     at        INTEGER NOT NULL,
@@ -184,7 +190,7 @@ CREATE TABLE refusal (
     route     INTEGER NOT NULL,
     reply     INTEGER NOT NULL,
     before    INTEGER,
-    original  INTEGER -- domain of the recipient before aliasing
+    original  INTEGER -- domain of the original recipient: an id of the table name
 ) STRICT;
 CREATE TABLE fault (
     id        INTEGER PRIMARY KEY,
@@ -194,27 +200,29 @@ CREATE TABLE fault (
     before    INTEGER
 ) STRICT;
 
--- Who logged in to hand in a message that failed.
+-- Logins (SASL user names) that submitted messages which failed.
 CREATE TABLE login (
     id   INTEGER PRIMARY KEY,
     user TEXT NOT NULL
 ) STRICT;
 
+-- Responses and warnings that occurred more than once.
 CREATE TABLE text (
     id   INTEGER PRIMARY KEY,
     text TEXT NOT NULL
 ) STRICT;
 
--- Message ids: left @ right, left as a blob where it is lower-case
--- hexadecimal.
+-- Message-IDs, split at the last "@". left is a blob if it is lower-case hexadecimal; right is an id
+-- of the table name.
 CREATE TABLE message_id (
     id    INTEGER PRIMARY KEY,
     left  ANY NOT NULL,
     right INTEGER
 ) STRICT;
 
--- Kept for few attempts: the recipient before aliasing; what the MTA logged just before a
--- failure, as the text of failure is kept; the message id of a delivery, where all are kept.
+-- Columns that few attempts have; id is the attempt's. The original recipient; the warning that the
+-- MTA logged just before a failure, stored like failure.text; the Message-ID of a delivery, if the
+-- database keeps all of them.
 CREATE TABLE original (
     id      INTEGER PRIMARY KEY,
     address INTEGER NOT NULL
@@ -229,18 +237,17 @@ CREATE TABLE delivery_message (
     message INTEGER NOT NULL
 ) STRICT;
 
--- A message and a recipient that met a soft failure. id is that of the first;
--- ended that of the attempt, or of the message's end, that ended it.
+-- Pairs: a message and a recipient, from the first soft failure on. id is the id of that attempt.
+-- ended is the id of the attempt, or of the line in message_end, that ended the pair.
 CREATE TABLE pair (
     id    INTEGER PRIMARY KEY,
     state INTEGER NOT NULL, -- 0 pending, 1 recovered, 2 expired, 3 hard, 4 removed, 5 discarded, 6 completed
     ended INTEGER
 ) STRICT;
 
--- Those that have not ended; last is the last soft attempt (the last deferral, where
--- none was an attempt), arrived when the
--- message came into the queue. A table, since SQLite plans a statement over
--- a partial index anew each time it is run.
+-- The pairs that have not ended. last is the id of the last soft attempt, or of the last deferral if
+-- there was no attempt. arrived is the time at which the message entered the queue. This is a table
+-- since SQLite prepares a statement that uses a partial index again for each run.
 CREATE TABLE pending (
     queue     ANY NOT NULL,
     recipient INTEGER NOT NULL,
@@ -251,8 +258,8 @@ CREATE TABLE pending (
     PRIMARY KEY (queue, recipient, pair)
 ) STRICT, WITHOUT ROWID;
 
--- What became of messages as a whole, apart from their deliveries. id is
--- source << $OFFSET_BITS | offset of the line that says so.
+-- Events of messages as a whole, apart from their deliveries. id is source << $OFFSET_BITS | offset
+-- of the line that logs the event.
 CREATE TABLE message_end (
     id     INTEGER PRIMARY KEY,
     at     INTEGER NOT NULL,
@@ -264,13 +271,19 @@ CREATE TABLE message_end (
 CREATE INDEX message_end_queue ON message_end (queue, origin);
 CREATE INDEX message_end_discarded ON message_end (at) WHERE event = 'discarded';
 
--- Rollups, always equal to the rows. key is period << $PERIOD_SHIFT | X << $DIM_SHIFT | kind, the
--- period being the hour (rollup_origin) or the day since 1970. messages counts
--- those whose first attempt (route: to the domain) stands here; pairs those
--- recovered by a delivery, still pending after a soft failure, expired, or handed to a
--- filter that discarded them; nulls attempts with the null sender; retry 5xx replies that the MTA will try again
--- after. rollup_total is rollup_route without the day: what is asked of the whole
--- time does not take longer with each day.
+-- Rollups: counts of attempts, always equal to the rows.
+--
+-- key      period << $PERIOD_SHIFT | id << $DIM_SHIFT | kind. The period is the hour since 1970
+--          (rollup_origin) or the day. id is the route, the sender's domain or the origin
+-- n        attempts
+-- messages messages whose first attempt is in the cell (rollup_route: first attempt to the domain)
+-- pairs    pairs that were recovered by a delivery, are pending after a soft failure, expired, or
+--          were discarded by the filter that they were handed to
+-- nulls    attempts with the null sender
+-- retry    soft attempts with a 5xx reply, which the MTA will retry
+--
+-- rollup_total is rollup_route without the day: counts over all time do not take longer with each
+-- day.
 CREATE TABLE rollup_route (
     key      INTEGER PRIMARY KEY,
     n        INTEGER NOT NULL,
@@ -304,19 +317,19 @@ CREATE TABLE rollup_origin (
     retry    INTEGER NOT NULL
 ) STRICT;
 
--- Runs of attempts of one source: when, and a Bloom filter of their
--- recipients and queue ids.
+-- Chunks: runs of attempts of one source, with their times and a Bloom filter of their recipients,
+-- queue ids and Message-IDs.
 CREATE TABLE chunk (
-    id    INTEGER PRIMARY KEY, -- of its first attempt
-    last  INTEGER NOT NULL,
-    since INTEGER NOT NULL,
-    until INTEGER NOT NULL,
+    id    INTEGER PRIMARY KEY, -- id of the first attempt
+    last  INTEGER NOT NULL, -- id of the last attempt
+    since INTEGER NOT NULL, -- earliest time of an attempt
+    until INTEGER NOT NULL, -- latest time of an attempt
     bits  BLOB NOT NULL
 ) STRICT;
--- To find those of a time without a page for each filter.
+-- Finds the chunks of a period without reading their filters, which take a page each.
 CREATE INDEX chunk_time ON chunk (since, until, last);
 
--- Messages that were queued when the last batch was stored.
+-- Messages that were in the queue when the last batch was stored.
 CREATE TABLE open_message (
     id           INTEGER PRIMARY KEY,
     host         TEXT NOT NULL,
@@ -334,18 +347,20 @@ CREATE TABLE open_message (
 ) STRICT;
 CREATE UNIQUE INDEX open_message_queue_id ON open_message (queue_id, instance, host, mta);
 
+-- Skipped lines, by program.
 CREATE TABLE skipped (
     program TEXT PRIMARY KEY,
     lines   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- A sample of the lines that were not understood.
 CREATE TABLE unparsed_line (
     id   INTEGER PRIMARY KEY, -- source << $OFFSET_BITS | offset
     at   INTEGER,
     text TEXT NOT NULL
 ) STRICT;
 
--- What follows is the public schema.
+-- The views are the public schema.
 
 CREATE VIEW deliveries AS
 WITH attempt AS (
