@@ -28,7 +28,7 @@ var (
 	// longer period the beginning is ignored, so a reported onset may be too late.
 	refusalsKept = 500_000
 	// traitsKept is the number of distinct traits kept, up to 1 kB each. For refusals with others,
-	// the provider, the recipient's domain and the wording are lost.
+	// the recipient's domain and the wording are lost; of as many again, also the provider.
 	traitsKept = 50_000
 	// streamsKept is the number of streams of one search. Of more, those with the fewest refusals
 	// are left out: what a flood of invented sender domains is told of is part of it.

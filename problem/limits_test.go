@@ -92,6 +92,48 @@ func TestInventedSenders(t *testing.T) {
 	}
 }
 
+// TestManySendersBehindLimits holds that many sender domains that begin to fail at once, at the same
+// providers and for the same reason, are one incident, also behind more traits than are kept.
+func TestManySendersBehindLimits(t *testing.T) {
+	defer func(traits int) { traitsKept = traits }(traitsKept)
+	traitsKept = 500
+	const senders = 120
+	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	s := memory.Open()
+	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
+	refuse := func(at time.Duration, sender, to, relay string, v bounce.Verdict) {
+		i := len(b.Attempts)
+		b.Attempts = append(b.Attempts, store.Attempt{Verdict: v, Delivery: bounce.Delivery{
+			Source: "test", Offset: int64(i), Time: begin.Add(at), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@" + sender,
+			SenderDomain: sender, SenderKnown: true, Recipient: fmt.Sprintf("b%d@%s", i, to), RecipientDomain: to, RelayHost: relay, RelayIP: "192.0.2.1", RelayPort: 25,
+			Outcome: bounce.Hard, Code: 550, Status: "bounced", Response: "550 refused",
+		}})
+	}
+	for i := range traitsKept + 100 { // spam that a server forwards
+		to := fmt.Sprintf("d%d.example", i)
+		refuse(time.Duration(i)*time.Minute, "shop.example", to, "mx."+to, bounce.Verdict{Reason: bounce.ContentSpam, Scope: bounce.ScopeMessage, Rule: "test", Confidence: bounce.NamedCause})
+	}
+	for i := range 5 * senders {
+		provider := fmt.Sprintf("mx%d.p%d.example", i%4, (i+i/senders)%3)
+		refuse(24*time.Hour+time.Duration(i)*time.Minute, fmt.Sprintf("c%d.example", i%senders), fmt.Sprintf("k%d.example", i), provider,
+			bounce.Verdict{Reason: bounce.AuthFailure, Detail: "dkim", Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause})
+	}
+	storetest.Append(t, s, b)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found = slices.DeleteFunc(found, func(p Problem) bool { return p.Level != Confirmed })
+	if len(found) != 1 || len(found[0].SenderDomains) != senders || len(found[0].Providers) != 3 || found[0].Messages != 5*senders {
+		t.Errorf("%d incidents: %+v", len(found), found)
+	}
+}
+
 // limits runs TestLimits with a filter.
 func limits(t *testing.T, r store.Reader, f store.Filter, until time.Time) {
 	t.Helper()
@@ -113,7 +155,52 @@ func limits(t *testing.T, r store.Reader, f store.Filter, until time.Time) {
 	if many.Messages < refusalsKept/2 || many.Messages >= refusalsKept || !many.Until.Equal(until) {
 		t.Errorf("%d messages until %v: not the newest", many.Messages, many.Until)
 	}
-	if len(many.SenderDomains) != 1 || len(many.Providers) > traitsKept {
+	if len(many.SenderDomains) != 1 || len(many.Providers) > 2*traitsKept {
 		t.Errorf("senders %v, %d providers", many.SenderDomains, len(many.Providers))
+	}
+}
+
+// TestManyRefusedSenders holds that more sender domains than are counted one by one are one incident
+// if receivers take no mail from them, and that domains whose other mail is taken are not in it.
+func TestManyRefusedSenders(t *testing.T) {
+	const senders = sendersAsked + 60
+	begin := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	s := memory.Open()
+	b := &store.Batch{Sources: []store.Source{{ID: "test"}}}
+	send := func(at time.Duration, sender, provider string, refused bool) {
+		i := len(b.Attempts)
+		a := store.Attempt{Delivery: bounce.Delivery{
+			Source: "test", Offset: int64(i), Time: begin.Add(at), MTA: bounce.Postfix, Agent: "smtp", QueueID: fmt.Sprintf("%X", i+1), Sender: "a@" + sender,
+			SenderDomain: sender, SenderKnown: true, Recipient: fmt.Sprintf("b%d@%s", i, provider), RecipientDomain: provider, RelayHost: "mx." + provider, RelayIP: "192.0.2.1", RelayPort: 25,
+			Outcome: bounce.Delivered, Code: 250, Status: "sent", Response: "250 ok",
+		}}
+		if refused {
+			a.Outcome, a.Code, a.Status, a.Response = bounce.Hard, 550, "bounced", "550 domain not found"
+			a.Verdict = bounce.Verdict{Reason: bounce.SenderRejected, Scope: bounce.ScopeSender, Rule: "test", Confidence: bounce.NamedCause}
+		}
+		b.Attempts = append(b.Attempts, a)
+	}
+	for i := range 20 * senders {
+		sender, round := fmt.Sprintf("c%03d.example", i%senders), i/senders
+		at := time.Duration(round)*4*time.Hour + time.Duration(i%senders)*time.Second
+		send(at, sender, fmt.Sprintf("p%d.example", round%3), round >= 10)
+		if i%senders >= senders-5 { // three others take mail of the last ones
+			for n := range 3 {
+				send(at+time.Second, sender, fmt.Sprintf("fine%d.example", n), false)
+			}
+		}
+	}
+	storetest.Append(t, s, b)
+	r, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	found, err := Find(t.Context(), r, store.Filter{}, Thresholds{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 1 || len(found[0].SenderDomains) != senders-5 || found[0].Messages != 10*(senders-5) {
+		t.Errorf("%d incidents: %+v", len(found), found)
 	}
 }

@@ -16,7 +16,7 @@ const (
 	senderProviders = 3   // providers that refuse the sender, at least; higher: fewer incidents
 	senderMessages  = 5   // messages refused in a window, at least; higher: fewer incidents
 	senderShare     = 0.5 // of the messages of the sender domain in that time; higher: fewer incidents
-	sendersAsked    = 200 // sender domains whose other mail is counted; beyond that some incidents are not found
+	sendersAsked    = 200 // sender domains whose other mail is counted one by one; that of more is counted by whole days, so that a few incidents are found a day later
 	spreadProviders = 5   // providers that each refuse a few messages for the same cause, to count as one incident; higher: fewer such incidents
 )
 
@@ -39,16 +39,48 @@ func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool
 // refusedMostly reports whether refusals, in the order of time, are a large share of the mail of
 // their sender domain to all recipients in that time.
 func (x *refusalSearch) refusedMostly(ctx context.Context, sender string, refusals []*refusal) (bool, error) {
-	if x.sendersAsked++; x.sendersAsked > sendersAsked {
-		return false, nil
-	}
 	f := x.f
 	f.Outcomes, f.Reasons = nil, nil
-	f.Since, f.Until, f.SenderDomain = refusals[0].at.time(), refusals[len(refusals)-1].at.time().Add(time.Second), sender
-	cells, err := x.s.Count(ctx, f)
-	if err != nil || len(cells) == 0 {
-		return false, err
-	}
+	since, until := refusals[0].at.time(), refusals[len(refusals)-1].at.time()
 	var seen counter
-	return float64(seen.count(refusals, anyMessage)) >= senderShare*float64(cells[0].Messages), nil
+	refused := float64(seen.count(refusals, anyMessage)) / senderShare
+	if x.sendersAsked++; x.sendersAsked > sendersAsked {
+		sent, err := x.sentOn(ctx, f, sender, dayOf(since), dayOf(until))
+		return refused >= float64(sent), err
+	}
+	f.Since, f.Until, f.SenderDomain = since, until.Add(time.Second), sender
+	c, err := store.CountAll(ctx, x.s, f)
+	return c.Messages > 0 && refused >= float64(c.Messages), err
+}
+
+// sentOn counts the messages of a sender domain on the days first to last. One query counts all
+// sender domains.
+func (x *refusalSearch) sentOn(ctx context.Context, f store.Filter, sender string, first, last int) (n int64, err error) {
+	if x.sent == nil {
+		f.Since = dayTime(dayOf(f.Since) - int(x.o.Past/(24*time.Hour)))
+		if x.f.Since.IsZero() {
+			f.Since = time.Time{}
+		}
+		cells, err := x.s.Count(ctx, f, store.BySenderDomain, store.ByDay)
+		if err != nil {
+			return 0, err
+		}
+		x.sent = map[string]map[int]int64{}
+		for i := range cells {
+			day, err := time.Parse(time.DateOnly, cells[i].Keys[1])
+			if err != nil {
+				continue
+			}
+			sent := x.sent[cells[i].Keys[0]]
+			if sent == nil {
+				sent = map[int]int64{}
+				x.sent[cells[i].Keys[0]] = sent
+			}
+			sent[dayOf(day)] += cells[i].Messages
+		}
+	}
+	for day := first; day <= last; day++ {
+		n += x.sent[sender][day]
+	}
+	return n, nil
 }

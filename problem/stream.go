@@ -146,7 +146,8 @@ type refusalSearch struct {
 
 	retries map[[2]uint64]int // 4xx replies so far, by message and recipient; nil when all are read
 
-	sendersAsked int // see isRefusedSender
+	sendersAsked int                      // see refusedMostly
+	sent         map[string]map[int]int64 // messages by sender domain and day; nil: not read yet
 
 	relay      string // the provider that most mail goes through, once relayKnown; "": none
 	relayKnown bool
@@ -376,18 +377,22 @@ func (x *refusalSearch) traitsOf(t *store.Traits) *traits {
 }
 
 // bounded returns c. If traitsKept others are known, it returns traits in c's stream without the
-// fields for which a flood can invent any number of values.
+// fields for which a flood can invent any number of values; of the providers, only the first are
+// kept.
 func (x *refusalSearch) bounded(c *traits) *traits {
 	if x.traits[c.Traits] != nil || len(x.traits) < traitsKept {
 		return c
 	}
-	k := coarse{c.stream, c.Source, c.SenderDomain, c.Outcome, c.Reason}
+	k := coarse{c.stream, c.Source, c.SenderDomain, c.provider, c.Outcome, c.Reason}
+	if x.coarse[k] == nil && len(x.coarse) >= traitsKept {
+		k.provider = ""
+	}
 	one := x.coarse[k]
 	if one == nil {
-		one = &traits{stream: c.stream, smarthost: c.smarthost, Traits: &store.Traits{
+		one = &traits{stream: c.stream, provider: strings.Clone(k.provider), smarthost: c.smarthost, Traits: &store.Traits{
 			Source: strings.Clone(c.Source), SenderDomain: strings.Clone(c.SenderDomain), Outcome: c.Outcome, Code: c.Code, Stage: c.Stage, Forwarded: c.Forwarded, Verdict: c.Verdict,
 		}}
-		if len(x.coarse) < traitsKept {
+		if len(x.coarse) < 2*traitsKept {
 			x.coarse[k] = one
 		}
 	}
@@ -396,10 +401,10 @@ func (x *refusalSearch) bounded(c *traits) *traits {
 
 // coarse identifies traits that are kept without their details.
 type coarse struct {
-	stream         *stream
-	source, sender string
-	outcome        bounce.Outcome
-	reason         bounce.Reason
+	stream                   *stream
+	source, sender, provider string
+	outcome                  bounce.Outcome
+	reason                   bounce.Reason
 }
 
 // add adds a refusal to its stream, if it has one.
