@@ -298,10 +298,15 @@ type History struct {
 
 // Delivered is a delivery.
 type Delivered struct {
+	Source       string // Source.ID
+	Offset       int64
 	Time         time.Time
 	Message      uint64 // see Refusal
 	SenderDomain string
 }
+
+// Ref names the attempt. N is 0, since a line that delivers holds one attempt.
+func (d *Delivered) Ref() Ref { return Ref{Time: d.Time.Unix(), Source: d.Source, Offset: d.Offset} }
 
 // A Recipient is an address with permanent failures, and its history.
 type Recipient struct {

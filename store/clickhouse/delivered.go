@@ -77,13 +77,13 @@ func (r *reader) Delivered(ctx context.Context, streams []store.Stream, limit in
 		return out, nil
 	}
 	var of []int // the streams of a delivery
-	sql := "SELECT at, " + messageHash + ", sender_domain, recipient_domain, lower(relay_host)" + r.from(where{"outcome = 'delivered'", "(" + strings.Join(wanted, ") OR (") + ")"}) +
+	sql := "SELECT toString(source), offset, at, " + messageHash + ", sender_domain, recipient_domain, lower(relay_host)" + r.from(where{"outcome = 'delivered'", "(" + strings.Join(wanted, ") OR (") + ")"}) +
 		" ORDER BY at, " + rank("source") + ", offset"
 	return out, r.d.ask(ctx, "deliveries", sql, func(scan func(to ...any) error) error {
 		var d store.Delivered
 		var at int64
 		var domain, relay string
-		if err := scan(&at, &d.Message, &d.SenderDomain, &domain, &relay); err != nil {
+		if err := scan(&d.Source, &d.Offset, &at, &d.Message, &d.SenderDomain, &domain, &relay); err != nil {
 			return err
 		}
 		d.Time = unix(at)

@@ -411,7 +411,7 @@ func (r *reader) Delivered(_ context.Context, streams []store.Stream, limit int)
 				return e.RelayHost == name || strings.HasSuffix(e.RelayHost, "."+name)
 			})
 			if in && slices.ContainsFunc(covered, func(p store.Span) bool { return !e.Time.Before(p.First) && !e.Time.After(p.Last) }) {
-				h.Deliveries = append(h.Deliveries, store.Delivered{Time: e.Time, Message: messageHash(&e.Delivery), SenderDomain: e.SenderDomain})
+				h.Deliveries = append(h.Deliveries, store.Delivered{Source: e.Source, Offset: e.Offset, Time: e.Time, Message: messageHash(&e.Delivery), SenderDomain: e.SenderDomain})
 			}
 		}
 	}

@@ -67,6 +67,16 @@ func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.His
 	if err != nil {
 		return nil, err
 	}
+	sources, t := make(map[int64]string), newTexts(c.Conn)
+	for i := range found {
+		n := found[i].id.source()
+		if _, known := sources[n]; known {
+			continue
+		}
+		if sources[n], err = t.source(n); err != nil {
+			return nil, err
+		}
+	}
 	each := func(do func(f int, x *deliveryRow)) {
 		for i := range found {
 			x := &found[i]
@@ -83,13 +93,14 @@ func (r *reader) delivered(c turn, asked []store.Stream, limit int) ([]store.His
 		out[f].Deliveries = make([]store.Delivered, 0, n)
 	}
 	each(func(f int, x *deliveryRow) {
-		out[f].Deliveries = append(out[f].Deliveries, store.Delivered{Time: unix(x.at), Message: x.message, SenderDomain: domains[int64(x.sender)]})
+		out[f].Deliveries = append(out[f].Deliveries, store.Delivered{Source: sources[x.id.source()], Offset: x.id.offset(), Time: unix(x.at), Message: x.message, SenderDomain: domains[int64(x.sender)]})
 	})
 	return out, nil
 }
 
 // A deliveryRow is a row of delivery.
 type deliveryRow struct {
+	id            attemptID
 	at            int64
 	message       uint64
 	sender, route int32
@@ -113,9 +124,9 @@ func readDeliveries(c *sqlite3.Conn, all []*piece) (found []deliveryRow, err err
 	}
 	found = make([]deliveryRow, 0, pieces*chunkRows)
 	q := query{since: -forever, until: forever}
-	return found, q.scanColumns(c, spans, []string{"a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
-		sender, route := v[2]>>idBits, v[2]&maxID
-		found = append(found, deliveryRow{v[0], messageKey(v[1], sender), int32(sender), int32(route)})
+	return found, q.scanColumns(c, spans, []string{"a.id", "a.at", "a.queue", layoutSQL("coalesce(a.sender, 0) << $ID_BITS | a.route")}, "FROM delivery AS a WHERE "+q.where(), func(v []int64) error {
+		sender, route := v[3]>>idBits, v[3]&maxID
+		found = append(found, deliveryRow{attemptID(v[0]), v[1], messageKey(v[2], sender), int32(sender), int32(route)})
 		return nil
 	})
 }

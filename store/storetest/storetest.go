@@ -423,10 +423,13 @@ func testDelivered(t *testing.T, s store.Store) {
 	must(t, err)
 	middle := span.First.Add(span.Last.Sub(span.First) / 2).Truncate(time.Second)
 	type row struct {
+		Ref    store.Ref
 		Time   time.Time
 		Sender string
 	}
-	compare := func(a, b row) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Sender, b.Sender)) }
+	compare := func(a, b row) int {
+		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Ref.Source, b.Ref.Source), cmp.Compare(a.Ref.Offset, b.Ref.Offset))
+	}
 	delivered := attempts(t, r, store.Filter{Outcomes: []bounce.Outcome{bounce.Delivered}}, store.Page{})
 	i := slices.IndexFunc(delivered, func(a store.Attempt) bool { return a.RelayHost != "" })
 	domain, relay := delivered[i].RecipientDomain, delivered[i].RelayHost
@@ -460,7 +463,7 @@ func testDelivered(t *testing.T, s store.Store) {
 			}
 			var got, want []row
 			for _, d := range h.Deliveries {
-				got = append(got, row{d.Time, d.SenderDomain})
+				got = append(got, row{d.Ref(), d.Time, d.SenderDomain})
 			}
 			in := func(a *store.Attempt) bool {
 				return slices.ContainsFunc(f.Domains, func(name string) bool { return strings.EqualFold(name, a.RecipientDomain) }) || slices.ContainsFunc(f.Relays, func(name string) bool {
@@ -470,7 +473,7 @@ func testDelivered(t *testing.T, s store.Store) {
 			for j := range delivered {
 				a := &delivered[j]
 				if in(a) && slices.ContainsFunc(h.Covered, func(p store.Span) bool { return !a.Time.Before(p.First) && !a.Time.After(p.Last) }) {
-					want = append(want, row{a.Time, a.SenderDomain})
+					want = append(want, row{a.Ref(), a.Time, a.SenderDomain})
 				}
 			}
 			slices.SortFunc(got, compare)
