@@ -31,6 +31,9 @@ type event struct {
 	last       moment // its last refusal; 0: delivered
 	refused    bool
 	recipients int // refused; or else delivered
+	// of is the index of its last refusal or, if it was delivered, -1 minus that of its first
+	// delivery.
+	of int
 }
 
 // eventsIn returns the events of refusals and deliveries in a span of time, in order. Only
@@ -48,7 +51,7 @@ func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, s
 	index := make(map[uint64]int, n) // index of the event, by message, from 1
 	type pair struct{ message, recipient uint64 }
 	counted := make(map[pair]bool, n)
-	for _, r := range refusals {
+	for i, r := range refusals {
 		if !within(r) {
 			continue
 		}
@@ -57,7 +60,7 @@ func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, s
 			index[r.message] = len(events)
 		}
 		e := &events[index[r.message]-1]
-		e.last = r.at
+		e.last, e.of = r.at, i
 		if p := (pair{r.message, r.recipient}); !counted[p] {
 			counted[p] = true
 			e.recipients++
@@ -74,7 +77,7 @@ func eventsIn(p store.Span, refusals []*refusal, deliveries []store.Delivered, s
 		}
 		n := index[d.Message]
 		if n == 0 {
-			events = append(events, event{at: at})
+			events = append(events, event{at: at, of: -1 - i})
 			n = len(events)
 			index[d.Message] = n
 		}

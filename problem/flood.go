@@ -84,6 +84,7 @@ type flood struct {
 	providers        map[string]bool
 	reasons          map[bounce.Reason]int
 	texts            []*store.Attempt // texts of some attempts of the period
+	rows             []row
 
 	volume
 }
@@ -114,11 +115,13 @@ type floodSearch struct {
 	o   Thresholds
 	all store.Span // span of the store
 	end moment     // see endOf
+
+	rows bool // keep the rows behind the figures
 }
 
 // findFloods finds the accounts that flood among the attempts that match f. It finds none if f
 // selects by recipient, relay or reason, since shares of such a selection prove nothing.
-func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment) (found []Problem, err error) {
+func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, rows bool) (found []Problem, err error) {
 	if f.Domain != "" || f.Relay != "" || f.RelayIP != "" || len(f.Reasons) > 0 || len(f.Outcomes) > 0 || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != "" {
 		return nil, nil
 	}
@@ -126,7 +129,7 @@ func findFloods(ctx context.Context, s store.Reader, f store.Filter, o Threshold
 	if err != nil || all.IsZero() {
 		return nil, err
 	}
-	x := &floodSearch{s: s, f: f, o: o, all: all, end: end}
+	x := &floodSearch{s: s, f: f, o: o, all: all, end: end, rows: rows}
 	logins, senders, err := x.returned(ctx)
 	if err != nil {
 		return nil, err
@@ -306,7 +309,7 @@ func (x *floodSearch) read(ctx context.Context, list []*flood) error {
 					who = account{ascii.Lower(a.Sender), true}
 				}
 				if c := group[who]; c != nil {
-					c.add(a, seed, !a.Time.Before(x.f.Since))
+					c.add(a, seed, !a.Time.Before(x.f.Since), x.rows)
 				}
 			}
 			for _, c := range group {
@@ -324,12 +327,15 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// add adds a failed attempt of a flood, which may be in the period.
-func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
+// add adds a failed attempt of a flood, which may be in the period. It keeps its row if rows is set.
+func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod, rows bool) {
 	hour := int(max(floodHour, floodTimes*c.usual/24))
 	c.whole.add(a, seed, hour)
 	if inPeriod {
 		c.shown.add(a, seed, hour)
+		if rows {
+			c.rows = append(c.rows, row{Ref: a.Ref(), message: maphash.String(seed, a.Host+"\x00"+a.QueueID), recipient: maphash.String(seed, a.Recipient), hard: true})
+		}
 		if len(c.texts) < evidenceShown {
 			copied := *a
 			c.texts = append(c.texts, &copied)
@@ -355,7 +361,6 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod bool) {
 // add adds a failed attempt; attempts come in the order of time. The flood goes on in an hour with
 // at least hourly returned recipients; returned mail before and after such hours is usual.
 func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
-	hash := func(s string) uint64 { return maphash.String(seed, s) }
 	if r.messages == nil {
 		r.first, r.messages, r.recipients = a.Time, map[uint64]bool{}, map[uint64]bool{}
 	}
@@ -371,9 +376,9 @@ func (r *returns) add(a *store.Attempt, seed maphash.Seed, hour int) {
 		}
 		r.last = a.Time
 	}
-	r.messages[hash(a.Host+"\x00"+a.QueueID)] = true
+	r.messages[maphash.String(seed, a.Host+"\x00"+a.QueueID)] = true
 	if len(r.recipients) < floodRecipients {
-		r.recipients[hash(a.Recipient)] = true
+		r.recipients[maphash.String(seed, a.Recipient)] = true
 	}
 }
 
@@ -564,6 +569,7 @@ func (c *flood) problem(x *floodSearch) Problem {
 		FirstCheck: check, OtherExplanation: "A mailing to a list that is old, bought or mistyped.",
 		DisprovedBy: "The owner of the account, who meant to send this mail.",
 		Scan:        "bouncelog report --by " + by + " --sort hard",
+		rows:        rows{failures: c.rows},
 		keys:        []key{{what: floodOf, sender: c.account}},
 		Short:       strings.ToLower(who[:1]) + who[1:] + " sends a flood of mail", homemade: true,
 	}

@@ -54,22 +54,24 @@ func (in *incident) named() bool { return in.keys[0].what == namedStream }
 // incidents are made of all refusals that were read. Those without a refusal in the period are
 // dropped only when no other incident can join them any more. So one incident has the same onset,
 // name and key on each of its days.
-func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
+//
+// histories are the deliveries that were read for them.
+func (x *refusalSearch) incidents(ctx context.Context) (list []*incident, histories []store.History, err error) {
 	named, err := x.namedIncidents(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	named = x.related(named)
 	own, shared := x.weighed()
 	wanted := x.histories(named, own, shared)
-	histories, err := x.s.Delivered(ctx, wanted, deliveriesRead)
+	histories, err = x.s.Delivered(ctx, wanted, deliveriesRead)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	named = rejoin(named, histories, x.o.Quiet())
 	silent, err := x.silentIncidents(ctx, own, shared, histories)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	silent = slices.DeleteFunc(silent, func(s *incident) bool {
 		return slices.ContainsFunc(named, func(in *incident) bool { return in.absorb(s, x.o.Window) })
@@ -81,7 +83,7 @@ func (x *refusalSearch) incidents(ctx context.Context) ([]*incident, error) {
 		}
 	}
 	found = append(x.joinProviders(found, histories), x.watched()...)
-	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), nil
+	return slices.DeleteFunc(found, func(in *incident) bool { return len(in.refusals) == 0 }), histories, nil
 }
 
 // related returns the incidents with a refusal in the period, and those that may become part of

@@ -240,13 +240,13 @@ type outageSearch struct {
 
 // findOutages finds the faults of the sending side among the failed attempts that match f. If an
 // outage already goes on at the first failure that was read, findOutages reads more of the past.
-func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached) ([]Problem, error) {
+func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, rows bool) ([]Problem, error) {
 	for back := o.Quiet(); ; back = min(outageFurther*back, o.Past) {
 		w := &outageSearch{s: s, f: f, o: o, end: end, causes: map[string][]failure{}, seed: maphash.MakeSeed(), reached: reached, own: map[string]bool{}}
 		if !f.Since.IsZero() {
 			w.from = momentOf(f.Since.Add(-back))
 		}
-		found, err := w.find(ctx)
+		found, err := w.find(ctx, rows)
 		if err != nil || w.from == 0 || back >= o.Past || !slices.ContainsFunc(found, func(p Problem) bool {
 			return p.Level != Watch && momentOf(p.Began()).sub(w.from) < o.Window
 		}) {
@@ -256,7 +256,7 @@ func findOutages(ctx context.Context, s store.Reader, f store.Filter, o Threshol
 }
 
 // find finds the outages among the failures since w.from.
-func (w *outageSearch) find(ctx context.Context) (found []Problem, err error) {
+func (w *outageSearch) find(ctx context.Context, rows bool) (found []Problem, err error) {
 	ok, err := w.read(ctx)
 	if err != nil || !ok {
 		return nil, err
@@ -273,6 +273,9 @@ func (w *outageSearch) find(ctx context.Context) (found []Problem, err error) {
 			p := x.problem()
 			if err := w.measure(ctx, x, p); err != nil {
 				return nil, err
+			}
+			if rows {
+				p.rows = x.rows(w.last)
 			}
 			found = append(found, *p)
 		}

@@ -263,12 +263,16 @@ func (x *outage) why() string {
 	return fmt.Sprintf("%d domains that have nothing to do with each other fail in the same way, and %s to others was delivered meanwhile.", len(x.units), arrived)
 }
 
+// provesAddresses reports whether a delivery proves an address: one to a relay host does not.
+func (x *outage) provesAddresses() bool {
+	return x.cause != causeRelay && x.cause != causeLogin && x.cause != causeAccount
+}
+
 // validAddresses returns the recipients known to be valid, and those who took mail before the
-// outage. A delivery to a relay host proves no address.
+// outage.
 func (x *outage) validAddresses() (valid, before []string) {
 	valid, before = []string{}, []string{}
-	switch x.cause {
-	case causeRelay, causeLogin, causeAccount:
+	if !x.provesAddresses() {
 		return valid, before
 	}
 	seen := map[uint64]bool{}

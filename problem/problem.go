@@ -91,6 +91,7 @@ type Problem struct {
 	DisprovedBy      string     `json:"disproved_by"`
 	Scan             string     `json:"scan"` // the command for the next check
 
+	rows      rows
 	keys      []key
 	selectors []string
 	hops      []string
@@ -200,21 +201,32 @@ func (e *Evidence) byPlace(o *Evidence) int {
 // Find finds the problems among the failed attempts that match f. They are ordered by level, the
 // highest first, then by recipients known to be valid, then by attempts.
 func Find(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
+	return search(ctx, s, f, o, false)
+}
+
+// FindRows is like Find, and keeps the rows behind the figures: see Problem.Rows.
+func FindRows(ctx context.Context, s store.Reader, f store.Filter, o Thresholds) ([]Problem, error) {
+	found, err := search(ctx, s, f, o, true)
+	keepRows(found)
+	return found, err
+}
+
+func search(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, rows bool) ([]Problem, error) {
 	o = o.withDefaults()
 	end, err := endOf(ctx, s, f)
 	if err != nil {
 		return nil, err
 	}
 	reached := newReached(f)
-	refused, err := findRefusals(ctx, s, f, o, end, reached)
+	refused, err := findRefusals(ctx, s, f, o, end, reached, rows)
 	if err != nil {
 		return nil, err
 	}
-	own, err := findOutages(ctx, s, f, o, end, reached)
+	own, err := findOutages(ctx, s, f, o, end, reached, rows)
 	if err != nil {
 		return nil, err
 	}
-	floods, err := findFloods(ctx, s, f, o, end)
+	floods, err := findFloods(ctx, s, f, o, end, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +285,7 @@ func Searched() []bounce.Reason {
 }
 
 // findRefusals finds the problems that appear as refusals by receivers.
-func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached) ([]Problem, error) {
+func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresholds, end moment, reached *reached, rows bool) ([]Problem, error) {
 	x, err := readRefusals(ctx, s, f, o, reached)
 	if err != nil || x == nil {
 		return nil, err
@@ -282,7 +294,7 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	if err := x.dropUnknownMailboxes(ctx); err != nil {
 		return nil, err
 	}
-	incidents, err := x.incidents(ctx)
+	incidents, histories, err := x.incidents(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -302,7 +314,11 @@ func findRefusals(ctx context.Context, s store.Reader, f store.Filter, o Thresho
 	var found []Problem
 	var seen counter
 	for _, in := range incidents {
-		found = append(found, in.problem(o, &seen))
+		p := in.problem(o, &seen)
+		if rows {
+			p.rows = x.rowsOf(in, histories)
+		}
+		found = append(found, p)
 	}
 	return found, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,11 +130,64 @@ func problemsIn(t *testing.T, s store.Store, f store.Filter) []problem.Problem {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	found, err := problem.Find(t.Context(), r, f, problem.Thresholds{})
+	found, err := problem.FindRows(t.Context(), r, f, problem.Thresholds{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range found {
+		checkRows(t, r, &found[i])
+	}
 	return found
+}
+
+// checkRows holds that the rows behind each figure of a problem are as many as the figure says, and
+// are attempts of its kind.
+func checkRows(t *testing.T, r store.Reader, p *problem.Problem) {
+	t.Helper()
+	want := map[problem.Figure]int{
+		problem.FigureAttempts: int(p.Attempts), problem.FigureRefused: p.Messages, problem.FigureReturned: p.Returned,
+		problem.FigureRecipients: p.Recipients, problem.FigureValid: p.Valid(),
+	}
+	if p.Before != nil && !p.Homemade() {
+		want[problem.FigureBefore], want[problem.FigureBeforeRefused] = p.Before.Tried, p.Before.Refused
+	}
+	if p.Onset != nil && !p.Homemade() {
+		want[problem.FigureTried], want[problem.FigureTriedRefused] = p.Onset.Tried, p.Onset.Refused
+	}
+	for f, ended := range map[problem.Figure]string{problem.FigureTaken: "taken since", problem.FigureReached: "reached since"} {
+		if strings.HasSuffix(p.Ended, ended) {
+			n := 0
+			if _, err := fmt.Sscan(p.Ended, &n); err != nil {
+				t.Fatal(err)
+			}
+			want[f] = n
+		}
+	}
+	for f, n := range want {
+		refs := p.Rows(f)
+		if len(refs) != n {
+			t.Errorf("%s: %d rows of %s, not %d", p.Title, len(refs), f, n)
+		}
+		found, err := r.Lookup(t.Context(), refs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[store.Ref]bool{}
+		for i, a := range found {
+			switch {
+			case a == nil:
+				t.Errorf("%s: %s: no attempt %v", p.Title, f, refs[i])
+				continue
+			case seen[refs[i]]:
+				t.Errorf("%s: %s: %v twice", p.Title, f, refs[i])
+			case f == problem.FigureTaken && a.Outcome != bounce.Delivered, f == problem.FigureReturned && a.Outcome != bounce.Hard:
+				t.Errorf("%s: %s: an attempt is %s", p.Title, f, a.Outcome)
+			case f == problem.FigureAttempts && (a.Time.Before(p.Since.Truncate(time.Second)) && p.Cause != "flood" || a.Time.After(p.Until) && p.Cause != "flood"):
+				t.Errorf("%s: %s: an attempt at %s is out of the period", p.Title, f, a.Time)
+			}
+			seen[refs[i]] = true
+		}
+	}
 }
 
 func problemsOf(t *testing.T, mails []mail) []problem.Problem {

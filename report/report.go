@@ -64,6 +64,8 @@ type Options struct {
 	Live bool
 	// NoWarnings omits the MTA's warning before a failure: it may concern the mail of others.
 	NoWarnings bool
+	// Rows keeps the rows behind the figures of problems: see problem.Problem.Rows.
+	Rows bool
 	// Days: the timeline has a point for each day, even for a short period.
 	Days bool
 	// Rerun holds the arguments that select the same attempts, quoted for a shell. They end every
@@ -384,7 +386,11 @@ func (r *Report) build(ctx context.Context, s store.Reader, o Options, read *sto
 		},
 		func(ctx context.Context, s store.Reader, o Options, wanted func(string) bool) (err error) {
 			if problems {
-				r.Problems, err = problem.Find(ctx, s, Judged(o.Filter), o.Problems)
+				find := problem.Find
+				if o.Rows {
+					find = problem.FindRows
+				}
+				r.Problems, err = find(ctx, s, Judged(o.Filter), o.Problems)
 				for i := range r.Problems {
 					p := &r.Problems[i]
 					for j := range p.Evidence {
