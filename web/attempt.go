@@ -152,7 +152,7 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	}
 	limit := perPage
 	if v.form != formHTML {
-		limit = 10_000
+		limit = attemptsAtMost
 	}
 	page := store.Page{Limit: limit + 1}
 	if word := v.extra.Get("after"); word != "" {
@@ -173,29 +173,9 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		conditions = append(conditions, "response LIKE "+sqlText(likeTemplate(bounce.TemplateOf(&found[0].Delivery).Text))+` ESCAPE '\'`)
 	}
 	v.Command = queryCommand("SELECT time, outcome, recipient, relay_host, reason, response, queue_id FROM deliveries", &f, "ORDER BY at DESC", conditions...)
-	l := &list{Name: "attempts", Title: "Attempts", Empty: "No such attempt in this period.", Columns: []table.Column{
-		{Name: "time"}, {Name: "outcome"}, {Name: "recipient", Flex: true}, {Name: "relay"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
-	}}
-	if v.form == formCSV {
-		l.Columns, _ = v.fields(&store.Attempt{})
-	}
+	l := v.attemptList()
 	for i := range found[:min(len(found), limit)] {
-		a := &found[i]
-		if v.form == formCSV {
-			_, x := v.fields(a)
-			l.Rows = append(l.Rows, x)
-			continue
-		}
-		to := v.attemptURL(a.Ref())
-		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: table.Text(when.Stamp(a.Time.In(v.server.o.Location), "2006-01-02 15:04:05")), URL: to},
-			{Value: a.Outcome.String(), Class: outcomeClass(a)},
-			{Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
-			{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)},
-			{Value: a.Reason.String()},
-			{Value: reply(a)},
-			{Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
-		}})
+		l.Rows = append(l.Rows, v.attemptRow(&found[i]))
 	}
 	if len(found) > limit {
 		last := found[limit-1].Ref()
@@ -211,6 +191,37 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	}
 	v.Tables = append(v.Tables, l)
 	return nil
+}
+
+// attemptsAtMost is the maximum number of attempts in a CSV or JSON document.
+const attemptsAtMost = 10_000
+
+// attemptList returns an empty list of attempts; attemptRow returns its rows. Its CSV has all fields.
+func (v *screen) attemptList() *list {
+	l := &list{Name: "attempts", Title: "Attempts", Empty: "No such attempt in this period.", Columns: []table.Column{
+		{Name: "time"}, {Name: "outcome"}, {Name: "recipient", Flex: true}, {Name: "relay"}, {Name: "reason"}, {Name: "reply", Flex: true}, {Name: "queue id"},
+	}}
+	if v.form == formCSV {
+		l.Columns, _ = v.fields(&store.Attempt{})
+	}
+	return l
+}
+
+func (v *screen) attemptRow(a *store.Attempt) row {
+	if v.form == formCSV {
+		_, x := v.fields(a)
+		return x
+	}
+	to := v.attemptURL(a.Ref())
+	return row{URL: to, Cells: []cell{
+		{Value: table.Text(when.Stamp(a.Time.In(v.server.o.Location), "2006-01-02 15:04:05")), URL: to},
+		{Value: a.Outcome.String(), Class: outcomeClass(a)},
+		{Value: a.Recipient, URL: v.url("trace", "q", a.Recipient)},
+		{Value: firstWord(a.RelayHost, a.Agent), URL: v.relayURL(a)},
+		{Value: a.Reason.String()},
+		{Value: reply(a)},
+		{Value: a.QueueID, URL: v.url("trace", "q", a.QueueID)},
+	}}
 }
 
 func (v *screen) relayURL(a *store.Attempt) string {

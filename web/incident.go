@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/table"
@@ -15,7 +15,7 @@ import (
 )
 
 // incidents lists the incidents, or shows one.
-func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request, id string) error {
+func (v *screen) incidents(ctx context.Context, r store.Reader, req *http.Request, id string) error {
 	v.Name, v.Title = "incidents", "Incidents"
 	v.Command = v.sel.command(v.server.o.Period, nil, "report", "--section", "verdict,problems")
 	rep, err := v.report(ctx, r)
@@ -26,6 +26,10 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 	if id != "" {
 		for i := range all {
 			if all[i].ID == id {
+				if req.URL.Query().Has("rows") {
+					v.Name, v.Title = "rows", all[i].Title
+					return v.figureRows(ctx, r, req, rep, &all[i])
+				}
 				return v.incident(ctx, r, rep, &all[i])
 			}
 		}
@@ -33,7 +37,19 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 	}
 	v.Phrases = rep.Verdict.Phrases
 	v.Incidents = all
-	l := &list{Name: "incidents", Title: "All incidents", Empty: "No incident in this period.", Columns: []table.Column{
+	l := v.incidentList(rep, all)
+	l.Title = "All incidents"
+	v.sorted(l, "state")
+	v.paged(l)
+	v.Tables = append(v.Tables, l)
+	return nil
+}
+
+const all30 = "30d"
+
+// incidentList returns a list of incidents.
+func (v *screen) incidentList(rep *report.Report, all []report.Incident) *list {
+	l := &list{Name: "incidents", Title: "Incidents", Empty: "No incident in this period.", Columns: []table.Column{
 		{Name: "state"},
 		{Name: "incident", Flex: true},
 		{Name: "since"},
@@ -44,6 +60,7 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 		{Name: "recipients", Number: true},
 		{Name: "known valid", Number: true},
 	}}
+	sums := false
 	for i := range all {
 		in := &all[i]
 		state := "ended"
@@ -61,46 +78,29 @@ func (v *screen) incidents(ctx context.Context, r store.Reader, _ *http.Request,
 		to := v.url(deep("incidents", in.ID))
 		tried := cell{}
 		if in.Tried > 0 {
-			tried.Value = in.Tried
+			tried = v.figureCell(rep, in, problem.FigureTried, in.Tried)
+			sums = sums || tried.URL == ""
 		}
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
 			{Value: state, Class: class},
 			{Value: in.Title, URL: to},
 			{Value: v.time(in.Since)},
 			{Value: v.time(in.Until)},
-			{Value: in.Refused, URL: to},
+			v.figureCell(rep, in, problem.FigureRefused, in.Refused),
 			tried,
-			{Value: in.Lost},
-			{Value: in.Recipients},
-			{Value: in.Valid},
+			v.figureCell(rep, in, problem.FigureReturned, in.Lost),
+			v.figureCell(rep, in, problem.FigureRecipients, in.Recipients),
+			v.figureCell(rep, in, problem.FigureValid, in.Valid),
 		}})
 	}
-	v.sorted(l, "state")
-	v.paged(l)
-	v.Tables = append(v.Tables, l)
-	return nil
+	if sums {
+		l.Note = sumNote
+	}
+	return l
 }
 
-const all30 = "30d"
-
-// behind returns the URL of the attempts of an incident, as far as a selection can express it.
-func (v *screen) behind(rep *report.Report, in *report.Incident) string {
-	pairs := []string{"outcome", failedWords, "since", in.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05")}
-	if len(in.Providers) == 1 {
-		pairs = append(pairs, "provider", in.Providers[0])
-	}
-	if len(in.SenderDomains) == 1 {
-		pairs = append(pairs, "sender-domain", in.SenderDomains[0])
-	}
-	if in.Problem != nil {
-		reason := suspect
-		if r := rep.Problems[*in.Problem].Reason; !slices.Contains(suspects, r) { // nobody refused it
-			reason = r.String()
-		}
-		pairs = append(pairs, "reason", reason)
-	}
-	return v.rows(pairs...)
-}
+// sumNote says what a number of tried messages without a link counts.
+const sumNote = "A number without a link is a sum: what was delivered in the same time is counted and not listed."
 
 // evidence returns attempts of a problem. A report has none of a provider that nothing reaches: the
 // last are read.
@@ -155,17 +155,27 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 			from = "in this period, to its last " + last
 		}
 		for _, t := range []struct {
-			name string
-			t    *problem.Tried
-		}{{"before it began", p.Before}, {from, p.Onset}} {
+			name           string
+			t              *problem.Tried
+			refused, tried problem.Figure
+		}{{"before it began", p.Before, problem.FigureBeforeRefused, problem.FigureBefore}, {from, p.Onset, problem.FigureTriedRefused, problem.FigureTried}} {
 			if t.t != nil {
-				span.Rows = append(span.Rows, row{Cells: []cell{{Value: t.name}, {Value: v.time(t.t.Since)}, {Value: v.time(t.t.Until)}, {Value: t.t.Refused}, {Value: t.t.Tried}, {Value: table.Share(float64(t.t.Refused) / float64(max(t.t.Tried, 1)))}}})
+				span.Rows = append(span.Rows, row{Cells: []cell{
+					{Value: t.name},
+					{Value: v.time(t.t.Since)},
+					{Value: v.time(t.t.Until)},
+					v.figureCell(rep, in, t.refused, t.t.Refused), v.figureCell(rep, in, t.tried, t.t.Tried),
+					{Value: table.Share(float64(t.t.Refused) / float64(max(t.t.Tried, 1)))},
+				}})
 			}
 		}
 		if len(span.Rows) > 0 {
 			span.Note = "Messages of the same senders to the same providers, as far as deliveries were read."
-			if p.Unreached() {
-				span.Note = "Mail to this provider, once for each recipient: what waits or was returned, of all that was tried."
+			switch {
+			case p.Unreached():
+				span.Note = "Mail to this provider, once for each recipient: what waits or was returned, of all that was tried. " + sumNote
+			case p.Outage():
+				span.Note = sumNote
 			}
 			v.Tables = append(v.Tables, span)
 		}
@@ -180,12 +190,15 @@ func (v *screen) incident(ctx context.Context, r store.Reader, rep *report.Repor
 				l.Rows[i].Cells = append(l.Rows[i].Cells, cell{Value: e.Warning})
 			}
 		}
-		l.More = &anchor{"all " + last + "s of its time and place", v.behind(rep, in)}
+		if to := v.figureURL(rep, in, problem.FigureAttempts, int(p.Attempts)); to != "" {
+			l.More = &anchor{"all " + table.Text(p.Attempts) + " failed attempts", to}
+		}
 		v.Tables = append([]*list{l}, v.Tables...)
 		if len(p.Hours) > 0 {
 			hours := &list{Name: "hours", Plain: true, Title: "Course by the hour", Columns: []table.Column{{Name: "hour"}, {Name: "refused", Number: true}}}
 			for _, h := range p.Hours {
-				hours.Rows = append(hours.Rows, row{Cells: []cell{{Value: v.time(h.Time)}, {Value: h.Refused}}})
+				n := v.figureCell(rep, in, problem.FigureAttempts, h.Refused, "hour", h.Time.UTC().Format(time.RFC3339))
+				hours.Rows = append(hours.Rows, row{Cells: []cell{{Value: v.time(h.Time)}, n}})
 			}
 			if v.form == formHTML && len(hours.Rows) > perPage {
 				hours.Note = fmt.Sprintf("The last %d of %d hours.", perPage, len(hours.Rows))

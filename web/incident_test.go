@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"html"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -38,15 +39,43 @@ func TestUnreachedPage(t *testing.T) {
 	if n := strings.Count(body, "Connection timed out"); n < 3 {
 		t.Errorf("%d attempts as evidence: %s", n, id)
 	}
-	if !strings.Contains(body, "140 waiting") || !strings.Contains(body, "4 given up") {
+	if words := regexp.MustCompile("<[^>]*>").ReplaceAllString(body, ""); !strings.Contains(words, "140 waiting") || !strings.Contains(words, "4 given up") {
 		t.Error("the page does not say how much mail waits and was given up")
 	}
 	if strings.Contains(body, "from its beginning") || !strings.Contains(body, "in this period, to its last failure") {
 		t.Error("the figures of the day are said to be those from the beginning")
 	}
-	_, link, _ := strings.Cut(body, `href="/attempts?`)
-	link, _, _ = strings.Cut(link, `"`)
-	if rows := strings.Count(text(t, ask(s, "GET", "/attempts.csv?"+link)), "Connection timed out"); rows != 3*48+4 {
-		t.Errorf("%d attempts behind %s", rows, link)
+	before, _, _ := strings.Cut(body, ` failed attempts</a>`)
+	link, _, _ := strings.Cut(before[strings.LastIndex(before, "/attempts?")+len("/attempts?"):], `"`)
+	if rows := strings.Count(text(t, ask(s, "GET", "/attempts.csv?"+link)), "Connection timed out"); rows != 48+4 {
+		t.Errorf("%d attempts of the day behind %s", rows, link)
+	}
+	for _, period := range []string{"day=2026-11-23", "since=all"} {
+		followNumbers(t, s, "/incidents?"+period)
+	}
+}
+
+// TestOutageNumbers holds that the figures of an outage lead to their rows: mail that this server's own
+// filter did not take, and other mail before and after.
+func TestOutageNumbers(t *testing.T) {
+	var b strings.Builder
+	for i := range 120 {
+		at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * 5 * time.Minute).Format("Jan _2 15:04:05")
+		id, to := fmt.Sprintf("6A1B2C%04X", i), fmt.Sprintf("u%d@d%d.example", i%11, i%7)
+		fmt.Fprintf(&b, "%s mx1 postfix/qmgr[1]: %s: from=<a@shop.example>, size=1, nrcpt=1 (queue active)\n", at, id)
+		if i >= 40 && i < 80 {
+			fmt.Fprintf(&b, "%s mx1 postfix/smtp[1]: %s: to=<%s>, relay=none, delay=1, delays=0/0/0/1, dsn=4.4.1, status=deferred (connect to 127.0.0.1[127.0.0.1]:10024: Connection refused)\n", at, id, to)
+		} else {
+			fmt.Fprintf(&b, "%s mx1 postfix/smtp[1]: %s: to=<%s>, relay=mx.%s[192.0.2.1]:25, delay=1, delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n", at, id, to, to[strings.IndexByte(to, '@')+1:])
+		}
+	}
+	s := dashboard(t, database(t, b.String()), nil)
+	if list := text(t, ask(s, "GET", "/incidents")); !strings.Contains(list, "127.0.0.1") {
+		t.Fatalf("no outage: %.2000s", list)
+	}
+	for _, period := range []string{"", "?since=2026-11-23+05:00"} {
+		if n := followNumbers(t, s, "/incidents"+period); n["incidents"] == 0 || n["incidents/"] == 0 {
+			t.Errorf("%s: %v", period, n)
+		}
 	}
 }

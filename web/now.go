@@ -97,6 +97,7 @@ func (v *screen) verdict(rep *report.Report) {
 // card returns an incident with links to its page and to its log lines.
 func (v *screen) card(rep *report.Report, in *report.Incident, number int) incidentCard {
 	c := incidentCard{Card: render.NewCard(rep, in, number), URL: v.url(deep("incidents", in.ID))}
+	c.Linked = v.linkedFacts(rep, in, c.Facts)
 	if in.Problem != nil {
 		for i, e := range rep.Problems[*in.Problem].Evidence {
 			if i < 3 {
@@ -243,12 +244,15 @@ func (v *screen) providerList(rep *report.Report, top int) *list {
 
 func (v *screen) changeList(rep *report.Report) *list {
 	l := &list{Name: "changes", Title: "Changes since the previous period", Empty: "No significant changes.", Columns: []table.Column{
-		{Name: "change"}, {Name: "of", Minor: true}, {Name: "which", Flex: true}, {Name: "recipients", Number: true}, {Name: "before", Number: true}, {Name: "main reason"},
+		{Name: "change"}, {Name: "of", Minor: true}, {Name: "which", Flex: true}, {Name: "recipients", Number: true}, {Name: "before", Number: true}, {Name: "main reason"}, {Name: "failed attempts", Number: true},
 	}}
 	if f := &v.sel.filter; rep.NoPrevious && (f.Since.IsZero() || f.Until.IsZero()) {
 		l.Empty = "A period without a start or an end is not compared. Yesterday is compared with the day before."
 	} else if rep.NoPrevious {
 		l.Empty = "Nothing is known of the period before."
+	}
+	if len(rep.Changes) > 0 {
+		l.Note = "Recipients whose mail failed, each once, however often it was tried; for a reason, those to whom mail was returned."
 	}
 	for i, c := range rep.Changes {
 		if i == 8 {
@@ -264,7 +268,7 @@ func (v *screen) changeList(rep *report.Report) *list {
 			to, behind = v.url("replies", "reason", c.Key), v.rows("reason", c.Key, "outcome", failedWords)
 		}
 		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{
-			{Value: c.Change}, {Value: c.Kind}, {Value: c.Key, URL: to}, figure(c.Recipients, behind), {Value: c.RecipientsBefore}, {Value: c.Reason.String()},
+			{Value: c.Change}, {Value: c.Kind}, {Value: c.Key, URL: to}, {Value: c.Recipients}, {Value: c.RecipientsBefore}, {Value: c.Reason.String()}, figure(c.Failed, behind),
 		}})
 	}
 	return l

@@ -11,6 +11,7 @@ import (
 	"bouncelog/internal/ascii"
 	"bouncelog/internal/provider"
 	"bouncelog/internal/table"
+	"bouncelog/problem"
 	"bouncelog/report"
 	"bouncelog/report/render"
 	"bouncelog/store"
@@ -148,13 +149,6 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 	if err != nil {
 		return err
 	}
-	v.Incidents = []report.Incident{}
-	for _, in := range rep.Incidents() {
-		if in.Going() && !in.IsBackground() && rep.Problems[*in.Problem].Concerns(name) {
-			v.Incidents = append(v.Incidents, in)
-			v.Cards = append(v.Cards, v.card(rep, &in, 0))
-		}
-	}
 	routes, cells, err := v.routes(ctx, r)
 	if err != nil {
 		return err
@@ -204,7 +198,38 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 		v.cut(l, 25)
 		v.Tables = append(v.Tables, l)
 	}
+	v.incidentsHere(rep, func(p *problem.Problem) bool { return p.Concerns(name) })
 	return nil
+}
+
+// incidentsHere shows the incidents that concern a place: cards of those that go on, and a list of
+// those that ended. The list is the first on a page, and the last elsewhere, since the first list is
+// the CSV of the place.
+func (v *screen) incidentsHere(rep *report.Report, here func(*problem.Problem) bool) {
+	v.Incidents = []report.Incident{}
+	var ended []report.Incident
+	for _, in := range rep.Incidents() {
+		switch {
+		case in.IsBackground() || !here(&rep.Problems[*in.Problem]):
+		case in.Going():
+			v.Incidents = append(v.Incidents, in)
+			v.Cards = append(v.Cards, v.card(rep, &in, 0))
+		default:
+			ended = append(ended, in)
+		}
+	}
+	v.Incidents = append(v.Incidents, ended...)
+	if len(ended) == 0 {
+		return
+	}
+	l := v.incidentList(rep, ended)
+	l.Name, l.Title = "ended", "Ended incidents"
+	v.cut(l, 10)
+	if v.form == formHTML {
+		v.Tables = append([]*list{l}, v.Tables...)
+	} else {
+		v.Tables = append(v.Tables, l)
+	}
 }
 
 // sendersTo lists the sender domains of the mail to a place, each with a link to the place for its
@@ -310,6 +335,10 @@ func (v *screen) domains(ctx context.Context, r store.Reader, _ *http.Request, n
 func (v *screen) domain(ctx context.Context, r store.Reader, name string) error {
 	v.Name, v.Title, v.Phrases = "domain", name, phrases(name)
 	v.Command = v.sel.command(v.server.o.Period, []string{"domain"}, "report", "--domain", name)
+	rep, err := v.report(ctx, r)
+	if err != nil {
+		return err
+	}
 	f := v.sel.filter
 	f.Domain = name
 	cells, err := r.Count(ctx, f, store.ByRelay)
@@ -318,8 +347,12 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 	}
 	names, of := merge(cells, func(c *store.Cell) string { return c.Keys[0] })
 	var all store.Tally
+	providers := map[string]bool{name: true} // mail that reached no relay may count to the domain itself
 	for i := range cells {
 		all.Add(&cells[i].Tally)
+		if host := cells[i].Keys[0]; host != "" {
+			providers[provider.OfHost(host)] = true
+		}
 	}
 	v.tallies(&all, "domain", name)
 	if err := v.course(ctx, r, f, all.Attempts); err != nil {
@@ -357,5 +390,8 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 		}
 		v.Tables = append(v.Tables, people)
 	}
+	v.incidentsHere(rep, func(p *problem.Problem) bool {
+		return slices.Contains(p.Domains, name) || slices.ContainsFunc(p.Providers, func(at string) bool { return p.Unreached() && providers[at] })
+	})
 	return nil
 }

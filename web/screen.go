@@ -77,6 +77,7 @@ type anchor struct{ Name, URL string }
 type incidentCard struct {
 	render.Card
 	URL      string
+	Linked   []linkedFact // Facts
 	Evidence []anchor
 }
 
@@ -251,8 +252,8 @@ type datedReport struct {
 // ofReport reports whether the screen uses the report that several screens share: it contains the
 // search for incidents, which costs more than the rest.
 func (v *screen) ofReport() bool {
-	first, _, _ := strings.Cut(v.path, "/")
-	return first == "" || first == "now" || first == "incidents" || first == "providers"
+	first, _, deep := strings.Cut(v.path, "/")
+	return first == "" || first == "now" || first == "incidents" || first == "providers" || first == "domains" && deep
 }
 
 // reportKey returns everything that determines the shared report, except the stored data.
@@ -273,7 +274,9 @@ func (v *screen) report(ctx context.Context, r store.Reader) (*report.Report, er
 	if v.rep != nil {
 		return v.rep, nil
 	}
-	return report.Build(ctx, r, v.options(0, report.SectionVerdict, report.SectionTotals, report.SectionProblems, report.SectionProviders, report.SectionChanges, report.SectionTimeline))
+	o := v.options(0, report.SectionVerdict, report.SectionTotals, report.SectionProblems, report.SectionProviders, report.SectionChanges, report.SectionTimeline)
+	o.Rows = true
+	return report.Build(ctx, r, o)
 }
 
 func phrases(text string) []report.Phrase { return []report.Phrase{{Text: text}} }
@@ -317,7 +320,7 @@ func (v *screen) url(path string, pairs ...string) string {
 func deep(path, name string) string { return path + "/" + url.PathEscape(name) }
 
 // extraKeys are the keys of a URL that do not select attempts. The pages of one list keep them.
-var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client", "tls", "none", "end", "deferred"}
+var extraKeys = []string{"q", "sort", "bucket", "provider", "reply", "sender", "login", "client", "tls", "none", "end", "deferred", "rows", "hour"}
 
 // self returns the URL of this page with other keys beside its selection.
 func (v *screen) self(pairs ...string) string {
@@ -391,7 +394,7 @@ func (v *screen) Tabs() (tabs []tab) {
 
 // Periods returns the selectable periods; none if the page does not use one.
 func (v *screen) Periods() (tabs []tab) {
-	if slices.Contains([]string{"error", "attempt", "incident", "queue"}, v.Name) {
+	if slices.Contains([]string{"error", "attempt", "incident", "rows", "queue"}, v.Name) {
 		return nil
 	}
 	standard := v.server.o.Period
@@ -412,7 +415,7 @@ func (v *screen) Periods() (tabs []tab) {
 
 // Filters returns the other filters, each with the URL of the page without it.
 func (v *screen) Filters() (tabs []tab) {
-	if slices.Contains([]string{"error", "attempt", "incident"}, v.Name) {
+	if slices.Contains([]string{"error", "attempt", "incident", "rows"}, v.Name) {
 		return nil
 	}
 	for _, key := range selectKeys[3:] {
