@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,18 @@ type Attempt struct {
 	// empty, Append computes it. Attempts that are read have none.
 	Template bounce.Template
 	N        int64 // see Ref
+}
+
+// RoundDelay returns a delay as every engine stores it, in seconds: to a hundredth, from 100 s on to
+// a second, at most a billion; -1: not known.
+func RoundDelay(d float64) float64 {
+	switch hundredths := math.Round(d * 100); {
+	case !(d >= 0):
+		return -1
+	case hundredths < 100*100:
+		return hundredths / 100
+	}
+	return math.Round(min(d, 1e9))
 }
 
 // Ref returns the Ref of the attempt.

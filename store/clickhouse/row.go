@@ -2,7 +2,6 @@ package clickhouse
 
 import (
 	"hash/fnv"
-	"math"
 	"time"
 
 	"bouncelog/bounce"
@@ -90,10 +89,6 @@ func rowOf(a *store.Attempt, line int64) *row {
 	case text == "":
 		text = bounce.TemplateOf(&a.Delivery).Text
 	}
-	delay := a.Delay
-	if !(delay >= 0) {
-		delay = -1
-	}
 	r := &row{
 		Recipient: store.Clean(a.Recipient, store.MaxName), At: a.Time.Unix(), Source: store.Clean(a.Source, store.MaxWord), Offset: a.Offset, N: a.N,
 		Host: store.Clean(a.Host, store.MaxWord), QueueID: store.Clean(a.QueueID, store.MaxWord), Outcome: a.Outcome.String(), ToldBy: store.Clean(a.Source, store.MaxWord), Line: line,
@@ -103,7 +98,7 @@ func rowOf(a *store.Attempt, line int64) *row {
 		RelayHost: store.Clean(a.RelayHost, store.MaxName), RelayIP: store.Clean(a.RelayIP, store.MaxWord), RelayPort: a.RelayPort,
 		Status: store.Clean(a.Status, store.MaxWord), Code: a.Code, Enhanced: uint32(a.Enhanced), Stage: a.Stage.String(),
 		Template: store.Clean(text, store.MaxResponse), Response: store.Clean(a.Response, store.MaxResponse), Local: a.Local, Untried: a.Untried,
-		Disposal: string(a.Disposal), TLS: store.Clean(a.TLS, store.MaxWord), Delay: min(delay, math.MaxInt32),
+		Disposal: string(a.Disposal), TLS: store.Clean(a.TLS, store.MaxWord), Delay: store.RoundDelay(a.Delay),
 		ClientIP: store.Clean(a.ClientIP, store.MaxWord), SASLUser: store.Clean(a.SASLUser, store.MaxName),
 		PairOffset: -1, Warning: store.Clean(a.Warning, store.MaxName),
 	}

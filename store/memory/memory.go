@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -492,10 +491,7 @@ func whole(t time.Time) time.Time {
 func cleaned(a *store.Attempt) store.Attempt {
 	c := *a
 	c.Time, c.N, c.Template = whole(a.Time), 0, bounce.Template{}
-	if !(c.Delay >= 0) {
-		c.Delay = -1
-	}
-	c.Delay = min(c.Delay, math.MaxInt32)
+	c.Delay = store.RoundDelay(a.Delay)
 	for _, s := range []*string{&c.Host, &c.Agent, &c.Status, &c.QueueID, &c.RelayIP, &c.ClientIP, &c.Detail, &c.Rule, &c.TLS} {
 		*s = store.Clean(*s, store.MaxWord)
 	}

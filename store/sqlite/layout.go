@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/store"
 )
 
 // This file defines every integer of the database that packs several numbers, with the limits that
@@ -164,23 +165,21 @@ const (
 	flagBits = iota
 )
 
-// The code of a delay: 0 is not known; up to maxFine it is hundredths of a second plus 1; above
-// that, seconds plus coarseBase.
+// The code of a delay as store.RoundDelay rounds it: 0 is not known; up to maxFine it is hundredths
+// of a second plus 1; above that, seconds plus coarseBase.
 const (
-	maxFine    = 10000                // 99.99 s
-	coarseBase = maxFine + 1 - 100    // the code of 100 s follows that of 99.99 s
-	maxDelay   = 1_000_000_000        // seconds
-	fineBelow  = maxFine/100.0 - .005 // seconds
+	maxFine    = 10000             // 99.99 s
+	coarseBase = maxFine + 1 - 100 // the code of 100 s follows that of 99.99 s
 )
 
 func delayCode(d float64) int64 {
-	switch {
-	case !(d >= 0):
+	switch d = store.RoundDelay(d); {
+	case d < 0:
 		return 0
-	case d < fineBelow:
+	case d < maxFine/100:
 		return int64(math.Round(d*100)) + 1
 	default:
-		return int64(math.Round(min(d, maxDelay))) + coarseBase
+		return int64(d) + coarseBase
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	"bouncelog/bounce"
 	"bouncelog/internal/sqlite3"
@@ -119,9 +120,11 @@ func (l *ledger) queuedHash(queue string, origin int64) uint64 {
 	return l.hash.num(l.hash.add(30, queue), uint64(origin))
 }
 
-// arrival returns the time at which a message arrived in the queue; 0: not known.
+// arrival returns the time at which a message arrived in the queue; 0: not known. It follows from
+// the time and the delay as they are stored, so it is the same in a copy of the database.
 func arrival(d *bounce.Delivery) int64 {
-	if t := d.Arrived(); !t.IsZero() {
+	stored := bounce.Delivery{Time: d.Time.Truncate(time.Second), Delay: store.RoundDelay(d.Delay)}
+	if t := stored.Arrived(); !t.IsZero() {
 		return t.Unix()
 	}
 	return 0

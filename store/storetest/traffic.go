@@ -238,9 +238,9 @@ func (t *Traffic) add(b *store.Batch, d bounce.Delivery, v bounce.Verdict, born 
 	t.offset += 200 + int64(t.r.IntN(2000))
 	t.n++
 	d.Source, d.Offset = t.source(), t.offset
-	// Postfix logs times and delays in whole seconds.
-	d.Time = t.now.Truncate(time.Second)
-	d.Delay = math.Round(d.Time.Sub(born.Truncate(time.Second)).Seconds())
+	// As Exim logs them with +millisec.
+	d.Time = t.now.Truncate(time.Millisecond)
+	d.Delay = d.Time.Sub(born.Truncate(time.Millisecond)).Seconds()
 	d.Sender, d.Recipient = strings.Clone(d.Sender), strings.Clone(d.Recipient)
 	b.Attempts = append(b.Attempts, store.Attempt{Delivery: d, Verdict: v})
 	t.offset += 150
