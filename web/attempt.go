@@ -95,6 +95,9 @@ func deferredBefore(ctx context.Context, r store.Reader, f store.Filter) (func(*
 // queueLifetime is the default time for which an MTA retries (Postfix: maximal_queue_lifetime).
 const queueLifetime = 5 * day
 
+// ofAddress is the word for permanent failures that lie with the recipient's address.
+const ofAddress = "address"
+
 // attempts lists the attempts, the newest first, or shows one.
 func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request, ref string) error {
 	if ref != "" {
@@ -119,6 +122,14 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 	also("sender", "sender", func(a *store.Attempt, word string) bool { return a.SenderKnown && a.Sender == word })
 	also("login", "login", func(a *store.Attempt, word string) bool { return a.SASLUser == word })
 	also("client", "client", func(a *store.Attempt, word string) bool { return a.ClientIP == word })
+	also("recipient", "recipient", nil)
+	also("relay-host", "relay host", func(a *store.Attempt, word string) bool { return ascii.Lower(a.RelayHost) == ascii.Lower(word) })
+	also("permanent", "permanent failures:", func(a *store.Attempt, word string) bool {
+		if word == ofAddress {
+			return report.OwnFault(a.Outcome, &a.Verdict)
+		}
+		return a.Outcome == bounce.Hard || a.Code/100 == 5
+	})
 	also("none", "without a", func(a *store.Attempt, word string) bool { return lacking[word] == nil || lacking[word](a) })
 	if q.Get("end") == recovered {
 		ok, err := deferredBefore(ctx, r, f)
@@ -139,6 +150,23 @@ func (v *screen) attempts(ctx context.Context, r store.Reader, req *http.Request
 		f.To = routes.Destination(name)
 	}
 	var conditions []string
+	if word := q.Get("recipient"); word != "" {
+		f.Recipients = []string{word}
+		conditions = append(conditions, "recipient = "+sqlText(word)+" COLLATE NOCASE")
+	}
+	if word := q.Get("relay-host"); word != "" {
+		f.Relay = word // and the hosts below it
+		conditions = append(conditions, "relay_host = "+sqlText(word)+" COLLATE NOCASE")
+	}
+	switch q.Get("permanent") {
+	case "":
+	case ofAddress:
+		if len(f.Reasons) == 0 {
+			f.Reasons = store.Faults
+		}
+	default:
+		conditions = append(conditions, "(outcome = 'hard' OR code BETWEEN 500 AND 599)")
+	}
 	for _, x := range []struct{ key, column string }{{"sender", "sender"}, {"login", "sasl_user"}, {"client", "client_ip"}} {
 		if word := q.Get(x.key); word != "" {
 			conditions = append(conditions, x.column+" = "+sqlText(word))

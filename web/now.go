@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/table"
 	"bouncelog/internal/when"
 	"bouncelog/report"
@@ -441,7 +442,7 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 	if err != nil {
 		return err
 	}
-	whom, bucket, lacks := v.extra.Get("q"), v.extra.Get("bucket"), lacking[v.extra.Get("none")]
+	whom, bucket, host, lacks := v.extra.Get("q"), v.extra.Get("bucket"), v.extra.Get("relay-host"), lacking[v.extra.Get("none")]
 	v.Facts = append(v.Facts, report.Fact{Label: "Recipients", Value: len(all)})
 	if len(all) > 0 {
 		v.Facts = append(v.Facts, report.Fact{Label: "Oldest", Value: when.Span(v.sel.now.Sub(since(&all[0].Queued)))})
@@ -463,6 +464,9 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		l.Title += " for " + whom
 		v.Notes = append(v.Notes, "Only what waits for "+whom+" is shown.")
 	}
+	if host != "" {
+		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: "relay host " + host})
+	}
 	if v.extra.Get("deferred") == "period" {
 		v.Facts = append(v.Facts, report.Fact{Label: "Only", Value: "first deferred in the period"})
 	}
@@ -470,6 +474,9 @@ func (v *screen) queue(ctx context.Context, r store.Reader, _ *http.Request, _ s
 		q := &all[i]
 		age := v.sel.now.Sub(since(&q.Queued))
 		if whom != "" && q.whom != whom {
+			continue
+		}
+		if host != "" && ascii.Lower(q.RelayHost) != ascii.Lower(host) {
 			continue
 		}
 		if bucket != "" && !inBucket(bucket, age) || lacks != nil && !lacks(&q.Attempt) {

@@ -180,20 +180,20 @@ func (v *screen) provider(ctx context.Context, r store.Reader, name string) erro
 	for _, by := range []struct {
 		at          int
 		name, title string
-		column      string
-	}{{0, "domains", "Domains behind it", "domain"}, {1, "relays", "Its relays", "relay"}} {
+		column, key string
+	}{{0, "domains", "Domains behind it", "domain", "domain"}, {1, "relays", "Its relays", "relay", "relay-host"}} {
 		names, of := merge(mine, func(c *store.Cell) string { return c.Keys[by.at] })
 		l := &list{Name: by.name, Title: by.title, Columns: groupColumns(by.column), Empty: "None."}
 		for _, n := range names {
 			to := v.url(deep("domains", n))
 			if by.at == 1 {
-				to = v.rows("relay", n)
+				to = v.rows("relay-host", n)
 			}
 			if n == "" {
 				l.Rows = append(l.Rows, v.groupRow([]string{localNames, noRelay}[by.at], "", of[n], "provider", name, "none", by.column))
 				continue
 			}
-			l.Rows = append(l.Rows, v.groupRow(n, to, of[n], by.column, n, "provider", name))
+			l.Rows = append(l.Rows, v.groupRow(n, to, of[n], by.key, n, "provider", name))
 		}
 		v.cut(l, 25)
 		v.Tables = append(v.Tables, l)
@@ -262,6 +262,11 @@ func (v *screen) cut(l *list, n int) {
 		l.Note = strings.TrimSpace(l.Note + " The first " + table.Count(int64(n), "row") + " of " + table.Text(len(l.Rows)) + "; CSV and JSON have all.")
 		l.Rows = l.Rows[:n]
 	}
+}
+
+// permanent returns the URL of the permanent failures of a recipient: hard, or soft despite a 5xx.
+func (v *screen) permanent(address string, pairs ...string) string {
+	return v.rows(append([]string{"recipient", address, "outcome", failedWords, "permanent", "all"}, pairs...)...)
 }
 
 // tallies shows the counts of a place.
@@ -367,7 +372,7 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 			l.Rows = append(l.Rows, v.groupRow(noRelay, "", of[n], "domain", name, "none", "relay"))
 			continue
 		}
-		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("providers", provider.OfHost(n))), of[n], "domain", name, "relay", n))
+		l.Rows = append(l.Rows, v.groupRow(n, v.url(deep("providers", provider.OfHost(n))), of[n], "domain", name, "relay-host", n))
 	}
 	v.cut(l, 25)
 	v.Tables = append(v.Tables, l)
@@ -386,7 +391,7 @@ func (v *screen) domain(ctx context.Context, r store.Reader, name string) error 
 				last = x.Faults[i].Response
 			}
 			to := v.url("trace", "q", x.Address)
-			people.Rows = append(people.Rows, row{URL: to, Cells: []cell{{Value: x.Address, URL: to}, {Value: n, URL: to}, {Value: v.time(x.LastDelivered)}, {Value: last}}})
+			people.Rows = append(people.Rows, row{URL: to, Cells: []cell{{Value: x.Address, URL: to}, figure(n, v.permanent(x.Address, "domain", name)), {Value: v.time(x.LastDelivered)}, {Value: last}}})
 		}
 		v.Tables = append(v.Tables, people)
 	}

@@ -93,7 +93,7 @@ func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, 
 	for i := range found.Suppress {
 		x := &found.Suppress[i]
 		to := v.url("trace", "q", x.Recipient)
-		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: x.Recipient, URL: to}, {Value: x.Reason.String()}, {Value: x.Failures, URL: to}, {Value: v.time(x.Since)}, {Value: v.time(x.Last)}, {Value: delivered(x)}, {Value: x.Response}}})
+		l.Rows = append(l.Rows, row{URL: to, Cells: []cell{{Value: x.Recipient, URL: to}, {Value: x.Reason.String()}, figure(x.Failures, v.faults(x)), {Value: v.time(x.Since)}, {Value: v.time(x.Last)}, {Value: delivered(x)}, {Value: x.Response}}})
 	}
 	n := len(l.Rows)
 	v.sorted(l, "")
@@ -107,10 +107,20 @@ func (v *screen) suppress(ctx context.Context, r store.Reader, _ *http.Request, 
 		}
 		x := &found.Spared[i]
 		to := v.url("trace", "q", x.Recipient)
-		spared.Rows = append(spared.Rows, row{URL: to, Cells: []cell{{Value: x.Recipient, URL: to}, {Value: x.Why}, {Value: x.Reason.String()}, {Value: x.Failures, URL: to}, {Value: v.time(x.Last)}, {Value: x.Response}}})
+		spared.Rows = append(spared.Rows, row{URL: to, Cells: []cell{{Value: x.Recipient, URL: to}, {Value: x.Why}, {Value: x.Reason.String()}, figure(x.Failures, v.permanent(x.Recipient)), {Value: v.time(x.Last)}, {Value: x.Response}}})
 	}
 	v.Tables = append(v.Tables, spared)
 	v.Facts = append(v.Facts, report.Fact{Label: "To be suppressed", Value: n}, report.Fact{Label: "Spared", Value: len(found.Spared)})
 	v.Notes = append(v.Notes, "This page suppresses nothing. The command makes a list or a map for Postfix or Exim; read it before you use it.")
 	return nil
+}
+
+// faults returns the URL of the failures for which an address is to be suppressed: of its own faults
+// since the last delivery.
+func (v *screen) faults(x *report.Suppression) string {
+	pairs := []string{"recipient", x.Recipient, "outcome", "hard", "permanent", ofAddress, "since", x.Since.In(v.server.o.Location).Format("2006-01-02T15:04:05")}
+	if u := v.sel.filter.Until; !u.IsZero() {
+		pairs = append(pairs, "until", u.In(v.server.o.Location).Format("2006-01-02T15:04:05"))
+	}
+	return v.rows(pairs...)
 }
