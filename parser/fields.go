@@ -4,10 +4,11 @@ import "bytes"
 
 // beside reads a field of the object itself, beside its text, that is not one of the fields of
 // every log library. A field that neither a shipper nor an exporter is known to write is an
-// application's: the address in a form, the customer of a ticket.
-func (o *object) beside(key, v []byte, p *Parser) {
+// application's: the address in a form, the customer of a ticket. It reports whether the value is
+// used.
+func (o *object) beside(key, v []byte, p *Parser) (used bool) {
 	if isOfJournal(key) {
-		return
+		return false
 	}
 	isObject := len(v) == 1 && v[0] == '{'
 	var buf [32]byte
@@ -16,10 +17,10 @@ func (o *object) beside(key, v []byte, p *Parser) {
 		if c == '.' && !dot && i > 0 {
 			dot = true
 			if isShippersObject(string(name)) {
-				if string(key) == "log.file.path" {
+				if used = string(key) == "log.file.path"; used {
 					o.vouch(v, p)
 				}
-				return
+				return used
 			}
 		}
 		if c-'A' < 26 {
@@ -33,22 +34,25 @@ func (o *object) beside(key, v []byte, p *Parser) {
 	case "path":
 		if o.direct { // a file's path for Logstash, else Vector's field beside "source_type"
 			o.add(signPath, len(v) == 0 || v[0] != '/' || !bytes.Contains(v, []byte("log")))
-			return
+			return true
 		}
 		fallthrough
 	case "file", "filename", "filepath", "logname", "loggroup", "loggroupname", "logstream", "logstreamname", "image", "imagename", "job":
 		o.vouch(v, p)
+		return true
 	case "sourcetype":
 		o.signs |= signShipped
 	case "total", "maxscore":
 		o.add(signAlien, string(o.parent) != "hits") // of Elasticsearch
 	case "status": // of Datadog
 		o.add(signAlien, !isLevel(v))
+		return true
 	case "useragent", "http", "url", "headers": // of Logstash's input, which writes them as objects
 		o.add(signAlien, !isObject)
 	default:
 		o.add(signAlien, o.direct && !isShippersField(string(name)) && !(isObject && isShippersObject(string(name))))
 	}
+	return false
 }
 
 // isOfJournal reports whether the journal writes a field of this name: _PID, CODE_FILE.

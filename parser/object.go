@@ -243,6 +243,17 @@ const (
 	rankOfRaw
 )
 
+// endOfNumber returns the end of the number at index i, or -1.
+func endOfNumber(b []byte, i int) int {
+	if i == len(b) || b[i] != '-' && !isDigit(b[i]) {
+		return -1
+	}
+	for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
+		i++
+	}
+	return i
+}
+
 // maxNested bounds the depth of nested objects that are read.
 const maxNested = 8
 
@@ -254,18 +265,21 @@ func (o *object) read(b []byte, p *Parser) bool {
 // members reads the fields of an object in JSON or logfmt.
 func (o *object) members(b []byte, p *Parser) bool {
 	if b[0] == '{' || b[0] == '"' {
-		return o.readJSON(b, p)
+		return p.outline.read(o, b, p) || o.readJSON(b, p)
 	}
 	return o.readLogfmt(b, p)
 }
 
-// readJSON parses an object in JSON. Strings with escapes are unescaped into p.scratch.
+// readJSON parses an object in JSON, and makes the outline for the next ones of it. Strings with
+// escapes are unescaped into p.scratch.
 func (o *object) readJSON(b []byte, p *Parser) bool {
 	o.size = len(b)
 	p.room(len(b))
+	b = p.outline.begin(b)
 	depth := 0
 	var names [maxNested + 1][]byte  // the last name at each depth
 	own := [maxNested + 1]bool{true} // the fields at each depth are the object's own
+	var earlier, unused signs        // of the fields before this one; of those whose values are not used
 	i := 0
 scan:
 	for i < len(b) {
@@ -280,65 +294,78 @@ scan:
 			i++
 			if depth--; depth <= 0 {
 				o.size = i
+				o.signs |= earlier
+				if p.outline.learning && i == len(b) && o.elsewhere == nil && !o.doubt {
+					p.outline.next.signs = unused
+					p.outline.finish()
+				}
 				return true
 			}
 		case '"':
-			end := closingQuote(b, i+1)
+			start, end := i+1, closingQuote(b, i+1)
 			if end < 0 {
 				break scan
 			}
-			key := b[i+1 : end]
+			earlier, o.signs = earlier|o.signs, 0
+			key := b[start:end]
 			if len(key) > len(foldable) {
 				o.search(key)
 			}
 			for i = end + 1; i < len(b) && b[i] == ' '; i++ {
 			}
-			if i == len(b) || b[i] != ':' { // a string in a list
-				if string(names[depth]) == "values" && own[depth] {
-					o.value(key, p)
-				} else {
-					o.other(key)
+			var m member
+			if i < len(b) && b[i] == ':' {
+				for i++; i < len(b) && b[i] == ' '; i++ {
 				}
-				continue
-			}
-			for i++; i < len(b) && b[i] == ' '; i++ {
-			}
-			if i == len(b) {
-				break scan
-			}
-			names[depth] = key
-			o.direct, o.parent = own[depth], nil
-			if depth > 1 {
-				o.parent = names[depth-1]
-				o.direct = o.direct || own[depth-1] && isMember(o.parent, key)
-			}
-			start := i
-			switch c := b[i]; {
-			case c == '"':
-				if end = closingQuote(b, i+1); end < 0 {
+				if i == len(b) {
 					break scan
 				}
-				start, i = i+1, end+1
-				o.field(key, b[start:end], p)
-			case c == '-' || isDigit(c):
-				for i < len(b) && (isDigit(b[i]) || b[i] == '.' || b[i] == '-') {
-					i++
+				names[depth] = key
+				o.place = place{direct: own[depth]}
+				if depth > 1 {
+					o.parent = names[depth-1]
+					o.direct = o.direct || own[depth-1] && isMember(o.parent, key)
 				}
-				o.field(key, b[start:i], p)
-			case c == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])):
-				if own[depth] && b[i+1] == ' ' && !isExporter(key) {
+				switch c := b[i]; {
+				case c == '"':
+					if end = closingQuote(b, i+1); end < 0 {
+						break scan
+					}
+					m = member{place: o.place, key: key, start: i + 1, end: end}
+					i = end + 1
+					m.used = o.field(key, b[m.start:end], p)
+				case c == '-' || isDigit(c):
+					m = member{place: o.place, key: key, start: i, end: endOfNumber(b, i)}
+					i = m.end
+					m.used = o.field(key, b[m.start:i], p)
+				case c == '[' && i+1 < len(b) && (b[i+1] == ' ' || isDigit(b[i+1])):
+					if own[depth] && b[i+1] == ' ' && !isExporter(key) {
+						o.beside(key, b[i:i+1], p)
+					}
+					if v := p.bytesOf(b[i:]); v != nil {
+						p.outline.learning = false
+						o.field(key, v, p)
+					}
+				case own[depth] && !isExporter(key):
 					o.beside(key, b[i:i+1], p)
 				}
-				if v := p.bytesOf(b[i:]); v != nil {
-					o.field(key, v, p)
-				}
-			case own[depth] && !isExporter(key):
-				o.beside(key, b[i:i+1], p)
+			} else if string(names[depth]) == "values" && own[depth] { // a string in a list
+				m = member{start: start, end: end, used: true}
+				o.value(key, p)
+			} else {
+				o.other(key)
+			}
+			if !m.used {
+				unused |= o.signs
+			}
+			if p.outline.learning && m.end > 0 {
+				p.outline.next.members = append(p.outline.next.members, m)
 			}
 		default:
 			i++
 		}
 	}
+	o.signs |= earlier
 	o.search(b[min(i, len(b)):])
 	return true
 }
@@ -526,19 +553,20 @@ func closingQuote(b []byte, i int) int {
 }
 
 // field reads a field with its unparsed JSON value: the text, under the names that log shippers use
-// (the raw line takes precedence over the message); the time and the host; the author.
-func (o *object) field(key, v []byte, p *Parser) {
+// (the raw line takes precedence over the message); the time and the host; the author. It reports
+// whether the value is used. If it is not, it is only searched for a delivery.
+func (o *object) field(key, v []byte, p *Parser) (used bool) {
 	switch string(key) {
 	case "text", "body", "content", "payload", "event":
 		o.line(rankOfForm, v)
-		return
+		return true
 	case "message", "MESSAGE", "@message", "msg", "_msg", "log", "line", "short_message", "full_message", "textpayload", "syslogmessage", "logmessage", "logentry", "stringvalue", "@m", "@mt", "messagetemplate":
 		o.line(rankOfMessage, v)
-		return
+		return true
 	case "_raw", "raw", "rawmsg", "original", "event.original", "full_log":
 		o.add(signStored, string(key) != "raw" && (string(key) != "original" || isMember(o.parent, key)))
 		o.line(rankOfRaw, v)
-		return
+		return true
 	case "time", "timestamp", "@timestamp", "ts", "date", "datetime", "_time", "_messagetime", "timereported", "timegenerated", "eventtime", "dt", "DATE", "ISODATE":
 		if o.form == stampNone {
 			o.time(v, p)
@@ -612,10 +640,16 @@ func (o *object) field(key, v []byte, p *Parser) {
 		o.add(signAlien, len(v) > 1 && allDigits(v) && o.direct) // syslog severities have one digit; library levels are 10, 30, 200
 	case "pid", "procid":
 		o.pid = v
+	case "__CURSOR": // journald makes it, and it is long: a program cannot put a delivery into it
+		o.signs |= signMore
+		return true
 	case "severity", "severitytext", "facility", "priority", "pri", "source", "sourcetype", "index":
+		o.search(v)
+		return false
 	default:
 		if string(key) == "_PID" {
 			o.pid = v
+			used = true
 		}
 		// "Message", "eventTime", "TimeGenerated"
 		if n := len(key); n >= 3 && n <= len(foldable) && key[n-1] >= 'a' {
@@ -628,18 +662,18 @@ func (o *object) field(key, v []byte, p *Parser) {
 				lower[i] = c
 			}
 			if folded {
-				o.field(lower[:n], v, p)
-				return
+				return o.field(lower[:n], v, p) || used
 			}
 		}
 		if o.other(v); o.direct || string(o.parent) == "file" || string(o.parent) == "image" {
-			o.beside(key, v, p)
+			used = o.beside(key, v, p) || used
 		}
-		return
+		return used
 	}
 	if len(v) > maxStamp+16 {
 		o.search(v)
 	}
+	return true
 }
 
 // value reads one member of a Loki pair: the time in nanoseconds, or the text.

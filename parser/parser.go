@@ -21,6 +21,7 @@
 //	 +- exim.go      "ID => …", "ID ** …", "ID == …": an Attempt; parts.go joins the
 //	 |               parts of a long one, eximaddress.go finds the end of the address
 //	 +- neither      second (wrapper.go): does it hold an inner line? object.go: in JSON?
+//	                 (outline.go if only values differ from the previous object)
 //	                 author.go and fields.go: did a mail server write it, or an application?
 //	                 A second Parser reads the inner line from the top.
 //
@@ -302,6 +303,7 @@ type Parser struct {
 	onConsole          bool   // the previous line was LOG: MAIN
 	consolePID         []byte
 	scratch            []byte // a text from JSON
+	outline            outline
 	export             export
 	blanks, uncoloured []byte
 	struck             []byte // a line without struck-over characters
