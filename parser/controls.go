@@ -20,30 +20,34 @@ import (
 //     is not understood.
 
 // hasControl reports whether b holds an ASCII control character or a tab. It runs on every line,
-// and few lines have any, so it has one branch per line and not one per byte. This takes half as
-// long as a branch per 32 bytes.
+// and few lines have any, so it adds eight bytes at a time: the highest bit of a byte is then 0
+// below 0x20, and from 0xa0 on, where there is a carry, so that only text in ASCII is decided
+// without a second look. This takes 0.5 instructions for each byte; without a carry it takes one.
 func hasControl(b []byte) bool {
-	const high = 0x8080808080808080
-	if len(b) < 8 {
-		for _, c := range b {
-			if c < ' ' {
-				return true
-			}
+	const add, high = 0x6060606060606060, 0x8080808080808080
+	if len(b) >= 8 {
+		rest := b
+		all := binary.LittleEndian.Uint64(b[len(b)-8:]) + add
+		for ; len(rest) >= 64; rest = rest[64:] {
+			w := (*[64]byte)(rest)
+			all &= (binary.LittleEndian.Uint64(w[:]) + add) & (binary.LittleEndian.Uint64(w[8:]) + add) &
+				(binary.LittleEndian.Uint64(w[16:]) + add) & (binary.LittleEndian.Uint64(w[24:]) + add) &
+				(binary.LittleEndian.Uint64(w[32:]) + add) & (binary.LittleEndian.Uint64(w[40:]) + add) &
+				(binary.LittleEndian.Uint64(w[48:]) + add) & (binary.LittleEndian.Uint64(w[56:]) + add)
 		}
-		return false
+		for ; len(rest) >= 8; rest = rest[8:] {
+			all &= binary.LittleEndian.Uint64(rest) + add
+		}
+		if all&high == high {
+			return false
+		}
 	}
-	fold := func(at []byte) uint64 {
-		x := binary.LittleEndian.Uint64(at)
-		return x | (0x202020202020201f - x) // the highest bit of a byte is 0 below 0x20
+	for _, c := range b {
+		if c < ' ' {
+			return true
+		}
 	}
-	all := fold(b[len(b)-8:])
-	for ; len(b) >= 32; b = b[32:] {
-		all &= fold(b) & fold(b[8:]) & fold(b[16:]) & fold(b[24:])
-	}
-	for ; len(b) >= 8; b = b[8:] {
-		all &= fold(b)
-	}
-	return all&high != high
+	return false
 }
 
 // isBreak reports whether c may stand in place of a line feed: CR of old Macs and of terminals, VT

@@ -1,6 +1,7 @@
 package parser
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -78,5 +79,27 @@ func TestUntracked(t *testing.T) {
 	p.Parse([]byte("Mar  2 00:00:01 mx1 postfix/smtp[1]: 41CD2222224: to=<b@example.com>, relay=none, delay=1, delays=1/0/0/0, dsn=4.4.1, status=deferred (x)"), 0, &r)
 	if len(r.Deliveries) != 1 || r.Deliveries[0].Sender != "a@example.org" {
 		t.Errorf("got %+v, want the sender joined", r.Deliveries)
+	}
+}
+
+// TestHasControl tries each byte at each index, between bytes that are text and bytes that are
+// carried into the next one.
+func TestHasControl(t *testing.T) {
+	for _, n := range []int{0, 1, 7, 8, 9, 15, 16, 63, 64, 65, 72, 127, 128, 135} {
+		for _, around := range []byte{' ', 'a', 0x7f, 0x9f, 0xa0, 0xff} {
+			b := bytes.Repeat([]byte{around}, n)
+			if hasControl(b) {
+				t.Fatalf("%q: got true, want false", b)
+			}
+			for i := range b {
+				for c := range 256 {
+					b[i] = byte(c)
+					if got, want := hasControl(b), c < ' '; got != want {
+						t.Fatalf("%q: got %v, want %v", b, got, want)
+					}
+				}
+				b[i] = around
+			}
+		}
 	}
 }

@@ -181,8 +181,12 @@ func mayBreakOff(kind Kind, line []byte) bool {
 	switch kind {
 	case Unparsed:
 		return true
-	case Skipped: // ends after the program, or after or within the queue id
-		return n > 0 && (line[n-1] == ':' || alnum[line[n-1]] && bytes.HasSuffix(line[:bytes.LastIndexByte(line, ' ')+1], []byte(": ")))
+	case Skipped: // ends after the program, or after or within the queue id, which is the whole message
+		if n == 0 || !alnum[line[n-1]] {
+			return n > 0 && line[n-1] == ':'
+		}
+		i := bytes.LastIndexByte(line, ' ') - 1
+		return i > 0 && line[i] == ':' && bytes.Index(line, []byte(": ")) == i
 	case Queued:
 		return n > 5 && (line[n-3] == '-' || line[n-5] == '-')
 	}
