@@ -266,3 +266,19 @@ func (p *Parser) columns(line []byte) {
 		t.names = t.names[:0] // it may be prose
 	}
 }
+
+// spreadsheetTail cuts off the empty cells and the quote that a spreadsheet leaves at the end of a
+// line.
+func spreadsheetTail(b []byte) []byte {
+	n := len(b)
+	for n > 0 && b[n-1] == ',' {
+		n--
+	}
+	if len(b)-n >= 2 {
+		b = b[:n]
+	}
+	if n := len(b); n > 1 && b[n-1] == '"' && b[n-2] == ')' {
+		b = b[:n-1]
+	}
+	return b
+}

@@ -412,22 +412,6 @@ func criPrefix(b []byte) int {
 	return 0
 }
 
-// spreadsheetTail cuts off the empty cells and the quote that a spreadsheet leaves at the end of a
-// line.
-func spreadsheetTail(b []byte) []byte {
-	n := len(b)
-	for n > 0 && b[n-1] == ',' {
-		n--
-	}
-	if len(b)-n >= 2 {
-		b = b[:n]
-	}
-	if n := len(b); n > 1 && b[n-1] == '"' && b[n-2] == ')' {
-		b = b[:n-1]
-	}
-	return b
-}
-
 // scanStamp recognises a stamp at the start of b and returns its form and length, or 0.
 func scanStamp(b []byte) (stampForm, int) {
 	if len(b) < 10 {

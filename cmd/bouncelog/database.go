@@ -69,3 +69,12 @@ func onFile(db, what string) error {
 	}
 	return nil
 }
+
+// openSQLite opens a database file; the database is nil with an error.
+func openSQLite(ctx context.Context, path string, o sqlite.Options) (store.Store, error) {
+	db, err := sqlite.Open(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}

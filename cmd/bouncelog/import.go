@@ -414,15 +414,6 @@ func makeDirectory(path string) error {
 	return nil
 }
 
-// openSQLite opens a database file; the database is nil with an error.
-func openSQLite(ctx context.Context, path string, o sqlite.Options) (store.Store, error) {
-	db, err := sqlite.Open(ctx, path, o)
-	if err != nil {
-		return nil, err
-	}
-	return db, nil
-}
-
 // counted returns the number of stored attempts as the report counts them: without hand-offs, with
 // the recipients of expired messages.
 func counted(ctx context.Context, db store.Store) (n int64, err error) {

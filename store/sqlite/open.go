@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,14 @@ import (
 	"bouncelog/store"
 
 	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const (
+	applicationID = 0x626e636c // "bncl"
+	schemaVersion = 1
 )
 
 // Open opens the database at path. It creates the database if it is missing, unless opts.ReadOnly

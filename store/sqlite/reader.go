@@ -48,10 +48,6 @@ func (t turn) pause(body func() bool) bool {
 	return body()
 }
 
-// readersAtOnce is the largest number of connections of a Reader. A report asks five questions at
-// once, and more connections than processors gain nothing.
-const readersAtOnce = 4
-
 // begin begins a transaction on each connection. All see the same commit if the first connection
 // detects no commit between a check before the others began and its own begin.
 func (r *reader) begin() (same bool, err error) {

@@ -77,6 +77,10 @@ func (d *DB) plainReader(ctx context.Context) (c *sqlite3.Conn, done func(), err
 	return c, func() { c.Close() }, nil
 }
 
+// readersAtOnce is the largest number of connections of a Reader. A report asks five questions at
+// once, and more connections than processors gain nothing.
+const readersAtOnce = 4
+
 // Read returns a Reader of the last commit.
 func (d *DB) Read(ctx context.Context) (store.Reader, error) {
 	n := min(max(runtime.GOMAXPROCS(0), 1), readersAtOnce)

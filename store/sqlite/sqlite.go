@@ -31,7 +31,6 @@
 package sqlite
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,14 +43,6 @@ import (
 
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
-)
-
-//go:embed migrations/*.sql
-var migrations embed.FS
-
-const (
-	applicationID = 0x626e636c // "bncl"
-	schemaVersion = 1
 )
 
 // Options say how a database is opened.
