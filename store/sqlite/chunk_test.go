@@ -32,3 +32,25 @@ func TestManySources(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestMayHold(t *testing.T) {
+	filter := make([]byte, 500)
+	for id := range int64(500) {
+		addKey(filter, recipientKey(id))
+	}
+	strangers := 0
+	for id := range int64(500) {
+		if !mayHold(filter, recipientKey(id)) {
+			t.Errorf("recipient %d is not found", id)
+		}
+		if mayHold(filter, recipientKey(1000+id)) {
+			strangers++
+		}
+	}
+	if strangers > 25 {
+		t.Errorf("%d of 500 strangers are let through", strangers)
+	}
+	if mayHold(nil, 1) || mayHold([]byte{}, 1) {
+		t.Error("something is held where there is no filter")
+	}
+}

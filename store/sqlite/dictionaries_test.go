@@ -93,3 +93,26 @@ func TestRemember(t *testing.T) {
 		})
 	}
 }
+
+// TestSmallCaches makes every cache overflow repeatedly.
+func TestSmallCaches(t *testing.T) {
+	dir := t.TempDir()
+	whole, small := open(t, dir+"/whole.db", Options{}), open(t, dir+"/small.db", Options{})
+	tr, again := storetest.NewTraffic(1), storetest.NewTraffic(1)
+	tr.PerSecond, again.PerSecond = 0.003, 0.003 // days
+	for range 10 {
+		storetest.Append(t, whole, tr.Batch(500))
+		w := small.w
+		for _, max := range []*int{&w.names.known.max, &w.routes.known.max, &w.replies.known.max, &w.addresses.known.max, &w.texts.known.max, &w.messages.known.max} {
+			*max = 20
+		}
+		storetest.Append(t, small, again.Batch(500))
+	}
+	same(t, whole, small)
+	histories(t, small)
+	n, err := small.w.c.Number("SELECT count(*) - count(DISTINCT domain || ' ' || local) FROM address")
+	must(t, err)
+	if n != 0 {
+		t.Errorf("%d addresses are there twice", n)
+	}
+}

@@ -13,6 +13,30 @@ import (
 	"bouncelog/store/storetest"
 )
 
+func TestBackup(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir+"/log.db", Options{})
+	tr := storetest.NewTraffic(1)
+	storetest.Append(t, d, tr.Batch(2000))
+	want := totals(t, d)
+	// The writer is in the middle of a batch.
+	must(t, d.w.c.Exec("BEGIN IMMEDIATE; DELETE FROM delivery"))
+	must(t, d.Backup(t.Context(), dir+"/copy.db"))
+	must(t, d.w.c.Exec("ROLLBACK"))
+	if err := d.Backup(t.Context(), dir+"/copy.db"); err == nil {
+		t.Error("a backup was overwritten")
+	}
+	c := open(t, dir+"/copy.db", Options{ReadOnly: true})
+	sound(t, c)
+	if got := totals(t, c); got != want {
+		t.Errorf("Totals of the backup = %+v, want %+v", got, want)
+	}
+	names, _ := filepath.Glob(dir + "/*.part*")
+	if len(names) > 0 {
+		t.Errorf("left behind: %q", names)
+	}
+}
+
 // TestRestore restores a copy over a database whose writer was killed, so that its write-ahead log
 // is left.
 func TestRestore(t *testing.T) {
