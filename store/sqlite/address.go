@@ -33,8 +33,8 @@ func orNever(at seconds) int64 {
 	return int64(at)
 }
 
-// An address is a row of the table and, for a recipient, its history.
-type address struct {
+// An addressRow is a row of the table and, for a recipient, its history.
+type addressRow struct {
 	id, domain  uint32  // domain is an id in the table name
 	first, last seconds // deliveries
 	stored      seconds // the value of last in the database, or about to be written
@@ -43,14 +43,14 @@ type address struct {
 
 // A newAddress is not in the table yet.
 type newAddress struct {
-	address
+	addressRow
 	local string
 }
 
 // A dirtyHistory is a history to be written at the end of the transaction. delivered: the
 // deliveries have changed. failing: the row in the table failing has changed.
 type dirtyHistory struct {
-	address
+	addressRow
 	delivered, failing bool
 }
 
@@ -59,7 +59,7 @@ const maxNewAddresses = 4096
 
 // An addressDictionary is the dictionary of addresses, with their histories.
 type addressDictionary struct {
-	dictionary[address]
+	dictionary[addressRow]
 	added    []newAddress            // not in the table yet, in the order of their ids
 	firstNew int64                   // id of added[0]
 	dirty    map[uint32]dirtyHistory // by the address's id; without those in added
@@ -74,12 +74,12 @@ func (d *addressDictionary) reset(c *sqlite3.Conn) error {
 }
 
 // addNew gives an id to an address that is not in the table.
-func (d *addressDictionary) addNew(key uint64, local string, domain int64) (address, error) {
+func (d *addressDictionary) addNew(key uint64, local string, domain int64) (addressRow, error) {
 	id, err := d.newID()
 	if err != nil {
-		return address{}, err
+		return addressRow{}, err
 	}
-	a := address{id: uint32(id), domain: uint32(domain)}
+	a := addressRow{id: uint32(id), domain: uint32(domain)}
 	d.added = append(d.added, newAddress{a, strings.Clone(local)}) // see own
 	d.addKey(key, id)
 	return a, nil
@@ -98,18 +98,18 @@ const addressColumns = "id, domain, max(first, 0), max(last, 0)"
 
 // stored returns an address from its row, with the changes of its history that are not written yet.
 // failed is the time of its last failure if no delivery followed, otherwise 0.
-func (d *addressDictionary) stored(v []int64, failed int64) address {
+func (d *addressDictionary) stored(v []int64, failed int64) addressRow {
 	if t, ok := d.dirty[uint32(v[0])]; ok {
-		return t.address
+		return t.addressRow
 	}
 	last := seconds(v[3])
-	return address{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, stored: last, failed: seconds(failed)}
+	return addressRow{id: uint32(v[0]), domain: uint32(v[1]), first: seconds(v[2]), last: last, stored: last, failed: seconds(failed)}
 }
 
 // note records a change of the recipient's history until it is written.
-func (d *addressDictionary) note(a *address, delivered, failing bool) {
+func (d *addressDictionary) note(a *addressRow, delivered, failing bool) {
 	if n := d.waiting(int64(a.id)); n != nil {
-		n.address = *a
+		n.addressRow = *a
 		return
 	}
 	t := d.dirty[a.id]
@@ -117,7 +117,7 @@ func (d *addressDictionary) note(a *address, delivered, failing bool) {
 }
 
 // delivered updates the recipient's history after a delivery.
-func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
+func (d *addressDictionary) delivered(t *tables, rcpt *addressRow, time int64) {
 	at := seconds(time)
 	note := rcpt.stored == 0 || at >= rcpt.stored+day || at < rcpt.last // a log read after a more recent one
 	rcpt.last = max(rcpt.last, at)
@@ -139,7 +139,7 @@ func (d *addressDictionary) delivered(t *tables, rcpt *address, time int64) {
 }
 
 // failedAt updates the recipient's history after a failure.
-func (d *addressDictionary) failedAt(rcpt *address, time int64) {
+func (d *addressDictionary) failedAt(rcpt *addressRow, time int64) {
 	failed := rcpt.failed
 	if rcpt.failed = max(failed, seconds(time)); failed == 0 {
 		d.note(rcpt, false, true)
@@ -147,7 +147,7 @@ func (d *addressDictionary) failedAt(rcpt *address, time int64) {
 }
 
 // lastBefore returns the last delivery up to a time, as a column of a failure; nil: none.
-func (a *address) lastBefore(time int64) any {
+func (a *addressRow) lastBefore(time int64) any {
 	if a.last == 0 || a.last > seconds(time) {
 		return nil
 	}
@@ -160,7 +160,7 @@ func (d *addressDictionary) flushNew(t *tables) {
 		f := &d.added[i]
 		t.add("address", int64(f.id), int64(f.domain), f.local, orNever(f.first), orNever(f.last))
 		if f.failed != 0 {
-			d.dirty[f.id] = dirtyHistory{address: f.address, failing: true}
+			d.dirty[f.id] = dirtyHistory{addressRow: f.addressRow, failing: true}
 		}
 	}
 	d.added, d.firstNew = d.added[:0], d.next

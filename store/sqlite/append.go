@@ -178,7 +178,7 @@ func (w *writer) attempt(src *sourceState, a *store.Attempt, p *prepared) error 
 	}
 	w.rollups.count(c, n, firstToDomain)
 	if a.MTA == bounce.Exim { // Postfix logs no deferral without an attempt
-		w.noteDeferred(a, destination{r.origin, domain, recipient}, r)
+		w.noteDeferred(a, destinationKey{r.origin, domain, recipient}, r)
 	}
 
 	src.chunk.add(&w.tables, id, at, recipient, a.QueueID, p.message)

@@ -21,7 +21,7 @@ type dictionaries struct {
 
 	names     dictionary[int64] // id
 	routes    dictionary[int64] // id
-	replies   dictionary[reply]
+	replies   dictionary[replyRow]
 	addresses addressDictionary
 	texts     dictionary[int64]   // id; 0: seen once, not yet a row. A forgotten text becomes another row
 	messages  dictionary[int64]   // id of the Message-ID. A forgotten one becomes another row
@@ -46,8 +46,8 @@ func newDictionaries(t tables) dictionaries {
 		tables:    t,
 		names:     dictionary[int64]{table: "name", rows: "names", most: maxID, room: maxNames},
 		routes:    dictionary[int64]{table: "route", rows: "routes", most: maxID, room: maxRoutes},
-		replies:   dictionary[reply]{table: "reply", rows: "replies", most: maxID, room: maxReplies},
-		addresses: addressDictionary{dictionary: dictionary[address]{table: "address", rows: "addresses", most: maxID, room: maxAddresses}},
+		replies:   dictionary[replyRow]{table: "reply", rows: "replies", most: maxID, room: maxReplies},
+		addresses: addressDictionary{dictionary: dictionary[addressRow]{table: "address", rows: "addresses", most: maxID, room: maxAddresses}},
 		texts:     dictionary[int64]{table: "text", most: unlimited, room: maxTexts},
 		messages:  dictionary[int64]{table: "message_id", most: unlimited, room: maxMessages},
 		logins:    dictionary[int64]{table: "login", most: unlimited, room: maxMessages},
@@ -107,7 +107,7 @@ func (d *dictionaries) preload() error {
 		return err
 	}
 	return readAll(c, &d.addresses.dictionary, 4, "columns("+addressColumns+"), group_concat(local, char(1))",
-		func(v []int64, local string) (uint64, address) {
+		func(v []int64, local string) (uint64, addressRow) {
 			domain := name(v[1])
 			return d.hash.address(join(local, domain), domain), d.addresses.stored(v, failing[v[0]])
 		})
@@ -245,8 +245,8 @@ func (d *dictionaries) kind(o bounce.Outcome, r bounce.Reason) int64 {
 	return id
 }
 
-// A reply is the cached part of a row of the table reply.
-type reply struct {
+// A replyRow is the cached part of a row of the table reply.
+type replyRow struct {
 	id, kind, origin int64
 	retry            bool
 }
@@ -256,7 +256,7 @@ const attempted = -1
 
 // reply finds or adds a reply with its verdict and origin. h is prepared.reply. lastTry, for a
 // deferral without an attempt, is the reply that it takes its verdict from; 0: none.
-func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*reply, error) {
+func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t bounce.Template, lastTry int64) (*replyRow, error) {
 	var try any
 	if lastTry != attempted {
 		h, try = d.hash.num(h, uint64(lastTry)), lastTry
@@ -279,7 +279,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 		}
 		return bounce.Opening(str(text)) == bounce.Opening(template)
 	}
-	var r reply
+	var r replyRow
 	agent, status, text := store.Clean(a.Agent, store.MaxWord), store.Clean(a.Status, store.MaxWord), store.Clean(template, store.MaxResponse)
 	situation, tls, disposal := store.Clean(t.Situation, store.MaxWord), store.Clean(a.TLS, store.MaxWord), string(a.Disposal)
 	if d.replies.known.partial {
@@ -289,7 +289,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 					row[4] == codeValue(a.Code) && row[5] == null(a.Enhanced.String()) && row[6] == null(a.Stage.String()) &&
 					row[7] == bit(a.Local) && row[8] == situation && row[10] == null(tls) && row[11] == null(disposal) && row[12] == try && same(row[9])
 				if ok {
-					r = reply{id: id, kind: row[0].(int64), origin: origin}
+					r = replyRow{id: id, kind: row[0].(int64), origin: origin}
 				}
 				return sqlite3.ErrStop
 			}, "SELECT kind, origin, agent, status, code, enhanced, stage, local, situation, template, tls, disposal, last_try FROM reply WHERE id = ?", id)
@@ -314,7 +314,7 @@ func (d *dictionaries) reply(h uint64, a *bounce.Delivery, v bounce.Verdict, t b
 		if err != nil {
 			return nil, err
 		}
-		r = reply{id: id, kind: d.kind(a.Outcome, v.Reason), origin: origin}
+		r = replyRow{id: id, kind: d.kind(a.Outcome, v.Reason), origin: origin}
 		var sample, host any
 		if failed {
 			sample, host = d.scrub(store.Clean(a.Response, store.MaxResponse), d.secret.names(a)), null(store.Clean(a.RelayHost, store.MaxName))
@@ -398,7 +398,7 @@ func (d *dictionaries) client(a *bounce.Delivery) any {
 }
 
 // address finds or adds an address. The pointer is valid until the next call.
-func (d *dictionaries) address(h uint64, whole, domain string) (*address, error) {
+func (d *dictionaries) address(h uint64, whole, domain string) (*addressRow, error) {
 	if a := d.addresses.get(h); a != nil {
 		return a, nil
 	}
@@ -408,7 +408,7 @@ func (d *dictionaries) address(h uint64, whole, domain string) (*address, error)
 		return nil, err
 	}
 	key := d.folded(local, dom)
-	var a address
+	var a addressRow
 	if d.addresses.known.mayLack(join(local, store.Clean(domain, store.MaxName)) == whole) {
 		if a, err = d.findAddress(key, local, dom); err != nil {
 			return nil, err
@@ -422,7 +422,7 @@ func (d *dictionaries) address(h uint64, whole, domain string) (*address, error)
 	return keep(d, &d.addresses.dictionary, h, a), nil
 }
 
-func (d *dictionaries) findAddress(key uint64, local string, domain int64) (a address, err error) {
+func (d *dictionaries) findAddress(key uint64, local string, domain int64) (a addressRow, err error) {
 	_, err = d.addresses.lookUp(&d.tables, key, func(id int64) (ok bool, err error) {
 		err = d.c.Each(func(row []driver.Value) error {
 			if ok = row[0] == local && num(row[2]) == domain; ok {

@@ -102,7 +102,7 @@ type ledger struct {
 	seen        *window                   // messages, and messages to a domain, seen last
 	maybeQueued *bloom                    // queuedHash of messages: a message not in the filter has no pending pair
 	queued      map[uint64]*queuedMessage // by queuedHash; missing ones are read again
-	deferred    map[destination]int64     // the reply to the last attempt deferred there, if none was delivered there since
+	deferred    map[destinationKey]int64  // the reply to the last attempt deferred there, if none was delivered there since
 }
 
 // reset clears the ledger, and reads again what the database holds.
@@ -222,7 +222,7 @@ func (l *ledger) senderOf(p *queuedRecipient) error {
 }
 
 // matchQueued finds the pair of an attempt, updates its state, and reports whether there was one.
-func (l *ledger) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *reply) (bool, error) {
+func (l *ledger) matchQueued(hash uint64, id, recipient, route int64, a *store.Attempt, r *replyRow) (bool, error) {
 	m, err := l.queuedOf(hash, a.QueueID, r.origin)
 	if err != nil || m == nil {
 		return false, err
@@ -263,22 +263,22 @@ func (m *queuedMessage) find(recipient int64, d *bounce.Delivery) int {
 }
 
 // tried returns the id of the reply to a soft attempt; 0: the deferral was no attempt.
-func tried(a *store.Attempt, r *reply) int64 {
+func tried(a *store.Attempt, r *replyRow) int64 {
 	if a.Untried {
 		return 0
 	}
 	return r.id
 }
 
-// A destination is a domain, or a recipient in it, to which an origin delivers.
-type destination struct{ origin, domain, recipient int64 } // recipient 0: the domain
+// A destinationKey is a domain, or a recipient in it, to which an origin delivers.
+type destinationKey struct{ origin, domain, recipient int64 } // recipient 0: the domain
 
 // maxDeferred is how many destinations are kept in memory.
 const maxDeferred = 1 << 16
 
 // noteDeferred notes that an attempt was deferred, or delivered.
-func (l *ledger) noteDeferred(a *store.Attempt, at destination, r *reply) {
-	domain := destination{at.origin, at.domain, 0}
+func (l *ledger) noteDeferred(a *store.Attempt, at destinationKey, r *replyRow) {
+	domain := destinationKey{at.origin, at.domain, 0}
 	switch {
 	case a.Outcome == bounce.Delivered && len(l.deferred) > 0:
 		delete(l.deferred, at)
@@ -288,22 +288,22 @@ func (l *ledger) noteDeferred(a *store.Attempt, at destination, r *reply) {
 	}
 }
 
-func (l *ledger) noteDeferral(at destination, reply int64, s bounce.Scope) {
+func (l *ledger) noteDeferral(at destinationKey, reply int64, s bounce.Scope) {
 	if len(l.deferred) >= maxDeferred {
 		clear(l.deferred)
 	}
 	l.deferred[at] = reply
 	if s != bounce.ScopeRecipient {
-		l.deferred[destination{at.origin, at.domain, 0}] = reply
+		l.deferred[destinationKey{at.origin, at.domain, 0}] = reply
 	}
 }
 
 // loadDeferred reads the destinations at which Exim deferred pending pairs.
 func (l *ledger) loadDeferred() error {
-	l.deferred = make(map[destination]int64)
+	l.deferred = make(map[destinationKey]int64)
 	return l.c.Each(func(row []driver.Value) error {
 		s, _ := bounce.ParseScope(str(row[4]))
-		l.noteDeferral(destination{num(row[0]), num(row[1]), num(row[2])}, num(row[3]), s)
+		l.noteDeferral(destinationKey{num(row[0]), num(row[1]), num(row[2])}, num(row[3]), s)
 		return nil
 	}, `SELECT p.origin, t.domain, p.recipient, r.id, r.scope FROM pending AS p CROSS JOIN origin AS o ON o.id = p.origin AND o.mta = ?
 		CROSS JOIN failure AS f ON f.id = p.last JOIN reply AS r ON r.id = f.reply AND r.last_try IS NULL JOIN route AS t ON t.id = f.route
@@ -320,7 +320,7 @@ func (l *ledger) lastTry(a *store.Attempt, p *prepared) (reply int64, err error)
 	if err != nil {
 		return 0, err
 	}
-	at := destination{origin, int64(rcpt.domain), int64(rcpt.id)}
+	at := destinationKey{origin, int64(rcpt.domain), int64(rcpt.id)}
 	m, err := l.queuedOf(l.queuedHash(a.QueueID, origin), a.QueueID, origin)
 	if err != nil {
 		return 0, err
@@ -333,7 +333,7 @@ func (l *ledger) lastTry(a *store.Attempt, p *prepared) (reply int64, err error)
 	if reply := l.deferred[at]; reply != 0 {
 		return reply, nil
 	}
-	return l.deferred[destination{at.origin, at.domain, 0}], nil
+	return l.deferred[destinationKey{at.origin, at.domain, 0}], nil
 }
 
 // enqueue adds a pair with its first attempt.
@@ -428,7 +428,7 @@ func (l *ledger) expire(source int64, e *bounce.Expiry) error {
 }
 
 // recipientOf returns the recipient of a pair. The pointer is valid until the next call.
-func (l *ledger) recipientOf(p *queuedRecipient) (*address, error) {
+func (l *ledger) recipientOf(p *queuedRecipient) (*addressRow, error) {
 	if p.address != 0 {
 		if a := l.addresses.get(p.address); a != nil {
 			return a, nil

@@ -63,7 +63,7 @@ func (w *writer) reset() error {
 
 var errNoPosition = errors.New("a batch holds an attempt of a source whose position it does not hold")
 
-// A sourceState is the cached part of a row of the table sourceState.
+// A sourceState is the cached part of a row of the table source.
 type sourceState struct {
 	num      int64
 	position int64     // as stored
