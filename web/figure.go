@@ -94,7 +94,13 @@ func (v *screen) figureRows(ctx context.Context, r store.Reader, req *http.Reque
 	v.Facts = append(v.Facts, report.Fact{Label: "Rows", Value: len(refs)})
 	v.Parts = append(v.Parts, part{Title: "Of the incident", Links: []anchor{{in.Title, v.url(deep("incidents", in.ID))}}})
 	l := v.attemptList()
-	l.Title = title
+	switch f {
+	case problem.FigureAttempts:
+	case problem.FigureRecipients, problem.FigureValid, problem.FigureReached:
+		l.Title += ", one for each recipient"
+	default:
+		l.Title += ", one for each message"
+	}
 	refs = pageOf(v, l, refs)
 	found, err := r.Lookup(ctx, refs...)
 	if err != nil {

@@ -80,7 +80,7 @@ func (v *screen) verdict(rep *report.Report) {
 		v.Notes = append(v.Notes, table.Count(int64(n), "further incident")+": see Incidents.")
 	}
 	if b := verdict.Background; b != nil {
-		v.Notes = append(v.Notes, fmt.Sprintf("Background, as every day: %s refused at %s, %s of all mail.",
+		v.Notes = append(v.Notes, fmt.Sprintf("Background, as every day: %s refused at %s, %s of all mail. See Incidents.",
 			table.Count(int64(b.Messages), "message"), table.Count(int64(b.Providers), "provider"), b.Share))
 	}
 	if s := verdict.Silence; s != nil {

@@ -188,7 +188,7 @@ type cell struct {
 
 // A rect is a bar of a drawing: X and W in percent of its width, Y and H in pixels.
 type rect struct {
-	Class, X, W, Y, H, Title string
+	Class, X, W, Y, H string
 }
 
 // A segment is a part of a line, from X, Y to X2, Y2.
@@ -205,7 +205,9 @@ type strip struct {
 	Height   int
 	Title    string
 	From, To string
-	Bars     []rect
+	Steps    int    // width of the bars' own coordinates
+	Bars     string // path of all bars; Partly: of those of incomplete steps
+	Partly   string
 	Marks    []mark
 }
 
@@ -513,19 +515,24 @@ func (a *axis) strip(in *report.Incident) *strip {
 	}
 	s := &strip{
 		Height: stripHeight, Title: fmt.Sprintf("Refused attempts per %s, at most %s", stepWords(a.step), thousands(int64(most))),
-		From: a.words(a.start), To: a.words(a.points[len(a.points)-1].Time), Marks: []mark{{X: number(a.x(in.Since))}},
+		From: a.words(a.start), To: a.words(a.points[len(a.points)-1].Time), Steps: len(a.points), Marks: []mark{{X: number(a.x(in.Since))}},
 	}
 	for i, n := range counts {
 		if n > 0 {
-			h := max(float64(n)*stripHeight/float64(most), 1)
-			class := "hard"
+			path := &s.Bars
 			if a.partly(i) {
-				class += " part"
+				path = &s.Partly
 			}
-			s.Bars = append(s.Bars, rect{Class: class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(stripHeight - h), H: number(h)})
+			*path += fmt.Sprintf("M%d %sh.82V%dh-.82z", i, number(stripHeight-max(float64(n)*stripHeight/float64(most), 1)), stripHeight)
 		}
 	}
 	return s
+}
+
+// A stack holds the bars of one step, with a common title.
+type stack struct {
+	Title string
+	Bars  []rect
 }
 
 // A trend is the figure of attempts over time.
@@ -535,7 +542,8 @@ type trend struct {
 	ShareHeight, Height int  // ShareHeight 0: no share is shown
 	ShareTitle, Title   string
 	Share, BeforeShare  []segment
-	Bars, Spans         []rect
+	Bars                []stack
+	Spans               []rect
 	Marks               []mark
 	Floor               int
 	Most                string
@@ -613,7 +621,7 @@ func (a *axis) trend(r *report.Report) *trend {
 			when, class, t.Partly = when+notComplete, " part", true
 		}
 		grid.Rows = append(grid.Rows, []any{when, p.Delivered + p.Soft + p.Hard, table.Share(float64(p.Delivered) / float64(max(p.Delivered+p.Soft+p.Hard, 1))), p.Soft, p.Hard})
-		bottom := float64(barsHeight)
+		bottom, bars := float64(barsHeight), stack{Title: fmt.Sprintf("%s: %d soft, %d hard, %d delivered", when, p.Soft, p.Hard, p.Delivered)}
 		for _, part := range []struct {
 			class string
 			n     int64
@@ -621,11 +629,11 @@ func (a *axis) trend(r *report.Report) *trend {
 			if part.n > 0 {
 				h := max(float64(part.n)*(barsHeight-18)/float64(most), 1)
 				bottom -= h
-				t.Bars = append(t.Bars, rect{
-					Class: part.class + class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(bottom), H: number(h),
-					Title: fmt.Sprintf("%s: %d soft, %d hard, %d delivered", when, p.Soft, p.Hard, p.Delivered),
-				})
+				bars.Bars = append(bars.Bars, rect{Class: part.class + class, X: number(float64(i) * a.width()), W: number(a.width() * .82), Y: number(bottom), H: number(h)})
 			}
+		}
+		if len(bars.Bars) > 0 {
+			t.Bars = append(t.Bars, bars)
 		}
 	}
 	t.Table = newGrid(grid, len(grid.Rows), true)
