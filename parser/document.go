@@ -79,46 +79,44 @@ func entries(line []byte) iter.Seq2[int, []byte] {
 			list = line[at : at+valueSize(line[at:])]
 		}
 	}
-	if len(list) < 2 || list[0] != '[' || !holdsContainers(list) && list[1] != '"' || list[len(list)-1] != ']' && len(list) < cutDocument {
-		return document(line, 0, 0)
-	}
+	isList := len(list) >= 2 && list[0] == '[' && (holdsContainers(list) || list[1] == '"') && (list[len(list)-1] == ']' || len(list) >= cutDocument)
 	return func(yield func(int, []byte) bool) {
+		if !isList {
+			document(line, 0, 0, yield)
+			return
+		}
 		for i, element := range elements(list) {
-			for within, entry := range document(element, 0, 0) {
-				if !yield(at+i+within, entry) {
-					return
-				}
+			if !document(element, 0, 0, func(within int, entry []byte) bool { return yield(at+i+within, entry) }) {
+				return
 			}
 		}
 	}
 }
 
-// document yields the entries of an object, and any other text unchanged. outer is the length in
-// bytes of the text round the object.
-func document(b []byte, depth, outer int) iter.Seq2[int, []byte] {
-	return func(yield func(int, []byte) bool) {
-		start, end := -1, 0
-		if depth < maxNested { // each level reads the text again
-			start, end = listOfEntries(b)
-		}
-		spine := outer + start + len(b) - end
-		if start < 0 || spine > maxSpine || spine*((end-start)/shortestEntry) > maxCopied {
-			yield(0, b)
-			return
-		}
-		var entry []byte
-		for at, element := range elements(b[start:end]) {
-			for within, inner := range document(element, depth+1, spine) {
-				if len(inner) >= shortestEntry || entry == nil { // the text round the list is yielded at least once
-					entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
-					inner = entry
-				}
-				if !yield(start+at+within, inner) {
-					return
-				}
+// document calls yield with the entries of an object, and with any other text unchanged. outer is
+// the length in bytes of the text round the object. document returns false if yield did.
+func document(b []byte, depth, outer int, yield func(int, []byte) bool) bool {
+	if depth == maxNested { // each level reads the text again
+		return yield(0, b)
+	}
+	start, end := listOfEntries(b)
+	spine := outer + start + len(b) - end
+	if start < 0 || spine > maxSpine || spine*((end-start)/shortestEntry) > maxCopied {
+		return yield(0, b)
+	}
+	var entry []byte
+	for at, element := range elements(b[start:end]) {
+		if !document(element, depth+1, spine, func(within int, inner []byte) bool {
+			if len(inner) >= shortestEntry || entry == nil { // the text round the list is yielded at least once
+				entry = append(append(append(entry[:0], b[:start+1]...), inner...), b[end-1:]...)
+				inner = entry
 			}
+			return yield(start+at+within, inner)
+		}) {
+			return false
 		}
 	}
+	return true
 }
 
 // listOfEntries returns the start and the end of the only list of objects or lists under an
