@@ -154,9 +154,10 @@ const (
 	ProviderCode            // the code has a documented meaning at this provider
 	GeneralText             // wording in common use
 	CodeOnly                // nothing but the reply code or enhanced status code to go by
+	Guess                   // no rule knows the wording; its words suggest the reason
 )
 
-var confidenceNames = [...]string{"", "named", "provider", "text", "code"}
+var confidenceNames = [...]string{"", "named", "provider", "text", "code", "guess"}
 
 func (c Confidence) String() string { return name(confidenceNames[:], int(c)) }
 

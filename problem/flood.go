@@ -341,7 +341,7 @@ func (c *flood) add(a *store.Attempt, seed maphash.Seed, inPeriod, rows bool) {
 			c.texts = append(c.texts, &copied)
 		}
 	}
-	if a.Reason.AboutAddress() {
+	if a.Reason.AboutAddress() && a.Confidence != bounce.Guess {
 		c.invalid++
 	}
 	c.reasons[a.Reason]++

@@ -123,6 +123,9 @@ func (x *failure) passed() bool { return x.after != 0 && x.after.sub(x.at) < out
 // causeOf returns the cause of an outage to which a failed attempt points, and the kind of
 // evidence. The cause is "" if there is none. valid is Thresholds.Valid.
 func causeOf(r *store.Refusal, valid time.Duration) (cause string, e evidence) {
+	if r.Confidence == bounce.Guess {
+		return "", 0
+	}
 	if r.Code == 0 && !r.NullSender && r.Reason == bounce.Connection && strings.Contains(r.Template, "etwork is unreachable") && // ENETUNREACH
 		(r.Detail == "" || r.Detail == "own-network") {
 		return causeNetwork, noRoute

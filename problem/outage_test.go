@@ -211,6 +211,7 @@ func TestOutages(t *testing.T) {
 		{"two messages", spread(2, 2, 0, gap, own(refusal)), nil},
 		{"greylisted everywhere", spread(30, 15, 0, gap, mail{says: "450 4.7.1 Greylisted, come back in 300 seconds", outcome: bounce.Soft, relay: "mx.d%d.example"}), nil},
 		{"domains that left a provider which takes the mail of others", join(spread(60, 15, 0, gap, taken), spread(12, 6, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"}), with(spread(30, 15, day, gap, mail{outcome: good, code: 250, relay: "mx.hoster.example"}), func(m *mail) { m.to = "x" + m.to })), nil},
+		{"a relay host whose reply is guessed to refuse relaying", join(before, spread(30, 15, day, gap, mail{reason: bounce.RelayDenied, guess: true, code: 554, outcome: bounce.Hard, relay: "mx-relay.campus.example"})), nil},
 		{"four domains that left a provider", join(before, spread(12, 4, day, gap, mail{says: "554 5.7.1 <u@d%d.example>: Relay access denied", outcome: bounce.Hard, relay: "mx.hoster.example"})), nil},
 		{"one parked domain whose MX is localhost, and a daily report to it", join(spread(200, 15, 0, gap, taken), with(spread(14, 1, 0, time.Hour, own("connect to localhost[127.0.0.1]:25: Connection refused")), one), spread(60, 15, day, gap, taken)), nil},
 		{"a parked domain whose MX is an address of this network", join(spread(200, 15, 0, gap, taken), with(spread(6, 1, 0, time.Hour, own("connect to mx.client.example[192.168.0.1]:25: Connection refused")), one)), nil},

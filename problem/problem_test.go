@@ -30,6 +30,7 @@ type mail struct {
 	outcome  bounce.Outcome
 	reason   bounce.Reason
 	detail   string
+	guess    bool // reason is a guess
 	code     uint16
 	nullFrom bool
 	says     string // the reply to judge, in place of reason, detail and code
@@ -111,6 +112,9 @@ func logOf(t *testing.T, mails []mail) store.Store {
 			a.Verdict = j.Verdict(&a.Delivery)
 		default:
 			a.Verdict = bounce.Verdict{Reason: m.reason, Detail: m.detail, Rule: "test", Scope: judge.ReasonText(m.reason).Scope, Confidence: bounce.NamedCause}
+			if m.guess {
+				a.Confidence = bounce.Guess
+			}
 		}
 		b.Attempts = append(b.Attempts, a)
 	}
@@ -294,6 +298,21 @@ func TestProblems(t *testing.T) {
 			"one newsletter judged spam",
 			join(to(10, 0, from, users, relay), refused(5, 1, 2*day, from, users, relay, mail{reason: bounce.ContentSpam, code: 554})),
 			[]finding{{problem.Watch, "unknown", bounce.ContentSpam, 5, 5}},
+		},
+		{"guesses at a blocklist name none", refused(5, 5, 0, from, users, relay, mail{reason: bounce.Blocklist, guess: true, code: 554}), nil},
+		{
+			"guesses at a blocklist, to valid recipients, are refusals without a cause",
+			join(to(10, 0, from, users, relay), refused(5, 3, 2*day, from, users, relay, mail{reason: bounce.Blocklist, guess: true, code: 554})),
+			[]finding{{problem.Likely, "unknown", bounce.Unknown, 5, 5}},
+		},
+		{
+			"a guess that a mailbox is gone does not make it invalid",
+			join(
+				to(10, 0, from, users, relay),
+				refused(5, 5, day, from, users, relay, mail{reason: bounce.UserUnknown, guess: true, code: 550}),
+				refused(5, 3, 2*day, from, users, relay, policy),
+			),
+			[]finding{{problem.Likely, "unknown", bounce.Policy, 5, 5}},
 		},
 		{
 			"addresses never delivered to",

@@ -45,6 +45,11 @@ type traits struct {
 
 // newTraits derives the common properties of all refusals with these store traits.
 func newTraits(t *store.Traits) *traits {
+	if t.Confidence == bounce.Guess { // a guess is no statement: the reply names no cause
+		silent := *t
+		silent.Reason, silent.Detail = bounce.Unknown, ""
+		t = &silent
+	}
 	return &traits{
 		Traits:   t,
 		provider: provider.Of(&bounce.Delivery{RelayHost: t.RelayHost, RecipientDomain: t.RecipientDomain}),

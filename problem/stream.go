@@ -634,6 +634,9 @@ func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if r.Confidence == bounce.Guess {
+			continue
+		}
 		n++
 		recipient := x.hash(r.Recipient)
 		unknown[recipient] = append(unknown[recipient], momentOf(r.Time))

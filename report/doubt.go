@@ -88,6 +88,8 @@ func doubtsOf(ctx context.Context, s store.Reader, f store.Filter, all []store.R
 			}
 			c := &claim{Recipient: &all[i], Fault: x, domain: ascii.Lower(all[i].Domain)}
 			switch {
+			case x.Confidence == bounce.Guess:
+				d.add(c, "no rule knows the reply; that it is about the address is a guess")
 			case x.Local && x.Reason == bounce.DomainInvalid:
 				dns = append(dns, c)
 				asked[c.domain] = true
