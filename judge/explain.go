@@ -268,6 +268,8 @@ func sureText(c bounce.Confidence) string {
 		return "The wording is general; the cause is likely, not named."
 	case bounce.CodeOnly:
 		return "There is only the code to go by."
+	case bounce.Guess:
+		return "A guess: no rule knows this wording, its words suggest the cause."
 	}
 	return ""
 }

@@ -41,6 +41,7 @@ type Judge struct {
 	classes   []hostClass      // number 0 is no class
 	classOf   map[string]uint16
 
+	guesser guesser
 	asked   facts // the facts in conditions of rules and in ownSide
 	memory  memory
 	scratch sync.Pool // *scratch
@@ -85,14 +86,16 @@ type scratch struct {
 	held  []holds // see best
 	seen  bitset
 	said  []uint64 // by concept: the sentences that hold it, one bit each
-	split []byte
-	args  []byte
+
+	features []uint32 // see guess
+	split    []byte
+	args     []byte
 }
 
 // New returns a judge with the built-in rules and, before them, the user's rules (each argument is
 // the text of a TOML file). Errors name the rule, or the line and the key.
 func New(userRules ...[]byte) (*Judge, error) {
-	j := &Judge{byEnhanced: map[uint32][]int32{}}
+	j := &Judge{byEnhanced: map[uint32][]int32{}, guesser: builtinGuesser}
 	var providers []Provider
 	for _, text := range userRules {
 		file, err := parseRules(text)
@@ -390,15 +393,20 @@ func (j *Judge) judge(s *scratch, template string, a about) bounce.Verdict {
 	}
 	q := j.query(s, template, a)
 	best := j.best(&q, nil)
-	v := verdict(&noRule)
+	decides := &noRule
 	if best >= 0 {
-		v = verdict(&j.rules[best])
-		if v.Detail == "" {
-			v.Detail = j.detail(&q, v.Reason)
-		}
+		decides = &j.rules[best]
 	}
-	if best >= 0 {
-		if b := j.cause(s, a, &j.rules[best]); b >= 0 {
+	guess, guessed := j.guess(&q, best)
+	v := verdict(decides)
+	if guessed {
+		v = bounce.Verdict{Reason: guess, Scope: ReasonText(guess).Scope, Rule: guessRule, Confidence: bounce.Guess}
+	}
+	if v.Detail == "" {
+		v.Detail = j.detail(&q, v.Reason)
+	}
+	if !guessed {
+		if b := j.cause(s, a, decides); b >= 0 {
 			v = verdict(&j.rules[b])
 		}
 	}

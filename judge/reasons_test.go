@@ -95,10 +95,30 @@ const sure = `
 
 ` + "`named`: the text names the cause. `provider`: the provider documents this meaning of the code. `text`: the wording is general.\n`code`: there was only the code to go by." + `
 
-No verdict is a learned guess. One was tried where the rules end at a code or at ` + "`unknown`" + `: logistic regression on words, pairs of words,
-concepts, codes and stage, tested on the replies of each source with the weights of the other sources. Of 2,400 labelled replies 80 end there; the
-codes were right on 46, the guess on 53 (won 8, lost 1). That is 0.3 % of all replies for 100 kB of weights. Of the five causes of
-authentication that the guess was sure of (0.8), three were right.
+Where the rules end at a reply code, at a vague enhanced code or at nothing, the words are weighed: ` + "`" + `guess` + "`" + ` means that no rule
+knows the wording, and that the reason is the most probable one by its words (logistic regression on words, their first five
+letters, concepts and codes). It is learned from the texts and examples of the rules and from judge/testdata/replies.tsv by
+` + "`" + `go generate ./judge` + "`" + `, which writes judge/guess.bin (61 kB). A reason is guessed from a probability of 0.6 on, and one of
+blocklist, reputation, auth_failure and rdns_helo from 0.8 on. The mail server's own words and the replies of its own filters
+and stores are not guessed at.
+
+Tables count a guess under its reason, but nothing acts on it: no address is suppressed for it, it makes no recipient invalid,
+and for the search for problems the reply names no cause. The report lists such replies with the guess under "Log coverage".
+
+How often the reason is right, and how often one of the four reasons above is:
+
+| replies | number | reason: rules alone | with guesses | four reasons, precision: alone | with | recall: alone | with | guesses | right |
+|---|---|---|---|---|---|---|---|---|---|
+| labelled, by folds of their sources | 1175 | 0.795 | 0.854 | 0.973 | 0.969 | 0.899 | 0.905 | 104 | 73 |
+| written down afterwards, first set | 81 | 0.790 | 0.840 | 1.000 | 1.000 | 0.727 | 0.773 | 6 | 4 |
+| second set | 92 | 0.750 | 0.870 | 1.000 | 1.000 | 0.853 | 0.912 | 13 | 11 |
+| third set | 93 | 0.624 | 0.763 | 0.962 | 0.966 | 0.758 | 0.848 | 19 | 13 |
+
+The folds are those of ` + "`" + `go test ./judge -run TestUnseenReplies -v` + "`" + `: the replies of a fifth of the sources are judged without the
+texts of rules and concepts that occur in no other reply, and with weights that were learned without them and without like
+examples. The three sets were written down and labelled before they were judged; the design was chosen by the folds and the
+first two, the third was judged once. They are not in the repository. For all labelled replies and all rules the reason is right for
+0.986 of the common ones (rules alone: 0.988) and 0.959 of the rare ones (0.961): rules were written from them, few end at a guess.
 
 `
 

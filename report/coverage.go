@@ -66,10 +66,17 @@ func (r *Report) coverage(read *store.Coverage, o Options, gaps []Gap, replies [
 	for _, u := range unparsed {
 		c.Sample = append(c.Sample, UnparsedSample{paths[u.Source], u.Offset, u.Text})
 	}
-	texts := map[string]int64{}
+	texts, guesses := map[string]int64{}, map[string]bounce.Reason{}
 	for i := range replies {
-		if replies[i].Reason == bounce.Unknown {
-			texts[replies[i].Template] += replies[i].Attempts
+		x := &replies[i]
+		if x.Untried { // it has the verdict of another reply
+			continue
+		}
+		if x.Confidence == bounce.Guess {
+			guesses[x.Template] = x.Reason
+		}
+		if x.Reason == bounce.Unknown || x.Confidence == bounce.Guess {
+			texts[x.Template] += x.Attempts
 		}
 	}
 	shown := unknownReplies
@@ -77,6 +84,9 @@ func (r *Report) coverage(read *store.Coverage, o Options, gaps []Gap, replies [
 		shown = 0
 	}
 	c.Reasons = topTexts(texts, shown)
+	for i := range c.Reasons {
+		c.Reasons[i].Guess = guesses[c.Reasons[i].Text]
+	}
 	r.note(o, List{Section: SectionUnparsed, Shown: len(c.Sample), Total: int(c.Unparsed), More: unmatchedCommand(sources)})
 	r.note(o, List{Section: ListUnknown, Shown: len(c.Reasons), Total: len(texts), More: o.command("report", "--section", SectionUnparsed, "--all")})
 	c.Rotations = len(rotations(sources))

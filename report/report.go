@@ -293,8 +293,9 @@ type UnparsedSample struct {
 
 // An UnknownReplyText is a reply that no rule matches.
 type UnknownReplyText struct {
-	Text     string `json:"text"`
-	Attempts int64  `json:"attempts"`
+	Text     string        `json:"text"`
+	Attempts int64         `json:"attempts"`
+	Guess    bounce.Reason `json:"guess,omitzero"` // the reason that its words suggest
 }
 
 // Build builds a report from s; all of it is of the moment of s. Errors are those of s, or name an

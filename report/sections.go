@@ -832,7 +832,11 @@ func (r *Report) coverageSection(wide bool) Section {
 	}
 	s.note(r.List(SectionUnparsed))
 	for _, u := range c.Reasons {
-		s.say("", "No rule matches this reply (%s): %s", table.Count(u.Attempts, "time"), table.Cut(u.Text, longest))
+		guess := ""
+		if u.Guess != bounce.NoReason {
+			guess = "; a guess: " + u.Guess.String()
+		}
+		s.say("", "No rule matches this reply (%s%s): %s", table.Count(u.Attempts, "time"), guess, table.Cut(u.Text, longest))
 	}
 	s.note(r.List(ListUnknown))
 	return s

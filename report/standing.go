@@ -260,7 +260,7 @@ func (r *Report) contradictions(o Options, list []store.Reply) []Contradiction {
 			}
 		}
 		for _, t := range topTexts(texts, shown) {
-			c.Replies = append(c.Replies, ContradictoryReply(t))
+			c.Replies = append(c.Replies, ContradictoryReply{t.Text, t.Attempts})
 		}
 		if c.Attempts > 0 {
 			found = append(found, c)
@@ -276,7 +276,7 @@ func (r *Report) contradictions(o Options, list []store.Reply) []Contradiction {
 func topTexts(texts map[string]int64, n int) []UnknownReplyText {
 	list := []UnknownReplyText{}
 	for text, count := range texts {
-		list = append(list, UnknownReplyText{text, count})
+		list = append(list, UnknownReplyText{Text: text, Attempts: count})
 	}
 	slices.SortFunc(list, func(a, b UnknownReplyText) int {
 		return cmp.Or(cmp.Compare(b.Attempts, a.Attempts), strings.Compare(a.Text, b.Text))

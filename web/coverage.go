@@ -58,9 +58,9 @@ func (v *screen) log(ctx context.Context, r store.Reader, _ *http.Request, _ str
 		sample.Rows = append(sample.Rows, row{Cells: []cell{{Value: u.Source}, {Value: u.Offset}, {Value: u.Text}}})
 	}
 	v.cut(sample, 50)
-	replies := &list{Name: "unknown_replies", Title: "Replies without a known cause", Empty: "None.", Columns: []table.Column{{Name: "attempts", Number: true}, {Name: "reply", Flex: true}}}
+	replies := &list{Name: "unknown_replies", Title: "Replies without a known cause", Empty: "None.", Columns: []table.Column{{Name: "attempts", Number: true}, {Name: "guess"}, {Name: "reply", Flex: true}}}
 	for _, u := range c.Reasons {
-		replies.Rows = append(replies.Rows, row{Cells: []cell{figure(u.Attempts, v.rows("reply", replyID(u.Text), "outcome", failedWords)), {Value: u.Text}}})
+		replies.Rows = append(replies.Rows, row{Cells: []cell{figure(u.Attempts, v.rows("reply", replyID(u.Text), "outcome", failedWords)), {Value: u.Guess.String()}, {Value: u.Text}}})
 	}
 	programs := &list{Name: "programs", Title: "Other lines, by program", Empty: "None.", Columns: []table.Column{{Name: "program", Flex: true}, {Name: "lines", Number: true}}}
 	for _, p := range c.Programs {
