@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"store/storetest":          {"bounce", "store", "store/memory"},
 	"store/clickhouse":         {"bounce", "store", "internal/ascii"},
 	"internal/chnode":          {},
-	"store/sqlite":             {"bounce", "store", "internal/sqlite3"},
+	"store/sqlite":             {"bounce", "store", "internal/ascii", "internal/sqlite3"},
 	"problem":                  {"bounce", "judge", "store", "internal/ascii", "internal/provider", "internal/table"},
 	"report":                   {"bounce", "judge", "store", "problem", "internal/ascii", "internal/provider", "internal/table", "internal/when"},
 	"report/render":            {"bounce", "judge", "store", "problem", "report", "internal/ascii", "internal/provider", "internal/table", "internal/when"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/store"
 )
 
@@ -254,7 +255,7 @@ func (w *writer) attempt(src *sourceState, a *store.Attempt, p *prepared) error 
 func (w *writer) original(id int64, whole string) (any, error) {
 	domain := ""
 	if i := strings.LastIndexByte(whole, '@'); i >= 0 {
-		domain = lower(whole[i+1:])
+		domain = ascii.Lower(whole[i+1:])
 	}
 	a, err := w.address(w.hash.address(whole, domain), whole, domain)
 	if err != nil {

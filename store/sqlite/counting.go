@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/sqlite3"
 )
 
@@ -71,7 +72,7 @@ func (k *counting) relayNames(c *sqlite3.Conn) ([]relayName, error) {
 		return all, batches(c, "name", func(lo, hi int64) error {
 			return c.Texts(1, func(v []int64, name string) error {
 				if relays.has(v[0]) {
-					*all = append(*all, relayName{v[0], lower(name)})
+					*all = append(*all, relayName{v[0], ascii.Lower(name)})
 				}
 				return nil
 			}, "SELECT columns(id), group_concat(text, char(1)) FROM name WHERE id BETWEEN ? AND ?", lo, hi)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
@@ -166,16 +167,16 @@ func readStreamRoutes(c *sqlite3.Conn, streams []store.Stream) (*streamRoutes, e
 		r.sets = append(r.sets, []int{i})
 		n := int32(len(r.sets) - 1)
 		for _, name := range f.Relays {
-			relays[lower(name)] = r.with(relays[lower(name)], n)
+			relays[ascii.Lower(name)] = r.with(relays[ascii.Lower(name)], n)
 		}
 		for _, name := range f.Domains {
-			domains[lower(name)] = r.with(domains[lower(name)], n)
+			domains[ascii.Lower(name)] = r.with(domains[ascii.Lower(name)], n)
 		}
 	}
 	var hosts, ends numbers // by name: the streams of a relay, and of a recipient's domain
 	err := batches(c, "name", func(lo, hi int64) error {
 		return c.Texts(1, func(v []int64, name string) error {
-			name = fold(name)
+			name = ascii.Lower(name)
 			if set := domains[name]; set != 0 {
 				ends.set(v[0], set)
 			}

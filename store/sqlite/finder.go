@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
@@ -26,7 +27,7 @@ func (f *finder) parts(a string) (locals []string, domain int64, err error) {
 	a = store.Clean(a, 2*store.MaxName)
 	local, name := a, ""
 	if i := strings.LastIndexByte(a, '@'); i >= 0 {
-		local, name = a[:i], lower(a[i+1:])
+		local, name = a[:i], ascii.Lower(a[i+1:])
 	}
 	locals = []string{local}
 	if f.secret.pseudonym != nil { // either the address or its pseudonym
@@ -79,7 +80,7 @@ func findRecipients(c *sqlite3.Conn, addresses []string) (ids []int64, err error
 	slices.Sort(keys)
 	err = inBatches(slices.Values(keys), func(list string) error {
 		return c.Texts(3, func(v []int64, local string) error {
-			if slices.ContainsFunc(byKey[v[2]], func(w wanted) bool { return w.domain == v[1] && fold(w.local) == fold(local) }) {
+			if slices.ContainsFunc(byKey[v[2]], func(w wanted) bool { return w.domain == v[1] && ascii.Lower(w.local) == ascii.Lower(local) }) {
 				ids = append(ids, v[0])
 			}
 			return nil

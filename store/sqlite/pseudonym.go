@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
@@ -59,27 +60,7 @@ func makeSecret(c *sqlite3.Conn, pseudonymize bool) (secret, error) {
 
 // folded returns the hash by which an address is looked up, ignoring case.
 func (s *secret) folded(local string, domain int64) uint64 {
-	return s.hash.num(s.hash.add(1, fold(local)), uint64(domain))
-}
-
-func fold(s string) string {
-	for i := range len(s) {
-		if c := s[i]; 'A' <= c && c <= 'Z' {
-			return lower(s)
-		}
-	}
-	return s
-}
-
-// lower converts ASCII letters to lower case, as SQLite does.
-func lower(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
+	return s.hash.num(s.hash.add(1, ascii.Lower(local)), uint64(domain))
 }
 
 // messageHash returns the hash by which the attempts of a message are found; 0 without a

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
@@ -139,12 +140,12 @@ func namesAsked(c *sqlite3.Conn, f store.Filter) (domains []int64, sender int64,
 		return nil, 0, err
 	}
 	if f.SenderDomain != "" {
-		if sender, err = find.name(lower(f.SenderDomain)); err != nil {
+		if sender, err = find.name(ascii.Lower(f.SenderDomain)); err != nil {
 			return nil, 0, err
 		}
 	}
 	for _, name := range asked {
-		id, err := find.name(lower(name))
+		id, err := find.name(ascii.Lower(name))
 		if err != nil {
 			return nil, 0, err
 		}
@@ -182,7 +183,7 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 			return nil, err
 		}
 		for _, name := range q.To.Domains {
-			id, err := find.name(lower(name))
+			id, err := find.name(ascii.Lower(name))
 			if err != nil {
 				return nil, err
 			}
@@ -212,7 +213,7 @@ func (k *counting) routesOf(c *sqlite3.Conn, q *query) (map[int64]bool, error) {
 // relaysBelow adds the relay names that end with a suffix.
 func (k *counting) relaysBelow(c *sqlite3.Conn, suffix string, to *idSet) error {
 	names, err := k.relayNames(c)
-	suffix = lower(strings.TrimPrefix(suffix, "."))
+	suffix = ascii.Lower(strings.TrimPrefix(suffix, "."))
 	for _, name := range names {
 		if isRelay(name.text, suffix) {
 			to.add(name.id)

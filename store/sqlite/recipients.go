@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"bouncelog/bounce"
+	"bouncelog/internal/ascii"
 	"bouncelog/internal/sqlite3"
 	"bouncelog/store"
 )
@@ -246,7 +247,7 @@ func deliveredTo(c *sqlite3.Conn, ids []int64) (map[int64]*addressText, error) {
 	read := func(ids []int64) error {
 		return inBatches(slices.Values(ids), func(wanted string) error {
 			err := c.Texts(3, func(v []int64, local string) error {
-				box := mailbox{v[1], fold(local)}
+				box := mailbox{v[1], ascii.Lower(local)}
 				people[v[0]], boxes[v[0]] = &addressText{whole: local}, box
 				lasts[box] = max(lasts[box], v[2])
 				return nil
