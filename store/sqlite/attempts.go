@@ -57,11 +57,11 @@ func (p *cut) sort(rows []record) {
 	})
 }
 
-// A place is the position of an attempt in its table.
-type place struct{ id, line int64 } // line 0: the id tells the line
+// A rowPlace is the position of an attempt in its table.
+type rowPlace struct{ id, line int64 } // line 0: the id tells the line
 
 // placeOf returns the place of an attempt. sources caches the ids of sources.
-func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p place, known bool, err error) {
+func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p rowPlace, known bool, err error) {
 	source, known := sources[ref.Source]
 	if !known {
 		if source, err = c.Number("SELECT id FROM source WHERE name = ?", ref.Source); err != nil {
@@ -74,12 +74,12 @@ func placeOf(c *sqlite3.Conn, ref store.Ref, sources map[string]int64) (p place,
 	}
 	at := newAttemptID(source, ref.Offset)
 	if ref.N == 0 {
-		return place{id: int64(at)}, true, nil
+		return rowPlace{id: int64(at)}, true, nil
 	}
 	// An expired pair may have begun in an earlier log.
 	id, err := c.Number(layoutSQL("SELECT f.id FROM source AS s CROSS JOIN failure AS f ON f.id = (s.id << $OFFSET_BITS | ?1) + ?2 WHERE f.line = ?3 ORDER BY 1 DESC LIMIT 1"),
 		ref.N-1, expiries.lo, int64(at))
-	return place{id, int64(at)}, id != 0, err
+	return rowPlace{id, int64(at)}, id != 0, err
 }
 
 // records yields the matching rows, sorted by time.
@@ -320,8 +320,8 @@ const (
 )
 
 func lookup(c *sqlite3.Conn, refs []store.Ref) ([]*store.Attempt, error) {
-	found := make(map[place]*store.Attempt, len(refs))
-	places := make([]place, len(refs))
+	found := make(map[rowPlace]*store.Attempt, len(refs))
+	places := make([]rowPlace, len(refs))
 	var ids []int64
 	sources := make(map[string]int64)
 	for i, ref := range refs {
@@ -353,7 +353,7 @@ func lookup(c *sqlite3.Conn, refs []store.Ref) ([]*store.Attempt, error) {
 			if err := t.fill(&rows[i], x); err != nil {
 				return nil, err
 			}
-			found[place{rows[i].id, rows[i].line}] = x
+			found[rowPlace{rows[i].id, rows[i].line}] = x
 		}
 		if len(found) == len(ids) {
 			break

@@ -68,7 +68,7 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 	}
 	t := newTexts(c.Conn)
 	// whole yields recipients, with the texts of their last attempts.
-	whole := func(list []ranked) error {
+	whole := func(list []rankedRecipient) error {
 		texts, err := t.responses(list)
 		for i := 0; i < len(list) && err == nil; i++ {
 			for j, id := range list[i].lasts {
@@ -96,15 +96,15 @@ func (r *reader) recipients(ctx context.Context, f store.Filter, limit int, yiel
 			ids[i] = part[i].recipient
 		}
 		slices.Sort(ids)
-		var list []ranked
-		err = q.histories(t, table, where+" AND "+in("a.recipient", ids), func(part []ranked) error {
+		var list []rankedRecipient
+		err = q.histories(t, table, where+" AND "+in("a.recipient", ids), func(part []rankedRecipient) error {
 			list = append(list, part...)
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(list, func(a, b ranked) int {
+		slices.SortFunc(list, func(a, b rankedRecipient) int {
 			return cmp.Or(compareOften(a.often, b.often), strings.Compare(a.Address, b.Address))
 		})
 		if n < len(most) && (len(list) < limit || compareOften(list[limit-1].often, most[n]) >= 0) {
@@ -123,14 +123,14 @@ func compareOften(a, b often) int {
 	return cmp.Or(cmp.Compare(b.rows, a.rows), cmp.Compare(b.last, a.last))
 }
 
-type ranked struct {
+type rankedRecipient struct {
 	store.Recipient
 	often
 	lasts []int64 // ids of the last attempt of each fault
 }
 
 // responses reads the responses of the last attempts.
-func (t *texts) responses(list []ranked) (map[int64]string, error) {
+func (t *texts) responses(list []rankedRecipient) (map[int64]string, error) {
 	var ids []int64
 	for i := range list {
 		ids = append(ids, list[i].lasts...)
@@ -159,10 +159,10 @@ const historyRows = 1 << 14
 
 // histories yields the recipients of the failures that a condition selects, in parts. In place of
 // the response of a fault it sets the id of the last attempt.
-func (q *query) histories(t *texts, table, where string, yield func([]ranked) error) error {
+func (q *query) histories(t *texts, table, where string, yield func([]rankedRecipient) error) error {
 	type row struct{ recipient, reply, id, at, before int64 }
 	rows := make([]row, 0, historyRows)
-	var list []ranked             // the last recipient may have more rows
+	var list []rankedRecipient    // the last recipient may have more rows
 	faults := make(map[int64]int) // of the last recipient of the list, by reply
 	flush := func(end bool) error {
 		var ids idSet
@@ -179,7 +179,7 @@ func (q *query) histories(t *texts, table, where string, yield func([]ranked) er
 				if a == nil {
 					return errMissingRow("address", x.recipient)
 				}
-				h := ranked{Recipient: store.Recipient{Address: a.whole, Domain: a.domain}, often: often{recipient: x.recipient}}
+				h := rankedRecipient{Recipient: store.Recipient{Address: a.whole, Domain: a.domain}, often: often{recipient: x.recipient}}
 				if last := max(a.last, x.before); last > 0 {
 					h.LastDelivered = unix(last)
 				}
@@ -222,7 +222,7 @@ func (q *query) histories(t *texts, table, where string, yield func([]ranked) er
 			ready = list[:len(list)-1]
 		}
 		list = slices.Clone(list[len(ready):])
-		return yield(slices.DeleteFunc(ready, func(h ranked) bool { return len(h.Faults) == 0 }))
+		return yield(slices.DeleteFunc(ready, func(h rankedRecipient) bool { return len(h.Faults) == 0 }))
 	}
 	err := q.once(t.c, func(v []driver.Value) error {
 		rows = append(rows, row{num(v[0]), num(v[1]), num(v[2]), num(v[3]), num(v[4])})

@@ -187,7 +187,7 @@ func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *id
 	var halves [2]runs
 	read := func(half int, part span) func(c *sqlite3.Conn) error {
 		return func(c *sqlite3.Conn) (err error) {
-			halves[half], err = refusalRuns(c, q, within(spans, part), n-n/2, left, wanted, row, from, scan)
+			halves[half], err = refusalRuns(c, q, clipSpans(spans, part), n-n/2, left, wanted, row, from, scan)
 			return err
 		}
 	}
@@ -198,8 +198,8 @@ func (r *reader) refusalRows(c turn, q *query, spans []span, n int64, wanted *id
 	return slices.Concat(halves[0], halves[1]), err
 }
 
-// within returns the parts of spans that lie in another span.
-func within(spans []span, in span) (out []span) {
+// clipSpans returns the parts of spans that lie in another span.
+func clipSpans(spans []span, in span) (out []span) {
 	for _, s := range spans {
 		if s.lo, s.hi = max(s.lo, in.lo), min(s.hi, in.hi); s.lo <= s.hi {
 			out = append(out, s)

@@ -43,8 +43,8 @@ func (s *idSet) has(id int64) bool {
 	return w < uint64(len(s.words)) && s.words[w]>>(id&63)&1 != 0
 }
 
-// place returns the number of smaller ids in the set; -1: id is not in the set.
-func (s *idSet) place(id int64) int {
+// index returns the number of smaller ids in the set; -1: id is not in the set.
+func (s *idSet) index(id int64) int {
 	if !s.has(id) {
 		return -1
 	}
@@ -92,7 +92,7 @@ type byID[V any] struct {
 
 // at returns the value of an id; the zero value for an id that is not in ids.
 func (b *byID[V]) at(id int64) *V {
-	if i := b.ids.place(id); i >= 0 {
+	if i := b.ids.index(id); i >= 0 {
 		return &b.list[i]
 	}
 	return new(V)

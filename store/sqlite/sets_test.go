@@ -36,10 +36,10 @@ func TestIDSet(t *testing.T) {
 			t.Fatalf("ids to %d: %d of them, not those that were added", most, len(got))
 		}
 		for i, id := range ids {
-			if s.place(id) != i {
-				t.Fatalf("the place of %d is %d, want %d", id, s.place(id), i)
+			if s.index(id) != i {
+				t.Fatalf("the index of %d is %d, want %d", id, s.index(id), i)
 			}
-			if next := id + 1; s.has(next) != known[next] || !known[next] && s.place(next) != -1 {
+			if next := id + 1; s.has(next) != known[next] || !known[next] && s.index(next) != -1 {
 				t.Fatalf("has(%d) is %v", next, s.has(next))
 			}
 		}
