@@ -122,19 +122,21 @@ func shownFirst(list []*incident) []*incident {
 // absorb adds a silent incident to this named one, and reports whether it did. It does if the same
 // providers refuse the same senders in that time, some of the messages without a cause.
 func (in *incident) absorb(silent *incident, window time.Duration) bool {
-	within := func(list, of []string) bool {
-		return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(of, s) })
-	}
 	counts, own := countTraits(silent.all), countTraits(in.all)
 	if in.level != Confirmed || silent.began.sub(in.until) >= window || in.began.sub(silent.until) >= window ||
 		float64(len(in.all)) < namedOf*float64(len(in.all)+len(silent.all)) ||
-		!within(providersOf(counts), providersOf(own)) || !within(sendersOf(counts), sendersOf(own)) {
+		!subset(providersOf(counts), providersOf(own)) || !subset(sendersOf(counts), sendersOf(own)) {
 		return false
 	}
 	in.join(silent)
 	in.began = min(in.began, silent.began)
 	in.takeOver()
 	return true
+}
+
+// subset reports whether all names of a list are in the sorted list of.
+func subset(list, of []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { _, found := slices.BinarySearch(of, s); return !found })
 }
 
 // joinProviders joins the incidents of a bad reputation, in the order of their onsets, that began
@@ -202,7 +204,7 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 			}
 		}
 	}
-	var named []*incident
+	var named, few []*incident
 	for _, in := range shownFirst(list) { // queries to the store are limited
 		k := in.keys[0]
 		if k.forwarded {
@@ -213,7 +215,9 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 		case is:
 			in.markForwardedSpam()
 		case k.reason == bounce.SenderRejected:
-			is, err = x.isRefusedSender(ctx, in)
+			if is, err = x.isRefusedSender(ctx, in); !is {
+				few = append(few, in)
+			}
 		default:
 			is, err = x.isForwardedSpam(ctx, in)
 		}
@@ -224,7 +228,8 @@ func (x *refusalSearch) namedIncidents(ctx context.Context) (list []*incident, e
 			named = append(named, in)
 		}
 	}
-	return merge(named, x.o.Window, false), nil
+	named = merge(named, x.o.Window, false)
+	return named, x.joinFew(ctx, named, few)
 }
 
 // silentIncidents makes incidents of the faults of silent streams: first of streams of one sender

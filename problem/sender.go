@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"bouncelog/bounce"
 	"bouncelog/store"
 )
 
@@ -34,6 +35,34 @@ func (x *refusalSearch) isRefusedSender(ctx context.Context, in *incident) (bool
 		return false, nil
 	}
 	return x.refusedMostly(ctx, in.keys[0].sender, in.all)
+}
+
+// joinFew adds to incidents of several refused senders those with too little mail to be an incident
+// by themselves, if the same providers refuse most of it at the same time.
+func (x *refusalSearch) joinFew(ctx context.Context, list, few []*incident) error {
+	for _, in := range list {
+		if in.keys[0].reason != bounce.SenderRejected || len(in.senders) < sendersNamed {
+			continue
+		}
+		all := providersOf(countTraits(in.all))
+		for i, f := range few {
+			if f == nil || f.began.sub(in.until) >= x.o.Window || in.began.sub(f.began) >= x.o.Window || !subset(providersOf(countTraits(f.all)), all) {
+				continue
+			}
+			most, err := x.refusedMostly(ctx, f.keys[0].sender, f.all)
+			if err != nil {
+				return err
+			}
+			if most {
+				f.senders = map[string]bool{f.keys[0].sender: true}
+				in.began = min(in.began, f.began)
+				in.join(f)
+				few[i] = nil
+			}
+		}
+		in.takeOver()
+	}
+	return nil
 }
 
 // refusedMostly reports whether refusals, in the order of time, are a large share of the mail of
