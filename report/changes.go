@@ -50,16 +50,17 @@ const (
 )
 
 // change compares the numbers of failed recipients of two periods. traffic is the ratio of all
-// recipients now to those before. The result is "" for no significant change.
+// recipients now to those before. The result is "" for no significant change: a number that fell is
+// not worse, and one that grew is not solved, whatever the traffic.
 func change(now, before int64, traffic float64) string {
 	expected := float64(before) * traffic
 	beyond := math.Abs(float64(now)-expected) >= changeSigma*math.Sqrt(float64(now)+expected)
 	switch {
 	case now >= changeLeast && before == 0:
 		return ChangeNew
-	case now >= changeLeast && float64(now) >= changeFactor*expected && beyond:
+	case now >= changeLeast && now > before && float64(now) >= changeFactor*expected && beyond:
 		return ChangeWorse
-	case before >= changeLeast && expected >= changeLeast && float64(now) <= expected/10 && beyond:
+	case before >= changeLeast && now < before && expected >= changeLeast && float64(now) <= expected/10 && beyond:
 		return ChangeSolved
 	}
 	return ""

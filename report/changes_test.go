@@ -25,8 +25,10 @@ func TestChange(t *testing.T) {
 		{0, 4, 1, ""},
 		{0, 20, 1, ChangeSolved},
 		{1, 100, 1, ChangeSolved},
-		{50, 100, 1, ""}, // better, not solved
-		{0, 20, 0.1, ""}, // almost no mail was sent
+		{50, 100, 1, ""},    // better, not solved
+		{0, 20, 0.1, ""},    // almost no mail was sent
+		{716, 799, 0.3, ""}, // fewer, of less mail
+		{70, 60, 20, ""},    // more, of more mail
 		{0, 0, 1, ""},
 	} {
 		if got := change(c.now, c.before, c.traffic); got != c.want {
