@@ -38,9 +38,11 @@ type Unreached struct {
 	// Share is the share of Lost in all mail of the period.
 	Share float64
 	// Died: the provider took mail before the failures began, and none since. Failed counts the
-	// messages since then, including those before the period.
+	// messages since then, including those before the period. Usual is the usual number of hours, in
+	// the time since, in which the provider takes mail.
 	Died   bool
 	Failed int
+	Usual  float64
 	Queue  *Queue // of a provider that died; nil: not known
 }
 
@@ -53,17 +55,24 @@ type Queue struct {
 	FirstLost time.Time `json:"first_lost,omitzero"` // when the first was given up
 }
 
-// deadFor is the time without a delivery after which a provider that died is an incident, however
-// little mail goes there.
-const deadFor = 24 * time.Hour
+// When a provider that died is an incident, however little mail goes there: after deadFor without a
+// delivery, or after deadSoon if it usually takes mail in at least deadHours hours of such a time. In
+// hours, since mail comes in batches. By chance, none of five hours has a delivery once in 150 times.
+// Restarts and upgrades of a receiver take less than deadSoon. Higher: later.
+const (
+	deadFor   = 24 * time.Hour
+	deadSoon  = 4 * time.Hour
+	deadHours = 5
+)
 
-// dead reports whether a provider died and took no mail for deadFor.
+// dead reports whether a provider died, and not just now.
 func (u *Unreached) dead() bool {
 	began := u.Since
 	if !u.FirstHeard.IsZero() {
 		began = u.FirstHeard
 	}
-	return u.Died && u.Failed >= IncidentLeast && u.Until.Sub(began) >= deadFor
+	silent := u.Until.Sub(began)
+	return u.Died && u.Failed >= IncidentLeast && (silent >= deadFor || silent >= deadSoon && u.Usual >= deadHours)
 }
 
 // Problem describes u as a Problem.

@@ -15,6 +15,9 @@ import (
 	"bouncelog/store"
 )
 
+// usualLeast is the minimum time from which the usual hours of a provider are derived.
+const usualLeast = 3 * 24 * time.Hour
+
 // unreachedAtMost is the maximum number of providers to which mail is not delivered.
 const unreachedAtMost = 20
 
@@ -25,8 +28,8 @@ var theirs = bounce.Reasons(func(r bounce.Reason) bool {
 
 // addUnreached adds to the problems the providers to which most mail is not delivered for a reason
 // of theirs: those with the most such messages, except those that another problem explains at the
-// same time. Of providers with little such mail it adds those that took some before and none for at
-// least a day. rows are all providers.
+// same time. Of providers with little such mail it adds those that took some before and none for
+// longer than usual. rows are all providers.
 func (r *Report) addUnreached(ctx context.Context, s store.Reader, o Options, rows []ProviderRow) error {
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b ProviderRow) int { return cmp.Compare(b.lost(), a.lost()) })
@@ -264,7 +267,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 		Provider: row.Provider, Name: provider.Name(row.Provider), Reason: row.Reason, Detail: row.detail, Cause: t.Title, Why: t.Meaning, Command: o.command("report", option, row.Provider),
 		FirstHeard: c.began, Since: row.First.UTC(), Until: row.Last.UTC(), Ongoing: c.taken == 0,
 		Attempts: row.Soft + row.Hard, Lost: int(row.lost()), Returned: int(row.Hard), Tried: int(row.lost() + c.between),
-		Share: float64(part(row.lost(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages),
+		Share: float64(part(row.lost(), r.handled)), Died: c.took && c.since == 0, Failed: int(c.messages), Usual: c.usual,
 	}
 	if len(t.Do) > 0 {
 		u.Check = t.Do[0]
@@ -330,6 +333,7 @@ type course struct {
 	took     bool      // mail was taken before the failures
 	since    int64     // messages taken from the hour in which the failures began to the last failure
 	messages int64     // messages first tried since the failures began
+	usual    float64   // hours in which the provider usually takes mail, in the time from then to the last failure
 	began    time.Time // the first failure if it lies before the period, else zero
 	between  int64     // messages taken from the first failure to the last
 	failures int64     // in the period
@@ -357,6 +361,9 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		return span.First.UTC(), err
 	}
 	later := false // after the period
+	// The hours before the failures in which mail was taken: their number, and the first.
+	var hours, hoursBefore int
+	var firstTaken time.Time
 	for i := range cells {
 		t, err := time.Parse(hourLayout, cells[i].Keys[0])
 		if err != nil || known(t).IsZero() {
@@ -365,6 +372,11 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		if !later && !t.Before(end) {
 			if later = true; over() {
 				break
+			}
+		}
+		if cells[i].Delivered > 0 {
+			if hours++; hours == 1 {
+				firstTaken = t
 			}
 		}
 		var failures int64
@@ -379,6 +391,7 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 			begins := paused || over() || row.little && cells[i].Delivered > 0
 			if begins {
 				began, c.between, c.since, c.failures, c.messages = t, 0, 0, 0, 0
+				hoursBefore = hours
 				if lull.Failed(); paused {
 					lull = problem.Course{}
 				}
@@ -407,6 +420,9 @@ func (r *Report) unreachedCourse(ctx context.Context, s store.Reader, o Options,
 		if later && over() {
 			break
 		}
+	}
+	if hoursBefore > 0 {
+		c.usual = float64(hoursBefore) * last.Sub(began).Hours() / max(began.Sub(firstTaken), usualLeast).Hours()
 	}
 	if began.Before(since) && !began.IsZero() {
 		if c.began, err = firstIn(began, theirs, bounce.Soft, bounce.Hard); err != nil {

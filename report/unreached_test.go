@@ -101,8 +101,9 @@ func queueLog(t *testing.T, until time.Duration, mails ...[]deferral) (day func(
 
 const hour, oneDay = time.Hour, 24 * time.Hour
 
-// TestDied holds that a domain that took mail and takes none for at least a day is reported,
-// however few messages go there, with one id; a domain that never took mail is not.
+// TestDied holds that a domain that took mail and takes none for at least a day, or for longer than
+// is plausible by its usual mail, is reported, however few messages go there, with one id; a domain
+// that never took mail is not.
 func TestDied(t *testing.T) {
 	others := sent("fine.example", 14*400, 0, oneDay/400)
 	dead := func(n int, at, gap time.Duration) []deferral {
@@ -118,6 +119,10 @@ func TestDied(t *testing.T) {
 		{"taken now and then", append(dead(12, 5*oneDay+2*hour, oneDay/2), sent("dead.example", 14, 5*hour, oneDay)...), nil},
 		{"down for some hours", append(sent("dead.example", 20, hour, oneDay/2), deferrals("dead.example", 4, 5*oneDay+2*hour, hour, hour, 8*hour, "sent")...), nil},
 		{"one message only", append(sent("dead.example", 10, hour, oneDay/2), dead(1, 5*oneDay+2*hour, oneDay/2)...), nil},
+		{"thirty messages a day, none since three", append(sent("dead.example", 5*30+19, hour, oneDay/30), dead(180, 5*oneDay+15*hour, oneDay/30)...), []int{5, 6, 7, 8, 9, 10}},
+		{"thirty messages a day, down for two hours", append(sent("dead.example", 5*30+19, hour, oneDay/30), deferrals("dead.example", 4, 5*oneDay+22*hour-10*time.Minute, 30*time.Minute, hour, 12*hour, "sent")...), nil},
+		{"a mail a week, none at the first failures", append(sent("dead.example", 2, hour, 4*oneDay), deferrals("dead.example", 6, 5*oneDay+hour, hour, hour, 20*hour, "sent")...), nil},
+		{"a batch of forty a day before", append(sent("dead.example", 40, 4*oneDay, time.Minute), deferrals("dead.example", 6, 5*oneDay+hour, hour, hour, 20*hour, "sent")...), nil},
 		{"taken until noon", append(sent("dead.example", 11, hour, oneDay/2), dead(12, 5*oneDay+13*hour+30*time.Minute, oneDay/2)...), []int{6, 7, 8, 9, 10}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
