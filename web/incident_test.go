@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bouncelog/web"
 )
 
 // TestUnreachedPage holds that the page of a provider that nothing reaches shows attempts, that
@@ -76,6 +78,32 @@ func TestOutageNumbers(t *testing.T) {
 	for _, period := range []string{"", "?since=2026-11-23+05:00"} {
 		if n := followNumbers(t, s, "/incidents"+period); n["incidents"] == 0 || n["incidents/"] == 0 {
 			t.Errorf("%s: %v", period, n)
+		}
+	}
+}
+
+// TestFigureRequests holds that odd requests for rows are refused, that a hostile address is inert in
+// the page and its command, and that a link shows the rows of its sender domain only.
+func TestFigureRequests(t *testing.T) {
+	key := []byte(strings.Repeat("k", web.KeyLength))
+	s := dashboard(t, database(t, sample()), func(o *web.Options) { o.Key = key })
+	id := regexp.MustCompile(`/incidents/[0-9a-f]{12}`)
+	page := id.FindString(text(t, ask(s, "GET", "/incidents")))
+	for query, status := range map[string]int{"rows=refused": 200, "rows=nothing": 404, "rows=": 404, "rows=attempts&hour=x": 400, "rows=attempts&hour=2026-11-23T09:00:00Z&page=-1": 200} {
+		if res := ask(s, "GET", page+"?"+query); res.StatusCode != status {
+			t.Errorf("%s?%s: status %d, not %d", page, query, res.StatusCode, status)
+		}
+	}
+	body := text(t, ask(s, "GET", "/attempts?permanent=%3Cb%3E&relay-host=%3Cb%3E%27&recipient=%3Cb%3E%27%22%3B"))
+	if strings.Contains(body, "<b>'") || !strings.Contains(html.UnescapeString(body), `'\''<b>'\'''\''";'\''`) {
+		t.Errorf("a hostile address is not inert: %s", body)
+	}
+	base := must(web.Link(key, "shop.example", at.Add(time.Hour)))
+	mine := id.FindString(text(t, ask(s, "GET", base+"incidents")))
+	for _, rows := range []string{"refused", "tried", "before"} {
+		res := ask(s, "GET", strings.TrimSuffix(base, "/")+mine+".json?rows="+rows)
+		if body := text(t, res); res.StatusCode != 200 || !strings.Contains(body, "@big.example") || strings.Contains(body, "news.example") || strings.Contains(body, "4A1B2C0001") {
+			t.Errorf("rows %s of a link: status %d: %.300s", rows, res.StatusCode, body)
 		}
 	}
 }
