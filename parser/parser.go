@@ -26,7 +26,8 @@
 //	                 A second Parser reads the inner line from the top.
 //
 // A line that is not understood is read once more as HTML (html.go) or in other forms (otherwise). A
-// line that ends within a delivery is joined with the next ones if these have no header (paste.go).
+// line that ends within a delivery is joined with the next ones if these have no header (paste.go); a
+// delivery that is broken before its beginning is counted.
 // A line that is encoded as a whole is named and not read (encoding.go). A line that no step reads
 // is Skipped, or Unparsed if it holds a delivery all the same (holdsDelivery). The journal's export
 // format and indented JSON, in which an entry takes many lines, are read before all that
@@ -277,6 +278,7 @@ type Parser struct {
 	line     []byte // the current line, without the blanks at its end
 	blankEnd bool   // it had blanks at its end
 	foreign  bool   // its header names no program of an MTA
+	headless bool   // it is text without a stamp
 
 	flushLeft bool // lines begin with a stamp: see continues
 	resumed   bool // flushLeft is an assumption, since no such line has been read yet
@@ -284,6 +286,7 @@ type Parser struct {
 	pieces    pieces
 	warnings  warnings
 	paste     paste
+	loose     looseText
 
 	// The search for inner lines (wrapper.go): the parser of the inner lines, the last line's
 	// wrapping, and the wrapper's information.
@@ -380,7 +383,8 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 	}
 	if n > 0 && (line[0] <= ' ' || !p.flushLeft || p.resumed) && p.continues(line) {
 		r.Time, r.Program = p.Last(), ""
-		return unparsedDelivery(line)
+		p.headless, p.consumed = true, false
+		return p.unread(unparsedDelivery(line), line, r)
 	}
 	if n > 0 && (line[0] == ' ' || line[0] == '\t') {
 		if text := bytes.TrimLeft(line, " \t"); text[0] == '"' && closingQuote(text, 1) == len(bytes.TrimSuffix(text, []byte(",")))-1 {
@@ -417,10 +421,14 @@ func (p *Parser) Parse(line []byte, offset int64, r *Result) Kind {
 		p.repeatProg = nil
 	}
 	if mayBreakOff(kind, line) && p.beginPaste(line) {
-		kind = Queued
+		p.loose.text = p.loose.text[:0]
+		return Queued
 	} else if p.paste.owed > 0 && (kind == Skipped || kind == Blank) {
 		p.paste.owed--
 		kind, r.Text = Unparsed, p.paste.lost
+	}
+	if p.headless || len(p.loose.text) > 0 || len(p.h.message) < shortMessage {
+		kind = p.unread(kind, line, r)
 	}
 	return kind
 }
@@ -539,7 +547,7 @@ func (p *Parser) untabbed(line []byte, r *Result, offset int64) Kind {
 
 // parse reads a line without the blanks at its end.
 func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
-	p.consumed = false
+	p.consumed, p.headless = false, false
 	if p.how != unwrapped {
 		if kind, ok := p.again(line, r, offset); ok {
 			p.consumed = p.how == inObject
@@ -558,6 +566,7 @@ func (p *Parser) parse(line []byte, r *Result, offset int64) Kind {
 			return Blank
 		}
 		splitHeader(line, h)
+		p.headless = h.form == stampNone && line[0] != '{'
 		if p.isAnothers(h) {
 			r.Time, r.Program = p.Last(), ""
 			p.foreign = false

@@ -175,6 +175,64 @@ func (p *Parser) endPaste(r *Result, offset int64) (kind Kind) {
 	return Unparsed
 }
 
+// A looseText is the text of the last lines without a header, joined without blanks. If a text is
+// broken at a width before a delivery begins, no line of it tells that the next ones belong to it.
+// It is not read, but its delivery is counted as not understood.
+type looseText struct {
+	text []byte
+}
+
+const (
+	maxLoose = 2 << 10 // bytes
+	// shortMessage is the length in bytes of a message that may end within the beginning of a
+	// delivery: "4A1B2C3D4E: to", "1tAbCd-0001Xy-9Z *".
+	shortMessage = 32
+)
+
+// begin keeps the text of a line with a header if the line may end before a delivery begins.
+func (l *looseText) begin(line, message []byte) {
+	l.text = l.text[:0]
+	if len(message) < shortMessage && len(line) <= widest {
+		l.text = append(l.text, line...)
+	}
+}
+
+// add adds a line without a header. It returns the text if the line completes the parts of a
+// delivery, with or without a blank before it.
+func (l *looseText) add(line []byte) (text []byte, holds bool) {
+	const status = "status="
+	line = bytes.TrimLeft(line, "> |\t")
+	n := len(l.text)
+	if len(line) > widest || n > maxLoose {
+		n = 0
+	}
+	for _, between := range [...]string{" ", ""} {
+		b := append(append(l.text[:n], between...), line...)
+		if bytes.Contains(b[max(0, n-len(status)):], []byte(status)) && holdsDelivery(b) || holdsPlainly(b[max(0, n-shortMessage):]) {
+			l.text = b[:0]
+			return b, true
+		}
+		l.text = b
+	}
+	return nil, false
+}
+
+// unread returns the kind of a line of the given kind together with the lines before it: Unparsed
+// if they hold a delivery that was broken before its beginning.
+func (p *Parser) unread(kind Kind, line []byte, r *Result) Kind {
+	switch {
+	case kind != Skipped && kind != Queued || p.consumed:
+		p.loose.text = p.loose.text[:0]
+	case !p.headless:
+		p.loose.begin(line, p.h.message)
+	default:
+		if text, holds := p.loose.add(line); holds {
+			r.Text, kind = text, Unparsed
+		}
+	}
+	return kind
+}
+
 // mayBreakOff is a cheap test for breaksOff of the kind and the end of a line.
 func mayBreakOff(kind Kind, line []byte) bool {
 	n := len(line)

@@ -138,3 +138,68 @@ func TestPasteWidths(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokenAnywhere breaks lines at every width, within words and between them, with and without
+// an indent. A delivery is read or counted as not understood, wherever its line is broken.
+func TestBrokenAnywhere(t *testing.T) {
+	const (
+		delivery = "4A1B2C3D4E: to=<someone@example.com>, relay=mx.example.com[192.0.2.1]:25, delay=0.46, delays=0.02/0.31/0.09/0.04, dsn=5.1.1, status=bounced (host mx.example.com[192.0.2.1] said: 550 5.1.1 User unknown (in reply to RCPT TO command))"
+		failure  = "1xVUtG-0005Lh-1y ** someone@example.com R=dnslookup T=remote_smtp H=mx.example.com [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<someone@example.com>: 550 5.1.1 User unknown"
+		other    = "Nov 23 09:47:00 mail.example.org postfix/anvil[1]: statistics: max"
+	)
+	for _, line := range []string{
+		delivery, "Nov 23 09:47:06 mail.example.org postfix/smtp[20467]: " + delivery,
+		"2026-11-23T09:47:06.123456+01:00 mail postfix/submission/smtp[20467]: " + delivery,
+		"2026-11-23T09:47:06+01:00 [1:mail1:postfix/lmtp] " + delivery, "postfix-mailcow-1  | Nov 23 09:47:06 mail postfix/smtp[20467]: " + delivery,
+		"2026-11-23 09:47:06 " + failure, "Nov 23 09:47:06 mail.example.org exim[20467]: 2026-11-23 09:47:06 " + failure,
+	} {
+		for width := 40; width < 140; width++ {
+			for _, way := range []struct {
+				words  bool
+				indent string
+			}{{}, {words: true}, {words: true, indent: "    "}} {
+				lines := []string{other}
+				rest := line
+				for len(rest) > width {
+					at := width
+					if i := strings.LastIndexByte(rest[:width+1], ' '); way.words && i > len(way.indent) {
+						at = i
+					}
+					lines, rest = append(lines, rest[:at]), rest[at:]
+					if way.words {
+						rest = way.indent + strings.TrimPrefix(rest, " ")
+					}
+				}
+				lines = append(lines, rest, other)
+				p := New(nil, Options{Location: time.UTC, Year: 2026})
+				var r Result
+				found := 0
+				count := func(kind Kind) {
+					if kind == Attempt || kind == Unparsed {
+						found++
+					}
+				}
+				for i, l := range lines {
+					count(p.Parse([]byte(l), int64(i), &r))
+				}
+				for {
+					kind, _, ok := p.End(int64(len(lines)), &r)
+					if !ok {
+						break
+					}
+					count(kind)
+				}
+				if found == 0 {
+					t.Errorf("%v, width %d: the delivery vanishes:\n%s", way, width, strings.Join(lines, "\n"))
+				}
+			}
+		}
+	}
+	p := New(nil, Options{Location: time.UTC, Year: 2026})
+	var r Result
+	for i, l := range []string{other, "the field to=<recipient> and", "the field dsn=5.1.1 of a line with", other, "status=bounced", "in the list: 1xVUtG-0005Lh-1y", "and * as well"} {
+		if kind := p.Parse([]byte(l), int64(i), &r); kind != Skipped {
+			t.Errorf("%s: got %v, want %v", l, kind, Skipped)
+		}
+	}
+}
