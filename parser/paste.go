@@ -203,8 +203,12 @@ func (l *looseText) add(line []byte) (text []byte, holds bool) {
 	const status = "status="
 	line = bytes.TrimLeft(line, "> |\t")
 	n := len(l.text)
-	if len(line) > widest || n > maxLoose {
+	if n > maxLoose {
 		n = 0
+	}
+	if len(line) > widest {
+		l.text = l.text[:0]
+		return nil, false
 	}
 	for _, between := range [...]string{" ", ""} {
 		b := append(append(l.text[:n], between...), line...)
