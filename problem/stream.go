@@ -628,7 +628,7 @@ func (x *refusalSearch) dropUnknownMailboxes(ctx context.Context) error {
 	}
 	f.Since, f.Until = from.time(), to.time()
 	f.Outcomes, f.Reasons = nil, bounce.Reasons(bounce.Reason.NoMailbox)
-	f.SenderDomain, f.Relay, f.QueueID, f.MessageID = "", "", "", ""
+	f.SenderDomain, f.Relay, f.QueueID, f.MessageID, f.NoHistory = "", "", "", "", true
 	n := 0
 	for r, err := range x.s.Refusals(ctx, f) {
 		if err != nil {

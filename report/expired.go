@@ -36,6 +36,7 @@ func lastTemporary(ctx context.Context, s store.Reader, f store.Filter, rows []R
 		return nil
 	}
 	last := make(map[pair]bounce.Reason, expired.Hard)
+	f.NoHistory = true
 	ended := f
 	ended.Reasons = []bounce.Reason{bounce.Expired}
 	for r, err := range s.Refusals(ctx, ended) {

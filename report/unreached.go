@@ -296,7 +296,7 @@ func (r *Report) unreached(ctx context.Context, s store.Reader, o Options, row *
 // queueOf returns the mail that f selects and that was not taken since a time: what waits at the end
 // of the period, and what was given up until then. It returns nil if there is too much to count.
 func (r *Report) queueOf(ctx context.Context, s store.Reader, f store.Filter, since time.Time) (*problem.Queue, error) {
-	f.Since, f.Outcomes, f.Reasons = since, []bounce.Outcome{bounce.Soft, bounce.Hard}, nil
+	f.Since, f.Outcomes, f.Reasons, f.NoHistory = since, []bounce.Outcome{bounce.Soft, bounce.Hard}, nil, true
 	first, ended, read := map[pair]time.Time{}, map[pair]bool{}, 0
 	q := &problem.Queue{}
 	for x, err := range s.Refusals(ctx, f) { // in the order of time

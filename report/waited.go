@@ -49,7 +49,7 @@ func (r *Report) waitedThen(ctx context.Context, s store.Reader, f store.Filter,
 	if f.Domain == "" {
 		f.Domains = slices.Sorted(maps.Keys(domains))
 	}
-	f.Outcomes = []bounce.Outcome{bounce.Soft, bounce.Hard}
+	f.Outcomes, f.NoHistory = []bounce.Outcome{bounce.Soft, bounce.Hard}, true
 	waiting, older, read := map[pair]*store.Cell{}, map[pair]bool{}, 0
 	for x, err := range s.Refusals(ctx, f) { // in the order of time
 		if err != nil {

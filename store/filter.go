@@ -39,6 +39,9 @@ type Filter struct {
 	// Own, for Reader.Refusals: the caller needs only refusals that may be faults of the sending
 	// side. An engine may leave out those for which MayBeOwn is false.
 	Own bool
+	// NoHistory, for Reader.Refusals: the caller does not need DeliveredBefore and DeliveredAfter. An
+	// engine may leave them out.
+	NoHistory bool
 	// QueuedBefore, for Reader.Queue: only recipients whose first deferral was before this time.
 	QueuedBefore time.Time
 }

@@ -17,20 +17,27 @@ func (r *reader) Refusals(ctx context.Context, f store.Filter) iter.Seq2[*store.
 		w.add("code = 0 OR detail != '' OR reason IN (" + quote(bounce.RelayDenied.String()) + ", " + quote(bounce.RateLimited.String()) + ")") // store.MayBeOwn
 	}
 	// The recipients whose deliveries are read. An outdated row may add a recipient, which changes
-	// nothing. The key begins with the domain, so a query with few failures reads few rows.
-	failures := "SELECT recipient_domain, recipient FROM attempt WHERE " + w.String()
+	// nothing. The key begins with the domain, so the hint lets a query with few failures read few
+	// rows. As a condition it costs 1.1 s of 9.1 s of CPU for 212,000 refusals.
+	of := func(column string) string {
+		return column + " IN (SELECT " + column + " FROM attempt WHERE " + w.String() + ")"
+	}
 	// The deliveries are sorted with the few columns that say where a failure lies among them: with all columns of
 	// the failures, of 176,000 refusals among 10.2 million attempts, it took 17 s of CPU and 1.6 GB, not 9 s and 0.3 GB.
 	const columns = `source, sender, sender_domain, sender_known, recipient_domain, original_recipient, relay_host, relay_ip, relay_port, outcome, code, stage, untried,
 		template, reason, detail, scope, rule, confidence, offset, n, at, recipient`
-	sql := `SELECT ` + columns + `, message, before, after
+	sql := "SELECT " + columns + ", " + messageHash + ", NULL::Nullable(Int64), NULL::Nullable(Int64)" + r.from(w)
+	if !f.NoHistory {
+		sql = `SELECT ` + columns + `, message, before, after
 	FROM (SELECT ` + columns + `, ` + messageHash + ` AS message` + r.from(w) + `) AS failure
 	ANY LEFT JOIN (SELECT source, offset, n, recipient, before, after FROM (
 		SELECT source, offset, n, recipient, ` + w.String() + ` AS wanted,
 			maxOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS before,
 			minOrNullIf(at, outcome = 'delivered') OVER (PARTITION BY recipient ORDER BY at, precedence DESC ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS after
-		` + r.from(where{"(recipient_domain, recipient) IN (" + failures + ")", "outcome = 'delivered' OR " + w.String()}) + `
-	) WHERE wanted) AS history USING (source, offset, n, recipient) ORDER BY at, ` + rank("source") + `, offset, n`
+		` + r.from(where{of("recipient"), "indexHint(" + of("recipient_domain") + ")", "outcome = 'delivered' OR " + w.String()}) + `
+	) WHERE wanted) AS history USING (source, offset, n, recipient)`
+	}
+	sql += " ORDER BY at, " + rank("source") + ", offset, n"
 	known := make(map[store.Traits]*store.Traits)
 	var x store.Refusal
 	return each(ctx, r, "refusals", sql, func(scan func(to ...any) error) (*store.Refusal, error) {
