@@ -20,10 +20,6 @@ import (
 // for being on this side. The other relays take little mail; they count as others'.
 const hopsAsked = 20
 
-// hopsRead is how many deliveries are read at once to find one to each of hopsAsked relays:
-// of relays that take equally much, 72 show each once on average.
-const hopsRead = 100
-
 // atOthers reports whether a failed attempt was at a server of others.
 func atOthers(t *store.Traits) bool {
 	return !judge.OwnRelay(t.RelayHost) && (t.RelayIP == "" || !judge.OwnRelay(t.RelayIP)) && !judge.OwnDetail(t.Detail)
@@ -36,19 +32,57 @@ type taken struct {
 }
 
 // takenByOthers returns, by name, those relays that are servers of others among the relays that
-// took the mail of cells. Mail taken by a mail store, a filter or an agent of this side has not
-// left. Keys[at] names the relay; f selected the cells.
+// took the mail of the cells of each period. Mail taken by a mail store, a filter or an agent of
+// this side has not left. Keys[at] names the relay; f selected the cells.
 //
 // Invariant: a name alone does not say whose a relay is, since Postfix logs a local LMTP server
 // under a name of this host (relay=mail.example.com[private/dovecot-lmtp]). So one delivery of
-// each such relay is read, once in a search (see ownRelays).
-func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int) (map[string]bool, error) {
-	return w.mostTakenByOthers(ctx, f, cells, at, math.MaxInt64)
+// each such relay is read, once in a search.
+func (w *outageSearch) takenByOthers(ctx context.Context, f store.Filter, periods []store.Span, counts [][]store.Cell, at int) ([]map[string]bool, error) {
+	lists := make([][]taken, len(counts))
+	if len(w.own) > setSize {
+		clear(w.own)
+	}
+	var visits []store.Visit
+	for i, cells := range counts {
+		lists[i] = takenBy(cells, at)
+		visits = w.visits(visits, periods[i], lists[i], math.MaxInt64)
+	}
+	if err := w.ownRelays(ctx, f, visits); err != nil {
+		return nil, err
+	}
+	out := make([]map[string]bool, len(counts))
+	for i, list := range lists {
+		out[i], _ = w.others(list, math.MaxInt64)
+	}
+	return out, nil
 }
 
-// mostTakenByOthers returns those of the relays that took most, more than enough together. Mostly
-// it reads one delivery then, not hopsAsked, which halves the time of the search.
+// mostTakenByOthers returns those of the relays in the time of f that took most, more than enough
+// together. Mostly it reads one delivery then, not hopsAsked, which halves the time of the search.
 func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, cells []store.Cell, at int, enough int64) (map[string]bool, error) {
+	if len(w.own) > setSize {
+		clear(w.own)
+	}
+	list := takenBy(cells, at)
+	period := store.Span{First: f.Since, Last: w.last.time()}
+	if !f.Until.IsZero() {
+		period.Last = f.Until.Add(-1).Truncate(time.Second)
+	}
+	for {
+		others, missing := w.others(list, enough)
+		if !missing {
+			return others, nil
+		}
+		if err := w.ownRelays(ctx, f, w.visits(nil, period, list, enough)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// takenBy counts the messages that each relay took, those that took most first. Keys[at] names the
+// relay.
+func takenBy(cells []store.Cell, at int) []taken {
 	sums := map[string]int64{}
 	for i := range cells {
 		if c := &cells[i]; c.Delivered > 0 {
@@ -62,43 +96,37 @@ func (w *outageSearch) mostTakenByOthers(ctx context.Context, f store.Filter, ce
 		}
 	}
 	slices.SortFunc(list, func(a, b taken) int { return cmp.Or(cmp.Compare(b.n, a.n), strings.Compare(a.relay, b.relay)) })
-	others := make(map[string]bool, len(list))
+	return list
+}
+
+// others returns the first relays of a list that are servers of others and took more than enough
+// together. It reports whether one is missing since it has not been asked about.
+func (w *outageSearch) others(list []taken, enough int64) (others map[string]bool, missing bool) {
+	others = make(map[string]bool, len(list))
 	sum := int64(0)
 	for i, x := range list {
 		if sum > enough {
 			break
 		}
-		if i >= hopsAsked {
-			others[x.relay] = true
-			sum += x.n
-			continue
+		own, known := w.own[x.relay]
+		if !known && i < hopsAsked {
+			return nil, true
 		}
-		if _, known := w.own[x.relay]; !known {
-			if err := w.ownRelays(ctx, f, list[i:min(len(list), hopsAsked)], enough-sum); err != nil {
-				return nil, err
-			}
-		}
-		own := w.own[x.relay]
-		if others[x.relay] = !own; !own {
+		if others[x.relay] = !own || i >= hopsAsked; others[x.relay] {
 			sum += x.n
 		}
 	}
-	return others, nil
+	return others, false
 }
 
-// ownRelays finds out whether the newest delivery that f selects to each of some relays went to a
-// server of this side: of those, in their order, that took more than enough together.
-// All are asked for at once: a report of 10 million attempts had 631 such questions.
-func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, list []taken, enough int64) error {
-	if len(w.own) > setSize {
-		clear(w.own)
-	}
-	var asked []string
-	for _, x := range list {
+// visits adds the relays to ask about: of those in a list, in its order, that took more than enough
+// together in a period, the ones not asked about so far.
+func (w *outageSearch) visits(visits []store.Visit, period store.Span, list []taken, enough int64) []store.Visit {
+	for _, x := range list[:min(len(list), hopsAsked)] {
 		own, known := w.own[x.relay]
 		if !known {
 			w.own[x.relay] = false
-			asked = append(asked, x.relay)
+			visits = append(visits, store.Visit{Relay: x.relay, Span: period})
 		}
 		if !own {
 			enough -= x.n
@@ -107,27 +135,18 @@ func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, list []tak
 			break
 		}
 	}
+	return visits
+}
+
+// ownRelays finds out whether the newest delivery that f selects to each of some relays went to a
+// server of this side.
+func (w *outageSearch) ownRelays(ctx context.Context, f store.Filter, visits []store.Visit) error {
 	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
-	for left := -1; len(asked) > 0 && len(asked) != left; {
-		left = len(asked)
-		f.To = &store.Destination{Relays: slices.Clone(asked)}
-		for a, err := range w.s.Attempts(ctx, f, store.Page{Limit: hopsRead, Newest: true}) {
-			if err != nil {
-				return err
-			}
-			asked = slices.DeleteFunc(asked, func(relay string) bool {
-				it := store.AtRelay(a.RelayHost, relay)
-				if it {
-					w.own[relay] = judge.OwnServer(&a.Delivery)
-				}
-				return it
-			})
-			if len(asked) == 0 {
-				break
-			}
-		}
+	list, err := w.s.NewestAt(ctx, f, visits)
+	for i, a := range list {
+		w.own[visits[i].Relay] = a != nil && judge.OwnServer(&a.Delivery)
 	}
-	return nil
+	return err
 }
 
 // refusing returns the parts of a run that are each at one host that refuses to relay mail to

@@ -448,15 +448,28 @@ func (w *outageSearch) runs(ctx context.Context, cause string) (runs [][]failure
 
 // dead returns the runs of failures during which no mail reached anybody.
 func (w *outageSearch) dead(ctx context.Context, list []failure) (dead [][]failure, err error) {
-	for _, run := range split(list, w.reachedBetween(list)) {
-		if !unrelated(run) {
-			continue
-		}
-		parts, err := w.withoutDeliveries(ctx, run)
-		if err != nil {
-			return nil, err
-		}
-		for _, part := range parts { // an intermittent fault is one outage
+	runs := slices.DeleteFunc(split(list, w.reachedBetween(list)), func(run []failure) bool {
+		return !unrelated(run) || w.reached.interrupts(run)
+	})
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	f := w.f
+	f.Outcomes, f.Reasons = []bounce.Outcome{bounce.Delivered}, nil
+	periods := make([]store.Span, len(runs))
+	for i, run := range runs {
+		periods[i] = store.Span{First: run[0].at.time(), Last: run[len(run)-1].at.time()}
+	}
+	counts, err := w.s.CountPeriods(ctx, f, periods, store.ByHour, store.ByRelay)
+	if err != nil {
+		return nil, err
+	}
+	others, err := w.takenByOthers(ctx, f, periods, counts, 1)
+	if err != nil {
+		return nil, err
+	}
+	for i, run := range runs {
+		for _, part := range w.withoutDeliveries(run, counts[i], others[i]) { // an intermittent fault is one outage
 			if n := len(dead); n > 0 && part[0].at.sub(dead[n-1][len(dead[n-1])-1].at) < w.o.Window {
 				dead[n-1] = append(slices.Clip(dead[n-1]), part...)
 			} else {
@@ -526,7 +539,7 @@ func (w *outageSearch) readDomains(ctx context.Context, where ...store.Dimension
 	}
 	var others map[string]bool
 	if len(where) > 0 {
-		if others, err = w.takenByOthers(ctx, f, cells, 0); err != nil {
+		if others, err = w.mostTakenByOthers(ctx, f, cells, 0, math.MaxInt64); err != nil {
 			return err
 		}
 	}
@@ -637,24 +650,12 @@ func unrelated(run []failure) bool {
 	return false
 }
 
-// withoutDeliveries returns the parts of a run in which no mail reached anybody. It returns the
+// withoutDeliveries returns the parts of a run in which no mail reached anybody. The cells count the
+// deliveries of its time by hour and relay, and others has the relays of others. It returns the
 // whole run if almost no mail was delivered. Otherwise it returns the parts in whole hours without
 // a delivery, as far as their messages are unrelated. A message that also failed while other mail
 // was delivered does not count: its retries prove nothing new.
-func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (parts [][]failure, err error) {
-	if w.reached.interrupts(run) {
-		return nil, nil
-	}
-	f := w.during(run)
-	f.Outcomes = []bounce.Outcome{bounce.Delivered}
-	cells, err := w.s.Count(ctx, f, store.ByHour, store.ByRelay)
-	if err != nil {
-		return nil, err
-	}
-	others, err := w.takenByOthers(ctx, f, cells, 1)
-	if err != nil {
-		return nil, err
-	}
+func (w *outageSearch) withoutDeliveries(run []failure, cells []store.Cell, others map[string]bool) (parts [][]failure) {
 	through := int64(0)
 	flows := map[string]bool{} // hours with a delivery
 	for i := range cells {
@@ -664,7 +665,7 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 		}
 	}
 	if float64(through) <= outageThrough*float64(len(run)) {
-		return [][]failure{run}, nil
+		return [][]failure{run}
 	}
 	var quiet []failure
 	again := map[uint64]bool{} // messages that failed while other mail was delivered
@@ -689,7 +690,7 @@ func (w *outageSearch) withoutDeliveries(ctx context.Context, run []failure) (pa
 			parts = append(parts, part)
 		}
 	}
-	return parts, nil
+	return parts
 }
 
 // hourLayout is the layout of the keys of the cells of store.ByHour.
@@ -1084,7 +1085,7 @@ func (w *outageSearch) oneHop(ctx context.Context, texts []*store.Attempt) (stri
 	if err != nil {
 		return "", err
 	}
-	others, err := w.takenByOthers(ctx, f, cells, 0)
+	others, err := w.mostTakenByOthers(ctx, f, cells, 0, math.MaxInt64)
 	if err != nil {
 		return "", err
 	}

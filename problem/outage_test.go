@@ -286,7 +286,7 @@ func TestNoRouteGoesOn(t *testing.T) {
 	}
 }
 
-// A countingReader counts the calls of Count.
+// A countingReader counts the calls of Count and CountPeriods.
 type countingReader struct {
 	store.Reader
 	counts int
@@ -295,6 +295,11 @@ type countingReader struct {
 func (r *countingReader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
 	r.counts++
 	return r.Reader.Count(ctx, f, by...)
+}
+
+func (r *countingReader) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
+	r.counts++
+	return r.Reader.CountPeriods(ctx, f, periods, by...)
 }
 
 // TestOutageQuestions holds that a server whose connections fail all day long, while other mail is

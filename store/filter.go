@@ -82,6 +82,18 @@ func (f Filter) Everybody() bool {
 	return f.OfMessages() && f.Host == "" && f.MTA == "" && f.QueueID == "" && !f.Undelivered && !f.Own && f.QueuedBefore.IsZero()
 }
 
+// Always returns f without Since and Until.
+func (f Filter) Always() *Filter {
+	f.Since, f.Until = time.Time{}, time.Time{}
+	return &f
+}
+
+// Within returns f restricted to a period in place of Since and Until.
+func (f Filter) Within(p Span) Filter {
+	f.Since, f.Until = p.First, p.Last.Add(time.Second)
+	return f
+}
+
 // Restrict returns f restricted to some reasons. ok is false if f selects none of them.
 func (f Filter) Restrict(reasons []bounce.Reason) (restricted Filter, ok bool) {
 	if len(f.Reasons) == 0 {
@@ -152,6 +164,12 @@ type Ref struct {
 
 // A Span is a period of time in whole seconds, both ends included.
 type Span struct{ First, Last time.Time }
+
+// A Visit is a relay, by its host name as logged, in a period.
+type Visit struct {
+	Relay string
+	Span
+}
 
 // IsZero reports whether the span is empty.
 func (s Span) IsZero() bool { return s.First.IsZero() }

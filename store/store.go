@@ -81,12 +81,19 @@ type Reader interface {
 	// Count counts the attempts that match f: all together, or for each combination of values of up
 	// to three dimensions. Cells are unordered; empty cells are left out.
 	Count(ctx context.Context, f Filter, by ...Dimension) ([]Cell, error)
+	// CountPeriods counts as Count does, in each of some periods in place of Since and Until. The
+	// answers are in the order of the periods.
+	CountPeriods(ctx context.Context, f Filter, periods []Span, by ...Dimension) ([][]Cell, error)
 	// Replies counts the failed attempts (soft and hard) that match f by reply; unordered.
 	Replies(ctx context.Context, f Filter) ([]Reply, error)
 
 	// Attempts yields the attempts that match f, sorted by time. The order within a second is
 	// always the same.
 	Attempts(ctx context.Context, f Filter, p Page) iter.Seq2[*Attempt, error]
+	// NewestAt returns the newest attempt that f selects at each of some relays, in a period of the
+	// relay's in place of Since and Until; nil: there is none. The answers are in the order of the
+	// visits.
+	NewestAt(ctx context.Context, f Filter, visits []Visit) ([]*Attempt, error)
 	// Lookup returns the attempts with these refs, in their order; nil for one that is not stored,
 	// or no longer.
 	Lookup(ctx context.Context, refs ...Ref) ([]*Attempt, error)
@@ -195,6 +202,19 @@ type Rows interface {
 	// float64, string or []byte.
 	Next() ([]any, error)
 	Close() error
+}
+
+// CountEach implements Reader.CountPeriods by a question for each period, for an engine to which one
+// question about all of them would cost as much.
+func CountEach(ctx context.Context, r Reader, f Filter, periods []Span, by ...Dimension) ([][]Cell, error) {
+	out := make([][]Cell, len(periods))
+	for i, p := range periods {
+		var err error
+		if out[i], err = r.Count(ctx, f.Within(p), by...); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // CountAll counts all attempts that match f together. Its errors are those of r.

@@ -43,71 +43,141 @@ func keyOf(by store.Dimension, value string) string {
 	return value
 }
 
-// Count counts each cell by outcome and reason, and adds the counts up to tallies. A pair is
-// pending if its first failure is selected and the row that ended it is not. These two rows have
-// the same key except for the outcome, so no join is needed.
+// Count counts the attempts that match f.
 func (r *reader) Count(ctx context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
+	c, err := newCount(f, by)
+	if err != nil {
+		return nil, err
+	}
+	cells := c.tallies()
+	err = r.count(ctx, c, "toInt64(0)", func(int64) []*tallies { return []*tallies{cells} })
+	return cells.list, err
+}
+
+// CountPeriods counts in each of some periods, by one question unless distinct messages are counted.
+func (r *reader) CountPeriods(ctx context.Context, f store.Filter, list []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
+	c, err := newCount(*f.Always(), by)
+	if err != nil {
+		return nil, err
+	}
+	if c.apart {
+		return store.CountEach(ctx, r, f, list, by...)
+	}
+	p := newPeriods(list)
+	c.add(p.where()...)
+	cells := make([]*tallies, len(list))
+	for i := range cells {
+		cells[i] = c.tallies()
+	}
+	if len(p.since) > 0 {
+		err = r.count(ctx, c, p.part(), func(part int64) (of []*tallies) {
+			for _, i := range p.of[part] {
+				of = append(of, cells[i])
+			}
+			return of
+		})
+	}
+	out := make([][]store.Cell, len(list))
+	for i := range list {
+		out[i] = cells[i].list
+	}
+	return out, err
+}
+
+// A count is a question of Count.
+type count struct {
+	where
+	by          []store.Dimension
+	keys        [store.MaxDimensions]string // expressions
+	apart       bool                        // the distinct messages of each cell are counted
+	destination bool                        // a message counts once for each domain
+	delivered   bool                        // only deliveries are counted
+}
+
+func newCount(f store.Filter, by []store.Dimension) (*count, error) {
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)
 	}
-	keys := [store.MaxDimensions]string{"''", "''", "''"}
-	handover, destination := false, f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != "" || f.To != nil
+	c := &count{
+		by: by, keys: [store.MaxDimensions]string{"''", "''", "''"},
+		destination: f.Domain != "" || len(f.Domains) > 0 || f.Relay != "" || f.RelayIP != "" || f.To != nil,
+		delivered:   slices.Equal(f.Outcomes, []bounce.Outcome{bounce.Delivered}),
+	}
+	handover := false
 	for i, dim := range by {
-		keys[i] = dimensions[dim]
-		if keys[i] == "" {
+		c.keys[i] = dimensions[dim]
+		if c.keys[i] == "" {
 			return nil, fmt.Errorf("count: cannot count by %q", dim)
 		}
 		handover = handover || slices.Contains(handovers, dim)
-		destination = destination || dim == store.ByDomain || dim == store.ByRelay
+		c.destination = c.destination || dim == store.ByDomain || dim == store.ByRelay
 	}
 	withEnds := f
 	withEnds.Outcomes = nil
-	w := conditions(&withEnds)
+	c.where = conditions(&withEnds)
 	if len(f.Outcomes) > 0 {
 		outcomes := words(f.Outcomes)
 		if slices.Contains(f.Outcomes, bounce.Soft) {
 			outcomes = append(outcomes, ended)
 		}
-		w.add("outcome IN (" + quotes(outcomes) + ")")
+		c.add("outcome IN (" + quotes(outcomes) + ")")
 	}
 	if handover {
-		w.add("outcome IN ('soft', 'hard', 'ended')")
+		c.add("outcome IN ('soft', 'hard', 'ended')")
 	}
-	apart := handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != ""
+	c.apart = handover || len(f.Recipients) > 0 || f.QueueID != "" || f.MessageID != "" || f.Original != ""
+	return c, nil
+}
+
+func (c *count) tallies() *tallies {
+	return &tallies{index: make(map[[store.MaxDimensions]string]int), by: c.by}
+}
+
+// count counts each cell by outcome and reason, and adds the counts up to the tallies of a part, the
+// value of an expression. A pair is pending if its first failure is selected and the row that ended it is
+// not. These two rows have the same key except for the outcome, so no join is needed.
+func (r *reader) count(ctx context.Context, c *count, part string, of func(part int64) []*tallies) error {
 	first := "first"
-	if destination {
+	if c.destination {
 		first = "to_domain"
 	}
-	cells := &tallies{index: make(map[[store.MaxDimensions]string]int), by: by}
-	list := keys[0] + " AS k1, " + keys[1] + " AS k2, " + keys[2] + " AS k3"
-	sql := "SELECT " + list + ", outcome, reason, count(), countIf(pair), countIf(" + first + "), countIf(sender_known AND sender = ''), countIf(code >= 500), countIf(disposal = 'discarded')" +
-		r.from(w) + " GROUP BY k1, k2, k3, outcome, reason"
+	failures := "countIf(sender_known AND sender = ''), countIf(code >= 500), countIf(disposal = 'discarded')"
+	if c.delivered { // these columns are half of the cost
+		failures = "toUInt64(0), toUInt64(0), toUInt64(0)"
+	}
+	list := part + " AS part, " + c.keys[0] + " AS k1, " + c.keys[1] + " AS k2, " + c.keys[2] + " AS k3"
+	sql := "SELECT " + list + ", outcome, reason, count(), countIf(pair), countIf(" + first + "), " + failures + r.from(c.where) + " GROUP BY part, k1, k2, k3, outcome, reason"
 	err := r.d.ask(ctx, "count", sql, func(scan func(to ...any) error) error {
+		var at int64
 		var x counted
 		var k [store.MaxDimensions]string
-		if err := scan(&k[0], &k[1], &k[2], &x.outcome, &x.reason, &x.n, &x.pairs, &x.messages, &x.null, &x.code5, &x.discarded); err != nil {
+		if err := scan(&at, &k[0], &k[1], &k[2], &x.outcome, &x.reason, &x.n, &x.pairs, &x.messages, &x.null, &x.code5, &x.discarded); err != nil {
 			return err
 		}
-		if apart {
+		if c.apart {
 			x.messages = 0
 		}
-		x.add(&cells.at(k).Tally)
+		for _, t := range of(at) {
+			x.add(&t.at(k).Tally)
+		}
 		return nil
 	})
-	if err != nil || !apart {
-		return cells.list, err
+	if err != nil || !c.apart {
+		return err
 	}
-	sql = "SELECT " + list + ", uniqExact(" + messageColumns + ")" + r.from(append(w, "outcome IN ('delivered', 'soft', 'hard')")) + " GROUP BY k1, k2, k3"
-	err = r.d.ask(ctx, "count messages", sql, func(scan func(to ...any) error) error {
+	sql = "SELECT " + list + ", uniqExact(" + messageColumns + ")" + r.from(append(c.where, "outcome IN ('delivered', 'soft', 'hard')")) + " GROUP BY part, k1, k2, k3"
+	return r.d.ask(ctx, "count messages", sql, func(scan func(to ...any) error) error {
+		var at int64
 		var n uint64
 		var k [store.MaxDimensions]string
-		if err := scan(&k[0], &k[1], &k[2], &n); err != nil || n == 0 {
+		if err := scan(&at, &k[0], &k[1], &k[2], &n); err != nil || n == 0 {
 			return err
 		}
-		cells.at(k).Messages = int64(n)
+		for _, t := range of(at) {
+			t.at(k).Messages = int64(n)
+		}
 		return nil
 	})
-	return cells.list, err
 }
 
 // tallies are the cells of a count.

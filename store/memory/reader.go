@@ -208,6 +208,27 @@ func (e *event) key(by store.Dimension) (string, bool) {
 	return "", false
 }
 
+func (r *reader) CountPeriods(ctx context.Context, f store.Filter, periods []store.Span, by ...store.Dimension) ([][]store.Cell, error) {
+	return store.CountEach(ctx, r, f, periods, by...)
+}
+
+func (r *reader) NewestAt(ctx context.Context, f store.Filter, visits []store.Visit) ([]*store.Attempt, error) {
+	out := make([]*store.Attempt, len(visits))
+	for i, v := range visits {
+		for a, err := range r.Attempts(ctx, f.Within(v.Span), store.Page{Newest: true}) {
+			if err != nil {
+				return nil, err
+			}
+			if a.RelayHost == v.Relay {
+				newest := *a
+				out[i] = &newest
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
 func (r *reader) Count(_ context.Context, f store.Filter, by ...store.Dimension) ([]store.Cell, error) {
 	if len(by) > store.MaxDimensions {
 		return nil, fmt.Errorf("count: %d dimensions, at most %d", len(by), store.MaxDimensions)

@@ -22,6 +22,10 @@ func Same(t testing.TB, want, got store.Reader, f store.Filter) {
 	for _, by := range groupings {
 		sameCount(t, want, got, f, by...)
 	}
+	for _, by := range groupings[len(groupings)-5:] {
+		samePeriods(t, want, got, f, by...)
+	}
+	sameNewest(t, want, got, f)
 	sameDiscarded(t, want, got, f)
 	sameReplies(t, want, got, f)
 	sameAttempts(t, want, got, f)
@@ -79,17 +83,87 @@ func sameCount(t testing.TB, want, got store.Reader, f store.Filter, by ...store
 	cells := func(r store.Reader) map[[store.MaxDimensions]string]store.Tally {
 		list, err := r.Count(t.Context(), f, by...)
 		must(t, err)
-		m := make(map[[store.MaxDimensions]string]store.Tally)
-		for _, c := range list {
-			if _, twice := m[c.Keys]; twice {
-				t.Errorf("Count(%s, %s): %q comes twice", describe(f), by, c.Keys)
-			}
-			m[c.Keys] = c.Tally
-		}
-		return m
+		return byKeys(t, list)
 	}
 	if d := diff(cells(want), cells(got)); d != "" {
 		t.Errorf("Count(%s, %s) (-want +got):\n%s", describe(f), by, d)
+	}
+}
+
+func byKeys(t testing.TB, list []store.Cell) map[[store.MaxDimensions]string]store.Tally {
+	t.Helper()
+	m := make(map[[store.MaxDimensions]string]store.Tally)
+	for _, c := range list {
+		if _, twice := m[c.Keys]; twice {
+			t.Errorf("a count has %q twice", c.Keys)
+		}
+		m[c.Keys] = c.Tally
+	}
+	return m
+}
+
+// periods returns periods that follow each other, with gaps and without; one that holds all of them;
+// and one that holds nothing.
+func periods(t testing.TB, r store.Reader, f store.Filter) (apart, all []store.Span) {
+	t.Helper()
+	s, err := r.Span(t.Context(), store.Filter{Since: f.Since, Until: f.Until})
+	must(t, err)
+	part := func(first, last time.Duration) store.Span { // tenths
+		d := s.Last.Sub(s.First) / 10
+		return store.Span{First: s.First.Add(first * d).Truncate(time.Second), Last: s.First.Add(last*d - 1).Truncate(time.Second)}
+	}
+	apart = []store.Span{part(7, 9), part(1, 3), part(4, 6), part(6, 7), {First: s.Last.AddDate(1, 0, 0), Last: s.Last.AddDate(1, 0, 1)}}
+	return apart, append(slices.Clone(apart), s, part(2, 8))
+}
+
+func samePeriods(t testing.TB, want, got store.Reader, f store.Filter, by ...store.Dimension) {
+	t.Helper()
+	apart, all := periods(t, want, f)
+	for _, list := range [][]store.Span{nil, apart, all} {
+		w, err := want.CountPeriods(t.Context(), f, list, by...)
+		must(t, err)
+		g, err := got.CountPeriods(t.Context(), f, list, by...)
+		must(t, err)
+		if len(w) != len(list) || len(g) != len(list) {
+			t.Fatalf("CountPeriods(%s, %s): %d and %d answers for %d periods", describe(f), by, len(w), len(g), len(list))
+		}
+		for i := range list {
+			if d := diff(byKeys(t, w[i]), byKeys(t, g[i])); d != "" {
+				t.Errorf("CountPeriods(%s, %s), %v (-want +got):\n%s", describe(f), by, list[i], d)
+			}
+		}
+	}
+}
+
+// sameNewest asks for some relays in some periods, and for a relay that there is not.
+func sameNewest(t testing.TB, want, got store.Reader, f store.Filter) {
+	t.Helper()
+	_, list := periods(t, want, f)
+	cells, err := want.Count(t.Context(), f, store.ByRelay)
+	must(t, err)
+	slices.SortFunc(cells, func(a, b store.Cell) int { return strings.Compare(a.Keys[0], b.Keys[0]) })
+	visits := []store.Visit{{Relay: "none.example", Span: list[0]}}
+	for i := range min(len(cells), 12) {
+		for _, p := range list {
+			visits = append(visits, store.Visit{Relay: cells[i].Keys[0], Span: p})
+		}
+	}
+	for _, visits := range [][]store.Visit{nil, visits} {
+		w, err := want.NewestAt(t.Context(), f, visits)
+		must(t, err)
+		g, err := got.NewestAt(t.Context(), f, visits)
+		must(t, err)
+		for _, l := range [][]*store.Attempt{w, g} {
+			for i, a := range l {
+				if a != nil {
+					k := kept(*a)
+					l[i] = &k
+				}
+			}
+		}
+		if d := diff(w, g); d != "" {
+			t.Errorf("NewestAt(%s, %v) (-want +got):\n%s", describe(f), visits, d)
+		}
 	}
 }
 
